@@ -1,0 +1,31 @@
+#!/bin/sh
+# Installs what a bare clone lacks, and says nothing when there is nothing to do.
+#   setup.sh        npm packages (once per lockfile)
+#   setup.sh test   also the Debian packages that tests and benches use: chromium, ffmpeg
+set -eu
+cd "$(dirname "$0")/.."
+
+stamp=node_modules/.aircheck-setup
+if ! cmp -s package-lock.json "$stamp"; then
+  echo "aircheck: installing npm packages" >&2
+  # SKIP_FFMPEG: node-av would fetch an ffmpeg executable that nothing here uses.
+  # Development packages are wanted even where NODE_ENV says production: they carry the Node that everything runs on.
+  SKIP_FFMPEG=true npm ci --include=dev --no-audit --no-fund --loglevel=error >&2
+  cp package-lock.json "$stamp"
+fi
+
+[ "${1:-}" = test ] || exit 0
+missing=""
+command -v chromium >/dev/null 2>&1 || missing="$missing chromium"
+command -v ffmpeg >/dev/null 2>&1 || missing="$missing ffmpeg"
+[ -z "$missing" ] && exit 0
+if ! command -v apt-get >/dev/null 2>&1; then
+  echo "aircheck: tests need these programs, please install them:$missing" >&2
+  exit 1
+fi
+echo "aircheck: installing Debian packages:$missing" >&2
+as_root=""
+[ "$(id -u)" = 0 ] || as_root=sudo
+export DEBIAN_FRONTEND=noninteractive
+$as_root apt-get update -qq >&2
+$as_root apt-get install -y -qq --no-install-recommends $missing >/dev/null

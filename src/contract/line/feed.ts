@@ -1,0 +1,118 @@
+/**
+ * The feed: how a channel hands RTP to a recorder over a stream socket. RFC 4571 framing (a 16-bit length before each
+ * datagram), with a kind, a track number and the arrival time before the datagram, so that nothing is lost between
+ * processes, the receive time stays exact however late the reader is, and the same bytes could cross hosts.
+ *
+ *   length:u16  kind:u8  track:u16  arrivalUs:u48  body          (big endian; length counts all that follows it)
+ *
+ * Down (channel to recorder): `rtp`, `rtcp` (the sender's reports) and `event` (one JSON FeedEvent, track 0).
+ * Up (recorder to channel): `rtcp` only; a PLI asks the track's sender for a key frame.
+ */
+import { z } from 'zod';
+import { Fault } from '../../kernel/fault.ts';
+import type { Track } from '../../media/track.ts';
+
+export const FEED_HEADER_BYTES = 11;
+/** The largest body a 16-bit length leaves room for. */
+export const FEED_MAX_BODY = 0xffff - (FEED_HEADER_BYTES - 2);
+
+const KINDS = ['rtp', 'rtcp', 'event'] as const;
+export type FeedKind = (typeof KINDS)[number];
+export type FeedFrame = { kind: FeedKind; track: number; arrivalUs: number; body: Buffer };
+
+const formatSchema = z.discriminatedUnion('kind', [
+  z.object({
+    kind: z.literal('audio'),
+    codec: z.literal('opus'),
+    payloadType: z.int().min(0).max(127),
+    clockRate: z.literal(48000),
+    channels: z.union([z.literal(1), z.literal(2)]),
+    fmtp: z.string(),
+  }),
+  z.object({
+    kind: z.literal('video'),
+    codec: z.enum(['h264', 'vp8']),
+    payloadType: z.int().min(0).max(127),
+    clockRate: z.literal(90000),
+    fmtp: z.string(),
+  }),
+]);
+const trackSchema: z.ZodType<Track> = z.object({
+  track: z.int().min(1).max(0xffff),
+  uid: z.string(),
+  format: formatSchema,
+});
+
+/** Presence in the channel, in order with the media around it. The first events describe who is there already. */
+export const feedEventSchema = z.discriminatedUnion('type', [
+  /** Sent first. The channel host's clocks at one instant, so that a recorder elsewhere can relate `arrivalUs` to its own. */
+  z.object({ type: z.literal('hello'), version: z.literal(1), monoUs: z.number(), utcMs: z.number() }),
+  /** Everything after this happened after the recorder joined. */
+  z.object({ type: z.literal('caughtUp') }),
+  z.object({ type: z.literal('userJoined'), uid: z.string() }),
+  z.object({ type: z.literal('userLeft'), uid: z.string() }),
+  z.object({ type: z.literal('trackStarted'), track: trackSchema }),
+  z.object({ type: z.literal('trackEnded'), track: z.int() }),
+]);
+export type FeedEvent = z.infer<typeof feedEventSchema>;
+
+/** One frame as bytes. */
+export function encodeFeedFrame(kind: FeedKind, track: number, arrivalUs: number, body: Buffer): Buffer {
+  if (body.length > FEED_MAX_BODY)
+    throw new RangeError(`a feed frame holds at most ${FEED_MAX_BODY} bytes, got ${body.length}`);
+  const out = Buffer.allocUnsafe(FEED_HEADER_BYTES + body.length);
+  out.writeUInt16BE(FEED_HEADER_BYTES - 2 + body.length, 0);
+  out.writeUInt8(KINDS.indexOf(kind), 2);
+  out.writeUInt16BE(track, 3);
+  out.writeUIntBE(arrivalUs, 5, 6);
+  body.copy(out, FEED_HEADER_BYTES);
+  return out;
+}
+
+export function encodeFeedEvent(event: FeedEvent, arrivalUs: number): Buffer {
+  return encodeFeedFrame('event', 0, arrivalUs, Buffer.from(JSON.stringify(event)));
+}
+
+/** Reads the JSON of an `event` frame. Throws a Fault when it is not a FeedEvent. */
+export function decodeFeedEvent(body: Buffer): FeedEvent {
+  let value: unknown;
+  try {
+    value = JSON.parse(body.toString('utf8'));
+  } catch (cause) {
+    throw new Fault('feed-event-invalid', 'a feed event is not JSON', { blame: 'self', cause });
+  }
+  const parsed = feedEventSchema.safeParse(value);
+  if (!parsed.success)
+    throw new Fault('feed-event-invalid', `a feed event is malformed: ${parsed.error.message}`, { blame: 'self' });
+  return parsed.data;
+}
+
+/** Cuts a byte stream into feed frames, however the stream was chunked. */
+export class FeedReader {
+  #rest: Buffer = Buffer.alloc(0);
+
+  /**
+   * Takes the next bytes and returns the frames they complete. Bodies are views of memory this reader no longer writes to.
+   * Throws a Fault for a frame no version of this format has, after which the stream cannot be read on.
+   */
+  push(chunk: Buffer): FeedFrame[] {
+    const bytes = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
+    const frames: FeedFrame[] = [];
+    let at = 0;
+    while (bytes.length - at >= 2) {
+      const length = bytes.readUInt16BE(at);
+      if (bytes.length - at < 2 + length) break;
+      const kind = length >= FEED_HEADER_BYTES - 2 ? KINDS[bytes.readUInt8(at + 2)] : undefined;
+      if (!kind) throw new Fault('feed-frame-invalid', 'the feed sent a frame of unknown shape', { blame: 'self' });
+      frames.push({
+        kind,
+        track: bytes.readUInt16BE(at + 3),
+        arrivalUs: bytes.readUIntBE(at + 5, 6),
+        body: bytes.subarray(at + FEED_HEADER_BYTES, at + 2 + length),
+      });
+      at += 2 + length;
+    }
+    this.#rest = bytes.subarray(at);
+    return frames;
+  }
+}

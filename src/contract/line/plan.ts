@@ -1,0 +1,72 @@
+/**
+ * Plan: all a recorder must know to make one recording, settled before it starts. Made from a validated start request.
+ */
+import { z } from 'zod';
+
+/** A region of the canvas, as fractions of its size with the origin at the top left (contract §4.7). */
+export const regionSchema = z.object({
+  uid: z.string().optional(),
+  x: z.number(),
+  y: z.number(),
+  width: z.number(),
+  height: z.number(),
+  alpha: z.number().min(0).max(1),
+  /** `crop` fills the region and cuts what overhangs; `fit` shows all and leaves bars. */
+  render: z.enum(['crop', 'fit']),
+});
+export type Region = z.infer<typeof regionSchema>;
+
+/** How users are placed (contract §4.7). */
+export const layoutSchema = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('floating') }),
+  z.object({ kind: z.literal('bestFit') }),
+  z.object({ kind: z.literal('vertical'), maxResolutionUid: z.string().optional() }),
+  z.object({ kind: z.literal('custom'), regions: z.array(regionSchema).max(17) }),
+]);
+export type Layout = z.infer<typeof layoutSchema>;
+
+/** Which users' streams of one kind are wanted. */
+export const subscriptionSchema = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('all') }),
+  z.object({ kind: z.literal('none') }),
+  z.object({ kind: z.literal('only'), uids: z.array(z.string()) }),
+  z.object({ kind: z.literal('except'), uids: z.array(z.string()) }),
+]);
+export type Subscription = z.infer<typeof subscriptionSchema>;
+
+export const videoPlanSchema = z.object({
+  width: z.int().min(2).max(1920),
+  height: z.int().min(2).max(1920),
+  fps: z.int().min(1).max(60),
+  bitrateKbps: z.int().min(1).max(6500),
+  layout: layoutSchema,
+  /** `#RRGGBB` */
+  backgroundColor: z.string().regex(/^#[0-9a-fA-F]{6}$/),
+});
+export type VideoPlan = z.infer<typeof videoPlanSchema>;
+
+export const audioPlanSchema = z.object({
+  channels: z.union([z.literal(1), z.literal(2)]),
+  bitrateKbps: z.int().min(8).max(320),
+});
+export type AudioPlan = z.infer<typeof audioPlanSchema>;
+
+export const mixPlanSchema = z.object({
+  mode: z.literal('mix'),
+  sid: z.string().regex(/^[0-9a-f]{32}$/),
+  /** File names start with this: `<sid>_<cname>` with the characters that names may not hold replaced (contract §4.1). */
+  baseName: z.string().min(1).max(255),
+  /** Absent when the recording has no picture (streamTypes 0). */
+  video: videoPlanSchema.optional(),
+  /** Absent when the recording has no sound (streamTypes 1). */
+  audio: audioPlanSchema.optional(),
+  subscribe: z.object({ audio: subscriptionSchema, video: subscriptionSchema }),
+  files: z.object({ hls: z.boolean(), mp4: z.boolean() }),
+  maxIdleMs: z.int().min(1),
+  /** An MP4 is ended, and the next begun, when it reaches either. */
+  mp4Limit: z.object({ durationMs: z.int().min(1000), bytes: z.int().min(1_000_000) }),
+});
+export type MixPlan = z.infer<typeof mixPlanSchema>;
+
+export const planSchema = z.discriminatedUnion('mode', [mixPlanSchema]);
+export type Plan = z.infer<typeof planSchema>;

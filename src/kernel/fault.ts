@@ -1,0 +1,38 @@
+/**
+ * The one error class: what went wrong, whose fault it is, and whether trying again can help.
+ */
+
+/** Who has to act: the API caller, the storage or webhook receiver, the channel's publisher, or this server. */
+export type Blame = 'caller' | 'destination' | 'channel' | 'self';
+
+export type FaultOptions = {
+  blame: Blame;
+  /** True when the same attempt may succeed later. */
+  retryable?: boolean;
+  cause?: unknown;
+};
+
+export class Fault extends Error {
+  /** A stable word in kebab-case, fit for logs and tests. */
+  readonly code: string;
+  readonly blame: Blame;
+  readonly retryable: boolean;
+
+  constructor(code: string, message: string, options: FaultOptions) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = 'Fault';
+    this.code = code;
+    this.blame = options.blame;
+    this.retryable = options.retryable ?? false;
+  }
+}
+
+/** The text of any thrown value, without a stack. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** Throws when an invariant of our own is broken; in a recorder this ends the process, and the parent takes over. */
+export function invariant(condition: unknown, message: string): asserts condition {
+  if (!condition) throw new Fault('invariant', message, { blame: 'self' });
+}

@@ -1,0 +1,29 @@
+/**
+ * Sample: one encoded access unit. Received ones carry their RTP time; encoded ones their recording time.
+ */
+import type { MediaKind } from './track.ts';
+
+/** One whole frame put together from RTP, not yet placed on the recording's clock. */
+export type ReceivedSample = {
+  /** RTP timestamp unwrapped to a growing number, in ticks of the track's clock rate. */
+  rtpTime: number;
+  /** Annex B byte stream for H.264, one frame for VP8, one packet for Opus. */
+  data: Buffer;
+  keyFrame: boolean;
+  /** True when packets before this sample were lost for good, so a predicted frame may decode to a damaged picture. */
+  afterLoss: boolean;
+  /** Arrival of the sample's last packet, monotonic microseconds. */
+  arrivalUs: number;
+};
+
+/** One encoded access unit on the recording's clock, ready to be muxed. */
+export type EncodedSample = {
+  kind: MediaKind;
+  /** Presentation and decode time in microseconds from the recording's start. */
+  ptsUs: number;
+  dtsUs: number;
+  durationUs: number;
+  keyFrame: boolean;
+  /** Annex B for H.264, raw AAC without ADTS. */
+  data: Buffer;
+};

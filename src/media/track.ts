@@ -1,0 +1,14 @@
+/**
+ * A track as the line knows it: one kind of media from one user, in one codec.
+ */
+export type MediaKind = 'audio' | 'video';
+export type AudioCodec = 'opus';
+export type VideoCodec = 'h264' | 'vp8';
+
+/** The RTP side of a track, as agreed in the offer. */
+export type TrackFormat =
+  | { kind: 'audio'; codec: AudioCodec; payloadType: number; clockRate: 48000; channels: 1 | 2; fmtp: string }
+  | { kind: 'video'; codec: VideoCodec; payloadType: number; clockRate: 90000; fmtp: string };
+
+/** Numbered within a feed; a number is never used twice in one feed. */
+export type Track = { track: number; uid: string; format: TrackFormat };
