@@ -10,6 +10,8 @@ export type FaultOptions = {
   /** True when the same attempt may succeed later. */
   retryable?: boolean;
   cause?: unknown;
+  /** Names that belong to the fault and may be told to whoever has to act, such as a recording's ids. */
+  details?: Readonly<Record<string, string>>;
 };
 
 export class Fault extends Error {
@@ -17,6 +19,7 @@ export class Fault extends Error {
   readonly code: string;
   readonly blame: Blame;
   readonly retryable: boolean;
+  readonly details: Readonly<Record<string, string>>;
 
   constructor(code: string, message: string, options: FaultOptions) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
@@ -24,6 +27,7 @@ export class Fault extends Error {
     this.code = code;
     this.blame = options.blame;
     this.retryable = options.retryable ?? false;
+    this.details = options.details ?? {};
   }
 }
 

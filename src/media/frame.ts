@@ -2,7 +2,7 @@
  * Decoded media: a Picture (planar 4:2:0) and a Sound block. Native memory behind a Picture has one owner, who calls `free`.
  */
 
-/** One decoded picture, 8-bit planar YUV 4:2:0, limited range. */
+/** One decoded picture, 8-bit planar YUV 4:2:0, limited range, BT.601 matrix (what browsers send, untagged, over WebRTC). */
 export type Picture = {
   width: number;
   height: number;
@@ -19,3 +19,26 @@ export type Sound = { channels: Float32Array[]; samples: number };
 
 /** The rate of all sound inside a recording, Hz. */
 export const SOUND_RATE = 48_000;
+
+/** Where pictures come from. `stages/codec` provides it; stages that may not import codec ask for it by this type. */
+export type PictureSource = {
+  /** A picture of even size whose content is undefined. Throws when the size is not even or not positive. */
+  allocate(width: number, height: number): Picture;
+  /** A second owner of the same memory, to be freed on its own. */
+  share(picture: Picture): Picture;
+  /** True when nobody else owns the memory, so writing to it disturbs no one. */
+  exclusive(picture: Picture): boolean;
+  /** Copies the whole of `from` into `to` with its top left corner at (x, y). Both are even, and it must fit. */
+  copy(from: Picture, to: Picture, x: number, y: number): void;
+};
+
+/** `crop` fills the target and cuts what overhangs; `fit` shows all of the picture, centred, and leaves the rest. */
+export type Fitting = { width: number; height: number; render: 'crop' | 'fit' };
+
+/** A picture made to fit, and where its top left corner belongs inside the target. All even. */
+export type FittedPicture = { picture: Picture; x: number; y: number };
+
+export type PictureScaler = {
+  /** Leaves `picture` alone; the returned picture is the caller's to free, and shares the memory when nothing had to change. */
+  scale(picture: Picture, target: Fitting): FittedPicture;
+};

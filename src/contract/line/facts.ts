@@ -57,13 +57,6 @@ export const factSchema = z.discriminatedUnion('type', [
     kind,
     receiving: z.boolean(),
   }),
-  z.object({
-    type: z.literal('sliceStarted'),
-    atMs: z.number(),
-    startUtcMs: z.number(),
-    discontinueUtcMs: z.number(),
-    kind: z.enum(['audio', 'video', 'audio_and_video']),
-  }),
   /** A file lies finished and synced on the spool, and its journal line was written. */
   z.object({ type: z.literal('fileSpooled'), atMs: z.number(), file: spooledFileSchema }),
   /** Something was lost or slowed, in words, with how often it happened since the last such fact. */
