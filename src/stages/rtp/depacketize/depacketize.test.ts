@@ -1,0 +1,240 @@
+/**
+ * What was packetized is put together again, under any split, and what lost a part is dropped whole.
+ */
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { Fault } from '../../../kernel/fault.ts';
+import type { Packet } from '../../../media/packet.ts';
+import type { ReceivedSample } from '../../../media/sample.ts';
+import type { TrackFormat } from '../../../media/track.ts';
+import { Packetizer } from '../packetize/packetizer.ts';
+import { parsePacket } from '../parse-packet.ts';
+import { createDepacketizer } from './depacketizer.ts';
+import { opusDurationTicks } from './opus.ts';
+
+const H264: TrackFormat = { kind: 'video', codec: 'h264', payloadType: 96, clockRate: 90000, fmtp: '' };
+const VP8: TrackFormat = { kind: 'video', codec: 'vp8', payloadType: 97, clockRate: 90000, fmtp: '' };
+const OPUS: TrackFormat = { kind: 'audio', codec: 'opus', payloadType: 111, clockRate: 48000, channels: 2, fmtp: '' };
+
+const hex = (text: string) => Buffer.from(text.replaceAll(' ', ''), 'hex');
+const annexB = (...nals: string[]) => Buffer.concat(nals.map((nal) => Buffer.concat([hex('00000001'), hex(nal)])));
+
+function packets(format: TrackFormat, frames: Buffer[], maxPayloadBytes: number): Packet[] {
+  const packetizer = new Packetizer({ format, ssrc: 1, maxPayloadBytes });
+  return frames.flatMap((frame, n) => packetizer.packetize(frame, n * 3000).map((d) => parsePacket(d, n * 1000)));
+}
+
+/** Runs packets through a depacketizer; `lost` names indexes that never arrive. */
+function run(format: TrackFormat, list: Packet[], lost: number[] = []): ReceivedSample[] {
+  const depacketizer = createDepacketizer(format);
+  const out: ReceivedSample[] = [];
+  let lostBefore = 0;
+  list.forEach((packet, n) => {
+    if (lost.includes(n)) lostBefore++;
+    else {
+      out.push(...depacketizer.push({ packet, rtpTime: packet.timestamp, lostBefore }));
+      lostBefore = 0;
+    }
+  });
+  return [...out, ...depacketizer.flush()];
+}
+
+/** The body of a NAL unit: no start code inside, no zero at the end, and a slice that begins its picture. */
+const nalBody = fc
+  .uint8Array({ minLength: 1, maxLength: 400 })
+  .map((bytes) => Buffer.concat([Buffer.of(0x88), Buffer.from(bytes.map((b) => b || 1))]));
+const nal = (types: number[]) =>
+  fc
+    .tuple(fc.constantFrom(...types), fc.nat(3), nalBody)
+    .map(([type, nri, body]) => Buffer.concat([Buffer.of((nri << 5) | type), body]));
+const withCodes = (nals: Buffer[]) => Buffer.concat(nals.flatMap((n) => [hex('00000001'), n]));
+const accessUnit = fc
+  .tuple(
+    fc.array(nal([6, 7, 8, 9]), { minLength: 1, maxLength: 4 }),
+    fc.array(nal([1, 5]), { minLength: 1, maxLength: 4 }),
+  )
+  .map(([before, slices]) => withCodes([...before, ...slices]));
+
+test('H.264 access units are the same after any split', () => {
+  fc.assert(
+    fc.property(
+      fc.array(accessUnit, { minLength: 1, maxLength: 5 }),
+      fc.integer({ min: 3, max: 1200 }),
+      (units, mtu) => {
+        const samples = run(H264, packets(H264, units, mtu));
+        expect(samples.map((s) => s.data.toString('hex'))).toEqual(units.map((u) => u.toString('hex')));
+        expect(samples.map((s) => s.rtpTime)).toEqual(units.map((_, n) => n * 3000));
+        expect(samples.some((s) => s.afterLoss)).toBe(false);
+      },
+    ),
+  );
+});
+
+test('VP8 frames are the same after any split', () => {
+  const frames = fc.array(
+    fc.uint8Array({ minLength: 1, maxLength: 900 }).map((b) => Buffer.from(b)),
+    { minLength: 1, maxLength: 5 },
+  );
+  fc.assert(
+    fc.property(frames, fc.integer({ min: 5, max: 1200 }), (list, mtu) => {
+      const samples = run(VP8, packets(VP8, list, mtu));
+      expect(samples.map((s) => s.data.toString('hex'))).toEqual(list.map((f) => f.toString('hex')));
+      expect(samples.map((s) => s.keyFrame)).toEqual(list.map((f) => (f[0]! & 1) === 0));
+    }),
+  );
+});
+
+test('Opus packets are the same', () => {
+  const packet = fc
+    .uint8Array({ minLength: 0, maxLength: 50 })
+    .map((b) => Buffer.concat([Buffer.of(0x78), Buffer.from(b)]));
+  fc.assert(
+    fc.property(fc.array(packet, { minLength: 1 }), (list) => {
+      const samples = run(OPUS, packets(OPUS, list, 1200));
+      expect(samples.map((s) => s.data.toString('hex'))).toEqual(list.map((p) => p.toString('hex')));
+    }),
+  );
+});
+
+test.each([
+  ['h264', H264, annexB('6742c01f0102', '68ce3c80', `6588${'ab'.repeat(60)}`), annexB(`4188${'cd'.repeat(60)}`)],
+  ['vp8', VP8, hex(`50${'ab'.repeat(70)}`), hex(`51${'cd'.repeat(70)}`)],
+] as const)(
+  '%s: losing any one packet drops its frame only, and the next whole one is marked',
+  (_, format, key, delta) => {
+    const frames = [key, delta, delta, delta];
+    const list = packets(format, frames, 20);
+    const counts = frames.map((_f, n) => list.filter((p) => p.timestamp === n * 3000).length);
+    let index = 0;
+    counts.forEach((count, frame) => {
+      for (let n = 0; n < count; n++, index++) {
+        const samples = run(format, list, [index]);
+        const whole = frames.map((_f, k) => k).filter((k) => k !== frame);
+        expect(samples.map((s) => s.rtpTime)).toEqual(whole.map((k) => k * 3000));
+        expect(samples.map((s) => s.data)).toEqual(whole.map((k) => frames[k]));
+        expect(samples.map((s) => s.afterLoss)).toEqual(whole.map((k) => k === frame + 1));
+      }
+    });
+  },
+);
+
+test('whole frames lost between two frames are told by the next', () => {
+  const list = packets(VP8, [hex('5001'), hex('5102'), hex('5103')], 100);
+  expect(run(VP8, list, [1]).map((s) => [s.rtpTime, s.afterLoss])).toEqual([
+    [0, false],
+    [6000, true],
+  ]);
+});
+
+test('a frame comes out with its marker; without one when the timestamp changes; never when it may lack its end', () => {
+  const depacketizer = createDepacketizer(VP8);
+  const [first, second] = packets(VP8, [hex('5001'), hex('5102')], 100);
+  const push = (packet: Packet) => depacketizer.push({ packet, rtpTime: packet.timestamp, lostBefore: 0 });
+  expect(push({ ...first!, marker: false })).toEqual([]);
+  expect(push({ ...second!, marker: false }).map((s) => s.data)).toEqual([hex('5001')]);
+  expect(depacketizer.flush()).toEqual([]);
+  expect(depacketizer.dropped).toBe(1);
+  expect(push(first!).map((s) => s.data)).toEqual([hex('5001')]);
+});
+
+test('padding-only packets are no part of a frame', () => {
+  const list = packets(VP8, [hex('5001'), hex('5102')], 100);
+  const padding = { ...list[0]!, payload: Buffer.alloc(0), marker: false };
+  expect(run(VP8, [list[0]!, padding, list[1]!]).map((s) => s.afterLoss)).toEqual([false, false]);
+});
+
+test.each([
+  ['a stream joined in the middle of a frame', ['7c05aa', '7c45bb']],
+  ['an FU-A begun but not ended', ['7c8588aa', '419a']],
+  ['an FU-A begun twice', ['7c8588aa', '7c8588aa']],
+  ['an FU-A of nothing', ['7c85']],
+  ['a STAP-A cut short', ['78000a6588']],
+  ['a STAP-A of nothing', ['78']],
+  ['an FU-B, which was not agreed on', ['7d850000aa']],
+])('H.264: %s is dropped and counted', (_, payloads) => {
+  const depacketizer = createDepacketizer(H264);
+  const packet = packets(H264, [annexB('6588')], 100)[0]!;
+  const out = payloads.flatMap((payload, n) =>
+    depacketizer.push({
+      packet: { ...packet, payload: hex(payload), marker: n === payloads.length - 1 },
+      rtpTime: 0,
+      lostBefore: 0,
+    }),
+  );
+  expect(out).toEqual([]);
+  expect(depacketizer.dropped).toBe(1);
+});
+
+test('any payloads at all give samples or nothing, never an error', () => {
+  const payload = fc.uint8Array({ maxLength: 30 }).map((b) => Buffer.from(b));
+  const format = fc.constantFrom(H264, VP8, OPUS);
+  const packet = packets(VP8, [hex('50')], 100)[0]!;
+  fc.assert(
+    fc.property(format, fc.array(fc.tuple(payload, fc.boolean(), fc.nat(2), fc.nat(3))), (f, list) => {
+      const depacketizer = createDepacketizer(f);
+      let rtpTime = 0;
+      for (const [bytes, marker, lostBefore, step] of list) {
+        rtpTime += step;
+        for (const sample of depacketizer.push({ packet: { ...packet, payload: bytes, marker }, rtpTime, lostBefore }))
+          expect(sample.data.length).toBeGreaterThan(0);
+      }
+      depacketizer.flush();
+    }),
+    { numRuns: 1000 },
+  );
+});
+
+test('parameter sets of the SDP go before key frames when none come in band (RFC 6184 §8.1)', () => {
+  const sets = [hex('6742c01f'), hex('68ce3c80')];
+  const fmtp = `packetization-mode=1;sprop-parameter-sets=${sets.map((s) => s.toString('base64')).join(',')};profile-level-id=42c01f`;
+  const idr = annexB('6588aa');
+  const [sample, delta] = run({ ...H264, fmtp }, packets(H264, [idr, annexB('4188bb')], 100));
+  expect(sample!.data).toEqual(Buffer.concat([annexB('6742c01f', '68ce3c80'), idr]));
+  expect(delta!.data).toEqual(annexB('4188bb'));
+  const own = annexB('6742c020', '68ce3c81', '6588aa');
+  expect(run({ ...H264, fmtp }, packets(H264, [own, idr], 100)).map((s) => s.data)).toEqual([own, idr]);
+});
+
+test('parameter sets sent as a frame of their own go with the next picture', () => {
+  const samples = run(H264, packets(H264, [annexB('6742c01f', '68ce3c80'), annexB('6588aa')], 100));
+  expect(samples.map((s) => [s.rtpTime, s.data, s.keyFrame])).toEqual([
+    [3000, annexB('6742c01f', '68ce3c80', '6588aa'), true],
+  ]);
+});
+
+test.each([
+  ['IDR', annexB('6742c01f', '68ce3c80', '6588aa'), true],
+  ['IDR without any parameter sets', annexB('0910', '6588aa'), false],
+  ['P', annexB('419aaa'), false],
+  ['SPS and I slice (slice_type 7)', annexB('6742c01f', '4188aa'), true],
+  ['SPS and P slice (slice_type 5)', annexB('6742c01f', '419aaa'), false],
+  ['I slice without SPS', annexB('4188aa'), false],
+])('H.264 key frame or not: %s', (_, unit, keyFrame) => {
+  expect(run(H264, packets(H264, [unit], 100)).map((s) => s.keyFrame)).toEqual([keyFrame]);
+});
+
+test.each([
+  ['SILK 10 ms', '00', 480],
+  ['SILK 60 ms', '18', 2880],
+  ['hybrid 20 ms', '68', 960],
+  ['CELT 2.5 ms', '80', 120],
+  ['CELT 20 ms stereo', 'fc', 960],
+  ['two frames of 20 ms', 'f9', 1920],
+  ['two frames of different size', 'fa', 1920],
+  ['three frames of 20 ms', 'fb03', 2880],
+  ['six frames of 20 ms with padding flag', 'fb46', 5760],
+])('an Opus packet of %s plays %s → %i ticks (RFC 6716 §3.1)', (_, bytes, ticks) => {
+  expect(opusDurationTicks(hex(bytes))).toBe(ticks);
+});
+
+test.each(['', 'fb', 'fb00', 'fb07', '1b03'])('"%s" is no Opus packet', (bytes) => {
+  expect(() => opusDurationTicks(hex(bytes))).toThrow(Fault);
+});
+
+test('a malformed Opus packet is dropped, counted, and told by the next', () => {
+  const list = packets(OPUS, [hex('fc01'), hex('fb00'), hex('fc02')], 100);
+  expect(run(OPUS, list).map((s) => [s.data, s.afterLoss])).toEqual([
+    [hex('fc01'), false],
+    [hex('fc02'), true],
+  ]);
+});

@@ -1,0 +1,30 @@
+/**
+ * The seam between packets in order and whole encoded frames, and the choice of a codec's reader.
+ */
+import type { ReceivedSample } from '../../../media/sample.ts';
+import type { TrackFormat } from '../../../media/track.ts';
+import type { Ordered } from '../jitter-buffer.ts';
+import { FrameDepacketizer } from './frame-depacketizer.ts';
+import { H264Assembly } from './h264.ts';
+import { OpusDepacketizer } from './opus.ts';
+import { Vp8Assembly } from './vp8.ts';
+
+export type Depacketizer = {
+  /** Takes the next packet and returns the samples it completes. */
+  push(ordered: Ordered): ReceivedSample[];
+  /** Returns what is whole though no packet said so: nothing more will come. */
+  flush(): ReceivedSample[];
+  /** Frames thrown away so far because a part was lost or malformed. */
+  readonly dropped: number;
+};
+
+export function createDepacketizer(format: TrackFormat): Depacketizer {
+  switch (format.codec) {
+    case 'opus':
+      return new OpusDepacketizer();
+    case 'h264':
+      return new FrameDepacketizer(new H264Assembly(format.fmtp));
+    case 'vp8':
+      return new FrameDepacketizer(new Vp8Assembly());
+  }
+}

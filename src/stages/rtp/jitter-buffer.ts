@@ -1,0 +1,259 @@
+/**
+ * Puts one track's packets in order. A gap is waited for, as a retransmission may fill it, and given up after a while.
+ * Kept as a heap by sequence number beside a queue by arrival, so a packet costs O(log n) however long the gaps are.
+ */
+import type { Packet } from '../../media/packet.ts';
+import { SequenceTracker, TimestampUnwrapper } from './sequence.ts';
+
+export type JitterBufferOptions = {
+  /** How long a packet may wait for those before it, microseconds. A recorder can afford a second or two. */
+  maxDelayUs: number;
+  /** Ticks per second of the RTP timestamps. */
+  clockRate: number;
+  /** Bounds of what is held. At three quarters of either, gaps are given up early; at the bound, packets are dropped. */
+  maxPackets?: number;
+  maxBytes?: number;
+};
+
+/** A packet in its place. */
+export type Ordered = {
+  packet: Packet;
+  /** The RTP timestamp unwrapped; of a sender that started over it goes on above all before. */
+  rtpTime: number;
+  /** How many packets before this one are lost for good; 1 also when the sender started over. */
+  lostBefore: number;
+};
+
+export type JitterCounters = {
+  /** Packets given up, holes left by restarts included. */
+  lost: number;
+  duplicates: number;
+  /** Came after they had been given up, or far off any run. */
+  late: number;
+  /** Dropped as the buffer was full. */
+  overflowed: number;
+  restarts: number;
+};
+
+type Entry = { packet: Packet; extended: number; rtpTime: number; released: boolean };
+
+/** After a change of SSRC, stragglers of the one before are late, not another change. */
+const STRAGGLER_US = 1_000_000;
+/** This many late packets in order, with none in time between them, are a sender that started over a little behind. */
+const LATE_RUN = 100;
+/** A newer packet with a timestamp this much older means that the sender's clock started over. */
+const TIMESTAMP_STEP_BACK_S = 10;
+
+export class JitterBuffer {
+  readonly counters: JitterCounters = { lost: 0, duplicates: 0, late: 0, overflowed: 0, restarts: 0 };
+  readonly #options: Required<JitterBufferOptions>;
+  #tracker = new SequenceTracker();
+  #timestamps = new TimestampUnwrapper();
+  #highestRtpTime: number | undefined;
+  #ssrc: number | undefined;
+  #former: { ssrc: number; untilUs: number } | undefined;
+  #stray: Packet | undefined;
+  #lateRun = { length: 0, sequence: -1 };
+  #heap = new EntryHeap();
+  #arrivals: Entry[] = [];
+  #arrivalsHead = 0;
+  #held = new Set<number>();
+  #heldBytes = 0;
+  #next: number | undefined;
+  /** Gaps before this extended number are not waited for any more. */
+  #giveUpBefore = Number.NEGATIVE_INFINITY;
+
+  constructor(options: JitterBufferOptions) {
+    this.#options = { maxPackets: 8192, maxBytes: 16 * 1024 * 1024, ...options };
+  }
+
+  /** Packets held now. */
+  get held(): number {
+    return this.#held.size;
+  }
+
+  /** Takes a packet. Returns its unwrapped timestamp, or undefined when it was dropped or may not belong here. */
+  push(packet: Packet): number | undefined {
+    if (packet.ssrc !== this.#ssrc) {
+      const former = this.#former;
+      if (former && packet.ssrc === former.ssrc && packet.arrivalUs < former.untilUs) {
+        this.counters.late++;
+        return undefined;
+      }
+      if (this.#ssrc !== undefined) {
+        this.#former = { ssrc: this.#ssrc, untilUs: packet.arrivalUs + STRAGGLER_US };
+        this.#ssrc = packet.ssrc;
+        return this.#restart(packet, true);
+      }
+      this.#ssrc = packet.ssrc;
+    }
+    const highest = this.#tracker.highest;
+    const placement = this.#tracker.place(packet.sequence);
+    const stray = this.#stray;
+    this.#stray = undefined;
+    if (placement.kind === 'stray') {
+      if (stray) this.counters.late++;
+      this.#stray = packet;
+      return undefined;
+    }
+    if (placement.restarted) {
+      this.counters.restarts++;
+      this.#giveUpBefore = placement.extended;
+      if (stray) this.#insert(stray, placement.extended - 1, this.#unwrap(stray.timestamp, true));
+      return this.#insert(packet, placement.extended, this.#unwrap(packet.timestamp, true));
+    }
+    if (stray) this.counters.late++;
+    if (this.#next !== undefined && placement.extended < this.#next) return this.#late(packet);
+    const isNewest = highest === undefined || placement.extended > highest;
+    return this.#insert(packet, placement.extended, this.#unwrap(packet.timestamp, isNewest));
+  }
+
+  /**
+   * Lets go what is in order by now, and what has waited too long for its gap.
+   * @param nowUs monotonic microseconds, on the clock of the packets' arrival
+   */
+  pop(nowUs: number): Ordered[] {
+    const out: Ordered[] = [];
+    for (let top = this.#heap.top; top; top = this.#heap.top) {
+      const next = this.#next ?? top.extended;
+      if (top.extended !== next && top.extended > this.#giveUpBefore && !this.#giveUp(top, nowUs)) break;
+      this.#heap.pop();
+      this.#held.delete(top.extended);
+      this.#heldBytes -= top.packet.payload.length;
+      top.released = true;
+      const lostBefore = top.extended - next;
+      this.counters.lost += lostBefore;
+      this.#next = top.extended + 1;
+      out.push({ packet: top.packet, rtpTime: top.rtpTime, lostBefore });
+    }
+    this.#oldestArrival();
+    return out;
+  }
+
+  /** Lets everything go: nothing more will come. */
+  flush(): Ordered[] {
+    this.#giveUpBefore = this.#tracker.highest ?? this.#giveUpBefore;
+    return this.pop(Number.NEGATIVE_INFINITY);
+  }
+
+  /** Places a 32-bit timestamp, such as a sender report's, on the line of the packets' unwrapped ones. */
+  rtpTimeOf(timestamp: number): number {
+    return this.#highestRtpTime === undefined ? this.#timestamps.unwrap(timestamp) : this.#timestamps.peek(timestamp);
+  }
+
+  #insert(packet: Packet, extended: number, rtpTime: number): number | undefined {
+    if (this.#held.has(extended)) {
+      this.counters.duplicates++;
+      return undefined;
+    }
+    const bytes = packet.payload.length;
+    if (this.#held.size >= this.#options.maxPackets || this.#heldBytes + bytes > this.#options.maxBytes) {
+      this.counters.overflowed++;
+      return undefined;
+    }
+    this.#next ??= extended;
+    this.#lateRun.length = 0;
+    const entry: Entry = { packet, extended, rtpTime, released: false };
+    this.#heap.push(entry);
+    this.#arrivals.push(entry);
+    this.#held.add(extended);
+    this.#heldBytes += bytes;
+    return rtpTime;
+  }
+
+  #late(packet: Packet): number | undefined {
+    const run = this.#lateRun;
+    run.length = packet.sequence === ((run.sequence + 1) & 0xffff) ? run.length + 1 : 1;
+    run.sequence = packet.sequence;
+    if (run.length >= LATE_RUN) return this.#restart(packet, false);
+    this.counters.late++;
+    return undefined;
+  }
+
+  #restart(packet: Packet, newSource: boolean): number | undefined {
+    this.counters.restarts++;
+    this.#stray = undefined;
+    const extended = this.#tracker.restart(packet.sequence);
+    this.#giveUpBefore = extended;
+    const rtpTime =
+      newSource && this.#highestRtpTime !== undefined
+        ? this.#timestamps.unwrapAbove(packet.timestamp, this.#highestRtpTime)
+        : this.#unwrap(packet.timestamp, true);
+    this.#noteRtpTime(rtpTime);
+    return this.#insert(packet, extended, rtpTime);
+  }
+
+  #unwrap(timestamp: number, isNewest: boolean): number {
+    const near = this.#timestamps.peek(timestamp);
+    const highest = this.#highestRtpTime;
+    const steppedBack =
+      isNewest && highest !== undefined && near < highest - TIMESTAMP_STEP_BACK_S * this.#options.clockRate;
+    const rtpTime = steppedBack ? this.#timestamps.unwrapAbove(timestamp, highest) : this.#timestamps.unwrap(timestamp);
+    this.#noteRtpTime(rtpTime);
+    return rtpTime;
+  }
+
+  #noteRtpTime(rtpTime: number): void {
+    if (this.#highestRtpTime === undefined || rtpTime > this.#highestRtpTime) this.#highestRtpTime = rtpTime;
+  }
+
+  /** Whether the gap before `top` is not to be waited for any longer. */
+  #giveUp(top: Entry, nowUs: number): boolean {
+    const { maxDelayUs, maxPackets, maxBytes } = this.#options;
+    const oldest = this.#oldestArrival();
+    if (oldest && oldest.packet.arrivalUs + maxDelayUs <= nowUs) {
+      this.#giveUpBefore = oldest.extended;
+      return true;
+    }
+    if (this.#held.size * 4 < maxPackets * 3 && this.#heldBytes * 4 < maxBytes * 3) return false;
+    this.#giveUpBefore = top.extended;
+    return true;
+  }
+
+  /** The held packet that came in first. Forgets those released on the way to it. */
+  #oldestArrival(): Entry | undefined {
+    while (this.#arrivals[this.#arrivalsHead]?.released) this.#arrivalsHead++;
+    if (this.#arrivalsHead === this.#arrivals.length || this.#arrivalsHead > 1024) {
+      this.#arrivals = this.#arrivals.slice(this.#arrivalsHead);
+      this.#arrivalsHead = 0;
+    }
+    return this.#arrivals[this.#arrivalsHead];
+  }
+}
+
+/** A binary heap, lowest extended number on top. */
+class EntryHeap {
+  #entries: Entry[] = [];
+
+  get top(): Entry | undefined {
+    return this.#entries[0];
+  }
+
+  push(entry: Entry): void {
+    const entries = this.#entries;
+    let at = entries.push(entry) - 1;
+    while (at > 0) {
+      const parent = (at - 1) >> 1;
+      if (entries[parent]!.extended <= entry.extended) break;
+      entries[at] = entries[parent]!;
+      at = parent;
+    }
+    entries[at] = entry;
+  }
+
+  pop(): void {
+    const entries = this.#entries;
+    const last = entries.pop();
+    if (!last || entries.length === 0) return;
+    let at = 0;
+    for (;;) {
+      let child = at * 2 + 1;
+      if (child >= entries.length) break;
+      if (child + 1 < entries.length && entries[child + 1]!.extended < entries[child]!.extended) child++;
+      if (entries[child]!.extended >= last.extended) break;
+      entries[at] = entries[child]!;
+      at = child;
+    }
+    entries[at] = last;
+  }
+}

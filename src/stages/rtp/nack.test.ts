@@ -1,0 +1,84 @@
+/**
+ * Lost packets are asked for at once, repeated, and given up; what came is never asked for.
+ */
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { NackGenerator } from './nack.ts';
+
+const ms = (n: number) => n * 1000;
+
+test('a gap is asked for as soon as more packets overtook it than reordering explains', () => {
+  const nack = new NackGenerator({ maxAgeMs: 1000, maxTries: 10 });
+  nack.onPacket(65534, 0);
+  nack.onPacket(0, ms(1));
+  nack.onPacket(1, ms(1));
+  expect(nack.due(ms(1))).toEqual([]);
+  nack.onPacket(2, ms(2));
+  expect(nack.due(ms(2))).toEqual([65535]);
+  expect(nack.due(ms(2))).toEqual([]);
+});
+
+test('at the end of a burst, when nothing overtakes, it is asked for after 10 ms', () => {
+  const nack = new NackGenerator({ maxAgeMs: 1000, maxTries: 10 });
+  nack.onPacket(1, 0);
+  nack.onPacket(3, 0);
+  expect(nack.due(ms(9))).toEqual([]);
+  expect(nack.due(ms(10))).toEqual([2]);
+});
+
+test('repeats begin at the round trip and grow; they end at the tries allowed', () => {
+  const nack = new NackGenerator({ maxAgeMs: 10_000, maxTries: 4 });
+  nack.onRoundTrip(ms(40));
+  nack.onPacket(1, 0);
+  nack.onPacket(3, 0);
+  const asked: number[] = [];
+  for (let t = 0; t < 2000; t++) if (nack.due(ms(t)).length > 0) asked.push(t);
+  expect(asked).toEqual([10, 50, 110, 200]);
+  expect(nack.missing).toBe(0);
+});
+
+test('nothing is asked for after its time', () => {
+  const nack = new NackGenerator({ maxAgeMs: 300, maxTries: 100 });
+  nack.onPacket(1, 0);
+  nack.onPacket(3, 0);
+  let last = 0;
+  for (let t = 0; t < 1000; t++) if (nack.due(ms(t)).length > 0) last = t;
+  expect(last).toBeGreaterThan(100);
+  expect(last).toBeLessThanOrEqual(300);
+});
+
+test('a jump is not asked for, forwards or to a new run, and what follows works on', () => {
+  const nack = new NackGenerator({ maxAgeMs: 1000, maxTries: 10 });
+  nack.onPacket(1, 0);
+  nack.onPacket(2500, 0);
+  nack.onPacket(40000, 0);
+  nack.onPacket(40001, 0);
+  expect(nack.due(ms(50))).toEqual([]);
+  nack.onPacket(40004, ms(60));
+  expect(nack.due(ms(80))).toEqual([40002, 40003]);
+});
+
+test('over any pattern of loss and order: only missing packets are asked for, each within its tries, and memory is bounded', () => {
+  const arrival = fc.record({ drop: fc.integer({ min: 0, max: 3 }), late: fc.integer({ min: 0, max: 6 }) });
+  fc.assert(
+    fc.property(fc.nat(0xffff), fc.array(arrival, { minLength: 1, maxLength: 300 }), (start, plan) => {
+      const nack = new NackGenerator({ maxAgeMs: 500, maxTries: 3 });
+      const order = plan
+        .map((p, n) => ({ sequence: (start + n) & 0xffff, at: n + p.late, dropped: n > 10 && p.drop === 0 }))
+        .filter((p) => !p.dropped)
+        .sort((a, b) => a.at - b.at);
+      const came = new Set<number>();
+      const tries = new Map<number, number>();
+      for (const { sequence, at } of order) {
+        nack.onPacket(sequence, ms(at * 5));
+        came.add(sequence);
+        for (const asked of nack.due(ms(at * 5))) {
+          expect(came.has(asked)).toBe(false);
+          tries.set(asked, (tries.get(asked) ?? 0) + 1);
+        }
+        expect(nack.missing).toBeLessThanOrEqual(1000);
+      }
+      for (const count of tries.values()) expect(count).toBeLessThanOrEqual(3);
+    }),
+  );
+});

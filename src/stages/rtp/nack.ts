@@ -1,0 +1,97 @@
+/**
+ * Decides which lost packets to ask for again, and when (RFC 4585 §6.2.1): at once, then ever more seldom, then no more.
+ */
+import { SequenceTracker } from './sequence.ts';
+
+export type NackOptions = {
+  /** A packet is given up this long after it was first missed. */
+  maxAgeMs: number;
+  /** How often a packet is asked for at most. */
+  maxTries: number;
+};
+
+/** A gap that at most this many packets overtook may still be mere reordering... */
+const REORDER_PACKETS = 2;
+/** ...but no longer than this after it was noticed: at the end of a burst nothing follows that could overtake it. */
+const REORDER_US = 10_000;
+/** More packets than this missing at once are not worth asking for; a key frame is what helps. */
+const MAX_MISSING = 1000;
+const BACKOFF = 1.5;
+const MIN_REPEAT_US = 20_000;
+const MAX_ROUND_TRIP_US = 1_000_000;
+
+type Missing = { sinceUs: number; tries: number; nextUs: number };
+
+export class NackGenerator {
+  readonly #maxAgeUs: number;
+  readonly #maxTries: number;
+  #tracker = new SequenceTracker();
+  #roundTripUs = 100_000;
+  /** By extended sequence number, in rising order, which is also the order of `sinceUs`. */
+  #missing = new Map<number, Missing>();
+
+  constructor(options: NackOptions) {
+    this.#maxAgeUs = options.maxAgeMs * 1000;
+    this.#maxTries = options.maxTries;
+  }
+
+  /** How many packets are being missed now, at most 1000. */
+  get missing(): number {
+    return this.#missing.size;
+  }
+
+  /** A measured round trip; an answer cannot be here sooner, so this is when asking again makes sense. 100 ms until told. */
+  onRoundTrip(roundTripUs: number): void {
+    this.#roundTripUs = Math.min(MAX_ROUND_TRIP_US, Math.max(MIN_REPEAT_US, roundTripUs));
+  }
+
+  /** @param sequence the 16-bit number of a packet that came in, whether new, late or asked for */
+  onPacket(sequence: number, nowUs: number): void {
+    const before = this.#tracker.highest;
+    const placement = this.#tracker.place(sequence);
+    if (placement.kind === 'stray') return;
+    const { extended } = placement;
+    if (placement.restarted || (before !== undefined && extended - before > MAX_MISSING)) {
+      this.#missing.clear();
+      this.#offsetTo(sequence, extended);
+      return;
+    }
+    this.#offsetTo(sequence, extended);
+    if (before === undefined) return;
+    if (extended <= before) {
+      this.#missing.delete(extended);
+      return;
+    }
+    for (let lost = before + 1; lost < extended; lost++)
+      this.#missing.set(lost, { sinceUs: nowUs, tries: 0, nextUs: nowUs + REORDER_US });
+    for (const oldest of this.#missing.keys()) {
+      if (this.#missing.size <= MAX_MISSING) break;
+      this.#missing.delete(oldest);
+    }
+  }
+
+  /** The 16-bit numbers to ask for now, in order; each counts as a try. */
+  due(nowUs: number): number[] {
+    const asked: number[] = [];
+    const highest = this.#tracker.highest ?? 0;
+    for (const [extended, entry] of this.#missing) {
+      if (nowUs - entry.sinceUs > this.#maxAgeUs || entry.tries >= this.#maxTries) {
+        this.#missing.delete(extended);
+        continue;
+      }
+      const overtaken = entry.tries === 0 && highest - extended > REORDER_PACKETS;
+      if (!overtaken && nowUs < entry.nextUs) continue;
+      entry.nextUs = nowUs + Math.round(this.#roundTripUs * BACKOFF ** entry.tries);
+      entry.tries++;
+      asked.push((extended - this.#offset) & 0xffff);
+    }
+    return asked;
+  }
+
+  /** Extended numbers are the sent ones plus this, modulo 2^16; it changes when the sender starts over. */
+  #offset = 0;
+
+  #offsetTo(sequence: number, extended: number): void {
+    this.#offset = (extended - sequence) & 0xffff;
+  }
+}

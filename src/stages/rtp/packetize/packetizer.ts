@@ -1,0 +1,127 @@
+/**
+ * The sending side of RTP, for test publishers: encoded samples to datagrams, with the counts a sender report needs.
+ */
+import type { TrackFormat } from '../../../media/track.ts';
+import { encodeSenderReport } from '../rtcp.ts';
+import { packetizeH264 } from './h264.ts';
+import { packetizeOpus } from './opus.ts';
+import { packetizeVp8 } from './vp8.ts';
+
+export type PacketFields = {
+  payloadType: number;
+  /** 16 bits; what is above is cut off. */
+  sequence: number;
+  /** 32 bits; what is above is cut off. */
+  timestamp: number;
+  ssrc: number;
+  marker: boolean;
+  payload: Buffer;
+  csrcs?: number[];
+  /** Written in the one-byte form when all fit it, in the two-byte form otherwise (RFC 8285). */
+  extensions?: Map<number, Buffer>;
+  /** Bytes of padding after the payload, 0..255. */
+  paddingBytes?: number;
+};
+
+/** One RTP packet as bytes (RFC 3550 §5.1). */
+export function encodePacket(fields: PacketFields): Buffer {
+  const { csrcs = [], extensions, paddingBytes = 0 } = fields;
+  const fixed = Buffer.alloc(12 + csrcs.length * 4);
+  fixed[0] = 0x80 | (paddingBytes > 0 ? 0x20 : 0) | (extensions ? 0x10 : 0) | csrcs.length;
+  fixed[1] = (fields.marker ? 0x80 : 0) | fields.payloadType;
+  fixed.writeUInt16BE(fields.sequence & 0xffff, 2);
+  fixed.writeUInt32BE(fields.timestamp >>> 0, 4);
+  fixed.writeUInt32BE(fields.ssrc, 8);
+  csrcs.forEach((csrc, n) => {
+    fixed.writeUInt32BE(csrc, 12 + n * 4);
+  });
+  const padding = Buffer.alloc(paddingBytes);
+  if (paddingBytes > 0) padding[paddingBytes - 1] = paddingBytes;
+  return Buffer.concat([fixed, extensions ? encodeExtensions(extensions) : Buffer.alloc(0), fields.payload, padding]);
+}
+
+function encodeExtensions(extensions: Map<number, Buffer>): Buffer {
+  const entries = [...extensions];
+  const oneByte = entries.every(([id, value]) => id < 15 && value.length >= 1 && value.length <= 16);
+  const parts = entries.map(([id, value]) =>
+    Buffer.concat([oneByte ? Buffer.of((id << 4) | (value.length - 1)) : Buffer.of(id, value.length), value]),
+  );
+  const body = Buffer.concat(parts);
+  const words = Math.ceil(body.length / 4);
+  const out = Buffer.alloc(4 + words * 4);
+  out.writeUInt16BE(oneByte ? 0xbede : 0x1000, 0);
+  out.writeUInt16BE(words, 2);
+  body.copy(out, 4);
+  return out;
+}
+
+export type PacketizerOptions = {
+  format: TrackFormat;
+  ssrc: number;
+  /** The first packet's number; 0 when absent. */
+  firstSequence?: number;
+  /** 1200 when absent, which fits any path. */
+  maxPayloadBytes?: number;
+};
+
+export class Packetizer {
+  readonly #format: TrackFormat;
+  readonly #ssrc: number;
+  readonly #maxPayloadBytes: number;
+  #sequence: number;
+  #pictureId = 0;
+  #packets = 0;
+  #octets = 0;
+
+  constructor(options: PacketizerOptions) {
+    this.#format = options.format;
+    this.#ssrc = options.ssrc;
+    this.#sequence = options.firstSequence ?? 0;
+    this.#maxPayloadBytes = options.maxPayloadBytes ?? 1200;
+  }
+
+  /**
+   * The datagrams of one sample.
+   * @param data Annex B for H.264, one frame for VP8, one packet for Opus
+   * @param timestamp in ticks; what is above 32 bits is cut off
+   */
+  packetize(data: Buffer, timestamp: number): Buffer[] {
+    const payloads = this.#split(data);
+    return payloads.map((payload, n) => {
+      this.#packets++;
+      this.#octets += payload.length;
+      return encodePacket({
+        payloadType: this.#format.payloadType,
+        sequence: this.#sequence++,
+        timestamp,
+        ssrc: this.#ssrc,
+        // For sound the marker means the start of a talkspurt (RFC 7587 §4.1), which is not ours to know.
+        marker: this.#format.kind === 'video' && n === payloads.length - 1,
+        payload,
+      });
+    });
+  }
+
+  /** A report that the media time `timestamp` is the moment `ntpUs`, microseconds since 1900. */
+  senderReport(ntpUs: number, timestamp: number): Buffer {
+    return encodeSenderReport({
+      ssrc: this.#ssrc,
+      ntpUs,
+      rtpTimestamp: timestamp,
+      packetCount: this.#packets,
+      octetCount: this.#octets,
+    });
+  }
+
+  #split(data: Buffer): Buffer[] {
+    switch (this.#format.codec) {
+      case 'h264':
+        return packetizeH264(data, this.#maxPayloadBytes);
+      case 'vp8':
+        this.#pictureId = (this.#pictureId + 1) & 0x7fff;
+        return packetizeVp8(data, this.#maxPayloadBytes, this.#pictureId);
+      case 'opus':
+        return packetizeOpus(data);
+    }
+  }
+}

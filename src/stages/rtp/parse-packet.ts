@@ -1,0 +1,90 @@
+/**
+ * Reads one RTP packet from a datagram (RFC 3550 §5.1) and tells RTP from RTCP where both share a port (RFC 5761 §4).
+ */
+import { Fault } from '../../kernel/fault.ts';
+import type { Packet } from '../../media/packet.ts';
+
+const FIXED_HEADER_BYTES = 12;
+const ONE_BYTE_PROFILE = 0xbede;
+const TWO_BYTE_PROFILE = 0x1000;
+
+/** True when the datagram is RTCP: version 2 and a second byte of 192..223 (RFC 5761 §4). */
+export function isRtcp(datagram: Buffer): boolean {
+  if (datagram.length < 4 || datagram[0]! >> 6 !== 2) return false;
+  const second = datagram[1]!;
+  return second >= 192 && second <= 223;
+}
+
+/**
+ * Parses one RTP packet. The payload and the extensions are views of `datagram`.
+ * @param arrivalUs monotonic microseconds at which the datagram came in
+ * @throws Fault `rtp-malformed` when the bytes are not a whole RTP packet
+ */
+export function parsePacket(datagram: Buffer, arrivalUs: number): Packet {
+  if (datagram.length < FIXED_HEADER_BYTES)
+    throw malformed(`${datagram.length} bytes are less than the fixed header of ${FIXED_HEADER_BYTES}`);
+  const first = datagram[0]!;
+  const second = datagram[1]!;
+  if (first >> 6 !== 2) throw malformed(`version ${first >> 6} instead of 2`);
+
+  let start = FIXED_HEADER_BYTES + (first & 0x0f) * 4;
+  if (start > datagram.length) throw malformed('the list of contributing sources runs past the end');
+  let extensions: Map<number, Buffer> | undefined;
+  if (first & 0x10) {
+    if (start + 4 > datagram.length) throw malformed('the header extension runs past the end');
+    const profile = datagram.readUInt16BE(start);
+    const end = start + 4 + datagram.readUInt16BE(start + 2) * 4;
+    if (end > datagram.length) throw malformed('the header extension runs past the end');
+    extensions = parseExtensions(profile, datagram.subarray(start + 4, end));
+    start = end;
+  }
+  let end = datagram.length;
+  if (first & 0x20) {
+    const padding = datagram[end - 1]!;
+    if (padding === 0 || padding > end - start) throw malformed(`${padding} bytes of padding in ${end - start}`);
+    end -= padding;
+  }
+  const packet: Packet = {
+    payloadType: second & 0x7f,
+    sequence: datagram.readUInt16BE(2),
+    timestamp: datagram.readUInt32BE(4),
+    ssrc: datagram.readUInt32BE(8),
+    marker: (second & 0x80) !== 0,
+    payload: datagram.subarray(start, end),
+    arrivalUs,
+  };
+  if (extensions) packet.extensions = extensions;
+  return packet;
+}
+
+/** RFC 8285 §4.2 (one-byte) and §4.3 (two-byte); extensions of another profile are opaque and skipped. */
+function parseExtensions(profile: number, bytes: Buffer): Map<number, Buffer> | undefined {
+  const oneByte = profile === ONE_BYTE_PROFILE;
+  if (!oneByte && (profile & 0xfff0) !== TWO_BYTE_PROFILE) return undefined;
+  const found = new Map<number, Buffer>();
+  let at = 0;
+  while (at < bytes.length) {
+    const head = bytes[at]!;
+    const id = oneByte ? head >> 4 : head;
+    // A zero byte is padding in the two-byte form. In the one-byte form id 0 is padding only with a length field of zero,
+    // but receivers are to skip it either way.
+    if (id === 0) {
+      at++;
+      continue;
+    }
+    // Id 15 is reserved in the one-byte form: what follows must not be read.
+    if (oneByte && id === 15) break;
+    const headBytes = oneByte ? 1 : 2;
+    if (at + headBytes > bytes.length) throw malformed('a header extension element is cut short');
+    const length = oneByte ? (head & 0x0f) + 1 : bytes[at + 1]!;
+    const from = at + headBytes;
+    if (from + length > bytes.length) throw malformed(`header extension ${id} runs past the end`);
+    found.set(id, bytes.subarray(from, from + length));
+    at = from + length;
+  }
+  return found.size > 0 ? found : undefined;
+}
+
+function malformed(why: string): Fault {
+  return new Fault('rtp-malformed', `not a valid RTP packet: ${why}`, { blame: 'channel' });
+}

@@ -1,0 +1,49 @@
+/**
+ * The least of the values seen within a span of time, in constant time and bounded memory.
+ */
+
+/** Values within this time of a lower one are not kept: they matter only after that one has gone, and then hardly. */
+const GRAIN_US = 50_000;
+
+export class SlidingMinimum {
+  readonly #spanUs: number;
+  /** Rising in time and in value; the head is the minimum. At most one per grain of the span. */
+  #entries: { value: number; atUs: number }[] = [];
+
+  constructor(spanUs: number) {
+    this.#spanUs = spanUs;
+  }
+
+  /** @param atUs when the value was seen; not less than the times before it */
+  push(value: number, atUs: number): void {
+    const entries = this.#entries;
+    let last = entries.at(-1);
+    while (last && last.value >= value) {
+      entries.pop();
+      last = entries.at(-1);
+    }
+    if (!last || atUs - last.atUs >= GRAIN_US) entries.push({ value, atUs });
+    this.#forget(atUs);
+  }
+
+  /** The minimum, of the latest value when all are older than the span; undefined before the first. */
+  get value(): number | undefined {
+    return this.#entries[0]?.value;
+  }
+
+  /** Whether any value was seen within the span before `nowUs`. */
+  isFresh(nowUs: number): boolean {
+    const last = this.#entries.at(-1);
+    return last !== undefined && last.atUs >= nowUs - this.#spanUs;
+  }
+
+  clear(): void {
+    this.#entries = [];
+  }
+
+  #forget(nowUs: number): void {
+    let old = 0;
+    while (old < this.#entries.length - 1 && this.#entries[old]!.atUs < nowUs - this.#spanUs) old++;
+    if (old > 0) this.#entries.splice(0, old);
+  }
+}

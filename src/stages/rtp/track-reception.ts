@@ -1,0 +1,115 @@
+/**
+ * TrackReception: one track from RTP packets to whole samples. Joins the jitter buffer and the codec's depacketizer, and holds
+ * video back after a loss until the next key frame, as a damaged picture must never be shown.
+ */
+import type { Packet } from '../../media/packet.ts';
+import type { ReceivedSample } from '../../media/sample.ts';
+import type { TrackFormat } from '../../media/track.ts';
+import { createDepacketizer, type Depacketizer } from './depacketize/depacketizer.ts';
+import { JitterBuffer, type JitterCounters, type Ordered } from './jitter-buffer.ts';
+
+export type TrackReceptionOptions = {
+  format: TrackFormat;
+  /** How long packets wait for one that is missing, microseconds. */
+  maxDelayUs: number;
+};
+
+export type ReceptionCounters = JitterCounters & {
+  /** Packets handed in. */
+  packets: number;
+  /** Packets of payload types that were not agreed on, ignored. */
+  otherPayloadTypes: number;
+  /** Frames dropped because a part of them was lost or malformed. */
+  damaged: number;
+  /** Whole video frames dropped because they follow a loss, or come before the first key frame. */
+  withheld: number;
+  samples: number;
+};
+
+export class TrackReception {
+  readonly #format: TrackFormat;
+  readonly #buffer: JitterBuffer;
+  readonly #depacketizer: Depacketizer;
+  #awaitingKeyFrame: boolean;
+  #packets = 0;
+  #otherPayloadTypes = 0;
+  #withheld = 0;
+  #samples = 0;
+
+  constructor(options: TrackReceptionOptions) {
+    this.#format = options.format;
+    this.#buffer = new JitterBuffer({ maxDelayUs: options.maxDelayUs, clockRate: options.format.clockRate });
+    this.#depacketizer = createDepacketizer(options.format);
+    this.#awaitingKeyFrame = options.format.kind === 'video';
+  }
+
+  /**
+   * Takes a packet as it came in. Returns its unwrapped timestamp, for the track's StreamClock; undefined when the packet is of
+   * no use (another payload type, a duplicate, too late).
+   */
+  onRtp(packet: Packet): number | undefined {
+    this.#packets++;
+    if (packet.payloadType !== this.#format.payloadType) {
+      this.#otherPayloadTypes++;
+      return undefined;
+    }
+    return this.#buffer.push(packet);
+  }
+
+  /** Places a 32-bit timestamp, such as a sender report's, on the line of `onRtp`'s and the samples' unwrapped ones. */
+  rtpTimeOf(timestamp: number): number {
+    return this.#buffer.rtpTimeOf(timestamp);
+  }
+
+  /**
+   * The samples that are whole by now. `keyFrameWanted` stays true for as long as video is held back, so it may be asked for
+   * again and again; before the first packet it is false.
+   */
+  take(nowUs: number): { samples: ReceivedSample[]; keyFrameWanted: boolean } {
+    const samples = this.#depacketize(this.#buffer.pop(nowUs));
+    return { samples, keyFrameWanted: this.#awaitingKeyFrame && this.#packets > this.#otherPayloadTypes };
+  }
+
+  /** Everything still held: nothing more will come. */
+  flush(): ReceivedSample[] {
+    const samples = this.#depacketize(this.#buffer.flush());
+    samples.push(...this.#admit(this.#depacketizer.flush()));
+    return samples;
+  }
+
+  counters(): ReceptionCounters {
+    return {
+      ...this.#buffer.counters,
+      packets: this.#packets,
+      otherPayloadTypes: this.#otherPayloadTypes,
+      damaged: this.#depacketizer.dropped,
+      withheld: this.#withheld,
+      samples: this.#samples,
+    };
+  }
+
+  #depacketize(packets: Ordered[]): ReceivedSample[] {
+    const samples: ReceivedSample[] = [];
+    for (const ordered of packets) {
+      const damagedBefore = this.#depacketizer.dropped;
+      const whole = this.#depacketizer.push(ordered);
+      // Ask at once, not only when the next whole frame shows that it comes after a loss.
+      if (this.#format.kind === 'video' && (ordered.lostBefore > 0 || this.#depacketizer.dropped > damagedBefore))
+        this.#awaitingKeyFrame = true;
+      samples.push(...this.#admit(whole));
+    }
+    return samples;
+  }
+
+  #admit(samples: ReceivedSample[]): ReceivedSample[] {
+    const admitted = samples.filter((sample) => {
+      if (this.#format.kind === 'audio') return true;
+      if (sample.keyFrame) this.#awaitingKeyFrame = false;
+      else if (sample.afterLoss) this.#awaitingKeyFrame = true;
+      return !this.#awaitingKeyFrame;
+    });
+    this.#withheld += samples.length - admitted.length;
+    this.#samples += admitted.length;
+    return admitted;
+  }
+}
