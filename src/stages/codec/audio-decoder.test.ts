@@ -1,0 +1,113 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { AudioDecoder, opusSamples } from './audio-decoder.ts';
+import { liveFrames } from './native-frames.ts';
+import { encodeOpus, lagOf, type OpusSettings, sweep } from './opus-fixture.ts';
+
+const ONSET = 14_700;
+const signal = sweep(48_000, ONSET);
+
+function decodeAll(decoder: AudioDecoder, packets: { data: Buffer; ptsUs: number }[], channel = 0): Float32Array {
+  const heard = new Float32Array(60_000);
+  for (const packet of packets)
+    for (const { sound, ptsUs } of decoder.decode(packet)) {
+      const at = Math.round((ptsUs * 48) / 1000);
+      const samples = sound.channels[channel]!;
+      heard.set(at < 0 ? samples.subarray(-at) : samples, Math.max(0, at));
+    }
+  return heard;
+}
+
+afterEach(() => {
+  expect(liveFrames()).toBe(0);
+});
+
+describe('AudioDecoder', () => {
+  it.each<[OpusSettings['application'], number, OpusSettings['frameMs'], 1 | 2, 1 | 2]>([
+    ['audio', 64_000, 20, 2, 2],
+    ['audio', 64_000, 10, 1, 2],
+    ['audio', 64_000, 120, 2, 1],
+    ['voip', 32_000, 20, 1, 1],
+    ['voip', 12_000, 60, 1, 2],
+    ['voip', 24_000, 40, 1, 1],
+  ])(
+    '%s at %i bit/s in frames of %f ms, %i to %i channels: everything is heard when it was said',
+    (application, bitrate, frameMs, sent, wanted) => {
+      const decoder = new AudioDecoder({ channels: wanted });
+      const packets = encodeOpus(signal, { application, bitrate, frameMs, channels: sent });
+      expect(opusSamples(packets[0]!.data)).toBe(frameMs * 48);
+      for (let channel = 0; channel < wanted; channel++)
+        expect(Math.abs(lagOf(signal, decodeAll(decoder, packets, channel), ONSET + 3000))).toBeLessThanOrEqual(4);
+      expect(decoder.damaged).toBe(0);
+      decoder.close();
+      decoder.close();
+    },
+  );
+
+  it('takes frames of 2.5 ms, which have 4 ms less lookahead', () => {
+    const decoder = new AudioDecoder({ channels: 1 });
+    const packets = encodeOpus(signal, { application: 'audio', bitrate: 64_000, frameMs: 2.5, channels: 1 });
+    expect(lagOf(signal, decodeAll(decoder, packets), ONSET + 3000)).toBe(-192);
+    decoder.close();
+  });
+
+  it('goes on when a stream changes between mono and stereo', () => {
+    const decoder = new AudioDecoder({ channels: 2 });
+    const settings = { application: 'audio', bitrate: 64_000, frameMs: 20 } as const;
+    const mono = encodeOpus(signal, { ...settings, channels: 1 });
+    const stereo = encodeOpus(signal, { ...settings, channels: 2 });
+    const heard = decodeAll(decoder, [...mono.slice(0, 22), ...stereo.slice(22)]);
+    expect(Math.abs(lagOf(signal, heard, ONSET + 9000))).toBeLessThanOrEqual(4);
+    expect(decoder.damaged).toBe(0);
+    decoder.close();
+  });
+
+  it('conceals what it cannot decode, for as long as it lasts, and goes on', () => {
+    const decoder = new AudioDecoder({ channels: 1 });
+    const packets = encodeOpus(signal, { application: 'audio', bitrate: 64_000, frameMs: 20, channels: 1 });
+    for (const packet of packets.slice(0, 30)) decoder.decode(packet);
+    // Code 3 with two frames of variable length, the first longer than the packet (RFC 6716 §3.2.5).
+    const broken = Buffer.from([packets[0]!.data[0]! | 3, 0x82, 251, 251, 0]);
+    const [concealed] = decoder.decode({ data: broken, ptsUs: 600_000 });
+    expect(concealed!.sound.samples).toBe(2 * 960);
+    expect(decoder.damaged).toBe(1);
+    expect(decoder.decode({ data: Buffer.alloc(0), ptsUs: 0 })).toEqual([]);
+    expect(decoder.decode(packets[32]!)[0]!.sound.samples).toBe(960);
+    decoder.close();
+  });
+
+  it('joins what it makes up to what was heard, and ends in silence', () => {
+    const decoder = new AudioDecoder({ channels: 1 });
+    const packets = encodeOpus(signal, { application: 'audio', bitrate: 64_000, frameMs: 20, channels: 1 });
+    let last = 0;
+    for (const packet of packets.slice(0, 30)) last = decoder.decode(packet)[0]!.sound.channels[0]![959]!;
+    const { channels, samples } = decoder.conceal(20_000);
+    expect(samples).toBe(960);
+    expect(Math.abs(channels[0]![0]! - last)).toBeLessThan(0.02);
+    expect(Math.max(...channels[0]!)).toBeGreaterThan(0.05);
+    expect(channels[0]!.subarray(480).every((v) => v === 0)).toBe(true);
+    decoder.close();
+  });
+
+  it('is silent where it has heard nothing yet', () => {
+    const decoder = new AudioDecoder({ channels: 2 });
+    expect(decoder.conceal(10_000)).toEqual({ channels: [new Float32Array(480), new Float32Array(480)], samples: 480 });
+    decoder.close();
+  });
+});
+
+describe('opusSamples', () => {
+  it.each([
+    [[0x00], 480],
+    [[0x18], 2880],
+    [[0x60], 480],
+    [[0x80], 120],
+    [[0x98], 960],
+    [[0x99, 0], 1920],
+    [[0x9b, 0x06], 5760],
+    [[0x9b, 0x07], 0],
+    [[0x9b], 0],
+    [[], 0],
+  ])('%j lasts %i samples', (bytes, samples) => {
+    expect(opusSamples(Buffer.from(bytes))).toBe(samples);
+  });
+});

@@ -1,0 +1,208 @@
+/**
+ * Pictures in native memory: counted owners, plane views, and a pool that hands memory out again instead of returning it.
+ */
+import {
+  AV_PIX_FMT_YUV420P,
+  AVCOL_PRI_BT709,
+  AVCOL_RANGE_MPEG,
+  AVCOL_SPC_SMPTE170M,
+  AVCOL_TRC_BT709,
+} from 'node-av/constants';
+import { avImageCopy2, FFmpegError, type Frame } from 'node-av/lib';
+import { invariant } from '../../kernel/fault.ts';
+import type { Picture, PictureSource } from '../../media/frame.ts';
+import { freeFrame, newFrame } from './native-frames.ts';
+
+type Planes = readonly [Buffer, Buffer, Buffer];
+type Strides = readonly [number, number, number];
+
+/** A frame, how many pictures own it, and what becomes of it after the last. */
+type Memory = {
+  frame: Frame;
+  owners: number;
+  release: (frame: Frame) => void;
+  planes: Planes | undefined;
+  strides: Strides | undefined;
+};
+
+export class NativePicture implements Picture {
+  readonly width: number;
+  readonly height: number;
+  #memory: Memory | undefined;
+
+  private constructor(memory: Memory) {
+    this.width = memory.frame.width;
+    this.height = memory.frame.height;
+    this.#memory = memory;
+  }
+
+  /** Takes over `frame` (8-bit 4:2:0); `release` is given it back when its last owner frees. */
+  static wrap(frame: Frame, release: (frame: Frame) => void = freeFrame): NativePicture {
+    return new NativePicture({ frame, owners: 1, release, planes: undefined, strides: undefined });
+  }
+
+  get planes(): Planes {
+    const memory = this.#live();
+    if (!memory.planes) {
+      const data = memory.frame.data;
+      invariant(data && data.length >= 3, 'a picture has three planes');
+      memory.planes = [data[0]!, data[1]!, data[2]!];
+    }
+    return memory.planes;
+  }
+
+  get strides(): Strides {
+    const memory = this.#live();
+    if (!memory.strides) {
+      const sizes = memory.frame.linesize;
+      memory.strides = [sizes[0]!, sizes[1]!, sizes[2]!];
+    }
+    return memory.strides;
+  }
+
+  /** The frame itself, for encoders and scalers; it stays the picture's. */
+  get frame(): Frame {
+    return this.#live().frame;
+  }
+
+  get exclusive(): boolean {
+    return this.#live().owners === 1;
+  }
+
+  share(): NativePicture {
+    const memory = this.#live();
+    memory.owners++;
+    return new NativePicture(memory);
+  }
+
+  free(): void {
+    const memory = this.#memory;
+    if (!memory) return;
+    this.#memory = undefined;
+    memory.owners--;
+    if (memory.owners > 0) return;
+    memory.planes = undefined;
+    memory.release(memory.frame);
+  }
+
+  #live(): Memory {
+    invariant(this.#memory, 'a picture was used after it was freed');
+    return this.#memory;
+  }
+}
+
+/** The native side of a picture that came from a pool or a decoder. */
+export function nativeOf(picture: Picture): NativePicture {
+  invariant(picture instanceof NativePicture, 'the picture was not made by the codec stage');
+  return picture;
+}
+
+/** Marks a frame as what Picture promises: limited range, BT.601 matrix. Primaries and transfer are those of sRGB cameras and canvases. */
+export function tagColor(frame: Frame): void {
+  frame.colorRange = AVCOL_RANGE_MPEG;
+  frame.colorSpace = AVCOL_SPC_SMPTE170M;
+  frame.colorPrimaries = AVCOL_PRI_BT709;
+  frame.colorTrc = AVCOL_TRC_BT709;
+}
+
+export type PicturePoolOptions = {
+  /** The most memory kept for later use, in bytes of picture. What is in use is not limited here. */
+  idleBytes?: number;
+};
+
+export class PicturePool implements PictureSource {
+  readonly #idleLimit: number;
+  #idle: Frame[] = [];
+  #idleBytes = 0;
+  #closed = false;
+
+  constructor(options: PicturePoolOptions = {}) {
+    this.#idleLimit = options.idleBytes ?? 8 << 20;
+  }
+
+  allocate(width: number, height: number): NativePicture {
+    invariant(isEvenSize(width) && isEvenSize(height), `a picture of ${width}x${height} is not of even, positive size`);
+    const at = this.#idle.findIndex((frame) => frame.width === width && frame.height === height);
+    if (at >= 0) {
+      const frame = this.#idle.splice(at, 1)[0]!;
+      this.#idleBytes -= bytesOf(frame);
+      return NativePicture.wrap(frame, this.#release);
+    }
+    const frame = newFrame();
+    frame.format = AV_PIX_FMT_YUV420P;
+    frame.width = width;
+    frame.height = height;
+    const result = frame.getBuffer();
+    if (result < 0) {
+      freeFrame(frame);
+      FFmpegError.throwIfError(result, `allocating a picture of ${width}x${height}`);
+    }
+    tagColor(frame);
+    return NativePicture.wrap(frame, this.#release);
+  }
+
+  share(picture: Picture): NativePicture {
+    return nativeOf(picture).share();
+  }
+
+  exclusive(picture: Picture): boolean {
+    return nativeOf(picture).exclusive;
+  }
+
+  copy(from: Picture, to: Picture, x: number, y: number): void {
+    invariant(
+      x >= 0 && y >= 0 && x % 2 === 0 && y % 2 === 0 && x + from.width <= to.width && y + from.height <= to.height,
+      `a copy of ${from.width}x${from.height} to (${x}, ${y}) leaves a picture of ${to.width}x${to.height}`,
+    );
+    avImageCopy2(
+      planesAt(to, x, y),
+      [...to.strides],
+      [...from.planes],
+      [...from.strides],
+      AV_PIX_FMT_YUV420P,
+      from.width,
+      from.height,
+    );
+  }
+
+  /** Frees what is idle. Pictures still in use are freed by their owners and not kept. */
+  close(): void {
+    this.#closed = true;
+    for (const frame of this.#idle.splice(0)) freeFrame(frame);
+    this.#idleBytes = 0;
+  }
+
+  #release = (frame: Frame): void => {
+    if (this.#closed) {
+      freeFrame(frame);
+      return;
+    }
+    this.#idle.push(frame);
+    this.#idleBytes += bytesOf(frame);
+    // The oldest go first: a size no longer asked for would stay for ever otherwise.
+    while (this.#idleBytes > this.#idleLimit) {
+      const oldest = this.#idle.shift()!;
+      this.#idleBytes -= bytesOf(oldest);
+      freeFrame(oldest);
+    }
+  };
+}
+
+/** Views of a picture's planes that begin at the even point (x, y). */
+export function planesAt(picture: Picture, x: number, y: number): Buffer[] {
+  const [luma, cb, cr] = picture.planes;
+  const [lumaStride, cbStride, crStride] = picture.strides;
+  return [
+    luma.subarray(y * lumaStride + x),
+    cb.subarray((y / 2) * cbStride + x / 2),
+    cr.subarray((y / 2) * crStride + x / 2),
+  ];
+}
+
+function isEvenSize(size: number): boolean {
+  return Number.isInteger(size) && size > 0 && size % 2 === 0;
+}
+
+function bytesOf(frame: Frame): number {
+  return (frame.width * frame.height * 3) / 2;
+}

@@ -1,0 +1,167 @@
+/**
+ * Decodes H.264 and VP8 to pictures, in the calling thread, one access unit at a time.
+ * Damage in the stream never throws: pictures carry a mark, and units that gave nothing are counted.
+ */
+import {
+  AV_CODEC_FLAG_LOW_DELAY,
+  AV_CODEC_ID_H264,
+  AV_CODEC_ID_VP8,
+  AV_FRAME_FLAG_CORRUPT,
+  AV_NOPTS_VALUE,
+  AV_PIX_FMT_YUV420P,
+  AVCOL_RANGE_JPEG,
+  AVCOL_SPC_BT470BG,
+  AVCOL_SPC_SMPTE170M,
+  AVCOL_SPC_UNSPECIFIED,
+  AVERROR_EAGAIN,
+  AVERROR_EOF,
+} from 'node-av/constants';
+import { Codec, CodecContext, FFmpegError, type Frame, type Packet, Rational, SoftwareScaleContext } from 'node-av/lib';
+import { Fault } from '../../kernel/fault.ts';
+import type { VideoCodec } from '../../media/track.ts';
+import { freeFrame, freePacket, newFrame, newPacket } from './native-frames.ts';
+import { NativePicture, tagColor } from './picture-pool.ts';
+
+/** `damaged`: concealed, or predicted from something that was; holds from the damage to the next key frame. */
+export type DecodedPicture = { picture: NativePicture; ptsUs: number; damaged: boolean };
+
+const CODEC_IDS = { h264: AV_CODEC_ID_H264, vp8: AV_CODEC_ID_VP8 } as const;
+
+export class VideoDecoder {
+  readonly codec: VideoCodec;
+  #context: CodecContext;
+  #packet: Packet;
+  /** What the next picture is received into. */
+  #frame: Frame;
+  #closed = false;
+  #converter: SoftwareScaleContext | undefined;
+  #damaged = false;
+  #undecodable = 0;
+
+  /** Throws a Fault when FFmpeg refuses the codec, which means a broken installation. */
+  constructor(codec: VideoCodec) {
+    this.codec = codec;
+    this.#context = openDecoder(codec);
+    this.#packet = newPacket();
+    this.#frame = newFrame();
+  }
+
+  /** Access units so far that FFmpeg refused. */
+  get undecodable(): number {
+    return this.#undecodable;
+  }
+
+  /**
+   * Decodes one access unit (Annex B or one VP8 frame) and returns what is ready, in order of presentation; with B-frames that is later units' time.
+   * The caller frees the pictures.
+   */
+  decode(sample: { data: Buffer; ptsUs: number }): DecodedPicture[] {
+    // An empty packet would tell FFmpeg that the stream has ended.
+    if (sample.data.length === 0) return [];
+    this.#packet.unref();
+    this.#packet.data = sample.data;
+    this.#packet.pts = BigInt(Math.round(sample.ptsUs));
+    const sent = this.#context.sendPacketSync(this.#packet);
+    this.#packet.unref();
+    if (sent < 0) {
+      this.#undecodable++;
+      this.#damaged = true;
+    }
+    return this.#receive();
+  }
+
+  /** Returns the pictures held back for reordering. The decoder takes new units afterwards, starting with a key frame. */
+  flush(): DecodedPicture[] {
+    this.#context.sendPacketSync(null);
+    const pictures = this.#receive();
+    this.reset();
+    return pictures;
+  }
+
+  /** Forgets everything received; the next unit should be a key frame. */
+  reset(): void {
+    this.#context.flushBuffers();
+    this.#damaged = false;
+  }
+
+  /** Calling it again does nothing. Pictures handed out stay with their owners. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#converter?.freeContext();
+    freePacket(this.#packet);
+    freeFrame(this.#frame);
+    this.#context.freeContext();
+  }
+
+  #receive(): DecodedPicture[] {
+    const pictures: DecodedPicture[] = [];
+    for (;;) {
+      const result = this.#context.receiveFrameSync(this.#frame);
+      if (result < 0) {
+        if (result !== AVERROR_EAGAIN && result !== AVERROR_EOF) {
+          this.#undecodable++;
+          this.#damaged = true;
+        }
+        return pictures;
+      }
+      const frame = this.#frame;
+      this.#frame = newFrame();
+      const hurt = frame.decodeErrorFlags !== 0 || frame.hasFlags(AV_FRAME_FLAG_CORRUPT);
+      this.#damaged = hurt || (this.#damaged && !frame.keyFrame);
+      const pts = frame.pts === AV_NOPTS_VALUE ? frame.bestEffortTimestamp : frame.pts;
+      const ptsUs = Number(pts);
+      const plain = this.#toPlain(frame);
+      if (plain) pictures.push({ picture: NativePicture.wrap(plain), ptsUs, damaged: this.#damaged });
+    }
+  }
+
+  /** The frame as Picture promises it. Nearly always it is that already. */
+  #toPlain(frame: Frame): Frame | undefined {
+    if (isPlain(frame)) return frame;
+    const plain = newFrame();
+    plain.format = AV_PIX_FMT_YUV420P;
+    plain.width = frame.width;
+    plain.height = frame.height;
+    tagColor(plain);
+    this.#converter ??= newConverter();
+    const failed = plain.getBuffer() < 0 || this.#converter.scaleFrameSync(plain, frame) < 0;
+    freeFrame(frame);
+    if (!failed) return plain;
+    freeFrame(plain);
+    this.#undecodable++;
+    return undefined;
+  }
+}
+
+function openDecoder(codec: VideoCodec): CodecContext {
+  const decoder = Codec.findDecoder(CODEC_IDS[codec]);
+  if (!decoder) throw new Fault('codec-missing', `this FFmpeg build has no ${codec} decoder`, { blame: 'self' });
+  const context = new CodecContext();
+  context.allocContext3(decoder);
+  // More threads would each hold a picture back.
+  context.threadCount = 1;
+  context.setFlags(AV_CODEC_FLAG_LOW_DELAY);
+  context.pktTimebase = new Rational(1, 1_000_000);
+  const result = context.open2Sync(decoder);
+  if (result < 0) {
+    context.freeContext();
+    throw new Fault('codec-open', `the ${codec} decoder did not open`, {
+      blame: 'self',
+      cause: new FFmpegError(result),
+    });
+  }
+  return context;
+}
+
+function newConverter(): SoftwareScaleContext {
+  const context = new SoftwareScaleContext();
+  context.allocContext();
+  return context;
+}
+
+function isPlain(frame: Frame): boolean {
+  if (frame.format !== AV_PIX_FMT_YUV420P || frame.colorRange === AVCOL_RANGE_JPEG) return false;
+  const space = frame.colorSpace;
+  return space === AVCOL_SPC_UNSPECIFIED || space === AVCOL_SPC_SMPTE170M || space === AVCOL_SPC_BT470BG;
+}

@@ -1,0 +1,222 @@
+/**
+ * Puts the users' pictures on one canvas. A picture is scaled once, when it is new; a canvas is touched only where it differs from what it should show;
+ * and a canvas somebody else still reads is never written to.
+ */
+import { invariant } from '../../kernel/fault.ts';
+import type { FittedPicture, Picture, PictureScaler, PictureSource } from '../../media/frame.ts';
+import { blend } from './blend.ts';
+import { type Color, fill, toColor } from './color.ts';
+import { type PixelRect, type Placement, toPixels } from './layout/place.ts';
+
+export type PictureCompositorOptions = {
+  /** Even. */
+  width: number;
+  height: number;
+  pictures: PictureSource;
+  scaler: PictureScaler;
+};
+
+export type Tick = {
+  placements: Placement[];
+  /** The picture to show for each user; the compositor reads it during the call and keeps nothing of it. One user's next picture is another object. */
+  pictures: ReadonlyMap<string, Picture | undefined>;
+  /** `#RRGGBB` */
+  background: string;
+};
+
+/** One user's picture as it is shown, and what it was made from. */
+type Shown = FittedPicture & {
+  source: Picture;
+  width: number;
+  height: number;
+  render: 'crop' | 'fit';
+  version: number;
+};
+
+/** A rectangle to draw. `version` changes with the pixels and with nothing else. */
+type Item = { rect: PixelRect; alpha: number; picture: Picture; version: number };
+
+/** Where everything lies. Two canvases of one scene differ in pixels only. */
+type Scene = { key: string; background: string };
+
+type Canvas = { picture: Picture; scene: Scene | undefined; versions: number[] };
+
+/** Canvases held at most: one being shown, one being encoded, one to draw on. */
+const CANVAS_LIMIT = 3;
+
+export class PictureCompositor {
+  readonly width: number;
+  readonly height: number;
+  readonly #pictures: PictureSource;
+  readonly #scaler: PictureScaler;
+  #shown = new Map<string, Shown>();
+  #canvases: Canvas[] = [];
+  #current: Canvas | undefined;
+  #version = 0;
+  #unchanged = false;
+
+  constructor(options: PictureCompositorOptions) {
+    this.width = options.width;
+    this.height = options.height;
+    this.#pictures = options.pictures;
+    this.#scaler = options.scaler;
+  }
+
+  /** True when the last `compose` returned the canvas of the one before, untouched. */
+  get unchanged(): boolean {
+    return this.#unchanged;
+  }
+
+  /**
+   * The canvas for one tick. It stays the compositor's and keeps its pixels until the next call; who needs it for longer
+   * shares it, and it is left alone until that share is freed.
+   */
+  compose(tick: Tick): Picture {
+    const items = this.#layOut(tick);
+    const scene: Scene = { key: sceneKey(items), background: tick.background };
+    const current = this.#current;
+    if (current && isScene(current, scene) && items.every((item, i) => item.version === current.versions[i])) {
+      this.#unchanged = true;
+      return current.picture;
+    }
+    this.#unchanged = false;
+    const canvas = this.#writableCanvas();
+    if (isScene(canvas, scene)) this.#redrawChanged(canvas, items, toColor(tick.background));
+    else this.#redrawAll(canvas, items, toColor(tick.background));
+    canvas.scene = scene;
+    canvas.versions = items.map((item) => item.version);
+    this.#current = canvas;
+    return canvas.picture;
+  }
+
+  /** Frees all pictures held. Calling it again does nothing. */
+  close(): void {
+    for (const shown of this.#shown.values()) shown.picture.free();
+    this.#shown.clear();
+    for (const canvas of this.#canvases.splice(0)) canvas.picture.free();
+    this.#current = undefined;
+  }
+
+  /** Scales what is new and says what goes where, bottom-most first. */
+  #layOut(tick: Tick): Item[] {
+    const items: (Item & { z: number })[] = [];
+    const placed = new Set<string>();
+    for (const placement of tick.placements) {
+      const source = tick.pictures.get(placement.uid);
+      const region = toPixels(placement, this.width, this.height);
+      if (!source || !region || placement.alpha <= 0 || placed.has(placement.uid)) continue;
+      placed.add(placement.uid);
+      const shown = this.#show(placement.uid, source, region, placement.render);
+      items.push({
+        rect: {
+          x: region.x + shown.x,
+          y: region.y + shown.y,
+          width: shown.picture.width,
+          height: shown.picture.height,
+        },
+        alpha: Math.min(1, placement.alpha),
+        picture: shown.picture,
+        version: shown.version,
+        z: placement.z,
+      });
+    }
+    for (const [uid, shown] of this.#shown) {
+      if (placed.has(uid)) continue;
+      shown.picture.free();
+      this.#shown.delete(uid);
+    }
+    return items.sort((a, b) => a.z - b.z);
+  }
+
+  #show(uid: string, source: Picture, region: PixelRect, render: 'crop' | 'fit'): Shown {
+    const before = this.#shown.get(uid);
+    const { width, height } = region;
+    if (
+      before &&
+      before.source === source &&
+      before.width === width &&
+      before.height === height &&
+      before.render === render
+    )
+      return before;
+    const fitted = this.#scaler.scale(source, { width, height, render });
+    before?.picture.free();
+    const shown: Shown = { ...fitted, source, width, height, render, version: ++this.#version };
+    this.#shown.set(uid, shown);
+    return shown;
+  }
+
+  /** A canvas nobody else reads; the one shown now if possible, because it needs the least drawing. */
+  #writableCanvas(): Canvas {
+    const current = this.#current;
+    if (current && this.#pictures.exclusive(current.picture)) return current;
+    const free = this.#canvases.find((canvas) => this.#pictures.exclusive(canvas.picture));
+    if (free) return free;
+    invariant(this.#canvases.length < CANVAS_LIMIT, 'canvases are shared faster than they are freed');
+    const canvas: Canvas = {
+      picture: this.#pictures.allocate(this.width, this.height),
+      scene: undefined,
+      versions: [],
+    };
+    this.#canvases.push(canvas);
+    return canvas;
+  }
+
+  #redrawAll(canvas: Canvas, items: Item[], background: Color): void {
+    const whole = { x: 0, y: 0, width: this.width, height: this.height };
+    const first = items[0];
+    // One opaque picture over everything needs no background under it.
+    if (!first || first.alpha < 1 || !covers(first.rect, whole)) fill(canvas.picture, whole, background);
+    for (const item of items) this.#draw(canvas.picture, item);
+  }
+
+  /** Draws the items whose pixels changed, and with them what lies over or shows through them. */
+  #redrawChanged(canvas: Canvas, items: Item[], background: Color): void {
+    const dirty = items.map((item, i) => item.version !== canvas.versions[i]);
+    for (let grown = true; grown; ) {
+      grown = false;
+      for (let low = 0; low < items.length; low++) {
+        for (let high = low + 1; high < items.length; high++) {
+          if (dirty[low] === dirty[high] || !overlap(items[low]!.rect, items[high]!.rect)) continue;
+          // What lies over a redrawn item is drawn again; what lies under one only when it shows through.
+          if (dirty[high] && items[high]!.alpha === 1) continue;
+          dirty[low] = true;
+          dirty[high] = true;
+          grown = true;
+        }
+      }
+    }
+    items.forEach((item, i) => {
+      if (dirty[i] && item.alpha < 1) fill(canvas.picture, item.rect, background);
+    });
+    items.forEach((item, i) => {
+      if (dirty[i]) this.#draw(canvas.picture, item);
+    });
+  }
+
+  #draw(canvas: Picture, item: Item): void {
+    if (item.alpha < 1) blend(item.picture, canvas, item.rect.x, item.rect.y, item.alpha);
+    else this.#pictures.copy(item.picture, canvas, item.rect.x, item.rect.y);
+  }
+}
+
+function sceneKey(items: Item[]): string {
+  return items.map(({ rect, alpha }) => `${rect.x},${rect.y},${rect.width},${rect.height},${alpha}`).join(';');
+}
+
+function isScene(canvas: Canvas, scene: Scene): boolean {
+  return canvas.scene?.key === scene.key && canvas.scene.background === scene.background;
+}
+
+function covers(outer: PixelRect, inner: PixelRect): boolean {
+  return (
+    outer.x <= inner.x &&
+    outer.y <= inner.y &&
+    outer.x + outer.width >= inner.x + inner.width &&
+    outer.y + outer.height >= inner.y + inner.height
+  );
+}
+
+function overlap(a: PixelRect, b: PixelRect): boolean {
+  return a.x < b.x + b.width && b.x < a.x + a.width && a.y < b.y + b.height && b.y < a.y + a.height;
+}

@@ -1,0 +1,184 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { Sound } from '../../media/frame.ts';
+import { SoundMixer } from './sound-mixer.ts';
+
+const BLOCK = 1024;
+
+/** A 440 Hz tone as it runs at absolute positions, so that blocks cut from it join. */
+function tone(start: number, samples: number, amplitude = 0.3, channels = 1, frequency = 440): Sound {
+  const wave = Float32Array.from(
+    { length: samples },
+    (_, i) => amplitude * Math.sin((2 * Math.PI * frequency * (start + i)) / 48000),
+  );
+  return { channels: Array.from({ length: channels }, () => wave), samples };
+}
+
+function level(value: number, samples: number): Sound {
+  return { channels: [new Float32Array(samples).fill(value)], samples };
+}
+
+function takeAll(mixer: SoundMixer, blocks: number): Float32Array {
+  const all = new Float32Array(blocks * BLOCK);
+  for (let i = 0; i < blocks; i++) all.set(mixer.take(BLOCK).channels[0]!, i * BLOCK);
+  return all;
+}
+
+function biggestStep(samples: Float32Array): number {
+  let biggest = 0;
+  for (let i = 1; i < samples.length; i++) biggest = Math.max(biggest, Math.abs(samples[i]! - samples[i - 1]!));
+  return biggest;
+}
+
+/** The steepest that a tone of this amplitude gets in one sample, with room for a fade over 240 samples. */
+const slope = (amplitude: number, frequency = 440) => amplitude * ((2 * Math.PI * frequency) / 48000) + amplitude / 200;
+
+describe('SoundMixer', () => {
+  it('puts sound at its absolute place and leaves silence elsewhere', () => {
+    const mixer = new SoundMixer({ channels: 1 });
+    mixer.add('a', 3000, tone(0, 960));
+    const all = takeAll(mixer, 6);
+    expect(all.subarray(0, 3000).every((v) => v === 0)).toBe(true);
+    expect(all.subarray(3240, 3960)).toEqual(tone(240, 720).channels[0]);
+    expect(all.subarray(4200).every((v) => v === 0)).toBe(true);
+  });
+
+  it('leaves the sound of one user bit for bit as it was', () => {
+    const mixer = new SoundMixer({ channels: 1 });
+    for (let at = 0; at < 48000; at += 960) mixer.add('a', at, tone(at, 960));
+    expect(takeAll(mixer, 40).subarray(240)).toEqual(tone(240, 40 * BLOCK - 240).channels[0]);
+  });
+
+  it('adds users up', () => {
+    const mixer = new SoundMixer({ channels: 1 });
+    mixer.add('a', 0, level(0.25, 4800));
+    mixer.add('b', 0, level(-0.125, 4800));
+    expect(mixer.take(BLOCK).channels[0]![600]).toBeCloseTo(0.125);
+  });
+
+  it('makes stereo of mono and mono of stereo', () => {
+    const stereo = new SoundMixer({ channels: 2 });
+    stereo.add('a', 0, level(0.5, 2000));
+    expect(stereo.take(BLOCK).channels.map((c) => c[500])).toEqual([0.5, 0.5]);
+    const mono = new SoundMixer({ channels: 1 });
+    mono.add('a', 0, { channels: [new Float32Array(2000).fill(0.5), new Float32Array(2000)], samples: 2000 });
+    expect(mono.take(BLOCK).channels[0]![500]).toBe(0.25);
+  });
+
+  it('joins blocks whose start wobbles by up to 3 ms without a click', () => {
+    fc.assert(
+      fc.property(fc.array(fc.integer({ min: -140, max: 140 }), { minLength: 40, maxLength: 40 }), (wobble) => {
+        const mixer = new SoundMixer({ channels: 1 });
+        wobble.forEach((error, i) => {
+          mixer.add('a', 1000 + i * 960 + error, tone(i * 960, 960));
+        });
+        expect(biggestStep(takeAll(mixer, 38))).toBeLessThan(slope(0.3));
+        expect(mixer.lateSamples).toBe(0);
+      }),
+      { numRuns: 30 },
+    );
+  });
+
+  it('follows a clock that runs 0.1 % fast or slow, without clicks and without drifting off', () => {
+    for (const rate of [0.999, 1.001]) {
+      const mixer = new SoundMixer({ channels: 1, aheadMs: 12_000 });
+      const blocks = 500;
+      for (let i = 0; i < blocks; i++) mixer.add('a', i * 960 * rate, tone(i * 960, 960));
+      const all = takeAll(mixer, 490);
+      expect(biggestStep(all)).toBeLessThan(slope(0.3));
+      let end = all.length;
+      while (end > 0 && Math.abs(all[end - 1]!) < 0.01) end--;
+      expect(Math.abs(end - blocks * 960 * rate)).toBeLessThan(144 + 240);
+    }
+  });
+
+  it.each([-5000, -960, -700, -300, -200, 200, 500, 900, 3000])('fades over a jump of %i samples', (jump) => {
+    const mixer = new SoundMixer({ channels: 1 });
+    for (let i = 0; i < 10; i++) mixer.add('a', i * 960, tone(i * 960, 960));
+    for (let i = 10; i < 20; i++) mixer.add('a', i * 960 + jump, tone(i * 960 + 37, 960));
+    // Two fades may meet, so twice the room for one.
+    expect(biggestStep(takeAll(mixer, 22))).toBeLessThan(2 * slope(0.3));
+  });
+
+  it('never doubles a block that comes twice', () => {
+    const mixer = new SoundMixer({ channels: 1 });
+    mixer.add('a', 0, level(0.3, 960));
+    mixer.add('a', 0, level(0.3, 960));
+    mixer.add('a', 960, level(0.3, 960));
+    const [samples] = mixer.take(BLOCK).channels;
+    expect(samples!.subarray(240).every((v) => Math.abs(v - 0.3) < 1e-6)).toBe(true);
+  });
+
+  it('fades out when a user ends in the middle of a wave', () => {
+    const mixer = new SoundMixer({ channels: 1 });
+    mixer.add('a', 0, level(0.3, 3000));
+    const all = takeAll(mixer, 5);
+    expect(biggestStep(all)).toBeLessThan(0.3 / 200);
+    expect(all[3300]).toBe(0);
+  });
+
+  it('drops late sound and counts it', () => {
+    const mixer = new SoundMixer({ channels: 1 });
+    takeAll(mixer, 2);
+    mixer.add('a', 1048, level(0.3, 2000));
+    expect(mixer.lateSamples).toBe(1000);
+    const [samples] = mixer.take(BLOCK).channels;
+    expect(biggestStep(samples!)).toBeLessThan(0.3 / 200);
+    expect(samples![500]).toBeCloseTo(0.3);
+    mixer.add('b', 0, level(0.3, 100));
+    expect(mixer.lateSamples).toBe(1100);
+  });
+
+  it('takes up a voice again in time after sound that came too late', () => {
+    const mixer = new SoundMixer({ channels: 1 });
+    mixer.seek(48000);
+    mixer.add('a', 46000, level(0.3, 960));
+    mixer.add('a', 46960, level(0.3, 960));
+    mixer.add('a', 47920, level(0.3, 960));
+    expect(mixer.lateSamples).toBe(960 + 960 + 80);
+    const [samples] = mixer.take(BLOCK).channels;
+    expect(samples![700]).toBeCloseTo(0.3);
+    expect(Math.abs(samples![0]!)).toBeLessThan(0.01);
+  });
+
+  it('keeps nothing beyond its reach', () => {
+    const mixer = new SoundMixer({ channels: 1, aheadMs: 1000 });
+    mixer.add('a', 40_000, level(0.3, 20_000));
+    expect(mixer.earlySamples).toBe(12_000);
+    mixer.add('b', 900_000, level(0.3, 100));
+    expect(mixer.earlySamples).toBe(12_100);
+    expect(takeAll(mixer, 60).every((v) => v < 0.301)).toBe(true);
+  });
+
+  it('begins anywhere', () => {
+    const mixer = new SoundMixer({ channels: 1 });
+    mixer.add('a', 0, level(0.3, 960));
+    mixer.seek(1_000_000_007);
+    expect(mixer.take(BLOCK).channels[0]!.every((v) => v === 0)).toBe(true);
+    mixer.add('a', mixer.position, level(0.3, 960));
+    expect(mixer.take(BLOCK).channels[0]![500]).toBeCloseTo(0.3);
+  });
+
+  it('never reaches full scale with seventeen loud users, and leaves no edge', () => {
+    const mixer = new SoundMixer({ channels: 1 });
+    for (let at = 0; at < 96_000; at += 960) {
+      for (let user = 0; user < 17; user++) {
+        // Half of them begin later, at once.
+        if (user % 2 && at < 30_000) continue;
+        mixer.add(`u${user}`, at, tone(at, 960, 0.9, 1, 200 + 13 * user));
+      }
+    }
+    const all = takeAll(mixer, 90);
+    expect(Math.max(...all.map(Math.abs))).toBeLessThan(1);
+    expect(Math.max(...all.map(Math.abs))).toBeGreaterThan(0.7);
+    expect(biggestStep(all)).toBeLessThan(0.1);
+  });
+
+  it('does not touch a sum below -3 dBFS', () => {
+    const mixer = new SoundMixer({ channels: 1 });
+    mixer.add('a', 0, level(0.35, 9600));
+    mixer.add('b', 0, level(0.35, 9600));
+    const [, second] = [mixer.take(BLOCK), mixer.take(BLOCK)];
+    expect(second.channels[0]!.every((v) => Math.abs(v - 0.7) < 1e-6)).toBe(true);
+  });
+});

@@ -1,0 +1,217 @@
+/**
+ * Mixes users' sound at absolute positions, in samples of 48 kHz from the recording's zero. Blocks of one user that nearly meet are joined
+ * seamlessly; gaps and jumps are faded, so that no edge clicks.
+ */
+import { invariant } from '../../kernel/fault.ts';
+import { SOUND_RATE, type Sound } from '../../media/frame.ts';
+import { LIMITER_HOP, Limiter } from './limiter.ts';
+
+export type SoundMixerOptions = {
+  channels: 1 | 2;
+  /** How far ahead of `take` sound may be added. */
+  aheadMs?: number;
+};
+
+/** A block that begins this close to the end of the one before continues it: 3 ms. */
+const SNAP_SAMPLES = 144;
+/** Below this, 0.5 ms, a block's error is jitter of its timestamp and not worth correcting. */
+const DRIFT_SAMPLES = 24;
+/** A block is stretched or squeezed by at most this share to make up for drift; half a percent is not heard. */
+const MAX_STRETCH = 0.005;
+/** Length of fades, 5 ms. */
+const FADE_SAMPLES = 240;
+/** A user is forgotten this long after the last sound. */
+const FORGET_SAMPLES = SOUND_RATE;
+
+type Voice = {
+  /** Where this user's sound ends. */
+  end: number;
+  /** The last samples written, for fading on from them; fewer when fewer were written. */
+  tail: Float32Array[];
+  /** True when the fade after `end` has been written: what comes next begins anew. */
+  released: boolean;
+  /** True when sound was left out since the last that was written, so the next may not join on to it. */
+  cut: boolean;
+};
+
+export class SoundMixer {
+  readonly channels: 1 | 2;
+  readonly #size: number;
+  readonly #ring: Float32Array[];
+  readonly #limiter = new Limiter();
+  #voices = new Map<string, Voice>();
+  #position = 0;
+  #late = 0;
+  #early = 0;
+
+  constructor(options: SoundMixerOptions) {
+    this.channels = options.channels;
+    this.#size = Math.ceil(((options.aheadMs ?? 6000) * SOUND_RATE) / 1000);
+    this.#ring = Array.from({ length: options.channels }, () => new Float32Array(this.#size));
+  }
+
+  /** The sample that the next `take` begins with. */
+  get position(): number {
+    return this.#position;
+  }
+
+  /** Samples so far that came after their place had been taken. */
+  get lateSamples(): number {
+    return this.#late;
+  }
+
+  /** Samples so far that lay too far ahead to be kept. */
+  get earlySamples(): number {
+    return this.#early;
+  }
+
+  /** Goes on from `position` with nothing added yet. */
+  seek(position: number): void {
+    this.#position = position;
+    this.#voices.clear();
+    for (const samples of this.#ring) samples.fill(0);
+  }
+
+  /** Adds a user's sound that begins at `startSample`. What overlaps sound of the same user, or is late, is left out. */
+  add(uid: string, startSample: number, sound: Sound): void {
+    if (sound.samples === 0) return;
+    const start = Math.round(startSample);
+    const input = this.#toChannels(sound);
+    const voice = this.#voices.get(uid);
+    const error = voice ? start - voice.end : 0;
+    if (voice && !voice.released && !voice.cut && Math.abs(error) <= SNAP_SAMPLES) {
+      this.#write(voice, voice.end, stretch(input, error), 0, false);
+      return;
+    }
+    if (voice && start + sound.samples <= voice.end) {
+      // What follows this need not follow what is there.
+      voice.cut = true;
+      return;
+    }
+    const next = voice ?? { end: Math.min(start, this.#position), tail: [], released: true, cut: false };
+    if (!voice) this.#voices.set(uid, next);
+    this.#release(next);
+    // Sound before the voice's end is there already; of one that starts anew nothing is.
+    const from = voice ? Math.max(start, voice.end) : start;
+    this.#write(next, from, input, from - start, true);
+  }
+
+  /** The next `count` samples; silence where nobody has sound. */
+  take(count: number): Sound {
+    invariant(
+      count > 0 && count + LIMITER_HOP <= this.#size,
+      `a block of ${count} samples is longer than the mixer holds`,
+    );
+    const end = this.#position + count;
+    // Nothing follows these voices in time, so they fade out here. Sound arriving later for them fades in.
+    for (const voice of this.#voices.values()) if (voice.end < end + LIMITER_HOP) this.#release(voice);
+    const channels = this.#read(this.#position, count);
+    this.#limiter.process(channels, this.#read(end, LIMITER_HOP));
+    this.#clear(this.#position, count);
+    this.#position = end;
+    for (const [uid, voice] of this.#voices) if (voice.end < end - FORGET_SAMPLES) this.#voices.delete(uid);
+    return { channels, samples: count };
+  }
+
+  /** Writes `input` from `skip` on at `position`. */
+  #write(voice: Voice, position: number, input: Float32Array[], skip: number, fadeIn: boolean): void {
+    const length = (input[0]?.length ?? 0) - skip;
+    if (length <= 0) return;
+    const late = Math.min(length, Math.max(0, this.#position - position));
+    const room = this.#position + this.#size - position;
+    const kept = Math.min(length, Math.max(0, room));
+    this.#late += late;
+    this.#early += length - kept;
+    if (kept <= late) {
+      // All of it too late: the voice still moves on in time. All of it too early: it was never heard.
+      if (kept > 0 && position + kept > voice.end) {
+        voice.end = position + kept;
+        voice.tail = [];
+        voice.released = true;
+      }
+      return;
+    }
+    // Sound cut at its beginning starts in the middle of a wave.
+    const fade = fadeIn || late > 0 ? Math.min(FADE_SAMPLES, kept - late) : 0;
+    input.forEach((samples, channel) => {
+      const ring = this.#ring[channel]!;
+      let at = modulo(position + late, this.#size);
+      for (let i = 0; i < kept - late; i++) {
+        const value = samples[skip + late + i]!;
+        ring[at]! += i < fade ? (value * (i + 1)) / (fade + 1) : value;
+        if (++at === this.#size) at = 0;
+      }
+    });
+    voice.end = position + kept;
+    voice.tail = input.map((samples) => samples.slice(Math.max(skip + late, skip + kept - FADE_SAMPLES), skip + kept));
+    voice.released = false;
+    voice.cut = false;
+  }
+
+  /** Lets a voice fade out after its end: its last samples again, backwards, so that the wave goes on where it was cut. */
+  #release(voice: Voice): void {
+    if (voice.released) return;
+    voice.released = true;
+    voice.tail.forEach((tail, channel) => {
+      const ring = this.#ring[channel]!;
+      for (let i = 0; i < tail.length; i++) {
+        const position = voice.end + i;
+        if (position < this.#position || position >= this.#position + this.#size) continue;
+        ring[modulo(position, this.#size)]! += tail[tail.length - 1 - i]! * (1 - (i + 1) / (tail.length + 1));
+      }
+    });
+  }
+
+  #read(position: number, count: number): Float32Array[] {
+    return this.#ring.map((ring) => {
+      const samples = new Float32Array(count);
+      const at = modulo(position, this.#size);
+      const first = Math.min(count, this.#size - at);
+      samples.set(ring.subarray(at, at + first));
+      samples.set(ring.subarray(0, count - first), first);
+      return samples;
+    });
+  }
+
+  #clear(position: number, count: number): void {
+    const at = modulo(position, this.#size);
+    const first = Math.min(count, this.#size - at);
+    for (const ring of this.#ring) {
+      ring.fill(0, at, at + first);
+      ring.fill(0, 0, count - first);
+    }
+  }
+
+  #toChannels(sound: Sound): Float32Array[] {
+    const [left, right] = sound.channels;
+    invariant(left, 'sound has at least one channel');
+    if (this.channels === sound.channels.length) return sound.channels;
+    if (!right) return [left, left];
+    return [left.map((value, i) => (value + right[i]!) / 2)];
+  }
+}
+
+/** The input made a little longer or shorter, so that a block that continues another also drifts towards where it belongs. */
+function stretch(input: Float32Array[], error: number): Float32Array[] {
+  const length = input[0]?.length ?? 0;
+  if (Math.abs(error) <= DRIFT_SAMPLES) return input;
+  const most = Math.floor(length * MAX_STRETCH);
+  const change = Math.max(-most, Math.min(most, Math.round(error / 8)));
+  const newLength = length + change;
+  if (change === 0 || newLength < 2 || length < 2) return input;
+  const ratio = (length - 1) / (newLength - 1);
+  return input.map((samples) => {
+    const out = new Float32Array(newLength);
+    for (let i = 0; i < newLength; i++) {
+      const at = i * ratio;
+      const index = Math.min(length - 2, Math.floor(at));
+      const part = at - index;
+      out[i] = samples[index]! * (1 - part) + samples[index + 1]! * part;
+    }
+    return out;
+  });
+}
+
+function modulo(value: number, size: number): number {
+  return ((value % size) + size) % size;
+}
