@@ -1,0 +1,95 @@
+/**
+ * MixOutput: canvases and sound in, finished files on the spool out. Holds the encoders and the writers of one recording;
+ * picture and sound are encoded once and go to every file that was asked for.
+ */
+import type { AudioPlan, MixPlan, VideoPlan } from '../../contract/line/plan.ts';
+import type { Picture, Sound } from '../../media/frame.ts';
+import { SOUND_RATE } from '../../media/frame.ts';
+import type { EncodedSample } from '../../media/sample.ts';
+import type { SpooledFile } from '../../media/segment.ts';
+import { AAC_BLOCK, AudioEncoder } from '../../stages/codec/audio-encoder.ts';
+import { VideoEncoder } from '../../stages/codec/video-encoder.ts';
+import { Mp4Files } from '../../stages/mux/mp4/mp4-files.ts';
+import { TsSlices } from '../../stages/mux/ts/ts-slices.ts';
+import { Journal } from '../../stages/spool/journal.ts';
+
+/** Samples per block of sound. */
+export const AUDIO_BLOCK = AAC_BLOCK;
+/** Key frames stand this far apart, so that a slice of at least 15 s (contract §4.2) is one of exactly 15 s. */
+const KEY_INTERVAL_S = 3;
+
+export type MixOutputOptions = {
+  video: VideoPlan | undefined;
+  audio: AudioPlan | undefined;
+  files: MixPlan['files'];
+  mp4Limit: MixPlan['mp4Limit'];
+  baseName: string;
+  spoolDir: string;
+  /** Wall time of the files' zero, Unix milliseconds. */
+  zeroUtcMs: number;
+  /** A file lies finished on the spool and in its journal. */
+  onFile(file: SpooledFile): void;
+};
+
+export class MixOutput {
+  readonly #video: VideoEncoder | undefined;
+  readonly #audio: AudioEncoder | undefined;
+  readonly #writers: (TsSlices | Mp4Files)[] = [];
+  readonly #journal: Journal;
+
+  private constructor(options: MixOutputOptions, journal: Journal) {
+    const { video, audio, files, mp4Limit, baseName, spoolDir: dir, zeroUtcMs } = options;
+    this.#journal = journal;
+    this.#video = video && new VideoEncoder({ ...video, keyIntervalFrames: video.fps * KEY_INTERVAL_S });
+    this.#audio = audio && new AudioEncoder(audio);
+    const onFile = async (file: SpooledFile) => {
+      await journal.append(file);
+      options.onFile(file);
+    };
+    const streams = {
+      dir,
+      baseName,
+      zeroUtcMs,
+      onFile,
+      video: video && this.#video && { ...video, extradata: this.#video.extradata },
+      audio: audio &&
+        this.#audio && { sampleRate: SOUND_RATE, channels: audio.channels, extradata: this.#audio.extradata },
+    };
+    if (files.hls) this.#writers.push(new TsSlices(streams));
+    if (files.mp4) this.#writers.push(new Mp4Files({ ...streams, limit: mp4Limit }));
+  }
+
+  static async open(options: MixOutputOptions): Promise<MixOutput> {
+    return new MixOutput(options, await Journal.open(options.spoolDir));
+  }
+
+  /** Encodes and writes one canvas as frame `frame` of the files. The canvas stays the caller's. Await before the next. */
+  async writePicture(canvas: Picture, frame: number): Promise<void> {
+    if (this.#video) await this.#write(await this.#video.encode(canvas, frame));
+  }
+
+  /** Encodes and writes one block that begins `sample` samples after the files' zero; blocks follow each other without gaps. */
+  async writeSound(sound: Sound, sample: number): Promise<void> {
+    if (this.#audio) await this.#write(this.#audio.encode(sound, sample));
+  }
+
+  /** Ends the streams and finishes every file. */
+  async finish(): Promise<void> {
+    if (this.#video) await this.#write(await this.#video.flush());
+    if (this.#audio) await this.#write(this.#audio.flush());
+    await Promise.all(this.#writers.map((writer) => writer.finish()));
+    await this.#journal.close();
+  }
+
+  /** Frees what is native. Files that were not finished stay behind as `.part`. Calling it again does nothing. */
+  close(): void {
+    this.#video?.close();
+    this.#audio?.close();
+    for (const writer of this.#writers) writer.close();
+    void this.#journal.close();
+  }
+
+  async #write(samples: EncodedSample[]): Promise<void> {
+    for (const sample of samples) for (const writer of this.#writers) await writer.write(sample);
+  }
+}

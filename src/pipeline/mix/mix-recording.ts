@@ -1,0 +1,245 @@
+/**
+ * MixRecording: all users of a channel in one picture and one sound. It joins feed, lines, compositor, mixer, encoders and
+ * writers, and is driven by one steady clock that runs behind the present (ADR 0004).
+ */
+import type { StartCommand } from '../../contract/line/commands.ts';
+import type { EndReason } from '../../contract/line/facts.ts';
+import type { MixPlan } from '../../contract/line/plan.ts';
+import type { Clock, Timer } from '../../kernel/clock.ts';
+import type { Fault } from '../../kernel/fault.ts';
+import { SOUND_RATE } from '../../media/frame.ts';
+import { SoundMixer } from '../../stages/compose/sound-mixer.ts';
+import { FeedClient } from '../../stages/source/embedded/feed-client.ts';
+import type { Ending, Recording, RecordingContext } from '../recording.ts';
+import { Canvas } from './canvas.ts';
+import { IdleWatch } from './idle-watch.ts';
+import { AUDIO_BLOCK, MixOutput } from './mix-output.ts';
+import { Participants } from './participants.ts';
+import { PictureClock } from './picture-clock.ts';
+
+/** How far behind the present pictures are composed. A stop encodes this much at once. */
+const DELAY_US = 1_000_000;
+/** How often it is looked whether something is due. */
+const STEP_MS = 5;
+/** Sound is decoded this far before it is mixed, so that a block's neighbours are there. */
+const SOUND_AHEAD_US = 120_000;
+/** When encoding is this late, frames are left out until it is not. */
+const MAX_LAG_US = 3_000_000;
+/** After a stop, packets that were sent before it may still come up the socket for this long. */
+const STRAGGLERS_MS = 30;
+/** While nobody is there nothing is recorded for this long: if nobody comes back, the file ends with the last user. */
+const HOLD_EMPTY_US = 60_000_000;
+/** A recording without a picture moves on in steps of this many frames a second. */
+const SOUND_ONLY_FPS = 25;
+
+/** Where the recording ends, in recording time, and why. */
+type End = { endUs: number; reason: EndReason; message: string };
+
+export class MixRecording implements Recording {
+  readonly done: Promise<Ending>;
+  readonly #plan: MixPlan;
+  readonly #start: StartCommand;
+  readonly #context: RecordingContext;
+  readonly #clock: Clock;
+  readonly #participants: Participants;
+  readonly #mixer: SoundMixer | undefined;
+  readonly #idle: IdleWatch;
+  readonly #timer: Timer;
+  #feed: FeedClient | undefined;
+  #canvas: Canvas | undefined;
+  #output: MixOutput | undefined;
+  #pictureClock: PictureClock | undefined;
+  /** The next sample the mixer hands over, counted from the recording's zero. */
+  #soundAt = 0;
+  #busy = false;
+  #stopping = false;
+  #ending: End | undefined;
+  #settle!: { resolve(ending: Ending): void; reject(error: unknown): void };
+
+  static async start(start: StartCommand, plan: MixPlan, context: RecordingContext): Promise<MixRecording> {
+    const recording = new MixRecording(start, plan, context);
+    try {
+      await recording.#join();
+    } catch (error) {
+      recording.#free();
+      throw error;
+    }
+    return recording;
+  }
+
+  private constructor(start: StartCommand, plan: MixPlan, context: RecordingContext) {
+    this.#start = start;
+    this.#plan = plan;
+    this.#context = context;
+    this.#clock = context.clock;
+    this.done = new Promise((resolve, reject) => {
+      this.#settle = { resolve, reject };
+    });
+    this.#mixer = plan.audio && new SoundMixer({ channels: plan.audio.channels });
+    this.#idle = new IdleWatch(start.zeroMonoUs);
+    this.#participants = new Participants({
+      plan,
+      zeroUs: start.zeroMonoUs,
+      sendRtcp: (track, datagram) => this.#feed?.sendRtcp(track, datagram, this.#clock.monoUs()),
+      onStreamChange: (change) => context.emit({ type: 'streamStateChanged', ...change }),
+      onDegraded: (what, count) => context.emit({ type: 'degraded', what, count }),
+    });
+    this.#timer = this.#clock.every(STEP_MS, () => void this.#step());
+  }
+
+  stop(atMonoUs: number, reason: EndReason): void {
+    this.#end(atMonoUs, reason, reason === 'stopped' ? 'stopped as asked' : reason);
+  }
+
+  lagUs(): number {
+    return this.#pictureClock ? Math.max(0, this.#horizonUs() - this.#pictureClock.dueUs) : 0;
+  }
+
+  async #join(): Promise<void> {
+    this.#feed = await FeedClient.connect(this.#start.feedPath, {
+      onEvent: (event, atUs) => {
+        this.#participants.onEvent(event, atUs);
+        this.#idle.onPresence(this.#participants.count, atUs);
+        if (event.type === 'caughtUp') this.#context.emit({ type: 'joined' });
+      },
+      onRtp: (track, datagram, arrivalUs) => this.#participants.onRtp(track, datagram, arrivalUs),
+      onRtcp: (track, datagram, arrivalUs) => this.#participants.onRtcp(track, datagram, arrivalUs),
+      onEnd: (fault: Fault | undefined) =>
+        this.#end(this.#clock.monoUs(), 'feedLost', fault?.message ?? 'the channel ended the feed'),
+    });
+  }
+
+  #end(atMonoUs: number, reason: EndReason, message: string): void {
+    if (this.#stopping) return;
+    this.#stopping = true;
+    const atUs = atMonoUs - this.#start.zeroMonoUs;
+    // An empty channel adds nothing: the file ends with the last user who was held for.
+    const emptyUs = this.#idle.emptySinceUs;
+    const heldUs = emptyUs === undefined ? Number.POSITIVE_INFINITY : emptyUs - this.#start.zeroMonoUs;
+    const endUs = atUs - heldUs < HOLD_EMPTY_US ? Math.min(atUs, heldUs) : atUs;
+    this.#clock.after(STRAGGLERS_MS, () => {
+      this.#participants.end(atMonoUs);
+      this.#ending = { endUs, reason, message };
+      void this.#step();
+    });
+  }
+
+  /** Up to where the recording may be made now, in recording time. */
+  #horizonUs(): number {
+    if (this.#ending) return this.#ending.endUs;
+    const nowUs = this.#clock.monoUs() - this.#start.zeroMonoUs - DELAY_US;
+    const emptyUs = this.#idle.emptySinceUs;
+    if (emptyUs === undefined) return nowUs;
+    const heldUs = emptyUs - this.#start.zeroMonoUs;
+    return nowUs - heldUs < HOLD_EMPTY_US ? Math.min(nowUs, heldUs) : nowUs;
+  }
+
+  /** Does everything that is due. Never runs twice at once; what falls due meanwhile is done in the same run. */
+  async #step(): Promise<void> {
+    if (this.#busy) return;
+    this.#busy = true;
+    try {
+      const nowUs = this.#clock.monoUs();
+      this.#participants.poll(nowUs);
+      if (!this.#ending && this.#idle.isExpired(nowUs, this.#plan.maxIdleMs)) {
+        this.#end(nowUs, 'idle', `nobody was in the channel for ${this.#plan.maxIdleMs / 1000} s`);
+      }
+      let ending: End | undefined;
+      do {
+        // An end that comes while recording has more to record first.
+        ending = this.#ending;
+        if (!this.#pictureClock) await this.#begin();
+        if (this.#pictureClock) await this.#record(this.#pictureClock);
+      } while (ending !== this.#ending);
+      if (ending) await this.#finish(ending);
+    } catch (error) {
+      this.#free();
+      this.#settle.reject(error);
+    } finally {
+      this.#busy = false;
+    }
+  }
+
+  /** Sets the file's first moment: the start call if media was there already, otherwise the first media. */
+  async #begin(): Promise<void> {
+    const firstUs = this.#participants.firstMediaUs();
+    if (firstUs === undefined || firstUs > this.#horizonUs()) return;
+    const originUs = Math.max(0, Math.round(firstUs));
+    const { video, audio } = this.#plan;
+    this.#pictureClock = new PictureClock(video?.fps ?? SOUND_ONLY_FPS, originUs);
+    this.#soundAt = Math.round((originUs * SOUND_RATE) / 1e6);
+    this.#mixer?.seek(this.#soundAt);
+    if (video) this.#canvas = new Canvas(video);
+    this.#output = await MixOutput.open({
+      video,
+      audio,
+      files: this.#plan.files,
+      mp4Limit: this.#plan.mp4Limit,
+      baseName: this.#plan.baseName,
+      spoolDir: this.#start.spoolDir,
+      zeroUtcMs: this.#start.zeroUtcMs + originUs / 1000,
+      onFile: (file) => this.#context.emit({ type: 'fileSpooled', file }),
+    });
+    this.#context.emit({ type: 'firstFrameRecorded', recordingUs: originUs });
+  }
+
+  /** Makes all frames and sound that are due. */
+  async #record(clock: PictureClock): Promise<void> {
+    while (clock.dueUs < this.#horizonUs()) {
+      const lagUs = this.#horizonUs() - clock.dueUs;
+      if (lagUs > MAX_LAG_US && !this.#ending) {
+        const skipped = clock.skipTo(this.#horizonUs() - DELAY_US);
+        this.#context.emit({
+          type: 'degraded',
+          what: 'encoding is too slow for this machine; frames were left out',
+          count: skipped,
+        });
+      }
+      const atUs = clock.dueUs;
+      await this.#recordPicture(clock, atUs);
+      await this.#recordSound(atUs);
+      clock.advance();
+      this.#participants.forget(atUs);
+      this.#participants.poll(this.#clock.monoUs());
+    }
+  }
+
+  async #recordPicture(clock: PictureClock, atUs: number): Promise<void> {
+    if (!this.#canvas || !this.#output) return;
+    const { uids, pictures } = this.#participants.picturesAt(atUs);
+    await this.#output.writePicture(this.#canvas.draw(uids, pictures), clock.frame);
+  }
+
+  /** Mixes and writes whole blocks that end before `untilUs`. */
+  async #recordSound(untilUs: number): Promise<void> {
+    const mixer = this.#mixer;
+    if (!mixer || !this.#output) return;
+    this.#participants.soundUntil(untilUs + SOUND_AHEAD_US, (uid, start, sound) => mixer.add(uid, start, sound));
+    const originSample = Math.round(((this.#pictureClock?.originUs ?? 0) * SOUND_RATE) / 1e6);
+    while (((this.#soundAt + AUDIO_BLOCK) * 1e6) / SOUND_RATE <= untilUs) {
+      await this.#output.writeSound(mixer.take(AUDIO_BLOCK), this.#soundAt - originSample);
+      this.#soundAt += AUDIO_BLOCK;
+    }
+  }
+
+  async #finish(ending: End): Promise<void> {
+    this.#timer.cancel();
+    if (this.#output) {
+      // With a picture, the last whole block before its end; without one, the block that holds the end.
+      const blockUs = (AUDIO_BLOCK * 1e6) / SOUND_RATE;
+      await this.#recordSound(this.#plan.video ? (this.#pictureClock?.dueUs ?? 0) : ending.endUs + blockUs);
+      await this.#output.finish();
+    }
+    const recorded = this.#output !== undefined;
+    this.#free();
+    this.#settle.resolve({ reason: ending.reason, recorded, message: ending.message });
+  }
+
+  #free(): void {
+    this.#timer.cancel();
+    this.#feed?.close();
+    this.#participants.close();
+    this.#canvas?.close();
+    this.#output?.close();
+  }
+}

@@ -1,0 +1,50 @@
+/**
+ * StreamState: whether each user's sound and picture are arriving, told only when it changes (webhooks 43 and 44).
+ */
+import type { MediaKind } from '../../media/track.ts';
+
+/** Nothing for this long means the stream stopped. Chromium sends a muted microphone's silence and black pictures all along. */
+const SILENT_US = 3_000_000;
+
+export type StreamChange = { uid: string; kind: MediaKind; receiving: boolean };
+
+export class StreamState {
+  #lastUs = new Map<string, { uid: string; kind: MediaKind; lastUs: number; receiving: boolean }>();
+
+  /** A packet came. Returns the change it makes, if any. */
+  onPacket(uid: string, kind: MediaKind, nowUs: number): StreamChange | undefined {
+    const key = `${kind} ${uid}`;
+    const known = this.#lastUs.get(key);
+    if (known?.receiving) {
+      known.lastUs = nowUs;
+      return undefined;
+    }
+    this.#lastUs.set(key, { uid, kind, lastUs: nowUs, receiving: true });
+    return { uid, kind, receiving: true };
+  }
+
+  /** Streams that fell silent by now. */
+  onTime(nowUs: number): StreamChange[] {
+    const changes: StreamChange[] = [];
+    for (const s of this.#lastUs.values()) {
+      if (!s.receiving || nowUs - s.lastUs < SILENT_US) continue;
+      s.receiving = false;
+      changes.push({ uid: s.uid, kind: s.kind, receiving: false });
+    }
+    return changes;
+  }
+
+  /** The user's stream ended. Returns the change, if it was arriving. */
+  onEnd(uid: string, kind: MediaKind): StreamChange | undefined {
+    const known = this.#lastUs.get(`${kind} ${uid}`);
+    this.#lastUs.delete(`${kind} ${uid}`);
+    return known?.receiving ? { uid, kind, receiving: false } : undefined;
+  }
+
+  /** All streams that still arrive end now. */
+  endAll(): StreamChange[] {
+    const changes = [...this.#lastUs.values()].filter((s) => s.receiving);
+    this.#lastUs.clear();
+    return changes.map(({ uid, kind }) => ({ uid, kind, receiving: false }));
+  }
+}

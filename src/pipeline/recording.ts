@@ -1,0 +1,34 @@
+/**
+ * Recording: a running pipeline as its process sees it, and the one switch from a plan's mode to the line that makes it.
+ */
+import type { StartCommand } from '../contract/line/commands.ts';
+import type { EndReason, Fact } from '../contract/line/facts.ts';
+import type { Clock } from '../kernel/clock.ts';
+import { MixRecording } from './mix/mix-recording.ts';
+
+/** A Fact before its time is put on. */
+export type Happening = Fact extends infer F ? (F extends { atMs: number } ? Omit<F, 'atMs'> : never) : never;
+export type Ending = { reason: EndReason; recorded: boolean; message: string };
+
+export type RecordingContext = {
+  clock: Clock;
+  /** Tells the control process what happened; the time is put on by the caller. */
+  emit(happening: Happening): void;
+};
+
+export type Recording = {
+  /** Records up to monotonic `atMonoUs`, finishes the files and settles `done`. Calling it again does nothing. */
+  stop(atMonoUs: number, reason: EndReason): void;
+  /** Settles once every file lies on the spool. Rejects when an invariant broke. */
+  readonly done: Promise<Ending>;
+  /** How far encoding lags behind its due time, microseconds. */
+  lagUs(): number;
+};
+
+/** Joins the channel and begins to record. Rejects with a Fault when the feed cannot be had. */
+export function startRecording(start: StartCommand, context: RecordingContext): Promise<Recording> {
+  switch (start.plan.mode) {
+    case 'mix':
+      return MixRecording.start(start, start.plan, context);
+  }
+}

@@ -1,0 +1,63 @@
+/**
+ * Roster: who is in the channel at which moment of the recording, in join order. Fed with the channel's events, asked by
+ * the picture clock; pure.
+ */
+import type { Subscription } from '../contract/line/plan.ts';
+
+/** True when a subscription wants this user's stream. */
+export function isSubscribed(subscription: Subscription, uid: string): boolean {
+  switch (subscription.kind) {
+    case 'all':
+      return true;
+    case 'none':
+      return false;
+    case 'only':
+      return subscription.uids.includes(uid);
+    case 'except':
+      return !subscription.uids.includes(uid);
+  }
+}
+
+type Stay = { uid: string; order: number; joinedUs: number; leftUs: number };
+
+export class Roster {
+  #stays: Stay[] = [];
+  #order = 0;
+  #everJoined = false;
+
+  /** True once any user was there. */
+  get everJoined(): boolean {
+    return this.#everJoined;
+  }
+
+  /** A user came at `atUs` of the recording. A user who is there already keeps the place in the order. */
+  join(uid: string, atUs: number): void {
+    this.#everJoined = true;
+    if (this.#stays.some((s) => s.uid === uid && s.leftUs === Number.POSITIVE_INFINITY)) return;
+    this.#stays.push({ uid, order: this.#order++, joinedUs: atUs, leftUs: Number.POSITIVE_INFINITY });
+  }
+
+  /** A user went at `atUs`. Unknown users are ignored. */
+  leave(uid: string, atUs: number): void {
+    for (const stay of this.#stays) {
+      if (stay.uid === uid && stay.leftUs === Number.POSITIVE_INFINITY) stay.leftUs = Math.max(atUs, stay.joinedUs);
+    }
+  }
+
+  /** Users there at `atUs`, in join order, with the moment they came. */
+  at(atUs: number): { uid: string; joinedUs: number }[] {
+    const there: { uid: string; joinedUs: number }[] = [];
+    for (const s of this.#stays) if (s.joinedUs <= atUs && atUs < s.leftUs) there.push(s);
+    return there;
+  }
+
+  /** Users there now, by what has been told so far. */
+  present(): string[] {
+    return this.#stays.filter((s) => s.leftUs === Number.POSITIVE_INFINITY).map((s) => s.uid);
+  }
+
+  /** Drops stays that ended before `beforeUs`; nothing asks about them again. */
+  forget(beforeUs: number): void {
+    if (this.#stays.some((s) => s.leftUs < beforeUs)) this.#stays = this.#stays.filter((s) => s.leftUs >= beforeUs);
+  }
+}

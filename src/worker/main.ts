@@ -1,0 +1,85 @@
+/**
+ * The recorder process: Commands in, Facts out over the child's IPC channel, one recording in between. It ends with the
+ * recording; when the control process vanishes it finishes its files first, as what lies on the spool is uploaded later.
+ */
+import { type Command, commandSchema } from '../contract/line/commands.ts';
+import type { Fact } from '../contract/line/facts.ts';
+import { systemClock } from '../kernel/clock.ts';
+import { messageOf } from '../kernel/fault.ts';
+import { type Happening, type Recording, startRecording } from '../pipeline/recording.ts';
+
+/** Exit codes that tell the parent why (0: ended as it should). */
+export const EXIT = { badCommand: 64, failed: 70, noParent: 71 } as const;
+
+/** Runs one recorder until its recording ends; the returned code is the process's exit code. */
+export function runRecorder(): Promise<number> {
+  const clock = systemClock;
+  return new Promise((exit) => {
+    if (!process.send) {
+      process.stderr.write('aircheck recorder: this command is started by `aircheck serve`, not by people\n');
+      exit(EXIT.noParent);
+      return;
+    }
+    let recording: Promise<Recording> | undefined;
+    let finished = false;
+
+    const send = (fact: Fact, then?: () => void) => {
+      if (process.connected) process.send?.(fact, undefined, undefined, () => then?.());
+      else then?.();
+    };
+    const emit = (happening: Happening) => send({ ...happening, atMs: clock.nowMs() } as Fact);
+    const finish = (happening: Extract<Happening, { type: 'ended' }>, code: number) => {
+      if (finished) return;
+      finished = true;
+      send({ ...happening, atMs: clock.nowMs() }, () => exit(code));
+    };
+    const fail = (error: unknown) => {
+      process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`);
+      finish({ type: 'ended', reason: 'failed', recorded: false, message: messageOf(error) }, EXIT.failed);
+    };
+
+    const obey = (command: Command) => {
+      switch (command.type) {
+        case 'start':
+          if (recording) return;
+          recording = startRecording(command, { clock, emit });
+          recording
+            .then((run) => run.done)
+            .then((ending) => finish({ type: 'ended', ...ending }, 0))
+            .catch(fail);
+          return;
+        case 'stop':
+          if (!recording)
+            finish({ type: 'ended', reason: 'stopped', recorded: false, message: 'stopped before it began' }, 0);
+          recording?.then((run) => run.stop(command.atMonoUs, 'stopped')).catch(fail);
+          return;
+        case 'ping':
+          answer(command.n);
+          return;
+      }
+    };
+    const answer = (n: number) => {
+      const cpu = process.cpuUsage();
+      const pong = { type: 'pong', n, rssBytes: process.memoryUsage.rss(), cpuUs: cpu.user + cpu.system } as const;
+      if (recording) recording.then((run) => emit({ ...pong, lagUs: run.lagUs() })).catch(fail);
+      else emit({ ...pong, lagUs: 0 });
+    };
+    const windUp = () => {
+      if (!recording) exit(0);
+      recording?.then((run) => run.stop(clock.monoUs(), 'stopped')).catch(fail);
+    };
+
+    process.on('message', (message) => {
+      const parsed = commandSchema.safeParse(message);
+      if (parsed.success) obey(parsed.data);
+      else process.stderr.write(`aircheck recorder: a command is malformed and was ignored: ${parsed.error.message}\n`);
+    });
+    process.on('disconnect', windUp);
+    process.on('SIGTERM', windUp);
+    // Ctrl-C reaches the whole process group; the parent decides what it means for a recording.
+    process.on('SIGINT', () => {});
+    process.on('uncaughtException', fail);
+    process.on('unhandledRejection', fail);
+    emit({ type: 'ready' });
+  });
+}

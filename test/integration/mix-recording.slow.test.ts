@@ -1,0 +1,252 @@
+/**
+ * The composite line from feed to files, with scripted participants and a held clock: the files are judged, second by second.
+ */
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { StartCommand } from '../../src/contract/line/commands.ts';
+import type { MixPlan } from '../../src/contract/line/plan.ts';
+import { ManualClock } from '../../src/kernel/manual-clock.ts';
+import type { SpooledFile } from '../../src/media/segment.ts';
+import { type Ending, type Happening, type Recording, startRecording } from '../../src/pipeline/recording.ts';
+import { liveFrames } from '../../src/stages/codec/native-frames.ts';
+import { renderPlaylist } from '../../src/stages/mux/hls/playlist.ts';
+import { readSpool } from '../../src/stages/spool/journal.ts';
+import { avOffsets } from '../support/judge/offsets.ts';
+import { blackIn, flashesIn, frozenIn, presenceIn } from '../support/judge/picture.ts';
+import { judgePlaylist } from '../support/judge/playlist.ts';
+import { probeFile } from '../support/judge/probe.ts';
+import { bestFitRegions, floatingRegions } from '../support/judge/regions.ts';
+import { beepsIn, listen } from '../support/judge/sound.ts';
+import { watch } from '../support/judge/watch.ts';
+import { BLUE, GREEN, RED } from '../support/media/participants.ts';
+import { ScriptedFeed, type ScriptedUser } from '../support/scripted-feed.ts';
+
+const SID = 'a'.repeat(32);
+const BASE = `${SID}_room`;
+
+function planOf(over: Partial<MixPlan> = {}): MixPlan {
+  return {
+    mode: 'mix',
+    sid: SID,
+    baseName: BASE,
+    video: {
+      width: 640,
+      height: 360,
+      fps: 30,
+      bitrateKbps: 800,
+      layout: { kind: 'bestFit' },
+      backgroundColor: '#000000',
+    },
+    audio: { channels: 1, bitrateKbps: 64 },
+    subscribe: { audio: { kind: 'all' }, video: { kind: 'all' } },
+    files: { hls: true, mp4: true },
+    maxIdleMs: 5000,
+    mp4Limit: { durationMs: 7_200_000, bytes: 2_000_000_000 },
+    ...over,
+  };
+}
+
+type Made = {
+  dir: string;
+  ending: Ending;
+  happenings: Happening[];
+  files: SpooledFile[];
+  mp4: string;
+  feed: ScriptedFeed;
+};
+
+let dir: string;
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'aircheck-mix-'));
+});
+afterEach(() => {
+  rmSync(dir, { recursive: true, force: true });
+  // Every native frame of the line was given back.
+  expect(liveFrames()).toBe(0);
+});
+
+/** Plays the script against one recording, from its zero until `stopS` (or until it ends by itself). */
+async function record(users: ScriptedUser[], plan: MixPlan, stopS: number): Promise<Made> {
+  const clock = new ManualClock();
+  clock.advance(60_000);
+  const zeroMonoUs = clock.monoUs();
+  const feed = await ScriptedFeed.serve(join(dir, 'feed.sock'), users, zeroMonoUs);
+  const spoolDir = mkdtempSync(join(dir, 'spool-'));
+  const start: StartCommand = {
+    type: 'start',
+    plan,
+    feedPath: feed.path,
+    spoolDir,
+    zeroUtcMs: clock.nowMs(),
+    zeroMonoUs,
+  };
+  const happenings: Happening[] = [];
+  const recording: Recording = await startRecording(start, { clock, emit: (h) => happenings.push(h) });
+  let ending: Ending | undefined;
+  let failure: unknown;
+  recording.done.then(
+    (e) => {
+      ending = e;
+    },
+    (e) => {
+      failure = e;
+    },
+  );
+  for (let ms = 0; !ending && !failure; ms += 10) {
+    if (ms === Math.round(stopS * 1000)) recording.stop(clock.monoUs(), 'stopped');
+    if (ms > stopS * 1000 + 60_000) throw new Error('the recording did not end');
+    await feed.playUntil(clock.monoUs());
+    // The clock runs several times faster than a real one, and waits for the encoder where that cannot follow.
+    do await pause(1);
+    while (recording.lagUs() > 500_000 && !failure && !ending);
+    clock.advance(10);
+  }
+  await feed.close();
+  if (failure) throw failure;
+  const { files } = await readSpool(spoolDir);
+  return { dir: spoolDir, ending: ending as Ending, happenings, files, mp4: join(spoolDir, `${BASE}_0.mp4`), feed };
+}
+
+const seconds = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => from + i);
+/** Full seconds of the file at which there is a mark, within `toleranceS`. */
+const marksAt = (times: number[], toleranceS = 0.05) =>
+  times.filter((t) => Math.abs(t - Math.round(t)) < toleranceS).map((t) => Math.round(t));
+
+describe('a composite recording', { timeout: 120_000 }, () => {
+  test('shows and sounds everyone at their time and place, in step', async () => {
+    const users: ScriptedUser[] = [
+      { uid: '1', participant: RED, codec: 'h264', fromS: -2, toS: 60 },
+      { uid: '2', participant: GREEN, codec: 'vp8', fromS: -1.5, toS: 60, delayMs: { audio: 15, video: 140 } },
+      { uid: '3', participant: BLUE, codec: 'vp8', fromS: 4, toS: 9.2 },
+    ];
+    const { mp4, dir: spool, files, ending } = await record(users, planOf(), 18.5);
+    expect(ending).toMatchObject({ reason: 'stopped', recorded: true });
+
+    const probe = probeFile(mp4);
+    expect(probe.moovFirst).toBe(true);
+    expect(probe.video).toMatchObject({ codec: 'h264', width: 640, height: 360 });
+    expect(probe.durationS).toBeGreaterThan(18.4);
+    expect(probe.durationS).toBeLessThan(18.6);
+
+    // Two users, then three, then two: the regions are those of the layout for each stretch.
+    const two = bestFitRegions(2);
+    const three = bestFitRegions(3);
+    const views = [...two, ...three].map((rect) => ({ rect }));
+    const watched = watch(mp4, views).views;
+    const span = (i: number, p: typeof RED) => presenceIn(watched[i]!, p.colour);
+    const covered = (i: number, p: typeof RED, from: number, to: number) =>
+      span(i, p).some((s) => s.fromS <= from && s.toS >= to);
+    expect(span(4, BLUE)[0]?.fromS).toBeGreaterThan(3.9);
+    expect(span(4, BLUE)[0]?.fromS).toBeLessThan(4.5);
+    expect(span(4, BLUE).at(-1)?.toS).toBeGreaterThan(9);
+    expect(span(4, BLUE).at(-1)?.toS).toBeLessThan(9.7);
+    expect(blackIn(watched[0]!)).toEqual([]);
+    expect(covered(2, RED, 5.2, 5.8)).toBe(true);
+    expect(frozenIn(watched[2]!.filter((r) => r.atS > 4.6 && r.atS < 9))).toEqual([]);
+
+    const heard = listen(mp4);
+    for (const [participant, view] of [
+      [RED, 0],
+      [GREEN, 1],
+    ] as const) {
+      const flashes = flashesIn(watched[view]!).map((f) => f.atS);
+      const beeps = beepsIn(heard, { toneHz: participant.toneHz }).map((b) => b.atS);
+      // From the first second on: nothing is lost at the start. The regions of two users hold until 4 s and from 9.7 s.
+      expect(marksAt(flashes.filter((t) => t > 0.5 && t < 3.9))).toEqual(seconds(1, 4));
+      expect(marksAt(flashes.filter((t) => t > 9.8))).toEqual(seconds(10, 19));
+      expect(marksAt(beeps.filter((t) => t > 0.5))).toEqual(seconds(1, 19));
+      const offsets = avOffsets(
+        flashes.filter((t) => t > 9.8),
+        beeps.filter((t) => t > 9.8),
+      );
+      expect(Math.abs(offsets.medianMs)).toBeLessThanOrEqual(20);
+      expect(Math.abs(offsets.worstMs)).toBeLessThanOrEqual(40);
+    }
+
+    const slices = files.filter((f) => f.type === 'slice');
+    expect(slices.map((s) => s.durationUs)).toEqual([15_000_000, expect.any(Number)]);
+    writeFileSync(join(spool, `${BASE}.m3u8`), renderPlaylist(slices, { extinfComma: false }));
+    expect(judgePlaylist(spool, `${BASE}.m3u8`).problems).toEqual([]);
+  });
+
+  test('goes on at its steady rate while a participant stalls, holding the last good picture', async () => {
+    const users: ScriptedUser[] = [
+      { uid: '1', participant: RED, fromS: -1, toS: 60, stalls: [{ fromS: 3.2, toS: 5.7 }], gopS: 3 },
+      { uid: '2', participant: GREEN, codec: 'vp8', fromS: -1, toS: 60 },
+    ];
+    const { mp4, feed, happenings } = await record(users, planOf({ files: { hls: false, mp4: true } }), 10);
+    expect(happenings.filter((h) => h.type === 'degraded')).toEqual([]);
+    const [red, green] = watch(
+      mp4,
+      bestFitRegions(2).map((rect) => ({ rect })),
+    ).views;
+    expect(probeFile(mp4).video?.packets).toBe(300);
+    const frozen = frozenIn(red!);
+    expect(frozen.length).toBe(1);
+    expect(frozen[0]!.fromS).toBeGreaterThan(3);
+    // The stream goes on at the first key frame after the loss, at 8 s: this sender does not answer requests for one.
+    expect(frozen[0]!.toS).toBeGreaterThan(7.9);
+    expect(frozen[0]!.toS).toBeLessThan(8.2);
+    expect(presenceIn(red!, RED.colour).at(-1)!.toS).toBeGreaterThan(9.9);
+    expect(frozenIn(green!)).toEqual([]);
+    expect(feed.keyFrameRequests).toContain(1);
+  });
+
+  test('begins with the first media, and ends with the last user when nobody comes back', async () => {
+    const users: ScriptedUser[] = [{ uid: '5', participant: BLUE, fromS: 3, toS: 8 }];
+    const { mp4, ending, files } = await record(users, planOf({ maxIdleMs: 4000 }), 40);
+    expect(ending).toMatchObject({ reason: 'idle', recorded: true });
+    const probe = probeFile(mp4);
+    expect(probe.durationS).toBeGreaterThan(4.85);
+    expect(probe.durationS).toBeLessThan(5.1);
+    expect(
+      blackIn(watch(mp4, [{ rect: { x: 0, y: 0, width: 1, height: 1 } }]).views[0]!).filter(
+        (s) => s.toS - s.fromS > 0.3,
+      ),
+    ).toEqual([]);
+    expect(files.find((f) => f.type === 'mp4')!.startUtcMs % 60_000).toBeGreaterThan(2900);
+  });
+
+  test('records nothing when nobody ever comes', async () => {
+    const { ending, dir: spool } = await record([], planOf({ maxIdleMs: 2000 }), 30);
+    expect(ending).toMatchObject({ reason: 'idle', recorded: false });
+    expect(readdirSync(spool).filter((f) => /ts|mp4/.test(f))).toEqual([]);
+  });
+
+  test('floating puts the second user over the first, and an audio-only user still has a place', async () => {
+    const users: ScriptedUser[] = [
+      { uid: '1', participant: RED, fromS: -1, toS: 60 },
+      { uid: '2', participant: GREEN, fromS: -1, toS: 60, video: false },
+      { uid: '3', participant: BLUE, fromS: -1, toS: 60 },
+    ];
+    const plan = planOf({ files: { hls: false, mp4: true } });
+    plan.video = { ...plan.video!, layout: { kind: 'floating' } };
+    const { mp4 } = await record(users, plan, 4);
+    const regions = floatingRegions(3);
+    const [big, second, third] = watch(
+      mp4,
+      regions.map((rect) => ({ rect })),
+    ).views;
+    const full = (readings: typeof big, p: typeof RED) =>
+      presenceIn(readings!, p.colour).some((s) => s.toS - s.fromS > 0.7);
+    expect(full(big, RED)).toBe(true);
+    expect(full(second, BLUE)).toBe(false);
+    expect(full(third, BLUE)).toBe(true);
+    expect(beepsIn(listen(mp4), { toneHz: GREEN.toneHz }).length).toBeGreaterThanOrEqual(3);
+  });
+
+  test('sound alone makes slices by time, and no picture', async () => {
+    const users: ScriptedUser[] = [{ uid: '1', participant: RED, fromS: -1, toS: 60 }];
+    const { video: _, ...plan } = planOf();
+    const { dir: spool, files } = await record(users, plan, 17);
+    const slices = files.filter((f) => f.type === 'slice');
+    expect(slices.length).toBe(2);
+    const probe = probeFile(join(spool, `${BASE}_0.mp4`));
+    expect(probe.video).toBeUndefined();
+    expect(probe.durationS).toBeGreaterThan(16.9);
+    expect(readFileSync(join(spool, 'journal.ndjson'), 'utf8').trim().split('\n').length).toBe(3);
+  });
+});
