@@ -2,6 +2,7 @@
  * The recorder process: Commands in, Facts out over the child's IPC channel, one recording in between. It ends with the
  * recording; when the control process vanishes it finishes its files first, as what lies on the spool is uploaded later.
  */
+import { MessageChannel } from 'node:worker_threads';
 import { type Command, commandSchema } from '../contract/line/commands.ts';
 import type { Fact } from '../contract/line/facts.ts';
 import { systemClock } from '../kernel/clock.ts';
@@ -14,6 +15,9 @@ export const EXIT = { badCommand: 64, failed: 70, noParent: 71 } as const;
 /** Runs one recorder until its recording ends; the returned code is the process's exit code. */
 export function runRecorder(): Promise<number> {
   const clock = systemClock;
+  // No timer of ours keeps a process alive. When the server is killed its channel goes, and without this the recorder would
+  // end in the middle of finishing its files.
+  new MessageChannel().port1.on('message', () => {});
   return new Promise((exit) => {
     if (!process.send) {
       process.stderr.write('aircheck recorder: this command is started by `aircheck serve`, not by people\n');

@@ -68,12 +68,15 @@ afterEach(() => {
   expect(liveFrames()).toBe(0);
 });
 
-/** Plays the script against one recording, from its zero until `stopS` (or until it ends by itself). */
-async function record(users: ScriptedUser[], plan: MixPlan, stopS: number): Promise<Made> {
+/**
+ * Plays the script against one recording, from its zero until `stopS` (or until it ends by itself).
+ * @param upAtS when the recorder's process is up; what came before waits in the feed
+ */
+async function record(users: ScriptedUser[], plan: MixPlan, stopS: number, upAtS = 0): Promise<Made> {
   const clock = new ManualClock();
   clock.advance(60_000);
   const zeroMonoUs = clock.monoUs();
-  const feed = await ScriptedFeed.serve(join(dir, 'feed.sock'), users, zeroMonoUs);
+  const feed = await ScriptedFeed.serve(join(dir, 'feed.sock'), users, zeroMonoUs, zeroMonoUs + upAtS * 1e6);
   const spoolDir = mkdtempSync(join(dir, 'spool-'));
   const start: StartCommand = {
     type: 'start',
@@ -84,6 +87,7 @@ async function record(users: ScriptedUser[], plan: MixPlan, stopS: number): Prom
     zeroMonoUs,
   };
   const happenings: Happening[] = [];
+  clock.advance(upAtS * 1000);
   const recording: Recording = await startRecording(start, { clock, emit: (h) => happenings.push(h) });
   let ending: Ending | undefined;
   let failure: unknown;
@@ -95,10 +99,11 @@ async function record(users: ScriptedUser[], plan: MixPlan, stopS: number): Prom
       failure = e;
     },
   );
-  for (let ms = 0; !ending && !failure; ms += 10) {
+  for (let ms = upAtS * 1000; !ending && !failure; ms += 10) {
     if (ms === Math.round(stopS * 1000)) recording.stop(clock.monoUs(), 'stopped');
     if (ms > stopS * 1000 + 60_000) throw new Error('the recording did not end');
-    await feed.playUntil(clock.monoUs());
+    // A late recorder reads what was kept for it bit by bit, while time goes on.
+    await feed.playUntil(clock.monoUs(), upAtS > 0 ? 20 : undefined);
     // The clock runs several times faster than a real one, and waits for the encoder where that cannot follow.
     do await pause(1);
     while (recording.lagUs() > 500_000 && !failure && !ending);
@@ -193,6 +198,23 @@ describe('a composite recording', { timeout: 120_000 }, () => {
     expect(presenceIn(red!, RED.colour).at(-1)!.toS).toBeGreaterThan(9.9);
     expect(frozenIn(green!)).toEqual([]);
     expect(feed.keyFrameRequests).toContain(1);
+  });
+
+  test('loses nothing of what came before the recorder was up', async () => {
+    const users: ScriptedUser[] = [
+      { uid: '1', participant: RED, fromS: -1, toS: 60 },
+      { uid: '2', participant: GREEN, codec: 'vp8', fromS: -1, toS: 60 },
+    ];
+    const { mp4 } = await record(users, planOf({ files: { hls: false, mp4: true } }), 6, 2.5);
+    const { views } = watch(
+      mp4,
+      bestFitRegions(2).map((rect) => ({ rect })),
+    );
+    expect(probeFile(mp4).video?.packets).toBe(180);
+    for (const view of views) {
+      expect(marksAt(flashesIn(view).map((f) => f.atS)).filter((s) => s > 0)).toEqual(seconds(1, 6));
+      expect(frozenIn(view)).toEqual([]);
+    }
   });
 
   test('begins with the first media, and ends with the last user when nobody comes back', async () => {

@@ -125,24 +125,25 @@ export class ScriptedFeed {
     });
   }
 
-  static async serve(path: string, users: ScriptedUser[], zeroUs: number): Promise<ScriptedFeed> {
+  /** @param joinedUs when the recorder comes; what was before is what it catches up with */
+  static async serve(path: string, users: ScriptedUser[], zeroUs: number, joinedUs: number): Promise<ScriptedFeed> {
     const lines = users.flatMap((user, i) => scriptOf(user, i, zeroUs));
     lines.push({
       atUs: zeroUs,
       bytes: encodeFeedEvent({ type: 'hello', version: 1, monoUs: zeroUs, utcMs: 0 }, zeroUs),
     });
-    lines.push({ atUs: zeroUs, bytes: encodeFeedEvent({ type: 'caughtUp' }, zeroUs) });
+    lines.push({ atUs: joinedUs, bytes: encodeFeedEvent({ type: 'caughtUp' }, joinedUs) });
     lines.sort((a, b) => a.atUs - b.atUs);
     const server = createServer();
     await new Promise<void>((resolve) => server.listen(path, resolve));
     return new ScriptedFeed(path, server, lines);
   }
 
-  /** Sends all that has happened by `nowUs`. Resolves when the socket has taken it. */
-  async playUntil(nowUs: number): Promise<void> {
+  /** Sends what has happened by `nowUs`, at most `frames` of it. Resolves when the socket has taken it. */
+  async playUntil(nowUs: number, frames = Number.POSITIVE_INFINITY): Promise<void> {
     const socket = await this.#socket;
     const batch: Buffer[] = [];
-    while (this.#at < this.#lines.length && (this.#lines[this.#at] as Line).atUs <= nowUs) {
+    while (batch.length < frames && this.#at < this.#lines.length && (this.#lines[this.#at] as Line).atUs <= nowUs) {
       batch.push((this.#lines[this.#at++] as Line).bytes);
     }
     if (batch.length > 0 && socket.writable)

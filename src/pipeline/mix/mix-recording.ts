@@ -52,7 +52,10 @@ export class MixRecording implements Recording {
   /** The next sample the mixer hands over, counted from the recording's zero. */
   #soundAt = 0;
   #busy = false;
-  #stopping = false;
+  /** True once all that was kept for us before we joined has been read. */
+  #caughtUp = false;
+  /** Set once the recording is to end; carries it out as soon as it can be. */
+  #stopping: (() => void) | undefined;
   #ending: End | undefined;
   #settle!: { resolve(ending: Ending): void; reject(error: unknown): void };
 
@@ -100,32 +103,45 @@ export class MixRecording implements Recording {
       onEvent: (event, atUs) => {
         this.#participants.onEvent(event, atUs);
         this.#idle.onPresence(this.#participants.count, atUs);
-        if (event.type === 'caughtUp') this.#context.emit({ type: 'joined' });
+        if (event.type === 'caughtUp') this.#onCaughtUp();
       },
       onRtp: (track, datagram, arrivalUs) => this.#participants.onRtp(track, datagram, arrivalUs),
       onRtcp: (track, datagram, arrivalUs) => this.#participants.onRtcp(track, datagram, arrivalUs),
-      onEnd: (fault: Fault | undefined) =>
-        this.#end(this.#clock.monoUs(), 'feedLost', fault?.message ?? 'the channel ended the feed'),
+      onEnd: (fault: Fault | undefined) => {
+        this.#onCaughtUp();
+        this.#end(this.#clock.monoUs(), 'feedLost', fault?.message ?? 'the channel ended the feed');
+      },
     });
+  }
+
+  #onCaughtUp(): void {
+    if (this.#caughtUp) return;
+    this.#caughtUp = true;
+    this.#context.emit({ type: 'joined' });
+    if (this.#stopping) this.#stopping();
   }
 
   #end(atMonoUs: number, reason: EndReason, message: string): void {
     if (this.#stopping) return;
-    this.#stopping = true;
     const atUs = atMonoUs - this.#start.zeroMonoUs;
     // An empty channel adds nothing: the file ends with the last user who was held for.
     const emptyUs = this.#idle.emptySinceUs;
     const heldUs = emptyUs === undefined ? Number.POSITIVE_INFINITY : emptyUs - this.#start.zeroMonoUs;
     const endUs = atUs - heldUs < HOLD_EMPTY_US ? Math.min(atUs, heldUs) : atUs;
-    this.#clock.after(STRAGGLERS_MS, () => {
+    this.#stopping = () => {
+      // A stop that comes before the feed was read waits for it: what is in there was sent before the stop.
+      if (!this.#caughtUp || this.#ending) return;
       this.#participants.end(atMonoUs);
       this.#ending = { endUs, reason, message };
       void this.#step();
-    });
+    };
+    this.#clock.after(STRAGGLERS_MS, this.#stopping);
   }
 
   /** Up to where the recording may be made now, in recording time. */
   #horizonUs(): number {
+    // Pictures made before their packets were read would show nothing of them.
+    if (!this.#caughtUp) return Number.NEGATIVE_INFINITY;
     if (this.#ending) return this.#ending.endUs;
     const nowUs = this.#clock.monoUs() - this.#start.zeroMonoUs - DELAY_US;
     const emptyUs = this.#idle.emptySinceUs;
