@@ -8,7 +8,18 @@ export type VideoCodec = 'h264' | 'vp8';
 /** The RTP side of a track, as agreed in the offer. */
 export type TrackFormat =
   | { kind: 'audio'; codec: AudioCodec; payloadType: number; clockRate: 48000; channels: 1 | 2; fmtp: string }
-  | { kind: 'video'; codec: VideoCodec; payloadType: number; clockRate: 90000; fmtp: string };
+  | {
+      kind: 'video';
+      codec: VideoCodec;
+      payloadType: number;
+      clockRate: 90000;
+      fmtp: string;
+      /** Id of the colour space header extension, where the sender has one. */
+      colorExtension?: number | undefined;
+    };
+
+/** How a picture's numbers mean colours. `matrix` is a code of ITU-T H.273 §8.3: 1 is BT.709, 5 and 6 are BT.601. */
+export type VideoColor = { matrix: number; fullRange: boolean };
 
 /** Numbered within a feed; a number is never used twice in one feed. */
 export type Track = { track: number; uid: string; format: TrackFormat };

@@ -35,6 +35,7 @@ const formatSchema = z.discriminatedUnion('kind', [
     payloadType: z.int().min(0).max(127),
     clockRate: z.literal(90000),
     fmtp: z.string(),
+    colorExtension: z.int().min(1).max(255).optional(),
   }),
 ]);
 const trackSchema: z.ZodType<Track> = z.object({

@@ -10,15 +10,17 @@ import {
   AV_NOPTS_VALUE,
   AV_PIX_FMT_YUV420P,
   AVCOL_RANGE_JPEG,
+  AVCOL_RANGE_MPEG,
   AVCOL_SPC_BT470BG,
   AVCOL_SPC_SMPTE170M,
   AVCOL_SPC_UNSPECIFIED,
+  type AVColorSpace,
   AVERROR_EAGAIN,
   AVERROR_EOF,
 } from 'node-av/constants';
 import { Codec, CodecContext, FFmpegError, type Frame, type Packet, Rational, SoftwareScaleContext } from 'node-av/lib';
 import { Fault } from '../../kernel/fault.ts';
-import type { VideoCodec } from '../../media/track.ts';
+import type { VideoCodec, VideoColor } from '../../media/track.ts';
 import { freeFrame, freePacket, newFrame, newPacket } from './native-frames.ts';
 import { NativePicture, tagColor } from './picture-pool.ts';
 
@@ -36,6 +38,7 @@ export class VideoDecoder {
   #closed = false;
   #converter: SoftwareScaleContext | undefined;
   #damaged = false;
+  #color: VideoColor | undefined;
   #undecodable = 0;
 
   /** Throws a Fault when FFmpeg refuses the codec, which means a broken installation. */
@@ -54,8 +57,10 @@ export class VideoDecoder {
   /**
    * Decodes one access unit (Annex B or one VP8 frame) and returns what is ready, in order of presentation; with B-frames that is later units' time.
    * The caller frees the pictures.
+   * @param sample.color what the sender said of its colours beside the stream, which VP8 has no room for
    */
-  decode(sample: { data: Buffer; ptsUs: number }): DecodedPicture[] {
+  decode(sample: { data: Buffer; ptsUs: number; color?: VideoColor | undefined }): DecodedPicture[] {
+    this.#color = sample.color;
     // An empty packet would tell FFmpeg that the stream has ended.
     if (sample.data.length === 0) return [];
     this.#packet.unref();
@@ -109,6 +114,11 @@ export class VideoDecoder {
       this.#frame = newFrame();
       const hurt = frame.decodeErrorFlags !== 0 || frame.hasFlags(AV_FRAME_FLAG_CORRUPT);
       this.#damaged = hurt || (this.#damaged && !frame.keyFrame);
+      if (this.#color) {
+        frame.colorRange = this.#color.fullRange ? AVCOL_RANGE_JPEG : AVCOL_RANGE_MPEG;
+        // FFmpeg's numbers are those of H.273.
+        frame.colorSpace = this.#color.matrix as AVColorSpace;
+      }
       const pts = frame.pts === AV_NOPTS_VALUE ? frame.bestEffortTimestamp : frame.pts;
       const ptsUs = Number(pts);
       const plain = this.#toPlain(frame);
@@ -124,9 +134,14 @@ export class VideoDecoder {
     plain.width = frame.width;
     plain.height = frame.height;
     tagColor(plain);
+    // Range and matrix are converted. A different transfer would be too, which changes brightness: what a sender calls sRGB
+    // is shown as it is everywhere else.
+    plain.colorTrc = frame.colorTrc;
+    plain.colorPrimaries = frame.colorPrimaries;
     this.#converter ??= newConverter();
     const failed = plain.getBuffer() < 0 || this.#converter.scaleFrameSync(plain, frame) < 0;
     freeFrame(frame);
+    tagColor(plain);
     if (!failed) return plain;
     freeFrame(plain);
     this.#undecodable++;
