@@ -1,0 +1,186 @@
+/**
+ * Mp4Files: samples in, MP4 files on the spool out, one after another as each reaches its limit. The index (`moov`) of a
+ * finished file stands before the media, so that it plays before it is fully loaded. Until then a file cannot be read:
+ * after a crash it is made anew from the slices (`remux-slices.ts`).
+ */
+import { join } from 'node:path';
+import { Dictionary, FormatContext, Packet } from 'node-av/lib';
+import { messageOf } from '../../../kernel/fault.ts';
+import type { EncodedSample } from '../../../media/sample.ts';
+import type { WholeFile } from '../../../media/segment.ts';
+import { endsFile, type FileLimit } from '../cut.ts';
+import { Interleaver } from '../interleave.ts';
+import { mp4Name } from '../names.ts';
+import { finishPart, partPath } from '../spool-file.ts';
+import { addStreams, check, fillPacket, kindsOf, type MuxStream, type Streams } from '../stream.ts';
+
+export type Mp4FilesOptions = Streams & {
+  /** The spool folder; exists. */
+  dir: string;
+  baseName: string;
+  /** Wall time of recording zero, Unix milliseconds. */
+  zeroUtcMs: number;
+  /** A file is ended, and the next begun, at the first key frame past either. */
+  limit: FileLimit;
+  /** A file lies finished and synced on the spool. Called in order, the next call only after this one has resolved. */
+  onFile(file: WholeFile): Promise<void> | void;
+};
+
+export class Mp4Files {
+  #options: Mp4FilesOptions;
+  #interleaver: Interleaver;
+  #file: OpenFile | undefined;
+  #index = 0;
+  /** The last sounds before now: a file begun in the middle of one needs it, and the one before it to decode it whole. */
+  #lastSounds: EncodedSample[] = [];
+  #finishing: Promise<void> = Promise.resolve();
+  #failure: unknown;
+
+  /** Throws a Fault when no stream is described. */
+  constructor(options: Mp4FilesOptions) {
+    this.#options = options;
+    this.#interleaver = new Interleaver(kindsOf(options));
+  }
+
+  /**
+   * Takes the next sample; sound and picture may come in any interleave, each kind in its decode order.
+   * Throws a Fault when a file could not be written, also an earlier one.
+   */
+  write(sample: EncodedSample): void {
+    if (this.#failure) throw this.#failure;
+    for (const next of this.#interleaver.push(sample)) this.#mux(next);
+  }
+
+  /** Ends the last file; resolves when all files are finished and given to `onFile`. Frees everything. */
+  async finish(): Promise<void> {
+    try {
+      if (this.#failure) throw this.#failure;
+      for (const next of this.#interleaver.flush()) this.#mux(next);
+      if (this.#file) this.#endFile(this.#file, this.#file.endUs);
+      await this.#finishing;
+      if (this.#failure) throw this.#failure;
+    } finally {
+      this.close();
+    }
+  }
+
+  /** Frees what is native. A file not finished stays behind as `.part`. Calling it again does nothing. */
+  close(): void {
+    this.#file?.close();
+    this.#file = undefined;
+  }
+
+  #mux(sample: EncodedSample): void {
+    const { limit, video } = this.#options;
+    const hasVideo = video !== undefined;
+    if (this.#file && endsFile(sample, this.#file, limit, hasVideo)) this.#endFile(this.#file, sample.ptsUs);
+    if (!this.#file) {
+      const isPriming = sample.kind === 'audio' && sample.ptsUs + sample.durationUs <= 0;
+      if (!isPriming) this.#beginFile(sample.ptsUs);
+    }
+    this.#file?.write(sample);
+    if (sample.kind === 'audio') this.#lastSounds = [...this.#lastSounds.slice(-1), sample];
+  }
+
+  #beginFile(startUs: number): void {
+    const name = mp4Name(this.#options.baseName, this.#index);
+    this.#file = new OpenFile(join(this.#options.dir, name), name, this.#utcMs(startUs), startUs, this.#options);
+    for (const sound of this.#lastSounds)
+      if (sound.ptsUs + sound.durationUs > startUs - sound.durationUs) this.#file.write(sound);
+  }
+
+  #endFile(file: OpenFile, endUs: number): void {
+    const index = this.#index++;
+    this.#file = undefined;
+    this.#finishing = this.#finishing.then(async () => {
+      try {
+        if (this.#failure) return;
+        await file.end(endUs);
+        const bytes = await finishPart(file.path);
+        await this.#options.onFile({
+          type: 'mp4',
+          name: file.name,
+          index,
+          startUtcMs: this.#utcMs(file.startUs),
+          durationUs: endUs - file.startUs,
+          bytes,
+        });
+      } catch (error) {
+        this.#failure = error instanceof Error ? error : new Error(messageOf(error));
+      } finally {
+        file.close();
+      }
+    });
+  }
+
+  #utcMs(us: number): number {
+    return this.#options.zeroUtcMs + Math.round(us / 1000);
+  }
+}
+
+/** One MP4 being written. Samples before its start (priming, pre-roll) are kept from view by the edit list. */
+class OpenFile {
+  readonly path: string;
+  readonly name: string;
+  readonly startUs: number;
+  endUs: number;
+  bytes = 0;
+  #context = new FormatContext();
+  #packet = new Packet();
+  #streams: MuxStream[];
+  #lastSound: EncodedSample | undefined;
+  #closed = false;
+
+  constructor(path: string, name: string, startUtcMs: number, startUs: number, streams: Streams) {
+    this.path = path;
+    this.name = name;
+    this.startUs = startUs;
+    this.endUs = startUs;
+    this.#packet.alloc();
+    check(this.#context.allocOutputContext2(null, 'mp4', `file:${partPath(path)}`), 'opening the MP4 muxer');
+    using metadata = Dictionary.fromObject({ creation_time: new Date(startUtcMs).toISOString() });
+    this.#context.metadata = metadata;
+    // Ticks in which every frame of a steady rate falls on a whole number, and few frame rates need long numbers.
+    this.#streams = addStreams(this.#context, streams, (streams.video?.fps ?? 1) * 512);
+    check(this.#context.openOutputSync(), `creating ${name}`);
+    using settings = Dictionary.fromObject({ movflags: '+faststart' });
+    check(this.#context.writeHeaderSync(settings), `starting ${name}`);
+  }
+
+  write(sample: EncodedSample): void {
+    this.endUs = Math.max(this.endUs, sample.ptsUs + sample.durationUs);
+    this.bytes += sample.data.length;
+    if (sample.kind === 'video') {
+      this.#mux(sample);
+      return;
+    }
+    // One sound is held back: the file may turn out to end within it.
+    if (this.#lastSound) this.#mux(this.#lastSound);
+    this.#lastSound = sample;
+  }
+
+  /**
+   * Writes the index and moves it to the front: for a large file the whole file is rewritten, off this thread.
+   * Sound is cut off at `endUs` by the last sample's duration, as the next file begins there.
+   */
+  async end(endUs: number): Promise<void> {
+    const last = this.#lastSound;
+    if (last) this.#mux({ ...last, durationUs: Math.max(1, Math.min(last.durationUs, endUs - last.ptsUs)) });
+    check(await this.#context.writeTrailer(), `ending ${this.name}`);
+    await this.#context.closeOutput();
+  }
+
+  #mux(sample: EncodedSample): void {
+    const target = this.#streams.find(({ kind }) => kind === sample.kind)!;
+    fillPacket(this.#packet, sample, target.stream, -this.startUs);
+    check(this.#context.writeFrameSync(this.#packet), `writing to ${this.name}`);
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#context.closeOutputSync();
+    this.#context.freeContext();
+    this.#packet.free();
+  }
+}

@@ -1,0 +1,48 @@
+/**
+ * Makes the MP4 files of a recording from its slices, without transcoding: what a recorder that died could not finish.
+ */
+import { Fault } from '../../../kernel/fault.ts';
+import type { WholeFile } from '../../../media/segment.ts';
+import type { FileLimit } from '../cut.ts';
+import { probeSlice, readSlices } from '../ts/read-slices.ts';
+import { Mp4Files } from './mp4-files.ts';
+
+export type RemuxOptions = {
+  /** Where the files go: the spool folder. */
+  dir: string;
+  baseName: string;
+  /** Wall time of recording zero, Unix milliseconds. */
+  zeroUtcMs: number;
+  limit: FileLimit;
+  /** As of Mp4Files. */
+  onFile?(file: WholeFile): Promise<void> | void;
+};
+
+/**
+ * Writes `<baseName>_0.mp4` and on from the slices at `slicePaths`, in order, and returns what was written.
+ * The first slice decides which kinds of stream there are. Throws a Fault for no slices, or one that cannot be read.
+ */
+export async function remuxSlices(slicePaths: readonly string[], options: RemuxOptions): Promise<WholeFile[]> {
+  const [first] = slicePaths;
+  if (first === undefined) throw new Fault('no-slices', 'there is no slice to make an MP4 from', { blame: 'self' });
+  const streams = await probeSlice(first);
+  const files: WholeFile[] = [];
+  const mp4 = new Mp4Files({
+    ...streams,
+    dir: options.dir,
+    baseName: options.baseName,
+    zeroUtcMs: options.zeroUtcMs,
+    limit: options.limit,
+    async onFile(file) {
+      files.push(file);
+      await options.onFile?.(file);
+    },
+  });
+  try {
+    for await (const sample of readSlices(slicePaths)) mp4.write(sample);
+    await mp4.finish();
+  } finally {
+    mp4.close();
+  }
+  return files;
+}

@@ -1,0 +1,113 @@
+/**
+ * What both muxers share at the FFmpeg edge: the description of a stream, checked calls, and a sample as an FFmpeg packet.
+ */
+
+import {
+  AV_CHANNEL_LAYOUT_MONO,
+  AV_CHANNEL_LAYOUT_STEREO,
+  AV_CODEC_ID_AAC,
+  AV_CODEC_ID_H264,
+  AV_PKT_FLAG_KEY,
+  AV_PROFILE_AAC_LOW,
+  AVCOL_PRI_BT709,
+  AVCOL_RANGE_MPEG,
+  AVCOL_SPC_BT709,
+  AVCOL_TRC_BT709,
+  AVMEDIA_TYPE_AUDIO,
+  AVMEDIA_TYPE_VIDEO,
+} from 'node-av/constants';
+import { type CodecParameters, type FormatContext, type Packet, Rational, type Stream } from 'node-av/lib';
+import { Fault } from '../../kernel/fault.ts';
+import { rescale, US } from '../../kernel/time.ts';
+import type { EncodedSample } from '../../media/sample.ts';
+import type { MediaKind } from '../../media/track.ts';
+
+/** H.264 in BT.709 limited range. `extradata` is SPS and PPS in Annex B; every IDR sample carries them in-band as well. */
+export type VideoStream = { width: number; height: number; fps: number; extradata: Buffer };
+/** AAC-LC. `extradata` is the AudioSpecificConfig (ISO 14496-3 §1.6.2). */
+export type AudioStream = { sampleRate: number; channels: 1 | 2; extradata: Buffer };
+
+export type Streams = { video?: VideoStream | undefined; audio?: AudioStream | undefined };
+
+/** The kinds that `streams` has. Throws a Fault when there are none. */
+export function kindsOf(streams: Streams): MediaKind[] {
+  const kinds: MediaKind[] = [];
+  if (streams.video) kinds.push('video');
+  if (streams.audio) kinds.push('audio');
+  if (kinds.length === 0) throw new Fault('no-streams', 'a file needs a video or an audio stream', { blame: 'self' });
+  return kinds;
+}
+
+const AVERROR_ENOSPC = -28;
+
+/** Throws a Fault for a negative FFmpeg return code. */
+export function check(code: number, what: string): void {
+  if (code >= 0) return;
+  if (code === AVERROR_ENOSPC)
+    throw new Fault('spool-full', `${what}: no space is left on the disk that holds the spool`, { blame: 'self' });
+  throw new Fault('mux-failed', `${what}: FFmpeg returned ${code}`, { blame: 'self' });
+}
+
+/** A stream of `context` with its rate in ticks per second, as asked of the muxer before the header is written. */
+export type MuxStream = { stream: Stream; kind: MediaKind };
+
+/**
+ * Adds the streams to an output context, picture first.
+ * @param videoRate ticks per second of the video stream; sound counts in its sample rate
+ */
+export function addStreams(context: FormatContext, streams: Streams, videoRate: number): MuxStream[] {
+  const added: MuxStream[] = [];
+  const { video, audio } = streams;
+  if (video) {
+    const stream = context.newStream(null);
+    describeVideo(stream.codecpar, video);
+    stream.timeBase = new Rational(1, videoRate);
+    stream.avgFrameRate = new Rational(video.fps, 1);
+    stream.rFrameRate = new Rational(video.fps, 1);
+    added.push({ stream, kind: 'video' });
+  }
+  if (audio) {
+    const stream = context.newStream(null);
+    describeAudio(stream.codecpar, audio);
+    stream.timeBase = new Rational(1, audio.sampleRate);
+    added.push({ stream, kind: 'audio' });
+  }
+  return added;
+}
+
+function describeVideo(parameters: CodecParameters, video: VideoStream): void {
+  parameters.codecType = AVMEDIA_TYPE_VIDEO;
+  parameters.codecId = AV_CODEC_ID_H264;
+  parameters.extradata = video.extradata;
+  parameters.width = video.width;
+  parameters.height = video.height;
+  // The same as the SPS says; some players believe only the container's word for it.
+  parameters.colorRange = AVCOL_RANGE_MPEG;
+  parameters.colorPrimaries = AVCOL_PRI_BT709;
+  parameters.colorTrc = AVCOL_TRC_BT709;
+  parameters.colorSpace = AVCOL_SPC_BT709;
+}
+
+function describeAudio(parameters: CodecParameters, audio: AudioStream): void {
+  parameters.codecType = AVMEDIA_TYPE_AUDIO;
+  parameters.codecId = AV_CODEC_ID_AAC;
+  parameters.profile = AV_PROFILE_AAC_LOW;
+  parameters.sampleRate = audio.sampleRate;
+  parameters.channelLayout = audio.channels === 2 ? AV_CHANNEL_LAYOUT_STEREO : AV_CHANNEL_LAYOUT_MONO;
+  parameters.frameSize = 1024;
+  parameters.extradata = audio.extradata;
+}
+
+/** Fills `packet` with `sample`, its times moved by `offsetUs` and counted in `stream`'s ticks. */
+export function fillPacket(packet: Packet, sample: EncodedSample, stream: Stream, offsetUs: number): void {
+  const { num, den } = stream.timeBase;
+  const ticks = (us: number) => rescale(us, US * num, den);
+  packet.unref();
+  packet.data = sample.data;
+  packet.streamIndex = stream.index;
+  packet.pts = BigInt(ticks(sample.ptsUs + offsetUs));
+  packet.dts = BigInt(ticks(sample.dtsUs + offsetUs));
+  packet.duration = BigInt(ticks(sample.durationUs));
+  packet.timeBase = stream.timeBase;
+  if (sample.keyFrame) packet.setFlags(AV_PKT_FLAG_KEY);
+}

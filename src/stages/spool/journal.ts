@@ -1,0 +1,118 @@
+/**
+ * The journal of a spool folder: one JSON line per finished file, appended and synced after the file itself is on disk.
+ * What it lists can be uploaded, whatever became of the recorder that wrote it.
+ */
+import { type FileHandle, open, readdir, readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { spooledFileSchema } from '../../contract/line/facts.ts';
+import { Fault, messageOf } from '../../kernel/fault.ts';
+import type { SpooledFile } from '../../media/segment.ts';
+
+export const JOURNAL_NAME = 'journal.ndjson';
+
+/** Appends to the journal of one folder. One writer at a time: the recorder, or after its death whoever recovers. */
+export class Journal {
+  #file: FileHandle;
+  #tail: Promise<unknown> = Promise.resolve();
+  #closed: Promise<void> | undefined;
+
+  private constructor(file: FileHandle) {
+    this.#file = file;
+  }
+
+  /** Opens the journal of `dir`, creating it when there is none. Throws a Fault when the folder cannot be written. */
+  static async open(dir: string): Promise<Journal> {
+    const path = join(dir, JOURNAL_NAME);
+    try {
+      const file = await open(path, 'a+', 0o600);
+      const { size } = await file.stat();
+      const last = Buffer.alloc(1);
+      if (size > 0) await file.read(last, 0, 1, size - 1);
+      // A line that a crash tore stays alone on its line; without this the next one would be lost with it.
+      if (size > 0 && last[0] !== 0x0a) await file.write('\n');
+      return new Journal(file);
+    } catch (cause) {
+      throw new Fault('journal-unwritable', `cannot write ${path}: ${messageOf(cause)}`, { blame: 'self', cause });
+    }
+  }
+
+  /** Notes a finished file; resolves when the line is on disk. Calls are carried out in their order. */
+  append(file: SpooledFile): Promise<void> {
+    const done = this.#tail.then(async () => {
+      await this.#file.appendFile(`${JSON.stringify(file)}\n`);
+      await this.#file.datasync();
+    });
+    this.#tail = done.catch(() => undefined);
+    return done;
+  }
+
+  /** Waits for what was appended and closes the file. Calling it again gives the same promise. */
+  close(): Promise<void> {
+    this.#closed ??= this.#tail.then(() => this.#file.close());
+    return this.#closed;
+  }
+}
+
+export type SpoolContents = {
+  /** Finished files that are there and whole, in the order they were finished. */
+  files: SpooledFile[];
+  /** In words: each journal line that could not be used, and why. */
+  problems: string[];
+  /** Names of files that a crash left unfinished. */
+  leftovers: string[];
+};
+
+/**
+ * Reads back what lies in a spool folder. A torn last line is what a crash leaves and no problem; other lines that are
+ * no SpooledFile, or whose file is missing or of another size, are left out and reported.
+ * Throws a Fault when the folder itself cannot be read.
+ */
+export async function readSpool(dir: string): Promise<SpoolContents> {
+  let names: string[];
+  let text: string;
+  try {
+    names = await readdir(dir);
+    text = names.includes(JOURNAL_NAME) ? await readFile(join(dir, JOURNAL_NAME), 'utf8') : '';
+  } catch (cause) {
+    throw new Fault('spool-unreadable', `cannot read the spool ${dir}: ${messageOf(cause)}`, { blame: 'self', cause });
+  }
+  const files = new Map<string, SpooledFile>();
+  const problems: string[] = [];
+  const lines = text.split('\n');
+  for (const [i, line] of lines.entries()) {
+    if (line === '') continue;
+    const file = parseLine(line);
+    const isTorn = i === lines.length - 1;
+    if (!file) {
+      if (!isTorn) problems.push(`line ${i + 1} of ${JOURNAL_NAME} is not a record of a file`);
+      continue;
+    }
+    const problem = files.has(file.name) ? 'is listed twice' : await whyNotWhole(dir, file);
+    if (problem) problems.push(`line ${i + 1} of ${JOURNAL_NAME}: ${file.name} ${problem}`);
+    else files.set(file.name, file);
+  }
+  return { files: [...files.values()], problems, leftovers: names.filter((n) => n.endsWith('.part')).sort() };
+}
+
+function parseLine(line: string): SpooledFile | undefined {
+  let value: unknown;
+  try {
+    value = JSON.parse(line);
+  } catch {
+    return undefined;
+  }
+  const parsed = spooledFileSchema.safeParse(value);
+  // "." and ".." hold no separator and are no files.
+  return parsed.success && !/^\.{1,2}$/.test(parsed.data.name) ? parsed.data : undefined;
+}
+
+async function whyNotWhole(dir: string, file: SpooledFile): Promise<string | undefined> {
+  try {
+    const found = await stat(join(dir, file.name));
+    if (!found.isFile()) return 'is not a file';
+    if (found.size !== file.bytes) return `has ${found.size} bytes instead of ${file.bytes}`;
+    return undefined;
+  } catch (error) {
+    return `cannot be read: ${messageOf(error)}`;
+  }
+}

@@ -1,0 +1,72 @@
+/**
+ * Playlist: which slices of one playlist may be named already. Those are the stored ones that have none missing before
+ * them, so that what a player reads grows only at its end.
+ */
+import type { Segment } from '../../media/segment.ts';
+
+export class Playlist {
+  #slices = new Map<number, { slice: Segment; state: 'waiting' | 'stored' | 'lost' }>();
+  /** How many slices of the row are settled, so that the next version need not look at them again. */
+  #row: Segment[] = [];
+  #next = 0;
+  #skipped = false;
+  #ended = false;
+  #taken = 0;
+
+  add(slice: Segment): void {
+    if (!this.#slices.has(slice.index)) this.#slices.set(slice.index, { slice, state: 'waiting' });
+  }
+
+  store(slice: Segment): void {
+    this.#set(slice, 'stored');
+  }
+
+  /** The slice will never be stored; the row goes on after it. */
+  lose(slice: Segment): void {
+    this.#set(slice, 'lost');
+  }
+
+  /** No more slices will be added: a number that never came no longer holds up what follows it. */
+  end(): void {
+    this.#ended = true;
+    this.#advance();
+  }
+
+  /** True when there is more to name than `take` has given. */
+  get hasNews(): boolean {
+    return this.#row.length > this.#taken;
+  }
+
+  /** The slices that may be named now, in order. One after a gap is marked as a discontinuity. */
+  take(): Segment[] {
+    this.#taken = this.#row.length;
+    return [...this.#row];
+  }
+
+  #set(slice: Segment, state: 'stored' | 'lost'): void {
+    const entry = this.#slices.get(slice.index);
+    if (entry) entry.state = state;
+    this.#advance();
+  }
+
+  #advance(): void {
+    for (;;) {
+      const entry = this.#slices.get(this.#next);
+      if (!entry) {
+        const isGap = this.#ended && [...this.#slices.keys()].some((index) => index > this.#next);
+        if (!isGap) return;
+        this.#skipped = true;
+      } else if (entry.state === 'waiting') {
+        return;
+      } else if (entry.state === 'lost') {
+        this.#skipped = true;
+      } else {
+        // Without the mark a player would take the jump in time for a broken stream.
+        const isJump = this.#skipped && this.#row.length > 0;
+        this.#row.push(isJump ? { ...entry.slice, discontinuity: true } : entry.slice);
+        this.#skipped = false;
+      }
+      this.#slices.delete(this.#next++);
+    }
+  }
+}

@@ -1,0 +1,318 @@
+import { describe, expect, test } from 'vitest';
+import { Fault } from '../../kernel/fault.ts';
+import { ManualClock } from '../../kernel/manual-clock.ts';
+import type { Segment, StoredObject, WholeFile } from '../../media/segment.ts';
+import { RecordingUpload, type UploadEvent } from './recording-upload.ts';
+import { retryDelayMs } from './retry.ts';
+import type { Source, Target } from './target/target.ts';
+
+const slice = (index: number): Segment => ({
+  type: 'slice',
+  name: `x_${index}.ts`,
+  playlist: 'x.m3u8',
+  index,
+  startUtcMs: 1000 + index * 15_000,
+  durationUs: 15_000_000,
+  bytes: 100 + index,
+  discontinuity: index === 0,
+  starts: [],
+  rotations: [],
+});
+const mp4: WholeFile = { type: 'mp4', name: 'x_0.mp4', index: 0, startUtcMs: 1000, durationUs: 30_000_000, bytes: 9 };
+
+const down = new Fault('store-failed', 'the store is down', { blame: 'destination', retryable: true });
+const denied = new Fault('store-failed', 'access denied', { blame: 'destination' });
+
+type Call = {
+  key: string;
+  source: Source;
+  contentType: string;
+  succeed(): void;
+  fail(error: unknown): void;
+  aborted: boolean;
+};
+
+/** A store whose every put waits for the test to say how it ends. */
+class FakeTarget implements Target {
+  readonly description = 'a fake';
+  open: Call[] = [];
+  keys: string[] = [];
+  most = 0;
+
+  put(key: string, source: Source, contentType: string, signal?: AbortSignal): Promise<StoredObject> {
+    this.keys.push(key);
+    return new Promise((resolve, reject) => {
+      const settle = (run: () => void) => {
+        this.open = this.open.filter((c) => c !== call);
+        run();
+      };
+      const bytes = 'data' in source ? source.data.length : source.bytes;
+      const call: Call = {
+        key,
+        source,
+        contentType,
+        aborted: false,
+        succeed: () => settle(() => resolve({ key, bytes })),
+        fail: (error) => settle(() => reject(error)),
+      };
+      signal?.addEventListener('abort', () => {
+        call.aborted = true;
+      });
+      this.open.push(call);
+      this.most = Math.max(this.most, this.open.length);
+    });
+  }
+
+  call(name: string): Call {
+    const call = this.open.find(({ key }) => key.endsWith(name));
+    if (!call) throw new Error(`nobody is storing ${name}; open are: ${this.open.map((c) => c.key).join(' ')}`);
+    return call;
+  }
+
+  close(): void {}
+}
+
+/** Lets everything run that waits for nothing but its turn. */
+const settled = () => new Promise<void>((resolve) => setImmediate(resolve));
+
+function setUp(prefix: string[] = ['a', 'b']) {
+  const target = new FakeTarget();
+  const clock = new ManualClock();
+  const events: UploadEvent[] = [];
+  const upload = new RecordingUpload({
+    target,
+    prefix,
+    spoolDir: '/spool',
+    renderPlaylist: (slices) => slices.map((s) => `${s.discontinuity ? '!' : ''}${s.index}`).join(' '),
+    clock,
+    log: { info() {}, warn() {} },
+    onEvent: (event) => events.push(event),
+    random: () => 0,
+  });
+  const store = async (name: string) => {
+    target.call(name).succeed();
+    await settled();
+  };
+  const fail = async (name: string, error: unknown) => {
+    target.call(name).fail(error);
+    await settled();
+  };
+  const listed = () => {
+    const { source } = target.call('.m3u8');
+    return 'data' in source ? source.data.toString() : '';
+  };
+  return { target, clock, events, upload, store, fail, listed };
+}
+
+describe('RecordingUpload', () => {
+  test('stores files from the spool under prefix and name, three at a time', async () => {
+    const { target, upload, store } = setUp();
+    for (let i = 0; i < 5; i++) upload.add(slice(i));
+    upload.add(mp4);
+    upload.add(mp4);
+    await settled();
+    expect(target.open.map((c) => c.key)).toEqual(['a/b/x_0.ts', 'a/b/x_1.ts', 'a/b/x_2.ts']);
+    expect(target.call('x_0.ts')).toMatchObject({
+      source: { path: '/spool/x_0.ts', bytes: 100 },
+      contentType: 'video/mp2t',
+    });
+    expect(upload.state()).toMatchObject({ waiting: 6, waitingBytes: 519, files: [] });
+    for (const name of ['x_2.ts', 'x_1.ts', 'x_3.ts', 'x_4.ts', 'x_0.mp4']) await store(name);
+    expect(target.open.map((c) => c.key)).toEqual(['a/b/x_0.ts']);
+    expect(target.most).toBe(3);
+    expect(target.keys).toHaveLength(6);
+  });
+
+  test('names a slice in the playlist only when it and all before it are stored', async () => {
+    const { upload, store, listed, events, target } = setUp();
+    for (let i = 0; i < 3; i++) upload.add(slice(i));
+    await store('x_1.ts');
+    await store('x_2.ts');
+    expect(target.open.map((c) => c.key)).toEqual(['a/b/x_0.ts']);
+    await store('x_0.ts');
+    expect(listed()).toBe('!0 1 2');
+    expect(target.call('.m3u8').contentType).toBe('application/vnd.apple.mpegurl');
+    await store('.m3u8');
+    expect(events.at(-1)).toEqual({ type: 'playlistStored', key: 'a/b/x.m3u8', slices: 3, firstStartUtcMs: 1000 });
+  });
+
+  test('has one version of the playlist under way, and then sends the newest', async () => {
+    const { upload, store, listed, target, events } = setUp();
+    for (let i = 0; i < 4; i++) upload.add(slice(i));
+    await store('x_0.ts');
+    for (const i of [1, 2, 3]) await store(`x_${i}.ts`);
+    expect(target.open).toHaveLength(1);
+    expect(listed()).toBe('!0');
+    await store('.m3u8');
+    expect(listed()).toBe('!0 1 2 3');
+    await store('.m3u8');
+    expect(target.open).toEqual([]);
+    expect(events.filter((e) => e.type === 'playlistStored').map((e) => e.slices)).toEqual([1, 4]);
+  });
+
+  test('a playlist that could not be stored goes out anew, not as it was', async () => {
+    const { upload, store, fail, listed, clock } = setUp();
+    upload.add(slice(0));
+    upload.add(slice(1));
+    await store('x_0.ts');
+    await fail('.m3u8', down);
+    clock.advance(1);
+    await store('x_1.ts');
+    clock.advance(1000);
+    await settled();
+    expect(listed()).toBe('!0 1');
+  });
+
+  test('finishes when all files and the last playlist are stored', async () => {
+    const { upload, store } = setUp();
+    upload.add(slice(0));
+    upload.add(mp4);
+    let summary: unknown;
+    const ending = upload.finish();
+    void ending.then((s) => (summary = s));
+    expect(upload.finish()).toBe(ending);
+    expect(() => upload.add(slice(1))).toThrow(/came after the end/);
+    await store('x_0.mp4');
+    await store('x_0.ts');
+    expect(summary).toBeUndefined();
+    await store('.m3u8');
+    const stored = { bytes: 2, startUtcMs: 1000, durationUs: 15_000_000 };
+    expect(summary).toEqual({
+      lost: [],
+      files: [
+        { kind: 'playlist', key: 'a/b/x.m3u8', ...stored },
+        { kind: 'slice', key: 'a/b/x_0.ts', ...stored, bytes: 100 },
+        { kind: 'mp4', key: 'a/b/x_0.mp4', startUtcMs: 1000, durationUs: 30_000_000, bytes: 9 },
+      ],
+    });
+  });
+
+  test('finishes at once with nothing to store', async () => {
+    expect(await setUp().upload.finish()).toEqual({ files: [], lost: [] });
+  });
+
+  test('tries again with growing pauses, for as long as it takes', async () => {
+    const { upload, fail, store, target, clock, events } = setUp([]);
+    upload.add(mp4);
+    for (let attempt = 1; attempt <= 12; attempt++) {
+      await fail('x_0.mp4', attempt === 3 ? new TypeError('odd') : down);
+      const pauseMs = Math.min(60_000, 1000 * 2 ** (attempt - 1));
+      clock.advance(pauseMs - 1);
+      await settled();
+      expect(target.open).toEqual([]);
+      clock.advance(1);
+      await settled();
+      expect(target.open.map((c) => c.key)).toEqual(['x_0.mp4']);
+    }
+    expect(upload.state().fault).toBe(down);
+    expect(events.map((e) => e.type === 'uploadFailed' && e.attempt)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
+    await store('x_0.mp4');
+    expect(upload.state()).toMatchObject({ waiting: 0, fault: undefined });
+  });
+
+  test('says once what will not heal, and looks again each minute', async () => {
+    const { upload, fail, store, target, clock, events } = setUp();
+    for (let i = 0; i < 2; i++) upload.add(slice(i));
+    await fail('x_0.ts', denied);
+    await fail('x_1.ts', denied);
+    clock.advance(59_999);
+    await settled();
+    expect(target.open).toEqual([]);
+    clock.advance(1);
+    await settled();
+    await fail('x_0.ts', denied);
+    expect(events).toEqual([{ type: 'uploadFailed', key: 'a/b/x_0.ts', fault: denied, attempt: 1 }]);
+    // Someone corrected the bucket's policy: the first success wakes the others.
+    await store('x_1.ts');
+    expect(target.open.map((c) => c.key)).toContain('a/b/x_0.ts');
+  });
+
+  test('breaks off a put that hangs, even one deaf to its signal, and tries again', async () => {
+    const { upload, target, clock, events } = setUp();
+    upload.add(mp4);
+    const hanging = target.call('x_0.mp4');
+    clock.advance(59_000);
+    await settled();
+    expect(hanging.aborted).toBe(false);
+    clock.advance(2000);
+    await settled();
+    expect(hanging.aborted).toBe(true);
+    expect(events).toMatchObject([
+      { type: 'uploadFailed', attempt: 1, fault: { code: 'upload-timeout', retryable: true } },
+    ]);
+    clock.advance(1000);
+    await settled();
+    expect(target.open).toHaveLength(2);
+  });
+
+  test('takes a put of another size for failed', async () => {
+    const { upload, events } = setUp();
+    const target: Target = { description: 'a liar', put: async (key) => ({ key, bytes: 1 }), close() {} };
+    const liar = new RecordingUpload({
+      target,
+      prefix: [],
+      spoolDir: '/spool',
+      renderPlaylist: () => '',
+      clock: new ManualClock(),
+      log: { info() {}, warn() {} },
+      onEvent: (event) => events.push(event),
+    });
+    liar.add(mp4);
+    await settled();
+    expect(events).toMatchObject([{ type: 'uploadFailed', fault: { code: 'stored-size-wrong' } }]);
+    liar.abort();
+    upload.abort();
+  });
+
+  test('a slice that vanished from the spool leaves a marked gap and does not hold up the rest', async () => {
+    const { upload, store, fail, listed } = setUp();
+    for (let i = 0; i < 3; i++) upload.add(slice(i));
+    await store('x_0.ts');
+    await store('.m3u8');
+    await fail('x_1.ts', new Fault('source-missing', 'gone', { blame: 'self' }));
+    await store('x_2.ts');
+    expect(listed()).toBe('!0 !2');
+    const ending = upload.finish();
+    await store('.m3u8');
+    expect((await ending).lost.map((f) => f.name)).toEqual(['x_1.ts']);
+  });
+
+  test('a slice number that never came is waited for until the end', async () => {
+    const { upload, store, listed, target } = setUp();
+    upload.add(slice(0));
+    upload.add(slice(2));
+    await store('x_0.ts');
+    await store('.m3u8');
+    await store('x_2.ts');
+    expect(target.open).toEqual([]);
+    const ending = upload.finish();
+    expect(listed()).toBe('!0 !2');
+    await store('.m3u8');
+    expect((await ending).files[0]).toMatchObject({ kind: 'playlist', durationUs: 30_000_000 });
+  });
+
+  test('aborting breaks off, stops all waiting and rejects the end', async () => {
+    const { upload, target, fail, clock, events } = setUp();
+    for (let i = 0; i < 5; i++) upload.add(slice(i));
+    await fail('x_0.ts', down);
+    const ending = upload.finish();
+    upload.abort();
+    upload.abort();
+    await expect(ending).rejects.toMatchObject({ code: 'upload-aborted' });
+    expect(target.open.every((c) => c.aborted)).toBe(true);
+    const tried = target.keys.length;
+    clock.advance(1_000_000);
+    await settled();
+    expect(target.keys).toHaveLength(tried);
+    expect(events.filter((e) => e.type === 'uploadFailed')).toHaveLength(1);
+    await expect(upload.finish()).rejects.toMatchObject({ code: 'upload-aborted' });
+  });
+});
+
+test('retries come back between half of the pause and all of it', () => {
+  expect([1, 2, 6, 7, 50].map((attempt) => retryDelayMs(attempt, true, 0))).toEqual([
+    1000, 2000, 32_000, 60_000, 60_000,
+  ]);
+  expect(retryDelayMs(3, true, 0.999_999)).toBe(2000);
+  expect(retryDelayMs(1, false, 0.5)).toBe(60_000);
+});

@@ -1,0 +1,123 @@
+/**
+ * Vendor 1000: a folder on the server's own disk. `bucket` is a folder under the server's storage folder, and nothing that
+ * a request says leads out of it, neither by `..` nor through a symbolic link.
+ */
+import { randomBytes } from 'node:crypto';
+import { copyFile, link, lstat, mkdir, open, realpath, rename, rm, stat } from 'node:fs/promises';
+import { dirname, join, resolve, sep } from 'node:path';
+import { Fault, messageOf } from '../../../kernel/fault.ts';
+import type { StoredObject } from '../../../media/segment.ts';
+import type { Source, Target } from './target.ts';
+
+const SEGMENT = /^[A-Za-z0-9_-][A-Za-z0-9._-]*$/;
+
+/** Opens the folder `bucket` under `storageDir`, making both when missing at the first put. Throws a Fault for a bad name. */
+export function openLocalFolder(bucket: string, storageDir: string): Target {
+  if (!SEGMENT.test(bucket))
+    throw new Fault('bucket-invalid', `"${bucket}" is not a folder name that vendor 1000 takes`, { blame: 'caller' });
+  return new LocalFolder(join(resolve(storageDir), bucket), resolve(storageDir));
+}
+
+class LocalFolder implements Target {
+  readonly description: string;
+  #root: string;
+  #storageDir: string;
+
+  constructor(root: string, storageDir: string) {
+    this.description = `local folder ${root}`;
+    this.#root = root;
+    this.#storageDir = storageDir;
+  }
+
+  async put(key: string, source: Source, _contentType: string, signal?: AbortSignal): Promise<StoredObject> {
+    signal?.throwIfAborted();
+    const parts = key.split('/');
+    if (!parts.every((part) => SEGMENT.test(part)))
+      throw new Fault('key-invalid', `"${key}" is not a key that a local folder takes`, { blame: 'caller' });
+    const path = join(this.#root, ...parts);
+    const temporary = join(dirname(path), `.${randomBytes(8).toString('hex')}.tmp`);
+    try {
+      await this.#makeFolder(dirname(path));
+      await write(source, temporary);
+      signal?.throwIfAborted();
+      await rename(temporary, path);
+      await syncFolder(dirname(path));
+      return { key, bytes: (await stat(path)).size };
+    } catch (cause) {
+      await rm(temporary, { force: true }).catch(() => undefined);
+      if (cause instanceof Fault || signal?.aborted) throw cause;
+      throw faultOf(cause, this.description, source);
+    }
+  }
+
+  close(): void {}
+
+  /** Makes `dir`, step by step, and refuses when a step is a link that leads out of the bucket. */
+  async #makeFolder(dir: string): Promise<void> {
+    await mkdir(this.#storageDir, { recursive: true });
+    // The operator may have made the storage folder itself a link, to a larger disk for example.
+    const home = await realpath(this.#storageDir);
+    let at = this.#storageDir;
+    for (const part of dir.slice(this.#storageDir.length).split(sep)) {
+      if (part === '') continue;
+      at = join(at, part);
+      await mkdir(at).catch((error: NodeJS.ErrnoException) => {
+        if (error.code !== 'EEXIST') throw error;
+      });
+      const found = await lstat(at);
+      if (found.isSymbolicLink() || (await realpath(at)) !== join(home, at.slice(this.#storageDir.length)))
+        throw new Fault('path-leaves-storage', `${at} is a symbolic link; vendor 1000 does not follow links`, {
+          blame: 'destination',
+        });
+    }
+  }
+}
+
+/** Brings the source to `path`, synced. A spool file on the same disk is linked: no bytes move, and both names stay whole. */
+async function write(source: Source, path: string): Promise<void> {
+  if ('data' in source) {
+    const file = await open(path, 'wx', 0o644);
+    try {
+      await file.writeFile(source.data);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    return;
+  }
+  const found = await stat(source.path);
+  if (found.size !== source.bytes)
+    throw new Fault('source-changed', `${source.path} has ${found.size} bytes instead of ${source.bytes}`, {
+      blame: 'self',
+    });
+  try {
+    await link(source.path, path);
+  } catch {
+    // Another disk, or one that has no hard links.
+    await copyFile(source.path, path);
+    const file = await open(path, 'r+');
+    try {
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+  }
+}
+
+async function syncFolder(dir: string): Promise<void> {
+  const folder = await open(dir, 'r');
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}
+
+function faultOf(cause: unknown, description: string, source: Source): Fault {
+  const { code, path } = cause as NodeJS.ErrnoException;
+  if ('path' in source && path === source.path && code === 'ENOENT')
+    return new Fault('source-missing', `${source.path} is no longer on the spool`, { blame: 'self', cause });
+  // A full or absent disk comes back; a missing permission does only when a person grants it.
+  const retryable = code !== 'EACCES' && code !== 'EPERM' && code !== 'EROFS' && code !== 'ENOTDIR';
+  return new Fault('store-failed', `${description}: ${messageOf(cause)}`, { blame: 'destination', retryable, cause });
+}
