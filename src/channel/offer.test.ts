@@ -1,0 +1,156 @@
+import { parse } from 'sdp-transform';
+import { describe, expect, test } from 'vitest';
+import { capturedOffer } from '../../test/support/offers/read-offer.ts';
+import { Fault } from '../kernel/fault.ts';
+import { readOffer, writeAnswer, writeTransportOffer } from './offer.ts';
+
+const LOCAL = [
+  'v=0',
+  'o=rtc 98238088 0 IN IP4 127.0.0.1',
+  's=-',
+  't=0 0',
+  'a=fingerprint:sha-256 A8:92:39:B8',
+  'm=audio 45123 UDP/TLS/RTP/SAVPF 111',
+  'a=mid:0',
+  'a=recvonly',
+  'a=setup:active',
+  'a=ice-ufrag:XMkq',
+  'a=ice-pwd:L0ndeoSYDvmGukcYTVX1wK',
+  'a=candidate:1 1 UDP 2114977791 127.0.0.1 45123 typ host',
+  '',
+].join('\r\n');
+
+function answerOf(sdp: string) {
+  const text = writeAnswer(readOffer(sdp), LOCAL);
+  return { text, session: parse(text) };
+}
+function codeOf(sdp: string): string {
+  try {
+    readOffer(sdp);
+    return 'accepted';
+  } catch (error) {
+    if (error instanceof Fault) return error.code;
+    throw error;
+  }
+}
+const chromium = (change?: (sdp: string) => string) => capturedOffer('chromium', change);
+
+describe('an offer of Chromium', () => {
+  test('gives Opus and its first video codec of ours', () => {
+    const offer = readOffer(chromium());
+    expect(offer.sections.map((s) => s.format)).toEqual([
+      {
+        kind: 'audio',
+        codec: 'opus',
+        payloadType: 111,
+        clockRate: 48000,
+        channels: 2,
+        fmtp: 'minptime=10;useinbandfec=1',
+      },
+      { kind: 'video', codec: 'vp8', payloadType: 96, clockRate: 90000, fmtp: '', colorExtension: 8 },
+    ]);
+    expect(offer.sections.map((s) => s.ssrcs)).toEqual([[524960147], [715482575]]);
+    expect(offer.transport).toMatchObject({ iceUfrag: '/3xl', setup: 'actpass' });
+  });
+
+  test('is answered without RTX, RED, FEC and transport-cc, and with what repairs', () => {
+    const { text, session } = answerOf(chromium());
+    expect(text).not.toMatch(/rtx|red|ulpfec|transport-cc|transport-wide|video-orientation/i);
+    expect(session.media.map((m) => [m.type, String(m.payloads), m.direction, m.setup])).toEqual([
+      ['audio', '111', 'recvonly', 'active'],
+      ['video', '96', 'recvonly', 'active'],
+    ]);
+    expect(session.media[1]!.rtcpFb?.map((f) => [f.type, f.subtype].filter(Boolean).join(' '))).toEqual([
+      'goog-remb',
+      'ccm fir',
+      'nack',
+      'nack pli',
+    ]);
+    expect(session.groups).toEqual([{ type: 'BUNDLE', mids: '0 1' }]);
+    expect(session.media[0]!.candidates).toHaveLength(1);
+    expect(session.media[0]!.endOfCandidates).toBeDefined();
+  });
+
+  test('with H.264 before VP8 gives H.264 in packetization mode 1, whichever mode comes first', () => {
+    const sdp = chromium((s) => s.replace('SAVPF 96 97 102 103 104', 'SAVPF 104 102 96'));
+    const video = readOffer(sdp).sections[1]!.format;
+    expect(video).toMatchObject({ codec: 'h264', payloadType: 102 });
+    expect(video.fmtp).toContain('packetization-mode=1');
+  });
+
+  test('with H.264 in mode 0 only is taken as it is', () => {
+    const sdp = chromium((s) => s.replace(/SAVPF 96 97 .*/, 'SAVPF 45 104'));
+    expect(readOffer(sdp).sections[1]!.format).toMatchObject({ codec: 'h264', payloadType: 104 });
+  });
+
+  test('with stereo offered is answered with stereo=1', () => {
+    const { text } = answerOf(chromium((s) => s.replace('useinbandfec=1', 'useinbandfec=1;sprop-stereo=1')));
+    expect(text).toContain('a=fmtp:111 minptime=10;useinbandfec=1;sprop-stereo=1;stereo=1\r\n');
+  });
+
+  test('with a data channel and a second picture has those refused in their places', () => {
+    const second = chromium().slice(chromium().indexOf('m=video')).replace('a=mid:1', 'a=mid:3');
+    const data =
+      'm=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\nc=IN IP4 0.0.0.0\r\na=mid:2\r\na=sctp-port:5000\r\n';
+    const sdp = chromium((s) => s.replace('BUNDLE 0 1', 'BUNDLE 2 0 1 3')) + second;
+    const inOrder = sdp.replace('m=audio', `${data}m=audio`);
+    const { session } = answerOf(inOrder);
+    expect(session.media.map((m) => [m.type, m.port, String(m.mid)])).toEqual([
+      ['application', 0, '2'],
+      ['audio', 9, '0'],
+      ['video', 9, '1'],
+      ['video', 0, '3'],
+    ]);
+    expect(session.groups).toEqual([{ type: 'BUNDLE', mids: '0 1' }]);
+    expect(session.media[1]!.candidates).toHaveLength(1);
+  });
+
+  test('bundle-only sections with port 0 are taken, those without are refused', () => {
+    const off = chromium((s) => s.replace('m=video 9', 'm=video 0'));
+    expect(readOffer(off).sections.map((s) => s.mid)).toEqual(['0']);
+    expect(readOffer(off.replace('a=mid:1', 'a=mid:1\r\na=bundle-only')).sections.map((s) => s.mid)).toEqual([
+      '0',
+      '1',
+    ]);
+  });
+
+  test('the peer connection is offered one section with the transport of the bundle', () => {
+    const text = writeTransportOffer(readOffer(chromium()));
+    expect(text.match(/^m=.*/gm)).toEqual(['m=audio 9 UDP/TLS/RTP/SAVPF 111']);
+    expect(text).toContain('a=ice-pwd:S/bI/YEd3gM38KRDq9AqZxtP\r\n');
+    expect(text).toContain('a=fingerprint:sha-256 2F:FE:4D');
+  });
+});
+
+test('an offer of FFmpeg gives Opus and H.264; FFmpeg stays the DTLS server', () => {
+  const offer = readOffer(capturedOffer('ffmpeg'));
+  expect(offer.sections.map((s) => [s.format.codec, s.format.payloadType, s.rtxPayloadType, s.ssrcs])).toEqual([
+    ['opus', 111, undefined, [1152065482]],
+    ['h264', 106, 105, [1152065483]],
+  ]);
+  expect(offer.transport.setup).toBe('passive');
+  expect(answerOf(capturedOffer('ffmpeg')).text).not.toMatch(/rtx|rtcp-rsize/);
+});
+
+describe('refused', () => {
+  test.each([
+    ['text that is no SDP', 'hello'],
+    ['an empty body', ''],
+    ['no m= line', 'v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\n'],
+    ['no ICE', chromium((s) => s.replaceAll(/a=ice-(ufrag|pwd).*\n/g, ''))],
+    ['no fingerprint', chromium((s) => s.replaceAll(/a=fingerprint.*\n/g, ''))],
+  ])('as malformed: %s', (_what, sdp) => {
+    expect(codeOf(sdp)).toBe('sdp-invalid');
+  });
+
+  test.each([
+    ['recvonly', chromium((s) => s.replaceAll('a=sendonly', 'a=recvonly')), /recvonly/],
+    ['codecs of others', chromium((s) => s.replaceAll(/opus|VP8|H264/g, 'Other')), /no codec of ours among Other/],
+    ['H.264 high 4:4:4', capturedOffer('ffmpeg', (s) => s.replace('42001f', 'f4001f').replace(/opus/g, 'x')), /H264/],
+    ['no bundle', chromium((s) => s.replace(/a=group.*\n/, '')), /bundle/],
+    ['unencrypted', chromium((s) => s.replaceAll('UDP/TLS/RTP/SAVPF', 'RTP/AVP')), /DTLS-SRTP/],
+  ])('as not acceptable: %s', (_what, sdp, words) => {
+    expect(codeOf(sdp)).toBe('offer-unacceptable');
+    expect(() => readOffer(sdp)).toThrow(words);
+  });
+});

@@ -1,0 +1,325 @@
+/**
+ * What a publisher offers and what we take of it: at most one Opus and one H.264 or VP8 section (RFC 8829, RFC 9143,
+ * RFC 9725 §4.4). Codecs and extensions that would need more than we do (RTX, RED, FEC, transport-cc) are left out.
+ */
+import { type MediaDescription, parse, type SessionDescription } from 'sdp-transform';
+import { Fault } from '../kernel/fault.ts';
+import type { TrackFormat } from '../media/track.ts';
+
+export type Section = {
+  /** Position among the offer's m-lines. */
+  index: number;
+  mid: string;
+  format: TrackFormat;
+  /** Payload type of the offer's RTX for the format. It is not answered; see `retransmission.ts`. */
+  rtxPayloadType: number | undefined;
+  /** SSRCs the offer names for it, which may be none. */
+  ssrcs: number[];
+  rtcpFeedback: string[];
+  extensions: { id: number; uri: string }[];
+};
+
+/** ICE and DTLS of the bundle, as the offer has them. */
+export type Transport = {
+  iceUfrag: string;
+  icePwd: string;
+  fingerprint: { type: string; hash: string };
+  setup: string;
+  /** Values of `a=candidate:` lines. */
+  candidates: string[];
+};
+
+export type Offer = {
+  /** Every m-line in order, for an answer must have them all. */
+  lines: { media: string; protocol: string; formats: string; mid: string | undefined }[];
+  /** The sections we take, one per kind at most, in the offer's order. */
+  sections: Section[];
+  transport: Transport;
+  reducedSizeRtcp: boolean;
+};
+
+const MAX_LINES = 64;
+const FEEDBACK = new Set(['nack', 'nack pli', 'ccm fir', 'goog-remb']);
+/** Taking part in what this says costs nothing, and it names the section a packet belongs to. */
+/** Chromium sends made pictures (canvas, screens) in full range and says so only here. */
+const COLOR_SPACE = 'http://www.webrtc.org/experiments/rtp-hdrext/color-space';
+const EXTENSIONS = new Set(['urn:ietf:params:rtp-hdrext:sdes:mid', COLOR_SPACE]);
+const TAKEN = 'this server takes one audio section with Opus and one video section with H.264 or VP8';
+
+/**
+ * @throws Fault `sdp-invalid` for text that is no offer, `offer-unacceptable` for an offer with nothing we can receive
+ */
+export function readOffer(sdp: string): Offer {
+  if (!/^v=0\r?\n/.test(sdp)) throw invalid('it does not begin with v=0');
+  let session: SessionDescription;
+  try {
+    session = parse(sdp);
+  } catch (cause) {
+    throw invalid('it cannot be parsed', cause);
+  }
+  const { media } = session;
+  if (media.length === 0) throw invalid('it has no m= line');
+  if (media.length > MAX_LINES) throw invalid(`it has more than ${MAX_LINES} m= lines`);
+
+  const sections: Section[] = [];
+  const refusals: string[] = [];
+  media.forEach((line, index) => {
+    if (line.type !== 'audio' && line.type !== 'video') return;
+    if (sections.some((section) => section.format.kind === line.type)) return;
+    const refusal = whyRefused(session, line);
+    const format = refusal ? undefined : chooseFormat(line);
+    if (!format) {
+      refusals.push(`${line.type} section ${index}: ${refusal ?? `no codec of ours among ${codecNames(line)}`}`);
+      return;
+    }
+    sections.push(readSection(line, index, format));
+  });
+  if (sections.length === 0) {
+    const found = refusals.length > 0 ? refusals.join('; ') : 'the offer has neither audio nor video';
+    throw new Fault('offer-unacceptable', `Nothing in the offer can be received: ${found}. ${TAKEN}.`, {
+      blame: 'caller',
+    });
+  }
+  requireOneBundle(session, sections);
+  return {
+    lines: media.map((line) => ({
+      media: line.type,
+      protocol: line.protocol,
+      formats: String(line.payloads ?? '0'),
+      mid: line.mid === undefined ? undefined : String(line.mid),
+    })),
+    sections,
+    transport: readTransport(session, sections),
+    reducedSizeRtcp: sections.every((section) => media[section.index]!.rtcpRsize !== undefined),
+  };
+}
+
+/** The offer that the peer connection is given: one section is enough to carry every packet of the bundle, unsorted. */
+export function writeTransportOffer(offer: Offer): string {
+  const section = offer.sections[0]!;
+  const { format, mid } = section;
+  const { transport } = offer;
+  return toText([
+    'v=0',
+    'o=- 1 1 IN IP4 127.0.0.1',
+    's=-',
+    't=0 0',
+    `a=group:BUNDLE ${mid}`,
+    `m=${format.kind} 9 UDP/TLS/RTP/SAVPF ${format.payloadType}`,
+    'c=IN IP4 0.0.0.0',
+    `a=mid:${mid}`,
+    'a=sendonly',
+    'a=rtcp-mux',
+    rtpmapOf(format),
+    `a=ice-ufrag:${transport.iceUfrag}`,
+    `a=ice-pwd:${transport.icePwd}`,
+    `a=fingerprint:${transport.fingerprint.type} ${transport.fingerprint.hash}`,
+    `a=setup:${transport.setup}`,
+    ...transport.candidates.map((candidate) => `a=candidate:${candidate}`),
+  ]);
+}
+
+/**
+ * The answer to the publisher: our sections, and every other m-line refused with port 0.
+ * @param local the peer connection's own answer, of which the transport is taken
+ */
+export function writeAnswer(offer: Offer, local: string): string {
+  const session = parse(local);
+  const line = session.media[0];
+  const ufrag = line?.iceUfrag ?? session.iceUfrag;
+  const pwd = line?.icePwd ?? session.icePwd;
+  const fingerprint = line?.fingerprint ?? session.fingerprint;
+  const setup = line?.setup ?? session.setup;
+  const candidates = local.split(/\r?\n/).filter((text) => text.startsWith('a=candidate:'));
+  if (!ufrag || !pwd || !fingerprint || !setup || candidates.length === 0)
+    throw new Fault('answer-incomplete', 'the peer connection made an answer without a transport', { blame: 'self' });
+  const transport = [
+    `a=ice-ufrag:${ufrag}`,
+    `a=ice-pwd:${pwd}`,
+    `a=fingerprint:${fingerprint.type} ${fingerprint.hash}`,
+    `a=setup:${setup}`,
+  ];
+  const out = [
+    'v=0',
+    `o=- ${session.origin?.sessionId ?? 1} 1 IN IP4 127.0.0.1`,
+    's=-',
+    't=0 0',
+    `a=group:BUNDLE ${offer.sections.map((section) => section.mid).join(' ')}`,
+    'a=extmap-allow-mixed',
+    'a=msid-semantic: WMS *',
+  ];
+  offer.lines.forEach((offered, index) => {
+    const section = offer.sections.find((s) => s.index === index);
+    if (!section) {
+      out.push(`m=${offered.media} 0 ${offered.protocol} ${offered.formats}`, 'c=IN IP4 0.0.0.0');
+      if (offered.mid !== undefined) out.push(`a=mid:${offered.mid}`);
+      out.push('a=inactive');
+      return;
+    }
+    const { format } = section;
+    out.push(
+      `m=${format.kind} 9 ${offered.protocol} ${format.payloadType}`,
+      'c=IN IP4 0.0.0.0',
+      'a=rtcp:9 IN IP4 0.0.0.0',
+      ...transport,
+      `a=mid:${section.mid}`,
+      ...section.extensions.map(({ id, uri }) => `a=extmap:${id} ${uri}`),
+      'a=recvonly',
+      'a=rtcp-mux',
+      ...(offer.reducedSizeRtcp ? ['a=rtcp-rsize'] : []),
+      rtpmapOf(format),
+      ...section.rtcpFeedback.map((type) => `a=rtcp-fb:${format.payloadType} ${type}`),
+      ...(format.fmtp ? [`a=fmtp:${format.payloadType} ${format.fmtp}`] : []),
+    );
+    // In a bundle the first section's candidates are everyone's (RFC 9143 §10.1).
+    if (section === offer.sections[0]) out.push(...candidates, 'a=end-of-candidates');
+  });
+  return toText(out);
+}
+
+function whyRefused(session: SessionDescription, line: MediaDescription): string | undefined {
+  // Port 0 refuses a section, except that a bundle-only one has it by design (RFC 9143 §6).
+  if (line.port === 0 && line.bundleOnly === undefined) return 'it is switched off (port 0)';
+  const direction = line.direction ?? session.direction ?? 'sendrecv';
+  if (direction !== 'sendonly' && direction !== 'sendrecv') return `it is ${direction}, and a publisher must send`;
+  if (!/^(UDP|TCP)\/TLS\/RTP\/SAVPF?$/.test(line.protocol)) return `${line.protocol} is not DTLS-SRTP`;
+  if (line.mid === undefined) return 'it has no a=mid';
+  if (line.rtcpMux === undefined) return 'it has no a=rtcp-mux';
+  return undefined;
+}
+
+type Rtp = MediaDescription['rtp'][number];
+
+/** The offerer's first codec of ours; for H.264 its first with packetization-mode=1, where fragments may be of any size. */
+function chooseFormat(line: MediaDescription): TrackFormat | undefined {
+  const order = String(line.payloads ?? '')
+    .split(' ')
+    .map(Number);
+  const offered = order.flatMap((payload) => line.rtp.find((rtp) => rtp.payload === payload) ?? []);
+  const fmtpOf = (rtp: Rtp) => line.fmtp.find((f) => f.payload === rtp.payload)?.config ?? '';
+  if (line.type === 'audio') {
+    const opus = offered.find((rtp) => /^opus$/i.test(rtp.codec) && rtp.rate === 48000);
+    if (!opus) return undefined;
+    return {
+      kind: 'audio',
+      codec: 'opus',
+      payloadType: opus.payload,
+      clockRate: 48000,
+      channels: 2,
+      fmtp: opusAnswer(fmtpOf(opus)),
+    };
+  }
+  const usable = offered.filter((rtp) => rtp.rate === 90000 && (isVp8(rtp) || isUsableH264(rtp, fmtpOf(rtp))));
+  let chosen = usable[0];
+  if (!chosen) return undefined;
+  if (!isVp8(chosen)) {
+    const better = usable.find((rtp) => !isVp8(rtp) && /packetization-mode=1\b/.test(fmtpOf(rtp)));
+    chosen = better ?? chosen;
+  }
+  return {
+    kind: 'video',
+    codec: isVp8(chosen) ? 'vp8' : 'h264',
+    payloadType: chosen.payload,
+    clockRate: 90000,
+    fmtp: fmtpOf(chosen),
+    colorExtension: line.ext?.find((ext) => ext.uri === COLOR_SPACE)?.value,
+  };
+}
+
+function isVp8(rtp: Rtp): boolean {
+  return /^vp8$/i.test(rtp.codec);
+}
+
+/** Baseline (66), main (77) and high (100); without a profile it is baseline (RFC 6184 §8.1). Mode 2 is interleaved. */
+function isUsableH264(rtp: Rtp, fmtp: string): boolean {
+  if (!/^h264$/i.test(rtp.codec)) return false;
+  if (/packetization-mode=2\b/.test(fmtp)) return false;
+  const profile = /profile-level-id=([0-9a-f]{2})[0-9a-f]{4}/i.exec(fmtp)?.[1];
+  return profile === undefined || ['42', '4d', '64'].includes(profile.toLowerCase());
+}
+
+/** A sender of stereo sends it only to a receiver that says `stereo=1` (RFC 7587 §6.1, §7). */
+function opusAnswer(fmtp: string): string {
+  if (!/\bsprop-stereo=1\b/.test(fmtp) || /(^|;)\s*stereo=1\b/.test(fmtp)) return fmtp;
+  return `${fmtp};stereo=1`;
+}
+
+function readSection(line: MediaDescription, index: number, format: TrackFormat): Section {
+  const feedback = (line.rtcpFb ?? [])
+    .filter((fb) => String(fb.payload) === '*' || Number(fb.payload) === format.payloadType)
+    .map((fb) => (fb.subtype ? `${fb.type} ${fb.subtype}` : fb.type));
+  // The second of a FID pair carries RTX, which is not answered.
+  const repair = new Set((line.ssrcGroups ?? []).flatMap((group) => group.ssrcs.split(' ').slice(1).map(Number)));
+  const apt = new RegExp(`(^|;)\\s*apt=${format.payloadType}\\s*(;|$)`);
+  const rtx = line.rtp.find(
+    (rtp) => /^rtx$/i.test(rtp.codec) && line.fmtp.some((f) => f.payload === rtp.payload && apt.test(f.config)),
+  );
+  const ssrcs = new Set((line.ssrcs ?? []).map((ssrc) => Number(ssrc.id)));
+  return {
+    index,
+    mid: String(line.mid),
+    format,
+    rtxPayloadType: rtx?.payload,
+    ssrcs: [...ssrcs].filter((ssrc) => !repair.has(ssrc)),
+    rtcpFeedback: [...new Set(feedback)].filter((type) => FEEDBACK.has(type)),
+    extensions: (line.ext ?? []).filter((e) => EXTENSIONS.has(e.uri)).map((e) => ({ id: e.value, uri: e.uri })),
+  };
+}
+
+/** All media comes over one transport (RFC 9725 §4.4), so two sections must be one bundle. */
+function requireOneBundle(session: SessionDescription, sections: Section[]): void {
+  if (sections.length < 2) return;
+  const bundles = (session.groups ?? []).filter((group) => group.type === 'BUNDLE');
+  const together = bundles.some((group) => {
+    const mids = String(group.mids).split(' ');
+    return sections.every((section) => mids.includes(section.mid));
+  });
+  if (!together)
+    throw new Fault('offer-unacceptable', 'The offer must bundle its audio and video section (a=group:BUNDLE).', {
+      blame: 'caller',
+    });
+}
+
+/** In a bundle only the first section need carry the transport (RFC 9143 §7.1), so the first that has it counts. */
+function readTransport(session: SessionDescription, sections: Section[]): Transport {
+  const bundle = (session.groups ?? []).find((group) => String(group.mids).split(' ').includes(sections[0]!.mid));
+  const mids = bundle ? String(bundle.mids).split(' ') : [sections[0]!.mid];
+  const lines = session.media.filter((line) => line.mid !== undefined && mids.includes(String(line.mid)));
+  const first = <T>(of: (part: MediaDescription | SessionDescription) => T | undefined): T | undefined => {
+    for (const line of lines) {
+      const value = of(line);
+      if (value !== undefined) return value;
+    }
+    return of(session);
+  };
+  const iceUfrag = first((part) => part.iceUfrag);
+  const icePwd = first((part) => part.icePwd);
+  const fingerprint = first((part) => part.fingerprint);
+  if (iceUfrag === undefined || icePwd === undefined) throw invalid('it has no a=ice-ufrag and a=ice-pwd');
+  if (fingerprint === undefined) throw invalid('it has no a=fingerprint');
+  const setup = first((part) => part.setup) ?? 'actpass';
+  if (!['actpass', 'active', 'passive'].includes(setup)) throw invalid(`it has a=setup:${setup}`);
+  const candidates = lines.flatMap((line) =>
+    (line.candidates ?? [])
+      .filter((c) => c.transport.toLowerCase() === 'udp' && c.component === 1)
+      .map((c) => `${c.foundation} 1 UDP ${c.priority} ${c.ip} ${c.port} typ ${c.type}`),
+  );
+  return { iceUfrag: String(iceUfrag), icePwd: String(icePwd), fingerprint, setup, candidates };
+}
+
+function codecNames(line: MediaDescription): string {
+  return [...new Set(line.rtp.map((rtp) => rtp.codec))].join(', ') || 'none';
+}
+
+function rtpmapOf(format: TrackFormat): string {
+  const name = { opus: 'opus/48000/2', h264: 'H264/90000', vp8: 'VP8/90000' }[format.codec];
+  return `a=rtpmap:${format.payloadType} ${name}`;
+}
+
+function toText(lines: string[]): string {
+  return `${lines.join('\r\n')}\r\n`;
+}
+
+function invalid(why: string, cause?: unknown): Fault {
+  return new Fault('sdp-invalid', `The body is not a usable SDP offer: ${why}.`, { blame: 'caller', cause });
+}

@@ -1,0 +1,205 @@
+/**
+ * The channel's end of a feed (`contract/line/feed.ts`): a unix socket for one recorder. What is written before the
+ * recorder has connected is kept for it, so that a process that takes its time to start misses nothing.
+ */
+import { chmodSync, rmSync } from 'node:fs';
+import { createServer, type Server, type Socket } from 'node:net';
+import { encodeFeedEvent, encodeFeedFrame, type FeedEvent, FeedReader } from '../contract/line/feed.ts';
+import type { Clock, Timer } from '../kernel/clock.ts';
+import { Fault, messageOf } from '../kernel/fault.ts';
+import { parseCompound } from '../stages/rtp/rtcp.ts';
+
+export const MAX_BUFFERED_BYTES = 64 * 1024 * 1024;
+const DROP_REPORT_MS = 1000;
+/** A recorder that does not read the end of its feed for this long is cut off. */
+const CLOSE_TIMEOUT_MS = 10_000;
+
+export type FeedLog = { info(fields: object, message: string): void; warn(fields: object, message: string): void };
+
+export type OutgoingFeedOptions = {
+  clock: Clock;
+  log: FeedLog;
+  path: string;
+  /** The recorder wants a key frame of the track. */
+  onKeyFrameWanted(track: number): void;
+  /** Bytes held for a recorder that is slow or not there yet; 64 MB unless told. */
+  maxBufferedBytes?: number;
+};
+
+export class OutgoingFeed {
+  readonly path: string;
+  readonly #clock: Clock;
+  readonly #log: FeedLog;
+  readonly #onKeyFrameWanted: (track: number) => void;
+  readonly #maxBufferedBytes: number;
+  #server: Server | undefined;
+  #socket: Socket | undefined;
+  /** Undefined once the recorder has connected. */
+  #backlog: Buffer[] | undefined = [];
+  #backlogBytes = 0;
+  #dropped = 0;
+  #droppedReported = 0;
+  #dropReport: Timer | undefined;
+  #corked = false;
+  #over = false;
+
+  private constructor(options: OutgoingFeedOptions) {
+    this.path = options.path;
+    this.#clock = options.clock;
+    this.#log = options.log;
+    this.#onKeyFrameWanted = options.onKeyFrameWanted;
+    this.#maxBufferedBytes = options.maxBufferedBytes ?? MAX_BUFFERED_BYTES;
+  }
+
+  /** Makes the feed; frames can be written at once, `listen` lets the recorder in. */
+  static create(options: OutgoingFeedOptions): OutgoingFeed {
+    return new OutgoingFeed(options);
+  }
+
+  /** Packets that a full buffer cost this recorder. */
+  get dropped(): number {
+    return this.#dropped;
+  }
+
+  get connected(): boolean {
+    return this.#socket !== undefined && !this.#over;
+  }
+
+  /** Opens the socket, mode 0600. @throws Fault `feed-unavailable` */
+  listen(): Promise<void> {
+    const server = createServer((socket) => this.#accept(socket));
+    this.#server = server;
+    return new Promise((resolve, reject) => {
+      server.once('error', (cause) =>
+        reject(
+          new Fault('feed-unavailable', `cannot listen on ${this.path}: ${cause.message}`, { blame: 'self', cause }),
+        ),
+      );
+      server.listen(this.path, () => {
+        try {
+          chmodSync(this.path, 0o600);
+          resolve();
+        } catch (cause) {
+          reject(
+            new Fault('feed-unavailable', `cannot guard ${this.path}: ${messageOf(cause)}`, { blame: 'self', cause }),
+          );
+        }
+      });
+    });
+  }
+
+  writeEvent(event: FeedEvent, atUs: number): void {
+    this.#write(encodeFeedEvent(event, atUs));
+  }
+
+  /** @param kind media is dropped, and counted, when the buffer is full */
+  writeMedia(kind: 'rtp' | 'rtcp', track: number, datagram: Buffer, arrivalUs: number): void {
+    if (this.#over) return;
+    if (this.#bufferedBytes() + datagram.length > this.#maxBufferedBytes) {
+      this.#drop();
+      return;
+    }
+    this.#write(encodeFeedFrame(kind, track, arrivalUs, datagram));
+  }
+
+  /** Ends the data and then the connection. Calling it again does nothing. */
+  close(): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#dropReport?.cancel();
+    this.#stopListening();
+    const socket = this.#socket;
+    if (!socket || socket.destroyed) return;
+    this.#uncork();
+    const timer = this.#clock.after(CLOSE_TIMEOUT_MS, () => socket.destroy());
+    socket.once('close', () => timer.cancel());
+    socket.end();
+  }
+
+  #bufferedBytes(): number {
+    return this.#backlogBytes + (this.#socket?.writableLength ?? 0);
+  }
+
+  #write(frame: Buffer): void {
+    if (this.#over) return;
+    if (this.#backlog) {
+      this.#backlog.push(frame);
+      this.#backlogBytes += frame.length;
+      return;
+    }
+    const socket = this.#socket!;
+    // One system call for all packets of a turn of the event loop.
+    if (!this.#corked) {
+      this.#corked = true;
+      socket.cork();
+      setImmediate(() => this.#uncork());
+    }
+    socket.write(frame);
+  }
+
+  #uncork(): void {
+    if (!this.#corked) return;
+    this.#corked = false;
+    this.#socket?.uncork();
+  }
+
+  #accept(socket: Socket): void {
+    if (this.#socket || this.#over) {
+      socket.destroy();
+      return;
+    }
+    this.#socket = socket;
+    this.#stopListening();
+    const reader = new FeedReader();
+    socket.on('data', (chunk: Buffer) => {
+      try {
+        for (const frame of reader.push(chunk)) if (frame.kind === 'rtcp') this.#onFeedback(frame.track, frame.body);
+      } catch (error) {
+        if (!(error instanceof Fault)) throw error;
+        this.#log.warn({ err: error }, 'the recorder sent what is no feed frame; its feed is cut');
+        socket.destroy();
+      }
+    });
+    // A recorder that went away closes as well; what there is to say is said there.
+    socket.on('error', () => {});
+    socket.on('close', () => {
+      if (this.#over) return;
+      this.#over = true;
+      this.#dropReport?.cancel();
+      this.#log.info({ dropped: this.#dropped }, 'the recorder left its feed');
+    });
+    const backlog = this.#backlog ?? [];
+    this.#backlog = undefined;
+    this.#backlogBytes = 0;
+    for (const frame of backlog) this.#write(frame);
+    this.writeEvent({ type: 'caughtUp' }, this.#clock.monoUs());
+  }
+
+  #onFeedback(track: number, datagram: Buffer): void {
+    try {
+      for (const packet of parseCompound(datagram))
+        if (packet.type === 'pictureLossIndication' || packet.type === 'fullIntraRequest')
+          this.#onKeyFrameWanted(track);
+    } catch (error) {
+      if (!(error instanceof Fault)) throw error;
+      this.#log.warn({ err: error }, 'the recorder sent RTCP that cannot be read');
+    }
+  }
+
+  #drop(): void {
+    this.#dropped++;
+    this.#dropReport ??= this.#clock.after(DROP_REPORT_MS, () => {
+      this.#dropReport = undefined;
+      const count = this.#dropped - this.#droppedReported;
+      this.#droppedReported = this.#dropped;
+      this.#log.warn({ count, total: this.#dropped }, 'packets dropped: the recorder reads its feed too slowly');
+    });
+  }
+
+  #stopListening(): void {
+    if (!this.#server) return;
+    this.#server.close();
+    this.#server = undefined;
+    rmSync(this.path, { force: true });
+  }
+}

@@ -1,0 +1,167 @@
+/**
+ * Peer: the WebRTC end of one publisher (ICE, DTLS, SRTP), by node-datachannel. RTP and RTCP go in and out as they are.
+ * All peers of a channel server share one UDP port.
+ */
+import { initLogger, PeerConnection, type RtcConfig } from 'node-datachannel';
+import { Fault, messageOf } from '../kernel/fault.ts';
+
+export type PeerState = 'connected' | 'disconnected' | 'failed' | 'closed';
+
+export type Peer = {
+  /** The peer connection's own answer, complete with candidates. */
+  answer: string;
+  send(datagram: Buffer): void;
+  /** Takes one remote candidate, the value of an `a=candidate:` line. Those it cannot read are left out. */
+  addCandidate(candidate: string): void;
+  /** `address:port` that the publisher's media comes from, once it is connected. */
+  remoteAddress(): string | undefined;
+  /** Ends the connection. Calling it again does nothing. */
+  close(): void;
+};
+
+export type PeerOptions = {
+  /** Names it in logs. */
+  name: string;
+  /** An offer of one section, see `writeTransportOffer`. */
+  offer: string;
+  mid: string;
+  onState(state: PeerState): void;
+  onDatagram(datagram: Buffer): void;
+};
+
+/** What makes peers; a test puts its own here. */
+export type PeerHost = { open(options: PeerOptions): Promise<Peer>; close(): void };
+
+type Log = { warn(fields: object, message: string): void; debug(fields: object, message: string): void };
+
+/** The library has one logger for the whole process, and setting it anew while its threads write to it is not safe. */
+let libraryLog: Log | undefined;
+
+function takeLibraryLog(log: Log): void {
+  const isFirst = libraryLog === undefined;
+  libraryLog = log;
+  // What the library calls a warning or an error is mostly a publisher that went away; faults of ours are thrown.
+  if (isFirst) initLogger('Warning', (level, message) => libraryLog?.debug({ level }, message));
+}
+
+/**
+ * Takes the UDP port and keeps it until `close`. The library's threads keep the process from ending by itself, and its
+ * `cleanup` crashes now and then: end with `process.exit`.
+ * @throws Fault `rtc-port-unavailable`
+ */
+export function openPeerHost(options: { host: string; port: number; log: Log }): PeerHost {
+  const { host, port, log } = options;
+  takeLibraryLog(log);
+  const holder = holdPort(host, port);
+  const open = new Set<Peer>();
+  return {
+    async open(peerOptions) {
+      const peer = await openPeer(peerOptions, host, port, (closed) => open.delete(closed));
+      open.add(peer);
+      return peer;
+    },
+    close() {
+      for (const peer of [...open]) peer.close();
+      holder.close();
+    },
+  };
+}
+
+/**
+ * The shared port is open as long as one peer connection uses it: this one, that nobody ever answers. The library's own
+ * IceUdpMuxListener is not fit for it: packets that come in after its `stop` crash the process.
+ */
+function holdPort(host: string, port: number): PeerConnection {
+  const holder = new PeerConnection('port', configOf(host, port));
+  try {
+    // Something to offer is needed for it to gather candidates, which is when the port is opened.
+    holder.createDataChannel('port');
+    return holder;
+  } catch (cause) {
+    holder.close();
+    throw new Fault(
+      'rtc-port-unavailable',
+      `Cannot receive media on UDP ${host}:${port}: the port is in use, or the address is not one of this machine. ` +
+        'Set AIRCHECK_RTC_HOST and AIRCHECK_RTC_PORT.',
+      { blame: 'self', cause },
+    );
+  }
+}
+
+function configOf(host: string, port: number): RtcConfig {
+  return {
+    iceServers: [],
+    bindAddress: host,
+    enableIceUdpMux: true,
+    portRangeBegin: port,
+    portRangeEnd: port,
+  };
+}
+
+async function openPeer(
+  options: PeerOptions,
+  host: string,
+  port: number,
+  onClose: (peer: Peer) => void,
+): Promise<Peer> {
+  const connection = new PeerConnection(options.name, configOf(host, port));
+  let closed = false;
+  let peer: Peer | undefined;
+  let track: ReturnType<PeerConnection['addTrack']> | undefined;
+  const close = () => {
+    if (closed) return;
+    closed = true;
+    if (peer) onClose(peer);
+    track?.close();
+    connection.close();
+  };
+  connection.onStateChange((state) => {
+    if (closed) return;
+    if (state === 'connected' || state === 'disconnected' || state === 'failed' || state === 'closed')
+      options.onState(state);
+  });
+  connection.onTrack((incoming) => {
+    track = incoming;
+    incoming.onMessage((message) => {
+      if (!closed) options.onDatagram(message);
+    });
+  });
+  const gathered = new Promise<void>((resolve) => {
+    connection.onGatheringStateChange((state) => {
+      if (state === 'complete') resolve();
+    });
+  });
+  try {
+    connection.setRemoteDescription(options.offer, 'offer');
+  } catch (cause) {
+    close();
+    throw new Fault('sdp-invalid', `The offer cannot be used: ${messageOf(cause)}.`, { blame: 'caller', cause });
+  }
+  await gathered;
+  const answer = connection.localDescription()?.sdp;
+  if (answer === undefined) {
+    close();
+    throw new Fault('answer-incomplete', 'the peer connection gave no answer', { blame: 'self' });
+  }
+  peer = {
+    answer,
+    send(datagram) {
+      if (!closed && track?.isOpen()) track.sendMessageBinary(datagram);
+    },
+    addCandidate(candidate) {
+      if (closed) return;
+      try {
+        connection.addRemoteCandidate(`candidate:${candidate}`, options.mid);
+      } catch {
+        // A candidate of a kind we do not know; the others are enough, or the connection fails and says so.
+      }
+    },
+    remoteAddress() {
+      if (closed) return undefined;
+      const remote = connection.getSelectedCandidatePair()?.remote;
+      return remote ? `${remote.address}:${remote.port}` : undefined;
+    },
+    close,
+  };
+  return peer;
+}

@@ -1,0 +1,183 @@
+/**
+ * Publisher: one WHIP session's media. Sorts datagrams to tracks, answers with RTCP (reports, REMB, NACK, PLI), and tells
+ * when the sender has vanished. Knows no WebRTC: a Peer sends for it, and hands it what came in.
+ */
+import type { Clock } from '../kernel/clock.ts';
+import { Fault } from '../kernel/fault.ts';
+import type { Packet } from '../media/packet.ts';
+import { isRtcp, parsePacket } from '../stages/rtp/parse-packet.ts';
+import {
+  encodeReceiverReport,
+  encodeRemb,
+  encodeSourceDescription,
+  parseCompound,
+  type ReportBlock,
+  type RtcpPacket,
+} from '../stages/rtp/rtcp.ts';
+import { LossBasedEstimate } from './bandwidth.ts';
+import { IncomingTrack } from './incoming-track.ts';
+import type { Section } from './offer.ts';
+import { unwrapRetransmission } from './retransmission.ts';
+
+/** Our SSRC in all RTCP. We send no media, so one number serves for every session. */
+const SENDER_SSRC = 1;
+const RTCP_PERIOD_US = 500_000;
+/** Nothing heard for this long means gone, unless the publisher had said goodbye to what it sent. */
+export const SILENCE_US = 10_000_000;
+
+export type PublisherListener = {
+  onRtp(track: IncomingTrack, datagram: Buffer, arrivalUs: number): void;
+  onRtcp(track: IncomingTrack, datagram: Buffer, arrivalUs: number): void;
+};
+
+export type PublisherOptions = {
+  clock: Clock;
+  sections: readonly Section[];
+  send(datagram: Buffer): void;
+  listener: PublisherListener;
+};
+
+export class Publisher {
+  readonly tracks: readonly IncomingTrack[];
+  readonly #clock: Clock;
+  readonly #send: (datagram: Buffer) => void;
+  readonly #listener: PublisherListener;
+  readonly #estimate = new LossBasedEstimate();
+  #lastHeardUs: number;
+  #saidGoodbye = false;
+  #rtcpDueUs = 0;
+  #rtcpRounds = 0;
+  #strays = 0;
+
+  constructor(options: PublisherOptions) {
+    this.#clock = options.clock;
+    this.#send = options.send;
+    this.#listener = options.listener;
+    this.#lastHeardUs = options.clock.monoUs();
+    this.tracks = options.sections.map(
+      (section) =>
+        new IncomingTrack({
+          format: section.format,
+          rtxPayloadType: section.rtxPayloadType,
+          ssrc: section.ssrcs[0],
+          senderSsrc: SENDER_SSRC,
+        }),
+    );
+  }
+
+  /** Datagrams that were neither RTP of an agreed payload type nor RTCP. */
+  get strays(): number {
+    return this.#strays;
+  }
+
+  /** True when nothing was heard for so long that the publisher must be gone. */
+  isSilent(nowUs: number): boolean {
+    return !this.#saidGoodbye && nowUs - this.#lastHeardUs > SILENCE_US;
+  }
+
+  /** Takes one datagram, RTP or RTCP, decrypted. What makes no sense is counted and dropped. */
+  onDatagram(datagram: Buffer): void {
+    const arrivalUs = this.#clock.monoUs();
+    this.#lastHeardUs = arrivalUs;
+    try {
+      if (isRtcp(datagram)) this.#onRtcp(datagram, arrivalUs);
+      else this.#onRtp(datagram, arrivalUs);
+    } catch (error) {
+      if (!(error instanceof Fault) || error.blame !== 'channel') throw error;
+      this.#strays++;
+    }
+  }
+
+  /** Asks for a key frame of one track, or of all. */
+  wantKeyFrame(track?: IncomingTrack): void {
+    for (const one of track ? [track] : this.tracks) {
+      one.wantKeyFrame();
+      this.#sendFeedback(one, this.#clock.monoUs());
+    }
+  }
+
+  /** Sends what is due; to be called about every 20 ms. */
+  tick(): void {
+    const nowUs = this.#clock.monoUs();
+    for (const track of this.tracks) this.#sendFeedback(track, nowUs);
+    if (nowUs < this.#rtcpDueUs) return;
+    this.#rtcpDueUs = nowUs + RTCP_PERIOD_US;
+    this.#sendReports(nowUs);
+  }
+
+  #onRtp(datagram: Buffer, arrivalUs: number): void {
+    const packet: Packet = parsePacket(datagram, arrivalUs);
+    const track = this.tracks.find((t) => t.format.payloadType === packet.payloadType);
+    if (!track) {
+      this.#onRepeated(datagram, packet);
+      return;
+    }
+    this.#saidGoodbye = false;
+    track.onPacket(packet, datagram);
+    // The key frame that the publisher began with was lost, or went out before we could hear it.
+    if (track.format.kind === 'video' && track.awaitsStart) track.wantKeyFrame();
+    // Losses are asked for at once when a packet shows them, not at the next tick.
+    this.#sendFeedback(track, arrivalUs);
+    this.#listener.onRtp(track, datagram, arrivalUs);
+  }
+
+  #onRepeated(datagram: Buffer, packet: Packet): void {
+    const track = this.tracks.find((t) => t.rtxPayloadType === packet.payloadType);
+    if (track?.ssrc === undefined) {
+      this.#strays++;
+      return;
+    }
+    const original = unwrapRetransmission(datagram, packet, {
+      payloadType: track.format.payloadType,
+      ssrc: track.ssrc,
+    });
+    if (original) this.#onRtp(original, packet.arrivalUs);
+  }
+
+  #onRtcp(datagram: Buffer, arrivalUs: number): void {
+    const concerned = new Set<IncomingTrack>();
+    for (const packet of parseCompound(datagram)) {
+      for (const ssrc of sourcesOf(packet)) {
+        const track = this.tracks.find((t) => t.ssrc === ssrc);
+        if (!track) continue;
+        concerned.add(track);
+        if (packet.type === 'senderReport') track.onSenderReport(packet, datagram, arrivalUs);
+      }
+      // A sender that stops on purpose (RFC 3550 §6.6) is quiet from then on without being gone.
+      if (packet.type === 'bye') this.#saidGoodbye = true;
+      else if (packet.type === 'senderReport') this.#saidGoodbye = false;
+    }
+    for (const track of concerned) this.#listener.onRtcp(track, datagram, arrivalUs);
+  }
+
+  #sendFeedback(track: IncomingTrack, nowUs: number): void {
+    for (const feedback of track.feedback(nowUs)) this.#send(compound([], feedback));
+  }
+
+  /** REMB every time, report blocks every other time: about twice and once a second. */
+  #sendReports(nowUs: number): void {
+    const blocks: ReportBlock[] = [];
+    const extra: Buffer[] = [];
+    if (this.#rtcpRounds++ % 2 === 0) {
+      for (const track of this.tracks) {
+        const block = track.reportBlock(nowUs);
+        if (!block) continue;
+        blocks.push(block);
+        if (track.format.kind === 'video') this.#estimate.onLoss(block.fractionLost / 256);
+      }
+      extra.push(encodeSourceDescription(SENDER_SSRC, 'aircheck'));
+    }
+    const ssrcs = this.tracks.flatMap((track) => track.ssrc ?? []);
+    this.#send(compound(blocks, ...extra, encodeRemb(SENDER_SSRC, this.#estimate.bitrateBps, ssrcs)));
+  }
+}
+
+/** A compound packet begins with a report, be it empty (RFC 3550 §6.1). */
+function compound(blocks: ReportBlock[], ...rest: Buffer[]): Buffer {
+  return Buffer.concat([encodeReceiverReport({ senderSsrc: SENDER_SSRC, blocks }), ...rest]);
+}
+
+function sourcesOf(packet: RtcpPacket): number[] {
+  if (packet.type === 'senderReport') return [packet.ssrc];
+  return packet.type === 'bye' ? packet.ssrcs : [];
+}

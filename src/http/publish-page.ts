@@ -1,0 +1,35 @@
+/**
+ * GET /publish: a page that publishes a camera or a made test picture from the browser. Files of web/publish, read once.
+ */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { FastifyPluginAsync } from 'fastify';
+
+const FOLDER = join(import.meta.dirname, '../../web/publish');
+const FILES = [
+  { url: '/publish', name: 'index.html', type: 'text/html; charset=utf-8' },
+  { url: '/publish/publish.js', name: 'publish.js', type: 'text/javascript; charset=utf-8' },
+  { url: '/publish/test-source.js', name: 'test-source.js', type: 'text/javascript; charset=utf-8' },
+  { url: '/publish/ticker.js', name: 'ticker.js', type: 'text/javascript; charset=utf-8' },
+  { url: '/publish/publish.css', name: 'publish.css', type: 'text/css; charset=utf-8' },
+];
+
+export const publishPageRoutes: FastifyPluginAsync = async (server) => {
+  for (const { url, name, type } of FILES) {
+    const body = await readFile(join(FOLDER, name));
+    server.get(url, async (_request, reply) =>
+      reply
+        .type(type)
+        .header('cache-control', 'no-cache')
+        .header('x-content-type-options', 'nosniff')
+        // A token may stand in the address; nobody is to be told of it.
+        .header('referrer-policy', 'no-referrer')
+        .header('permissions-policy', 'camera=(self), microphone=(self)')
+        .header(
+          'content-security-policy',
+          "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self'; connect-src 'self'; media-src 'self' blob:; img-src 'self' data:; frame-ancestors 'self'",
+        )
+        .send(body),
+    );
+  }
+};

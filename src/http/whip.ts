@@ -1,0 +1,215 @@
+/**
+ * WHIP (RFC 9725): how publishers come into the embedded channel. POST an offer, get an answer; DELETE ends the session;
+ * PATCH trickles candidates. Pages of any origin may publish, as the token is what lets them in.
+ */
+import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
+import type { App, AppDirectory } from '../channel/apps.ts';
+import type { EmbeddedChannel } from '../channel/embedded-channel.ts';
+import { type Privilege, verifyRtcToken } from '../channel/token.ts';
+import type { Clock } from '../kernel/clock.ts';
+import { Fault } from '../kernel/fault.ts';
+
+export type WhipOptions = {
+  channel: Pick<EmbeddedChannel, 'publish' | 'trickle' | 'leave' | 'hasSession'>;
+  apps: AppDirectory;
+  clock: Clock;
+  /**
+   * Also ask tokens for the right to publish. Off unless told: in the service this one stands in for, that is a feature to
+   * be switched on ("co-host authentication", contract §5.2), and many token servers give everyone the right to join only.
+   */
+  checkPublishPrivileges?: boolean;
+};
+
+const SDP = 'application/sdp';
+const FRAGMENT = 'application/trickle-ice-sdpfrag';
+const BODY_LIMIT_BYTES = 256 * 1024;
+const MAX_UID = 4_294_967_295;
+/** Contract §0.4. */
+const CNAME = /^[a-zA-Z0-9 !#$%&()+\-:;<=.>?@[\]^_{}|~,]{1,63}$/;
+
+/** Status and title by Fault code. */
+const PROBLEMS: Record<string, [status: number, title: string]> = {
+  'app-unknown': [404, 'Unknown app'],
+  'cname-invalid': [400, 'Invalid channel name'],
+  'uid-invalid': [400, 'Invalid uid'],
+  'token-refused': [401, 'Token refused'],
+  'content-type-unsupported': [415, 'Unsupported media type'],
+  'sdp-invalid': [400, 'Invalid SDP'],
+  'offer-unacceptable': [422, 'Offer not acceptable'],
+  'uid-taken': [409, 'uid taken'],
+  'session-unknown': [404, 'No such session'],
+  'etag-missing': [428, 'Precondition required'],
+  'etag-mismatch': [412, 'Precondition failed'],
+  'ice-restart-unsupported': [422, 'ICE restart not supported'],
+  'method-not-allowed': [405, 'Method not allowed'],
+  'channel-closed': [503, 'Shutting down'],
+};
+
+export const whipRoutes: FastifyPluginAsync<WhipOptions> = async (server, options) => {
+  const { channel } = options;
+  server.removeAllContentTypeParsers();
+  for (const type of [SDP, FRAGMENT])
+    server.addContentTypeParser(type, { parseAs: 'string', bodyLimit: BODY_LIMIT_BYTES }, (_request, body, done) =>
+      done(null, body),
+    );
+  server.setErrorHandler(sendProblem);
+  server.addHook('onRequest', async (_request, reply) => {
+    reply.header('access-control-allow-origin', '*');
+    reply.header('access-control-expose-headers', 'Location, ETag, Link, Accept-Post, Accept-Patch');
+  });
+
+  const endpoint = '/whip/:appid/:cname';
+  const session = '/whip/sessions/:sessionId';
+  type EndpointParams = { Params: { appid: string; cname: string }; Querystring: { uid?: string } };
+  type SessionParams = { Params: { sessionId: string } };
+
+  server.post<EndpointParams>(
+    endpoint,
+    {
+      bodyLimit: BODY_LIMIT_BYTES,
+      // Before the body is read: nobody without a token makes us hold 256 kB.
+      onRequest: async (request) => {
+        admit(request, options);
+        requireType(request, SDP);
+      },
+    },
+    async (request, reply) => {
+      const { appid, cname } = request.params;
+      const offer = typeof request.body === 'string' ? request.body : '';
+      const published = await channel.publish({ appid, cname, uid: String(request.query.uid), offer });
+      return reply
+        .code(201)
+        .header('location', `/whip/sessions/${published.sessionId}`)
+        .header('etag', published.etag)
+        .header('accept-patch', FRAGMENT)
+        .type(SDP)
+        .send(published.answer);
+    },
+  );
+
+  server.delete<SessionParams>(session, async (request, reply) => {
+    channel.leave(request.params.sessionId);
+    return reply.code(200).send();
+  });
+
+  server.patch<SessionParams>(
+    session,
+    { bodyLimit: BODY_LIMIT_BYTES, onRequest: async (request) => requireType(request, FRAGMENT) },
+    async (request, reply) => {
+      const body = typeof request.body === 'string' ? request.body : '';
+      channel.trickle(request.params.sessionId, request.headers['if-match'], body);
+      return reply.code(204).send();
+    },
+  );
+
+  preflight(server, endpoint, 'OPTIONS, POST', { 'accept-post': SDP });
+  preflight(server, session, 'OPTIONS, DELETE, PATCH', { 'accept-patch': FRAGMENT });
+  refuseMethods(server, endpoint, ['GET', 'HEAD', 'PUT', 'PATCH', 'DELETE'], 'OPTIONS, POST');
+  refuseMethods(server, session, ['GET', 'HEAD', 'PUT', 'POST'], 'OPTIONS, DELETE, PATCH');
+};
+
+/** Checks who wants to publish where. @throws Fault `app-unknown`, `cname-invalid`, `uid-invalid`, `token-refused` */
+function admit(
+  request: FastifyRequest<{ Params: { appid: string; cname: string }; Querystring: { uid?: string } }>,
+  options: WhipOptions,
+): void {
+  const { appid, cname } = request.params;
+  const app = options.apps.find(appid);
+  if (!app) throw refuse('app-unknown', 'This server has no app with the App ID in the path.');
+  if (!CNAME.test(cname))
+    throw refuse(
+      'cname-invalid',
+      'A channel name has 1 to 63 characters: letters, digits, space and !#$%&()+-:;<=.>?@[]^_{}|~, (in the path, percent-encoded).',
+    );
+  const uid: unknown = request.query.uid;
+  if (typeof uid !== 'string' || !/^[1-9]\d{0,9}$/.test(uid) || Number(uid) > MAX_UID)
+    throw refuse('uid-invalid', `The address must end in ?uid= and one whole number from 1 to ${MAX_UID}.`);
+  if (app.certificate !== undefined) requireToken(request, app, app.certificate, cname, uid, options);
+}
+
+function requireToken(
+  request: FastifyRequest,
+  app: App,
+  certificate: string,
+  cname: string,
+  uid: string,
+  options: WhipOptions,
+): void {
+  const token = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '')?.[1];
+  if (token === undefined)
+    throw refuse('token-refused', 'This app needs a token: send "Authorization: Bearer <RTC token>".');
+  const privileges: Privilege[] = ['join'];
+  // Which kinds are offered is known only from the body; whoever may publish may publish both.
+  if (options.checkPublishPrivileges) privileges.push('publishAudio', 'publishVideo');
+  const nowS = Math.floor(options.clock.nowMs() / 1000);
+  const verdict = verifyRtcToken(token, { appId: app.appid, certificate, cname, uid, privileges, nowS });
+  if (!verdict.ok) throw refuse('token-refused', `${sentence(verdict.message)}`);
+}
+
+function requireType(request: FastifyRequest, type: string): void {
+  const given = (request.headers['content-type'] ?? '').split(';')[0]!.trim().toLowerCase();
+  if (given !== type)
+    throw refuse('content-type-unsupported', `The body must be ${type}, and the Content-Type header must say so.`);
+}
+
+function preflight(server: FastifyInstance, url: string, methods: string, headers: Record<string, string>): void {
+  server.options(url, async (_request, reply) =>
+    reply
+      .code(204)
+      .headers(headers)
+      .header('allow', methods)
+      .header('access-control-allow-methods', methods)
+      .header('access-control-allow-headers', 'Authorization, Content-Type, If-Match')
+      .header('access-control-max-age', '86400')
+      .send(),
+  );
+}
+
+/** RFC 9725 §4.1: other methods are refused as such. */
+function refuseMethods(server: FastifyInstance, url: string, methods: string[], allowed: string): void {
+  server.route({
+    method: methods,
+    url,
+    // The body, of whatever type, is of no interest.
+    onRequest: async (_request, reply) => {
+      reply.header('allow', allowed);
+      throw refuse('method-not-allowed', `Only ${allowed} can be used here.`);
+    },
+    handler: async () => undefined,
+  });
+}
+
+/** RFC 9457. Faults that are not the caller's are logged, and told without their insides. */
+function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  let [status, title] = [500, 'Internal error'];
+  let code = 'internal';
+  let detail = 'The server failed; its log says why.';
+  const known = error instanceof Fault ? PROBLEMS[error.code] : undefined;
+  if (error instanceof Fault && known) {
+    [status, title] = known;
+    ({ code, message: detail } = error);
+  } else if (isHttpError(error) && error.statusCode < 500) {
+    status = error.statusCode;
+    title = status === 413 ? 'Body too large' : 'Bad request';
+    code = status === 413 ? 'body-too-large' : 'request-invalid';
+    detail = status === 413 ? `The body may have ${BODY_LIMIT_BYTES} bytes.` : sentence(error.message);
+  } else request.log.error({ err: error }, 'a WHIP request failed');
+  if (status === 401) reply.header('www-authenticate', `Bearer realm="aircheck", error="invalid_token"`);
+  if (status === 503) reply.header('retry-after', '1');
+  return reply
+    .code(status)
+    .type('application/problem+json')
+    .send(JSON.stringify({ type: 'about:blank', title, status, code, detail: sentence(detail) }));
+}
+
+function isHttpError(error: unknown): error is Error & { statusCode: number } {
+  return error instanceof Error && typeof (error as { statusCode?: unknown }).statusCode === 'number';
+}
+
+function sentence(text: string): string {
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? '' : '.'}`;
+}
+
+function refuse(code: keyof typeof PROBLEMS & string, message: string): Fault {
+  return new Fault(code, message, { blame: 'caller' });
+}

@@ -1,0 +1,169 @@
+/**
+ * Chromium for tests: headless, with made media devices and a profile of its own, and pages that publish to us.
+ */
+import { mkdtempSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type BrowserContext, chromium, type Page } from 'playwright-core';
+
+const FLAGS = [
+  '--allow-loopback-in-peer-connection',
+  '--disable-features=WebRtcHideLocalIpsWithMdns',
+  '--use-fake-device-for-media-stream',
+  '--use-fake-ui-for-media-stream',
+  '--autoplay-policy=no-user-gesture-required',
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+  // Pages beside each other must all keep drawing.
+  '--disable-renderer-backgrounding',
+  '--disable-background-timer-throttling',
+  '--disable-backgrounding-occluded-windows',
+];
+
+export type Browser = {
+  context: BrowserContext;
+  /** Opens the publish page with the test picture and joins. Resolves once it is connected. */
+  publish(baseUrl: string, params: PublishParams): Promise<BrowserPublisher>;
+  /** Kills the processes without a goodbye, as a crash would. */
+  kill(): void;
+  close(): Promise<void>;
+};
+
+export type PublishParams = {
+  appid: string;
+  cname: string;
+  uid: string;
+  token?: string;
+  source?: 'test' | 'camera';
+  codec?: 'h264' | 'vp8';
+  width?: number;
+  height?: number;
+  fps?: number;
+  /** bit/s */
+  bitrate?: number;
+  /** Degrees, of the picture's colour. */
+  hue?: number;
+  /** Hz, of the beep. */
+  tone?: number;
+  /** Noise over the picture, so that the encoder uses the whole bitrate. */
+  grain?: boolean;
+};
+
+export type PublisherStats = {
+  state: string;
+  error: string;
+  bitrateBps: number;
+  availableBitrateBps?: number;
+  codecs: string[];
+  rttMs?: number;
+  audio?: { bytes: number; packets: number };
+  video?: {
+    bytes: number;
+    packets: number;
+    width?: number;
+    height?: number;
+    fps?: number;
+    targetBitrateBps?: number;
+    keyFrames: number;
+    nacks: number;
+    plis: number;
+    limitation: string;
+  };
+};
+
+export type BrowserPublisher = {
+  page: Page;
+  stats(): Promise<PublisherStats>;
+  setMuted(kind: 'audio' | 'video', muted: boolean): Promise<void>;
+  /** Leaves the channel and closes the page. */
+  leave(): Promise<void>;
+};
+
+/** Chromium is `/usr/bin/chromium` unless CHROMIUM_PATH says otherwise. */
+export async function startBrowser(): Promise<Browser> {
+  const profile = mkdtempSync(join(tmpdir(), 'aircheck-chromium-'));
+  const started = await chromium.launchPersistentContext(profile, {
+    executablePath: process.env['CHROMIUM_PATH'] ?? '/usr/bin/chromium',
+    headless: true,
+    args: FLAGS,
+    viewport: { width: 1280, height: 800 },
+    // The test's own signals are its own business.
+    handleSIGINT: false,
+    handleSIGTERM: false,
+    handleSIGHUP: false,
+  });
+  return {
+    context: started,
+    publish: (baseUrl, params) => openPublisher(started, baseUrl, params),
+    kill: () => process.kill(-processGroup(profile), 'SIGKILL'),
+    async close() {
+      await started.close().catch(() => undefined);
+      rmSync(profile, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
+    },
+  };
+}
+
+/** Opens the publish page in a browser of its own; `leave` closes that as well. */
+export async function publishFromBrowser(baseUrl: string, params: PublishParams): Promise<BrowserPublisher> {
+  const browser = await startBrowser();
+  try {
+    const publisher = await browser.publish(baseUrl, params);
+    return {
+      ...publisher,
+      async leave() {
+        await publisher.leave();
+        await browser.close();
+      },
+    };
+  } catch (error) {
+    await browser.close();
+    throw error;
+  }
+}
+
+/** Chromium notes its process in a link named SingletonLock (`host-pid`); its helpers share its process group. */
+function processGroup(profile: string): number {
+  const pid = readlinkSync(join(profile, 'SingletonLock')).split('-').at(-1);
+  // proc(5): pid (comm) state ppid pgrp …; the name may hold anything but ends at the last bracket.
+  const group = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)!.split(' ')[2];
+  return Number(group);
+}
+
+/** The page's address with every parameter in it. */
+export function publishUrl(baseUrl: string, params: PublishParams): string {
+  const url = new URL('/publish', baseUrl);
+  url.searchParams.set('source', 'test');
+  for (const [name, value] of Object.entries(params))
+    if (value !== undefined) url.searchParams.set(name, value === true ? '1' : value === false ? '0' : String(value));
+  url.searchParams.set('autojoin', '1');
+  return url.href;
+}
+
+async function openPublisher(
+  context: BrowserContext,
+  baseUrl: string,
+  params: PublishParams,
+): Promise<BrowserPublisher> {
+  const page = await context.newPage();
+  await page.goto(publishUrl(baseUrl, params));
+  const settled = await page.waitForFunction(() => {
+    const { aircheckPublisher: p } = globalThis as unknown as { aircheckPublisher?: { state: string; error: string } };
+    return p && ['connected', 'failed'].includes(p.state) ? { state: p.state, error: p.error } : undefined;
+  });
+  const outcome = (await settled.jsonValue()) as { state: string; error: string };
+  if (outcome.state !== 'connected') throw new Error(`the page could not publish: ${outcome.error}`);
+  return {
+    page,
+    stats: () => page.evaluate('window.aircheckPublisher.stats()'),
+    setMuted: (kind, muted) => page.evaluate(`window.aircheckPublisher.setMuted('${kind}', ${muted})`),
+    async leave() {
+      await page.evaluate('window.aircheckPublisher.leave()');
+      await page.close();
+    },
+  };
+}

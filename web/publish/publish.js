@@ -1,0 +1,281 @@
+// Publishes over WHIP. Every field can be given in the address; `autojoin=1` presses Join.
+// For tests and consoles: window.aircheckPublisher.
+import { startTestSource } from './test-source.js';
+
+const form = document.getElementById('form');
+const byId = (id) => document.getElementById(id);
+const query = new URLSearchParams(location.search);
+for (const field of form.elements) if (field.name && query.has(field.name)) field.value = query.get(field.name);
+
+const WORDS = {
+  idle: 'Not connected',
+  starting: 'Starting…',
+  connecting: 'Connecting…',
+  connected: 'Connected',
+  failed: 'Failed',
+  left: 'Left',
+};
+const GATHER_MS = 1000;
+
+let state = 'idle';
+let error = '';
+/** What is being published now. */
+let session;
+
+function show(next, message = '') {
+  state = next;
+  error = message;
+  byId('state').textContent = WORDS[next];
+  byId('state').dataset.state = next;
+  byId('message').textContent = message;
+  byId('message').hidden = message === '';
+  const running = ['starting', 'connecting', 'connected'].includes(next);
+  byId('join').disabled = running;
+  byId('leave').disabled = !running;
+  for (const kind of ['audio', 'video']) {
+    const button = byId(`mute-${kind}`);
+    button.disabled = next !== 'connected';
+    if (!running) button.setAttribute('aria-pressed', 'false');
+  }
+}
+
+/** A number from the uid, so that users differ by sight and by sound. */
+function readOptions() {
+  const value = (name) => form.elements[name].value.trim();
+  const uid = value('uid');
+  const number = Number(uid) || 0;
+  return {
+    appid: value('appid'),
+    cname: value('cname'),
+    uid,
+    token: value('token'),
+    source: value('source'),
+    codec: value('codec'),
+    width: Number(value('width')),
+    height: Number(value('height')),
+    fps: Number(value('fps')),
+    bitrate: Number(value('bitrate')),
+    // Multiples of the golden angle lie apart from each other, however many there are.
+    hue: Number(query.get('hue') ?? Math.round(number * 137.508) % 360),
+    tone: Number(query.get('tone') ?? 600 + (number % 9) * 110),
+    grain: query.get('grain') === '1',
+  };
+}
+
+async function openSource(options) {
+  if (options.source === 'test') return startTestSource(options);
+  if (!navigator.mediaDevices)
+    throw new Error('The browser gives camera and microphone only to pages served over HTTPS or from localhost.');
+  const stream = await navigator.mediaDevices.getUserMedia({
+    audio: true,
+    video: { width: options.width, height: options.height, frameRate: options.fps },
+  });
+  return {
+    stream,
+    stop() {
+      for (const track of stream.getTracks()) track.stop();
+    },
+  };
+}
+
+/** Puts the wanted codec first and leaves the rest out, so that the answer cannot choose another. */
+function preferCodec(transceiver, codec) {
+  const type = `video/${codec}`.toLowerCase();
+  const all = RTCRtpSender.getCapabilities('video').codecs;
+  const wanted = all.filter((c) => c.mimeType.toLowerCase() === type);
+  if (wanted.length === 0) throw new Error(`This browser cannot send ${codec.toUpperCase()}.`);
+  transceiver.setCodecPreferences(wanted);
+}
+
+function gathered(connection) {
+  return new Promise((resolve) => {
+    const done = () => {
+      if (connection.iceGatheringState === 'complete') resolve();
+    };
+    connection.addEventListener('icegatheringstatechange', done);
+    setTimeout(resolve, GATHER_MS);
+    done();
+  });
+}
+
+async function postOffer(options, offer) {
+  const path = `whip/${encodeURIComponent(options.appid)}/${encodeURIComponent(options.cname)}`;
+  const url = new URL(`${path}?uid=${encodeURIComponent(options.uid)}`, document.baseURI);
+  const headers = { 'content-type': 'application/sdp' };
+  if (options.token) headers.authorization = `Bearer ${options.token}`;
+  const response = await fetch(url, { method: 'POST', headers, body: offer });
+  const body = await response.text();
+  if (response.status !== 201) {
+    let detail = body;
+    try {
+      detail = JSON.parse(body).detail ?? body;
+    } catch {
+      // Not from our server, then: a proxy says things in its own way.
+    }
+    throw new Error(`The server refused (${response.status}): ${detail}`);
+  }
+  return { answer: body, resource: new URL(response.headers.get('location'), url) };
+}
+
+async function join() {
+  if (session) return;
+  const mine = { resource: undefined, source: undefined, connection: undefined, bytes: undefined };
+  session = mine;
+  const stillWanted = () => {
+    if (session !== mine) throw new DOMException('left', 'AbortError');
+  };
+  show('starting');
+  try {
+    const options = readOptions();
+    mine.source = await openSource(options);
+    stillWanted();
+    byId('preview').srcObject = new MediaStream(mine.source.stream.getVideoTracks());
+    const connection = new RTCPeerConnection();
+    mine.connection = connection;
+    for (const track of mine.source.stream.getTracks()) {
+      const sending = { direction: 'sendonly', streams: [mine.source.stream] };
+      if (track.kind === 'video') sending.sendEncodings = [{ maxBitrate: options.bitrate, maxFramerate: options.fps }];
+      const transceiver = connection.addTransceiver(track, sending);
+      if (track.kind === 'video') preferCodec(transceiver, options.codec);
+    }
+    connection.addEventListener('connectionstatechange', () => {
+      if (session !== mine) return;
+      if (connection.connectionState === 'connected') show('connected');
+      if (connection.connectionState === 'failed') stop('failed', 'The connection to the server broke.');
+      if (connection.connectionState === 'disconnected')
+        show('connecting', 'The server does not answer at the moment.');
+    });
+    await connection.setLocalDescription(await connection.createOffer());
+    await gathered(connection);
+    stillWanted();
+    show('connecting');
+    const { answer, resource } = await postOffer(options, connection.localDescription.sdp);
+    mine.resource = resource;
+    if (session !== mine) {
+      release(mine);
+      return;
+    }
+    await connection.setRemoteDescription({ type: 'answer', sdp: answer });
+    if (options.source === 'test') await keepResolution(connection);
+  } catch (cause) {
+    release(mine);
+    if (session === mine) stop('failed', cause.message);
+  }
+}
+
+/** A test picture is to arrive as it was made, not scaled down when the machine is busy. */
+async function keepResolution(connection) {
+  for (const sender of connection.getSenders()) {
+    if (sender.track?.kind !== 'video') continue;
+    const parameters = sender.getParameters();
+    parameters.degradationPreference = 'maintain-resolution';
+    await sender.setParameters(parameters);
+  }
+}
+
+async function release(mine) {
+  mine.source?.stop();
+  mine.connection?.close();
+  const { resource } = mine;
+  mine.resource = undefined;
+  // keepalive: the request outlives the page when it is closed.
+  if (resource) await fetch(resource, { method: 'DELETE', keepalive: true }).catch(() => undefined);
+}
+
+async function stop(next, message) {
+  const mine = session;
+  session = undefined;
+  byId('preview').srcObject = null;
+  show(next, message);
+  if (mine) await release(mine);
+}
+
+function leave() {
+  return stop('left');
+}
+
+/** @param {'audio' | 'video'} kind */
+function setMuted(kind, muted) {
+  for (const track of session?.source?.stream.getTracks() ?? []) if (track.kind === kind) track.enabled = !muted;
+  byId(`mute-${kind}`).setAttribute('aria-pressed', String(muted));
+}
+
+/** What the browser says of its sending: bit/s are of the last second or so. */
+async function stats() {
+  const connection = session?.connection;
+  const out = { state, error, bitrateBps: 0, codecs: [], rttMs: undefined, video: undefined, audio: undefined };
+  if (!connection) return out;
+  const report = await connection.getStats();
+  let bytes = 0;
+  for (const s of report.values()) {
+    if (s.type === 'candidate-pair' && s.nominated) {
+      out.rttMs = Math.round((s.currentRoundTripTime ?? 0) * 1000);
+      out.availableBitrateBps = s.availableOutgoingBitrate;
+    }
+    if (s.type === 'remote-inbound-rtp') out[`${s.kind}Lost`] = s.packetsLost;
+    if (s.type !== 'outbound-rtp') continue;
+    bytes += s.bytesSent + s.headerBytesSent;
+    const codec = report.get(s.codecId)?.mimeType.split('/')[1];
+    if (codec) out.codecs.push(codec);
+    out[s.kind] = {
+      bytes: s.bytesSent,
+      packets: s.packetsSent,
+      retransmitted: s.retransmittedPacketsSent,
+      width: s.frameWidth,
+      height: s.frameHeight,
+      fps: s.framesPerSecond,
+      targetBitrateBps: s.targetBitrate,
+      keyFrames: s.keyFramesEncoded,
+      nacks: s.nackCount,
+      plis: s.pliCount,
+      limitation: s.qualityLimitationReason,
+    };
+  }
+  const now = performance.now();
+  const last = session?.bytes;
+  if (session && (!last || now - last.at >= 900)) {
+    if (last) session.bitrateBps = Math.round(((bytes - last.bytes) * 8000) / (now - last.at));
+    session.bytes = { bytes, at: now };
+  }
+  out.bitrateBps = session?.bitrateBps ?? 0;
+  return out;
+}
+
+async function showFigures() {
+  const s = await stats();
+  const running = s.state === 'connected';
+  byId('bitrate').textContent = running ? `${(s.bitrateBps / 1e6).toFixed(2)} Mbit/s` : '–';
+  byId('picture').textContent =
+    running && s.video?.width ? `${s.video.width}×${s.video.height} @ ${Math.round(s.video.fps ?? 0)}` : '–';
+  byId('codecs').textContent = running ? s.codecs.join(' + ') : '–';
+  byId('rtt').textContent = running && s.rttMs !== undefined ? `${s.rttMs} ms` : '–';
+  byId('lost').textContent = running ? String((s.audioLost ?? 0) + (s.videoLost ?? 0)) : '–';
+}
+
+form.addEventListener('submit', (event) => {
+  event.preventDefault();
+  join();
+});
+byId('leave').addEventListener('click', leave);
+for (const kind of ['audio', 'video'])
+  byId(`mute-${kind}`).addEventListener('click', (event) =>
+    setMuted(kind, event.currentTarget.getAttribute('aria-pressed') !== 'true'),
+  );
+window.addEventListener('pagehide', leave);
+setInterval(showFigures, 1000);
+
+window.aircheckPublisher = {
+  get state() {
+    return state;
+  },
+  get error() {
+    return error;
+  },
+  get connection() {
+    return session?.connection;
+  },
+  stats,
+  leave,
+  setMuted,
+};
+if (query.get('autojoin') === '1') join();
