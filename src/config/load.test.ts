@@ -1,0 +1,102 @@
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { loadConfig } from './load.ts';
+import { environmentName } from './settings.ts';
+
+const APP = '0123456789abcdef0123456789abcdef';
+const folder = (yaml?: string) => {
+  const cwd = mkdtempSync(join(tmpdir(), 'aircheck-config-'));
+  if (yaml !== undefined) writeFileSync(join(cwd, 'aircheck.yaml'), yaml);
+  return cwd;
+};
+
+test('without anything set, the documented defaults hold', () => {
+  const cwd = folder();
+  expect(loadConfig({ env: {}, cwd })).toMatchObject({
+    host: '127.0.0.1',
+    port: 7300,
+    rtcHost: '127.0.0.1',
+    rtcPort: 7301,
+    dataDir: join(cwd, 'data'),
+    localStorageDir: join(cwd, 'data/recordings'),
+    databaseUrl: '',
+    logLevel: 'info',
+    sliceStartTimeUnit: 's',
+    forceExtinfComma: false,
+    syncStopTimeoutS: 20,
+    resourceLifeS: 300,
+    apps: [],
+    customers: [],
+  });
+});
+
+test('the environment wins over the file, and an empty variable counts as unset', () => {
+  const cwd = folder('port: 8000\nhost: 10.0.0.1\n');
+  expect(loadConfig({ env: { AIRCHECK_PORT: '9000', AIRCHECK_HOST: '' }, cwd })).toMatchObject({
+    port: 9000,
+    host: '10.0.0.1',
+  });
+});
+
+test('an app without a certificate needs no tokens', () => {
+  expect(loadConfig({ env: { AIRCHECK_APP_ID: APP }, cwd: folder() }).apps).toEqual([
+    { appid: APP, certificate: undefined },
+  ]);
+});
+
+test('apps and customers of the file join those of the environment', () => {
+  const other = 'f'.repeat(32);
+  const config = loadConfig({
+    env: { AIRCHECK_APP_ID: APP, AIRCHECK_CUSTOMER_ID: 'a', AIRCHECK_CUSTOMER_SECRET: 'b' },
+    cwd: folder(
+      `apps:\n  - id: ${other}\n    certificate: ${APP}\ncustomers:\n  - {id: c, secret: d, apps: [${other}]}\n`,
+    ),
+  });
+  expect(config.apps.map((app) => app.appid)).toEqual([APP, other]);
+  expect(config.customers).toEqual([
+    { id: 'a', secret: 'b', apps: undefined },
+    { id: 'c', secret: 'd', apps: [other] },
+  ]);
+});
+
+test.each([
+  [{ AIRCHECK_PORT: '70000' }, /AIRCHECK_PORT is "70000".*0 to 65535/],
+  [{ AIRCHECK_PORT: 'eighty' }, /AIRCHECK_PORT is "eighty"/],
+  [{ AIRCHECK_APP_ID: 'xyz' }, /AIRCHECK_APP_ID is "xyz".*32 hexadecimal/],
+  [{ AIRCHECK_LOG_LEVEL: 'loud' }, /AIRCHECK_LOG_LEVEL.*trace, debug/],
+  [{ AIRCHECK_FORCE_EXTINF_COMMA: 'maybe' }, /AIRCHECK_FORCE_EXTINF_COMMA.*true or false/],
+  [{ AIRCHECK_DATABASE_URL: 'mysql://x' }, /AIRCHECK_DATABASE_URL.*postgres/],
+  [{ AIRCHECK_APP_CERTIFICATE: APP }, /without AIRCHECK_APP_ID/],
+  [{ AIRCHECK_CUSTOMER_ID: 'a' }, /go together/],
+  [{ AIRCHECK_CONFIG: 'nowhere.yaml' }, /nowhere.yaml.*cannot be read/],
+])('%o is refused in words', (env, words) => {
+  expect(() => loadConfig({ env, cwd: folder() })).toThrow(words);
+});
+
+test.each([
+  ['prot: 1', /prot is no setting/],
+  ['rtc_port: 1', /did you mean rtcPort/],
+  ['- a', /name: value/],
+  ['a: [', /not YAML/],
+  [`customers:\n  - {id: c, secret: d, apps: [${APP}]}`, /names app/],
+])('the file %j is refused in words', (yaml, words) => {
+  expect(() => loadConfig({ env: {}, cwd: folder(yaml) })).toThrow(words);
+});
+
+test("a secret's value is never repeated", () => {
+  const secret = 'not-hexadecimal-but-secret';
+  expect(() => loadConfig({ env: { AIRCHECK_APP_ID: APP, AIRCHECK_APP_CERTIFICATE: secret }, cwd: folder() })).toThrow(
+    expect.not.objectContaining({ message: expect.stringContaining(secret) }),
+  );
+});
+
+test('every bad setting is told at once', () => {
+  const load = () => loadConfig({ env: { AIRCHECK_PORT: 'a', AIRCHECK_RTC_PORT: 'b' }, cwd: folder() });
+  expect(load).toThrow(/AIRCHECK_PORT.*\n.*AIRCHECK_RTC_PORT/);
+});
+
+test('variables are named after their keys', () => {
+  expect(environmentName('syncStopTimeoutS')).toBe('AIRCHECK_SYNC_STOP_TIMEOUT_S');
+});

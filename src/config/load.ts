@@ -1,0 +1,124 @@
+/**
+ * Reads the settings: environment over aircheck.yaml over defaults. The only place that sees `process.env`.
+ */
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { parse } from 'yaml';
+import { Fault, messageOf } from '../kernel/fault.ts';
+import { aboutSetting, environmentName, type SettingKey, type Settings, settingsShape, YAML_ONLY } from './settings.ts';
+
+export type App = { appid: string; certificate: string | undefined };
+export type Customer = { id: string; secret: string; apps: string[] | undefined };
+
+/** Settings with paths made absolute and the single app and customer joined to the lists. */
+export type Config = Omit<
+  Settings,
+  'appId' | 'appCertificate' | 'customerId' | 'customerSecret' | 'apps' | 'customers'
+> & {
+  /** Empty when none is configured; the first start then makes one. */
+  apps: App[];
+  customers: Customer[];
+};
+
+export type LoadOptions = { env?: Record<string, string | undefined>; cwd?: string };
+
+/**
+ * The configuration. Throws a Fault that lists every bad setting with its value (a secret's excepted) and what is allowed.
+ */
+export function loadConfig({ env = process.env, cwd = process.cwd() }: LoadOptions = {}): Config {
+  const file = readYaml(env['AIRCHECK_CONFIG'], cwd);
+  const problems = Object.keys(file.values)
+    .filter((key) => !(key in settingsShape))
+    .map((key) => `${file.path}: ${key} is no setting${nearestKey(key)}`);
+
+  const values: Record<string, unknown> = {};
+  for (const [key, schema] of Object.entries(settingsShape)) {
+    const variable = environmentName(key);
+    const fromEnv = YAML_ONLY.has(key) ? undefined : env[variable];
+    // An empty variable is an unset one: compose files and CI pass those for what nobody filled in.
+    const source = fromEnv !== undefined && fromEnv.trim() !== '' ? variable : `${file.path}: ${key}`;
+    const raw = source === variable ? fromEnv : (file.values[key] ?? undefined);
+    const parsed = schema.safeParse(raw);
+    if (parsed.success) {
+      values[key] = parsed.data;
+      continue;
+    }
+    const { allowed, secret } = aboutSetting(schema);
+    problems.push(`${source} ${secret ? 'has a value that' : `is ${JSON.stringify(raw)}, which`} is not ${allowed}`);
+  }
+  if (problems.length === 0) problems.push(...pairProblems(values as Settings));
+  if (problems.length > 0) throw new Fault('config-invalid', problems.join('\n'), { blame: 'caller' });
+  return settle(values as Settings, cwd);
+}
+
+function readYaml(given: string | undefined, cwd: string): { path: string; values: Record<string, unknown> } {
+  const path = resolve(cwd, given || 'aircheck.yaml');
+  const name = given || 'aircheck.yaml';
+  let source: string;
+  try {
+    source = readFileSync(path, 'utf8');
+  } catch (cause) {
+    if (!given && (cause as NodeJS.ErrnoException).code === 'ENOENT') return { path: name, values: {} };
+    throw new Fault('config-unreadable', `${name} (AIRCHECK_CONFIG) cannot be read: ${messageOf(cause)}`, {
+      blame: 'caller',
+      cause,
+    });
+  }
+  let values: unknown;
+  try {
+    values = parse(source) ?? {};
+  } catch (cause) {
+    throw new Fault('config-unreadable', `${name} is not YAML: ${messageOf(cause)}`, { blame: 'caller', cause });
+  }
+  if (typeof values !== 'object' || values === null || Array.isArray(values))
+    throw new Fault('config-unreadable', `${name} must hold settings as "name: value"`, { blame: 'caller' });
+  return { path: name, values: values as Record<string, unknown> };
+}
+
+function nearestKey(key: string): string {
+  const plain = (word: string) =>
+    word
+      .toLowerCase()
+      .replace(/^aircheck_/, '')
+      .replace(/[^a-z0-9]/g, '');
+  const match = (Object.keys(settingsShape) as SettingKey[]).find((known) => plain(known) === plain(key));
+  return match ? `; did you mean ${match}?` : '';
+}
+
+function pairProblems(settings: Settings): string[] {
+  const problems: string[] = [];
+  if (settings.appCertificate && !settings.appId)
+    problems.push('AIRCHECK_APP_CERTIFICATE is set without AIRCHECK_APP_ID; set both, or neither to have both made');
+  if (Boolean(settings.customerId) !== Boolean(settings.customerSecret))
+    problems.push(
+      'AIRCHECK_CUSTOMER_ID and AIRCHECK_CUSTOMER_SECRET go together; set both, or neither to have both made',
+    );
+  const ids = [settings.appId, ...settings.apps.map((app) => app.id)].filter(Boolean);
+  const twice = ids.find((id, index) => ids.indexOf(id) !== index);
+  if (twice) problems.push(`app ${twice} is configured twice`);
+  const customerIds = [settings.customerId, ...settings.customers.map((customer) => customer.id)].filter(Boolean);
+  const customerTwice = customerIds.find((id, index) => customerIds.indexOf(id) !== index);
+  if (customerTwice) problems.push(`customer ${customerTwice} is configured twice`);
+  for (const customer of settings.customers)
+    for (const appid of customer.apps ?? [])
+      if (!ids.includes(appid)) problems.push(`customer ${customer.id} names app ${appid}, which is not configured`);
+  return problems;
+}
+
+function settle(settings: Settings, cwd: string): Config {
+  const { appId, appCertificate, customerId, customerSecret, apps, customers, ...rest } = settings;
+  const dataDir = resolve(cwd, rest.dataDir);
+  return {
+    ...rest,
+    dataDir,
+    localStorageDir: rest.localStorageDir ? resolve(cwd, rest.localStorageDir) : resolve(dataDir, 'recordings'),
+    apps: [
+      ...(appId ? [{ appid: appId, certificate: appCertificate || undefined }] : []),
+      ...apps.map((app) => ({ appid: app.id, certificate: app.certificate || undefined })),
+    ],
+    customers: [
+      ...(customerId ? [{ id: customerId, secret: customerSecret, apps: undefined }] : []),
+      ...customers.map(({ id, secret, apps }) => ({ id, secret, apps })),
+    ],
+  };
+}

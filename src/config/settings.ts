@@ -1,0 +1,192 @@
+/**
+ * The one schema of all settings. A key `syncStopTimeoutS` is set by AIRCHECK_SYNC_STOP_TIMEOUT_S in the environment or by
+ * its own name in aircheck.yaml; the environment wins. docs/reference/configuration.md is generated from here.
+ */
+import { z } from 'zod';
+
+type About = {
+  description: string;
+  /** What values are allowed, in words; also the text of the error for a bad one. */
+  allowed: string;
+  /** The default, in words, when the schema's own is empty or worked out at start. */
+  otherwise?: string;
+  /** A secret's value is never repeated in an error. */
+  secret?: boolean;
+};
+const about = new Map<z.ZodType, About>();
+
+function setting<T extends z.ZodType>(schema: T, words: About): T {
+  about.set(schema, words);
+  return schema;
+}
+/** What the reference and the error texts say about a setting. */
+export function aboutSetting(schema: z.ZodType): About {
+  const words = about.get(schema);
+  if (!words) throw new TypeError('every setting is made by `setting`');
+  return words;
+}
+
+const text = () => z.string().trim();
+/** A whole number, also when it was written as text, as the environment does. */
+const whole = (min: number, max: number, otherwise: number) =>
+  z
+    .preprocess(
+      (value) => (typeof value === 'string' && value.trim() !== '' ? Number(value) : value),
+      z.int().min(min).max(max),
+    )
+    .default(otherwise);
+const flag = (otherwise: boolean) =>
+  z
+    .preprocess((value) => {
+      const word = typeof value === 'string' ? value.trim().toLowerCase() : value;
+      return word === 'true' || word === '1' ? true : word === 'false' || word === '0' ? false : value;
+    }, z.boolean())
+    .default(otherwise);
+const hexId = () => text().regex(/^([0-9a-fA-F]{32})?$/);
+
+const wholeWords = (min: number, max: number) => `a whole number from ${min} to ${max}`;
+const flagWords = 'true or false';
+const hexWords = '32 hexadecimal characters';
+
+const appSchema = z.object({ id: text().regex(/^[0-9a-fA-F]{32}$/), certificate: hexId().default('') });
+const customerSchema = z.object({
+  id: text()
+    .min(1)
+    .regex(/^[^:]*$/),
+  secret: text().min(1),
+  /** App IDs this customer may use; all of them when absent. */
+  apps: z.array(text()).optional(),
+});
+
+export const settingsShape = {
+  host: setting(text().min(1).default('127.0.0.1'), {
+    description: 'Address the HTTP server listens on.',
+    allowed: 'a host name or IP address',
+  }),
+  port: setting(whole(0, 65535, 7300), {
+    description: 'Port of the HTTP server: REST API, WHIP and the publish page. 0 takes a free one.',
+    allowed: wholeWords(0, 65535),
+  }),
+  dataDir: setting(text().min(1).default('./data'), {
+    description: 'Folder for everything the server keeps: database, credentials, recordings that are being made.',
+    allowed: 'a path; a relative one starts at the working folder',
+  }),
+  appId: setting(hexId().default(''), {
+    description: 'App ID that REST paths and WHIP addresses name.',
+    allowed: hexWords,
+    otherwise: 'made at the first start',
+  }),
+  appCertificate: setting(hexId().default(''), {
+    description:
+      'App Certificate that RTC tokens are checked with. With an App ID and no certificate, tokens are not required.',
+    allowed: hexWords,
+    otherwise: 'made at the first start, together with the App ID',
+    secret: true,
+  }),
+  customerId: setting(
+    text()
+      .regex(/^[^:]*$/)
+      .default(''),
+    {
+      description: 'User name of the REST API (HTTP Basic).',
+      allowed: 'any text without a colon',
+      otherwise: 'made at the first start',
+    },
+  ),
+  customerSecret: setting(text().default(''), {
+    description: 'Password of the REST API (HTTP Basic).',
+    allowed: 'any text',
+    otherwise: 'made at the first start',
+    secret: true,
+  }),
+  apps: setting(z.array(appSchema).default([]), {
+    description: 'Further apps, each with `id` and, if tokens are required, `certificate`. Only in aircheck.yaml.',
+    allowed: `a list of { id, certificate }, each ${hexWords}`,
+    otherwise: 'none',
+    secret: true,
+  }),
+  customers: setting(z.array(customerSchema).default([]), {
+    description:
+      'Further customers, each with `id`, `secret` and, to limit them, `apps` (a list of App IDs). Only in aircheck.yaml.',
+    allowed: 'a list of { id, secret, apps }',
+    otherwise: 'none',
+    secret: true,
+  }),
+  databaseUrl: setting(
+    text()
+      .regex(/^(postgres(ql)?:\/\/.+)?$/)
+      .default(''),
+    {
+      description: 'Postgres to keep state in.',
+      allowed: 'a postgres:// address',
+      otherwise: 'a PGlite database in the data folder',
+      secret: true,
+    },
+  ),
+  rtcHost: setting(text().min(1).default('127.0.0.1'), {
+    description: 'Address that WebRTC media is received on, and that publishers are told to send to.',
+    allowed: 'an IP address of this machine',
+  }),
+  rtcPort: setting(whole(1, 65535, 7301), {
+    description: 'UDP port for the media of all publishers.',
+    allowed: wholeWords(1, 65535),
+  }),
+  localStorageDir: setting(text().default(''), {
+    description: 'Folder under which the buckets of storage vendor 1000 (this machine) lie.',
+    allowed: 'a path; a relative one starts at the working folder',
+    otherwise: '`recordings` in the data folder',
+  }),
+  logLevel: setting(z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'), {
+    description: 'The least severe log lines written.',
+    allowed: 'trace, debug, info, warn, error or silent',
+  }),
+  sliceStartTimeUnit: setting(z.enum(['s', 'ms']).default('s'), {
+    description: 'Unit of `sliceStartTime` inside a `fileList`. The one beside a `fileList` is always in ms.',
+    allowed: 's or ms',
+  }),
+  forceExtinfComma: setting(flag(false), {
+    description: 'Write the comma after `#EXTINF:<seconds>` in every playlist, as Safari and RFC 8216 want it.',
+    allowed: flagWords,
+  }),
+  syncStopTimeoutS: setting(whole(1, 600, 20), {
+    description: 'A synchronous stop waits this long for uploads before it answers code 50; uploading goes on.',
+    allowed: wholeWords(1, 600),
+  }),
+  resourceLifeS: setting(whole(1, 86400, 300), {
+    description: 'How long a resource id from acquire can be used for start.',
+    allowed: wholeWords(1, 86400),
+  }),
+  mp4MaxDurationS: setting(whole(1, 86400, 7200), {
+    description: 'An MP4 file is ended, and the next begun, at this length.',
+    allowed: wholeWords(1, 86400),
+  }),
+  mp4MaxBytes: setting(whole(1_000_000, 1_000_000_000_000, 2_000_000_000), {
+    description: 'An MP4 file is ended, and the next begun, at this size.',
+    allowed: wholeWords(1_000_000, 1_000_000_000_000),
+  }),
+  recorderReadyTimeoutS: setting(whole(1, 300, 10), {
+    description: 'A recorder process that is not ready after this time is given up.',
+    allowed: wholeWords(1, 300),
+  }),
+  recorderStopTimeoutS: setting(whole(1, 600, 15), {
+    description: 'A recorder process that has not finished its files this long after a stop is ended by force.',
+    allowed: wholeWords(1, 600),
+  }),
+  shutdownTimeoutS: setting(whole(1, 3600, 30), {
+    description:
+      'At shutdown, running recordings are given this long to finish and upload; the next start does the rest.',
+    allowed: wholeWords(1, 3600),
+  }),
+};
+
+export const settingsSchema = z.object(settingsShape);
+export type Settings = z.output<typeof settingsSchema>;
+export type SettingKey = keyof Settings;
+
+/** The environment variable of a setting: `rtcPort` is AIRCHECK_RTC_PORT. */
+export function environmentName(key: string): string {
+  return `AIRCHECK_${key.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
+}
+
+/** Settings that one variable cannot hold. */
+export const YAML_ONLY: ReadonlySet<string> = new Set(['apps', 'customers']);

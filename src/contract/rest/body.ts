@@ -1,0 +1,76 @@
+/**
+ * What all request bodies share: the envelope, the rules of uid and channel name (contract §0.3, §0.4), and how a
+ * failed check becomes the one `reason` that callers of the real service know (contract §2.3).
+ */
+import { z } from 'zod';
+import { type ProblemName, problem } from '../problems.ts';
+
+export const MODES = ['individual', 'mix', 'web'] as const;
+export type Mode = (typeof MODES)[number];
+
+const MAX_UID = 4_294_967_295;
+const UID_WORDS = 'must be a string holding a whole number from 1 to 4294967295';
+
+export function isUid(text: string): boolean {
+  return /^[1-9]\d{0,9}$/.test(text) && Number(text) <= MAX_UID;
+}
+export const uidSchema = z.string().refine(isUid, UID_WORDS);
+
+/** Whether a channel name keeps contract §0.4 in the given mode; in web mode it is only a label. */
+export function isChannelName(cname: string, mode: Mode | undefined = undefined): boolean {
+  const bytes = Buffer.byteLength(cname);
+  if (mode === 'web') return bytes > 0 && bytes <= 1024;
+  return bytes > 0 && bytes < 64 && /^[a-zA-Z0-9 !#$%&()+\-:;<=.>?@[\]^_{}|~,]+$/.test(cname);
+}
+
+/** `cname`, `uid` and an object `clientRequest` of the given schema. */
+export function envelope<T extends z.ZodType>(clientRequest: T) {
+  return z.object({ cname: z.string(), uid: uidSchema, clientRequest });
+}
+
+/** An array or object without the members that are null: clients send null for what they do not set. */
+function withoutNulls(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withoutNulls);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value)
+      .filter(([, member]) => member !== null)
+      .map(([name, member]) => [name, withoutNulls(member)]),
+  );
+}
+
+/** A member in words: its last name, and the name of what holds it. */
+function placeOf(path: readonly PropertyKey[]): { field: string; parent: string } {
+  const names = path.filter((part) => typeof part === 'string');
+  return { field: names.at(-1) ?? 'body', parent: names.at(-2) ?? 'body' };
+}
+
+/** Zod's own texts begin so; ours say what is allowed, and go to the caller as they are. */
+const ZODS_OWN = /^(Invalid|Too (big|small)|Unrecognized|Expected)/;
+
+/** The first failed check as a `reason`. `endpoint` is the word before it: `start`, `stop`, `Acquire`. */
+export function reasonOf(endpoint: string, error: z.ZodError): string {
+  const issue = error.issues[0];
+  if (!issue) return 'api body validate failed!';
+  const { field, parent } = placeOf(issue.path);
+  if (parent === 'body') {
+    const words = ZODS_OWN.test(issue.message) ? 'is missing or of the wrong type' : issue.message;
+    return `api body validate failed! ${field} ${words}`;
+  }
+  // Layout values out of range get the same text as ones of the wrong type, as the real service does it.
+  if (ZODS_OWN.test(issue.message) || parent === 'layoutConfig')
+    return `${endpoint}: ${field} type mismatch or missing under ${parent}!`;
+  return issue.message.includes(field) ? `${endpoint}: ${issue.message}` : `${endpoint}: ${field} ${issue.message}`;
+}
+
+/** The parsed body. Throws the named problem, by default `request-invalid`, with the reason in words. */
+export function parseBody<T extends z.ZodType>(
+  endpoint: string,
+  schema: T,
+  body: unknown,
+  name: ProblemName = 'request-invalid',
+): z.output<T> {
+  const parsed = schema.safeParse(withoutNulls(body));
+  if (!parsed.success) throw problem(name, reasonOf(endpoint, parsed.error));
+  return parsed.data;
+}

@@ -1,0 +1,147 @@
+/**
+ * From a validated start request of composite mode to the Plan a recorder works by, with the contract's defaults (§1.2.2,
+ * §1.2.3). Pure.
+ */
+import type { AudioPlan, Layout, MixPlan, Region, Subscription, VideoPlan } from '../line/plan.ts';
+import type { RecordingConfig, StartClientRequest, TranscodingConfig } from './start.ts';
+import { transcodingConfigSchema } from './start.ts';
+
+/** Frame rates the contract has; any other falls back to 15. */
+const FRAME_RATES = [1, 7, 10, 15, 24, 30, 60];
+const AUDIO_PROFILES: Record<0 | 1 | 2, AudioPlan> = {
+  0: { channels: 1, bitrateKbps: 48 },
+  1: { channels: 1, bitrateKbps: 128 },
+  2: { channels: 2, bitrateKbps: 192 },
+};
+
+export type PlanOptions = {
+  sid: string;
+  /** Start of every file name (contract §4.1). */
+  baseName: string;
+  mp4Limit: { durationMs: number; bytes: number };
+};
+export type PlannedMix = {
+  plan: MixPlan;
+  /** The caller asked for the comma after `#EXTINF:<seconds>`. */
+  extinfComma: boolean;
+  /** Members that were sent and have no effect, for the log. */
+  ignored: string[];
+};
+
+export function toMixPlan(request: StartClientRequest, { sid, baseName, mp4Limit }: PlanOptions): PlannedMix {
+  const config = request.recordingConfig;
+  const transcoding = config.transcodingConfig ?? transcodingConfigSchema.parse({});
+  const types = request.recordingFileConfig?.avFileType ?? ['hls'];
+  const audio = config.streamTypes !== 1 ? AUDIO_PROFILES[config.audioProfile as 0 | 1 | 2] : undefined;
+  const video = config.streamTypes !== 0 ? toVideoPlan(transcoding) : undefined;
+  const { comma, readable } = readPrivateParams(config.privateParams);
+  const plan: MixPlan = {
+    mode: 'mix',
+    sid,
+    baseName,
+    ...(video && { video }),
+    ...(audio && { audio }),
+    subscribe: toSubscriptions(config),
+    files: { hls: true, mp4: types.includes('mp4') },
+    maxIdleMs: config.maxIdleTime * 1000,
+    mp4Limit,
+  };
+  return {
+    plan,
+    extinfComma: comma,
+    ignored: [...ignoredMembers(config, request), ...(readable ? [] : ['privateParams'])],
+  };
+}
+
+function toVideoPlan(config: TranscodingConfig): VideoPlan {
+  return {
+    // 4:2:0 pictures have even sides.
+    width: even(config.width),
+    height: even(config.height),
+    fps: FRAME_RATES.includes(config.fps) ? config.fps : 15,
+    bitrateKbps: config.bitrate,
+    layout: toLayout(config),
+    backgroundColor: config.backgroundColor,
+  };
+}
+
+function even(pixels: number): number {
+  return Math.max(2, pixels - (pixels % 2));
+}
+
+function toLayout(config: TranscodingConfig): Layout {
+  switch (config.mixedVideoLayout) {
+    case 1:
+      return { kind: 'bestFit' };
+    case 2:
+      return { kind: 'vertical', ...(config.maxResolutionUid && { maxResolutionUid: config.maxResolutionUid }) };
+    case 3:
+      return { kind: 'custom', regions: (config.layoutConfig ?? []).map(toRegion) };
+    default:
+      return { kind: 'floating' };
+  }
+}
+
+function toRegion(entry: NonNullable<TranscodingConfig['layoutConfig']>[number]): Region {
+  const unit = (value: number) => Math.min(1, Math.max(0, value));
+  const x = unit(entry.x_axis);
+  const y = unit(entry.y_axis);
+  return {
+    ...(entry.uid && { uid: entry.uid }),
+    x,
+    y,
+    width: Math.min(unit(entry.width), 1 - x),
+    height: Math.min(unit(entry.height), 1 - y),
+    alpha: entry.alpha,
+    render: entry.render_mode === 1 ? 'fit' : 'crop',
+  };
+}
+
+/** A list for one kind alone means that the other kind is not wanted at all (contract §1.2.2). */
+function toSubscriptions(config: RecordingConfig): { audio: Subscription; video: Subscription } {
+  const audio = toSubscription(
+    config.subscribeAudioUids,
+    config.unSubscribeAudioUids ?? config.unsubscribeAudioUids,
+    config.streamTypes !== 1,
+  );
+  const video = toSubscription(
+    config.subscribeVideoUids,
+    config.unSubscribeVideoUids ?? config.unsubscribeVideoUids,
+    config.streamTypes !== 0,
+  );
+  const otherwise: Subscription = audio || video ? { kind: 'none' } : { kind: 'all' };
+  return {
+    audio: config.streamTypes === 1 ? { kind: 'none' } : (audio ?? otherwise),
+    video: config.streamTypes === 0 ? { kind: 'none' } : (video ?? otherwise),
+  };
+}
+
+function toSubscription(only: string[] = [], except: string[] = [], wanted = true): Subscription | undefined {
+  if (!wanted) return undefined;
+  if (only.length > 0) return only[0] === '#allstream#' ? { kind: 'all' } : { kind: 'only', uids: only };
+  if (except.length > 0) return except[0] === '#allstream#' ? { kind: 'none' } : { kind: 'except', uids: except };
+  return undefined;
+}
+
+function readPrivateParams(text: string | undefined): { comma: boolean; readable: boolean } {
+  if (!text) return { comma: false, readable: true };
+  try {
+    const params = JSON.parse(text) as { correctEXTINF?: unknown } | null;
+    return { comma: params?.correctEXTINF === true, readable: true };
+  } catch {
+    return { comma: false, readable: false };
+  }
+}
+
+function ignoredMembers(config: RecordingConfig, request: StartClientRequest): string[] {
+  const { transcodingConfig } = config;
+  const ignored: [boolean, string][] = [
+    [Boolean(transcodingConfig?.backgroundImage), 'backgroundImage'],
+    [Boolean(transcodingConfig?.defaultUserBackgroundImage), 'defaultUserBackgroundImage'],
+    [Boolean(transcodingConfig?.backgroundConfig?.length), 'backgroundConfig'],
+    [config.videoStreamType === 1, 'videoStreamType'],
+    [request.snapshotConfig !== undefined, 'snapshotConfig'],
+    [request.extensionServiceConfig !== undefined, 'extensionServiceConfig'],
+  ];
+  return ignored.filter(([sent]) => sent).map(([, name]) => name);
+}

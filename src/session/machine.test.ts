@@ -1,0 +1,192 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { transition } from './machine.ts';
+import { isRunning, newTaskState, type TaskEffect, type TaskEvent, type TaskState } from './task.ts';
+
+const file = { key: 'a/b.m3u8', startUtcMs: 1000 };
+const started: TaskEvent[] = [
+  { type: 'startAccepted' },
+  { type: 'recorderReady' },
+  { type: 'recorderJoined' },
+  { type: 'playlistStored', file },
+];
+const stopped: TaskEvent = { type: 'recorderEnded', reason: 'stopped', message: '' };
+
+function run(events: TaskEvent[], from: TaskState = newTaskState()) {
+  const effects: TaskEffect[] = [];
+  const statuses: number[] = [];
+  let state = from;
+  for (const event of events) {
+    const next = transition(state, event);
+    state = next.state;
+    effects.push(...next.effects);
+    statuses.push(state.status);
+  }
+  return { state, effects, statuses };
+}
+
+test('a good recording goes through the statuses of the contract', () => {
+  const { statuses, effects } = run([
+    ...started,
+    { type: 'stopRequested', request: 1, wait: true },
+    stopped,
+    { type: 'uploadsFinished' },
+  ]);
+  expect(statuses).toEqual([2, 3, 4, 5, 6, 7, 8]);
+  expect(effects.map((effect) => effect.type)).toEqual([
+    'launchRecorder',
+    'stopRecorder',
+    'armStopTimer',
+    'releaseChannel',
+    'finishUpload',
+    'answerStop',
+    'discardSpool',
+  ]);
+  expect(effects).toContainEqual({ type: 'answerStop', request: 1, outcome: 'stored' });
+});
+
+test('a stop that need not wait is answered at once', () => {
+  const { effects } = run([...started, { type: 'stopRequested', request: 1, wait: false }]);
+  expect(effects).toContainEqual({ type: 'answerStop', request: 1, outcome: 'accepted' });
+});
+
+test('a second stop is told that the first is at work, and one after the end that the task is gone', () => {
+  const { effects } = run([
+    ...started,
+    { type: 'stopRequested', request: 1, wait: true },
+    { type: 'stopRequested', request: 2, wait: true },
+    stopped,
+    { type: 'stopRequested', request: 3, wait: false },
+    { type: 'uploadsFinished' },
+    { type: 'stopRequested', request: 4, wait: true },
+  ]);
+  const answers = effects.filter((effect) => effect.type === 'answerStop');
+  expect(answers).toEqual([
+    { type: 'answerStop', request: 2, outcome: 'exiting' },
+    { type: 'answerStop', request: 3, outcome: 'exiting' },
+    { type: 'answerStop', request: 1, outcome: 'stored' },
+    { type: 'answerStop', request: 4, outcome: 'gone' },
+  ]);
+});
+
+test('without any file a stop says so', () => {
+  const { effects } = run([
+    { type: 'startAccepted' },
+    { type: 'stopRequested', request: 1, wait: true },
+    stopped,
+    { type: 'uploadsFinished' },
+  ]);
+  expect(effects).toContainEqual({ type: 'answerStop', request: 1, outcome: 'nothing' });
+});
+
+test('a stop that waited too long is answered once, and uploading goes on', () => {
+  const { state, effects } = run([
+    ...started,
+    { type: 'stopRequested', request: 1, wait: true },
+    stopped,
+    { type: 'stopTimedOut', request: 1 },
+    { type: 'uploadsFinished' },
+  ]);
+  expect(effects.filter((effect) => effect.type === 'answerStop')).toEqual([
+    { type: 'answerStop', request: 1, outcome: 'late' },
+  ]);
+  expect(state).toMatchObject({ phase: 'ended', status: 8 });
+});
+
+test('a crash uploads what is there and ends abnormally', () => {
+  const { state, statuses, effects } = run([
+    ...started,
+    { type: 'recorderLost', message: 'SIGSEGV' },
+    stopped,
+    { type: 'uploadsFinished' },
+  ]);
+  expect(statuses.slice(-3)).toEqual([20, 20, 20]);
+  expect(state.ending).toBe('SIGSEGV');
+  expect(effects.filter((effect) => effect.type === 'finishUpload')).toHaveLength(1);
+});
+
+test('an idle channel ends the recording in good health', () => {
+  const { state } = run([...started, { type: 'recorderEnded', reason: 'idle', message: 'nobody sent for 30 s' }]);
+  expect(state).toMatchObject({ phase: 'uploading', status: 7, healthy: true, ending: 'nobody sent for 30 s' });
+  expect(isRunning(state)).toBe(false);
+});
+
+test('after a restart of the server a task is gone for callers, and its files are uploaded', () => {
+  const { state, effects } = run([...started, { type: 'serverRestarted' }]);
+  expect(state).toMatchObject({ orphaned: true, phase: 'uploading', status: 20 });
+  expect(effects.at(-1)).toEqual({ type: 'finishUpload' });
+  const late = transition(state, { type: 'stopRequested', request: 9, wait: true });
+  expect(late.effects).toEqual([{ type: 'answerStop', request: 9, outcome: 'gone' }]);
+});
+
+test('files that can never be uploaded stay on the spool', () => {
+  const { state, effects } = run([
+    ...started,
+    { type: 'stopRequested', request: 1, wait: true },
+    stopped,
+    { type: 'uploadsAbandoned', message: 'no such bucket' },
+  ]);
+  expect(effects.some((effect) => effect.type === 'discardSpool')).toBe(false);
+  expect(effects).toContainEqual({ type: 'answerStop', request: 1, outcome: 'late' });
+  expect(state).toMatchObject({ phase: 'ended', status: 20 });
+});
+
+const anyEvent: fc.Arbitrary<TaskEvent> = fc.oneof(
+  fc.constant<TaskEvent>({ type: 'startAccepted' }),
+  fc.nat(9).map((pid): TaskEvent => ({ type: 'recorderLaunched', pid })),
+  fc.constant<TaskEvent>({ type: 'recorderReady' }),
+  fc.constant<TaskEvent>({ type: 'recorderJoined' }),
+  fc.constant<TaskEvent>({ type: 'playlistStored', file }),
+  fc.nat(3).map((n): TaskEvent => ({ type: 'mp4Stored', file: { key: `${n}.mp4`, startUtcMs: n } })),
+  fc.boolean().map((wait): TaskEvent => ({ type: 'stopRequested', request: 0, wait })),
+  fc.nat(20).map((request): TaskEvent => ({ type: 'stopTimedOut', request })),
+  fc.constant<TaskEvent>({ type: 'shutdownRequested' }),
+  fc
+    .constantFrom('stopped' as const, 'idle' as const, 'feedLost' as const, 'failed' as const)
+    .map((reason): TaskEvent => ({ type: 'recorderEnded', reason, message: '' })),
+  fc.constant<TaskEvent>({ type: 'recorderLost', message: 'gone' }),
+  fc.constant<TaskEvent>({ type: 'serverRestarted' }),
+  fc.constant<TaskEvent>({ type: 'uploadsFinished' }),
+  fc.constant<TaskEvent>({ type: 'uploadsAbandoned', message: 'never' }),
+);
+/** The order statuses come in; 20 may follow any but 8. */
+const ORDER = [1, 2, 3, 4, 5, 6, 7, 8];
+
+test('whatever happens in whatever order, the rules of a task hold', () => {
+  fc.assert(
+    fc.property(fc.array(anyEvent, { maxLength: 40 }), (events) => {
+      let state = newTaskState();
+      let stopping = false;
+      let requests = 0;
+      const answered = new Set<number>();
+      const counts = new Map<string, number>();
+      for (const raw of events) {
+        const event = raw.type === 'stopRequested' ? { ...raw, request: ++requests } : raw;
+        const before = structuredClone(state);
+        const next = transition(state, event);
+        expect(state).toEqual(before);
+        if (state.phase === 'ended') expect(next.state).toBe(state);
+        if (next.state.status !== state.status) {
+          if (next.state.status === 20) expect(state.status).not.toBe(8);
+          else expect(ORDER.indexOf(next.state.status)).toBeGreaterThan(ORDER.indexOf(state.status));
+        }
+        expect(next.state.status === 8 || next.state.phase !== 'ended' || next.state.status === 20).toBe(true);
+        for (const effect of next.effects) {
+          counts.set(effect.type, (counts.get(effect.type) ?? 0) + 1);
+          if (effect.type === 'launchRecorder') expect(stopping).toBe(false);
+          if (effect.type !== 'answerStop') continue;
+          expect(answered.has(effect.request)).toBe(false);
+          answered.add(effect.request);
+        }
+        stopping ||= next.state.phase !== 'new' && next.state.phase !== 'recording';
+        state = next.state;
+      }
+      for (const once of ['launchRecorder', 'stopRecorder', 'releaseChannel', 'discardSpool'])
+        expect(counts.get(once) ?? 0).toBeLessThanOrEqual(1);
+      // Every call but the one that still waits was answered, unless its server died with it.
+      if (!state.orphaned) expect(requests - answered.size).toBe(state.waitingStop === undefined ? 0 : 1);
+      if (state.phase === 'ended') expect(state.waitingStop).toBeUndefined();
+    }),
+    { numRuns: 2000 },
+  );
+});

@@ -1,0 +1,129 @@
+/**
+ * A recording as a machine: `transition(state, event)` says what becomes of a task and what is to be done. Pure; it takes any
+ * event in any state, as facts of a dying process and calls of impatient clients come in every order.
+ */
+import type { ListedFile } from '../contract/rest/file-list.ts';
+import type { StopOutcome, TaskEffect, TaskEvent, TaskState } from './task.ts';
+
+export type Transition = { state: TaskState; effects: TaskEffect[] };
+
+export function transition(state: TaskState, event: TaskEvent): Transition {
+  const same: Transition = { state, effects: [] };
+  switch (event.type) {
+    case 'startAccepted':
+      if (state.phase !== 'new') return same;
+      return { state: { ...state, phase: 'recording', status: 2 }, effects: [{ type: 'launchRecorder' }] };
+    case 'recorderLaunched':
+      return state.phase === 'ended' ? same : { state: { ...state, recorderPid: event.pid }, effects: [] };
+    case 'recorderReady':
+      return { state: raise(state, 3), effects: [] };
+    case 'recorderJoined':
+      return { state: raise(state, 4), effects: [] };
+    case 'playlistStored':
+      // Newer versions of a playlist have the key and the start of the first.
+      if (state.phase === 'ended' || state.playlist) return same;
+      return { state: raise({ ...state, playlist: event.file }, 5), effects: [] };
+    case 'mp4Stored':
+      return state.phase === 'ended'
+        ? same
+        : { state: { ...state, mp4s: withFile(state.mp4s, event.file) }, effects: [] };
+    case 'stopRequested':
+      return stop(state, event.request, event.wait);
+    case 'stopTimedOut':
+      if (state.waitingStop !== event.request) return same;
+      return { state: { ...state, waitingStop: undefined }, effects: [answer(event.request, 'late')] };
+    case 'shutdownRequested':
+      return beginStopping(state, 'the server shuts down');
+    case 'recorderEnded': {
+      const healthy = event.reason === 'stopped' || event.reason === 'idle';
+      return beginUploading(state, healthy, event.message || event.reason);
+    }
+    case 'recorderLost':
+      return beginUploading(state, false, event.message);
+    case 'serverRestarted':
+      return takeOver(state);
+    case 'uploadsFinished':
+      return end(state, state.healthy, state.ending, state.playlist || state.mp4s.length > 0 ? 'stored' : 'nothing');
+    case 'uploadsAbandoned':
+      return end(state, false, event.message, 'late');
+  }
+}
+
+/** Start-up only moves forward, and never out of a stop. */
+function raise(state: TaskState, status: 3 | 4 | 5): TaskState {
+  return state.phase === 'recording' && state.status < status ? { ...state, status } : state;
+}
+
+function stop(state: TaskState, request: number, wait: boolean): Transition {
+  if (state.phase === 'ended' || state.orphaned) return { state, effects: [answer(request, 'gone')] };
+  if (state.phase === 'stopping' || state.phase === 'uploading')
+    return { state, effects: [answer(request, 'exiting')] };
+  const begun = beginStopping(state, 'stopped by a call');
+  if (!wait) return { ...begun, effects: [...begun.effects, answer(request, 'accepted')] };
+  return {
+    state: { ...begun.state, waitingStop: request },
+    effects: [...begun.effects, { type: 'armStopTimer', request }],
+  };
+}
+
+function beginStopping(state: TaskState, ending: string): Transition {
+  if (state.phase !== 'new' && state.phase !== 'recording') return { state, effects: [] };
+  return { state: { ...state, phase: 'stopping', status: 6, ending }, effects: [{ type: 'stopRecorder' }] };
+}
+
+function beginUploading(state: TaskState, healthy: boolean, ending: string): Transition {
+  if (state.phase === 'uploading' || state.phase === 'ended') return { state, effects: [] };
+  return {
+    state: {
+      ...state,
+      phase: 'uploading',
+      status: healthy ? 7 : 20,
+      healthy,
+      ending: healthy ? (state.ending ?? ending) : ending,
+    },
+    effects: [{ type: 'releaseChannel' }, { type: 'finishUpload' }],
+  };
+}
+
+function takeOver(state: TaskState): Transition {
+  if (state.phase === 'ended') return { state, effects: [] };
+  const healthy = state.phase === 'uploading' && state.healthy;
+  return {
+    state: {
+      ...state,
+      phase: 'uploading',
+      status: healthy ? state.status : 20,
+      healthy,
+      orphaned: true,
+      waitingStop: undefined,
+      ending: state.ending ?? 'the server was restarted',
+    },
+    effects: [{ type: 'finishUpload' }],
+  };
+}
+
+function end(
+  state: TaskState,
+  healthy: boolean,
+  ending: string | undefined,
+  outcome: 'stored' | 'nothing' | 'late',
+): Transition {
+  if (state.phase !== 'uploading') return { state, effects: [] };
+  const { waitingStop } = state;
+  const effects: TaskEffect[] = waitingStop === undefined ? [] : [answer(waitingStop, outcome)];
+  // What could not be uploaded stays on the spool, the only place it is.
+  if (outcome !== 'late') effects.push({ type: 'discardSpool' });
+  return {
+    state: { ...state, phase: 'ended', status: healthy ? 8 : 20, healthy, waitingStop: undefined, ending },
+    effects,
+  };
+}
+
+function answer(request: number, outcome: StopOutcome): TaskEffect {
+  return { type: 'answerStop', request, outcome };
+}
+
+function withFile(files: ListedFile[], file: ListedFile): ListedFile[] {
+  if (files.some((known) => known.key === file.key)) return files;
+  return [...files, file].sort((a, b) => a.startUtcMs - b.startUtcMs);
+}

@@ -1,0 +1,197 @@
+import { beforeEach, expect, test } from 'vitest';
+import { FakeStore, FakeWorld, fakeFault, settle } from '../../test/support/fake-ports.ts';
+import { newSid } from '../kernel/ids.ts';
+import type { SpooledFile } from '../media/segment.ts';
+import { Recordings } from './recordings.ts';
+import { newTaskState, type Task, type TaskState } from './task.ts';
+import { TaskRunner } from './task-runner.ts';
+
+let world: FakeWorld;
+beforeEach(() => {
+  world = new FakeWorld();
+});
+
+const mp4 = (name: string): SpooledFile => ({ type: 'mp4', name, index: 0, startUtcMs: 1, durationUs: 1, bytes: 1 });
+
+function taskOf(): Task {
+  const sid = newSid();
+  return {
+    sid,
+    resourceId: 'r',
+    appid: 'a',
+    cname: 'c',
+    uid: '1',
+    createdMs: 0,
+    document: {
+      plan: {
+        mode: 'mix',
+        sid,
+        baseName: sid,
+        audio: { channels: 1, bitrateKbps: 48 },
+        subscribe: { audio: { kind: 'all' }, video: { kind: 'none' } },
+        files: { hls: true, mp4: true },
+        maxIdleMs: 30_000,
+        mp4Limit: { durationMs: 7_200_000, bytes: 2_000_000_000 },
+      },
+      storage: { vendor: 1000, region: 0, bucket: 'b', accessKey: '', secretKey: '', fileNamePrefix: [] } as never,
+      extinfComma: false,
+      token: undefined,
+    },
+  };
+}
+function hold(task = taskOf(), state: TaskState = newTaskState()): TaskRunner {
+  world.store.tasks.set(task.sid, { task, state });
+  return new TaskRunner(task, state, world.ports());
+}
+function recordings(): Recordings {
+  return new Recordings({
+    ...world.ports(),
+    resourceLifeMs: 1,
+    sliceStartTimeUnit: 's',
+    forceExtinfComma: false,
+    mp4Limit: { durationMs: 1000, bytes: 1_000_000 },
+    baseName: (sid) => sid,
+  });
+}
+
+test('what a crashed recorder had put on the spool is uploaded, also what it could not tell', async () => {
+  const runner = hold();
+  await runner.start();
+  const [recorder] = world.recorders;
+  world.spool(recorder!, mp4('told.mp4'));
+  world.spooled.get(runner.task.sid)?.push(mp4('untold.mp4'));
+  recorder!.exit('the recorder process was ended by SIGSEGV');
+  await settle();
+  expect(runner.state).toMatchObject({ phase: 'uploading', status: 20, healthy: false });
+  expect(world.uploads[0]?.files.map((file) => file.name)).toEqual(['told.mp4', 'untold.mp4']);
+  expect(world.feedsOpen).toBe(0);
+  expect(world.lines.some(({ level, text }) => level === 'warn' && text.includes('SIGSEGV'))).toBe(true);
+  world.uploads[0]?.letFinish();
+  await runner.ended;
+  expect(world.store.tasks.get(runner.task.sid)?.state).toMatchObject({ phase: 'ended', status: 20 });
+});
+
+test('what a crash left unfinished is kept and told of', async () => {
+  world.leftovers = ['half.ts.part'];
+  const runner = hold();
+  await runner.start();
+  world.recorders[0]!.exit('gone');
+  await runner.ended;
+  expect(world.removed).toEqual([]);
+  expect(world.lines.some(({ text }) => text.includes(`kept in /spool/${runner.task.sid}`))).toBe(true);
+});
+
+test('a new state is stored before anything is done about it', async () => {
+  const ports = world.ports();
+  const order: string[] = [];
+  const task = taskOf();
+  const runner = new TaskRunner(task, newTaskState(), {
+    ...ports,
+    store: Object.assign(new FakeStore(), {
+      saveState: async (_sid: string, state: TaskState) => void order.push(state.phase),
+    }),
+    channel: {
+      ...ports.channel,
+      openFeed: async (who) => {
+        order.push('feed');
+        return ports.channel.openFeed(who);
+      },
+    },
+  });
+  await runner.start();
+  expect(order.slice(0, 2)).toEqual(['recording', 'feed']);
+});
+
+test('a database that fails does not end a recording', async () => {
+  const runner = hold();
+  world.store.broken = true;
+  await runner.start();
+  world.recorders[0]?.tell({ type: 'joined' });
+  await settle();
+  expect(runner.state.status).toBe(4);
+  expect(world.lines.some(({ level }) => level === 'error')).toBe(true);
+});
+
+test('files finished before the uploader is there are not lost', async () => {
+  const runner = hold();
+  const starting = runner.start();
+  await starting;
+  world.spool(world.recorders[0]!, mp4('early.mp4'));
+  await settle();
+  expect(world.uploads[0]?.files).toEqual([mp4('early.mp4')]);
+});
+
+test('a store that can never be used stops the recording and leaves its files on the spool', async () => {
+  world.uploadFault = fakeFault('bucket-invalid');
+  const runner = hold();
+  await runner.start();
+  await settle();
+  const [recorder] = world.recorders;
+  expect(recorder?.stoppedAtUs).toBeDefined();
+  world.spool(recorder!, mp4('kept.mp4'));
+  recorder!.tell({ type: 'ended', reason: 'stopped', recorded: true, message: '' });
+  await runner.ended;
+  expect(runner.state.ending).toContain(`/spool/${runner.task.sid}`);
+  expect(world.removed).toEqual([]);
+});
+
+test('after a crash of the server the old recorder may finish, then its files are uploaded and the task ends', async () => {
+  const task = taskOf();
+  const state: TaskState = { ...newTaskState(), phase: 'recording', status: 5, recorderPid: 99 };
+  world.store.tasks.set(task.sid, { task, state });
+  world.spooled.set(task.sid, [mp4('a.mp4')]);
+  world.alive.add(99);
+  const all = recordings();
+  await all.recover();
+  await settle();
+  expect(world.uploads).toHaveLength(0);
+  world.spooled.get(task.sid)?.push(mp4('last.mp4'));
+  world.alive.delete(99);
+  world.clock.advance(500);
+  await settle();
+  expect(world.uploads[0]?.files.map((file) => file.name)).toEqual(['a.mp4', 'last.mp4']);
+  world.uploads[0]?.letFinish();
+  await settle();
+  expect(all.size).toBe(0);
+  expect(world.removed).toEqual([task.sid]);
+  expect(world.recorders).toHaveLength(0);
+});
+
+test('a process that merely has the number of the old recorder is not waited for without end', async () => {
+  const task = taskOf();
+  world.store.tasks.set(task.sid, { task, state: { ...newTaskState(), phase: 'recording', recorderPid: 99 } });
+  world.spooled.set(task.sid, [mp4('a.mp4')]);
+  world.alive.add(99);
+  await recordings().recover();
+  for (let i = 0; i < 70; i++) {
+    await settle();
+    world.clock.advance(500);
+  }
+  await settle();
+  expect(world.uploads).toHaveLength(1);
+});
+
+test('closing ends recordings properly; what is not uploaded in time is left for the next server', async () => {
+  const all = recordings();
+  const task = taskOf();
+  world.store.tasks.set(task.sid, { task, state: { ...newTaskState(), phase: 'uploading', status: 7 } });
+  world.spooled.set(task.sid, [mp4('a.mp4')]);
+  await all.recover();
+  await settle();
+  const closing = all.close(30_000);
+  await settle();
+  world.clock.advance(30_000);
+  await closing;
+  expect(world.uploads[0]?.aborted).toBe(true);
+  expect(world.removed).toEqual([]);
+  expect((await world.store.unfinishedTasks()).tasks).toHaveLength(1);
+});
+
+test('a stop before the recorder is ready reaches it', async () => {
+  const runner = hold();
+  const starting = runner.start();
+  const stopping = runner.stop(false);
+  await starting;
+  expect(await stopping).toBe('accepted');
+  expect(world.recorders[0]?.stoppedAtUs).toBeDefined();
+});

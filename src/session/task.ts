@@ -1,0 +1,96 @@
+/**
+ * Task: one recording as the session sees it. What is known of it, what can happen to it, and what is to be done then.
+ */
+import type { EndReason } from '../contract/line/facts.ts';
+import type { MixPlan } from '../contract/line/plan.ts';
+import type { StorageConfig } from '../contract/line/storage.ts';
+import type { ListedFile } from '../contract/rest/file-list.ts';
+import type { Status } from '../contract/rest/query.ts';
+
+/** `new`: accepted, nothing launched; `recording`: a recorder is coming up or at work; the rest as they say. */
+export type Phase = 'new' | 'recording' | 'stopping' | 'uploading' | 'ended';
+
+export type TaskState = {
+  phase: Phase;
+  status: Status;
+  /** False once the recorder crashed, failed or was lost with the server. */
+  healthy: boolean;
+  /** Taken over from a server that died: its files are uploaded, but for callers the recording is gone. */
+  orphaned: boolean;
+  /** The one stop call that is still to be answered. */
+  waitingStop: number | undefined;
+  /** Process id of the recorder, to find out after a server's crash whether it is still finishing its files. */
+  recorderPid: number | undefined;
+  playlist: ListedFile | undefined;
+  mp4s: ListedFile[];
+  /** Why the recording ended, in words. */
+  ending: string | undefined;
+};
+
+/** What a task needs for its whole life, kept in its row. */
+export type TaskDocument = { plan: MixPlan; storage: StorageConfig; extinfComma: boolean; token: string | undefined };
+
+export type Task = {
+  sid: string;
+  resourceId: string;
+  appid: string;
+  cname: string;
+  uid: string;
+  createdMs: number;
+  document: TaskDocument;
+};
+
+export type TaskEvent =
+  | { type: 'startAccepted' }
+  | { type: 'recorderLaunched'; pid: number }
+  | { type: 'recorderReady' }
+  | { type: 'recorderJoined' }
+  /** The first playlist, or a newer one, lies in the store. */
+  | { type: 'playlistStored'; file: ListedFile }
+  | { type: 'mp4Stored'; file: ListedFile }
+  /** `request` numbers the call, so that each is answered once. */
+  | { type: 'stopRequested'; request: number; wait: boolean }
+  | { type: 'stopTimedOut'; request: number }
+  | { type: 'shutdownRequested' }
+  | { type: 'recorderEnded'; reason: EndReason; message: string }
+  /** The recorder could not be launched, crashed, or fell silent. */
+  | { type: 'recorderLost'; message: string }
+  | { type: 'serverRestarted' }
+  | { type: 'uploadsFinished' }
+  /** Uploading can never be finished; the spool is kept. */
+  | { type: 'uploadsAbandoned'; message: string };
+
+/**
+ * How a stop call is answered: `accepted` it works on (asynchronous), `stored` all files are in the store, `nothing` there
+ * never was one, `late` files are still being uploaded, `exiting` an earlier stop or an idle channel came first, `gone`.
+ */
+export type StopOutcome = 'accepted' | 'stored' | 'nothing' | 'late' | 'exiting' | 'gone';
+
+export type TaskEffect =
+  | { type: 'launchRecorder' }
+  | { type: 'stopRecorder' }
+  | { type: 'releaseChannel' }
+  /** Read the spool for what is not yet with the uploader, and tell when everything is stored. */
+  | { type: 'finishUpload' }
+  | { type: 'armStopTimer'; request: number }
+  | { type: 'answerStop'; request: number; outcome: StopOutcome }
+  | { type: 'discardSpool' };
+
+export function newTaskState(): TaskState {
+  return {
+    phase: 'new',
+    status: 1,
+    healthy: true,
+    orphaned: false,
+    waitingStop: undefined,
+    recorderPid: undefined,
+    playlist: undefined,
+    mp4s: [],
+    ending: undefined,
+  };
+}
+
+/** Whether the task holds its channel and uid, so that no other task may record under them. */
+export function isRunning(state: TaskState): boolean {
+  return state.phase === 'new' || state.phase === 'recording' || state.phase === 'stopping';
+}

@@ -1,0 +1,169 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { newHexId, newResourceId, newSid } from '../kernel/ids.ts';
+import type { Resource } from '../session/ports.ts';
+import { newTaskState, type Task } from '../session/task.ts';
+import { type Database, openDatabase } from './database.ts';
+import { migrate } from './migrations.ts';
+import { RecordingTables } from './recording-tables.ts';
+
+// One suite over both databases; Postgres when there is one to test with.
+const targets: [string, string][] = [['PGlite', '']];
+const postgres = process.env['AIRCHECK_TEST_DATABASE_URL'];
+if (postgres) targets.push(['Postgres', postgres]);
+
+describe.each(targets)('%s', (_name, url) => {
+  let database: Database;
+  let store: RecordingTables;
+  beforeAll(async () => {
+    database = await openDatabase({ url, pgliteDir: 'memory://' });
+    store = new RecordingTables(database);
+  }, 60_000);
+  afterAll(() => database?.close());
+
+  async function resource(changes: Partial<Resource> = {}): Promise<Resource> {
+    const made: Resource = {
+      resourceId: newResourceId(),
+      appid: newHexId(),
+      cname: 'ch1',
+      uid: '1',
+      scene: 0,
+      expiresMs: 1_800_000_000_000,
+      resourceExpiredHour: 72,
+      startHash: undefined,
+      sid: undefined,
+      startedMs: undefined,
+      ...changes,
+    };
+    await store.addResource(made);
+    return made;
+  }
+
+  function taskOf({ resourceId, appid, cname, uid }: Resource): Task {
+    const sid = newSid();
+    return {
+      sid,
+      resourceId,
+      appid,
+      cname,
+      uid,
+      createdMs: 1_799_999_999_000,
+      document: {
+        plan: {
+          mode: 'mix',
+          sid,
+          baseName: `${sid}_ch1`,
+          audio: { channels: 1, bitrateKbps: 48 },
+          subscribe: { audio: { kind: 'all' }, video: { kind: 'none' } },
+          files: { hls: true, mp4: false },
+          maxIdleMs: 30_000,
+          mp4Limit: { durationMs: 7_200_000, bytes: 2_000_000_000 },
+        },
+        storage: {
+          vendor: 11,
+          region: 0,
+          bucket: 'bucket',
+          accessKey: 'AK',
+          secretKey: 'very-secret',
+          stsToken: undefined,
+          stsExpiration: undefined,
+          fileNamePrefix: ['a'],
+          extensionParams: { sse: undefined, tag: undefined, endpoint: 's3.example.com' },
+        },
+        extinfComma: true,
+        token: '007x',
+      },
+    };
+  }
+
+  test('a resource comes back as it was put in', async () => {
+    const made = await resource({ startHash: 'abc', scene: 2 });
+    expect(await store.findResource(made.resourceId)).toEqual(made);
+    expect(await store.findResource('unknown')).toBeUndefined();
+  });
+
+  test('starting uses the resource up', async () => {
+    const made = await resource();
+    const task = taskOf(made);
+    expect(await store.addTask(task, newTaskState())).toBe('added');
+    expect(await store.addTask(taskOf(made), newTaskState())).toBe('used');
+    expect(await store.findResource(made.resourceId)).toMatchObject({ sid: task.sid, startedMs: task.createdMs });
+    expect(await store.findRunning(made.appid, 'ch1', '1')).toBe(task.sid);
+  });
+
+  test('a second task under the same uid waits until the first has left the channel, and its resource stays unused', async () => {
+    const first = await resource();
+    const second = await resource({ appid: first.appid });
+    const task = taskOf(first);
+    await store.addTask(task, newTaskState());
+    expect(await store.addTask(taskOf(second), newTaskState())).toBe('conflict');
+    expect((await store.findResource(second.resourceId))?.sid).toBeUndefined();
+    await store.saveState(task.sid, { ...newTaskState(), phase: 'uploading', status: 7 }, 1);
+    expect(await store.addTask(taskOf(second), newTaskState())).toBe('added');
+  });
+
+  test('of many starts at one moment, one wins', async () => {
+    const { appid } = await resource();
+    const resources = await Promise.all(Array.from({ length: 5 }, () => resource({ appid })));
+    const outcomes = await Promise.all(resources.map((each) => store.addTask(taskOf(each), newTaskState())));
+    expect(outcomes.sort()).toEqual(['added', 'conflict', 'conflict', 'conflict', 'conflict']);
+  });
+
+  test('unfinished tasks come back whole, and an ended one keeps no credentials', async () => {
+    const made = await resource();
+    const task = taskOf(made);
+    const state = {
+      ...newTaskState(),
+      phase: 'recording' as const,
+      status: 5 as const,
+      recorderPid: 77,
+      playlist: { key: 'a/x.m3u8', startUtcMs: 5 },
+    };
+    await store.addTask(task, newTaskState());
+    await store.saveState(task.sid, state, 10);
+    const found = (await store.unfinishedTasks()).tasks.find((each) => each.task.sid === task.sid);
+    expect(found).toEqual({ task, state });
+
+    await store.saveState(task.sid, { ...state, phase: 'ended', status: 8 }, 20);
+    expect((await store.unfinishedTasks()).tasks.some((each) => each.task.sid === task.sid)).toBe(false);
+    const [row] = await database.query('select * from tasks where sid = $1', [task.sid]);
+    expect(JSON.stringify(row)).not.toContain('very-secret');
+    expect(Number(row?.['ended_ms'])).toBe(20);
+  });
+
+  test('a damaged task does not hide the others', async () => {
+    const [damaged, good] = [taskOf(await resource()), taskOf(await resource())];
+    await store.addTask(damaged, newTaskState());
+    await store.addTask(good, newTaskState());
+    await database.query(`update tasks set document = '{}'::jsonb where sid = $1`, [damaged.sid]);
+    const { tasks, unreadable } = await store.unfinishedTasks();
+    expect(tasks.map(({ task }) => task.sid)).toContain(good.sid);
+    expect(unreadable).toEqual([{ sid: damaged.sid, why: expect.stringContaining('plan') }]);
+  });
+
+  test('unused resources are forgotten a day after their end', async () => {
+    const old = await resource({ expiresMs: 1_000 });
+    await resource({ expiresMs: 1_000 + 25 * 3_600_000 });
+    expect(await store.findResource(old.resourceId)).toBeUndefined();
+  });
+
+  test('migrating again changes nothing', async () => {
+    await migrate(database);
+    expect(await database.query('select number from migrations')).toHaveLength(1);
+  });
+
+  test('a transaction that fails leaves nothing', async () => {
+    const made = await resource();
+    const failing = database.transaction(async (inside) => {
+      await inside.query('delete from resources where resource_id = $1', [made.resourceId]);
+      throw new Error('no');
+    });
+    await expect(failing).rejects.toThrow('no');
+    expect(await store.findResource(made.resourceId)).toBeDefined();
+  });
+});
+
+test('a Postgres that is not there is named without its password', async () => {
+  const opening = openDatabase({ url: 'postgres://me:hidden@127.0.0.1:1/x', pgliteDir: '' });
+  await expect(opening).rejects.toThrow(/127\.0\.0\.1:1\/x/);
+  await expect(opening).rejects.not.toThrow(/hidden/);
+});

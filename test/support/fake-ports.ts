@@ -1,0 +1,191 @@
+/**
+ * The session's ports as fakes whose hands a test can move: recorders that send the facts they are told to, uploads that
+ * finish when they are let.
+ */
+import type { StartCommand } from '../../src/contract/line/commands.ts';
+import type { Fact } from '../../src/contract/line/facts.ts';
+import { Fault } from '../../src/kernel/fault.ts';
+import { ManualClock } from '../../src/kernel/manual-clock.ts';
+import type { SpooledFile } from '../../src/media/segment.ts';
+import type { Resource, StoredTask, UploadEvent } from '../../src/session/ports.ts';
+import type { Task, TaskState } from '../../src/session/task.ts';
+import { isRunning } from '../../src/session/task.ts';
+import type { TaskPorts } from '../../src/session/task-runner.ts';
+
+type Unstamped<F> = F extends Fact ? Omit<F, 'atMs'> : never;
+
+export class FakeRecorder {
+  readonly pid = 4242;
+  readonly start: StartCommand;
+  stoppedAtUs: number | undefined;
+  #onFact: (fact: Fact) => void;
+  #onExit: (why: string) => void;
+  constructor(start: StartCommand, onFact: (fact: Fact) => void, onExit: (why: string) => void) {
+    this.start = start;
+    this.#onFact = onFact;
+    this.#onExit = onExit;
+  }
+  stop(atMonoUs: number): void {
+    this.stoppedAtUs ??= atMonoUs;
+  }
+  tell(fact: Unstamped<Fact>): void {
+    this.#onFact({ ...fact, atMs: 0 } as Fact);
+  }
+  exit(why: string): void {
+    this.#onExit(why);
+  }
+}
+
+export class FakeUpload {
+  readonly files: SpooledFile[] = [];
+  readonly options: { extinfComma: boolean; spoolDir: string };
+  finishing = false;
+  aborted = false;
+  readonly #end = Promise.withResolvers<void>();
+  #onEvent: (event: UploadEvent) => void;
+  constructor(options: { extinfComma: boolean; spoolDir: string }, onEvent: (event: UploadEvent) => void) {
+    this.options = options;
+    this.#onEvent = onEvent;
+  }
+  add(file: SpooledFile): void {
+    this.files.push(file);
+  }
+  finish(): Promise<void> {
+    this.finishing = true;
+    return this.#end.promise;
+  }
+  abort(): void {
+    this.aborted = true;
+    this.#end.reject(new Error('aborted'));
+    this.#end.promise.catch(() => {});
+  }
+  tell(event: UploadEvent): void {
+    this.#onEvent(event);
+  }
+  letFinish(): void {
+    this.#end.resolve();
+  }
+}
+
+/** A store in memory, for tests that need no SQL. */
+export class FakeStore {
+  readonly resources = new Map<string, Resource>();
+  readonly tasks = new Map<string, StoredTask>();
+  /** Set to make the next writes of a state fail. */
+  broken = false;
+  async addResource(resource: Resource): Promise<void> {
+    this.resources.set(resource.resourceId, resource);
+  }
+  async findResource(resourceId: string): Promise<Resource | undefined> {
+    return this.resources.get(resourceId);
+  }
+  async findRunning(appid: string, cname: string, uid: string): Promise<string | undefined> {
+    for (const { task, state } of this.tasks.values())
+      if (task.appid === appid && task.cname === cname && task.uid === uid && isRunning(state)) return task.sid;
+    return undefined;
+  }
+  async addTask(task: Task, state: TaskState): Promise<'added' | 'used' | 'conflict'> {
+    const resource = this.resources.get(task.resourceId);
+    if (!resource || resource.sid !== undefined) return 'used';
+    if (await this.findRunning(task.appid, task.cname, task.uid)) return 'conflict';
+    this.resources.set(task.resourceId, { ...resource, sid: task.sid, startedMs: task.createdMs });
+    this.tasks.set(task.sid, { task, state });
+    return 'added';
+  }
+  async saveState(sid: string, state: TaskState): Promise<void> {
+    if (this.broken) throw new Error('the database is gone');
+    const stored = this.tasks.get(sid);
+    if (stored) this.tasks.set(sid, { ...stored, state });
+  }
+  async unfinishedTasks(): Promise<{ tasks: StoredTask[]; unreadable: { sid: string; why: string }[] }> {
+    return { tasks: [...this.tasks.values()].filter(({ state }) => state.phase !== 'ended'), unreadable: [] };
+  }
+}
+
+export class FakeWorld {
+  readonly clock = new ManualClock();
+  readonly store = new FakeStore();
+  readonly recorders: FakeRecorder[] = [];
+  readonly uploads: FakeUpload[] = [];
+  readonly spooled = new Map<string, SpooledFile[]>();
+  readonly removed: string[] = [];
+  /** What a crash left unfinished on every spool. */
+  leftovers: string[] = [];
+  readonly lines: { level: string; details: object; text: string }[] = [];
+  readonly alive = new Set<number>();
+  feedsOpen = 0;
+  /** Channels that were told of a recording to come. */
+  readonly prepared: string[] = [];
+  /** What opening a feed, launching a recorder or beginning an upload fails with. */
+  feedFault: Fault | undefined;
+  launchFault: Fault | undefined;
+  repairFault: Fault | undefined;
+  /** Spool folders that were repaired. */
+  readonly repaired: string[] = [];
+  uploadFault: Fault | undefined;
+  tokenRefusal: string | undefined;
+
+  ports(): TaskPorts {
+    const line = (level: string) => (details: object, text: string) => void this.lines.push({ level, details, text });
+    return {
+      store: this.store,
+      clock: this.clock,
+      syncStopTimeoutMs: 20_000,
+      log: { debug: line('debug'), info: line('info'), warn: line('warn'), error: line('error') },
+      channel: {
+        prepare: (_appid, cname) => void this.prepared.push(cname),
+        refusalOf: () => this.tokenRefusal,
+        openFeed: async () => {
+          if (this.feedFault) throw this.feedFault;
+          this.feedsOpen++;
+          return { path: '/tmp/feed.sock', openedMonoUs: this.clock.monoUs(), close: () => void this.feedsOpen-- };
+        },
+      },
+      recorders: {
+        isAlive: (pid) => this.alive.has(pid),
+        repair: async (spoolDir) => {
+          if (this.repairFault) throw this.repairFault;
+          this.repaired.push(spoolDir);
+        },
+        launch: (start, onFact, onExit) => {
+          if (this.launchFault) throw this.launchFault;
+          const recorder = new FakeRecorder(start, onFact, onExit);
+          this.recorders.push(recorder);
+          return recorder;
+        },
+      },
+      uploads: {
+        begin: async (options, onEvent) => {
+          if (this.uploadFault) throw this.uploadFault;
+          const upload = new FakeUpload(options, onEvent);
+          this.uploads.push(upload);
+          return upload;
+        },
+      },
+      spool: {
+        pathOf: (sid) => `/spool/${sid}`,
+        create: async (sid) => {
+          this.spooled.set(sid, []);
+          return `/spool/${sid}`;
+        },
+        read: async (sid) => ({ files: this.spooled.get(sid) ?? [], problems: [], leftovers: this.leftovers }),
+        remove: async (sid) => void this.removed.push(sid),
+      },
+    };
+  }
+
+  /** Puts a file on a recording's spool and tells of it, as a recorder does. */
+  spool(recorder: FakeRecorder, file: SpooledFile): void {
+    this.spooled.get(recorder.start.plan.sid)?.push(file);
+    recorder.tell({ type: 'fileSpooled', file });
+  }
+}
+
+export function fakeFault(code: string): Fault {
+  return new Fault(code, `fault ${code}`, { blame: 'self' });
+}
+
+/** Lets everything that waits for nothing but its turn run. */
+export async function settle(): Promise<void> {
+  for (let i = 0; i < 5; i++) await new Promise((resolve) => setImmediate(resolve));
+}
