@@ -1,0 +1,36 @@
+/**
+ * What `aircheck serve` says on the terminal once it runs.
+ */
+import { join } from 'node:path';
+import { buildRtcToken } from '../../channel/token.ts';
+import type { AircheckServer } from '../server.ts';
+
+/** Where the server is; after its first start also the credentials it made and a first call to try. */
+export function greeting({ url, config, madeCredentials }: Omit<AircheckServer, 'close'>): string {
+  const [app] = config.apps;
+  const [customer] = config.customers;
+  const page = new URLSearchParams({ appid: app?.appid ?? '', cname: 'demo', uid: '1' });
+  // With a token for a day the first try works as it stands; later starts print no secrets.
+  if (madeCredentials && app?.certificate) {
+    const { appid, certificate } = app;
+    page.set('token', buildRtcToken({ appId: appid, certificate, cname: 'demo', uid: '', lifeS: 86_400 }));
+  }
+  const lines = [`Aircheck is at ${url}`, `Publish from a browser: ${url}/publish?${page}`];
+  if (madeCredentials && app && customer) {
+    const body = JSON.stringify({ cname: 'demo', uid: '527841', clientRequest: {} });
+    lines.push(
+      '',
+      `These credentials were made for you and are kept in ${join(config.dataDir, 'credentials.json')}:`,
+      `  App ID           ${app.appid}`,
+      `  App Certificate  ${app.certificate ?? '(none: tokens are not required)'}`,
+      `  Customer ID      ${customer.id}`,
+      `  Customer Secret  ${customer.secret}`,
+      '',
+      'A first call:',
+      `  curl -u ${customer.id}:${customer.secret} -H 'Content-Type: application/json' \\`,
+      `    -d '${body}' ${url}/v1/apps/${app.appid}/cloud_recording/acquire`,
+      ...(app.certificate ? ['', 'Publishers and start calls need a token:  aircheck token --channel demo'] : []),
+    );
+  }
+  return `${lines.join('\n')}\n`;
+}

@@ -1,0 +1,24 @@
+/**
+ * `aircheck serve`: runs a server until SIGTERM or SIGINT, and says on standard output where it is.
+ */
+import { loadConfig } from '../../config/load.ts';
+import { createServer } from '../server.ts';
+import { greeting } from './greeting.ts';
+
+export async function serve(): Promise<void> {
+  const server = await createServer(loadConfig());
+  process.stdout.write(greeting(server));
+
+  let signals = 0;
+  const end = (signal: string) => {
+    signals++;
+    if (signals > 1) {
+      process.stderr.write('aircheck: ended at once; the next start uploads what is left\n');
+      process.exit(1);
+    }
+    process.stderr.write(`aircheck: ${signal}: finishing recordings; a second signal ends at once\n`);
+    server.close().then(() => process.exit(0));
+  };
+  process.on('SIGTERM', end);
+  process.on('SIGINT', end);
+}

@@ -1,0 +1,27 @@
+/**
+ * `aircheck token`: an RTC token made with the certificate of a configured app.
+ */
+import { buildRtcToken } from '../../channel/token.ts';
+import { loadConfig } from '../../config/load.ts';
+import { isChannelName, isUid } from '../../contract/rest/body.ts';
+import { Fault } from '../../kernel/fault.ts';
+import { completeCredentials } from '../credentials.ts';
+
+export type TokenOptions = { channel: string; uid?: string; app?: string; life: number };
+
+/** Prints the token alone, so that a script can take it. Throws a Fault when there can be none. */
+export function printToken({ channel, uid, app, life }: TokenOptions): void {
+  const refuse = (words: string) => new Fault('token-refused', words, { blame: 'caller' });
+  if (!isChannelName(channel)) throw refuse(`"${channel}" is not a channel name`);
+  if (uid !== undefined && !isUid(uid)) throw refuse(`"${uid}" is not a uid: a whole number from 1 to 4294967295`);
+  const given = loadConfig();
+  const { apps } = completeCredentials(given, { make: false }).config;
+  const found = app === undefined ? apps[0] : apps.find(({ appid }) => appid === app);
+  if (!found) throw refuse(`app ${app} is not configured; known are ${apps.map(({ appid }) => appid).join(', ')}`);
+  if (app === undefined && apps.length > 1) throw refuse('several apps are configured; name one with --app');
+  const { appid, certificate } = found;
+  if (!certificate) throw refuse(`app ${appid} has no certificate, so it needs no tokens`);
+  process.stdout.write(
+    `${buildRtcToken({ appId: appid, certificate, cname: channel, uid: uid ?? '', lifeS: life })}\n`,
+  );
+}

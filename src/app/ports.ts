@@ -1,0 +1,99 @@
+/**
+ * The session's ports, joined to the channel, the spool and the uploader.
+ */
+import { join } from 'node:path';
+import type { AppDirectory } from '../channel/apps.ts';
+import type { EmbeddedChannel } from '../channel/embedded-channel.ts';
+import { verifyRtcToken } from '../channel/token.ts';
+import type { Clock } from '../kernel/clock.ts';
+import { Fault } from '../kernel/fault.ts';
+import type { Log } from '../observe/log.ts';
+import type { ChannelPort, SpoolPort, UploadPort } from '../session/ports.ts';
+import { renderPlaylist } from '../stages/mux/hls/playlist.ts';
+import { readSpool } from '../stages/spool/journal.ts';
+import { createSpoolFolder, removeSpoolFolder } from '../stages/spool/spool-folder.ts';
+import { RecordingUpload } from '../stages/upload/recording-upload.ts';
+import { createTarget } from '../stages/upload/target/target.ts';
+
+export function channelPort(channel: EmbeddedChannel, apps: AppDirectory, clock: Clock): ChannelPort {
+  return {
+    prepare: (appid, cname) => channel.requestKeyFrames(appid, cname),
+    openFeed: (who) => channel.openFeed(who),
+    refusalOf({ appid, cname, uid, token }) {
+      const app = apps.find(appid);
+      if (!app) return `app ${appid} is not configured`;
+      if (app.certificate === undefined) return undefined;
+      if (!token) return 'the app has a certificate, and the start call brought no token';
+      const verdict = verifyRtcToken(token, {
+        appId: appid,
+        certificate: app.certificate,
+        cname,
+        uid,
+        privileges: ['join'],
+        nowS: Math.floor(clock.nowMs() / 1000),
+      });
+      return verdict.ok ? undefined : `the recorder's token was refused: ${verdict.message}`;
+    },
+  };
+}
+
+/** @param root folder that holds a folder per recording */
+export function spoolPort(root: string): SpoolPort {
+  const pathOf = (sid: string) => join(root, sid);
+  return {
+    pathOf,
+    create: (sid) => createSpoolFolder(root, sid),
+    async read(sid) {
+      try {
+        return await readSpool(pathOf(sid));
+      } catch (error) {
+        // A recording that ended before it was launched has no folder.
+        if (((error as Error).cause as NodeJS.ErrnoException | undefined)?.code === 'ENOENT')
+          return { files: [], problems: [], leftovers: [] };
+        throw error;
+      }
+    },
+    remove: (sid) => removeSpoolFolder(pathOf(sid)),
+  };
+}
+
+export function uploadPort(options: { localStorageDir: string; clock: Clock; log: Log }): UploadPort {
+  const { localStorageDir, clock, log } = options;
+  return {
+    async begin({ sid, storage, spoolDir, extinfComma }, onEvent) {
+      const target = await createTarget(storage, { localStorageDir });
+      const upload = new RecordingUpload({
+        target,
+        prefix: storage.fileNamePrefix,
+        spoolDir,
+        renderPlaylist: (slices) => renderPlaylist(slices, { extinfComma }),
+        clock,
+        log: log.child({ sid }),
+        onEvent(event) {
+          // Failures are logged and tried again by the upload itself.
+          if (event.type === 'fileStored' && event.file.type === 'mp4')
+            onEvent({ type: 'mp4Stored', key: event.key, startUtcMs: event.file.startUtcMs });
+          if (event.type === 'playlistStored')
+            onEvent({ type: 'playlistStored', key: event.key, startUtcMs: event.firstStartUtcMs });
+        },
+      });
+      return {
+        add: (file) => upload.add(file),
+        async finish() {
+          const { lost } = await upload.finish();
+          await target.close();
+          if (lost.length > 0) {
+            const names = lost.map((file) => file.name).join(', ');
+            throw new Fault('spool-files-lost', `gone from the spool before they were stored: ${names}`, {
+              blame: 'self',
+            });
+          }
+        },
+        abort() {
+          upload.abort();
+          void target.close();
+        },
+      };
+    },
+  };
+}

@@ -1,0 +1,139 @@
+/**
+ * createServer: the one place where the control process is put together, and taken apart in the reverse order.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { extname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { AppDirectory } from '../channel/apps.ts';
+import { EmbeddedChannel } from '../channel/embedded-channel.ts';
+import type { Config } from '../config/load.ts';
+import { healthRoute } from '../http/health.ts';
+import { publishPageRoutes } from '../http/publish-page.ts';
+import { recordingApi } from '../http/recording-api.ts';
+import { buildHttp } from '../http/server.ts';
+import { whipRoutes } from '../http/whip.ts';
+import { systemClock } from '../kernel/clock.ts';
+import { createLog } from '../observe/log.ts';
+import { Recordings } from '../session/recordings.ts';
+import { baseName } from '../stages/mux/names.ts';
+import { openDatabase } from '../store/database.ts';
+import { RecordingTables } from '../store/recording-tables.ts';
+import { Supervisor } from '../worker/supervisor.ts';
+import { completeCredentials, makeDataDir } from './credentials.ts';
+import { lockDataDir } from './data-dir-lock.ts';
+import { channelPort, spoolPort, uploadPort } from './ports.ts';
+
+export type AircheckServer = {
+  /** Where the HTTP server answers, with the port it really has. */
+  url: string;
+  /** The configuration with the credentials that the server works with. */
+  config: Config;
+  /** True when credentials were made at this start. */
+  madeCredentials: boolean;
+  /** Finishes recordings and uploads within `shutdownTimeoutS`, then ends everything. Calling it again waits for the same end. */
+  close(): Promise<void>;
+};
+
+/** Starts a server. Throws a Fault in words when it cannot, and then leaves nothing behind that runs. */
+export async function createServer(given: Config): Promise<AircheckServer> {
+  const clock = systemClock;
+  const log = createLog(given.logLevel);
+  // What was begun, to be ended from the last to the first.
+  const endings: (() => unknown)[] = [];
+  const end = async () => {
+    for (const ending of endings.splice(0).reverse()) {
+      try {
+        await ending();
+      } catch (error) {
+        log.error({ err: error }, 'a part of the server did not end cleanly');
+      }
+    }
+  };
+
+  try {
+    makeDataDir(given.dataDir);
+    const lock = await lockDataDir(given.dataDir);
+    endings.push(() => lock.release());
+    const { config, made } = completeCredentials(given);
+    const apps: AppDirectory = { find: (appid) => config.apps.find((app) => app.appid === appid) };
+
+    const database = await openDatabase({ url: config.databaseUrl, pgliteDir: join(config.dataDir, 'db') });
+    endings.push(() => database.close());
+
+    // Sockets have short paths, which the data folder need not have.
+    const feedDir = mkdtempSync(join(tmpdir(), 'aircheck-'));
+    endings.push(() => rmSync(feedDir, { recursive: true, force: true }));
+    const { rtcHost: host, rtcPort: port } = config;
+    const channel = new EmbeddedChannel({ clock, log, host, port, feedDir });
+    endings.push(() => channel.close());
+
+    const script = fileURLToPath(import.meta.url);
+    const supervisor = new Supervisor({
+      clock,
+      log,
+      entry: join(script, '..', 'cli', `main${extname(script)}`),
+      args: ['recorder'],
+      readyTimeoutMs: config.recorderReadyTimeoutS * 1000,
+      stopTimeoutMs: config.recorderStopTimeoutS * 1000,
+    });
+    endings.push(() => supervisor.close());
+
+    const recordings = new Recordings({
+      store: new RecordingTables(database),
+      channel: channelPort(channel, apps, clock),
+      recorders: supervisor,
+      uploads: uploadPort({ localStorageDir: config.localStorageDir, clock, log }),
+      spool: spoolPort(join(config.dataDir, 'spool')),
+      clock,
+      log,
+      syncStopTimeoutMs: config.syncStopTimeoutS * 1000,
+      resourceLifeMs: config.resourceLifeS * 1000,
+      sliceStartTimeUnit: config.sliceStartTimeUnit,
+      forceExtinfComma: config.forceExtinfComma,
+      mp4Limit: { durationMs: config.mp4MaxDurationS * 1000, bytes: config.mp4MaxBytes },
+      baseName,
+    });
+
+    const http = buildHttp({ log });
+    endings.push(() => http.close());
+    healthRoute(http, async () => {
+      await database.query('select 1');
+      return { recordings: recordings.size };
+    });
+    recordingApi(http, {
+      recordings,
+      customers: config.customers,
+      isApp: (appid) => apps.find(appid) !== undefined,
+      participants: (appid, cname) => channel.participants(appid, cname),
+    });
+    http.register(whipRoutes, { channel, apps, clock, checkPublishPrivileges: true });
+    http.register(publishPageRoutes);
+    await http.listen({ host: config.host, port: config.port });
+    // Last to be begun, first to be ended: calls that wait for a stop are still answered.
+    endings.push(() => recordings.close(config.shutdownTimeoutS * 1000));
+    await recordings.recover();
+
+    let closing: Promise<void> | undefined;
+    return {
+      url: urlOf(http.server.address() as AddressInfo),
+      config,
+      madeCredentials: made,
+      close: () => {
+        closing ??= end();
+        return closing;
+      },
+    };
+  } catch (error) {
+    await end();
+    throw error;
+  }
+}
+
+/** An address that this machine reaches the server at. */
+function urlOf({ address, family, port }: AddressInfo): string {
+  const host =
+    address === '0.0.0.0' ? '127.0.0.1' : address === '::' ? '[::1]' : family === 'IPv6' ? `[${address}]` : address;
+  return `http://${host}:${port}`;
+}

@@ -1,0 +1,51 @@
+/**
+ * HTTP Basic authentication of customers, and which apps each may use (contract §5.1).
+ */
+import { createHash, timingSafeEqual } from 'node:crypto';
+import type { FastifyRequest } from 'fastify';
+import { problem } from '../contract/problems.ts';
+
+export type CustomerAccount = {
+  id: string;
+  secret: string;
+  /** App IDs it may use; all when absent. */
+  apps: readonly string[] | undefined;
+};
+
+/** The customer of an Authorization header. Throws `unauthorized` or `credentials-invalid`. */
+export function authenticate(header: string | undefined, customers: readonly CustomerAccount[]): CustomerAccount {
+  if (header === undefined || header.trim() === '') throw problem('unauthorized');
+  // A client in production sends "Basic" and the credentials without a space between.
+  const encoded = /^\s*basic\s*([A-Za-z0-9+/_=-]+)\s*$/i.exec(header)?.[1];
+  if (encoded === undefined) throw problem('credentials-invalid');
+  const pair = Buffer.from(encoded, 'base64').toString('utf8');
+  const colon = pair.indexOf(':');
+  if (colon < 0) throw problem('credentials-invalid');
+  const id = pair.slice(0, colon);
+  const secret = pair.slice(colon + 1);
+  let found: CustomerAccount | undefined;
+  // All are compared, each in constant time: how long it takes tells nothing about which id exists.
+  for (const customer of customers) {
+    const idFits = sameText(customer.id, id);
+    const secretFits = sameText(customer.secret, secret);
+    if (idFits && secretFits) found = customer;
+  }
+  if (!found) throw problem('credentials-invalid');
+  return found;
+}
+
+function sameText(a: string, b: string): boolean {
+  const digest = (text: string) => createHash('sha256').update(text).digest();
+  return timingSafeEqual(digest(a), digest(b));
+}
+
+/** Lets a request pass whose credentials may use the app in its path. Throws `appid-invalid` and what `authenticate` throws. */
+export function authorize(
+  request: FastifyRequest,
+  customers: readonly CustomerAccount[],
+  isApp: (appid: string) => boolean,
+): void {
+  const customer = authenticate(request.headers.authorization, customers);
+  const { appid } = request.params as { appid: string };
+  if (!isApp(appid) || (customer.apps && !customer.apps.includes(appid))) throw problem('appid-invalid');
+}

@@ -1,0 +1,12 @@
+/**
+ * GET …/resourceid/{resourceid}/sid/{sid}/mode/{mode}/query
+ */
+import type { FastifyInstance } from 'fastify';
+import { MODE, type TaskParams, toPath } from './paths.ts';
+import type { RecordingApi } from './recording-api.ts';
+
+export function queryRoute(app: FastifyInstance, { recordings }: RecordingApi): void {
+  app.get<{ Params: TaskParams }>(`/resourceid/:resourceid/sid/:sid/mode/${MODE}/query`, ({ params }) =>
+    recordings.query({ ...toPath(params), sid: params.sid }),
+  );
+}

@@ -1,0 +1,137 @@
+import { join } from 'node:path';
+import { afterEach, expect, test } from 'vitest';
+import type { StartCommand } from '../contract/line/commands.ts';
+import type { Fact } from '../contract/line/facts.ts';
+import { systemClock } from '../kernel/clock.ts';
+import { ManualClock } from '../kernel/manual-clock.ts';
+import type { RecorderProcess } from '../session/ports.ts';
+import { Supervisor } from './supervisor.ts';
+
+const start: StartCommand = {
+  type: 'start',
+  plan: {
+    mode: 'mix',
+    sid: 'a'.repeat(32),
+    baseName: 'a',
+    audio: { channels: 1, bitrateKbps: 48 },
+    subscribe: { audio: { kind: 'all' }, video: { kind: 'none' } },
+    files: { hls: true, mp4: false },
+    maxIdleMs: 1000,
+    mp4Limit: { durationMs: 1000, bytes: 1_000_000 },
+  },
+  feedPath: '/tmp/none.sock',
+  spoolDir: '/tmp',
+  zeroUtcMs: 0,
+  zeroMonoUs: 0,
+};
+
+const supervisors: Supervisor[] = [];
+afterEach(() => Promise.all(supervisors.splice(0).map((supervisor) => supervisor.close())));
+
+function launch(mode: string, clock = new ManualClock()) {
+  const lines: string[] = [];
+  const line = (_details: object, text: string) => void lines.push(text);
+  const supervisor = new Supervisor({
+    clock,
+    log: { debug: line, info: line, warn: line, error: line },
+    entry: join(import.meta.dirname, '../../test/support/fake-recorder.ts'),
+    args: [mode],
+    readyTimeoutMs: 10_000,
+    stopTimeoutMs: 15_000,
+  });
+  supervisors.push(supervisor);
+  const facts: Fact[] = [];
+  const waiting: { type: string; resolve: () => void }[] = [];
+  let exits = 0;
+  const exited = Promise.withResolvers<string>();
+  const recorder: RecorderProcess = supervisor.launch(
+    start,
+    (fact) => {
+      facts.push(fact);
+      for (const each of waiting) if (each.type === fact.type) each.resolve();
+    },
+    (why) => {
+      exits++;
+      exited.resolve(why);
+    },
+  );
+  const heard = (type: Fact['type']) =>
+    facts.some((fact) => fact.type === type)
+      ? Promise.resolve()
+      : new Promise<void>((resolve) => waiting.push({ type, resolve }));
+  return { supervisor, recorder, facts, lines, clock, heard, exited: exited.promise, exits: () => exits };
+}
+
+test('a stop is handed on, the last fact comes before the exit, and the exit comes once', async () => {
+  const run = launch('good');
+  await run.heard('joined');
+  run.recorder.stop(123);
+  run.recorder.stop(456);
+  expect(await run.exited).toBe('the recorder process ended with exit code 0');
+  expect(run.facts.map((fact) => fact.type)).toEqual(['ready', 'joined', 'degraded', 'ended']);
+  expect(run.facts[2]).toMatchObject({ what: 'stopped at 123' });
+  expect(run.supervisor.isAlive(run.recorder.pid)).toBe(false);
+  expect(run.exits()).toBe(1);
+});
+
+test('a stop before the process is ready still lets it begin first', async () => {
+  const run = launch('good');
+  run.recorder.stop(5);
+  await run.exited;
+  expect(run.facts.map((fact) => fact.type)).toEqual(['ready', 'joined', 'degraded', 'ended']);
+});
+
+test('a crash is told by its signal, a failure by its exit code and its last words', async () => {
+  expect(await launch('crash').exited).toBe('the recorder process was ended by SIGSEGV');
+  const failing = launch('fail');
+  expect(await failing.exited).toBe('the recorder process ended with exit code 70');
+  expect(failing.lines).toContain('recorder: something broke');
+});
+
+test('malformed facts are logged and not passed on', async () => {
+  const run = launch('nonsense');
+  await run.heard('degraded');
+  expect(run.facts.map((fact) => fact.type)).toEqual(['ready', 'joined', 'degraded']);
+  expect(run.lines.filter((text) => text.includes('malformed'))).toHaveLength(2);
+});
+
+test('a process that does not get ready is given up', async () => {
+  const run = launch('silent');
+  run.clock.advance(10_000);
+  expect(await run.exited).toBe('the recorder process was not ready after 10000 ms');
+});
+
+test('a process that hangs is found out by its silence', async () => {
+  const run = launch('hang');
+  await run.heard('joined');
+  run.clock.advance(12_000);
+  expect(await run.exited).toMatch(/was silent for 12 s/);
+});
+
+test('pings are answered, and the last answer is kept', async () => {
+  const run = launch('good');
+  await run.heard('joined');
+  run.clock.advance(2_000);
+  await run.heard('pong');
+  expect(run.supervisor.pongs().get(start.plan.sid)).toMatchObject({ n: 1, rssBytes: 1000 });
+});
+
+test('a process deaf to a stop and to SIGTERM is killed', async () => {
+  const run = launch('deaf');
+  await run.heard('joined');
+  run.recorder.stop(1);
+  // Pings go on being answered meanwhile; here the clock jumps, so the silence rule must not come first.
+  for (let ms = 0; ms < 15_000; ms += 2_000) {
+    run.clock.advance(2_000);
+    await new Promise<void>((resolve) => systemClock.after(20, resolve));
+  }
+  run.clock.advance(6_000);
+  expect(await run.exited).toBe('the recorder had not finished 15000 ms after a stop');
+});
+
+test('closing ends every process', async () => {
+  const run = launch('deaf');
+  await run.heard('joined');
+  await run.supervisor.close();
+  expect(await run.exited).toBe('the recorder process was ended by SIGKILL');
+});

@@ -1,0 +1,91 @@
+/**
+ * The REST API over fake ports: one server per test, and the calls a client makes.
+ */
+import { pino } from 'pino';
+import { expect } from 'vitest';
+import { recordingApi } from '../../src/http/recording-api.ts';
+import { buildHttp } from '../../src/http/server.ts';
+import { Recordings } from '../../src/session/recordings.ts';
+import { FakeWorld, settle } from './fake-ports.ts';
+
+export const APP = '0123456789abcdef0123456789abcdef';
+export const OTHER_APP = 'f'.repeat(32);
+export const BASE = `/v1/apps/${APP}/cloud_recording`;
+export const basic = (pair: string) => `Basic ${Buffer.from(pair).toString('base64')}`;
+export const STORAGE = {
+  vendor: 11,
+  region: 0,
+  bucket: 'bucket',
+  accessKey: 'AK',
+  secretKey: 'SK',
+  fileNamePrefix: ['dir1'],
+  extensionParams: { endpoint: 's3.example.com' },
+};
+
+/** The world of the test that runs. */
+export let world: FakeWorld;
+let http: ReturnType<typeof buildHttp>;
+
+/** Before each test. */
+export function buildApi(): void {
+  world = new FakeWorld();
+  const recordings = new Recordings({
+    ...world.ports(),
+    resourceLifeMs: 300_000,
+    sliceStartTimeUnit: 's',
+    forceExtinfComma: false,
+    mp4Limit: { durationMs: 7_200_000, bytes: 2_000_000_000 },
+    baseName: (sid, cname) => `${sid}_${cname}`,
+  });
+  http = buildHttp({ log: pino({ level: 'silent' }) });
+  recordingApi(http, {
+    recordings,
+    customers: [
+      { id: 'id', secret: 'se:cret', apps: undefined },
+      { id: 'limited', secret: 'x', apps: [OTHER_APP] },
+    ],
+    isApp: (appid) => appid === APP || appid === OTHER_APP,
+    participants: (_appid, cname) => [{ uid: '7', in: cname }],
+  });
+}
+
+export type Answer = { status: number; body: Record<string, unknown>; headers: Record<string, unknown> };
+export async function call(
+  method: 'GET' | 'POST' | 'OPTIONS',
+  url: string,
+  body?: unknown,
+  headers: Record<string, string> = {},
+): Promise<Answer> {
+  const response = await http.inject({
+    method,
+    url,
+    headers: {
+      authorization: basic('id:se:cret'),
+      ...(body !== undefined && { 'content-type': 'application/json' }),
+      ...headers,
+    },
+    ...(body !== undefined && { payload: typeof body === 'string' ? body : JSON.stringify(body) }),
+  });
+  return { status: response.statusCode, body: response.json(), headers: response.headers };
+}
+export async function acquire(clientRequest: object = {}, names = { cname: 'ch1', uid: '527841' }): Promise<string> {
+  const { status, body } = await call('POST', `${BASE}/acquire`, { ...names, clientRequest });
+  expect(status).toBe(200);
+  return body['resourceId'] as string;
+}
+export const startPath = (resourceId: string, mode = 'mix') => `${BASE}/resourceid/${resourceId}/mode/${mode}/start`;
+export const startBody = (changes: object = {}) => ({
+  cname: 'ch1',
+  uid: '527841',
+  clientRequest: { storageConfig: STORAGE, ...changes },
+});
+export const stopBody = (clientRequest: object = {}) => ({ cname: 'ch1', uid: '527841', clientRequest });
+export async function start(changes: object = {}) {
+  const resourceId = await acquire();
+  const { status, body } = await call('POST', startPath(resourceId), startBody(changes));
+  expect(status).toBe(200);
+  await settle();
+  const sid = body['sid'] as string;
+  const path = (verb: string) => `${BASE}/resourceid/${resourceId}/sid/${sid}/mode/mix/${verb}`;
+  return { resourceId, sid, path, recorder: world.recorders.at(-1)!, upload: world.uploads.at(-1)! };
+}
