@@ -124,7 +124,7 @@ describe('one fault each is named', () => {
   test('a hole of 60 ms in the sound', () => {
     const problems = problemsOf({
       eachSound: (samples, atS) => {
-        if (atS >= 2.2 && atS < 2.24) samples.fill(0);
+        if (atS >= 2.2 && atS < 2.26) samples.fill(0);
       },
     });
     expect(problems.filter((p) => /cannot be heard: 2\.\d+–2\.\d+ s/.test(p))).toHaveLength(3);
@@ -183,6 +183,15 @@ describe('single judgements', () => {
     expect(findBeeps(path, { toneHz: 660 })).toEqual([]);
     expect(findBeeps(path, { toneHz: 880 })).toEqual([]);
     expect(listen(path).gaps).toEqual([]);
+  });
+  test.each([5, 20, 60])('marks that the file begins %i ms into are left out, not misdated', (intoMs) => {
+    const verdict = judgeRecording(make({ contentStartUs: intoMs * 1000 }), EXPECTED);
+    for (const p of verdict.participants) {
+      expect(p.beeps).toHaveLength(3);
+      expect(p.beeps[0]).toBeCloseTo(1 - intoMs / 1000, 2);
+      expect(p.flashes.filter((s) => s < 3.5)).toHaveLength(3);
+    }
+    expect(verdict.problems).toEqual([]);
   });
   test('a file that is no media is refused with its name', () => {
     expect(() => probeFile(import.meta.filename)).toThrow(/judge\.test\.ts/);

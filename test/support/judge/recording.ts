@@ -28,6 +28,8 @@ export type Expected = {
   /** The bound on each offset, milliseconds. */
   worstMs?: number;
   medianMs?: number;
+  /** With `source`: how far apart the content of two participants in one frame may be, milliseconds (default 70: two frames). */
+  togetherMs?: number;
 };
 
 export type ParticipantVerdict = {
@@ -74,12 +76,15 @@ export function judgeRecording(path: string, expected: Expected): Verdict {
   const worstMs = all.reduce((worst, ms) => (Math.abs(ms) > Math.abs(worst) ? ms : worst), 0);
   if (!(Math.abs(medianMs) <= (expected.medianMs ?? 40)))
     problems.push(`sound is ${medianMs.toFixed(1)} ms off the picture in the median`);
+  const betweenParticipantsMs = apart(watched.views);
+  if (betweenParticipantsMs > (expected.togetherMs ?? 70))
+    problems.push(`participants are up to ${betweenParticipantsMs.toFixed(0)} ms apart`);
   return {
     probe,
     participants,
     medianMs,
     worstMs,
-    betweenParticipantsMs: apart(watched.views),
+    betweenParticipantsMs,
     allSeenAtS: allSeenAt(watched.views, expected.participants),
     damaged: watched.damaged + heard.damaged,
     problems,

@@ -35,6 +35,8 @@ export type MadeFile = {
   eachSound?: (samples: Float32Array, atS: number) => void;
   /** Put on every time stamp, seconds. */
   startS?: number;
+  /** `live` encodes as WebRTC senders do: these codecs, no B-frames. By default H.264 and AAC as recordings have them. */
+  live?: 'h264' | 'vp8';
   videoBitrateKbps?: number;
   gopFrames?: number;
   globalHeader?: boolean;
@@ -55,25 +57,30 @@ export function writeMadeFile(file: MadeFile): void {
   mkdirSync(dirname(file.path), { recursive: true });
   const format = new FormatContext();
   must(format.allocOutputContext2(null, null, file.path), `choosing a format for ${file.path}`);
-  const header = file.globalHeader ?? file.path.endsWith('.mp4');
+  const header = file.globalHeader ?? /\.(mp4|mkv)$/.test(file.path);
   const { width, height, fps } = file;
   const video =
     file.only === 'audio'
       ? undefined
       : new VideoEncoder({
-          codec: 'h264',
+          codec: file.live ?? 'h264',
           width,
           height,
           fps,
           bitrateKbps: file.videoBitrateKbps ?? 1500,
           gopFrames: file.gopFrames ?? fps * 2,
-          use: 'file',
+          use: file.live ? 'live' : 'file',
           globalHeader: header,
         });
   const audio =
     file.only === 'video'
       ? undefined
-      : new AudioEncoder({ codec: 'aac', channels: 1, bitrateKbps: 128, globalHeader: header });
+      : new AudioEncoder({
+          codec: file.live ? 'opus' : 'aac',
+          channels: file.live ? 2 : 1,
+          bitrateKbps: file.live ? 64 : 128,
+          globalHeader: header,
+        });
   const streams: { stream: ReturnType<FormatContext['newStream']>; num: number; den: number }[] = [];
   for (const encoder of [video, audio]) {
     if (!encoder) continue;

@@ -1,0 +1,114 @@
+/**
+ * Holds the house in the order the data flows (ARCHITECTURE.md): which folder may import which, which library has which
+ * home, and who may touch time and the environment.
+ */
+import { globSync, readFileSync } from 'node:fs';
+import { dirname, join, normalize } from 'node:path';
+import { describe, expect, test } from 'vitest';
+
+const ROOT = join(import.meta.dirname, '../..');
+const files = globSync('src/**/*.ts', { cwd: ROOT }).filter((f) => !f.endsWith('.test.ts'));
+const textOf = new Map(files.map((f) => [f, readFileSync(join(ROOT, f), 'utf8')]));
+
+/** Folders by height; a file may import its own room and rooms strictly below its floor. */
+const FLOORS: string[][] = [
+  ['kernel'],
+  ['media'],
+  ['contract'],
+  ['stages'],
+  ['pipeline', 'session'],
+  ['channel', 'store'],
+  ['config', 'observe', 'notify', 'worker'],
+  ['http'],
+  ['app'],
+];
+
+/** The room a file is in: its top folder, or for a stage `stages/<name>`. */
+function roomOf(file: string): string {
+  const parts = file.split('/');
+  return parts[1] === 'stages' ? `stages/${parts[2]}` : (parts[1] ?? '');
+}
+function floorOf(room: string): number {
+  const top = room.split('/')[0] ?? '';
+  return FLOORS.findIndex((floor) => floor.includes(top));
+}
+
+const IMPORT = /(?:from\s+|import\s*\(\s*|import\s+)'([^']+)'/g;
+function importsOf(file: string): string[] {
+  return [...(textOf.get(file) ?? '').matchAll(IMPORT)].map((m) => m[1] as string);
+}
+
+/** Library → the only places that may import it. */
+const HOMES: [RegExp, string[]][] = [
+  [/^node-av(\/|$)/, ['src/stages/codec/', 'src/stages/mux/']],
+  [/^node-datachannel$/, ['src/channel/', 'src/stages/source/']],
+  [/^(fastify|@fastify\/.*)$/, ['src/http/']],
+  [/^(pg|@electric-sql\/pglite.*|pg-boss)$/, ['src/store/']],
+  [/^(@aws-sdk|@smithy|@azure)\//, ['src/stages/upload/target/']],
+  [/^(commander)$/, ['src/app/']],
+  [/^(pino|pino-pretty|prom-client)$/, ['src/observe/']],
+];
+
+/** Expressions that only some places may hold. */
+const DOORS: [RegExp, string[], string][] = [
+  [/\bprocess\.env\b/, ['src/config/'], 'process.env is read only in src/config'],
+  [
+    /\bDate\.now\(|\bnew Date\(\)|\bperformance\.now\(|\bprocess\.hrtime\b/,
+    ['src/kernel/'],
+    'time is read only through kernel/clock',
+  ],
+  [/\bset(?:Timeout|Interval)\(|node:timers/, ['src/kernel/'], 'timers are started only through kernel/clock'],
+];
+
+describe('the direction of imports', () => {
+  test('there is something to hold', () => {
+    expect(files.length).toBeGreaterThan(20);
+  });
+
+  test('every file stands in a known room', () => {
+    expect(files.filter((f) => floorOf(roomOf(f)) < 0)).toEqual([]);
+  });
+
+  test('nothing imports upward, and stages are strangers to each other', () => {
+    const wrong: string[] = [];
+    for (const file of files) {
+      for (const spec of importsOf(file).filter((s) => s.startsWith('.'))) {
+        const target = normalize(join(dirname(file), spec));
+        if (!target.startsWith('src/')) {
+          wrong.push(`${file} → ${target} (outside src)`);
+          continue;
+        }
+        const [from, to] = [roomOf(file), roomOf(target)];
+        if (from === to) continue;
+        if (floorOf(to) >= floorOf(from)) wrong.push(`${file} → ${target}`);
+      }
+    }
+    expect(wrong).toEqual([]);
+  });
+
+  test('each library is imported only where it lives', () => {
+    const wrong: string[] = [];
+    for (const file of files) {
+      for (const spec of importsOf(file)) {
+        const home = HOMES.find(([library]) => library.test(spec));
+        if (home && !home[1].some((place) => file.startsWith(place))) wrong.push(`${file} imports ${spec}`);
+      }
+    }
+    expect(wrong).toEqual([]);
+  });
+
+  test.each(DOORS)('%s only in %s', (pattern, places, why) => {
+    const wrong = files.filter((f) => {
+      const code = (textOf.get(f) ?? '').replace(/\/\*[\s\S]*?\*\/|\/\/.*$/gm, '');
+      return pattern.test(code) && !places.some((p) => f.startsWith(p));
+    });
+    expect(wrong, why).toEqual([]);
+  });
+
+  test('no file is over 500 lines, and none exports a default', () => {
+    const long = files.filter((f) => (textOf.get(f) ?? '').split('\n').length > 501);
+    const defaults = files.filter((f) => /^export default\b/m.test(textOf.get(f) ?? ''));
+    expect(long).toEqual([]);
+    expect(defaults).toEqual([]);
+  });
+});

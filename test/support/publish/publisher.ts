@@ -1,0 +1,129 @@
+/**
+ * Publishers, each in a process of its own, so that they can be killed and their CPU is not the server's.
+ */
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import type { Participant } from '../media/participants.ts';
+
+export type PublishOptions = {
+  /** The WHIP endpoint, with the uid. */
+  url: string;
+  /** Bearer token; left out where the app needs none. */
+  token?: string;
+  participant: Participant;
+  width: number;
+  height: number;
+  fps: number;
+  bitrateKbps: number;
+  /** Seconds from key frame to key frame; 1 by default. */
+  gopS?: number;
+  motion?: 'calm' | 'busy';
+};
+
+export type RtcPublishOptions = PublishOptions & {
+  codec: 'h264' | 'vp8';
+  /** Encodes a few seconds once and repeats them, at next to no CPU. Flashes stay true, stamps do not. */
+  loop?: boolean;
+  /** Put on every RTP timestamp, in ticks, per kind. */
+  timestampOffset?: { audio: number; video: number };
+  /** Share of packets, 0 to 1, that are not sent at first; a NACK brings them. */
+  lossRate?: number;
+};
+
+export type PublisherCommand = 'pause' | 'resume' | 'stop' | 'vanish';
+export type PublisherReport =
+  | { type: 'publishing' }
+  | { type: 'failed'; message: string }
+  | { type: 'done'; command: PublisherCommand };
+export type PublisherJob =
+  | { client: 'ffmpeg'; options: PublishOptions }
+  | { client: 'rtc'; options: RtcPublishOptions };
+
+export class Publisher {
+  readonly #child: ChildProcess;
+  readonly #name: string;
+  /** The last words of the process on standard error. */
+  #stderr = '';
+
+  /** Resolves once media flows. Rejects with an Error that says why it does not. */
+  static async start(job: PublisherJob, timeoutMs = 20_000): Promise<Publisher> {
+    const publisher = new Publisher(job);
+    try {
+      await publisher.#report('publishing', timeoutMs);
+    } catch (error) {
+      publisher.kill();
+      throw error;
+    }
+    return publisher;
+  }
+
+  private constructor(job: PublisherJob) {
+    this.#name = job.options.participant.name;
+    this.#child = fork(join(import.meta.dirname, 'publisher-process.ts'), [JSON.stringify(job)], {
+      execArgv: [],
+      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+    });
+    this.#child.stderr?.on('data', (chunk: Buffer) => {
+      this.#stderr = (this.#stderr + chunk.toString()).slice(-2000);
+    });
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? 0;
+  }
+
+  /** Sends nothing for a while, without leaving (rtc only). */
+  pause(): Promise<void> {
+    return this.#do('pause');
+  }
+  resume(): Promise<void> {
+    return this.#do('resume');
+  }
+  /** Leaves the channel with a goodbye, and ends the process. */
+  async stop(): Promise<void> {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
+    const exited = once(this.#child, 'exit');
+    await this.#do('stop').catch(() => this.kill());
+    await exited;
+  }
+  /** Is gone without a word, as after a power cut. */
+  kill(): void {
+    this.#child.kill('SIGKILL');
+  }
+
+  async #do(command: PublisherCommand): Promise<void> {
+    this.#child.send(command);
+    await this.#report('done', 10_000);
+  }
+
+  #report(type: PublisherReport['type'], timeoutMs: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const settle = (error?: Error) => {
+        clearTimeout(timer);
+        this.#child.off('message', onMessage);
+        this.#child.off('exit', onExit);
+        error ? reject(error) : resolve();
+      };
+      const onMessage = (message: PublisherReport) => {
+        if (message.type === type) settle();
+        else if (message.type === 'failed') settle(new Error(`publisher ${this.#name}: ${message.message}`));
+      };
+      const onExit = (code: number | null, signal: string | null) =>
+        settle(new Error(`publisher ${this.#name} ended (${signal ?? code}): ${this.#stderr.trim()}`));
+      const timer = setTimeout(() => settle(new Error(`publisher ${this.#name} is not ${type} in time`)), timeoutMs);
+      this.#child.on('message', onMessage);
+      this.#child.on('exit', onExit);
+    });
+  }
+}
+
+/** Publishes with FFmpeg's own WHIP client. */
+export function publishWithFfmpeg(options: PublishOptions): Promise<Publisher> {
+  return Publisher.start({ client: 'ffmpeg', options });
+}
+
+/** Publishes with a node-datachannel client that can pause, vanish, lose packets and answer feedback. */
+export function publishWithRtc(options: RtcPublishOptions): Promise<Publisher> {
+  return Publisher.start({ client: 'rtc', options });
+}

@@ -1,0 +1,141 @@
+/**
+ * A server for integration tests: starts, is killed and started again on the same data folder with the same credentials,
+ * and the REST calls of one client.
+ */
+import { randomBytes } from 'node:crypto';
+import { ServerProcess } from './server-process.ts';
+
+export type Reply = { status: number; body: Record<string, unknown>; headers: Headers };
+
+export type TestRecording = {
+  sid: string;
+  resourceId: string;
+  /** Wall time around the start call, Unix milliseconds. */
+  calledAtMs: number;
+  answeredAtMs: number;
+  query(): Promise<Reply>;
+  stop(clientRequest?: object, signal?: AbortSignal): Promise<Reply>;
+};
+
+export class TestServer {
+  readonly dataDir: string;
+  readonly #env: Record<string, string>;
+  #process: ServerProcess | undefined;
+
+  /** @param env settings besides addresses and credentials */
+  constructor(dataDir: string, env: Record<string, string> = {}) {
+    this.dataDir = dataDir;
+    this.#env = {
+      AIRCHECK_APP_ID: randomBytes(16).toString('hex'),
+      AIRCHECK_APP_CERTIFICATE: randomBytes(16).toString('hex'),
+      AIRCHECK_CUSTOMER_ID: randomBytes(16).toString('hex'),
+      AIRCHECK_CUSTOMER_SECRET: randomBytes(16).toString('hex'),
+      ...env,
+    };
+  }
+
+  get running(): ServerProcess {
+    if (!this.#process) throw new Error('the server does not run');
+    return this.#process;
+  }
+  get baseUrl(): string {
+    return this.running.url;
+  }
+  get appid(): string {
+    return this.#env['AIRCHECK_APP_ID'] as string;
+  }
+
+  async start(): Promise<void> {
+    this.#process = await ServerProcess.start({ dataDir: this.dataDir, env: this.#env });
+  }
+
+  async end(): Promise<void> {
+    await this.#process?.stop();
+    this.#process = undefined;
+  }
+
+  /** Ends the server as a crash would; its recorders are left to themselves. */
+  async kill(): Promise<void> {
+    await this.running.kill();
+    this.#process = undefined;
+  }
+
+  token(cname: string, uid: string): string {
+    return this.running.token(cname, uid);
+  }
+
+  /** One REST call below `/v1/apps/{appid}`. */
+  async call(method: 'GET' | 'POST', path: string, body?: unknown, signal?: AbortSignal): Promise<Reply> {
+    const pair = `${this.#env['AIRCHECK_CUSTOMER_ID']}:${this.#env['AIRCHECK_CUSTOMER_SECRET']}`;
+    const response = await fetch(`${this.baseUrl}/v1/apps/${this.appid}${path}`, {
+      method,
+      headers: {
+        authorization: `Basic ${Buffer.from(pair).toString('base64')}`,
+        ...(body !== undefined && { 'content-type': 'application/json' }),
+      },
+      ...(body !== undefined && { body: JSON.stringify(body) }),
+      ...(signal && { signal }),
+    });
+    return {
+      status: response.status,
+      body: (await response.json()) as Record<string, unknown>,
+      headers: response.headers,
+    };
+  }
+
+  /** acquire and start in `mix` mode. Throws an Error when either is refused. */
+  async record(cname: string, uid: string, clientRequest: object): Promise<TestRecording> {
+    const acquired = await this.call('POST', '/cloud_recording/acquire', { cname, uid, clientRequest: {} });
+    if (acquired.status !== 200) throw new Error(`acquire: ${acquired.status} ${JSON.stringify(acquired.body)}`);
+    const resourceId = String(acquired.body['resourceId']);
+    const path = `/cloud_recording/resourceid/${resourceId}`;
+    const calledAtMs = Date.now();
+    const started = await this.call('POST', `${path}/mode/mix/start`, {
+      cname,
+      uid,
+      clientRequest: { token: this.token(cname, uid), ...clientRequest },
+    });
+    const answeredAtMs = Date.now();
+    if (started.status !== 200) throw new Error(`start: ${started.status} ${JSON.stringify(started.body)}`);
+    const sid = String(started.body['sid']);
+    const task = `${path}/sid/${sid}/mode/mix`;
+    return {
+      sid,
+      resourceId,
+      calledAtMs,
+      answeredAtMs,
+      query: () => this.call('GET', `${task}/query`),
+      stop: (request = {}, signal) => this.call('POST', `${task}/stop`, { cname, uid, clientRequest: request }, signal),
+    };
+  }
+
+  async participants(cname: string): Promise<{ uid: string; tracks: { kind: string; receiving: boolean }[] }[]> {
+    const { body } = await this.call('GET', `/aircheck/channels/${cname}`);
+    return body['participants'] as never;
+  }
+}
+
+/** Storage in the server's own folder. */
+export const localStorage = (bucket: string, fileNamePrefix: string[] = []) => ({
+  vendor: 1000,
+  region: 0,
+  bucket,
+  accessKey: 'any',
+  secretKey: 'any',
+  fileNamePrefix,
+});
+
+/** Waits for what the world, not this process, decides. Throws an Error that says what did not come. */
+export async function until<T>(
+  what: string,
+  holds: () => Promise<T | undefined | false> | T | undefined | false,
+  timeoutMs: number,
+): Promise<T> {
+  const end = performance.now() + timeoutMs;
+  for (;;) {
+    const held = await holds();
+    if (held) return held;
+    if (performance.now() > end) throw new Error(`not within ${timeoutMs} ms: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
