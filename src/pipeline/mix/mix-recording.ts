@@ -222,7 +222,9 @@ export class MixRecording implements Recording {
 
   async #recordPicture(clock: PictureClock, atUs: number): Promise<void> {
     if (!this.#canvas || !this.#output) return;
-    const { uids, pictures } = this.#participants.picturesAt(atUs);
+    // A picture belongs to the frame nearest to it; shown at the first one after it, all would be half a frame late.
+    const halfFrameUs = 500_000 / clock.fps;
+    const { uids, pictures } = this.#participants.picturesAt(atUs, atUs + halfFrameUs);
     await this.#output.writePicture(this.#canvas.draw(uids, pictures), clock.frame);
   }
 

@@ -137,8 +137,11 @@ export class Participants {
     return first;
   }
 
-  /** The picture of each user who has a place in the picture at `atUs`, in join order. Pictures stay the lines' own. */
-  picturesAt(atUs: number): { uids: string[]; pictures: Map<string, Picture | undefined> } {
+  /**
+   * The picture of each user who has a place in the picture at `atUs`, in join order; the pictures are those of `shownUs`.
+   * They stay the lines' own.
+   */
+  picturesAt(atUs: number, shownUs: number): { uids: string[]; pictures: Map<string, Picture | undefined> } {
     const uids: string[] = [];
     const pictures = new Map<string, Picture | undefined>();
     for (const { uid, joinedUs } of this.#roster.at(atUs)) {
@@ -148,7 +151,7 @@ export class Participants {
       for (const { track, line, endedUs } of this.#entries.values()) {
         if (track.uid !== uid || !(line instanceof VideoLine)) continue;
         hasCamera ||= endedUs > atUs;
-        picture = line.pictureAt(atUs) ?? picture;
+        picture = line.pictureAt(shownUs) ?? picture;
       }
       if (!picture && hasCamera && atUs - joinedUs < FIRST_PICTURE_US) continue;
       uids.push(uid);

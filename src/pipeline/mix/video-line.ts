@@ -5,13 +5,17 @@
 import type { Picture } from '../../media/frame.ts';
 import type { Packet } from '../../media/packet.ts';
 import type { ReceivedSample } from '../../media/sample.ts';
-import type { Track } from '../../media/track.ts';
+import type { Track, VideoColor } from '../../media/track.ts';
 import { VideoDecoder } from '../../stages/codec/video-decoder.ts';
+import { parseColorSpace } from '../../stages/rtp/color-space.ts';
 import type { StreamClock } from '../../stages/rtp/sender-clock.ts';
 import { TrackReception } from '../../stages/rtp/track-reception.ts';
 
 /** Frames that may wait for their time, some 20 s at 60 fps; beyond that the picture clock has stopped, and old ones go. */
 const MAX_WAITING = 1200;
+
+/** Sayings kept, many times what can be waiting. */
+const MAX_COLORS = 64;
 
 export class VideoLine {
   readonly track: Track;
@@ -22,6 +26,8 @@ export class VideoLine {
   #waiting: ReceivedSample[] = [];
   #latest: Picture | undefined;
   #dropped = 0;
+  /** What the sender said of its colours, and from when on. Sent with key frames, and again until it arrived. */
+  #colors: { rtpTime: number; color: VideoColor }[] = [];
 
   /** @param zeroUs the recording's zero on the monotonic clock, microseconds */
   constructor(track: Track, clock: StreamClock, zeroUs: number, maxGapUs: number) {
@@ -35,7 +41,10 @@ export class VideoLine {
 
   onRtp(packet: Packet): void {
     const rtpTime = this.#reception.onRtp(packet);
-    if (rtpTime !== undefined) this.#clock.onPacket(rtpTime, packet.arrivalUs);
+    if (rtpTime === undefined) return;
+    this.#clock.onPacket(rtpTime, packet.arrivalUs);
+    const color = this.#colorOf(packet);
+    if (color) this.#colors = [...this.#colors.slice(-MAX_COLORS), { rtpTime, color }];
   }
 
   /** @param ntpUs the sender's clock, microseconds @param rtpTimestamp the same instant as the track counts it, 32 bits */
@@ -69,7 +78,11 @@ export class VideoLine {
     let due = 0;
     while (due < this.#waiting.length && this.#peekTimeOf(this.#waiting[due] as ReceivedSample) <= atUs) due++;
     for (const sample of this.#waiting.splice(0, due)) {
-      for (const { picture } of this.#decoder.decode({ data: sample.data, ptsUs: this.#timeOf(sample) })) {
+      for (const { picture } of this.#decoder.decode({
+        data: sample.data,
+        ptsUs: this.#timeOf(sample),
+        color: this.#colors.findLast((c) => c.rtpTime <= sample.rtpTime)?.color,
+      })) {
         this.#latest?.free();
         this.#latest = picture;
       }
@@ -98,6 +111,13 @@ export class VideoLine {
 
   #timeOf(sample: ReceivedSample): number {
     return this.#clock.toLocalUs(sample.rtpTime) - this.#zeroUs;
+  }
+
+  #colorOf({ extensions }: Packet): VideoColor | undefined {
+    const { format } = this.track;
+    const id = format.kind === 'video' ? format.colorExtension : undefined;
+    const data = id === undefined ? undefined : extensions?.get(id);
+    return data && parseColorSpace(data);
   }
 
   #enqueue(samples: ReceivedSample[]): void {
