@@ -1,0 +1,19 @@
+/**
+ * `npm run check`: types, lint and format, the direction of imports, and what the docs promise. Runs all, then says what failed.
+ */
+import { spawnSync } from 'node:child_process';
+
+const steps: [string, string, string[]][] = [
+  ['types', 'tsc', ['-p', '.']],
+  ['lint and format', 'biome', ['check', '--error-on-warnings', '.']],
+  ['direction and docs', 'vitest', ['run', '--project', 'fast', 'test/architecture']],
+  ['reference pages', 'node', ['scripts/generate-docs.ts', '--check']],
+];
+
+const failed: string[] = [];
+for (const [title, command, args] of steps) {
+  const { status } = spawnSync(command, args, { stdio: 'inherit' });
+  console.log(`${status === 0 ? 'ok    ' : 'FAILED'} ${title}`);
+  if (status !== 0) failed.push(title);
+}
+process.exit(failed.length === 0 ? 0 : 1);
