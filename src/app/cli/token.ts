@@ -15,7 +15,7 @@ export function printToken({ channel, uid, app, life }: TokenOptions): void {
   if (!isChannelName(channel)) throw refuse(`"${channel}" is not a channel name`);
   if (uid !== undefined && !isUid(uid)) throw refuse(`"${uid}" is not a uid: a whole number from 1 to 4294967295`);
   const given = loadConfig();
-  const { apps } = completeCredentials(given, { make: false }).config;
+  const apps = given.apps.length > 0 ? given.apps : completeCredentials(given, { make: false }).config.apps;
   const found = app === undefined ? apps[0] : apps.find(({ appid }) => appid === app);
   if (!found) throw refuse(`app ${app} is not configured; known are ${apps.map(({ appid }) => appid).join(', ')}`);
   if (app === undefined && apps.length > 1) throw refuse('several apps are configured; name one with --app');
