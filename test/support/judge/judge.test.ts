@@ -187,9 +187,9 @@ describe('single judgements', () => {
   test.each([5, 20, 60])('marks that the file begins %i ms into are left out, not misdated', (intoMs) => {
     const verdict = judgeRecording(make({ contentStartUs: intoMs * 1000 }), EXPECTED);
     for (const p of verdict.participants) {
-      expect(p.beeps).toHaveLength(3);
+      // The marks of the content's seconds 1, 2 and 3; the fourth may be cut by the end.
+      for (const marks of [p.beeps, p.flashes]) expect(marks.filter((s) => s < 3.5)).toHaveLength(3);
       expect(p.beeps[0]).toBeCloseTo(1 - intoMs / 1000, 2);
-      expect(p.flashes.filter((s) => s < 3.5)).toHaveLength(3);
     }
     expect(verdict.problems).toEqual([]);
   });

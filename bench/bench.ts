@@ -1,0 +1,39 @@
+/**
+ * `npm run bench`: the figures that the project promises, measured on this machine, in one table. Takes about four minutes.
+ *
+ *   npm run bench -- start-latency stop av-offset cpu memory      only these
+ */
+import { measureCpu, measureMemory } from './cost.ts';
+import { type Figure, renderTable } from './measure.ts';
+import { describeMachine } from './proc.ts';
+import { measureAvOffset, measureStop } from './recording.ts';
+import { measureStartLatency } from './start-latency.ts';
+
+const MEASURES: Record<string, () => Promise<Figure[]>> = {
+  'start-latency': measureStartLatency,
+  stop: measureStop,
+  'av-offset': measureAvOffset,
+  cpu: measureCpu,
+  memory: measureMemory,
+};
+
+const names = process.argv.slice(2);
+const unknown = names.filter((name) => !(name in MEASURES));
+if (unknown.length > 0) {
+  console.error(`there is no measurement ${unknown.join(', ')}; there are ${Object.keys(MEASURES).join(', ')}`);
+  process.exit(2);
+}
+
+console.log(describeMachine());
+const figures: Figure[] = [];
+for (const name of names.length > 0 ? names : Object.keys(MEASURES)) {
+  console.error(`measuring ${name} …`);
+  try {
+    figures.push(...(await (MEASURES[name] as () => Promise<Figure[]>)()));
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    figures.push({ what: name, goal: 'to be measured', figure: 'failed', pass: false, detail: message });
+  }
+}
+console.log(`\n${renderTable(figures)}`);
+process.exit(figures.every((f) => f.pass) ? 0 : 1);

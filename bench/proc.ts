@@ -1,0 +1,48 @@
+/**
+ * What Linux tells of processes: CPU time, memory, children; and of the machine.
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+import { cpus, loadavg, totalmem } from 'node:os';
+
+/** Clock ticks per second of /proc/<pid>/stat; 100 on every Linux that Node runs on. */
+const TICKS = 100;
+
+function statOf(pid: number): string[] {
+  // The name in brackets may hold spaces; fields are counted from behind it.
+  return (readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1) ?? '').split(' ');
+}
+
+/** CPU seconds that the process used so far, user and system, all threads. */
+export function cpuSecondsOf(pid: number): number {
+  const fields = statOf(pid);
+  return (Number(fields[11]) + Number(fields[12])) / TICKS;
+}
+
+/** The most memory the process ever held, MB (VmHWM). */
+export function peakMemoryMbOf(pid: number): number {
+  const line = readFileSync(`/proc/${pid}/status`, 'utf8').match(/^VmHWM:\s+(\d+) kB$/m);
+  return Number(line?.[1] ?? Number.NaN) / 1024;
+}
+
+/** Children of `parent` whose command line has `word` among its arguments. */
+export function childrenOf(parent: number, word: string): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((pid) => {
+      try {
+        const args = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
+        return Number(statOf(pid)[1]) === parent && args.includes(word);
+      } catch {
+        return false; // ended while we looked
+      }
+    });
+}
+
+/** The machine and how busy it is, in one line. */
+export function describeMachine(): string {
+  const model = cpus()[0]?.model.trim() ?? 'unknown processor';
+  const memoryGb = (totalmem() / 2 ** 30).toFixed(0);
+  const load = loadavg().map((l) => l.toFixed(2));
+  return `${cpus().length} × ${model}, ${memoryGb} GB, Node ${process.version}; load ${load.join(' ')}`;
+}
