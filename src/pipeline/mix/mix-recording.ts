@@ -19,8 +19,10 @@ import { PictureClock } from './picture-clock.ts';
 
 /** How far behind the present pictures are composed. A stop encodes this much at once. */
 const DELAY_US = 1_000_000;
-/** How often it is looked whether something is due. */
-const STEP_MS = 5;
+/** How often packets are passed on and it is looked whether something is due. */
+const STEP_MS = 20;
+/** Frames are made in bursts of this length: caches stay warm, and nobody waits for the single frame. */
+const BURST_US = 200_000;
 /** Sound is decoded this far before it is mixed, so that a block's neighbours are there. */
 const SOUND_AHEAD_US = 120_000;
 /** When encoding is this late, frames are left out until it is not. */
@@ -201,6 +203,7 @@ export class MixRecording implements Recording {
 
   /** Makes all frames and sound that are due. */
   async #record(clock: PictureClock): Promise<void> {
+    if (!this.#ending && this.#horizonUs() - clock.dueUs < BURST_US) return;
     while (clock.dueUs < this.#horizonUs()) {
       const lagUs = this.#horizonUs() - clock.dueUs;
       if (lagUs > MAX_LAG_US && !this.#ending) {

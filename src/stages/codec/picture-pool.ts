@@ -16,14 +16,24 @@ import { freeFrame, newFrame } from './native-frames.ts';
 type Planes = readonly [Buffer, Buffer, Buffer];
 type Strides = readonly [number, number, number];
 
-/** A frame, how many pictures own it, and what becomes of it after the last. */
+/** A frame with the views of it that were made, how many pictures own it, and what becomes of it after the last. */
 type Memory = {
   frame: Frame;
   owners: number;
-  release: (frame: Frame) => void;
+  release: (memory: Memory) => void;
   planes: Planes | undefined;
   strides: Strides | undefined;
 };
+
+/**
+ * Frees a frame and its views. V8 counts a view as memory of its size until it is collected: pictures by the hundred a
+ * second would have it collect several times a second, a tenth of a core for nothing. A detached view counts no more.
+ */
+function freeMemory(memory: Memory): void {
+  for (const plane of memory.planes ?? []) (plane.buffer as ArrayBuffer).transfer(0);
+  memory.planes = undefined;
+  freeFrame(memory.frame);
+}
 
 export class NativePicture implements Picture {
   readonly width: number;
@@ -36,9 +46,15 @@ export class NativePicture implements Picture {
     this.#memory = memory;
   }
 
-  /** Takes over `frame` (8-bit 4:2:0); `release` is given it back when its last owner frees. */
-  static wrap(frame: Frame, release: (frame: Frame) => void = freeFrame): NativePicture {
-    return new NativePicture({ frame, owners: 1, release, planes: undefined, strides: undefined });
+  /** Takes over `frame` (8-bit 4:2:0); it is freed when its last owner frees. */
+  static wrap(frame: Frame): NativePicture {
+    return new NativePicture({ frame, owners: 1, release: freeMemory, planes: undefined, strides: undefined });
+  }
+
+  /** The first owner of `memory`, which `memory.release` is given back after the last. */
+  static own(memory: Memory): NativePicture {
+    memory.owners = 1;
+    return new NativePicture(memory);
   }
 
   get planes(): Planes {
@@ -80,9 +96,7 @@ export class NativePicture implements Picture {
     if (!memory) return;
     this.#memory = undefined;
     memory.owners--;
-    if (memory.owners > 0) return;
-    memory.planes = undefined;
-    memory.release(memory.frame);
+    if (memory.owners === 0) memory.release(memory);
   }
 
   #live(): Memory {
@@ -112,7 +126,7 @@ export type PicturePoolOptions = {
 
 export class PicturePool implements PictureSource {
   readonly #idleLimit: number;
-  #idle: Frame[] = [];
+  #idle: Memory[] = [];
   #idleBytes = 0;
   #closed = false;
 
@@ -122,11 +136,11 @@ export class PicturePool implements PictureSource {
 
   allocate(width: number, height: number): NativePicture {
     invariant(isEvenSize(width) && isEvenSize(height), `a picture of ${width}x${height} is not of even, positive size`);
-    const at = this.#idle.findIndex((frame) => frame.width === width && frame.height === height);
+    const at = this.#idle.findIndex(({ frame }) => frame.width === width && frame.height === height);
     if (at >= 0) {
-      const frame = this.#idle.splice(at, 1)[0]!;
-      this.#idleBytes -= bytesOf(frame);
-      return NativePicture.wrap(frame, this.#release);
+      const memory = this.#idle.splice(at, 1)[0]!;
+      this.#idleBytes -= bytesOf(memory.frame);
+      return NativePicture.own(memory);
     }
     const frame = newFrame();
     frame.format = AV_PIX_FMT_YUV420P;
@@ -138,7 +152,7 @@ export class PicturePool implements PictureSource {
       FFmpegError.throwIfError(result, `allocating a picture of ${width}x${height}`);
     }
     tagColor(frame);
-    return NativePicture.wrap(frame, this.#release);
+    return NativePicture.own({ frame, owners: 1, release: this.#release, planes: undefined, strides: undefined });
   }
 
   share(picture: Picture): NativePicture {
@@ -168,22 +182,22 @@ export class PicturePool implements PictureSource {
   /** Frees what is idle. Pictures still in use are freed by their owners and not kept. */
   close(): void {
     this.#closed = true;
-    for (const frame of this.#idle.splice(0)) freeFrame(frame);
+    for (const memory of this.#idle.splice(0)) freeMemory(memory);
     this.#idleBytes = 0;
   }
 
-  #release = (frame: Frame): void => {
+  #release = (memory: Memory): void => {
     if (this.#closed) {
-      freeFrame(frame);
+      freeMemory(memory);
       return;
     }
-    this.#idle.push(frame);
-    this.#idleBytes += bytesOf(frame);
+    this.#idle.push(memory);
+    this.#idleBytes += bytesOf(memory.frame);
     // The oldest go first: a size no longer asked for would stay for ever otherwise.
     while (this.#idleBytes > this.#idleLimit) {
       const oldest = this.#idle.shift()!;
-      this.#idleBytes -= bytesOf(oldest);
-      freeFrame(oldest);
+      this.#idleBytes -= bytesOf(oldest.frame);
+      freeMemory(oldest);
     }
   };
 }
