@@ -24,8 +24,6 @@ const CANVAS = { width: 1280, height: 720, fps: 30 };
 const SOURCE = { width: 640, height: 360, fps: 30, bitrateKbps: 800 };
 const PARTICIPANTS = [RED, GREEN, BLUE];
 const BUCKET = 'demo';
-/** FFmpeg 8's WHIP client answers no consent checks (RFC 7675), so that its connection lasts about half a minute. */
-const FFMPEG_MAX_S = 22;
 
 const { values: flags } = parseArgs({
   options: { seconds: { type: 'string', default: '20' }, keep: { type: 'boolean', default: false } },
@@ -69,16 +67,11 @@ function showReply({ method, path, request, status, body, tookMs }: Reply): void
 
 async function publish(at: ServerProcess): Promise<void> {
   const of = (uid: string) => ({ ...at.whip(CNAME, uid), ...SOURCE });
-  const ffmpeg = seconds <= FFMPEG_MAX_S && !flags.keep;
   // One after the other: join order is the order of places on the canvas.
-  publishers.push(
-    ffmpeg
-      ? await publishWithFfmpeg({ ...of('1'), participant: RED })
-      : await publishWithRtc({ ...of('1'), participant: RED, codec: 'h264' }),
-  );
+  publishers.push(await publishWithFfmpeg({ ...of('1'), participant: RED }));
   publishers.push(await publishWithRtc({ ...of('2'), participant: GREEN, codec: 'vp8' }));
   publishers.push(await publishWithRtc({ ...of('3'), participant: BLUE, codec: 'h264' }));
-  console.log(`RED, GREEN and BLUE are publishing (${ffmpeg ? 'FFmpeg' : 'H.264'}, VP8, H.264).`);
+  console.log('RED, GREEN and BLUE are publishing (FFmpeg, VP8, H.264).');
 }
 
 /** Waits for `untilMs` on the monotonic clock, asking how the recording is; returns the highest status seen. */

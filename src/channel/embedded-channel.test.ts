@@ -398,6 +398,12 @@ describe('trickled candidates', () => {
   });
 });
 
+test('consent checks are answered for FFmpeg, and for nobody else', async () => {
+  await channel.publish({ ...ROOM, uid: '1', offer: capturedOffer('chromium') });
+  await channel.publish({ ...ROOM, uid: '2', offer: capturedOffer('ffmpeg') });
+  expect(peers.map((peer) => peer.options.consentOf?.icePwd)).toEqual([undefined, 'a6d16ab978e1fea53b905de86692367b']);
+});
+
 test('a folder whose path no socket can have is refused at the start, in words', () => {
   const feedDir = join(folder, 'x'.repeat(90));
   expect(() => new EmbeddedChannel({ clock, log: silent, host: '127.0.0.1', port: 1, feedDir })).toThrow(/too long/);

@@ -27,7 +27,7 @@ export type EmbeddedChannelOptions = {
   log: ChannelLog;
   /** Address that media is received on, and that publishers are told to send to. */
   host: string;
-  /** UDP port of all publishers. */
+  /** UDP port of all publishers; FFmpeg's WHIP client is given one more each, see ConsentRelay. */
   port: number;
   /** Folder for the feeds' sockets; owned by this server, made when it is not there. */
   feedDir: string;
@@ -129,6 +129,7 @@ export class EmbeddedChannel {
       name: `${cname}/${uid}`,
       offer: writeTransportOffer(offer),
       mid: offer.sections[0]!.mid,
+      consentOf: offer.answersConsent ? undefined : offer.transport,
       onState: (state) => this.#onState(sessionId, state),
       onDatagram: (datagram) => publisher.onDatagram(datagram),
     });

@@ -51,6 +51,7 @@ describe('an offer of Chromium', () => {
     ]);
     expect(offer.sections.map((s) => s.ssrcs)).toEqual([[524960147], [715482575]]);
     expect(offer.transport).toMatchObject({ iceUfrag: '/3xl', setup: 'actpass' });
+    expect(offer.answersConsent).toBe(true);
   });
 
   test('is answered without RTX, RED, FEC and transport-cc, and with what repairs', () => {
@@ -129,6 +130,7 @@ test('an offer of FFmpeg gives Opus and H.264; FFmpeg stays the DTLS server', ()
     ['h264', 106, 105, [1152065483]],
   ]);
   expect(offer.transport.setup).toBe('passive');
+  expect(offer.answersConsent).toBe(false);
   expect(answerOf(capturedOffer('ffmpeg')).text).not.toMatch(/rtx|rtcp-rsize/);
 });
 

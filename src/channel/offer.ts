@@ -36,9 +36,13 @@ export type Offer = {
   sections: Section[];
   transport: Transport;
   reducedSizeRtcp: boolean;
+  /** Whether the publisher answers consent checks (RFC 7675) for as long as it sends, as all but FFmpeg do. */
+  answersConsent: boolean;
 };
 
 const MAX_LINES = 64;
+/** What FFmpeg's WHIP client names its sessions (`s=`); it answers Binding requests until DTLS stands, and then none. */
+const FFMPEG_SESSION = 'FFmpegPublishSession';
 const FEEDBACK = new Set(['nack', 'nack pli', 'ccm fir', 'goog-remb']);
 /** Taking part in what this says costs nothing, and it names the section a packet belongs to. */
 /** Chromium sends made pictures (canvas, screens) in full range and says so only here. */
@@ -91,6 +95,7 @@ export function readOffer(sdp: string): Offer {
     sections,
     transport: readTransport(session, sections),
     reducedSizeRtcp: sections.every((section) => media[section.index]!.rtcpRsize !== undefined),
+    answersConsent: session.name !== FFMPEG_SESSION,
   };
 }
 

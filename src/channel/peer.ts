@@ -1,9 +1,16 @@
 /**
  * Peer: the WebRTC end of one publisher (ICE, DTLS, SRTP), by node-datachannel. RTP and RTCP go in and out as they are.
- * All peers of a channel server share one UDP port.
+ * All peers of a channel server share one UDP port, except those that need a ConsentRelay in front of it.
  */
 import { initLogger, PeerConnection, type RtcConfig } from 'node-datachannel';
 import { Fault, messageOf } from '../kernel/fault.ts';
+import {
+  type ConsentRelay,
+  type IceCredentials,
+  moveCandidates,
+  openConsentRelay,
+  relayOptionsOf,
+} from './consent-relay.ts';
 
 export type PeerState = 'connected' | 'disconnected' | 'failed' | 'closed';
 
@@ -25,6 +32,8 @@ export type PeerOptions = {
   /** An offer of one section, see `writeTransportOffer`. */
   offer: string;
   mid: string;
+  /** Given for a publisher that answers no consent checks (RFC 7675): what to answer them with in its place. */
+  consentOf?: IceCredentials | undefined;
   onState(state: PeerState): void;
   onDatagram(datagram: Buffer): void;
 };
@@ -108,12 +117,14 @@ async function openPeer(
   let closed = false;
   let peer: Peer | undefined;
   let track: ReturnType<PeerConnection['addTrack']> | undefined;
+  let relay: ConsentRelay | undefined;
   const close = () => {
     if (closed) return;
     closed = true;
     if (peer) onClose(peer);
     track?.close();
     connection.close();
+    relay?.close();
   };
   connection.onStateChange((state) => {
     if (closed) return;
@@ -138,10 +149,19 @@ async function openPeer(
     throw new Fault('sdp-invalid', `The offer cannot be used: ${messageOf(cause)}.`, { blame: 'caller', cause });
   }
   await gathered;
-  const answer = connection.localDescription()?.sdp;
+  let answer = connection.localDescription()?.sdp;
   if (answer === undefined) {
     close();
     throw new Fault('answer-incomplete', 'the peer connection gave no answer', { blame: 'self' });
+  }
+  if (options.consentOf) {
+    try {
+      relay = await openConsentRelay(relayOptionsOf(answer, host, options.consentOf));
+    } catch (error) {
+      close();
+      throw error;
+    }
+    answer = moveCandidates(answer, relay.port);
   }
   peer = {
     answer,
@@ -158,7 +178,7 @@ async function openPeer(
     },
     remoteAddress() {
       if (closed) return undefined;
-      const remote = connection.getSelectedCandidatePair()?.remote;
+      const remote = relay ? relay.publisherAddress : connection.getSelectedCandidatePair()?.remote;
       return remote ? `${remote.address}:${remote.port}` : undefined;
     },
     close,

@@ -43,6 +43,7 @@ const PROBLEMS: Record<string, [status: number, title: string]> = {
   'ice-restart-unsupported': [422, 'ICE restart not supported'],
   'method-not-allowed': [405, 'Method not allowed'],
   'channel-closed': [503, 'Shutting down'],
+  'rtc-port-unavailable': [503, 'No media port'],
 };
 
 export const whipRoutes: FastifyPluginAsync<WhipOptions> = async (server, options) => {

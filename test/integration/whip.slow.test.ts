@@ -1,7 +1,6 @@
 /**
  * Real publishers come into the embedded channel over WHIP: Chromium by the publish page, and FFmpeg's own client.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -21,6 +20,8 @@ import { startsKeyFrame } from '../../src/stages/rtp/key-frame.ts';
 import { parsePacket } from '../../src/stages/rtp/parse-packet.ts';
 import { parseCompound } from '../../src/stages/rtp/rtcp.ts';
 import { type Browser, startBrowser } from '../support/browser.ts';
+import { RED } from '../support/media/participants.ts';
+import { type Publisher, publishWithFfmpeg } from '../support/publish/publisher.ts';
 
 const APP = { appid: 'a'.repeat(32), certificate: 'c'.repeat(32) };
 const log: ChannelLog = { debug() {}, info() {}, warn() {}, child: () => log };
@@ -31,7 +32,7 @@ let channel: EmbeddedChannel;
 let server: FastifyInstance;
 let baseUrl: string;
 let browser: Browser | undefined;
-let child: ChildProcess | undefined;
+let ffmpeg: Publisher | undefined;
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'whip-'));
@@ -46,11 +47,8 @@ beforeAll(async () => {
 afterEach(async () => {
   await browser?.close();
   browser = undefined;
-  if (child && child.exitCode === null && child.signalCode === null) {
-    child.kill('SIGKILL');
-    await once(child, 'exit');
-  }
-  child = undefined;
+  ffmpeg?.kill();
+  ffmpeg = undefined;
 });
 afterAll(async () => {
   channel.close();
@@ -204,12 +202,16 @@ test('a wrong token is refused with words that the page shows', async () => {
   await expect(attempt).rejects.toThrow('The token is for channel "other", not for "locked".');
 });
 
+const ffmpegIn = async (room: string, uid: string) => {
+  const url = `${baseUrl}/whip/${APP.appid}/${room}?uid=${uid}`;
+  const size = { width: 640, height: 360, fps: 30, bitrateKbps: 800 };
+  ffmpeg = await publishWithFfmpeg({ url, token: tokenFor(room, uid), participant: RED, ...size });
+  return ffmpeg;
+};
+
 test('FFmpeg publishes H.264 and Opus, and leaves', async () => {
   const room = 'ffmpeg';
-  const url = `${baseUrl}/whip/${APP.appid}/${room}?uid=8`;
-  child = spawn(process.execPath, [join(import.meta.dirname, 'whip-ffmpeg.ts'), url, tokenFor(room, '8')], {
-    stdio: ['ignore', 'ignore', 'inherit'],
-  });
+  const publisher = await ffmpegIn(room, '8');
   await until('both tracks arrive', () => inRoom(room)[0]?.tracks.every((t) => t.receiving), 15_000);
   await until('half a second of media', () => (trackOf(inRoom(room)[0], 'audio')?.packets ?? 0) > 25, 5000);
   const feed = await channel.openFeed({ appid: APP.appid, cname: room, uid: '900', sid: 'f'.repeat(32) });
@@ -224,8 +226,28 @@ test('FFmpeg publishes H.264 and Opus, and leaves', async () => {
   } finally {
     feed.close();
   }
-  child.kill('SIGTERM');
+  await publisher.stop();
   await until('the user left', () => inRoom(room).length === 0, 5000);
+});
+
+// Consent (RFC 7675) runs out 30 s after the last check that was answered, and FFmpeg answers none.
+test('FFmpeg stays for longer than consent lasts, and killing it ends the user within 15 s', async () => {
+  const room = 'ffmpeg-long';
+  const publisher = await ffmpegIn(room, '9');
+  await until('both tracks arrive', () => inRoom(room)[0]?.tracks.every((t) => t.receiving), 15_000);
+  const session = inRoom(room)[0]!.sessionId;
+  const startedAt = performance.now();
+  await until(
+    '45 s pass, or the user left',
+    () => inRoom(room).length === 0 || performance.now() - startedAt > 45_000,
+    46_000,
+  );
+  const [there] = inRoom(room);
+  expect(there?.sessionId, `gone after ${Math.round(performance.now() - startedAt)} ms`).toBe(session);
+  expect(there!.tracks.map((t) => t.receiving)).toEqual([true, true]);
+  expect(trackOf(there, 'audio')!.packets).toBeGreaterThan(44 * 50);
+  publisher.kill();
+  expect(await until('the vanished user is out', () => inRoom(room).length === 0, 15_000)).toBeGreaterThan(1000);
 });
 
 test('a media port that is taken is named at the start', async () => {
