@@ -8,6 +8,7 @@ import { extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { AppDirectory } from '../channel/apps.ts';
 import { EmbeddedChannel } from '../channel/embedded-channel.ts';
+import { childEnvironment } from '../config/child-environment.ts';
 import type { Config } from '../config/load.ts';
 import { healthRoute } from '../http/health.ts';
 import { publishPageRoutes } from '../http/publish-page.ts';
@@ -24,6 +25,12 @@ import { Supervisor } from '../worker/supervisor.ts';
 import { completeCredentials, makeDataDir } from './credentials.ts';
 import { lockDataDir } from './data-dir-lock.ts';
 import { channelPort, spoolPort, uploadPort } from './ports.ts';
+
+/**
+ * A recorder encodes one frame at a time and syncs a file now and then: two threads do. More would hand the encoder's working set
+ * from core to core, and give each a heap of its own.
+ */
+const RECORDER_ENVIRONMENT = { UV_THREADPOOL_SIZE: '2', MALLOC_ARENA_MAX: '2' };
 
 export type AircheckServer = {
   /** Where the HTTP server answers, with the port it really has. */
@@ -75,6 +82,7 @@ export async function createServer(given: Config): Promise<AircheckServer> {
       log,
       entry: join(script, '..', 'cli', `main${extname(script)}`),
       args: ['recorder'],
+      env: childEnvironment(RECORDER_ENVIRONMENT),
       readyTimeoutMs: config.recorderReadyTimeoutS * 1000,
       stopTimeoutMs: config.recorderStopTimeoutS * 1000,
     });

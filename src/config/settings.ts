@@ -128,7 +128,8 @@ export const settingsShape = {
     allowed: 'an IP address of this machine',
   }),
   rtcPort: setting(whole(1, 65535, 7301), {
-    description: 'UDP port for the media of all publishers.',
+    description:
+      'UDP port for the media of all publishers. A publisher with FFmpeg takes one more, any that is free, because it does not keep up the consent that WebRTC asks for.',
     allowed: wholeWords(1, 65535),
   }),
   localStorageDir: setting(text().default(''), {

@@ -36,6 +36,7 @@ function launch(mode: string, clock = new ManualClock()) {
     log: { debug: line, info: line, warn: line, error: line },
     entry: join(import.meta.dirname, '../../test/support/fake-recorder.ts'),
     args: [mode],
+    env: {},
     readyTimeoutMs: 10_000,
     stopTimeoutMs: 15_000,
   });

@@ -16,6 +16,8 @@ export type SupervisorOptions = {
   /** The script that is run, and its arguments. */
   entry: string;
   args: string[];
+  /** The environment of the processes. */
+  env: Record<string, string | undefined>;
   readyTimeoutMs: number;
   /** From the stop Command to SIGTERM; SIGKILL follows `KILL_AFTER_MS` later. */
   stopTimeoutMs: number;
@@ -107,13 +109,13 @@ class Recorder implements RecorderProcess {
     onFact: (fact: Fact) => void,
     onExit: (why: string) => void,
   ) {
-    const { clock, entry, args, readyTimeoutMs } = options;
+    const { clock, entry, args, env, readyTimeoutMs } = options;
     this.#options = options;
     this.sid = start.plan.sid;
     this.#onFact = onFact;
     this.#heardUs = clock.monoUs();
     // No execArgv: flags of ours, an inspector port among them, are not meant for the child.
-    this.#child = fork(entry, args, { execArgv: [], stdio: ['ignore', 'ignore', 'pipe', 'ipc'] });
+    this.#child = fork(entry, args, { env, execArgv: [], stdio: ['ignore', 'ignore', 'pipe', 'ipc'] });
     const pid = this.#child.pid;
     this.exited = new Promise((resolve) => {
       let told = false;

@@ -15,6 +15,7 @@ import { bestFitRegions } from '../support/judge/regions.ts';
 import { beepsIn, listen } from '../support/judge/sound.ts';
 import { watch } from '../support/judge/watch.ts';
 import { GREEN, RED, type Yuv, yuvOf } from '../support/media/participants.ts';
+import { playInBrowser } from '../support/playback.ts';
 import { Publisher } from '../support/publish/publisher.ts';
 import { HangingServer, S3Server } from '../support/s3-server.ts';
 import { localStorage, TestServer, until } from '../support/test-server.ts';
@@ -170,6 +171,14 @@ describe('a recording from Chromium to the store', { timeout: 150_000 }, () => {
         expect(missed.slice(0, -1)).toEqual([]);
       });
     }
+
+    // A browser plays the MP4 when it has but a part of it, and the playlist across its slices.
+    const { context } = browser!;
+    const size = { width: 640, height: 360, error: '' };
+    expect(await playInBrowser(context, mp4, { share: 0.4 })).toMatchObject(size);
+    const played = await playInBrowser(context, playlist, { seekS: 16 });
+    expect(played).toMatchObject(size);
+    expect(played.durationS).toBeGreaterThan(19.9);
 
     expect((await recording.query()).body).toMatchObject({ code: 404, reason: 'failed to find worker' });
     expect((await recording.stop()).body).toMatchObject({ code: 404 });
