@@ -69,8 +69,7 @@ export async function createServer(given: Config): Promise<AircheckServer> {
     const database = await openDatabase({ url: config.databaseUrl, pgliteDir: join(config.dataDir, 'db') });
     endings.push(() => database.close());
 
-    // Sockets have short paths, which the data folder need not have.
-    const feedDir = mkdtempSync(join(tmpdir(), 'aircheck-'));
+    const feedDir = feedDirOf(config.dataDir);
     endings.push(() => rmSync(feedDir, { recursive: true, force: true }));
     const { rtcHost: host, rtcPort: port } = config;
     const channel = new EmbeddedChannel({ clock, log, host, port, feedDir });
@@ -137,6 +136,15 @@ export async function createServer(given: Config): Promise<AircheckServer> {
     await end();
     throw error;
   }
+}
+
+/**
+ * Where the feeds' sockets lie. Sockets have short paths, which the data folder need not have; a temporary folder is second
+ * choice, because machines clean those of what looks unused.
+ */
+function feedDirOf(dataDir: string): string {
+  const own = join(dataDir, 'feeds');
+  return Buffer.byteLength(own) <= 80 ? own : mkdtempSync(join(tmpdir(), 'aircheck-'));
 }
 
 /** An address that this machine reaches the server at. */

@@ -221,6 +221,8 @@ export class EmbeddedChannel {
       throw uidTaken(`uid ${uid} is a publisher in channel "${cname}"`);
     this.#requireNoRecorder(key, uid);
     const room = this.#roomOf(key);
+    // Made again if something cleaned it away meanwhile.
+    mkdirSync(this.#feedDir, { recursive: true, mode: 0o700 });
     const out = OutgoingFeed.create({
       clock: this.#clock,
       log: this.#log.child({ appid, cname, sid }),

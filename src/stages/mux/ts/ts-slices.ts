@@ -17,6 +17,8 @@ import { addStreams, check, fillPacket, kindsOf, type MuxStream, type Streams } 
 
 /** Recording zero stands at this transport stream time: decode times before zero stay positive, and the PCR has a lead. */
 export const TS_ZERO_US = 1_400_000;
+/** What a process that dies had not handed to the system is lost; FFmpeg would keep 32 kB, seconds of a quiet recording. */
+const FLUSH_US = 250_000;
 /** The PCR runs this far ahead of decode times, which is what a decoder gets for buffering. */
 const PCR_LEAD_US = 700_000;
 
@@ -38,6 +40,8 @@ type OpenSlice = {
   /** Where the last of its samples ends. */
   endUs: number;
   bytes: number;
+  /** Decode time of the last sample that was handed to the system. */
+  flushedUs: number;
   starts: Segment['starts'];
   rotations: Segment['rotations'];
 };
@@ -112,6 +116,9 @@ export class TsSlices {
     check(this.#context.writeFrameSync(this.#packet), `writing to ${slice.name}`);
     slice.endUs = Math.max(slice.endUs, sample.ptsUs + sample.durationUs);
     slice.bytes += sample.data.length;
+    if (sample.dtsUs - slice.flushedUs < FLUSH_US) return;
+    slice.flushedUs = sample.dtsUs;
+    slice.io.flushSync();
   }
 
   /** What the playlist says before this slice: the first sample of each kind, and the picture's size with the first picture. */
@@ -141,7 +148,7 @@ export class TsSlices {
       // PAT and PMT again at the head of this file, or it could not be played alone.
       check(this.#context.setOption('mpegts_flags', '+resend_headers'), 'asking for a new PAT');
     }
-    return { name, path, io, startUs, endUs: startUs, bytes: 0, starts: [], rotations: [] };
+    return { name, path, io, startUs, endUs: startUs, bytes: 0, flushedUs: startUs, starts: [], rotations: [] };
   }
 
   #endSlice(slice: OpenSlice, endUs: number, last: boolean): void {
