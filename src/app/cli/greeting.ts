@@ -29,7 +29,7 @@ export function greeting({ url, config, madeCredentials }: Omit<AircheckServer, 
       'A first call:',
       `  curl -u ${customer.id}:${customer.secret} -H 'Content-Type: application/json' \\`,
       `    -d '${body}' ${url}/v1/apps/${app.appid}/cloud_recording/acquire`,
-      ...(app.certificate ? ['', 'Publishers and start calls need a token:  aircheck token --channel demo'] : []),
+      ...(app.certificate ? ['', 'Publishers and start calls need a token:  npx aircheck token --channel demo'] : []),
     );
   }
   return `${lines.join('\n')}\n`;

@@ -4,10 +4,8 @@
 import { SOUND_RATE, type Sound } from '../../media/frame.ts';
 import type { Packet } from '../../media/packet.ts';
 import type { ReceivedSample } from '../../media/sample.ts';
-import type { Track } from '../../media/track.ts';
 import { AudioDecoder } from '../../stages/codec/audio-decoder.ts';
-import type { StreamClock } from '../../stages/rtp/sender-clock.ts';
-import { TrackReception } from '../../stages/rtp/track-reception.ts';
+import { ReceivedTrack, type ReceivedTrackOptions } from './received-track.ts';
 
 /** Packets that may wait, 40 s of 20 ms each. */
 const MAX_WAITING = 2000;
@@ -15,56 +13,50 @@ const MAX_WAITING = 2000;
 const MAX_CONCEALED_US = 60_000;
 
 export class AudioLine {
-  readonly track: Track;
-  readonly #reception: TrackReception;
-  readonly #clock: StreamClock;
+  readonly #received: ReceivedTrack;
   readonly #decoder: AudioDecoder;
-  readonly #zeroUs: number;
   #waiting: ReceivedSample[] = [];
   /** Where the last decoded sound ended, recording time. */
   #endUs: number | undefined;
   #dropped = 0;
 
-  /** @param zeroUs the recording's zero on the monotonic clock, microseconds */
-  constructor(track: Track, clock: StreamClock, channels: 1 | 2, zeroUs: number, maxGapUs: number) {
-    if (track.format.kind !== 'audio') throw new TypeError('an AudioLine takes an audio track');
-    this.track = track;
-    this.#clock = clock;
-    this.#zeroUs = zeroUs;
-    this.#reception = new TrackReception({ format: track.format, maxDelayUs: maxGapUs });
+  /** @param channels of the sound that is handed over */
+  constructor(options: ReceivedTrackOptions, channels: 1 | 2) {
+    if (options.track.format.kind !== 'audio') throw new TypeError('an AudioLine takes an audio track');
+    this.#received = new ReceivedTrack(options);
     this.#decoder = new AudioDecoder({ channels });
   }
 
   onRtp(packet: Packet): void {
-    const rtpTime = this.#reception.onRtp(packet);
-    if (rtpTime !== undefined) this.#clock.onPacket(rtpTime, packet.arrivalUs);
+    this.#received.onRtp(packet);
   }
 
-  /** @param ntpUs the sender's clock, microseconds @param rtpTimestamp the same instant as the track counts it, 32 bits */
+  /** As of ReceivedTrack. */
   onSenderReport(ntpUs: number, rtpTimestamp: number, arrivalUs: number): void {
-    this.#clock.onSenderReport(ntpUs, this.#reception.rtpTimeOf(rtpTimestamp), arrivalUs);
+    this.#received.onSenderReport(ntpUs, rtpTimestamp, arrivalUs);
   }
 
   poll(nowUs: number): void {
-    this.#enqueue(this.#reception.take(nowUs).samples);
+    this.#enqueue(this.#received.take(nowUs).samples);
   }
 
   flush(): void {
-    this.#enqueue(this.#reception.flush());
+    this.#enqueue(this.#received.flush());
   }
 
   /** The recording time of the first packet that waits, microseconds; undefined when none does. */
   firstWaitingUs(): number | undefined {
     const first = this.#waiting[0];
-    return first && this.#peekTimeOf(first);
+    return first && this.#received.peekTimeOf(first);
   }
 
   /** Decodes what begins before `untilUs` of the recording and hands it over with its start, in samples from the zero. */
   decodeUntil(untilUs: number, use: (startSample: number, sound: Sound) => void): void {
     let due = 0;
-    while (due < this.#waiting.length && this.#peekTimeOf(this.#waiting[due] as ReceivedSample) < untilUs) due++;
+    while (due < this.#waiting.length && this.#received.peekTimeOf(this.#waiting[due] as ReceivedSample) < untilUs)
+      due++;
     for (const sample of this.#waiting.splice(0, due)) {
-      const startUs = this.#timeOf(sample);
+      const startUs = this.#received.timeOf(sample);
       if (sample.afterLoss && this.#endUs !== undefined) {
         const gapUs = startUs - this.#endUs;
         if (gapUs > 1000 && gapUs <= MAX_CONCEALED_US) {
@@ -87,15 +79,6 @@ export class AudioLine {
   close(): void {
     this.#waiting = [];
     this.#decoder.close();
-  }
-
-  /** Where a sample lies by what is known now. Only `#timeOf` settles it: what was not used yet may still be corrected at once. */
-  #peekTimeOf(sample: ReceivedSample): number {
-    return this.#clock.peekLocalUs(sample.rtpTime) - this.#zeroUs;
-  }
-
-  #timeOf(sample: ReceivedSample): number {
-    return this.#clock.toLocalUs(sample.rtpTime) - this.#zeroUs;
   }
 
   #enqueue(samples: ReceivedSample[]): void {

@@ -200,10 +200,8 @@ export class Participants {
     const participant = this.#clocks.get(track.uid) ?? new ParticipantClock();
     this.#clocks.set(track.uid, participant);
     const clock = participant.addStream(track.format.clockRate);
-    const line =
-      kind === 'video'
-        ? new VideoLine(track, clock, zeroUs, MAX_GAP_US)
-        : new AudioLine(track, clock, plan.audio?.channels ?? 1, zeroUs, MAX_GAP_US);
+    const received = { track, clock, zeroUs, maxGapUs: MAX_GAP_US };
+    const line = kind === 'video' ? new VideoLine(received) : new AudioLine(received, plan.audio?.channels ?? 1);
     this.#entries.set(track.track, {
       track,
       line,

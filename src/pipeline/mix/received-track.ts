@@ -1,0 +1,63 @@
+/**
+ * ReceivedTrack: what a picture's and a sound's line have in common, RTP in and whole samples with their place in the
+ * recording out.
+ */
+import type { Packet } from '../../media/packet.ts';
+import type { ReceivedSample } from '../../media/sample.ts';
+import type { Track } from '../../media/track.ts';
+import type { StreamClock } from '../../stages/rtp/sender-clock.ts';
+import { TrackReception } from '../../stages/rtp/track-reception.ts';
+
+export type ReceivedTrackOptions = {
+  track: Track;
+  clock: StreamClock;
+  /** The recording's zero on the monotonic clock, microseconds. */
+  zeroUs: number;
+  /** How long a gap is waited for, microseconds. */
+  maxGapUs: number;
+};
+
+export class ReceivedTrack {
+  readonly track: Track;
+  readonly #reception: TrackReception;
+  readonly #clock: StreamClock;
+  readonly #zeroUs: number;
+
+  constructor({ track, clock, zeroUs, maxGapUs }: ReceivedTrackOptions) {
+    this.track = track;
+    this.#clock = clock;
+    this.#zeroUs = zeroUs;
+    this.#reception = new TrackReception({ format: track.format, maxDelayUs: maxGapUs });
+  }
+
+  /** Returns the packet's unwrapped timestamp, or undefined when the packet is of no use. */
+  onRtp(packet: Packet): number | undefined {
+    const rtpTime = this.#reception.onRtp(packet);
+    if (rtpTime !== undefined) this.#clock.onPacket(rtpTime, packet.arrivalUs);
+    return rtpTime;
+  }
+
+  /** @param ntpUs the sender's clock, microseconds @param rtpTimestamp the same instant as the track counts it, 32 bits */
+  onSenderReport(ntpUs: number, rtpTimestamp: number, arrivalUs: number): void {
+    this.#clock.onSenderReport(ntpUs, this.#reception.rtpTimeOf(rtpTimestamp), arrivalUs);
+  }
+
+  /** As of TrackReception. */
+  take(nowUs: number): { samples: ReceivedSample[]; keyFrameWanted: boolean } {
+    return this.#reception.take(nowUs);
+  }
+
+  flush(): ReceivedSample[] {
+    return this.#reception.flush();
+  }
+
+  /** Where a sample lies by what is known now. Only `timeOf` settles it: what was not used yet may still be corrected at once. */
+  peekTimeOf(sample: ReceivedSample): number {
+    return this.#clock.peekLocalUs(sample.rtpTime) - this.#zeroUs;
+  }
+
+  /** Where a sample lies that is used now, microseconds of the recording. */
+  timeOf(sample: ReceivedSample): number {
+    return this.#clock.toLocalUs(sample.rtpTime) - this.#zeroUs;
+  }
+}
