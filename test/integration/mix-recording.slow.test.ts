@@ -217,6 +217,41 @@ describe('a composite recording', { timeout: 120_000 }, () => {
     }
   });
 
+  test('someone who leaves and comes back goes and appears within half a second, in step both times', async () => {
+    const users: ScriptedUser[] = [
+      { uid: '1', participant: RED, fromS: -1, toS: 60 },
+      { uid: '2', participant: GREEN, codec: 'vp8', fromS: -1, toS: 3.5 },
+      { uid: '2', participant: GREEN, codec: 'h264', fromS: 6.5, toS: 60 },
+    ];
+    const { mp4 } = await record(users, planOf({ files: { hls: false, mp4: true } }), 10.5);
+    const whole = { x: 0, y: 0, width: 1, height: 1 };
+    const [red, green, alone] = watch(
+      mp4,
+      [...bestFitRegions(2), whole].map((rect) => ({ rect })),
+    ).views;
+    const there = presenceIn(green!, GREEN.colour);
+    const gone = there.find((span) => span.toS > 3.2 && span.toS < 6);
+    const back = there.find((span) => span.fromS > 6);
+    expect(gone?.toS).toBeLessThan(4);
+    expect(back?.fromS).toBeLessThan(7);
+    // Whoever stays has the picture alone meanwhile, and nobody's part of it is ever black.
+    expect(presenceIn(alone!, RED.colour).some((s) => s.fromS < 4.2 && s.toS > 5.8)).toBe(true);
+    expect(blackIn(red!)).toEqual([]);
+    expect(blackIn(green!)).toEqual([]);
+    const flashes = flashesIn(green!).map((f) => f.atS);
+    const beeps = beepsIn(listen(mp4), { toneHz: GREEN.toneHz }).map((b) => b.atS);
+    for (const [from, to] of [
+      [0.5, 3.4],
+      [7.5, 10.4],
+    ] as const) {
+      const within = (times: number[]) => times.filter((t) => t > from && t < to);
+      expect(marksAt(within(beeps))).toEqual(seconds(Math.ceil(from), Math.ceil(to)));
+      const offsets = avOffsets(within(flashes), within(beeps));
+      expect(offsets.missing).toEqual([]);
+      expect(Math.abs(offsets.worstMs)).toBeLessThanOrEqual(40);
+    }
+  });
+
   test('begins with the first media, and ends with the last user when nobody comes back', async () => {
     const users: ScriptedUser[] = [{ uid: '5', participant: BLUE, fromS: 3, toS: 8 }];
     const { mp4, ending, files } = await record(users, planOf({ maxIdleMs: 4000 }), 40);
