@@ -54,6 +54,8 @@ export class MixRecording implements Recording {
   /** The next sample the mixer hands over, counted from the recording's zero. */
   #soundAt = 0;
   #busy = false;
+  /** True from a wait for somebody to come back until the time waited is made up for: no slowness, so nothing is left out. */
+  #catchingUp = false;
   /** True once all that was kept for us before we joined has been read. */
   #caughtUp = false;
   /** Set once the recording is to end; carries it out as soon as it can be. */
@@ -127,9 +129,7 @@ export class MixRecording implements Recording {
     if (this.#stopping) return;
     const atUs = atMonoUs - this.#start.zeroMonoUs;
     // An empty channel adds nothing: the file ends with the last user who was held for.
-    const emptyUs = this.#idle.emptySinceUs;
-    const heldUs = emptyUs === undefined ? Number.POSITIVE_INFINITY : emptyUs - this.#start.zeroMonoUs;
-    const endUs = atUs - heldUs < HOLD_EMPTY_US ? Math.min(atUs, heldUs) : atUs;
+    const endUs = Math.min(atUs, this.#heldUs(atUs) ?? atUs);
     this.#stopping = () => {
       // A stop that comes before the feed was read waits for it: what is in there was sent before the stop.
       if (!this.#caughtUp || this.#ending) return;
@@ -146,10 +146,16 @@ export class MixRecording implements Recording {
     if (!this.#caughtUp) return Number.NEGATIVE_INFINITY;
     if (this.#ending) return this.#ending.endUs;
     const nowUs = this.#clock.monoUs() - this.#start.zeroMonoUs - DELAY_US;
+    const heldUs = this.#heldUs(nowUs);
+    return heldUs === undefined ? nowUs : Math.min(nowUs, heldUs);
+  }
+
+  /** Since when, in recording time, nothing is recorded because nobody is there; undefined when that is not so. */
+  #heldUs(nowUs: number): number | undefined {
     const emptyUs = this.#idle.emptySinceUs;
-    if (emptyUs === undefined) return nowUs;
+    if (emptyUs === undefined) return undefined;
     const heldUs = emptyUs - this.#start.zeroMonoUs;
-    return nowUs - heldUs < HOLD_EMPTY_US ? Math.min(nowUs, heldUs) : nowUs;
+    return nowUs - heldUs < HOLD_EMPTY_US ? heldUs : undefined;
   }
 
   /** Does everything that is due. Never runs twice at once; what falls due meanwhile is done in the same run. */
@@ -203,10 +209,12 @@ export class MixRecording implements Recording {
 
   /** Makes all frames and sound that are due. */
   async #record(clock: PictureClock): Promise<void> {
+    if (this.#heldUs(this.#clock.monoUs() - this.#start.zeroMonoUs - DELAY_US) !== undefined) this.#catchingUp = true;
     if (!this.#ending && this.#horizonUs() - clock.dueUs < BURST_US) return;
     while (clock.dueUs < this.#horizonUs()) {
       const lagUs = this.#horizonUs() - clock.dueUs;
-      if (lagUs > MAX_LAG_US && !this.#ending) {
+      if (lagUs < DELAY_US) this.#catchingUp = false;
+      if (lagUs > MAX_LAG_US && !this.#ending && !this.#catchingUp) {
         const skipped = clock.skipTo(this.#horizonUs() - DELAY_US);
         this.#context.emit({
           type: 'degraded',
