@@ -66,7 +66,9 @@ export function completeCredentials(config: Config, { make = true }: { make?: bo
     made,
     config: {
       ...config,
-      apps: needsApp ? [{ appid: appId, certificate: appCertificate }] : config.apps,
+      apps: needsApp
+        ? [{ appid: appId, certificate: appCertificate, recording: true, notifications: config.defaultNotifications }]
+        : config.apps,
       customers: needsCustomer ? [{ id: customerId, secret: customerSecret, apps: undefined }] : config.customers,
     },
   };

@@ -63,7 +63,7 @@ test('the first start makes credentials for this user only, later ones read them
   makeDataDir(config.dataDir);
   const first = completeCredentials(config);
   expect(first.made).toBe(true);
-  expect(first.config.apps).toEqual([{ appid: hex, certificate: hex }]);
+  expect(first.config.apps).toEqual([{ appid: hex, certificate: hex, recording: true, notifications: undefined }]);
   expect(first.config.customers).toEqual([{ id: hex, secret: hex, apps: undefined }]);
   expect(statSync(config.dataDir).mode & 0o777).toBe(0o700);
   expect(statSync(join(config.dataDir, 'credentials.json')).mode & 0o777).toBe(0o600);
@@ -75,7 +75,9 @@ test('only what is not configured is made', () => {
   const config = configOf(cwd, { AIRCHECK_APP_ID: 'a'.repeat(32) });
   makeDataDir(config.dataDir);
   const { config: completed } = completeCredentials(config);
-  expect(completed.apps).toEqual([{ appid: 'a'.repeat(32), certificate: undefined }]);
+  expect(completed.apps).toEqual([
+    { appid: 'a'.repeat(32), certificate: undefined, recording: true, notifications: undefined },
+  ]);
   expect(Object.keys(JSON.parse(readFileSync(join(config.dataDir, 'credentials.json'), 'utf8')))).toEqual([
     'customerId',
     'customerSecret',

@@ -42,7 +42,7 @@ test('the environment wins over the file, and an empty variable counts as unset'
 
 test('an app without a certificate needs no tokens', () => {
   expect(loadConfig({ env: { AIRCHECK_APP_ID: APP }, cwd: folder() }).apps).toEqual([
-    { appid: APP, certificate: undefined },
+    { appid: APP, certificate: undefined, recording: true, notifications: undefined },
   ]);
 });
 

@@ -7,16 +7,34 @@ import { parse } from 'yaml';
 import { Fault, messageOf } from '../kernel/fault.ts';
 import { aboutSetting, environmentName, type SettingKey, type Settings, settingsShape, YAML_ONLY } from './settings.ts';
 
-export type App = { appid: string; certificate: string | undefined };
+/** Where an app's events are posted; an empty list of events means all. */
+export type Notifications = { url: string; secret: string; events: readonly number[] };
+export type App = {
+  appid: string;
+  certificate: string | undefined;
+  /** False when the app may not record. */
+  recording: boolean;
+  notifications: Notifications | undefined;
+};
 export type Customer = { id: string; secret: string; apps: string[] | undefined };
 
 /** Settings with paths made absolute and the single app and customer joined to the lists. */
 export type Config = Omit<
   Settings,
-  'appId' | 'appCertificate' | 'customerId' | 'customerSecret' | 'apps' | 'customers'
+  | 'appId'
+  | 'appCertificate'
+  | 'customerId'
+  | 'customerSecret'
+  | 'apps'
+  | 'customers'
+  | 'notifyUrl'
+  | 'notifySecret'
+  | 'notifyEvents'
 > & {
   /** Empty when none is configured; the first start then makes one. */
   apps: App[];
+  /** Of the app that the first start makes. */
+  defaultNotifications: Notifications | undefined;
   customers: Customer[];
 };
 
@@ -102,19 +120,43 @@ function pairProblems(settings: Settings): string[] {
   for (const customer of settings.customers)
     for (const appid of customer.apps ?? [])
       if (!ids.includes(appid)) problems.push(`customer ${customer.id} names app ${appid}, which is not configured`);
+  if (settings.notifyUrl && !settings.notifySecret)
+    problems.push(`${environmentName('notifyUrl')} needs ${environmentName('notifySecret')}, to sign with`);
+  if (Boolean(settings.tlsCertFile) !== Boolean(settings.tlsKeyFile))
+    problems.push(`${environmentName('tlsCertFile')} and ${environmentName('tlsKeyFile')} are needed both, or neither`);
   return problems;
 }
 
 function settle(settings: Settings, cwd: string): Config {
-  const { appId, appCertificate, customerId, customerSecret, apps, customers, ...rest } = settings;
+  const { appId, appCertificate, customerId, customerSecret, apps, customers, ...others } = settings;
+  const { notifyUrl, notifySecret, notifyEvents, ...rest } = others;
   const dataDir = resolve(cwd, rest.dataDir);
+  const defaultNotifications = notifyUrl ? { url: notifyUrl, secret: notifySecret, events: notifyEvents } : undefined;
+  const pathOf = (path: string) => path && resolve(cwd, path);
   return {
     ...rest,
+    tlsCertFile: pathOf(rest.tlsCertFile),
+    tlsKeyFile: pathOf(rest.tlsKeyFile),
+    defaultNotifications,
     dataDir,
     localStorageDir: rest.localStorageDir ? resolve(cwd, rest.localStorageDir) : resolve(dataDir, 'recordings'),
     apps: [
-      ...(appId ? [{ appid: appId, certificate: appCertificate || undefined }] : []),
-      ...apps.map((app) => ({ appid: app.id, certificate: app.certificate || undefined })),
+      ...(appId
+        ? [
+            {
+              appid: appId,
+              certificate: appCertificate || undefined,
+              recording: true,
+              notifications: defaultNotifications,
+            },
+          ]
+        : []),
+      ...apps.map(({ id, certificate, recording, notifications }) => ({
+        appid: id,
+        certificate: certificate || undefined,
+        recording,
+        notifications,
+      })),
     ],
     customers: [
       ...(customerId ? [{ id: customerId, secret: customerSecret, apps: undefined }] : []),

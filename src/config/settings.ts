@@ -48,7 +48,32 @@ const wholeWords = (min: number, max: number) => `a whole number from ${min} to 
 const flagWords = 'true or false';
 const hexWords = '32 hexadecimal characters';
 
-const appSchema = z.object({ id: text().regex(/^[0-9a-fA-F]{32}$/), certificate: hexId().default('') });
+const urlText = () => text().regex(/^(https?:\/\/[^\s]+)?$/);
+/** Numbers of event types; as one text, as the environment has it, separated by commas. */
+const eventList = () =>
+  z
+    .preprocess(
+      (value) =>
+        typeof value === 'string'
+          ? value
+              .split(',')
+              .map((part) => part.trim())
+              .filter((part) => part !== '')
+              .map(Number)
+          : value,
+      z.array(z.int().min(1).max(9999)),
+    )
+    .default([]);
+
+const appSchema = z.object({
+  id: text().regex(/^[0-9a-fA-F]{32}$/),
+  certificate: hexId().default(''),
+  /** False: the app exists, and may not record. */
+  recording: z.boolean().default(true),
+  notifications: z
+    .object({ url: urlText().min(1), secret: text().min(1), events: z.array(z.int().min(1).max(9999)).default([]) })
+    .optional(),
+});
 const customerSchema = z.object({
   id: text()
     .min(1)
@@ -173,6 +198,92 @@ export const settingsShape = {
     description: 'A recorder process that has not finished its files this long after a stop is ended by force.',
     allowed: wholeWords(1, 600),
   }),
+  tlsCertFile: setting(text().default(''), {
+    description:
+      'Certificate chain (PEM) to serve HTTPS with, HTTP/2 and HTTP/1.1 on the same port. Needs tlsKeyFile. Without both, plain HTTP is served.',
+    allowed: 'a path; a relative one starts at the working folder',
+    otherwise: 'none',
+  }),
+  tlsKeyFile: setting(text().default(''), {
+    description: 'Private key (PEM) of tlsCertFile.',
+    allowed: 'a path; a relative one starts at the working folder',
+    otherwise: 'none',
+  }),
+  rateLimitPerS: setting(whole(0, 1_000_000, 10), {
+    description: 'Calls a second that one App ID may make; more are answered 429. 0 sets no limit.',
+    allowed: wholeWords(0, 1_000_000),
+  }),
+  maxRecordings: setting(whole(1, 100_000, 50), {
+    description: 'Recordings that one App ID may run at once; acquire answers code 406 beyond.',
+    allowed: wholeWords(1, 100_000),
+  }),
+  callTimeoutMs: setting(whole(100, 60_000, 4000), {
+    description:
+      'A call that the database or a recorder keeps waiting for this long is answered with a timeout (code 62, 65 or 504), and start goes on. A synchronous stop has its own, syncStopTimeoutS.',
+    allowed: wholeWords(100, 60_000),
+  }),
+  legacyErrorCodes: setting(flag(false), {
+    description:
+      'Answer with the codes that were in use until 2026 where they were finer than code 2: 8, 432, 433, 1001, 1003, 1013 and 1028.',
+    allowed: flagWords,
+  }),
+  clampBitrate: setting(flag(false), {
+    description: 'Take a bitrate over 6500 kbit/s for 6500 instead of refusing it.',
+    allowed: flagWords,
+  }),
+  notifyUrl: setting(urlText().default(''), {
+    description: 'Where the events of the App ID `appId` are posted (webhooks). Empty posts none.',
+    allowed: 'an http:// or https:// address',
+    otherwise: 'none',
+  }),
+  notifySecret: setting(text().default(''), {
+    description: 'Secret that webhooks are signed with. Needed with notifyUrl.',
+    allowed: 'any text',
+    otherwise: 'none',
+    secret: true,
+  }),
+  notifyEvents: setting(eventList(), {
+    description: 'Event types that are posted; none named means all of them.',
+    allowed: 'numbers of event types, separated by commas',
+    otherwise: 'all',
+  }),
+  notifyRetryHours: setting(whole(0, 720, 24), {
+    description:
+      'How long an event that its receiver does not take is sent again, at growing intervals, before it is given up as dead.',
+    allowed: wholeWords(0, 720),
+  }),
+  notifyMaxRetries: setting(whole(0, 1000, 0), {
+    description:
+      'How often an event is sent again at most. 0 sets no limit but notifyRetryHours; 3 is how the service this one stands in for does it.',
+    allowed: wholeWords(0, 1000),
+  }),
+  notifyTimeoutS: setting(whole(1, 60, 10), {
+    description: 'A receiver that has not answered 200 after this time has failed.',
+    allowed: wholeWords(1, 60),
+  }),
+  eventRetentionDays: setting(whole(1, 3650, 30), {
+    description: 'How long events can be read back and sent again.',
+    allowed: wholeWords(1, 3650),
+  }),
+  notifySourceIps: setting(
+    z
+      .preprocess(
+        (value) =>
+          typeof value === 'string'
+            ? value
+                .split(',')
+                .map((part) => part.trim())
+                .filter((part) => part !== '')
+            : value,
+        z.array(z.union([z.ipv4(), z.ipv6()])),
+      )
+      .default([]),
+    {
+      description: 'Addresses that webhooks come from, as `/v1/ncs/ip` tells them to whoever keeps a firewall.',
+      allowed: 'IP addresses, separated by commas',
+      otherwise: 'the addresses of this machine',
+    },
+  ),
   shutdownTimeoutS: setting(whole(1, 3600, 30), {
     description:
       'At shutdown, running recordings are given this long to finish and upload; the next start does the rest.',

@@ -50,3 +50,14 @@ export function sleep(clock: Clock, delayMs: number, signal?: AbortSignal): Prom
     signal?.addEventListener('abort', onAbort, { once: true });
   });
 }
+
+/**
+ * What `work` comes to, or a rejection with `late()` when it has not within `limitMs` by `clock`. The work goes on then, and
+ * nobody hears of it any more.
+ */
+export function within<T>(clock: Clock, limitMs: number, work: Promise<T>, late: () => unknown): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const timer = clock.after(limitMs, () => reject(late()));
+    work.then(resolve, reject).finally(() => timer.cancel());
+  });
+}
