@@ -1,23 +1,28 @@
 /**
- * Every error the REST API can answer with (contract §0.5, §2.1), by the Fault code that stands for it inside the server.
+ * Every error the REST API can answer with (contract §0.5, §2), by the Fault code that stands for it inside the server.
  */
 import { Fault } from '../kernel/fault.ts';
 
 type Blamed = { http: number; blame: 'caller' | 'destination' | 'self'; meaning: string };
 /** Answered as `{code, reason}`, with cname and uid where they are known. */
-export type ApiProblem = Blamed & { shape: 'api'; code: number; reason: string };
+export type ApiProblem = Blamed & {
+  shape: 'api';
+  code: number;
+  reason: string;
+  /** The finer code that stood for it until 2026 (contract §2.2), sent when the server is set so. */
+  legacyCode?: number;
+};
 /** Answered as `{message}`, before any recording is looked at. */
 export type GatewayProblem = Blamed & { shape: 'gateway'; message: string };
 export type Problem = ApiProblem | GatewayProblem;
 
-const api = (http: number, code: number, reason: string, blame: Blamed['blame'], meaning: string): ApiProblem => ({
-  shape: 'api',
-  http,
-  code,
-  reason,
-  blame,
-  meaning,
-});
+type ApiWords = { http: number; code: number; reason: string; meaning: string; legacyCode?: number };
+const api =
+  (blame: Blamed['blame']) =>
+  (words: ApiWords): ApiProblem => ({ shape: 'api', blame, ...words });
+const caller = api('caller');
+const destination = api('destination');
+const self = api('self');
 const gateway = (http: number, message: string, meaning: string): GatewayProblem => ({
   shape: 'gateway',
   http,
@@ -25,6 +30,9 @@ const gateway = (http: number, message: string, meaning: string): GatewayProblem
   blame: 'caller',
   meaning,
 });
+/** Bad requests have one code and many texts. */
+const badRequest = (reason: string, meaning: string, legacyCode?: number): ApiProblem =>
+  caller({ http: 400, code: 2, reason, meaning, ...(legacyCode !== undefined && { legacyCode }) });
 
 export const PROBLEMS = {
   unauthorized: gateway(401, 'Unauthorized', 'There is no Authorization header.'),
@@ -39,61 +47,171 @@ export const PROBLEMS = {
     'The App ID is not configured, or these credentials may not use it.',
   ),
   'no-route': gateway(404, 'no Route matched with those values', 'No such path, or not with this method.'),
-  'request-invalid': api(
-    400,
-    2,
-    'api body validate failed!',
-    'caller',
-    'A field is missing, misspelt or out of range.',
+  'rate-limited': gateway(
+    429,
+    'API rate limit exceeded',
+    'This App ID makes more calls a second than it may; Retry-After says when to go on.',
   ),
-  'resource-expired': api(
-    400,
-    2,
+  'body-too-large': gateway(413, 'Request size limit exceeded', 'The body has more than 1 MiB.'),
+  'content-type-unsupported': caller({
+    http: 415,
+    code: 2,
+    reason: 'api body validate failed! Content-Type must be application/json',
+    meaning: 'The body is no JSON, and was not said to be any.',
+    legacyCode: 8,
+  }),
+  'json-invalid': badRequest(
+    'api body validate failed! the body is not JSON',
+    'The body cannot be read as JSON in UTF-8.',
+    8,
+  ),
+  'request-invalid': badRequest('api body validate failed!', 'A field is missing, misspelt or out of range.'),
+  'resource-unknown': badRequest(
+    'resourceId is not one that acquire gave out!',
+    'The resource id in the path was never given out, or was forgotten after a day without a start.',
+    1001,
+  ),
+  'resource-mismatch': badRequest(
+    'resourceId does not belong to this call!',
+    'The resource id was acquired for another channel, uid or mode than the call names.',
+    432,
+  ),
+  'sid-mismatch': badRequest(
+    'sid does not belong to resourceId!',
+    'The sid, or the App ID, is not the one the resource id started a recording of.',
+    1003,
+  ),
+  'resource-too-old': badRequest(
     'resourceId exceeded time limit!',
-    'caller',
-    'The resource id is too old to start with, or older than its resourceExpiredHour.',
+    'start came more than five minutes after acquire.',
+    433,
   ),
-  'request-hash-mismatch': api(
-    400,
-    2,
+  'resource-expired': badRequest(
+    'resourceId exceeded time limit!',
+    'The handle is older than its resourceExpiredHour. The recording goes on.',
+  ),
+  'request-hash-mismatch': badRequest(
     'request_hash mismatch!',
-    'caller',
     'clientRequest of start is not the startParameter that acquire announced.',
   ),
-  'channel-name-invalid': api(
-    400,
-    401,
-    'invalid_channel_name',
-    'caller',
-    'The channel name is empty, longer than 63 bytes, or holds a character channel names may not hold.',
-  ),
-  'already-started': api(201, 7, 'already started', 'caller', 'This resource id already started a recording.'),
-  'task-conflict': api(
-    400,
-    53,
-    'task conflict',
-    'caller',
-    'The channel is already being recorded under this uid with another resource id.',
-  ),
-  'invalid-operation': api(400, 49, 'invalid operation', 'caller', 'The recording is already stopping.'),
-  'no-worker': api(
-    404,
-    404,
-    'failed to find worker',
-    'caller',
-    'There is no such recording, or it has ended. The only answer to calls after the end.',
-  ),
-  'nothing-recorded': api(206, 435, 'no recorded data', 'caller', 'Nobody ever sent anything, so there is no file.'),
-  'upload-timeout': api(
-    206,
-    50,
-    'upload timeout',
-    'destination',
-    'A synchronous stop waited its time and files are still being uploaded; that goes on.',
-  ),
-  'allocate-failed': api(500, 502, 'Failed to allocate worker', 'self', 'No recorder could be had for this recording.'),
-  'internal-error': api(500, 500, 'internal_error', 'self', 'The server failed; its log says how.'),
+  'layout-invalid': badRequest('updateLayout: invalid layout!', 'The body of updateLayout is not valid.', 1028),
+  'channel-name-invalid': caller({
+    http: 400,
+    code: 401,
+    reason: 'invalid_channel_name',
+    meaning: 'The channel name is empty, longer than 63 bytes, or holds a character channel names may not hold.',
+    legacyCode: 1013,
+  }),
+  'app-inactive': caller({
+    http: 400,
+    code: 405,
+    reason: 'no_active_status',
+    meaning: 'The app is configured not to record.',
+  }),
+  'too-many-recordings': caller({
+    http: 400,
+    code: 406,
+    reason: 'vendor_over_load',
+    meaning: 'The app runs as many recordings as it may.',
+  }),
+  'already-started': caller({
+    http: 201,
+    code: 7,
+    reason: 'already started',
+    meaning: 'This resource id already started a recording, whose sid is in the answer.',
+  }),
+  'task-conflict': caller({
+    http: 400,
+    code: 53,
+    reason: 'task conflict',
+    meaning: 'The channel is already being recorded under this uid with another resource id.',
+  }),
+  'invalid-operation': caller({
+    http: 400,
+    code: 49,
+    reason: 'invalid operation',
+    meaning: 'The recording is already stopping.',
+  }),
+  'no-worker': caller({
+    http: 404,
+    code: 404,
+    reason: 'failed to find worker',
+    meaning: 'There is no such recording, or it has ended. The only answer to calls after the end.',
+  }),
+  'nothing-recorded': caller({
+    http: 206,
+    code: 435,
+    reason: 'no recorded data',
+    meaning: 'Nobody ever sent anything, so there is no file.',
+  }),
+  'upload-timeout': destination({
+    http: 206,
+    code: 50,
+    reason: 'upload timeout',
+    meaning: 'A synchronous stop waited its time and files are still being uploaded; that goes on.',
+  }),
+  'request-incomplete': self({
+    http: 206,
+    code: 65,
+    reason: 'request not completed',
+    meaning: 'start takes longer than callTimeoutMs and goes on. The same call again tells the sid.',
+  }),
+  'start-timeout': self({
+    http: 500,
+    code: 62,
+    reason: 'request timeout',
+    meaning: 'start could not even begin within callTimeoutMs, because the database does not answer.',
+  }),
+  'request-timeout': self({
+    http: 504,
+    code: 62,
+    reason: 'request timeout',
+    meaning: 'query, update, updateLayout or stop had to wait longer than callTimeoutMs for the database.',
+  }),
+  'allocate-timeout': self({
+    http: 500,
+    code: 504,
+    reason: 'allocate_timeout',
+    meaning: 'acquire had to wait longer than callTimeoutMs for the database.',
+  }),
+  'no-worker-manager': self({
+    http: 500,
+    code: 501,
+    reason: 'no_worker_manager_available',
+    meaning: 'The server is shutting down and takes no new recordings.',
+  }),
+  'allocate-failed': self({
+    http: 500,
+    code: 502,
+    reason: 'Failed to allocate worker',
+    meaning: 'No recorder could be had for this recording; the log says why.',
+  }),
+  'internal-error': self({
+    http: 500,
+    code: 500,
+    reason: 'internal_error',
+    meaning: 'The server failed; its log says how.',
+  }),
+  'event-unknown': caller({
+    http: 404,
+    code: 404,
+    reason: 'no such event',
+    meaning: 'No event of this App ID has that noticeId, or it is older than eventRetentionDays.',
+  }),
+  'recording-unknown': caller({
+    http: 404,
+    code: 404,
+    reason: 'no such recording',
+    meaning: 'No recording of this App ID has that sid.',
+  }),
+  'notifications-not-configured': caller({
+    http: 409,
+    code: 2,
+    reason: 'notifications are not configured for this appid',
+    meaning: 'The app has no notification URL to send an event to.',
+  }),
 } as const satisfies Record<string, Problem>;
+
 export type ProblemName = keyof typeof PROBLEMS;
 
 export type ProblemOptions = { cause?: unknown; details?: Readonly<Record<string, string>> };

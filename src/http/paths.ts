@@ -1,7 +1,7 @@
 /**
  * Path parameters of the recording API (contract §0.2).
  */
-import type { Mode } from '../contract/rest/body.ts';
+import type { Mode } from '../contract/rest/fields.ts';
 import type { ResourcePath } from '../session/recordings.ts';
 
 /** The mode's place in a path; any other word is an unknown route. */

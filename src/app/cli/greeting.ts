@@ -15,7 +15,11 @@ export function greeting({ url, config, madeCredentials }: Omit<AircheckServer, 
     const { appid, certificate } = app;
     page.set('token', buildRtcToken({ appId: appid, certificate, cname: 'demo', uid: '', lifeS: 86_400 }));
   }
-  const lines = [`Aircheck is at ${url}`, `Publish from a browser: ${url}/publish?${page}`];
+  const lines = [
+    `Aircheck is at ${url}`,
+    `Publish from a browser: ${url}/publish?${page}`,
+    `Read and try the API: ${url}/docs`,
+  ];
   if (madeCredentials && app && customer) {
     const body = JSON.stringify({ cname: 'demo', uid: '527841', clientRequest: {} });
     lines.push(

@@ -3,7 +3,8 @@
  */
 import { buildRtcToken } from '../../channel/token.ts';
 import { loadConfig } from '../../config/load.ts';
-import { isChannelName, isUid } from '../../contract/rest/body.ts';
+import { isChannelName } from '../../contract/rest/body.ts';
+import { isUid } from '../../contract/rest/fields.ts';
 import { Fault } from '../../kernel/fault.ts';
 import { completeCredentials } from '../credentials.ts';
 

@@ -25,7 +25,8 @@ describe('storageConfig', () => {
   });
 
   test.each([
-    ['a vendor we cannot store to', { ...s3, vendor: 2 }, /^vendor: .*1 \(Amazon S3\), 11/],
+    ['a vendor that does not exist', { ...s3, vendor: 9 }, /^vendor: .*1 \(Amazon S3\), 2/],
+    ['a region of another vendor', { ...s3, vendor: 8, region: 20 }, /^region: region 20 is not a region of vendor 8/],
     ['a region Amazon has not', { ...s3, region: 26 }, /^region: region 26 is not a region of vendor 1/],
     ['no keys', { ...s3, accessKey: '' }, /^accessKey: /],
     ['no endpoint', { ...compatible, extensionParams: {} }, /^extensionParams\.endpoint: .*must be given/],

@@ -2,40 +2,36 @@
  * StorageConfig: where a recording's files go (contract §1.2.6), as a start request gives it and as the uploader takes it.
  */
 import { z } from 'zod';
+import { REGIONS } from './regions.ts';
 
 /** The vendors this server can store to. 1000 is our own: a folder of the server's disk. */
 export const STORAGE_VENDORS = { s3: 1, s3Compatible: 11, localFolder: 1000 } as const;
 
-/** Amazon's region names by the contract's numbers. Gaps are numbers the contract does not give. */
-export const S3_REGIONS: Readonly<Record<number, string>> = {
-  0: 'us-east-1',
-  1: 'us-east-2',
-  2: 'us-west-1',
-  3: 'us-west-2',
-  4: 'eu-west-1',
-  5: 'eu-west-2',
-  6: 'eu-west-3',
-  7: 'eu-central-1',
-  8: 'ap-southeast-1',
-  9: 'ap-southeast-2',
-  10: 'ap-northeast-1',
-  11: 'ap-northeast-2',
-  12: 'sa-east-1',
-  13: 'ca-central-1',
-  14: 'ap-south-1',
-  15: 'cn-north-1',
-  16: 'cn-northwest-1',
-  17: 'us-gov-west-1',
-  18: 'af-south-1',
-  19: 'ap-east-1',
-  20: 'ap-northeast-3',
-  21: 'eu-north-1',
-  22: 'me-south-1',
-  23: 'us-gov-east-1',
-  24: 'ap-southeast-3',
-  25: 'eu-south-1',
-  28: 'il-central-1',
-};
+/** Every vendor of the contract, and ours, with the name it goes by. */
+const VENDOR_NAMES = {
+  0: 'Qiniu Kodo',
+  1: 'Amazon S3',
+  2: 'Alibaba Cloud OSS',
+  3: 'Tencent COS',
+  4: 'Kingsoft KS3',
+  5: 'Azure Blob',
+  6: 'Google Cloud Storage',
+  7: 'Huawei OBS',
+  8: 'Baidu BOS',
+  11: 'S3-compatible',
+  1000: 'local folder',
+} as const;
+export type StorageVendor = keyof typeof VENDOR_NAMES;
+const VENDORS = [0, 1, 2, 3, 4, 5, 6, 7, 8, 11, 1000] as const satisfies readonly StorageVendor[];
+
+export function vendorName(vendor: StorageVendor): string {
+  return VENDOR_NAMES[vendor];
+}
+
+/** Whether this server has a client for the vendor's store. */
+export function canStoreTo(vendor: StorageVendor): boolean {
+  return Object.values<number>(STORAGE_VENDORS).includes(vendor);
+}
 
 /** Client libraries send `""` for what they do not set (contract §1.2.6). */
 const absentWhenEmpty = (value: unknown) => (value === '' || value === null ? undefined : value);
@@ -69,11 +65,13 @@ const extensionParamsSchema = z.object({
 
 export const storageConfigSchema = z
   .object({
-    vendor: z.union(
-      [z.literal(1), z.literal(11), z.literal(1000)],
-      'vendor must be one this server stores to: 1 (Amazon S3), 11 (S3-compatible) or 1000 (local folder)',
-    ),
-    /** A number of S3_REGIONS for vendor 1; without effect otherwise. */
+    vendor: z.literal(VENDORS, {
+      error: (issue) =>
+        typeof issue.input === 'number'
+          ? `vendor must be one of ${VENDORS.map((vendor) => `${vendor} (${VENDOR_NAMES[vendor]})`).join(', ')}`
+          : undefined,
+    }),
+    /** A number of the vendor's REGIONS; without effect for vendors that have none. */
     region: z.preprocess((value) => value ?? 0, z.int().min(0)),
     bucket: z.string().min(1, 'bucket must not be empty').max(255),
     accessKey: z.preprocess((value) => value ?? '', z.string()),
@@ -99,10 +97,11 @@ export const storageConfigSchema = z
       refuse(['bucket'], 'bucket must be a bucket name: letters, digits, ".", "_" and "-"');
     if (storage.accessKey === '') refuse(['accessKey'], 'accessKey must not be empty');
     if (storage.secretKey === '') refuse(['secretKey'], 'secretKey must not be empty');
-    if (storage.vendor === STORAGE_VENDORS.s3 && S3_REGIONS[storage.region] === undefined)
+    const regions = REGIONS[storage.vendor];
+    if (regions && regions[storage.region] === undefined)
       refuse(
         ['region'],
-        `region ${storage.region} is not a region of vendor 1; known are ${Object.keys(S3_REGIONS).join(', ')}`,
+        `region ${storage.region} is not a region of vendor ${storage.vendor}; known are ${Object.keys(regions).join(', ')}`,
       );
     if (storage.vendor === STORAGE_VENDORS.s3Compatible && storage.extensionParams?.endpoint === undefined)
       refuse(['extensionParams', 'endpoint'], 'extensionParams.endpoint must be given for vendor 11');

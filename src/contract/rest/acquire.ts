@@ -5,18 +5,30 @@ import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { problem } from '../problems.ts';
 import { envelope, isChannelName, parseBody } from './body.ts';
+import { oneOf } from './fields.ts';
+
+const HOURS_WORDS = 'Acquire: invalid resourceExpiredHour value!';
 
 const clientRequestSchema = z.object({
-  scene: z.union([z.literal(0), z.literal(1), z.literal(2)], 'must be 0, 1 or 2').default(0),
-  /** Hours that query and stop take the resource id for, from the start on. Checked apart, as it has a text of its own. */
-  resourceExpiredHour: z.unknown().optional(),
-  /** What `start` will send; an invalid one is no error here. */
-  startParameter: z.unknown().optional(),
-  excludeResourceIds: z.array(z.string()).optional(),
+  scene: oneOf(0, 1, 2).default(0).meta({ description: '1 for web mode, otherwise 0. 2 is taken for 0.' }),
+  resourceExpiredHour: z
+    .number(HOURS_WORDS)
+    .int(HOURS_WORDS)
+    .min(1, HOURS_WORDS)
+    .max(720, HOURS_WORDS)
+    .default(72)
+    .meta({ description: 'Hours, from start on, that query, update, updateLayout and stop take the handle for.' }),
+  startParameter: z
+    .unknown()
+    .optional()
+    .meta({ description: 'What start will send as clientRequest. An invalid one is no error here.' }),
+  excludeResourceIds: z.array(z.string()).max(100).optional(),
   regionAffinity: z.number().optional(),
   region: z.string().optional(),
 });
-const acquireSchema = envelope(clientRequestSchema);
+
+export const acquireRequestSchema = envelope(clientRequestSchema);
+export const acquireReplySchema = z.object({ cname: z.string(), uid: z.string(), resourceId: z.string() });
 
 export type AcquireRequest = {
   cname: string;
@@ -26,22 +38,19 @@ export type AcquireRequest = {
   /** Hash of the announced clientRequest of `start`; absent when none was announced. */
   startHash: string | undefined;
 };
-export type AcquireReply = { cname: string; uid: string; resourceId: string };
+export type AcquireReply = z.infer<typeof acquireReplySchema>;
 
 /** Reads an acquire body. Throws `request-invalid` or `channel-name-invalid`. */
 export function parseAcquire(body: unknown): AcquireRequest {
-  const { cname, uid, clientRequest } = parseBody('Acquire', acquireSchema, body);
+  const { cname, uid, clientRequest } = parseBody('Acquire', acquireRequestSchema, body);
   if (!isChannelName(cname, clientRequest.scene === 1 ? 'web' : undefined)) throw problem('channel-name-invalid');
-  const hours = clientRequest.resourceExpiredHour ?? 72;
-  if (typeof hours !== 'number' || !Number.isInteger(hours) || hours < 1 || hours > 720)
-    throw problem('request-invalid', 'Acquire: invalid resourceExpiredHour value!');
   const announced = clientRequest.startParameter;
   const empty = announced === undefined || (isObject(announced) && Object.keys(announced).length === 0);
   return {
     cname,
     uid,
     scene: clientRequest.scene,
-    resourceExpiredHour: hours,
+    resourceExpiredHour: clientRequest.resourceExpiredHour,
     startHash: empty ? undefined : hashOf(announced),
   };
 }

@@ -1,20 +1,10 @@
 /**
- * What all request bodies share: the envelope, the rules of uid and channel name (contract §0.3, §0.4), and how a
- * failed check becomes the one `reason` that callers of the real service know (contract §2.3).
+ * What all request and reply bodies share: the envelope, the rule of channel names (contract §0.3, §0.4), and how a failed
+ * check becomes the one `reason` that callers of the real service know (contract §2.3).
  */
 import { z } from 'zod';
 import { type ProblemName, problem } from '../problems.ts';
-
-export const MODES = ['individual', 'mix', 'web'] as const;
-export type Mode = (typeof MODES)[number];
-
-const MAX_UID = 4_294_967_295;
-const UID_WORDS = 'must be a string holding a whole number from 1 to 4294967295';
-
-export function isUid(text: string): boolean {
-  return /^[1-9]\d{0,9}$/.test(text) && Number(text) <= MAX_UID;
-}
-export const uidSchema = z.string().refine(isUid, UID_WORDS);
+import { type Mode, uidSchema } from './fields.ts';
 
 /** Whether a channel name keeps contract §0.4 in the given mode; in web mode it is only a label. */
 export function isChannelName(cname: string, mode: Mode | undefined = undefined): boolean {
@@ -27,6 +17,17 @@ export function isChannelName(cname: string, mode: Mode | undefined = undefined)
 export function envelope<T extends z.ZodType>(clientRequest: T) {
   return z.object({ cname: z.string(), uid: uidSchema, clientRequest });
 }
+
+const namesSchema = envelope(z.looseObject({}));
+
+/** What every call on a resource is answered with. */
+export const handleReplySchema = z.object({
+  cname: z.string(),
+  uid: z.string(),
+  resourceId: z.string(),
+  sid: z.string(),
+});
+export type HandleReply = z.infer<typeof handleReplySchema>;
 
 /** An array or object without the members that are null: clients send null for what they do not set. */
 function withoutNulls(value: unknown): unknown {
@@ -60,6 +61,7 @@ export function reasonOf(endpoint: string, error: z.ZodError): string {
   // Layout values out of range get the same text as ones of the wrong type, as the real service does it.
   if (ZODS_OWN.test(issue.message) || parent === 'layoutConfig')
     return `${endpoint}: ${field} type mismatch or missing under ${parent}!`;
+  if (issue.message.startsWith(`${endpoint}:`)) return issue.message;
   return issue.message.includes(field) ? `${endpoint}: ${issue.message}` : `${endpoint}: ${field} ${issue.message}`;
 }
 
@@ -73,4 +75,12 @@ export function parseBody<T extends z.ZodType>(
   const parsed = schema.safeParse(withoutNulls(body));
   if (!parsed.success) throw problem(name, reasonOf(endpoint, parsed.error));
   return parsed.data;
+}
+
+/** `cname`, `uid` and the raw `clientRequest`, before anything else is judged (contract §2.4). Throws `request-invalid`. */
+export function parseNames(
+  endpoint: string,
+  body: unknown,
+): { cname: string; uid: string; clientRequest: Record<string, unknown> } {
+  return parseBody(endpoint, namesSchema, body);
 }

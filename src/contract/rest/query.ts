@@ -1,27 +1,85 @@
 /**
  * query: how a recording is doing (contract §1.5).
  */
-import { type FileList, type ListedRecording, toFileList } from './file-list.ts';
+import { z } from 'zod';
+import { handleReplySchema } from './body.ts';
+import {
+  type FileList,
+  jsonFileListMembers,
+  type ListedRecording,
+  textFileListMembers,
+  toFileList,
+} from './file-list.ts';
 
+export const STATUSES = [0, 1, 2, 3, 4, 5, 6, 7, 8, 20] as const;
 /** 1 initialised, 2 to 4 starting, 5 in progress, 6 stopping, 7 stopped, 8 exited, 20 exited abnormally. */
-export type Status = 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 20;
+export type Status = (typeof STATUSES)[number];
+
+const status = z.literal(STATUSES).meta({
+  description:
+    '0 not started, 1 initialised, 2 to 4 starting, 5 in progress, 6 stopping, 7 stopped, 8 exited, 20 exited abnormally.',
+});
+const sliceStartTime = z
+  .int()
+  .meta({ description: 'Start of the first slice, Unix milliseconds; 0 before there is one.' });
+const reply = <T extends z.ZodType>(serverResponse: T) => handleReplySchema.extend({ serverResponse });
+
+// Strict: a client library refuses members it does not know (contract §8.2).
+const listed = z.discriminatedUnion('fileListMode', [
+  z.strictObject({ status, ...textFileListMembers, sliceStartTime }),
+  z.strictObject({ status, ...jsonFileListMembers, sliceStartTime }),
+]);
+const snapshot = z.strictObject({ status, sliceStartTime });
+const webFile = z.strictObject({ filename: z.string(), sliceStartTime: z.int() });
+const web = z.strictObject({
+  status,
+  extensionServiceState: z.array(
+    z.discriminatedUnion('serviceName', [
+      z.strictObject({
+        serviceName: z.literal('web_recorder_service'),
+        payload: z.strictObject({
+          fileList: z.array(webFile),
+          onhold: z.boolean(),
+          state: z.enum(['init', 'inProgress', 'exit']),
+        }),
+      }),
+      z.strictObject({
+        serviceName: z.literal('rtmp_publish_service'),
+        payload: z.strictObject({
+          outputs: z.array(
+            z.strictObject({
+              rtmpUrl: z.string(),
+              status: z.enum(['connecting', 'publishing', 'onhold', 'disconnected']),
+            }),
+          ),
+          state: z.enum(['init', 'inProgress', 'exit']),
+        }),
+      }),
+    ]),
+  ),
+});
+
+export const queryReplySchemas = {
+  individual: reply(z.union([listed, snapshot])),
+  mix: reply(listed),
+  web: reply(web),
+} as const;
 
 export type QueryReply = {
   cname: string;
   uid: string;
   resourceId: string;
   sid: string;
-  /** `sliceStartTime` is the start of the recording's first slice, Unix milliseconds; 0 before there is one. */
   serverResponse: { status: Status; sliceStartTime: number } & FileList;
 };
 
 export function toQueryResponse(
-  status: Status,
+  recordingStatus: Status,
   recording: ListedRecording,
   unit: 's' | 'ms',
 ): QueryReply['serverResponse'] {
   return {
-    status,
+    status: recordingStatus,
     ...toFileList(recording, unit),
     sliceStartTime: Math.floor(recording.playlist?.startUtcMs ?? 0),
   };

@@ -4,133 +4,75 @@
 import { z } from 'zod';
 import { storageConfigSchema } from '../line/storage.ts';
 import { problem } from '../problems.ts';
-import { envelope, isUid, type Mode, parseBody, uidSchema } from './body.ts';
+import { envelope, handleReplySchema, parseBody, parseNames } from './body.ts';
+import { extensionServiceConfigSchema } from './extension-services.ts';
+import type { Mode } from './fields.ts';
+import { checkFileTypes, recordingFileConfigSchema, snapshotConfigSchema } from './files-config.ts';
+import { individualRecordingConfigSchema, MAX_BITRATE_KBPS, mixRecordingConfigSchema } from './recording-config.ts';
 
-const oneOf = <const T extends readonly number[]>(...values: T) =>
-  z.number().refine((value): value is T[number] => values.includes(value), `must be one of ${values.join(', ')}`);
-const whole = (min: number, max: number) => {
-  const words = `must be a whole number from ${min} to ${max}`;
-  return z.number().refine((value) => Number.isInteger(value) && value >= min && value <= max, words);
-};
-const fraction = () =>
-  z
-    .number()
-    .min(-1e-6)
-    .max(1 + 1e-6);
+const token = z.string().max(4096).optional();
+/** Members that mean nothing in a mode, whatever they hold. */
+const without = z.unknown().optional();
 
-/** Either everything, or a list of users; an empty list counts as none given. */
-const uidListSchema = z
-  .array(z.string())
-  .max(32, 'may name at most 32 users')
-  .refine((uids) => uids.every((uid) => isUid(uid)) || (uids.length === 1 && uids[0] === '#allstream#'), {
-    message: 'must list uids (strings holding whole numbers from 1 to 4294967295), or be ["#allstream#"]',
-  })
-  .optional();
-
-const layoutRegionSchema = z
-  .object({
-    uid: z.union([z.literal(''), uidSchema]).optional(),
-    x_axis: fraction(),
-    y_axis: fraction(),
-    width: fraction(),
-    height: fraction(),
-    alpha: z.number().min(0).max(1).default(1),
-    render_mode: oneOf(0, 1).default(0),
-  })
-  // Client libraries send float32, whose sums may pass 1 by some 1e-7 (contract §6.15).
-  .refine((region) => region.x_axis + region.width <= 1 + 1e-6, {
-    path: ['width'],
-    message: 'x_axis + width is over 1',
-  })
-  .refine((region) => region.y_axis + region.height <= 1 + 1e-6, {
-    path: ['height'],
-    message: 'y_axis + height is over 1',
-  });
-
-const backgroundSchema = z.object({ uid: z.string(), image_url: z.string(), render_mode: oneOf(0, 1).default(0) });
-
-export const transcodingConfigSchema = z
-  .object({
-    width: whole(1, 1920).default(360),
-    height: whole(1, 1920).default(640),
-    fps: z.number().default(15),
-    bitrate: whole(1, 6500).default(500),
-    maxResolutionUid: z.union([z.literal(''), uidSchema]).optional(),
-    mixedVideoLayout: oneOf(0, 1, 2, 3).default(0),
-    backgroundColor: z
-      .string()
-      .regex(/^#[0-9a-fA-F]{6}$/, 'must be "#RRGGBB"')
-      .default('#000000'),
-    backgroundImage: z.string().optional(),
-    defaultUserBackgroundImage: z.string().optional(),
-    layoutConfig: z.array(layoutRegionSchema).max(17, 'may have at most 17 entries').optional(),
-    backgroundConfig: z.array(backgroundSchema).optional(),
-  })
-  .superRefine((config, context) => {
-    const refuse = (path: string, message: string) => context.addIssue({ code: 'custom', path: [path], message });
-    if (config.width * config.height > 1920 * 1080) refuse('width', 'width x height must not be over 1920 x 1080');
-    if (config.mixedVideoLayout === 3 && !config.layoutConfig?.length)
-      refuse('layoutConfig', 'layoutConfig is required when mixedVideoLayout is 3');
-  });
-
-const recordingConfigSchema = z
-  .object({
-    channelType: oneOf(0, 1).default(0),
-    streamTypes: oneOf(0, 1, 2).default(2),
-    streamMode: z.enum(['default', 'standard', 'original'], 'must be "default", "standard" or "original"').optional(),
-    decryptionMode: z
-      .literal(0, 'decryptionMode other than 0 is not supported: this server records channels it serves itself')
-      .default(0),
-    secret: z.string().optional(),
-    salt: z.string().optional(),
-    maxIdleTime: whole(5, 2_592_000).default(30),
-    videoStreamType: oneOf(0, 1).default(0),
-    subscribeAudioUids: uidListSchema,
-    unSubscribeAudioUids: uidListSchema,
-    unsubscribeAudioUids: uidListSchema,
-    subscribeVideoUids: uidListSchema,
-    unSubscribeVideoUids: uidListSchema,
-    unsubscribeVideoUids: uidListSchema,
-    subscribeUidGroup: oneOf(0, 1, 2, 3, 4, 5).optional(),
-    audioProfile: oneOf(0, 1, 2).default(0),
-    transcodingConfig: transcodingConfigSchema.optional(),
-    privateParams: z.string().optional(),
-  })
-  .superRefine((config, context) => {
-    for (const kind of ['Audio', 'Video'] as const) {
-      const un = config[`unSubscribe${kind}Uids`] ?? config[`unsubscribe${kind}Uids`];
-      if (config[`subscribe${kind}Uids`]?.length && un?.length)
-        context.addIssue({
-          code: 'custom',
-          path: [`subscribe${kind}Uids`],
-          message: `subscribe${kind}Uids and unSubscribe${kind}Uids exclude each other`,
-        });
-    }
-  });
-
-const clientRequestSchema = z.object({
-  token: z.string().optional(),
+const mixSchema = z.object({
+  token,
   storageConfig: storageConfigSchema,
-  recordingConfig: recordingConfigSchema.prefault({}),
-  recordingFileConfig: z
-    .object({ avFileType: z.array(z.string()).min(1, 'must name at least one file type').default(['hls']) })
-    .optional(),
-  snapshotConfig: z.looseObject({}).optional(),
-  extensionServiceConfig: z.looseObject({}).optional(),
+  recordingConfig: mixRecordingConfigSchema.prefault({}),
+  recordingFileConfig: recordingFileConfigSchema.optional(),
 });
-export type RecordingConfig = z.output<typeof recordingConfigSchema>;
-export type TranscodingConfig = z.output<typeof transcodingConfigSchema>;
-export type StartClientRequest = z.output<typeof clientRequestSchema>;
 
-const namesSchema = envelope(z.looseObject({}));
-const startSchema = envelope(clientRequestSchema);
+const individualSchema = z
+  .object({
+    token,
+    storageConfig: storageConfigSchema,
+    recordingConfig: individualRecordingConfigSchema,
+    recordingFileConfig: recordingFileConfigSchema.optional(),
+    snapshotConfig: snapshotConfigSchema.optional(),
+    appsCollection: z
+      .object({ combinationPolicy: z.enum(['default', 'postpone_transcoding']).optional() })
+      .optional()
+      .meta({ description: 'Withdrawn by the service this API comes from; has no effect.' }),
+    transcodeOptions: z.looseObject({}).optional().meta({ description: 'Withdrawn likewise; has no effect.' }),
+  })
+  .superRefine(({ recordingConfig, snapshotConfig }, context) => {
+    if (!snapshotConfig) return;
+    const refuse = (field: string, message: string) =>
+      context.addIssue({ code: 'custom', path: ['recordingConfig', field], message });
+    if (recordingConfig.streamTypes === 0) refuse('streamTypes', 'streamTypes must be 1 or 2 for snapshots');
+    const videos =
+      recordingConfig.subscribeVideoUids ??
+      recordingConfig.unSubscribeVideoUids ??
+      recordingConfig.unsubscribeVideoUids;
+    if (recordingConfig.subscribeAudioUids?.length && !videos?.length)
+      refuse('subscribeVideoUids', 'subscribeVideoUids is required for snapshots when subscribeAudioUids is given');
+  });
 
-export type StartReply = { cname: string; uid: string; resourceId: string; sid: string };
+const webSchema = z.object({
+  token: without,
+  storageConfig: storageConfigSchema,
+  recordingConfig: without,
+  recordingFileConfig: recordingFileConfigSchema.optional(),
+  extensionServiceConfig: extensionServiceConfigSchema,
+});
 
-/** `cname`, `uid` and the raw `clientRequest`, before anything else is judged (contract §2.4). Throws `request-invalid`. */
-export function parseNames(endpoint: string, body: unknown): { cname: string; uid: string; clientRequest: object } {
-  return parseBody(endpoint, namesSchema, body);
-}
+export const startRequestSchemas = {
+  individual: envelope(individualSchema),
+  mix: envelope(mixSchema),
+  web: envelope(webSchema),
+} as const;
+export const startReplySchema = handleReplySchema;
+export type StartReply = z.infer<typeof startReplySchema>;
+
+export type MixStart = z.output<typeof mixSchema>;
+export type StartClientRequest =
+  | ({ mode: 'mix' } & MixStart)
+  | ({ mode: 'individual' } & z.output<typeof individualSchema>)
+  | ({ mode: 'web' } & z.output<typeof webSchema>);
+
+export type StartOptions = {
+  /** Takes a bitrate that is too high for the highest there is, instead of refusing it (contract §7). */
+  clampBitrate?: boolean;
+};
 
 const SERVICES = [
   'storageConfig',
@@ -141,27 +83,50 @@ const SERVICES = [
 ];
 
 /** The whole start request of the given mode. Throws `request-invalid` with the documented reason. */
-export function parseStart(mode: Mode, body: unknown): StartClientRequest {
-  const { clientRequest } = parseNames('start', body);
-  const given = (name: string) => (clientRequest as Record<string, unknown>)[name] != null;
-  if (!SERVICES.some(given) || (mode === 'web' && !given('extensionServiceConfig')))
+export function parseStart(mode: Mode, body: unknown, options: StartOptions = {}): StartClientRequest {
+  const { cname, uid, clientRequest } = parseNames('start', body);
+  if (!SERVICES.some((name) => clientRequest[name] !== undefined) || (mode === 'web' && !hasServices(clientRequest)))
     throw problem('request-invalid', 'services not selected!');
-  if (mode === 'individual' && !isObjectWith(clientRequest, 'recordingConfig', 'subscribeUidGroup'))
+  if (mode === 'individual' && !isObject(clientRequest['recordingConfig'], 'subscribeUidGroup'))
     throw problem('request-invalid', 'start: subscribeUidGroup type mismatch or missing under single mode!');
-  const request = parseBody('start', startSchema, body).clientRequest;
+  const wanted = {
+    cname,
+    uid,
+    clientRequest: options.clampBitrate ? withClampedBitrate(clientRequest) : clientRequest,
+  };
+  const request = parseOf(mode, wanted);
   checkFileTypes(mode, request.recordingFileConfig?.avFileType ?? ['hls']);
   return request;
 }
 
-function isObjectWith(holder: object, member: string, inner: string): boolean {
-  const object = (holder as Record<string, unknown>)[member];
-  return typeof object === 'object' && object !== null && (object as Record<string, unknown>)[inner] != null;
+function parseOf(mode: Mode, body: unknown): StartClientRequest {
+  switch (mode) {
+    case 'mix':
+      return { mode, ...parseBody('start', startRequestSchemas.mix, body).clientRequest };
+    case 'individual':
+      return { mode, ...parseBody('start', startRequestSchemas.individual, body).clientRequest };
+    case 'web':
+      return { mode, ...parseBody('start', startRequestSchemas.web, body).clientRequest };
+  }
 }
 
-function checkFileTypes(mode: Mode, types: string[]): void {
-  const others = types.filter((type) => type !== 'hls');
-  if (mode === 'individual' && others.length > 0)
-    throw problem('request-invalid', 'mp4, mp3, fmp4 or hls-fmp4 in avFileType is not supported by individual mode');
-  if (others.some((type) => type !== 'mp4') || !types.includes('hls') || new Set(types).size !== types.length)
-    throw problem('request-invalid', 'start: avFileType must be ["hls"] or ["hls","mp4"]');
+function hasServices({ extensionServiceConfig: config }: Record<string, unknown>): boolean {
+  if (!isObject(config, 'extensionServices')) return false;
+  const services = config['extensionServices'];
+  return !Array.isArray(services) || services.length > 0;
+}
+
+function isObject(value: unknown, member: string): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && (value as Record<string, unknown>)[member] !== undefined;
+}
+
+function withClampedBitrate(clientRequest: Record<string, unknown>): Record<string, unknown> {
+  const config = clientRequest['recordingConfig'];
+  if (!isObject(config, 'transcodingConfig')) return clientRequest;
+  const transcoding = config['transcodingConfig'];
+  if (!isObject(transcoding, 'bitrate')) return clientRequest;
+  const bitrate = transcoding['bitrate'];
+  if (typeof bitrate !== 'number' || bitrate <= MAX_BITRATE_KBPS) return clientRequest;
+  const transcodingConfig = { ...transcoding, bitrate: MAX_BITRATE_KBPS };
+  return { ...clientRequest, recordingConfig: { ...config, transcodingConfig } };
 }

@@ -2,13 +2,46 @@
  * stop: leave the channel and finish the files (stop.txt, contract §1.6).
  */
 import { z } from 'zod';
-import { envelope, parseBody } from './body.ts';
-import type { FileList } from './file-list.ts';
+import { envelope, handleReplySchema, parseBody } from './body.ts';
+import { type FileList, jsonFileListMembers, textFileListMembers } from './file-list.ts';
 
-const stopSchema = envelope(z.object({ async_stop: z.boolean().default(false) }));
-
+export const stopRequestSchema = envelope(z.object({ async_stop: z.boolean().default(false) }));
 export type StopRequest = { cname: string; uid: string; asyncStop: boolean };
-export type UploadingStatus = 'uploaded' | 'backuped' | 'unknown';
+
+const uploadingStatus = z.enum(['uploaded', 'backuped', 'unknown']);
+export type UploadingStatus = z.infer<typeof uploadingStatus>;
+
+const reply = <T extends z.ZodType>(serverResponse: T) => handleReplySchema.extend({ serverResponse });
+const listed = z.discriminatedUnion('fileListMode', [
+  z.strictObject({ ...textFileListMembers, uploadingStatus }),
+  z.strictObject({ ...jsonFileListMembers, uploadingStatus }),
+]);
+const snapshot = z.strictObject({ uploadingStatus });
+const web = z.strictObject({
+  extensionServiceState: z.array(
+    z.discriminatedUnion('serviceName', [
+      z.strictObject({
+        serviceName: z.literal('web_recorder_service'),
+        payload: z.strictObject({
+          fileList: z.array(z.strictObject({ filename: z.string(), sliceStartTime: z.int() })),
+          onhold: z.boolean(),
+          state: z.enum(['init', 'inProgress', 'exit']),
+        }),
+      }),
+      z.strictObject({
+        serviceName: z.literal('upload_service'),
+        payload: z.strictObject({ uploadingStatus }),
+      }),
+    ]),
+  ),
+});
+
+export const stopReplySchemas = {
+  individual: reply(z.union([listed, snapshot])),
+  mix: reply(listed),
+  web: reply(web),
+} as const;
+
 export type StopReply = {
   cname: string;
   uid: string;
@@ -19,6 +52,6 @@ export type StopReply = {
 
 /** Reads a stop body. Throws `request-invalid`. */
 export function parseStop(body: unknown): StopRequest {
-  const { cname, uid, clientRequest } = parseBody('stop', stopSchema, body);
+  const { cname, uid, clientRequest } = parseBody('stop', stopRequestSchema, body);
   return { cname, uid, asyncStop: clientRequest.async_stop };
 }

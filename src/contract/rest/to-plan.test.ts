@@ -1,14 +1,19 @@
 import { expect, test } from 'vitest';
 import { mixPlanSchema } from '../line/plan.ts';
-import { parseStart } from './start.ts';
+import { type MixStart, parseStart, type StartClientRequest } from './start.ts';
 import { toMixPlan } from './to-plan.ts';
 
 const SID = 'a'.repeat(32);
 const storageConfig = { vendor: 1000, region: 0, bucket: 'b', accessKey: '', secretKey: '' };
 
+function mixOf(request: StartClientRequest): MixStart {
+  if (request.mode !== 'mix') throw new TypeError('a mix request was parsed');
+  return request;
+}
+
 function planOf(recordingConfig: object = {}, more: object = {}) {
   const body = { cname: 'c', uid: '1', clientRequest: { storageConfig, recordingConfig, ...more } };
-  const planned = toMixPlan(parseStart('mix', body), {
+  const planned = toMixPlan(mixOf(parseStart('mix', body)), {
     sid: SID,
     baseName: `${SID}_c`,
     mp4Limit: { durationMs: 7_200_000, bytes: 2_000_000_000 },

@@ -3,8 +3,14 @@
  * §1.2.3). Pure.
  */
 import type { AudioPlan, Layout, MixPlan, Region, Subscription, VideoPlan } from '../line/plan.ts';
-import type { RecordingConfig, StartClientRequest, TranscodingConfig } from './start.ts';
-import { transcodingConfigSchema } from './start.ts';
+import type { LayoutMembers } from './layout.ts';
+import {
+  type Lists,
+  type MixRecordingConfig,
+  type TranscodingConfig,
+  transcodingConfigSchema,
+} from './recording-config.ts';
+import type { MixStart } from './start.ts';
 
 /** Frame rates the contract has; any other falls back to 15. */
 const FRAME_RATES = [1, 7, 10, 15, 24, 30, 60];
@@ -28,11 +34,11 @@ export type PlannedMix = {
   ignored: string[];
 };
 
-export function toMixPlan(request: StartClientRequest, { sid, baseName, mp4Limit }: PlanOptions): PlannedMix {
+export function toMixPlan(request: MixStart, { sid, baseName, mp4Limit }: PlanOptions): PlannedMix {
   const config = request.recordingConfig;
   const transcoding = config.transcodingConfig ?? transcodingConfigSchema.parse({});
   const types = request.recordingFileConfig?.avFileType ?? ['hls'];
-  const audio = config.streamTypes !== 1 ? AUDIO_PROFILES[config.audioProfile as 0 | 1 | 2] : undefined;
+  const audio = config.streamTypes !== 1 ? AUDIO_PROFILES[config.audioProfile] : undefined;
   const video = config.streamTypes !== 0 ? toVideoPlan(transcoding) : undefined;
   const { comma, readable } = readPrivateParams(config.privateParams);
   const plan: MixPlan = {
@@ -41,7 +47,7 @@ export function toMixPlan(request: StartClientRequest, { sid, baseName, mp4Limit
     baseName,
     ...(video && { video }),
     ...(audio && { audio }),
-    subscribe: toSubscriptions(config),
+    subscribe: toSubscriptions(config, { audio: audio !== undefined, video: video !== undefined }),
     files: { hls: true, mp4: types.includes('mp4') },
     maxIdleMs: config.maxIdleTime * 1000,
     mp4Limit,
@@ -49,7 +55,7 @@ export function toMixPlan(request: StartClientRequest, { sid, baseName, mp4Limit
   return {
     plan,
     extinfComma: comma,
-    ignored: [...ignoredMembers(config, request), ...(readable ? [] : ['privateParams'])],
+    ignored: [...ignoredMembers(config), ...(readable ? [] : ['privateParams'])],
   };
 }
 
@@ -60,8 +66,7 @@ function toVideoPlan(config: TranscodingConfig): VideoPlan {
     height: even(config.height),
     fps: FRAME_RATES.includes(config.fps) ? config.fps : 15,
     bitrateKbps: config.bitrate,
-    layout: toLayout(config),
-    backgroundColor: config.backgroundColor,
+    ...toLayout(config),
   };
 }
 
@@ -69,20 +74,25 @@ function even(pixels: number): number {
   return Math.max(2, pixels - (pixels % 2));
 }
 
-function toLayout(config: TranscodingConfig): Layout {
+/** The layout and background of start's transcodingConfig, or of an updateLayout. */
+export function toLayout(config: LayoutMembers): { layout: Layout; backgroundColor: string } {
+  return { layout: placementOf(config), backgroundColor: config.backgroundColor || '#000000' };
+}
+
+function placementOf(config: LayoutMembers): Layout {
   switch (config.mixedVideoLayout) {
+    case 0:
+      return { kind: 'floating' };
     case 1:
       return { kind: 'bestFit' };
     case 2:
       return { kind: 'vertical', ...(config.maxResolutionUid && { maxResolutionUid: config.maxResolutionUid }) };
     case 3:
       return { kind: 'custom', regions: (config.layoutConfig ?? []).map(toRegion) };
-    default:
-      return { kind: 'floating' };
   }
 }
 
-function toRegion(entry: NonNullable<TranscodingConfig['layoutConfig']>[number]): Region {
+function toRegion(entry: NonNullable<LayoutMembers['layoutConfig']>[number]): Region {
   const unit = (value: number) => Math.min(1, Math.max(0, value));
   const x = unit(entry.x_axis);
   const y = unit(entry.y_axis);
@@ -97,22 +107,28 @@ function toRegion(entry: NonNullable<TranscodingConfig['layoutConfig']>[number])
   };
 }
 
-/** A list for one kind alone means that the other kind is not wanted at all (contract §1.2.2). */
-function toSubscriptions(config: RecordingConfig): { audio: Subscription; video: Subscription } {
+/**
+ * What start's or update's lists select of the kinds that are recorded. A list for one kind alone means that the other kind is
+ * not wanted at all (contract §1.2.2).
+ */
+export function toSubscriptions(
+  lists: Lists,
+  recorded: { audio: boolean; video: boolean },
+): { audio: Subscription; video: Subscription } {
   const audio = toSubscription(
-    config.subscribeAudioUids,
-    config.unSubscribeAudioUids ?? config.unsubscribeAudioUids,
-    config.streamTypes !== 1,
+    lists.subscribeAudioUids,
+    lists.unSubscribeAudioUids ?? lists.unsubscribeAudioUids,
+    recorded.audio,
   );
   const video = toSubscription(
-    config.subscribeVideoUids,
-    config.unSubscribeVideoUids ?? config.unsubscribeVideoUids,
-    config.streamTypes !== 0,
+    lists.subscribeVideoUids,
+    lists.unSubscribeVideoUids ?? lists.unsubscribeVideoUids,
+    recorded.video,
   );
   const otherwise: Subscription = audio || video ? { kind: 'none' } : { kind: 'all' };
   return {
-    audio: config.streamTypes === 1 ? { kind: 'none' } : (audio ?? otherwise),
-    video: config.streamTypes === 0 ? { kind: 'none' } : (video ?? otherwise),
+    audio: recorded.audio ? (audio ?? otherwise) : { kind: 'none' },
+    video: recorded.video ? (video ?? otherwise) : { kind: 'none' },
   };
 }
 
@@ -133,15 +149,19 @@ function readPrivateParams(text: string | undefined): { comma: boolean; readable
   }
 }
 
-function ignoredMembers(config: RecordingConfig, request: StartClientRequest): string[] {
-  const { transcodingConfig } = config;
+function ignoredMembers(config: MixRecordingConfig): string[] {
+  return [
+    ...(config.transcodingConfig ? ignoredLayoutMembers(config.transcodingConfig) : []),
+    ...(config.videoStreamType === 1 ? ['videoStreamType'] : []),
+  ];
+}
+
+/** Members of a layout that are taken and have no effect on this server yet. */
+export function ignoredLayoutMembers(config: LayoutMembers): string[] {
   const ignored: [boolean, string][] = [
-    [Boolean(transcodingConfig?.backgroundImage), 'backgroundImage'],
-    [Boolean(transcodingConfig?.defaultUserBackgroundImage), 'defaultUserBackgroundImage'],
-    [Boolean(transcodingConfig?.backgroundConfig?.length), 'backgroundConfig'],
-    [config.videoStreamType === 1, 'videoStreamType'],
-    [request.snapshotConfig !== undefined, 'snapshotConfig'],
-    [request.extensionServiceConfig !== undefined, 'extensionServiceConfig'],
+    [Boolean(config.backgroundImage), 'backgroundImage'],
+    [Boolean(config.defaultUserBackgroundImage), 'defaultUserBackgroundImage'],
+    [Boolean(config.backgroundConfig?.length), 'backgroundConfig'],
   ];
   return ignored.filter(([sent]) => sent).map(([, name]) => name);
 }

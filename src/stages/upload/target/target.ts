@@ -1,7 +1,8 @@
 /**
  * Target: one store that a recording's files go to. A put is whole and checked, or it throws a Fault.
  */
-import { STORAGE_VENDORS, type StorageConfig } from '../../../contract/line/storage.ts';
+import { STORAGE_VENDORS, type StorageConfig, vendorName } from '../../../contract/line/storage.ts';
+import { Fault } from '../../../kernel/fault.ts';
 import type { StoredObject } from '../../../media/segment.ts';
 import { openLocalFolder } from './local-folder.ts';
 
@@ -37,6 +38,10 @@ export async function createTarget(storage: StorageConfig, options: TargetOption
       const { openS3 } = await import('./s3.ts');
       return openS3(storage);
     }
+    default:
+      throw new Fault('vendor-unsupported', `this server cannot store to ${vendorName(storage.vendor)}`, {
+        blame: 'caller',
+      });
   }
 }
 

@@ -1,0 +1,33 @@
+/**
+ * `recordingFileConfig` and `snapshotConfig` of start: which files are to be made (contract §1.2.4, §1.2.5).
+ */
+import { z } from 'zod';
+import { problem } from '../problems.ts';
+import { type Mode, whole } from './fields.ts';
+
+export const recordingFileConfigSchema = z.object({
+  avFileType: z
+    .array(z.string())
+    .min(1, 'must name at least one file type')
+    .max(8)
+    .default(['hls'])
+    .meta({ description: '["hls"], or in mix and web mode ["hls","mp4"].' }),
+});
+
+export const snapshotConfigSchema = z.object({
+  captureInterval: whole(1, 3600).default(10),
+  fileType: z
+    .array(z.string())
+    .refine((types) => types.length === 1 && types[0] === 'jpg', 'must be ["jpg"]')
+    .meta({ description: 'Exactly ["jpg"].' }),
+});
+export type SnapshotConfig = z.output<typeof snapshotConfigSchema>;
+
+/** Throws `request-invalid` with the documented reason when a mode cannot make these types of file. */
+export function checkFileTypes(mode: Mode, types: readonly string[]): void {
+  const others = types.filter((type) => type !== 'hls');
+  if (mode === 'individual' && others.length > 0)
+    throw problem('request-invalid', 'mp4, mp3, fmp4 or hls-fmp4 in avFileType is not supported by individual mode');
+  if (others.some((type) => type !== 'mp4') || !types.includes('hls') || new Set(types).size !== types.length)
+    throw problem('request-invalid', 'start: avFileType must be ["hls"] or ["hls","mp4"]');
+}

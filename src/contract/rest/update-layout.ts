@@ -1,0 +1,16 @@
+/**
+ * updateLayout: another layout for a running composite recording. Replaces the whole of the old one: what is not sent goes
+ * back to its default (contract §1.4).
+ */
+import { z } from 'zod';
+import { envelope, handleReplySchema, parseBody } from './body.ts';
+import { checkRegions, layoutMembers } from './layout.ts';
+
+export const updateLayoutRequestSchema = envelope(z.object(layoutMembers).superRefine(checkRegions));
+export const updateLayoutReplySchema = handleReplySchema;
+export type UpdateLayoutRequest = z.output<typeof updateLayoutRequestSchema>;
+
+/** Reads an updateLayout body. Throws `layout-invalid` with the reason. */
+export function parseUpdateLayout(body: unknown): UpdateLayoutRequest {
+  return parseBody('updateLayout', updateLayoutRequestSchema, body, 'layout-invalid');
+}
