@@ -1,0 +1,156 @@
+/**
+ * What in a valid request will not do what its sender probably means, by the meaning of its members (contract §1.2 to §1.4).
+ * Bodies are looked at as they were sent, before defaults, so that what was not sent is undefined.
+ */
+import type { Mode } from '../rest/fields.ts';
+import { type Canvas, lintLayout } from './layout.ts';
+import { lintLists, lintStreamSubscribe } from './subscription.ts';
+import { isEmpty, isObject, memberPath, type Warning } from './warning.ts';
+
+/** Where the members of these functions stand in a body. */
+const ROOT = 'clientRequest';
+const FRAME_RATES = [1, 7, 10, 15, 24, 30, 60];
+/** Contract §1.2.3. */
+const DEFAULT_CANVAS: Canvas = { width: 360, height: 640 };
+
+/** Members of clientRequest, and of its recordingConfig, that only some modes have; with what to say in the others. */
+const ONLY_IN: Record<string, { modes: readonly Mode[]; ignored: string }> = {
+  recordingConfig: { modes: ['individual', 'mix'], ignored: 'has no effect in web mode, which records a page' },
+  snapshotConfig: { modes: ['individual'], ignored: 'has an effect in individual mode only' },
+  extensionServiceConfig: { modes: ['web'], ignored: 'has an effect in web mode only' },
+};
+const ONLY_IN_CONFIG: typeof ONLY_IN = {
+  transcodingConfig: { modes: ['mix'], ignored: 'has an effect in mix mode only: individual mode keeps what is sent' },
+  audioProfile: { modes: ['mix'], ignored: 'has an effect in mix mode only' },
+  streamMode: { modes: ['individual'], ignored: 'has an effect in individual mode only' },
+};
+
+/** Of start. `clientRequest` may be anything that was sent. */
+export function lintStart(mode: Mode, clientRequest: unknown): Warning[] {
+  if (!isObject(clientRequest)) return [];
+  const warnings = lintModes(mode, clientRequest, ONLY_IN, ROOT);
+  if (mode === 'web') return [...warnings, ...lintPage(clientRequest)];
+  const config = clientRequest['recordingConfig'];
+  if (isObject(config)) warnings.push(...lintRecordingConfig(mode, config, `${ROOT}.recordingConfig`));
+  if (mode === 'individual') warnings.push(...lintWithdrawn(clientRequest));
+  return warnings;
+}
+
+/** Of updateLayout. @param canvas that of the recording, in pixels; without it nothing can be said of what is cut */
+export function lintUpdateLayout(clientRequest: unknown, canvas?: Canvas): Warning[] {
+  return isObject(clientRequest) ? lintLayout(clientRequest, ROOT, canvas) : [];
+}
+
+/** Of update. @param streamTypes what the recording was started with; when not given, both kinds */
+export function lintUpdate(mode: Mode, clientRequest: unknown, streamTypes?: 0 | 1 | 2): Warning[] {
+  if (!isObject(clientRequest) || mode === 'web') return [];
+  const subscribe = clientRequest['streamSubscribe'];
+  return isObject(subscribe) ? lintStreamSubscribe(subscribe, `${ROOT}.streamSubscribe`, streamTypes) : [];
+}
+
+function lintModes(mode: Mode, holder: Record<string, unknown>, rules: typeof ONLY_IN, path: string): Warning[] {
+  return Object.entries(rules)
+    .filter(([name, { modes }]) => !modes.includes(mode) && !isEmpty(holder[name]))
+    .map(([name, { ignored }]) => ({
+      code: 'ignored',
+      path: memberPath(path, name),
+      message: `${name} ${ignored}.`,
+    }));
+}
+
+function lintRecordingConfig(mode: Mode, config: Record<string, unknown>, path: string): Warning[] {
+  const { streamMode, streamTypes, videoStreamType, privateParams, transcodingConfig: transcoding } = config;
+  // Some clients always send the default.
+  const warnings = lintModes(
+    mode,
+    streamMode === 'default' ? omit(config, 'streamMode') : config,
+    ONLY_IN_CONFIG,
+    path,
+  );
+  warnings.push(...lintLists(config, path));
+  if (mode === 'individual' && streamMode === 'original' && streamTypes !== 0)
+    warnings.push({
+      code: 'contradictory',
+      path: memberPath(path, 'streamMode'),
+      message: 'streamMode "original" has an effect only when streamTypes is 0.',
+    });
+  if (videoStreamType === 1)
+    warnings.push({
+      code: 'ignored',
+      path: memberPath(path, 'videoStreamType'),
+      message: 'videoStreamType 1 has no effect: the high stream is recorded.',
+    });
+  if (typeof privateParams === 'string' && privateParams !== '' && !isJsonObject(privateParams))
+    warnings.push({
+      code: 'ignored',
+      path: memberPath(path, 'privateParams'),
+      message: 'privateParams is no JSON object in a text, and is ignored.',
+    });
+  if (mode === 'mix' && isObject(transcoding)) {
+    const place = memberPath(path, 'transcodingConfig');
+    if (streamTypes === 0 && !isEmpty(transcoding))
+      warnings.push({
+        code: 'contradictory',
+        path: place,
+        message: 'transcodingConfig has no effect, because streamTypes 0 records no picture.',
+      });
+    else warnings.push(...lintTranscoding(transcoding, place));
+  }
+  return warnings;
+}
+
+function lintTranscoding(config: Record<string, unknown>, path: string): Warning[] {
+  const { width = DEFAULT_CANVAS.width, height = DEFAULT_CANVAS.height, fps } = config;
+  const canvas = typeof width === 'number' && typeof height === 'number' ? { width, height } : undefined;
+  const warnings = lintLayout(config, path, canvas);
+  if (typeof fps === 'number' && !FRAME_RATES.includes(fps)) {
+    const message = `fps ${fps} is none of ${FRAME_RATES.join(', ')}, and 15 is used.`;
+    warnings.push({ code: 'replaced', path: memberPath(path, 'fps'), message });
+  }
+  return warnings;
+}
+
+function lintWithdrawn(clientRequest: Record<string, unknown>): Warning[] {
+  const { appsCollection: apps, transcodeOptions } = clientRequest;
+  const ignored = (name: string): Warning => ({
+    code: 'ignored',
+    path: `${ROOT}.${name}`,
+    message: `${name} has no effect: files are not transcoded after the recording.`,
+  });
+  return [
+    ...(isObject(apps) && apps['combinationPolicy'] === 'postpone_transcoding' ? [ignored('appsCollection')] : []),
+    // A client library sends its members empty, however deep (contract §6.15).
+    ...(isObject(transcodeOptions) && !Object.values(transcodeOptions).every(isEmpty)
+      ? [ignored('transcodeOptions')]
+      : []),
+  ];
+}
+
+function lintPage(clientRequest: Record<string, unknown>): Warning[] {
+  const config = clientRequest['extensionServiceConfig'];
+  const services = isObject(config) ? config['extensionServices'] : undefined;
+  if (!Array.isArray(services)) return [];
+  // There are 8 at most.
+  return services.slice(0, 8).flatMap((service: unknown, index): Warning[] => {
+    const page = isObject(service) && service['serviceName'] === 'web_recorder_service' ? service['serviceParam'] : {};
+    if (!isObject(page)) return [];
+    const { videoBitrate, VideoBitrate } = page;
+    if (isEmpty(videoBitrate) || isEmpty(VideoBitrate) || videoBitrate === VideoBitrate) return [];
+    const path = `${ROOT}.extensionServiceConfig.extensionServices[${index}].serviceParam.VideoBitrate`;
+    const message = 'VideoBitrate is another spelling of videoBitrate, and both are given with different values.';
+    return [{ code: 'contradictory', path, message }];
+  });
+}
+
+function omit(holder: Record<string, unknown>, name: string): Record<string, unknown> {
+  const { [name]: _left, ...rest } = holder;
+  return rest;
+}
+
+function isJsonObject(text: string): boolean {
+  try {
+    return isObject(JSON.parse(text));
+  } catch {
+    return false;
+  }
+}
