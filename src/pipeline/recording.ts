@@ -1,7 +1,7 @@
 /**
  * Recording: a running pipeline as its process sees it, and the one switch from a plan's mode to the line that makes it.
  */
-import type { StartCommand } from '../contract/line/commands.ts';
+import type { ChangeCommand, StartCommand } from '../contract/line/commands.ts';
 import type { EndReason, Fact } from '../contract/line/facts.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { MixRecording } from './mix/mix-recording.ts';
@@ -19,6 +19,8 @@ export type RecordingContext = {
 export type Recording = {
   /** Records up to monotonic `atMonoUs`, finishes the files and settles `done`. Calling it again does nothing. */
   stop(atMonoUs: number, reason: EndReason): void;
+  /** Holds from the frame of the command's time on, or from the next one when that is made already. Ignored after a stop. */
+  change(command: ChangeCommand): void;
   /** Settles once every file lies on the spool. Rejects when an invariant broke. */
   readonly done: Promise<Ending>;
   /** How far encoding lags behind its due time, microseconds. */

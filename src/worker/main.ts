@@ -57,6 +57,13 @@ export function runRecorder(): Promise<number> {
             finish({ type: 'ended', reason: 'stopped', recorded: false, message: 'stopped before it began' }, 0);
           recording?.then((run) => run.stop(command.atMonoUs, 'stopped')).catch(fail);
           return;
+        case 'changeLayout':
+        case 'changeSubscription':
+          // Before the recording is up this waits for it, and what follows waits behind.
+          if (!recording)
+            process.stderr.write(`aircheck recorder: ${command.type} came before start and was ignored\n`);
+          recording?.then((run) => run.change(command)).catch(fail);
+          return;
         case 'ping':
           answer(command.n);
           return;

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
-import type { StartCommand } from '../contract/line/commands.ts';
+import type { ChangeCommand, StartCommand } from '../contract/line/commands.ts';
 import type { Fact } from '../contract/line/facts.ts';
 import { systemClock } from '../kernel/clock.ts';
 import { ManualClock } from '../kernel/manual-clock.ts';
@@ -80,6 +80,47 @@ test('a stop before the process is ready still lets it begin first', async () =>
   run.recorder.stop(5);
   await run.exited;
   expect(run.facts.map((fact) => fact.type)).toEqual(['ready', 'joined', 'degraded', 'ended']);
+});
+
+const changeLayout = (atMonoUs: number): ChangeCommand => ({
+  type: 'changeLayout',
+  atMonoUs,
+  layout: { kind: 'bestFit' },
+  backgroundColor: '#000000',
+});
+const changeSubscription = (atMonoUs: number): ChangeCommand => ({
+  type: 'changeSubscription',
+  atMonoUs,
+  subscribe: { audio: { kind: 'all' }, video: { kind: 'none' } },
+});
+const told = (facts: Fact[]) => facts.flatMap((fact) => (fact.type === 'degraded' ? [fact.what] : []));
+
+test('changes are handed on in order, and one after a stop is not', async () => {
+  const run = launch('good');
+  await run.heard('joined');
+  run.recorder.change(changeLayout(1));
+  run.recorder.change(changeSubscription(2));
+  run.recorder.change(changeLayout(3));
+  run.recorder.stop(4);
+  run.recorder.change(changeLayout(5));
+  await run.exited;
+  expect(told(run.facts)).toEqual([
+    'changeLayout at 1',
+    'changeSubscription at 2',
+    'changeLayout at 3',
+    'stopped at 4',
+  ]);
+});
+
+test('changes before the process is ready wait for the start, and go before a stop that waits too', async () => {
+  const run = launch('good');
+  run.recorder.change(changeSubscription(1));
+  run.recorder.change(changeLayout(2));
+  run.recorder.stop(3);
+  run.recorder.change(changeLayout(4));
+  await run.exited;
+  expect(run.facts.slice(0, 2).map((fact) => fact.type)).toEqual(['ready', 'joined']);
+  expect(told(run.facts)).toEqual(['changeSubscription at 1', 'changeLayout at 2', 'stopped at 3']);
 });
 
 test('a crash is told by its signal, a failure by its exit code and its last words', async () => {

@@ -4,7 +4,7 @@
  */
 import { type ChildProcess, execFile, fork } from 'node:child_process';
 import { createInterface } from 'node:readline';
-import type { Command, StartCommand } from '../contract/line/commands.ts';
+import type { ChangeCommand, Command, StartCommand } from '../contract/line/commands.ts';
 import { type Fact, factSchema } from '../contract/line/facts.ts';
 import type { Clock, Timer } from '../kernel/clock.ts';
 import { Fault, messageOf } from '../kernel/fault.ts';
@@ -99,7 +99,8 @@ class Recorder implements RecorderProcess {
   #pings = 0;
   #started = false;
   #stopping = false;
-  #stopAtUs: number | undefined;
+  /** What came before `start` was sent, in order. */
+  #early: Command[] = [];
   /** What we ended it for, which says more than the signal it died of. */
   #killedFor: string | undefined;
 
@@ -149,15 +150,18 @@ class Recorder implements RecorderProcess {
   stop(atMonoUs: number): void {
     if (this.#stopping) return;
     this.#stopping = true;
-    // Before `start` was sent, a stop would end the process with nothing recorded of what the feed holds already.
-    if (this.#started) this.#send({ type: 'stop', atMonoUs });
-    else this.#stopAtUs = atMonoUs;
+    this.#tell({ type: 'stop', atMonoUs });
     const { stopTimeoutMs } = this.#options;
     this.#later(stopTimeoutMs, () => {
       this.#killedFor ??= `the recorder had not finished ${stopTimeoutMs} ms after a stop`;
       this.#child.kill('SIGTERM');
       this.#later(KILL_AFTER_MS, () => this.kill());
     });
+  }
+
+  /** After a stop there is nothing left to change, and the command is ignored. */
+  change(command: ChangeCommand): void {
+    if (!this.#stopping) this.#tell(command);
   }
 
   kill(): void {
@@ -182,7 +186,7 @@ class Recorder implements RecorderProcess {
       this.#ready.cancel();
       this.#send(start);
       this.#started = true;
-      if (this.#stopAtUs !== undefined) this.#send({ type: 'stop', atMonoUs: this.#stopAtUs });
+      for (const command of this.#early.splice(0)) this.#send(command);
       this.#timers.add(clock.every(PING_EVERY_MS, () => this.#ping()));
     }
     if (fact.type === 'pong') this.pong = fact;
@@ -193,6 +197,12 @@ class Recorder implements RecorderProcess {
     const silentMs = (this.#options.clock.monoUs() - this.#heardUs) / 1000;
     if (silentMs > SILENCE_MS) this.#kill(`the recorder process was silent for ${Math.round(silentMs / 1000)} s`);
     else this.#send({ type: 'ping', n: ++this.#pings });
+  }
+
+  /** Before `start` was sent, a stop would end the process with nothing recorded of what the feed holds already. */
+  #tell(command: Command): void {
+    if (this.#started) this.#send(command);
+    else this.#early.push(command);
   }
 
   #send(command: Command): void {

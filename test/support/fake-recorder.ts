@@ -22,6 +22,8 @@ process.on('message', (command: { type: string; n?: number; atMonoUs?: number })
     // A loop that answers nothing, as a hanging library would.
     if (mode === 'hang') for (;;);
   }
+  if (command.type.startsWith('change'))
+    send({ type: 'degraded', what: `${command.type} at ${command.atMonoUs}`, count: 1 });
   if (command.type === 'ping') send({ type: 'pong', n: command.n, rssBytes: 1000, cpuUs: 5, lagUs: 0 });
   if (command.type === 'stop' && mode !== 'deaf') {
     send({ type: 'degraded', what: `stopped at ${command.atMonoUs}`, count: 1 });

@@ -2,7 +2,7 @@
  * Commands: what the control process tells a recorder. Sent as JSON over the child's IPC channel.
  */
 import { z } from 'zod';
-import { planSchema } from './plan.ts';
+import { layoutSchema, planSchema, subscriptionSchema } from './plan.ts';
 
 export const startCommandSchema = z.object({
   type: z.literal('start'),
@@ -16,8 +16,26 @@ export const startCommandSchema = z.object({
   zeroMonoUs: z.number(),
 });
 
+/** Changes of a running recording, which hold from the frame of `atMonoUs` on. Each replaces the whole of what it names. */
+export const changeCommandSchema = z.discriminatedUnion('type', [
+  z.object({
+    type: z.literal('changeLayout'),
+    atMonoUs: z.number(),
+    layout: layoutSchema,
+    /** `#RRGGBB` */
+    backgroundColor: z.string().regex(/^#[0-9a-fA-F]{6}$/),
+  }),
+  z.object({
+    type: z.literal('changeSubscription'),
+    atMonoUs: z.number(),
+    subscribe: z.object({ audio: subscriptionSchema, video: subscriptionSchema }),
+  }),
+]);
+export type ChangeCommand = z.infer<typeof changeCommandSchema>;
+
 export const commandSchema = z.discriminatedUnion('type', [
   startCommandSchema,
+  ...changeCommandSchema.options,
   /** Leave the channel, finish the files, send `ended`, exit with 0. */
   z.object({ type: z.literal('stop'), atMonoUs: z.number() }),
   /** Answered by a `pong` of the same number. */

@@ -57,6 +57,14 @@ export const factSchema = z.discriminatedUnion('type', [
     kind,
     receiving: z.boolean(),
   }),
+  /** A slice was begun. `discontinueUtcMs` is the end of the last good slice after an interruption, else the slice's own start. */
+  z.object({
+    type: z.literal('sliceStarted'),
+    atMs: z.number(),
+    startUtcMs: z.number(),
+    discontinueUtcMs: z.number(),
+    trackType: z.enum(['audio', 'video', 'audio_and_video']),
+  }),
   /** A file lies finished and synced on the spool, and its journal line was written. */
   z.object({ type: z.literal('fileSpooled'), atMs: z.number(), file: spooledFileSchema }),
   /** Something was lost or slowed, in words, with how often it happened since the last such fact. */

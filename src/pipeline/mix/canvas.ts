@@ -1,29 +1,33 @@
 /**
  * Canvas: the one picture of a composite recording, drawn anew for each frame from whoever is there.
  */
-import type { VideoPlan } from '../../contract/line/plan.ts';
+import type { Layout, VideoPlan } from '../../contract/line/plan.ts';
 import type { Picture } from '../../media/frame.ts';
 import { PicturePool } from '../../stages/codec/picture-pool.ts';
 import { Scaler } from '../../stages/codec/scaler.ts';
 import { placeUsers } from '../../stages/compose/layout/place.ts';
 import { PictureCompositor } from '../../stages/compose/picture-compositor.ts';
 
+/** How a frame is laid out (contract §1.4), apart from who is in it. */
+export type Look = {
+  layout: Layout;
+  /** `#RRGGBB` */
+  backgroundColor: string;
+};
+
 export class Canvas {
-  readonly #video: VideoPlan;
   readonly #pool = new PicturePool();
   readonly #scaler = new Scaler(this.#pool);
   readonly #compositor: PictureCompositor;
 
-  constructor(video: VideoPlan) {
-    this.#video = video;
-    const { width, height } = video;
+  constructor({ width, height }: Pick<VideoPlan, 'width' | 'height'>) {
     this.#compositor = new PictureCompositor({ width, height, pictures: this.#pool, scaler: this.#scaler });
   }
 
   /** @param uids users in join order @returns a picture that keeps its pixels until the next call */
-  draw(uids: string[], pictures: ReadonlyMap<string, Picture | undefined>): Picture {
-    const { layout, backgroundColor: background } = this.#video;
-    return this.#compositor.compose({ placements: placeUsers(layout, uids), pictures, background });
+  draw(look: Look, uids: string[], pictures: ReadonlyMap<string, Picture | undefined>): Picture {
+    const placements = placeUsers(look.layout, uids);
+    return this.#compositor.compose({ placements, pictures, background: look.backgroundColor });
   }
 
   close(): void {

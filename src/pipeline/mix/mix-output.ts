@@ -27,6 +27,8 @@ export type MixOutputOptions = {
   spoolDir: string;
   /** Wall time of the files' zero, Unix milliseconds. */
   zeroUtcMs: number;
+  /** A slice was begun at `startUtcMs`, Unix milliseconds. */
+  onSliceStart(startUtcMs: number): void;
   /** A file lies finished on the spool and in its journal. */
   onFile(file: SpooledFile): void;
 };
@@ -55,7 +57,7 @@ export class MixOutput {
       audio: audio &&
         this.#audio && { sampleRate: SOUND_RATE, channels: audio.channels, extradata: this.#audio.extradata },
     };
-    if (files.hls) this.#writers.push(new TsSlices(streams));
+    if (files.hls) this.#writers.push(new TsSlices({ ...streams, onSliceStart: options.onSliceStart }));
     if (files.mp4) this.#writers.push(new Mp4Files({ ...streams, limit: mp4Limit }));
   }
 

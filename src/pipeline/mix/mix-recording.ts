@@ -2,7 +2,7 @@
  * MixRecording: all users of a channel in one picture and one sound. It joins feed, lines, compositor, mixer, encoders and
  * writers, and is driven by one steady clock that runs behind the present (ADR 0004).
  */
-import type { StartCommand } from '../../contract/line/commands.ts';
+import type { ChangeCommand, StartCommand } from '../../contract/line/commands.ts';
 import type { EndReason } from '../../contract/line/facts.ts';
 import type { MixPlan } from '../../contract/line/plan.ts';
 import type { Clock, Timer } from '../../kernel/clock.ts';
@@ -11,11 +11,13 @@ import { SOUND_RATE } from '../../media/frame.ts';
 import { SoundMixer } from '../../stages/compose/sound-mixer.ts';
 import { FeedClient } from '../../stages/source/embedded/feed-client.ts';
 import type { Ending, Recording, RecordingContext } from '../recording.ts';
-import { Canvas } from './canvas.ts';
+import { Timeline } from '../timeline.ts';
+import { Canvas, type Look } from './canvas.ts';
 import { IdleWatch } from './idle-watch.ts';
 import { AUDIO_BLOCK, MixOutput } from './mix-output.ts';
 import { Participants } from './participants.ts';
 import { PictureClock } from './picture-clock.ts';
+import type { StreamChange } from './stream-state.ts';
 
 /** How far behind the present pictures are composed. A stop encodes this much at once. */
 const DELAY_US = 1_000_000;
@@ -44,6 +46,8 @@ export class MixRecording implements Recording {
   readonly #context: RecordingContext;
   readonly #clock: Clock;
   readonly #participants: Participants;
+  /** Absent when the recording has no picture. */
+  readonly #looks: Timeline<Look> | undefined;
   readonly #mixer: SoundMixer | undefined;
   readonly #idle: IdleWatch;
   readonly #timer: Timer;
@@ -58,6 +62,8 @@ export class MixRecording implements Recording {
   #catchingUp = false;
   /** True once all that was kept for us before we joined has been read. */
   #caughtUp = false;
+  /** What became of streams before that. */
+  readonly #early: StreamChange[] = [];
   /** Set once the recording is to end; carries it out as soon as it can be. */
   #stopping: (() => void) | undefined;
   #ending: End | undefined;
@@ -82,13 +88,14 @@ export class MixRecording implements Recording {
     this.done = new Promise((resolve, reject) => {
       this.#settle = { resolve, reject };
     });
+    this.#looks = plan.video && new Timeline<Look>(plan.video);
     this.#mixer = plan.audio && new SoundMixer({ channels: plan.audio.channels });
     this.#idle = new IdleWatch(start.zeroMonoUs);
     this.#participants = new Participants({
       plan,
       zeroUs: start.zeroMonoUs,
       sendRtcp: (track, datagram) => this.#feed?.sendRtcp(track, datagram, this.#clock.monoUs()),
-      onStreamChange: (change) => context.emit({ type: 'streamStateChanged', ...change }),
+      onStreamChange: (change) => this.#tellStream(change),
       onDegraded: (what, count) => context.emit({ type: 'degraded', what, count }),
     });
     this.#timer = this.#clock.every(STEP_MS, () => void this.#step());
@@ -96,6 +103,19 @@ export class MixRecording implements Recording {
 
   stop(atMonoUs: number, reason: EndReason): void {
     this.#end(atMonoUs, reason, reason === 'stopped' ? 'stopped as asked' : reason);
+  }
+
+  change(command: ChangeCommand): void {
+    if (this.#stopping) return;
+    const fromUs = command.atMonoUs - this.#start.zeroMonoUs;
+    switch (command.type) {
+      case 'changeLayout':
+        this.#looks?.change(fromUs, { layout: command.layout, backgroundColor: command.backgroundColor });
+        return;
+      case 'changeSubscription':
+        this.#participants.changeSubscription(fromUs, command.subscribe, this.#clock.monoUs());
+        return;
+    }
   }
 
   lagUs(): number {
@@ -118,10 +138,17 @@ export class MixRecording implements Recording {
     });
   }
 
+  /** Streams are told of once the recorder has told that it is there, also those that were there before it. */
+  #tellStream(change: StreamChange): void {
+    if (this.#caughtUp) this.#context.emit({ type: 'streamStateChanged', ...change });
+    else this.#early.push(change);
+  }
+
   #onCaughtUp(): void {
     if (this.#caughtUp) return;
     this.#caughtUp = true;
     this.#context.emit({ type: 'joined' });
+    for (const change of this.#early.splice(0)) this.#tellStream(change);
     if (this.#stopping) this.#stopping();
   }
 
@@ -187,13 +214,18 @@ export class MixRecording implements Recording {
   /** Sets the file's first moment: the start call if media was there already, otherwise the first media. */
   async #begin(): Promise<void> {
     const firstUs = this.#participants.firstMediaUs();
-    if (firstUs === undefined || firstUs > this.#horizonUs()) return;
+    if (firstUs === undefined || firstUs > this.#horizonUs()) {
+      // No frame will be made of the time so far.
+      this.#participants.forget(this.#horizonUs());
+      return;
+    }
     const originUs = Math.max(0, Math.round(firstUs));
     const { video, audio } = this.#plan;
     this.#pictureClock = new PictureClock(video?.fps ?? SOUND_ONLY_FPS, originUs);
     this.#soundAt = Math.round((originUs * SOUND_RATE) / 1e6);
     this.#mixer?.seek(this.#soundAt);
     if (video) this.#canvas = new Canvas(video);
+    const trackType = video && audio ? 'audio_and_video' : video ? 'video' : 'audio';
     this.#output = await MixOutput.open({
       video,
       audio,
@@ -202,6 +234,9 @@ export class MixRecording implements Recording {
       baseName: this.#plan.baseName,
       spoolDir: this.#start.spoolDir,
       zeroUtcMs: this.#start.zeroUtcMs + originUs / 1000,
+      // One recorder writes without interruption, so no slice begins later than the one before it ended.
+      onSliceStart: (startUtcMs) =>
+        this.#context.emit({ type: 'sliceStarted', startUtcMs, discontinueUtcMs: startUtcMs, trackType }),
       onFile: (file) => this.#context.emit({ type: 'fileSpooled', file }),
     });
     this.#context.emit({ type: 'firstFrameRecorded', recordingUs: originUs });
@@ -227,16 +262,17 @@ export class MixRecording implements Recording {
       await this.#recordSound(atUs);
       clock.advance();
       this.#participants.forget(atUs);
+      this.#looks?.forget(atUs);
       this.#participants.poll(this.#clock.monoUs());
     }
   }
 
   async #recordPicture(clock: PictureClock, atUs: number): Promise<void> {
-    if (!this.#canvas || !this.#output) return;
+    if (!this.#canvas || !this.#looks || !this.#output) return;
     // A picture belongs to the frame nearest to it; shown at the first one after it, all would be half a frame late.
     const halfFrameUs = 500_000 / clock.fps;
     const { uids, pictures } = this.#participants.picturesAt(atUs, atUs + halfFrameUs);
-    await this.#output.writePicture(this.#canvas.draw(uids, pictures), clock.frame);
+    await this.#output.writePicture(this.#canvas.draw(this.#looks.at(atUs), uids, pictures), clock.frame);
   }
 
   /** Mixes and writes whole blocks that end before `untilUs`. */

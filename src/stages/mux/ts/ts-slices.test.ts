@@ -11,6 +11,7 @@ import {
 } from '../../../../test/support/encoded-samples.ts';
 import type { EncodedSample } from '../../../media/sample.ts';
 import type { Segment } from '../../../media/segment.ts';
+import { sliceName } from '../names.ts';
 import { probeSlice, readSlices, unwrapTs } from './read-slices.ts';
 import { TsSlices, type TsSlicesOptions } from './ts-slices.ts';
 
@@ -108,6 +109,31 @@ describe('slices of picture and sound', () => {
     });
     for (const slice of slices.slice(1))
       expect(slice).toMatchObject({ discontinuity: false, starts: [], rotations: [] });
+  });
+
+  test('tell their beginning when they are begun, in the whole milliseconds of their names', async () => {
+    const begun: { atUs: number; startUtcMs: number }[] = [];
+    const names: string[] = [];
+    let atUs = 0;
+    const writer = new TsSlices({
+      dir,
+      baseName: 'x',
+      zeroUtcMs: ZERO + 0.7,
+      video: video(),
+      audio: audio(),
+      onSliceStart: (startUtcMs) => void begun.push({ atUs, startUtcMs }),
+      onFile: ({ name }) => void names.push(name),
+    });
+    for (const sample of interleave(picture.samples, sound.samples)) {
+      atUs = sample.dtsUs;
+      writer.write(sample);
+    }
+    await writer.finish();
+    const starts = begun.map(({ startUtcMs }) => startUtcMs);
+    expect(starts).toEqual([ZERO, ZERO + 15_000, ZERO + 30_000]);
+    expect(names).toEqual(starts.map((ms) => sliceName('x', ms)));
+    // Within the second in which the slice's first sample is written, not when its file is done.
+    for (const { atUs: toldUs, startUtcMs } of begun) expect(toldUs - (startUtcMs - ZERO) * 1000).toBeLessThan(1e6);
   });
 
   test('are one transport stream, and each begins so that it can be played alone', async () => {

@@ -28,6 +28,8 @@ export type TsSlicesOptions = Streams & {
   baseName: string;
   /** Wall time of recording zero, Unix milliseconds. */
   zeroUtcMs: number;
+  /** A slice was begun; `startUtcMs` is the whole millisecond that its name says (contract §4.1). */
+  onSliceStart?: ((startUtcMs: number) => void) | undefined;
   /** A slice lies finished and synced on the spool. Called in order, the next call only after this one has resolved. */
   onFile(file: Segment): Promise<void> | void;
 };
@@ -148,6 +150,7 @@ export class TsSlices {
       // PAT and PMT again at the head of this file, or it could not be played alone.
       check(this.#context.setOption('mpegts_flags', '+resend_headers'), 'asking for a new PAT');
     }
+    this.#options.onSliceStart?.(Math.trunc(this.#utcMs(startUs)));
     return { name, path, io, startUs, endUs: startUs, bytes: 0, flushedUs: startUs, starts: [], rotations: [] };
   }
 
