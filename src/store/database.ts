@@ -11,6 +11,10 @@ export type Queryable = {
 };
 export type Database = Queryable & {
   readonly description: string;
+  /** Whether no other process can have it open. */
+  readonly exclusive: boolean;
+  /** Runs SQL without parameters that may be many statements, and gives the rows of all of them. What it leaves open when it fails is rolled back. */
+  script(sql: string): Promise<Row[]>;
   /** Commits when `run` resolves and rolls back when it rejects. */
   transaction<T>(run: (inside: Queryable) => Promise<T>): Promise<T>;
   close(): Promise<void>;

@@ -40,6 +40,33 @@ const MIGRATIONS: readonly { name: string; statements: readonly string[] }[] = [
       `create index tasks_unfinished on tasks (created_ms) where ended_ms is null`,
     ],
   },
+  {
+    name: 'events',
+    statements: [
+      `create table events (
+        notice_id text primary key,
+        position bigserial not null,
+        sid text not null,
+        appid text not null,
+        sequence integer not null,
+        event_type integer not null,
+        -- json, not jsonb: its members stay in their order.
+        notice json not null,
+        created_ms bigint not null,
+        state text not null check (state in ('pending', 'delivered', 'dead', 'unwanted')),
+        attempts integer not null default 0,
+        first_tried_ms bigint,
+        last_attempt_ms bigint,
+        next_attempt_ms bigint,
+        delivered_ms bigint,
+        last_error text,
+        unique (sid, sequence)
+      )`,
+      `create index events_of_app on events (appid, position)`,
+      `create index events_pending on events (sid, sequence) where state = 'pending'`,
+      `create index events_by_age on events (created_ms)`,
+    ],
+  },
 ];
 
 /** Applies what the database lacks, each migration in a transaction of its own. */

@@ -10,7 +10,21 @@ export function openPostgres(url: string): Database {
   pool.on('error', () => {});
   return {
     description: `Postgres at ${placeOf(url)}`,
+    exclusive: false,
     query: async (sql, params = []) => (await pool.query<Row>(sql, params)).rows,
+    async script(sql) {
+      const client = await pool.connect();
+      try {
+        const answer = await client.query<Row>(sql);
+        client.release();
+        // The driver gives one result for each of several statements.
+        return [answer].flat().flatMap(({ rows }) => rows);
+      } catch (error) {
+        // It may be inside a transaction that the script opened.
+        client.release(true);
+        throw error;
+      }
+    },
     async transaction(run) {
       const client = await pool.connect();
       try {

@@ -71,6 +71,7 @@ describe.each(targets)('%s', (_name, url) => {
         },
         extinfComma: true,
         token: '007x',
+        warnings: [],
       },
     };
   }
@@ -147,8 +148,10 @@ describe.each(targets)('%s', (_name, url) => {
   });
 
   test('migrating again changes nothing', async () => {
+    const before = await database.query('select number from migrations order by number');
+    expect(before.length).toBeGreaterThan(0);
     await migrate(database);
-    expect(await database.query('select number from migrations')).toHaveLength(1);
+    expect(await database.query('select number from migrations order by number')).toEqual(before);
   });
 
   test('a transaction that fails leaves nothing', async () => {

@@ -4,10 +4,13 @@
 import { z } from 'zod';
 import { mixPlanSchema } from '../contract/line/plan.ts';
 import { storageConfigSchema } from '../contract/line/storage.ts';
+import { WARNING_CODES } from '../contract/lint/warning.ts';
+import type { Notice } from '../contract/webhook/notice.ts';
 import { messageOf } from '../kernel/fault.ts';
-import type { RecordingStore, Resource, StoredTask } from '../session/ports.ts';
-import { isRunning, type Task, type TaskState } from '../session/task.ts';
-import { type Database, isUniqueViolation, type Row } from './database.ts';
+import type { PastTask, RecordingStore, Resource, StoredTask } from '../session/ports.ts';
+import { isRunning, type Task, type TaskDocument, type TaskState } from '../session/task.ts';
+import { type Database, isUniqueViolation, type Queryable, type Row } from './database.ts';
+import type { Outbox } from './outbox-tables.ts';
 
 /** Unused resources are forgotten this long after they could be started. */
 const KEEP_UNUSED_MS = 24 * 3_600_000;
@@ -24,19 +27,29 @@ const stateSchema = z
     playlist: fileSchema.optional(),
     mp4s: z.array(fileSchema),
     ending: z.string().optional(),
+    // Rows of earlier versions lack these.
+    stoppedBy: z.enum(['call', 'shutdown']).optional(),
+    joined: z.boolean().default(false),
+    uploaderReady: z.boolean().default(false),
+    progress: z.number().default(0),
+    sequence: z.number().default(0),
   })
   // JSON leaves out what is undefined.
   .transform(
-    ({ waitingStop, recorderPid, playlist, ending, ...rest }): TaskState => ({
+    ({ waitingStop, recorderPid, playlist, ending, stoppedBy, ...rest }): TaskState => ({
       ...rest,
       waitingStop,
       recorderPid,
       playlist,
       ending,
+      stoppedBy,
     }),
   );
-const documentSchema = z.object({
+const lastingSchema = z.object({
   plan: mixPlanSchema,
+  warnings: z.array(z.object({ code: z.enum(WARNING_CODES), path: z.string(), message: z.string() })).default([]),
+});
+const documentSchema = lastingSchema.extend({
   storage: storageConfigSchema,
   extinfComma: z.boolean(),
   token: z.string().optional(),
@@ -44,9 +57,12 @@ const documentSchema = z.object({
 
 export class RecordingTables implements RecordingStore {
   #database: Database;
+  #outbox: Outbox | undefined;
 
-  constructor(database: Database) {
+  /** @param outbox takes what `saveState` has to tell; without one nothing is told */
+  constructor(database: Database, outbox?: Outbox) {
     this.#database = database;
+    this.#outbox = outbox;
   }
 
   async addResource(resource: Resource): Promise<void> {
@@ -110,9 +126,46 @@ export class RecordingTables implements RecordingStore {
     }
   }
 
-  async saveState(sid: string, state: TaskState, nowMs: number): Promise<void> {
-    const ended = state.phase === 'ended';
+  async releaseResource(resourceId: string, sid: string): Promise<void> {
     await this.#database.query(
+      'update resources set sid = null, started_ms = null where resource_id = $1 and sid = $2',
+      [resourceId, sid],
+    );
+  }
+
+  async saveDocument(sid: string, document: TaskDocument): Promise<void> {
+    await this.#database.query('update tasks set document = $2::jsonb where sid = $1 and ended_ms is null', [
+      sid,
+      JSON.stringify(document),
+    ]);
+  }
+
+  async findTask(appid: string, sid: string): Promise<PastTask | undefined> {
+    const [row] = await this.#database.query('select * from tasks where sid = $1 and appid = $2', [sid, appid]);
+    return (
+      row && {
+        ...toStored(row, lastingSchema),
+        endedMs: row['ended_ms'] === null ? undefined : Number(row['ended_ms']),
+      }
+    );
+  }
+
+  async saveState(sid: string, state: TaskState, nowMs: number, notices: readonly Notice[] = []): Promise<void> {
+    const outbox = this.#outbox;
+    if (!outbox || notices.length === 0) {
+      await this.#updateState(this.#database, sid, state, nowMs);
+      return;
+    }
+    await this.#database.transaction(async (inside) => {
+      await this.#updateState(inside, sid, state, nowMs);
+      await outbox.add(inside, notices, nowMs);
+    });
+    outbox.added(sid);
+  }
+
+  async #updateState(inside: Queryable, sid: string, state: TaskState, nowMs: number): Promise<void> {
+    const ended = state.phase === 'ended';
+    await inside.query(
       `update tasks set state = $2::jsonb, status = $3, running = $4, updated_ms = $5::bigint,
          ended_ms = case when $6 then $5::bigint else ended_ms end,
          document = case when $6 then document - 'storage' - 'token' else document end
@@ -153,7 +206,11 @@ function toResource(row: Row): Resource {
 }
 
 function toStoredTask(row: Row): StoredTask {
-  const { plan, storage, extinfComma, token } = documentSchema.parse(row['document']);
+  const { task, state } = toStored(row, documentSchema);
+  return { task: { ...task, document: { ...task.document, token: task.document.token } }, state };
+}
+
+function toStored<T extends z.ZodType>(row: Row, schema: T) {
   return {
     task: {
       sid: String(row['sid']),
@@ -162,7 +219,7 @@ function toStoredTask(row: Row): StoredTask {
       cname: String(row['cname']),
       uid: String(row['uid']),
       createdMs: Number(row['created_ms']),
-      document: { plan, storage, extinfComma, token },
+      document: schema.parse(row['document']),
     },
     state: stateSchema.parse(row['state']),
   };

@@ -1,0 +1,47 @@
+/**
+ * A recording as the database knows it, and notices of it, for tests of what becomes of them.
+ */
+import type { Notice } from '../../src/contract/webhook/notice.ts';
+import { newHexId, newSid } from '../../src/kernel/ids.ts';
+import type { Database } from '../../src/store/database.ts';
+
+/** Adds a recording that has ended, of a channel of its own, and returns its sid. */
+export async function addRecording(database: Database, appid: string): Promise<string> {
+  const sid = newSid();
+  const resourceId = newHexId();
+  await database.query(
+    `insert into resources (resource_id, appid, cname, uid, scene, expires_ms, expired_hour, sid, started_ms)
+     values ($1, $2, $3, '1', 0, 1, 72, $3, 1)`,
+    [resourceId, appid, sid],
+  );
+  await database.query(
+    `insert into tasks
+       (sid, resource_id, appid, cname, uid, mode, created_ms, updated_ms, ended_ms, running, status, state, document)
+     values ($1, $2, $3, $1, '1', 'mix', 1, 1, 1, false, 8, '{}', '{}')`,
+    [sid, resourceId, appid],
+  );
+  return sid;
+}
+
+/** The notice with this number; odd ones are of type 33, even ones of type 4. */
+export function noticeOf(sid: string, sequence: number): Notice {
+  const progress = sequence % 2 === 1;
+  return {
+    noticeId: newHexId(),
+    productId: 3,
+    eventType: progress ? 33 : 4,
+    sid,
+    payload: {
+      cname: 'Zimmer "ü" /部屋',
+      uid: '1',
+      sid,
+      sequence,
+      sendts: 1_755_765_617_340 + sequence,
+      serviceType: progress ? 2 : 0,
+      serviceScene: 'mix_record',
+      details: progress
+        ? { msgName: 'uploading_progress', progress: 10_000 }
+        : { msgName: 'cloud_recording_file_infos', fileList: `a/${sid}_ch1.m3u8` },
+    },
+  };
+}
