@@ -21,9 +21,10 @@ export function channelPort(channel: EmbeddedChannel, apps: AppDirectory, clock:
     openFeed: (who) => channel.openFeed(who),
     refusalOf({ appid, cname, uid, token }) {
       const app = apps.find(appid);
-      if (!app) return `app ${appid} is not configured`;
+      const wrong = (message: string) => ({ errorCode: 110, message }) as const;
+      if (!app) return wrong(`app ${appid} is not configured`);
       if (app.certificate === undefined) return undefined;
-      if (!token) return 'the app has a certificate, and the start call brought no token';
+      if (!token) return wrong('the app has a certificate, and the start call brought no token');
       const verdict = verifyRtcToken(token, {
         appId: appid,
         certificate: app.certificate,
@@ -32,7 +33,9 @@ export function channelPort(channel: EmbeddedChannel, apps: AppDirectory, clock:
         privileges: ['join'],
         nowS: Math.floor(clock.nowMs() / 1000),
       });
-      return verdict.ok ? undefined : `the recorder's token was refused: ${verdict.message}`;
+      if (verdict.ok) return undefined;
+      const message = `the recorder's token was refused: ${verdict.message}`;
+      return verdict.why === 'expired' ? { errorCode: 109, message } : wrong(message);
     },
   };
 }
@@ -61,7 +64,9 @@ export function uploadPort(options: { localStorageDir: string; clock: Clock; log
   const { localStorageDir, clock, log } = options;
   return {
     async begin({ sid, storage, spoolDir, extinfComma }, onEvent) {
-      const target = await createTarget(storage, { localStorageDir });
+      let target = await createTarget(storage, { localStorageDir });
+      let addedBytes = 0;
+      let storedBytes = 0;
       const upload = new RecordingUpload({
         target,
         prefix: storage.fileNamePrefix,
@@ -70,18 +75,33 @@ export function uploadPort(options: { localStorageDir: string; clock: Clock; log
         clock,
         log: log.child({ sid }),
         onEvent(event) {
-          // Failures are logged and tried again by the upload itself.
-          if (event.type === 'fileStored' && event.file.type === 'mp4')
-            onEvent({ type: 'mp4Stored', key: event.key, startUtcMs: event.file.startUtcMs });
+          if (event.type === 'fileStored') {
+            storedBytes += event.file.bytes;
+            if (event.file.type === 'mp4')
+              onEvent({ type: 'mp4Stored', key: event.key, startUtcMs: event.file.startUtcMs });
+            if (event.attempts > 1) onEvent({ type: 'fileResent' });
+          }
+          // Other failures are logged, and tried again by the upload itself.
+          if (event.type === 'uploadFailed' && !event.fault.retryable)
+            onEvent({ type: 'storeRefused', message: event.fault.message });
           if (event.type === 'playlistStored')
             onEvent({ type: 'playlistStored', key: event.key, startUtcMs: event.firstStartUtcMs });
         },
       });
       return {
-        add: (file) => upload.add(file),
+        add(file) {
+          addedBytes += file.bytes;
+          upload.add(file);
+        },
+        progress: () => ({ storedBytes, addedBytes }),
+        async useStorage(renewed) {
+          target = await createTarget(renewed, { localStorageDir });
+          // What is under way breaks off with the old connections, and is sent again.
+          upload.useTarget(target).close();
+        },
         async finish() {
           const { lost } = await upload.finish();
-          await target.close();
+          target.close();
           if (lost.length > 0) {
             const names = lost.map((file) => file.name).join(', ');
             throw new Fault('spool-files-lost', `gone from the spool before they were stored: ${names}`, {
@@ -91,7 +111,7 @@ export function uploadPort(options: { localStorageDir: string; clock: Clock; log
         },
         abort() {
           upload.abort();
-          void target.close();
+          target.close();
         },
       };
     },

@@ -18,7 +18,22 @@ export function transition(state: TaskState, event: TaskEvent): Transition {
     case 'recorderReady':
       return { state: raise(state, 3), effects: [] };
     case 'recorderJoined':
-      return { state: raise(state, 4), effects: [] };
+      return state.phase === 'ended' ? same : { state: raise({ ...state, joined: true }, 4), effects: [] };
+    case 'uploaderReady':
+      return state.phase === 'ended' || state.uploaderReady
+        ? same
+        : { state: { ...state, uploaderReady: true }, effects: [] };
+    case 'uploadProgressed':
+      // Files that are added later make the part smaller; what was told is not taken back.
+      return state.phase === 'ended'
+        ? same
+        : { state: { ...state, progress: Math.max(state.progress, event.progress) }, effects: [] };
+    case 'streamStateChanged':
+    case 'sliceStarted':
+    case 'fileResent':
+    case 'storeRefused':
+      // Told to others, and of no consequence here.
+      return same;
     case 'playlistStored':
       // Newer versions of a playlist have the key and the start of the first.
       if (state.phase === 'ended' || state.playlist) return same;
@@ -33,7 +48,7 @@ export function transition(state: TaskState, event: TaskEvent): Transition {
       if (state.waitingStop !== event.request) return same;
       return { state: { ...state, waitingStop: undefined }, effects: [answer(event.request, 'late')] };
     case 'shutdownRequested':
-      return beginStopping(state, 'the server shuts down');
+      return beginStopping(state, 'shutdown', 'the server shuts down');
     case 'recorderEnded': {
       const healthy = event.reason === 'stopped' || event.reason === 'idle';
       return beginUploading(state, healthy, event.message || event.reason);
@@ -58,7 +73,7 @@ function stop(state: TaskState, request: number, wait: boolean): Transition {
   if (state.phase === 'ended' || state.orphaned) return { state, effects: [answer(request, 'gone')] };
   if (state.phase === 'stopping' || state.phase === 'uploading')
     return { state, effects: [answer(request, 'exiting')] };
-  const begun = beginStopping(state, 'stopped by a call');
+  const begun = beginStopping(state, 'call', 'stopped by a call');
   if (!wait) return { ...begun, effects: [...begun.effects, answer(request, 'accepted')] };
   return {
     state: { ...begun.state, waitingStop: request },
@@ -66,9 +81,9 @@ function stop(state: TaskState, request: number, wait: boolean): Transition {
   };
 }
 
-function beginStopping(state: TaskState, ending: string): Transition {
+function beginStopping(state: TaskState, stoppedBy: 'call' | 'shutdown', ending: string): Transition {
   if (state.phase !== 'new' && state.phase !== 'recording') return { state, effects: [] };
-  return { state: { ...state, phase: 'stopping', status: 6, ending }, effects: [{ type: 'stopRecorder' }] };
+  return { state: { ...state, phase: 'stopping', status: 6, stoppedBy, ending }, effects: [{ type: 'stopRecorder' }] };
 }
 
 function beginUploading(state: TaskState, healthy: boolean, ending: string): Transition {

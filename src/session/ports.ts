@@ -1,11 +1,12 @@
 /**
  * What the session needs from the world, as narrow as it uses it. The app joins the real ones; tests bring their own.
  */
-import type { StartCommand } from '../contract/line/commands.ts';
+import type { ChangeCommand, StartCommand } from '../contract/line/commands.ts';
 import type { Fact } from '../contract/line/facts.ts';
 import type { StorageConfig } from '../contract/line/storage.ts';
+import type { Notice } from '../contract/webhook/notice.ts';
 import type { SpooledFile } from '../media/segment.ts';
-import type { Task, TaskState } from './task.ts';
+import type { Task, TaskDocument, TaskState } from './task.ts';
 
 /** What acquire gave out (contract §1.1). Times are Unix milliseconds. */
 export type Resource = {
@@ -25,6 +26,13 @@ export type Resource = {
 
 export type StoredTask = { task: Task; state: TaskState };
 
+/** What is known of a task for ever; what it needed to run is forgotten when it ends. */
+export type PastTask = {
+  task: Omit<Task, 'document'> & { document: Pick<TaskDocument, 'plan' | 'warnings'> };
+  state: TaskState;
+  endedMs: number | undefined;
+};
+
 export type RecordingStore = {
   addResource(resource: Resource): Promise<void>;
   findResource(resourceId: string): Promise<Resource | undefined>;
@@ -32,12 +40,22 @@ export type RecordingStore = {
   findRunning(appid: string, cname: string, uid: string): Promise<string | undefined>;
   /** Uses the resource up and adds the task, in one transaction. `used` and `conflict` say who was faster. */
   addTask(task: Task, state: TaskState): Promise<'added' | 'used' | 'conflict'>;
-  /** Keeps a task's new state; the credentials of an ended task are forgotten. */
-  saveState(sid: string, state: TaskState, nowMs: number): Promise<void>;
+  /** Lets a resource be started once more, after a start that came to nothing. */
+  releaseResource(resourceId: string, sid: string): Promise<void>;
+  /** Keeps what a call changed of a running task. */
+  saveDocument(sid: string, document: TaskDocument): Promise<void>;
+  /** A task of an app, running or ended. */
+  findTask(appid: string, sid: string): Promise<PastTask | undefined>;
+  /**
+   * Keeps a task's new state, and what is to be told of it, in one transaction; the credentials of an ended task are forgotten.
+   */
+  saveState(sid: string, state: TaskState, nowMs: number, notices?: readonly Notice[]): Promise<void>;
   /** Tasks that have not ended: after a start of the server, those its forerunner left behind. One that is damaged does not hide the others. */
   unfinishedTasks(): Promise<{ tasks: StoredTask[]; unreadable: { sid: string; why: string }[] }>;
 };
 
+/** 109: the token has expired; 110: it is wrong (contract §5.2). */
+export type TokenRefusal = { errorCode: 109 | 110; message: string };
 export type Feed = { path: string; openedMonoUs: number; close(): unknown };
 export type ChannelPort = {
   /** A recording of this channel is about to begin: the channel gets a whole picture of everyone ready. */
@@ -45,13 +63,15 @@ export type ChannelPort = {
   /** Joins the channel and keeps all it sends from this instant on. Throws a Fault, `uid-taken` when a user has the uid. */
   openFeed(who: { appid: string; cname: string; uid: string; sid: string }): Promise<Feed>;
   /** Why the token does not let the recorder in; undefined when it does, or when the app wants none. */
-  refusalOf(who: { appid: string; cname: string; uid: string; token: string | undefined }): string | undefined;
+  refusalOf(who: { appid: string; cname: string; uid: string; token: string | undefined }): TokenRefusal | undefined;
 };
 
 export type RecorderProcess = {
   readonly pid: number;
   /** Ends the recording at monotonic `atMonoUs`; the process is ended by force when it takes too long. */
   stop(atMonoUs: number): void;
+  /** Hands on a change; one that comes before the process is ready waits for it. */
+  change(command: ChangeCommand): void;
 };
 export type RecorderPort = {
   /** Starts a process; `onExit` comes once, after the last fact. Throws a Fault when there can be none. */
@@ -64,12 +84,18 @@ export type RecorderPort = {
 
 export type UploadEvent =
   | { type: 'mp4Stored'; key: string; startUtcMs: number }
+  | { type: 'fileResent' }
+  | { type: 'storeRefused'; message: string }
   | { type: 'playlistStored'; key: string; startUtcMs: number };
 export type Upload = {
   add(file: SpooledFile): void;
   /** Resolves when all that was added, and the playlist, is stored. Rejects when aborted. */
   finish(): Promise<void>;
   abort(): void;
+  /** How much of what was added lies in the store, bytes. */
+  progress(): { storedBytes: number; addedBytes: number };
+  /** Goes on with other credentials for the same bucket. Throws a Fault when the store can never be reached with them. */
+  useStorage(storage: StorageConfig): Promise<void>;
 };
 export type UploadPort = {
   /** Throws a Fault when the store can never be reached with this configuration. */

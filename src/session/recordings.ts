@@ -1,28 +1,42 @@
 /**
- * Recordings: acquire, start, query and stop (contract §1), in the order of checks that callers can rely on (§2.4).
+ * Recordings: acquire, start, update, updateLayout, query and stop (contract §1), in the order of checks that callers can
+ * rely on (§2.4).
  */
-import { problem } from '../contract/problems.ts';
+
+import { canStoreTo, type StorageConfig, vendorName } from '../contract/line/storage.ts';
+import type { Warning } from '../contract/lint/warning.ts';
+import { type ProblemName, problem } from '../contract/problems.ts';
 import { type AcquireReply, type AcquireRequest, hashOf } from '../contract/rest/acquire.ts';
-import { MODES, type Mode } from '../contract/rest/body.ts';
-import { type FileList, type ListedRecording, toFileList } from '../contract/rest/file-list.ts';
+import { type HandleReply, parseNames } from '../contract/rest/body.ts';
+import { MODES, type Mode } from '../contract/rest/fields.ts';
+import { type FileList, toFileList } from '../contract/rest/file-list.ts';
 import { type QueryReply, toQueryResponse } from '../contract/rest/query.ts';
-import { parseNames, parseStart, type StartReply } from '../contract/rest/start.ts';
+import { parseStart, type StartReply } from '../contract/rest/start.ts';
 import { parseStop, type StopReply } from '../contract/rest/stop.ts';
-import { toMixPlan } from '../contract/rest/to-plan.ts';
-import { sleep } from '../kernel/clock.ts';
+import { ignoredLayoutMembers, toLayout, toMixPlan, toSubscriptions } from '../contract/rest/to-plan.ts';
+import { listsOf, parseUpdate } from '../contract/rest/update.ts';
+import { parseUpdateLayout } from '../contract/rest/update-layout.ts';
+import { sleep, within } from '../kernel/clock.ts';
 import { type Fault, messageOf } from '../kernel/fault.ts';
 import { newResourceId, newSid } from '../kernel/ids.ts';
-import type { Resource } from './ports.ts';
-import { isRunning, newTaskState, type Task } from './task.ts';
-import { type TaskPorts, TaskRunner } from './task-runner.ts';
+import type { PastTask, Resource } from './ports.ts';
+import { isRunning, listed, newTaskState, type Task } from './task.ts';
+import { type TaskChange, type TaskPorts, TaskRunner } from './task-runner.ts';
 
 export type RecordingsOptions = TaskPorts & {
   resourceLifeMs: number;
+  /** A call that must wait longer than this for the database, or start for a recorder, is answered with a timeout. */
+  callTimeoutMs: number;
+  /** Recordings that one app may run at once. */
+  maxRecordings: number;
+  clampBitrate: boolean;
   sliceStartTimeUnit: 's' | 'ms';
   forceExtinfComma: boolean;
   mp4Limit: { durationMs: number; bytes: number };
   /** The start of every file name of a recording (contract §4.1). */
   baseName(sid: string, cname: string): string;
+  /** Whether an app may record. */
+  mayRecord(appid: string): boolean;
 };
 /** The path of a call on one resource. */
 export type ResourcePath = { appid: string; resourceId: string; mode: Mode };
@@ -33,6 +47,8 @@ const HOUR_MS = 3_600_000;
 export class Recordings {
   #options: RecordingsOptions;
   #runners = new Map<string, TaskRunner>();
+  /** The resources of runners, which would otherwise be asked of the database with every call. */
+  #resources = new Map<string, Resource>();
   #closing = false;
 
   constructor(options: RecordingsOptions) {
@@ -59,44 +75,81 @@ export class Recordings {
   }
 
   async acquire(appid: string, request: AcquireRequest): Promise<AcquireReply> {
-    const { store, clock, resourceLifeMs } = this.#options;
+    const { store, clock, channel, resourceLifeMs, maxRecordings, mayRecord } = this.#options;
+    if (this.#closing) throw problem('no-worker-manager');
+    if (!mayRecord(appid)) throw problem('app-inactive');
+    if (this.#running(appid) >= maxRecordings) throw problem('too-many-recordings');
     const { cname, uid, scene, resourceExpiredHour, startHash } = request;
     const resourceId = newResourceId();
     const expiresMs = clock.nowMs() + resourceLifeMs;
     const unused = { sid: undefined, startedMs: undefined };
-    await store.addResource({
-      resourceId,
-      appid,
-      cname,
-      uid,
-      scene,
-      expiresMs,
-      resourceExpiredHour,
-      startHash,
-      ...unused,
-    });
-    this.#options.channel.prepare(appid, cname);
+    await this.#within(
+      'allocate-timeout',
+      store.addResource({
+        resourceId,
+        appid,
+        cname,
+        uid,
+        scene,
+        expiresMs,
+        resourceExpiredHour,
+        startHash,
+        ...unused,
+      }),
+    );
+    channel.prepare(appid, cname);
     return { cname, uid, resourceId };
   }
 
-  async start({ appid, resourceId, mode }: ResourcePath, body: unknown): Promise<StartReply> {
-    const { store, clock, log, baseName, mp4Limit, forceExtinfComma } = this.#options;
+  /** @param warnings what is doubtful in the request, kept with the recording */
+  async start(path: ResourcePath, body: unknown, warnings: Warning[] = []): Promise<StartReply> {
+    const { resourceId, appid, mode } = path;
+    const { cname, uid } = parseNames('start', body);
+    const task = await this.#within('start-timeout', this.#prepare(path, body, warnings));
+    const { sid } = task;
+    const { store, log } = this.#options;
+    const state = newTaskState();
+    const added = await this.#within('start-timeout', store.addTask(task, state));
+    if (added === 'conflict') throw problem('task-conflict');
+    if (added === 'used') {
+      this.#refuseUsed(await this.#resourceOf('start', { appid, resourceId, mode }, { cname, uid }));
+      throw problem('internal-error');
+    }
+    const runner = this.#hold(new TaskRunner(task, state, this.#options));
+    const starting = runner.start().catch(async (cause) => {
+      log.error({ sid, appid, cname, uid, error: messageOf(cause) }, 'no recorder could be had');
+      // Client libraries send the same start again after a 500.
+      await store.releaseResource(resourceId, sid).catch((error) => {
+        log.error({ sid, error: messageOf(error) }, 'a resource could not be given back');
+      });
+      this.#resources.delete(resourceId);
+      throw problem('allocate-failed', undefined, { cause });
+    });
+    await this.#within('request-incomplete', starting);
+    return { cname, uid, resourceId, sid };
+  }
+
+  /** All that start checks, in its order; the task that would be made. */
+  async #prepare(path: ResourcePath, body: unknown, warnings: Warning[]): Promise<Task> {
+    const { store, clock, log, baseName, mp4Limit, forceExtinfComma, clampBitrate } = this.#options;
+    const { appid, resourceId, mode } = path;
     const { cname, uid, clientRequest } = parseNames('start', body);
-    const resource = await this.#resourceOf('start', { appid, resourceId, mode }, { cname, uid });
+    const resource = await this.#resourceOf('start', path, { cname, uid });
     this.#refuseUsed(resource);
-    if (clock.nowMs() > resource.expiresMs) throw problem('resource-expired');
+    if (clock.nowMs() > resource.expiresMs) throw problem('resource-too-old');
     if ((await store.findRunning(appid, cname, uid)) !== undefined) throw problem('task-conflict');
     if (resource.startHash !== undefined && resource.startHash !== hashOf(clientRequest))
       throw problem('request-hash-mismatch');
-    const request = parseStart(mode, body);
-    if (mode !== 'mix') {
-      log.error(
-        { appid, cname, uid, mode },
-        `start refused: this server records in mix mode only, not in ${mode} mode`,
-      );
-      throw problem('allocate-failed');
-    }
-    if (this.#closing) throw problem('allocate-failed');
+    const request = parseStart(mode, body, { clampBitrate });
+    const refuse = (why: string): Fault => {
+      log.error({ appid, cname, uid, mode }, `start refused: ${why}`);
+      return problem('allocate-failed');
+    };
+    if (request.mode !== 'mix') throw refuse(`this server records in mix mode only, not in ${mode} mode`);
+    const { vendor } = request.storageConfig;
+    if (!canStoreTo(vendor))
+      throw refuse(`this server has no client for storage vendor ${vendor} (${vendorName(vendor)})`);
+    if (this.#closing) throw refuse('the server is shutting down');
 
     const sid = newSid();
     const { plan, extinfComma, ignored } = toMixPlan(request, { sid, baseName: baseName(sid, cname), mp4Limit });
@@ -106,23 +159,62 @@ export class Recordings {
       storage: request.storageConfig,
       extinfComma: extinfComma || forceExtinfComma,
       token: request.token,
+      warnings,
     };
-    const task: Task = { sid, resourceId, appid, cname, uid, createdMs: clock.nowMs(), document };
-    const state = newTaskState();
-    const added = await store.addTask(task, state);
-    if (added === 'conflict') throw problem('task-conflict');
-    if (added === 'used') {
-      this.#refuseUsed(await this.#resourceOf('start', { appid, resourceId, mode }, { cname, uid }));
-      throw problem('internal-error');
+    return { sid, resourceId, appid, cname, uid, createdMs: clock.nowMs(), document };
+  }
+
+  /** What a lint of changes must know of a running recording. */
+  about(sid: string): { streamTypes: 0 | 1 | 2; canvas: { width: number; height: number } | undefined } | undefined {
+    const plan = this.#runners.get(sid)?.task.document.plan;
+    if (!plan) return undefined;
+    const { video, audio } = plan;
+    return { streamTypes: !video ? 0 : !audio ? 1 : 2, canvas: video && { width: video.width, height: video.height } };
+  }
+
+  async update(path: TaskPath, body: unknown, warnings: Warning[] = []): Promise<HandleReply> {
+    const { cname, uid } = parseNames('update', body);
+    const resource = await this.#resourceOf('update', path, { cname, uid });
+    const { clientRequest } = parseUpdate(path.mode, body);
+    const { task } = this.#runnerOf(path, resource);
+    const change: TaskChange = { warnings };
+    if (clientRequest.mode !== 'web') {
+      const { plan } = task.document;
+      const recorded = { audio: plan.audio !== undefined, video: plan.video !== undefined };
+      const lists = listsOf(clientRequest);
+      if (lists) change.subscribe = toSubscriptions(lists, recorded);
     }
-    const runner = this.#hold(new TaskRunner(task, state, this.#options));
-    try {
-      await runner.start();
-    } catch (cause) {
-      log.error({ sid, appid, cname, uid, error: messageOf(cause) }, 'no recorder could be had');
-      throw problem('allocate-failed', undefined, { cause });
-    }
-    return { cname, uid, resourceId, sid };
+    if (clientRequest.storageConfig) change.storage = renewed(task, clientRequest.storageConfig);
+    return this.#change(path, resource, change);
+  }
+
+  async updateLayout(path: TaskPath, body: unknown, warnings: Warning[] = []): Promise<HandleReply> {
+    const { cname, uid } = parseNames('updateLayout', body);
+    const resource = await this.#resourceOf('updateLayout', path, { cname, uid });
+    if (path.mode !== 'mix') throw problem('layout-invalid', `updateLayout: mode ${path.mode} has no layout!`);
+    const { clientRequest } = parseUpdateLayout(body);
+    const { task } = this.#runnerOf(path, resource);
+    const ignored = ignoredLayoutMembers(clientRequest);
+    if (ignored.length > 0)
+      this.#options.log.warn({ sid: task.sid, ignored }, `without effect on this server: ${ignored.join(', ')}`);
+    return this.#change(path, resource, { layout: toLayout(clientRequest), warnings });
+  }
+
+  async #change(path: TaskPath, resource: Resource, change: TaskChange): Promise<HandleReply> {
+    const { cname, uid } = resource;
+    const changed = await this.#within('request-timeout', this.#runnerOf(path, resource).change(change));
+    if (!changed) throw problem('no-worker', undefined, { details: { cname, uid } });
+    return { cname, uid, resourceId: path.resourceId, sid: path.sid };
+  }
+
+  /** What is known of a recording of an app, also after its end. Throws `recording-unknown`. */
+  async report(appid: string, sid: string): Promise<PastTask> {
+    const { store } = this.#options;
+    const task = /^[0-9a-f]{32}$/.test(sid)
+      ? await this.#within('request-timeout', store.findTask(appid, sid))
+      : undefined;
+    if (!task) throw problem('recording-unknown');
+    return task;
   }
 
   async query(path: TaskPath): Promise<QueryReply> {
@@ -135,8 +227,9 @@ export class Recordings {
   }
 
   async stop(path: TaskPath, body: unknown): Promise<StopReply> {
-    const { cname, uid, asyncStop } = parseStop(body);
+    const { cname, uid } = parseNames('stop', body);
     const resource = await this.#resourceOf('stop', path, { cname, uid });
+    const { asyncStop } = parseStop(body);
     const runner = this.#runnerOf(path, resource);
     const { resourceId, sid } = path;
     const details = { cname, uid, resourceId, sid };
@@ -183,30 +276,65 @@ export class Recordings {
   }
 
   #hold(runner: TaskRunner): TaskRunner {
-    this.#runners.set(runner.task.sid, runner);
-    void runner.ended.then(() => this.#runners.delete(runner.task.sid));
+    const { sid, resourceId } = runner.task;
+    this.#runners.set(sid, runner);
+    void runner.ended.then(() => {
+      this.#runners.delete(sid);
+      if (this.#resources.get(resourceId)?.sid === sid) this.#resources.delete(resourceId);
+    });
     return runner;
   }
 
-  /** The resource of a path, once it is known to belong to it. Throws `request-invalid` or `resource-expired`. */
+  /** How many recordings of an app hold a recorder. */
+  #running(appid: string): number {
+    let count = 0;
+    for (const { task, state } of this.#runners.values()) if (task.appid === appid && isRunning(state)) count++;
+    return count;
+  }
+
+  /** Waits for `work` at most callTimeoutMs; it goes on after that, and what becomes of it is only logged. */
+  async #within<T>(late: ProblemName, work: Promise<T>): Promise<T> {
+    const { clock, log, callTimeoutMs } = this.#options;
+    return within(clock, callTimeoutMs, work, () => {
+      work.catch((error) => log.error({ error: messageOf(error) }, 'a call that had timed out failed'));
+      return problem(late);
+    });
+  }
+
+  /** The resource of a path, once it is known to belong to it. */
   async #resourceOf(
     endpoint: string,
     { appid, resourceId, mode }: ResourcePath,
     names?: { cname: string; uid: string },
   ): Promise<Resource> {
-    const refuse = (why: string): Fault =>
-      problem('request-invalid', `${endpoint}: ${why}`, { ...(names && { details: names }) });
-    const resource = /^[\w-]{1,512}$/.test(resourceId) ? await this.#options.store.findResource(resourceId) : undefined;
-    if (!resource) throw refuse('resourceId is not one that acquire gave out!');
-    if (resource.appid !== appid) throw refuse('resourceId does not belong to this appid!');
-    if (names && resource.cname !== names.cname) throw refuse('cname is not the one resourceId was acquired for!');
-    if (names && resource.uid !== names.uid) throw refuse('uid is not the one resourceId was acquired for!');
+    const refuse = (name: ProblemName, why: string): Fault =>
+      problem(name, `${endpoint}: ${why}`, { ...(names && { details: names }) });
+    const resource = await this.#findResource(resourceId);
+    if (!resource) throw refuse('resource-unknown', 'resourceId is not one that acquire gave out!');
+    if (resource.appid !== appid) throw refuse('sid-mismatch', 'resourceId does not belong to this appid!');
+    if (names && resource.cname !== names.cname)
+      throw refuse('resource-mismatch', 'cname is not the one resourceId was acquired for!');
+    if (names && resource.uid !== names.uid)
+      throw refuse('resource-mismatch', 'uid is not the one resourceId was acquired for!');
     if ((resource.scene === 1) !== (mode === 'web'))
-      throw refuse(`mode ${mode} does not fit scene ${resource.scene} of acquire; the modes are ${MODES.join(', ')}!`);
+      throw refuse(
+        'resource-mismatch',
+        `mode ${mode} does not fit scene ${resource.scene} of acquire; the modes are ${MODES.join(', ')}!`,
+      );
     const { startedMs, resourceExpiredHour } = resource;
     if (startedMs !== undefined && this.#options.clock.nowMs() > startedMs + resourceExpiredHour * HOUR_MS)
       throw problem('resource-expired', undefined, { details: { cname: resource.cname, uid: resource.uid } });
     return resource;
+  }
+
+  async #findResource(resourceId: string): Promise<Resource | undefined> {
+    if (!/^[\w-]{1,512}$/.test(resourceId)) return undefined;
+    const known = this.#resources.get(resourceId);
+    if (known) return known;
+    const found = await this.#within('request-timeout', this.#options.store.findResource(resourceId));
+    // One that has started does not change any more.
+    if (found?.sid !== undefined && this.#runners.has(found.sid)) this.#resources.set(resourceId, found);
+    return found;
   }
 
   #refuseUsed({ sid, cname, uid, resourceId }: Resource): void {
@@ -224,13 +352,13 @@ export class Recordings {
     if (!/^[0-9a-f]{32}$/.test(sid))
       throw problem('request-invalid', 'sid must be 32 hexadecimal digits!', { details });
     if (startedSid === undefined) throw problem('no-worker', undefined, { details });
-    if (startedSid !== sid) throw problem('request-invalid', 'sid does not belong to resourceId!', { details });
+    if (startedSid !== sid) throw problem('sid-mismatch', undefined, { details });
     const runner = this.#runners.get(sid);
     if (!runner || runner.state.orphaned || runner.state.phase === 'ended')
       throw problem('no-worker', undefined, { details });
     const taskMode = runner.task.document.plan.mode;
     if (taskMode !== mode)
-      throw problem('request-invalid', `mode is ${mode}, but the recording was started in ${taskMode} mode!`, {
+      throw problem('resource-mismatch', `mode is ${mode}, but the recording was started in ${taskMode} mode!`, {
         details,
       });
     return runner;
@@ -241,8 +369,15 @@ export class Recordings {
   }
 }
 
-function listed({ document }: Task, { playlist, mp4s }: TaskRunner['state']): ListedRecording {
-  const { video, audio, files } = document.plan;
-  const trackType = video && audio ? 'audio_and_video' : video ? 'video' : 'audio';
-  return { playlist, mp4s, withMp4: files.mp4, trackType };
+/** The storage of a task with what an update may renew of it: the credentials. Throws `request-invalid` for another bucket. */
+function renewed(task: Task, given: StorageConfig): StorageConfig {
+  const { storage } = task.document;
+  for (const member of ['vendor', 'region', 'bucket'] as const)
+    if (given[member] !== storage[member])
+      throw problem(
+        'request-invalid',
+        `update: storageConfig.${member} cannot change; update renews accessKey, secretKey, stsToken and stsExpiration!`,
+      );
+  const { accessKey, secretKey, stsToken, stsExpiration } = given;
+  return { ...storage, accessKey, secretKey, stsToken, stsExpiration };
 }

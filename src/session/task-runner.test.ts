@@ -36,6 +36,7 @@ function taskOf(): Task {
       storage: { vendor: 1000, region: 0, bucket: 'b', accessKey: '', secretKey: '', fileNamePrefix: [] } as never,
       extinfComma: false,
       token: undefined,
+      warnings: [],
     },
   };
 }
@@ -51,6 +52,10 @@ function recordings(): Recordings {
     forceExtinfComma: false,
     mp4Limit: { durationMs: 1000, bytes: 1_000_000 },
     baseName: (sid) => sid,
+    callTimeoutMs: 4000,
+    maxRecordings: 10,
+    clampBitrate: false,
+    mayRecord: () => true,
   });
 }
 

@@ -2,11 +2,18 @@
  * TaskRunner: carries one task through its life. Events are taken one after another; each new state is kept before its
  * effects are carried out, so that after a crash the store never knows less than the world.
  */
+
+import type { ChangeCommand } from '../contract/line/commands.ts';
 import type { Fact } from '../contract/line/facts.ts';
+import type { Layout, Subscription } from '../contract/line/plan.ts';
+import type { StorageConfig } from '../contract/line/storage.ts';
+import type { Warning } from '../contract/lint/warning.ts';
+import type { Notice } from '../contract/webhook/notice.ts';
 import { type Clock, sleep, type Timer } from '../kernel/clock.ts';
 import { messageOf } from '../kernel/fault.ts';
-import type { SpooledFile } from '../media/segment.ts';
+import { newHexId } from '../kernel/ids.ts';
 import { transition } from './machine.ts';
+import { ERROR_CODES, noticesOf } from './notices.ts';
 import type {
   ChannelPort,
   Feed,
@@ -15,11 +22,11 @@ import type {
   RecordingStore,
   SessionLog,
   SpoolPort,
-  Upload,
-  UploadEvent,
   UploadPort,
 } from './ports.ts';
+import { stamp } from './stamp.ts';
 import type { StopOutcome, Task, TaskEffect, TaskEvent, TaskState } from './task.ts';
+import { TaskUpload } from './task-upload.ts';
 
 export type TaskPorts = {
   store: RecordingStore;
@@ -32,11 +39,22 @@ export type TaskPorts = {
   syncStopTimeoutMs: number;
 };
 
+/** Warnings of later calls are kept up to this many. */
+const MAX_WARNINGS = 200;
+
+/** What an update or updateLayout changes; each replaces the whole of what it names. */
+export type TaskChange = {
+  storage?: StorageConfig;
+  subscribe?: { audio: Subscription; video: Subscription };
+  layout?: { layout: Layout; backgroundColor: string };
+  warnings?: readonly Warning[];
+};
+
 /** How long the recorder of a server that died may take to finish its files before the spool is read without it. */
 const ORPHAN_WAIT_MS = 30_000;
 
 export class TaskRunner {
-  readonly task: Task;
+  #task: Task;
   /** Settles when the task has ended. */
   readonly ended: Promise<void>;
   #ports: TaskPorts;
@@ -45,25 +63,32 @@ export class TaskRunner {
   #markEnded: () => void = () => {};
   #feed: Feed | undefined;
   #recorder: RecorderProcess | undefined;
-  #beginning: Promise<Upload> | undefined;
-  #upload: Upload | undefined;
-  /** Files that were finished before the uploader was there. */
-  #early: SpooledFile[] = [];
-  #added = new Set<string>();
+  readonly #upload: TaskUpload;
   #leftovers: string[] = [];
   #requests = 0;
   #answers = new Map<number, (outcome: StopOutcome) => void>();
   #stopTimer: Timer | undefined;
   #launchFailure: unknown;
   #aborted = new AbortController();
+  /** Notices whose state could not be stored yet. */
+  #unsaved: Notice[] = [];
 
   constructor(task: Task, state: TaskState, ports: TaskPorts) {
-    this.task = task;
+    this.#task = task;
     this.#state = state;
     this.#ports = ports;
+    this.#upload = new TaskUpload({
+      ...ports,
+      task: () => this.#task,
+      onEvent: (event) => void this.dispatch(event),
+    });
     this.ended = new Promise((resolve) => {
       this.#markEnded = resolve;
     });
+  }
+
+  get task(): Task {
+    return this.#task;
   }
 
   get state(): TaskState {
@@ -85,11 +110,24 @@ export class TaskRunner {
     });
   }
 
+  /**
+   * Changes the running recording, from this instant on. Resolves to false, and changes nothing, when it is not running any more.
+   * Rejects with a Fault when the store can never be reached with the new credentials.
+   */
+  change(change: TaskChange): Promise<boolean> {
+    const changed = this.#turn.then(() => this.#change(change));
+    this.#turn = changed.then(
+      () => undefined,
+      () => undefined,
+    );
+    return changed;
+  }
+
   /** Gives up uploading, so that the process can end; the task stays unfinished and the next server goes on with it. */
   abandon(): void {
     this.#aborted.abort(new Error('the server shuts down'));
     this.#stopTimer?.cancel();
-    this.#upload?.abort();
+    this.#upload.abort();
   }
 
   /** Takes an event after all earlier ones; resolves when its effects were carried out. */
@@ -99,17 +137,16 @@ export class TaskRunner {
   }
 
   async #take(event: TaskEvent): Promise<void> {
-    const { store, clock, log } = this.#ports;
+    const { clock, log } = this.#ports;
     const before = this.#state;
-    const { state, effects } = transition(before, event);
+    const next = transition(before, event);
+    const drafts = noticesOf(this.#task, before, event, next.state);
+    const notices = stamp(drafts, this.#task, before.sequence, clock.nowMs(), newHexId);
+    const state = notices.length === 0 ? next.state : { ...next.state, sequence: before.sequence + notices.length };
+    const { effects } = next;
     this.#state = state;
     if (state !== before) {
-      try {
-        await store.saveState(this.task.sid, state, clock.nowMs());
-      } catch (error) {
-        // The recording matters more than its row: it goes on, and the next transition writes the row again.
-        log.error({ sid: this.task.sid, error: messageOf(error) }, 'the state of a recording could not be stored');
-      }
+      await this.#save(notices);
       if (state.phase !== before.phase) this.#sayPhase(state);
     }
     for (const effect of effects) {
@@ -119,7 +156,49 @@ export class TaskRunner {
         log.error({ sid: this.task.sid, effect: effect.type, error: messageOf(error) }, 'a step of a recording failed');
       }
     }
-    if (state.phase === 'ended' && before.phase !== 'ended') this.#markEnded();
+    if (state.phase === 'ended' && before.phase !== 'ended') {
+      this.#upload.end();
+      this.#markEnded();
+    }
+  }
+
+  /** The recording matters more than its row: when it cannot be stored, the next transition writes it again, notices and all. */
+  async #save(notices: Notice[]): Promise<void> {
+    const { store, clock, log } = this.#ports;
+    this.#unsaved.push(...notices);
+    try {
+      await store.saveState(this.#task.sid, this.#state, clock.nowMs(), this.#unsaved);
+      this.#unsaved = [];
+    } catch (error) {
+      log.error({ sid: this.#task.sid, error: messageOf(error) }, 'the state of a recording could not be stored');
+    }
+  }
+
+  async #change({ storage, subscribe, layout, warnings = [] }: TaskChange): Promise<boolean> {
+    const { store, clock } = this.#ports;
+    if (this.#state.phase !== 'new' && this.#state.phase !== 'recording') return false;
+    const { document } = this.#task;
+    const { plan } = document;
+    if (storage) await this.#upload.useStorage(storage);
+    const changed = {
+      ...document,
+      storage: storage ?? document.storage,
+      plan: {
+        ...plan,
+        ...(subscribe && { subscribe }),
+        ...(layout && plan.video && { video: { ...plan.video, ...layout } }),
+      },
+      warnings: [...document.warnings, ...warnings].slice(0, MAX_WARNINGS),
+    };
+    await store.saveDocument(this.#task.sid, changed);
+    this.#task = { ...this.#task, document: changed };
+    const atMonoUs = clock.monoUs();
+    const commands: ChangeCommand[] = [
+      ...(subscribe ? [{ type: 'changeSubscription', atMonoUs, subscribe } as const] : []),
+      ...(layout ? [{ type: 'changeLayout', atMonoUs, ...layout } as const] : []),
+    ];
+    for (const command of commands) this.#recorder?.change(command);
+    return true;
   }
 
   #sayPhase(state: TaskState): void {
@@ -167,7 +246,7 @@ export class TaskRunner {
     try {
       const refusal = channel.refusalOf({ appid, cname, uid, token: document.token });
       if (refusal !== undefined) {
-        void this.dispatch({ type: 'recorderLost', message: refusal });
+        void this.dispatch({ type: 'recorderLost', ...refusal });
         return;
       }
       this.#feed = await channel.openFeed({ appid, cname, uid, sid });
@@ -182,45 +261,18 @@ export class TaskRunner {
       void this.dispatch({ type: 'recorderLaunched', pid: this.#recorder.pid });
     } catch (error) {
       // A uid that a user has makes the recording fail after a good start call (contract §6.10); all else fails the call.
-      if ((error as { code?: unknown }).code !== 'uid-taken') this.#launchFailure = error;
-      void this.dispatch({ type: 'recorderLost', message: messageOf(error) });
+      const taken = (error as { code?: unknown }).code === 'uid-taken';
+      if (!taken) this.#launchFailure = error;
+      const errorCode = taken ? ERROR_CODES.uidTaken : ERROR_CODES.failed;
+      void this.dispatch({ type: 'recorderLost', message: messageOf(error), errorCode });
       return;
     }
     // Not awaited: the client of a store may take a second to load, and the start call need not wait for it.
-    void this.#beginUpload().catch((error) => {
+    void this.#upload.begin().catch((error) => {
       log.error({ sid, error: messageOf(error) }, 'the store cannot be used; the recording is stopped');
+      void this.dispatch({ type: 'storeRefused', message: messageOf(error) });
       this.#recorder?.stop(clock.monoUs());
     });
-  }
-
-  #beginUpload(): Promise<Upload> {
-    const { uploads, spool } = this.#ports;
-    const { sid, document } = this.task;
-    this.#beginning ??= uploads
-      .begin(
-        { sid, storage: document.storage, spoolDir: spool.pathOf(sid), extinfComma: document.extinfComma },
-        (event) => this.#onUploadEvent(event),
-      )
-      .then(
-        (upload) => {
-          this.#upload = upload;
-          for (const file of this.#early.splice(0)) upload.add(file);
-          return upload;
-        },
-        (error) => {
-          // A later attempt may do better; until then the spool holds the files.
-          this.#beginning = undefined;
-          throw error;
-        },
-      );
-    return this.#beginning;
-  }
-
-  #add(file: SpooledFile): void {
-    if (this.#added.has(file.name)) return;
-    this.#added.add(file.name);
-    if (this.#upload) this.#upload.add(file);
-    else this.#early.push(file);
   }
 
   async #finishUpload(): Promise<void> {
@@ -232,13 +284,7 @@ export class TaskRunner {
       const { files, problems, leftovers } = await spool.read(sid);
       this.#leftovers = leftovers;
       for (const problem of problems) log.warn({ sid }, `the spool is damaged: ${problem}`);
-      if (files.length > 0) {
-        const upload = await this.#beginUpload();
-        for (const file of files) this.#add(file);
-        await upload.finish();
-      } else {
-        this.#upload?.abort();
-      }
+      await this.#upload.finish(files);
       await this.dispatch({ type: 'uploadsFinished' });
     } catch (error) {
       if (this.#aborted.signal.aborted) return;
@@ -291,10 +337,14 @@ export class TaskRunner {
         void this.dispatch({ type: 'recorderJoined' });
         return;
       case 'fileSpooled':
-        this.#add(fact.file);
+        this.#upload.add(fact.file);
         return;
       case 'ended':
         void this.dispatch({ type: 'recorderEnded', reason: fact.reason, message: fact.message });
+        return;
+      case 'streamStateChanged':
+      case 'sliceStarted':
+        void this.dispatch(fact);
         return;
       case 'degraded':
         log.warn({ sid, count: fact.count }, `recording degraded: ${fact.what}`);
@@ -306,9 +356,5 @@ export class TaskRunner {
         log.info({ sid, ...details }, type);
       }
     }
-  }
-
-  #onUploadEvent({ type, key, startUtcMs }: UploadEvent): void {
-    void this.dispatch({ type, file: { key, startUtcMs } });
   }
 }

@@ -1,10 +1,12 @@
 /**
  * Task: one recording as the session sees it. What is known of it, what can happen to it, and what is to be done then.
  */
+
 import type { EndReason } from '../contract/line/facts.ts';
 import type { MixPlan } from '../contract/line/plan.ts';
 import type { StorageConfig } from '../contract/line/storage.ts';
-import type { ListedFile } from '../contract/rest/file-list.ts';
+import type { Warning } from '../contract/lint/warning.ts';
+import type { ListedFile, ListedRecording, TrackType } from '../contract/rest/file-list.ts';
 import type { Status } from '../contract/rest/query.ts';
 
 /** `new`: accepted, nothing launched; `recording`: a recorder is coming up or at work; the rest as they say. */
@@ -25,10 +27,26 @@ export type TaskState = {
   mp4s: ListedFile[];
   /** Why the recording ended, in words. */
   ending: string | undefined;
+  /** What ended the recording first, when it was not the recorder itself. */
+  stoppedBy: 'call' | 'shutdown' | undefined;
+  /** The recorder is, or was, in the channel. */
+  joined: boolean;
+  uploaderReady: boolean;
+  /** What was last told of uploading, in parts of 10 000. */
+  progress: number;
+  /** How many notices the task has sent; the number of the next one. */
+  sequence: number;
 };
 
 /** What a task needs for its whole life, kept in its row. */
-export type TaskDocument = { plan: MixPlan; storage: StorageConfig; extinfComma: boolean; token: string | undefined };
+export type TaskDocument = {
+  plan: MixPlan;
+  storage: StorageConfig;
+  extinfComma: boolean;
+  token: string | undefined;
+  /** What was doubtful in the calls that made and changed the recording. */
+  warnings: Warning[];
+};
 
 export type Task = {
   sid: string;
@@ -45,6 +63,15 @@ export type TaskEvent =
   | { type: 'recorderLaunched'; pid: number }
   | { type: 'recorderReady' }
   | { type: 'recorderJoined' }
+  | { type: 'uploaderReady' }
+  | { type: 'streamStateChanged'; uid: string; kind: 'audio' | 'video'; receiving: boolean; atMs: number }
+  | { type: 'sliceStarted'; startUtcMs: number; discontinueUtcMs: number; trackType: TrackType }
+  /** Parts of 10 000 of what is recorded lie in the store. */
+  | { type: 'uploadProgressed'; progress: number }
+  /** A file lies in the store that had to be sent again. */
+  | { type: 'fileResent' }
+  /** The store refuses files, and will until somebody does something about it. */
+  | { type: 'storeRefused'; message: string }
   /** The first playlist, or a newer one, lies in the store. */
   | { type: 'playlistStored'; file: ListedFile }
   | { type: 'mp4Stored'; file: ListedFile }
@@ -53,8 +80,8 @@ export type TaskEvent =
   | { type: 'stopTimedOut'; request: number }
   | { type: 'shutdownRequested' }
   | { type: 'recorderEnded'; reason: EndReason; message: string }
-  /** The recorder could not be launched, crashed, or fell silent. */
-  | { type: 'recorderLost'; message: string }
+  /** The recorder could not be launched, crashed, or fell silent. `errorCode` is as in notice 1. */
+  | { type: 'recorderLost'; message: string; errorCode?: number }
   | { type: 'serverRestarted' }
   | { type: 'uploadsFinished' }
   /** Uploading can never be finished; the spool is kept. */
@@ -87,7 +114,19 @@ export function newTaskState(): TaskState {
     playlist: undefined,
     mp4s: [],
     ending: undefined,
+    stoppedBy: undefined,
+    joined: false,
+    uploaderReady: false,
+    progress: 0,
+    sequence: 0,
   };
+}
+
+/** What the task has in its store. */
+export function listed({ document }: Task, { playlist, mp4s }: TaskState): ListedRecording {
+  const { video, audio, files } = document.plan;
+  const trackType = video && audio ? 'audio_and_video' : video ? 'video' : 'audio';
+  return { playlist, mp4s, withMp4: files.mp4, trackType };
 }
 
 /** Whether the task holds its channel and uid, so that no other task may record under them. */

@@ -2,13 +2,15 @@
  * The session's ports as fakes whose hands a test can move: recorders that send the facts they are told to, uploads that
  * finish when they are let.
  */
-import type { StartCommand } from '../../src/contract/line/commands.ts';
+import type { ChangeCommand, StartCommand } from '../../src/contract/line/commands.ts';
 import type { Fact } from '../../src/contract/line/facts.ts';
+import type { StorageConfig } from '../../src/contract/line/storage.ts';
+import type { Notice } from '../../src/contract/webhook/notice.ts';
 import { Fault } from '../../src/kernel/fault.ts';
 import { ManualClock } from '../../src/kernel/manual-clock.ts';
 import type { SpooledFile } from '../../src/media/segment.ts';
-import type { Resource, StoredTask, UploadEvent } from '../../src/session/ports.ts';
-import type { Task, TaskState } from '../../src/session/task.ts';
+import type { PastTask, Resource, StoredTask, TokenRefusal, UploadEvent } from '../../src/session/ports.ts';
+import type { Task, TaskDocument, TaskState } from '../../src/session/task.ts';
 import { isRunning } from '../../src/session/task.ts';
 import type { TaskPorts } from '../../src/session/task-runner.ts';
 
@@ -25,8 +27,12 @@ export class FakeRecorder {
     this.#onFact = onFact;
     this.#onExit = onExit;
   }
+  readonly changes: ChangeCommand[] = [];
   stop(atMonoUs: number): void {
     this.stoppedAtUs ??= atMonoUs;
+  }
+  change(command: ChangeCommand): void {
+    this.changes.push(command);
   }
   tell(fact: Unstamped<Fact>): void {
     this.#onFact({ ...fact, atMs: 0 } as Fact);
@@ -59,6 +65,15 @@ export class FakeUpload {
     this.#end.reject(new Error('aborted'));
     this.#end.promise.catch(() => {});
   }
+  stored = { storedBytes: 0, addedBytes: 0 };
+  /** What updates brought. */
+  readonly storages: StorageConfig[] = [];
+  progress(): { storedBytes: number; addedBytes: number } {
+    return this.stored;
+  }
+  async useStorage(storage: StorageConfig): Promise<void> {
+    this.storages.push(storage);
+  }
   tell(event: UploadEvent): void {
     this.#onEvent(event);
   }
@@ -71,6 +86,8 @@ export class FakeUpload {
 export class FakeStore {
   readonly resources = new Map<string, Resource>();
   readonly tasks = new Map<string, StoredTask>();
+  /** What was told, of all tasks, in the order it was stored. */
+  readonly notices: Notice[] = [];
   /** Set to make the next writes of a state fail. */
   broken = false;
   async addResource(resource: Resource): Promise<void> {
@@ -92,8 +109,22 @@ export class FakeStore {
     this.tasks.set(task.sid, { task, state });
     return 'added';
   }
-  async saveState(sid: string, state: TaskState): Promise<void> {
+  async releaseResource(resourceId: string, sid: string): Promise<void> {
+    const resource = this.resources.get(resourceId);
+    if (resource?.sid === sid) this.resources.set(resourceId, { ...resource, sid: undefined, startedMs: undefined });
+  }
+  async saveDocument(sid: string, document: TaskDocument): Promise<void> {
     if (this.broken) throw new Error('the database is gone');
+    const stored = this.tasks.get(sid);
+    if (stored) this.tasks.set(sid, { ...stored, task: { ...stored.task, document } });
+  }
+  async findTask(appid: string, sid: string): Promise<PastTask | undefined> {
+    const stored = this.tasks.get(sid);
+    return stored?.task.appid === appid ? { ...stored, endedMs: undefined } : undefined;
+  }
+  async saveState(sid: string, state: TaskState, _nowMs = 0, notices: readonly Notice[] = []): Promise<void> {
+    if (this.broken) throw new Error('the database is gone');
+    this.notices.push(...notices);
     const stored = this.tasks.get(sid);
     if (stored) this.tasks.set(sid, { ...stored, state });
   }
@@ -123,7 +154,7 @@ export class FakeWorld {
   /** Spool folders that were repaired. */
   readonly repaired: string[] = [];
   uploadFault: Fault | undefined;
-  tokenRefusal: string | undefined;
+  tokenRefusal: TokenRefusal | undefined;
 
   ports(): TaskPorts {
     const line = (level: string) => (details: object, text: string) => void this.lines.push({ level, details, text });

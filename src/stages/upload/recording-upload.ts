@@ -27,7 +27,8 @@ export type StoredFile = {
 };
 
 export type UploadEvent =
-  | { type: 'fileStored'; file: SpooledFile; key: string }
+  /** `attempts` is how often it was sent until the store had it. */
+  | { type: 'fileStored'; file: SpooledFile; key: string; attempts: number }
   | { type: 'playlistStored'; key: string; slices: number; firstStartUtcMs: number }
   /** `attempt` counts from 1. A fault that will not heal by itself is reported once, and tried again each minute. */
   | { type: 'uploadFailed'; key: string; fault: Fault; attempt: number };
@@ -69,6 +70,7 @@ export type UploadState = {
 
 export class RecordingUpload {
   #options: RecordingUploadOptions;
+  #target: Target;
   #random: () => number;
   #queue: SpooledFile[] = [];
   #running = 0;
@@ -86,6 +88,7 @@ export class RecordingUpload {
 
   constructor(options: RecordingUploadOptions) {
     this.#options = options;
+    this.#target = options.target;
     this.#random = options.random ?? Math.random;
   }
 
@@ -121,6 +124,14 @@ export class RecordingUpload {
     this.#abort.abort(fault);
     this.#queue = [];
     this.#ending?.reject(fault);
+  }
+
+  /** Goes on with another way to the same store; returns the old one, to be closed. What waits is tried again at once. */
+  useTarget(target: Target): Target {
+    const old = this.#target;
+    this.#target = target;
+    for (const wake of this.#wake) wake();
+    return old;
   }
 
   state(): UploadState {
@@ -179,8 +190,8 @@ export class RecordingUpload {
   async #store(file: SpooledFile): Promise<void> {
     const key = this.#key(file.name);
     const source: Source = { path: join(this.#options.spoolDir, file.name), bytes: file.bytes };
-    const isStored = await this.#putUntilStored(key, () => source, file.name);
-    if (!isStored) {
+    const attempts = await this.#putUntilStored(key, () => source, file.name);
+    if (attempts === undefined) {
       this.#lost.push(file);
       if (file.type === 'slice') this.#playlistOf(file).lose(file);
     } else {
@@ -193,7 +204,7 @@ export class RecordingUpload {
         durationUs,
       });
       if (file.type === 'slice') this.#playlistOf(file).store(file);
-      this.#options.onEvent({ type: 'fileStored', file, key });
+      this.#options.onEvent({ type: 'fileStored', file, key, attempts });
     }
     if (file.type === 'slice') this.#refresh(file.playlist);
   }
@@ -232,8 +243,8 @@ export class RecordingUpload {
     this.#options.onEvent({ type: 'playlistStored', key, slices: slices.length, firstStartUtcMs: startUtcMs });
   }
 
-  /** True when stored; false when the source is gone for good. Throws the abort's reason. */
-  async #putUntilStored(key: string, source: () => Source, name: string): Promise<boolean> {
+  /** After how many attempts it is stored; undefined when the source is gone for good. Throws the abort's reason. */
+  async #putUntilStored(key: string, source: () => Source, name: string): Promise<number | undefined> {
     for (let attempt = 1; ; attempt++) {
       this.#abort.signal.throwIfAborted();
       const fault = await this.#attempt(key, source(), contentTypeOf(name));
@@ -242,18 +253,19 @@ export class RecordingUpload {
         this.#reported.clear();
         // The store works again: whoever waits out a long pause need not.
         for (const wake of this.#wake) wake();
-        return true;
+        return attempt;
       }
       this.#abort.signal.throwIfAborted();
       this.#fault = fault;
       this.#report(key, fault, attempt);
-      if (fault.code === 'source-missing' || fault.code === 'source-changed') return false;
+      if (fault.code === 'source-missing' || fault.code === 'source-changed') return undefined;
       await this.#pause(retryDelayMs(attempt, fault.retryable, this.#random()));
     }
   }
 
   async #attempt(key: string, source: Source, contentType: string): Promise<Fault | undefined> {
-    const { clock, target } = this.#options;
+    const { clock } = this.#options;
+    const target = this.#target;
     const bytes = 'data' in source ? source.data.length : source.bytes;
     const limitMs = ATTEMPT_BASE_MS + bytes / SLOWEST_BYTES_PER_MS;
     const attempt = new AbortController();
@@ -298,7 +310,8 @@ export class RecordingUpload {
   }
 
   #report(key: string, fault: Fault, attempt: number): void {
-    const { log, onEvent, target } = this.#options;
+    const { log, onEvent } = this.#options;
+    const target = this.#target;
     if (!fault.retryable) {
       // One wrong password fails every file: say it once until something has worked again.
       const what = `${fault.code} ${fault.message}`;

@@ -1,0 +1,176 @@
+import { beforeEach, describe, expect, test } from 'vitest';
+import { FakeWorld, settle } from '../../test/support/fake-ports.ts';
+import { NOTICE_TYPES, type Notice, type NoticeType } from '../contract/webhook/notice.ts';
+import { newSid } from '../kernel/ids.ts';
+import { ERROR_CODES } from './notices.ts';
+import { newTaskState, type Task } from './task.ts';
+import { TaskRunner } from './task-runner.ts';
+
+let world: FakeWorld;
+beforeEach(() => {
+  world = new FakeWorld();
+});
+
+function hold(): TaskRunner {
+  const sid = newSid();
+  const task: Task = {
+    sid,
+    resourceId: 'r',
+    appid: 'a',
+    cname: 'room',
+    uid: '9',
+    createdMs: 0,
+    document: {
+      plan: {
+        mode: 'mix',
+        sid,
+        baseName: sid,
+        audio: { channels: 1, bitrateKbps: 48 },
+        subscribe: { audio: { kind: 'all' }, video: { kind: 'none' } },
+        files: { hls: true, mp4: true },
+        maxIdleMs: 30_000,
+        mp4Limit: { durationMs: 7_200_000, bytes: 2_000_000_000 },
+      },
+      storage: { vendor: 1000, region: 0, bucket: 'b', accessKey: '', secretKey: '', fileNamePrefix: [] } as never,
+      extinfComma: false,
+      token: undefined,
+      warnings: [],
+    },
+  };
+  world.store.tasks.set(sid, { task, state: newTaskState() });
+  return new TaskRunner(task, newTaskState(), world.ports());
+}
+const types = (notices: Notice[] = world.store.notices) => notices.map(({ eventType }) => eventType);
+const detailsOf = (type: number) => world.store.notices.find((n) => n.eventType === type)?.payload.details;
+const mp4 = { type: 'mp4', name: 'a_0.mp4', index: 0, startUtcMs: 1, durationUs: 1, bytes: 100 } as const;
+
+/** A recording from its start to its first playlist. */
+async function running() {
+  const runner = hold();
+  await runner.start();
+  const recorder = world.recorders[0]!;
+  recorder.tell({ type: 'ready' });
+  recorder.tell({ type: 'joined' });
+  await settle();
+  const upload = world.uploads[0]!;
+  upload.tell({ type: 'playlistStored', key: 'dir/a.m3u8', startUtcMs: 1500.7 });
+  await settle();
+  return { runner, recorder, upload };
+}
+
+describe('what is told', () => {
+  test('a good recording, from the recorder’s start to the exit, each in the shape of its type and without a gap', async () => {
+    const { runner, recorder, upload } = await running();
+    recorder.tell({ type: 'streamStateChanged', uid: '5', kind: 'audio', receiving: true });
+    recorder.tell({ type: 'streamStateChanged', uid: '5', kind: 'video', receiving: true });
+    recorder.tell({ type: 'sliceStarted', startUtcMs: 1500.7, discontinueUtcMs: 1500.7, trackType: 'audio' });
+    world.spool(recorder, mp4);
+    upload.stored = { addedBytes: 300, storedBytes: 100 };
+    await settle();
+    world.clock.advance(60_000);
+    upload.tell({ type: 'mp4Stored', key: 'dir/a_0.mp4', startUtcMs: 1500.7 });
+    void runner.stop(true);
+    await settle();
+    recorder.tell({ type: 'streamStateChanged', uid: '5', kind: 'audio', receiving: false });
+    recorder.tell({ type: 'ended', reason: 'stopped', recorded: true, message: '' });
+    await settle();
+    upload.letFinish();
+    await runner.ended;
+
+    expect(types()).toEqual([40, 30, 4, 43, 44, 42, 33, 43, 41, 31, 11]);
+    expect(world.store.notices.map(({ payload }) => payload.sequence)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+    expect(new Set(world.store.notices.map(({ noticeId }) => noticeId)).size).toBe(11);
+    for (const { eventType, productId, payload } of world.store.notices) {
+      const type = NOTICE_TYPES[eventType as NoticeType];
+      expect(type.details.safeParse(payload.details).error).toBeUndefined();
+      expect([productId, payload.serviceType]).toEqual([3, type.serviceType]);
+      expect(payload).toMatchObject({ cname: 'room', uid: '9', sid: runner.task.sid, serviceScene: 'mix_record' });
+    }
+    expect(detailsOf(4)).toEqual({ msgName: 'cloud_recording_file_infos', fileList: 'dir/a.m3u8' });
+    expect(detailsOf(33)).toEqual({ msgName: 'uploading_progress', progress: 3333 });
+    expect(detailsOf(41)).toMatchObject({ leaveCode: 16 });
+    expect(detailsOf(11)).toMatchObject({ exitStatus: 0 });
+    const entry = { trackType: 'audio', uid: '0', mixedAllUser: true, isPlayable: true, sliceStartTime: 1500 };
+    expect(detailsOf(31)).toMatchObject({
+      fileList: [
+        { fileName: 'dir/a.m3u8', ...entry },
+        { fileName: 'dir/a_0.mp4', ...entry },
+      ],
+    });
+  });
+
+  test.each([
+    [109, 'the token has expired'],
+    [110, 'the token is for another channel'],
+  ] as const)('a token refused with %i is told, and then the exit', async (errorCode, message) => {
+    world.tokenRefusal = { errorCode, message };
+    const runner = hold();
+    await runner.start();
+    await runner.ended;
+    expect(types()).toEqual([1, 11]);
+    expect(detailsOf(1)).toMatchObject({ module: 0, errorLevel: 5, errorCode, stat: 0, errorMsg: message });
+    expect(detailsOf(11)).toMatchObject({ exitStatus: 1 });
+  });
+
+  test('an idle channel and a shutdown have their own leave codes', async () => {
+    const idle = await running();
+    idle.recorder.tell({ type: 'ended', reason: 'idle', recorded: true, message: '' });
+    await settle();
+    expect(detailsOf(41)).toMatchObject({ leaveCode: 4 });
+    world = new FakeWorld();
+    const shut = await running();
+    await shut.runner.dispatch({ type: 'shutdownRequested' });
+    shut.recorder.tell({ type: 'ended', reason: 'stopped', recorded: true, message: '' });
+    await settle();
+    expect(detailsOf(41)).toMatchObject({ leaveCode: 2 });
+  });
+
+  test('a crash, a refusing store, a file sent again and a second stop', async () => {
+    const { runner, recorder, upload } = await running();
+    upload.tell({ type: 'storeRefused', message: 'AccessDenied' });
+    upload.tell({ type: 'fileResent' });
+    await settle();
+    expect(detailsOf(1)).toMatchObject({ module: 1, errorLevel: 4, errorCode: ERROR_CODES.storeRefused });
+    expect(detailsOf(2)).toEqual({ msgName: 'cloud_recording_warning', module: 1, warnCode: 31 });
+    void runner.stop(true);
+    void runner.stop(true);
+    await settle();
+    expect(detailsOf(3)).toMatchObject({ status: 6, recordingMode: 1, fileList: 'dir/a.m3u8' });
+    recorder.exit('the recorder process was ended by SIGSEGV');
+    await settle();
+    const fatal = world.store.notices.find((n) => n.payload.details['errorLevel'] === 5);
+    expect(fatal?.payload.details).toMatchObject({ module: 0, errorCode: ERROR_CODES.failed });
+    upload.letFinish();
+    await runner.ended;
+    // Who crashed did not leave.
+    expect(types()).toEqual([40, 30, 4, 1, 2, 3, 1, 31, 11]);
+    expect(detailsOf(11)).toMatchObject({ exitStatus: 1 });
+  });
+
+  test('what a broken database did not take is told once it works again, in order and with no number missing', async () => {
+    const runner = hold();
+    await runner.start();
+    world.store.broken = true;
+    world.recorders[0]!.tell({ type: 'joined' });
+    await settle();
+    expect(types()).toEqual([]);
+    world.store.broken = false;
+    world.recorders[0]!.tell({ type: 'streamStateChanged', uid: '5', kind: 'audio', receiving: true });
+    await settle();
+    expect(types()).toEqual([40, 30, 43]);
+    expect(world.store.notices.map(({ payload }) => payload.sequence)).toEqual([0, 1, 2]);
+  });
+
+  test('a task taken over after a crash of the server goes on counting', async () => {
+    const { runner } = await running();
+    const stored = world.store.tasks.get(runner.task.sid)!;
+    const later = new TaskRunner(stored.task, stored.state, world.ports());
+    await later.dispatch({ type: 'serverRestarted' });
+    await settle();
+    world.uploads.at(-1)?.letFinish();
+    await later.ended;
+    expect(types()).toEqual([40, 30, 4, 1, 31, 11]);
+    expect(world.store.notices.map(({ payload }) => payload.sequence)).toEqual([0, 1, 2, 3, 4, 5]);
+    expect(world.store.notices[3]?.payload.details).toMatchObject({ module: 2, errorCode: ERROR_CODES.failed });
+  });
+});

@@ -1,0 +1,148 @@
+/**
+ * What a task tells its customer, by what happened to it (contract §3.4). Pure: state before, event, state after.
+ */
+import { toEntries } from '../contract/rest/file-list.ts';
+import type { NoticeDraft } from '../contract/webhook/notice.ts';
+import { listed, type Task, type TaskEvent, type TaskState } from './task.ts';
+
+/** `module` of notice 1. */
+const RECORDER = 0;
+const UPLOADER = 1;
+const SERVICE = 2;
+/** `errorLevel` of notice 1: the recording goes on, or it does not. */
+const MAJOR = 4;
+const FATAL = 5;
+/** `errorCode` of notice 1 where the contract leaves it open; `docs/guide/notifications.md` lists them. */
+export const ERROR_CODES = { storeRefused: 32, uploadAbandoned: 47, uidTaken: 53, failed: 500 } as const;
+/** `leaveCode` of notice 41. */
+const LEAVE = { failed: 0, signal: 2, idle: 4, stopped: 16 } as const;
+const COMPOSITE = 1;
+
+export function noticesOf(task: Task, before: TaskState, event: TaskEvent, after: TaskState): NoticeDraft[] {
+  if (before.phase === 'ended') return [];
+  switch (event.type) {
+    case 'recorderJoined':
+      return before.joined ? [] : [started('recorder'), ...(before.uploaderReady ? [started('uploader')] : [])];
+    case 'uploaderReady':
+      // The recorder comes first, whoever was faster; a recording that never began has no uploader to tell of.
+      return before.uploaderReady || !before.joined ? [] : [started('uploader')];
+    case 'streamStateChanged':
+      return [streamState(event)];
+    case 'sliceStarted':
+      return [sliceStart(event)];
+    case 'playlistStored':
+      return before.playlist ? [] : [fileInfos(event.file.key)];
+    case 'uploadProgressed':
+      return [{ eventType: 33, details: { msgName: 'uploading_progress', progress: after.progress } }];
+    case 'fileResent':
+      return [{ eventType: 2, details: { msgName: 'cloud_recording_warning', module: UPLOADER, warnCode: 31 } }];
+    case 'storeRefused':
+      return [error(UPLOADER, MAJOR, ERROR_CODES.storeRefused, event.message)];
+    case 'stopRequested':
+      return before.phase === 'stopping' || before.phase === 'uploading' ? [misplacedCall(before)] : [];
+    case 'recorderEnded':
+    case 'recorderLost':
+    case 'serverRestarted':
+      return left(before, event, after);
+    case 'uploadsFinished':
+    case 'uploadsAbandoned':
+      return after.phase === 'ended' ? ended(task, event, after) : [];
+    default:
+      return [];
+  }
+}
+
+function started(who: 'recorder' | 'uploader'): NoticeDraft {
+  return who === 'recorder'
+    ? { eventType: 40, details: { msgName: 'recorder_started', status: 0 } }
+    : { eventType: 30, details: { msgName: 'uploader_started', status: 0 } };
+}
+
+function streamState({ uid, kind, receiving, atMs }: Extract<TaskEvent, { type: 'streamStateChanged' }>): NoticeDraft {
+  const utcMs = Math.floor(atMs);
+  const details = { streamUid: uid, state: receiving ? 0 : 1, utcMs, UtcMs: utcMs } as const;
+  return kind === 'audio'
+    ? { eventType: 43, details: { msgName: 'recorder_audio_stream_state_changed', ...details } }
+    : { eventType: 44, details: { msgName: 'recorder_video_stream_state_changed', ...details } };
+}
+
+function sliceStart(event: Extract<TaskEvent, { type: 'sliceStarted' }>): NoticeDraft {
+  return {
+    eventType: 42,
+    details: {
+      msgName: 'recorder_slice_start',
+      startUtcMs: Math.floor(event.startUtcMs),
+      discontinueUtcMs: Math.floor(event.discontinueUtcMs),
+      mixedAllUser: true,
+      streamUid: '0',
+      trackType: event.trackType,
+    },
+  };
+}
+
+function fileInfos(fileList: string): NoticeDraft {
+  return { eventType: 4, details: { msgName: 'cloud_recording_file_infos', fileList } };
+}
+
+function misplacedCall({ status, playlist }: TaskState): NoticeDraft {
+  return {
+    eventType: 3,
+    details: {
+      msgName: 'cloud_recording_status_update',
+      status,
+      recordingMode: COMPOSITE,
+      fileList: playlist?.key ?? '',
+    },
+  };
+}
+
+function left(
+  before: TaskState,
+  event: Extract<TaskEvent, { type: 'recorderEnded' | 'recorderLost' | 'serverRestarted' }>,
+  after: TaskState,
+): NoticeDraft[] {
+  if (before.phase === 'uploading') return [];
+  const notices: NoticeDraft[] = [];
+  if (!after.healthy) {
+    const code = event.type === 'recorderLost' ? (event.errorCode ?? ERROR_CODES.failed) : ERROR_CODES.failed;
+    const module = event.type === 'serverRestarted' ? SERVICE : RECORDER;
+    notices.push(error(module, FATAL, code, after.ending ?? ''));
+  }
+  // Who never came does not leave, and who crashed did not leave either.
+  if (before.joined && event.type === 'recorderEnded') notices.push(leave(leaveCodeOf(before, event.reason)));
+  return notices;
+}
+
+function leaveCodeOf(before: TaskState, reason: Extract<TaskEvent, { type: 'recorderEnded' }>['reason']): number {
+  if (reason === 'idle') return LEAVE.idle;
+  if (reason !== 'stopped') return LEAVE.failed;
+  // Only a shutdown stops a recorder without a call.
+  return before.stoppedBy === 'shutdown' ? LEAVE.signal : LEAVE.stopped;
+}
+
+function leave(leaveCode: number): NoticeDraft {
+  return { eventType: 41, details: { msgName: 'recorder_leave', leaveCode } };
+}
+
+function ended(
+  task: Task,
+  event: Extract<TaskEvent, { type: 'uploadsFinished' | 'uploadsAbandoned' }>,
+  after: TaskState,
+): NoticeDraft[] {
+  const exit: NoticeDraft = {
+    eventType: 11,
+    details: { msgName: 'session_exit', exitStatus: after.healthy ? 0 : 1 },
+  };
+  if (event.type === 'uploadsAbandoned')
+    return [error(UPLOADER, FATAL, ERROR_CODES.uploadAbandoned, event.message), exit];
+  const fileList = toEntries(listed(task, after), 'ms');
+  if (fileList.length === 0) return [exit];
+  return [{ eventType: 31, details: { msgName: 'uploaded', status: 0, fileList } }, exit];
+}
+
+function error(module: 0 | 1 | 2, errorLevel: number, errorCode: number, errorMsg: string): NoticeDraft {
+  return {
+    eventType: 1,
+    details: { msgName: 'cloud_recording_error', module, errorLevel, errorCode, stat: 0, errorMsg },
+  };
+}

@@ -1,0 +1,105 @@
+/**
+ * TaskUpload: a task's way to its store. Files can be added before the store's client is loaded, and each is added once, whoever
+ * tells of it first: the recorder, or the spool when it is read at the end.
+ */
+import type { StorageConfig } from '../contract/line/storage.ts';
+import type { Clock, Timer } from '../kernel/clock.ts';
+import type { SpooledFile } from '../media/segment.ts';
+import type { SpoolPort, Upload, UploadEvent, UploadPort } from './ports.ts';
+import type { Task, TaskEvent } from './task.ts';
+
+/** How often the customer is told how far uploading is (contract §3.4, 33). */
+const PROGRESS_EVERY_MS = 60_000;
+
+export type TaskUploadOptions = {
+  uploads: UploadPort;
+  spool: SpoolPort;
+  clock: Clock;
+  /** The task as it is now: an update may change its credentials. */
+  task(): Task;
+  onEvent(event: TaskEvent): void;
+};
+
+export class TaskUpload {
+  #options: TaskUploadOptions;
+  #beginning: Promise<Upload> | undefined;
+  #upload: Upload | undefined;
+  /** Files that were finished before the uploader was there. */
+  #early: SpooledFile[] = [];
+  #added = new Set<string>();
+  #timer: Timer | undefined;
+
+  constructor(options: TaskUploadOptions) {
+    this.#options = options;
+  }
+
+  /** Opens the store, once. Rejects with a Fault when it can never be reached as configured; a later call tries again. */
+  begin(): Promise<Upload> {
+    const { uploads, spool, clock, task, onEvent } = this.#options;
+    const { sid, document } = task();
+    this.#beginning ??= uploads
+      .begin(
+        { sid, storage: document.storage, spoolDir: spool.pathOf(sid), extinfComma: document.extinfComma },
+        (event) => onEvent(toTaskEvent(event)),
+      )
+      .then(
+        (upload) => {
+          this.#upload = upload;
+          onEvent({ type: 'uploaderReady' });
+          this.#timer ??= clock.every(PROGRESS_EVERY_MS, () => this.#tellProgress(upload));
+          for (const file of this.#early.splice(0)) upload.add(file);
+          return upload;
+        },
+        (error) => {
+          // A later attempt may do better; until then the spool holds the files.
+          this.#beginning = undefined;
+          throw error;
+        },
+      );
+    return this.#beginning;
+  }
+
+  add(file: SpooledFile): void {
+    if (this.#added.has(file.name)) return;
+    this.#added.add(file.name);
+    if (this.#upload) this.#upload.add(file);
+    else this.#early.push(file);
+  }
+
+  /** Goes on with renewed credentials. Rejects as `begin` does. */
+  async useStorage(storage: StorageConfig): Promise<void> {
+    await (await this.begin()).useStorage(storage);
+  }
+
+  /** Resolves when these files, those added before, and the playlist are stored. */
+  async finish(files: readonly SpooledFile[]): Promise<void> {
+    if (files.length === 0) {
+      this.#upload?.abort();
+      return;
+    }
+    const upload = await this.begin();
+    for (const file of files) this.add(file);
+    await upload.finish();
+  }
+
+  /** Says nothing of progress any more. */
+  end(): void {
+    this.#timer?.cancel();
+  }
+
+  abort(): void {
+    this.end();
+    this.#upload?.abort();
+  }
+
+  #tellProgress(upload: Upload): void {
+    const { storedBytes, addedBytes } = upload.progress();
+    const progress = addedBytes === 0 ? 0 : Math.floor((storedBytes / addedBytes) * 10_000);
+    this.#options.onEvent({ type: 'uploadProgressed', progress });
+  }
+}
+
+function toTaskEvent(event: UploadEvent): TaskEvent {
+  if (event.type === 'fileResent' || event.type === 'storeRefused') return event;
+  return { type: event.type, file: { key: event.key, startUtcMs: event.startUtcMs } };
+}
