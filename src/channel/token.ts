@@ -1,42 +1,20 @@
 /**
- * RTC tokens: AccessToken2, "007…" (contract §5.2). Verification reads the bytes as they were signed; it repacks nothing.
+ * RTC tokens: AccessToken2, "007…", and the older ones of token-006.ts (contract §5.2). Verification reads the bytes as they
+ * were signed; it repacks nothing.
  */
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import { inflateSync } from 'node:zlib';
 import agoraToken from 'agora-token';
+import { VERSION_006, verify006 } from './token-006.ts';
+import { refuse, refusePrivileges, type TokenClaim, TokenReader, type TokenVerdict } from './token-claim.ts';
 
-export type Privilege = 'join' | 'publishAudio' | 'publishVideo';
-
-export type TokenClaim = {
-  appId: string;
-  certificate: string;
-  cname: string;
-  /** Decimal, as in the path. A token without a uid fits any. */
-  uid: string;
-  privileges: readonly Privilege[];
-  /** Now, Unix seconds. */
-  nowS: number;
-};
-
-export type TokenVerdict =
-  | { ok: true }
-  | {
-      ok: false;
-      why: 'malformed' | 'signature' | 'appId' | 'channel' | 'uid' | 'expired' | 'privilege';
-      /** A sentence for whoever made the token; holds nothing secret. */
-      message: string;
-    };
+export type { Privilege, TokenClaim, TokenVerdict } from './token-claim.ts';
 
 const VERSION = '007';
 const SIGNATURE_BYTES = 32;
 const RTC_SERVICE = 1;
 /** Far above what any set of services needs; stops a small token from inflating to gigabytes. */
 const MAX_CONTENT_BYTES = 64 * 1024;
-const PRIVILEGE_KEYS: Record<Privilege, { key: number; words: string }> = {
-  join: { key: 1, words: 'joining the channel' },
-  publishAudio: { key: 2, words: 'publishing audio' },
-  publishVideo: { key: 3, words: 'publishing video' },
-};
 
 /** Bodies of services that stand before the RTC one would have to be skipped; tokens are packed sorted by type, so none do. */
 type RtcService = { privileges: Map<number, number>; cname: string; uid: string };
@@ -50,8 +28,12 @@ type Parsed = {
   rtc: RtcService | undefined;
 };
 
-/** Says whether `token` lets this uid into this channel, and if not, the first reason why. */
+/** Says whether `token`, of either kind, lets this uid into this channel, and if not, the first reason why. */
 export function verifyRtcToken(token: string, claim: TokenClaim): TokenVerdict {
+  return token.startsWith(VERSION_006) ? verify006(token, claim) : verify007(token, claim);
+}
+
+function verify007(token: string, claim: TokenClaim): TokenVerdict {
   let parsed: Parsed;
   try {
     parsed = parseToken(token);
@@ -69,15 +51,9 @@ export function verifyRtcToken(token: string, claim: TokenClaim): TokenVerdict {
     return refuse('channel', `the token is for channel "${rtc.cname}", not for "${claim.cname}"`);
   if (rtc.uid !== '' && rtc.uid !== claim.uid)
     return refuse('uid', `the token is for uid ${rtc.uid}, not for ${claim.uid}`);
-  for (const privilege of claim.privileges) {
-    const { key, words } = PRIVILEGE_KEYS[privilege];
-    const lifeS = rtc.privileges.get(key);
-    if (lifeS === undefined) return refuse('privilege', `the token does not allow ${words}`);
-    // 0 means that the privilege has no end of its own.
-    if (lifeS !== 0 && claim.nowS >= parsed.issuedS + lifeS)
-      return refuse('expired', `the token's right of ${words} has expired`);
-  }
-  return { ok: true };
+  // They are told as seconds from the issue on; 0 is no end of its own.
+  const endsS = new Map([...rtc.privileges].map(([key, lifeS]) => [key, lifeS && parsed.issuedS + lifeS]));
+  return refusePrivileges(claim, endsS) ?? { ok: true };
 }
 
 /**
@@ -103,10 +79,6 @@ export function buildRtcToken(options: {
   );
 }
 
-function refuse(why: Extract<TokenVerdict, { ok: false }>['why'], message: string): TokenVerdict {
-  return { ok: false, why, message };
-}
-
 function sign(parsed: Parsed, certificate: string): Buffer {
   const hmac = (key: Buffer, message: Buffer) => createHmac('sha256', key).update(message).digest();
   const first = hmac(u32(parsed.issuedS), Buffer.from(certificate, 'latin1'));
@@ -123,11 +95,11 @@ function parseToken(token: string): Parsed {
   if (!token.startsWith(VERSION)) throw new Error('it does not begin with "007"');
   const packed = token.slice(VERSION.length);
   if (!/^[A-Za-z0-9+/]+={0,2}$/.test(packed)) throw new Error('the part after "007" is not base64');
-  const content = new Reader(inflateSync(Buffer.from(packed, 'base64'), { maxOutputLength: MAX_CONTENT_BYTES }));
+  const content = new TokenReader(inflateSync(Buffer.from(packed, 'base64'), { maxOutputLength: MAX_CONTENT_BYTES }));
   const signature = content.bytes();
   if (signature.length !== SIGNATURE_BYTES) throw new Error(`its signature has ${signature.length} bytes, not 32`);
   const signingInfo = content.rest();
-  const info = new Reader(signingInfo);
+  const info = new TokenReader(signingInfo);
   const parsed = {
     signature,
     signingInfo,
@@ -142,46 +114,6 @@ function parseToken(token: string): Parsed {
   return { ...parsed, rtc };
 }
 
-function readRtcService(info: Reader): RtcService {
-  const privileges = new Map<number, number>();
-  for (let left = info.u16(); left > 0; left--) {
-    const key = info.u16();
-    privileges.set(key, info.u32());
-  }
-  return { privileges, cname: info.text(), uid: info.text() };
-}
-
-class Reader {
-  readonly #bytes: Buffer;
-  #at = 0;
-
-  constructor(bytes: Buffer) {
-    this.#bytes = bytes;
-  }
-
-  u16(): number {
-    return this.#take(2).readUInt16LE();
-  }
-
-  u32(): number {
-    return this.#take(4).readUInt32LE();
-  }
-
-  bytes(): Buffer {
-    return this.#take(this.u16());
-  }
-
-  text(): string {
-    return this.bytes().toString('utf8');
-  }
-
-  rest(): Buffer {
-    return this.#bytes.subarray(this.#at);
-  }
-
-  #take(count: number): Buffer {
-    if (this.#at + count > this.#bytes.length) throw new Error('it is cut short');
-    this.#at += count;
-    return this.#bytes.subarray(this.#at - count, this.#at);
-  }
+function readRtcService(info: TokenReader): RtcService {
+  return { privileges: info.map(), cname: info.text(), uid: info.text() };
 }
