@@ -1,9 +1,11 @@
 /**
- * Writes the reference pages that are made from the code; with `--check` only says whether they are up to date.
+ * Writes the reference pages and the OpenAPI document that are made from the code; with `--check` only says whether they are up
+ * to date.
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { renderReference } from '../src/config/reference.ts';
+import { openApiDocument } from '../src/contract/openapi.ts';
 import { PROBLEMS, type Problem } from '../src/contract/problems.ts';
 
 const ROOT = join(import.meta.dirname, '../docs/reference');
@@ -32,6 +34,8 @@ function renderErrors(): string {
 const pages: [string, string][] = [
   ['configuration.md', renderReference()],
   ['errors.md', renderErrors()],
+  // As the server has it at /openapi.json, for those who make clients from it without one that runs.
+  ['openapi.json', `${JSON.stringify(openApiDocument(), null, 2)}\n`],
 ];
 
 let outdated = false;

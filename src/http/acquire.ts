@@ -4,9 +4,12 @@
 import type { FastifyInstance } from 'fastify';
 import { parseAcquire } from '../contract/rest/acquire.ts';
 import type { RecordingApi } from './recording-api.ts';
+import { warn } from './warnings.ts';
 
 export function acquireRoute(app: FastifyInstance, { recordings }: RecordingApi): void {
-  app.post<{ Params: { appid: string } }>('/acquire', ({ params, body }) =>
-    recordings.acquire(params.appid, parseAcquire(body)),
-  );
+  app.post<{ Params: { appid: string } }>('/acquire', (request, reply) => {
+    const { params, body } = request;
+    warn(request, reply, { call: 'acquire', body });
+    return recordings.acquire(params.appid, parseAcquire(body));
+  });
 }

@@ -6,37 +6,58 @@ import { PROBLEMS, problem, problemOf } from '../contract/problems.ts';
 import { Fault } from '../kernel/fault.ts';
 import { redact } from '../observe/log.ts';
 
+export type ErrorOptions = {
+  /** Send the finer codes in use until 2026 where a problem has one (contract §2.2). */
+  legacyErrorCodes: boolean;
+};
 /** Sends the answer for `error`; what is our own fault is logged with its cause. */
-export function sendError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
-  const fault = fromFastify(error);
-  const name = problemOf(fault);
-  const shape = PROBLEMS[name];
-  if (shape.blame === 'self') request.log.error({ err: fault, url: request.url }, 'a request failed');
-  else request.log.info({ problem: name, why: messageFor(fault), body: redact(request.body) }, 'a request was refused');
-  if (shape.http === 401) reply.header('WWW-Authenticate', 'Basic realm="aircheck"');
-  reply.code(shape.http).type('application/json; charset=utf-8');
-  if (shape.shape === 'gateway') return reply.send({ message: shape.message });
-  const details = fault instanceof Fault ? fault.details : {};
-  return reply.send({
-    ...(request.routeOptions.url?.endsWith('/acquire') ? {} : namesOf(request.body)),
-    ...details,
-    code: shape.code,
-    // The words of an unforeseen error are for the log: they may hold what callers should not see.
-    reason: name === 'internal-error' || !(fault instanceof Fault) ? shape.reason : fault.message,
-  });
+export type SendError = (error: unknown, request: FastifyRequest, reply: FastifyReply) => FastifyReply;
+
+/** No channel name is longer in any mode (contract §0.4); what is longer is not repeated to its sender. */
+const MAX_NAME_LENGTH = 1024;
+/** Bodies up to this size are logged with the refusal; larger ones would let any customer fill the log. */
+const MAX_LOGGED_BODY_BYTES = 16 * 1024;
+
+export function errorSender({ legacyErrorCodes }: ErrorOptions): SendError {
+  return (error, request, reply) => {
+    const fault = fromFastify(error);
+    const name = problemOf(fault);
+    const shape = PROBLEMS[name];
+    if (shape.blame === 'self') request.log.error({ err: fault, url: request.url }, 'a request failed');
+    else request.log.info({ problem: name, why: messageFor(fault), body: loggable(request) }, 'a request was refused');
+    if (shape.http === 401) reply.header('WWW-Authenticate', 'Basic realm="aircheck"');
+    reply.code(shape.http).type('application/json; charset=utf-8');
+    if (shape.shape === 'gateway') return reply.send({ message: shape.message });
+    const details = fault instanceof Fault ? fault.details : {};
+    return reply.send({
+      ...(request.routeOptions.url?.endsWith('/acquire') ? {} : namesOf(request.body)),
+      ...details,
+      code: legacyErrorCodes && shape.legacyCode !== undefined ? shape.legacyCode : shape.code,
+      // The words of an unforeseen error are for the log: they may hold what callers should not see.
+      reason: name === 'internal-error' || !(fault instanceof Fault) ? shape.reason : fault.message,
+    });
+  };
 }
 
 function messageFor(fault: unknown): string {
   return fault instanceof Error ? fault.message : String(fault);
 }
 
+function loggable({ body, headers }: FastifyRequest): unknown {
+  if (body === undefined) return undefined;
+  // A body sent in chunks has no stated length, and may be of any.
+  const bytes = headers['content-length'] === undefined ? Number.POSITIVE_INFINITY : Number(headers['content-length']);
+  return bytes <= MAX_LOGGED_BODY_BYTES ? redact(body) : '[too large for the log]';
+}
+
 /** Fastify's own errors for requests it could not read are the caller's. */
 function fromFastify(error: unknown): unknown {
   if (error instanceof Fault) return error;
-  const { statusCode, code } = error as Partial<FastifyError>;
+  // Anything can be thrown, also what has no members to ask for.
+  const { statusCode, code } = (error ?? {}) as Partial<FastifyError>;
   if (statusCode === undefined || statusCode >= 500) return error;
   if (statusCode === 413 || code === 'FST_ERR_CTP_BODY_TOO_LARGE')
-    return problem('request-invalid', 'api body validate failed! the body is too large', { cause: error });
+    return problem('body-too-large', undefined, { cause: error });
   return problem('request-invalid', `api body validate failed! ${(error as Error).message}`, { cause: error });
 }
 
@@ -45,7 +66,11 @@ function namesOf(body: unknown): { cname?: string; uid?: string } {
   if (typeof body !== 'object' || body === null) return {};
   const { cname, uid } = body as Record<string, unknown>;
   return {
-    ...(typeof cname === 'string' && { cname }),
-    ...(typeof uid === 'string' && { uid }),
+    ...(isName(cname) && { cname }),
+    ...(isName(uid) && { uid }),
   };
+}
+
+function isName(value: unknown): value is string {
+  return typeof value === 'string' && value.length <= MAX_NAME_LENGTH;
 }

@@ -13,7 +13,7 @@ import {
 } from '../../test/support/rest-api.ts';
 import type { SpooledFile } from '../media/segment.ts';
 
-beforeEach(buildApi);
+beforeEach(() => buildApi());
 
 const slice: SpooledFile = {
   type: 'slice',

@@ -16,7 +16,7 @@ import {
   world,
 } from '../../test/support/rest-api.ts';
 
-beforeEach(buildApi);
+beforeEach(() => buildApi());
 
 describe('before any recording is looked at', () => {
   test.each([
@@ -110,7 +110,7 @@ describe('acquire', () => {
       2,
       /^Acquire: invalid resourceExpiredHour value!$/,
     ],
-    [{ cname: 'a', uid: '1', clientRequest: { scene: 7 } }, 2, /^Acquire: scene must be 0, 1 or 2$/],
+    [{ cname: 'a', uid: '1', clientRequest: { scene: 7 } }, 2, /^Acquire: scene must be one of 0, 1, 2$/],
     [{ cname: 'a/b', uid: '1', clientRequest: {} }, 401, /^invalid_channel_name$/],
     [{ cname: '', uid: '1', clientRequest: {} }, 401, /^invalid_channel_name$/],
     [{ cname: 'x'.repeat(64), uid: '1', clientRequest: {} }, 401, /^invalid_channel_name$/],
@@ -188,7 +188,12 @@ describe('start', () => {
       startBody({ recordingConfig: { streamTypes: '2' } }),
       /^start: streamTypes type mismatch or missing under recordingConfig!$/,
     ],
-    [startBody({ recordingConfig: { decryptionMode: 1 } }), /^start: decryptionMode other than 0/],
+    [startBody({ recordingConfig: { decryptionMode: 1 } }), /^start: secret is required/],
+    [
+      startBody({ recordingConfig: { decryptionMode: 7, secret: 's', salt: 'short' } }),
+      /^start: salt must be the base64/,
+    ],
+    [startBody({ recordingConfig: { decryptionMode: 1, secret: 's' } }), /^start: decryptionMode other than 0/],
     [startBody({ recordingConfig: { transcodingConfig: { width: 1920, height: 1920 } } }), /^start: width x height/],
     [startBody({ recordingConfig: { transcodingConfig: { bitrate: 6501 } } }), /^start: bitrate must be/],
     [
@@ -281,7 +286,7 @@ describe('start', () => {
 
   test.each(['uid', 'token'])('a %s that is refused makes a task that is soon gone', async (which) => {
     if (which === 'uid') world.feedFault = fakeFault('uid-taken');
-    else world.tokenRefusal = 'the token has expired';
+    else world.tokenRefusal = { errorCode: 109, message: 'the token has expired' };
     const resourceId = await acquire();
     const { status, body } = await call('POST', startPath(resourceId), startBody());
     expect(status).toBe(200);

@@ -4,9 +4,12 @@
 import type { FastifyInstance } from 'fastify';
 import { MODE, type ResourceParams, toPath } from './paths.ts';
 import type { RecordingApi } from './recording-api.ts';
+import { warn } from './warnings.ts';
 
 export function startRoute(app: FastifyInstance, { recordings }: RecordingApi): void {
-  app.post<{ Params: ResourceParams }>(`/resourceid/:resourceid/mode/${MODE}/start`, ({ params, body }) =>
-    recordings.start(toPath(params), body),
-  );
+  app.post<{ Params: ResourceParams }>(`/resourceid/:resourceid/mode/${MODE}/start`, (request, reply) => {
+    const { params, body } = request;
+    const warnings = warn(request, reply, { call: 'start', mode: params.mode, body });
+    return recordings.start(toPath(params), body, warnings);
+  });
 }

@@ -4,9 +4,12 @@
 import type { FastifyInstance } from 'fastify';
 import { MODE, type TaskParams, toPath } from './paths.ts';
 import type { RecordingApi } from './recording-api.ts';
+import { warn } from './warnings.ts';
 
 export function stopRoute(app: FastifyInstance, { recordings }: RecordingApi): void {
-  app.post<{ Params: TaskParams }>(`/resourceid/:resourceid/sid/:sid/mode/${MODE}/stop`, ({ params, body }) =>
-    recordings.stop({ ...toPath(params), sid: params.sid }, body),
-  );
+  app.post<{ Params: TaskParams }>(`/resourceid/:resourceid/sid/:sid/mode/${MODE}/stop`, (request, reply) => {
+    const { params, body } = request;
+    warn(request, reply, { call: 'stop', body });
+    return recordings.stop({ ...toPath(params), sid: params.sid }, body);
+  });
 }

@@ -3,13 +3,16 @@
  */
 import { pino } from 'pino';
 import { expect } from 'vitest';
-import { recordingApi } from '../../src/http/recording-api.ts';
-import { buildHttp } from '../../src/http/server.ts';
-import { Recordings } from '../../src/session/recordings.ts';
+import { problem } from '../../src/contract/problems.ts';
+import { type RecordingApi, recordingApi } from '../../src/http/recording-api.ts';
+import { buildHttp, type HttpOptions } from '../../src/http/server.ts';
+import { Recordings, type RecordingsOptions } from '../../src/session/recordings.ts';
 import { FakeWorld, settle } from './fake-ports.ts';
 
 export const APP = '0123456789abcdef0123456789abcdef';
 export const OTHER_APP = 'f'.repeat(32);
+/** An app that may not record. */
+export const IDLE_APP = 'd'.repeat(32);
 export const BASE = `/v1/apps/${APP}/cloud_recording`;
 export const basic = (pair: string) => `Basic ${Buffer.from(pair).toString('base64')}`;
 export const STORAGE = {
@@ -24,29 +27,57 @@ export const STORAGE = {
 
 /** The world of the test that runs. */
 export let world: FakeWorld;
+/** The recordings of the test that runs. */
+export let recordings: Recordings;
 let http: ReturnType<typeof buildHttp>;
 
+export type ApiOptions = {
+  recordings?: Partial<RecordingsOptions>;
+  http?: Partial<HttpOptions>;
+  api?: Partial<RecordingApi>;
+};
+
 /** Before each test. */
-export function buildApi(): void {
+export function buildApi({ recordings: options, http: httpOptions, api }: ApiOptions = {}): void {
   world = new FakeWorld();
-  const recordings = new Recordings({
+  recordings = new Recordings({
     ...world.ports(),
     resourceLifeMs: 300_000,
     sliceStartTimeUnit: 's',
     forceExtinfComma: false,
     mp4Limit: { durationMs: 7_200_000, bytes: 2_000_000_000 },
     baseName: (sid, cname) => `${sid}_${cname}`,
+    callTimeoutMs: 4000,
+    maxRecordings: 3,
+    clampBitrate: false,
+    mayRecord: (appid) => appid !== IDLE_APP,
+    ...options,
   });
-  http = buildHttp({ log: pino({ level: 'silent' }) });
+  http = buildHttp({ log: pino({ level: 'silent' }), ...httpOptions });
   recordingApi(http, {
     recordings,
     customers: [
       { id: 'id', secret: 'se:cret', apps: undefined },
       { id: 'limited', secret: 'x', apps: [OTHER_APP] },
     ],
-    isApp: (appid) => appid === APP || appid === OTHER_APP,
+    isApp: (appid) => [APP, OTHER_APP, IDLE_APP].includes(appid),
+    notifications: {
+      list: async (_appid, { after }) => ({ events: [], next: after }),
+      redeliver: async () => {
+        throw problem('event-unknown');
+      },
+    },
+    ...api,
     participants: (_appid, cname) => [{ uid: '7', in: cname }],
   });
+}
+
+/** Serves the API on a free port of this machine; its origin. Ended with `closeApi`. */
+export function listenApi(): Promise<string> {
+  return http.listen({ host: '127.0.0.1', port: 0 });
+}
+export async function closeApi(): Promise<void> {
+  await http.close();
 }
 
 export type Answer = { status: number; body: Record<string, unknown>; headers: Record<string, unknown> };

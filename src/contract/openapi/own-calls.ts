@@ -1,0 +1,230 @@
+/**
+ * Calls in the document that are Aircheck's own: channels, events, health, and WHIP (RFC 9725), by which publishers come in.
+ */
+import { z } from 'zod';
+import type { ZodOpenApiOperationObject, ZodOpenApiPathsObject, ZodOpenApiResponseObject } from 'zod-openapi';
+import { WARNING_CODES } from '../lint/warning.ts';
+import { MODES, uidSchema } from '../rest/fields.ts';
+import { STATUSES } from '../rest/query.ts';
+import { noticeSchema } from '../webhook/notice.ts';
+import { appidSchema, sidSchema } from './recording-calls.ts';
+import { EVERYWHERE, errors, success } from './responses.ts';
+
+/** These stand at no path with a region before it. */
+const servers = [{ url: '/' }];
+const appPath = z.object({ appid: appidSchema });
+const cnameSchema = z.string().min(1).max(63).meta({ description: 'The channel.', example: 'ch1' });
+const unixMs = (description: string) => z.int().meta({ description: `${description} Unix milliseconds.` });
+
+export const participantSchema = z.object({
+  uid: z.string(),
+  joinedAtMs: unixMs('When the session began.'),
+  sessionId: z.string().meta({ description: 'The WHIP session.' }),
+  remoteAddress: z.string().optional().meta({ description: 'Where media comes from; absent before it is known.' }),
+  tracks: z.array(
+    z.object({
+      kind: z.enum(['audio', 'video']),
+      codec: z.enum(['opus', 'h264', 'vp8']),
+      receiving: z.boolean().meta({ description: 'Whether packets came within the last seconds.' }),
+      packets: z.int(),
+      bytes: z.int().meta({ description: 'Bytes of payload.' }),
+      bitrateKbps: z.number(),
+      lost: z.int().meta({ description: 'Packets that never came.' }),
+      jitterMs: z.number(),
+    }),
+  ),
+});
+
+const participants: ZodOpenApiOperationObject = {
+  operationId: 'channel',
+  tags: ['Channels'],
+  summary: 'List who is in a channel and what they send',
+  requestParams: { path: appPath.extend({ cname: cnameSchema }) },
+  responses: {
+    200: success('Those in the channel, in the order they came.', {
+      schema: z.object({ cname: z.string(), participants: z.array(participantSchema) }),
+    }),
+    ...errors(EVERYWHERE),
+  },
+};
+
+const reportSchema = z.object({
+  sid: z.string(),
+  resourceId: z.string(),
+  cname: z.string(),
+  uid: z.string(),
+  mode: z.enum(MODES),
+  status: z.literal(STATUSES).meta({ description: 'As in query.' }),
+  phase: z.string().meta({ description: 'new, recording, stopping, uploading or ended.' }),
+  healthy: z.boolean().meta({ description: 'False once the recorder crashed, failed, or was lost with its server.' }),
+  ending: z.string().nullable().meta({ description: 'Why it ended, in words; null while it has not.' }),
+  startedMs: unixMs('When it was started.'),
+  endedMs: unixMs('When it ended.').nullable(),
+  files: z
+    .array(z.object({ fileName: z.string(), startUtcMs: unixMs('When it begins.') }))
+    .meta({ description: 'What lies in the store, the playlist first.' }),
+  events: z.int().meta({ description: 'How many events it has told.' }),
+  warnings: z
+    .array(z.object({ code: z.enum(WARNING_CODES), path: z.string(), message: z.string() }))
+    .meta({ description: 'What in its requests does not do what it seems to.' }),
+});
+
+const report: ZodOpenApiOperationObject = {
+  operationId: 'report',
+  tags: ['Recording'],
+  summary: 'Tell what is known of a recording, also after its end',
+  requestParams: { path: appPath.extend({ sid: sidSchema }) },
+  responses: {
+    200: success('The recording.', { schema: reportSchema }),
+    ...errors([...EVERYWHERE, 'recording-unknown']),
+  },
+};
+
+const eventSchema = z.object({
+  position: z.int().meta({ description: 'Grows with each event of the server, not without gaps.' }),
+  state: z
+    .enum(['pending', 'delivered', 'dead', 'unwanted'])
+    .meta({ description: 'dead: given up after too long; unwanted: of a type the app does not ask for.' }),
+  attempts: z.int(),
+  lastAttemptMs: unixMs('When it was last sent.').optional(),
+  nextAttemptMs: unixMs('When it is sent again.').optional(),
+  deliveredMs: unixMs('When its receiver took it.').optional(),
+  lastError: z.string().optional().meta({ description: 'Why it was last not taken.' }),
+  notice: noticeSchema,
+});
+
+const listEvents: ZodOpenApiOperationObject = {
+  operationId: 'events',
+  tags: ['Notifications'],
+  summary: 'List what recordings told, and whether it was delivered',
+  requestParams: {
+    path: appPath,
+    query: z.object({
+      sid: sidSchema.optional().meta({ description: 'Only events of this recording.' }),
+      after: z.int().min(0).default(0).meta({ description: 'Only events after this position.' }),
+      state: eventSchema.shape.state
+        .optional()
+        .meta({ description: 'Only events in this state; dead lists dead letters.' }),
+      limit: z.int().min(1).max(1000).default(100),
+    }),
+  },
+  responses: {
+    200: success('Events, the oldest first.', {
+      schema: z.object({
+        events: z.array(eventSchema),
+        next: z.int().meta({ description: 'What to ask for as `after` next.' }),
+      }),
+    }),
+    ...errors([...EVERYWHERE, 'request-invalid']),
+  },
+};
+
+const redeliver: ZodOpenApiOperationObject = {
+  operationId: 'redeliver',
+  tags: ['Notifications'],
+  summary: 'Send an event again, now',
+  requestParams: {
+    path: appPath.extend({ noticeId: z.string().meta({ example: '31aeb35a9245cbd977cfe18b438b75ed' }) }),
+  },
+  responses: {
+    200: success('Whether it was taken.', {
+      schema: z.object({
+        delivered: z.boolean(),
+        error: z.string().optional().meta({ description: 'Why not, in words.' }),
+      }),
+    }),
+    ...errors([...EVERYWHERE, 'event-unknown', 'notifications-not-configured']),
+  },
+};
+
+const health: ZodOpenApiOperationObject = {
+  operationId: 'health',
+  tags: ['Server'],
+  summary: 'Ask whether the server can do its work',
+  security: [],
+  responses: {
+    200: success('It can.', { schema: z.object({ status: z.literal('ok'), recordings: z.int() }) }),
+    503: success('It cannot.', { schema: z.object({ status: z.literal('failing'), reason: z.string() }) }),
+  },
+};
+
+/** RFC 9457. */
+const whipProblem = (description: string): ZodOpenApiResponseObject => ({
+  description,
+  content: {
+    'application/problem+json': {
+      schema: z.object({
+        type: z.literal('about:blank'),
+        title: z.string(),
+        status: z.int(),
+        code: z.string(),
+        detail: z.string(),
+      }),
+    },
+  },
+});
+const sdp = { schema: { type: 'string' as const } };
+const text = (description: string) => ({ description, schema: { type: 'string' as const } });
+const whipSecurity = [{ rtcToken: [] }, {}];
+
+const publish: ZodOpenApiOperationObject = {
+  operationId: 'publish',
+  tags: ['Channels'],
+  summary: 'Publish into a channel (WHIP)',
+  description: 'A token is needed where the app has a certificate.',
+  security: whipSecurity,
+  requestParams: { path: appPath.extend({ cname: cnameSchema }), query: z.object({ uid: uidSchema }) },
+  requestBody: { required: true, content: { 'application/sdp': sdp } },
+  responses: {
+    201: {
+      description: 'The answer to the offer.',
+      headers: { Location: text('The session.'), ETag: text('The session’s state, for trickled candidates.') },
+      content: { 'application/sdp': sdp },
+    },
+    400: whipProblem('The channel name, the uid or the offer is not valid.'),
+    401: whipProblem('The token is missing or refused.'),
+    404: whipProblem('There is no such app.'),
+    409: whipProblem('The uid is taken.'),
+    413: whipProblem('The offer is too large.'),
+    415: whipProblem('The body is no application/sdp.'),
+    422: whipProblem('The offer has nothing this server can take.'),
+    503: whipProblem('The server is shutting down, or has no port for media.'),
+  },
+};
+const sessionPath = z.object({ sessionId: z.string().meta({ description: 'As in Location.' }) });
+const trickle: ZodOpenApiOperationObject = {
+  operationId: 'trickle',
+  tags: ['Channels'],
+  summary: 'Add candidates to a session (RFC 8840)',
+  security: [],
+  requestParams: { path: sessionPath, header: z.object({ 'If-Match': z.string().meta({ description: 'The ETag.' }) }) },
+  requestBody: { required: true, content: { 'application/trickle-ice-sdpfrag': sdp } },
+  responses: {
+    204: { description: 'They are added.' },
+    400: whipProblem('The fragment is not valid.'),
+    404: whipProblem('There is no such session.'),
+    412: whipProblem('The ETag is not that of the session.'),
+    413: whipProblem('The fragment is too large.'),
+    415: whipProblem('The body is no application/trickle-ice-sdpfrag.'),
+    422: whipProblem('ICE restarts are not supported.'),
+    428: whipProblem('If-Match is missing.'),
+  },
+};
+const unpublish: ZodOpenApiOperationObject = {
+  operationId: 'unpublish',
+  tags: ['Channels'],
+  summary: 'End a session',
+  security: [],
+  requestParams: { path: sessionPath },
+  responses: { 200: { description: 'It is ended.' }, 404: whipProblem('There is no such session.') },
+};
+
+export const ownPaths: ZodOpenApiPathsObject = {
+  '/v1/apps/{appid}/aircheck/channels/{cname}': { servers, get: participants },
+  '/v1/apps/{appid}/aircheck/recordings/{sid}': { servers, get: report },
+  '/v1/apps/{appid}/aircheck/events': { servers, get: listEvents },
+  '/v1/apps/{appid}/aircheck/events/{noticeId}/redeliver': { servers, post: redeliver },
+  '/healthz': { servers, get: health },
+  '/whip/{appid}/{cname}': { servers, post: publish },
+  '/whip/sessions/{sessionId}': { servers, patch: trickle, delete: unpublish },
+};

@@ -1,0 +1,74 @@
+/**
+ * GET /openapi.json: what this server answers, as an OpenAPI 3.1 document; GET /docs: a page to read it and try it out with. The
+ * page needs nothing from elsewhere. The document is made when somebody first asks.
+ */
+import swagger from '@fastify/swagger';
+import swaggerUi from '@fastify/swagger-ui';
+import type { FastifyPluginAsync } from 'fastify';
+import type { OpenApiDocument } from '../contract/openapi.ts';
+
+/** Inline styles are how the page lays itself out; scripts come from this server alone. */
+const CONTENT_SECURITY_POLICY = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self' 'unsafe-inline'",
+  "img-src 'self' data:",
+  "font-src 'self' data:",
+  "connect-src 'self'",
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'self'",
+].join('; ');
+
+type Documents = { document: OpenApiDocument; json: string };
+
+export const docsRoutes: FastifyPluginAsync = async (server) => {
+  let made: Documents | undefined;
+  let making: Promise<Documents> | undefined;
+  // Loading what makes the document takes longer than making it, and most servers are never asked.
+  const make = async (): Promise<Documents> => {
+    const { openApiDocument } = await import('../contract/openapi.ts');
+    const document = openApiDocument();
+    made = { document, json: JSON.stringify(document) };
+    return made;
+  };
+  const documents = () => {
+    making ??= make();
+    return making;
+  };
+
+  server.addHook('onSend', async (_request, reply) => {
+    reply.header('x-content-type-options', 'nosniff').header('referrer-policy', 'no-referrer');
+  });
+  server.get('/openapi.json', { exposeHeadRoute: false }, async (_request, reply) => {
+    const { json } = await documents();
+    return reply.type('application/json; charset=utf-8').header('cache-control', 'no-cache').send(json);
+  });
+
+  // The page's plugin asks for a document at once and takes one at each request: the first is never seen.
+  await server.register(swagger, {
+    mode: 'static',
+    specification: { document: { openapi: '3.1.0', info: { title: 'Aircheck', version: '1' }, paths: {} } },
+  });
+  await server.register(swaggerUi, {
+    routePrefix: '/docs',
+    staticCSP: CONTENT_SECURITY_POLICY,
+    theme: { title: 'Aircheck: API' },
+    uiConfig: {
+      // Without the bar at the top, which asks for the address of any other document.
+      layout: 'BaseLayout',
+      deepLinking: true,
+      docExpansion: 'list',
+      defaultModelsExpandDepth: 0,
+      displayRequestDuration: true,
+    },
+    uiHooks: {
+      preHandler: async () => {
+        await documents();
+      },
+    },
+    transformSpecificationClone: false,
+    // The hook has seen to it that there is one.
+    transformSpecification: () => ({ ...made?.document }),
+  });
+};

@@ -1,0 +1,63 @@
+/**
+ * GET /v1/apps/{appid}/aircheck/recordings/{sid}: what is known of a recording, also long after its end. Aircheck's own, not of
+ * the contract.
+ */
+import type { FastifyInstance } from 'fastify';
+import { z } from 'zod';
+import { WARNING_CODES } from '../contract/lint/warning.ts';
+import { MODES } from '../contract/rest/fields.ts';
+import { STATUSES } from '../contract/rest/query.ts';
+import type { PastTask } from '../session/ports.ts';
+import type { RecordingApi } from './recording-api.ts';
+
+/** Times are Unix milliseconds. */
+export const recordingReportSchema = z.object({
+  sid: z.string(),
+  resourceId: z.string(),
+  cname: z.string(),
+  uid: z.string(),
+  mode: z.enum(MODES),
+  status: z.literal(STATUSES),
+  /** new, recording, stopping, uploading or ended. */
+  phase: z.string(),
+  /** False once the recorder crashed, failed, or was lost with its server. */
+  healthy: z.boolean(),
+  /** Why it ended, in words; null while it has not. */
+  ending: z.string().nullable(),
+  startedMs: z.int(),
+  endedMs: z.int().nullable(),
+  /** What lies in the store, the playlist first. */
+  files: z.array(z.object({ fileName: z.string(), startUtcMs: z.int() })),
+  /** How many events it has told; `…/aircheck/events?sid=` has them. */
+  events: z.int(),
+  warnings: z.array(z.object({ code: z.enum(WARNING_CODES), path: z.string(), message: z.string() })),
+});
+type RecordingReport = z.infer<typeof recordingReportSchema>;
+
+export function recordingReportRoute(app: FastifyInstance, { recordings }: RecordingApi): void {
+  app.get<{ Params: { appid: string; sid: string } }>('/recordings/:sid', async ({ params }) =>
+    toReport(await recordings.report(params.appid, params.sid)),
+  );
+}
+
+function toReport({ task, state, endedMs }: PastTask): RecordingReport {
+  const { sid, resourceId, cname, uid, createdMs, document } = task;
+  const { status, phase, healthy, ending, playlist, mp4s, sequence } = state;
+  const files = playlist ? [playlist, ...mp4s] : mp4s;
+  return {
+    sid,
+    resourceId,
+    cname,
+    uid,
+    mode: document.plan.mode,
+    status,
+    phase,
+    healthy,
+    ending: ending ?? null,
+    startedMs: createdMs,
+    endedMs: endedMs ?? null,
+    files: files.map(({ key, startUtcMs }) => ({ fileName: key, startUtcMs: Math.floor(startUtcMs) })),
+    events: sequence,
+    warnings: document.warnings,
+  };
+}

@@ -1,0 +1,16 @@
+/**
+ * POST …/resourceid/{resourceid}/sid/{sid}/mode/{mode}/updateLayout. Other modes than mix have the route, to be told so.
+ */
+import type { FastifyInstance } from 'fastify';
+import { MODE, type TaskParams, toPath } from './paths.ts';
+import type { RecordingApi } from './recording-api.ts';
+import { warn } from './warnings.ts';
+
+export function updateLayoutRoute(app: FastifyInstance, { recordings }: RecordingApi): void {
+  app.post<{ Params: TaskParams }>(`/resourceid/:resourceid/sid/:sid/mode/${MODE}/updateLayout`, (request, reply) => {
+    const { params, body } = request;
+    const canvas = recordings.about(params.sid)?.canvas;
+    const warnings = warn(request, reply, { call: 'updateLayout', body, ...(canvas && { canvas }) });
+    return recordings.updateLayout({ ...toPath(params), sid: params.sid }, body, warnings);
+  });
+}

@@ -1,0 +1,21 @@
+/**
+ * POST …/resourceid/{resourceid}/sid/{sid}/mode/{mode}/update
+ */
+import type { FastifyInstance } from 'fastify';
+import { MODE, type TaskParams, toPath } from './paths.ts';
+import type { RecordingApi } from './recording-api.ts';
+import { warn } from './warnings.ts';
+
+export function updateRoute(app: FastifyInstance, { recordings }: RecordingApi): void {
+  app.post<{ Params: TaskParams }>(`/resourceid/:resourceid/sid/:sid/mode/${MODE}/update`, (request, reply) => {
+    const { params, body } = request;
+    const known = recordings.about(params.sid);
+    const warnings = warn(request, reply, {
+      call: 'update',
+      mode: params.mode,
+      body,
+      ...(known && { streamTypes: known.streamTypes }),
+    });
+    return recordings.update({ ...toPath(params), sid: params.sid }, body, warnings);
+  });
+}
