@@ -10,16 +10,21 @@ import type { AppDirectory } from '../channel/apps.ts';
 import { EmbeddedChannel } from '../channel/embedded-channel.ts';
 import { childEnvironment } from '../config/child-environment.ts';
 import type { Config } from '../config/load.ts';
+import { docsRoutes } from '../http/docs.ts';
 import { healthRoute } from '../http/health.ts';
 import { publishPageRoutes } from '../http/publish-page.ts';
 import { recordingApi } from '../http/recording-api.ts';
 import { buildHttp } from '../http/server.ts';
+import { isPlainBeyondLoopback, readTls } from '../http/tls.ts';
 import { whipRoutes } from '../http/whip.ts';
 import { systemClock } from '../kernel/clock.ts';
+import { Notifications } from '../notify/notifications.ts';
 import { createLog } from '../observe/log.ts';
 import { Recordings } from '../session/recordings.ts';
 import { baseName } from '../stages/mux/names.ts';
 import { openDatabase } from '../store/database.ts';
+import { KeyedJobs } from '../store/jobs.ts';
+import { OutboxTables } from '../store/outbox-tables.ts';
 import { RecordingTables } from '../store/recording-tables.ts';
 import { Supervisor } from '../worker/supervisor.ts';
 import { completeCredentials, makeDataDir } from './credentials.ts';
@@ -64,7 +69,14 @@ export async function createServer(given: Config): Promise<AircheckServer> {
     const lock = await lockDataDir(given.dataDir);
     endings.push(() => lock.release());
     const { config, made } = completeCredentials(given);
-    const apps: AppDirectory = { find: (appid) => config.apps.find((app) => app.appid === appid) };
+    const appOf = (appid: string) => config.apps.find((app) => app.appid === appid);
+    const apps: AppDirectory = { find: appOf };
+    const tls = config.tlsCertFile ? readTls({ certFile: config.tlsCertFile, keyFile: config.tlsKeyFile }) : undefined;
+    if (isPlainBeyondLoopback({ host: config.host, tls: tls !== undefined }))
+      log.warn(
+        { host: config.host },
+        'plain HTTP beyond this machine: passwords and tokens cross the network in the clear; set tlsCertFile and tlsKeyFile, or put a proxy that speaks TLS before it',
+      );
 
     const database = await openDatabase({ url: config.databaseUrl, pgliteDir: join(config.dataDir, 'db') });
     endings.push(() => database.close());
@@ -87,8 +99,23 @@ export async function createServer(given: Config): Promise<AircheckServer> {
     });
     endings.push(() => supervisor.close());
 
+    const webhookOf = (appid: string) => appOf(appid)?.notifications;
+    const notifications = new Notifications({
+      tables: new OutboxTables(database),
+      jobs: new KeyedJobs({ database, queue: 'notifications', log, clock }),
+      webhookOf,
+      configured: config.apps.some((app) => app.notifications !== undefined),
+      clock,
+      log,
+      retry: { forMs: config.notifyRetryHours * 3_600_000, maxRetries: config.notifyMaxRetries },
+      timeoutMs: config.notifyTimeoutS * 1000,
+      retentionDays: config.eventRetentionDays,
+    });
+    endings.push(() => notifications.close());
+    await notifications.start();
+
     const recordings = new Recordings({
-      store: new RecordingTables(database),
+      store: new RecordingTables(database, notifications.outbox),
       channel: channelPort(channel, apps, clock),
       recorders: supervisor,
       uploads: uploadPort({ localStorageDir: config.localStorageDir, clock, log }),
@@ -97,13 +124,17 @@ export async function createServer(given: Config): Promise<AircheckServer> {
       log,
       syncStopTimeoutMs: config.syncStopTimeoutS * 1000,
       resourceLifeMs: config.resourceLifeS * 1000,
+      callTimeoutMs: config.callTimeoutMs,
+      maxRecordings: config.maxRecordings,
+      clampBitrate: config.clampBitrate,
+      mayRecord: (appid) => appOf(appid)?.recording === true,
       sliceStartTimeUnit: config.sliceStartTimeUnit,
       forceExtinfComma: config.forceExtinfComma,
       mp4Limit: { durationMs: config.mp4MaxDurationS * 1000, bytes: config.mp4MaxBytes },
       baseName,
     });
 
-    const http = buildHttp({ log });
+    const http = buildHttp({ log, tls, legacyErrorCodes: config.legacyErrorCodes });
     endings.push(() => http.close());
     healthRoute(http, async () => {
       await database.query('select 1');
@@ -111,12 +142,16 @@ export async function createServer(given: Config): Promise<AircheckServer> {
     });
     recordingApi(http, {
       recordings,
+      notifications,
+      ...(config.rateLimitPerS > 0 && { rateLimit: { perS: config.rateLimitPerS, clock } }),
+      notifySourceIps: config.notifySourceIps,
       customers: config.customers,
       isApp: (appid) => apps.find(appid) !== undefined,
       participants: (appid, cname) => channel.participants(appid, cname),
     });
     http.register(whipRoutes, { channel, apps, clock, checkPublishPrivileges: true });
     http.register(publishPageRoutes);
+    http.register(docsRoutes);
     await http.listen({ host: config.host, port: config.port });
     // Last to be begun, first to be ended: calls that wait for a stop are still answered.
     endings.push(() => recordings.close(config.shutdownTimeoutS * 1000));
@@ -124,7 +159,7 @@ export async function createServer(given: Config): Promise<AircheckServer> {
 
     let closing: Promise<void> | undefined;
     return {
-      url: urlOf(http.server.address() as AddressInfo),
+      url: urlOf(http.server.address() as AddressInfo, tls ? 'https' : 'http'),
       config,
       madeCredentials: made,
       close: () => {
@@ -148,8 +183,8 @@ function feedDirOf(dataDir: string): string {
 }
 
 /** An address that this machine reaches the server at. */
-function urlOf({ address, family, port }: AddressInfo): string {
+function urlOf({ address, family, port }: AddressInfo, scheme: 'http' | 'https'): string {
   const host =
     address === '0.0.0.0' ? '127.0.0.1' : address === '::' ? '[::1]' : family === 'IPv6' ? `[${address}]` : address;
-  return `http://${host}:${port}`;
+  return `${scheme}://${host}:${port}`;
 }

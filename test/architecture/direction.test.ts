@@ -46,6 +46,7 @@ const HOMES: [RegExp, string[]][] = [
   [/^(pg|@electric-sql\/pglite.*|pg-boss)$/, ['src/store/']],
   [/^(@aws-sdk|@smithy|@azure)\//, ['src/stages/upload/target/']],
   [/^(commander)$/, ['src/app/']],
+  [/^(zod-openapi|fastest-levenshtein)$/, ['src/contract/']],
   [/^(pino|pino-pretty|prom-client)$/, ['src/observe/']],
 ];
 

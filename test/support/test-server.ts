@@ -3,6 +3,7 @@
  * and the REST calls of one client.
  */
 import { randomBytes } from 'node:crypto';
+import type { Notice } from '../../src/contract/webhook/notice.ts';
 import { ServerProcess } from './server-process.ts';
 
 export type Reply = { status: number; body: Record<string, unknown>; headers: Headers };
@@ -14,6 +15,10 @@ export type TestRecording = {
   calledAtMs: number;
   answeredAtMs: number;
   query(): Promise<Reply>;
+  update(clientRequest: object): Promise<Reply>;
+  updateLayout(clientRequest: object): Promise<Reply>;
+  /** The events it told so far, in order. */
+  events(): Promise<Notice[]>;
   stop(clientRequest?: object, signal?: AbortSignal): Promise<Reply>;
 };
 
@@ -30,6 +35,8 @@ export class TestServer {
       AIRCHECK_APP_CERTIFICATE: randomBytes(16).toString('hex'),
       AIRCHECK_CUSTOMER_ID: randomBytes(16).toString('hex'),
       AIRCHECK_CUSTOMER_SECRET: randomBytes(16).toString('hex'),
+      // Tests ask often.
+      AIRCHECK_RATE_LIMIT_PER_S: '0',
       ...env,
     };
   }
@@ -105,8 +112,16 @@ export class TestServer {
       calledAtMs,
       answeredAtMs,
       query: () => this.call('GET', `${task}/query`),
+      update: (request) => this.call('POST', `${task}/update`, { cname, uid, clientRequest: request }),
+      updateLayout: (request) => this.call('POST', `${task}/updateLayout`, { cname, uid, clientRequest: request }),
+      events: () => this.events(sid),
       stop: (request = {}, signal) => this.call('POST', `${task}/stop`, { cname, uid, clientRequest: request }, signal),
     };
+  }
+
+  async events(sid: string): Promise<Notice[]> {
+    const { body } = await this.call('GET', `/aircheck/events?sid=${sid}&limit=1000`);
+    return (body['events'] as { notice: Notice }[]).map(({ notice }) => notice);
   }
 
   async participants(cname: string): Promise<{ uid: string; tracks: { kind: string; receiving: boolean }[] }[]> {

@@ -1,0 +1,217 @@
+/**
+ * The contract on a whole server: layout and subscription changed by calls while real publishers send, events posted to a real
+ * receiver, and what is still known after a crash.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { NOTICE_TYPES, type NoticeType } from '../../src/contract/webhook/notice.ts';
+import { isColour, presenceIn, spansWhere } from '../support/judge/picture.ts';
+import { bestFitRegions } from '../support/judge/regions.ts';
+import { beepsIn, listen } from '../support/judge/sound.ts';
+import { watch } from '../support/judge/watch.ts';
+import { GREEN, type Participant, RED, yuvOf } from '../support/media/participants.ts';
+import { Publisher } from '../support/publish/publisher.ts';
+import { localStorage, TestServer, until } from '../support/test-server.ts';
+import { WebhookReceiver } from '../support/webhook-receiver.ts';
+
+let folder: string;
+let server: TestServer;
+let receiver: WebhookReceiver;
+const publishers: Publisher[] = [];
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'aircheck-contract-'));
+  receiver = await new WebhookReceiver().start();
+  server = new TestServer(join(folder, 'data'), {
+    AIRCHECK_NOTIFY_URL: receiver.url,
+    AIRCHECK_NOTIFY_SECRET: receiver.secret,
+  });
+  await server.start();
+});
+afterEach(() => {
+  for (const publisher of publishers.splice(0)) publisher.kill();
+  receiver.behave = () => 200;
+});
+afterAll(async () => {
+  await server.end();
+  await receiver.close();
+  rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
+});
+
+async function publish(cname: string, uid: string, participant: Participant): Promise<void> {
+  publishers.push(
+    await Publisher.start({
+      client: 'rtc',
+      options: {
+        url: `${server.baseUrl}/whip/${server.appid}/${cname}?uid=${uid}`,
+        token: server.token(cname, uid),
+        participant,
+        codec: 'vp8',
+        width: 320,
+        height: 180,
+        fps: 15,
+        bitrateKbps: 300,
+      },
+    }),
+  );
+}
+
+const RED_BACKGROUND = yuvOf({ r: 255, g: 0, b: 0 });
+const CLIENT = {
+  recordingConfig: {
+    channelType: 1,
+    maxIdleTime: 30,
+    transcodingConfig: { width: 640, height: 360, fps: 15, bitrate: 800, mixedVideoLayout: 1 },
+  },
+  recordingFileConfig: { avFileType: ['hls', 'mp4'] },
+};
+/** One user on the right, on a background of another colour. */
+const CUSTOM = {
+  mixedVideoLayout: 3,
+  backgroundColor: '#FF0000',
+  layoutConfig: [{ uid: '1', x_axis: 0.5, y_axis: 0, width: 0.5, height: 1, alpha: 1, render_mode: 0 }],
+};
+const types = (notices: { eventType: number }[]) => notices.map(({ eventType }) => eventType);
+
+test('layout and subscription change in the picture and the sound, and every event is posted in order', {
+  timeout: 120_000,
+}, async () => {
+  await publish('live', '1', RED);
+  await publish('live', '2', GREEN);
+  const recording = await server.record('live', '9000', { ...CLIENT, storageConfig: localStorage('live') });
+  const second = async (n: number) =>
+    until(`second ${n}`, () => Date.now() - recording.answeredAtMs > n * 1000, 30_000);
+
+  await second(4);
+  const changed = await recording.updateLayout({ ...CUSTOM, backgroudColor: '#00FF00' });
+  expect(changed.status).toBe(200);
+  expect(changed.headers.get('x-aircheck-warnings')).toBe('1');
+  expect(changed.body).toEqual({ cname: 'live', uid: '9000', resourceId: recording.resourceId, sid: recording.sid });
+  await second(8);
+  // What is not sent goes back to its default, the floating layout on black.
+  expect((await recording.updateLayout({ mixedVideoLayout: 1 })).status).toBe(200);
+  await second(10);
+  const only = (uid: string) => ({
+    streamSubscribe: {
+      audioUidList: { subscribeAudioUids: [uid] },
+      videoUidList: { subscribeVideoUids: [uid] },
+    },
+  });
+  expect((await recording.update(only('2'))).status).toBe(200);
+  await second(15);
+  const stopped = await recording.stop();
+  expect(stopped.body['serverResponse']).toMatchObject({ uploadingStatus: 'uploaded' });
+
+  const mp4 = join(folder, `data/recordings/live/${recording.sid}_live_0.mp4`);
+  const [left, right] = bestFitRegions(2);
+  const whole = { x: 0, y: 0, width: 1, height: 1 };
+  const { views } = watch(mp4, [{ rect: left! }, { rect: right! }, { rect: whole }]);
+  const seconds = (spans: { fromS: number; toS: number }[]) => spans.map(({ fromS, toS }) => [fromS, toS]);
+  const about = (n: number) => expect.closeTo(n, 0);
+  // RED on the left, then on the right alone beside the red background, then left again, then GREEN has it all.
+  expect(seconds(presenceIn(views[0]!, RED.colour))).toEqual([
+    [about(0), about(4)],
+    [about(8), about(10)],
+  ]);
+  expect(seconds(presenceIn(views[1]!, RED.colour))).toEqual([[about(4), about(8)]]);
+  expect(seconds(spansWhere(views[0]!, (reading) => isColour(reading, RED_BACKGROUND)))).toEqual([
+    [about(4), about(8)],
+  ]);
+  expect(seconds(presenceIn(views[2]!, GREEN.colour))).toEqual([[about(10), expect.any(Number)]]);
+  const heard = listen(mp4);
+  const red = beepsIn(heard, { toneHz: RED.toneHz }).map((beep) => beep.atS);
+  const green = beepsIn(heard, { toneHz: GREEN.toneHz }).map((beep) => beep.atS);
+  expect(red.every((atS) => atS < 10.8)).toBe(true);
+  expect(red.length).toBeGreaterThanOrEqual(9);
+  expect(green.length).toBeGreaterThanOrEqual(14);
+
+  await receiver.until(() => receiver.taken(recording.sid).some(({ notice }) => notice.eventType === 11));
+  const taken = receiver.taken(recording.sid);
+  expect(taken.every(({ signed, body }) => signed && JSON.stringify(JSON.parse(body)) === body)).toBe(true);
+  expect(taken.map(({ notice }) => notice.payload.sequence)).toEqual(taken.map((_, index) => index));
+  const told = types(taken.map(({ notice }) => notice));
+  expect(told.slice(0, 2)).toEqual([40, 30]);
+  // A recording this short has its first playlist only after the recorder left.
+  expect(told.slice(-2)).toEqual([31, 11]);
+  expect(new Set(told)).toEqual(new Set([40, 30, 43, 44, 42, 4, 41, 31, 11]));
+  // RED ceased to be received when it was no longer wanted.
+  const silenced = taken.map(({ notice }) => notice.payload.details).filter((d) => d['state'] === 1);
+  expect(silenced.some((details) => details['streamUid'] === '1')).toBe(true);
+  for (const { notice } of taken)
+    expect(
+      NOTICE_TYPES[notice.eventType as NoticeType].details.safeParse(notice.payload.details).error,
+    ).toBeUndefined();
+  expect(types(await recording.events())).toEqual(told);
+  const { body: report } = await server.call('GET', `/aircheck/recordings/${recording.sid}`);
+  expect(report).toMatchObject({ status: 8, healthy: true, events: told.length, mode: 'mix' });
+  expect(JSON.stringify(report['warnings'])).toContain('backgroudColor');
+});
+
+test('a wrong token is told by event 1 and 404, after a start that was answered 200', async () => {
+  const acquired = await server.call('POST', '/cloud_recording/acquire', {
+    cname: 'locked',
+    uid: '9',
+    clientRequest: {},
+  });
+  const resource = `/cloud_recording/resourceid/${acquired.body['resourceId']}`;
+  const started = await server.call('POST', `${resource}/mode/mix/start`, {
+    cname: 'locked',
+    uid: '9',
+    clientRequest: { token: server.token('other', '9'), storageConfig: localStorage('locked') },
+  });
+  expect(started.status).toBe(200);
+  const sid = String(started.body['sid']);
+  await receiver.until(() => receiver.taken(sid).length === 2);
+  const [first, last] = receiver.taken(sid).map(({ notice }) => notice);
+  expect(first?.payload.details).toMatchObject({ errorCode: 110, errorLevel: 5, module: 0 });
+  expect(last?.payload.details).toEqual({ msgName: 'session_exit', exitStatus: 1 });
+  expect((await server.call('GET', `${resource}/sid/${sid}/mode/mix/query`)).body['code']).toBe(404);
+});
+
+test('after a crash of the server, handles, conflicts and events are still known', { timeout: 120_000 }, async () => {
+  receiver.behave = () => 503;
+  await publish('crash', '1', RED);
+  const recording = await server.record('crash', '9000', { ...CLIENT, storageConfig: localStorage('crash') });
+  await receiver.until(() => receiver.received.some(({ notice }) => notice.sid === recording.sid));
+  const acquired = await server.call('POST', '/cloud_recording/acquire', {
+    cname: 'later',
+    uid: '9',
+    clientRequest: {},
+  });
+  await server.kill();
+  receiver.behave = () => 200;
+  await server.start();
+
+  // The recording of the server that died is over; its resource is used up.
+  expect((await recording.query()).body).toMatchObject({ code: 404, cname: 'crash', uid: '9000' });
+  const again = await server.call('POST', `/cloud_recording/resourceid/${recording.resourceId}/mode/mix/start`, {
+    cname: 'crash',
+    uid: '9000',
+    clientRequest: { storageConfig: localStorage('crash') },
+  });
+  expect(again.body).toMatchObject({ code: 2, reason: expect.stringContaining('used before') });
+  // What was acquired before the crash can be started after it.
+  const started = await server.call(
+    'POST',
+    `/cloud_recording/resourceid/${acquired.body['resourceId']}/mode/mix/start`,
+    {
+      cname: 'later',
+      uid: '9',
+      clientRequest: { token: server.token('later', '9'), storageConfig: localStorage('later') },
+    },
+  );
+  expect(started.status).toBe(200);
+  await server.call(
+    'POST',
+    `/cloud_recording/resourceid/${acquired.body['resourceId']}/sid/${started.body['sid']}/mode/mix/stop`,
+    { cname: 'later', uid: '9', clientRequest: { async_stop: true } },
+  );
+  // All that the dead server could not deliver arrives, in order and without a gap, up to the end that the new one made.
+  await receiver.until(() => receiver.taken(recording.sid).some(({ notice }) => notice.eventType === 11));
+  const taken = receiver.taken(recording.sid).map(({ notice }) => notice);
+  expect(taken.map(({ payload }) => payload.sequence)).toEqual(taken.map((_, index) => index));
+  expect(types(taken).slice(-4)).toEqual([1, 4, 31, 11]);
+  expect(taken.at(-1)?.payload.details).toMatchObject({ exitStatus: 1 });
+});
