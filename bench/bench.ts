@@ -1,8 +1,9 @@
 /**
- * `npm run bench`: the figures that the project promises, measured on this machine, in one table. Takes about four minutes.
+ * `npm run bench`: the figures that the project promises, measured on this machine, in one table. Takes about five minutes.
  *
- *   npm run bench -- start-latency stop av-offset cpu memory      only these
+ *   npm run bench -- start-latency stop av-offset cpu memory api      only these
  */
+import { measureApi } from './api.ts';
 import { measureCpu, measureMemory } from './cost.ts';
 import { type Figure, renderTable } from './measure.ts';
 import { describeMachine } from './proc.ts';
@@ -15,6 +16,7 @@ const MEASURES: Record<string, () => Promise<Figure[]>> = {
   'av-offset': measureAvOffset,
   cpu: measureCpu,
   memory: measureMemory,
+  api: measureApi,
 };
 
 const names = process.argv.slice(2);
