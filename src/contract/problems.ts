@@ -160,7 +160,8 @@ export const PROBLEMS = {
     http: 500,
     code: 62,
     reason: 'request timeout',
-    meaning: 'start could not even begin within callTimeoutMs, because the database does not answer.',
+    meaning:
+      'The database did not answer start within callTimeoutMs. It may still begin: the same call again tells the sid.',
   }),
   'request-timeout': self({
     http: 504,

@@ -102,21 +102,35 @@ export class Recordings {
   }
 
   /** @param warnings what is doubtful in the request, kept with the recording */
-  async start(path: ResourcePath, body: unknown, warnings: Warning[] = []): Promise<StartReply> {
-    const { resourceId, appid, mode } = path;
-    const { cname, uid } = parseNames('start', body);
-    const task = await this.#within('start-timeout', this.#prepare(path, body, warnings));
-    const { sid } = task;
+  /**
+   * One that is not done in time goes on: the same call again then tells the sid.
+   * @param warnings what is doubtful in the request, kept with the recording
+   */
+  start(path: ResourcePath, body: unknown, warnings: Warning[] = []): Promise<StartReply> {
+    let stored = false;
+    const starting = this.#start(path, body, warnings, () => {
+      stored = true;
+    });
+    return this.#within(() => (stored ? 'request-incomplete' : 'start-timeout'), starting);
+  }
+
+  async #start(path: ResourcePath, body: unknown, warnings: Warning[], onStored: () => void): Promise<StartReply> {
     const { store, log } = this.#options;
+    const { resourceId, appid } = path;
+    const task = await this.#prepare(path, body, warnings);
+    const { sid, cname, uid } = task;
     const state = newTaskState();
-    const added = await this.#within('start-timeout', store.addTask(task, state));
+    const added = await store.addTask(task, state);
     if (added === 'conflict') throw problem('task-conflict');
     if (added === 'used') {
-      this.#refuseUsed(await this.#resourceOf('start', { appid, resourceId, mode }, { cname, uid }));
+      this.#refuseUsed(await this.#resourceOf('start', path, { cname, uid }));
       throw problem('internal-error');
     }
+    onStored();
     const runner = this.#hold(new TaskRunner(task, state, this.#options));
-    const starting = runner.start().catch(async (cause) => {
+    try {
+      await runner.start();
+    } catch (cause) {
       log.error({ sid, appid, cname, uid, error: messageOf(cause) }, 'no recorder could be had');
       // Client libraries send the same start again after a 500.
       await store.releaseResource(resourceId, sid).catch((error) => {
@@ -124,8 +138,7 @@ export class Recordings {
       });
       this.#resources.delete(resourceId);
       throw problem('allocate-failed', undefined, { cause });
-    });
-    await this.#within('request-incomplete', starting);
+    }
     return { cname, uid, resourceId, sid };
   }
 
@@ -174,7 +187,7 @@ export class Recordings {
 
   async update(path: TaskPath, body: unknown, warnings: Warning[] = []): Promise<HandleReply> {
     const { cname, uid } = parseNames('update', body);
-    const resource = await this.#resourceOf('update', path, { cname, uid });
+    const resource = await this.#within('request-timeout', this.#resourceOf('update', path, { cname, uid }));
     const { clientRequest } = parseUpdate(path.mode, body);
     const { task } = this.#runnerOf(path, resource);
     const change: TaskChange = { warnings };
@@ -190,7 +203,7 @@ export class Recordings {
 
   async updateLayout(path: TaskPath, body: unknown, warnings: Warning[] = []): Promise<HandleReply> {
     const { cname, uid } = parseNames('updateLayout', body);
-    const resource = await this.#resourceOf('updateLayout', path, { cname, uid });
+    const resource = await this.#within('request-timeout', this.#resourceOf('updateLayout', path, { cname, uid }));
     if (path.mode !== 'mix') throw problem('layout-invalid', `updateLayout: mode ${path.mode} has no layout!`);
     const { clientRequest } = parseUpdateLayout(body);
     const { task } = this.#runnerOf(path, resource);
@@ -218,7 +231,7 @@ export class Recordings {
   }
 
   async query(path: TaskPath): Promise<QueryReply> {
-    const resource = await this.#resourceOf('query', path);
+    const resource = await this.#within('request-timeout', this.#resourceOf('query', path));
     const { task, state } = this.#runnerOf(path, resource);
     const { cname, uid } = task;
     const { resourceId, sid } = path;
@@ -228,12 +241,16 @@ export class Recordings {
 
   async stop(path: TaskPath, body: unknown): Promise<StopReply> {
     const { cname, uid } = parseNames('stop', body);
-    const resource = await this.#resourceOf('stop', path, { cname, uid });
+    const resource = await this.#within('request-timeout', this.#resourceOf('stop', path, { cname, uid }));
     const { asyncStop } = parseStop(body);
     const runner = this.#runnerOf(path, resource);
     const { resourceId, sid } = path;
     const details = { cname, uid, resourceId, sid };
-    const outcome = await runner.stop(!asyncStop);
+    const { clock, callTimeoutMs, syncStopTimeoutMs } = this.#options;
+    // From the call on, whatever holds the recording up; it stops all the same.
+    const outcome = await within(clock, asyncStop ? callTimeoutMs : syncStopTimeoutMs, runner.stop(!asyncStop), () =>
+      problem(asyncStop ? 'request-timeout' : 'upload-timeout', undefined, { details }),
+    );
     const reply = (uploadingStatus: 'uploaded' | 'unknown'): StopReply => ({
       ...details,
       serverResponse: { ...this.#fileList(runner), uploadingStatus },
@@ -293,11 +310,11 @@ export class Recordings {
   }
 
   /** Waits for `work` at most callTimeoutMs; it goes on after that, and what becomes of it is only logged. */
-  async #within<T>(late: ProblemName, work: Promise<T>): Promise<T> {
+  #within<T>(late: ProblemName | (() => ProblemName), work: Promise<T>): Promise<T> {
     const { clock, log, callTimeoutMs } = this.#options;
     return within(clock, callTimeoutMs, work, () => {
       work.catch((error) => log.error({ error: messageOf(error) }, 'a call that had timed out failed'));
-      return problem(late);
+      return problem(typeof late === 'string' ? late : late());
     });
   }
 
@@ -316,14 +333,13 @@ export class Recordings {
       throw refuse('resource-mismatch', 'cname is not the one resourceId was acquired for!');
     if (names && resource.uid !== names.uid)
       throw refuse('resource-mismatch', 'uid is not the one resourceId was acquired for!');
-    if ((resource.scene === 1) !== (mode === 'web'))
-      throw refuse(
-        'resource-mismatch',
-        `mode ${mode} does not fit scene ${resource.scene} of acquire; the modes are ${MODES.join(', ')}!`,
-      );
-    const { startedMs, resourceExpiredHour } = resource;
+    const { scene, cname, uid, startedMs, resourceExpiredHour } = resource;
+    if ((scene === 1) !== (mode === 'web')) {
+      const why = `mode ${mode} does not fit scene ${scene} of acquire; the modes are ${MODES.join(', ')}!`;
+      throw problem('resource-mismatch', `${endpoint}: ${why}`, { details: { cname, uid } });
+    }
     if (startedMs !== undefined && this.#options.clock.nowMs() > startedMs + resourceExpiredHour * HOUR_MS)
-      throw problem('resource-expired', undefined, { details: { cname: resource.cname, uid: resource.uid } });
+      throw problem('resource-expired', undefined, { details: { cname, uid } });
     return resource;
   }
 
@@ -331,7 +347,7 @@ export class Recordings {
     if (!/^[\w-]{1,512}$/.test(resourceId)) return undefined;
     const known = this.#resources.get(resourceId);
     if (known) return known;
-    const found = await this.#within('request-timeout', this.#options.store.findResource(resourceId));
+    const found = await this.#options.store.findResource(resourceId);
     // One that has started does not change any more.
     if (found?.sid !== undefined && this.#runners.has(found.sid)) this.#resources.set(resourceId, found);
     return found;

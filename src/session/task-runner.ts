@@ -9,7 +9,7 @@ import type { Layout, Subscription } from '../contract/line/plan.ts';
 import type { StorageConfig } from '../contract/line/storage.ts';
 import type { Warning } from '../contract/lint/warning.ts';
 import type { Notice } from '../contract/webhook/notice.ts';
-import { type Clock, sleep, type Timer } from '../kernel/clock.ts';
+import { type Clock, sleep, type Timer, within } from '../kernel/clock.ts';
 import { messageOf } from '../kernel/fault.ts';
 import { newHexId } from '../kernel/ids.ts';
 import { transition } from './machine.ts';
@@ -39,6 +39,7 @@ export type TaskPorts = {
   syncStopTimeoutMs: number;
 };
 
+const SAVE_TIMEOUT_MS = 5_000;
 /** Warnings of later calls are kept up to this many. */
 const MAX_WARNINGS = 200;
 
@@ -142,7 +143,10 @@ export class TaskRunner {
     const next = transition(before, event);
     const drafts = noticesOf(this.#task, before, event, next.state);
     const notices = stamp(drafts, this.#task, before.sequence, clock.nowMs(), newHexId);
-    const state = notices.length === 0 ? next.state : { ...next.state, sequence: before.sequence + notices.length };
+    const news = next.state !== before || notices.length > 0;
+    const state = news
+      ? { ...next.state, sequence: before.sequence + notices.length, revision: before.revision + 1 }
+      : before;
     const { effects } = next;
     this.#state = state;
     if (state !== before) {
@@ -166,8 +170,11 @@ export class TaskRunner {
   async #save(notices: Notice[]): Promise<void> {
     const { store, clock, log } = this.#ports;
     this.#unsaved.push(...notices);
+    // A database that does not answer must not hold up a recording. What it does late, the next save repeats or outdoes.
+    const late = () => new Error(`the database did not answer within ${SAVE_TIMEOUT_MS} ms`);
     try {
-      await store.saveState(this.#task.sid, this.#state, clock.nowMs(), this.#unsaved);
+      const saving = store.saveState(this.#task.sid, this.#state, clock.nowMs(), [...this.#unsaved]);
+      await within(clock, SAVE_TIMEOUT_MS, saving, late);
       this.#unsaved = [];
     } catch (error) {
       log.error({ sid: this.#task.sid, error: messageOf(error) }, 'the state of a recording could not be stored');

@@ -36,6 +36,8 @@ export type TaskState = {
   progress: number;
   /** How many notices the task has sent; the number of the next one. */
   sequence: number;
+  /** Counts the states, so that one that reaches the database late does not undo a newer one. */
+  revision: number;
 };
 
 /** What a task needs for its whole life, kept in its row. */
@@ -119,6 +121,7 @@ export function newTaskState(): TaskState {
     uploaderReady: false,
     progress: 0,
     sequence: 0,
+    revision: 0,
   };
 }
 

@@ -131,6 +131,29 @@ describe.each(targets)('%s', (_name, url) => {
     expect(Number(row?.['ended_ms'])).toBe(20);
   });
 
+  test('a state that comes late does not undo a newer one', async () => {
+    const task = taskOf(await resource());
+    await store.addTask(task, newTaskState());
+    await store.saveState(task.sid, { ...newTaskState(), status: 5, revision: 2 }, 10);
+    await store.saveState(task.sid, { ...newTaskState(), status: 4, revision: 1 }, 20);
+    expect((await store.findTask(task.appid, task.sid))?.state.status).toBe(5);
+  });
+
+  test('a changed document is kept, and a resource given back can be started once more', async () => {
+    const made = await resource();
+    const task = taskOf(made);
+    await store.addTask(task, newTaskState());
+    const warnings = [{ code: 'misspelt' as const, path: 'a.b', message: 'No.' }];
+    await store.saveDocument(task.sid, { ...task.document, warnings });
+    expect(await store.findTask('another app', task.sid)).toBeUndefined();
+    const found = await store.findTask(task.appid, task.sid);
+    expect(found?.task.document).toEqual({ plan: task.document.plan, warnings });
+    await store.releaseResource(made.resourceId, 'another sid');
+    expect((await store.findResource(made.resourceId))?.sid).toBe(task.sid);
+    await store.releaseResource(made.resourceId, task.sid);
+    expect(await store.findResource(made.resourceId)).toEqual(made);
+  });
+
   test('a damaged task does not hide the others', async () => {
     const [damaged, good] = [taskOf(await resource()), taskOf(await resource())];
     await store.addTask(damaged, newTaskState());

@@ -33,6 +33,7 @@ const stateSchema = z
     uploaderReady: z.boolean().default(false),
     progress: z.number().default(0),
     sequence: z.number().default(0),
+    revision: z.number().default(0),
   })
   // JSON leaves out what is undefined.
   .transform(
@@ -163,14 +164,15 @@ export class RecordingTables implements RecordingStore {
     outbox.added(sid);
   }
 
+  /** One that comes late, after a newer one, changes nothing. */
   async #updateState(inside: Queryable, sid: string, state: TaskState, nowMs: number): Promise<void> {
     const ended = state.phase === 'ended';
     await inside.query(
       `update tasks set state = $2::jsonb, status = $3, running = $4, updated_ms = $5::bigint,
          ended_ms = case when $6 then $5::bigint else ended_ms end,
          document = case when $6 then document - 'storage' - 'token' else document end
-       where sid = $1`,
-      [sid, JSON.stringify(state), state.status, isRunning(state), nowMs, ended],
+       where sid = $1 and coalesce((state->>'revision')::integer, 0) <= $7`,
+      [sid, JSON.stringify(state), state.status, isRunning(state), nowMs, ended, state.revision],
     );
   }
 
