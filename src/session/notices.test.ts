@@ -1,9 +1,8 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import { FakeWorld, settle } from '../../test/support/fake-ports.ts';
+import { FakeWorld, settle, taskOf } from '../../test/support/fake-ports.ts';
 import { NOTICE_TYPES, type Notice, type NoticeType } from '../contract/webhook/notice.ts';
-import { newSid } from '../kernel/ids.ts';
 import { ERROR_CODES } from './notices.ts';
-import { newTaskState, type Task } from './task.ts';
+import { newTaskState } from './task.ts';
 import { TaskRunner } from './task-runner.ts';
 
 let world: FakeWorld;
@@ -12,32 +11,8 @@ beforeEach(() => {
 });
 
 function hold(): TaskRunner {
-  const sid = newSid();
-  const task: Task = {
-    sid,
-    resourceId: 'r',
-    appid: 'a',
-    cname: 'room',
-    uid: '9',
-    createdMs: 0,
-    document: {
-      plan: {
-        mode: 'mix',
-        sid,
-        baseName: sid,
-        audio: { channels: 1, bitrateKbps: 48 },
-        subscribe: { audio: { kind: 'all' }, video: { kind: 'none' } },
-        files: { hls: true, mp4: true },
-        maxIdleMs: 30_000,
-        mp4Limit: { durationMs: 7_200_000, bytes: 2_000_000_000 },
-      },
-      storage: { vendor: 1000, region: 0, bucket: 'b', accessKey: '', secretKey: '', fileNamePrefix: [] } as never,
-      extinfComma: false,
-      token: undefined,
-      warnings: [],
-    },
-  };
-  world.store.tasks.set(sid, { task, state: newTaskState() });
+  const task = { ...taskOf(), cname: 'room', uid: '9' };
+  world.store.tasks.set(task.sid, { task, state: newTaskState() });
   return new TaskRunner(task, newTaskState(), world.ports());
 }
 const types = (notices: Notice[] = world.store.notices) => notices.map(({ eventType }) => eventType);

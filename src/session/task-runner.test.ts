@@ -1,9 +1,8 @@
 import { beforeEach, expect, test } from 'vitest';
-import { FakeStore, FakeWorld, fakeFault, settle } from '../../test/support/fake-ports.ts';
-import { newSid } from '../kernel/ids.ts';
+import { FakeStore, FakeWorld, fakeFault, settle, taskOf } from '../../test/support/fake-ports.ts';
 import type { SpooledFile } from '../media/segment.ts';
 import { Recordings } from './recordings.ts';
-import { newTaskState, type Task, type TaskState } from './task.ts';
+import { newTaskState, type TaskState } from './task.ts';
 import { TaskRunner } from './task-runner.ts';
 
 let world: FakeWorld;
@@ -13,33 +12,6 @@ beforeEach(() => {
 
 const mp4 = (name: string): SpooledFile => ({ type: 'mp4', name, index: 0, startUtcMs: 1, durationUs: 1, bytes: 1 });
 
-function taskOf(): Task {
-  const sid = newSid();
-  return {
-    sid,
-    resourceId: 'r',
-    appid: 'a',
-    cname: 'c',
-    uid: '1',
-    createdMs: 0,
-    document: {
-      plan: {
-        mode: 'mix',
-        sid,
-        baseName: sid,
-        audio: { channels: 1, bitrateKbps: 48 },
-        subscribe: { audio: { kind: 'all' }, video: { kind: 'none' } },
-        files: { hls: true, mp4: true },
-        maxIdleMs: 30_000,
-        mp4Limit: { durationMs: 7_200_000, bytes: 2_000_000_000 },
-      },
-      storage: { vendor: 1000, region: 0, bucket: 'b', accessKey: '', secretKey: '', fileNamePrefix: [] } as never,
-      extinfComma: false,
-      token: undefined,
-      warnings: [],
-    },
-  };
-}
 function hold(task = taskOf(), state: TaskState = newTaskState()): TaskRunner {
   world.store.tasks.set(task.sid, { task, state });
   return new TaskRunner(task, state, world.ports());

@@ -7,6 +7,7 @@ import type { Fact } from '../../src/contract/line/facts.ts';
 import type { StorageConfig } from '../../src/contract/line/storage.ts';
 import type { Notice } from '../../src/contract/webhook/notice.ts';
 import { Fault } from '../../src/kernel/fault.ts';
+import { newSid } from '../../src/kernel/ids.ts';
 import { ManualClock } from '../../src/kernel/manual-clock.ts';
 import type { SpooledFile } from '../../src/media/segment.ts';
 import type { PastTask, Resource, StoredTask, TokenRefusal, UploadEvent } from '../../src/session/ports.ts';
@@ -219,4 +220,33 @@ export function fakeFault(code: string): Fault {
 /** Lets everything that waits for nothing but its turn run. */
 export async function settle(): Promise<void> {
   for (let i = 0; i < 5; i++) await new Promise((resolve) => setImmediate(resolve));
+}
+
+/** A task that records sound into a folder of the server. */
+export function taskOf(): Task {
+  const sid = newSid();
+  return {
+    sid,
+    resourceId: 'r',
+    appid: 'a',
+    cname: 'c',
+    uid: '1',
+    createdMs: 0,
+    document: {
+      plan: {
+        mode: 'mix',
+        sid,
+        baseName: sid,
+        audio: { channels: 1, bitrateKbps: 48 },
+        subscribe: { audio: { kind: 'all' }, video: { kind: 'none' } },
+        files: { hls: true, mp4: true },
+        maxIdleMs: 30_000,
+        mp4Limit: { durationMs: 7_200_000, bytes: 2_000_000_000 },
+      },
+      storage: { vendor: 1000, region: 0, bucket: 'b', accessKey: '', secretKey: '', fileNamePrefix: [] } as never,
+      extinfComma: false,
+      token: undefined,
+      warnings: [],
+    },
+  };
 }

@@ -37,11 +37,11 @@ export type ApiOptions = {
   api?: Partial<RecordingApi>;
 };
 
-/** Before each test. */
-export function buildApi({ recordings: options, http: httpOptions, api }: ApiOptions = {}): void {
-  world = new FakeWorld();
-  recordings = new Recordings({
-    ...world.ports(),
+/** The API over a world of its own. */
+export function makeApi({ recordings: options, http: httpOptions, api }: ApiOptions = {}) {
+  const fakes = new FakeWorld();
+  const made = new Recordings({
+    ...fakes.ports(),
     resourceLifeMs: 300_000,
     sliceStartTimeUnit: 's',
     forceExtinfComma: false,
@@ -53,9 +53,9 @@ export function buildApi({ recordings: options, http: httpOptions, api }: ApiOpt
     mayRecord: (appid) => appid !== IDLE_APP,
     ...options,
   });
-  http = buildHttp({ log: pino({ level: 'silent' }), ...httpOptions });
-  recordingApi(http, {
-    recordings,
+  const server = buildHttp({ log: pino({ level: 'silent' }), ...httpOptions });
+  recordingApi(server, {
+    recordings: made,
     customers: [
       { id: 'id', secret: 'se:cret', apps: undefined },
       { id: 'limited', secret: 'x', apps: [OTHER_APP] },
@@ -67,9 +67,15 @@ export function buildApi({ recordings: options, http: httpOptions, api }: ApiOpt
         throw problem('event-unknown');
       },
     },
-    ...api,
     participants: (_appid, cname) => [{ uid: '7', in: cname }],
+    ...api,
   });
+  return { world: fakes, recordings: made, http: server };
+}
+
+/** Before each test. */
+export function buildApi(options: ApiOptions = {}): void {
+  ({ world, recordings, http } = makeApi(options));
 }
 
 /** Serves the API on a free port of this machine; its origin. Ended with `closeApi`. */
