@@ -46,6 +46,22 @@ test('an app without a certificate needs no tokens', () => {
   ]);
 });
 
+test('each app has notifications of its own, and so has the one that the first start makes', () => {
+  const env = {
+    AIRCHECK_NOTIFY_URL: 'https://example.com/a',
+    AIRCHECK_NOTIFY_SECRET: 's',
+    AIRCHECK_NOTIFY_EVENTS: ' 31, 11,',
+  };
+  const first = { url: 'https://example.com/a', secret: 's', events: [31, 11] };
+  expect(loadConfig({ env, cwd: folder() }).defaultNotifications).toEqual(first);
+  const yaml = `apps:\n  - {id: ${'f'.repeat(32)}, recording: false, notifications: {url: 'http://b', secret: t}}\n`;
+  const { apps } = loadConfig({ env: { ...env, AIRCHECK_APP_ID: APP }, cwd: folder(yaml) });
+  expect(apps).toMatchObject([
+    { appid: APP, recording: true, notifications: first },
+    { recording: false, notifications: { url: 'http://b', secret: 't', events: [] } },
+  ]);
+});
+
 test('apps and customers of the file join those of the environment', () => {
   const other = 'f'.repeat(32);
   const config = loadConfig({
@@ -70,6 +86,11 @@ test.each([
   [{ AIRCHECK_DATABASE_URL: 'mysql://x' }, /AIRCHECK_DATABASE_URL.*postgres/],
   [{ AIRCHECK_APP_CERTIFICATE: APP }, /without AIRCHECK_APP_ID/],
   [{ AIRCHECK_CUSTOMER_ID: 'a' }, /go together/],
+  [{ AIRCHECK_NOTIFY_URL: 'https://example.com/hook' }, /AIRCHECK_NOTIFY_URL needs AIRCHECK_NOTIFY_SECRET/],
+  [{ AIRCHECK_NOTIFY_URL: 'example.com', AIRCHECK_NOTIFY_SECRET: 's' }, /AIRCHECK_NOTIFY_URL is "example.com".*https/],
+  [{ AIRCHECK_NOTIFY_EVENTS: '11,stop' }, /AIRCHECK_NOTIFY_EVENTS.*separated by commas/],
+  [{ AIRCHECK_NOTIFY_SOURCE_IPS: '10.0.0.1, example.com' }, /AIRCHECK_NOTIFY_SOURCE_IPS.*IP addresses/],
+  [{ AIRCHECK_TLS_CERT_FILE: 'c.pem' }, /AIRCHECK_TLS_CERT_FILE and AIRCHECK_TLS_KEY_FILE/],
   [{ AIRCHECK_CONFIG: 'nowhere.yaml' }, /nowhere.yaml.*cannot be read/],
 ])('%o is refused in words', (env, words) => {
   expect(() => loadConfig({ env, cwd: folder() })).toThrow(words);
@@ -80,6 +101,8 @@ test.each([
   ['rtc_port: 1', /did you mean rtcPort/],
   ['- a', /name: value/],
   ['a: [', /not YAML/],
+  [`apps:\n  - {id: ${APP}, notifications: {url: 'https://example.com'}}`, /apps has a value that is not/],
+  [`notifyUrl: https://example.com\nnotifySecret: s\napps:\n  - {id: ${APP}}`, /is for the app of AIRCHECK_APP_ID/],
   [`customers:\n  - {id: c, secret: d, apps: [${APP}]}`, /names app/],
 ])('the file %j is refused in words', (yaml, words) => {
   expect(() => loadConfig({ env: {}, cwd: folder(yaml) })).toThrow(words);

@@ -122,6 +122,10 @@ function pairProblems(settings: Settings): string[] {
       if (!ids.includes(appid)) problems.push(`customer ${customer.id} names app ${appid}, which is not configured`);
   if (settings.notifyUrl && !settings.notifySecret)
     problems.push(`${environmentName('notifyUrl')} needs ${environmentName('notifySecret')}, to sign with`);
+  if (settings.notifyUrl && !settings.appId && settings.apps.length > 0)
+    problems.push(
+      `${environmentName('notifyUrl')} is for the app of ${environmentName('appId')}, which is not set; give the apps of aircheck.yaml their own notifications`,
+    );
   if (Boolean(settings.tlsCertFile) !== Boolean(settings.tlsKeyFile))
     problems.push(`${environmentName('tlsCertFile')} and ${environmentName('tlsKeyFile')} are needed both, or neither`);
   return problems;
