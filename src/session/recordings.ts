@@ -101,7 +101,6 @@ export class Recordings {
     return { cname, uid, resourceId };
   }
 
-  /** @param warnings what is doubtful in the request, kept with the recording */
   /**
    * One that is not done in time goes on: the same call again then tells the sid.
    * @param warnings what is doubtful in the request, kept with the recording
