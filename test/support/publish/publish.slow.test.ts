@@ -19,7 +19,8 @@ let server: ServerProcess;
 const publishers: Publisher[] = [];
 
 beforeAll(async () => {
-  server = await ServerProcess.start({ dataDir });
+  // It is asked often.
+  server = await ServerProcess.start({ dataDir, env: { AIRCHECK_RATE_LIMIT_PER_S: '0' } });
 });
 afterEach(async () => {
   await Promise.all(publishers.splice(0).map((p) => p.stop()));
