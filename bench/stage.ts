@@ -34,7 +34,10 @@ export class Stage {
 
   static async open(): Promise<Stage> {
     const dir = mkdtempSync(join(tmpdir(), 'aircheck-bench-'));
-    return new Stage(dir, await ServerProcess.start({ dataDir: dir, env: { AIRCHECK_LOG_LEVEL: 'warn', AIRCHECK_RATE_LIMIT_PER_S: '0' } }));
+    return new Stage(
+      dir,
+      await ServerProcess.start({ dataDir: dir, env: { AIRCHECK_LOG_LEVEL: 'warn', AIRCHECK_RATE_LIMIT_PER_S: '0' } }),
+    );
   }
 
   private constructor(dir: string, server: ServerProcess) {
