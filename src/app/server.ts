@@ -102,7 +102,8 @@ export async function createServer(given: Config): Promise<AircheckServer> {
     const webhookOf = (appid: string) => appOf(appid)?.notifications;
     const notifications = new Notifications({
       tables: new OutboxTables(database),
-      jobs: new KeyedJobs({ database, queue: 'notifications', log, clock }),
+      // Mostly they wait for receivers; some that hang must not hold up the others.
+      jobs: new KeyedJobs({ database, queue: 'notifications', log, clock, parallel: 32 }),
       webhookOf,
       configured: config.apps.some((app) => app.notifications !== undefined),
       clock,
