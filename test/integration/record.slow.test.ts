@@ -160,7 +160,8 @@ describe('a recording from Chromium to the store', { timeout: 150_000 }, () => {
         expect(blackIn(readings)).toEqual([]);
         expect(flashes.length, flashes.map((t) => t.toFixed(2)).join(' ')).toBeGreaterThanOrEqual(19);
         const offsets = avOffsets(flashes, beeps);
-        expect(offsets.missing).toEqual([]);
+        // A flash at the very end may have its beep cut off.
+        expect(offsets.missing.filter((atS) => atS < 19.8)).toEqual([]);
         // The page itself is some 10 ms exact; goals are in bench/.
         expect(Math.abs(offsets.medianMs)).toBeLessThan(60);
         // Nothing is missed after start returned: each full second since then has its flash.
