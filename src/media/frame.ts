@@ -2,6 +2,9 @@
  * Decoded media: a Picture (planar 4:2:0) and a Sound block. Native memory behind a Picture has one owner, who calls `free`.
  */
 
+/** How a picture is turned before it is shown: clockwise by `turn` degrees first, then mirrored left to right when `flip`. */
+export type Orientation = { turn: 0 | 90 | 180 | 270; flip: boolean };
+
 /** One decoded picture, 8-bit planar YUV 4:2:0, limited range, BT.601 matrix (what browsers send, untagged, over WebRTC). */
 export type Picture = {
   width: number;
@@ -10,6 +13,8 @@ export type Picture = {
   planes: readonly [Buffer, Buffer, Buffer];
   /** Bytes per row of each plane, at least the row's pixels. */
   strides: readonly [number, number, number];
+  /** How it is to be shown; size and planes are as they were sent. Absent when it stands upright. */
+  orientation?: Orientation | undefined;
   /** Gives the native memory back. Calling it again does nothing. */
   free(): void;
 };
@@ -39,6 +44,6 @@ export type Fitting = { width: number; height: number; render: 'crop' | 'fit' };
 export type FittedPicture = { picture: Picture; x: number; y: number };
 
 export type PictureScaler = {
-  /** Leaves `picture` alone; the returned picture is the caller's to free, and shares the memory when nothing had to change. */
+  /** Leaves `picture` alone; the returned picture is upright and the caller's to free, and shares the memory when nothing had to change. */
   scale(picture: Picture, target: Fitting): FittedPicture;
 };

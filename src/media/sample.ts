@@ -10,7 +10,10 @@ export type ReceivedSample = {
   /** Annex B byte stream for H.264, one frame for VP8, one packet for Opus. */
   data: Buffer;
   keyFrame: boolean;
-  /** True when packets before this sample were lost for good, so a predicted frame may decode to a damaged picture. */
+  /**
+   * True when packets before this sample were lost for good, so a predicted frame may decode to a damaged picture; of a track's
+   * reception also in a key frame that ends what was held back for a loss.
+   */
   afterLoss: boolean;
   /** Arrival of the sample's last packet, monotonic microseconds. */
   arrivalUs: number;

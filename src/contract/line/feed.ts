@@ -20,7 +20,7 @@ const KINDS = ['rtp', 'rtcp', 'event'] as const;
 export type FeedKind = (typeof KINDS)[number];
 export type FeedFrame = { kind: FeedKind; track: number; arrivalUs: number; body: Buffer };
 
-const formatSchema = z.discriminatedUnion('kind', [
+const formatSchema = z.discriminatedUnion('codec', [
   z.object({
     kind: z.literal('audio'),
     codec: z.literal('opus'),
@@ -30,12 +30,21 @@ const formatSchema = z.discriminatedUnion('kind', [
     fmtp: z.string(),
   }),
   z.object({
+    kind: z.literal('audio'),
+    codec: z.enum(['pcmu', 'pcma']),
+    payloadType: z.int().min(0).max(127),
+    clockRate: z.literal(8000),
+    channels: z.literal(1),
+    fmtp: z.string(),
+  }),
+  z.object({
     kind: z.literal('video'),
-    codec: z.enum(['h264', 'vp8']),
+    codec: z.enum(['h264', 'vp8', 'vp9', 'av1']),
     payloadType: z.int().min(0).max(127),
     clockRate: z.literal(90000),
     fmtp: z.string(),
     colorExtension: z.int().min(1).max(255).optional(),
+    orientationExtension: z.int().min(1).max(255).optional(),
   }),
 ]);
 const trackSchema: z.ZodType<Track> = z.object({

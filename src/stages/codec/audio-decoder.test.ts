@@ -32,7 +32,7 @@ describe('AudioDecoder', () => {
   ])(
     '%s at %i bit/s in frames of %f ms, %i to %i channels: everything is heard when it was said',
     (application, bitrate, frameMs, sent, wanted) => {
-      const decoder = new AudioDecoder({ channels: wanted });
+      const decoder = new AudioDecoder({ codec: 'opus', channels: wanted });
       const packets = encodeOpus(signal, { application, bitrate, frameMs, channels: sent });
       expect(opusSamples(packets[0]!.data)).toBe(frameMs * 48);
       for (let channel = 0; channel < wanted; channel++)
@@ -44,14 +44,14 @@ describe('AudioDecoder', () => {
   );
 
   it('takes frames of 2.5 ms, which have 4 ms less lookahead', () => {
-    const decoder = new AudioDecoder({ channels: 1 });
+    const decoder = new AudioDecoder({ codec: 'opus', channels: 1 });
     const packets = encodeOpus(signal, { application: 'audio', bitrate: 64_000, frameMs: 2.5, channels: 1 });
     expect(lagOf(signal, decodeAll(decoder, packets), ONSET + 3000)).toBe(-192);
     decoder.close();
   });
 
   it('goes on when a stream changes between mono and stereo', () => {
-    const decoder = new AudioDecoder({ channels: 2 });
+    const decoder = new AudioDecoder({ codec: 'opus', channels: 2 });
     const settings = { application: 'audio', bitrate: 64_000, frameMs: 20 } as const;
     const mono = encodeOpus(signal, { ...settings, channels: 1 });
     const stereo = encodeOpus(signal, { ...settings, channels: 2 });
@@ -62,7 +62,7 @@ describe('AudioDecoder', () => {
   });
 
   it('conceals what it cannot decode, for as long as it lasts, and goes on', () => {
-    const decoder = new AudioDecoder({ channels: 1 });
+    const decoder = new AudioDecoder({ codec: 'opus', channels: 1 });
     const packets = encodeOpus(signal, { application: 'audio', bitrate: 64_000, frameMs: 20, channels: 1 });
     for (const packet of packets.slice(0, 30)) decoder.decode(packet);
     // Code 3 with two frames of variable length, the first longer than the packet (RFC 6716 §3.2.5).
@@ -76,7 +76,7 @@ describe('AudioDecoder', () => {
   });
 
   it('joins what it makes up to what was heard, and ends in silence', () => {
-    const decoder = new AudioDecoder({ channels: 1 });
+    const decoder = new AudioDecoder({ codec: 'opus', channels: 1 });
     const packets = encodeOpus(signal, { application: 'audio', bitrate: 64_000, frameMs: 20, channels: 1 });
     let last = 0;
     for (const packet of packets.slice(0, 30)) last = decoder.decode(packet)[0]!.sound.channels[0]![959]!;
@@ -89,8 +89,63 @@ describe('AudioDecoder', () => {
   });
 
   it('is silent where it has heard nothing yet', () => {
-    const decoder = new AudioDecoder({ channels: 2 });
+    const decoder = new AudioDecoder({ codec: 'opus', channels: 2 });
     expect(decoder.conceal(10_000)).toEqual({ channels: [new Float32Array(480), new Float32Array(480)], samples: 480 });
+    decoder.close();
+  });
+});
+
+/** G.711 by its continuous curves, which its segments follow to within a few per cent. */
+const COMPANDED = {
+  pcmu: (x: number) => ~((x < 0 ? 0x80 : 0) | Math.round((127 * Math.log(1 + 255 * Math.abs(x))) / Math.log(256))),
+  pcma: (x: number) => {
+    const loud = 87.6 * Math.abs(x);
+    const curve = (loud < 1 ? loud : 1 + Math.log(loud)) / (1 + Math.log(87.6));
+    return ((x < 0 ? 0 : 0x80) | Math.round(127 * curve)) ^ 0x55;
+  },
+};
+
+function encodeG711(codec: 'pcmu' | 'pcma'): { data: Buffer; ptsUs: number }[] {
+  return Array.from({ length: 50 }, (_, packet) => ({
+    ptsUs: packet * 20_000,
+    data: Buffer.from(Array.from({ length: 160 }, (_n, n) => COMPANDED[codec](signal[(packet * 160 + n) * 6]!) & 0xff)),
+  }));
+}
+
+describe.each(['pcmu', 'pcma'] as const)('AudioDecoder for %s', (codec) => {
+  it.each([1, 2] as const)('gives sound of 48 kHz in %i channels, heard when it was said', (channels) => {
+    const decoder = new AudioDecoder({ codec, channels });
+    const packets = encodeG711(codec);
+    const [first] = decoder.decode(packets[0]!);
+    expect(first!.sound.samples).toBe(960);
+    for (let channel = 0; channel < channels; channel++) {
+      decoder.reset();
+      const heard = decodeAll(decoder, packets, channel);
+      expect(lagOf(signal, heard, ONSET + 3000)).toBe(0);
+      const stretch = heard.subarray(ONSET + 3000, ONSET + 4400);
+      expect(Math.max(...stretch)).toBeGreaterThan(0.37);
+      expect(Math.max(...stretch)).toBeLessThan(0.43);
+      expect(Math.max(...heard.subarray(0, ONSET - 1000).map(Math.abs))).toBeLessThan(0.001);
+    }
+    expect(decoder.damaged).toBe(0);
+    decoder.close();
+  });
+
+  it('takes packets of any length, also of none', () => {
+    const decoder = new AudioDecoder({ codec, channels: 1 });
+    expect(decoder.decode({ data: Buffer.alloc(0), ptsUs: 0 })).toEqual([]);
+    for (const bytes of [1, 80, 240, 1200])
+      expect(decoder.decode({ data: Buffer.alloc(bytes, 0xd5), ptsUs: 0 })[0]!.sound.samples).toBe(bytes * 6);
+    decoder.close();
+  });
+
+  it('fades out what it makes up for a lost packet', () => {
+    const decoder = new AudioDecoder({ codec, channels: 1 });
+    for (const packet of encodeG711(codec).slice(0, 30)) decoder.decode(packet);
+    const { channels, samples } = decoder.conceal(20_000);
+    expect(samples).toBe(960);
+    expect(Math.max(...channels[0]!)).toBeGreaterThan(0.05);
+    expect(channels[0]!.subarray(480).every((v) => v === 0)).toBe(true);
     decoder.close();
   });
 });

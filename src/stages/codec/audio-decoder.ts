@@ -1,5 +1,6 @@
 /**
- * Decodes Opus to 48 kHz float sound of a fixed channel count, and fills in for packets that were lost or damaged.
+ * Decodes Opus, PCMU and PCMA to 48 kHz float sound of a fixed channel count, and fills in for packets that were lost or
+ * damaged.
  */
 import {
   AV_CHANNEL_ORDER_NATIVE,
@@ -9,12 +10,16 @@ import {
   AVERROR_EAGAIN,
   AVERROR_EOF,
   FF_DECODER_LIBOPUS,
+  FF_DECODER_PCM_ALAW,
+  FF_DECODER_PCM_MULAW,
 } from 'node-av/constants';
 import { Codec, CodecContext, FFmpegError, type Frame, type Packet, Rational } from 'node-av/lib';
 import { Fault, invariant } from '../../kernel/fault.ts';
 import { rescale, US } from '../../kernel/time.ts';
 import { SOUND_RATE, type Sound } from '../../media/frame.ts';
+import type { AudioCodec } from '../../media/track.ts';
 import { freeFrame, freePacket, newFrame, newPacket } from './native-frames.ts';
+import { Upsampler } from './upsampler.ts';
 
 /**
  * How far an Opus stream runs behind its timestamps: the encoder's lookahead of 312 samples (RFC 6716 with libopus, which every
@@ -24,13 +29,21 @@ export const OPUS_DELAY_SAMPLES = 312;
 
 export type DecodedSound = { sound: Sound; ptsUs: number };
 
-export type AudioDecoderOptions = { channels: 1 | 2 };
+export type AudioDecoderOptions = { codec: AudioCodec; channels: 1 | 2 };
+
+/** Ticks per second of G.711. */
+const G711_RATE = 8000;
+const DECODERS = { opus: FF_DECODER_LIBOPUS, pcmu: FF_DECODER_PCM_MULAW, pcma: FF_DECODER_PCM_ALAW } as const;
 
 /** Concealed sound fades to nothing within this, in samples: a longer echo of the past is heard as a stutter. */
 const FADE_SAMPLES = 480;
 
 export class AudioDecoder {
+  readonly codec: AudioCodec;
   readonly channels: 1 | 2;
+  /** Where the codec's own rate is not ours. */
+  #upsampler: Upsampler | undefined;
+  #delayUs: number;
   #context: CodecContext;
   #packet: Packet;
   #frame: Frame;
@@ -40,8 +53,11 @@ export class AudioDecoder {
 
   /** Throws a Fault when FFmpeg refuses the codec, which means a broken installation. */
   constructor(options: AudioDecoderOptions) {
+    this.codec = options.codec;
     this.channels = options.channels;
-    this.#context = openDecoder(options.channels);
+    this.#upsampler = options.codec === 'opus' ? undefined : new Upsampler(SOUND_RATE / G711_RATE);
+    this.#delayUs = rescale(this.#upsampler?.delaySamples ?? OPUS_DELAY_SAMPLES, SOUND_RATE, US);
+    this.#context = openDecoder(options);
     this.#packet = newPacket();
     this.#frame = newFrame();
   }
@@ -51,10 +67,11 @@ export class AudioDecoder {
     return this.#damaged;
   }
 
-  /** Decodes one packet. `ptsUs` of the sound is that of its first sample, with the encoder's lookahead taken off. */
+  /** Decodes one packet. `ptsUs` of the sound is that of its first sample, with the delay of the codec taken off. */
   decode(sample: { data: Buffer; ptsUs: number }): DecodedSound[] {
-    const durationSamples = opusSamples(sample.data);
-    const ptsUs = sample.ptsUs - rescale(OPUS_DELAY_SAMPLES, SOUND_RATE, US);
+    const durationSamples =
+      this.codec === 'opus' ? opusSamples(sample.data) : rescale(sample.data.length, G711_RATE, SOUND_RATE);
+    const ptsUs = sample.ptsUs - this.#delayUs;
     if (durationSamples === 0) return [];
     const sound = this.#decodePacket(sample.data);
     if (sound) {
@@ -86,6 +103,7 @@ export class AudioDecoder {
   /** Forgets what came before, for a stream that begins anew. */
   reset(): void {
     this.#context.flushBuffers();
+    this.#upsampler?.reset();
     this.#tail = [];
   }
 
@@ -108,7 +126,10 @@ export class AudioDecoder {
     for (;;) {
       const result = this.#context.receiveFrameSync(this.#frame);
       if (result === AVERROR_EAGAIN || result === AVERROR_EOF || result < 0) break;
-      parts.push(toSound(this.#frame, this.channels));
+      const upsampler = this.#upsampler;
+      parts.push(
+        upsampler ? raise(toSound(this.#frame, 1), upsampler, this.channels) : toSound(this.#frame, this.channels),
+      );
       this.#frame.unref();
     }
     return parts.length <= 1 ? parts[0] : join(parts);
@@ -133,28 +154,40 @@ export function opusSamples(data: Buffer): number {
   return samples <= 5760 ? samples : 0;
 }
 
-function openDecoder(channels: 1 | 2): CodecContext {
-  const codec = Codec.findDecoderByName(FF_DECODER_LIBOPUS);
-  if (!codec) throw new Fault('codec-missing', 'this FFmpeg build has no libopus decoder', { blame: 'self' });
+function openDecoder({ codec: name, channels: wanted }: AudioDecoderOptions): CodecContext {
+  const codec = Codec.findDecoderByName(DECODERS[name]);
+  if (!codec) throw new Fault('codec-missing', `this FFmpeg build has no ${name} decoder`, { blame: 'self' });
+  // Opus is decoded to any number of channels; G.711 has one.
+  const channels = name === 'opus' ? wanted : 1;
+  const rate = name === 'opus' ? SOUND_RATE : G711_RATE;
   const context = new CodecContext();
   context.allocContext3(codec);
-  context.sampleRate = SOUND_RATE;
+  context.sampleRate = rate;
   context.channelLayout = { nbChannels: channels, order: AV_CHANNEL_ORDER_NATIVE, mask: channels === 1 ? 4n : 3n };
-  context.pktTimebase = new Rational(1, SOUND_RATE);
+  context.pktTimebase = new Rational(1, rate);
   context.threadCount = 1;
-  context.setOption('request_sample_fmt', 'flt');
+  if (name === 'opus') context.setOption('request_sample_fmt', 'flt');
   const result = context.open2Sync(codec);
   if (result < 0) {
     context.freeContext();
-    throw new Fault('codec-open', 'the Opus decoder did not open', { blame: 'self', cause: new FFmpegError(result) });
+    throw new Fault('codec-open', `the ${name} decoder did not open`, {
+      blame: 'self',
+      cause: new FFmpegError(result),
+    });
   }
   return context;
+}
+
+/** One channel at a lower rate to `channels` the same at ours. */
+function raise(sound: Sound, upsampler: Upsampler, channels: number): Sound {
+  const samples = upsampler.push(sound.channels[0]!);
+  return { channels: Array.from({ length: channels }, () => samples.slice()), samples: samples.length };
 }
 
 function toSound(frame: Frame, channels: number): Sound {
   const samples = frame.nbSamples;
   const planes = frame.data;
-  invariant(planes && frame.channels === channels, 'the Opus decoder changed its channel count');
+  invariant(planes && frame.channels === channels, 'the decoder changed its channel count');
   const out = Array.from({ length: channels }, () => new Float32Array(samples));
   if (frame.format === AV_SAMPLE_FMT_FLTP) {
     out.forEach((to, channel) => {
@@ -166,7 +199,7 @@ function toSound(frame: Frame, channels: number): Sound {
       for (let i = 0; i < samples; i++) to[i] = from[i * channels + channel]!;
     });
   } else {
-    invariant(frame.format === AV_SAMPLE_FMT_S16, 'the Opus decoder gave an unknown sample format');
+    invariant(frame.format === AV_SAMPLE_FMT_S16, 'the decoder gave an unknown sample format');
     const bytes = planes[0]!;
     const from = new Int16Array(bytes.buffer, bytes.byteOffset, samples * channels);
     out.forEach((to, channel) => {

@@ -10,7 +10,7 @@ import {
 } from 'node-av/constants';
 import { avImageCopy2, FFmpegError, type Frame } from 'node-av/lib';
 import { invariant } from '../../kernel/fault.ts';
-import type { Picture, PictureSource } from '../../media/frame.ts';
+import type { Orientation, Picture, PictureSource } from '../../media/frame.ts';
 import { freeFrame, newFrame } from './native-frames.ts';
 
 type Planes = readonly [Buffer, Buffer, Buffer];
@@ -38,17 +38,20 @@ function freeMemory(memory: Memory): void {
 export class NativePicture implements Picture {
   readonly width: number;
   readonly height: number;
+  readonly orientation: Orientation | undefined;
   #memory: Memory | undefined;
 
-  private constructor(memory: Memory) {
+  private constructor(memory: Memory, orientation?: Orientation) {
     this.width = memory.frame.width;
     this.height = memory.frame.height;
+    this.orientation = orientation;
     this.#memory = memory;
   }
 
   /** Takes over `frame` (8-bit 4:2:0); it is freed when its last owner frees. */
-  static wrap(frame: Frame): NativePicture {
-    return new NativePicture({ frame, owners: 1, release: freeMemory, planes: undefined, strides: undefined });
+  static wrap(frame: Frame, orientation?: Orientation): NativePicture {
+    const memory = { frame, owners: 1, release: freeMemory, planes: undefined, strides: undefined };
+    return new NativePicture(memory, orientation);
   }
 
   /** The first owner of `memory`, which `memory.release` is given back after the last. */
@@ -88,7 +91,7 @@ export class NativePicture implements Picture {
   share(): NativePicture {
     const memory = this.#live();
     memory.owners++;
-    return new NativePicture(memory);
+    return new NativePicture(memory, this.orientation);
   }
 
   free(): void {

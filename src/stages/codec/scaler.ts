@@ -1,11 +1,12 @@
 /**
- * Scales pictures with libswscale. One context per pair of sizes is kept, since making one costs more than using it.
+ * Scales pictures with libswscale, and sets them upright. One context per pair of sizes is kept, since making one costs more than using it.
  */
 import { AV_PIX_FMT_YUV420P, SWS_AREA, SWS_BILINEAR } from 'node-av/constants';
 import { avImageCopy2, SoftwareScaleContext } from 'node-av/lib';
 import { invariant } from '../../kernel/fault.ts';
 import type { FittedPicture, Fitting, Picture, PictureScaler } from '../../media/frame.ts';
 import { nativeOf, type PicturePool, planesAt } from './picture-pool.ts';
+import { isSideways, isUpright, turnPicture } from './turn.ts';
 
 /** Contexts kept; 17 users rarely have more sizes than this between them. */
 const CONTEXT_LIMIT = 32;
@@ -23,6 +24,23 @@ export class Scaler implements PictureScaler {
   }
 
   scale(picture: Picture, target: Fitting): FittedPicture {
+    const { orientation } = picture;
+    if (!orientation || isUpright(orientation)) return this.#fit(picture, target);
+    // It is turned when it is as small as it will be. Fitting is the same lying and standing, so it may be done before.
+    const sideways = isSideways(orientation);
+    const lying = this.#fit(picture, sideways ? { ...target, width: target.height, height: target.width } : target);
+    try {
+      const { width, height } = lying.picture;
+      const upright = sideways ? this.#pool.allocate(height, width) : this.#pool.allocate(width, height);
+      turnPicture(lying.picture, upright, orientation);
+      return sideways ? { picture: upright, x: lying.y, y: lying.x } : { ...lying, picture: upright };
+    } finally {
+      lying.picture.free();
+    }
+  }
+
+  /** As sent, whatever its orientation. */
+  #fit(picture: Picture, target: Fitting): FittedPicture {
     const cut = cutFor(picture.width, picture.height, target);
     const place = { x: evenFloor((target.width - cut.toWidth) / 2), y: evenFloor((target.height - cut.toHeight) / 2) };
     const same = cut.width === cut.toWidth && cut.height === cut.toHeight;

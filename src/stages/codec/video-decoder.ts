@@ -1,11 +1,13 @@
 /**
- * Decodes H.264 and VP8 to pictures, in the calling thread, one access unit at a time.
+ * Decodes H.264, VP8, VP9 and AV1 to pictures, in the calling thread, one access unit at a time.
  * Damage in the stream never throws: pictures carry a mark, and units that gave nothing are counted.
  */
 import {
   AV_CODEC_FLAG_LOW_DELAY,
+  AV_CODEC_ID_AV1,
   AV_CODEC_ID_H264,
   AV_CODEC_ID_VP8,
+  AV_CODEC_ID_VP9,
   AV_FRAME_FLAG_CORRUPT,
   AV_NOPTS_VALUE,
   AV_PIX_FMT_YUV420P,
@@ -20,6 +22,7 @@ import {
 } from 'node-av/constants';
 import { Codec, CodecContext, FFmpegError, type Frame, type Packet, Rational, SoftwareScaleContext } from 'node-av/lib';
 import { Fault } from '../../kernel/fault.ts';
+import type { Orientation } from '../../media/frame.ts';
 import type { VideoCodec, VideoColor } from '../../media/track.ts';
 import { freeFrame, freePacket, newFrame, newPacket } from './native-frames.ts';
 import { NativePicture, tagColor } from './picture-pool.ts';
@@ -27,7 +30,13 @@ import { NativePicture, tagColor } from './picture-pool.ts';
 /** `damaged`: concealed, or predicted from something that was; holds from the damage to the next key frame. */
 export type DecodedPicture = { picture: NativePicture; ptsUs: number; damaged: boolean };
 
-const CODEC_IDS = { h264: AV_CODEC_ID_H264, vp8: AV_CODEC_ID_VP8 } as const;
+/** For AV1 FFmpeg's first choice is dav1d; its own decoder needs hardware. */
+const CODEC_IDS = {
+  h264: AV_CODEC_ID_H264,
+  vp8: AV_CODEC_ID_VP8,
+  vp9: AV_CODEC_ID_VP9,
+  av1: AV_CODEC_ID_AV1,
+} as const;
 
 export class VideoDecoder {
   readonly codec: VideoCodec;
@@ -39,6 +48,7 @@ export class VideoDecoder {
   #converter: SoftwareScaleContext | undefined;
   #damaged = false;
   #color: VideoColor | undefined;
+  #orientation: Orientation | undefined;
   #undecodable = 0;
 
   /** Throws a Fault when FFmpeg refuses the codec, which means a broken installation. */
@@ -55,12 +65,19 @@ export class VideoDecoder {
   }
 
   /**
-   * Decodes one access unit (Annex B or one VP8 frame) and returns what is ready, in order of presentation; with B-frames that is later units' time.
+   * Decodes one access unit (Annex B, one VP8 or VP9 frame, one AV1 temporal unit) and returns what is ready, in order of presentation; with B-frames that is later units' time.
    * The caller frees the pictures.
    * @param sample.color what the sender said of its colours beside the stream, which VP8 has no room for
+   * @param sample.orientation what it said of how the picture stands; the picture carries it
    */
-  decode(sample: { data: Buffer; ptsUs: number; color?: VideoColor | undefined }): DecodedPicture[] {
+  decode(sample: {
+    data: Buffer;
+    ptsUs: number;
+    color?: VideoColor | undefined;
+    orientation?: Orientation | undefined;
+  }): DecodedPicture[] {
     this.#color = sample.color;
+    this.#orientation = sample.orientation;
     // An empty packet would tell FFmpeg that the stream has ended.
     if (sample.data.length === 0) return [];
     this.#packet.unref();
@@ -122,7 +139,8 @@ export class VideoDecoder {
       const pts = frame.pts === AV_NOPTS_VALUE ? frame.bestEffortTimestamp : frame.pts;
       const ptsUs = Number(pts);
       const plain = this.#toPlain(frame);
-      if (plain) pictures.push({ picture: NativePicture.wrap(plain), ptsUs, damaged: this.#damaged });
+      if (!plain) continue;
+      pictures.push({ picture: NativePicture.wrap(plain, this.#orientation), ptsUs, damaged: this.#damaged });
     }
   }
 

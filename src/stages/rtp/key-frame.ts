@@ -2,6 +2,8 @@
  * Tells from one RTP payload whether a key frame begins in it, without putting the frame together.
  */
 import type { VideoCodec } from '../../media/track.ts';
+import { startsAv1KeyFrame } from './av1-payload.ts';
+import { startsVp9KeyFrame } from './vp9-descriptor.ts';
 
 /**
  * True when the payload holds the start of a key frame, so that decoding can begin at this packet.
@@ -9,7 +11,16 @@ import type { VideoCodec } from '../../media/track.ts';
  * Payloads that are empty or cut short are never a start.
  */
 export function startsKeyFrame(codec: VideoCodec, payload: Buffer): boolean {
-  return codec === 'h264' ? startsH264KeyFrame(payload) : startsVp8KeyFrame(payload);
+  switch (codec) {
+    case 'h264':
+      return startsH264KeyFrame(payload);
+    case 'vp8':
+      return startsVp8KeyFrame(payload);
+    case 'vp9':
+      return startsVp9KeyFrame(payload);
+    case 'av1':
+      return startsAv1KeyFrame(payload);
+  }
 }
 
 /** RFC 6184 §5.4: single NAL unit, STAP-A (24) or the first fragment of an FU-A (28). */

@@ -1,8 +1,9 @@
 /**
  * RTCP: the packets a receiver of media reads and the ones it sends. RFC 3550 §6, feedback of RFC 4585 and RFC 5104,
- * REMB of draft-alvestrand-rmcat-remb-03. Reduced-size packets (RFC 5506) are read as well.
+ * REMB of draft-alvestrand-rmcat-remb-03, feedback of transport-cc. Reduced-size packets (RFC 5506) are read as well.
  */
 import { Fault } from '../../kernel/fault.ts';
+import { encodeTransportFeedback, parseTransportFeedback, type TransportFeedback } from './transport-feedback.ts';
 
 /** One report block, fields as on the wire (RFC 3550 §6.4.1). */
 export type ReportBlock = {
@@ -43,6 +44,7 @@ export type RtcpPacket =
   | { type: 'fullIntraRequest'; senderSsrc: number; entries: { ssrc: number; sequence: number }[] }
   | { type: 'nack'; senderSsrc: number; mediaSsrc: number; sequences: number[] }
   | { type: 'remb'; senderSsrc: number; bitrateBps: number; ssrcs: number[] }
+  | ({ type: 'transportFeedback'; senderSsrc: number; mediaSsrc: number } & TransportFeedback)
   | { type: 'unknown'; payloadType: number; count: number; body: Buffer };
 
 export const SR = 200;
@@ -51,6 +53,8 @@ export const SDES = 202;
 export const BYE = 203;
 export const RTPFB = 205;
 export const PSFB = 206;
+/** The RTPFB format of transport-wide feedback. */
+const TRANSPORT_CC = 15;
 const BLOCK_BYTES = 24;
 const MAX_COUNT = 31;
 
@@ -173,6 +177,8 @@ function readFeedback(payloadType: number, format: number, body: Buffer): RtcpPa
     }
     return { type: 'nack', senderSsrc, mediaSsrc, sequences };
   }
+  if (payloadType === RTPFB && format === TRANSPORT_CC)
+    return { type: 'transportFeedback', senderSsrc, mediaSsrc, ...parseTransportFeedback(fci) };
   if (payloadType === PSFB && format === 1) return { type: 'pictureLossIndication', senderSsrc, mediaSsrc };
   if (payloadType === PSFB && format === 4) {
     if (fci.length % 8 !== 0) throw malformed('a FIR without whole entries');
@@ -293,6 +299,22 @@ export function encodeRemb(senderSsrc: number, bitrateBps: number, ssrcs: number
   ssrcs.forEach((ssrc, n) => {
     out.writeUInt32BE(ssrc, 20 + n * 4);
   });
+  return out;
+}
+
+/**
+ * Tells a sender which packets of its transport came and when; see `encodeTransportFeedback` for what fits.
+ * @param mediaSsrc any stream of the transport
+ */
+export function encodeTransportWideFeedback(senderSsrc: number, mediaSsrc: number, about: TransportFeedback): Buffer {
+  const body = encodeTransportFeedback(about);
+  const padding = -body.length & 3;
+  const out = feedback(RTPFB, TRANSPORT_CC, senderSsrc, mediaSsrc, body.length + padding);
+  body.copy(out, 12);
+  if (padding > 0) {
+    out[0] = out[0]! | 0x20;
+    out[out.length - 1] = padding;
+  }
   return out;
 }
 

@@ -48,6 +48,23 @@ test('after a loss video is withheld from the moment the gap is given up until t
   expect(reception.counters()).toMatchObject({ packets: 7, lost: 1, withheld: 3, samples: 4, damaged: 0 });
 });
 
+test('the key frame that ends what was held back is marked, however much came between; the first one is not', () => {
+  const reception = new TrackReception({ format: VP8, maxDelayUs: 0 });
+  const packetizer = new Packetizer({ format: VP8, ssrc: 1 });
+  const marks = [DELTA, KEY, DELTA, DELTA, DELTA, KEY, DELTA, KEY].flatMap((frame, n) => {
+    const packet = parsePacket(packetizer.packetize(frame, n * 3000)[0]!, n * FRAME_US);
+    if (n !== 3) reception.onRtp(packet);
+    return reception.take(n * FRAME_US).samples.map((s) => [n, s.afterLoss]);
+  });
+  expect(marks).toEqual([
+    [1, false],
+    [2, false],
+    [5, true],
+    [6, false],
+    [7, false],
+  ]);
+});
+
 test('sound goes on after a loss, marked', () => {
   const reception = new TrackReception({ format: OPUS, maxDelayUs: 50_000 });
   const steps = play(OPUS, Array(7).fill(Buffer.from('fc0102', 'hex')), [2], reception);

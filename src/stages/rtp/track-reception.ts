@@ -103,13 +103,18 @@ export class TrackReception {
 
   #admit(samples: ReceivedSample[]): ReceivedSample[] {
     const admitted = samples.filter((sample) => {
-      if (this.#format.kind === 'audio') return true;
-      if (sample.keyFrame) this.#awaitingKeyFrame = false;
-      else if (sample.afterLoss) this.#awaitingKeyFrame = true;
+      if (this.#format.kind === 'audio') {
+        this.#samples++;
+        return true;
+      }
+      if (sample.keyFrame) {
+        sample.afterLoss ||= this.#awaitingKeyFrame && this.#samples > 0;
+        this.#awaitingKeyFrame = false;
+      } else if (sample.afterLoss) this.#awaitingKeyFrame = true;
+      if (!this.#awaitingKeyFrame) this.#samples++;
       return !this.#awaitingKeyFrame;
     });
     this.#withheld += samples.length - admitted.length;
-    this.#samples += admitted.length;
     return admitted;
   }
 }

@@ -1,5 +1,5 @@
 /**
- * Encoders for made media, on FFmpeg's libraries: H.264 and VP8 as WebRTC senders use them, Opus and AAC for sound.
+ * Encoders for made media, on FFmpeg's libraries: H.264, VP8, VP9 and AV1 as WebRTC senders use them, Opus and AAC for sound.
  * Calls are synchronous: the pictures are small and each publisher has a process of its own.
  */
 import {
@@ -22,7 +22,8 @@ import { SOUND_RATE, splitPlanes } from './made-media.ts';
 /** One encoded packet; `pts` and `dts` in the encoder's time base. */
 export type Encoded = { data: Buffer; pts: number; dts: number; duration: number; keyFrame: boolean };
 
-export type VideoCodecName = 'h264' | 'vp8';
+export type VideoCodecName = 'h264' | 'vp8' | 'vp9' | 'av1';
+const ENCODERS = { h264: 'libx264', vp8: 'libvpx', vp9: 'libvpx-vp9', av1: 'libsvtav1' } as const;
 export type VideoEncoding = {
   codec: VideoCodecName;
   width: number;
@@ -56,7 +57,7 @@ export class VideoEncoder {
   constructor(encoding: VideoEncoding) {
     const { codec, width, height, fps, bitrateKbps, gopFrames } = encoding;
     const live = (encoding.use ?? 'live') === 'live';
-    const encoder = Codec.findEncoderByName((codec === 'h264' ? 'libx264' : 'libvpx') as FFEncoderCodec);
+    const encoder = Codec.findEncoderByName(ENCODERS[codec] as FFEncoderCodec);
     if (!encoder) throw new Error(`this FFmpeg has no encoder for ${codec}`);
     const c = this.context;
     c.allocContext3(encoder);
@@ -68,12 +69,9 @@ export class VideoEncoder {
     c.gopSize = gopFrames;
     c.bitRate = BigInt(bitrateKbps * 1000);
     c.threadCount = 1;
-    if (live || codec === 'vp8') c.maxBFrames = 0;
+    if (live || codec !== 'h264') c.maxBFrames = 0;
     if (encoding.globalHeader) c.setFlags(AV_CODEC_FLAG_GLOBAL_HEADER);
-    const options: Record<string, string> =
-      codec === 'vp8'
-        ? { deadline: 'realtime', 'cpu-used': '12', 'lag-in-frames': '0', 'error-resilient': 'default' }
-        : { preset: 'ultrafast', 'x264-params': `scenecut=0:keyint=${gopFrames}:min-keyint=1:open-gop=0` };
+    const options = optionsOf(codec, gopFrames);
     if (codec === 'h264' && live) Object.assign(options, { tune: 'zerolatency', profile: 'baseline', level: '3.1' });
     if (codec === 'h264' && live) {
       c.rcMaxRate = BigInt(bitrateKbps * 1500);
@@ -114,6 +112,20 @@ export class VideoEncoder {
     this.#frame.free();
     this.#packet.free();
     this.context.freeContext();
+  }
+}
+
+function optionsOf(codec: VideoCodecName, gopFrames: number): Record<string, string> {
+  switch (codec) {
+    case 'h264':
+      return { preset: 'ultrafast', 'x264-params': `scenecut=0:keyint=${gopFrames}:min-keyint=1:open-gop=0` };
+    case 'vp8':
+      return { deadline: 'realtime', 'cpu-used': '12', 'lag-in-frames': '0', 'error-resilient': 'default' };
+    case 'vp9':
+      return { deadline: 'realtime', 'cpu-used': '8', 'lag-in-frames': '0', 'error-resilient': 'default' };
+    case 'av1':
+      // Each picture is predicted from earlier ones only, and comes out before the next goes in.
+      return { preset: '12', 'svtav1-params': 'pred-struct=1:lookahead=0:scd=0:lp=1:rc=2' };
   }
 }
 

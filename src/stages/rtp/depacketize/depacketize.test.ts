@@ -7,6 +7,7 @@ import { Fault } from '../../../kernel/fault.ts';
 import type { Packet } from '../../../media/packet.ts';
 import type { ReceivedSample } from '../../../media/sample.ts';
 import type { TrackFormat } from '../../../media/track.ts';
+import { writeLeb128 } from '../obu.ts';
 import { Packetizer } from '../packetize/packetizer.ts';
 import { parsePacket } from '../parse-packet.ts';
 import { createDepacketizer } from './depacketizer.ts';
@@ -14,6 +15,10 @@ import { opusDurationTicks } from './opus.ts';
 
 const H264: TrackFormat = { kind: 'video', codec: 'h264', payloadType: 96, clockRate: 90000, fmtp: '' };
 const VP8: TrackFormat = { kind: 'video', codec: 'vp8', payloadType: 97, clockRate: 90000, fmtp: '' };
+const VP9: TrackFormat = { kind: 'video', codec: 'vp9', payloadType: 98, clockRate: 90000, fmtp: 'profile-id=0' };
+const AV1: TrackFormat = { kind: 'video', codec: 'av1', payloadType: 45, clockRate: 90000, fmtp: '' };
+const PCMU: TrackFormat = { kind: 'audio', codec: 'pcmu', payloadType: 0, clockRate: 8000, channels: 1, fmtp: '' };
+const PCMA: TrackFormat = { kind: 'audio', codec: 'pcma', payloadType: 8, clockRate: 8000, channels: 1, fmtp: '' };
 const OPUS: TrackFormat = { kind: 'audio', codec: 'opus', payloadType: 111, clockRate: 48000, channels: 2, fmtp: '' };
 
 const hex = (text: string) => Buffer.from(text.replaceAll(' ', ''), 'hex');
@@ -84,6 +89,63 @@ test('VP8 frames are the same after any split', () => {
   );
 });
 
+test('VP9 frames are the same after any split', () => {
+  const frame = fc
+    .tuple(fc.constantFrom(0x82, 0x86, 0xb1, 0xb3), fc.uint8Array({ maxLength: 900 }))
+    .map(([first, rest]) => Buffer.from([first, ...rest]));
+  fc.assert(
+    fc.property(fc.array(frame, { minLength: 1, maxLength: 5 }), fc.integer({ min: 4, max: 1200 }), (list, mtu) => {
+      const samples = run(VP9, packets(VP9, list, mtu));
+      expect(samples.map((s) => s.data.toString('hex'))).toEqual(list.map((f) => f.toString('hex')));
+      expect(samples.map((s) => s.keyFrame)).toEqual(list.map((f) => f[0] === 0x82 || f[0] === 0xb1));
+    }),
+  );
+});
+
+const obuOf = (type: number, payload: Buffer, layer?: number) =>
+  Buffer.concat([
+    Buffer.from(layer === undefined ? [(type << 3) | 2] : [(type << 3) | 6, layer << 3]),
+    writeLeb128(payload.length),
+    payload,
+  ]);
+const obu = (types: number[]) =>
+  fc
+    .tuple(fc.constantFrom(...types), fc.uint8Array({ maxLength: 400 }), fc.option(fc.nat(3), { nil: undefined }))
+    .map(([type, payload, layer]) => obuOf(type, Buffer.from(payload), layer));
+/** Begins with a unit of the lowest layer, as a stream that is joined there must. */
+const temporalUnit = fc
+  .tuple(fc.constantFrom(1, 5, 6), fc.array(obu([1, 5]), { maxLength: 3 }), obu([3, 6]), fc.array(obu([4, 5, 6, 15])))
+  .map(([first, before, picture, after]) => Buffer.concat([obuOf(first, hex('00')), ...before, picture, ...after]));
+
+test('AV1 temporal units are the same after any split', () => {
+  fc.assert(
+    fc.property(
+      fc.array(temporalUnit, { minLength: 1, maxLength: 5 }),
+      fc.integer({ min: 8, max: 1200 }),
+      (units, mtu) => {
+        const list = packets(AV1, units, mtu);
+        expect(Math.max(...list.map((p) => p.payload.length))).toBeLessThanOrEqual(mtu);
+        expect(run(AV1, list).map((s) => s.data.toString('hex'))).toEqual(units.map((u) => u.toString('hex')));
+      },
+    ),
+  );
+});
+
+test.each([PCMU, PCMA])('packets of $codec are the same', (format) => {
+  const payload = fc.uint8Array({ minLength: 1, maxLength: 500 }).map((b) => Buffer.from(b));
+  fc.assert(
+    fc.property(fc.array(payload, { minLength: 1 }), (list) => {
+      const samples = run(format, packets(format, list, 1200));
+      expect(samples.map((s) => s.data.toString('hex'))).toEqual(list.map((p) => p.toString('hex')));
+    }),
+  );
+});
+
+test('a lost packet of PCMU is told by the next', () => {
+  const list = packets(PCMU, [hex('01'), hex('02'), hex('03')], 100);
+  expect(run(PCMU, list, [1]).map((s) => s.afterLoss)).toEqual([false, true]);
+});
+
 test('Opus packets are the same', () => {
   const packet = fc
     .uint8Array({ minLength: 0, maxLength: 50 })
@@ -99,6 +161,8 @@ test('Opus packets are the same', () => {
 test.each([
   ['h264', H264, annexB('6742c01f0102', '68ce3c80', `6588${'ab'.repeat(60)}`), annexB(`4188${'cd'.repeat(60)}`)],
   ['vp8', VP8, hex(`50${'ab'.repeat(70)}`), hex(`51${'cd'.repeat(70)}`)],
+  ['vp9', VP9, hex(`82${'ab'.repeat(70)}`), hex(`86${'cd'.repeat(70)}`)],
+  ['av1', AV1, hex(`0a03aabbcc 3246${'10'.repeat(70)}`), hex(`3246${'30'.repeat(70)}`)],
 ] as const)(
   '%s: losing any one packet drops its frame only, and the next whole one is marked',
   (_, format, key, delta) => {
@@ -167,7 +231,7 @@ test.each([
 
 test('any payloads at all give samples or nothing, never an error', () => {
   const payload = fc.uint8Array({ maxLength: 30 }).map((b) => Buffer.from(b));
-  const format = fc.constantFrom(H264, VP8, OPUS);
+  const format = fc.constantFrom(H264, VP8, VP9, AV1, OPUS, PCMU);
   const packet = packets(VP8, [hex('50')], 100)[0]!;
   fc.assert(
     fc.property(format, fc.array(fc.tuple(payload, fc.boolean(), fc.nat(2), fc.nat(3))), (f, list) => {

@@ -4,10 +4,13 @@
 import type { ReceivedSample } from '../../../media/sample.ts';
 import type { TrackFormat } from '../../../media/track.ts';
 import type { Ordered } from '../jitter-buffer.ts';
+import { Av1Assembly } from './av1.ts';
 import { FrameDepacketizer } from './frame-depacketizer.ts';
+import { G711Depacketizer } from './g711.ts';
 import { H264Assembly } from './h264.ts';
 import { OpusDepacketizer } from './opus.ts';
 import { Vp8Assembly } from './vp8.ts';
+import { Vp9Assembly } from './vp9.ts';
 
 export type Depacketizer = {
   /** Takes the next packet and returns the samples it completes. */
@@ -22,9 +25,16 @@ export function createDepacketizer(format: TrackFormat): Depacketizer {
   switch (format.codec) {
     case 'opus':
       return new OpusDepacketizer();
+    case 'pcmu':
+    case 'pcma':
+      return new G711Depacketizer();
     case 'h264':
       return new FrameDepacketizer(new H264Assembly(format.fmtp));
     case 'vp8':
       return new FrameDepacketizer(new Vp8Assembly());
+    case 'vp9':
+      return new FrameDepacketizer(new Vp9Assembly());
+    case 'av1':
+      return new FrameDepacketizer(new Av1Assembly());
   }
 }

@@ -63,7 +63,7 @@ export class FrameDepacketizer implements Depacketizer {
   }
 
   flush(): ReceivedSample[] {
-    // Without marker and without a packet after it, the last frame may have lost its end; H.264 and VP8 show no length.
+    // Without marker and without a packet after it, the last frame may have lost its end; not every codec would show it.
     if (this.#open) {
       this.#open = undefined;
       this.#assembly.reset();

@@ -3,9 +3,12 @@
  */
 import type { TrackFormat } from '../../../media/track.ts';
 import { encodeSenderReport } from '../rtcp.ts';
+import { packetizeAv1 } from './av1.ts';
+import { packetizeG711 } from './g711.ts';
 import { packetizeH264 } from './h264.ts';
 import { packetizeOpus } from './opus.ts';
 import { packetizeVp8 } from './vp8.ts';
+import { packetizeVp9 } from './vp9.ts';
 
 export type PacketFields = {
   payloadType: number;
@@ -82,7 +85,7 @@ export class Packetizer {
 
   /**
    * The datagrams of one sample.
-   * @param data Annex B for H.264, one frame for VP8, one packet for Opus
+   * @param data Annex B for H.264, one frame for VP8 and VP9, one temporal unit for AV1, one packet for Opus, samples for G.711
    * @param timestamp in ticks; what is above 32 bits is cut off
    */
   packetize(data: Buffer, timestamp: number): Buffer[] {
@@ -120,8 +123,16 @@ export class Packetizer {
       case 'vp8':
         this.#pictureId = (this.#pictureId + 1) & 0x7fff;
         return packetizeVp8(data, this.#maxPayloadBytes, this.#pictureId);
+      case 'vp9':
+        this.#pictureId = (this.#pictureId + 1) & 0x7fff;
+        return packetizeVp9(data, this.#maxPayloadBytes, this.#pictureId);
+      case 'av1':
+        return packetizeAv1(data, this.#maxPayloadBytes);
       case 'opus':
         return packetizeOpus(data);
+      case 'pcmu':
+      case 'pcma':
+        return packetizeG711(data);
     }
   }
 }

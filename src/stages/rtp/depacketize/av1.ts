@@ -1,0 +1,68 @@
+/**
+ * AV1 payloads to temporal units in the low-overhead format, where each unit says its size (RTP Payload Format For AV1 v1.0
+ * §4; AV1 bitstream specification §5.2). Temporal delimiters are left out, as they are in files.
+ */
+import { beginsAv1Unit, readAv1Payload } from '../av1-payload.ts';
+import {
+  HAS_SIZE,
+  isAv1KeyFrame,
+  OBU_SEQUENCE_HEADER,
+  OBU_TEMPORAL_DELIMITER,
+  OBU_TILE_LIST,
+  type Obu,
+  readObu,
+  startsPicture,
+  writeLeb128,
+} from '../obu.ts';
+import type { FrameAssembly } from './frame-depacketizer.ts';
+
+/** Many times what an encoder makes of a picture; a sender of nothing but headers must not fill the memory. */
+const MAX_UNITS = 1024;
+
+export class Av1Assembly implements FrameAssembly {
+  #obus: Obu[] = [];
+  /** The parts of a unit that goes on in the next payload. */
+  #parts: Buffer[] = [];
+
+  begins(payload: Buffer): boolean {
+    return beginsAv1Unit(payload);
+  }
+
+  add(payload: Buffer): boolean {
+    const read = readAv1Payload(payload);
+    if (!read || read.continues !== this.#parts.length > 0) return false;
+    return read.elements.every((element, n) => {
+      this.#parts.push(element);
+      if (n === read.elements.length - 1 && read.goesOn) return true;
+      const whole = Buffer.concat(this.#parts);
+      this.#parts = [];
+      const obu = readObu(whole);
+      // Bytes behind a unit that gives its own size belong to nothing.
+      if (!obu || obu.end !== whole.length) return false;
+      if (obu.type !== OBU_TEMPORAL_DELIMITER && obu.type !== OBU_TILE_LIST) this.#obus.push(obu);
+      return this.#obus.length <= MAX_UNITS;
+    });
+  }
+
+  finish(): { data: Buffer; keyFrame: boolean } | 'damaged' | undefined {
+    if (this.#parts.length > 0) return 'damaged';
+    const obus = this.#obus;
+    this.#obus = [];
+    const picture = obus.find((obu) => startsPicture(obu.type));
+    if (!picture) return undefined;
+    const keyFrame = obus.some((obu) => obu.type === OBU_SEQUENCE_HEADER) && isAv1KeyFrame(picture.payload[0]);
+    const data = Buffer.concat(
+      obus.flatMap(({ header, payload }) => [
+        Buffer.of(header[0]! | HAS_SIZE, ...header.subarray(1)),
+        writeLeb128(payload.length),
+        payload,
+      ]),
+    );
+    return { data, keyFrame };
+  }
+
+  reset(): void {
+    this.#obus = [];
+    this.#parts = [];
+  }
+}
