@@ -40,7 +40,11 @@ export type PublishParams = {
   uid: string;
   token?: string;
   source?: 'test' | 'camera';
-  codec?: 'h264' | 'vp8';
+  codec?: 'h264' | 'vp8' | 'vp9' | 'av1';
+  /** The browser's first choice (Opus) when left out. */
+  audioCodec?: 'opus' | 'pcmu' | 'pcma';
+  /** How VP9 and AV1 are layered, as WebRTC-SVC names it; without layers when left out. */
+  scalability?: string;
   width?: number;
   height?: number;
   fps?: number;

@@ -1,6 +1,6 @@
 /**
- * A channel made of a script: participants with made media, encoded and packetized ahead of time, served over a real feed
- * socket in step with a held clock. For pipeline tests that need no network and no real time.
+ * A channel made of a script: participants with made media, encoded and packetized when their time comes, served over a real
+ * feed socket in step with a held clock. For pipeline tests that need no network and no real time.
  */
 import { createServer, type Server, type Socket } from 'node:net';
 import { encodeFeedEvent, encodeFeedFrame, type FeedEvent, FeedReader } from '../../src/contract/line/feed.ts';
@@ -27,32 +27,59 @@ export type ScriptedUser = {
   video?: boolean;
   /** From key frame to key frame; 1 s by default. */
   gopS?: number;
+  /** Sends a key frame when asked for one, as browsers do. By default requests are only noted. */
+  answersKeyFrameRequests?: boolean;
+  /** Stretches in which the sender itself spoils the video it sends: its packets are whole, its frames are not. */
+  spoils?: { fromS: number; toS: number }[];
+  /** Bytes of the video orientation header extension, and from when on they are sent. */
+  orientations?: { fromS: number; bits: number }[];
 };
 
-type Line = { atUs: number; bytes: Buffer };
+/** What is sent at a time, made then: what is asked of the sender before changes it. */
+type Line = { atUs: number; make: () => Buffer };
+
+type Script = {
+  lines: Line[];
+  /** A key frame is asked for of a track. */
+  onKeyFrameRequest(track: number): void;
+  close(): void;
+};
 
 const VIDEO = { width: 320, height: 180, fps: 30, bitrateKbps: 400 };
-const video = (codec: 'h264' | 'vp8'): TrackFormat => ({
+const ORIENTATION_ID = 13;
+const video = (codec: 'h264' | 'vp8', oriented: boolean): TrackFormat => ({
   kind: 'video',
   codec,
   payloadType: 96,
   clockRate: 90000,
   fmtp: '',
+  orientationExtension: oriented ? ORIENTATION_ID : undefined,
 });
 const AUDIO: TrackFormat = { kind: 'audio', codec: 'opus', payloadType: 111, clockRate: 48000, channels: 2, fmtp: '' };
 
 /** What one user sends and when it arrives, as feed frames. `zeroUs` is the recording's zero; content time is arrival less delay. */
-function scriptOf(user: ScriptedUser, index: number, zeroUs: number): Line[] {
+function scriptOf(user: ScriptedUser, index: number, zeroUs: number): Script {
   const lines: Line[] = [];
+  const encoders: { close(): void }[] = [];
+  let keyFrameAsked = false;
   const event = (atS: number, e: FeedEvent) =>
-    lines.push({ atUs: zeroUs + atS * 1e6, bytes: encodeFeedEvent(e, zeroUs + atS * 1e6) });
+    lines.push({ atUs: zeroUs + atS * 1e6, make: () => encodeFeedEvent(e, zeroUs + atS * 1e6) });
   const [videoTrack, audioTrack] = [index * 2 + 1, index * 2 + 2];
   const delay = user.delayMs ?? { audio: 20, video: 20 };
-  const lost = (atS: number) => (user.stalls ?? []).some((s) => atS >= s.fromS && atS < s.toS);
-  const send = (track: number, kind: 'rtp' | 'rtcp', contentS: number, lateMs: number, datagrams: Buffer[]) => {
-    if (lost(contentS)) return;
+  const within = (spans: ScriptedUser['stalls'], atS: number) => !!spans?.some((s) => atS >= s.fromS && atS < s.toS);
+  type Sent = { kind: 'rtp' | 'rtcp'; datagrams: Buffer[] };
+  const send = (track: number, contentS: number, lateMs: number, make: () => Sent[]) => {
     const atUs = Math.round(zeroUs + contentS * 1e6 + lateMs * 1000);
-    for (const d of datagrams) lines.push({ atUs, bytes: encodeFeedFrame(kind, track, atUs, d) });
+    lines.push({
+      atUs,
+      make: () => {
+        const sent = make();
+        if (within(user.stalls, contentS)) return Buffer.alloc(0);
+        return Buffer.concat(
+          sent.flatMap(({ kind, datagrams }) => datagrams.map((d) => encodeFeedFrame(kind, track, atUs, d))),
+        );
+      },
+    });
   };
   // Content second 0 is the recording's zero, so marks lie on its full seconds. Made media wants whole positive times.
   const base = 1_000_000;
@@ -61,82 +88,116 @@ function scriptOf(user: ScriptedUser, index: number, zeroUs: number): Line[] {
   event(user.fromS, { type: 'userJoined', uid: user.uid });
   const codec = user.codec ?? 'h264';
   if (user.video !== false) {
-    event(user.fromS, { type: 'trackStarted', track: { track: videoTrack, uid: user.uid, format: video(codec) } });
+    const format = video(codec, user.orientations !== undefined);
+    event(user.fromS, { type: 'trackStarted', track: { track: videoTrack, uid: user.uid, format } });
     const encoder = new VideoEncoder({ codec, ...VIDEO, gopFrames: (user.gopS ?? 1) * VIDEO.fps });
-    const packetizer = new Packetizer({ format: video(codec), ssrc: 1000 + videoTrack, firstSequence: 65500 });
+    encoders.push(encoder);
+    const packetizer = new Packetizer({ format, ssrc: 1000 + videoTrack, firstSequence: 65500 });
     const picture = new MadePicture(user.participant, VIDEO);
     const offset = 0xffff0000 + index * 7777;
     for (let n = Math.ceil(user.fromS * VIDEO.fps); n < user.toS * VIDEO.fps; n++) {
       const contentS = n / VIDEO.fps;
-      picture.draw((base + contentS) * 1e6);
-      for (const unit of encoder.encode(picture.i420, n - Math.ceil(user.fromS * VIDEO.fps))) {
-        const ticks = offset + Math.round(contentS * 90000);
-        send(videoTrack, 'rtp', contentS, delay.video, packetizer.packetize(unit.data, ticks));
-        if (n % 30 === 5)
-          send(videoTrack, 'rtcp', contentS, delay.video, [packetizer.senderReport(ntpOf(contentS), ticks)]);
-      }
+      const ticks = offset + Math.round(contentS * 90000);
+      send(videoTrack, contentS, delay.video, () => {
+        picture.draw((base + contentS) * 1e6);
+        const units = encoder.encode(picture.i420, n - Math.ceil(user.fromS * VIDEO.fps), keyFrameAsked);
+        keyFrameAsked = false;
+        const bits = user.orientations?.findLast((o) => o.fromS <= contentS)?.bits;
+        const sent = units.flatMap(({ data }): Sent[] => {
+          const datagrams = packetizer.packetize(within(user.spoils, contentS) ? spoiled(data) : data, ticks);
+          if (bits !== undefined) datagrams.push(withOrientation(datagrams.pop()!, bits));
+          return [{ kind: 'rtp', datagrams }];
+        });
+        if (n % 30 === 5) sent.push({ kind: 'rtcp', datagrams: [packetizer.senderReport(ntpOf(contentS), ticks)] });
+        return sent;
+      });
     }
-    encoder.close();
   }
   event(user.fromS, { type: 'trackStarted', track: { track: audioTrack, uid: user.uid, format: AUDIO } });
   const encoder = new AudioEncoder({ codec: 'opus', channels: 2, bitrateKbps: 64 });
+  encoders.push(encoder);
   const packetizer = new Packetizer({ format: AUDIO, ssrc: 1000 + audioTrack });
   const samples = encoder.frameSamples;
   const first = Math.ceil((user.fromS * SOUND_RATE) / samples);
   for (let n = first; n < (user.toS * SOUND_RATE) / samples; n++) {
     const contentS = (n * samples) / SOUND_RATE;
-    for (const unit of encoder.encode(
-      madeSound(user.participant, base * SOUND_RATE + n * samples, samples),
-      n * samples,
-    )) {
+    send(audioTrack, contentS, delay.audio, () => {
+      const sound = madeSound(user.participant, base * SOUND_RATE + n * samples, samples);
       // What comes out is stamped with its own time, which libopus sets back by its lookahead; RTP senders do not.
       const ticks = 123456 + (n - first) * samples;
-      send(audioTrack, 'rtp', contentS, delay.audio, packetizer.packetize(unit.data, ticks));
-      if (n % 50 === 3)
-        send(audioTrack, 'rtcp', contentS, delay.audio, [packetizer.senderReport(ntpOf(contentS), ticks)]);
-    }
+      const units = encoder.encode(sound, n * samples);
+      const sent = units.map(({ data }): Sent => ({ kind: 'rtp', datagrams: packetizer.packetize(data, ticks) }));
+      if (n % 50 === 3) sent.push({ kind: 'rtcp', datagrams: [packetizer.senderReport(ntpOf(contentS), ticks)] });
+      return sent;
+    });
   }
-  encoder.close();
   event(user.toS, { type: 'userLeft', uid: user.uid });
-  return lines;
+  return {
+    lines,
+    onKeyFrameRequest(track) {
+      keyFrameAsked ||= track === videoTrack && user.answersKeyFrameRequests === true;
+    },
+    close() {
+      for (const each of encoders) each.close();
+    },
+  };
+}
+
+/** A frame with some of its middle overwritten. */
+function spoiled(data: Buffer): Buffer {
+  const out = Buffer.from(data);
+  return out.fill(0x5a, data.length >> 1, (data.length >> 1) + 8);
+}
+
+/** The packet with a header extension of one byte, as a frame's last one carries it (3GPP TS 26.114 §7.4.5, RFC 8285 §4.2). */
+function withOrientation(packet: Buffer, bits: number): Buffer {
+  const header = Buffer.from(packet.subarray(0, 12));
+  header[0] = header[0]! | 0x10;
+  return Buffer.concat([header, Buffer.of(0xbe, 0xde, 0, 1, ORIENTATION_ID << 4, bits, 0, 0), packet.subarray(12)]);
 }
 
 export class ScriptedFeed {
   readonly path: string;
   #server: Server;
   #socket: Promise<Socket>;
+  #scripts: Script[];
   #lines: Line[];
   #at = 0;
   /** Tracks for which a key frame was asked. */
   readonly keyFrameRequests: number[] = [];
 
-  private constructor(path: string, server: Server, lines: Line[]) {
+  private constructor(path: string, server: Server, scripts: Script[], lines: Line[]) {
     this.path = path;
     this.#server = server;
+    this.#scripts = scripts;
     this.#lines = lines;
     this.#socket = new Promise((resolve) => server.once('connection', resolve));
     void this.#socket.then((socket) => {
       const reader = new FeedReader();
       socket.on('error', () => {});
       socket.on('data', (chunk) => {
-        for (const frame of reader.push(chunk as Buffer))
-          if (frame.kind === 'rtcp') this.keyFrameRequests.push(frame.track);
+        for (const frame of reader.push(chunk as Buffer)) {
+          if (frame.kind !== 'rtcp') continue;
+          this.keyFrameRequests.push(frame.track);
+          for (const script of this.#scripts) script.onKeyFrameRequest(frame.track);
+        }
       });
     });
   }
 
   /** @param joinedUs when the recorder comes; what was before is what it catches up with */
   static async serve(path: string, users: ScriptedUser[], zeroUs: number, joinedUs: number): Promise<ScriptedFeed> {
-    const lines = users.flatMap((user, i) => scriptOf(user, i, zeroUs));
+    const scripts = users.map((user, i) => scriptOf(user, i, zeroUs));
+    const lines = scripts.flatMap((script) => script.lines);
     lines.push({
       atUs: zeroUs,
-      bytes: encodeFeedEvent({ type: 'hello', version: 1, monoUs: zeroUs, utcMs: 0 }, zeroUs),
+      make: () => encodeFeedEvent({ type: 'hello', version: 1, monoUs: zeroUs, utcMs: 0 }, zeroUs),
     });
-    lines.push({ atUs: joinedUs, bytes: encodeFeedEvent({ type: 'caughtUp' }, joinedUs) });
+    lines.push({ atUs: joinedUs, make: () => encodeFeedEvent({ type: 'caughtUp' }, joinedUs) });
     lines.sort((a, b) => a.atUs - b.atUs);
     const server = createServer();
     await new Promise<void>((resolve) => server.listen(path, resolve));
-    return new ScriptedFeed(path, server, lines);
+    return new ScriptedFeed(path, server, scripts, lines);
   }
 
   /** Sends what has happened by `nowUs`, at most `frames` of it. Resolves when the socket has taken it. */
@@ -144,7 +205,7 @@ export class ScriptedFeed {
     const socket = await this.#socket;
     const batch: Buffer[] = [];
     while (batch.length < frames && this.#at < this.#lines.length && (this.#lines[this.#at] as Line).atUs <= nowUs) {
-      batch.push((this.#lines[this.#at++] as Line).bytes);
+      batch.push((this.#lines[this.#at++] as Line).make());
     }
     if (batch.length > 0 && socket.writable)
       await new Promise<void>((resolve) => socket.write(Buffer.concat(batch), () => resolve()));
@@ -152,6 +213,7 @@ export class ScriptedFeed {
 
   async close(): Promise<void> {
     (await this.#socket).destroy();
+    for (const script of this.#scripts) script.close();
     await new Promise<void>((resolve) => this.#server.close(() => resolve()));
   }
 }

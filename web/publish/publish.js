@@ -59,6 +59,8 @@ function readOptions() {
     hue: Number(query.get('hue') ?? Math.round(number * 137.508) % 360),
     tone: Number(query.get('tone') ?? 600 + (number % 9) * 110),
     grain: query.get('grain') === '1',
+    audioCodec: query.get('audioCodec'),
+    scalability: query.get('scalability'),
   };
 }
 
@@ -78,10 +80,16 @@ async function openSource(options) {
   };
 }
 
+function videoEncoding({ bitrate, fps, scalability }) {
+  const encoding = { maxBitrate: bitrate, maxFramerate: fps };
+  if (scalability) encoding.scalabilityMode = scalability;
+  return encoding;
+}
+
 /** Puts the wanted codec first and leaves the rest out, so that the answer cannot choose another. */
-function preferCodec(transceiver, codec) {
-  const type = `video/${codec}`.toLowerCase();
-  const all = RTCRtpSender.getCapabilities('video').codecs;
+function preferCodec(transceiver, kind, codec) {
+  const type = `${kind}/${codec}`.toLowerCase();
+  const all = RTCRtpSender.getCapabilities(kind).codecs;
   const wanted = all.filter((c) => c.mimeType.toLowerCase() === type);
   if (wanted.length === 0) throw new Error(`This browser cannot send ${codec.toUpperCase()}.`);
   transceiver.setCodecPreferences(wanted);
@@ -134,9 +142,10 @@ async function join() {
     mine.connection = connection;
     for (const track of mine.source.stream.getTracks()) {
       const sending = { direction: 'sendonly', streams: [mine.source.stream] };
-      if (track.kind === 'video') sending.sendEncodings = [{ maxBitrate: options.bitrate, maxFramerate: options.fps }];
+      if (track.kind === 'video') sending.sendEncodings = [videoEncoding(options)];
       const transceiver = connection.addTransceiver(track, sending);
-      if (track.kind === 'video') preferCodec(transceiver, options.codec);
+      const codec = track.kind === 'video' ? options.codec : options.audioCodec;
+      if (codec) preferCodec(transceiver, track.kind, codec);
     }
     connection.addEventListener('connectionstatechange', () => {
       if (session !== mine) return;

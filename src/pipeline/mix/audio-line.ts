@@ -22,9 +22,10 @@ export class AudioLine {
 
   /** @param channels of the sound that is handed over */
   constructor(options: ReceivedTrackOptions, channels: 1 | 2) {
-    if (options.track.format.kind !== 'audio') throw new TypeError('an AudioLine takes an audio track');
+    const { format } = options.track;
+    if (format.kind !== 'audio') throw new TypeError('an AudioLine takes an audio track');
     this.#received = new ReceivedTrack(options);
-    this.#decoder = new AudioDecoder({ channels });
+    this.#decoder = new AudioDecoder({ codec: format.codec, channels });
   }
 
   onRtp(packet: Packet): void {

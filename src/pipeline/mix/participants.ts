@@ -170,6 +170,10 @@ export class Participants {
       const { line, source } = entry;
       if (line instanceof VideoLine) {
         if (line.poll(nowUs)) this.#askKeyFrame(entry, nowUs);
+        for (const heldUs of line.takeHeldUs()) {
+          const what = `the picture of user ${source.track.uid} was held for ${Math.round(heldUs / 1000)} ms for want of a key frame`;
+          this.#o.onDegraded(what, 1);
+        }
       } else line.poll(nowUs);
       const dropped = line.takeDropped();
       const { uid, format } = source.track;

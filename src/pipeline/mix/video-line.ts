@@ -1,20 +1,19 @@
 /**
  * VideoLine: one received video track, from RTP to the picture that is due. Frames wait encoded and are decoded only when the
- * picture clock reaches them (ADR 0004).
+ * picture clock reaches them (ADR 0004). No damaged picture is shown: the last good one is held until the next key frame.
  */
-import type { Picture } from '../../media/frame.ts';
+import type { Orientation, Picture } from '../../media/frame.ts';
 import type { Packet } from '../../media/packet.ts';
 import type { ReceivedSample } from '../../media/sample.ts';
 import type { VideoColor } from '../../media/track.ts';
 import { VideoDecoder } from '../../stages/codec/video-decoder.ts';
 import { parseColorSpace } from '../../stages/rtp/color-space.ts';
+import { parseOrientation } from '../../stages/rtp/orientation.ts';
+import { Announced } from './announced.ts';
 import { ReceivedTrack, type ReceivedTrackOptions } from './received-track.ts';
 
 /** Frames that may wait for their time, some 20 s at 60 fps; beyond that the picture clock has stopped, and old ones go. */
 const MAX_WAITING = 1200;
-
-/** Sayings kept, many times what can be waiting. */
-const MAX_COLORS = 64;
 
 export class VideoLine {
   readonly #received: ReceivedTrack;
@@ -23,8 +22,15 @@ export class VideoLine {
   #latest: Picture | undefined;
   #dropped = 0;
   #skipping = false;
-  /** What the sender said of its colours, and from when on. Sent with key frames, and again until it arrived. */
-  #colors: { rtpTime: number; color: VideoColor }[] = [];
+  /** The decoder found damage that the packets did not show; nothing is decoded before the next key frame. */
+  #broken = false;
+  /** The latest picture is shown for longer than it was meant to be. */
+  #holding = false;
+  /** Where in the recording the latest picture stands, microseconds. */
+  #latestUs = 0;
+  #heldUs: number[] = [];
+  readonly #colors = new Announced<VideoColor>();
+  readonly #orientations = new Announced<Orientation>();
 
   constructor(options: ReceivedTrackOptions) {
     const { format } = options.track;
@@ -35,9 +41,15 @@ export class VideoLine {
 
   onRtp(packet: Packet): void {
     const rtpTime = this.#received.onRtp(packet);
-    const color = this.#colorOf(packet);
-    if (rtpTime === undefined || !color) return;
-    this.#colors = [...this.#colors.slice(-MAX_COLORS), { rtpTime, color }];
+    const { format } = this.#received.track;
+    if (rtpTime === undefined || !packet.extensions || format.kind !== 'video') return;
+    const { colorExtension = 0, orientationExtension = 0 } = format;
+    const colorData = packet.extensions.get(colorExtension);
+    const color = colorData && parseColorSpace(colorData);
+    if (color) this.#colors.note(rtpTime, color);
+    const orientationData = packet.extensions.get(orientationExtension);
+    const orientation = orientationData && parseOrientation(orientationData);
+    if (orientation) this.#orientations.note(rtpTime, orientation);
   }
 
   /** As of ReceivedTrack. */
@@ -49,7 +61,8 @@ export class VideoLine {
   poll(nowUs: number): boolean {
     const { samples, keyFrameWanted } = this.#received.take(nowUs);
     this.#enqueue(samples);
-    return keyFrameWanted;
+    // One that is here already ends the damage when its time comes.
+    return keyFrameWanted || (this.#broken && !this.#waiting.some((sample) => sample.keyFrame));
   }
 
   /** Lets everything go that the jitter buffer still holds: no more packets will come. */
@@ -64,23 +77,19 @@ export class VideoLine {
   }
 
   /**
-   * The picture to show at `atUs` of the recording: the last that came due, or undefined before the first. It stays this
-   * line's own, and is valid until the next call.
+   * The picture to show at `atUs` of the recording: the last good one that came due, or undefined before the first. It stays
+   * this line's own, and is valid until the next call.
    */
   pictureAt(atUs: number): Picture | undefined {
     let due = 0;
     while (due < this.#waiting.length && this.#received.peekTimeOf(this.#waiting[due] as ReceivedSample) <= atUs) due++;
-    for (const sample of this.#waiting.splice(0, due)) {
-      for (const { picture } of this.#decoder.decode({
-        data: sample.data,
-        ptsUs: this.#received.timeOf(sample),
-        color: this.#colors.findLast((c) => c.rtpTime <= sample.rtpTime)?.color,
-      })) {
-        this.#latest?.free();
-        this.#latest = picture;
-      }
-    }
+    for (const sample of this.#waiting.splice(0, due)) this.#decode(sample);
     return this.#latest;
+  }
+
+  /** How long the picture was held after a loss or damage until a key frame came, microseconds, per time since the last call. */
+  takeHeldUs(): number[] {
+    return this.#heldUs.splice(0);
   }
 
   /** Frames given up because too many waited, since the last call. */
@@ -97,11 +106,36 @@ export class VideoLine {
     this.#decoder.close();
   }
 
-  #colorOf({ extensions }: Packet): VideoColor | undefined {
-    const { format } = this.#received.track;
-    const id = format.kind === 'video' ? format.colorExtension : undefined;
-    const data = id === undefined ? undefined : extensions?.get(id);
-    return data && parseColorSpace(data);
+  #decode(sample: ReceivedSample): void {
+    if (sample.afterLoss) this.#holding = true;
+    if (this.#broken) {
+      // What refers to a damaged picture is damaged too, and not worth decoding.
+      if (!sample.keyFrame) return;
+      this.#decoder.reset();
+      this.#broken = false;
+    }
+    const atUs = this.#received.timeOf(sample);
+    const undecodable = this.#decoder.undecodable;
+    const decoded = this.#decoder.decode({
+      data: sample.data,
+      ptsUs: atUs,
+      color: this.#colors.at(sample.rtpTime),
+      orientation: this.#orientations.at(sample.rtpTime),
+    });
+    for (const { picture, damaged } of decoded) {
+      if (damaged) {
+        this.#broken = true;
+        picture.free();
+        continue;
+      }
+      if (this.#latest && this.#holding) this.#heldUs.push(atUs - this.#latestUs);
+      this.#holding = false;
+      this.#latest?.free();
+      this.#latest = picture;
+      this.#latestUs = atUs;
+    }
+    this.#broken ||= this.#decoder.undecodable > undecodable;
+    if (this.#broken) this.#holding = true;
   }
 
   #enqueue(samples: ReceivedSample[]): void {

@@ -2,6 +2,7 @@
  * Where a publisher's encoded media comes from: encoded as it is sent, or encoded once and repeated.
  */
 import { AudioEncoder, VideoEncoder } from '../media/encode.ts';
+import { G711Encoder } from '../media/g711.ts';
 import { MadePicture, madeSound, SOUND_RATE } from '../media/made-media.ts';
 import type { RtcPublishOptions } from './publisher.ts';
 
@@ -11,8 +12,8 @@ export type MediaSource = {
   /** The access units of frame `n` since the Unix epoch. */
   frame(n: number, keyFrame: boolean): Buffer[];
   /**
-   * The Opus packets of the block at `startSample` since the Unix epoch, with the sample that each is stamped with. As
-   * browsers do it, that is the first sample put in, so what comes out is late by the encoder's look-ahead (6.5 ms).
+   * The packets of the block at `startSample` since the Unix epoch, with the sample that each is stamped with. As
+   * browsers do it, that is the first sample put in, so what comes out of Opus is late by its look-ahead (6.5 ms).
    */
   sound(startSample: number): { data: Buffer; pts: number }[];
   close(): void;
@@ -22,7 +23,8 @@ function videoEncoderOf(options: RtcPublishOptions): VideoEncoder {
   const { codec, width, height, fps, bitrateKbps, gopS = 1 } = options;
   return new VideoEncoder({ codec, width, height, fps, bitrateKbps, gopFrames: Math.round(gopS * fps) });
 }
-function audioEncoder(): AudioEncoder {
+function audioEncoderOf({ audioCodec = 'opus' }: RtcPublishOptions): AudioEncoder | G711Encoder {
+  if (audioCodec !== 'opus') return new G711Encoder(audioCodec);
   return new AudioEncoder({ codec: 'opus', channels: 2, bitrateKbps: 64 });
 }
 
@@ -31,14 +33,14 @@ export class LiveSource implements MediaSource {
   #options: RtcPublishOptions;
   #picture: MadePicture;
   #video: VideoEncoder;
-  #audio: AudioEncoder;
+  #audio: AudioEncoder | G711Encoder;
   #frames = 0;
 
   constructor(options: RtcPublishOptions) {
     this.#options = options;
     this.#picture = new MadePicture(options.participant, options);
     this.#video = videoEncoderOf(options);
-    this.#audio = audioEncoder();
+    this.#audio = audioEncoderOf(options);
     this.blockSamples = this.#audio.frameSamples;
   }
 
@@ -73,7 +75,7 @@ export class LoopSource implements MediaSource {
       return video.encode(picture.i420, n).map((e) => e.data);
     });
     video.close();
-    const audio = audioEncoder();
+    const audio = audioEncoderOf(options);
     this.blockSamples = audio.frameSamples;
     const perLoop = (2 * SOUND_RATE) / audio.frameSamples;
     // The second round is kept: its first packets follow on from sound, as they will in the loop.

@@ -4,6 +4,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
+import type { AudioCodec, VideoCodec } from '../../../src/media/track.ts';
 import type { Participant } from '../media/participants.ts';
 
 export type PublishOptions = {
@@ -22,16 +23,28 @@ export type PublishOptions = {
 };
 
 export type RtcPublishOptions = PublishOptions & {
-  codec: 'h264' | 'vp8';
+  codec: VideoCodec;
+  /** `opus` when left out. */
+  audioCodec?: AudioCodec;
   /** Encodes a few seconds once and repeats them, at next to no CPU. Flashes stay true, stamps do not. */
   loop?: boolean;
   /** Put on every RTP timestamp, in ticks, per kind. */
   timestampOffset?: { audio: number; video: number };
   /** Share of packets, 0 to 1, that are not sent at first; a NACK brings them. */
   lossRate?: number;
+  /** Where to send instead of to the server, and by no other way: a proxy before it. */
+  via?: { address: string; port: number };
 };
 
-export type PublisherCommand = 'pause' | 'resume' | 'stop' | 'vanish';
+export type PublisherCommand =
+  | 'pause'
+  | 'resume'
+  | 'muteAudio'
+  | 'unmuteAudio'
+  | 'muteVideo'
+  | 'unmuteVideo'
+  | 'stop'
+  | 'vanish';
 export type PublisherReport =
   | { type: 'publishing' }
   | { type: 'failed'; message: string }
@@ -79,6 +92,13 @@ export class Publisher {
   }
   resume(): Promise<void> {
     return this.#do('resume');
+  }
+  /** Sends nothing of one kind, or sends it again (rtc only). */
+  mute(kind: 'audio' | 'video'): Promise<void> {
+    return this.#do(kind === 'audio' ? 'muteAudio' : 'muteVideo');
+  }
+  unmute(kind: 'audio' | 'video'): Promise<void> {
+    return this.#do(kind === 'audio' ? 'unmuteAudio' : 'unmuteVideo');
   }
   /** Leaves the channel with a goodbye, and ends the process. */
   async stop(): Promise<void> {

@@ -3,7 +3,7 @@
  * making. It answers a PLI with a key frame and a NACK with the packet, and can misbehave on purpose.
  */
 import nodeDataChannel from 'node-datachannel';
-import type { TrackFormat } from '../../../src/media/track.ts';
+import type { AudioCodec, TrackFormat } from '../../../src/media/track.ts';
 import { Packetizer } from '../../../src/stages/rtp/packetize/packetizer.ts';
 import { parseCompound } from '../../../src/stages/rtp/rtcp.ts';
 import { SOUND_RATE } from '../media/made-media.ts';
@@ -16,7 +16,11 @@ type RtcTrack = ReturnType<PeerConnection['addTrack']>;
 
 /** From the NTP epoch (1900) to the Unix epoch (RFC 3550 §4), microseconds. */
 const NTP_EPOCH_US = 2_208_988_800_000_000;
-const OPUS_TYPE = 111;
+const AUDIO: Record<AudioCodec, TrackFormat> = {
+  opus: { kind: 'audio', codec: 'opus', payloadType: 111, clockRate: 48000, channels: 2, fmtp: '' },
+  pcmu: { kind: 'audio', codec: 'pcmu', payloadType: 0, clockRate: 8000, channels: 1, fmtp: '' },
+  pcma: { kind: 'audio', codec: 'pcma', payloadType: 8, clockRate: 8000, channels: 1, fmtp: '' },
+};
 const VIDEO_TYPE = 96;
 const HISTORY = 1024;
 const REPORT_EVERY_US = 1_000_000;
@@ -28,8 +32,11 @@ export class RtcPublisher {
   #source: MediaSource;
   #video: OutgoingTrack;
   #audio: OutgoingTrack;
+  /** Ticks per second of the sound's timestamps. */
+  #audioRate: number;
   #pace: { stop(): void } | undefined;
   #paused = false;
+  #muted = { audio: false, video: false };
   #wantsKeyFrame = true;
   #reportedUs = 0;
 
@@ -55,11 +62,14 @@ export class RtcPublisher {
     });
     const [videoSsrc, audioSsrc] = [randomSsrc(), randomSsrc()];
     const video = new nodeDataChannel.Video('0', 'SendOnly');
-    if (options.codec === 'vp8') video.addVP8Codec(VIDEO_TYPE);
-    else video.addH264Codec(VIDEO_TYPE, 'profile-level-id=42e01f;packetization-mode=1;level-asymmetry-allowed=1');
+    addVideoCodec(video, options.codec);
     video.addSSRC(videoSsrc, options.participant.name, 'made', 'video');
     const audio = new nodeDataChannel.Audio('1', 'SendOnly');
-    audio.addOpusCodec(OPUS_TYPE, 'minptime=10;useinbandfec=1;stereo=1;sprop-stereo=1');
+    const sound = AUDIO[options.audioCodec ?? 'opus'];
+    this.#audioRate = sound.clockRate;
+    if (sound.codec === 'opus')
+      audio.addOpusCodec(sound.payloadType, 'minptime=10;useinbandfec=1;stereo=1;sprop-stereo=1');
+    else audio.addAudioCodec(sound.payloadType, `${sound.codec.toUpperCase()}/8000`);
     audio.addSSRC(audioSsrc, options.participant.name, 'made', 'audio');
     const loss = options.lossRate ?? 0;
     const offset = options.timestampOffset;
@@ -75,11 +85,11 @@ export class RtcPublisher {
         },
       },
     );
-    this.#audio = new OutgoingTrack(
-      this.#pc.addTrack(audio),
-      { kind: 'audio', codec: 'opus', payloadType: OPUS_TYPE, clockRate: 48000, channels: 2, fmtp: '' },
-      { ssrc: audioSsrc, offset: offset?.audio ?? randomSsrc(), lossRate: loss },
-    );
+    this.#audio = new OutgoingTrack(this.#pc.addTrack(audio), sound, {
+      ssrc: audioSsrc,
+      offset: offset?.audio ?? randomSsrc(),
+      lossRate: loss,
+    });
   }
 
   /** Goes on without sending anything. */
@@ -89,6 +99,23 @@ export class RtcPublisher {
 
   resume(): void {
     this.#paused = false;
+    this.#wantsKeyFrame = true;
+  }
+
+  muteAudio(): void {
+    this.#muted.audio = true;
+  }
+
+  unmuteAudio(): void {
+    this.#muted.audio = false;
+  }
+
+  muteVideo(): void {
+    this.#muted.video = true;
+  }
+
+  unmuteVideo(): void {
+    this.#muted.video = false;
     this.#wantsKeyFrame = true;
   }
 
@@ -129,23 +156,25 @@ export class RtcPublisher {
     });
     // Not awaited yet: a refusal below must not leave this one unhandled.
     connected.catch(() => {});
+    const { via } = this.#options;
+    const offer = this.#pc.localDescription()?.sdp ?? '';
     const answer = await fetch(this.#options.url, {
       method: 'POST',
       headers: { 'content-type': 'application/sdp', ...this.#authorization() },
-      body: this.#pc.localDescription()?.sdp ?? '',
+      body: via ? withoutCandidates(offer) : offer,
     });
     const text = await answer.text();
     if (answer.status !== 201) throw new Error(`the server answers ${answer.status}: ${text}`);
     this.#session = new URL(answer.headers.get('location') ?? '', this.#options.url).href;
-    this.#pc.setRemoteDescription(text, 'answer');
+    this.#pc.setRemoteDescription(via ? sentTo(via, text) : text, 'answer');
     await connected;
   }
 
   #send(failed: (error: unknown) => void): void {
     const { fps } = this.#options;
-    const guard = (send: () => void) => {
+    const guard = (send: () => void, kind?: 'audio' | 'video') => {
       try {
-        if (!this.#paused) send();
+        if (!this.#paused && !(kind && this.#muted[kind])) send();
       } catch (error) {
         this.#pace?.stop();
         failed(error);
@@ -159,20 +188,55 @@ export class RtcPublisher {
           const keyFrame = this.#wantsKeyFrame;
           this.#wantsKeyFrame = false;
           for (const data of this.#source.frame(n, keyFrame)) this.#video.send(data, Math.round((n * 90000) / fps));
-        }),
+        }, 'video'),
       onSound: (startSample) =>
         guard(() => {
-          for (const { data, pts } of this.#source.sound(startSample)) this.#audio.send(data, pts);
-        }),
+          for (const { data, pts } of this.#source.sound(startSample))
+            this.#audio.send(data, Math.round((pts * this.#audioRate) / SOUND_RATE));
+        }, 'audio'),
       onTick: (nowUs) =>
         guard(() => {
           if (nowUs - this.#reportedUs < REPORT_EVERY_US) return;
           this.#reportedUs = nowUs;
-          this.#video.report(nowUs, Math.round((nowUs * 90000) / 1e6));
-          this.#audio.report(nowUs, Math.round((nowUs * SOUND_RATE) / 1e6));
+          if (!this.#muted.video) this.#video.report(nowUs, Math.round((nowUs * 90000) / 1e6));
+          if (!this.#muted.audio) this.#audio.report(nowUs, Math.round((nowUs * this.#audioRate) / 1e6));
         }),
     });
     this.#video.report(wallUs(), Math.round((wallUs() * 90000) / 1e6));
+  }
+}
+
+const CANDIDATE_LINE = /^a=candidate:.*\r?\n/gm;
+
+/** The server is left to learn from the packets where the publisher is, or it would find the way past the proxy. */
+function withoutCandidates(offer: string): string {
+  return offer.replace(CANDIDATE_LINE, '');
+}
+
+/** The answer with one candidate, the proxy, in place of its own. */
+function sentTo(via: { address: string; port: number }, answer: string): string {
+  let given = false;
+  return answer.replace(CANDIDATE_LINE, (line) => {
+    if (given) return '';
+    given = true;
+    const [foundation, component, protocol, priority] = line.split(' ');
+    return `${[foundation, component, protocol, priority, via.address, via.port].join(' ')} typ host\r\n`;
+  });
+}
+
+function addVideoCodec(video: InstanceType<typeof nodeDataChannel.Video>, codec: RtcPublishOptions['codec']): void {
+  switch (codec) {
+    case 'h264':
+      video.addH264Codec(VIDEO_TYPE, 'profile-level-id=42e01f;packetization-mode=1;level-asymmetry-allowed=1');
+      break;
+    case 'vp8':
+      video.addVP8Codec(VIDEO_TYPE);
+      break;
+    case 'vp9':
+      video.addVP9Codec(VIDEO_TYPE);
+      break;
+    case 'av1':
+      video.addAV1Codec(VIDEO_TYPE);
   }
 }
 

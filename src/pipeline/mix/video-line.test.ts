@@ -1,0 +1,140 @@
+/**
+ * What is shown of a track that goes wrong: good pictures only, the last of them until a key frame, and each as it stands.
+ */
+import { afterEach, expect, test } from 'vitest';
+import { VideoEncoder } from '../../../test/support/media/encode.ts';
+import { MadePicture } from '../../../test/support/media/made-media.ts';
+import { RED } from '../../../test/support/media/participants.ts';
+import type { Picture } from '../../media/frame.ts';
+import type { TrackFormat } from '../../media/track.ts';
+import { liveFrames } from '../../stages/codec/native-frames.ts';
+import { Packetizer } from '../../stages/rtp/packetize/packetizer.ts';
+import { parsePacket } from '../../stages/rtp/parse-packet.ts';
+import { ParticipantClock } from '../../stages/rtp/sender-clock.ts';
+import { VideoLine } from './video-line.ts';
+
+const FPS = 25;
+const FRAME_US = 1_000_000 / FPS;
+const SIZE = { width: 160, height: 90 };
+const COLOR = 5;
+const ORIENTATION = 6;
+
+const lines: VideoLine[] = [];
+afterEach(() => {
+  for (const line of lines.splice(0)) line.close();
+  expect(liveFrames()).toBe(0);
+});
+
+type Sent = { data: Buffer; lost?: boolean; says?: [id: number, value: number[]] };
+
+/**
+ * A line that is sent frame after frame, 40 ms apart, and shows each as it comes.
+ * @param harm changes what is sent of frame n
+ * @returns for each frame the number of the picture shown after it (-1 before the first), and whether a key frame was wanted
+ */
+function show(codec: 'h264' | 'vp8', frames: number, gopFrames: number, harm: (n: number, data: Buffer) => Sent) {
+  const format: TrackFormat = {
+    ...{ kind: 'video', codec, payloadType: 96, clockRate: 90000, fmtp: '' },
+    ...{ colorExtension: COLOR, orientationExtension: ORIENTATION },
+  };
+  const encoder = new VideoEncoder({ codec, ...SIZE, fps: FPS, bitrateKbps: 200, gopFrames });
+  const packetizer = new Packetizer({ format, ssrc: 1 });
+  const line = new VideoLine({
+    track: { track: 1, uid: 'u', format },
+    clock: new ParticipantClock().addStream(90000),
+    zeroUs: 0,
+    maxGapUs: 2 * FRAME_US,
+  });
+  lines.push(line);
+  const picture = new MadePicture(RED, { ...SIZE, flash: false });
+  const shown: number[] = [];
+  const wanted: number[] = [];
+  const held: number[] = [];
+  const turns: (number | undefined)[] = [];
+  const pictures: (Picture | undefined)[] = [];
+  for (let n = 0; n < frames; n++) {
+    picture.draw(n * FRAME_US);
+    const [unit] = encoder.encode(picture.i420, n);
+    const { data, lost, says } = harm(n, unit!.data);
+    const nowUs = n * FRAME_US;
+    for (const datagram of packetizer.packetize(data, n * 3600)) {
+      const packet = parsePacket(datagram, nowUs);
+      if (says) packet.extensions = new Map([[says[0], Buffer.from(says[1])]]);
+      if (!lost) line.onRtp(packet);
+    }
+    if (line.poll(nowUs)) wanted.push(n);
+    const now = line.pictureAt(nowUs);
+    shown.push(now === undefined ? -1 : now === pictures.at(-1) ? (shown.at(-1) as number) : n);
+    pictures.push(now);
+    turns.push(now?.orientation?.turn);
+    held.push(...line.takeHeldUs());
+  }
+  encoder.close();
+  return { shown, wanted, held, turns };
+}
+
+const range = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => from + i);
+const hold = (n: number, count: number) => new Array<number>(count).fill(n);
+/** What follows the start of a slice overwritten: packets and frame are whole, and only a decoder can tell. */
+function spoiled(data: Buffer): Buffer {
+  const out = Buffer.from(data);
+  out.fill(0x5a, Math.floor(data.length / 2), Math.floor(data.length / 2) + 8);
+  return out;
+}
+
+test('what the decoder finds damaged is not shown, nor what refers to it', () => {
+  const { shown, wanted, held } = show('h264', 40, 20, (n, data) => ({ data: n === 9 ? spoiled(data) : data }));
+  expect(shown).toEqual([...range(0, 9), ...hold(8, 11), ...range(20, 40)]);
+  // Asked for from the damage on until it came, here a frame later as the picture is shown at once.
+  expect(wanted).toEqual(range(10, 20));
+  expect(held).toEqual([12 * FRAME_US]);
+});
+
+test('a frame the decoder refuses ends the picture like a damaged one', () => {
+  const cut = (data: Buffer) => data.subarray(0, 6);
+  const { shown, wanted, held } = show('vp8', 40, 20, (n, data) => ({ data: n === 9 ? cut(data) : data }));
+  expect(shown).toEqual([...range(0, 9), ...hold(8, 11), ...range(20, 40)]);
+  expect(wanted).toEqual(range(10, 20));
+  expect(held).toEqual([12 * FRAME_US]);
+});
+
+test('a key frame that is damaged itself does not end the hold', () => {
+  const { shown, held } = show('h264', 50, 20, (n, data) => ({ data: n === 9 || n === 20 ? spoiled(data) : data }));
+  expect(shown).toEqual([...range(0, 9), ...hold(8, 31), ...range(40, 50)]);
+  expect(held).toEqual([32 * FRAME_US]);
+});
+
+test('no key frame is asked for when one is here already and waits for its time', () => {
+  const { shown, wanted } = show('h264', 25, 10, (n, data) => ({ data: n === 9 ? spoiled(data) : data }));
+  expect(shown).toEqual([...range(0, 9), 8, ...range(10, 25)]);
+  expect(wanted).toEqual([]);
+});
+
+test.each(['h264', 'vp8'] as const)('a lost frame of %s holds the picture until the next key frame', (codec) => {
+  const { shown, wanted, held } = show(codec, 40, 20, (n, data) => ({ data, lost: n === 9 }));
+  expect(shown).toEqual([...range(0, 9), ...hold(8, 11), ...range(20, 40)]);
+  // From when the gap is given up.
+  expect(wanted).toEqual(range(12, 20));
+  expect(held).toEqual([12 * FRAME_US]);
+});
+
+test('nothing is shown before the first key frame, and that is no hold', () => {
+  const { shown, wanted, held } = show('h264', 30, 20, (n, data) => ({ data, lost: n === 0 }));
+  expect(shown).toEqual([...hold(-1, 20), ...range(20, 30)]);
+  expect(wanted).toEqual(range(1, 20));
+  expect(held).toEqual([]);
+});
+
+test('pictures carry the orientation that was in force when they were sent', () => {
+  const said: Record<number, number[]> = { 0: [1], 4: [0x0b], 8: [0], 9: [1, 2] };
+  const { turns } = show('vp8', 12, 20, (n, data) => {
+    const value = said[n];
+    return value ? { data, says: [ORIENTATION, value] } : { data };
+  });
+  expect(turns).toEqual([...hold(90, 4), ...hold(270, 4), ...hold(0, 4)]);
+});
+
+test('an extension that was not agreed on turns nothing', () => {
+  const { turns } = show('vp8', 3, 20, (_, data) => ({ data, says: [7, [1]] }));
+  expect(turns).toEqual([undefined, undefined, undefined]);
+});

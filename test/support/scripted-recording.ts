@@ -1,0 +1,104 @@
+/**
+ * A composite recording of a scripted channel, by a held clock: several times faster than life, and the same every time.
+ */
+import { mkdtempSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import type { StartCommand } from '../../src/contract/line/commands.ts';
+import type { MixPlan } from '../../src/contract/line/plan.ts';
+import { ManualClock } from '../../src/kernel/manual-clock.ts';
+import type { SpooledFile } from '../../src/media/segment.ts';
+import { type Ending, type Happening, type Recording, startRecording } from '../../src/pipeline/recording.ts';
+import { readSpool } from '../../src/stages/spool/journal.ts';
+import { ScriptedFeed, type ScriptedUser } from './scripted-feed.ts';
+
+export const SID = 'a'.repeat(32);
+export const BASE = `${SID}_room`;
+
+/** A plan of 640×360 at 30 fps with everyone in it, apart from what `over` says. */
+export function planOf(over: Partial<MixPlan> = {}): MixPlan {
+  return {
+    mode: 'mix',
+    sid: SID,
+    baseName: BASE,
+    video: {
+      width: 640,
+      height: 360,
+      fps: 30,
+      bitrateKbps: 800,
+      layout: { kind: 'bestFit' },
+      backgroundColor: '#000000',
+    },
+    audio: { channels: 1, bitrateKbps: 64 },
+    subscribe: { audio: { kind: 'all' }, video: { kind: 'all' } },
+    files: { hls: true, mp4: true },
+    maxIdleMs: 5000,
+    mp4Limit: { durationMs: 7_200_000, bytes: 2_000_000_000 },
+    ...over,
+  };
+}
+
+export type Made = {
+  /** The spool's folder, with the files. */
+  dir: string;
+  ending: Ending;
+  happenings: Happening[];
+  files: SpooledFile[];
+  mp4: string;
+  feed: ScriptedFeed;
+};
+
+/**
+ * Plays the script against one recording, from its zero until `stopS` (or until it ends by itself).
+ * @param dir where the feed's socket and the spool go
+ * @param upAtS when the recorder's process is up; what came before waits in the feed
+ */
+export async function record(
+  dir: string,
+  users: ScriptedUser[],
+  plan: MixPlan,
+  stopS: number,
+  upAtS = 0,
+): Promise<Made> {
+  const clock = new ManualClock();
+  clock.advance(60_000);
+  const zeroMonoUs = clock.monoUs();
+  const feed = await ScriptedFeed.serve(join(dir, 'feed.sock'), users, zeroMonoUs, zeroMonoUs + upAtS * 1e6);
+  const spoolDir = mkdtempSync(join(dir, 'spool-'));
+  const start: StartCommand = {
+    type: 'start',
+    plan,
+    feedPath: feed.path,
+    spoolDir,
+    zeroUtcMs: clock.nowMs(),
+    zeroMonoUs,
+  };
+  const happenings: Happening[] = [];
+  clock.advance(upAtS * 1000);
+  const recording: Recording = await startRecording(start, { clock, emit: (h) => happenings.push(h) });
+  let ending: Ending | undefined;
+  let failure: unknown;
+  recording.done.then(
+    (e) => {
+      ending = e;
+    },
+    (e) => {
+      failure = e;
+    },
+  );
+  for (let ms = upAtS * 1000; !ending && !failure; ms += 10) {
+    if (ms === Math.round(stopS * 1000)) recording.stop(clock.monoUs(), 'stopped');
+    if (ms > stopS * 1000 + 60_000) throw new Error('the recording did not end');
+    // A late recorder reads what was kept for it bit by bit, while time goes on.
+    await feed.playUntil(clock.monoUs(), upAtS > 0 ? 20 : undefined);
+    // The clock runs several times faster than a real one, and waits for the encoder where that cannot follow.
+    let waits = 0;
+    do await pause(1);
+    while (recording.lagUs() > 500_000 && ++waits < 20 && !failure && !ending);
+    clock.advance(10);
+  }
+  await feed.close();
+  if (failure) throw failure;
+  const { files } = await readSpool(spoolDir);
+  return { dir: spoolDir, ending: ending as Ending, happenings, files, mp4: join(spoolDir, `${BASE}_0.mp4`), feed };
+}
