@@ -1,17 +1,19 @@
 /**
  * `npm run bench`: the figures that the project promises, measured on this machine, in one table. Takes about five minutes.
  *
- *   npm run bench -- start-latency stop av-offset cpu memory api      only these
+ *   npm run bench -- start-latency ramp-up stop av-offset cpu memory api      only these
  */
 import { measureApi } from './api.ts';
 import { measureCpu, measureMemory } from './cost.ts';
 import { type Figure, renderTable } from './measure.ts';
 import { describeMachine } from './proc.ts';
+import { measureRampUp } from './ramp-up.ts';
 import { measureAvOffset, measureStop } from './recording.ts';
 import { measureStartLatency } from './start-latency.ts';
 
 const MEASURES: Record<string, () => Promise<Figure[]>> = {
   'start-latency': measureStartLatency,
+  'ramp-up': measureRampUp,
   stop: measureStop,
   'av-offset': measureAvOffset,
   cpu: measureCpu,

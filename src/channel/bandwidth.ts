@@ -1,22 +1,91 @@
 /**
- * How much a publisher is told it may send (REMB), from loss alone: a recorder sits where the network is wide and has no
- * latency to protect. The rule is that of draft-ietf-rmcat-gcc-02 §6.
+ * How much a publisher is told it may send (REMB) when it does not estimate that by itself from transport-wide feedback.
+ * It begins with more than anyone sends, so that a clean path holds nobody back, and gives way to loss and to a queue that
+ * grows. The thresholds of loss are those of draft-ietf-rmcat-gcc-02 §6.
  */
+import { US } from '../kernel/time.ts';
+import { TimestampUnwrapper } from '../stages/rtp/sequence.ts';
+import { SlidingMinimum } from '../stages/rtp/sliding-minimum.ts';
+
 export const MIN_BITRATE_BPS = 150_000;
 export const START_BITRATE_BPS = 10_000_000;
 export const MAX_BITRATE_BPS = 20_000_000;
 
-export class LossBasedEstimate {
+const HIGH_LOSS = 0.1;
+const LOW_LOSS = 0.02;
+const DECREASE = 0.85;
+const INCREASE = 1.08;
+/** Packets that wait this long, and longer than a second ago by the step, stand in a queue that grows. */
+const QUEUE_MS = 100;
+const STEP_MS = 20;
+
+/** What came in within the last second or so. */
+export type Interval = {
+  /** 0..1 */
+  lossRatio: number;
+  receivedBps: number;
+  /** How long packets waited on the way, the least of the interval, see `QueueDelay`. */
+  queueMs: number;
+};
+
+export class BandwidthEstimate {
   #bitrateBps = START_BITRATE_BPS;
+  #formerQueueMs = 0;
 
   get bitrateBps(): number {
     return this.#bitrateBps;
   }
 
-  /** @param lossRatio of the last second, 0..1 */
-  onLoss(lossRatio: number): void {
-    if (lossRatio > 0.1) this.#bitrateBps *= 1 - 0.5 * lossRatio;
-    else if (lossRatio < 0.02) this.#bitrateBps *= 1.08;
+  /** To be told once a second. An interval in which nothing came says nothing. */
+  onInterval({ lossRatio, receivedBps, queueMs }: Interval): void {
+    if (receivedBps <= 0) return;
+    // A step from no queue at all is a jump of the sender's timestamps rather than a queue; that it goes on growing proves it.
+    const isGrowing = queueMs >= QUEUE_MS && this.#formerQueueMs >= STEP_MS && queueMs - this.#formerQueueMs >= STEP_MS;
+    this.#formerQueueMs = queueMs;
+    if (lossRatio > HIGH_LOSS || isGrowing) {
+      // Less than what it sent, not than what it might have: else it takes many seconds before it feels anything.
+      const sentBps = receivedBps / Math.max(1 - lossRatio, 0.01);
+      this.#bitrateBps = DECREASE * Math.min(this.#bitrateBps, sentBps);
+    } else if (lossRatio < LOW_LOSS && queueMs < QUEUE_MS) this.#bitrateBps *= INCREASE;
     this.#bitrateBps = Math.min(MAX_BITRATE_BPS, Math.max(MIN_BITRATE_BPS, this.#bitrateBps));
+  }
+}
+
+/** The fastest packet of this span is taken for one that did not wait. Clocks drift some milliseconds apart meanwhile. */
+const SPAN_US = 30 * US;
+/** Timestamps that are this far from where they should be began anew. */
+const JUMP_US = 5 * US;
+
+/** How much longer the packets of one stream are under way than the fastest lately, by timestamps against arrival. */
+export class QueueDelay {
+  readonly #fastest = new SlidingMinimum(SPAN_US);
+  #unwrapper = new TimestampUnwrapper();
+  #latestUs: number | undefined;
+  #leastUs = Number.POSITIVE_INFINITY;
+
+  /**
+   * @param timestamp of the packet, 32 bits
+   * @param arrivalUs monotonic microseconds
+   * @param clockRate of the stream, ticks per second
+   */
+  onPacket(timestamp: number, arrivalUs: number, clockRate: number): void {
+    let transitUs = arrivalUs - (this.#unwrapper.unwrap(timestamp) * US) / clockRate;
+    if (this.#latestUs !== undefined && Math.abs(transitUs - this.#latestUs) > JUMP_US) {
+      this.#unwrapper = new TimestampUnwrapper();
+      transitUs = arrivalUs - (this.#unwrapper.unwrap(timestamp) * US) / clockRate;
+      this.#fastest.clear();
+      this.#leastUs = Number.POSITIVE_INFINITY;
+    }
+    this.#latestUs = transitUs;
+    this.#fastest.push(transitUs, arrivalUs);
+    this.#leastUs = Math.min(this.#leastUs, transitUs);
+  }
+
+  /** The least delay since the last call, milliseconds; each call begins an interval. 0 when nothing came. */
+  takeMs(): number {
+    const leastUs = this.#leastUs;
+    this.#leastUs = Number.POSITIVE_INFINITY;
+    const fastestUs = this.#fastest.value;
+    return fastestUs === undefined || leastUs === Number.POSITIVE_INFINITY ? 0 : (leastUs - fastestUs) / 1000;
   }
 }

@@ -47,7 +47,15 @@ describe('an offer of Chromium', () => {
         channels: 2,
         fmtp: 'minptime=10;useinbandfec=1',
       },
-      { kind: 'video', codec: 'vp8', payloadType: 96, clockRate: 90000, fmtp: '', colorExtension: 8 },
+      {
+        kind: 'video',
+        codec: 'vp8',
+        payloadType: 96,
+        clockRate: 90000,
+        fmtp: '',
+        colorExtension: 8,
+        orientationExtension: 13,
+      },
     ]);
     expect(offer.sections.map((s) => s.ssrcs)).toEqual([[524960147], [715482575]]);
     expect(offer.transport).toMatchObject({ iceUfrag: '/3xl', setup: 'actpass' });
@@ -56,7 +64,7 @@ describe('an offer of Chromium', () => {
 
   test('is answered without RTX, RED, FEC and transport-cc, and with what repairs', () => {
     const { text, session } = answerOf(chromium());
-    expect(text).not.toMatch(/rtx|red|ulpfec|transport-cc|transport-wide|video-orientation/i);
+    expect(text).not.toMatch(/rtx|red|ulpfec|transport-cc|transport-wide/i);
     expect(session.media.map((m) => [m.type, String(m.payloads), m.direction, m.setup])).toEqual([
       ['audio', '111', 'recvonly', 'active'],
       ['video', '96', 'recvonly', 'active'],
@@ -72,6 +80,25 @@ describe('an offer of Chromium', () => {
     expect(session.media[0]!.endOfCandidates).toBeDefined();
   });
 
+  test('with transport-wide feedback and no REMB has it agreed for both sections, one count for the bundle', () => {
+    const sdp = chromium((s) => s.replaceAll(/^a=rtcp-fb:\d+ goog-remb\n/gm, ''));
+    const { text } = answerOf(sdp);
+    expect(text.match(/^a=extmap:3 .*transport-wide-cc-extensions-01/gm)).toHaveLength(2);
+    expect(text.match(/^a=rtcp-fb:(111|96) transport-cc/gm)).toHaveLength(2);
+    expect(readOffer(sdp).sections.map((s) => s.transportSequenceId)).toEqual([3, 3]);
+  });
+
+  test.each([
+    ['with REMB as well', /^$/gm],
+    ['without the reports', /^a=rtcp-fb:\d+ (transport-cc|goog-remb)\n/gm],
+    ['without the numbers', /^a=extmap:3 .*\n|^a=rtcp-fb:\d+ goog-remb\n/gm],
+    ['for sound only', /^m=video[\s\S]*|^a=rtcp-fb:\d+ goog-remb\n/gm],
+  ])('has no transport-wide feedback agreed when it is offered %s', (_what, part) => {
+    const sdp = chromium((s) => s.replaceAll(part, ''));
+    expect(answerOf(sdp).text).not.toMatch(/transport-(cc|wide)/);
+    expect(new Set(readOffer(sdp).sections.map((s) => s.transportSequenceId))).toEqual(new Set([undefined]));
+  });
+
   test('with H.264 before VP8 gives H.264 in packetization mode 1, whichever mode comes first', () => {
     const sdp = chromium((s) => s.replace('SAVPF 96 97 102 103 104', 'SAVPF 104 102 96'));
     const video = readOffer(sdp).sections[1]!.format;
@@ -80,8 +107,41 @@ describe('an offer of Chromium', () => {
   });
 
   test('with H.264 in mode 0 only is taken as it is', () => {
-    const sdp = chromium((s) => s.replace(/SAVPF 96 97 .*/, 'SAVPF 45 104'));
+    const sdp = chromium((s) => s.replace(/SAVPF 96 97 .*/, 'SAVPF 100 104'));
     expect(readOffer(sdp).sections[1]!.format).toMatchObject({ codec: 'h264', payloadType: 104 });
+  });
+
+  test.each([
+    ['VP9 first', '98 96 102', { codec: 'vp9', payloadType: 98, fmtp: 'profile-id=0' }, 'a=rtpmap:98 VP9/90000'],
+    ['VP9 of profile 2 before profile 0', '100 98 96', { codec: 'vp9', payloadType: 98 }, 'a=fmtp:98 profile-id=0'],
+    ['VP9 of profile 2 only', '100 96', { codec: 'vp8', payloadType: 96 }, 'a=rtpmap:96 VP8/90000'],
+    ['AV1 first', '45 98 96', { codec: 'av1', payloadType: 45 }, 'a=fmtp:45 level-idx=5;profile=0;tier=0'],
+  ])('with %s gives the first codec of ours', (_what, order, format, line) => {
+    const sdp = chromium((s) => s.replace(/SAVPF 96 97 .*/, `SAVPF ${order}`));
+    expect(readOffer(sdp).sections[1]!.format).toMatchObject({ clockRate: 90000, ...format });
+    expect(answerOf(sdp).text).toContain(`${line}\r\n`);
+  });
+
+  test('of AV1 in a profile of more colour is not taken', () => {
+    const sdp = chromium((s) => s.replace(/SAVPF 96 97 .*/, 'SAVPF 45 96').replace('profile=0;tier', 'profile=1;tier'));
+    expect(readOffer(sdp).sections[1]!.format.codec).toBe('vp8');
+  });
+
+  test.each([
+    ['PCMU', '0 111', 'pcmu', 0],
+    ['PCMA', '9 8 111', 'pcma', 8],
+  ])('with %s first gives that, with a clock of 8 kHz', (name, order, codec, payloadType) => {
+    const sdp = chromium((s) => s.replace('SAVPF 111 63 9 0 8', `SAVPF ${order}`));
+    const wanted = { kind: 'audio', codec, payloadType, clockRate: 8000, channels: 1, fmtp: '' };
+    expect(readOffer(sdp).sections[0]!.format).toEqual(wanted);
+    expect(answerOf(sdp).text).toContain(`a=rtpmap:${payloadType} ${name}/8000\r\n`);
+    // These numbers mean the same without a word about them (RFC 3551 §6).
+    expect(readOffer(sdp.replace(/a=rtpmap:[08] .*\r\n/g, '')).sections[0]!.format).toEqual(wanted);
+  });
+
+  test('with PCMU of two channels is not taken for one', () => {
+    const sdp = chromium((s) => s.replace('SAVPF 111', 'SAVPF 0 111').replace('PCMU/8000', 'PCMU/8000/2'));
+    expect(readOffer(sdp).sections[0]!.format.codec).toBe('opus');
   });
 
   test('with stereo offered is answered with stereo=1', () => {
@@ -147,7 +207,11 @@ describe('refused', () => {
 
   test.each([
     ['recvonly', chromium((s) => s.replaceAll('a=sendonly', 'a=recvonly')), /recvonly/],
-    ['codecs of others', chromium((s) => s.replaceAll(/opus|VP8|H264/g, 'Other')), /no codec of ours among Other/],
+    [
+      'codecs of others',
+      chromium((s) => s.replaceAll(/opus|PCM[UA]|VP[89]|H264|AV1/g, 'Other')),
+      /no codec of ours among Other/,
+    ],
     ['H.264 high 4:4:4', capturedOffer('ffmpeg', (s) => s.replace('42001f', 'f4001f').replace(/opus/g, 'x')), /H264/],
     ['no bundle', chromium((s) => s.replace(/a=group.*\n/, '')), /bundle/],
     ['unencrypted', chromium((s) => s.replaceAll('UDP/TLS/RTP/SAVPF', 'RTP/AVP')), /DTLS-SRTP/],

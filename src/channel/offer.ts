@@ -1,10 +1,11 @@
 /**
- * What a publisher offers and what we take of it: at most one Opus and one H.264 or VP8 section (RFC 8829, RFC 9143,
- * RFC 9725 §4.4). Codecs and extensions that would need more than we do (RTX, RED, FEC, transport-cc) are left out.
+ * What a publisher offers and what we take of it: at most one audio and one video section (RFC 8829, RFC 9143, RFC 9725 §4.4),
+ * each with one codec of ours. Codecs and extensions that would need more than we do (RTX, RED, FEC) are left out.
  */
 import { type MediaDescription, parse, type SessionDescription } from 'sdp-transform';
 import { Fault } from '../kernel/fault.ts';
 import type { TrackFormat } from '../media/track.ts';
+import { CODECS_TAKEN, chooseCodec, rtpmapOf } from './codecs.ts';
 
 export type Section = {
   /** Position among the offer's m-lines. */
@@ -17,6 +18,8 @@ export type Section = {
   ssrcs: number[];
   rtcpFeedback: string[];
   extensions: { id: number; uri: string }[];
+  /** Header extension with the transport-wide sequence number, when transport-wide feedback is agreed. */
+  transportSequenceId: number | undefined;
 };
 
 /** ICE and DTLS of the bundle, as the offer has them. */
@@ -43,12 +46,16 @@ export type Offer = {
 const MAX_LINES = 64;
 /** What FFmpeg's WHIP client names its sessions (`s=`); it answers Binding requests until DTLS stands, and then none. */
 const FFMPEG_SESSION = 'FFmpegPublishSession';
-const FEEDBACK = new Set(['nack', 'nack pli', 'ccm fir', 'goog-remb']);
-/** Taking part in what this says costs nothing, and it names the section a packet belongs to. */
+const FEEDBACK = new Set(['nack', 'nack pli', 'ccm fir', 'goog-remb', 'transport-cc']);
 /** Chromium sends made pictures (canvas, screens) in full range and says so only here. */
 const COLOR_SPACE = 'http://www.webrtc.org/experiments/rtp-hdrext/color-space';
-const EXTENSIONS = new Set(['urn:ietf:params:rtp-hdrext:sdes:mid', COLOR_SPACE]);
-const TAKEN = 'this server takes one audio section with Opus and one video section with H.264 or VP8';
+/** Phones that are held upright send their pictures lying, and say so here; asked not to, they turn each picture themselves. */
+const VIDEO_ORIENTATION = 'urn:3gpp:video-orientation';
+/** Numbers all packets of the transport, which the feedback `transport-cc` tells of. */
+const TRANSPORT_WIDE_CC = 'http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01';
+/** Taking part in what these say costs nothing; `mid` names the section a packet belongs to. */
+const EXTENSIONS = new Set(['urn:ietf:params:rtp-hdrext:sdes:mid', COLOR_SPACE, VIDEO_ORIENTATION, TRANSPORT_WIDE_CC]);
+const TAKEN = `this server takes ${CODECS_TAKEN}`;
 
 /**
  * @throws Fault `sdp-invalid` for text that is no offer, `offer-unacceptable` for an offer with nothing we can receive
@@ -92,7 +99,7 @@ export function readOffer(sdp: string): Offer {
       formats: String(line.payloads ?? '0'),
       mid: line.mid === undefined ? undefined : String(line.mid),
     })),
-    sections,
+    sections: settleBandwidthFeedback(sections),
     transport: readTransport(session, sections),
     reducedSizeRtcp: sections.every((section) => media[section.index]!.rtcpRsize !== undefined),
     answersConsent: session.name !== FFMPEG_SESSION,
@@ -193,60 +200,12 @@ function whyRefused(session: SessionDescription, line: MediaDescription): string
   return undefined;
 }
 
-type Rtp = MediaDescription['rtp'][number];
-
-/** The offerer's first codec of ours; for H.264 its first with packetization-mode=1, where fragments may be of any size. */
+/** The codec with the extensions that speak of its pictures. */
 function chooseFormat(line: MediaDescription): TrackFormat | undefined {
-  const order = String(line.payloads ?? '')
-    .split(' ')
-    .map(Number);
-  const offered = order.flatMap((payload) => line.rtp.find((rtp) => rtp.payload === payload) ?? []);
-  const fmtpOf = (rtp: Rtp) => line.fmtp.find((f) => f.payload === rtp.payload)?.config ?? '';
-  if (line.type === 'audio') {
-    const opus = offered.find((rtp) => /^opus$/i.test(rtp.codec) && rtp.rate === 48000);
-    if (!opus) return undefined;
-    return {
-      kind: 'audio',
-      codec: 'opus',
-      payloadType: opus.payload,
-      clockRate: 48000,
-      channels: 2,
-      fmtp: opusAnswer(fmtpOf(opus)),
-    };
-  }
-  const usable = offered.filter((rtp) => rtp.rate === 90000 && (isVp8(rtp) || isUsableH264(rtp, fmtpOf(rtp))));
-  let chosen = usable[0];
-  if (!chosen) return undefined;
-  if (!isVp8(chosen)) {
-    const better = usable.find((rtp) => !isVp8(rtp) && /packetization-mode=1\b/.test(fmtpOf(rtp)));
-    chosen = better ?? chosen;
-  }
-  return {
-    kind: 'video',
-    codec: isVp8(chosen) ? 'vp8' : 'h264',
-    payloadType: chosen.payload,
-    clockRate: 90000,
-    fmtp: fmtpOf(chosen),
-    colorExtension: line.ext?.find((ext) => ext.uri === COLOR_SPACE)?.value,
-  };
-}
-
-function isVp8(rtp: Rtp): boolean {
-  return /^vp8$/i.test(rtp.codec);
-}
-
-/** Baseline (66), main (77) and high (100); without a profile it is baseline (RFC 6184 §8.1). Mode 2 is interleaved. */
-function isUsableH264(rtp: Rtp, fmtp: string): boolean {
-  if (!/^h264$/i.test(rtp.codec)) return false;
-  if (/packetization-mode=2\b/.test(fmtp)) return false;
-  const profile = /profile-level-id=([0-9a-f]{2})[0-9a-f]{4}/i.exec(fmtp)?.[1];
-  return profile === undefined || ['42', '4d', '64'].includes(profile.toLowerCase());
-}
-
-/** A sender of stereo sends it only to a receiver that says `stereo=1` (RFC 7587 §6.1, §7). */
-function opusAnswer(fmtp: string): string {
-  if (!/\bsprop-stereo=1\b/.test(fmtp) || /(^|;)\s*stereo=1\b/.test(fmtp)) return fmtp;
-  return `${fmtp};stereo=1`;
+  const format = chooseCodec(line);
+  if (format?.kind !== 'video') return format;
+  const idOf = (uri: string) => line.ext?.find((ext) => ext.uri === uri)?.value;
+  return { ...format, colorExtension: idOf(COLOR_SPACE), orientationExtension: idOf(VIDEO_ORIENTATION) };
 }
 
 function readSection(line: MediaDescription, index: number, format: TrackFormat): Section {
@@ -268,7 +227,34 @@ function readSection(line: MediaDescription, index: number, format: TrackFormat)
     ssrcs: [...ssrcs].filter((ssrc) => !repair.has(ssrc)),
     rtcpFeedback: [...new Set(feedback)].filter((type) => FEEDBACK.has(type)),
     extensions: (line.ext ?? []).filter((e) => EXTENSIONS.has(e.uri)).map((e) => ({ id: e.value, uri: e.uri })),
+    transportSequenceId: undefined,
   };
+}
+
+/**
+ * REMB or transport-wide feedback, for the whole bundle: the numbers are those of the transport. A sender that takes both
+ * gets REMB. From transport-wide feedback it makes its own estimate, out of arrival times that are ours: on a machine that
+ * is busy encoding they tell of our delays as if they were the network's, and hold it far below what the way carries.
+ */
+function settleBandwidthFeedback(sections: readonly Section[]): Section[] {
+  const video = sections.find((section) => section.format.kind === 'video');
+  const isTransportWide =
+    video !== undefined && sequenceIdOf(video) !== undefined && !video.rtcpFeedback.includes('goog-remb');
+  return sections.map((section) => {
+    const transportSequenceId = isTransportWide ? sequenceIdOf(section) : undefined;
+    if (transportSequenceId !== undefined) return { ...section, transportSequenceId };
+    return {
+      ...section,
+      rtcpFeedback: section.rtcpFeedback.filter((type) => type !== 'transport-cc'),
+      extensions: section.extensions.filter((e) => e.uri !== TRANSPORT_WIDE_CC),
+    };
+  });
+}
+
+/** Transport-wide feedback takes both: the numbers in the packets, and the reports on them. */
+function sequenceIdOf(section: Section): number | undefined {
+  if (!section.rtcpFeedback.includes('transport-cc')) return undefined;
+  return section.extensions.find((e) => e.uri === TRANSPORT_WIDE_CC)?.id;
 }
 
 /** All media comes over one transport (RFC 9725 §4.4), so two sections must be one bundle. */
@@ -314,11 +300,6 @@ function readTransport(session: SessionDescription, sections: Section[]): Transp
 
 function codecNames(line: MediaDescription): string {
   return [...new Set(line.rtp.map((rtp) => rtp.codec))].join(', ') || 'none';
-}
-
-function rtpmapOf(format: TrackFormat): string {
-  const name = { opus: 'opus/48000/2', h264: 'H264/90000', vp8: 'VP8/90000' }[format.codec];
-  return `a=rtpmap:${format.payloadType} ${name}`;
 }
 
 function toText(lines: string[]): string {

@@ -30,7 +30,16 @@ const vp8 = (sequence: number, key: boolean) =>
   rtp(96, VIDEO_SSRC, sequence, Buffer.from([0x10, key ? 0x00 : 0x01, 1, 2]));
 const opus = (sequence: number) => rtp(111, AUDIO_SSRC, sequence, Buffer.from([0xfc, 1]), sequence * 960);
 
-function setUp() {
+/** The packet with its transport-wide number, in the extension that Chromium's offer gives it. */
+function numbered(datagram: Buffer, number: number): Buffer {
+  const extension = Buffer.from('bede000131000000', 'hex');
+  extension.writeUInt16BE(number & 0xffff, 5);
+  const out = Buffer.concat([datagram.subarray(0, 12), extension, datagram.subarray(12)]);
+  out[0] = out[0]! | 0x10;
+  return out;
+}
+
+function setUp(change?: (sdp: string) => string) {
   const clock = new ManualClock();
   clock.advance(1000);
   const sent: { ms: number; packets: RtcpPacket[] }[] = [];
@@ -38,7 +47,7 @@ function setUp() {
   const seen: Buffer[] = [];
   const publisher = new Publisher({
     clock,
-    sections: readOffer(capturedOffer('chromium')).sections,
+    sections: readOffer(capturedOffer('chromium', change)).sections,
     send: (datagram) => sent.push({ ms: clock.nowMs() - startMs, packets: parseCompound(datagram) }),
     listener: {
       onRtp: (track, datagram, arrivalUs) => {
@@ -101,6 +110,43 @@ describe('what a publisher is told', () => {
     expect(publisher.tracks[1]!.report(0).lost).toBeGreaterThan(100);
   });
 
+  test('the report says how unevenly packets came, in ticks of their clock, and answers the last sender report', () => {
+    const { clock, publisher, run, of } = setUp();
+    // The report's middle 32 bits of NTP time are the lower half of the seconds and the upper of the fraction.
+    const report = { ntpUs: 0xabcd1234 * 1e6 + 500_000, rtpTimestamp: 1, packetCount: 1, octetCount: 1 };
+    const sent = (n: number) => rtp(96, VIDEO_SSRC, n, Buffer.from([0x10, n === 0 ? 0 : 1, 2]), n * 3600);
+    for (let n = 0; n < 200; n++) {
+      // 40 ms apart when sent; 32 and 48 ms apart when they come, which is a spread of 8 ms.
+      clock.advance(n % 2 === 0 ? 32 : 48);
+      publisher.onDatagram(sent(n));
+      if (n === 150) publisher.onDatagram(encodeSenderReport({ ssrc: VIDEO_SSRC, ...report }));
+    }
+    clock.advance(500);
+    const heardUs = clock.monoUs() - 500_000 - 49 * 40_000;
+    run(20);
+    const [block] = of('receiverReport').findLast((r) => r.blocks.length > 0)!.blocks;
+    expect(block).toMatchObject({ ssrc: VIDEO_SSRC, fractionLost: 0, cumulativeLost: 0, lastSr: 0x12348000 });
+    expect(block!.jitter / 90).toBeGreaterThan(7.9);
+    expect(block!.jitter / 90).toBeLessThanOrEqual(8);
+    const delayUs = (block!.delaySinceLastSr * 1_000_000) / 65536;
+    expect(Math.abs(clock.monoUs() - heardUs - delayUs)).toBeLessThan(20_000);
+  });
+
+  test('a way whose queue grows lowers the bitrate', () => {
+    const { clock, publisher, run, of } = setUp();
+    const sent = (n: number) => rtp(96, VIDEO_SSRC, n, Buffer.from([0x10, n === 0 ? 0 : 1, 2]), n * 1800);
+    let n = 0;
+    run(5000, () => publisher.onDatagram(sent(n++)));
+    expect(of('remb').at(-1)!.bitrateBps).toBeGreaterThan(START_BITRATE_BPS);
+    // Every packet waits a tenth longer than the one before it.
+    for (let at = 0; at < 200; at++) {
+      clock.advance(22);
+      publisher.onDatagram(sent(n++));
+      publisher.tick();
+    }
+    expect(of('remb').at(-1)!.bitrateBps).toBeLessThan(START_BITRATE_BPS / 10);
+  });
+
   test('a lost packet is asked for again until it comes', () => {
     const { publisher, run, of } = setUp();
     publisher.onDatagram(vp8(1, true));
@@ -132,6 +178,63 @@ describe('what a publisher is told', () => {
     const { publisher, of } = setUp();
     publisher.wantKeyFrame();
     expect(of('pictureLossIndication')).toMatchObject([{ mediaSsrc: VIDEO_SSRC }]);
+  });
+});
+
+describe('a publisher that offered transport-wide feedback and no REMB', () => {
+  const offered = (sdp: string) => sdp.replaceAll(/^a=rtcp-fb:\d+ goog-remb\n/gm, '');
+
+  test('is told of all its packets on one count, about every 60 ms, and gets no REMB', () => {
+    const { publisher, run, of, sent } = setUp(offered);
+    let n = 0;
+    run(2000, () => {
+      publisher.onDatagram(numbered(vp8(n, n === 0), 65_500 + 2 * n));
+      publisher.onDatagram(numbered(opus(n), 65_500 + 2 * n + 1));
+      n++;
+    });
+    const told = of('transportFeedback');
+    expect(told.length).toBeGreaterThanOrEqual(30);
+    expect(told.length).toBeLessThanOrEqual(35);
+    expect(told[0]).toMatchObject({ mediaSsrc: VIDEO_SSRC, baseSequence: 65_500, statusCount: 2 });
+    const arrivals = told.flatMap((t) => t.arrivals);
+    expect(arrivals.map((a) => a.sequence)).toEqual(
+      Array.from({ length: arrivals.length }, (_, i) => (65_500 + i) & 0xffff),
+    );
+    expect(arrivals.length).toBeGreaterThan(190);
+    for (const [i, { arrivalUs }] of arrivals.entries()) expect(arrivalUs).toBe(1_020_000 + (i >> 1) * 20_000);
+    expect(of('remb')).toEqual([]);
+    expect(of('receiverReport').filter((report) => report.blocks.length > 0)).toHaveLength(2);
+    for (const { packets } of sent) expect(packets[0]!.type).toBe('receiverReport');
+  });
+
+  test('is told of padding, of repeated packets and of ones we have no use for, once each', () => {
+    const { publisher, run, of, seen } = setUp(offered);
+    publisher.onDatagram(numbered(vp8(1, true), 1));
+    const lost = vp8(2, false);
+    const number = Buffer.from([0, 2]);
+    publisher.onDatagram(numbered(rtp(97, 1506952842, 500, Buffer.concat([number, lost.subarray(12)]), 2 * 3000), 2));
+    publisher.onDatagram(numbered(rtp(99, 5, 1, Buffer.from([1])), 4));
+    run(20);
+    expect(of('transportFeedback')).toMatchObject([
+      { baseSequence: 1, statusCount: 4, arrivals: [{ sequence: 1 }, { sequence: 2 }, { sequence: 4 }] },
+    ]);
+    expect(seen).toHaveLength(2);
+    expect(publisher.strays).toBe(1);
+  });
+
+  test('with REMB as well gets REMB alone', () => {
+    const { publisher, run, of } = setUp();
+    publisher.onDatagram(numbered(vp8(1, true), 7));
+    run(1000);
+    expect(of('transportFeedback')).toEqual([]);
+    expect(of('remb').length).toBeGreaterThan(0);
+  });
+
+  test('but numbers no packets is told nothing of them', () => {
+    const { publisher, run, of } = setUp(offered);
+    publisher.onDatagram(vp8(1, true));
+    run(1000);
+    expect(of('transportFeedback')).toEqual([]);
   });
 });
 

@@ -1,9 +1,10 @@
 /**
- * Publisher: one WHIP session's media. Sorts datagrams to tracks, answers with RTCP (reports, REMB, NACK, PLI), and tells
- * when the sender has vanished. Knows no WebRTC: a Peer sends for it, and hands it what came in.
+ * Publisher: one WHIP session's media. Sorts datagrams to tracks, answers with RTCP (reports, NACK, PLI, transport-wide
+ * feedback or REMB), and tells when the sender has vanished. Knows no WebRTC: a Peer sends for it, and hands it what came in.
  */
 import type { Clock } from '../kernel/clock.ts';
 import { Fault } from '../kernel/fault.ts';
+import { US } from '../kernel/time.ts';
 import type { Packet } from '../media/packet.ts';
 import { isRtcp, parsePacket } from '../stages/rtp/parse-packet.ts';
 import {
@@ -14,10 +15,11 @@ import {
   type ReportBlock,
   type RtcpPacket,
 } from '../stages/rtp/rtcp.ts';
-import { LossBasedEstimate } from './bandwidth.ts';
+import { BandwidthEstimate, QueueDelay } from './bandwidth.ts';
 import { IncomingTrack } from './incoming-track.ts';
 import type { Section } from './offer.ts';
 import { unwrapRetransmission } from './retransmission.ts';
+import { TransportFeedbackCollector } from './transport-feedback.ts';
 
 /** Our SSRC in all RTCP. We send no media, so one number serves for every session. */
 const SENDER_SSRC = 1;
@@ -42,7 +44,15 @@ export class Publisher {
   readonly #clock: Clock;
   readonly #send: (datagram: Buffer) => void;
   readonly #listener: PublisherListener;
-  readonly #estimate = new LossBasedEstimate();
+  /** Agreed extension of transport-wide feedback, one for the bundle (RFC 9143 §9.3). */
+  readonly #sequenceId: number | undefined;
+  readonly #transportFeedback = new TransportFeedbackCollector(SENDER_SSRC);
+  /** What REMB is told of: the picture, which is nearly all of the traffic, or the sound where there is none. */
+  readonly #heaviest: IncomingTrack | undefined;
+  readonly #sendsRemb: boolean;
+  readonly #estimate = new BandwidthEstimate();
+  readonly #queueDelay = new QueueDelay();
+  #received = { sinceUs: 0, bytes: 0 };
   #lastHeardUs: number;
   #saidGoodbye = false;
   #rtcpDueUs = 0;
@@ -63,6 +73,11 @@ export class Publisher {
           senderSsrc: SENDER_SSRC,
         }),
     );
+    const { sections } = options;
+    const heaviest = sections.find((section) => section.format.kind === 'video') ?? sections[0];
+    this.#heaviest = heaviest && this.tracks[sections.indexOf(heaviest)];
+    this.#sequenceId = sections.find((section) => section.transportSequenceId !== undefined)?.transportSequenceId;
+    this.#sendsRemb = this.#sequenceId === undefined;
   }
 
   /** Datagrams that were neither RTP of an agreed payload type nor RTCP. */
@@ -100,13 +115,25 @@ export class Publisher {
   tick(): void {
     const nowUs = this.#clock.monoUs();
     for (const track of this.tracks) this.#sendFeedback(track, nowUs);
+    const about = this.#heaviest?.ssrc ?? 0;
+    for (const feedback of this.#transportFeedback.due(nowUs, about)) this.#send(compound([], feedback));
     if (nowUs < this.#rtcpDueUs) return;
     this.#rtcpDueUs = nowUs + RTCP_PERIOD_US;
     this.#sendReports(nowUs);
   }
 
   #onRtp(datagram: Buffer, arrivalUs: number): void {
-    const packet: Packet = parsePacket(datagram, arrivalUs);
+    const packet = parsePacket(datagram, arrivalUs);
+    // Time before the first packet, or of a pause, is not time it sent in.
+    if (this.#received.bytes === 0) this.#received.sinceUs = arrivalUs;
+    this.#received.bytes += datagram.length;
+    // Whatever carries a number is told of, padding and repeated packets too: the sender counts them all.
+    const number = this.#sequenceId === undefined ? undefined : packet.extensions?.get(this.#sequenceId);
+    if (number) this.#transportFeedback.onPacket(number, arrivalUs);
+    this.#sort(datagram, packet);
+  }
+
+  #sort(datagram: Buffer, packet: Packet): void {
     const track = this.tracks.find((t) => t.format.payloadType === packet.payloadType);
     if (!track) {
       this.#onRepeated(datagram, packet);
@@ -114,11 +141,13 @@ export class Publisher {
     }
     this.#saidGoodbye = false;
     track.onPacket(packet, datagram);
+    if (this.#sendsRemb && track === this.#heaviest)
+      this.#queueDelay.onPacket(packet.timestamp, packet.arrivalUs, track.format.clockRate);
     // The key frame that the publisher began with was lost, or went out before we could hear it.
     if (track.format.kind === 'video' && track.awaitsStart) track.wantKeyFrame();
     // Losses are asked for at once when a packet shows them, not at the next tick.
-    this.#sendFeedback(track, arrivalUs);
-    this.#listener.onRtp(track, datagram, arrivalUs);
+    this.#sendFeedback(track, packet.arrivalUs);
+    this.#listener.onRtp(track, datagram, packet.arrivalUs);
   }
 
   #onRepeated(datagram: Buffer, packet: Packet): void {
@@ -131,7 +160,7 @@ export class Publisher {
       payloadType: track.format.payloadType,
       ssrc: track.ssrc,
     });
-    if (original) this.#onRtp(original, packet.arrivalUs);
+    if (original) this.#sort(original, parsePacket(original, packet.arrivalUs));
   }
 
   #onRtcp(datagram: Buffer, arrivalUs: number): void {
@@ -163,12 +192,22 @@ export class Publisher {
         const block = track.reportBlock(nowUs);
         if (!block) continue;
         blocks.push(block);
-        if (track.format.kind === 'video') this.#estimate.onLoss(block.fractionLost / 256);
+        if (this.#sendsRemb && track === this.#heaviest) this.#estimateBandwidth(block.fractionLost / 256, nowUs);
       }
       extra.push(encodeSourceDescription(SENDER_SSRC, 'aircheck'));
     }
-    const ssrcs = this.tracks.flatMap((track) => track.ssrc ?? []);
-    this.#send(compound(blocks, ...extra, encodeRemb(SENDER_SSRC, this.#estimate.bitrateBps, ssrcs)));
+    if (this.#sendsRemb) {
+      const ssrcs = this.tracks.flatMap((track) => track.ssrc ?? []);
+      extra.push(encodeRemb(SENDER_SSRC, this.#estimate.bitrateBps, ssrcs));
+    }
+    if (blocks.length > 0 || extra.length > 0) this.#send(compound(blocks, ...extra));
+  }
+
+  #estimateBandwidth(lossRatio: number, nowUs: number): void {
+    const { sinceUs, bytes } = this.#received;
+    this.#received = { sinceUs: nowUs, bytes: 0 };
+    const receivedBps = (bytes * 8 * US) / Math.max(1, nowUs - sinceUs);
+    this.#estimate.onInterval({ lossRatio, receivedBps, queueMs: this.#queueDelay.takeMs() });
   }
 }
 

@@ -24,7 +24,7 @@ export const participantSchema = z.object({
   tracks: z.array(
     z.object({
       kind: z.enum(['audio', 'video']),
-      codec: z.enum(['opus', 'h264', 'vp8']),
+      codec: z.enum(['opus', 'pcmu', 'pcma', 'h264', 'vp8', 'vp9', 'av1']),
       receiving: z.boolean().meta({ description: 'Whether packets came within the last seconds.' }),
       packets: z.int(),
       bytes: z.int().meta({ description: 'Bytes of payload.' }),

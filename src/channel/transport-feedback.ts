@@ -1,0 +1,105 @@
+/**
+ * Collects when a transport's packets came in, by their transport-wide sequence numbers, and writes the feedback that the
+ * publisher's own estimate of the bandwidth lives on (draft-holmer-rmcat-transport-wide-cc-extensions-01).
+ */
+import { encodeTransportWideFeedback } from '../stages/rtp/rtcp.ts';
+import { SequenceUnwrapper } from '../stages/rtp/sequence.ts';
+import { canFollow } from '../stages/rtp/transport-feedback.ts';
+
+/** Feedback goes out this long after the last, or sooner when many packets have come. */
+const PERIOD_US = 50_000;
+const MANY = 100;
+/** Of one feedback packet, so that it fits a datagram however the packets lie. */
+const MAX_ARRIVALS = 120;
+/** Packets this late are told of once more; what comes later is of no use to the publisher's estimate. */
+const BACK_US = 500_000;
+const MAX_KEPT = 4096;
+/** A jump of more than this is a counter that began anew, not packets that were lost. */
+const MAX_GAP = 8191;
+
+export class TransportFeedbackCollector {
+  readonly #senderSsrc: number;
+  readonly #unwrapper = new SequenceUnwrapper();
+  /** Unwrapped number → arrival, in order of arrival. */
+  #arrivals = new Map<number, number>();
+  #highest: number | undefined;
+  /** The first number that the next feedback is about. */
+  #next = 0;
+  #fresh = 0;
+  #count = 0;
+  #sentUs = Number.NEGATIVE_INFINITY;
+
+  /** @param senderSsrc ours, in the RTCP we send */
+  constructor(senderSsrc: number) {
+    this.#senderSsrc = senderSsrc;
+  }
+
+  /**
+   * Takes the extension of one packet; one that is too short is passed over.
+   * @param arrivalUs monotonic microseconds
+   */
+  onPacket(extension: Buffer, arrivalUs: number): void {
+    if (extension.length < 2) return;
+    const sequence = this.#unwrapper.unwrap(extension.readUInt16BE(0));
+    if (this.#highest === undefined || Math.abs(sequence - this.#highest) > MAX_GAP) {
+      this.#arrivals.clear();
+      this.#highest = sequence;
+      this.#next = sequence;
+      this.#fresh = 0;
+    }
+    // The first of two counts: the second is a duplicate made on the way.
+    if (this.#arrivals.has(sequence)) return;
+    const [oldest] = this.#arrivals.keys();
+    if (sequence < this.#next && (oldest === undefined || sequence < oldest)) return;
+    this.#highest = Math.max(this.#highest, sequence);
+    // A late one is told of together with all that came since, which by then were told of as well.
+    this.#next = Math.min(this.#next, sequence);
+    this.#arrivals.set(sequence, arrivalUs);
+    this.#fresh++;
+    this.#forget(arrivalUs);
+  }
+
+  /**
+   * The feedback that is due, often none; more than one packet when much came in.
+   * @param mediaSsrc any stream of the transport
+   */
+  due(nowUs: number, mediaSsrc: number): Buffer[] {
+    if (this.#fresh === 0 || (this.#fresh < MANY && nowUs - this.#sentUs < PERIOD_US)) return [];
+    this.#sentUs = nowUs;
+    this.#fresh = 0;
+    const came = [...this.#arrivals].filter(([sequence]) => sequence >= this.#next).sort(([a], [b]) => a - b);
+    const out: Buffer[] = [];
+    for (let at = 0; at < came.length; ) {
+      const [first, firstUs] = came[at]!;
+      // Further on only when more came in at once than is kept.
+      const from = first - this.#next > MAX_GAP ? first : this.#next;
+      const arrivals: { sequence: number; arrivalUs: number }[] = [];
+      let beforeUs = firstUs;
+      while (at < came.length && arrivals.length < MAX_ARRIVALS) {
+        const [sequence, arrivalUs] = came[at]!;
+        if (sequence - from > 2 * MAX_GAP || !canFollow(beforeUs, arrivalUs)) break;
+        arrivals.push({ sequence: sequence & 0xffff, arrivalUs });
+        beforeUs = arrivalUs;
+        this.#next = sequence + 1;
+        at++;
+      }
+      out.push(
+        encodeTransportWideFeedback(this.#senderSsrc, mediaSsrc, {
+          baseSequence: from & 0xffff,
+          statusCount: this.#next - from,
+          feedbackCount: this.#count++ & 0xff,
+          arrivals,
+        }),
+      );
+    }
+    return out;
+  }
+
+  #forget(nowUs: number): void {
+    for (const [sequence, arrivalUs] of this.#arrivals) {
+      const old = nowUs - arrivalUs > BACK_US && sequence < this.#next;
+      if (!old && this.#arrivals.size <= MAX_KEPT) break;
+      this.#arrivals.delete(sequence);
+    }
+  }
+}
