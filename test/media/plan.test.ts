@@ -1,0 +1,69 @@
+/**
+ * What must be seen and heard, worked out from small plans.
+ */
+import { describe, expect, test } from 'vitest';
+import { GREEN, RED } from '../support/media/participants.ts';
+import {
+  beginningsOf,
+  type Course,
+  expectationAt,
+  isOn,
+  presentAt,
+  type Role,
+  type Step,
+  stretchesOf,
+} from './plan.ts';
+
+const red: Role = { uid: '1', participant: RED, codec: 'h264' };
+const green: Role = { uid: '2', participant: GREEN, codec: 'vp8' };
+const course = (steps: Step[], roles: Role[] = [red, green]): Course => ({
+  plan: { seconds: 20, seed: 1, roles },
+  zeroWallS: 1000,
+  steps,
+});
+const step = (uid: string, does: Step['does'], fromS: number, toS = fromS): Step => ({ uid, does, fromS, toS });
+const everySecond = (of: Course, role: Role, kind: 'audio' | 'video') =>
+  Array.from({ length: 12 }, (_, s) => expectationAt(of, role, kind, s)[0]).join('');
+
+describe('expectations', () => {
+  test('of undisturbed participants are all required', () => {
+    expect(everySecond(course([]), red, 'audio')).toBe('rrrrrrrrrrrr');
+  });
+
+  test('of someone muted are forbidden, of that kind only, and open near the change', () => {
+    const muted = course([step('1', 'muteAudio', 3.5), step('1', 'unmuteAudio', 8.5)]);
+    expect(everySecond(muted, red, 'audio')).toBe('rrroofffoorr');
+    expect(everySecond(muted, red, 'video')).toBe('rrrrrrrrrrrr');
+    expect(everySecond(muted, green, 'audio')).toBe('rrrrrrrrrrrr');
+    expect(isOn(muted, red, 'audio', 5)).toBe(false);
+    expect(isOn(muted, red, 'audio', 9)).toBe(true);
+  });
+
+  test('of someone who left are forbidden; the others are heard on, and seen but for the change', () => {
+    const left = course([step('2', 'leave', 3.2, 3.4), step('2', 'rejoin', 7.1, 7.9)]);
+    expect(everySecond(left, green, 'audio')).toBe('rrrooffoorrr');
+    expect(everySecond(left, red, 'audio')).toBe('rrrrrrrrrrrr');
+    expect(everySecond(left, red, 'video')).toBe('rrroorroorrr');
+  });
+
+  test('in a blackout are forbidden, but for its first second and what can still be asked for again', () => {
+    const dark = { ...red, toServer: { blackouts: [{ fromS: 3, toS: 8 }] } };
+    expect(everySecond(course([], [dark]), dark, 'video')).toBe('rrrofffoorrr');
+  });
+});
+
+describe('places', () => {
+  test('whoever comes back stands behind those who stayed', () => {
+    const left = course([step('1', 'leave', 3, 3.2), step('1', 'rejoin', 7, 7.6)]);
+    expect(presentAt(left, 1).map((r) => r.uid)).toEqual(['1', '2']);
+    expect(presentAt(left, 5).map((r) => r.uid)).toEqual(['2']);
+    expect(presentAt(left, 9).map((r) => r.uid)).toEqual(['2', '1']);
+    expect(stretchesOf(left).map((s) => [s.fromS, s.toS, s.present.length])).toEqual([
+      [Number.NEGATIVE_INFINITY, 3, 2],
+      [3.2, 7, 1],
+      [7.6, Number.POSITIVE_INFINITY, 2],
+    ]);
+    expect(beginningsOf(left, red)).toEqual([0, 7.6]);
+    expect(beginningsOf(left, green)).toEqual([0]);
+  });
+});

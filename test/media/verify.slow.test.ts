@@ -1,0 +1,125 @@
+/**
+ * The verifier judged on made files: right ones pass, and what is wrong in others is found where it is.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, expect, test } from 'vitest';
+import { type MadeFile, writeMadeFile } from '../support/media/made-file.ts';
+import { splitPlanes } from '../support/media/made-media.ts';
+import { GREEN, RED } from '../support/media/participants.ts';
+import { CANVAS, type Course, type Role } from './plan.ts';
+import { verify } from './verify.ts';
+
+const dir = mkdtempSync(join(tmpdir(), 'aircheck-verify-'));
+afterAll(() => rmSync(dir, { recursive: true }));
+
+const SECONDS = 8;
+/** The file begins 100 ms after the start call, 0.4 s into a second. */
+const ZERO_WALL_S = 50_000.3;
+const roles: Role[] = [
+  { uid: '1', participant: RED, codec: 'h264' },
+  { uid: '2', participant: GREEN, codec: 'vp8' },
+];
+const course = (changes: Partial<Course> = {}): Course => ({
+  plan: { seconds: SECONDS, seed: 1, roles },
+  zeroWallS: ZERO_WALL_S,
+  steps: [],
+  ...changes,
+});
+
+let serial = 0;
+function make(fault: Partial<MadeFile> = {}): string {
+  const path = join(dir, `${serial++}.mp4`);
+  const participants = roles.map((role) => role.participant);
+  writeMadeFile({ ...CANVAS, path, participants, seconds: SECONDS, contentStartUs: 50_000_400_000, ...fault });
+  return path;
+}
+
+/** Fills the left half of the picture, where the first participant stands. */
+function paint(i420: Buffer, y: number, u: number, v: number): void {
+  const { width, height } = CANVAS;
+  const planes = splitPlanes(i420, width, height);
+  for (let row = 0; row < height; row++) planes.y.fill(y, row * width, row * width + width / 2);
+  for (let row = 0; row < height / 2; row++) {
+    planes.u.fill(u, (row * width) / 2, (row * width) / 2 + width / 4);
+    planes.v.fill(v, (row * width) / 2, (row * width) / 2 + width / 4);
+  }
+}
+
+test('a file that is right has every mark, in step, and the full score', () => {
+  const verdict = verify(make(), course());
+  expect(verdict.flashes).toEqual({ required: 16, there: 16, forbidden: 0, missing: [] });
+  expect(verdict.beeps).toEqual({ required: 16, there: 16, forbidden: 0, missing: [] });
+  expect(verdict.score).toBe(100);
+  expect(verdict).toMatchObject({ wrongFrames: 0, damaged: 0, frozenS: 0 });
+  expect(verdict.measured.stableS).toBeCloseTo(0.6, 1);
+});
+
+test('sound that is late costs points', () => {
+  const verdict = verify(make({ soundLateMs: 120 }), course());
+  expect(verdict.measured.offsetsMs.every((ms) => Math.abs(ms - 120) < 3)).toBe(true);
+  expect(verdict.score).toBeLessThan(60);
+});
+
+test('a second without sound is missed where it is', () => {
+  const verdict = verify(
+    make({
+      eachSound: (samples, atS) => {
+        if (atS > 3.2 && atS < 4) samples.fill(0);
+      },
+    }),
+    course(),
+  );
+  expect(verdict.beeps).toMatchObject({ required: 16, there: 14 });
+  expect(verdict.beeps.missing.map((s) => s.toFixed(1))).toEqual(['3.6', '3.6']);
+  expect(verdict.flashes.there).toBe(16);
+});
+
+test('a grey and a black frame are counted', () => {
+  const verdict = verify(
+    make({
+      eachCanvas: ({ i420, atS }) => {
+        if (Math.abs(atS - 4.2) < 0.01) paint(i420, 126, 128, 128);
+        if (Math.abs(atS - 5.2) < 0.01) paint(i420, 16, 128, 128);
+        return undefined;
+      },
+    }),
+    course(),
+  );
+  expect(verdict.wrongFrames).toBe(2);
+});
+
+test('a picture that stands still is frozen, unless nothing got through', () => {
+  let held: Buffer | undefined;
+  const path = make({
+    eachCanvas: ({ i420, atS }) => {
+      if (atS >= 3 && atS < 4.5) {
+        held ??= Buffer.from(i420);
+        held.copy(i420);
+      }
+      return undefined;
+    },
+  });
+  const frozen = verify(path, course());
+  expect(frozen.frozenS).toBeGreaterThan(1.4);
+  expect(frozen.frozenS).toBeLessThan(1.6);
+  expect(frozen.flashes.missing.map((s) => s.toFixed(1))).toEqual(['3.6', '3.6']);
+  const dark = { toServer: { blackouts: [{ fromS: 2.9, toS: 4.2 }] } };
+  const inBlackout = verify(path, course({ plan: { ...course().plan, roles: roles.map((r) => ({ ...r, ...dark })) } }));
+  expect(inBlackout.frozenS).toBeGreaterThan(0.25);
+  expect(inBlackout.frozenS).toBeLessThan(0.5);
+  expect(inBlackout.flashes.missing).toEqual([]);
+});
+
+test('marks of someone who is muted are not to be there', () => {
+  const steps = [
+    { fromS: 1.5, toS: 1.5, uid: '1', does: 'muteAudio' as const },
+    { fromS: 6, toS: 6, uid: '1', does: 'unmuteAudio' as const },
+  ];
+  const verdict = verify(make(), course({ steps }));
+  // The file's seconds 2.6, 3.6 and 4.6 are 1 s or more from both changes.
+  expect(verdict.roles[0]?.beeps.forbidden).toBe(3);
+  expect(verdict.roles[0]?.flashes.forbidden).toBe(0);
+  expect(verdict.roles[1]?.beeps.forbidden).toBe(0);
+});
