@@ -5,7 +5,7 @@ import { SOUND_RATE, type Sound } from '../../media/frame.ts';
 import type { Packet } from '../../media/packet.ts';
 import type { ReceivedSample } from '../../media/sample.ts';
 import { AudioDecoder } from '../../stages/codec/audio-decoder.ts';
-import { ReceivedTrack, type ReceivedTrackOptions } from './received-track.ts';
+import { ReceivedTrack, type ReceivedTrackOptions } from '../tracks/received-track.ts';
 
 /** Packets that may wait, 40 s of 20 ms each. */
 const MAX_WAITING = 2000;
@@ -37,8 +37,10 @@ export class AudioLine {
     this.#received.onSenderReport(ntpUs, rtpTimestamp, arrivalUs);
   }
 
-  poll(nowUs: number): void {
+  /** Takes what the jitter buffer lets go. Sound has no key frames to ask for. */
+  poll(nowUs: number): false {
     this.#enqueue(this.#received.take(nowUs).samples);
+    return false;
   }
 
   flush(): void {

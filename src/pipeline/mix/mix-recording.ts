@@ -12,12 +12,12 @@ import { SoundMixer } from '../../stages/compose/sound-mixer.ts';
 import { FeedClient } from '../../stages/source/embedded/feed-client.ts';
 import type { Ending, Recording, RecordingContext } from '../recording.ts';
 import { Timeline } from '../timeline.ts';
+import { IdleWatch } from '../tracks/idle-watch.ts';
+import type { StreamChange } from '../tracks/stream-state.ts';
 import { Canvas, type Look } from './canvas.ts';
-import { IdleWatch } from './idle-watch.ts';
 import { AUDIO_BLOCK, MixOutput } from './mix-output.ts';
 import { Participants } from './participants.ts';
 import { PictureClock } from './picture-clock.ts';
-import type { StreamChange } from './stream-state.ts';
 
 /** How far behind the present pictures are composed. A stop encodes this much at once. */
 const DELAY_US = 1_000_000;

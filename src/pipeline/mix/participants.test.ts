@@ -8,8 +8,8 @@ import type { MediaKind, TrackFormat } from '../../media/track.ts';
 import { liveFrames } from '../../stages/codec/native-frames.ts';
 import { Packetizer } from '../../stages/rtp/packetize/packetizer.ts';
 import { parseCompound } from '../../stages/rtp/rtcp.ts';
+import type { StreamChange } from '../tracks/stream-state.ts';
 import { Participants } from './participants.ts';
-import type { StreamChange } from './stream-state.ts';
 
 const FPS = 25;
 const MS = 1000;

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { IdleWatch } from './idle-watch.ts';
+import { IdleWatch } from '../tracks/idle-watch.ts';
+import { StreamState } from '../tracks/stream-state.ts';
 import { PictureClock } from './picture-clock.ts';
-import { StreamState } from './stream-state.ts';
 
 describe('PictureClock', () => {
   test('frame n stands at n / fps however many came before', () => {

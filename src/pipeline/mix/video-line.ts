@@ -9,8 +9,8 @@ import type { VideoColor } from '../../media/track.ts';
 import { VideoDecoder } from '../../stages/codec/video-decoder.ts';
 import { parseColorSpace } from '../../stages/rtp/color-space.ts';
 import { parseOrientation } from '../../stages/rtp/orientation.ts';
-import { Announced } from './announced.ts';
-import { ReceivedTrack, type ReceivedTrackOptions } from './received-track.ts';
+import { Announced } from '../tracks/announced.ts';
+import { ReceivedTrack, type ReceivedTrackOptions } from '../tracks/received-track.ts';
 
 /** Frames that may wait for their time, some 20 s at 60 fps; beyond that the picture clock has stopped, and old ones go. */
 const MAX_WAITING = 1200;

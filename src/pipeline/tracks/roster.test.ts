@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { Subscription } from '../contract/line/plan.ts';
+import type { Subscription } from '../../contract/line/plan.ts';
 import { isSubscribed, Roster } from './roster.ts';
 
 const uids = (roster: Roster, atUs: number) => roster.at(atUs).map((u) => u.uid);

@@ -2,7 +2,7 @@
  * Roster: who is in the channel at which moment of the recording, in join order. Fed with the channel's events, asked by
  * the picture clock; pure.
  */
-import type { Subscription } from '../contract/line/plan.ts';
+import type { Subscription } from '../../contract/line/plan.ts';
 
 /** True when a subscription wants this user's stream. */
 export function isSubscribed(subscription: Subscription, uid: string): boolean {

@@ -1,0 +1,300 @@
+/**
+ * ChannelTracks: every track of a channel that a recording wants, each with a line of the mode's own, kept in step with the
+ * channel and the subscription. Takes the feed's events and packets; asks for key frames; tells who falls silent.
+ */
+import type { FeedEvent } from '../../contract/line/feed.ts';
+import type { Subscription } from '../../contract/line/plan.ts';
+import { Fault } from '../../kernel/fault.ts';
+import type { Packet } from '../../media/packet.ts';
+import type { Track } from '../../media/track.ts';
+import { parsePacket } from '../../stages/rtp/parse-packet.ts';
+import { encodePictureLossIndication, parseCompound } from '../../stages/rtp/rtcp.ts';
+import { ParticipantClock } from '../../stages/rtp/sender-clock.ts';
+import { Timeline } from '../timeline.ts';
+import type { ReceivedTrackOptions } from './received-track.ts';
+import { isSubscribed, Roster } from './roster.ts';
+import { type StreamChange, StreamState } from './stream-state.ts';
+
+/** A gap in a track is waited for this long; what was asked for again has come by then or never will. */
+const MAX_GAP_US = 700_000;
+/** Key frame requests of one track are at least this far apart. */
+const KEY_FRAME_REQUEST_US = 500_000;
+/** Our SSRC in feedback. Any fixed number will do: the channel only looks at what it is about. */
+const FEEDBACK_SSRC = 1;
+const RTP_HEADER_BYTES = 12;
+
+export type Subscriptions = { audio: Subscription; video: Subscription };
+
+/** What a mode makes of one track. */
+export type TrackLine = {
+  onRtp(packet: Packet): void;
+  /** As of ReceivedTrack. */
+  onSenderReport(ntpUs: number, rtpTimestamp: number, arrivalUs: number): void;
+  /** Takes what the jitter buffer lets go. Returns true when the sender should be asked for a key frame. */
+  poll(nowUs: number): boolean;
+  /** Lets everything go that the jitter buffer still holds: no more packets will come. */
+  flush(): void;
+  /** Samples given up because too many waited, since the last call. */
+  takeDropped(): number;
+  close(): void;
+};
+
+/** The newest report of a track's sender. */
+type Report = { ssrc: number; ntpUs: number; rtpTimestamp: number; arrivalUs: number };
+
+/** A track of the channel, whether it is wanted or not. */
+type Source = { track: Track; ssrc: number | undefined; report: Report | undefined };
+
+/** A track that is received, with its line. Times are microseconds of the recording. */
+export type TrackEntry<L extends TrackLine> = {
+  readonly track: Track;
+  readonly line: L;
+  /** From when a change of the subscription brought it in; negative infinity when it was wanted from its start. */
+  readonly sinceUs: number;
+  /** From when it is wanted no more; its line lives on until the mode has made use of what came before. */
+  readonly unwantedUs: number;
+  /** Where the track ended; its line lives on likewise. */
+  readonly endedUs: number;
+};
+
+type Entry<L extends TrackLine> = { -readonly [K in keyof TrackEntry<L>]: TrackEntry<L>[K] } & {
+  source: Source;
+  keyFrameAskedUs: number;
+};
+
+export type ChannelTracksOptions<L extends TrackLine> = {
+  subscribe: Subscriptions;
+  /** The kinds that the recording is of. */
+  records: { audio: boolean; video: boolean };
+  /** The recording's zero on the monotonic clock, microseconds. */
+  zeroUs: number;
+  createLine(received: ReceivedTrackOptions): L;
+  /** Sends one RTCP datagram about a track to the channel. */
+  sendRtcp(track: number, datagram: Buffer): void;
+  onStreamChange(change: StreamChange): void;
+  onDegraded(what: string, count: number): void;
+};
+
+export class ChannelTracks<L extends TrackLine> {
+  /** Who is in the channel. */
+  readonly roster = new Roster();
+  readonly #o: ChannelTracksOptions<L>;
+  readonly #streams = new StreamState();
+  readonly #subscriptions: Timeline<Subscriptions>;
+  readonly #sources = new Map<number, Source>();
+  readonly #entries = new Map<number, Entry<L>>();
+  readonly #clocks = new Map<string, ParticipantClock>();
+  #endUs = Number.POSITIVE_INFINITY;
+
+  constructor(options: ChannelTracksOptions<L>) {
+    this.#o = options;
+    this.#subscriptions = new Timeline(options.subscribe);
+  }
+
+  /** How many users are in the channel now. */
+  get count(): number {
+    return this.roster.present().length;
+  }
+
+  /** The tracks that are or were wanted and are not forgotten, in the order they began. */
+  entries(): IterableIterator<TrackEntry<L>> {
+    return this.#entries.values();
+  }
+
+  /** Who is wanted at `atUs` of the recording. */
+  subscriptionAt(atUs: number): Subscriptions {
+    return this.#subscriptions.at(atUs);
+  }
+
+  isWanted({ uid, format }: Track, atUs: number): boolean {
+    return isSubscribed(this.#subscriptions.at(atUs)[format.kind], uid);
+  }
+
+  onEvent(event: FeedEvent, atUs: number): void {
+    const at = atUs - this.#o.zeroUs;
+    switch (event.type) {
+      case 'hello':
+      case 'caughtUp':
+        return;
+      case 'userJoined':
+        this.roster.join(event.uid, at);
+        return;
+      case 'userLeft':
+        this.roster.leave(event.uid, at);
+        for (const source of this.#sources.values()) if (source.track.uid === event.uid) this.#endTrack(source, at);
+        return;
+      case 'trackStarted':
+        this.#startTrack(event.track, at);
+        return;
+      case 'trackEnded': {
+        const source = this.#sources.get(event.track);
+        if (source) this.#endTrack(source, at);
+        return;
+      }
+    }
+  }
+
+  /**
+   * From `atUs` of the recording on, `subscribe` says who is seen and heard (contract §1.3). Tracks that are wanted anew are
+   * received from now on; of those no longer wanted, what comes before `atUs` is still used.
+   * @param nowUs monotonic
+   */
+  changeSubscription(atUs: number, subscribe: Subscriptions, nowUs: number): void {
+    const fromUs = this.#subscriptions.change(atUs, subscribe);
+    for (const entry of this.#entries.values()) {
+      const { uid, format } = entry.track;
+      const wanted = isSubscribed(subscribe[format.kind], uid);
+      if (wanted === (entry.unwantedUs === Number.POSITIVE_INFINITY)) continue;
+      if (wanted) {
+        entry.sinceUs = fromUs;
+        entry.unwantedUs = Number.POSITIVE_INFINITY;
+        continue;
+      }
+      entry.unwantedUs = fromUs;
+      const change = this.#streams.onEnd(uid, format.kind);
+      if (change) this.#o.onStreamChange(change);
+    }
+    for (const source of this.#sources.values()) {
+      if (this.#entries.has(source.track.track)) continue;
+      const entry = this.#receive(source, fromUs);
+      if (!entry) continue;
+      const { report } = source;
+      // A stream without a report goes by arrival: sound and picture would only drift into step.
+      if (report && report.ssrc === source.ssrc)
+        entry.line.onSenderReport(report.ntpUs, report.rtpTimestamp, report.arrivalUs);
+      if (entry.track.format.kind === 'video') this.#askKeyFrame(entry, nowUs);
+    }
+  }
+
+  onRtp(track: number, datagram: Buffer, arrivalUs: number): void {
+    const source = this.#sources.get(track);
+    if (!source || arrivalUs > this.#endUs) return;
+    const entry = this.#entries.get(track);
+    if (!entry) {
+      // Nobody wants it. Should that change, a key frame is asked for by its SSRC (RFC 3550 §5.1).
+      if (datagram.length >= RTP_HEADER_BYTES) source.ssrc = datagram.readUInt32BE(8);
+      return;
+    }
+    const packet = this.#parse(() => parsePacket(datagram, arrivalUs));
+    if (!packet) return;
+    source.ssrc = packet.ssrc;
+    if (entry.unwantedUs === Number.POSITIVE_INFINITY) {
+      const change = this.#streams.onPacket(source.track.uid, source.track.format.kind, arrivalUs);
+      if (change) this.#o.onStreamChange(change);
+    }
+    entry.line.onRtp(packet);
+  }
+
+  onRtcp(track: number, datagram: Buffer, arrivalUs: number): void {
+    const source = this.#sources.get(track);
+    if (!source) return;
+    for (const report of this.#parse(() => parseCompound(datagram)) ?? []) {
+      if (report.type !== 'senderReport') continue;
+      const { ssrc, ntpUs, rtpTimestamp } = report;
+      if (source.ssrc !== undefined && ssrc !== source.ssrc) continue;
+      source.report = { ssrc, ntpUs, rtpTimestamp, arrivalUs };
+      this.#entries.get(track)?.line.onSenderReport(ntpUs, rtpTimestamp, arrivalUs);
+    }
+  }
+
+  /** Lets packets go on whose wait is over, asks for key frames, and tells streams that fell silent. */
+  poll(nowUs: number): void {
+    for (const entry of this.#entries.values()) {
+      const { line, track } = entry;
+      if (line.poll(nowUs)) this.#askKeyFrame(entry, nowUs);
+      const dropped = line.takeDropped();
+      const what = `${track.format.kind} of user ${track.uid} waited too long and was left out`;
+      if (dropped > 0) this.#o.onDegraded(what, dropped);
+    }
+    for (const change of this.#streams.onTime(nowUs)) this.#o.onStreamChange(change);
+  }
+
+  /**
+   * Frees what was wanted no more, or ended, before `atUs`, and forgets who left before.
+   * @param keeps true of a track that ended and whose line is still of use
+   */
+  forget(atUs: number, keeps: (entry: TrackEntry<L>) => boolean): void {
+    this.roster.forget(atUs);
+    this.#subscriptions.forget(atUs);
+    for (const [number, entry] of this.#entries) {
+      if (entry.unwantedUs >= atUs && (entry.endedUs >= atUs || keeps(entry))) continue;
+      entry.line.close();
+      this.#entries.delete(number);
+    }
+  }
+
+  /** Nothing that arrives after `atUs` (monotonic) belongs to the recording; what waits in jitter buffers is let go. */
+  end(atUs: number): void {
+    this.#endUs = atUs;
+    for (const { line } of this.#entries.values()) line.flush();
+    for (const change of this.#streams.endAll()) this.#o.onStreamChange(change);
+  }
+
+  close(): void {
+    for (const { line } of this.#entries.values()) line.close();
+    this.#entries.clear();
+  }
+
+  #startTrack(track: Track, at: number): void {
+    if (this.#sources.has(track.track)) return;
+    const source: Source = { track, ssrc: undefined, report: undefined };
+    this.#sources.set(track.track, source);
+    this.#receive(source, at);
+  }
+
+  /** Begins a line for a track that is wanted at `at` or will be later. */
+  #receive(source: Source, at: number): Entry<L> | undefined {
+    const { records, zeroUs, createLine } = this.#o;
+    const { track } = source;
+    const { uid, format } = track;
+    if (!records[format.kind]) return undefined;
+    // Changes may be known already of a time the feed has not come to yet.
+    const held = this.#subscriptions.since(at);
+    const wants = ({ value }: (typeof held)[number]) => isSubscribed(value[format.kind], uid);
+    const first = held.findIndex(wants);
+    if (first < 0) return undefined;
+    const participant = this.#clocks.get(uid) ?? new ParticipantClock();
+    this.#clocks.set(uid, participant);
+    const clock = participant.addStream(format.clockRate);
+    const entry: Entry<L> = {
+      track,
+      source,
+      line: createLine({ track, clock, zeroUs, maxGapUs: MAX_GAP_US }),
+      keyFrameAskedUs: Number.NEGATIVE_INFINITY,
+      sinceUs: held[first]?.fromUs ?? Number.NEGATIVE_INFINITY,
+      unwantedUs: held[held.findLastIndex(wants) + 1]?.fromUs ?? Number.POSITIVE_INFINITY,
+      endedUs: Number.POSITIVE_INFINITY,
+    };
+    this.#entries.set(track.track, entry);
+    return entry;
+  }
+
+  #askKeyFrame(entry: Entry<L>, nowUs: number): void {
+    const { track, ssrc } = entry.source;
+    const isLive = entry.endedUs === Number.POSITIVE_INFINITY && entry.unwantedUs === Number.POSITIVE_INFINITY;
+    if (!isLive || ssrc === undefined || nowUs - entry.keyFrameAskedUs < KEY_FRAME_REQUEST_US) return;
+    entry.keyFrameAskedUs = nowUs;
+    this.#o.sendRtcp(track.track, encodePictureLossIndication(FEEDBACK_SSRC, ssrc));
+  }
+
+  #endTrack({ track }: Source, at: number): void {
+    this.#sources.delete(track.track);
+    const entry = this.#entries.get(track.track);
+    if (!entry) return;
+    entry.endedUs = at;
+    entry.line.flush();
+    const change = this.#streams.onEnd(track.uid, track.format.kind);
+    if (change) this.#o.onStreamChange(change);
+  }
+
+  /** Bytes from a stranger that cannot be read cost themselves, and are counted. */
+  #parse<T>(read: () => T): T | undefined {
+    try {
+      return read();
+    } catch (error) {
+      if (!(error instanceof Fault) || error.blame !== 'channel') throw error;
+      this.#o.onDegraded(`malformed packet: ${error.message}`, 1);
+      return undefined;
+    }
+  }
+}
