@@ -4,6 +4,7 @@
  * grows. The thresholds of loss are those of draft-ietf-rmcat-gcc-02 §6.
  */
 import { US } from '../kernel/time.ts';
+import type { ReportBlock } from '../stages/rtp/rtcp.ts';
 import { TimestampUnwrapper } from '../stages/rtp/sequence.ts';
 import { SlidingMinimum } from '../stages/rtp/sliding-minimum.ts';
 
@@ -48,6 +49,25 @@ export class BandwidthEstimate {
       this.#bitrateBps = DECREASE * Math.min(this.#bitrateBps, sentBps);
     } else if (lossRatio < LOW_LOSS && queueMs < QUEUE_MS) this.#bitrateBps *= INCREASE;
     this.#bitrateBps = Math.min(MAX_BITRATE_BPS, Math.max(MIN_BITRATE_BPS, this.#bitrateBps));
+  }
+}
+
+/** The loss of all of a track's streams together, so that one packet of a small layer does not count like one of a large. */
+export class LossRatio {
+  readonly #highest = new Map<number, number>();
+
+  /** @param blocks of this interval, which for each stream began at the last call @returns 0..1 */
+  take(blocks: readonly ReportBlock[]): number {
+    let expected = 0;
+    let lost = 0;
+    for (const { ssrc, extendedHighest, fractionLost } of blocks) {
+      // Of a stream that is new, or started over, its fraction counts all the same.
+      const sent = Math.max(1, extendedHighest - (this.#highest.get(ssrc) ?? extendedHighest));
+      this.#highest.set(ssrc, extendedHighest);
+      expected += sent;
+      lost += (sent * fractionLost) / 256;
+    }
+    return expected === 0 ? 0 : lost / expected;
   }
 }
 

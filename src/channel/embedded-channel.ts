@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import type { Clock, Timer } from '../kernel/clock.ts';
 import { Fault } from '../kernel/fault.ts';
 import type { TrackReport } from './incoming-track.ts';
+import type { VideoStreamType } from './layer-choice.ts';
 import { type Offer, readOffer, writeAnswer, writeTransportOffer } from './offer.ts';
 import { OutgoingFeed } from './outgoing-feed.ts';
 import { openPeerHost, type Peer, type PeerHost, type PeerState } from './peer.ts';
@@ -44,6 +45,15 @@ export type Participant = {
 };
 
 export type Published = { sessionId: string; answer: string; etag: string };
+
+export type FeedRequest = {
+  appid: string;
+  cname: string;
+  uid: string;
+  sid: string;
+  /** Which layer of a simulcast the recorder is given, as long as it lives: 0, unless told, the highest, 1 the lowest. */
+  videoStreamType?: VideoStreamType | undefined;
+};
 
 export type Feed = {
   /** Unix socket for one recorder. */
@@ -121,8 +131,8 @@ export class EmbeddedChannel {
       sections: offer.sections,
       send: (datagram) => sendTo?.send(datagram),
       listener: {
-        onRtp: (track, datagram, arrivalUs) => this.#rooms.get(key)?.onRtp(track, datagram, arrivalUs),
-        onRtcp: (track, datagram, arrivalUs) => this.#rooms.get(key)?.onRtcp(track, datagram, arrivalUs),
+        onRtp: (stream, datagram, arrivalUs) => this.#rooms.get(key)?.onRtp(stream, datagram, arrivalUs),
+        onRtcp: (stream, datagram, arrivalUs) => this.#rooms.get(key)?.onRtcp(stream, datagram, arrivalUs),
       },
     });
     const peer = await this.#peers.open({
@@ -146,7 +156,8 @@ export class EmbeddedChannel {
       this.#sessions.set(sessionId, { sessionId, etag, key, uid, offer, publisher, peer, present: false, createdUs });
       this.#ticker ??= this.#clock.every(TICK_MS, () => this.#tick());
       const codecs = offer.sections.map((section) => section.format.codec).join('+');
-      log.info({ codecs }, 'publisher offered');
+      const layers = Math.max(...offer.sections.map((section) => section.streams.length));
+      log.info({ codecs, ...(layers > 1 && { layers }) }, 'publisher offered');
       return { sessionId, answer, etag };
     } catch (error) {
       peer.close();
@@ -212,8 +223,8 @@ export class EmbeddedChannel {
    * Lets a recorder into a channel, under a uid of its own, and keeps all media from now on for it.
    * @throws Fault `uid-taken`, `feed-unavailable`, `channel-closed`
    */
-  async openFeed(request: { appid: string; cname: string; uid: string; sid: string }): Promise<Feed> {
-    const { appid, cname, uid, sid } = request;
+  async openFeed(request: FeedRequest): Promise<Feed> {
+    const { appid, cname, uid, sid, videoStreamType = 0 } = request;
     this.#requireOpen();
     const key = keyOf(appid, cname);
     const attempts = [...this.#sessions.values()];
@@ -229,7 +240,7 @@ export class EmbeddedChannel {
       path: join(this.#feedDir, `${randomBytes(6).toString('base64url')}.sock`),
       onKeyFrameWanted: (track) => room.wantKeyFrame(uid, track),
     });
-    const { openedMonoUs } = room.addFeed(uid, out);
+    const { openedMonoUs } = room.addFeed(uid, out, videoStreamType);
     const feed: Feed = {
       path: out.path,
       openedMonoUs,

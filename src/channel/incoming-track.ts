@@ -1,162 +1,111 @@
 /**
- * One track as it comes in from its publisher: statistics, repair (NACK, PLI), the cache for recorders that come late, and
- * the last sender report. It writes RTCP and leaves sending it to the publisher.
+ * One track as its publisher agreed to send it: one stream, or under simulcast several streams of the same picture, its
+ * layers. Says which stream a packet belongs to.
  */
 import type { Packet } from '../media/packet.ts';
 import type { TrackFormat } from '../media/track.ts';
-import { startsKeyFrame } from '../stages/rtp/key-frame.ts';
-import { NackGenerator } from '../stages/rtp/nack.ts';
-import { encodeNack, encodePictureLossIndication, type ReportBlock, type SenderReport } from '../stages/rtp/rtcp.ts';
-import { ReceptionStatistics } from '../stages/rtp/statistics.ts';
-import { KeyFrameRequests } from './key-frame-requests.ts';
-import { GopCache, type PacketCache, RecentCache } from './packet-cache.ts';
+import { parseAudioLevel } from '../stages/rtp/audio-level.ts';
+import type { PictureSize } from '../stages/rtp/picture-size.ts';
+import { AUDIO_LEVEL, extensionId, REPAIRED_RID, RID } from './extensions.ts';
+import { IncomingStream, type StreamReport } from './incoming-stream.ts';
+import { LoudestLevel } from './loudest-level.ts';
+import type { Section } from './offer.ts';
 
-/** A recorder waits 0.7 s for a missing packet; what comes later is of use to nobody. */
-const NACK_OPTIONS = { maxAgeMs: 700, maxTries: 10 };
-/** A track that sent nothing for this long is not receiving. Opus with DTX sends every 400 ms. */
-const QUIET_US = 1_500_000;
-const BITRATE_WINDOW_US = 1_000_000;
+export type LayerReport = StreamReport & Partial<PictureSize> & { rid?: string };
 
-export type TrackReport = {
+/** Of a simulcast, the figures of all layers together, with the jitter of the worst. */
+export type TrackReport = StreamReport & {
   kind: TrackFormat['kind'];
   codec: TrackFormat['codec'];
-  receiving: boolean;
-  packets: number;
-  /** Payload bytes. */
-  bytes: number;
-  bitrateKbps: number;
-  lost: number;
-  jitterMs: number;
+  /** The loudest of the last second or so, 0 to -127, where the sender says it (RFC 6464). */
+  audioLevelDbov?: number;
+  /** Where there is more than one. */
+  layers?: LayerReport[];
 };
 
 export class IncomingTrack {
   readonly format: TrackFormat;
   readonly rtxPayloadType: number | undefined;
-  readonly cache: PacketCache;
-  /** The compound RTCP datagram with the last sender report. */
-  lastReport: { datagram: Buffer; arrivalUs: number } | undefined;
-  readonly #senderSsrc: number;
-  readonly #keyFrames = new KeyFrameRequests();
-  #ssrc: number | undefined;
-  #statistics: ReceptionStatistics | undefined;
-  #nack = new NackGenerator(NACK_OPTIONS);
-  #lastPacketUs = Number.NEGATIVE_INFINITY;
-  #totals = { packets: 0, bytes: 0, lost: 0 };
-  #window = { startUs: 0, bytes: 0 };
-  #bitrateKbps = 0;
-  #keyTimestamp: number | undefined;
+  /** In the order of the offer, which says nothing of their sizes. */
+  readonly streams: readonly IncomingStream[];
+  readonly #ids: { rid: number | undefined; repairedRid: number | undefined; audioLevel: number | undefined };
+  readonly #repairSsrcs = new Map<number, IncomingStream>();
+  readonly #level = new LoudestLevel();
 
-  /**
-   * @param ssrc the source the offer names for the track, if it does
-   * @param senderSsrc ours, in the RTCP we send
-   */
-  constructor(options: {
-    format: TrackFormat;
-    rtxPayloadType: number | undefined;
-    ssrc: number | undefined;
-    senderSsrc: number;
-  }) {
-    this.format = options.format;
-    this.rtxPayloadType = options.rtxPayloadType;
-    this.#ssrc = options.ssrc;
-    this.#senderSsrc = options.senderSsrc;
-    this.cache = options.format.kind === 'video' ? new GopCache() : new RecentCache();
-  }
-
-  /** The source of its packets: the one last heard, or before that the one that was announced. */
-  get ssrc(): number | undefined {
-    return this.#ssrc;
-  }
-
-  /** True until the first packet, and for video until the first key frame. */
-  get awaitsStart(): boolean {
-    return this.format.kind === 'video' ? this.#keyTimestamp === undefined : this.#statistics === undefined;
-  }
-
-  onPacket(packet: Packet, datagram: Buffer): void {
-    const { arrivalUs } = packet;
-    if (this.#statistics?.ssrc !== packet.ssrc) this.#startSource(packet.ssrc);
-    this.#statistics!.onPacket(packet, this.format.clockRate);
-    this.#nack.onPacket(packet.sequence, arrivalUs);
-    this.#lastPacketUs = arrivalUs;
-    this.#measureBitrate(arrivalUs, packet.payload.length);
-    const isKeyStart = this.format.kind === 'video' && startsKeyFrame(this.format.codec, packet.payload);
-    if (isKeyStart && packet.timestamp !== this.#keyTimestamp) {
-      this.#keyTimestamp = packet.timestamp;
-      this.#keyFrames.onKeyFrame();
-    }
-    this.cache.add({
-      datagram,
-      arrivalUs,
-      sequence: packet.sequence,
-      timestamp: packet.timestamp,
-      startsKeyFrame: isKeyStart,
+  /** @param senderSsrc ours, in the RTCP we send */
+  constructor(section: Section, senderSsrc: number) {
+    const { format, extensions } = section;
+    this.format = format;
+    this.rtxPayloadType = section.rtxPayloadType;
+    this.streams = section.streams.map(({ rid, ssrc, rtxSsrc }) => {
+      const stream = new IncomingStream({ format, rid, ssrc, senderSsrc });
+      if (rtxSsrc !== undefined) this.#repairSsrcs.set(rtxSsrc, stream);
+      return stream;
     });
-  }
-
-  onSenderReport(report: SenderReport, datagram: Buffer, arrivalUs: number): void {
-    this.lastReport = { datagram, arrivalUs };
-    if (this.#statistics?.ssrc === report.ssrc) this.#statistics.onSenderReport(report, arrivalUs);
-  }
-
-  /** Asks for a key frame as soon as the limit of requests allows. Does nothing for audio. */
-  wantKeyFrame(): void {
-    if (this.format.kind === 'video') this.#keyFrames.want();
-  }
-
-  /** The block for the next receiver report; each call ends an interval. */
-  reportBlock(nowUs: number): ReportBlock | undefined {
-    return this.#statistics?.reportBlock(nowUs);
-  }
-
-  /** Feedback that is due now. */
-  feedback(nowUs: number): Buffer[] {
-    if (this.#ssrc === undefined) return [];
-    const out: Buffer[] = [];
-    if (this.#nack.missing > 0) {
-      const lost = this.#nack.due(nowUs);
-      if (lost.length > 0) out.push(encodeNack(this.#senderSsrc, this.#ssrc, lost));
-    }
-    if (this.#keyFrames.due(nowUs)) out.push(encodePictureLossIndication(this.#senderSsrc, this.#ssrc));
-    return out;
-  }
-
-  report(nowUs: number): TrackReport {
-    const receiving = nowUs - this.#lastPacketUs < QUIET_US;
-    return {
-      kind: this.format.kind,
-      codec: this.format.codec,
-      receiving,
-      packets: this.#totals.packets + (this.#statistics?.packets ?? 0),
-      bytes: this.#totals.bytes + (this.#statistics?.bytes ?? 0),
-      bitrateKbps: receiving ? this.#bitrateKbps : 0,
-      lost: this.#totals.lost + (this.#statistics?.lost ?? 0),
-      jitterMs: this.#statistics?.jitterMs ?? 0,
+    this.#ids = {
+      rid: extensionId(extensions, RID),
+      repairedRid: extensionId(extensions, REPAIRED_RID),
+      audioLevel: extensionId(extensions, AUDIO_LEVEL),
     };
   }
 
-  #startSource(ssrc: number): void {
-    const former = this.#statistics;
-    if (former) {
-      this.#totals.packets += former.packets;
-      this.#totals.bytes += former.bytes;
-      this.#totals.lost += former.lost;
-      this.cache.clear();
-      this.lastReport = undefined;
-      this.#keyTimestamp = undefined;
-    }
-    this.#ssrc = ssrc;
-    this.#statistics = new ReceptionStatistics(ssrc);
-    this.#nack = new NackGenerator(NACK_OPTIONS);
+  /**
+   * The stream of a packet. Without simulcast it is the one there is, whatever the SSRC: a sender may start over with another.
+   * A layer's packets say its rid at least until the sender knows that it was heard (RFC 8852 §3.3); the SSRC does after that.
+   */
+  streamOf(packet: Packet): IncomingStream | undefined {
+    if (this.streams.length === 1) return this.streams[0];
+    return this.streams.find(({ ssrc }) => ssrc === packet.ssrc) ?? this.#named(packet, this.#ids.rid);
   }
 
-  #measureBitrate(arrivalUs: number, bytes: number): void {
-    const spanUs = arrivalUs - this.#window.startUs;
-    if (spanUs >= BITRATE_WINDOW_US) {
-      // After a pause the window is not one of sending.
-      if (spanUs < 2 * BITRATE_WINDOW_US) this.#bitrateKbps = Math.round((this.#window.bytes * 8000) / spanUs);
-      this.#window = { startUs: arrivalUs, bytes: 0 };
-    }
-    this.#window.bytes += bytes;
+  /** The stream that a packet of the RTX payload type repeats. */
+  repairedBy(packet: Packet): IncomingStream | undefined {
+    if (this.streams.length === 1) return this.streams[0];
+    const known = this.#repairSsrcs.get(packet.ssrc);
+    if (known) return known;
+    const named = this.#named(packet, this.#ids.repairedRid);
+    if (named) this.#repairSsrcs.set(packet.ssrc, named);
+    return named;
+  }
+
+  /** Takes what a packet says beside its media. */
+  noteExtensions({ extensions, arrivalUs }: Packet): void {
+    const level = this.#ids.audioLevel === undefined ? undefined : extensions?.get(this.#ids.audioLevel);
+    const levelDbov = level && parseAudioLevel(level);
+    if (levelDbov !== undefined) this.#level.add(levelDbov, arrivalUs);
+  }
+
+  /** Asks for a key frame of every layer as soon as the limit of requests allows. Does nothing for audio. */
+  wantKeyFrame(): void {
+    for (const stream of this.streams) stream.wantKeyFrame();
+  }
+
+  report(nowUs: number): TrackReport {
+    const reports = this.streams.map((stream) => stream.report(nowUs));
+    const sum = (of: (report: StreamReport) => number) => reports.reduce((total, report) => total + of(report), 0);
+    const audioLevelDbov = this.#level.at(nowUs);
+    return {
+      kind: this.format.kind,
+      codec: this.format.codec,
+      receiving: reports.some((report) => report.receiving),
+      packets: sum((report) => report.packets),
+      bytes: sum((report) => report.bytes),
+      bitrateKbps: sum((report) => report.bitrateKbps),
+      lost: sum((report) => report.lost),
+      jitterMs: Math.max(...reports.map((report) => report.jitterMs)),
+      ...(audioLevelDbov !== undefined && { audioLevelDbov }),
+      ...(this.streams.length > 1 && {
+        layers: this.streams.map(({ rid, size }, n) => ({
+          ...(rid !== undefined && { rid }),
+          ...size,
+          ...reports[n]!,
+        })),
+      }),
+    };
+  }
+
+  #named({ extensions }: Packet, id: number | undefined): IncomingStream | undefined {
+    const rid = id === undefined ? undefined : extensions?.get(id)?.toString('latin1');
+    return rid === undefined ? undefined : this.streams.find((stream) => stream.rid === rid);
   }
 }

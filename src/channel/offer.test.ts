@@ -57,7 +57,7 @@ describe('an offer of Chromium', () => {
         orientationExtension: 13,
       },
     ]);
-    expect(offer.sections.map((s) => s.ssrcs)).toEqual([[524960147], [715482575]]);
+    expect(offer.sections.map((s) => s.streams.map(({ ssrc }) => ssrc))).toEqual([[524960147], [715482575]]);
     expect(offer.transport).toMatchObject({ iceUfrag: '/3xl', setup: 'actpass' });
     expect(offer.answersConsent).toBe(true);
   });
@@ -185,7 +185,14 @@ describe('an offer of Chromium', () => {
 
 test('an offer of FFmpeg gives Opus and H.264; FFmpeg stays the DTLS server', () => {
   const offer = readOffer(capturedOffer('ffmpeg'));
-  expect(offer.sections.map((s) => [s.format.codec, s.format.payloadType, s.rtxPayloadType, s.ssrcs])).toEqual([
+  expect(
+    offer.sections.map((s) => [
+      s.format.codec,
+      s.format.payloadType,
+      s.rtxPayloadType,
+      s.streams.map(({ ssrc }) => ssrc),
+    ]),
+  ).toEqual([
     ['opus', 111, undefined, [1152065482]],
     ['h264', 106, 105, [1152065483]],
   ]);
@@ -219,4 +226,88 @@ describe('refused', () => {
     expect(codeOf(sdp)).toBe('offer-unacceptable');
     expect(() => readOffer(sdp)).toThrow(words);
   });
+});
+
+describe('a simulcast offer of Chromium', () => {
+  const RID_URIS = /urn:ietf:params:rtp-hdrext:sdes:(?:repaired-)?rtp-stream-id/g;
+  const simulcast = (change?: (sdp: string) => string) => capturedOffer('chromium-simulcast', change);
+  const ridsOf = (sdp: string) => readOffer(sdp).sections[1]!.streams.map(({ rid }) => rid);
+  const answered = (sdp: string) => answerOf(sdp).text.match(/^a=(?:rid|simulcast):.*/gm);
+
+  test('is answered with all its rids to be received, and the extensions that packets name them by', () => {
+    expect(ridsOf(simulcast())).toEqual(['h', 'm', 'l']);
+    expect(answered(simulcast())).toEqual(['a=rid:h recv', 'a=rid:m recv', 'a=rid:l recv', 'a=simulcast:recv h;m;l']);
+    const { text, session } = answerOf(simulcast());
+    expect(text.match(RID_URIS)).toHaveLength(2);
+    expect(session.media[1]!.ext?.map(({ value, uri }) => [value, uri.split(/[:/]/).at(-1)])).toEqual(
+      expect.arrayContaining([
+        [4, 'mid'],
+        [10, 'rtp-stream-id'],
+        [11, 'repaired-rtp-stream-id'],
+      ]),
+    );
+    expect(session.media[0]!.rids).toBeUndefined();
+  });
+
+  test.each<[string, (sdp: string) => string, string[]]>([
+    ['of two', (s) => s.replace('send h;m;l', 'send h;l'), ['h', 'l']],
+    ['with one that begins paused', (s) => s.replace('send h;m;l', 'send h;~m;l'), ['h', 'm', 'l']],
+    ['with alternatives', (s) => s.replace('send h;m;l', 'send x,h,m;l'), ['h', 'l']],
+    ['that would receive as well', (s) => s.replace('send h;m;l', 'recv x;y send h;m'), ['h', 'm']],
+    ['with one in the codec taken', (s) => s.replace('a=rid:m send', 'a=rid:m send pt=96,98'), ['h', 'm', 'l']],
+    ['with one in another codec', (s) => s.replace('a=rid:m send', 'a=rid:m send max-width=9;pt=102'), ['h', 'l']],
+    ['with one that is not described', (s) => s.replace('a=rid:m send\n', ''), ['h', 'l']],
+    [
+      'with more than anyone sends',
+      (s) =>
+        s
+          .replace('send h;m;l', 'send h;m;l;4;5;6')
+          .replace('a=rid:h send', 'a=rid:h send\na=rid:4 send\na=rid:5 send\na=rid:6 send'),
+      ['h', 'm', 'l', '4'],
+    ],
+  ])('%s is answered with what of it can be received', (_what, change, rids) => {
+    expect(ridsOf(simulcast(change))).toEqual(rids);
+    expect(answered(simulcast(change))!.at(-1)).toBe(`a=simulcast:recv ${rids.join(';')}`);
+  });
+
+  test.each<[string, (sdp: string) => string]>([
+    ['whose packets do not say their rid', (s) => s.replace(/^a=extmap:10 .*\n/m, '')],
+    ['that only receives', (s) => s.replace('a=simulcast:send', 'a=simulcast:recv')],
+    ['without the line that joins its rids', (s) => s.replace(/^a=simulcast.*\n/m, '')],
+  ])('%s is answered as one of a single stream', (_what, change) => {
+    expect(ridsOf(simulcast(change))).toEqual([undefined]);
+    expect(answered(simulcast(change))).toBeNull();
+    expect(answerOf(simulcast(change)).text).not.toMatch(RID_URIS);
+  });
+
+  test('of the older kind names its streams by SSRC, each with its RTX', () => {
+    const sdp = chromium((s) =>
+      s.replace(
+        /^a=ssrc-group:FID .*$/m,
+        'a=ssrc-group:SIM 11 12 13\na=ssrc-group:FID 11 21\na=ssrc-group:FID 12 22\na=ssrc-group:FID 13 23',
+      ),
+    );
+    expect(readOffer(sdp).sections[1]!.streams).toEqual([
+      { rid: undefined, ssrc: 11, rtxSsrc: 21 },
+      { rid: undefined, ssrc: 12, rtxSsrc: 22 },
+      { rid: undefined, ssrc: 13, rtxSsrc: 23 },
+    ]);
+    expect(answered(sdp)).toBeNull();
+  });
+});
+
+test('comfort noise and telephone events of an offer are not agreed to', () => {
+  const offered = chromium();
+  expect(offered).toMatch(/a=rtpmap:13 CN\/8000/);
+  expect(offered).toMatch(/a=rtpmap:126 telephone-event\/8000/);
+  expect(answerOf(offered).text.match(/^a=rtpmap:.*/gm)).toEqual([
+    'a=rtpmap:111 opus/48000/2',
+    'a=rtpmap:96 VP8/90000',
+  ]);
+  const eventsFirst = chromium((s) => s.replace('SAVPF 111 63 9 0 8', 'SAVPF 126 13 111 63 9 0 8'));
+  expect(readOffer(eventsFirst).sections[0]!.format).toMatchObject({ codec: 'opus', payloadType: 111 });
+});
+
+test('the audio level is agreed on', () => {
+  expect(answerOf(chromium()).text).toMatch(/a=extmap:1 urn:ietf:params:rtp-hdrext:ssrc-audio-level\r\n/);
 });

@@ -1,11 +1,20 @@
 /**
  * What a publisher offers and what we take of it: at most one audio and one video section (RFC 8829, RFC 9143, RFC 9725 §4.4),
- * each with one codec of ours. Codecs and extensions that would need more than we do (RTX, RED, FEC) are left out.
+ * each with one codec of ours. Codecs that would need more than we do (RTX, RED, FEC) are left out.
  */
 import { type MediaDescription, parse, type SessionDescription } from 'sdp-transform';
 import { Fault } from '../kernel/fault.ts';
 import type { TrackFormat } from '../media/track.ts';
 import { CODECS_TAKEN, chooseCodec, rtpmapOf } from './codecs.ts';
+import {
+  COLOR_SPACE,
+  chooseExtensions,
+  type Extension,
+  extensionId,
+  TRANSPORT_WIDE_CC,
+  VIDEO_ORIENTATION,
+} from './extensions.ts';
+import { type OfferedStream, readStreams, writeStreams } from './simulcast.ts';
 
 export type Section = {
   /** Position among the offer's m-lines. */
@@ -14,10 +23,10 @@ export type Section = {
   format: TrackFormat;
   /** Payload type of the offer's RTX for the format. It is not answered; see `retransmission.ts`. */
   rtxPayloadType: number | undefined;
-  /** SSRCs the offer names for it, which may be none. */
-  ssrcs: number[];
+  /** One, or under simulcast several of the same picture. */
+  streams: OfferedStream[];
   rtcpFeedback: string[];
-  extensions: { id: number; uri: string }[];
+  extensions: Extension[];
   /** Header extension with the transport-wide sequence number, when transport-wide feedback is agreed. */
   transportSequenceId: number | undefined;
 };
@@ -47,14 +56,6 @@ const MAX_LINES = 64;
 /** What FFmpeg's WHIP client names its sessions (`s=`); it answers Binding requests until DTLS stands, and then none. */
 const FFMPEG_SESSION = 'FFmpegPublishSession';
 const FEEDBACK = new Set(['nack', 'nack pli', 'ccm fir', 'goog-remb', 'transport-cc']);
-/** Chromium sends made pictures (canvas, screens) in full range and says so only here. */
-const COLOR_SPACE = 'http://www.webrtc.org/experiments/rtp-hdrext/color-space';
-/** Phones that are held upright send their pictures lying, and say so here; asked not to, they turn each picture themselves. */
-const VIDEO_ORIENTATION = 'urn:3gpp:video-orientation';
-/** Numbers all packets of the transport, which the feedback `transport-cc` tells of. */
-const TRANSPORT_WIDE_CC = 'http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01';
-/** Taking part in what these say costs nothing; `mid` names the section a packet belongs to. */
-const EXTENSIONS = new Set(['urn:ietf:params:rtp-hdrext:sdes:mid', COLOR_SPACE, VIDEO_ORIENTATION, TRANSPORT_WIDE_CC]);
 const TAKEN = `this server takes ${CODECS_TAKEN}`;
 
 /**
@@ -182,6 +183,7 @@ export function writeAnswer(offer: Offer, local: string): string {
       rtpmapOf(format),
       ...section.rtcpFeedback.map((type) => `a=rtcp-fb:${format.payloadType} ${type}`),
       ...(format.fmtp ? [`a=fmtp:${format.payloadType} ${format.fmtp}`] : []),
+      ...writeStreams(section.streams),
     );
     // In a bundle the first section's candidates are everyone's (RFC 9143 §10.1).
     if (section === offer.sections[0]) out.push(...candidates, 'a=end-of-candidates');
@@ -204,29 +206,34 @@ function whyRefused(session: SessionDescription, line: MediaDescription): string
 function chooseFormat(line: MediaDescription): TrackFormat | undefined {
   const format = chooseCodec(line);
   if (format?.kind !== 'video') return format;
-  const idOf = (uri: string) => line.ext?.find((ext) => ext.uri === uri)?.value;
-  return { ...format, colorExtension: idOf(COLOR_SPACE), orientationExtension: idOf(VIDEO_ORIENTATION) };
+  const offered = extensionsOf(line);
+  return {
+    ...format,
+    colorExtension: extensionId(offered, COLOR_SPACE),
+    orientationExtension: extensionId(offered, VIDEO_ORIENTATION),
+  };
 }
 
 function readSection(line: MediaDescription, index: number, format: TrackFormat): Section {
   const feedback = (line.rtcpFb ?? [])
     .filter((fb) => String(fb.payload) === '*' || Number(fb.payload) === format.payloadType)
     .map((fb) => (fb.subtype ? `${fb.type} ${fb.subtype}` : fb.type));
-  // The second of a FID pair carries RTX, which is not answered.
-  const repair = new Set((line.ssrcGroups ?? []).flatMap((group) => group.ssrcs.split(' ').slice(1).map(Number)));
   const apt = new RegExp(`(^|;)\\s*apt=${format.payloadType}\\s*(;|$)`);
   const rtx = line.rtp.find(
     (rtp) => /^rtx$/i.test(rtp.codec) && line.fmtp.some((f) => f.payload === rtp.payload && apt.test(f.config)),
   );
-  const ssrcs = new Set((line.ssrcs ?? []).map((ssrc) => Number(ssrc.id)));
+  const streams = readStreams(line, format.payloadType);
   return {
     index,
     mid: String(line.mid),
     format,
     rtxPayloadType: rtx?.payload,
-    ssrcs: [...ssrcs].filter((ssrc) => !repair.has(ssrc)),
+    streams,
     rtcpFeedback: [...new Set(feedback)].filter((type) => FEEDBACK.has(type)),
-    extensions: (line.ext ?? []).filter((e) => EXTENSIONS.has(e.uri)).map((e) => ({ id: e.value, uri: e.uri })),
+    extensions: chooseExtensions(
+      extensionsOf(line),
+      streams.some(({ rid }) => rid !== undefined),
+    ),
     transportSequenceId: undefined,
   };
 }
@@ -254,7 +261,11 @@ function settleBandwidthFeedback(sections: readonly Section[]): Section[] {
 /** Transport-wide feedback takes both: the numbers in the packets, and the reports on them. */
 function sequenceIdOf(section: Section): number | undefined {
   if (!section.rtcpFeedback.includes('transport-cc')) return undefined;
-  return section.extensions.find((e) => e.uri === TRANSPORT_WIDE_CC)?.id;
+  return extensionId(section.extensions, TRANSPORT_WIDE_CC);
+}
+
+function extensionsOf(line: MediaDescription): Extension[] {
+  return (line.ext ?? []).map(({ value, uri }) => ({ id: value, uri }));
 }
 
 /** All media comes over one transport (RFC 9725 §4.4), so two sections must be one bundle. */

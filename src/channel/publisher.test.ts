@@ -1,9 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import { capturedOffer } from '../../test/support/offers/read-offer.ts';
 import { ManualClock } from '../kernel/manual-clock.ts';
+import { encodePacket } from '../stages/rtp/packetize/packetizer.ts';
 import { encodeBye, encodeSenderReport, parseCompound, type RtcpPacket } from '../stages/rtp/rtcp.ts';
 import { START_BITRATE_BPS } from './bandwidth.ts';
-import type { IncomingTrack } from './incoming-track.ts';
+import type { IncomingStream } from './incoming-stream.ts';
 import { readOffer } from './offer.ts';
 import { Publisher } from './publisher.ts';
 
@@ -39,22 +40,22 @@ function numbered(datagram: Buffer, number: number): Buffer {
   return out;
 }
 
-function setUp(change?: (sdp: string) => string) {
+function setUp(change?: (sdp: string) => string, captured: 'chromium' | 'chromium-simulcast' = 'chromium') {
   const clock = new ManualClock();
   clock.advance(1000);
   const sent: { ms: number; packets: RtcpPacket[] }[] = [];
-  const heard: { kind: 'rtp' | 'rtcp'; track: IncomingTrack; arrivalUs: number }[] = [];
+  const heard: { kind: 'rtp' | 'rtcp'; stream: IncomingStream; arrivalUs: number }[] = [];
   const seen: Buffer[] = [];
   const publisher = new Publisher({
     clock,
-    sections: readOffer(capturedOffer('chromium', change)).sections,
+    sections: readOffer(capturedOffer(captured, change)).sections,
     send: (datagram) => sent.push({ ms: clock.nowMs() - startMs, packets: parseCompound(datagram) }),
     listener: {
-      onRtp: (track, datagram, arrivalUs) => {
+      onRtp: (stream, datagram, arrivalUs) => {
         seen.push(datagram);
-        heard.push({ kind: 'rtp', track, arrivalUs });
+        heard.push({ kind: 'rtp', stream, arrivalUs });
       },
-      onRtcp: (track, _datagram, arrivalUs) => heard.push({ kind: 'rtcp', track, arrivalUs }),
+      onRtcp: (stream, _datagram, arrivalUs) => heard.push({ kind: 'rtcp', stream, arrivalUs }),
     },
   });
   const startMs = clock.nowMs();
@@ -171,7 +172,7 @@ describe('what a publisher is told', () => {
     publisher.onDatagram(vp8(2, true));
     run(3000);
     expect(of('pictureLossIndication')).toHaveLength(asked);
-    expect(publisher.tracks[1]!.cache.packets()).toHaveLength(1);
+    expect(publisher.tracks[1]!.streams[0]!.cache.packets()).toHaveLength(1);
   });
 
   test('a key frame can be asked for before any packet came, by the SSRC of the offer', () => {
@@ -248,7 +249,7 @@ describe('what comes in', () => {
     publisher.onDatagram(Buffer.from('nonsense'));
     publisher.onDatagram(Buffer.alloc(0));
     publisher.onDatagram(Buffer.from([0x80, 200, 0, 99]));
-    expect(heard.map((h) => [h.track.format.kind, h.arrivalUs])).toEqual([
+    expect(heard.map((h) => [h.stream.format.kind, h.arrivalUs])).toEqual([
       ['audio', 1_000_000],
       ['video', 1_005_000],
     ]);
@@ -260,15 +261,15 @@ describe('what comes in', () => {
     const report = { ntpUs: 4e15, rtpTimestamp: 1, packetCount: 1, octetCount: 1 };
     publisher.onDatagram(encodeSenderReport({ ssrc: VIDEO_SSRC, ...report }));
     publisher.onDatagram(encodeSenderReport({ ssrc: 99, ...report }));
-    expect(heard.map((h) => [h.kind, h.track.format.kind])).toEqual([['rtcp', 'video']]);
-    expect(publisher.tracks[1]!.lastReport?.arrivalUs).toBe(1_000_000);
+    expect(heard.map((h) => [h.kind, h.stream.format.kind])).toEqual([['rtcp', 'video']]);
+    expect(publisher.tracks[1]!.streams[0]!.lastReport?.arrivalUs).toBe(1_000_000);
   });
 
   test('a sender that takes a new SSRC is a new source: its cache begins anew and totals go on', () => {
     const { publisher } = setUp();
     publisher.onDatagram(vp8(1, true));
     publisher.onDatagram(rtp(96, 77, 9000, Buffer.from([0x10, 0x00, 1])));
-    const track = publisher.tracks[1]!;
+    const track = publisher.tracks[1]!.streams[0]!;
     expect(track.ssrc).toBe(77);
     expect(track.cache.packets()).toHaveLength(1);
     expect(track.report(1_000_000)).toMatchObject({ packets: 2, lost: 0 });
@@ -330,5 +331,153 @@ describe('silence', () => {
     expect(publisher.tracks[1]!.report(clock.monoUs()).bitrateKbps).toBe(2);
     clock.advance(1600);
     expect(publisher.tracks[1]!.report(clock.monoUs())).toMatchObject({ receiving: false, bitrateKbps: 0 });
+  });
+});
+
+test('payload types that the answer did not name are counted, and no track hears of them', () => {
+  const { publisher, heard, run, of } = setUp();
+  publisher.onDatagram(opus(1));
+  publisher.onDatagram(vp8(1, true));
+  // Comfort noise, a telephone event, and VP9 and H.264 that were offered beside VP8.
+  publisher.onDatagram(rtp(13, AUDIO_SSRC, 2, Buffer.from([0x40])));
+  publisher.onDatagram(rtp(126, AUDIO_SSRC, 3, Buffer.from([1, 0x8a, 0, 160])));
+  publisher.onDatagram(rtp(98, VIDEO_SSRC, 2, Buffer.from([0x8c, 1, 2])));
+  publisher.onDatagram(rtp(102, VIDEO_SSRC + 1, 3, Buffer.from([0x65, 0x88])));
+  publisher.onDatagram(vp8(2, false));
+  run(1000);
+  expect(publisher.strays).toBe(4);
+  expect(heard).toHaveLength(3);
+  expect(of('nack')).toEqual([]);
+  expect(publisher.tracks.map((track) => track.report(1_000_000).packets)).toEqual([1, 2]);
+  expect(publisher.tracks[1]!.streams[0]!.ssrc).toBe(VIDEO_SSRC);
+});
+
+describe('the audio level', () => {
+  const loud = (sequence: number, level: number) =>
+    encodePacket({
+      ...{ payloadType: 111, ssrc: AUDIO_SSRC, sequence, timestamp: sequence * 960, marker: false },
+      ...{ payload: Buffer.from([0xfc, 1]), extensions: new Map([[1, Buffer.of(0x80 | level)]]) },
+    });
+
+  test('is the loudest of the last second', () => {
+    const { publisher, clock, run } = setUp();
+    const level = () => publisher.tracks[0]!.report(clock.monoUs()).audioLevelDbov;
+    expect(level()).toBeUndefined();
+    let n = 0;
+    run(2000, () => publisher.onDatagram(loud(n, n++ % 10 === 0 ? 25 : 90)));
+    expect(level()).toBe(-25);
+    run(1200, () => publisher.onDatagram(loud(n++, 100)));
+    expect(level()).toBe(-100);
+    run(1500);
+    expect(level()).toBeUndefined();
+    expect(publisher.tracks[1]!.report(clock.monoUs())).not.toHaveProperty('audioLevelDbov');
+  });
+});
+
+describe('a simulcast', () => {
+  const SSRCS = { h: 1001, m: 1002, l: 1003 };
+  /** As the offer announces it. */
+  const SOUND = 4176925188;
+  type Rid = keyof typeof SSRCS;
+  /** @param named whether the packet says its rid, as Chromium's do until it knows that one was heard */
+  const layer = (rid: Rid, sequence: number, key: boolean, named = true, repairs = false) =>
+    encodePacket({
+      ...{
+        payloadType: repairs ? 97 : 96,
+        ssrc: SSRCS[rid] + (repairs ? 100 : 0),
+        sequence,
+        timestamp: sequence * 3000,
+      },
+      ...{ marker: true, payload: Buffer.from(repairs ? [0, sequence - 500, 0x10, 1, 2] : [0x10, key ? 0 : 1, 2]) },
+      ...(named && { extensions: new Map([[repairs ? 11 : 10, Buffer.from(rid)]]) }),
+    });
+  const setUpSimulcast = () => {
+    const scene = setUp(undefined, 'chromium-simulcast');
+    const streams = scene.publisher.tracks[1]!.streams;
+    return { ...scene, streams };
+  };
+
+  test('is sorted by rid, then by the SSRC that came with it; what names no layer is counted', () => {
+    const { publisher, streams, heard } = setUpSimulcast();
+    publisher.onDatagram(layer('l', 1, true, false));
+    expect(publisher.strays).toBe(1);
+    for (const rid of ['l', 'm', 'h'] as const) publisher.onDatagram(layer(rid, 1, true));
+    for (const rid of ['h', 'm', 'l'] as const) publisher.onDatagram(layer(rid, 2, false, false));
+    expect(streams.map(({ rid, ssrc }) => [rid, ssrc])).toEqual(Object.entries(SSRCS));
+    expect(heard.map(({ stream }) => stream.rid)).toEqual(['l', 'm', 'h', 'h', 'm', 'l']);
+    expect(publisher.strays).toBe(1);
+    // A sender that starts over says the rids of its new SSRCs.
+    const anew = layer('m', 50, true);
+    anew.writeUInt32BE(77, 8);
+    publisher.onDatagram(anew);
+    expect(streams[1]!.ssrc).toBe(77);
+  });
+
+  test('is reported on, repaired and asked for key frames layer by layer', () => {
+    const { publisher, streams, run, of } = setUpSimulcast();
+    let n = 1;
+    run(2000, () => {
+      for (const rid of ['h', 'm', 'l'] as const)
+        if (rid !== 'm' || n !== 20) publisher.onDatagram(layer(rid, n, n === 1));
+      n++;
+    });
+    expect(
+      of('receiverReport')
+        .findLast(({ blocks }) => blocks.length > 0)!
+        .blocks.map(({ ssrc }) => ssrc),
+    ).toEqual(Object.values(SSRCS));
+    expect(of('remb').at(-1)!.ssrcs).toEqual([SOUND, ...Object.values(SSRCS)]);
+    expect(of('nack')[0]).toMatchObject({ mediaSsrc: SSRCS.m, sequences: [20] });
+    expect(of('pictureLossIndication')).toEqual([]);
+    publisher.wantKeyFrame(streams[2]);
+    expect(of('pictureLossIndication').map(({ mediaSsrc }) => mediaSsrc)).toEqual([SSRCS.l]);
+    publisher.wantKeyFrame();
+    expect(new Set(of('pictureLossIndication').map(({ mediaSsrc }) => mediaSsrc))).toEqual(
+      new Set(Object.values(SSRCS)),
+    );
+  });
+
+  test('has the figures of all layers, and each layer its own', () => {
+    const { publisher, clock, run } = setUpSimulcast();
+    let n = 1;
+    run(2000, () => {
+      publisher.onDatagram(layer('h', n, n === 1));
+      publisher.onDatagram(layer('l', n, n === 1));
+      n++;
+    });
+    const report = publisher.tracks[1]!.report(clock.monoUs());
+    expect(report).toMatchObject({ receiving: true, packets: 200, bytes: 600 });
+    expect(report.layers!.map(({ rid, receiving, packets }) => [rid, receiving, packets])).toEqual([
+      ['h', true, 100],
+      ['m', false, 0],
+      ['l', true, 100],
+    ]);
+    expect(publisher.tracks[0]!.report(clock.monoUs())).not.toHaveProperty('layers');
+  });
+
+  test('with a layer that loses little beside one that loses much is not told to send less for the little one', () => {
+    const { publisher, run, of } = setUpSimulcast();
+    let n = 1;
+    run(10_000, () => {
+      for (let i = 0; i < 10; i++) publisher.onDatagram(layer('h', n * 10 + i, n === 1));
+      // Every fourth of a small layer's packets is lost: a fortieth of all.
+      if (n % 4 > 0) publisher.onDatagram(layer('l', n, n === 1));
+      n++;
+    });
+    expect(of('remb').at(-1)!.bitrateBps).toBeGreaterThanOrEqual(START_BITRATE_BPS * 0.99);
+  });
+
+  test('is repaired by RTX that names the layer it repeats', () => {
+    const { publisher, seen, heard } = setUpSimulcast();
+    for (const rid of ['h', 'm'] as const) for (const n of [1, 3]) publisher.onDatagram(layer(rid, n, n === 1));
+    publisher.onDatagram(layer('m', 502, false, true, true));
+    expect(heard.at(-1)!.stream.rid).toBe('m');
+    expect([seen.at(-1)!.readUInt16BE(2), seen.at(-1)!.readUInt32BE(8), seen.at(-1)![1]! & 0x7f]).toEqual([
+      2,
+      SSRCS.m,
+      96,
+    ]);
+    publisher.onDatagram(layer('h', 502, false, false, true));
+    expect(publisher.strays).toBe(1);
   });
 });

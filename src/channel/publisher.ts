@@ -15,7 +15,8 @@ import {
   type ReportBlock,
   type RtcpPacket,
 } from '../stages/rtp/rtcp.ts';
-import { BandwidthEstimate, QueueDelay } from './bandwidth.ts';
+import { BandwidthEstimate, LossRatio } from './bandwidth.ts';
+import type { IncomingStream } from './incoming-stream.ts';
 import { IncomingTrack } from './incoming-track.ts';
 import type { Section } from './offer.ts';
 import { unwrapRetransmission } from './retransmission.ts';
@@ -28,8 +29,8 @@ const RTCP_PERIOD_US = 500_000;
 export const SILENCE_US = 10_000_000;
 
 export type PublisherListener = {
-  onRtp(track: IncomingTrack, datagram: Buffer, arrivalUs: number): void;
-  onRtcp(track: IncomingTrack, datagram: Buffer, arrivalUs: number): void;
+  onRtp(stream: IncomingStream, datagram: Buffer, arrivalUs: number): void;
+  onRtcp(stream: IncomingStream, datagram: Buffer, arrivalUs: number): void;
 };
 
 export type PublisherOptions = {
@@ -41,6 +42,7 @@ export type PublisherOptions = {
 
 export class Publisher {
   readonly tracks: readonly IncomingTrack[];
+  readonly #streams: readonly IncomingStream[];
   readonly #clock: Clock;
   readonly #send: (datagram: Buffer) => void;
   readonly #listener: PublisherListener;
@@ -51,7 +53,7 @@ export class Publisher {
   readonly #heaviest: IncomingTrack | undefined;
   readonly #sendsRemb: boolean;
   readonly #estimate = new BandwidthEstimate();
-  readonly #queueDelay = new QueueDelay();
+  readonly #loss = new LossRatio();
   #received = { sinceUs: 0, bytes: 0 };
   #lastHeardUs: number;
   #saidGoodbye = false;
@@ -64,15 +66,8 @@ export class Publisher {
     this.#send = options.send;
     this.#listener = options.listener;
     this.#lastHeardUs = options.clock.monoUs();
-    this.tracks = options.sections.map(
-      (section) =>
-        new IncomingTrack({
-          format: section.format,
-          rtxPayloadType: section.rtxPayloadType,
-          ssrc: section.ssrcs[0],
-          senderSsrc: SENDER_SSRC,
-        }),
-    );
+    this.tracks = options.sections.map((section) => new IncomingTrack(section, SENDER_SSRC));
+    this.#streams = this.tracks.flatMap((track) => track.streams);
     const { sections } = options;
     const heaviest = sections.find((section) => section.format.kind === 'video') ?? sections[0];
     this.#heaviest = heaviest && this.tracks[sections.indexOf(heaviest)];
@@ -80,7 +75,7 @@ export class Publisher {
     this.#sendsRemb = this.#sequenceId === undefined;
   }
 
-  /** Datagrams that were neither RTP of an agreed payload type nor RTCP. */
+  /** Datagrams that were neither RTP of an agreed payload type and layer nor RTCP. */
   get strays(): number {
     return this.#strays;
   }
@@ -103,9 +98,9 @@ export class Publisher {
     }
   }
 
-  /** Asks for a key frame of one track, or of all. */
-  wantKeyFrame(track?: IncomingTrack): void {
-    for (const one of track ? [track] : this.tracks) {
+  /** Asks for a key frame of one stream, or of all. */
+  wantKeyFrame(stream?: IncomingStream): void {
+    for (const one of stream ? [stream] : this.#streams) {
       one.wantKeyFrame();
       this.#sendFeedback(one, this.#clock.monoUs());
     }
@@ -114,8 +109,8 @@ export class Publisher {
   /** Sends what is due; to be called about every 20 ms. */
   tick(): void {
     const nowUs = this.#clock.monoUs();
-    for (const track of this.tracks) this.#sendFeedback(track, nowUs);
-    const about = this.#heaviest?.ssrc ?? 0;
+    for (const stream of this.#streams) this.#sendFeedback(stream, nowUs);
+    const about = this.#heaviest?.streams.find(({ ssrc }) => ssrc !== undefined)?.ssrc ?? 0;
     for (const feedback of this.#transportFeedback.due(nowUs, about)) this.#send(compound([], feedback));
     if (nowUs < this.#rtcpDueUs) return;
     this.#rtcpDueUs = nowUs + RTCP_PERIOD_US;
@@ -139,48 +134,52 @@ export class Publisher {
       this.#onRepeated(datagram, packet);
       return;
     }
+    const stream = track.streamOf(packet);
+    if (!stream) {
+      this.#strays++;
+      return;
+    }
     this.#saidGoodbye = false;
-    track.onPacket(packet, datagram);
-    if (this.#sendsRemb && track === this.#heaviest)
-      this.#queueDelay.onPacket(packet.timestamp, packet.arrivalUs, track.format.clockRate);
+    track.noteExtensions(packet);
+    stream.onPacket(packet, datagram);
     // The key frame that the publisher began with was lost, or went out before we could hear it.
-    if (track.format.kind === 'video' && track.awaitsStart) track.wantKeyFrame();
+    if (stream.format.kind === 'video' && stream.awaitsStart) stream.wantKeyFrame();
     // Losses are asked for at once when a packet shows them, not at the next tick.
-    this.#sendFeedback(track, packet.arrivalUs);
-    this.#listener.onRtp(track, datagram, packet.arrivalUs);
+    this.#sendFeedback(stream, packet.arrivalUs);
+    this.#listener.onRtp(stream, datagram, packet.arrivalUs);
   }
 
   #onRepeated(datagram: Buffer, packet: Packet): void {
-    const track = this.tracks.find((t) => t.rtxPayloadType === packet.payloadType);
-    if (track?.ssrc === undefined) {
+    const stream = this.tracks.find((t) => t.rtxPayloadType === packet.payloadType)?.repairedBy(packet);
+    if (stream?.ssrc === undefined) {
       this.#strays++;
       return;
     }
     const original = unwrapRetransmission(datagram, packet, {
-      payloadType: track.format.payloadType,
-      ssrc: track.ssrc,
+      payloadType: stream.format.payloadType,
+      ssrc: stream.ssrc,
     });
     if (original) this.#sort(original, parsePacket(original, packet.arrivalUs));
   }
 
   #onRtcp(datagram: Buffer, arrivalUs: number): void {
-    const concerned = new Set<IncomingTrack>();
+    const concerned = new Set<IncomingStream>();
     for (const packet of parseCompound(datagram)) {
       for (const ssrc of sourcesOf(packet)) {
-        const track = this.tracks.find((t) => t.ssrc === ssrc);
-        if (!track) continue;
-        concerned.add(track);
-        if (packet.type === 'senderReport') track.onSenderReport(packet, datagram, arrivalUs);
+        const stream = this.#streams.find((s) => s.ssrc === ssrc);
+        if (!stream) continue;
+        concerned.add(stream);
+        if (packet.type === 'senderReport') stream.onSenderReport(packet, datagram, arrivalUs);
       }
       // A sender that stops on purpose (RFC 3550 §6.6) is quiet from then on without being gone.
       if (packet.type === 'bye') this.#saidGoodbye = true;
       else if (packet.type === 'senderReport') this.#saidGoodbye = false;
     }
-    for (const track of concerned) this.#listener.onRtcp(track, datagram, arrivalUs);
+    for (const stream of concerned) this.#listener.onRtcp(stream, datagram, arrivalUs);
   }
 
-  #sendFeedback(track: IncomingTrack, nowUs: number): void {
-    for (const feedback of track.feedback(nowUs)) this.#send(compound([], feedback));
+  #sendFeedback(stream: IncomingStream, nowUs: number): void {
+    for (const feedback of stream.feedback(nowUs)) this.#send(compound([], feedback));
   }
 
   /** REMB every time, report blocks every other time: about twice and once a second. */
@@ -188,26 +187,29 @@ export class Publisher {
     const blocks: ReportBlock[] = [];
     const extra: Buffer[] = [];
     if (this.#rtcpRounds++ % 2 === 0) {
-      for (const track of this.tracks) {
-        const block = track.reportBlock(nowUs);
-        if (!block) continue;
-        blocks.push(block);
-        if (this.#sendsRemb && track === this.#heaviest) this.#estimateBandwidth(block.fractionLost / 256, nowUs);
+      for (const stream of this.#streams) {
+        const block = stream.reportBlock(nowUs);
+        if (block) blocks.push(block);
       }
+      if (this.#sendsRemb) this.#estimateBandwidth(blocks, nowUs);
       extra.push(encodeSourceDescription(SENDER_SSRC, 'aircheck'));
     }
     if (this.#sendsRemb) {
-      const ssrcs = this.tracks.flatMap((track) => track.ssrc ?? []);
+      const ssrcs = this.#streams.flatMap((stream) => stream.ssrc ?? []);
       extra.push(encodeRemb(SENDER_SSRC, this.#estimate.bitrateBps, ssrcs));
     }
     if (blocks.length > 0 || extra.length > 0) this.#send(compound(blocks, ...extra));
   }
 
-  #estimateBandwidth(lossRatio: number, nowUs: number): void {
+  #estimateBandwidth(blocks: readonly ReportBlock[], nowUs: number): void {
+    const streams = this.#heaviest?.streams ?? [];
+    const about = blocks.filter((block) => streams.some(({ ssrc }) => ssrc === block.ssrc));
+    if (about.length === 0) return;
     const { sinceUs, bytes } = this.#received;
     this.#received = { sinceUs: nowUs, bytes: 0 };
     const receivedBps = (bytes * 8 * US) / Math.max(1, nowUs - sinceUs);
-    this.#estimate.onInterval({ lossRatio, receivedBps, queueMs: this.#queueDelay.takeMs() });
+    const queueMs = Math.max(...streams.map(({ queueDelay }) => queueDelay.takeMs()));
+    this.#estimate.onInterval({ lossRatio: this.#loss.take(about), receivedBps, queueMs });
   }
 }
 

@@ -2,44 +2,70 @@
  * Room: one channel, by app and name. Who is in it in order of joining, and the recorders' feeds that hear of it.
  */
 import type { Clock } from '../kernel/clock.ts';
+import type { IncomingStream } from './incoming-stream.ts';
 import type { IncomingTrack } from './incoming-track.ts';
+import { LayerChoice, type VideoStreamType } from './layer-choice.ts';
 import type { OutgoingFeed } from './outgoing-feed.ts';
 import type { Publisher } from './publisher.ts';
 
 export type Member = { uid: string; joinedAtMs: number; sessionId: string; publisher: Publisher };
 
-/** A feed with its own numbering of tracks: a number is never used twice in one feed. */
+/** A track in a feed: a number that is never used twice in one feed, and the layer that the recorder is given. */
+type FeedTrack = { number: number; track: IncomingTrack; choice: LayerChoice };
+
 class RoomFeed {
   readonly uid: string;
   readonly out: OutgoingFeed;
-  readonly #numbers = new Map<IncomingTrack, number>();
+  readonly #videoStreamType: VideoStreamType;
+  readonly #tracks = new Map<IncomingStream, FeedTrack>();
   #last = 0;
 
-  constructor(uid: string, out: OutgoingFeed) {
+  constructor(uid: string, out: OutgoingFeed, videoStreamType: VideoStreamType) {
     this.uid = uid;
     this.out = out;
+    this.#videoStreamType = videoStreamType;
   }
 
-  startTrack(uid: string, track: IncomingTrack, atUs: number): void {
+  startTrack(uid: string, track: IncomingTrack, atUs: number): FeedTrack {
     const number = ++this.#last;
-    this.#numbers.set(track, number);
+    const choice = new LayerChoice(track.streams, this.#videoStreamType, atUs);
+    const started = { number, track, choice };
+    for (const stream of track.streams) this.#tracks.set(stream, started);
     this.out.writeEvent({ type: 'trackStarted', track: { track: number, uid, format: track.format } }, atUs);
+    return started;
   }
 
   endTrack(track: IncomingTrack, atUs: number): void {
-    const number = this.#numbers.get(track);
-    if (number === undefined) return;
-    this.#numbers.delete(track);
-    this.out.writeEvent({ type: 'trackEnded', track: number }, atUs);
+    const ended = this.#tracks.get(track.streams[0]!);
+    if (!ended) return;
+    for (const stream of track.streams) this.#tracks.delete(stream);
+    this.out.writeEvent({ type: 'trackEnded', track: ended.number }, atUs);
   }
 
-  numberOf(track: IncomingTrack): number | undefined {
-    return this.#numbers.get(track);
-  }
-
-  trackOf(number: number): IncomingTrack | undefined {
-    for (const [track, n] of this.#numbers) if (n === number) return track;
+  trackOf(number: number): FeedTrack | undefined {
+    for (const track of this.#tracks.values()) if (track.number === number) return track;
     return undefined;
+  }
+
+  onRtp(stream: IncomingStream, datagram: Buffer, arrivalUs: number): void {
+    const track = this.#tracks.get(stream);
+    if (!track) return;
+    const { number, choice } = track;
+    if (choice.onPacket(stream, arrivalUs)) this.#changeLayer(number, choice.chosen!);
+    else if (choice.chosen === stream) this.out.writeMedia('rtp', number, datagram, arrivalUs);
+  }
+
+  onRtcp(stream: IncomingStream, datagram: Buffer, arrivalUs: number): void {
+    const track = this.#tracks.get(stream);
+    if (track?.choice.chosen === stream) this.out.writeMedia('rtcp', track.number, datagram, arrivalUs);
+  }
+
+  /** What is kept of the layer begins with a key frame. Its clock comes right behind the first packet, by which it is known. */
+  #changeLayer(number: number, { cache, lastReport }: IncomingStream): void {
+    cache.packets().forEach(({ datagram, arrivalUs }, n) => {
+      this.out.writeMedia('rtp', number, datagram, arrivalUs);
+      if (n === 0 && lastReport) this.out.writeMedia('rtcp', number, lastReport.datagram, lastReport.arrivalUs);
+    });
   }
 }
 
@@ -98,36 +124,42 @@ export class Room {
     }
   }
 
-  onRtp(track: IncomingTrack, datagram: Buffer, arrivalUs: number): void {
-    this.#forward('rtp', track, datagram, arrivalUs);
+  onRtp(stream: IncomingStream, datagram: Buffer, arrivalUs: number): void {
+    for (const feed of this.#feeds.values()) feed.onRtp(stream, datagram, arrivalUs);
   }
 
-  onRtcp(track: IncomingTrack, datagram: Buffer, arrivalUs: number): void {
-    this.#forward('rtcp', track, datagram, arrivalUs);
+  onRtcp(stream: IncomingStream, datagram: Buffer, arrivalUs: number): void {
+    for (const feed of this.#feeds.values()) feed.onRtcp(stream, datagram, arrivalUs);
   }
 
-  /** Writes what came before now, and from here on everything; asks every sender for a key frame. */
-  addFeed(uid: string, out: OutgoingFeed): { openedMonoUs: number } {
+  /**
+   * Writes what came before now, and from here on everything; asks every sender for a key frame.
+   * @param videoStreamType which layer of a simulcast the feed is given
+   */
+  addFeed(uid: string, out: OutgoingFeed, videoStreamType: VideoStreamType): { openedMonoUs: number } {
     const openedMonoUs = this.#clock.monoUs();
-    const feed = new RoomFeed(uid, out);
+    const feed = new RoomFeed(uid, out, videoStreamType);
     this.#feeds.set(uid, feed);
     out.writeEvent({ type: 'hello', version: 1, monoUs: openedMonoUs, utcMs: this.#clock.nowMs() }, openedMonoUs);
     for (const member of this.#members.values()) out.writeEvent({ type: 'userJoined', uid: member.uid }, openedMonoUs);
     const past: { number: number; datagram: Buffer; arrivalUs: number }[] = [];
     const reports: typeof past = [];
+    const wanted: { publisher: Publisher; stream: IncomingStream }[] = [];
     for (const member of this.#members.values()) {
       for (const track of member.publisher.tracks) {
-        feed.startTrack(member.uid, track, openedMonoUs);
-        const number = feed.numberOf(track)!;
-        if (track.lastReport) reports.push({ number, ...track.lastReport });
-        for (const { datagram, arrivalUs } of track.cache.packets()) past.push({ number, datagram, arrivalUs });
+        const started = feed.startTrack(member.uid, track, openedMonoUs);
+        const { number } = started;
+        const { chosen } = started.choice;
+        for (const stream of streamsFor(started)) wanted.push({ publisher: member.publisher, stream });
+        if (chosen?.lastReport) reports.push({ number, ...chosen.lastReport });
+        for (const { datagram, arrivalUs } of chosen?.cache.packets() ?? []) past.push({ number, datagram, arrivalUs });
       }
     }
     // Reports first, so that every packet's clock can be mapped; then all tracks as they came in, in one order.
     for (const r of reports) out.writeMedia('rtcp', r.number, r.datagram, r.arrivalUs);
     past.sort((a, b) => a.arrivalUs - b.arrivalUs);
     for (const p of past) out.writeMedia('rtp', p.number, p.datagram, p.arrivalUs);
-    this.wantKeyFrames();
+    for (const { publisher, stream } of wanted) publisher.wantKeyFrame(stream);
     return { openedMonoUs };
   }
 
@@ -135,23 +167,22 @@ export class Room {
     this.#feeds.delete(uid);
   }
 
-  /** Asks every sender for a key frame, so that the caches begin at one. */
+  /** Asks every sender for a key frame of all layers, so that the caches begin at one. */
   wantKeyFrames(): void {
     for (const member of this.#members.values()) member.publisher.wantKeyFrame();
   }
 
   /** @param number of a track in that recorder's feed; one that has ended is passed over */
   wantKeyFrame(recorderUid: string, number: number): void {
-    const track = this.#feeds.get(recorderUid)?.trackOf(number);
-    if (!track) return;
-    for (const member of this.#members.values())
-      if (member.publisher.tracks.includes(track)) member.publisher.wantKeyFrame(track);
+    const found = this.#feeds.get(recorderUid)?.trackOf(number);
+    if (!found) return;
+    for (const { publisher } of this.#members.values())
+      if (publisher.tracks.includes(found.track))
+        for (const stream of streamsFor(found)) publisher.wantKeyFrame(stream);
   }
+}
 
-  #forward(kind: 'rtp' | 'rtcp', track: IncomingTrack, datagram: Buffer, arrivalUs: number): void {
-    for (const feed of this.#feeds.values()) {
-      const number = feed.numberOf(track);
-      if (number !== undefined) feed.out.writeMedia(kind, number, datagram, arrivalUs);
-    }
-  }
+/** Whose key frame helps a recorder: that of the layer it is given, or of any while it is given none. */
+function streamsFor({ track, choice }: FeedTrack): readonly IncomingStream[] {
+  return choice.chosen ? [choice.chosen] : track.streams;
 }

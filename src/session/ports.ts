@@ -57,11 +57,13 @@ export type RecordingStore = {
 /** 109: the token has expired; 110: it is wrong (contract §5.2). */
 export type TokenRefusal = { errorCode: 109 | 110; message: string };
 export type Feed = { path: string; openedMonoUs: number; close(): unknown };
+/** @property videoStreamType which of a sender's simulcast streams is wanted: 0 the high one, 1 the low one */
+export type FeedRequest = { appid: string; cname: string; uid: string; sid: string; videoStreamType: 0 | 1 };
 export type ChannelPort = {
   /** A recording of this channel is about to begin: the channel gets a whole picture of everyone ready. */
   prepare(appid: string, cname: string): void;
   /** Joins the channel and keeps all it sends from this instant on. Throws a Fault, `uid-taken` when a user has the uid. */
-  openFeed(who: { appid: string; cname: string; uid: string; sid: string }): Promise<Feed>;
+  openFeed(who: FeedRequest): Promise<Feed>;
   /** Why the token does not let the recorder in; undefined when it does, or when the app wants none. */
   refusalOf(who: { appid: string; cname: string; uid: string; token: string | undefined }): TokenRefusal | undefined;
 };

@@ -256,7 +256,8 @@ export class TaskRunner {
         void this.dispatch({ type: 'recorderLost', ...refusal });
         return;
       }
-      this.#feed = await channel.openFeed({ appid, cname, uid, sid });
+      const { videoStreamType = 0 } = document.plan;
+      this.#feed = await channel.openFeed({ appid, cname, uid, sid, videoStreamType });
       const { openedMonoUs, path } = this.#feed;
       const spoolDir = await spool.create(sid);
       const zeroUtcMs = Math.round(clock.nowMs() - (clock.monoUs() - openedMonoUs) / 1000);

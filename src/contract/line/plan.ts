@@ -61,6 +61,8 @@ export const mixPlanSchema = z.object({
   /** Absent when the recording has no sound (streamTypes 1). */
   audio: audioPlanSchema.optional(),
   subscribe: z.object({ audio: subscriptionSchema, video: subscriptionSchema }),
+  /** Which of a sender's simulcast streams is recorded: 0, as when absent, the high one, 1 the low one (contract §1.2.2). */
+  videoStreamType: z.union([z.literal(0), z.literal(1)]).optional(),
   files: z.object({ hls: z.boolean(), mp4: z.boolean() }),
   maxIdleMs: z.int().min(1),
   /** An MP4 is ended, and the next begun, when it reaches either. */

@@ -203,7 +203,7 @@ describe('members of another mode', () => {
       { recordingConfig: { streamTypes: 0, transcodingConfig: { width: 1280, fps: 3 } } },
       ['contradictory recordingConfig.transcodingConfig'],
     ],
-    ['mix', { recordingConfig: { videoStreamType: 1 } }, ['ignored recordingConfig.videoStreamType']],
+    ['mix', { recordingConfig: { videoStreamType: 1 } }, []],
     ['mix', { recordingConfig: { privateParams: 'correctEXTINF' } }, ['ignored recordingConfig.privateParams']],
     ['mix', { recordingConfig: { privateParams: '{"correctEXTINF":true}' } }, []],
     ['individual', { appsCollection: { combinationPolicy: 'postpone_transcoding' } }, ['ignored appsCollection']],

@@ -59,7 +59,7 @@ function lintModes(mode: Mode, holder: Record<string, unknown>, rules: typeof ON
 }
 
 function lintRecordingConfig(mode: Mode, config: Record<string, unknown>, path: string): Warning[] {
-  const { streamMode, streamTypes, videoStreamType, privateParams, transcodingConfig: transcoding } = config;
+  const { streamMode, streamTypes, privateParams, transcodingConfig: transcoding } = config;
   // Some clients always send the default.
   const warnings = lintModes(
     mode,
@@ -73,12 +73,6 @@ function lintRecordingConfig(mode: Mode, config: Record<string, unknown>, path: 
       code: 'contradictory',
       path: memberPath(path, 'streamMode'),
       message: 'streamMode "original" has an effect only when streamTypes is 0.',
-    });
-  if (videoStreamType === 1)
-    warnings.push({
-      code: 'ignored',
-      path: memberPath(path, 'videoStreamType'),
-      message: 'videoStreamType 1 has no effect: the high stream is recorded.',
     });
   if (typeof privateParams === 'string' && privateParams !== '' && !isJsonObject(privateParams))
     warnings.push({

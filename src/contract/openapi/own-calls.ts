@@ -16,6 +16,15 @@ const appPath = z.object({ appid: appidSchema });
 const cnameSchema = z.string().min(1).max(63).meta({ description: 'The channel.', example: 'ch1' });
 const unixMs = (description: string) => z.int().meta({ description: `${description} Unix milliseconds.` });
 
+const streamFields = {
+  receiving: z.boolean().meta({ description: 'Whether packets came within the last seconds.' }),
+  packets: z.int(),
+  bytes: z.int().meta({ description: 'Bytes of payload.' }),
+  bitrateKbps: z.number(),
+  lost: z.int().meta({ description: 'Packets that never came.' }),
+  jitterMs: z.number(),
+};
+
 export const participantSchema = z.object({
   uid: z.string(),
   joinedAtMs: unixMs('When the session began.'),
@@ -25,12 +34,21 @@ export const participantSchema = z.object({
     z.object({
       kind: z.enum(['audio', 'video']),
       codec: z.enum(['opus', 'pcmu', 'pcma', 'h264', 'vp8', 'vp9', 'av1']),
-      receiving: z.boolean().meta({ description: 'Whether packets came within the last seconds.' }),
-      packets: z.int(),
-      bytes: z.int().meta({ description: 'Bytes of payload.' }),
-      bitrateKbps: z.number(),
-      lost: z.int().meta({ description: 'Packets that never came.' }),
-      jitterMs: z.number(),
+      ...streamFields,
+      audioLevelDbov: z.int().min(-127).max(0).optional().meta({
+        description: 'The loudest of the last second, 0 to -127 (silent); absent where the sender does not say it.',
+      }),
+      layers: z
+        .array(
+          z.object({
+            rid: z.string().optional(),
+            width: z.int().optional(),
+            height: z.int().optional(),
+            ...streamFields,
+          }),
+        )
+        .optional()
+        .meta({ description: 'The streams of a simulcast; the figures of the track are those of all together.' }),
     }),
   ),
 });

@@ -118,3 +118,8 @@ test('what has no effect is named', () => {
   ]);
   expect(planOf({ privateParams: '{"correctEXTINF":true}' })).toMatchObject({ extinfComma: true, ignored: [] });
 });
+
+test('the low stream is planned where it is asked for; the high one needs no word', () => {
+  expect(planOf({ videoStreamType: 1 })).toMatchObject({ ignored: [], plan: { videoStreamType: 1 } });
+  expect(planOf({ videoStreamType: 0 }).plan).not.toHaveProperty('videoStreamType');
+});

@@ -48,6 +48,7 @@ export function toMixPlan(request: MixStart, { sid, baseName, mp4Limit }: PlanOp
     ...(video && { video }),
     ...(audio && { audio }),
     subscribe: toSubscriptions(config, { audio: audio !== undefined, video: video !== undefined }),
+    ...(config.videoStreamType === 1 && { videoStreamType: 1 }),
     files: { hls: true, mp4: types.includes('mp4') },
     maxIdleMs: config.maxIdleTime * 1000,
     mp4Limit,
@@ -150,10 +151,7 @@ function readPrivateParams(text: string | undefined): { comma: boolean; readable
 }
 
 function ignoredMembers(config: MixRecordingConfig): string[] {
-  return [
-    ...(config.transcodingConfig ? ignoredLayoutMembers(config.transcodingConfig) : []),
-    ...(config.videoStreamType === 1 ? ['videoStreamType'] : []),
-  ];
+  return config.transcodingConfig ? ignoredLayoutMembers(config.transcodingConfig) : [];
 }
 
 /** Members of a layout that are taken and have no effect on this server yet. */
