@@ -45,6 +45,8 @@ export type PublishParams = {
   audioCodec?: 'opus' | 'pcmu' | 'pcma';
   /** How VP9 and AV1 are layered, as WebRTC-SVC names it; without layers when left out. */
   scalability?: string;
+  /** Sends the picture whole, halved and quartered, with the rids h, m and l. */
+  simulcast?: boolean;
   width?: number;
   height?: number;
   fps?: number;

@@ -61,6 +61,7 @@ function readOptions() {
     grain: query.get('grain') === '1',
     audioCodec: query.get('audioCodec'),
     scalability: query.get('scalability'),
+    simulcast: query.get('simulcast') === '1',
   };
 }
 
@@ -80,10 +81,13 @@ async function openSource(options) {
   };
 }
 
-function videoEncoding({ bitrate, fps, scalability }) {
+/** One, or under simulcast three: the picture whole, halved and quartered. */
+function videoEncodings({ bitrate, fps, scalability, simulcast }) {
   const encoding = { maxBitrate: bitrate, maxFramerate: fps };
   if (scalability) encoding.scalabilityMode = scalability;
-  return encoding;
+  if (!simulcast) return [encoding];
+  const layer = (rid, by, share) => ({ ...encoding, rid, scaleResolutionDownBy: by, maxBitrate: bitrate / share });
+  return [layer('h', 1, 1), layer('m', 2, 4), layer('l', 4, 12)];
 }
 
 /** Puts the wanted codec first and leaves the rest out, so that the answer cannot choose another. */
@@ -142,7 +146,7 @@ async function join() {
     mine.connection = connection;
     for (const track of mine.source.stream.getTracks()) {
       const sending = { direction: 'sendonly', streams: [mine.source.stream] };
-      if (track.kind === 'video') sending.sendEncodings = [videoEncoding(options)];
+      if (track.kind === 'video') sending.sendEncodings = videoEncodings(options);
       const transceiver = connection.addTransceiver(track, sending);
       const codec = track.kind === 'video' ? options.codec : options.audioCodec;
       if (codec) preferCodec(transceiver, track.kind, codec);
@@ -225,7 +229,9 @@ async function stats() {
     if (s.type !== 'outbound-rtp') continue;
     bytes += s.bytesSent + s.headerBytesSent;
     const codec = report.get(s.codecId)?.mimeType.split('/')[1];
-    if (codec) out.codecs.push(codec);
+    if (codec && !out.codecs.includes(codec)) out.codecs.push(codec);
+    // Of simulcast the largest picture.
+    if ((out[s.kind]?.width ?? 0) > (s.frameWidth ?? 0)) continue;
     out[s.kind] = {
       bytes: s.bytesSent,
       packets: s.packetsSent,
