@@ -13,8 +13,8 @@ import { QueueDelay } from './bandwidth.ts';
 import { KeyFrameRequests } from './key-frame-requests.ts';
 import { GopCache, type PacketCache, RecentCache } from './packet-cache.ts';
 
-/** A recorder waits 0.7 s for a missing packet; what comes later is of use to nobody. */
-const NACK_OPTIONS = { maxAgeMs: 700, maxTries: 10 };
+/** A recorder waits 1.7 s for a missing packet; what is asked for later than this comes when it is of use to nobody. */
+const NACK_OPTIONS = { maxAgeMs: 1600, maxTries: 10 };
 /** A stream that sent nothing for this long is not receiving. Opus with DTX sends every 400 ms. */
 const QUIET_US = 1_500_000;
 const BITRATE_WINDOW_US = 1_000_000;

@@ -47,6 +47,11 @@ export class AudioLine {
     this.#enqueue(this.#received.flush());
   }
 
+  /** As of ReceivedTrack. */
+  completeUs(nowUs: number): number | undefined {
+    return this.#received.completeUs(nowUs);
+  }
+
   /** The recording time of the first packet that waits, microseconds; undefined when none does. */
   firstWaitingUs(): number | undefined {
     const first = this.#waiting[0];

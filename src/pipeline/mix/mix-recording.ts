@@ -21,6 +21,8 @@ import { PictureClock } from './picture-clock.ts';
 
 /** How far behind the present pictures are composed. A stop encodes this much at once. */
 const DELAY_US = 1_000_000;
+/** How far behind while somebody's media is incomplete: a gap may still be filled, packets may be late. */
+const MAX_DELAY_US = 2_000_000;
 /** How often packets are passed on and it is looked whether something is due. */
 const STEP_MS = 20;
 /** Frames are made in bursts of this length: caches stay warm, and nobody waits for the single frame. */
@@ -172,9 +174,12 @@ export class MixRecording implements Recording {
     // Pictures made before their packets were read would show nothing of them.
     if (!this.#caughtUp) return Number.NEGATIVE_INFINITY;
     if (this.#ending) return this.#ending.endUs;
-    const nowUs = this.#clock.monoUs() - this.#start.zeroMonoUs - DELAY_US;
-    const heldUs = this.#heldUs(nowUs);
-    return heldUs === undefined ? nowUs : Math.min(nowUs, heldUs);
+    const monoUs = this.#clock.monoUs();
+    const nowUs = monoUs - this.#start.zeroMonoUs;
+    const completeUs = Math.max(this.#participants.completeUs(monoUs), nowUs - MAX_DELAY_US);
+    const dueUs = Math.min(nowUs - DELAY_US, completeUs);
+    const heldUs = this.#heldUs(nowUs - DELAY_US);
+    return heldUs === undefined ? dueUs : Math.min(dueUs, heldUs);
   }
 
   /** Since when, in recording time, nothing is recorded because nobody is there; undefined when that is not so. */

@@ -92,6 +92,19 @@ export class Participants {
   }
 
   /**
+   * Up to where in the recording the media of all who send now is complete, microseconds; infinity when nobody sends.
+   * @param nowUs monotonic
+   */
+  completeUs(nowUs: number): number {
+    let completeUs = Number.POSITIVE_INFINITY;
+    for (const { line, endedUs, unwantedUs } of this.#tracks.entries()) {
+      if (endedUs !== Number.POSITIVE_INFINITY || unwantedUs !== Number.POSITIVE_INFINITY) continue;
+      completeUs = Math.min(completeUs, line.completeUs(nowUs) ?? Number.POSITIVE_INFINITY);
+    }
+    return completeUs;
+  }
+
+  /**
    * The picture of each user who has a place in the picture at `atUs`, in join order; the pictures are those of `shownUs`.
    * They stay the lines' own.
    */

@@ -70,6 +70,11 @@ export class VideoLine {
     this.#enqueue(this.#received.flush());
   }
 
+  /** As of ReceivedTrack. */
+  completeUs(nowUs: number): number | undefined {
+    return this.#received.completeUs(nowUs);
+  }
+
   /** The recording time of the first frame that waits, microseconds; undefined when none does. */
   firstWaitingUs(): number | undefined {
     const first = this.#waiting[0];

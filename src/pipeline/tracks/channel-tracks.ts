@@ -16,7 +16,7 @@ import { isSubscribed, Roster } from './roster.ts';
 import { type StreamChange, StreamState } from './stream-state.ts';
 
 /** A gap in a track is waited for this long; what was asked for again has come by then or never will. */
-const MAX_GAP_US = 700_000;
+const MAX_GAP_US = 1_700_000;
 /** Key frame requests of one track are at least this far apart. */
 const KEY_FRAME_REQUEST_US = 500_000;
 /** Our SSRC in feedback. Any fixed number will do: the channel only looks at what it is about. */

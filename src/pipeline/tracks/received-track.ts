@@ -17,6 +17,9 @@ export type ReceivedTrackOptions = {
   maxGapUs: number;
 };
 
+/** Packets that come later than this after the one before were not on their way for so long; the sender paused. */
+const QUIET_US = 2_000_000;
+
 export class ReceivedTrack {
   readonly track: Track;
   readonly #reception: TrackReception;
@@ -49,6 +52,16 @@ export class ReceivedTrack {
 
   flush(): ReceivedSample[] {
     return this.#reception.flush();
+  }
+
+  /**
+   * Up to where in the recording all came in that will, microseconds: while a gap is waited for, or packets are late, that
+   * falls behind. Undefined of a track that has sent nothing lately.
+   */
+  completeUs(nowUs: number): number | undefined {
+    const { arrivedUs, releasedRtpTime } = this.#reception;
+    if (arrivedUs === undefined || releasedRtpTime === undefined || nowUs - arrivedUs >= QUIET_US) return undefined;
+    return this.#clock.peekLocalUs(releasedRtpTime) - this.#zeroUs;
   }
 
   /** Where a sample lies by what is known now. Only `timeOf` settles it: what was not used yet may still be corrected at once. */

@@ -72,6 +72,11 @@ export class JitterBuffer {
     return this.#held.size;
   }
 
+  /** When the first of the packets that wait for a gap came in, monotonic microseconds; to be asked after `pop`. */
+  get waitingSinceUs(): number | undefined {
+    return this.#held.size === 0 ? undefined : this.#oldestArrival()?.packet.arrivalUs;
+  }
+
   /** Takes a packet. Returns its unwrapped timestamp, or undefined when it was dropped or may not belong here. */
   push(packet: Packet): number | undefined {
     if (packet.ssrc !== this.#ssrc) {

@@ -7,6 +7,10 @@ import type { ReceivedSample } from '../../media/sample.ts';
 import type { TrackFormat } from '../../media/track.ts';
 import { createDepacketizer, type Depacketizer } from './depacketize/depacketizer.ts';
 import { JitterBuffer, type JitterCounters, type Ordered } from './jitter-buffer.ts';
+import { startsKeyFrame } from './key-frame.ts';
+
+/** A gap that is still waited for after this long may never be filled; a key frame behind it then ends the damage sooner. */
+const KEY_FRAME_AFTER_US = 600_000;
 
 export type TrackReceptionOptions = {
   format: TrackFormat;
@@ -31,6 +35,10 @@ export class TrackReception {
   readonly #buffer: JitterBuffer;
   readonly #depacketizer: Depacketizer;
   #awaitingKeyFrame: boolean;
+  /** When the newest key frame began to come in. */
+  #keyFrameUs = Number.NEGATIVE_INFINITY;
+  #arrivedUs: number | undefined;
+  #releasedRtpTime: number | undefined;
   #packets = 0;
   #otherPayloadTypes = 0;
   #withheld = 0;
@@ -53,7 +61,22 @@ export class TrackReception {
       this.#otherPayloadTypes++;
       return undefined;
     }
-    return this.#buffer.push(packet);
+    const rtpTime = this.#buffer.push(packet);
+    if (rtpTime === undefined) return undefined;
+    const format = this.#format;
+    if (format.kind === 'video' && startsKeyFrame(format.codec, packet.payload)) this.#keyFrameUs = packet.arrivalUs;
+    this.#arrivedUs = packet.arrivalUs;
+    return rtpTime;
+  }
+
+  /** When the last packet that is of use came in, monotonic microseconds. */
+  get arrivedUs(): number | undefined {
+    return this.#arrivedUs;
+  }
+
+  /** The unwrapped timestamp up to which packets were let go; undefined before the first. */
+  get releasedRtpTime(): number | undefined {
+    return this.#releasedRtpTime;
   }
 
   /** Places a 32-bit timestamp, such as a sender report's, on the line of `onRtp`'s and the samples' unwrapped ones. */
@@ -63,11 +86,13 @@ export class TrackReception {
 
   /**
    * The samples that are whole by now. `keyFrameWanted` stays true for as long as video is held back, so it may be asked for
-   * again and again; before the first packet it is false.
+   * again and again; before the first packet it is false. It is also true when a gap stays open for long, until a key frame
+   * waits behind it.
    */
   take(nowUs: number): { samples: ReceivedSample[]; keyFrameWanted: boolean } {
     const samples = this.#depacketize(this.#buffer.pop(nowUs));
-    return { samples, keyFrameWanted: this.#awaitingKeyFrame && this.#packets > this.#otherPayloadTypes };
+    const withheld = this.#awaitingKeyFrame && this.#packets > this.#otherPayloadTypes;
+    return { samples, keyFrameWanted: withheld || this.#isStuck(nowUs) };
   }
 
   /** Everything still held: nothing more will come. */
@@ -88,9 +113,15 @@ export class TrackReception {
     };
   }
 
+  #isStuck(nowUs: number): boolean {
+    const sinceUs = this.#format.kind === 'video' ? this.#buffer.waitingSinceUs : undefined;
+    return sinceUs !== undefined && nowUs - sinceUs >= KEY_FRAME_AFTER_US && this.#keyFrameUs < sinceUs;
+  }
+
   #depacketize(packets: Ordered[]): ReceivedSample[] {
     const samples: ReceivedSample[] = [];
     for (const ordered of packets) {
+      this.#releasedRtpTime = ordered.rtpTime;
       const damagedBefore = this.#depacketizer.dropped;
       const whole = this.#depacketizer.push(ordered);
       // Ask at once, not only when the next whole frame shows that it comes after a loss.
