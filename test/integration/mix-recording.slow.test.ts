@@ -118,6 +118,34 @@ describe('a composite recording', { timeout: 120_000 }, () => {
     expect(feed.keyFrameRequests).toContain(1);
   });
 
+  test('has what comes up to 1.6 s late in its place: out of a queue, or sent again behind a gap', async () => {
+    const users: ScriptedUser[] = [
+      // The flash and beep at 4 s wait in a queue with all that follows them; those at 7 s are lost and come again.
+      {
+        ...{ uid: '1', participant: RED, fromS: -1, toS: 60, gopS: 60 },
+        lates: [
+          { fromS: 3.9, toS: 5.5, untilS: 5.5 },
+          { fromS: 6.9, toS: 7.15, untilS: 8.5 },
+        ],
+      },
+      { uid: '2', participant: GREEN, codec: 'vp8', fromS: -1, toS: 60 },
+    ];
+    const { mp4, happenings } = await record(users, planOf({ files: { hls: false, mp4: true } }), 10);
+    expect(happenings.filter((h) => h.type === 'degraded')).toEqual([]);
+    const { views } = watch(
+      mp4,
+      bestFitRegions(2).map((rect) => ({ rect })),
+    );
+    expect(probeFile(mp4).video?.packets).toBe(300);
+    const heard = listen(mp4);
+    [RED, GREEN].forEach(({ toneHz }, i) => {
+      const flashes = flashesIn(views[i]!).map((f) => f.atS);
+      expect(marksAt(flashes).filter((s) => s > 0)).toEqual(seconds(1, 10));
+      expect(marksAt(beepsIn(heard, { toneHz }).map((b) => b.atS)).filter((s) => s > 0)).toEqual(seconds(1, 10));
+      expect(frozenIn(views[i]!)).toEqual([]);
+    });
+  });
+
   test('loses nothing of what came before the recorder was up', async () => {
     const users: ScriptedUser[] = [
       { uid: '1', participant: RED, fromS: -1, toS: 60 },

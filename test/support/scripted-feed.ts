@@ -22,6 +22,8 @@ export type ScriptedUser = {
   toS: number;
   /** Stretches in which nothing of the user's arrives: what was sent is lost. */
   stalls?: { fromS: number; toS: number }[];
+  /** Stretches whose packets arrive no earlier than `untilS`: a queue, or what was lost and is sent again. */
+  lates?: { fromS: number; toS: number; untilS: number }[];
   /** How late packets arrive, milliseconds, per kind. Default 20 each. */
   delayMs?: { audio: number; video: number };
   video?: boolean;
@@ -70,16 +72,24 @@ function scriptOf(user: ScriptedUser, index: number, zeroUs: number): Script {
   type Sent = { kind: 'rtp' | 'rtcp'; datagrams: Buffer[] };
   const send = (track: number, contentS: number, lateMs: number, make: () => Sent[]) => {
     const atUs = Math.round(zeroUs + contentS * 1e6 + lateMs * 1000);
+    const late = user.lates?.find((l) => contentS >= l.fromS && contentS < l.toS);
+    const lateUs = late && Math.max(atUs, zeroUs + late.untilS * 1e6);
+    let kept = Buffer.alloc(0);
     lines.push({
       atUs,
       make: () => {
         const sent = make();
         if (within(user.stalls, contentS)) return Buffer.alloc(0);
-        return Buffer.concat(
-          sent.flatMap(({ kind, datagrams }) => datagrams.map((d) => encodeFeedFrame(kind, track, atUs, d))),
+        const frames = Buffer.concat(
+          sent.flatMap(({ kind, datagrams }) => datagrams.map((d) => encodeFeedFrame(kind, track, lateUs ?? atUs, d))),
         );
+        if (lateUs === undefined) return frames;
+        // Encoded in its turn, and handed over in another.
+        kept = frames;
+        return Buffer.alloc(0);
       },
     });
+    if (lateUs !== undefined) lines.push({ atUs: lateUs, make: () => kept });
   };
   // Content second 0 is the recording's zero, so marks lie on its full seconds. Made media wants whole positive times.
   const base = 1_000_000;

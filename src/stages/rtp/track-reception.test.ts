@@ -110,3 +110,25 @@ test('onRtp and rtpTimeOf speak of the same line as the samples', () => {
   expect(reception.take(0).samples.map((s) => s.rtpTime)).toEqual(times);
   expect(reception.rtpTimeOf(6000)).toBe(2 ** 32 + 6000);
 });
+
+test('behind a gap that stays open a key frame is wanted until one is there, and the gap is waited for all the same', () => {
+  const reception = new TrackReception({ format: VP8, maxDelayUs: 1_700_000 });
+  const packetizer = new Packetizer({ format: VP8, ssrc: 1 });
+  const wants: number[] = [];
+  let lost: Buffer | undefined;
+  const out: number[] = [];
+  for (let n = 0; n < 50; n++) {
+    const [datagram] = packetizer.packetize(n === 0 || n === 30 ? KEY : DELTA, n * 3000);
+    if (n === 2) lost = datagram;
+    else reception.onRtp(parsePacket(datagram!, n * FRAME_US));
+    // It comes again 1.4 s later.
+    if (n === 45) reception.onRtp(parsePacket(lost!, n * FRAME_US));
+    const { samples, keyFrameWanted } = reception.take(n * FRAME_US);
+    if (keyFrameWanted) wants.push(n);
+    out.push(...samples.map((sample) => sample.rtpTime / 3000));
+  }
+  // Frame 3 was the first to wait, 600 ms before frame 22.
+  expect(wants).toEqual([22, 23, 24, 25, 26, 27, 28, 29]);
+  expect(out).toEqual(Array.from({ length: 50 }, (_, n) => n));
+  expect(reception.counters()).toMatchObject({ lost: 0, withheld: 0 });
+});
