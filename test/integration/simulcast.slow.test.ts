@@ -42,10 +42,11 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
 });
 
-async function layersOf(cname: string): Promise<LayerReport[]> {
+async function trackOf(cname: string, kind: 'audio' | 'video'): Promise<TrackReport | undefined> {
   const [one] = (await server.participants(cname)) as unknown as { tracks: TrackReport[] }[];
-  return one?.tracks.find(({ kind }) => kind === 'video')?.layers ?? [];
+  return one?.tracks.find((track) => track.kind === kind);
 }
+const layersOf = async (cname: string): Promise<LayerReport[]> => (await trackOf(cname, 'video'))?.layers ?? [];
 
 async function publish(cname: string, codec: 'vp8' | 'h264'): Promise<BrowserPublisher> {
   browser = await startBrowser();
@@ -101,7 +102,6 @@ function judge(mp4: string, longestStillS: number): void {
   expect(Math.max(0, ...still)).toBeLessThan(longestStillS);
   const beeps = beepsIn(listen(mp4), { toneHz: TONE }).map(({ atS }) => atS);
   const flashes = flashesIn(readings).map(({ atS }) => atS);
-
   const offsets = avOffsets(flashes, beeps);
   const heard = beeps.map((atS) => atS.toFixed(2)).join(' ');
   const seen = flashes.map((atS) => atS.toFixed(2)).join(' ');
@@ -123,6 +123,8 @@ test.each(['vp8', 'h264'] as const)(
       ['m', 640, 360],
       ['l', 320, 180],
     ]);
+    // The page beeps once a second, well above silence.
+    await until('the beep is seen', async () => ((await trackOf(cname, 'audio'))?.audioLevelDbov ?? -127) > -60, 5000);
     const high = await start(cname, '9000', 0);
     const low = await start(cname, '9001', 1);
     await after(low, 8);

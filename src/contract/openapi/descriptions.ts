@@ -30,7 +30,7 @@ const DESCRIPTIONS: Record<string, string> = {
   secret: 'The secret of an encrypted channel.',
   salt: 'The salt of a channel encrypted in mode 7 or 8, in base64.',
   maxIdleTime: 'Seconds that the channel may be empty before the recording ends by itself.',
-  videoStreamType: '0 the high stream, 1 the low one.',
+  videoStreamType: '0 the high stream, 1 the low one, of those who send simulcast; others have one stream.',
   audioProfile: 'All at 48 kHz: 0 mono with 48 kbit/s, 1 mono with 128 kbit/s, 2 stereo with 192 kbit/s.',
   transcodingConfig: 'The picture of all users. Width times height may be 1920 × 1080 at most.',
   streamMode:
