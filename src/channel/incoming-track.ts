@@ -75,11 +75,6 @@ export class IncomingTrack {
     if (levelDbov !== undefined) this.#level.add(levelDbov, arrivalUs);
   }
 
-  /** Asks for a key frame of every layer as soon as the limit of requests allows. Does nothing for audio. */
-  wantKeyFrame(): void {
-    for (const stream of this.streams) stream.wantKeyFrame();
-  }
-
   report(nowUs: number): TrackReport {
     const reports = this.streams.map((stream) => stream.report(nowUs));
     const sum = (of: (report: StreamReport) => number) => reports.reduce((total, report) => total + of(report), 0);

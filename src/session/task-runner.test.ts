@@ -79,6 +79,28 @@ test('a new state is stored before anything is done about it', async () => {
   expect(order.slice(0, 2)).toEqual(['recording', 'feed']);
 });
 
+test.each([
+  [undefined, 0],
+  [1, 1],
+] as const)('the plan’s videoStreamType %s opens a feed of type %i', async (videoStreamType, expected) => {
+  const ports = world.ports();
+  const task = taskOf();
+  const plan = { ...task.document.plan, ...(videoStreamType && { videoStreamType }) };
+  const asked: unknown[] = [];
+  const runner = new TaskRunner({ ...task, document: { ...task.document, plan } }, newTaskState(), {
+    ...ports,
+    channel: {
+      ...ports.channel,
+      openFeed: async (who) => {
+        asked.push(who.videoStreamType);
+        return ports.channel.openFeed(who);
+      },
+    },
+  });
+  await runner.start();
+  expect(asked).toEqual([expected]);
+});
+
 test('a database that fails does not end a recording', async () => {
   const runner = hold();
   world.store.broken = true;
