@@ -3,63 +3,20 @@ import { createConnection, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { FakePeer } from '../../test/support/fake-peer.ts';
 import { capturedOffer } from '../../test/support/offers/read-offer.ts';
 import { decodeFeedEvent, encodeFeedFrame, FeedReader } from '../contract/line/feed.ts';
 import { Fault } from '../kernel/fault.ts';
 import { ManualClock } from '../kernel/manual-clock.ts';
-import { encodePacket } from '../stages/rtp/packetize/packetizer.ts';
-import { encodePictureLossIndication, encodeSenderReport, parseCompound } from '../stages/rtp/rtcp.ts';
+import { encodePictureLossIndication, encodeSenderReport } from '../stages/rtp/rtcp.ts';
 import { type ChannelLog, EmbeddedChannel } from './embedded-channel.ts';
 import { OutgoingFeed } from './outgoing-feed.ts';
-import type { Peer, PeerHost, PeerOptions } from './peer.ts';
+import type { PeerHost } from './peer.ts';
 
 const AUDIO_SSRC = 524960147;
 const VIDEO_SSRC = 715482575;
 const ROOM = { appid: 'a'.repeat(32), cname: 'room' };
 const RECORDER = { ...ROOM, uid: '99', sid: 'f'.repeat(32) };
-const LOCAL = [
-  'v=0',
-  'o=rtc 9 0 IN IP4 127.0.0.1',
-  's=-',
-  't=0 0',
-  'm=audio 9 UDP/TLS/RTP/SAVPF 111',
-  'a=mid:0',
-  'a=setup:active',
-  'a=ice-ufrag:XMkq',
-  'a=ice-pwd:L0ndeoSYDvmGukcYTVX1wK',
-  'a=fingerprint:sha-256 A8:92',
-  'a=candidate:1 1 UDP 2114977791 127.0.0.1 45123 typ host',
-  '',
-].join('\r\n');
-
-class FakePeer implements Peer {
-  readonly answer = LOCAL;
-  readonly sent: Buffer[] = [];
-  readonly candidates: string[] = [];
-  readonly options: PeerOptions;
-  closed = false;
-
-  constructor(options: PeerOptions) {
-    this.options = options;
-  }
-  send(datagram: Buffer): void {
-    this.sent.push(datagram);
-  }
-  addCandidate(candidate: string): void {
-    this.candidates.push(candidate);
-  }
-  remoteAddress(): string | undefined {
-    return '192.0.2.1:5000';
-  }
-  close(): void {
-    this.closed = true;
-  }
-  /** How many key frames it was asked for. */
-  get keyFrameRequests(): number {
-    return this.sent.flatMap((d) => parseCompound(d)).filter((p) => p.type === 'pictureLossIndication').length;
-  }
-}
-
 const silent: ChannelLog = { debug() {}, info() {}, warn() {}, child: () => silent };
 let clock: ManualClock;
 let folder: string;
@@ -423,109 +380,4 @@ test('a closed channel takes nobody', async () => {
   expect(peer.closed).toBe(true);
   expect(await codeOf(publish('2'))).toBe('channel-closed');
   expect(await codeOf(channel.openFeed(RECORDER))).toBe('channel-closed');
-});
-
-describe('a simulcast', () => {
-  const SSRCS = { h: 1, m: 2, l: 3 };
-  const WIDTHS = { h: 1280, m: 640, l: 320 };
-  type Rid = keyof typeof SSRCS;
-  const sequences = { h: 0, m: 0, l: 0 };
-  const send = (peer: FakePeer, key: boolean, ...rids: Rid[]) => {
-    for (const rid of rids) {
-      const payload = Buffer.from([0x10, key ? 0 : 1, 0, 0, 0x9d, 0x01, 0x2a, 0, 0, 100, 0]);
-      payload.writeUInt16LE(WIDTHS[rid], 7);
-      const datagram = encodePacket({
-        ...{ payloadType: 96, ssrc: SSRCS[rid], sequence: sequences[rid]++, timestamp: clock.nowMs() * 90 },
-        ...{ marker: true, payload, extensions: new Map([[10, Buffer.from(rid)]]) },
-      });
-      peer.options.onDatagram(datagram);
-    }
-  };
-  const join = async () => {
-    await channel.publish({ ...ROOM, uid: '1', offer: capturedOffer('chromium-simulcast') });
-    const peer = peers.at(-1)!;
-    peer.options.onState('connected');
-    return peer;
-  };
-  /** SSRCs that key frames were asked of, from the `from`th datagram on. */
-  const askedOf = (peer: FakePeer, from = 0) =>
-    peer.sent
-      .slice(from)
-      .flatMap((d) => parseCompound(d))
-      .flatMap((p) => (p.type === 'pictureLossIndication' ? [p.mediaSsrc] : []));
-  /** SSRCs of what a feed was given, RTP and reports, each once however often it follows itself. */
-  const connectRuns = async (path: string) => {
-    const reader = new FeedReader();
-    const runs: string[] = [];
-    let caughtUp = () => {};
-    const ready = new Promise<void>((resolve) => (caughtUp = resolve));
-    const socket = createConnection(path);
-    socket.on('data', (chunk: Buffer) => {
-      for (const frame of reader.push(chunk)) {
-        if (frame.kind === 'event') {
-          if (decodeFeedEvent(frame.body).type === 'caughtUp') caughtUp();
-          continue;
-        }
-        const one = frame.kind === 'rtp' ? `rtp ${frame.body.readUInt32BE(8)}` : `sr ${frame.body.readUInt32BE(4)}`;
-        if (runs.at(-1) !== one) runs.push(one);
-      }
-    });
-    await ready;
-    return { runs, socket };
-  };
-
-  test('gives each recorder the layer that it wants, and the sender reports of that', async () => {
-    const peer = await join();
-    send(peer, true, 'l', 'm', 'h');
-    for (const ssrc of [1, 2, 3]) peer.options.onDatagram(report(ssrc));
-    const high = await channel.openFeed(RECORDER);
-    const low = await channel.openFeed({ ...RECORDER, uid: '98', videoStreamType: 1 });
-    for (let n = 0; n < 5; n++) {
-      clock.advance(40);
-      send(peer, false, 'l', 'm', 'h');
-    }
-    for (const ssrc of [1, 2, 3]) peer.options.onDatagram(report(ssrc));
-    expect((await connectRuns(high.path)).runs).toEqual(['sr 1', 'rtp 1', 'sr 1']);
-    expect((await connectRuns(low.path)).runs).toEqual(['sr 3', 'rtp 3', 'sr 3']);
-    expect(channel.participants(ROOM.appid, ROOM.cname)[0]!.tracks[1]!.layers).toMatchObject([
-      { rid: 'h', width: 1280, height: 100 },
-      { rid: 'm', width: 640 },
-      { rid: 'l', width: 320 },
-    ]);
-  });
-
-  test('changes the layer of a feed at a key frame, with its clock; key frames are then asked of that one', async () => {
-    const peer = await join();
-    send(peer, true, 'l', 'm', 'h');
-    for (const ssrc of [1, 2, 3]) peer.options.onDatagram(report(ssrc));
-    const feed = await channel.openFeed(RECORDER);
-    const { runs, socket } = await connectRuns(feed.path);
-    const wantOne = async () => {
-      const from = peer.sent.length;
-      socket.write(encodeFeedFrame('rtcp', 2, 0, encodePictureLossIndication(1, 0)));
-      while (askedOf(peer, from).length === 0) {
-        await new Promise((resolve) => setImmediate(resolve));
-        clock.advance(20);
-      }
-      return askedOf(peer, from);
-    };
-    send(peer, true, 'l', 'm', 'h');
-    expect(await wantOne()).toEqual([1]);
-    send(peer, true, 'l', 'm', 'h');
-    // The high layer falls silent; the key frame of the next is answered when it is asked for.
-    const from = peer.sent.length;
-    let answered = false;
-    for (let n = 0; n < 40; n++) {
-      clock.advance(40);
-      const isAsked = askedOf(peer, from).includes(2);
-      send(peer, isAsked && !answered, 'm');
-      answered ||= isAsked;
-      send(peer, false, 'l');
-    }
-    expect(answered).toBe(true);
-    while (!runs.includes('rtp 2')) await new Promise((resolve) => setImmediate(resolve));
-    expect(await wantOne()).toEqual([2]);
-    expect(runs).toEqual(['sr 1', 'rtp 1', 'rtp 2', 'sr 2', 'rtp 2']);
-    socket.destroy();
-  });
 });
