@@ -32,7 +32,7 @@ test('packets in order come out at once, over the wrap too', () => {
     b.push(packet(s));
     expect(numbers(b.pop(0))).toEqual([s & 0xffff]);
   }
-  expect(b.counters).toEqual({ lost: 0, duplicates: 0, late: 0, overflowed: 0, restarts: 0 });
+  expect(b.counters).toEqual({ lost: 0, recovered: 0, reordered: 0, duplicates: 0, late: 0, overflowed: 0, restarts: 0 });
 });
 
 test('a gap holds back what follows until it is filled', () => {
@@ -55,6 +55,30 @@ test('a gap is given up when the packet behind it has waited its time, not befor
   expect(losses(rest)).toEqual([2]);
   expect(b.push(packet(2, 111_000))).toBeUndefined();
   expect(b.counters).toMatchObject({ lost: 2, late: 1 });
+});
+
+test('a packet that fills a gap in time is recovered, one that few overtook is only out of order', () => {
+  const b = buffer();
+  b.push(packet(1, 0));
+  b.push(packet(3, 1000));
+  b.push(packet(4, 1000));
+  b.push(packet(2, 1500));
+  expect(b.counters).toMatchObject({ recovered: 0, reordered: 1 });
+  // Seen to be missing at 2 ms: after 10 ms it is asked for...
+  b.push(packet(6, 2000));
+  b.push(packet(5, 12_001));
+  expect(b.counters).toMatchObject({ recovered: 1, reordered: 1 });
+  // ...and at once when three have overtaken it.
+  for (const s of [8, 9, 10]) b.push(packet(s, 13_000));
+  b.push(packet(7, 13_500));
+  b.push(packet(7, 13_600));
+  expect(b.counters).toMatchObject({ recovered: 2, reordered: 1, duplicates: 1, lost: 0 });
+  // One that is given up and comes after all was not recovered.
+  b.pop(13_600);
+  b.push(packet(12, 20_000));
+  b.pop(20_000 + MAX_DELAY_US);
+  b.push(packet(11, 130_000));
+  expect(b.counters).toMatchObject({ recovered: 2, reordered: 1, lost: 1, late: 1 });
 });
 
 test('a gap filled in part does not make the packets behind it wait longer', () => {

@@ -3,6 +3,7 @@
  * Kept as a heap by sequence number beside a queue by arrival, so a packet costs O(log n) however long the gaps are.
  */
 import type { Packet } from '../../media/packet.ts';
+import { MissingPackets } from './missing-packets.ts';
 import { SequenceTracker, TimestampUnwrapper } from './sequence.ts';
 
 export type JitterBufferOptions = {
@@ -27,6 +28,10 @@ export type Ordered = {
 export type JitterCounters = {
   /** Packets given up, holes left by restarts included. */
   lost: number;
+  /** Missing long enough to be asked for again, and came in time. */
+  recovered: number;
+  /** Came behind others, too soon for having been asked for again. */
+  reordered: number;
   duplicates: number;
   /** Came after they had been given up, or far off any run. */
   late: number;
@@ -45,7 +50,9 @@ const LATE_RUN = 100;
 const TIMESTAMP_STEP_BACK_S = 10;
 
 export class JitterBuffer {
-  readonly counters: JitterCounters = { lost: 0, duplicates: 0, late: 0, overflowed: 0, restarts: 0 };
+  readonly counters: JitterCounters = {
+    ...{ lost: 0, recovered: 0, reordered: 0, duplicates: 0, late: 0, overflowed: 0, restarts: 0 },
+  };
   readonly #options: Required<JitterBufferOptions>;
   #tracker = new SequenceTracker();
   #timestamps = new TimestampUnwrapper();
@@ -58,6 +65,7 @@ export class JitterBuffer {
   #arrivals: Entry[] = [];
   #arrivalsHead = 0;
   #held = new Set<number>();
+  readonly #missing = new MissingPackets();
   #heldBytes = 0;
   #next: number | undefined;
   /** Gaps before this extended number are not waited for any more. */
@@ -110,7 +118,10 @@ export class JitterBuffer {
     if (stray) this.counters.late++;
     if (this.#next !== undefined && placement.extended < this.#next) return this.#late(packet);
     const isNewest = highest === undefined || placement.extended > highest;
-    return this.#insert(packet, placement.extended, this.#unwrap(packet.timestamp, isNewest));
+    const rtpTime = this.#insert(packet, placement.extended, this.#unwrap(packet.timestamp, isNewest));
+    if (highest !== undefined && placement.extended !== highest + 1 && rtpTime !== undefined)
+      this.#noteOrder(placement.extended, highest, packet.arrivalUs);
+    return rtpTime;
   }
 
   /**
@@ -128,6 +139,7 @@ export class JitterBuffer {
       top.released = true;
       const lostBefore = top.extended - next;
       this.counters.lost += lostBefore;
+      if (lostBefore > 0) this.#missing.forgetBefore(top.extended);
       this.#next = top.extended + 1;
       out.push({ packet: top.packet, rtpTime: top.rtpTime, lostBefore });
     }
@@ -164,6 +176,15 @@ export class JitterBuffer {
     this.#held.add(extended);
     this.#heldBytes += bytes;
     return rtpTime;
+  }
+
+  #noteOrder(extended: number, highest: number, nowUs: number): void {
+    if (extended > highest) {
+      this.#missing.note(highest + 1, extended, nowUs);
+      return;
+    }
+    const filled = this.#missing.fill(extended, highest, nowUs);
+    if (filled) this.counters[filled]++;
   }
 
   #late(packet: Packet): number | undefined {

@@ -265,6 +265,33 @@ test('looking ahead is no use: what is only peeked at may still be stepped', () 
   expect(video.toLocalUs(0)).toBe(30_000);
 });
 
+test('tells how fast the sender counts, and how far apart its streams arrive and are placed', () => {
+  const participant = new ParticipantClock();
+  const streams = [participant.addStream(48000), participant.addStream(90000)];
+  const [audio, video] = streams;
+  expect(audio!.reading()).toEqual({
+    ...{ hasReports: false, wallOffsetUs: undefined, placedOffsetUs: undefined, skewPpm: undefined, observedUs: 0 },
+  });
+  // 300 ppm fast; pictures take 130 ms longer than sound.
+  const speed = 1 + 300 / 1e6;
+  for (let us = 0; us < 60 * S; us += 20_000) {
+    for (const [index, rate, delayUs] of [
+      [0, 48000, 20_000],
+      [1, 90000, 150_000],
+    ] as const) {
+      const rtp = Math.round((us * speed * rate) / S);
+      streams[index]!.onPacket(rtp, us + delayUs);
+      if (us % S === 0) streams[index]!.onSenderReport(NTP + us * speed, rtp, us + delayUs);
+      streams[index]!.toLocalUs(rtp);
+    }
+  }
+  for (const clock of streams) expect(Math.abs(clock.reading().skewPpm! - 300)).toBeLessThan(5);
+  const [sound, picture] = [audio!.reading(), video!.reading()];
+  expect(sound.hasReports).toBe(true);
+  expect(picture.wallOffsetUs! - sound.wallOffsetUs!).toBeCloseTo(130_000, -3);
+  expect(Math.abs(picture.placedOffsetUs! - sound.placedOffsetUs!)).toBeLessThan(5_000);
+});
+
 test('a clock without packets has no time', () => {
   expect(() => new ParticipantClock().addStream(48000).toLocalUs(0)).toThrow(Fault);
 });

@@ -5,6 +5,7 @@
  */
 import { Fault } from '../../kernel/fault.ts';
 import { US } from '../../kernel/time.ts';
+import { ClockSkew } from './clock-skew.ts';
 import { SlidingMinimum } from './sliding-minimum.ts';
 
 /** The least delay of this last while counts, so that jitter does not move anything. */
@@ -46,11 +47,26 @@ export class ParticipantClock {
 /** A stretch of timestamps without a jump. `correctionUs` plus media time is local time; undefined until first asked for. */
 type Piece = { fromUs: number; correctionUs: number | undefined; lastUs: number };
 
+/** What a stream's clock has found out. All in microseconds but the skew. */
+export type ClockReading = {
+  /** Whether sender reports place the stream, or arrival alone. */
+  hasReports: boolean;
+  /** Our clock less the sender's wall clock, by this stream's packets alone; undefined without reports or recent packets. */
+  wallOffsetUs: number | undefined;
+  /** The same by where the stream's media was last placed; undefined before it was used. */
+  placedOffsetUs: number | undefined;
+  /** Parts per million by which the sender counts faster than we do; undefined until there is enough to tell. */
+  skewPpm: number | undefined;
+  /** Over how long the skew was watched. */
+  observedUs: number;
+};
+
 export class StreamClock {
   readonly #clockRate: number;
   readonly #company: Company;
   /** Arrival less media time of the packets. */
   #offsets = new SlidingMinimum(WINDOW_US);
+  readonly #skew = new ClockSkew();
   #highestUs: number | undefined;
   /** NTP time less media time by the latest reports, at most three. */
   #mappings: number[] = [];
@@ -84,6 +100,7 @@ export class StreamClock {
     else if (least !== undefined && offsetUs < least - JUMP_AHEAD_US) this.#resync(mediaUs, false);
     if (this.#highestUs === undefined || mediaUs > this.#highestUs) this.#highestUs = mediaUs;
     this.#offsets.push(offsetUs, arrivalUs);
+    this.#skew.push(offsetUs, arrivalUs);
   }
 
   /**
@@ -141,6 +158,19 @@ export class StreamClock {
     return offset - mapping;
   }
 
+  /** What is known by now; nothing changes by asking. */
+  reading(): ClockReading {
+    const mapping = this.#mapping();
+    const placed = this.#pieces.at(-1)?.correctionUs;
+    return {
+      hasReports: mapping !== undefined,
+      wallOffsetUs: this.wallOffsetUs,
+      placedOffsetUs: mapping === undefined || placed === undefined ? undefined : placed - mapping,
+      skewPpm: this.#skew.ppm,
+      observedUs: this.#skew.observedUs,
+    };
+  }
+
   #mediaUs(rtpTime: number): number {
     return (rtpTime * US) / this.#clockRate;
   }
@@ -178,6 +208,7 @@ export class StreamClock {
     this.#begin(backwards ? Number.NEGATIVE_INFINITY : (this.#highestUs! + mediaUs) / 2);
     this.#highestUs = undefined;
     this.#offsets.clear();
+    this.#skew.clear();
     this.#mappings = this.#doubtful === undefined ? [] : [this.#doubtful];
     this.#doubtful = undefined;
     this.#settling = true;

@@ -1,0 +1,161 @@
+/**
+ * The quality report of a recording: who was there, what of theirs came, what did not and why. A file beside the recording's
+ * and a member of the answer about it. Times `…Ms` count from the recording's zero; docs/guide/quality-report.md tells more.
+ */
+import { z } from 'zod';
+
+const at = () => z.number().meta({ description: 'Milliseconds from the zero of the recording; below zero: before it.' });
+const utc = (description: string) => z.number().meta({ description: `${description} Unix milliseconds.` });
+const count = (description: string) => z.int().min(0).meta({ description });
+const ms = (description: string) => z.number().min(0).meta({ description: `${description} Milliseconds.` });
+const more = () => count('How many there were beyond those listed.');
+
+/** Why nothing of a track came for a while. */
+export const GAP_REASONS = ['notSent', 'networkLoss', 'delayed', 'restarted', 'left', 'ended', 'open'] as const;
+export type GapReason = (typeof GAP_REASONS)[number];
+const gapSchema = z.object({
+  fromMs: at(),
+  durationMs: z.number().min(0),
+  why: z.enum(GAP_REASONS).meta({
+    description:
+      'notSent: the sender paused (muted); networkLoss: it sent, and it was lost; delayed: it came late; restarted: the sender began anew; left, ended: user or track went without sending more; open: it goes on, or nothing more came.',
+  }),
+});
+
+/** Why a picture stood still. */
+export const FREEZE_REASONS = ['loss', 'damage', 'nothingSent'] as const;
+export type FreezeReason = (typeof FREEZE_REASONS)[number];
+const freezeSchema = z.object({
+  fromMs: at(),
+  durationMs: z.number().min(0),
+  why: z.enum(FREEZE_REASONS).meta({
+    description:
+      'loss: packets were lost, and the next key frame waited for; damage: the same, after a frame that could not be decoded; nothingSent: no picture came.',
+  }),
+});
+
+const pictureSchema = z.object({
+  atMs: at(),
+  width: z.int(),
+  height: z.int(),
+  turn: z.literal([0, 90, 180, 270]).meta({ description: 'Degrees clockwise that it was turned by to be shown.' }),
+  flip: z.boolean(),
+});
+
+const receptionSchema = z.object({
+  packets: count('Packets that came, of whatever use.'),
+  lost: count('Packets that never came, or too late to be used.'),
+  recovered: count('Packets that were missing long enough to be asked for again, and came in time.'),
+  reordered: count('Packets that came after later ones, too soon for having been asked for again.'),
+  late: count('Packets that came after they had been given up.'),
+  duplicates: count('Packets that came more than once.'),
+  overflowed: count('Packets left out because too many waited.'),
+  otherPayloadTypes: count('Packets of a payload type that was not agreed on, left out.'),
+  restarts: count('How often the sender began anew, with another SSRC or other numbers.'),
+  frames: count('Frames put together whole and passed on: pictures, or packets of sound.'),
+  damaged: count('Frames left out because a part of them was lost or malformed.'),
+  withheld: count('Whole pictures left out because they build on one that was lost.'),
+});
+
+const clockSchema = z.object({
+  source: z.enum(['senderReports', 'arrival']).meta({ description: 'What places the track in the recording.' }),
+  skewPpm: z.number().nullable().meta({
+    description: 'How much faster than this server the sender counts, parts per million. Null before 15 s.',
+  }),
+  observedMs: ms('How much of the track the skew is estimated from.'),
+});
+
+const videoSchema = z.object({
+  keyFrameWaits: z.object({
+    count: count('How often a key frame was waited for, the first one included.'),
+    longestMs: ms('The longest wait.'),
+    totalMs: ms('All waits together.'),
+  }),
+  frozen: z.array(freezeSchema),
+  moreFrozen: more(),
+  frozenMs: ms('All frozen spans together.'),
+  pictures: z.array(pictureSchema).meta({ description: 'Size and orientation: the first, and each change.' }),
+  morePictures: more(),
+});
+
+const audioSchema = z.object({
+  concealedMs: ms('Sound made up in place of lost or undecodable packets.'),
+  silenceMs: ms('Silence in the place of sound that did not come, for whatever reason.'),
+  lostMs: ms('The part of it that was lost.'),
+  dtx: z
+    .object({ count: count('How often.'), totalMs: ms('The part of the silence it makes.') })
+    .meta({ description: 'Short pauses in which the sender sent nothing on purpose (discontinuous transmission).' }),
+});
+
+export const trackReportSchema = z.object({
+  track: z.int().meta({ description: 'A number of its own in the recording.' }),
+  kind: z.enum(['audio', 'video']),
+  codec: z.string(),
+  startedMs: at(),
+  endedMs: at().nullable(),
+  endedBy: z.enum(['left', 'ended', 'unsubscribed']).nullable(),
+  reception: receptionSchema,
+  clock: clockSchema,
+  gaps: z.array(gapSchema).meta({ description: 'Stretches of 1.5 s and more in which nothing came.' }),
+  moreGaps: more(),
+  gapMs: ms('All gaps together.'),
+  video: videoSchema.optional(),
+  audio: audioSchema.optional(),
+});
+export type TrackReportData = z.infer<typeof trackReportSchema>;
+
+const presenceSchema = z.object({
+  joinedMs: at(),
+  joinedUtcMs: utc('When the user came.'),
+  leftMs: at().nullable(),
+  leftUtcMs: utc('When the user went; null while there.').nullable(),
+});
+
+const syncSchema = z.object({
+  measuredMs: at(),
+  arrivalOffsetMs: z.number().meta({
+    description: 'How far pictures arrive behind their sound; placed by arrival, they would be off by this.',
+  }),
+  recordedOffsetMs: z.number().meta({
+    description: 'How far pictures are placed behind their sound in the recording, by what the sender reports.',
+  }),
+  worstRecordedOffsetMs: z.number().meta({ description: 'The largest of those measured, with its sign.' }),
+});
+
+export const participantReportSchema = z.object({
+  uid: z.string(),
+  presence: z.array(presenceSchema),
+  morePresence: more(),
+  codecs: z
+    .array(z.object({ atMs: at(), kind: z.enum(['audio', 'video']), codec: z.string() }))
+    .meta({ description: 'The first codec of each kind, and each change.' }),
+  sync: syncSchema.nullable().meta({ description: 'Null until sound and picture both have sender reports.' }),
+  tracks: z.array(trackReportSchema),
+  moreTracks: more(),
+});
+
+export const qualityReportSchema = z.object({
+  version: z.literal(1),
+  sid: z.string(),
+  mode: z.string(),
+  state: z.enum(['recording', 'final', 'partial']).meta({
+    description: 'recording: so far; final; partial: the last that was known of a recorder that was lost.',
+  }),
+  zeroUtcMs: utc('The zero that times count from: the start call.'),
+  filesFromMs: at().nullable().meta({ description: 'Where the files begin; null before.' }),
+  measuredMs: at(),
+  endedMs: at().nullable(),
+  endReason: z.string().nullable(),
+  participants: z.array(participantReportSchema),
+  moreParticipants: more(),
+  degraded: z.array(z.object({ atMs: at(), what: z.string(), count: z.int().min(1) })),
+  moreDegraded: more(),
+  machine: z
+    .object({
+      cpuMs: ms('CPU time of the recorder process, user and system.'),
+      peakRssBytes: count('Most memory it had.'),
+      worstLagMs: ms('How late encoding was at worst, of what was measured.'),
+    })
+    .nullable(),
+});
+export type QualityReport = z.infer<typeof qualityReportSchema>;

@@ -1,0 +1,78 @@
+/**
+ * ClockSkew: how much faster or slower than our clock a sender counts, by its packets' arrival. Delay only ever adds, so the
+ * least of each while lies on the true line; the median slope between those is the skew, whatever a changed route does to some.
+ */
+import { US } from '../../kernel/time.ts';
+
+/** The least offset of this long is one point of the line at first; it doubles whenever there are too many. */
+const FIRST_SPAN_US = 2 * US;
+const MAX_POINTS = 64;
+/** Below this, jitter makes more of a slope than any crystal. */
+const MIN_OBSERVED_US = 15 * US;
+
+/** `offsetUs` is the least arrival less media time in a span, `atUs` when it was seen. */
+type Point = { span: number; atUs: number; offsetUs: number };
+
+export class ClockSkew {
+  #spanUs = FIRST_SPAN_US;
+  #points: Point[] = [];
+
+  /**
+   * @param offsetUs arrival less media time of a packet, microseconds
+   * @param atUs arrival, monotonic
+   */
+  push(offsetUs: number, atUs: number): void {
+    const span = Math.floor(atUs / this.#spanUs);
+    const last = this.#points.at(-1);
+    if (last && span <= last.span) {
+      if (offsetUs < last.offsetUs) Object.assign(last, { offsetUs, atUs });
+      return;
+    }
+    this.#points.push({ span, atUs, offsetUs });
+    if (this.#points.length > MAX_POINTS) this.#halve();
+  }
+
+  /** The sender's timestamps jumped: what was before has nothing to do with what comes. */
+  clear(): void {
+    this.#points = [];
+    this.#spanUs = FIRST_SPAN_US;
+  }
+
+  /** Over how long packets were watched, microseconds. */
+  get observedUs(): number {
+    const first = this.#points[0];
+    return first ? this.#points.at(-1)!.atUs - first.atUs : 0;
+  }
+
+  /** Parts per million by which the sender counts faster than we do; undefined until there is enough to tell. */
+  get ppm(): number | undefined {
+    // The newest point may be of a moment: too few packets to hold a fast one.
+    const points = this.#points.slice(0, -1);
+    const [first] = points;
+    if (!first || points.at(-1)!.atUs - first.atUs < MIN_OBSERVED_US) return undefined;
+    const leastUs = (points.at(-1)!.atUs - first.atUs) / 3;
+    const slopes: number[] = [];
+    for (const [i, a] of points.entries()) {
+      for (const b of points.slice(i + 1)) {
+        // Points close to each other say nothing but noise.
+        if (b.atUs - a.atUs >= leastUs) slopes.push((b.offsetUs - a.offsetUs) / (b.atUs - a.atUs));
+      }
+    }
+    slopes.sort((a, b) => a - b);
+    const middle = slopes[slopes.length >> 1];
+    // A sender that counts fast has its packets arrive ever earlier by its own count.
+    return middle === undefined ? undefined : -middle * 1e6;
+  }
+
+  #halve(): void {
+    this.#spanUs *= 2;
+    const merged: Point[] = [];
+    for (const point of this.#points) {
+      const span = Math.floor(point.span / 2);
+      const last = merged.at(-1);
+      if (last?.span !== span) merged.push({ ...point, span });
+      else if (point.offsetUs < last.offsetUs) Object.assign(last, { offsetUs: point.offsetUs, atUs: point.atUs });
+    }
+    this.#points = merged;
+  }
+}
