@@ -1,13 +1,16 @@
 /**
  * The session's ports, joined to the channel, the spool and the uploader.
  */
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { AppDirectory } from '../channel/apps.ts';
 import type { EmbeddedChannel } from '../channel/embedded-channel.ts';
 import { verifyRtcToken } from '../channel/token.ts';
+import { qualityReportSchema } from '../contract/line/quality-report.ts';
 import type { Clock } from '../kernel/clock.ts';
-import { Fault } from '../kernel/fault.ts';
+import { Fault, messageOf } from '../kernel/fault.ts';
 import type { Log } from '../observe/log.ts';
+import { writeReport } from '../pipeline/report/write-report.ts';
 import type { ChannelPort, SpoolPort, UploadPort } from '../session/ports.ts';
 import { renderPlaylist } from '../stages/mux/hls/playlist.ts';
 import { readSpool } from '../stages/spool/journal.ts';
@@ -56,6 +59,14 @@ export function spoolPort(root: string): SpoolPort {
         throw error;
       }
     },
+    async readReport(sid, name) {
+      try {
+        return qualityReportSchema.parse(JSON.parse(await readFile(join(pathOf(sid), name), 'utf8')));
+      } catch (cause) {
+        throw new Fault('report-unreadable', `${name} cannot be read: ${messageOf(cause)}`, { blame: 'self', cause });
+      }
+    },
+    writeReport: (sid, baseName, report) => writeReport(pathOf(sid), baseName, report),
     remove: (sid) => removeSpoolFolder(pathOf(sid)),
   };
 }
@@ -79,7 +90,7 @@ export function uploadPort(options: { localStorageDir: string; clock: Clock; log
             storedBytes += event.file.bytes;
             if (event.file.type === 'mp4')
               onEvent({ type: 'mp4Stored', key: event.key, startUtcMs: event.file.startUtcMs });
-            if (event.attempts > 1) onEvent({ type: 'fileResent' });
+            if (event.attempts > 1 && event.file.type !== 'document') onEvent({ type: 'fileResent' });
           }
           // Other failures are logged, and tried again by the upload itself.
           if (event.type === 'uploadFailed' && !event.fault.retryable)

@@ -190,6 +190,11 @@ export const settingsShape = {
     description: 'An MP4 file is ended, and the next begun, at this size.',
     allowed: wholeWords(1_000_000, 1_000_000_000_000),
   }),
+  qualityReport: setting(z.enum(['local', 'always', 'never']).default('local'), {
+    description:
+      'Whether a recording’s quality report is stored beside its files: `local` does it for storage vendor 1000 (this machine). Whatever it says, `GET …/aircheck/recordings/{sid}` has the report.',
+    allowed: 'local, always or never',
+  }),
   recorderReadyTimeoutS: setting(whole(1, 300, 10), {
     description: 'A recorder process that is not ready after this time is given up.',
     allowed: wholeWords(1, 300),

@@ -4,6 +4,7 @@
  */
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
+import { qualityReportSchema } from '../contract/line/quality-report.ts';
 import { WARNING_CODES } from '../contract/lint/warning.ts';
 import { MODES } from '../contract/rest/fields.ts';
 import { STATUSES } from '../contract/rest/query.ts';
@@ -31,6 +32,8 @@ export const recordingReportSchema = z.object({
   /** How many events it has told; `…/aircheck/events?sid=` has them. */
   events: z.int(),
   warnings: z.array(z.object({ code: z.enum(WARNING_CODES), path: z.string(), message: z.string() })),
+  /** While it records a few seconds old; null before the first measurement, and when it was lost. */
+  quality: qualityReportSchema.nullable(),
 });
 type RecordingReport = z.infer<typeof recordingReportSchema>;
 
@@ -40,7 +43,7 @@ export function recordingReportRoute(app: FastifyInstance, { recordings }: Recor
   );
 }
 
-function toReport({ task, state, endedMs }: PastTask): RecordingReport {
+function toReport({ task, state, endedMs, quality }: PastTask): RecordingReport {
   const { sid, resourceId, cname, uid, createdMs, document } = task;
   const { status, phase, healthy, ending, playlist, mp4s, sequence } = state;
   const files = playlist ? [playlist, ...mp4s] : mp4s;
@@ -59,5 +62,6 @@ function toReport({ task, state, endedMs }: PastTask): RecordingReport {
     files: files.map(({ key, startUtcMs }) => ({ fileName: key, startUtcMs: Math.floor(startUtcMs) })),
     events: sequence,
     warnings: document.warnings,
+    quality: quality ?? null,
   };
 }

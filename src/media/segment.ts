@@ -35,8 +35,19 @@ export type WholeFile = {
   bytes: number;
 };
 
+/** What is told about a recording beside its media. */
+export type SpooledDocument = {
+  type: 'document';
+  name: string;
+  kind: 'report';
+  /** The time it is about. */
+  startUtcMs: number;
+  durationUs: number;
+  bytes: number;
+};
+
 /** A file on the spool, finished and synced to disk. */
-export type SpooledFile = Segment | WholeFile;
+export type SpooledFile = Segment | WholeFile | SpooledDocument;
 
 /** A file in a store. `key` includes the file name prefix. */
 export type StoredObject = { key: string; bytes: number; etag?: string };

@@ -5,6 +5,8 @@ import type { ChangeCommand, StartCommand } from '../contract/line/commands.ts';
 import type { EndReason, Fact } from '../contract/line/facts.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { MixRecording } from './mix/mix-recording.ts';
+import type { MachineFacts, QualityCollector } from './report/quality-collector.ts';
+import { reported } from './report/reported.ts';
 
 /** A Fact before its time is put on. */
 export type Happening = Fact extends infer F ? (F extends { atMs: number } ? Omit<F, 'atMs'> : never) : never;
@@ -14,6 +16,13 @@ export type RecordingContext = {
   clock: Clock;
   /** Tells the control process what happened; the time is put on by the caller. */
   emit(happening: Happening): void;
+  /** What the process has taken of its machine; absent when there is none of its own. */
+  machine?(): MachineFacts;
+};
+/** What a mode's line is handed. */
+export type LineContext = RecordingContext & {
+  /** Takes down what happens, for the recording's quality report. */
+  report: QualityCollector;
 };
 
 export type Recording = {
@@ -29,6 +38,10 @@ export type Recording = {
 
 /** Joins the channel and begins to record. Rejects with a Fault when the feed cannot be had. */
 export function startRecording(start: StartCommand, context: RecordingContext): Promise<Recording> {
+  return reported(start, context, (line) => startLine(start, line));
+}
+
+function startLine(start: StartCommand, context: LineContext): Promise<Recording> {
   switch (start.plan.mode) {
     case 'mix':
       return MixRecording.start(start, start.plan, context);

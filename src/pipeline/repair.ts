@@ -21,6 +21,8 @@ export async function repairSpool(dir: string, options: RepairOptions): Promise<
   const { files, leftovers } = await readSpool(dir);
   const slices = files.filter((file) => file.type === 'slice').sort((a, b) => a.index - b.index);
   const added: string[] = [];
+  // A report that was cut off while it was written says nothing.
+  for (const name of leftovers) if (name.endsWith('.json.part')) await rm(join(dir, name), { force: true });
   const journal = await Journal.open(dir);
   try {
     const torn = leftovers.find((name) => name.endsWith('.ts.part'))?.slice(0, -'.part'.length);

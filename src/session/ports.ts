@@ -3,9 +3,10 @@
  */
 import type { ChangeCommand, StartCommand } from '../contract/line/commands.ts';
 import type { Fact } from '../contract/line/facts.ts';
+import type { QualityReport } from '../contract/line/quality-report.ts';
 import type { StorageConfig } from '../contract/line/storage.ts';
 import type { Notice } from '../contract/webhook/notice.ts';
-import type { SpooledFile } from '../media/segment.ts';
+import type { SpooledDocument, SpooledFile } from '../media/segment.ts';
 import type { Task, TaskDocument, TaskState } from './task.ts';
 
 /** What acquire gave out (contract §1.1). Times are Unix milliseconds. */
@@ -31,6 +32,8 @@ export type PastTask = {
   task: Omit<Task, 'document'> & { document: Pick<TaskDocument, 'plan' | 'warnings'> };
   state: TaskState;
   endedMs: number | undefined;
+  /** Of a recorder at work, as it was last told; undefined when there was none. */
+  quality: QualityReport | undefined;
 };
 
 export type RecordingStore = {
@@ -44,6 +47,8 @@ export type RecordingStore = {
   releaseResource(resourceId: string, sid: string): Promise<void>;
   /** Keeps what a call changed of a running task. */
   saveDocument(sid: string, document: TaskDocument): Promise<void>;
+  /** Keeps the quality report of a task whose recorder has ended. */
+  saveQuality(sid: string, report: QualityReport): Promise<void>;
   /** A task of an app, running or ended. */
   findTask(appid: string, sid: string): Promise<PastTask | undefined>;
   /**
@@ -113,6 +118,10 @@ export type SpoolPort = {
   pathOf(sid: string): string;
   /** All files that lie finished in the folder, what is wrong with others, in words, and the names of those a crash left unfinished. */
   read(sid: string): Promise<{ files: SpooledFile[]; problems: string[]; leftovers: string[] }>;
+  /** A quality report that lies finished in the folder. Throws a Fault when it cannot be read. */
+  readReport(sid: string, name: string): Promise<QualityReport>;
+  /** Adds a quality report to the folder of a recorder that is gone. */
+  writeReport(sid: string, baseName: string, report: QualityReport): Promise<SpooledDocument>;
   remove(sid: string): Promise<void>;
 };
 

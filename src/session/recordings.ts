@@ -3,7 +3,7 @@
  * rely on (§2.4).
  */
 
-import { canStoreTo, type StorageConfig, vendorName } from '../contract/line/storage.ts';
+import { canStoreTo, STORAGE_VENDORS, type StorageConfig, vendorName } from '../contract/line/storage.ts';
 import type { Warning } from '../contract/lint/warning.ts';
 import { type ProblemName, problem } from '../contract/problems.ts';
 import { type AcquireReply, type AcquireRequest, hashOf } from '../contract/rest/acquire.ts';
@@ -33,6 +33,8 @@ export type RecordingsOptions = TaskPorts & {
   sliceStartTimeUnit: 's' | 'ms';
   forceExtinfComma: boolean;
   mp4Limit: { durationMs: number; bytes: number };
+  /** Where quality reports are stored beside the files: in the server's own folder, everywhere, nowhere. */
+  storeReports: 'local' | 'always' | 'never';
   /** The start of every file name of a recording (contract §4.1). */
   baseName(sid: string, cname: string): string;
   /** Whether an app may record. */
@@ -143,7 +145,7 @@ export class Recordings {
 
   /** All that start checks, in its order; the task that would be made. */
   async #prepare(path: ResourcePath, body: unknown, warnings: Warning[]): Promise<Task> {
-    const { store, clock, log, baseName, mp4Limit, forceExtinfComma, clampBitrate } = this.#options;
+    const { store, clock, log, baseName, mp4Limit, forceExtinfComma, clampBitrate, storeReports } = this.#options;
     const { appid, resourceId, mode } = path;
     const { cname, uid, clientRequest } = parseNames('start', body);
     const resource = await this.#resourceOf('start', path, { cname, uid });
@@ -170,6 +172,7 @@ export class Recordings {
       plan,
       storage: request.storageConfig,
       extinfComma: extinfComma || forceExtinfComma,
+      storeReport: storeReports === 'always' || (storeReports === 'local' && vendor === STORAGE_VENDORS.localFolder),
       token: request.token,
       warnings,
     };
@@ -226,7 +229,7 @@ export class Recordings {
       ? await this.#within('request-timeout', store.findTask(appid, sid))
       : undefined;
     if (!task) throw problem('recording-unknown');
-    return task;
+    return { ...task, quality: this.#runners.get(sid)?.quality ?? task.quality };
   }
 
   async query(path: TaskPath): Promise<QueryReply> {

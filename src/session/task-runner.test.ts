@@ -22,6 +22,7 @@ function recordings(): Recordings {
     resourceLifeMs: 1,
     sliceStartTimeUnit: 's',
     forceExtinfComma: false,
+    storeReports: 'local',
     mp4Limit: { durationMs: 1000, bytes: 1_000_000 },
     baseName: (sid) => sid,
     callTimeoutMs: 4000,

@@ -6,12 +6,14 @@
 import type { ChangeCommand } from '../contract/line/commands.ts';
 import type { Fact } from '../contract/line/facts.ts';
 import type { Layout, Subscription } from '../contract/line/plan.ts';
+import type { QualityReport } from '../contract/line/quality-report.ts';
 import type { StorageConfig } from '../contract/line/storage.ts';
 import type { Warning } from '../contract/lint/warning.ts';
 import type { Notice } from '../contract/webhook/notice.ts';
 import { type Clock, sleep, type Timer, within } from '../kernel/clock.ts';
 import { messageOf } from '../kernel/fault.ts';
 import { newHexId } from '../kernel/ids.ts';
+import type { SpooledFile } from '../media/segment.ts';
 import { transition } from './machine.ts';
 import { ERROR_CODES, noticesOf } from './notices.ts';
 import type {
@@ -73,6 +75,7 @@ export class TaskRunner {
   #aborted = new AbortController();
   /** Notices whose state could not be stored yet. */
   #unsaved: Notice[] = [];
+  #quality: QualityReport | undefined;
 
   constructor(task: Task, state: TaskState, ports: TaskPorts) {
     this.#task = task;
@@ -94,6 +97,11 @@ export class TaskRunner {
 
   get state(): TaskState {
     return this.#state;
+  }
+
+  /** The newest quality report of the recorder; undefined before the first. */
+  get quality(): QualityReport | undefined {
+    return this.#quality;
   }
 
   /** Opens the channel's feed and launches the recorder. Rejects when no recorder could be had. */
@@ -292,7 +300,7 @@ export class TaskRunner {
       const { files, problems, leftovers } = await spool.read(sid);
       this.#leftovers = leftovers;
       for (const problem of problems) log.warn({ sid }, `the spool is damaged: ${problem}`);
-      await this.#upload.finish(files);
+      await this.#upload.finish(await this.#withReport(files));
       await this.dispatch({ type: 'uploadsFinished' });
     } catch (error) {
       if (this.#aborted.signal.aborted) return;
@@ -300,6 +308,29 @@ export class TaskRunner {
       log.error({ sid, error: messageOf(error) }, message);
       await this.dispatch({ type: 'uploadsAbandoned', message });
     }
+  }
+
+  /**
+   * Sees to it that the quality report is kept, and returns the files to store. A recording that has no other files has no
+   * report in its store either, and one that has no report lacks nothing else.
+   */
+  async #withReport(files: SpooledFile[]): Promise<SpooledFile[]> {
+    const { spool, store, clock, log } = this.#ports;
+    const { sid, document } = this.#task;
+    const media = files.filter((file) => file.type !== 'document');
+    let written = files.find((file) => file.type === 'document');
+    try {
+      if (!written && this.#quality && media.length > 0)
+        written = await spool.writeReport(sid, document.plan.baseName, { ...this.#quality, state: 'partial' });
+      if (!written) return media;
+      const report = await spool.readReport(sid, written.name);
+      this.#quality = report;
+      const late = () => new Error(`the database did not answer within ${SAVE_TIMEOUT_MS} ms`);
+      await within(clock, SAVE_TIMEOUT_MS, store.saveQuality(sid, report), late);
+    } catch (error) {
+      log.error({ sid, error: messageOf(error) }, 'the quality report of a recording could not be kept');
+    }
+    return written && document.storeReport && media.length > 0 ? [...media, written] : media;
   }
 
   /** Keeps the folder when a crash left unfinished files in it: what they hold is nowhere else. */
@@ -345,7 +376,11 @@ export class TaskRunner {
         void this.dispatch({ type: 'recorderJoined' });
         return;
       case 'fileSpooled':
-        this.#upload.add(fact.file);
+        // A report is stored when all else is, and is no file of the recording for callers.
+        if (fact.file.type !== 'document') this.#upload.add(fact.file);
+        return;
+      case 'qualityMeasured':
+        this.#quality = fact.report;
         return;
       case 'ended':
         void this.dispatch({ type: 'recorderEnded', reason: fact.reason, message: fact.message });

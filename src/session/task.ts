@@ -45,6 +45,8 @@ export type TaskDocument = {
   plan: MixPlan;
   storage: StorageConfig;
   extinfComma: boolean;
+  /** Whether the quality report is stored beside the files. */
+  storeReport: boolean;
   token: string | undefined;
   /** What was doubtful in the calls that made and changed the recording. */
   warnings: Warning[];

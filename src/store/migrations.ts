@@ -67,6 +67,16 @@ const MIGRATIONS: readonly { name: string; statements: readonly string[] }[] = [
       `create index events_by_age on events (created_ms)`,
     ],
   },
+  {
+    name: 'quality reports',
+    statements: [
+      // Apart from tasks, whose rows are read and written all the time. json, not jsonb: its members stay in their order.
+      `create table quality_reports (
+        sid text primary key references tasks (sid),
+        report json not null
+      )`,
+    ],
+  },
 ];
 
 /** Applies what the database lacks, each migration in a transaction of its own. */

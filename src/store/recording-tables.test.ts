@@ -70,6 +70,7 @@ describe.each(targets)('%s', (_name, url) => {
           extensionParams: { sse: undefined, tag: undefined, endpoint: 's3.example.com' },
         },
         extinfComma: true,
+        storeReport: true,
         token: '007x',
         warnings: [],
       },

@@ -3,6 +3,7 @@
  */
 import { z } from 'zod';
 import { mixPlanSchema } from '../contract/line/plan.ts';
+import { type QualityReport, qualityReportSchema } from '../contract/line/quality-report.ts';
 import { storageConfigSchema } from '../contract/line/storage.ts';
 import { WARNING_CODES } from '../contract/lint/warning.ts';
 import type { Notice } from '../contract/webhook/notice.ts';
@@ -53,6 +54,7 @@ const lastingSchema = z.object({
 const documentSchema = lastingSchema.extend({
   storage: storageConfigSchema,
   extinfComma: z.boolean(),
+  storeReport: z.boolean().default(false),
   token: z.string().optional(),
 });
 
@@ -141,12 +143,26 @@ export class RecordingTables implements RecordingStore {
     ]);
   }
 
+  async saveQuality(sid: string, report: QualityReport): Promise<void> {
+    await this.#database.query(
+      `insert into quality_reports (sid, report) values ($1, $2::json)
+       on conflict (sid) do update set report = excluded.report`,
+      [sid, JSON.stringify(report)],
+    );
+  }
+
   async findTask(appid: string, sid: string): Promise<PastTask | undefined> {
-    const [row] = await this.#database.query('select * from tasks where sid = $1 and appid = $2', [sid, appid]);
+    const [row] = await this.#database.query(
+      `select tasks.*, report from tasks left join quality_reports using (sid) where sid = $1 and appid = $2`,
+      [sid, appid],
+    );
+    // One of a version that had other members is none.
+    const quality = qualityReportSchema.safeParse(row?.['report']);
     return (
       row && {
         ...toStored(row, lastingSchema),
         endedMs: row['ended_ms'] === null ? undefined : Number(row['ended_ms']),
+        quality: quality.data,
       }
     );
   }

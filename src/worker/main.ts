@@ -46,7 +46,7 @@ export function runRecorder(): Promise<number> {
       switch (command.type) {
         case 'start':
           if (recording) return;
-          recording = startRecording(command, { clock, emit });
+          recording = startRecording(command, { clock, emit, machine });
           recording
             .then((run) => run.done)
             .then((ending) => finish({ type: 'ended', ...ending }, 0))
@@ -74,6 +74,11 @@ export function runRecorder(): Promise<number> {
       const pong = { type: 'pong', n, rssBytes: process.memoryUsage.rss(), cpuUs: cpu.user + cpu.system } as const;
       if (recording) recording.then((run) => emit({ ...pong, lagUs: run.lagUs() })).catch(fail);
       else emit({ ...pong, lagUs: 0 });
+    };
+    const machine = () => {
+      const { user, system } = process.cpuUsage();
+      // The system counts it in kilobytes.
+      return { cpuUs: user + system, peakRssBytes: process.resourceUsage().maxRSS * 1024 };
     };
     const windUp = () => {
       if (!recording) exit(0);

@@ -4,12 +4,13 @@
  */
 import type { ChangeCommand, StartCommand } from '../../src/contract/line/commands.ts';
 import type { Fact } from '../../src/contract/line/facts.ts';
+import type { QualityReport } from '../../src/contract/line/quality-report.ts';
 import type { StorageConfig } from '../../src/contract/line/storage.ts';
 import type { Notice } from '../../src/contract/webhook/notice.ts';
 import { Fault } from '../../src/kernel/fault.ts';
 import { newSid } from '../../src/kernel/ids.ts';
 import { ManualClock } from '../../src/kernel/manual-clock.ts';
-import type { SpooledFile } from '../../src/media/segment.ts';
+import type { SpooledDocument, SpooledFile } from '../../src/media/segment.ts';
 import type { PastTask, Resource, StoredTask, TokenRefusal, UploadEvent } from '../../src/session/ports.ts';
 import type { Task, TaskDocument, TaskState } from '../../src/session/task.ts';
 import { isRunning } from '../../src/session/task.ts';
@@ -121,7 +122,13 @@ export class FakeStore {
   }
   async findTask(appid: string, sid: string): Promise<PastTask | undefined> {
     const stored = this.tasks.get(sid);
-    return stored?.task.appid === appid ? { ...stored, endedMs: undefined } : undefined;
+    return stored?.task.appid === appid ? { ...stored, endedMs: undefined, quality: this.reports.get(sid) } : undefined;
+  }
+  /** Quality reports by sid. */
+  readonly reports = new Map<string, QualityReport>();
+  async saveQuality(sid: string, report: QualityReport): Promise<void> {
+    if (this.broken) throw new Error('the database is gone');
+    this.reports.set(sid, report);
   }
   async saveState(sid: string, state: TaskState, _nowMs = 0, notices: readonly Notice[] = []): Promise<void> {
     if (this.broken) throw new Error('the database is gone');
@@ -141,6 +148,8 @@ export class FakeWorld {
   readonly uploads: FakeUpload[] = [];
   readonly spooled = new Map<string, SpooledFile[]>();
   readonly removed: string[] = [];
+  /** Quality reports that lie on a spool, by sid. */
+  readonly written = new Map<string, QualityReport>();
   /** What a crash left unfinished on every spool. */
   leftovers: string[] = [];
   readonly lines: { level: string; details: object; text: string }[] = [];
@@ -201,6 +210,15 @@ export class FakeWorld {
           return `/spool/${sid}`;
         },
         read: async (sid) => ({ files: this.spooled.get(sid) ?? [], problems: [], leftovers: this.leftovers }),
+        readReport: async (sid) => {
+          const report = this.written.get(sid);
+          if (!report) throw fakeFault('report-unreadable');
+          return report;
+        },
+        writeReport: async (sid, _baseName, report) => {
+          this.written.set(sid, report);
+          return documentOf(sid);
+        },
         remove: async (sid) => void this.removed.push(sid),
       },
     };
@@ -211,6 +229,12 @@ export class FakeWorld {
     this.spooled.get(recorder.start.plan.sid)?.push(file);
     recorder.tell({ type: 'fileSpooled', file });
   }
+}
+
+/** The quality report of a recording as a file. */
+export function documentOf(sid: string): SpooledDocument {
+  const place = { startUtcMs: 1, durationUs: 1, bytes: 1 };
+  return { type: 'document', kind: 'report', name: `${sid}_report.json`, ...place };
 }
 
 export function fakeFault(code: string): Fault {
@@ -245,6 +269,7 @@ export function taskOf(): Task {
       },
       storage: { vendor: 1000, region: 0, bucket: 'b', accessKey: '', secretKey: '', fileNamePrefix: [] } as never,
       extinfComma: false,
+      storeReport: true,
       token: undefined,
       warnings: [],
     },

@@ -2,6 +2,7 @@
  * Facts: what a recorder tells the control process. Past tense, each with the wall time (Unix milliseconds) it happened at.
  */
 import { z } from 'zod';
+import { qualityReportSchema } from './quality-report.ts';
 
 const kind = z.enum(['audio', 'video']);
 const trackEvent = z.object({ kind, startUtcMs: z.number() });
@@ -36,7 +37,17 @@ export const wholeFileSchema = z.object({
   bytes: z.int().min(0),
 });
 
-export const spooledFileSchema = z.discriminatedUnion('type', [segmentSchema, wholeFileSchema]);
+/** The schema of `media/segment.ts` SpooledDocument; also one line of a spool journal. */
+export const spooledDocumentSchema = z.object({
+  type: z.literal('document'),
+  name: z.string().regex(/^[^/\\]+$/),
+  kind: z.literal('report'),
+  startUtcMs: z.number(),
+  durationUs: z.int().min(0),
+  bytes: z.int().min(0),
+});
+
+export const spooledFileSchema = z.discriminatedUnion('type', [segmentSchema, wholeFileSchema, spooledDocumentSchema]);
 
 /** Why a recorder ended by itself or was asked to. */
 export const endReasonSchema = z.enum(['stopped', 'idle', 'feedLost', 'failed']);
@@ -69,6 +80,8 @@ export const factSchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('fileSpooled'), atMs: z.number(), file: spooledFileSchema }),
   /** Something was lost or slowed, in words, with how often it happened since the last such fact. */
   z.object({ type: z.literal('degraded'), atMs: z.number(), what: z.string(), count: z.int().min(1) }),
+  /** The quality report so far, every few seconds. The last one is a file on the spool. */
+  z.object({ type: z.literal('qualityMeasured'), atMs: z.number(), report: qualityReportSchema }),
   z.object({
     type: z.literal('pong'),
     atMs: z.number(),

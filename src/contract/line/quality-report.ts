@@ -4,10 +4,15 @@
  */
 import { z } from 'zod';
 
-const at = () => z.number().meta({ description: 'Milliseconds from the zero of the recording; below zero: before it.' });
+const at = () =>
+  z.number().meta({ description: 'Milliseconds from the zero of the recording; below zero: before it.' });
 const utc = (description: string) => z.number().meta({ description: `${description} Unix milliseconds.` });
 const count = (description: string) => z.int().min(0).meta({ description });
-const ms = (description: string) => z.number().min(0).meta({ description: `${description} Milliseconds.` });
+const ms = (description: string) =>
+  z
+    .number()
+    .min(0)
+    .meta({ description: `${description} Milliseconds.` });
 const more = () => count('How many there were beyond those listed.');
 
 /** Why nothing of a track came for a while. */

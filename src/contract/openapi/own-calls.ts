@@ -3,6 +3,7 @@
  */
 import { z } from 'zod';
 import type { ZodOpenApiOperationObject, ZodOpenApiPathsObject, ZodOpenApiResponseObject } from 'zod-openapi';
+import { qualityReportSchema } from '../line/quality-report.ts';
 import { WARNING_CODES } from '../lint/warning.ts';
 import { MODES, uidSchema } from '../rest/fields.ts';
 import { STATUSES } from '../rest/query.ts';
@@ -85,6 +86,10 @@ const reportSchema = z.object({
   warnings: z
     .array(z.object({ code: z.enum(WARNING_CODES), path: z.string(), message: z.string() }))
     .meta({ description: 'What in its requests does not do what it seems to.' }),
+  quality: qualityReportSchema.nullable().meta({
+    description:
+      'The quality report, while it records a few seconds old. Null before the first measurement, and when it was lost.',
+  }),
 });
 
 const report: ZodOpenApiOperationObject = {

@@ -65,15 +65,22 @@ export class AudioLine {
       due++;
     for (const sample of this.#waiting.splice(0, due)) {
       const startUs = this.#received.timeOf(sample);
-      if (sample.afterLoss && this.#endUs !== undefined) {
+      const { afterLoss } = sample;
+      let concealedUs = 0;
+      if (afterLoss && this.#endUs !== undefined) {
         const gapUs = startUs - this.#endUs;
         if (gapUs > 1000 && gapUs <= MAX_CONCEALED_US) {
           use(samplesAt(this.#endUs), this.#decoder.conceal(gapUs));
+          concealedUs = gapUs;
         }
       }
+      const { damaged } = this.#decoder;
       for (const { sound, ptsUs } of this.#decoder.decode({ data: sample.data, ptsUs: startUs })) {
         use(samplesAt(ptsUs), sound);
         this.#endUs = ptsUs + (sound.samples * 1_000_000) / SOUND_RATE;
+        const madeUp = this.#decoder.damaged > damaged;
+        const place = { startUs: ptsUs, endUs: this.#endUs };
+        this.#received.report?.onSound({ ...place, afterLoss, concealedUs, madeUp });
       }
     }
   }

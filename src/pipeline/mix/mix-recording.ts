@@ -10,7 +10,7 @@ import type { Fault } from '../../kernel/fault.ts';
 import { SOUND_RATE } from '../../media/frame.ts';
 import { SoundMixer } from '../../stages/compose/sound-mixer.ts';
 import { FeedClient } from '../../stages/source/embedded/feed-client.ts';
-import type { Ending, Recording, RecordingContext } from '../recording.ts';
+import type { Ending, LineContext, Recording } from '../recording.ts';
 import { Timeline } from '../timeline.ts';
 import { IdleWatch } from '../tracks/idle-watch.ts';
 import type { StreamChange } from '../tracks/stream-state.ts';
@@ -45,7 +45,7 @@ export class MixRecording implements Recording {
   readonly done: Promise<Ending>;
   readonly #plan: MixPlan;
   readonly #start: StartCommand;
-  readonly #context: RecordingContext;
+  readonly #context: LineContext;
   readonly #clock: Clock;
   readonly #participants: Participants;
   /** Absent when the recording has no picture. */
@@ -71,7 +71,7 @@ export class MixRecording implements Recording {
   #ending: End | undefined;
   #settle!: { resolve(ending: Ending): void; reject(error: unknown): void };
 
-  static async start(start: StartCommand, plan: MixPlan, context: RecordingContext): Promise<MixRecording> {
+  static async start(start: StartCommand, plan: MixPlan, context: LineContext): Promise<MixRecording> {
     const recording = new MixRecording(start, plan, context);
     try {
       await recording.#join();
@@ -82,7 +82,7 @@ export class MixRecording implements Recording {
     return recording;
   }
 
-  private constructor(start: StartCommand, plan: MixPlan, context: RecordingContext) {
+  private constructor(start: StartCommand, plan: MixPlan, context: LineContext) {
     this.#start = start;
     this.#plan = plan;
     this.#context = context;
@@ -99,6 +99,7 @@ export class MixRecording implements Recording {
       sendRtcp: (track, datagram) => this.#feed?.sendRtcp(track, datagram, this.#clock.monoUs()),
       onStreamChange: (change) => this.#tellStream(change),
       onDegraded: (what, count) => context.emit({ type: 'degraded', what, count }),
+      report: context.report,
     });
     this.#timer = this.#clock.every(STEP_MS, () => void this.#step());
   }
@@ -244,6 +245,7 @@ export class MixRecording implements Recording {
         this.#context.emit({ type: 'sliceStarted', startUtcMs, discontinueUtcMs: startUtcMs, trackType }),
       onFile: (file) => this.#context.emit({ type: 'fileSpooled', file }),
     });
+    this.#context.report.onFilesBegun(originUs);
     this.#context.emit({ type: 'firstFrameRecorded', recordingUs: originUs });
   }
 
@@ -293,6 +295,7 @@ export class MixRecording implements Recording {
   }
 
   async #finish(ending: End): Promise<void> {
+    this.#context.report.onEnd(ending.endUs);
     this.#timer.cancel();
     if (this.#output) {
       // With a picture, the last whole block before its end; without one, the block that holds the end.

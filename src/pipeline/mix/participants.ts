@@ -6,6 +6,7 @@ import type { FeedEvent } from '../../contract/line/feed.ts';
 import type { MixPlan } from '../../contract/line/plan.ts';
 import { US } from '../../kernel/time.ts';
 import { type Picture, SOUND_RATE, type Sound } from '../../media/frame.ts';
+import type { QualityCollector } from '../report/quality-collector.ts';
 import { ChannelTracks, type Subscriptions, type TrackEntry } from '../tracks/channel-tracks.ts';
 import { isSubscribed } from '../tracks/roster.ts';
 import type { StreamChange } from '../tracks/stream-state.ts';
@@ -25,6 +26,8 @@ export type ParticipantsOptions = {
   sendRtcp(track: number, datagram: Buffer): void;
   onStreamChange(change: StreamChange): void;
   onDegraded(what: string, count: number): void;
+  /** Takes down who is there and what becomes of their tracks. */
+  report?: QualityCollector | undefined;
 };
 
 export class Participants {

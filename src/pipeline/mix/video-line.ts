@@ -112,7 +112,11 @@ export class VideoLine {
   }
 
   #decode(sample: ReceivedSample): void {
-    if (sample.afterLoss) this.#holding = true;
+    const { report } = this.#received;
+    if (sample.afterLoss) {
+      this.#holding = true;
+      report?.onHold('loss');
+    }
     if (this.#broken) {
       // What refers to a damaged picture is damaged too, and not worth decoding.
       if (!sample.keyFrame) return;
@@ -138,9 +142,13 @@ export class VideoLine {
       this.#latest?.free();
       this.#latest = picture;
       this.#latestUs = atUs;
+      const { width, height, orientation } = picture;
+      report?.onPicture(atUs, { width, height, turn: orientation?.turn ?? 0, flip: orientation?.flip ?? false });
     }
     this.#broken ||= this.#decoder.undecodable > undecodable;
-    if (this.#broken) this.#holding = true;
+    if (!this.#broken) return;
+    this.#holding = true;
+    report?.onHold('damage');
   }
 
   #enqueue(samples: ReceivedSample[]): void {

@@ -10,6 +10,8 @@ import type { Track } from '../../media/track.ts';
 import { parsePacket } from '../../stages/rtp/parse-packet.ts';
 import { encodePictureLossIndication, parseCompound } from '../../stages/rtp/rtcp.ts';
 import { ParticipantClock } from '../../stages/rtp/sender-clock.ts';
+import type { QualityCollector } from '../report/quality-collector.ts';
+import type { TrackEnd, TrackReport } from '../report/track-report.ts';
 import { Timeline } from '../timeline.ts';
 import type { ReceivedTrackOptions } from './received-track.ts';
 import { isSubscribed, Roster } from './roster.ts';
@@ -60,6 +62,7 @@ export type TrackEntry<L extends TrackLine> = {
 type Entry<L extends TrackLine> = { -readonly [K in keyof TrackEntry<L>]: TrackEntry<L>[K] } & {
   source: Source;
   keyFrameAskedUs: number;
+  report: TrackReport | undefined;
 };
 
 export type ChannelTracksOptions<L extends TrackLine> = {
@@ -73,6 +76,8 @@ export type ChannelTracksOptions<L extends TrackLine> = {
   sendRtcp(track: number, datagram: Buffer): void;
   onStreamChange(change: StreamChange): void;
   onDegraded(what: string, count: number): void;
+  /** Takes down who is there and what becomes of their tracks. */
+  report?: QualityCollector | undefined;
 };
 
 export class ChannelTracks<L extends TrackLine> {
@@ -118,17 +123,20 @@ export class ChannelTracks<L extends TrackLine> {
         return;
       case 'userJoined':
         this.roster.join(event.uid, at);
+        this.#o.report?.onJoined(event.uid, at);
         return;
       case 'userLeft':
         this.roster.leave(event.uid, at);
-        for (const source of this.#sources.values()) if (source.track.uid === event.uid) this.#endTrack(source, at);
+        this.#o.report?.onLeft(event.uid, at);
+        for (const source of this.#sources.values())
+          if (source.track.uid === event.uid) this.#endTrack(source, at, 'left');
         return;
       case 'trackStarted':
         this.#startTrack(event.track, at);
         return;
       case 'trackEnded': {
         const source = this.#sources.get(event.track);
-        if (source) this.#endTrack(source, at);
+        if (source) this.#endTrack(source, at, 'ended');
         return;
       }
     }
@@ -148,9 +156,11 @@ export class ChannelTracks<L extends TrackLine> {
       if (wanted) {
         entry.sinceUs = fromUs;
         entry.unwantedUs = Number.POSITIVE_INFINITY;
+        entry.report?.onResume();
         continue;
       }
       entry.unwantedUs = fromUs;
+      entry.report?.onEnd(fromUs, 'unsubscribed');
       const change = this.#streams.onEnd(uid, format.kind);
       if (change) this.#o.onStreamChange(change);
     }
@@ -201,7 +211,9 @@ export class ChannelTracks<L extends TrackLine> {
   poll(nowUs: number): void {
     for (const entry of this.#entries.values()) {
       const { line, track } = entry;
-      if (line.poll(nowUs)) this.#askKeyFrame(entry, nowUs);
+      const keyFrameWanted = line.poll(nowUs);
+      entry.report?.onKeyFrameWanted(keyFrameWanted, nowUs - this.#o.zeroUs);
+      if (keyFrameWanted) this.#askKeyFrame(entry, nowUs);
       const dropped = line.takeDropped();
       const what = `${track.format.kind} of user ${track.uid} waited too long and was left out`;
       if (dropped > 0) this.#o.onDegraded(what, dropped);
@@ -219,6 +231,7 @@ export class ChannelTracks<L extends TrackLine> {
     for (const [number, entry] of this.#entries) {
       if (entry.unwantedUs >= atUs && (entry.endedUs >= atUs || keeps(entry))) continue;
       entry.line.close();
+      entry.report?.close();
       this.#entries.delete(number);
     }
   }
@@ -231,7 +244,10 @@ export class ChannelTracks<L extends TrackLine> {
   }
 
   close(): void {
-    for (const { line } of this.#entries.values()) line.close();
+    for (const { line, report } of this.#entries.values()) {
+      line.close();
+      report?.close();
+    }
     this.#entries.clear();
   }
 
@@ -256,13 +272,18 @@ export class ChannelTracks<L extends TrackLine> {
     const participant = this.#clocks.get(uid) ?? new ParticipantClock();
     this.#clocks.set(uid, participant);
     const clock = participant.addStream(format.clockRate);
+    const sinceUs = held[first]?.fromUs ?? Number.NEGATIVE_INFINITY;
+    const unwantedUs = held[held.findLastIndex(wants) + 1]?.fromUs ?? Number.POSITIVE_INFINITY;
+    const report = this.#o.report?.onTrack(track, Math.max(at, sinceUs));
+    if (unwantedUs < Number.POSITIVE_INFINITY) report?.onEnd(unwantedUs, 'unsubscribed');
     const entry: Entry<L> = {
       track,
       source,
-      line: createLine({ track, clock, zeroUs, maxGapUs: MAX_GAP_US }),
+      line: createLine({ track, clock, zeroUs, maxGapUs: MAX_GAP_US, report }),
       keyFrameAskedUs: Number.NEGATIVE_INFINITY,
-      sinceUs: held[first]?.fromUs ?? Number.NEGATIVE_INFINITY,
-      unwantedUs: held[held.findLastIndex(wants) + 1]?.fromUs ?? Number.POSITIVE_INFINITY,
+      report,
+      sinceUs,
+      unwantedUs,
       endedUs: Number.POSITIVE_INFINITY,
     };
     this.#entries.set(track.track, entry);
@@ -277,11 +298,12 @@ export class ChannelTracks<L extends TrackLine> {
     this.#o.sendRtcp(track.track, encodePictureLossIndication(FEEDBACK_SSRC, ssrc));
   }
 
-  #endTrack({ track }: Source, at: number): void {
+  #endTrack({ track }: Source, at: number, by: TrackEnd): void {
     this.#sources.delete(track.track);
     const entry = this.#entries.get(track.track);
     if (!entry) return;
     entry.endedUs = at;
+    entry.report?.onEnd(at, by);
     entry.line.flush();
     const change = this.#streams.onEnd(track.uid, track.format.kind);
     if (change) this.#o.onStreamChange(change);

@@ -7,6 +7,7 @@ import type { ReceivedSample } from '../../media/sample.ts';
 import type { Track } from '../../media/track.ts';
 import type { StreamClock } from '../../stages/rtp/sender-clock.ts';
 import { TrackReception } from '../../stages/rtp/track-reception.ts';
+import type { TrackReport } from '../report/track-report.ts';
 
 export type ReceivedTrackOptions = {
   track: Track;
@@ -15,6 +16,8 @@ export type ReceivedTrackOptions = {
   zeroUs: number;
   /** How long a gap is waited for, microseconds. */
   maxGapUs: number;
+  /** Takes down what becomes of the track. */
+  report?: TrackReport | undefined;
 };
 
 /** Packets that come later than this after the one before were not on their way for so long; the sender paused. */
@@ -22,21 +25,26 @@ const QUIET_US = 2_000_000;
 
 export class ReceivedTrack {
   readonly track: Track;
+  readonly report: TrackReport | undefined;
   readonly #reception: TrackReception;
   readonly #clock: StreamClock;
   readonly #zeroUs: number;
 
-  constructor({ track, clock, zeroUs, maxGapUs }: ReceivedTrackOptions) {
+  constructor({ track, clock, zeroUs, maxGapUs, report }: ReceivedTrackOptions) {
     this.track = track;
+    this.report = report;
     this.#clock = clock;
     this.#zeroUs = zeroUs;
     this.#reception = new TrackReception({ format: track.format, maxDelayUs: maxGapUs });
+    report?.readFrom({ counters: () => this.#reception.counters(), clock: () => clock.reading() });
   }
 
   /** Returns the packet's unwrapped timestamp, or undefined when the packet is of no use. */
   onRtp(packet: Packet): number | undefined {
     const rtpTime = this.#reception.onRtp(packet);
-    if (rtpTime !== undefined) this.#clock.onPacket(rtpTime, packet.arrivalUs);
+    if (rtpTime === undefined) return undefined;
+    this.#clock.onPacket(rtpTime, packet.arrivalUs);
+    this.report?.onPacket(packet, rtpTime, packet.arrivalUs - this.#zeroUs);
     return rtpTime;
   }
 

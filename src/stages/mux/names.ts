@@ -33,6 +33,11 @@ export function mp4Name(base: string, index: number): string {
   return `${base}_${index}.mp4`;
 }
 
+/** `<base>_report.json`, the quality report of a recording. */
+export function reportName(base: string): string {
+  return `${base}_report.json`;
+}
+
 /** The object key of a file: the prefix's elements and the name, joined with `/`. */
 export function objectKey(prefix: readonly string[], name: string): string {
   return [...prefix, name].join('/');

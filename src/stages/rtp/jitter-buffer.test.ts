@@ -32,7 +32,15 @@ test('packets in order come out at once, over the wrap too', () => {
     b.push(packet(s));
     expect(numbers(b.pop(0))).toEqual([s & 0xffff]);
   }
-  expect(b.counters).toEqual({ lost: 0, recovered: 0, reordered: 0, duplicates: 0, late: 0, overflowed: 0, restarts: 0 });
+  expect(b.counters).toEqual({
+    lost: 0,
+    recovered: 0,
+    reordered: 0,
+    duplicates: 0,
+    late: 0,
+    overflowed: 0,
+    restarts: 0,
+  });
 });
 
 test('a gap holds back what follows until it is filled', () => {

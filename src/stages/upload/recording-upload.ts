@@ -17,7 +17,7 @@ const SLOWEST_BYTES_PER_MS = 32;
 
 /** A file that the store has. */
 export type StoredFile = {
-  kind: 'playlist' | 'slice' | 'mp4';
+  kind: 'playlist' | SpooledFile['type'];
   /** With the file name prefix. */
   key: string;
   bytes: number;
@@ -53,7 +53,7 @@ export type RecordingUploadOptions = {
 };
 
 export type UploadSummary = {
-  /** Playlists first, then slices and MP4s in the order they were added. */
+  /** Playlists first, then slices, MP4s and documents in the order they were added. */
   files: StoredFile[];
   /** Files that had vanished from the spool before they were stored. */
   lost: SpooledFile[];
@@ -197,7 +197,7 @@ export class RecordingUpload {
     } else {
       const { startUtcMs, durationUs, bytes } = file;
       this.#stored.set(file.name, {
-        kind: file.type === 'slice' ? 'slice' : 'mp4',
+        kind: file.type,
         key,
         bytes,
         startUtcMs,

@@ -49,6 +49,7 @@ const CONTENT_TYPES: readonly [extension: string, type: string][] = [
   ['.m3u8', 'application/vnd.apple.mpegurl'],
   ['.ts', 'video/mp2t'],
   ['.mp4', 'video/mp4'],
+  ['.json', 'application/json'],
 ];
 
 /** The media type of a recording's file by its name's extension. */

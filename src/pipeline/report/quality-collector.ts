@@ -1,0 +1,120 @@
+/**
+ * QualityCollector: takes down a recording for its quality report. Every mode's line tells it what happens, by one small set of
+ * calls; it is bounded however long a recording goes on. Times are microseconds of the recording.
+ */
+import type { QualityReport } from '../../contract/line/quality-report.ts';
+import type { Track } from '../../media/track.ts';
+import { Kept, MOST_SPANS, toMs } from './kept.ts';
+import { ParticipantReport } from './participant-report.ts';
+import { TrackReport } from './track-report.ts';
+
+const MOST_PARTICIPANTS = 200;
+/** Of all participants together. */
+const MOST_TRACKS = 600;
+
+export type QualityCollectorOptions = {
+  sid: string;
+  mode: string;
+  /** The recording's zero, Unix milliseconds. */
+  zeroUtcMs: number;
+};
+export type MachineFacts = { cpuUs: number; peakRssBytes: number };
+/** What is known besides when a report is made. */
+export type Measurement = { atUs: number; lagUs: number; machine: MachineFacts | undefined };
+
+export class QualityCollector {
+  readonly #o: QualityCollectorOptions;
+  readonly #participants = new Map<string, ParticipantReport>();
+  readonly #others = new Set<string>();
+  readonly #degraded = new Kept<{ atUs: number; what: string; count: number }>(2 * MOST_SPANS);
+  #tracks = 0;
+  #filesFromUs: number | undefined;
+  #endUs: number | undefined;
+  #worstLagUs = 0;
+
+  constructor(options: QualityCollectorOptions) {
+    this.#o = options;
+  }
+
+  onJoined(uid: string, atUs: number): void {
+    this.#of(uid)?.onJoined(atUs);
+  }
+
+  onLeft(uid: string, atUs: number): void {
+    this.#participants.get(uid)?.onLeft(atUs);
+  }
+
+  /** A track is received from now on. What is told to the returned report is in the recording's, as long as there is room. */
+  onTrack(track: Track, atUs: number): TrackReport {
+    const report = new TrackReport(track, atUs);
+    this.#of(track.uid)?.onTrack(report, this.#tracks < MOST_TRACKS);
+    this.#tracks++;
+    return report;
+  }
+
+  onDegraded(what: string, count: number, atUs: number): void {
+    const last = this.#degraded.items.at(-1);
+    // The same again and again, as of a machine that is too slow, is one entry.
+    if (last?.what === what) last.count += count;
+    else this.#degraded.add({ atUs, what, count });
+  }
+
+  /** The recording's files begin at `atUs`. */
+  onFilesBegun(atUs: number): void {
+    this.#filesFromUs ??= atUs;
+  }
+
+  /** Nothing after `atUs` is recorded. */
+  onEnd(atUs: number): void {
+    this.#endUs ??= atUs;
+  }
+
+  /** Now and then, so that what can only be measured while it lasts is known. */
+  measure({ atUs, lagUs }: Pick<Measurement, 'atUs' | 'lagUs'>): void {
+    this.#worstLagUs = Math.max(this.#worstLagUs, lagUs);
+    for (const participant of this.#participants.values()) participant.measure(atUs);
+  }
+
+  /** The report so far, or with an `endReason` the final one. */
+  report(measurement: Measurement, endReason?: string): QualityReport {
+    this.measure(measurement);
+    const isFinal = endReason !== undefined;
+    const untilUs = isFinal ? (this.#endUs ?? measurement.atUs) : measurement.atUs;
+    const { sid, mode, zeroUtcMs } = this.#o;
+    const { machine } = measurement;
+    return {
+      version: 1,
+      sid,
+      mode,
+      state: isFinal ? 'final' : 'recording',
+      zeroUtcMs: Math.round(zeroUtcMs),
+      filesFromMs: this.#filesFromUs === undefined ? null : toMs(this.#filesFromUs),
+      measuredMs: toMs(measurement.atUs),
+      endedMs: isFinal ? toMs(untilUs) : null,
+      endReason: endReason ?? null,
+      participants: [...this.#participants.values()].map((each) => each.report(untilUs, zeroUtcMs)),
+      moreParticipants: this.#others.size,
+      degraded: this.#degraded.items.map(({ atUs, what, count }) => ({ atMs: toMs(atUs), what, count })),
+      moreDegraded: this.#degraded.more,
+      machine: machine
+        ? {
+            cpuMs: toMs(machine.cpuUs),
+            peakRssBytes: Math.round(machine.peakRssBytes),
+            worstLagMs: toMs(this.#worstLagUs),
+          }
+        : null,
+    };
+  }
+
+  #of(uid: string): ParticipantReport | undefined {
+    const known = this.#participants.get(uid);
+    if (known) return known;
+    if (this.#participants.size >= MOST_PARTICIPANTS) {
+      if (this.#others.size < 100_000) this.#others.add(uid);
+      return undefined;
+    }
+    const participant = new ParticipantReport(uid);
+    this.#participants.set(uid, participant);
+    return participant;
+  }
+}

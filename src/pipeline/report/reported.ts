@@ -1,0 +1,51 @@
+/**
+ * reported: a recording of any mode with its quality report: measured as it goes on, told now and then, and put on the spool
+ * as its last file.
+ */
+import type { StartCommand } from '../../contract/line/commands.ts';
+import { messageOf } from '../../kernel/fault.ts';
+import type { Ending, Happening, LineContext, Recording, RecordingContext } from '../recording.ts';
+import { type Measurement, QualityCollector } from './quality-collector.ts';
+import { writeReport } from './write-report.ts';
+
+const TELL_EVERY_MS = 5_000;
+
+/** @param begin starts the mode's own line, which tells the context's report what happens */
+export async function reported(
+  start: StartCommand,
+  context: RecordingContext,
+  begin: (context: LineContext) => Promise<Recording>,
+): Promise<Recording> {
+  const { clock } = context;
+  const { plan, spoolDir, zeroUtcMs, zeroMonoUs } = start;
+  const report = new QualityCollector({ sid: plan.sid, mode: plan.mode, zeroUtcMs });
+  const nowUs = () => clock.monoUs() - zeroMonoUs;
+  const emit = (happening: Happening) => {
+    if (happening.type === 'degraded') report.onDegraded(happening.what, happening.count, nowUs());
+    context.emit(happening);
+  };
+  const recording = await begin({ ...context, emit, report });
+  const measured = (): Measurement => ({ atUs: nowUs(), lagUs: recording.lagUs(), machine: context.machine?.() });
+  const timer = clock.every(TELL_EVERY_MS, () =>
+    context.emit({ type: 'qualityMeasured', report: report.report(measured()) }),
+  );
+
+  const finish = async (ending: Ending): Promise<Ending> => {
+    try {
+      const file = await writeReport(spoolDir, plan.baseName, report.report(measured(), ending.reason));
+      context.emit({ type: 'fileSpooled', file });
+    } catch (error) {
+      // What was recorded is whole without it.
+      const what = `the quality report could not be written: ${messageOf(error)}`;
+      context.emit({ type: 'degraded', what, count: 1 });
+    }
+    return ending;
+  };
+  const done = recording.done.finally(() => timer.cancel()).then(finish);
+  return {
+    done,
+    stop: (atMonoUs, reason) => recording.stop(atMonoUs, reason),
+    change: (command) => recording.change(command),
+    lagUs: () => recording.lagUs(),
+  };
+}

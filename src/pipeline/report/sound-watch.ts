@@ -1,0 +1,54 @@
+/**
+ * SoundWatch: what of a track's sound was made up, and what is silence because nothing was there. Pure; times are microseconds
+ * of the recording.
+ */
+import type { TrackReportData } from '../../contract/line/quality-report.ts';
+import { GAP_US } from './gap-watch.ts';
+import { toMs } from './kept.ts';
+
+/** Less than this between two sounds is their clock being corrected. */
+const JOINED_US = 5_000;
+
+export type PlacedSound = {
+  startUs: number;
+  endUs: number;
+  /** Packets before it were lost. */
+  afterLoss: boolean;
+  /** How much right before it was made up for lost packets. */
+  concealedUs: number;
+  /** It is made up itself, as its packet could not be decoded. */
+  madeUp: boolean;
+};
+
+export class SoundWatch {
+  #endUs: number | undefined;
+  #concealedUs = 0;
+  #silenceUs = 0;
+  #lostUs = 0;
+  #dtx = { count: 0, totalUs: 0 };
+
+  /** A track's next sound is placed in the recording. */
+  onSound({ startUs, endUs, afterLoss, concealedUs, madeUp }: PlacedSound): void {
+    this.#concealedUs += concealedUs + (madeUp ? endUs - startUs : 0);
+    const silentUs = this.#endUs === undefined ? 0 : startUs - this.#endUs - concealedUs;
+    if (silentUs > JOINED_US) {
+      this.#silenceUs += silentUs;
+      if (afterLoss) this.#lostUs += silentUs;
+      else if (silentUs < GAP_US) {
+        this.#dtx.count++;
+        this.#dtx.totalUs += silentUs;
+      }
+    }
+    this.#endUs = Math.max(endUs, this.#endUs ?? endUs);
+  }
+
+  /** So far; silence counts when sound follows it. */
+  read(): NonNullable<TrackReportData['audio']> {
+    return {
+      concealedMs: toMs(this.#concealedUs),
+      silenceMs: toMs(this.#silenceUs),
+      lostMs: toMs(this.#lostUs),
+      dtx: { count: this.#dtx.count, totalMs: toMs(this.#dtx.totalUs) },
+    };
+  }
+}
