@@ -24,6 +24,10 @@ export type ScriptedUser = {
   stalls?: { fromS: number; toS: number }[];
   /** Stretches whose packets arrive no earlier than `untilS`: a queue, or what was lost and is sent again. */
   lates?: { fromS: number; toS: number; untilS: number }[];
+  /** Stretches in which the sender sends nothing. */
+  mutes?: { fromS: number; toS: number }[];
+  /** How much faster than true time the sender counts, parts per million. */
+  skewPpm?: number;
   /** How late packets arrive, milliseconds, per kind. Default 20 each. */
   delayMs?: { audio: number; video: number };
   video?: boolean;
@@ -78,6 +82,7 @@ function scriptOf(user: ScriptedUser, index: number, zeroUs: number): Script {
     lines.push({
       atUs,
       make: () => {
+        if (within(user.mutes, contentS)) return Buffer.alloc(0);
         const sent = make();
         if (within(user.stalls, contentS)) return Buffer.alloc(0);
         const frames = Buffer.concat(
@@ -93,7 +98,8 @@ function scriptOf(user: ScriptedUser, index: number, zeroUs: number): Script {
   };
   // Content second 0 is the recording's zero, so marks lie on its full seconds. Made media wants whole positive times.
   const base = 1_000_000;
-  const ntpOf = (contentS: number) => NTP_EPOCH_US + (base + contentS) * 1e6;
+  const speed = 1 + (user.skewPpm ?? 0) / 1e6;
+  const ntpOf = (contentS: number) => NTP_EPOCH_US + (base + contentS * speed) * 1e6;
 
   event(user.fromS, { type: 'userJoined', uid: user.uid });
   const codec = user.codec ?? 'h264';
@@ -107,7 +113,7 @@ function scriptOf(user: ScriptedUser, index: number, zeroUs: number): Script {
     const offset = 0xffff0000 + index * 7777;
     for (let n = Math.ceil(user.fromS * VIDEO.fps); n < user.toS * VIDEO.fps; n++) {
       const contentS = n / VIDEO.fps;
-      const ticks = offset + Math.round(contentS * 90000);
+      const ticks = offset + Math.round(contentS * speed * 90000);
       send(videoTrack, contentS, delay.video, () => {
         picture.draw((base + contentS) * 1e6);
         const units = encoder.encode(picture.i420, n - Math.ceil(user.fromS * VIDEO.fps), keyFrameAsked);
@@ -134,7 +140,7 @@ function scriptOf(user: ScriptedUser, index: number, zeroUs: number): Script {
     send(audioTrack, contentS, delay.audio, () => {
       const sound = madeSound(user.participant, base * SOUND_RATE + n * samples, samples);
       // What comes out is stamped with its own time, which libopus sets back by its lookahead; RTP senders do not.
-      const ticks = 123456 + (n - first) * samples;
+      const ticks = 123456 + Math.round((n - first) * samples * speed);
       const units = encoder.encode(sound, n * samples);
       const sent = units.map(({ data }): Sent => ({ kind: 'rtp', datagrams: packetizer.packetize(data, ticks) }));
       if (n % 50 === 3) sent.push({ kind: 'rtcp', datagrams: [packetizer.senderReport(ntpOf(contentS), ticks)] });
