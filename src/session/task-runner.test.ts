@@ -1,5 +1,6 @@
-import { beforeEach, expect, test } from 'vitest';
-import { FakeStore, FakeWorld, fakeFault, settle, taskOf } from '../../test/support/fake-ports.ts';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { documentOf, FakeStore, FakeWorld, fakeFault, settle, taskOf } from '../../test/support/fake-ports.ts';
+import { qualityOf } from '../../test/support/quality.ts';
 import type { SpooledFile } from '../media/segment.ts';
 import { Recordings } from './recordings.ts';
 import { newTaskState, type TaskState } from './task.ts';
@@ -194,4 +195,86 @@ test('a stop before the recorder is ready reaches it', async () => {
   await starting;
   expect(await stopping).toBe('accepted');
   expect(world.recorders[0]?.stoppedAtUs).toBeDefined();
+});
+
+describe('the quality report', () => {
+  /** A recording with one file, and a report on its spool if `written`. */
+  async function ended(task = taskOf(), { written = true, told = true } = {}) {
+    const runner = hold(task);
+    await runner.start();
+    const [recorder] = world.recorders;
+    world.spool(recorder!, mp4('a.mp4'));
+    if (told) recorder!.tell({ type: 'qualityMeasured', report: qualityOf(task.sid) });
+    if (written) {
+      world.written.set(task.sid, qualityOf(task.sid, 'stopped'));
+      world.spool(recorder!, documentOf(task.sid));
+    }
+    return { runner, recorder: recorder! };
+  }
+  const storedNames = () => world.uploads[0]?.files.map((file) => file.name);
+
+  test('is what was last told while it records, and what lies on the spool in the end', async () => {
+    const { runner, recorder } = await ended();
+    expect(runner.quality).toMatchObject({ state: 'recording' });
+    await settle();
+    // Callers are told of media alone, so nothing may come before it.
+    expect(storedNames()).toEqual(['a.mp4']);
+    recorder.tell({ type: 'ended', reason: 'stopped', recorded: true, message: '' });
+    await settle();
+    const { sid } = runner.task;
+    expect(storedNames()).toEqual(['a.mp4', `${sid}_report.json`]);
+    expect(runner.quality).toMatchObject({ state: 'final' });
+    expect(world.store.reports.get(sid)).toEqual(world.written.get(sid));
+  });
+
+  test('stays out of the store where it is not wanted', async () => {
+    const task = taskOf();
+    task.document.storeReport = false;
+    const { recorder } = await ended(task);
+    recorder.tell({ type: 'ended', reason: 'stopped', recorded: true, message: '' });
+    await settle();
+    expect(storedNames()).toEqual(['a.mp4']);
+    expect(world.store.reports.get(task.sid)).toMatchObject({ state: 'final' });
+  });
+
+  test('of a recorder that is lost is what it told last', async () => {
+    const { runner, recorder } = await ended(taskOf(), { written: false });
+    recorder.exit('gone');
+    await settle();
+    const { sid } = runner.task;
+    expect(storedNames()).toEqual(['a.mp4', `${sid}_report.json`]);
+    expect(world.store.reports.get(sid)).toMatchObject({ state: 'partial', measuredMs: 5000 });
+  });
+
+  test('harms nothing when there is none, or it cannot be read or kept', async () => {
+    const { runner, recorder } = await ended(taskOf(), { written: false, told: false });
+    recorder.exit('gone');
+    await settle();
+    expect(storedNames()).toEqual(['a.mp4']);
+    world.uploads[0]?.letFinish();
+    await runner.ended;
+
+    world = new FakeWorld();
+    const second = await ended();
+    world.written.clear();
+    second.recorder.tell({ type: 'ended', reason: 'stopped', recorded: true, message: '' });
+    await settle();
+    expect(storedNames()?.[0]).toBe('a.mp4');
+    expect(world.lines.some(({ text }) => text.includes('could not be kept'))).toBe(true);
+    world.uploads[0]?.letFinish();
+    await second.runner.ended;
+    expect(second.runner.state).toMatchObject({ phase: 'ended', status: 8 });
+  });
+
+  test('alone on the spool is kept, and not stored', async () => {
+    const runner = hold();
+    await runner.start();
+    const [recorder] = world.recorders;
+    world.written.set(runner.task.sid, qualityOf(runner.task.sid, 'idle'));
+    world.spool(recorder!, documentOf(runner.task.sid));
+    recorder!.tell({ type: 'ended', reason: 'idle', recorded: false, message: '' });
+    await runner.ended;
+    expect(world.uploads[0]).toMatchObject({ files: [], aborted: true });
+    expect(world.store.reports.get(runner.task.sid)).toMatchObject({ state: 'final', endReason: 'idle' });
+  });
 });

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { qualityOf } from '../../test/support/quality.ts';
 import { newHexId, newResourceId, newSid } from '../kernel/ids.ts';
 import type { Resource } from '../session/ports.ts';
 import { newTaskState, type Task } from '../session/task.ts';
@@ -130,6 +131,21 @@ describe.each(targets)('%s', (_name, url) => {
     const [row] = await database.query('select * from tasks where sid = $1', [task.sid]);
     expect(JSON.stringify(row)).not.toContain('very-secret');
     expect(Number(row?.['ended_ms'])).toBe(20);
+  });
+
+  test('the quality report comes back as it was kept, and one of another version is none', async () => {
+    const task = taskOf(await resource());
+    await store.addTask(task, newTaskState());
+    expect((await store.findTask(task.appid, task.sid))?.quality).toBeUndefined();
+    await store.saveQuality(task.sid, qualityOf(task.sid));
+    const last = qualityOf(task.sid, 'stopped');
+    await store.saveQuality(task.sid, last);
+    await store.saveState(task.sid, { ...newTaskState(), phase: 'ended', status: 8 }, 20);
+    expect(await store.findTask(task.appid, task.sid)).toMatchObject({ endedMs: 20, quality: last });
+    await store.saveQuality(task.sid, { ...last, version: 99 } as never);
+    const found = await store.findTask(task.appid, task.sid);
+    expect(found?.quality).toBeUndefined();
+    expect(found?.task.sid).toBe(task.sid);
   });
 
   test('a state that comes late does not undo a newer one', async () => {

@@ -264,6 +264,7 @@ describe('a composite recording', { timeout: 120_000 }, () => {
     const probe = probeFile(join(spool, `${BASE}_0.mp4`));
     expect(probe.video).toBeUndefined();
     expect(probe.durationS).toBeGreaterThan(16.9);
-    expect(readFileSync(join(spool, 'journal.ndjson'), 'utf8').trim().split('\n').length).toBe(3);
+    expect(readFileSync(join(spool, 'journal.ndjson'), 'utf8').trim().split('\n').length).toBe(4);
+    expect(files.at(-1)).toMatchObject({ type: 'document', kind: 'report' });
   });
 });

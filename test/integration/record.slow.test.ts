@@ -5,6 +5,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { type QualityReport, qualityReportSchema } from '../../src/contract/line/quality-report.ts';
 import { type Browser, startBrowser } from '../support/browser.ts';
 import { avOffsets } from '../support/judge/offsets.ts';
 import { blackIn, flashesIn, presenceIn } from '../support/judge/picture.ts';
@@ -87,6 +88,13 @@ async function publishPeople(cname: string): Promise<void> {
   );
 }
 
+/** What the server answers of a recording's quality. */
+async function qualityOf(sid: string): Promise<QualityReport> {
+  const { body } = await server.call('GET', `/aircheck/recordings/${sid}`);
+  return qualityReportSchema.parse(body['quality']);
+}
+const storedReport = (dir: string, base: string) => JSON.parse(readFileSync(join(dir, `${base}_report.json`), 'utf8'));
+
 describe('a recording from Chromium to the store', { timeout: 150_000 }, () => {
   test('is complete, in step and playable, as HLS and as MP4', async () => {
     await publishPeople('room');
@@ -119,6 +127,7 @@ describe('a recording from Chromium to the store', { timeout: 150_000 }, () => {
     expect(list['fileList']).toMatchObject([
       { fileName: `a/b/${recording.sid}_room.m3u8`, uid: '0', mixedAllUser: true },
     ]);
+    const live = await qualityOf(recording.sid);
     await until('20 s', () => Date.now() - recording.answeredAtMs > 20_000, 30_000);
     const stoppedAt = performance.now();
     const stopped = await recording.stop();
@@ -138,7 +147,26 @@ describe('a recording from Chromium to the store', { timeout: 150_000 }, () => {
     const dir = join(folder, 'data/recordings/mine/a/b');
     const mp4 = join(dir, `${recording.sid}_room_0.mp4`);
     const playlist = join(dir, `${recording.sid}_room.m3u8`);
-    expect(readdirSync(dir).length).toBe(4);
+    expect(readdirSync(dir).length).toBe(5);
+    const quality = await qualityOf(recording.sid);
+    expect(storedReport(dir, `${recording.sid}_room`)).toEqual(quality);
+    expect(live).toMatchObject({ state: 'recording', endedMs: null });
+    expect(quality).toMatchObject({ state: 'final', endReason: 'stopped' });
+    expect(quality.machine?.peakRssBytes).toBeGreaterThan(50e6);
+    for (const { uid, codec } of PEOPLE) {
+      const participant = quality.participants.find((each) => each.uid === uid)!;
+      expect(participant.presence).toMatchObject([{ leftMs: null }]);
+      expect(participant.codecs.map((each) => each.codec).sort()).toEqual([codec, 'opus'].sort());
+      // One clock counts both, and loopback is fast.
+      expect(Math.abs(participant.sync!.worstRecordedOffsetMs)).toBeLessThan(100);
+      for (const track of participant.tracks) {
+        expect(track).toMatchObject({ gaps: [], clock: { source: 'senderReports' } });
+        expect(track.reception.lost).toBeLessThan(5);
+        expect(track.reception.packets).toBeGreaterThan(500);
+      }
+    }
+    // Told only where it is asked for by name.
+    expect(JSON.stringify([stopped.body, await recording.events()])).not.toContain('_report.json');
     expect(judgePlaylist(dir, `${recording.sid}_room.m3u8`).problems).toEqual([]);
     expect(probeFile(mp4)).toMatchObject({ moovFirst: true, video: { width: 640, height: 360, frameRate: 30 } });
     expect(probeFile(mp4).durationS).toBeGreaterThan(19.9);
@@ -211,6 +239,8 @@ describe('a recording from Chromium to the store', { timeout: 150_000 }, () => {
     const stopped = await recording.stop();
     expect(stopped.status).toBe(206);
     expect(stopped.body).toMatchObject({ code: 435, reason: 'no recorded data' });
+    expect(await qualityOf(recording.sid)).toMatchObject({ state: 'final', participants: [] });
+    expect(existsSync(join(folder, 'data/recordings/nobody', `${recording.sid}_nobody_report.json`))).toBe(false);
   });
 });
 
@@ -253,6 +283,9 @@ describe('other publishers, other stores', { timeout: 150_000 }, () => {
       expect(stopped.body['serverResponse']).toMatchObject({ uploadingStatus: 'uploaded' });
       const stored = ['.m3u8', '_0.mp4'].map((end) => `dir1/dir2/${recording.sid}_s3${end}`);
       for (const key of stored) expect(s3.objectFiles('bucket').some((name) => name.includes(key))).toBe(true);
+      // Another's store gets it when asked for.
+      expect(s3.objectFiles('bucket').some((name) => name.includes('report'))).toBe(false);
+      expect(await qualityOf(recording.sid)).toMatchObject({ state: 'final' });
       const mp4 = join(folder, 's3.mp4');
       writeFileSync(mp4, s3.read('bucket', `dir1/dir2/${recording.sid}_s3_0.mp4`));
       const verdict = judgeRecording(mp4, {
@@ -325,6 +358,11 @@ describe('after a crash', { timeout: 150_000 }, () => {
     expect(verdict.slices.length).toBe(2);
     expect(verdict.realS).toBeGreaterThan(15.5);
     expect(probeFile(join(dir, `${recording.sid}_crash_0.mp4`)).durationS).toBeGreaterThan(15.5);
+    // What was last heard of the recorder.
+    const quality = await qualityOf(recording.sid);
+    expect(quality).toMatchObject({ state: 'partial', endedMs: null });
+    expect(quality.measuredMs).toBeGreaterThan(12_000);
+    expect(storedReport(dir, `${recording.sid}_crash`)).toEqual(quality);
     expect(existsSync(join(folder, 'data/spool', recording.sid))).toBe(false);
   });
 
@@ -343,6 +381,14 @@ describe('after a crash', { timeout: 150_000 }, () => {
       40_000,
     );
     expect((await recording.query()).status).toBe(404);
+    const quality = await until(
+      'the report',
+      () => existsSync(join(dir, `${recording.sid}_gone_report.json`)) && qualityOf(recording.sid),
+      10_000,
+    );
+    expect(quality).toMatchObject({ state: 'final' });
+    expect(quality.participants.map(({ uid }) => uid).sort()).toEqual(['11', '22']);
+    expect(storedReport(dir, `${recording.sid}_gone`)).toEqual(quality);
     expect(judgePlaylist(dir, `${recording.sid}_gone.m3u8`).problems).toEqual([]);
     expect(probeFile(join(dir, `${recording.sid}_gone_0.mp4`)).durationS).toBeGreaterThan(4);
   });

@@ -105,6 +105,21 @@ function setUp(prefix: string[] = ['a', 'b']) {
 }
 
 describe('RecordingUpload', () => {
+  test('stores a document as a file of its own, in no playlist', async () => {
+    const { target, upload, store, listed } = setUp();
+    upload.add(slice(0));
+    upload.add({ ...mp4, type: 'document', kind: 'report', name: 'x_report.json' });
+    expect(target.call('x_report.json').contentType).toBe('application/json');
+    await store('x_report.json');
+    await store('x_0.ts');
+    expect(listed()).toBe('!0');
+    await store('.m3u8');
+    const finishing = upload.finish();
+    await settled();
+    if (target.open.length > 0) await store('.m3u8');
+    expect((await finishing).files.map(({ kind }) => kind)).toEqual(['playlist', 'slice', 'document']);
+  });
+
   test('stores files from the spool under prefix and name, three at a time', async () => {
     const { target, upload, store } = setUp();
     for (let i = 0; i < 5; i++) upload.add(slice(i));
