@@ -5,6 +5,8 @@
 import { existsSync, globSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { z } from 'zod';
+import { qualityReportSchema } from '../../src/contract/line/quality-report.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const pages = globSync('{*.md,docs/**/*.md}', { cwd: ROOT });
@@ -51,6 +53,23 @@ describe('the docs', () => {
     for (const [, name = ''] of read('CONTRIBUTING.md').matchAll(/^npm (?:run )?([\w:]+)/gm)) {
       expect(Object.keys(scripts)).toContain(name);
     }
+  });
+
+  test('every member of the quality report is described, and why is explained by each of its words', () => {
+    const page = read('docs/guide/quality-report.md');
+    const names = new Set<string>();
+    const collect = (schema: unknown): void => {
+      if (Array.isArray(schema)) for (const each of schema) collect(each);
+      if (typeof schema !== 'object' || schema === null) return;
+      for (const [name, value] of Object.entries(schema)) {
+        if (name === 'properties') for (const member of Object.keys(value as object)) names.add(member);
+        if (name === 'enum') for (const word of value as unknown[]) if (typeof word === 'string') names.add(word);
+        collect(value);
+      }
+    };
+    collect(z.toJSONSchema(qualityReportSchema));
+    expect(names.size).toBeGreaterThan(70);
+    expect([...names].filter((name) => !page.includes(`\`${name}\``))).toEqual([]);
   });
 
   test('no page names a path of some machine', () => {

@@ -89,10 +89,10 @@ test('measures how far sound and picture arrive and are placed apart, and keeps 
   });
   made.measure(at(5));
   placed.us = -3000;
-  made.measure(at(10));
+  made.onEnd(10 * S);
   picture.close();
   // A picture that is gone is not compared any more.
-  expect(made.report(at(20)).participants[0]!.sync).toEqual({
+  expect(made.report(at(20), 'stopped').participants[0]!.sync).toEqual({
     ...{ measuredMs: 10_000, arrivalOffsetMs: 130, recordedOffsetMs: -3, worstRecordedOffsetMs: 80 },
   });
 });

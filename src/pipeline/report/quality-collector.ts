@@ -41,7 +41,9 @@ export class QualityCollector {
   }
 
   onLeft(uid: string, atUs: number): void {
-    this.#participants.get(uid)?.onLeft(atUs);
+    const participant = this.#participants.get(uid);
+    participant?.measure(atUs);
+    participant?.onLeft(atUs);
   }
 
   /** A track is received from now on. What is told to the returned report is in the recording's, as long as there is room. */
@@ -64,9 +66,10 @@ export class QualityCollector {
     this.#filesFromUs ??= atUs;
   }
 
-  /** Nothing after `atUs` is recorded. */
+  /** Nothing after `atUs` is recorded. Told before the tracks are closed. */
   onEnd(atUs: number): void {
     this.#endUs ??= atUs;
+    for (const participant of this.#participants.values()) participant.measure(atUs);
   }
 
   /** Now and then, so that what can only be measured while it lasts is known. */

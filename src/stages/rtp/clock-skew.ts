@@ -16,6 +16,8 @@ type Point = { span: number; atUs: number; offsetUs: number };
 export class ClockSkew {
   #spanUs = FIRST_SPAN_US;
   #points: Point[] = [];
+  /** What `ppm` came to since the last whole span; null when it has to be worked out. */
+  #known: { ppm: number | undefined } | null = null;
 
   /**
    * @param offsetUs arrival less media time of a packet, microseconds
@@ -29,6 +31,7 @@ export class ClockSkew {
       return;
     }
     this.#points.push({ span, atUs, offsetUs });
+    this.#known = null;
     if (this.#points.length > MAX_POINTS) this.#halve();
   }
 
@@ -36,6 +39,7 @@ export class ClockSkew {
   clear(): void {
     this.#points = [];
     this.#spanUs = FIRST_SPAN_US;
+    this.#known = null;
   }
 
   /** Over how long packets were watched, microseconds. */
@@ -46,6 +50,11 @@ export class ClockSkew {
 
   /** Parts per million by which the sender counts faster than we do; undefined until there is enough to tell. */
   get ppm(): number | undefined {
+    this.#known ??= { ppm: this.#slope() };
+    return this.#known.ppm;
+  }
+
+  #slope(): number | undefined {
     // The newest point may be of a moment: too few packets to hold a fast one.
     const points = this.#points.slice(0, -1);
     const [first] = points;
