@@ -59,6 +59,8 @@ describe('the quality report', { timeout: 180_000 }, () => {
         ...{ uid: '1', participant: RED, codec: 'h264', fromS: -1, toS: 60, gopS: 3 },
         // A frame is lost, and the sender's own next key frame is at 5 s; then it spoils one, to be mended at 8 s.
         stalls: [{ fromS: 2.99, toS: 3.01 }],
+        // Sent again in time.
+        lates: [{ fromS: 12.99, toS: 13.01, untilS: 13.3 }],
         spoils: [{ fromS: 5.49, toS: 5.51 }],
         orientations: [
           { fromS: -1, bits: 0 },
@@ -90,6 +92,11 @@ describe('the quality report', { timeout: 180_000 }, () => {
     ]);
     expect(first!.reception).toMatchObject({ restarts: 0, duplicates: 0, late: 0 });
     expect(first!.reception.lost).toBeGreaterThanOrEqual(1);
+    expect(first!.reception.recovered).toBeGreaterThanOrEqual(1);
+    const heard = tracksOf(report, '1', 'audio')[0]!;
+    // One packet each.
+    expect(heard.reception).toMatchObject({ lost: 1, recovered: 1, late: 0 });
+    expect(heard.audio).toMatchObject({ concealedMs: 20, silenceMs: 0, lostMs: 0 });
     // Given up after 0.7 s; the damage is seen a second after it came.
     const waits = first!.video!.keyFrameWaits;
     expect(waits).toEqual({ count: 2, longestMs: near(1500), totalMs: near(2800) });

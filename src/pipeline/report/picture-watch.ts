@@ -8,7 +8,7 @@ import { Kept, MOST_SPANS, toMs } from './kept.ts';
 /** Pictures this far apart stand still, when nothing was lost. */
 const STILL_US = 1_000_000;
 /** Pictures may be shown this much later than they came: before, one that is to come is no frozen one. */
-const SHOWN_LATE_US = 3_000_000;
+const SHOWN_LATE_US = 4_000_000;
 
 export type ShownPicture = { width: number; height: number; turn: 0 | 90 | 180 | 270; flip: boolean };
 type Span = { fromUs: number; durationUs: number; why: FreezeReason };

@@ -23,7 +23,7 @@ test('sound that goes on, corrected by a few milliseconds, has no silence', () =
 test('what was lost is made up or silent, what could not be decoded is made up', () => {
   const heard = hear(
     { fromMs: 0, toMs: 20 },
-    { fromMs: 60, toMs: 80, afterLoss: true, concealedUs: 40_000 },
+    { fromMs: 60, toMs: 80, afterLoss: true, concealedUs: 46_500 },
     { fromMs: 380, toMs: 400, afterLoss: true },
     { fromMs: 400, toMs: 420, madeUp: true },
   );

@@ -29,8 +29,10 @@ export class SoundWatch {
 
   /** A track's next sound is placed in the recording. */
   onSound({ startUs, endUs, afterLoss, concealedUs, madeUp }: PlacedSound): void {
-    this.#concealedUs += concealedUs + (madeUp ? endUs - startUs : 0);
-    const silentUs = this.#endUs === undefined ? 0 : startUs - this.#endUs - concealedUs;
+    const missingUs = this.#endUs === undefined ? 0 : Math.max(0, startUs - this.#endUs);
+    // What is made up may reach into the sound after it, which then covers it.
+    this.#concealedUs += Math.min(concealedUs, missingUs) + (madeUp ? endUs - startUs : 0);
+    const silentUs = missingUs - concealedUs;
     if (silentUs > JOINED_US) {
       this.#silenceUs += silentUs;
       if (afterLoss) this.#lostUs += silentUs;
