@@ -53,6 +53,17 @@ test('a gap holds back what follows until it is filled', () => {
   expect(losses(rest)).toEqual([0, 0, 0]);
 });
 
+test('what comes out of order at the very start is put in order too, as nothing was let go yet', () => {
+  const b = buffer();
+  for (const s of [65537, 65535, 65536]) b.push(packet(s));
+  const all = b.pop(0);
+  expect(numbers(all)).toEqual([65535, 0, 1]);
+  expect(losses(all)).toEqual([0, 0, 0]);
+  expect(b.counters.late).toBe(0);
+  b.push(packet(65534));
+  expect(b.counters.late).toBe(1);
+});
+
 test('a gap is given up when the packet behind it has waited its time, not before', () => {
   const b = buffer();
   b.push(packet(1, 0));

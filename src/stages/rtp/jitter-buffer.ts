@@ -67,6 +67,7 @@ export class JitterBuffer {
   #held = new Set<number>();
   readonly #missing = new MissingPackets();
   #heldBytes = 0;
+  /** Undefined until something was let go: what comes out of order before that is not late. */
   #next: number | undefined;
   /** Gaps before this extended number are not waited for any more. */
   #giveUpBefore = Number.NEGATIVE_INFINITY;
@@ -168,7 +169,6 @@ export class JitterBuffer {
       this.counters.overflowed++;
       return undefined;
     }
-    this.#next ??= extended;
     this.#lateRun.length = 0;
     const entry: Entry = { packet, extended, rtpTime, released: false };
     this.#heap.push(entry);

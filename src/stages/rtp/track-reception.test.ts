@@ -35,6 +35,17 @@ test('video before the first key frame is withheld and a key frame is wanted', (
   expect(steps.map((s) => s.keyFrameWanted)).toEqual([true, true, false, false]);
 });
 
+test('a first key frame whose start is overtaken by the rest of it is shown', () => {
+  const packetizer = new Packetizer({ format: VP8, ssrc: 1, maxPayloadBytes: 8 });
+  const [start, ...rest] = packetizer.packetize(Buffer.concat([KEY, Buffer.alloc(20)]), 0).map((d) => parsePacket(d, 0));
+  const reception = new TrackReception({ format: VP8, maxDelayUs: 1_000_000 });
+  expect(rest.length).toBeGreaterThan(1);
+  for (const packet of rest) reception.onRtp(packet);
+  expect(reception.take(20_000).samples).toEqual([]);
+  reception.onRtp({ ...start!, arrivalUs: 40_000 });
+  expect(reception.take(40_000).samples.map((s) => s.keyFrame)).toEqual([true]);
+});
+
 test('no key frame is wanted before the first packet', () => {
   expect(new TrackReception({ format: VP8, maxDelayUs: 0 }).take(0).keyFrameWanted).toBe(false);
 });

@@ -11,6 +11,8 @@ import { startsKeyFrame } from './key-frame.ts';
 
 /** A gap that is still waited for after this long may never be filled; a key frame behind it then ends the damage sooner. */
 const KEY_FRAME_AFTER_US = 600_000;
+/** The start of a first key frame may be overtaken by the rest of it. Let go without it, the frame would be lost. */
+const START_WAIT_US = 100_000;
 
 export type TrackReceptionOptions = {
   format: TrackFormat;
@@ -37,6 +39,7 @@ export class TrackReception {
   #awaitingKeyFrame: boolean;
   /** When the newest key frame began to come in. */
   #keyFrameUs = Number.NEGATIVE_INFINITY;
+  #firstUs: number | undefined;
   #arrivedUs: number | undefined;
   #releasedRtpTime: number | undefined;
   #packets = 0;
@@ -65,6 +68,7 @@ export class TrackReception {
     if (rtpTime === undefined) return undefined;
     const format = this.#format;
     if (format.kind === 'video' && startsKeyFrame(format.codec, packet.payload)) this.#keyFrameUs = packet.arrivalUs;
+    this.#firstUs ??= packet.arrivalUs;
     this.#arrivedUs = packet.arrivalUs;
     return rtpTime;
   }
@@ -90,7 +94,7 @@ export class TrackReception {
    * waits behind it.
    */
   take(nowUs: number): { samples: ReceivedSample[]; keyFrameWanted: boolean } {
-    const samples = this.#depacketize(this.#buffer.pop(nowUs));
+    const samples = this.#awaitsStart(nowUs) ? [] : this.#depacketize(this.#buffer.pop(nowUs));
     const withheld = this.#awaitingKeyFrame && this.#packets > this.#otherPayloadTypes;
     return { samples, keyFrameWanted: withheld || this.#isStuck(nowUs) };
   }
@@ -111,6 +115,11 @@ export class TrackReception {
       withheld: this.#withheld,
       samples: this.#samples,
     };
+  }
+
+  #awaitsStart(nowUs: number): boolean {
+    if (this.#format.kind !== 'video' || this.#keyFrameUs !== Number.NEGATIVE_INFINITY) return false;
+    return this.#firstUs !== undefined && nowUs - this.#firstUs < START_WAIT_US;
   }
 
   #isStuck(nowUs: number): boolean {
