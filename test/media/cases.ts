@@ -2,8 +2,8 @@
  * The cases: one plan each for what networks and people do, and what its recording must come to.
  */
 import type { Impairment } from '../support/impair/impairment.ts';
-import { GREEN, RED } from '../support/media/participants.ts';
-import type { Plan, Role } from './plan.ts';
+import { BLUE, GREEN, PARTICIPANTS, RED, YELLOW } from '../support/media/participants.ts';
+import { type Plan, type Role, SOURCE } from './plan.ts';
 
 /** Goals that a case has beside those that all have: nothing that is not to be there, and no wrong picture. */
 export type Goals = {
@@ -14,6 +14,11 @@ export type Goals = {
   there?: number;
   /** The longest a picture may stand still though it is sent, seconds. */
   frozenS?: number;
+  /** How much later picture or sound may lie at the end than at the start, milliseconds. */
+  driftMs?: number;
+  clicks?: number;
+  /** Share of frames that must stand as they were taken: the right way up, and at their size. */
+  upright?: number;
 };
 
 export type Case = { meaning: string; plan: Plan; goals: Goals };
@@ -28,6 +33,18 @@ function everyoneBehind(impairments: Pick<Role, 'toServer' | 'toPublisher'>, sec
     roles: [
       { uid: '1', participant: RED, codec: 'h264', ...impairments },
       { uid: '2', participant: GREEN, codec: 'vp8', ...impairments },
+    ],
+  };
+}
+/** Two undisturbed participants, each with what is special about it. */
+function two(first: Partial<Role>, second: Partial<Role>, seconds = SECONDS): Plan {
+  const [red, green] = everyoneBehind({}).roles as [Role, Role];
+  return {
+    seconds,
+    seed: 2024,
+    roles: [
+      { ...red, ...first },
+      { ...green, ...second },
     ],
   };
 }
@@ -92,34 +109,217 @@ export const CASES: Record<string, Case> = {
     plan: everyoneBehind(bothWays({ blackouts: [{ fromS: 7, toS: 12 }] })),
     goals: { frozenS: 1 },
   },
+  'gap-1': {
+    meaning: 'nothing gets through for 1 s, either way',
+    plan: everyoneBehind(bothWays({ blackouts: [{ fromS: 8, toS: 9 }] })),
+    goals: { there: 1, frozenS: 1 },
+  },
+  'gap-30': {
+    meaning: 'nothing of one gets through for 30 s, and then it publishes again with the same uid',
+    plan: two(
+      {
+        ...bothWays({ blackouts: [{ fromS: 6, toS: 36 }] }),
+        events: [
+          { atS: 15, does: 'lose' },
+          { atS: 36.5, does: 'rejoin' },
+        ],
+      },
+      {},
+      46,
+    ),
+    goals: { score: 95, there: 1 },
+  },
   rejoin: {
     meaning: 'one leaves for 6 s and comes back',
-    plan: withEvents(
-      [],
-      [
-        { atS: 6, does: 'leave' },
-        { atS: 12, does: 'rejoin' },
-      ],
+    plan: two(
+      {},
+      {
+        events: [
+          { atS: 6, does: 'leave' },
+          { atS: 12, does: 'rejoin' },
+        ],
+      },
     ),
-    goals: {},
+    goals: { score: 95, there: 1 },
+  },
+  replace: {
+    meaning: 'each publishes again with the same uid while its former session still stands',
+    plan: two({ events: [{ atS: 7, does: 'replace' }] }, { events: [{ atS: 12, does: 'replace' }] }),
+    goals: { score: 95, there: 1 },
+  },
+  restart: {
+    meaning: 'each goes on with new SSRCs, sequence numbers and timestamps within its session',
+    plan: two({ events: [{ atS: 7, does: 'restart' }] }, { events: [{ atS: 12, does: 'restart' }] }),
+    goals: { score: 95, there: 1 },
   },
   mute: {
     meaning: 'one switches its microphone off for 7 s, the other its camera',
-    plan: withEvents(
-      [
-        { atS: 5, does: 'muteAudio' },
-        { atS: 12, does: 'unmuteAudio' },
-      ],
-      [
-        { atS: 6, does: 'muteVideo' },
-        { atS: 13, does: 'unmuteVideo' },
-      ],
+    plan: two(
+      {
+        events: [
+          { atS: 5, does: 'muteAudio' },
+          { atS: 12, does: 'unmuteAudio' },
+        ],
+      },
+      {
+        events: [
+          { atS: 6, does: 'muteVideo' },
+          { atS: 13, does: 'unmuteVideo' },
+        ],
+      },
     ),
-    goals: {},
+    goals: { score: 95, there: 1 },
+  },
+  'camera-off': {
+    meaning: 'each switches its camera off for half a minute',
+    plan: two(
+      {
+        events: [
+          { atS: 4, does: 'muteVideo' },
+          { atS: 34, does: 'unmuteVideo' },
+        ],
+      },
+      {
+        events: [
+          { atS: 6, does: 'muteVideo' },
+          { atS: 36, does: 'unmuteVideo' },
+        ],
+      },
+      44,
+    ),
+    goals: { score: 95, there: 1 },
+  },
+  disabled: {
+    meaning: 'each disables its camera’s track for 6 s and sends black meanwhile, as browsers do',
+    plan: two(
+      {
+        events: [
+          { atS: 5, does: 'show', scene: { ...SOURCE, black: true } },
+          { atS: 11, does: 'show', scene: SOURCE },
+        ],
+      },
+      {
+        events: [
+          { atS: 8, does: 'show', scene: { ...SOURCE, black: true, everyNth: 15 } },
+          { atS: 14, does: 'show', scene: SOURCE },
+        ],
+      },
+    ),
+    goals: { score: 95, there: 1 },
+  },
+  dtx: {
+    meaning: 'one sends next to no sound between its beeps (Opus DTX)',
+    plan: two({ sends: { dtx: true } }, {}),
+    goals: { score: 95, there: 1, clicks: 0 },
+  },
+  resolution: {
+    meaning: 'both go down to a quarter of the picture, up to four times of it, and back, without a new track',
+    plan: two(
+      { events: sizes([6, 160, 90], [11, 640, 360], [16, 320, 180]) },
+      { events: sizes([5, 640, 360], [10, 160, 90], [15, 320, 180]) },
+    ),
+    goals: { score: 95, there: 1, frozenS: 1 },
+  },
+  orientation: {
+    meaning: 'each turns its phone: the first says so with the packets, the second sends a picture of other sides',
+    plan: two(
+      {
+        picture: { width: 320, height: 240 },
+        events: [
+          { atS: 5, does: 'show', scene: { width: 240, height: 320, turn: 90 } },
+          { atS: 10, does: 'show', scene: { width: 320, height: 240, turn: 180 } },
+          { atS: 15, does: 'show', scene: { width: 320, height: 240, turn: 0 } },
+        ],
+      },
+      {
+        picture: { width: 320, height: 240 },
+        events: [
+          { atS: 7, does: 'show', scene: { width: 240, height: 320 } },
+          { atS: 12, does: 'show', scene: { width: 240, height: 320, turn: 270 } },
+        ],
+      },
+    ),
+    goals: { score: 95, there: 1, frozenS: 1, upright: 0.95 },
+  },
+  screen: {
+    meaning: 'each shares a screen for 7 s in place of its camera: larger, of other sides, two frames a second',
+    plan: two(
+      {
+        events: [
+          { atS: 5, does: 'show', scene: { width: 640, height: 400, everyNth: 15 } },
+          { atS: 12, does: 'show', scene: SOURCE },
+        ],
+      },
+      {
+        events: [
+          { atS: 6, does: 'show', scene: { width: 640, height: 400, everyNth: 15 } },
+          { atS: 13, does: 'show', scene: SOURCE },
+        ],
+      },
+    ),
+    goals: { score: 95, there: 1, frozenS: 1 },
+  },
+  'no-reports': {
+    meaning: 'no one sends sender reports; the first one’s picture is 40 ms late on its way',
+    plan: two({ sends: { reportsAfterS: 'never', videoLateMs: 40 } }, { sends: { reportsAfterS: 'never' } }),
+    goals: { score: 90, there: 1, clicks: 0 },
+  },
+  'late-reports': {
+    meaning: 'sender reports begin 6 s after media; the first one’s picture is 60 ms late on its way',
+    plan: two({ sends: { reportsAfterS: 6, videoLateMs: 60 } }, { sends: { reportsAfterS: 6 } }),
+    goals: { score: 90, there: 1, clicks: 0 },
+  },
+  crowd: {
+    meaning: 'sixteen join two who are there, all at once: eighteen, of whom seventeen have a place',
+    plan: { seconds: 25, seed: 2024, roles: crowd(18, 8) },
+    goals: { there: 1 },
+  },
+  skew: {
+    meaning:
+      'five minutes, four participants: two whose clocks are all 500 ppm fast or slow, two of whom only the microphone’s is',
+    plan: {
+      seconds: 300,
+      seed: 2024,
+      roles: [
+        skewed('1', RED, 'h264', { camera: 500, microphone: 500, wall: 500 }),
+        skewed('2', GREEN, 'vp8', { camera: -500, microphone: -500, wall: -500 }),
+        skewed('3', BLUE, 'vp8', { microphone: 500 }),
+        skewed('4', YELLOW, 'h264', { microphone: -500 }),
+      ],
+    },
+    goals: { score: 95, there: 1, frozenS: 1, driftMs: 20, clicks: 0 },
   },
 };
 
-function withEvents(...events: NonNullable<Role['events']>[]): Plan {
-  const plan = everyoneBehind({});
-  return { ...plan, roles: plan.roles.map((role, i) => ({ ...role, events: events[i] ?? [] })) };
+function sizes(...changes: [atS: number, width: number, height: number][]): NonNullable<Role['events']> {
+  return changes.map(([atS, width, height]) => ({ atS, does: 'show', scene: { width, height } }));
+}
+
+function skewed(
+  uid: string,
+  participant: Role['participant'],
+  codec: Role['codec'],
+  skewPpm: NonNullable<NonNullable<Role['sends']>['skewPpm']>,
+): Role {
+  return { uid, participant, codec, sends: { skewPpm } };
+}
+
+/** Two who are there and others who join at `atS`: each has a pitch of its own; six colours come round again and again. */
+function crowd(count: number, atS: number): Role[] {
+  const sends = { level: 0.2 };
+  return Array.from({ length: count }, (_, i) => {
+    const { colour } = PARTICIPANTS[i % PARTICIPANTS.length] as (typeof PARTICIPANTS)[number];
+    const participant = { name: `N${i + 1}`, colour, toneHz: 440 + 110 * i };
+    const codec = i % 2 === 0 ? 'h264' : 'vp8';
+    if (i < 2) return { uid: String(i + 1), participant, codec, sends };
+    return {
+      uid: String(i + 1),
+      participant,
+      codec,
+      absent: true,
+      picture: { width: 160, height: 90, fps: 15, bitrateKbps: 100 },
+      sends: { ...sends, loop: true },
+      events: [{ atS, does: 'join' }],
+    };
+  });
 }

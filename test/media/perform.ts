@@ -12,7 +12,7 @@ import { UdpProxy } from '../support/impair/udp-proxy.ts';
 import { type Publisher, publishWithRtc } from '../support/publish/publisher.ts';
 import { freeUdpPort } from '../support/server-process.ts';
 import { localStorage, TestServer, until } from '../support/test-server.ts';
-import { type Action, CANVAS, type Course, GOP_S, type Plan, type Role, SOURCE, type Step } from './plan.ts';
+import { CANVAS, type Course, type Deed, GOP_S, type Plan, type Role, SOURCE, type Step } from './plan.ts';
 
 const RECORDER_UID = '9000';
 const BITRATE_KBPS = 1500;
@@ -59,13 +59,15 @@ export class Stage {
     const cast = new Cast(this.#server, this.#rtcPort, cname, plan.seed);
     try {
       // One after another: the order of joining is the order of places.
-      for (const role of plan.roles) await cast.join(role);
+      const first = plan.roles.filter((role) => !role.absent);
+      for (const role of plan.roles) if (role.absent) await cast.prepare(role);
+      for (const role of first) await cast.join(role);
       await until(
         'everyone sends sound and picture',
         async () => {
           const people = await this.#server.participants(cname);
           const sending = people.filter((p) => p.tracks.filter((t) => t.receiving).length === 2);
-          return sending.length === plan.roles.length;
+          return sending.length === first.length;
         },
         15_000,
       );
@@ -107,15 +109,18 @@ export class Stage {
 /** Does what the plan's events say at their times, until the plan's end. */
 async function play(plan: Plan, cast: Cast, zeroWallS: number): Promise<Step[]> {
   const events = plan.roles
-    .flatMap((role) => (role.events ?? []).map((event) => ({ ...event, role })))
+    .flatMap((role) => (role.events ?? []).map(({ atS, ...deed }) => ({ atS, deed, role })))
     .sort((a, b) => a.atS - b.atS);
   const nowS = () => Date.now() / 1000 - zeroWallS;
   const steps: Step[] = [];
-  for (const { role, does, atS } of events) {
+  for (const atS of new Set(events.map((event) => event.atS))) {
     await pause(Math.max(0, (atS - nowS()) * 1000));
     const fromS = nowS();
-    await cast.act(role, does);
-    steps.push({ fromS, toS: nowS(), uid: role.uid, does });
+    const together = events.filter((event) => event.atS === atS);
+    await Promise.all(together.map(({ role, deed }) => cast.act(role, deed)));
+    const order = together.length > 1 ? await cast.order() : [];
+    const done = together.map(({ role, deed }) => ({ fromS, toS: nowS(), uid: role.uid, ...deed }));
+    steps.push(...done.sort((a, b) => order.indexOf(a.uid) - order.indexOf(b.uid)));
   }
   await pause(Math.max(0, (plan.seconds - nowS()) * 1000));
   return steps;
@@ -144,7 +149,21 @@ class Cast {
     return { taken: total('taken'), lost: total('lost'), duplicated: total('duplicated') };
   }
 
+  /** Uids of those who are in the channel, in the order in which they came. */
+  async order(): Promise<string[]> {
+    return (await this.#server.participants(this.#cname)).map(({ uid }) => uid);
+  }
+
   async join(role: Role): Promise<void> {
+    this.#there.set(role.uid, await this.#open(role, false));
+  }
+
+  /** Makes ready someone who comes later. */
+  async prepare(role: Role): Promise<void> {
+    this.#there.set(role.uid, await this.#open(role, true));
+  }
+
+  async #open(role: Role, waits: boolean): Promise<{ publisher: Publisher; proxy: UdpProxy }> {
     const { toServer, toPublisher } = role;
     const proxy = await UdpProxy.open({
       serverPort: this.#rtcPort,
@@ -159,42 +178,64 @@ class Cast {
     try {
       const publisher = await publishWithRtc({
         ...this.#server.running.whip(this.#cname, role.uid),
-        ...this.#server.running.whip(this.#cname, role.uid),
         participant: role.participant,
         codec: role.codec,
         ...SOURCE,
+        ...role.picture,
         gopS: GOP_S,
         motion: 'busy',
         via: proxy.address,
+        waits,
+        ...role.sends,
       });
-      this.#there.set(role.uid, { publisher, proxy });
+      return { publisher, proxy };
     } catch (error) {
       proxy.close();
       throw error;
     }
   }
 
-  async act(role: Role, does: Action): Promise<void> {
+  async act(role: Role, deed: Deed): Promise<void> {
     const there = this.#there.get(role.uid);
-    if (does === 'rejoin') {
+    if (deed.does === 'rejoin') {
       if (there) throw new Error(`${role.participant.name} is to rejoin and never left`);
       return this.join(role);
     }
-    if (!there) throw new Error(`${role.participant.name} is to ${does} and is not there`);
-    switch (does) {
+    if (!there) throw new Error(`${role.participant.name} is to ${deed.does} and is not there`);
+    const { publisher, proxy } = there;
+    switch (deed.does) {
+      case 'join':
+        await publisher.join();
+        await until('who joined is there', async () => (await this.order()).includes(role.uid), 10_000);
+        return;
       case 'leave':
         this.#there.delete(role.uid);
-        await there.publisher.stop();
-        there.proxy.close();
+        await publisher.stop();
+        proxy.close();
         return;
+      case 'lose':
+        await until('who is cut off is gone', async () => !(await this.order()).includes(role.uid), 30_000);
+        this.#there.delete(role.uid);
+        publisher.kill();
+        proxy.close();
+        return;
+      case 'replace':
+        await this.join(role);
+        publisher.kill();
+        proxy.close();
+        return;
+      case 'restart':
+        return publisher.restart();
+      case 'show':
+        return publisher.show(deed.scene);
       case 'muteAudio':
-        return there.publisher.mute('audio');
+        return publisher.mute('audio');
       case 'unmuteAudio':
-        return there.publisher.unmute('audio');
+        return publisher.unmute('audio');
       case 'muteVideo':
-        return there.publisher.mute('video');
+        return publisher.mute('video');
       case 'unmuteVideo':
-        return there.publisher.unmute('video');
+        return publisher.unmute('video');
     }
   }
 

@@ -21,7 +21,12 @@ const course = (steps: Step[], roles: Role[] = [red, green]): Course => ({
   zeroWallS: 1000,
   steps,
 });
-const step = (uid: string, does: Step['does'], fromS: number, toS = fromS): Step => ({ uid, does, fromS, toS });
+const step = (uid: string, does: Exclude<Step['does'], 'show'>, fromS: number, toS = fromS): Step => ({
+  uid,
+  does,
+  fromS,
+  toS,
+});
 const everySecond = (of: Course, role: Role, kind: 'audio' | 'video') =>
   Array.from({ length: 12 }, (_, s) => expectationAt(of, role, kind, s)[0]).join('');
 

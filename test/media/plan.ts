@@ -5,9 +5,29 @@
 import type { VideoCodec } from '../../src/media/track.ts';
 import type { Impairment } from '../support/impair/impairment.ts';
 import type { Participant } from '../support/media/participants.ts';
+import type { Scene } from '../support/publish/media-source.ts';
+import type { RtcPublishOptions } from '../support/publish/publisher.ts';
 
-export type Action = 'leave' | 'rejoin' | 'muteAudio' | 'unmuteAudio' | 'muteVideo' | 'unmuteVideo';
+/**
+ * `join` is for who was not there before; `lose` waits until the server counts someone as gone, whose network is dead;
+ * `replace` publishes again with the same uid while the former session still stands; `restart` goes on within the session
+ * with new SSRCs and timestamps; `show` changes what the camera's track carries.
+ */
+export type Action =
+  | 'join'
+  | 'leave'
+  | 'rejoin'
+  | 'lose'
+  | 'replace'
+  | 'restart'
+  | 'muteAudio'
+  | 'unmuteAudio'
+  | 'muteVideo'
+  | 'unmuteVideo'
+  | 'show';
 export type MediaKind = 'audio' | 'video';
+export type Deed = { does: Exclude<Action, 'show'> } | { does: 'show'; scene: Scene };
+export type Size = { width: number; height: number };
 
 export type Role = {
   uid: string;
@@ -16,8 +36,14 @@ export type Role = {
   /** The network on the way to the server; blackouts count from the recording's start. */
   toServer?: Impairment;
   toPublisher?: Impairment;
-  /** In order of time; seconds from the recording's start. All roles are there before it. */
-  events?: readonly { atS: number; does: Action }[];
+  /** In order of time; seconds from the recording's start. What is to happen at one time is begun together. */
+  events?: readonly ({ atS: number } & Deed)[];
+  /** Comes with a `join` only; all others are there before the recording. */
+  absent?: boolean;
+  /** Its picture, where that is not the one that all send. */
+  picture?: Partial<typeof SOURCE>;
+  /** What else is special about how it publishes. */
+  sends?: Pick<RtcPublishOptions, 'dtx' | 'level' | 'loop' | 'reportsAfterS' | 'skewPpm' | 'videoLateMs'>;
 };
 
 export type Plan = {
@@ -35,7 +61,7 @@ export const GOP_S = 10;
 export const CANVAS = { width: 640, height: 360, fps: 30 };
 
 /** What was done: times in seconds from the performance's zero, from when it was begun until it was through. */
-export type Step = { fromS: number; toS: number; uid: string; does: Action };
+export type Step = { fromS: number; toS: number; uid: string } & Deed;
 
 /** A plan as it was played. */
 export type Course = {
@@ -53,18 +79,36 @@ const MARGIN_S = 1;
 /** What was sent before the end of a blackout may be asked for again while a reception waits for it. */
 const RECOVERABLE_S = 2;
 
+const COMING: ReadonlySet<Action> = new Set(['join', 'rejoin']);
+const GOING: ReadonlySet<Action> = new Set(['leave', 'lose']);
+/** What has to become stable anew though nobody came or went. */
+const BEGINNING: ReadonlySet<Action> = new Set(['replace', 'restart']);
+/** A composite shows no more (contract §4.7). */
+export const MAX_PLACES = 17;
+
 type Edge = { fromS: number; toS: number };
 
 /** Who was in the channel at `atS`, in the order in which they came. */
 export function presentAt(course: Course, atS: number): Role[] {
-  let present = [...course.plan.roles];
+  let present = course.plan.roles.filter((role) => !role.absent);
   for (const step of course.steps) {
     const middleS = (step.fromS + step.toS) / 2;
     if (middleS > atS) continue;
-    if (step.does === 'leave') present = present.filter((role) => role.uid !== step.uid);
-    if (step.does === 'rejoin') present.push(...course.plan.roles.filter((role) => role.uid === step.uid));
+    if (GOING.has(step.does)) present = present.filter((role) => role.uid !== step.uid);
+    if (COMING.has(step.does)) present.push(...course.plan.roles.filter((role) => role.uid === step.uid));
   }
   return present;
+}
+
+/** What `role`'s camera showed at `atS`; without a step of its own that is what it began with. */
+export function sceneAt(course: Course, role: Role, atS: number): Scene {
+  const shown = course.steps.findLast((s) => s.does === 'show' && s.uid === role.uid && s.fromS <= atS);
+  return shown?.does === 'show' ? shown.scene : { ...SOURCE, ...role.picture };
+}
+
+/** Whether there was a place for `role` in the picture at `atS`. */
+export function hasPlace(course: Course, role: Role, atS: number): boolean {
+  return presentAt(course, atS).indexOf(role) < MAX_PLACES;
 }
 
 /** Whether `role` sent this kind at `atS`, and the network let it through. */
@@ -76,13 +120,14 @@ export function isSending(course: Course, role: Role, kind: MediaKind, atS: numb
 /** Whether `role` was there with this kind switched on, whatever the network did. */
 export function isOn(course: Course, role: Role, kind: MediaKind, atS: number): boolean {
   if (!presentAt(course, atS).includes(role)) return false;
+  if (kind === 'video' && sceneAt(course, role, atS).black) return false;
   const [mute, unmute] = kind === 'audio' ? ['muteAudio', 'unmuteAudio'] : ['muteVideo', 'unmuteVideo'];
   let on = true;
   for (const step of course.steps) {
     if (step.uid !== role.uid || step.fromS > atS) continue;
     if (step.does === mute) on = false;
     // Who comes back begins with everything on.
-    if (step.does === unmute || step.does === 'rejoin') on = true;
+    if (step.does === unmute || COMING.has(step.does) || step.does === 'replace') on = true;
   }
   return on;
 }
@@ -95,12 +140,13 @@ export function expectationAt(course: Course, role: Role, kind: MediaKind, atS: 
     if (near({ fromS, toS: fromS })) return 'optional';
     if (atS > toS - RECOVERABLE_S && atS < toS + MARGIN_S) return 'optional';
   }
+  if (kind === 'video' && !hasPlace(course, role, atS)) return 'optional';
   return isSending(course, role, kind, atS) ? 'required' : 'forbidden';
 }
 
 /** The stretches between changes of who is there, during which everyone has one place. The last is open ended. */
 export function stretchesOf(course: Course): { fromS: number; toS: number; present: Role[] }[] {
-  const changes = course.steps.filter((step) => step.does === 'leave' || step.does === 'rejoin');
+  const changes = course.steps.filter(({ does }) => GOING.has(does) || COMING.has(does));
   return [...changes, undefined].map((change, i) => {
     const before = changes[i - 1];
     const fromS = before ? before.toS : Number.NEGATIVE_INFINITY;
@@ -114,15 +160,23 @@ export function stretchesOf(course: Course): { fromS: number; toS: number; prese
 
 /** Seconds at which something begins for `role` that takes a moment to be stable: the start, and each return of it. */
 export function beginningsOf(course: Course, role: Role): number[] {
-  return [0, ...course.steps.filter((s) => s.uid === role.uid && s.does === 'rejoin').map((s) => s.toS)];
+  const own = course.steps.filter((s) => s.uid === role.uid && (COMING.has(s.does) || BEGINNING.has(s.does)));
+  return [...(role.absent ? [] : [0]), ...own.map((s) => s.toS)];
 }
 
 /** Steps that touch what is seen or heard of `role`: its own, and, for its place in the picture, others' coming and going. */
 function stepsFor(course: Course, role: Role, kind: MediaKind): Edge[] {
-  return course.steps.filter(({ uid, does }) => {
-    const isChange = does === 'leave' || does === 'rejoin';
+  return course.steps.filter((step, i) => {
+    const { uid, does } = step;
+    const isChange = GOING.has(does) || COMING.has(does);
     if (uid !== role.uid) return kind === 'video' && isChange;
-    return isChange || does.endsWith(kind === 'audio' ? 'Audio' : 'Video');
+    if (step.does === 'show') {
+      // Another size, or another side up, may cost nothing; only black is a change of what must be seen.
+      const before = course.steps.slice(0, i).findLast((s) => s.does === 'show' && s.uid === uid);
+      const wasBlack = before?.does === 'show' && before.scene.black;
+      return kind === 'video' && (step.scene.black || wasBlack);
+    }
+    return isChange || BEGINNING.has(does) || does.endsWith(kind === 'audio' ? 'Audio' : 'Video');
   });
 }
 

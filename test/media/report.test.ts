@@ -19,7 +19,10 @@ const VERDICT: Verdict = {
   flashes: tally(40),
   beeps: tally(40),
   frozenS: 0.4,
-  wrongFrames: 0,
+  wrongAtS: [],
+  driftMs: -3,
+  uprightShare: 0.9,
+  clicksAtS: [4.25],
   apartMs: 0,
   damaged: 0,
 };
@@ -43,7 +46,10 @@ describe('misses', () => {
     [{ there: 0.98 }, { flashes: tally(0, 0) }, /flashes: 0 of 0/],
     [{ frozenS: 0.3 }, {}, /stood still for 0\.40 s, not 0\.3 s/],
     [{}, { beeps: { ...tally(40), forbidden: 2 } }, /beeps: 2 where there must be none/],
-    [{}, { wrongFrames: 3 }, /3 frames show a wrong picture/],
+    [{}, { wrongAtS: [1, 2, 3] }, /3 frames show a wrong picture, at 1\.0 s, 2\.0 s/],
+    [{ driftMs: 2 }, {}, /drifts by -3\.0 ms, not 2 ms/],
+    [{ clicks: 0 }, {}, /1 clicks, at 4\.3 s/],
+    [{ upright: 0.95 }, {}, /90 % of frames stand upright, not 95 %/],
     [{}, { damaged: 1 }, /1 packets of the file do not decode/],
   ] as [Goals, Partial<Verdict>, RegExp][])('%o of %o is one', (goals, changes, words) => {
     const misses = missesOf(result(goals, changes));

@@ -52,7 +52,8 @@ test('a file that is right has every mark, in step, and the full score', () => {
   expect(verdict.flashes).toEqual({ required: 16, there: 16, forbidden: 0, missing: [] });
   expect(verdict.beeps).toEqual({ required: 16, there: 16, forbidden: 0, missing: [] });
   expect(verdict.score).toBe(100);
-  expect(verdict).toMatchObject({ wrongFrames: 0, damaged: 0, frozenS: 0 });
+  expect(verdict).toMatchObject({ wrongAtS: [], clicksAtS: [], damaged: 0, frozenS: 0, uprightShare: 1 });
+  expect(Math.abs(verdict.driftMs)).toBeLessThan(8);
   expect(verdict.measured.stableS).toBeCloseTo(0.6, 1);
 });
 
@@ -87,7 +88,7 @@ test('a grey and a black frame are counted', () => {
     }),
     course(),
   );
-  expect(verdict.wrongFrames).toBe(2);
+  expect(verdict.wrongAtS.map((s) => s.toFixed(1))).toEqual(['4.2', '5.2']);
 });
 
 test('a picture that stands still is frozen, unless nothing got through', () => {

@@ -2,13 +2,14 @@
  * Verifier: reads a recording and the course it was made of, and says, second by second, what is there that must be, what is
  * there that must not, and how well it goes together.
  */
+import { clicksIn } from '../support/judge/clicks.ts';
 import { median } from '../support/judge/offsets.ts';
 import { flashesIn, frozenIn, isColour, lagsIn } from '../support/judge/picture.ts';
 import { probeFile } from '../support/judge/probe.ts';
-import { bestFitRegions } from '../support/judge/regions.ts';
+import { bestFitRegions, type Rect } from '../support/judge/regions.ts';
 import { beepsIn, type Heard, listen } from '../support/judge/sound.ts';
-import { type Reading, watch } from '../support/judge/watch.ts';
-import { WHITE } from '../support/media/participants.ts';
+import { type Reading, type View, watch } from '../support/judge/watch.ts';
+import { BLACK, WHITE } from '../support/media/participants.ts';
 import {
   beginningsOf,
   CANVAS,
@@ -16,9 +17,13 @@ import {
   expectationAt,
   isOn,
   isSending,
+  MAX_PLACES,
   type MediaKind,
+  presentAt,
   type Role,
-  SOURCE,
+  type Size,
+  type Step,
+  sceneAt,
   stretchesOf,
 } from './plan.ts';
 import { type Measured, scoreOf } from './score.ts';
@@ -39,8 +44,15 @@ export type RoleVerdict = {
   measured: Measured;
   /** The longest time that the picture stood still although it was sent and got through, seconds. */
   frozenS: number;
-  /** Frames that show neither the participant nor its flash while its picture is on: grey, green, black, smeared. */
-  wrongFrames: number;
+  /**
+   * Where frames show neither the participant nor its flash while its picture is on (grey, green, black, smeared), or
+   * anything else than black while it shows that; seconds of the recording.
+   */
+  wrongAtS: number[];
+  /** How much later picture or sound lies at the end than at the start, milliseconds; the larger of both, with its sign. */
+  driftMs: number;
+  /** Share of its frames whose stamp is where it has to be for the picture's size and turn. */
+  uprightShare: number;
 };
 
 export type Verdict = {
@@ -51,7 +63,11 @@ export type Verdict = {
   flashes: Tally;
   beeps: Tally;
   frozenS: number;
-  wrongFrames: number;
+  wrongAtS: number[];
+  driftMs: number;
+  uprightShare: number;
+  /** Where a wave is cut, seconds of the recording. */
+  clicksAtS: number[];
   /** How far participants' content is apart in the file, milliseconds, by the median of each. */
   apartMs: number;
   /** Pictures and blocks of sound that a decoder refused. */
@@ -70,26 +86,35 @@ const CHANGE_S = 1;
 /** Judges the MP4 of a course. Throws an Error when it cannot be read, or nobody is seen in it. */
 export function verify(mp4: string, course: Course): Verdict {
   const stretches = stretchesOf(course);
-  const sizes = [...new Set(stretches.map((s) => s.present.length))].filter((n) => n > 0);
-  const views = sizes.flatMap((n) => bestFitRegions(n).map((rect, i) => ({ key: `${n}/${i}`, rect, source: SOURCE })));
+  const views = viewsOf(course, stretches);
   const watched = watch(mp4, views);
   const readingsOf = new Map(views.map(({ key }, i) => [key, watched.views[i] as Reading[]]));
   const heard = listen(mp4);
   const endS = probeFile(mp4).video?.endS ?? 0;
 
-  const lags = course.plan.roles.map((role, i) => {
+  const initial = presentAt(course, Number.NEGATIVE_INFINITY);
+  const lags = course.plan.roles.map((role) => {
     const first = stretches[0]?.toS ?? 0;
-    const early = (readingsOf.get(`${course.plan.roles.length}/${i}`) ?? []).filter((r) => r.atS < first - CHANGE_S);
-    return lagOf(role, early, course.zeroWallS);
+    const all = readingsOf.get(keyOf(initial.length, initial.indexOf(role), sceneAt(course, role, -1))) ?? [];
+    // The stamps of a loop are those of when it was made.
+    return role.sends?.loop
+      ? undefined
+      : lagOf(
+          role,
+          all.filter((r) => r.atS < first - CHANGE_S),
+          course.zeroWallS,
+        );
   });
   const seen = lags.filter((lag) => lag !== undefined);
   if (seen.length === 0) throw new Error(`${mp4}: nobody is seen in it`);
   const roles = course.plan.roles.map((role, i) => {
     const lagS = lags[i] ?? median(seen);
-    const readings = stretches.flatMap(({ fromS, toS, present }) => {
-      const all = readingsOf.get(`${present.length}/${present.indexOf(role)}`) ?? [];
-      return all.filter((r) => r.atS - lagS >= fromS && r.atS - lagS < toS);
-    });
+    const readings = stretches.flatMap(({ fromS, toS, present }) =>
+      scenesOf(course, role, fromS, toS).flatMap((span) => {
+        const all = readingsOf.get(keyOf(present.length, present.indexOf(role), span.scene)) ?? [];
+        return all.filter((r) => r.atS - lagS >= span.fromS && r.atS - lagS < span.toS);
+      }),
+    );
     return verifyRole(course, role, { readings, heard, lagS, endS });
   });
 
@@ -106,10 +131,43 @@ export function verify(mp4: string, course: Course): Verdict {
     flashes: sum(roles.map((r) => r.flashes)),
     beeps: sum(roles.map((r) => r.beeps)),
     frozenS: Math.max(...roles.map((r) => r.frozenS)),
-    wrongFrames: roles.reduce((total, r) => total + r.wrongFrames, 0),
+    wrongAtS: roles.flatMap((r) => r.wrongAtS).sort((a, b) => a - b),
+    driftMs: roles.reduce((most, { driftMs }) => (Math.abs(driftMs) > Math.abs(most) ? driftMs : most), 0),
+    uprightShare: Math.min(...roles.map((r) => r.uprightShare)),
+    clicksAtS: clicksIn(heard),
     apartMs: (Math.max(...seen) - Math.min(...seen)) * 1000,
     damaged: watched.damaged + heard.damaged,
   };
+}
+
+type Place = View & { key: string };
+
+/** Everywhere that someone is to be seen, once for each size of picture that is shown there. */
+function viewsOf(course: Course, stretches: ReturnType<typeof stretchesOf>): Place[] {
+  const views = new Map<string, Place>();
+  for (const { fromS, toS, present } of stretches) {
+    present.slice(0, MAX_PLACES).forEach((role, i) => {
+      const rect = bestFitRegions(Math.min(present.length, MAX_PLACES))[i] as Rect;
+      for (const { scene } of scenesOf(course, role, fromS, toS)) {
+        const key = keyOf(present.length, i, scene);
+        views.set(key, { key, rect, source: scene });
+      }
+    });
+  }
+  return [...views.values()];
+}
+
+function keyOf(count: number, place: number, { width, height }: Size): string {
+  return `${count}/${place} ${width}x${height}`;
+}
+
+/** What a role's camera shows in a stretch of the course, piece by piece. */
+function scenesOf(course: Course, role: Role, fromS: number, toS: number) {
+  const cuts = course.steps.filter((s) => s.does === 'show' && s.uid === role.uid).map((s) => s.toS);
+  const edges = [fromS, ...cuts.filter((atS) => atS > fromS && atS < toS), toS];
+  return edges
+    .slice(0, -1)
+    .map((edge, i) => ({ fromS: edge, toS: edges[i + 1] as number, scene: sceneAt(course, role, edge) }));
 }
 
 /** The file's time less the course's, by the stamps in a participant's pictures, seconds. */
@@ -163,25 +221,57 @@ function verifyRole(course: Course, role: Role, { readings, heard, lagS, endS }:
       videoIntervalsMs: intervals(found.video),
       stableS: Math.max(...beginningsOf(course, role).map(stableAfter)),
     },
+    driftMs: driftOf(course, role, found.audio, readings),
     ...pictureFaults(course, role, readings, lagS),
   };
+}
+
+/** What moves from the first fifth of the course to its last, of sound by beeps and of picture by stamps, milliseconds. */
+function driftOf(course: Course, role: Role, beeps: Map<number, number>, readings: readonly Reading[]): number {
+  const { zeroWallS, plan } = course;
+  const shown = readings.filter((r) => isColour(r, role.participant.colour));
+  const stamped = role.sends?.loop ? [] : lagsIn(shown, zeroWallS * 1e6);
+  const lines = [
+    [...beeps].map(([second, atS]) => ({ atS: second - zeroWallS, lagS: atS - second })),
+    stamped.map(({ atS, lagS }) => ({ atS, lagS })),
+  ];
+  const drifts = lines.map((line) => {
+    const early = line.filter(({ atS }) => atS < plan.seconds / 5).map(({ lagS }) => lagS);
+    const late = line.filter(({ atS }) => atS > (plan.seconds * 4) / 5).map(({ lagS }) => lagS);
+    return early.length > 0 && late.length > 0 ? (median(late) - median(early)) * 1000 : 0;
+  });
+  return drifts.reduce((most, ms) => (Math.abs(ms) > Math.abs(most) ? ms : most), 0);
 }
 
 function pictureFaults(course: Course, role: Role, readings: readonly Reading[], lagS: number) {
   const { colour } = role.participant;
   const settled = (atS: number, holds: (atS: number) => boolean) =>
     [atS - CHANGE_S, atS, atS + CHANGE_S / 2].every((t) => holds(t)) &&
-    !course.steps.some((step) => step.uid === role.uid && atS > step.fromS - CHANGE_S && atS < step.toS + CHANGE_S) &&
+    !course.steps.some((step) => isCut(step, role) && atS > step.fromS - CHANGE_S && atS < step.toS + CHANGE_S) &&
     !stretchesOf(course).some((s) => Math.abs(atS - s.fromS) < CHANGE_S || Math.abs(atS - s.toS) < CHANGE_S);
   const isOnAt = (atS: number) => isOn(course, role, 'video', Math.max(0, atS));
+  const isBlackAt = (atS: number) => presentAt(course, atS).includes(role) && sceneAt(course, role, atS).black === true;
   const on = readings.filter((r) => settled(r.atS - lagS, isOnAt));
-  const wrong = on.filter((r) => !isColour(r, colour) && !isColour(r, WHITE));
+  const wrong = [
+    ...on.filter((r) => !isColour(r, colour) && !isColour(r, WHITE)),
+    ...readings.filter((r) => settled(r.atS - lagS, isBlackAt) && !isColour(r, BLACK)),
+  ];
+  const plain = on.filter((r) => isColour(r, colour));
   // Only what the network let through counts: in a blackout the picture has to stand still.
   const frozen = frozenIn(readings).map((span) => {
     const frames = on.filter((r) => r.atS >= span.fromS && r.atS < span.toS);
     return frames.filter((r) => isSending(course, role, 'video', r.atS - lagS)).length / CANVAS.fps;
   });
-  return { wrongFrames: wrong.length, frozenS: Math.max(0, ...frozen) };
+  return {
+    wrongAtS: wrong.map((r) => r.atS),
+    frozenS: Math.max(0, ...frozen),
+    uprightShare: plain.length > 0 ? plain.filter((r) => r.stamp !== undefined).length / plain.length : 1,
+  };
+}
+
+/** Whether a step of the role's own changes what colour is seen of it; another size or turn does not. */
+function isCut(step: Step, role: Role): boolean {
+  return step.uid === role.uid && (step.does !== 'show' || step.scene.black === true);
 }
 
 /** Full seconds of wall time in a stretch of the course's time. */

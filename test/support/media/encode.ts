@@ -129,7 +129,14 @@ function optionsOf(codec: VideoCodecName, gopFrames: number): Record<string, str
   }
 }
 
-export type AudioEncoding = { codec: 'opus' | 'aac'; channels: 1 | 2; bitrateKbps: number; globalHeader?: boolean };
+export type AudioEncoding = {
+  codec: 'opus' | 'aac';
+  channels: 1 | 2;
+  bitrateKbps: number;
+  globalHeader?: boolean;
+  /** Opus only: silence becomes packets of a byte or two, which senders leave out (RFC 6716 §2.1.9). */
+  dtx?: boolean;
+};
 
 export class AudioEncoder {
   readonly context = new CodecContext();
@@ -139,7 +146,7 @@ export class AudioEncoder {
   #channels: 1 | 2;
   #planar: boolean;
 
-  constructor({ codec, channels, bitrateKbps, globalHeader }: AudioEncoding) {
+  constructor({ codec, channels, bitrateKbps, globalHeader, dtx }: AudioEncoding) {
     const encoder = Codec.findEncoderByName((codec === 'opus' ? 'libopus' : 'aac') as FFEncoderCodec);
     if (!encoder) throw new Error(`this FFmpeg has no encoder for ${codec}`);
     this.#planar = codec === 'aac';
@@ -153,6 +160,7 @@ export class AudioEncoder {
     if (globalHeader) c.setFlags(AV_CODEC_FLAG_GLOBAL_HEADER);
     // In-band error correction makes senders hold back nothing, and 20 ms is what browsers send.
     const options: Record<string, string> = codec === 'opus' ? { application: 'audio', frame_duration: '20' } : {};
+    if (dtx) options['dtx'] = '1';
     open(c, encoder, options, codec);
     this.frameSamples = c.frameSize;
     this.#channels = channels;

@@ -2,7 +2,7 @@
  * Made media is what everything else is measured by, so its own marks, stamp and pitch are held here.
  */
 import { describe, expect, test } from 'vitest';
-import { BEEP_LEVEL, HUM_LEVEL, MadePicture, madeSound, SOUND_RATE } from './made-media.ts';
+import { BEEP_LEVEL, HUM_LEVEL, MadePicture, madeSound, SOUND_RATE, turnI420 } from './made-media.ts';
 import { GREEN, PARTICIPANTS, RED, WHITE, yuvOf } from './participants.ts';
 import { readStampBits, STAMP_AREA, STAMP_BITS, stampBits, unwrapStamp } from './stamp.ts';
 
@@ -73,6 +73,18 @@ describe('the sound', () => {
     for (let i = 1; i < whole.length; i++)
       expect(Math.abs((whole[i] as number) - (whole[i - 1] as number))).toBeLessThan(steepest);
   });
+});
+
+test('a picture turned round in quarters is itself again, and a quarter goes clockwise', () => {
+  const picture = new MadePicture(RED, { width: 128, height: 96 });
+  picture.draw(SECOND_US + 500_000);
+  const quarter = turnI420(picture.i420, 128, 96, 90);
+  // The top left corner is the top right one then.
+  expect(quarter[95]).toBe(picture.i420[0]);
+  expect(quarter.equals(picture.i420)).toBe(false);
+  const half = turnI420(picture.i420, 128, 96, 180);
+  expect(turnI420(quarter, 96, 128, 90).equals(half)).toBe(true);
+  expect(turnI420(turnI420(picture.i420, 128, 96, 270), 96, 128, 90).equals(picture.i420)).toBe(true);
 });
 
 test('the cast can be told apart by colour and by pitch', () => {

@@ -146,21 +146,33 @@ export class MadePicture {
   }
 }
 
-/**
- * The participant's sound from `startSample` (samples of 48 kHz since the Unix epoch), mono.
- * @param level scales the whole sound; 1 is the level the judges expect
- */
-export function madeSound(participant: Participant, startSample: number, count: number, level = 1): Float32Array {
+export type SoundOptions = {
+  /** Scales the whole sound; 1 is the level the judges expect. */
+  level?: number;
+  /** Samples of content per sample, for a microphone whose clock is not true. */
+  rate?: number;
+  /** Nothing is heard between the beeps. */
+  quiet?: boolean;
+};
+
+/** The participant's sound from `startSample` (samples of 48 kHz since the Unix epoch, or since any full second), mono. */
+export function madeSound(
+  { toneHz }: Participant,
+  startSample: number,
+  count: number,
+  { level = 1, rate = 1, quiet = false }: SoundOptions = {},
+): Float32Array {
   const out = new Float32Array(count);
   const markSamples = (MARK_US * SOUND_RATE) / 1_000_000;
-  const step = (2 * Math.PI * participant.toneHz) / SOUND_RATE;
+  const step = (2 * Math.PI * toneHz) / SOUND_RATE;
+  const base = quiet ? 0 : HUM_LEVEL;
   for (let i = 0; i < count; i++) {
-    const n = (startSample + i) % SOUND_RATE;
-    let envelope = HUM_LEVEL;
+    const n = (startSample + i * rate) % SOUND_RATE;
+    let envelope = base;
     if (n < markSamples + EDGE_SAMPLES) {
       const rise = n < EDGE_SAMPLES ? edge(n) : 1;
       const fall = n >= markSamples ? 1 - edge(n - markSamples) : 1;
-      envelope += (BEEP_LEVEL - HUM_LEVEL) * rise * fall;
+      envelope += (BEEP_LEVEL - base) * rise * fall;
     }
     out[i] = envelope * level * Math.sin(step * n);
   }
@@ -200,6 +212,29 @@ function copyBox(from: Buffer, to: Buffer, stride: number, box: Box): void {
     const at = row * stride + box.x;
     from.copy(to, at, at, at + box.width);
   }
+}
+
+/** `from`, a picture of width × height, turned clockwise by `degrees`: of height × width when that is 90 or 270. */
+export function turnI420(from: Buffer, width: number, height: number, degrees: 0 | 90 | 180 | 270): Buffer {
+  if (degrees === 0) return from;
+  const sideways = degrees !== 180;
+  const to = Buffer.alloc(from.length);
+  const source = splitPlanes(from, width, height);
+  const target = splitPlanes(to, sideways ? height : width, sideways ? width : height);
+  for (const [plane, scale] of [
+    ['y', 1],
+    ['u', 2],
+    ['v', 2],
+  ] as const) {
+    const [w, h] = [width / scale, height / scale];
+    for (let y = 0; y < h; y++)
+      for (let x = 0; x < w; x++) {
+        const at =
+          degrees === 90 ? x * h + (h - 1 - y) : degrees === 180 ? (h - 1 - y) * w + (w - 1 - x) : (w - 1 - x) * h + y;
+        target[plane][at] = source[plane][y * w + x] as number;
+      }
+  }
+  return to;
 }
 
 /** A repeatable grey texture, smooth enough to be scaled, whose right half repeats its left. */

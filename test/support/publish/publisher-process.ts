@@ -18,13 +18,16 @@ const fail = async (error: unknown) => {
 };
 
 async function run(): Promise<void> {
-  const publisher =
-    job.client === 'ffmpeg'
-      ? await FfmpegPublisher.start(job.options, fail)
-      : await RtcPublisher.start(job.options, fail);
+  const waits = job.client === 'rtc' && job.options.waits;
+  const rtc = job.client === 'rtc' ? new RtcPublisher(job.options, fail) : undefined;
+  const publisher = rtc ?? (await FfmpegPublisher.start(job.options, fail));
+  const join = async () => {
+    await rtc?.join();
+    await report({ type: 'publishing' });
+  };
   const leave = async () => {
     await publisher.stop();
-    await report({ type: 'done', command: 'stop' });
+    await report({ type: 'done' });
     process.exit(0);
   };
   process.on('disconnect', () => leave().catch(() => process.exit(1)));
@@ -32,15 +35,17 @@ async function run(): Promise<void> {
   process.on('SIGINT', () => {});
   process.on('message', async (command: PublisherCommand) => {
     try {
-      if (command === 'stop') return await leave();
-      if (!(publisher instanceof RtcPublisher)) throw new Error(`FFmpeg's client cannot ${command}`);
-      publisher[command]();
-      await report({ type: 'done', command });
+      if (command.does === 'stop') return await leave();
+      if (!rtc) throw new Error(`FFmpeg's client cannot ${command.does}`);
+      if (command.does === 'join') return await join();
+      rtc.obey(command);
+      await report({ type: 'done' });
     } catch (error) {
       await fail(error);
     }
   });
-  await report({ type: 'publishing' });
+  if (waits) await report({ type: 'waiting' });
+  else await join();
 }
 
 run().catch(fail);

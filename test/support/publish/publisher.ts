@@ -6,6 +6,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import type { AudioCodec, VideoCodec } from '../../../src/media/track.ts';
 import type { Participant } from '../media/participants.ts';
+import type { Scene } from './media-source.ts';
 
 export type PublishOptions = {
   /** The WHIP endpoint, with the uid. */
@@ -32,23 +33,31 @@ export type RtcPublishOptions = PublishOptions & {
   timestampOffset?: { audio: number; video: number };
   /** Share of packets, 0 to 1, that are not sent at first; a NACK brings them. */
   lossRate?: number;
+  /** Scales the sound; 1 by default. */
+  level?: number;
+  /** Nothing is heard between beeps, and little or nothing sent of that (Opus only). */
+  dtx?: boolean;
+  /** How much faster than true time its clocks run, parts per million; `wall` is the one its sender reports tell the time by. */
+  skewPpm?: { camera?: number; microphone?: number; wall?: number };
+  /** Sender reports begin so many seconds after media; 0 by default. */
+  reportsAfterS?: number | 'never';
+  /** Pictures are sent so much later than they were taken. */
+  videoLateMs?: number;
+  /** Makes all ready, and joins only when told to. */
+  waits?: boolean;
   /** Where to send instead of to the server, and by no other way: a proxy before it. */
   via?: { address: string; port: number };
 };
 
 export type PublisherCommand =
-  | 'pause'
-  | 'resume'
-  | 'muteAudio'
-  | 'unmuteAudio'
-  | 'muteVideo'
-  | 'unmuteVideo'
-  | 'stop'
-  | 'vanish';
+  | { does: 'join' | 'pause' | 'resume' | 'restart' | 'stop' | 'vanish' }
+  | { does: 'mute' | 'unmute'; kind: 'audio' | 'video' }
+  | { does: 'show'; scene: Scene };
 export type PublisherReport =
+  | { type: 'waiting' }
   | { type: 'publishing' }
   | { type: 'failed'; message: string }
-  | { type: 'done'; command: PublisherCommand };
+  | { type: 'done' };
 export type PublisherJob =
   | { client: 'ffmpeg'; options: PublishOptions }
   | { client: 'rtc'; options: RtcPublishOptions };
@@ -59,11 +68,12 @@ export class Publisher {
   /** The last words of the process on standard error. */
   #stderr = '';
 
-  /** Resolves once media flows. Rejects with an Error that says why it does not. */
+  /** Resolves once media flows, or all is ready of one that waits. Rejects with an Error that says why it is not. */
   static async start(job: PublisherJob, timeoutMs = 20_000): Promise<Publisher> {
     const publisher = new Publisher(job);
     try {
-      await publisher.#report('publishing', timeoutMs);
+      const waits = job.client === 'rtc' && job.options.waits;
+      await publisher.#report(waits ? 'waiting' : 'publishing', timeoutMs);
     } catch (error) {
       publisher.kill();
       throw error;
@@ -86,25 +96,38 @@ export class Publisher {
     return this.#child.pid ?? 0;
   }
 
+  /** Joins, of one that waits. Resolves once media flows. */
+  async join(): Promise<void> {
+    this.#child.send({ does: 'join' } satisfies PublisherCommand);
+    await this.#report('publishing', 20_000);
+  }
   /** Sends nothing for a while, without leaving (rtc only). */
   pause(): Promise<void> {
-    return this.#do('pause');
+    return this.#do({ does: 'pause' });
   }
   resume(): Promise<void> {
-    return this.#do('resume');
+    return this.#do({ does: 'resume' });
   }
   /** Sends nothing of one kind, or sends it again (rtc only). */
   mute(kind: 'audio' | 'video'): Promise<void> {
-    return this.#do(kind === 'audio' ? 'muteAudio' : 'muteVideo');
+    return this.#do({ does: 'mute', kind });
   }
   unmute(kind: 'audio' | 'video'): Promise<void> {
-    return this.#do(kind === 'audio' ? 'unmuteAudio' : 'unmuteVideo');
+    return this.#do({ does: 'unmute', kind });
+  }
+  /** Shows another scene on the same track, as after replaceTrack (rtc only). */
+  show(scene: Scene): Promise<void> {
+    return this.#do({ does: 'show', scene });
+  }
+  /** Goes on with new SSRCs, sequence numbers and timestamps within its session (rtc only). */
+  restart(): Promise<void> {
+    return this.#do({ does: 'restart' });
   }
   /** Leaves the channel with a goodbye, and ends the process. */
   async stop(): Promise<void> {
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
     const exited = once(this.#child, 'exit');
-    await this.#do('stop').catch(() => this.kill());
+    await this.#do({ does: 'stop' }).catch(() => this.kill());
     await exited;
   }
   /** Is gone without a word, as after a power cut. */

@@ -4,25 +4,21 @@
  */
 import nodeDataChannel from 'node-datachannel';
 import type { AudioCodec, TrackFormat } from '../../../src/media/track.ts';
-import { Packetizer } from '../../../src/stages/rtp/packetize/packetizer.ts';
-import { parseCompound } from '../../../src/stages/rtp/rtcp.ts';
 import { SOUND_RATE } from '../media/made-media.ts';
-import { LiveSource, LoopSource, type MediaSource } from './media-source.ts';
+import { DeviceClock } from './device-clock.ts';
+import { LiveSource, LoopSource, type MediaSource, type Scene } from './media-source.ts';
+import { ORIENTATION_ID, OutgoingTrack, randomSsrc } from './outgoing-track.ts';
 import { startPace, wallUs } from './pace.ts';
-import type { RtcPublishOptions } from './publisher.ts';
+import type { PublisherCommand, RtcPublishOptions } from './publisher.ts';
 
 type PeerConnection = InstanceType<typeof nodeDataChannel.PeerConnection>;
-type RtcTrack = ReturnType<PeerConnection['addTrack']>;
 
-/** From the NTP epoch (1900) to the Unix epoch (RFC 3550 §4), microseconds. */
-const NTP_EPOCH_US = 2_208_988_800_000_000;
 const AUDIO: Record<AudioCodec, TrackFormat> = {
   opus: { kind: 'audio', codec: 'opus', payloadType: 111, clockRate: 48000, channels: 2, fmtp: '' },
   pcmu: { kind: 'audio', codec: 'pcmu', payloadType: 0, clockRate: 8000, channels: 1, fmtp: '' },
   pcma: { kind: 'audio', codec: 'pcma', payloadType: 8, clockRate: 8000, channels: 1, fmtp: '' },
 };
 const VIDEO_TYPE = 96;
-const HISTORY = 1024;
 const REPORT_EVERY_US = 1_000_000;
 
 export class RtcPublisher {
@@ -39,23 +35,23 @@ export class RtcPublisher {
   #muted = { audio: false, video: false };
   #wantsKeyFrame = true;
   #reportedUs = 0;
+  #scene: Scene;
+  readonly #clocks: { camera: DeviceClock; microphone: DeviceClock; wall: DeviceClock };
+  readonly #failed: (error: unknown) => void;
 
-  /** Connects and begins to send. Rejects with an Error when the server refuses or no connection comes about. */
-  static async start(options: RtcPublishOptions, failed: (error: unknown) => void): Promise<RtcPublisher> {
-    const publisher = new RtcPublisher(options);
-    try {
-      await publisher.#connect();
-    } catch (error) {
-      publisher.vanish();
-      throw error;
-    }
-    publisher.#send(failed);
-    return publisher;
-  }
-
-  private constructor(options: RtcPublishOptions) {
+  /** Makes all ready. @param failed told once when sending fails */
+  constructor(options: RtcPublishOptions, failed: (error: unknown) => void) {
     this.#options = options;
-    this.#source = options.loop ? new LoopSource(options) : new LiveSource(options);
+    this.#failed = failed;
+    this.#scene = { width: options.width, height: options.height };
+    const zeroUs = wallUs();
+    const { camera = 0, microphone = 0, wall = 0 } = options.skewPpm ?? {};
+    this.#clocks = {
+      camera: new DeviceClock(camera, zeroUs),
+      microphone: new DeviceClock(microphone, zeroUs),
+      wall: new DeviceClock(wall, zeroUs),
+    };
+    this.#source = options.loop ? new LoopSource(options) : new LiveSource(options, this.#clocks.microphone);
     this.#pc = new nodeDataChannel.PeerConnection(options.participant.name, {
       iceServers: [],
       disableAutoNegotiation: true,
@@ -92,30 +88,46 @@ export class RtcPublisher {
     });
   }
 
-  /** Goes on without sending anything. */
-  pause(): void {
-    this.#paused = true;
+  /** Connects and begins to send. Rejects with an Error when the server refuses or no connection comes about. */
+  async join(): Promise<void> {
+    try {
+      await this.#connect();
+    } catch (error) {
+      this.vanish();
+      throw error;
+    }
+    this.#send();
   }
 
-  resume(): void {
-    this.#paused = false;
-    this.#wantsKeyFrame = true;
-  }
-
-  muteAudio(): void {
-    this.#muted.audio = true;
-  }
-
-  unmuteAudio(): void {
-    this.#muted.audio = false;
-  }
-
-  muteVideo(): void {
-    this.#muted.video = true;
-  }
-
-  unmuteVideo(): void {
-    this.#muted.video = false;
+  obey(command: PublisherCommand): void {
+    switch (command.does) {
+      case 'pause':
+        this.#paused = true;
+        return;
+      case 'resume':
+        this.#paused = false;
+        break;
+      case 'mute':
+        this.#muted[command.kind] = true;
+        return;
+      case 'unmute':
+        this.#muted[command.kind] = false;
+        break;
+      case 'show':
+        this.#source.show(command.scene);
+        this.#scene = command.scene;
+        break;
+      case 'restart':
+        this.#video.restart();
+        this.#audio.restart();
+        break;
+      case 'vanish':
+        this.vanish();
+        return;
+      case 'join':
+      case 'stop':
+        throw new Error(`${command.does} takes its time`);
+    }
     this.#wantsKeyFrame = true;
   }
 
@@ -157,7 +169,7 @@ export class RtcPublisher {
     // Not awaited yet: a refusal below must not leave this one unhandled.
     connected.catch(() => {});
     const { via } = this.#options;
-    const offer = this.#pc.localDescription()?.sdp ?? '';
+    const offer = withOrientation(this.#pc.localDescription()?.sdp ?? '');
     const answer = await fetch(this.#options.url, {
       method: 'POST',
       headers: { 'content-type': 'application/sdp', ...this.#authorization() },
@@ -170,24 +182,36 @@ export class RtcPublisher {
     await connected;
   }
 
-  #send(failed: (error: unknown) => void): void {
-    const { fps } = this.#options;
+  #send(): void {
+    const { fps, reportsAfterS = 0, videoLateMs = 0 } = this.#options;
+    const { camera, microphone } = this.#clocks;
     const guard = (send: () => void, kind?: 'audio' | 'video') => {
       try {
         if (!this.#paused && !(kind && this.#muted[kind])) send();
       } catch (error) {
         this.#pace?.stop();
-        failed(error);
+        this.#failed(error);
       }
     };
+    const reportsFromUs = reportsAfterS === 'never' ? Number.POSITIVE_INFINITY : wallUs() + reportsAfterS * 1e6;
     this.#pace = startPace({
       fps,
       blockSamples: this.#source.blockSamples,
+      camera,
+      microphone,
       onFrame: (n) =>
         guard(() => {
+          const { everyNth = 1, turn } = this.#scene;
+          // The first picture of a scene comes at once.
+          if (n % everyNth !== 0 && !this.#wantsKeyFrame) return;
           const keyFrame = this.#wantsKeyFrame;
           this.#wantsKeyFrame = false;
-          for (const data of this.#source.frame(n, keyFrame)) this.#video.send(data, Math.round((n * 90000) / fps));
+          const data = this.#source.frame(n, camera.wallUs((n * 1e6) / fps), keyFrame);
+          const send = () => {
+            for (const unit of data) this.#video.send(unit, Math.round((n * 90000) / fps), turn);
+          };
+          if (videoLateMs > 0) setTimeout(() => guard(send, 'video'), videoLateMs);
+          else send();
         }, 'video'),
       onSound: (startSample) =>
         guard(() => {
@@ -196,14 +220,25 @@ export class RtcPublisher {
         }, 'audio'),
       onTick: (nowUs) =>
         guard(() => {
-          if (nowUs - this.#reportedUs < REPORT_EVERY_US) return;
+          if (nowUs < reportsFromUs || nowUs - this.#reportedUs < REPORT_EVERY_US) return;
           this.#reportedUs = nowUs;
-          if (!this.#muted.video) this.#video.report(nowUs, Math.round((nowUs * 90000) / 1e6));
-          if (!this.#muted.audio) this.#audio.report(nowUs, Math.round((nowUs * this.#audioRate) / 1e6));
+          this.#report(nowUs);
         }),
     });
-    this.#video.report(wallUs(), Math.round((wallUs() * 90000) / 1e6));
   }
+
+  /** Each track's own clock against the one that the sender tells the time by. */
+  #report(nowUs: number): void {
+    const { camera, microphone, wall } = this.#clocks;
+    const told = Math.round(wall.deviceUs(nowUs));
+    if (!this.#muted.video) this.#video.report(told, Math.round((camera.deviceUs(nowUs) * 90000) / 1e6));
+    if (!this.#muted.audio) this.#audio.report(told, Math.round((microphone.deviceUs(nowUs) * this.#audioRate) / 1e6));
+  }
+}
+
+/** Offers to say how pictures are turned. */
+function withOrientation(offer: string): string {
+  return offer.replace(/^a=mid:0\r?\n/m, (line) => `${line}a=extmap:${ORIENTATION_ID} urn:3gpp:video-orientation\r\n`);
 }
 
 const CANDIDATE_LINE = /^a=candidate:.*\r?\n/gm;
@@ -238,66 +273,4 @@ function addVideoCodec(video: InstanceType<typeof nodeDataChannel.Video>, codec:
     case 'av1':
       video.addAV1Codec(VIDEO_TYPE);
   }
-}
-
-type OutgoingOptions = { ssrc: number; offset: number; lossRate: number; onKeyFrameWanted?: () => void };
-
-/** One track: packets out, their history, and the feedback that comes back. */
-class OutgoingTrack {
-  #track: RtcTrack;
-  #packetizer: Packetizer;
-  #offset: number;
-  #lossRate: number;
-  #history = new Map<number, Buffer>();
-  #sentAny = false;
-
-  constructor(track: RtcTrack, format: TrackFormat, options: OutgoingOptions) {
-    this.#track = track;
-    this.#offset = options.offset;
-    this.#lossRate = options.lossRate;
-    const firstSequence = Math.floor(Math.random() * 0x8000);
-    this.#packetizer = new Packetizer({ format, ssrc: options.ssrc, firstSequence, maxPayloadBytes: 1100 });
-    track.onMessage((message) => {
-      for (const packet of parseCompound(message)) {
-        if (packet.type === 'pictureLossIndication' || packet.type === 'fullIntraRequest') options.onKeyFrameWanted?.();
-        if (packet.type === 'nack') this.#resend(packet.sequences);
-      }
-    });
-  }
-
-  /** @param ticks media time in ticks of the track's clock */
-  send(data: Buffer, ticks: number): void {
-    for (const datagram of this.#packetizer.packetize(data, wrap(ticks + this.#offset))) {
-      const sequence = datagram.readUInt16BE(2);
-      this.#history.set(sequence, datagram);
-      this.#history.delete((sequence - HISTORY) & 0xffff);
-      if (Math.random() >= this.#lossRate) this.#put(datagram);
-    }
-    this.#sentAny = true;
-  }
-
-  /** Says that media time `ticks` is the wall time `nowUs`. */
-  report(nowUs: number, ticks: number): void {
-    if (this.#sentAny) this.#put(this.#packetizer.senderReport(nowUs + NTP_EPOCH_US, wrap(ticks + this.#offset)));
-  }
-
-  #resend(sequences: readonly number[]): void {
-    for (const sequence of sequences) {
-      const datagram = this.#history.get(sequence);
-      if (datagram) this.#put(datagram);
-    }
-  }
-
-  #put(datagram: Buffer): void {
-    if (this.#track.isOpen()) this.#track.sendMessageBinary(datagram);
-  }
-}
-
-/** The low 32 bits of a number too large for bit operators. */
-function wrap(ticks: number): number {
-  return ((ticks % 0x100000000) + 0x100000000) % 0x100000000;
-}
-
-function randomSsrc(): number {
-  return Math.floor(Math.random() * 0xffffffff);
 }

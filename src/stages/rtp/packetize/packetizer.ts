@@ -87,8 +87,9 @@ export class Packetizer {
    * The datagrams of one sample.
    * @param data Annex B for H.264, one frame for VP8 and VP9, one temporal unit for AV1, one packet for Opus, samples for G.711
    * @param timestamp in ticks; what is above 32 bits is cut off
+   * @param extensions put on every one of them
    */
-  packetize(data: Buffer, timestamp: number): Buffer[] {
+  packetize(data: Buffer, timestamp: number, extensions?: Map<number, Buffer>): Buffer[] {
     const payloads = this.#split(data);
     return payloads.map((payload, n) => {
       this.#packets++;
@@ -101,6 +102,7 @@ export class Packetizer {
         // For sound the marker means the start of a talkspurt (RFC 7587 §4.1), which is not ours to know.
         marker: this.#format.kind === 'video' && n === payloads.length - 1,
         payload,
+        ...(extensions && { extensions }),
       });
     });
   }

@@ -1,0 +1,95 @@
+/**
+ * One track that a publisher sends: packets out, their history for those asked for again, sender reports, and the feedback
+ * that comes back.
+ */
+import type nodeDataChannel from 'node-datachannel';
+import type { TrackFormat } from '../../../src/media/track.ts';
+import { Packetizer } from '../../../src/stages/rtp/packetize/packetizer.ts';
+import { parseCompound } from '../../../src/stages/rtp/rtcp.ts';
+import type { Scene } from './media-source.ts';
+
+export type RtcTrack = ReturnType<InstanceType<typeof nodeDataChannel.PeerConnection>['addTrack']>;
+
+/** From the NTP epoch (1900) to the Unix epoch (RFC 3550 §4), microseconds. */
+const NTP_EPOCH_US = 2_208_988_800_000_000;
+const HISTORY = 1024;
+/** What the orientation extension is offered as. */
+export const ORIENTATION_ID = 9;
+
+export type OutgoingOptions = { ssrc: number; offset: number; lossRate: number; onKeyFrameWanted?: () => void };
+
+export class OutgoingTrack {
+  #track: RtcTrack;
+  readonly #format: TrackFormat;
+  #packetizer: Packetizer;
+  #offset: number;
+  #lossRate: number;
+  #history = new Map<number, Buffer>();
+  #sentAny = false;
+
+  constructor(track: RtcTrack, format: TrackFormat, options: OutgoingOptions) {
+    this.#track = track;
+    this.#format = format;
+    this.#offset = options.offset;
+    this.#lossRate = options.lossRate;
+    this.#packetizer = newPacketizer(format, options.ssrc);
+    track.onMessage((message) => {
+      for (const packet of parseCompound(message)) {
+        if (packet.type === 'pictureLossIndication' || packet.type === 'fullIntraRequest') options.onKeyFrameWanted?.();
+        if (packet.type === 'nack') this.#resend(packet.sequences);
+      }
+    });
+  }
+
+  /** Begins anew, with nothing in common with the packets before. */
+  restart(): void {
+    this.#packetizer = newPacketizer(this.#format, randomSsrc());
+    this.#offset = randomSsrc();
+    this.#history.clear();
+    this.#sentAny = false;
+  }
+
+  /**
+   * @param ticks media time in ticks of the track's clock
+   * @param turn how the picture is to be turned, degrees; said on every packet where it is known
+   */
+  send(data: Buffer, ticks: number, turn?: Scene['turn']): void {
+    const extensions = turn === undefined ? undefined : new Map([[ORIENTATION_ID, Buffer.of(turn / 90)]]);
+    for (const datagram of this.#packetizer.packetize(data, wrap(ticks + this.#offset), extensions)) {
+      const sequence = datagram.readUInt16BE(2);
+      this.#history.set(sequence, datagram);
+      this.#history.delete((sequence - HISTORY) & 0xffff);
+      if (Math.random() >= this.#lossRate) this.#put(datagram);
+    }
+    this.#sentAny = true;
+  }
+
+  /** Says that media time `ticks` is the wall time `nowUs`. */
+  report(nowUs: number, ticks: number): void {
+    if (this.#sentAny) this.#put(this.#packetizer.senderReport(nowUs + NTP_EPOCH_US, wrap(ticks + this.#offset)));
+  }
+
+  #resend(sequences: readonly number[]): void {
+    for (const sequence of sequences) {
+      const datagram = this.#history.get(sequence);
+      if (datagram) this.#put(datagram);
+    }
+  }
+
+  #put(datagram: Buffer): void {
+    if (this.#track.isOpen()) this.#track.sendMessageBinary(datagram);
+  }
+}
+
+function newPacketizer(format: TrackFormat, ssrc: number): Packetizer {
+  return new Packetizer({ format, ssrc, firstSequence: Math.floor(Math.random() * 0x8000), maxPayloadBytes: 1100 });
+}
+
+/** The low 32 bits of a number too large for bit operators. */
+function wrap(ticks: number): number {
+  return ((ticks % 0x100000000) + 0x100000000) % 0x100000000;
+}
+
+export function randomSsrc(): number {
+  return Math.floor(Math.random() * 0xffffffff);
+}
