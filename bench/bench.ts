@@ -1,19 +1,21 @@
 /**
- * `npm run bench`: the figures that the project promises, measured on this machine, in one table. Takes about five minutes.
+ * `npm run bench`: the figures that the project promises, measured on this machine, in one table. Takes about eight minutes.
  *
- *   npm run bench -- start-latency ramp-up stop av-offset cpu memory api      only these
+ *   npm run bench -- start-latency ramp-up reception stop av-offset cpu memory api      only these
  */
 import { measureApi } from './api.ts';
 import { measureCpu, measureMemory } from './cost.ts';
 import { type Figure, renderTable } from './measure.ts';
 import { describeMachine } from './proc.ts';
 import { measureRampUp } from './ramp-up.ts';
+import { measureReception } from './reception/reception.ts';
 import { measureAvOffset, measureStop } from './recording.ts';
 import { measureStartLatency } from './start-latency.ts';
 
 const MEASURES: Record<string, () => Promise<Figure[]>> = {
   'start-latency': measureStartLatency,
   'ramp-up': measureRampUp,
+  reception: measureReception,
   stop: measureStop,
   'av-offset': measureAvOffset,
   cpu: measureCpu,

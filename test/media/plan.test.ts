@@ -2,7 +2,8 @@
  * What must be seen and heard, worked out from small plans.
  */
 import { describe, expect, test } from 'vitest';
-import { GREEN, RED } from '../support/media/participants.ts';
+import { BLUE, GREEN, RED } from '../support/media/participants.ts';
+import type { Scene } from '../support/publish/media-source.ts';
 import {
   beginningsOf,
   type Course,
@@ -10,7 +11,9 @@ import {
   isOn,
   presentAt,
   type Role,
+  SOURCE,
   type Step,
+  sceneAt,
   stretchesOf,
 } from './plan.ts';
 
@@ -70,5 +73,48 @@ describe('places', () => {
     ]);
     expect(beginningsOf(left, red)).toEqual([0, 7.6]);
     expect(beginningsOf(left, green)).toEqual([0]);
+  });
+});
+
+describe('more than coming and going', () => {
+  const latecomer: Role = { uid: '3', participant: BLUE, codec: 'vp8', absent: true };
+  const uidsAt = (of: Course, atS: number) => presentAt(of, atS).map((role) => role.uid);
+
+  test('who is absent comes by joining; who is lost goes', () => {
+    const of = course([step('3', 'join', 4), step('1', 'lose', 8)], [red, green, latecomer]);
+    expect(uidsAt(of, 3)).toEqual(['1', '2']);
+    expect(uidsAt(of, 5)).toEqual(['1', '2', '3']);
+    expect(uidsAt(of, 9)).toEqual(['2', '3']);
+    expect(beginningsOf(of, latecomer)).toEqual([4]);
+    expect(expectationAt(of, latecomer, 'audio', 2)).toBe('forbidden');
+    expect(expectationAt(of, red, 'audio', 11)).toBe('forbidden');
+  });
+
+  test('the eighteenth is heard and has no place', () => {
+    const roles = Array.from({ length: 18 }, (_, i): Role => ({ ...red, uid: String(i) }));
+    const of = course([], roles);
+    expect(expectationAt(of, roles[16] as Role, 'video', 5)).toBe('required');
+    expect(expectationAt(of, roles[17] as Role, 'video', 5)).toBe('optional');
+    expect(expectationAt(of, roles[17] as Role, 'audio', 5)).toBe('required');
+  });
+
+  test('another size leaves every mark required; black forbids flashes, and only those', () => {
+    const size = { width: 640, height: 360 };
+    const shown = (fromS: number, scene: Scene): Step => ({ uid: '1', fromS, toS: fromS, does: 'show', scene });
+    const of = course([shown(2, size), shown(4.5, { ...size, black: true }), shown(8.5, size)]);
+    expect(everySecond(of, red, 'video')).toBe('rrrrooffoorr');
+    expect(everySecond(of, red, 'audio')).toBe('rrrrrrrrrrrr');
+    expect(sceneAt(of, red, 1)).toMatchObject(SOURCE);
+    expect(sceneAt(of, red, 3)).toEqual(size);
+    expect(isOn(of, red, 'video', 6)).toBe(false);
+  });
+
+  test('who is replaced or starts over is open near that and never gone', () => {
+    for (const does of ['replace', 'restart'] as const) {
+      const of = course([step('1', does, 4.5)]);
+      expect(everySecond(of, red, 'video')).toBe('rrrroorrrrrr');
+      expect(uidsAt(of, 4.5)).toEqual(['1', '2']);
+      expect(beginningsOf(of, red)).toEqual([0, 4.5]);
+    }
   });
 });

@@ -6,9 +6,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { type MadeFile, writeMadeFile } from '../support/media/made-file.ts';
-import { splitPlanes } from '../support/media/made-media.ts';
+import { madeSound, SOUND_RATE, splitPlanes } from '../support/media/made-media.ts';
 import { GREEN, RED } from '../support/media/participants.ts';
-import { CANVAS, type Course, type Role } from './plan.ts';
+import { CANVAS, type Course, type Role, SOURCE } from './plan.ts';
 import { verify } from './verify.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'aircheck-verify-'));
@@ -123,4 +123,61 @@ test('marks of someone who is muted are not to be there', () => {
   expect(verdict.roles[0]?.beeps.forbidden).toBe(3);
   expect(verdict.roles[0]?.flashes.forbidden).toBe(0);
   expect(verdict.roles[1]?.beeps.forbidden).toBe(0);
+});
+
+test('sound that runs away from the picture drifts, and a wave that is cut clicks', () => {
+  const verdict = verify(
+    make({
+      eachSound: (samples, atS) => {
+        if (atS < 4.2) return;
+        // From here on all comes 60 ms late.
+        const start = Math.round((50_000.4 + atS - 0.06) * SOUND_RATE);
+        samples.fill(0);
+        for (const { participant } of roles)
+          madeSound(participant, start, samples.length).forEach((sample, i) => {
+            samples[i] = (samples[i] as number) + sample;
+          });
+      },
+    }),
+    course(),
+  );
+  expect(Math.abs(verdict.driftMs - 60)).toBeLessThan(8);
+  expect(verdict.clicksAtS).toHaveLength(1);
+  expect(verdict.clicksAtS[0]).toBeCloseTo(4.2, 1);
+});
+
+test('a picture of another size than the one that was sent does not stand as it was taken', () => {
+  const turned: Role[] = [{ ...(roles[0] as Role), picture: { width: 240, height: 320 } }, roles[1] as Role];
+  const verdict = verify(make(), course({ plan: { ...course().plan, roles: turned } }));
+  expect(verdict.roles[0]?.uprightShare).toBeLessThan(0.5);
+  expect(verdict.roles[1]?.uprightShare).toBe(1);
+});
+
+test('a disabled camera has to be black, without flashes, and only while it is disabled', () => {
+  const steps: Course['steps'] = [
+    { fromS: 1.5, toS: 1.5, uid: '1', does: 'show', scene: { ...SOURCE, black: true } },
+    { fromS: 6, toS: 6, uid: '1', does: 'show', scene: SOURCE },
+  ];
+  const whole = verify(make(), course({ steps }));
+  expect(whole.roles[0]?.flashes.forbidden).toBe(3);
+  // From 1 s after the first to 1 s before the second, but for the half second at either end that is not settled.
+  expect(whole.roles[0]?.wrongAtS.length).toBeGreaterThan(60);
+  const black = make({
+    eachCanvas: ({ i420, atS }) => {
+      if (atS > 1.4 && atS < 5.9) paint(i420, 16, 128, 128);
+      return undefined;
+    },
+  });
+  expect(verify(black, course({ steps }))).toMatchObject({ wrongAtS: [], flashes: { forbidden: 0 } });
+});
+
+test('someone lost and come back by a new session has the second place while there, and none while not', () => {
+  const steps: Course['steps'] = [
+    { fromS: 2, toS: 2, uid: '2', does: 'lose' },
+    { fromS: 5, toS: 5, uid: '2', does: 'rejoin' },
+  ];
+  const verdict = verify(make(), course({ steps }));
+  // Both still stand in their halves, where the first must have all of the picture.
+  expect(verdict.roles[0]?.flashes.missing.length).toBeGreaterThan(0);
+  expect(verdict.roles[1]?.beeps.forbidden).toBeGreaterThan(0);
 });

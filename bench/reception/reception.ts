@@ -1,0 +1,103 @@
+/**
+ * What receiving costs: 10,000 packets a second of 1,200 bytes from ten publishers into the embedded channel and on to a
+ * recorder's feed, against the library alone that hands the same packets to nobody. CPU of the receiving process, turn by turn.
+ */
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { median } from '../../test/support/judge/offsets.ts';
+import { freeUdpPort } from '../../test/support/server-process.ts';
+import { atMost, type Figure } from '../measure.ts';
+import { cpuSecondsOf } from '../proc.ts';
+import type { ReceiverMode, ReceiverReply, ReceiverRequest } from './receiver.ts';
+import type { SenderJob, SenderReply, SenderRequest } from './sender.ts';
+
+const JOB: SenderJob = { publishers: 10, packetsPerSecond: 10_000, packetBytes: 1200 };
+const TAKES = 5;
+const WARM_UP_MS = 3000;
+const TAKE_MS = 8000;
+/** Less than this share of what was sent means that the machine was too busy to measure. */
+const LEAST_RECEIVED = 0.97;
+const LIMIT = 1.3;
+
+type Take = { cores: number; share: number };
+
+export async function measureReception(): Promise<Figure[]> {
+  const takes: Record<ReceiverMode, Take[]> = { library: [], channel: [], 'channel without a recorder': [] };
+  const modes = Object.keys(takes) as ReceiverMode[];
+  // Turn by turn, so that a machine that slows down does so for all.
+  for (let n = 0; n < TAKES; n++) for (const mode of modes) takes[mode].push(await take(mode));
+  const ratioOf = (mode: ReceiverMode) =>
+    median(takes[mode].map((one, n) => one.cores / (takes.library[n] as Take).cores));
+  const list = (mode: ReceiverMode) => takes[mode].map(({ cores }) => cores.toFixed(3)).join('/');
+  const least = Math.min(...Object.values(takes).flatMap((list) => list.map(({ share }) => share)));
+  const detail = `cores: channel ${list('channel')}, without recorder ${list('channel without a recorder')}, library ${list('library')}`;
+  const got = `${(least * 100).toFixed(1)} % of packets received in the worst take`;
+  return [
+    atMost('reception against the library, no recorder', ratioOf('channel without a recorder'), LIMIT, '×', detail),
+    atMost('reception against the library, with a feed', ratioOf('channel'), LIMIT, '×', got),
+    { ...atMost('packets missed', 1 - least, 1 - LEAST_RECEIVED, '', got) },
+  ];
+}
+
+async function take(mode: ReceiverMode): Promise<Take> {
+  const port = String(await freeUdpPort());
+  const receiver = start('receiver.ts', [mode, port]);
+  const sender = start('sender.ts', [JSON.stringify(JOB)]);
+  let recorder: Socket | undefined;
+  try {
+    const { feedPath } = await heard<ReceiverReply, 'ready'>(receiver, 'ready');
+    if (feedPath !== undefined) {
+      recorder = connect(feedPath);
+      recorder.resume();
+    }
+    for (let n = 0; n < JOB.publishers; n++) {
+      const { offer } = await ask<SenderReply, 'offer'>(sender, { type: 'offer' } satisfies SenderRequest, 'offer');
+      const request: ReceiverRequest = { type: 'offer', offer };
+      const { answer } = await ask<ReceiverReply, 'answer'>(receiver, request, 'answer');
+      await ask<SenderReply, 'connected'>(sender, { type: 'answer', answer } satisfies SenderRequest, 'connected');
+    }
+    await pause(WARM_UP_MS);
+    const pid = receiver.pid ?? 0;
+    const [beganMs, before, packets] = [performance.now(), cpuSecondsOf(pid), await count(receiver)];
+    await pause(TAKE_MS);
+    const spanS = (performance.now() - beganMs) / 1000;
+    const cores = (cpuSecondsOf(pid) - before) / spanS;
+    return { cores, share: ((await count(receiver)) - packets) / (JOB.packetsPerSecond * spanS) };
+  } finally {
+    recorder?.destroy();
+    for (const child of [sender, receiver]) {
+      child.disconnect();
+      if (child.exitCode === null) await once(child, 'exit');
+    }
+  }
+}
+
+async function count(receiver: ChildProcess): Promise<number> {
+  const request: ReceiverRequest = { type: 'count' };
+  return (await ask<ReceiverReply, 'counted'>(receiver, request, 'counted')).packets;
+}
+
+function start(file: string, args: string[]): ChildProcess {
+  return fork(join(import.meta.dirname, file), args, { execArgv: [], stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
+}
+
+function ask<Reply extends { type: string }, Type extends Reply['type']>(
+  child: ChildProcess,
+  request: object,
+  type: Type,
+): Promise<Extract<Reply, { type: Type }>> {
+  child.send(request);
+  return heard<Reply, Type>(child, type);
+}
+
+async function heard<Reply extends { type: string }, Type extends Reply['type']>(
+  child: ChildProcess,
+  type: Type,
+): Promise<Extract<Reply, { type: Type }>> {
+  const [message] = (await once(child, 'message', { signal: AbortSignal.timeout(15_000) })) as [Reply];
+  if (message.type !== type) throw new Error(`a bench process says ${message.type} in place of ${type}`);
+  return message as Extract<Reply, { type: Type }>;
+}
