@@ -15,6 +15,7 @@ import {
   CANVAS,
   type Course,
   expectationAt,
+  hasPlace,
   isOn,
   isSending,
   MAX_PLACES,
@@ -219,7 +220,13 @@ function verifyRole(course: Course, role: Role, { readings, heard, lagS, endS }:
       offsetsMs: both.map((second) => offsetAt(found, second)).filter((ms) => !Number.isNaN(ms)),
       audioIntervalsMs: intervals(found.audio),
       videoIntervalsMs: intervals(found.video),
-      stableS: Math.max(...beginningsOf(course, role).map(stableAfter)),
+      // Nobody can tell of one who has no place whether it is in step.
+      stableS: Math.max(
+        0,
+        ...beginningsOf(course, role)
+          .filter((atS) => hasPlace(course, role, atS))
+          .map(stableAfter),
+      ),
     },
     driftMs: driftOf(course, role, found.audio, readings),
     ...pictureFaults(course, role, readings, lagS),

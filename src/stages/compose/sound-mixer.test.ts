@@ -92,6 +92,30 @@ describe('SoundMixer', () => {
     }
   });
 
+  it.each([
+    [480, 0.05],
+    [960, 0.05],
+    [2880, 0.05],
+    [480, -0.05],
+    [960, -0.05],
+    [2880, -0.05],
+  ])('bends the wave of blocks of %i samples, and cuts it nowhere, while a clock is slewed by %f', (length, slew) => {
+    const mixer = new SoundMixer({ channels: 1 });
+    let at = 0;
+    for (let n = 0; n * length < 96_000; n++) {
+      mixer.add('a', at, tone(n * length, length));
+      // As StreamClock does for the first second after a late first report.
+      const isSlewed = n * length >= 24_000 && n * length < 72_000;
+      at += isSlewed ? length * (1 + slew) : length;
+    }
+    const all = takeAll(mixer, 84);
+    let sharpest = 0;
+    for (let i = 1000; i < all.length - 1; i++)
+      sharpest = Math.max(sharpest, Math.abs(all[i - 1]! - 2 * all[i]! + all[i + 1]!));
+    // A tone's own curve is 0.001; a cut is ten times that and more.
+    expect(sharpest).toBeLessThan(0.003);
+  });
+
   it.each([-5000, -960, -700, -300, -200, 200, 500, 900, 3000])('fades over a jump of %i samples', (jump) => {
     const mixer = new SoundMixer({ channels: 1 });
     for (let i = 0; i < 10; i++) mixer.add('a', i * 960, tone(i * 960, 960));

@@ -18,6 +18,8 @@ const SNAP_SAMPLES = 144;
 const DRIFT_SAMPLES = 24;
 /** A block is stretched or squeezed by at most this share to make up for drift; half a percent is not heard. */
 const MAX_STRETCH = 0.005;
+/** Near the end of what can be joined on, by up to this: a stream's clock is slewed as fast after a late first report. */
+const URGENT_STRETCH = 0.05;
 /** Length of fades, 5 ms. */
 const FADE_SAMPLES = 240;
 /** A user is forgotten this long after the last sound. */
@@ -79,8 +81,10 @@ export class SoundMixer {
     const input = this.#toChannels(sound);
     const voice = this.#voices.get(uid);
     const error = voice ? start - voice.end : 0;
-    if (voice && !voice.released && !voice.cut && Math.abs(error) <= SNAP_SAMPLES) {
-      this.#write(voice, voice.end, stretch(input, error), 0, false);
+    // Three blocks' worth of the fastest slew: where blocks are long, one of them alone moves further than 3 ms.
+    const snap = Math.max(SNAP_SAMPLES, 3 * URGENT_STRETCH * sound.samples);
+    if (voice && !voice.released && !voice.cut && Math.abs(error) <= snap) {
+      this.#write(voice, voice.end, stretch(input, error, snap / 2), 0, false);
       return;
     }
     if (voice && start + sound.samples <= voice.end) {
@@ -191,12 +195,17 @@ export class SoundMixer {
   }
 }
 
-/** The input made a little longer or shorter, so that a block that continues another also drifts towards where it belongs. */
-function stretch(input: Float32Array[], error: number): Float32Array[] {
+/**
+ * The input made a little longer or shorter, so that a block that continues another also drifts towards where it belongs.
+ * @param urgent an error of more than so many samples is made up for as fast as it may
+ */
+function stretch(input: Float32Array[], error: number, urgent: number): Float32Array[] {
   const length = input[0]?.length ?? 0;
-  if (Math.abs(error) <= DRIFT_SAMPLES) return input;
-  const most = Math.floor(length * MAX_STRETCH);
-  const change = Math.max(-most, Math.min(most, Math.round(error / 8)));
+  const size = Math.abs(error);
+  if (size <= DRIFT_SAMPLES) return input;
+  const slow = Math.min(Math.floor(length * MAX_STRETCH), Math.round(size / 8));
+  const fast = Math.min(Math.floor(length * URGENT_STRETCH), Math.round(size - urgent));
+  const change = Math.sign(error) * Math.max(slow, fast);
   const newLength = length + change;
   if (change === 0 || newLength < 2 || length < 2) return input;
   const ratio = (length - 1) / (newLength - 1);

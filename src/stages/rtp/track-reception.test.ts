@@ -37,7 +37,9 @@ test('video before the first key frame is withheld and a key frame is wanted', (
 
 test('a first key frame whose start is overtaken by the rest of it is shown', () => {
   const packetizer = new Packetizer({ format: VP8, ssrc: 1, maxPayloadBytes: 8 });
-  const [start, ...rest] = packetizer.packetize(Buffer.concat([KEY, Buffer.alloc(20)]), 0).map((d) => parsePacket(d, 0));
+  const [start, ...rest] = packetizer
+    .packetize(Buffer.concat([KEY, Buffer.alloc(20)]), 0)
+    .map((d) => parsePacket(d, 0));
   const reception = new TrackReception({ format: VP8, maxDelayUs: 1_000_000 });
   expect(rest.length).toBeGreaterThan(1);
   for (const packet of rest) reception.onRtp(packet);
