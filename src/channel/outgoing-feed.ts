@@ -10,6 +10,8 @@ import { Fault, messageOf } from '../kernel/fault.ts';
 import { parseCompound } from '../stages/rtp/rtcp.ts';
 
 export const MAX_BUFFERED_BYTES = 64 * 1024 * 1024;
+/** Less than a recorder waits for stragglers after a stop. */
+const GATHER_MS = 5;
 const DROP_REPORT_MS = 1000;
 /** A recorder that does not read the end of its feed for this long is cut off. */
 const CLOSE_TIMEOUT_MS = 10_000;
@@ -88,8 +90,10 @@ export class OutgoingFeed {
     });
   }
 
+  /** Goes out at once, with all that was written before. */
   writeEvent(event: FeedEvent, atUs: number): void {
     this.#write(encodeFeedEvent(event, atUs));
+    this.#uncork();
   }
 
   /** @param kind media is dropped, and counted, when the buffer is full */
@@ -128,11 +132,11 @@ export class OutgoingFeed {
       return;
     }
     const socket = this.#socket!;
-    // One system call for all packets of a turn of the event loop.
+    // One system call, and one waking of the recorder, for all packets of some milliseconds: it is a second behind.
     if (!this.#corked) {
       this.#corked = true;
       socket.cork();
-      setImmediate(() => this.#uncork());
+      this.#clock.after(GATHER_MS, () => this.#uncork());
     }
     socket.write(frame);
   }
