@@ -53,6 +53,14 @@ const bothWays = (impairment: Impairment) => ({ toServer: impairment, toPublishe
 /** The plan of `loss-5`, of any length. */
 export const lossPlan = (loss: number, seconds = SECONDS): Plan => everyoneBehind(bothWays({ loss }), seconds);
 
+/** Some of everything but bad networks, within seconds. */
+export const medleyPlan = (seconds: number): Plan =>
+  two(
+    { sends: { skewPpm: { camera: 500, microphone: -500 } }, events: sizes([4, 640, 360]) },
+    { sends: { dtx: true }, events: [{ atS: 6, does: 'restart' }] },
+    seconds,
+  );
+
 export const CASES: Record<string, Case> = {
   clean: {
     meaning: 'nothing is impaired',

@@ -115,6 +115,23 @@ test('a picture that stands still is frozen, unless nothing got through', () => 
   expect(inBlackout.flashes.missing).toEqual([]);
 });
 
+test('a picture that is held for most of the time does not shift the times of all marks', () => {
+  let held: Buffer | undefined;
+  const path = make({
+    eachCanvas: ({ i420, atS }) => {
+      if (atS < 2) return undefined;
+      held ??= Buffer.from(i420);
+      held.copy(i420);
+      return undefined;
+    },
+  });
+  const dark = { toServer: { blackouts: [{ fromS: 2, toS: 60 }] } };
+  const verdict = verify(path, course({ plan: { ...course().plan, roles: roles.map((r) => ({ ...r, ...dark })) } }));
+  // The file's seconds 0.6 lie before what is open at the blackout's beginning.
+  expect(verdict.flashes).toMatchObject({ required: 2, there: 2, forbidden: 0 });
+  expect(verdict.beeps).toMatchObject({ required: 2, there: 2 });
+});
+
 test('marks of someone who is muted are not to be there', () => {
   const steps = [
     { fromS: 1.5, toS: 1.5, uid: '1', does: 'muteAudio' as const },

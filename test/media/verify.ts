@@ -173,9 +173,14 @@ function scenesOf(course: Course, role: Role, fromS: number, toS: number) {
 
 /** The file's time less the course's, by the stamps in a participant's pictures, seconds. */
 function lagOf(role: Role, readings: readonly Reading[], zeroWallS: number): number | undefined {
-  const shown = readings.filter((r) => isColour(r, role.participant.colour));
-  const lags = lagsIn(shown, zeroWallS * 1e6).map((l) => l.lagS);
+  const lags = lagsIn(freshIn(readings, role), zeroWallS * 1e6).map((l) => l.lagS);
   return lags.length > 0 ? median(lags) : undefined;
+}
+
+/** Frames that show a moment of the participant for the first time: a picture that is held tells nothing of when it belongs. */
+function freshIn(readings: readonly Reading[], role: Role): Reading[] {
+  const shown = readings.filter((r) => isColour(r, role.participant.colour));
+  return shown.filter((r, i) => r.stamp !== shown[i - 1]?.stamp);
 }
 
 type Evidence = { readings: readonly Reading[]; heard: Heard; lagS: number; endS: number };
@@ -236,8 +241,7 @@ function verifyRole(course: Course, role: Role, { readings, heard, lagS, endS }:
 /** What moves from the first fifth of the course to its last, of sound by beeps and of picture by stamps, milliseconds. */
 function driftOf(course: Course, role: Role, beeps: Map<number, number>, readings: readonly Reading[]): number {
   const { zeroWallS, plan } = course;
-  const shown = readings.filter((r) => isColour(r, role.participant.colour));
-  const stamped = role.sends?.loop ? [] : lagsIn(shown, zeroWallS * 1e6);
+  const stamped = role.sends?.loop ? [] : lagsIn(freshIn(readings, role), zeroWallS * 1e6);
   const lines = [
     [...beeps].map(([second, atS]) => ({ atS: second - zeroWallS, lagS: atS - second })),
     stamped.map(({ atS, lagS }) => ({ atS, lagS })),
