@@ -64,7 +64,7 @@ class Scene {
     if (this.choice.onPacket(stream, packet.arrivalUs)) {
       this.changes.push({ rid: this.chosen!, atMs: this.nowMs });
       for (const kept of this.choice.chosen!.cache.packets())
-        this.given.push({ rid: this.chosen!, packet: parsePacket(kept.datagram, kept.arrivalUs) });
+        this.given.push({ rid: this.chosen!, packet: parsePacket(Buffer.from(kept.datagram), kept.arrivalUs) });
     } else if (this.choice.chosen === stream) this.given.push({ rid, packet });
   }
 

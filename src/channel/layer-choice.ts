@@ -46,7 +46,7 @@ export class LayerChoice {
       if (nowUs - lastPacketUs < PAUSE_US)
         this.#lives.set(stream, { sinceUs: lastPacketUs, lastUs: lastPacketUs, diedUs: undefined });
     }
-    this.#chosen = this.#best([...this.#lives.keys()].filter((stream) => stream.cache.packets().length > 0));
+    this.#chosen = this.#best([...this.#lives.keys()].filter((stream) => !stream.cache.isEmpty));
   }
 
   /** The layer that the recorder is given now. */
@@ -81,7 +81,7 @@ export class LayerChoice {
     const isDead = quietUs >= DEAD_US;
     if (quietUs >= SUSPECT_US && !isDead) return false;
     if (target.keyFrameUs === undefined || target.keyFrameUs < this.#next.sinceUs) return false;
-    if (target.cache.packets().length === 0) {
+    if (target.cache.isEmpty) {
       target.wantKeyFrame();
       return false;
     }
@@ -91,7 +91,7 @@ export class LayerChoice {
   }
 
   #begin(stream: IncomingStream, nowUs: number): boolean {
-    if (stream.cache.packets().length === 0) return false;
+    if (stream.cache.isEmpty) return false;
     this.#change(stream, nowUs);
     return true;
   }

@@ -46,6 +46,26 @@ describe('a group of pictures', () => {
     expect(held(cache)).toEqual([0, 1, 65535]);
   });
 
+  test('is given as it came in, group after group, and whatever became of the memory it came in', () => {
+    const cache = new GopCache();
+    for (let group = 0; group < 4; group++) {
+      const sent: { bytes: string; arrivalUs: number }[] = [];
+      for (let n = 0; n < 700 + group * 50; n++) {
+        const sequence = group * 1000 + n;
+        const p = packet(sequence, group, n === 0, sequence * 1000, 200 + ((n * 37) % 1200));
+        p.datagram.writeUInt32BE(sequence, 0);
+        sent.push({ bytes: p.datagram.toString('latin1'), arrivalUs: p.arrivalUs });
+        cache.add(p);
+        p.datagram.fill(0);
+      }
+      const given = cache.packets().map((p) => ({ bytes: p.datagram.toString('latin1'), arrivalUs: p.arrivalUs }));
+      expect(given).toEqual(sent);
+    }
+    expect(cache.isEmpty).toBe(false);
+    cache.clear();
+    expect([cache.isEmpty, cache.packets()]).toEqual([true, []]);
+  });
+
   test('that is too long or too big is given up until the next key frame', () => {
     const long = new GopCache();
     long.add(packet(1, 100, true, 0));
@@ -58,9 +78,10 @@ describe('a group of pictures', () => {
     expect(held(long)).toEqual([5]);
 
     const big = new GopCache();
-    big.add(packet(1, 100, true, 0, MAX_GOP_BYTES));
-    expect(held(big)).toEqual([1]);
-    big.add(packet(2, 100, false, 1, 1));
+    const bytes = MAX_GOP_BYTES / 100;
+    for (let n = 1; n <= 100; n++) big.add(packet(n, 100, n === 1, 0, bytes));
+    expect(held(big)).toHaveLength(100);
+    big.add(packet(101, 100, false, 1, 1));
     expect(held(big)).toEqual([]);
   });
 });
