@@ -132,7 +132,7 @@ describe('a feed', () => {
     await recorder.untilLine('caughtUp');
     one.peer.options.onDatagram(picture(5, false));
     // Media is gathered for some milliseconds; a recorder waits 30 ms for what was sent before a stop.
-    clock.advance(5);
+    clock.advance(10);
     await recorder.untilLine('rtp 2 #5 @5530');
     expect(recorder.lines).toEqual([
       'hello',
@@ -166,7 +166,7 @@ describe('a feed', () => {
     const { peer } = await publish('1');
     peer.options.onDatagram(report(AUDIO_SSRC));
     peer.options.onDatagram(sound(1));
-    clock.advance(5);
+    clock.advance(10);
     await recorder.untilLine('rtp 1 #1 @5000');
     expect(recorder.lines.slice(2)).toEqual([
       'userJoined 1',

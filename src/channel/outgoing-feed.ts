@@ -4,14 +4,24 @@
  */
 import { chmodSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
-import { encodeFeedEvent, encodeFeedFrame, type FeedEvent, FeedReader } from '../contract/line/feed.ts';
+import {
+  encodeFeedEvent,
+  encodeFeedFrame,
+  FEED_HEADER_BYTES,
+  type FeedEvent,
+  FeedReader,
+  writeFeedFrame,
+} from '../contract/line/feed.ts';
 import type { Clock, Timer } from '../kernel/clock.ts';
 import { Fault, messageOf } from '../kernel/fault.ts';
 import { parseCompound } from '../stages/rtp/rtcp.ts';
 
 export const MAX_BUFFERED_BYTES = 64 * 1024 * 1024;
 /** Less than a recorder waits for stragglers after a stop. */
-const GATHER_MS = 5;
+const GATHER_MS = 10;
+/** Holds the largest datagram with its header. */
+const GATHER_BYTES = 0x10000 + FEED_HEADER_BYTES;
+const MAX_SPARE = 4;
 const DROP_REPORT_MS = 1000;
 /** A recorder that does not read the end of its feed for this long is cut off. */
 const CLOSE_TIMEOUT_MS = 10_000;
@@ -42,7 +52,11 @@ export class OutgoingFeed {
   #dropped = 0;
   #droppedReported = 0;
   #dropReport: Timer | undefined;
-  #corked = false;
+  /** Media that is not on its way yet; the rest of its memory is free. */
+  #gathered: Buffer = Buffer.alloc(0);
+  #gatheredBytes = 0;
+  /** Memory whose media has gone out, to be used again. */
+  readonly #spare: Buffer[] = [];
   #over = false;
 
   private constructor(options: OutgoingFeedOptions) {
@@ -93,7 +107,6 @@ export class OutgoingFeed {
   /** Goes out at once, with all that was written before. */
   writeEvent(event: FeedEvent, atUs: number): void {
     this.#write(encodeFeedEvent(event, atUs));
-    this.#uncork();
   }
 
   /** @param kind media is dropped, and counted, when the buffer is full */
@@ -103,7 +116,8 @@ export class OutgoingFeed {
       this.#drop();
       return;
     }
-    this.#write(encodeFeedFrame(kind, track, arrivalUs, datagram));
+    if (this.#backlog) this.#write(encodeFeedFrame(kind, track, arrivalUs, datagram));
+    else this.#gather(kind, track, datagram, arrivalUs);
   }
 
   /** Ends the data and then the connection. Calling it again does nothing. */
@@ -114,14 +128,14 @@ export class OutgoingFeed {
     this.#stopListening();
     const socket = this.#socket;
     if (!socket || socket.destroyed) return;
-    this.#uncork();
+    this.#sendGathered();
     const timer = this.#clock.after(CLOSE_TIMEOUT_MS, () => socket.destroy());
     socket.once('close', () => timer.cancel());
     socket.end();
   }
 
   #bufferedBytes(): number {
-    return this.#backlogBytes + (this.#socket?.writableLength ?? 0);
+    return this.#backlogBytes + this.#gatheredBytes + (this.#socket?.writableLength ?? 0);
   }
 
   #write(frame: Buffer): void {
@@ -131,20 +145,29 @@ export class OutgoingFeed {
       this.#backlogBytes += frame.length;
       return;
     }
-    const socket = this.#socket!;
-    // One system call, and one waking of the recorder, for all packets of some milliseconds: it is a second behind.
-    if (!this.#corked) {
-      this.#corked = true;
-      socket.cork();
-      this.#clock.after(GATHER_MS, () => this.#uncork());
-    }
-    socket.write(frame);
+    this.#sendGathered();
+    this.#socket!.write(frame);
   }
 
-  #uncork(): void {
-    if (!this.#corked) return;
-    this.#corked = false;
-    this.#socket?.uncork();
+  /** One write, one system call and one waking of the recorder for all packets of some milliseconds: it is a second behind. */
+  #gather(kind: 'rtp' | 'rtcp', track: number, datagram: Buffer, arrivalUs: number): void {
+    if (this.#gatheredBytes + FEED_HEADER_BYTES + datagram.length > this.#gathered.length) {
+      this.#sendGathered();
+      this.#gathered = this.#spare.pop() ?? Buffer.allocUnsafeSlow(GATHER_BYTES);
+    }
+    if (this.#gatheredBytes === 0) this.#clock.after(GATHER_MS, () => this.#sendGathered());
+    this.#gatheredBytes = writeFeedFrame(this.#gathered, this.#gatheredBytes, kind, track, arrivalUs, datagram);
+  }
+
+  #sendGathered(): void {
+    if (this.#gatheredBytes === 0) return;
+    const memory = this.#gathered;
+    const bytes = memory.subarray(0, this.#gatheredBytes);
+    this.#gathered = this.#spare.pop() ?? Buffer.alloc(0);
+    this.#gatheredBytes = 0;
+    this.#socket?.write(bytes, () => {
+      if (this.#spare.length < MAX_SPARE) this.#spare.push(memory);
+    });
   }
 
   #accept(socket: Socket): void {

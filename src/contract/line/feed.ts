@@ -68,15 +68,28 @@ export type FeedEvent = z.infer<typeof feedEventSchema>;
 
 /** One frame as bytes. */
 export function encodeFeedFrame(kind: FeedKind, track: number, arrivalUs: number, body: Buffer): Buffer {
+  const out = Buffer.allocUnsafe(FEED_HEADER_BYTES + body.length);
+  writeFeedFrame(out, 0, kind, track, arrivalUs, body);
+  return out;
+}
+
+/** Writes one frame into `out` from `at` on; returns where it ends. Throws a RangeError where there is no room for it. */
+export function writeFeedFrame(
+  out: Buffer,
+  at: number,
+  kind: FeedKind,
+  track: number,
+  arrivalUs: number,
+  body: Buffer,
+): number {
   if (body.length > FEED_MAX_BODY)
     throw new RangeError(`a feed frame holds at most ${FEED_MAX_BODY} bytes, got ${body.length}`);
-  const out = Buffer.allocUnsafe(FEED_HEADER_BYTES + body.length);
-  out.writeUInt16BE(FEED_HEADER_BYTES - 2 + body.length, 0);
-  out.writeUInt8(KINDS.indexOf(kind), 2);
-  out.writeUInt16BE(track, 3);
-  out.writeUIntBE(arrivalUs, 5, 6);
-  body.copy(out, FEED_HEADER_BYTES);
-  return out;
+  out.writeUInt16BE(FEED_HEADER_BYTES - 2 + body.length, at);
+  out.writeUInt8(KINDS.indexOf(kind), at + 2);
+  out.writeUInt16BE(track, at + 3);
+  out.writeUIntBE(arrivalUs, at + 5, 6);
+  out.set(body, at + FEED_HEADER_BYTES);
+  return at + FEED_HEADER_BYTES + body.length;
 }
 
 export function encodeFeedEvent(event: FeedEvent, arrivalUs: number): Buffer {
