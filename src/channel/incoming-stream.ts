@@ -6,7 +6,8 @@ import type { Packet } from '../media/packet.ts';
 import type { TrackFormat } from '../media/track.ts';
 import { startsKeyFrame } from '../stages/rtp/key-frame.ts';
 import { NackGenerator } from '../stages/rtp/nack.ts';
-import { type PictureSize, readPictureSize } from '../stages/rtp/picture-size.ts';
+import { readPayloadSize } from '../stages/rtp/payload-size.ts';
+import type { PictureSize } from '../stages/rtp/picture-size.ts';
 import { encodeNack, encodePictureLossIndication, type ReportBlock, type SenderReport } from '../stages/rtp/rtcp.ts';
 import { ReceptionStatistics } from '../stages/rtp/statistics.ts';
 import { QueueDelay } from './bandwidth.ts';
@@ -110,7 +111,7 @@ export class IncomingStream {
       this.#keyFrames.onKeyFrame();
     }
     if (isKeyStart && this.format.kind === 'video')
-      this.#size = readPictureSize(this.format.codec, packet.payload) ?? this.#size;
+      this.#size = readPayloadSize(this.format.codec, packet.payload) ?? this.#size;
     this.queueDelay.onPacket(packet.timestamp, arrivalUs, this.format.clockRate);
     this.cache.add({
       datagram,

@@ -1,11 +1,17 @@
 /**
  * A finished file of a recording: a Segment is one on the spool, a StoredObject is one that lies in a store.
  */
-import type { MediaKind } from './track.ts';
+import type { AudioCodec, MediaKind, VideoCodec } from './track.ts';
 
 /** What a playlist says before a slice (contract §4.3). */
 export type TrackEvent = { kind: MediaKind; startUtcMs: number };
 export type RotateEvent = { width: number; height: number; rotate: 0 | 90 | 180 | 270; utcMs: number };
+
+/** Whose stream a file holds, in a recording of every user alone. */
+export type FileOwner = { uid: string; trackType: MediaKind | 'audio_and_video' };
+
+/** How the samples in a file are coded. */
+export type FileCodecs = { audio?: 'aac' | AudioCodec | undefined; video?: VideoCodec | undefined };
 
 export type Segment = {
   type: 'slice';
@@ -23,31 +29,50 @@ export type Segment = {
   discontinuity: boolean;
   starts: TrackEvent[];
   rotations: RotateEvent[];
+  /** Absent in a recording of all users together. */
+  owner?: FileOwner | undefined;
+  codecs?: FileCodecs | undefined;
+  /** Bare name of an MPD that lists it as well, or instead where `playlist` is only the row it counts in. */
+  mpd?: string | undefined;
+  /** Recording time of the first sample, microseconds, which is what the file's own timestamps say. There where `mpd` is. */
+  startUs?: number | undefined;
+  /** Bytes at the file's beginning that describe its streams, which an MPD names apart. There where `mpd` is, if known. */
+  headBytes?: number | undefined;
 };
 
 export type WholeFile = {
   type: 'mp4';
   name: string;
-  /** Position among the recording's MP4 files, from 0. */
+  /** Position among the recording's MP4 files, or the owner's, from 0. */
   index: number;
   startUtcMs: number;
   durationUs: number;
   bytes: number;
+  owner?: FileOwner | undefined;
 };
 
-/** What is told about a recording beside its media. */
+/** One picture of one user. */
+export type Snapshot = {
+  type: 'snapshot';
+  name: string;
+  uid: string;
+  startUtcMs: number;
+  durationUs: 0;
+  bytes: number;
+};
+
+/** What is told of a recording beside its media, as JSON. */
 export type SpooledDocument = {
   type: 'document';
+  kind: 'report' | 'manifest';
   name: string;
-  kind: 'report';
-  /** The time it is about. */
   startUtcMs: number;
   durationUs: number;
   bytes: number;
 };
 
 /** A file on the spool, finished and synced to disk. */
-export type SpooledFile = Segment | WholeFile | SpooledDocument;
+export type SpooledFile = Segment | WholeFile | Snapshot | SpooledDocument;
 
 /** A file in a store. `key` includes the file name prefix. */
 export type StoredObject = { key: string; bytes: number; etag?: string };

@@ -13,41 +13,62 @@ const rotateEvent = z.object({
   utcMs: z.number(),
 });
 
+const fileName = z.string().regex(/^[^/\\]+$/);
+const owner = z.object({ uid: z.string(), trackType: z.enum(['audio', 'video', 'audio_and_video']) });
+const placed = { startUtcMs: z.number(), durationUs: z.int().min(0), bytes: z.int().min(0) };
+
 /** The schema of `media/segment.ts` Segment; also one line of a spool journal. */
 export const segmentSchema = z.object({
   type: z.literal('slice'),
-  name: z.string().regex(/^[^/\\]+$/),
-  playlist: z.string().regex(/^[^/\\]+$/),
+  name: fileName,
+  playlist: fileName,
   index: z.int().min(0),
-  startUtcMs: z.number(),
-  durationUs: z.int().min(0),
-  bytes: z.int().min(0),
+  ...placed,
   discontinuity: z.boolean(),
   starts: z.array(trackEvent),
   rotations: z.array(rotateEvent),
+  owner: owner.optional(),
+  codecs: z
+    .object({
+      audio: z.enum(['aac', 'opus', 'pcmu', 'pcma']).optional(),
+      video: z.enum(['h264', 'vp8', 'vp9', 'av1']).optional(),
+    })
+    .optional(),
+  mpd: fileName.optional(),
+  startUs: z.number().optional(),
+  headBytes: z.int().positive().optional(),
 });
 
 /** The schema of `media/segment.ts` WholeFile; also one line of a spool journal. */
 export const wholeFileSchema = z.object({
   type: z.literal('mp4'),
-  name: z.string().regex(/^[^/\\]+$/),
+  name: fileName,
   index: z.int().min(0),
-  startUtcMs: z.number(),
-  durationUs: z.int().min(0),
-  bytes: z.int().min(0),
+  ...placed,
+  owner: owner.optional(),
 });
 
-/** The schema of `media/segment.ts` SpooledDocument; also one line of a spool journal. */
-export const spooledDocumentSchema = z.object({
+/** The schemas of `media/segment.ts` Snapshot and SpooledDocument; also lines of a spool journal. */
+const snapshotSchema = z.object({
+  type: z.literal('snapshot'),
+  name: fileName,
+  uid: z.string(),
+  ...placed,
+  durationUs: z.literal(0),
+});
+const documentSchema = z.object({
   type: z.literal('document'),
-  name: z.string().regex(/^[^/\\]+$/),
-  kind: z.literal('report'),
-  startUtcMs: z.number(),
-  durationUs: z.int().min(0),
-  bytes: z.int().min(0),
+  kind: z.enum(['report', 'manifest']),
+  name: fileName,
+  ...placed,
 });
 
-export const spooledFileSchema = z.discriminatedUnion('type', [segmentSchema, wholeFileSchema, spooledDocumentSchema]);
+export const spooledFileSchema = z.discriminatedUnion('type', [
+  segmentSchema,
+  wholeFileSchema,
+  snapshotSchema,
+  documentSchema,
+]);
 
 /** Why a recorder ended by itself or was asked to. */
 export const endReasonSchema = z.enum(['stopped', 'idle', 'feedLost', 'failed']);
@@ -75,6 +96,8 @@ export const factSchema = z.discriminatedUnion('type', [
     startUtcMs: z.number(),
     discontinueUtcMs: z.number(),
     trackType: z.enum(['audio', 'video', 'audio_and_video']),
+    /** Whose slice; absent when it is everybody's. */
+    uid: z.string().optional(),
   }),
   /** A file lies finished and synced on the spool, and its journal line was written. */
   z.object({ type: z.literal('fileSpooled'), atMs: z.number(), file: spooledFileSchema }),

@@ -51,24 +51,47 @@ export const audioPlanSchema = z.object({
 });
 export type AudioPlan = z.infer<typeof audioPlanSchema>;
 
-export const mixPlanSchema = z.object({
-  mode: z.literal('mix'),
+const commonMembers = {
   sid: z.string().regex(/^[0-9a-f]{32}$/),
   /** File names start with this: `<sid>_<cname>` with the characters that names may not hold replaced (contract §4.1). */
   baseName: z.string().min(1).max(255),
+  subscribe: z.object({ audio: subscriptionSchema, video: subscriptionSchema }),
+  /** The recording ends once nobody was in the channel for this long. */
+  maxIdleMs: z.int().min(1),
+  /** Which of a sender's simulcast streams is recorded: 0, as when absent, the high one, 1 the low one (contract §1.2.2). */
+  videoStreamType: z.union([z.literal(0), z.literal(1)]).optional(),
+};
+
+/** All users in one picture and one sound. */
+export const mixPlanSchema = z.object({
+  mode: z.literal('mix'),
+  ...commonMembers,
   /** Absent when the recording has no picture (streamTypes 0). */
   video: videoPlanSchema.optional(),
   /** Absent when the recording has no sound (streamTypes 1). */
   audio: audioPlanSchema.optional(),
-  subscribe: z.object({ audio: subscriptionSchema, video: subscriptionSchema }),
-  /** Which of a sender's simulcast streams is recorded: 0, as when absent, the high one, 1 the low one (contract §1.2.2). */
-  videoStreamType: z.union([z.literal(0), z.literal(1)]).optional(),
   files: z.object({ hls: z.boolean(), mp4: z.boolean() }),
-  maxIdleMs: z.int().min(1),
   /** An MP4 is ended, and the next begun, when it reaches either. */
   mp4Limit: z.object({ durationMs: z.int().min(1000), bytes: z.int().min(1_000_000) }),
 });
 export type MixPlan = z.infer<typeof mixPlanSchema>;
 
-export const planSchema = z.discriminatedUnion('mode', [mixPlanSchema]);
+/** Every user alone: streams as they came, or pictures of them, or both. */
+export const individualPlanSchema = z.object({
+  mode: z.literal('individual'),
+  ...commonMembers,
+  /** The kinds of stream that are recorded (streamTypes). */
+  records: z.object({ audio: z.boolean(), video: z.boolean() }),
+  /** What is made of them (contract §4.4); `none` when only snapshots are. */
+  streamMode: z.enum(['default', 'standard', 'original', 'none']),
+  /** Absent without snapshots. */
+  snapshots: z.object({ intervalMs: z.int().min(1000) }).optional(),
+  /** How many users may be recorded at once (subscribeUidGroup). */
+  maxUsers: z.int().min(1),
+  /** What is made beyond the contract at the end: an MP4 of each user, and a manifest of all files. */
+  extras: z.object({ mp4: z.boolean(), manifest: z.boolean() }),
+});
+export type IndividualPlan = z.infer<typeof individualPlanSchema>;
+
+export const planSchema = z.discriminatedUnion('mode', [mixPlanSchema, individualPlanSchema]);
 export type Plan = z.infer<typeof planSchema>;

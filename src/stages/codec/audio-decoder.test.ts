@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { AudioDecoder, opusSamples } from './audio-decoder.ts';
+import { AAC_BLOCK, AudioEncoder } from './audio-encoder.ts';
 import { liveFrames } from './native-frames.ts';
 import { encodeOpus, lagOf, type OpusSettings, sweep } from './opus-fixture.ts';
 
@@ -164,5 +165,50 @@ describe('opusSamples', () => {
     [[], 0],
   ])('%j lasts %i samples', (bytes, samples) => {
     expect(opusSamples(Buffer.from(bytes))).toBe(samples);
+  });
+});
+
+describe('AudioDecoder of AAC', () => {
+  /** What our own encoder makes of `signal`, on all channels. */
+  function encodeAac(channels: 1 | 2): { data: Buffer; ptsUs: number }[] {
+    const encoder = new AudioEncoder({ channels, bitrateKbps: 96 });
+    const units = [];
+    for (let at = 0; at + AAC_BLOCK <= signal.length; at += AAC_BLOCK) {
+      const block = signal.slice(at, at + AAC_BLOCK);
+      const sound = { channels: Array.from({ length: channels }, () => block), samples: AAC_BLOCK };
+      units.push(...encoder.encode(sound, at));
+    }
+    units.push(...encoder.flush());
+    encoder.close();
+    return units;
+  }
+
+  it.each<[1 | 2, 1 | 2]>([
+    [1, 1],
+    [1, 2],
+    [2, 1],
+    [2, 2],
+  ])('%i to %i channels: everything is heard when it was said, as loud as it was', (sent, wanted) => {
+    const decoder = new AudioDecoder({ codec: 'aac', channels: wanted });
+    const units = encodeAac(sent);
+    for (let channel = 0; channel < wanted; channel++) {
+      decoder.reset();
+      const heard = decodeAll(decoder, units, channel);
+      expect(Math.abs(lagOf(signal, heard, ONSET + 3000))).toBeLessThanOrEqual(1);
+      const power = (samples: Float32Array) => samples.reduce((sum, value) => sum + value * value, 0);
+      expect(power(heard) / power(signal)).toBeGreaterThan(0.9);
+      expect(power(heard) / power(signal)).toBeLessThan(1.1);
+    }
+    expect(decoder.damaged).toBe(0);
+    decoder.close();
+  });
+
+  it('fills in for a unit that is damaged, and goes on', () => {
+    const decoder = new AudioDecoder({ codec: 'aac', channels: 1 });
+    const units = encodeAac(1).map((unit, n) => (n === 5 ? { ...unit, data: Buffer.alloc(9, 0xff) } : unit));
+    const heard = decodeAll(decoder, units);
+    expect(decoder.damaged).toBe(1);
+    expect(Math.abs(lagOf(signal, heard, ONSET + 9000))).toBeLessThanOrEqual(1);
+    decoder.close();
   });
 });

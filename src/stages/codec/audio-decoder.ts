@@ -1,6 +1,6 @@
 /**
- * Decodes Opus, PCMU and PCMA to 48 kHz float sound of a fixed channel count, and fills in for packets that were lost or
- * damaged.
+ * Decodes Opus, PCMU, PCMA and AAC-LC to 48 kHz float sound of a fixed channel count, and fills in for packets that were lost
+ * or damaged.
  */
 import {
   AV_CHANNEL_ORDER_NATIVE,
@@ -9,6 +9,7 @@ import {
   AV_SAMPLE_FMT_S16,
   AVERROR_EAGAIN,
   AVERROR_EOF,
+  FF_DECODER_AAC,
   FF_DECODER_LIBOPUS,
   FF_DECODER_PCM_ALAW,
   FF_DECODER_PCM_MULAW,
@@ -17,7 +18,7 @@ import { Codec, CodecContext, FFmpegError, type Frame, type Packet, Rational } f
 import { Fault, invariant } from '../../kernel/fault.ts';
 import { rescale, US } from '../../kernel/time.ts';
 import { SOUND_RATE, type Sound } from '../../media/frame.ts';
-import type { AudioCodec } from '../../media/track.ts';
+import type { FileCodecs } from '../../media/segment.ts';
 import { freeFrame, freePacket, newFrame, newPacket } from './native-frames.ts';
 import { Upsampler } from './upsampler.ts';
 
@@ -29,17 +30,30 @@ export const OPUS_DELAY_SAMPLES = 312;
 
 export type DecodedSound = { sound: Sound; ptsUs: number };
 
-export type AudioDecoderOptions = { codec: AudioCodec; channels: 1 | 2 };
+/** What sound is coded with where it is received or kept. */
+export type SoundCodec = NonNullable<FileCodecs['audio']>;
+
+/** `channels` is what is handed out, whatever the stream has. */
+export type AudioDecoderOptions = { codec: SoundCodec; channels: 1 | 2 };
 
 /** Ticks per second of G.711. */
 const G711_RATE = 8000;
-const DECODERS = { opus: FF_DECODER_LIBOPUS, pcmu: FF_DECODER_PCM_MULAW, pcma: FF_DECODER_PCM_ALAW } as const;
+/** Samples in an AAC-LC unit. */
+const AAC_SAMPLES = 1024;
+const DECODERS = {
+  opus: FF_DECODER_LIBOPUS,
+  pcmu: FF_DECODER_PCM_MULAW,
+  pcma: FF_DECODER_PCM_ALAW,
+  aac: FF_DECODER_AAC,
+} as const;
+/** Samples that a stream runs behind its timestamps, by codec; what an AAC encoder of ours holds back is taken off there. */
+const DELAYS = { opus: OPUS_DELAY_SAMPLES, aac: 0 } as const;
 
 /** Concealed sound fades to nothing within this, in samples: a longer echo of the past is heard as a stutter. */
 const FADE_SAMPLES = 480;
 
 export class AudioDecoder {
-  readonly codec: AudioCodec;
+  readonly codec: SoundCodec;
   readonly channels: 1 | 2;
   /** Where the codec's own rate is not ours. */
   #upsampler: Upsampler | undefined;
@@ -47,6 +61,8 @@ export class AudioDecoder {
   #context: CodecContext;
   #packet: Packet;
   #frame: Frame;
+  /** Of the stream that the context was opened for; only AAC minds. */
+  #sentChannels: 1 | 2;
   #damaged = 0;
   #tail: Float32Array[] = [];
   #closed = false;
@@ -55,9 +71,12 @@ export class AudioDecoder {
   constructor(options: AudioDecoderOptions) {
     this.codec = options.codec;
     this.channels = options.channels;
-    this.#upsampler = options.codec === 'opus' ? undefined : new Upsampler(SOUND_RATE / G711_RATE);
-    this.#delayUs = rescale(this.#upsampler?.delaySamples ?? OPUS_DELAY_SAMPLES, SOUND_RATE, US);
-    this.#context = openDecoder(options);
+    this.#sentChannels = options.channels;
+    const { codec } = options;
+    this.#upsampler = isG711(codec) ? new Upsampler(SOUND_RATE / G711_RATE) : undefined;
+    const delaySamples = isG711(codec) ? (this.#upsampler?.delaySamples ?? 0) : DELAYS[codec];
+    this.#delayUs = rescale(delaySamples, SOUND_RATE, US);
+    this.#context = openDecoder(codec, options.channels);
     this.#packet = newPacket();
     this.#frame = newFrame();
   }
@@ -67,10 +86,9 @@ export class AudioDecoder {
     return this.#damaged;
   }
 
-  /** Decodes one packet. `ptsUs` of the sound is that of its first sample, with the delay of the codec taken off. */
+  /** Decodes one packet (AAC raw, without ADTS). `ptsUs` of the sound is that of its first sample, with the delay of the codec taken off. */
   decode(sample: { data: Buffer; ptsUs: number }): DecodedSound[] {
-    const durationSamples =
-      this.codec === 'opus' ? opusSamples(sample.data) : rescale(sample.data.length, G711_RATE, SOUND_RATE);
+    const durationSamples = samplesIn(this.codec, sample.data);
     const ptsUs = sample.ptsUs - this.#delayUs;
     if (durationSamples === 0) return [];
     const sound = this.#decodePacket(sample.data);
@@ -117,6 +135,7 @@ export class AudioDecoder {
   }
 
   #decodePacket(data: Buffer): Sound | undefined {
+    if (this.codec === 'aac') this.#suit(aacChannels(data) ?? this.#sentChannels);
     this.#packet.unref();
     this.#packet.data = data;
     const sent = this.#context.sendPacketSync(this.#packet);
@@ -127,18 +146,37 @@ export class AudioDecoder {
       const result = this.#context.receiveFrameSync(this.#frame);
       if (result === AVERROR_EAGAIN || result === AVERROR_EOF || result < 0) break;
       const upsampler = this.#upsampler;
-      parts.push(
-        upsampler ? raise(toSound(this.#frame, 1), upsampler, this.channels) : toSound(this.#frame, this.channels),
-      );
+      if (this.codec === 'aac' && this.#frame.sampleRate !== SOUND_RATE) return undefined;
+      const sound = toSound(this.#frame, this.#frame.channels === 2 ? 2 : 1);
+      parts.push(upsampler ? raise(sound, upsampler, this.channels) : withChannels(sound, this.channels));
       this.#frame.unref();
     }
     return parts.length <= 1 ? parts[0] : join(parts);
+  }
+
+  /** A decoder of AAC keeps to the channels it was opened for. */
+  #suit(channels: 1 | 2): void {
+    if (channels === this.#sentChannels) return;
+    this.#sentChannels = channels;
+    this.#context.freeContext();
+    this.#context = openDecoder(this.codec, channels);
   }
 
   #remember(sound: Sound): void {
     if (sound.samples === 0) return;
     this.#tail = sound.channels.map((samples) => samples.slice(-FADE_SAMPLES));
   }
+}
+
+function isG711(codec: SoundCodec): codec is 'pcmu' | 'pcma' {
+  return codec === 'pcmu' || codec === 'pcma';
+}
+
+/** Samples at 48 kHz that a packet holds, 0 when it is none. */
+function samplesIn(codec: SoundCodec, data: Buffer): number {
+  if (codec === 'opus') return opusSamples(data);
+  if (codec === 'aac') return data.length > 0 ? AAC_SAMPLES : 0;
+  return rescale(data.length, G711_RATE, SOUND_RATE);
 }
 
 /** Samples at 48 kHz that an Opus packet holds (RFC 6716 §3), 0 when it is not one. */
@@ -154,12 +192,37 @@ export function opusSamples(data: Buffer): number {
   return samples <= 5760 ? samples : 0;
 }
 
-function openDecoder({ codec: name, channels: wanted }: AudioDecoderOptions): CodecContext {
+/** Syntactic elements of an AAC block (ISO/IEC 14496-3 §4.4.2.1). */
+const AAC_SINGLE = 0;
+const AAC_PAIR = 1;
+const AAC_FILL = 6;
+
+/** How many channels a raw AAC block of mono or stereo has, by its first element that is no filling. */
+export function aacChannels(data: Buffer): 1 | 2 | undefined {
+  let at = 0;
+  const read = (bits: number): number => {
+    let value = 0;
+    for (const end = at + bits; at < end; at++) value = (value << 1) | (((data[at >> 3] ?? 0) >> (7 - (at & 7))) & 1);
+    return value;
+  };
+  while (at < data.length * 8) {
+    const element = read(3);
+    if (element === AAC_SINGLE) return 1;
+    if (element === AAC_PAIR) return 2;
+    if (element !== AAC_FILL) return undefined;
+    const bytes = read(4);
+    at += 8 * (bytes < 15 ? bytes : 14 + read(8));
+  }
+  return undefined;
+}
+
+/** @param wanted channels of the sound, where the codec leaves the choice, or of the stream, where it needs to know */
+function openDecoder(name: SoundCodec, wanted: 1 | 2): CodecContext {
   const codec = Codec.findDecoderByName(DECODERS[name]);
   if (!codec) throw new Fault('codec-missing', `this FFmpeg build has no ${name} decoder`, { blame: 'self' });
   // Opus is decoded to any number of channels; G.711 has one.
-  const channels = name === 'opus' ? wanted : 1;
-  const rate = name === 'opus' ? SOUND_RATE : G711_RATE;
+  const channels = isG711(name) ? 1 : wanted;
+  const rate = isG711(name) ? G711_RATE : SOUND_RATE;
   const context = new CodecContext();
   context.allocContext3(codec);
   context.sampleRate = rate;
@@ -182,6 +245,13 @@ function openDecoder({ codec: name, channels: wanted }: AudioDecoderOptions): Co
 function raise(sound: Sound, upsampler: Upsampler, channels: number): Sound {
   const samples = upsampler.push(sound.channels[0]!);
   return { channels: Array.from({ length: channels }, () => samples.slice()), samples: samples.length };
+}
+
+function withChannels(sound: Sound, channels: 1 | 2): Sound {
+  const [left, right] = sound.channels;
+  if (!left || sound.channels.length === channels) return sound;
+  if (!right) return { ...sound, channels: [left, left.slice()] };
+  return { ...sound, channels: [left.map((value, i) => (value + right[i]!) / 2)] };
 }
 
 function toSound(frame: Frame, channels: number): Sound {

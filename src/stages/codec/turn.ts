@@ -13,12 +13,13 @@ export function isSideways({ turn }: Orientation): boolean {
   return turn === 90 || turn === 270;
 }
 
-/** Draws all of `from`, of even size, into `to` as `orientation` says. `to` has the size of the turned picture. */
+/** Draws all of `from` into `to` as `orientation` says. `to` has the size of the turned picture. */
 export function turnPicture(from: Picture, to: Picture, orientation: Orientation): void {
   for (const plane of [0, 1, 2] as const) {
     const scale = plane === 0 ? 1 : 2;
-    const width = from.width / scale;
-    const height = from.height / scale;
+    // Of an odd side the last chroma sample stands for one row or column only.
+    const width = Math.ceil(from.width / scale);
+    const height = Math.ceil(from.height / scale);
     turnPlane(
       from.planes[plane],
       from.strides[plane],

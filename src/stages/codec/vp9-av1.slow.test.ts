@@ -3,8 +3,8 @@
  */
 import { afterEach, describe, expect, it } from 'vitest';
 import { type Encoded, VideoEncoder } from '../../../test/support/media/encode.ts';
+import { OBU_SEQUENCE_HEADER, OBU_TEMPORAL_DELIMITER, readObu } from '../../media/obu.ts';
 import { createDepacketizer } from '../rtp/depacketize/depacketizer.ts';
-import { OBU_SEQUENCE_HEADER, OBU_TEMPORAL_DELIMITER, readObu } from '../rtp/obu.ts';
 import { Packetizer } from '../rtp/packetize/packetizer.ts';
 import { parsePacket } from '../rtp/parse-packet.ts';
 import { liveFrames } from './native-frames.ts';

@@ -72,7 +72,8 @@ describe('SoundMixer', () => {
         wobble.forEach((error, i) => {
           mixer.add('a', 1000 + i * 960 + error, tone(i * 960, 960));
         });
-        expect(biggestStep(takeAll(mixer, 38))).toBeLessThan(slope(0.3));
+        // Bent by up to 5 %, the tone is as steep as one that is 5 % higher.
+        expect(biggestStep(takeAll(mixer, 38))).toBeLessThan(slope(0.3, 440 * 1.05));
         expect(mixer.lateSamples).toBe(0);
       }),
       { numRuns: 30 },

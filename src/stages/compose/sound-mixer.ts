@@ -10,6 +10,8 @@ export type SoundMixerOptions = {
   channels: 1 | 2;
   /** How far ahead of `take` sound may be added. */
   aheadMs?: number;
+  /** False where one user alone is in it, whose sound cannot add up to more than it was. */
+  limited?: boolean;
 };
 
 /** A block that begins this close to the end of the one before continues it: 3 ms. */
@@ -40,7 +42,7 @@ export class SoundMixer {
   readonly channels: 1 | 2;
   readonly #size: number;
   readonly #ring: Float32Array[];
-  readonly #limiter = new Limiter();
+  readonly #limiter: Limiter | undefined;
   #voices = new Map<string, Voice>();
   #position = 0;
   #late = 0;
@@ -48,6 +50,7 @@ export class SoundMixer {
 
   constructor(options: SoundMixerOptions) {
     this.channels = options.channels;
+    this.#limiter = options.limited === false ? undefined : new Limiter();
     this.#size = Math.ceil(((options.aheadMs ?? 6000) * SOUND_RATE) / 1000);
     this.#ring = Array.from({ length: options.channels }, () => new Float32Array(this.#size));
   }
@@ -110,7 +113,7 @@ export class SoundMixer {
     // Nothing follows these voices in time, so they fade out here. Sound arriving later for them fades in.
     for (const voice of this.#voices.values()) if (voice.end < end + LIMITER_HOP) this.#release(voice);
     const channels = this.#read(this.#position, count);
-    this.#limiter.process(channels, this.#read(end, LIMITER_HOP));
+    this.#limiter?.process(channels, this.#read(end, LIMITER_HOP));
     this.#clear(this.#position, count);
     this.#position = end;
     for (const [uid, voice] of this.#voices) if (voice.end < end - FORGET_SAMPLES) this.#voices.delete(uid);

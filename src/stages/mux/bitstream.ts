@@ -45,3 +45,10 @@ function isAdts(frame: Buffer): boolean {
   // A frame that a torn file cut short is none.
   return (((frame[3]! & 3) << 11) | (frame[4]! << 3) | (frame[5]! >> 5)) === frame.length;
 }
+
+/** The AudioSpecificConfig of AAC-LC at 48 kHz (ISO/IEC 14496-3 §1.6.2.1): object type 2, rate index 3, as many channels. */
+export function aacConfig(channels: 1 | 2): Buffer {
+  const config = Buffer.alloc(2);
+  config.writeUInt16BE((2 << 11) | (3 << 7) | (channels << 3));
+  return config;
+}

@@ -16,11 +16,12 @@ type Moment = Pick<EncodedSample, 'kind' | 'keyFrame' | 'ptsUs'>;
 
 /**
  * True when `next` must begin a new slice: with video, a key frame once 15 s are full, or anything once H.264 has gone on
- * for 5.5 minutes or 50 MB; without video, the first sound once 15 s are full.
+ * for 5.5 minutes or 50 MB and `forced`; without video, the first sound once 15 s are full.
  */
-export function endsSlice(next: Moment, slice: Written, hasVideo: boolean): boolean {
+export function endsSlice(next: Moment, slice: Written, hasVideo: boolean, forced = true): boolean {
   const lengthUs = next.ptsUs - slice.startUs;
   if (!hasVideo) return lengthUs >= MIN_SLICE_US;
+  if (!forced) return next.kind === 'video' && next.keyFrame && lengthUs >= MIN_SLICE_US;
   if (lengthUs >= FORCED_SLICE_US || slice.bytes > FORCED_SLICE_BYTES) return true;
   return next.kind === 'video' && next.keyFrame && lengthUs >= MIN_SLICE_US;
 }

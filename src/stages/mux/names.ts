@@ -23,9 +23,35 @@ export function playlistName(base: string): string {
   return `${base}.m3u8`;
 }
 
-/** `<base>_<yyyyMMddHHmmssSSS>.ts`; the stamp is the UTC of the slice's first sample. */
-export function sliceName(base: string, startUtcMs: number): string {
-  return `${base}_${utcStamp(startUtcMs)}.ts`;
+/** `<base>__uid_s_<uid>__uid_e_<type>`: the base of the files of one user's stream, `av` for those of sound and picture. */
+export function userBaseName(base: string, uid: string, type: 'audio' | 'video' | 'av'): string {
+  invariant(/^\d{1,10}$/.test(uid), 'a uid is a decimal integer');
+  return `${base}__uid_s_${uid}__uid_e_${type}`;
+}
+
+/** The row that a user's fragments of sound count in; no file of that name is written. */
+export function fragmentRowName(base: string, uid: string): string {
+  return `${userBaseName(base, uid, 'av')}_audio.m4s`;
+}
+
+/** `<base>.mpd` */
+export function mpdName(base: string): string {
+  return `${base}.mpd`;
+}
+
+/** `<base>_<yyyyMMddHHmmssSSS>.<extension>`; the stamp is the UTC of the slice's first sample. */
+export function sliceName(base: string, startUtcMs: number, extension = 'ts'): string {
+  return `${base}_${utcStamp(startUtcMs)}.${extension}`;
+}
+
+/** `<base>_<yyyyMMddHHmmssSSS>.jpg`; the stamp is the UTC of the picture. */
+export function snapshotName(base: string, utcMs: number): string {
+  return `${base}_${utcStamp(utcMs)}.jpg`;
+}
+
+/** `<base>_report.json`, `<base>_manifest.json` */
+export function documentName(base: string, kind: 'report' | 'manifest'): string {
+  return `${base}_${kind}.json`;
 }
 
 /** `<base>_<index>.mp4`, `index` from 0. */
@@ -41,4 +67,36 @@ export function reportName(base: string): string {
 /** The object key of a file: the prefix's elements and the name, joined with `/`. */
 export function objectKey(prefix: readonly string[], name: string): string {
   return [...prefix, name].join('/');
+}
+
+export type SliceNameParts = {
+  /** All before the stamp: the base of the stream's files. */
+  base: string;
+  startUtcMs: number;
+  extension: string;
+  /** Of a recording of single users; `recording` is the base of all its files. */
+  user: { recording: string; uid: string; type: 'audio' | 'video' | 'av' } | undefined;
+};
+
+/** Takes `sliceName` apart; undefined when it is none. */
+export function readSliceName(name: string): SliceNameParts | undefined {
+  const match = /^(.+)_(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d{3})\.(ts|webm|m4s)$/.exec(name);
+  if (!match) return undefined;
+  const [, base, ...rest] = match as unknown as [string, string, ...string[]];
+  const [year, month, ...time] = rest.slice(0, 7).map(Number) as [
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+  ];
+  const user = /^(.+)__uid_s_(\d{1,10})__uid_e_(audio|video|av)$/.exec(base);
+  return {
+    base,
+    startUtcMs: Date.UTC(year, month - 1, ...time),
+    extension: rest[7]!,
+    user: user ? { recording: user[1]!, uid: user[2]!, type: user[3] as 'audio' | 'video' | 'av' } : undefined,
+  };
 }

@@ -6,9 +6,15 @@ import {
   AV_CHANNEL_LAYOUT_MONO,
   AV_CHANNEL_LAYOUT_STEREO,
   AV_CODEC_ID_AAC,
+  AV_CODEC_ID_AV1,
   AV_CODEC_ID_H264,
+  AV_CODEC_ID_OPUS,
+  AV_CODEC_ID_VP8,
+  AV_CODEC_ID_VP9,
+  AV_PIX_FMT_YUV420P,
   AV_PKT_FLAG_KEY,
   AV_PROFILE_AAC_LOW,
+  AV_PROFILE_VP9_0,
   AVCOL_PRI_BT709,
   AVCOL_RANGE_MPEG,
   AVCOL_SPC_BT709,
@@ -20,12 +26,25 @@ import { type CodecParameters, type FormatContext, type Packet, Rational, type S
 import { Fault } from '../../kernel/fault.ts';
 import { rescale, US } from '../../kernel/time.ts';
 import type { EncodedSample } from '../../media/sample.ts';
-import type { MediaKind } from '../../media/track.ts';
+import type { MediaKind, VideoCodec } from '../../media/track.ts';
 
-/** H.264 in BT.709 limited range. `extradata` is SPS and PPS in Annex B; every IDR sample carries them in-band as well. */
-export type VideoStream = { width: number; height: number; fps: number; extradata: Buffer };
-/** AAC-LC. `extradata` is the AudioSpecificConfig (ISO 14496-3 §1.6.2). */
-export type AudioStream = { sampleRate: number; channels: 1 | 2; extradata: Buffer };
+/**
+ * H.264 in BT.709 limited range. `extradata` is SPS and PPS in Annex B; every IDR sample carries them in-band as well. One that is
+ * passed on as it came has no steady frame rate, says its colours itself, and may do without `extradata`. Of the other codecs
+ * (MP4 only) AV1 needs `extradata`, its configuration record.
+ */
+export type VideoStream = {
+  /** H.264 when left out. */
+  codec?: VideoCodec | undefined;
+  width: number;
+  height: number;
+  fps?: number;
+  extradata?: Buffer | undefined;
+};
+/** AAC-LC, whose `extradata` is the AudioSpecificConfig (ISO 14496-3 §1.6.2), or Opus as it came, which needs none. */
+export type AudioStream =
+  | { codec?: 'aac' | undefined; sampleRate: number; channels: 1 | 2; extradata: Buffer }
+  | { codec: 'opus'; sampleRate: 48000; channels: 1 | 2 };
 
 export type Streams = { video?: VideoStream | undefined; audio?: AudioStream | undefined };
 
@@ -62,8 +81,10 @@ export function addStreams(context: FormatContext, streams: Streams, videoRate: 
     const stream = context.newStream(null);
     describeVideo(stream.codecpar, video);
     stream.timeBase = new Rational(1, videoRate);
-    stream.avgFrameRate = new Rational(video.fps, 1);
-    stream.rFrameRate = new Rational(video.fps, 1);
+    if (video.fps !== undefined) {
+      stream.avgFrameRate = new Rational(video.fps, 1);
+      stream.rFrameRate = new Rational(video.fps, 1);
+    }
     added.push({ stream, kind: 'video' });
   }
   if (audio) {
@@ -75,12 +96,25 @@ export function addStreams(context: FormatContext, streams: Streams, videoRate: 
   return added;
 }
 
+const VIDEO_CODEC_IDS = {
+  h264: AV_CODEC_ID_H264,
+  vp8: AV_CODEC_ID_VP8,
+  vp9: AV_CODEC_ID_VP9,
+  av1: AV_CODEC_ID_AV1,
+} as const;
+
 function describeVideo(parameters: CodecParameters, video: VideoStream): void {
   parameters.codecType = AVMEDIA_TYPE_VIDEO;
-  parameters.codecId = AV_CODEC_ID_H264;
-  parameters.extradata = video.extradata;
+  parameters.codecId = VIDEO_CODEC_IDS[video.codec ?? 'h264'];
+  if (video.extradata) parameters.extradata = video.extradata;
+  // MP4 says of VP9 in its index what WebM leaves to the stream. WebRTC sends profile 0: 8 bits, chroma halved both ways.
+  if (video.codec === 'vp9') {
+    parameters.format = AV_PIX_FMT_YUV420P;
+    parameters.profile = AV_PROFILE_VP9_0;
+  }
   parameters.width = video.width;
   parameters.height = video.height;
+  if (video.fps === undefined) return;
   // The same as the SPS says; some players believe only the container's word for it.
   parameters.colorRange = AVCOL_RANGE_MPEG;
   parameters.colorPrimaries = AVCOL_PRI_BT709;
@@ -90,12 +124,28 @@ function describeVideo(parameters: CodecParameters, video: VideoStream): void {
 
 function describeAudio(parameters: CodecParameters, audio: AudioStream): void {
   parameters.codecType = AVMEDIA_TYPE_AUDIO;
-  parameters.codecId = AV_CODEC_ID_AAC;
-  parameters.profile = AV_PROFILE_AAC_LOW;
   parameters.sampleRate = audio.sampleRate;
   parameters.channelLayout = audio.channels === 2 ? AV_CHANNEL_LAYOUT_STEREO : AV_CHANNEL_LAYOUT_MONO;
+  if (audio.codec === 'opus') {
+    parameters.codecId = AV_CODEC_ID_OPUS;
+    parameters.frameSize = 960;
+    parameters.extradata = opusHead(audio.channels);
+    return;
+  }
+  parameters.codecId = AV_CODEC_ID_AAC;
+  parameters.profile = AV_PROFILE_AAC_LOW;
   parameters.frameSize = 1024;
   parameters.extradata = audio.extradata;
+}
+
+/** RFC 7845 §5.1. Nothing is skipped at the start: a received stream's times are those of what is heard. */
+function opusHead(channels: 1 | 2): Buffer {
+  const head = Buffer.alloc(19);
+  head.write('OpusHead', 'latin1');
+  head.writeUInt8(1, 8);
+  head.writeUInt8(channels, 9);
+  head.writeUInt32LE(48_000, 12);
+  return head;
 }
 
 /** Fills `packet` with `sample`, its times moved by `offsetUs` and counted in `stream`'s ticks. */

@@ -11,7 +11,7 @@ import {
   readLeb128,
   readObuStart,
   startsPicture,
-} from './obu.ts';
+} from '../../media/obu.ts';
 
 const CONTINUES = 0x80;
 const GOES_ON = 0x40;

@@ -1,141 +1,196 @@
 /**
- * How large a stream's pictures are, by the RTP payload that a key frame begins with, without decoding.
+ * The size of a picture, read from its key frame without decoding it. Pure; what cannot be read has no size.
  */
+
+import { av1SequenceOf } from '../../media/av1-sequence.ts';
+import { BitReader, BitsExhausted } from '../../media/bit-reader.ts';
 import type { VideoCodec } from '../../media/track.ts';
-import { readAv1Payload } from './av1-payload.ts';
-import { BitReader } from './bit-reader.ts';
-import { vp8DescriptorBytes } from './key-frame.ts';
-import { OBU_SEQUENCE_HEADER, readObu } from './obu.ts';
-import { isVp9KeyFrame, readVp9Descriptor } from './vp9-descriptor.ts';
 
 export type PictureSize = { width: number; height: number };
 
-/** @returns undefined when this payload does not say, as when the parameter sets of H.264 came in one before it */
-export function readPictureSize(codec: VideoCodec, payload: Buffer): PictureSize | undefined {
-  const size = READERS[codec](payload);
-  return size && size.width > 0 && size.height > 0 ? size : undefined;
+/** No codec here codes a picture wider or higher; a number above it comes from damage. */
+const MAX_SIDE = 65_536;
+
+/**
+ * Width and height in pixels as a decoder hands them out, before any rotation.
+ * @param keyFrame Annex B for H.264, one frame for VP8, one frame or superframe for VP9, one temporal unit for AV1
+ * @returns undefined when it is no key frame of that codec, or damaged
+ */
+export function pictureSizeOf(codec: VideoCodec, keyFrame: Buffer): PictureSize | undefined {
+  try {
+    const size = READERS[codec](keyFrame);
+    return size && [size.width, size.height].every((side) => side > 0 && side <= MAX_SIDE) ? size : undefined;
+  } catch (error) {
+    if (error instanceof BitsExhausted) return undefined;
+    throw error;
+  }
 }
 
-const READERS: Record<VideoCodec, (payload: Buffer) => PictureSize | undefined> = {
-  vp8: vp8Size,
-  h264: h264Size,
-  vp9: vp9Size,
-  av1: av1Size,
+const READERS: Record<VideoCodec, (keyFrame: Buffer) => PictureSize | undefined> = {
+  h264: sizeOfH264,
+  vp8: sizeOfVp8,
+  vp9: sizeOfVp9,
+  av1: sizeOfAv1,
 };
 
-/** RFC 6386 §9.1: a tag of 3 bytes, a start code, and 14 bits for each side, the lower byte first. */
-function vp8Size(payload: Buffer): PictureSize | undefined {
-  if (((payload[0] ?? 0) & 0x17) !== 0x10) return undefined;
-  const frame = payload.subarray(vp8DescriptorBytes(payload));
-  if (frame.length < 10 || (frame[0]! & 1) !== 0 || frame.readUIntBE(3, 3) !== 0x9d012a) return undefined;
+const START_CODE = Buffer.of(0, 0, 1);
+const NAL_SPS = 7;
+
+function sizeOfH264(annexB: Buffer): PictureSize | undefined {
+  for (let at = annexB.indexOf(START_CODE); at >= 0; at = annexB.indexOf(START_CODE, at + 3)) {
+    if (((annexB[at + 3] ?? 0) & 0x1f) !== NAL_SPS) continue;
+    const next = annexB.indexOf(START_CODE, at + 3);
+    return sizeOfSps(withoutEmulation(annexB.subarray(at + 4, next < 0 ? annexB.length : next)));
+  }
+  return undefined;
+}
+
+/** Takes out the 3 that keeps two zeros and a small number from looking like a start code (H.264 §7.4.1.1). */
+function withoutEmulation(nal: Buffer): Buffer {
+  const out = Buffer.alloc(nal.length);
+  let length = 0;
+  let zeros = 0;
+  for (const byte of nal) {
+    if (zeros >= 2 && byte === 3) {
+      zeros = 0;
+      continue;
+    }
+    zeros = byte === 0 ? zeros + 1 : 0;
+    out[length++] = byte;
+  }
+  return out.subarray(0, length);
+}
+
+/** Profiles whose SPS says how the chroma is sampled (H.264 §7.3.2.1.1). */
+const HIGH_PROFILES = new Set([100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135]);
+
+/** H.264 §7.3.2.1.1, the bytes behind the unit's header. Cropping counts in the units of §7.4.2.1.1. */
+function sizeOfSps(sps: Buffer): PictureSize {
+  const read = new BitReader(sps);
+  const profile = read.bits(8);
+  read.bits(16);
+  read.golomb();
+  let chromaFormat = 1;
+  let separatePlanes = false;
+  if (HIGH_PROFILES.has(profile)) {
+    chromaFormat = read.golomb();
+    if (chromaFormat === 3) separatePlanes = read.flag();
+    read.golomb();
+    read.golomb();
+    read.flag();
+    const hasScaling = read.flag();
+    const lists = !hasScaling ? 0 : chromaFormat === 3 ? 12 : 8;
+    for (let list = 0; list < lists; list++) if (read.flag()) skipScaling(read, list < 6 ? 16 : 64);
+  }
+  read.golomb();
+  const orderType = read.golomb();
+  if (orderType === 0) read.golomb();
+  if (orderType === 1) {
+    read.flag();
+    read.signedGolomb();
+    read.signedGolomb();
+    for (let left = read.golomb(); left > 0; left--) read.signedGolomb();
+  }
+  read.golomb();
+  read.flag();
+  const columns = read.golomb() + 1;
+  const rows = read.golomb() + 1;
+  const framesOnly = read.flag();
+  if (!framesOnly) read.flag();
+  read.flag();
+  const heightOfUnit = framesOnly ? 1 : 2;
+  let width = columns * 16;
+  let height = rows * 16 * heightOfUnit;
+  if (read.flag()) {
+    const isSubsampled = !separatePlanes && chromaFormat !== 0;
+    const unitX = isSubsampled && chromaFormat < 3 ? 2 : 1;
+    const unitY = (isSubsampled && chromaFormat === 1 ? 2 : 1) * heightOfUnit;
+    width -= (read.golomb() + read.golomb()) * unitX;
+    height -= (read.golomb() + read.golomb()) * unitY;
+  }
+  return { width, height };
+}
+
+/** H.264 §7.3.2.1.1.1 */
+function skipScaling(read: BitReader, count: number): void {
+  let last = 8;
+  let next = 8;
+  for (let n = 0; n < count; n++) {
+    if (next !== 0) next = (last + read.signedGolomb() + 256) % 256;
+    if (next !== 0) last = next;
+  }
+}
+
+/** RFC 6386 §9.1 */
+function sizeOfVp8(frame: Buffer): PictureSize | undefined {
+  if (frame.length < 10 || (frame[0]! & 1) !== 0) return undefined;
+  if (frame.readUIntBE(3, 3) !== 0x9d012a) return undefined;
   return { width: frame.readUInt16LE(6) & 0x3fff, height: frame.readUInt16LE(8) & 0x3fff };
 }
 
-/** VP9 bitstream specification §6.2, of profile 0; with spatial layers it is the size of the lowest. */
-function vp9Size(payload: Buffer): PictureSize | undefined {
-  const descriptor = readVp9Descriptor(payload);
-  const frame = descriptor?.begins && descriptor.spatialLayer === 0 ? payload.subarray(descriptor.bytes) : undefined;
-  if (!frame || !isVp9KeyFrame(frame) || (frame[0]! & 0x30) !== 0) return undefined;
-  const bits = new BitReader(frame.subarray(1));
-  if (bits.bits(24) !== 0x498342) return undefined;
-  const SRGB = 7;
-  if (bits.bits(3) === SRGB) return undefined;
-  bits.flag();
-  const size = { width: bits.bits(16) + 1, height: bits.bits(16) + 1 };
-  return bits.isPast ? undefined : size;
+/** Of a superframe, that of the highest layer which says its size: a decoder shows the highest. */
+function sizeOfVp9(data: Buffer): PictureSize | undefined {
+  let size: PictureSize | undefined;
+  for (const [n, frame] of vp9Frames(data).entries()) {
+    const own = sizeOfVp9Frame(frame, n === 0);
+    if (n === 0 && !own) return undefined;
+    size = own ?? size;
+  }
+  return size;
 }
 
-/** The SPS, alone or in a STAP-A (RFC 6184 §5.7.1). */
-function h264Size(payload: Buffer): PictureSize | undefined {
-  const type = (payload[0] ?? 0) & 0x1f;
-  if (type === 7) return spsSize(payload);
-  if (type !== 24) return undefined;
-  for (let at = 1; at + 3 <= payload.length; ) {
-    const bytes = payload.readUInt16BE(at);
-    const nal = payload.subarray(at + 2, at + 2 + bytes);
-    if (bytes === 0 || nal.length < bytes) return undefined;
-    if ((nal[0]! & 0x1f) === 7) return spsSize(nal);
-    at += 2 + bytes;
+/** VP9 bitstream specification, annex B. */
+function vp9Frames(data: Buffer): Buffer[] {
+  const marker = data.at(-1) ?? 0;
+  const count = (marker & 7) + 1;
+  const sizeBytes = ((marker >> 3) & 3) + 1;
+  const indexBytes = 2 + count * sizeBytes;
+  if ((marker & 0xe0) !== 0xc0 || data.length < indexBytes || data[data.length - indexBytes] !== marker) return [data];
+  const frames: Buffer[] = [];
+  let from = 0;
+  for (let n = 0; n < count; n++) {
+    const bytes = data.readUIntLE(data.length - indexBytes + 1 + n * sizeBytes, sizeBytes);
+    frames.push(data.subarray(from, from + bytes));
+    from += bytes;
   }
-  return undefined;
+  return frames;
 }
 
-/** Profiles whose parameter set says more of colours (H.264 §7.3.2.1.1). */
-const HIGH_PROFILES = [100, 110, 122, 244, 44, 83, 86, 118, 128];
+const VP9_SYNC = 0x498342;
+const VP9_RGB = 7;
 
-function spsSize(nal: Buffer): PictureSize | undefined {
-  const bits = new BitReader(withoutEmulation(nal.subarray(1)));
-  const profile = bits.bits(8);
-  bits.bits(16);
-  bits.exponential();
-  if (HIGH_PROFILES.includes(profile)) {
-    if (bits.exponential() === 3) bits.flag();
-    bits.exponential();
-    bits.exponential();
-    bits.flag();
-    // Scaling matrices: no sender in real time has them.
-    if (bits.flag()) return undefined;
+/**
+ * VP9 bitstream specification §6.2, as far as the size. A layer above the first is predicted from the one below and may give its
+ * size anew (§6.2.6); undefined when it does not.
+ */
+function sizeOfVp9Frame(frame: Buffer, mustBeKey: boolean): PictureSize | undefined {
+  const read = new BitReader(frame);
+  if (read.bits(2) !== 2) return undefined;
+  const profile = read.bits(1) + 2 * read.bits(1);
+  if (profile === 3) read.flag();
+  if (read.flag()) return undefined;
+  const isKey = read.bits(1) === 0;
+  const isShown = read.flag();
+  const isResilient = read.flag();
+  if (isKey) {
+    if (read.bits(24) !== VP9_SYNC) return undefined;
+    if (profile >= 2) read.flag();
+    const isOdd = profile === 1 || profile === 3;
+    if (read.bits(3) !== VP9_RGB) read.bits(isOdd ? 4 : 1);
+    else if (isOdd) read.flag();
+    else return undefined;
+    return { width: read.bits(16) + 1, height: read.bits(16) + 1 };
   }
-  bits.exponential();
-  const orderType = bits.exponential();
-  if (orderType === 0) bits.exponential();
-  else if (orderType === 1) {
-    bits.flag();
-    bits.exponential();
-    bits.exponential();
-    for (let n = bits.exponential(); n > 0 && !bits.isPast; n--) bits.exponential();
-  }
-  bits.exponential();
-  bits.flag();
-  const columns = bits.exponential() + 1;
-  const rows = bits.exponential() + 1;
-  const framesOnly = bits.flag();
-  if (!framesOnly) bits.flag();
-  bits.flag();
-  const fields = framesOnly ? 1 : 2;
-  // The parts of 4:2:0 pictures are cut off in steps of two.
-  const [left, right, top, bottom] = bits.flag()
-    ? [bits.exponential(), bits.exponential(), bits.exponential(), bits.exponential()]
-    : [0, 0, 0, 0];
-  if (bits.isPast) return undefined;
-  return { width: columns * 16 - 2 * (left + right), height: fields * (rows * 16 - 2 * (top + bottom)) };
+  const isIntraOnly = isShown ? false : read.flag();
+  if (mustBeKey || isIntraOnly) return undefined;
+  if (!isResilient) read.bits(2);
+  read.bits(8);
+  for (let reference = 0; reference < 3; reference++) read.bits(4);
+  for (let reference = 0; reference < 3; reference++) if (read.flag()) return undefined;
+  return { width: read.bits(16) + 1, height: read.bits(16) + 1 };
 }
 
-/** Takes out the byte that stands behind two zeros so that no start code appears (H.264 §7.4.1). */
-function withoutEmulation(bytes: Buffer): Buffer {
-  return Buffer.from(
-    bytes.filter((byte, at) => !(byte === 3 && at >= 2 && bytes[at - 1] === 0 && bytes[at - 2] === 0)),
-  );
-}
-
-/** The largest size that the sequence header allows (AV1 §5.5.1), which is that of the pictures when nothing was scaled. */
-function av1Size(payload: Buffer): PictureSize | undefined {
-  const read = readAv1Payload(payload);
-  for (const element of read && !read.continues ? read.elements : []) {
-    const unit = readObu(element);
-    if (unit?.type === OBU_SEQUENCE_HEADER) return sequenceSize(unit.payload);
-  }
-  return undefined;
-}
-
-function sequenceSize(header: Buffer): PictureSize | undefined {
-  const bits = new BitReader(header);
-  bits.bits(4);
-  const isReduced = bits.flag();
-  if (isReduced) bits.bits(5);
-  else {
-    // Timing: no sender in real time has it, for RTP has its own.
-    if (bits.flag()) return undefined;
-    const hasDelay = bits.flag();
-    const points = bits.bits(5) + 1;
-    for (let n = 0; n < points; n++) {
-      bits.bits(12);
-      if (bits.bits(5) > 7) bits.flag();
-      if (hasDelay && bits.flag()) bits.bits(4);
-    }
-  }
-  const widthBits = bits.bits(4) + 1;
-  const heightBits = bits.bits(4) + 1;
-  const size = { width: bits.bits(widthBits) + 1, height: bits.bits(heightBits) + 1 };
-  return bits.isPast ? undefined : size;
+function sizeOfAv1(unit: Buffer): PictureSize | undefined {
+  const sequence = av1SequenceOf(unit);
+  return sequence && { width: sequence.width, height: sequence.height };
 }

@@ -178,7 +178,10 @@ function judgeJoints(slices: readonly SliceFacts[], problems: string[]): number 
     const lead = slice.video ?? slice.audio;
     if (!lead) return;
     const nextLead = next && !next.discontinuity ? (slice.video ? next.video : next.audio) : undefined;
-    const realOfSliceS = (nextLead?.startS ?? lead.endS) - lead.startS;
+    // Where nothing goes on, a slice may be said to end with its picture or with all of it.
+    const wholeS = Math.max(lead.endS, slice.audio?.endS ?? 0);
+    const isWhole = Math.abs(wholeS - lead.startS - slice.extinfS) <= 0.002;
+    const realOfSliceS = (nextLead?.startS ?? (isWhole ? wholeS : lead.endS)) - lead.startS;
     realS += realOfSliceS;
     if (Math.abs(realOfSliceS - slice.extinfS) > 0.002)
       problems.push(`${slice.name} declares ${slice.extinfS.toFixed(3)} s and lasts ${realOfSliceS.toFixed(3)} s`);

@@ -22,15 +22,20 @@ export type Mp4FilesOptions = Streams & {
   zeroUtcMs: number;
   /** A file is ended, and the next begun, at the first key frame past either. */
   limit: FileLimit;
+  /** Index of the first file; 0 when left out. */
+  firstIndex?: number | undefined;
   /** A file lies finished and synced on the spool. Called in order, the next call only after this one has resolved. */
   onFile(file: WholeFile): Promise<void> | void;
 };
+
+/** Ticks per second of pictures that came at no steady rate: those of their senders. */
+const UNSTEADY_RATE = 90_000;
 
 export class Mp4Files {
   #options: Mp4FilesOptions;
   #interleaver: Interleaver;
   #file: OpenFile | undefined;
-  #index = 0;
+  #index: number;
   /** The last sounds before now: a file begun in the middle of one needs it, and the one before it to decode it whole. */
   #lastSounds: EncodedSample[] = [];
   #finishing: Promise<void> = Promise.resolve();
@@ -39,6 +44,7 @@ export class Mp4Files {
   /** Throws a Fault when no stream is described. */
   constructor(options: Mp4FilesOptions) {
     this.#options = options;
+    this.#index = options.firstIndex ?? 0;
     this.#interleaver = new Interleaver(kindsOf(options));
   }
 
@@ -141,7 +147,8 @@ class OpenFile {
     using metadata = Dictionary.fromObject({ creation_time: new Date(startUtcMs).toISOString() });
     this.#context.metadata = metadata;
     // Ticks in which every frame of a steady rate falls on a whole number, and few frame rates need long numbers.
-    this.#streams = addStreams(this.#context, streams, (streams.video?.fps ?? 1) * 512);
+    const fps = streams.video?.fps;
+    this.#streams = addStreams(this.#context, streams, fps === undefined ? UNSTEADY_RATE : fps * 512);
     check(this.#context.openOutputSync(), `creating ${name}`);
     using settings = Dictionary.fromObject({ movflags: '+faststart' });
     check(this.#context.writeHeaderSync(settings), `starting ${name}`);

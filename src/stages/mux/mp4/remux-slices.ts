@@ -4,7 +4,7 @@
 import { Fault } from '../../../kernel/fault.ts';
 import type { WholeFile } from '../../../media/segment.ts';
 import type { FileLimit } from '../cut.ts';
-import { probeSlice, readSlices } from '../ts/read-slices.ts';
+import { probeSlice, readSlices } from '../read-slices.ts';
 import { Mp4Files } from './mp4-files.ts';
 
 export type RemuxOptions = {

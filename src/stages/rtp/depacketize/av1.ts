@@ -2,7 +2,7 @@
  * AV1 payloads to temporal units in the low-overhead format, where each unit says its size (RTP Payload Format For AV1 v1.0
  * §4; AV1 bitstream specification §5.2). Temporal delimiters are left out, as they are in files.
  */
-import { beginsAv1Unit, readAv1Payload } from '../av1-payload.ts';
+
 import {
   HAS_SIZE,
   isAv1KeyFrame,
@@ -13,7 +13,8 @@ import {
   readObu,
   startsPicture,
   writeLeb128,
-} from '../obu.ts';
+} from '../../../media/obu.ts';
+import { beginsAv1Unit, readAv1Payload } from '../av1-payload.ts';
 import type { FrameAssembly } from './frame-depacketizer.ts';
 
 /** Many times what an encoder makes of a picture; a sender of nothing but headers must not fill the memory. */

@@ -2,7 +2,14 @@
  * An AV1 temporal unit to RTP payloads: the units without their size fields, as many to a payload as fit, cut where they do
  * not (RTP Payload Format For AV1 v1.0 §4).
  */
-import { HAS_SIZE, OBU_SEQUENCE_HEADER, OBU_TEMPORAL_DELIMITER, OBU_TILE_LIST, readObu, writeLeb128 } from '../obu.ts';
+import {
+  HAS_SIZE,
+  OBU_SEQUENCE_HEADER,
+  OBU_TEMPORAL_DELIMITER,
+  OBU_TILE_LIST,
+  readObu,
+  writeLeb128,
+} from '../../../media/obu.ts';
 
 /** Z: the first element goes on from before. Y: the last one goes on. N: a coded video sequence begins. */
 const Z = 0x80;

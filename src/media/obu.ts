@@ -54,6 +54,11 @@ export function writeLeb128(value: number): Buffer {
   return Buffer.from(bytes);
 }
 
+/** A unit without extension that says how long it is (AV1 §5.3.1). */
+export function withObuSize(type: number, payload: Buffer): Buffer {
+  return Buffer.concat([Buffer.of((type << 3) | HAS_SIZE), writeLeb128(payload.length), payload]);
+}
+
 /** The header and size field that `bytes` begin with; undefined when they are no unit's or cut short. The payload may be. */
 export function readObuStart(bytes: Buffer): ObuStart | undefined {
   const first = bytes[0];

@@ -1,0 +1,114 @@
+/**
+ * Makes the MP4 of one user from the slices of a recording of single users, without transcoding. What is missing in the slices is
+ * missing in the MP4: every sample keeps its place after the user's first.
+ */
+import { join } from 'node:path';
+import { Fault } from '../../../kernel/fault.ts';
+import type { Segment, WholeFile } from '../../../media/segment.ts';
+import { probeSlice, readSamples, type SliceSample } from '../read-slices.ts';
+import type { Streams, VideoStream } from '../stream.ts';
+import { Mp4Files } from './mp4-files.ts';
+
+export type UserMp4Options = {
+  /** The spool folder, where the slices are and the MP4 goes. */
+  dir: string;
+  /** Of the files' names. */
+  baseName: string;
+  uid: string;
+  /** Wall time of recording zero, Unix milliseconds. */
+  zeroUtcMs: number;
+  /** The user's slices of single kinds, in any order; others of the user are passed over. */
+  slices: readonly Segment[];
+  /** A file lies finished and synced on the spool. Called in order, the next call only after this one has resolved. */
+  onFile?(file: WholeFile): Promise<void> | void;
+};
+
+/** Codecs that MP4 has and players of MP4 take. VP8 must be transcoded. */
+const MP4_CODECS = new Set(['h264', 'vp9', 'av1', 'aac', 'opus']);
+
+/**
+ * Writes `<baseName>_0.mp4` and returns what was written: one file, and one more for each change of the picture's codec, which an
+ * MP4 cannot hold. Throws a Fault with code `mp4-codec` when a slice's codec does not belong into an MP4, before anything is
+ * written, and another when a slice cannot be read.
+ */
+export async function makeUserMp4(options: UserMp4Options): Promise<WholeFile[]> {
+  const { dir, baseName, uid, zeroUtcMs } = options;
+  const ordered = options.slices.filter(isOfOneKind).sort((a, b) => a.startUtcMs - b.startUtcMs);
+  const pictures = ordered.filter(({ codecs }) => codecs?.video !== undefined);
+  const sounds = ordered.filter(({ codecs }) => codecs?.video === undefined);
+  for (const { name, codecs } of ordered)
+    if (!MP4_CODECS.has(codecs?.video ?? codecs?.audio ?? ''))
+      throw new Fault('mp4-codec', `${name} cannot go into an MP4 as it is`, { blame: 'self' });
+  const audio = sounds[0] && (await probeSlice(join(dir, sounds[0].name))).audio;
+  const made: WholeFile[] = [];
+  const begin = (video: VideoStream | undefined) =>
+    new Mp4Files({
+      ...{ dir, baseName, zeroUtcMs, audio, firstIndex: made.length },
+      video: video && unsteady(video),
+      limit: { durationMs: Number.POSITIVE_INFINITY, bytes: Number.POSITIVE_INFINITY },
+      async onFile(written) {
+        const file: WholeFile = { ...written, owner: { uid, trackType: trackTypeOf({ video, audio }) } };
+        made.push(file);
+        await options.onFile?.(file);
+      },
+    });
+  const read = (rows: Segment[]) => samplesOf(dir, rows, zeroUtcMs);
+  const firstPicture = pictures[0];
+  let codec = firstPicture?.codecs?.video;
+  let video = firstPicture && (await probeSlice(join(dir, firstPicture.name))).video;
+  if (!video && !audio) return [];
+  let mp4 = begin(video);
+  try {
+    for await (const { sample, slice } of merged(read(pictures), read(sounds))) {
+      if (sample.kind === 'video' && sample.codec !== codec) {
+        await mp4.finish();
+        codec = slice.codecs?.video;
+        video = (await probeSlice(join(dir, slice.name))).video;
+        mp4 = begin(video);
+      }
+      mp4.write(sample);
+    }
+    await mp4.finish();
+  } finally {
+    mp4.close();
+  }
+  return made;
+}
+
+function isOfOneKind({ name, owner }: Segment): boolean {
+  return owner?.trackType !== 'audio_and_video' && !name.endsWith('.m4s');
+}
+
+/** What was passed on has no steady rate, whatever a reader takes it for. */
+function unsteady({ fps: _, ...video }: VideoStream): VideoStream {
+  return video;
+}
+
+function trackTypeOf({ video, audio }: Streams): 'audio' | 'video' | 'audio_and_video' {
+  if (video && audio) return 'audio_and_video';
+  return video ? 'video' : 'audio';
+}
+
+type FromSlice = { sample: SliceSample; slice: Segment };
+
+async function* samplesOf(dir: string, slices: readonly Segment[], zeroUtcMs: number): AsyncGenerator<FromSlice> {
+  for (const slice of slices)
+    for await (const sample of readSamples(join(dir, slice.name), (slice.startUtcMs - zeroUtcMs) * 1000))
+      yield { sample, slice };
+}
+
+/** Both in order of decode time. */
+async function* merged(...sources: AsyncGenerator<FromSlice>[]): AsyncGenerator<FromSlice> {
+  const heads = await Promise.all(sources.map(async (source) => ({ source, next: await source.next() })));
+  try {
+    for (;;) {
+      const open = heads.flatMap((head) => (head.next.done ? [] : [{ head, value: head.next.value }]));
+      const first = open.sort((a, b) => a.value.sample.dtsUs - b.value.sample.dtsUs)[0];
+      if (!first) return;
+      yield first.value;
+      first.head.next = await first.head.source.next();
+    }
+  } finally {
+    for (const { source } of heads) await source.return(undefined);
+  }
+}

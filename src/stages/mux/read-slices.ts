@@ -1,0 +1,211 @@
+/**
+ * Reads slices of this server (MPEG-TS, WebM, fragmented MP4) back into samples on the recording's clock, for what is made of
+ * them later: MP4s, mixes, and what a crash left.
+ */
+
+import {
+  AV_CODEC_ID_AAC,
+  AV_CODEC_ID_AV1,
+  AV_CODEC_ID_H264,
+  AV_CODEC_ID_OPUS,
+  AV_CODEC_ID_VP8,
+  AV_CODEC_ID_VP9,
+  AV_NOPTS_VALUE,
+  AV_PKT_FLAG_CORRUPT,
+  AVERROR_EOF,
+} from 'node-av/constants';
+import { FormatContext, InputFormat, Packet, type Stream } from 'node-av/lib';
+import { Fault } from '../../kernel/fault.ts';
+import { rescale, US } from '../../kernel/time.ts';
+import { av1ConfigOf } from '../../media/av1-sequence.ts';
+import type { EncodedSample } from '../../media/sample.ts';
+import type { MediaKind, VideoCodec } from '../../media/track.ts';
+import { audioConfigOf, parameterSetsOf, withoutAdts } from './bitstream.ts';
+import { type AudioStream, check, type Streams, type VideoStream } from './stream.ts';
+import { TS_ZERO_US } from './ts/ts-slices.ts';
+
+export type SliceCodec = VideoCodec | 'aac' | 'opus';
+
+export type SliceSample = EncodedSample & {
+  codec: SliceCodec;
+  /** Of AAC: the AudioSpecificConfig (ISO 14496-3 §1.6.2), which a decoder needs. */
+  config?: Buffer | undefined;
+};
+
+const TS_RATE = 90_000;
+/** Transport stream times have 33 bits and start over after 26.5 hours. */
+const TS_WRAP = 2 ** 33;
+/** Of a picture that is its slice's only one. */
+const ONE_PICTURE_US = 33_333;
+
+const CODECS = new Map<number, { kind: MediaKind; codec: SliceCodec }>([
+  [AV_CODEC_ID_H264, { kind: 'video', codec: 'h264' }],
+  [AV_CODEC_ID_VP8, { kind: 'video', codec: 'vp8' }],
+  [AV_CODEC_ID_VP9, { kind: 'video', codec: 'vp9' }],
+  [AV_CODEC_ID_AV1, { kind: 'video', codec: 'av1' }],
+  [AV_CODEC_ID_AAC, { kind: 'audio', codec: 'aac' }],
+  [AV_CODEC_ID_OPUS, { kind: 'audio', codec: 'opus' }],
+]);
+
+/** The value that is `ticks` modulo 2^33 and nearest to `near`. */
+export function unwrapTs(ticks: number, near: number): number {
+  return ticks + Math.round((near - ticks) / TS_WRAP) * TS_WRAP;
+}
+
+/**
+ * What the slice at `path` holds, from its first key frame and first sound.
+ * Throws a Fault when it is no slice of ours.
+ */
+export async function probeSlice(path: string): Promise<Streams> {
+  using input = await Input.open(path);
+  const missing = new Set(input.lanes.map(({ kind }) => kind));
+  const found: Streams = {};
+  for await (const { lane, data } of input.packets()) {
+    if (!missing.has(lane.kind)) continue;
+    if (lane.kind === 'video') found.video = videoStreamOf(lane, data);
+    else found.audio = audioStreamOf(lane, data);
+    if (found[lane.kind]) missing.delete(lane.kind);
+    if (missing.size === 0) break;
+  }
+  return { video: found.video, audio: found.audio };
+}
+
+function videoStreamOf({ stream, codec }: Lane, data: Buffer): VideoStream | undefined {
+  const { width, height } = stream.codecpar;
+  if (codec === 'vp8' || codec === 'vp9') return { codec, width, height };
+  if (codec === 'av1') {
+    const extradata = av1ConfigOf(data);
+    return extradata && { codec, width, height, extradata };
+  }
+  const extradata = parameterSetsOf(data);
+  const { num, den } = stream.rFrameRate;
+  return extradata.length > 0 ? { width, height, fps: num / den, extradata } : undefined;
+}
+
+function audioStreamOf({ stream, codec }: Lane, data: Buffer): AudioStream | undefined {
+  const { sampleRate } = stream.codecpar;
+  const channels = stream.codecpar.channels === 1 ? 1 : 2;
+  if (codec === 'opus') return { codec, sampleRate: 48_000, channels };
+  const extradata = stream.codecpar.extradata ?? audioConfigOf(data);
+  return extradata && { sampleRate, channels, extradata: Buffer.from(extradata) };
+}
+
+/** The samples of the slices at `paths`, in file order; `readSamples` of each, where the first lies within 13 hours of zero. */
+export async function* readSlices(paths: readonly string[]): AsyncGenerator<SliceSample> {
+  let nearUs = 0;
+  for (const path of paths)
+    for await (const sample of readSamples(path, nearUs)) {
+      nearUs = sample.dtsUs;
+      yield sample;
+    }
+}
+
+/**
+ * The samples of the slice at `path`, in file order, with times from recording zero. A picture lasts until the next. A torn
+ * last packet is left out. Throws a Fault for a file that is no slice of ours.
+ * @param nearUs where in the recording it lies, to half a day; a transport stream's own times repeat after a day
+ */
+export async function* readSamples(path: string, nearUs = 0): AsyncGenerator<SliceSample> {
+  using input = await Input.open(path);
+  /** Samples behind a picture whose end is not known yet. */
+  let held: SliceSample[] = [];
+  let pictureUs = ONE_PICTURE_US;
+  let near = nearUs;
+  for await (const packet of input.packets()) {
+    const sample = input.sampleOf(packet, near);
+    if (!sample) continue;
+    near = sample.dtsUs;
+    const picture = held[0];
+    if (picture && sample.kind === 'video') {
+      pictureUs = Math.max(0, sample.dtsUs - picture.dtsUs);
+      yield { ...picture, durationUs: pictureUs };
+      yield* held.slice(1);
+      held = [sample];
+    } else if (picture || sample.kind === 'video') held.push(sample);
+    else yield sample;
+  }
+  const [last, ...rest] = held;
+  if (last) yield { ...last, durationUs: last.durationUs || pictureUs };
+  yield* rest;
+}
+
+type Lane = { stream: Stream; kind: MediaKind; codec: SliceCodec };
+type InputPacket = { lane: Lane; pts: number; dts: number; duration: number; keyFrame: boolean; data: Buffer };
+
+/** FFmpeg's name of a container, given so that it does not guess another from a damaged file. */
+const FORMATS = { ts: 'mpegts', webm: 'matroska', m4s: 'mov' } as const;
+
+/** One opened slice. */
+class Input implements Disposable {
+  readonly lanes: Lane[] = [];
+  #context: FormatContext;
+  #isTs: boolean;
+
+  private constructor(context: FormatContext, isTs: boolean) {
+    this.#context = context;
+    this.#isTs = isTs;
+    for (const stream of context.streams) {
+      const codec = CODECS.get(stream.codecpar.codecId);
+      if (codec && !this.lanes.some(({ kind }) => kind === codec.kind)) this.lanes.push({ stream, ...codec });
+    }
+  }
+
+  static async open(path: string): Promise<Input> {
+    const extension = /\.(ts|webm|m4s)(\.part)?$/.exec(path)?.[1] as keyof typeof FORMATS | undefined;
+    const context = new FormatContext();
+    try {
+      if (!extension) throw new Error('no extension of a slice');
+      check(
+        await context.openInput(`file:${path}`, InputFormat.findInputFormat(FORMATS[extension]), null),
+        `opening ${path}`,
+      );
+      check(await context.findStreamInfo(null), `reading ${path}`);
+    } catch (cause) {
+      context.closeInputSync();
+      throw new Fault('slice-unreadable', `${path} is not a readable slice`, { blame: 'self', cause });
+    }
+    return new Input(context, extension === 'ts');
+  }
+
+  async *packets(): AsyncGenerator<InputPacket> {
+    using packet = new Packet();
+    packet.alloc();
+    for (;;) {
+      const code = await this.#context.readFrame(packet);
+      if (code === AVERROR_EOF) return;
+      check(code, 'reading a slice');
+      const lane = this.lanes.find(({ stream }) => stream.index === packet.streamIndex);
+      const { pts, dts, data } = packet;
+      if (lane && data && pts !== AV_NOPTS_VALUE && !packet.hasFlags(AV_PKT_FLAG_CORRUPT))
+        yield {
+          lane,
+          pts: Number(pts),
+          dts: Number(dts === AV_NOPTS_VALUE ? pts : dts),
+          duration: Number(packet.duration),
+          keyFrame: packet.isKeyframe,
+          data: Buffer.from(data),
+        };
+      packet.unref();
+    }
+  }
+
+  /** On the recording's clock; undefined for sound that is not whole. */
+  sampleOf({ lane, data, ...packet }: InputPacket, nearUs: number): SliceSample | undefined {
+    const { kind, codec, stream } = lane;
+    const { num, den } = stream.timeBase;
+    const inUs = (ticks: number) => rescale(ticks * num, den, US);
+    const near = rescale(nearUs + TS_ZERO_US, US, TS_RATE);
+    const us = (ticks: number) => (this.#isTs ? inUs(unwrapTs(ticks, near)) - TS_ZERO_US : inUs(ticks));
+    const times = { kind, codec, ptsUs: us(packet.pts), dtsUs: us(packet.dts) };
+    if (codec !== 'aac')
+      return { ...times, durationUs: inUs(packet.duration), keyFrame: kind === 'audio' || packet.keyFrame, data };
+    const raw = this.#isTs ? withoutAdts(data) : data;
+    const config = this.#isTs ? audioConfigOf(data) : Buffer.from(stream.codecpar.extradata ?? []);
+    const durationUs = rescale(1024, stream.codecpar.sampleRate, US);
+    return raw && { ...times, durationUs, keyFrame: true, data: raw, config };
+  }
+
+  [Symbol.dispose](): void {
+    this.#context.closeInputSync();
+  }
+}

@@ -1,0 +1,227 @@
+/**
+ * Slices: samples in, slices of one stream on the spool out. Says where a slice ends (contract §4.2), what it is called and
+ * what its playlist will say of it; how its bytes are written is a container's affair.
+ */
+import { join } from 'node:path';
+import { Fault, messageOf } from '../../kernel/fault.ts';
+import type { EncodedSample } from '../../media/sample.ts';
+import type { FileCodecs, FileOwner, RotateEvent, Segment } from '../../media/segment.ts';
+import type { MediaKind } from '../../media/track.ts';
+import { endsSlice } from './cut.ts';
+import { Interleaver } from './interleave.ts';
+import { playlistName, sliceName } from './names.ts';
+import { finishPart, partPath } from './spool-file.ts';
+
+/** What a process that dies had not handed to the system is lost; FFmpeg would keep 32 kB, seconds of a quiet recording. */
+const FLUSH_US = 250_000;
+
+/** One container's way of writing samples to one file after another. Every file can be played alone. */
+export type SliceContainer = {
+  /** Of the files' names, without a dot. */
+  readonly extension: string;
+  /** Bytes at the beginning of the file being written that describe its streams; undefined in containers without such. */
+  readonly headBytes?: number | undefined;
+  /** Begins the file at `path`, whose first picture has `shape`. Throws a Fault. */
+  begin(path: string, shape?: PictureShape | undefined): void;
+  /** Throws a Fault. */
+  write(sample: EncodedSample): void;
+  /** Hands what was written to the system. */
+  flush(): void;
+  /** Ends the file; `last` when no other follows. Throws a Fault. */
+  end(last: boolean): void;
+  /** Frees everything; a file not ended stays as it is. Calling it again does nothing. */
+  close(): void;
+};
+
+/** A picture's size, and how it is to be turned when shown, anticlockwise as playlists have it (contract §4.3). */
+export type PictureShape = Pick<RotateEvent, 'width' | 'height' | 'rotate'>;
+
+export type SlicesOptions = {
+  /** The spool folder; exists. */
+  dir: string;
+  baseName: string;
+  /** The playlist's name; that of `baseName` when left out. */
+  playlist?: string | undefined;
+  /** The kinds of sample that will come. */
+  kinds: readonly MediaKind[];
+  /** Wall time of recording zero, Unix milliseconds. */
+  zeroUtcMs: number;
+  /** Index of the first slice; 0 when left out. */
+  firstIndex?: number | undefined;
+  /** Of the first picture. */
+  shape?: PictureShape | undefined;
+  /** The stream goes on from slices written otherwise, with another size: a discontinuity, but no new start (contract §4.3). */
+  continues?: boolean | undefined;
+  /** Whether a slice of picture may be ended without a key frame when it gets too long (H.264 only, contract §4.2). */
+  forced?: boolean | undefined;
+  owner?: FileOwner | undefined;
+  codecs?: FileCodecs | undefined;
+  mpd?: string | undefined;
+  /** A slice was begun; `startUtcMs` is the whole millisecond that its name says (contract §4.1). */
+  onSliceStart?: ((startUtcMs: number) => void) | undefined;
+  /** A slice lies finished and synced on the spool. Called in order, the next call only after this one has resolved. */
+  onFile(file: Segment): Promise<void> | void;
+};
+
+type OpenSlice = {
+  name: string;
+  path: string;
+  startUs: number;
+  /** Where the last of its samples ends. */
+  endUs: number;
+  bytes: number;
+  /** Decode time of the last sample that was handed to the system. */
+  flushedUs: number;
+  starts: Segment['starts'];
+  rotations: Segment['rotations'];
+  discontinuity: boolean;
+};
+
+export class Slices {
+  readonly #options: SlicesOptions;
+  readonly #container: SliceContainer;
+  readonly #interleaver: Interleaver;
+  #slice: OpenSlice | undefined;
+  #index: number;
+  #seen = new Set<MediaKind>();
+  #shape: PictureShape | undefined;
+  /** The next key frame begins a slice that its playlist marks as a discontinuity. */
+  #cutting = false;
+  #finishing: Promise<void> = Promise.resolve();
+  #failure: unknown;
+  #closed = false;
+
+  /** Throws a Fault when no kind is named. */
+  constructor(options: SlicesOptions, container: SliceContainer) {
+    if (options.kinds.length === 0)
+      throw new Fault('no-streams', 'a file needs a video or an audio stream', { blame: 'self' });
+    this.#options = options;
+    this.#container = container;
+    this.#interleaver = new Interleaver(options.kinds);
+    this.#index = options.firstIndex ?? 0;
+    this.#shape = options.shape;
+  }
+
+  /** What the next slice's index is. */
+  get nextIndex(): number {
+    return this.#index + (this.#slice ? 1 : 0);
+  }
+
+  /**
+   * Takes the next sample; sound and picture may come in any interleave, each kind in its decode order.
+   * Throws a Fault when a slice could not be written, also an earlier one.
+   */
+  write(sample: EncodedSample): void {
+    if (this.#failure) throw this.#failure;
+    // An encoder's priming ends before zero. No slice has a way to say "do not play this".
+    if (sample.kind === 'audio' && sample.ptsUs + sample.durationUs <= 0) return;
+    for (const next of this.#interleaver.push(sample)) this.#mux(next);
+  }
+
+  /**
+   * The picture is turned otherwise from the sample at `atUs` on, which is written next: told in the playlist, and a new slice
+   * begins there when it is a key frame, else with the next one.
+   */
+  turn(shape: PictureShape, atUs: number, isKeyFrame: boolean): void {
+    this.#shape = shape;
+    this.#cutting = true;
+    if (!isKeyFrame) this.#slice?.rotations.push({ ...shape, utcMs: this.#utcMs(atUs) });
+  }
+
+  /** Ends the last slice; resolves when all slices are finished and given to `onFile`. Frees everything. */
+  async finish(): Promise<void> {
+    try {
+      if (this.#failure) throw this.#failure;
+      for (const next of this.#interleaver.flush()) this.#mux(next);
+      if (this.#slice) this.#endSlice(this.#slice, this.#slice.endUs, true);
+      await this.#finishing;
+      if (this.#failure) throw this.#failure;
+    } finally {
+      this.close();
+    }
+  }
+
+  /** Frees what is native. A slice not finished stays behind as `.part`. Calling it again does nothing. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#slice = undefined;
+    this.#container.close();
+  }
+
+  #mux(sample: EncodedSample): void {
+    const { kinds, forced = true } = this.#options;
+    const isKeyPicture = sample.kind === 'video' && sample.keyFrame;
+    const cutting = this.#cutting && isKeyPicture;
+    if (this.#slice && (cutting || endsSlice(sample, this.#slice, kinds.includes('video'), forced)))
+      this.#endSlice(this.#slice, sample.ptsUs, false);
+    this.#slice ??= this.#beginSlice(sample.ptsUs, cutting);
+    const slice = this.#slice;
+    if (cutting && this.#shape && slice.rotations.length === 0)
+      slice.rotations.push({ ...this.#shape, utcMs: this.#utcMs(sample.ptsUs) });
+    if (cutting) this.#cutting = false;
+    this.#note(slice, sample);
+    this.#container.write(sample);
+    slice.endUs = Math.max(slice.endUs, sample.ptsUs + sample.durationUs);
+    slice.bytes += sample.data.length;
+    if (sample.dtsUs - slice.flushedUs < FLUSH_US) return;
+    slice.flushedUs = sample.dtsUs;
+    this.#container.flush();
+  }
+
+  /** What the playlist says before this slice: the first sample of each kind, and the picture's size with the first picture. */
+  #note(slice: OpenSlice, sample: EncodedSample): void {
+    if (this.#seen.has(sample.kind)) return;
+    this.#seen.add(sample.kind);
+    const utcMs = this.#utcMs(sample.ptsUs);
+    if (!this.#options.continues) slice.starts.push({ kind: sample.kind, startUtcMs: utcMs });
+    slice.discontinuity = true;
+    if (sample.kind === 'video' && this.#shape && slice.rotations.length === 0)
+      slice.rotations.push({ ...this.#shape, utcMs });
+  }
+
+  #beginSlice(startUs: number, discontinuity: boolean): OpenSlice {
+    const { dir, baseName, onSliceStart } = this.#options;
+    const name = sliceName(baseName, this.#utcMs(startUs), this.#container.extension);
+    const path = join(dir, name);
+    this.#container.begin(partPath(path), this.#shape);
+    onSliceStart?.(Math.trunc(this.#utcMs(startUs)));
+    const counted = { startUs, endUs: startUs, bytes: 0, flushedUs: startUs };
+    return { name, path, ...counted, starts: [], rotations: [], discontinuity };
+  }
+
+  #endSlice(slice: OpenSlice, endUs: number, last: boolean): void {
+    const { headBytes } = this.#container;
+    this.#container.end(last);
+    this.#slice = undefined;
+    const { baseName, playlist = playlistName(baseName), owner, codecs, mpd, onFile } = this.#options;
+    const index = this.#index++;
+    this.#finishing = this.#finishing.then(async () => {
+      if (this.#failure) return;
+      try {
+        const bytes = await finishPart(slice.path);
+        await onFile({
+          type: 'slice',
+          name: slice.name,
+          playlist,
+          index,
+          startUtcMs: this.#utcMs(slice.startUs),
+          durationUs: Math.max(0, endUs - slice.startUs),
+          bytes,
+          discontinuity: slice.discontinuity,
+          starts: slice.starts,
+          rotations: slice.rotations,
+          ...(owner && { owner }),
+          ...(codecs && { codecs }),
+          ...(mpd !== undefined && { mpd, startUs: slice.startUs, ...(headBytes && { headBytes }) }),
+        });
+      } catch (error) {
+        this.#failure = error instanceof Error ? error : new Error(messageOf(error));
+      }
+    });
+  }
+
+  #utcMs(us: number): number {
+    return this.#options.zeroUtcMs + Math.round(us / 1000);
+  }
+}
