@@ -12,6 +12,7 @@ import { Fault, messageOf } from '../kernel/fault.ts';
 import type { Log } from '../observe/log.ts';
 import { writeReport } from '../pipeline/report/write-report.ts';
 import type { ChannelPort, SpoolPort, UploadPort } from '../session/ports.ts';
+import { renderMpd } from '../stages/mux/dash/mpd.ts';
 import { renderPlaylist } from '../stages/mux/hls/playlist.ts';
 import { readSpool } from '../stages/spool/journal.ts';
 import { createSpoolFolder, removeSpoolFolder } from '../stages/spool/spool-folder.ts';
@@ -82,21 +83,30 @@ export function uploadPort(options: { localStorageDir: string; clock: Clock; log
         target,
         prefix: storage.fileNamePrefix,
         spoolDir,
-        renderPlaylist: (slices) => renderPlaylist(slices, { extinfComma }),
+        renderIndex: (name, rows) =>
+          name.endsWith('.mpd') ? renderMpd(rows) : renderPlaylist(rows.flat(), { extinfComma }),
         clock,
         log: log.child({ sid }),
         onEvent(event) {
           if (event.type === 'fileStored') {
             storedBytes += event.file.bytes;
-            if (event.file.type === 'mp4')
-              onEvent({ type: 'mp4Stored', key: event.key, startUtcMs: event.file.startUtcMs });
-            if (event.attempts > 1 && event.file.type !== 'document') onEvent({ type: 'fileResent' });
+            const { file, key } = event;
+            if (file.type === 'mp4')
+              onEvent({ type: 'mp4Stored', key, startUtcMs: file.startUtcMs, owner: file.owner });
+            if (file.type === 'snapshot') onEvent({ type: 'snapshotStored', key, startUtcMs: file.startUtcMs });
+            if (event.attempts > 1 && file.type !== 'document') onEvent({ type: 'fileResent' });
           }
           // Other failures are logged, and tried again by the upload itself.
           if (event.type === 'uploadFailed' && !event.fault.retryable)
             onEvent({ type: 'storeRefused', message: event.fault.message });
           if (event.type === 'playlistStored')
-            onEvent({ type: 'playlistStored', key: event.key, startUtcMs: event.firstStartUtcMs });
+            onEvent({
+              type: 'playlistStored',
+              key: event.key,
+              startUtcMs: event.firstStartUtcMs,
+              owner: event.owner,
+              playable: event.playable,
+            });
         },
       });
       return {

@@ -1,17 +1,16 @@
 /**
- * Playlist: which slices of one playlist may be named already. Those are the stored ones that have none missing before
- * them, so that what a player reads grows only at its end.
+ * SliceRow: which slices of a row may be named already. Those are the stored ones that have none missing before them, so that
+ * what a player reads grows only at its end. IndexFile: a playlist of one row, or an MPD of several.
  */
 import type { Segment } from '../../media/segment.ts';
 
-export class Playlist {
+export class SliceRow {
   #slices = new Map<number, { slice: Segment; state: 'waiting' | 'stored' | 'lost' }>();
   /** How many slices of the row are settled, so that the next version need not look at them again. */
   #row: Segment[] = [];
   #next = 0;
   #skipped = false;
   #ended = false;
-  #taken = 0;
 
   add(slice: Segment): void {
     if (!this.#slices.has(slice.index)) this.#slices.set(slice.index, { slice, state: 'waiting' });
@@ -32,15 +31,9 @@ export class Playlist {
     this.#advance();
   }
 
-  /** True when there is more to name than `take` has given. */
-  get hasNews(): boolean {
-    return this.#row.length > this.#taken;
-  }
-
   /** The slices that may be named now, in order. One after a gap is marked as a discontinuity. */
-  take(): Segment[] {
-    this.#taken = this.#row.length;
-    return [...this.#row];
+  get named(): readonly Segment[] {
+    return this.#row;
   }
 
   #set(slice: Segment, state: 'stored' | 'lost'): void {
@@ -68,5 +61,27 @@ export class Playlist {
       }
       this.#slices.delete(this.#next++);
     }
+  }
+}
+
+export class IndexFile {
+  #rows: { row: SliceRow; taken: number }[] = [];
+
+  /** Adds a row, once. */
+  list(row: SliceRow): void {
+    if (!this.#rows.some((known) => known.row === row)) this.#rows.push({ row, taken: 0 });
+  }
+
+  /** True when there is more to name than `take` has given. */
+  get hasNews(): boolean {
+    return this.#rows.some(({ row, taken }) => row.named.length > taken);
+  }
+
+  /** The slices that may be named now, row by row. */
+  take(): Segment[][] {
+    return this.#rows.map((entry) => {
+      entry.taken = entry.row.named.length;
+      return [...entry.row.named];
+    });
   }
 }

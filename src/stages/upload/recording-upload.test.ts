@@ -83,7 +83,11 @@ function setUp(prefix: string[] = ['a', 'b']) {
     target,
     prefix,
     spoolDir: '/spool',
-    renderPlaylist: (slices) => slices.map((s) => `${s.discontinuity ? '!' : ''}${s.index}`).join(' '),
+    renderIndex: (_name, rows) =>
+      rows
+        .flat()
+        .map((s) => `${s.discontinuity ? '!' : ''}${s.index}`)
+        .join(' '),
     clock,
     log: { info() {}, warn() {} },
     onEvent: (event) => events.push(event),
@@ -148,7 +152,12 @@ describe('RecordingUpload', () => {
     expect(listed()).toBe('!0 1 2');
     expect(target.call('.m3u8').contentType).toBe('application/vnd.apple.mpegurl');
     await store('.m3u8');
-    expect(events.at(-1)).toEqual({ type: 'playlistStored', key: 'a/b/x.m3u8', slices: 3, firstStartUtcMs: 1000 });
+    expect(events.at(-1)).toMatchObject({
+      type: 'playlistStored',
+      key: 'a/b/x.m3u8',
+      slices: 3,
+      firstStartUtcMs: 1000,
+    });
   });
 
   test('has one version of the playlist under way, and then sends the newest', async () => {
@@ -267,7 +276,7 @@ describe('RecordingUpload', () => {
       target,
       prefix: [],
       spoolDir: '/spool',
-      renderPlaylist: () => '',
+      renderIndex: () => '',
       clock: new ManualClock(),
       log: { info() {}, warn() {} },
       onEvent: (event) => events.push(event),

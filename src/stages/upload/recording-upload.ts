@@ -5,8 +5,8 @@
 import { join } from 'node:path';
 import { type Clock, sleep } from '../../kernel/clock.ts';
 import { Fault, messageOf } from '../../kernel/fault.ts';
-import type { Segment, SpooledFile } from '../../media/segment.ts';
-import { Playlist } from './playlist.ts';
+import type { FileOwner, Segment, SpooledFile } from '../../media/segment.ts';
+import { IndexFile, SliceRow } from './playlist.ts';
 import { retryDelayMs } from './retry.ts';
 import { contentTypeOf, type Source, type Target } from './target/target.ts';
 
@@ -29,7 +29,15 @@ export type StoredFile = {
 export type UploadEvent =
   /** `attempts` is how often it was sent until the store had it. */
   | { type: 'fileStored'; file: SpooledFile; key: string; attempts: number }
-  | { type: 'playlistStored'; key: string; slices: number; firstStartUtcMs: number }
+  /** A playlist or MPD; `slices` is how many it names, `owner` whose they are, `playable` false for a playlist of WebM. */
+  | {
+      type: 'playlistStored';
+      key: string;
+      slices: number;
+      firstStartUtcMs: number;
+      owner?: FileOwner | undefined;
+      playable: boolean;
+    }
   /** `attempt` counts from 1. A fault that will not heal by itself is reported once, and tried again each minute. */
   | { type: 'uploadFailed'; key: string; fault: Fault; attempt: number };
 
@@ -43,8 +51,8 @@ export type RecordingUploadOptions = {
   /** storageConfig.fileNamePrefix */
   prefix: readonly string[];
   spoolDir: string;
-  /** Text of a playlist of these slices. */
-  renderPlaylist(slices: readonly Segment[]): string;
+  /** Text of the playlist, or the MPD, of this name: the slices it is to name, row by row. A playlist has one row. */
+  renderIndex(name: string, rows: readonly (readonly Segment[])[]): string;
   clock: Clock;
   log: UploadLog;
   onEvent(event: UploadEvent): void;
@@ -77,7 +85,8 @@ export class RecordingUpload {
   #known = new Map<string, SpooledFile>();
   #stored = new Map<string, StoredFile>();
   #lost: SpooledFile[] = [];
-  #playlists = new Map<string, Playlist>();
+  #rows = new Map<string, SliceRow>();
+  #indexes = new Map<string, IndexFile>();
   #storedPlaylists = new Map<string, StoredFile>();
   #storing = new Set<string>();
   #abort = new AbortController();
@@ -97,7 +106,7 @@ export class RecordingUpload {
     if (this.#ending) throw new Fault('upload-ended', `${file.name} came after the end`, { blame: 'self' });
     if (this.#known.has(file.name)) return;
     this.#known.set(file.name, file);
-    if (file.type === 'slice') this.#playlistOf(file).add(file);
+    if (file.type === 'slice') this.#rowOf(file).add(file);
     this.#queue.push(file);
     this.#pump();
   }
@@ -157,10 +166,18 @@ export class RecordingUpload {
     return [...this.#options.prefix, name].join('/');
   }
 
-  #playlistOf(slice: Segment): Playlist {
-    const playlist = this.#playlists.get(slice.playlist) ?? new Playlist();
-    this.#playlists.set(slice.playlist, playlist);
-    return playlist;
+  #rowOf(slice: Segment): SliceRow {
+    let row = this.#rows.get(slice.playlist);
+    if (!row) {
+      row = new SliceRow();
+      this.#rows.set(slice.playlist, row);
+    }
+    for (const name of indexesOf(slice)) {
+      const index = this.#indexes.get(name) ?? new IndexFile();
+      this.#indexes.set(name, index);
+      index.list(row);
+    }
+    return row;
   }
 
   #pump(): void {
@@ -193,7 +210,7 @@ export class RecordingUpload {
     const attempts = await this.#putUntilStored(key, () => source, file.name);
     if (attempts === undefined) {
       this.#lost.push(file);
-      if (file.type === 'slice') this.#playlistOf(file).lose(file);
+      if (file.type === 'slice') this.#rowOf(file).lose(file);
     } else {
       const { startUtcMs, durationUs, bytes } = file;
       this.#stored.set(file.name, {
@@ -203,18 +220,18 @@ export class RecordingUpload {
         startUtcMs,
         durationUs,
       });
-      if (file.type === 'slice') this.#playlistOf(file).store(file);
+      if (file.type === 'slice') this.#rowOf(file).store(file);
       this.#options.onEvent({ type: 'fileStored', file, key, attempts });
     }
-    if (file.type === 'slice') this.#refresh(file.playlist);
+    if (file.type === 'slice') for (const name of indexesOf(file)) this.#refresh(name);
   }
 
-  /** Uploads the playlist when it has news; while one version is under way the next waits, and only the newest is sent. */
+  /** Uploads the playlist or MPD when it has news; while one version is under way the next waits, and only the newest is sent. */
   #refresh(name: string): void {
-    const playlist = this.#playlists.get(name);
-    if (!playlist?.hasNews || this.#storing.has(name) || this.#abort.signal.aborted) return;
+    const index = this.#indexes.get(name);
+    if (!index?.hasNews || this.#storing.has(name) || this.#abort.signal.aborted) return;
     this.#storing.add(name);
-    void this.#storePlaylist(name, playlist)
+    void this.#storeIndex(name, index)
       .catch((error: unknown) => this.#giveUp(error))
       .finally(() => {
         this.#storing.delete(name);
@@ -223,7 +240,7 @@ export class RecordingUpload {
       });
   }
 
-  async #storePlaylist(name: string, playlist: Playlist): Promise<void> {
+  async #storeIndex(name: string, index: IndexFile): Promise<void> {
     const key = this.#key(name);
     let slices: Segment[] = [];
     let data = Buffer.alloc(0);
@@ -231,16 +248,27 @@ export class RecordingUpload {
     await this.#putUntilStored(
       key,
       () => {
-        slices = playlist.take();
-        data = Buffer.from(this.#options.renderPlaylist(slices));
+        const rows = index.take();
+        slices = rows.flat();
+        data = Buffer.from(this.#options.renderIndex(name, rows));
         return { data };
       },
       name,
     );
-    const startUtcMs = slices[0]?.startUtcMs ?? 0;
+    const startUtcMs = slices.reduce((first, slice) => Math.min(first, slice.startUtcMs), slices[0]?.startUtcMs ?? 0);
     const durationUs = slices.reduce((sum, slice) => sum + slice.durationUs, 0);
+    // HLS knows no WebM; such a playlist is for tools.
+    const playable = !name.endsWith('.m3u8') || slices.every((slice) => slice.name.endsWith('.ts'));
+    const owner = slices[0]?.owner && { ...slices[0].owner, ...(name.endsWith('.mpd') && AV) };
     this.#storedPlaylists.set(name, { kind: 'playlist', key, bytes: data.length, startUtcMs, durationUs });
-    this.#options.onEvent({ type: 'playlistStored', key, slices: slices.length, firstStartUtcMs: startUtcMs });
+    this.#options.onEvent({
+      type: 'playlistStored',
+      key,
+      slices: slices.length,
+      firstStartUtcMs: startUtcMs,
+      owner,
+      playable,
+    });
   }
 
   /** After how many attempts it is stored; undefined when the source is gone for good. Throws the abort's reason. */
@@ -338,11 +366,18 @@ export class RecordingUpload {
   #settle(): void {
     if (!this.#ending || this.#abort.signal.aborted) return;
     if (this.#running > 0 || this.#queue.length > 0) return;
-    for (const [name, playlist] of this.#playlists) {
-      playlist.end();
-      this.#refresh(name);
-    }
+    for (const row of this.#rows.values()) row.end();
+    for (const name of this.#indexes.keys()) this.#refresh(name);
     if (this.#storing.size > 0) return;
     this.#ending.resolve({ files: this.#files(), lost: [...this.#lost] });
   }
+}
+
+/** An MPD is of sound and picture, whichever of its slices came first. */
+const AV = { trackType: 'audio_and_video' } as const;
+
+/** The files that name a slice. */
+function indexesOf({ playlist, mpd }: Segment): string[] {
+  const names = playlist.endsWith('.m3u8') ? [playlist] : [];
+  return mpd === undefined ? names : [...names, mpd];
 }

@@ -143,7 +143,11 @@ test('a recording goes up whole, playlist last, after the bucket was made late',
     target,
     prefix: ['late'],
     spoolDir: dir,
-    renderPlaylist: (slices) => slices.map((s) => s.name).join('\n'),
+    renderIndex: (_name, rows) =>
+      rows
+        .flat()
+        .map((s) => s.name)
+        .join('\n'),
     // Real but for the pauses, which end when the test says so.
     clock: {
       ...systemClock,

@@ -49,6 +49,10 @@ const CONTENT_TYPES: readonly [extension: string, type: string][] = [
   ['.m3u8', 'application/vnd.apple.mpegurl'],
   ['.ts', 'video/mp2t'],
   ['.mp4', 'video/mp4'],
+  ['.webm', 'video/webm'],
+  ['.m4s', 'audio/mp4'],
+  ['.mpd', 'application/dash+xml'],
+  ['.jpg', 'image/jpeg'],
   ['.json', 'application/json'],
 ];
 
