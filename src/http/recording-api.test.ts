@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import { fakeFault, settle } from '../../test/support/fake-ports.ts';
+import { fakeFault, mixPlanOf, settle } from '../../test/support/fake-ports.ts';
 import {
   APP,
   acquire,
@@ -250,7 +250,7 @@ describe('start', () => {
       });
   });
 
-  test('a mode this server has not is checked, then refused and logged', async () => {
+  test('individual mode is checked, and recorded by a plan of its own', async () => {
     const individual = await acquire();
     expect((await call('POST', startPath(individual, 'individual'), startBody())).body['reason']).toContain(
       'subscribeUidGroup type mismatch or missing under single mode',
@@ -262,12 +262,33 @@ describe('start', () => {
     expect((await call('POST', startPath(individual, 'individual'), withMp4)).body['reason']).toBe(
       'mp4, mp3, fmp4 or hls-fmp4 in avFileType is not supported by individual mode',
     );
-    const good = startBody({ recordingConfig: { subscribeUidGroup: 0 } });
-    expect(await call('POST', startPath(individual, 'individual'), good)).toMatchObject({
+    const good = startBody({ recordingConfig: { subscribeUidGroup: 0 }, aircheck: { manifest: true } });
+    expect((await call('POST', startPath(individual, 'individual'), good)).status).toBe(200);
+    await settle();
+    expect(world.recorders.at(-1)?.start.plan).toMatchObject({
+      mode: 'individual',
+      records: { audio: true, video: true },
+      streamMode: 'default',
+      maxUsers: 2,
+      extras: { mp4: false, manifest: true },
+    });
+  });
+
+  test('a mode this server has not is checked, then refused and logged', async () => {
+    const page = {
+      url: 'https://example.com',
+      audioProfile: 0,
+      videoWidth: 640,
+      videoHeight: 360,
+      maxRecordingHour: 1,
+    };
+    const service = { serviceName: 'web_recorder_service', serviceParam: page };
+    const good = startBody({ extensionServiceConfig: { extensionServices: [service] } });
+    expect(await call('POST', startPath(await acquire({ scene: 1 }), 'web'), good)).toMatchObject({
       status: 500,
       body: { code: 502, reason: 'Failed to allocate worker' },
     });
-    expect(world.lines.some(({ text }) => text.includes('individual mode'))).toBe(true);
+    expect(world.lines.some(({ text }) => text.includes('does not record web pages'))).toBe(true);
     const web = await acquire({ scene: 1 });
     expect((await call('POST', startPath(web, 'web'), startBody())).body['reason']).toBe('services not selected!');
   });
@@ -317,7 +338,7 @@ describe('start', () => {
       storageConfig,
       recordingConfig: { transcodingConfig, subscribeAudioUids: null, privateParams: '{"correctEXTINF":true}' },
     });
-    expect(recorder.start.plan.video).toMatchObject({
+    expect(mixPlanOf(recorder.start).video).toMatchObject({
       width: 720,
       height: 1280,
       fps: 15,

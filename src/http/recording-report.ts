@@ -27,7 +27,7 @@ export const recordingReportSchema = z.object({
   ending: z.string().nullable(),
   startedMs: z.int(),
   endedMs: z.int().nullable(),
-  /** What lies in the store, the playlist first. */
+  /** What lies in the store, playlists first. */
   files: z.array(z.object({ fileName: z.string(), startUtcMs: z.int() })),
   /** How many events it has told; `…/aircheck/events?sid=` has them. */
   events: z.int(),
@@ -45,8 +45,8 @@ export function recordingReportRoute(app: FastifyInstance, { recordings }: Recor
 
 function toReport({ task, state, endedMs, quality }: PastTask): RecordingReport {
   const { sid, resourceId, cname, uid, createdMs, document } = task;
-  const { status, phase, healthy, ending, playlist, mp4s, sequence } = state;
-  const files = playlist ? [playlist, ...mp4s] : mp4s;
+  const { status, phase, healthy, ending, playlists, mp4s, sequence } = state;
+  const files = [...playlists, ...mp4s];
   return {
     sid,
     resourceId,

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import { settle } from '../../test/support/fake-ports.ts';
+import { mixPlanOf, settle } from '../../test/support/fake-ports.ts';
 import {
   type Answer,
   acquire,
@@ -237,7 +237,7 @@ describe('updateLayout', () => {
     expect(recording.recorder.changes).toEqual([
       { type: 'changeLayout', atMonoUs: 7_000_000, layout: custom, backgroundColor: '#FF0000' },
     ]);
-    expect(documentOf(recording).plan.video).toMatchObject({ layout: custom, backgroundColor: '#FF0000' });
+    expect(mixPlanOf(documentOf(recording)).video).toMatchObject({ layout: custom, backgroundColor: '#FF0000' });
   });
 
   test('replaces everything: what is not sent goes back to its default', async () => {
@@ -246,7 +246,7 @@ describe('updateLayout', () => {
     const layout = { kind: 'floating' };
     expect(recording.recorder.changes).toMatchObject([{ layout, backgroundColor: '#000000' }]);
     // Size and rate are not a layout's, and stay.
-    expect(documentOf(recording).plan.video).toEqual({
+    expect(mixPlanOf(documentOf(recording)).video).toEqual({
       width: 720,
       height: 640,
       fps: 24,
@@ -281,7 +281,7 @@ describe('updateLayout', () => {
     const { status, headers } = await updateLayout(recording, { width: 1280, fps: 30 });
     expect(status).toBe(200);
     expect(headers['x-aircheck-warnings']).toBe('2');
-    expect(documentOf(recording).plan.video).toMatchObject({ width: 360, fps: 15 });
+    expect(mixPlanOf(documentOf(recording)).video).toMatchObject({ width: 360, fps: 15 });
     expect(documentOf(recording).warnings).toHaveLength(2);
   });
 

@@ -35,9 +35,10 @@ export function transition(state: TaskState, event: TaskEvent): Transition {
       // Told to others, and of no consequence here.
       return same;
     case 'playlistStored':
-      // Newer versions of a playlist have the key and the start of the first.
-      if (state.phase === 'ended' || state.playlist) return same;
-      return { state: raise({ ...state, playlist: event.file }, 5), effects: [] };
+      if (state.phase === 'ended') return same;
+      return { state: raise({ ...state, playlists: withFile(state.playlists, event.file) }, 5), effects: [] };
+    case 'snapshotStored':
+      return state.phase === 'ended' ? same : { state: raise({ ...state, snapshot: true }, 5), effects: [] };
     case 'mp4Stored':
       return state.phase === 'ended'
         ? same
@@ -58,7 +59,7 @@ export function transition(state: TaskState, event: TaskEvent): Transition {
     case 'serverRestarted':
       return takeOver(state);
     case 'uploadsFinished':
-      return end(state, state.healthy, state.ending, state.playlist || state.mp4s.length > 0 ? 'stored' : 'nothing');
+      return end(state, state.healthy, state.ending, hasFiles(state) ? 'stored' : 'nothing');
     case 'uploadsAbandoned':
       return end(state, false, event.message, 'late');
   }
@@ -138,7 +139,16 @@ function answer(request: number, outcome: StopOutcome): TaskEffect {
   return { type: 'answerStop', request, outcome };
 }
 
+function hasFiles({ playlists, mp4s, snapshot }: TaskState): boolean {
+  return playlists.length > 0 || mp4s.length > 0 || snapshot;
+}
+
+/** Newer versions of a playlist begin where the first did, and may have become one that no player shows. */
 function withFile(files: ListedFile[], file: ListedFile): ListedFile[] {
-  if (files.some((known) => known.key === file.key)) return files;
+  const known = files.find(({ key }) => key === file.key);
+  if (known)
+    return known.playable === file.playable
+      ? files
+      : files.map((f) => (f === known ? { ...file, startUtcMs: f.startUtcMs } : f));
   return [...files, file].sort((a, b) => a.startUtcMs - b.startUtcMs);
 }

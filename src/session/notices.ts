@@ -16,7 +16,8 @@ const FATAL = 5;
 export const ERROR_CODES = { storeRefused: 32, uploadAbandoned: 47, uidTaken: 53, failed: 500 } as const;
 /** `leaveCode` of notice 41. */
 const LEAVE = { failed: 0, signal: 2, idle: 4, stopped: 16 } as const;
-const COMPOSITE = 1;
+/** `recordingMode` of notice 3. */
+const RECORDING_MODES = { individual: 0, mix: 1 } as const;
 
 export function noticesOf(task: Task, before: TaskState, event: TaskEvent, after: TaskState): NoticeDraft[] {
   if (before.phase === 'ended') return [];
@@ -31,7 +32,9 @@ export function noticesOf(task: Task, before: TaskState, event: TaskEvent, after
     case 'sliceStarted':
       return [sliceStart(event)];
     case 'playlistStored':
-      return before.playlist ? [] : [fileInfos(event.file.key)];
+      return before.playlists.some(({ key }) => key === event.file.key) ? [] : [fileInfos(event.file.key)];
+    case 'snapshotStored':
+      return [{ eventType: 45, details: { msgName: 'recorder_snapshot_file', fileName: event.file.key } }];
     case 'uploadProgressed':
       return [{ eventType: 33, details: { msgName: 'uploading_progress', progress: after.progress } }];
     case 'fileResent':
@@ -39,7 +42,7 @@ export function noticesOf(task: Task, before: TaskState, event: TaskEvent, after
     case 'storeRefused':
       return [error(UPLOADER, MAJOR, ERROR_CODES.storeRefused, event.message)];
     case 'stopRequested':
-      return before.phase === 'stopping' || before.phase === 'uploading' ? [misplacedCall(before)] : [];
+      return before.phase === 'stopping' || before.phase === 'uploading' ? [misplacedCall(task, before)] : [];
     case 'recorderEnded':
     case 'recorderLost':
     case 'serverRestarted':
@@ -73,8 +76,8 @@ function sliceStart(event: Extract<TaskEvent, { type: 'sliceStarted' }>): Notice
       msgName: 'recorder_slice_start',
       startUtcMs: Math.floor(event.startUtcMs),
       discontinueUtcMs: Math.floor(event.discontinueUtcMs),
-      mixedAllUser: true,
-      streamUid: '0',
+      mixedAllUser: event.uid === undefined,
+      streamUid: event.uid ?? '0',
       trackType: event.trackType,
     },
   };
@@ -84,14 +87,14 @@ function fileInfos(fileList: string): NoticeDraft {
   return { eventType: 4, details: { msgName: 'cloud_recording_file_infos', fileList } };
 }
 
-function misplacedCall({ status, playlist }: TaskState): NoticeDraft {
+function misplacedCall({ document }: Task, { status, playlists }: TaskState): NoticeDraft {
   return {
     eventType: 3,
     details: {
       msgName: 'cloud_recording_status_update',
       status,
-      recordingMode: COMPOSITE,
-      fileList: playlist?.key ?? '',
+      recordingMode: RECORDING_MODES[document.plan.mode],
+      fileList: playlists[0]?.key ?? '',
     },
   };
 }

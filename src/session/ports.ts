@@ -6,7 +6,7 @@ import type { Fact } from '../contract/line/facts.ts';
 import type { QualityReport } from '../contract/line/quality-report.ts';
 import type { StorageConfig } from '../contract/line/storage.ts';
 import type { Notice } from '../contract/webhook/notice.ts';
-import type { SpooledDocument, SpooledFile } from '../media/segment.ts';
+import type { FileOwner, SpooledDocument, SpooledFile } from '../media/segment.ts';
 import type { Task, TaskDocument, TaskState } from './task.ts';
 
 /** What acquire gave out (contract §1.1). Times are Unix milliseconds. */
@@ -80,20 +80,31 @@ export type RecorderProcess = {
   /** Hands on a change; one that comes before the process is ready waits for it. */
   change(command: ChangeCommand): void;
 };
+export type SpoolWork = {
+  /** Where an MP4 of all users ends; absent when none is wanted. */
+  mp4?: { durationMs: number; bytes: number } | undefined;
+  /** What is made of a recording of single users. */
+  extras?: { sid: string; cname: string; mp4: boolean; manifest: boolean } | undefined;
+};
 export type RecorderPort = {
   /** Starts a process; `onExit` comes once, after the last fact. Throws a Fault when there can be none. */
   launch(start: StartCommand, onFact: (fact: Fact) => void, onExit: (why: string) => void): RecorderProcess;
   /** Whether the process of a former server is still there. */
   isAlive(pid: number): boolean;
-  /** Finishes what a recorder that died left unfinished in its spool folder, in a process of its own. */
-  repair(spoolDir: string, mp4: { durationMs: number; bytes: number } | undefined): Promise<void>;
+  /**
+   * Finishes what a recorder that died left unfinished in its spool folder, and makes what is made after the end, in a process
+   * of its own.
+   */
+  complete(spoolDir: string, work: SpoolWork): Promise<void>;
 };
 
 export type UploadEvent =
-  | { type: 'mp4Stored'; key: string; startUtcMs: number }
+  | { type: 'mp4Stored'; key: string; startUtcMs: number; owner?: FileOwner | undefined }
+  | { type: 'snapshotStored'; key: string; startUtcMs: number }
   | { type: 'fileResent' }
   | { type: 'storeRefused'; message: string }
-  | { type: 'playlistStored'; key: string; startUtcMs: number };
+  /** A playlist or MPD; `playable` is false where no player shows it. */
+  | { type: 'playlistStored'; key: string; startUtcMs: number; owner?: FileOwner | undefined; playable?: boolean };
 export type Upload = {
   add(file: SpooledFile): void;
   /** Resolves when all that was added, and the playlist, is stored. Rejects when aborted. */

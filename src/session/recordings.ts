@@ -9,18 +9,24 @@ import { type ProblemName, problem } from '../contract/problems.ts';
 import { type AcquireReply, type AcquireRequest, hashOf } from '../contract/rest/acquire.ts';
 import { type HandleReply, parseNames } from '../contract/rest/body.ts';
 import { MODES, type Mode } from '../contract/rest/fields.ts';
-import { type FileList, toFileList } from '../contract/rest/file-list.ts';
+import { type FileList, type NoFileList, toFileList } from '../contract/rest/file-list.ts';
 import { type QueryReply, toQueryResponse } from '../contract/rest/query.ts';
 import { parseStart, type StartReply } from '../contract/rest/start.ts';
 import { parseStop, type StopReply } from '../contract/rest/stop.ts';
-import { ignoredLayoutMembers, toLayout, toMixPlan, toSubscriptions } from '../contract/rest/to-plan.ts';
+import {
+  ignoredLayoutMembers,
+  toIndividualPlan,
+  toLayout,
+  toMixPlan,
+  toSubscriptions,
+} from '../contract/rest/to-plan.ts';
 import { listsOf, parseUpdate } from '../contract/rest/update.ts';
 import { parseUpdateLayout } from '../contract/rest/update-layout.ts';
 import { sleep, within } from '../kernel/clock.ts';
 import { type Fault, messageOf } from '../kernel/fault.ts';
 import { newResourceId, newSid } from '../kernel/ids.ts';
 import type { PastTask, Resource } from './ports.ts';
-import { isRunning, listed, newTaskState, type Task } from './task.ts';
+import { isRunning, kindsOf, listed, newTaskState, type Task, takesOnlySnapshots } from './task.ts';
 import { type TaskChange, type TaskPorts, TaskRunner } from './task-runner.ts';
 
 export type RecordingsOptions = TaskPorts & {
@@ -159,14 +165,16 @@ export class Recordings {
       log.error({ appid, cname, uid, mode }, `start refused: ${why}`);
       return problem('allocate-failed');
     };
-    if (request.mode !== 'mix') throw refuse(`this server records in mix mode only, not in ${mode} mode`);
+    if (request.mode === 'web') throw refuse('this server does not record web pages');
     const { vendor } = request.storageConfig;
     if (!canStoreTo(vendor))
       throw refuse(`this server has no client for storage vendor ${vendor} (${vendorName(vendor)})`);
     if (this.#closing) throw refuse('the server is shutting down');
 
     const sid = newSid();
-    const { plan, extinfComma, ignored } = toMixPlan(request, { sid, baseName: baseName(sid, cname), mp4Limit });
+    const options = { sid, baseName: baseName(sid, cname), mp4Limit };
+    const { plan, extinfComma, ignored } =
+      request.mode === 'mix' ? toMixPlan(request, options) : toIndividualPlan(request, options);
     if (ignored.length > 0) log.warn({ sid, ignored }, `without effect on this server: ${ignored.join(', ')}`);
     const document = {
       plan,
@@ -183,8 +191,9 @@ export class Recordings {
   about(sid: string): { streamTypes: 0 | 1 | 2; canvas: { width: number; height: number } | undefined } | undefined {
     const plan = this.#runners.get(sid)?.task.document.plan;
     if (!plan) return undefined;
-    const { video, audio } = plan;
-    return { streamTypes: !video ? 0 : !audio ? 1 : 2, canvas: video && { width: video.width, height: video.height } };
+    const { video, audio } = kindsOf(plan);
+    const canvas = plan.mode === 'mix' && plan.video && { width: plan.video.width, height: plan.video.height };
+    return { streamTypes: !video ? 0 : !audio ? 1 : 2, canvas: canvas || undefined };
   }
 
   async update(path: TaskPath, body: unknown, warnings: Warning[] = []): Promise<HandleReply> {
@@ -194,8 +203,7 @@ export class Recordings {
     const { task } = this.#runnerOf(path, resource);
     const change: TaskChange = { warnings };
     if (clientRequest.mode !== 'web') {
-      const { plan } = task.document;
-      const recorded = { audio: plan.audio !== undefined, video: plan.video !== undefined };
+      const recorded = kindsOf(task.document.plan);
       const lists = listsOf(clientRequest);
       if (lists) change.subscribe = toSubscriptions(lists, recorded);
     }
@@ -263,6 +271,8 @@ export class Recordings {
       case 'stored':
         return reply('uploaded');
       case 'nothing':
+        // A task of snapshots alone made no recording to miss (contract §1.6).
+        if (takesOnlySnapshots(runner.task.document.plan)) return reply('uploaded');
         throw problem('nothing-recorded', undefined, { details });
       case 'late':
         throw problem('upload-timeout', undefined, { details });
@@ -382,7 +392,7 @@ export class Recordings {
     return runner;
   }
 
-  #fileList({ task, state }: TaskRunner): FileList {
+  #fileList({ task, state }: TaskRunner): FileList | NoFileList {
     return toFileList(listed(task, state), this.#options.sliceStartTimeUnit);
   }
 }

@@ -8,9 +8,12 @@ import {
   noticeSchema,
   type ServiceScene,
 } from '../contract/webhook/notice.ts';
-import type { Task } from './task.ts';
+import { type Task, takesOnlySnapshots } from './task.ts';
 
-const SCENES: Record<Task['document']['plan']['mode'], ServiceScene> = { mix: 'mix_record' };
+function sceneOf({ document: { plan } }: Task): ServiceScene {
+  if (plan.mode === 'mix') return 'mix_record';
+  return takesOnlySnapshots(plan) ? 'rtc_snapshot' : 'rtc_record';
+}
 
 /**
  * @param sequence number of the first of them
@@ -19,11 +22,13 @@ const SCENES: Record<Task['document']['plan']['mode'], ServiceScene> = { mix: 'm
  */
 export function stamp(
   drafts: readonly NoticeDraft[],
-  { sid, cname, uid, document }: Task,
+  task: Task,
   sequence: number,
   nowMs: number,
   newId: () => string,
 ): Notice[] {
+  const { sid, cname, uid } = task;
+  const serviceScene = sceneOf(task);
   return drafts.map(({ eventType, details }, index) =>
     noticeSchema.parse({
       noticeId: newId(),
@@ -37,7 +42,7 @@ export function stamp(
         sequence: sequence + index,
         sendts: Math.floor(nowMs),
         serviceType: NOTICE_TYPES[eventType].serviceType,
-        serviceScene: SCENES[document.plan.mode],
+        serviceScene,
         details,
       },
     }),

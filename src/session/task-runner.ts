@@ -13,7 +13,7 @@ import type { Notice } from '../contract/webhook/notice.ts';
 import { type Clock, sleep, type Timer, within } from '../kernel/clock.ts';
 import { messageOf } from '../kernel/fault.ts';
 import { newHexId } from '../kernel/ids.ts';
-import type { SpooledFile } from '../media/segment.ts';
+import type { SpooledDocument, SpooledFile } from '../media/segment.ts';
 import { transition } from './machine.ts';
 import { ERROR_CODES, noticesOf } from './notices.ts';
 import type {
@@ -201,7 +201,7 @@ export class TaskRunner {
       plan: {
         ...plan,
         ...(subscribe && { subscribe }),
-        ...(layout && plan.video && { video: { ...plan.video, ...layout } }),
+        ...(layout && plan.mode === 'mix' && plan.video && { video: { ...plan.video, ...layout } }),
       },
       warnings: [...document.warnings, ...warnings].slice(0, MAX_WARNINGS),
     };
@@ -296,7 +296,7 @@ export class TaskRunner {
     const { sid } = this.task;
     try {
       if (this.#state.orphaned) await this.#waitForOrphan();
-      await this.#repair();
+      await this.#complete();
       const { files, problems, leftovers } = await spool.read(sid);
       this.#leftovers = leftovers;
       for (const problem of problems) log.warn({ sid }, `the spool is damaged: ${problem}`);
@@ -317,8 +317,8 @@ export class TaskRunner {
   async #withReport(files: SpooledFile[]): Promise<SpooledFile[]> {
     const { spool, store, clock, log } = this.#ports;
     const { sid, document } = this.#task;
-    const media = files.filter((file) => file.type !== 'document');
-    let written = files.find((file) => file.type === 'document');
+    const media = files.filter((file) => !isReport(file));
+    let written = files.find(isReport);
     try {
       if (!written && this.#quality && media.length > 0)
         written = await spool.writeReport(sid, document.plan.baseName, { ...this.#quality, state: 'partial' });
@@ -341,19 +341,26 @@ export class TaskRunner {
     log.warn({ sid, files: this.#leftovers }, `files that a crash left unfinished are kept in ${spool.pathOf(sid)}`);
   }
 
-  /** A recorder that ended as it should leaves nothing to repair. What cannot be repaired must not keep the rest from its store. */
-  async #repair(): Promise<void> {
+  /**
+   * Repairs what a recorder that crashed left, and makes what is made after the end. What of it fails must not keep the rest from
+   * its store.
+   */
+  async #complete(): Promise<void> {
     const { spool, recorders, log } = this.#ports;
-    const { sid, document } = this.task;
+    const { sid, cname, document } = this.task;
+    const { plan } = document;
     const { files, leftovers } = await spool.read(sid);
-    const wantsMp4 =
-      document.plan.files.mp4 && files.some((f) => f.type === 'slice') && !files.some((f) => f.type === 'mp4');
-    if (leftovers.length === 0 && !wantsMp4) return;
-    log.warn({ sid, leftovers }, 'the recorder left unfinished files; repairing them');
+    const hasSlices = files.some(({ type }) => type === 'slice');
+    const mp4 = plan.mode === 'mix' && plan.files.mp4 ? plan.mp4Limit : undefined;
+    const lacksMp4 = mp4 !== undefined && hasSlices && !files.some(({ type }) => type === 'mp4');
+    const extras = plan.mode === 'individual' && (plan.extras.mp4 || plan.extras.manifest) ? plan.extras : undefined;
+    if (leftovers.length === 0 && !lacksMp4 && !(extras && hasSlices)) return;
+    if (leftovers.length > 0 || lacksMp4)
+      log.warn({ sid, leftovers }, 'the recorder left unfinished files; repairing them');
     try {
-      await recorders.repair(spool.pathOf(sid), document.plan.files.mp4 ? document.plan.mp4Limit : undefined);
+      await recorders.complete(spool.pathOf(sid), { mp4, extras: extras && { sid, cname, ...extras } });
     } catch (error) {
-      log.error({ sid, error: messageOf(error) }, 'unfinished files could not be repaired');
+      log.error({ sid, error: messageOf(error) }, 'unfinished files could not be completed');
     }
   }
 
@@ -377,7 +384,7 @@ export class TaskRunner {
         return;
       case 'fileSpooled':
         // A report is stored when all else is, and is no file of the recording for callers.
-        if (fact.file.type !== 'document') this.#upload.add(fact.file);
+        if (!isReport(fact.file)) this.#upload.add(fact.file);
         return;
       case 'qualityMeasured':
         this.#quality = fact.report;
@@ -400,4 +407,8 @@ export class TaskRunner {
       }
     }
   }
+}
+
+function isReport(file: SpooledFile): file is SpooledDocument {
+  return file.type === 'document' && file.kind === 'report';
 }

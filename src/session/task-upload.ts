@@ -101,5 +101,6 @@ export class TaskUpload {
 
 function toTaskEvent(event: UploadEvent): TaskEvent {
   if (event.type === 'fileResent' || event.type === 'storeRefused') return event;
-  return { type: event.type, file: { key: event.key, startUtcMs: event.startUtcMs } };
+  const { type, ...file } = event;
+  return { type, file };
 }

@@ -3,7 +3,7 @@
  */
 
 import type { EndReason } from '../contract/line/facts.ts';
-import type { MixPlan } from '../contract/line/plan.ts';
+import type { Plan } from '../contract/line/plan.ts';
 import type { StorageConfig } from '../contract/line/storage.ts';
 import type { Warning } from '../contract/lint/warning.ts';
 import type { ListedFile, ListedRecording, TrackType } from '../contract/rest/file-list.ts';
@@ -23,8 +23,11 @@ export type TaskState = {
   waitingStop: number | undefined;
   /** Process id of the recorder, to find out after a server's crash whether it is still finishing its files. */
   recorderPid: number | undefined;
-  playlist: ListedFile | undefined;
+  /** Playlists and MPDs. */
+  playlists: ListedFile[];
   mp4s: ListedFile[];
+  /** Whether a snapshot lies in the store. */
+  snapshot: boolean;
   /** Why the recording ended, in words. */
   ending: string | undefined;
   /** What ended the recording first, when it was not the recorder itself. */
@@ -42,7 +45,7 @@ export type TaskState = {
 
 /** What a task needs for its whole life, kept in its row. */
 export type TaskDocument = {
-  plan: MixPlan;
+  plan: Plan;
   storage: StorageConfig;
   extinfComma: boolean;
   /** Whether the quality report is stored beside the files. */
@@ -69,16 +72,24 @@ export type TaskEvent =
   | { type: 'recorderJoined' }
   | { type: 'uploaderReady' }
   | { type: 'streamStateChanged'; uid: string; kind: 'audio' | 'video'; receiving: boolean; atMs: number }
-  | { type: 'sliceStarted'; startUtcMs: number; discontinueUtcMs: number; trackType: TrackType }
+  /** `uid` is absent where the slice is everybody's. */
+  | {
+      type: 'sliceStarted';
+      startUtcMs: number;
+      discontinueUtcMs: number;
+      trackType: TrackType;
+      uid?: string | undefined;
+    }
   /** Parts of 10 000 of what is recorded lie in the store. */
   | { type: 'uploadProgressed'; progress: number }
   /** A file lies in the store that had to be sent again. */
   | { type: 'fileResent' }
   /** The store refuses files, and will until somebody does something about it. */
   | { type: 'storeRefused'; message: string }
-  /** The first playlist, or a newer one, lies in the store. */
+  /** A playlist or MPD lies in the store, the first or a newer version. */
   | { type: 'playlistStored'; file: ListedFile }
   | { type: 'mp4Stored'; file: ListedFile }
+  | { type: 'snapshotStored'; file: ListedFile }
   /** `request` numbers the call, so that each is answered once. */
   | { type: 'stopRequested'; request: number; wait: boolean }
   | { type: 'stopTimedOut'; request: number }
@@ -115,8 +126,9 @@ export function newTaskState(): TaskState {
     orphaned: false,
     waitingStop: undefined,
     recorderPid: undefined,
-    playlist: undefined,
+    playlists: [],
     mp4s: [],
+    snapshot: false,
     ending: undefined,
     stoppedBy: undefined,
     joined: false,
@@ -128,10 +140,27 @@ export function newTaskState(): TaskState {
 }
 
 /** What the task has in its store. */
-export function listed({ document }: Task, { playlist, mp4s }: TaskState): ListedRecording {
-  const { video, audio, files } = document.plan;
+export function listed({ document }: Task, { playlists, mp4s }: TaskState): ListedRecording {
+  const { plan } = document;
+  const { audio, video } = kindsOf(plan);
   const trackType = video && audio ? 'audio_and_video' : video ? 'video' : 'audio';
-  return { playlist, mp4s, withMp4: files.mp4, trackType };
+  const text = plan.mode === 'mix' && !plan.files.mp4;
+  return { playlists, mp4s, shape: takesSnapshots(plan) ? 'snapshots' : text ? 'text' : 'list', trackType };
+}
+
+/** The kinds of stream that a plan records. */
+export function kindsOf(plan: Plan): { audio: boolean; video: boolean } {
+  if (plan.mode === 'individual') return plan.records;
+  return { audio: plan.audio !== undefined, video: plan.video !== undefined };
+}
+
+export function takesSnapshots(plan: Plan): boolean {
+  return plan.mode === 'individual' && plan.snapshots !== undefined;
+}
+
+/** True where snapshots are all that a plan makes. */
+export function takesOnlySnapshots(plan: Plan): boolean {
+  return plan.mode === 'individual' && plan.streamMode === 'none';
 }
 
 /** Whether the task holds its channel and uid, so that no other task may record under them. */

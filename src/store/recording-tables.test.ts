@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { qualityOf } from '../../test/support/quality.ts';
 import { newHexId, newResourceId, newSid } from '../kernel/ids.ts';
 import type { Resource } from '../session/ports.ts';
-import { newTaskState, type Task } from '../session/task.ts';
+import { newTaskState, type Task, type TaskState } from '../session/task.ts';
 import { type Database, openDatabase } from './database.ts';
 import { migrate } from './migrations.ts';
 import { RecordingTables } from './recording-tables.ts';
@@ -119,7 +119,7 @@ describe.each(targets)('%s', (_name, url) => {
       phase: 'recording' as const,
       status: 5 as const,
       recorderPid: 77,
-      playlist: { key: 'a/x.m3u8', startUtcMs: 5 },
+      playlists: [{ key: 'a/x.m3u8', startUtcMs: 5, owner: { uid: '7', trackType: 'audio' as const } }],
     };
     await store.addTask(task, newTaskState());
     await store.saveState(task.sid, state, 10);
@@ -131,6 +131,16 @@ describe.each(targets)('%s', (_name, url) => {
     const [row] = await database.query('select * from tasks where sid = $1', [task.sid]);
     expect(JSON.stringify(row)).not.toContain('very-secret');
     expect(Number(row?.['ended_ms'])).toBe(20);
+  });
+
+  test('a state of a version that knew one playlist is understood', async () => {
+    const task = taskOf(await resource());
+    const playlist = { key: 'a/x.m3u8', startUtcMs: 5 };
+    const { playlists: _none, snapshot: _new, ...old } = { ...newTaskState(), phase: 'recording' as const, playlist };
+    await store.addTask(task, newTaskState());
+    await store.saveState(task.sid, old as unknown as TaskState, 10);
+    const found = (await store.unfinishedTasks()).tasks.find((each) => each.task.sid === task.sid);
+    expect(found?.state).toEqual({ ...newTaskState(), phase: 'recording', playlists: [playlist] });
   });
 
   test('the quality report comes back as it was kept, and one of another version is none', async () => {

@@ -2,10 +2,11 @@
  * Resources and tasks in SQL: the session's RecordingStore.
  */
 import { z } from 'zod';
-import { mixPlanSchema } from '../contract/line/plan.ts';
+import { planSchema } from '../contract/line/plan.ts';
 import { type QualityReport, qualityReportSchema } from '../contract/line/quality-report.ts';
 import { storageConfigSchema } from '../contract/line/storage.ts';
 import { WARNING_CODES } from '../contract/lint/warning.ts';
+import { TRACK_TYPES } from '../contract/rest/file-list.ts';
 import type { Notice } from '../contract/webhook/notice.ts';
 import { messageOf } from '../kernel/fault.ts';
 import type { PastTask, RecordingStore, Resource, StoredTask } from '../session/ports.ts';
@@ -16,7 +17,12 @@ import type { Outbox } from './outbox-tables.ts';
 /** Unused resources are forgotten this long after they could be started. */
 const KEEP_UNUSED_MS = 24 * 3_600_000;
 
-const fileSchema = z.object({ key: z.string(), startUtcMs: z.number() });
+const fileSchema = z.object({
+  key: z.string(),
+  startUtcMs: z.number(),
+  owner: z.object({ uid: z.string(), trackType: z.enum(TRACK_TYPES) }).optional(),
+  playable: z.boolean().optional(),
+});
 const stateSchema = z
   .object({
     phase: z.enum(['new', 'recording', 'stopping', 'uploading', 'ended']),
@@ -25,10 +31,12 @@ const stateSchema = z
     orphaned: z.boolean(),
     waitingStop: z.number().optional(),
     recorderPid: z.number().optional(),
-    playlist: fileSchema.optional(),
+    playlists: z.array(fileSchema).default([]),
     mp4s: z.array(fileSchema),
+    snapshot: z.boolean().default(false),
     ending: z.string().optional(),
-    // Rows of earlier versions lack these.
+    // Rows of earlier versions have one playlist, and lack what follows.
+    playlist: fileSchema.optional(),
     stoppedBy: z.enum(['call', 'shutdown']).optional(),
     joined: z.boolean().default(false),
     uploaderReady: z.boolean().default(false),
@@ -38,17 +46,17 @@ const stateSchema = z
   })
   // JSON leaves out what is undefined.
   .transform(
-    ({ waitingStop, recorderPid, playlist, ending, stoppedBy, ...rest }): TaskState => ({
+    ({ waitingStop, recorderPid, playlist, playlists, ending, stoppedBy, ...rest }): TaskState => ({
       ...rest,
       waitingStop,
       recorderPid,
-      playlist,
+      playlists: playlist ? [playlist, ...playlists] : playlists,
       ending,
       stoppedBy,
     }),
   );
 const lastingSchema = z.object({
-  plan: mixPlanSchema,
+  plan: planSchema,
   warnings: z.array(z.object({ code: z.enum(WARNING_CODES), path: z.string(), message: z.string() })).default([]),
 });
 const documentSchema = lastingSchema.extend({

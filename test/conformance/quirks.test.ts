@@ -4,7 +4,7 @@
  */
 import { afterEach, describe, expect, test } from 'vitest';
 import type { SpooledFile } from '../../src/media/segment.ts';
-import { fakeFault, settle } from '../support/fake-ports.ts';
+import { fakeFault, mixPlanOf, settle } from '../support/fake-ports.ts';
 import { STORAGE, startBody, stopBody, world } from '../support/rest-api.ts';
 import {
   acquired,
@@ -32,12 +32,10 @@ function item(number: number, title: string, run: () => Promise<void>): void {
 }
 
 const ELSEWHERE: Record<number, string> = {
-  4: 'no recording of this server is without fileListMode: it has no snapshots yet',
   17: 'the order of members is nothing to answer for; exact members are in item 1',
   19: 'one server has no second that takes its recordings over',
   21: 'web mode is refused with 500/502',
   22: 'web mode is refused with 500/502',
-  23: 'snapshots are refused with 500/502',
   25: 'the embedded channel has recordings beside its users, not among them: src/channel',
   27: 'webhook bodies: src/notify and test/integration/notify.slow.test.ts',
   29: 'the embedded channel cannot kick a recorder',
@@ -142,6 +140,56 @@ item(3, 'no file yet is a text or a list as fileListMode says', async () => {
     fileList: [],
     sliceStartTime: 0,
   });
+});
+
+const SNAPSHOTS = {
+  recordingConfig: { subscribeUidGroup: 0 },
+  snapshotConfig: { captureInterval: 5, fileType: ['jpg'] },
+};
+async function alone(
+  clientRequest: object,
+): Promise<Pick<Started, 'recorder' | 'upload'> & { mode: string; handle: Handle }> {
+  const handle = await acquired();
+  const body = startBody(clientRequest);
+  const { status, body: reply } = await exchange('start', { handle, mode: 'individual', body });
+  expect(status).toBe(200);
+  await settle();
+  const [recorder, upload] = [world.recorders.at(-1)!, world.uploads.at(-1)!];
+  return { recorder, upload, mode: 'individual', handle: { ...handle, sid: reply['sid'] as string } };
+}
+
+item(4, 'where snapshots are taken query has no fileListMode', async () => {
+  const { mode, handle, upload } = await alone(SNAPSHOTS);
+  upload.tell({ type: 'snapshotStored', key: 'dir1/a.jpg', startUtcMs: START_UTC_MS });
+  await settle();
+  expect((await exchange('query', { handle, mode })).body['serverResponse']).toEqual({ status: 5, sliceStartTime: 0 });
+});
+item(4, 'also beside a recording of streams', async () => {
+  const { mode, handle, upload } = await alone({ ...SNAPSHOTS, recordingFileConfig: { avFileType: ['hls'] } });
+  upload.tell({ type: 'playlistStored', key: 'dir1/a.m3u8', startUtcMs: START_UTC_MS });
+  await settle();
+  expect((await exchange('query', { handle, mode })).body['serverResponse']).toEqual({
+    status: 5,
+    sliceStartTime: 1_562_724_971_626,
+  });
+});
+
+item(23, 'snapshots are told of by event 45 alone, and a stop before the first is no failure', async () => {
+  const { mode, handle, recorder, upload } = await alone(SNAPSHOTS);
+  recorder.tell({ type: 'joined' });
+  upload.tell({ type: 'snapshotStored', key: 'dir1/a.jpg', startUtcMs: START_UTC_MS });
+  await settle();
+  const told = world.store.notices.filter(({ eventType }) => eventType === 45);
+  expect(told.map(({ payload }) => payload)).toMatchObject([
+    { serviceScene: 'rtc_snapshot', details: { msgName: 'recorder_snapshot_file', fileName: 'dir1/a.jpg' } },
+  ]);
+  const answer = exchange('stop', { handle, mode });
+  await settle();
+  recorder.tell({ type: 'ended', reason: 'stopped', recorded: false, message: '' });
+  await settle();
+  upload.letFinish();
+  expect(await answer).toMatchObject({ status: 200 });
+  expect((await answer).body['serverResponse']).toEqual({ uploadingStatus: 'uploaded' });
 });
 
 item(5, 'start twice is 201, with all that a start answers', async () => {
@@ -291,7 +339,7 @@ item(15, 'oddities of client libraries are taken', async () => {
     storageConfig: { ...STORAGE, extensionParams: { ...STORAGE.extensionParams, sse: '', tag: '' } },
     recordingConfig: { transcodingConfig: { mixedVideoLayout: 3, layoutConfig: odd } },
   });
-  const { plan } = handle.recorder.start;
+  const plan = mixPlanOf(handle.recorder.start);
   expect(plan.video?.layout).toMatchObject({ kind: 'custom', regions: [{ x: 0.70000005, alpha: 0 }] });
   expect(plan.video?.layout).not.toHaveProperty('regions.0.uid');
   expect((await exchange('query', { handle, body: 'null' })).status).toBe(200);
@@ -344,7 +392,7 @@ item(26, 'acquire, start, update and updateLayout answer in texts only', async (
 
 item(28, 'a tiny canvas is a canvas', async () => {
   const { recorder } = await started({ recordingConfig: { transcodingConfig: { width: 96, height: 48 } } });
-  expect(recorder.start.plan.video).toMatchObject({ width: 96, height: 48 });
+  expect(mixPlanOf(recorder.start).video).toMatchObject({ width: 96, height: 48 });
 });
 
 test('every item is proven here, or said where', () => {

@@ -2,7 +2,7 @@
  * Each client library's fake runs whole recordings against our server, over a real connection.
  */
 import { describe, expect, test } from 'vitest';
-import { settle } from '../support/fake-ports.ts';
+import { mixPlanOf, settle } from '../support/fake-ports.ts';
 import { NAMES, SLICE, START_MS, setUp, until } from './asking.ts';
 import type { Handle, Mode, StartCall } from './clients/calls.ts';
 import { GoClient } from './clients/go-client.ts';
@@ -63,7 +63,7 @@ describe.each([
     await settle();
     const handle: Handle = { ...NAMES, mode: 'mix', resourceId, sid: text(started, 'sid') };
     const [recorder, upload] = [api.world.recorders[0]!, api.world.uploads[0]!];
-    const { video, subscribe } = recorder.start.plan;
+    const { video, subscribe } = mixPlanOf(recorder.start);
     expect(video?.layout).toMatchObject({
       kind: 'custom',
       regions: [{ x: 0.1 }, { x: expect.closeTo(1 / 3, 6) }, { uid: '9', render: 'fit' }],
@@ -96,6 +96,47 @@ describe.each([
     expect(await client.stop(handle)).toMatchObject({ kind: 'refused', status: 404 });
   });
 
+  test.each([
+    ['streams', {}, 'recording'],
+    ['snapshots', { snapshotIntervalS: 5 }, 'snapshot'],
+  ])('every user alone: %s', async (what, more, readAs) => {
+    const api = await setUp();
+    const client = new Client(api.client);
+    const resourceId = text(await client.acquire({ ...NAMES, mode: 'individual' }), 'resourceId');
+    const started = await client.start({ ...calls('individual', resourceId), uidGroup: 1, ...more });
+    expect(started).toMatchObject({ kind: 'success', body: { ...NAMES, resourceId } });
+    await settle();
+    const handle: Handle = { ...NAMES, mode: 'individual', resourceId, sid: text(started, 'sid') };
+    const [recorder, upload] = [api.world.recorders[0]!, api.world.uploads[0]!];
+    expect(recorder.start.plan).toMatchObject({ mode: 'individual', maxUsers: 7 });
+    const taken = { kind: 'success', ...(name !== 'Python' && { readAs }) };
+    expect(await client.query(handle)).toMatchObject(taken);
+    if (what === 'streams') {
+      const owner = { uid: '7', trackType: 'video' } as const;
+      upload.tell({ type: 'playlistStored', key: 'd1/v.m3u8', startUtcMs: START_MS, owner, playable: false });
+    } else upload.tell({ type: 'snapshotStored', key: 'd1/v.jpg', startUtcMs: START_MS });
+    await settle();
+    const file = { fileName: 'd1/v.m3u8', trackType: 'video', uid: '7', mixedAllUser: false, isPlayable: false };
+    expect(await client.query(handle)).toMatchObject({
+      ...taken,
+      body: {
+        serverResponse:
+          what === 'streams'
+            ? { status: 5, fileListMode: 'json', fileList: [{ ...file, sliceStartTime: Math.floor(START_MS / 1000) }] }
+            : { status: 5, sliceStartTime: 0 },
+      },
+    });
+    const stopping = client.stop(handle);
+    await until(() => recorder.stoppedAtUs !== undefined);
+    recorder.tell({ type: 'ended', reason: 'stopped', recorded: true, message: '' });
+    await settle();
+    upload.letFinish();
+    expect(await stopping).toMatchObject({
+      kind: 'success',
+      body: { serverResponse: { uploadingStatus: 'uploaded', ...(what === 'streams' && { fileList: [file] }) } },
+    });
+  });
+
   test('a second start is what it takes it for', async () => {
     const api = await setUp();
     const client = new Client(api.client);
@@ -112,8 +153,6 @@ describe.each([
     const client = new Client(api.client);
     const page = { url: 'https://example.com', width: 1280, height: 720, bitrate: 900, maxHours: 3 };
     for (const [mode, more] of [
-      ['individual', { uidGroup: 0 }],
-      ['individual', { uidGroup: 0, snapshotIntervalS: 5 }],
       ['web', { page }],
       ['web', { page: { ...page, rtmpUrl: 'rtmp://x/y' } }],
     ] as const) {

@@ -4,6 +4,7 @@
  */
 import type { ChangeCommand, StartCommand } from '../../src/contract/line/commands.ts';
 import type { Fact } from '../../src/contract/line/facts.ts';
+import type { MixPlan, Plan } from '../../src/contract/line/plan.ts';
 import type { QualityReport } from '../../src/contract/line/quality-report.ts';
 import type { StorageConfig } from '../../src/contract/line/storage.ts';
 import type { Notice } from '../../src/contract/webhook/notice.ts';
@@ -184,7 +185,7 @@ export class FakeWorld {
       },
       recorders: {
         isAlive: (pid) => this.alive.has(pid),
-        repair: async (spoolDir) => {
+        complete: async (spoolDir) => {
           if (this.repairFault) throw this.repairFault;
           this.repaired.push(spoolDir);
         },
@@ -274,4 +275,10 @@ export function taskOf(): Task {
       warnings: [],
     },
   };
+}
+
+/** The plan of a composite. Throws an Error when it is of another mode. */
+export function mixPlanOf({ plan }: { plan: Plan }): MixPlan {
+  if (plan.mode !== 'mix') throw new Error(`the plan is of mode ${plan.mode}`);
+  return plan;
 }

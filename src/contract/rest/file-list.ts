@@ -8,13 +8,24 @@ export const TRACK_TYPES = ['audio', 'video', 'audio_and_video'] as const;
 export type TrackType = (typeof TRACK_TYPES)[number];
 
 /** A file of a recording that lies in its store; `key` has the prefix. */
-export type ListedFile = { key: string; startUtcMs: number };
+export type ListedFile = {
+  key: string;
+  startUtcMs: number;
+  /** Whose stream is in it, where every user is recorded alone. */
+  owner?: { uid: string; trackType: TrackType } | undefined;
+  /** False where players of its kind cannot show it: a playlist of WebM slices. */
+  playable?: boolean | undefined;
+};
 
 export type ListedRecording = {
-  playlist: ListedFile | undefined;
+  playlists: readonly ListedFile[];
   mp4s: readonly ListedFile[];
-  /** Whether the recording makes MP4 files, which decides between a text and a list. */
-  withMp4: boolean;
+  /**
+   * `text` names the one playlist of a composite without MP4, `list` all files; with snapshots nothing is listed (contract
+   * §1.5 Q3, stop.txt).
+   */
+  shape: 'text' | 'list' | 'snapshots';
+  /** Of files without an owner. */
   trackType: TrackType;
 };
 
@@ -33,21 +44,28 @@ export const jsonFileListMembers = { fileListMode: z.literal('json'), fileList: 
 export type FileList =
   | { fileListMode: 'string'; fileList: string }
   | { fileListMode: 'json'; fileList: FileListEntry[] };
+export type NoFileList = { fileListMode?: never; fileList?: never };
 
-export function toFileList(recording: ListedRecording, unit: 's' | 'ms'): FileList {
-  if (!recording.withMp4) return { fileListMode: 'string', fileList: recording.playlist?.key ?? '' };
-  return { fileListMode: 'json', fileList: toEntries(recording, unit) };
+/** Nothing at all where snapshots are taken. */
+export function toFileList(recording: ListedRecording, unit: 's' | 'ms'): FileList | NoFileList {
+  switch (recording.shape) {
+    case 'text':
+      return { fileListMode: 'string', fileList: recording.playlists[0]?.key ?? '' };
+    case 'list':
+      return { fileListMode: 'json', fileList: toEntries(recording, unit) };
+    case 'snapshots':
+      return {};
+  }
 }
 
-/** All stored files of a recording, the playlist first. */
-export function toEntries({ playlist, mp4s, trackType }: ListedRecording, unit: 's' | 'ms'): FileListEntry[] {
-  const files = playlist ? [playlist, ...mp4s] : mp4s;
-  return files.map((file) => ({
+/** All stored files of a recording, playlists first. */
+export function toEntries({ playlists, mp4s, trackType }: ListedRecording, unit: 's' | 'ms'): FileListEntry[] {
+  return [...playlists, ...mp4s].map((file) => ({
     fileName: file.key,
-    trackType,
-    uid: '0',
-    mixedAllUser: true,
-    isPlayable: true,
+    trackType: file.owner?.trackType ?? trackType,
+    uid: file.owner?.uid ?? '0',
+    mixedAllUser: file.owner === undefined,
+    isPlayable: file.playable ?? true,
     // Typed clients take whole numbers only.
     sliceStartTime: Math.floor(unit === 's' ? file.startUtcMs / 1000 : file.startUtcMs),
   }));

@@ -7,6 +7,7 @@ import {
   type FileList,
   jsonFileListMembers,
   type ListedRecording,
+  type NoFileList,
   textFileListMembers,
   toFileList,
 } from './file-list.ts';
@@ -70,7 +71,7 @@ export type QueryReply = {
   uid: string;
   resourceId: string;
   sid: string;
-  serverResponse: { status: Status; sliceStartTime: number } & FileList;
+  serverResponse: { status: Status; sliceStartTime: number } & (FileList | NoFileList);
 };
 
 export function toQueryResponse(
@@ -78,9 +79,10 @@ export function toQueryResponse(
   recording: ListedRecording,
   unit: 's' | 'ms',
 ): QueryReply['serverResponse'] {
+  const starts = recording.playlists.map(({ startUtcMs }) => startUtcMs);
   return {
     status: recordingStatus,
     ...toFileList(recording, unit),
-    sliceStartTime: Math.floor(recording.playlist?.startUtcMs ?? 0),
+    sliceStartTime: starts.length > 0 ? Math.floor(Math.min(...starts)) : 0,
   };
 }

@@ -33,6 +33,16 @@ const individualSchema = z
       .optional()
       .meta({ description: 'Withdrawn by the service this API comes from; has no effect.' }),
     transcodeOptions: z.looseObject({}).optional().meta({ description: 'Withdrawn likewise; has no effect.' }),
+    aircheck: z
+      .object({
+        mp4: z.boolean().default(false).meta({ description: 'One MP4 of each user, made when the recording ends.' }),
+        manifest: z
+          .boolean()
+          .default(false)
+          .meta({ description: 'A JSON file that places every file on one timeline, for `aircheck mix`.' }),
+      })
+      .prefault({})
+      .meta({ description: 'What this server makes beyond the API it speaks.' }),
   })
   .superRefine(({ recordingConfig, snapshotConfig }, context) => {
     if (!snapshotConfig) return;
@@ -64,9 +74,10 @@ export const startReplySchema = handleReplySchema;
 export type StartReply = z.infer<typeof startReplySchema>;
 
 export type MixStart = z.output<typeof mixSchema>;
+export type IndividualStart = z.output<typeof individualSchema>;
 export type StartClientRequest =
   | ({ mode: 'mix' } & MixStart)
-  | ({ mode: 'individual' } & z.output<typeof individualSchema>)
+  | ({ mode: 'individual' } & IndividualStart)
   | ({ mode: 'web' } & z.output<typeof webSchema>);
 
 export type StartOptions = {

@@ -3,7 +3,7 @@
  */
 import { z } from 'zod';
 import { envelope, handleReplySchema, parseBody } from './body.ts';
-import { type FileList, jsonFileListMembers, textFileListMembers } from './file-list.ts';
+import { type FileList, jsonFileListMembers, type NoFileList, textFileListMembers } from './file-list.ts';
 
 export const stopRequestSchema = envelope(z.object({ async_stop: z.boolean().default(false) }));
 export type StopRequest = { cname: string; uid: string; asyncStop: boolean };
@@ -47,7 +47,7 @@ export type StopReply = {
   uid: string;
   resourceId: string;
   sid: string;
-  serverResponse: FileList & { uploadingStatus: UploadingStatus };
+  serverResponse: (FileList | NoFileList) & { uploadingStatus: UploadingStatus };
 };
 
 /** Reads a stop body. Throws `request-invalid`. */

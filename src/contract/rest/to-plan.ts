@@ -1,8 +1,16 @@
 /**
- * From a validated start request of composite mode to the Plan a recorder works by, with the contract's defaults (§1.2.2,
- * §1.2.3). Pure.
+ * From a validated start request to the Plan a recorder works by, with the contract's defaults (§1.2.2 to §1.2.5). Pure.
  */
-import type { AudioPlan, Layout, MixPlan, Region, Subscription, VideoPlan } from '../line/plan.ts';
+import type {
+  AudioPlan,
+  IndividualPlan,
+  Layout,
+  MixPlan,
+  Plan,
+  Region,
+  Subscription,
+  VideoPlan,
+} from '../line/plan.ts';
 import type { LayoutMembers } from './layout.ts';
 import {
   type Lists,
@@ -10,11 +18,11 @@ import {
   type TranscodingConfig,
   transcodingConfigSchema,
 } from './recording-config.ts';
-import type { MixStart } from './start.ts';
+import type { IndividualStart, MixStart } from './start.ts';
 
 /** Frame rates the contract has; any other falls back to 15. */
 const FRAME_RATES = [1, 7, 10, 15, 24, 30, 60];
-const AUDIO_PROFILES: Record<0 | 1 | 2, AudioPlan> = {
+export const AUDIO_PROFILES: Record<0 | 1 | 2, AudioPlan> = {
   0: { channels: 1, bitrateKbps: 48 },
   1: { channels: 1, bitrateKbps: 128 },
   2: { channels: 2, bitrateKbps: 192 },
@@ -26,15 +34,15 @@ export type PlanOptions = {
   baseName: string;
   mp4Limit: { durationMs: number; bytes: number };
 };
-export type PlannedMix = {
-  plan: MixPlan;
+export type Planned<P extends Plan> = {
+  plan: P;
   /** The caller asked for the comma after `#EXTINF:<seconds>`. */
   extinfComma: boolean;
   /** Members that were sent and have no effect, for the log. */
   ignored: string[];
 };
 
-export function toMixPlan(request: MixStart, { sid, baseName, mp4Limit }: PlanOptions): PlannedMix {
+export function toMixPlan(request: MixStart, { sid, baseName, mp4Limit }: PlanOptions): Planned<MixPlan> {
   const config = request.recordingConfig;
   const transcoding = config.transcodingConfig ?? transcodingConfigSchema.parse({});
   const types = request.recordingFileConfig?.avFileType ?? ['hls'];
@@ -57,6 +65,45 @@ export function toMixPlan(request: MixStart, { sid, baseName, mp4Limit }: PlanOp
     plan,
     extinfComma: comma,
     ignored: [...ignoredMembers(config), ...(readable ? [] : ['privateParams'])],
+  };
+}
+
+/** Users of `subscribeUidGroup` 0 to 5 (contract §1.2.2). */
+const GROUP_USERS = [2, 7, 12, 17, 32, 49] as const;
+
+export function toIndividualPlan(
+  request: IndividualStart,
+  { sid, baseName }: Pick<PlanOptions, 'sid' | 'baseName'>,
+): Planned<IndividualPlan> {
+  const { recordingConfig: config, recordingFileConfig, snapshotConfig, aircheck } = request;
+  const records = { audio: config.streamTypes !== 1, video: config.streamTypes !== 0 };
+  // Snapshots alone are meant where no file type is asked for beside them (contract §1.2.5).
+  const recordsStreams = !snapshotConfig || recordingFileConfig !== undefined;
+  // Passing sound through is meant for recordings of sound alone; otherwise it is as if it were not said (§1.2.2).
+  const isOriginal = config.streamMode === 'original' && config.streamTypes === 0;
+  const streamMode = config.streamMode === 'original' && !isOriginal ? 'default' : config.streamMode;
+  const { comma, readable } = readPrivateParams(config.privateParams);
+  return {
+    plan: {
+      mode: 'individual',
+      sid,
+      baseName,
+      records: recordsStreams ? records : { audio: false, video: records.video },
+      streamMode: recordsStreams ? streamMode : 'none',
+      ...(snapshotConfig && { snapshots: { intervalMs: snapshotConfig.captureInterval * 1000 } }),
+      subscribe: toSubscriptions(config, records),
+      videoStreamType: config.videoStreamType,
+      maxUsers: GROUP_USERS[config.subscribeUidGroup],
+      maxIdleMs: config.maxIdleTime * 1000,
+      extras: { mp4: recordsStreams && aircheck.mp4, manifest: recordsStreams && aircheck.manifest },
+    },
+    extinfComma: comma,
+    ignored: [
+      ...(readable ? [] : ['privateParams']),
+      ...(config.streamMode === 'original' && !isOriginal ? ['streamMode'] : []),
+      ...(request.appsCollection ? ['appsCollection'] : []),
+      ...(request.transcodeOptions ? ['transcodeOptions'] : []),
+    ],
   };
 }
 
