@@ -4,6 +4,7 @@
 import type { ChangeCommand, StartCommand } from '../contract/line/commands.ts';
 import type { EndReason, Fact } from '../contract/line/facts.ts';
 import type { Clock } from '../kernel/clock.ts';
+import { IndividualRecording } from './individual/individual-recording.ts';
 import { MixRecording } from './mix/mix-recording.ts';
 import type { MachineFacts, QualityCollector } from './report/quality-collector.ts';
 import { reported } from './report/reported.ts';
@@ -45,5 +46,7 @@ function startLine(start: StartCommand, context: LineContext): Promise<Recording
   switch (start.plan.mode) {
     case 'mix':
       return MixRecording.start(start, start.plan, context);
+    case 'individual':
+      return IndividualRecording.start(start, start.plan, context);
   }
 }

@@ -4,7 +4,7 @@
  */
 import { createServer, type Server, type Socket } from 'node:net';
 import { encodeFeedEvent, encodeFeedFrame, type FeedEvent, FeedReader } from '../../src/contract/line/feed.ts';
-import type { TrackFormat } from '../../src/media/track.ts';
+import type { MediaKind, TrackFormat, VideoCodec } from '../../src/media/track.ts';
 import { Packetizer } from '../../src/stages/rtp/packetize/packetizer.ts';
 import { AudioEncoder, VideoEncoder } from './media/encode.ts';
 import { MadePicture, madeSound, SOUND_RATE } from './media/made-media.ts';
@@ -16,7 +16,7 @@ const NTP_EPOCH_US = 2_208_988_800_000_000;
 export type ScriptedUser = {
   uid: string;
   participant: Participant;
-  codec?: 'h264' | 'vp8';
+  codec?: VideoCodec;
   /** When the user is in the channel, seconds from the recording's zero; negative is before it. */
   fromS: number;
   toS: number;
@@ -24,13 +24,16 @@ export type ScriptedUser = {
   stalls?: { fromS: number; toS: number }[];
   /** Stretches whose packets arrive no earlier than `untilS`: a queue, or what was lost and is sent again. */
   lates?: { fromS: number; toS: number; untilS: number }[];
-  /** Stretches in which the sender sends nothing. */
-  mutes?: { fromS: number; toS: number }[];
+  /** Stretches in which the sender sends nothing, or nothing of a kind. */
+  mutes?: { fromS: number; toS: number; kind?: MediaKind }[];
   /** How much faster than true time the sender counts, parts per million. */
   skewPpm?: number;
   /** How late packets arrive, milliseconds, per kind. Default 20 each. */
   delayMs?: { audio: number; video: number };
   video?: boolean;
+  audio?: boolean;
+  /** The picture's size from a moment on; 320×180 before. A change comes with a key frame. */
+  sizes?: { fromS: number; width: number; height: number }[];
   /** From key frame to key frame; 1 s by default. */
   gopS?: number;
   /** Sends a key frame when asked for one, as browsers do. By default requests are only noted. */
@@ -53,7 +56,7 @@ type Script = {
 
 const VIDEO = { width: 320, height: 180, fps: 30, bitrateKbps: 400 };
 const ORIENTATION_ID = 13;
-const video = (codec: 'h264' | 'vp8', oriented: boolean): TrackFormat => ({
+const video = (codec: VideoCodec, oriented: boolean): TrackFormat => ({
   kind: 'video',
   codec,
   payloadType: 96,
@@ -73,6 +76,8 @@ function scriptOf(user: ScriptedUser, index: number, zeroUs: number): Script {
   const [videoTrack, audioTrack] = [index * 2 + 1, index * 2 + 2];
   const delay = user.delayMs ?? { audio: 20, video: 20 };
   const within = (spans: ScriptedUser['stalls'], atS: number) => !!spans?.some((s) => atS >= s.fromS && atS < s.toS);
+  const isMuted = (kind: MediaKind, atS: number) =>
+    !!user.mutes?.some((m) => (m.kind ?? kind) === kind && atS >= m.fromS && atS < m.toS);
   type Sent = { kind: 'rtp' | 'rtcp'; datagrams: Buffer[] };
   const send = (track: number, contentS: number, lateMs: number, make: () => Sent[]) => {
     const atUs = Math.round(zeroUs + contentS * 1e6 + lateMs * 1000);
@@ -82,7 +87,6 @@ function scriptOf(user: ScriptedUser, index: number, zeroUs: number): Script {
     lines.push({
       atUs,
       make: () => {
-        if (within(user.mutes, contentS)) return Buffer.alloc(0);
         const sent = make();
         if (within(user.stalls, contentS)) return Buffer.alloc(0);
         const frames = Buffer.concat(
@@ -106,17 +110,29 @@ function scriptOf(user: ScriptedUser, index: number, zeroUs: number): Script {
   if (user.video !== false) {
     const format = video(codec, user.orientations !== undefined);
     event(user.fromS, { type: 'trackStarted', track: { track: videoTrack, uid: user.uid, format } });
-    const encoder = new VideoEncoder({ codec, ...VIDEO, gopFrames: (user.gopS ?? 1) * VIDEO.fps });
-    encoders.push(encoder);
+    const sizeAt = (atS: number) => user.sizes?.findLast((size) => size.fromS <= atS) ?? VIDEO;
+    const open = ({ width, height }: { width: number; height: number }, firstFrame: number) => ({
+      encoder: new VideoEncoder({ codec, ...VIDEO, width, height, gopFrames: (user.gopS ?? 1) * VIDEO.fps }),
+      picture: new MadePicture(user.participant, { width, height }),
+      size: { width, height },
+      firstFrame,
+    });
+    let camera = open(sizeAt(user.fromS), Math.ceil(user.fromS * VIDEO.fps));
+    encoders.push({ close: () => camera.encoder.close() });
     const packetizer = new Packetizer({ format, ssrc: 1000 + videoTrack, firstSequence: 65500 });
-    const picture = new MadePicture(user.participant, VIDEO);
     const offset = 0xffff0000 + index * 7777;
     for (let n = Math.ceil(user.fromS * VIDEO.fps); n < user.toS * VIDEO.fps; n++) {
       const contentS = n / VIDEO.fps;
+      if (isMuted('video', contentS)) continue;
       const ticks = offset + Math.round(contentS * speed * 90000);
       send(videoTrack, contentS, delay.video, () => {
-        picture.draw((base + contentS) * 1e6);
-        const units = encoder.encode(picture.i420, n - Math.ceil(user.fromS * VIDEO.fps), keyFrameAsked);
+        const size = sizeAt(contentS);
+        if (size.width !== camera.size.width || size.height !== camera.size.height) {
+          camera.encoder.close();
+          camera = open(size, n);
+        }
+        camera.picture.draw((base + contentS) * 1e6);
+        const units = camera.encoder.encode(camera.picture.i420, n - camera.firstFrame, keyFrameAsked);
         keyFrameAsked = false;
         const bits = user.orientations?.findLast((o) => o.fromS <= contentS)?.bits;
         const sent = units.flatMap(({ data }): Sent[] => {
@@ -129,14 +145,16 @@ function scriptOf(user: ScriptedUser, index: number, zeroUs: number): Script {
       });
     }
   }
-  event(user.fromS, { type: 'trackStarted', track: { track: audioTrack, uid: user.uid, format: AUDIO } });
+  if (user.audio !== false)
+    event(user.fromS, { type: 'trackStarted', track: { track: audioTrack, uid: user.uid, format: AUDIO } });
   const encoder = new AudioEncoder({ codec: 'opus', channels: 2, bitrateKbps: 64 });
   encoders.push(encoder);
   const packetizer = new Packetizer({ format: AUDIO, ssrc: 1000 + audioTrack });
   const samples = encoder.frameSamples;
   const first = Math.ceil((user.fromS * SOUND_RATE) / samples);
-  for (let n = first; n < (user.toS * SOUND_RATE) / samples; n++) {
+  for (let n = first; user.audio !== false && n < (user.toS * SOUND_RATE) / samples; n++) {
     const contentS = (n * samples) / SOUND_RATE;
+    if (isMuted('audio', contentS)) continue;
     send(audioTrack, contentS, delay.audio, () => {
       const sound = madeSound(user.participant, base * SOUND_RATE + n * samples, samples);
       // What comes out is stamped with its own time, which libopus sets back by its lookahead; RTP senders do not.

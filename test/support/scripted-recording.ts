@@ -1,11 +1,11 @@
 /**
- * A composite recording of a scripted channel, by a held clock: several times faster than life, and the same every time.
+ * A recording of a scripted channel, by a held clock: several times faster than life, and the same every time.
  */
 import { mkdtempSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { StartCommand } from '../../src/contract/line/commands.ts';
-import type { MixPlan } from '../../src/contract/line/plan.ts';
+import type { IndividualPlan, MixPlan, Plan } from '../../src/contract/line/plan.ts';
 import { ManualClock } from '../../src/kernel/manual-clock.ts';
 import type { SpooledFile } from '../../src/media/segment.ts';
 import { type Ending, type Happening, type Recording, startRecording } from '../../src/pipeline/recording.ts';
@@ -38,6 +38,22 @@ export function planOf(over: Partial<MixPlan> = {}): MixPlan {
   };
 }
 
+/** A plan of everyone alone, with sound and picture. */
+export function individualPlanOf(over: Partial<IndividualPlan> = {}): IndividualPlan {
+  return {
+    mode: 'individual',
+    sid: SID,
+    baseName: BASE,
+    records: { audio: true, video: true },
+    streamMode: 'default',
+    subscribe: { audio: { kind: 'all' }, video: { kind: 'all' } },
+    maxUsers: 17,
+    maxIdleMs: 5000,
+    extras: { mp4: false, manifest: false },
+    ...over,
+  };
+}
+
 export type Made = {
   /** The spool's folder, with the files. */
   dir: string;
@@ -52,13 +68,15 @@ export type Made = {
  * Plays the script against one recording, from its zero until `stopS` (or until it ends by itself).
  * @param dir where the feed's socket and the spool go
  * @param upAtS when the recorder's process is up; what came before waits in the feed
+ * @param changes of the subscription, and when they are made
  */
 export async function record(
   dir: string,
   users: ScriptedUser[],
-  plan: MixPlan,
+  plan: Plan,
   stopS: number,
   upAtS = 0,
+  changes: { atS: number; subscribe: Plan['subscribe'] }[] = [],
 ): Promise<Made> {
   const clock = new ManualClock();
   clock.advance(60_000);
@@ -87,6 +105,9 @@ export async function record(
     },
   );
   for (let ms = upAtS * 1000; !ending && !failure; ms += 10) {
+    for (const { atS, subscribe } of changes)
+      if (ms === Math.round(atS * 1000))
+        recording.change({ type: 'changeSubscription', atMonoUs: clock.monoUs(), subscribe });
     if (ms === Math.round(stopS * 1000)) recording.stop(clock.monoUs(), 'stopped');
     if (ms > stopS * 1000 + 60_000) throw new Error('the recording did not end');
     // A late recorder reads what was kept for it bit by bit, while time goes on.

@@ -72,6 +72,8 @@ export type ChannelTracksOptions<L extends TrackLine> = {
   /** The recording's zero on the monotonic clock, microseconds. */
   zeroUs: number;
   createLine(received: ReceivedTrackOptions): L;
+  /** Whether there is room for a track that is wanted; asked again when others end. All are taken where it is left out. */
+  admits?(track: Track): boolean;
   /** Sends one RTCP datagram about a track to the channel. */
   sendRtcp(track: number, datagram: Buffer): void;
   onStreamChange(change: StreamChange): void;
@@ -268,7 +270,7 @@ export class ChannelTracks<L extends TrackLine> {
     const held = this.#subscriptions.since(at);
     const wants = ({ value }: (typeof held)[number]) => isSubscribed(value[format.kind], uid);
     const first = held.findIndex(wants);
-    if (first < 0) return undefined;
+    if (first < 0 || this.#o.admits?.(track) === false) return undefined;
     const participant = this.#clocks.get(uid) ?? new ParticipantClock();
     this.#clocks.set(uid, participant);
     const clock = participant.addStream(format.clockRate);
@@ -307,6 +309,8 @@ export class ChannelTracks<L extends TrackLine> {
     entry.line.flush();
     const change = this.#streams.onEnd(track.uid, track.format.kind);
     if (change) this.#o.onStreamChange(change);
+    if (!this.#o.admits) return;
+    for (const source of this.#sources.values()) if (!this.#entries.has(source.track.track)) this.#receive(source, at);
   }
 
   /** Bytes from a stranger that cannot be read cost themselves, and are counted. */

@@ -1,0 +1,90 @@
+/**
+ * Attendance: who was in the channel of an individual recording, and when, kept beside its journal. What is made once the
+ * recording is over needs it (a manifest, MP4s), also when its recorder crashed.
+ */
+import { readFile, rename, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import type { FeedEvent } from '../../contract/line/feed.ts';
+import { Fault, messageOf } from '../../kernel/fault.ts';
+import type { Stay } from './manifest.ts';
+
+export const ATTENDANCE_NAME = 'attendance.json';
+/** Stays that are kept; of a channel where people come and go more often, the first ones. */
+const MAX_STAYS = 20_000;
+
+const attendanceSchema = z.object({
+  /** UTC of the recording's zero, Unix milliseconds. */
+  zeroUtcMs: z.number(),
+  /** Where the recording ended, microseconds of it; null while it has not. */
+  endUs: z.number().nullable(),
+  /** In order of joining; `leftUs` is null of one who is there. */
+  stays: z.array(z.object({ uid: z.string(), joinedUs: z.number(), leftUs: z.number().nullable() })),
+});
+export type StoredAttendance = z.infer<typeof attendanceSchema>;
+
+export class Attendance {
+  readonly #dir: string;
+  readonly #zeroUtcMs: number;
+  readonly #stays: Stay[] = [];
+  #endUs: number | null = null;
+  #writing: Promise<void> = Promise.resolve();
+  #stale = false;
+
+  /** @param dir the spool folder @param zeroUtcMs UTC of the recording's zero */
+  constructor(dir: string, zeroUtcMs: number) {
+    this.#dir = dir;
+    this.#zeroUtcMs = zeroUtcMs;
+    this.#save();
+  }
+
+  /** @param atUs of the recording */
+  onEvent(event: FeedEvent, atUs: number): void {
+    if (event.type === 'userJoined') {
+      if (this.#stays.some((stay) => stay.uid === event.uid && stay.leftUs === Number.POSITIVE_INFINITY)) return;
+      if (this.#stays.length < MAX_STAYS)
+        this.#stays.push({ uid: event.uid, joinedUs: atUs, leftUs: Number.POSITIVE_INFINITY });
+    } else if (event.type === 'userLeft') {
+      for (const stay of this.#stays)
+        if (stay.uid === event.uid && stay.leftUs === Number.POSITIVE_INFINITY)
+          stay.leftUs = Math.max(atUs, stay.joinedUs);
+    } else return;
+    this.#save();
+  }
+
+  /** Resolves when it is on disk. Rejects with the system's error when it cannot be written. @param endUs of the recording */
+  async finish(endUs: number): Promise<void> {
+    this.#endUs = endUs;
+    this.#save();
+    await this.#writing;
+  }
+
+  /** Written anew as a whole; what changes while that is under way is written after it, once. */
+  #save(): void {
+    if (this.#stale) return;
+    this.#stale = true;
+    this.#writing = this.#writing.then(async () => {
+      this.#stale = false;
+      const stays = this.#stays.map(({ leftUs, ...stay }) => ({
+        ...stay,
+        leftUs: leftUs === Number.POSITIVE_INFINITY ? null : leftUs,
+      }));
+      const stored: StoredAttendance = { zeroUtcMs: this.#zeroUtcMs, endUs: this.#endUs, stays };
+      const path = join(this.#dir, ATTENDANCE_NAME);
+      await writeFile(`${path}.new`, JSON.stringify(stored), { mode: 0o600, flush: true });
+      await rename(`${path}.new`, path);
+    });
+    // Told by `finish`; a recording goes on without.
+    this.#writing.catch(() => undefined);
+  }
+}
+
+/** Reads what was kept in a spool folder. Throws a Fault when there is none, or it is damaged. */
+export async function readAttendance(dir: string): Promise<StoredAttendance> {
+  const path = join(dir, ATTENDANCE_NAME);
+  try {
+    return attendanceSchema.parse(JSON.parse(await readFile(path, 'utf8')));
+  } catch (cause) {
+    throw new Fault('attendance-unreadable', `cannot read ${path}: ${messageOf(cause)}`, { blame: 'self', cause });
+  }
+}

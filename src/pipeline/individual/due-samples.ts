@@ -1,0 +1,141 @@
+/**
+ * DueSamples: one received track's samples on their way to files as they came. They wait until their time can no longer be
+ * corrected at once, and are handed over in order of time.
+ */
+import { US } from '../../kernel/time.ts';
+import type { Orientation } from '../../media/frame.ts';
+import type { Packet } from '../../media/packet.ts';
+import type { ReceivedSample } from '../../media/sample.ts';
+import type { Track, VideoColor } from '../../media/track.ts';
+import { parseColorSpace } from '../../stages/rtp/color-space.ts';
+import { opusDurationTicks } from '../../stages/rtp/depacketize/opus.ts';
+import { parseOrientation } from '../../stages/rtp/orientation.ts';
+import { type PictureSize, pictureSizeOf } from '../../stages/rtp/picture-size.ts';
+import { Announced } from '../tracks/announced.ts';
+import type { TrackLine } from '../tracks/channel-tracks.ts';
+import { ReceivedTrack, type ReceivedTrackOptions } from '../tracks/received-track.ts';
+import { INTERRUPTION_US } from './file-sink.ts';
+
+/** Samples that may wait, 40 s of sound or 30 s of picture; more means that nobody takes them. */
+const MAX_WAITING = 2000;
+
+/** A sample with its place in the recording, microseconds, and what its sender said of it. */
+export type PlacedSample = ReceivedSample & {
+  ptsUs: number;
+  orientation?: Orientation | undefined;
+  color?: VideoColor | undefined;
+};
+
+export class DueSamples implements TrackLine {
+  readonly track: Track;
+  readonly #received: ReceivedTrack;
+  #waiting: ReceivedSample[] = [];
+  #skipping = false;
+  #dropped = 0;
+  #keyFrameWanted = false;
+  #size: PictureSize | undefined;
+  #arrivalUs = Number.POSITIVE_INFINITY;
+  /** Packets came again after an interruption, and no key frame yet. */
+  #resumed = false;
+  readonly #colors = new Announced<VideoColor>();
+  readonly #orientations = new Announced<Orientation>();
+
+  constructor(options: ReceivedTrackOptions) {
+    this.track = options.track;
+    this.#received = new ReceivedTrack(options);
+  }
+
+  onRtp(packet: Packet): void {
+    const rtpTime = this.#received.onRtp(packet);
+    const { format } = this.track;
+    // A slice cannot begin with anything else; asked for at once, it is there when the slice is written.
+    this.#resumed ||= packet.arrivalUs - this.#arrivalUs >= INTERRUPTION_US;
+    this.#arrivalUs = packet.arrivalUs;
+    if (rtpTime === undefined || !packet.extensions || format.kind !== 'video') return;
+    const { colorExtension = 0, orientationExtension = 0 } = format;
+    const colorData = packet.extensions.get(colorExtension);
+    const color = colorData && parseColorSpace(colorData);
+    if (color) this.#colors.note(rtpTime, color);
+    const orientationData = packet.extensions.get(orientationExtension);
+    const orientation = orientationData && parseOrientation(orientationData);
+    if (orientation) this.#orientations.note(rtpTime, orientation);
+  }
+
+  /** As of ReceivedTrack. */
+  onSenderReport(ntpUs: number, rtpTimestamp: number, arrivalUs: number): void {
+    this.#received.onSenderReport(ntpUs, rtpTimestamp, arrivalUs);
+  }
+
+  poll(nowUs: number): boolean {
+    const { samples, keyFrameWanted } = this.#received.take(nowUs);
+    this.#enqueue(samples);
+    if (this.#waiting.at(-1)?.keyFrame || samples.some((sample) => sample.keyFrame)) this.#resumed = false;
+    return keyFrameWanted || this.#keyFrameWanted || this.#resumed;
+  }
+
+  /** As of ReceivedTrack. */
+  completeUs(nowUs: number): number | undefined {
+    return this.#received.completeUs(nowUs);
+  }
+
+  /** Whoever takes the samples cannot go on without a key frame, or can. */
+  wantKeyFrame(wanted: boolean): void {
+    this.#keyFrameWanted = wanted;
+  }
+
+  flush(): void {
+    this.#enqueue(this.#received.flush());
+  }
+
+  takeDropped(): number {
+    const dropped = this.#dropped;
+    this.#dropped = 0;
+    return dropped;
+  }
+
+  /** What lies before `untilUs` of the recording. */
+  takeUntil(untilUs: number): PlacedSample[] {
+    let due = 0;
+    while (due < this.#waiting.length && this.#received.peekTimeOf(this.#waiting[due] as ReceivedSample) < untilUs)
+      due++;
+    return this.#waiting.splice(0, due).map((sample) => {
+      const placed = {
+        ...sample,
+        ptsUs: this.#received.timeOf(sample),
+        orientation: this.#orientations.at(sample.rtpTime),
+        color: this.#colors.at(sample.rtpTime),
+      };
+      this.#report(placed);
+      return placed;
+    });
+  }
+
+  close(): void {
+    this.#waiting = [];
+  }
+
+  #report({ ptsUs, data, keyFrame, afterLoss, orientation }: PlacedSample): void {
+    const { report } = this.#received;
+    const { format } = this.track;
+    if (!report) return;
+    if (format.kind === 'audio') {
+      const endUs = ptsUs + Math.round((opusDurationTicks(data) * US) / format.clockRate);
+      report.onSound({ startUs: ptsUs, endUs, afterLoss, concealedUs: 0, madeUp: false });
+      return;
+    }
+    if (afterLoss) report.onHold('loss');
+    if (keyFrame) this.#size = pictureSizeOf(format.codec, data) ?? this.#size;
+    const turned = { turn: orientation?.turn ?? 0, flip: orientation?.flip ?? false } as const;
+    if (this.#size) report.onPicture(ptsUs, { ...this.#size, ...turned });
+  }
+
+  #enqueue(samples: ReceivedSample[]): void {
+    for (const sample of samples) {
+      // What refers to a picture left out is left out with it.
+      if (sample.keyFrame && this.#waiting.length < MAX_WAITING) this.#skipping = false;
+      else this.#skipping ||= this.#waiting.length >= MAX_WAITING;
+      if (this.#skipping) this.#dropped++;
+      else this.#waiting.push(sample);
+    }
+  }
+}

@@ -1,0 +1,138 @@
+/**
+ * What is made of an individual recording once it is over, from the files on its spool: an MP4 of each user and a manifest of
+ * everything. Not the recorder's work: it may take a while, and it is done as well for a recorder that crashed.
+ */
+import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Fault } from '../../kernel/fault.ts';
+import { US } from '../../kernel/time.ts';
+import type { Segment, SpooledFile, WholeFile } from '../../media/segment.ts';
+import { makeUserMp4 } from '../../stages/mux/mp4/user-mp4.ts';
+import { baseName, documentName, mp4Name, userBaseName } from '../../stages/mux/names.ts';
+import { finishPart, partPath } from '../../stages/mux/spool-file.ts';
+import { Journal, readSpool } from '../../stages/spool/journal.ts';
+import { castOf } from '../remix/cast.ts';
+import { readSlicesIn } from '../remix/read-slice.ts';
+import { remix } from '../remix/remix.ts';
+import { readAttendance, type StoredAttendance } from './attendance.ts';
+import { manifestOf } from './manifest.ts';
+
+/** A transcoded picture has this many frames a second: what was passed on has no steady rate. */
+const TRANSCODED_FPS = 30;
+/** Bits per pixel and frame of a transcoded picture: some more than senders spend, as it is coded twice. */
+const TRANSCODED_BITS = 0.12;
+
+export type ExtrasOptions = {
+  sid: string;
+  cname: string;
+  mp4: boolean;
+  manifest: boolean;
+};
+
+/** Makes what is not there yet and returns its names. Throws a Fault when the folder cannot be read or written. */
+export async function makeExtras(dir: string, options: ExtrasOptions): Promise<string[]> {
+  const { sid, cname, mp4, manifest } = options;
+  const { files } = await readSpool(dir);
+  const attendance = await readAttendance(dir);
+  const made: string[] = [];
+  const journal = await Journal.open(dir);
+  const keep = async (file: SpooledFile) => {
+    await journal.append(file);
+    files.push(file);
+    made.push(file.name);
+  };
+  try {
+    if (mp4) {
+      const uids = new Set(files.flatMap((file) => (file.type === 'slice' && file.owner ? [file.owner.uid] : [])));
+      const done = new Set(files.flatMap((file) => (file.type === 'mp4' && file.owner ? [file.owner.uid] : [])));
+      for (const uid of uids) if (!done.has(uid)) await makeMp4(dir, uid, { options, attendance, files, keep });
+    }
+    if (manifest && !files.some((file) => file.type === 'document' && file.kind === 'manifest')) {
+      const name = documentName(baseName(sid, cname), 'manifest');
+      const path = join(dir, name);
+      await writeFile(partPath(path), `${JSON.stringify(manifestFor(options, attendance, files), null, 1)}\n`);
+      const bytes = await finishPart(path);
+      const place = { startUtcMs: attendance.zeroUtcMs, durationUs: 0, bytes };
+      await keep({ type: 'document', kind: 'manifest', name, ...place });
+    }
+  } finally {
+    await journal.close();
+  }
+  return made;
+}
+
+type Making = {
+  options: ExtrasOptions;
+  attendance: StoredAttendance;
+  files: readonly SpooledFile[];
+  keep(file: WholeFile): Promise<void>;
+};
+
+/** Without transcoding where MP4 has the user's codecs; VP8 is made H.264. */
+async function makeMp4(dir: string, uid: string, making: Making): Promise<void> {
+  const { options, attendance, files, keep } = making;
+  const name = userBaseName(baseName(options.sid, options.cname), uid, 'av');
+  const slices = files.filter((file): file is Segment => file.type === 'slice' && file.owner?.uid === uid);
+  try {
+    await makeUserMp4({ dir, baseName: name, uid, zeroUtcMs: attendance.zeroUtcMs, slices, onFile: keep });
+  } catch (error) {
+    if (!(error instanceof Fault) || error.code !== 'mp4-codec') throw error;
+    await transcode(dir, uid, name, making);
+  }
+}
+
+async function transcode(dir: string, uid: string, name: string, making: Making): Promise<void> {
+  const { options, attendance, files, keep } = making;
+  const manifest = manifestFor(options, attendance, files);
+  const cast = castOf(manifest, { uids: [uid], audio: true, video: true, missing: new Set() });
+  if (!cast.span) return;
+  const shapes = cast.stays.flatMap((stay) => stay.slices.flatMap((slice) => slice.shapes));
+  const sideways = (rotate: number) => rotate % 180 !== 0;
+  const sizes = shapes.map(({ width, height, rotate }) => (sideways(rotate) ? [height, width] : [width, height]));
+  const even = (most: number) => Math.min(1920, Math.max(2, most + (most % 2)));
+  const [width, height] = [0, 1].map((side) => even(Math.max(0, ...sizes.map((size) => size[side] ?? 0)))) as [
+    number,
+    number,
+  ];
+  const hasSound = (cast.sounds.get(uid)?.length ?? 0) > 0;
+  const bitrateKbps = Math.min(
+    6500,
+    Math.max(100, Math.round((width * height * TRANSCODED_FPS * TRANSCODED_BITS) / 1000)),
+  );
+  const work = await mkdtemp(join(dir, 'transcoding-'));
+  try {
+    const [file] = await remix({
+      ...{ cast, fromUs: cast.span.startUs, toUs: cast.span.endUs, zeroUtcMs: attendance.zeroUtcMs },
+      video: sizes.length > 0 ? { width, height, fps: TRANSCODED_FPS, bitrateKbps, ...ALONE } : undefined,
+      audio: hasSound ? { channels: 2, bitrateKbps: 128 } : undefined,
+      files: { mp4: true, hls: false },
+      ...{ dir: work, baseName: name, threads: 1, read: readSlicesIn(dir) },
+      onProblem: (what) => process.stderr.write(`${what}\n`),
+    });
+    if (file?.type !== 'mp4') return;
+    const stored = mp4Name(name, 0);
+    await rename(join(work, file.name), join(dir, stored));
+    const trackType = sizes.length === 0 ? 'audio' : hasSound ? 'audio_and_video' : 'video';
+    await keep({ ...file, name: stored, index: 0, owner: { uid, trackType } });
+  } finally {
+    await rm(work, { recursive: true, force: true });
+  }
+}
+
+/** One user fills the picture. */
+const ALONE = {
+  layout: { kind: 'custom' as const, regions: [{ x: 0, y: 0, width: 1, height: 1, alpha: 1, render: 'fit' as const }] },
+  backgroundColor: '#000000',
+};
+
+function manifestFor({ sid, cname }: ExtrasOptions, attendance: StoredAttendance, files: readonly SpooledFile[]) {
+  const { zeroUtcMs } = attendance;
+  const ends = files.map((file) => (file.startUtcMs - zeroUtcMs) * 1000 + file.durationUs);
+  // A recorder that crashed could not say where it ended.
+  const endUs = attendance.endUs ?? Math.max(0, ...ends);
+  const stays = attendance.stays.map(({ leftUs, ...stay }) => ({
+    ...stay,
+    leftUs: leftUs ?? Number.POSITIVE_INFINITY,
+  }));
+  return manifestOf({ sid, cname, zeroUtcMs, endUs: Math.max(endUs, US / TRANSCODED_FPS), stays, files });
+}

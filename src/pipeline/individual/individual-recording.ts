@@ -1,0 +1,274 @@
+/**
+ * IndividualRecording: every user of a channel alone. Pictures are passed on as they came, sound becomes AAC, snapshots are
+ * taken; it runs a little behind the present, so that times are settled when they are written.
+ */
+import type { ChangeCommand, StartCommand } from '../../contract/line/commands.ts';
+import type { EndReason } from '../../contract/line/facts.ts';
+import type { IndividualPlan } from '../../contract/line/plan.ts';
+import type { Clock, Timer } from '../../kernel/clock.ts';
+import type { SpooledFile } from '../../media/segment.ts';
+import type { Track } from '../../media/track.ts';
+import { Journal } from '../../stages/spool/journal.ts';
+import { AudioLine } from '../mix/audio-line.ts';
+import type { Ending, LineContext, Recording } from '../recording.ts';
+import { ChannelTracks, type TrackEntry } from '../tracks/channel-tracks.ts';
+import { FeedSession, type SessionEnd } from '../tracks/feed-session.ts';
+import { Attendance } from './attendance.ts';
+import { DueSamples } from './due-samples.ts';
+import type { FileSink } from './file-sink.ts';
+import { channelsOf, UserFiles } from './user-files.ts';
+
+/** How far behind the present files are written. A stop writes this much at once. */
+const DELAY_US = 1_000_000;
+/** How far behind while somebody's media is incomplete: a gap may still be filled, packets may be late. */
+const MAX_DELAY_US = 2_000_000;
+/** How often packets are passed on and it is looked whether something is due. */
+const STEP_MS = 50;
+/** Files are written in bursts of this length: one system call instead of many. */
+const BURST_US = 200_000;
+/** A track's line is kept this long after its end: what came last may be placed a little later. */
+const LINGER_US = 500_000;
+
+type Line = DueSamples | AudioLine;
+
+export class IndividualRecording implements Recording {
+  readonly done: Promise<Ending>;
+  readonly #plan: IndividualPlan;
+  readonly #start: StartCommand;
+  readonly #context: LineContext;
+  readonly #clock: Clock;
+  readonly #journal: Journal;
+  readonly #tracks: ChannelTracks<Line>;
+  readonly #session: FeedSession;
+  readonly #users = new Map<string, UserFiles>();
+  readonly #sink: FileSink;
+  readonly #timer: Timer;
+  /** Kept where something is made of the recording after its end. */
+  readonly #attendance: Attendance | undefined;
+  /** Up to where everything is written, recording time. */
+  #writtenUs = 0;
+  #files = 0;
+  #begun = false;
+  #ending: SessionEnd | undefined;
+  #finishing = false;
+  /** Users beyond the group that was asked for, told of once each. */
+  readonly #refused = new Set<string>();
+  #settle!: { resolve(ending: Ending): void; reject(error: unknown): void };
+
+  static async start(start: StartCommand, plan: IndividualPlan, context: LineContext): Promise<IndividualRecording> {
+    const recording = new IndividualRecording(start, plan, context, await Journal.open(start.spoolDir));
+    try {
+      await recording.#session.join();
+    } catch (error) {
+      recording.#free();
+      throw error;
+    }
+    return recording;
+  }
+
+  private constructor(start: StartCommand, plan: IndividualPlan, context: LineContext, journal: Journal) {
+    this.#start = start;
+    this.#plan = plan;
+    this.#context = context;
+    this.#clock = context.clock;
+    this.#journal = journal;
+    this.done = new Promise((resolve, reject) => {
+      this.#settle = { resolve, reject };
+    });
+    if (plan.extras.mp4 || plan.extras.manifest) this.#attendance = new Attendance(start.spoolDir, start.zeroUtcMs);
+    const snapshots = plan.snapshots !== undefined;
+    this.#tracks = new ChannelTracks<Line>({
+      subscribe: plan.subscribe,
+      records: { audio: plan.records.audio, video: plan.records.video || snapshots },
+      zeroUs: start.zeroMonoUs,
+      report: context.report,
+      admits: (track) => this.#admits(track),
+      createLine: (received) => {
+        const { format } = received.track;
+        const passes = format.kind === 'video' || (plan.streamMode === 'original' && format.codec === 'opus');
+        return passes ? new DueSamples(received) : new AudioLine(received, channelsOf(format));
+      },
+      sendRtcp: (track, datagram) => this.#session.sendRtcp(track, datagram),
+      onStreamChange: (change) => this.#session.tellStream(change),
+      onDegraded: (what, count) => context.emit({ type: 'degraded', what, count }),
+    });
+    this.#session = new FeedSession({
+      start,
+      clock: this.#clock,
+      maxIdleMs: plan.maxIdleMs,
+      taker: {
+        count: () => this.#tracks.count,
+        onEvent: (event, atUs) => {
+          this.#attendance?.onEvent(event, atUs - start.zeroMonoUs);
+          this.#tracks.onEvent(event, atUs);
+        },
+        onRtp: (track, datagram, arrivalUs) => this.#tracks.onRtp(track, datagram, arrivalUs),
+        onRtcp: (track, datagram, arrivalUs) => this.#tracks.onRtcp(track, datagram, arrivalUs),
+        end: (atMonoUs) => this.#tracks.end(atMonoUs),
+      },
+      emit: (happening) => context.emit(happening),
+      onEnd: (end) => {
+        this.#ending = end;
+        this.#step();
+      },
+    });
+    this.#sink = {
+      dir: start.spoolDir,
+      baseName: plan.baseName,
+      zeroUtcMs: start.zeroUtcMs,
+      onSliceStart: ({ uid, trackType }, startUtcMs, discontinueUtcMs) => {
+        this.#onFilesBegun((startUtcMs - start.zeroUtcMs) * 1000);
+        context.emit({ type: 'sliceStarted', uid, trackType, startUtcMs, discontinueUtcMs });
+      },
+      onFile: (file) => this.#keep(file),
+    };
+    this.#timer = this.#clock.every(STEP_MS, () => this.#step());
+  }
+
+  stop(atMonoUs: number, reason: EndReason): void {
+    this.#session.end({ atMonoUs, reason, message: reason === 'stopped' ? 'stopped as asked' : reason });
+  }
+
+  change(command: ChangeCommand): void {
+    if (this.#session.stopping || command.type !== 'changeSubscription') return;
+    const fromUs = command.atMonoUs - this.#start.zeroMonoUs;
+    this.#tracks.changeSubscription(fromUs, command.subscribe, this.#clock.monoUs());
+  }
+
+  lagUs(): number {
+    if (!this.#session.caughtUp) return 0;
+    return Math.max(0, this.#dueUs() - this.#writtenUs - BURST_US);
+  }
+
+  /** Up to where it may be written now, recording time. */
+  #dueUs(): number {
+    const { zeroMonoUs } = this.#start;
+    if (this.#ending) return this.#ending.atMonoUs - zeroMonoUs;
+    const monoUs = this.#clock.monoUs();
+    let dueUs = monoUs - zeroMonoUs - DELAY_US;
+    for (const { line } of this.#tracks.entries()) dueUs = Math.min(dueUs, line.completeUs(monoUs) ?? dueUs);
+    return Math.max(dueUs, monoUs - zeroMonoUs - MAX_DELAY_US);
+  }
+
+  #step(): void {
+    if (this.#finishing) return;
+    try {
+      const nowUs = this.#clock.monoUs();
+      this.#tracks.poll(nowUs);
+      if (!this.#ending) this.#session.poll(nowUs);
+      // Files begun before their packets were read would lack them.
+      if (!this.#session.caughtUp) return;
+      const dueUs = this.#dueUs();
+      if (this.#ending || dueUs - this.#writtenUs >= BURST_US) this.#write(dueUs);
+      if (this.#ending) void this.#finish(this.#ending);
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  /** Takes and writes all that lies before `dueUs`. */
+  #write(dueUs: number): void {
+    for (const entry of this.#tracks.entries()) this.#take(entry, dueUs);
+    const live = new Set<string>();
+    for (const { track, unwantedUs, endedUs } of this.#tracks.entries())
+      if (Math.min(unwantedUs, endedUs) > dueUs - LINGER_US) live.add(track.uid);
+    for (const user of this.#users.values()) {
+      if (live.has(user.uid)) user.step(dueUs);
+      else user.rest();
+    }
+    this.#writtenUs = Math.max(this.#writtenUs, dueUs);
+    this.#tracks.forget(dueUs - LINGER_US, () => false);
+  }
+
+  #take({ track, line }: TrackEntry<Line>, dueUs: number): void {
+    const user = this.#userOf(track.uid);
+    if (line instanceof AudioLine) {
+      line.decodeUntil(dueUs, (start, sound) => {
+        if (this.#tracks.isWanted(track, (start * 1_000_000) / 48_000)) user.takeSound(track, start, sound);
+      });
+      return;
+    }
+    for (const sample of line.takeUntil(dueUs)) {
+      if (!this.#tracks.isWanted(track, sample.ptsUs)) continue;
+      if (track.format.kind === 'audio') user.passSound(track, sample);
+      else user.takePicture(track, sample);
+    }
+    if (track.format.kind !== 'video') return;
+    line.wantKeyFrame(user.wantsKeyFrame(track, this.#clock.monoUs() - this.#start.zeroMonoUs));
+  }
+
+  #userOf(uid: string): UserFiles {
+    const known = this.#users.get(uid);
+    if (known) return known;
+    const user = new UserFiles({
+      uid,
+      plan: this.#plan,
+      sink: this.#sink,
+      tracks: () => {
+        const tracks: Track[] = [];
+        for (const { track, endedUs, unwantedUs } of this.#tracks.entries())
+          if (track.uid === uid && Math.min(endedUs, unwantedUs) > this.#writtenUs) tracks.push(track);
+        return tracks;
+      },
+      onDegraded: (what, count) => this.#context.emit({ type: 'degraded', what, count }),
+    });
+    this.#users.set(uid, user);
+    return user;
+  }
+
+  /** As many users as the start call's group has are recorded at once, first come first served (contract §1.2.2). */
+  #admits({ uid }: Track): boolean {
+    const recorded = new Set<string>();
+    for (const { track, endedUs, unwantedUs } of this.#tracks.entries())
+      if (Math.min(endedUs, unwantedUs) === Number.POSITIVE_INFINITY) recorded.add(track.uid);
+    if (recorded.has(uid) || recorded.size < this.#plan.maxUsers) return true;
+    if (this.#refused.has(uid)) return false;
+    this.#refused.add(uid);
+    const what = `user ${uid} is not recorded while ${this.#plan.maxUsers} others are: subscribeUidGroup allows no more`;
+    this.#context.emit({ type: 'degraded', what, count: 1 });
+    return false;
+  }
+
+  #onFilesBegun(recordingUs: number): void {
+    if (this.#begun) return;
+    this.#begun = true;
+    this.#context.report.onFilesBegun(recordingUs);
+    this.#context.emit({ type: 'firstFrameRecorded', recordingUs });
+  }
+
+  async #keep(file: SpooledFile): Promise<void> {
+    await this.#journal.append(file);
+    this.#files++;
+    if (file.type === 'snapshot') this.#onFilesBegun((file.startUtcMs - this.#start.zeroUtcMs) * 1000);
+    this.#context.emit({ type: 'fileSpooled', file });
+  }
+
+  async #finish({ atMonoUs, reason, message }: SessionEnd): Promise<void> {
+    this.#finishing = true;
+    this.#timer.cancel();
+    try {
+      await Promise.all([...this.#users.values()].map((user) => user.finish()));
+      this.#context.report.onEnd(atMonoUs - this.#start.zeroMonoUs);
+      await this.#attendance?.finish(atMonoUs - this.#start.zeroMonoUs);
+      await this.#journal.close();
+      this.#free();
+      this.#settle.resolve({ reason, recorded: this.#files > 0, message });
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #fail(error: unknown): void {
+    this.#finishing = true;
+    this.#free();
+    this.#settle.reject(error);
+  }
+
+  #free(): void {
+    this.#timer.cancel();
+    this.#session.close();
+    this.#tracks.close();
+    for (const user of this.#users.values()) user.close();
+    void this.#journal.close();
+  }
+}

@@ -1,0 +1,74 @@
+/**
+ * The manifest of a recording of single users, made at its end from what is known of its files and of who was there. Pure.
+ */
+import type { Manifest, ManifestSlice } from '../../contract/line/manifest.ts';
+import type { FileOwner, RotateEvent, SpooledFile } from '../../media/segment.ts';
+
+/** One stay of one user, microseconds of the recording; `leftUs` may be infinite for one who never left. */
+export type Stay = { uid: string; joinedUs: number; leftUs: number };
+
+export type ManifestOptions = {
+  sid: string;
+  cname: string;
+  /** Wall time of recording zero, Unix milliseconds. */
+  zeroUtcMs: number;
+  endUs: number;
+  /** In order of joining. */
+  stays: readonly Stay[];
+  /** All that lies on the spool. Files of nobody in particular, and documents, are left out. */
+  files: readonly SpooledFile[];
+};
+
+export function manifestOf({ sid, cname, zeroUtcMs, endUs, stays, files }: ManifestOptions): Manifest {
+  const timeUs = (utcMs: number) => Math.round((utcMs - zeroUtcMs) * 1000);
+  const placed = (file: SpooledFile) => ({ name: file.name, startUs: timeUs(file.startUtcMs), bytes: file.bytes });
+  const owned = (file: SpooledFile, { uid, trackType }: FileOwner) => ({
+    ...placed(file),
+    uid,
+    trackType,
+    durationUs: file.durationUs,
+  });
+  const manifest: Manifest = {
+    version: 1,
+    sid,
+    cname,
+    zeroUtcMs,
+    endUs,
+    users: usersOf(stays, endUs),
+    slices: [],
+    mp4s: [],
+    snapshots: [],
+  };
+  for (const file of files) {
+    if (file.type === 'snapshot') {
+      const { startUs: atUs, ...rest } = placed(file);
+      manifest.snapshots.push({ ...rest, uid: file.uid, atUs });
+    } else if (file.type === 'mp4' && file.owner) {
+      manifest.mp4s.push(owned(file, file.owner));
+    } else if (file.type === 'slice' && file.owner) {
+      const slice: ManifestSlice = {
+        ...owned(file, file.owner),
+        playlist: file.playlist,
+        index: file.index,
+        shapes: file.rotations.map(({ utcMs, ...shape }: RotateEvent) => ({ atUs: timeUs(utcMs), ...shape })),
+      };
+      if (file.codecs?.audio) slice.audioCodec = file.codecs.audio;
+      if (file.codecs?.video) slice.videoCodec = file.codecs.video;
+      manifest.slices.push(slice);
+    }
+  }
+  manifest.slices.sort((a, b) => a.startUs - b.startUs);
+  return manifest;
+}
+
+/** Stays of one user put together, users in order of their first. Who had left before the recording began was not in it. */
+function usersOf(stays: readonly Stay[], endUs: number): Manifest['users'] {
+  const users = new Map<string, Manifest['users'][number]>();
+  for (const { uid, joinedUs, leftUs } of stays) {
+    if (leftUs <= 0 || joinedUs >= endUs) continue;
+    const user = users.get(uid) ?? { uid, stays: [] };
+    user.stays.push({ joinedUs, leftUs: Math.min(leftUs, endUs) });
+    users.set(uid, user);
+  }
+  return [...users.values()];
+}

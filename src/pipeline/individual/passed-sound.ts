@@ -1,0 +1,61 @@
+/**
+ * PassedSound: the audio slices of one user whose Opus is passed on as it came (stream mode `original`). A slice ends at once
+ * where packets cease (contract §4.2).
+ */
+import { US } from '../../kernel/time.ts';
+import { SOUND_RATE } from '../../media/frame.ts';
+import { TsContainer } from '../../stages/mux/ts/ts-slices.ts';
+import { opusDurationTicks } from '../../stages/rtp/depacketize/opus.ts';
+import type { PlacedSample } from './due-samples.ts';
+import { type FileSink, SliceRuns } from './file-sink.ts';
+
+/** A sender that says nothing of its silence (DTX) still sends a packet each 400 ms (RFC 7587 §3.1.3). */
+const INTERRUPTION_US = US;
+/** Packets that were lost in between leave a gap; ones that overlap are put behind each other. */
+const MIN_STEP_US = 1000;
+
+export class PassedSound {
+  readonly #runs: SliceRuns;
+  #track: number | undefined;
+  #lastUs = Number.NEGATIVE_INFINITY;
+  #endUs = Number.NEGATIVE_INFINITY;
+
+  constructor(sink: FileSink, uid: string) {
+    this.#runs = new SliceRuns(sink, uid, 'audio');
+  }
+
+  /** Takes the next packet of a track. Throws a Fault when a slice could not be written. */
+  push(sample: PlacedSample, track: number, channels: 1 | 2): void {
+    if (sample.ptsUs < 0) return;
+    const ptsUs = Math.max(sample.ptsUs, this.#lastUs + MIN_STEP_US);
+    if (track !== this.#track || ptsUs - this.#endUs >= INTERRUPTION_US || !this.#runs.running) {
+      this.#track = track;
+      this.#runs.begin({
+        kinds: ['audio'],
+        codecs: { audio: 'opus' },
+        container: new TsContainer({ audio: { codec: 'opus', sampleRate: SOUND_RATE, channels } }),
+      });
+    }
+    const durationUs = Math.round((opusDurationTicks(sample.data) * US) / SOUND_RATE);
+    this.#runs.write({ kind: 'audio', ptsUs, dtsUs: ptsUs, durationUs, keyFrame: true, data: sample.data });
+    this.#lastUs = ptsUs;
+    this.#endUs = ptsUs + durationUs;
+  }
+
+  /** @param nowUs of the recording */
+  step(nowUs: number): void {
+    if (nowUs - this.#endUs >= INTERRUPTION_US) this.#runs.end();
+  }
+
+  interrupt(): void {
+    this.#runs.end();
+  }
+
+  finish(): Promise<void> {
+    return this.#runs.finish();
+  }
+
+  close(): void {
+    this.#runs.close();
+  }
+}

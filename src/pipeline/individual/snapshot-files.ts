@@ -1,0 +1,121 @@
+/**
+ * SnapshotFiles: pictures of one user in, JPEG files on the spool out, one after another.
+ */
+import { open, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Snapshot } from '../../media/segment.ts';
+import { encodeJpeg } from '../../stages/codec/jpeg-encoder.ts';
+import type { NativePicture } from '../../stages/codec/picture-pool.ts';
+import { snapshotName } from '../../stages/mux/names.ts';
+import { finishPart, partPath } from '../../stages/mux/spool-file.ts';
+
+/** Pictures that may wait for the disk. */
+const MAX_WAITING = 3;
+
+export type SnapshotFilesOptions = {
+  uid: string;
+  dir: string;
+  baseName: string;
+  zeroUtcMs: number;
+  onFile(file: Snapshot): Promise<void>;
+};
+
+export class SnapshotFiles {
+  readonly #o: SnapshotFilesOptions;
+  #waiting = 0;
+  #dropped = 0;
+  #writing: Promise<void> = Promise.resolve();
+  #failure: { error: unknown } | undefined;
+
+  constructor(options: SnapshotFilesOptions) {
+    this.#o = options;
+  }
+
+  /** Pictures whose file is not there yet. */
+  get waiting(): number {
+    return this.#waiting;
+  }
+
+  /** Throws the error of a file that could not be written. */
+  check(): void {
+    if (this.#failure) throw this.#failure.error;
+  }
+
+  /** Takes over the picture; it is freed when its file is made, or at once when too many wait. @param ptsUs its place in the recording */
+  add(picture: NativePicture, ptsUs: number): void {
+    if (this.#waiting >= MAX_WAITING || this.#failure) {
+      picture.free();
+      this.#dropped++;
+      return;
+    }
+    this.#waiting++;
+    this.#writing = this.#writing.then(async () => {
+      try {
+        const jpeg = await this.#encode(picture);
+        if (jpeg) await this.#write(jpeg, ptsUs);
+      } catch (error) {
+        this.#failure ??= { error };
+      }
+      this.#waiting--;
+    });
+  }
+
+  /** Pictures given up since the last call. */
+  takeDropped(): number {
+    const dropped = this.#dropped;
+    this.#dropped = 0;
+    return dropped;
+  }
+
+  /** Resolves when all files are there. Rejects as `check` throws. */
+  async finish(): Promise<void> {
+    await this.#writing;
+    this.check();
+  }
+
+  /** Undefined when it cannot be: a sender's odd picture must not end the recording. */
+  async #encode(picture: NativePicture): Promise<Buffer | undefined> {
+    try {
+      return await encodeJpeg(picture);
+    } catch {
+      this.#dropped++;
+      return undefined;
+    } finally {
+      picture.free();
+    }
+  }
+
+  async #write(jpeg: Buffer, ptsUs: number): Promise<void> {
+    const { dir, uid, zeroUtcMs, baseName, onFile } = this.#o;
+    let startUtcMs = Math.trunc(zeroUtcMs + Math.round(ptsUs / 1000));
+    let name = snapshotName(baseName, startUtcMs);
+    // The user's other track, a moment before or after it, may have given a picture the same millisecond.
+    while (!(await writePart(join(dir, name), jpeg))) name = snapshotName(baseName, ++startUtcMs);
+    const bytes = await finishPart(join(dir, name));
+    await onFile({ type: 'snapshot', name, uid, startUtcMs, durationUs: 0, bytes });
+  }
+}
+
+/** Writes `<path>.part`. False when somebody else writes it, or wrote it. */
+async function writePart(path: string, data: Buffer): Promise<boolean> {
+  const part = partPath(path);
+  const file = await open(part, 'wx').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'EEXIST') return undefined;
+    throw error;
+  });
+  if (!file) return false;
+  try {
+    await file.writeFile(data);
+  } finally {
+    await file.close();
+  }
+  const isTaken = await stat(path).then(
+    () => true,
+    (error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return false;
+      throw error;
+    },
+  );
+  if (isTaken) await rm(part);
+  return !isTaken;
+}

@@ -1,0 +1,89 @@
+/**
+ * SoundFiles: the audio slices of one user, from encoded blocks. Silence is written once sound follows it, so that a slice ends
+ * with its last sound.
+ */
+import type { EncodedSample } from '../../media/sample.ts';
+import { Fmp4Container } from '../../stages/mux/mp4/fmp4-container.ts';
+import { fragmentRowName } from '../../stages/mux/names.ts';
+import { TsContainer } from '../../stages/mux/ts/ts-slices.ts';
+import { type FileSink, INTERRUPTION_US, SliceRuns } from './file-sink.ts';
+import type { AacFormat, EncodedBlock } from './transcoded-sound.ts';
+
+const AAC = { kinds: ['audio'], codecs: { audio: 'aac' } } as const;
+
+export class SoundFiles {
+  readonly #runs: SliceRuns;
+  readonly #sink: FileSink;
+  readonly #uid: string;
+  /** The same sound again for an MPD, as players of MPDs take no MPEG-TS. */
+  #fragments: SliceRuns | undefined;
+  #mpd: string | undefined;
+  #run: number | undefined;
+  #fragmentEndUs = Number.NEGATIVE_INFINITY;
+  #silence: EncodedSample[] = [];
+
+  constructor(sink: FileSink, uid: string) {
+    this.#sink = sink;
+    this.#uid = uid;
+    this.#runs = new SliceRuns(sink, uid, 'audio');
+  }
+
+  /** From now on the MPD of this name lists the sound as well, or none does any more. */
+  useMpd(mpd: string | undefined): void {
+    if (mpd === this.#mpd) return;
+    this.#mpd = mpd;
+    if (mpd === undefined) this.#fragments?.end();
+    else
+      this.#fragments ??= new SliceRuns(this.#sink, this.#uid, 'av', fragmentRowName(this.#sink.baseName, this.#uid));
+  }
+
+  /** Throws a Fault when a slice could not be written. */
+  write({ sample, run, silent, format }: EncodedBlock): void {
+    this.#writeFragment(sample, format);
+    if (silent) {
+      if (!this.#runs.running) return;
+      this.#silence.push(sample);
+      const first = this.#silence[0];
+      if (first && sample.ptsUs + sample.durationUs - first.ptsUs >= INTERRUPTION_US) this.#end();
+      return;
+    }
+    if (run !== this.#run || !this.#runs.running) {
+      this.#silence = [];
+      this.#runs.begin({ ...AAC, container: new TsContainer({ audio: format }) });
+      this.#run = run;
+    }
+    for (const held of this.#silence.splice(0)) this.#runs.write(held);
+    this.#runs.write(sample);
+  }
+
+  interrupt(): void {
+    this.#end();
+    this.#fragments?.end();
+  }
+
+  async finish(): Promise<void> {
+    this.interrupt();
+    await this.#runs.finish();
+    await this.#fragments?.finish();
+  }
+
+  close(): void {
+    this.#runs.close();
+    this.#fragments?.close();
+  }
+
+  #end(): void {
+    this.#silence = [];
+    this.#runs.end();
+  }
+
+  /** Silence too: whoever wants it filled has a picture beside it. */
+  #writeFragment(sample: EncodedSample, format: AacFormat): void {
+    if (!this.#fragments || this.#mpd === undefined) return;
+    if (sample.ptsUs - this.#fragmentEndUs > sample.durationUs) this.#fragments.end();
+    if (!this.#fragments.running)
+      this.#fragments.begin({ ...AAC, container: new Fmp4Container(format), mpd: this.#mpd });
+    this.#fragments.write(sample);
+    this.#fragmentEndUs = sample.ptsUs + sample.durationUs;
+  }
+}

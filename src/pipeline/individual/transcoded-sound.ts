@@ -1,0 +1,112 @@
+/**
+ * TranscodedSound: one user's decoded sound as AAC, at its absolute place. A gap is filled with silence, so that later sound
+ * keeps its place; one of 15 s ends the slice (contract §4.2), and nothing is written of it.
+ */
+import { US } from '../../kernel/time.ts';
+import { SOUND_RATE, type Sound } from '../../media/frame.ts';
+import type { EncodedSample } from '../../media/sample.ts';
+import { AAC_BLOCK, AudioEncoder } from '../../stages/codec/audio-encoder.ts';
+import { SoundMixer } from '../../stages/compose/sound-mixer.ts';
+import { INTERRUPTION_US } from './file-sink.ts';
+
+/** AAC-LC, kbit/s: what speech and music over WebRTC carry, and a little more. */
+const BITRATE_KBPS = { 1: 48, 2: 96 } as const;
+/** How far ahead of what is encoded sound is kept, milliseconds. */
+const AHEAD_MS = 2000;
+const AHEAD_SAMPLES = SOUND_RATE;
+const INTERRUPTION_SAMPLES = (INTERRUPTION_US / US) * SOUND_RATE;
+
+/** How the encoder was set up, for a container. */
+export type AacFormat = { sampleRate: number; channels: 1 | 2; extradata: Buffer };
+/** An encoded block. `run` grows when the stream begins anew; `silent` where there was no sound. */
+export type EncodedBlock = { sample: EncodedSample; run: number; silent: boolean; format: AacFormat };
+
+type Voice = { encoder: AudioEncoder; mixer: SoundMixer; format: AacFormat; tags: { run: number; silent: boolean }[] };
+
+export class TranscodedSound {
+  readonly #onBlock: (block: EncodedBlock) => void;
+  #voice: Voice | undefined;
+  #track: number | undefined;
+  #run = 0;
+  /** Where the sound so far ends, in samples from the recording's zero. */
+  #end = Number.NEGATIVE_INFINITY;
+
+  /** @param onBlock takes every block that is ready, in order */
+  constructor(onBlock: (block: EncodedBlock) => void) {
+    this.#onBlock = onBlock;
+  }
+
+  /** Takes the next sound of a track. @param start in samples from the recording's zero */
+  add(track: number, start: number, sound: Sound): void {
+    const channels = sound.channels.length === 2 ? 2 : 1;
+    if (start + sound.samples <= 0 || sound.samples === 0) return;
+    const isNew = this.#track !== track || start - this.#end >= INTERRUPTION_SAMPLES;
+    if (isNew) {
+      this.#completeBlock();
+      this.#run++;
+      this.#track = track;
+    }
+    const voice = this.#voice;
+    // A gap that nobody wanted filled is jumped over.
+    const isFar = voice && start - voice.mixer.position >= INTERRUPTION_SAMPLES;
+    if (voice && (isFar || voice.format.channels !== channels)) this.rest();
+    const current = this.#voice ?? this.#open(channels, Math.max(0, start));
+    while (start - current.mixer.position > AHEAD_SAMPLES) this.#encode(current);
+    current.mixer.add('', start, sound);
+    this.#end = Math.max(this.#end, start + sound.samples);
+  }
+
+  /** Encodes what is complete up to `untilUs` of the recording; with `filled`, silence too, from `fromUs` at the earliest. */
+  advance(untilUs: number, filled?: { fromUs: number; channels: 1 | 2 }): void {
+    const until = Math.floor((untilUs * SOUND_RATE) / US);
+    const voice =
+      this.#voice ??
+      (filled && this.#open(filled.channels, Math.max(0, Math.round((filled.fromUs * SOUND_RATE) / US))));
+    if (!voice) return;
+    const limit = filled ? until : Math.min(until, this.#end);
+    while (voice.mixer.position + AAC_BLOCK <= limit) this.#encode(voice);
+  }
+
+  /** Hands over all that is held and frees what is native; what comes next begins anew. */
+  rest(): void {
+    const voice = this.#voice;
+    if (!voice) return;
+    this.#completeBlock();
+    this.#voice = undefined;
+    this.#hand(voice, voice.encoder.flush());
+    voice.encoder.close();
+  }
+
+  close(): void {
+    this.#voice?.encoder.close();
+    this.#voice = undefined;
+  }
+
+  #open(channels: 1 | 2, start: number): Voice {
+    const encoder = new AudioEncoder({ channels, bitrateKbps: BITRATE_KBPS[channels], fast: true });
+    const mixer = new SoundMixer({ channels, aheadMs: AHEAD_MS, limited: false });
+    mixer.seek(start);
+    const format = { sampleRate: SOUND_RATE, channels, extradata: encoder.extradata };
+    this.#voice = { encoder, mixer, format, tags: [] };
+    return this.#voice;
+  }
+
+  /** Encodes up to the end of the block that holds the last sound. */
+  #completeBlock(): void {
+    const voice = this.#voice;
+    while (voice && voice.mixer.position < this.#end) this.#encode(voice);
+  }
+
+  #encode(voice: Voice): void {
+    const { position } = voice.mixer;
+    voice.tags.push({ run: this.#run, silent: position >= this.#end });
+    this.#hand(voice, voice.encoder.encode(voice.mixer.take(AAC_BLOCK), position));
+  }
+
+  #hand(voice: Voice, samples: EncodedSample[]): void {
+    for (const sample of samples) {
+      const tag = voice.tags.shift();
+      if (tag) this.#onBlock({ sample, ...tag, format: voice.format });
+    }
+  }
+}

@@ -1,0 +1,197 @@
+/**
+ * UserFiles: all that is made of one user's streams: slices of picture and of sound, merged ones, snapshots.
+ */
+import type { IndividualPlan } from '../../contract/line/plan.ts';
+import type { Sound } from '../../media/frame.ts';
+import type { Track, VideoCodec } from '../../media/track.ts';
+import { mpdName, userBaseName } from '../../stages/mux/names.ts';
+import type { PlacedSample } from './due-samples.ts';
+import type { FileSink } from './file-sink.ts';
+import { MergedFiles } from './merged-files.ts';
+import { PassedSound } from './passed-sound.ts';
+import { PassedVideo } from './passed-video.ts';
+import { SnapshotLine } from './snapshot-line.ts';
+import { SoundFiles } from './sound-files.ts';
+import { TranscodedSound } from './transcoded-sound.ts';
+
+export type UserFilesOptions = {
+  uid: string;
+  plan: IndividualPlan;
+  sink: FileSink;
+  /** The user's tracks that are wanted now. */
+  tracks(): Track[];
+  onDegraded(what: string, count: number): void;
+};
+
+export class UserFiles {
+  readonly uid: string;
+  readonly #o: UserFilesOptions;
+  readonly #mpd: string | undefined;
+  #video: PassedVideo | undefined;
+  #sound: TranscodedSound | undefined;
+  #soundFiles: SoundFiles | undefined;
+  #passedSound: PassedSound | undefined;
+  #merged: MergedFiles | undefined;
+  #snapshots: { track: number; line: SnapshotLine } | undefined;
+  /** Resolves when the snapshots of former tracks lie on the spool. */
+  #snapshotsDone: Promise<void> = Promise.resolve();
+
+  constructor(options: UserFilesOptions) {
+    const { uid, plan, sink } = options;
+    this.uid = uid;
+    this.#o = options;
+    this.#mpd = plan.streamMode === 'standard' ? mpdName(userBaseName(sink.baseName, uid, 'av')) : undefined;
+  }
+
+  /** Whether a track's sender should be asked for a key frame. @param presentUs of the recording, ahead of what was taken */
+  wantsKeyFrame({ track }: Track, presentUs: number): boolean {
+    const forSnapshot = this.#snapshots?.track === track && this.#snapshots.line.poll(presentUs).keyFrameWanted;
+    return (forSnapshot || this.#video?.keyFrameWanted || this.#merged?.keyFrameWanted) ?? false;
+  }
+
+  /** Takes the next picture of a track. Throws a Fault when a file could not be written. */
+  takePicture({ track, format }: Track, sample: PlacedSample): void {
+    const { plan, sink, uid } = this.#o;
+    if (format.kind !== 'video') return;
+    this.#snapshotsOf(track, format.codec)?.push(sample, sample.ptsUs, sample);
+    if (!plan.records.video || plan.streamMode === 'none') return;
+    this.#video ??= new PassedVideo({
+      sink,
+      uid,
+      mpd: this.#mpd,
+      onPicture: (picture) => {
+        if (picture.codec === 'h264') this.#mergedFiles()?.writePicture(picture);
+      },
+    });
+    this.#video.push(sample, track, format.codec);
+  }
+
+  /** Takes the next decoded sound of a track. @param start in samples from the recording's zero */
+  takeSound({ track }: Track, start: number, sound: Sound): void {
+    this.#transcoder().add(track, start, sound);
+  }
+
+  /** Takes the next packet of a track whose sound is passed on as it came. */
+  passSound({ track, format }: Track, sample: PlacedSample): void {
+    if (format.kind !== 'audio') return;
+    this.#passedSound ??= new PassedSound(this.#o.sink, this.uid);
+    this.#passedSound.push(sample, track, channelsOf(format));
+  }
+
+  /** Everything before `nowUs` of the recording has been taken. Throws a Fault when a file could not be written. */
+  step(nowUs: number): void {
+    this.#video?.step(nowUs);
+    this.#passedSound?.step(nowUs);
+    const fills = this.#sendsWebm() ? this.#fillsBesideWebm() : this.#merged?.fills;
+    if (this.#sound || fills) this.#transcoder().advance(nowUs, fills);
+    this.#merged?.step(nowUs);
+    const dropped = this.#snapshots?.line.takeDropped() ?? 0;
+    if (dropped > 0) this.#o.onDegraded(`snapshots of user ${this.uid} could not be made in time`, dropped);
+  }
+
+  /** The user's tracks have ended: files end here, and nothing is kept that costs memory. */
+  rest(): void {
+    this.#video?.interrupt();
+    this.#passedSound?.interrupt();
+    this.#sound?.rest();
+    this.#soundFiles?.interrupt();
+    this.#merged?.end();
+    this.#endSnapshots();
+  }
+
+  /** Ends all files; resolves when they lie on the spool. */
+  async finish(): Promise<void> {
+    this.rest();
+    await Promise.all([
+      this.#video?.finish(),
+      this.#passedSound?.finish(),
+      this.#soundFiles?.finish(),
+      this.#merged?.finish(),
+      this.#snapshotsDone,
+    ]);
+  }
+
+  close(): void {
+    this.#video?.close();
+    this.#passedSound?.close();
+    this.#sound?.close();
+    this.#soundFiles?.close();
+    this.#merged?.close();
+    this.#snapshots?.line.close();
+  }
+
+  #snapshotsOf(track: number, codec: VideoCodec): SnapshotLine | undefined {
+    const { plan, sink, uid } = this.#o;
+    if (!plan.snapshots) return undefined;
+    if (this.#snapshots?.track !== track) {
+      this.#endSnapshots();
+      const line = new SnapshotLine({
+        ...{ uid, codec, dir: sink.dir, zeroUtcMs: sink.zeroUtcMs, onFile: sink.onFile },
+        intervalUs: plan.snapshots.intervalMs * 1000,
+        baseName: userBaseName(sink.baseName, uid, 'video'),
+      });
+      this.#snapshots = { track, line };
+    }
+    return this.#snapshots.line;
+  }
+
+  #endSnapshots(): void {
+    const done = this.#snapshots?.line.finish();
+    this.#snapshots = undefined;
+    if (!done) return;
+    this.#snapshotsDone = Promise.all([this.#snapshotsDone, done]).then(() => undefined);
+    // Told by `finish`.
+    this.#snapshotsDone.catch(() => undefined);
+  }
+
+  #transcoder(): TranscodedSound {
+    this.#sound ??= new TranscodedSound((block) => {
+      this.#soundFilesOf().write(block);
+      this.#mergedFiles()?.writeSound(block);
+    });
+    return this.#sound;
+  }
+
+  #soundFilesOf(): SoundFiles {
+    this.#soundFiles ??= new SoundFiles(this.#o.sink, this.uid);
+    this.#soundFiles.useMpd(this.#sendsWebm() ? this.#mpd : undefined);
+    return this.#soundFiles;
+  }
+
+  /** Whether the picture is one that only WebM takes, so that an MPD is made. */
+  #sendsWebm(): boolean {
+    return this.#o.tracks().some(({ format }) => format.kind === 'video' && format.codec !== 'h264');
+  }
+
+  /** An MPD shows a picture only where there is sound beside it, so silence goes where a user's own is missing. */
+  #fillsBesideWebm(): { fromUs: number; channels: 1 | 2 } | undefined {
+    const fromUs = this.#mpd === undefined ? undefined : this.#video?.runStartUs;
+    const audio = this.#o.tracks().find(({ format }) => format.kind === 'audio');
+    return fromUs === undefined || !audio ? undefined : { fromUs, channels: channelsOf(audio.format) };
+  }
+
+  #mergedFiles(): MergedFiles | undefined {
+    const { plan, sink, uid, tracks } = this.#o;
+    if (plan.streamMode !== 'standard') return undefined;
+    // Sound whose picture goes into an MPD is merged with nothing else.
+    if (this.#sendsWebm()) {
+      this.#merged?.end();
+      return undefined;
+    }
+    this.#merged ??= new MergedFiles({
+      sink,
+      uid,
+      sends: () => {
+        const formats = tracks().map(({ format }) => format);
+        const audio = formats.find((format) => format.kind === 'audio');
+        return { channels: audio && channelsOf(audio), video: formats.some(({ kind }) => kind === 'video') };
+      },
+    });
+    return this.#merged;
+  }
+}
+
+/** Opus is stereo where its sender says so (RFC 7587 §6.1); the rest is mono. */
+export function channelsOf(format: Track['format']): 1 | 2 {
+  return format.kind === 'audio' && format.codec === 'opus' && /\bsprop-stereo=1\b/.test(format.fmtp) ? 2 : 1;
+}
