@@ -1,44 +1,44 @@
 /**
- * Repairs the spool folder of a recorder that died: keeps what can be read of the slice it was writing, and makes the MP4
- * it could not finish from the slices. Safe to run again; what is whole is left alone.
+ * Repairs the spool folder of a recorder that died: keeps what can be read of the slices it was writing, one of each stream, and
+ * makes the MP4 it could not finish from the slices. Safe to run again; what is whole is left alone.
  */
-import { rm, stat } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Segment } from '../media/segment.ts';
 import type { FileLimit } from '../stages/mux/cut.ts';
+import { mendSlice } from '../stages/mux/mend-slice.ts';
 import { remuxSlices } from '../stages/mux/mp4/remux-slices.ts';
-import { finishPart } from '../stages/mux/spool-file.ts';
-import { readSlices } from '../stages/mux/ts/read-slices.ts';
+import { mpdName, playlistName, readSliceName, userBaseName } from '../stages/mux/names.ts';
 import { Journal, readSpool } from '../stages/spool/journal.ts';
 
 export type RepairOptions = {
-  /** Whether the recording was to have an MP4, and where one ends; undefined when not. */
+  /** Whether a recording of all users together was to have an MP4, and where one ends; undefined when not. */
   mp4: FileLimit | undefined;
 };
 
 /** What was added to the journal, by name. Throws a Fault when the folder cannot be read or written. */
 export async function repairSpool(dir: string, options: RepairOptions): Promise<string[]> {
   const { files, leftovers } = await readSpool(dir);
-  const slices = files.filter((file) => file.type === 'slice').sort((a, b) => a.index - b.index);
+  const slices = files.filter((file) => file.type === 'slice');
+  const torn = leftovers.map((name) => name.slice(0, -'.part'.length));
   const added: string[] = [];
   // A report that was cut off while it was written says nothing.
   for (const name of leftovers) if (name.endsWith('.json.part')) await rm(join(dir, name), { force: true });
   const journal = await Journal.open(dir);
   try {
-    const torn = leftovers.find((name) => name.endsWith('.ts.part'))?.slice(0, -'.part'.length);
-    if (torn !== undefined) {
-      const slice = await salvage(dir, torn, slices);
-      if (slice) {
-        await journal.append(slice);
-        slices.push(slice);
-        added.push(slice.name);
-      }
+    for (const name of torn) {
+      const slice = await salvage(dir, name, slices, torn);
+      if (!slice) continue;
+      await journal.append(slice);
+      slices.push(slice);
+      added.push(slice.name);
     }
-    const whole = slices[0];
+    const together = slices.filter(({ owner }) => owner === undefined).sort((a, b) => a.index - b.index);
+    const [whole] = together;
     const hasMp4 = files.some((file) => file.type === 'mp4');
     if (options.mp4 && whole && !hasMp4) {
       const made = await remuxSlices(
-        slices.map((slice) => join(dir, slice.name)),
+        together.map((slice) => join(dir, slice.name)),
         {
           dir,
           baseName: whole.playlist.replace(/\.m3u8$/, ''),
@@ -57,41 +57,66 @@ export async function repairSpool(dir: string, options: RepairOptions): Promise<
   return added;
 }
 
+/** Slices further apart than this had an interruption between them. */
+const INTERRUPTION_MS = 500;
+
 /** The slice that was being written, as far as it got; undefined when nothing of it can be used. */
-async function salvage(dir: string, name: string, before: Segment[]): Promise<Segment | undefined> {
-  const path = join(dir, name);
-  const match = /^(.+)_(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d{3})\.ts$/.exec(name);
-  if (!match || (await stat(`${path}.part`)).size === 0) return undefined;
-  const [, base, year, month, day, hour, minute, second, ms] = match.map((part, i) => (i < 2 ? part : Number(part)));
-  const startUtcMs = Date.UTC(
-    ...([year, Number(month) - 1, day, hour, minute, second, ms] as Parameters<typeof Date.UTC>),
-  );
-  let startUs = Number.POSITIVE_INFINITY;
-  let endUs = Number.NEGATIVE_INFINITY;
-  const kinds = new Set<'audio' | 'video'>();
-  try {
-    for await (const sample of readSlices([`${path}.part`])) {
-      kinds.add(sample.kind);
-      startUs = Math.min(startUs, sample.ptsUs);
-      endUs = Math.max(endUs, sample.ptsUs + sample.durationUs);
-    }
-  } catch {
-    // Too little of it was written to be a transport stream.
-    return undefined;
-  }
-  if (endUs <= startUs) return undefined;
-  const bytes = await finishPart(path);
-  const isFirst = before.length === 0;
+async function salvage(
+  dir: string,
+  name: string,
+  known: readonly Segment[],
+  torn: readonly string[],
+): Promise<Segment | undefined> {
+  const parts = readSliceName(name);
+  const mended = parts && (await mendSlice(dir, name));
+  if (!parts || !mended) return undefined;
+  const { startUtcMs } = parts;
+  const stream = streamOf(name, known, torn);
+  const before = known.filter(({ playlist }) => playlist === stream.playlist).sort((a, b) => a.index - b.index);
+  const last = before.at(-1);
+  const begins = !last || startUtcMs - (last.startUtcMs + last.durationUs / 1000) > INTERRUPTION_MS;
+  const size = mended.size;
+  const lastSize = before.flatMap(({ rotations }) => rotations).at(-1);
+  const isResized = size && (size.width !== lastSize?.width || size.height !== lastSize.height);
+  // How it was to be turned died with the recorder; it stands as it stood.
+  const rotation = isResized && { ...size, rotate: lastSize?.rotate ?? 0, utcMs: startUtcMs };
   return {
     type: 'slice',
     name,
-    playlist: before[0]?.playlist ?? `${base}.m3u8`,
-    index: before.length,
+    playlist: stream.playlist,
+    index: last ? last.index + 1 : 0,
     startUtcMs,
-    durationUs: endUs - startUs,
-    bytes,
-    discontinuity: isFirst,
-    starts: isFirst ? [...kinds].map((kind) => ({ kind, startUtcMs })) : [],
-    rotations: [],
+    durationUs: mended.endUs - mended.startUs,
+    bytes: mended.bytes,
+    discontinuity: begins || Boolean(isResized),
+    starts: begins ? mended.kinds.map((kind) => ({ kind, startUtcMs })) : [],
+    rotations: rotation ? [rotation] : [],
+    ...(stream.owner && { owner: stream.owner, codecs: mended.codecs }),
+    ...(stream.mpd !== undefined && { mpd: stream.mpd, startUs: mended.startUs }),
   };
+}
+
+/** What stream a slice belongs to: as its earlier slices say, or as its name does. */
+function streamOf(
+  name: string,
+  known: readonly Segment[],
+  torn: readonly string[],
+): Pick<Segment, 'playlist' | 'owner' | 'mpd'> {
+  const parts = readSliceName(name)!;
+  const sibling = known.find((slice) => {
+    const other = readSliceName(slice.name);
+    return other?.base === parts.base && other.extension === parts.extension;
+  });
+  if (sibling) return sibling;
+  const playlist = parts.extension === 'm4s' ? `${parts.base}.m4s` : playlistName(parts.base);
+  const { user } = parts;
+  if (!user) return { playlist };
+  const owner = { uid: user.uid, trackType: user.type === 'av' ? ('audio_and_video' as const) : user.type };
+  // Sound is written as fragmented MP4 only for an MPD.
+  const hasMpd = [...known.map((slice) => slice.name), ...torn].some((other) => {
+    const found = readSliceName(other);
+    return found?.extension === 'm4s' && found.user?.uid === user.uid;
+  });
+  if (!hasMpd || parts.extension === 'ts') return { playlist, owner };
+  return { playlist, owner, mpd: mpdName(userBaseName(user.recording, user.uid, 'av')) };
 }

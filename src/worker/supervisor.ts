@@ -8,7 +8,7 @@ import type { ChangeCommand, Command, StartCommand } from '../contract/line/comm
 import { type Fact, factSchema } from '../contract/line/facts.ts';
 import type { Clock, Timer } from '../kernel/clock.ts';
 import { Fault, messageOf } from '../kernel/fault.ts';
-import type { RecorderPort, RecorderProcess, SessionLog } from '../session/ports.ts';
+import type { RecorderPort, RecorderProcess, SessionLog, SpoolWork } from '../session/ports.ts';
 
 export type SupervisorOptions = {
   clock: Clock;
@@ -55,16 +55,16 @@ export class Supervisor implements RecorderPort {
     }
   }
 
-  repair(spoolDir: string, mp4: { durationMs: number; bytes: number } | undefined): Promise<void> {
-    const { entry, log } = this.#options;
-    const limits = mp4 ? ['--mp4-duration-ms', String(mp4.durationMs), '--mp4-bytes', String(mp4.bytes)] : [];
+  complete(spoolDir: string, work: SpoolWork): Promise<void> {
+    const { entry, env, log } = this.#options;
+    const args = [entry, 'complete', '--work', JSON.stringify(work), spoolDir];
     return new Promise((resolve, reject) => {
-      execFile(process.execPath, [entry, 'repair', ...limits, spoolDir], (error, stdout, stderr) => {
+      execFile(process.execPath, args, { env }, (error, stdout, stderr) => {
         if (error) {
-          reject(new Fault('repair-failed', stderr.trim() || error.message, { blame: 'self', cause: error }));
+          reject(new Fault('complete-failed', stderr.trim() || error.message, { blame: 'self', cause: error }));
           return;
         }
-        log.info({ spoolDir, files: stdout.trim().split('\n') }, 'spool repaired');
+        log.info({ spoolDir, files: stdout.trim().split('\n') }, 'spool completed');
         resolve();
       });
     });

@@ -90,14 +90,19 @@ export class TestServer {
     };
   }
 
-  /** acquire and start in `mix` mode. Throws an Error when either is refused. */
-  async record(cname: string, uid: string, clientRequest: object): Promise<TestRecording> {
+  /** acquire and start. Throws an Error when either is refused. */
+  async record(
+    cname: string,
+    uid: string,
+    clientRequest: object,
+    mode: 'mix' | 'individual' = 'mix',
+  ): Promise<TestRecording> {
     const acquired = await this.call('POST', '/cloud_recording/acquire', { cname, uid, clientRequest: {} });
     if (acquired.status !== 200) throw new Error(`acquire: ${acquired.status} ${JSON.stringify(acquired.body)}`);
     const resourceId = String(acquired.body['resourceId']);
     const path = `/cloud_recording/resourceid/${resourceId}`;
     const calledAtMs = Date.now();
-    const started = await this.call('POST', `${path}/mode/mix/start`, {
+    const started = await this.call('POST', `${path}/mode/${mode}/start`, {
       cname,
       uid,
       clientRequest: { token: this.token(cname, uid), ...clientRequest },
@@ -105,7 +110,7 @@ export class TestServer {
     const answeredAtMs = Date.now();
     if (started.status !== 200) throw new Error(`start: ${started.status} ${JSON.stringify(started.body)}`);
     const sid = String(started.body['sid']);
-    const task = `${path}/sid/${sid}/mode/mix`;
+    const task = `${path}/sid/${sid}/mode/${mode}`;
     return {
       sid,
       resourceId,

@@ -2,8 +2,9 @@
 /**
  * The command line. Each command loads what it needs when it runs, so that a recorder process starts without the server's libraries.
  */
-import { Command, InvalidArgumentError } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { Fault, messageOf } from '../../kernel/fault.ts';
+import type { MixWords } from './mix-options.ts';
 
 const program = new Command('aircheck').description(
   'Self-hosted cloud recording server for WebRTC channels.\nSettings are read from AIRCHECK_… variables and aircheck.yaml; see docs/reference/configuration.md.',
@@ -30,6 +31,54 @@ program
   });
 
 program
+  .command('mix <manifest>')
+  .description(
+    'make one composite MP4 of a recording of single users, from its manifest and the files that lie beside it',
+  )
+  .addOption(
+    new Option('-l, --layout <kind>', 'where users stand; floating unless a layout config says otherwise').choices([
+      'floating',
+      'best-fit',
+      'vertical',
+      'custom',
+    ]),
+  )
+  .option('--layout-config <json>', 'regions as of start: a JSON file, or JSON itself; see docs/guide/mix.md')
+  .option('--max-resolution-uid <uid>', 'who has the big window of the vertical layout')
+  .option('--background-color <color>', '#RRGGBB; black when left out')
+  .option('-s, --size <size>', 'width and height of the picture', '1280x720')
+  .option('--fps <n>', 'frames per second, 1 to 60', '30')
+  .option('-b, --bitrate <kbps>', 'of the picture, kbit/s; by size and rate when left out')
+  .option('--audio-profile <n>', '0: 48 kbit/s mono, 1: 128 kbit/s mono, 2: 192 kbit/s stereo', '1')
+  .option('-u, --users <uids>', 'only these users, as 1,2,3')
+  .option('--from <seconds>', 'where to begin, in seconds of the recording; its first sound or picture when left out')
+  .option('--to <seconds>', 'where to end; when the last user left when left out')
+  .option('-o, --output <file>', 'the MP4; <sid>_<cname>_mix.mp4 beside the manifest when left out')
+  .option('--hls', 'make a playlist and slices as well, beside the MP4')
+  .option('--no-video', 'sound alone')
+  .option('--no-audio', 'picture alone')
+  .option('--strict', 'refuse when files are missing, instead of leaving gaps')
+  .option('-f, --force', 'replace an output that exists')
+  .option('-q, --quiet', 'tell warnings and errors only')
+  .addHelpText(
+    'after',
+    `
+Examples:
+  aircheck mix rec/5f…_room_manifest.json
+  aircheck mix rec/5f…_room_manifest.json --layout best-fit --size 1920x1080 -o room.mp4
+  aircheck mix rec/5f…_room_manifest.json --layout vertical --max-resolution-uid 7 --from 60 --to 180
+  aircheck mix rec/5f…_room_manifest.json --layout-config regions.json --background-color '#202020'
+  aircheck mix rec/5f…_room_manifest.json --users 7,8 --no-video -o voices.mp4
+
+The path of the MP4 is printed on standard output, all else on standard error.
+Exit codes: 0 done (maybe with warnings), 1 refused or failed, with nothing written.`,
+  )
+  .action(async (manifest: string, words: MixWords) => {
+    const { mix } = await import('./mix.ts');
+    await mix(manifest, words);
+  });
+
+program
   .command('recorder', { hidden: true })
   .description('make one recording; started by `aircheck serve`')
   .action(async () => {
@@ -38,15 +87,12 @@ program
   });
 
 program
-  .command('repair <folder>', { hidden: true })
-  .description('finish the files of a recorder that died; started by `aircheck serve`')
-  .option('--mp4-duration-ms <ms>', 'make the MP4 too, in parts of at most this length', Number)
-  .option('--mp4-bytes <bytes>', 'and of at most this size', Number)
-  .action(async (folder: string, options: { mp4DurationMs?: number; mp4Bytes?: number }) => {
-    const { repairSpool } = await import('../../pipeline/repair.ts');
-    const { mp4DurationMs: durationMs, mp4Bytes: bytes } = options;
-    const mp4 = durationMs !== undefined && bytes !== undefined ? { durationMs, bytes } : undefined;
-    for (const name of await repairSpool(folder, { mp4 })) process.stdout.write(`${name}\n`);
+  .command('complete <folder>', { hidden: true })
+  .description('finish the files of a recording that is over; started by `aircheck serve`')
+  .requiredOption('--work <json>', 'what is to be made')
+  .action(async (folder: string, { work }: { work: string }) => {
+    const { completeSpool } = await import('../../pipeline/complete.ts');
+    for (const name of await completeSpool(folder, JSON.parse(work))) process.stdout.write(`${name}\n`);
   });
 
 function wholeSeconds(text: string): number {

@@ -27,6 +27,8 @@ export type MixOutputOptions = {
   spoolDir: string;
   /** Wall time of the files' zero, Unix milliseconds. */
   zeroUtcMs: number;
+  /** Threads of the video encoder; left out: as many as keep up with the clock. */
+  threads?: number | undefined;
   /** A slice was begun at `startUtcMs`, Unix milliseconds. */
   onSliceStart(startUtcMs: number): void;
   /** A file lies finished on the spool and in its journal. */
@@ -40,9 +42,11 @@ export class MixOutput {
   readonly #journal: Journal;
 
   private constructor(options: MixOutputOptions, journal: Journal) {
-    const { video, audio, files, mp4Limit, baseName, spoolDir: dir, zeroUtcMs } = options;
+    const { video, audio, files, mp4Limit, baseName, spoolDir: dir, zeroUtcMs, threads } = options;
     this.#journal = journal;
-    this.#video = video && new VideoEncoder({ ...video, keyIntervalFrames: video.fps * KEY_INTERVAL_S });
+    this.#video =
+      video &&
+      new VideoEncoder({ ...video, ...(threads && { threads }), keyIntervalFrames: video.fps * KEY_INTERVAL_S });
     this.#audio = audio && new AudioEncoder(audio);
     const onFile = async (file: SpooledFile) => {
       await journal.append(file);

@@ -14,7 +14,7 @@ import { AudioLine } from './audio-line.ts';
 import { VideoLine } from './video-line.ts';
 
 /** A user with a camera has a place in the picture from the first frame on, or after this long without one. */
-const FIRST_PICTURE_US = 2_000_000;
+export const FIRST_PICTURE_US = 2_000_000;
 
 type Line = VideoLine | AudioLine;
 

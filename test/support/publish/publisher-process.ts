@@ -19,14 +19,16 @@ const fail = async (error: unknown) => {
 
 async function run(): Promise<void> {
   const waits = job.client === 'rtc' && job.options.waits;
-  const rtc = job.client === 'rtc' ? new RtcPublisher(job.options, fail) : undefined;
-  const publisher = rtc ?? (await FfmpegPublisher.start(job.options, fail));
+  const rtcs = job.client === 'ffmpeg' ? [] : [job.options].flat().map((options) => new RtcPublisher(options, fail));
+  const [rtc] = rtcs;
+  const others = job.client === 'ffmpeg' ? [await FfmpegPublisher.start(job.options, fail)] : [];
   const join = async () => {
-    await rtc?.join();
+    // One after another: a crowd that connects at once is another test.
+    for (const each of rtcs) await each.join();
     await report({ type: 'publishing' });
   };
   const leave = async () => {
-    await publisher.stop();
+    await Promise.all([...rtcs, ...others].map((each) => each.stop()));
     await report({ type: 'done' });
     process.exit(0);
   };
@@ -36,7 +38,7 @@ async function run(): Promise<void> {
   process.on('message', async (command: PublisherCommand) => {
     try {
       if (command.does === 'stop') return await leave();
-      if (!rtc) throw new Error(`FFmpeg's client cannot ${command.does}`);
+      if (!rtc || job.client !== 'rtc') throw new Error(`${job.client} cannot ${command.does}`);
       if (command.does === 'join') return await join();
       rtc.obey(command);
       await report({ type: 'done' });

@@ -60,7 +60,9 @@ export type PublisherReport =
   | { type: 'done' };
 export type PublisherJob =
   | { client: 'ffmpeg'; options: PublishOptions }
-  | { client: 'rtc'; options: RtcPublishOptions };
+  | { client: 'rtc'; options: RtcPublishOptions }
+  /** Many in one process, who can only stop. */
+  | { client: 'crowd'; options: RtcPublishOptions[] };
 
 export class Publisher {
   readonly #child: ChildProcess;
@@ -82,7 +84,7 @@ export class Publisher {
   }
 
   private constructor(job: PublisherJob) {
-    this.#name = job.options.participant.name;
+    this.#name = job.client === 'crowd' ? 'crowd' : job.options.participant.name;
     this.#child = fork(join(import.meta.dirname, 'publisher-process.ts'), [JSON.stringify(job)], {
       execArgv: [],
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
@@ -169,4 +171,9 @@ export function publishWithFfmpeg(options: PublishOptions): Promise<Publisher> {
 /** Publishes with a node-datachannel client that can pause, vanish, lose packets and answer feedback. */
 export function publishWithRtc(options: RtcPublishOptions): Promise<Publisher> {
   return Publisher.start({ client: 'rtc', options });
+}
+
+/** Publishes as many users from one process. Resolves once media of all of them flows. */
+export function publishCrowd(options: RtcPublishOptions[]): Promise<Publisher> {
+  return Publisher.start({ client: 'crowd', options }, 60_000);
 }

@@ -1,0 +1,82 @@
+/**
+ * What the words of `aircheck mix` come to, and how wrong ones are refused.
+ */
+import { expect, test } from 'vitest';
+import { type MixWords, readRequest } from './mix-options.ts';
+
+/** As commander has them when nothing is said. */
+const PLAIN: MixWords = { size: '1280x720', fps: '30', audioProfile: '1', video: true, audio: true };
+const read = (words: Partial<MixWords>) => readRequest({ ...PLAIN, ...words });
+const REGION = { x_axis: 0, y_axis: 0, width: 0.5, height: 1 };
+
+test('nothing said is a floating mix of everybody, whole', () => {
+  expect(read({})).toEqual({
+    video: {
+      ...{ width: 1280, height: 720, fps: 30, bitrateKbps: 2765, backgroundColor: '#000000' },
+      layout: { kind: 'floating' },
+    },
+    audio: { channels: 1, bitrateKbps: 128 },
+    ...{ uids: undefined, fromUs: undefined, toUs: undefined, ignored: [] },
+  });
+});
+
+test.each<[Partial<MixWords>, object]>([
+  [{ layout: 'best-fit' }, { kind: 'bestFit' }],
+  [
+    { layout: 'vertical', maxResolutionUid: '7' },
+    { kind: 'vertical', maxResolutionUid: '7' },
+  ],
+  [
+    { layoutConfig: JSON.stringify([{ ...REGION, uid: '3', alpha: 0.5, render_mode: 1 }]) },
+    { kind: 'custom', regions: [{ uid: '3', x: 0, y: 0, width: 0.5, height: 1, alpha: 0.5, render: 'fit' }] },
+  ],
+  [{ layout: 'custom', layoutConfig: JSON.stringify({ layoutConfig: [REGION] }) }, { kind: 'custom' }],
+  [{ layoutConfig: JSON.stringify({ mixedVideoLayout: 1 }) }, { kind: 'bestFit' }],
+])('%j places users so', (words, layout) => {
+  expect(read(words).video?.layout).toMatchObject(layout);
+});
+
+test('members that have no effect are told of', () => {
+  const layoutConfig = JSON.stringify({ mixedVideoLayout: 1, backgroundImage: 'https://example.com/a.png' });
+  expect(read({ layoutConfig }).ignored).toEqual(['backgroundImage']);
+});
+
+test('a part, users, kinds and bit rates', () => {
+  expect(read({ from: '1.5', to: '90', users: '2, 1,2' })).toMatchObject({
+    ...{ fromUs: 1_500_000, toUs: 90_000_000, uids: ['2', '1'] },
+  });
+  expect(read({ video: false, audioProfile: '2' })).toMatchObject({
+    ...{ video: undefined, audio: { channels: 2, bitrateKbps: 192 } },
+  });
+  expect(read({ size: '64x36', fps: '1' }).video?.bitrateKbps).toBe(100);
+  expect(read({ size: '1920x1080', fps: '60' }).video?.bitrateKbps).toBe(6500);
+  expect(read({ bitrate: '900' }).video?.bitrateKbps).toBe(900);
+});
+
+test.each<[Partial<MixWords>, RegExp]>([
+  [{ video: false, audio: false }, /leave nothing to mix/],
+  [{ size: '1280' }, /--size 1280: it is <width>x<height>/],
+  [{ size: '1921x100' }, /at most 1920 a side/],
+  [{ size: '1920x1920' }, /1920x1080 in all/],
+  [{ size: '641x360' }, /must be even/],
+  [{ fps: '0' }, /--fps 0: it is a whole number from 1 to 60/],
+  [{ fps: '29.97' }, /--fps/],
+  [{ bitrate: '6501' }, /--bitrate 6501: .* from 1 to 6500/],
+  [{ audioProfile: '3' }, /--audio-profile 3/],
+  [{ users: '1,,2' }, /"" is not a uid/],
+  [{ users: 'bob' }, /"bob" is not a uid/],
+  [{ from: '-1' }, /--from -1: it is seconds/],
+  [{ from: '1e3' }, /--from/],
+  [{ from: '5', to: '5' }, /--to must lie after --from/],
+  [{ backgroundColor: 'red' }, /backgroundColor: must be "#RRGGBB"/],
+  [{ layout: 'custom' }, /layoutConfig is required when mixedVideoLayout is 3/],
+  [{ maxResolutionUid: '7' }, /--max-resolution-uid is for --layout vertical/],
+  [{ layout: 'vertical', maxResolutionUid: 'x' }, /maxResolutionUid: /],
+  [{ layout: 'vertical', layoutConfig: JSON.stringify([REGION]) }, /cannot go with --layout vertical/],
+  [{ layoutConfig: '[{' }, /--layout-config is not JSON/],
+  [{ layoutConfig: 'no/such.json' }, /there is no such file, and it is no JSON/],
+  [{ layoutConfig: JSON.stringify([{ ...REGION, width: 1.5 }]) }, /layoutConfig\[0\]\.width: /],
+  [{ layoutConfig: JSON.stringify(Array(18).fill(REGION)) }, /at most 17 entries/],
+])('%j is refused', (words, message) => {
+  expect(() => read(words)).toThrow(message);
+});

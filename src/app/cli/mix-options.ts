@@ -1,0 +1,162 @@
+/**
+ * What `aircheck mix` is asked for: the words of the command line, checked and turned into plans. Layouts are those of `start`
+ * (contract §1.2.3, §4.7).
+ */
+import { existsSync, readFileSync } from 'node:fs';
+import { z } from 'zod';
+import type { AudioPlan, VideoPlan } from '../../contract/line/plan.ts';
+import { isUid } from '../../contract/rest/fields.ts';
+import { checkRegions, layoutMembers } from '../../contract/rest/layout.ts';
+import { MAX_BITRATE_KBPS } from '../../contract/rest/recording-config.ts';
+import { AUDIO_PROFILES, ignoredLayoutMembers, toLayout } from '../../contract/rest/to-plan.ts';
+import { Fault, messageOf } from '../../kernel/fault.ts';
+import { US } from '../../kernel/time.ts';
+
+export const LAYOUTS = ['floating', 'best-fit', 'vertical', 'custom'] as const;
+
+/** As commander hands them over. */
+export type MixWords = {
+  layout?: (typeof LAYOUTS)[number];
+  layoutConfig?: string;
+  maxResolutionUid?: string;
+  backgroundColor?: string;
+  size: string;
+  fps: string;
+  bitrate?: string;
+  audioProfile: string;
+  users?: string;
+  from?: string;
+  to?: string;
+  output?: string;
+  hls?: boolean;
+  video: boolean;
+  audio: boolean;
+  strict?: boolean;
+  force?: boolean;
+  quiet?: boolean;
+};
+
+export type MixRequest = {
+  video: VideoPlan | undefined;
+  audio: AudioPlan | undefined;
+  uids: string[] | undefined;
+  /** Microseconds of the recording; undefined where its own beginning or end is meant. */
+  fromUs: number | undefined;
+  toUs: number | undefined;
+  /** Members of the layout that have no effect. */
+  ignored: string[];
+};
+
+const MAX_SIDE = 1920;
+const MAX_PIXELS = 1920 * 1080;
+const MAX_FPS = 60;
+/** Of the bit rate when none is asked for: about what the contract's own table has for a canvas. */
+const BITS_PER_PIXEL = 0.1;
+const MIN_BITRATE_KBPS = 100;
+
+const layoutSchema = z.object(layoutMembers).superRefine(checkRegions);
+
+export function refuse(words: string): Fault {
+  return new Fault('mix-refused', words, { blame: 'caller' });
+}
+
+/** Throws a Fault that says which option is wrong and what it may be. */
+export function readRequest(words: MixWords): MixRequest {
+  if (!words.video && !words.audio) throw refuse('--no-video and --no-audio together leave nothing to mix');
+  const { layout, ignored } = readLayout(words);
+  const fps = whole('--fps', words.fps, 1, MAX_FPS);
+  const { width, height } = readSize(words.size);
+  const usual = Math.round((width * height * fps * BITS_PER_PIXEL) / 1000);
+  const bitrateKbps =
+    words.bitrate === undefined
+      ? Math.min(MAX_BITRATE_KBPS, Math.max(MIN_BITRATE_KBPS, usual))
+      : whole('--bitrate', words.bitrate, 1, MAX_BITRATE_KBPS);
+  const profile = whole('--audio-profile', words.audioProfile, 0, 2) as 0 | 1 | 2;
+  const fromUs = seconds('--from', words.from);
+  const toUs = seconds('--to', words.to);
+  if (fromUs !== undefined && toUs !== undefined && toUs <= fromUs) throw refuse('--to must lie after --from');
+  return {
+    video: words.video ? { width, height, fps, bitrateKbps, ...layout } : undefined,
+    audio: words.audio ? AUDIO_PROFILES[profile] : undefined,
+    uids: readUids(words.users),
+    fromUs,
+    toUs,
+    ignored,
+  };
+}
+
+function readLayout(words: MixWords): { layout: ReturnType<typeof toLayout>; ignored: string[] } {
+  const { layout, layoutConfig, maxResolutionUid, backgroundColor } = words;
+  const given = layoutConfig === undefined ? {} : readLayoutConfig(layoutConfig);
+  // Regions mean the layout that has regions, unless another is named.
+  const named = layout ?? ('layoutConfig' in given && !('mixedVideoLayout' in given) ? 'custom' : undefined);
+  const result = layoutSchema.safeParse({
+    ...given,
+    ...(named && { mixedVideoLayout: LAYOUTS.indexOf(named) }),
+    ...(maxResolutionUid !== undefined && { maxResolutionUid }),
+    ...(backgroundColor !== undefined && { backgroundColor }),
+  });
+  if (!result.success) throw refuse(`the layout is not one:\n${problemsOf(result.error)}`);
+  const { data } = result;
+  if (maxResolutionUid !== undefined && data.mixedVideoLayout !== 2)
+    throw refuse('--max-resolution-uid is for --layout vertical');
+  if (layout !== undefined && layout !== 'custom' && 'layoutConfig' in given)
+    throw refuse(`--layout-config places users itself, so it cannot go with --layout ${layout}`);
+  return { layout: toLayout(data), ignored: ignoredLayoutMembers(data) };
+}
+
+/** The regions alone, or an object that has them as `layoutConfig` among other members of `transcodingConfig`. */
+function readLayoutConfig(text: string): object {
+  const isFile = !/^\s*[[{]/.test(text);
+  if (isFile && !existsSync(text)) throw refuse(`--layout-config ${text}: there is no such file, and it is no JSON`);
+  let value: unknown;
+  try {
+    value = JSON.parse(isFile ? readFileSync(text, 'utf8') : text);
+  } catch (error) {
+    throw refuse(`--layout-config${isFile ? ` ${text}` : ''} is not JSON: ${messageOf(error)}`);
+  }
+  if (Array.isArray(value)) return { layoutConfig: value };
+  if (typeof value === 'object' && value !== null) return value;
+  throw refuse('--layout-config is a list of regions, or an object with such a list as layoutConfig');
+}
+
+function readSize(text: string): { width: number; height: number } {
+  const [, w, h] = /^(\d{1,5})x(\d{1,5})$/i.exec(text) ?? [];
+  const [width, height] = [Number(w), Number(h)];
+  const fits = width >= 2 && height >= 2 && width <= MAX_SIDE && height <= MAX_SIDE && width * height <= MAX_PIXELS;
+  if (!fits) throw refuse(`--size ${text}: it is <width>x<height>, at most ${MAX_SIDE} a side and 1920x1080 in all`);
+  if (width % 2 || height % 2) throw refuse(`--size ${text}: both sides must be even`);
+  return { width, height };
+}
+
+function readUids(text: string | undefined): string[] | undefined {
+  if (text === undefined) return undefined;
+  const uids = text.split(',').map((uid) => uid.trim());
+  const wrong = uids.find((uid) => !isUid(uid));
+  if (wrong !== undefined) throw refuse(`--users: "${wrong}" is not a uid; they are listed as 1,2,3`);
+  return [...new Set(uids)];
+}
+
+function whole(option: string, text: string, min: number, max: number): number {
+  const value = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN;
+  if (!(value >= min && value <= max)) throw refuse(`${option} ${text}: it is a whole number from ${min} to ${max}`);
+  return value;
+}
+
+function seconds(option: string, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  if (!/^\d{1,7}(\.\d{1,6})?$/.test(text))
+    throw refuse(`${option} ${text}: it is seconds of the recording, such as 90 or 2.5`);
+  return Math.round(Number(text) * US);
+}
+
+/** The first few of what a schema found wrong, one a line, each with where. */
+export function problemsOf(error: z.ZodError): string {
+  const MOST = 8;
+  const lines = error.issues.slice(0, MOST).map(({ path, message }) => {
+    const where = path.map((part) => (typeof part === 'number' ? `[${part}]` : `.${String(part)}`)).join('');
+    return `  ${where.replace(/^\./, '') || 'the whole'}: ${message}`;
+  });
+  const more = error.issues.length - MOST;
+  return [...lines, ...(more > 0 ? [`  and ${more} more`] : [])].join('\n');
+}

@@ -1,0 +1,180 @@
+/**
+ * `aircheck mix`: a composite made later from a recording of single users, by its manifest and the files beside it.
+ */
+import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { basename, dirname, join } from 'node:path';
+import { type Manifest, manifestSchema } from '../../contract/line/manifest.ts';
+import { type Clock, systemClock } from '../../kernel/clock.ts';
+import { messageOf } from '../../kernel/fault.ts';
+import { US } from '../../kernel/time.ts';
+import type { Segment, SpooledFile } from '../../media/segment.ts';
+import { castOf, mixedSlices } from '../../pipeline/remix/cast.ts';
+import { readSlicesIn } from '../../pipeline/remix/read-slice.ts';
+import { remix } from '../../pipeline/remix/remix.ts';
+import { renderPlaylist } from '../../stages/mux/hls/playlist.ts';
+import { baseName } from '../../stages/mux/names.ts';
+import { type MixRequest, type MixWords, problemsOf, readRequest, refuse } from './mix-options.ts';
+import { Progress } from './progress.ts';
+
+/** How many missing files are named. */
+const MOST_NAMED = 20;
+/** How many further problems are told; a torn disk has thousands. */
+const MOST_PROBLEMS = 50;
+
+/**
+ * Makes the mix and prints the path of the MP4. Throws a Fault for what is wrong with the words or the recording, before
+ * anything is written; whatever happens, no half file is left.
+ */
+export async function mix(manifestPath: string, words: MixWords): Promise<void> {
+  const request = readRequest(words);
+  const manifest = readManifest(manifestPath);
+  const folder = dirname(manifestPath);
+  const output = words.output ?? join(folder, `${baseName(manifest.sid, manifest.cname)}_mix.mp4`);
+  const targets = targetsOf(output, words);
+  const selection = { uids: request.uids, audio: words.audio, video: words.video };
+  checkUsers(manifest, request.uids);
+
+  let progress: Progress | undefined;
+  // A warning begins on a line of its own.
+  const warn = warner(() => progress?.end());
+  for (const member of request.ignored) warn(`${member} has no effect`);
+  const missing = missingOf(manifest, selection, folder, warn);
+  if (missing.size > 0) tellMissing(missing, words.strict ?? false, warn);
+  const cast = castOf(manifest, { ...selection, missing });
+  const { fromUs, toUs } = spanOf(cast.span, request, manifest);
+
+  const stop = new AbortController();
+  const end = (signal: NodeJS.Signals) => stop.abort(refuse(`ended by ${signal}; nothing was written`));
+  process.once('SIGINT', end);
+  process.once('SIGTERM', end);
+  const work = makeFolder(dirname(output));
+  progress = words.quiet ? undefined : new Progress(systemClock, process.stderr, (toUs - fromUs) / US);
+  const startedUs = systemClock.monoUs();
+  try {
+    const files = await remix({
+      ...{ cast, fromUs, toUs, zeroUtcMs: manifest.zeroUtcMs, video: request.video, audio: request.audio },
+      files: { mp4: true, hls: words.hls ?? false },
+      ...{ dir: work, baseName: targets.stem, threads: availableParallelism() },
+      read: readSlicesIn(folder),
+      onProgress: (doneUs) => progress?.show(doneUs / US),
+      onProblem: warn,
+      signal: stop.signal,
+    });
+    place(files, work, targets);
+    progress?.end(`wrote ${output}: ${told((toUs - fromUs) / US, files, systemClock, startedUs)}`);
+  } catch (error) {
+    progress?.end();
+    throw error;
+  } finally {
+    rmSync(work, { recursive: true, force: true });
+    process.off('SIGINT', end);
+    process.off('SIGTERM', end);
+  }
+  process.stdout.write(`${output}\n`);
+}
+
+function readManifest(path: string): Manifest {
+  let value: unknown;
+  try {
+    value = JSON.parse(readFileSync(path, 'utf8'));
+  } catch (error) {
+    throw refuse(`cannot read the manifest ${path}: ${messageOf(error)}`);
+  }
+  const result = manifestSchema.safeParse(value);
+  if (!result.success) throw refuse(`${path} is not a manifest:\n${problemsOf(result.error)}`);
+  return result.data;
+}
+
+type Targets = { folder: string; stem: string; mp4: string; playlist: string | undefined };
+
+/** Where the files go. Throws a Fault when something lies there that must not be lost. */
+function targetsOf(output: string, { hls, force }: MixWords): Targets {
+  if (!/.\.mp4$/i.test(basename(output))) throw refuse(`--output ${output}: the name must end in .mp4`);
+  const folder = dirname(output);
+  if (!existsSync(folder)) throw refuse(`--output ${output}: there is no folder ${folder}`);
+  const stem = basename(output).slice(0, -'.mp4'.length);
+  const playlist = hls ? join(folder, `${stem}.m3u8`) : undefined;
+  const taken = [output, playlist].find((path) => path !== undefined && existsSync(path));
+  if (taken !== undefined && (!force || statSync(taken).isDirectory()))
+    throw refuse(`${taken} exists already${force ? ' and is a folder' : '; --force replaces it'}`);
+  return { folder, stem, mp4: output, playlist };
+}
+
+function checkUsers(manifest: Manifest, uids: readonly string[] | undefined): void {
+  const known = new Set([...manifest.users, ...manifest.slices].map(({ uid }) => uid));
+  const unknown = uids?.filter((uid) => !known.has(uid)) ?? [];
+  if (unknown.length > 0)
+    throw refuse(`--users: the recording has no user ${unknown.join(', ')}; it has ${[...known].join(', ')}`);
+}
+
+/** Names of slices that are not there. Those that are there in another size are told of, and read as far as they go. */
+function missingOf(
+  manifest: Manifest,
+  selection: { uids: string[] | undefined; audio: boolean; video: boolean },
+  folder: string,
+  warn: (what: string) => void,
+): Set<string> {
+  const missing = new Set<string>();
+  for (const { name, bytes } of mixedSlices(manifest, selection)) {
+    const found = statSync(join(folder, name), { throwIfNoEntry: false });
+    if (!found?.isFile()) missing.add(name);
+    else if (found.size !== bytes)
+      warn(`${name} has ${found.size} bytes instead of ${bytes}; what can be read of it is`);
+  }
+  return missing;
+}
+
+function tellMissing(missing: ReadonlySet<string>, strict: boolean, warn: (what: string) => void): void {
+  const named = [...missing].slice(0, MOST_NAMED).map((name) => `\n  ${name}`);
+  const more = missing.size > MOST_NAMED ? `\n  and ${missing.size - MOST_NAMED} more` : '';
+  const list = `${missing.size} of the recording's files are not there:${named.join('')}${more}`;
+  if (strict) throw refuse(list);
+  warn(`${list}\ntheir time is left without sound, and with the picture before`);
+}
+
+function spanOf(
+  span: { startUs: number; endUs: number } | undefined,
+  { fromUs, toUs }: MixRequest,
+  manifest: Manifest,
+): { fromUs: number; toUs: number } {
+  if (!span) throw refuse('there is nothing to mix: none of the files that were asked for are there');
+  const from = fromUs ?? span.startUs;
+  const to = Math.min(toUs ?? span.endUs, manifest.endUs);
+  if (to <= from)
+    throw refuse(`there is nothing to mix: it would begin at ${from / US} s of the recording and end at ${to / US} s`);
+  return { fromUs: from, toUs: to };
+}
+
+function makeFolder(beside: string): string {
+  try {
+    // On the same disk, so that finished files only have to be renamed.
+    return mkdtempSync(join(beside, '.aircheck-mix-'));
+  } catch (error) {
+    throw refuse(`cannot write in ${beside}: ${messageOf(error)}`);
+  }
+}
+
+/** Gives finished files their names, the playlist after what it lists. */
+function place(files: readonly SpooledFile[], work: string, { folder, mp4, playlist }: Targets): void {
+  const slices = files.filter((file): file is Segment => file.type === 'slice');
+  for (const { name } of slices) renameSync(join(work, name), join(folder, name));
+  if (playlist !== undefined) writeFileSync(playlist, renderPlaylist(slices, { extinfComma: true }));
+  for (const file of files) if (file.type === 'mp4') renameSync(join(work, file.name), mp4);
+}
+
+function warner(before: () => void): (what: string) => void {
+  let count = 0;
+  return (what) => {
+    count++;
+    before();
+    if (count <= MOST_PROBLEMS) process.stderr.write(`aircheck: warning: ${what}\n`);
+    if (count === MOST_PROBLEMS) process.stderr.write('aircheck: warning: there are more; they are not told\n');
+  };
+}
+
+function told(lengthS: number, files: readonly SpooledFile[], clock: Clock, startedUs: number): string {
+  const tookS = (clock.monoUs() - startedUs) / US;
+  const megabytes = files.reduce((sum, { bytes }) => sum + bytes, 0) / 1e6;
+  return `${lengthS.toFixed(1)} s, ${megabytes.toFixed(1)} MB, in ${tookS.toFixed(1)} s (${(lengthS / tookS).toFixed(1)}× real time)`;
+}

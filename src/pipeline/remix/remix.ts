@@ -1,0 +1,187 @@
+/**
+ * A mix of what was recorded of single users: one picture and one sound, made from a manifest's slices as fast as the machine
+ * can. It joins readers, decoders, compositor, mixer, encoders and writers, driven by the same absolute clock as a live mix.
+ */
+import type { AudioPlan, MixPlan, VideoPlan } from '../../contract/line/plan.ts';
+import { US } from '../../kernel/time.ts';
+import { type Picture, SOUND_RATE } from '../../media/frame.ts';
+import type { SpooledFile } from '../../media/segment.ts';
+import { SoundMixer } from '../../stages/compose/sound-mixer.ts';
+import { Canvas } from '../mix/canvas.ts';
+import { AUDIO_BLOCK, MixOutput } from '../mix/mix-output.ts';
+import { FIRST_PICTURE_US } from '../mix/participants.ts';
+import { PictureClock } from '../mix/picture-clock.ts';
+import type { Cast, CastStay } from './cast.ts';
+import type { ReadSlice } from './sample-stream.ts';
+import { StayPictures } from './stay-pictures.ts';
+import { UserSound } from './user-sound.ts';
+
+/** Sound is decoded this far before it is mixed, so that a block's neighbours are there. */
+const SOUND_AHEAD_US = 120_000;
+/** A mix without a picture moves on in steps of this many frames a second. */
+const SOUND_ONLY_FPS = 25;
+/** One file, however long. */
+const NO_LIMIT = { durationMs: Number.MAX_SAFE_INTEGER, bytes: Number.MAX_SAFE_INTEGER };
+
+export type RemixOptions = {
+  cast: Cast;
+  /** The part of the recording that is mixed, microseconds of it. */
+  fromUs: number;
+  toUs: number;
+  /** UTC of the recording's zero, Unix milliseconds. */
+  zeroUtcMs: number;
+  /** Absent when there is to be no picture, or no sound. */
+  video: VideoPlan | undefined;
+  audio: AudioPlan | undefined;
+  files: MixPlan['files'];
+  /** An empty folder for the files, and the start of their names. */
+  dir: string;
+  baseName: string;
+  /** Threads of the video encoder. */
+  threads: number;
+  read: ReadSlice;
+  /** How much of the mix is made, microseconds. */
+  onProgress?(doneUs: number): void;
+  /** Something of the recording could not be used, in words; the mix goes on without it. */
+  onProblem(what: string): void;
+  /** Gives up, and throws the signal's reason. */
+  signal?: AbortSignal | undefined;
+};
+
+/** Makes the mix and returns its files, finished. Throws a Fault when they cannot be written. */
+export async function remix(options: RemixOptions): Promise<SpooledFile[]> {
+  const { fromUs, toUs, zeroUtcMs, video, audio, dir, baseName, threads, files: wanted } = options;
+  const files: SpooledFile[] = [];
+  const clock = new PictureClock(video?.fps ?? SOUND_ONLY_FPS, fromUs);
+  const output = await MixOutput.open({
+    ...{ video, audio, files: wanted, mp4Limit: NO_LIMIT, baseName, spoolDir: dir, threads },
+    zeroUtcMs: zeroUtcMs + fromUs / 1000,
+    onSliceStart: () => {},
+    onFile: (file) => files.push(file),
+  });
+  const pictures = video && new Pictures(options, video);
+  const sounds = audio && new Sounds(options, audio, output);
+  /** One canvas is encoded while the next is drawn. */
+  let encoding: Promise<void> = Promise.resolve();
+  try {
+    while (clock.dueUs < toUs) {
+      options.signal?.throwIfAborted();
+      const atUs = clock.dueUs;
+      if (pictures) {
+        // A picture belongs to the frame nearest to it.
+        const canvas = await pictures.draw(atUs, atUs + US / 2 / clock.fps);
+        await encoding;
+        encoding = output.writePicture(canvas, clock.frame);
+        // Awaited with the next canvas, or below; until then a failure has no one who hears of it.
+        encoding.catch(() => {});
+      }
+      await sounds?.mixUntil(atUs);
+      clock.advance();
+      options.onProgress?.(Math.min(clock.dueUs, toUs) - fromUs);
+    }
+    await encoding;
+    // With a picture, the last whole block before its end; without one, the block that holds the end.
+    await sounds?.mixUntil(video ? clock.dueUs : toUs + (AUDIO_BLOCK * US) / SOUND_RATE);
+    await output.finish();
+    return files;
+  } finally {
+    await encoding.catch(() => {});
+    await pictures?.close();
+    await sounds?.close();
+    output.close();
+  }
+}
+
+/** Who is there, what they show, and the canvas it is drawn on. */
+class Pictures {
+  readonly #options: RemixOptions;
+  readonly #plan: VideoPlan;
+  readonly #canvas: Canvas;
+  /** Stays that are still to come, in order of joining. */
+  readonly #coming: CastStay[];
+  /** Those that have begun, in order of joining. */
+  #there: { stay: CastStay; pictures: StayPictures }[] = [];
+
+  constructor(options: RemixOptions, plan: VideoPlan) {
+    this.#options = options;
+    this.#plan = plan;
+    this.#canvas = new Canvas(plan);
+    this.#coming = options.cast.stays.filter(({ leftUs }) => leftUs > options.fromUs);
+  }
+
+  /** The canvas of `atUs` with the pictures of `shownUs`; it keeps its pixels until the next call. */
+  async draw(atUs: number, shownUs: number): Promise<Picture> {
+    await this.#follow(atUs);
+    const uids: string[] = [];
+    const shown = new Map<string, Picture | undefined>();
+    for (const { stay, pictures } of this.#there) {
+      const picture = await pictures.pictureAt(shownUs);
+      if (!picture && isAwaited(stay, atUs)) continue;
+      uids.push(stay.uid);
+      shown.set(stay.uid, picture);
+    }
+    return this.#canvas.draw(this.#plan, uids, shown);
+  }
+
+  async close(): Promise<void> {
+    for (const { stay, pictures } of this.#there.splice(0)) await this.#end(stay, pictures);
+    this.#canvas.close();
+  }
+
+  async #follow(atUs: number): Promise<void> {
+    const { read, onProblem, fromUs } = this.#options;
+    for (const { stay, pictures } of this.#there) if (stay.leftUs <= atUs) await this.#end(stay, pictures);
+    this.#there = this.#there.filter(({ stay }) => stay.leftUs > atUs);
+    while (this.#coming[0] && this.#coming[0].joinedUs <= atUs) {
+      const stay = this.#coming.shift() as CastStay;
+      if (stay.leftUs > atUs) this.#there.push({ stay, pictures: new StayPictures(stay, fromUs, read, onProblem) });
+    }
+  }
+
+  async #end({ uid }: CastStay, pictures: StayPictures): Promise<void> {
+    await pictures.close();
+    const { damaged } = pictures;
+    if (damaged > 0) this.#options.onProblem(`${damaged} pictures of user ${uid} are damaged and were left out`);
+  }
+}
+
+/** True while a user whose first picture is about to come has no place yet, as in a live mix. */
+function isAwaited({ joinedUs, slices }: CastStay, atUs: number): boolean {
+  const first = slices.find((slice) => slice.startUs + slice.durationUs > joinedUs);
+  return first !== undefined && first.startUs - joinedUs < FIRST_PICTURE_US && atUs - joinedUs < FIRST_PICTURE_US;
+}
+
+/** Everybody's sound, mixed and written block by block. */
+class Sounds {
+  readonly #output: MixOutput;
+  readonly #mixer: SoundMixer;
+  readonly #users: [uid: string, sound: UserSound][];
+  /** The first sample of the mix, and the next that the mixer hands over, from the recording's zero. */
+  readonly #origin: number;
+  #at: number;
+
+  constructor({ cast, fromUs, read, onProblem }: RemixOptions, { channels }: AudioPlan, output: MixOutput) {
+    this.#output = output;
+    this.#mixer = new SoundMixer({ channels });
+    this.#origin = Math.round((fromUs * SOUND_RATE) / US);
+    this.#at = this.#origin;
+    this.#mixer.seek(this.#origin);
+    this.#users = [...cast.sounds]
+      .filter(([, slices]) => slices.length > 0)
+      .map(([uid, slices]) => [uid, new UserSound(slices, fromUs, channels, read, onProblem)]);
+  }
+
+  /** Mixes and writes whole blocks that end before `untilUs`. */
+  async mixUntil(untilUs: number): Promise<void> {
+    for (const [uid, sound] of this.#users)
+      await sound.decodeUntil(untilUs + SOUND_AHEAD_US, (start, block) => this.#mixer.add(uid, start, block));
+    while (((this.#at + AUDIO_BLOCK) * US) / SOUND_RATE <= untilUs) {
+      await this.#output.writeSound(this.#mixer.take(AUDIO_BLOCK), this.#at - this.#origin);
+      this.#at += AUDIO_BLOCK;
+    }
+  }
+
+  async close(): Promise<void> {
+    for (const [, sound] of this.#users) await sound.close();
+  }
+}

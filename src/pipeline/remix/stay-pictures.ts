@@ -1,0 +1,126 @@
+/**
+ * StayPictures: what is seen of one user during one stay. Samples are decoded when the picture clock reaches them, and those
+ * that a key frame makes needless are not decoded at all. No damaged picture is shown: the last good one is held.
+ */
+import type { Orientation, Picture } from '../../media/frame.ts';
+import type { VideoCodec } from '../../media/track.ts';
+import { VideoDecoder } from '../../stages/codec/video-decoder.ts';
+import type { SliceSample } from '../../stages/mux/read-slices.ts';
+import { type CastStay, slicesFrom } from './cast.ts';
+import { type ReadSlice, SampleStream, type StreamSample } from './sample-stream.ts';
+
+/** Samples that wait for a key frame to make them needless; more are decoded, so that what waits stays small. */
+const MAX_WAITING = 300;
+/** Manifests tell in milliseconds when a shape begins. */
+const SHAPE_SLACK_US = 1000;
+
+type Waiting = { sample: SliceSample; orientation: Orientation };
+
+export class StayPictures {
+  readonly #sinceUs: number;
+  readonly #stream: SampleStream;
+  #decoder: VideoDecoder | undefined;
+  #waiting: Waiting[] = [];
+  /** Decoded and not yet due: with B-frames some come early. */
+  #ahead: { picture: Picture; ptsUs: number }[] = [];
+  #latest: Picture | undefined;
+  /** Nothing can be decoded before the next key frame. */
+  #broken = true;
+  #damaged = 0;
+
+  /** @param fromUs where in the recording the mix begins */
+  constructor(stay: CastStay, fromUs: number, read: ReadSlice, onProblem: (what: string) => void) {
+    this.#sinceUs = stay.sinceUs;
+    this.#stream = new SampleStream(slicesFrom(stay.slices, Math.max(fromUs, stay.joinedUs)), read, onProblem);
+  }
+
+  /** Pictures so far that were damaged and not shown. */
+  get damaged(): number {
+    return this.#damaged;
+  }
+
+  /** The last good picture that came due by `shownUs`, undefined before the first. It stays this object's own, until the next call. */
+  async pictureAt(shownUs: number): Promise<Picture | undefined> {
+    for (;;) {
+      const next = await this.#stream.take(shownUs);
+      if (!next) break;
+      this.#enqueue(next);
+      if (this.#waiting.length >= MAX_WAITING) this.#decodeWaiting(shownUs);
+    }
+    this.#decodeWaiting(shownUs);
+    if (this.#stream.ended && this.#decoder) this.#endDecoder(shownUs);
+    this.#promote(shownUs);
+    return this.#latest;
+  }
+
+  async close(): Promise<void> {
+    this.#waiting = [];
+    this.#latest?.free();
+    this.#latest = undefined;
+    for (const { picture } of this.#ahead.splice(0)) picture.free();
+    this.#decoder?.close();
+    this.#decoder = undefined;
+    await this.#stream.close();
+  }
+
+  #enqueue({ sample, slice, afterGap }: StreamSample): void {
+    if (afterGap) this.#broken = true;
+    const { keyFrame, ptsUs, codec } = sample;
+    if (keyFrame) {
+      this.#waiting = [];
+      this.#broken = false;
+    }
+    if (this.#broken) return;
+    if (!isVideo(codec)) return;
+    const { rotate } = slice.shapes.findLast(({ atUs }) => atUs <= ptsUs + SHAPE_SLACK_US) ?? slice;
+    // The manifest turns against the clock, as playlists do; pictures are turned with it.
+    this.#waiting.push({ sample, orientation: { turn: ((360 - rotate) % 360) as Orientation['turn'], flip: false } });
+  }
+
+  #decodeWaiting(shownUs: number): void {
+    for (const { sample, orientation } of this.#waiting.splice(0)) {
+      const codec = sample.codec as VideoCodec;
+      if (this.#broken && !sample.keyFrame) continue;
+      if (this.#decoder?.codec !== codec) {
+        if (this.#decoder) this.#endDecoder(shownUs);
+        this.#decoder = new VideoDecoder(codec);
+      }
+      const { undecodable } = this.#decoder;
+      this.#take(this.#decoder.decode({ data: sample.data, ptsUs: sample.ptsUs, orientation }), shownUs);
+      if (this.#decoder.undecodable > undecodable) {
+        this.#broken = true;
+        this.#damaged++;
+      }
+    }
+  }
+
+  #endDecoder(shownUs: number): void {
+    if (!this.#decoder) return;
+    this.#take(this.#decoder.flush(), shownUs);
+    this.#decoder.close();
+    this.#decoder = undefined;
+  }
+
+  #take(decoded: ReturnType<VideoDecoder['decode']>, shownUs: number): void {
+    for (const { picture, ptsUs, damaged } of decoded) {
+      if (damaged) {
+        this.#broken = true;
+        this.#damaged++;
+      }
+      if (damaged || ptsUs < this.#sinceUs) picture.free();
+      else this.#ahead.push({ picture, ptsUs });
+    }
+    this.#promote(shownUs);
+  }
+
+  #promote(shownUs: number): void {
+    while (this.#ahead[0] && this.#ahead[0].ptsUs <= shownUs) {
+      this.#latest?.free();
+      this.#latest = this.#ahead.shift()?.picture;
+    }
+  }
+}
+
+function isVideo(codec: SliceSample['codec']): codec is VideoCodec {
+  return codec === 'h264' || codec === 'vp8' || codec === 'vp9' || codec === 'av1';
+}

@@ -1,0 +1,146 @@
+/**
+ * Individual mode as a client meets it: real publishers over WHIP, the REST calls, the files in the store, and players.
+ */
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { manifestSchema } from '../../src/contract/line/manifest.ts';
+import { type Browser, startBrowser } from '../support/browser.ts';
+import { avOffsets } from '../support/judge/offsets.ts';
+import { hear, see } from '../support/judge/user-streams.ts';
+import { GREEN, RED } from '../support/media/participants.ts';
+import { playInBrowser } from '../support/playback.ts';
+import { type Publisher, publishWithRtc } from '../support/publish/publisher.ts';
+import { localStorage, TestServer, until } from '../support/test-server.ts';
+
+let folder: string;
+let server: TestServer;
+let browser: Browser | undefined;
+const publishers: Publisher[] = [];
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'aircheck-alone-'));
+  // A comma behind each duration, as the players here want it (RFC 8216).
+  server = new TestServer(join(folder, 'data'), { AIRCHECK_FORCE_EXTINF_COMMA: 'true' });
+  await server.start();
+});
+afterEach(async () => {
+  await Promise.all(publishers.splice(0).map((publisher) => publisher.stop()));
+  await browser?.close();
+  browser = undefined;
+});
+afterAll(async () => {
+  await server.kill();
+  rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
+});
+
+async function publish(cname: string, uid: string, participant: typeof RED, codec: 'h264' | 'vp8'): Promise<void> {
+  const media = { participant, width: 320, height: 180, fps: 30, bitrateKbps: 400, codec } as const;
+  publishers.push(await publishWithRtc({ ...server.running.whip(cname, uid), ...media }));
+}
+const everyoneSends = (cname: string, count: number) =>
+  until(
+    'everyone sends sound and picture',
+    async () => {
+      const people = await server.participants(cname);
+      return people.length === count && people.every((p) => p.tracks.filter((t) => t.receiving).length === 2);
+    },
+    15_000,
+  );
+const INDIVIDUAL = { channelType: 1, subscribeUidGroup: 0, maxIdleTime: 10 };
+
+describe('individual mode', { timeout: 150_000 }, () => {
+  test('gives each user playlists that play, and tells of each', async () => {
+    await publish('alone', '11', RED, 'h264');
+    await publish('alone', '22', GREEN, 'vp8');
+    await everyoneSends('alone', 2);
+    const recording = await server.record(
+      'alone',
+      '9000',
+      {
+        recordingConfig: { ...INDIVIDUAL, streamMode: 'standard' },
+        storageConfig: localStorage('alone'),
+        aircheck: { mp4: true, manifest: true },
+      },
+      'individual',
+    );
+    const early = (await recording.query()).body['serverResponse'];
+    expect(early).toMatchObject({ fileListMode: 'json', fileList: [], sliceStartTime: 0 });
+    await pause(20_000);
+    const listed = (await recording.query()).body['serverResponse'] as { status: number; fileList: object[] };
+    expect(listed.status).toBe(5);
+    const stopped = await recording.stop();
+    expect(stopped.status).toBe(200);
+    const { fileList, uploadingStatus } = stopped.body['serverResponse'] as {
+      fileList: { fileName: string; trackType: string; uid: string; mixedAllUser: boolean; isPlayable: boolean }[];
+      uploadingStatus: string;
+    };
+    expect(uploadingStatus).toBe('uploaded');
+    const base = `${recording.sid}_alone__uid_s_`;
+    const told = fileList.map(({ fileName, trackType, uid, mixedAllUser, isPlayable }) =>
+      [fileName.replace(base, ''), trackType, uid, mixedAllUser, isPlayable].join(' '),
+    );
+    expect(told.sort()).toEqual([
+      '11__uid_e_audio.m3u8 audio 11 false true',
+      '11__uid_e_av.m3u8 audio_and_video 11 false true',
+      '11__uid_e_av_0.mp4 audio_and_video 11 false true',
+      '11__uid_e_video.m3u8 video 11 false true',
+      '22__uid_e_audio.m3u8 audio 22 false true',
+      '22__uid_e_av.mpd audio_and_video 22 false true',
+      '22__uid_e_av_0.mp4 audio_and_video 22 false true',
+      '22__uid_e_video.m3u8 video 22 false false',
+    ]);
+    const dir = join(server.dataDir, 'recordings', 'alone');
+    for (const { fileName } of fileList) expect(existsSync(join(dir, fileName))).toBe(true);
+
+    const merged = join(dir, `${base}11__uid_e_av.m3u8`);
+    const [flashes, beeps] = [see(merged, RED).flashes, hear(merged, RED).beeps];
+    expect(flashes.length).toBeGreaterThan(18);
+    const offsets = avOffsets(flashes.slice(1, -1), beeps);
+    expect(Math.abs(offsets.medianMs)).toBeLessThanOrEqual(40);
+    // One MP4 of each, H.264 as it came and VP8 made H.264, each in step.
+    for (const [uid, participant] of [
+      ['11', RED],
+      ['22', GREEN],
+    ] as const) {
+      const mp4 = join(dir, `${base}${uid}__uid_e_av_0.mp4`);
+      const marks = { flashes: see(mp4, participant).flashes, beeps: hear(mp4, participant).beeps };
+      expect(marks.flashes.length).toBeGreaterThan(18);
+      expect(Math.abs(avOffsets(marks.flashes.slice(1, -1), marks.beeps).medianMs)).toBeLessThanOrEqual(40);
+    }
+    const manifest = manifestSchema.parse(
+      JSON.parse(readFileSync(join(dir, `${recording.sid}_alone_manifest.json`), 'utf8')),
+    );
+    expect(manifest.users.map(({ uid }) => uid)).toEqual(['11', '22']);
+    expect(manifest.mp4s).toHaveLength(2);
+    browser = await startBrowser();
+    for (const name of ['av', 'video', 'audio']) {
+      const played = await playInBrowser(browser.context, join(dir, `${base}11__uid_e_${name}.m3u8`), { seekS: 16 });
+      expect(played).toMatchObject({ error: '', ...(name !== 'audio' && { width: 320, height: 180 }) });
+    }
+    // Single slices of WebM play as they are.
+    const [webm] = readdirSync(dir).filter((name) => name.startsWith(`${base}22`) && name.endsWith('.webm'));
+    expect(await playInBrowser(browser.context, join(dir, webm as string))).toMatchObject({ error: '', width: 320 });
+
+    const events = await recording.events();
+    const kinds = (type: number) => events.filter(({ eventType }) => eventType === type);
+    expect(kinds(4)).toHaveLength(6);
+    expect(kinds(42)).toSatisfy((starts: typeof events) =>
+      starts.every(
+        ({ payload }) =>
+          payload.details['mixedAllUser'] === false && /^(11|22)$/.test(String(payload.details['streamUid'])),
+      ),
+    );
+    expect(events.every(({ payload }) => payload.serviceScene === 'rtc_record')).toBe(true);
+    expect(kinds(31)[0]?.payload.details['fileList']).toHaveLength(8);
+  });
+
+  test('without anything to record is 206 with code 435', async () => {
+    const storageConfig = localStorage('nobody');
+    const request = { recordingConfig: INDIVIDUAL, storageConfig };
+    const recording = await server.record('nobody', '9000', request, 'individual');
+    expect(await recording.stop()).toMatchObject({ status: 206, body: { code: 435 } });
+  });
+});
