@@ -1,15 +1,19 @@
 /**
  * `npm run bench`: the figures that the project promises, measured on this machine, in one table. Takes about eight minutes.
  *
- *   npm run bench -- start-latency ramp-up reception stop av-offset cpu memory api      only these
+ *   npm run bench -- start-latency ramp-up reception stop av-offset cpu memory individual many-recordings snapshots
+ *                    api remix      only these
  */
 import { measureApi } from './api.ts';
 import { measureCpu, measureMemory } from './cost.ts';
+import { measureIndividual, measureManyRecordings } from './individual.ts';
 import { type Figure, renderTable } from './measure.ts';
 import { describeMachine } from './proc.ts';
 import { measureRampUp } from './ramp-up.ts';
 import { measureReception } from './reception/reception.ts';
 import { measureAvOffset, measureStop } from './recording.ts';
+import { measureRemix } from './remix.ts';
+import { measureSnapshots } from './snapshots.ts';
 import { measureStartLatency } from './start-latency.ts';
 
 const MEASURES: Record<string, () => Promise<Figure[]>> = {
@@ -20,7 +24,11 @@ const MEASURES: Record<string, () => Promise<Figure[]>> = {
   'av-offset': measureAvOffset,
   cpu: measureCpu,
   memory: measureMemory,
+  individual: measureIndividual,
+  'many-recordings': measureManyRecordings,
+  snapshots: measureSnapshots,
   api: measureApi,
+  remix: measureRemix,
 };
 
 const names = process.argv.slice(2);

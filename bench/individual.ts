@@ -1,0 +1,174 @@
+/**
+ * What recording every user alone costs: CPU per user of the recorder and of its share of the server, the recorder's memory by
+ * the number of users, and whether 40 recordings of two users each lose anything on this machine.
+ */
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { median } from '../test/support/judge/offsets.ts';
+import { hear, onSeconds, see } from '../test/support/judge/user-streams.ts';
+import { PARTICIPANTS } from '../test/support/media/participants.ts';
+import { type Publisher, publishCrowd, type RtcPublishOptions } from '../test/support/publish/publisher.ts';
+import { localStorage, type TestRecording, TestServer, until } from '../test/support/test-server.ts';
+import { atMost, type Figure } from './measure.ts';
+import { childrenOf, cpuSecondsOf, peakMemoryMbOf } from './proc.ts';
+
+const TAKES = 3;
+const MEASURE_MS = 15_000;
+/** A recorder writes a second or two behind the present. */
+const WARM_UP_MS = 4000;
+const USER = { width: 640, height: 360, fps: 30, bitrateKbps: 1000 };
+const SMALL = { width: 320, height: 240, fps: 15, bitrateKbps: 150 };
+
+class House {
+  readonly dir = mkdtempSync(join(tmpdir(), 'aircheck-bench-'));
+  readonly server: TestServer;
+  readonly #publishers: Publisher[] = [];
+
+  constructor() {
+    this.server = new TestServer(join(this.dir, 'data'), { AIRCHECK_LOG_LEVEL: 'warn' });
+  }
+
+  get pid(): number {
+    return this.server.running.pid;
+  }
+
+  /** Users of these channels publish from one process; resolves when all of it arrives. */
+  async publish(channels: readonly string[], users: number, media: typeof USER): Promise<void> {
+    const crowd = channels.flatMap((cname) =>
+      Array.from({ length: users }, (_, i): RtcPublishOptions => {
+        const participant = PARTICIPANTS[i % PARTICIPANTS.length]!;
+        const whip = this.server.running.whip(cname, String(i + 1));
+        return { ...whip, participant, codec: 'h264', ...media, motion: 'busy', loop: true };
+      }),
+    );
+    this.#publishers.push(await publishCrowd(crowd));
+    for (const cname of channels)
+      await until(
+        `everyone in ${cname} sends`,
+        async () => {
+          const people = await this.server.participants(cname);
+          return people.length === users && people.every(({ tracks }) => tracks.every(({ receiving }) => receiving));
+        },
+        30_000,
+      );
+  }
+
+  record(cname: string, recordingConfig: object, group: number): Promise<TestRecording> {
+    const config = { channelType: 1, subscribeUidGroup: group, ...recordingConfig };
+    return this.server.record(
+      cname,
+      '9000',
+      { recordingConfig: config, storageConfig: localStorage(cname) },
+      'individual',
+    );
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#publishers.map((publisher) => publisher.stop()));
+    await this.server.end();
+    rmSync(this.dir, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
+  }
+}
+
+async function stopped(recording: TestRecording): Promise<void> {
+  const { status, body } = await recording.stop();
+  const state = (body['serverResponse'] as { uploadingStatus?: string } | undefined)?.uploadingStatus;
+  if (status !== 200 || state !== 'uploaded') throw new Error(`stop answered ${status}: ${JSON.stringify(body)}`);
+}
+
+/** CPU seconds per second that processes use over `ms`. */
+async function coresOf(pids: readonly number[], ms: number): Promise<number> {
+  const total = () => pids.reduce((sum, pid) => sum + cpuSecondsOf(pid), 0);
+  const before = total();
+  const began = performance.now();
+  await pause(ms);
+  return ((total() - before) * 1000) / (performance.now() - began);
+}
+
+function theRecorder(pid: number): number {
+  const [recorder] = childrenOf(pid, 'recorder');
+  if (recorder === undefined) throw new Error('the server has no recorder process');
+  return recorder;
+}
+
+/** CPU per user, and memory for 2 users and for each further one. */
+export async function measureIndividual(): Promise<Figure[]> {
+  const house = new House();
+  const users = 8;
+  const perUser: Record<'both' | 'video', number[]> = { both: [], video: [] };
+  const memory: number[] = [];
+  try {
+    await house.server.start();
+    await house.publish(['few'], 2, USER);
+    await house.publish(['many'], users, USER);
+    for (let take = 0; take < TAKES; take++) {
+      const idle = await coresOf([house.pid], MEASURE_MS);
+      for (const [what, streamTypes] of [
+        ['both', 2],
+        ['video', 1],
+      ] as const) {
+        const recording = await house.record('many', { streamTypes }, 2);
+        await pause(WARM_UP_MS);
+        const cores = await coresOf([house.pid, theRecorder(house.pid)], MEASURE_MS);
+        perUser[what].push((cores - idle) / users);
+        if (what === 'both' && take === 0) memory[1] = peakMemoryMbOf(theRecorder(house.pid));
+        await stopped(recording);
+      }
+    }
+    const few = await house.record('few', {}, 0);
+    await pause(WARM_UP_MS + MEASURE_MS);
+    memory[0] = peakMemoryMbOf(theRecorder(house.pid));
+    await stopped(few);
+  } finally {
+    await house.close();
+  }
+  const list = (values: readonly number[]) => values.map((value) => value.toFixed(4)).join(', ');
+  const [ofTwo = Number.NaN, ofMany = Number.NaN] = memory;
+  const detail = `${ofTwo.toFixed(1)} MB with 2 users, ${ofMany.toFixed(1)} MB with ${users}`;
+  return [
+    atMost('a user alone, sound and picture', median(perUser.both) * 1000, 25, 'mcores', list(perUser.both)),
+    atMost('a user alone, picture only', median(perUser.video) * 1000, 12, 'mcores', list(perUser.video)),
+    atMost('recorder memory with two users alone, peak', ofTwo, 110, 'MB', detail),
+    atMost('recorder memory for each further user', (ofMany - ofTwo) / (users - 2), 2, 'MB', detail),
+  ];
+}
+
+/** 40 recordings of two users each at once: marks that are missing in any of their files. */
+export async function measureManyRecordings(): Promise<Figure[]> {
+  const house = new House();
+  const channels = Array.from({ length: 40 }, (_, n) => `room${n}`);
+  const seconds = 30;
+  let missing = 0;
+  let judged = 0;
+  let degraded = 0;
+  try {
+    await house.server.start();
+    for (let n = 0; n < channels.length; n += 10) await house.publish(channels.slice(n, n + 10), 2, SMALL);
+    const recordings: TestRecording[] = [];
+    for (const cname of channels) recordings.push(await house.record(cname, {}, 0));
+    await pause(seconds * 1000);
+    const cores = await coresOf([house.pid, ...childrenOf(house.pid, 'recorder')], 10_000);
+    for (const recording of recordings) await stopped(recording);
+    for (const [n, { sid }] of recordings.entries()) {
+      const dir = join(house.server.dataDir, 'recordings', channels[n] as string);
+      for (const name of readdirSync(dir).filter((file) => file.startsWith(sid) && file.endsWith('.m3u8'))) {
+        const participant = PARTICIPANTS[Number(/uid_s_(\d+)/.exec(name)?.[1]) - 1]!;
+        const path = join(dir, name);
+        const marks = name.includes('_video.') ? see(path, participant).flashes : hear(path, participant).beeps;
+        const heard = new Set(onSeconds(marks.map((atS) => atS - (marks[0] ?? 0))).seconds);
+        judged++;
+        for (let s = 0; s < seconds; s++) if (!heard.has(s)) missing++;
+      }
+    }
+    degraded = house.server.running.log.match(/degraded|dropped|left out/g)?.length ?? 0;
+    const detail = `${judged} playlists of ${seconds + 10} s; server and recorders ${cores.toFixed(2)} cores`;
+    return [
+      atMost('marks missing in 40 recordings of two users', missing + (judged === 160 ? 0 : 1), 0, '', detail),
+      atMost('losses the server tells of meanwhile', degraded, 0, '', ''),
+    ];
+  } finally {
+    await house.close();
+  }
+}
