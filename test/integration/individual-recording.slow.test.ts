@@ -7,9 +7,10 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { IndividualPlan } from '../../src/contract/line/plan.ts';
 import { liveFrames } from '../../src/stages/codec/native-frames.ts';
+import { avOffsets } from '../support/judge/offsets.ts';
 import { judgePlaylist } from '../support/judge/playlist.ts';
 import { hear, onSeconds, see, slicesOf, writePlaylists } from '../support/judge/user-streams.ts';
-import { BLUE, GREEN, type Participant, RED } from '../support/media/participants.ts';
+import { BLUE, GREEN, PARTICIPANTS, type Participant, RED } from '../support/media/participants.ts';
 import type { ScriptedUser } from '../support/scripted-feed.ts';
 import { BASE, individualPlanOf, type Made, record as recordScript } from '../support/scripted-recording.ts';
 
@@ -213,6 +214,29 @@ describe('a recording of every user alone', { timeout: 120_000 }, () => {
       ...seconds(1, 6),
       ...seconds(9, 21),
     ]);
+  });
+
+  test('records 32 users at once, each whole and in step', async () => {
+    const sizes = [{ fromS: -2, width: 160, height: 90 }];
+    const users = Array.from({ length: 32 }, (_, n): ScriptedUser => {
+      const participant = PARTICIPANTS[n % PARTICIPANTS.length] as Participant;
+      return { uid: String(n + 1), participant, codec: n % 4 === 3 ? 'vp8' : 'h264', fromS: -1, toS: 60, sizes };
+    });
+    const made = await record(users, { maxUsers: 32 }, 7.5);
+    expect(made.playlists).toHaveLength(64);
+    for (const { uid, participant, codec } of users) {
+      const [slice] = slicesOf(made.files, nameOf(uid, 'video'));
+      const seen = see(join(made.dir, codec === 'vp8' ? (slice?.name ?? '') : nameOf(uid, 'video')), participant);
+      expect([uid, onSeconds(seen.flashes).seconds.filter((s) => s > 0)]).toEqual([uid, seconds(1, 8)]);
+      const heard = hear(join(made.dir, nameOf(uid, 'audio')), participant);
+      expect([uid, onSeconds(heard.beeps).seconds.filter((s) => s > 0)]).toEqual([uid, seconds(1, 8)]);
+      const offsets = avOffsets(
+        seen.flashes.filter((s) => s > 0.5),
+        heard.beeps.filter((s) => s > 0.5),
+      );
+      expect(Math.abs(offsets.worstMs)).toBeLessThanOrEqual(40);
+    }
+    expect(told(made, 'degraded')).toEqual([]);
   });
 
   test.each(['vp8', 'vp9', 'av1'] as const)('passes %s on in WebM', async (codec) => {
