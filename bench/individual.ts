@@ -40,7 +40,7 @@ class House {
       Array.from({ length: users }, (_, i): RtcPublishOptions => {
         const participant = PARTICIPANTS[i % PARTICIPANTS.length]!;
         const whip = this.server.running.whip(cname, String(i + 1));
-        return { ...whip, participant, codec: 'h264', ...media, motion: 'busy', loop: true };
+        return { ...whip, participant, codec: 'h264', ...media, mono: true, motion: 'busy', loop: true };
       }),
     );
     this.#publishers.push(await publishCrowd(crowd));

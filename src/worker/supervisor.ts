@@ -18,6 +18,8 @@ export type SupervisorOptions = {
   args: string[];
   /** The environment of the processes. */
   env: Record<string, string | undefined>;
+  /** For recorders that pass pictures on, whose memory is little but for what waits to be collected; on top of `env`. */
+  passing?: { flags: readonly string[]; env: Record<string, string> } | undefined;
   readyTimeoutMs: number;
   /** From the stop Command to SIGTERM; SIGKILL follows `KILL_AFTER_MS` later. */
   stopTimeoutMs: number;
@@ -110,13 +112,16 @@ class Recorder implements RecorderProcess {
     onFact: (fact: Fact) => void,
     onExit: (why: string) => void,
   ) {
-    const { clock, entry, args, env, readyTimeoutMs } = options;
+    const { clock, entry, args, passing, readyTimeoutMs } = options;
+    const own = start.plan.mode === 'individual' ? passing : undefined;
+    const env = { ...options.env, ...own?.env };
     this.#options = options;
     this.sid = start.plan.sid;
     this.#onFact = onFact;
     this.#heardUs = clock.monoUs();
-    // No execArgv: flags of ours, an inspector port among them, are not meant for the child.
-    this.#child = fork(entry, args, { env, execArgv: [], stdio: ['ignore', 'ignore', 'pipe', 'ipc'] });
+    // Nothing of our own execArgv: an inspector port, say, is not meant for the child.
+    const execArgv = [...(own?.flags ?? [])];
+    this.#child = fork(entry, args, { env, execArgv, stdio: ['ignore', 'ignore', 'pipe', 'ipc'] });
     const pid = this.#child.pid;
     this.exited = new Promise((resolve) => {
       let told = false;

@@ -83,7 +83,7 @@ export class TranscodedSound {
   }
 
   #open(channels: 1 | 2, start: number): Voice {
-    const encoder = new AudioEncoder({ channels, bitrateKbps: BITRATE_KBPS[channels], fast: true });
+    const encoder = new AudioEncoder({ channels, bitrateKbps: BITRATE_KBPS[channels] });
     const mixer = new SoundMixer({ channels, aheadMs: AHEAD_MS, limited: false });
     mixer.seek(start);
     const format = { sampleRate: SOUND_RATE, channels, extradata: encoder.extradata };

@@ -5,8 +5,6 @@
 import {
   AV_CHANNEL_ORDER_NATIVE,
   AV_CODEC_FLAG_GLOBAL_HEADER,
-  AV_OPT_SEARCH_CHILDREN,
-  AV_OPT_TYPE_STRING,
   AV_SAMPLE_FMT_FLTP,
   AVERROR_EAGAIN,
   AVERROR_EOF,
@@ -22,12 +20,7 @@ import { freeFrame, freePacket, newFrame, newPacket } from './native-frames.ts';
 /** Samples per AAC unit and per call of `encode`. */
 export const AAC_BLOCK = 1024;
 
-export type AudioEncoderOptions = {
-  channels: 1 | 2;
-  bitrateKbps: number;
-  /** Spends half the CPU on a search that hears no difference in speech at these rates. */
-  fast?: boolean;
-};
+export type AudioEncoderOptions = { channels: 1 | 2; bitrateKbps: number };
 
 export class AudioEncoder {
   readonly channels: 1 | 2;
@@ -131,11 +124,6 @@ function openEncoder(options: AudioEncoderOptions): CodecContext {
   context.bitRate = BigInt(options.bitrateKbps * 1000);
   context.timeBase = new Rational(1, SOUND_RATE);
   context.setFlags(AV_CODEC_FLAG_GLOBAL_HEADER);
-  if (options.fast)
-    check(
-      context.setOption('aac_coder', 'fast', AV_OPT_TYPE_STRING, AV_OPT_SEARCH_CHILDREN),
-      'choosing the fast AAC coder',
-    );
   const result = context.open2Sync(codec);
   if (result < 0) {
     context.freeContext();

@@ -43,9 +43,13 @@ function videoEncoderOf(options: RtcPublishOptions): VideoEncoder {
   const { codec, width, height, fps, bitrateKbps, gopS = 1 } = options;
   return new VideoEncoder({ codec, width, height, fps, bitrateKbps, gopFrames: Math.round(gopS * fps) });
 }
-function audioEncoderOf({ audioCodec = 'opus', dtx = false }: RtcPublishOptions): AudioEncoder | G711Encoder {
+function audioEncoderOf({
+  audioCodec = 'opus',
+  dtx = false,
+  mono = false,
+}: RtcPublishOptions): AudioEncoder | G711Encoder {
   if (audioCodec !== 'opus') return new G711Encoder(audioCodec);
-  return new AudioEncoder({ codec: 'opus', channels: 2, bitrateKbps: 64, dtx });
+  return new AudioEncoder({ codec: 'opus', channels: mono ? 1 : 2, bitrateKbps: mono ? 32 : 64, dtx });
 }
 
 /** Opus of silence with DTX is so long; senders leave it out. */

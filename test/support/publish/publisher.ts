@@ -25,6 +25,8 @@ export type PublishOptions = {
 
 export type RtcPublishOptions = PublishOptions & {
   codec: VideoCodec;
+  /** Opus of one channel at 32 kbit/s, as browsers send speech, instead of two at 64. */
+  mono?: boolean;
   /** `opus` when left out. */
   audioCodec?: AudioCodec;
   /** Encodes a few seconds once and repeats them, at next to no CPU. Flashes stay true, stamps do not. */

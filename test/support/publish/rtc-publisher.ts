@@ -64,7 +64,10 @@ export class RtcPublisher {
     const sound = AUDIO[options.audioCodec ?? 'opus'];
     this.#audioRate = sound.clockRate;
     if (sound.codec === 'opus')
-      audio.addOpusCodec(sound.payloadType, 'minptime=10;useinbandfec=1;stereo=1;sprop-stereo=1');
+      audio.addOpusCodec(
+        sound.payloadType,
+        `minptime=10;useinbandfec=1${options.mono ? '' : ';stereo=1;sprop-stereo=1'}`,
+      );
     else audio.addAudioCodec(sound.payloadType, `${sound.codec.toUpperCase()}/8000`);
     audio.addSSRC(audioSsrc, options.participant.name, 'made', 'audio');
     const loss = options.lossRate ?? 0;
