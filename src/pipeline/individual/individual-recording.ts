@@ -23,7 +23,7 @@ const DELAY_US = 1_000_000;
 /** How far behind while somebody's media is incomplete: a gap may still be filled, packets may be late. */
 const MAX_DELAY_US = 2_000_000;
 /** How often packets are passed on and it is looked whether something is due. */
-const STEP_MS = 50;
+const STEP_MS = 100;
 /** Files are written in bursts of this length: one system call instead of many. */
 const BURST_US = 200_000;
 /** A track's line is kept this long after its end: what came last may be placed a little later. */
