@@ -7,12 +7,10 @@ import type { Orientation } from '../../media/frame.ts';
 import type { Packet } from '../../media/packet.ts';
 import type { ReceivedSample } from '../../media/sample.ts';
 import type { Track, VideoColor } from '../../media/track.ts';
-import { parseColorSpace } from '../../stages/rtp/color-space.ts';
 import { opusDurationTicks } from '../../stages/rtp/depacketize/opus.ts';
-import { parseOrientation } from '../../stages/rtp/orientation.ts';
 import { type PictureSize, pictureSizeOf } from '../../stages/rtp/picture-size.ts';
-import { Announced } from '../tracks/announced.ts';
 import type { TrackLine } from '../tracks/channel-tracks.ts';
+import { PictureNotes } from '../tracks/picture-notes.ts';
 import { ReceivedTrack, type ReceivedTrackOptions } from '../tracks/received-track.ts';
 import { INTERRUPTION_US } from './file-sink.ts';
 
@@ -37,8 +35,7 @@ export class DueSamples implements TrackLine {
   #arrivalUs = Number.POSITIVE_INFINITY;
   /** Packets came again after an interruption, and no key frame yet. */
   #resumed = false;
-  readonly #colors = new Announced<VideoColor>();
-  readonly #orientations = new Announced<Orientation>();
+  readonly #notes = new PictureNotes();
 
   constructor(options: ReceivedTrackOptions) {
     this.track = options.track;
@@ -51,14 +48,7 @@ export class DueSamples implements TrackLine {
     // A slice cannot begin with anything else; asked for at once, it is there when the slice is written.
     this.#resumed ||= packet.arrivalUs - this.#arrivalUs >= INTERRUPTION_US;
     this.#arrivalUs = packet.arrivalUs;
-    if (rtpTime === undefined || !packet.extensions || format.kind !== 'video') return;
-    const { colorExtension = 0, orientationExtension = 0 } = format;
-    const colorData = packet.extensions.get(colorExtension);
-    const color = colorData && parseColorSpace(colorData);
-    if (color) this.#colors.note(rtpTime, color);
-    const orientationData = packet.extensions.get(orientationExtension);
-    const orientation = orientationData && parseOrientation(orientationData);
-    if (orientation) this.#orientations.note(rtpTime, orientation);
+    if (rtpTime !== undefined) this.#notes.note(packet, rtpTime, format);
   }
 
   /** As of ReceivedTrack. */
@@ -102,8 +92,7 @@ export class DueSamples implements TrackLine {
       const placed = {
         ...sample,
         ptsUs: this.#received.timeOf(sample),
-        orientation: this.#orientations.at(sample.rtpTime),
-        color: this.#colors.at(sample.rtpTime),
+        ...this.#notes.at(sample.rtpTime),
       };
       this.#report(placed);
       return placed;

@@ -6,14 +6,11 @@ import type { ChangeCommand, StartCommand } from '../../contract/line/commands.t
 import type { EndReason } from '../../contract/line/facts.ts';
 import type { MixPlan } from '../../contract/line/plan.ts';
 import type { Clock, Timer } from '../../kernel/clock.ts';
-import type { Fault } from '../../kernel/fault.ts';
 import { SOUND_RATE } from '../../media/frame.ts';
 import { SoundMixer } from '../../stages/compose/sound-mixer.ts';
-import { FeedClient } from '../../stages/source/embedded/feed-client.ts';
 import type { Ending, LineContext, Recording } from '../recording.ts';
 import { Timeline } from '../timeline.ts';
-import { IdleWatch } from '../tracks/idle-watch.ts';
-import type { StreamChange } from '../tracks/stream-state.ts';
+import { FeedSession, type SessionEnd } from '../tracks/feed-session.ts';
 import { Canvas, type Look } from './canvas.ts';
 import { AUDIO_BLOCK, MixOutput } from './mix-output.ts';
 import { Participants } from './participants.ts';
@@ -31,8 +28,6 @@ const BURST_US = 200_000;
 const SOUND_AHEAD_US = 120_000;
 /** When encoding is this late, frames are left out until it is not. */
 const MAX_LAG_US = 3_000_000;
-/** After a stop, packets that were sent before it may still come up the socket for this long. */
-const STRAGGLERS_MS = 30;
 /** While nobody is there nothing is recorded for this long: if nobody comes back, the file ends with the last user. */
 const HOLD_EMPTY_US = 60_000_000;
 /** A recording without a picture moves on in steps of this many frames a second. */
@@ -51,9 +46,8 @@ export class MixRecording implements Recording {
   /** Absent when the recording has no picture. */
   readonly #looks: Timeline<Look> | undefined;
   readonly #mixer: SoundMixer | undefined;
-  readonly #idle: IdleWatch;
+  readonly #session: FeedSession;
   readonly #timer: Timer;
-  #feed: FeedClient | undefined;
   #canvas: Canvas | undefined;
   #output: MixOutput | undefined;
   #pictureClock: PictureClock | undefined;
@@ -62,19 +56,13 @@ export class MixRecording implements Recording {
   #busy = false;
   /** True from a wait for somebody to come back until the time waited is made up for: no slowness, so nothing is left out. */
   #catchingUp = false;
-  /** True once all that was kept for us before we joined has been read. */
-  #caughtUp = false;
-  /** What became of streams before that. */
-  readonly #early: StreamChange[] = [];
-  /** Set once the recording is to end; carries it out as soon as it can be. */
-  #stopping: (() => void) | undefined;
   #ending: End | undefined;
   #settle!: { resolve(ending: Ending): void; reject(error: unknown): void };
 
   static async start(start: StartCommand, plan: MixPlan, context: LineContext): Promise<MixRecording> {
     const recording = new MixRecording(start, plan, context);
     try {
-      await recording.#join();
+      await recording.#session.join();
     } catch (error) {
       recording.#free();
       throw error;
@@ -92,24 +80,31 @@ export class MixRecording implements Recording {
     });
     this.#looks = plan.video && new Timeline<Look>(plan.video);
     this.#mixer = plan.audio && new SoundMixer({ channels: plan.audio.channels });
-    this.#idle = new IdleWatch(start.zeroMonoUs);
     this.#participants = new Participants({
       plan,
       zeroUs: start.zeroMonoUs,
-      sendRtcp: (track, datagram) => this.#feed?.sendRtcp(track, datagram, this.#clock.monoUs()),
-      onStreamChange: (change) => this.#tellStream(change),
+      sendRtcp: (track, datagram) => this.#session.sendRtcp(track, datagram),
+      onStreamChange: (change) => this.#session.tellStream(change),
       onDegraded: (what, count) => context.emit({ type: 'degraded', what, count }),
       report: context.report,
+    });
+    this.#session = new FeedSession({
+      start,
+      clock: this.#clock,
+      maxIdleMs: plan.maxIdleMs,
+      taker: this.#participants,
+      emit: (happening) => context.emit(happening),
+      onEnd: (end) => this.#end(end),
     });
     this.#timer = this.#clock.every(STEP_MS, () => void this.#step());
   }
 
   stop(atMonoUs: number, reason: EndReason): void {
-    this.#end(atMonoUs, reason, reason === 'stopped' ? 'stopped as asked' : reason);
+    this.#session.end({ atMonoUs, reason, message: reason === 'stopped' ? 'stopped as asked' : reason });
   }
 
   change(command: ChangeCommand): void {
-    if (this.#stopping) return;
+    if (this.#session.stopping) return;
     const fromUs = command.atMonoUs - this.#start.zeroMonoUs;
     switch (command.type) {
       case 'changeLayout':
@@ -125,55 +120,17 @@ export class MixRecording implements Recording {
     return this.#pictureClock ? Math.max(0, this.#horizonUs() - this.#pictureClock.dueUs) : 0;
   }
 
-  async #join(): Promise<void> {
-    this.#feed = await FeedClient.connect(this.#start.feedPath, {
-      onEvent: (event, atUs) => {
-        this.#participants.onEvent(event, atUs);
-        this.#idle.onPresence(this.#participants.count, atUs);
-        if (event.type === 'caughtUp') this.#onCaughtUp();
-      },
-      onRtp: (track, datagram, arrivalUs) => this.#participants.onRtp(track, datagram, arrivalUs),
-      onRtcp: (track, datagram, arrivalUs) => this.#participants.onRtcp(track, datagram, arrivalUs),
-      onEnd: (fault: Fault | undefined) => {
-        this.#onCaughtUp();
-        this.#end(this.#clock.monoUs(), 'feedLost', fault?.message ?? 'the channel ended the feed');
-      },
-    });
-  }
-
-  /** Streams are told of once the recorder has told that it is there, also those that were there before it. */
-  #tellStream(change: StreamChange): void {
-    if (this.#caughtUp) this.#context.emit({ type: 'streamStateChanged', ...change });
-    else this.#early.push(change);
-  }
-
-  #onCaughtUp(): void {
-    if (this.#caughtUp) return;
-    this.#caughtUp = true;
-    this.#context.emit({ type: 'joined' });
-    for (const change of this.#early.splice(0)) this.#tellStream(change);
-    if (this.#stopping) this.#stopping();
-  }
-
-  #end(atMonoUs: number, reason: EndReason, message: string): void {
-    if (this.#stopping) return;
+  #end({ atMonoUs, reason, message }: SessionEnd): void {
     const atUs = atMonoUs - this.#start.zeroMonoUs;
     // An empty channel adds nothing: the file ends with the last user who was held for.
-    const endUs = Math.min(atUs, this.#heldUs(atUs) ?? atUs);
-    this.#stopping = () => {
-      // A stop that comes before the feed was read waits for it: what is in there was sent before the stop.
-      if (!this.#caughtUp || this.#ending) return;
-      this.#participants.end(atMonoUs);
-      this.#ending = { endUs, reason, message };
-      void this.#step();
-    };
-    this.#clock.after(STRAGGLERS_MS, this.#stopping);
+    this.#ending = { endUs: Math.min(atUs, this.#heldUs(atUs) ?? atUs), reason, message };
+    void this.#step();
   }
 
   /** Up to where the recording may be made now, in recording time. */
   #horizonUs(): number {
     // Pictures made before their packets were read would show nothing of them.
-    if (!this.#caughtUp) return Number.NEGATIVE_INFINITY;
+    if (!this.#session.caughtUp) return Number.NEGATIVE_INFINITY;
     if (this.#ending) return this.#ending.endUs;
     const monoUs = this.#clock.monoUs();
     const nowUs = monoUs - this.#start.zeroMonoUs;
@@ -185,7 +142,7 @@ export class MixRecording implements Recording {
 
   /** Since when, in recording time, nothing is recorded because nobody is there; undefined when that is not so. */
   #heldUs(nowUs: number): number | undefined {
-    const emptyUs = this.#idle.emptySinceUs;
+    const emptyUs = this.#session.emptySinceUs;
     if (emptyUs === undefined) return undefined;
     const heldUs = emptyUs - this.#start.zeroMonoUs;
     return nowUs - heldUs < HOLD_EMPTY_US ? heldUs : undefined;
@@ -198,9 +155,7 @@ export class MixRecording implements Recording {
     try {
       const nowUs = this.#clock.monoUs();
       this.#participants.poll(nowUs);
-      if (!this.#ending && this.#idle.isExpired(nowUs, this.#plan.maxIdleMs)) {
-        this.#end(nowUs, 'idle', `nobody was in the channel for ${this.#plan.maxIdleMs / 1000} s`);
-      }
+      if (!this.#ending) this.#session.poll(nowUs);
       let ending: End | undefined;
       do {
         // An end that comes while recording has more to record first.
@@ -310,7 +265,7 @@ export class MixRecording implements Recording {
 
   #free(): void {
     this.#timer.cancel();
-    this.#feed?.close();
+    this.#session.close();
     this.#participants.close();
     this.#canvas?.close();
     this.#output?.close();

@@ -49,7 +49,7 @@ export class Participants {
   }
 
   /** How many users are in the channel now. */
-  get count(): number {
+  count(): number {
     return this.#tracks.count;
   }
 

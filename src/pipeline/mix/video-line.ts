@@ -2,14 +2,11 @@
  * VideoLine: one received video track, from RTP to the picture that is due. Frames wait encoded and are decoded only when the
  * picture clock reaches them (ADR 0004). No damaged picture is shown: the last good one is held until the next key frame.
  */
-import type { Orientation, Picture } from '../../media/frame.ts';
+import type { Picture } from '../../media/frame.ts';
 import type { Packet } from '../../media/packet.ts';
 import type { ReceivedSample } from '../../media/sample.ts';
-import type { VideoColor } from '../../media/track.ts';
 import { VideoDecoder } from '../../stages/codec/video-decoder.ts';
-import { parseColorSpace } from '../../stages/rtp/color-space.ts';
-import { parseOrientation } from '../../stages/rtp/orientation.ts';
-import { Announced } from '../tracks/announced.ts';
+import { PictureNotes } from '../tracks/picture-notes.ts';
 import { ReceivedTrack, type ReceivedTrackOptions } from '../tracks/received-track.ts';
 
 /** Frames that may wait for their time, some 20 s at 60 fps; beyond that the picture clock has stopped, and old ones go. */
@@ -29,8 +26,7 @@ export class VideoLine {
   /** Where in the recording the latest picture stands, microseconds. */
   #latestUs = 0;
   #heldUs: number[] = [];
-  readonly #colors = new Announced<VideoColor>();
-  readonly #orientations = new Announced<Orientation>();
+  readonly #notes = new PictureNotes();
 
   constructor(options: ReceivedTrackOptions) {
     const { format } = options.track;
@@ -42,14 +38,7 @@ export class VideoLine {
   onRtp(packet: Packet): void {
     const rtpTime = this.#received.onRtp(packet);
     const { format } = this.#received.track;
-    if (rtpTime === undefined || !packet.extensions || format.kind !== 'video') return;
-    const { colorExtension = 0, orientationExtension = 0 } = format;
-    const colorData = packet.extensions.get(colorExtension);
-    const color = colorData && parseColorSpace(colorData);
-    if (color) this.#colors.note(rtpTime, color);
-    const orientationData = packet.extensions.get(orientationExtension);
-    const orientation = orientationData && parseOrientation(orientationData);
-    if (orientation) this.#orientations.note(rtpTime, orientation);
+    if (rtpTime !== undefined) this.#notes.note(packet, rtpTime, format);
   }
 
   /** As of ReceivedTrack. */
@@ -128,8 +117,7 @@ export class VideoLine {
     const decoded = this.#decoder.decode({
       data: sample.data,
       ptsUs: atUs,
-      color: this.#colors.at(sample.rtpTime),
-      orientation: this.#orientations.at(sample.rtpTime),
+      ...this.#notes.at(sample.rtpTime),
     });
     for (const { picture, damaged } of decoded) {
       if (damaged) {
