@@ -197,6 +197,32 @@ describe('a recording of every user alone', { timeout: 120_000 }, () => {
     expect(beeps('3', BLUE)).toEqual(seconds(1, 7));
   });
 
+  test('begins anew with a key frame where a user is wanted again, however soon', async () => {
+    const all = { audio: { kind: 'all' as const }, video: { kind: 'all' as const } };
+    const soundOnly = { ...all, video: { kind: 'none' as const } };
+    // The sender has a key frame when it is asked for one, and otherwise none for a long time.
+    const user: ScriptedUser = { uid: '1', participant: RED, fromS: -0.7, toS: 60, gopS: 60 };
+    const made = await recordScript(dir, [{ ...user, answersKeyFrameRequests: true }], individualPlanOf(), 12.5, 0, [
+      { atS: 4.4, subscribe: soundOnly },
+      { atS: 5.2, subscribe: all },
+    ]);
+    writePlaylists(made.dir, made.files);
+    const name = nameOf('1', 'video');
+    expect(judgePlaylist(made.dir, name, { video: true, audio: false }).problems).toEqual([]);
+    const slices = slicesOf(made.files, name);
+    expect(slices.map(({ discontinuity, starts }) => [discontinuity, starts.length])).toEqual([
+      [true, 1],
+      [true, 1],
+    ]);
+    const seen = see(join(made.dir, name), RED);
+    expect(seen.watched.damaged).toBe(0);
+    expect(onSeconds(seen.flashes).seconds.filter((s) => s > 0 && s !== 6)).toEqual(
+      seconds(1, 13).filter((s) => s !== 5 && s !== 6),
+    );
+    // Asked for as soon as it is wanted, not once it is missed.
+    expect(((slices[1]?.startUtcMs ?? 0) - (slices[0]?.startUtcMs ?? 0)) / 1000).toBeLessThan(5.8);
+  });
+
   test('passes Opus on as it came where that is asked for', async () => {
     const users: ScriptedUser[] = [
       { uid: '1', participant: RED, fromS: -1, toS: 60, video: false, stalls: [{ fromS: 5.5, toS: 8.5 }] },

@@ -63,7 +63,9 @@ export class Attendance {
   #save(): void {
     if (this.#stale) return;
     this.#stale = true;
-    this.#writing = this.#writing.then(async () => {
+    // One that failed is made up for by the next.
+    const before = this.#writing.catch(() => undefined);
+    this.#writing = before.then(async () => {
       this.#stale = false;
       const stays = this.#stays.map(({ leftUs, ...stay }) => ({
         ...stay,

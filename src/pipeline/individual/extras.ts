@@ -29,12 +29,16 @@ export type ExtrasOptions = {
   manifest: boolean;
 };
 
-/** Makes what is not there yet and returns its names. Throws a Fault when the folder cannot be read or written. */
+/**
+ * Makes what is not there yet and returns its names. Throws a Fault when the folder cannot be read or written, and once all else
+ * is made the first of those that kept a user's MP4 from being made.
+ */
 export async function makeExtras(dir: string, options: ExtrasOptions): Promise<string[]> {
   const { sid, cname, mp4, manifest } = options;
   const { files } = await readSpool(dir);
   const attendance = await readAttendance(dir);
   const made: string[] = [];
+  const failures: unknown[] = [];
   const journal = await Journal.open(dir);
   const keep = async (file: SpooledFile) => {
     await journal.append(file);
@@ -45,7 +49,11 @@ export async function makeExtras(dir: string, options: ExtrasOptions): Promise<s
     if (mp4) {
       const uids = new Set(files.flatMap((file) => (file.type === 'slice' && file.owner ? [file.owner.uid] : [])));
       const done = new Set(files.flatMap((file) => (file.type === 'mp4' && file.owner ? [file.owner.uid] : [])));
-      for (const uid of uids) if (!done.has(uid)) await makeMp4(dir, uid, { options, attendance, files, keep });
+      for (const uid of uids) {
+        if (done.has(uid)) continue;
+        // What is wrong with one user's files costs no one else theirs.
+        await makeMp4(dir, uid, { options, attendance, files, keep }).catch((error) => failures.push(error));
+      }
     }
     if (manifest && !files.some((file) => file.type === 'document' && file.kind === 'manifest')) {
       const name = documentName(baseName(sid, cname), 'manifest');
@@ -58,6 +66,7 @@ export async function makeExtras(dir: string, options: ExtrasOptions): Promise<s
   } finally {
     await journal.close();
   }
+  if (failures.length > 0) throw failures[0];
   return made;
 }
 
@@ -111,7 +120,8 @@ async function transcode(dir: string, uid: string, name: string, making: Making)
     });
     if (file?.type !== 'mp4') return;
     const stored = mp4Name(name, 0);
-    await rename(join(work, file.name), join(dir, stored));
+    await rename(join(work, file.name), partPath(join(dir, stored)));
+    await finishPart(join(dir, stored));
     const trackType = sizes.length === 0 ? 'audio' : hasSound ? 'audio_and_video' : 'video';
     await keep({ ...file, name: stored, index: 0, owner: { uid, trackType } });
   } finally {

@@ -6,6 +6,9 @@ import type { ChangeCommand, StartCommand } from '../../contract/line/commands.t
 import type { EndReason } from '../../contract/line/facts.ts';
 import type { IndividualPlan } from '../../contract/line/plan.ts';
 import type { Clock, Timer } from '../../kernel/clock.ts';
+import { messageOf } from '../../kernel/fault.ts';
+import { US } from '../../kernel/time.ts';
+import { SOUND_RATE } from '../../media/frame.ts';
 import type { SpooledFile } from '../../media/segment.ts';
 import type { Track } from '../../media/track.ts';
 import { Journal } from '../../stages/spool/journal.ts';
@@ -184,13 +187,13 @@ export class IndividualRecording implements Recording {
     const user = this.#userOf(track.uid);
     if (line instanceof AudioLine) {
       line.decodeUntil(dueUs, (start, sound) => {
-        if (this.#tracks.isWanted(track, (start * 1_000_000) / 48_000)) user.takeSound(track, start, sound);
+        if (this.#tracks.isWanted(track, (start * US) / SOUND_RATE)) user.takeSound(track, start, sound);
       });
       return;
     }
     for (const sample of line.takeUntil(dueUs)) {
-      if (!this.#tracks.isWanted(track, sample.ptsUs)) continue;
-      if (track.format.kind === 'audio') user.passSound(track, sample);
+      if (!this.#tracks.isWanted(track, sample.ptsUs)) user.leaveOut(track);
+      else if (track.format.kind === 'audio') user.passSound(track, sample);
       else user.takePicture(track, sample);
     }
     if (track.format.kind !== 'video') return;
@@ -249,12 +252,22 @@ export class IndividualRecording implements Recording {
     try {
       await Promise.all([...this.#users.values()].map((user) => user.finish()));
       this.#context.report.onEnd(atMonoUs - this.#start.zeroMonoUs);
-      await this.#attendance?.finish(atMonoUs - this.#start.zeroMonoUs);
+      await this.#finishAttendance(atMonoUs - this.#start.zeroMonoUs);
       await this.#journal.close();
       this.#free();
       this.#settle.resolve({ reason, recorded: this.#files > 0, message });
     } catch (error) {
       this.#fail(error);
+    }
+  }
+
+  /** What was recorded is whole without it. */
+  async #finishAttendance(endUs: number): Promise<void> {
+    try {
+      await this.#attendance?.finish(endUs);
+    } catch (error) {
+      const what = `it could not be kept who was there when: ${messageOf(error)}`;
+      this.#context.emit({ type: 'degraded', what, count: 1 });
     }
   }
 

@@ -95,6 +95,12 @@ export class PassedVideo {
     this.#runs.end();
   }
 
+  /** A picture is left out: the stream ends, and goes on with a key frame, which is asked for once it is wanted again. */
+  leaveOut(): void {
+    this.interrupt();
+    this.#keyFrameWanted = true;
+  }
+
   /** Ends the stream where nothing came for long. @param nowUs of the recording */
   step(nowUs: number): void {
     if (this.#pending && nowUs - this.#pending.ptsUs >= INTERRUPTION_US) this.interrupt();

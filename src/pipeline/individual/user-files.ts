@@ -78,6 +78,15 @@ export class UserFiles {
     this.#passedSound.push(sample, track, channelsOf(format));
   }
 
+  /** A sample of a track is not wanted. What is wanted next may refer to it, so it begins anew. */
+  leaveOut({ format }: Track): void {
+    if (format.kind === 'audio') this.#passedSound?.interrupt();
+    else {
+      this.#video?.leaveOut();
+      this.#endSnapshots();
+    }
+  }
+
   /** Everything before `nowUs` of the recording has been taken. Throws a Fault when a file could not be written. */
   step(nowUs: number): void {
     this.#video?.step(nowUs);
