@@ -270,7 +270,17 @@ export class TaskRunner {
       const spoolDir = await spool.create(sid);
       const zeroUtcMs = Math.round(clock.nowMs() - (clock.monoUs() - openedMonoUs) / 1000);
       this.#recorder = recorders.launch(
-        { type: 'start', plan: document.plan, feedPath: path, spoolDir, zeroUtcMs, zeroMonoUs: openedMonoUs },
+        {
+          type: 'start',
+          plan: document.plan,
+          generation: 1,
+          source: { kind: 'feed', path },
+          spoolDir,
+          earlierDirs: [],
+          changes: [],
+          zeroUtcMs,
+          zeroMonoUs: openedMonoUs,
+        },
         (fact) => this.#onFact(fact),
         (why) => void this.dispatch({ type: 'recorderLost', message: why }),
       );

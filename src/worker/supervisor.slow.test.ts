@@ -19,8 +19,11 @@ const start: StartCommand = {
     maxIdleMs: 1000,
     mp4Limit: { durationMs: 1000, bytes: 1_000_000 },
   },
-  feedPath: '/tmp/none.sock',
+  generation: 1,
+  source: { kind: 'feed', path: '/tmp/none.sock' },
   spoolDir: '/tmp',
+  earlierDirs: [],
+  changes: [],
   zeroUtcMs: 0,
   zeroMonoUs: 0,
 };

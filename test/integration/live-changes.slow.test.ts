@@ -77,7 +77,17 @@ async function record(users: ScriptedUser[], plan: MixPlan, changes: ChangeAt[],
   const happenings: (Happening & { atS: number })[] = [];
   clock.advance(upAtS * 1000);
   const recording = await startRecording(
-    { type: 'start', plan, feedPath: feed.path, spoolDir, zeroUtcMs, zeroMonoUs },
+    {
+      type: 'start',
+      plan,
+      generation: 1,
+      source: { kind: 'feed', path: feed.path },
+      spoolDir,
+      earlierDirs: [],
+      changes: [],
+      zeroUtcMs,
+      zeroMonoUs,
+    },
     { clock, emit: (h) => happenings.push({ ...h, atS: (clock.monoUs() - zeroMonoUs) / 1e6 }) },
   );
   let ending: Ending | undefined;

@@ -86,8 +86,11 @@ export async function record(
   const start: StartCommand = {
     type: 'start',
     plan,
-    feedPath: feed.path,
+    generation: 1,
+    source: { kind: 'feed', path: feed.path },
     spoolDir,
+    earlierDirs: [],
+    changes: [],
     zeroUtcMs: clock.nowMs(),
     zeroMonoUs,
   };

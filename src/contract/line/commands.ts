@@ -4,18 +4,6 @@
 import { z } from 'zod';
 import { layoutSchema, planSchema, subscriptionSchema } from './plan.ts';
 
-export const startCommandSchema = z.object({
-  type: z.literal('start'),
-  plan: planSchema,
-  /** Path of the unix socket that serves this recording's feed (`feed.ts`). */
-  feedPath: z.string().min(1),
-  /** Folder that the recorder owns: finished files, the journal and nothing else. Exists already. */
-  spoolDir: z.string().min(1),
-  /** The recording's zero, as wall time (Unix milliseconds) and as the host's monotonic time (microseconds). */
-  zeroUtcMs: z.number(),
-  zeroMonoUs: z.number(),
-});
-
 /** Changes of a running recording, which hold from the frame of `atMonoUs` on. Each replaces the whole of what it names. */
 export const changeCommandSchema = z.discriminatedUnion('type', [
   z.object({
@@ -32,6 +20,30 @@ export const changeCommandSchema = z.discriminatedUnion('type', [
   }),
 ]);
 export type ChangeCommand = z.infer<typeof changeCommandSchema>;
+
+/** What a run reads (ADR 0012). */
+export const sourceSchema = z.discriminatedUnion('kind', [
+  /** `path` of the unix socket that serves the recording's feed (`feed.ts`), to one run after the other. */
+  z.object({ kind: z.literal('feed'), path: z.string().min(1) }),
+]);
+export type Source = z.infer<typeof sourceSchema>;
+
+export const startCommandSchema = z.object({
+  type: z.literal('start'),
+  plan: planSchema,
+  /** Which run of the recording this is, from 1 on. */
+  generation: z.int().min(1),
+  source: sourceSchema,
+  /** Folder that this run owns: finished files, the journal, its checkpoint and nothing else. Exists already. */
+  spoolDir: z.string().min(1),
+  /** Folders of the runs before this one, oldest first. They are read and never written. */
+  earlierDirs: z.array(z.string().min(1)),
+  /** Changes that were made before this run began, in order; the plan is as it was before them. */
+  changes: z.array(changeCommandSchema),
+  /** The recording's zero, as wall time (Unix milliseconds) and as the host's monotonic time (microseconds). */
+  zeroUtcMs: z.number(),
+  zeroMonoUs: z.number(),
+});
 
 export const commandSchema = z.discriminatedUnion('type', [
   startCommandSchema,

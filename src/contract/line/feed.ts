@@ -6,7 +6,10 @@
  *   length:u16  kind:u8  track:u16  arrivalUs:u48  body          (big endian; length counts all that follows it)
  *
  * Down (channel to recorder): `rtp`, `rtcp` (the sender's reports) and `event` (one JSON FeedEvent, track 0).
- * Up (recorder to channel): `rtcp` only; a PLI asks the track's sender for a key frame.
+ * Up (recorder to channel): `rtcp`, of which a PLI asks the track's sender for a key frame, and `event` (one JSON RecorderEvent).
+ *
+ * A feed outlives its recorder. A later run of the recording connects to the same socket and is given everything again from the
+ * last key frame before what was said to be safe: `hello`, who was there then, their tracks under the same numbers, packets.
  */
 import { z } from 'zod';
 import { Fault } from '../../kernel/fault.ts';
@@ -66,6 +69,15 @@ export const feedEventSchema = z.discriminatedUnion('type', [
 ]);
 export type FeedEvent = z.infer<typeof feedEventSchema>;
 
+/** What a recorder tells its channel. */
+export const recorderEventSchema = z.discriminatedUnion('type', [
+  /** Sent first. A run that is not newer than the last one that said so is turned away; a newer one takes the feed over. */
+  z.object({ type: z.literal('hello'), generation: z.int().min(1) }),
+  /** What arrived before `arrivalUs` is on disk; the channel may forget it. Never falls. */
+  z.object({ type: z.literal('safe'), arrivalUs: z.number() }),
+]);
+export type RecorderEvent = z.infer<typeof recorderEventSchema>;
+
 /** One frame as bytes. */
 export function encodeFeedFrame(kind: FeedKind, track: number, arrivalUs: number, body: Buffer): Buffer {
   const out = Buffer.allocUnsafe(FEED_HEADER_BYTES + body.length);
@@ -92,19 +104,28 @@ export function writeFeedFrame(
   return at + FEED_HEADER_BYTES + body.length;
 }
 
-export function encodeFeedEvent(event: FeedEvent, arrivalUs: number): Buffer {
+export function encodeFeedEvent(event: FeedEvent | RecorderEvent, arrivalUs: number): Buffer {
   return encodeFeedFrame('event', 0, arrivalUs, Buffer.from(JSON.stringify(event)));
 }
 
-/** Reads the JSON of an `event` frame. Throws a Fault when it is not a FeedEvent. */
+/** Reads the JSON of an `event` frame from the channel. Throws a Fault when it is not a FeedEvent. */
 export function decodeFeedEvent(body: Buffer): FeedEvent {
+  return decodeEvent(feedEventSchema, body);
+}
+
+/** Reads the JSON of an `event` frame from a recorder. Throws a Fault when it is not a RecorderEvent. */
+export function decodeRecorderEvent(body: Buffer): RecorderEvent {
+  return decodeEvent(recorderEventSchema, body);
+}
+
+function decodeEvent<T>(schema: z.ZodType<T>, body: Buffer): T {
   let value: unknown;
   try {
     value = JSON.parse(body.toString('utf8'));
   } catch (cause) {
     throw new Fault('feed-event-invalid', 'a feed event is not JSON', { blame: 'self', cause });
   }
-  const parsed = feedEventSchema.safeParse(value);
+  const parsed = schema.safeParse(value);
   if (!parsed.success)
     throw new Fault('feed-event-invalid', `a feed event is malformed: ${parsed.error.message}`, { blame: 'self' });
   return parsed.data;

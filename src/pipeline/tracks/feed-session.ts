@@ -30,7 +30,7 @@ export type FeedTaker = {
 };
 
 export type FeedSessionOptions = {
-  start: Pick<StartCommand, 'feedPath' | 'zeroMonoUs'>;
+  start: Pick<StartCommand, 'source' | 'zeroMonoUs'>;
   clock: Clock;
   maxIdleMs: number;
   taker: FeedTaker;
@@ -73,7 +73,7 @@ export class FeedSession {
   /** Rejects with a Fault when the feed cannot be had. */
   async join(): Promise<void> {
     const { start, clock, taker } = this.#o;
-    this.#feed = await FeedClient.connect(start.feedPath, {
+    this.#feed = await FeedClient.connect(start.source.path, {
       onEvent: (event, atUs) => {
         taker.onEvent(event, atUs);
         this.#idle.onPresence(taker.count(), atUs);
