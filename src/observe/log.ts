@@ -20,11 +20,37 @@ export function redact(value: unknown): unknown {
   );
 }
 
-/** A log that writes to standard error, so that standard output stays the commands' own. */
+/**
+ * A log that writes to standard error, so that standard output stays the commands' own. Lines are written by another thread, as
+ * a reader that is slow must not hold up packets; `flushLog` writes what waits before a process ends.
+ */
 export function createLog(level: string): Log {
   const paths = SECRET_NAMES.flatMap((name) => [name, `*.${name}`, `*.*.${name}`, `*.*.*.${name}`]);
   return pino(
     { level, base: null, redact: { paths, censor: '[redacted]' }, timestamp: pino.stdTimeFunctions.isoTime },
-    pino.destination({ fd: 2, sync: true }),
+    destination(),
   );
+}
+
+/** The most that waits for a slow reader, bytes; lines beyond it are dropped. */
+const MAX_WAITING_BYTES = 8_000_000;
+let shared: ReturnType<typeof pino.destination> | undefined;
+
+/** One for all logs of the process, so that lines stay in order. */
+function destination(): ReturnType<typeof pino.destination> {
+  if (shared) return shared;
+  shared = pino.destination({ fd: 2, sync: false, maxLength: MAX_WAITING_BYTES });
+  // A reader that has gone takes no more lines, and is no reason to end.
+  shared.on('error', () => {});
+  process.on('exit', flushLog);
+  return shared;
+}
+
+/** Writes all lines that wait, at once. */
+export function flushLog(): void {
+  try {
+    shared?.flushSync();
+  } catch {
+    // Nobody reads any more.
+  }
 }
