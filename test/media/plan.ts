@@ -52,6 +52,8 @@ export type Plan = {
   /** Different plans with the same seed have the same luck. */
   seed: number;
   roles: readonly Role[];
+  /** The picture that is recorded; `CANVAS` when left out. */
+  canvas?: typeof CANVAS;
 };
 
 /** The pictures that all roles send, and the picture that is recorded. */
@@ -63,12 +65,21 @@ export const CANVAS = { width: 640, height: 360, fps: 30 };
 /** What was done: times in seconds from the performance's zero, from when it was begun until it was through. */
 export type Step = { fromS: number; toS: number; uid: string } & Deed;
 
+/** A layout by the contract's own name (§4.7). */
+export type Layout = 'bestFit' | 'floating';
+/** Another layout for all, in the course's time like a step. */
+export type LayoutChange = { fromS: number; toS: number; layout: Layout };
+
 /** A plan as it was played. */
 export type Course = {
   plan: Plan;
   /** Wall time of the recording's start call, seconds since the Unix epoch: the zero of all times here. */
   zeroWallS: number;
   steps: readonly Step[];
+  /** What came after best fit. */
+  layouts?: readonly LayoutChange[];
+  /** When nothing of anyone could be received, because no server was there. */
+  outages?: readonly Edge[];
 };
 
 /** What a mark of a full second must be in the file. */
@@ -86,7 +97,7 @@ const BEGINNING: ReadonlySet<Action> = new Set(['replace', 'restart']);
 /** A composite shows no more (contract §4.7). */
 export const MAX_PLACES = 17;
 
-type Edge = { fromS: number; toS: number };
+export type Edge = { fromS: number; toS: number };
 
 /** Who was in the channel at `atS`, in the order in which they came. */
 export function presentAt(course: Course, atS: number): Role[] {
@@ -136,6 +147,8 @@ export function isOn(course: Course, role: Role, kind: MediaKind, atS: number): 
 export function expectationAt(course: Course, role: Role, kind: MediaKind, atS: number): Expectation {
   const near = (edge: Edge) => atS > edge.fromS - MARGIN_S && atS < edge.toS + MARGIN_S;
   if (stepsFor(course, role, kind).some(near)) return 'optional';
+  if (kind === 'video' && course.layouts?.some(near)) return 'optional';
+  if (course.outages?.some(({ fromS, toS }) => atS > fromS && atS < toS + MARGIN_S)) return 'optional';
   for (const { fromS, toS } of blackoutsOf(role)) {
     if (near({ fromS, toS: fromS })) return 'optional';
     if (atS > toS - RECOVERABLE_S && atS < toS + MARGIN_S) return 'optional';
@@ -144,9 +157,13 @@ export function expectationAt(course: Course, role: Role, kind: MediaKind, atS: 
   return isSending(course, role, kind, atS) ? 'required' : 'forbidden';
 }
 
-/** The stretches between changes of who is there, during which everyone has one place. The last is open ended. */
-export function stretchesOf(course: Course): { fromS: number; toS: number; present: Role[] }[] {
-  const changes = course.steps.filter(({ does }) => GOING.has(does) || COMING.has(does));
+/** A time during which everyone has one place. The last is open ended. */
+export type Stretch = { fromS: number; toS: number; present: Role[]; layout: Layout };
+
+/** The stretches between changes of who is there, and of the layout. */
+export function stretchesOf(course: Course): Stretch[] {
+  const moves = course.steps.filter(({ does }) => GOING.has(does) || COMING.has(does));
+  const changes: Edge[] = [...moves, ...(course.layouts ?? [])].sort((a, b) => a.fromS - b.fromS);
   return [...changes, undefined].map((change, i) => {
     const before = changes[i - 1];
     const fromS = before ? before.toS : Number.NEGATIVE_INFINITY;
@@ -154,6 +171,7 @@ export function stretchesOf(course: Course): { fromS: number; toS: number; prese
       fromS,
       toS: change?.fromS ?? Number.POSITIVE_INFINITY,
       present: presentAt(course, before ? before.toS : -1),
+      layout: course.layouts?.findLast((each) => each.toS <= fromS)?.layout ?? 'bestFit',
     };
   });
 }

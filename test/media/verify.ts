@@ -6,7 +6,7 @@ import { clicksIn } from '../support/judge/clicks.ts';
 import { median } from '../support/judge/offsets.ts';
 import { flashesIn, frozenIn, isColour, lagsIn } from '../support/judge/picture.ts';
 import { probeFile } from '../support/judge/probe.ts';
-import { bestFitRegions, type Rect } from '../support/judge/regions.ts';
+import { bestFitRegions, floatingRegions, type Rect } from '../support/judge/regions.ts';
 import { beepsIn, type Heard, listen } from '../support/judge/sound.ts';
 import { type Reading, type View, watch } from '../support/judge/watch.ts';
 import { BLACK, WHITE } from '../support/media/participants.ts';
@@ -18,12 +18,14 @@ import {
   hasPlace,
   isOn,
   isSending,
+  type Layout,
   MAX_PLACES,
   type MediaKind,
   presentAt,
   type Role,
   type Size,
   type Step,
+  type Stretch,
   sceneAt,
   stretchesOf,
 } from './plan.ts';
@@ -84,19 +86,20 @@ const IN_STEP_MS = 80;
 /** A change of who is where, or what is on, is through after this long. */
 const CHANGE_S = 1;
 
-/** Judges the MP4 of a course. Throws an Error when it cannot be read, or nobody is seen in it. */
-export function verify(mp4: string, course: Course): Verdict {
+/** Judges the MP4 or the playlist of a course. Throws an Error when it cannot be read, or nobody is seen in it. */
+export function verify(path: string, course: Course): Verdict {
   const stretches = stretchesOf(course);
   const views = viewsOf(course, stretches);
-  const watched = watch(mp4, views);
+  const watched = watch(path, views);
   const readingsOf = new Map(views.map(({ key }, i) => [key, watched.views[i] as Reading[]]));
-  const heard = listen(mp4);
-  const endS = probeFile(mp4).video?.endS ?? 0;
+  const heard = listen(path);
+  const endS = probeFile(path).video?.endS ?? 0;
 
   const initial = presentAt(course, Number.NEGATIVE_INFINITY);
   const lags = course.plan.roles.map((role) => {
     const first = stretches[0]?.toS ?? 0;
-    const all = readingsOf.get(keyOf(initial.length, initial.indexOf(role), sceneAt(course, role, -1))) ?? [];
+    const all =
+      readingsOf.get(keyOf('bestFit', initial.length, initial.indexOf(role), sceneAt(course, role, -1))) ?? [];
     // The stamps of a loop are those of when it was made.
     return role.sends?.loop
       ? undefined
@@ -107,12 +110,12 @@ export function verify(mp4: string, course: Course): Verdict {
         );
   });
   const seen = lags.filter((lag) => lag !== undefined);
-  if (seen.length === 0) throw new Error(`${mp4}: nobody is seen in it`);
+  if (seen.length === 0) throw new Error(`${path}: nobody is seen in it`);
   const roles = course.plan.roles.map((role, i) => {
     const lagS = lags[i] ?? median(seen);
-    const readings = stretches.flatMap(({ fromS, toS, present }) =>
+    const readings = stretches.flatMap(({ fromS, toS, present, layout }) =>
       scenesOf(course, role, fromS, toS).flatMap((span) => {
-        const all = readingsOf.get(keyOf(present.length, present.indexOf(role), span.scene)) ?? [];
+        const all = readingsOf.get(keyOf(layout, present.length, present.indexOf(role), span.scene)) ?? [];
         return all.filter((r) => r.atS - lagS >= span.fromS && r.atS - lagS < span.toS);
       }),
     );
@@ -143,14 +146,16 @@ export function verify(mp4: string, course: Course): Verdict {
 
 type Place = View & { key: string };
 
+const REGIONS: Record<Layout, (count: number) => Rect[]> = { bestFit: bestFitRegions, floating: floatingRegions };
+
 /** Everywhere that someone is to be seen, once for each size of picture that is shown there. */
-function viewsOf(course: Course, stretches: ReturnType<typeof stretchesOf>): Place[] {
+function viewsOf(course: Course, stretches: readonly Stretch[]): Place[] {
   const views = new Map<string, Place>();
-  for (const { fromS, toS, present } of stretches) {
+  for (const { fromS, toS, present, layout } of stretches) {
     present.slice(0, MAX_PLACES).forEach((role, i) => {
-      const rect = bestFitRegions(Math.min(present.length, MAX_PLACES))[i] as Rect;
+      const rect = REGIONS[layout](Math.min(present.length, MAX_PLACES))[i] as Rect;
       for (const { scene } of scenesOf(course, role, fromS, toS)) {
-        const key = keyOf(present.length, i, scene);
+        const key = keyOf(layout, present.length, i, scene);
         views.set(key, { key, rect, source: scene });
       }
     });
@@ -158,8 +163,8 @@ function viewsOf(course: Course, stretches: ReturnType<typeof stretchesOf>): Pla
   return [...views.values()];
 }
 
-function keyOf(count: number, place: number, { width, height }: Size): string {
-  return `${count}/${place} ${width}x${height}`;
+function keyOf(layout: Layout, count: number, place: number, { width, height }: Size): string {
+  return `${layout} ${count}/${place} ${width}x${height}`;
 }
 
 /** What a role's camera shows in a stretch of the course, piece by piece. */
@@ -271,7 +276,9 @@ function pictureFaults(course: Course, role: Role, readings: readonly Reading[],
   // Only what the network let through counts: in a blackout the picture has to stand still.
   const frozen = frozenIn(readings).map((span) => {
     const frames = on.filter((r) => r.atS >= span.fromS && r.atS < span.toS);
-    return frames.filter((r) => isSending(course, role, 'video', r.atS - lagS)).length / CANVAS.fps;
+    return (
+      frames.filter((r) => isSending(course, role, 'video', r.atS - lagS)).length / (course.plan.canvas ?? CANVAS).fps
+    );
   });
   return {
     wrongAtS: wrong.map((r) => r.atS),

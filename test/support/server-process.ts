@@ -12,7 +12,7 @@ import { buildRtcToken } from '../../src/channel/token.ts';
 
 export type ServerOptions = {
   dataDir: string;
-  /** Further AIRCHECK_… variables. */
+  /** Further AIRCHECK_… variables; ports that are not among them are free ones. */
   env?: Record<string, string>;
   /** Takes each line of the server's log; by default they are kept for error messages only. */
   onLog?: (line: string) => void;
@@ -32,7 +32,12 @@ export class ServerProcess {
 
   /** Resolves once the server answers. Rejects with an Error that holds its last words when it does not. */
   static async start(options: ServerOptions): Promise<ServerProcess> {
-    const server = new ServerProcess(options, await freeTcpPort(), await freeUdpPort());
+    const { AIRCHECK_PORT: port, AIRCHECK_RTC_PORT: rtcPort } = options.env ?? {};
+    const server = new ServerProcess(
+      options,
+      port === undefined ? await freeTcpPort() : Number(port),
+      rtcPort === undefined ? await freeUdpPort() : Number(rtcPort),
+    );
     try {
       await server.#untilHealthy();
     } catch (error) {

@@ -4,7 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import type { Notice } from '../../src/contract/webhook/notice.ts';
-import { ServerProcess } from './server-process.ts';
+import { freeTcpPort, freeUdpPort, ServerProcess } from './server-process.ts';
 
 export type Reply = { status: number; body: Record<string, unknown>; headers: Headers };
 
@@ -25,11 +25,16 @@ export type TestRecording = {
 export class TestServer {
   readonly dataDir: string;
   readonly #env: Record<string, string>;
+  readonly #onLog: ((line: string) => void) | undefined;
   #process: ServerProcess | undefined;
 
-  /** @param env settings besides addresses and credentials */
-  constructor(dataDir: string, env: Record<string, string> = {}) {
+  /**
+   * @param env settings besides addresses and credentials
+   * @param onLog takes each line that the server says
+   */
+  constructor(dataDir: string, env: Record<string, string> = {}, onLog?: (line: string) => void) {
     this.dataDir = dataDir;
+    this.#onLog = onLog;
     this.#env = {
       AIRCHECK_APP_ID: randomBytes(16).toString('hex'),
       AIRCHECK_APP_CERTIFICATE: randomBytes(16).toString('hex'),
@@ -51,9 +56,17 @@ export class TestServer {
   get appid(): string {
     return this.#env['AIRCHECK_APP_ID'] as string;
   }
+  /** The UDP port of all media; known once it was started. */
+  get rtcPort(): number {
+    return Number(this.#env['AIRCHECK_RTC_PORT']);
+  }
 
+  /** A server that is started again has the ports that it had: its clients know no others. */
   async start(): Promise<void> {
-    this.#process = await ServerProcess.start({ dataDir: this.dataDir, env: this.#env });
+    this.#env['AIRCHECK_PORT'] ??= String(await freeTcpPort());
+    this.#env['AIRCHECK_RTC_PORT'] ??= String(await freeUdpPort());
+    const onLog = this.#onLog && { onLog: this.#onLog };
+    this.#process = await ServerProcess.start({ dataDir: this.dataDir, env: this.#env, ...onLog });
   }
 
   async end(): Promise<void> {

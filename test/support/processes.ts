@@ -1,0 +1,83 @@
+/**
+ * What Linux tells of a server's processes from outside: which are there, which recorder writes which recording, and how
+ * to be sure that one of them is the one it was.
+ */
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { join } from 'node:path';
+
+/** A pid alone may be given to another process later; with its start it names one process for good. */
+export type ProcessRef = {
+  pid: number;
+  /** When it was started, clock ticks since the machine was (field 22 of proc(5)'s stat). */
+  startTicks: number;
+  /** Its command line. */
+  args: string[];
+};
+
+/** All processes that were started with this data folder in their environment, the server itself among them. */
+export function processesOf(dataDir: string): ProcessRef[] {
+  return listPids().flatMap((pid) => {
+    try {
+      const environment = readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0');
+      return environment.includes(`AIRCHECK_DATA_DIR=${dataDir}`) ? [refOf(pid)] : [];
+    } catch {
+      return []; // ended while we looked, or is another user's
+    }
+  });
+}
+
+/** The recorder process that has files of this recording open; undefined when there is none at this moment. */
+export function recorderOf(dataDir: string, sid: string): ProcessRef | undefined {
+  const folder = join(dataDir, 'spool', sid);
+  return processesOf(dataDir).find(({ pid, args }) => args.includes('recorder') && hasOpen(pid, folder));
+}
+
+/** True while this process, and no later one with its number, is there and has not ended. */
+export function isAlive({ pid, startTicks }: ProcessRef): boolean {
+  try {
+    const fields = statOf(pid);
+    return fields[0] !== 'Z' && Number(fields[19]) === startTicks;
+  } catch {
+    return false;
+  }
+}
+
+/** Sends a signal to this process, and to no later one with its number. Returns whether it was there. */
+export function signal(process_: ProcessRef, name: NodeJS.Signals): boolean {
+  if (!isAlive(process_)) return false;
+  process.kill(process_.pid, name);
+  return true;
+}
+
+function hasOpen(pid: number, folder: string): boolean {
+  try {
+    return readdirSync(`/proc/${pid}/fd`).some((fd) => linkOf(`/proc/${pid}/fd/${fd}`).startsWith(`${folder}/`));
+  } catch {
+    return false;
+  }
+}
+
+function linkOf(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return ''; // closed while we looked
+  }
+}
+
+function refOf(pid: number): ProcessRef {
+  const args = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').filter(Boolean);
+  return { pid, startTicks: Number(statOf(pid)[19]), args };
+}
+
+/** The fields of proc(5)'s stat from the state on, which is the third. */
+function statOf(pid: number): string[] {
+  // The name in brackets may hold spaces and brackets; fields are counted from behind it.
+  return (readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1) ?? '').split(' ');
+}
+
+function listPids(): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number);
+}
