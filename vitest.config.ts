@@ -10,7 +10,9 @@ export default defineConfig({
           name: 'fast',
           include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
           exclude: ['**/*.slow.test.ts', 'node_modules/**'],
+          // A database in WebAssembly takes some seconds to begin on a machine that does much else.
           testTimeout: 20_000,
+          hookTimeout: 30_000,
         },
       },
       {
