@@ -146,12 +146,16 @@ describe('a composite recording', { timeout: 120_000 }, () => {
     });
   });
 
-  test('loses nothing of what came before the recorder was up', async () => {
+  test('loses nothing of what came in the 4 s before the recorder was up, not even what was lost then and came again', async () => {
     const users: ScriptedUser[] = [
-      { uid: '1', participant: RED, fromS: -1, toS: 60 },
+      {
+        ...{ uid: '1', participant: RED, fromS: -1, toS: 60, gopS: 60 },
+        lates: [{ fromS: 1.9, toS: 2.15, untilS: 3.2 }],
+      },
       { uid: '2', participant: GREEN, codec: 'vp8', fromS: -1, toS: 60 },
     ];
-    const { mp4 } = await record(users, planOf({ files: { hls: false, mp4: true } }), 6, 2.5);
+    const { mp4, happenings } = await record(users, planOf({ files: { hls: false, mp4: true } }), 6, 4);
+    expect(happenings.filter((h) => h.type === 'degraded')).toEqual([]);
     const { views } = watch(
       mp4,
       bestFitRegions(2).map((rect) => ({ rect })),

@@ -9,7 +9,8 @@
  * Up (recorder to channel): `rtcp`, of which a PLI asks the track's sender for a key frame, and `event` (one JSON RecorderEvent).
  *
  * A feed outlives its recorder. A later run of the recording connects to the same socket and is given everything again from the
- * last key frame before what was said to be safe: `hello`, who was there then, their tracks under the same numbers, packets.
+ * last key frame before what was said to be safe: `hello` as it was first sent (a feed is known by its `monoUs`), who was there
+ * then, their tracks under the same numbers, packets. What stood before them comes with the times that it had.
  */
 import { z } from 'zod';
 import { Fault } from '../../kernel/fault.ts';
@@ -66,6 +67,14 @@ export const feedEventSchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('userLeft'), uid: z.string() }),
   z.object({ type: z.literal('trackStarted'), track: trackSchema }),
   z.object({ type: z.literal('trackEnded'), track: z.int() }),
+  /** Packets that nobody will read: a bound of what the channel keeps was reached. Their arrival, and how many there were. */
+  z.object({
+    type: z.literal('dropped'),
+    track: z.int(),
+    packets: z.int().min(1),
+    fromUs: z.number(),
+    untilUs: z.number(),
+  }),
 ]);
 export type FeedEvent = z.infer<typeof feedEventSchema>;
 

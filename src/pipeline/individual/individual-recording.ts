@@ -99,6 +99,7 @@ export class IndividualRecording implements Recording {
       start,
       clock: this.#clock,
       maxIdleMs: plan.maxIdleMs,
+      stepMs: STEP_MS,
       taker: {
         count: () => this.#tracks.count,
         onEvent: (event, atUs) => {
@@ -112,7 +113,6 @@ export class IndividualRecording implements Recording {
       emit: (happening) => context.emit(happening),
       onEnd: (end) => {
         this.#ending = end;
-        this.#step();
       },
     });
     this.#sink = {
@@ -125,7 +125,7 @@ export class IndividualRecording implements Recording {
       },
       onFile: (file) => this.#keep(file),
     };
-    this.#timer = this.#clock.every(STEP_MS, () => this.#step());
+    this.#timer = this.#clock.every(STEP_MS, () => void this.#session.advance(() => this.#step()));
   }
 
   stop(atMonoUs: number, reason: EndReason): void {
@@ -135,19 +135,18 @@ export class IndividualRecording implements Recording {
   change(command: ChangeCommand): void {
     if (this.#session.stopping || command.type !== 'changeSubscription') return;
     const fromUs = command.atMonoUs - this.#start.zeroMonoUs;
-    this.#tracks.changeSubscription(fromUs, command.subscribe, this.#clock.monoUs());
+    this.#tracks.changeSubscription(fromUs, command.subscribe, this.#session.nowUs);
   }
 
   lagUs(): number {
-    if (!this.#session.caughtUp) return 0;
-    return Math.max(0, this.#dueUs() - this.#writtenUs - BURST_US);
+    return this.#session.lagUs;
   }
 
   /** Up to where it may be written now, recording time. */
   #dueUs(): number {
     const { zeroMonoUs } = this.#start;
     if (this.#ending) return this.#ending.atMonoUs - zeroMonoUs;
-    const monoUs = this.#clock.monoUs();
+    const monoUs = this.#session.nowUs;
     let dueUs = monoUs - zeroMonoUs - DELAY_US;
     for (const { line } of this.#tracks.entries()) dueUs = Math.min(dueUs, line.completeUs(monoUs) ?? dueUs);
     return Math.max(dueUs, monoUs - zeroMonoUs - MAX_DELAY_US);
@@ -156,11 +155,7 @@ export class IndividualRecording implements Recording {
   #step(): void {
     if (this.#finishing) return;
     try {
-      const nowUs = this.#clock.monoUs();
-      this.#tracks.poll(nowUs);
-      if (!this.#ending) this.#session.poll(nowUs);
-      // Files begun before their packets were read would lack them.
-      if (!this.#session.caughtUp) return;
+      this.#tracks.poll(this.#session.nowUs);
       const dueUs = this.#dueUs();
       if (this.#ending || dueUs - this.#writtenUs >= BURST_US) this.#write(dueUs);
       if (this.#ending) void this.#finish(this.#ending);
@@ -197,7 +192,7 @@ export class IndividualRecording implements Recording {
       else user.takePicture(track, sample);
     }
     if (track.format.kind !== 'video') return;
-    line.wantKeyFrame(user.wantsKeyFrame(track, this.#clock.monoUs() - this.#start.zeroMonoUs));
+    line.wantKeyFrame(user.wantsKeyFrame(track, this.#session.nowUs - this.#start.zeroMonoUs));
   }
 
   #userOf(uid: string): UserFiles {

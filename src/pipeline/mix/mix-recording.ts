@@ -13,6 +13,7 @@ import { Timeline } from '../timeline.ts';
 import { FeedSession, type SessionEnd } from '../tracks/feed-session.ts';
 import { Canvas, type Look } from './canvas.ts';
 import { AUDIO_BLOCK, MixOutput } from './mix-output.ts';
+import { Pace } from './pace.ts';
 import { Participants } from './participants.ts';
 import { PictureClock } from './picture-clock.ts';
 
@@ -26,8 +27,6 @@ const STEP_MS = 20;
 const BURST_US = 200_000;
 /** Sound is decoded this far before it is mixed, so that a block's neighbours are there. */
 const SOUND_AHEAD_US = 120_000;
-/** When encoding is this late, frames are left out until it is not. */
-const MAX_LAG_US = 3_000_000;
 /** While nobody is there nothing is recorded for this long: if nobody comes back, the file ends with the last user. */
 const HOLD_EMPTY_US = 60_000_000;
 /** A recording without a picture moves on in steps of this many frames a second. */
@@ -53,9 +52,7 @@ export class MixRecording implements Recording {
   #pictureClock: PictureClock | undefined;
   /** The next sample the mixer hands over, counted from the recording's zero. */
   #soundAt = 0;
-  #busy = false;
-  /** True from a wait for somebody to come back until the time waited is made up for: no slowness, so nothing is left out. */
-  #catchingUp = false;
+  readonly #pace = new Pace();
   #ending: End | undefined;
   #settle!: { resolve(ending: Ending): void; reject(error: unknown): void };
 
@@ -92,11 +89,12 @@ export class MixRecording implements Recording {
       start,
       clock: this.#clock,
       maxIdleMs: plan.maxIdleMs,
+      stepMs: STEP_MS,
       taker: this.#participants,
       emit: (happening) => context.emit(happening),
       onEnd: (end) => this.#end(end),
     });
-    this.#timer = this.#clock.every(STEP_MS, () => void this.#step());
+    this.#timer = this.#clock.every(STEP_MS, () => void this.#advance());
   }
 
   stop(atMonoUs: number, reason: EndReason): void {
@@ -111,28 +109,26 @@ export class MixRecording implements Recording {
         this.#looks?.change(fromUs, { layout: command.layout, backgroundColor: command.backgroundColor });
         return;
       case 'changeSubscription':
-        this.#participants.changeSubscription(fromUs, command.subscribe, this.#clock.monoUs());
+        this.#participants.changeSubscription(fromUs, command.subscribe, this.#session.nowUs);
         return;
     }
   }
 
   lagUs(): number {
-    return this.#pictureClock ? Math.max(0, this.#horizonUs() - this.#pictureClock.dueUs) : 0;
+    const lateUs = this.#pictureClock ? Math.max(0, this.#horizonUs() - this.#pictureClock.dueUs) : 0;
+    return this.#session.lagUs + lateUs;
   }
 
   #end({ atMonoUs, reason, message }: SessionEnd): void {
     const atUs = atMonoUs - this.#start.zeroMonoUs;
     // An empty channel adds nothing: the file ends with the last user who was held for.
     this.#ending = { endUs: Math.min(atUs, this.#heldUs(atUs) ?? atUs), reason, message };
-    void this.#step();
   }
 
   /** Up to where the recording may be made now, in recording time. */
   #horizonUs(): number {
-    // Pictures made before their packets were read would show nothing of them.
-    if (!this.#session.caughtUp) return Number.NEGATIVE_INFINITY;
     if (this.#ending) return this.#ending.endUs;
-    const monoUs = this.#clock.monoUs();
+    const monoUs = this.#session.nowUs;
     const nowUs = monoUs - this.#start.zeroMonoUs;
     const completeUs = Math.max(this.#participants.completeUs(monoUs), nowUs - MAX_DELAY_US);
     const dueUs = Math.min(nowUs - DELAY_US, completeUs);
@@ -148,28 +144,21 @@ export class MixRecording implements Recording {
     return nowUs - heldUs < HOLD_EMPTY_US ? heldUs : undefined;
   }
 
-  /** Does everything that is due. Never runs twice at once; what falls due meanwhile is done in the same run. */
-  async #step(): Promise<void> {
-    if (this.#busy) return;
-    this.#busy = true;
+  async #advance(): Promise<void> {
     try {
-      const nowUs = this.#clock.monoUs();
-      this.#participants.poll(nowUs);
-      if (!this.#ending) this.#session.poll(nowUs);
-      let ending: End | undefined;
-      do {
-        // An end that comes while recording has more to record first.
-        ending = this.#ending;
-        if (!this.#pictureClock) await this.#begin();
-        if (this.#pictureClock) await this.#record(this.#pictureClock);
-      } while (ending !== this.#ending);
-      if (ending) await this.#finish(ending);
+      await this.#session.advance(() => this.#step());
     } catch (error) {
       this.#free();
       this.#settle.reject(error);
-    } finally {
-      this.#busy = false;
     }
+  }
+
+  /** Does everything that is due at the session's present. */
+  async #step(): Promise<void> {
+    this.#participants.poll(this.#session.nowUs);
+    if (!this.#pictureClock) await this.#begin();
+    if (this.#pictureClock) await this.#record(this.#pictureClock);
+    if (this.#ending) await this.#finish(this.#ending);
   }
 
   /** Sets the file's first moment: the start call if media was there already, otherwise the first media. */
@@ -206,27 +195,20 @@ export class MixRecording implements Recording {
 
   /** Makes all frames and sound that are due. */
   async #record(clock: PictureClock): Promise<void> {
-    if (this.#heldUs(this.#clock.monoUs() - this.#start.zeroMonoUs - DELAY_US) !== undefined) this.#catchingUp = true;
     if (!this.#ending && this.#horizonUs() - clock.dueUs < BURST_US) return;
+    let leftOut = 0;
     while (clock.dueUs < this.#horizonUs()) {
-      const lagUs = this.#horizonUs() - clock.dueUs;
-      if (lagUs < DELAY_US) this.#catchingUp = false;
-      if (lagUs > MAX_LAG_US && !this.#ending && !this.#catchingUp) {
-        const skipped = clock.skipTo(this.#horizonUs() - DELAY_US);
-        this.#context.emit({
-          type: 'degraded',
-          what: 'encoding is too slow for this machine; frames were left out',
-          count: skipped,
-        });
-      }
       const atUs = clock.dueUs;
-      await this.#recordPicture(clock, atUs);
+      if (this.#ending || !this.#pace.leavesOut(clock.frame, this.lagUs(), this.#clock.monoUs()))
+        await this.#recordPicture(clock, atUs);
+      else leftOut++;
       await this.#recordSound(atUs);
       clock.advance();
       this.#participants.forget(atUs);
       this.#looks?.forget(atUs);
-      this.#participants.poll(this.#clock.monoUs());
     }
+    const what = 'encoding is too slow for this machine; frames were left out';
+    if (leftOut > 0) this.#context.emit({ type: 'degraded', what, count: leftOut });
   }
 
   async #recordPicture(clock: PictureClock, atUs: number): Promise<void> {

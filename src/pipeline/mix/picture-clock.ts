@@ -7,11 +7,13 @@ import { US } from '../../kernel/time.ts';
 export class PictureClock {
   readonly fps: number;
   readonly originUs: number;
-  #next = 0;
+  #next: number;
 
-  constructor(fps: number, originUs: number) {
+  /** @param next the frame to begin with; later than 0 where a recording goes on */
+  constructor(fps: number, originUs: number, next = 0) {
     this.fps = fps;
     this.originUs = originUs;
+    this.#next = next;
   }
 
   /** The number of the next frame to make. */
@@ -31,13 +33,5 @@ export class PictureClock {
 
   advance(): void {
     this.#next++;
-  }
-
-  /** Leaves out frames until the next one stands at or after `atUs`. Returns how many were left out. */
-  skipTo(atUs: number): number {
-    const target = Math.ceil(((atUs - this.originUs) * this.fps) / US);
-    const skipped = Math.max(0, target - this.#next);
-    this.#next += skipped;
-    return skipped;
   }
 }

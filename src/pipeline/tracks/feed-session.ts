@@ -1,19 +1,20 @@
 /**
- * FeedSession: a recorder's stay in its channel, from the connected feed to its end. Knows when all that was kept before it
- * joined has been read, since when nobody is there, and when a recording that is to stop may do so.
+ * FeedSession: a recorder's stay in its channel, from the connected feed to its end. It is the recording's clock: a run goes
+ * from moment to moment of what has been read, and so does in its turn what happened while it was not there, or was too busy.
  */
 import type { StartCommand } from '../../contract/line/commands.ts';
 import type { EndReason } from '../../contract/line/facts.ts';
 import type { FeedEvent } from '../../contract/line/feed.ts';
 import type { Clock } from '../../kernel/clock.ts';
-import type { Fault } from '../../kernel/fault.ts';
 import { FeedClient } from '../../stages/source/embedded/feed-client.ts';
 import type { Happening } from '../recording.ts';
 import { IdleWatch } from './idle-watch.ts';
 import type { StreamChange } from './stream-state.ts';
 
 /** After a stop, packets that were sent before it may still come up the socket for this long. */
-const STRAGGLERS_MS = 30;
+const STRAGGLERS_US = 30_000;
+/** A track's sender is asked for the same thing at most this often, however fast a run catches up. */
+const FEEDBACK_US = 400_000;
 
 /** Where the recording ends, monotonic microseconds, and why. */
 export type SessionEnd = { atMonoUs: number; reason: EndReason; message: string };
@@ -30,13 +31,17 @@ export type FeedTaker = {
 };
 
 export type FeedSessionOptions = {
-  start: Pick<StartCommand, 'source' | 'zeroMonoUs'>;
+  start: Pick<StartCommand, 'source' | 'generation' | 'zeroMonoUs'>;
   clock: Clock;
   maxIdleMs: number;
+  /** From moment to moment of the recording, on whose multiples the moments lie. */
+  stepMs: number;
   taker: FeedTaker;
   emit(happening: Happening): void;
-  /** Everything sent before the end has been taken. Called once. */
+  /** Everything sent before the end has been taken. Called once, before the last step. */
   onEnd(end: SessionEnd): void;
+  /** Since when nobody was there when an earlier run was lost, monotonic microseconds; undefined when somebody was. */
+  emptySinceUs?: number | undefined;
 };
 
 export class FeedSession {
@@ -47,22 +52,36 @@ export class FeedSession {
   #caughtUp = false;
   /** What became of streams before that. */
   readonly #early: StreamChange[] = [];
-  /** Set once the recording is to end; carries it out as soon as it can be. */
-  #stopping: (() => void) | undefined;
+  /** Per track, when its sender was last told something. */
+  readonly #fedBackUs = new Map<number, number>();
+  /** Up to which moment all was taken, in steps from the recording's zero; undefined before the first. */
+  #step: number | undefined;
+  #ending: SessionEnd | undefined;
   #ended = false;
+  #advancing = false;
 
   constructor(options: FeedSessionOptions) {
     this.#o = options;
-    this.#idle = new IdleWatch(options.start.zeroMonoUs);
+    this.#idle = new IdleWatch(options.emptySinceUs ?? options.start.zeroMonoUs);
   }
 
-  get caughtUp(): boolean {
-    return this.#caughtUp;
+  /** The present of this run, monotonic microseconds: all that came before has been taken. */
+  get nowUs(): number {
+    const { zeroMonoUs } = this.#o.start;
+    if (this.#ended && this.#ending) return this.#ending.atMonoUs;
+    return this.#step === undefined ? zeroMonoUs : this.#timeOf(this.#step);
+  }
+
+  /** How far the run's present is behind the world's, microseconds. */
+  get lagUs(): number {
+    if (this.#ended || this.#step === undefined) return 0;
+    const untilUs = Math.min(this.#o.clock.monoUs(), this.#ending?.atMonoUs ?? Number.POSITIVE_INFINITY);
+    return Math.max(0, untilUs - this.nowUs - this.#o.stepMs * 1000);
   }
 
   /** True once the recording was told to end. */
   get stopping(): boolean {
-    return this.#stopping !== undefined;
+    return this.#ending !== undefined;
   }
 
   /** Since when nobody is there, monotonic microseconds; undefined while somebody is. */
@@ -72,28 +91,63 @@ export class FeedSession {
 
   /** Rejects with a Fault when the feed cannot be had. */
   async join(): Promise<void> {
-    const { start, clock, taker } = this.#o;
+    const { start, clock } = this.#o;
     this.#feed = await FeedClient.connect(start.source.path, {
-      onEvent: (event, atUs) => {
-        taker.onEvent(event, atUs);
-        this.#idle.onPresence(taker.count(), atUs);
-        if (event.type === 'caughtUp') this.#onCaughtUp();
-      },
-      onRtp: (track, datagram, arrivalUs) => taker.onRtp(track, datagram, arrivalUs),
-      onRtcp: (track, datagram, arrivalUs) => taker.onRtcp(track, datagram, arrivalUs),
-      onEnd: (fault: Fault | undefined) => {
+      generation: start.generation,
+      onCaughtUp: () => this.#onCaughtUp(),
+      onEnd: (fault) => {
         this.#onCaughtUp();
-        this.end({
-          atMonoUs: clock.monoUs(),
-          reason: 'feedLost',
-          message: fault?.message ?? 'the channel ended the feed',
-        });
+        const message = fault?.message ?? 'the channel ended the feed';
+        this.end({ atMonoUs: clock.monoUs(), reason: 'feedLost', message });
       },
     });
   }
 
+  /**
+   * Takes all that has been read, moment by moment, and calls `step` after each. Does nothing while an earlier call goes on;
+   * what is read meanwhile is taken by a later call. Rejects when `step` does.
+   */
+  async advance(step: () => Promise<void> | void): Promise<void> {
+    const { clock, onEnd } = this.#o;
+    const feed = this.#feed;
+    if (this.#advancing || !feed || this.#ended) return;
+    this.#advancing = true;
+    try {
+      const untilUs = await feed.readUntil(() => clock.monoUs());
+      this.#step ??= this.#firstStep(feed);
+      if (this.#step === undefined) return;
+      while (!this.#ended) {
+        const nextUs = this.#timeOf(this.#step + 1);
+        const end = this.#ending;
+        if (end && nextUs >= end.atMonoUs) {
+          if (untilUs < end.atMonoUs + STRAGGLERS_US) return;
+          this.#take(feed, end.atMonoUs);
+          this.#ended = true;
+          this.#o.taker.end(end.atMonoUs);
+          onEnd(end);
+        } else {
+          if (nextUs > untilUs) return;
+          this.#take(feed, nextUs);
+          this.#step++;
+          this.#endIfIdle(nextUs);
+        }
+        await step();
+      }
+    } finally {
+      this.#advancing = false;
+    }
+  }
+
   sendRtcp(track: number, datagram: Buffer): void {
-    this.#feed?.sendRtcp(track, datagram, this.#o.clock.monoUs());
+    const nowUs = this.#o.clock.monoUs();
+    if (nowUs - (this.#fedBackUs.get(track) ?? Number.NEGATIVE_INFINITY) < FEEDBACK_US) return;
+    this.#fedBackUs.set(track, nowUs);
+    this.#feed?.sendRtcp(track, datagram, nowUs);
+  }
+
+  /** Tells the channel that what arrived before `arrivalUs` (monotonic) is on disk and will not be asked for again. */
+  sendSafe(arrivalUs: number): void {
+    this.#feed?.sendSafe(arrivalUs, this.#o.clock.monoUs());
   }
 
   /** Streams are told of once the recorder has told that it is there, also those that were there before it. */
@@ -102,30 +156,49 @@ export class FeedSession {
     else this.#early.push(change);
   }
 
-  /** Ends the recording of a channel that was empty for too long. */
-  poll(nowUs: number): void {
-    const { maxIdleMs } = this.#o;
-    if (!this.#idle.isExpired(nowUs, maxIdleMs)) return;
-    const message = `nobody was in the channel for ${maxIdleMs / 1000} s`;
-    this.end({ atMonoUs: nowUs, reason: 'idle', message });
-  }
-
-  /** Ends the recording. Calling it again does nothing. */
+  /** Ends the recording, once what was sent before has been taken. Calling it again does nothing. */
   end(end: SessionEnd): void {
-    if (this.#stopping) return;
-    const { clock, taker, onEnd } = this.#o;
-    this.#stopping = () => {
-      // A stop that comes before the feed was read waits for it: what is in there was sent before the stop.
-      if (!this.#caughtUp || this.#ended) return;
-      this.#ended = true;
-      taker.end(end.atMonoUs);
-      onEnd(end);
-    };
-    clock.after(STRAGGLERS_MS, this.#stopping);
+    this.#ending ??= end;
   }
 
   close(): void {
     this.#feed?.close();
+  }
+
+  #timeOf(step: number): number {
+    return this.#o.start.zeroMonoUs + step * this.#o.stepMs * 1000;
+  }
+
+  /** A run begins with the first media, or with the recording if that is later; undefined while there may be earlier media. */
+  #firstStep(feed: FeedClient): number | undefined {
+    if (feed.firstMediaUs === undefined && !this.#caughtUp) return undefined;
+    const { zeroMonoUs } = this.#o.start;
+    const firstUs = Math.max(zeroMonoUs, feed.firstMediaUs ?? zeroMonoUs);
+    return Math.floor((firstUs - zeroMonoUs) / (this.#o.stepMs * 1000)) - 1;
+  }
+
+  #take(feed: FeedClient, untilUs: number): void {
+    const { taker, emit } = this.#o;
+    feed.take(untilUs, {
+      onEvent: (event, atUs) => {
+        if (event.type === 'dropped') {
+          const ms = Math.round((event.untilUs - event.fromUs) / 1000);
+          const what = `the channel could not keep ${ms} ms of a track for the recorder`;
+          emit({ type: 'degraded', what, count: event.packets });
+        }
+        taker.onEvent(event, atUs);
+        this.#idle.onPresence(taker.count(), atUs);
+      },
+      onRtp: (track, datagram, arrivalUs) => taker.onRtp(track, datagram, arrivalUs),
+      onRtcp: (track, datagram, arrivalUs) => taker.onRtcp(track, datagram, arrivalUs),
+    });
+  }
+
+  /** Ends the recording of a channel that was empty for too long. */
+  #endIfIdle(nowUs: number): void {
+    const { maxIdleMs } = this.#o;
+    if (!this.#idle.isExpired(nowUs, maxIdleMs)) return;
+    this.end({ atMonoUs: nowUs, reason: 'idle', message: `nobody was in the channel for ${maxIdleMs / 1000} s` });
   }
 
   #onCaughtUp(): void {
@@ -133,6 +206,5 @@ export class FeedSession {
     this.#caughtUp = true;
     this.#o.emit({ type: 'joined' });
     for (const change of this.#early.splice(0)) this.tellStream(change);
-    this.#stopping?.();
   }
 }

@@ -1,10 +1,20 @@
 /**
- * The recorder's end of a feed (`contract/line/feed.ts`): reads a channel's events and packets from a unix socket in the
- * order they happened, and sends feedback (RTCP) back up.
+ * The recorder's end of a feed (`contract/line/feed.ts`): reads a channel's events and packets from a unix socket, keeps them
+ * in their order until their moment is taken, and tells the channel what it wants (RTCP) and what is safe.
  */
 import { createConnection, type Socket } from 'node:net';
-import { decodeFeedEvent, encodeFeedFrame, type FeedEvent, FeedReader } from '../../../contract/line/feed.ts';
+import {
+  decodeFeedEvent,
+  encodeFeedEvent,
+  encodeFeedFrame,
+  type FeedEvent,
+  type FeedFrame,
+  FeedReader,
+} from '../../../contract/line/feed.ts';
 import { Fault } from '../../../kernel/fault.ts';
+
+/** Bytes that are read ahead of what was taken; what is beyond that waits in the socket, and then in the channel. */
+const MAX_AHEAD_BYTES = 32 * 1024 * 1024;
 
 export type FeedListener = {
   onEvent(event: FeedEvent, atUs: number): void;
@@ -12,45 +22,55 @@ export type FeedListener = {
   onRtp(track: number, datagram: Buffer, arrivalUs: number): void;
   /** One compound RTCP datagram from a track's sender. */
   onRtcp(track: number, datagram: Buffer, arrivalUs: number): void;
-  /** The feed is over: `undefined` when the channel ended it, a Fault when it broke. Called once, last. */
+};
+
+export type FeedClientOptions = {
+  /** Of the run that reads; the channel turns away a run that is not newer than one before it. */
+  generation: number;
+  /** All that was kept from before the recorder came has been read, but not taken yet. */
+  onCaughtUp(): void;
+  /** The feed is over: `undefined` when the channel ended it, a Fault when it broke. What was read can still be taken. */
   onEnd(fault: Fault | undefined): void;
 };
 
+type Waiting = { event: FeedEvent; arrivalUs: number } | FeedFrame;
+
 export class FeedClient {
   readonly #socket: Socket;
+  readonly #options: FeedClientOptions;
   readonly #reader = new FeedReader();
+  #waiting: Waiting[] = [];
+  #head = 0;
+  #waitingBytes = 0;
+  #bytesRead = 0;
+  #firstUs: number | undefined;
+  #newestUs = Number.NEGATIVE_INFINITY;
+  #caughtUp = false;
+  #paused = false;
   #ended = false;
+  #safeUs = Number.NEGATIVE_INFINITY;
 
-  private constructor(socket: Socket, listener: FeedListener) {
+  private constructor(socket: Socket, options: FeedClientOptions) {
     this.#socket = socket;
-    const end = (fault: Fault | undefined) => {
-      if (this.#ended) return;
-      this.#ended = true;
-      socket.destroy();
-      listener.onEnd(fault);
-    };
+    this.#options = options;
     socket.on('data', (chunk: Buffer) => {
+      if (this.#ended) return;
       try {
-        for (const frame of this.#reader.push(chunk)) {
-          if (this.#ended) return;
-          if (frame.kind === 'rtp') listener.onRtp(frame.track, frame.body, frame.arrivalUs);
-          else if (frame.kind === 'rtcp') listener.onRtcp(frame.track, frame.body, frame.arrivalUs);
-          else listener.onEvent(decodeFeedEvent(frame.body), frame.arrivalUs);
-        }
+        this.#read(chunk);
       } catch (error) {
         if (!(error instanceof Fault) || error.code === 'invariant') throw error;
-        end(error);
+        this.#end(error);
       }
     });
-    socket.on('end', () => end(undefined));
+    socket.on('end', () => this.#end(undefined));
     socket.on('error', (cause) =>
-      end(new Fault('feed-lost', `the feed broke: ${cause.message}`, { blame: 'self', cause })),
+      this.#end(new Fault('feed-lost', `the feed broke: ${cause.message}`, { blame: 'self', cause })),
     );
-    socket.on('close', () => end(new Fault('feed-lost', 'the feed closed without an end', { blame: 'self' })));
+    socket.on('close', () => this.#end(new Fault('feed-lost', 'the feed closed without an end', { blame: 'self' })));
   }
 
   /** Connects to the socket at `path`. Rejects with a Fault when nobody serves it. */
-  static connect(path: string, listener: FeedListener): Promise<FeedClient> {
+  static connect(path: string, options: FeedClientOptions): Promise<FeedClient> {
     return new Promise((resolve, reject) => {
       const socket = createConnection(path);
       const refuse = (cause: Error) =>
@@ -60,9 +80,54 @@ export class FeedClient {
       socket.once('error', refuse);
       socket.once('connect', () => {
         socket.off('error', refuse);
-        resolve(new FeedClient(socket, listener));
+        socket.write(encodeFeedEvent({ type: 'hello', generation: options.generation }, 0));
+        resolve(new FeedClient(socket, options));
       });
     });
+  }
+
+  /** When the first media of the feed came in, monotonic microseconds; undefined before it was read. */
+  get firstMediaUs(): number | undefined {
+    return this.#firstUs;
+  }
+
+  /**
+   * Up to which moment all that came has been read by now, monotonic microseconds. That is the present when nothing more
+   * waits to be read; a process that could not read for a while has to catch up first, from moment to moment.
+   * @param monoUs gives the present
+   */
+  async readUntil(monoUs: () => number): Promise<number> {
+    const nowUs = monoUs();
+    const readBefore = this.#bytesRead;
+    // What waits in the socket is read between two turns of the event loop.
+    await new Promise((resolve) => setImmediate(resolve));
+    await new Promise((resolve) => setImmediate(resolve));
+    if (this.#ended) return nowUs;
+    const isWhole = this.#caughtUp && !this.#paused && this.#bytesRead === readBefore;
+    return isWhole ? nowUs : Math.min(nowUs, this.#newestUs);
+  }
+
+  /** Hands over, in order, what arrived up to `untilUs` (monotonic) and was not taken before. */
+  take(untilUs: number, listener: FeedListener): void {
+    for (;;) {
+      const next = this.#waiting[this.#head];
+      if (!next || next.arrivalUs > untilUs) break;
+      this.#head++;
+      if ('event' in next) {
+        listener.onEvent(next.event, next.arrivalUs);
+        continue;
+      }
+      this.#waitingBytes -= next.body.length;
+      if (next.kind === 'rtp') listener.onRtp(next.track, next.body, next.arrivalUs);
+      else listener.onRtcp(next.track, next.body, next.arrivalUs);
+    }
+    if (this.#head === this.#waiting.length || this.#head > 4096) {
+      this.#waiting = this.#waiting.slice(this.#head);
+      this.#head = 0;
+    }
+    if (!this.#paused || this.#waitingBytes > MAX_AHEAD_BYTES / 2) return;
+    this.#paused = false;
+    this.#socket.resume();
   }
 
   /** Sends one RTCP datagram about a track to the channel. Does nothing once the feed is over. */
@@ -70,8 +135,44 @@ export class FeedClient {
     if (!this.#ended) this.#socket.write(encodeFeedFrame('rtcp', track, nowUs, datagram));
   }
 
-  /** Leaves the channel. No further listener call but `onEnd` may come. */
+  /** Tells the channel that nothing that arrived before `arrivalUs` is needed again. What is not later than before is not told. */
+  sendSafe(arrivalUs: number, nowUs: number): void {
+    if (this.#ended || arrivalUs <= this.#safeUs) return;
+    this.#safeUs = arrivalUs;
+    this.#socket.write(encodeFeedEvent({ type: 'safe', arrivalUs }, nowUs));
+  }
+
+  /** Leaves the channel. */
   close(): void {
     this.#socket.end();
+  }
+
+  #read(chunk: Buffer): void {
+    this.#bytesRead += chunk.length;
+    for (const frame of this.#reader.push(chunk)) {
+      const { arrivalUs } = frame;
+      this.#newestUs = Math.max(this.#newestUs, arrivalUs);
+      if (frame.kind === 'event') {
+        const event = decodeFeedEvent(frame.body);
+        this.#waiting.push({ event, arrivalUs });
+        if (event.type !== 'caughtUp' || this.#caughtUp) continue;
+        this.#caughtUp = true;
+        this.#options.onCaughtUp();
+        continue;
+      }
+      this.#firstUs ??= arrivalUs;
+      this.#waiting.push(frame);
+      this.#waitingBytes += frame.body.length;
+    }
+    if (this.#waitingBytes <= MAX_AHEAD_BYTES || this.#paused) return;
+    this.#paused = true;
+    this.#socket.pause();
+  }
+
+  #end(fault: Fault | undefined): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#socket.destroy();
+    this.#options.onEnd(fault);
   }
 }
