@@ -6,7 +6,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import nodeDataChannel from 'node-datachannel';
-import { type ChannelLog, EmbeddedChannel } from '../../src/channel/embedded-channel.ts';
+import { type ChannelLog, Rooms } from '../../src/channel/room/rooms.ts';
+import { WhipEndpoint } from '../../src/channel/whip/endpoint.ts';
 import { systemClock } from '../../src/kernel/clock.ts';
 
 export type ReceiverMode = 'library' | 'channel' | 'channel without a recorder';
@@ -59,20 +60,21 @@ async function receiveWithChannel(withRecorder: boolean): Promise<Receiver> {
   process.on('exit', () => rmSync(feedDir, { recursive: true, force: true }));
   const nothing = () => {};
   const log: ChannelLog = { debug: nothing, info: nothing, warn: nothing, child: () => log };
-  const channel = new EmbeddedChannel({ clock: systemClock, log, host: HOST, port: Number(port), feedDir });
+  const rooms = new Rooms({ clock: systemClock, log, feedDir });
+  const whip = new WhipEndpoint({ clock: systemClock, log, rooms, host: HOST, port: Number(port) });
   const feed = withRecorder
-    ? await channel.openFeed({ appid: 'bench', cname: 'bench', uid: '9000', sid: 'bench' })
+    ? await rooms.openFeed({ appid: 'bench', cname: 'bench', uid: '9000', sid: 'bench' })
     : undefined;
   let uids = 0;
   return {
     packets: () =>
-      channel
+      rooms
         .participants('bench', 'bench')
         .flatMap(({ tracks }) => tracks)
         .reduce((sum, track) => sum + track.packets, 0),
     ...(feed && { feedPath: feed.path }),
     async answer(offer) {
-      const published = await channel.publish({ appid: 'bench', cname: 'bench', uid: String(++uids), offer });
+      const published = await whip.publish({ appid: 'bench', cname: 'bench', uid: String(++uids), offer });
       return published.answer;
     },
   };

@@ -3,9 +3,9 @@
  */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { AppDirectory } from '../channel/apps.ts';
-import type { EmbeddedChannel } from '../channel/embedded-channel.ts';
-import { verifyRtcToken } from '../channel/token.ts';
+import type { Rooms } from '../channel/room/rooms.ts';
+import type { AppDirectory } from '../channel/whip/apps.ts';
+import { verifyRtcToken } from '../channel/whip/token.ts';
 import { qualityReportSchema } from '../contract/line/quality-report.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { Fault, messageOf } from '../kernel/fault.ts';
@@ -19,10 +19,14 @@ import { createSpoolFolder, removeSpoolFolder } from '../stages/spool/spool-fold
 import { RecordingUpload } from '../stages/upload/recording-upload.ts';
 import { createTarget } from '../stages/upload/target/target.ts';
 
-export function channelPort(channel: EmbeddedChannel, apps: AppDirectory, clock: Clock): ChannelPort {
+export function channelPort(
+  rooms: Pick<Rooms, 'requestKeyFrames' | 'openFeed'>,
+  apps: AppDirectory,
+  clock: Clock,
+): ChannelPort {
   return {
-    prepare: (appid, cname) => channel.requestKeyFrames(appid, cname),
-    openFeed: (who) => channel.openFeed(who),
+    prepare: (appid, cname) => rooms.requestKeyFrames(appid, cname),
+    openFeed: (who) => rooms.openFeed(who),
     refusalOf({ appid, cname, uid, token }) {
       const app = apps.find(appid);
       const wrong = (message: string) => ({ errorCode: 110, message }) as const;

@@ -6,8 +6,9 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { AppDirectory } from '../channel/apps.ts';
-import { EmbeddedChannel } from '../channel/embedded-channel.ts';
+import { Rooms } from '../channel/room/rooms.ts';
+import type { AppDirectory } from '../channel/whip/apps.ts';
+import { WhipEndpoint } from '../channel/whip/endpoint.ts';
 import { childEnvironment } from '../config/child-environment.ts';
 import type { Config } from '../config/load.ts';
 import { docsRoutes } from '../http/docs.ts';
@@ -94,8 +95,10 @@ export async function createServer(given: Config): Promise<AircheckServer> {
     const feedDir = feedDirOf(config.dataDir);
     endings.push(() => rmSync(feedDir, { recursive: true, force: true }));
     const { rtcHost: host, rtcPort: port } = config;
-    const channel = new EmbeddedChannel({ clock, log, host, port, feedDir });
-    endings.push(() => channel.close());
+    const rooms = new Rooms({ clock, log, feedDir });
+    endings.push(() => rooms.close());
+    const whip = new WhipEndpoint({ clock, log, rooms, host, port });
+    endings.push(() => whip.close());
 
     const script = fileURLToPath(import.meta.url);
     const supervisor = new Supervisor({
@@ -128,7 +131,7 @@ export async function createServer(given: Config): Promise<AircheckServer> {
 
     const recordings = new Recordings({
       store: new RecordingTables(database, notifications.outbox),
-      channel: channelPort(channel, apps, clock),
+      channel: channelPort(rooms, apps, clock),
       recorders: supervisor,
       uploads: uploadPort({ localStorageDir: config.localStorageDir, clock, log }),
       spool: spoolPort(join(config.dataDir, 'spool')),
@@ -160,9 +163,9 @@ export async function createServer(given: Config): Promise<AircheckServer> {
       notifySourceIps: config.notifySourceIps,
       customers: config.customers,
       isApp: (appid) => apps.find(appid) !== undefined,
-      participants: (appid, cname) => channel.participants(appid, cname),
+      participants: (appid, cname) => rooms.participants(appid, cname),
     });
-    http.register(whipRoutes, { channel, apps, clock, checkPublishPrivileges: true });
+    http.register(whipRoutes, { endpoint: whip, apps, clock, checkPublishPrivileges: true });
     http.register(publishPageRoutes);
     http.register(docsRoutes);
     await http.listen({ host: config.host, port: config.port });

@@ -27,7 +27,7 @@ beforeAll(async () => {
   healthRoute(app, async () => ({ recordings: 0 }));
   recordingApi(app, { customers: [], isApp: () => false } as unknown as RecordingApi);
   const clock = new ManualClock();
-  app.register(whipRoutes, { channel: {} as never, apps: { find: () => undefined }, clock });
+  app.register(whipRoutes, { endpoint: {} as never, apps: { find: () => undefined }, clock });
   app.register(publishPageRoutes);
   await app.ready();
 });

@@ -1,6 +1,6 @@
 import Fastify, { type FastifyInstance } from 'fastify';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { buildRtcToken } from '../channel/token.ts';
+import { buildRtcToken } from '../channel/whip/token.ts';
 import { systemClock } from '../kernel/clock.ts';
 import { Fault } from '../kernel/fault.ts';
 import { publishPageRoutes } from './publish-page.ts';
@@ -21,7 +21,7 @@ let server: FastifyInstance;
 beforeEach(async () => {
   calls = { publish: [], trickle: [], leave: [] };
   fault = undefined;
-  const channel: WhipOptions['channel'] = {
+  const endpoint: WhipOptions['endpoint'] = {
     async publish(request) {
       calls.publish.push(request);
       if (fault) throw fault;
@@ -35,7 +35,6 @@ beforeEach(async () => {
       calls.leave.push(sessionId);
       if (fault) throw fault;
     },
-    hasSession: () => true,
   };
   const apps: WhipOptions['apps'] = {
     find(appid) {
@@ -44,7 +43,7 @@ beforeEach(async () => {
     },
   };
   server = Fastify();
-  await server.register(whipRoutes, { channel, apps, clock: systemClock });
+  await server.register(whipRoutes, { endpoint, apps, clock: systemClock });
   await server.register(publishPageRoutes);
 });
 afterEach(() => server.close());

@@ -3,14 +3,14 @@
  * PATCH trickles candidates. Pages of any origin may publish, as the token is what lets them in.
  */
 import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
-import type { App, AppDirectory } from '../channel/apps.ts';
-import type { EmbeddedChannel } from '../channel/embedded-channel.ts';
-import { type Privilege, verifyRtcToken } from '../channel/token.ts';
+import type { App, AppDirectory } from '../channel/whip/apps.ts';
+import type { WhipEndpoint } from '../channel/whip/endpoint.ts';
+import { type Privilege, verifyRtcToken } from '../channel/whip/token.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { Fault } from '../kernel/fault.ts';
 
 export type WhipOptions = {
-  channel: Pick<EmbeddedChannel, 'publish' | 'trickle' | 'leave' | 'hasSession'>;
+  endpoint: Pick<WhipEndpoint, 'publish' | 'trickle' | 'leave'>;
   apps: AppDirectory;
   clock: Clock;
   /**
@@ -47,7 +47,6 @@ const PROBLEMS: Record<string, [status: number, title: string]> = {
 };
 
 export const whipRoutes: FastifyPluginAsync<WhipOptions> = async (server, options) => {
-  const { channel } = options;
   server.removeAllContentTypeParsers();
   for (const type of [SDP, FRAGMENT])
     server.addContentTypeParser(type, { parseAs: 'string', bodyLimit: BODY_LIMIT_BYTES }, (_request, body, done) =>
@@ -77,7 +76,7 @@ export const whipRoutes: FastifyPluginAsync<WhipOptions> = async (server, option
     async (request, reply) => {
       const { appid, cname } = request.params;
       const offer = typeof request.body === 'string' ? request.body : '';
-      const published = await channel.publish({ appid, cname, uid: String(request.query.uid), offer });
+      const published = await options.endpoint.publish({ appid, cname, uid: String(request.query.uid), offer });
       return reply
         .code(201)
         .header('location', `/whip/sessions/${published.sessionId}`)
@@ -89,7 +88,7 @@ export const whipRoutes: FastifyPluginAsync<WhipOptions> = async (server, option
   );
 
   server.delete<SessionParams>(session, async (request, reply) => {
-    channel.leave(request.params.sessionId);
+    options.endpoint.leave(request.params.sessionId);
     return reply.code(200).send();
   });
 
@@ -98,7 +97,7 @@ export const whipRoutes: FastifyPluginAsync<WhipOptions> = async (server, option
     { bodyLimit: BODY_LIMIT_BYTES, onRequest: async (request) => requireType(request, FRAGMENT) },
     async (request, reply) => {
       const body = typeof request.body === 'string' ? request.body : '';
-      channel.trickle(request.params.sessionId, request.headers['if-match'], body);
+      options.endpoint.trickle(request.params.sessionId, request.headers['if-match'], body);
       return reply.code(204).send();
     },
   );

@@ -6,7 +6,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import type { LayerReport, TrackReport } from '../../src/channel/incoming-track.ts';
+import type { LayerReport, PublicationReport } from '../../src/channel/room/publication.ts';
 import { type Browser, type BrowserPublisher, startBrowser } from '../support/browser.ts';
 import { avOffsets } from '../support/judge/offsets.ts';
 import { blackIn, flashesIn, frozenIn, type Span } from '../support/judge/picture.ts';
@@ -42,8 +42,8 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
 });
 
-async function trackOf(cname: string, kind: 'audio' | 'video'): Promise<TrackReport | undefined> {
-  const [one] = (await server.participants(cname)) as unknown as { tracks: TrackReport[] }[];
+async function trackOf(cname: string, kind: 'audio' | 'video'): Promise<PublicationReport | undefined> {
+  const [one] = (await server.participants(cname)) as unknown as { tracks: PublicationReport[] }[];
   return one?.tracks.find((track) => track.kind === kind);
 }
 const layersOf = async (cname: string): Promise<LayerReport[]> => (await trackOf(cname, 'video'))?.layers ?? [];

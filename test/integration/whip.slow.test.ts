@@ -9,9 +9,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Fastify, { type FastifyInstance } from 'fastify';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { type ChannelLog, EmbeddedChannel, type Participant } from '../../src/channel/embedded-channel.ts';
-import { openPeerHost } from '../../src/channel/peer.ts';
-import { buildRtcToken } from '../../src/channel/token.ts';
+import { type ChannelLog, type Participant, Rooms } from '../../src/channel/room/rooms.ts';
+import { WhipEndpoint } from '../../src/channel/whip/endpoint.ts';
+import { openPeerHost } from '../../src/channel/whip/peer.ts';
+import { buildRtcToken } from '../../src/channel/whip/token.ts';
 import { decodeFeedEvent, type FeedEvent, type FeedFrame, FeedReader } from '../../src/contract/line/feed.ts';
 import { publishPageRoutes } from '../../src/http/publish-page.ts';
 import { whipRoutes } from '../../src/http/whip.ts';
@@ -28,7 +29,8 @@ const log: ChannelLog = { debug() {}, info() {}, warn() {}, child: () => log };
 
 let folder: string;
 let udpPort: number;
-let channel: EmbeddedChannel;
+let rooms: Rooms;
+let endpoint: WhipEndpoint;
 let server: FastifyInstance;
 let baseUrl: string;
 let browser: Browser | undefined;
@@ -37,10 +39,11 @@ let ffmpeg: Publisher | undefined;
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'whip-'));
   udpPort = await freeUdpPort();
-  channel = new EmbeddedChannel({ clock: systemClock, log, host: '127.0.0.1', port: udpPort, feedDir: folder });
+  rooms = new Rooms({ clock: systemClock, log, feedDir: folder });
+  endpoint = new WhipEndpoint({ clock: systemClock, log, rooms, host: '127.0.0.1', port: udpPort });
   server = Fastify();
   const apps = { find: (appid: string) => (appid === APP.appid ? APP : undefined) };
-  await server.register(whipRoutes, { channel, apps, clock: systemClock });
+  await server.register(whipRoutes, { endpoint, apps, clock: systemClock });
   await server.register(publishPageRoutes);
   baseUrl = await server.listen({ host: '127.0.0.1', port: 0 });
 });
@@ -51,7 +54,8 @@ afterEach(async () => {
   ffmpeg = undefined;
 });
 afterAll(async () => {
-  channel.close();
+  endpoint.close();
+  rooms.close();
   await server.close();
   rmSync(folder, { recursive: true, force: true });
 });
@@ -75,7 +79,7 @@ async function until(what: string, holds: () => unknown, timeoutMs: number): Pro
   return performance.now() - start;
 }
 
-const inRoom = (cname: string) => channel.participants(APP.appid, cname);
+const inRoom = (cname: string) => rooms.participants(APP.appid, cname);
 const trackOf = (participant: Participant | undefined, kind: 'audio' | 'video') =>
   participant?.tracks.find((track) => track.kind === kind);
 const tokenFor = (cname: string, uid: string) =>
@@ -124,7 +128,7 @@ describe.each(['vp8', 'h264'] as const)('Chromium with %s', (codec) => {
     await until('90 % of the bitrate is granted', async () => (await target()) >= 2_250_000, 10_000);
     await until('and sent', () => (trackOf(inRoom(room)[0], 'video')?.bitrateKbps ?? 0) >= 2000, 10_000);
 
-    const feed = await channel.openFeed({ appid: APP.appid, cname: room, uid: '900', sid: 'f'.repeat(32) });
+    const feed = await rooms.openFeed({ appid: APP.appid, cname: room, uid: '900', sid: 'f'.repeat(32) });
     try {
       await until(
         'time passes before the recorder is there',
@@ -214,7 +218,7 @@ test('FFmpeg publishes H.264 and Opus, and leaves', async () => {
   const publisher = await ffmpegIn(room, '8');
   await until('both tracks arrive', () => inRoom(room)[0]?.tracks.every((t) => t.receiving), 15_000);
   await until('half a second of media', () => (trackOf(inRoom(room)[0], 'audio')?.packets ?? 0) > 25, 5000);
-  const feed = await channel.openFeed({ appid: APP.appid, cname: room, uid: '900', sid: 'f'.repeat(32) });
+  const feed = await rooms.openFeed({ appid: APP.appid, cname: room, uid: '900', sid: 'f'.repeat(32) });
   try {
     const { events, frames } = await readFeed(feed.path);
     const video = events.flatMap((e) =>

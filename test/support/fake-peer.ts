@@ -1,7 +1,7 @@
 /**
  * A peer without a network: notes what it is given to send, and the test hands in what a publisher would.
  */
-import type { Peer, PeerOptions } from '../../src/channel/peer.ts';
+import type { Peer, PeerOptions } from '../../src/channel/whip/peer.ts';
 import { parseCompound } from '../../src/stages/rtp/rtcp.ts';
 
 const LOCAL = [

@@ -8,7 +8,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { buildRtcToken } from '../../src/channel/token.ts';
+import { buildRtcToken } from '../../src/channel/whip/token.ts';
 
 export type ServerOptions = {
   dataDir: string;

@@ -2,7 +2,7 @@
  * What `aircheck serve` says on the terminal once it runs.
  */
 import { join } from 'node:path';
-import { buildRtcToken } from '../../channel/token.ts';
+import { buildRtcToken } from '../../channel/whip/token.ts';
 import type { AircheckServer } from '../server.ts';
 
 /** Where the server is; after its first start also the credentials it made and a first call to try. */

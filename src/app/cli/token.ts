@@ -1,7 +1,7 @@
 /**
  * `aircheck token`: an RTC token made with the certificate of a configured app.
  */
-import { buildRtcToken } from '../../channel/token.ts';
+import { buildRtcToken } from '../../channel/whip/token.ts';
 import { loadConfig } from '../../config/load.ts';
 import { isChannelName } from '../../contract/rest/body.ts';
 import { isUid } from '../../contract/rest/fields.ts';

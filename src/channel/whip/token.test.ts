@@ -1,6 +1,6 @@
 import agoraToken from 'agora-token';
 import { describe, expect, test } from 'vitest';
-import { newHexId } from '../kernel/ids.ts';
+import { newHexId } from '../../kernel/ids.ts';
 import { buildRtcToken, type TokenClaim, verifyRtcToken } from './token.ts';
 
 const VECTOR =

@@ -1,9 +1,10 @@
 import { describe, expect, test } from 'vitest';
-import type { Packet } from '../media/packet.ts';
-import { encodePacket } from '../stages/rtp/packetize/packetizer.ts';
-import { parsePacket } from '../stages/rtp/parse-packet.ts';
-import { IncomingStream } from './incoming-stream.ts';
-import { DEAD_US, LayerChoice, RETURN_US, type VideoStreamType } from './layer-choice.ts';
+import type { Packet } from '../../media/packet.ts';
+import { encodePacket } from '../../stages/rtp/packetize/packetizer.ts';
+import { parsePacket } from '../../stages/rtp/parse-packet.ts';
+import { EncodingFeedback } from '../whip/encoding-feedback.ts';
+import { Encoding } from './encoding.ts';
+import { DEAD_US, EncodingChoice, RETURN_US, type VideoStreamType } from './encoding-choice.ts';
 
 const FORMAT = { kind: 'video', codec: 'vp8', payloadType: 96, clockRate: 90000, fmtp: '' } as const;
 const FRAME_MS = 40;
@@ -21,21 +22,27 @@ function vp8(key: boolean, [width, height]: readonly [number, number]): Buffer {
 /** A sender of three layers that answers requests for key frames after `keyFrameMs`, and one recorder's choice. */
 class Scene {
   nowMs = 10_000;
-  readonly layers: Record<Rid, IncomingStream>;
+  readonly layers: Record<Rid, Encoding>;
   /** What the recorder was given, by layer: each packet once, in order. */
   readonly given: { rid: Rid; packet: Packet }[] = [];
   readonly changes: { rid: Rid; atMs: number }[] = [];
   readonly asked: { rid: Rid; atMs: number }[] = [];
   readonly sending = new Set<Rid>();
   keyFrameMs = 80;
-  choice: LayerChoice;
+  choice: EncodingChoice;
+  readonly #feedback: Partial<Record<Rid, EncodingFeedback>> = {};
   readonly #due = new Map<Rid, number>();
   readonly #sequences: Record<Rid, number> = { h: 100, m: 200, l: 300 };
 
   constructor(type: VideoStreamType, order: Rid[] = ['h', 'm', 'l']) {
-    const streamOf = (rid: Rid) => new IncomingStream({ format: FORMAT, rid, ssrc: undefined, senderSsrc: 1 });
+    const streamOf = (rid: Rid) => {
+      const encoding: Encoding = new Encoding({ format: FORMAT, rid, onKeyFrameWanted: () => feedback.wantKeyFrame() });
+      const feedback = new EncodingFeedback(encoding, 1);
+      this.#feedback[rid] = feedback;
+      return encoding;
+    };
     this.layers = { h: streamOf('h'), m: streamOf('m'), l: streamOf('l') };
-    this.choice = new LayerChoice(
+    this.choice = new EncodingChoice(
       order.map((rid) => this.layers[rid]),
       type,
       this.nowMs * 1000,
@@ -60,7 +67,8 @@ class Scene {
       payload: vp8(key, SIZES[rid]),
     });
     const packet = parsePacket(datagram, this.nowMs * 1000);
-    stream.onPacket(packet, datagram);
+    stream.take(packet, datagram);
+    this.#feedback[rid]!.onPacket(packet);
     if (this.choice.onPacket(stream, packet.arrivalUs)) {
       this.changes.push({ rid: this.chosen!, atMs: this.nowMs });
       for (const kept of this.choice.chosen!.cache.packets())
@@ -72,7 +80,7 @@ class Scene {
     for (const end = this.nowMs + ms; this.nowMs < end; this.nowMs += FRAME_MS) {
       for (const rid of ['l', 'm', 'h'] as const) {
         // The publisher sends what layers ask for, even of those that are off; only those that are on answer.
-        if (this.layers[rid].feedback(this.nowMs * 1000).length > 0) {
+        if (this.#feedback[rid]!.due(this.nowMs * 1000).length > 0) {
           this.asked.push({ rid, atMs: this.nowMs });
           if (this.sending.has(rid) && !this.#due.has(rid)) this.#due.set(rid, this.nowMs + this.keyFrameMs);
         }
@@ -140,11 +148,11 @@ describe('the layer that is wanted', () => {
     const scene = new Scene(1);
     scene.start('h', 'm', 'l');
     scene.run(2000);
-    scene.choice = new LayerChoice([scene.layers.m, scene.layers.l, scene.layers.h], 0, scene.nowMs * 1000);
+    scene.choice = new EncodingChoice([scene.layers.m, scene.layers.l, scene.layers.h], 0, scene.nowMs * 1000);
     expect(scene.chosen).toBe('h');
     scene.sending.delete('h');
     scene.run(2000);
-    scene.choice = new LayerChoice([scene.layers.h, scene.layers.m, scene.layers.l], 0, scene.nowMs * 1000);
+    scene.choice = new EncodingChoice([scene.layers.h, scene.layers.m, scene.layers.l], 0, scene.nowMs * 1000);
     expect(scene.chosen).toBe('m');
   });
 });
@@ -266,26 +274,26 @@ describe('a layer that dies', () => {
 
 test('a track of one stream is that stream, whatever comes', () => {
   const scene = new Scene(0);
-  const choice = new LayerChoice([scene.layers.m], 1, 0);
+  const choice = new EncodingChoice([scene.layers.m], 1, 0);
   expect(choice.chosen).toBe(scene.layers.m);
   expect(choice.onPacket(scene.layers.m, 1)).toBe(false);
 });
 
 test('layers whose sizes are unknown are told apart by bitrate, when it clearly differs', () => {
   const streamOf = (bytes: number) => {
-    const stream = new IncomingStream({ format: { ...FORMAT, codec: 'av1' }, ssrc: undefined, senderSsrc: 1 });
+    const stream = new Encoding({ format: { ...FORMAT, codec: 'av1' }, onKeyFrameWanted() {} });
     // Sequence header and key frame in one unit's elements, without a size that can be read.
     const payload = Buffer.concat([Buffer.from([0x28, 0x01, 0x08, 0x30, 0x10]), Buffer.alloc(bytes)]);
     for (let n = 0; n < 60; n++) {
       const fields = { payloadType: 96, sequence: n, timestamp: n * 3600, ssrc: bytes, marker: true, payload };
       const datagram = encodePacket(fields);
-      stream.onPacket(parsePacket(datagram, n * 40_000), datagram);
+      stream.take(parsePacket(datagram, n * 40_000), datagram);
     }
     return stream;
   };
   const [small, large, other] = [streamOf(100), streamOf(1000), streamOf(110)];
   expect([small.size, small.bitrateKbps > 0, small.cache.packets().length > 0]).toEqual([undefined, true, true]);
-  expect(new LayerChoice([small, large], 0, 2_400_000).chosen).toBe(large);
-  expect(new LayerChoice([large, small], 1, 2_400_000).chosen).toBe(small);
-  expect(new LayerChoice([small, other], 0, 2_400_000).chosen).toBe(small);
+  expect(new EncodingChoice([small, large], 0, 2_400_000).chosen).toBe(large);
+  expect(new EncodingChoice([large, small], 1, 2_400_000).chosen).toBe(small);
+  expect(new EncodingChoice([small, other], 0, 2_400_000).chosen).toBe(small);
 });

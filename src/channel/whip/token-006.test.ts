@@ -2,7 +2,7 @@ import { createHmac } from 'node:crypto';
 import { createRequire } from 'node:module';
 import { crc32 } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
-import { newHexId } from '../kernel/ids.ts';
+import { newHexId } from '../../kernel/ids.ts';
 import { type TokenClaim, verifyRtcToken } from './token.ts';
 
 const NOW_S = 1_700_000_000;

@@ -1,12 +1,14 @@
 /**
- * Publisher: one WHIP session's media. Sorts datagrams to tracks, answers with RTCP (reports, NACK, PLI, transport-wide
- * feedback or REMB), and tells when the sender has vanished. Knows no WebRTC: a Peer sends for it, and hands it what came in.
+ * RtpSession: the media of one WHIP session (RFC 3550 §3 calls this an RTP session). Sorts datagrams to encodings, answers with
+ * RTCP (reports, NACK, PLI, transport-wide feedback or REMB), and tells when the sender has vanished. Knows no WebRTC: a Peer
+ * sends for it, and hands it what came in.
  */
-import type { Clock } from '../kernel/clock.ts';
-import { Fault } from '../kernel/fault.ts';
-import { US } from '../kernel/time.ts';
-import type { Packet } from '../media/packet.ts';
-import { isRtcp, parsePacket } from '../stages/rtp/parse-packet.ts';
+import type { Clock } from '../../kernel/clock.ts';
+import { Fault } from '../../kernel/fault.ts';
+import { US } from '../../kernel/time.ts';
+import type { Packet } from '../../media/packet.ts';
+import { parseAudioLevel } from '../../stages/rtp/audio-level.ts';
+import { isRtcp, parsePacket } from '../../stages/rtp/parse-packet.ts';
 import {
   encodeReceiverReport,
   encodeRemb,
@@ -14,11 +16,14 @@ import {
   parseCompound,
   type ReportBlock,
   type RtcpPacket,
-} from '../stages/rtp/rtcp.ts';
+  type SenderReport,
+} from '../../stages/rtp/rtcp.ts';
+import type { Encoding } from '../room/encoding.ts';
+import type { Publication } from '../room/publication.ts';
 import { BandwidthEstimate, LossRatio } from './bandwidth.ts';
-import type { IncomingStream } from './incoming-stream.ts';
-import { IncomingTrack } from './incoming-track.ts';
+import { EncodingFeedback } from './encoding-feedback.ts';
 import type { Section } from './offer.ts';
+import { PacketSorter, receiveSection } from './packet-sorter.ts';
 import { unwrapRetransmission } from './retransmission.ts';
 import { TransportFeedbackCollector } from './transport-feedback.ts';
 
@@ -28,29 +33,24 @@ const RTCP_PERIOD_US = 500_000;
 /** Nothing heard for this long means gone, unless the publisher had said goodbye to what it sent. */
 export const SILENCE_US = 10_000_000;
 
-export type PublisherListener = {
-  onRtp(stream: IncomingStream, datagram: Buffer, arrivalUs: number): void;
-  onRtcp(stream: IncomingStream, datagram: Buffer, arrivalUs: number): void;
-};
-
-export type PublisherOptions = {
+export type RtpSessionOptions = {
   clock: Clock;
   sections: readonly Section[];
   send(datagram: Buffer): void;
-  listener: PublisherListener;
 };
 
-export class Publisher {
-  readonly tracks: readonly IncomingTrack[];
-  readonly #streams: readonly IncomingStream[];
+export class RtpSession {
+  /** One for each section, in the offer's order. */
+  readonly publications: readonly Publication[];
   readonly #clock: Clock;
   readonly #send: (datagram: Buffer) => void;
-  readonly #listener: PublisherListener;
+  readonly #sorter: PacketSorter;
+  readonly #feedback: ReadonlyMap<Encoding, EncodingFeedback>;
   /** Agreed extension of transport-wide feedback, one for the bundle (RFC 9143 §9.3). */
   readonly #sequenceId: number | undefined;
   readonly #transportFeedback = new TransportFeedbackCollector(SENDER_SSRC);
   /** What REMB is told of: the picture, which is nearly all of the traffic, or the sound where there is none. */
-  readonly #heaviest: IncomingTrack | undefined;
+  readonly #heaviest: Publication | undefined;
   readonly #sendsRemb: boolean;
   readonly #estimate = new BandwidthEstimate();
   readonly #loss = new LossRatio();
@@ -61,21 +61,22 @@ export class Publisher {
   #rtcpRounds = 0;
   #strays = 0;
 
-  constructor(options: PublisherOptions) {
-    this.#clock = options.clock;
+  constructor(options: RtpSessionOptions) {
+    const { clock, sections } = options;
+    this.#clock = clock;
     this.#send = options.send;
-    this.#listener = options.listener;
-    this.#lastHeardUs = options.clock.monoUs();
-    this.tracks = options.sections.map((section) => new IncomingTrack(section, SENDER_SSRC));
-    this.#streams = this.tracks.flatMap((track) => track.streams);
-    const { sections } = options;
-    const heaviest = sections.find((section) => section.format.kind === 'video') ?? sections[0];
-    this.#heaviest = heaviest && this.tracks[sections.indexOf(heaviest)];
+    this.#lastHeardUs = clock.monoUs();
+    const received = sections.map((section) => receiveSection(section, (encoding) => this.#askKeyFrame(encoding)));
+    this.#sorter = new PacketSorter(received);
+    this.publications = received.map(({ publication }) => publication);
+    const encodings = this.publications.flatMap((publication) => publication.encodings);
+    this.#feedback = new Map(encodings.map((encoding) => [encoding, new EncodingFeedback(encoding, SENDER_SSRC)]));
+    this.#heaviest = this.publications.find(({ format }) => format.kind === 'video') ?? this.publications[0];
     this.#sequenceId = sections.find((section) => section.transportSequenceId !== undefined)?.transportSequenceId;
     this.#sendsRemb = this.#sequenceId === undefined;
   }
 
-  /** Datagrams that were neither RTP of an agreed payload type and layer nor RTCP. */
+  /** Datagrams that were neither RTP of an agreed payload type and encoding nor RTCP. */
   get strays(): number {
     return this.#strays;
   }
@@ -90,34 +91,26 @@ export class Publisher {
     const arrivalUs = this.#clock.monoUs();
     this.#lastHeardUs = arrivalUs;
     try {
-      if (isRtcp(datagram)) this.#onRtcp(datagram, arrivalUs);
-      else this.#onRtp(datagram, arrivalUs);
+      if (isRtcp(datagram)) this.#takeRtcp(datagram, arrivalUs);
+      else this.#takeRtp(datagram, arrivalUs);
     } catch (error) {
       if (!(error instanceof Fault) || error.blame !== 'channel') throw error;
       this.#strays++;
     }
   }
 
-  /** Asks for a key frame of one stream, or of all. */
-  wantKeyFrame(stream?: IncomingStream): void {
-    for (const one of stream ? [stream] : this.#streams) {
-      one.wantKeyFrame();
-      this.#sendFeedback(one, this.#clock.monoUs());
-    }
-  }
-
   /** Sends what is due; to be called about every 20 ms. */
   tick(): void {
     const nowUs = this.#clock.monoUs();
-    for (const stream of this.#streams) this.#sendFeedback(stream, nowUs);
-    const about = this.#heaviest?.streams.find(({ ssrc }) => ssrc !== undefined)?.ssrc ?? 0;
+    for (const feedback of this.#feedback.values()) this.#sendDue(feedback, nowUs);
+    const about = this.#heaviest?.encodings.find(({ ssrc }) => ssrc !== undefined)?.ssrc ?? 0;
     for (const feedback of this.#transportFeedback.due(nowUs, about)) this.#send(compound([], feedback));
     if (nowUs < this.#rtcpDueUs) return;
     this.#rtcpDueUs = nowUs + RTCP_PERIOD_US;
     this.#sendReports(nowUs);
   }
 
-  #onRtp(datagram: Buffer, arrivalUs: number): void {
+  #takeRtp(datagram: Buffer, arrivalUs: number): void {
     const packet = parsePacket(datagram, arrivalUs);
     // Time before the first packet, or of a pause, is not time it sent in.
     if (this.#received.bytes === 0) this.#received.sinceUs = arrivalUs;
@@ -129,57 +122,61 @@ export class Publisher {
   }
 
   #sort(datagram: Buffer, packet: Packet): void {
-    const track = this.tracks.find((t) => t.format.payloadType === packet.payloadType);
-    if (!track) {
-      this.#onRepeated(datagram, packet);
+    const section = this.#sorter.sectionOf(packet);
+    if (!section) {
+      this.#takeRepeated(datagram, packet);
       return;
     }
-    const stream = track.streamOf(packet);
-    if (!stream) {
+    const encoding = this.#sorter.encodingOf(packet, section);
+    if (!encoding) {
       this.#strays++;
       return;
     }
     this.#saidGoodbye = false;
-    track.noteExtensions(packet);
-    stream.onPacket(packet, datagram);
-    // The key frame that the publisher began with was lost, or went out before we could hear it.
-    if (stream.format.kind === 'video' && stream.awaitsStart) stream.wantKeyFrame();
+    const { publication, ids } = section;
+    const level = ids.audioLevel === undefined ? undefined : packet.extensions?.get(ids.audioLevel);
+    const levelDbov = level && parseAudioLevel(level);
+    if (levelDbov !== undefined) publication.noteLevel(levelDbov, packet.arrivalUs);
+    encoding.take(packet, datagram);
+    const feedback = this.#feedback.get(encoding)!;
+    feedback.onPacket(packet);
     // Losses are asked for at once when a packet shows them, not at the next tick.
-    this.#sendFeedback(stream, packet.arrivalUs);
-    this.#listener.onRtp(stream, datagram, packet.arrivalUs);
+    this.#sendDue(feedback, packet.arrivalUs);
   }
 
-  #onRepeated(datagram: Buffer, packet: Packet): void {
-    const stream = this.tracks.find((t) => t.rtxPayloadType === packet.payloadType)?.repairedBy(packet);
-    if (stream?.ssrc === undefined) {
+  #takeRepeated(datagram: Buffer, packet: Packet): void {
+    const encoding = this.#sorter.repairedBy(packet);
+    if (encoding?.ssrc === undefined) {
       this.#strays++;
       return;
     }
-    const original = unwrapRetransmission(datagram, packet, {
-      payloadType: stream.format.payloadType,
-      ssrc: stream.ssrc,
-    });
+    const { payloadType } = encoding.format;
+    const original = unwrapRetransmission(datagram, packet, { payloadType, ssrc: encoding.ssrc });
     if (original) this.#sort(original, parsePacket(original, packet.arrivalUs));
   }
 
-  #onRtcp(datagram: Buffer, arrivalUs: number): void {
-    const concerned = new Set<IncomingStream>();
+  #takeRtcp(datagram: Buffer, arrivalUs: number): void {
+    const concerned = new Map<Encoding, SenderReport | undefined>();
     for (const packet of parseCompound(datagram)) {
       for (const ssrc of sourcesOf(packet)) {
-        const stream = this.#streams.find((s) => s.ssrc === ssrc);
-        if (!stream) continue;
-        concerned.add(stream);
-        if (packet.type === 'senderReport') stream.onSenderReport(packet, datagram, arrivalUs);
+        const encoding = [...this.#feedback.keys()].find((e) => e.ssrc === ssrc);
+        if (encoding) concerned.set(encoding, packet.type === 'senderReport' ? packet : concerned.get(encoding));
       }
       // A sender that stops on purpose (RFC 3550 §6.6) is quiet from then on without being gone.
       if (packet.type === 'bye') this.#saidGoodbye = true;
       else if (packet.type === 'senderReport') this.#saidGoodbye = false;
     }
-    for (const stream of concerned) this.#listener.onRtcp(stream, datagram, arrivalUs);
+    for (const [encoding, report] of concerned) encoding.takeRtcp(datagram, report, arrivalUs);
   }
 
-  #sendFeedback(stream: IncomingStream, nowUs: number): void {
-    for (const feedback of stream.feedback(nowUs)) this.#send(compound([], feedback));
+  #askKeyFrame(encoding: Encoding): void {
+    const feedback = this.#feedback.get(encoding)!;
+    feedback.wantKeyFrame();
+    this.#sendDue(feedback, this.#clock.monoUs());
+  }
+
+  #sendDue(feedback: EncodingFeedback, nowUs: number): void {
+    for (const packet of feedback.due(nowUs)) this.#send(compound([], packet));
   }
 
   /** REMB every time, report blocks every other time: about twice and once a second. */
@@ -187,28 +184,28 @@ export class Publisher {
     const blocks: ReportBlock[] = [];
     const extra: Buffer[] = [];
     if (this.#rtcpRounds++ % 2 === 0) {
-      for (const stream of this.#streams) {
-        const block = stream.reportBlock(nowUs);
+      for (const encoding of this.#feedback.keys()) {
+        const block = encoding.reportBlock(nowUs);
         if (block) blocks.push(block);
       }
       if (this.#sendsRemb) this.#estimateBandwidth(blocks, nowUs);
       extra.push(encodeSourceDescription(SENDER_SSRC, 'aircheck'));
     }
     if (this.#sendsRemb) {
-      const ssrcs = this.#streams.flatMap((stream) => stream.ssrc ?? []);
+      const ssrcs = [...this.#feedback.keys()].flatMap(({ ssrc }) => ssrc ?? []);
       extra.push(encodeRemb(SENDER_SSRC, this.#estimate.bitrateBps, ssrcs));
     }
     if (blocks.length > 0 || extra.length > 0) this.#send(compound(blocks, ...extra));
   }
 
   #estimateBandwidth(blocks: readonly ReportBlock[], nowUs: number): void {
-    const streams = this.#heaviest?.streams ?? [];
-    const about = blocks.filter((block) => streams.some(({ ssrc }) => ssrc === block.ssrc));
+    const encodings = this.#heaviest?.encodings ?? [];
+    const about = blocks.filter((block) => encodings.some(({ ssrc }) => ssrc === block.ssrc));
     if (about.length === 0) return;
     const { sinceUs, bytes } = this.#received;
     this.#received = { sinceUs: nowUs, bytes: 0 };
     const receivedBps = (bytes * 8 * US) / Math.max(1, nowUs - sinceUs);
-    const queueMs = Math.max(...streams.map(({ queueDelay }) => queueDelay.takeMs()));
+    const queueMs = Math.max(...encodings.map((encoding) => this.#feedback.get(encoding)!.queueDelay.takeMs()));
     this.#estimate.onInterval({ lossRatio: this.#loss.take(about), receivedBps, queueMs });
   }
 }

@@ -11,10 +11,10 @@ import {
   type FeedEvent,
   FeedReader,
   writeFeedFrame,
-} from '../contract/line/feed.ts';
-import type { Clock, Timer } from '../kernel/clock.ts';
-import { Fault, messageOf } from '../kernel/fault.ts';
-import { parseCompound } from '../stages/rtp/rtcp.ts';
+} from '../../contract/line/feed.ts';
+import type { Clock, Timer } from '../../kernel/clock.ts';
+import { Fault, messageOf } from '../../kernel/fault.ts';
+import { parseCompound } from '../../stages/rtp/rtcp.ts';
 
 export const MAX_BUFFERED_BYTES = 64 * 1024 * 1024;
 /** Less than a recorder waits for stragglers after a stop. */
@@ -28,7 +28,7 @@ const CLOSE_TIMEOUT_MS = 10_000;
 
 export type FeedLog = { info(fields: object, message: string): void; warn(fields: object, message: string): void };
 
-export type OutgoingFeedOptions = {
+export type FeedSocketOptions = {
   clock: Clock;
   log: FeedLog;
   path: string;
@@ -38,7 +38,7 @@ export type OutgoingFeedOptions = {
   maxBufferedBytes?: number;
 };
 
-export class OutgoingFeed {
+export class FeedSocket {
   readonly path: string;
   readonly #clock: Clock;
   readonly #log: FeedLog;
@@ -59,17 +59,12 @@ export class OutgoingFeed {
   readonly #spare: Buffer[] = [];
   #over = false;
 
-  private constructor(options: OutgoingFeedOptions) {
+  constructor(options: FeedSocketOptions) {
     this.path = options.path;
     this.#clock = options.clock;
     this.#log = options.log;
     this.#onKeyFrameWanted = options.onKeyFrameWanted;
     this.#maxBufferedBytes = options.maxBufferedBytes ?? MAX_BUFFERED_BYTES;
-  }
-
-  /** Makes the feed; frames can be written at once, `listen` lets the recorder in. */
-  static create(options: OutgoingFeedOptions): OutgoingFeed {
-    return new OutgoingFeed(options);
   }
 
   /** Packets that a full buffer cost this recorder. */

@@ -2,7 +2,7 @@
  * Which of the codecs that a section of an offer names is taken, and how SDP writes it.
  */
 import type { MediaDescription } from 'sdp-transform';
-import type { TrackFormat, VideoCodec } from '../media/track.ts';
+import type { TrackFormat, VideoCodec } from '../../media/track.ts';
 
 /** For refusals. */
 export const CODECS_TAKEN =

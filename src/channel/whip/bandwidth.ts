@@ -3,10 +3,10 @@
  * It begins with more than anyone sends, so that a clean path holds nobody back, and gives way to loss and to a queue that
  * grows. The thresholds of loss are those of draft-ietf-rmcat-gcc-02 §6.
  */
-import { US } from '../kernel/time.ts';
-import type { ReportBlock } from '../stages/rtp/rtcp.ts';
-import { TimestampUnwrapper } from '../stages/rtp/sequence.ts';
-import { SlidingMinimum } from '../stages/rtp/sliding-minimum.ts';
+import { US } from '../../kernel/time.ts';
+import type { ReportBlock } from '../../stages/rtp/rtcp.ts';
+import { TimestampUnwrapper } from '../../stages/rtp/sequence.ts';
+import { SlidingMinimum } from '../../stages/rtp/sliding-minimum.ts';
 
 export const MIN_BITRATE_BPS = 150_000;
 export const START_BITRATE_BPS = 10_000_000;

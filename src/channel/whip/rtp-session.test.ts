@@ -1,12 +1,12 @@
 import { describe, expect, test } from 'vitest';
-import { capturedOffer } from '../../test/support/offers/read-offer.ts';
-import { ManualClock } from '../kernel/manual-clock.ts';
-import { encodePacket } from '../stages/rtp/packetize/packetizer.ts';
-import { encodeBye, encodeSenderReport, parseCompound, type RtcpPacket } from '../stages/rtp/rtcp.ts';
+import { capturedOffer } from '../../../test/support/offers/read-offer.ts';
+import { ManualClock } from '../../kernel/manual-clock.ts';
+import { encodePacket } from '../../stages/rtp/packetize/packetizer.ts';
+import { encodeBye, encodeSenderReport, parseCompound, type RtcpPacket } from '../../stages/rtp/rtcp.ts';
+import type { Encoding, EncodingReader } from '../room/encoding.ts';
 import { START_BITRATE_BPS } from './bandwidth.ts';
-import type { IncomingStream } from './incoming-stream.ts';
 import { readOffer } from './offer.ts';
-import { Publisher } from './publisher.ts';
+import { RtpSession } from './rtp-session.ts';
 
 const AUDIO_SSRC = 524960147;
 const VIDEO_SSRC = 715482575;
@@ -44,42 +44,43 @@ function setUp(change?: (sdp: string) => string, captured: 'chromium' | 'chromiu
   const clock = new ManualClock();
   clock.advance(1000);
   const sent: { ms: number; packets: RtcpPacket[] }[] = [];
-  const heard: { kind: 'rtp' | 'rtcp'; stream: IncomingStream; arrivalUs: number }[] = [];
+  const heard: { kind: 'rtp' | 'rtcp'; encoding: Encoding; arrivalUs: number }[] = [];
   const seen: Buffer[] = [];
-  const publisher = new Publisher({
+  const session = new RtpSession({
     clock,
     sections: readOffer(capturedOffer(captured, change)).sections,
     send: (datagram) => sent.push({ ms: clock.nowMs() - startMs, packets: parseCompound(datagram) }),
-    listener: {
-      onRtp: (stream, datagram, arrivalUs) => {
-        seen.push(datagram);
-        heard.push({ kind: 'rtp', stream, arrivalUs });
-      },
-      onRtcp: (stream, _datagram, arrivalUs) => heard.push({ kind: 'rtcp', stream, arrivalUs }),
-    },
   });
+  const reader: EncodingReader = {
+    onPacket: (encoding, datagram, arrivalUs) => {
+      seen.push(datagram);
+      heard.push({ kind: 'rtp', encoding, arrivalUs });
+    },
+    onRtcp: (encoding, _datagram, arrivalUs) => heard.push({ kind: 'rtcp', encoding, arrivalUs }),
+  };
+  for (const { encodings } of session.publications) for (const encoding of encodings) encoding.readers.add(reader);
   const startMs = clock.nowMs();
   const run = (ms: number, each: () => void = () => {}) => {
     for (let at = 0; at < ms; at += 20) {
       clock.advance(20);
       each();
-      publisher.tick();
+      session.tick();
     }
   };
   const of = <T extends RtcpPacket['type']>(type: T) =>
     sent.flatMap(({ ms, packets }) =>
       packets.flatMap((p) => (p.type === type ? [{ ms, ...(p as Extract<RtcpPacket, { type: T }>) }] : [])),
     );
-  return { clock, publisher, sent, heard, seen, run, of };
+  return { clock, session, sent, heard, seen, run, of };
 }
 
 describe('what a publisher is told', () => {
   test('reports about once a second, REMB twice, each datagram beginning with a report', () => {
-    const { publisher, run, of, sent } = setUp();
+    const { session, run, of, sent } = setUp();
     let n = 0;
     run(10_000, () => {
-      publisher.onDatagram(vp8(n, n === 0));
-      publisher.onDatagram(opus(n++));
+      session.onDatagram(vp8(n, n === 0));
+      session.onDatagram(opus(n++));
     });
     const withBlocks = of('receiverReport').filter((report) => report.blocks.length > 0);
     expect(withBlocks.length).toBeGreaterThanOrEqual(9);
@@ -99,28 +100,28 @@ describe('what a publisher is told', () => {
   });
 
   test('heavy loss lowers the bitrate and stands in the report', () => {
-    const { publisher, run, of } = setUp();
+    const { session, run, of } = setUp();
     let n = 0;
     run(5000, () => {
-      if (n % 2 === 0 || n < 2) publisher.onDatagram(vp8(n, n === 0));
+      if (n % 2 === 0 || n < 2) session.onDatagram(vp8(n, n === 0));
       n++;
     });
     expect(of('remb').at(-1)!.bitrateBps).toBeLessThan(START_BITRATE_BPS * 0.5);
     const block = of('receiverReport').findLast((r) => r.blocks.length > 0)!.blocks[0]!;
     expect(block.fractionLost).toBeGreaterThan(100);
-    expect(publisher.tracks[1]!.report(0).lost).toBeGreaterThan(100);
+    expect(session.publications[1]!.report(0).lost).toBeGreaterThan(100);
   });
 
   test('the report says how unevenly packets came, in ticks of their clock, and answers the last sender report', () => {
-    const { clock, publisher, run, of } = setUp();
+    const { clock, session, run, of } = setUp();
     // The report's middle 32 bits of NTP time are the lower half of the seconds and the upper of the fraction.
     const report = { ntpUs: 0xabcd1234 * 1e6 + 500_000, rtpTimestamp: 1, packetCount: 1, octetCount: 1 };
     const sent = (n: number) => rtp(96, VIDEO_SSRC, n, Buffer.from([0x10, n === 0 ? 0 : 1, 2]), n * 3600);
     for (let n = 0; n < 200; n++) {
       // 40 ms apart when sent; 32 and 48 ms apart when they come, which is a spread of 8 ms.
       clock.advance(n % 2 === 0 ? 32 : 48);
-      publisher.onDatagram(sent(n));
-      if (n === 150) publisher.onDatagram(encodeSenderReport({ ssrc: VIDEO_SSRC, ...report }));
+      session.onDatagram(sent(n));
+      if (n === 150) session.onDatagram(encodeSenderReport({ ssrc: VIDEO_SSRC, ...report }));
     }
     clock.advance(500);
     const heardUs = clock.monoUs() - 500_000 - 49 * 40_000;
@@ -134,63 +135,63 @@ describe('what a publisher is told', () => {
   });
 
   test('a way whose queue grows lowers the bitrate', () => {
-    const { clock, publisher, run, of } = setUp();
+    const { clock, session, run, of } = setUp();
     const sent = (n: number) => rtp(96, VIDEO_SSRC, n, Buffer.from([0x10, n === 0 ? 0 : 1, 2]), n * 1800);
     let n = 0;
-    run(5000, () => publisher.onDatagram(sent(n++)));
+    run(5000, () => session.onDatagram(sent(n++)));
     expect(of('remb').at(-1)!.bitrateBps).toBeGreaterThan(START_BITRATE_BPS);
     // Every packet waits a tenth longer than the one before it.
     for (let at = 0; at < 200; at++) {
       clock.advance(22);
-      publisher.onDatagram(sent(n++));
-      publisher.tick();
+      session.onDatagram(sent(n++));
+      session.tick();
     }
     expect(of('remb').at(-1)!.bitrateBps).toBeLessThan(START_BITRATE_BPS / 10);
   });
 
   test('a lost packet is asked for again until it comes', () => {
-    const { publisher, run, of } = setUp();
-    publisher.onDatagram(vp8(1, true));
-    for (const n of [2, 4, 5, 6]) publisher.onDatagram(vp8(n, false));
+    const { session, run, of } = setUp();
+    session.onDatagram(vp8(1, true));
+    for (const n of [2, 4, 5, 6]) session.onDatagram(vp8(n, false));
     run(40);
     expect(of('nack')[0]).toMatchObject({ mediaSsrc: VIDEO_SSRC, sequences: [3] });
     run(300);
     const asked = of('nack').length;
     expect(asked).toBeGreaterThan(1);
-    publisher.onDatagram(vp8(3, false));
+    session.onDatagram(vp8(3, false));
     run(1000);
     expect(of('nack')).toHaveLength(asked);
   });
 
   test('a key frame is asked for when the first picture is none, and no more once it came', () => {
-    const { publisher, run, of } = setUp();
-    publisher.onDatagram(vp8(1, false));
+    const { session, run, of } = setUp();
+    session.onDatagram(vp8(1, false));
     expect(of('pictureLossIndication')).toMatchObject([{ ms: 0, mediaSsrc: VIDEO_SSRC }]);
     run(700);
     expect(of('pictureLossIndication').length).toBeGreaterThan(1);
     const asked = of('pictureLossIndication').length;
-    publisher.onDatagram(vp8(2, true));
+    session.onDatagram(vp8(2, true));
     run(3000);
     expect(of('pictureLossIndication')).toHaveLength(asked);
-    expect(publisher.tracks[1]!.streams[0]!.cache.packets()).toHaveLength(1);
+    expect(session.publications[1]!.encodings[0]!.cache.packets()).toHaveLength(1);
   });
 
   test('a key frame can be asked for before any packet came, by the SSRC of the offer', () => {
-    const { publisher, of } = setUp();
-    publisher.wantKeyFrame();
+    const { session, of } = setUp();
+    for (const { encodings } of session.publications) for (const encoding of encodings) encoding.wantKeyFrame();
     expect(of('pictureLossIndication')).toMatchObject([{ mediaSsrc: VIDEO_SSRC }]);
   });
 });
 
-describe('a publisher that offered transport-wide feedback and no REMB', () => {
+describe('a session that offered transport-wide feedback and no REMB', () => {
   const offered = (sdp: string) => sdp.replaceAll(/^a=rtcp-fb:\d+ goog-remb\n/gm, '');
 
   test('is told of all its packets on one count, about every 60 ms, and gets no REMB', () => {
-    const { publisher, run, of, sent } = setUp(offered);
+    const { session, run, of, sent } = setUp(offered);
     let n = 0;
     run(2000, () => {
-      publisher.onDatagram(numbered(vp8(n, n === 0), 65_500 + 2 * n));
-      publisher.onDatagram(numbered(opus(n), 65_500 + 2 * n + 1));
+      session.onDatagram(numbered(vp8(n, n === 0), 65_500 + 2 * n));
+      session.onDatagram(numbered(opus(n), 65_500 + 2 * n + 1));
       n++;
     });
     const told = of('transportFeedback');
@@ -209,31 +210,31 @@ describe('a publisher that offered transport-wide feedback and no REMB', () => {
   });
 
   test('is told of padding, of repeated packets and of ones we have no use for, once each', () => {
-    const { publisher, run, of, seen } = setUp(offered);
-    publisher.onDatagram(numbered(vp8(1, true), 1));
+    const { session, run, of, seen } = setUp(offered);
+    session.onDatagram(numbered(vp8(1, true), 1));
     const lost = vp8(2, false);
     const number = Buffer.from([0, 2]);
-    publisher.onDatagram(numbered(rtp(97, 1506952842, 500, Buffer.concat([number, lost.subarray(12)]), 2 * 3000), 2));
-    publisher.onDatagram(numbered(rtp(99, 5, 1, Buffer.from([1])), 4));
+    session.onDatagram(numbered(rtp(97, 1506952842, 500, Buffer.concat([number, lost.subarray(12)]), 2 * 3000), 2));
+    session.onDatagram(numbered(rtp(99, 5, 1, Buffer.from([1])), 4));
     run(20);
     expect(of('transportFeedback')).toMatchObject([
       { baseSequence: 1, statusCount: 4, arrivals: [{ sequence: 1 }, { sequence: 2 }, { sequence: 4 }] },
     ]);
     expect(seen).toHaveLength(2);
-    expect(publisher.strays).toBe(1);
+    expect(session.strays).toBe(1);
   });
 
   test('with REMB as well gets REMB alone', () => {
-    const { publisher, run, of } = setUp();
-    publisher.onDatagram(numbered(vp8(1, true), 7));
+    const { session, run, of } = setUp();
+    session.onDatagram(numbered(vp8(1, true), 7));
     run(1000);
     expect(of('transportFeedback')).toEqual([]);
     expect(of('remb').length).toBeGreaterThan(0);
   });
 
   test('but numbers no packets is told nothing of them', () => {
-    const { publisher, run, of } = setUp(offered);
-    publisher.onDatagram(vp8(1, true));
+    const { session, run, of } = setUp(offered);
+    session.onDatagram(vp8(1, true));
     run(1000);
     expect(of('transportFeedback')).toEqual([]);
   });
@@ -241,35 +242,35 @@ describe('a publisher that offered transport-wide feedback and no REMB', () => {
 
 describe('what comes in', () => {
   test('is sorted by payload type, with its time, and strays are counted', () => {
-    const { clock, publisher, heard } = setUp();
-    publisher.onDatagram(opus(1));
+    const { clock, session, heard } = setUp();
+    session.onDatagram(opus(1));
     clock.advance(5);
-    publisher.onDatagram(vp8(1, true));
-    publisher.onDatagram(rtp(99, 5, 1, Buffer.from([1])));
-    publisher.onDatagram(Buffer.from('nonsense'));
-    publisher.onDatagram(Buffer.alloc(0));
-    publisher.onDatagram(Buffer.from([0x80, 200, 0, 99]));
-    expect(heard.map((h) => [h.stream.format.kind, h.arrivalUs])).toEqual([
+    session.onDatagram(vp8(1, true));
+    session.onDatagram(rtp(99, 5, 1, Buffer.from([1])));
+    session.onDatagram(Buffer.from('nonsense'));
+    session.onDatagram(Buffer.alloc(0));
+    session.onDatagram(Buffer.from([0x80, 200, 0, 99]));
+    expect(heard.map((h) => [h.encoding.format.kind, h.arrivalUs])).toEqual([
       ['audio', 1_000_000],
       ['video', 1_005_000],
     ]);
-    expect(publisher.strays).toBe(4);
+    expect(session.strays).toBe(4);
   });
 
   test('sender reports go to their track, also before its first packet', () => {
-    const { publisher, heard } = setUp();
+    const { session, heard } = setUp();
     const report = { ntpUs: 4e15, rtpTimestamp: 1, packetCount: 1, octetCount: 1 };
-    publisher.onDatagram(encodeSenderReport({ ssrc: VIDEO_SSRC, ...report }));
-    publisher.onDatagram(encodeSenderReport({ ssrc: 99, ...report }));
-    expect(heard.map((h) => [h.kind, h.stream.format.kind])).toEqual([['rtcp', 'video']]);
-    expect(publisher.tracks[1]!.streams[0]!.lastReport?.arrivalUs).toBe(1_000_000);
+    session.onDatagram(encodeSenderReport({ ssrc: VIDEO_SSRC, ...report }));
+    session.onDatagram(encodeSenderReport({ ssrc: 99, ...report }));
+    expect(heard.map((h) => [h.kind, h.encoding.format.kind])).toEqual([['rtcp', 'video']]);
+    expect(session.publications[1]!.encodings[0]!.lastReport?.arrivalUs).toBe(1_000_000);
   });
 
   test('a sender that takes a new SSRC is a new source: its cache begins anew and totals go on', () => {
-    const { publisher } = setUp();
-    publisher.onDatagram(vp8(1, true));
-    publisher.onDatagram(rtp(96, 77, 9000, Buffer.from([0x10, 0x00, 1])));
-    const track = publisher.tracks[1]!.streams[0]!;
+    const { session } = setUp();
+    session.onDatagram(vp8(1, true));
+    session.onDatagram(rtp(96, 77, 9000, Buffer.from([0x10, 0x00, 1])));
+    const track = session.publications[1]!.encodings[0]!;
     expect(track.ssrc).toBe(77);
     expect(track.cache.packets()).toHaveLength(1);
     expect(track.report(1_000_000)).toMatchObject({ packets: 2, lost: 0 });
@@ -277,79 +278,83 @@ describe('what comes in', () => {
 });
 
 test('a packet repeated by RTX fills the hole, byte for byte; padding of that stream is passed over', () => {
-  const { publisher, of, run, seen } = setUp();
-  publisher.onDatagram(vp8(1, true));
-  publisher.onDatagram(vp8(3, false));
+  const { session, of, run, seen } = setUp();
+  session.onDatagram(vp8(1, true));
+  session.onDatagram(vp8(3, false));
   const lost = vp8(2, false);
   const number = Buffer.alloc(2);
   number.writeUInt16BE(2);
   const repeated = rtp(97, 1506952842, 500, Buffer.concat([number, lost.subarray(12)]), 2 * 3000);
-  publisher.onDatagram(repeated);
+  session.onDatagram(repeated);
   // Padding only: the P bit, and a last byte that counts it.
   const padding = rtp(97, 1506952842, 501, Buffer.from([0, 0, 0, 4]));
   padding[0] = 0xa0;
-  publisher.onDatagram(padding);
+  session.onDatagram(padding);
   run(100);
   expect(of('nack')).toEqual([]);
   expect(seen.at(-1)!.equals(lost)).toBe(true);
   expect(seen).toHaveLength(3);
-  expect(publisher.strays).toBe(0);
+  expect(session.strays).toBe(0);
 });
 
 describe('silence', () => {
   test('of 10 s means gone; reports alone keep it there', () => {
-    const { clock, publisher, run } = setUp();
-    publisher.onDatagram(opus(1));
+    const { clock, session, run } = setUp();
+    session.onDatagram(opus(1));
     const report = { ssrc: AUDIO_SSRC, ntpUs: 4e15, rtpTimestamp: 1, packetCount: 1, octetCount: 1 };
     run(60_000, () => {
-      if (clock.nowMs() % 1000 < 20) publisher.onDatagram(encodeSenderReport(report));
+      if (clock.nowMs() % 1000 < 20) session.onDatagram(encodeSenderReport(report));
     });
-    expect(publisher.isSilent(clock.monoUs())).toBe(false);
+    expect(session.isSilent(clock.monoUs())).toBe(false);
     run(10_000);
-    expect(publisher.isSilent(clock.monoUs() - 1_000_000)).toBe(false);
+    expect(session.isSilent(clock.monoUs() - 1_000_000)).toBe(false);
     run(1000);
-    expect(publisher.isSilent(clock.monoUs())).toBe(true);
+    expect(session.isSilent(clock.monoUs())).toBe(true);
   });
 
   test('after a goodbye is on purpose, until it sends again', () => {
-    const { publisher, clock } = setUp();
-    publisher.onDatagram(opus(1));
-    publisher.onDatagram(encodeBye([AUDIO_SSRC]));
+    const { session, clock } = setUp();
+    session.onDatagram(opus(1));
+    session.onDatagram(encodeBye([AUDIO_SSRC]));
     clock.advance(60_000);
-    expect(publisher.isSilent(clock.monoUs())).toBe(false);
-    publisher.onDatagram(opus(2));
+    expect(session.isSilent(clock.monoUs())).toBe(false);
+    session.onDatagram(opus(2));
     clock.advance(10_001);
-    expect(publisher.isSilent(clock.monoUs())).toBe(true);
+    expect(session.isSilent(clock.monoUs())).toBe(true);
   });
 
   test('a track that sends nothing is not receiving', () => {
-    const { publisher, clock, run } = setUp();
+    const { session, clock, run } = setUp();
     let n = 0;
-    run(3000, () => publisher.onDatagram(vp8(n, n++ === 0)));
-    expect(publisher.tracks[1]!.report(clock.monoUs())).toMatchObject({ receiving: true, packets: 150, bytes: 600 });
+    run(3000, () => session.onDatagram(vp8(n, n++ === 0)));
+    expect(session.publications[1]!.report(clock.monoUs())).toMatchObject({
+      receiving: true,
+      packets: 150,
+      bytes: 600,
+    });
     // 4 bytes every 20 ms.
-    expect(publisher.tracks[1]!.report(clock.monoUs()).bitrateKbps).toBe(2);
+    expect(session.publications[1]!.report(clock.monoUs()).bitrateKbps).toBe(2);
     clock.advance(1600);
-    expect(publisher.tracks[1]!.report(clock.monoUs())).toMatchObject({ receiving: false, bitrateKbps: 0 });
+    expect(session.publications[1]!.report(clock.monoUs())).toMatchObject({ receiving: false, bitrateKbps: 0 });
   });
 });
 
 test('payload types that the answer did not name are counted, and no track hears of them', () => {
-  const { publisher, heard, run, of } = setUp();
-  publisher.onDatagram(opus(1));
-  publisher.onDatagram(vp8(1, true));
+  const { session, heard, run, of } = setUp();
+  session.onDatagram(opus(1));
+  session.onDatagram(vp8(1, true));
   // Comfort noise, a telephone event, and VP9 and H.264 that were offered beside VP8.
-  publisher.onDatagram(rtp(13, AUDIO_SSRC, 2, Buffer.from([0x40])));
-  publisher.onDatagram(rtp(126, AUDIO_SSRC, 3, Buffer.from([1, 0x8a, 0, 160])));
-  publisher.onDatagram(rtp(98, VIDEO_SSRC, 2, Buffer.from([0x8c, 1, 2])));
-  publisher.onDatagram(rtp(102, VIDEO_SSRC + 1, 3, Buffer.from([0x65, 0x88])));
-  publisher.onDatagram(vp8(2, false));
+  session.onDatagram(rtp(13, AUDIO_SSRC, 2, Buffer.from([0x40])));
+  session.onDatagram(rtp(126, AUDIO_SSRC, 3, Buffer.from([1, 0x8a, 0, 160])));
+  session.onDatagram(rtp(98, VIDEO_SSRC, 2, Buffer.from([0x8c, 1, 2])));
+  session.onDatagram(rtp(102, VIDEO_SSRC + 1, 3, Buffer.from([0x65, 0x88])));
+  session.onDatagram(vp8(2, false));
   run(1000);
-  expect(publisher.strays).toBe(4);
+  expect(session.strays).toBe(4);
   expect(heard).toHaveLength(3);
   expect(of('nack')).toEqual([]);
-  expect(publisher.tracks.map((track) => track.report(1_000_000).packets)).toEqual([1, 2]);
-  expect(publisher.tracks[1]!.streams[0]!.ssrc).toBe(VIDEO_SSRC);
+  expect(session.publications.map((track) => track.report(1_000_000).packets)).toEqual([1, 2]);
+  expect(session.publications[1]!.encodings[0]!.ssrc).toBe(VIDEO_SSRC);
 });
 
 describe('the audio level', () => {
@@ -360,17 +365,17 @@ describe('the audio level', () => {
     });
 
   test('is the loudest of the last second', () => {
-    const { publisher, clock, run } = setUp();
-    const level = () => publisher.tracks[0]!.report(clock.monoUs()).audioLevelDbov;
+    const { session, clock, run } = setUp();
+    const level = () => session.publications[0]!.report(clock.monoUs()).audioLevelDbov;
     expect(level()).toBeUndefined();
     let n = 0;
-    run(2000, () => publisher.onDatagram(loud(n, n++ % 10 === 0 ? 25 : 90)));
+    run(2000, () => session.onDatagram(loud(n, n++ % 10 === 0 ? 25 : 90)));
     expect(level()).toBe(-25);
-    run(1200, () => publisher.onDatagram(loud(n++, 100)));
+    run(1200, () => session.onDatagram(loud(n++, 100)));
     expect(level()).toBe(-100);
     run(1500);
     expect(level()).toBeUndefined();
-    expect(publisher.tracks[1]!.report(clock.monoUs())).not.toHaveProperty('audioLevelDbov');
+    expect(session.publications[1]!.report(clock.monoUs())).not.toHaveProperty('audioLevelDbov');
   });
 });
 
@@ -393,32 +398,32 @@ describe('a simulcast', () => {
     });
   const setUpSimulcast = () => {
     const scene = setUp(undefined, 'chromium-simulcast');
-    const streams = scene.publisher.tracks[1]!.streams;
-    return { ...scene, streams };
+    const encodings = scene.session.publications[1]!.encodings;
+    return { ...scene, encodings };
   };
 
   test('is sorted by rid, then by the SSRC that came with it; what names no layer is counted', () => {
-    const { publisher, streams, heard } = setUpSimulcast();
-    publisher.onDatagram(layer('l', 1, true, false));
-    expect(publisher.strays).toBe(1);
-    for (const rid of ['l', 'm', 'h'] as const) publisher.onDatagram(layer(rid, 1, true));
-    for (const rid of ['h', 'm', 'l'] as const) publisher.onDatagram(layer(rid, 2, false, false));
-    expect(streams.map(({ rid, ssrc }) => [rid, ssrc])).toEqual(Object.entries(SSRCS));
-    expect(heard.map(({ stream }) => stream.rid)).toEqual(['l', 'm', 'h', 'h', 'm', 'l']);
-    expect(publisher.strays).toBe(1);
+    const { session, encodings, heard } = setUpSimulcast();
+    session.onDatagram(layer('l', 1, true, false));
+    expect(session.strays).toBe(1);
+    for (const rid of ['l', 'm', 'h'] as const) session.onDatagram(layer(rid, 1, true));
+    for (const rid of ['h', 'm', 'l'] as const) session.onDatagram(layer(rid, 2, false, false));
+    expect(encodings.map(({ rid, ssrc }) => [rid, ssrc])).toEqual(Object.entries(SSRCS));
+    expect(heard.map(({ encoding }) => encoding.rid)).toEqual(['l', 'm', 'h', 'h', 'm', 'l']);
+    expect(session.strays).toBe(1);
     // A sender that starts over says the rids of its new SSRCs.
     const anew = layer('m', 50, true);
     anew.writeUInt32BE(77, 8);
-    publisher.onDatagram(anew);
-    expect(streams[1]!.ssrc).toBe(77);
+    session.onDatagram(anew);
+    expect(encodings[1]!.ssrc).toBe(77);
   });
 
   test('is reported on, repaired and asked for key frames layer by layer', () => {
-    const { publisher, streams, run, of } = setUpSimulcast();
+    const { session, encodings, run, of } = setUpSimulcast();
     let n = 1;
     run(2000, () => {
       for (const rid of ['h', 'm', 'l'] as const)
-        if (rid !== 'm' || n !== 20) publisher.onDatagram(layer(rid, n, n === 1));
+        if (rid !== 'm' || n !== 20) session.onDatagram(layer(rid, n, n === 1));
       n++;
     });
     expect(
@@ -429,55 +434,55 @@ describe('a simulcast', () => {
     expect(of('remb').at(-1)!.ssrcs).toEqual([SOUND, ...Object.values(SSRCS)]);
     expect(of('nack')[0]).toMatchObject({ mediaSsrc: SSRCS.m, sequences: [20] });
     expect(of('pictureLossIndication')).toEqual([]);
-    publisher.wantKeyFrame(streams[2]);
+    encodings[2]!.wantKeyFrame();
     expect(of('pictureLossIndication').map(({ mediaSsrc }) => mediaSsrc)).toEqual([SSRCS.l]);
-    publisher.wantKeyFrame();
+    for (const { encodings } of session.publications) for (const encoding of encodings) encoding.wantKeyFrame();
     expect(new Set(of('pictureLossIndication').map(({ mediaSsrc }) => mediaSsrc))).toEqual(
       new Set(Object.values(SSRCS)),
     );
   });
 
   test('has the figures of all layers, and each layer its own', () => {
-    const { publisher, clock, run } = setUpSimulcast();
+    const { session, clock, run } = setUpSimulcast();
     let n = 1;
     run(2000, () => {
-      publisher.onDatagram(layer('h', n, n === 1));
-      publisher.onDatagram(layer('l', n, n === 1));
+      session.onDatagram(layer('h', n, n === 1));
+      session.onDatagram(layer('l', n, n === 1));
       n++;
     });
-    const report = publisher.tracks[1]!.report(clock.monoUs());
+    const report = session.publications[1]!.report(clock.monoUs());
     expect(report).toMatchObject({ receiving: true, packets: 200, bytes: 600 });
     expect(report.layers!.map(({ rid, receiving, packets }) => [rid, receiving, packets])).toEqual([
       ['h', true, 100],
       ['m', false, 0],
       ['l', true, 100],
     ]);
-    expect(publisher.tracks[0]!.report(clock.monoUs())).not.toHaveProperty('layers');
+    expect(session.publications[0]!.report(clock.monoUs())).not.toHaveProperty('layers');
   });
 
   test('with a layer that loses little beside one that loses much is not told to send less for the little one', () => {
-    const { publisher, run, of } = setUpSimulcast();
+    const { session, run, of } = setUpSimulcast();
     let n = 1;
     run(10_000, () => {
-      for (let i = 0; i < 10; i++) publisher.onDatagram(layer('h', n * 10 + i, n === 1));
+      for (let i = 0; i < 10; i++) session.onDatagram(layer('h', n * 10 + i, n === 1));
       // Every fourth of a small layer's packets is lost: a fortieth of all.
-      if (n % 4 > 0) publisher.onDatagram(layer('l', n, n === 1));
+      if (n % 4 > 0) session.onDatagram(layer('l', n, n === 1));
       n++;
     });
     expect(of('remb').at(-1)!.bitrateBps).toBeGreaterThanOrEqual(START_BITRATE_BPS * 0.99);
   });
 
   test('is repaired by RTX that names the layer it repeats', () => {
-    const { publisher, seen, heard } = setUpSimulcast();
-    for (const rid of ['h', 'm'] as const) for (const n of [1, 3]) publisher.onDatagram(layer(rid, n, n === 1));
-    publisher.onDatagram(layer('m', 502, false, true, true));
-    expect(heard.at(-1)!.stream.rid).toBe('m');
+    const { session, seen, heard } = setUpSimulcast();
+    for (const rid of ['h', 'm'] as const) for (const n of [1, 3]) session.onDatagram(layer(rid, n, n === 1));
+    session.onDatagram(layer('m', 502, false, true, true));
+    expect(heard.at(-1)!.encoding.rid).toBe('m');
     expect([seen.at(-1)!.readUInt16BE(2), seen.at(-1)!.readUInt32BE(8), seen.at(-1)![1]! & 0x7f]).toEqual([
       2,
       SSRCS.m,
       96,
     ]);
-    publisher.onDatagram(layer('h', 502, false, false, true));
-    expect(publisher.strays).toBe(1);
+    session.onDatagram(layer('h', 502, false, false, true));
+    expect(session.strays).toBe(1);
   });
 });

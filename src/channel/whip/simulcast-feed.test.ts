@@ -6,13 +6,14 @@ import { createConnection } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { FakePeer } from '../../test/support/fake-peer.ts';
-import { capturedOffer } from '../../test/support/offers/read-offer.ts';
-import { decodeFeedEvent, encodeFeedFrame, FeedReader } from '../contract/line/feed.ts';
-import { ManualClock } from '../kernel/manual-clock.ts';
-import { encodePacket } from '../stages/rtp/packetize/packetizer.ts';
-import { encodePictureLossIndication, encodeSenderReport, parseCompound } from '../stages/rtp/rtcp.ts';
-import { type ChannelLog, EmbeddedChannel } from './embedded-channel.ts';
+import { FakePeer } from '../../../test/support/fake-peer.ts';
+import { capturedOffer } from '../../../test/support/offers/read-offer.ts';
+import { decodeFeedEvent, encodeFeedFrame, FeedReader } from '../../contract/line/feed.ts';
+import { ManualClock } from '../../kernel/manual-clock.ts';
+import { encodePacket } from '../../stages/rtp/packetize/packetizer.ts';
+import { encodePictureLossIndication, encodeSenderReport, parseCompound } from '../../stages/rtp/rtcp.ts';
+import { type ChannelLog, Rooms } from '../room/rooms.ts';
+import { WhipEndpoint } from './endpoint.ts';
 import type { PeerHost } from './peer.ts';
 
 const ROOM = { appid: 'a'.repeat(32), cname: 'room' };
@@ -22,7 +23,8 @@ const silent: ChannelLog = { debug() {}, info() {}, warn() {}, child: () => sile
 let clock: ManualClock;
 let folder: string;
 let peers: FakePeer[];
-let channel: EmbeddedChannel;
+let rooms: Rooms;
+let whip: WhipEndpoint;
 
 beforeEach(() => {
   clock = new ManualClock();
@@ -37,10 +39,12 @@ beforeEach(() => {
     },
     close() {},
   };
-  channel = new EmbeddedChannel({ clock, log: silent, host: '127.0.0.1', port: 1, feedDir: folder, peers: host });
+  rooms = new Rooms({ clock, log: silent, feedDir: folder });
+  whip = new WhipEndpoint({ clock, log: silent, rooms, host: '127.0.0.1', port: 1, peers: host });
 });
 afterEach(() => {
-  channel.close();
+  whip.close();
+  rooms.close();
   rmSync(folder, { recursive: true, force: true });
 });
 
@@ -63,7 +67,7 @@ const send = (peer: FakePeer, key: boolean, ...rids: Rid[]) => {
   }
 };
 const publish = async () => {
-  await channel.publish({ ...ROOM, uid: '1', offer: capturedOffer('chromium-simulcast') });
+  await whip.publish({ ...ROOM, uid: '1', offer: capturedOffer('chromium-simulcast') });
   const peer = peers.at(-1)!;
   peer.options.onState('connected');
   return peer;
@@ -99,8 +103,8 @@ test('a simulcast gives each recorder the layer that it wants, and the sender re
   const peer = await publish();
   send(peer, true, 'l', 'm', 'h');
   for (const ssrc of [1, 2, 3]) peer.options.onDatagram(report(ssrc));
-  const high = await channel.openFeed(RECORDER);
-  const low = await channel.openFeed({ ...RECORDER, uid: '98', videoStreamType: 1 });
+  const high = await rooms.openFeed(RECORDER);
+  const low = await rooms.openFeed({ ...RECORDER, uid: '98', videoStreamType: 1 });
   for (let n = 0; n < 5; n++) {
     clock.advance(40);
     send(peer, false, 'l', 'm', 'h');
@@ -108,7 +112,7 @@ test('a simulcast gives each recorder the layer that it wants, and the sender re
   for (const ssrc of [1, 2, 3]) peer.options.onDatagram(report(ssrc));
   expect((await connectRuns(high.path)).runs).toEqual(['sr 1', 'rtp 1', 'sr 1']);
   expect((await connectRuns(low.path)).runs).toEqual(['sr 3', 'rtp 3', 'sr 3']);
-  expect(channel.participants(ROOM.appid, ROOM.cname)[0]!.tracks[1]!.layers).toMatchObject([
+  expect(rooms.participants(ROOM.appid, ROOM.cname)[0]!.tracks[1]!.layers).toMatchObject([
     { rid: 'h', width: 1280, height: 100 },
     { rid: 'm', width: 640 },
     { rid: 'l', width: 320 },
@@ -119,7 +123,7 @@ test('a simulcast changes the layer of a feed at a key frame, with its clock; ke
   const peer = await publish();
   send(peer, true, 'l', 'm', 'h');
   for (const ssrc of [1, 2, 3]) peer.options.onDatagram(report(ssrc));
-  const feed = await channel.openFeed(RECORDER);
+  const feed = await rooms.openFeed(RECORDER);
   const { runs, socket } = await connectRuns(feed.path);
   const wantOne = async () => {
     const from = peer.sent.length;

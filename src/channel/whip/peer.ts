@@ -3,7 +3,7 @@
  * All peers of a channel server share one UDP port, except those that need a ConsentRelay in front of it.
  */
 import { initLogger, PeerConnection, type RtcConfig } from 'node-datachannel';
-import { Fault, messageOf } from '../kernel/fault.ts';
+import { Fault, messageOf } from '../../kernel/fault.ts';
 import {
   type ConsentRelay,
   type IceCredentials,

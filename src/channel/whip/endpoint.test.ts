@@ -3,14 +3,15 @@ import { createConnection, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { FakePeer } from '../../test/support/fake-peer.ts';
-import { capturedOffer } from '../../test/support/offers/read-offer.ts';
-import { decodeFeedEvent, encodeFeedFrame, FeedReader } from '../contract/line/feed.ts';
-import { Fault } from '../kernel/fault.ts';
-import { ManualClock } from '../kernel/manual-clock.ts';
-import { encodePictureLossIndication, encodeSenderReport } from '../stages/rtp/rtcp.ts';
-import { type ChannelLog, EmbeddedChannel } from './embedded-channel.ts';
-import { OutgoingFeed } from './outgoing-feed.ts';
+import { FakePeer } from '../../../test/support/fake-peer.ts';
+import { capturedOffer } from '../../../test/support/offers/read-offer.ts';
+import { decodeFeedEvent, encodeFeedFrame, FeedReader } from '../../contract/line/feed.ts';
+import { Fault } from '../../kernel/fault.ts';
+import { ManualClock } from '../../kernel/manual-clock.ts';
+import { encodePictureLossIndication, encodeSenderReport } from '../../stages/rtp/rtcp.ts';
+import { FeedSocket } from '../room/feed-socket.ts';
+import { type ChannelLog, Rooms } from '../room/rooms.ts';
+import { WhipEndpoint } from './endpoint.ts';
 import type { PeerHost } from './peer.ts';
 
 const AUDIO_SSRC = 524960147;
@@ -21,7 +22,8 @@ const silent: ChannelLog = { debug() {}, info() {}, warn() {}, child: () => sile
 let clock: ManualClock;
 let folder: string;
 let peers: FakePeer[];
-let channel: EmbeddedChannel;
+let rooms: Rooms;
+let whip: WhipEndpoint;
 
 beforeEach(() => {
   clock = new ManualClock();
@@ -36,15 +38,17 @@ beforeEach(() => {
     },
     close() {},
   };
-  channel = new EmbeddedChannel({ clock, log: silent, host: '127.0.0.1', port: 1, feedDir: folder, peers: host });
+  rooms = new Rooms({ clock, log: silent, feedDir: folder });
+  whip = new WhipEndpoint({ clock, log: silent, rooms, host: '127.0.0.1', port: 1, peers: host });
 });
 afterEach(() => {
-  channel.close();
+  whip.close();
+  rooms.close();
   rmSync(folder, { recursive: true, force: true });
 });
 
 async function publish(uid: string, connect = true) {
-  const published = await channel.publish({ ...ROOM, uid, offer: capturedOffer('chromium') });
+  const published = await whip.publish({ ...ROOM, uid, offer: capturedOffer('chromium') });
   const peer = peers.at(-1)!;
   if (connect) peer.options.onState('connected');
   return { ...published, peer };
@@ -122,7 +126,7 @@ describe('a feed', () => {
     one.peer.options.onDatagram(report(VIDEO_SSRC));
     clock.advance(10);
     one.peer.options.onDatagram(picture(3, false));
-    const feed = await channel.openFeed(RECORDER);
+    const feed = await rooms.openFeed(RECORDER);
     expect(feed.openedMonoUs).toBe(5_030_000);
     clock.advance(200);
     one.peer.options.onDatagram(picture(4, false));
@@ -160,7 +164,7 @@ describe('a feed', () => {
   });
 
   test('of an empty channel hears of those who come, in order', async () => {
-    const feed = await channel.openFeed(RECORDER);
+    const feed = await rooms.openFeed(RECORDER);
     const recorder = await connectRecorder(feed.path);
     await recorder.untilLine('caughtUp');
     const { peer } = await publish('1');
@@ -179,7 +183,7 @@ describe('a feed', () => {
 
   test('asks all senders for a key frame at once, and a sender again when the recorder does', async () => {
     const { peer } = await publish('1');
-    const feed = await channel.openFeed(RECORDER);
+    const feed = await rooms.openFeed(RECORDER);
     expect(peer.keyFrameRequests).toBe(1);
     peer.options.onDatagram(picture(1, true));
     const recorder = await connectRecorder(feed.path);
@@ -198,33 +202,33 @@ describe('a feed', () => {
     recorder.socket.write(encodeFeedFrame('rtcp', 77, 0, encodePictureLossIndication(1, 0)));
     recorder.socket.write(encodeFeedFrame('rtcp', 2, 0, Buffer.from('x')));
     await wanted;
-    expect(channel.participants(ROOM.appid, ROOM.cname)).toHaveLength(1);
+    expect(rooms.participants(ROOM.appid, ROOM.cname)).toHaveLength(1);
   });
 
   test('lets in one recorder, and nobody else on the machine', async () => {
-    const feed = await channel.openFeed(RECORDER);
+    const feed = await rooms.openFeed(RECORDER);
     expect(statSync(feed.path).mode & 0o777).toBe(0o600);
     await connectRecorder(feed.path);
     await expect(connectRecorder(feed.path)).rejects.toThrow();
   });
 
   test('that ended frees the uid; closing it twice does nothing', async () => {
-    const feed = await channel.openFeed(RECORDER);
-    expect(await codeOf(channel.openFeed(RECORDER))).toBe('uid-taken');
+    const feed = await rooms.openFeed(RECORDER);
+    expect(await codeOf(rooms.openFeed(RECORDER))).toBe('uid-taken');
     expect(await codeOf(publish('99'))).toBe('uid-taken');
     feed.close();
     feed.close();
-    const next = await channel.openFeed(RECORDER);
+    const next = await rooms.openFeed(RECORDER);
     feed.close();
-    expect(await codeOf(channel.openFeed(RECORDER))).toBe('uid-taken');
+    expect(await codeOf(rooms.openFeed(RECORDER))).toBe('uid-taken');
     next.close();
     expect(await codeOf(publish('99'))).toBe('done');
-    expect(await codeOf(channel.openFeed(RECORDER))).toBe('uid-taken');
+    expect(await codeOf(rooms.openFeed(RECORDER))).toBe('uid-taken');
   });
 
   test('of a recorder that vanished holds up nobody', async () => {
     const { peer } = await publish('1');
-    const feed = await channel.openFeed(RECORDER);
+    const feed = await rooms.openFeed(RECORDER);
     const recorder = await connectRecorder(feed.path);
     await recorder.untilLine('caughtUp');
     const gone = new Promise((resolve) => recorder.socket.once('close', resolve));
@@ -232,12 +236,12 @@ describe('a feed', () => {
     await gone;
     for (let n = 0; n < 1000; n++) peer.options.onDatagram(sound(n));
     feed.close();
-    expect(channel.participants(ROOM.appid, ROOM.cname)[0]!.tracks[0]!.packets).toBe(1000);
+    expect(rooms.participants(ROOM.appid, ROOM.cname)[0]!.tracks[0]!.packets).toBe(1000);
   });
 
   test('drops media beyond its bound, counts it, says so once a second, and keeps the events', async () => {
     const warnings: object[] = [];
-    const out = OutgoingFeed.create({
+    const out = new FeedSocket({
       clock,
       log: { info() {}, warn: (fields) => warnings.push(fields) },
       path: join(folder, 'slow.sock'),
@@ -267,23 +271,23 @@ describe('a feed', () => {
 describe('presence', () => {
   test('begins with the connection and ends with leaving', async () => {
     const { sessionId, peer } = await publish('1', false);
-    expect(channel.participants(ROOM.appid, ROOM.cname)).toEqual([]);
+    expect(rooms.participants(ROOM.appid, ROOM.cname)).toEqual([]);
     peer.options.onState('connected');
-    expect(channel.participants(ROOM.appid, ROOM.cname)).toMatchObject([
+    expect(rooms.participants(ROOM.appid, ROOM.cname)).toMatchObject([
       { uid: '1', sessionId, remoteAddress: '192.0.2.1:5000', joinedAtMs: clock.nowMs() },
     ]);
-    expect(channel.participants(ROOM.appid, 'other')).toEqual([]);
-    channel.leave(sessionId);
-    expect(channel.participants(ROOM.appid, ROOM.cname)).toEqual([]);
+    expect(rooms.participants(ROOM.appid, 'other')).toEqual([]);
+    whip.leave(sessionId);
+    expect(rooms.participants(ROOM.appid, ROOM.cname)).toEqual([]);
     expect(peer.closed).toBe(true);
-    expect(() => channel.leave(sessionId)).toThrow(Fault);
+    expect(() => whip.leave(sessionId)).toThrow(Fault);
   });
 
   test('the same uid again takes over without the user having left', async () => {
     const first = await publish('1');
     await publish('2');
-    const joinedAtMs = channel.participants(ROOM.appid, ROOM.cname)[0]!.joinedAtMs;
-    const feed = await channel.openFeed(RECORDER);
+    const joinedAtMs = rooms.participants(ROOM.appid, ROOM.cname)[0]!.joinedAtMs;
+    const feed = await rooms.openFeed(RECORDER);
     const recorder = await connectRecorder(feed.path);
     await recorder.untilLine('caughtUp');
     const before = recorder.lines.length;
@@ -292,7 +296,7 @@ describe('presence', () => {
     expect(first.peer.closed).toBe(false);
     second.peer.options.onState('connected');
     expect(first.peer.closed).toBe(true);
-    expect(channel.hasSession(first.sessionId)).toBe(false);
+    expect(() => whip.leave(first.sessionId)).toThrow(Fault);
     await recorder.untilLine('trackStarted 1 6 video');
     expect(recorder.lines.slice(before)).toEqual([
       'trackEnded 1',
@@ -300,14 +304,14 @@ describe('presence', () => {
       'trackStarted 1 5 audio',
       'trackStarted 1 6 video',
     ]);
-    expect(channel.participants(ROOM.appid, ROOM.cname).map((p) => [p.uid, p.sessionId])).toEqual([
+    expect(rooms.participants(ROOM.appid, ROOM.cname).map((p) => [p.uid, p.sessionId])).toEqual([
       ['1', second.sessionId],
       ['2', expect.any(String)],
     ]);
-    expect(channel.participants(ROOM.appid, ROOM.cname)[0]!.joinedAtMs).toBe(joinedAtMs);
+    expect(rooms.participants(ROOM.appid, ROOM.cname)[0]!.joinedAtMs).toBe(joinedAtMs);
     // What the former connection still says is of no account.
     first.peer.options.onState('closed');
-    expect(channel.participants(ROOM.appid, ROOM.cname)).toHaveLength(2);
+    expect(rooms.participants(ROOM.appid, ROOM.cname)).toHaveLength(2);
   });
 
   test('an attempt that never connects is given up after 30 s, and leaves the session that works alone', async () => {
@@ -318,16 +322,16 @@ describe('presence', () => {
       first.peer.options.onDatagram(sound(s));
     }
     expect(attempt.peer.closed).toBe(true);
-    expect(channel.participants(ROOM.appid, ROOM.cname)).toMatchObject([{ sessionId: first.sessionId }]);
+    expect(rooms.participants(ROOM.appid, ROOM.cname)).toMatchObject([{ sessionId: first.sessionId }]);
   });
 
   test('who vanished is out after 10 s of silence', async () => {
     const { peer } = await publish('1');
     peer.options.onDatagram(sound(1));
     clock.advance(9900);
-    expect(channel.participants(ROOM.appid, ROOM.cname)).toHaveLength(1);
+    expect(rooms.participants(ROOM.appid, ROOM.cname)).toHaveLength(1);
     clock.advance(200);
-    expect(channel.participants(ROOM.appid, ROOM.cname)).toHaveLength(0);
+    expect(rooms.participants(ROOM.appid, ROOM.cname)).toHaveLength(0);
     expect(peer.closed).toBe(true);
   });
 });
@@ -347,40 +351,40 @@ describe('trickled candidates', () => {
 
   test('reach the peer, under the right ETag only', async () => {
     const { sessionId, etag, peer } = await publish('1', false);
-    channel.trickle(sessionId, etag, fragment());
+    whip.trickle(sessionId, etag, fragment());
     expect(peer.candidates).toEqual([line.slice('candidate:'.length)]);
-    expect(refusal(() => channel.trickle(sessionId, undefined, fragment()))).toBe('etag-missing');
-    expect(refusal(() => channel.trickle(sessionId, '"other"', fragment()))).toBe('etag-mismatch');
-    expect(refusal(() => channel.trickle(sessionId, '*', fragment('new1')))).toBe('ice-restart-unsupported');
-    expect(refusal(() => channel.trickle(sessionId, etag, fragment('new1')))).toBe('ice-restart-unsupported');
-    expect(refusal(() => channel.trickle(sessionId, etag, 'nonsense'))).toBe('sdp-invalid');
-    expect(refusal(() => channel.trickle('unknown', etag, fragment()))).toBe('session-unknown');
+    expect(refusal(() => whip.trickle(sessionId, undefined, fragment()))).toBe('etag-missing');
+    expect(refusal(() => whip.trickle(sessionId, '"other"', fragment()))).toBe('etag-mismatch');
+    expect(refusal(() => whip.trickle(sessionId, '*', fragment('new1')))).toBe('ice-restart-unsupported');
+    expect(refusal(() => whip.trickle(sessionId, etag, fragment('new1')))).toBe('ice-restart-unsupported');
+    expect(refusal(() => whip.trickle(sessionId, etag, 'nonsense'))).toBe('sdp-invalid');
+    expect(refusal(() => whip.trickle('unknown', etag, fragment()))).toBe('session-unknown');
     expect(peer.candidates).toHaveLength(1);
   });
 });
 
 test('consent checks are answered for FFmpeg, and for nobody else', async () => {
-  await channel.publish({ ...ROOM, uid: '1', offer: capturedOffer('chromium') });
-  await channel.publish({ ...ROOM, uid: '2', offer: capturedOffer('ffmpeg') });
+  await whip.publish({ ...ROOM, uid: '1', offer: capturedOffer('chromium') });
+  await whip.publish({ ...ROOM, uid: '2', offer: capturedOffer('ffmpeg') });
   expect(peers.map((peer) => peer.options.consentOf?.icePwd)).toEqual([undefined, 'a6d16ab978e1fea53b905de86692367b']);
 });
 
 test('a folder whose path no socket can have is refused at the start, in words', () => {
   const feedDir = join(folder, 'x'.repeat(90));
-  expect(() => new EmbeddedChannel({ clock, log: silent, host: '127.0.0.1', port: 1, feedDir })).toThrow(/too long/);
+  expect(() => new Rooms({ clock, log: silent, feedDir })).toThrow(/too long/);
 });
 
 test('sockets of a killed run are cleared away', () => {
   writeFileSync(join(folder, 'old.sock'), '');
-  const host: PeerHost = { open: () => Promise.reject(new Error('unused')), close() {} };
-  new EmbeddedChannel({ clock, log: silent, host: '127.0.0.1', port: 1, feedDir: folder, peers: host }).close();
+  new Rooms({ clock, log: silent, feedDir: folder }).close();
   expect(readdirSync(folder)).toEqual([]);
 });
 
 test('a closed channel takes nobody', async () => {
   const { peer } = await publish('1');
-  channel.close();
+  whip.close();
+  rooms.close();
   expect(peer.closed).toBe(true);
   expect(await codeOf(publish('2'))).toBe('channel-closed');
-  expect(await codeOf(channel.openFeed(RECORDER))).toBe('channel-closed');
+  expect(await codeOf(rooms.openFeed(RECORDER))).toBe('channel-closed');
 });

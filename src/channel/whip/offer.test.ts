@@ -1,7 +1,7 @@
 import { parse } from 'sdp-transform';
 import { describe, expect, test } from 'vitest';
-import { capturedOffer } from '../../test/support/offers/read-offer.ts';
-import { Fault } from '../kernel/fault.ts';
+import { capturedOffer } from '../../../test/support/offers/read-offer.ts';
+import { Fault } from '../../kernel/fault.ts';
 import { readOffer, writeAnswer, writeTransportOffer } from './offer.ts';
 
 const LOCAL = [

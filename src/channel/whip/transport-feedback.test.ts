@@ -2,7 +2,7 @@
  * Feedback tells of every packet that came, once and in order, whatever the way did to them, and keeps little.
  */
 import { describe, expect, test } from 'vitest';
-import { parseCompound, type RtcpPacket } from '../stages/rtp/rtcp.ts';
+import { parseCompound, type RtcpPacket } from '../../stages/rtp/rtcp.ts';
 import { TransportFeedbackCollector } from './transport-feedback.ts';
 
 type Told = Extract<RtcpPacket, { type: 'transportFeedback' }>;

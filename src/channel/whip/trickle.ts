@@ -1,7 +1,7 @@
 /**
  * Reads an SDP fragment with trickled candidates (RFC 8840 §9), as a WHIP client sends in a PATCH.
  */
-import { Fault } from '../kernel/fault.ts';
+import { Fault } from '../../kernel/fault.ts';
 
 export type Fragment = {
   iceUfrag: string | undefined;

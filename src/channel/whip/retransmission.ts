@@ -2,7 +2,7 @@
  * RTX (RFC 4588): a packet sent again in a stream of its own. We do not ask for it, as a sender without it repeats the
  * packet itself; but FFmpeg's WHIP client repeats by RTX whatever the answer says.
  */
-import type { Packet } from '../media/packet.ts';
+import type { Packet } from '../../media/packet.ts';
 
 const SEQUENCE_BYTES = 2;
 

@@ -3,8 +3,8 @@
  * each with one codec of ours. Codecs that would need more than we do (RTX, RED, FEC) are left out.
  */
 import { type MediaDescription, parse, type SessionDescription } from 'sdp-transform';
-import { Fault } from '../kernel/fault.ts';
-import type { TrackFormat } from '../media/track.ts';
+import { Fault } from '../../kernel/fault.ts';
+import type { TrackFormat } from '../../media/track.ts';
 import { CODECS_TAKEN, chooseCodec, rtpmapOf } from './codecs.ts';
 import {
   COLOR_SPACE,

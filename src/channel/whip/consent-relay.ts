@@ -7,7 +7,7 @@
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { isIPv6 } from 'node:net';
-import { Fault } from '../kernel/fault.ts';
+import { Fault } from '../../kernel/fault.ts';
 import { isBindingRequest, isSignedWith, type TransportAddress, usernameOf, writeBindingSuccess } from './stun.ts';
 
 export type IceCredentials = { iceUfrag: string; icePwd: string };

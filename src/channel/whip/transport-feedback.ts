@@ -2,9 +2,9 @@
  * Collects when a transport's packets came in, by their transport-wide sequence numbers, and writes the feedback that the
  * publisher's own estimate of the bandwidth lives on (draft-holmer-rmcat-transport-wide-cc-extensions-01).
  */
-import { encodeTransportWideFeedback } from '../stages/rtp/rtcp.ts';
-import { SequenceUnwrapper } from '../stages/rtp/sequence.ts';
-import { canFollow } from '../stages/rtp/transport-feedback.ts';
+import { encodeTransportWideFeedback } from '../../stages/rtp/rtcp.ts';
+import { SequenceUnwrapper } from '../../stages/rtp/sequence.ts';
+import { canFollow } from '../../stages/rtp/transport-feedback.ts';
 
 /** Feedback goes out this long after the last, or sooner when many packets have come. */
 const PERIOD_US = 50_000;

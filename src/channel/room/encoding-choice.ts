@@ -1,0 +1,155 @@
+/**
+ * EncodingChoice: which encoding of a simulcast one recorder is given. It is the highest or the lowest one; while that one is dead
+ * another takes its place. Each change begins at a key frame.
+ */
+import type { Encoding } from './encoding.ts';
+
+/** `videoStreamType` of the start call (contract §1.2.2): 0 the high encoding, 1 the low one. */
+export type VideoStreamType = 0 | 1;
+
+/** The chosen encoding is dead when it is silent this long while another is heard. */
+export const DEAD_US = 1_000_000;
+/** After this long a key frame of its substitute is asked for: what comes from there on can be shown, once it is dead. */
+export const SUSPECT_US = 400_000;
+/** A encoding that was dead is taken again when it was heard this long without a pause. */
+export const RETURN_US = 2_000_000;
+/** A pause of a encoding that is heard. */
+const PAUSE_US = 500_000;
+/** A recorder takes packets of the encoding it was just given before for stragglers, for a second. */
+const SETTLE_US = 600_000;
+/** Encodings of one size, or of none that is known, are told apart by their bitrate when one has this much more. */
+const CLEARLY_MORE = 1.5;
+
+type Life = { sinceUs: number; lastUs: number; diedUs: number | undefined };
+
+export class EncodingChoice {
+  readonly #encodings: readonly Encoding[];
+  readonly #sign: number;
+  readonly #lives = new Map<Encoding, Life>();
+  #chosen: Encoding | undefined;
+  #changedUs = Number.NEGATIVE_INFINITY;
+  /** When another encoding was first heard after the chosen one's last packet. */
+  #quietSinceUs: number | undefined;
+  /** The encoding to change to, of which a key frame from then on is awaited. */
+  #next: { encoding: Encoding; sinceUs: number } | undefined;
+
+  /** Begins with the best encoding that is heard and has a key frame kept; none when there is none. */
+  constructor(encodings: readonly Encoding[], videoStreamType: VideoStreamType, nowUs: number) {
+    this.#encodings = encodings;
+    this.#sign = videoStreamType === 0 ? 1 : -1;
+    if (encodings.length === 1) {
+      this.#chosen = encodings[0];
+      return;
+    }
+    for (const encoding of encodings) {
+      const { lastPacketUs } = encoding;
+      if (nowUs - lastPacketUs < PAUSE_US)
+        this.#lives.set(encoding, { sinceUs: lastPacketUs, lastUs: lastPacketUs, diedUs: undefined });
+    }
+    this.#chosen = this.#best([...this.#lives.keys()].filter((encoding) => !encoding.cache.isEmpty));
+  }
+
+  /** The encoding that the recorder is given now. */
+  get chosen(): Encoding | undefined {
+    return this.#chosen;
+  }
+
+  /**
+   * Tells of each packet of the track, after the encoding itself took it. Asks encodings for key frames that a change will need.
+   * @returns whether `chosen` changed: the recorder is then to be given what is kept of it, which begins with a key frame and
+   *   ends with this packet if it is of that encoding
+   */
+  onPacket(encoding: Encoding, nowUs: number): boolean {
+    if (this.#encodings.length === 1) return false;
+    this.#note(encoding, nowUs);
+    const chosen = this.#chosen;
+    if (!chosen) return this.#begin(encoding, nowUs);
+    if (encoding === chosen) this.#quietSinceUs = undefined;
+    else this.#quietSinceUs ??= nowUs;
+    const quietUs =
+      this.#quietSinceUs === undefined ? 0 : nowUs - Math.max(this.#quietSinceUs, this.#changedUs + SETTLE_US);
+    const target = quietUs >= SUSPECT_US ? this.#substitute(nowUs) : this.#better(nowUs);
+    if (!target) {
+      this.#next = undefined;
+      return false;
+    }
+    if (this.#next?.encoding !== target) {
+      this.#next = { encoding: target, sinceUs: nowUs };
+      // A encoding that is heard for the first time brings its key frame with this very packet.
+      if (target.keyFrameUs !== nowUs) target.wantKeyFrame();
+    }
+    const isDead = quietUs >= DEAD_US;
+    if (quietUs >= SUSPECT_US && !isDead) return false;
+    if (target.keyFrameUs === undefined || target.keyFrameUs < this.#next.sinceUs) return false;
+    if (target.cache.isEmpty) {
+      target.wantKeyFrame();
+      return false;
+    }
+    if (isDead) this.#lives.get(chosen)!.diedUs = nowUs;
+    this.#change(target, nowUs);
+    return true;
+  }
+
+  #begin(encoding: Encoding, nowUs: number): boolean {
+    if (encoding.cache.isEmpty) return false;
+    this.#change(encoding, nowUs);
+    return true;
+  }
+
+  #change(encoding: Encoding, nowUs: number): void {
+    this.#chosen = encoding;
+    this.#changedUs = nowUs;
+    this.#quietSinceUs = undefined;
+    this.#next = undefined;
+  }
+
+  #note(encoding: Encoding, nowUs: number): void {
+    const life = this.#lives.get(encoding);
+    if (!life) this.#lives.set(encoding, { sinceUs: nowUs, lastUs: nowUs, diedUs: undefined });
+    else {
+      if (nowUs - life.lastUs > PAUSE_US) life.sinceUs = nowUs;
+      life.lastUs = nowUs;
+    }
+  }
+
+  /** Who could take the place of the chosen encoding: those that never died before those that only came back. */
+  #substitute(nowUs: number): Encoding | undefined {
+    const others = this.#heard(nowUs).filter((encoding) => encoding !== this.#chosen);
+    return this.#best(others.filter((encoding) => this.#isTrusted(encoding, nowUs))) ?? this.#best(others);
+  }
+
+  /** A encoding that is to be had and comes before the chosen one. */
+  #better(nowUs: number): Encoding | undefined {
+    const best = this.#best(this.#heard(nowUs).filter((encoding) => this.#isTrusted(encoding, nowUs)));
+    return best && best !== this.#chosen && this.#order(best, this.#chosen!) > 0 ? best : undefined;
+  }
+
+  #heard(nowUs: number): Encoding[] {
+    return this.#encodings.filter((encoding) => {
+      const life = this.#lives.get(encoding);
+      return life !== undefined && nowUs - life.lastUs <= PAUSE_US;
+    });
+  }
+
+  #isTrusted(encoding: Encoding, nowUs: number): boolean {
+    const { diedUs, sinceUs } = this.#lives.get(encoding)!;
+    return diedUs === undefined || nowUs - Math.max(diedUs, sinceUs) >= RETURN_US;
+  }
+
+  #best(encodings: readonly Encoding[]): Encoding | undefined {
+    return encodings.reduce<Encoding | undefined>(
+      (best, encoding) => (best && this.#order(encoding, best) <= 0 ? best : encoding),
+      undefined,
+    );
+  }
+
+  /** Above zero when `a` is to be preferred. */
+  #order(a: Encoding, b: Encoding): number {
+    if (a.size && b.size) {
+      const larger = a.size.width * a.size.height - b.size.width * b.size.height;
+      if (larger !== 0) return this.#sign * larger;
+    }
+    if (a.bitrateKbps > b.bitrateKbps * CLEARLY_MORE) return this.#sign;
+    return b.bitrateKbps > a.bitrateKbps * CLEARLY_MORE ? -this.#sign : 0;
+  }
+}

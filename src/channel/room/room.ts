@@ -1,0 +1,98 @@
+/**
+ * Room: one channel, by app and name. Who is in it in order of joining, and the recorders' feeds that hear of it.
+ */
+import type { Clock } from '../../kernel/clock.ts';
+import type { VideoStreamType } from './encoding-choice.ts';
+import { RoomFeed } from './feed.ts';
+import type { FeedSocket } from './feed-socket.ts';
+import type { Publisher } from './publication.ts';
+
+export type Member = { uid: string; joinedAtMs: number; publisher: Publisher };
+
+export class Room {
+  readonly #clock: Clock;
+  readonly #members = new Map<string, Member>();
+  readonly #feeds = new Map<string, RoomFeed>();
+  /** How many publishers hold a place, by uid: those who are in, and those who are about to come. */
+  readonly #places = new Map<string, number>();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  get isEmpty(): boolean {
+    return this.#places.size === 0 && this.#feeds.size === 0;
+  }
+
+  /** In order of joining. */
+  get members(): readonly Member[] {
+    return [...this.#members.values()];
+  }
+
+  hasPublisher(uid: string): boolean {
+    return this.#places.has(uid);
+  }
+
+  hasRecorder(uid: string): boolean {
+    return this.#feeds.has(uid);
+  }
+
+  holdPlace(uid: string): void {
+    this.#places.set(uid, (this.#places.get(uid) ?? 0) + 1);
+  }
+
+  freePlace(uid: string): void {
+    const left = (this.#places.get(uid) ?? 0) - 1;
+    if (left > 0) this.#places.set(uid, left);
+    else this.#places.delete(uid);
+  }
+
+  /** Lets a user in. A user who is in already stays where he is in the order; only his tracks change. */
+  join(uid: string, publisher: Publisher): void {
+    const nowUs = this.#clock.monoUs();
+    const former = this.#members.get(uid);
+    const joinedAtMs = former?.joinedAtMs ?? this.#clock.nowMs();
+    this.#members.set(uid, { uid, joinedAtMs, publisher });
+    for (const feed of this.#feeds.values()) {
+      if (former) for (const publication of former.publisher.publications) feed.endTrack(publication, nowUs);
+      else feed.join(uid, nowUs);
+      for (const publication of publisher.publications) feed.startTrack(uid, publication, nowUs);
+    }
+    former?.publisher.onReplaced();
+  }
+
+  /** Lets a user out, if it is this publisher that he is in by. */
+  leave(uid: string, publisher: Publisher): void {
+    if (this.#members.get(uid)?.publisher !== publisher) return;
+    this.#members.delete(uid);
+    const nowUs = this.#clock.monoUs();
+    for (const feed of this.#feeds.values()) {
+      for (const publication of publisher.publications) feed.endTrack(publication, nowUs);
+      feed.leave(uid, nowUs);
+    }
+  }
+
+  /** Writes what came before now, and from here on everything; asks every sender for a key frame. */
+  addFeed(uid: string, out: FeedSocket, videoStreamType: VideoStreamType): RoomFeed {
+    const openedMonoUs = this.#clock.monoUs();
+    const feed = new RoomFeed({ out, videoStreamType, openedMonoUs, utcMs: this.#clock.nowMs() });
+    this.#feeds.set(uid, feed);
+    for (const member of this.#members.values()) feed.join(member.uid, openedMonoUs);
+    for (const { uid, publisher } of this.#members.values())
+      for (const publication of publisher.publications) feed.startTrack(uid, publication, openedMonoUs);
+    feed.writePast();
+    feed.wantKeyFrames();
+    return feed;
+  }
+
+  removeFeed(uid: string): void {
+    this.#feeds.get(uid)?.close();
+    this.#feeds.delete(uid);
+  }
+
+  /** Asks every sender for a key frame of all encodings, so that the caches begin at one. */
+  wantKeyFrames(): void {
+    for (const { publisher } of this.#members.values())
+      for (const { encodings } of publisher.publications) for (const encoding of encodings) encoding.wantKeyFrame();
+  }
+}

@@ -1,0 +1,218 @@
+/**
+ * Rooms: the channels of a server. Who is where, whoever brought them in; and the recorders' feeds.
+ * A user is in a channel from the moment the connection stands, not from the moment it is asked for.
+ */
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Clock } from '../../kernel/clock.ts';
+import { Fault } from '../../kernel/fault.ts';
+import type { VideoStreamType } from './encoding-choice.ts';
+import { FeedSocket } from './feed-socket.ts';
+import type { PublicationReport, Publisher } from './publication.ts';
+import { Room } from './room.ts';
+
+export type ChannelLog = {
+  debug(fields: object, message: string): void;
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  child(fields: object): ChannelLog;
+};
+
+export type RoomsOptions = {
+  clock: Clock;
+  log: ChannelLog;
+  /** Folder for the feeds' sockets; owned by this server, made when it is not there. */
+  feedDir: string;
+};
+
+export type Participant = {
+  uid: string;
+  joinedAtMs: number;
+  sessionId: string;
+  remoteAddress: string | undefined;
+  tracks: PublicationReport[];
+};
+
+/** A publisher's place in a room, from when it asks for it. */
+export type Place = {
+  /** The user is in from now on, in the place of the uid's former publisher, if there is one. */
+  enter(publisher: Publisher): void;
+  /** The user is out, unless another publisher of the uid came in meanwhile. Calling it again does nothing. */
+  free(): void;
+};
+
+export type FeedRequest = {
+  appid: string;
+  cname: string;
+  uid: string;
+  sid: string;
+  /** Which encoding of a simulcast the recorder is given, as long as it lives: 0, unless told, the highest, 1 the lowest. */
+  videoStreamType?: VideoStreamType | undefined;
+};
+
+export type Feed = {
+  /** Unix socket for one recorder. */
+  path: string;
+  /** The feed holds all that came in since this moment, monotonic microseconds. */
+  openedMonoUs: number;
+  /** Packets lost because the recorder read too slowly. */
+  readonly dropped: number;
+  /** Ends the feed and frees the recorder's uid. Calling it again does nothing. */
+  close(): void;
+};
+
+/** `sun_path` holds 108 bytes with its end on Linux, 104 on other systems. */
+const MAX_SOCKET_PATH_BYTES = 100;
+
+export class Rooms {
+  readonly #clock: Clock;
+  readonly #log: ChannelLog;
+  readonly #feedDir: string;
+  readonly #rooms = new Map<string, Room>();
+  readonly #feeds = new Set<Feed>();
+  #closed = false;
+
+  /** @throws Fault `feed-dir-too-long` */
+  constructor({ clock, log, feedDir }: RoomsOptions) {
+    this.#clock = clock;
+    this.#log = log;
+    this.#feedDir = feedDir;
+    if (Buffer.byteLength(join(feedDir, 'x'.repeat(13))) >= MAX_SOCKET_PATH_BYTES)
+      throw new Fault(
+        'feed-dir-too-long',
+        `The path of ${feedDir} is too long for unix sockets, which may have ${MAX_SOCKET_PATH_BYTES} bytes in all. ` +
+          'Choose a shorter data folder.',
+        { blame: 'self' },
+      );
+    mkdirSync(feedDir, { recursive: true, mode: 0o700 });
+    // Sockets of a run that was killed.
+    for (const name of readdirSync(feedDir)) if (name.endsWith('.sock')) rmSync(join(feedDir, name), { force: true });
+  }
+
+  /**
+   * Keeps a place for a publisher who is about to come in.
+   * @throws Fault `uid-taken`, `channel-closed`
+   */
+  holdPlace(appid: string, cname: string, uid: string): Place {
+    this.#requireOpen();
+    const key = keyOf(appid, cname);
+    this.#requireNoRecorder(key, uid);
+    const room = this.#roomOf(key);
+    room.holdPlace(uid);
+    let entered: Publisher | undefined;
+    let freed = false;
+    return {
+      enter: (publisher) => {
+        if (freed || entered) return;
+        entered = publisher;
+        room.join(uid, publisher);
+      },
+      free: () => {
+        if (freed) return;
+        freed = true;
+        if (entered) room.leave(uid, entered);
+        room.freePlace(uid);
+        this.#dropIfEmpty(key, room);
+      },
+    };
+  }
+
+  /** Who is in the channel, in order of joining. */
+  participants(appid: string, cname: string): Participant[] {
+    const nowUs = this.#clock.monoUs();
+    const members = this.#rooms.get(keyOf(appid, cname))?.members ?? [];
+    return members.map(({ uid, joinedAtMs, publisher }) => ({
+      uid,
+      joinedAtMs,
+      sessionId: publisher.sessionId,
+      remoteAddress: publisher.remoteAddress(),
+      tracks: publisher.publications.map((publication) => publication.report(nowUs)),
+    }));
+  }
+
+  /** Asks everyone in the channel for a key frame: a recorder that comes soon then finds a whole picture kept for it. */
+  requestKeyFrames(appid: string, cname: string): void {
+    this.#rooms.get(keyOf(appid, cname))?.wantKeyFrames();
+  }
+
+  /**
+   * Lets a recorder into a channel, under a uid of its own, and keeps all media from now on for it.
+   * @throws Fault `uid-taken`, `feed-unavailable`, `channel-closed`
+   */
+  async openFeed(request: FeedRequest): Promise<Feed> {
+    const { appid, cname, uid, sid, videoStreamType = 0 } = request;
+    this.#requireOpen();
+    const key = keyOf(appid, cname);
+    if (this.#rooms.get(key)?.hasPublisher(uid)) throw uidTaken(`uid ${uid} is a publisher in channel "${cname}"`);
+    this.#requireNoRecorder(key, uid);
+    const room = this.#roomOf(key);
+    // Made again if something cleaned it away meanwhile.
+    mkdirSync(this.#feedDir, { recursive: true, mode: 0o700 });
+    const openedMonoUs = this.#clock.monoUs();
+    const out = new FeedSocket({
+      clock: this.#clock,
+      log: this.#log.child({ appid, cname, sid }),
+      path: join(this.#feedDir, `${randomBytes(6).toString('base64url')}.sock`),
+      onKeyFrameWanted: (track) => roomFeed.wantKeyFrame(track),
+    });
+    const roomFeed = room.addFeed(uid, out, videoStreamType);
+    const feed: Feed = {
+      path: out.path,
+      openedMonoUs,
+      get dropped() {
+        return out.dropped;
+      },
+      close: () => {
+        if (!this.#feeds.delete(feed)) return;
+        out.close();
+        room.removeFeed(uid);
+        this.#dropIfEmpty(key, room);
+      },
+    };
+    this.#feeds.add(feed);
+    try {
+      await out.listen();
+    } catch (error) {
+      feed.close();
+      throw error;
+    }
+    return feed;
+  }
+
+  /** Ends all feeds, and lets nobody in any more. */
+  close(): void {
+    this.#closed = true;
+    for (const feed of [...this.#feeds]) feed.close();
+  }
+
+  #roomOf(key: string): Room {
+    let room = this.#rooms.get(key);
+    if (!room) {
+      room = new Room(this.#clock);
+      this.#rooms.set(key, room);
+    }
+    return room;
+  }
+
+  #dropIfEmpty(key: string, room: Room): void {
+    if (room.isEmpty && this.#rooms.get(key) === room) this.#rooms.delete(key);
+  }
+
+  #requireNoRecorder(key: string, uid: string): void {
+    if (this.#rooms.get(key)?.hasRecorder(uid)) throw uidTaken(`uid ${uid} is the uid of a recorder in this channel`);
+  }
+
+  #requireOpen(): void {
+    if (this.#closed)
+      throw new Fault('channel-closed', 'The server is shutting down.', { blame: 'self', retryable: true });
+  }
+}
+
+function keyOf(appid: string, cname: string): string {
+  return `${appid}/${cname}`;
+}
+
+function uidTaken(message: string): Fault {
+  return new Fault('uid-taken', message, { blame: 'caller' });
+}

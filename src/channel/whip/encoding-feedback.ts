@@ -1,0 +1,60 @@
+/**
+ * EncodingFeedback: what the sender of one encoding is asked for by RTCP: lost packets (NACK), key frames (PLI). Also knows how
+ * long its packets queue on the way. It writes RTCP and leaves sending it to the session.
+ */
+import type { Packet } from '../../media/packet.ts';
+import { NackGenerator } from '../../stages/rtp/nack.ts';
+import { encodeNack, encodePictureLossIndication } from '../../stages/rtp/rtcp.ts';
+import type { Encoding } from '../room/encoding.ts';
+import { QueueDelay } from './bandwidth.ts';
+import { KeyFrameRequests } from './key-frame-requests.ts';
+
+/** A recorder waits 1.7 s for a missing packet; what is asked for later than this comes when it is of use to nobody. */
+const NACK_OPTIONS = { maxAgeMs: 1600, maxTries: 10 };
+
+export class EncodingFeedback {
+  readonly encoding: Encoding;
+  readonly queueDelay = new QueueDelay();
+  readonly #senderSsrc: number;
+  readonly #keyFrames = new KeyFrameRequests();
+  #ssrc: number | undefined;
+  #keyFrameUs: number | undefined;
+  #nack = new NackGenerator(NACK_OPTIONS);
+
+  /** @param senderSsrc ours, in the RTCP we send */
+  constructor(encoding: Encoding, senderSsrc: number) {
+    this.encoding = encoding;
+    this.#senderSsrc = senderSsrc;
+  }
+
+  /** To be told of each packet after the encoding took it. */
+  onPacket(packet: Packet): void {
+    if (packet.ssrc !== this.#ssrc) {
+      this.#ssrc = packet.ssrc;
+      this.#nack = new NackGenerator(NACK_OPTIONS);
+    }
+    this.#nack.onPacket(packet.sequence, packet.arrivalUs);
+    this.queueDelay.onPacket(packet.timestamp, packet.arrivalUs, this.encoding.format.clockRate);
+    if (this.encoding.keyFrameUs === this.#keyFrameUs) return;
+    this.#keyFrameUs = this.encoding.keyFrameUs;
+    if (this.#keyFrameUs !== undefined) this.#keyFrames.onKeyFrame();
+  }
+
+  /** Asks for a key frame as soon as the limit of requests allows. */
+  wantKeyFrame(): void {
+    this.#keyFrames.want();
+  }
+
+  /** Feedback that is due now. */
+  due(nowUs: number): Buffer[] {
+    const { ssrc } = this.encoding;
+    if (ssrc === undefined) return [];
+    const out: Buffer[] = [];
+    if (this.#nack.missing > 0) {
+      const lost = this.#nack.due(nowUs);
+      if (lost.length > 0) out.push(encodeNack(this.#senderSsrc, ssrc, lost));
+    }
+    if (this.#keyFrames.due(nowUs)) out.push(encodePictureLossIndication(this.#senderSsrc, ssrc));
+    return out;
+  }
+}
