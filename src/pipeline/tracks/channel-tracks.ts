@@ -9,7 +9,7 @@ import type { Packet } from '../../media/packet.ts';
 import type { Track } from '../../media/track.ts';
 import { parsePacket } from '../../stages/rtp/parse-packet.ts';
 import { encodePictureLossIndication, parseCompound } from '../../stages/rtp/rtcp.ts';
-import { ParticipantClock } from '../../stages/rtp/sender-clock.ts';
+import { ParticipantClock, type StreamClock } from '../../stages/rtp/sender-clock.ts';
 import type { QualityCollector } from '../report/quality-collector.ts';
 import type { TrackEnd, TrackReport } from '../report/track-report.ts';
 import { Timeline } from '../timeline.ts';
@@ -61,6 +61,7 @@ export type TrackEntry<L extends TrackLine> = {
 
 type Entry<L extends TrackLine> = { -readonly [K in keyof TrackEntry<L>]: TrackEntry<L>[K] } & {
   source: Source;
+  clock: StreamClock;
   keyFrameAskedUs: number;
   report: TrackReport | undefined;
 };
@@ -234,6 +235,7 @@ export class ChannelTracks<L extends TrackLine> {
       if (entry.unwantedUs >= atUs && (entry.endedUs >= atUs || keeps(entry))) continue;
       entry.line.close();
       entry.report?.close();
+      this.#clocks.get(entry.track.uid)?.removeStream(entry.clock);
       this.#entries.delete(number);
     }
   }
@@ -273,7 +275,7 @@ export class ChannelTracks<L extends TrackLine> {
     if (first < 0 || this.#o.admits?.(track) === false) return undefined;
     const participant = this.#clocks.get(uid) ?? new ParticipantClock();
     this.#clocks.set(uid, participant);
-    const clock = participant.addStream(format.clockRate);
+    const clock = participant.addStream(format.clockRate, String(track.track));
     const sinceUs = held[first]?.fromUs ?? Number.NEGATIVE_INFINITY;
     const unwantedUs = held[held.findLastIndex(wants) + 1]?.fromUs ?? Number.POSITIVE_INFINITY;
     const report = this.#o.report?.onTrack(track, Math.max(at, sinceUs));
@@ -281,6 +283,7 @@ export class ChannelTracks<L extends TrackLine> {
     const entry: Entry<L> = {
       track,
       source,
+      clock,
       line: createLine({ track, clock, zeroUs, maxGapUs: MAX_GAP_US, report }),
       keyFrameAskedUs: Number.NEGATIVE_INFINITY,
       report,

@@ -2,6 +2,7 @@
  * ReceivedTrack: what a picture's and a sound's line have in common, RTP in and whole samples with their place in the
  * recording out.
  */
+import type { ReceptionState } from '../../contract/line/reception-state.ts';
 import type { Packet } from '../../media/packet.ts';
 import type { ReceivedSample } from '../../media/sample.ts';
 import type { Track } from '../../media/track.ts';
@@ -18,6 +19,8 @@ export type ReceivedTrackOptions = {
   maxGapUs: number;
   /** Takes down what becomes of the track. */
   report?: TrackReport | undefined;
+  /** What another recorder came to know of the track, whose recording this one goes on with. */
+  state?: ReceptionState | undefined;
 };
 
 /** Packets that come later than this after the one before were not on their way for so long; the sender paused. */
@@ -30,12 +33,12 @@ export class ReceivedTrack {
   readonly #clock: StreamClock;
   readonly #zeroUs: number;
 
-  constructor({ track, clock, zeroUs, maxGapUs, report }: ReceivedTrackOptions) {
+  constructor({ track, clock, zeroUs, maxGapUs, report, state }: ReceivedTrackOptions) {
     this.track = track;
     this.report = report;
     this.#clock = clock;
     this.#zeroUs = zeroUs;
-    this.#reception = new TrackReception({ format: track.format, maxDelayUs: maxGapUs });
+    this.#reception = new TrackReception({ format: track.format, maxDelayUs: maxGapUs, state });
     report?.readFrom({ counters: () => this.#reception.counters(), clock: () => clock.reading() });
   }
 
@@ -50,7 +53,12 @@ export class ReceivedTrack {
 
   /** @param ntpUs the sender's clock, microseconds @param rtpTimestamp the same instant as the track counts it, 32 bits */
   onSenderReport(ntpUs: number, rtpTimestamp: number, arrivalUs: number): void {
-    this.#clock.onSenderReport(ntpUs, this.#reception.rtpTimeOf(rtpTimestamp), arrivalUs);
+    this.#clock.onSenderReport(ntpUs, this.#reception.rtpTimeOf(rtpTimestamp, arrivalUs), arrivalUs);
+  }
+
+  /** As of TrackReception; the clock is saved with its participant's. */
+  save(): ReceptionState {
+    return this.#reception.save();
   }
 
   /** As of TrackReception. */

@@ -2,6 +2,7 @@
  * ClockSkew: how much faster or slower than our clock a sender counts, by its packets' arrival. Delay only ever adds, so the
  * least of each while lies on the true line; the median slope between those is the skew, whatever a changed route does to some.
  */
+import type { ClockSkewState } from '../../contract/line/reception-state.ts';
 import { US } from '../../kernel/time.ts';
 
 /** The least offset of this long is one point of the line at first; it doubles whenever there are too many. */
@@ -18,6 +19,17 @@ export class ClockSkew {
   #points: Point[] = [];
   /** What `ppm` came to since the last whole span; null when it has to be worked out. */
   #known: { ppm: number | undefined } | null = null;
+
+  /** @param state of another one that this one goes on for */
+  constructor(state?: ClockSkewState) {
+    if (!state) return;
+    this.#spanUs = state.spanUs;
+    this.#points = structuredClone(state.points);
+  }
+
+  save(): ClockSkewState {
+    return { spanUs: this.#spanUs, points: structuredClone(this.#points) };
+  }
 
   /**
    * @param offsetUs arrival less media time of a packet, microseconds

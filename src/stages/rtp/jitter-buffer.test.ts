@@ -148,7 +148,7 @@ test('another SSRC is a start over; its time goes on above, and stragglers of th
   expect(third! - second!).toBe(960);
   expect(numbers(b.pop(2000))).toEqual([500, 7, 8]);
   expect(b.counters).toMatchObject({ late: 1, restarts: 1 });
-  expect(b.rtpTimeOf(2920)).toBe(third! + 960);
+  expect(b.rtpTimeOf(2920, 0)).toBe(third! + 960);
 });
 
 test('a newer packet with a far older timestamp goes on above as well', () => {
@@ -161,7 +161,7 @@ test('a newer packet with a far older timestamp goes on above as well', () => {
 
 test('a report that comes before the first packet fixes the line for both', () => {
   const b = buffer();
-  const report = b.rtpTimeOf(2 ** 32 - 480);
+  const report = b.rtpTimeOf(2 ** 32 - 480, 0);
   expect(b.push(packet(1, 0, { timestamp: 480 }))! - report).toBe(960);
 });
 

@@ -2,15 +2,19 @@
  * Puts one track's packets in order. A gap is waited for, as a retransmission may fill it, and given up after a while.
  * Kept as a heap by sequence number beside a queue by arrival, so a packet costs O(log n) however long the gaps are.
  */
+import type { RtpTimelineState } from '../../contract/line/reception-state.ts';
 import type { Packet } from '../../media/packet.ts';
 import { MissingPackets } from './missing-packets.ts';
-import { SequenceTracker, TimestampUnwrapper } from './sequence.ts';
+import { RtpTimeline } from './rtp-timeline.ts';
+import { SequenceTracker } from './sequence.ts';
 
 export type JitterBufferOptions = {
   /** How long a packet may wait for those before it, microseconds. A recorder can afford a second or two. */
   maxDelayUs: number;
   /** Ticks per second of the RTP timestamps. */
   clockRate: number;
+  /** Where the timestamps of a buffer stood that this one goes on for. */
+  timeline?: RtpTimelineState | undefined;
   /** Bounds of what is held. At three quarters of either, gaps are given up early; at the bound, packets are dropped. */
   maxPackets?: number;
   maxBytes?: number;
@@ -46,17 +50,14 @@ type Entry = { packet: Packet; extended: number; rtpTime: number; released: bool
 const STRAGGLER_US = 1_000_000;
 /** This many late packets in order, with none in time between them, are a sender that started over a little behind. */
 const LATE_RUN = 100;
-/** A newer packet with a timestamp this much older means that the sender's clock started over. */
-const TIMESTAMP_STEP_BACK_S = 10;
 
 export class JitterBuffer {
   readonly counters: JitterCounters = {
     ...{ lost: 0, recovered: 0, reordered: 0, duplicates: 0, late: 0, overflowed: 0, restarts: 0 },
   };
-  readonly #options: Required<JitterBufferOptions>;
+  readonly #options: Required<Omit<JitterBufferOptions, 'timeline'>>;
+  readonly #timeline: RtpTimeline;
   #tracker = new SequenceTracker();
-  #timestamps = new TimestampUnwrapper();
-  #highestRtpTime: number | undefined;
   #ssrc: number | undefined;
   #former: { ssrc: number; untilUs: number } | undefined;
   #stray: Packet | undefined;
@@ -74,6 +75,7 @@ export class JitterBuffer {
 
   constructor(options: JitterBufferOptions) {
     this.#options = { maxPackets: 8192, maxBytes: 16 * 1024 * 1024, ...options };
+    this.#timeline = new RtpTimeline(options.clockRate, options.timeline);
   }
 
   /** Packets held now. */
@@ -113,16 +115,19 @@ export class JitterBuffer {
     if (placement.restarted) {
       this.counters.restarts++;
       this.#giveUpBefore = placement.extended;
-      if (stray) this.#insert(stray, placement.extended - 1, this.#unwrap(stray.timestamp, true));
-      return this.#insert(packet, placement.extended, this.#unwrap(packet.timestamp, true));
+      if (stray)
+        this.#insert(stray, placement.extended - 1, this.#timeline.unwrap(stray.timestamp, stray.arrivalUs, true));
+      const rtpTime = this.#timeline.unwrap(packet.timestamp, packet.arrivalUs, true);
+      return this.#insert(packet, placement.extended, rtpTime);
     }
     if (stray) this.counters.late++;
     if (this.#next !== undefined && placement.extended < this.#next) return this.#late(packet);
     const isNewest = highest === undefined || placement.extended > highest;
-    const rtpTime = this.#insert(packet, placement.extended, this.#unwrap(packet.timestamp, isNewest));
-    if (highest !== undefined && placement.extended !== highest + 1 && rtpTime !== undefined)
+    const rtpTime = this.#timeline.unwrap(packet.timestamp, packet.arrivalUs, isNewest);
+    const inserted = this.#insert(packet, placement.extended, rtpTime);
+    if (highest !== undefined && placement.extended !== highest + 1 && inserted !== undefined)
       this.#noteOrder(placement.extended, highest, packet.arrivalUs);
-    return rtpTime;
+    return inserted;
   }
 
   /**
@@ -154,9 +159,14 @@ export class JitterBuffer {
     return this.pop(Number.NEGATIVE_INFINITY);
   }
 
-  /** Places a 32-bit timestamp, such as a sender report's, on the line of the packets' unwrapped ones. */
-  rtpTimeOf(timestamp: number): number {
-    return this.#highestRtpTime === undefined ? this.#timestamps.unwrap(timestamp) : this.#timestamps.peek(timestamp);
+  /** As of RtpTimeline. */
+  rtpTimeOf(timestamp: number, arrivalUs: number): number {
+    return this.#timeline.rtpTimeOf(timestamp, arrivalUs);
+  }
+
+  /** Where the timestamps stand, for a buffer that goes on for this one. */
+  saveTimeline(): RtpTimelineState {
+    return this.#timeline.save();
   }
 
   #insert(packet: Packet, extended: number, rtpTime: number): number | undefined {
@@ -201,26 +211,11 @@ export class JitterBuffer {
     this.#stray = undefined;
     const extended = this.#tracker.restart(packet.sequence);
     this.#giveUpBefore = extended;
-    const rtpTime =
-      newSource && this.#highestRtpTime !== undefined
-        ? this.#timestamps.unwrapAbove(packet.timestamp, this.#highestRtpTime)
-        : this.#unwrap(packet.timestamp, true);
-    this.#noteRtpTime(rtpTime);
+    const { timestamp, arrivalUs } = packet;
+    const rtpTime = newSource
+      ? this.#timeline.unwrapNewSource(timestamp, arrivalUs)
+      : this.#timeline.unwrap(timestamp, arrivalUs, true);
     return this.#insert(packet, extended, rtpTime);
-  }
-
-  #unwrap(timestamp: number, isNewest: boolean): number {
-    const near = this.#timestamps.peek(timestamp);
-    const highest = this.#highestRtpTime;
-    const steppedBack =
-      isNewest && highest !== undefined && near < highest - TIMESTAMP_STEP_BACK_S * this.#options.clockRate;
-    const rtpTime = steppedBack ? this.#timestamps.unwrapAbove(timestamp, highest) : this.#timestamps.unwrap(timestamp);
-    this.#noteRtpTime(rtpTime);
-    return rtpTime;
-  }
-
-  #noteRtpTime(rtpTime: number): void {
-    if (this.#highestRtpTime === undefined || rtpTime > this.#highestRtpTime) this.#highestRtpTime = rtpTime;
   }
 
   /** Whether the gap before `top` is not to be waited for any longer. */

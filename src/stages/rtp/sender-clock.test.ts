@@ -4,6 +4,7 @@
  */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { participantClockStateSchema } from '../../contract/line/reception-state.ts';
 import { Fault } from '../../kernel/fault.ts';
 import { ParticipantClock, type StreamClock } from './sender-clock.ts';
 
@@ -296,30 +297,74 @@ test('a clock without packets has no time', () => {
   expect(() => new ParticipantClock().addStream(48000).toLocalUs(0)).toThrow(Fault);
 });
 
-test('whatever comes in, growing timestamps give growing moments', () => {
-  const event = fc.record({
-    advance: fc.integer({ min: 0, max: 3_000_000 }),
-    media: fc.integer({ min: 0, max: 3_000_000 }),
-    report: fc.option(fc.integer({ min: -2_000_000, max: 2_000_000 })),
-    stream: fc.nat(1),
-  });
+type Event = { advance: number; media: number; report: number | null; stream: number };
+const event: fc.Arbitrary<Event> = fc.record({
+  advance: fc.integer({ min: 0, max: 3_000_000 }),
+  media: fc.integer({ min: -200_000, max: 3_000_000 }),
+  report: fc.option(fc.integer({ min: -2_000_000, max: 2_000_000 })),
+  stream: fc.nat(1),
+});
+
+test('a clock that goes on from a saved state places all that comes later as the saved one does', () => {
+  const events = fc.array(event, { minLength: 1, maxLength: 40 });
   fc.assert(
-    fc.property(fc.array(event, { minLength: 1, maxLength: 60 }), (events) => {
-      const participant = new ParticipantClock();
-      const streams = [participant.addStream(S), participant.addStream(S)];
-      const media = [0, 0];
-      const last = [Number.NEGATIVE_INFINITY, Number.NEGATIVE_INFINITY];
+    fc.property(events, events, fc.nat(10), (before, after, again) => {
       let nowUs = 0;
-      for (const { advance, media: step, report, stream: n } of events) {
-        nowUs += advance;
-        media[n]! += step;
-        const clock = streams[n]!;
-        clock.onPacket(media[n]!, nowUs);
-        if (report !== null) clock.onSenderReport(NTP + nowUs + report, media[n]!, nowUs);
-        const local = clock.toLocalUs(media[n]!);
-        expect(local).toBeGreaterThanOrEqual(last[n]!);
-        last[n] = local;
+      const media = [0, 0];
+      const timed = [...before, ...after].map(({ advance, media: step, report, stream }) => {
+        nowUs += advance + 1;
+        media[stream]! += step;
+        return { atUs: nowUs, mediaUs: media[stream]!, report, stream };
+      });
+      const run = ({ atUs, mediaUs, report, stream }: (typeof timed)[number], clocks: StreamClock[]) => {
+        clocks[stream]!.onPacket(mediaUs, atUs);
+        if (report !== null) clocks[stream]!.onSenderReport(NTP + atUs + report, mediaUs, atUs);
+      };
+      const first = new ParticipantClock();
+      const streams = [first.addStream(S, 'sound'), first.addStream(S, 'picture')];
+      for (const now of timed.slice(0, before.length)) {
+        run(now, streams);
+        streams[now.stream]!.toLocalUs(now.mediaUs);
+      }
+      const kept = participantClockStateSchema.parse(JSON.parse(JSON.stringify(first.save())));
+      const second = new ParticipantClock(kept);
+      const others = [second.addStream(S, 'sound'), second.addStream(S, 'picture')];
+      // The feed begins again with some packets that the first one had.
+      for (const now of timed.slice(Math.max(0, before.length - again), before.length)) run(now, others);
+      for (const now of timed.slice(before.length)) {
+        for (const clocks of [streams, others]) run(now, clocks);
+        expect(others[now.stream]!.peekLocalUs(now.mediaUs)).toBe(streams[now.stream]!.peekLocalUs(now.mediaUs));
+        expect(others[now.stream]!.toLocalUs(now.mediaUs)).toBe(streams[now.stream]!.toLocalUs(now.mediaUs));
+        expect(others[now.stream]!.reading()).toEqual(streams[now.stream]!.reading());
       }
     }),
+  );
+});
+
+test('whatever comes in, growing timestamps give growing moments', () => {
+  fc.assert(
+    fc.property(
+      fc.array(
+        event.filter(({ media }) => media >= 0),
+        { minLength: 1, maxLength: 60 },
+      ),
+      (events) => {
+        const participant = new ParticipantClock();
+        const streams = [participant.addStream(S), participant.addStream(S)];
+        const media = [0, 0];
+        const last = [Number.NEGATIVE_INFINITY, Number.NEGATIVE_INFINITY];
+        let nowUs = 0;
+        for (const { advance, media: step, report, stream: n } of events) {
+          nowUs += advance;
+          media[n]! += step;
+          const clock = streams[n]!;
+          clock.onPacket(media[n]!, nowUs);
+          if (report !== null) clock.onSenderReport(NTP + nowUs + report, media[n]!, nowUs);
+          const local = clock.toLocalUs(media[n]!);
+          expect(local).toBeGreaterThanOrEqual(last[n]!);
+          last[n] = local;
+        }
+      },
+    ),
   );
 });

@@ -3,6 +3,7 @@
  * Each stream tells by its sender reports how its timestamps lie on the sender's wall clock (RFC 3550 §6.4.1); one offset per
  * person leads from there to our clock. Streams without reports go by arrival. Corrections are slewed, not stepped.
  */
+import type { ParticipantClockState, StreamClockState } from '../../contract/line/reception-state.ts';
 import { Fault } from '../../kernel/fault.ts';
 import { US } from '../../kernel/time.ts';
 import { ClockSkew } from './clock-skew.ts';
@@ -36,11 +37,44 @@ type Company = { streams: Set<StreamClock>; nowUs: number };
 
 /** One per user: relates the streams of that user to each other and to our clock. */
 export class ParticipantClock {
-  #company: Company = { streams: new Set(), nowUs: Number.NEGATIVE_INFINITY };
+  readonly #company: Company;
+  /** Those in use, and those of a saved state that nobody asked for yet. */
+  readonly #streams = new Set<StreamClock>();
 
-  /** @param clockRate ticks per second of the stream's RTP timestamps */
-  addStream(clockRate: number): StreamClock {
-    return new StreamClock(clockRate, this.#company);
+  /** @param state of another one, in whose place this one goes on */
+  constructor(state?: ParticipantClockState) {
+    this.#company = { streams: new Set(), nowUs: state?.nowUs ?? Number.NEGATIVE_INFINITY };
+    for (const saved of state?.streams ?? []) {
+      const stream = new StreamClock(saved, this.#company);
+      this.#streams.add(stream);
+      if (saved.lastSeenUs !== undefined) this.#company.streams.add(stream);
+    }
+  }
+
+  /**
+   * The clock of a stream; one of the saved state, of the same name and rate, goes on where it stood.
+   * @param clockRate ticks per second of the stream's RTP timestamps
+   * @param name what tells the stream from the user's others, such as the number of its track
+   */
+  addStream(clockRate: number, name = `${this.#streams.size}`): StreamClock {
+    for (const stream of this.#streams) if (stream.name === name && stream.clockRate === clockRate) return stream;
+    const added = new StreamClock(
+      { name, clockRate, offsets: [], mappings: [], settling: true, pieces: [] },
+      this.#company,
+    );
+    this.#streams.add(added);
+    return added;
+  }
+
+  /** The stream has ended. For a while it still counts as one of its person's. */
+  removeStream(stream: StreamClock): void {
+    this.#streams.delete(stream);
+  }
+
+  /** For the clock of a recorder that goes on with this one's recording, from some packets before this moment. */
+  save(): ParticipantClockState {
+    const streams = new Set([...this.#streams, ...this.#company.streams]);
+    return { nowUs: finite(this.#company.nowUs), streams: [...streams].map((stream) => stream.save()) };
   }
 }
 
@@ -62,34 +96,80 @@ export type ClockReading = {
 };
 
 export class StreamClock {
-  readonly #clockRate: number;
+  readonly name: string;
+  readonly clockRate: number;
   readonly #company: Company;
   /** Arrival less media time of the packets. */
-  #offsets = new SlidingMinimum(WINDOW_US);
-  readonly #skew = new ClockSkew();
+  readonly #offsets: SlidingMinimum;
+  readonly #skew: ClockSkew;
   #highestUs: number | undefined;
   /** NTP time less media time by the latest reports, at most three. */
-  #mappings: number[] = [];
+  #mappings: number[];
   /** A report that did not fit, until packets or another report bear it out. */
   #doubtful: number | undefined;
   #firstArrivalUs: number | undefined;
   #firstReportUs: number | undefined;
-  #lastSeenUs = Number.NEGATIVE_INFINITY;
-  #settling = true;
-  #pieces: Piece[] = [];
-  #latest = { mediaUs: Number.NEGATIVE_INFINITY, localUs: Number.NEGATIVE_INFINITY };
+  #lastSeenUs: number;
+  /** When the last came in that a saved state knows of. */
+  readonly #savedUs: number;
+  #settling: boolean;
+  #pieces: Piece[];
+  #latest: { mediaUs: number; localUs: number };
 
-  /** Made by `ParticipantClock.addStream`. */
-  constructor(clockRate: number, company: Company) {
-    this.#clockRate = clockRate;
+  /** Made by `ParticipantClock`. */
+  constructor(state: StreamClockState, company: Company) {
+    this.name = state.name;
+    this.clockRate = state.clockRate;
     this.#company = company;
+    this.#offsets = new SlidingMinimum(WINDOW_US, state.offsets);
+    this.#skew = new ClockSkew(state.skew);
+    this.#highestUs = state.highestUs;
+    this.#mappings = [...state.mappings];
+    this.#doubtful = state.doubtful;
+    this.#firstArrivalUs = state.firstArrivalUs;
+    this.#firstReportUs = state.firstReportUs;
+    this.#lastSeenUs = state.lastSeenUs ?? Number.NEGATIVE_INFINITY;
+    this.#savedUs = this.#lastSeenUs;
+    this.#settling = state.settling;
+    this.#pieces = state.pieces.map(({ fromUs, correctionUs, lastUs }) => ({
+      fromUs: fromUs ?? Number.NEGATIVE_INFINITY,
+      correctionUs,
+      lastUs: lastUs ?? Number.NEGATIVE_INFINITY,
+    }));
+    this.#latest = state.latest
+      ? { ...state.latest }
+      : { mediaUs: Number.NEGATIVE_INFINITY, localUs: Number.NEGATIVE_INFINITY };
+  }
+
+  save(): StreamClockState {
+    return {
+      name: this.name,
+      clockRate: this.clockRate,
+      offsets: this.#offsets.save(),
+      skew: this.#skew.save(),
+      highestUs: this.#highestUs,
+      mappings: [...this.#mappings],
+      doubtful: this.#doubtful,
+      firstArrivalUs: this.#firstArrivalUs,
+      firstReportUs: this.#firstReportUs,
+      lastSeenUs: finite(this.#lastSeenUs),
+      settling: this.#settling,
+      pieces: this.#pieces.map(({ fromUs, correctionUs, lastUs }) => ({
+        fromUs: finite(fromUs),
+        correctionUs,
+        lastUs: finite(lastUs),
+      })),
+      latest: this.#latest.mediaUs === Number.NEGATIVE_INFINITY ? undefined : { ...this.#latest },
+    };
   }
 
   /**
+   * Takes note of a packet. What came before the clock was saved is noted already: a feed that is read again brings it twice.
    * @param rtpTime unwrapped ticks
    * @param arrivalUs monotonic microseconds
    */
   onPacket(rtpTime: number, arrivalUs: number): void {
+    if (arrivalUs <= this.#savedUs) return;
     const mediaUs = this.#mediaUs(rtpTime);
     const offsetUs = arrivalUs - mediaUs;
     this.#advance(arrivalUs);
@@ -109,7 +189,7 @@ export class StreamClock {
    * @param arrivalUs monotonic microseconds
    */
   onSenderReport(ntpUs: number, rtpTime: number, arrivalUs: number): void {
-    if (ntpUs === 0) return;
+    if (ntpUs === 0 || arrivalUs <= this.#savedUs) return;
     const mediaUs = this.#mediaUs(rtpTime);
     const mapping = ntpUs - mediaUs;
     this.#advance(arrivalUs);
@@ -172,7 +252,7 @@ export class StreamClock {
   }
 
   #mediaUs(rtpTime: number): number {
-    return (rtpTime * US) / this.#clockRate;
+    return (rtpTime * US) / this.clockRate;
   }
 
   #advance(arrivalUs: number): void {
@@ -274,4 +354,9 @@ export class StreamClock {
     if (sinceStart < SETTLE_AFTER_START_US || sinceReport < SETTLE_AFTER_REPORT_US) return;
     if (target !== undefined && Math.abs(target - correctionUs) < SETTLED_US) this.#settling = false;
   }
+}
+
+/** JSON has no infinity. */
+function finite(value: number): number | undefined {
+  return Number.isFinite(value) ? value : undefined;
 }

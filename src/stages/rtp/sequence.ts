@@ -8,9 +8,13 @@ export class Unwrapper {
   readonly #span: number;
   #latest: number | undefined;
 
-  /** @param bits width of the field, 1..32 */
-  constructor(bits: number) {
+  /**
+   * @param bits width of the field, 1..32
+   * @param latest an unwrapped number that the first one lies near to
+   */
+  constructor(bits: number, latest?: number) {
     this.#span = 2 ** bits;
+    this.#latest = latest;
   }
 
   /** The first value comes back as it is; later ones may be lower than it, even negative, after a wrap backwards. */
@@ -41,8 +45,8 @@ export class SequenceUnwrapper extends Unwrapper {
 }
 
 export class TimestampUnwrapper extends Unwrapper {
-  constructor() {
-    super(32);
+  constructor(latest?: number) {
+    super(32, latest);
   }
 }
 

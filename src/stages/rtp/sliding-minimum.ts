@@ -2,16 +2,24 @@
  * The least of the values seen within a span of time, in constant time and bounded memory.
  */
 
+import type { SlidingMinimumState } from '../../contract/line/reception-state.ts';
+
 /** Values within this time of a lower one are not kept: they matter only after that one has gone, and then hardly. */
 const GRAIN_US = 50_000;
 
 export class SlidingMinimum {
   readonly #spanUs: number;
   /** Rising in time and in value; the head is the minimum. At most one per grain of the span. */
-  #entries: { value: number; atUs: number }[] = [];
+  #entries: SlidingMinimumState;
 
-  constructor(spanUs: number) {
+  /** @param state of another one that this one goes on for */
+  constructor(spanUs: number, state: SlidingMinimumState = []) {
     this.#spanUs = spanUs;
+    this.#entries = structuredClone(state);
+  }
+
+  save(): SlidingMinimumState {
+    return structuredClone(this.#entries);
   }
 
   /** @param atUs when the value was seen; not less than the times before it */

@@ -121,7 +121,7 @@ test('onRtp and rtpTimeOf speak of the same line as the samples', () => {
   );
   expect(times).toEqual([2 ** 32 - 3000, 2 ** 32, 2 ** 32 + 3000]);
   expect(reception.take(0).samples.map((s) => s.rtpTime)).toEqual(times);
-  expect(reception.rtpTimeOf(6000)).toBe(2 ** 32 + 6000);
+  expect(reception.rtpTimeOf(6000, 0)).toBe(2 ** 32 + 6000);
 });
 
 test('behind a gap that stays open a key frame is wanted until one is there, and the gap is waited for all the same', () => {

@@ -2,6 +2,7 @@
  * TrackReception: one track from RTP packets to whole samples. Joins the jitter buffer and the codec's depacketizer, and holds
  * video back after a loss until the next key frame, as a damaged picture must never be shown.
  */
+import type { ReceptionState } from '../../contract/line/reception-state.ts';
 import type { Packet } from '../../media/packet.ts';
 import type { ReceivedSample } from '../../media/sample.ts';
 import type { TrackFormat } from '../../media/track.ts';
@@ -18,6 +19,8 @@ export type TrackReceptionOptions = {
   format: TrackFormat;
   /** How long packets wait for one that is missing, microseconds. */
   maxDelayUs: number;
+  /** What another reception of the same track came to know, which this one goes on for. */
+  state?: ReceptionState | undefined;
 };
 
 export type ReceptionCounters = JitterCounters & {
@@ -49,7 +52,8 @@ export class TrackReception {
 
   constructor(options: TrackReceptionOptions) {
     this.#format = options.format;
-    this.#buffer = new JitterBuffer({ maxDelayUs: options.maxDelayUs, clockRate: options.format.clockRate });
+    const { maxDelayUs, format, state } = options;
+    this.#buffer = new JitterBuffer({ maxDelayUs, clockRate: format.clockRate, timeline: state?.timeline });
     this.#depacketizer = createDepacketizer(options.format);
     this.#awaitingKeyFrame = options.format.kind === 'video';
   }
@@ -84,8 +88,13 @@ export class TrackReception {
   }
 
   /** Places a 32-bit timestamp, such as a sender report's, on the line of `onRtp`'s and the samples' unwrapped ones. */
-  rtpTimeOf(timestamp: number): number {
-    return this.#buffer.rtpTimeOf(timestamp);
+  rtpTimeOf(timestamp: number, arrivalUs: number): number {
+    return this.#buffer.rtpTimeOf(timestamp, arrivalUs);
+  }
+
+  /** For a reception that goes on with the same track's feed, from some packets before this moment. */
+  save(): ReceptionState {
+    return { timeline: this.#buffer.saveTimeline() };
   }
 
   /**
