@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what a bare clone lacks, and says nothing when there is nothing to do.
 #   setup.sh        npm packages (once per lockfile)
-#   setup.sh test   also the Debian packages that tests and benches use: chromium, ffmpeg
+#   setup.sh test   also the Debian packages that tests and benches use: chromium, ffmpeg, postgresql
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -18,6 +18,9 @@ fi
 missing=""
 command -v chromium >/dev/null 2>&1 || missing="$missing chromium"
 command -v ffmpeg >/dev/null 2>&1 || missing="$missing ffmpeg"
+# Debian keeps its programs out of the path, in a folder per version.
+command -v postgres >/dev/null 2>&1 || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 ||
+  missing="$missing postgresql"
 [ -z "$missing" ] && exit 0
 if ! command -v apt-get >/dev/null 2>&1; then
   echo "aircheck: tests need these programs, please install them:$missing" >&2

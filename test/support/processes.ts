@@ -32,6 +32,17 @@ export function recorderOf(dataDir: string, sid: string): ProcessRef | undefined
   return processesOf(dataDir).find(({ pid, args }) => args.includes('recorder') && hasOpen(pid, folder));
 }
 
+/** Pids of the direct children of a process. */
+export function childrenOf(parent: number): number[] {
+  return listPids().filter((pid) => {
+    try {
+      return Number(statOf(pid)[1]) === parent;
+    } catch {
+      return false; // ended while we looked
+    }
+  });
+}
+
 /** True while this process, and no later one with its number, is there and has not ended. */
 export function isAlive({ pid, startTicks }: ProcessRef): boolean {
   try {

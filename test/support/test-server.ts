@@ -56,6 +56,11 @@ export class TestServer {
   get appid(): string {
     return this.#env['AIRCHECK_APP_ID'] as string;
   }
+  /** Another server of the same fleet: the same settings and credentials, but a data folder and ports of its own. */
+  another(dataDir: string): TestServer {
+    const { AIRCHECK_PORT: _port, AIRCHECK_RTC_PORT: _rtcPort, ...shared } = this.#env;
+    return new TestServer(dataDir, shared, this.#onLog);
+  }
   /** The UDP port of all media; known once it was started. */
   get rtcPort(): number {
     return Number(this.#env['AIRCHECK_RTC_PORT']);

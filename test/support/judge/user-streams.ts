@@ -9,7 +9,7 @@ import { renderPlaylist } from '../../../src/stages/mux/hls/playlist.ts';
 import { TS_ZERO_US } from '../../../src/stages/mux/ts/ts-slices.ts';
 import type { Participant } from '../media/participants.ts';
 import { flashesIn, presenceIn, type Span } from './picture.ts';
-import { withInput, zeroOf } from './read-media.ts';
+import { readMedia, withInput, zeroOf } from './read-media.ts';
 import { beepsIn, envelopeOf, type Heard, listen } from './sound.ts';
 import { type Watched, watch } from './watch.ts';
 
@@ -32,8 +32,24 @@ export function writePlaylists(dir: string, files: readonly SpooledFile[]): stri
 
 /** Seconds of the recording at which the file's or playlist's own time is zero. */
 export function placeOf(path: string): number {
-  const isTs = /\.(m3u8|ts)$/.test(path);
+  const isTs = /\.(m3u8|ts)(\.part)?$/.test(path);
   return withInput(path, (input) => zeroOf(input)) - (isTs ? TS_ZERO_US / 1e6 : 0);
+}
+
+/** Seconds of the recording that a slice reaches to so far, which may be being written; −∞ while nothing of it can be read. */
+export function lastWritten(path: string): number {
+  let lastS = Number.NEGATIVE_INFINITY;
+  try {
+    const zeroS = placeOf(path);
+    readMedia(path, {
+      onPacket({ ptsS }) {
+        lastS = Math.max(lastS, ptsS + zeroS);
+      },
+    });
+  } catch {
+    return Number.NEGATIVE_INFINITY;
+  }
+  return lastS;
 }
 
 export type Seen = { watched: Watched; flashes: number[]; present: Span[]; frames: number };
@@ -50,6 +66,18 @@ export function see(path: string, participant: Participant): Seen {
     present: presenceIn(readings, participant.colour).map(moved),
     frames: readings.length,
   };
+}
+
+/**
+ * When a picture flashes, in seconds of the recording, in slices that follow one another. FFmpeg's HLS demuxer reads no WebM; and
+ * where a slice begins with a flash, only the one before it tells that it is one.
+ */
+export function flashesAcross(paths: readonly string[]): number[] {
+  const readings = paths.flatMap((path) => {
+    const zeroS = placeOf(path);
+    return (watch(path, [{ rect: WHOLE }]).views[0] ?? []).map((r) => ({ ...r, atS: r.atS + zeroS }));
+  });
+  return flashesIn(readings).map((flash) => flash.atS);
 }
 
 export type HeardOf = { heard: Heard; beeps: number[] /** Loudest level of the pitch. */; level: number };

@@ -1,0 +1,112 @@
+/**
+ * Scenarios: what is done to recorders, servers and databases, and what must come of it all the same.
+ */
+import { seededRandom } from '../support/impair/random.ts';
+import { databaseAway, twoServers } from './databases.ts';
+import { play, type Report, type Scenario } from './play.ts';
+import { type Harm, kill, livelyPlan, steadyPlan, takesOf } from './show.ts';
+
+const SECONDS = 18;
+const SEED = 2010;
+
+/** Kills `count` recorders of each mode at random moments, from the first second of a recording to its last, over some shows. */
+export function randomKills(count: number, shows: number, seed = SEED): Promise<Report> {
+  const random = seededRandom(seed);
+  const rows = (): Harm[][] => Array.from({ length: count / shows }, () => [kill(0.8 + random() * (SECONDS - 1.2))]);
+  return play(() =>
+    Array.from({ length: shows }, (_, n) => ({ plan: livelyPlan(SECONDS, seed + n), takes: takesOf(rows(), SECONDS) })),
+  );
+}
+
+/** Kills the server while one recording is made in each mode, and one more is stored. */
+export function killServer(): Promise<Report> {
+  return play((stage) => [
+    {
+      plan: steadyPlan(26, SEED, 13),
+      takes: [...takesOf([[]]), { mode: 'mix', harm: [], stopAtS: 6.3 }],
+      async meanwhile(at) {
+        await at(6.4);
+        return [await stage.restart(1)];
+      },
+    },
+  ]);
+}
+
+/** Ends the server in order while it records. */
+export function endServer(): Promise<Report> {
+  return play((stage) => [
+    {
+      plan: steadyPlan(10, SEED),
+      takes: takesOf([[]], undefined, { ends: 'shutdown' }),
+      async meanwhile(at) {
+        await at(9);
+        return [await stage.shutDown()];
+      },
+    },
+  ]);
+}
+
+/** Does nothing: what all else is held against. */
+export function leaveAlone(): Promise<Report> {
+  return play(() => [{ plan: livelyPlan(SECONDS, SEED), takes: takesOf([[]], SECONDS) }]);
+}
+
+export const SCENARIOS: Record<string, Scenario> = {
+  calm: { meaning: 'nothing is done: what the others are held against', run: leaveAlone },
+  kill: {
+    meaning: 'recorders are killed at 20 random moments of each mode, while people come and go and the layout changes',
+    run: () => randomKills(20, 5),
+  },
+  'kill-twice': {
+    meaning: 'two recorders of one recording are killed within 10 s',
+    run: () =>
+      play(() => [
+        {
+          plan: livelyPlan(24, SEED),
+          takes: takesOf(
+            [
+              [kill(5.4), kill(13.1)],
+              [kill(3.2), kill(6.6)],
+            ],
+            24,
+          ),
+        },
+      ]),
+  },
+  'kill-thrice': {
+    meaning: 'three recorders of one recording are killed within a minute: it ends, with all that was written',
+    run: () =>
+      play(() => [
+        { plan: livelyPlan(30, SEED), takes: takesOf([[kill(5.2), kill(12.4), kill(20.7)]], 30, { ends: 'lost' }) },
+      ]),
+  },
+  hang: {
+    meaning: 'a recorder hangs, and is replaced',
+    run: () => play(() => [{ plan: livelyPlan(36, SEED), takes: takesOf([[{ atS: 6.3, does: 'hang' }]], 36) }]),
+  },
+  'server-hang': {
+    meaning: 'the server stands still for 12 s: its recorders live, and recordings are whole',
+    run: () =>
+      play((stage) => [
+        {
+          plan: steadyPlan(28, SEED),
+          takes: takesOf([[]]),
+          async meanwhile(at) {
+            await at(6.4);
+            return [await stage.suspend(12)];
+          },
+        },
+      ]),
+  },
+  'server-kill': {
+    meaning: 'the server is killed and started at once: what had arrived is kept, and recordings go on or are stored',
+    run: killServer,
+  },
+  'server-end': { meaning: 'the server is ended in order: recordings end with all that arrived', run: endServer },
+  'two-servers': {
+    meaning: 'a second server on the same Postgres starts, ends, starts and is killed: nothing of the first changes',
+    run: () => twoServers(SEED),
+  },
+  'database-hang': { meaning: 'the database hangs for 60 s', run: () => databaseAway('hang', 60, SEED) },
+  'database-crash': { meaning: 'the database is gone for 60 s', run: () => databaseAway('crash', 60, SEED) },
+};

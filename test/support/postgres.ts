@@ -1,0 +1,123 @@
+/**
+ * A Postgres of the test's own: Debian's, in a temporary folder, on a free port, as an unprivileged user. It can hang, be
+ * stopped and come back.
+ */
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { chownSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Client } from 'pg';
+import { childrenOf } from './processes.ts';
+import { freeTcpPort } from './server-process.ts';
+import { until } from './test-server.ts';
+
+const INSTALLED = '/usr/lib/postgresql';
+const USER = 'aircheck';
+
+export class PostgresServer {
+  readonly url: string;
+  readonly #dir: string;
+  readonly #port: number;
+  #process: ChildProcess | undefined;
+
+  /** Makes an empty database. Rejects with an Error that says why there is none. */
+  static async start(): Promise<PostgresServer> {
+    const dir = mkdtempSync(join(tmpdir(), 'aircheck-postgres-'));
+    const as = account();
+    if (as) chownSync(dir, as.uid, as.gid);
+    const server = new PostgresServer(dir, await freeTcpPort());
+    try {
+      const made = spawnSync(program('initdb'), ['-D', join(dir, 'db'), '-U', USER, '-A', 'trust', '-E', 'UTF8'], {
+        ...as,
+        cwd: dir,
+        encoding: 'utf8',
+      });
+      if (made.status !== 0) throw new Error(`initdb: ${made.error?.message ?? made.stderr}`);
+      await server.resume();
+    } catch (error) {
+      await server.close();
+      throw error;
+    }
+    return server;
+  }
+
+  private constructor(dir: string, port: number) {
+    this.#dir = dir;
+    this.#port = port;
+    this.url = `postgres://${USER}@127.0.0.1:${port}/postgres`;
+  }
+
+  /** Answers nothing from now on, and breaks no connection off, until `resume`. */
+  hang(): void {
+    this.#signal('SIGSTOP');
+  }
+
+  /** Ends at once, as after a crash, until `resume`. */
+  async crash(): Promise<void> {
+    const gone = this.#process;
+    this.#process = undefined;
+    if (!gone) return;
+    const exited = once(gone, 'exit');
+    // Postgres ends its own processes without writing a checkpoint.
+    gone.kill('SIGQUIT');
+    await exited;
+  }
+
+  /** Goes on, or begins again on the same data. Resolves once it answers. */
+  async resume(): Promise<void> {
+    if (this.#process) this.#signal('SIGCONT');
+    else {
+      const args = [
+        '-D',
+        join(this.#dir, 'db'),
+        '-p',
+        String(this.#port),
+        '-k',
+        this.#dir,
+        '-c',
+        'listen_addresses=127.0.0.1',
+      ];
+      this.#process = spawn(program('postgres'), args, { ...account(), cwd: this.#dir, stdio: 'ignore' });
+    }
+    await until('Postgres answers', () => this.rows('select 1').catch(() => undefined), 30_000);
+  }
+
+  async rows(sql: string): Promise<Record<string, unknown>[]> {
+    const client = new Client({ connectionString: this.url, connectionTimeoutMillis: 5000 });
+    client.on('error', () => {}); // it may end before the client does
+    await client.connect();
+    try {
+      return (await client.query(sql)).rows;
+    } finally {
+      await client.end();
+    }
+  }
+
+  async close(): Promise<void> {
+    if (this.#process) this.#signal('SIGCONT');
+    await this.crash();
+    rmSync(this.#dir, { recursive: true, force: true });
+  }
+
+  #signal(name: NodeJS.Signals): void {
+    const pid = this.#process?.pid;
+    if (pid === undefined) return;
+    // The one that takes new connections first: it must not replace a worker that stands still.
+    for (const each of [pid, ...childrenOf(pid)]) process.kill(each, name);
+  }
+}
+
+/** Whom to run it as: Postgres refuses to run as root. */
+function account(): { uid: number; gid: number } | undefined {
+  if (process.getuid?.() !== 0) return undefined;
+  const id = (what: string) => Number(spawnSync('id', [what, 'postgres'], { encoding: 'utf8' }).stdout);
+  return { uid: id('-u'), gid: id('-g') };
+}
+
+/** Debian keeps the programs out of the path, in a folder per version. */
+function program(name: string): string {
+  const versions = existsSync(INSTALLED) ? readdirSync(INSTALLED).sort((a, b) => Number(b) - Number(a)) : [];
+  const found = versions.map((version) => join(INSTALLED, version, 'bin', name)).find((path) => existsSync(path));
+  return found ?? name;
+}
