@@ -52,12 +52,16 @@ export const PROBLEMS = {
     'API rate limit exceeded',
     'This App ID makes more calls a second than it may; Retry-After says when to go on.',
   ),
-  'body-too-large': gateway(413, 'Request size limit exceeded', 'The body has more than 1 MiB.'),
+  'body-too-large': gateway(
+    413,
+    'Request size limit exceeded',
+    'The body has more than 1 MiB, packed or unpacked, or unpacks to a hundred times its size.',
+  ),
   'content-type-unsupported': caller({
     http: 415,
     code: 2,
     reason: 'api body validate failed! Content-Type must be application/json',
-    meaning: 'The body is no JSON, and was not said to be any.',
+    meaning: 'The body is no JSON, and was not said to be any; or it is packed in another way than gzip.',
     legacyCode: 8,
   }),
   'json-invalid': badRequest(
@@ -68,7 +72,7 @@ export const PROBLEMS = {
   'request-invalid': badRequest('api body validate failed!', 'A field is missing, misspelt or out of range.'),
   'resource-unknown': badRequest(
     'resourceId is not one that acquire gave out!',
-    'The resource id in the path was never given out, or was forgotten after a day without a start.',
+    'start: the resource id in the path was never given out, or was forgotten after a day without a start. Any call: it has characters that no resource id has.',
     1001,
   ),
   'resource-mismatch': badRequest(
@@ -78,7 +82,7 @@ export const PROBLEMS = {
   ),
   'sid-mismatch': badRequest(
     'sid does not belong to resourceId!',
-    'The sid, or the App ID, is not the one the resource id started a recording of.',
+    'The sid in the path is that of another recording of the app, or the App ID is not the one the resource id is of.',
     1003,
   ),
   'resource-too-old': badRequest(
@@ -136,7 +140,8 @@ export const PROBLEMS = {
     http: 404,
     code: 404,
     reason: 'failed to find worker',
-    meaning: 'There is no such recording, or it has ended. The only answer to calls after the end.',
+    meaning:
+      'There is no such recording: it was never started, whatever stands for its ids in the path, or it has ended. The only answer to calls after the end.',
   }),
   'nothing-recorded': caller({
     http: 206,

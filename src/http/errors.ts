@@ -45,8 +45,9 @@ function messageFor(fault: unknown): string {
 
 function loggable({ body, headers }: FastifyRequest): unknown {
   if (body === undefined) return undefined;
-  // A body sent in chunks has no stated length, and may be of any.
-  const bytes = headers['content-length'] === undefined ? Number.POSITIVE_INFINITY : Number(headers['content-length']);
+  // A body sent in chunks has no stated length, and one that was packed that of the package; both may be of any.
+  const isStated = headers['content-length'] !== undefined && headers['content-encoding'] === undefined;
+  const bytes = isStated ? Number(headers['content-length']) : Number.POSITIVE_INFINITY;
   return bytes <= MAX_LOGGED_BODY_BYTES ? redact(body) : '[too large for the log]';
 }
 

@@ -1,3 +1,5 @@
+import { randomBytes } from 'node:crypto';
+import { deflateSync, gzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { ACQUIRE, ACQUIRE_BODY, AUTHORIZATION, buildEdge } from '../../test/support/edge-server.ts';
 import { APP, BASE } from '../../test/support/rest-api.ts';
@@ -77,8 +79,69 @@ describe('a body that is not JSON', () => {
   });
 });
 
-test.each(['gzip', 'br', 'deflate, identity', 'nonsense'])('the encoding %j is 415', async (encoding) => {
-  expect(await post(ACQUIRE_BODY, { 'content-encoding': encoding })).toMatchObject(refused(415, 'Content-Encoding'));
+test.each(['br', 'deflate', 'zstd', 'gzip, gzip', 'gzip, identity', 'nonsense'])(
+  'the encoding %j is 415',
+  async (encoding) => {
+    const answer = await post(gzipSync(ACQUIRE_BODY), { 'content-encoding': encoding });
+    expect(answer).toMatchObject(refused(415, 'Content-Encoding must be gzip or identity'));
+    expect(answer.headers['accept-encoding']).toBe('gzip');
+  },
+);
+
+describe('a body packed with gzip', () => {
+  const GZIP = { 'content-encoding': 'gzip' };
+
+  test.each(['gzip', 'x-gzip', ' GZIP '])('is read as %j', async (encoding) => {
+    expect((await post(gzipSync(ACQUIRE_BODY), { 'content-encoding': encoding })).status).toBe(200);
+  });
+
+  test('is read in parts, and when it has several members', async () => {
+    const [head, tail] = [ACQUIRE_BODY.slice(0, 9), ACQUIRE_BODY.slice(9)];
+    expect((await post(Buffer.concat([gzipSync(head), gzipSync(tail)]), GZIP)).status).toBe(200);
+  });
+
+  test('of nothing is judged as a missing one', async () => {
+    for (const payload of ['', gzipSync('')])
+      expect(await post(payload, GZIP)).toMatchObject(refused(400, 'api body validate failed!'));
+  });
+
+  const packed = gzipSync(ACQUIRE_BODY);
+  test.each([
+    ['no gzip at all', Buffer.from(ACQUIRE_BODY)],
+    ['cut short', packed.subarray(0, -10)],
+    ['damaged', Buffer.from(packed.map((byte, at) => (at === 20 ? byte ^ 0xff : byte)))],
+    ['packed in another way', deflateSync(ACQUIRE_BODY)],
+  ])('that is %s is refused', async (_what, payload) => {
+    expect(await post(payload, GZIP)).toMatchObject(refused(400, 'cannot be unpacked'));
+  });
+
+  test('that is no JSON when unpacked is refused', async () => {
+    expect(await post(gzipSync('<acquire/>'), GZIP)).toMatchObject(refused(400, 'the body is not JSON'));
+  });
+
+  test('may unpack to the size a body may have, and to no more', async () => {
+    const random = randomBytes(BODY_LIMIT_BYTES).toString('base64url');
+    const sized = (bytes: number) => {
+      const rest = bytes - ACQUIRE_BODY.length - '"x":"",'.length;
+      return gzipSync(ACQUIRE_BODY.replace('{', `{"x":"${random.slice(0, rest)}",`));
+    };
+    expect((await post(sized(BODY_LIMIT_BYTES), GZIP)).status).toBe(200);
+    const tooLarge = { status: 413, body: { message: 'Request size limit exceeded' } };
+    expect(await post(sized(BODY_LIMIT_BYTES + 1), GZIP)).toMatchObject(tooLarge);
+  });
+
+  test('may not unpack to a hundred times its size', async () => {
+    const tooLarge = { status: 413, body: { message: 'Request size limit exceeded' } };
+    for (const bytes of [200_000, 1_000_000, 50_000_000])
+      expect(await post(gzipSync(Buffer.alloc(bytes, ' ')), GZIP)).toMatchObject(tooLarge);
+    // Short ones may: they do no harm.
+    const short = ACQUIRE_BODY.replace('{', `{${' '.repeat(50_000)}`);
+    expect((await post(gzipSync(short), GZIP)).status).toBe(200);
+  });
+
+  test('twice is unpacked once, and then is no JSON', async () => {
+    expect(await post(gzipSync(packed), GZIP)).toMatchObject(refused(400, 'not text in UTF-8'));
+  });
 });
 
 test.each([

@@ -1,16 +1,19 @@
 /**
  * Reads a JSON body whatever its content type is called: clients spell it in many ways, and some not at all. Only a body
- * that is not JSON is asked what it was said to be (contract §0.1).
+ * that is not JSON is asked what it was said to be (contract §0.1). A body may be packed with gzip.
  */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { problem } from '../contract/problems.ts';
-import { messageOf } from '../kernel/fault.ts';
+import { Fault, messageOf } from '../kernel/fault.ts';
+import { gunzip } from './gunzip.ts';
 
 /** The deepest body of the contract has 7 levels. What reads bodies recurses, and a stack ends at some thousands. */
 export const MAX_DEPTH = 64;
 
 const MEDIA_TYPE = /^\s*[\w!#$%&'*+.^`|~-]+\/[\w!#$%&'*+.^`|~-]+\s*(;|$)/;
 const JSON_TYPE = /^\s*(application\/json|text\/json|[^;]*\+json)\s*(;|$)/i;
+/** Both names of one encoding (RFC 9110 §8.4.1.3). */
+const GZIP = new Set(['gzip', 'x-gzip']);
 const UTF8 = new TextDecoder('utf-8', { fatal: true });
 
 /**
@@ -20,27 +23,30 @@ const UTF8 = new TextDecoder('utf-8', { fatal: true });
 export function acceptJson(app: FastifyInstance): void {
   app.removeAllContentTypeParsers();
   // Not in onRequest: a stranger is told that he is one, and not what is wrong with his headers.
-  app.addHook('preParsing', async (request) => {
+  app.addHook('preParsing', async (request, reply) => {
     if (request.method !== 'POST') return;
-    const encoding = request.headers['content-encoding']?.trim().toLowerCase();
-    if (encoding !== undefined && encoding !== '' && encoding !== 'identity')
-      throw problem(
-        'content-type-unsupported',
-        'api body validate failed! Content-Encoding must be identity: a compressed body is not read',
-      );
+    const encoding = encodingOf(request);
+    if (encoding !== 'identity' && !GZIP.has(encoding)) {
+      // Tells the caller what would do (RFC 9110 §15.5.16).
+      reply.header('Accept-Encoding', 'gzip');
+      throw problem('content-type-unsupported', 'api body validate failed! Content-Encoding must be gzip or identity');
+    }
     const type = request.headers['content-type'];
     // Without a type, the framework takes a body of HTTP/2 that states no length for none at all; with a type that it cannot
     // read, it refuses the body unseen.
     if (type === undefined) request.headers['content-type'] = 'application/json';
     else if (!MEDIA_TYPE.test(type)) request.headers['content-type'] = 'application/octet-stream';
   });
-  app.addContentTypeParser('*', { parseAs: 'buffer' }, (request, body, done) => {
-    // An empty body is judged like a missing one, by the schema of its endpoint.
-    if (body.length === 0) return done(null, undefined);
+  app.addContentTypeParser('*', { parseAs: 'buffer' }, (request, received, done) => {
+    let body = received as Buffer;
     let value: unknown;
     try {
-      value = JSON.parse(UTF8.decode(body as Buffer));
+      if (GZIP.has(encodingOf(request))) body = gunzip(body, request.routeOptions.bodyLimit);
+      // An empty body is judged like a missing one, by the schema of its endpoint.
+      if (body.length === 0) return done(null, undefined);
+      value = JSON.parse(UTF8.decode(body));
     } catch (cause) {
+      if (cause instanceof Fault) return done(cause);
       return done(notJson(request, cause));
     }
     if (isDeeperThan(value, MAX_DEPTH))
@@ -49,6 +55,10 @@ export function acceptJson(app: FastifyInstance): void {
       );
     return done(null, value);
   });
+}
+
+function encodingOf({ headers }: FastifyRequest): string {
+  return headers['content-encoding']?.trim().toLowerCase() || 'identity';
 }
 
 function notJson(request: FastifyRequest, cause: unknown): Error {

@@ -1,5 +1,5 @@
 /**
- * Path parameters of the recording API (contract §0.2).
+ * Paths of the recording API (contract §0.2) and their parameters.
  */
 import type { Mode } from '../contract/rest/fields.ts';
 import type { ResourcePath } from '../session/recordings.ts';
@@ -14,4 +14,24 @@ export type TaskParams = ResourceParams & { sid: string };
 
 export function toPath({ appid, resourceid, mode }: ResourceParams): ResourcePath {
   return { appid, resourceId: resourceid, mode };
+}
+
+const API_PATH = /^\/+(?:(?:cn|eu|ap|us|na)\/+)?v[12]\//;
+/** What comes after an id in a path, by the word before the id. */
+const AFTER_ID = new Map([
+  ['resourceid', ['sid', 'mode']],
+  ['sid', ['mode']],
+]);
+
+/**
+ * The address of a call without doubled slashes and slashes at the end, which gateways merge and clients make when they join a
+ * base address and a path. An id that its client left empty stays empty, so that the call is told that there is no such
+ * recording, and not that there is no such path. Other addresses stay as they are.
+ */
+export function toPlainUrl(url: string): string {
+  const [path = ''] = url.split('?', 1);
+  if (!API_PATH.test(path)) return url;
+  const parts = path.split('/').filter((part) => part !== '');
+  const plain = parts.map((part, index) => (AFTER_ID.get(part)?.includes(parts[index + 1] ?? '') ? `${part}/` : part));
+  return `/${plain.join('/')}${url.slice(path.length)}`;
 }

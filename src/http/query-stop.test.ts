@@ -81,8 +81,9 @@ describe('query', () => {
     const { path, sid, resourceId } = await start();
     const unstarted = await acquire();
     expect((await call('GET', path('query').replace(resourceId, unstarted))).status).toBe(404);
-    expect((await call('GET', path('query').replace(sid, 'a'.repeat(32)))).body['code']).toBe(2);
-    expect((await call('GET', path('query').replace(sid, 'xyz'))).body['code']).toBe(2);
+    expect((await call('GET', path('query').replace(sid, 'a'.repeat(32)))).body['code']).toBe(404);
+    expect((await call('GET', path('query').replace(sid, 'xyz'))).body['code']).toBe(404);
+    expect((await call('GET', path('query').replace(resourceId, 'a.b'))).body['code']).toBe(2);
     expect((await call('GET', path('query').replace('/mix/', '/individual/'))).body['code']).toBe(2);
     world.clock.advance(72 * 3_600_000 + 1);
     expect((await call('GET', path('query'))).body).toMatchObject({

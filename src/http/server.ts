@@ -13,6 +13,7 @@ import {
 } from 'fastify';
 import { problem } from '../contract/problems.ts';
 import { errorSender } from './errors.ts';
+import { toPlainUrl } from './paths.ts';
 import { checkTls, type TlsIdentity } from './tls.ts';
 
 export type HttpOptions = {
@@ -37,6 +38,7 @@ export function buildHttp({ log, tls, legacyErrorCodes = false }: HttpOptions): 
     genReqId: () => randomUUID(),
     // Resource ids are longer than the router would take by itself.
     routerOptions: { maxParamLength: 1024 },
+    rewriteUrl: ({ url = '/' }) => toPlainUrl(url),
     bodyLimit: BODY_LIMIT_BYTES,
     requestTimeout: REQUEST_TIMEOUT_MS,
     // Waiting stop calls and kept-open connections must not hold up the end of the server.

@@ -51,6 +51,9 @@ export type ResourcePath = { appid: string; resourceId: string; mode: Mode };
 export type TaskPath = ResourcePath & { sid: string };
 
 const HOUR_MS = 3_600_000;
+/** What an id may look like that a client spliced into a path; ours, those of other servers, and an empty one. */
+const RESOURCE_ID = /^[\w-]{0,512}$/;
+const SID = /^[0-9a-f]{32}$/;
 
 export class Recordings {
   #options: RecordingsOptions;
@@ -130,7 +133,7 @@ export class Recordings {
     const added = await store.addTask(task, state);
     if (added === 'conflict') throw problem('task-conflict');
     if (added === 'used') {
-      this.#refuseUsed(await this.#resourceOf('start', path, { cname, uid }));
+      this.#refuseUsed(await this.#resourceOf('start', path, { cname, uid }), path.mode);
       throw problem('internal-error');
     }
     onStored();
@@ -155,7 +158,7 @@ export class Recordings {
     const { appid, resourceId, mode } = path;
     const { cname, uid, clientRequest } = parseNames('start', body);
     const resource = await this.#resourceOf('start', path, { cname, uid });
-    this.#refuseUsed(resource);
+    this.#refuseUsed(resource, mode);
     if (clock.nowMs() > resource.expiresMs) throw problem('resource-too-old');
     if ((await store.findRunning(appid, cname, uid)) !== undefined) throw problem('task-conflict');
     if (resource.startHash !== undefined && resource.startHash !== hashOf(clientRequest))
@@ -200,7 +203,8 @@ export class Recordings {
     const { cname, uid } = parseNames('update', body);
     const resource = await this.#within('request-timeout', this.#resourceOf('update', path, { cname, uid }));
     const { clientRequest } = parseUpdate(path.mode, body);
-    const { task } = this.#runnerOf(path, resource);
+    const runner = await this.#runnerOf(path, resource);
+    const { task } = runner;
     const change: TaskChange = { warnings };
     if (clientRequest.mode !== 'web') {
       const recorded = kindsOf(task.document.plan);
@@ -208,7 +212,7 @@ export class Recordings {
       if (lists) change.subscribe = toSubscriptions(lists, recorded);
     }
     if (clientRequest.storageConfig) change.storage = renewed(task, clientRequest.storageConfig);
-    return this.#change(path, resource, change);
+    return this.#change(path, runner, change);
   }
 
   async updateLayout(path: TaskPath, body: unknown, warnings: Warning[] = []): Promise<HandleReply> {
@@ -216,16 +220,17 @@ export class Recordings {
     const resource = await this.#within('request-timeout', this.#resourceOf('updateLayout', path, { cname, uid }));
     if (path.mode !== 'mix') throw problem('layout-invalid', `updateLayout: mode ${path.mode} has no layout!`);
     const { clientRequest } = parseUpdateLayout(body);
-    const { task } = this.#runnerOf(path, resource);
+    const runner = await this.#runnerOf(path, resource);
+    const { task } = runner;
     const ignored = ignoredLayoutMembers(clientRequest);
     if (ignored.length > 0)
       this.#options.log.warn({ sid: task.sid, ignored }, `without effect on this server: ${ignored.join(', ')}`);
-    return this.#change(path, resource, { layout: toLayout(clientRequest), warnings });
+    return this.#change(path, runner, { layout: toLayout(clientRequest), warnings });
   }
 
-  async #change(path: TaskPath, resource: Resource, change: TaskChange): Promise<HandleReply> {
-    const { cname, uid } = resource;
-    const changed = await this.#within('request-timeout', this.#runnerOf(path, resource).change(change));
+  async #change(path: TaskPath, runner: TaskRunner, change: TaskChange): Promise<HandleReply> {
+    const { cname, uid } = runner.task;
+    const changed = await this.#within('request-timeout', runner.change(change));
     if (!changed) throw problem('no-worker', undefined, { details: { cname, uid } });
     return { cname, uid, resourceId: path.resourceId, sid: path.sid };
   }
@@ -233,16 +238,14 @@ export class Recordings {
   /** What is known of a recording of an app, also after its end. Throws `recording-unknown`. */
   async report(appid: string, sid: string): Promise<PastTask> {
     const { store } = this.#options;
-    const task = /^[0-9a-f]{32}$/.test(sid)
-      ? await this.#within('request-timeout', store.findTask(appid, sid))
-      : undefined;
+    const task = SID.test(sid) ? await this.#within('request-timeout', store.findTask(appid, sid)) : undefined;
     if (!task) throw problem('recording-unknown');
     return { ...task, quality: this.#runners.get(sid)?.quality ?? task.quality };
   }
 
   async query(path: TaskPath): Promise<QueryReply> {
     const resource = await this.#within('request-timeout', this.#resourceOf('query', path));
-    const { task, state } = this.#runnerOf(path, resource);
+    const { task, state } = await this.#runnerOf(path, resource);
     const { cname, uid } = task;
     const { resourceId, sid } = path;
     const response = toQueryResponse(state.status, listed(task, state), this.#options.sliceStartTimeUnit);
@@ -253,7 +256,7 @@ export class Recordings {
     const { cname, uid } = parseNames('stop', body);
     const resource = await this.#within('request-timeout', this.#resourceOf('stop', path, { cname, uid }));
     const { asyncStop } = parseStop(body);
-    const runner = this.#runnerOf(path, resource);
+    const runner = await this.#runnerOf(path, resource);
     const { resourceId, sid } = path;
     const details = { cname, uid, resourceId, sid };
     const { clock, callTimeoutMs, syncStopTimeoutMs } = this.#options;
@@ -339,6 +342,8 @@ export class Recordings {
     const refuse = (name: ProblemName, why: string): Fault =>
       problem(name, `${endpoint}: ${why}`, { ...(names && { details: names }) });
     const resource = await this.#findResource(resourceId);
+    // What was never started is not found, as what has ended is (stop.txt). An id with other characters is an error of form.
+    if (!resource && endpoint !== 'start' && RESOURCE_ID.test(resourceId)) throw refuseUnfound(names);
     if (!resource) throw refuse('resource-unknown', 'resourceId is not one that acquire gave out!');
     if (resource.appid !== appid) throw refuse('sid-mismatch', 'resourceId does not belong to this appid!');
     if (names && resource.cname !== names.cname)
@@ -356,7 +361,7 @@ export class Recordings {
   }
 
   async #findResource(resourceId: string): Promise<Resource | undefined> {
-    if (!/^[\w-]{1,512}$/.test(resourceId)) return undefined;
+    if (resourceId === '' || !RESOURCE_ID.test(resourceId)) return undefined;
     const known = this.#resources.get(resourceId);
     if (known) return known;
     const found = await this.#options.store.findResource(resourceId);
@@ -365,36 +370,49 @@ export class Recordings {
     return found;
   }
 
-  #refuseUsed({ sid, cname, uid, resourceId }: Resource): void {
+  /** Throws when the resource has started a recording. */
+  #refuseUsed({ sid, cname, uid, resourceId }: Resource, mode: Mode): void {
     if (sid === undefined) return;
     const runner = this.#runners.get(sid);
-    if (runner && isRunning(runner.state) && runner.state.phase !== 'stopping')
+    if (runner && isRunning(runner.state) && runner.state.phase !== 'stopping') {
+      refuseOtherMode(runner.task, mode);
       throw problem('already-started', undefined, { details: { cname, uid, resourceId, sid } });
+    }
     throw problem('request-invalid', 'start: resourceId was used before; acquire a new one!', {
       details: { cname, uid },
     });
   }
 
-  #runnerOf({ sid, mode }: TaskPath, { cname, uid, sid: startedSid }: Resource): TaskRunner {
-    const details = { cname, uid };
-    if (!/^[0-9a-f]{32}$/.test(sid))
-      throw problem('request-invalid', 'sid must be 32 hexadecimal digits!', { details });
-    if (startedSid === undefined) throw problem('no-worker', undefined, { details });
-    if (startedSid !== sid) throw problem('sid-mismatch', undefined, { details });
+  /** The running recording of a path. A sid that is none, as clients send after a start that failed, is not found (stop.txt). */
+  async #runnerOf({ appid, sid, mode }: TaskPath, resource: Resource): Promise<TaskRunner> {
+    const { cname, uid } = resource;
+    if (resource.sid === undefined) throw refuseUnfound({ cname, uid });
+    if (resource.sid !== sid) {
+      const other = SID.test(sid) && (await this.#within('request-timeout', this.#options.store.findTask(appid, sid)));
+      throw other ? problem('sid-mismatch', undefined, { details: { cname, uid } }) : refuseUnfound({ cname, uid });
+    }
     const runner = this.#runners.get(sid);
-    if (!runner || runner.state.orphaned || runner.state.phase === 'ended')
-      throw problem('no-worker', undefined, { details });
-    const taskMode = runner.task.document.plan.mode;
-    if (taskMode !== mode)
-      throw problem('resource-mismatch', `mode is ${mode}, but the recording was started in ${taskMode} mode!`, {
-        details,
-      });
+    if (!runner || runner.state.orphaned || runner.state.phase === 'ended') throw refuseUnfound({ cname, uid });
+    refuseOtherMode(runner.task, mode);
     return runner;
   }
 
   #fileList({ task, state }: TaskRunner): FileList | NoFileList {
     return toFileList(listed(task, state), this.#options.sliceStartTimeUnit);
   }
+}
+
+function refuseUnfound(names: { cname: string; uid: string } | undefined): Fault {
+  return problem('no-worker', undefined, names && { details: names });
+}
+
+/** A recording is asked for, and started again, in the mode it was started in (contract §0.2, §6.13). */
+function refuseOtherMode({ document, cname, uid }: Task, mode: Mode): void {
+  const started = document.plan.mode;
+  if (started !== mode)
+    throw problem('resource-mismatch', `mode is ${mode}, but the recording was started in ${started} mode!`, {
+      details: { cname, uid },
+    });
 }
 
 /** The storage of a task with what an update may renew of it: the credentials. Throws `request-invalid` for another bucket. */

@@ -109,16 +109,23 @@ const otherNames = (at: Exclude<Endpoint, 'query'>): ApiRow[] =>
     );
   });
 
-const otherHandle = (at: Endpoint): ApiRow[] => [
+const UNFOUND = 'failed to find worker';
+
+/** Paths with a handle that is none. */
+const unknownResource = (at: Endpoint, resourceId: string, when: string): ApiRow =>
   row(
     at,
     '400/2',
     'resource-unknown',
     `${at}: resourceId is not one that acquire gave out!`,
-    'the resource id was never given out',
-    () => exchange(at, { handle: { resourceId: 'never', sid: 'a'.repeat(32) } }),
+    when,
+    () => exchange(at, { handle: { resourceId, sid: 'a'.repeat(32) } }),
     { legacy: 1001, ...namesBefore(at) },
-  ),
+  );
+
+const otherHandle = (at: Endpoint): ApiRow[] => [
+  unknownResource(at, 'not%20one', 'the resource id has characters that none has'),
+  unknownResource(at, 'r'.repeat(513), 'the resource id is longer than any'),
   row(
     at,
     '400/2',
@@ -133,29 +140,73 @@ const otherHandle = (at: Endpoint): ApiRow[] => [
   ),
 ];
 
+/** What clients make of ids they never got, and ids of nothing. */
+const NO_SID = [
+  '',
+  'undefined',
+  'null',
+  'None',
+  'x',
+  '0',
+  'A'.repeat(32),
+  'b'.repeat(32),
+  'a'.repeat(31),
+  '%20',
+  'a%2Fb',
+];
+const NO_RESOURCE = ['', 'undefined', 'null', 'never', 'r'.repeat(240)];
+
 const ofAnyTask = (at: TaskCall): ApiRow[] => [
   ...otherHandle(at),
+  ...NO_SID.map((sid) =>
+    row(at, '404/404', 'no-worker', UNFOUND, `something is recorded, and the sid is "${sid}"`, async () =>
+      exchange(at, { handle: { ...(await started()), sid } }),
+    ),
+  ),
+  ...NO_RESOURCE.map((resourceId) =>
+    row(
+      at,
+      '404/404',
+      'no-worker',
+      UNFOUND,
+      `something is recorded, and the resource id is "${resourceId}"`,
+      async () => exchange(at, { handle: { ...(await started()), resourceId } }),
+      namesBefore(at),
+    ),
+  ),
+  row(
+    at,
+    '404/404',
+    'no-worker',
+    UNFOUND,
+    'both ids are empty',
+    () => exchange(at, { handle: { resourceId: '', sid: '' } }),
+    namesBefore(at),
+  ),
+  row(at, '404/404', 'no-worker', UNFOUND, 'nothing was started, and the sid is undefined', async () =>
+    exchange(at, { handle: { ...(await acquired()), sid: 'undefined' } }),
+  ),
   row(
     at,
     '400/2',
     'sid-mismatch',
     'sid does not belong to resourceId!',
     'the sid is of another recording',
-    async () => exchange(at, { handle: { ...(await started()), sid: 'b'.repeat(32) } }),
+    async () => {
+      const { resourceId } = await started();
+      return exchange(at, { handle: { resourceId, sid: await otherRecording() } });
+    },
     { legacy: 1003 },
-  ),
-  row(at, '400/2', 'request-invalid', 'sid must be 32 hexadecimal digits!', 'the sid is none', async () =>
-    exchange(at, { handle: { ...(await started()), sid: 'x' } }),
   ),
   row(at, '400/2', 'resource-expired', TOO_OLD, 'the handle is older than its resourceExpiredHour', async () => {
     const handle = await started();
     world.clock.advance(72 * 3_600_000 + 1);
     return exchange(at, { handle });
   }),
-  row(at, '404/404', 'no-worker', 'failed to find worker', 'nothing was started', async () =>
+  row(at, '404/404', 'no-worker', UNFOUND, 'nothing was started', async () =>
     exchange(at, { handle: await acquired() }),
   ),
-  row(at, '404/404', 'no-worker', 'failed to find worker', 'the recording has ended', async () => {
+  row(at, '404/404', 'no-worker', UNFOUND, 'the recording has ended', async () => {
     const handle = await started();
     handle.recorder.tell({ type: 'ended', reason: 'idle', recorded: false, message: '' });
     await settle();
@@ -174,6 +225,13 @@ const ofAnyTask = (at: TaskCall): ApiRow[] => [
     namesBefore(at),
   ),
 ];
+
+/** The sid of a recording of another user of the same app. */
+async function otherRecording(): Promise<string> {
+  const names = { cname: 'ch2', uid: '2' };
+  const handle = await acquired({}, names);
+  return String((await exchange('start', { handle, body: { ...startBody(), ...names } })).body['sid']);
+}
 
 const otherMode = (at: 'query' | 'update' | 'stop'): ApiRow =>
   row(
@@ -259,6 +317,8 @@ const startLate = (name: 'findRunning' | 'addTask'): ApiRow =>
 const START: ApiRow[] = [
   ...unread('start'),
   ...otherHandle('start'),
+  unknownResource('start', 'never', 'the resource id was never given out'),
+  unknownResource('start', '', 'the resource id is empty'),
   ...otherNames('start'),
   row(
     'start',
@@ -277,6 +337,15 @@ const START: ApiRow[] = [
     'the resource id has started a recording that runs',
     async () => exchange('start', { handle: await started() }),
     { also: HANDLE_MEMBERS },
+  ),
+  row(
+    'start',
+    '400/2',
+    'resource-mismatch',
+    'mode is individual, but the recording was started in mix mode!',
+    'the resource id has started a recording that runs in another mode',
+    async () => exchange('start', { handle: await started(), mode: 'individual' }),
+    { legacy: 432 },
   ),
   row(
     'start',

@@ -118,7 +118,11 @@ const OF_HANDLES = (['update', 'updateLayout', 'stop'] as const).flatMap((at): P
     `a sid of another recording for ${at}`,
     'a recording that has ended',
     'sid-mismatch',
-    async () => exchange(at, { handle: { ...(await ended()), sid: 'b'.repeat(32) } }),
+    async () => {
+      const { resourceId } = await ended();
+      const { sid } = await started();
+      return exchange(at, { handle: { resourceId, sid } });
+    },
   ],
 ]);
 
@@ -160,6 +164,12 @@ const OF_START: Pair[] = [
       world.clock.advance(HOURS_72_MS + 1);
       return exchange('start', { handle });
     },
+  ],
+  [
+    'a resource that runs in another mode',
+    'channel and uid are being recorded',
+    'resource-mismatch',
+    async () => exchange('start', { handle: await started(), mode: 'individual' }),
   ],
   [
     'a used resource',
@@ -205,7 +215,7 @@ const OF_TASKS = (['update', 'updateLayout'] as const).flatMap((at): Pair[] => [
   [
     `an unknown resource for ${at}`,
     'a wrong value in the body',
-    'resource-unknown',
+    'no-worker',
     () => exchange(at, { handle: NEVER, body: stopBody(WRONG_VALUES[at]) }),
   ],
   [

@@ -168,15 +168,18 @@ describe.each([
     const api = await setUp();
     const client = new Client(api.client);
     const handle: Handle = { ...NAMES, mode: 'mix', resourceId: 'unknown', sid: 'a'.repeat(32) };
+    const start = await client.start(calls('mix', 'unknown'));
+    expect(start).toMatchObject({ kind: 'refused', status: 400, reason: expect.stringContaining('resourceId') });
+    if (name !== 'Java') expect(start).toMatchObject({ code: 2 });
     for (const outcome of [
-      await client.start(calls('mix', 'unknown')),
       await client.query(handle),
       await client.stop(handle),
       await client.update(handle, { audio: { subscribe: ['1'] } }),
       await client.updateLayout(handle, { layout: 1 }),
     ]) {
-      expect(outcome).toMatchObject({ kind: 'refused', status: 400, reason: expect.stringContaining('resourceId') });
-      if (name !== 'Java') expect(outcome).toMatchObject({ code: 2 });
+      const reason = expect.stringContaining('failed to find worker');
+      expect(outcome).toMatchObject({ kind: 'refused', status: 404, reason });
+      if (name !== 'Java') expect(outcome).toMatchObject({ code: 404 });
     }
     const stranger = new Client({ ...api.client, customerSecret: 'wrong' });
     expect(await stranger.query(handle)).toMatchObject({

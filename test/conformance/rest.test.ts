@@ -180,9 +180,10 @@ describe('query', () => {
     const query = async (changes: Partial<Handle>) =>
       (await ask(api, { endpoint: 'query', handle: { ...handle, ...changes } })).body['code'];
     expect(await query({ resourceId: await acquire(api) })).toBe(404);
-    expect(await query({ resourceId: 'unknown' })).toBe(legacyErrorCodes ? 1001 : 2);
-    expect(await query({ sid: 'a'.repeat(32) })).toBe(legacyErrorCodes ? 1003 : 2);
-    expect(await query({ sid: 'x' })).toBe(2);
+    expect(await query({ resourceId: 'unknown' })).toBe(404);
+    expect(await query({ resourceId: 'not%20one' })).toBe(legacyErrorCodes ? 1001 : 2);
+    expect(await query({ sid: 'a'.repeat(32) })).toBe(404);
+    expect(await query({ sid: 'x' })).toBe(404);
     expect(await query({ mode: 'individual' })).toBe(legacyErrorCodes ? 432 : 2);
     expect(await query({ mode: 'web' })).toBe(legacyErrorCodes ? 432 : 2);
     api.world.clock.advance(72 * 3_600_000 + 1);
