@@ -50,6 +50,7 @@ async function play({ codec, intervalS }: Case, send: (n: number, asked: boolean
   const line = new SnapshotLine({
     ...{ uid: '1', codec, intervalUs: intervalS * 1e6, dir, baseName: 'bench', zeroUtcMs: 0 },
     onFile: async () => void pictures++,
+    onLost: (what) => process.stderr.write(`${what}\n`),
   });
   try {
     let [requests, asked] = [0, false];

@@ -79,7 +79,7 @@ async function writeVideo(made: MadeRecording, { uid, participant, video }: Made
         ...{ owner: { uid, trackType: 'video' }, codecs: { video: codec } },
         onFile: (file) => void files.push(file),
       },
-      containerOf(codec, sent),
+      () => containerOf(codec, sent),
     );
     const bitrateKbps = made.bitrateKbps ?? 400;
     const encoder = new VideoEncoder({ codec, ...sent, fps, bitrateKbps, gopFrames: fps * 2 });
@@ -117,7 +117,7 @@ async function writeAudio(
         ...{ zeroUtcMs: MADE_ZERO_UTC_MS, owner: { uid, trackType: 'audio' }, codecs: { audio: codec } },
         onFile: (file) => void files.push(file),
       },
-      new TsContainer({ audio: encoder.stream }),
+      () => new TsContainer({ audio: encoder.stream }),
     );
     const end = Math.round(toS * SOUND_RATE);
     for (let at = Math.round(fromS * SOUND_RATE); at < end; at += encoder.block) {

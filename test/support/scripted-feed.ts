@@ -40,6 +40,12 @@ export type ScriptedUser = {
   answersKeyFrameRequests?: boolean;
   /** Stretches in which the sender itself spoils the video it sends: its packets are whole, its frames are not. */
   spoils?: { fromS: number; toS: number }[];
+  /** When pictures are sent, content seconds, instead of 30 times a second: slides, or a screen that stands still. */
+  picturesAtS?: number[];
+  /** H.264 with pictures that refer to later ones, sent in order of decoding. */
+  bFrames?: boolean;
+  /** Stretches in which each packet of Opus is one byte, a frame of nothing, as senders with DTX send when a pause begins. */
+  tinyPackets?: { fromS: number; toS: number }[];
   /** Bytes of the video orientation header extension, and from when on they are sent. */
   orientations?: { fromS: number; bits: number }[];
 };
@@ -112,7 +118,14 @@ function scriptOf(user: ScriptedUser, index: number, zeroUs: number): Script {
     event(user.fromS, { type: 'trackStarted', track: { track: videoTrack, uid: user.uid, format } });
     const sizeAt = (atS: number) => user.sizes?.findLast((size) => size.fromS <= atS) ?? VIDEO;
     const open = ({ width, height }: { width: number; height: number }, firstFrame: number) => ({
-      encoder: new VideoEncoder({ codec, ...VIDEO, width, height, gopFrames: (user.gopS ?? 1) * VIDEO.fps }),
+      encoder: new VideoEncoder({
+        codec,
+        ...VIDEO,
+        width,
+        height,
+        gopFrames: Math.round((user.gopS ?? 1) * VIDEO.fps),
+        bFrames: user.bFrames ? 2 : 0,
+      }),
       picture: new MadePicture(user.participant, { width, height }),
       size: { width, height },
       firstFrame,
@@ -124,7 +137,9 @@ function scriptOf(user: ScriptedUser, index: number, zeroUs: number): Script {
     for (let n = Math.ceil(user.fromS * VIDEO.fps); n < user.toS * VIDEO.fps; n++) {
       const contentS = n / VIDEO.fps;
       if (isMuted('video', contentS)) continue;
-      const ticks = offset + Math.round(contentS * speed * 90000);
+      if (user.picturesAtS && !user.picturesAtS.some((atS) => Math.round(atS * VIDEO.fps) === n)) continue;
+      const ticksOf = (frame: number) => offset + Math.round((frame / VIDEO.fps) * speed * 90000);
+      const ticks = ticksOf(n);
       send(videoTrack, contentS, delay.video, () => {
         const size = sizeAt(contentS);
         if (size.width !== camera.size.width || size.height !== camera.size.height) {
@@ -135,8 +150,9 @@ function scriptOf(user: ScriptedUser, index: number, zeroUs: number): Script {
         const units = camera.encoder.encode(camera.picture.i420, n - camera.firstFrame, keyFrameAsked);
         keyFrameAsked = false;
         const bits = user.orientations?.findLast((o) => o.fromS <= contentS)?.bits;
-        const sent = units.flatMap(({ data }): Sent[] => {
-          const datagrams = packetizer.packetize(within(user.spoils, contentS) ? spoiled(data) : data, ticks);
+        const sent = units.flatMap(({ data, pts }): Sent[] => {
+          const shown = ticksOf(camera.firstFrame + pts);
+          const datagrams = packetizer.packetize(within(user.spoils, contentS) ? spoiled(data) : data, shown);
           if (bits !== undefined) datagrams.push(withOrientation(datagrams.pop()!, bits));
           return [{ kind: 'rtp', datagrams }];
         });
@@ -160,7 +176,11 @@ function scriptOf(user: ScriptedUser, index: number, zeroUs: number): Script {
       // What comes out is stamped with its own time, which libopus sets back by its lookahead; RTP senders do not.
       const ticks = 123456 + Math.round((n - first) * samples * speed);
       const units = encoder.encode(sound, n * samples);
-      const sent = units.map(({ data }): Sent => ({ kind: 'rtp', datagrams: packetizer.packetize(data, ticks) }));
+      const isTiny = within(user.tinyPackets, contentS);
+      const sent = units.map(({ data }): Sent => {
+        const datagrams = packetizer.packetize(isTiny ? data.subarray(0, 1) : data, ticks);
+        return { kind: 'rtp', datagrams };
+      });
       if (n % 50 === 3) sent.push({ kind: 'rtcp', datagrams: [packetizer.senderReport(ntpOf(contentS), ticks)] });
       return sent;
     });

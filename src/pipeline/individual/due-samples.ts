@@ -17,9 +17,14 @@ import { INTERRUPTION_US } from './file-sink.ts';
 /** Samples that may wait, 40 s of sound or 30 s of picture; more means that nobody takes them. */
 const MAX_WAITING = 2000;
 
+/** Of pictures decoded one after the other before either is shown. */
+const DECODE_STEP_US = 1000;
+
 /** A sample with its place in the recording, microseconds, and what its sender said of it. */
 export type PlacedSample = ReceivedSample & {
   ptsUs: number;
+  /** When it is decoded: below `ptsUs` where pictures are shown in another order than they are decoded in. */
+  dtsUs: number;
   orientation?: Orientation | undefined;
   color?: VideoColor | undefined;
 };
@@ -83,20 +88,23 @@ export class DueSamples implements TrackLine {
     return dropped;
   }
 
-  /** What lies before `untilUs` of the recording. */
+  /** What lies before `untilUs` of the recording, in order of decoding. */
   takeUntil(untilUs: number): PlacedSample[] {
     let due = 0;
     while (due < this.#waiting.length && this.#received.peekTimeOf(this.#waiting[due] as ReceivedSample) < untilUs)
       due++;
-    return this.#waiting.splice(0, due).map((sample) => {
-      const placed = {
-        ...sample,
-        ptsUs: this.#received.timeOf(sample),
-        ...this.#notes.at(sample.rtpTime),
-      };
-      this.#report(placed);
-      return placed;
+    const placed = this.#waiting.splice(0, due).map((sample): PlacedSample => {
+      const ptsUs = this.#received.timeOf(sample);
+      return { ...sample, ptsUs, dtsUs: ptsUs, ...this.#notes.at(sample.rtpTime) };
     });
+    // A picture that waits for ones shown before it is decoded before them; they are due with it, and so at hand.
+    let nextUs = Number.POSITIVE_INFINITY;
+    for (const sample of placed.toReversed()) {
+      sample.dtsUs = Math.min(sample.ptsUs, nextUs - DECODE_STEP_US);
+      nextUs = sample.dtsUs;
+    }
+    for (const sample of placed) this.#report(sample);
+    return placed;
   }
 
   close(): void {

@@ -1,12 +1,13 @@
 /**
- * FileSink: where one user's streams are written, and who hears of it. SliceRuns: one playlist's slices over all interruptions
- * of its stream, numbered through.
+ * FileSink: where users' streams are written, and who hears of it. SliceRuns: one playlist's slices over all interruptions
+ * of its stream, numbered through. UserRows: all of one user's.
  */
+import { messageOf } from '../../kernel/fault.ts';
 import { US } from '../../kernel/time.ts';
 import type { EncodedSample } from '../../media/sample.ts';
 import type { FileCodecs, FileOwner, Segment, Snapshot } from '../../media/segment.ts';
 import type { MediaKind } from '../../media/track.ts';
-import { userBaseName } from '../../stages/mux/names.ts';
+import { fragmentRowName, userBaseName } from '../../stages/mux/names.ts';
 import { type PictureShape, type SliceContainer, Slices } from '../../stages/mux/slices.ts';
 
 /** A stream of which nothing came for this long has ended; what comes then begins a new slice (contract §4.2). */
@@ -23,12 +24,15 @@ export type FileSink = {
   onSliceStart(owner: FileOwner, startUtcMs: number, discontinueUtcMs: number): void;
   /** A file lies finished on the spool. */
   onFile(file: Segment | Snapshot): Promise<void>;
+  /** Something of a user could not be written, in words. */
+  onLost(uid: string, what: string): void;
 };
 
 export type Run = {
   kinds: readonly MediaKind[];
   codecs: FileCodecs;
-  container: SliceContainer;
+  /** A new container. */
+  container: () => SliceContainer;
   shape?: PictureShape | undefined;
   /** As of SlicesOptions. */
   continues?: boolean;
@@ -36,50 +40,62 @@ export type Run = {
   mpd?: string | undefined;
 };
 
+/** What a row of slices is of: `fragments` of sound for an MPD have a row of their own beside `av`. */
+export type RowType = 'audio' | 'video' | 'av' | 'fragments';
+
 export class SliceRuns {
   readonly #sink: FileSink;
   readonly #owner: FileOwner;
   readonly #baseName: string;
   readonly #playlist: string | undefined;
+  readonly #taken = new Set<number>();
   #slices: Slices | undefined;
   #nextIndex = 0;
   /** Where the last run ended, microseconds of the recording. */
   #endedUs: number | undefined;
   #endUs = 0;
   #finishing: Promise<void> = Promise.resolve();
-  #failure: { error: unknown } | undefined;
 
-  /**
-   * @param type of the file names
-   * @param playlist its name where it is not that of the slices
-   */
-  constructor(sink: FileSink, uid: string, type: 'audio' | 'video' | 'av', playlist?: string) {
+  constructor(sink: FileSink, uid: string, type: RowType) {
+    const isAlone = type === 'audio' || type === 'video';
     this.#sink = sink;
-    this.#owner = { uid, trackType: type === 'av' ? 'audio_and_video' : type };
-    this.#baseName = userBaseName(sink.baseName, uid, type);
-    this.#playlist = playlist;
+    this.#owner = { uid, trackType: isAlone ? type : 'audio_and_video' };
+    this.#baseName = userBaseName(sink.baseName, uid, isAlone ? type : 'av');
+    this.#playlist = type === 'fragments' ? fragmentRowName(sink.baseName, uid) : undefined;
   }
 
   get running(): boolean {
     return this.#slices !== undefined;
   }
 
+  /** As of Slices. */
+  get keyFrameWanted(): boolean {
+    return this.#slices?.keyFrameWanted ?? false;
+  }
+
   /** Begins a run; one that is going on is ended. */
   begin(run: Run): void {
     this.end();
-    const { dir, zeroUtcMs, onSliceStart, onFile } = this.#sink;
+    const { dir, zeroUtcMs, onSliceStart, onFile, onLost } = this.#sink;
     const { container, ...shared } = run;
     const interruptedUs = run.continues ? undefined : this.#endedUs;
     let isFirst = true;
+    // Slices of the run before may still be on their way to the disk, and come first.
+    const before = this.#finishing;
     this.#slices = new Slices(
       {
         ...shared,
         dir,
         zeroUtcMs,
-        onFile: (file) => onFile(file),
+        taken: this.#taken,
+        onFile: async (file) => {
+          await before;
+          await onFile({ ...file, index: this.#nextIndex });
+          this.#nextIndex++;
+        },
+        onLost: (what) => onLost(this.#owner.uid, what),
         baseName: this.#baseName,
         playlist: this.#playlist,
-        firstIndex: this.#nextIndex,
         owner: this.#owner,
         onSliceStart: (startUtcMs) => {
           const isResumed = isFirst && interruptedUs !== undefined;
@@ -93,9 +109,8 @@ export class SliceRuns {
     );
   }
 
-  /** Throws a Fault when a slice could not be written, or there is no run. */
+  /** What cannot be written is told to the sink, and costs just that. */
   write(sample: EncodedSample): void {
-    if (this.#failure) throw this.#failure.error;
     this.#slices?.write(sample);
     this.#endUs = Math.max(this.#endUs, sample.ptsUs + sample.durationUs);
   }
@@ -105,6 +120,11 @@ export class SliceRuns {
     this.#slices?.turn(shape, atUs, isKeyFrame);
   }
 
+  /** As of Slices. */
+  flush(): void {
+    this.#slices?.flush();
+  }
+
   /** Ends the run; what comes next begins a new one. */
   end(): void {
     const slices = this.#slices;
@@ -112,23 +132,53 @@ export class SliceRuns {
     this.#slices = undefined;
     this.#endedUs = this.#endUs;
     const finished = slices.finish();
-    this.#nextIndex = slices.nextIndex;
-    this.#finishing = this.#finishing
-      .then(() => finished)
-      .catch((error) => {
-        this.#failure ??= { error };
-      });
+    // Waited for in `finish`, which may be long after.
+    const told = finished.catch((error) => this.#sink.onLost(this.#owner.uid, messageOf(error)));
+    this.#finishing = this.#finishing.then(() => told);
   }
 
-  /** Resolves when all slices lie on the spool. Rejects with the Fault of the first that could not be written. */
+  /** Resolves when all slices that could be written lie on the spool. */
   async finish(): Promise<void> {
     this.end();
     await this.#finishing;
-    if (this.#failure) throw this.#failure.error;
   }
 
   close(): void {
     this.#slices?.close();
     this.#slices = undefined;
+  }
+}
+
+/** One user's rows of slices, whoever writes to them. */
+export class UserRows {
+  readonly #sink: FileSink;
+  readonly #uid: string;
+  readonly #rows = new Map<RowType, SliceRuns>();
+
+  constructor(sink: FileSink, uid: string) {
+    this.#sink = sink;
+    this.#uid = uid;
+  }
+
+  row(type: RowType): SliceRuns {
+    const known = this.#rows.get(type);
+    if (known) return known;
+    const row = new SliceRuns(this.#sink, this.#uid, type);
+    this.#rows.set(type, row);
+    return row;
+  }
+
+  /** Ends every run, whatever state its stream is in. */
+  end(): void {
+    for (const row of this.#rows.values()) row.end();
+  }
+
+  /** Resolves when all slices that could be written lie on the spool. */
+  async finish(): Promise<void> {
+    await Promise.all([...this.#rows.values()].map((row) => row.finish()));
+  }
+
+  close(): void {
+    for (const row of this.#rows.values()) row.close();
   }
 }

@@ -29,6 +29,8 @@ const MAX_DELAY_US = 2_000_000;
 const STEP_MS = 100;
 /** Files are written in bursts of this length: one system call instead of many. */
 const BURST_US = 200_000;
+/** What could not be written is told this often. */
+const TELL_US = 1_000_000;
 /** A track's line is kept this long after its end: what came last may be placed a little later. */
 const LINGER_US = 500_000;
 
@@ -54,6 +56,9 @@ export class IndividualRecording implements Recording {
   #begun = false;
   #ending: SessionEnd | undefined;
   #finishing = false;
+  /** What could not be written since it was last told, by its words, and how often. */
+  readonly #lost = new Map<string, number>();
+  #toldUs = 0;
   /** Users beyond the group that was asked for, told of once each. */
   readonly #refused = new Set<string>();
   #settle!: { resolve(ending: Ending): void; reject(error: unknown): void };
@@ -124,6 +129,7 @@ export class IndividualRecording implements Recording {
         context.emit({ type: 'sliceStarted', uid, trackType, startUtcMs, discontinueUtcMs });
       },
       onFile: (file) => this.#keep(file),
+      onLost: (uid, what) => this.#lose(uid, what),
     };
     this.#timer = this.#clock.every(STEP_MS, () => void this.#session.advance(() => this.#step()));
   }
@@ -166,20 +172,40 @@ export class IndividualRecording implements Recording {
 
   /** Takes and writes all that lies before `dueUs`. */
   #write(dueUs: number): void {
-    for (const entry of this.#tracks.entries()) this.#take(entry, dueUs);
+    for (const entry of this.#tracks.entries()) this.#guard(entry.track.uid, (user) => this.#take(user, entry, dueUs));
     const live = new Set<string>();
     for (const { track, unwantedUs, endedUs } of this.#tracks.entries())
       if (Math.min(unwantedUs, endedUs) > dueUs - LINGER_US) live.add(track.uid);
-    for (const user of this.#users.values()) {
-      if (live.has(user.uid)) user.step(dueUs);
-      else user.rest();
-    }
+    for (const { uid } of this.#users.values())
+      this.#guard(uid, (user) => (live.has(uid) ? user.step(dueUs) : user.rest()));
     this.#writtenUs = Math.max(this.#writtenUs, dueUs);
+    if (dueUs - this.#toldUs >= TELL_US) this.#tellLost(dueUs);
     this.#tracks.forget(dueUs - LINGER_US, () => false);
   }
 
-  #take({ track, line }: TrackEntry<Line>, dueUs: number): void {
-    const user = this.#userOf(track.uid);
+  /** Whatever goes wrong with one user's media costs no one else theirs; the user's own files begin anew. */
+  #guard(uid: string, work: (user: UserFiles) => void): void {
+    const user = this.#userOf(uid);
+    try {
+      work(user);
+    } catch (error) {
+      this.#lose(uid, messageOf(error));
+      user.restart();
+    }
+  }
+
+  #lose(uid: string, what: string): void {
+    const told = `files of user ${uid} lack something: ${what}`;
+    this.#lost.set(told, (this.#lost.get(told) ?? 0) + 1);
+  }
+
+  #tellLost(nowUs: number): void {
+    this.#toldUs = nowUs;
+    for (const [what, count] of this.#lost) this.#context.emit({ type: 'degraded', what, count });
+    this.#lost.clear();
+  }
+
+  #take(user: UserFiles, { track, line }: TrackEntry<Line>, dueUs: number): void {
     if (line instanceof AudioLine) {
       line.decodeUntil(dueUs, (start, sound) => {
         if (this.#tracks.isWanted(track, (start * US) / SOUND_RATE)) user.takeSound(track, start, sound);
@@ -208,7 +234,6 @@ export class IndividualRecording implements Recording {
           if (track.uid === uid && Math.min(endedUs, unwantedUs) > this.#writtenUs) tracks.push(track);
         return tracks;
       },
-      onDegraded: (what, count) => this.#context.emit({ type: 'degraded', what, count }),
     });
     this.#users.set(uid, user);
     return user;
@@ -245,7 +270,8 @@ export class IndividualRecording implements Recording {
     this.#finishing = true;
     this.#timer.cancel();
     try {
-      await Promise.all([...this.#users.values()].map((user) => user.finish()));
+      await Promise.all([...this.#users.values()].map((user) => this.#finishUser(user)));
+      this.#tellLost(atMonoUs - this.#start.zeroMonoUs);
       this.#context.report.onEnd(atMonoUs - this.#start.zeroMonoUs);
       await this.#finishAttendance(atMonoUs - this.#start.zeroMonoUs);
       await this.#journal.close();
@@ -253,6 +279,16 @@ export class IndividualRecording implements Recording {
       this.#settle.resolve({ reason, recorded: this.#files > 0, message });
     } catch (error) {
       this.#fail(error);
+    }
+  }
+
+  async #finishUser(user: UserFiles): Promise<void> {
+    try {
+      await user.finish();
+    } catch (error) {
+      this.#lose(user.uid, messageOf(error));
+      user.restart();
+      await user.finish();
     }
   }
 

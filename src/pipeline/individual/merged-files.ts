@@ -1,42 +1,53 @@
 /**
  * MergedFiles: sound and picture of one user in the same slices (stream mode `standard`), H.264 as it came and AAC. A slice
  * of it always holds every kind its first one did: silence stands for missing sound, and where no picture comes for long the
- * last key frame is shown again, so that a player goes on.
+ * last one is shown again, from its key frame on, so that a player goes on.
  */
 import { SOUND_RATE } from '../../media/frame.ts';
 import type { EncodedSample } from '../../media/sample.ts';
 import { aacConfig } from '../../stages/mux/bitstream.ts';
 import type { PictureShape } from '../../stages/mux/slices.ts';
 import { TsContainer } from '../../stages/mux/ts/ts-slices.ts';
-import { type FileSink, INTERRUPTION_US, SliceRuns } from './file-sink.ts';
-import type { PassedPicture } from './passed-video.ts';
+import { INTERRUPTION_US, type SliceRuns } from './file-sink.ts';
+import { MIN_STEP_US, type PassedPicture } from './passed-video.ts';
 import type { EncodedBlock } from './transcoded-sound.ts';
 
 /** Sound waits this long for the first picture of a user who has a camera; then it is recorded alone. */
 const FIRST_PICTURE_US = 3_000_000;
 /** Sound comes out of its encoder a block or two after the pictures of its time. */
 const ENCODER_DELAY_US = 100_000;
+/** Pictures since the last key frame that are kept to be shown again; of more, only the key frame is. */
+const GROUP_PICTURES = 60;
+const GROUP_BYTES = 1_000_000;
 
 export type MergedFilesOptions = {
-  sink: FileSink;
-  uid: string;
+  /** The user's row of both kinds. */
+  runs: SliceRuns;
   /** Of the user's wanted tracks as they are now: how many channels the sound has, and whether there is a camera. */
   sends(): { channels: 1 | 2 | undefined; video: boolean };
+  /** A picture could not be used, in words. */
+  onLost(what: string): void;
 };
 
 /** The kinds of a run: channels of its sound, shape of its picture. */
 type CurrentRun = { channels: 1 | 2 | undefined; shape: PictureShape | undefined; fromUs: number };
 
+/** The pictures since a key frame, with it. Of too many only the key frame is kept, and the group is not whole. */
+type Group = { key: PassedPicture; rest: EncodedSample[]; bytes: number; isWhole: boolean };
 type Arrival = { picture: PassedPicture } | { block: EncodedBlock };
 
 export class MergedFiles {
-  readonly #sends: MergedFilesOptions['sends'];
+  readonly #o: MergedFilesOptions;
   readonly #runs: SliceRuns;
   #run: CurrentRun | undefined;
-  #keyPicture: PassedPicture | undefined;
+  #group: Group | undefined;
+  /** Only the key frame was shown again: what refers to later pictures cannot be shown. */
+  #broken = false;
   /** Where the last picture, and the last sound that was none of silence, ended. */
   #pictureUs = Number.NEGATIVE_INFINITY;
   #soundUs = Number.NEGATIVE_INFINITY;
+  /** Decode time of the last picture written. */
+  #lastUs = Number.NEGATIVE_INFINITY;
   /** Sound that waits for the first picture. */
   #waiting: EncodedBlock[] = [];
   #silence: EncodedSample[] = [];
@@ -44,14 +55,14 @@ export class MergedFiles {
   /** What came and was not written yet: sound and picture are taken in one order, so that a run begins with both. */
   #queue: Arrival[] = [];
 
-  constructor({ sink, uid, sends }: MergedFilesOptions) {
-    this.#sends = sends;
-    this.#runs = new SliceRuns(sink, uid, 'av');
+  constructor(options: MergedFilesOptions) {
+    this.#o = options;
+    this.#runs = options.runs;
   }
 
   /** True while slices wait for a key frame to begin, or to take on another kind. */
   get keyFrameWanted(): boolean {
-    return this.#keyFrameWanted;
+    return this.#keyFrameWanted || this.#runs.keyFrameWanted;
   }
 
   /** How sound without gaps is wanted, and from where, microseconds of the recording; undefined while it is not. */
@@ -60,7 +71,7 @@ export class MergedFiles {
     return shape && channels && fromUs !== undefined ? { fromUs, channels } : undefined;
   }
 
-  /** Takes a picture of H.264 with its duration. */
+  /** Takes a picture of H.264, as soon as it is there. */
   writePicture(picture: PassedPicture): void {
     this.#queue.push({ picture });
   }
@@ -70,7 +81,7 @@ export class MergedFiles {
     this.#queue.push({ block });
   }
 
-  /** Writes what lies before `nowUs` of the recording. Throws a Fault when a slice could not be written. */
+  /** Writes what lies before `nowUs` of the recording. */
   step(nowUs: number): void {
     this.#take(nowUs - ENCODER_DELAY_US);
     const lastUs = Math.max(this.#pictureUs, this.#soundUs);
@@ -81,15 +92,6 @@ export class MergedFiles {
   end(): void {
     this.#take(Number.POSITIVE_INFINITY);
     this.#end();
-  }
-
-  async finish(): Promise<void> {
-    this.end();
-    await this.#runs.finish();
-  }
-
-  close(): void {
-    this.#runs.close();
   }
 
   #take(untilUs: number): void {
@@ -106,20 +108,24 @@ export class MergedFiles {
 
   #takePicture(picture: PassedPicture): void {
     const { sample, shape } = picture;
+    if (sample.keyFrame) this.#broken = false;
     const { shape: before, channels } = this.#run ?? {};
     // Sound that came later than the picture has its place in slices from the next key frame on.
-    const wanted = channels ?? this.#sends().channels;
+    const wanted = channels ?? this.#o.sends().channels;
     const isSame = before?.width === shape.width && before.height === shape.height && wanted === channels;
     if (sample.keyFrame && !isSame) this.#beginWith(picture, wanted);
-    if (sample.keyFrame) this.#keyPicture = picture;
-    this.#keyFrameWanted = !sample.keyFrame && !isSame;
-    if (!this.#run?.shape) return;
+    else if (!this.#run?.shape && this.#group?.isWhole) this.#goOnWith(this.#group, sample.dtsUs, wanted);
+    this.#keep(picture);
+    this.#keyFrameWanted = !sample.keyFrame && (!isSame || this.#broken);
+    if (!this.#run?.shape || this.#broken) {
+      this.#o.onLost('a picture came before the key frame that the merged slices take');
+      return;
+    }
     if (this.#run.shape.rotate !== shape.rotate) {
       this.#runs.turn(shape, sample.ptsUs, sample.keyFrame);
       this.#run.shape = shape;
     }
-    this.#pictureUs = sample.ptsUs + sample.durationUs;
-    this.#runs.write(sample);
+    this.#writePicture(sample);
     for (const held of this.#silence.splice(0)) this.#writeSound(held);
   }
 
@@ -127,7 +133,8 @@ export class MergedFiles {
     const { sample, silent, format } = block;
     if (!this.#run && !this.#waitsNoMore(block)) return;
     const run = this.#run;
-    if (!run?.channels) return;
+    // Silence that comes out of the encoder once other slices have begun has no place in them.
+    if (!run?.channels || (silent && sample.ptsUs < run.fromUs)) return;
     if (run.channels !== format.channels) {
       this.#end();
       this.#keyFrameWanted = run.shape !== undefined;
@@ -143,12 +150,47 @@ export class MergedFiles {
     this.#writeSound(sample);
   }
 
+  /** What was shown last may be shown again, where the stream goes on from it. */
   #end(): void {
     this.#run = undefined;
     this.#silence = [];
     this.#waiting = [];
-    this.#keyPicture = undefined;
     this.#runs.end();
+  }
+
+  #keep(picture: PassedPicture): void {
+    const { sample } = picture;
+    if (sample.keyFrame) this.#group = { key: picture, rest: [], bytes: sample.data.length, isWhole: true };
+    const group = this.#group;
+    if (!group || sample.keyFrame || !group.isWhole) return;
+    group.bytes += sample.data.length;
+    group.rest.push(sample);
+    group.isWhole = group.rest.length < GROUP_PICTURES && group.bytes <= GROUP_BYTES;
+    if (!group.isWhole) group.rest = [];
+  }
+
+  /** Begins slices where the sender goes on without a key frame. @param atUs of what follows */
+  #goOnWith(group: Group, atUs: number, channels: 1 | 2 | undefined): void {
+    const fromUs = atUs - (group.rest.length + 1) * MIN_STEP_US;
+    this.#begin({ channels, shape: group.key.shape, fromUs });
+    this.#showAgain(group, fromUs);
+  }
+
+  /** Writes what the last picture takes to be shown, in a moment. */
+  #showAgain({ key, rest, isWhole }: Group, atUs: number): void {
+    this.#broken = !isWhole;
+    for (const [n, sample] of [key.sample, ...rest].entries()) {
+      const shownUs = atUs + n * MIN_STEP_US;
+      this.#writePicture({ ...sample, ptsUs: shownUs, dtsUs: shownUs });
+    }
+  }
+
+  #writePicture(sample: EncodedSample): void {
+    const dtsUs = Math.max(sample.dtsUs, this.#lastUs + MIN_STEP_US);
+    const ptsUs = Math.max(sample.ptsUs, dtsUs);
+    this.#lastUs = dtsUs;
+    this.#pictureUs = ptsUs + sample.durationUs;
+    this.#runs.write({ ...sample, dtsUs, ptsUs });
   }
 
   /**
@@ -161,8 +203,8 @@ export class MergedFiles {
     const firstUs = waiting[0]?.sample.ptsUs ?? sample.ptsUs;
     this.#begin({ channels, shape, fromUs: firstUs });
     this.#pictureUs = sample.ptsUs;
-    if (firstUs >= sample.ptsUs) return;
-    this.#runs.write({ ...sample, ptsUs: firstUs, dtsUs: firstUs, durationUs: sample.ptsUs - firstUs });
+    if (firstUs >= sample.dtsUs) return;
+    this.#writePicture({ ...sample, ptsUs: firstUs, dtsUs: firstUs, durationUs: sample.ptsUs - firstUs });
     for (const block of waiting) this.#takeSound(block);
   }
 
@@ -171,7 +213,7 @@ export class MergedFiles {
     if (block.silent && this.#waiting.length === 0) return false;
     this.#waiting.push(block);
     const { ptsUs } = (this.#waiting[0] as EncodedBlock).sample;
-    if (this.#sends().video && block.sample.ptsUs - ptsUs < FIRST_PICTURE_US) return false;
+    if (this.#o.sends().video && block.sample.ptsUs - ptsUs < FIRST_PICTURE_US) return false;
     this.#begin({ channels: block.format.channels, shape: undefined, fromUs: ptsUs });
     for (const held of this.#waiting.splice(0, this.#waiting.length - 1)) this.#takeSound(held);
     this.#waiting = [];
@@ -182,25 +224,23 @@ export class MergedFiles {
     const { channels, shape } = run;
     this.#run = run;
     this.#silence = [];
+    this.#lastUs = Number.NEGATIVE_INFINITY;
     const audio = channels && { sampleRate: SOUND_RATE, channels, extradata: aacConfig(channels) };
     this.#runs.begin({
       kinds: [...(shape ? (['video'] as const) : []), ...(audio ? (['audio'] as const) : [])],
       codecs: { ...(shape && { video: 'h264' as const }), ...(audio && { audio: 'aac' as const }) },
-      container: new TsContainer({ video: shape && { width: shape.width, height: shape.height }, audio }),
+      container: () => new TsContainer({ video: shape && { width: shape.width, height: shape.height }, audio }),
       shape,
     });
   }
 
   #writeSound(sample: EncodedSample): void {
-    const key = this.#keyPicture?.sample;
-    if (this.#run?.shape && key && sample.ptsUs - this.#pictureUs >= INTERRUPTION_US) {
-      this.#runs.write({ ...key, ptsUs: sample.ptsUs, dtsUs: sample.ptsUs });
-      this.#pictureUs = sample.ptsUs + key.durationUs;
-    }
+    if (this.#run?.shape && this.#group && sample.ptsUs - this.#pictureUs >= INTERRUPTION_US)
+      this.#showAgain(this.#group, sample.ptsUs);
     this.#runs.write(sample);
   }
 }
 
 function timeOf(arrival: Arrival): number {
-  return 'picture' in arrival ? arrival.picture.sample.ptsUs : arrival.block.sample.ptsUs;
+  return 'picture' in arrival ? arrival.picture.sample.dtsUs : arrival.block.sample.ptsUs;
 }

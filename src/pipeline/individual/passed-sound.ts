@@ -7,7 +7,7 @@ import { SOUND_RATE } from '../../media/frame.ts';
 import { TsContainer } from '../../stages/mux/ts/ts-slices.ts';
 import { opusDurationTicks } from '../../stages/rtp/depacketize/opus.ts';
 import type { PlacedSample } from './due-samples.ts';
-import { type FileSink, SliceRuns } from './file-sink.ts';
+import type { SliceRuns } from './file-sink.ts';
 
 /** A sender that says nothing of its silence (DTX) still sends a packet each 400 ms (RFC 7587 §3.1.3). */
 const INTERRUPTION_US = US;
@@ -20,11 +20,12 @@ export class PassedSound {
   #lastUs = Number.NEGATIVE_INFINITY;
   #endUs = Number.NEGATIVE_INFINITY;
 
-  constructor(sink: FileSink, uid: string) {
-    this.#runs = new SliceRuns(sink, uid, 'audio');
+  /** @param runs the user's row of sound */
+  constructor(runs: SliceRuns) {
+    this.#runs = runs;
   }
 
-  /** Takes the next packet of a track. Throws a Fault when a slice could not be written. */
+  /** Takes the next packet of a track. */
   push(sample: PlacedSample, track: number, channels: 1 | 2): void {
     if (sample.ptsUs < 0) return;
     const ptsUs = Math.max(sample.ptsUs, this.#lastUs + MIN_STEP_US);
@@ -33,7 +34,7 @@ export class PassedSound {
       this.#runs.begin({
         kinds: ['audio'],
         codecs: { audio: 'opus' },
-        container: new TsContainer({ audio: { codec: 'opus', sampleRate: SOUND_RATE, channels } }),
+        container: () => new TsContainer({ audio: { codec: 'opus', sampleRate: SOUND_RATE, channels } }),
       });
     }
     const durationUs = Math.round((opusDurationTicks(sample.data) * US) / SOUND_RATE);
@@ -49,13 +50,5 @@ export class PassedSound {
 
   interrupt(): void {
     this.#runs.end();
-  }
-
-  finish(): Promise<void> {
-    return this.#runs.finish();
-  }
-
-  close(): void {
-    this.#runs.close();
   }
 }

@@ -1,6 +1,7 @@
 /**
  * PassedVideo: the video slices of one user, passed on as they came: H.264 in MPEG-TS, VP8, VP9 and AV1 in WebM.
- * A new slice begins with another codec, another size or turn of the picture, and after an interruption (contract §4.2).
+ * A new slice begins with another codec, another size or turn of the picture, and after an interruption (contract §4.2); always
+ * with a key frame, so that where a sender has none the slice before goes on, and nothing that can be decoded is left out.
  */
 import { US } from '../../kernel/time.ts';
 import type { Orientation } from '../../media/frame.ts';
@@ -11,22 +12,24 @@ import { TsContainer } from '../../stages/mux/ts/ts-slices.ts';
 import { WebmContainer } from '../../stages/mux/webm/webm-container.ts';
 import { pictureSizeOf } from '../../stages/rtp/picture-size.ts';
 import type { PlacedSample } from './due-samples.ts';
-import { type FileSink, INTERRUPTION_US, SliceRuns } from './file-sink.ts';
+import { INTERRUPTION_US, type SliceRuns } from './file-sink.ts';
 
 /** Times in a file grow by at least this, the tick of WebM. */
-const MIN_STEP_US = 1000;
+export const MIN_STEP_US = 1000;
 /** How long a picture is shown that nothing follows, unless those before it were shown longer. */
 const LAST_PICTURE_US = 33_333;
 
 export type PassedPicture = { sample: EncodedSample; codec: VideoCodec; shape: PictureShape };
 
 export type PassedVideoOptions = {
-  sink: FileSink;
-  uid: string;
+  /** The user's row of pictures. */
+  runs: SliceRuns;
   /** Lists slices of WebM as well. */
   mpd?: string | undefined;
-  /** Every picture that was written, in order. */
+  /** Every picture that is passed on, in order of decoding, as it comes: nobody knows yet how long it is shown. */
   onPicture?(picture: PassedPicture): void;
+  /** A picture could not be used, in words. */
+  onLost(what: string): void;
 };
 
 type CurrentRun = { track: number; codec: VideoCodec; shape: PictureShape; startUs: number };
@@ -39,52 +42,63 @@ export class PassedVideo {
   #pending: EncodedSample | undefined;
   #typicalUs = LAST_PICTURE_US;
   #keyFrameWanted = false;
+  /** The stream was interrupted and went on without a key frame: the next one begins a new slice. */
+  #breaking = false;
+  /** Nothing came for so long that the stream is interrupted. */
+  #stalled = false;
 
   constructor(options: PassedVideoOptions) {
     this.#o = options;
-    this.#runs = new SliceRuns(options.sink, options.uid, 'video');
+    this.#runs = options.runs;
   }
 
   /** True while nothing can be written before the sender sends a key frame, or a slice waits for one to begin. */
   get keyFrameWanted(): boolean {
-    return this.#keyFrameWanted;
+    return this.#keyFrameWanted || this.#runs.keyFrameWanted;
   }
 
   /** Where the stretch of pictures that goes on now began, microseconds of the recording; undefined while there is none. */
   get runStartUs(): number | undefined {
-    return this.#run?.startUs;
+    return this.#stalled ? undefined : this.#run?.startUs;
   }
 
-  /** Takes the next picture of a track. Throws a Fault when a slice could not be written. */
+  /** Takes the next picture of a track, in order of decoding. */
   push(sample: PlacedSample, track: number, codec: VideoCodec): void {
-    const lastUs = this.#pending?.ptsUs ?? Number.NEGATIVE_INFINITY;
+    const { keyFrame, data } = sample;
+    const lastUs = this.#pending?.dtsUs ?? Number.NEGATIVE_INFINITY;
     // What was sent before the start call is shown in a moment at the file's beginning: later pictures refer to it.
-    const ptsUs = Math.max(0, sample.ptsUs, lastUs + MIN_STEP_US);
+    const dtsUs = Math.max(0, sample.dtsUs ?? sample.ptsUs, lastUs + MIN_STEP_US);
+    const ptsUs = Math.max(dtsUs, sample.ptsUs);
     const run = this.#run;
-    const goesOn = run?.track === track && run.codec === codec && ptsUs - lastUs < INTERRUPTION_US;
-    if (!goesOn && !sample.keyFrame) {
+    const isSame = run?.track === track && run.codec === codec;
+    this.#breaking ||= dtsUs - lastUs >= INTERRUPTION_US;
+    const goesOn = isSame && !(this.#breaking && keyFrame);
+    if (!goesOn && !keyFrame) {
       this.#keyFrameWanted = true;
+      this.#o.onLost('a picture came before the key frame that it takes');
       return;
     }
     const shape = shapeOf(sample, codec, run?.shape);
-    if (!shape) return;
-    this.#writePending(goesOn ? ptsUs - lastUs : undefined);
+    if (!shape) {
+      this.#keyFrameWanted = true;
+      this.#o.onLost(`a key frame of ${codec} does not say its size`);
+      return;
+    }
+    this.#writePending(goesOn ? dtsUs - lastUs : undefined);
     if (!goesOn || !run) this.#begin({ track, codec, shape, startUs: ptsUs }, false);
     else if (shape.width !== run.shape.width || shape.height !== run.shape.height) this.#begin({ ...run, shape }, true);
     else if (shape.rotate !== run.shape.rotate) {
-      this.#runs.turn(shape, ptsUs, sample.keyFrame);
+      this.#runs.turn(shape, ptsUs, keyFrame);
       this.#keyFrameWanted = true;
       run.shape = shape;
     }
-    if (sample.keyFrame) this.#keyFrameWanted = false;
-    this.#pending = {
-      kind: 'video',
-      ptsUs,
-      dtsUs: ptsUs,
-      durationUs: 0,
-      keyFrame: sample.keyFrame,
-      data: sample.data,
-    };
+    if (keyFrame) {
+      this.#keyFrameWanted = false;
+      this.#breaking = false;
+    } else if (this.#breaking) this.#keyFrameWanted = true;
+    this.#stalled = false;
+    this.#pending = { kind: 'video', ptsUs, dtsUs, durationUs: this.#typicalUs, keyFrame, data };
+    this.#o.onPicture?.({ sample: this.#pending, codec, shape });
   }
 
   /** The stream ended, or is not wanted any more: what comes next begins a new slice. */
@@ -92,6 +106,8 @@ export class PassedVideo {
     this.#writePending(undefined);
     this.#run = undefined;
     this.#keyFrameWanted = false;
+    this.#breaking = false;
+    this.#stalled = false;
     this.#runs.end();
   }
 
@@ -101,18 +117,11 @@ export class PassedVideo {
     this.#keyFrameWanted = true;
   }
 
-  /** Ends the stream where nothing came for long. @param nowUs of the recording */
+  /** Takes note where nothing came for long. @param nowUs of the recording */
   step(nowUs: number): void {
-    if (this.#pending && nowUs - this.#pending.ptsUs >= INTERRUPTION_US) this.interrupt();
-  }
-
-  async finish(): Promise<void> {
-    this.interrupt();
-    await this.#runs.finish();
-  }
-
-  close(): void {
-    this.#runs.close();
+    const wasStalled = this.#stalled;
+    this.#stalled = this.#pending !== undefined && nowUs - this.#pending.ptsUs >= INTERRUPTION_US;
+    if (this.#stalled && !wasStalled) this.#runs.flush();
   }
 
   #begin(run: CurrentRun, continues: boolean): void {
@@ -122,7 +131,7 @@ export class PassedVideo {
     this.#runs.begin({
       kinds: ['video'],
       codecs: { video: codec },
-      container: containerOf(codec, shape),
+      container: () => containerOf(codec, shape),
       shape,
       continues,
       forced: !isWebm,
@@ -133,13 +142,13 @@ export class PassedVideo {
   /** @param shownUs until the next picture; undefined when none follows */
   #writePending(shownUs: number | undefined): void {
     const pending = this.#pending;
-    const run = this.#run;
     this.#pending = undefined;
-    if (!pending || !run) return;
-    if (shownUs !== undefined && shownUs < US) this.#typicalUs = shownUs;
-    const sample = { ...pending, durationUs: shownUs ?? this.#typicalUs };
-    this.#runs.write(sample);
-    this.#o.onPicture?.({ sample, codec: run.codec, shape: run.shape });
+    if (!pending || !this.#run) return;
+    // Of pictures squeezed into a moment, or decoded ahead of their time, the steps tell nothing.
+    const isAhead = pending.ptsUs > pending.dtsUs;
+    if (!isAhead && shownUs !== undefined && shownUs > MIN_STEP_US && shownUs < US) this.#typicalUs = shownUs;
+    const durationUs = isAhead || shownUs === undefined ? this.#typicalUs : shownUs;
+    this.#runs.write({ ...pending, durationUs });
   }
 }
 

@@ -3,6 +3,7 @@
  */
 import { open, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { messageOf } from '../../kernel/fault.ts';
 import type { Snapshot } from '../../media/segment.ts';
 import { encodeJpeg } from '../../stages/codec/jpeg-encoder.ts';
 import type { NativePicture } from '../../stages/codec/picture-pool.ts';
@@ -18,6 +19,8 @@ export type SnapshotFilesOptions = {
   baseName: string;
   zeroUtcMs: number;
   onFile(file: Snapshot): Promise<void>;
+  /** A picture's file could not be written, in words. */
+  onLost(what: string): void;
 };
 
 export class SnapshotFiles {
@@ -25,7 +28,6 @@ export class SnapshotFiles {
   #waiting = 0;
   #dropped = 0;
   #writing: Promise<void> = Promise.resolve();
-  #failure: { error: unknown } | undefined;
 
   constructor(options: SnapshotFilesOptions) {
     this.#o = options;
@@ -36,14 +38,9 @@ export class SnapshotFiles {
     return this.#waiting;
   }
 
-  /** Throws the error of a file that could not be written. */
-  check(): void {
-    if (this.#failure) throw this.#failure.error;
-  }
-
   /** Takes over the picture; it is freed when its file is made, or at once when too many wait. @param ptsUs its place in the recording */
   add(picture: NativePicture, ptsUs: number): void {
-    if (this.#waiting >= MAX_WAITING || this.#failure) {
+    if (this.#waiting >= MAX_WAITING) {
       picture.free();
       this.#dropped++;
       return;
@@ -54,7 +51,7 @@ export class SnapshotFiles {
         const jpeg = await this.#encode(picture);
         if (jpeg) await this.#write(jpeg, ptsUs);
       } catch (error) {
-        this.#failure ??= { error };
+        this.#o.onLost(`a snapshot could not be written: ${messageOf(error)}`);
       }
       this.#waiting--;
     });
@@ -67,10 +64,9 @@ export class SnapshotFiles {
     return dropped;
   }
 
-  /** Resolves when all files are there. Rejects as `check` throws. */
-  async finish(): Promise<void> {
-    await this.#writing;
-    this.check();
+  /** Resolves when all files that could be written are there. */
+  finish(): Promise<void> {
+    return this.#writing;
   }
 
   /** Undefined when it cannot be: a sender's odd picture must not end the recording. */

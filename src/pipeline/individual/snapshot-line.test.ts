@@ -63,7 +63,7 @@ type Sender = {
 };
 
 /** What came of it; times are seconds of the recording. */
-type Taken = { files: Snapshot[]; times: number[]; requests: number[]; decoded: number; sent: number };
+type Taken = { files: Snapshot[]; lost: string[]; times: number[]; requests: number[]; decoded: number; sent: number };
 
 async function record(sender: Sender): Promise<Taken> {
   const { codec = 'vp8', intervalS, seconds, fps = 25, fromS = 0, answers = true, gopS = 100_000, uid = '7' } = sender;
@@ -71,9 +71,11 @@ async function record(sender: Sender): Promise<Taken> {
     span !== undefined && atS >= span[0] && atS < span[1];
   const clock = new ManualClock();
   const files: Snapshot[] = [];
+  const lost: string[] = [];
   const line = new SnapshotLine({
     ...{ uid, codec, intervalUs: intervalS * S, dir, baseName: `b__uid_s_${uid}__uid_e_video`, zeroUtcMs: ZERO_UTC_MS },
     onFile: async (file) => void files.push(file),
+    onLost: (what) => void lost.push(what),
   });
   const sizes = [1, 2].map((zoom) => ({ width: 160 * zoom, height: 90 * zoom }));
   const sources = sizes.map((size) => ({
@@ -127,7 +129,7 @@ async function record(sender: Sender): Promise<Taken> {
   const { decoded } = line;
   expect(line.takeDropped()).toBe(0);
   const times = files.map(({ startUtcMs }) => (startUtcMs - ZERO_UTC_MS) / 1000);
-  return { files, times, requests, decoded, sent };
+  return { files, lost, times, requests, decoded, sent };
 }
 
 /** Content time of the picture in a file, seconds of the recording, near to `nearS`. */
@@ -337,7 +339,10 @@ describe('damage', () => {
 
 test('a disk that fails is told of, and nothing is left over', async () => {
   rmSync(dir, { recursive: true });
-  await expect(record({ intervalS: 1, seconds: 5 })).rejects.toThrow('ENOENT');
+  const { lost, files } = await record({ intervalS: 1, seconds: 5 });
+  expect(lost).toHaveLength(6);
+  expect(lost[0]).toMatch(/^a snapshot could not be written: ENOENT/);
+  expect(files).toEqual([]);
 });
 
 test('pictures that the disk is too slow for are given up and counted', async () => {
@@ -354,6 +359,7 @@ test('pictures that the disk is too slow for are given up and counted', async ()
       await held;
       files.push(file);
     },
+    onLost: (what) => expect.fail(what),
   });
   for (let n = 0; n < 10; n++) {
     picture.draw(3600 * S + n * S);

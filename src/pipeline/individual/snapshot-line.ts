@@ -50,6 +50,8 @@ export type SnapshotLineOptions = {
   zeroUtcMs: number;
   /** A picture lies finished on the spool. Called in order, the next call only after this one has resolved. */
   onFile(file: Snapshot): Promise<void>;
+  /** A picture's file could not be written, in words. */
+  onLost(what: string): void;
 };
 
 /** What the sender said of a sample beside the stream. */
@@ -96,12 +98,11 @@ export class SnapshotLine {
   }
 
   /**
-   * Takes the next sample that reception admitted. Throws the error of a snapshot that could not be written.
+   * Takes the next sample that reception admitted.
    * @param atUs its place in the recording, microseconds; what lies before the recording's zero is only decoded from
    */
   push(sample: Pick<ReceivedSample, 'data' | 'keyFrame'>, atUs: number, shown: Shown = {}): void {
     if (this.#closed) return;
-    this.#files.check();
     const { data, keyFrame } = sample;
     if (keyFrame) {
       this.#forget();
@@ -125,13 +126,12 @@ export class SnapshotLine {
   }
 
   /**
-   * Goes on with what there is to do. Throws as `push`.
+   * Goes on with what there is to do.
    * @param nowUs the present, microseconds of the recording; not how far samples have been pushed
    * @returns whether the sender should be asked for a key frame now, once; it is not said again before an answer could be seen
    */
   poll(nowUs: number): { keyFrameWanted: boolean } {
     if (this.#closed) return { keyFrameWanted: false };
-    this.#files.check();
     const stopped = this.#newestUs < nowUs - STOPPED_US;
     // Who does not send at all cannot be said not to answer, nor be waited for.
     if (stopped) this.#askedUs = undefined;
@@ -149,7 +149,7 @@ export class SnapshotLine {
     return this.#files.takeDropped();
   }
 
-  /** No more samples come: takes what is due, resolves when all lies on the spool, and frees everything. Rejects as `push` throws. */
+  /** No more samples come: takes what is due, resolves when all lies on the spool, and frees everything. */
   async finish(): Promise<void> {
     try {
       this.#askedUs = undefined;

@@ -4,17 +4,15 @@
  */
 import type { EncodedSample } from '../../media/sample.ts';
 import { Fmp4Container } from '../../stages/mux/mp4/fmp4-container.ts';
-import { fragmentRowName } from '../../stages/mux/names.ts';
 import { TsContainer } from '../../stages/mux/ts/ts-slices.ts';
-import { type FileSink, INTERRUPTION_US, SliceRuns } from './file-sink.ts';
+import { INTERRUPTION_US, type SliceRuns, type UserRows } from './file-sink.ts';
 import type { AacFormat, EncodedBlock } from './transcoded-sound.ts';
 
 const AAC = { kinds: ['audio'], codecs: { audio: 'aac' } } as const;
 
 export class SoundFiles {
   readonly #runs: SliceRuns;
-  readonly #sink: FileSink;
-  readonly #uid: string;
+  readonly #rows: UserRows;
   /** The same sound again for an MPD, as players of MPDs take no MPEG-TS. */
   #fragments: SliceRuns | undefined;
   #mpd: string | undefined;
@@ -22,10 +20,9 @@ export class SoundFiles {
   #fragmentEndUs = Number.NEGATIVE_INFINITY;
   #silence: EncodedSample[] = [];
 
-  constructor(sink: FileSink, uid: string) {
-    this.#sink = sink;
-    this.#uid = uid;
-    this.#runs = new SliceRuns(sink, uid, 'audio');
+  constructor(rows: UserRows) {
+    this.#rows = rows;
+    this.#runs = rows.row('audio');
   }
 
   /** From now on the MPD of this name lists the sound as well, or none does any more. */
@@ -33,11 +30,9 @@ export class SoundFiles {
     if (mpd === this.#mpd) return;
     this.#mpd = mpd;
     if (mpd === undefined) this.#fragments?.end();
-    else
-      this.#fragments ??= new SliceRuns(this.#sink, this.#uid, 'av', fragmentRowName(this.#sink.baseName, this.#uid));
+    else this.#fragments = this.#rows.row('fragments');
   }
 
-  /** Throws a Fault when a slice could not be written. */
   write({ sample, run, silent, format }: EncodedBlock): void {
     this.#writeFragment(sample, format);
     if (silent) {
@@ -49,7 +44,7 @@ export class SoundFiles {
     }
     if (run !== this.#run || !this.#runs.running) {
       this.#silence = [];
-      this.#runs.begin({ ...AAC, container: new TsContainer({ audio: format }) });
+      this.#runs.begin({ ...AAC, container: () => new TsContainer({ audio: format }) });
       this.#run = run;
     }
     for (const held of this.#silence.splice(0)) this.#runs.write(held);
@@ -59,17 +54,6 @@ export class SoundFiles {
   interrupt(): void {
     this.#end();
     this.#fragments?.end();
-  }
-
-  async finish(): Promise<void> {
-    this.interrupt();
-    await this.#runs.finish();
-    await this.#fragments?.finish();
-  }
-
-  close(): void {
-    this.#runs.close();
-    this.#fragments?.close();
   }
 
   #end(): void {
@@ -82,7 +66,7 @@ export class SoundFiles {
     if (!this.#fragments || this.#mpd === undefined) return;
     if (sample.ptsUs - this.#fragmentEndUs > sample.durationUs) this.#fragments.end();
     if (!this.#fragments.running)
-      this.#fragments.begin({ ...AAC, container: new Fmp4Container(format), mpd: this.#mpd });
+      this.#fragments.begin({ ...AAC, container: () => new Fmp4Container(format), mpd: this.#mpd });
     this.#fragments.write(sample);
     this.#fragmentEndUs = sample.ptsUs + sample.durationUs;
   }

@@ -14,6 +14,8 @@ const BITRATE_KBPS = { 1: 48, 2: 96 } as const;
 /** How far ahead of what is encoded sound is kept, milliseconds. */
 const AHEAD_MS = 2000;
 const AHEAD_SAMPLES = SOUND_RATE;
+/** Nothing for this long is a pause. */
+const PAUSE_SAMPLES = SOUND_RATE / 2;
 const INTERRUPTION_SAMPLES = (INTERRUPTION_US / US) * SOUND_RATE;
 
 /** How the encoder was set up, for a container. */
@@ -65,6 +67,9 @@ export class TranscodedSound {
     if (!voice) return;
     const limit = filled ? until : Math.min(until, this.#end);
     while (voice.mixer.position + AAC_BLOCK <= limit) this.#encode(voice);
+    // The last sound before a pause is not left in the encoder, which hands a block over once it has the next two.
+    if (!filled && until - this.#end >= PAUSE_SAMPLES)
+      while (voice.mixer.position < this.#end + 2 * AAC_BLOCK) this.#encode(voice);
   }
 
   /** Hands over all that is held and frees what is native; what comes next begins anew. */

@@ -2,11 +2,12 @@
  * UserFiles: all that is made of one user's streams: slices of picture and of sound, merged ones, snapshots.
  */
 import type { IndividualPlan } from '../../contract/line/plan.ts';
+import { messageOf } from '../../kernel/fault.ts';
 import type { Sound } from '../../media/frame.ts';
 import type { Track, VideoCodec } from '../../media/track.ts';
 import { mpdName, userBaseName } from '../../stages/mux/names.ts';
 import type { PlacedSample } from './due-samples.ts';
-import type { FileSink } from './file-sink.ts';
+import { type FileSink, UserRows } from './file-sink.ts';
 import { MergedFiles } from './merged-files.ts';
 import { PassedSound } from './passed-sound.ts';
 import { PassedVideo } from './passed-video.ts';
@@ -20,13 +21,13 @@ export type UserFilesOptions = {
   sink: FileSink;
   /** The user's tracks that are wanted now. */
   tracks(): Track[];
-  onDegraded(what: string, count: number): void;
 };
 
 export class UserFiles {
   readonly uid: string;
   readonly #o: UserFilesOptions;
   readonly #mpd: string | undefined;
+  readonly #rows: UserRows;
   #video: PassedVideo | undefined;
   #sound: TranscodedSound | undefined;
   #soundFiles: SoundFiles | undefined;
@@ -40,6 +41,7 @@ export class UserFiles {
     const { uid, plan, sink } = options;
     this.uid = uid;
     this.#o = options;
+    this.#rows = new UserRows(sink, uid);
     this.#mpd = plan.streamMode === 'standard' ? mpdName(userBaseName(sink.baseName, uid, 'av')) : undefined;
   }
 
@@ -49,16 +51,16 @@ export class UserFiles {
     return (forSnapshot || this.#video?.keyFrameWanted || this.#merged?.keyFrameWanted) ?? false;
   }
 
-  /** Takes the next picture of a track. Throws a Fault when a file could not be written. */
+  /** Takes the next picture of a track, in order of decoding. */
   takePicture({ track, format }: Track, sample: PlacedSample): void {
-    const { plan, sink, uid } = this.#o;
+    const { plan } = this.#o;
     if (format.kind !== 'video') return;
     this.#snapshotsOf(track, format.codec)?.push(sample, sample.ptsUs, sample);
     if (!plan.records.video || plan.streamMode === 'none') return;
     this.#video ??= new PassedVideo({
-      sink,
-      uid,
+      runs: this.#rows.row('video'),
       mpd: this.#mpd,
+      onLost: (what) => this.#tellLost(what),
       onPicture: (picture) => {
         if (picture.codec === 'h264') this.#mergedFiles()?.writePicture(picture);
       },
@@ -74,7 +76,7 @@ export class UserFiles {
   /** Takes the next packet of a track whose sound is passed on as it came. */
   passSound({ track, format }: Track, sample: PlacedSample): void {
     if (format.kind !== 'audio') return;
-    this.#passedSound ??= new PassedSound(this.#o.sink, this.uid);
+    this.#passedSound ??= new PassedSound(this.#rows.row('audio'));
     this.#passedSound.push(sample, track, channelsOf(format));
   }
 
@@ -87,7 +89,7 @@ export class UserFiles {
     }
   }
 
-  /** Everything before `nowUs` of the recording has been taken. Throws a Fault when a file could not be written. */
+  /** Everything before `nowUs` of the recording has been taken. */
   step(nowUs: number): void {
     this.#video?.step(nowUs);
     this.#passedSound?.step(nowUs);
@@ -95,7 +97,7 @@ export class UserFiles {
     if (this.#sound || fills) this.#transcoder().advance(nowUs, fills);
     this.#merged?.step(nowUs);
     const dropped = this.#snapshots?.line.takeDropped() ?? 0;
-    if (dropped > 0) this.#o.onDegraded(`snapshots of user ${this.uid} could not be made in time`, dropped);
+    for (let n = 0; n < dropped; n++) this.#tellLost('a snapshot could not be made in time');
   }
 
   /** The user's tracks have ended: files end here, and nothing is kept that costs memory. */
@@ -108,25 +110,33 @@ export class UserFiles {
     this.#endSnapshots();
   }
 
+  /** Something of the user broke: its files end as they are, and what comes next begins anew. */
+  restart(): void {
+    this.#rows.end();
+    this.#sound?.close();
+    this.#snapshots?.line.close();
+    this.#video = undefined;
+    this.#passedSound = undefined;
+    this.#soundFiles = undefined;
+    this.#merged = undefined;
+    this.#sound = undefined;
+    this.#snapshots = undefined;
+  }
+
   /** Ends all files; resolves when they lie on the spool. */
   async finish(): Promise<void> {
     this.rest();
-    await Promise.all([
-      this.#video?.finish(),
-      this.#passedSound?.finish(),
-      this.#soundFiles?.finish(),
-      this.#merged?.finish(),
-      this.#snapshotsDone,
-    ]);
+    await Promise.all([this.#rows.finish(), this.#snapshotsDone]);
   }
 
   close(): void {
-    this.#video?.close();
-    this.#passedSound?.close();
+    this.#rows.close();
     this.#sound?.close();
-    this.#soundFiles?.close();
-    this.#merged?.close();
     this.#snapshots?.line.close();
+  }
+
+  #tellLost(what: string): void {
+    this.#o.sink.onLost(this.uid, what);
   }
 
   #snapshotsOf(track: number, codec: VideoCodec): SnapshotLine | undefined {
@@ -136,6 +146,7 @@ export class UserFiles {
       this.#endSnapshots();
       const line = new SnapshotLine({
         ...{ uid, codec, dir: sink.dir, zeroUtcMs: sink.zeroUtcMs, onFile: sink.onFile },
+        onLost: (what) => this.#tellLost(what),
         intervalUs: plan.snapshots.intervalMs * 1000,
         baseName: userBaseName(sink.baseName, uid, 'video'),
       });
@@ -148,9 +159,8 @@ export class UserFiles {
     const done = this.#snapshots?.line.finish();
     this.#snapshots = undefined;
     if (!done) return;
-    this.#snapshotsDone = Promise.all([this.#snapshotsDone, done]).then(() => undefined);
-    // Told by `finish`.
-    this.#snapshotsDone.catch(() => undefined);
+    const told = done.catch((error) => this.#tellLost(messageOf(error)));
+    this.#snapshotsDone = Promise.all([this.#snapshotsDone, told]).then(() => undefined);
   }
 
   #transcoder(): TranscodedSound {
@@ -162,7 +172,7 @@ export class UserFiles {
   }
 
   #soundFilesOf(): SoundFiles {
-    this.#soundFiles ??= new SoundFiles(this.#o.sink, this.uid);
+    this.#soundFiles ??= new SoundFiles(this.#rows);
     this.#soundFiles.useMpd(this.#sendsWebm() ? this.#mpd : undefined);
     return this.#soundFiles;
   }
@@ -180,7 +190,7 @@ export class UserFiles {
   }
 
   #mergedFiles(): MergedFiles | undefined {
-    const { plan, sink, uid, tracks } = this.#o;
+    const { plan, tracks } = this.#o;
     if (plan.streamMode !== 'standard') return undefined;
     // Sound whose picture goes into an MPD is merged with nothing else.
     if (this.#sendsWebm()) {
@@ -188,8 +198,8 @@ export class UserFiles {
       return undefined;
     }
     this.#merged ??= new MergedFiles({
-      sink,
-      uid,
+      runs: this.#rows.row('av'),
+      onLost: (what) => this.#tellLost(what),
       sends: () => {
         const formats = tracks().map(({ format }) => format);
         const audio = formats.find((format) => format.kind === 'audio');

@@ -1,5 +1,5 @@
 /**
- * The little of H.264 Annex B and AAC ADTS that remuxing needs. Pure.
+ * The little of H.264 Annex B, AAC ADTS and Opus that remuxing needs. Pure.
  */
 
 const NAL_SPS = 7;
@@ -51,4 +51,15 @@ export function aacConfig(channels: 1 | 2): Buffer {
   const config = Buffer.alloc(2);
   config.writeUInt16BE((2 << 11) | (3 << 7) | (channels << 3));
   return config;
+}
+
+/**
+ * The Opus packet with its count of frames told, where it is one byte long: one or two frames of no bytes, as senders say silence.
+ * It means the same (RFC 6716 §3.2.5), and FFmpeg's MPEG-TS muxer refuses packets below two bytes. Two frames of different
+ * length (code 2) take two bytes at least, so what claims to be such is left as it is.
+ */
+export function withFrameCount(packet: Buffer): Buffer {
+  const toc = packet[0];
+  if (packet.length !== 1 || toc === undefined || (toc & 3) > 1) return packet;
+  return Buffer.of(toc | 3, (toc & 3) + 1);
 }

@@ -2,6 +2,7 @@
  * Slices: samples in, slices of one stream on the spool out. Says where a slice ends (contract §4.2), what it is called and
  * what its playlist will say of it; how its bytes are written is a container's affair.
  */
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Fault, messageOf } from '../../kernel/fault.ts';
 import type { EncodedSample } from '../../media/sample.ts';
@@ -15,6 +16,11 @@ import { finishPart, partPath } from './spool-file.ts';
 /** What a process that dies had not handed to the system is lost; FFmpeg would keep 32 kB, seconds of a quiet recording. */
 const FLUSH_US = 250_000;
 
+/** A container that refuses so many samples in a row is given up for a new one. */
+const MAX_REFUSED = 10;
+/** After a file could not be begun, or was given up, none is begun for this long: what is wrong may pass. */
+const RETRY_US = 1_000_000;
+
 /** One container's way of writing samples to one file after another. Every file can be played alone. */
 export type SliceContainer = {
   /** Of the files' names, without a dot. */
@@ -27,7 +33,7 @@ export type SliceContainer = {
   write(sample: EncodedSample): void;
   /** Hands what was written to the system. */
   flush(): void;
-  /** Ends the file; `last` when no other follows. Throws a Fault. */
+  /** Ends the file; `last` when no other follows. Throws a Fault; the file is closed nevertheless. */
   end(last: boolean): void;
   /** Frees everything; a file not ended stays as it is. Calling it again does nothing. */
   close(): void;
@@ -57,6 +63,13 @@ export type SlicesOptions = {
   owner?: FileOwner | undefined;
   codecs?: FileCodecs | undefined;
   mpd?: string | undefined;
+  /** Milliseconds that slices of the same base name are named after already, Unix time; grows with each slice. */
+  taken?: Set<number> | undefined;
+  /**
+   * Something could not be written: a sample that the container refused, or a slice. It costs just that, and the stream goes on,
+   * pictures with the next key frame. Where this is left out, the first such failure is thrown.
+   */
+  onLost?: ((what: string) => void) | undefined;
   /** A slice was begun; `startUtcMs` is the whole millisecond that its name says (contract §4.1). */
   onSliceStart?: ((startUtcMs: number) => void) | undefined;
   /** A slice lies finished and synced on the spool. Called in order, the next call only after this one has resolved. */
@@ -67,6 +80,7 @@ type OpenSlice = {
   name: string;
   path: string;
   startUs: number;
+  startUtcMs: number;
   /** Where the last of its samples ends. */
   endUs: number;
   bytes: number;
@@ -77,39 +91,59 @@ type OpenSlice = {
   discontinuity: boolean;
 };
 
+/** What a playlist says before a slice. */
+type SaidBefore = Pick<Segment, 'discontinuity' | 'starts' | 'rotations'>;
+
 export class Slices {
   readonly #options: SlicesOptions;
-  readonly #container: SliceContainer;
+  readonly #open: () => SliceContainer;
+  /** Undefined after one was given up. */
+  #container: SliceContainer | undefined;
   readonly #interleaver: Interleaver;
+  readonly #taken: Set<number>;
   #slice: OpenSlice | undefined;
-  #index: number;
+  #nextIndex: number;
   #seen = new Set<MediaKind>();
   #shape: PictureShape | undefined;
-  /** The next key frame begins a slice that its playlist marks as a discontinuity. */
+  /** The next key frame, or without pictures the next sound, begins a slice that its playlist marks as a discontinuity. */
   #cutting = false;
+  /** A picture was lost: what refers to it is left out. */
+  #keyFrameWanted = false;
+  #refused = 0;
+  /** Where a file could not be begun or was given up. */
+  #brokeOffUs: number | undefined;
+  /** A finished slice that is in no playlist: what was to be said before it is said before the next. */
+  #unlisted: OpenSlice | undefined;
   #finishing: Promise<void> = Promise.resolve();
   #failure: unknown;
   #closed = false;
 
-  /** Throws a Fault when no kind is named. */
-  constructor(options: SlicesOptions, container: SliceContainer) {
+  /** @param open a new container. Throws a Fault when no kind is named, and whatever `open` throws where nobody takes losses. */
+  constructor(options: SlicesOptions, open: () => SliceContainer) {
     if (options.kinds.length === 0)
       throw new Fault('no-streams', 'a file needs a video or an audio stream', { blame: 'self' });
     this.#options = options;
-    this.#container = container;
+    this.#open = open;
+    if (!options.onLost) this.#container = open();
     this.#interleaver = new Interleaver(options.kinds);
-    this.#index = options.firstIndex ?? 0;
+    this.#taken = options.taken ?? new Set();
+    this.#nextIndex = options.firstIndex ?? 0;
     this.#shape = options.shape;
   }
 
-  /** What the next slice's index is. */
+  /** The index of the next slice that is finished. */
   get nextIndex(): number {
-    return this.#index + (this.#slice ? 1 : 0);
+    return this.#nextIndex;
+  }
+
+  /** True while pictures are left out because one before them could not be written. */
+  get keyFrameWanted(): boolean {
+    return this.#keyFrameWanted;
   }
 
   /**
    * Takes the next sample; sound and picture may come in any interleave, each kind in its decode order.
-   * Throws a Fault when a slice could not be written, also an earlier one.
+   * Throws a Fault when a slice could not be written, also an earlier one, and nobody takes losses.
    */
   write(sample: EncodedSample): void {
     if (this.#failure) throw this.#failure;
@@ -126,6 +160,11 @@ export class Slices {
     this.#shape = shape;
     this.#cutting = true;
     if (!isKeyFrame) this.#slice?.rotations.push({ ...shape, utcMs: this.#utcMs(atUs) });
+  }
+
+  /** Hands what was written to the system. Call it where nothing comes for a while. */
+  flush(): void {
+    if (this.#slice) this.#attempt(() => this.#container?.flush());
   }
 
   /** Ends the last slice; resolves when all slices are finished and given to `onFile`. Frees everything. */
@@ -146,27 +185,70 @@ export class Slices {
     if (this.#closed) return;
     this.#closed = true;
     this.#slice = undefined;
-    this.#container.close();
+    this.#container?.close();
   }
 
   #mux(sample: EncodedSample): void {
-    const { kinds, forced = true } = this.#options;
+    if (this.#brokeOffUs !== undefined && Math.abs(sample.dtsUs - this.#brokeOffUs) < RETRY_US) return;
     const isKeyPicture = sample.kind === 'video' && sample.keyFrame;
-    const cutting = this.#cutting && isKeyPicture;
-    if (this.#slice && (cutting || endsSlice(sample, this.#slice, kinds.includes('video'), forced)))
+    if (this.#keyFrameWanted && sample.kind === 'video') {
+      if (!isKeyPicture) return;
+      this.#cutting = true;
+    }
+    if (this.#attempt(() => this.#put(sample))) {
+      this.#refused = 0;
+      this.#brokeOffUs = undefined;
+      if (isKeyPicture) this.#keyFrameWanted = false;
+      return;
+    }
+    if (sample.kind === 'video') this.#keyFrameWanted = true;
+    if (this.#slice && ++this.#refused < MAX_REFUSED) return;
+    this.#breakOff(sample);
+  }
+
+  /** Carries out `work`. What it throws is told to whoever takes losses, and thrown on where nobody does. */
+  #attempt(work: () => void): boolean {
+    try {
+      work();
+      return true;
+    } catch (error) {
+      const { onLost } = this.#options;
+      if (!onLost) throw error;
+      onLost(messageOf(error));
+      return false;
+    }
+  }
+
+  /** Begins anew with a new container, a little later. */
+  #breakOff({ dtsUs }: EncodedSample): void {
+    if (this.#slice) this.#endSlice(this.#slice, this.#slice.endUs, true);
+    this.#container?.close();
+    this.#container = undefined;
+    this.#refused = 0;
+    this.#brokeOffUs = dtsUs;
+    this.#cutting = true;
+  }
+
+  #put(sample: EncodedSample): void {
+    const { kinds, forced = true } = this.#options;
+    const hasVideo = kinds.includes('video');
+    if (sample.data.length === 0)
+      throw new Fault('mux-failed', `a sample of ${sample.kind} is empty`, { blame: 'channel' });
+    const cutting = this.#cutting && (!hasVideo || (sample.kind === 'video' && sample.keyFrame));
+    if (this.#slice && (cutting || endsSlice(sample, this.#slice, hasVideo, forced)))
       this.#endSlice(this.#slice, sample.ptsUs, false);
     this.#slice ??= this.#beginSlice(sample.ptsUs, cutting);
     const slice = this.#slice;
-    if (cutting && this.#shape && slice.rotations.length === 0)
+    this.#container?.write(sample);
+    if (cutting && hasVideo && this.#shape && slice.rotations.length === 0)
       slice.rotations.push({ ...this.#shape, utcMs: this.#utcMs(sample.ptsUs) });
     if (cutting) this.#cutting = false;
     this.#note(slice, sample);
-    this.#container.write(sample);
     slice.endUs = Math.max(slice.endUs, sample.ptsUs + sample.durationUs);
     slice.bytes += sample.data.length;
     if (sample.dtsUs - slice.flushedUs < FLUSH_US) return;
     slice.flushedUs = sample.dtsUs;
-    this.#container.flush();
+    this.#container?.flush();
   }
 
   /** What the playlist says before this slice: the first sample of each kind, and the picture's size with the first picture. */
@@ -182,43 +264,70 @@ export class Slices {
 
   #beginSlice(startUs: number, discontinuity: boolean): OpenSlice {
     const { dir, baseName, onSliceStart } = this.#options;
-    const name = sliceName(baseName, this.#utcMs(startUs), this.#container.extension);
+    this.#container ??= this.#open();
+    let startUtcMs = this.#utcMs(startUs);
+    while (this.#taken.has(Math.trunc(startUtcMs))) startUtcMs++;
+    const name = sliceName(baseName, startUtcMs, this.#container.extension);
     const path = join(dir, name);
     this.#container.begin(partPath(path), this.#shape);
-    onSliceStart?.(Math.trunc(this.#utcMs(startUs)));
-    const counted = { startUs, endUs: startUs, bytes: 0, flushedUs: startUs };
+    this.#taken.add(Math.trunc(startUtcMs));
+    onSliceStart?.(Math.trunc(startUtcMs));
+    const counted = { startUs, startUtcMs, endUs: startUs, bytes: 0, flushedUs: startUs };
     return { name, path, ...counted, starts: [], rotations: [], discontinuity };
   }
 
   #endSlice(slice: OpenSlice, endUs: number, last: boolean): void {
-    const { headBytes } = this.#container;
-    this.#container.end(last);
+    const headBytes = this.#container?.headBytes;
     this.#slice = undefined;
-    const { baseName, playlist = playlistName(baseName), owner, codecs, mpd, onFile } = this.#options;
-    const index = this.#index++;
+    // What was written until then can be read in all containers.
+    this.#attempt(() => this.#container?.end(last));
     this.#finishing = this.#finishing.then(async () => {
       if (this.#failure) return;
       try {
-        const bytes = await finishPart(slice.path);
-        await onFile({
-          type: 'slice',
-          name: slice.name,
-          playlist,
-          index,
-          startUtcMs: this.#utcMs(slice.startUs),
-          durationUs: Math.max(0, endUs - slice.startUs),
-          bytes,
-          discontinuity: slice.discontinuity,
-          starts: slice.starts,
-          rotations: slice.rotations,
-          ...(owner && { owner }),
-          ...(codecs && { codecs }),
-          ...(mpd !== undefined && { mpd, startUs: slice.startUs, ...(headBytes && { headBytes }) }),
-        });
+        await this.#keep(slice, endUs, headBytes);
       } catch (error) {
-        this.#failure = error instanceof Error ? error : new Error(messageOf(error));
+        this.#unlisted = slice;
+        const { onLost } = this.#options;
+        if (onLost) onLost(`${slice.name}: ${messageOf(error)}`);
+        else this.#failure = error instanceof Error ? error : new Error(messageOf(error));
       }
     });
+  }
+
+  async #keep(slice: OpenSlice, endUs: number, headBytes: number | undefined): Promise<void> {
+    if (slice.bytes === 0) {
+      await rm(partPath(slice.path), { force: true });
+      this.#unlisted ??= slice;
+      return;
+    }
+    const { baseName, playlist = playlistName(baseName), owner, codecs, mpd, onFile } = this.#options;
+    const bytes = await finishPart(slice.path);
+    await onFile({
+      type: 'slice',
+      name: slice.name,
+      playlist,
+      index: this.#nextIndex,
+      startUtcMs: slice.startUtcMs,
+      durationUs: Math.max(0, endUs - slice.startUs),
+      bytes,
+      ...this.#saidBefore(slice),
+      ...(owner && { owner }),
+      ...(codecs && { codecs }),
+      ...(mpd !== undefined && { mpd, startUs: slice.startUs, ...(headBytes && { headBytes }) }),
+    });
+    this.#nextIndex++;
+    this.#unlisted = undefined;
+  }
+
+  #saidBefore({ discontinuity, starts, rotations, startUtcMs }: OpenSlice): SaidBefore {
+    const before = this.#unlisted;
+    if (!before) return { discontinuity, starts, rotations };
+    const turned = before.rotations.at(-1);
+    return {
+      discontinuity: true,
+      starts: starts.length > 0 ? starts : before.starts.map((start) => ({ ...start, startUtcMs })),
+      rotations: rotations.length > 0 || !turned ? rotations : [{ ...turned, utcMs: startUtcMs }],
+    };
   }
 
   #utcMs(us: number): number {

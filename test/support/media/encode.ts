@@ -34,6 +34,8 @@ export type VideoEncoding = {
   gopFrames: number;
   /** `live` is what a WebRTC sender does: baseline without delay. `file` allows B-frames. */
   use?: 'live' | 'file';
+  /** H.264 only: pictures in a row that refer to a later one, as OBS and FFmpeg send. 0 by default of a `live` use. */
+  bFrames?: number;
   /** Puts parameter sets into the stream's header instead of before each key frame, as MP4 wants them. */
   globalHeader?: boolean;
 };
@@ -56,7 +58,8 @@ export class VideoEncoder {
 
   constructor(encoding: VideoEncoding) {
     const { codec, width, height, fps, bitrateKbps, gopFrames } = encoding;
-    const live = (encoding.use ?? 'live') === 'live';
+    const { bFrames = 0 } = encoding;
+    const live = (encoding.use ?? 'live') === 'live' && bFrames === 0;
     const encoder = Codec.findEncoderByName(ENCODERS[codec] as FFEncoderCodec);
     if (!encoder) throw new Error(`this FFmpeg has no encoder for ${codec}`);
     const c = this.context;
@@ -72,6 +75,7 @@ export class VideoEncoder {
     if (live || codec !== 'h264') c.maxBFrames = 0;
     if (encoding.globalHeader) c.setFlags(AV_CODEC_FLAG_GLOBAL_HEADER);
     const options = optionsOf(codec, gopFrames);
+    if (bFrames > 0) options['x264-params'] += `:bframes=${bFrames}:b-adapt=0:rc-lookahead=0:sync-lookahead=0`;
     if (codec === 'h264' && live) Object.assign(options, { tune: 'zerolatency', profile: 'baseline', level: '3.1' });
     if (codec === 'h264' && live) {
       c.rcMaxRate = BigInt(bitrateKbps * 1500);

@@ -40,7 +40,7 @@ export async function writeSlices({ runs, ...stream }: SlicedStream): Promise<Se
         forced: codecs.video === undefined || codecs.video === 'h264',
         onFile: (file) => void files.push(file),
       },
-      container,
+      () => container,
     );
     const changes = shapes.slice(1);
     for (const sample of samples) {

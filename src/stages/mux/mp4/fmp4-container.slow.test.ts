@@ -28,7 +28,7 @@ const { samples, config } = makeAacSamples({ fromS: 45, seconds: 20, channels: 1
 function begin(files: Segment[]): Slices {
   return new Slices(
     { dir, baseName: 'x', kinds: ['audio'], zeroUtcMs: ZERO, onFile: (file) => void files.push(file) },
-    new Fmp4Container({ sampleRate: 48_000, channels: 1, extradata: config }),
+    () => new Fmp4Container({ sampleRate: 48_000, channels: 1, extradata: config }),
   );
 }
 

@@ -74,10 +74,13 @@ export class Fmp4Container implements SliceContainer {
   end(): void {
     const file = this.#file;
     if (!file) return;
-    check(file.context.writeTrailerSync(), `ending ${file.name}`);
-    file.io.flushSync();
-    check(file.io.error, `writing ${file.name}`);
-    this.#free();
+    try {
+      check(file.context.writeTrailerSync(), `ending ${file.name}`);
+      file.io.flushSync();
+      check(file.io.error, `writing ${file.name}`);
+    } finally {
+      this.#free();
+    }
   }
 
   close(): void {

@@ -5,7 +5,7 @@
  */
 import { join } from 'node:path';
 import { Dictionary, FormatContext, Packet } from 'node-av/lib';
-import { messageOf } from '../../../kernel/fault.ts';
+import { Fault, messageOf } from '../../../kernel/fault.ts';
 import type { EncodedSample } from '../../../media/sample.ts';
 import type { WholeFile } from '../../../media/segment.ts';
 import { endsFile, type FileLimit } from '../cut.ts';
@@ -24,10 +24,17 @@ export type Mp4FilesOptions = Streams & {
   limit: FileLimit;
   /** Index of the first file; 0 when left out. */
   firstIndex?: number | undefined;
+  /**
+   * Something could not be written: a sample that the muxer refused, or a file. It costs just that, and the next file is begun
+   * where one was lost. Where this is left out, the first such failure is thrown.
+   */
+  onLost?: ((what: string) => void) | undefined;
   /** A file lies finished and synced on the spool. Called in order, the next call only after this one has resolved. */
   onFile(file: WholeFile): Promise<void> | void;
 };
 
+/** After a file could not be begun, none is begun for this long: what is wrong may pass. */
+const RETRY_US = 1_000_000;
 /** Ticks per second of pictures that came at no steady rate: those of their senders. */
 const UNSTEADY_RATE = 90_000;
 
@@ -36,6 +43,10 @@ export class Mp4Files {
   #interleaver: Interleaver;
   #file: OpenFile | undefined;
   #index: number;
+  /** A picture was lost: what refers to it is left out. */
+  #keyFrameWanted = false;
+  /** Where no file could be begun. */
+  #brokeOffUs: number | undefined;
   /** The last sounds before now: a file begun in the middle of one needs it, and the one before it to decode it whole. */
   #lastSounds: EncodedSample[] = [];
   #finishing: Promise<void> = Promise.resolve();
@@ -50,18 +61,18 @@ export class Mp4Files {
 
   /**
    * Takes the next sample; sound and picture may come in any interleave, each kind in its decode order.
-   * Throws a Fault when a file could not be written, also an earlier one.
+   * Throws a Fault when a file could not be written, also an earlier one, and nobody takes losses.
    */
   write(sample: EncodedSample): void {
     if (this.#failure) throw this.#failure;
-    for (const next of this.#interleaver.push(sample)) this.#mux(next);
+    for (const next of this.#interleaver.push(sample)) this.#take(next);
   }
 
   /** Ends the last file; resolves when all files are finished and given to `onFile`. Frees everything. */
   async finish(): Promise<void> {
     try {
       if (this.#failure) throw this.#failure;
-      for (const next of this.#interleaver.flush()) this.#mux(next);
+      for (const next of this.#interleaver.flush()) this.#take(next);
       if (this.#file) this.#endFile(this.#file, this.#file.endUs);
       await this.#finishing;
       if (this.#failure) throw this.#failure;
@@ -76,7 +87,26 @@ export class Mp4Files {
     this.#file = undefined;
   }
 
+  #take(sample: EncodedSample): void {
+    const isVideo = sample.kind === 'video';
+    if (isVideo && this.#keyFrameWanted && !sample.keyFrame) return;
+    if (this.#brokeOffUs !== undefined && Math.abs(sample.dtsUs - this.#brokeOffUs) < RETRY_US) return;
+    try {
+      this.#mux(sample);
+      if (isVideo) this.#keyFrameWanted = false;
+      this.#brokeOffUs = undefined;
+    } catch (error) {
+      const { onLost } = this.#options;
+      if (!onLost) throw error;
+      onLost(messageOf(error));
+      if (isVideo) this.#keyFrameWanted = true;
+      if (!this.#file) this.#brokeOffUs = sample.dtsUs;
+    }
+  }
+
   #mux(sample: EncodedSample): void {
+    if (sample.data.length === 0)
+      throw new Fault('mux-failed', `a sample of ${sample.kind} is empty`, { blame: 'channel' });
     const { limit, video } = this.#options;
     const hasVideo = video !== undefined;
     if (this.#file && endsFile(sample, this.#file, limit, hasVideo)) this.#endFile(this.#file, sample.ptsUs);
@@ -112,7 +142,9 @@ export class Mp4Files {
           bytes,
         });
       } catch (error) {
-        this.#failure = error instanceof Error ? error : new Error(messageOf(error));
+        const { onLost } = this.#options;
+        if (onLost) onLost(`${file.name}: ${messageOf(error)}`);
+        else this.#failure = error instanceof Error ? error : new Error(messageOf(error));
       } finally {
         file.close();
       }
@@ -143,15 +175,26 @@ class OpenFile {
     this.startUs = startUs;
     this.endUs = startUs;
     this.#packet.alloc();
-    check(this.#context.allocOutputContext2(null, 'mp4', `file:${partPath(path)}`), 'opening the MP4 muxer');
+    try {
+      this.#streams = this.#open(startUtcMs, streams);
+    } catch (error) {
+      this.close();
+      throw error;
+    }
+  }
+
+  #open(startUtcMs: number, streams: Streams): MuxStream[] {
+    const { name } = this;
+    check(this.#context.allocOutputContext2(null, 'mp4', `file:${partPath(this.path)}`), 'opening the MP4 muxer');
     using metadata = Dictionary.fromObject({ creation_time: new Date(startUtcMs).toISOString() });
     this.#context.metadata = metadata;
     // Ticks in which every frame of a steady rate falls on a whole number, and few frame rates need long numbers.
     const fps = streams.video?.fps;
-    this.#streams = addStreams(this.#context, streams, fps === undefined ? UNSTEADY_RATE : fps * 512);
+    const added = addStreams(this.#context, streams, fps === undefined ? UNSTEADY_RATE : fps * 512);
     check(this.#context.openOutputSync(), `creating ${name}`);
     using settings = Dictionary.fromObject({ movflags: '+faststart' });
     check(this.#context.writeHeaderSync(settings), `starting ${name}`);
+    return added;
   }
 
   write(sample: EncodedSample): void {

@@ -32,7 +32,7 @@ async function record(samples: EncodedSample[], streams: Streams): Promise<Segme
   const files: Segment[] = [];
   const slices = new Slices(
     { dir, baseName: 'x', kinds: kindsOf(streams), zeroUtcMs: ZERO, onFile: (file) => void files.push(file) },
-    new TsContainer(streams),
+    () => new TsContainer(streams),
   );
   for (const sample of samples) slices.write(sample);
   await slices.finish();

@@ -6,6 +6,7 @@ import { basename } from 'node:path';
 import { AVIO_FLAG_WRITE } from 'node-av/constants';
 import { FormatContext, IOContext, Packet } from 'node-av/lib';
 import type { EncodedSample } from '../../../media/sample.ts';
+import { withFrameCount } from '../bitstream.ts';
 import { type SliceContainer, Slices, type SlicesOptions } from '../slices.ts';
 import { addStreams, check, fillPacket, kindsOf, type MuxStream, type Streams } from '../stream.ts';
 
@@ -22,11 +23,13 @@ export class TsContainer implements SliceContainer {
   #io: IOContext | undefined;
   #name = '';
   #headerWritten = false;
+  readonly #isOpus: boolean;
   #closed = false;
 
   /** Throws a Fault when no stream is described or FFmpeg refuses the description. */
   constructor(streams: Streams) {
     kindsOf(streams);
+    this.#isOpus = streams.audio?.codec === 'opus';
     this.#packet.alloc();
     check(this.#context.allocOutputContext2(null, 'mpegts', null), 'opening the MPEG-TS muxer');
     this.#streams = addStreams(this.#context, streams, 90_000);
@@ -39,6 +42,15 @@ export class TsContainer implements SliceContainer {
     this.#io = io;
     this.#name = name;
     this.#context.pb = io;
+    try {
+      this.#writeHead();
+    } catch (error) {
+      this.#release(io);
+      throw error;
+    }
+  }
+
+  #writeHead(): void {
     if (!this.#headerWritten) {
       // Times are ours to the tick: without copyts the muxer would add twice the delay.
       this.#context.setOption('max_delay', PCR_LEAD_US);
@@ -53,7 +65,8 @@ export class TsContainer implements SliceContainer {
 
   write(sample: EncodedSample): void {
     const target = this.#streams.find(({ kind }) => kind === sample.kind)!;
-    fillPacket(this.#packet, sample, target.stream, TS_ZERO_US);
+    const data = this.#isOpus && sample.kind === 'audio' ? withFrameCount(sample.data) : sample.data;
+    fillPacket(this.#packet, { ...sample, data }, target.stream, TS_ZERO_US);
     check(this.#context.writeFrameSync(this.#packet), `writing to ${this.#name}`);
   }
 
@@ -64,11 +77,18 @@ export class TsContainer implements SliceContainer {
   end(last: boolean): void {
     const io = this.#io;
     if (!io) return;
-    // Sound waits in the muxer for a full PES; it belongs to this file.
-    check(this.#context.writeFrameSync(null), `completing ${this.#name}`);
-    if (last) check(this.#context.writeTrailerSync(), `ending ${this.#name}`);
-    io.flushSync();
-    check(io.error, `writing ${this.#name}`);
+    try {
+      // Sound waits in the muxer for a full PES; it belongs to this file.
+      check(this.#context.writeFrameSync(null), `completing ${this.#name}`);
+      if (last) check(this.#context.writeTrailerSync(), `ending ${this.#name}`);
+      io.flushSync();
+      check(io.error, `writing ${this.#name}`);
+    } finally {
+      this.#release(io);
+    }
+  }
+
+  #release(io: IOContext): void {
     this.#context.pb = null;
     io.closepSync();
     this.#io = undefined;
@@ -77,9 +97,7 @@ export class TsContainer implements SliceContainer {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#context.pb = null;
-    this.#io?.closepSync();
-    this.#io = undefined;
+    if (this.#io) this.#release(this.#io);
     this.#context.freeContext();
     this.#packet.free();
   }
@@ -93,6 +111,6 @@ export class TsSlices extends Slices {
   constructor(options: TsSlicesOptions) {
     const { video } = options;
     const shape = video && { width: video.width, height: video.height, rotate: 0 as const };
-    super({ ...options, kinds: kindsOf(options), shape }, new TsContainer(options));
+    super({ ...options, kinds: kindsOf(options), shape }, () => new TsContainer(options));
   }
 }

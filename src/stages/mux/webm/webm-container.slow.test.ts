@@ -31,7 +31,7 @@ function begin(codec: WebmCodec, files: Segment[] = []): Slices {
       ...{ dir, baseName: 'x', kinds: ['video'], zeroUtcMs: ZERO, shape: { ...SIZE, rotate: 0 }, forced: false },
       onFile: (file) => void files.push(file),
     },
-    new WebmContainer(codec),
+    () => new WebmContainer(codec),
   );
 }
 

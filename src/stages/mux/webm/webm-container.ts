@@ -44,6 +44,8 @@ export class WebmContainer implements SliceContainer {
   #blocks: Block[] = [];
   #cues: { atMs: number; place: number }[] = [];
   #endMs = 0;
+  /** Time of the last picture. */
+  #lastMs = Number.NEGATIVE_INFINITY;
 
   constructor(codec: WebmCodec) {
     this.#codec = codec;
@@ -61,6 +63,7 @@ export class WebmContainer implements SliceContainer {
     this.#places = undefined;
     this.#cues = [];
     this.#endMs = 0;
+    this.#lastMs = Number.NEGATIVE_INFINITY;
     this.#file = this.#do('creating', () => openSync(path, 'w'));
   }
 
@@ -69,6 +72,11 @@ export class WebmContainer implements SliceContainer {
     this.#places ??= this.#writeHead(sample);
     const atMs = Math.round(sample.ptsUs / 1000);
     const endMs = Math.round((sample.ptsUs + sample.durationUs) / 1000);
+    if (!(atMs > this.#lastMs && atMs >= 0) || !Number.isFinite(endMs))
+      throw new Fault('mux-failed', `${this.#name}: a picture at ${atMs} ms cannot stand behind ${this.#lastMs} ms`, {
+        blame: 'self',
+      });
+    this.#lastMs = atMs;
     const { keyFrame } = sample;
     const first = this.#blocks[0];
     if (first && (keyFrame || atMs - first.atMs > MAX_RELATIVE_MS)) this.#writeCluster();
@@ -84,10 +92,14 @@ export class WebmContainer implements SliceContainer {
   end(): void {
     const file = this.#file;
     if (file === undefined) return;
-    this.#writeCluster();
-    if (this.#places) this.#complete(this.#places);
-    this.#file = undefined;
-    this.#do('ending', () => closeSync(file));
+    try {
+      this.#writeCluster();
+      if (this.#places) this.#complete(this.#places);
+    } finally {
+      this.#blocks = [];
+      this.#file = undefined;
+      this.#do('ending', () => closeSync(file));
+    }
   }
 
   close(): void {
@@ -131,16 +143,18 @@ export class WebmContainer implements SliceContainer {
     const [first] = this.#blocks;
     if (!first) return;
     if (first.keyFrame) this.#cues.push({ atMs: first.atMs, place: this.#bytes });
-    const blocks = this.#blocks.map(({ atMs, endMs, keyFrame, data }, n) => {
-      const isLast = n === this.#blocks.length - 1;
+    const held = this.#blocks;
+    // One that cannot be written must not keep what follows from it.
+    this.#blocks = [];
+    const blocks = held.map(({ atMs, endMs, keyFrame, data }, n) => {
+      const isLast = n === held.length - 1;
       const head = Buffer.of(0x80 | TRACK, 0, 0, keyFrame && !isLast ? IS_KEY : 0);
       head.writeInt16BE(atMs - first.atMs, 1);
       if (!isLast) return element(0xa3, head, data);
-      const before = this.#blocks[n - 1]?.atMs ?? atMs - 1;
+      const before = held[n - 1]?.atMs ?? atMs - 1;
       const group = [element(0xa1, head, data), unsigned(0x9b, Math.max(1, endMs - atMs))];
       return element(0xa0, ...group, ...(keyFrame ? [] : [signed(0xfb, before - atMs)]));
     });
-    this.#blocks = [];
     this.#append(element(CLUSTER, unsigned(0xe7, first.atMs), ...blocks));
   }
 
