@@ -15,7 +15,7 @@ import type { ChannelPort, SpoolPort, UploadPort } from '../session/ports.ts';
 import { renderMpd } from '../stages/mux/dash/mpd.ts';
 import { renderPlaylist } from '../stages/mux/hls/playlist.ts';
 import { readSpool } from '../stages/spool/journal.ts';
-import { createSpoolFolder, removeSpoolFolder } from '../stages/spool/spool-folder.ts';
+import { createSpoolFolder, removeSpoolFolder, spooledSids } from '../stages/spool/spool-folder.ts';
 import { RecordingUpload } from '../stages/upload/recording-upload.ts';
 import { createTarget } from '../stages/upload/target/target.ts';
 
@@ -53,6 +53,7 @@ export function spoolPort(root: string): SpoolPort {
   const pathOf = (sid: string) => join(root, sid);
   return {
     pathOf,
+    sids: () => spooledSids(root),
     create: (sid) => createSpoolFolder(root, sid),
     async read(sid) {
       try {

@@ -26,10 +26,13 @@ import { baseName } from '../stages/mux/names.ts';
 import { openDatabase } from '../store/database.ts';
 import { KeyedJobs } from '../store/jobs.ts';
 import { OutboxTables } from '../store/outbox-tables.ts';
+import { Ownership } from '../store/ownership.ts';
 import { RecordingTables } from '../store/recording-tables.ts';
+import { readBootId } from '../worker/process-identity.ts';
 import { Supervisor } from '../worker/supervisor.ts';
 import { completeCredentials, makeDataDir } from './credentials.ts';
 import { lockDataDir } from './data-dir-lock.ts';
+import { folderIdentity } from './folder-identity.ts';
 import { channelPort, spoolPort, uploadPort } from './ports.ts';
 
 /**
@@ -92,6 +95,10 @@ export async function createServer(given: Config): Promise<AircheckServer> {
     const database = await openDatabase({ url: config.databaseUrl, pgliteDir: join(config.dataDir, 'db') });
     endings.push(() => database.close());
 
+    const folder = folderIdentity(config.dataDir);
+    const ownership = await Ownership.begin({ database, folder, bootId: readBootId() ?? folder, clock, log });
+    endings.push(() => ownership.close());
+
     const feedDir = feedDirOf(config.dataDir);
     endings.push(() => rmSync(feedDir, { recursive: true, force: true }));
     const { rtcHost: host, rtcPort: port } = config;
@@ -130,7 +137,7 @@ export async function createServer(given: Config): Promise<AircheckServer> {
     await notifications.start();
 
     const recordings = new Recordings({
-      store: new RecordingTables(database, notifications.outbox),
+      store: new RecordingTables(database, ownership, notifications.outbox),
       channel: channelPort(rooms, apps, clock),
       recorders: supervisor,
       uploads: uploadPort({ localStorageDir: config.localStorageDir, clock, log }),
@@ -168,10 +175,12 @@ export async function createServer(given: Config): Promise<AircheckServer> {
     http.register(whipRoutes, { endpoint: whip, apps, clock, checkPublishPrivileges: true });
     http.register(publishPageRoutes);
     http.register(docsRoutes);
+    // Before the first call: one for a recording that a forerunner began must find it.
+    endings.push(() => recordings.close(0));
+    await recordings.recover();
     await http.listen({ host: config.host, port: config.port });
     // Last to be begun, first to be ended: calls that wait for a stop are still answered.
     endings.push(() => recordings.close(config.shutdownTimeoutS * 1000));
-    await recordings.recover();
 
     let closing: Promise<void> | undefined;
     return {

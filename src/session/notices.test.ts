@@ -13,7 +13,7 @@ beforeEach(() => {
 function hold(): TaskRunner {
   const task = { ...taskOf(), cname: 'room', uid: '9' };
   world.store.tasks.set(task.sid, { task, state: newTaskState() });
-  return new TaskRunner(task, newTaskState(), world.ports());
+  return new TaskRunner(task, newTaskState(), world.store.holdOf(task.sid), world.ports());
 }
 const types = (notices: Notice[] = world.store.notices) => notices.map(({ eventType }) => eventType);
 const detailsOf = (type: number) => world.store.notices.find((n) => n.eventType === type)?.payload.details;
@@ -139,7 +139,7 @@ describe('what is told', () => {
   test('a task taken over after a crash of the server goes on counting', async () => {
     const { runner } = await running();
     const stored = world.store.tasks.get(runner.task.sid)!;
-    const later = new TaskRunner(stored.task, stored.state, world.ports());
+    const later = new TaskRunner(stored.task, stored.state, world.store.holdOf(stored.task.sid), world.ports());
     await later.dispatch({ type: 'serverRestarted' });
     await settle();
     world.uploads.at(-1)?.letFinish();

@@ -7,6 +7,8 @@ import type { QualityReport } from '../contract/line/quality-report.ts';
 import type { StorageConfig } from '../contract/line/storage.ts';
 import type { Notice } from '../contract/webhook/notice.ts';
 import type { FileOwner, SpooledDocument, SpooledFile } from '../media/segment.ts';
+import type { TaskHold } from './hold.ts';
+import type { RunRecord } from './run-record.ts';
 import type { Task, TaskDocument, TaskState } from './task.ts';
 
 /** What acquire gave out (contract §1.1). Times are Unix milliseconds. */
@@ -25,7 +27,15 @@ export type Resource = {
   startedMs: number | undefined;
 };
 
-export type StoredTask = { task: Task; state: TaskState };
+/** A task that was claimed: as its former owner left it. */
+export type ClaimedTask = {
+  task: Task;
+  state: TaskState;
+  hold: TaskHold;
+  resource: Resource;
+  /** Oldest first. */
+  runs: RunRecord[];
+};
 
 /** What is known of a task for ever; what it needed to run is forgotten when it ends. */
 export type PastTask = {
@@ -41,22 +51,30 @@ export type RecordingStore = {
   findResource(resourceId: string): Promise<Resource | undefined>;
   /** The running task of a channel and uid. */
   findRunning(appid: string, cname: string, uid: string): Promise<string | undefined>;
-  /** Uses the resource up and adds the task, in one transaction. `used` and `conflict` say who was faster. */
-  addTask(task: Task, state: TaskState): Promise<'added' | 'used' | 'conflict'>;
+  /** Uses the resource up and adds the task as this server's, in one transaction. `used` and `conflict` say who was faster. */
+  addTask(task: Task, state: TaskState): Promise<TaskHold | 'used' | 'conflict'>;
   /** Lets a resource be started once more, after a start that came to nothing. */
   releaseResource(resourceId: string, sid: string): Promise<void>;
-  /** Keeps what a call changed of a running task. */
-  saveDocument(sid: string, document: TaskDocument): Promise<void>;
-  /** Keeps the quality report of a task whose recorder has ended. */
-  saveQuality(sid: string, report: QualityReport): Promise<void>;
+  /** Keeps what a call changed of a running task. Rejects as fenced when another server has it. */
+  saveDocument(hold: TaskHold, document: TaskDocument): Promise<void>;
+  /** Keeps the quality report of a task whose recorder has ended. Rejects as fenced when another server has the task. */
+  saveQuality(hold: TaskHold, report: QualityReport): Promise<void>;
+  /** Keeps a run of a task, new or changed. Rejects as fenced when another server has the task. */
+  saveRun(hold: TaskHold, run: RunRecord): Promise<void>;
   /** A task of an app, running or ended. */
   findTask(appid: string, sid: string): Promise<PastTask | undefined>;
   /**
    * Keeps a task's new state, and what is to be told of it, in one transaction; the credentials of an ended task are forgotten.
+   * Rejects as fenced when another server has the task.
    */
-  saveState(sid: string, state: TaskState, nowMs: number, notices?: readonly Notice[]): Promise<void>;
-  /** Tasks that have not ended: after a start of the server, those its forerunner left behind. One that is damaged does not hide the others. */
-  unfinishedTasks(): Promise<{ tasks: StoredTask[]; unreadable: { sid: string; why: string }[] }>;
+  saveState(hold: TaskHold, state: TaskState, nowMs: number, notices?: readonly Notice[]): Promise<void>;
+  /**
+   * Takes unfinished tasks whose files lie here and whose owner is gone. One that is damaged does not hide the others.
+   * @param spooled sids that lie on this server's spool
+   */
+  claimTasks(spooled: readonly string[]): Promise<{ tasks: ClaimedTask[]; unreadable: { sid: string; why: string }[] }>;
+  /** Which of these tasks are no longer this server's. */
+  lostOf(holds: readonly TaskHold[]): Promise<string[]>;
 };
 
 /** 109: the token has expired; 110: it is wrong (contract §5.2). */
@@ -79,6 +97,8 @@ export type RecorderProcess = {
   stop(atMonoUs: number): void;
   /** Hands on a change; one that comes before the process is ready waits for it. */
   change(command: ChangeCommand): void;
+  /** Ends the process at once, whatever it was about to finish. */
+  kill(): void;
 };
 export type SpoolWork = {
   /** Where an MP4 of all users ends; absent when none is wanted. */
@@ -124,6 +144,8 @@ export type UploadPort = {
 };
 
 export type SpoolPort = {
+  /** The recordings that have a folder here. */
+  sids(): Promise<string[]>;
   /** Makes the recording's own folder and returns its path. */
   create(sid: string): Promise<string>;
   pathOf(sid: string): string;

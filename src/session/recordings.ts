@@ -73,14 +73,15 @@ export class Recordings {
 
   /** Uploads what a server that died left on its spools, and ends its tasks. */
   async recover(): Promise<void> {
-    const { tasks, unreadable } = await this.#options.store.unfinishedTasks();
+    const { store, spool } = this.#options;
+    const { tasks, unreadable } = await store.claimTasks(await spool.sids());
     for (const { sid, why } of unreadable)
       this.#options.log.error(
         { sid },
         `an unfinished recording cannot be read, and its files stay on the spool: ${why}`,
       );
-    for (const { task, state } of tasks) {
-      const runner = this.#hold(new TaskRunner(task, state, this.#options));
+    for (const { task, state, hold } of tasks) {
+      const runner = this.#hold(new TaskRunner(task, state, hold, this.#options));
       void runner.dispatch({ type: 'serverRestarted' });
     }
   }
@@ -137,7 +138,7 @@ export class Recordings {
       throw problem('internal-error');
     }
     onStored();
-    const runner = this.#hold(new TaskRunner(task, state, this.#options));
+    const runner = this.#hold(new TaskRunner(task, state, added, this.#options));
     try {
       await runner.start();
     } catch (cause) {

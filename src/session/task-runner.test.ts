@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { documentOf, FakeStore, FakeWorld, fakeFault, settle, taskOf } from '../../test/support/fake-ports.ts';
 import { qualityOf } from '../../test/support/quality.ts';
 import type { SpooledFile } from '../media/segment.ts';
+import type { TaskHold } from './hold.ts';
 import { Recordings } from './recordings.ts';
 import { newTaskState, type TaskState } from './task.ts';
 import { TaskRunner } from './task-runner.ts';
@@ -15,7 +16,7 @@ const mp4 = (name: string): SpooledFile => ({ type: 'mp4', name, index: 0, start
 
 function hold(task = taskOf(), state: TaskState = newTaskState()): TaskRunner {
   world.store.tasks.set(task.sid, { task, state });
-  return new TaskRunner(task, state, world.ports());
+  return new TaskRunner(task, state, world.store.holdOf(task.sid), world.ports());
 }
 function recordings(): Recordings {
   return new Recordings({
@@ -64,10 +65,10 @@ test('a new state is stored before anything is done about it', async () => {
   const ports = world.ports();
   const order: string[] = [];
   const task = taskOf();
-  const runner = new TaskRunner(task, newTaskState(), {
+  const runner = new TaskRunner(task, newTaskState(), world.store.holdOf(task.sid), {
     ...ports,
     store: Object.assign(new FakeStore(), {
-      saveState: async (_sid: string, state: TaskState) => void order.push(state.phase),
+      saveState: async (_hold: TaskHold, state: TaskState) => void order.push(state.phase),
     }),
     channel: {
       ...ports.channel,
@@ -89,16 +90,21 @@ test.each([
   const task = taskOf();
   const plan = { ...task.document.plan, ...(videoStreamType && { videoStreamType }) };
   const asked: unknown[] = [];
-  const runner = new TaskRunner({ ...task, document: { ...task.document, plan } }, newTaskState(), {
-    ...ports,
-    channel: {
-      ...ports.channel,
-      openFeed: async (who) => {
-        asked.push(who.videoStreamType);
-        return ports.channel.openFeed(who);
+  const runner = new TaskRunner(
+    { ...task, document: { ...task.document, plan } },
+    newTaskState(),
+    world.store.holdOf(task.sid),
+    {
+      ...ports,
+      channel: {
+        ...ports.channel,
+        openFeed: async (who) => {
+          asked.push(who.videoStreamType);
+          return ports.channel.openFeed(who);
+        },
       },
     },
-  });
+  );
   await runner.start();
   expect(asked).toEqual([expected]);
 });
@@ -185,7 +191,7 @@ test('closing ends recordings properly; what is not uploaded in time is left for
   await closing;
   expect(world.uploads[0]?.aborted).toBe(true);
   expect(world.removed).toEqual([]);
-  expect((await world.store.unfinishedTasks()).tasks).toHaveLength(1);
+  expect(world.store.unfinished).toHaveLength(1);
 });
 
 test('a stop before the recorder is ready reaches it', async () => {

@@ -14,6 +14,7 @@ import { type Clock, sleep, type Timer, within } from '../kernel/clock.ts';
 import { messageOf } from '../kernel/fault.ts';
 import { newHexId } from '../kernel/ids.ts';
 import type { SpooledDocument, SpooledFile } from '../media/segment.ts';
+import { isFenced, type TaskHold } from './hold.ts';
 import { transition } from './machine.ts';
 import { ERROR_CODES, noticesOf } from './notices.ts';
 import type {
@@ -77,9 +78,13 @@ export class TaskRunner {
   #unsaved: Notice[] = [];
   #quality: QualityReport | undefined;
 
-  constructor(task: Task, state: TaskState, ports: TaskPorts) {
+  readonly hold: TaskHold;
+  #fenced = false;
+
+  constructor(task: Task, state: TaskState, hold: TaskHold, ports: TaskPorts) {
     this.#task = task;
     this.#state = state;
+    this.hold = hold;
     this.#ports = ports;
     this.#upload = new TaskUpload({
       ...ports,
@@ -132,6 +137,22 @@ export class TaskRunner {
     return changed;
   }
 
+  /**
+   * Another server has the task: all that this one does for it ends at once, and nobody is told. Whoever waits for a stop hears
+   * that the recording is gone.
+   */
+  fence(): void {
+    if (this.#fenced) return;
+    this.#fenced = true;
+    this.#ports.log.error({ sid: this.#task.sid }, 'another server has taken this recording over; it ends here');
+    this.abandon();
+    this.#recorder?.kill();
+    void this.#feed?.close();
+    for (const answer of this.#answers.values()) answer('gone');
+    this.#answers.clear();
+    this.#markEnded();
+  }
+
   /** Gives up uploading, so that the process can end; the task stays unfinished and the next server goes on with it. */
   abandon(): void {
     this.#aborted.abort(new Error('the server shuts down'));
@@ -146,6 +167,10 @@ export class TaskRunner {
   }
 
   async #take(event: TaskEvent): Promise<void> {
+    if (this.#fenced) {
+      if (event.type === 'stopRequested') this.#answers.get(event.request)?.('gone');
+      return;
+    }
     const { clock, log } = this.#ports;
     const before = this.#state;
     const next = transition(before, event);
@@ -159,6 +184,7 @@ export class TaskRunner {
     this.#state = state;
     if (state !== before) {
       await this.#save(notices);
+      if (this.#fenced) return;
       if (state.phase !== before.phase) this.#sayPhase(state);
     }
     for (const effect of effects) {
@@ -181,10 +207,11 @@ export class TaskRunner {
     // A database that does not answer must not hold up a recording. What it does late, the next save repeats or outdoes.
     const late = () => new Error(`the database did not answer within ${SAVE_TIMEOUT_MS} ms`);
     try {
-      const saving = store.saveState(this.#task.sid, this.#state, clock.nowMs(), [...this.#unsaved]);
+      const saving = store.saveState(this.hold, this.#state, clock.nowMs(), [...this.#unsaved]);
       await within(clock, SAVE_TIMEOUT_MS, saving, late);
       this.#unsaved = [];
     } catch (error) {
+      if (isFenced(error)) return this.fence();
       log.error({ sid: this.#task.sid, error: messageOf(error) }, 'the state of a recording could not be stored');
     }
   }
@@ -205,7 +232,7 @@ export class TaskRunner {
       },
       warnings: [...document.warnings, ...warnings].slice(0, MAX_WARNINGS),
     };
-    await store.saveDocument(this.#task.sid, changed);
+    await store.saveDocument(this.hold, changed);
     this.#task = { ...this.#task, document: changed };
     const atMonoUs = clock.monoUs();
     const commands: ChangeCommand[] = [
@@ -336,7 +363,7 @@ export class TaskRunner {
       const report = await spool.readReport(sid, written.name);
       this.#quality = report;
       const late = () => new Error(`the database did not answer within ${SAVE_TIMEOUT_MS} ms`);
-      await within(clock, SAVE_TIMEOUT_MS, store.saveQuality(sid, report), late);
+      await within(clock, SAVE_TIMEOUT_MS, store.saveQuality(this.hold, report), late);
     } catch (error) {
       log.error({ sid, error: messageOf(error) }, 'the quality report of a recording could not be kept');
     }

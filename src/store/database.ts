@@ -9,6 +9,8 @@ export type Queryable = {
   /** Rows of one statement with `$1`-style parameters. Rejects with the driver's error, whose `code` is the SQLSTATE. */
   query(sql: string, params?: unknown[]): Promise<Row[]>;
 };
+/** A connection that belongs to one user, so that what it holds (an advisory lock) is gone when it breaks. */
+export type Connection = Queryable & { close(): Promise<void> };
 export type Database = Queryable & {
   readonly description: string;
   /** Whether no other process can have it open. */
@@ -17,6 +19,8 @@ export type Database = Queryable & {
   script(sql: string): Promise<Row[]>;
   /** Commits when `run` resolves and rolls back when it rejects. */
   transaction<T>(run: (inside: Queryable) => Promise<T>): Promise<T>;
+  /** Opens a connection beside the others. `onLost` is called once when it breaks. In PGlite it is the one there is. */
+  connect(onLost: () => void): Promise<Connection>;
   close(): Promise<void>;
 };
 

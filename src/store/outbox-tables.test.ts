@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { addRecording, noticeOf } from '../../test/support/stored-recording.ts';
+import { addRecording, beginOwner, holdOf, noticeOf } from '../../test/support/stored-recording.ts';
 import type { Notice } from '../contract/webhook/notice.ts';
 import { newHexId } from '../kernel/ids.ts';
 import { newTaskState } from '../session/task.ts';
@@ -57,22 +57,22 @@ describe.each(targets)('%s', (_name, url) => {
       add: async (inside, notices, nowMs) => void (await outbox.add(inside, notices, nowMs, () => true)),
       added: (added) => void told.push(added),
     };
-    const tables = new RecordingTables(database, port);
+    const tables = new RecordingTables(database, await beginOwner(database), port);
     const notices = [noticeOf(sid, 0), noticeOf(sid, 1)];
-    await tables.saveState(sid, { ...newTaskState(), status: 5 }, 20, notices);
+    await tables.saveState(holdOf(sid), { ...newTaskState(), status: 5 }, 20, notices);
     // The session saves again when it did not learn that it had succeeded.
-    await tables.saveState(sid, { ...newTaskState(), status: 5 }, 21, notices);
+    await tables.saveState(holdOf(sid), { ...newTaskState(), status: 5 }, 21, notices);
     expect((await all()).map(({ notice }) => notice.noticeId)).toEqual(notices.map(({ noticeId }) => noticeId));
     expect(told).toEqual([sid, sid]);
 
     const clash = noticeOf(sid, 1);
-    await expect(tables.saveState(sid, { ...newTaskState(), status: 7 }, 30, [clash])).rejects.toThrow();
+    await expect(tables.saveState(holdOf(sid), { ...newTaskState(), status: 7 }, 30, [clash])).rejects.toThrow();
     const [task] = await database.query('select status from tasks where sid = $1', [sid]);
     expect(Number(task?.['status'])).toBe(5);
     expect(await all()).toHaveLength(2);
     expect(told).toHaveLength(2);
 
-    await tables.saveState(sid, { ...newTaskState(), status: 6 }, 40);
+    await tables.saveState(holdOf(sid), { ...newTaskState(), status: 6 }, 40);
     expect(told).toHaveLength(2);
   });
 

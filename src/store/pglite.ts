@@ -65,6 +65,10 @@ export async function openPglite(folder: string): Promise<Database> {
     },
     query: (sql, params) => turns.take(() => inside.query(sql, params)),
     transaction,
+    connect: async () => ({
+      query: (sql, params) => turns.take(() => inside.query(sql, params)),
+      close: async () => {},
+    }),
     close: () =>
       turns.take(async () => {
         await thread.ask({ close: true });

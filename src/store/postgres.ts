@@ -1,11 +1,27 @@
 /**
  * A Postgres server as Database.
  */
-import { Pool } from 'pg';
+import { Client, Pool } from 'pg';
 import type { Database, Row } from './database.ts';
 
+/**
+ * Nothing waits for ever for a database that hangs or is gone: not for a connection, nor for an answer. The server's own limit
+ * comes first, so that a statement is not left running when nobody waits for it.
+ */
+const LIMITS = {
+  connectionTimeoutMillis: 5_000,
+  statement_timeout: 10_000,
+  query_timeout: 12_000,
+  idle_in_transaction_session_timeout: 30_000,
+  keepAlive: true,
+  keepAliveInitialDelayMillis: 5_000,
+};
+const MAX_CONNECTIONS = 10;
+/** A renewal that takes longer than a lease has failed. */
+const OWN_CONNECTION = { ...LIMITS, connectionTimeoutMillis: 3_000, statement_timeout: 3_000, query_timeout: 4_000 };
+
 export function openPostgres(url: string): Database {
-  const pool = new Pool({ connectionString: url, max: 10, connectionTimeoutMillis: 10_000 });
+  const pool = new Pool({ connectionString: url, max: MAX_CONNECTIONS, ...LIMITS });
   // A connection that breaks while idle is replaced at its next use; unheard, the event would end the process.
   pool.on('error', () => {});
   return {
@@ -41,6 +57,24 @@ export function openPostgres(url: string): Database {
         client.release(broken);
         throw error;
       }
+    },
+    async connect(onLost) {
+      const client = new Client({ connectionString: url, ...OWN_CONNECTION });
+      let closing = false;
+      const lose = () => {
+        if (!closing) onLost();
+        closing = true;
+      };
+      client.on('error', lose);
+      client.on('end', lose);
+      await client.connect();
+      return {
+        query: async (sql, params = []) => (await client.query<Row>(sql, params)).rows,
+        async close() {
+          closing = true;
+          await client.end();
+        },
+      };
     },
     close: () => pool.end(),
   };

@@ -1,25 +1,42 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { qualityOf } from '../../test/support/quality.ts';
+import { beginOwner } from '../../test/support/stored-recording.ts';
 import { newHexId, newResourceId, newSid } from '../kernel/ids.ts';
+import { isFenced, type TaskHold } from '../session/hold.ts';
 import type { Resource } from '../session/ports.ts';
+import type { RunRecord } from '../session/run-record.ts';
 import { newTaskState, type Task, type TaskState } from '../session/task.ts';
 import { type Database, openDatabase } from './database.ts';
 import { migrate } from './migrations.ts';
+import type { Ownership } from './ownership.ts';
 import { RecordingTables } from './recording-tables.ts';
 
 // One suite over both databases; Postgres when there is one to test with.
 const targets: [string, string][] = [['PGlite', '']];
 const postgres = process.env['AIRCHECK_TEST_DATABASE_URL'];
 if (postgres) targets.push(['Postgres', postgres]);
+/** The start of the machine that a server and the next one on its folder share. */
+const BOOT = 'boot';
 
 describe.each(targets)('%s', (_name, url) => {
   let database: Database;
   let store: RecordingTables;
+  let ownership: Ownership;
   beforeAll(async () => {
     database = await openDatabase({ url, pgliteDir: 'memory://' });
-    store = new RecordingTables(database);
+    ownership = await beginOwner(database, { bootId: BOOT });
+    store = new RecordingTables(database, ownership);
   }, 60_000);
-  afterAll(() => database?.close());
+  afterAll(async () => {
+    await ownership?.close();
+    await database?.close();
+  });
+  const holdOf = ({ sid }: Task, epoch = 1): TaskHold => ({ sid, owner: ownership.owner, epoch });
+  /** What the next server on the same folder finds. */
+  async function next(): Promise<{ tables: RecordingTables; owner: Ownership }> {
+    const owner = await beginOwner(database, { folder: ownership.folder, bootId: BOOT });
+    return { tables: new RecordingTables(database, owner), owner };
+  }
 
   async function resource(changes: Partial<Resource> = {}): Promise<Resource> {
     const made: Resource = {
@@ -87,7 +104,7 @@ describe.each(targets)('%s', (_name, url) => {
   test('starting uses the resource up', async () => {
     const made = await resource();
     const task = taskOf(made);
-    expect(await store.addTask(task, newTaskState())).toBe('added');
+    expect(await store.addTask(task, newTaskState())).toMatchObject({ epoch: 1 });
     expect(await store.addTask(taskOf(made), newTaskState())).toBe('used');
     expect(await store.findResource(made.resourceId)).toMatchObject({ sid: task.sid, startedMs: task.createdMs });
     expect(await store.findRunning(made.appid, 'ch1', '1')).toBe(task.sid);
@@ -100,15 +117,16 @@ describe.each(targets)('%s', (_name, url) => {
     await store.addTask(task, newTaskState());
     expect(await store.addTask(taskOf(second), newTaskState())).toBe('conflict');
     expect((await store.findResource(second.resourceId))?.sid).toBeUndefined();
-    await store.saveState(task.sid, { ...newTaskState(), phase: 'uploading', status: 7 }, 1);
-    expect(await store.addTask(taskOf(second), newTaskState())).toBe('added');
+    await store.saveState(holdOf(task), { ...newTaskState(), phase: 'uploading', status: 7 }, 1);
+    expect(await store.addTask(taskOf(second), newTaskState())).toMatchObject({ epoch: 1 });
   });
 
   test('of many starts at one moment, one wins', async () => {
     const { appid } = await resource();
     const resources = await Promise.all(Array.from({ length: 5 }, () => resource({ appid })));
     const outcomes = await Promise.all(resources.map((each) => store.addTask(taskOf(each), newTaskState())));
-    expect(outcomes.sort()).toEqual(['added', 'conflict', 'conflict', 'conflict', 'conflict']);
+    expect(outcomes.filter((outcome) => outcome === 'conflict')).toHaveLength(4);
+    expect(outcomes.find((outcome) => outcome !== 'conflict')).toMatchObject({ owner: ownership.owner, epoch: 1 });
   });
 
   test('unfinished tasks come back whole, and an ended one keeps no credentials', async () => {
@@ -122,12 +140,14 @@ describe.each(targets)('%s', (_name, url) => {
       playlists: [{ key: 'a/x.m3u8', startUtcMs: 5, owner: { uid: '7', trackType: 'audio' as const } }],
     };
     await store.addTask(task, newTaskState());
-    await store.saveState(task.sid, state, 10);
-    const found = (await store.unfinishedTasks()).tasks.find((each) => each.task.sid === task.sid);
-    expect(found).toEqual({ task, state });
+    await store.saveState(holdOf(task), state, 10);
+    const { tables, owner } = await next();
+    const found = (await tables.claimTasks([])).tasks.find((each) => each.task.sid === task.sid);
+    const hold = { sid: task.sid, owner: owner.owner, epoch: 2 };
+    expect(found).toEqual({ task, state, hold, resource: await store.findResource(made.resourceId), runs: [] });
 
-    await store.saveState(task.sid, { ...state, phase: 'ended', status: 8 }, 20);
-    expect((await store.unfinishedTasks()).tasks.some((each) => each.task.sid === task.sid)).toBe(false);
+    await tables.saveState(hold, { ...state, phase: 'ended', status: 8 }, 20);
+    expect((await (await next()).tables.claimTasks([])).tasks.some((each) => each.task.sid === task.sid)).toBe(false);
     const [row] = await database.query('select * from tasks where sid = $1', [task.sid]);
     expect(JSON.stringify(row)).not.toContain('very-secret');
     expect(Number(row?.['ended_ms'])).toBe(20);
@@ -138,8 +158,8 @@ describe.each(targets)('%s', (_name, url) => {
     const playlist = { key: 'a/x.m3u8', startUtcMs: 5 };
     const { playlists: _none, snapshot: _new, ...old } = { ...newTaskState(), phase: 'recording' as const, playlist };
     await store.addTask(task, newTaskState());
-    await store.saveState(task.sid, old as unknown as TaskState, 10);
-    const found = (await store.unfinishedTasks()).tasks.find((each) => each.task.sid === task.sid);
+    await store.saveState(holdOf(task), old as unknown as TaskState, 10);
+    const found = (await (await next()).tables.claimTasks([])).tasks.find((each) => each.task.sid === task.sid);
     expect(found?.state).toEqual({ ...newTaskState(), phase: 'recording', playlists: [playlist] });
   });
 
@@ -147,12 +167,12 @@ describe.each(targets)('%s', (_name, url) => {
     const task = taskOf(await resource());
     await store.addTask(task, newTaskState());
     expect((await store.findTask(task.appid, task.sid))?.quality).toBeUndefined();
-    await store.saveQuality(task.sid, qualityOf(task.sid));
+    await store.saveQuality(holdOf(task), qualityOf(task.sid));
     const last = qualityOf(task.sid, 'stopped');
-    await store.saveQuality(task.sid, last);
-    await store.saveState(task.sid, { ...newTaskState(), phase: 'ended', status: 8 }, 20);
+    await store.saveQuality(holdOf(task), last);
+    await store.saveState(holdOf(task), { ...newTaskState(), phase: 'ended', status: 8 }, 20);
     expect(await store.findTask(task.appid, task.sid)).toMatchObject({ endedMs: 20, quality: last });
-    await store.saveQuality(task.sid, { ...last, version: 99 } as never);
+    await store.saveQuality(holdOf(task), { ...last, version: 99 } as never);
     const found = await store.findTask(task.appid, task.sid);
     expect(found?.quality).toBeUndefined();
     expect(found?.task.sid).toBe(task.sid);
@@ -161,8 +181,8 @@ describe.each(targets)('%s', (_name, url) => {
   test('a state that comes late does not undo a newer one', async () => {
     const task = taskOf(await resource());
     await store.addTask(task, newTaskState());
-    await store.saveState(task.sid, { ...newTaskState(), status: 5, revision: 2 }, 10);
-    await store.saveState(task.sid, { ...newTaskState(), status: 4, revision: 1 }, 20);
+    await store.saveState(holdOf(task), { ...newTaskState(), status: 5, revision: 2 }, 10);
+    await store.saveState(holdOf(task), { ...newTaskState(), status: 4, revision: 1 }, 20);
     expect((await store.findTask(task.appid, task.sid))?.state.status).toBe(5);
   });
 
@@ -171,7 +191,7 @@ describe.each(targets)('%s', (_name, url) => {
     const task = taskOf(made);
     await store.addTask(task, newTaskState());
     const warnings = [{ code: 'misspelt' as const, path: 'a.b', message: 'No.' }];
-    await store.saveDocument(task.sid, { ...task.document, warnings });
+    await store.saveDocument(holdOf(task), { ...task.document, warnings });
     expect(await store.findTask('another app', task.sid)).toBeUndefined();
     const found = await store.findTask(task.appid, task.sid);
     expect(found?.task.document).toEqual({ plan: task.document.plan, warnings });
@@ -186,9 +206,61 @@ describe.each(targets)('%s', (_name, url) => {
     await store.addTask(damaged, newTaskState());
     await store.addTask(good, newTaskState());
     await database.query(`update tasks set document = '{}'::jsonb where sid = $1`, [damaged.sid]);
-    const { tasks, unreadable } = await store.unfinishedTasks();
+    const { tasks, unreadable } = await (await next()).tables.claimTasks([]);
     expect(tasks.map(({ task }) => task.sid)).toContain(good.sid);
     expect(unreadable).toEqual([{ sid: damaged.sid, why: expect.stringContaining('plan') }]);
+  });
+
+  test('a run comes back as it was kept, and changes as it goes on', async () => {
+    const task = taskOf(await resource());
+    await store.addTask(task, newTaskState());
+    const begun: RunRecord = {
+      generation: 1,
+      kind: 'record',
+      phase: 'starting',
+      process: undefined,
+      startedMs: 5,
+      endedMs: undefined,
+      why: undefined,
+    };
+    const process = { pid: 9, startTicks: 123_456_789_012, bootId: BOOT };
+    const second: RunRecord = { ...begun, generation: 2, kind: 'complete' };
+    await store.saveRun(holdOf(task), begun);
+    await store.saveRun(holdOf(task), second);
+    await store.saveRun(holdOf(task), { ...begun, phase: 'ended', process, endedMs: 7, why: 'gone' });
+    const claimed = (await (await next()).tables.claimTasks([])).tasks.find((each) => each.task.sid === task.sid);
+    expect(claimed?.runs).toEqual([{ ...begun, phase: 'ended', process, endedMs: 7, why: 'gone' }, second]);
+  });
+
+  test('who lost a task to the next owner writes nothing of it any more', async () => {
+    const task = taskOf(await resource());
+    await store.addTask(task, newTaskState());
+    await (await next()).tables.claimTasks([]);
+    const rows = async () => [
+      await database.query('select * from tasks where sid = $1', [task.sid]),
+      await database.query('select * from runs where sid = $1', [task.sid]),
+      await database.query('select * from quality_reports where sid = $1', [task.sid]),
+    ];
+    const before = await rows();
+    const run = { generation: 1, kind: 'record', phase: 'running', startedMs: 1 } as RunRecord;
+    const state = { ...newTaskState(), phase: 'ended' as const, status: 20 as const, revision: 99 };
+    const hold = holdOf(task);
+    for (const write of [
+      () => store.saveState(hold, state, 5),
+      () => store.saveDocument(hold, { ...task.document, token: 'new' }),
+      () => store.saveQuality(hold, qualityOf(task.sid)),
+      () => store.saveRun(hold, run),
+      // The same owner, at another time.
+      () => store.saveState({ ...hold, epoch: 2 }, state, 5),
+    ]) {
+      const outcome = await write().then(
+        () => 'written',
+        (error) => isFenced(error),
+      );
+      expect(outcome).toBe(true);
+    }
+    expect(await rows()).toEqual(before);
+    expect(await store.lostOf([hold])).toEqual([task.sid]);
   });
 
   test('unused resources are forgotten a day after their end', async () => {

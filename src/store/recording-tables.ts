@@ -9,10 +9,13 @@ import { WARNING_CODES } from '../contract/lint/warning.ts';
 import { TRACK_TYPES } from '../contract/rest/file-list.ts';
 import type { Notice } from '../contract/webhook/notice.ts';
 import { messageOf } from '../kernel/fault.ts';
-import type { PastTask, RecordingStore, Resource, StoredTask } from '../session/ports.ts';
+import { fenced, type TaskHold } from '../session/hold.ts';
+import type { ClaimedTask, PastTask, RecordingStore, Resource } from '../session/ports.ts';
+import type { RunRecord } from '../session/run-record.ts';
 import { isRunning, type Task, type TaskDocument, type TaskState } from '../session/task.ts';
 import { type Database, isUniqueViolation, type Queryable, type Row } from './database.ts';
 import type { Outbox } from './outbox-tables.ts';
+import { type Ownership, requireHold } from './ownership.ts';
 
 /** Unused resources are forgotten this long after they could be started. */
 const KEEP_UNUSED_MS = 24 * 3_600_000;
@@ -68,11 +71,16 @@ const documentSchema = lastingSchema.extend({
 
 export class RecordingTables implements RecordingStore {
   #database: Database;
+  #ownership: Ownership;
   #outbox: Outbox | undefined;
 
-  /** @param outbox takes what `saveState` has to tell; without one nothing is told */
-  constructor(database: Database, outbox?: Outbox) {
+  /**
+   * @param ownership whose the tasks are that are added or claimed
+   * @param outbox takes what `saveState` has to tell; without one nothing is told
+   */
+  constructor(database: Database, ownership: Ownership, outbox?: Outbox) {
     this.#database = database;
+    this.#ownership = ownership;
     this.#outbox = outbox;
   }
 
@@ -101,7 +109,8 @@ export class RecordingTables implements RecordingStore {
     return row && String(row['sid']);
   }
 
-  async addTask(task: Task, state: TaskState): Promise<'added' | 'used' | 'conflict'> {
+  async addTask(task: Task, state: TaskState): Promise<TaskHold | 'used' | 'conflict'> {
+    const { owner, folder } = this.#ownership;
     const { sid, resourceId, appid, cname, uid, createdMs, document } = task;
     try {
       return await this.#database.transaction(async (inside) => {
@@ -112,8 +121,9 @@ export class RecordingTables implements RecordingStore {
         if (claimed.length === 0) return 'used';
         await inside.query(
           `insert into tasks
-             (sid, resource_id, appid, cname, uid, mode, created_ms, updated_ms, running, status, state, document)
-           values ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9, $10::jsonb, $11::jsonb)`,
+             (sid, resource_id, appid, cname, uid, mode, created_ms, updated_ms, running, status, state, document,
+              owner, folder, epoch)
+           values ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9, $10::jsonb, $11::jsonb, $12, $13, 1)`,
           [
             sid,
             resourceId,
@@ -126,9 +136,11 @@ export class RecordingTables implements RecordingStore {
             state.status,
             JSON.stringify(state),
             JSON.stringify(document),
+            owner,
+            folder,
           ],
         );
-        return 'added';
+        return { sid, owner, epoch: 1 };
       });
     } catch (error) {
       // The unique index on running tasks decides between two starts at the same moment.
@@ -144,19 +156,53 @@ export class RecordingTables implements RecordingStore {
     );
   }
 
-  async saveDocument(sid: string, document: TaskDocument): Promise<void> {
-    await this.#database.query('update tasks set document = $2::jsonb where sid = $1 and ended_ms is null', [
-      sid,
-      JSON.stringify(document),
-    ]);
+  async saveDocument({ sid, owner, epoch }: TaskHold, document: TaskDocument): Promise<void> {
+    const saved = await this.#database.query(
+      `update tasks set document = $4::jsonb where sid = $1 and owner = $2 and epoch = $3 and ended_ms is null
+       returning 1`,
+      [sid, owner, epoch, JSON.stringify(document)],
+    );
+    if (saved.length === 0) throw fenced(sid);
   }
 
-  async saveQuality(sid: string, report: QualityReport): Promise<void> {
-    await this.#database.query(
-      `insert into quality_reports (sid, report) values ($1, $2::json)
-       on conflict (sid) do update set report = excluded.report`,
-      [sid, JSON.stringify(report)],
-    );
+  async saveQuality(hold: TaskHold, report: QualityReport): Promise<void> {
+    await this.#database.transaction(async (inside) => {
+      await requireHold(inside, hold);
+      await inside.query(
+        `insert into quality_reports (sid, report) values ($1, $2::json)
+         on conflict (sid) do update set report = excluded.report`,
+        [hold.sid, JSON.stringify(report)],
+      );
+    });
+  }
+
+  async saveRun(hold: TaskHold, run: RunRecord): Promise<void> {
+    const { generation, kind, phase, process, startedMs, endedMs, why } = run;
+    await this.#database.transaction(async (inside) => {
+      await requireHold(inside, hold);
+      await inside.query(
+        `insert into runs
+           (sid, generation, kind, owner, epoch, phase, pid, process_started, boot_id, started_ms, ended_ms, why)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+         on conflict (sid, generation) do update set phase = excluded.phase, pid = excluded.pid,
+           process_started = excluded.process_started, boot_id = excluded.boot_id, ended_ms = excluded.ended_ms,
+           why = excluded.why`,
+        [
+          hold.sid,
+          generation,
+          kind,
+          hold.owner,
+          hold.epoch,
+          phase,
+          process?.pid ?? null,
+          process?.startTicks ?? null,
+          process?.bootId ?? null,
+          startedMs,
+          endedMs ?? null,
+          why ?? null,
+        ],
+      );
+    });
   }
 
   async findTask(appid: string, sid: string): Promise<PastTask | undefined> {
@@ -175,44 +221,102 @@ export class RecordingTables implements RecordingStore {
     );
   }
 
-  async saveState(sid: string, state: TaskState, nowMs: number, notices: readonly Notice[] = []): Promise<void> {
+  async saveState(hold: TaskHold, state: TaskState, nowMs: number, notices: readonly Notice[] = []): Promise<void> {
     const outbox = this.#outbox;
     if (!outbox || notices.length === 0) {
-      await this.#updateState(this.#database, sid, state, nowMs);
+      await this.#updateState(this.#database, hold, state, nowMs);
       return;
     }
     await this.#database.transaction(async (inside) => {
-      await this.#updateState(inside, sid, state, nowMs);
+      await this.#updateState(inside, hold, state, nowMs);
       await outbox.add(inside, notices, nowMs);
     });
-    outbox.added(sid);
+    outbox.added(hold.sid);
   }
 
-  /** One that comes late, after a newer one, changes nothing. */
-  async #updateState(inside: Queryable, sid: string, state: TaskState, nowMs: number): Promise<void> {
+  /** A state that comes late, after a newer one, changes nothing; a task that is another's is left alone. */
+  async #updateState(inside: Queryable, hold: TaskHold, state: TaskState, nowMs: number): Promise<void> {
     const ended = state.phase === 'ended';
-    await inside.query(
-      `update tasks set state = $2::jsonb, status = $3, running = $4, updated_ms = $5::bigint,
-         ended_ms = case when $6 then $5::bigint else ended_ms end,
-         document = case when $6 then document - 'storage' - 'token' else document end
-       where sid = $1 and coalesce((state->>'revision')::integer, 0) <= $7`,
-      [sid, JSON.stringify(state), state.status, isRunning(state), nowMs, ended, state.revision],
+    const { sid, owner, epoch } = hold;
+    // The row is touched in either case, which tells a late state from a task that was taken over.
+    const held = await inside.query(
+      `with news as (
+         select t.sid, coalesce((t.state->>'revision')::integer, 0) <= $9 as is_new
+         from tasks t where t.sid = $1 and t.owner = $7 and t.epoch = $8 for update
+       )
+       update tasks set
+         state = case when is_new then $2::jsonb else tasks.state end,
+         status = case when is_new then $3 else tasks.status end,
+         running = case when is_new then $4 else tasks.running end,
+         updated_ms = case when is_new then $5::bigint else tasks.updated_ms end,
+         ended_ms = case when is_new and $6 then $5::bigint else tasks.ended_ms end,
+         document = case when is_new and $6 then tasks.document - 'storage' - 'token' else tasks.document end
+       from news where tasks.sid = news.sid returning 1`,
+      [sid, JSON.stringify(state), state.status, isRunning(state), nowMs, ended, owner, epoch, state.revision],
     );
+    if (held.length === 0) throw fenced(sid);
   }
 
-  async unfinishedTasks(): Promise<{ tasks: StoredTask[]; unreadable: { sid: string; why: string }[] }> {
-    const rows = await this.#database.query('select * from tasks where ended_ms is null order by created_ms');
-    const tasks: StoredTask[] = [];
+  async claimTasks(
+    spooled: readonly string[],
+  ): Promise<{ tasks: ClaimedTask[]; unreadable: { sid: string; why: string }[] }> {
+    const tasks: ClaimedTask[] = [];
     const unreadable: { sid: string; why: string }[] = [];
-    for (const row of rows) {
-      try {
-        tasks.push(toStoredTask(row));
-      } catch (error) {
-        unreadable.push({ sid: String(row['sid']), why: messageOf(error) });
+    // In one transaction: a task that was claimed and could not be read would be nobody's.
+    await this.#database.transaction(async (inside) => {
+      for (const row of await this.#ownership.claim(inside, spooled)) {
+        const sid = String(row['sid']);
+        const resources = await inside.query('select * from resources where resource_id = $1', [row['resource_id']]);
+        const runs = await inside.query('select * from runs where sid = $1 order by generation', [sid]);
+        const hold = { sid, owner: this.#ownership.owner, epoch: Number(row['epoch']) };
+        try {
+          const { task, state } = toStored(row, documentSchema);
+          const document = { ...task.document, token: task.document.token };
+          tasks.push({
+            task: { ...task, document },
+            state,
+            hold,
+            resource: toResource(resources[0] ?? {}),
+            runs: runs.map(toRun),
+          });
+        } catch (error) {
+          unreadable.push({ sid, why: messageOf(error) });
+        }
       }
-    }
+    });
     return { tasks, unreadable };
   }
+
+  async lostOf(holds: readonly TaskHold[]): Promise<string[]> {
+    if (holds.length === 0) return [];
+    const rows = await this.#database.query('select sid, epoch from tasks where sid = any($1) and owner = $2', [
+      holds.map(({ sid }) => sid),
+      this.#ownership.owner,
+    ]);
+    const epochs = new Map(rows.map((row) => [String(row['sid']), Number(row['epoch'])]));
+    return holds.filter(({ sid, epoch }) => epochs.get(sid) !== epoch).map(({ sid }) => sid);
+  }
+}
+
+function toRun(row: Row): RunRecord {
+  const optional = (name: string) => (row[name] === null ? undefined : Number(row[name]));
+  const pid = optional('pid');
+  return {
+    generation: Number(row['generation']),
+    kind: row['kind'] === 'complete' ? 'complete' : 'record',
+    phase: row['phase'] as RunRecord['phase'],
+    process:
+      pid === undefined
+        ? undefined
+        : {
+            pid,
+            startTicks: optional('process_started'),
+            bootId: row['boot_id'] === null ? undefined : String(row['boot_id']),
+          },
+    startedMs: Number(row['started_ms']),
+    endedMs: optional('ended_ms'),
+    why: row['why'] === null ? undefined : String(row['why']),
+  };
 }
 
 function toResource(row: Row): Resource {
@@ -229,11 +333,6 @@ function toResource(row: Row): Resource {
     sid: row['sid'] === null ? undefined : String(row['sid']),
     startedMs: row['started_ms'] === null ? undefined : Number(row['started_ms']),
   };
-}
-
-function toStoredTask(row: Row): StoredTask {
-  const { task, state } = toStored(row, documentSchema);
-  return { task: { ...task, document: { ...task.document, token: task.document.token } }, state };
 }
 
 function toStored<T extends z.ZodType>(row: Row, schema: T) {

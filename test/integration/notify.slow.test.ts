@@ -16,8 +16,9 @@ import { newTaskState } from '../../src/session/task.ts';
 import { type Database, openDatabase } from '../../src/store/database.ts';
 import { KeyedJobs } from '../../src/store/jobs.ts';
 import { OutboxTables } from '../../src/store/outbox-tables.ts';
+import type { Ownership } from '../../src/store/ownership.ts';
 import { RecordingTables } from '../../src/store/recording-tables.ts';
-import { addRecording, noticeOf } from '../support/stored-recording.ts';
+import { addRecording, beginOwner, holdOf, noticeOf } from '../support/stored-recording.ts';
 import { type Behaviour, WebhookReceiver } from '../support/webhook-receiver.ts';
 
 const log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
@@ -25,7 +26,12 @@ const targets: [string, string][] = [['PGlite', '']];
 const postgres = process.env['AIRCHECK_TEST_DATABASE_URL'];
 if (postgres) targets.push(['Postgres', postgres]);
 
-type Server = { database: Database; recordings: RecordingTables; notifications: Notifications };
+type Server = {
+  database: Database;
+  recordings: RecordingTables;
+  ownership: Ownership;
+  notifications: Notifications;
+};
 
 describe.each(targets)('%s', (_name, url) => {
   let folder: string;
@@ -61,14 +67,17 @@ describe.each(targets)('%s', (_name, url) => {
       retentionDays: 30,
     });
     await notifications.start();
-    return { database, recordings: new RecordingTables(database, notifications.outbox), notifications };
+    const ownership = await beginOwner(database);
+    const recordings = new RecordingTables(database, ownership, notifications.outbox);
+    return { database, recordings, ownership, notifications };
   }
   async function end(): Promise<void> {
     await server.notifications.close();
+    await server.ownership.close();
     await server.database.close();
   }
   const save = (sid: string, ...notices: Notice[]) =>
-    server.recordings.saveState(sid, newTaskState(), systemClock.nowMs(), notices);
+    server.recordings.saveState(holdOf(sid), newTaskState(), systemClock.nowMs(), notices);
   const numbers = (sid: string) => receiver.taken(sid).map(({ notice }) => notice.payload.sequence);
   /** In the order of their first arrival. */
   const firsts = (sid: string) => [...new Set(numbers(sid))];

@@ -12,17 +12,21 @@ import { Fault } from '../../src/kernel/fault.ts';
 import { newSid } from '../../src/kernel/ids.ts';
 import { ManualClock } from '../../src/kernel/manual-clock.ts';
 import type { SpooledDocument, SpooledFile } from '../../src/media/segment.ts';
-import type { PastTask, Resource, StoredTask, TokenRefusal, UploadEvent } from '../../src/session/ports.ts';
+import { fenced, type TaskHold } from '../../src/session/hold.ts';
+import type { ClaimedTask, PastTask, Resource, TokenRefusal, UploadEvent } from '../../src/session/ports.ts';
+import type { RunRecord } from '../../src/session/run-record.ts';
 import type { Task, TaskDocument, TaskState } from '../../src/session/task.ts';
 import { isRunning } from '../../src/session/task.ts';
 import type { TaskPorts } from '../../src/session/task-runner.ts';
 
+type StoredTask = { task: Task; state: TaskState };
 type Unstamped<F> = F extends Fact ? Omit<F, 'atMs'> : never;
 
 export class FakeRecorder {
   readonly pid = 4242;
   readonly start: StartCommand;
   stoppedAtUs: number | undefined;
+  killed = false;
   #onFact: (fact: Fact) => void;
   #onExit: (why: string) => void;
   constructor(start: StartCommand, onFact: (fact: Fact) => void, onExit: (why: string) => void) {
@@ -36,6 +40,9 @@ export class FakeRecorder {
   }
   change(command: ChangeCommand): void {
     this.changes.push(command);
+  }
+  kill(): void {
+    this.killed = true;
   }
   tell(fact: Unstamped<Fact>): void {
     this.#onFact({ ...fact, atMs: 0 } as Fact);
@@ -104,20 +111,37 @@ export class FakeStore {
       if (task.appid === appid && task.cname === cname && task.uid === uid && isRunning(state)) return task.sid;
     return undefined;
   }
-  async addTask(task: Task, state: TaskState): Promise<'added' | 'used' | 'conflict'> {
+  async addTask(task: Task, state: TaskState): Promise<TaskHold | 'used' | 'conflict'> {
     const resource = this.resources.get(task.resourceId);
     if (!resource || resource.sid !== undefined) return 'used';
     if (await this.findRunning(task.appid, task.cname, task.uid)) return 'conflict';
     this.resources.set(task.resourceId, { ...resource, sid: task.sid, startedMs: task.createdMs });
     this.tasks.set(task.sid, { task, state });
-    return 'added';
+    return this.holdOf(task.sid);
   }
   async releaseResource(resourceId: string, sid: string): Promise<void> {
     const resource = this.resources.get(resourceId);
     if (resource?.sid === sid) this.resources.set(resourceId, { ...resource, sid: undefined, startedMs: undefined });
   }
-  async saveDocument(sid: string, document: TaskDocument): Promise<void> {
+  /** Tasks that another server has taken over. */
+  readonly taken = new Set<string>();
+  /** Runs by sid, oldest first. */
+  readonly runs = new Map<string, RunRecord[]>();
+  /** How this server holds a task. */
+  holdOf(sid: string): TaskHold {
+    return { sid, owner: 'me', epoch: 1 };
+  }
+  #write(sid: string): void {
     if (this.broken) throw new Error('the database is gone');
+    if (this.taken.has(sid)) throw fenced(sid);
+  }
+  async saveRun({ sid }: TaskHold, run: RunRecord): Promise<void> {
+    this.#write(sid);
+    const others = (this.runs.get(sid) ?? []).filter(({ generation }) => generation !== run.generation);
+    this.runs.set(sid, [...others, run]);
+  }
+  async saveDocument({ sid }: TaskHold, document: TaskDocument): Promise<void> {
+    this.#write(sid);
     const stored = this.tasks.get(sid);
     if (stored) this.tasks.set(sid, { ...stored, task: { ...stored.task, document } });
   }
@@ -127,19 +151,39 @@ export class FakeStore {
   }
   /** Quality reports by sid. */
   readonly reports = new Map<string, QualityReport>();
-  async saveQuality(sid: string, report: QualityReport): Promise<void> {
-    if (this.broken) throw new Error('the database is gone');
+  async saveQuality({ sid }: TaskHold, report: QualityReport): Promise<void> {
+    this.#write(sid);
     this.reports.set(sid, report);
   }
-  async saveState(sid: string, state: TaskState, _nowMs = 0, notices: readonly Notice[] = []): Promise<void> {
-    if (this.broken) throw new Error('the database is gone');
+  async saveState({ sid }: TaskHold, state: TaskState, _nowMs = 0, notices: readonly Notice[] = []): Promise<void> {
+    this.#write(sid);
     this.notices.push(...notices);
     const stored = this.tasks.get(sid);
     if (stored) this.tasks.set(sid, { ...stored, state });
   }
-  async unfinishedTasks(): Promise<{ tasks: StoredTask[]; unreadable: { sid: string; why: string }[] }> {
-    return { tasks: [...this.tasks.values()].filter(({ state }) => state.phase !== 'ended'), unreadable: [] };
+  /** Tasks that have not ended, as the next server finds them. */
+  get unfinished(): StoredTask[] {
+    return [...this.tasks.values()].filter(({ state }) => state.phase !== 'ended');
   }
+  async claimTasks(): Promise<{ tasks: ClaimedTask[]; unreadable: { sid: string; why: string }[] }> {
+    const tasks = this.unfinished.map(({ task, state }) => ({
+      task,
+      state,
+      hold: this.holdOf(task.sid),
+      resource: this.resources.get(task.resourceId) ?? resourceOf(task),
+      runs: this.runs.get(task.sid) ?? [],
+    }));
+    return { tasks, unreadable: [] };
+  }
+  async lostOf(holds: readonly TaskHold[]): Promise<string[]> {
+    return holds.map(({ sid }) => sid).filter((sid) => this.taken.has(sid));
+  }
+}
+
+/** The resource that a task was started with. */
+function resourceOf({ resourceId, appid, cname, uid, sid, createdMs }: Task): Resource {
+  const rest = { scene: 0, expiresMs: 0, resourceExpiredHour: 72, startHash: undefined } as const;
+  return { resourceId, appid, cname, uid, ...rest, sid, startedMs: createdMs };
 }
 
 export class FakeWorld {
@@ -205,6 +249,7 @@ export class FakeWorld {
         },
       },
       spool: {
+        sids: async () => [...this.spooled.keys()],
         pathOf: (sid) => `/spool/${sid}`,
         create: async (sid) => {
           this.spooled.set(sid, []);

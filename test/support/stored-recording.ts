@@ -2,8 +2,13 @@
  * A recording as the database knows it, and notices of it, for tests of what becomes of them.
  */
 import type { Notice } from '../../src/contract/webhook/notice.ts';
+import { systemClock } from '../../src/kernel/clock.ts';
 import { newHexId, newSid } from '../../src/kernel/ids.ts';
+import type { TaskHold } from '../../src/session/hold.ts';
 import type { Database } from '../../src/store/database.ts';
+import { Ownership } from '../../src/store/ownership.ts';
+
+const OWNER = 'a server of the past';
 
 /** Adds a recording that has ended, of a channel of its own, and returns its sid. */
 export async function addRecording(database: Database, appid: string): Promise<string> {
@@ -16,11 +21,24 @@ export async function addRecording(database: Database, appid: string): Promise<s
   );
   await database.query(
     `insert into tasks
-       (sid, resource_id, appid, cname, uid, mode, created_ms, updated_ms, ended_ms, running, status, state, document)
-     values ($1, $2, $3, $1, '1', 'mix', 1, 1, 1, false, 8, '{}', '{}')`,
-    [sid, resourceId, appid],
+       (sid, resource_id, appid, cname, uid, mode, created_ms, updated_ms, ended_ms, running, status, state, document,
+        owner, epoch)
+     values ($1, $2, $3, $1, '1', 'mix', 1, 1, 1, false, 8, '{}', '{}', $4, 1)`,
+    [sid, resourceId, appid, OWNER],
   );
   return sid;
+}
+
+/** How a recording that `addRecording` added is held. */
+export function holdOf(sid: string): TaskHold {
+  return { sid, owner: OWNER, epoch: 1 };
+}
+
+/** Registers a server, of a data folder and a machine of its own unless told otherwise. */
+export function beginOwner(database: Database, { folder = newHexId(), bootId = newHexId() } = {}): Promise<Ownership> {
+  const line = () => {};
+  const log = { debug: line, info: line, warn: line, error: line };
+  return Ownership.begin({ database, folder, bootId, clock: systemClock, log });
 }
 
 /** The notice with this number; odd ones are of type 33, even ones of type 4. */

@@ -1,7 +1,7 @@
 /**
  * The folder of one recording on the server's disk: made before the recorder starts, gone when every file is stored.
  */
-import { chmod, mkdir, rm, statfs } from 'node:fs/promises';
+import { chmod, mkdir, readdir, rm, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Fault, messageOf } from '../../kernel/fault.ts';
 
@@ -37,6 +37,16 @@ export async function createSpoolFolder(
     throw new Fault('spool-unwritable', `cannot make ${dir}: ${messageOf(cause)}`, { blame: 'self', cause });
   }
   return dir;
+}
+
+/** The recordings that have a folder in `spoolRoot`; none when there is no such folder. Throws when it cannot be read. */
+export async function spooledSids(spoolRoot: string): Promise<string[]> {
+  try {
+    return (await readdir(spoolRoot)).filter((name) => /^[0-9a-f]{32}$/.test(name));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw error;
+  }
 }
 
 /** Bytes that this process may still write to the disk that `path` is on. */

@@ -1,0 +1,37 @@
+/**
+ * What a data folder is known by in a database that several servers share: tasks whose files lie in one folder are gone on with
+ * by a server of that folder (ADR 0012).
+ */
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Fault, messageOf } from '../kernel/fault.ts';
+import { newHexId } from '../kernel/ids.ts';
+
+const NAME = 'folder-id';
+
+/** The identity kept in the folder, which is made at its first start. Throws a Fault when it cannot be read or kept. */
+export function folderIdentity(dataDir: string): string {
+  const path = join(dataDir, NAME);
+  try {
+    const kept = readKept(path);
+    if (kept !== undefined) return kept;
+    const made = newHexId();
+    writeFileSync(`${path}.new`, `${made}\n`, { mode: 0o600 });
+    renameSync(`${path}.new`, path);
+    return made;
+  } catch (cause) {
+    throw new Fault('folder-id-unusable', `${path} cannot be used: ${messageOf(cause)}`, { blame: 'caller', cause });
+  }
+}
+
+function readKept(path: string): string | undefined {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8').trim();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+  if (!/^[0-9a-f]{32}$/.test(text)) throw new Error('it does not hold 32 hexadecimal digits; restore it from a backup');
+  return text;
+}

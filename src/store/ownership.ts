@@ -1,0 +1,195 @@
+/**
+ * Ownership: this server's row among the owners, renewed each second, and the tasks it takes over (ADR 0012). A task goes to
+ * whoever may claim it only when its owner is surely gone; all leases are told by the database's clock.
+ */
+import type { Clock, Timer } from '../kernel/clock.ts';
+import { messageOf } from '../kernel/fault.ts';
+import { newHexId } from '../kernel/ids.ts';
+import { fenced, type TaskHold } from '../session/hold.ts';
+import type { SessionLog } from '../session/ports.ts';
+import type { Connection, Database, Queryable, Row } from './database.ts';
+
+export type OwnershipOptions = {
+  database: Database;
+  /** Which data folder this server has: tasks of another folder have their files elsewhere. */
+  folder: string;
+  /** Which start of which machine this is. */
+  bootId: string;
+  clock: Clock;
+  log: SessionLog;
+};
+
+const RENEW_EVERY_MS = 1_000;
+/** An owner that has not renewed for so long has lost what it held to whoever claims it. */
+const LEASE = `interval '4 seconds'`;
+/** A renewal that is later than this is more than slow. */
+const LATE = `interval '2 seconds'`;
+/** First number of the advisory locks that owners hold; the second is their own. */
+const LOCK_CLASS = 4_227;
+
+export class Ownership {
+  readonly owner = newHexId();
+  readonly folder: string;
+  readonly #options: OwnershipOptions;
+  #connection: Promise<Connection> | undefined;
+  #isLocked = false;
+  #renewing: Promise<void> | undefined;
+  #timer: Timer | undefined;
+  #failing = false;
+
+  private constructor(options: OwnershipOptions) {
+    this.#options = options;
+    this.folder = options.folder;
+  }
+
+  /** Registers this server as an owner. Rejects when the database cannot be written. */
+  static async begin(options: OwnershipOptions): Promise<Ownership> {
+    const ownership = new Ownership(options);
+    try {
+      await ownership.renew();
+      await options.database.query(
+        `delete from owners o where lease_until < now() - interval '1 day'
+           and not exists (select 1 from tasks t where t.owner = o.owner and t.ended_ms is null)`,
+      );
+    } catch (error) {
+      await ownership.close();
+      throw error;
+    }
+    ownership.#timer = options.clock.every(RENEW_EVERY_MS, () => {
+      ownership.#renewing ??= ownership.#tryRenew();
+    });
+    return ownership;
+  }
+
+  /** Lets go of all at once, so that nobody need wait for the lease to end. */
+  async close(): Promise<void> {
+    this.#timer?.cancel();
+    await this.#renewing;
+    const connection = await this.#connection?.catch(() => undefined);
+    this.#connection = undefined;
+    try {
+      await connection?.query('update owners set lease_until = now() where owner = $1', [this.owner]);
+    } catch (error) {
+      this.#options.log.warn(
+        { error: messageOf(error) },
+        'the lease of this server could not be given back; it runs out',
+      );
+    } finally {
+      await connection?.close().catch(() => {});
+    }
+  }
+
+  /**
+   * Takes the unfinished tasks of this folder whose owner is gone, each with the next epoch, and returns their rows.
+   * @param spooled sids that lie on this server's spool: tasks of a version that had no owners are known by these alone
+   */
+  claim(inside: Queryable, spooled: readonly string[]): Promise<Row[]> {
+    const { database, bootId } = this.#options;
+    return inside.query(CLAIM, [this.owner, this.folder, database.exclusive, spooled, bootId]);
+  }
+
+  /** Renews the lease, and takes the advisory lock again where its connection was lost. */
+  async renew(): Promise<void> {
+    const { folder, bootId } = this.#options;
+    const connection = await this.#connected();
+    const renewed = await connection.query(
+      `update owners set renewed_at = now(), lease_until = now() + ${LEASE},
+         steady_since = case when renewed_at < now() - ${LATE} then now() else steady_since end
+       where owner = $1 returning lock_key`,
+      [this.owner],
+    );
+    const [row] =
+      renewed.length > 0
+        ? renewed
+        : await connection.query(
+            `insert into owners (owner, folder, boot_id, lease_until) values ($1, $2, $3, now() + ${LEASE})
+             returning lock_key`,
+            [this.owner, folder, bootId],
+          );
+    if (this.#isLocked) return;
+    await connection.query('select pg_try_advisory_lock($1::integer, $2::integer)', [LOCK_CLASS, row?.['lock_key']]);
+    this.#isLocked = true;
+  }
+
+  async #tryRenew(): Promise<void> {
+    const { log } = this.#options;
+    try {
+      await this.renew();
+      if (this.#failing) log.info({}, 'the lease of this server is renewed again');
+      this.#failing = false;
+    } catch (error) {
+      this.#drop();
+      if (!this.#failing)
+        log.error(
+          { error: messageOf(error) },
+          'the lease of this server cannot be renewed; recordings go on meanwhile',
+        );
+      this.#failing = true;
+    } finally {
+      this.#renewing = undefined;
+    }
+  }
+
+  #connected(): Promise<Connection> {
+    this.#connection ??= this.#options.database.connect(() => this.#forget());
+    return this.#connection;
+  }
+
+  #forget(): void {
+    this.#connection = undefined;
+    this.#isLocked = false;
+  }
+
+  #drop(): void {
+    const connection = this.#connection;
+    this.#forget();
+    connection?.then((each) => each.close()).catch(() => {});
+  }
+}
+
+/**
+ * $1 the claimer, $2 its folder, $3 whether no other server can have the database open, $4 sids on its spool, $5 its boot id.
+ * A former server of the same folder on the same start of the same machine is gone: this one has the folder's lock. Of any other
+ * owner, the lease must be over, or its connection (the lock) gone and a renewal overdue. Neither counts before the claimer itself
+ * has renewed in time for a whole lease: when the database was away, everybody is late, and nobody is gone for it.
+ */
+const CLAIM = `
+  with due as (
+    select t.sid from tasks t left join owners o on o.owner = t.owner
+    where t.ended_ms is null and t.owner is distinct from $1
+      and (t.folder = $2 or (t.folder is null and ($3 or t.sid = any($4))))
+      and (
+        $3 or o.owner is null or (o.folder = $2 and o.boot_id = $5)
+        or (
+          exists (select 1 from owners me where me.owner = $1 and me.steady_since < now() - ${LEASE})
+          and (
+            o.lease_until < now()
+            or (
+              o.renewed_at < now() - ${LATE}
+              and not exists (
+                select 1 from pg_locks l
+                where l.locktype = 'advisory' and l.classid = ${LOCK_CLASS} and l.objid = o.lock_key::oid
+                  and l.objsubid = 2 and l.granted
+                  and l.database = (select d.oid from pg_database d where d.datname = current_database())
+              )
+            )
+          )
+        )
+      )
+    order by t.created_ms
+    for update of t skip locked
+  )
+  update tasks set owner = $1, folder = $2, epoch = tasks.epoch + 1 from due where tasks.sid = due.sid returning tasks.*`;
+
+/**
+ * Throws the fault of a fenced task unless this server still holds it, and keeps it held until the transaction ends. For every
+ * transaction that writes what belongs to a task.
+ */
+export async function requireHold(inside: Queryable, { sid, owner, epoch }: TaskHold): Promise<void> {
+  const held = await inside.query('select 1 from tasks where sid = $1 and owner = $2 and epoch = $3 for share', [
+    sid,
+    owner,
+    epoch,
+  ]);
+  if (held.length === 0) throw fenced(sid);
+}

@@ -1,0 +1,69 @@
+/**
+ * Telling a process from a later one that merely got its number: by when it began, and on which start of the machine (Linux).
+ */
+import { readFileSync } from 'node:fs';
+import type { ProcessIdentity } from '../session/run-record.ts';
+
+/** Which start of the machine this is; undefined where the system does not say. */
+export function readBootId(): string | undefined {
+  return read('/proc/sys/kernel/random/boot_id')?.trim();
+}
+
+/** What tells this process from others; undefined when there is none of that number. */
+export function identityOf(pid: number): ProcessIdentity | undefined {
+  const bootId = readBootId();
+  if (bootId === undefined) return isThere(pid) ? { pid, startTicks: undefined, bootId } : undefined;
+  const stat = read(`/proc/${pid}/stat`);
+  if (stat === undefined) return undefined;
+  // The second field is the command in parentheses, which may hold spaces and parentheses itself.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  const state = fields[0];
+  // One that has ended, and whose parent has not asked how, does nothing any more.
+  if (state === 'Z' || state === 'X') return undefined;
+  return { pid, startTicks: Number(fields[22 - 3]), bootId };
+}
+
+/** Whether that very process is still there. Where the system does not say when it began, any of its number counts. */
+export function isAlive(identity: ProcessIdentity): boolean {
+  const found = identityOf(identity.pid);
+  if (!found) return false;
+  return identity.startTicks === undefined || isSame(found, identity);
+}
+
+/** Ends the process and all of its group by force. Does nothing unless it is surely that very process. */
+export function killGroup(identity: ProcessIdentity): void {
+  const found = identityOf(identity.pid);
+  if (!found || identity.startTicks === undefined || !isSame(found, identity)) return;
+  signalGroup(identity.pid, 'SIGKILL');
+}
+
+/** Signals a group whose leader had, or has, this pid. One that is gone is fine. */
+export function signalGroup(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(-pid, signal);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
+}
+
+function isSame(a: ProcessIdentity, b: ProcessIdentity): boolean {
+  return a.startTicks === b.startTicks && a.bootId === b.bootId;
+}
+
+function isThere(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    // It is somebody else's.
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
+
+function read(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return undefined;
+  }
+}
