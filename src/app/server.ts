@@ -148,7 +148,11 @@ export async function createServer(given: Config): Promise<AircheckServer> {
       resourceLifeMs: config.resourceLifeS * 1000,
       callTimeoutMs: config.callTimeoutMs,
       maxRecordings: config.maxRecordings,
-      clampBitrate: config.clampBitrate,
+      start: {
+        clampBitrate: config.clampBitrate,
+        refuseIndividualMp4: config.refuseIndividualMp4,
+        requireUidGroup: config.requireUidGroup,
+      },
       mayRecord: (appid) => appOf(appid)?.recording === true,
       sliceStartTimeUnit: config.sliceStartTimeUnit,
       forceExtinfComma: config.forceExtinfComma,

@@ -236,6 +236,16 @@ export const settingsShape = {
     description: 'Take a bitrate over 6500 kbit/s for 6500 instead of refusing it.',
     allowed: flagWords,
   }),
+  refuseIndividualMp4: setting(flag(false), {
+    description:
+      'Refuse `avFileType` `["hls","mp4"]` in individual mode, as the service this one stands in for does. Otherwise an MP4 of each user is made when the recording ends.',
+    allowed: flagWords,
+  }),
+  requireUidGroup: setting(flag(false), {
+    description:
+      'Refuse a start in individual mode without `subscribeUidGroup`, as the service this one stands in for does. Otherwise a missing one is taken for 0 (2 users), as its Go library leaves out what is 0, and a missing `recordingConfig` for one of defaults.',
+    allowed: flagWords,
+  }),
   notifyUrl: setting(urlText().default(''), {
     description: 'Where the events of the App ID `appId` are posted (webhooks). Empty posts none.',
     allowed: 'an http:// or https:// address',

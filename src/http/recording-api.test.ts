@@ -250,30 +250,6 @@ describe('start', () => {
       });
   });
 
-  test('individual mode is checked, and recorded by a plan of its own', async () => {
-    const individual = await acquire();
-    expect((await call('POST', startPath(individual, 'individual'), startBody())).body['reason']).toContain(
-      'subscribeUidGroup type mismatch or missing under single mode',
-    );
-    const withMp4 = startBody({
-      recordingConfig: { subscribeUidGroup: 0 },
-      recordingFileConfig: { avFileType: ['hls', 'mp4'] },
-    });
-    expect((await call('POST', startPath(individual, 'individual'), withMp4)).body['reason']).toBe(
-      'mp4, mp3, fmp4 or hls-fmp4 in avFileType is not supported by individual mode',
-    );
-    const good = startBody({ recordingConfig: { subscribeUidGroup: 0 }, aircheck: { manifest: true } });
-    expect((await call('POST', startPath(individual, 'individual'), good)).status).toBe(200);
-    await settle();
-    expect(world.recorders.at(-1)?.start.plan).toMatchObject({
-      mode: 'individual',
-      records: { audio: true, video: true },
-      streamMode: 'default',
-      maxUsers: 2,
-      extras: { mp4: false, manifest: true },
-    });
-  });
-
   test('a mode this server has not is checked, then refused and logged', async () => {
     const page = {
       url: 'https://example.com',

@@ -11,7 +11,7 @@ import { type HandleReply, parseNames } from '../contract/rest/body.ts';
 import { MODES, type Mode } from '../contract/rest/fields.ts';
 import { type FileList, type NoFileList, toFileList } from '../contract/rest/file-list.ts';
 import { type QueryReply, toQueryResponse } from '../contract/rest/query.ts';
-import { parseStart, type StartReply } from '../contract/rest/start.ts';
+import { parseStart, type StartOptions, type StartReply } from '../contract/rest/start.ts';
 import { parseStop, type StopReply } from '../contract/rest/stop.ts';
 import {
   ignoredLayoutMembers,
@@ -35,7 +35,8 @@ export type RecordingsOptions = TaskPorts & {
   callTimeoutMs: number;
   /** Recordings that one app may run at once. */
   maxRecordings: number;
-  clampBitrate: boolean;
+  /** What start may leave out or ask for. */
+  start: StartOptions;
   sliceStartTimeUnit: 's' | 'ms';
   forceExtinfComma: boolean;
   mp4Limit: { durationMs: number; bytes: number };
@@ -155,7 +156,7 @@ export class Recordings {
 
   /** All that start checks, in its order; the task that would be made. */
   async #prepare(path: ResourcePath, body: unknown, warnings: Warning[]): Promise<Task> {
-    const { store, clock, log, baseName, mp4Limit, forceExtinfComma, clampBitrate, storeReports } = this.#options;
+    const { store, clock, log, baseName, mp4Limit, forceExtinfComma, storeReports } = this.#options;
     const { appid, resourceId, mode } = path;
     const { cname, uid, clientRequest } = parseNames('start', body);
     const resource = await this.#resourceOf('start', path, { cname, uid });
@@ -164,7 +165,7 @@ export class Recordings {
     if ((await store.findRunning(appid, cname, uid)) !== undefined) throw problem('task-conflict');
     if (resource.startHash !== undefined && resource.startHash !== hashOf(clientRequest))
       throw problem('request-hash-mismatch');
-    const request = parseStart(mode, body, { clampBitrate });
+    const request = parseStart(mode, body, this.#options.start);
     const refuse = (why: string): Fault => {
       log.error({ appid, cname, uid, mode }, `start refused: ${why}`);
       return problem('allocate-failed');

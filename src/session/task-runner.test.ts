@@ -29,7 +29,7 @@ function recordings(): Recordings {
     baseName: (sid) => sid,
     callTimeoutMs: 4000,
     maxRecordings: 10,
-    clampBitrate: false,
+    start: {},
     mayRecord: () => true,
   });
 }

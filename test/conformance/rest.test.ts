@@ -101,7 +101,8 @@ describe('start', () => {
     expect(await refused('mix', 0, { storageConfig: STORAGE })).toMatchObject({ status: 500, body: { code: 502 } });
     const individual = { storageConfig: STORAGE, recordingConfig: { subscribeUidGroup: 0 } };
     expect((await refused('individual', 0, individual)).status).toBe(500);
-    expect((await refused('individual', 0, { storageConfig: STORAGE, recordingConfig: {} })).status).toBe(400);
+    const unknownGroup = { storageConfig: STORAGE, recordingConfig: { subscribeUidGroup: 6 } };
+    expect((await refused('individual', 0, unknownGroup)).status).toBe(400);
     expect((await refused('web', 1, { storageConfig: STORAGE })).status).toBe(400);
   });
 

@@ -62,7 +62,8 @@ describe('individual mode', { timeout: 150_000 }, () => {
       {
         recordingConfig: { ...INDIVIDUAL, streamMode: 'standard' },
         storageConfig: localStorage('alone'),
-        aircheck: { mp4: true, manifest: true },
+        recordingFileConfig: { avFileType: ['hls', 'mp4'] },
+        aircheck: { manifest: true },
       },
       'individual',
     );

@@ -50,7 +50,7 @@ export function makeApi({ recordings: options, http: httpOptions, api }: ApiOpti
     baseName: (sid, cname) => `${sid}_${cname}`,
     callTimeoutMs: 4000,
     maxRecordings: 3,
-    clampBitrate: false,
+    start: {},
     mayRecord: (appid) => appid !== IDLE_APP,
     ...options,
   });

@@ -15,7 +15,8 @@ describe('what is doubtful in a call', () => {
   });
 
   test('a member of another mode is told of once, with the reason', () => {
-    const body = { ...names, clientRequest: { recordingConfig: { transcodingConfig: { width: 640 } } } };
+    const recordingConfig = { subscribeUidGroup: 0, transcodingConfig: { width: 640 } };
+    const body = { ...names, clientRequest: { recordingConfig } };
     expect(lintCall({ call: 'start', mode: 'individual', body })).toEqual([
       {
         code: 'ignored',

@@ -10,7 +10,7 @@ import { stopRequestSchema } from '../rest/stop.ts';
 import { updateRequestSchemas } from '../rest/update.ts';
 import { updateLayoutRequestSchema } from '../rest/update-layout.ts';
 import type { Canvas } from './layout.ts';
-import { lintStart, lintUpdate, lintUpdateLayout } from './meaning.ts';
+import { lintAcquire, lintStart, lintUpdate, lintUpdateLayout } from './meaning.ts';
 import { lintRequest } from './structure.ts';
 import { isObject, MAX_WARNINGS, type Warning } from './warning.ts';
 
@@ -54,6 +54,8 @@ function meaningOf(call: LintedCall): Warning[] {
       return lintUpdate(call.mode, clientRequest, call.streamTypes);
     case 'updateLayout':
       return lintUpdateLayout(clientRequest, call.canvas);
+    case 'acquire':
+      return lintAcquire(clientRequest);
     default:
       return [];
   }

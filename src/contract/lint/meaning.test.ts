@@ -1,12 +1,15 @@
 import { describe, expect, test } from 'vitest';
-import { lintStart, lintUpdate, lintUpdateLayout } from './meaning.ts';
+import { lintAcquire, lintStart, lintUpdate, lintUpdateLayout } from './meaning.ts';
 
 const codes = (warnings: { code: string; path: string }[]) =>
   warnings.map(({ code, path }) => `${code} ${path.replace('clientRequest.', '')}`);
 const ofMix = (recordingConfig: object) => codes(lintStart('mix', { recordingConfig }));
-const ofIndividual = (recordingConfig: object) => codes(lintStart('individual', { recordingConfig }));
+const ofIndividual = (config: object) =>
+  codes(lintStart('individual', { recordingConfig: { subscribeUidGroup: 0, ...config } }));
 const ofCanvas = (transcodingConfig: object) =>
   ofMix({ transcodingConfig }).map((line) => line.replace('recordingConfig.transcodingConfig.', ''));
+
+const GROUP = { subscribeUidGroup: 0 };
 
 const region = (changes: object = {}) => ({ x_axis: 0, y_axis: 0, width: 1, height: 1, ...changes });
 /** Landscape and custom. */
@@ -186,11 +189,15 @@ describe('members of another mode', () => {
   test.each([
     [
       'individual',
-      { recordingConfig: { transcodingConfig: { width: 1 }, audioProfile: 1 } },
+      { recordingConfig: { ...GROUP, transcodingConfig: { width: 1 }, audioProfile: 1 } },
       ['ignored recordingConfig.transcodingConfig', 'ignored recordingConfig.audioProfile'],
     ],
-    ['individual', { recordingConfig: { streamMode: 'original' } }, ['contradictory recordingConfig.streamMode']],
-    ['individual', { recordingConfig: { streamMode: 'original', streamTypes: 0 } }, []],
+    [
+      'individual',
+      { recordingConfig: { ...GROUP, streamMode: 'original' } },
+      ['contradictory recordingConfig.streamMode'],
+    ],
+    ['individual', { recordingConfig: { ...GROUP, streamMode: 'original', streamTypes: 0 } }, []],
     ['mix', { recordingConfig: { streamMode: 'standard' } }, ['ignored recordingConfig.streamMode']],
     ['mix', { recordingConfig: { streamMode: 'default' } }, []],
     ['mix', { snapshotConfig: { fileType: ['jpg'] } }, ['ignored snapshotConfig']],
@@ -206,7 +213,20 @@ describe('members of another mode', () => {
     ['mix', { recordingConfig: { videoStreamType: 1 } }, []],
     ['mix', { recordingConfig: { privateParams: 'correctEXTINF' } }, ['ignored recordingConfig.privateParams']],
     ['mix', { recordingConfig: { privateParams: '{"correctEXTINF":true}' } }, []],
-    ['individual', { appsCollection: { combinationPolicy: 'postpone_transcoding' } }, ['ignored appsCollection']],
+    ['individual', { appsCollection: { combinationPolicy: 'postpone_transcoding' } }, []],
+    ['individual', { storageConfig: {} }, ['replaced recordingConfig']],
+    ['individual', { storageConfig: {}, recordingConfig: null }, ['replaced recordingConfig']],
+    ['individual', { storageConfig: {}, recordingConfig: {} }, ['left-out recordingConfig.subscribeUidGroup']],
+    ['individual', { recordingConfig: { subscribeUidGroup: null } }, ['left-out recordingConfig.subscribeUidGroup']],
+    ['individual', { recordingConfig: { subscribeUidGroup: 0 } }, []],
+    ['mix', { storageConfig: {} }, []],
+    ['mix', { storageConfig: {}, recordingConfig: {} }, []],
+    ['web', { storageConfig: {} }, []],
+    [
+      'mix',
+      { extensionServiceConfig: { extensionServices: [{ serviceName: 'aliyun_vod_service' }] } },
+      ['ignored extensionServiceConfig'],
+    ],
     [
       'individual',
       { appsCollection: { combinationPolicy: 'default' }, transcodeOptions: { audio: {}, container: {} } },
@@ -215,6 +235,11 @@ describe('members of another mode', () => {
     ['individual', { transcodeOptions: { container: { format: 'mp4' } } }, ['ignored transcodeOptions']],
   ] as const)('%s: %j', (mode, clientRequest, expected) => {
     expect(codes(lintStart(mode, clientRequest))).toEqual(expected);
+  });
+
+  test('postponed transcoding, which acquire announces', () => {
+    expect(codes(lintAcquire({ scene: 2 }))).toEqual(['replaced scene']);
+    for (const sent of [{}, { scene: 0 }, { scene: 1 }, undefined, 'x']) expect(lintAcquire(sent)).toEqual([]);
   });
 
   test('the two spellings of a page’s bitrate', () => {

@@ -17,7 +17,11 @@ const DEFAULT_CANVAS: Canvas = { width: 360, height: 640 };
 const ONLY_IN: Record<string, { modes: readonly Mode[]; ignored: string }> = {
   recordingConfig: { modes: ['individual', 'mix'], ignored: 'has no effect in web mode, which records a page' },
   snapshotConfig: { modes: ['individual'], ignored: 'has an effect in individual mode only' },
-  extensionServiceConfig: { modes: ['web'], ignored: 'has an effect in web mode only' },
+  // Composites once had services too: files sent on to a video platform, and moderation.
+  extensionServiceConfig: {
+    modes: ['web'],
+    ignored: 'has an effect in web mode only: no file is sent on, and nothing is moderated',
+  },
 };
 const ONLY_IN_CONFIG: typeof ONLY_IN = {
   transcodingConfig: { modes: ['mix'], ignored: 'has an effect in mix mode only: individual mode keeps what is sent' },
@@ -30,10 +34,25 @@ export function lintStart(mode: Mode, clientRequest: unknown): Warning[] {
   if (!isObject(clientRequest)) return [];
   const warnings = lintModes(mode, clientRequest, ONLY_IN, ROOT);
   if (mode === 'web') return [...warnings, ...lintPage(clientRequest)];
-  const config = clientRequest['recordingConfig'];
+  const config = clientRequest['recordingConfig'] ?? undefined;
   if (isObject(config)) warnings.push(...lintRecordingConfig(mode, config, `${ROOT}.recordingConfig`));
+  // Optional in mix mode (contract §1.2.1). What names no storage either is no start that was meant.
+  else if (mode === 'individual' && config === undefined && isObject(clientRequest['storageConfig']))
+    warnings.push({
+      code: 'replaced',
+      path: `${ROOT}.recordingConfig`,
+      message:
+        'recordingConfig is not given, and its defaults are taken: sound and picture of at most 2 users at a time.',
+    });
   if (mode === 'individual') warnings.push(...lintWithdrawn(clientRequest));
   return warnings;
+}
+
+/** Of acquire. */
+export function lintAcquire(clientRequest: unknown): Warning[] {
+  if (!isObject(clientRequest) || clientRequest['scene'] !== 2) return [];
+  const message = 'scene 2 is taken for 0: this server does not transcode after the recording.';
+  return [{ code: 'replaced', path: `${ROOT}.scene`, message }];
 }
 
 /** Of updateLayout. @param canvas that of the recording, in pixels; without it nothing can be said of what is cut */
@@ -68,6 +87,12 @@ function lintRecordingConfig(mode: Mode, config: Record<string, unknown>, path: 
     path,
   );
   warnings.push(...lintLists(config, path));
+  if (mode === 'individual' && (config['subscribeUidGroup'] ?? undefined) === undefined)
+    warnings.push({
+      code: 'left-out',
+      path: memberPath(path, 'subscribeUidGroup'),
+      message: 'subscribeUidGroup is not given, and 0 is taken: at most 2 users are recorded at a time.',
+    });
   if (mode === 'individual' && streamMode === 'original' && streamTypes !== 0)
     warnings.push({
       code: 'contradictory',
@@ -104,20 +129,11 @@ function lintTranscoding(config: Record<string, unknown>, path: string): Warning
   return warnings;
 }
 
-function lintWithdrawn(clientRequest: Record<string, unknown>): Warning[] {
-  const { appsCollection: apps, transcodeOptions } = clientRequest;
-  const ignored = (name: string): Warning => ({
-    code: 'ignored',
-    path: `${ROOT}.${name}`,
-    message: `${name} has no effect: files are not transcoded after the recording.`,
-  });
-  return [
-    ...(isObject(apps) && apps['combinationPolicy'] === 'postpone_transcoding' ? [ignored('appsCollection')] : []),
-    // A client library sends its members empty, however deep (contract §6.15).
-    ...(isObject(transcodeOptions) && !Object.values(transcodeOptions).every(isEmpty)
-      ? [ignored('transcodeOptions')]
-      : []),
-  ];
+function lintWithdrawn({ transcodeOptions }: Record<string, unknown>): Warning[] {
+  // A client library sends its members empty, however deep (contract §6.15).
+  if (!isObject(transcodeOptions) || Object.values(transcodeOptions).every(isEmpty)) return [];
+  const message = 'transcodeOptions has no effect: files are not transcoded after the recording.';
+  return [{ code: 'ignored', path: `${ROOT}.transcodeOptions`, message }];
 }
 
 function lintPage(clientRequest: Record<string, unknown>): Warning[] {

@@ -36,7 +36,7 @@ const DESCRIPTIONS: Record<string, string> = {
   streamMode:
     'default: a playlist each for sound and picture; standard: one of both as well; original: sound as it was sent.',
   subscribeUidGroup:
-    'How many users there may be: 0 up to 2, 1 up to 7, 2 up to 12, 3 up to 17, 4 up to 32, 5 up to 49.',
+    'How many users there may be: 0 up to 2, 1 up to 7, 2 up to 12, 3 up to 17, 4 up to 32, 5 up to 49. Without it 0, unless the server is set to refuse that.',
   'transcodingConfig.width': 'Pixels.',
   'transcodingConfig.height': 'Pixels.',
   bitrate: 'Of the picture, kbit/s.',

@@ -10,7 +10,9 @@ import { oneOf } from './fields.ts';
 const HOURS_WORDS = 'Acquire: invalid resourceExpiredHour value!';
 
 const clientRequestSchema = z.object({
-  scene: oneOf(0, 1, 2).default(0).meta({ description: '1 for web mode, otherwise 0. 2 is taken for 0.' }),
+  scene: oneOf(0, 1, 2)
+    .default(0)
+    .meta({ description: '1 for web mode, otherwise 0. 2 (postponed transcoding) is taken for 0.' }),
   resourceExpiredHour: z
     .number(HOURS_WORDS)
     .int(HOURS_WORDS)

@@ -11,7 +11,7 @@ export const recordingFileConfigSchema = z.object({
     .min(1, 'must name at least one file type')
     .max(8)
     .default(['hls'])
-    .meta({ description: '["hls"], or in mix and web mode ["hls","mp4"].' }),
+    .meta({ description: '["hls"] or ["hls","mp4"]; in individual mode, one MP4 of each user, made at the end.' }),
 });
 
 export const snapshotConfigSchema = z.object({
@@ -23,10 +23,20 @@ export const snapshotConfigSchema = z.object({
 });
 export type SnapshotConfig = z.output<typeof snapshotConfigSchema>;
 
+export type FileTypeOptions = {
+  /** Refuses MP4 in individual mode, as the service this API comes from does (contract §1.2.4, against stop.txt). */
+  refuseIndividualMp4?: boolean;
+};
+
 /** Throws `request-invalid` with the documented reason when a mode cannot make these types of file. */
-export function checkFileTypes(mode: Mode, types: readonly string[]): void {
+export function checkFileTypes(
+  mode: Mode,
+  types: readonly string[],
+  { refuseIndividualMp4 = false }: FileTypeOptions = {},
+): void {
   const others = types.filter((type) => type !== 'hls');
-  if (mode === 'individual' && others.length > 0)
+  const isRefused = (type: string) => type !== 'mp4' || refuseIndividualMp4;
+  if (mode === 'individual' && others.some(isRefused))
     throw problem('request-invalid', 'mp4, mp3, fmp4 or hls-fmp4 in avFileType is not supported by individual mode');
   if (others.some((type) => type !== 'mp4') || !types.includes('hls') || new Set(types).size !== types.length)
     throw problem('request-invalid', 'start: avFileType must be ["hls"] or ["hls","mp4"]');

@@ -60,7 +60,7 @@ export const individualRecordingConfigSchema = z
     streamMode: z
       .enum(['default', 'standard', 'original'], 'must be "default", "standard" or "original"')
       .default('default'),
-    subscribeUidGroup: oneOf(0, 1, 2, 3, 4, 5),
+    subscribeUidGroup: oneOf(0, 1, 2, 3, 4, 5).default(0),
   })
   .superRefine(checkShared);
 

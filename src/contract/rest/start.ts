@@ -7,10 +7,18 @@ import { problem } from '../problems.ts';
 import { envelope, handleReplySchema, parseBody, parseNames } from './body.ts';
 import { extensionServiceConfigSchema } from './extension-services.ts';
 import type { Mode } from './fields.ts';
-import { checkFileTypes, recordingFileConfigSchema, snapshotConfigSchema } from './files-config.ts';
+import {
+  checkFileTypes,
+  type FileTypeOptions,
+  recordingFileConfigSchema,
+  snapshotConfigSchema,
+} from './files-config.ts';
 import { individualRecordingConfigSchema, MAX_BITRATE_KBPS, mixRecordingConfigSchema } from './recording-config.ts';
 
 const token = z.string().max(4096).optional();
+/** A start without the MP4s that its sender waits for would look like a good one until the recording is over. */
+const NO_TRANSCODING =
+  'combinationPolicy "postpone_transcoding" is not offered by this server; avFileType ["hls","mp4"] makes an MP4 of each user!';
 /** Members that mean nothing in a mode, whatever they hold. */
 const without = z.unknown().optional();
 
@@ -25,13 +33,13 @@ const individualSchema = z
   .object({
     token,
     storageConfig: storageConfigSchema,
-    recordingConfig: individualRecordingConfigSchema,
+    recordingConfig: individualRecordingConfigSchema.prefault({}),
     recordingFileConfig: recordingFileConfigSchema.optional(),
     snapshotConfig: snapshotConfigSchema.optional(),
     appsCollection: z
       .object({ combinationPolicy: z.enum(['default', 'postpone_transcoding']).optional() })
       .optional()
-      .meta({ description: 'Withdrawn by the service this API comes from; has no effect.' }),
+      .meta({ description: 'Withdrawn by the service this API comes from; "postpone_transcoding" is refused.' }),
     transcodeOptions: z.looseObject({}).optional().meta({ description: 'Withdrawn likewise; has no effect.' }),
     aircheck: z
       .object({
@@ -44,7 +52,9 @@ const individualSchema = z
       .prefault({})
       .meta({ description: 'What this server makes beyond the API it speaks.' }),
   })
-  .superRefine(({ recordingConfig, snapshotConfig }, context) => {
+  .superRefine(({ recordingConfig, snapshotConfig, appsCollection }, context) => {
+    if (appsCollection?.combinationPolicy === 'postpone_transcoding')
+      context.addIssue({ code: 'custom', path: ['appsCollection', 'combinationPolicy'], message: NO_TRANSCODING });
     if (!snapshotConfig) return;
     const refuse = (field: string, message: string) =>
       context.addIssue({ code: 'custom', path: ['recordingConfig', field], message });
@@ -80,9 +90,11 @@ export type StartClientRequest =
   | ({ mode: 'individual' } & IndividualStart)
   | ({ mode: 'web' } & z.output<typeof webSchema>);
 
-export type StartOptions = {
+export type StartOptions = FileTypeOptions & {
   /** Takes a bitrate that is too high for the highest there is, instead of refusing it (contract §7). */
   clampBitrate?: boolean;
+  /** Refuses individual mode without a subscribeUidGroup, as contract §1.2.2 has it, instead of taking it for 0. */
+  requireUidGroup?: boolean;
 };
 
 const SERVICES = [
@@ -98,15 +110,21 @@ export function parseStart(mode: Mode, body: unknown, options: StartOptions = {}
   const { cname, uid, clientRequest } = parseNames('start', body);
   if (!SERVICES.some((name) => clientRequest[name] !== undefined) || (mode === 'web' && !hasServices(clientRequest)))
     throw problem('request-invalid', 'services not selected!');
-  if (mode === 'individual' && !isObject(clientRequest['recordingConfig'], 'subscribeUidGroup'))
+  const { requireUidGroup, clampBitrate } = options;
+  if (requireUidGroup && mode === 'individual' && !isObject(clientRequest['recordingConfig'], 'subscribeUidGroup'))
     throw problem('request-invalid', 'start: subscribeUidGroup type mismatch or missing under single mode!');
+  if (mode === 'mix' && clientRequest['storageConfig'] === undefined && hasServices(clientRequest))
+    throw problem(
+      'request-invalid',
+      'start: storageConfig is missing, and this server offers no extension service in mix mode!',
+    );
   const wanted = {
     cname,
     uid,
-    clientRequest: options.clampBitrate ? withClampedBitrate(clientRequest) : clientRequest,
+    clientRequest: clampBitrate ? withClampedBitrate(clientRequest) : clientRequest,
   };
   const request = parseOf(mode, wanted);
-  checkFileTypes(mode, request.recordingFileConfig?.avFileType ?? ['hls']);
+  checkFileTypes(mode, request.recordingFileConfig?.avFileType ?? ['hls'], options);
   return request;
 }
 

@@ -95,7 +95,10 @@ export function toIndividualPlan(
       videoStreamType: config.videoStreamType,
       maxUsers: GROUP_USERS[config.subscribeUidGroup],
       maxIdleMs: config.maxIdleTime * 1000,
-      extras: { mp4: recordsStreams && aircheck.mp4, manifest: recordsStreams && aircheck.manifest },
+      extras: {
+        mp4: recordsStreams && (aircheck.mp4 || recordingFileConfig?.avFileType.includes('mp4') === true),
+        manifest: recordsStreams && aircheck.manifest,
+      },
     },
     extinfComma: comma,
     ignored: [
