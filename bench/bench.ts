@@ -1,8 +1,8 @@
 /**
- * `npm run bench`: the figures that the project promises, measured on this machine, in one table. Takes about eight minutes.
+ * `npm run bench`: the figures that the project promises, measured on this machine, in one table. Takes about thirteen minutes.
  *
  *   npm run bench -- start-latency ramp-up reception stop av-offset cpu memory individual many-recordings snapshots
- *                    api remix      only these
+ *                    api remix takeover before      only these
  */
 import { measureApi } from './api.ts';
 import { measureCpu, measureMemory } from './cost.ts';
@@ -15,6 +15,7 @@ import { measureAvOffset, measureStop } from './recording.ts';
 import { measureRemix } from './remix.ts';
 import { measureSnapshots } from './snapshots.ts';
 import { measureStartLatency } from './start-latency.ts';
+import { measureAgainstBefore, measureTakeover } from './takeover.ts';
 
 const MEASURES: Record<string, () => Promise<Figure[]>> = {
   'start-latency': measureStartLatency,
@@ -29,6 +30,8 @@ const MEASURES: Record<string, () => Promise<Figure[]>> = {
   snapshots: measureSnapshots,
   api: measureApi,
   remix: measureRemix,
+  takeover: measureTakeover,
+  before: measureAgainstBefore,
 };
 
 const names = process.argv.slice(2);

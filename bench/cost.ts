@@ -54,11 +54,11 @@ function makeCosts(): Promise<Costs> {
   return costs;
 }
 
-async function measureTake(stage: Stage, idle: number, out: Costs): Promise<void> {
+/** Records once, and adds what that cost. @param idle cores that the server uses without a recording */
+async function measureTake(stage: Stage, idle: number, out: Omit<Costs, 'reference'>): Promise<void> {
   const take = await stage.start('cost');
   await pause(WARM_UP_MS);
-  const [recorder] = childrenOf(stage.server.pid, 'recorder');
-  if (recorder === undefined) throw new Error('the server has no recorder process');
+  const recorder = busiestOf(childrenOf(stage.server.pid, 'recorder'));
   const before = cpuSecondsOf(recorder);
   const began = performance.now();
   const server = await cpuPerSecond(stage.server.pid, MEDIA_S * 1000);
@@ -67,6 +67,29 @@ async function measureTake(stage: Stage, idle: number, out: Costs): Promise<void
   out.serverShare.push(Math.max(0, server - idle));
   out.peakMb.push(peakMemoryMbOf(recorder));
   await stage.stop(take);
+}
+
+/** What a recording costs on each of some stages, turn by turn, so that a machine that slows down does so for all: cores. */
+export async function compareCosts(stages: readonly Stage[], takes: number): Promise<number[][]> {
+  const cores = stages.map((): number[] => []);
+  for (let n = 0; n < takes; n++)
+    for (const [i, stage] of stages.entries()) {
+      // Only who is measured has media to receive.
+      await stage.publish('cost', { loop: true, motion: 'busy' });
+      await pause(2000);
+      const out = { recorder: [], serverShare: [], peakMb: [] } as Omit<Costs, 'reference'>;
+      await measureTake(stage, await cpuPerSecond(stage.server.pid, 10_000), out);
+      await stage.leave();
+      cores[i]?.push((out.recorder[0] ?? Number.NaN) + (out.serverShare[0] ?? Number.NaN));
+    }
+  return cores;
+}
+
+/** The recorder that records: others may wait, ready for the next recording. */
+function busiestOf(recorders: readonly number[]): number {
+  const [busiest] = recorders.toSorted((a, b) => cpuSecondsOf(b) - cpuSecondsOf(a));
+  if (busiest === undefined) throw new Error('the server has no recorder process');
+  return busiest;
 }
 
 /** CPU seconds that a process uses per second, over `ms`. */

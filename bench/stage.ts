@@ -9,7 +9,7 @@ import type { Participant } from '../test/support/media/participants.ts';
 import { BLUE, GREEN, RED, YELLOW } from '../test/support/media/participants.ts';
 import { type Publisher, publishWithRtc, type RtcPublishOptions } from '../test/support/publish/publisher.ts';
 import { RecordingClient, type Reply, textIn } from '../test/support/rest-client.ts';
-import { ServerProcess } from '../test/support/server-process.ts';
+import { type ServerOptions, ServerProcess } from '../test/support/server-process.ts';
 
 export const CAST: readonly Participant[] = [RED, GREEN, BLUE, YELLOW];
 export const SOURCE = { width: 640, height: 360, fps: 30, bitrateKbps: 800 };
@@ -32,11 +32,13 @@ export class Stage {
   #dir: string;
   #publishers: Publisher[] = [];
 
-  static async open(): Promise<Stage> {
+  /** @param options further settings of the server, and another checkout to run it from */
+  static async open({ env, checkout }: Pick<ServerOptions, 'env' | 'checkout'> = {}): Promise<Stage> {
     const dir = mkdtempSync(join(tmpdir(), 'aircheck-bench-'));
+    const settings = { AIRCHECK_LOG_LEVEL: 'warn', AIRCHECK_RATE_LIMIT_PER_S: '0', ...env };
     return new Stage(
       dir,
-      await ServerProcess.start({ dataDir: dir, env: { AIRCHECK_LOG_LEVEL: 'warn', AIRCHECK_RATE_LIMIT_PER_S: '0' } }),
+      await ServerProcess.start({ dataDir: dir, env: settings, ...(checkout !== undefined && { checkout }) }),
     );
   }
 

@@ -14,10 +14,12 @@ import { CAST, SOURCE, Stage, type Take } from './stage.ts';
 const TAKES = 5;
 const RECORD_MS = 3500;
 
-export async function measureStartLatency(): Promise<Figure[]> {
-  const stage = await Stage.open();
-  const latencies: number[] = [];
-  let missed = 0;
+export type Starts = { latenciesMs: number[]; missed: number };
+
+/** Starts recordings one after another on a stage of its own. @param on what its server is run with */
+export async function makeStarts(on: Parameters<typeof Stage.open>[0] = {}): Promise<Starts> {
+  const stage = await Stage.open(on);
+  const starts: Starts = { latenciesMs: [], missed: 0 };
   try {
     await stage.publish('latency', {});
     await pause(1500);
@@ -27,12 +29,17 @@ export async function measureStartLatency(): Promise<Figure[]> {
       await pause(RECORD_MS);
       await stage.stop(take);
       const seen = judgeStart(stage.file(take, '.mp4'), take);
-      latencies.push(seen.latencyMs);
-      missed += seen.missed;
+      starts.latenciesMs.push(seen.latencyMs);
+      starts.missed += seen.missed;
     }
   } finally {
     await stage.close();
   }
+  return starts;
+}
+
+export async function measureStartLatency(): Promise<Figure[]> {
+  const { latenciesMs: latencies, missed } = await makeStarts();
   const detail = latencies.map((ms) => ms.toFixed(0)).join(', ');
   return [
     atMost('start call → first frame with everyone', median(latencies), 500, 'ms', detail),

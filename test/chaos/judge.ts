@@ -50,7 +50,10 @@ export function judgeTake(outcome: Outcome): TakeVerdict {
   attempt('the answers', () => judgeAnswers(outcome, verdict));
   attempt('the events', () => judgeEvents(outcome, verdict));
   attempt('the files', () => (outcome.take.mode === 'mix' ? judgeMix : judgeIndividual)(outcome, verdict));
-  return verdict;
+  const { cname, take, sid } = outcome;
+  const harm = take.harm.map(({ does, atS }) => `${does} at ${atS.toFixed(1)} s`).join(', ');
+  const who = `${cname} ${take.mode} ${sid.slice(0, 6)}${harm && ` (${harm})`}`;
+  return { ...verdict, problems: verdict.problems.map((problem) => `${who}: ${problem}`) };
 }
 
 function judgeAnswers(outcome: Outcome, { problems, liveAfterMs }: TakeVerdict): void {

@@ -14,11 +14,14 @@ export type ServerOptions = {
   dataDir: string;
   /** Further AIRCHECK_… variables; ports that are not among them are free ones. */
   env?: Record<string, string>;
+  /** Another checkout of this repository, with its packages, whose server is run instead of this one's. */
+  checkout?: string;
   /** Takes each line of the server's log; by default they are kept for error messages only. */
   onLog?: (line: string) => void;
 };
 
-const MAIN = join(import.meta.dirname, '../../src/app/cli/main.ts');
+const CHECKOUT = join(import.meta.dirname, '../..');
+const MAIN = 'src/app/cli/main.ts';
 
 export class ServerProcess {
   readonly url: string;
@@ -47,7 +50,7 @@ export class ServerProcess {
     return server;
   }
 
-  private constructor({ dataDir, env, onLog }: ServerOptions, port: number, rtcPort: number) {
+  private constructor({ dataDir, env, checkout = CHECKOUT, onLog }: ServerOptions, port: number, rtcPort: number) {
     this.dataDir = dataDir;
     this.url = `http://127.0.0.1:${port}`;
     this.appid = env?.['AIRCHECK_APP_ID'] ?? randomBytes(16).toString('hex');
@@ -56,7 +59,7 @@ export class ServerProcess {
     this.customerSecret = env?.['AIRCHECK_CUSTOMER_SECRET'] ?? randomBytes(16).toString('hex');
     // Settings of whoever runs this must not reach a server that is to be like any other.
     const clean = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('AIRCHECK_')));
-    this.#child = spawn(process.execPath, [MAIN, 'serve'], {
+    this.#child = spawn(process.execPath, [join(checkout, MAIN), 'serve'], {
       cwd: import.meta.dirname,
       env: {
         ...clean,

@@ -1,0 +1,94 @@
+/**
+ * What a recorder's death costs, and what being ready for it does: how soon a recording is live again, how soon one begins
+ * with a warm recorder and with a cold one, and the CPU of a recording, the last two against an earlier commit in the same run.
+ */
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { randomKills } from '../test/chaos/scenarios.ts';
+import { median } from '../test/support/judge/offsets.ts';
+import { compareCosts } from './cost.ts';
+import { atMost, type Figure } from './measure.ts';
+import { Stage } from './stage.ts';
+import { makeStarts } from './start-latency.ts';
+
+const ROOT = join(import.meta.dirname, '..');
+/** Kills per mode. */
+const KILLS = 6;
+const COST_TAKES = 3;
+/** The last commit in which a recording and the process that makes it were one. */
+const BEFORE = process.env['BENCH_BEFORE'] ?? 'e46b441';
+
+/** From a recorder's death until pictures and sound from after it lie on the disk. */
+export async function measureTakeover(): Promise<Figure[]> {
+  const { takes } = await randomKills(KILLS, 2);
+  const lives = takes.flatMap(({ liveAfterMs }) => liveAfterMs);
+  if (lives.length === 0) throw new Error('no recording was live again');
+  const missing = takes.reduce((sum, { flashes, beeps }) => sum + flashes.missing + beeps.missing, 0);
+  const detail = lives.map((ms) => ms.toFixed(0)).join(', ');
+  return [
+    atMost('recorder killed → live again, median', median(lives), 3000, 'ms', detail),
+    atMost('recorder killed → live again, worst', Math.max(...lives), 5000, 'ms', `${lives.length} kills`),
+    atMost('marks missing in recordings whose recorder was killed', missing, 0, '', `${takes.length} recordings`),
+  ];
+}
+
+/** Start call → first frame, and CPU, of this commit against the one before. */
+export async function measureAgainstBefore(): Promise<Figure[]> {
+  const before = checkOut(BEFORE);
+  try {
+    const old = median((await makeStarts({ checkout: before })).latenciesMs);
+    const warm = await makeStarts();
+    const cold = await makeStarts({ env: { AIRCHECK_WARM_RECORDERS: '0' } });
+    const list = (values: readonly number[]) => values.map((ms) => ms.toFixed(0)).join(', ');
+    return [
+      atMost(
+        'start → first frame, warm recorder',
+        median(warm.latenciesMs),
+        Math.ceil(old),
+        'ms',
+        list(warm.latenciesMs),
+      ),
+      atMost(
+        'start → first frame, cold, against before',
+        median(cold.latenciesMs) / old,
+        1.2,
+        '×',
+        list(cold.latenciesMs),
+      ),
+      await measureCostAgainst(before),
+    ];
+  } finally {
+    rmSync(before, { recursive: true, force: true });
+  }
+}
+
+async function measureCostAgainst(before: string): Promise<Figure> {
+  const stages: Stage[] = [];
+  try {
+    stages.push(await Stage.open(), await Stage.open({ checkout: before }));
+    const [now = [], then = []] = await compareCosts(stages, COST_TAKES);
+    const list = (values: readonly number[]) => values.map((value) => value.toFixed(3)).join('/');
+    const ratios = now.map((cores, i) => cores / (then[i] ?? Number.NaN));
+    const detail = `cores ${list(now)} against ${list(then)} of ${BEFORE}`;
+    return atMost('CPU of a recording against the commit before', median(ratios), 1, '×', detail);
+  } finally {
+    for (const stage of stages) await stage.close();
+  }
+}
+
+/** The repository as it was, with the packages of now. Throws an Error where git does not have that commit. */
+function checkOut(commit: string): string {
+  const dir = mkdtempSync(join(tmpdir(), 'aircheck-before-'));
+  const run = spawnSync('sh', ['-c', 'git archive "$1" | tar -x -C "$2"', 'sh', commit, dir], {
+    cwd: ROOT,
+    encoding: 'utf8',
+  });
+  if (run.status !== 0 || run.stderr) {
+    rmSync(dir, { recursive: true, force: true });
+    throw new Error(`commit ${commit} cannot be had: ${run.stderr || run.error?.message}`);
+  }
+  symlinkSync(join(ROOT, 'node_modules'), join(dir, 'node_modules'));
+  return dir;
+}
