@@ -2,7 +2,7 @@
  * `npm run bench`: the figures that the project promises, measured on this machine, in one table. Takes about thirteen minutes.
  *
  *   npm run bench -- start-latency ramp-up reception stop av-offset cpu memory individual many-recordings snapshots
- *                    api remix takeover before      only these
+ *                    api remix takeover starts-against cpu-against      only these
  */
 import { measureApi } from './api.ts';
 import { measureCpu, measureMemory } from './cost.ts';
@@ -15,7 +15,7 @@ import { measureAvOffset, measureStop } from './recording.ts';
 import { measureRemix } from './remix.ts';
 import { measureSnapshots } from './snapshots.ts';
 import { measureStartLatency } from './start-latency.ts';
-import { measureAgainstBefore, measureTakeover } from './takeover.ts';
+import { measureCpuAgainst, measureStartsAgainst, measureTakeover } from './takeover.ts';
 
 const MEASURES: Record<string, () => Promise<Figure[]>> = {
   'start-latency': measureStartLatency,
@@ -31,7 +31,8 @@ const MEASURES: Record<string, () => Promise<Figure[]>> = {
   api: measureApi,
   remix: measureRemix,
   takeover: measureTakeover,
-  before: measureAgainstBefore,
+  'starts-against': measureStartsAgainst,
+  'cpu-against': measureCpuAgainst,
 };
 
 const names = process.argv.slice(2);

@@ -34,14 +34,14 @@ export async function measureTakeover(): Promise<Figure[]> {
   ];
 }
 
-/** Start call → first frame, and CPU, of this commit against the one before. */
-export async function measureAgainstBefore(): Promise<Figure[]> {
-  const before = checkOut(BEFORE);
-  try {
+/** Start call → first frame, with a warm recorder and with a cold one, against the commit before. */
+export function measureStartsAgainst(): Promise<Figure[]> {
+  return againstBefore(async (before) => {
     const old = median((await makeStarts({ checkout: before })).latenciesMs);
     const warm = await makeStarts();
     const cold = await makeStarts({ env: { AIRCHECK_WARM_RECORDERS: '0' } });
     const list = (values: readonly number[]) => values.map((ms) => ms.toFixed(0)).join(', ');
+    const ratio = median(cold.latenciesMs) / old;
     return [
       atMost(
         'start → first frame, warm recorder',
@@ -50,31 +50,34 @@ export async function measureAgainstBefore(): Promise<Figure[]> {
         'ms',
         list(warm.latenciesMs),
       ),
-      atMost(
-        'start → first frame, cold, against before',
-        median(cold.latenciesMs) / old,
-        1.2,
-        '×',
-        list(cold.latenciesMs),
-      ),
-      await measureCostAgainst(before),
+      atMost(`start → first frame, cold, against ${BEFORE}`, ratio, 1.2, '×', list(cold.latenciesMs)),
     ];
-  } finally {
-    rmSync(before, { recursive: true, force: true });
-  }
+  });
 }
 
-async function measureCostAgainst(before: string): Promise<Figure> {
-  const stages: Stage[] = [];
+/** CPU of a recording, the server's share included, against the commit before. */
+export function measureCpuAgainst(): Promise<Figure[]> {
+  return againstBefore(async (before) => {
+    const stages: Stage[] = [];
+    try {
+      stages.push(await Stage.open(), await Stage.open({ checkout: before }));
+      const [now = [], then = []] = await compareCosts(stages, COST_TAKES);
+      const list = (values: readonly number[]) => values.map((value) => value.toFixed(3)).join('/');
+      const ratios = now.map((cores, i) => cores / (then[i] ?? Number.NaN));
+      const detail = `cores ${list(now)} against ${list(then)}; ratios ${list(ratios)}`;
+      return [atMost(`CPU of a recording against ${BEFORE}`, median(ratios), 1, '×', detail)];
+    } finally {
+      for (const stage of stages) await stage.close();
+    }
+  });
+}
+
+async function againstBefore(measure: (checkout: string) => Promise<Figure[]>): Promise<Figure[]> {
+  const before = checkOut(BEFORE);
   try {
-    stages.push(await Stage.open(), await Stage.open({ checkout: before }));
-    const [now = [], then = []] = await compareCosts(stages, COST_TAKES);
-    const list = (values: readonly number[]) => values.map((value) => value.toFixed(3)).join('/');
-    const ratios = now.map((cores, i) => cores / (then[i] ?? Number.NaN));
-    const detail = `cores ${list(now)} against ${list(then)} of ${BEFORE}`;
-    return atMost('CPU of a recording against the commit before', median(ratios), 1, '×', detail);
+    return await measure(before);
   } finally {
-    for (const stage of stages) await stage.close();
+    rmSync(before, { recursive: true, force: true });
   }
 }
 
