@@ -14,22 +14,63 @@ export const clockSkewStateSchema = z.object({
   points: z.array(z.object({ span: z.int(), atUs: time, offsetUs: z.number() })),
 });
 
+/** A stream's timestamps as they would be had the sender never stopped counting. */
+export const mediaLineStateSchema = z.object({
+  /** What is added from `fromUs` of the media on. */
+  steps: z.array(z.object({ fromUs: time, shiftUs: z.number() })),
+  /** Packets that have all been late since one. */
+  runs: z.array(
+    z.object({
+      fromUs: time,
+      sinceUs: time,
+      floorUs: z.number(),
+      leastUs: z.number(),
+      packets: z.int(),
+      sudden: z.boolean(),
+      denied: z.boolean(),
+    }),
+  ),
+  /** Packets that have all come sooner than any before the first of them. */
+  fall: z
+    .object({
+      fromUs: time,
+      sinceUs: time,
+      floorUs: z.number(),
+      leastUs: z.number(),
+      packets: z.int(),
+      sudden: z.boolean(),
+    })
+    .optional(),
+  last: z.object({ mediaUs: time, offsetUs: z.number() }).optional(),
+});
+
+/** What a stream's sender reports say of its wall clock. */
+export const wallClockStateSchema = z.object({
+  /** NTP time less media time, by the latest reports. */
+  mappings: z.array(z.number()),
+  doubtful: z.number().optional(),
+  confirmed: z.boolean(),
+  setUs: z.number(),
+});
+
 export const streamClockStateSchema = z.object({
   /** What the recorder calls the stream. */
   name: z.string(),
   clockRate: z.number().positive(),
+  line: mediaLineStateSchema.optional(),
+  wall: wallClockStateSchema.optional(),
   offsets: slidingMinimumStateSchema,
   skew: clockSkewStateSchema.optional(),
   highestUs: time.optional(),
-  /** NTP time less media time, by the latest reports. */
-  mappings: z.array(z.number()),
-  doubtful: z.number().optional(),
   firstArrivalUs: time.optional(),
   firstReportUs: time.optional(),
+  lastReportUs: time.optional(),
   lastSeenUs: time.optional(),
+  newestUs: time.optional(),
+  onTimeUs: time.optional(),
+  provenUs: z.number().optional(),
   settling: z.boolean(),
-  /** Stretches of timestamps; one without `fromUs` has no beginning, one without `lastUs` was not used yet. */
-  pieces: z.array(z.object({ fromUs: time.optional(), correctionUs: z.number().optional(), lastUs: time.optional() })),
+  correctionUs: z.number().optional(),
   /** The newest media that was used, and where it was placed. */
   latest: z.object({ mediaUs: time, localUs: time }).optional(),
 });
@@ -41,12 +82,17 @@ export const participantClockStateSchema = z.object({
 });
 
 /**
- * Which of the many moments that one 32-bit RTP timestamp can mean was taken. One entry for each beginning of a sender's
- * timestamps, the oldest first: what arrived from `fromUs` on lies around `rtpTime`.
+ * How one track's RTP timestamps lie on one growing line. What arrived from an epoch's `fromUs` on lies at its timestamp plus
+ * `shift`, where the timestamp, of the many moments that 32 bits can mean, is the one closest to `raw`. In ticks but the times.
  */
 export const rtpTimelineStateSchema = z.object({
-  epochs: z.array(z.object({ fromUs: time, rtpTime: z.int() })),
-  highestRtpTime: z.int().optional(),
+  epochs: z.array(z.object({ fromUs: time, raw: z.int(), shift: z.int() })),
+  /** Arrival less time on the line. */
+  offsets: slidingMinimumStateSchema,
+  highest: z.int().optional(),
+  last: z.object({ rtpTime: z.int(), arrivalUs: time }).optional(),
+  firstUs: time.optional(),
+  step: z.int().optional(),
   /** When the last packet that this knows of came in. */
   untilUs: time.optional(),
 });
@@ -56,6 +102,8 @@ export const receptionStateSchema = z.object({ timeline: rtpTimelineStateSchema 
 
 export type SlidingMinimumState = z.infer<typeof slidingMinimumStateSchema>;
 export type ClockSkewState = z.infer<typeof clockSkewStateSchema>;
+export type MediaLineState = z.infer<typeof mediaLineStateSchema>;
+export type WallClockState = z.infer<typeof wallClockStateSchema>;
 export type StreamClockState = z.infer<typeof streamClockStateSchema>;
 export type ParticipantClockState = z.infer<typeof participantClockStateSchema>;
 export type RtpTimelineState = z.infer<typeof rtpTimelineStateSchema>;

@@ -77,7 +77,7 @@ export class ReceivedTrack {
   completeUs(nowUs: number): number | undefined {
     const { arrivedUs, releasedRtpTime } = this.#reception;
     if (arrivedUs === undefined || releasedRtpTime === undefined || nowUs - arrivedUs >= QUIET_US) return undefined;
-    return this.#clock.peekLocalUs(releasedRtpTime) - this.#zeroUs;
+    return this.#clock.earliestLocalUs(releasedRtpTime) - this.#zeroUs;
   }
 
   /** Where a sample lies by what is known now. Only `timeOf` settles it: what was not used yet may still be corrected at once. */

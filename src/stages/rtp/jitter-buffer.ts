@@ -13,6 +13,8 @@ export type JitterBufferOptions = {
   maxDelayUs: number;
   /** Ticks per second of the RTP timestamps. */
   clockRate: number;
+  /** What the packets are of. */
+  kind?: 'audio' | 'video';
   /** Where the timestamps of a buffer stood that this one goes on for. */
   timeline?: RtpTimelineState | undefined;
   /** Bounds of what is held. At three quarters of either, gaps are given up early; at the bound, packets are dropped. */
@@ -55,7 +57,7 @@ export class JitterBuffer {
   readonly counters: JitterCounters = {
     ...{ lost: 0, recovered: 0, reordered: 0, duplicates: 0, late: 0, overflowed: 0, restarts: 0 },
   };
-  readonly #options: Required<Omit<JitterBufferOptions, 'timeline'>>;
+  readonly #options: Required<Omit<JitterBufferOptions, 'timeline' | 'kind'>>;
   readonly #timeline: RtpTimeline;
   #tracker = new SequenceTracker();
   #ssrc: number | undefined;
@@ -75,7 +77,7 @@ export class JitterBuffer {
 
   constructor(options: JitterBufferOptions) {
     this.#options = { maxPackets: 8192, maxBytes: 16 * 1024 * 1024, ...options };
-    this.#timeline = new RtpTimeline(options.clockRate, options.timeline);
+    this.#timeline = new RtpTimeline(options.clockRate, options.kind ?? 'audio', options.timeline);
   }
 
   /** Packets held now. */

@@ -1,100 +1,207 @@
 /**
- * RtpTimeline: one track's 32-bit RTP timestamps on one growing line. A sender that starts over goes on above all before.
+ * RtpTimeline: one track's 32-bit RTP timestamps on one growing line. Where a sender's timestamps jump, or it starts over, the
+ * line goes on as its packets come in; a packet alone with a wrong timestamp is placed among its neighbours.
+ *
+ * The line is made of epochs, stretches that are each shifted by a constant. Timestamps that merely stand still, while time
+ * goes on, begin no epoch: only the StreamClock, by sender reports, can tell them from packets that are late.
  */
 import type { RtpTimelineState } from '../../contract/line/reception-state.ts';
-import { TimestampUnwrapper } from './sequence.ts';
+import { US } from '../../kernel/time.ts';
+import { SlidingMinimum } from './sliding-minimum.ts';
 
-/** A newer packet with a timestamp this much older means that the sender's clock started over. */
-const STEP_BACK_S = 10;
-/** Beginnings that are remembered; a feed that is read again begins some seconds back. */
-const MAX_EPOCHS = 4;
+/** The delay of packets is compared to the least of this last while. */
+const WINDOW_US = 4 * US;
+/** No packet is this much faster than the fastest before it: its timestamp jumped ahead. */
+const AHEAD_US = 300_000;
+/** The same, while the sender is hardly known: its first packets may have been slow. */
+const AHEAD_AT_START_US = 2 * US;
+const START_US = US;
+/** A newer packet may be this much older than one before it: pictures are not sent in the order they are shown in. */
+const BACK_US = { audio: 50_000, video: US };
+/** A sender that returns to timestamps of this long ago meant them all along. */
+const RETURN_US = 10 * US;
+/** Timestamps of neighbours that are sent without a pause differ by no more. */
+const MAX_STEP_US = 200_000;
+/** Sender reports are as old as this at most when they come in. */
+const REPORT_US = 2 * US;
+const MAX_EPOCHS = 8;
 
-/** What arrived from `fromUs` on, until the next epoch, lies around `rtpTime`. */
-type Epoch = { fromUs: number; rtpTime: number };
+type Epoch = RtpTimelineState['epochs'][number];
 
 export class RtpTimeline {
   readonly #clockRate: number;
-  #timestamps = new TimestampUnwrapper();
+  readonly #backUs: number;
   #epochs: Epoch[];
+  /** Arrival less time on the line. */
+  readonly #offsets: SlidingMinimum;
   #highest: number | undefined;
+  #last: RtpTimelineState['last'];
+  #firstUs: number | undefined;
+  /** Ticks between neighbours. */
+  #step: number | undefined;
   #untilUs: number;
-  /** What arrived before this was unwrapped once, by whoever saved the state. */
+  /** What arrived until then was unwrapped once, by whoever saved the state. */
   readonly #savedUntilUs: number;
 
   /**
    * @param clockRate ticks per second
    * @param state where another one, of the same track, stood
    */
-  constructor(clockRate: number, state?: RtpTimelineState) {
+  constructor(clockRate: number, kind: 'audio' | 'video', state?: RtpTimelineState) {
     this.#clockRate = clockRate;
-    this.#epochs = state?.epochs.map((epoch) => ({ ...epoch })) ?? [];
-    this.#highest = state?.highestRtpTime;
+    this.#backUs = BACK_US[kind];
+    this.#epochs = structuredClone(state?.epochs ?? []);
+    this.#offsets = new SlidingMinimum(WINDOW_US, state?.offsets);
+    this.#highest = state?.highest;
+    this.#last = state?.last && { ...state.last };
+    this.#firstUs = state?.firstUs;
+    this.#step = state?.step;
     this.#untilUs = state?.untilUs ?? Number.NEGATIVE_INFINITY;
     this.#savedUntilUs = this.#untilUs;
-    const newest = this.#epochs.at(-1);
-    if (newest) this.#timestamps = new TimestampUnwrapper(newest.rtpTime);
   }
 
   /** For a line that goes on where this one stands now. */
   save(): RtpTimelineState {
     return {
-      epochs: this.#epochs.map((epoch) => ({ ...epoch })),
-      ...(this.#highest === undefined ? {} : { highestRtpTime: this.#highest }),
-      ...(this.#untilUs === Number.NEGATIVE_INFINITY ? {} : { untilUs: this.#untilUs }),
+      epochs: structuredClone(this.#epochs),
+      offsets: this.#offsets.save(),
+      highest: this.#highest,
+      last: this.#last && { ...this.#last },
+      firstUs: this.#firstUs,
+      step: this.#step,
+      untilUs: Number.isFinite(this.#untilUs) ? this.#untilUs : undefined,
     };
   }
 
   /**
-   * The unwrapped timestamp of a packet.
+   * The time of a packet on the line, in ticks.
    * @param isNewest false of one that came behind others
    */
   unwrap(timestamp: number, arrivalUs: number, isNewest: boolean): number {
-    const known = this.#before(timestamp, arrivalUs);
+    const known = this.#asSaved(timestamp, arrivalUs);
     if (known !== undefined) return known;
-    const near = this.#timestamps.peek(timestamp);
-    const highest = this.#highest;
-    if (isNewest && highest !== undefined && near < highest - STEP_BACK_S * this.#clockRate)
-      return this.#begin(this.#timestamps.unwrapAbove(timestamp, highest), arrivalUs);
-    return this.#note(this.#timestamps.unwrap(timestamp), arrivalUs);
+    this.#firstUs ??= arrivalUs;
+    const current = this.#epochs.at(-1);
+    if (!current) return this.#enter({ fromUs: arrivalUs, raw: timestamp, shift: 0 }, timestamp, arrivalUs);
+    if (!isNewest) return this.#nearest(timestamp);
+    const epoch = this.#epochOf(timestamp, arrivalUs, current);
+    if (!epoch) return this.#begin(timestamp, arrivalUs);
+    if (epoch === current) return this.#enter(epoch, near(timestamp, epoch.raw), arrivalUs);
+    const again = { ...epoch, fromUs: arrivalUs };
+    this.#add(again);
+    return this.#enter(again, near(timestamp, again.raw), arrivalUs);
   }
 
-  /** The unwrapped timestamp of the first packet of another source: above all before. */
+  /** The time of the first packet of another source, which has nothing to do with the timestamps before it. */
   unwrapNewSource(timestamp: number, arrivalUs: number): number {
-    const known = this.#before(timestamp, arrivalUs);
+    const known = this.#asSaved(timestamp, arrivalUs);
     if (known !== undefined) return known;
-    if (this.#highest === undefined) return this.#note(this.#timestamps.unwrap(timestamp), arrivalUs);
-    return this.#begin(this.#timestamps.unwrapAbove(timestamp, this.#highest), arrivalUs);
+    return this.#last ? this.#begin(timestamp, arrivalUs) : this.unwrap(timestamp, arrivalUs, true);
   }
 
   /** Places a timestamp that no packet had, such as a sender report's. */
   rtpTimeOf(timestamp: number, arrivalUs: number): number {
-    const known = this.#before(timestamp, arrivalUs);
+    const known = this.#asSaved(timestamp, arrivalUs);
     if (known !== undefined) return known;
-    if (this.#highest !== undefined) return this.#timestamps.peek(timestamp);
-    const rtpTime = this.#timestamps.unwrap(timestamp);
-    this.#epochs = [{ fromUs: arrivalUs, rtpTime }];
-    return rtpTime;
+    const base = this.#offsets.value;
+    const current = this.#epochs.at(-1);
+    if (!current) {
+      this.#add({ fromUs: arrivalUs, raw: timestamp, shift: 0 });
+      return timestamp;
+    }
+    const timeIn = (epoch: Epoch) => near(timestamp, epoch.raw) + epoch.shift;
+    if (base === undefined) return timeIn(current);
+    const farUs = (epoch: Epoch) => Math.abs(arrivalUs - this.#us(timeIn(epoch)) - base);
+    // One that was under way while the timestamps jumped speaks of those before the jump.
+    const fits = [current, ...this.#recent(arrivalUs)].find((epoch) => farUs(epoch) < REPORT_US);
+    return timeIn(fits ?? current);
   }
 
-  /** The timestamp of what arrived before the state was saved, as it was unwrapped then; undefined of what is new. */
-  #before(timestamp: number, arrivalUs: number): number | undefined {
+  /** The epoch that the newest packet belongs to, if it is none of its own. */
+  #epochOf(timestamp: number, arrivalUs: number, current: Epoch): Epoch | undefined {
+    const base = this.#offsets.value;
+    const highest = this.#highest;
+    if (base === undefined || highest === undefined) return current;
+    const time = near(timestamp, current.raw) + current.shift;
+    const lateUs = arrivalUs - this.#us(time) - base;
+    const backUs = this.#us(highest - time);
+    const isEarly = arrivalUs - (this.#firstUs ?? arrivalUs) < START_US;
+    const aheadUs = isEarly ? AHEAD_AT_START_US : AHEAD_US;
+    const sinceUs = arrivalUs - (this.#last?.arrivalUs ?? arrivalUs);
+    const isAhead = -lateUs > aheadUs && -backUs - sinceUs > aheadUs / 2;
+    const fits = !isAhead && backUs <= this.#backUs;
+    if (fits && backUs <= BACK_US.audio) return current;
+    const earlier = this.#recent(arrivalUs).find((epoch) => {
+      const there = near(timestamp, epoch.raw) + epoch.shift;
+      const off = Math.abs(arrivalUs - this.#us(there) - base);
+      return (
+        off < Math.min(AHEAD_US, fits ? Math.abs(lateUs) / 2 : AHEAD_US) && this.#us(highest - there) <= this.#backUs
+      );
+    });
+    return earlier ?? (fits ? current : undefined);
+  }
+
+  /** Epochs before the present one to which a sender may return, the latest first. */
+  #recent(arrivalUs: number): Epoch[] {
+    return this.#epochs.filter((_, n) => (this.#epochs[n + 1]?.fromUs ?? 0) >= arrivalUs - RETURN_US).reverse();
+  }
+
+  /** Where a packet lies that came behind others: wherever that is closest to the present. */
+  #nearest(timestamp: number): number {
+    const highest = this.#highest ?? 0;
+    let best: number | undefined;
+    for (const { raw, shift } of this.#epochs) {
+      const time = near(timestamp, raw) + shift;
+      if (best === undefined || Math.abs(time - highest) <= Math.abs(best - highest)) best = time;
+    }
+    return best ?? timestamp;
+  }
+
+  /** The time of what arrived before the state was saved, as it was unwrapped then; undefined of what is new. */
+  #asSaved(timestamp: number, arrivalUs: number): number | undefined {
     if (arrivalUs > this.#savedUntilUs) return undefined;
     const epoch = this.#epochs.findLast(({ fromUs }) => fromUs <= arrivalUs) ?? this.#epochs[0];
-    return epoch && new TimestampUnwrapper(epoch.rtpTime).peek(timestamp);
+    return epoch && near(timestamp, epoch.raw) + epoch.shift;
   }
 
-  #begin(rtpTime: number, arrivalUs: number): number {
-    this.#epochs.push({ fromUs: arrivalUs, rtpTime });
+  /** The timestamps jumped: the line goes on by what is usual between packets, or by arrival where there was a pause. */
+  #begin(timestamp: number, arrivalUs: number): number {
+    const last = this.#last ?? { rtpTime: timestamp, arrivalUs };
+    const passed = Math.round(((arrivalUs - last.arrivalUs) * this.#clockRate) / US);
+    const step = this.#step;
+    const isUsual = step !== undefined && Math.abs(this.#us(passed - step)) < MAX_STEP_US / 2;
+    const time = Math.max((this.#highest ?? 0) + 1, last.rtpTime + (isUsual ? step : passed));
+    const epoch = { fromUs: arrivalUs, raw: timestamp, shift: time - timestamp };
+    this.#add(epoch);
+    return this.#enter(epoch, timestamp, arrivalUs);
+  }
+
+  #add(epoch: Epoch): void {
+    this.#epochs.push(epoch);
     if (this.#epochs.length > MAX_EPOCHS) this.#epochs.shift();
-    return this.#note(rtpTime, arrivalUs);
   }
 
-  #note(rtpTime: number, arrivalUs: number): number {
-    const epoch = this.#epochs.at(-1);
-    if (epoch) epoch.rtpTime = rtpTime;
-    else this.#epochs.push({ fromUs: arrivalUs, rtpTime });
+  #enter(epoch: Epoch, raw: number, arrivalUs: number): number {
+    if (this.#epochs.length === 0) this.#add(epoch);
+    const rtpTime = raw + epoch.shift;
+    const step = raw - epoch.raw;
+    if (step > 0 && this.#us(step) <= MAX_STEP_US) this.#step = step;
+    epoch.raw = raw;
     if (this.#highest === undefined || rtpTime > this.#highest) this.#highest = rtpTime;
+    this.#last = { rtpTime, arrivalUs };
+    this.#offsets.push(arrivalUs - this.#us(rtpTime), arrivalUs);
     this.#untilUs = Math.max(this.#untilUs, arrivalUs);
     return rtpTime;
   }
+
+  #us(ticks: number): number {
+    return (ticks * US) / this.#clockRate;
+  }
+}
+
+/** The moment that a 32-bit timestamp means, of all those it can, closest to `raw`. */
+function near(timestamp: number, raw: number): number {
+  const delta = (timestamp - raw) % 2 ** 32;
+  if (delta >= 2 ** 31) return raw + delta - 2 ** 32;
+  return raw + (delta < -(2 ** 31) ? delta + 2 ** 32 : delta);
 }

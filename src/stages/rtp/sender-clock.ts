@@ -1,13 +1,15 @@
 /**
  * Where on our monotonic clock a sender's media belongs, so that sound and picture of one person keep their true relation.
- * Each stream tells by its sender reports how its timestamps lie on the sender's wall clock (RFC 3550 §6.4.1); one offset per
- * person leads from there to our clock. Streams without reports go by arrival. Corrections are slewed, not stepped.
+ * Each stream tells by its sender reports how its media lies on the sender's wall clock (RFC 3550 §6.4.1); one offset per
+ * person leads from there to our clock. Streams without reports go by arrival. What drifts is slewed; what jumped is stepped.
  */
 import type { ParticipantClockState, StreamClockState } from '../../contract/line/reception-state.ts';
 import { Fault } from '../../kernel/fault.ts';
 import { US } from '../../kernel/time.ts';
 import { ClockSkew } from './clock-skew.ts';
+import { MediaLine } from './media-line.ts';
 import { SlidingMinimum } from './sliding-minimum.ts';
+import { FIT_US, WallClock } from './wall-clock.ts';
 
 /** The least delay of this last while counts, so that jitter does not move anything. */
 const WINDOW_US = 10 * US;
@@ -20,17 +22,28 @@ const SETTLE_AFTER_REPORT_US = 5 * US;
 const SETTLED_US = 5_000;
 /** Streams of one person further apart than this do not share a wall clock, whatever their reports say. */
 const MAX_SPREAD_US = 1.5 * US;
-/** An error larger than this is a new beginning and not to be slewed. More than MAX_SPREAD_US, so that no peer can cause one. */
-const STEP_US = 2 * US;
-/** A packet cannot be this much faster than the fastest before it: its timestamp jumped ahead. */
-const JUMP_AHEAD_US = 2 * US;
-/** A packet this much older than the newest is no late one: the timestamps jumped back. */
-const JUMP_BACK_US = 10 * US;
-/** Reports that move the stream's place on the sender's wall clock by more than this are a jump of one of the two. */
-const REPORT_JUMP_US = 0.5 * US;
+/** An error larger than this is stepped: to slew it would be heard, as another pitch, for long. */
+const STEP_US = 80_000;
+/** The same while a stream settles, when every stream is slewed to the others of its person, more than MAX_SPREAD_US. */
+const SETTLING_STEP_US = 2 * US;
+/** Before so much of a stream is known, packets cannot be told to be late. */
+const KNOWN_US = US;
+/** Packets that came this much sooner than any before count for others once a report shows that they are not miscounted. */
+const UNPROVEN_US = 30_000;
+/** A sender that has not reported for so long does so no more. */
+const REPORTS_END_US = 15 * US;
+/**
+ * How long packets must have been late for their sender to have stalled: where other packets of the same person were on time
+ * meanwhile, where the sender sends no reports, and where a report is still to come that would tell.
+ */
+const STALLED_AFTER_US = { othersOnTime: 1.5 * US, noReports: 0.7 * US, noOthers: 3 * US };
+/** What is used so long after it came in, and is late by so much, is more likely of a stall than of a network. */
+const SUPPOSED_AFTER_US = 700_000;
+const SUPPOSED_US = 300_000;
+/** Others came on time, and reports speak of what came late, so long after it began. */
+const HELD_BACK_US = 300_000;
 /** A stream that was silent this long is no longer kept among its person's. */
 const FORGET_US = 60 * US;
-const MAX_PIECES = 4;
 
 /** What the streams of one person share. */
 type Company = { streams: Set<StreamClock>; nowUs: number };
@@ -58,10 +71,7 @@ export class ParticipantClock {
    */
   addStream(clockRate: number, name = `${this.#streams.size}`): StreamClock {
     for (const stream of this.#streams) if (stream.name === name && stream.clockRate === clockRate) return stream;
-    const added = new StreamClock(
-      { name, clockRate, offsets: [], mappings: [], settling: true, pieces: [] },
-      this.#company,
-    );
+    const added = new StreamClock({ name, clockRate, offsets: [], settling: true }, this.#company);
     this.#streams.add(added);
     return added;
   }
@@ -77,9 +87,6 @@ export class ParticipantClock {
     return { nowUs: finite(this.#company.nowUs), streams: [...streams].map((stream) => stream.save()) };
   }
 }
-
-/** A stretch of timestamps without a jump. `correctionUs` plus media time is local time; undefined until first asked for. */
-type Piece = { fromUs: number; correctionUs: number | undefined; lastUs: number };
 
 /** What a stream's clock has found out. All in microseconds but the skew. */
 export type ClockReading = {
@@ -99,67 +106,70 @@ export class StreamClock {
   readonly name: string;
   readonly clockRate: number;
   readonly #company: Company;
-  /** Arrival less media time of the packets. */
+  readonly #line: MediaLine;
+  readonly #wall: WallClock;
+  /** Arrival less place on the line, of the packets. */
   readonly #offsets: SlidingMinimum;
   readonly #skew: ClockSkew;
   #highestUs: number | undefined;
-  /** NTP time less media time by the latest reports, at most three. */
-  #mappings: number[];
-  /** A report that did not fit, until packets or another report bear it out. */
-  #doubtful: number | undefined;
   #firstArrivalUs: number | undefined;
   #firstReportUs: number | undefined;
+  #lastReportUs: number | undefined;
   #lastSeenUs: number;
+  /** When the last packet came in that is newer than all before it, and the last of those that was on time. */
+  #newestUs: number | undefined;
+  #onTimeUs: number | undefined;
+  /** The least offset when the latest report came. */
+  #provenUs: number | undefined;
+  #settling: boolean;
+  /** What was added last to a place on the line for local time. */
+  #correctionUs: number | undefined;
+  #latest: { mediaUs: number; localUs: number } | undefined;
   /** When the last came in that a saved state knows of. */
   readonly #savedUs: number;
-  #settling: boolean;
-  #pieces: Piece[];
-  #latest: { mediaUs: number; localUs: number };
 
   /** Made by `ParticipantClock`. */
   constructor(state: StreamClockState, company: Company) {
     this.name = state.name;
     this.clockRate = state.clockRate;
     this.#company = company;
+    this.#line = new MediaLine(state.line);
+    this.#wall = new WallClock(state.wall);
     this.#offsets = new SlidingMinimum(WINDOW_US, state.offsets);
     this.#skew = new ClockSkew(state.skew);
     this.#highestUs = state.highestUs;
-    this.#mappings = [...state.mappings];
-    this.#doubtful = state.doubtful;
     this.#firstArrivalUs = state.firstArrivalUs;
     this.#firstReportUs = state.firstReportUs;
+    this.#lastReportUs = state.lastReportUs;
     this.#lastSeenUs = state.lastSeenUs ?? Number.NEGATIVE_INFINITY;
-    this.#savedUs = this.#lastSeenUs;
+    this.#newestUs = state.newestUs;
+    this.#onTimeUs = state.onTimeUs;
+    this.#provenUs = state.provenUs;
     this.#settling = state.settling;
-    this.#pieces = state.pieces.map(({ fromUs, correctionUs, lastUs }) => ({
-      fromUs: fromUs ?? Number.NEGATIVE_INFINITY,
-      correctionUs,
-      lastUs: lastUs ?? Number.NEGATIVE_INFINITY,
-    }));
-    this.#latest = state.latest
-      ? { ...state.latest }
-      : { mediaUs: Number.NEGATIVE_INFINITY, localUs: Number.NEGATIVE_INFINITY };
+    this.#correctionUs = state.correctionUs;
+    this.#latest = state.latest && { ...state.latest };
+    this.#savedUs = this.#lastSeenUs;
   }
 
   save(): StreamClockState {
     return {
       name: this.name,
       clockRate: this.clockRate,
+      line: this.#line.save(),
+      wall: this.#wall.save(),
       offsets: this.#offsets.save(),
       skew: this.#skew.save(),
       highestUs: this.#highestUs,
-      mappings: [...this.#mappings],
-      doubtful: this.#doubtful,
       firstArrivalUs: this.#firstArrivalUs,
       firstReportUs: this.#firstReportUs,
+      lastReportUs: this.#lastReportUs,
       lastSeenUs: finite(this.#lastSeenUs),
+      newestUs: this.#newestUs,
+      onTimeUs: this.#onTimeUs,
+      provenUs: this.#provenUs,
       settling: this.#settling,
-      pieces: this.#pieces.map(({ fromUs, correctionUs, lastUs }) => ({
-        fromUs: finite(fromUs),
-        correctionUs,
-        lastUs: finite(lastUs),
-      })),
-      latest: this.#latest.mediaUs === Number.NEGATIVE_INFINITY ? undefined : { ...this.#latest },
+      correctionUs: this.#correctionUs,
+      latest: this.#latest && { ...this.#latest },
     };
   }
 
@@ -171,14 +181,18 @@ export class StreamClock {
   onPacket(rtpTime: number, arrivalUs: number): void {
     if (arrivalUs <= this.#savedUs) return;
     const mediaUs = this.#mediaUs(rtpTime);
-    const offsetUs = arrivalUs - mediaUs;
     this.#advance(arrivalUs);
     this.#firstArrivalUs ??= arrivalUs;
-    const least = this.#offsets.value;
-    if (this.#pieces.length === 0) this.#begin(Number.NEGATIVE_INFINITY);
-    else if (this.#highestUs !== undefined && mediaUs < this.#highestUs - JUMP_BACK_US) this.#resync(mediaUs, true);
-    else if (least !== undefined && offsetUs < least - JUMP_AHEAD_US) this.#resync(mediaUs, false);
-    if (this.#highestUs === undefined || mediaUs > this.#highestUs) this.#highestUs = mediaUs;
+    if (this.#highestUs === undefined || mediaUs > this.#highestUs) {
+      this.#highestUs = mediaUs;
+      this.#newestUs = arrivalUs;
+      const base = arrivalUs - this.#firstArrivalUs >= KNOWN_US ? this.#offsets.value : undefined;
+      if (this.#line.onPacket(mediaUs, arrivalUs, arrivalUs - this.#line.at(mediaUs), base)) this.#onTimeUs = arrivalUs;
+      this.#line.settle(arrivalUs, this.#stalledAfterUs(arrivalUs));
+      const fall = this.#line.settleFall(arrivalUs, this.#reports(arrivalUs) ? Infinity : STALLED_AFTER_US.noReports);
+      if (fall) this.#offsets.raise(fall.sinceUs, fall.byUs);
+    }
+    const offsetUs = arrivalUs - this.#line.at(mediaUs);
     this.#offsets.push(offsetUs, arrivalUs);
     this.#skew.push(offsetUs, arrivalUs);
   }
@@ -191,60 +205,73 @@ export class StreamClock {
   onSenderReport(ntpUs: number, rtpTime: number, arrivalUs: number): void {
     if (ntpUs === 0 || arrivalUs <= this.#savedUs) return;
     const mediaUs = this.#mediaUs(rtpTime);
-    const mapping = ntpUs - mediaUs;
     this.#advance(arrivalUs);
+    const formerUs = this.#lastReportUs ?? Number.NEGATIVE_INFINITY;
+    this.#lastReportUs = arrivalUs;
     if (this.#firstReportUs === undefined) {
       this.#firstReportUs = arrivalUs;
       this.#settling = true;
     }
-    const known = this.#mapping();
-    if (known === undefined || Math.abs(mapping - known) <= REPORT_JUMP_US) {
-      this.#mappings = [...this.#mappings.slice(-2), mapping];
-      this.#doubtful = undefined;
-      return;
-    }
-    // Either the timestamps jumped, and packets that show it will follow, or the sender's wall clock was set.
-    const least = this.#offsets.value;
-    const isOnLine = least !== undefined && Math.abs(arrivalUs - mediaUs - least) < JUMP_AHEAD_US;
-    const isBorneOut = this.#doubtful !== undefined && Math.abs(this.#doubtful - mapping) <= REPORT_JUMP_US;
-    if (!isOnLine && !isBorneOut) {
-      this.#doubtful = mapping;
-      return;
-    }
-    this.#mappings = [mapping];
-    this.#doubtful = undefined;
-    if (!isOnLine) this.#offsets.clear();
+    const stepUs = this.#wall.difference(ntpUs, this.#line.at(mediaUs));
+    const suspectUs = this.#line.suspectSinceUs;
+    if (Math.abs(stepUs) > FIT_US) {
+      // While nothing is sent, a clock that stands still cannot be told from one that is wrong.
+      if (this.#newestUs !== undefined && this.#newestUs < formerUs) return;
+      const step = this.#line.onReport(stepUs);
+      if (step && stepUs < 0) this.#offsets.raise(step.sinceUs, -stepUs);
+    } else if (suspectUs !== undefined && arrivalUs - suspectUs > HELD_BACK_US) this.#line.deny();
+    this.#wall.add(ntpUs, this.#line.at(mediaUs), this.#isTrusted());
+    this.#provenUs = this.#offsets.value;
   }
 
   /**
    * The moment on our monotonic clock, in whole microseconds, at which this media instant belongs. Growing timestamps give
-   * growing moments. What was once asked for is taken as used: later corrections are slewed from there.
+   * growing moments. What was once asked for is taken as used: later corrections go on from there.
    * @throws Fault `invariant` before the stream's first packet
    */
   toLocalUs(rtpTime: number): number {
-    return this.#place(this.#mediaUs(rtpTime), true);
+    const mediaUs = this.#mediaUs(rtpTime);
+    const supposedUs = this.#line.supposedUs(mediaUs, this.#company.nowUs, SUPPOSED_AFTER_US, this.#supposedUs());
+    const correctionUs = this.#correction(mediaUs);
+    const isNewest = !this.#latest || mediaUs >= this.#latest.mediaUs;
+    const placedUs = Math.round(this.#line.at(mediaUs) + supposedUs + correctionUs);
+    if (!isNewest) return placedUs;
+    const localUs = this.#latest ? Math.max(placedUs, this.#latest.localUs) : placedUs;
+    this.#latest = { mediaUs, localUs };
+    this.#correctionUs = correctionUs;
+    this.#settle(correctionUs);
+    return localUs;
   }
 
-  /** What `toLocalUs` would return, without counting as use. For looking ahead at samples that wait. */
+  /** What `toLocalUs` would return for a sample that waits until its time comes, without counting as use. */
   peekLocalUs(rtpTime: number): number {
-    return this.#place(this.#mediaUs(rtpTime), false);
+    const mediaUs = this.#mediaUs(rtpTime);
+    // By then it will be known whether what came late all at once is of a stall; if not, it is due sooner.
+    return this.#peek(mediaUs, this.#line.supposedUs(mediaUs, this.#company.nowUs, 0));
+  }
+
+  /** The earliest moment that `toLocalUs` may yet return. */
+  earliestLocalUs(rtpTime: number): number {
+    return this.#peek(this.#mediaUs(rtpTime), 0);
   }
 
   /** Our clock less the sender's wall clock by this stream alone; undefined without reports or recent packets. */
   get wallOffsetUs(): number | undefined {
-    const mapping = this.#mapping();
+    const mapping = this.#wall.mappingUs;
     const offset = this.#offsets.value;
     if (mapping === undefined || offset === undefined || !this.#offsets.isFresh(this.#company.nowUs)) return undefined;
-    return offset - mapping;
+    return Math.max(offset, (this.#provenUs ?? offset) - UNPROVEN_US) - mapping;
   }
 
   /** What is known by now; nothing changes by asking. */
   reading(): ClockReading {
-    const mapping = this.#mapping();
-    const placed = this.#pieces.at(-1)?.correctionUs;
+    const mapping = this.#wall.mappingUs;
+    const placed = this.#correctionUs;
+    // What others of the same person contradict places nothing, and says nothing.
+    const isBelieved = this.#isTrusted() || (this.#wall.isConfirmed && !this.#isContradicted());
     return {
-      hasReports: mapping !== undefined,
-      wallOffsetUs: this.wallOffsetUs,
+      hasReports: mapping !== undefined && isBelieved,
+      wallOffsetUs: isBelieved ? this.wallOffsetUs : undefined,
       placedOffsetUs: mapping === undefined || placed === undefined ? undefined : placed - mapping,
       skewPpm: this.#skew.ppm,
       observedUs: this.#skew.observedUs,
@@ -265,83 +292,69 @@ export class StreamClock {
     company.streams.add(this);
   }
 
-  /** The median of the latest reports, as some senders' are off by how long the report waited to be sent. */
-  #mapping(): number | undefined {
-    const sorted = [...this.#mappings].sort((a, b) => a - b);
-    return sorted.length === 2 ? (sorted[0]! + sorted[1]!) / 2 : sorted[sorted.length >> 1];
+  #reports(nowUs: number): boolean {
+    return this.#lastReportUs !== undefined && nowUs - this.#lastReportUs < REPORTS_END_US;
   }
 
-  #begin(fromUs: number): void {
-    this.#pieces.push({ fromUs, correctionUs: undefined, lastUs: Number.NEGATIVE_INFINITY });
-    if (this.#pieces.length > MAX_PIECES) this.#pieces.shift();
+  #stalledAfterUs(nowUs: number): number {
+    if (!this.#reports(nowUs)) return STALLED_AFTER_US.noReports;
+    const sinceUs = this.#line.suspectSinceUs ?? nowUs;
+    const isOnTime = (stream: StreamClock) => stream !== this && (stream.#onTimeUs ?? sinceUs) > sinceUs + HELD_BACK_US;
+    return [...this.#company.streams].some(isOnTime) ? STALLED_AFTER_US.othersOnTime : STALLED_AFTER_US.noOthers;
   }
 
-  /** The timestamps jumped. What is from before the jump keeps the correction that it had. */
-  #resync(mediaUs: number, backwards: boolean): void {
-    const former = this.#pieces.at(-1)!;
-    former.correctionUs ??= this.#targetUs();
-    if (backwards) {
-      // Timestamps of before and after can no longer be told apart.
-      this.#pieces = [];
-      this.#latest = { mediaUs: Number.NEGATIVE_INFINITY, localUs: Number.NEGATIVE_INFINITY };
-    }
-    this.#begin(backwards ? Number.NEGATIVE_INFINITY : (this.#highestUs! + mediaUs) / 2);
-    this.#highestUs = undefined;
-    this.#offsets.clear();
-    this.#skew.clear();
-    this.#mappings = this.#doubtful === undefined ? [] : [this.#doubtful];
-    this.#doubtful = undefined;
-    this.#settling = true;
-    this.#firstArrivalUs = this.#company.nowUs;
-    this.#firstReportUs = undefined;
+  #supposedUs(): number {
+    return this.#reports(this.#company.nowUs) ? SUPPOSED_US : 0;
   }
 
-  /** What has to be added to media time for local time, by all that is known now. */
+  /** Whether another stream of the same person tells the same time, which no nonsense does. */
+  #isTrusted(): boolean {
+    const own = this.wallOffsetUs;
+    return own !== undefined && this.#otherOffsets().some((other) => Math.abs(other - own) <= MAX_SPREAD_US);
+  }
+
+  /** Whether others of the same person, each by more than one report, all tell another time. */
+  #isContradicted(): boolean {
+    const hasOther = [...this.#company.streams].some(
+      (stream) => stream !== this && stream.#wall.isConfirmed && stream.wallOffsetUs !== undefined,
+    );
+    return hasOther && !this.#isTrusted();
+  }
+
+  #otherOffsets(): number[] {
+    const others = [...this.#company.streams].filter((stream) => stream !== this);
+    return others.flatMap((stream) => stream.wallOffsetUs ?? []);
+  }
+
+  /** What has to be added to a place on the line for local time, by all that is known now. */
   #targetUs(): number | undefined {
     const byArrival = this.#offsets.value;
     const own = this.wallOffsetUs;
     if (own === undefined) return byArrival;
     let fastest = own;
-    for (const stream of this.#company.streams) {
-      const other = stream.wallOffsetUs;
-      if (other !== undefined && other < fastest && other >= own - MAX_SPREAD_US) fastest = other;
-    }
-    return this.#mapping()! + fastest;
+    for (const other of this.#otherOffsets()) if (other < fastest && other >= own - MAX_SPREAD_US) fastest = other;
+    return this.#wall.mappingUs! + fastest;
   }
 
-  #place(mediaUs: number, use: boolean): number {
-    const newest = this.#pieces.at(-1);
-    let piece = newest;
-    for (let n = this.#pieces.length - 1; n >= 0; n--) {
-      piece = this.#pieces[n];
-      if (mediaUs >= piece!.fromUs) break;
-    }
-    const correctionUs = piece && (piece === newest ? this.#slewed(piece, mediaUs) : piece.correctionUs);
-    if (!piece || correctionUs === undefined)
-      throw new Fault('invariant', 'a stream clock was asked for a time before its first packet', { blame: 'self' });
-    const isNewest = mediaUs >= this.#latest.mediaUs;
-    let localUs = Math.round(mediaUs + correctionUs);
-    if (isNewest) localUs = Math.max(localUs, this.#latest.localUs);
-    if (use) {
-      if (isNewest) this.#latest = { mediaUs, localUs };
-      if (piece === newest && mediaUs > piece.lastUs) {
-        piece.lastUs = mediaUs;
-        piece.correctionUs = correctionUs;
-        this.#settle(correctionUs);
-      }
-    }
-    return localUs;
+  #peek(mediaUs: number, supposedUs: number): number {
+    const localUs = Math.round(this.#line.at(mediaUs) + supposedUs + this.#correction(mediaUs));
+    return this.#latest && mediaUs >= this.#latest.mediaUs ? Math.max(localUs, this.#latest.localUs) : localUs;
   }
 
   /** The correction at `mediaUs`, moved from the last used one towards the target as far as the slew allows. */
-  #slewed(piece: Piece, mediaUs: number): number | undefined {
+  #correction(mediaUs: number): number {
     const target = this.#targetUs();
-    const current = piece.correctionUs;
-    if (current === undefined || target === undefined) return current ?? target;
-    if (mediaUs <= piece.lastUs) return current;
+    const current = this.#correctionUs;
+    if (current === undefined || target === undefined) {
+      const known = current ?? target;
+      if (known !== undefined) return known;
+      throw new Fault('invariant', 'a stream clock was asked for a time before its first packet', { blame: 'self' });
+    }
+    const passedUs = mediaUs - (this.#latest?.mediaUs ?? mediaUs);
+    if (passedUs <= 0) return current;
     const error = target - current;
-    if (Math.abs(error) > STEP_US) return target;
-    const limit = (mediaUs - piece.lastUs) * (this.#settling ? FAST : SLOW);
+    if (Math.abs(error) > (this.#settling ? SETTLING_STEP_US : STEP_US)) return target;
+    const limit = passedUs * (this.#settling ? FAST : SLOW);
     return current + Math.max(-limit, Math.min(limit, error));
   }
 

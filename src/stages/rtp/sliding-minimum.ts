@@ -49,6 +49,17 @@ export class SlidingMinimum {
     this.#entries = [];
   }
 
+  /** Values seen since `atUs` were too low by `by`. */
+  raise(atUs: number, by: number): void {
+    const entries = this.#entries;
+    this.#entries = [];
+    for (const entry of entries) {
+      const value = entry.atUs >= atUs ? entry.value + by : entry.value;
+      // What was not kept for a lower one that is not so low after all is gone: the one before it stands for it.
+      if (value >= (this.#entries.at(-1)?.value ?? Number.NEGATIVE_INFINITY)) this.#entries.push({ ...entry, value });
+    }
+  }
+
   #forget(nowUs: number): void {
     let old = 0;
     while (old < this.#entries.length - 1 && this.#entries[old]!.atUs < nowUs - this.#spanUs) old++;

@@ -53,7 +53,12 @@ export class TrackReception {
   constructor(options: TrackReceptionOptions) {
     this.#format = options.format;
     const { maxDelayUs, format, state } = options;
-    this.#buffer = new JitterBuffer({ maxDelayUs, clockRate: format.clockRate, timeline: state?.timeline });
+    this.#buffer = new JitterBuffer({
+      maxDelayUs,
+      clockRate: format.clockRate,
+      kind: format.kind,
+      timeline: state?.timeline,
+    });
     this.#depacketizer = createDepacketizer(options.format);
     this.#awaitingKeyFrame = options.format.kind === 'video';
   }
