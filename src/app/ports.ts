@@ -81,7 +81,8 @@ export function uploadPort(options: { localStorageDir: string; clock: Clock; log
   const { localStorageDir, clock, log } = options;
   return {
     async begin({ sid, storage, spoolDir, extinfComma }, onEvent) {
-      let target = await createTarget(storage, { localStorageDir });
+      const options = { localStorageDir, clock, warn: (text: string) => log.warn({ sid }, text) };
+      let target = await createTarget(storage, options);
       let addedBytes = 0;
       let storedBytes = 0;
       const upload = new RecordingUpload({
@@ -101,8 +102,8 @@ export function uploadPort(options: { localStorageDir: string; clock: Clock; log
             if (file.type === 'snapshot') onEvent({ type: 'snapshotStored', key, startUtcMs: file.startUtcMs });
             if (event.attempts > 1 && file.type !== 'document') onEvent({ type: 'fileResent' });
           }
-          // Other failures are logged, and tried again by the upload itself.
-          if (event.type === 'uploadFailed' && !event.fault.retryable)
+          // Failures that may pass are logged and tried again by the upload itself, and told when they have lasted a while.
+          if (event.type === 'uploadFailed' && (!event.fault.retryable || event.lasting))
             onEvent({ type: 'storeRefused', message: event.fault.message });
           if (event.type === 'playlistStored')
             onEvent({
@@ -121,7 +122,7 @@ export function uploadPort(options: { localStorageDir: string; clock: Clock; log
         },
         progress: () => ({ storedBytes, addedBytes }),
         async useStorage(renewed) {
-          target = await createTarget(renewed, { localStorageDir });
+          target = await createTarget(renewed, options);
           // What is under way breaks off with the old connections, and is sent again.
           upload.useTarget(target).close();
         },

@@ -1,5 +1,5 @@
 /**
- * A finished file of a recording: a Segment is one on the spool, a StoredObject is one that lies in a store.
+ * A finished file of a recording, as it lies on the spool.
  */
 import type { AudioCodec, MediaKind, VideoCodec } from './track.ts';
 
@@ -73,6 +73,3 @@ export type SpooledDocument = {
 
 /** A file on the spool, finished and synced to disk. */
 export type SpooledFile = Segment | WholeFile | Snapshot | SpooledDocument;
-
-/** A file in a store. `key` includes the file name prefix. */
-export type StoredObject = { key: string; bytes: number; etag?: string };

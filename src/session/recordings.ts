@@ -3,7 +3,7 @@
  * rely on (§2.4).
  */
 
-import { canStoreTo, STORAGE_VENDORS, type StorageConfig, vendorName } from '../contract/line/storage.ts';
+import { STORAGE_VENDORS, type StorageConfig } from '../contract/line/storage.ts';
 import type { Warning } from '../contract/lint/warning.ts';
 import { type ProblemName, problem } from '../contract/problems.ts';
 import { type AcquireReply, type AcquireRequest, hashOf } from '../contract/rest/acquire.ts';
@@ -172,8 +172,6 @@ export class Recordings {
     };
     if (request.mode === 'web') throw refuse('this server does not record web pages');
     const { vendor } = request.storageConfig;
-    if (!canStoreTo(vendor))
-      throw refuse(`this server has no client for storage vendor ${vendor} (${vendorName(vendor)})`);
     if (this.#closing) throw refuse('the server is shutting down');
 
     const sid = newSid();

@@ -422,10 +422,6 @@ const START: ApiRow[] = [
     await recordings.close(0);
     return exchange('start', { handle });
   }),
-  startFails('there is no client for the store', async () => {
-    const storageConfig = { ...STORAGE, vendor: 7 };
-    return exchange('start', { handle: await acquired(), body: startBody({ storageConfig }) });
-  }),
   startLate('findRunning'),
   startLate('addTask'),
 ];

@@ -43,12 +43,31 @@ const BOS_REGIONS: Regions = inOrder('bj bd su gz hkg sin fwh fsh');
 /** Qiniu Kodo: East, North and South China, North America. */
 const KODO_REGIONS: Regions = inOrder('z0 z1 z2 na0');
 
+/** Kingsoft KS3, by the names that the contract's service prints; KS3's hosts have others. */
+const KS3_REGIONS: Regions = inOrder(
+  'CN_Hangzhou CN_Shanghai CN_Qingdao CN_Beijing CN_Guangzhou CN_Hongkong JR_Beijing JR_Shanghai NA_Russia_1 NA_Singapore_1',
+);
+/** The part of a host name `ks3-<part>.ksyuncs.com` for each region of KS3. */
+export const KS3_HOSTS: Readonly<Record<string, string>> = {
+  CN_Hangzhou: 'cn-hangzhou',
+  CN_Shanghai: 'cn-shanghai',
+  CN_Qingdao: 'cn-qingdao',
+  CN_Beijing: 'cn-beijing',
+  CN_Guangzhou: 'cn-guangzhou',
+  CN_Hongkong: 'cn-hk-1',
+  JR_Beijing: 'jr-beijing',
+  JR_Shanghai: 'jr-shanghai',
+  NA_Russia_1: 'rus',
+  NA_Singapore_1: 'sgp',
+};
+
 /** The regions of a vendor's numbers. Vendors without an entry ignore `region`. */
 export const REGIONS: Readonly<Record<number, Regions>> = {
   0: KODO_REGIONS,
   1: S3_REGIONS,
   2: OSS_REGIONS,
   3: COS_REGIONS,
+  4: KS3_REGIONS,
   7: OBS_REGIONS,
   8: BOS_REGIONS,
 };

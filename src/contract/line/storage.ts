@@ -4,8 +4,8 @@
 import { z } from 'zod';
 import { REGIONS } from './regions.ts';
 
-/** The vendors this server can store to. 1000 is our own: a folder of the server's disk. */
-export const STORAGE_VENDORS = { s3: 1, s3Compatible: 11, localFolder: 1000 } as const;
+/** Vendors that differ from the others in kind. 1000 is our own: a folder of the server's disk. */
+export const STORAGE_VENDORS = { azure: 5, s3Compatible: 11, localFolder: 1000 } as const;
 
 /** Every vendor of the contract, and ours, with the name it goes by. */
 const VENDOR_NAMES = {
@@ -26,11 +26,6 @@ const VENDORS = [0, 1, 2, 3, 4, 5, 6, 7, 8, 11, 1000] as const satisfies readonl
 
 export function vendorName(vendor: StorageVendor): string {
   return VENDOR_NAMES[vendor];
-}
-
-/** Whether this server has a client for the vendor's store. */
-export function canStoreTo(vendor: StorageVendor): boolean {
-  return Object.values<number>(STORAGE_VENDORS).includes(vendor);
 }
 
 /** Client libraries send `""` for what they do not set (contract §1.2.6). */

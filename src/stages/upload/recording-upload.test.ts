@@ -1,10 +1,11 @@
 import { describe, expect, test } from 'vitest';
 import { Fault } from '../../kernel/fault.ts';
 import { ManualClock } from '../../kernel/manual-clock.ts';
-import type { Segment, StoredObject, WholeFile } from '../../media/segment.ts';
+import type { Segment, WholeFile } from '../../media/segment.ts';
 import { RecordingUpload, type UploadEvent } from './recording-upload.ts';
 import { retryDelayMs } from './retry.ts';
-import type { Source, Target } from './target/target.ts';
+import type { Source } from './target/source.ts';
+import type { PutOptions, Receipt, Target } from './target/target.ts';
 
 const slice = (index: number): Segment => ({
   type: 'slice',
@@ -30,6 +31,7 @@ type Call = {
   succeed(): void;
   fail(error: unknown): void;
   aborted: boolean;
+  options: PutOptions;
 };
 
 /** A store whose every put waits for the test to say how it ends. */
@@ -39,7 +41,8 @@ class FakeTarget implements Target {
   keys: string[] = [];
   most = 0;
 
-  put(key: string, source: Source, contentType: string, signal?: AbortSignal): Promise<StoredObject> {
+  put(key: string, source: Source, contentType: string, options: PutOptions = {}): Promise<Receipt> {
+    const { signal } = options;
     this.keys.push(key);
     return new Promise((resolve, reject) => {
       const settle = (run: () => void) => {
@@ -51,8 +54,9 @@ class FakeTarget implements Target {
         key,
         source,
         contentType,
+        options,
         aborted: false,
-        succeed: () => settle(() => resolve({ key, bytes })),
+        succeed: () => settle(() => resolve({ key, bytes, evidence: 'digest' })),
         fail: (error) => settle(() => reject(error)),
       };
       signal?.addEventListener('abort', () => {
@@ -245,7 +249,7 @@ describe('RecordingUpload', () => {
     clock.advance(1);
     await settled();
     await fail('x_0.ts', denied);
-    expect(events).toEqual([{ type: 'uploadFailed', key: 'a/b/x_0.ts', fault: denied, attempt: 1 }]);
+    expect(events).toMatchObject([{ type: 'uploadFailed', key: 'a/b/x_0.ts', fault: denied, attempt: 1 }]);
     // Someone corrected the bucket's policy: the first success wakes the others.
     await store('x_1.ts');
     expect(target.open.map((c) => c.key)).toContain('a/b/x_0.ts');
@@ -269,9 +273,58 @@ describe('RecordingUpload', () => {
     expect(target.open).toHaveLength(2);
   });
 
+  test('tells of a failure that might have passed when it has not for a minute, once until something works', async () => {
+    const { events, clock, upload, fail, store } = setUp();
+    upload.add(slice(0));
+    const told = () => events.filter((event) => event.type === 'uploadFailed' && event.lasting);
+    for (let ms = 0; ms < 50_000; ms += 1000) {
+      await fail('x_0.ts', down).catch(() => {});
+      expect(told()).toEqual([]);
+      clock.advance(1000);
+      await settled();
+    }
+    for (let ms = 0; ms < 120_000; ms += 1000) {
+      await fail('x_0.ts', down).catch(() => {});
+      clock.advance(1000);
+      await settled();
+    }
+    expect(told()).toMatchObject([{ key: 'a/b/x_0.ts', fault: { message: 'the store is down', retryable: true } }]);
+    for (let ms = 0; ms < 60_000; ms += 1000) clock.advance(1000);
+    await settled();
+    await store('x_0.ts');
+    expect(upload.state().fault).toBeUndefined();
+  });
+
+  test('goes on with a file in parts where an attempt ended, and soon while it comes further', async () => {
+    const { target, clock, upload, fail } = setUp();
+    upload.add(mp4);
+    for (let round = 1; round <= 8; round++) {
+      const call = target.call('x_0.mp4');
+      expect(call.options.resume?.parts.length).toBe(round === 1 ? undefined : round - 1);
+      const parts = Array.from({ length: round }, (_, i) => ({ number: i + 1, etag: 'e', md5: 'm' }));
+      call.options.onParts?.({ uploadId: 'u', partBytes: 5, parts });
+      await fail('x_0.mp4', down);
+      clock.advance(1000);
+      await settled();
+    }
+    expect(target.keys).toHaveLength(9);
+  });
+
+  test('sends at once again what was changed on the way', async () => {
+    const { target, upload, fail, store } = setUp();
+    upload.add(mp4);
+    await fail('x_0.mp4', new Fault('stored-bytes-differ', 'other', { blame: 'destination', retryable: true }));
+    await store('x_0.mp4');
+    expect(target.keys).toHaveLength(2);
+  });
+
   test('takes a put of another size for failed', async () => {
     const { upload, events } = setUp();
-    const target: Target = { description: 'a liar', put: async (key) => ({ key, bytes: 1 }), close() {} };
+    const target: Target = {
+      description: 'a liar',
+      put: async (key) => ({ key, bytes: 1, evidence: 'size' }),
+      close() {},
+    };
     const liar = new RecordingUpload({
       target,
       prefix: [],

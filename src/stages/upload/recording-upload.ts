@@ -8,12 +8,19 @@ import { Fault, messageOf } from '../../kernel/fault.ts';
 import type { FileOwner, Segment, SpooledFile } from '../../media/segment.ts';
 import { IndexFile, SliceRow } from './playlist.ts';
 import { retryDelayMs } from './retry.ts';
-import { contentTypeOf, type Source, type Target } from './target/target.ts';
+import type { Source } from './target/source.ts';
+import { contentTypeOf, type PartsSoFar, type Target } from './target/target.ts';
 
 const FILES_AT_ONCE = 3;
 /** An attempt may take this long, and longer by its size at the slowest rate that is still worth waiting for. */
 const ATTEMPT_BASE_MS = 60_000;
 const SLOWEST_BYTES_PER_MS = 32;
+/** A store that has failed for this long has more than a hiccup. */
+const LASTING_MS = 50_000;
+/** Among the faults that were told, the one that lasts, whatever its words. */
+const LASTING = 'lasting';
+/** Bytes that changed on the way are sent again at once, so often. */
+const CHANGED_AGAIN = 2;
 
 /** A file that the store has. */
 export type StoredFile = {
@@ -38,8 +45,11 @@ export type UploadEvent =
       owner?: FileOwner | undefined;
       playable: boolean;
     }
-  /** `attempt` counts from 1. A fault that will not heal by itself is reported once, and tried again each minute. */
-  | { type: 'uploadFailed'; key: string; fault: Fault; attempt: number };
+  /**
+   * `attempt` counts from 1. What will not heal by itself is reported once, and tried again each minute. `lasting` is set once
+   * when what might have passed has not for about a minute.
+   */
+  | { type: 'uploadFailed'; key: string; fault: Fault; attempt: number; lasting: boolean };
 
 export type UploadLog = {
   info(fields: object, text: string): void;
@@ -93,6 +103,8 @@ export class RecordingUpload {
   #wake = new Set<() => void>();
   #reported = new Set<string>();
   #fault: Fault | undefined;
+  /** When the store first failed since it last worked, monotonic microseconds. */
+  #failingSinceUs: number | undefined;
   #ending: PromiseWithResolvers<UploadSummary> | undefined;
 
   constructor(options: RecordingUploadOptions) {
@@ -273,11 +285,19 @@ export class RecordingUpload {
 
   /** After how many attempts it is stored; undefined when the source is gone for good. Throws the abort's reason. */
   async #putUntilStored(key: string, source: () => Source, name: string): Promise<number | undefined> {
+    let parts: PartsSoFar | undefined;
+    // What a file in parts has come to is not given up with the attempt, and an attempt that came further counts as the first.
+    let pauses = 0;
     for (let attempt = 1; ; attempt++) {
       this.#abort.signal.throwIfAborted();
-      const fault = await this.#attempt(key, source(), contentTypeOf(name));
+      const before = parts?.parts.length ?? 0;
+      const put = { key, source: source(), contentType: contentTypeOf(name), resume: parts };
+      const fault = await this.#attempt(put, (confirmed) => {
+        parts = confirmed;
+      });
       if (!fault) {
         this.#fault = undefined;
+        this.#failingSinceUs = undefined;
         this.#reported.clear();
         // The store works again: whoever waits out a long pause need not.
         for (const wake of this.#wake) wake();
@@ -287,11 +307,14 @@ export class RecordingUpload {
       this.#fault = fault;
       this.#report(key, fault, attempt);
       if (fault.code === 'source-missing' || fault.code === 'source-changed') return undefined;
-      await this.#pause(retryDelayMs(attempt, fault.retryable, this.#random()));
+      pauses = (parts?.parts.length ?? 0) > before ? 1 : pauses + 1;
+      if (fault.code === 'stored-bytes-differ' && attempt <= CHANGED_AGAIN) continue;
+      await this.#pause(retryDelayMs(pauses, fault.retryable, this.#random()));
     }
   }
 
-  async #attempt(key: string, source: Source, contentType: string): Promise<Fault | undefined> {
+  async #attempt(put: Put, onParts: (parts: PartsSoFar | undefined) => void): Promise<Fault | undefined> {
+    const { key, source, contentType, resume } = put;
     const { clock } = this.#options;
     const target = this.#target;
     const bytes = 'data' in source ? source.data.length : source.bytes;
@@ -317,8 +340,9 @@ export class RecordingUpload {
         ),
       ),
     );
+    const options = { signal: attempt.signal, resume, onParts };
     try {
-      const stored = await Promise.race([target.put(key, source, contentType, attempt.signal), broken.promise]);
+      const stored = await Promise.race([target.put(key, source, contentType, options), broken.promise]);
       if (stored.bytes === bytes) return undefined;
       return new Fault('stored-size-wrong', `${target.description} has ${stored.bytes} bytes of ${key}, not ${bytes}`, {
         blame: 'destination',
@@ -338,16 +362,19 @@ export class RecordingUpload {
   }
 
   #report(key: string, fault: Fault, attempt: number): void {
-    const { log, onEvent } = this.#options;
+    const { log, onEvent, clock } = this.#options;
     const target = this.#target;
-    if (!fault.retryable) {
+    this.#failingSinceUs ??= clock.monoUs();
+    const failedUs = clock.monoUs() - this.#failingSinceUs;
+    const lasting = fault.retryable && failedUs >= LASTING_MS * 1000 && !this.#reported.has(LASTING);
+    if (!fault.retryable || lasting) {
       // One wrong password fails every file: say it once until something has worked again.
-      const what = `${fault.code} ${fault.message}`;
+      const what = lasting ? LASTING : `${fault.code} ${fault.message}`;
       if (this.#reported.has(what)) return;
       this.#reported.add(what);
     }
     log.warn({ err: fault, key, attempt, target: target.description }, 'upload failed');
-    onEvent({ type: 'uploadFailed', key, fault, attempt });
+    onEvent({ type: 'uploadFailed', key, fault, attempt, lasting });
   }
 
   async #pause(delayMs: number): Promise<void> {
@@ -372,6 +399,8 @@ export class RecordingUpload {
     this.#ending.resolve({ files: this.#files(), lost: [...this.#lost] });
   }
 }
+
+type Put = { key: string; source: Source; contentType: string; resume: PartsSoFar | undefined };
 
 /** An MPD is of sound and picture, whichever of its slices came first. */
 const AV = { trackType: 'audio_and_video' } as const;

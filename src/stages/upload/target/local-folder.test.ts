@@ -32,7 +32,11 @@ const spooled = (name: string, text: string) => {
 describe('a local folder', () => {
   test('stores files and bytes under their keys, replaces, and leaves nothing else', async () => {
     const target = openLocalFolder('bucket', storage);
-    expect(await target.put('a/b/x.ts', spooled('x.ts', 'media'), 'video/mp2t')).toEqual({ key: 'a/b/x.ts', bytes: 5 });
+    expect(await target.put('a/b/x.ts', spooled('x.ts', 'media'), 'video/mp2t')).toEqual({
+      key: 'a/b/x.ts',
+      bytes: 5,
+      evidence: 'size',
+    });
     for (const text of ['one', 'three'])
       expect(await target.put('a/b/x.m3u8', { data: Buffer.from(text) }, 'text')).toMatchObject({ bytes: text.length });
     const dir = join(storage, 'bucket', 'a', 'b');
@@ -98,7 +102,9 @@ describe('a local folder', () => {
       code: 'store-failed',
       retryable: false,
     });
-    await expect(target.put('x', source, 'text', AbortSignal.abort(new Error('enough')))).rejects.toThrow('enough');
+    await expect(target.put('x', source, 'text', { signal: AbortSignal.abort(new Error('enough')) })).rejects.toThrow(
+      'enough',
+    );
     expect(readdirSync(join(storage, 'bucket'))).toEqual(['file']);
   });
 });

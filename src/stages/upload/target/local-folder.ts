@@ -6,8 +6,8 @@ import { randomBytes } from 'node:crypto';
 import { copyFile, link, lstat, mkdir, open, realpath, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join, resolve, sep } from 'node:path';
 import { Fault, messageOf } from '../../../kernel/fault.ts';
-import type { StoredObject } from '../../../media/segment.ts';
-import type { Source, Target } from './target.ts';
+import type { Source } from './source.ts';
+import type { PutOptions, Receipt, Target } from './target.ts';
 
 const SEGMENT = /^[A-Za-z0-9_-][A-Za-z0-9._-]*$/;
 
@@ -29,7 +29,8 @@ class LocalFolder implements Target {
     this.#storageDir = storageDir;
   }
 
-  async put(key: string, source: Source, _contentType: string, signal?: AbortSignal): Promise<StoredObject> {
+  async put(key: string, source: Source, _contentType: string, options: PutOptions = {}): Promise<Receipt> {
+    const { signal } = options;
     signal?.throwIfAborted();
     const parts = key.split('/');
     if (!parts.every((part) => SEGMENT.test(part)))
@@ -42,7 +43,14 @@ class LocalFolder implements Target {
       signal?.throwIfAborted();
       await rename(temporary, path);
       await syncFolder(dirname(path));
-      return { key, bytes: (await stat(path)).size };
+      const bytes = 'data' in source ? source.data.length : source.bytes;
+      const found = (await stat(path)).size;
+      if (found !== bytes)
+        throw new Fault('stored-size-wrong', `${this.description} has ${found} bytes of ${key} instead of ${bytes}`, {
+          blame: 'destination',
+          retryable: true,
+        });
+      return { key, bytes, evidence: 'size' };
     } catch (cause) {
       await rm(temporary, { force: true }).catch(() => undefined);
       if (cause instanceof Fault || signal?.aborted) throw cause;

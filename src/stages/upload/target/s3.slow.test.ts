@@ -99,7 +99,7 @@ describe('an S3-compatible store', () => {
     const target = await open();
     const enough = new AbortController();
     const { source } = spool('broken.mp4', 60_000_000);
-    const put = target.put('broken.mp4', source, 'video/mp4', enough.signal);
+    const put = target.put('broken.mp4', source, 'video/mp4', { signal: enough.signal });
     setTimeout(() => enough.abort(new Error('enough')), 30);
     await expect(put).rejects.toThrow('enough');
     await expect(stored('broken.mp4')).rejects.toThrow();

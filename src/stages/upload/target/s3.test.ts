@@ -1,150 +1,347 @@
+import { createHash, randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer, type IncomingMessage } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { refuse, S3Stub, type StubDialect } from '../../../../test/support/s3-stub.ts';
 import type { StorageConfig } from '../../../contract/line/storage.ts';
-import { endpointUrl, faultOf, openS3, taggingOf } from './s3.ts';
+import { type Clock, systemClock } from '../../../kernel/clock.ts';
+import { openS3 } from './s3.ts';
+import type { PartsSoFar, Target } from './target.ts';
 
-const storage: StorageConfig = {
-  vendor: 1,
-  region: 7,
-  bucket: 'b',
-  accessKey: 'AK-not-for-logs',
-  secretKey: 'SK-not-for-logs',
-  fileNamePrefix: [],
-};
+const MIB = 1024 * 1024;
+/** Parts as small as S3 allows none: the stub does, and the tests stay quick. */
+const PART = 64 * 1024;
+const text = { data: Buffer.from('text') };
 
-test('an endpoint is https unless it says otherwise', () => {
-  expect(endpointUrl('s3.example.com')).toBe('https://s3.example.com');
-  expect(endpointUrl('s3.example.com:9000/')).toBe('https://s3.example.com:9000');
-  expect(endpointUrl('http://10.0.0.5:9000')).toBe('http://10.0.0.5:9000');
-});
+/** A clock whose pauses take no time. */
+const hasty: Clock = { ...systemClock, after: (_delayMs, run) => systemClock.after(0, run) };
 
-test('a tag is a pair, or a word under the name tag', () => {
-  expect(taggingOf('project=a b&team=c')).toBe('project=a%20b&team=c');
-  expect(taggingOf('a/b c')).toBe('tag=a%2Fb%20c');
-});
-
-test('a bucket is described by its place and no secret', () => {
-  expect(openS3(storage).description).toBe('bucket b at Amazon S3, eu-central-1');
-  expect(() => openS3({ ...storage, region: 99 })).toThrow(/region 99/);
-});
-
-describe('an answer of the store', () => {
-  const answer = (name: string, status?: number) =>
-    Object.assign(new Error('text'), { name, $metadata: status === undefined ? {} : { httpStatusCode: status } });
-
-  test.each([
-    ['AccessDenied', 403, false, /check accessKey/],
-    ['InvalidAccessKeyId', 403, false, /check accessKey/],
-    ['SignatureDoesNotMatch', 403, false, /check accessKey/],
-    ['NoSuchBucket', 404, false, /create the bucket/],
-    ['PermanentRedirect', 301, false, /another region/],
-    ['ExpiredToken', 400, false, /stsToken/],
-    ['InternalError', 500, true, /HTTP 500\)$/],
-    ['SlowDown', 503, true, /HTTP 503\)$/],
-    ['TooManyRequests', 429, true, /HTTP 429\)$/],
-    ['RequestTimeout', 400, true, /HTTP 400\)$/],
-    ['TimeoutError', undefined, true, /\(TimeoutError\)$/],
-  ])('%s (%s) is tried again: %s', (name, status, retryable, message) => {
-    const fault = faultOf(answer(name, status), 'bucket b');
-    expect(fault).toMatchObject({ code: 'store-failed', blame: 'destination', retryable });
-    expect(fault.message).toMatch(message);
+async function open(
+  dialect: StubDialect = {},
+  { storage = {}, partBytes = PART }: { storage?: Partial<StorageConfig>; partBytes?: number } = {},
+) {
+  const stub = await S3Stub.start(dialect);
+  const warnings: string[] = [];
+  const options = { clock: hasty, partBytes, warn: (warning: string) => void warnings.push(warning) };
+  const target: Target = openS3(stub.storage(storage), options);
+  onTestFinished(async () => {
+    target.close();
+    await stub.close();
   });
-});
+  return { stub, target, warnings };
+}
 
-describe('what goes over the wire', () => {
-  /** A server that takes whatever is put and notes each request; `size` is what it says of every object, `deny` refuses HEAD. */
-  async function scripted(answers: { size?: number; denyHead?: boolean } = {}) {
-    const requests: IncomingMessage[] = [];
-    const sizes = new Map<string, number>();
-    const http = createServer((request, response) => {
-      requests.push(request);
-      const url = new URL(request.url ?? '', 'http://x');
-      let bytes = 0;
-      request.on('data', (chunk: Buffer) => (bytes += chunk.length));
-      request.on('end', () => {
-        const { method } = request;
-        response.setHeader('ETag', '"e"');
-        if (method === 'PUT') sizes.set(url.pathname, (sizes.get(url.pathname) ?? 0) + bytes);
-        if (method === 'HEAD' && answers.denyHead) response.statusCode = 403;
-        else if (method === 'HEAD') response.setHeader('Content-Length', answers.size ?? sizes.get(url.pathname) ?? 0);
-        const upload = '<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>';
-        const complete = '<CompleteMultipartUploadResult><ETag>"e-3"</ETag></CompleteMultipartUploadResult>';
-        response.end(method === 'POST' ? (url.searchParams.has('uploads') ? upload : complete) : undefined);
-      });
-    });
-    await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve));
-    onTestFinished(() => {
-      http.closeAllConnections();
-      http.close();
-    });
-    const address = http.address();
-    const port = address && typeof address === 'object' ? address.port : 0;
-    const compatible: StorageConfig = {
-      ...storage,
-      vendor: 11,
-      extensionParams: { endpoint: `http://127.0.0.1:${port}` },
-    };
-    return { requests, compatible };
-  }
-  const lines = (requests: IncomingMessage[]) => requests.map((r) => `${r.method} ${r.url}`);
-  const bytes = { data: Buffer.from('text') };
+function spooled(bytes: number) {
+  const dir = mkdtempSync(join(tmpdir(), 'aircheck-s3-'));
+  onTestFinished(() => rmSync(dir, { recursive: true, force: true }));
+  const data = randomBytes(bytes);
+  const path = join(dir, 'x.mp4');
+  writeFileSync(path, data);
+  return { data, source: { path, bytes } };
+}
+const md5Of = (data: Buffer) => createHash('md5').update(data).digest('hex');
 
-  test('is one request for a small file, and a question about it', async () => {
-    const { requests, compatible } = await scripted();
-    expect(await openS3(compatible).put('a/x.ts', bytes, 'video/mp2t')).toEqual({
-      key: 'a/x.ts',
-      bytes: 4,
-      etag: '"e"',
+describe('a small file', () => {
+  test('is one signed request with its digest, and a question about it', async () => {
+    const { stub, target } = await open();
+    const { data, source } = spooled(5000);
+    expect(await target.put('a/x y.ts', source, 'video/mp2t')).toEqual({
+      key: 'a/x y.ts',
+      bytes: 5000,
+      etag: md5Of(data),
+      md5: md5Of(data),
+      sha256: createHash('sha256').update(data).digest('hex'),
+      evidence: 'digest',
     });
-    expect(lines(requests)).toEqual(['PUT /b/a/x.ts?x-id=PutObject', 'HEAD /b/a/x.ts']);
-    const { headers } = requests[0]!;
+    expect(stub.actions()).toEqual(['PutObject a/x y.ts', 'HeadObject a/x y.ts']);
+    expect(stub.read('a/x y.ts').equals(data)).toBe(true);
+    const { headers } = stub.requests[0]!;
     expect(headers['content-type']).toBe('video/mp2t');
-    expect(headers['content-length']).toBe('4');
-    // Stores that do not know these answer 400 or 501.
-    expect(Object.keys(headers).filter((name) => /checksum|trailer|tagging|encryption|token/.test(name))).toEqual([]);
+    expect(headers['content-md5']).toBe(createHash('md5').update(data).digest('base64'));
+    // Stores that do not know these answer 400 or 501, or make the request wait for an answer that never comes.
+    const unwanted = /checksum|trailer|tagging|encryption|token|expect/;
+    expect(Object.keys(headers).filter((name) => unwanted.test(name))).toEqual([]);
   });
 
-  test('is three parts for 21 MB', async () => {
-    const { requests, compatible } = await scripted();
-    const dir = mkdtempSync(join(tmpdir(), 'aircheck-parts-'));
-    onTestFinished(() => rmSync(dir, { recursive: true, force: true }));
-    writeFileSync(join(dir, 'x.mp4'), Buffer.alloc(21_000_000));
-    const put = await openS3(compatible).put('x.mp4', { path: join(dir, 'x.mp4'), bytes: 21_000_000 }, 'video/mp4');
-    expect(put).toEqual({ key: 'x.mp4', bytes: 21_000_000, etag: '"e-3"' });
-    expect(lines(requests).filter((line) => line.includes('partNumber='))).toHaveLength(3);
-    expect(requests[0]?.headers['content-type']).toBe('video/mp4');
+  test('of 2 MiB and more does not wait for a server to say 100', async () => {
+    const { stub, target } = await open({}, { partBytes: 8 * MIB });
+    await target.put('x', spooled(3 * MIB).source, 'video/mp4');
+    expect(stub.requests[0]?.headers.expect).toBeUndefined();
+  });
+
+  test('goes into a bucket that keeps objects locked', async () => {
+    const { target } = await open({ objectLock: true });
+    expect(await target.put('x', text, 'text/plain')).toMatchObject({ evidence: 'digest' });
+    expect(await target.put('y', spooled(3 * PART).source, 'video/mp4')).toMatchObject({ evidence: 'digest' });
   });
 
   test('carries tag, encryption and session token when they are given', async () => {
-    const { requests, compatible } = await scripted();
-    const { extensionParams } = compatible;
-    const full = {
-      ...compatible,
-      stsToken: 'sts',
-      extensionParams: { ...extensionParams, tag: 'k=v w', sse: 'kms' as const },
-    };
-    await openS3(full).put('x', bytes, 'text/plain');
-    const aes = { ...compatible, extensionParams: { ...extensionParams, sse: 'aes256' as const } };
-    await openS3(aes).put('y', bytes, 'text/plain');
-    const puts = requests.filter((r) => r.method === 'PUT').map((r) => r.headers);
-    expect(puts[0]).toMatchObject({
+    const extensionParams = { tag: 'k=v w', sse: 'kms' as const };
+    const { stub, target } = await open({ sessionToken: 'sts' }, { storage: { stsToken: 'sts', extensionParams } });
+    await target.put('x', text, 'text/plain');
+    expect(stub.requests[0]?.headers).toMatchObject({
       'x-amz-tagging': 'k=v%20w',
       'x-amz-server-side-encryption': 'aws:kms',
       'x-amz-security-token': 'sts',
     });
-    expect(puts[1]).toMatchObject({ 'x-amz-server-side-encryption': 'AES256' });
   });
 
-  test('fails a put of which the store has less, and trusts one that it may not ask about', async () => {
-    const short = await scripted({ size: 3 });
-    await expect(openS3(short.compatible).put('x', bytes, 'text')).rejects.toMatchObject({
-      code: 'stored-size-wrong',
+  test('goes to the region that the store names, whatever was configured', async () => {
+    const { stub, target, warnings } = await open({ region: 'eu-fra' });
+    await target.put('x', text, 'text/plain');
+    await target.put('y', text, 'text/plain');
+    expect(stub.actions()).toEqual(['PutObject x', 'PutObject x', 'HeadObject x', 'PutObject y', 'HeadObject y']);
+    expect(warnings).toEqual([expect.stringMatching(/bucket is in region eu-fra/)]);
+  });
+
+  test('follows the store to another address, and signs for that', async () => {
+    const { stub, target } = await open();
+    const other = await S3Stub.start();
+    onTestFinished(() => other.close());
+    stub.interfere = (request, response) => {
+      response.writeHead(307, { location: `${other.url}/bucket/${request.key}` }).end();
+      return true;
+    };
+    await target.put('x', text, 'text/plain');
+    expect(other.read('x')).toEqual(text.data);
+  });
+});
+
+describe('what a store says it has', () => {
+  test('is asked for until it shows it', async () => {
+    const { stub, target } = await open();
+    let late = 3;
+    stub.interfere = ({ action }, response) => {
+      if (action !== 'HeadObject' || late-- <= 0) return false;
+      response.writeHead(404).end();
+      return true;
+    };
+    expect(await target.put('x', text, 'text/plain')).toMatchObject({ evidence: 'digest' });
+    expect(stub.actions()).toEqual(['PutObject x', ...Array(4).fill('HeadObject x')]);
+  });
+
+  test.each([403, 405, 501])('may be kept to itself (HEAD %s) when the ETag is the digest', async (status) => {
+    const { stub, target } = await open();
+    stub.interfere = ({ action }, response) => {
+      if (action === 'HeadObject') response.writeHead(status).end();
+      return action === 'HeadObject';
+    };
+    expect(await target.put('x', text, 'text/plain')).toMatchObject({ evidence: 'digest' });
+    expect(await target.put('y', spooled(3 * PART).source, 'video/mp4')).toMatchObject({ evidence: 'digest' });
+  });
+
+  test('is its length when the ETag is no digest', async () => {
+    const { target } = await open({ etag: () => '"0"' });
+    expect(await target.put('x', text, 'text/plain')).toMatchObject({ evidence: 'size', etag: '0' });
+  });
+
+  test.each([
+    ['refuses', 405],
+    ['leaves out', 200],
+  ])('is only its word when the ETag is no digest and it %s the length', async (_what, status) => {
+    const { stub, target } = await open({ etag: () => '"0"' });
+    stub.interfere = ({ action }, response) => {
+      if (action === 'HeadObject') response.writeHead(status, { 'transfer-encoding': 'chunked' }).end();
+      return action === 'HeadObject';
+    };
+    expect(await target.put('x', text, 'text/plain')).toMatchObject({ evidence: 'accepted' });
+  });
+
+  test('is nothing when it answers a put with a page of HTML', async () => {
+    const { stub, target } = await open();
+    stub.interfere = ({ action }, response) => {
+      if (action === 'PutObject') response.writeHead(200, { 'content-type': 'text/html' }).end('<html></html>');
+      else response.writeHead(403).end();
+      return true;
+    };
+    await expect(target.put('x', text, 'text/plain')).rejects.toMatchObject({
+      code: 'store-answer-empty',
       retryable: true,
     });
-    const closed = await scripted({ denyHead: true });
-    expect(await openS3(closed.compatible).put('x', bytes, 'text')).toMatchObject({ bytes: 4 });
+  });
+
+  test('may be nothing, or less, or other bytes', async () => {
+    const { stub, target } = await open();
+    stub.interfere = ({ key }) => {
+      if (key === 'gone') stub.objects.delete('gone');
+      return false;
+    };
+    await expect(target.put('gone', text, 'text/plain')).rejects.toMatchObject({ code: 'stored-then-absent' });
+    stub.interfere = ({ action, key }) => {
+      const object = stub.objects.get(key);
+      if (action === 'HeadObject' && object) object.data = object.data.subarray(1);
+      return false;
+    };
+    await expect(target.put('less', text, 'text/plain')).rejects.toMatchObject({ code: 'stored-size-wrong' });
+    stub.interfere = undefined;
+    stub.dialect = { etag: () => `"${md5Of(Buffer.from('other'))}"` };
+    await expect(target.put('other', text, 'text/plain')).rejects.toMatchObject({
+      code: 'stored-bytes-differ',
+      retryable: true,
+    });
+    await expect(target.put('parts', spooled(3 * PART).source, 'video/mp4')).rejects.toMatchObject({
+      code: 'stored-bytes-differ',
+    });
+  });
+
+  test('under keys of KMS has an ETag that looks like a digest and is none', async () => {
+    const { stub, target } = await open({ etag: () => `"${'0'.repeat(32)}"` });
+    stub.interfere = (_request, response) => {
+      response.setHeader('x-amz-server-side-encryption', 'aws:kms');
+      return false;
+    };
+    expect(await target.put('x', text, 'text/plain')).toMatchObject({ evidence: 'size' });
+  });
+});
+
+describe('a large file', () => {
+  test('goes in parts, and comes together again', async () => {
+    const { stub, target } = await open({ emptyCompleteEtag: true });
+    const { data, source } = spooled(5 * PART + 7);
+    const told: (PartsSoFar | undefined)[] = [];
+    const receipt = await target.put('x.mp4', source, 'video/mp4', { onParts: (parts) => told.push(parts) });
+    expect(receipt).toEqual({ key: 'x.mp4', bytes: data.length, etag: undefined, evidence: 'digest' });
+    expect(stub.read('x.mp4').equals(data)).toBe(true);
+    expect(told.map((parts) => parts?.parts.length)).toEqual([0, 1, 2, 3, 4, 5, 6]);
+    expect(stub.requests[0]?.headers['content-type']).toBe('video/mp4');
+  });
+
+  test.each([403, 404, 500])('whose part is refused (%s) is the store’s fault, not the spool’s', async (status) => {
+    const { stub, target } = await open();
+    stub.interfere = ({ action }, response) => {
+      if (action === 'Part') refuse(response, status, 'Refused', 'no');
+      return action === 'Part';
+    };
+    await expect(target.put('x.mp4', spooled(5 * PART).source, 'video/mp4')).rejects.toMatchObject({
+      code: 'store-failed',
+      blame: 'destination',
+    });
+  });
+
+  test('that a cut link interrupts goes on at the last part that the store confirmed', async () => {
+    const { stub, target } = await open();
+    const { data, source } = spooled(10 * PART);
+    let sofar: PartsSoFar | undefined;
+    let bytes = 0;
+    stub.onData = (request, more) => {
+      bytes += more;
+      if (bytes > 3 * PART) request.destroy();
+    };
+    let cuts = 0;
+    for (;;) {
+      const put = target.put('x.mp4', source, 'video/mp4', {
+        resume: sofar,
+        onParts: (parts) => {
+          sofar = parts;
+        },
+      });
+      const fault = await put.then(
+        () => undefined,
+        (error) => error,
+      );
+      if (!fault) break;
+      expect(fault).toMatchObject({ code: 'store-failed', retryable: true });
+      expect(++cuts).toBeLessThan(20);
+      bytes = 0;
+    }
+    expect(cuts).toBeGreaterThan(0);
+    expect(stub.read('x.mp4').equals(data)).toBe(true);
+    const sent = stub.requests.filter(({ action }) => action === 'Part').map(({ query }) => query.get('partNumber'));
+    expect(new Set(sent).size).toBe(10);
+    expect(sent.length).toBe(10);
+    expect(stub.actions().filter((action) => action.startsWith('Create'))).toHaveLength(1);
+  });
+
+  test('whose upload the store has forgotten is begun anew', async () => {
+    const { stub, target } = await open();
+    const { source } = spooled(4 * PART);
+    const told: (PartsSoFar | undefined)[] = [];
+    const forgotten: PartsSoFar = { uploadId: 'u99', partBytes: PART, parts: [] };
+    const onParts = (parts: PartsSoFar | undefined) => void told.push(parts);
+    await expect(target.put('x.mp4', source, 'video/mp4', { resume: forgotten, onParts })).rejects.toMatchObject({
+      retryable: true,
+    });
+    expect(told.at(-1)).toBeUndefined();
+    expect(stub.objects.size).toBe(0);
+    await target.put('x.mp4', source, 'video/mp4');
+    expect(stub.objects.size).toBe(1);
+  });
+
+  test('is put together by a store that takes longer than a connection may be silent', async () => {
+    const stub = await S3Stub.start();
+    const target = openS3(stub.storage(), { partBytes: PART, idleTimeoutMs: 200 });
+    onTestFinished(async () => {
+      target.close();
+      await stub.close();
+    });
+    stub.interfere = async ({ action }) => {
+      if (action === 'Complete') await new Promise((resolve) => setTimeout(resolve, 600));
+      return false;
+    };
+    await target.put('x.mp4', spooled(3 * PART).source, 'video/mp4');
+    expect(stub.actions().filter((action) => action.startsWith('Complete'))).toHaveLength(1);
+  });
+
+  test.each(['kept', 'lost'] as const)('keeps its tags where those of the first request are %s', async (tags) => {
+    const { stub, target } = await open({ tags }, { storage: { extensionParams: { tag: 'a=b' } } });
+    await target.put('x.mp4', spooled(3 * PART).source, 'video/mp4');
+    expect(stub.objects.get('x.mp4')?.tags).toBe('a=b');
+  });
+});
+
+test('a store without tags gets the files without, and it is told once', async () => {
+  const { stub, target, warnings } = await open({ tags: 'refused' }, { storage: { extensionParams: { tag: 'a' } } });
+  await target.put('x', text, 'text/plain');
+  await target.put('y.mp4', spooled(3 * PART).source, 'video/mp4');
+  expect([...stub.objects.keys()]).toEqual(['x', 'y.mp4']);
+  expect(warnings).toEqual([expect.stringMatching(/tagging is not supported.*without extensionParams.tag/)]);
+});
+
+describe('a store that fails', () => {
+  test.each([
+    ['wrong keys', { secretKey: 'wrong-not-for-logs' }, /SignatureDoesNotMatch.*check accessKey/],
+    ['a bucket that is not there', { bucket: 'nowhere' }, /NoSuchBucket.*create the bucket/],
+  ])('for %s does not heal by itself', async (_what, storage, message) => {
+    const { target } = await open({}, { storage });
+    const fault = await target.put('x', text, 'text/plain').catch((error) => error);
+    expect(fault).toMatchObject({ code: 'store-failed', blame: 'destination', retryable: false });
+    expect(fault.message).toMatch(message);
+    expect(fault.message).not.toContain('not-for-logs');
+  });
+
+  test.each([
+    [500, 'InternalError', true],
+    [503, 'SlowDown', true],
+    [501, 'NotImplemented', false],
+    [400, 'BadDigest', true],
+    [403, 'QuotaExceeded', false],
+    [400, 'EntityTooLarge', false],
+  ])('with %s %s may pass: %s', async (status, code, passes) => {
+    const { stub, target } = await open();
+    stub.interfere = (_request, response) => {
+      refuse(response, status, code, 'no');
+      return true;
+    };
+    const fault = await target.put('x', text, 'text/plain').catch((error) => error);
+    expect(fault).toMatchObject({ code: 'store-failed', retryable: passes });
+    expect(fault.message).toContain(code);
+    if (code === 'QuotaExceeded') expect(fault.message).not.toContain('accessKey');
+  });
+
+  test('has a host that nobody knows, or a port where nobody listens', async () => {
+    const at = (endpoint: string) =>
+      openS3({
+        ...{ vendor: 11, region: 0, bucket: 'b', accessKey: 'a', secretKey: 's', fileNamePrefix: [] },
+        extensionParams: { endpoint },
+      });
+    await expect(at('no-such-host.invalid').put('x', text, 'text/plain')).rejects.toMatchObject({
+      retryable: false,
+      message: expect.stringMatching(/ENOTFOUND.*no such host/),
+    });
+    await expect(at('http://127.0.0.1:1').put('x', text, 'text/plain')).rejects.toMatchObject({
+      retryable: true,
+      message: expect.stringMatching(/ECONNREFUSED.*nobody listens/),
+    });
   });
 });

@@ -1,178 +1,400 @@
 /**
- * Vendors 1 and 11: Amazon S3 and what speaks its protocol. Small files go as one PutObject, larger ones in parts; either
- * is checked afterwards. Retrying is mostly left to the caller, who can wait for hours.
+ * Buckets that speak S3, Amazon's and others' by their dialect. Small files go as one PutObject, larger ones in parts that can be
+ * gone on with; each is compared with what the store says it has. Retrying is mostly left to the caller, who can wait for hours.
  */
-import { createReadStream } from 'node:fs';
-import { stat } from 'node:fs/promises';
-import { HeadObjectCommand, type PutObjectCommandInput, S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
-import { Upload } from '@aws-sdk/lib-storage';
-import { S3_REGIONS } from '../../../contract/line/regions.ts';
-import { STORAGE_VENDORS, type StorageConfig } from '../../../contract/line/storage.ts';
-import { Fault, messageOf } from '../../../kernel/fault.ts';
-import type { StoredObject } from '../../../media/segment.ts';
-import type { Source, Target } from './target.ts';
+import {
+  AbortMultipartUploadCommand,
+  CompleteMultipartUploadCommand,
+  CreateMultipartUploadCommand,
+  HeadObjectCommand,
+  PutObjectCommand,
+  PutObjectTaggingCommand,
+  type S3Client,
+  UploadPartCommand,
+} from '@aws-sdk/client-s3';
+import type { StorageConfig } from '../../../contract/line/storage.ts';
+import { type Clock, sleep, systemClock } from '../../../kernel/clock.ts';
+import { Fault } from '../../../kernel/fault.ts';
+import { s3AddressOf, taggingOf, tagPairs } from './dialects.ts';
+import { bytesDiffer, compareEtag, compareMultipartEtag, plainEtag, type Told } from './evidence.ts';
+import { partBuffers } from './part-buffers.ts';
+import { S3Connection, type S3ConnectionOptions } from './s3-connection.ts';
+import { faultOf, nameOf, statusOf } from './s3-faults.ts';
+import { type OpenSource, openSource, type Source } from './source.ts';
+import type { PartsSoFar, PutOptions, Receipt, Target } from './target.ts';
 
 const PART_BYTES = 8 * 1024 * 1024;
-/** Parts of one file under way at once; with the part size this bounds the memory of an upload. */
+/** Parts of one file under way at once. */
 const PARTS_AT_ONCE = 2;
-const CONNECT_TIMEOUT_MS = 10_000;
-/** A connection on which nothing moves for this long is given up. */
-const IDLE_TIMEOUT_MS = 30_000;
+/** Pauses between questions about an object that a store has taken and does not show yet; some seconds are common. */
+const NOT_YET_MS = [250, 500, 1000, 2000, 4000, 8000];
 
-/** What a test may change. */
-export type S3Options = { connectTimeoutMs?: number; idleTimeoutMs?: number };
+/** What a test may change, and what only the server knows. */
+export type S3Options = S3ConnectionOptions & {
+  clock?: Clock;
+  partBytes?: number;
+  /** Takes what a store does otherwise than asked, and does not matter enough to fail for. */
+  warn?: (text: string) => void;
+};
 
 /** Opens the bucket that `storage` names; nothing is asked of it yet. Throws a Fault blaming `caller` for an unknown region. */
 export function openS3(storage: StorageConfig, options: S3Options = {}): Target {
-  const { accessKey: accessKeyId, secretKey: secretAccessKey, stsToken } = storage;
-  const config: S3ClientConfig = {
-    region: regionOf(storage),
-    credentials: { accessKeyId, secretAccessKey, ...(stsToken === undefined ? {} : { sessionToken: stsToken }) },
-    maxAttempts: 2,
-    // Newer checksums are on by default in the SDK, and many S3-compatible stores refuse them.
-    requestChecksumCalculation: 'WHEN_REQUIRED',
-    responseChecksumValidation: 'WHEN_REQUIRED',
-    requestHandler: {
-      connectionTimeout: options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
-      socketTimeout: options.idleTimeoutMs ?? IDLE_TIMEOUT_MS,
-    },
-  };
-  if (storage.vendor === STORAGE_VENDORS.s3Compatible) {
-    config.endpoint = endpointUrl(storage.extensionParams?.endpoint ?? '');
-    // Few of these stores have a DNS name for each bucket.
-    config.forcePathStyle = true;
-  }
-  const where = config.endpoint ?? `Amazon S3, ${config.region}`;
-  return new S3Bucket(new S3Client(config), storage, `bucket ${storage.bucket} at ${where}`);
+  return new S3Bucket(storage, options);
 }
 
-function regionOf(storage: StorageConfig): string {
-  if (storage.vendor !== STORAGE_VENDORS.s3) return 'us-east-1';
-  const region = S3_REGIONS[storage.region];
-  if (!region)
-    throw new Fault('region-unknown', `region ${storage.region} is not a region of vendor 1`, { blame: 'caller' });
-  return region;
-}
-
-/** A bare host means https, as the contract's sample has it; a scheme that is given is kept. */
-export function endpointUrl(endpoint: string): string {
-  const url = /^https?:\/\//.test(endpoint) ? endpoint : `https://${endpoint}`;
-  return url.replace(/\/+$/, '');
-}
-
-/** The x-amz-tagging value of `tag`: `key=value` pairs as they are, a bare word as the value of a tag named `tag`. */
-export function taggingOf(tag: string): string {
-  const pairs = tag.includes('=') ? [...new URLSearchParams(tag)] : [['tag', tag]];
-  return pairs.map((pair) => pair.map((word) => encodeURIComponent(word)).join('=')).join('&');
-}
+type Head = { bytes: number | undefined; told: Told } | 'refused';
 
 class S3Bucket implements Target {
-  readonly description: string;
-  #client: S3Client;
   #storage: StorageConfig;
+  #connection: S3Connection;
+  #clock: Clock;
+  #partBytes: number;
+  #minPartBytes: number;
+  #maxParts: number;
+  #warn: (text: string) => void;
+  #tags: 'header' | 'afterwards' | 'none';
+  #tagging: string | undefined;
 
-  constructor(client: S3Client, storage: StorageConfig, description: string) {
-    this.description = description;
-    this.#client = client;
+  constructor(storage: StorageConfig, options: S3Options) {
+    const { dialect } = s3AddressOf(storage);
+    const tag = storage.extensionParams?.tag;
     this.#storage = storage;
+    this.#connection = new S3Connection(storage, options);
+    this.#clock = options.clock ?? systemClock;
+    this.#partBytes = options.partBytes ?? PART_BYTES;
+    this.#minPartBytes = options.partBytes ?? dialect.minPartBytes;
+    this.#maxParts = dialect.maxParts;
+    this.#warn = options.warn ?? (() => {});
+    this.#tags = dialect.tags;
+    this.#tagging = tag && dialect.tags !== 'none' ? taggingOf(tag) : undefined;
+    if (tag && dialect.tags === 'none') this.#warn(`${dialect.name} keeps no tags: extensionParams.tag is left out`);
   }
 
-  async put(key: string, source: Source, contentType: string, signal?: AbortSignal): Promise<StoredObject> {
-    signal?.throwIfAborted();
-    const { bucket, extensionParams } = this.#storage;
-    const bytes = await sizeOf(source);
-    const body = 'data' in source ? source.data : createReadStream(source.path);
-    const params: PutObjectCommandInput = { Bucket: bucket, Key: key, Body: body, ContentType: contentType };
-    if (extensionParams?.sse) params.ServerSideEncryption = extensionParams.sse === 'kms' ? 'aws:kms' : 'AES256';
-    if (extensionParams?.tag) params.Tagging = taggingOf(extensionParams.tag);
-    let sourceError: Error | undefined;
-    if (!Buffer.isBuffer(body)) body.once('error', (error) => (sourceError = error));
+  get description(): string {
+    return this.#connection.description;
+  }
 
-    const upload = new Upload({
-      client: this.#client,
-      params,
-      partSize: PART_BYTES,
-      queueSize: PARTS_AT_ONCE,
-      leavePartsOnError: false,
-    });
-    const onAbort = () => void upload.abort().catch(() => undefined);
-    signal?.addEventListener('abort', onAbort, { once: true });
+  async put(key: string, source: Source, contentType: string, options: PutOptions = {}): Promise<Receipt> {
+    const { signal } = options;
+    signal?.throwIfAborted();
+    const open = await openSource(source);
     try {
-      const { ETag: etag } = await upload.done();
-      await this.#verify(key, bytes, signal);
-      return { key, bytes, ...(etag === undefined ? {} : { etag }) };
+      return open.bytes <= this.#partBytes
+        ? await this.#putWhole(key, open, contentType, signal)
+        : await this.#putParts(key, open, contentType, options);
     } catch (cause) {
       if (signal?.aborted) throw signal.reason;
-      if (sourceError)
-        throw new Fault('source-missing', `cannot read a spool file: ${sourceError.message}`, { blame: 'self', cause });
       throw cause instanceof Fault ? cause : faultOf(cause, this.description);
     } finally {
-      signal?.removeEventListener('abort', onAbort);
-      if (!Buffer.isBuffer(body)) body.destroy();
+      await open.close();
     }
   }
 
   close(): void {
-    this.#client.destroy();
+    this.#connection.close();
   }
 
-  /** Asks the store what it has. Keys that may write and not read are common, so a refusal to answer is no failure. */
-  async #verify(key: string, bytes: number, signal?: AbortSignal): Promise<void> {
-    let found: number | undefined;
+  async #putWhole(key: string, source: OpenSource, ContentType: string, signal?: AbortSignal): Promise<Receipt> {
+    return partBuffers.lend(source.bytes, async (buffer) => {
+      const { data, md5, sha256 } = await source.read(0, source.bytes, buffer);
+      const answer = await this.#withTagging((Tagging) =>
+        this.#send(
+          (client, Bucket, sent) =>
+            client.send(
+              new PutObjectCommand({
+                ...this.#encryption(),
+                Bucket,
+                Key: key,
+                Body: data,
+                ContentType,
+                // Buckets that keep objects locked insist on it, and everyone else checks it.
+                ContentMD5: md5.toString('base64'),
+                ...(Tagging && { Tagging }),
+              }),
+              sent,
+            ),
+          signal,
+        ),
+      );
+      const told: Told = { etag: answer.ETag, encryption: answer.ServerSideEncryption };
+      const digest = compareEtag(told, md5.toString('hex'));
+      if (digest === 'other') throw bytesDiffer(this.description, key);
+      const evidence = await this.#confirm({ key, bytes: data.length, told, digest, signal });
+      return { key, bytes: data.length, etag: plainEtag(answer.ETag), md5: md5.toString('hex'), sha256, evidence };
+    });
+  }
+
+  async #putParts(key: string, source: OpenSource, contentType: string, options: PutOptions): Promise<Receipt> {
+    const { signal, onParts, resume } = options;
+    let sofar = resume ?? (await this.#beginParts(key, source.bytes, contentType, signal));
+    if (!resume) onParts?.(sofar);
     try {
-      const head = new HeadObjectCommand({ Bucket: this.#storage.bucket, Key: key });
-      found = (await this.#client.send(head, signal ? { abortSignal: signal } : {})).ContentLength;
+      sofar = await this.#sendParts(key, source, sofar, options);
+      const answer = await this.#completeParts(key, sofar, signal);
+      const md5s = sofar.parts.map(({ md5 }) => md5);
+      const told: Told = { etag: answer.ETag, encryption: answer.ServerSideEncryption };
+      const digest = compareMultipartEtag(told, md5s);
+      const partsAgree = sofar.parts.every(({ etag, md5 }) => etag === md5) ? 'same' : 'unknown';
+      if (digest === 'other') throw bytesDiffer(this.description, key);
+      const shown = digest === 'same' ? digest : partsAgree;
+      const compare = (head: Told) => compareMultipartEtag(head, md5s);
+      const evidence = await this.#confirm({ key, bytes: source.bytes, told, digest: shown, signal, compare });
+      if (this.#tags === 'afterwards') await this.#tagAfterwards(key, signal);
+      return { key, bytes: source.bytes, etag: plainEtag(answer.ETag), evidence };
     } catch (error) {
-      if (statusOf(error) === 403) return;
-      throw error;
+      // What is complete, lost or wrong cannot be gone on with; what was only interrupted can.
+      const over = error instanceof Fault && /^stored-/.test(error.code);
+      if (!over && nameOf(error) !== 'NoSuchUpload' && nameOf(error) !== 'InvalidPart') throw error;
+      onParts?.(undefined);
+      await this.#abortParts(key, sofar.uploadId);
+      throw over ? error : retryable(error, this.description);
     }
-    if (found !== bytes)
-      throw new Fault('stored-size-wrong', `${this.description} has ${found} bytes of ${key} instead of ${bytes}`, {
+  }
+
+  async #beginParts(key: string, bytes: number, ContentType: string, signal?: AbortSignal): Promise<PartsSoFar> {
+    const { UploadId } = await this.#withTagging(
+      (Tagging) =>
+        this.#send(
+          (client, Bucket, sent) =>
+            client.send(
+              new CreateMultipartUploadCommand({
+                ...this.#encryption(),
+                Bucket,
+                Key: key,
+                ContentType,
+                ...(Tagging && { Tagging }),
+              }),
+              sent,
+            ),
+          signal,
+        ),
+      this.#tags === 'header',
+    );
+    if (!UploadId)
+      throw new Fault('store-answer-empty', `${this.description} began an upload in parts and gave it no id`, {
         blame: 'destination',
         retryable: true,
       });
+    const partBytes = Math.max(this.#partBytes, this.#minPartBytes, Math.ceil(bytes / this.#maxParts));
+    return { uploadId: UploadId, partBytes, parts: [] };
+  }
+
+  /** Sends what the store has not confirmed, some at once, and tells of each part as it is confirmed. */
+  async #sendParts(key: string, source: OpenSource, sofar: PartsSoFar, options: PutOptions): Promise<PartsSoFar> {
+    const { partBytes, uploadId } = sofar;
+    const done = new Map(sofar.parts.map((part) => [part.number, part]));
+    const all = Array.from({ length: Math.ceil(source.bytes / partBytes) }, (_, i) => i + 1);
+    const todo = all.filter((number) => !done.has(number));
+    const state = (): PartsSoFar => ({
+      uploadId,
+      partBytes,
+      parts: [...done.values()].sort((a, b) => a.number - b.number),
+    });
+    const failed = new AbortController();
+    const signal = options.signal ? AbortSignal.any([options.signal, failed.signal]) : failed.signal;
+    const lane = async () => {
+      for (let number = todo.shift(); number !== undefined; number = todo.shift()) {
+        signal.throwIfAborted();
+        done.set(number, await this.#sendPart({ key, source, partBytes, uploadId, number, signal }));
+        options.onParts?.(state());
+      }
+    };
+    const lanes = Array.from({ length: PARTS_AT_ONCE }, () =>
+      lane().catch((error) => {
+        // The other lanes need not finish what will be sent again.
+        if (!failed.signal.aborted) failed.abort(error);
+      }),
+    );
+    await Promise.all(lanes);
+    if (failed.signal.aborted) throw failed.signal.reason;
+    return state();
+  }
+
+  #sendPart(part: PartToSend): Promise<PartsSoFar['parts'][number]> {
+    const { key, source, partBytes, uploadId, number, signal } = part;
+    const offset = (number - 1) * partBytes;
+    const length = Math.min(partBytes, source.bytes - offset);
+    return partBuffers.lend(length, async (buffer) => {
+      const { data, md5 } = await source.read(offset, length, buffer);
+      const answer = await this.#send(
+        (client, Bucket, sent) =>
+          client.send(
+            new UploadPartCommand({
+              Bucket,
+              Key: key,
+              UploadId: uploadId,
+              PartNumber: number,
+              Body: data,
+              ContentMD5: md5.toString('base64'),
+            }),
+            sent,
+          ),
+        signal,
+      );
+      const etag = plainEtag(answer.ETag);
+      if (etag === undefined)
+        throw new Fault('store-answer-empty', `${this.description} took part ${number} of ${key} without an ETag`, {
+          blame: 'destination',
+          retryable: true,
+        });
+      const told: Told = { etag: answer.ETag, encryption: answer.ServerSideEncryption };
+      if (compareEtag(told, md5.toString('hex')) === 'other')
+        throw bytesDiffer(this.description, `part ${number} of ${key}`);
+      return { number, etag, md5: md5.toString('hex') };
+    });
+  }
+
+  #completeParts(key: string, { uploadId, parts }: PartsSoFar, signal?: AbortSignal) {
+    const Parts = parts.map(({ number, etag }) => ({ PartNumber: number, ETag: `"${etag}"` }));
+    return this.#send(
+      (client, Bucket, sent) =>
+        client.send(
+          new CompleteMultipartUploadCommand({
+            Bucket,
+            Key: key,
+            UploadId: uploadId,
+            MultipartUpload: { Parts },
+          }),
+          sent,
+        ),
+      signal,
+      // A store may put hundreds of parts together before it says a word.
+      { patient: true },
+    );
+  }
+
+  /** Parts that nobody completes cost their owner money. That it fails is no reason to fail for. */
+  async #abortParts(key: string, UploadId: string): Promise<void> {
+    await this.#send((client, Bucket, sent) =>
+      client.send(new AbortMultipartUploadCommand({ Bucket, Key: key, UploadId }), sent),
+    ).catch(() => undefined);
+  }
+
+  /** Asks the store what it has, and says what that proves. Throws a Fault when it proves the contrary, or nothing. */
+  async #confirm({ key, bytes, told, digest, signal, compare }: Claim): Promise<Receipt['evidence']> {
+    const head = await this.#head(key, signal);
+    if (head === 'refused' || head.bytes === undefined) {
+      // Keys that may write and not read are common.
+      if (digest === 'same') return 'digest';
+      if (plainEtag(told.etag) !== undefined) return 'accepted';
+      throw new Fault(
+        'store-answer-empty',
+        `${this.description} answered the put of ${key} without an ETag, and does not say what it has`,
+        { blame: 'destination', retryable: true },
+      );
+    }
+    if (head.bytes !== bytes)
+      throw new Fault(
+        'stored-size-wrong',
+        `${this.description} has ${head.bytes} bytes of ${key} instead of ${bytes}`,
+        {
+          blame: 'destination',
+          retryable: true,
+        },
+      );
+    const again = compare?.(head.told) ?? digest;
+    if (again === 'other') throw bytesDiffer(this.description, key);
+    return digest === 'same' || again === 'same' ? 'digest' : 'size';
+  }
+
+  /** Some stores show an object only some seconds after they have taken it. */
+  async #head(Key: string, signal?: AbortSignal): Promise<Head> {
+    for (let attempt = 0; ; attempt++) {
+      try {
+        const head = await this.#send(
+          (client, Bucket, sent) => client.send(new HeadObjectCommand({ Bucket, Key }), sent),
+          signal,
+        );
+        return { bytes: head.ContentLength, told: { etag: head.ETag, encryption: head.ServerSideEncryption } };
+      } catch (error) {
+        const status = statusOf(error);
+        if (status === 403 || status === 401 || status === 405 || status === 501) return 'refused';
+        if (status !== 404 && !(status === undefined || status >= 500)) throw error;
+        const delayMs = NOT_YET_MS[attempt];
+        if (delayMs === undefined && status !== 404) throw error;
+        if (delayMs === undefined)
+          throw new Fault('stored-then-absent', `${this.description} took ${Key} and does not have it`, {
+            blame: 'destination',
+            retryable: true,
+            cause: error,
+          });
+        await sleep(this.#clock, delayMs, signal);
+      }
+    }
+  }
+
+  #encryption() {
+    const { sse } = this.#storage.extensionParams ?? {};
+    if (!sse || !s3AddressOf(this.#storage).dialect.sse) return {};
+    return { ServerSideEncryption: sse === 'kms' ? ('aws:kms' as const) : ('AES256' as const) };
+  }
+
+  /** Sends with the tags, and for ever without them once the store has said that it has none. */
+  async #withTagging<T>(send: (tagging: string | undefined) => Promise<T>, wanted = true): Promise<T> {
+    const tagging = wanted ? this.#tagging : undefined;
+    try {
+      return await send(tagging);
+    } catch (error) {
+      if (tagging === undefined || !lacksTags(error)) throw error;
+      this.#leaveTagsOut(error);
+      return send(undefined);
+    }
+  }
+
+  async #tagAfterwards(Key: string, signal?: AbortSignal): Promise<void> {
+    const { tag } = this.#storage.extensionParams ?? {};
+    if (this.#tagging === undefined || !tag) return;
+    const TagSet = tagPairs(tag).map(([name, Value]) => ({ Key: name, Value }));
+    try {
+      await this.#send(
+        (client, Bucket, sent) => client.send(new PutObjectTaggingCommand({ Bucket, Key, Tagging: { TagSet } }), sent),
+        signal,
+      );
+    } catch (error) {
+      signal?.throwIfAborted();
+      // The file is there, and is worth more than its tags.
+      this.#leaveTagsOut(error);
+    }
+  }
+
+  #leaveTagsOut(error: unknown): void {
+    if (lacksTags(error)) this.#tagging = undefined;
+    this.#warn(`${faultOf(error, this.description).message}; files are stored without extensionParams.tag`);
+  }
+
+  #send<T>(
+    run: (client: S3Client, bucket: string, sent: { abortSignal?: AbortSignal }) => Promise<T>,
+    signal?: AbortSignal,
+    { patient = false } = {},
+  ): Promise<T> {
+    const sent = signal ? { abortSignal: signal } : {};
+    return this.#connection.use((client) => run(client, this.#storage.bucket, sent), { patient, warn: this.#warn });
   }
 }
 
-/** The source's size. Throws a Fault when the spool file is gone or not what was noted of it. */
-async function sizeOf(source: Source): Promise<number> {
-  if ('data' in source) return source.data.length;
-  const found = await stat(source.path).catch((cause: unknown) => {
-    throw new Fault('source-missing', `cannot read a spool file: ${messageOf(cause)}`, { blame: 'self', cause });
-  });
-  if (found.size !== source.bytes)
-    throw new Fault('source-changed', `${source.path} has ${found.size} bytes instead of ${source.bytes}`, {
-      blame: 'self',
-    });
-  return found.size;
+type PartToSend = {
+  key: string;
+  source: OpenSource;
+  partBytes: number;
+  uploadId: string;
+  number: number;
+  signal: AbortSignal;
+};
+
+type Claim = {
+  key: string;
+  bytes: number;
+  told: Told;
+  digest: 'same' | 'unknown';
+  signal?: AbortSignal | undefined;
+  compare?: (head: Told) => 'same' | 'other' | 'unknown';
+};
+
+function lacksTags(error: unknown): boolean {
+  return statusOf(error) === 501 || nameOf(error) === 'NotImplemented';
 }
 
-function statusOf(error: unknown): number | undefined {
-  return (error as { $metadata?: { httpStatusCode?: number } } | undefined)?.$metadata?.httpStatusCode;
-}
-
-/** Answers that say "later" although their status says "never". */
-const LATER = new Set(['RequestTimeout', 'SlowDown', 'Throttling', 'ThrottlingException', 'RequestTimeTooSkewed']);
-
-/** A failure of the SDK as a Fault: 4xx other than 408, 409, 425 and 429 will not heal by themselves, all else may. */
-export function faultOf(cause: unknown, description: string): Fault {
-  const status = statusOf(cause);
-  const name = cause instanceof Error ? cause.name : 'Error';
-  const passing = status === undefined || status >= 500 || [408, 409, 425, 429].includes(status) || LATER.has(name);
-  const advice = passing ? '' : adviceOn(name, status);
-  const answer = status === undefined ? name : `${name}, HTTP ${status}`;
-  return new Fault('store-failed', `${description} failed: ${messageOf(cause)} (${answer})${advice}`, {
-    blame: 'destination',
-    retryable: passing,
-    cause,
-  });
-}
-
-function adviceOn(name: string, status: number | undefined): string {
-  if (name === 'NoSuchBucket') return '; create the bucket or correct storageConfig.bucket';
-  if (name === 'PermanentRedirect' || status === 301)
-    return '; the bucket is in another region than storageConfig.region';
-  if (name === 'ExpiredToken') return '; the session token has ended: send a new one in storageConfig.stsToken';
-  if (status === 401 || status === 403) return '; check accessKey, secretKey and the permission to put objects';
-  return '';
+function retryable(cause: unknown, description: string): Fault {
+  const { message } = faultOf(cause, description);
+  return new Fault('store-failed', message, { blame: 'destination', retryable: true, cause });
 }

@@ -1,13 +1,44 @@
 /**
  * Target: one store that a recording's files go to. A put is whole and checked, or it throws a Fault.
  */
-import { STORAGE_VENDORS, type StorageConfig, vendorName } from '../../../contract/line/storage.ts';
-import { Fault } from '../../../kernel/fault.ts';
-import type { StoredObject } from '../../../media/segment.ts';
+import { STORAGE_VENDORS, type StorageConfig } from '../../../contract/line/storage.ts';
+import { type Clock, systemClock } from '../../../kernel/clock.ts';
+import { azureEndpoint, s3AddressOf } from './dialects.ts';
+import type { EndpointGuard } from './endpoint-guard.ts';
 import { openLocalFolder } from './local-folder.ts';
+import type { Source } from './source.ts';
 
-/** What to store: a file on the spool (of this size), or bytes in memory. */
-export type Source = { path: string; bytes: number } | { data: Buffer };
+/** The parts of a large file that a store has confirmed, so that a put can go on where another one ended. */
+export type PartsSoFar = {
+  uploadId: string;
+  /** Bytes of each part but the last. */
+  partBytes: number;
+  parts: { number: number; etag: string; md5: string }[];
+};
+
+export type PutOptions = {
+  signal?: AbortSignal | undefined;
+  /** What an earlier put of the same file came to. One that the store has forgotten is begun anew. */
+  resume?: PartsSoFar | undefined;
+  /** Tells each time the store has confirmed one more part, and `undefined` when it has forgotten them. */
+  onParts?: (parts: PartsSoFar | undefined) => void;
+};
+
+/** What a store has, as it said itself. */
+export type Receipt = {
+  key: string;
+  bytes: number;
+  etag?: string | undefined;
+  /** Of what was sent; hex. Absent where the source was linked and not read. */
+  md5?: string | undefined;
+  /** Of what was sent; hex. Absent where the source was linked, or sent in parts. */
+  sha256?: string | undefined;
+  /**
+   * What shows that the store has these bytes: a digest it told, else the size it told, else nothing but its word (`accepted`).
+   * What is only accepted is stored for all we know, and its spool copy is kept.
+   */
+  evidence: 'digest' | 'size' | 'accepted';
+};
 
 export interface Target {
   /** The store in words for logs; holds no secret. */
@@ -17,7 +48,7 @@ export interface Target {
    * Throws a Fault blaming `destination` when the store refuses or fails (`retryable` says which), `self` when the source
    * cannot be read, and the signal's reason when `signal` aborts.
    */
-  put(key: string, source: Source, contentType: string, signal?: AbortSignal): Promise<StoredObject>;
+  put(key: string, source: Source, contentType: string, options?: PutOptions): Promise<Receipt>;
   /** Gives connections back. */
   close(): void;
 }
@@ -25,24 +56,26 @@ export interface Target {
 export type TargetOptions = {
   /** The folder that holds the folders of vendor 1000. */
   localStorageDir: string;
+  /** Which addresses may be connected to; all of them without one. */
+  guard?: EndpointGuard | undefined;
+  clock?: Clock;
+  /** Takes what a store does otherwise than asked, and does not matter enough to fail for. */
+  warn?: (text: string) => void;
 };
 
-/** The target that `storage` names. Throws a Fault blaming `caller` for a vendor this server cannot store to. */
+/** The target that `storage` names. Throws a Fault blaming `caller` for a place this server may not or cannot store to. */
 export async function createTarget(storage: StorageConfig, options: TargetOptions): Promise<Target> {
-  switch (storage.vendor) {
-    case STORAGE_VENDORS.localFolder:
-      return openLocalFolder(storage.bucket, options.localStorageDir);
-    case STORAGE_VENDORS.s3:
-    case STORAGE_VENDORS.s3Compatible: {
-      // Loaded on first use: the SDK is large, and most servers on one machine never need it.
-      const { openS3 } = await import('./s3.ts');
-      return openS3(storage);
-    }
-    default:
-      throw new Fault('vendor-unsupported', `this server cannot store to ${vendorName(storage.vendor)}`, {
-        blame: 'caller',
-      });
+  const { localStorageDir, guard, clock = systemClock, warn = () => {} } = options;
+  if (storage.vendor === STORAGE_VENDORS.localFolder) return openLocalFolder(storage.bucket, localStorageDir);
+  if (storage.vendor === STORAGE_VENDORS.azure) {
+    guard?.checkUrl(azureEndpoint(storage));
+    // Loaded on first use: the libraries are large, and most servers on one machine never need them.
+    const { openAzure } = await import('./azure.ts');
+    return openAzure(storage, { guard, warn });
   }
+  guard?.checkUrl(s3AddressOf(storage).endpoint);
+  const { openS3 } = await import('./s3.ts');
+  return openS3(storage, { guard, clock, warn });
 }
 
 const CONTENT_TYPES: readonly [extension: string, type: string][] = [

@@ -1,0 +1,85 @@
+/**
+ * Source: what is put into a store. A file is opened once and read part by part into buffers that are used over and over;
+ * only what opening and reading it comes to is a fault of the spool, whatever becomes of the connection meanwhile.
+ */
+import { createHash } from 'node:crypto';
+import { type FileHandle, open } from 'node:fs/promises';
+import { Fault, messageOf } from '../../../kernel/fault.ts';
+
+/** What to store: a file on the spool (of this size), or bytes in memory. */
+export type Source = { path: string; bytes: number } | { data: Buffer };
+
+export type Part = { data: Buffer; md5: Buffer; sha256: string };
+
+/** So much is read and digested at once: more would hold up the server's media. */
+const STEP_BYTES = 1024 * 1024;
+
+/** An open source. Close it. */
+export interface OpenSource {
+  readonly bytes: number;
+  /** Reads `length` bytes at `offset` into `buffer`, and digests them on the way. Throws a Fault blaming `self`. */
+  read(offset: number, length: number, buffer: Buffer): Promise<Part>;
+  close(): Promise<void>;
+}
+
+/** Throws a Fault `source-missing` or `source-changed` when the spool file is gone or not what was noted of it. */
+export async function openSource(source: Source): Promise<OpenSource> {
+  if ('data' in source) {
+    const { data } = source;
+    return {
+      bytes: data.length,
+      read: async (offset, length) => digested(data.subarray(offset, offset + length)),
+      close: async () => undefined,
+    };
+  }
+  const { path, bytes } = source;
+  const file = await open(path, 'r').catch((cause: unknown) => {
+    throw sourceMissing(cause);
+  });
+  try {
+    const { size } = await file.stat();
+    if (size !== bytes) throw sourceChanged(path, size, bytes);
+  } catch (cause) {
+    await file.close();
+    throw cause instanceof Fault ? cause : sourceMissing(cause);
+  }
+  return {
+    bytes,
+    read: (offset, length, buffer) => readPart(file, { path, offset, length, buffer }),
+    close: () => file.close(),
+  };
+}
+
+function digested(data: Buffer): Part {
+  return {
+    data,
+    md5: createHash('md5').update(data).digest(),
+    sha256: createHash('sha256').update(data).digest('hex'),
+  };
+}
+
+type Place = { path: string; offset: number; length: number; buffer: Buffer };
+
+async function readPart(file: FileHandle, { path, offset, length, buffer }: Place): Promise<Part> {
+  const [md5, sha256] = [createHash('md5'), createHash('sha256')];
+  for (let at = 0; at < length; ) {
+    const wanted = Math.min(STEP_BYTES, length - at);
+    const { bytesRead } = await file.read(buffer, at, wanted, offset + at).catch((cause: unknown) => {
+      throw sourceMissing(cause);
+    });
+    if (bytesRead === 0) throw sourceChanged(path, offset + at, offset + length);
+    const piece = buffer.subarray(at, at + bytesRead);
+    md5.update(piece);
+    sha256.update(piece);
+    at += bytesRead;
+  }
+  return { data: buffer.subarray(0, length), md5: md5.digest(), sha256: sha256.digest('hex') };
+}
+
+export function sourceMissing(cause: unknown): Fault {
+  return new Fault('source-missing', `cannot read a spool file: ${messageOf(cause)}`, { blame: 'self', cause });
+}
+
+export function sourceChanged(path: string, has: number, noted: number): Fault {
+  return new Fault('source-changed', `${path} has ${has} bytes instead of ${noted}`, { blame: 'self' });
+}

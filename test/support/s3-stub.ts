@@ -1,0 +1,330 @@
+/**
+ * An S3 store in this process that checks what others let pass: each signature (SigV4) over the exact request, the digest of
+ * each body, the ETags of parts. It speaks in the dialect that a test asks for, and fails where the test says so.
+ */
+import { createHash, createHmac } from 'node:crypto';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { StorageConfig } from '../../src/contract/line/storage.ts';
+
+export const STUB_KEYS = { accessKey: 'STUBKEY', secretKey: 'stub-secret-not-for-logs' };
+
+export type StubObject = { data: Buffer; type: string | undefined; md5: string; parts: number; tags?: string };
+export type StubRequest = {
+  method: string;
+  /** Decoded path after the bucket. */
+  key: string;
+  bucket: string;
+  query: URLSearchParams;
+  headers: IncomingMessage['headers'];
+  body: Buffer;
+  /** What the request is, as `PutObject`. */
+  action: Action;
+};
+type Action = 'PutObject' | 'HeadObject' | 'GetObject' | 'Create' | 'Part' | 'Complete' | 'Abort' | 'Tag' | 'Other';
+
+/** What a store does in its own way. */
+export type StubDialect = {
+  region?: string;
+  addressing?: 'path' | 'host';
+  /** Buckets that keep objects locked refuse puts without a digest. */
+  objectLock?: boolean;
+  /** What PutObject answers as ETag; by default the MD5. */
+  etag?: (md5: string) => string | undefined;
+  /** `lost`: tags of uploads in parts are kept by nobody; `refused`: 501 to each. */
+  tags?: 'kept' | 'lost' | 'refused';
+  sessionToken?: string;
+  /** The ETag in the answer to Complete is empty, as radosgw's is. */
+  emptyCompleteEtag?: boolean;
+  minPartBytes?: number;
+};
+
+/** Answers in place of the store: true when it did, and nothing more is done. It may be late. */
+export type Interference = (
+  request: StubRequest,
+  response: ServerResponse,
+  stub: S3Stub,
+) => boolean | undefined | Promise<boolean | undefined>;
+
+export class S3Stub {
+  readonly objects = new Map<string, StubObject>();
+  readonly requests: StubRequest[] = [];
+  dialect: StubDialect;
+  interfere: Interference | undefined;
+  /** Called with the bytes of a body as they come; the test may destroy the request. */
+  onData: ((request: IncomingMessage, bytes: number) => void) | undefined;
+  #server: Server;
+  #uploads = new Map<string, { key: string; parts: Map<number, { data: Buffer; md5: string }>; tags?: string }>();
+  #nextUpload = 1;
+
+  private constructor(dialect: StubDialect) {
+    this.dialect = dialect;
+    this.#server = createServer((request, response) => void this.#take(request, response));
+  }
+
+  static async start(dialect: StubDialect = {}): Promise<S3Stub> {
+    const stub = new S3Stub(dialect);
+    await stub.listen();
+    return stub;
+  }
+
+  async listen(port = 0): Promise<void> {
+    await new Promise<void>((resolve) => this.#server.listen(port, '127.0.0.1', resolve));
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.port}`;
+  }
+
+  storage(more: Partial<StorageConfig> = {}): StorageConfig {
+    const { extensionParams, ...rest } = more;
+    return {
+      vendor: 11,
+      region: 0,
+      bucket: 'bucket',
+      ...STUB_KEYS,
+      fileNamePrefix: [],
+      extensionParams: { endpoint: this.url, ...extensionParams },
+      ...rest,
+    };
+  }
+
+  /** `PutObject a/x.ts`, in their order. */
+  actions(): string[] {
+    return this.requests.map(({ action, key }) => `${action} ${key}`);
+  }
+
+  read(key: string): Buffer {
+    const object = this.objects.get(key);
+    if (!object) throw new Error(`nothing is stored under ${key}; there are ${[...this.objects.keys()].join(', ')}`);
+    return object.data;
+  }
+
+  /** Breaks all connections and listens no more; `listen` brings it back. */
+  async close(): Promise<void> {
+    const closed = new Promise((resolve) => this.#server.close(resolve));
+    this.#server.closeAllConnections();
+    await closed;
+  }
+
+  /** Forgets uploads that were begun. */
+  forgetUploads(): void {
+    this.#uploads.clear();
+  }
+
+  async #take(message: IncomingMessage, response: ServerResponse): Promise<void> {
+    const chunks: Buffer[] = [];
+    message.on('error', () => undefined);
+    try {
+      for await (const chunk of message as AsyncIterable<Buffer>) {
+        chunks.push(chunk);
+        this.onData?.(message, chunk.length);
+      }
+    } catch {
+      return;
+    }
+    const request = this.#parse(message, Buffer.concat(chunks));
+    this.requests.push(request);
+    if (await this.interfere?.(request, response, this)) return;
+    if (response.destroyed) return;
+    const refusal = this.#refusal(message, request);
+    if (refusal) refuse(response, ...refusal);
+    else this.#answer(request, response);
+  }
+
+  #parse(message: IncomingMessage, body: Buffer): StubRequest {
+    const url = new URL(message.url ?? '/', 'http://x');
+    const path = decodeURIComponent(url.pathname).slice(1);
+    const host = message.headers.host ?? '';
+    const inHost = this.dialect.addressing === 'host';
+    const slash = path.indexOf('/');
+    const bucket = inHost ? (host.split('.')[0] ?? '') : slash < 0 ? path : path.slice(0, slash);
+    const key = inHost ? path : slash < 0 ? '' : path.slice(slash + 1);
+    const { method = '', headers } = message;
+    return { method, key, bucket, query: url.searchParams, headers, body, action: actionOf(method, url.searchParams) };
+  }
+
+  /** Why the store does not even look at what is asked: signature, region, digests. */
+  #refusal(message: IncomingMessage, { headers, body, action }: StubRequest): Refusal | undefined {
+    const { region = 'us-east-1', sessionToken, objectLock, tags } = this.dialect;
+    const signature = verify(message, STUB_KEYS, region);
+    if (signature === 'region')
+      return [
+        400,
+        'AuthorizationHeaderMalformed',
+        `the region is wrong; expecting '${region}'`,
+        `<Region>${region}</Region>`,
+      ];
+    if (signature !== 'good') return [403, signature, 'The signature does not match.'];
+    if (headers['x-amz-security-token'] !== sessionToken) return [403, 'InvalidToken', 'The token is not right.'];
+    if (/aws-chunked/.test(String(headers['content-encoding'] ?? '')))
+      return [501, 'NotImplemented', 'Transfering payloads in multiple chunks using aws-chunked is not supported.'];
+    const sha256 = headers['x-amz-content-sha256'];
+    if (sha256 !== 'UNSIGNED-PAYLOAD' && sha256 !== createHash('sha256').update(body).digest('hex'))
+      return [400, 'XAmzContentSHA256Mismatch', 'The body is not the one that was signed.'];
+    const md5 = headers['content-md5'];
+    if (md5 !== undefined && md5 !== createHash('md5').update(body).digest('base64'))
+      return [400, 'BadDigest', 'The Content-MD5 you specified did not match what we received.'];
+    const puts = action === 'PutObject' || action === 'Part';
+    if (puts && headers['content-length'] === undefined) return [411, 'MissingContentLength', ''];
+    if (puts && objectLock && md5 === undefined)
+      return [400, 'InvalidRequest', 'Content-MD5 OR x-amz-checksum- HTTP header is required for Put Object requests'];
+    if (tags === 'refused' && (headers['x-amz-tagging'] !== undefined || action === 'Tag'))
+      return [501, 'NotImplemented', 'Object tagging is not supported.'];
+    return undefined;
+  }
+
+  #answer({ action, key, bucket, query, headers, body }: StubRequest, response: ServerResponse): void {
+    if (bucket !== 'bucket') {
+      refuse(response, 404, 'NoSuchBucket', 'There is no such bucket.');
+      return;
+    }
+    const { etag = (md5: string) => `"${md5}"` } = this.dialect;
+    const md5 = createHash('md5').update(body).digest('hex');
+    const type = headers['content-type'];
+    const tagging = headers['x-amz-tagging'];
+    const tags = typeof tagging === 'string' ? { tags: tagging } : {};
+    const upload = this.#uploads.get(query.get('uploadId') ?? '');
+    switch (action) {
+      case 'PutObject': {
+        this.objects.set(key, { data: body, type, md5, parts: 0, ...tags });
+        const told = etag(md5);
+        if (told !== undefined) response.setHeader('ETag', told);
+        response.end();
+        return;
+      }
+      case 'Create': {
+        const id = `u${this.#nextUpload++}`;
+        this.#uploads.set(id, { key, parts: new Map(), ...(this.dialect.tags === 'lost' ? {} : tags) });
+        response.end(`<InitiateMultipartUploadResult><UploadId>${id}</UploadId></InitiateMultipartUploadResult>`);
+        return;
+      }
+      case 'Part':
+        if (!upload) {
+          refuse(response, 404, 'NoSuchUpload', 'There is no such upload.');
+          return;
+        }
+        upload.parts.set(Number(query.get('partNumber')), { data: body, md5 });
+        response.setHeader('ETag', etag(md5) ?? '');
+        response.end();
+        return;
+      case 'Complete':
+        this.#complete(query.get('uploadId') ?? '', body.toString(), response);
+        return;
+      case 'Abort':
+        this.#uploads.delete(query.get('uploadId') ?? '');
+        response.writeHead(204).end();
+        return;
+      case 'Tag': {
+        const object = this.objects.get(key);
+        const pairs = [...body.toString().matchAll(/<Key>([^<]*)<\/Key><Value>([^<]*)<\/Value>/g)];
+        if (object) object.tags = pairs.map(([, name, value]) => `${name}=${value}`).join('&');
+        response.end();
+        return;
+      }
+      default: {
+        const object = this.objects.get(key);
+        if (!object) {
+          refuse(response, 404, 'NoSuchKey', 'There is no such object.');
+          return;
+        }
+        response.setHeader('ETag', object.parts > 0 ? `"${object.md5}"` : (etag(object.md5) ?? ''));
+        response.setHeader('Content-Length', object.data.length);
+        response.end(action === 'GetObject' ? object.data : undefined);
+      }
+    }
+  }
+
+  #complete(id: string, xml: string, response: ServerResponse): void {
+    const upload = this.#uploads.get(id);
+    if (!upload) {
+      refuse(response, 404, 'NoSuchUpload', 'There is no such upload.');
+      return;
+    }
+    const wanted = [...xml.matchAll(/<Part>(.*?)<\/Part>/gs)].map(([, part = '']) => ({
+      number: Number(part.match(/<PartNumber>(\d+)</)?.[1]),
+      etag: part.match(/<ETag>(?:&quot;|")?([0-9a-f]+)/)?.[1],
+    }));
+    const parts = wanted.map(({ number }) => upload.parts.get(number));
+    if (parts.some((part, i) => !part || part.md5 !== wanted[i]?.etag)) {
+      refuse(response, 400, 'InvalidPart', 'A part is not there, or has another ETag.');
+      return;
+    }
+    const { minPartBytes = 0 } = this.dialect;
+    if (parts.slice(0, -1).some((part) => (part?.data.length ?? 0) < minPartBytes)) {
+      refuse(response, 400, 'EntityTooSmall', 'A part is too small.');
+      return;
+    }
+    const hash = createHash('md5');
+    for (const part of parts) hash.update(part?.md5 ?? '', 'hex');
+    const md5 = `${hash.digest('hex')}-${parts.length}`;
+    const data = Buffer.concat(parts.map((part) => part?.data ?? Buffer.alloc(0)));
+    const tags = upload.tags === undefined ? {} : { tags: upload.tags };
+    this.objects.set(upload.key, { data, type: undefined, md5, parts: parts.length, ...tags });
+    this.#uploads.delete(id);
+    const told = this.dialect.emptyCompleteEtag ? '' : `"${md5}"`;
+    response.end(`<CompleteMultipartUploadResult><ETag>${told}</ETag></CompleteMultipartUploadResult>`);
+  }
+}
+
+type Refusal = [status: number, code: string, message: string, more?: string];
+
+export function refuse(response: ServerResponse, status: number, code: string, message: string, more = ''): void {
+  response.writeHead(status, { 'content-type': 'application/xml' });
+  response.end(`<Error><Code>${code}</Code><Message>${message}</Message>${more}</Error>`);
+}
+
+function actionOf(method: string, query: URLSearchParams): Action {
+  if (method === 'HEAD') return 'HeadObject';
+  if (method === 'GET') return 'GetObject';
+  if (method === 'POST') return query.has('uploads') ? 'Create' : query.has('uploadId') ? 'Complete' : 'Other';
+  if (method === 'DELETE') return query.has('uploadId') ? 'Abort' : 'Other';
+  if (method !== 'PUT') return 'Other';
+  return query.has('partNumber') ? 'Part' : query.has('tagging') ? 'Tag' : 'PutObject';
+}
+
+/** Checks an Authorization header of SigV4 (the SDKs' own way) against the request as it came. */
+function verify(
+  message: IncomingMessage,
+  { accessKey, secretKey }: typeof STUB_KEYS,
+  region: string,
+): 'good' | 'region' | 'InvalidAccessKeyId' | 'SignatureDoesNotMatch' {
+  const { authorization = '' } = message.headers;
+  const match = authorization.match(
+    /^AWS4-HMAC-SHA256 Credential=([^/]+)\/(\d{8})\/([^/]+)\/s3\/aws4_request, ?SignedHeaders=([^,]+), ?Signature=([0-9a-f]{64})$/,
+  );
+  const [, key, day = '', signedRegion = '', signed = '', signature] = match ?? [];
+  if (key !== accessKey) return 'InvalidAccessKeyId';
+  if (signedRegion !== region) return 'region';
+  const [path = '/', search = ''] = (message.url ?? '/').split('?');
+  const query = search
+    .split('&')
+    .filter(Boolean)
+    .map((pair) => (pair.includes('=') ? pair : `${pair}=`))
+    .sort()
+    .join('&');
+  const headers = signed.split(';').map((name) => {
+    const value = message.headers[name];
+    return `${name}:${String(value ?? '')
+      .trim()
+      .replace(/ +/g, ' ')}\n`;
+  });
+  const canonical = [
+    message.method,
+    path,
+    query,
+    headers.join(''),
+    signed,
+    message.headers['x-amz-content-sha256'],
+  ].join('\n');
+  const hmac = (secret: string | Buffer, text: string) => createHmac('sha256', secret).update(text).digest();
+  const signing = hmac(hmac(hmac(hmac(`AWS4${secretKey}`, day), region), 's3'), 'aws4_request');
+  const scope = `${day}/${region}/s3/aws4_request`;
+  const digest = createHash('sha256').update(canonical).digest('hex');
+  const text = ['AWS4-HMAC-SHA256', message.headers['x-amz-date'], scope, digest].join('\n');
+  return hmac(signing, text).toString('hex') === signature ? 'good' : 'SignatureDoesNotMatch';
+}
