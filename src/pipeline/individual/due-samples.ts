@@ -2,6 +2,8 @@
  * DueSamples: one received track's samples on their way to files as they came. They wait until their time can no longer be
  * corrected at once, and are handed over in order of time.
  */
+
+import type { TrackState } from '../../contract/line/channel-state.ts';
 import { US } from '../../kernel/time.ts';
 import type { Orientation } from '../../media/frame.ts';
 import type { Packet } from '../../media/packet.ts';
@@ -41,6 +43,8 @@ export class DueSamples implements TrackLine {
   /** Packets came again after an interruption, and no key frame yet. */
   #resumed = false;
   readonly #notes = new PictureNotes();
+  /** The last sample that was taken. */
+  #usedRtpTime: number | undefined;
 
   constructor(options: ReceivedTrackOptions) {
     this.track = options.track;
@@ -94,6 +98,7 @@ export class DueSamples implements TrackLine {
     while (due < this.#waiting.length && this.#received.peekTimeOf(this.#waiting[due] as ReceivedSample) < untilUs)
       due++;
     const placed = this.#waiting.splice(0, due).map((sample): PlacedSample => {
+      this.#usedRtpTime = Math.max(this.#usedRtpTime ?? sample.rtpTime, sample.rtpTime);
       const ptsUs = this.#received.timeOf(sample);
       return { ...sample, ptsUs, dtsUs: ptsUs, ...this.#notes.at(sample.rtpTime) };
     });
@@ -105,6 +110,11 @@ export class DueSamples implements TrackLine {
     }
     for (const sample of placed) this.#report(sample);
     return placed;
+  }
+
+  save(): Omit<TrackState, 'track'> {
+    const usedRtpTime = this.#usedRtpTime;
+    return { reception: this.#received.save(), ...(usedRtpTime === undefined ? {} : { usedRtpTime }) };
   }
 
   close(): void {

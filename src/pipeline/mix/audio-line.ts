@@ -1,6 +1,7 @@
 /**
  * AudioLine: one received audio track, from RTP to sound in the mixer at its absolute place.
  */
+import type { TrackState } from '../../contract/line/channel-state.ts';
 import { SOUND_RATE, type Sound } from '../../media/frame.ts';
 import type { Packet } from '../../media/packet.ts';
 import type { ReceivedSample } from '../../media/sample.ts';
@@ -18,6 +19,8 @@ export class AudioLine {
   #waiting: ReceivedSample[] = [];
   /** Where the last decoded sound ended, recording time. */
   #endUs: number | undefined;
+  /** The last sample that was made use of, by this line or the one that it goes on for. */
+  #usedRtpTime: number | undefined;
   #dropped = 0;
 
   /** @param channels of the sound that is handed over */
@@ -25,6 +28,8 @@ export class AudioLine {
     const { format } = options.track;
     if (format.kind !== 'audio') throw new TypeError('an AudioLine takes an audio track');
     this.#received = new ReceivedTrack(options);
+    this.#endUs = options.state?.endUs;
+    this.#usedRtpTime = options.state?.usedRtpTime;
     this.#decoder = new AudioDecoder({ codec: format.codec, channels });
   }
 
@@ -64,6 +69,12 @@ export class AudioLine {
     while (due < this.#waiting.length && this.#received.peekTimeOf(this.#waiting[due] as ReceivedSample) < untilUs)
       due++;
     for (const sample of this.#waiting.splice(0, due)) {
+      if (this.#usedRtpTime !== undefined && sample.rtpTime <= this.#usedRtpTime) {
+        // It was heard already. The decoder has to have heard it too, to go on from it.
+        this.#decoder.decode({ data: sample.data, ptsUs: this.#received.peekTimeOf(sample) });
+        continue;
+      }
+      this.#usedRtpTime = sample.rtpTime;
       const startUs = this.#received.timeOf(sample);
       const { afterLoss } = sample;
       let concealedUs = 0;
@@ -89,6 +100,15 @@ export class AudioLine {
     const dropped = this.#dropped;
     this.#dropped = 0;
     return dropped;
+  }
+
+  save(): Omit<TrackState, 'track'> {
+    const [usedRtpTime, endUs] = [this.#usedRtpTime, this.#endUs];
+    return {
+      reception: this.#received.save(),
+      ...(usedRtpTime === undefined ? {} : { usedRtpTime }),
+      ...(endUs === undefined ? {} : { endUs }),
+    };
   }
 
   close(): void {

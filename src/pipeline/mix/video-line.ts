@@ -2,6 +2,7 @@
  * VideoLine: one received video track, from RTP to the picture that is due. Frames wait encoded and are decoded only when the
  * picture clock reaches them (ADR 0004). No damaged picture is shown: the last good one is held until the next key frame.
  */
+import type { TrackState } from '../../contract/line/channel-state.ts';
 import type { Picture } from '../../media/frame.ts';
 import type { Packet } from '../../media/packet.ts';
 import type { ReceivedSample } from '../../media/sample.ts';
@@ -26,12 +27,18 @@ export class VideoLine {
   /** Where in the recording the latest picture stands, microseconds. */
   #latestUs = 0;
   #heldUs: number[] = [];
+  /** The last sample that was made use of, by this line or the one that it goes on for. */
+  #usedRtpTime: number | undefined;
+  /** Samples up to here were shown, and told of, by the line that this one goes on for. */
+  readonly #shownRtpTime: number;
   readonly #notes = new PictureNotes();
 
   constructor(options: ReceivedTrackOptions) {
     const { format } = options.track;
     if (format.kind !== 'video') throw new TypeError('a VideoLine takes a video track');
     this.#received = new ReceivedTrack(options);
+    this.#usedRtpTime = options.state?.usedRtpTime;
+    this.#shownRtpTime = this.#usedRtpTime ?? Number.NEGATIVE_INFINITY;
     this.#decoder = new VideoDecoder(format.codec);
   }
 
@@ -93,6 +100,11 @@ export class VideoLine {
     return dropped;
   }
 
+  save(): Omit<TrackState, 'track'> {
+    const usedRtpTime = this.#usedRtpTime;
+    return { reception: this.#received.save(), ...(usedRtpTime === undefined ? {} : { usedRtpTime }) };
+  }
+
   close(): void {
     this.#latest?.free();
     this.#latest = undefined;
@@ -101,7 +113,9 @@ export class VideoLine {
   }
 
   #decode(sample: ReceivedSample): void {
-    const { report } = this.#received;
+    const isNew = sample.rtpTime > this.#shownRtpTime;
+    const report = isNew ? this.#received.report : undefined;
+    this.#usedRtpTime = Math.max(this.#usedRtpTime ?? sample.rtpTime, sample.rtpTime);
     if (sample.afterLoss) {
       this.#holding = true;
       report?.onHold('loss');
@@ -125,7 +139,7 @@ export class VideoLine {
         picture.free();
         continue;
       }
-      if (this.#latest && this.#holding) this.#heldUs.push(atUs - this.#latestUs);
+      if (this.#latest && this.#holding && isNew) this.#heldUs.push(atUs - this.#latestUs);
       this.#holding = false;
       this.#latest?.free();
       this.#latest = picture;

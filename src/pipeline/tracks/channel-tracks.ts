@@ -2,6 +2,7 @@
  * ChannelTracks: every track of a channel that a recording wants, each with a line of the mode's own, kept in step with the
  * channel and the subscription. Takes the feed's events and packets; asks for key frames; tells who falls silent.
  */
+import type { ChannelState, TrackState } from '../../contract/line/channel-state.ts';
 import type { FeedEvent } from '../../contract/line/feed.ts';
 import type { Subscription } from '../../contract/line/plan.ts';
 import { Fault } from '../../kernel/fault.ts';
@@ -38,6 +39,8 @@ export type TrackLine = {
   flush(): void;
   /** Samples given up because too many waited, since the last call. */
   takeDropped(): number;
+  /** How far it has come, for a line that goes on for it. */
+  save(): Omit<TrackState, 'track'>;
   close(): void;
 };
 
@@ -81,6 +84,8 @@ export type ChannelTracksOptions<L extends TrackLine> = {
   onDegraded(what: string, count: number): void;
   /** Takes down who is there and what becomes of their tracks. */
   report?: QualityCollector | undefined;
+  /** Of an earlier run, whose recording this one goes on with; of use only where the feed is still the same. */
+  state?: ChannelState | undefined;
 };
 
 export class ChannelTracks<L extends TrackLine> {
@@ -93,10 +98,35 @@ export class ChannelTracks<L extends TrackLine> {
   readonly #entries = new Map<number, Entry<L>>();
   readonly #clocks = new Map<string, ParticipantClock>();
   #endUs = Number.POSITIVE_INFINITY;
+  #feedUs: number | undefined;
+  /** The state of an earlier run, once the feed has shown that it is of this one. */
+  #known: ChannelState | undefined;
 
   constructor(options: ChannelTracksOptions<L>) {
     this.#o = options;
     this.#subscriptions = new Timeline(options.subscribe);
+  }
+
+  /** Whether this goes on from the state it was given; known once the feed has begun. */
+  get goesOn(): boolean {
+    return this.#known !== undefined;
+  }
+
+  /**
+   * What is known by `takenUs`, up to which moment everything was taken; undefined before the feed has begun.
+   * @param emptySinceUs since when nobody is there. Both monotonic
+   */
+  save(takenUs: number, emptySinceUs: number | undefined): ChannelState | undefined {
+    if (this.#feedUs === undefined) return undefined;
+    return {
+      feedUs: this.#feedUs,
+      takenUs,
+      ...(emptySinceUs === undefined ? {} : { emptySinceUs }),
+      roster: this.roster.save(),
+      streams: this.#streams.save(),
+      clocks: [...this.#clocks].map(([uid, clock]) => ({ uid, clock: clock.save() })),
+      tracks: [...this.#entries].map(([track, { line }]) => ({ track, ...line.save() })),
+    };
   }
 
   /** How many users are in the channel now. */
@@ -122,15 +152,21 @@ export class ChannelTracks<L extends TrackLine> {
     const at = atUs - this.#o.zeroUs;
     switch (event.type) {
       case 'hello':
+        this.#begin(event.monoUs);
+        return;
       case 'caughtUp':
+      case 'dropped':
         return;
       case 'userJoined':
+        if (this.#isKnown(atUs)) return;
         this.roster.join(event.uid, at);
         this.#o.report?.onJoined(event.uid, at);
         return;
       case 'userLeft':
-        this.roster.leave(event.uid, at);
-        this.#o.report?.onLeft(event.uid, at);
+        if (!this.#isKnown(atUs)) {
+          this.roster.leave(event.uid, at);
+          this.#o.report?.onLeft(event.uid, at);
+        }
         for (const source of this.#sources.values())
           if (source.track.uid === event.uid) this.#endTrack(source, at, 'left');
         return;
@@ -191,7 +227,7 @@ export class ChannelTracks<L extends TrackLine> {
     const packet = this.#parse(() => parsePacket(datagram, arrivalUs));
     if (!packet) return;
     source.ssrc = packet.ssrc;
-    if (entry.unwantedUs === Number.POSITIVE_INFINITY) {
+    if (entry.unwantedUs === Number.POSITIVE_INFINITY && !this.#isKnown(arrivalUs)) {
       const change = this.#streams.onPacket(source.track.uid, source.track.format.kind, arrivalUs);
       if (change) this.#o.onStreamChange(change);
     }
@@ -255,6 +291,21 @@ export class ChannelTracks<L extends TrackLine> {
     this.#entries.clear();
   }
 
+  #begin(feedUs: number): void {
+    this.#feedUs = feedUs;
+    const { state } = this.#o;
+    if (state?.feedUs !== feedUs) return;
+    this.#known = state;
+    this.roster.restore(state.roster);
+    this.#streams.restore(state.streams);
+    for (const { uid, clock } of state.clocks) this.#clocks.set(uid, new ParticipantClock(clock));
+  }
+
+  /** True of what the earlier run had taken when its state was saved. */
+  #isKnown(atUs: number): boolean {
+    return this.#known !== undefined && atUs <= this.#known.takenUs;
+  }
+
   #startTrack(track: Track, at: number): void {
     if (this.#sources.has(track.track)) return;
     const source: Source = { track, ssrc: undefined, report: undefined };
@@ -284,7 +335,11 @@ export class ChannelTracks<L extends TrackLine> {
       track,
       source,
       clock,
-      line: createLine({ track, clock, zeroUs, maxGapUs: MAX_GAP_US, report }),
+      line: createLine({
+        ...{ track, clock, zeroUs, maxGapUs: MAX_GAP_US, report },
+        state: this.#known?.tracks.find((known) => known.track === track.track),
+        knownUs: this.#known?.takenUs,
+      }),
       keyFrameAskedUs: Number.NEGATIVE_INFINITY,
       report,
       sinceUs,

@@ -2,6 +2,7 @@
  * ReceivedTrack: what a picture's and a sound's line have in common, RTP in and whole samples with their place in the
  * recording out.
  */
+import type { TrackState } from '../../contract/line/channel-state.ts';
 import type { ReceptionState } from '../../contract/line/reception-state.ts';
 import type { Packet } from '../../media/packet.ts';
 import type { ReceivedSample } from '../../media/sample.ts';
@@ -20,7 +21,9 @@ export type ReceivedTrackOptions = {
   /** Takes down what becomes of the track. */
   report?: TrackReport | undefined;
   /** What another recorder came to know of the track, whose recording this one goes on with. */
-  state?: ReceptionState | undefined;
+  state?: Omit<TrackState, 'track'> | undefined;
+  /** Up to when that one had taken what arrived, monotonic microseconds. */
+  knownUs?: number | undefined;
 };
 
 /** Packets that come later than this after the one before were not on their way for so long; the sender paused. */
@@ -32,13 +35,15 @@ export class ReceivedTrack {
   readonly #reception: TrackReception;
   readonly #clock: StreamClock;
   readonly #zeroUs: number;
+  readonly #knownUs: number;
 
-  constructor({ track, clock, zeroUs, maxGapUs, report, state }: ReceivedTrackOptions) {
+  constructor({ track, clock, zeroUs, maxGapUs, report, state, knownUs }: ReceivedTrackOptions) {
     this.track = track;
     this.report = report;
     this.#clock = clock;
     this.#zeroUs = zeroUs;
-    this.#reception = new TrackReception({ format: track.format, maxDelayUs: maxGapUs, state });
+    this.#reception = new TrackReception({ format: track.format, maxDelayUs: maxGapUs, state: state?.reception });
+    this.#knownUs = knownUs ?? Number.NEGATIVE_INFINITY;
     report?.readFrom({ counters: () => this.#reception.counters(), clock: () => clock.reading() });
   }
 
@@ -47,7 +52,7 @@ export class ReceivedTrack {
     const rtpTime = this.#reception.onRtp(packet);
     if (rtpTime === undefined) return undefined;
     this.#clock.onPacket(rtpTime, packet.arrivalUs);
-    this.report?.onPacket(packet, rtpTime, packet.arrivalUs - this.#zeroUs);
+    if (packet.arrivalUs > this.#knownUs) this.report?.onPacket(packet, rtpTime, packet.arrivalUs - this.#zeroUs);
     return rtpTime;
   }
 

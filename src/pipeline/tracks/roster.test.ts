@@ -36,6 +36,19 @@ describe('Roster', () => {
     expect(roster.present()).toEqual(['1']);
   });
 
+  test('goes on from what another one saved', () => {
+    const roster = new Roster();
+    roster.join('1', 0);
+    roster.join('2', 10);
+    roster.leave('1', 20);
+    const other = new Roster();
+    other.restore(JSON.parse(JSON.stringify(roster.save())));
+    for (const each of [roster, other]) each.join('1', 30);
+    for (const atUs of [5, 15, 25, 35]) expect(other.at(atUs)).toEqual(roster.at(atUs));
+    expect(uids(other, 35)).toEqual(['2', '1']);
+    expect(other.everJoined).toBe(true);
+  });
+
   test('forgetting the past keeps those who are there', () => {
     const roster = new Roster();
     roster.join('1', 0);

@@ -2,6 +2,7 @@
  * Roster: who is in the channel at which moment of the recording, in join order. Fed with the channel's events, asked by
  * the picture clock; pure.
  */
+import type { RosterState } from '../../contract/line/channel-state.ts';
 import type { Subscription } from '../../contract/line/plan.ts';
 
 /** True when a subscription wants this user's stream. */
@@ -24,6 +25,21 @@ export class Roster {
   #stays: Stay[] = [];
   #order = 0;
   #everJoined = false;
+
+  save(): RosterState {
+    const stays = this.#stays.map(({ leftUs, ...stay }) => ({
+      ...stay,
+      ...(leftUs === Number.POSITIVE_INFINITY ? {} : { leftUs }),
+    }));
+    return { stays, nextOrder: this.#order };
+  }
+
+  /** Goes on where another one stood. */
+  restore({ stays, nextOrder }: RosterState): void {
+    this.#stays = stays.map((stay) => ({ ...stay, leftUs: stay.leftUs ?? Number.POSITIVE_INFINITY }));
+    this.#order = nextOrder;
+    this.#everJoined = nextOrder > 0;
+  }
 
   /** True once any user was there. */
   get everJoined(): boolean {

@@ -1,6 +1,7 @@
 /**
  * StreamState: whether each user's sound and picture are arriving, told only when it changes (webhooks 43 and 44).
  */
+import type { StreamsState } from '../../contract/line/channel-state.ts';
 import type { MediaKind } from '../../media/track.ts';
 
 /** Nothing for this long means the stream stopped. Chromium sends a muted microphone's silence and black pictures all along. */
@@ -11,12 +12,21 @@ export type StreamChange = { uid: string; kind: MediaKind; receiving: boolean };
 export class StreamState {
   #lastUs = new Map<string, { uid: string; kind: MediaKind; lastUs: number; receiving: boolean }>();
 
+  save(): StreamsState {
+    return [...this.#lastUs.values()].map((stream) => ({ ...stream }));
+  }
+
+  /** Goes on where another one stood: what that one told is not told again. */
+  restore(streams: StreamsState): void {
+    for (const stream of streams) this.#lastUs.set(`${stream.kind} ${stream.uid}`, { ...stream });
+  }
+
   /** A packet came. Returns the change it makes, if any. */
   onPacket(uid: string, kind: MediaKind, nowUs: number): StreamChange | undefined {
     const key = `${kind} ${uid}`;
     const known = this.#lastUs.get(key);
     if (known?.receiving) {
-      known.lastUs = nowUs;
+      known.lastUs = Math.max(known.lastUs, nowUs);
       return undefined;
     }
     this.#lastUs.set(key, { uid, kind, lastUs: nowUs, receiving: true });

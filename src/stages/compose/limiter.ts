@@ -17,6 +17,17 @@ export class Limiter {
   #gain = 1;
   #started = false;
 
+  /** At the next sample; undefined before the first. */
+  get gain(): number | undefined {
+    return this.#started ? this.#gain : undefined;
+  }
+
+  /** Goes on at `gain`. */
+  restore(gain: number): void {
+    this.#gain = gain;
+    this.#started = true;
+  }
+
   /**
    * Limits samples in place.
    * @param block all channels, of one length

@@ -34,6 +34,41 @@ function biggestStep(samples: Float32Array): number {
 const slope = (amplitude: number, frequency = 440) => amplitude * ((2 * Math.PI * frequency) / 48000) + amplitude / 200;
 
 describe('SoundMixer', () => {
+  it('goes on from what another one saved, sample by sample', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.record({ uid: fc.constantFrom('a', 'b'), gap: fc.integer({ min: -300, max: 900 }) }), {
+          minLength: 8,
+          maxLength: 40,
+        }),
+        fc.integer({ min: 1, max: 6 }),
+        (script, at) => {
+          const whole = new SoundMixer({ channels: 2 });
+          let mixers = [whole];
+          const ends = new Map<string, number>();
+          script.forEach(({ uid, gap }, n) => {
+            if (n === at) {
+              const other = new SoundMixer({ channels: 2 });
+              other.restore(JSON.parse(JSON.stringify(whole.save())));
+              mixers = [whole, other];
+            }
+            const start = (ends.get(uid) ?? whole.position) + gap;
+            for (const mixer of mixers) mixer.add(uid, start, tone(start, 960, 0.9, 2));
+            ends.set(uid, start + 960);
+            if (n % 2 === 0) return;
+            const [expected, ...others] = mixers.map((mixer) => mixer.take(BLOCK));
+            for (const other of others)
+              for (const channel of [0, 1]) {
+                const [ours, theirs] = [expected!, other].map(({ channels }) => Buffer.from(channels[channel]!.buffer));
+                expect(ours!.equals(theirs!)).toBe(true);
+              }
+          });
+        },
+      ),
+      { numRuns: 20 },
+    );
+  });
+
   it('puts sound at its absolute place and leaves silence elsewhere', () => {
     const mixer = new SoundMixer({ channels: 1 });
     mixer.add('a', 3000, tone(0, 960));

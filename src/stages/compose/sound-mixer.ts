@@ -2,6 +2,7 @@
  * Mixes users' sound at absolute positions, in samples of 48 kHz from the recording's zero. Blocks of one user that nearly meet are joined
  * seamlessly; gaps and jumps are faded, so that no edge clicks.
  */
+import type { SoundMixerState } from '../../contract/line/sound-mixer-state.ts';
 import { invariant } from '../../kernel/fault.ts';
 import { SOUND_RATE, type Sound } from '../../media/frame.ts';
 import { LIMITER_HOP, Limiter } from './limiter.ts';
@@ -75,6 +76,35 @@ export class SoundMixer {
     this.#position = position;
     this.#voices.clear();
     for (const samples of this.#ring) samples.fill(0);
+  }
+
+  /** For a mixer that goes on as this one would. */
+  save(): SoundMixerState {
+    let end = this.#position;
+    // A voice that ended was faded out beyond its end.
+    for (const voice of this.#voices.values()) end = Math.max(end, voice.end + FADE_SAMPLES);
+    const ahead = Math.min(this.#size, end - this.#position);
+    const gain = this.#limiter?.gain;
+    return {
+      position: this.#position,
+      ahead: this.#read(this.#position, ahead).map(toText),
+      ...(gain === undefined ? {} : { limiterGain: gain }),
+      voices: [...this.#voices].map(([uid, { tail, ...voice }]) => ({ uid, tail: tail.map(toText), ...voice })),
+    };
+  }
+
+  /** Goes on where another one, of as many channels, stood. */
+  restore(state: SoundMixerState): void {
+    this.seek(state.position);
+    this.#ring.forEach((ring, channel) => {
+      const ahead = fromText(state.ahead[channel] ?? '').subarray(0, this.#size);
+      const at = modulo(state.position, this.#size);
+      const first = Math.min(ahead.length, this.#size - at);
+      ring.set(ahead.subarray(0, first), at);
+      ring.set(ahead.subarray(first), 0);
+    });
+    for (const { uid, tail, ...voice } of state.voices) this.#voices.set(uid, { ...voice, tail: tail.map(fromText) });
+    if (state.limiterGain !== undefined) this.#limiter?.restore(state.limiterGain);
   }
 
   /** Adds a user's sound that begins at `startSample`. What overlaps sound of the same user, or is late, is left out. */
@@ -222,6 +252,15 @@ function stretch(input: Float32Array[], error: number, urgent: number): Float32A
     }
     return out;
   });
+}
+
+function toText(samples: Float32Array): string {
+  return Buffer.from(samples.buffer, samples.byteOffset, samples.byteLength).toString('base64');
+}
+
+function fromText(text: string): Float32Array {
+  const bytes = Uint8Array.from(Buffer.from(text, 'base64'));
+  return new Float32Array(bytes.buffer, 0, bytes.length >> 2);
 }
 
 function modulo(value: number, size: number): number {

@@ -1,0 +1,47 @@
+/**
+ * What a recorder knows of its channel at one moment, in a form that can be kept in a file: who is there, their tracks and
+ * clocks. A run that goes on with another's recording reads the feed again from some time before that moment; what the state
+ * holds already is not noted twice. Moments are monotonic microseconds where that is said, else microseconds of the recording.
+ */
+import { z } from 'zod';
+import { participantClockStateSchema, receptionStateSchema } from './reception-state.ts';
+
+const kind = z.enum(['audio', 'video']);
+
+/** `leftUs` is absent of who is still there. */
+export const rosterStateSchema = z.object({
+  stays: z.array(z.object({ uid: z.string(), order: z.int(), joinedUs: z.number(), leftUs: z.number().optional() })),
+  nextOrder: z.int(),
+});
+
+/** `lastUs` is when the last of the stream came in, monotonic. */
+export const streamsStateSchema = z.array(
+  z.object({ uid: z.string(), kind, lastUs: z.number(), receiving: z.boolean() }),
+);
+
+export const trackStateSchema = z.object({
+  track: z.int(),
+  reception: receptionStateSchema,
+  /** The unwrapped timestamp of the last sample that was made use of; absent before the first. */
+  usedRtpTime: z.number().optional(),
+  /** Where the last sound of it ended. */
+  endUs: z.number().optional(),
+});
+
+export const channelStateSchema = z.object({
+  /** The feed that track numbers are of: what its `hello` said. Monotonic. */
+  feedUs: z.number(),
+  /** All that arrived up to here has been taken. Monotonic. */
+  takenUs: z.number(),
+  /** Since when nobody is there, monotonic; absent while somebody is. */
+  emptySinceUs: z.number().optional(),
+  roster: rosterStateSchema,
+  streams: streamsStateSchema,
+  clocks: z.array(z.object({ uid: z.string(), clock: participantClockStateSchema })),
+  tracks: z.array(trackStateSchema),
+});
+
+export type RosterState = z.infer<typeof rosterStateSchema>;
+export type StreamsState = z.infer<typeof streamsStateSchema>;
+export type TrackState = z.infer<typeof trackStateSchema>;
+export type ChannelState = z.infer<typeof channelStateSchema>;

@@ -1,0 +1,19 @@
+/**
+ * What a sound mixer holds at one moment, in a form that can be kept in a file.
+ */
+import { z } from 'zod';
+
+/** 32-bit floats, little endian, in base64; one text per channel. */
+const samples = z.array(z.base64());
+
+export const soundMixerStateSchema = z.object({
+  /** The next sample to be handed over, from the recording's zero. */
+  position: z.int(),
+  /** What was added from there on, as far as there is any. */
+  ahead: samples,
+  limiterGain: z.number().optional(),
+  voices: z.array(
+    z.object({ uid: z.string(), end: z.number(), tail: samples, released: z.boolean(), cut: z.boolean() }),
+  ),
+});
+export type SoundMixerState = z.infer<typeof soundMixerStateSchema>;
