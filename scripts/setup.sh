@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what a bare clone lacks, and says nothing when there is nothing to do.
 #   setup.sh        npm packages (once per lockfile)
-#   setup.sh test   also the Debian packages that tests and benches use: chromium, ffmpeg, postgresql
+#   setup.sh test   also the Debian packages that tests and benches use: chromium, dnsmasq, ffmpeg, postgresql
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -17,6 +17,7 @@ fi
 [ "${1:-}" = test ] || exit 0
 missing=""
 command -v chromium >/dev/null 2>&1 || missing="$missing chromium"
+command -v dnsmasq >/dev/null 2>&1 || [ -x /usr/sbin/dnsmasq ] || missing="$missing dnsmasq-base"
 command -v ffmpeg >/dev/null 2>&1 || missing="$missing ffmpeg"
 # Debian keeps its programs out of the path, in a folder per version.
 command -v postgres >/dev/null 2>&1 || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 ||

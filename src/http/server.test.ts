@@ -8,17 +8,16 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { connect as connectTls } from 'node:tls';
 import type { FastifyInstance } from 'fastify';
-import { generate } from 'selfsigned';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ACQUIRE, ACQUIRE_BODY, AUTHORIZATION, listenEdge } from '../../test/support/edge-server.ts';
+import { makeCertificates } from '../app/cli/moving/certificates.ts';
+import { systemClock } from '../kernel/clock.ts';
 import { Fault } from '../kernel/fault.ts';
 import { BODY_LIMIT_BYTES, buildHttp } from './server.ts';
 import { isPlainBeyondLoopback, readTls, type TlsIdentity } from './tls.ts';
 
-const newIdentity = async (): Promise<TlsIdentity> => {
-  const made = await generate([{ name: 'commonName', value: 'localhost' }], { keyType: 'ec', algorithm: 'sha256' });
-  return { cert: made.cert, key: made.private };
-};
+const newIdentity = (): Promise<TlsIdentity> =>
+  makeCertificates({ hosts: ['localhost'], nowMs: systemClock.nowMs(), days: 1 });
 let tls: TlsIdentity;
 let app: FastifyInstance;
 let port: number;

@@ -53,7 +53,7 @@ const HOMES: [RegExp, string[]][] = [
   [/^(fastify|@fastify\/.*)$/, ['src/http/']],
   [/^(pg|@electric-sql\/pglite.*|pg-boss)$/, ['src/store/']],
   [/^(@aws-sdk|@smithy|@azure)\//, ['src/stages/upload/target/']],
-  [/^(commander)$/, ['src/app/']],
+  [/^(commander|@peculiar\/x509)$/, ['src/app/']],
   [/^(zod-openapi|fastest-levenshtein)$/, ['src/contract/']],
   [/^(pino|pino-pretty|prom-client)$/, ['src/observe/']],
 ];

@@ -5,6 +5,7 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { Fault, messageOf } from '../../kernel/fault.ts';
 import type { MixWords } from './mix-options.ts';
+import type { MovingWords } from './moving/moving.ts';
 
 const program = new Command('aircheck').description(
   'Self-hosted cloud recording server for WebRTC channels.\nSettings are read from AIRCHECK_… variables and aircheck.yaml; see docs/reference/configuration.md.',
@@ -79,6 +80,22 @@ Exit codes: 0 done (maybe with warnings), 1 refused or failed, with nothing writ
   });
 
 program
+  .command('moving')
+  .description('say how the vendor’s client libraries come to this server unchanged, and make a certificate for it')
+  .option('-a, --address <ip>', 'IPv4 address at which they reach the server', '127.0.0.1')
+  .option('-l, --library <ids>', 'only these, as node,go,python,java,http')
+  .option('-r, --region <regions>', 'only the hosts of these, as us,eu,ap,cn')
+  .option('-c, --certificates <folder>', 'make an authority, and a certificate of it for all the hosts, in this folder')
+  .option('-n, --name <names>', 'further host names that the certificate is for, as a.example.com,b.example.com')
+  .option('-d, --days <n>', 'how long the certificate is good for', wholeDays, 825)
+  .option('-f, --force', 'replace certificates that are there')
+  .option('--json', 'print the same as JSON')
+  .action(async (words: MovingWords) => {
+    const { moving } = await import('./moving/moving.ts');
+    await moving(words);
+  });
+
+program
   .command('recorder', { hidden: true })
   .description('make one recording; started by `aircheck serve`')
   .action(async () => {
@@ -97,6 +114,11 @@ program
 
 function wholeSeconds(text: string): number {
   if (!/^[1-9]\d*$/.test(text)) throw new InvalidArgumentError('It is a whole number of seconds, at least 1.');
+  return Number(text);
+}
+
+function wholeDays(text: string): number {
+  if (!/^[1-9]\d{0,3}$/.test(text)) throw new InvalidArgumentError('It is a whole number of days, 1 to 9999.');
   return Number(text);
 }
 

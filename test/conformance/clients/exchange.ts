@@ -1,7 +1,8 @@
 /**
  * One HTTP call with exactly the bytes it is given: fetch refuses a body with GET, which one library sends.
  */
-import { request } from 'node:http';
+import { request as requestHttp } from 'node:http';
+import { request as requestHttps } from 'node:https';
 
 export type Sent = {
   method: 'GET' | 'POST';
@@ -19,6 +20,7 @@ export function exchange({ method, url, headers, body, chunked = false, signal }
   const { promise, resolve, reject } = Promise.withResolvers<Answered>();
   const length = body === undefined || chunked ? {} : { 'content-length': String(Buffer.byteLength(body)) };
   const coding = body !== undefined && chunked ? { 'transfer-encoding': 'chunked' } : {};
+  const request = url.startsWith('https:') ? requestHttps : requestHttp;
   const call = request(
     url,
     // A connection of its own: none is left open when a test ends.
