@@ -98,7 +98,11 @@ export const rtpTimelineStateSchema = z.object({
 });
 
 /** What the reception of one track has to know of the packets before those it is given. */
-export const receptionStateSchema = z.object({ timeline: rtpTimelineStateSchema });
+export const receptionStateSchema = z.object({
+  timeline: rtpTimelineStateSchema,
+  /** What decoding needs beside the pictures, as it was last sent, in base64: parameter sets, a sequence header. */
+  sets: z.array(z.base64()).optional(),
+});
 
 export type SlidingMinimumState = z.infer<typeof slidingMinimumStateSchema>;
 export type ClockSkewState = z.infer<typeof clockSkewStateSchema>;

@@ -12,6 +12,8 @@ const OPUS: TrackFormat = { kind: 'audio', codec: 'opus', payloadType: 111, cloc
 const KEY = Buffer.from('50aabbcc', 'hex');
 const DELTA = Buffer.from('51aabbcc', 'hex');
 const FRAME_US = 33_000;
+/** How long after its marker a frame is taken for whole. */
+const MARKED_US = 20_000;
 
 /** A reception fed one frame every 33 ms; `lost` frames never arrive. Returns per frame: times of samples and the wish. */
 function play(
@@ -24,7 +26,7 @@ function play(
   return frames.map((frame, n) => {
     const datagrams = packetizer.packetize(frame, n * 3000);
     if (!lost.includes(n)) for (const d of datagrams) reception.onRtp(parsePacket(d, n * FRAME_US));
-    const { samples, keyFrameWanted } = reception.take(n * FRAME_US);
+    const { samples, keyFrameWanted } = reception.take(n * FRAME_US + MARKED_US);
     return { out: samples.map((s) => s.rtpTime / 3000), keyFrameWanted };
   });
 }
@@ -45,7 +47,7 @@ test('a first key frame whose start is overtaken by the rest of it is shown', ()
   for (const packet of rest) reception.onRtp(packet);
   expect(reception.take(20_000).samples).toEqual([]);
   reception.onRtp({ ...start!, arrivalUs: 40_000 });
-  expect(reception.take(40_000).samples.map((s) => s.keyFrame)).toEqual([true]);
+  expect(reception.take(40_000 + MARKED_US).samples.map((s) => s.keyFrame)).toEqual([true]);
 });
 
 test('no key frame is wanted before the first packet', () => {
@@ -55,9 +57,9 @@ test('no key frame is wanted before the first packet', () => {
 test('after a loss video is withheld from the moment the gap is given up until the next key frame', () => {
   const reception = new TrackReception({ format: VP8, maxDelayUs: 50_000 });
   const steps = play(VP8, [KEY, DELTA, DELTA, DELTA, DELTA, DELTA, KEY, DELTA], [2], reception);
-  // Frame 3 waits behind the gap until 50 ms after it came, which is by frame 5.
+  // Frame 3 waits behind the gap until 50 ms after it came, which is soon after frame 4.
   expect(steps.map((s) => s.out)).toEqual([[0], [1], [], [], [], [], [6], [7]]);
-  expect(steps.map((s) => s.keyFrameWanted)).toEqual([false, false, false, false, false, true, false, false]);
+  expect(steps.map((s) => s.keyFrameWanted)).toEqual([false, false, false, false, true, true, false, false]);
   expect(reception.counters()).toMatchObject({ packets: 7, lost: 1, withheld: 3, samples: 4, damaged: 0 });
 });
 
@@ -67,7 +69,7 @@ test('the key frame that ends what was held back is marked, however much came be
   const marks = [DELTA, KEY, DELTA, DELTA, DELTA, KEY, DELTA, KEY].flatMap((frame, n) => {
     const packet = parsePacket(packetizer.packetize(frame, n * 3000)[0]!, n * FRAME_US);
     if (n !== 3) reception.onRtp(packet);
-    return reception.take(n * FRAME_US).samples.map((s) => [n, s.afterLoss]);
+    return reception.take(n * FRAME_US + MARKED_US).samples.map((s) => [n, s.afterLoss]);
   });
   expect(marks).toEqual([
     [1, false],
@@ -81,7 +83,7 @@ test('the key frame that ends what was held back is marked, however much came be
 test('sound goes on after a loss, marked', () => {
   const reception = new TrackReception({ format: OPUS, maxDelayUs: 50_000 });
   const steps = play(OPUS, Array(7).fill(Buffer.from('fc0102', 'hex')), [2], reception);
-  expect(steps.map((s) => s.out)).toEqual([[0], [1], [], [], [], [3, 4, 5], [6]]);
+  expect(steps.map((s) => s.out)).toEqual([[0], [1], [], [], [3, 4], [5], [6]]);
   expect(steps.some((s) => s.keyFrameWanted)).toBe(false);
 });
 
@@ -92,7 +94,7 @@ test('a malformed frame holds video back like a lost one', () => {
   const push = (frame: Buffer, timestamp: number, cut: boolean) => {
     const packet = parsePacket(packetizer.packetize(frame, timestamp)[0]!, 0);
     reception.onRtp(cut ? { ...packet, payload: packet.payload.subarray(0, 2) } : packet);
-    return reception.take(0);
+    return reception.take(MARKED_US);
   };
   expect(push(DELTA, 3000, true)).toEqual({ samples: [], keyFrameWanted: true });
   expect(push(DELTA, 6000, false)).toEqual({ samples: [], keyFrameWanted: true });
@@ -120,7 +122,7 @@ test('onRtp and rtpTimeOf speak of the same line as the samples', () => {
     reception.onRtp(parsePacket(packetizer.packetize(KEY, t)[0]!, 0)),
   );
   expect(times).toEqual([2 ** 32 - 3000, 2 ** 32, 2 ** 32 + 3000]);
-  expect(reception.take(0).samples.map((s) => s.rtpTime)).toEqual(times);
+  expect(reception.take(MARKED_US).samples.map((s) => s.rtpTime)).toEqual(times);
   expect(reception.rtpTimeOf(6000, 0)).toBe(2 ** 32 + 6000);
 });
 
@@ -140,6 +142,7 @@ test('behind a gap that stays open a key frame is wanted until one is there, and
     if (keyFrameWanted) wants.push(n);
     out.push(...samples.map((sample) => sample.rtpTime / 3000));
   }
+  out.push(...reception.flush().map((sample) => sample.rtpTime / 3000));
   // Frame 3 was the first to wait, 600 ms before frame 22.
   expect(wants).toEqual([22, 23, 24, 25, 26, 27, 28, 29]);
   expect(out).toEqual(Array.from({ length: 50 }, (_, n) => n));

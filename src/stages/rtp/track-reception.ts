@@ -42,6 +42,9 @@ export class TrackReception {
   #awaitingKeyFrame: boolean;
   /** When the newest key frame began to come in. */
   #keyFrameUs = Number.NEGATIVE_INFINITY;
+  #keyFrameRtpTime = Number.POSITIVE_INFINITY;
+  /** Something of the newest key frame, or after it, is lost. */
+  #isBroken = false;
   #firstUs: number | undefined;
   #arrivedUs: number | undefined;
   #releasedRtpTime: number | undefined;
@@ -59,7 +62,8 @@ export class TrackReception {
       kind: format.kind,
       timeline: state?.timeline,
     });
-    this.#depacketizer = createDepacketizer(options.format);
+    const sets = state?.sets?.map((set) => Buffer.from(set, 'base64'));
+    this.#depacketizer = createDepacketizer(format, sets);
     this.#awaitingKeyFrame = options.format.kind === 'video';
   }
 
@@ -76,7 +80,11 @@ export class TrackReception {
     const rtpTime = this.#buffer.push(packet);
     if (rtpTime === undefined) return undefined;
     const format = this.#format;
-    if (format.kind === 'video' && startsKeyFrame(format.codec, packet.payload)) this.#keyFrameUs = packet.arrivalUs;
+    if (format.kind === 'video' && startsKeyFrame(format.codec, packet.payload)) {
+      this.#keyFrameUs = packet.arrivalUs;
+      this.#keyFrameRtpTime = rtpTime;
+      this.#isBroken = false;
+    }
     this.#firstUs ??= packet.arrivalUs;
     this.#arrivedUs = packet.arrivalUs;
     return rtpTime;
@@ -99,7 +107,8 @@ export class TrackReception {
 
   /** For a reception that goes on with the same track's feed, from some packets before this moment. */
   save(): ReceptionState {
-    return { timeline: this.#buffer.saveTimeline() };
+    const sets = this.#depacketizer.decoderSets().map((set) => set.toString('base64'));
+    return { timeline: this.#buffer.saveTimeline(), sets };
   }
 
   /**
@@ -109,7 +118,13 @@ export class TrackReception {
    */
   take(nowUs: number): { samples: ReceivedSample[]; keyFrameWanted: boolean } {
     const samples = this.#awaitsStart(nowUs) ? [] : this.#depacketize(this.#buffer.pop(nowUs));
-    const withheld = this.#awaitingKeyFrame && this.#packets > this.#otherPayloadTypes;
+    const damagedBefore = this.#depacketizer.dropped;
+    const settled = this.#depacketizer.settle(nowUs);
+    if (this.#depacketizer.dropped > damagedBefore) this.#onDamage(Number.POSITIVE_INFINITY);
+    samples.push(...this.#admit(settled));
+    // One that is coming in need not be asked for.
+    const isComing = nowUs - this.#keyFrameUs < START_WAIT_US && !this.#isBroken;
+    const withheld = this.#awaitingKeyFrame && this.#packets > this.#otherPayloadTypes && !isComing;
     return { samples, keyFrameWanted: withheld || this.#isStuck(nowUs) };
   }
 
@@ -148,11 +163,16 @@ export class TrackReception {
       const damagedBefore = this.#depacketizer.dropped;
       const whole = this.#depacketizer.push(ordered);
       // Ask at once, not only when the next whole frame shows that it comes after a loss.
-      if (this.#format.kind === 'video' && (ordered.lostBefore > 0 || this.#depacketizer.dropped > damagedBefore))
-        this.#awaitingKeyFrame = true;
+      if (ordered.lostBefore > 0 || this.#depacketizer.dropped > damagedBefore) this.#onDamage(ordered.rtpTime);
       samples.push(...this.#admit(whole));
     }
     return samples;
+  }
+
+  #onDamage(rtpTime: number): void {
+    if (this.#format.kind !== 'video') return;
+    this.#awaitingKeyFrame = true;
+    this.#isBroken = rtpTime >= this.#keyFrameRtpTime;
   }
 
   #admit(samples: ReceivedSample[]): ReceivedSample[] {

@@ -22,8 +22,15 @@ const MAX_UNITS = 1024;
 
 export class Av1Assembly implements FrameAssembly {
   #obus: Obu[] = [];
+  /** As it was sent last: some senders send it once. */
+  #sequence: Obu | undefined;
   /** The parts of a unit that goes on in the next payload. */
   #parts: Buffer[] = [];
+
+  /** @param sequence the unit of the sequence header, where it was sent before */
+  constructor(sequence?: Buffer) {
+    this.#sequence = sequence && readObu(sequence);
+  }
 
   begins(payload: Buffer): boolean {
     return beginsAv1Unit(payload);
@@ -51,19 +58,24 @@ export class Av1Assembly implements FrameAssembly {
     this.#obus = [];
     const picture = obus.find((obu) => startsPicture(obu.type));
     if (!picture) return undefined;
-    const keyFrame = obus.some((obu) => obu.type === OBU_SEQUENCE_HEADER) && isAv1KeyFrame(picture.payload[0]);
-    const data = Buffer.concat(
-      obus.flatMap(({ header, payload }) => [
-        Buffer.of(header[0]! | HAS_SIZE, ...header.subarray(1)),
-        writeLeb128(payload.length),
-        payload,
-      ]),
-    );
-    return { data, keyFrame };
+    const own = obus.find(({ type }) => type === OBU_SEQUENCE_HEADER);
+    this.#sequence = own ?? this.#sequence;
+    const keyFrame = this.#sequence !== undefined && isAv1KeyFrame(picture.payload[0]);
+    const before = keyFrame && !own && this.#sequence ? [this.#sequence] : [];
+    return { data: Buffer.concat([...before, ...obus].map(withSize)), keyFrame };
+  }
+
+  decoderSets(): Buffer[] {
+    return this.#sequence ? [withSize(this.#sequence)] : [];
   }
 
   reset(): void {
     this.#obus = [];
     this.#parts = [];
   }
+}
+
+function withSize({ header, payload }: Obu): Buffer {
+  const first = Buffer.of(header[0]! | HAS_SIZE, ...header.subarray(1));
+  return Buffer.concat([first, writeLeb128(payload.length), payload]);
 }

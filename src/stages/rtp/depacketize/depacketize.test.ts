@@ -21,6 +21,7 @@ const PCMU: TrackFormat = { kind: 'audio', codec: 'pcmu', payloadType: 0, clockR
 const PCMA: TrackFormat = { kind: 'audio', codec: 'pcma', payloadType: 8, clockRate: 8000, channels: 1, fmtp: '' };
 const OPUS: TrackFormat = { kind: 'audio', codec: 'opus', payloadType: 111, clockRate: 48000, channels: 2, fmtp: '' };
 
+const S = 1_000_000;
 const hex = (text: string) => Buffer.from(text.replaceAll(' ', ''), 'hex');
 const annexB = (...nals: string[]) => Buffer.concat(nals.map((nal) => Buffer.concat([hex('00000001'), hex(nal)])));
 
@@ -55,7 +56,7 @@ const nal = (types: number[]) =>
 const withCodes = (nals: Buffer[]) => Buffer.concat(nals.flatMap((n) => [hex('00000001'), n]));
 const accessUnit = fc
   .tuple(
-    fc.array(nal([6, 7, 8, 9]), { minLength: 1, maxLength: 4 }),
+    fc.array(nal([6, 7, 8]), { minLength: 1, maxLength: 4 }),
     fc.array(nal([1, 5]), { minLength: 1, maxLength: 4 }),
   )
   .map(([before, slices]) => withCodes([...before, ...slices]));
@@ -67,7 +68,8 @@ test('H.264 access units are the same after any split', () => {
       fc.integer({ min: 3, max: 1200 }),
       (units, mtu) => {
         const samples = run(H264, packets(H264, units, mtu));
-        expect(samples.map((s) => s.data.toString('hex'))).toEqual(units.map((u) => u.toString('hex')));
+        // Sets that a key frame came without are put before it.
+        for (const [n, unit] of units.entries()) expect(samples[n]?.data.subarray(-unit.length)).toEqual(unit);
         expect(samples.map((s) => s.rtpTime)).toEqual(units.map((_, n) => n * 3000));
         expect(samples.some((s) => s.afterLoss)).toBe(false);
       },
@@ -125,7 +127,9 @@ test('AV1 temporal units are the same after any split', () => {
       (units, mtu) => {
         const list = packets(AV1, units, mtu);
         expect(Math.max(...list.map((p) => p.payload.length))).toBeLessThanOrEqual(mtu);
-        expect(run(AV1, list).map((s) => s.data.toString('hex'))).toEqual(units.map((u) => u.toString('hex')));
+        const samples = run(AV1, list);
+        expect(samples.length).toBe(units.length);
+        for (const [n, unit] of units.entries()) expect(samples[n]?.data.subarray(-unit.length)).toEqual(unit);
       },
     ),
   );
@@ -190,15 +194,119 @@ test('whole frames lost between two frames are told by the next', () => {
   ]);
 });
 
-test('a frame comes out with its marker; without one when the timestamp changes; never when it may lack its end', () => {
+test('a frame comes out with the next timestamp, or soon after its marker; never when it may lack its end', () => {
   const depacketizer = createDepacketizer(VP8);
   const [first, second] = packets(VP8, [hex('5001'), hex('5102')], 100);
   const push = (packet: Packet) => depacketizer.push({ packet, rtpTime: packet.timestamp, lostBefore: 0 });
   expect(push({ ...first!, marker: false })).toEqual([]);
+  expect(depacketizer.settle(S)).toEqual([]);
   expect(push({ ...second!, marker: false }).map((s) => s.data)).toEqual([hex('5001')]);
   expect(depacketizer.flush()).toEqual([]);
   expect(depacketizer.dropped).toBe(1);
-  expect(push(first!).map((s) => s.data)).toEqual([hex('5001')]);
+  expect(push({ ...second!, timestamp: 6000 })).toEqual([]);
+  expect(depacketizer.settle(second!.arrivalUs + 19_000)).toEqual([]);
+  expect(depacketizer.settle(second!.arrivalUs + 20_000).map((s) => s.data)).toEqual([hex('5102')]);
+  expect(push({ ...second!, timestamp: 9000 })).toEqual([]);
+  expect(depacketizer.flush().map((s) => s.data)).toEqual([hex('5102')]);
+});
+
+test.each([
+  ['h264', H264, annexB('6742c01f0102', '68ce3c80', `6588${'ab'.repeat(60)}`), annexB(`4188${'cd'.repeat(60)}`)],
+  ['vp8', VP8, hex(`50${'ab'.repeat(70)}`), hex(`51${'cd'.repeat(70)}`)],
+  ['vp9', VP9, hex(`82${'ab'.repeat(70)}`), hex(`86${'cd'.repeat(70)}`)],
+  ['av1', AV1, hex(`0a03aabbcc 3246${'10'.repeat(70)}`), hex(`3246${'30'.repeat(70)}`)],
+] as const)(
+  '%s: a frame is one timestamp, with a marker on each of its packets or on none',
+  (_, format, key, delta) => {
+    const frames = [key, delta, delta];
+    for (const marker of [true, false]) {
+      const samples = run(format, [
+        ...packets(format, frames, 20).map((packet) => ({ ...packet, marker })),
+        ...packets(format, [delta], 100).map((packet) => ({ ...packet, timestamp: 9000 })),
+      ]);
+      expect(samples.map((s) => s.data)).toEqual([key, delta, delta, delta]);
+      expect(samples.map((s) => s.keyFrame)).toEqual([true, false, false, false]);
+    }
+  },
+);
+
+test('packets of a frame that come after its marker was believed cost the frame, and from then on it is waited for them', () => {
+  const list = packets(VP8, [hex(`50${'ab'.repeat(70)}`), hex(`51${'cd'.repeat(70)}`)], 50);
+  const depacketizer = createDepacketizer(VP8);
+  const out: ReceivedSample[] = [];
+  list.forEach((packet, n) => {
+    const arrivalUs = n * 30_000;
+    out.push(
+      ...depacketizer.push({
+        packet: { ...packet, marker: true, arrivalUs },
+        rtpTime: packet.timestamp,
+        lostBefore: 0,
+      }),
+    );
+    out.push(...depacketizer.settle(arrivalUs + 25_000));
+  });
+  out.push(...depacketizer.settle(S));
+  expect(depacketizer.dropped).toBe(1);
+  expect(out.map((s) => [s.rtpTime, s.afterLoss])).toEqual([
+    [0, false],
+    [3000, true],
+  ]);
+  expect(out[1]!.data.length).toBe(71);
+});
+
+test.each([
+  ['IDR', annexB('6742c01f', '68ce3c80', '6588aa'), annexB('6588bb'), annexB('6742c01f', '68ce3c80', '6588bb')],
+  [
+    'delimiter',
+    annexB('0910', '6742c01f', '68ce3c80', '6588aa'),
+    annexB('0910', '6588bb'),
+    annexB('0910', '6742c01f', '68ce3c80', '6588bb'),
+  ],
+])(
+  'H.264: parameter sets that are sent once go before each key frame, also after a loss (%s)',
+  (_, first, key, whole) => {
+    const list = packets(H264, [first, annexB('4188aa'), key, annexB('4188bb'), key], 100);
+    expect(run(H264, list).map((s) => s.data)).toEqual([first, annexB('4188aa'), whole, annexB('4188bb'), whole]);
+    // A later key frame begins with its picture, so one whose packet before is lost is no less whole.
+    const lost = list.findIndex((packet) => packet.timestamp === 9000);
+    expect(run(H264, list, [lost]).map((s) => [s.rtpTime, s.keyFrame])).toContainEqual([12_000, true]);
+  },
+);
+
+test('H.264: a set that changes is the one that goes before key frames, and each number has its own', () => {
+  const list = packets(
+    H264,
+    [
+      annexB('6742c01f', '68ce3c80', '6588aa'),
+      annexB('68ce3c81', '4188aa'),
+      annexB('685e3c80', '4188aa'),
+      annexB('6588bb'),
+    ],
+    100,
+  );
+  expect(run(H264, list).at(-1)!.data).toEqual(annexB('6742c01f', '68ce3c81', '685e3c80', '6588bb'));
+});
+
+test('AV1: a sequence header that is sent once goes before each key frame', () => {
+  const [key, delta, alone] = [hex('0a03aabbcc 320210dd'), hex('320230dd'), hex('320210ee')];
+  const samples = run(AV1, packets(AV1, [key, delta, alone], 100));
+  expect(samples.map((s) => [s.data, s.keyFrame])).toEqual([
+    [key, true],
+    [delta, false],
+    [hex('0a03aabbcc 320210ee'), true],
+  ]);
+});
+
+test.each([
+  ['h264', H264, annexB('6742c01f', '68ce3c80', '6588aa'), annexB('6588bb'), annexB('6742c01f', '68ce3c80', '6588bb')],
+  ['av1', AV1, hex('0a03aabbcc 320210dd'), hex('320210ee'), hex('0a03aabbcc 320210ee')],
+] as const)('%s: who goes on for another knows what it knew', (_, format, first, key, whole) => {
+  const before = createDepacketizer(format);
+  for (const packet of packets(format, [first], 100)) before.push({ packet, rtpTime: 0, lostBefore: 0 });
+  before.flush();
+  const after = createDepacketizer(format, before.decoderSets());
+  for (const packet of packets(format, [key], 100)) after.push({ packet, rtpTime: 3000, lostBefore: 0 });
+  expect(after.flush().map((s) => [s.data, s.keyFrame])).toEqual([[whole, true]]);
 });
 
 test('padding-only packets are no part of a frame', () => {
@@ -225,7 +333,7 @@ test.each([
       lostBefore: 0,
     }),
   );
-  expect(out).toEqual([]);
+  expect([...out, ...depacketizer.settle(S)]).toEqual([]);
   expect(depacketizer.dropped).toBe(1);
 });
 
@@ -256,7 +364,10 @@ test('parameter sets of the SDP go before key frames when none come in band (RFC
   expect(sample!.data).toEqual(Buffer.concat([annexB('6742c01f', '68ce3c80'), idr]));
   expect(delta!.data).toEqual(annexB('4188bb'));
   const own = annexB('6742c020', '68ce3c81', '6588aa');
-  expect(run({ ...H264, fmtp }, packets(H264, [own, idr], 100)).map((s) => s.data)).toEqual([own, idr]);
+  expect(run({ ...H264, fmtp }, packets(H264, [own, idr], 100)).map((s) => s.data)).toEqual([
+    own,
+    annexB('6742c020', '68ce3c81', '6588aa'),
+  ]);
 });
 
 test('parameter sets sent as a frame of their own go with the next picture', () => {

@@ -1,6 +1,6 @@
 /**
- * What all video codecs share on the way from packets to frames: a frame ends with its marker or with the next timestamp
- * (RFC 3550 §5.1), and one that lost a part is dropped whole.
+ * What all video codecs share on the way from packets to frames: a frame is all packets of one timestamp, whatever their marker
+ * bits say (RFC 3550 §5.1), and one that lost a part is dropped whole.
  */
 import type { ReceivedSample } from '../../../media/sample.ts';
 import type { Ordered } from '../jitter-buffer.ts';
@@ -16,12 +16,21 @@ export type FrameAssembly = {
   finish(): { data: Buffer; keyFrame: boolean } | 'damaged' | undefined;
   /** Forgets the frame begun. */
   reset(): void;
+  /** As of Depacketizer; a codec that has none needs no such method. */
+  decoderSets?(): Buffer[];
 };
 
 /** No frame is this large, at any bitrate we take; a sender that never ends one must not fill the memory. */
 const MAX_FRAME_BYTES = 8 * 1024 * 1024;
 
-type Open = { rtpTime: number; arrivalUs: number; bytes: number; damaged: boolean };
+/**
+ * The marker says that a frame is whole, and the next timestamp would: so long after its last packet it is taken at its word.
+ * Senders who mark each NAL unit, or each packet, are found out where more of a frame comes; from then on it is waited longer.
+ */
+const MARKED_US = 20_000;
+const MARKED_WRONGLY_US = 500_000;
+
+type Open = { rtpTime: number; arrivalUs: number; bytes: number; damaged: boolean; marked: boolean };
 
 export class FrameDepacketizer implements Depacketizer {
   readonly #assembly: FrameAssembly;
@@ -30,6 +39,8 @@ export class FrameDepacketizer implements Depacketizer {
   #unsure = true;
   #afterLoss = false;
   #dropped = 0;
+  #closedRtpTime: number | undefined;
+  #waitUs = MARKED_US;
 
   constructor(assembly: FrameAssembly) {
     this.#assembly = assembly;
@@ -41,28 +52,44 @@ export class FrameDepacketizer implements Depacketizer {
 
   push(ordered: Ordered): ReceivedSample[] {
     const { packet, rtpTime, lostBefore } = ordered;
+    const done: ReceivedSample[] = [];
     if (lostBefore > 0) {
+      // What is lost comes after a marker that can be trusted: none of it is of this frame.
+      if (this.#open?.marked && this.#waitUs === MARKED_US && this.#open.rtpTime !== rtpTime)
+        done.push(...this.#close());
       this.#afterLoss = true;
       this.#unsure = true;
       if (this.#open) this.#open.damaged = true;
     }
     // Padding-only packets probe for bandwidth; they take a sequence number but are no part of a frame.
-    if (packet.payload.length === 0) return [];
-    const done: ReceivedSample[] = [];
+    if (packet.payload.length === 0) return done;
     if (this.#open && this.#open.rtpTime !== rtpTime) done.push(...this.#close());
-    this.#open ??= { rtpTime, arrivalUs: 0, bytes: 0, damaged: this.#unsure && !this.#assembly.begins(packet.payload) };
+    const isRest = !this.#open && rtpTime === this.#closedRtpTime;
+    // What was taken for the whole was not: its rest belongs to no frame.
+    if (isRest) this.#waitUs = MARKED_WRONGLY_US;
+    const damaged = isRest || (this.#unsure && !this.#assembly.begins(packet.payload));
+    this.#open ??= { rtpTime, arrivalUs: 0, bytes: 0, damaged, marked: false };
     this.#unsure = false;
     const open = this.#open;
+    open.marked = packet.marker;
     open.arrivalUs = Math.max(open.arrivalUs, packet.arrivalUs);
     open.bytes += packet.payload.length;
     if (open.bytes > MAX_FRAME_BYTES) open.damaged = true;
     if (!open.damaged && !this.#assembly.add(packet.payload)) open.damaged = true;
     if (open.damaged) this.#assembly.reset();
-    if (packet.marker) done.push(...this.#close());
     return done;
   }
 
+  settle(nowUs: number): ReceivedSample[] {
+    return this.#open?.marked && nowUs - this.#open.arrivalUs >= this.#waitUs ? this.#close() : [];
+  }
+
+  decoderSets(): Buffer[] {
+    return this.#assembly.decoderSets?.() ?? [];
+  }
+
   flush(): ReceivedSample[] {
+    if (this.#open?.marked) return this.#close();
     // Without marker and without a packet after it, the last frame may have lost its end; not every codec would show it.
     if (this.#open) {
       this.#open = undefined;
@@ -77,6 +104,7 @@ export class FrameDepacketizer implements Depacketizer {
     const open = this.#open;
     if (!open) return [];
     this.#open = undefined;
+    this.#closedRtpTime = open.rtpTime;
     const frame = open.damaged ? 'damaged' : this.#assembly.finish();
     if (frame === undefined) return [];
     if (frame === 'damaged') {

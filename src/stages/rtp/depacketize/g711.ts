@@ -18,6 +18,14 @@ export class G711Depacketizer implements Depacketizer {
     return [{ rtpTime, data: packet.payload, keyFrame: true, afterLoss, arrivalUs: packet.arrivalUs }];
   }
 
+  settle(): ReceivedSample[] {
+    return [];
+  }
+
+  decoderSets(): Buffer[] {
+    return [];
+  }
+
   flush(): ReceivedSample[] {
     return [];
   }

@@ -2,28 +2,40 @@
  * H.264 payloads to Annex B access units: single NAL units, STAP-A and FU-A, which is all that packetization modes 0 and 1
  * allow (RFC 6184 §5.4).
  */
+import { BitReader, BitsExhausted } from '../../../media/bit-reader.ts';
 import type { FrameAssembly } from './frame-depacketizer.ts';
 
 const SLICE = 1;
 const IDR = 5;
 const SPS = 7;
 const PPS = 8;
+const DELIMITER = 9;
+const SPS_EXTENSION = 13;
+const SUBSET_SPS = 15;
 const STAP_A = 24;
 const FU_A = 28;
 const START_CODE = Buffer.from([0, 0, 0, 1]);
-/** Parameter sets that came in a unit of their own and wait for the picture they belong to. */
-const MAX_WAITING_SETS = 64;
+/** A stream has one or two; the format allows 32 and 256, and strangers must not fill the memory. */
+const MAX_SETS = 64;
+const MAX_SETS_BYTES = 65_536;
 
 export class H264Assembly implements FrameAssembly {
-  readonly #sprop: Buffer[];
-  #inBandSets = false;
-  #waitingSets: Buffer[] = [];
+  /** What was sent last of each kind and number, in band or beside the stream: some senders send them once. */
+  readonly #sets = new Map<string, Buffer>();
+  /** Sets came, in a timestamp of their own or with a picture that was lost: the next picture carries them. */
+  #renewed = false;
+  /** The last key frame came without sets of its own, and so may the next. */
+  #idrAlone: boolean;
   #nals: Buffer[] = [];
   #fragments: Buffer[] | undefined;
 
-  /** @param fmtp the format parameters of the SDP; `sprop-parameter-sets` is used when none come in band */
-  constructor(fmtp: string) {
-    this.#sprop = parseParameterSets(fmtp);
+  /**
+   * @param fmtp the format parameters of the SDP; its `sprop-parameter-sets` hold until others come in band
+   * @param sets those of an assembly that this one goes on for, which are newer
+   */
+  constructor(fmtp: string, sets: Buffer[] = []) {
+    for (const nal of [...parseParameterSets(fmtp), ...sets]) this.#keep(nal);
+    this.#idrAlone = this.#sets.size > 0;
   }
 
   begins(payload: Buffer): boolean {
@@ -42,7 +54,7 @@ export class H264Assembly implements FrameAssembly {
     // 0, 30 and 31 are to be ignored; the others are of the interleaved mode, which we never agree to (§5.2).
     if (type === 0 || type === 30 || type === 31) return true;
     if (type > 23) return false;
-    this.#nals.push(payload);
+    this.#push(payload);
     return true;
   }
 
@@ -51,19 +63,24 @@ export class H264Assembly implements FrameAssembly {
     const nals = this.#nals;
     this.#nals = [];
     const types = nals.map((nal) => nal[0]! & 0x1f);
-    if (types.includes(SPS)) this.#inBandSets = true;
+    const own = new Set(nals.filter((_, n) => isParameterSet(types[n]!)).map(setKey));
     if (!types.some((type) => type >= SLICE && type <= IDR)) {
-      const sets = nals.filter((_, n) => isParameterSet(types[n]!));
-      this.#waitingSets = [...this.#waitingSets, ...sets].slice(-MAX_WAITING_SETS);
+      this.#renewed ||= own.size > 0;
       return undefined;
     }
     const isIdr = types.includes(IDR);
-    const before = isIdr && !this.#inBandSets ? [...this.#sprop, ...this.#waitingSets] : this.#waitingSets;
-    // Without any parameter sets nothing can be decoded from here on.
-    const isDecodable = this.#inBandSets || this.#sprop.length > 0;
+    if (isIdr) this.#idrAlone = own.size === 0;
+    // Without an SPS nothing can be decoded from here on.
+    const isDecodable = [...this.#sets.values()].some((nal) => (nal[0]! & 0x1f) === SPS);
     const keyFrame = (isIdr && isDecodable) || (types.includes(SPS) && nals.every(isIntraOrNoSlice));
-    this.#waitingSets = [];
-    return { data: joinNals([...before, ...nals]), keyFrame };
+    const isFirst = this.#renewed || keyFrame;
+    this.#renewed = false;
+    const before = isFirst ? [...this.#sets].filter(([key]) => !own.has(key)).map(([, nal]) => nal) : [];
+    return { data: joinNals(withSets(nals, before)), keyFrame };
+  }
+
+  decoderSets(): Buffer[] {
+    return [...this.#sets.values()];
   }
 
   reset(): void {
@@ -78,8 +95,23 @@ export class H264Assembly implements FrameAssembly {
    */
   #startsPicture(type: number, second: number | undefined): boolean {
     if (type >= 6 && type <= 9) return true;
-    if (type === IDR && (this.#inBandSets || this.#sprop.length === 0)) return false;
+    if (type === IDR && !this.#idrAlone) return false;
     return (type === SLICE || type === IDR) && second !== undefined && (second & 0x80) !== 0;
+  }
+
+  #push(nal: Buffer): void {
+    this.#nals.push(nal);
+    if (isParameterSet(nal[0]! & 0x1f)) this.#keep(nal);
+  }
+
+  #keep(nal: Buffer): void {
+    const key = setKey(nal);
+    const former = this.#sets.get(key);
+    this.#sets.delete(key);
+    let bytes = nal.length;
+    for (const set of this.#sets.values()) bytes += set.length;
+    if (this.#sets.size < MAX_SETS && bytes <= MAX_SETS_BYTES) this.#sets.set(key, nal);
+    else if (former) this.#sets.set(key, former);
   }
 
   /** §5.7.1: aggregation header, then 16-bit sizes each before its NAL unit. */
@@ -90,7 +122,7 @@ export class H264Assembly implements FrameAssembly {
       if (end === at + 2 || end > payload.length) return false;
       const nal = payload.subarray(at + 2, end);
       if ((nal[0]! & 0x1f) > 23) return false;
-      this.#nals.push(nal);
+      this.#push(nal);
       at = end;
     }
     return at === payload.length && at > 1;
@@ -108,7 +140,7 @@ export class H264Assembly implements FrameAssembly {
     const fragments = this.#fragments ?? [Buffer.of((indicator & 0xe0) | (fu & 0x1f))];
     fragments.push(payload.subarray(2));
     this.#fragments = end ? undefined : fragments;
-    if (end) this.#nals.push(Buffer.concat(fragments));
+    if (end) this.#push(Buffer.concat(fragments));
     return true;
   }
 }
@@ -128,7 +160,31 @@ function joinNals(nals: Buffer[]): Buffer {
 
 /** SPS, PPS, SPS extension, subset SPS. */
 function isParameterSet(type: number): boolean {
-  return type === SPS || type === PPS || type === 13 || type === 15;
+  return type === SPS || type === PPS || type === SPS_EXTENSION || type === SUBSET_SPS;
+}
+
+/** What tells a parameter set from the stream's others: its type and number (H.264 §7.3.2). */
+function setKey(nal: Buffer): string {
+  const type = nal[0]! & 0x1f;
+  const isSps = type === SPS || type === SUBSET_SPS;
+  // Before the number of an SPS stand its profile, constraints and level.
+  return `${type} ${readNumber(nal.subarray(isSps ? 4 : 1))}`;
+}
+
+/** A first ue(v) of H.264 §9.1; undefined where there is none. */
+function readNumber(bytes: Buffer): number | undefined {
+  try {
+    return new BitReader(bytes).golomb();
+  } catch (error) {
+    if (error instanceof BitsExhausted) return undefined;
+    throw error;
+  }
+}
+
+/** Sets go before everything but an access unit delimiter, which is first in its unit (H.264 §7.4.1.2.3). */
+function withSets(nals: Buffer[], sets: Buffer[]): Buffer[] {
+  const at = nals[0] && (nals[0][0]! & 0x1f) === DELIMITER ? 1 : 0;
+  return [...nals.slice(0, at), ...sets, ...nals.slice(at)];
 }
 
 /** False for slices that need other pictures: `slice_type` other than I (2, 7) (H.264 §7.4.3). */
@@ -136,19 +192,12 @@ function isIntraOrNoSlice(nal: Buffer): boolean {
   const type = nal[0]! & 0x1f;
   if (type > IDR) return true;
   if (type !== SLICE) return false;
-  const firstMb = readGolomb(nal, 8);
-  const sliceType = firstMb && readGolomb(nal, firstMb.end);
-  return sliceType !== undefined && sliceType.value % 5 === 2;
-}
-
-/** ue(v) of H.264 §9.1, from bit `at`. Undefined when it runs past the end or is longer than a slice header's can be. */
-function readGolomb(bytes: Buffer, at: number): { value: number; end: number } | undefined {
-  const bit = (n: number) => ((bytes[n >> 3] ?? 0) >> (7 - (n & 7))) & 1;
-  let zeros = 0;
-  while (zeros < 24 && bit(at + zeros) === 0) zeros++;
-  const end = at + 2 * zeros + 1;
-  if (zeros === 24 || end > bytes.length * 8) return undefined;
-  let value = 0;
-  for (let n = at + zeros; n < end; n++) value = value * 2 + bit(n);
-  return { value: value - 1, end };
+  const read = new BitReader(nal.subarray(1));
+  try {
+    read.golomb();
+    return read.golomb() % 5 === 2;
+  } catch (error) {
+    if (error instanceof BitsExhausted) return false;
+    throw error;
+  }
 }

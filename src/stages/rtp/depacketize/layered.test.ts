@@ -6,6 +6,7 @@ import type { Packet } from '../../../media/packet.ts';
 import type { TrackFormat } from '../../../media/track.ts';
 import { createDepacketizer } from './depacketizer.ts';
 
+const S = 1_000_000;
 const hex = (text: string) => Buffer.from(text.replaceAll(' ', ''), 'hex');
 const video = (codec: 'vp9' | 'av1'): TrackFormat => ({
   kind: 'video',
@@ -30,7 +31,7 @@ function join(codec: 'vp9' | 'av1', payloads: string[]) {
     };
     return depacketizer.push({ packet, rtpTime: 0, lostBefore: 0 });
   });
-  const [sample] = samples;
+  const [sample] = [...samples, ...depacketizer.settle(S)];
   return { data: sample?.data.toString('hex'), keyFrame: sample?.keyFrame, dropped: depacketizer.dropped };
 }
 

@@ -61,6 +61,14 @@ export class OpusDepacketizer implements Depacketizer {
     return [{ rtpTime, data: packet.payload, keyFrame: true, afterLoss, arrivalUs: packet.arrivalUs }];
   }
 
+  settle(): ReceivedSample[] {
+    return [];
+  }
+
+  decoderSets(): Buffer[] {
+    return [];
+  }
+
   flush(): ReceivedSample[] {
     return [];
   }
