@@ -139,3 +139,52 @@ test('an extension that was not agreed on turns nothing', () => {
   const { turns } = show('vp8', 3, 20, (_, data) => ({ data, says: [7, [1]] }));
   expect(turns).toEqual([undefined, undefined, undefined]);
 });
+
+/** Pictures of one grey each, brighter by three from one to the next, as x264 makes them with B-frames, in order of sending. */
+function withBFrames(frames: number, bFrames: number) {
+  const encoder = new VideoEncoder({ codec: 'h264', ...SIZE, fps: FPS, bitrateKbps: 800, gopFrames: 20, bFrames });
+  const grey = (n: number) =>
+    Buffer.alloc((SIZE.width * SIZE.height * 3) / 2, 128).fill(20 + 3 * n, 0, SIZE.width * SIZE.height);
+  const units = Array.from({ length: frames }, (_, n) => encoder.encode(grey(n), n)).flat();
+  units.push(...encoder.flush());
+  encoder.close();
+  return units;
+}
+
+/** The number of the picture by its grey, -1 for none. */
+function numberOf(picture: Picture | undefined): number {
+  return picture ? Math.round((picture.planes[0][10 * picture.strides[0] + 10]! - 20) / 3) : -1;
+}
+
+test.each([1, 2, 3])(
+  'pictures that are sent before those they are shown after are shown in order, none late (%i)',
+  (bFrames) => {
+    const frames = 60;
+    const units = withBFrames(frames, bFrames);
+    expect(units.some(({ pts }, n) => n > 0 && pts < units[n - 1]!.pts)).toBe(true);
+    const format: TrackFormat = { kind: 'video', codec: 'h264', payloadType: 96, clockRate: 90000, fmtp: '' };
+    const packetizer = new Packetizer({ format, ssrc: 1 });
+    const line = new VideoLine({
+      track: { track: 1, uid: 'u', format },
+      clock: new ParticipantClock().addStream(90000),
+      zeroUs: 0,
+      maxGapUs: 2 * FRAME_US,
+    });
+    lines.push(line);
+    const shown: number[] = [];
+    // A sender that holds back what others refer to sends each a frame after the one before it.
+    const delay = bFrames + 1;
+    for (let n = 0; n < frames + 25; n++) {
+      const unit = units[n];
+      const nowUs = (n + delay) * FRAME_US;
+      for (const datagram of unit ? packetizer.packetize(unit.data, unit.pts * 3600) : [])
+        line.onRtp(parsePacket(datagram, nowUs));
+      if (n === units.length) line.flush();
+      line.poll(nowUs + 20_000);
+      // As the recorder, a second behind the present.
+      shown.push(numberOf(line.pictureAt(nowUs - 25 * FRAME_US)));
+    }
+    // Each for one frame's time, all in order.
+    expect(shown.slice(shown.indexOf(0), shown.indexOf(frames - 1) + 1)).toEqual(range(0, frames));
+  },
+);

@@ -6,24 +6,35 @@ import type { TrackState } from '../../contract/line/channel-state.ts';
 import type { Picture } from '../../media/frame.ts';
 import type { Packet } from '../../media/packet.ts';
 import type { ReceivedSample } from '../../media/sample.ts';
-import { VideoDecoder } from '../../stages/codec/video-decoder.ts';
+import { type DecodedPicture, VideoDecoder } from '../../stages/codec/video-decoder.ts';
 import { PictureNotes } from '../tracks/picture-notes.ts';
 import { ReceivedTrack, type ReceivedTrackOptions } from '../tracks/received-track.ts';
 
 /** Frames that may wait for their time, some 20 s at 60 fps; beyond that the picture clock has stopped, and old ones go. */
 const MAX_WAITING = 1200;
+/** Pictures that are decoded before they are due, and those that may come before others they are shown after (H.264 §C.4.5.3). */
+const MAX_REORDER = 16;
+
+/** What went into the decoder and is not out. `isNew`: nobody told of it yet. */
+type Fed = { ptsUs: number; isNew: boolean };
 
 export class VideoLine {
   readonly #received: ReceivedTrack;
   readonly #decoder: VideoDecoder;
   #waiting: ReceivedSample[] = [];
   #latest: Picture | undefined;
+  /** In order of showing. */
+  #fed: Fed[] = [];
+  /** Decoded and not yet due, in order of showing. */
+  #ahead: (Fed & { picture: Picture })[] = [];
+  /** Nothing more comes in. */
+  #flushed = false;
   #dropped = 0;
   #skipping = false;
   /** The decoder found damage that the packets did not show; nothing is decoded before the next key frame. */
   #broken = false;
-  /** The latest picture is shown for longer than it was meant to be. */
-  #holding = false;
+  /** While the latest picture is shown for longer than it was meant to be: where the one stands that ends it. */
+  #holdEndUs: number | undefined;
   /** Where in the recording the latest picture stands, microseconds. */
   #latestUs = 0;
   #heldUs: number[] = [];
@@ -64,6 +75,7 @@ export class VideoLine {
   /** Lets everything go that the jitter buffer still holds: no more packets will come. */
   flush(): void {
     this.#enqueue(this.#received.flush());
+    this.#flushed = true;
   }
 
   /** As of ReceivedTrack. */
@@ -82,9 +94,15 @@ export class VideoLine {
    * this line's own, and is valid until the next call.
    */
   pictureAt(atUs: number): Picture | undefined {
-    let due = 0;
-    while (due < this.#waiting.length && this.#received.peekTimeOf(this.#waiting[due] as ReceivedSample) <= atUs) due++;
-    for (const sample of this.#waiting.splice(0, due)) this.#decode(sample);
+    for (const sample of this.#waiting.splice(0, this.#countDue(atUs))) this.#decode(sample);
+    // A picture that others are shown after may leave the decoder only behind those that it is shown before.
+    for (let n = 0; n < MAX_REORDER && this.#owes(atUs); n++) {
+      const next = this.#waiting.shift();
+      if (next) this.#decode(next);
+      else if (this.#flushed) this.#take(this.#decoder.flush());
+      else break;
+    }
+    while (this.#ahead[0] && this.#ahead[0].ptsUs <= atUs) this.#show(this.#ahead.shift()!);
     return this.#latest;
   }
 
@@ -108,49 +126,88 @@ export class VideoLine {
   close(): void {
     this.#latest?.free();
     this.#latest = undefined;
+    for (const { picture } of this.#ahead.splice(0)) picture.free();
     this.#waiting = [];
     this.#decoder.close();
+  }
+
+  /** How many samples that wait are due, those that the due ones are predicted from among them. */
+  #countDue(atUs: number): number {
+    let due = 0;
+    for (let n = 0; n < this.#waiting.length && n <= due + MAX_REORDER; n++)
+      if (this.#received.peekTimeOf(this.#waiting[n] as ReceivedSample) <= atUs) due = n + 1;
+    return due;
+  }
+
+  /** Whether a picture that is due is still in the decoder. */
+  #owes(atUs: number): boolean {
+    return this.#fed[0] !== undefined && this.#fed[0].ptsUs <= atUs;
   }
 
   #decode(sample: ReceivedSample): void {
     const isNew = sample.rtpTime > this.#shownRtpTime;
     const report = isNew ? this.#received.report : undefined;
     this.#usedRtpTime = Math.max(this.#usedRtpTime ?? sample.rtpTime, sample.rtpTime);
+    const ptsUs = this.#received.timeOf(sample);
     if (sample.afterLoss) {
-      this.#holding = true;
+      this.#holdEndUs = ptsUs;
       report?.onHold('loss');
     }
     if (this.#broken) {
       // What refers to a damaged picture is damaged too, and not worth decoding.
       if (!sample.keyFrame) return;
-      this.#decoder.reset();
+      this.#forget();
       this.#broken = false;
+      this.#holdEndUs = ptsUs;
     }
-    const atUs = this.#received.timeOf(sample);
-    const undecodable = this.#decoder.undecodable;
-    const decoded = this.#decoder.decode({
-      data: sample.data,
-      ptsUs: atUs,
-      ...this.#notes.at(sample.rtpTime),
-    });
-    for (const { picture, damaged } of decoded) {
-      if (damaged) {
-        this.#broken = true;
+    const { undecodable } = this.#decoder;
+    this.#feed({ ptsUs, isNew });
+    this.#take(this.#decoder.decode({ data: sample.data, ptsUs, ...this.#notes.at(sample.rtpTime) }));
+    if (this.#decoder.undecodable > undecodable) this.#breakOff();
+    if (this.#broken) report?.onHold('damage');
+  }
+
+  #feed(fed: Fed): void {
+    const at = this.#fed.findLastIndex(({ ptsUs }) => ptsUs <= fed.ptsUs);
+    this.#fed.splice(at + 1, 0, fed);
+  }
+
+  #take(decoded: DecodedPicture[]): void {
+    for (const { picture, ptsUs, damaged } of decoded) {
+      // They come in order of showing: what lies before and is not out never will be.
+      const at = this.#fed.findLastIndex((fed) => fed.ptsUs <= ptsUs);
+      const isNew = this.#fed.splice(0, at + 1).at(-1)?.isNew ?? true;
+      if (!damaged) this.#ahead.push({ picture, ptsUs, isNew });
+      else {
         picture.free();
-        continue;
+        this.#breakOff();
       }
-      if (this.#latest && this.#holding && isNew) this.#heldUs.push(atUs - this.#latestUs);
-      this.#holding = false;
-      this.#latest?.free();
-      this.#latest = picture;
-      this.#latestUs = atUs;
-      const { width, height, orientation } = picture;
-      report?.onPicture(atUs, { width, height, turn: orientation?.turn ?? 0, flip: orientation?.flip ?? false });
     }
-    this.#broken ||= this.#decoder.undecodable > undecodable;
-    if (!this.#broken) return;
-    this.#holding = true;
-    report?.onHold('damage');
+  }
+
+  #breakOff(): void {
+    this.#broken = true;
+    this.#holdEndUs = Number.POSITIVE_INFINITY;
+    this.#fed = [];
+  }
+
+  #forget(): void {
+    this.#decoder.reset();
+    this.#fed = [];
+  }
+
+  #show({ picture, ptsUs, isNew }: Fed & { picture: Picture }): void {
+    if (this.#holdEndUs !== undefined && ptsUs >= this.#holdEndUs) {
+      if (this.#latest && isNew) this.#heldUs.push(ptsUs - this.#latestUs);
+      this.#holdEndUs = undefined;
+    }
+    this.#latest?.free();
+    this.#latest = picture;
+    this.#latestUs = ptsUs;
+    if (!isNew) return;
+    const { width, height, orientation } = picture;
+    const turned = { turn: orientation?.turn ?? 0, flip: orientation?.flip ?? false };
+    this.#received.report?.onPicture(ptsUs, { width, height, ...turned });
   }
 
   #enqueue(samples: ReceivedSample[]): void {

@@ -5,6 +5,8 @@
 
 /** Sayings kept, one a frame at most: more than frames can be waiting. */
 const MAX_KEPT = 4096;
+/** Sayings kept of before the last that was asked for: pictures are not always sent in the order they are shown in. */
+const KEPT_BEFORE = 16;
 
 export class Announced<T> {
   /** By RTP time. */
@@ -18,12 +20,12 @@ export class Announced<T> {
     if (this.#kept.length > MAX_KEPT) this.#kept.shift();
   }
 
-  /** What holds for the picture of `rtpTime`; undefined when nothing was said yet. Ask in growing order: what was before is forgotten. */
+  /** What holds for the picture of `rtpTime`; undefined when nothing was said yet. What lies far before is forgotten. */
   at(rtpTime: number): T | undefined {
     let inForce = 0;
     while (inForce + 1 < this.#kept.length && this.#kept[inForce + 1]!.rtpTime <= rtpTime) inForce++;
-    if (inForce > 0) this.#kept.splice(0, inForce);
-    const said = this.#kept[0];
+    const said = this.#kept[inForce];
+    if (inForce > KEPT_BEFORE) this.#kept.splice(0, inForce - KEPT_BEFORE);
     return said && said.rtpTime <= rtpTime ? said.value : undefined;
   }
 }

@@ -38,6 +38,12 @@ const CODEC_IDS = {
   av1: AV_CODEC_ID_AV1,
 } as const;
 
+/** More than a decoder ever holds back. */
+const MAX_HELD = 64;
+
+/** What the sender said of a picture beside the stream. */
+type Said = { color?: VideoColor | undefined; orientation?: Orientation | undefined };
+
 export class VideoDecoder {
   readonly codec: VideoCodec;
   #context: CodecContext;
@@ -47,8 +53,8 @@ export class VideoDecoder {
   #closed = false;
   #converter: SoftwareScaleContext | undefined;
   #damaged = false;
-  #color: VideoColor | undefined;
-  #orientation: Orientation | undefined;
+  /** What was said of the units that are in the decoder, by their times. */
+  #said = new Map<bigint, Said>();
   #undecodable = 0;
 
   /** Throws a Fault when FFmpeg refuses the codec, which means a broken installation. */
@@ -76,13 +82,13 @@ export class VideoDecoder {
     color?: VideoColor | undefined;
     orientation?: Orientation | undefined;
   }): DecodedPicture[] {
-    this.#color = sample.color;
-    this.#orientation = sample.orientation;
     // An empty packet would tell FFmpeg that the stream has ended.
     if (sample.data.length === 0) return [];
     this.#packet.unref();
     this.#packet.data = sample.data;
-    this.#packet.pts = BigInt(Math.round(sample.ptsUs));
+    const pts = BigInt(Math.round(sample.ptsUs));
+    this.#packet.pts = pts;
+    this.#say(pts, sample);
     const sent = this.#context.sendPacketSync(this.#packet);
     this.#packet.unref();
     if (sent < 0) {
@@ -104,6 +110,7 @@ export class VideoDecoder {
   reset(): void {
     this.#context.flushBuffers();
     this.#damaged = false;
+    this.#said.clear();
   }
 
   /** Calling it again does nothing. Pictures handed out stay with their owners. */
@@ -131,17 +138,26 @@ export class VideoDecoder {
       this.#frame = newFrame();
       const hurt = frame.decodeErrorFlags !== 0 || frame.hasFlags(AV_FRAME_FLAG_CORRUPT);
       this.#damaged = hurt || (this.#damaged && !frame.keyFrame);
-      if (this.#color) {
-        frame.colorRange = this.#color.fullRange ? AVCOL_RANGE_JPEG : AVCOL_RANGE_MPEG;
-        // FFmpeg's numbers are those of H.273.
-        frame.colorSpace = this.#color.matrix as AVColorSpace;
-      }
       const pts = frame.pts === AV_NOPTS_VALUE ? frame.bestEffortTimestamp : frame.pts;
+      const said = this.#said.get(pts);
+      this.#said.delete(pts);
+      if (said?.color) {
+        frame.colorRange = said.color.fullRange ? AVCOL_RANGE_JPEG : AVCOL_RANGE_MPEG;
+        // FFmpeg's numbers are those of H.273.
+        frame.colorSpace = said.color.matrix as AVColorSpace;
+      }
       const ptsUs = Number(pts);
       const plain = this.#toPlain(frame);
       if (!plain) continue;
-      pictures.push({ picture: NativePicture.wrap(plain, this.#orientation), ptsUs, damaged: this.#damaged });
+      pictures.push({ picture: NativePicture.wrap(plain, said?.orientation), ptsUs, damaged: this.#damaged });
     }
+  }
+
+  #say(pts: bigint, { color, orientation }: Said): void {
+    this.#said.set(pts, { color, orientation });
+    const [oldest] = this.#said.keys();
+    // Of units that give no picture nobody asks.
+    if (this.#said.size > MAX_HELD && oldest !== undefined) this.#said.delete(oldest);
   }
 
   /** The frame as Picture promises it. Nearly always it is that already. */
@@ -174,7 +190,8 @@ function openDecoder(codec: VideoCodec): CodecContext {
   context.allocContext3(decoder);
   // More threads would each hold a picture back.
   context.threadCount = 1;
-  context.setFlags(AV_CODEC_FLAG_LOW_DELAY);
+  // It makes H.264 forget that pictures are not always sent in the order they are shown in; others hold none back for it.
+  if (codec !== 'h264') context.setFlags(AV_CODEC_FLAG_LOW_DELAY);
   context.pktTimebase = new Rational(1, 1_000_000);
   const result = context.open2Sync(decoder);
   if (result < 0) {
