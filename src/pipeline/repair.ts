@@ -1,14 +1,15 @@
 /**
  * Repairs the spool folder of a recorder that died: keeps what can be read of the slices it was writing, one of each stream, and
- * makes the MP4 it could not finish from the slices. Safe to run again; what is whole is left alone.
+ * makes what no MP4 holds yet from the slices. Safe to run again; what is whole is left alone.
  */
-import { rm } from 'node:fs/promises';
+import { rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Segment } from '../media/segment.ts';
+import type { Segment, SpooledFile } from '../media/segment.ts';
 import type { FileLimit } from '../stages/mux/cut.ts';
 import { mendSlice } from '../stages/mux/mend-slice.ts';
 import { remuxSlices } from '../stages/mux/mp4/remux-slices.ts';
 import { mpdName, playlistName, readSliceName, userBaseName } from '../stages/mux/names.ts';
+import { partPath } from '../stages/mux/spool-file.ts';
 import { Journal, readSpool } from '../stages/spool/journal.ts';
 
 export type RepairOptions = {
@@ -20,13 +21,21 @@ export type RepairOptions = {
 export async function repairSpool(dir: string, options: RepairOptions): Promise<string[]> {
   const { files, leftovers } = await readSpool(dir);
   const slices = files.filter((file) => file.type === 'slice');
-  const torn = leftovers.map((name) => name.slice(0, -'.part'.length));
+  const torn = leftovers.map((name) => name.replace(/\.part$/, ''));
+  // What was finished and not noted any more is noted as what was not finished is. An MP4 is made again.
+  for (const name of leftovers)
+    if (readSliceName(name)) await rename(join(dir, name), partPath(join(dir, name)));
+    else if (name.endsWith('.mp4')) await rm(join(dir, name), { force: true });
   const added: string[] = [];
   // A report that was cut off while it was written says nothing.
   for (const name of leftovers) if (name.endsWith('.json.part')) await rm(join(dir, name), { force: true });
   const journal = await Journal.open(dir);
   try {
     for (const name of torn) {
+      if (isSuperseded(name, slices)) {
+        await rm(partPath(join(dir, name)), { force: true });
+        continue;
+      }
       const slice = await salvage(dir, name, slices, torn);
       if (!slice) continue;
       await journal.append(slice);
@@ -35,8 +44,8 @@ export async function repairSpool(dir: string, options: RepairOptions): Promise<
     }
     const together = slices.filter(({ owner }) => owner === undefined).sort((a, b) => a.index - b.index);
     const [whole] = together;
-    const hasMp4 = files.some((file) => file.type === 'mp4');
-    if (options.mp4 && whole && !hasMp4) {
+    const rest = remainderOf(files, together);
+    if (options.mp4 && whole && rest) {
       const made = await remuxSlices(
         together.map((slice) => join(dir, slice.name)),
         {
@@ -44,6 +53,7 @@ export async function repairSpool(dir: string, options: RepairOptions): Promise<
           baseName: whole.playlist.replace(/\.m3u8$/, ''),
           zeroUtcMs: whole.startUtcMs,
           limit: options.mp4,
+          ...rest,
           onFile: (file) => journal.append(file),
         },
       );
@@ -55,6 +65,28 @@ export async function repairSpool(dir: string, options: RepairOptions): Promise<
     await journal.close();
   }
   return added;
+}
+
+/** What of all users' slices is in no MP4 yet; undefined when all of it is. */
+function remainderOf(
+  files: readonly SpooledFile[],
+  slices: readonly Segment[],
+): { firstIndex: number; fromUs: number | undefined } | undefined {
+  const [first, last] = [slices[0], slices.at(-1)];
+  if (!first || !last) return undefined;
+  const mp4s = files.filter((file) => file.type === 'mp4' && file.owner === undefined);
+  const newest = mp4s.sort((a, b) => a.startUtcMs - b.startUtcMs).at(-1);
+  if (newest?.type !== 'mp4') return { firstIndex: 0, fromUs: undefined };
+  const endMs = newest.startUtcMs + newest.durationUs / 1000;
+  if (last.startUtcMs + last.durationUs / 1000 - endMs < INTERRUPTION_MS) return undefined;
+  return { firstIndex: newest.index + 1, fromUs: Math.round((endMs - first.startUtcMs) * 1000) };
+}
+
+/** True of a torn slice of all users together in whose place a later run made others. */
+function isSuperseded(name: string, slices: readonly Segment[]): boolean {
+  const parts = readSliceName(name);
+  if (!parts || parts.user) return false;
+  return slices.some(({ owner, startUtcMs }) => owner === undefined && startUtcMs > parts.startUtcMs);
 }
 
 /** Slices further apart than this had an interruption between them. */

@@ -2,10 +2,21 @@
  * A channel made of a script: participants with made media, encoded and packetized when their time comes, served over a real
  * feed socket in step with a held clock. For pipeline tests that need no network and no real time.
  */
+import { once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
-import { encodeFeedEvent, encodeFeedFrame, type FeedEvent, FeedReader } from '../../src/contract/line/feed.ts';
+import {
+  decodeFeedEvent,
+  decodeRecorderEvent,
+  encodeFeedEvent,
+  encodeFeedFrame,
+  type FeedEvent,
+  type FeedFrame,
+  FeedReader,
+} from '../../src/contract/line/feed.ts';
 import type { MediaKind, TrackFormat, VideoCodec } from '../../src/media/track.ts';
+import { startsKeyFrame } from '../../src/stages/rtp/key-frame.ts';
 import { Packetizer } from '../../src/stages/rtp/packetize/packetizer.ts';
+import { parsePacket } from '../../src/stages/rtp/parse-packet.ts';
 import { AudioEncoder, VideoEncoder } from './media/encode.ts';
 import { MadePicture, madeSound, SOUND_RATE } from './media/made-media.ts';
 import type { Participant } from './media/participants.ts';
@@ -210,64 +221,158 @@ function withOrientation(packet: Buffer, bits: number): Buffer {
   return Buffer.concat([header, Buffer.of(0xbe, 0xde, 0, 1, ORIENTATION_ID << 4, bits, 0, 0), packet.subarray(12)]);
 }
 
+/** What of sound is given again before the moment that is safe, as a channel does. */
+const SOUND_BEFORE_US = 500_000;
+
+type Sent = { frame: FeedFrame; bytes: Buffer; startsKeyFrame: boolean };
+
 export class ScriptedFeed {
   readonly path: string;
   #server: Server;
-  #socket: Promise<Socket>;
+  #joined: Promise<unknown>;
+  #socket: Socket | undefined;
   #scripts: Script[];
+  #hello: Buffer;
   #lines: Line[];
   #at = 0;
+  /** All that was sent, for a recorder that comes after another. */
+  #sent: Sent[] = [];
+  #codecs = new Map<number, VideoCodec>();
+  #safeUs = Number.NEGATIVE_INFINITY;
+  #nowUs = 0;
+  #runs = 0;
   /** Tracks for which a key frame was asked. */
   readonly keyFrameRequests: number[] = [];
+  /** What each recorder said first. */
+  readonly generations: number[] = [];
 
-  private constructor(path: string, server: Server, scripts: Script[], lines: Line[]) {
+  private constructor(path: string, server: Server, scripts: Script[], lines: Line[], hello: Buffer) {
     this.path = path;
     this.#server = server;
     this.#scripts = scripts;
     this.#lines = lines;
-    this.#socket = new Promise((resolve) => server.once('connection', resolve));
-    void this.#socket.then((socket) => {
-      const reader = new FeedReader();
-      socket.on('error', () => {});
-      socket.on('data', (chunk) => {
-        for (const frame of reader.push(chunk as Buffer)) {
-          if (frame.kind !== 'rtcp') continue;
-          this.keyFrameRequests.push(frame.track);
-          for (const script of this.#scripts) script.onKeyFrameRequest(frame.track);
-        }
-      });
-    });
+    this.#hello = hello;
+    this.#joined = once(server, 'connection');
+    server.on('connection', (socket: Socket) => this.#accept(socket));
   }
 
-  /** @param joinedUs when the recorder comes; what was before is what it catches up with */
-  static async serve(path: string, users: ScriptedUser[], zeroUs: number, joinedUs: number): Promise<ScriptedFeed> {
+  /**
+   * @param joinedUs when the recorder comes; what was before is what it catches up with
+   * @param openedUs when the channel opened the feed; the recording's zero when left out
+   */
+  static async serve(
+    path: string,
+    users: ScriptedUser[],
+    zeroUs: number,
+    joinedUs: number,
+    openedUs = zeroUs,
+  ): Promise<ScriptedFeed> {
     const scripts = users.map((user, i) => scriptOf(user, i, zeroUs));
     const lines = scripts.flatMap((script) => script.lines);
-    lines.push({
-      atUs: zeroUs,
-      make: () => encodeFeedEvent({ type: 'hello', version: 1, monoUs: zeroUs, utcMs: 0 }, zeroUs),
-    });
     lines.push({ atUs: joinedUs, make: () => encodeFeedEvent({ type: 'caughtUp' }, joinedUs) });
     lines.sort((a, b) => a.atUs - b.atUs);
     const server = createServer();
     await new Promise<void>((resolve) => server.listen(path, resolve));
-    return new ScriptedFeed(path, server, scripts, lines);
+    const hello = encodeFeedEvent({ type: 'hello', version: 1, monoUs: openedUs, utcMs: 0 }, openedUs);
+    return new ScriptedFeed(path, server, scripts, lines, hello);
+  }
+
+  /** Up to where the recorder said that what arrived is safe, monotonic microseconds. */
+  get safeUs(): number {
+    return this.#safeUs;
   }
 
   /** Sends what has happened by `nowUs`, at most `frames` of it. Resolves when the socket has taken it. */
   async playUntil(nowUs: number, frames = Number.POSITIVE_INFINITY): Promise<void> {
-    const socket = await this.#socket;
+    await this.#joined;
+    this.#nowUs = nowUs;
     const batch: Buffer[] = [];
     while (batch.length < frames && this.#at < this.#lines.length && (this.#lines[this.#at] as Line).atUs <= nowUs) {
-      batch.push((this.#lines[this.#at++] as Line).make());
+      const bytes = (this.#lines[this.#at++] as Line).make();
+      this.#keep(bytes);
+      batch.push(bytes);
     }
-    if (batch.length > 0 && socket.writable)
+    const socket = this.#socket;
+    if (batch.length > 0 && socket?.writable)
       await new Promise<void>((resolve) => socket.write(Buffer.concat(batch), () => resolve()));
   }
 
+  /** Cuts the recorder off, as when its process is killed. What is sent from now on is kept for the next. */
+  cut(): void {
+    this.#socket?.destroy();
+    this.#socket = undefined;
+  }
+
   async close(): Promise<void> {
-    (await this.#socket).destroy();
+    await this.#joined;
+    this.#socket?.destroy();
     for (const script of this.#scripts) script.close();
     await new Promise<void>((resolve) => this.#server.close(() => resolve()));
+  }
+
+  #accept(socket: Socket): void {
+    this.#socket = socket;
+    const reader = new FeedReader();
+    socket.on('error', () => {});
+    socket.on('data', (chunk) => {
+      for (const frame of reader.push(chunk as Buffer)) {
+        if (frame.kind === 'event') {
+          const event = decodeRecorderEvent(frame.body);
+          if (event.type === 'hello') this.generations.push(event.generation);
+          else this.#safeUs = Math.max(this.#safeUs, event.arrivalUs);
+        }
+        if (frame.kind !== 'rtcp') continue;
+        this.keyFrameRequests.push(frame.track);
+        for (const script of this.#scripts) script.onKeyFrameRequest(frame.track);
+      }
+    });
+    socket.write(this.#hello);
+    if (this.#runs++ > 0) socket.write(this.#again());
+  }
+
+  /** What a later run is given: who was there when all before was safe, and everything since the last key frames before that. */
+  #again(): Buffer {
+    const safeUs = this.#safeUs;
+    const users = new Map<string, Sent>();
+    const tracks = new Map<number, { uid: string; sent: Sent; from: number }>();
+    this.#sent.forEach((sent, n) => {
+      const { frame } = sent;
+      if (frame.arrivalUs > safeUs) return;
+      const track = tracks.get(frame.track);
+      if (track && sent.startsKeyFrame) track.from = n;
+      const codec = this.#codecs.get(frame.track);
+      if (track && frame.kind === 'rtp' && !codec && frame.arrivalUs < safeUs - SOUND_BEFORE_US) track.from = n;
+      if (frame.kind !== 'event') return;
+      const event = decodeFeedEvent(frame.body);
+      if (event.type === 'userJoined') users.set(event.uid, sent);
+      if (event.type === 'userLeft') users.delete(event.uid);
+      if (event.type === 'userLeft')
+        for (const [number, { uid }] of tracks) if (uid === event.uid) tracks.delete(number);
+      if (event.type === 'trackStarted')
+        tracks.set(event.track.track, { uid: event.track.uid, sent, from: Number.POSITIVE_INFINITY });
+      if (event.type === 'trackEnded') tracks.delete(event.track);
+    });
+    const isNeeded = ({ frame }: Sent, n: number) => {
+      if (frame.kind === 'event') return frame.arrivalUs > safeUs;
+      const track = tracks.get(frame.track);
+      return frame.arrivalUs > safeUs || (track !== undefined && n >= track.from);
+    };
+    const there = [...users.values(), ...[...tracks.values()].map(({ sent }) => sent)];
+    const caughtUp = encodeFeedEvent({ type: 'caughtUp' }, this.#nowUs);
+    return Buffer.concat([...there, ...this.#sent.filter(isNeeded)].map(({ bytes }) => bytes).concat(caughtUp));
+  }
+
+  #keep(bytes: Buffer): void {
+    for (const frame of new FeedReader().push(bytes)) {
+      const { kind, track, arrivalUs, body } = frame;
+      const event = kind === 'event' ? decodeFeedEvent(body) : undefined;
+      if (event?.type === 'caughtUp') continue;
+      if (event?.type === 'trackStarted' && event.track.format.kind === 'video')
+        this.#codecs.set(event.track.track, event.track.format.codec);
+      const codec = this.#codecs.get(track);
+      const startsKey = kind === 'rtp' && codec && startsKeyFrame(codec, parsePacket(body, arrivalUs).payload);
+      const sent = encodeFeedFrame(kind, track, arrivalUs, body);
+      this.#sent.push({ frame, bytes: sent, startsKeyFrame: startsKey === true });
+    }
   }
 }

@@ -10,6 +10,7 @@ import type { SpooledFile } from '../../media/segment.ts';
 import { AAC_BLOCK, AudioEncoder } from '../../stages/codec/audio-encoder.ts';
 import { VideoEncoder } from '../../stages/codec/video-encoder.ts';
 import { Mp4Files } from '../../stages/mux/mp4/mp4-files.ts';
+import type { Flushed } from '../../stages/mux/slices.ts';
 import { TsSlices } from '../../stages/mux/ts/ts-slices.ts';
 import { Journal } from '../../stages/spool/journal.ts';
 
@@ -27,6 +28,8 @@ export type MixOutputOptions = {
   spoolDir: string;
   /** Wall time of the files' zero, Unix milliseconds. */
   zeroUtcMs: number;
+  /** Where a recording goes on that an earlier run wrote until then; the first frame and the first sample, from the files' zero. */
+  from?: { frame: number; sample: number; sliceIndex: number; continues: boolean } | undefined;
   /** Threads of the video encoder; left out: as many as keep up with the clock. */
   threads?: number | undefined;
   /** A slice was begun at `startUtcMs`, Unix milliseconds. */
@@ -40,6 +43,8 @@ export class MixOutput {
   readonly #audio: AudioEncoder | undefined;
   readonly #writers: (TsSlices | Mp4Files)[] = [];
   readonly #journal: Journal;
+  readonly #slices: TsSlices | undefined;
+  readonly #keep: (file: SpooledFile) => Promise<void>;
 
   private constructor(options: MixOutputOptions, journal: Journal) {
     const { video, audio, files, mp4Limit, baseName, spoolDir: dir, zeroUtcMs, threads } = options;
@@ -47,8 +52,8 @@ export class MixOutput {
     this.#video =
       video &&
       new VideoEncoder({ ...video, ...(threads && { threads }), keyIntervalFrames: video.fps * KEY_INTERVAL_S });
-    this.#audio = audio && new AudioEncoder(audio);
-    const onFile = async (file: SpooledFile) => {
+    this.#audio = audio && new AudioEncoder({ ...audio, firstSample: options.from?.sample });
+    this.#keep = async (file: SpooledFile) => {
       await journal.append(file);
       options.onFile(file);
     };
@@ -56,17 +61,32 @@ export class MixOutput {
       dir,
       baseName,
       zeroUtcMs,
-      onFile,
+      onFile: this.#keep,
       video: video && this.#video && { ...video, extradata: this.#video.extradata },
       audio: audio &&
         this.#audio && { sampleRate: SOUND_RATE, channels: audio.channels, extradata: this.#audio.extradata },
     };
-    if (files.hls) this.#writers.push(new TsSlices({ ...streams, onSliceStart: options.onSliceStart }));
+    if (files.hls) {
+      const { onSliceStart, from } = options;
+      const { sliceIndex: firstIndex, continues } = from ?? {};
+      this.#slices = new TsSlices({ ...streams, onSliceStart, firstIndex, continues });
+      this.#writers.push(this.#slices);
+    }
     if (files.mp4) this.#writers.push(new Mp4Files({ ...streams, limit: mp4Limit }));
   }
 
   static async open(options: MixOutputOptions): Promise<MixOutput> {
     return new MixOutput(options, await Journal.open(options.spoolDir));
+  }
+
+  /** As of Slices; undefined without slices. */
+  get flushed(): Flushed | undefined {
+    return this.#slices?.flushed;
+  }
+
+  /** Notes a file that was made beside the streams, before any of theirs. */
+  keep(file: SpooledFile): Promise<void> {
+    return this.#keep(file);
   }
 
   /** Encodes and writes one canvas as frame `frame` of the files. The canvas stays the caller's. Await before the next. */

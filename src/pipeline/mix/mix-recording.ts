@@ -6,13 +6,18 @@ import type { ChangeCommand, StartCommand } from '../../contract/line/commands.t
 import type { EndReason } from '../../contract/line/facts.ts';
 import type { MixPlan } from '../../contract/line/plan.ts';
 import type { Clock, Timer } from '../../kernel/clock.ts';
+import { messageOf } from '../../kernel/fault.ts';
+import { US } from '../../kernel/time.ts';
 import { SOUND_RATE } from '../../media/frame.ts';
 import { SoundMixer } from '../../stages/compose/sound-mixer.ts';
+import { writeCheckpoint } from '../checkpoint/checkpoint-file.ts';
 import type { Ending, LineContext, Recording } from '../recording.ts';
 import { Timeline } from '../timeline.ts';
 import { FeedSession, type SessionEnd } from '../tracks/feed-session.ts';
 import { Canvas, type Look } from './canvas.ts';
-import { AUDIO_BLOCK, MixOutput } from './mix-output.ts';
+import { type EarlierRuns, type End, readEarlierRuns } from './earlier-runs.ts';
+import { type MixCheckpoint, type MixMoment, Moments } from './mix-checkpoint.ts';
+import { AUDIO_BLOCK, MixOutput, type MixOutputOptions } from './mix-output.ts';
 import { Pace } from './pace.ts';
 import { Participants } from './participants.ts';
 import { PictureClock } from './picture-clock.ts';
@@ -29,11 +34,17 @@ const BURST_US = 200_000;
 const SOUND_AHEAD_US = 120_000;
 /** While nobody is there nothing is recorded for this long: if nobody comes back, the file ends with the last user. */
 const HOLD_EMPTY_US = 60_000_000;
+/** How often a run writes down how to go on from it. */
+const CHECKPOINT_US = 1_000_000;
+/** Media may arrive this much before the moment that it is placed at. */
+const SAFE_MARGIN_US = 500_000;
+/** An encoder of sound that goes on is given two blocks of what came before. */
+const PRIMING_SAMPLES = 2 * AUDIO_BLOCK;
 /** A recording without a picture moves on in steps of this many frames a second. */
 const SOUND_ONLY_FPS = 25;
 
 /** Where the recording ends, in recording time, and why. */
-type End = { endUs: number; reason: EndReason; message: string };
+type Ended = { endUs: number; reason: EndReason; message: string };
 
 export class MixRecording implements Recording {
   readonly done: Promise<Ending>;
@@ -53,11 +64,21 @@ export class MixRecording implements Recording {
   /** The next sample the mixer hands over, counted from the recording's zero. */
   #soundAt = 0;
   readonly #pace = new Pace();
-  #ending: End | undefined;
+  /** What earlier runs left; undefined when nothing was recorded yet. */
+  readonly #earlier: EarlierRuns | undefined;
+  /** Where the files of this run begin; what lies before is made for what follows from it, and not written. */
+  #begun: End = { frame: 0, sample: 0 };
+  /** The channel was lost with those in it at `atUs` of the recording; nobody came since monotonic `emptyUs`. */
+  #lost: { atUs: number; emptyUs: number | undefined } | undefined;
+  readonly #moments: Moments;
+  #checkpointUs = Number.NEGATIVE_INFINITY;
+  #checkpoint: Promise<void> | undefined;
+  #ending: Ended | undefined;
   #settle!: { resolve(ending: Ending): void; reject(error: unknown): void };
 
   static async start(start: StartCommand, plan: MixPlan, context: LineContext): Promise<MixRecording> {
-    const recording = new MixRecording(start, plan, context);
+    const earlier = await readEarlierRuns(start, plan);
+    const recording = new MixRecording(start, plan, context, earlier);
     try {
       await recording.#session.join();
     } catch (error) {
@@ -67,8 +88,10 @@ export class MixRecording implements Recording {
     return recording;
   }
 
-  private constructor(start: StartCommand, plan: MixPlan, context: LineContext) {
+  private constructor(start: StartCommand, plan: MixPlan, context: LineContext, earlier: EarlierRuns | undefined) {
     this.#start = start;
+    this.#earlier = earlier;
+    this.#moments = new Moments(plan.video?.fps);
     this.#plan = plan;
     this.#context = context;
     this.#clock = context.clock;
@@ -84,6 +107,7 @@ export class MixRecording implements Recording {
       onStreamChange: (change) => this.#session.tellStream(change),
       onDegraded: (what, count) => context.emit({ type: 'degraded', what, count }),
       report: context.report,
+      state: earlier?.moment?.channel,
     });
     this.#session = new FeedSession({
       start,
@@ -91,10 +115,14 @@ export class MixRecording implements Recording {
       maxIdleMs: plan.maxIdleMs,
       stepMs: STEP_MS,
       taker: this.#participants,
+      state: earlier?.moment?.channel,
       emit: (happening) => context.emit(happening),
       onEnd: (end) => this.#end(end),
     });
     this.#timer = this.#clock.every(STEP_MS, () => void this.#advance());
+    for (const problem of earlier?.problems ?? [])
+      context.emit({ type: 'degraded', what: `of an earlier run: ${problem}`, count: 1 });
+    for (const command of start.changes) this.change(command);
   }
 
   stop(atMonoUs: number, reason: EndReason): void {
@@ -140,7 +168,8 @@ export class MixRecording implements Recording {
   #heldUs(nowUs: number): number | undefined {
     const emptyUs = this.#session.emptySinceUs;
     if (emptyUs === undefined) return undefined;
-    const heldUs = emptyUs - this.#start.zeroMonoUs;
+    const lost = this.#lost;
+    const heldUs = lost && lost.emptyUs === emptyUs ? lost.atUs : emptyUs - this.#start.zeroMonoUs;
     return nowUs - heldUs < HOLD_EMPTY_US ? heldUs : undefined;
   }
 
@@ -156,8 +185,11 @@ export class MixRecording implements Recording {
   /** Does everything that is due at the session's present. */
   async #step(): Promise<void> {
     this.#participants.poll(this.#session.nowUs);
-    if (!this.#pictureClock) await this.#begin();
-    if (this.#pictureClock) await this.#record(this.#pictureClock);
+    if (!this.#pictureClock) await (this.#earlier ? this.#goOn(this.#earlier) : this.#begin());
+    if (this.#pictureClock) {
+      await this.#record(this.#pictureClock);
+      this.#keepMoment(this.#pictureClock);
+    }
     if (this.#ending) await this.#finish(this.#ending);
   }
 
@@ -170,27 +202,60 @@ export class MixRecording implements Recording {
       return;
     }
     const originUs = Math.max(0, Math.round(firstUs));
-    const { video, audio } = this.#plan;
-    this.#pictureClock = new PictureClock(video?.fps ?? SOUND_ONLY_FPS, originUs);
-    this.#soundAt = Math.round((originUs * SOUND_RATE) / 1e6);
+    this.#pictureClock = new PictureClock(this.#fps, originUs);
+    this.#soundAt = this.#originSample;
     this.#mixer?.seek(this.#soundAt);
+    await this.#open(originUs);
+    this.#context.emit({ type: 'firstFrameRecorded', recordingUs: originUs });
+  }
+
+  /** Goes on where the files of earlier runs end, from the moment before that which they kept, if the feed is still the same. */
+  async #goOn({ originUs, end, mended, moment, sliceIndex }: EarlierRuns): Promise<void> {
+    if (!this.#ending) {
+      if (!this.#participants.hasBegun) return;
+      // Until then packets are taken and put in order as they were the first time.
+      if (moment && this.#participants.goesOn && this.#session.nowUs < moment.channel.takenUs) return;
+    }
+    const from = this.#participants.goesOn ? moment : undefined;
+    const endFrame = this.#plan.video ? end.frame : Math.floor((end.sample * this.#fps) / SOUND_RATE);
+    this.#begun = { frame: endFrame, sample: end.sample };
+    this.#pictureClock = new PictureClock(this.#fps, originUs, from?.frame ?? endFrame);
+    this.#soundAt = this.#originSample + (from?.sample ?? Math.max(0, end.sample - PRIMING_SAMPLES));
+    if (from?.mixer) this.#mixer?.restore(from.mixer);
+    else this.#mixer?.seek(this.#soundAt);
+    if (!from) this.#lost = { atUs: this.#pictureClock.dueUs, emptyUs: this.#session.emptySinceUs };
+    await this.#open(originUs, { ...this.#begun, sliceIndex, continues: sliceIndex > 0 }, from);
+    for (const slice of mended) await this.#output?.keep(slice);
+  }
+
+  get #fps(): number {
+    return this.#plan.video?.fps ?? SOUND_ONLY_FPS;
+  }
+
+  /** Where the files begin, in samples of the recording. */
+  get #originSample(): number {
+    return Math.round(((this.#pictureClock?.originUs ?? 0) * SOUND_RATE) / 1e6);
+  }
+
+  async #open(originUs: number, from?: MixOutputOptions['from'], moment?: MixMoment): Promise<void> {
+    const { video, audio, files, mp4Limit, baseName } = this.#plan;
+    const { spoolDir, zeroUtcMs, generation } = this.#start;
     if (video) this.#canvas = new Canvas(video);
     const trackType = video && audio ? 'audio_and_video' : video ? 'video' : 'audio';
+    const { frame, sample } = this.#begun;
+    const begun = { frame, sample, continues: from?.continues === true };
+    await writeCheckpoint(spoolDir, { version: 1, mode: 'mix', originUs, begun, moment } satisfies MixCheckpoint);
     this.#output = await MixOutput.open({
-      video,
-      audio,
-      files: this.#plan.files,
-      mp4Limit: this.#plan.mp4Limit,
-      baseName: this.#plan.baseName,
-      spoolDir: this.#start.spoolDir,
-      zeroUtcMs: this.#start.zeroUtcMs + originUs / 1000,
-      // One recorder writes without interruption, so no slice begins later than the one before it ended.
+      ...{ video, audio, mp4Limit, baseName, spoolDir, from },
+      // What a run after the first would write begins in the middle: MP4s are made from the slices then, at the end.
+      files: { ...files, mp4: files.mp4 && generation === 1 },
+      zeroUtcMs: zeroUtcMs + originUs / 1000,
+      // A slice that goes on from another run's begins where that one ended.
       onSliceStart: (startUtcMs) =>
         this.#context.emit({ type: 'sliceStarted', startUtcMs, discontinueUtcMs: startUtcMs, trackType }),
       onFile: (file) => this.#context.emit({ type: 'fileSpooled', file }),
     });
     this.#context.report.onFilesBegun(originUs);
-    this.#context.emit({ type: 'firstFrameRecorded', recordingUs: originUs });
   }
 
   /** Makes all frames and sound that are due. */
@@ -216,6 +281,7 @@ export class MixRecording implements Recording {
     // A picture belongs to the frame nearest to it; shown at the first one after it, all would be half a frame late.
     const halfFrameUs = 500_000 / clock.fps;
     const { uids, pictures } = this.#participants.picturesAt(atUs, atUs + halfFrameUs);
+    if (clock.frame < this.#begun.frame) return;
     await this.#output.writePicture(this.#canvas.draw(this.#looks.at(atUs), uids, pictures), clock.frame);
   }
 
@@ -224,14 +290,41 @@ export class MixRecording implements Recording {
     const mixer = this.#mixer;
     if (!mixer || !this.#output) return;
     this.#participants.soundUntil(untilUs + SOUND_AHEAD_US, (uid, start, sound) => mixer.add(uid, start, sound));
-    const originSample = Math.round(((this.#pictureClock?.originUs ?? 0) * SOUND_RATE) / 1e6);
+    const originSample = this.#originSample;
     while (((this.#soundAt + AUDIO_BLOCK) * 1e6) / SOUND_RATE <= untilUs) {
       await this.#output.writeSound(mixer.take(AUDIO_BLOCK), this.#soundAt - originSample);
       this.#soundAt += AUDIO_BLOCK;
     }
   }
 
-  async #finish(ending: End): Promise<void> {
+  /** Keeps this moment for a run that may have to go on from it, and writes down the newest that it can. */
+  #keepMoment(clock: PictureClock): void {
+    const { zeroMonoUs, spoolDir } = this.#start;
+    const { frame } = clock;
+    const sample = this.#soundAt - this.#originSample;
+    if (frame < this.#begun.frame || sample < this.#begun.sample || this.#ending) return;
+    this.#moments.note(clock.dueUs, () => {
+      const channel = this.#participants.save(this.#session.nowUs, this.#session.emptySinceUs);
+      return channel && { frame, sample, channel, mixer: this.#mixer?.save() };
+    });
+    const nowUs = this.#clock.monoUs();
+    const flushed = this.#output?.flushed;
+    if (this.#checkpoint || !flushed || nowUs - this.#checkpointUs < CHECKPOINT_US) return;
+    const moment = this.#moments.takeWritten(flushed, this.#mixer !== undefined);
+    if (!moment) return;
+    this.#checkpointUs = nowUs;
+    const { originUs } = clock;
+    const begun = { ...this.#begun, continues: (this.#earlier?.sliceIndex ?? 0) > 0 };
+    const momentUs = Math.min((moment.frame * US) / this.#fps, (moment.sample * US) / SOUND_RATE);
+    this.#checkpoint = writeCheckpoint(spoolDir, { version: 1, mode: 'mix', originUs, begun, moment })
+      .then(() => this.#session.sendSafe(Math.floor(zeroMonoUs + originUs + momentUs - SAFE_MARGIN_US)))
+      .catch((error) => this.#context.emit({ type: 'degraded', what: messageOf(error), count: 1 }))
+      .finally(() => {
+        this.#checkpoint = undefined;
+      });
+  }
+
+  async #finish(ending: Ended): Promise<void> {
     this.#context.report.onEnd(ending.endUs);
     this.#timer.cancel();
     if (this.#output) {
@@ -240,6 +333,7 @@ export class MixRecording implements Recording {
       await this.#recordSound(this.#plan.video ? (this.#pictureClock?.dueUs ?? 0) : ending.endUs + blockUs);
       await this.#output.finish();
     }
+    await this.#checkpoint;
     const recorded = this.#output !== undefined;
     this.#free();
     this.#settle.resolve({ reason: ending.reason, recorded, message: ending.message });

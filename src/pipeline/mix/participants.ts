@@ -2,6 +2,7 @@
  * Participants: every user's lines in one composite recording. Takes the feed's events and packets, answers what the picture
  * and the sound of a moment are made of.
  */
+import type { ChannelState } from '../../contract/line/channel-state.ts';
 import type { FeedEvent } from '../../contract/line/feed.ts';
 import type { MixPlan } from '../../contract/line/plan.ts';
 import { US } from '../../kernel/time.ts';
@@ -28,6 +29,8 @@ export type ParticipantsOptions = {
   onDegraded(what: string, count: number): void;
   /** Takes down who is there and what becomes of their tracks. */
   report?: QualityCollector | undefined;
+  /** As of ChannelTracks. */
+  state?: ChannelState | undefined;
 };
 
 export class Participants {
@@ -46,6 +49,21 @@ export class Participants {
           ? new VideoLine(received)
           : new AudioLine(received, plan.audio?.channels ?? 1),
     });
+  }
+
+  /** As of ChannelTracks. */
+  get hasBegun(): boolean {
+    return this.#tracks.hasBegun;
+  }
+
+  /** As of ChannelTracks. */
+  get goesOn(): boolean {
+    return this.#tracks.goesOn;
+  }
+
+  /** As of ChannelTracks. */
+  save(takenUs: number, emptySinceUs: number | undefined): ChannelState | undefined {
+    return this.#tracks.save(takenUs, emptySinceUs);
   }
 
   /** How many users are in the channel now. */

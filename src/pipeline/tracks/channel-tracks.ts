@@ -107,6 +107,11 @@ export class ChannelTracks<L extends TrackLine> {
     this.#subscriptions = new Timeline(options.subscribe);
   }
 
+  /** Whether the feed has begun. */
+  get hasBegun(): boolean {
+    return this.#feedUs !== undefined;
+  }
+
   /** Whether this goes on from the state it was given; known once the feed has begun. */
   get goesOn(): boolean {
     return this.#known !== undefined;

@@ -2,6 +2,7 @@
  * FeedSession: a recorder's stay in its channel, from the connected feed to its end. It is the recording's clock: a run goes
  * from moment to moment of what has been read, and so does in its turn what happened while it was not there, or was too busy.
  */
+import type { ChannelState } from '../../contract/line/channel-state.ts';
 import type { StartCommand } from '../../contract/line/commands.ts';
 import type { EndReason } from '../../contract/line/facts.ts';
 import type { FeedEvent } from '../../contract/line/feed.ts';
@@ -40,13 +41,13 @@ export type FeedSessionOptions = {
   emit(happening: Happening): void;
   /** Everything sent before the end has been taken. Called once, before the last step. */
   onEnd(end: SessionEnd): void;
-  /** Since when nobody was there when an earlier run was lost, monotonic microseconds; undefined when somebody was. */
-  emptySinceUs?: number | undefined;
+  /** What an earlier run knew of its channel. */
+  state?: ChannelState | undefined;
 };
 
 export class FeedSession {
   readonly #o: FeedSessionOptions;
-  readonly #idle: IdleWatch;
+  #idle: IdleWatch;
   #feed: FeedClient | undefined;
   /** True once all that was kept for us before we joined has been read. */
   #caughtUp = false;
@@ -62,7 +63,9 @@ export class FeedSession {
 
   constructor(options: FeedSessionOptions) {
     this.#o = options;
-    this.#idle = new IdleWatch(options.emptySinceUs ?? options.start.zeroMonoUs);
+    const { start, clock } = options;
+    // Those who were there when an earlier run was lost with its channel have this long to come back.
+    this.#idle = new IdleWatch(start.generation > 1 ? clock.monoUs() : start.zeroMonoUs);
   }
 
   /** The present of this run, monotonic microseconds: all that came before has been taken. */
@@ -178,9 +181,11 @@ export class FeedSession {
   }
 
   #take(feed: FeedClient, untilUs: number): void {
-    const { taker, emit } = this.#o;
+    const { taker, emit, state } = this.#o;
     feed.take(untilUs, {
       onEvent: (event, atUs) => {
+        if (event.type === 'hello' && event.monoUs === state?.feedUs)
+          if (state.emptySinceUs !== undefined) this.#idle = new IdleWatch(state.emptySinceUs);
         if (event.type === 'dropped') {
           const ms = Math.round((event.untilUs - event.fromUs) / 1000);
           const what = `the channel could not keep ${ms} ms of a track for the recorder`;

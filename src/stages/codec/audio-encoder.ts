@@ -20,7 +20,15 @@ import { freeFrame, freePacket, newFrame, newPacket } from './native-frames.ts';
 /** Samples per AAC unit and per call of `encode`. */
 export const AAC_BLOCK = 1024;
 
-export type AudioEncoderOptions = { channels: 1 | 2; bitrateKbps: number };
+export type AudioEncoderOptions = {
+  channels: 1 | 2;
+  bitrateKbps: number;
+  /**
+   * Units before this sample are not handed on. An encoder that goes on for another is given at least two blocks of what came
+   * before, so that its first unit joins on to the other's last.
+   */
+  firstSample?: number | undefined;
+};
 
 export class AudioEncoder {
   readonly channels: 1 | 2;
@@ -31,12 +39,14 @@ export class AudioEncoder {
   #frame: Frame;
   #packet: Packet;
   #nextIndex: number | undefined;
+  readonly #firstSample: number;
   #primed = false;
   #closed = false;
 
   /** Throws a Fault when the encoder refuses the options. */
   constructor(options: AudioEncoderOptions) {
     this.channels = options.channels;
+    this.#firstSample = options.firstSample ?? Number.NEGATIVE_INFINITY;
     this.#context = openEncoder(options);
     const extradata = this.#context.extraData;
     invariant(extradata, 'the AAC encoder gave no configuration');
@@ -100,7 +110,7 @@ export class AudioEncoder {
       check(result, 'reading encoded sound');
       const index = Number(this.#packet.pts);
       const { data } = this.#packet;
-      if (this.#primed && data) samples.push(toSample(index, data));
+      if (this.#primed && data && index >= this.#firstSample) samples.push(toSample(index, data));
       this.#primed = true;
       this.#packet.unref();
     }

@@ -93,6 +93,8 @@ type OpenSlice = {
 
 /** What a playlist says before a slice. */
 type SaidBefore = Pick<Segment, 'discontinuity' | 'starts' | 'rotations'>;
+/** Up to where samples have been handed to the system, microseconds: picture in decode time, sound to the end of its last. */
+export type Flushed = { video: number; audio: number };
 
 export class Slices {
   readonly #options: SlicesOptions;
@@ -114,6 +116,8 @@ export class Slices {
   #brokeOffUs: number | undefined;
   /** A finished slice that is in no playlist: what was to be said before it is said before the next. */
   #unlisted: OpenSlice | undefined;
+  #written: Flushed = { video: Number.NEGATIVE_INFINITY, audio: Number.NEGATIVE_INFINITY };
+  #flushed: Flushed = { ...this.#written };
   #finishing: Promise<void> = Promise.resolve();
   #failure: unknown;
   #closed = false;
@@ -139,6 +143,11 @@ export class Slices {
   /** True while pictures are left out because one before them could not be written. */
   get keyFrameWanted(): boolean {
     return this.#keyFrameWanted;
+  }
+
+  /** What stays written even if this process is killed now. */
+  get flushed(): Flushed {
+    return this.#flushed;
   }
 
   /**
@@ -246,9 +255,11 @@ export class Slices {
     this.#note(slice, sample);
     slice.endUs = Math.max(slice.endUs, sample.ptsUs + sample.durationUs);
     slice.bytes += sample.data.length;
+    this.#written[sample.kind] = sample.kind === 'video' ? sample.dtsUs : sample.ptsUs + sample.durationUs;
     if (sample.dtsUs - slice.flushedUs < FLUSH_US) return;
     slice.flushedUs = sample.dtsUs;
     this.#container?.flush();
+    this.#flushed = { ...this.#written };
   }
 
   /** What the playlist says before this slice: the first sample of each kind, and the picture's size with the first picture. */

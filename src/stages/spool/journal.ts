@@ -58,9 +58,12 @@ export type SpoolContents = {
   files: SpooledFile[];
   /** In words: each journal line that could not be used, and why. */
   problems: string[];
-  /** Names of files that a crash left unfinished. */
+  /** Names of files that a crash left unfinished (`.part`), or finished and not yet in the journal. */
   leftovers: string[];
 };
+
+/** What a recording is made of; other files of the folder are notes beside it. */
+const MEDIA = /\.(ts|webm|m4s|mp4|jpg)$/;
 
 /**
  * Reads back what lies in a spool folder. A torn last line is what a crash leaves and no problem; other lines that are
@@ -78,6 +81,7 @@ export async function readSpool(dir: string): Promise<SpoolContents> {
   }
   const files = new Map<string, SpooledFile>();
   const problems: string[] = [];
+  const listed = new Set<string>();
   const lines = text.split('\n');
   for (const [i, line] of lines.entries()) {
     if (line === '') continue;
@@ -87,11 +91,13 @@ export async function readSpool(dir: string): Promise<SpoolContents> {
       if (!isTorn) problems.push(`line ${i + 1} of ${JOURNAL_NAME} is not a record of a file`);
       continue;
     }
+    listed.add(file.name);
     const problem = files.has(file.name) ? 'is listed twice' : await whyNotWhole(dir, file);
     if (problem) problems.push(`line ${i + 1} of ${JOURNAL_NAME}: ${file.name} ${problem}`);
     else files.set(file.name, file);
   }
-  return { files: [...files.values()], problems, leftovers: names.filter((n) => n.endsWith('.part')).sort() };
+  const leftovers = names.filter((name) => name.endsWith('.part') || (MEDIA.test(name) && !listed.has(name)));
+  return { files: [...files.values()], problems, leftovers: leftovers.sort() };
 }
 
 function parseLine(line: string): SpooledFile | undefined {

@@ -11,7 +11,7 @@ import { freeBytes, MIN_FREE_BYTES } from './spool-folder.ts';
 
 /** A finished file and the folder it lies in. */
 export type RunFile = { dir: string; file: SpooledFile };
-/** A file that a crash left unfinished, and the folder it lies in. `name` ends in `.part`. */
+/** A file that a crash left unfinished (`.part`), or finished and in no journal, and the folder it lies in. */
 export type RunLeftover = { dir: string; name: string };
 
 export type RecordingSpool = {
@@ -118,6 +118,6 @@ export async function readRuns(dirs: readonly string[]): Promise<RecordingSpool>
     problems.push(...run.problems.map((problem) => (dirs.length > 1 ? `${dir}: ${problem}` : problem)));
     unfinished.push(...run.leftovers.map((name) => ({ dir, name })));
   }
-  const leftovers = unfinished.filter(({ name }) => !files.has(name.slice(0, -'.part'.length)));
+  const leftovers = unfinished.filter(({ name }) => !files.has(name.replace(/\.part$/, '')));
   return { files: [...files.values()], problems, leftovers };
 }

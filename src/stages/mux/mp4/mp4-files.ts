@@ -29,6 +29,8 @@ export type Mp4FilesOptions = Streams & {
    * where one was lost. Where this is left out, the first such failure is thrown.
    */
   onLost?: ((what: string) => void) | undefined;
+  /** The first file begins here, where one that is whole already ended; what comes before is passed over. */
+  fromUs?: number | undefined;
   /** A file lies finished and synced on the spool. Called in order, the next call only after this one has resolved. */
   onFile(file: WholeFile): Promise<void> | void;
 };
@@ -110,12 +112,20 @@ export class Mp4Files {
     const { limit, video } = this.#options;
     const hasVideo = video !== undefined;
     if (this.#file && endsFile(sample, this.#file, limit, hasVideo)) this.#endFile(this.#file, sample.ptsUs);
-    if (!this.#file) {
+    if (!this.#file && !this.#isPast(sample)) {
       const isPriming = sample.kind === 'audio' && sample.ptsUs + sample.durationUs <= 0;
       if (!isPriming) this.#beginFile(sample.ptsUs);
     }
     this.#file?.write(sample);
     if (sample.kind === 'audio') this.#lastSounds = [...this.#lastSounds.slice(-1), sample];
+  }
+
+  /** True of what an earlier file holds. A new one begins with a key frame where there is a picture. */
+  #isPast({ kind, keyFrame, ptsUs, durationUs }: EncodedSample): boolean {
+    const { fromUs, video } = this.#options;
+    if (fromUs === undefined || this.#index > (this.#options.firstIndex ?? 0)) return false;
+    if (video) return kind !== 'video' || !keyFrame || ptsUs + durationUs / 2 < fromUs;
+    return ptsUs + durationUs <= fromUs;
   }
 
   #beginFile(startUs: number): void {

@@ -15,11 +15,14 @@ export type RemuxOptions = {
   zeroUtcMs: number;
   limit: FileLimit;
   /** As of Mp4Files. */
+  firstIndex?: number | undefined;
+  fromUs?: number | undefined;
+  /** As of Mp4Files. */
   onFile?(file: WholeFile): Promise<void> | void;
 };
 
 /**
- * Writes `<baseName>_0.mp4` and on from the slices at `slicePaths`, in order, and returns what was written.
+ * Writes `<baseName>_<firstIndex>.mp4` and on from the slices at `slicePaths`, in order, and returns what was written.
  * The first slice decides which kinds of stream there are. Throws a Fault for no slices, or one that cannot be read.
  */
 export async function remuxSlices(slicePaths: readonly string[], options: RemuxOptions): Promise<WholeFile[]> {
@@ -33,6 +36,8 @@ export async function remuxSlices(slicePaths: readonly string[], options: RemuxO
     baseName: options.baseName,
     zeroUtcMs: options.zeroUtcMs,
     limit: options.limit,
+    firstIndex: options.firstIndex,
+    fromUs: options.fromUs,
     async onFile(file) {
       files.push(file);
       await options.onFile?.(file);

@@ -71,6 +71,8 @@ export class TsContainer implements SliceContainer {
   }
 
   flush(): void {
+    // Sound waits in the muxer for a full PES, which may take a second of a quiet recording.
+    if (this.#io) check(this.#context.writeFrameSync(null), `flushing ${this.#name}`);
     this.#io?.flushSync();
   }
 

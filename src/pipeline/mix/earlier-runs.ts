@@ -1,0 +1,154 @@
+/**
+ * What earlier runs of a composite recording left: where their files end, how to go on from there, and the slices that were
+ * being written when a run was lost, cut to what is whole. Their folders are read and never written.
+ */
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { StartCommand } from '../../contract/line/commands.ts';
+import type { MixPlan } from '../../contract/line/plan.ts';
+import { rescale, US } from '../../kernel/time.ts';
+import { SOUND_RATE } from '../../media/frame.ts';
+import type { Segment } from '../../media/segment.ts';
+import { playlistName, readSliceName } from '../../stages/mux/names.ts';
+import { finishPart, partPath } from '../../stages/mux/spool-file.ts';
+import { TS_ZERO_US } from '../../stages/mux/ts/ts-slices.ts';
+import { cutUnits, readTsUnits, withoutUnits } from '../../stages/mux/ts/ts-units.ts';
+import { type RecordingSpool, readRuns } from '../../stages/spool/recording-spool.ts';
+import { readCheckpoint } from '../checkpoint/checkpoint-file.ts';
+import { type MixCheckpoint, type MixMoment, mixCheckpointSchema } from './mix-checkpoint.ts';
+
+const TS_RATE = 90_000;
+const TS_ZERO = rescale(TS_ZERO_US, US, TS_RATE);
+/** Slices further apart than this had an interruption between them. */
+const INTERRUPTION_MS = 500;
+
+/** Where files end: the first frame and the first sample, from the files' zero, that none of them holds. */
+export type End = { frame: number; sample: number };
+
+export type EarlierRuns = {
+  /** Where the files begin, microseconds of the recording. */
+  originUs: number;
+  end: End;
+  /** Of the next slice. */
+  sliceIndex: number;
+  /** Slices that are whole now, in this run's folder, and not in its journal yet. */
+  mended: Segment[];
+  /** A moment at or before the end from which the run can go on; undefined where there is none. */
+  moment: MixMoment | undefined;
+  /** In words: what could not be read. */
+  problems: string[];
+};
+
+/** Undefined when nothing was recorded yet. Throws a Fault when a folder cannot be read, or this run's cannot be written. */
+export async function readEarlierRuns(start: StartCommand, plan: MixPlan): Promise<EarlierRuns | undefined> {
+  const { earlierDirs, zeroUtcMs } = start;
+  if (earlierDirs.length === 0) return undefined;
+  const spool = await readRuns(earlierDirs);
+  const { checkpoint, problems } = await readCheckpoint(earlierDirs, mixCheckpointSchema);
+  const slices = slicesOf(spool);
+  const torn = tornSlices(spool, slices.at(-1)?.file);
+  const firstUtcMs = slices[0]?.file.startUtcMs ?? torn[0]?.startUtcMs;
+  if (!checkpoint && firstUtcMs === undefined) return undefined;
+  // A recording of the version before has no checkpoint; its slices' names say it to the millisecond.
+  const originUs = checkpoint?.originUs ?? ((firstUtcMs ?? zeroUtcMs) - zeroUtcMs) * 1000;
+  const reader = new Reader(plan, zeroUtcMs + originUs / 1000);
+  const last = slices.at(-1);
+  let end: End = { frame: 0, sample: 0 };
+  if (last) end = (await reader.read(join(last.dir, last.file.name), last.file.startUtcMs, false, end))?.end ?? end;
+  const mended: Segment[] = [];
+  for (const [n, part] of torn.entries()) {
+    // One that another one follows was complete, and not renamed yet.
+    const read = await reader.read(part.path, part.startUtcMs, n === torn.length - 1, end);
+    if (!read) break;
+    const before = mended.at(-1) ?? last?.file;
+    mended.push(await keepSlice(start, plan, part, { ...read, before, checkpoint }));
+    end = read.end;
+  }
+  return {
+    ...{ originUs, end, mended, problems: [...spool.problems, ...problems] },
+    sliceIndex: (mended.at(-1) ?? last?.file)?.index === undefined ? 0 : (mended.at(-1) ?? last!.file).index + 1,
+    moment: checkpoint?.moment,
+  };
+}
+
+type Kept = { bytes: Buffer; startUs: number; end: End; endUs: number };
+
+class Reader {
+  readonly #fps: number | undefined;
+  readonly #hasSound: boolean;
+  readonly #filesZeroUtcMs: number;
+
+  constructor(plan: MixPlan, filesZeroUtcMs: number) {
+    this.#fps = plan.video?.fps;
+    this.#hasSound = plan.audio !== undefined;
+    this.#filesZeroUtcMs = filesZeroUtcMs;
+  }
+
+  /** What of the slice at `path` is whole, and where it ends; undefined when that is nothing. */
+  async read(path: string, startUtcMs: number, isTorn: boolean, before: End): Promise<Kept | undefined> {
+    const file = await readFile(path);
+    const near = Math.round((startUtcMs - this.#filesZeroUtcMs) * 90) + TS_ZERO;
+    const units = readTsUnits(file, near);
+    const soundTo = this.#hasSound ? rescale(before.sample, SOUND_RATE, TS_RATE) + TS_ZERO : undefined;
+    const pictureTicks = this.#fps === undefined ? 0 : TS_RATE / this.#fps;
+    const { kept, left, videoEnd, audioEnd } = cutUnits(units, { isTorn, pictureTicks, soundTo });
+    const lacks = (this.#fps !== undefined && videoEnd === undefined) || kept.length === 0;
+    if (lacks) return undefined;
+    const from = Math.min(...kept.slice(0, 8).map(({ pts }) => pts));
+    const to = videoEnd ?? audioEnd ?? from;
+    const end = {
+      frame: videoEnd === undefined ? before.frame : Math.round(((videoEnd - TS_ZERO) * this.#fps!) / TS_RATE),
+      sample: audioEnd === undefined ? before.sample : rescale(audioEnd - TS_ZERO, TS_RATE, SOUND_RATE),
+    };
+    const us = (ticks: number) => rescale(ticks - TS_ZERO, TS_RATE, US);
+    return { bytes: withoutUnits(file, left), startUs: us(from), endUs: us(to), end };
+  }
+}
+
+type TornSlice = { path: string; name: string; startUtcMs: number };
+
+function slicesOf({ files }: RecordingSpool): { dir: string; file: Segment }[] {
+  const slices: { dir: string; file: Segment }[] = [];
+  for (const { dir, file } of files) if (file.type === 'slice') slices.push({ dir, file });
+  return slices.sort((a, b) => a.file.index - b.file.index);
+}
+
+/** Slices that no journal lists, behind the last that one does, in their order. */
+function tornSlices({ leftovers }: RecordingSpool, last: Segment | undefined): TornSlice[] {
+  const from = last ? last.startUtcMs + last.durationUs / 1000 - INTERRUPTION_MS : Number.NEGATIVE_INFINITY;
+  const byName = new Map<string, TornSlice>();
+  for (const { dir, name } of leftovers) {
+    const sliceName = name.replace(/\.part$/, '');
+    const startUtcMs = readSliceName(sliceName)?.startUtcMs;
+    if (startUtcMs === undefined || !sliceName.endsWith('.ts') || startUtcMs < from || startUtcMs === last?.startUtcMs)
+      continue;
+    // What a run wrote counts, not what a later one had begun to keep of it.
+    if (!byName.has(sliceName)) byName.set(sliceName, { path: join(dir, name), name: sliceName, startUtcMs });
+  }
+  return [...byName.values()].sort((a, b) => a.startUtcMs - b.startUtcMs);
+}
+
+/** Writes what is whole of a slice into this run's folder, under the slice's own name. */
+async function keepSlice(
+  { spoolDir }: StartCommand,
+  { baseName, video }: MixPlan,
+  { name, startUtcMs }: TornSlice,
+  kept: Kept & { before: Segment | undefined; checkpoint: MixCheckpoint | undefined },
+): Promise<Segment> {
+  const { before, checkpoint, startUs, endUs } = kept;
+  const path = join(spoolDir, name);
+  await writeFile(partPath(path), kept.bytes, { mode: 0o600 });
+  const bytes = await finishPart(path);
+  const isFirst = before === undefined;
+  const begun = checkpoint?.begun;
+  const begunUs = begun && (video ? (begun.frame * US) / video.fps : (begun.sample * US) / SOUND_RATE);
+  const beginsRun = begun?.continues === true && begunUs !== undefined && Math.abs(begunUs - startUs) < 1000;
+  const size = video && { width: video.width, height: video.height, rotate: 0 as const };
+  const kinds = [...(video ? (['video'] as const) : []), ...(kept.end.sample > 0 ? (['audio'] as const) : [])];
+  return {
+    ...{ type: 'slice', name, playlist: playlistName(baseName), index: isFirst ? 0 : before.index + 1, startUtcMs },
+    ...{ durationUs: endUs - startUs, bytes, discontinuity: isFirst || beginsRun },
+    starts: isFirst ? kinds.map((kind) => ({ kind, startUtcMs })) : [],
+    rotations: size && (isFirst || beginsRun) ? [{ ...size, utcMs: startUtcMs }] : [],
+  };
+}

@@ -1,0 +1,132 @@
+/**
+ * A transport stream (ISO/IEC 13818-1) taken apart into its units: a picture, or some frames of sound, with the packets that
+ * they lie in. For cutting a slice that was not finished where all before is whole, without touching what is kept. Pure.
+ */
+import type { MediaKind } from '../../../media/track.ts';
+import { unwrapTs } from '../read-slices.ts';
+
+const PACKET_BYTES = 188;
+const SYNC = 0x47;
+/** Samples in an AAC frame; one of 48 kHz takes 1920 ticks. */
+const AAC_TICKS = 1920;
+/** A picture is decoded at most so many units before others that are shown earlier. */
+const MAX_REORDER = 4;
+
+export type TsUnit = {
+  kind: MediaKind;
+  /** Ticks of 90 kHz. The file has 33 bits of it; which of the moments they can mean it is, the reader says. */
+  pts: number;
+  /** Of sound: where its last whole frame ends. */
+  endPts: number;
+  /** False of sound that the file does not hold all of. A picture's end cannot be seen from itself. */
+  isWhole: boolean;
+  /** Numbers of its packets in the file. */
+  packets: number[];
+};
+
+/**
+ * The units of `file`, in the order they begin. What is no whole packet, and what stands before a first unit, is passed over.
+ * @param near a time in the file, or half a day from one at most, ticks
+ */
+export function readTsUnits(file: Buffer, near: number): TsUnit[] {
+  const units: { unit: TsUnit; parts: Buffer[] }[] = [];
+  const open = new Map<number, (typeof units)[number]>();
+  for (let n = 0; (n + 1) * PACKET_BYTES <= file.length; n++) {
+    const packet = file.subarray(n * PACKET_BYTES, (n + 1) * PACKET_BYTES);
+    if (packet[0] !== SYNC) break;
+    const pid = packet.readUInt16BE(1) & 0x1fff;
+    const payload = payloadOf(packet);
+    if (packet[1]! & 0x40) {
+      const begun = payload && beginUnit(payload, near);
+      if (begun) {
+        const entry = { unit: begun, parts: [] };
+        open.set(pid, entry);
+        units.push(entry);
+      }
+    }
+    const entry = open.get(pid);
+    if (!entry) continue;
+    entry.unit.packets.push(n);
+    if (payload && entry.unit.kind === 'audio') entry.parts.push(payload);
+  }
+  for (const { unit, parts } of units) if (unit.kind === 'audio') measureSound(unit, Buffer.concat(parts));
+  return units.map(({ unit }) => unit);
+}
+
+/** `file` without the packets of `units`. */
+export function withoutUnits(file: Buffer, units: readonly TsUnit[]): Buffer {
+  const left = new Set(units.flatMap(({ packets }) => packets));
+  const kept: Buffer[] = [];
+  for (let n = 0; (n + 1) * PACKET_BYTES <= file.length; n++)
+    if (!left.has(n)) kept.push(file.subarray(n * PACKET_BYTES, (n + 1) * PACKET_BYTES));
+  return Buffer.concat(kept);
+}
+
+/** Which of a slice's units are kept, and where the two kinds end then, ticks of 90 kHz; undefined of a kind it has none of. */
+export type TsCut = { kept: TsUnit[]; left: TsUnit[]; videoEnd: number | undefined; audioEnd: number | undefined };
+
+/**
+ * Cuts units that a dead process was writing: the most pictures that are whole and want none that is left out, as far as there is
+ * sound to them, and all whole sound. With `isTorn` false the file was finished, and all of it is kept.
+ * @param pictureTicks how long a picture lasts
+ * @param soundTo up to where there is sound before these units, ticks; undefined in a recording without sound
+ */
+export function cutUnits(
+  units: readonly TsUnit[],
+  { isTorn, pictureTicks, soundTo }: { isTorn: boolean; pictureTicks: number; soundTo: number | undefined },
+): TsCut {
+  const pictures = units.filter(({ kind }) => kind === 'video');
+  const sounds = units.filter(({ kind, isWhole }) => kind === 'audio' && (isWhole || !isTorn));
+  const audioEnd = sounds.at(-1)?.endPts;
+  const limit = soundTo === undefined ? Number.POSITIVE_INFINITY : (audioEnd ?? soundTo);
+  let count = pictures.length;
+  if (isTorn) {
+    count = 0;
+    for (let n = 1; n <= pictures.length - 1 - MAX_REORDER; n++) {
+      const newest = Math.max(...pictures.slice(Math.max(0, n - MAX_REORDER - 1), n).map(({ pts }) => pts));
+      const isClosed = pictures.slice(n, n + MAX_REORDER + 1).every(({ pts }) => pts > newest);
+      if (isClosed && newest + pictureTicks <= limit) count = n;
+    }
+  }
+  const shown = pictures.slice(0, count);
+  const videoEnd = shown.length > 0 ? Math.max(...shown.slice(-MAX_REORDER - 1).map(({ pts }) => pts)) : undefined;
+  const kept = new Set([...shown, ...sounds]);
+  return {
+    kept: units.filter((unit) => kept.has(unit)),
+    left: units.filter((unit) => !kept.has(unit)),
+    videoEnd: videoEnd === undefined ? undefined : videoEnd + pictureTicks,
+    audioEnd,
+  };
+}
+
+function payloadOf(packet: Buffer): Buffer | undefined {
+  const control = (packet[3]! >> 4) & 3;
+  const at = control === 3 ? 5 + packet[4]! : 4;
+  return control === 1 || (control === 3 && at < PACKET_BYTES) ? packet.subarray(at) : undefined;
+}
+
+/** The unit that a PES packet (§2.4.3.6) begins; undefined of tables, and of units without a time. */
+function beginUnit(payload: Buffer, near: number): TsUnit | undefined {
+  if (payload.length < 14 || payload.readUIntBE(0, 3) !== 1 || (payload[7]! & 0x80) === 0) return undefined;
+  const id = payload[3]!;
+  const kind = (id & 0xf0) === 0xe0 ? 'video' : (id & 0xe0) === 0xc0 ? 'audio' : undefined;
+  if (!kind) return undefined;
+  const ticks =
+    ((payload[9]! >> 1) & 7) * 2 ** 30 + (payload.readUInt16BE(10) >> 1) * 2 ** 15 + (payload.readUInt16BE(12) >> 1);
+  const pts = unwrapTs(ticks, near);
+  return { kind, pts, endPts: pts, isWhole: kind === 'video', packets: [] };
+}
+
+function measureSound(unit: TsUnit, pes: Buffer): void {
+  const end = 6 + pes.readUInt16BE(4);
+  let at = 9 + pes[8]!;
+  let frames = 0;
+  while (at + 7 <= Math.min(end, pes.length)) {
+    const length = ((pes[at + 3]! & 3) << 11) | (pes[at + 4]! << 3) | (pes[at + 5]! >> 5);
+    if (length < 7 || at + length > Math.min(end, pes.length)) break;
+    frames++;
+    at += length;
+  }
+  unit.endPts = unit.pts + frames * AAC_TICKS;
+  unit.isWhole = pes.length >= end;
+}

@@ -1,0 +1,104 @@
+/**
+ * A composite recording whose runs are lost and go on, against the same one recorded whole: frame by frame and sample by sample.
+ */
+import { linkSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { MixPlan } from '../../src/contract/line/plan.ts';
+import type { Segment } from '../../src/media/segment.ts';
+import { renderPlaylist } from '../../src/stages/mux/hls/playlist.ts';
+import { readSlices } from '../../src/stages/mux/read-slices.ts';
+import { judgePlaylist } from '../support/judge/playlist.ts';
+import { differenceOf } from '../support/judge/sameness.ts';
+import { type ChangeAt, type Kill, type Killed, recordKilled } from '../support/killed-recording.ts';
+import { BLUE, GREEN, RED, YELLOW } from '../support/media/participants.ts';
+import type { ScriptedUser } from '../support/scripted-feed.ts';
+import { BASE, planOf } from '../support/scripted-recording.ts';
+
+let dir: string;
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'aircheck-going-on-'));
+});
+afterEach(() => rmSync(dir, { recursive: true, force: true }));
+
+/** All slices of a recording, in one folder with their playlist. */
+function gather({ spool }: Killed, name: string): { folder: string; slices: Segment[]; playlist: string } {
+  const folder = join(dir, name);
+  mkdirSync(folder);
+  const slices: Segment[] = [];
+  for (const { dir: from, file } of spool.files) {
+    if (file.type !== 'slice') continue;
+    linkSync(join(from, file.name), join(folder, file.name));
+    slices.push(file);
+  }
+  slices.sort((a, b) => a.index - b.index);
+  writeFileSync(join(folder, `${BASE}.m3u8`), renderPlaylist(slices, { extinfComma: false }));
+  return { folder, slices, playlist: join(folder, `${BASE}.m3u8`) };
+}
+
+async function timesOf({ folder, slices }: { folder: string; slices: Segment[] }) {
+  const [video, audio]: [number[], number[]] = [[], []];
+  for await (const { kind, ptsUs } of readSlices(slices.map(({ name }) => join(folder, name))))
+    (kind === 'video' ? video : audio).push(ptsUs);
+  return { video: video.sort((a, b) => a - b), audio };
+}
+
+async function compare(users: ScriptedUser[], plan: MixPlan, stopS: number, kills: Kill[], changes: ChangeAt[] = []) {
+  mkdirSync(join(dir, 'w'));
+  mkdirSync(join(dir, 'k'));
+  const whole = gather(await recordKilled(join(dir, 'w'), users, plan, stopS, { changes }), 'whole');
+  const made = await recordKilled(join(dir, 'k'), users, plan, stopS, { kills, changes });
+  expect(made.ending).toMatchObject({ reason: 'stopped', recorded: true });
+  expect(made.dirs.length).toBe(kills.length + 1);
+  const killed = gather(made, 'killed');
+  return { whole, killed, made, times: { whole: await timesOf(whole), killed: await timesOf(killed) } };
+}
+
+const H264_AND_VP8: ScriptedUser[] = [
+  { uid: '1', participant: RED, codec: 'h264', fromS: -1, toS: 60 },
+  { uid: '2', participant: GREEN, codec: 'vp8', fromS: -1, toS: 60 },
+];
+const HLS = planOf({ files: { hls: true, mp4: false } });
+
+describe('a composite recording whose run is lost', { timeout: 180_000 }, () => {
+  test('goes on at the next frame and the next sample, in one playlist', async () => {
+    const { whole, killed, made, times } = await compare(H264_AND_VP8, HLS, 14, [{ atS: 6.33, downS: 0.8 }]);
+    expect(made.happenings.filter((h) => h.type === 'degraded')).toEqual([]);
+    expect(times.killed).toEqual(times.whole);
+    const [first, second, ...more] = killed.slices;
+    expect(more).toEqual([]);
+    expect(first).toMatchObject({ index: 0, discontinuity: true });
+    expect(second).toMatchObject({ index: 1, discontinuity: true, starts: [] });
+    expect(Math.abs(first!.startUtcMs + first!.durationUs / 1000 - second!.startUtcMs)).toBeLessThan(1);
+    expect(differenceOf(whole.playlist, killed.playlist)).toMatchObject({ unlike: [], soundsUnlike: [] });
+    expect(judgePlaylist(killed.folder, `${BASE}.m3u8`).problems).toEqual([]);
+    // What is to be made again is little, and made fast.
+    expect(first!.durationUs).toBeGreaterThan(4_000_000);
+    expect(Math.max(...made.lagsUs)).toBeLessThan(500_000);
+  });
+
+  test('shows who came, left and was moved around that moment as the run before would have', async () => {
+    const users: ScriptedUser[] = [
+      { uid: '1', participant: RED, codec: 'vp8', fromS: -1, toS: 60, skewPpm: 200 },
+      { uid: '2', participant: GREEN, codec: 'h264', fromS: 2, toS: 6.4, gopS: 3 },
+      { uid: '3', participant: BLUE, codec: 'vp8', fromS: 5.6, toS: 60, delayMs: { audio: 30, video: 180 } },
+      { uid: '4', participant: YELLOW, codec: 'h264', fromS: 7.1, toS: 60 },
+    ];
+    const layouts: ChangeAt[] = [
+      { atS: 5.1, change: { type: 'changeLayout', layout: { kind: 'vertical' }, backgroundColor: '#204060' } },
+      { atS: 6.9, change: { type: 'changeLayout', layout: { kind: 'floating' }, backgroundColor: '#604020' } },
+    ];
+    const { whole, killed, times } = await compare(users, HLS, 12, [{ atS: 6.71, downS: 1.1 }], layouts);
+    expect(times.killed).toEqual(times.whole);
+    expect(differenceOf(whole.playlist, killed.playlist)).toMatchObject({ unlike: [], soundsUnlike: [] });
+  });
+
+  test('goes on as well when the next one is lost soon after, and at any moment', async () => {
+    const kills = [0.4, 3.05, 4.3, 9.77, 10.9].map((atS) => ({ atS, downS: 0.5 }));
+    const { whole, killed, times } = await compare(H264_AND_VP8, HLS, 15, kills);
+    expect(times.killed).toEqual(times.whole);
+    expect(differenceOf(whole.playlist, killed.playlist)).toMatchObject({ unlike: [], soundsUnlike: [] });
+    expect(killed.slices.map(({ index }) => index)).toEqual(killed.slices.map((_, n) => n));
+  });
+});

@@ -1,0 +1,138 @@
+/**
+ * A recording of a scripted channel whose runs are lost on the way: each is let go of in the middle of its work, as a killed
+ * process is, and another goes on in a folder of its own with what the channel kept.
+ */
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import type { ChangeCommand, StartCommand } from '../../src/contract/line/commands.ts';
+import type { Plan } from '../../src/contract/line/plan.ts';
+import type { Clock, Timer } from '../../src/kernel/clock.ts';
+import { ManualClock } from '../../src/kernel/manual-clock.ts';
+import { type Ending, type Happening, type Recording, startRecording } from '../../src/pipeline/recording.ts';
+import { type RecordingSpool, readRuns } from '../../src/stages/spool/recording-spool.ts';
+import { ScriptedFeed, type ScriptedUser } from './scripted-feed.ts';
+
+/** A clock whose timers stand still once its process is gone. */
+class MortalClock implements Clock {
+  readonly #clock: Clock;
+  #timers: Timer[] = [];
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  nowMs = () => this.#clock.nowMs();
+  monoUs = () => this.#clock.monoUs();
+  after = (delayMs: number, run: () => void) => this.#kept(this.#clock.after(delayMs, run));
+  every = (periodMs: number, run: () => void) => this.#kept(this.#clock.every(periodMs, run));
+
+  die(): void {
+    for (const timer of this.#timers) timer.cancel();
+  }
+
+  #kept(timer: Timer): Timer {
+    this.#timers.push(timer);
+    return timer;
+  }
+}
+
+/** A run is lost at `atS` and the next is up `downS` later. With `newChannel` the channel was lost too, and those in it. */
+export type Kill = { atS: number; downS: number; newChannel?: ScriptedUser[] };
+type NewChange = ChangeCommand extends infer C ? (C extends ChangeCommand ? Omit<C, 'atMonoUs'> : never) : never;
+export type ChangeAt = { atS: number; change: NewChange };
+
+export type Killed = {
+  spool: RecordingSpool;
+  /** Of the runs, oldest first. */
+  dirs: string[];
+  ending: Ending;
+  /** Of all runs. */
+  happenings: Happening[];
+  feed: ScriptedFeed;
+  /** How far behind the present what was recorded was at worst, one second after each run was up; microseconds. */
+  lagsUs: number[];
+};
+
+export async function recordKilled(
+  dir: string,
+  users: ScriptedUser[],
+  plan: Plan,
+  stopS: number,
+  { kills = [], changes = [] }: { kills?: Kill[]; changes?: ChangeAt[] } = {},
+): Promise<Killed> {
+  const clock = new ManualClock();
+  clock.advance(60_000);
+  const zeroMonoUs = clock.monoUs();
+  const zeroUtcMs = clock.nowMs();
+  let feed = await ScriptedFeed.serve(join(dir, 'feed.sock'), users, zeroMonoUs, zeroMonoUs);
+  const dirs: string[] = [];
+  const happenings: Happening[] = [];
+  const made: ChangeCommand[] = [];
+  const lagsUs: number[] = [];
+  let own: MortalClock | undefined;
+  let recording: Recording | undefined;
+  let ending: Ending | undefined;
+  let failure: unknown;
+  let upMs = 0;
+  const begin = async (ms: number) => {
+    own = new MortalClock(clock);
+    const spoolDir = join(dir, String(dirs.length + 1));
+    mkdirSync(spoolDir);
+    const start: StartCommand = {
+      ...{ type: 'start', plan, generation: dirs.length + 1, source: { kind: 'feed', path: feed.path }, spoolDir },
+      ...{ earlierDirs: [...dirs], changes: [...made], zeroUtcMs, zeroMonoUs },
+    };
+    dirs.push(spoolDir);
+    upMs = ms;
+    recording = await startRecording(start, { clock: own, emit: (happening) => happenings.push(happening) });
+    recording.done.then(
+      (end) => {
+        ending = end;
+      },
+      (error) => {
+        failure = error;
+      },
+    );
+  };
+  await begin(0);
+  const due = [...kills];
+  let upAtMs: number | undefined;
+  for (let ms = 0; !ending && !failure; ms += 10) {
+    const kill = due[0];
+    if (kill && ms >= kill.atS * 1000) {
+      due.shift();
+      own?.die();
+      recording = undefined;
+      feed.cut();
+      if (kill.newChannel) {
+        await feed.close();
+        const path = join(dir, `feed${dirs.length}.sock`);
+        const atUs = zeroMonoUs + ms * 1000 + kill.downS * 1e6;
+        feed = await ScriptedFeed.serve(path, kill.newChannel, zeroMonoUs, atUs, atUs);
+      }
+      upAtMs = ms + kill.downS * 1000;
+    }
+    if (upAtMs !== undefined && ms >= upAtMs) {
+      upAtMs = undefined;
+      await begin(ms);
+    }
+    for (const { atS, change } of changes) {
+      if (ms !== Math.round(atS * 1000)) continue;
+      const command = { ...change, atMonoUs: clock.monoUs() };
+      made.push(command);
+      recording?.change(command);
+    }
+    if (ms === Math.round(stopS * 1000)) recording?.stop(clock.monoUs(), 'stopped');
+    if (ms > stopS * 1000 + 60_000) throw new Error('the recording did not end');
+    if (recording || !kills.some(({ newChannel }) => newChannel)) await feed.playUntil(clock.monoUs());
+    let waits = 0;
+    do await pause(1);
+    while (recording && recording.lagUs() > 500_000 && ++waits < 20 && !failure && !ending);
+    if (recording && ms === upMs + 1000) lagsUs.push(recording.lagUs());
+    clock.advance(10);
+  }
+  await feed.close();
+  if (failure) throw failure;
+  return { spool: await readRuns(dirs), dirs, ending: ending as Ending, happenings, feed, lagsUs };
+}
