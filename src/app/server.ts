@@ -19,6 +19,7 @@ import { buildHttp } from '../http/server.ts';
 import { isPlainBeyondLoopback, readTls } from '../http/tls.ts';
 import { whipRoutes } from '../http/whip.ts';
 import { systemClock } from '../kernel/clock.ts';
+import { US } from '../kernel/time.ts';
 import { Notifications } from '../notify/notifications.ts';
 import { createLog } from '../observe/log.ts';
 import { Recordings } from '../session/recordings.ts';
@@ -48,6 +49,7 @@ const PASSING_RECORDERS = {
   flags: ['--max-semi-space-size=1', '--optimize-for-size', '--single-threaded-gc'],
   env: { MALLOC_ARENA_MAX: '1', MALLOC_TRIM_THRESHOLD_: '131072', MALLOC_MMAP_THRESHOLD_: '65536' },
 };
+const MB = 1024 * 1024;
 /** Folder in the data folder where recorders find their code compiled: each starts sooner and holds 30 MB less. */
 const COMPILED = 'compiled';
 
@@ -102,7 +104,13 @@ export async function createServer(given: Config): Promise<AircheckServer> {
     const feedDir = feedDirOf(config.dataDir);
     endings.push(() => rmSync(feedDir, { recursive: true, force: true }));
     const { rtcHost: host, rtcPort: port } = config;
-    const rooms = new Rooms({ clock, log, feedDir });
+    const rooms = new Rooms({
+      ...{ clock, log, feedDir },
+      bounds: {
+        perEncoding: { maxBytes: config.keepStreamMb * MB, maxUs: config.keepS * US },
+        totalBytes: config.keepTotalMb * MB,
+      },
+    });
     endings.push(() => rooms.close());
     const whip = new WhipEndpoint({ clock, log, rooms, host, port });
     endings.push(() => whip.close());

@@ -199,6 +199,24 @@ export const settingsShape = {
     description: 'A recorder process that is not ready after this time is given up.',
     allowed: wholeWords(1, 300),
   }),
+  keepS: setting(whole(10, 3600, 120), {
+    description:
+      'How long packets are kept for a recorder that is not there yet, is behind, or must begin again after a crash, in seconds. ' +
+      'What came since the last key frame of a stream is kept for longer, within keepStreamMb.',
+    allowed: wholeWords(10, 3600),
+  }),
+  keepStreamMb: setting(whole(1, 4096, 32), {
+    description:
+      'Packets that are kept of one stream at most, in MB. A stream whose key frames are further apart is not kept whole, ' +
+      'and a recording that starts between two of them begins with the next.',
+    allowed: wholeWords(1, 4096),
+  }),
+  keepTotalMb: setting(whole(16, 1_048_576, 512), {
+    description:
+      'Packets that are kept of all streams together at most, in MB. Beyond it the oldest are given up, ' +
+      'which the quality report of a recording that needed them says.',
+    allowed: wholeWords(16, 1_048_576),
+  }),
   recorderStopTimeoutS: setting(whole(1, 600, 15), {
     description: 'A recorder process that has not finished its files this long after a stop is ended by force.',
     allowed: wholeWords(1, 600),

@@ -13,7 +13,13 @@ import { type ChannelLog, type Participant, Rooms } from '../../src/channel/room
 import { WhipEndpoint } from '../../src/channel/whip/endpoint.ts';
 import { openPeerHost } from '../../src/channel/whip/peer.ts';
 import { buildRtcToken } from '../../src/channel/whip/token.ts';
-import { decodeFeedEvent, type FeedEvent, type FeedFrame, FeedReader } from '../../src/contract/line/feed.ts';
+import {
+  decodeFeedEvent,
+  encodeFeedEvent,
+  type FeedEvent,
+  type FeedFrame,
+  FeedReader,
+} from '../../src/contract/line/feed.ts';
 import { publishPageRoutes } from '../../src/http/publish-page.ts';
 import { whipRoutes } from '../../src/http/whip.ts';
 import { systemClock } from '../../src/kernel/clock.ts';
@@ -91,6 +97,7 @@ async function readFeed(path: string): Promise<{ events: FeedEvent[]; frames: Fe
   const events: FeedEvent[] = [];
   const frames: FeedFrame[] = [];
   const socket = createConnection(path);
+  socket.write(encodeFeedEvent({ type: 'hello', generation: 1 }, 0));
   try {
     for await (const chunk of socket) {
       for (const frame of reader.push(chunk as Buffer)) {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { memoryForTests } from '../../../test/support/channel-memory.ts';
 import type { Packet } from '../../media/packet.ts';
 import { encodePacket } from '../../stages/rtp/packetize/packetizer.ts';
 import { parsePacket } from '../../stages/rtp/parse-packet.ts';
@@ -9,6 +10,7 @@ import { DEAD_US, EncodingChoice, RETURN_US, type VideoStreamType } from './enco
 const FORMAT = { kind: 'video', codec: 'vp8', payloadType: 96, clockRate: 90000, fmtp: '' } as const;
 const FRAME_MS = 40;
 const SIZES = { h: [1280, 720], m: [640, 360], l: [320, 180] } as const;
+const MEMORY = memoryForTests();
 type Rid = keyof typeof SIZES;
 
 /** A frame of one packet; of a key frame with its size (RFC 6386 §9.1). */
@@ -36,7 +38,10 @@ class Scene {
 
   constructor(type: VideoStreamType, order: Rid[] = ['h', 'm', 'l']) {
     const streamOf = (rid: Rid) => {
-      const encoding: Encoding = new Encoding({ format: FORMAT, rid, onKeyFrameWanted: () => feedback.wantKeyFrame() });
+      const encoding: Encoding = new Encoding({
+        ...{ format: FORMAT, rid, memory: MEMORY },
+        onKeyFrameWanted: () => feedback.wantKeyFrame(),
+      });
       const feedback = new EncodingFeedback(encoding, 1);
       this.#feedback[rid] = feedback;
       return encoding;
@@ -71,8 +76,11 @@ class Scene {
     this.#feedback[rid]!.onPacket(packet);
     if (this.choice.onPacket(stream, packet.arrivalUs)) {
       this.changes.push({ rid: this.chosen!, atMs: this.nowMs });
-      for (const kept of this.choice.chosen!.cache.packets())
-        this.given.push({ rid: this.chosen!, packet: parsePacket(Buffer.from(kept.datagram), kept.arrivalUs) });
+      const { log } = this.choice.chosen!;
+      for (let n = log.startOf(packet.arrivalUs); n < log.end; n++) {
+        const kept = parsePacket(Buffer.from(log.datagram(n)), log.arrivalUs(n));
+        this.given.push({ rid: this.chosen!, packet: kept });
+      }
     } else if (this.choice.chosen === stream) this.given.push({ rid, packet });
   }
 
@@ -281,7 +289,7 @@ test('a track of one stream is that stream, whatever comes', () => {
 
 test('layers whose sizes are unknown are told apart by bitrate, when it clearly differs', () => {
   const streamOf = (bytes: number) => {
-    const stream = new Encoding({ format: { ...FORMAT, codec: 'av1' }, onKeyFrameWanted() {} });
+    const stream = new Encoding({ format: { ...FORMAT, codec: 'av1' }, memory: MEMORY, onKeyFrameWanted() {} });
     // Sequence header and key frame in one unit's elements, without a size that can be read.
     const payload = Buffer.concat([Buffer.from([0x28, 0x01, 0x08, 0x30, 0x10]), Buffer.alloc(bytes)]);
     for (let n = 0; n < 60; n++) {
@@ -292,7 +300,7 @@ test('layers whose sizes are unknown are told apart by bitrate, when it clearly 
     return stream;
   };
   const [small, large, other] = [streamOf(100), streamOf(1000), streamOf(110)];
-  expect([small.size, small.bitrateKbps > 0, small.cache.packets().length > 0]).toEqual([undefined, true, true]);
+  expect([small.size, small.bitrateKbps > 0, small.hasKeyFrame]).toEqual([undefined, true, true]);
   expect(new EncodingChoice([small, large], 0, 2_400_000).chosen).toBe(large);
   expect(new EncodingChoice([large, small], 1, 2_400_000).chosen).toBe(small);
   expect(new EncodingChoice([small, other], 0, 2_400_000).chosen).toBe(small);

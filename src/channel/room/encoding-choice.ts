@@ -46,7 +46,7 @@ export class EncodingChoice {
       if (nowUs - lastPacketUs < PAUSE_US)
         this.#lives.set(encoding, { sinceUs: lastPacketUs, lastUs: lastPacketUs, diedUs: undefined });
     }
-    this.#chosen = this.#best([...this.#lives.keys()].filter((encoding) => !encoding.cache.isEmpty));
+    this.#chosen = this.#best([...this.#lives.keys()].filter((encoding) => encoding.hasKeyFrame));
   }
 
   /** The encoding that the recorder is given now. */
@@ -81,7 +81,7 @@ export class EncodingChoice {
     const isDead = quietUs >= DEAD_US;
     if (quietUs >= SUSPECT_US && !isDead) return false;
     if (target.keyFrameUs === undefined || target.keyFrameUs < this.#next.sinceUs) return false;
-    if (target.cache.isEmpty) {
+    if (!target.hasKeyFrame) {
       target.wantKeyFrame();
       return false;
     }
@@ -91,7 +91,7 @@ export class EncodingChoice {
   }
 
   #begin(encoding: Encoding, nowUs: number): boolean {
-    if (encoding.cache.isEmpty) return false;
+    if (!encoding.hasKeyFrame) return false;
     this.#change(encoding, nowUs);
     return true;
   }

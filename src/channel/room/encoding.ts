@@ -1,6 +1,6 @@
 /**
- * Encoding: one RTP stream of a publication as it comes in (RFC 7656 §2.1.7), the whole of it or one layer of a simulcast.
- * Keeps statistics, what recorders that come late are given first, and the last sender report; hands all on to its readers.
+ * Encoding: one RTP stream of a publication as it comes in (RFC 7656 §2.1.7), the whole of it or one layer of a
+ * simulcast. Keeps statistics and a log of its packets, back to what somebody may still want; tells its readers of each.
  */
 import type { Packet } from '../../media/packet.ts';
 import type { TrackFormat } from '../../media/track.ts';
@@ -9,11 +9,14 @@ import { readPayloadSize } from '../../stages/rtp/payload-size.ts';
 import type { PictureSize } from '../../stages/rtp/picture-size.ts';
 import type { ReportBlock, SenderReport } from '../../stages/rtp/rtcp.ts';
 import { ReceptionStatistics } from '../../stages/rtp/statistics.ts';
-import { GopCache, type PacketCache, RecentCache } from './packet-cache.ts';
+import type { PacketArena } from './packet-arena.ts';
+import { PacketLog, type PacketLogBounds } from './packet-log.ts';
 
 /** A stream that sent nothing for this long is not receiving. Opus with DTX sends every 400 ms. */
 const QUIET_US = 1_500_000;
 const BITRATE_WINDOW_US = 1_000_000;
+/** The log is trimmed this often. */
+const TRIM_US = 250_000;
 
 export type EncodingReport = {
   receiving: boolean;
@@ -27,10 +30,16 @@ export type EncodingReport = {
 
 /** Who is told of all that comes in, in order. */
 export type EncodingReader = {
-  onPacket(encoding: Encoding, datagram: Buffer, arrivalUs: number): void;
-  /** @param datagram RTCP, compound or not, that is about this encoding */
-  onRtcp(encoding: Encoding, datagram: Buffer, arrivalUs: number): void;
+  /** @param index of the packet in the encoding's log */
+  onPacket(encoding: Encoding, index: number): void;
+  /** RTCP was added to the encoding's log, a compound or not, which says something of this encoding. */
+  onRtcp(encoding: Encoding): void;
+  /** The first index of the encoding's log that may be read again. Infinity where nothing is. */
+  needs(encoding: Encoding): number;
 };
+
+/** The memory that an encoding's log lives in, and the bounds of one log. */
+export type LogMemory = { arena: PacketArena; bounds: PacketLogBounds };
 
 export type EncodingOptions = {
   format: TrackFormat;
@@ -38,6 +47,7 @@ export type EncodingOptions = {
   rid?: string | undefined;
   /** The source that the offer names for it, if it does. */
   ssrc?: number | undefined;
+  memory: LogMemory;
   /** A key frame is wanted from the sender. Not called for audio. */
   onKeyFrameWanted(): void;
 };
@@ -45,9 +55,7 @@ export type EncodingOptions = {
 export class Encoding {
   readonly format: TrackFormat;
   readonly rid: string | undefined;
-  readonly cache: PacketCache;
-  /** The compound RTCP datagram with the last sender report. */
-  lastReport: { datagram: Buffer; arrivalUs: number } | undefined;
+  readonly log: PacketLog;
   readonly readers = new Set<EncodingReader>();
   readonly #onKeyFrameWanted: () => void;
   #ssrc: number | undefined;
@@ -58,6 +66,9 @@ export class Encoding {
   #bitrateKbps = 0;
   #keyTimestamp: number | undefined;
   #keyFrameUs: number | undefined;
+  #firstKeyFrameUs: number | undefined;
+  #trimmedUs = Number.NEGATIVE_INFINITY;
+  #ended = false;
   #size: PictureSize | undefined;
 
   constructor(options: EncodingOptions) {
@@ -65,7 +76,7 @@ export class Encoding {
     this.rid = options.rid;
     this.#ssrc = options.ssrc;
     this.#onKeyFrameWanted = options.onKeyFrameWanted;
-    this.cache = options.format.kind === 'video' ? new GopCache() : new RecentCache();
+    this.log = new PacketLog({ ...options.memory, hasKeyFrames: options.format.kind === 'video' });
   }
 
   /** The source of its packets: the one last heard, or before that the one that was announced. */
@@ -76,6 +87,16 @@ export class Encoding {
   /** When the last key frame of this source began to come in, monotonic microseconds. */
   get keyFrameUs(): number | undefined {
     return this.#keyFrameUs;
+  }
+
+  /** Whether a key frame of this source is kept. */
+  get hasKeyFrame(): boolean {
+    return this.#keyFrameUs !== undefined && this.log.hasStart;
+  }
+
+  /** When its first key frame began to come in. */
+  get firstKeyFrameUs(): number | undefined {
+    return this.#firstKeyFrameUs;
   }
 
   /** Of its pictures, where the last key frame told it. */
@@ -100,38 +121,48 @@ export class Encoding {
     this.#statistics!.onPacket(packet, format.clockRate);
     this.#lastPacketUs = arrivalUs;
     this.#measureBitrate(arrivalUs, packet.payload.length);
+    const index = this.log.append('rtp', datagram, packet.sequence, arrivalUs);
     const startsKey = format.kind === 'video' && startsKeyFrame(format.codec, packet.payload);
     if (startsKey) {
       if (packet.timestamp !== this.#keyTimestamp) {
         this.#keyTimestamp = packet.timestamp;
         this.#keyFrameUs = arrivalUs;
+        this.#firstKeyFrameUs ??= arrivalUs;
+        this.log.startGroup();
       }
       this.#size = readPayloadSize(format.codec, packet.payload) ?? this.#size;
     }
-    this.cache.add({
-      datagram,
-      arrivalUs,
-      sequence: packet.sequence,
-      timestamp: packet.timestamp,
-      startsKeyFrame: startsKey,
-    });
-    // The key frame that the sender began with was lost, or went out before we could hear it.
-    if (this.#keyTimestamp === undefined) this.wantKeyFrame();
-    for (const reader of this.readers) reader.onPacket(this, datagram, arrivalUs);
+    // The key frame that the sender began with was lost, went out before we could hear it, or was given up at a bound.
+    if (!this.log.hasStart) this.wantKeyFrame();
+    for (const reader of this.readers) reader.onPacket(this, index);
+    if (arrivalUs - this.#trimmedUs >= TRIM_US) this.trim(arrivalUs);
   }
 
   /** Takes RTCP that is about this encoding, with the sender report in it, if there is one. */
   takeRtcp(datagram: Buffer, report: SenderReport | undefined, arrivalUs: number): void {
-    if (report) {
-      this.lastReport = { datagram, arrivalUs };
-      if (this.#statistics?.ssrc === report.ssrc) this.#statistics.onSenderReport(report, arrivalUs);
-    }
-    for (const reader of this.readers) reader.onRtcp(this, datagram, arrivalUs);
+    if (report && this.#statistics?.ssrc === report.ssrc) this.#statistics.onSenderReport(report, arrivalUs);
+    this.log.append('rtcp', datagram, 0, arrivalUs);
+    for (const reader of this.readers) reader.onRtcp(this);
   }
 
   /** Has the sender asked for a key frame. Does nothing for audio. */
   wantKeyFrame(): void {
     if (this.format.kind === 'video') this.#onKeyFrameWanted();
+  }
+
+  /** Nothing comes in any more; only what readers may read again is kept. */
+  end(nowUs: number): void {
+    this.#ended = true;
+    this.trim(nowUs);
+  }
+
+  /** Forgets what no reader needs, and what nobody who comes now would be given. */
+  trim(nowUs: number): void {
+    this.#trimmedUs = nowUs;
+    let from = this.#ended ? this.log.end : this.log.startOf(nowUs);
+    for (const reader of this.readers) from = Math.min(from, reader.needs(this));
+    this.log.trimTo(from);
+    this.log.holdBounds(nowUs);
   }
 
   /** The block for the next receiver report; each call ends an interval. */
@@ -157,8 +188,7 @@ export class Encoding {
       this.#totals.packets += former.packets;
       this.#totals.bytes += former.bytes;
       this.#totals.lost += former.lost;
-      this.cache.clear();
-      this.lastReport = undefined;
+      this.log.startSource();
       this.#keyTimestamp = undefined;
       this.#keyFrameUs = undefined;
     }

@@ -1,137 +1,191 @@
 /**
- * RoomFeed: what one recorder hears of a room. Gives each publication a track, with a number that is never used twice, and of a
- * simulcast the encoding that the recorder is to have.
+ * Feed: what one recorder hears of a room, from the moment the feed was opened. Each publication is a track of it, with a
+ * number that is never used twice, and of a simulcast the encoding that the recorder is to have. It can be read again from
+ * the last thing that was said to be safe, with the same packets, numbers and times (ADR 0012).
  */
-import type { Encoding, EncodingReader } from './encoding.ts';
-import { EncodingChoice, type VideoStreamType } from './encoding-choice.ts';
-import type { FeedSocket } from './feed-socket.ts';
+import type { VideoStreamType } from './encoding-choice.ts';
+import { type FeedNote, FeedReading, type FeedSink } from './feed-reading.ts';
+import { FeedTrack } from './feed-track.ts';
 import type { Publication } from './publication.ts';
 
-/** A publication in one feed. */
-class FeedTrack implements EncodingReader {
-  readonly number: number;
-  readonly publication: Publication;
-  readonly #choice: EncodingChoice;
-  readonly #out: FeedSocket;
-
-  constructor(options: {
-    number: number;
-    publication: Publication;
-    videoStreamType: VideoStreamType;
-    out: FeedSocket;
-    nowUs: number;
-  }) {
-    const { number, publication, videoStreamType, out, nowUs } = options;
-    this.number = number;
-    this.publication = publication;
-    this.#out = out;
-    this.#choice = new EncodingChoice(publication.encodings, videoStreamType, nowUs);
-    for (const encoding of publication.encodings) encoding.readers.add(this);
-  }
-
-  get encoding(): Encoding | undefined {
-    return this.#choice.chosen;
-  }
-
-  /** Those whose key frame helps: the one that is given, or all while none is. */
-  get wanted(): readonly Encoding[] {
-    return this.encoding ? [this.encoding] : this.publication.encodings;
-  }
-
-  onPacket(encoding: Encoding, datagram: Buffer, arrivalUs: number): void {
-    if (this.#choice.onPacket(encoding, arrivalUs)) this.#change(this.#choice.chosen!);
-    else if (this.#choice.chosen === encoding) this.#out.writeMedia('rtp', this.number, datagram, arrivalUs);
-  }
-
-  onRtcp(encoding: Encoding, datagram: Buffer, arrivalUs: number): void {
-    if (this.#choice.chosen === encoding) this.#out.writeMedia('rtcp', this.number, datagram, arrivalUs);
-  }
-
-  end(): void {
-    for (const encoding of this.publication.encodings) encoding.readers.delete(this);
-  }
-
-  /** What is kept begins with a key frame. Its clock comes right behind the first packet, by which it is known. */
-  #change({ cache, lastReport }: Encoding): void {
-    cache.packets().forEach(({ datagram, arrivalUs }, n) => {
-      this.#out.writeMedia('rtp', this.number, datagram, arrivalUs);
-      if (n === 0 && lastReport) this.#out.writeMedia('rtcp', this.number, lastReport.datagram, lastReport.arrivalUs);
-    });
-  }
-}
-
-export type RoomFeedOptions = {
-  out: FeedSocket;
+export type FeedOptions = {
   /** Which encoding of a simulcast the recorder is given. */
   videoStreamType: VideoStreamType;
-  openedMonoUs: number;
+  openedUs: number;
   utcMs: number;
+  /** Who is in the room, in order of joining. */
+  present: readonly { uid: string; publications: readonly Publication[] }[];
+  nextOrder(): number;
+  /** Packets of a track were given up at a bound before a recorder came to them. */
+  onDropped(track: number, packets: number): void;
 };
 
-export class RoomFeed {
-  readonly #out: FeedSocket;
-  readonly #videoStreamType: VideoStreamType;
-  readonly #tracks = new Map<Publication, FeedTrack>();
-  #last = 0;
+export class Feed {
+  readonly #o: FeedOptions;
+  readonly #hello: FeedNote;
+  /** What came since the safe point, and how many came before. */
+  #notes: FeedNote[] = [];
+  #notesBefore = 0;
+  /** At the safe point: who is there, in order of joining, and the tracks. */
+  readonly #joined = new Map<string, FeedNote>();
+  readonly #started = new Map<FeedTrack, FeedNote>();
+  /** Those that may be read again. */
+  readonly #tracks = new Set<FeedTrack>();
+  /** Those that are not over. */
+  readonly #open = new Map<Publication, FeedTrack>();
+  #safeUs: number;
+  #lastNumber = 0;
+  #reading: FeedReading | undefined;
+  #isOver = false;
 
-  constructor({ out, videoStreamType, openedMonoUs, utcMs }: RoomFeedOptions) {
-    this.#out = out;
-    this.#videoStreamType = videoStreamType;
-    out.writeEvent({ type: 'hello', version: 1, monoUs: openedMonoUs, utcMs }, openedMonoUs);
-  }
-
-  join(uid: string, nowUs: number): void {
-    this.#out.writeEvent({ type: 'userJoined', uid }, nowUs);
-  }
-
-  leave(uid: string, nowUs: number): void {
-    this.#out.writeEvent({ type: 'userLeft', uid }, nowUs);
-  }
-
-  startTrack(uid: string, publication: Publication, nowUs: number): void {
-    const number = ++this.#last;
-    const out = this.#out;
-    const track = new FeedTrack({ number, publication, videoStreamType: this.#videoStreamType, out, nowUs });
-    this.#tracks.set(publication, track);
-    out.writeEvent({ type: 'trackStarted', track: { track: number, uid, format: publication.format } }, nowUs);
-  }
-
-  endTrack(publication: Publication, nowUs: number): void {
-    const track = this.#tracks.get(publication);
-    if (!track) return;
-    this.#tracks.delete(publication);
-    track.end();
-    this.#out.writeEvent({ type: 'trackEnded', track: track.number }, nowUs);
-  }
-
-  /**
-   * Writes what came before the feed was opened: the newest reports first, so that every packet's clock can be mapped; then all
-   * tracks as they came in, in one order.
-   */
-  writePast(): void {
-    const past: { number: number; datagram: Buffer; arrivalUs: number }[] = [];
-    for (const { number, encoding } of this.#tracks.values()) {
-      const report = encoding?.lastReport;
-      if (report) this.#out.writeMedia('rtcp', number, report.datagram, report.arrivalUs);
-      for (const { datagram, arrivalUs } of encoding?.cache.packets() ?? []) past.push({ number, datagram, arrivalUs });
+  constructor(options: FeedOptions) {
+    this.#o = options;
+    const { openedUs: atUs, utcMs, present } = options;
+    this.#safeUs = atUs;
+    const order = Number.NEGATIVE_INFINITY;
+    this.#hello = { event: { type: 'hello', version: 1, monoUs: atUs, utcMs }, atUs, order };
+    for (const { uid, publications } of present) {
+      this.#joined.set(uid, { event: { type: 'userJoined', uid }, atUs, order });
+      for (const publication of publications) {
+        const { track, event } = this.#create(uid, publication, atUs, order);
+        this.#started.set(track, { event, track, atUs, order });
+      }
     }
-    past.sort((a, b) => a.arrivalUs - b.arrivalUs);
-    for (const { number, datagram, arrivalUs } of past) this.#out.writeMedia('rtp', number, datagram, arrivalUs);
+  }
+
+  join(uid: string, atUs: number): void {
+    this.#add({ event: { type: 'userJoined', uid }, atUs, order: this.#o.nextOrder() });
+  }
+
+  leave(uid: string, atUs: number): void {
+    this.#add({ event: { type: 'userLeft', uid }, atUs, order: this.#o.nextOrder() });
+  }
+
+  startTrack(uid: string, publication: Publication, atUs: number): void {
+    const order = this.#o.nextOrder();
+    const { track, event } = this.#create(uid, publication, atUs, order);
+    this.#add({ event, track, atUs, order });
+  }
+
+  endTrack(publication: Publication, atUs: number): void {
+    const track = this.#open.get(publication);
+    if (!track) return;
+    this.#open.delete(publication);
+    track.end(atUs);
+    this.#reading?.onTrackAdded(track);
+  }
+
+  /** Begins a reading, in the place of the one before. @param nowUs monotonic */
+  read(sink: FeedSink, nowUs: number): FeedReading {
+    this.#reading = undefined;
+    const reading = new FeedReading(
+      sink,
+      { note: (n) => this.#notes[n - this.#notesBefore], onDropped: this.#o.onDropped },
+      {
+        hello: this.#hello,
+        fromUs: this.#safeUs,
+        joined: [...this.#joined.values()],
+        started: [...this.#started.values()],
+        nowOrder: this.#o.nextOrder(),
+        nowUs,
+        firstNote: this.#notesBefore,
+      },
+    );
+    this.#reading = reading;
+    return reading;
+  }
+
+  /** The reading is over; another may begin where it is safe to. */
+  stopReading(): void {
+    this.#reading = undefined;
+  }
+
+  /** What arrived before `safeUs` is not read again. Does nothing where that was said already. */
+  release(safeUs: number, nowUs: number): void {
+    if (!(safeUs > this.#safeUs)) return;
+    this.#safeUs = Math.min(safeUs, nowUs);
+    while (this.#notes[0] && this.#notes[0].atUs < this.#safeUs) {
+      // What the reading has not come to yet stays, whatever it said.
+      if (this.#reading && this.#reading.nextNote <= this.#notesBefore) break;
+      this.#fold(this.#notes.shift()!);
+      this.#notesBefore++;
+    }
+    for (const track of this.#tracks) {
+      track.release(this.#safeUs);
+      if (this.#isForgotten(track)) this.#forget(track, nowUs);
+    }
   }
 
   /** Has the senders of all tracks asked for a key frame. */
   wantKeyFrames(): void {
-    for (const track of this.#tracks.values()) for (const encoding of track.wanted) encoding.wantKeyFrame();
+    for (const track of this.#open.values()) for (const encoding of track.wanted) encoding.wantKeyFrame();
   }
 
   /** @param number of a track; one that has ended is passed over */
   wantKeyFrame(number: number): void {
-    for (const track of this.#tracks.values())
+    for (const track of this.#open.values())
       if (track.number === number) for (const encoding of track.wanted) encoding.wantKeyFrame();
   }
 
-  close(): void {
-    for (const track of this.#tracks.values()) track.end();
-    this.#tracks.clear();
+  /** Nothing is added any more; what there is is still read. */
+  end(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#open.clear();
+    this.#reading?.end(this.#o.nextOrder());
+  }
+
+  /** Lets everything go. */
+  close(nowUs: number): void {
+    this.end();
+    this.#reading = undefined;
+    for (const track of this.#tracks) this.#forget(track, nowUs);
+  }
+
+  #create(uid: string, publication: Publication, startedUs: number, startedOrder: number) {
+    const number = ++this.#lastNumber;
+    const track = new FeedTrack({
+      ...{ number, uid, publication, startedUs, startedOrder, videoStreamType: this.#o.videoStreamType },
+      nextOrder: this.#o.nextOrder,
+      safeUs: () => this.#safeUs,
+      onAdded: (added) => this.#reading?.onTrackAdded(added),
+    });
+    this.#tracks.add(track);
+    this.#open.set(publication, track);
+    const event = { type: 'trackStarted', track: { track: number, uid, format: publication.format } } as const;
+    return { track, event };
+  }
+
+  #add(note: FeedNote): void {
+    this.#notes.push(note);
+    this.#reading?.onNoteAdded();
+  }
+
+  #fold(note: FeedNote): void {
+    const { event, track } = note;
+    if (event.type === 'userJoined') this.#joined.set(event.uid, note);
+    if (event.type === 'userLeft') this.#joined.delete(event.uid);
+    if (track) this.#started.set(track, note);
+  }
+
+  /** Whether an ended track is of no use: it ended before the safe point, and its last picture is not seen any more. */
+  #isForgotten(track: FeedTrack): boolean {
+    const { ended, uid, publication } = track;
+    if (!ended || ended.atUs >= this.#safeUs || this.#reading?.hasFinished(track) === false) return false;
+    if (publication.format.kind === 'audio' || !this.#joined.has(uid)) return true;
+    return [...this.#tracks].some(
+      (other) =>
+        other.uid === uid &&
+        other !== track &&
+        other.publication.format.kind === 'video' &&
+        (other.number > track.number || !other.ended) &&
+        other.hadPicture(this.#safeUs),
+    );
+  }
+
+  #forget(track: FeedTrack, nowUs: number): void {
+    this.#tracks.delete(track);
+    this.#started.delete(track);
+    track.close(nowUs);
   }
 }

@@ -3,21 +3,23 @@
  */
 import type { Clock } from '../../kernel/clock.ts';
 import type { VideoStreamType } from './encoding-choice.ts';
-import { RoomFeed } from './feed.ts';
-import type { FeedSocket } from './feed-socket.ts';
+import { Feed } from './feed.ts';
+import type { PacketArena } from './packet-arena.ts';
 import type { Publisher } from './publication.ts';
 
 export type Member = { uid: string; joinedAtMs: number; publisher: Publisher };
 
 export class Room {
   readonly #clock: Clock;
+  readonly #arena: PacketArena;
   readonly #members = new Map<string, Member>();
-  readonly #feeds = new Map<string, RoomFeed>();
+  readonly #feeds = new Map<string, Feed>();
   /** How many publishers hold a place, by uid: those who are in, and those who are about to come. */
   readonly #places = new Map<string, number>();
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, arena: PacketArena) {
     this.#clock = clock;
+    this.#arena = arena;
   }
 
   get isEmpty(): boolean {
@@ -58,6 +60,7 @@ export class Room {
       else feed.join(uid, nowUs);
       for (const publication of publisher.publications) feed.startTrack(uid, publication, nowUs);
     }
+    if (former) endAll(former.publisher, nowUs);
     former?.publisher.onReplaced();
   }
 
@@ -70,29 +73,41 @@ export class Room {
       for (const publication of publisher.publications) feed.endTrack(publication, nowUs);
       feed.leave(uid, nowUs);
     }
+    endAll(publisher, nowUs);
   }
 
-  /** Writes what came before now, and from here on everything; asks every sender for a key frame. */
-  addFeed(uid: string, out: FeedSocket, videoStreamType: VideoStreamType): RoomFeed {
+  /**
+   * Lets a recorder in: its feed holds what came before and all from now on. Asks every sender for a key frame.
+   * @param onDropped is told of packets that were given up at a bound before a recorder came to them
+   */
+  addFeed(
+    uid: string,
+    videoStreamType: VideoStreamType,
+    onDropped: (track: number, packets: number) => void,
+  ): { feed: Feed; openedMonoUs: number } {
     const openedMonoUs = this.#clock.monoUs();
-    const feed = new RoomFeed({ out, videoStreamType, openedMonoUs, utcMs: this.#clock.nowMs() });
+    const feed = new Feed({
+      ...{ videoStreamType, openedUs: openedMonoUs, utcMs: this.#clock.nowMs(), onDropped },
+      present: this.members.map((member) => ({ uid: member.uid, publications: member.publisher.publications })),
+      nextOrder: () => this.#arena.nextOrder(),
+    });
     this.#feeds.set(uid, feed);
-    for (const member of this.#members.values()) feed.join(member.uid, openedMonoUs);
-    for (const { uid, publisher } of this.#members.values())
-      for (const publication of publisher.publications) feed.startTrack(uid, publication, openedMonoUs);
-    feed.writePast();
     feed.wantKeyFrames();
-    return feed;
+    return { feed, openedMonoUs };
   }
 
+  /** The recorder is out. What it has not read is still its own. */
   removeFeed(uid: string): void {
-    this.#feeds.get(uid)?.close();
     this.#feeds.delete(uid);
   }
 
-  /** Asks every sender for a key frame of all encodings, so that the caches begin at one. */
+  /** Asks every sender for a key frame of all encodings, so that what is kept begins at one. */
   wantKeyFrames(): void {
     for (const { publisher } of this.#members.values())
       for (const { encodings } of publisher.publications) for (const encoding of encodings) encoding.wantKeyFrame();
   }
+}
+
+function endAll({ publications }: Publisher, nowUs: number): void {
+  for (const { encodings } of publications) for (const encoding of encodings) encoding.end(nowUs);
 }

@@ -7,8 +7,11 @@ import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Clock } from '../../kernel/clock.ts';
 import { Fault } from '../../kernel/fault.ts';
+import type { LogMemory } from './encoding.ts';
 import type { VideoStreamType } from './encoding-choice.ts';
 import { FeedSocket } from './feed-socket.ts';
+import { PacketArena } from './packet-arena.ts';
+import type { PacketLogBounds } from './packet-log.ts';
 import type { PublicationReport, Publisher } from './publication.ts';
 import { Room } from './room.ts';
 
@@ -24,6 +27,22 @@ export type RoomsOptions = {
   log: ChannelLog;
   /** Folder for the feeds' sockets; owned by this server, made when it is not there. */
   feedDir: string;
+  /** What is kept of streams, see `DEFAULT_BOUNDS`. */
+  bounds?: MemoryBounds;
+};
+
+/** How much is kept so that a recorder that comes late, or comes again, misses nothing. */
+export type MemoryBounds = {
+  /** Of one encoding. */
+  perEncoding: PacketLogBounds;
+  /** Of all encodings of the server. */
+  totalBytes: number;
+};
+
+const MB = 1024 * 1024;
+export const DEFAULT_BOUNDS: MemoryBounds = {
+  perEncoding: { maxBytes: 32 * MB, maxUs: 120_000_000 },
+  totalBytes: 512 * MB,
 };
 
 export type Participant = {
@@ -51,12 +70,12 @@ export type FeedRequest = {
   videoStreamType?: VideoStreamType | undefined;
 };
 
-export type Feed = {
+export type OpenFeed = {
   /** Unix socket for one recorder. */
   path: string;
   /** The feed holds all that came in since this moment, monotonic microseconds. */
   openedMonoUs: number;
-  /** Packets lost because the recorder read too slowly. */
+  /** Packets that were given up at a bound before a recorder read them. */
   readonly dropped: number;
   /** Ends the feed and frees the recorder's uid. Calling it again does nothing. */
   close(): void;
@@ -66,15 +85,18 @@ export type Feed = {
 const MAX_SOCKET_PATH_BYTES = 100;
 
 export class Rooms {
+  /** Where all that comes in is kept. */
+  readonly memory: LogMemory;
   readonly #clock: Clock;
   readonly #log: ChannelLog;
   readonly #feedDir: string;
   readonly #rooms = new Map<string, Room>();
-  readonly #feeds = new Set<Feed>();
+  readonly #feeds = new Set<OpenFeed>();
   #closed = false;
 
   /** @throws Fault `feed-dir-too-long` */
-  constructor({ clock, log, feedDir }: RoomsOptions) {
+  constructor({ clock, log, feedDir, bounds = DEFAULT_BOUNDS }: RoomsOptions) {
+    this.memory = { arena: new PacketArena(bounds.totalBytes), bounds: bounds.perEncoding };
     this.#clock = clock;
     this.#log = log;
     this.#feedDir = feedDir;
@@ -140,7 +162,7 @@ export class Rooms {
    * Lets a recorder into a channel, under a uid of its own, and keeps all media from now on for it.
    * @throws Fault `uid-taken`, `feed-unavailable`, `channel-closed`
    */
-  async openFeed(request: FeedRequest): Promise<Feed> {
+  async openFeed(request: FeedRequest): Promise<OpenFeed> {
     const { appid, cname, uid, sid, videoStreamType = 0 } = request;
     this.#requireOpen();
     const key = keyOf(appid, cname);
@@ -149,30 +171,30 @@ export class Rooms {
     const room = this.#roomOf(key);
     // Made again if something cleaned it away meanwhile.
     mkdirSync(this.#feedDir, { recursive: true, mode: 0o700 });
-    const openedMonoUs = this.#clock.monoUs();
-    const out = new FeedSocket({
-      clock: this.#clock,
-      log: this.#log.child({ appid, cname, sid }),
-      path: join(this.#feedDir, `${randomBytes(6).toString('base64url')}.sock`),
-      onKeyFrameWanted: (track) => roomFeed.wantKeyFrame(track),
+    const log = this.#log.child({ appid, cname, sid });
+    let dropped = 0;
+    const { feed: kept, openedMonoUs } = room.addFeed(uid, videoStreamType, (track, packets) => {
+      dropped += packets;
+      log.warn({ track, packets, total: dropped }, 'packets were given up: the recorder is too far behind');
     });
-    const roomFeed = room.addFeed(uid, out, videoStreamType);
-    const feed: Feed = {
-      path: out.path,
+    const path = join(this.#feedDir, `${randomBytes(6).toString('base64url')}.sock`);
+    const socket = new FeedSocket({ clock: this.#clock, log, path, feed: kept });
+    const feed: OpenFeed = {
+      path,
       openedMonoUs,
       get dropped() {
-        return out.dropped;
+        return dropped;
       },
       close: () => {
         if (!this.#feeds.delete(feed)) return;
-        out.close();
         room.removeFeed(uid);
+        socket.close();
         this.#dropIfEmpty(key, room);
       },
     };
     this.#feeds.add(feed);
     try {
-      await out.listen();
+      await socket.listen();
     } catch (error) {
       feed.close();
       throw error;
@@ -189,7 +211,7 @@ export class Rooms {
   #roomOf(key: string): Room {
     let room = this.#rooms.get(key);
     if (!room) {
-      room = new Room(this.#clock);
+      room = new Room(this.#clock, this.memory.arena);
       this.#rooms.set(key, room);
     }
     return room;

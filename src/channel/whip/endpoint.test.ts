@@ -5,11 +5,10 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { FakePeer } from '../../../test/support/fake-peer.ts';
 import { capturedOffer } from '../../../test/support/offers/read-offer.ts';
-import { decodeFeedEvent, encodeFeedFrame, FeedReader } from '../../contract/line/feed.ts';
+import { decodeFeedEvent, encodeFeedEvent, encodeFeedFrame, FeedReader } from '../../contract/line/feed.ts';
 import { Fault } from '../../kernel/fault.ts';
 import { ManualClock } from '../../kernel/manual-clock.ts';
 import { encodePictureLossIndication, encodeSenderReport } from '../../stages/rtp/rtcp.ts';
-import { FeedSocket } from '../room/feed-socket.ts';
 import { type ChannelLog, Rooms } from '../room/rooms.ts';
 import { WhipEndpoint } from './endpoint.ts';
 import type { PeerHost } from './peer.ts';
@@ -69,13 +68,15 @@ const sound = (sequence: number) => rtp(111, AUDIO_SSRC, sequence, Buffer.from([
 const report = (ssrc: number) =>
   encodeSenderReport({ ssrc, ntpUs: 4e15, rtpTimestamp: 1, packetCount: 1, octetCount: 1 });
 
-/** A recorder: reads everything, in words. */
-async function connectRecorder(path: string) {
+/** A recorder: reads everything, in words. @param generation of its run; 0 says none */
+async function connectRecorder(path: string, generation = 1) {
   const reader = new FeedReader();
   const lines: string[] = [];
   let wake = () => {};
   let ended = false;
+  let closed = false;
   const socket: Socket = createConnection(path);
+  if (generation > 0) socket.write(encodeFeedEvent({ type: 'hello', generation }, 0));
   socket.on('data', (chunk: Buffer) => {
     for (const frame of reader.push(chunk)) {
       if (frame.kind === 'event') {
@@ -99,12 +100,17 @@ async function connectRecorder(path: string) {
   const until = async (done: () => boolean) => {
     while (!done()) await new Promise<void>((resolve) => (wake = resolve));
   };
+  socket.on('close', () => {
+    closed = true;
+    wake();
+  });
   await new Promise<void>((resolve, reject) => socket.once('connect', resolve).once('error', reject));
   return {
     lines,
     socket,
     untilLine: (line: string) => until(() => lines.includes(line)),
     untilEnd: () => until(() => ended),
+    untilClosed: () => until(() => closed),
   };
 }
 
@@ -205,11 +211,77 @@ describe('a feed', () => {
     expect(rooms.participants(ROOM.appid, ROOM.cname)).toHaveLength(1);
   });
 
-  test('lets in one recorder, and nobody else on the machine', async () => {
+  test('is for one user of the machine, and for the newest run that says who it is', async () => {
     const feed = await rooms.openFeed(RECORDER);
     expect(statSync(feed.path).mode & 0o777).toBe(0o600);
-    await connectRecorder(feed.path);
-    await expect(connectRecorder(feed.path)).rejects.toThrow();
+    const first = await connectRecorder(feed.path, 1);
+    await first.untilLine('caughtUp');
+    const second = await connectRecorder(feed.path, 3);
+    await second.untilLine('caughtUp');
+    await first.untilClosed();
+    for (const generation of [2, 3]) {
+      const late = await connectRecorder(feed.path, generation);
+      await late.untilClosed();
+      expect(late.lines).toEqual([]);
+    }
+    const { peer } = await publish('1');
+    peer.options.onDatagram(sound(1));
+    clock.advance(10);
+    await second.untilLine('rtp 1 #1 @5000');
+  });
+
+  test('gives nothing to who does not say which run it is, and cuts it off', async () => {
+    const feed = await rooms.openFeed(RECORDER);
+    const nameless = await connectRecorder(feed.path, 0);
+    while (!nameless.socket.closed) {
+      clock.advance(1000);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(nameless.lines).toEqual([]);
+  });
+
+  test('is read again by the next run from what is safe on, with the same numbers and times', async () => {
+    const { peer } = await publish('1');
+    const feed = await rooms.openFeed(RECORDER);
+    const first = await connectRecorder(feed.path, 1);
+    await first.untilLine('caughtUp');
+    for (let n = 1; n <= 20; n++) {
+      clock.advance(100);
+      peer.options.onDatagram(picture(n, n % 5 === 1));
+      peer.options.onDatagram(sound(n));
+    }
+    const other = await publish('2');
+    other.peer.options.onDatagram(sound(1));
+    clock.advance(10);
+    await first.untilLine('rtp 3 #1 @7000');
+    first.socket.write(encodeFeedEvent({ type: 'safe', arrivalUs: 6_700_000 }, 0));
+    // Read by the channel before the connection ends.
+    first.socket.end();
+    await first.untilClosed();
+    clock.advance(90);
+    peer.options.onDatagram(picture(21, true));
+    const second = await connectRecorder(feed.path, 2);
+    await second.untilLine('caughtUp');
+    expect(second.lines.slice(0, 4)).toEqual([
+      'hello',
+      'userJoined 1',
+      'trackStarted 1 1 audio',
+      'trackStarted 1 2 video',
+    ]);
+    const again = second.lines.slice(4, -1);
+    // Pictures from the key frame before 6.7 s on, which is #16, and sound from half a second before.
+    expect(again.filter((line) => line.startsWith('rtp 2')).map((line) => line.split(' ')[2])).toEqual([
+      '#16',
+      '#17',
+      '#18',
+      '#19',
+      '#20',
+      '#21',
+    ]);
+    expect(again.filter((line) => line.startsWith('rtp 1'))[0]).toBe('rtp 1 #12 @6200');
+    expect(again.at(-1)).toBe('rtp 2 #21 @7100');
+    const toldTwice = first.lines.filter((line) => again.includes(line));
+    expect(again.slice(0, -1)).toEqual(toldTwice);
   });
 
   test('that ended frees the uid; closing it twice does nothing', async () => {
@@ -237,34 +309,6 @@ describe('a feed', () => {
     for (let n = 0; n < 1000; n++) peer.options.onDatagram(sound(n));
     feed.close();
     expect(rooms.participants(ROOM.appid, ROOM.cname)[0]!.tracks[0]!.packets).toBe(1000);
-  });
-
-  test('drops media beyond its bound, counts it, says so once a second, and keeps the events', async () => {
-    const warnings: object[] = [];
-    const out = new FeedSocket({
-      clock,
-      log: { info() {}, warn: (fields) => warnings.push(fields) },
-      path: join(folder, 'slow.sock'),
-      onKeyFrameWanted() {},
-      maxBufferedBytes: 10_000,
-    });
-    for (let n = 0; n < 100; n++) out.writeMedia('rtp', 1, Buffer.alloc(1000), n);
-    out.writeEvent({ type: 'userJoined', uid: '5' }, 0);
-    expect(out.dropped).toBe(91);
-    clock.advance(1000);
-    out.writeMedia('rtp', 1, Buffer.alloc(10_000), 0);
-    expect(warnings).toEqual([{ count: 91, total: 91 }]);
-    clock.advance(1000);
-    expect(warnings).toEqual([
-      { count: 91, total: 91 },
-      { count: 1, total: 92 },
-    ]);
-    await out.listen();
-    const recorder = await connectRecorder(out.path);
-    await recorder.untilLine('caughtUp');
-    expect(recorder.lines).toHaveLength(9 + 2);
-    expect(recorder.lines.at(-2)).toBe('userJoined 5');
-    out.close();
   });
 });
 

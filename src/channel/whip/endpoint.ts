@@ -14,7 +14,7 @@ import { readFragment } from './trickle.ts';
 export type WhipEndpointOptions = {
   clock: Clock;
   log: ChannelLog;
-  rooms: Pick<Rooms, 'holdPlace'>;
+  rooms: Pick<Rooms, 'holdPlace' | 'memory'>;
   /** Address that media is received on, and that publishers are told to send to. */
   host: string;
   /** UDP port of all publishers; FFmpeg's WHIP client is given one more each, see ConsentRelay. */
@@ -47,7 +47,7 @@ type Session = {
 export class WhipEndpoint {
   readonly #clock: Clock;
   readonly #log: ChannelLog;
-  readonly #rooms: Pick<Rooms, 'holdPlace'>;
+  readonly #rooms: Pick<Rooms, 'holdPlace' | 'memory'>;
   readonly #peers: PeerHost;
   readonly #sessions = new Map<string, Session>();
   #ticker: Timer | undefined;
@@ -139,6 +139,7 @@ export class WhipEndpoint {
     const rtp = new RtpSession({
       clock: this.#clock,
       sections: offer.sections,
+      memory: this.#rooms.memory,
       send: (datagram) => sendTo?.send(datagram),
     });
     const peer = await this.#peers.open({

@@ -2,7 +2,7 @@
  * PacketSorter: says which encoding of a session a packet belongs to, or repeats.
  */
 import type { Packet } from '../../media/packet.ts';
-import { Encoding } from '../room/encoding.ts';
+import { Encoding, type LogMemory } from '../room/encoding.ts';
 import { Publication } from '../room/publication.ts';
 import { AUDIO_LEVEL, extensionId, REPAIRED_RID, RID } from './extensions.ts';
 import type { Section } from './offer.ts';
@@ -18,11 +18,18 @@ export type ReceivedSection = {
 };
 
 /** @param onKeyFrameWanted is told the encoding whose sender is to be asked */
-export function receiveSection(section: Section, onKeyFrameWanted: (encoding: Encoding) => void): ReceivedSection {
+export function receiveSection(
+  section: Section,
+  memory: LogMemory,
+  onKeyFrameWanted: (encoding: Encoding) => void,
+): ReceivedSection {
   const { format, extensions, rtxPayloadType } = section;
   const repairs = new Map<number, Encoding>();
   const encodings = section.streams.map(({ rid, ssrc, rtxSsrc }) => {
-    const encoding: Encoding = new Encoding({ format, rid, ssrc, onKeyFrameWanted: () => onKeyFrameWanted(encoding) });
+    const encoding: Encoding = new Encoding({
+      ...{ format, rid, ssrc, memory },
+      onKeyFrameWanted: () => onKeyFrameWanted(encoding),
+    });
     if (rtxSsrc !== undefined) repairs.set(rtxSsrc, encoding);
     return encoding;
   });

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { memoryForTests } from '../../../test/support/channel-memory.ts';
 import { capturedOffer } from '../../../test/support/offers/read-offer.ts';
 import { ManualClock } from '../../kernel/manual-clock.ts';
 import { encodePacket } from '../../stages/rtp/packetize/packetizer.ts';
@@ -49,14 +50,18 @@ function setUp(change?: (sdp: string) => string, captured: 'chromium' | 'chromiu
   const session = new RtpSession({
     clock,
     sections: readOffer(capturedOffer(captured, change)).sections,
+    memory: memoryForTests(),
     send: (datagram) => sent.push({ ms: clock.nowMs() - startMs, packets: parseCompound(datagram) }),
   });
   const reader: EncodingReader = {
-    onPacket: (encoding, datagram, arrivalUs) => {
-      seen.push(datagram);
-      heard.push({ kind: 'rtp', encoding, arrivalUs });
+    onPacket: (encoding, index) => {
+      seen.push(Buffer.from(encoding.log.datagram(index)));
+      heard.push({ kind: 'rtp', encoding, arrivalUs: encoding.log.arrivalUs(index) });
     },
-    onRtcp: (encoding, _datagram, arrivalUs) => heard.push({ kind: 'rtcp', encoding, arrivalUs }),
+    onRtcp: (encoding) => {
+      heard.push({ kind: 'rtcp', encoding, arrivalUs: encoding.log.arrivalUs(encoding.log.end - 1) });
+    },
+    needs: () => Number.POSITIVE_INFINITY,
   };
   for (const { encodings } of session.publications) for (const encoding of encodings) encoding.readers.add(reader);
   const startMs = clock.nowMs();
@@ -173,7 +178,7 @@ describe('what a publisher is told', () => {
     session.onDatagram(vp8(2, true));
     run(3000);
     expect(of('pictureLossIndication')).toHaveLength(asked);
-    expect(session.publications[1]!.encodings[0]!.cache.packets()).toHaveLength(1);
+    expect(session.publications[1]!.encodings[0]!.hasKeyFrame).toBe(true);
   });
 
   test('a key frame can be asked for before any packet came, by the SSRC of the offer', () => {
@@ -263,16 +268,16 @@ describe('what comes in', () => {
     session.onDatagram(encodeSenderReport({ ssrc: VIDEO_SSRC, ...report }));
     session.onDatagram(encodeSenderReport({ ssrc: 99, ...report }));
     expect(heard.map((h) => [h.kind, h.encoding.format.kind])).toEqual([['rtcp', 'video']]);
-    expect(session.publications[1]!.encodings[0]!.lastReport?.arrivalUs).toBe(1_000_000);
+    expect(session.publications[1]!.encodings[0]!.log.reportBefore(2_000_000)?.arrivalUs).toBe(1_000_000);
   });
 
-  test('a sender that takes a new SSRC is a new source: its cache begins anew and totals go on', () => {
+  test('a sender that takes a new SSRC is a new source: what is kept and totals go on', () => {
     const { session } = setUp();
     session.onDatagram(vp8(1, true));
     session.onDatagram(rtp(96, 77, 9000, Buffer.from([0x10, 0x00, 1])));
     const track = session.publications[1]!.encodings[0]!;
     expect(track.ssrc).toBe(77);
-    expect(track.cache.packets()).toHaveLength(1);
+    expect([track.log.startOf(1_000_000), track.log.end]).toEqual([1, 2]);
     expect(track.report(1_000_000)).toMatchObject({ packets: 2, lost: 0 });
   });
 });

@@ -18,7 +18,7 @@ import {
   type RtcpPacket,
   type SenderReport,
 } from '../../stages/rtp/rtcp.ts';
-import type { Encoding } from '../room/encoding.ts';
+import type { Encoding, LogMemory } from '../room/encoding.ts';
 import type { Publication } from '../room/publication.ts';
 import { BandwidthEstimate, LossRatio } from './bandwidth.ts';
 import { EncodingFeedback } from './encoding-feedback.ts';
@@ -36,6 +36,8 @@ export const SILENCE_US = 10_000_000;
 export type RtpSessionOptions = {
   clock: Clock;
   sections: readonly Section[];
+  /** Where what comes in is kept. */
+  memory: LogMemory;
   send(datagram: Buffer): void;
 };
 
@@ -62,11 +64,11 @@ export class RtpSession {
   #strays = 0;
 
   constructor(options: RtpSessionOptions) {
-    const { clock, sections } = options;
+    const { clock, sections, memory } = options;
     this.#clock = clock;
     this.#send = options.send;
     this.#lastHeardUs = clock.monoUs();
-    const received = sections.map((section) => receiveSection(section, (encoding) => this.#askKeyFrame(encoding)));
+    const received = sections.map((section) => receiveSection(section, memory, (e) => this.#askKeyFrame(e)));
     this.#sorter = new PacketSorter(received);
     this.publications = received.map(({ publication }) => publication);
     const encodings = this.publications.flatMap((publication) => publication.encodings);

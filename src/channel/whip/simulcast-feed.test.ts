@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { FakePeer } from '../../../test/support/fake-peer.ts';
 import { capturedOffer } from '../../../test/support/offers/read-offer.ts';
-import { decodeFeedEvent, encodeFeedFrame, FeedReader } from '../../contract/line/feed.ts';
+import { decodeFeedEvent, encodeFeedEvent, encodeFeedFrame, FeedReader } from '../../contract/line/feed.ts';
 import { ManualClock } from '../../kernel/manual-clock.ts';
 import { encodePacket } from '../../stages/rtp/packetize/packetizer.ts';
 import { encodePictureLossIndication, encodeSenderReport, parseCompound } from '../../stages/rtp/rtcp.ts';
@@ -79,12 +79,13 @@ const askedOf = (peer: FakePeer, from = 0) =>
     .flatMap((d) => parseCompound(d))
     .flatMap((p) => (p.type === 'pictureLossIndication' ? [p.mediaSsrc] : []));
 /** SSRCs of what a feed was given, RTP and reports, each once however often it follows itself. */
-const connectRuns = async (path: string) => {
+const connectRuns = async (path: string, generation = 1) => {
   const reader = new FeedReader();
   const runs: string[] = [];
   let caughtUp = () => {};
   const ready = new Promise<void>((resolve) => (caughtUp = resolve));
   const socket = createConnection(path);
+  socket.write(encodeFeedEvent({ type: 'hello', generation }, 0));
   socket.on('data', (chunk: Buffer) => {
     for (const frame of reader.push(chunk)) {
       if (frame.kind === 'event') {
@@ -103,6 +104,7 @@ test('a simulcast gives each recorder the layer that it wants, and the sender re
   const peer = await publish();
   send(peer, true, 'l', 'm', 'h');
   for (const ssrc of [1, 2, 3]) peer.options.onDatagram(report(ssrc));
+  clock.advance(1);
   const high = await rooms.openFeed(RECORDER);
   const low = await rooms.openFeed({ ...RECORDER, uid: '98', videoStreamType: 1 });
   for (let n = 0; n < 5; n++) {
@@ -123,6 +125,7 @@ test('a simulcast changes the layer of a feed at a key frame, with its clock; ke
   const peer = await publish();
   send(peer, true, 'l', 'm', 'h');
   for (const ssrc of [1, 2, 3]) peer.options.onDatagram(report(ssrc));
+  clock.advance(1);
   const feed = await rooms.openFeed(RECORDER);
   const { runs, socket } = await connectRuns(feed.path);
   const wantOne = async () => {

@@ -1,0 +1,130 @@
+/**
+ * FeedConnection: one recorder at the socket of its feed. Writes media in few pieces, and reads what the recorder says.
+ */
+import type { Socket } from 'node:net';
+import {
+  decodeRecorderEvent,
+  encodeFeedEvent,
+  FEED_HEADER_BYTES,
+  type FeedEvent,
+  type FeedFrame,
+  FeedReader,
+  type RecorderEvent,
+  writeFeedFrame,
+} from '../../contract/line/feed.ts';
+import type { Clock } from '../../kernel/clock.ts';
+import { Fault } from '../../kernel/fault.ts';
+import { parseCompound } from '../../stages/rtp/rtcp.ts';
+import type { FeedSink } from './feed-reading.ts';
+
+/** Less than a recorder waits for stragglers after a stop. */
+const GATHER_MS = 10;
+/** Holds the largest datagram with its header. */
+const GATHER_BYTES = 0x10000 + FEED_HEADER_BYTES;
+const MAX_SPARE = 4;
+/** So much is handed to the socket before the recorder has to take some; the rest stays where it is kept anyway. */
+export const MAX_UNSENT_BYTES = 1024 * 1024;
+/** A recorder that does not read the end of its feed for this long is cut off. */
+const CLOSE_TIMEOUT_MS = 10_000;
+
+export type FeedLog = { info(fields: object, message: string): void; warn(fields: object, message: string): void };
+
+export type FeedConnectionOptions = {
+  clock: Clock;
+  log: FeedLog;
+  onEvent(connection: FeedConnection, event: RecorderEvent): void;
+  /** The recorder wants a key frame of the track. */
+  onKeyFrameWanted(track: number): void;
+  onDrained(connection: FeedConnection): void;
+  /** It is over; called once. */
+  onClose(connection: FeedConnection): void;
+};
+
+export class FeedConnection implements FeedSink {
+  readonly #socket: Socket;
+  readonly #o: FeedConnectionOptions;
+  readonly #frames = new FeedReader();
+  /** Media that is not on its way yet; the rest of its memory is free. */
+  #gathered: Buffer = Buffer.alloc(0);
+  #gatheredBytes = 0;
+  /** Memory whose media has gone out, to be used again. */
+  readonly #spare: Buffer[] = [];
+
+  constructor(socket: Socket, options: FeedConnectionOptions) {
+    this.#socket = socket;
+    this.#o = options;
+    socket.on('data', (chunk: Buffer) => this.#take(chunk));
+    socket.on('drain', () => options.onDrained(this));
+    // A recorder that went away closes as well; what there is to say is said there.
+    socket.on('error', () => {});
+    socket.on('close', () => options.onClose(this));
+  }
+
+  get isFull(): boolean {
+    return this.#socket.writableLength > MAX_UNSENT_BYTES;
+  }
+
+  /** Goes out at once, with all that was written before. */
+  writeEvent(event: FeedEvent, atUs: number): void {
+    this.#sendGathered();
+    if (this.#socket.writable) this.#socket.write(encodeFeedEvent(event, atUs));
+  }
+
+  /** One write, one system call and one waking of the recorder for all packets of some milliseconds: it is late by more. */
+  writeMedia(kind: 'rtp' | 'rtcp', track: number, datagram: Buffer, arrivalUs: number): void {
+    if (this.#gatheredBytes + FEED_HEADER_BYTES + datagram.length > this.#gathered.length) {
+      this.#sendGathered();
+      this.#gathered = this.#spare.pop() ?? Buffer.allocUnsafeSlow(GATHER_BYTES);
+    }
+    if (this.#gatheredBytes === 0) this.#o.clock.after(GATHER_MS, () => this.#sendGathered());
+    this.#gatheredBytes = writeFeedFrame(this.#gathered, this.#gatheredBytes, kind, track, arrivalUs, datagram);
+  }
+
+  /** Ends the data, and then the connection. */
+  end(): void {
+    this.#sendGathered();
+    const timer = this.#o.clock.after(CLOSE_TIMEOUT_MS, () => this.#socket.destroy());
+    this.#socket.once('close', () => timer.cancel());
+    this.#socket.end();
+  }
+
+  /** Cuts the connection. */
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
+  #sendGathered(): void {
+    if (this.#gatheredBytes === 0) return;
+    const memory = this.#gathered;
+    const bytes = memory.subarray(0, this.#gatheredBytes);
+    this.#gathered = this.#spare.pop() ?? Buffer.alloc(0);
+    this.#gatheredBytes = 0;
+    if (!this.#socket.writable) return;
+    this.#socket.write(bytes, () => {
+      if (this.#spare.length < MAX_SPARE) this.#spare.push(memory);
+    });
+  }
+
+  #take(chunk: Buffer): void {
+    try {
+      for (const frame of this.#frames.push(chunk)) this.#takeFrame(frame);
+    } catch (error) {
+      if (!(error instanceof Fault) || error.code === 'invariant') throw error;
+      this.#o.log.warn({ err: error }, 'the recorder sent what no feed holds; it is cut off');
+      this.#socket.destroy();
+    }
+  }
+
+  #takeFrame({ kind, track, body }: FeedFrame): void {
+    if (kind === 'event') this.#o.onEvent(this, decodeRecorderEvent(body));
+    if (kind !== 'rtcp') return;
+    try {
+      for (const packet of parseCompound(body))
+        if (packet.type === 'pictureLossIndication' || packet.type === 'fullIntraRequest')
+          this.#o.onKeyFrameWanted(track);
+    } catch (error) {
+      if (!(error instanceof Fault)) throw error;
+      this.#o.log.warn({ err: error }, 'the recorder sent RTCP that cannot be read');
+    }
+  }
+}
