@@ -3,11 +3,14 @@
  * than 25 minutes.
  *
  *   npm run test:chaos -- kill server-hang     only these scenarios
+ *   npm run test:chaos -- --keep=DIR kill      leaves the recordings, and what was done meanwhile, in DIR
  */
-import { missesOf, type Scenario, summaryOf } from './play.ts';
+import { parseArgs } from 'node:util';
+import { keepIn, missesOf, type Scenario, summaryOf } from './play.ts';
 import { SCENARIOS } from './scenarios.ts';
 
-const names = process.argv.slice(2);
+const { values, positionals: names } = parseArgs({ options: { keep: { type: 'string' } }, allowPositionals: true });
+if (values.keep !== undefined) keepIn(values.keep);
 const unknown = names.filter((name) => !(name in SCENARIOS));
 if (unknown.length > 0) {
   console.error(`there is no scenario ${unknown.join(', ')}; there are ${Object.keys(SCENARIOS).join(', ')}`);

@@ -1,6 +1,8 @@
 /**
  * Plays shows on a server of their own, judges every recording, and looks for what is left behind.
  */
+import { cpSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { judgeTake, type TakeVerdict } from './judge.ts';
 import type { Show } from './show.ts';
 import { ChaosStage, type Outcome } from './stage.ts';
@@ -11,6 +13,12 @@ export type Report = {
   problems: string[];
 };
 export type Scenario = { meaning: string; run(): Promise<Report> };
+
+let keepDir: string | undefined;
+/** Has the files of all shows from now on, and what was done meanwhile, left in a folder. */
+export function keepIn(dir: string): void {
+  keepDir = dir;
+}
 
 /** How soon a recording must be live again, over all of a scenario. */
 const LIVE_AGAIN_MS = { median: 3000, worst: 5000 };
@@ -33,6 +41,7 @@ export async function play(
   try {
     for (const show of showsOf(stage)) {
       const outcomes = await stage.perform(show);
+      if (keepDir !== undefined) for (const outcome of outcomes) keep(outcome, keepDir);
       report.takes.push(...outcomes.map(judgeTake));
       report.problems.push(...(judge?.(outcomes) ?? []));
     }
@@ -41,6 +50,13 @@ export async function play(
     await stage.close();
   }
   return report;
+}
+
+function keep(outcome: Outcome, dir: string): void {
+  const own = join(dir, outcome.sid);
+  mkdirSync(own, { recursive: true });
+  if (existsSync(outcome.dir)) cpSync(outcome.dir, own, { recursive: true });
+  writeFileSync(join(own, 'outcome.json'), JSON.stringify(outcome, null, 2));
 }
 
 /** What is left after all recordings have ended, and after the server has. */
