@@ -7,11 +7,13 @@ import { join } from 'node:path';
 import type { Notice } from '../../src/contract/webhook/notice.ts';
 import { noticeSchema } from '../../src/contract/webhook/notice.ts';
 import { type Course, expectationAt, type MediaKind, type Role } from '../media/plan.ts';
-import { verify } from '../media/verify.ts';
+import { lagOf, verify } from '../media/verify.ts';
 import { avOffsets } from '../support/judge/offsets.ts';
+import { flashesIn } from '../support/judge/picture.ts';
 import { judgePlaylist, type PlaylistVerdict, parsePlaylist } from '../support/judge/playlist.ts';
 import { probeFile } from '../support/judge/probe.ts';
-import { flashesAcross, hear } from '../support/judge/user-streams.ts';
+import { hear, readAcross } from '../support/judge/user-streams.ts';
+import { PICTURE } from './show.ts';
 import type { Outcome } from './stage.ts';
 
 /** A mark belongs to a second when it is this close to where that second lies. */
@@ -19,6 +21,8 @@ const REACH_S = 0.3;
 const IN_STEP_MS = 80;
 /** A picture that stands still for longer was lost. */
 const FROZEN_S = 1;
+/** A file's time begins this long after the start call at most. */
+const BEGUN_WITHIN_S = 1;
 /** The part of a recording that its recorder held in memory, or had not drawn yet, when it was lost for good. */
 const UNWRITTEN_S = 3;
 
@@ -66,7 +70,9 @@ function judgeAnswers(outcome: Outcome, { problems, liveAfterMs }: TakeVerdict):
     );
   if (!take.ends) {
     const status = (stopped?.body['serverResponse'] as { uploadingStatus?: string } | undefined)?.uploadingStatus;
-    if (stopped?.status !== 200 || status !== (take.stopAtS === undefined ? 'uploaded' : 'unknown'))
+    // One that was told to stop without an answer may have ended when it is told again.
+    const hasEnded = take.mayTimeOut && take.stopAtS !== undefined && stopped?.status === 404;
+    if (!hasEnded && (stopped?.status !== 200 || status !== (take.stopAtS === undefined ? 'uploaded' : 'unknown')))
       problems.push(`stop answered ${stopped?.status}: ${JSON.stringify(stopped?.body)}`);
   }
   for (const { harm, liveAfterMs: ms, atWallS } of take.ends === 'lost' ? takeovers.slice(0, -1) : takeovers) {
@@ -79,7 +85,7 @@ function judgeAnswers(outcome: Outcome, { problems, liveAfterMs }: TakeVerdict):
 
 /** Numbered without a hole from 0, each once; all of them delivered, signed and in order; 12 for each recorder that was replaced. */
 function judgeEvents(
-  { take, events, delivered, unsigned, takeovers, course }: Outcome,
+  { take, events, delivered, unsigned, takeovers, course, killedFromStop }: Outcome,
   { problems }: TakeVerdict,
 ): void {
   const numbers = events.map(({ payload }) => payload.sequence);
@@ -94,8 +100,8 @@ function judgeEvents(
     problems.push(`of events ${numbers.join(' ')} webhooks brought ${arrived.join(' ')}`);
   const count = (type: number) => events.filter(({ eventType }) => eventType === type).length;
   const lost = take.ends === 'lost' ? takeovers.length - 1 : takeovers.length;
-  // A server that comes back may count its own return as well.
-  const [least, most] = [lost, lost + (course.outages?.length ?? 0)];
+  // A server that comes back may count its own return as well, and what is lost after a stop is not always a recorder.
+  const [least, most] = [lost, lost + (course.outages?.length ?? 0) + killedFromStop];
   if (count(12) < least || count(12) > most) problems.push(`event 12 came ${count(12)} times for ${lost} takeovers`);
   const last = events.at(-1);
   const exit = take.ends === 'lost' ? 1 : 0;
@@ -126,7 +132,7 @@ function judgeMix(outcome: Outcome, verdict: TakeVerdict): void {
   const [mp4S, hlsS] = [lengths.reduce((sum, s) => sum + s, 0), probeFile(playlist).video?.endS ?? 0];
   if (Math.abs(mp4S - hlsS) > 0.5) problems.push(`MP4s hold ${mp4S.toFixed(2)} s, the playlist ${hlsS.toFixed(2)} s`);
   if (mp4s.length === 1) judgeMarks('MP4', join(dir, mp4s[0] as string), course, verdict);
-  const leastS = leastEndS(outcome);
+  const leastS = leastEndS(outcome) - BEGUN_WITHIN_S;
   if (!(hlsS >= leastS)) problems.push(`it lasts ${hlsS.toFixed(2)} s and should last ${leastS.toFixed(2)} s`);
 }
 
@@ -162,8 +168,15 @@ function judgeIndividual(outcome: Outcome, verdict: TakeVerdict): void {
   );
   for (const role of roles) {
     const { participant, uid } = role;
-    const flashes = flashesAcross(slicesIn(dir, of(uid, 'video')));
-    const beeps = hear(join(dir, of(uid, 'audio')), participant).beeps;
+    const readings = readAcross(slicesIn(dir, of(uid, 'video')), PICTURE);
+    // The recording begins some time after its call; the stamps in the pictures say when.
+    const lagS = lagOf(role, readings, course.zeroWallS);
+    if (lagS === undefined) {
+      verdict.problems.push(`${participant.name} is not seen`);
+      continue;
+    }
+    const flashes = flashesIn(readings).map(({ atS }) => atS - lagS);
+    const beeps = hear(join(dir, of(uid, 'audio')), participant).beeps.map((atS) => atS - lagS);
     // Others' coming and going is nothing to files of one's own.
     const own = {
       ...course,
@@ -233,7 +246,11 @@ function judgeOnePlaylist(outcome: Outcome, expected: readonly string[], verdict
     problems.push(...own.map((problem) => `${name}: ${problem}`));
     const breaks = playlist.slices.slice(1).filter(({ discontinuity }) => discontinuity).length;
     verdict.discontinuities = Math.max(verdict.discontinuities, breaks);
-    const allowed = takeovers.length + (outcome.course.outages?.length ?? 0) + comebacks(outcome.course, name);
+    const allowed =
+      takeovers.length +
+      outcome.killedFromStop +
+      (outcome.course.outages?.length ?? 0) +
+      comebacks(outcome.course, name);
     if (breaks > allowed) problems.push(`${name} has ${breaks} discontinuities for ${takeovers.length} takeovers`);
   }
 }

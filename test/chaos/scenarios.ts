@@ -80,6 +80,20 @@ export const SCENARIOS: Record<string, Scenario> = {
         { plan: livelyPlan(30, SEED), takes: takesOf([[kill(5.2), kill(12.4), kill(20.7)]], 30, { ends: 'lost' }) },
       ]),
   },
+  'kill-early': {
+    meaning: 'recorders are killed as soon as they are there',
+    run: () => play(() => [{ plan: livelyPlan(14, SEED), takes: takesOf([[kill(0.05)], [kill(0.1), kill(0.9)]], 14) }]),
+  },
+  'kill-late': {
+    meaning: 'whoever works on a recording is killed from its stop call on, twice',
+    run: () =>
+      play(() => [
+        {
+          plan: livelyPlan(10, SEED),
+          takes: [1, 2].flatMap((killsFromStop) => takesOf([[]], 10, { killsFromStop })),
+        },
+      ]),
+  },
   hang: {
     meaning: 'a recorder hangs, and is replaced',
     run: () => play(() => [{ plan: livelyPlan(36, SEED), takes: takesOf([[{ atS: 6.3, does: 'hang' }]], 36) }]),

@@ -20,6 +20,8 @@ export type Take = {
   layouts?: readonly { atS: number; layout: Layout }[];
   /** Stopped before the show's end, without waiting for its files. */
   stopAtS?: number;
+  /** How many processes that work on it are killed from its stop call on, as they come. */
+  killsFromStop?: number;
   /** Does not live to be stopped: three runs are lost within a minute, or the server is ended in order. */
   ends?: 'lost' | 'shutdown';
   /** Its calls may be answered 504 (contract §2.1) where the database does not answer. */

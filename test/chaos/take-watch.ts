@@ -7,12 +7,13 @@ import { basename, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { LayoutChange } from '../media/plan.ts';
 import { lastWritten } from '../support/judge/user-streams.ts';
-import { isAlive, type ProcessRef, recorderOf, signal } from '../support/processes.ts';
+import { isAlive, type ProcessRef, recorderOf, signal, workersOf } from '../support/processes.ts';
 import { type Reply, type TestRecording, until } from '../support/test-server.ts';
 import type { Harm, Take } from './show.ts';
 
 const QUERY_EVERY_MS = 200;
 const LOOK_EVERY_MS = 100;
+const KILL_EVERY_MS = 50;
 /** A recording that is not live again by then is said not to be. */
 const GIVEN_UP_MS = 25_000;
 /** By then a recorder that was lost must have been replaced, so that the next one can be harmed. */
@@ -46,6 +47,8 @@ export type Watched = {
   stopCalledS: number;
   stopAnsweredS: number;
   takeovers: Takeover[];
+  /** Processes that were killed from the stop call on. */
+  killedFromStop: number;
 };
 
 export class TakeWatch {
@@ -56,7 +59,16 @@ export class TakeWatch {
   readonly layouts: LayoutChange[] = [];
   readonly #dataDir: string;
   readonly #watched: Watched = {
-    ...{ badQueries: [], queries: 0, unreached: 0, slowestMs: 0, failures: [], stopped: undefined, takeovers: [] },
+    ...{
+      badQueries: [],
+      queries: 0,
+      unreached: 0,
+      slowestMs: 0,
+      failures: [],
+      stopped: undefined,
+      takeovers: [],
+      killedFromStop: 0,
+    },
     ...{ stopCalledS: Number.NaN, stopAnsweredS: Number.NaN },
   };
   readonly #looks: Promise<void>[] = [];
@@ -127,10 +139,24 @@ export class TakeWatch {
   #stop(request: object): Promise<void> {
     this.#stopping ??= (async () => {
       this.#watched.stopCalledS = Date.now() / 1000;
+      const kills = this.#killWorkers(this.take.killsFromStop ?? 0);
       this.#watched.stopped = await this.recording.stop(request);
       this.#watched.stopAnsweredS = Date.now() / 1000;
+      this.close();
+      await kills;
     })();
     return this.#stopping;
+  }
+
+  /** Kills whoever works on the recording, one after another, until it is over. */
+  async #killWorkers(times: number): Promise<void> {
+    const killed: number[] = [];
+    while (killed.length < times && !this.#over) {
+      const next = workersOf(this.#dataDir, this.recording.sid).find(({ pid }) => !killed.includes(pid));
+      if (next && signal(next, 'SIGKILL')) killed.push(next.pid);
+      await pause(KILL_EVERY_MS);
+    }
+    this.#watched.killedFromStop = killed.length;
   }
 
   async #changeLayout(layout: LayoutChange['layout']): Promise<void> {

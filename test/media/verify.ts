@@ -177,7 +177,7 @@ function scenesOf(course: Course, role: Role, fromS: number, toS: number) {
 }
 
 /** The file's time less the course's, by the stamps in a participant's pictures, seconds. */
-function lagOf(role: Role, readings: readonly Reading[], zeroWallS: number): number | undefined {
+export function lagOf(role: Role, readings: readonly Reading[], zeroWallS: number): number | undefined {
   const lags = lagsIn(freshIn(readings, role), zeroWallS * 1e6).map((l) => l.lagS);
   return lags.length > 0 ? median(lags) : undefined;
 }

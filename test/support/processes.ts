@@ -28,8 +28,13 @@ export function processesOf(dataDir: string): ProcessRef[] {
 
 /** The recorder process that has files of this recording open; undefined when there is none at this moment. */
 export function recorderOf(dataDir: string, sid: string): ProcessRef | undefined {
+  return workersOf(dataDir, sid).find(({ args }) => args.includes('recorder'));
+}
+
+/** All processes that have files of this recording open, but for the server: who records it, and who makes it whole after its end. */
+export function workersOf(dataDir: string, sid: string): ProcessRef[] {
   const folder = join(dataDir, 'spool', sid);
-  return processesOf(dataDir).find(({ pid, args }) => args.includes('recorder') && hasOpen(pid, folder));
+  return processesOf(dataDir).filter(({ pid, args }) => !args.includes('serve') && hasOpen(pid, folder));
 }
 
 /** Pids of the direct children of a process. */

@@ -11,7 +11,7 @@ import type { Participant } from '../media/participants.ts';
 import { flashesIn, presenceIn, type Span } from './picture.ts';
 import { readMedia, withInput, zeroOf } from './read-media.ts';
 import { beepsIn, envelopeOf, type Heard, listen } from './sound.ts';
-import { type Watched, watch } from './watch.ts';
+import { type Reading, type Watched, watch } from './watch.ts';
 
 const WHOLE = { x: 0, y: 0, width: 1, height: 1 };
 
@@ -69,15 +69,14 @@ export function see(path: string, participant: Participant): Seen {
 }
 
 /**
- * When a picture flashes, in seconds of the recording, in slices that follow one another. FFmpeg's HLS demuxer reads no WebM; and
- * where a slice begins with a flash, only the one before it tells that it is one.
+ * What is seen of a picture of the given size, by seconds of the recording, in slices that follow one another. FFmpeg's HLS demuxer
+ * reads no WebM; and where a slice begins with a flash, only the one before it tells that it is one.
  */
-export function flashesAcross(paths: readonly string[]): number[] {
-  const readings = paths.flatMap((path) => {
+export function readAcross(paths: readonly string[], source: { width: number; height: number }): Reading[] {
+  return paths.flatMap((path) => {
     const zeroS = placeOf(path);
-    return (watch(path, [{ rect: WHOLE }]).views[0] ?? []).map((r) => ({ ...r, atS: r.atS + zeroS }));
+    return (watch(path, [{ rect: WHOLE, source }]).views[0] ?? []).map((r) => ({ ...r, atS: r.atS + zeroS }));
   });
-  return flashesIn(readings).map((flash) => flash.atS);
 }
 
 export type HeardOf = { heard: Heard; beeps: number[] /** Loudest level of the pitch. */; level: number };
