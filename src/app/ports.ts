@@ -104,7 +104,7 @@ export function uploadPort(options: { localStorageDir: string; clock: Clock; log
           }
           // Failures that may pass are logged and tried again by the upload itself, and told when they have lasted a while.
           if (event.type === 'uploadFailed' && (!event.fault.retryable || event.lasting))
-            onEvent({ type: 'storeRefused', message: event.fault.message });
+            onEvent({ type: 'storeRefused', message: event.fault.message, forGood: !event.fault.retryable });
           if (event.type === 'playlistStored')
             onEvent({
               type: 'playlistStored',

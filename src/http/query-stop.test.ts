@@ -1,8 +1,9 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import { settle } from '../../test/support/fake-ports.ts';
+import { fakeFault, settle } from '../../test/support/fake-ports.ts';
 import {
   APP,
   acquire,
+  BASE,
   buildApi,
   call,
   start,
@@ -94,6 +95,60 @@ describe('query', () => {
       code: 2,
       reason: 'resourceId exceeded time limit!',
     });
+  });
+});
+
+describe('a store that can never work', () => {
+  const REFUSED = { type: 'storeRefused', message: 'AccessDenied', forGood: true } as const;
+  const GONE = { status: 404, body: { code: 404, reason: 'failed to find worker' } };
+
+  test('ends the recording for its callers as soon as that is known', async () => {
+    const { path, recorder, upload, sid } = await start();
+    world.spool(recorder, slice);
+    upload.tell(REFUSED);
+    await settle();
+    expect(recorder.stoppedAtUs).toBeDefined();
+    expect(await call('GET', path('query'))).toMatchObject(GONE);
+    expect(await call('POST', path('stop'), stopBody())).toMatchObject(GONE);
+    expect(await call('POST', path('update'), stopBody())).toMatchObject(GONE);
+    recorder.tell({ type: 'ended', reason: 'stopped', recorded: true, message: '' });
+    await settle();
+    expect(await call('GET', path('query'))).toMatchObject(GONE);
+    expect(world.removed).toEqual([]);
+    // The channel and uid are free again.
+    const again = await acquire();
+    expect((await call('POST', startPath(again), startBody())).status).toBe(200);
+    expect((await call('GET', `/v1/apps/${APP}/aircheck/recordings/${sid}`)).status).toBe(200);
+  });
+
+  test('is told to a stop that waits', async () => {
+    const { path, upload } = await start();
+    const waiting = call('POST', path('stop'), stopBody());
+    await settle();
+    upload.tell(REFUSED);
+    expect(await waiting).toMatchObject(GONE);
+  });
+
+  test('is one whose client cannot even be made', async () => {
+    buildApi();
+    world.uploadFault = fakeFault('store-unknown');
+    const resourceId = await acquire();
+    const { body } = await call('POST', startPath(resourceId), startBody());
+    await settle();
+    const path = `${BASE}/resourceid/${resourceId}/sid/${body['sid']}/mode/mix/query`;
+    expect(await call('GET', path)).toMatchObject(GONE);
+  });
+
+  test('is none that took a file before, nor one that may come back', async () => {
+    const { path, recorder, upload } = await start();
+    upload.tell({ ...REFUSED, forGood: false });
+    await settle();
+    expect((await call('GET', path('query'))).status).toBe(200);
+    upload.tell({ type: 'playlistStored', key: 'dir1/a.m3u8', startUtcMs: 1000 });
+    upload.tell(REFUSED);
+    await settle();
+    expect((await call('GET', path('query'))).body).toMatchObject({ serverResponse: { status: 5 } });
+    expect(recorder.stoppedAtUs).toBeUndefined();
   });
 });
 

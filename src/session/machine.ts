@@ -31,9 +31,10 @@ export function transition(state: TaskState, event: TaskEvent): Transition {
     case 'streamStateChanged':
     case 'sliceStarted':
     case 'fileResent':
-    case 'storeRefused':
       // Told to others, and of no consequence here.
       return same;
+    case 'storeRefused':
+      return event.forGood && !hasFiles(state) ? giveUp(state, event.message) : same;
     case 'playlistStored':
       if (state.phase === 'ended') return same;
       return { state: raise({ ...state, playlists: withFile(state.playlists, event.file) }, 5), effects: [] };
@@ -71,7 +72,7 @@ function raise(state: TaskState, status: 3 | 4 | 5): TaskState {
 }
 
 function stop(state: TaskState, request: number, wait: boolean): Transition {
-  if (state.phase === 'ended' || state.orphaned) return { state, effects: [answer(request, 'gone')] };
+  if (state.phase === 'ended' || state.orphaned || state.refused) return { state, effects: [answer(request, 'gone')] };
   if (state.phase === 'stopping' || state.phase === 'uploading')
     return { state, effects: [answer(request, 'exiting')] };
   const begun = beginStopping(state, 'call', 'stopped by a call');
@@ -82,20 +83,31 @@ function stop(state: TaskState, request: number, wait: boolean): Transition {
   };
 }
 
-function beginStopping(state: TaskState, stoppedBy: 'call' | 'shutdown', ending: string): Transition {
+function beginStopping(state: TaskState, stoppedBy: 'call' | 'shutdown' | 'failure', ending: string): Transition {
   if (state.phase !== 'new' && state.phase !== 'recording') return { state, effects: [] };
   return { state: { ...state, phase: 'stopping', status: 6, stoppedBy, ending }, effects: [{ type: 'stopRecorder' }] };
 }
 
+/** There is no use in recording for a store that takes nothing. Who waits for a stop is told that the recording is gone. */
+function giveUp(state: TaskState, why: string): Transition {
+  if (state.phase === 'ended' || state.refused) return { state, effects: [] };
+  const { waitingStop } = state;
+  const refused = { ...state, refused: true, healthy: false, waitingStop: undefined };
+  const begun = beginStopping(refused, 'failure', `the store refuses files: ${why}`);
+  const answers = waitingStop === undefined ? [] : [answer(waitingStop, 'gone')];
+  return { state: begun.state, effects: [...begun.effects, ...answers] };
+}
+
 function beginUploading(state: TaskState, healthy: boolean, ending: string): Transition {
   if (state.phase === 'uploading' || state.phase === 'ended') return { state, effects: [] };
+  const good = healthy && state.healthy;
   return {
     state: {
       ...state,
       phase: 'uploading',
-      status: healthy ? 7 : 20,
-      healthy,
-      ending: healthy ? (state.ending ?? ending) : ending,
+      status: good ? 7 : 20,
+      healthy: good,
+      ending: good || state.refused ? (state.ending ?? ending) : ending,
     },
     effects: [{ type: 'releaseChannel' }, { type: 'finishUpload' }],
   };

@@ -20,7 +20,7 @@ const detailsOf = (type: number) => world.store.notices.find((n) => n.eventType 
 const mp4 = { type: 'mp4', name: 'a_0.mp4', index: 0, startUtcMs: 1, durationUs: 1, bytes: 100 } as const;
 
 /** A recording from its start to its first playlist. */
-async function running() {
+async function running({ stored = true } = {}) {
   const runner = hold();
   await runner.start();
   const recorder = world.recorders[0]!;
@@ -28,7 +28,7 @@ async function running() {
   recorder.tell({ type: 'joined' });
   await settle();
   const upload = world.uploads[0]!;
-  upload.tell({ type: 'playlistStored', key: 'dir/a.m3u8', startUtcMs: 1500.7 });
+  if (stored) upload.tell({ type: 'playlistStored', key: 'dir/a.m3u8', startUtcMs: 1500.7 });
   await settle();
   return { runner, recorder, upload };
 }
@@ -102,7 +102,7 @@ describe('what is told', () => {
 
   test('a crash, a refusing store, a file sent again and a second stop', async () => {
     const { runner, recorder, upload } = await running();
-    upload.tell({ type: 'storeRefused', message: 'AccessDenied' });
+    upload.tell({ type: 'storeRefused', message: 'AccessDenied', forGood: true });
     upload.tell({ type: 'fileResent' });
     await settle();
     expect(detailsOf(1)).toMatchObject({ module: 1, errorLevel: 4, errorCode: ERROR_CODES.storeRefused });
@@ -120,6 +120,38 @@ describe('what is told', () => {
     // Who crashed did not leave.
     expect(types()).toEqual([40, 30, 4, 1, 2, 3, 1, 31, 11]);
     expect(detailsOf(11)).toMatchObject({ exitStatus: 1 });
+  });
+
+  test('a store that never took a file ends the recording, and its files are still offered to it', async () => {
+    const { runner, recorder, upload } = await running({ stored: false });
+    world.spool(recorder, mp4);
+    const refuse = () => upload.tell({ type: 'storeRefused', message: 'AccessDenied', forGood: true });
+    refuse();
+    refuse();
+    await settle();
+    expect(recorder.stoppedAtUs).toBeDefined();
+    expect(types()).toEqual([40, 30, 1]);
+    expect(detailsOf(1)).toMatchObject({ module: 1, errorLevel: 5, errorCode: ERROR_CODES.storeRefused });
+    recorder.tell({ type: 'ended', reason: 'stopped', recorded: true, message: '' });
+    await settle();
+    expect(types()).toEqual([40, 30, 1, 41, 11]);
+    expect(detailsOf(11)).toMatchObject({ exitStatus: 1 });
+    // Somebody set the bucket right.
+    upload.tell({ type: 'playlistStored', key: 'dir/a.m3u8', startUtcMs: 1500 });
+    upload.letFinish();
+    await runner.ended;
+    expect(types()).toEqual([40, 30, 1, 41, 11, 4, 31]);
+    expect(runner.state).toMatchObject({ phase: 'ended', status: 20, healthy: false });
+  });
+
+  test('a store that refuses a recording that is over has the exit told at once', async () => {
+    const { recorder, upload } = await running({ stored: false });
+    world.spool(recorder, mp4);
+    recorder.tell({ type: 'ended', reason: 'idle', recorded: true, message: '' });
+    await settle();
+    upload.tell({ type: 'storeRefused', message: 'NoSuchBucket', forGood: true });
+    await settle();
+    expect(types()).toEqual([40, 30, 41, 1, 11]);
   });
 
   test('what a broken database did not take is told once it works again, in order and with no number missing', async () => {

@@ -40,7 +40,7 @@ export function noticesOf(task: Task, before: TaskState, event: TaskEvent, after
     case 'fileResent':
       return [{ eventType: 2, details: { msgName: 'cloud_recording_warning', module: UPLOADER, warnCode: 31 } }];
     case 'storeRefused':
-      return [error(UPLOADER, MAJOR, ERROR_CODES.storeRefused, event.message)];
+      return refused(before, event, after);
     case 'stopRequested':
       return before.phase === 'stopping' || before.phase === 'uploading' ? [misplacedCall(task, before)] : [];
     case 'recorderEnded':
@@ -99,6 +99,19 @@ function misplacedCall({ document }: Task, { status, playlists }: TaskState): No
   };
 }
 
+function refused(
+  before: TaskState,
+  event: Extract<TaskEvent, { type: 'storeRefused' }>,
+  after: TaskState,
+): NoticeDraft[] {
+  // The recording was given up for it, and that was told.
+  if (before.refused) return [];
+  if (!after.refused) return [error(UPLOADER, MAJOR, ERROR_CODES.storeRefused, event.message)];
+  const told = error(UPLOADER, FATAL, ERROR_CODES.storeRefused, event.message);
+  // Otherwise the recorder has to leave first.
+  return before.phase === 'uploading' ? [told, exit(after)] : [told];
+}
+
 function left(
   before: TaskState,
   event: Extract<TaskEvent, { type: 'recorderEnded' | 'recorderLost' | 'serverRestarted' }>,
@@ -106,13 +119,15 @@ function left(
 ): NoticeDraft[] {
   if (before.phase === 'uploading') return [];
   const notices: NoticeDraft[] = [];
-  if (!after.healthy) {
+  if (!after.healthy && !before.refused) {
     const code = event.type === 'recorderLost' ? (event.errorCode ?? ERROR_CODES.failed) : ERROR_CODES.failed;
     const module = event.type === 'serverRestarted' ? SERVICE : RECORDER;
     notices.push(error(module, FATAL, code, after.ending ?? ''));
   }
   // Who never came does not leave, and who crashed did not leave either.
   if (before.joined && event.type === 'recorderEnded') notices.push(leave(leaveCodeOf(before, event.reason)));
+  // Its files may stay on the spool for long.
+  if (before.refused) notices.push(exit(after));
   return notices;
 }
 
@@ -132,15 +147,16 @@ function ended(
   event: Extract<TaskEvent, { type: 'uploadsFinished' | 'uploadsAbandoned' }>,
   after: TaskState,
 ): NoticeDraft[] {
-  const exit: NoticeDraft = {
-    eventType: 11,
-    details: { msgName: 'session_exit', exitStatus: after.healthy ? 0 : 1 },
-  };
+  const exits = after.refused ? [] : [exit(after)];
   if (event.type === 'uploadsAbandoned')
-    return [error(UPLOADER, FATAL, ERROR_CODES.uploadAbandoned, event.message), exit];
+    return [error(UPLOADER, FATAL, ERROR_CODES.uploadAbandoned, event.message), ...exits];
   const fileList = toEntries(listed(task, after), 'ms');
-  if (fileList.length === 0) return [exit];
-  return [{ eventType: 31, details: { msgName: 'uploaded', status: 0, fileList } }, exit];
+  if (fileList.length === 0) return exits;
+  return [{ eventType: 31, details: { msgName: 'uploaded', status: 0, fileList } }, ...exits];
+}
+
+function exit({ healthy }: TaskState): NoticeDraft {
+  return { eventType: 11, details: { msgName: 'session_exit', exitStatus: healthy ? 0 : 1 } };
 }
 
 function error(module: 0 | 1 | 2, errorLevel: number, errorCode: number, errorMsg: string): NoticeDraft {

@@ -122,7 +122,8 @@ export type UploadEvent =
   | { type: 'mp4Stored'; key: string; startUtcMs: number; owner?: FileOwner | undefined }
   | { type: 'snapshotStored'; key: string; startUtcMs: number }
   | { type: 'fileResent' }
-  | { type: 'storeRefused'; message: string }
+  /** `forGood`: it will until somebody does something about it; else it may come back by itself. */
+  | { type: 'storeRefused'; message: string; forGood: boolean }
   /** A playlist or MPD; `playable` is false where no player shows it. */
   | { type: 'playlistStored'; key: string; startUtcMs: number; owner?: FileOwner | undefined; playable?: boolean };
 export type Upload = {

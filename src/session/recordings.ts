@@ -392,7 +392,8 @@ export class Recordings {
       throw other ? problem('sid-mismatch', undefined, { details: { cname, uid } }) : refuseUnfound({ cname, uid });
     }
     const runner = this.#runners.get(sid);
-    if (!runner || runner.state.orphaned || runner.state.phase === 'ended') throw refuseUnfound({ cname, uid });
+    if (!runner || runner.state.orphaned || runner.state.refused || runner.state.phase === 'ended')
+      throw refuseUnfound({ cname, uid });
     refuseOtherMode(runner.task, mode);
     return runner;
   }

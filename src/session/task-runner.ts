@@ -323,8 +323,7 @@ export class TaskRunner {
     // Not awaited: the client of a store may take a second to load, and the start call need not wait for it.
     void this.#upload.begin().catch((error) => {
       log.error({ sid, error: messageOf(error) }, 'the store cannot be used; the recording is stopped');
-      void this.dispatch({ type: 'storeRefused', message: messageOf(error) });
-      this.#recorder?.stop(clock.monoUs());
+      void this.dispatch({ type: 'storeRefused', message: messageOf(error), forGood: true });
     });
   }
 

@@ -19,6 +19,11 @@ export type TaskState = {
   healthy: boolean;
   /** Taken over from a server that died: its files are uploaded, but for callers the recording is gone. */
   orphaned: boolean;
+  /**
+   * The store has never taken a file and will not: the recording is ended, and gone for callers (contract §6.11). Its files stay on
+   * the spool and are still offered to the store, which somebody may set right.
+   */
+  refused: boolean;
   /** The one stop call that is still to be answered. */
   waitingStop: number | undefined;
   /** Process id of the recorder, to find out after a server's crash whether it is still finishing its files. */
@@ -31,7 +36,7 @@ export type TaskState = {
   /** Why the recording ended, in words. */
   ending: string | undefined;
   /** What ended the recording first, when it was not the recorder itself. */
-  stoppedBy: 'call' | 'shutdown' | undefined;
+  stoppedBy: 'call' | 'shutdown' | 'failure' | undefined;
   /** The recorder is, or was, in the channel. */
   joined: boolean;
   uploaderReady: boolean;
@@ -84,8 +89,8 @@ export type TaskEvent =
   | { type: 'uploadProgressed'; progress: number }
   /** A file lies in the store that had to be sent again. */
   | { type: 'fileResent' }
-  /** The store refuses files, and will until somebody does something about it. */
-  | { type: 'storeRefused'; message: string }
+  /** The store refuses files. `forGood`: and will until somebody does something about it; else it may come back by itself. */
+  | { type: 'storeRefused'; message: string; forGood: boolean }
   /** A playlist or MPD lies in the store, the first or a newer version. */
   | { type: 'playlistStored'; file: ListedFile }
   | { type: 'mp4Stored'; file: ListedFile }
@@ -124,6 +129,7 @@ export function newTaskState(): TaskState {
     status: 1,
     healthy: true,
     orphaned: false,
+    refused: false,
     waitingStop: undefined,
     recorderPid: undefined,
     playlists: [],

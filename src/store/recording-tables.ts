@@ -40,7 +40,8 @@ const stateSchema = z
     ending: z.string().optional(),
     // Rows of earlier versions have one playlist, and lack what follows.
     playlist: fileSchema.optional(),
-    stoppedBy: z.enum(['call', 'shutdown']).optional(),
+    stoppedBy: z.enum(['call', 'shutdown', 'failure']).optional(),
+    refused: z.boolean().default(false),
     joined: z.boolean().default(false),
     uploaderReady: z.boolean().default(false),
     progress: z.number().default(0),
