@@ -3,7 +3,7 @@
  */
 import type { FastifyInstance } from 'fastify';
 import { parseAcquire } from '../contract/rest/acquire.ts';
-import type { RecordingApi } from './recording-api.ts';
+import type { RecordingApi } from './api.ts';
 import { warn } from './warnings.ts';
 
 export function acquireRoute(app: FastifyInstance, { recordings }: RecordingApi): void {

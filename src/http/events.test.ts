@@ -1,4 +1,4 @@
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyPluginAsync } from 'fastify';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { noticeOf } from '../../test/support/stored-recording.ts';
 import { problem } from '../contract/problems.ts';
@@ -41,9 +41,8 @@ beforeEach(async () => {
       return noticeId === 'good' ? { delivered: true as const } : { delivered: false as const, error: 'away' };
     },
   };
-  await server.register(async (routes) => eventsRoutes(routes, { notifications }), {
-    prefix: '/v1/apps/:appid/aircheck',
-  });
+  const routes: FastifyPluginAsync = async (app) => eventsRoutes(app, { notifications });
+  await server.register(routes, { prefix: '/v1/apps/:appid/aircheck' });
 });
 afterEach(() => server.close());
 

@@ -2,7 +2,7 @@
  * GET /v1/apps/{appid}/aircheck/channels/{cname}: who is in a channel and what they send. Aircheck's own, not of the contract.
  */
 import type { FastifyInstance } from 'fastify';
-import type { RecordingApi } from './recording-api.ts';
+import type { RecordingApi } from './api.ts';
 
 export function participantsRoute(app: FastifyInstance, { participants }: RecordingApi): void {
   app.get<{ Params: { appid: string; cname: string } }>('/channels/:cname', ({ params }) => ({

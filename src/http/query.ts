@@ -2,8 +2,8 @@
  * GET …/resourceid/{resourceid}/sid/{sid}/mode/{mode}/query
  */
 import type { FastifyInstance } from 'fastify';
+import type { RecordingApi } from './api.ts';
 import { MODE, type TaskParams, toPath } from './paths.ts';
-import type { RecordingApi } from './recording-api.ts';
 
 export function queryRoute(app: FastifyInstance, { recordings }: RecordingApi): void {
   app.get<{ Params: TaskParams }>(`/resourceid/:resourceid/sid/:sid/mode/${MODE}/query`, ({ params }) =>

@@ -9,7 +9,7 @@ import { WARNING_CODES } from '../contract/lint/warning.ts';
 import { MODES } from '../contract/rest/fields.ts';
 import { STATUSES } from '../contract/rest/query.ts';
 import type { PastTask } from '../session/ports.ts';
-import type { RecordingApi } from './recording-api.ts';
+import type { RecordingApi } from './api.ts';
 
 /** Times are Unix milliseconds. */
 export const recordingReportSchema = z.object({

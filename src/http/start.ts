@@ -2,8 +2,8 @@
  * POST …/resourceid/{resourceid}/mode/{mode}/start
  */
 import type { FastifyInstance } from 'fastify';
+import type { RecordingApi } from './api.ts';
 import { MODE, type ResourceParams, toPath } from './paths.ts';
-import type { RecordingApi } from './recording-api.ts';
 import { warn } from './warnings.ts';
 
 export function startRoute(app: FastifyInstance, { recordings }: RecordingApi): void {

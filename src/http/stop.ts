@@ -2,8 +2,8 @@
  * POST …/resourceid/{resourceid}/sid/{sid}/mode/{mode}/stop. The recording stops whether or not the caller waits for the answer.
  */
 import type { FastifyInstance } from 'fastify';
+import type { RecordingApi } from './api.ts';
 import { MODE, type TaskParams, toPath } from './paths.ts';
-import type { RecordingApi } from './recording-api.ts';
 import { warn } from './warnings.ts';
 
 export function stopRoute(app: FastifyInstance, { recordings }: RecordingApi): void {

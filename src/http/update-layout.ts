@@ -2,8 +2,8 @@
  * POST …/resourceid/{resourceid}/sid/{sid}/mode/{mode}/updateLayout. Other modes than mix have the route, to be told so.
  */
 import type { FastifyInstance } from 'fastify';
+import type { RecordingApi } from './api.ts';
 import { MODE, type TaskParams, toPath } from './paths.ts';
-import type { RecordingApi } from './recording-api.ts';
 import { warn } from './warnings.ts';
 
 export function updateLayoutRoute(app: FastifyInstance, { recordings }: RecordingApi): void {

@@ -2,8 +2,8 @@
  * POST …/resourceid/{resourceid}/sid/{sid}/mode/{mode}/update
  */
 import type { FastifyInstance } from 'fastify';
+import type { RecordingApi } from './api.ts';
 import { MODE, type TaskParams, toPath } from './paths.ts';
-import type { RecordingApi } from './recording-api.ts';
 import { warn } from './warnings.ts';
 
 export function updateRoute(app: FastifyInstance, { recordings }: RecordingApi): void {

@@ -3,7 +3,7 @@
  */
 import { describe, expect, test } from 'vitest';
 import { BLUE, GREEN, RED } from '../support/media/participants.ts';
-import type { Scene } from '../support/publish/media-source.ts';
+import type { Scene } from '../support/publish/scene.ts';
 import {
   beginningsOf,
   type Course,

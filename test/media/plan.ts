@@ -5,8 +5,8 @@
 import type { VideoCodec } from '../../src/media/track.ts';
 import type { Impairment } from '../support/impair/impairment.ts';
 import type { Participant } from '../support/media/participants.ts';
-import type { Scene } from '../support/publish/media-source.ts';
 import type { RtcPublishOptions } from '../support/publish/publisher.ts';
+import type { Scene } from '../support/publish/scene.ts';
 
 /**
  * `join` is for who was not there before; `lose` waits until the server counts someone as gone, whose network is dead;

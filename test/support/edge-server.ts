@@ -6,7 +6,8 @@ import type { AddressInfo } from 'node:net';
 import { pino } from 'pino';
 import { problem } from '../../src/contract/problems.ts';
 import type { AcquireRequest } from '../../src/contract/rest/acquire.ts';
-import { type RecordingApi, recordingApi } from '../../src/http/recording-api.ts';
+import type { RecordingApi } from '../../src/http/api.ts';
+import { recordingApi } from '../../src/http/recording-api.ts';
 import { buildHttp, type HttpOptions } from '../../src/http/server.ts';
 import { APP, basic, OTHER_APP } from './rest-api.ts';
 

@@ -4,7 +4,8 @@
 import { pino } from 'pino';
 import { expect } from 'vitest';
 import { problem } from '../../src/contract/problems.ts';
-import { type RecordingApi, recordingApi } from '../../src/http/recording-api.ts';
+import type { RecordingApi } from '../../src/http/api.ts';
+import { recordingApi } from '../../src/http/recording-api.ts';
 import { buildHttp, type HttpOptions } from '../../src/http/server.ts';
 import { Recordings, type RecordingsOptions } from '../../src/session/recordings.ts';
 import { FakeWorld, settle } from './fake-ports.ts';

@@ -154,7 +154,7 @@ async function join() {
     connection.addEventListener('connectionstatechange', () => {
       if (session !== mine) return;
       if (connection.connectionState === 'connected') show('connected');
-      if (connection.connectionState === 'failed') stop('failed', 'The connection to the server broke.');
+      if (connection.connectionState === 'failed') void stop('failed', 'The connection to the server broke.');
       if (connection.connectionState === 'disconnected')
         show('connecting', 'The server does not answer at the moment.');
     });
@@ -165,14 +165,14 @@ async function join() {
     const { answer, resource } = await postOffer(options, connection.localDescription.sdp);
     mine.resource = resource;
     if (session !== mine) {
-      release(mine);
+      void release(mine);
       return;
     }
     await connection.setRemoteDescription({ type: 'answer', sdp: answer });
     if (options.source === 'test') await keepResolution(connection);
   } catch (cause) {
-    release(mine);
-    if (session === mine) stop('failed', cause.message);
+    void release(mine);
+    if (session === mine) void stop('failed', cause.message);
   }
 }
 
@@ -269,7 +269,7 @@ async function showFigures() {
 
 form.addEventListener('submit', (event) => {
   event.preventDefault();
-  join();
+  void join();
 });
 byId('leave').addEventListener('click', leave);
 for (const kind of ['audio', 'video'])
@@ -293,4 +293,4 @@ window.aircheckPublisher = {
   leave,
   setMuted,
 };
-if (query.get('autojoin') === '1') join();
+if (query.get('autojoin') === '1') void join();

@@ -2,6 +2,7 @@
  * `aircheck serve`: runs a server until SIGTERM or SIGINT, and says on standard output where it is.
  */
 import { loadConfig } from '../../config/load.ts';
+import { messageOf } from '../../kernel/fault.ts';
 import { createServer } from '../server.ts';
 import { greeting } from './greeting.ts';
 
@@ -17,7 +18,13 @@ export async function serve(): Promise<void> {
       process.exit(1);
     }
     process.stderr.write(`aircheck: ${signal}: finishing recordings; a second signal ends at once\n`);
-    server.close().then(() => process.exit(0));
+    server.close().then(
+      () => process.exit(0),
+      (error) => {
+        process.stderr.write(`aircheck: not ended cleanly: ${messageOf(error)}\n`);
+        process.exit(1);
+      },
+    );
   };
   process.on('SIGTERM', end);
   process.on('SIGINT', end);

@@ -7,19 +7,7 @@ import { MadePicture, madeSound, SOUND_RATE, turnI420 } from '../media/made-medi
 import { BLACK } from '../media/participants.ts';
 import type { DeviceClock } from './device-clock.ts';
 import type { RtcPublishOptions } from './publisher.ts';
-
-/** What a camera shows. */
-export type Scene = {
-  /** The size of the picture as it is to be seen. */
-  width: number;
-  height: number;
-  /** How a receiver has to turn what it is sent, degrees clockwise (urn:3gpp:video-orientation). */
-  turn?: 0 | 90 | 180 | 270;
-  /** Nothing but black, as browsers send of a track that is disabled. */
-  black?: boolean;
-  /** One of so many frames is sent, as of a screen on which little happens. */
-  everyNth?: number;
-};
+import type { Scene } from './scene.ts';
 
 export type MediaSource = {
   /** Samples per block of sound. */

@@ -6,7 +6,7 @@ import type nodeDataChannel from 'node-datachannel';
 import type { TrackFormat } from '../../../src/media/track.ts';
 import { Packetizer } from '../../../src/stages/rtp/packetize/packetizer.ts';
 import { parseCompound } from '../../../src/stages/rtp/rtcp.ts';
-import type { Scene } from './media-source.ts';
+import type { Scene } from './scene.ts';
 
 export type RtcTrack = ReturnType<InstanceType<typeof nodeDataChannel.PeerConnection>['addTrack']>;
 

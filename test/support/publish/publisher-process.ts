@@ -18,10 +18,12 @@ const fail = async (error: unknown) => {
 };
 
 async function run(): Promise<void> {
+  const onFailure = (error: unknown) => void fail(error);
   const waits = job.client === 'rtc' && job.options.waits;
-  const rtcs = job.client === 'ffmpeg' ? [] : [job.options].flat().map((options) => new RtcPublisher(options, fail));
+  const rtcs =
+    job.client === 'ffmpeg' ? [] : [job.options].flat().map((options) => new RtcPublisher(options, onFailure));
   const [rtc] = rtcs;
-  const others = job.client === 'ffmpeg' ? [await FfmpegPublisher.start(job.options, fail)] : [];
+  const others = job.client === 'ffmpeg' ? [await FfmpegPublisher.start(job.options, onFailure)] : [];
   const join = async () => {
     // One after another: a crowd that connects at once is another test.
     for (const each of rtcs) await each.join();

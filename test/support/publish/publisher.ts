@@ -6,7 +6,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import type { AudioCodec, VideoCodec } from '../../../src/media/track.ts';
 import type { Participant } from '../media/participants.ts';
-import type { Scene } from './media-source.ts';
+import type { Scene } from './scene.ts';
 
 export type PublishOptions = {
   /** The WHIP endpoint, with the uid. */

@@ -6,10 +6,11 @@ import nodeDataChannel from 'node-datachannel';
 import type { AudioCodec, TrackFormat } from '../../../src/media/track.ts';
 import { SOUND_RATE } from '../media/made-media.ts';
 import { DeviceClock } from './device-clock.ts';
-import { LiveSource, LoopSource, type MediaSource, type Scene } from './media-source.ts';
+import { LiveSource, LoopSource, type MediaSource } from './media-source.ts';
 import { ORIENTATION_ID, OutgoingTrack, randomSsrc } from './outgoing-track.ts';
 import { startPace, wallUs } from './pace.ts';
 import type { PublisherCommand, RtcPublishOptions } from './publisher.ts';
+import type { Scene } from './scene.ts';
 
 type PeerConnection = InstanceType<typeof nodeDataChannel.PeerConnection>;
 
