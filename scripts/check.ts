@@ -1,5 +1,6 @@
 /**
- * `npm run check`: types, lint and format, the direction of imports, and what the docs promise. Runs all, then says what failed.
+ * `npm run check`: types, lint and format, the direction of imports, and what the docs promise. Runs all, then says
+ * what failed.
  */
 import { spawnSync } from 'node:child_process';
 

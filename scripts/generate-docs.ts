@@ -1,6 +1,6 @@
 /**
- * Writes the reference pages and the OpenAPI document that are made from the code; with `--check` only says whether they are up
- * to date.
+ * Writes the reference pages and the OpenAPI document that are made from the code; with `--check` only says whether
+ * they are up to date.
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,6 +1,6 @@
 /**
- * All that code without Node's types may use of the world (tsconfig.pure.json): what every JavaScript engine has, and Buffer,
- * which is memory and nothing else.
+ * All that code without Node's types may use of the world (tsconfig.pure.json): what every JavaScript engine has, and
+ * Buffer, which is memory and nothing else.
  */
 /// <reference path="../node_modules/@types/node/buffer.d.ts" />
 /// <reference path="../node_modules/@types/node/buffer.buffer.d.ts" />

@@ -41,7 +41,8 @@ export type Config = Omit<
 export type LoadOptions = { env?: Record<string, string | undefined>; cwd?: string };
 
 /**
- * The configuration. Throws a Fault that lists every bad setting with its value (a secret's excepted) and what is allowed.
+ * The configuration. Throws a Fault that lists every bad setting with its value (a secret's excepted) and what is
+ * allowed.
  */
 export function loadConfig({ env = process.env, cwd = process.cwd() }: LoadOptions = {}): Config {
   const file = readYaml(env['AIRCHECK_CONFIG'], cwd);

@@ -1,6 +1,6 @@
 /**
- * The one schema of all settings. A key `syncStopTimeoutS` is set by AIRCHECK_SYNC_STOP_TIMEOUT_S in the environment or by
- * its own name in aircheck.yaml; the environment wins. docs/reference/configuration.md is generated from here.
+ * The one schema of all settings. A key `syncStopTimeoutS` is set by AIRCHECK_SYNC_STOP_TIMEOUT_S in the environment or
+ * by its own name in aircheck.yaml; the environment wins. docs/reference/configuration.md is generated from here.
  */
 import { z } from 'zod';
 

@@ -39,7 +39,10 @@ function sameText(a: string, b: string): boolean {
   return timingSafeEqual(digest(a), digest(b));
 }
 
-/** Lets a request pass whose credentials may use the app in its path. Throws `appid-invalid` and what `authenticate` throws. */
+/**
+ * Lets a request pass whose credentials may use the app in its path. Throws `appid-invalid` and what `authenticate`
+ * throws.
+ */
 export function authorize(
   request: FastifyRequest,
   customers: readonly CustomerAccount[],

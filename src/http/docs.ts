@@ -1,6 +1,6 @@
 /**
- * GET /openapi.json: what this server answers, as an OpenAPI 3.1 document; GET /docs: a page to read it and try it out with. The
- * page needs nothing from elsewhere. The document is made when somebody first asks.
+ * GET /openapi.json: what this server answers, as an OpenAPI 3.1 document; GET /docs: a page to read it and try it out
+ * with. The page needs nothing from elsewhere. The document is made when somebody first asks.
  */
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';

@@ -11,9 +11,9 @@ const MAX_RATIO = 100;
 const ANY_RATIO_BYTES = 65_536;
 
 /**
- * The body as it was before it was packed. At once and not on another thread: no more is unpacked than `limitBytes`, which takes
- * about as long as to read it as JSON. Throws `body-too-large` beyond that or beyond a hundred times the packed size, and
- * `json-invalid` for what is no gzip.
+ * The body as it was before it was packed. At once and not on another thread: no more is unpacked than `limitBytes`,
+ * which takes about as long as to read it as JSON. Throws `body-too-large` beyond that or beyond a hundred times the
+ * packed size, and `json-invalid` for what is no gzip.
  */
 export function gunzip(packed: Buffer, limitBytes: number): Buffer {
   if (packed.length === 0) return packed;

@@ -1,5 +1,6 @@
 /**
- * GET /healthz: 200 while the server can do its work, 503 with the reason while it cannot. Without credentials, for load balancers.
+ * GET /healthz: 200 while the server can do its work, 503 with the reason while it cannot. Without credentials, for
+ * load balancers.
  */
 import type { FastifyInstance } from 'fastify';
 import { messageOf } from '../kernel/fault.ts';

@@ -1,6 +1,6 @@
 /**
- * Reads a JSON body whatever its content type is called: clients spell it in many ways, and some not at all. Only a body
- * that is not JSON is asked what it was said to be (contract §0.1). A body may be packed with gzip.
+ * Reads a JSON body whatever its content type is called: clients spell it in many ways, and some not at all. Only a
+ * body that is not JSON is asked what it was said to be (contract §0.1). A body may be packed with gzip.
  */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { problem } from '../contract/problems.ts';
@@ -32,8 +32,8 @@ export function acceptJson(app: FastifyInstance): void {
       throw problem('content-type-unsupported', 'api body validate failed! Content-Encoding must be gzip or identity');
     }
     const type = request.headers['content-type'];
-    // Without a type, the framework takes a body of HTTP/2 that states no length for none at all; with a type that it cannot
-    // read, it refuses the body unseen.
+    // Without a type, the framework takes a body of HTTP/2 that states no length for none at all; with a type that it
+    // cannot read, it refuses the body unseen.
     if (type === undefined) request.headers['content-type'] = 'application/json';
     else if (!MEDIA_TYPE.test(type)) request.headers['content-type'] = 'application/octet-stream';
   });

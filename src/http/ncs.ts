@@ -1,5 +1,6 @@
 /**
- * GET /v1/ncs/ip and /v2/ncs/ip: where webhooks come from, for those who keep a firewall (contract §0.2). Any customer may ask.
+ * GET /v1/ncs/ip and /v2/ncs/ip: where webhooks come from, for those who keep a firewall (contract §0.2). Any customer
+ * may ask.
  */
 import { networkInterfaces } from 'node:os';
 import type { FastifyInstance } from 'fastify';

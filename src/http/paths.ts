@@ -24,9 +24,9 @@ const AFTER_ID = new Map([
 ]);
 
 /**
- * The address of a call without doubled slashes and slashes at the end, which gateways merge and clients make when they join a
- * base address and a path. An id that its client left empty stays empty, so that the call is told that there is no such
- * recording, and not that there is no such path. Other addresses stay as they are.
+ * The address of a call without doubled slashes and slashes at the end, which gateways merge and clients make when they
+ * join a base address and a path. An id that its client left empty stays empty, so that the call is told that there is
+ * no such recording, and not that there is no such path. Other addresses stay as they are.
  */
 export function toPlainUrl(url: string): string {
   const [path = ''] = url.split('?', 1);

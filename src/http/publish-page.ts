@@ -1,5 +1,6 @@
 /**
- * GET /publish: a page that publishes a camera or a made test picture from the browser. Files of web/publish, read once.
+ * GET /publish: a page that publishes a camera or a made test picture from the browser. Files of web/publish, read
+ * once.
  */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';

@@ -1,6 +1,6 @@
 /**
- * How many calls a second one App ID may make (contract §0.6). Counted before authorization (§2.4), so a client that asks
- * in vain is held up as well.
+ * How many calls a second one App ID may make (contract §0.6). Counted before authorization (§2.4), so a client that
+ * asks in vain is held up as well.
  */
 import rateLimit, { type FastifyRateLimitStore } from '@fastify/rate-limit';
 import type { FastifyInstance } from 'fastify';
@@ -46,7 +46,9 @@ export async function limitRate(app: FastifyInstance, { perS, clock }: RateLimit
 
 type Window = { beganUs: number; count: number };
 
-/** Calls by key in windows of a second. By the monotonic clock: a step of the wall clock must not shut a customer out. */
+/**
+ * Calls by key in windows of a second. By the monotonic clock: a step of the wall clock must not shut a customer out.
+ */
 export class WindowCounts implements FastifyRateLimitStore {
   readonly #clock: Clock;
   /** In the order of their last call. */

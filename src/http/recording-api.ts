@@ -1,5 +1,6 @@
 /**
- * The recording API: every route of the contract behind authentication, at its path and at the path with a region before it.
+ * The recording API: every route of the contract behind authentication, at its path and at the path with a region
+ * before it.
  */
 import type { FastifyInstance, FastifyPluginAsync } from 'fastify';
 import { problem } from '../contract/problems.ts';

@@ -1,6 +1,6 @@
 /**
- * GET /v1/apps/{appid}/aircheck/recordings/{sid}: what is known of a recording, also long after its end. Aircheck's own, not of
- * the contract.
+ * GET /v1/apps/{appid}/aircheck/recordings/{sid}: what is known of a recording, also long after its end. Aircheck's
+ * own, not of the contract.
  */
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';

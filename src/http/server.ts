@@ -26,7 +26,9 @@ export type HttpOptions = {
 
 /** Bytes of a body; what is larger is answered 413. */
 export const BODY_LIMIT_BYTES = 1_048_576;
-/** A request that has not come in whole after this time ends its connection: one byte at a time would hold it for ever. */
+/**
+ * A request that has not come in whole after this time ends its connection: one byte at a time would hold it for ever.
+ */
 const REQUEST_TIMEOUT_MS = 60_000;
 
 /** @throws Fault `tls-invalid` when the certificate and key cannot be served with */
@@ -67,13 +69,17 @@ export function buildHttp({ log, tls, legacyErrorCodes = false }: HttpOptions): 
   return app;
 }
 
-/** The same server over TLS. Its type differs only in the raw request and reply below Fastify's own, which no route touches. */
+/**
+ * The same server over TLS. Its type differs only in the raw request and reply below Fastify's own, which no route
+ * touches.
+ */
 function overTls(options: FastifyServerOptions, { cert, key }: TlsIdentity): FastifyInstance {
   const app = fastify({ ...(options as object), http2: true, https: { cert, key, allowHTTP1: true } });
   const { server } = app;
   // For its HTTP/1.1 half; the types do not know of it, and Fastify sets it on plain servers only.
   Object.assign(server, { requestTimeout: REQUEST_TIMEOUT_MS });
-  // A server for both versions cannot close its own connections at once, as a plain one can; one open session would hold it up.
+  // A server for both versions cannot close its own connections at once, as a plain one can; one open session would
+  // hold it up.
   const sockets = new Set<Socket>();
   let closing = false;
   server.on('connection', (socket: Socket) => {

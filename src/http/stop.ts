@@ -1,5 +1,6 @@
 /**
- * POST …/resourceid/{resourceid}/sid/{sid}/mode/{mode}/stop. The recording stops whether or not the caller waits for the answer.
+ * POST …/resourceid/{resourceid}/sid/{sid}/mode/{mode}/stop. The recording stops whether or not the caller waits for
+ * the answer.
  */
 import type { FastifyInstance } from 'fastify';
 import type { RecordingApi } from './api.ts';

@@ -1,5 +1,6 @@
 /**
- * POST …/resourceid/{resourceid}/sid/{sid}/mode/{mode}/updateLayout. Other modes than mix have the route, to be told so.
+ * POST …/resourceid/{resourceid}/sid/{sid}/mode/{mode}/updateLayout. Other modes than mix have the route, to be told
+ * so.
  */
 import type { FastifyInstance } from 'fastify';
 import type { RecordingApi } from './api.ts';

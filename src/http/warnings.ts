@@ -1,5 +1,6 @@
 /**
- * Warnings of a request: counted in a header and said in the log, whether or not the request succeeds; never in the body.
+ * Warnings of a request: counted in a header and said in the log, whether or not the request succeeds; never in the
+ * body.
  */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { type LintedCall, lintCall } from '../contract/lint/lint.ts';

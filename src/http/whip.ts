@@ -1,6 +1,6 @@
 /**
- * WHIP (RFC 9725): how publishers come into the embedded channel. POST an offer, get an answer; DELETE ends the session;
- * PATCH trickles candidates. Pages of any origin may publish, as the token is what lets them in.
+ * WHIP (RFC 9725): how publishers come into the embedded channel. POST an offer, get an answer; DELETE ends the
+ * session; PATCH trickles candidates. Pages of any origin may publish, as the token is what lets them in.
  */
 import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
 import type { App, AppDirectory } from '../channel/whip/apps.ts';
@@ -14,8 +14,9 @@ export type WhipOptions = {
   apps: AppDirectory;
   clock: Clock;
   /**
-   * Also ask tokens for the right to publish. Off unless told: in the service this one stands in for, that is a feature to
-   * be switched on ("co-host authentication", contract §5.2), and many token servers give everyone the right to join only.
+   * Also ask tokens for the right to publish. Off unless told: in the service this one stands in for, that is a feature
+   * to be switched on ("co-host authentication", contract §5.2), and many token servers give everyone the right to join
+   * only.
    */
   checkPublishPrivileges?: boolean;
 };

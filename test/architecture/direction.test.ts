@@ -12,7 +12,10 @@ const textOf = new Map(files.map((f) => [f, readFileSync(join(ROOT, f), 'utf8')]
 
 /** Folders whose own folders are rooms. */
 const HALLS = new Set(['stages', 'channel']);
-/** Rooms of one floor that may be imported by the others of their hall: what brings media into a channel knows the channel. */
+/**
+ * Rooms of one floor that may be imported by the others of their hall: what brings media into a channel knows the
+ * channel.
+ */
 const SHARED = new Set(['channel/room']);
 
 /** The room a file is in: its top folder, or in a hall `<hall>/<name>`. */
@@ -24,7 +27,10 @@ function hallOf(room: string): string | undefined {
   return room.includes('/') ? room.split('/')[0] : undefined;
 }
 
-/** The rows of ARCHITECTURE.md's table of folders, from the top down: rooms or halls, and what they may import, in words. */
+/**
+ * The rows of ARCHITECTURE.md's table of folders, from the top down: rooms or halls, and what they may import, in
+ * words.
+ */
 const TABLE = [
   ...readFileSync(join(ROOT, 'ARCHITECTURE.md'), 'utf8').matchAll(
     /^\| ((?:`src\/[\w/]+`(?:, )?)+) *\|.*\| *([^|]+?) *\|$/gm,
@@ -37,8 +43,8 @@ function rowOf(room: string): number {
 }
 
 /**
- * Indexes of the rows whose rooms a row may import. "session and above" is session and what that may import, "above" alone all
- * rows above.
+ * Indexes of the rows whose rooms a row may import. "session and above" is session and what that may import, "above"
+ * alone all rows above.
  */
 function allowedRows(row: number): Set<number> {
   const above = [...TABLE.keys()].slice(0, row);

@@ -1,6 +1,6 @@
 /**
- * Holds the docs to the code: links resolve, every public error code is documented and the reverse, and the README's two
- * commands are what CI runs.
+ * Holds the docs to the code: links resolve, every public error code is documented and the reverse, and the README's
+ * two commands are what CI runs.
  */
 import { existsSync, globSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';

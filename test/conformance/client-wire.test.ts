@@ -1,6 +1,6 @@
 /**
- * What the fakes of the client libraries put on the wire, byte by byte where that matters, how often they ask and how long
- * they wait (contract §6.15, §8.1).
+ * What the fakes of the client libraries put on the wire, byte by byte where that matters, how often they ask and how
+ * long they wait (contract §6.15, §8.1).
  */
 import { once } from 'node:events';
 import { createServer, type IncomingMessage } from 'node:http';

@@ -1,6 +1,6 @@
 /**
- * The readers of replies and of webhooks themselves, on the contract's own samples and on replies they must trip over: a reader that
- * accepts everything would prove nothing about our server.
+ * The readers of replies and of webhooks themselves, on the contract's own samples and on replies they must trip over:
+ * a reader that accepts everything would prove nothing about our server.
  */
 import { createHmac } from 'node:crypto';
 import { describe, expect, test } from 'vitest';

@@ -22,8 +22,8 @@ function mismatch(json: Json, wanted: string, place: string): Error {
 }
 
 /**
- * As encoding/json unmarshals: unknown members are passed over, null leaves the zero value, names match in any case when
- * none matches exactly, and no scalar becomes another.
+ * As encoding/json unmarshals: unknown members are passed over, null leaves the zero value, names match in any case
+ * when none matches exactly, and no scalar becomes another.
  */
 export function decodeGo(shape: Shape, json: Json, place = 'the body'): void {
   if (json === null || shape === 'any') return;
@@ -56,8 +56,8 @@ function goField(members: Record<string, Shape>, name: string): Shape | undefine
 export type JacksonOptions = { failOnUnknown: boolean };
 
 /**
- * As a default ObjectMapper binds: scalars are coerced where one can be read as the other, a fraction loses what is behind
- * the point, and an unknown member is fatal unless switched off.
+ * As a default ObjectMapper binds: scalars are coerced where one can be read as the other, a fraction loses what is
+ * behind the point, and an unknown member is fatal unless switched off.
  */
 export function decodeJackson(shape: Shape, json: Json, options: JacksonOptions, place = 'the body'): void {
   if (json === null || shape === 'any') return;

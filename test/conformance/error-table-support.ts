@@ -1,6 +1,6 @@
 /**
- * The REST API over fake ports behind a real socket: calls with any method, header and body, the problems the server named in
- * its log, and a database whose answers a test holds back.
+ * The REST API over fake ports behind a real socket: calls with any method, header and body, the problems the server
+ * named in its log, and a database whose answers a test holds back.
  */
 import { once } from 'node:events';
 import { request } from 'node:http';

@@ -1,6 +1,7 @@
 /**
- * The table of documented answers that are no success (contract §2.1), each provoked on a socket: status, code or message,
- * reason, the exact members of the body, and the headers. Each row once more with the codes in use until 2026 (§2.2).
+ * The table of documented answers that are no success (contract §2.1), each provoked on a socket: status, code or
+ * message, reason, the exact members of the body, and the headers. Each row once more with the codes in use until 2026
+ * (§2.2).
  */
 import { afterEach, describe, expect, test } from 'vitest';
 import { PROBLEMS, type ProblemName } from '../../src/contract/problems.ts';

@@ -1,5 +1,6 @@
 /**
- * The order in which a call is judged (contract §2.4): each request breaks two neighbouring rules, and is told of the first.
+ * The order in which a call is judged (contract §2.4): each request breaks two neighbouring rules, and is told of the
+ * first.
  */
 import { afterEach, expect, test } from 'vitest';
 import type { ProblemName } from '../../src/contract/problems.ts';

@@ -1,6 +1,6 @@
 /**
- * JSON as typed languages see it: a number keeps the digits it was written with, as `4`, `4.0` and `4e0` are one value in
- * JavaScript and three things to Go.
+ * JSON as typed languages see it: a number keeps the digits it was written with, as `4`, `4.0` and `4e0` are one value
+ * in JavaScript and three things to Go.
  */
 
 /** A number as it was written. */

@@ -1,6 +1,6 @@
 /**
- * What clients in use depend on beyond the tables: the numbered list of contract §6, item by item, on a socket. What this
- * server cannot be asked for, or is proven elsewhere, is said in words.
+ * What clients in use depend on beyond the tables: the numbered list of contract §6, item by item, on a socket. What
+ * this server cannot be asked for, or is proven elsewhere, is said in words.
  */
 import { afterEach, describe, expect, test } from 'vitest';
 import type { SpooledFile } from '../../src/media/segment.ts';

@@ -1,6 +1,6 @@
 /**
- * How a valid request is spoilt: arbitrary values and texts that programs trip over, and the changes that put them into bodies,
- * paths and headers.
+ * How a valid request is spoilt: arbitrary values and texts that programs trip over, and the changes that put them into
+ * bodies, paths and headers.
  */
 import fc from 'fast-check';
 import { basic } from '../support/rest-api.ts';

@@ -1,6 +1,6 @@
 /**
- * Legal sequences of samples, odd ones among them, through every container and through all that is made of one user's streams:
- * nothing is refused, nothing is missing, no name is there twice, and the files can be read.
+ * Legal sequences of samples, odd ones among them, through every container and through all that is made of one user's
+ * streams: nothing is refused, nothing is missing, no name is there twice, and the files can be read.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,5 +1,6 @@
 /**
- * Thousands of malformed requests against the whole REST API: each is answered with what is documented, and none is kept.
+ * Thousands of malformed requests against the whole REST API: each is answered with what is documented, and none is
+ * kept.
  */
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';

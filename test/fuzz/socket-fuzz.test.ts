@@ -1,6 +1,6 @@
 /**
- * Bytes that are no good HTTP, over real sockets: each is answered with what is documented, or, where there is no request to
- * answer, with a bare status line; and the server goes on.
+ * Bytes that are no good HTTP, over real sockets: each is answered with what is documented, or, where there is no
+ * request to answer, with a bare status line; and the server goes on.
  */
 import { once } from 'node:events';
 import { connect } from 'node:net';
@@ -49,7 +49,10 @@ function answersIn(text: string): Answer[] {
   return answers;
 }
 
-/** What Node answers, without a body, where there is no request: bad syntax, bad expectations, too long a head, a method it has not. */
+/**
+ * What Node answers, without a body, where there is no request: bad syntax, bad expectations, too long a head, a method
+ * it has not.
+ */
 const BARE = [400, 408, 411, 413, 417, 431, 501, 505];
 
 function undocumented({ status, body }: Answer): string | undefined {

@@ -1,6 +1,6 @@
 /**
- * Requests that the whole REST API takes, one for each endpoint and mode, with all the members that the contract has for it:
- * what fuzz tests start from.
+ * Requests that the whole REST API takes, one for each endpoint and mode, with all the members that the contract has
+ * for it: what fuzz tests start from.
  */
 import { STORAGE } from '../support/rest-api.ts';
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /**
- * The command line. Each command loads what it needs when it runs, so that a recorder process starts without the server's libraries.
+ * The command line. Each command loads what it needs when it runs, so that a recorder process starts without the
+ * server's libraries.
  */
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { Fault, messageOf } from '../../kernel/fault.ts';

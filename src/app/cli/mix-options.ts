@@ -1,6 +1,6 @@
 /**
- * What `aircheck mix` is asked for: the words of the command line, checked and turned into plans. Layouts are those of `start`
- * (contract §1.2.3, §4.7).
+ * What `aircheck mix` is asked for: the words of the command line, checked and turned into plans. Layouts are those of
+ * `start` (contract §1.2.3, §4.7).
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { z } from 'zod';

@@ -23,8 +23,8 @@ const MOST_NAMED = 20;
 const MOST_PROBLEMS = 50;
 
 /**
- * Makes the mix and prints the path of the MP4. Throws a Fault for what is wrong with the words or the recording, before
- * anything is written; whatever happens, no half file is left.
+ * Makes the mix and prints the path of the MP4. Throws a Fault for what is wrong with the words or the recording,
+ * before anything is written; whatever happens, no half file is left.
  */
 export async function mix(manifestPath: string, words: MixWords): Promise<void> {
   const request = readRequest(words);

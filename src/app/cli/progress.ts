@@ -1,5 +1,6 @@
 /**
- * How far a long command is, on standard error: one line written over and over on a terminal, one for each tenth elsewhere.
+ * How far a long command is, on standard error: one line written over and over on a terminal, one for each tenth
+ * elsewhere.
  */
 import type { Clock } from '../../kernel/clock.ts';
 import { US } from '../../kernel/time.ts';

@@ -1,6 +1,6 @@
 /**
- * What in a valid request will not do what its sender probably means, by the meaning of its members (contract §1.2 to §1.4).
- * Bodies are looked at as they were sent, before defaults, so that what was not sent is undefined.
+ * What in a valid request will not do what its sender probably means, by the meaning of its members (contract §1.2 to
+ * §1.4). Bodies are looked at as they were sent, before defaults, so that what was not sent is undefined.
  */
 import type { Mode } from '../rest/fields.ts';
 import { type Canvas, lintLayout } from './layout.ts';

@@ -1,5 +1,6 @@
 /**
- * What members a Zod schema has, through all that may be wrapped round an object: optional, default, pipe, union and so on.
+ * What members a Zod schema has, through all that may be wrapped round an object: optional, default, pipe, union and so
+ * on.
  */
 import type { z } from 'zod';
 
@@ -62,8 +63,8 @@ function unwrap(schema: z.core.$ZodType): Shape[] {
 }
 
 /**
- * The shapes an object may have been meant as: of a union's options those whose fixed members it agrees with, or all when there
- * is none such.
+ * The shapes an object may have been meant as: of a union's options those whose fixed members it agrees with, or all
+ * when there is none such.
  */
 export function shapesFor(shapes: readonly Shape[], value: Record<string, unknown>): Shape[] {
   const objects = shapes.filter((shape) => shape.kind === 'object');

@@ -1,6 +1,6 @@
 /**
- * The members of a body that its schema does not have. They are taken and have no effect (contract §0.1), which their sender
- * would learn from the finished recording only.
+ * The members of a body that its schema does not have. They are taken and have no effect (contract §0.1), which their
+ * sender would learn from the finished recording only.
  */
 import { distance } from 'fastest-levenshtein';
 import type { z } from 'zod';
@@ -18,8 +18,8 @@ const MAX_VALUES = 20_000;
 const HARMLESS = new Set(['enableNTPtimestamp', 'subscribeUidGroup']);
 
 /**
- * Warns of members that `schema` does not have: `misspelt`, `misnested` or `ignored`. The body is taken as it was sent, valid or
- * not. At most 50 warnings, and time in proportion to the body.
+ * Warns of members that `schema` does not have: `misspelt`, `misnested` or `ignored`. The body is taken as it was sent,
+ * valid or not. At most 50 warnings, and time in proportion to the body.
  */
 export function lintRequest(schema: z.core.$ZodType, body: unknown): Warning[] {
   const walk: Walk = { root: schema, warnings: [], left: MAX_VALUES };

@@ -1,6 +1,6 @@
 /**
- * Warning: something in a request that the server takes and that will not do what its sender probably means. Warnings never
- * change an answer's body. They hold names and places, and no values but uids: values may be secrets.
+ * Warning: something in a request that the server takes and that will not do what its sender probably means. Warnings
+ * never change an answer's body. They hold names and places, and no values but uids: values may be secrets.
  */
 
 export const WARNING_CODES = [
@@ -54,7 +54,10 @@ export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** Whether a value says nothing. Client libraries send `""`, `{}` and null for what their caller did not set (contract §6.15). */
+/**
+ * Whether a value says nothing. Client libraries send `""`, `{}` and null for what their caller did not set (contract
+ * §6.15).
+ */
 export function isEmpty(value: unknown): boolean {
   if (value === undefined || value === null || value === '') return true;
   if (Array.isArray(value)) return value.length === 0;

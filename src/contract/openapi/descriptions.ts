@@ -3,8 +3,8 @@
  */
 
 /**
- * By the member's name, or where that means several things, by the name of what holds it and its own. Holders are named as
- * members are, and those at the top as their schema.
+ * By the member's name, or where that means several things, by the name of what holds it and its own. Holders are named
+ * as members are, and those at the top as their schema.
  */
 const DESCRIPTIONS: Record<string, string> = {
   cname: 'The channel’s name: up to 63 of the characters channel names may have; in web mode only a label.',

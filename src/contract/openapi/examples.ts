@@ -1,6 +1,6 @@
 /**
- * Requests and replies as they look on the wire, for the document at /openapi.json. Tests hold each to the schema it stands
- * under, and to what the server reads.
+ * Requests and replies as they look on the wire, for the document at /openapi.json. Tests hold each to the schema it
+ * stands under, and to what the server reads.
  */
 
 const RESOURCE_ID = 'JyvK8nXHuV1BE64GDkAaBGrEsqp5';

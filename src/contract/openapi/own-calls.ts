@@ -1,5 +1,6 @@
 /**
- * Calls in the document that are Aircheck's own: channels, events, health, and WHIP (RFC 9725), by which publishers come in.
+ * Calls in the document that are Aircheck's own: channels, events, health, and WHIP (RFC 9725), by which publishers
+ * come in.
  */
 import { z } from 'zod';
 import type { ZodOpenApiOperationObject, ZodOpenApiPathsObject, ZodOpenApiResponseObject } from 'zod-openapi';

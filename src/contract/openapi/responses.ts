@@ -1,5 +1,6 @@
 /**
- * The answers that operations share in the document: errors, from the table of all problems, and the headers on every answer.
+ * The answers that operations share in the document: errors, from the table of all problems, and the headers on every
+ * answer.
  */
 import { z } from 'zod';
 import type { ZodOpenApiMediaTypeObject, ZodOpenApiResponseObject, ZodOpenApiResponsesObject } from 'zod-openapi';

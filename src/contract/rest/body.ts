@@ -1,6 +1,6 @@
 /**
- * What all request and reply bodies share: the envelope, the rule of channel names (contract §0.3, §0.4), and how a failed
- * check becomes the one `reason` that callers of the real service know (contract §2.3).
+ * What all request and reply bodies share: the envelope, the rule of channel names (contract §0.3, §0.4), and how a
+ * failed check becomes the one `reason` that callers of the real service know (contract §2.3).
  */
 import { z } from 'zod';
 import { type ProblemName, problem } from '../problems.ts';
@@ -77,7 +77,9 @@ export function parseBody<T extends z.ZodType>(
   return parsed.data;
 }
 
-/** `cname`, `uid` and the raw `clientRequest`, before anything else is judged (contract §2.4). Throws `request-invalid`. */
+/**
+ * `cname`, `uid` and the raw `clientRequest`, before anything else is judged (contract §2.4). Throws `request-invalid`.
+ */
 export function parseNames(
   endpoint: string,
   body: unknown,

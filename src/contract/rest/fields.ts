@@ -1,6 +1,6 @@
 /**
- * The kinds of field that request bodies are made of. Texts of ours say what is allowed and go to the caller as they are;
- * where the type is wrong, Zod's own text stands, which `reasonOf` turns into the documented one (contract §2.3).
+ * The kinds of field that request bodies are made of. Texts of ours say what is allowed and go to the caller as they
+ * are; where the type is wrong, Zod's own text stands, which `reasonOf` turns into the documented one (contract §2.3).
  */
 import { z } from 'zod';
 

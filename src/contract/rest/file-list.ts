@@ -1,6 +1,6 @@
 /**
- * The `fileList` of query and stop (contract §1.5 Q1/Q2, §1.6 S1/S2): exactly these members, as a client library refuses any
- * other. Pure.
+ * The `fileList` of query and stop (contract §1.5 Q1/Q2, §1.6 S1/S2): exactly these members, as a client library
+ * refuses any other. Pure.
  */
 import { z } from 'zod';
 
@@ -21,8 +21,8 @@ export type ListedRecording = {
   playlists: readonly ListedFile[];
   mp4s: readonly ListedFile[];
   /**
-   * `text` names the one playlist of a composite without MP4, `list` all files; with snapshots nothing is listed (contract
-   * §1.5 Q3, stop.txt).
+   * `text` names the one playlist of a composite without MP4, `list` all files; with snapshots nothing is listed
+   * (contract §1.5 Q3, stop.txt).
    */
   shape: 'text' | 'list' | 'snapshots';
   /** Of files without an owner. */

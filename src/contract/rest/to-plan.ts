@@ -1,5 +1,6 @@
 /**
- * From a validated start request to the Plan a recorder works by, with the contract's defaults (§1.2.2 to §1.2.5). Pure.
+ * From a validated start request to the Plan a recorder works by, with the contract's defaults (§1.2.2 to §1.2.5).
+ * Pure.
  */
 import type {
   AudioPlan,
@@ -159,8 +160,8 @@ function toRegion(entry: NonNullable<LayoutMembers['layoutConfig']>[number]): Re
 }
 
 /**
- * What start's or update's lists select of the kinds that are recorded. A list for one kind alone means that the other kind is
- * not wanted at all (contract §1.2.2).
+ * What start's or update's lists select of the kinds that are recorded. A list for one kind alone means that the other
+ * kind is not wanted at all (contract §1.2.2).
  */
 export function toSubscriptions(
   lists: Lists,

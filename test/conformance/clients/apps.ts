@@ -1,6 +1,6 @@
 /**
- * Three public programs that call the API without a client library: what each reads of a reply (contract §6.26, §8.2). And
- * the rule by which one of them takes a webhook (§6.27).
+ * Three public programs that call the API without a client library: what each reads of a reply (contract §6.26, §8.2).
+ * And the rule by which one of them takes a webhook (§6.27).
  */
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import { decodeGo, type Shape } from '../decode.ts';
@@ -122,8 +122,8 @@ export type FlatServerNotice = {
 };
 
 /**
- * As flat-server takes a webhook: it signs what JSON.stringify makes of the parsed body, not the bytes, and has a schema
- * (contract §6.27). Throws Unreadable.
+ * As flat-server takes a webhook: it signs what JSON.stringify makes of the parsed body, not the bytes, and has a
+ * schema (contract §6.27). Throws Unreadable.
  *
  * @param signatureV2 the header Agora-Signature-V2: hexadecimal HMAC-SHA256
  */

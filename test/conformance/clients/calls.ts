@@ -1,6 +1,6 @@
 /**
- * What every client library can be told to do, in words of none of them; each writes it down in its own way. And what it
- * makes of a reply.
+ * What every client library can be told to do, in words of none of them; each writes it down in its own way. And what
+ * it makes of a reply.
  */
 export type Endpoint = 'acquire' | 'start' | 'update' | 'updateLayout' | 'query' | 'stop';
 export type Mode = 'individual' | 'mix' | 'web';

@@ -1,6 +1,6 @@
 /**
- * As the vendor's Go library: always sends some members empty or 0, prints 32-bit floats, takes 10 s with all tries, and
- * reads whole numbers, booleans and texts as nothing else (contract §8).
+ * As the vendor's Go library: always sends some members empty or 0, prints 32-bit floats, takes 10 s with all tries,
+ * and reads whole numbers, booleans and texts as nothing else (contract §8).
  */
 import { decodeGo, type Shape } from '../decode.ts';
 import { goFloat32, isObject, type Json, readJson, toPlain } from '../json-text.ts';

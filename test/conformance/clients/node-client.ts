@@ -1,6 +1,6 @@
 /**
- * As the vendor's Node library: documented names, a JSON content type also with GET, 5 s for a call and 10 s for the stop of
- * a web page. Types are compile-time only, so it trips over little (contract §8).
+ * As the vendor's Node library: documented names, a JSON content type also with GET, 5 s for a call and 10 s for the
+ * stop of a web page. Types are compile-time only, so it trips over little (contract §8).
  */
 import { isObject, readJson, toPlain } from '../json-text.ts';
 import {

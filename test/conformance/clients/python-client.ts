@@ -1,6 +1,6 @@
 /**
- * As the vendor's Python library: 10 s for a call, a small letter in `unsubscribe…` with one of them misspelt, bodies as
- * json.dumps prints them. A reply's object becomes attributes; what lies deeper stays as it is (contract §8).
+ * As the vendor's Python library: 10 s for a call, a small letter in `unsubscribe…` with one of them misspelt, bodies
+ * as json.dumps prints them. A reply's object becomes attributes; what lies deeper stays as it is (contract §8).
  */
 import { isObject, type Json, readJson, toPlain } from '../json-text.ts';
 import {

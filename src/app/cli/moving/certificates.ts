@@ -1,6 +1,6 @@
 /**
- * A certificate authority of one's own for one certificate. Its key signs that certificate and is forgotten, so that nobody can
- * ever make another one that your machines would trust; to renew it, both are made anew.
+ * A certificate authority of one's own for one certificate. Its key signs that certificate and is forgotten, so that
+ * nobody can ever make another one that your machines would trust; to renew it, both are made anew.
  */
 import { webcrypto } from 'node:crypto';
 import {
@@ -29,8 +29,8 @@ const DAY_MS = 86_400_000;
 const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
 
 /**
- * Both certificates have what strict clients ask for (RFC 5280 §4.2.1): key identifiers, without which Python 3.13 refuses
- * them, and the names as alternative names, the only ones Go looks at.
+ * Both certificates have what strict clients ask for (RFC 5280 §4.2.1): key identifiers, without which Python 3.13
+ * refuses them, and the names as alternative names, the only ones Go looks at.
  */
 export async function makeCertificates({ hosts, nowMs, days }: CertificateWish): Promise<MadeCertificates> {
   const newKeys = () => webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify']);

@@ -1,9 +1,11 @@
 /**
- * The vendor's client libraries: which hosts each calls, how it looks names up, and how it is made to trust a certificate. Their
- * hosts are written into them, so a server of one's own is reached by names and certificates, not by a base address.
+ * The vendor's client libraries: which hosts each calls, how it looks names up, and how it is made to trust a
+ * certificate. Their hosts are written into them, so a server of one's own is reached by names and certificates, not by
+ * a base address.
  *
- * Read off the libraries' own source: the Node library's `domain.ts` and `resolver.ts`, the Go library's `agora/domain`, the
- * Python library's `core/domain.py`, the Java library's `core/RegionArea` and `DefaultDomainDNSResolver`.
+ * Read off the libraries' own source: the Node library's `domain.ts` and `resolver.ts`, the Go library's
+ * `agora/domain`, the Python library's `core/domain.py`, the Java library's `core/RegionArea` and
+ * `DefaultDomainDNSResolver`.
  */
 
 export const REGIONS = ['us', 'eu', 'ap', 'cn'] as const;

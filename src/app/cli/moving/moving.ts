@@ -1,6 +1,6 @@
 /**
- * `aircheck moving`: how the vendor's client libraries come to this server without a change in them. Says which hosts they call
- * and where to point those, and makes the certificate that the server needs to answer for them.
+ * `aircheck moving`: how the vendor's client libraries come to this server without a change in them. Says which hosts
+ * they call and where to point those, and makes the certificate that the server needs to answer for them.
  */
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';

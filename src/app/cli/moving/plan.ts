@@ -1,6 +1,6 @@
 /**
- * Which names of the vendor's are to be pointed where, for which of its libraries, and what the server and they are to be told.
- * Pure.
+ * Which names of the vendor's are to be pointed where, for which of its libraries, and what the server and they are to
+ * be told. Pure.
  */
 import { isIPv4 } from 'node:net';
 import { join } from 'node:path';
@@ -39,7 +39,10 @@ export type MovingChoice = {
   region?: string;
 };
 
-/** Throws a Fault for a library or region that is none, and an address that they could not use. @param folder absolute */
+/**
+ * Throws a Fault for a library or region that is none, and an address that they could not use.
+ * @param folder absolute
+ */
 export function planOf(words: MovingChoice, folder: string): Moving {
   const { address } = words;
   // The Node library asks for IPv4 addresses only.
