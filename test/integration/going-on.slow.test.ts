@@ -7,10 +7,17 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { MixPlan } from '../../src/contract/line/plan.ts';
 import type { Segment } from '../../src/media/segment.ts';
+import { completeSpool } from '../../src/pipeline/complete.ts';
 import { renderPlaylist } from '../../src/stages/mux/hls/playlist.ts';
 import { readSlices } from '../../src/stages/mux/read-slices.ts';
+import { JOURNAL_NAME } from '../../src/stages/spool/journal.ts';
+import { blackIn, flashesIn, presenceIn } from '../support/judge/picture.ts';
 import { judgePlaylist } from '../support/judge/playlist.ts';
+import { probeFile } from '../support/judge/probe.ts';
+import { bestFitRegions } from '../support/judge/regions.ts';
 import { differenceOf } from '../support/judge/sameness.ts';
+import { beepsIn, listen } from '../support/judge/sound.ts';
+import { watch } from '../support/judge/watch.ts';
 import { type ChangeAt, type Kill, type Killed, recordKilled } from '../support/killed-recording.ts';
 import { BLUE, GREEN, RED, YELLOW } from '../support/media/participants.ts';
 import type { ScriptedUser } from '../support/scripted-feed.ts';
@@ -23,7 +30,10 @@ beforeEach(() => {
 afterEach(() => rmSync(dir, { recursive: true, force: true }));
 
 /** All slices of a recording, in one folder with their playlist. */
-function gather({ spool }: Killed, name: string): { folder: string; slices: Segment[]; playlist: string } {
+function gather(
+  { spool }: Pick<Killed, 'spool'>,
+  name: string,
+): { folder: string; slices: Segment[]; playlist: string } {
   const folder = join(dir, name);
   mkdirSync(folder);
   const slices: Segment[] = [];
@@ -100,5 +110,68 @@ describe('a composite recording whose run is lost', { timeout: 180_000 }, () => 
     expect(times.killed).toEqual(times.whole);
     expect(differenceOf(whole.playlist, killed.playlist)).toMatchObject({ unlike: [], soundsUnlike: [] });
     expect(killed.slices.map(({ index }) => index)).toEqual(killed.slices.map((_, n) => n));
+  });
+
+  test('makes the MP4 that no run wrote from the slices, and what is beyond those that are whole', async () => {
+    const folder = join(dir, 'k');
+    mkdirSync(folder);
+    // The first MP4 is whole when the run is lost in the second.
+    const limit = { durationMs: 6000, bytes: 2_000_000_000 };
+    const plan = planOf({ files: { hls: true, mp4: true }, mp4Limit: limit });
+    const made = await recordKilled(folder, H264_AND_VP8, plan, 14, { kills: [{ atS: 9.2, downS: 0.7 }] });
+    const mp4s = () => made.spool.files.filter(({ file }) => file.type === 'mp4').map(({ file }) => file.name);
+    expect(mp4s()).toEqual([`${BASE}_0.mp4`]);
+    const last = join(folder, 'last');
+    mkdirSync(last);
+    for (const { dir: from, file } of made.spool.files) linkSync(join(from, file.name), join(last, file.name));
+    const lines = made.spool.files.map(({ file }) => `${JSON.stringify(file)}\n`);
+    writeFileSync(join(last, JOURNAL_NAME), lines.join(''));
+    expect(await completeSpool(last, { mp4: { durationMs: 1e7, bytes: 1e12 } })).toEqual([`${BASE}_1.mp4`]);
+    const seen = [`${BASE}_0.mp4`, `${BASE}_1.mp4`].map((name) => {
+      const path = join(last, name);
+      const flashes = flashesIn(watch(path, [{ rect: bestFitRegions(2)[0]! }]).views[0]!).map(({ atS }) => atS);
+      const beeps = beepsIn(listen(path), { toneHz: RED.toneHz }).map(({ atS }) => atS);
+      return { frames: probeFile(path).video?.packets, flashes: flashes.map(Math.round), beeps: beeps.map(Math.round) };
+    });
+    expect(seen.map(({ frames }) => frames)).toEqual([180, 240]);
+    for (const [n, seconds] of [6, 8].entries()) {
+      const all = Array.from({ length: seconds }, (_, s) => s);
+      expect(seen[n]!.flashes).toEqual(expect.arrayContaining(all.slice(1)));
+      expect(seen[n]!.beeps).toEqual(expect.arrayContaining(all.slice(1)));
+    }
+  });
+
+  test('goes on at the same place when its channel was lost too: nobody is there, and then those who come back', async () => {
+    const folder = join(dir, 'k');
+    mkdirSync(folder);
+    const back: ScriptedUser[] = [{ uid: '1', participant: RED, codec: 'vp8', fromS: 10, toS: 60 }];
+    const { spool, ending } = await recordKilled(folder, H264_AND_VP8, { ...HLS, maxIdleMs: 30_000 }, 14, {
+      kills: [{ atS: 6.1, downS: 1.5, newChannel: back }],
+    });
+    expect(ending).toMatchObject({ reason: 'stopped', recorded: true });
+    const killed = gather({ spool }, 'killed');
+    expect(judgePlaylist(killed.folder, `${BASE}.m3u8`).problems).toEqual([]);
+    const { video, audio } = await timesOf(killed);
+    expect(video.length).toBe(14 * 30);
+    expect(Math.max(...video.slice(1).map((us, n) => us - video[n]!))).toBeLessThan(33_400);
+    expect(Math.max(...audio.slice(1).map((us, n) => us - audio[n]!))).toBeLessThan(21_400);
+    const [view] = watch(killed.playlist, [{ rect: { x: 0, y: 0, width: 1, height: 1 } }]).views;
+    expect(blackIn(view!).some(({ fromS, toS }) => fromS < 5.8 && toS > 9.9)).toBe(true);
+    expect(presenceIn(view!, RED.colour).at(-1)!.toS).toBeGreaterThan(13.9);
+  });
+
+  test('of sound alone goes on at the next sample', async () => {
+    const users: ScriptedUser[] = [
+      { uid: '1', participant: RED, fromS: -1, toS: 60, video: false },
+      { uid: '2', participant: GREEN, fromS: -1, toS: 60, video: false, skewPpm: -300 },
+    ];
+    const plan = planOf({ files: { hls: true, mp4: false } });
+    delete plan.video;
+    const { whole, killed, times } = await compare(users, plan, 12, [{ atS: 5.4, downS: 0.6 }]);
+    expect(times.killed).toEqual(times.whole);
+    expect(killed.slices.length).toBe(2);
+    const [heard, heardKilled] = [listen(whole.playlist), listen(killed.playlist)];
+    expect(heardKilled.gaps).toEqual(heard.gaps);
+    expect(beepsIn(heardKilled, { toneHz: RED.toneHz }).length).toBe(beepsIn(heard, { toneHz: RED.toneHz }).length);
   });
 });

@@ -8,6 +8,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { MixPlan } from '../../src/contract/line/plan.ts';
 import { liveFrames } from '../../src/stages/codec/native-frames.ts';
 import { renderPlaylist } from '../../src/stages/mux/hls/playlist.ts';
+import { codedColor, containerColor } from '../support/judge/color.ts';
 import { avOffsets } from '../support/judge/offsets.ts';
 import { blackIn, flashesIn, frozenIn, presenceIn } from '../support/judge/picture.ts';
 import { judgePlaylist } from '../support/judge/playlist.ts';
@@ -89,6 +90,9 @@ describe('a composite recording', { timeout: 120_000 }, () => {
     }
 
     const slices = files.filter((f) => f.type === 'slice');
+    const said = { primaries: 1, transfer: 1, matrix: 6, fullRange: false };
+    expect(codedColor(join(spool, slices[0]!.name))).toEqual(said);
+    expect(containerColor(mp4)).toEqual(said);
     expect(slices.map((s) => s.durationUs)).toEqual([15_000_000, expect.any(Number)]);
     writeFileSync(join(spool, `${BASE}.m3u8`), renderPlaylist(slices, { extinfComma: false }));
     expect(judgePlaylist(spool, `${BASE}.m3u8`).problems).toEqual([]);

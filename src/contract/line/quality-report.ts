@@ -151,6 +151,17 @@ export const qualityReportSchema = z.object({
   measuredMs: at(),
   endedMs: at().nullable(),
   endReason: z.string().nullable(),
+  runs: z
+    .array(
+      z.object({
+        generation: z.int().min(1),
+        startedMs: at(),
+        filesFromMs: at().nullable().meta({ description: 'Where the files of this run begin; null before.' }),
+        lastKnownMs: at().nullable().meta({ description: 'When a run that was lost told of itself last; else null.' }),
+      }),
+    )
+    .optional()
+    .meta({ description: 'The processes that made the recording, one after the other.' }),
   participants: z.array(participantReportSchema),
   moreParticipants: more(),
   degraded: z.array(z.object({ atMs: at(), what: z.string(), count: z.int().min(1) })),

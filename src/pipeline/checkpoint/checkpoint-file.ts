@@ -13,10 +13,15 @@ export const CHECKPOINT_NAME = 'checkpoint.json';
  * Replaces the checkpoint in `dir`. Not synced: it is for a process that dies, and after a machine did the feed is gone too.
  * Throws a Fault when it cannot be written. One call at a time.
  */
-export async function writeCheckpoint(dir: string, checkpoint: object): Promise<void> {
-  const path = join(dir, CHECKPOINT_NAME);
+export function writeCheckpoint(dir: string, checkpoint: object): Promise<void> {
+  return writeNotes(dir, CHECKPOINT_NAME, checkpoint);
+}
+
+/** As `writeCheckpoint`, of any small file that a later run reads. */
+export async function writeNotes(dir: string, name: string, notes: object): Promise<void> {
+  const path = join(dir, name);
   try {
-    await writeFile(`${path}.new`, JSON.stringify(checkpoint), { mode: 0o600 });
+    await writeFile(`${path}.new`, JSON.stringify(notes), { mode: 0o600 });
     await rename(`${path}.new`, path);
   } catch (cause) {
     throw new Fault('checkpoint-unwritable', `cannot write ${path}: ${messageOf(cause)}`, { blame: 'self', cause });
@@ -28,9 +33,19 @@ export async function readCheckpoint<T>(
   dirs: readonly string[],
   schema: z.ZodType<T>,
 ): Promise<{ checkpoint: T | undefined; problems: string[] }> {
+  const { notes, problems } = await readNotes(dirs, CHECKPOINT_NAME, schema);
+  return { checkpoint: notes, problems };
+}
+
+/** As `readCheckpoint`, of any small file that a run kept. */
+export async function readNotes<T>(
+  dirs: readonly string[],
+  name: string,
+  schema: z.ZodType<T>,
+): Promise<{ notes: T | undefined; problems: string[] }> {
   const problems: string[] = [];
   for (const dir of dirs.toReversed()) {
-    const path = join(dir, CHECKPOINT_NAME);
+    const path = join(dir, name);
     let text: string;
     try {
       text = await readFile(path, 'utf8');
@@ -39,10 +54,10 @@ export async function readCheckpoint<T>(
       continue;
     }
     try {
-      return { checkpoint: schema.parse(JSON.parse(text)), problems };
+      return { notes: schema.parse(JSON.parse(text)), problems };
     } catch (error) {
-      problems.push(`${path} is no checkpoint: ${messageOf(error)}`);
+      problems.push(`${path} cannot be used: ${messageOf(error)}`);
     }
   }
-  return { checkpoint: undefined, problems };
+  return { notes: undefined, problems };
 }

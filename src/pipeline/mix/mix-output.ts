@@ -62,7 +62,7 @@ export class MixOutput {
       baseName,
       zeroUtcMs,
       onFile: this.#keep,
-      video: video && this.#video && { ...video, extradata: this.#video.extradata },
+      video: video && this.#video && { ...video, extradata: this.#video.extradata, color: this.#video.color },
       audio: audio &&
         this.#audio && { sampleRate: SOUND_RATE, channels: audio.channels, extradata: this.#audio.extradata },
     };

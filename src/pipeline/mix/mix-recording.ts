@@ -255,7 +255,7 @@ export class MixRecording implements Recording {
         this.#context.emit({ type: 'sliceStarted', startUtcMs, discontinueUtcMs: startUtcMs, trackType }),
       onFile: (file) => this.#context.emit({ type: 'fileSpooled', file }),
     });
-    this.#context.report.onFilesBegun(originUs);
+    this.#context.report.onFilesBegun(originUs, originUs + this.#pictureClock!.offsetOf(frame));
   }
 
   /** Makes all frames and sound that are due. */

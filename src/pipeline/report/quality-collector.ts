@@ -17,6 +17,8 @@ export type QualityCollectorOptions = {
   mode: string;
   /** The recording's zero, Unix milliseconds. */
   zeroUtcMs: number;
+  /** Which run this is, and when it began, microseconds of the recording. */
+  run?: { generation: number; startedUs: number } | undefined;
 };
 export type MachineFacts = { cpuUs: number; peakRssBytes: number };
 /** What is known besides when a report is made. */
@@ -29,6 +31,7 @@ export class QualityCollector {
   readonly #degraded = new Kept<{ atUs: number; what: string; count: number }>(2 * MOST_SPANS);
   #tracks = 0;
   #filesFromUs: number | undefined;
+  #runFilesFromUs: number | undefined;
   #endUs: number | undefined;
   #worstLagUs = 0;
 
@@ -61,9 +64,10 @@ export class QualityCollector {
     else this.#degraded.add({ atUs, what, count });
   }
 
-  /** The recording's files begin at `atUs`. */
-  onFilesBegun(atUs: number): void {
+  /** The recording's files begin at `atUs`, and those of this run at `runFromUs`. */
+  onFilesBegun(atUs: number, runFromUs = atUs): void {
     this.#filesFromUs ??= atUs;
+    this.#runFilesFromUs ??= runFromUs;
   }
 
   /** Nothing after `atUs` is recorded. Told before the tracks are closed. */
@@ -83,7 +87,8 @@ export class QualityCollector {
     this.measure(measurement);
     const isFinal = endReason !== undefined;
     const untilUs = isFinal ? (this.#endUs ?? measurement.atUs) : measurement.atUs;
-    const { sid, mode, zeroUtcMs } = this.#o;
+    const { sid, mode, zeroUtcMs, run } = this.#o;
+    const filesFromMs = this.#runFilesFromUs === undefined ? null : toMs(this.#runFilesFromUs);
     const { machine } = measurement;
     return {
       version: 1,
@@ -95,6 +100,9 @@ export class QualityCollector {
       measuredMs: toMs(measurement.atUs),
       endedMs: isFinal ? toMs(untilUs) : null,
       endReason: endReason ?? null,
+      ...(run && {
+        runs: [{ generation: run.generation, startedMs: toMs(run.startedUs), filesFromMs, lastKnownMs: null }],
+      }),
       participants: [...this.#participants.values()].map((each) => each.report(untilUs, zeroUtcMs)),
       moreParticipants: this.#others.size,
       degraded: this.#degraded.items.map(({ atUs, what, count }) => ({ atMs: toMs(atUs), what, count })),

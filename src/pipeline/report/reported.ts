@@ -3,8 +3,10 @@
  * as its last file.
  */
 import type { StartCommand } from '../../contract/line/commands.ts';
+import type { QualityReport } from '../../contract/line/quality-report.ts';
 import { messageOf } from '../../kernel/fault.ts';
 import type { Ending, Happening, LineContext, Recording, RecordingContext } from '../recording.ts';
+import { goOnFrom, keepReport, readEarlierReport } from './earlier-report.ts';
 import { type Measurement, QualityCollector } from './quality-collector.ts';
 import { writeReport } from './write-report.ts';
 
@@ -18,21 +20,36 @@ export async function reported(
 ): Promise<Recording> {
   const { clock } = context;
   const { plan, spoolDir, zeroUtcMs, zeroMonoUs } = start;
-  const report = new QualityCollector({ sid: plan.sid, mode: plan.mode, zeroUtcMs });
   const nowUs = () => clock.monoUs() - zeroMonoUs;
+  const run = { generation: start.generation, startedUs: nowUs() };
+  const report = new QualityCollector({ sid: plan.sid, mode: plan.mode, zeroUtcMs, run });
+  const earlier = await readEarlierReport(start.earlierDirs);
+  const reportOf = (measurement: Measurement, endReason?: string): QualityReport => {
+    const own = report.report(measurement, endReason);
+    return earlier ? goOnFrom(earlier, own) : own;
+  };
   const emit = (happening: Happening) => {
     if (happening.type === 'degraded') report.onDegraded(happening.what, happening.count, nowUs());
     context.emit(happening);
   };
   const recording = await begin({ ...context, emit, report });
   const measured = (): Measurement => ({ atUs: nowUs(), lagUs: recording.lagUs(), machine: context.machine?.() });
-  const timer = clock.every(TELL_EVERY_MS, () =>
-    context.emit({ type: 'qualityMeasured', report: report.report(measured()) }),
-  );
+  let keeping: Promise<void> | undefined;
+  const timer = clock.every(TELL_EVERY_MS, () => {
+    const measuredReport = reportOf(measured());
+    context.emit({ type: 'qualityMeasured', report: measuredReport });
+    // A disk that is slow or full keeps the one before; what it means for the files is told with them.
+    keeping ??= keepReport(spoolDir, measuredReport)
+      .catch((error) => context.emit({ type: 'degraded', what: messageOf(error), count: 1 }))
+      .finally(() => {
+        keeping = undefined;
+      });
+  });
 
   const finish = async (ending: Ending): Promise<Ending> => {
+    await keeping;
     try {
-      const file = await writeReport(spoolDir, plan.baseName, report.report(measured(), ending.reason));
+      const file = await writeReport(spoolDir, plan.baseName, reportOf(measured(), ending.reason));
       context.emit({ type: 'fileSpooled', file });
     } catch (error) {
       // What was recorded is whole without it.

@@ -279,6 +279,11 @@ export class ChannelTracks<L extends TrackLine> {
       this.#clocks.get(entry.track.uid)?.removeStream(entry.clock);
       this.#entries.delete(number);
     }
+    // A clock is of use as long as its user may send: thousands may pass through a channel.
+    if (this.#clocks.size <= this.#entries.size && this.#clocks.size <= this.count) return;
+    const needed = new Set(this.roster.present());
+    for (const { track } of this.#entries.values()) needed.add(track.uid);
+    for (const uid of this.#clocks.keys()) if (!needed.has(uid)) this.#clocks.delete(uid);
   }
 
   /** Nothing that arrives after `atUs` (monotonic) belongs to the recording; what waits in jitter buffers is let go. */
@@ -302,6 +307,10 @@ export class ChannelTracks<L extends TrackLine> {
     if (state?.feedUs !== feedUs) return;
     this.#known = state;
     this.roster.restore(state.roster);
+    for (const { uid, joinedUs, leftUs } of state.roster.stays) {
+      this.#o.report?.onJoined(uid, joinedUs);
+      if (leftUs !== undefined) this.#o.report?.onLeft(uid, leftUs);
+    }
     this.#streams.restore(state.streams);
     for (const { uid, clock } of state.clocks) this.#clocks.set(uid, new ParticipantClock(clock));
   }

@@ -1,16 +1,11 @@
 /**
  * Pictures in native memory: counted owners, plane views, and a pool that hands memory out again instead of returning it.
  */
-import {
-  AV_PIX_FMT_YUV420P,
-  AVCOL_PRI_BT709,
-  AVCOL_RANGE_MPEG,
-  AVCOL_SPC_SMPTE170M,
-  AVCOL_TRC_BT709,
-} from 'node-av/constants';
+import { AV_PIX_FMT_YUV420P } from 'node-av/constants';
 import { avImageCopy2, FFmpegError, type Frame } from 'node-av/lib';
 import { invariant } from '../../kernel/fault.ts';
 import type { Orientation, Picture, PictureSource } from '../../media/frame.ts';
+import { PICTURE_COLOR } from './color-tags.ts';
 import { freeFrame, newFrame } from './native-frames.ts';
 
 type Planes = readonly [Buffer, Buffer, Buffer];
@@ -114,12 +109,9 @@ export function nativeOf(picture: Picture): NativePicture {
   return picture;
 }
 
-/** Marks a frame as what Picture promises: limited range, BT.601 matrix. Primaries and transfer are those of sRGB cameras and canvases. */
+/** Marks a frame as what Picture promises. */
 export function tagColor(frame: Frame): void {
-  frame.colorRange = AVCOL_RANGE_MPEG;
-  frame.colorSpace = AVCOL_SPC_SMPTE170M;
-  frame.colorPrimaries = AVCOL_PRI_BT709;
-  frame.colorTrc = AVCOL_TRC_BT709;
+  Object.assign(frame, PICTURE_COLOR);
 }
 
 export type PicturePoolOptions = {

@@ -7,10 +7,6 @@ import {
   AV_PICTURE_TYPE_I,
   AV_PICTURE_TYPE_NONE,
   AV_PIX_FMT_YUV420P,
-  AVCOL_PRI_BT709,
-  AVCOL_RANGE_MPEG,
-  AVCOL_SPC_SMPTE170M,
-  AVCOL_TRC_BT709,
   AVERROR_EAGAIN,
   AVERROR_EOF,
   FF_ENCODER_LIBX264,
@@ -19,6 +15,7 @@ import { Codec, CodecContext, FFmpegError, type Packet, Rational } from 'node-av
 import { Fault, invariant } from '../../kernel/fault.ts';
 import type { Picture } from '../../media/frame.ts';
 import type { EncodedSample } from '../../media/sample.ts';
+import { type ColorTags, PICTURE_COLOR } from './color-tags.ts';
 import { freePacket, newPacket } from './native-frames.ts';
 import { nativeOf } from './picture-pool.ts';
 
@@ -41,6 +38,8 @@ export class VideoEncoder {
   readonly fps: number;
   /** SPS and PPS, Annex B. */
   readonly extradata: Buffer;
+  /** What the parameter sets say of colours; containers say the same. */
+  readonly color: ColorTags;
   readonly #keyIntervalFrames: number;
   #context: CodecContext;
   #packet: Packet;
@@ -59,6 +58,8 @@ export class VideoEncoder {
     const extradata = this.#context.extraData;
     invariant(extradata, 'x264 gave no parameter sets');
     this.extradata = Buffer.from(extradata);
+    const { colorRange, colorSpace, colorPrimaries, colorTrc } = this.#context;
+    this.color = { colorRange, colorSpace, colorPrimaries, colorTrc };
     this.#packet = newPacket();
   }
 
@@ -175,10 +176,7 @@ function openEncoder(options: VideoEncoderOptions): CodecContext {
   context.rcBufferSize = bitrateKbps * 2000;
   context.gopSize = keyIntervalFrames;
   context.threadCount = options.threads ?? threadsFor(width * height * fps);
-  context.colorRange = AVCOL_RANGE_MPEG;
-  context.colorSpace = AVCOL_SPC_SMPTE170M;
-  context.colorPrimaries = AVCOL_PRI_BT709;
-  context.colorTrc = AVCOL_TRC_BT709;
+  Object.assign(context, PICTURE_COLOR);
   context.setFlags(AV_CODEC_FLAG_GLOBAL_HEADER);
   // Options go in one by one: node-av 6.1 frees a Dictionary given to open2 twice, which ends the process.
   const settings: [string, string][] = [

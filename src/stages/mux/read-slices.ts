@@ -79,7 +79,9 @@ function videoStreamOf({ stream, codec }: Lane, data: Buffer): VideoStream | und
   }
   const extradata = parameterSetsOf(data);
   const { num, den } = stream.rFrameRate;
-  return extradata.length > 0 ? { width, height, fps: num / den, extradata } : undefined;
+  const { colorRange, colorSpace, colorPrimaries, colorTrc } = stream.codecpar;
+  const color = { colorRange, colorSpace, colorPrimaries, colorTrc };
+  return extradata.length > 0 ? { width, height, fps: num / den, extradata, color } : undefined;
 }
 
 function audioStreamOf({ stream, codec }: Lane, data: Buffer): AudioStream | undefined {

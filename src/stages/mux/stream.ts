@@ -15,10 +15,6 @@ import {
   AV_PKT_FLAG_KEY,
   AV_PROFILE_AAC_LOW,
   AV_PROFILE_VP9_0,
-  AVCOL_PRI_BT709,
-  AVCOL_RANGE_MPEG,
-  AVCOL_SPC_BT709,
-  AVCOL_TRC_BT709,
   AVMEDIA_TYPE_AUDIO,
   AVMEDIA_TYPE_VIDEO,
 } from 'node-av/constants';
@@ -29,7 +25,7 @@ import type { EncodedSample } from '../../media/sample.ts';
 import type { MediaKind, VideoCodec } from '../../media/track.ts';
 
 /**
- * H.264 in BT.709 limited range. `extradata` is SPS and PPS in Annex B; every IDR sample carries them in-band as well. One that is
+ * H.264. `extradata` is SPS and PPS in Annex B; every IDR sample carries them in-band as well. One that is
  * passed on as it came has no steady frame rate, says its colours itself, and may do without `extradata`. Of the other codecs
  * (MP4 only) AV1 needs `extradata`, its configuration record.
  */
@@ -40,7 +36,11 @@ export type VideoStream = {
   height: number;
   fps?: number;
   extradata?: Buffer | undefined;
+  /** What the stream itself says of its colours: some players believe only the container's word for it. */
+  color?: StreamColor | undefined;
 };
+/** In FFmpeg's names; numbers of H.273. */
+export type StreamColor = Pick<CodecParameters, 'colorRange' | 'colorSpace' | 'colorPrimaries' | 'colorTrc'>;
 /** AAC-LC, whose `extradata` is the AudioSpecificConfig (ISO 14496-3 §1.6.2), or Opus as it came, which needs none. */
 export type AudioStream =
   | { codec?: 'aac' | undefined; sampleRate: number; channels: 1 | 2; extradata: Buffer }
@@ -114,12 +114,7 @@ function describeVideo(parameters: CodecParameters, video: VideoStream): void {
   }
   parameters.width = video.width;
   parameters.height = video.height;
-  if (video.fps === undefined) return;
-  // The same as the SPS says; some players believe only the container's word for it.
-  parameters.colorRange = AVCOL_RANGE_MPEG;
-  parameters.colorPrimaries = AVCOL_PRI_BT709;
-  parameters.colorTrc = AVCOL_TRC_BT709;
-  parameters.colorSpace = AVCOL_SPC_BT709;
+  if (video.color) Object.assign(parameters, video.color);
 }
 
 function describeAudio(parameters: CodecParameters, audio: AudioStream): void {

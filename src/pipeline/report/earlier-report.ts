@@ -1,0 +1,92 @@
+/**
+ * The quality report over several runs of one recording: each run keeps its own in its folder as it grows, and the next one's
+ * goes on from the newest that there is.
+ */
+import { z } from 'zod';
+import { type QualityReport, qualityReportSchema } from '../../contract/line/quality-report.ts';
+import { readNotes, writeNotes } from '../checkpoint/checkpoint-file.ts';
+import { MOST_SPANS } from './kept.ts';
+
+const NAME = 'quality.json';
+
+/** Keeps what is known so far in a run's folder. Throws a Fault when it cannot be written. */
+export function keepReport(dir: string, report: QualityReport): Promise<void> {
+  return writeNotes(dir, NAME, report);
+}
+
+/** What the runs in `dirs`, oldest first, knew at last; undefined when none kept anything. */
+export async function readEarlierReport(dirs: readonly string[]): Promise<QualityReport | undefined> {
+  return (await readNotes(dirs, NAME, z.looseObject(qualityReportSchema.shape))).notes as QualityReport | undefined;
+}
+
+/** `report`, of the newest run, with all that the runs before it knew. */
+export function goOnFrom(earlier: QualityReport, report: QualityReport): QualityReport {
+  const lostMs = earlier.measuredMs;
+  const now = new Map(report.participants.map((participant) => [participant.uid, participant]));
+  const participants = earlier.participants.map((before) => {
+    const after = now.get(before.uid);
+    now.delete(before.uid);
+    return after ? joinParticipant(before, after, lostMs) : joinParticipant(before, { ...before, ...NOTHING }, lostMs);
+  });
+  const { machine } = report;
+  return {
+    ...report,
+    filesFromMs: earlier.filesFromMs ?? report.filesFromMs,
+    participants: [...participants, ...now.values()],
+    moreParticipants: Math.max(earlier.moreParticipants, report.moreParticipants),
+    ...limited('degraded', 'moreDegraded', [...earlier.degraded, ...report.degraded], {
+      most: 2 * MOST_SPANS,
+      more: earlier.moreDegraded + report.moreDegraded,
+    }),
+    runs: [...(earlier.runs ?? []), ...(report.runs ?? [])].map((run, n, all) =>
+      n === all.length - 1 ? run : { ...run, lastKnownMs: run.lastKnownMs ?? lostMs },
+    ),
+    machine: machine && {
+      cpuMs: machine.cpuMs + (earlier.machine?.cpuMs ?? 0),
+      peakRssBytes: Math.max(machine.peakRssBytes, earlier.machine?.peakRssBytes ?? 0),
+      worstLagMs: Math.max(machine.worstLagMs, earlier.machine?.worstLagMs ?? 0),
+    },
+  };
+}
+
+type Participant = QualityReport['participants'][number];
+
+/** Of a participant of whom the newest run knows nothing. */
+const NOTHING = { presence: [], morePresence: 0, codecs: [], sync: null, tracks: [], moreTracks: 0 };
+
+/** A stay that goes on is one stay; one that nobody saw the end of ended with what was known of it. */
+function joinParticipant(before: Participant, after: Participant, lostMs: number): Participant {
+  const known = new Set(after.presence.map(({ joinedMs }) => joinedMs));
+  const stays = before.presence
+    .filter(({ joinedMs }) => !known.has(joinedMs))
+    .map((stay) =>
+      stay.leftMs === null
+        ? { ...stay, leftMs: lostMs, leftUtcMs: stay.joinedUtcMs + Math.round(lostMs - stay.joinedMs) }
+        : stay,
+    );
+  const tracks = before.tracks.map((track) => (track.endedMs === null ? { ...track, endedMs: lostMs } : track));
+  return {
+    uid: before.uid,
+    ...limited('presence', 'morePresence', [...stays, ...after.presence], {
+      most: MOST_SPANS,
+      more: before.morePresence + after.morePresence,
+    }),
+    codecs: [...before.codecs, ...after.codecs].slice(0, MOST_SPANS),
+    sync: after.sync ?? before.sync,
+    ...limited('tracks', 'moreTracks', [...tracks, ...after.tracks], {
+      most: MOST_SPANS,
+      more: before.moreTracks + after.moreTracks,
+    }),
+  };
+}
+
+/** The first `most` of a list, and how many there were besides, under their names. */
+function limited<K extends string, M extends string, T>(
+  name: K,
+  moreName: M,
+  items: T[],
+  { most, more }: { most: number; more: number },
+): Record<K, T[]> & Record<M, number> {
+  const kept = { [name]: items.slice(0, most), [moreName]: more + Math.max(0, items.length - most) };
+  return kept as Record<K, T[]> & Record<M, number>;
+}
