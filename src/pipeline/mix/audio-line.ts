@@ -2,23 +2,19 @@
  * AudioLine: one received audio track, from RTP to sound in the mixer at its absolute place.
  */
 import type { TrackState } from '../../contract/line/channel-state.ts';
-import { SOUND_RATE, type Sound } from '../../media/frame.ts';
+import type { Sound } from '../../media/frame.ts';
 import type { Packet } from '../../media/packet.ts';
 import type { ReceivedSample } from '../../media/sample.ts';
-import { AudioDecoder } from '../../stages/codec/audio-decoder.ts';
+import { HeardSound } from '../../stages/codec/heard-sound.ts';
 import { ReceivedTrack, type ReceivedTrackOptions } from '../tracks/received-track.ts';
 
 /** Packets that may wait, 40 s of 20 ms each. */
 const MAX_WAITING = 2000;
-/** A lost stretch up to this long is concealed by the decoder; longer ones stay silent. */
-const MAX_CONCEALED_US = 60_000;
 
 export class AudioLine {
   readonly #received: ReceivedTrack;
-  readonly #decoder: AudioDecoder;
+  readonly #heard: HeardSound;
   #waiting: ReceivedSample[] = [];
-  /** Where the last decoded sound ended, recording time. */
-  #endUs: number | undefined;
   /** The last sample that was made use of, by this line or the one that it goes on for. */
   #usedRtpTime: number | undefined;
   #dropped = 0;
@@ -28,9 +24,8 @@ export class AudioLine {
     const { format } = options.track;
     if (format.kind !== 'audio') throw new TypeError('an AudioLine takes an audio track');
     this.#received = new ReceivedTrack(options);
-    this.#endUs = options.state?.endUs;
     this.#usedRtpTime = options.state?.usedRtpTime;
-    this.#decoder = new AudioDecoder({ codec: format.codec, channels });
+    this.#heard = new HeardSound({ codec: format.codec, channels }, options.state?.endUs);
   }
 
   onRtp(packet: Packet): void {
@@ -71,28 +66,13 @@ export class AudioLine {
     for (const sample of this.#waiting.splice(0, due)) {
       if (this.#usedRtpTime !== undefined && sample.rtpTime <= this.#usedRtpTime) {
         // It was heard already. The decoder has to have heard it too, to go on from it.
-        this.#decoder.decode({ data: sample.data, ptsUs: this.#received.peekTimeOf(sample) });
+        this.#heard.prepare(sample.data);
         continue;
       }
       this.#usedRtpTime = sample.rtpTime;
-      const startUs = this.#received.timeOf(sample);
-      const { afterLoss } = sample;
-      let concealedUs = 0;
-      if (afterLoss && this.#endUs !== undefined) {
-        const gapUs = startUs - this.#endUs;
-        if (gapUs > 1000 && gapUs <= MAX_CONCEALED_US) {
-          use(samplesAt(this.#endUs), this.#decoder.conceal(gapUs));
-          concealedUs = gapUs;
-        }
-      }
-      const { damaged } = this.#decoder;
-      for (const { sound, ptsUs } of this.#decoder.decode({ data: sample.data, ptsUs: startUs })) {
-        use(samplesAt(ptsUs), sound);
-        this.#endUs = ptsUs + (sound.samples * 1_000_000) / SOUND_RATE;
-        const madeUp = this.#decoder.damaged > damaged;
-        const place = { startUs: ptsUs, endUs: this.#endUs };
-        this.#received.report?.onSound({ ...place, afterLoss, concealedUs, madeUp });
-      }
+      const { data, afterLoss } = sample;
+      const heard = this.#heard.decode({ data, ptsUs: this.#received.timeOf(sample), afterLoss }, use);
+      if (heard) this.#received.report?.onSound({ ...heard, afterLoss });
     }
   }
 
@@ -103,7 +83,7 @@ export class AudioLine {
   }
 
   save(): Omit<TrackState, 'track'> {
-    const [usedRtpTime, endUs] = [this.#usedRtpTime, this.#endUs];
+    const [usedRtpTime, endUs] = [this.#usedRtpTime, this.#heard.endUs];
     return {
       reception: this.#received.save(),
       ...(usedRtpTime === undefined ? {} : { usedRtpTime }),
@@ -113,7 +93,7 @@ export class AudioLine {
 
   close(): void {
     this.#waiting = [];
-    this.#decoder.close();
+    this.#heard.close();
   }
 
   #enqueue(samples: ReceivedSample[]): void {
@@ -124,8 +104,4 @@ export class AudioLine {
       this.#dropped += excess;
     }
   }
-}
-
-function samplesAt(us: number): number {
-  return Math.round((us * SOUND_RATE) / 1_000_000);
 }

@@ -86,6 +86,11 @@ export class AudioDecoder {
     return this.#damaged;
   }
 
+  /** How far the sound runs behind the timestamps, microseconds. */
+  get delayUs(): number {
+    return this.#delayUs;
+  }
+
   /** Decodes one packet (AAC raw, without ADTS). `ptsUs` of the sound is that of its first sample, with the delay of the codec taken off. */
   decode(sample: { data: Buffer; ptsUs: number }): DecodedSound[] {
     const durationSamples = samplesIn(this.codec, sample.data);

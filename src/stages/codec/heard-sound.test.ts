@@ -1,0 +1,56 @@
+/**
+ * What is lost is made up for as long as it was, no more and no less, and sound keeps its place around it.
+ */
+import { afterEach, expect, test } from 'vitest';
+import { HeardSound } from './heard-sound.ts';
+import { liveFrames } from './native-frames.ts';
+import { encodeOpus, sweep } from './opus-fixture.ts';
+
+afterEach(() => {
+  expect(liveFrames()).toBe(0);
+});
+
+const packets = encodeOpus(sweep(48_000, 100), { application: 'audio', bitrate: 64_000, frameMs: 20, channels: 1 });
+
+/** Decodes all but the lost ones; returns blocks of sound as start and end, in samples, and what was concealed, microseconds. */
+function hear(lost: number[], knowsOfLoss = true) {
+  const heard = new HeardSound({ codec: 'opus', channels: 1 });
+  const blocks: [start: number, end: number][] = [];
+  let concealedUs = 0;
+  for (const [n, { data, ptsUs }] of packets.slice(0, 20).entries()) {
+    if (lost.includes(n)) continue;
+    const sample = { data, ptsUs, ...(knowsOfLoss ? { afterLoss: lost.includes(n - 1) } : {}) };
+    concealedUs +=
+      heard.decode(sample, (start, { samples }) => blocks.push([start, start + samples]))?.concealedUs ?? 0;
+  }
+  heard.close();
+  return { blocks, concealedUs };
+}
+
+test.each([
+  ['one packet of 20 ms', [7], 20_000],
+  ['two', [7, 8], 40_000],
+  ['three, the most that are made up', [7, 8, 9], 60_000],
+  ['two apart', [7, 12], 40_000],
+])('%s is made up for as long as it was, whether it is told or found', (_, lost, us) => {
+  for (const knowsOfLoss of [true, false]) {
+    const { blocks, concealedUs } = hear(lost, knowsOfLoss);
+    expect(concealedUs).toBe(us);
+    // Block joins block, from the first to the last.
+    for (const [n, [start]] of blocks.entries()) if (n > 0) expect(start).toBe(blocks[n - 1]![1]);
+    expect(blocks.at(-1)![1] - blocks[0]![0]).toBe(20 * 960);
+  }
+});
+
+test('more than that stays silent', () => {
+  const { blocks, concealedUs } = hear([7, 8, 9, 10]);
+  expect(concealedUs).toBe(0);
+  expect(blocks.length).toBe(16);
+});
+
+test('a pause of the sender is no loss', () => {
+  const heard = new HeardSound({ codec: 'opus', channels: 1 });
+  heard.decode({ ...packets[0]!, afterLoss: false }, () => {});
+  expect(heard.decode({ ...packets[2]!, afterLoss: false }, () => {})?.concealedUs).toBe(0);
+  heard.close();
+});

@@ -1,0 +1,82 @@
+/**
+ * HeardSound: one stream of encoded sound, decoded at its absolute place. What is missing between two samples is concealed where
+ * it is short, and left silent where it is not.
+ */
+import { US } from '../../kernel/time.ts';
+import { SOUND_RATE, type Sound } from '../../media/frame.ts';
+import { AudioDecoder, type AudioDecoderOptions } from './audio-decoder.ts';
+
+/** A lost stretch up to this long is concealed; a longer echo of the past would be heard as one. */
+const MAX_CONCEALED_US = 60_000;
+/** Timestamps of samples that follow each other differ from their lengths by less than this. */
+const JITTER_US = 1000;
+
+export type HeardSample = {
+  data: Buffer;
+  /** By the timestamp, which a codec's delay moves from where the sound lies. */
+  ptsUs: number;
+  /** Whether packets before it were lost; undefined where that is not known, and each short gap is taken for a loss. */
+  afterLoss?: boolean;
+};
+
+/** What became of one sample. Times are microseconds of the sound itself. */
+export type Heard = { startUs: number; endUs: number; concealedUs: number; madeUp: boolean };
+
+export class HeardSound {
+  readonly #decoder: AudioDecoder;
+  /** Where the last sample ended, by its timestamp: never where its sound did, or a gap would be off by the codec's delay. */
+  #endUs: number | undefined;
+
+  /** @param endUs where the last sample ended that another decoder had, whose stream this one goes on with */
+  constructor(options: AudioDecoderOptions, endUs?: number) {
+    this.#decoder = new AudioDecoder(options);
+    this.#endUs = endUs;
+  }
+
+  get codec(): AudioDecoder['codec'] {
+    return this.#decoder.codec;
+  }
+
+  /** Where the last sample ended by its timestamp, microseconds; undefined before the first. */
+  get endUs(): number | undefined {
+    return this.#endUs;
+  }
+
+  /** Decodes what was heard already, so that what follows goes on from it. */
+  prepare(data: Buffer): void {
+    this.#decoder.decode({ data, ptsUs: 0 });
+  }
+
+  /**
+   * Decodes the next sample.
+   * @param use takes sound and where it begins, in samples of 48 kHz; twice where a gap is concealed
+   * @returns undefined when it gave no sound
+   */
+  decode(sample: HeardSample, use: (startSample: number, sound: Sound) => void): Heard | undefined {
+    const { delayUs, codec } = this.#decoder;
+    const gapUs = this.#endUs === undefined ? 0 : sample.ptsUs - this.#endUs;
+    let concealedUs = 0;
+    // An AAC block overlaps the one before it: of another time, that would be heard.
+    if (codec === 'aac' && gapUs > JITTER_US) this.#decoder.reset();
+    else if (sample.afterLoss !== false && gapUs > JITTER_US && gapUs <= MAX_CONCEALED_US) {
+      use(samplesAt(sample.ptsUs - gapUs - delayUs), this.#decoder.conceal(gapUs));
+      concealedUs = gapUs;
+    }
+    const { damaged } = this.#decoder;
+    const decoded = this.#decoder.decode(sample);
+    for (const { sound, ptsUs } of decoded) use(samplesAt(ptsUs), sound);
+    const [first, last] = [decoded[0], decoded.at(-1)];
+    if (!first || !last) return undefined;
+    const endUs = last.ptsUs + (last.sound.samples * US) / SOUND_RATE;
+    this.#endUs = endUs + delayUs;
+    return { startUs: first.ptsUs, endUs, concealedUs, madeUp: this.#decoder.damaged > damaged };
+  }
+
+  close(): void {
+    this.#decoder.close();
+  }
+}
+
+function samplesAt(us: number): number {
+  return Math.round((us * SOUND_RATE) / US);
+}
