@@ -23,6 +23,8 @@ const ABOUT = [
   'Records channels that you run yourself, by the calls of Agora Cloud Recording: acquire, start, query, update, updateLayout, stop.',
   '',
   'Members that are null count as not sent. Members that are not known, stand in the wrong place or contradict others are taken and have no effect: the header `X-Aircheck-Warnings` counts them, and the log names them.',
+  '',
+  'Bodies may be packed with gzip. Doubled slashes in a path, and slashes at its end, count as not there.',
 ].join('\n');
 
 const TAGS = [
