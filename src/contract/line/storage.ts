@@ -24,10 +24,6 @@ const VENDOR_NAMES = {
 export type StorageVendor = keyof typeof VENDOR_NAMES;
 const VENDORS = [0, 1, 2, 3, 4, 5, 6, 7, 8, 11, 1000] as const satisfies readonly StorageVendor[];
 
-export function vendorName(vendor: StorageVendor): string {
-  return VENDOR_NAMES[vendor];
-}
-
 /** Client libraries send `""` for what they do not set (contract §1.2.6). */
 const absentWhenEmpty = (value: unknown) => (value === '' || value === null ? undefined : value);
 

@@ -63,4 +63,3 @@ export const extensionServiceConfigSchema = z
     if (!names.includes('web_recorder_service')) refuse('extensionServices must have a web_recorder_service');
     else if (new Set(names).size !== names.length) refuse('extensionServices must name each service once');
   });
-export type ExtensionServiceConfig = z.output<typeof extensionServiceConfigSchema>;

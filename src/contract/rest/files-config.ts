@@ -21,7 +21,6 @@ export const snapshotConfigSchema = z.object({
     .refine((types) => types.length === 1 && types[0] === 'jpg', 'must be ["jpg"]')
     .meta({ description: 'Exactly ["jpg"].' }),
 });
-export type SnapshotConfig = z.output<typeof snapshotConfigSchema>;
 
 export type FileTypeOptions = {
   /** Refuses MP4 in individual mode, as the service this API comes from does (contract §1.2.4, against stop.txt). */

@@ -3,11 +3,10 @@
  * goes back to its default (contract §1.4).
  */
 import { z } from 'zod';
-import { envelope, handleReplySchema, parseBody } from './body.ts';
+import { envelope, parseBody } from './body.ts';
 import { checkRegions, layoutMembers } from './layout.ts';
 
 export const updateLayoutRequestSchema = envelope(z.object(layoutMembers).superRefine(checkRegions));
-export const updateLayoutReplySchema = handleReplySchema;
 export type UpdateLayoutRequest = z.output<typeof updateLayoutRequestSchema>;
 
 /** Reads an updateLayout body. Throws `layout-invalid` with the reason. */

@@ -42,7 +42,6 @@ export const updateRequestSchemas = {
   web: envelope(webSchema),
 } as const;
 export const updateReplySchema = handleReplySchema;
-export type UpdateReply = z.infer<typeof updateReplySchema>;
 
 export type ChannelUpdate = z.output<typeof channelSchema>;
 export type UpdateClientRequest =
