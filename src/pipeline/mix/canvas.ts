@@ -15,6 +15,11 @@ export type Look = {
   backgroundColor: string;
 };
 
+/** Which of the users who are there have a place. */
+export function usersIn(look: Look, uids: string[]): ReadonlySet<string> {
+  return new Set(placeUsers(look.layout, uids).map(({ uid }) => uid));
+}
+
 export class Canvas {
   readonly #pool = new PicturePool();
   readonly #scaler = new Scaler(this.#pool);

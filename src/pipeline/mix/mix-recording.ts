@@ -14,7 +14,7 @@ import { writeCheckpoint } from '../checkpoint/checkpoint-file.ts';
 import type { Ending, LineContext, Recording } from '../recording.ts';
 import { Timeline } from '../timeline.ts';
 import { FeedSession, type SessionEnd } from '../tracks/feed-session.ts';
-import { Canvas, type Look } from './canvas.ts';
+import { Canvas, type Look, usersIn } from './canvas.ts';
 import { type EarlierRuns, type End, readEarlierRuns } from './earlier-runs.ts';
 import { type MixCheckpoint, type MixMoment, Moments } from './mix-checkpoint.ts';
 import { AUDIO_BLOCK, MixOutput, type MixOutputOptions } from './mix-output.ts';
@@ -280,9 +280,11 @@ export class MixRecording implements Recording {
     if (!this.#canvas || !this.#looks || !this.#output) return;
     // A picture belongs to the frame nearest to it; shown at the first one after it, all would be half a frame late.
     const halfFrameUs = 500_000 / clock.fps;
-    const { uids, pictures } = this.#participants.picturesAt(atUs, atUs + halfFrameUs);
+    const look = this.#looks.at(atUs);
+    const seen = (uids: string[]) => usersIn(look, uids);
+    const { uids, pictures } = this.#participants.picturesAt(atUs, atUs + halfFrameUs, seen);
     if (clock.frame < this.#begun.frame) return;
-    await this.#output.writePicture(this.#canvas.draw(this.#looks.at(atUs), uids, pictures), clock.frame);
+    await this.#output.writePicture(this.#canvas.draw(look, uids, pictures), clock.frame);
   }
 
   /** Mixes and writes whole blocks that end before `untilUs`. */

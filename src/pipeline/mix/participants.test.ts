@@ -146,7 +146,7 @@ class Room {
   }
 
   #record(atUs: number): void {
-    const { uids, pictures: seen } = this.participants.picturesAt(atUs, atUs);
+    const { uids, pictures: seen } = this.participants.picturesAt(atUs, atUs, (uids) => new Set(uids));
     const withPicture = [...seen].flatMap(([uid, picture]: [string, Picture | undefined]) => (picture ? [uid] : []));
     this.shown.push({ atMs: atUs / MS, uids, withPicture });
     this.participants.soundUntil(atUs + SOUND_AHEAD_US, (uid, start) => this.heard.push({ uid, atMs: start / 48 }));

@@ -126,26 +126,41 @@ export class Participants {
   }
 
   /**
-   * The picture of each user who has a place in the picture at `atUs`, in join order; the pictures are those of `shownUs`.
-   * They stay the lines' own.
+   * Who may have a place in the picture at `atUs`, in join order, and the picture of each who is seen; the pictures are those of
+   * `shownUs`. They stay the lines' own.
+   * @param seen of those, who are; of others nothing is decoded
    */
-  picturesAt(atUs: number, shownUs: number): { uids: string[]; pictures: Map<string, Picture | undefined> } {
+  picturesAt(
+    atUs: number,
+    shownUs: number,
+    seen: (uids: string[]) => ReadonlySet<string>,
+  ): { uids: string[]; pictures: Map<string, Picture | undefined> } {
     const uids: string[] = [];
-    const pictures = new Map<string, Picture | undefined>();
+    const lines = new Map<string, VideoLine[]>();
     const { video } = this.#tracks.subscriptionAt(atUs);
     for (const { uid, joinedUs } of this.#tracks.roster.at(atUs)) {
       if (!isSubscribed(video, uid)) continue;
-      let picture: Picture | undefined;
+      const own: VideoLine[] = [];
       let hasCamera = false;
       let cameUs = joinedUs;
       for (const { track, line, endedUs, sinceUs } of this.#tracks.entries()) {
         if (track.uid !== uid || !(line instanceof VideoLine)) continue;
         hasCamera ||= endedUs > atUs;
         if (sinceUs <= atUs) cameUs = Math.max(cameUs, sinceUs);
-        picture = line.pictureAt(shownUs) ?? picture;
+        own.push(line);
       }
-      if (!picture && hasCamera && atUs - cameUs < FIRST_PICTURE_US) continue;
+      const hasPicture = own.some((line) => line.hasPictureAt(shownUs));
+      if (!hasPicture && hasCamera && atUs - cameUs < FIRST_PICTURE_US) continue;
       uids.push(uid);
+      lines.set(uid, own);
+    }
+    const shown = seen(uids);
+    const pictures = new Map<string, Picture | undefined>();
+    for (const [uid, own] of lines) {
+      let picture: Picture | undefined;
+      for (const line of own)
+        if (shown.has(uid)) picture = line.pictureAt(shownUs) ?? picture;
+        else line.passOver(shownUs);
       pictures.set(uid, picture);
     }
     return { uids, pictures };

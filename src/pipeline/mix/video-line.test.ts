@@ -1,13 +1,14 @@
 /**
  * What is shown of a track that goes wrong: good pictures only, the last of them until a key frame, and each as it stands.
  */
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, expect, test, vi } from 'vitest';
 import { VideoEncoder } from '../../../test/support/media/encode.ts';
 import { MadePicture } from '../../../test/support/media/made-media.ts';
 import { RED } from '../../../test/support/media/participants.ts';
 import type { Picture } from '../../media/frame.ts';
 import type { TrackFormat } from '../../media/track.ts';
 import { liveFrames } from '../../stages/codec/native-frames.ts';
+import { VideoDecoder } from '../../stages/codec/video-decoder.ts';
 import { Packetizer } from '../../stages/rtp/packetize/packetizer.ts';
 import { parsePacket } from '../../stages/rtp/parse-packet.ts';
 import { ParticipantClock } from '../../stages/rtp/sender-clock.ts';
@@ -30,9 +31,16 @@ type Sent = { data: Buffer; lost?: boolean; says?: [id: number, value: number[]]
 /**
  * A line that is sent frame after frame, 40 ms apart, and shows each as it comes.
  * @param harm changes what is sent of frame n
+ * @param isSeen whether anybody looks at what is shown after frame n
  * @returns for each frame the number of the picture shown after it (-1 before the first), and whether a key frame was wanted
  */
-function show(codec: 'h264' | 'vp8', frames: number, gopFrames: number, harm: (n: number, data: Buffer) => Sent) {
+function show(
+  codec: 'h264' | 'vp8',
+  frames: number,
+  gopFrames: number,
+  harm: (n: number, data: Buffer) => Sent,
+  isSeen: (n: number) => boolean = () => true,
+) {
   const format: TrackFormat = {
     ...{ kind: 'video', codec, payloadType: 96, clockRate: 90000, fmtp: '' },
     ...{ colorExtension: COLOR, orientationExtension: ORIENTATION },
@@ -64,6 +72,10 @@ function show(codec: 'h264' | 'vp8', frames: number, gopFrames: number, harm: (n
     }
     // A marker is taken at its word soon after.
     if (line.poll(nowUs + 20_000)) wanted.push(n);
+    if (!isSeen(n)) {
+      line.passOver(nowUs);
+      continue;
+    }
     const now = line.pictureAt(nowUs);
     shown.push(now === undefined ? -1 : now === pictures.at(-1) ? (shown.at(-1) as number) : n);
     pictures.push(now);
@@ -73,6 +85,31 @@ function show(codec: 'h264' | 'vp8', frames: number, gopFrames: number, harm: (n
   encoder.close();
   return { shown, wanted, held, turns };
 }
+
+test.each(['h264', 'vp8'] as const)(
+  '%s that nobody sees is decoded from its last key frame on once somebody does',
+  (codec) => {
+    const decode = vi.spyOn(VideoDecoder.prototype, 'decode');
+    const whole = (_: number, data: Buffer) => ({ data });
+    const isSeen = (n: number) => n < 5 || n >= 73;
+    const { shown, wanted } = show(codec, 80, 10, whole, isSeen);
+    // Five before, those of the group of pictures from frame 70 on, and what came after.
+    expect(decode).toHaveBeenCalledTimes(5 + 10);
+    expect(shown).toEqual([...range(0, 5), ...range(73, 80)]);
+    expect(wanted).toEqual([]);
+    decode.mockRestore();
+  },
+);
+
+test('of a track without key frames that nobody sees no more than its share is kept, and one is asked for', () => {
+  const decode = vi.spyOn(VideoDecoder.prototype, 'decode');
+  const whole = (_: number, data: Buffer) => ({ data });
+  const { shown, wanted } = show('vp8', 1000, 2000, whole, (n) => n < 5 || n >= 990);
+  expect(decode).toHaveBeenCalledTimes(5);
+  expect(shown).toEqual([...range(0, 5), ...hold(4, 10)]);
+  expect(wanted[0]).toBe(906);
+  decode.mockRestore();
+});
 
 const range = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => from + i);
 const hold = (n: number, count: number) => new Array<number>(count).fill(n);

@@ -7,6 +7,7 @@ import type { Picture } from '../../media/frame.ts';
 import type { Packet } from '../../media/packet.ts';
 import type { ReceivedSample } from '../../media/sample.ts';
 import { type DecodedPicture, VideoDecoder } from '../../stages/codec/video-decoder.ts';
+import type { ShownPicture } from '../report/picture-watch.ts';
 import { PictureNotes } from '../tracks/picture-notes.ts';
 import { ReceivedTrack, type ReceivedTrackOptions } from '../tracks/received-track.ts';
 
@@ -15,6 +16,10 @@ const MAX_WAITING = 1200;
 /** Pictures that are decoded before they are due, and those that may come before others they are shown after (H.264 §C.4.5.3). */
 const MAX_REORDER = 16;
 
+/** What is kept of a track that nobody sees, from its last key frame on; beyond either a new key frame is asked for when it is. */
+const MAX_ASIDE = 900;
+const MAX_ASIDE_BYTES = 6_000_000;
+
 /** What went into the decoder and is not out. `isNew`: nobody told of it yet. */
 type Fed = { ptsUs: number; isNew: boolean };
 
@@ -22,7 +27,11 @@ export class VideoLine {
   readonly #received: ReceivedTrack;
   readonly #decoder: VideoDecoder;
   #waiting: ReceivedSample[] = [];
+  /** Due while nobody saw this line, and not decoded: from the last key frame on, or from what the decoder had last. */
+  #aside: { sample: ReceivedSample; isTold: boolean }[] = [];
+  #asideBytes = 0;
   #latest: Picture | undefined;
+  #latestShape: ShownPicture | undefined;
   /** In order of showing. */
   #fed: Fed[] = [];
   /** Decoded and not yet due, in order of showing. */
@@ -69,7 +78,8 @@ export class VideoLine {
     const { samples, keyFrameWanted } = this.#received.take(nowUs);
     this.#enqueue(samples);
     // One that is here already ends the damage when its time comes.
-    return keyFrameWanted || (this.#broken && !this.#waiting.some((sample) => sample.keyFrame));
+    const isHere = this.#aside[0]?.sample.keyFrame || this.#waiting.some((sample) => sample.keyFrame);
+    return keyFrameWanted || (this.#broken && !isHere);
   }
 
   /** Lets everything go that the jitter buffer still holds: no more packets will come. */
@@ -94,6 +104,7 @@ export class VideoLine {
    * this line's own, and is valid until the next call.
    */
   pictureAt(atUs: number): Picture | undefined {
+    for (const { sample, isTold } of this.#takeAside()) this.#decode(sample, isTold);
     for (const sample of this.#waiting.splice(0, this.#countDue(atUs))) this.#decode(sample);
     // A picture that others are shown after may leave the decoder only behind those that it is shown before.
     for (let n = 0; n < MAX_REORDER && this.#owes(atUs); n++) {
@@ -104,6 +115,19 @@ export class VideoLine {
     }
     while (this.#ahead[0] && this.#ahead[0].ptsUs <= atUs) this.#show(this.#ahead.shift()!);
     return this.#latest;
+  }
+
+  /** Whether there is a picture to show at `atUs`, as far as can be told without decoding it. */
+  hasPictureAt(atUs: number): boolean {
+    return this.#latest !== undefined || this.#aside.length > 0 || this.#countDue(atUs) > 0;
+  }
+
+  /**
+   * Instead of `pictureAt` where nobody sees the picture of `atUs`: it costs next to nothing, and `pictureAt` goes on from it at
+   * any time.
+   */
+  passOver(atUs: number): void {
+    for (const sample of this.#waiting.splice(0, this.#countDue(atUs))) this.#putAside(sample);
   }
 
   /** How long the picture was held after a loss or damage until a key frame came, microseconds, per time since the last call. */
@@ -128,7 +152,29 @@ export class VideoLine {
     this.#latest = undefined;
     for (const { picture } of this.#ahead.splice(0)) picture.free();
     this.#waiting = [];
+    this.#takeAside();
     this.#decoder.close();
+  }
+
+  #putAside(sample: ReceivedSample): void {
+    const report = sample.rtpTime > this.#shownRtpTime ? this.#received.report : undefined;
+    this.#usedRtpTime = Math.max(this.#usedRtpTime ?? sample.rtpTime, sample.rtpTime);
+    // That it came is told though it is not looked at; of what size it is shows only when it is.
+    const shape = this.#latestShape;
+    if (shape) report?.onPicture(this.#received.peekTimeOf(sample), shape);
+    if (sample.keyFrame) this.#takeAside();
+    if (this.#aside.length >= MAX_ASIDE || this.#asideBytes + sample.data.length > MAX_ASIDE_BYTES) {
+      this.#takeAside();
+      this.#breakOff();
+    }
+    if (this.#broken && !sample.keyFrame) return;
+    this.#aside.push({ sample, isTold: shape !== undefined });
+    this.#asideBytes += sample.data.length;
+  }
+
+  #takeAside(): { sample: ReceivedSample; isTold: boolean }[] {
+    this.#asideBytes = 0;
+    return this.#aside.splice(0);
   }
 
   /** How many samples that wait are due, those that the due ones are predicted from among them. */
@@ -144,8 +190,8 @@ export class VideoLine {
     return this.#fed[0] !== undefined && this.#fed[0].ptsUs <= atUs;
   }
 
-  #decode(sample: ReceivedSample): void {
-    const isNew = sample.rtpTime > this.#shownRtpTime;
+  #decode(sample: ReceivedSample, isTold = false): void {
+    const isNew = !isTold && sample.rtpTime > this.#shownRtpTime;
     const report = isNew ? this.#received.report : undefined;
     this.#usedRtpTime = Math.max(this.#usedRtpTime ?? sample.rtpTime, sample.rtpTime);
     const ptsUs = this.#received.timeOf(sample);
@@ -204,10 +250,9 @@ export class VideoLine {
     this.#latest?.free();
     this.#latest = picture;
     this.#latestUs = ptsUs;
-    if (!isNew) return;
     const { width, height, orientation } = picture;
-    const turned = { turn: orientation?.turn ?? 0, flip: orientation?.flip ?? false };
-    this.#received.report?.onPicture(ptsUs, { width, height, ...turned });
+    this.#latestShape = { width, height, turn: orientation?.turn ?? 0, flip: orientation?.flip ?? false };
+    if (isNew) this.#received.report?.onPicture(ptsUs, this.#latestShape);
   }
 
   #enqueue(samples: ReceivedSample[]): void {
