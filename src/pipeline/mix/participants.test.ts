@@ -22,6 +22,25 @@ const ALL: Subscription = { kind: 'all' };
 const NONE: Subscription = { kind: 'none' };
 const EXCEPT_B: Subscription = { kind: 'except', uids: ['b'] };
 
+const PLAN: MixPlan = {
+  mode: 'mix',
+  sid: 'a'.repeat(32),
+  baseName: 'a',
+  video: {
+    width: 160,
+    height: 90,
+    fps: FPS,
+    bitrateKbps: 100,
+    layout: { kind: 'bestFit' },
+    backgroundColor: '#000000',
+  },
+  audio: { channels: 1, bitrateKbps: 48 },
+  subscribe: { audio: ALL, video: ALL },
+  files: { hls: true, mp4: false },
+  maxIdleMs: 1000,
+  mp4Limit: { durationMs: 1000, bytes: 1_000_000 },
+};
+
 const VIDEO: TrackFormat = { kind: 'video', codec: 'vp8', payloadType: 96, clockRate: 90000, fmtp: '' };
 const AUDIO: TrackFormat = { kind: 'audio', codec: 'opus', payloadType: 111, clockRate: 48000, channels: 2, fmtp: '' };
 
@@ -64,24 +83,7 @@ class Room {
   #nowUs = 0;
 
   constructor(subscribe: MixPlan['subscribe']) {
-    const plan: MixPlan = {
-      mode: 'mix',
-      sid: 'a'.repeat(32),
-      baseName: 'a',
-      video: {
-        width: 160,
-        height: 90,
-        fps: FPS,
-        bitrateKbps: 100,
-        layout: { kind: 'bestFit' },
-        backgroundColor: '#000000',
-      },
-      audio: { channels: 1, bitrateKbps: 48 },
-      subscribe,
-      files: { hls: true, mp4: false },
-      maxIdleMs: 1000,
-      mp4Limit: { durationMs: 1000, bytes: 1_000_000 },
-    };
+    const plan: MixPlan = { ...PLAN, subscribe };
     this.participants = new Participants({
       plan,
       zeroUs: ZERO,
@@ -216,9 +218,10 @@ describe('a change of the subscription', () => {
     room = new Room({ audio: ALL, video: ALL });
     room.join('b', 1);
     room.run(1000);
+    // A picture is known to be whole a moment later.
     expect(room.changes).toEqual([
-      { uid: 'b', kind: 'video', receiving: true },
       { uid: 'b', kind: 'audio', receiving: true },
+      { uid: 'b', kind: 'video', receiving: true },
     ]);
     room.subscribe({ audio: NONE, video: NONE });
     expect(room.changes.slice(2)).toEqual([
@@ -229,7 +232,8 @@ describe('a change of the subscription', () => {
     expect(room.changes).toHaveLength(4);
     room.subscribe({ audio: ALL, video: ALL });
     expect(room.changes).toHaveLength(4);
-    room.run(3600);
+    // The picture with its key frame, at four seconds.
+    room.run(4100);
     expect(room.changes.slice(4)).toEqual([
       { uid: 'b', kind: 'audio', receiving: true },
       { uid: 'b', kind: 'video', receiving: true },
@@ -351,3 +355,39 @@ describe('a change of the subscription', () => {
     expect(room.participants.firstMediaUs()).toBeUndefined();
   });
 });
+
+test('padding and parts of pictures are not told as a stream that arrives', () => {
+  const changes: StreamChange[] = [];
+  const participants = new Participants({
+    plan: { ...PLAN, subscribe: { audio: ALL, video: ALL } },
+    zeroUs: ZERO,
+    sendRtcp: () => {},
+    onStreamChange: (change) => changes.push(change),
+    onDegraded: () => {},
+  });
+  participants.onEvent({ type: 'userJoined', uid: 'p' }, ZERO);
+  participants.onEvent({ type: 'trackStarted', track: { track: 1, uid: 'p', format: VIDEO } }, ZERO);
+  const packetizer = new Packetizer({ format: VIDEO, ssrc: 1, maxPayloadBytes: 50 });
+  const send = (n: number, datagrams: Buffer[]) => {
+    const atUs = ZERO + n * 40 * MS;
+    for (const datagram of datagrams) participants.onRtp(1, datagram, atUs);
+    participants.poll(atUs + 30 * MS);
+  };
+  const frame = (n: number) => packetizer.packetize(pictures[n]!.data, n * 3600);
+  for (let n = 0; n < 50; n++) send(n, frame(n));
+  expect(changes).toEqual([{ uid: 'p', kind: 'video', receiving: true }]);
+  // Two seconds of nothing but padding, and then of the beginnings of pictures.
+  for (let n = 50; n < 100; n++) send(n, frame(n).slice(0, 1).map(padded));
+  for (let n = 100; n < 150; n++) send(n, frame(n).slice(0, 1));
+  expect(changes.slice(1)).toEqual([{ uid: 'p', kind: 'video', receiving: false }]);
+  for (let n = 150; n < 200; n++) send(n, frame(n));
+  expect(changes.slice(2)).toEqual([{ uid: 'p', kind: 'video', receiving: true }]);
+  participants.close();
+});
+
+/** The same packet with nothing in it but padding (RFC 3550 §5.1). */
+function padded(datagram: Buffer): Buffer {
+  const empty = Buffer.concat([datagram.subarray(0, 12), Buffer.of(0, 0, 0, 4)]);
+  empty[0]! |= 0x20;
+  return empty;
+}

@@ -45,19 +45,19 @@ describe('IdleWatch', () => {
 describe('StreamState', () => {
   test('tells a stream once when it begins, once when it falls silent, and again when it comes back', () => {
     const state = new StreamState();
-    expect(state.onPacket('1', 'audio', 0)).toEqual({ uid: '1', kind: 'audio', receiving: true });
-    expect(state.onPacket('1', 'audio', 1_000_000)).toBeUndefined();
+    expect(state.onMedia('1', 'audio', 0)).toEqual({ uid: '1', kind: 'audio', receiving: true });
+    expect(state.onMedia('1', 'audio', 1_000_000)).toBeUndefined();
     expect(state.onTime(3_999_999)).toEqual([]);
     expect(state.onTime(4_000_000)).toEqual([{ uid: '1', kind: 'audio', receiving: false }]);
     expect(state.onTime(9_000_000)).toEqual([]);
-    expect(state.onPacket('1', 'audio', 10_000_000)).toEqual({ uid: '1', kind: 'audio', receiving: true });
+    expect(state.onMedia('1', 'audio', 10_000_000)).toEqual({ uid: '1', kind: 'audio', receiving: true });
   });
 
   test('ending a stream is told only if it was arriving', () => {
     const state = new StreamState();
     expect(state.onEnd('1', 'video')).toBeUndefined();
-    state.onPacket('1', 'video', 0);
-    state.onPacket('2', 'video', 0);
+    state.onMedia('1', 'video', 0);
+    state.onMedia('2', 'video', 0);
     expect(state.onEnd('1', 'video')).toEqual({ uid: '1', kind: 'video', receiving: false });
     expect(state.endAll()).toEqual([{ uid: '2', kind: 'video', receiving: false }]);
     expect(state.endAll()).toEqual([]);

@@ -22,6 +22,8 @@ export class GapWatch {
   #totalUs = 0;
   #packets = 0;
   #flowingUs = 0;
+  /** Packets of nothing but padding since the last of media: they take numbers, and are no life. */
+  #padding = 0;
 
   /** @param clockRate ticks per second of `rtpTime` */
   constructor(clockRate: number) {
@@ -40,7 +42,13 @@ export class GapWatch {
       else this.#flowingUs += Math.max(0, silentUs);
     }
     this.#packets++;
+    this.#padding = 0;
     this.#last = packet;
+  }
+
+  /** A packet without media came. */
+  onPadding(): void {
+    this.#padding++;
   }
 
   /** The gaps up to `untilUs`; one that goes on then is listed with `open`. */
@@ -59,8 +67,9 @@ export class GapWatch {
 
   #why(last: GapPacket, packet: GapPacket): GapReason {
     if (packet.ssrc !== last.ssrc) return 'restarted';
-    const missing = toSigned(packet.sequence - last.sequence) - 1;
-    if (missing < 0) return 'restarted';
+    const missing = toSigned(packet.sequence - last.sequence) - 1 - this.#padding;
+    // Padding that came twice, or late, is counted once too often.
+    if (missing + this.#padding < 0) return 'restarted';
     const silentS = (packet.atUs - last.atUs) / US;
     const perS = this.#flowingUs > 0 ? (this.#packets * US) / this.#flowingUs : 0;
     if (missing > 0 && missing >= perS * silentS * LOST_SHARE) return 'networkLoss';

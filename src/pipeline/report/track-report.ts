@@ -58,6 +58,11 @@ export class TrackReport {
     this.#gaps.onPacket({ ssrc, sequence, rtpTime, atUs });
   }
 
+  /** A packet without media came. */
+  onPadding(): void {
+    this.#gaps.onPadding();
+  }
+
   /** Whether a key frame is wanted, asked at every turn of the line. */
   onKeyFrameWanted(wanted: boolean, atUs: number): void {
     this.#pictures?.onKeyFrameWanted(wanted, atUs);

@@ -232,11 +232,17 @@ export class ChannelTracks<L extends TrackLine> {
     const packet = this.#parse(() => parsePacket(datagram, arrivalUs));
     if (!packet) return;
     source.ssrc = packet.ssrc;
-    if (entry.unwantedUs === Number.POSITIVE_INFINITY && !this.#isKnown(arrivalUs)) {
-      const change = this.#streams.onPacket(source.track.uid, source.track.format.kind, arrivalUs);
-      if (change) this.#o.onStreamChange(change);
-    }
     entry.line.onRtp(packet);
+  }
+
+  /** Padding, headers and parts of pictures are no sign of life: only what can be shown or heard is. */
+  #onWhole(number: number, arrivalUs: number): void {
+    const entry = this.#entries.get(number);
+    const isWanted = entry?.unwantedUs === Number.POSITIVE_INFINITY && entry.endedUs === Number.POSITIVE_INFINITY;
+    if (!entry || !isWanted || this.#isKnown(arrivalUs)) return;
+    const { uid, format } = entry.track;
+    const change = this.#streams.onMedia(uid, format.kind, arrivalUs);
+    if (change) this.#o.onStreamChange(change);
   }
 
   onRtcp(track: number, datagram: Buffer, arrivalUs: number): void {
@@ -353,6 +359,7 @@ export class ChannelTracks<L extends TrackLine> {
         ...{ track, clock, zeroUs, maxGapUs: MAX_GAP_US, report },
         state: this.#known?.tracks.find((known) => known.track === track.track),
         knownUs: this.#known?.takenUs,
+        onWhole: (arrivalUs) => this.#onWhole(track.track, arrivalUs),
       }),
       keyFrameAskedUs: Number.NEGATIVE_INFINITY,
       report,

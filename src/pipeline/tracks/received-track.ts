@@ -24,6 +24,8 @@ export type ReceivedTrackOptions = {
   state?: Omit<TrackState, 'track'> | undefined;
   /** Up to when that one had taken what arrived, monotonic microseconds. */
   knownUs?: number | undefined;
+  /** Told of each whole picture, or sound, that came. @param arrivalUs of its last packet */
+  onWhole?: ((arrivalUs: number) => void) | undefined;
 };
 
 /** Packets that come later than this after the one before were not on their way for so long; the sender paused. */
@@ -36,23 +38,27 @@ export class ReceivedTrack {
   readonly #clock: StreamClock;
   readonly #zeroUs: number;
   readonly #knownUs: number;
+  readonly #onWhole: (arrivalUs: number) => void;
 
-  constructor({ track, clock, zeroUs, maxGapUs, report, state, knownUs }: ReceivedTrackOptions) {
+  constructor({ track, clock, zeroUs, maxGapUs, report, state, knownUs, onWhole }: ReceivedTrackOptions) {
     this.track = track;
     this.report = report;
     this.#clock = clock;
     this.#zeroUs = zeroUs;
     this.#reception = new TrackReception({ format: track.format, maxDelayUs: maxGapUs, state: state?.reception });
     this.#knownUs = knownUs ?? Number.NEGATIVE_INFINITY;
+    this.#onWhole = onWhole ?? (() => {});
     report?.readFrom({ counters: () => this.#reception.counters(), clock: () => clock.reading() });
   }
 
   /** Returns the packet's unwrapped timestamp, or undefined when the packet is of no use. */
   onRtp(packet: Packet): number | undefined {
     const rtpTime = this.#reception.onRtp(packet);
+    const isNew = packet.arrivalUs > this.#knownUs;
+    if (packet.payload.length === 0 && isNew) this.report?.onPadding();
     if (rtpTime === undefined) return undefined;
     this.#clock.onPacket(rtpTime, packet.arrivalUs);
-    if (packet.arrivalUs > this.#knownUs) this.report?.onPacket(packet, rtpTime, packet.arrivalUs - this.#zeroUs);
+    if (isNew) this.report?.onPacket(packet, rtpTime, packet.arrivalUs - this.#zeroUs);
     return rtpTime;
   }
 
@@ -68,7 +74,9 @@ export class ReceivedTrack {
 
   /** As of TrackReception. */
   take(nowUs: number): { samples: ReceivedSample[]; keyFrameWanted: boolean } {
-    return this.#reception.take(nowUs);
+    const taken = this.#reception.take(nowUs);
+    for (const { arrivalUs } of taken.samples) this.#onWhole(arrivalUs);
+    return taken;
   }
 
   flush(): ReceivedSample[] {

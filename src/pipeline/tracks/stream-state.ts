@@ -21,8 +21,8 @@ export class StreamState {
     for (const stream of streams) this.#lastUs.set(`${stream.kind} ${stream.uid}`, { ...stream });
   }
 
-  /** A packet came. Returns the change it makes, if any. */
-  onPacket(uid: string, kind: MediaKind, nowUs: number): StreamChange | undefined {
+  /** A whole picture, or sound, came. Returns the change it makes, if any. */
+  onMedia(uid: string, kind: MediaKind, nowUs: number): StreamChange | undefined {
     const key = `${kind} ${uid}`;
     const known = this.#lastUs.get(key);
     if (known?.receiving) {

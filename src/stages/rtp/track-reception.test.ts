@@ -148,3 +148,14 @@ test('behind a gap that stays open a key frame is wanted until one is there, and
   expect(out).toEqual(Array.from({ length: 50 }, (_, n) => n));
   expect(reception.counters()).toMatchObject({ lost: 0, withheld: 0 });
 });
+
+test('padding is no life: it is nothing that came in, and no frame', () => {
+  const reception = new TrackReception({ format: VP8, maxDelayUs: 50_000 });
+  play(VP8, [KEY, DELTA], [], reception);
+  const { arrivedUs } = reception;
+  const [datagram] = new Packetizer({ format: VP8, ssrc: 1, firstSequence: 65535 }).packetize(DELTA, 9000);
+  const packet = { ...parsePacket(datagram!, 200_000), payload: Buffer.alloc(0) };
+  expect(reception.onRtp(packet)).toBeUndefined();
+  expect(reception.arrivedUs).toBe(arrivedUs);
+  expect(reception.take(300_000).samples).toEqual([]);
+});

@@ -69,7 +69,7 @@ export class TrackReception {
 
   /**
    * Takes a packet as it came in. Returns its unwrapped timestamp, for the track's StreamClock; undefined when the packet is of
-   * no use (another payload type, a duplicate, too late).
+   * no use (another payload type, a duplicate, too late, nothing but padding).
    */
   onRtp(packet: Packet): number | undefined {
     this.#packets++;
@@ -78,7 +78,7 @@ export class TrackReception {
       return undefined;
     }
     const rtpTime = this.#buffer.push(packet);
-    if (rtpTime === undefined) return undefined;
+    if (rtpTime === undefined || packet.payload.length === 0) return undefined;
     const format = this.#format;
     if (format.kind === 'video' && startsKeyFrame(format.codec, packet.payload)) {
       this.#keyFrameUs = packet.arrivalUs;
