@@ -277,6 +277,30 @@ export const CASES: Record<string, Case> = {
     plan: two({ sends: { reportsAfterS: 6, videoLateMs: 60 } }, { sends: { reportsAfterS: 6 } }),
     goals: { score: 90, there: 1, clicks: 0 },
   },
+  stall: {
+    meaning: 'capture stalls without a gap in the timestamps: one’s microphone for 1.8 s, the other’s camera for 3 s',
+    plan: two(
+      { sends: { mutesStall: true }, events: stalls('Audio', [6, 1.8]) },
+      { sends: { mutesStall: true }, events: stalls('Video', [7, 3]) },
+    ),
+    goals: { score: 90, clicks: 0 },
+  },
+  stalls: {
+    meaning: 'each one’s microphone stalls for 0.3 s, four times, without a gap in its timestamps',
+    plan: two(
+      { sends: { mutesStall: true }, events: stalls('Audio', [4, 0.3], [6, 0.3], [8, 0.3], [10, 0.3]) },
+      { sends: { mutesStall: true }, events: stalls('Audio', [5, 0.3], [7, 0.3], [9, 0.3], [11, 0.3]) },
+    ),
+    goals: { score: 90, clicks: 0 },
+  },
+  'no-resend': {
+    meaning: '5 % of packets are lost, and no one sends lost sound again',
+    plan: two(
+      { ...bothWays({ loss: 0.05 }), sends: { neverResendsSound: true } },
+      { ...bothWays({ loss: 0.05 }), sends: { neverResendsSound: true } },
+    ),
+    goals: { frozenS: 1 },
+  },
   crowd: {
     meaning: 'sixteen join two who are there, all at once: eighteen, of whom seventeen have a place',
     plan: { seconds: 25, seed: 2024, roles: crowd(18, 8) },
@@ -301,6 +325,13 @@ export const CASES: Record<string, Case> = {
 
 function sizes(...changes: [atS: number, width: number, height: number][]): NonNullable<Role['events']> {
   return changes.map(([atS, width, height]) => ({ atS, does: 'show', scene: { width, height } }));
+}
+
+function stalls(kind: 'Audio' | 'Video', ...spans: [atS: number, forS: number][]): NonNullable<Role['events']> {
+  return spans.flatMap(([atS, forS]) => [
+    { atS, does: `mute${kind}` as const },
+    { atS: atS + forS, does: `unmute${kind}` as const },
+  ]);
 }
 
 function skewed(

@@ -43,7 +43,10 @@ export type Role = {
   /** Its picture, where that is not the one that all send. */
   picture?: Partial<typeof SOURCE>;
   /** What else is special about how it publishes. */
-  sends?: Pick<RtcPublishOptions, 'dtx' | 'level' | 'loop' | 'reportsAfterS' | 'skewPpm' | 'videoLateMs'>;
+  sends?: Pick<
+    RtcPublishOptions,
+    'dtx' | 'level' | 'loop' | 'mutesStall' | 'neverResendsSound' | 'reportsAfterS' | 'skewPpm' | 'videoLateMs'
+  >;
 };
 
 export type Plan = {

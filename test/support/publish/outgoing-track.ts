@@ -16,7 +16,14 @@ const HISTORY = 1024;
 /** What the orientation extension is offered as. */
 export const ORIENTATION_ID = 9;
 
-export type OutgoingOptions = { ssrc: number; offset: number; lossRate: number; onKeyFrameWanted?: () => void };
+export type OutgoingOptions = {
+  ssrc: number;
+  offset: number;
+  lossRate: number;
+  /** False of a sender that answers no NACK. */
+  resends?: boolean;
+  onKeyFrameWanted?: () => void;
+};
 
 export class OutgoingTrack {
   #track: RtcTrack;
@@ -36,7 +43,7 @@ export class OutgoingTrack {
     track.onMessage((message) => {
       for (const packet of parseCompound(message)) {
         if (packet.type === 'pictureLossIndication' || packet.type === 'fullIntraRequest') options.onKeyFrameWanted?.();
-        if (packet.type === 'nack') this.#resend(packet.sequences);
+        if (packet.type === 'nack' && options.resends !== false) this.#resend(packet.sequences);
       }
     });
   }
@@ -47,6 +54,11 @@ export class OutgoingTrack {
     this.#offset = randomSsrc();
     this.#history.clear();
     this.#sentAny = false;
+  }
+
+  /** Goes on as if the last `ticks` of time had not been: they leave no gap in the timestamps. */
+  forget(ticks: number): void {
+    this.#offset -= ticks;
   }
 
   /**

@@ -43,6 +43,10 @@ export type RtcPublishOptions = PublishOptions & {
   skewPpm?: { camera?: number; microphone?: number; wall?: number };
   /** Sender reports begin so many seconds after media; 0 by default. */
   reportsAfterS?: number | 'never';
+  /** What is muted is not captured: its timestamps go on afterwards without a gap, and only sender reports tell of it. */
+  mutesStall?: boolean;
+  /** Lost sound is not sent again, whatever NACKs ask for. */
+  neverResendsSound?: boolean;
   /** Pictures are sent so much later than they were taken. */
   videoLateMs?: number;
   /** Makes all ready, and joins only when told to. */

@@ -34,6 +34,8 @@ export class RtcPublisher {
   #pace: { stop(): void } | undefined;
   #paused = false;
   #muted = { audio: false, video: false };
+  /** When each was muted last. */
+  #mutedUs = { audio: 0, video: 0 };
   #wantsKeyFrame = true;
   #reportedUs = 0;
   #scene: Scene;
@@ -89,6 +91,7 @@ export class RtcPublisher {
       ssrc: audioSsrc,
       offset: offset?.audio ?? randomSsrc(),
       lossRate: loss,
+      resends: !options.neverResendsSound,
     });
   }
 
@@ -113,9 +116,11 @@ export class RtcPublisher {
         break;
       case 'mute':
         this.#muted[command.kind] = true;
+        this.#mutedUs[command.kind] = wallUs();
         return;
       case 'unmute':
         this.#muted[command.kind] = false;
+        if (this.#options.mutesStall) this.#forget(command.kind, wallUs() - this.#mutedUs[command.kind]);
         break;
       case 'show':
         this.#source.show(command.scene);
@@ -147,6 +152,11 @@ export class RtcPublisher {
     this.#pace?.stop();
     this.#source.close();
     this.#pc.close();
+  }
+
+  #forget(kind: 'audio' | 'video', us: number): void {
+    if (kind === 'audio') this.#audio.forget(Math.round((us * this.#audioRate) / 1e6));
+    else this.#video.forget(Math.round((us * 90000) / 1e6));
   }
 
   #authorization(): Record<string, string> {
