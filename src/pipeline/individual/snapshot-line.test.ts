@@ -373,3 +373,32 @@ test('pictures that the disk is too slow for are given up and counted', async ()
   expect(files).toHaveLength(3);
   line.close();
 });
+
+test.each([1, 10])('B-frames: each picture is of its moment, the last one too (each %i s)', async (intervalS) => {
+  const [fps, seconds] = [25, 21];
+  const size = { width: 160, height: 90 };
+  const encoder = new VideoEncoder({ codec: 'h264', ...size, fps, bitrateKbps: 400, gopFrames: 50, bFrames: 2 });
+  const picture = new MadePicture(RED, { ...size, flash: false });
+  const files: Snapshot[] = [];
+  const line = new SnapshotLine({
+    ...{ uid: '7', codec: 'h264', intervalUs: intervalS * S, dir, baseName: 'b', zeroUtcMs: ZERO_UTC_MS },
+    onFile: async (file) => void files.push(file),
+    onLost: () => {},
+  });
+  const push = async (units: ReturnType<VideoEncoder['encode']>) => {
+    for (const { data, keyFrame, pts } of units) line.push({ data, keyFrame }, (pts * S) / fps);
+    while (line.waiting > 0) await new Promise((resolve) => setImmediate(resolve));
+  };
+  // The last picture is one that is due.
+  for (let n = 0; n <= (seconds - 1) * fps; n++) {
+    picture.draw(3600 * S + (n * S) / fps);
+    await push(encoder.encode(picture.i420, n));
+  }
+  await push(encoder.flush());
+  encoder.close();
+  await line.finish();
+  const times = files.map(({ startUtcMs }) => (startUtcMs - ZERO_UTC_MS) / 1000);
+  const places = Array.from({ length: 1 + (seconds - 1) / intervalS }, (_, n) => n * intervalS);
+  expectTimes(times, places, [0.5, 0.1]);
+  judge({ files, lost: [], times, requests: [], decoded: 0, sent: 0 });
+});

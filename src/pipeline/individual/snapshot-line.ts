@@ -112,7 +112,7 @@ export class SnapshotLine {
         this.#askedUs = undefined;
       }
     }
-    this.#newestUs = atUs;
+    this.#newestUs = Math.max(this.#newestUs, atUs);
     if (this.#askedUs !== undefined && atUs >= this.#askedUs + PATIENCE_US) {
       this.#answers = false;
       this.#askedUs = undefined;
@@ -154,6 +154,8 @@ export class SnapshotLine {
     try {
       this.#askedUs = undefined;
       if (!this.#closed) this.#advance(Number.POSITIVE_INFINITY);
+      // Of B-frames the last pictures are in the decoder yet.
+      if (!this.#closed && !this.#cold && this.#decoder) this.#take(this.#decoder.flush(), false);
       await this.#files.finish();
     } finally {
       this.close();
@@ -218,12 +220,16 @@ export class SnapshotLine {
     this.#decoded++;
     const pictures = this.#decoder.decode(sample);
     const broken = this.#decoder.undecodable > undecodable || pictures.some(({ damaged }) => damaged);
-    for (const picture of pictures) {
-      if (!picture.damaged && this.#isDue(picture, sample.keyFrame)) this.#capture(picture);
-      else picture.picture.free();
-    }
+    this.#take(pictures, sample.keyFrame);
     // What refers to a damaged picture is damaged too.
     if (broken) this.#chill();
+  }
+
+  #take(pictures: DecodedPicture[], isKeyFrame: boolean): void {
+    for (const picture of pictures) {
+      if (!picture.damaged && this.#isDue(picture, isKeyFrame)) this.#capture(picture);
+      else picture.picture.free();
+    }
   }
 
   #isDue({ ptsUs }: DecodedPicture, isKeyFrame: boolean): boolean {
