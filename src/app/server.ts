@@ -110,9 +110,14 @@ export async function createServer(given: Config): Promise<AircheckServer> {
         perEncoding: { maxBytes: config.keepStreamMb * MB, maxUs: config.keepS * US },
         totalBytes: config.keepTotalMb * MB,
       },
+      limits: {
+        total: config.maxPublishers,
+        perApp: config.maxPublishersPerApp,
+        tracksPerChannel: config.maxTracksPerChannel,
+      },
     });
     endings.push(() => rooms.close());
-    const whip = new WhipEndpoint({ clock, log, rooms, host, port });
+    const whip = new WhipEndpoint({ clock, log, rooms, host, port, gatherTimeoutMs: config.iceGatherTimeoutMs });
     endings.push(() => whip.close());
 
     const script = fileURLToPath(import.meta.url);

@@ -199,6 +199,22 @@ export const settingsShape = {
     description: 'A recorder process that is not ready after this time is given up.',
     allowed: wholeWords(1, 300),
   }),
+  maxPublishers: setting(whole(1, 100_000, 1000), {
+    description: 'Publishers at once, those who are connecting among them. More are answered 503.',
+    allowed: wholeWords(1, 100_000),
+  }),
+  maxPublishersPerApp: setting(whole(1, 100_000, 1000), {
+    description: 'Publishers of one App ID at once. More are answered 403.',
+    allowed: wholeWords(1, 100_000),
+  }),
+  maxTracksPerChannel: setting(whole(1, 10_000, 200), {
+    description: 'Tracks (microphones, cameras, screens) in one channel at once. Whoever brings more is answered 403.',
+    allowed: wholeWords(1, 10_000),
+  }),
+  iceGatherTimeoutMs: setting(whole(100, 60_000, 5000), {
+    description: 'A publisher is answered 503 when the server has not found its own addresses by then.',
+    allowed: wholeWords(100, 60_000),
+  }),
   keepS: setting(whole(10, 3600, 120), {
     description:
       'How long packets are kept for a recorder that is not there yet, is behind, or must begin again after a crash, in seconds. ' +

@@ -45,6 +45,10 @@ const PROBLEMS: Record<string, [status: number, title: string]> = {
   'method-not-allowed': [405, 'Method not allowed'],
   'channel-closed': [503, 'Shutting down'],
   'rtc-port-unavailable': [503, 'No media port'],
+  'ice-gathering-timeout': [503, 'No address in time'],
+  'channel-full': [403, 'Channel full'],
+  'app-full': [403, 'App full'],
+  'server-full': [503, 'Server full'],
 };
 
 export const whipRoutes: FastifyPluginAsync<WhipOptions> = async (server, options) => {

@@ -84,6 +84,11 @@ export class Encoding {
     return this.#ssrc;
   }
 
+  /** Whether anything of it came in. */
+  get isHeard(): boolean {
+    return this.#statistics !== undefined;
+  }
+
   /** When the last key frame of this source began to come in, monotonic microseconds. */
   get keyFrameUs(): number | undefined {
     return this.#keyFrameUs;

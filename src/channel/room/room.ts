@@ -7,6 +7,9 @@ import { Feed } from './feed.ts';
 import type { PacketArena } from './packet-arena.ts';
 import type { Publisher } from './publication.ts';
 
+/** A recorder that is in the room. */
+export type PresentRecorder = { uid: string; joinedAtMs: number };
+
 export type Member = { uid: string; joinedAtMs: number; publisher: Publisher };
 
 export class Room {
@@ -14,8 +17,10 @@ export class Room {
   readonly #arena: PacketArena;
   readonly #members = new Map<string, Member>();
   readonly #feeds = new Map<string, Feed>();
+  readonly #recorders = new Map<string, PresentRecorder>();
   /** How many publishers hold a place, by uid: those who are in, and those who are about to come. */
   readonly #places = new Map<string, number>();
+  #tracks = 0;
 
   constructor(clock: Clock, arena: PacketArena) {
     this.#clock = clock;
@@ -31,19 +36,40 @@ export class Room {
     return [...this.#members.values()];
   }
 
+  get recorders(): readonly PresentRecorder[] {
+    return [...this.#recorders.values()];
+  }
+
   hasPublisher(uid: string): boolean {
     return this.#places.has(uid);
+  }
+
+  placesOf(uid: string): number {
+    return this.#places.get(uid) ?? 0;
+  }
+
+  /** Publishers who are in, or are about to come. */
+  get places(): number {
+    return [...this.#places.values()].reduce((sum, count) => sum + count, 0);
+  }
+
+  /** Publications of all publishers who hold a place. */
+  get tracks(): number {
+    return this.#tracks;
   }
 
   hasRecorder(uid: string): boolean {
     return this.#feeds.has(uid);
   }
 
-  holdPlace(uid: string): void {
+  /** @param tracks how many publications it will bring */
+  holdPlace(uid: string, tracks: number): void {
+    this.#tracks += tracks;
     this.#places.set(uid, (this.#places.get(uid) ?? 0) + 1);
   }
 
-  freePlace(uid: string): void {
+  freePlace(uid: string, tracks: number): void {
+    this.#tracks -= tracks;
     const left = (this.#places.get(uid) ?? 0) - 1;
     if (left > 0) this.#places.set(uid, left);
     else this.#places.delete(uid);
@@ -92,6 +118,7 @@ export class Room {
       nextOrder: () => this.#arena.nextOrder(),
     });
     this.#feeds.set(uid, feed);
+    this.#recorders.set(uid, { uid, joinedAtMs: this.#clock.nowMs() });
     feed.wantKeyFrames();
     return { feed, openedMonoUs };
   }
@@ -99,6 +126,7 @@ export class Room {
   /** The recorder is out. What it has not read is still its own. */
   removeFeed(uid: string): void {
     this.#feeds.delete(uid);
+    this.#recorders.delete(uid);
   }
 
   /** Asks every sender for a key frame of all encodings, so that what is kept begins at one. */

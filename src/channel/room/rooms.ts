@@ -29,6 +29,7 @@ export type RoomsOptions = {
   feedDir: string;
   /** What is kept of streams, see `DEFAULT_BOUNDS`. */
   bounds?: MemoryBounds;
+  limits?: PublisherLimits;
 };
 
 /** How much is kept so that a recorder that comes late, or comes again, misses nothing. */
@@ -45,13 +46,27 @@ export const DEFAULT_BOUNDS: MemoryBounds = {
   totalBytes: 512 * MB,
 };
 
+/** Who is in a channel: a publisher, or a recorder, which sends nothing. */
 export type Participant = {
   uid: string;
   joinedAtMs: number;
-  sessionId: string;
-  remoteAddress: string | undefined;
+  recorder: boolean;
+  /** Of a publisher. */
+  sessionId?: string;
+  remoteAddress?: string | undefined;
   tracks: PublicationReport[];
 };
+
+/** How many may publish at once, those who are about to come among them. */
+export type PublisherLimits = {
+  total: number;
+  perApp: number;
+  /** Publications in one channel. */
+  tracksPerChannel: number;
+};
+export const DEFAULT_LIMITS: PublisherLimits = { total: 1000, perApp: 1000, tracksPerChannel: 200 };
+/** A user whose connection broke comes again while the former one still counts, and once more. */
+const MAX_PLACES_OF_USER = 4;
 
 /** A publisher's place in a room, from when it asks for it. */
 export type Place = {
@@ -90,15 +105,17 @@ export class Rooms {
   readonly #clock: Clock;
   readonly #log: ChannelLog;
   readonly #feedDir: string;
+  readonly #limits: PublisherLimits;
   readonly #rooms = new Map<string, Room>();
   readonly #feeds = new Set<OpenFeed>();
   #closed = false;
 
   /** @throws Fault `feed-dir-too-long` */
-  constructor({ clock, log, feedDir, bounds = DEFAULT_BOUNDS }: RoomsOptions) {
+  constructor({ clock, log, feedDir, bounds = DEFAULT_BOUNDS, limits = DEFAULT_LIMITS }: RoomsOptions) {
     this.memory = { arena: new PacketArena(bounds.totalBytes), bounds: bounds.perEncoding };
     this.#clock = clock;
     this.#log = log;
+    this.#limits = limits;
     this.#feedDir = feedDir;
     if (Buffer.byteLength(join(feedDir, 'x'.repeat(13))) >= MAX_SOCKET_PATH_BYTES)
       throw new Fault(
@@ -114,14 +131,16 @@ export class Rooms {
 
   /**
    * Keeps a place for a publisher who is about to come in.
-   * @throws Fault `uid-taken`, `channel-closed`
+   * @param tracks how many publications it will bring
+   * @throws Fault `uid-taken`, `channel-full`, `app-full`, `server-full`, `channel-closed`
    */
-  holdPlace(appid: string, cname: string, uid: string): Place {
+  holdPlace(appid: string, cname: string, uid: string, tracks: number): Place {
     this.#requireOpen();
     const key = keyOf(appid, cname);
     this.#requireNoRecorder(key, uid);
+    this.#requireRoom(appid, key, uid, tracks);
     const room = this.#roomOf(key);
-    room.holdPlace(uid);
+    room.holdPlace(uid, tracks);
     let entered: Publisher | undefined;
     let freed = false;
     return {
@@ -134,23 +153,30 @@ export class Rooms {
         if (freed) return;
         freed = true;
         if (entered) room.leave(uid, entered);
-        room.freePlace(uid);
+        room.freePlace(uid, tracks);
         this.#dropIfEmpty(key, room);
       },
     };
   }
 
-  /** Who is in the channel, in order of joining. */
+  /** How much there is of everything. */
+  get held(): { rooms: number; places: number; feeds: number; bytes: number } {
+    const places = [...this.#rooms.values()].reduce((sum, room) => sum + room.places, 0);
+    return { rooms: this.#rooms.size, places, feeds: this.#feeds.size, bytes: this.memory.arena.bytes };
+  }
+
+  /** Who is in the channel: publishers in order of joining, then recorders. */
   participants(appid: string, cname: string): Participant[] {
     const nowUs = this.#clock.monoUs();
-    const members = this.#rooms.get(keyOf(appid, cname))?.members ?? [];
-    return members.map(({ uid, joinedAtMs, publisher }) => ({
-      uid,
-      joinedAtMs,
+    const room = this.#rooms.get(keyOf(appid, cname));
+    const publishers = (room?.members ?? []).map(({ uid, joinedAtMs, publisher }) => ({
+      ...{ uid, joinedAtMs, recorder: false },
       sessionId: publisher.sessionId,
       remoteAddress: publisher.remoteAddress(),
       tracks: publisher.publications.map((publication) => publication.report(nowUs)),
     }));
+    const recorders = (room?.recorders ?? []).map((one) => ({ ...one, recorder: true, tracks: [] }));
+    return [...publishers, ...recorders];
   }
 
   /** Asks everyone in the channel for a key frame: a recorder that comes soon then finds a whole picture kept for it. */
@@ -219,6 +245,26 @@ export class Rooms {
 
   #dropIfEmpty(key: string, room: Room): void {
     if (room.isEmpty && this.#rooms.get(key) === room) this.#rooms.delete(key);
+  }
+
+  #requireRoom(appid: string, key: string, uid: string, tracks: number): void {
+    const { total, perApp, tracksPerChannel } = this.#limits;
+    const full = (code: string, message: string) => new Fault(code, message, { blame: 'self', retryable: true });
+    const room = this.#rooms.get(key);
+    if (room?.placesOf(uid)) {
+      // Who comes again takes the place that he has; only not without end.
+      if (room.placesOf(uid) < MAX_PLACES_OF_USER) return;
+      throw full('channel-full', `User ${uid} has ${MAX_PLACES_OF_USER} sessions already; end one, or wait.`);
+    }
+    if ((room?.tracks ?? 0) + tracks > tracksPerChannel)
+      throw full('channel-full', `The channel has all the ${tracksPerChannel} tracks that it may have.`);
+    let [inAll, ofApp] = [0, 0];
+    for (const [other, { places }] of this.#rooms) {
+      inAll += places;
+      if (other.startsWith(keyOf(appid, ''))) ofApp += places;
+    }
+    if (ofApp >= perApp) throw full('app-full', `The app has all the ${perApp} publishers that it may have.`);
+    if (inAll >= total) throw full('server-full', `The server has all the ${total} publishers that it may have.`);
   }
 
   #requireNoRecorder(key: string, uid: string): void {

@@ -5,8 +5,7 @@ import type { MediaDescription } from 'sdp-transform';
 import type { TrackFormat, VideoCodec } from '../../media/track.ts';
 
 /** For refusals. */
-export const CODECS_TAKEN =
-  'one audio section with Opus, PCMU or PCMA and one video section with H.264, VP8, VP9 or AV1';
+export const CODECS_TAKEN = 'audio sections with Opus, PCMU or PCMA and video sections with H.264, VP8, VP9 or AV1';
 
 type Rtp = MediaDescription['rtp'][number];
 

@@ -9,7 +9,7 @@ import { decodeFeedEvent, encodeFeedEvent, encodeFeedFrame, FeedReader } from '.
 import { Fault } from '../../kernel/fault.ts';
 import { ManualClock } from '../../kernel/manual-clock.ts';
 import { encodePictureLossIndication, encodeSenderReport } from '../../stages/rtp/rtcp.ts';
-import { type ChannelLog, Rooms } from '../room/rooms.ts';
+import { type ChannelLog, DEFAULT_LIMITS, type PublisherLimits, Rooms } from '../room/rooms.ts';
 import { WhipEndpoint } from './endpoint.ts';
 import type { PeerHost } from './peer.ts';
 
@@ -208,7 +208,6 @@ describe('a feed', () => {
     recorder.socket.write(encodeFeedFrame('rtcp', 77, 0, encodePictureLossIndication(1, 0)));
     recorder.socket.write(encodeFeedFrame('rtcp', 2, 0, Buffer.from('x')));
     await wanted;
-    expect(rooms.participants(ROOM.appid, ROOM.cname)).toHaveLength(1);
   });
 
   test('is for one user of the machine, and for the newest run that says who it is', async () => {
@@ -351,11 +350,12 @@ describe('presence', () => {
     expect(rooms.participants(ROOM.appid, ROOM.cname).map((p) => [p.uid, p.sessionId])).toEqual([
       ['1', second.sessionId],
       ['2', expect.any(String)],
+      ['99', undefined],
     ]);
     expect(rooms.participants(ROOM.appid, ROOM.cname)[0]!.joinedAtMs).toBe(joinedAtMs);
     // What the former connection still says is of no account.
     first.peer.options.onState('closed');
-    expect(rooms.participants(ROOM.appid, ROOM.cname)).toHaveLength(2);
+    expect(rooms.participants(ROOM.appid, ROOM.cname)).toHaveLength(3);
   });
 
   test('an attempt that never connects is given up after 30 s, and leaves the session that works alone', async () => {
@@ -369,8 +369,57 @@ describe('presence', () => {
     expect(rooms.participants(ROOM.appid, ROOM.cname)).toMatchObject([{ sessionId: first.sessionId }]);
   });
 
-  test('who vanished is out after 10 s of silence', async () => {
+  test('lasts through silence for as long as the connection does', async () => {
     const { peer } = await publish('1');
+    peer.options.onDatagram(sound(1));
+    clock.advance(600_000);
+    expect(rooms.participants(ROOM.appid, ROOM.cname)).toHaveLength(1);
+    peer.options.onState('disconnected');
+    expect(rooms.participants(ROOM.appid, ROOM.cname)).toHaveLength(0);
+  });
+
+  test('of a recorder is told too, until it leaves', async () => {
+    await publish('1');
+    const feed = await rooms.openFeed(RECORDER);
+    expect(rooms.participants(ROOM.appid, ROOM.cname)).toMatchObject([
+      { uid: '1', recorder: false },
+      { uid: '99', recorder: true, joinedAtMs: clock.nowMs(), tracks: [] },
+    ]);
+    feed.close();
+    expect(rooms.participants(ROOM.appid, ROOM.cname)).toMatchObject([{ uid: '1' }]);
+  });
+
+  test('of ten thousand who came and went costs nothing in the end', async () => {
+    const feed = await rooms.openFeed(RECORDER);
+    const recorder = await connectRecorder(feed.path);
+    for (let n = 1; n <= 10_000; n++) {
+      const { sessionId, peer } = await publish(String(n + 100));
+      peer.options.onDatagram(picture(1, true));
+      peer.options.onDatagram(sound(1));
+      clock.advance(20);
+      whip.leave(sessionId);
+      peers.length = 0;
+      if (n % 100 === 0) {
+        recorder.socket.write(encodeFeedEvent({ type: 'safe', arrivalUs: clock.monoUs() }, 0));
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+    }
+    await recorder.untilLine('userLeft 10100');
+    clock.advance(1000);
+    recorder.socket.write(encodeFeedEvent({ type: 'safe', arrivalUs: clock.monoUs() }, 0));
+    while (rooms.memory.arena.users > 0) await new Promise((resolve) => setImmediate(resolve));
+    expect(rooms.memory.arena.bytes).toBe(0);
+    const again = await connectRecorder(feed.path, 2);
+    await again.untilLine('caughtUp');
+    expect(again.lines).toEqual(['hello', 'caughtUp']);
+    feed.close();
+    expect(rooms.held).toEqual({ rooms: 0, places: 0, feeds: 0, bytes: 0 });
+  });
+
+  test('of FFmpeg, which answers no consent checks, ends after 10 s of silence', async () => {
+    await whip.publish({ ...ROOM, uid: '1', offer: capturedOffer('ffmpeg') });
+    const peer = peers.at(-1)!;
+    peer.options.onState('connected');
     peer.options.onDatagram(sound(1));
     clock.advance(9900);
     expect(rooms.participants(ROOM.appid, ROOM.cname)).toHaveLength(1);
@@ -431,4 +480,49 @@ test('a closed channel takes nobody', async () => {
   expect(peer.closed).toBe(true);
   expect(await codeOf(publish('2'))).toBe('channel-closed');
   expect(await codeOf(rooms.openFeed(RECORDER))).toBe('channel-closed');
+});
+
+describe('limits', () => {
+  const create = (limits: Partial<PublisherLimits>) => {
+    whip.close();
+    rooms.close();
+    rooms = new Rooms({ clock, log: silent, feedDir: folder, limits: { ...DEFAULT_LIMITS, ...limits } });
+    const host: PeerHost = {
+      async open(options) {
+        peers.push(new FakePeer(options));
+        return peers.at(-1)!;
+      },
+      close() {},
+    };
+    whip = new WhipEndpoint({ clock, log: silent, rooms, host: '127.0.0.1', port: 1, peers: host });
+  };
+  const offer = capturedOffer('chromium');
+
+  test('of publishers in all count those who are connecting, and what ended makes room', async () => {
+    create({ total: 2 });
+    const first = await publish('1');
+    await publish('2', false);
+    expect(await codeOf(publish('3'))).toBe('server-full');
+    expect(await codeOf(whip.publish({ appid: 'b'.repeat(32), cname: 'room', uid: '1', offer }))).toBe('server-full');
+    // Whose connection broke comes again all the same.
+    expect(await codeOf(publish('1'))).toBe('done');
+    expect(first.peer.closed).toBe(true);
+    for (const uid of ['1', '2'])
+      peers.findLast(({ options }) => options.name === `room/${uid}`)!.options.onState('failed');
+    expect(await codeOf(publish('3'))).toBe('done');
+  });
+
+  test('of an app leave others alone', async () => {
+    create({ perApp: 1 });
+    await publish('1');
+    expect(await codeOf(publish('2'))).toBe('app-full');
+    expect(await codeOf(whip.publish({ appid: 'b'.repeat(32), cname: 'room', uid: '1', offer }))).toBe('done');
+  });
+
+  test('of a channel are of tracks', async () => {
+    create({ tracksPerChannel: 3 });
+    await publish('1');
+    expect(await codeOf(publish('2'))).toBe('channel-full');
+    expect(await codeOf(whip.publish({ ...ROOM, cname: 'other', uid: '2', offer }))).toBe('done');
+  });
 });

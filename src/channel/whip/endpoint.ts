@@ -19,6 +19,8 @@ export type WhipEndpointOptions = {
   host: string;
   /** UDP port of all publishers; FFmpeg's WHIP client is given one more each, see ConsentRelay. */
   port: number;
+  /** A publisher's own addresses are gathered within this time, or it is refused. */
+  gatherTimeoutMs?: number;
   /** Peers other than WebRTC ones, for tests. */
   peers?: PeerHost;
 };
@@ -29,6 +31,7 @@ export type Published = { sessionId: string; answer: string; etag: string };
 /** A publisher that has not connected by then has failed to. */
 const CONNECT_TIMEOUT_US = 30_000_000;
 const TICK_MS = 20;
+const GATHER_TIMEOUT_MS = 5000;
 
 type Session = {
   sessionId: string;
@@ -58,17 +61,23 @@ export class WhipEndpoint {
     this.#clock = options.clock;
     this.#log = options.log;
     this.#rooms = options.rooms;
-    this.#peers = options.peers ?? openPeerHost({ host: options.host, port: options.port, log: options.log });
+    this.#peers =
+      options.peers ??
+      openPeerHost({
+        ...{ host: options.host, port: options.port, log: options.log, clock: options.clock },
+        gatherTimeoutMs: options.gatherTimeoutMs ?? GATHER_TIMEOUT_MS,
+      });
   }
 
   /**
    * Takes a publisher's offer. When it connects, it takes the place of the uid's former session, if there is one.
-   * @throws Fault `sdp-invalid`, `offer-unacceptable`, `uid-taken`, `channel-closed`
+   * @throws Fault `sdp-invalid`, `offer-unacceptable`, `uid-taken`, `channel-full`, `app-full`, `server-full`, `rtc-port-unavailable`,
+   * `ice-gathering-timeout`, `channel-closed`
    */
   async publish({ appid, cname, uid, offer: sdp }: PublishRequest): Promise<Published> {
     this.#requireOpen();
     const offer = readOffer(sdp);
-    const place = this.#rooms.holdPlace(appid, cname, uid);
+    const place = this.#rooms.holdPlace(appid, cname, uid, offer.sections.length);
     let session: Session | undefined;
     try {
       session = await this.#open({ appid, cname, uid, offer, place });
@@ -200,7 +209,7 @@ export class WhipEndpoint {
     for (const session of [...this.#sessions.values()]) {
       if (!session.present) {
         if (nowUs - session.createdUs > CONNECT_TIMEOUT_US) this.#end(session, 'never connected');
-      } else if (session.rtp.isSilent(nowUs)) this.#end(session, 'silent');
+      } else if (!session.offer.answersConsent && session.rtp.isSilent(nowUs)) this.#end(session, 'silent');
       else session.rtp.tick();
     }
   }

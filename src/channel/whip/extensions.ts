@@ -11,7 +11,7 @@ export const TRANSPORT_WIDE_CC = 'http://www.ietf.org/id/draft-holmer-rmcat-tran
 /** How loud the sound of a packet is (RFC 6464), for the list of who is in a channel. */
 export const AUDIO_LEVEL = 'urn:ietf:params:rtp-hdrext:ssrc-audio-level';
 /** Which section a packet belongs to (RFC 9143 §15). */
-const MID = 'urn:ietf:params:rtp-hdrext:sdes:mid';
+export const MID = 'urn:ietf:params:rtp-hdrext:sdes:mid';
 /** Which of a simulcast's streams a packet belongs to, or repeats (RFC 8852 §3). */
 export const RID = 'urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id';
 export const REPAIRED_RID = 'urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id';

@@ -149,7 +149,7 @@ describe('an offer of Chromium', () => {
     expect(text).toContain('a=fmtp:111 minptime=10;useinbandfec=1;sprop-stereo=1;stereo=1\r\n');
   });
 
-  test('with a data channel and a second picture has those refused in their places', () => {
+  test('with a data channel has that refused in its place, and a second picture taken', () => {
     const second = chromium().slice(chromium().indexOf('m=video')).replace('a=mid:1', 'a=mid:3');
     const data =
       'm=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\nc=IN IP4 0.0.0.0\r\na=mid:2\r\na=sctp-port:5000\r\n';
@@ -160,9 +160,12 @@ describe('an offer of Chromium', () => {
       ['application', 0, '2'],
       ['audio', 9, '0'],
       ['video', 9, '1'],
-      ['video', 0, '3'],
+      ['video', 9, '3'],
     ]);
-    expect(session.groups).toEqual([{ type: 'BUNDLE', mids: '0 1' }]);
+    expect(session.groups).toEqual([{ type: 'BUNDLE', mids: '0 1 3' }]);
+    // One whose packets nothing tells from those of the first is refused.
+    const nameless = answerOf(inOrder.replace(/(a=mid:3[^]*)$/, (end) => end.replace(/a=(ssrc|extmap:4 ).*\r\n/g, '')));
+    expect(nameless.session.media.map((m) => m.port)).toEqual([0, 9, 9, 0]);
     expect(session.media[1]!.candidates).toHaveLength(1);
   });
 

@@ -1,6 +1,6 @@
 /**
- * What a publisher offers and what we take of it: at most one audio and one video section (RFC 8829, RFC 9143, RFC 9725 §4.4),
- * each with one codec of ours. Codecs that would need more than we do (RTX, RED, FEC) are left out.
+ * What a publisher offers and what we take of it: sections of sound and picture (RFC 8829, RFC 9143, RFC 9725 §4.4), each with
+ * one codec of ours. Codecs that would need more than we do (RTX, RED, FEC) are left out.
  */
 import { type MediaDescription, parse, type SessionDescription } from 'sdp-transform';
 import { Fault } from '../../kernel/fault.ts';
@@ -11,6 +11,7 @@ import {
   chooseExtensions,
   type Extension,
   extensionId,
+  MID,
   TRANSPORT_WIDE_CC,
   VIDEO_ORIENTATION,
 } from './extensions.ts';
@@ -44,15 +45,16 @@ export type Transport = {
 export type Offer = {
   /** Every m-line in order, for an answer must have them all. */
   lines: { media: string; protocol: string; formats: string; mid: string | undefined }[];
-  /** The sections we take, one per kind at most, in the offer's order. */
+  /** The sections we take, in the offer's order. */
   sections: Section[];
   transport: Transport;
-  reducedSizeRtcp: boolean;
   /** Whether the publisher answers consent checks (RFC 7675) for as long as it sends, as all but FFmpeg do. */
   answersConsent: boolean;
 };
 
 const MAX_LINES = 64;
+/** Of one publisher: sound and picture of a camera, a screen with its sound, and some to spare. */
+const MAX_SECTIONS = 8;
 /** What FFmpeg's WHIP client names its sessions (`s=`); it answers Binding requests until DTLS stands, and then none. */
 const FFMPEG_SESSION = 'FFmpegPublishSession';
 const FEEDBACK = new Set(['nack', 'nack pli', 'ccm fir', 'goog-remb', 'transport-cc']);
@@ -77,8 +79,7 @@ export function readOffer(sdp: string): Offer {
   const refusals: string[] = [];
   media.forEach((line, index) => {
     if (line.type !== 'audio' && line.type !== 'video') return;
-    if (sections.some((section) => section.format.kind === line.type)) return;
-    const refusal = whyRefused(session, line);
+    const refusal = whyRefused(session, line) ?? whyTooMany(line, sections);
     const format = refusal ? undefined : chooseFormat(line);
     if (!format) {
       refusals.push(`${line.type} section ${index}: ${refusal ?? `no codec of ours among ${codecNames(line)}`}`);
@@ -102,7 +103,6 @@ export function readOffer(sdp: string): Offer {
     })),
     sections: settleBandwidthFeedback(sections),
     transport: readTransport(session, sections),
-    reducedSizeRtcp: sections.every((section) => media[section.index]!.rtcpRsize !== undefined),
     answersConsent: session.name !== FFMPEG_SESSION,
   };
 }
@@ -179,7 +179,6 @@ export function writeAnswer(offer: Offer, local: string): string {
       ...section.extensions.map(({ id, uri }) => `a=extmap:${id} ${uri}`),
       'a=recvonly',
       'a=rtcp-mux',
-      ...(offer.reducedSizeRtcp ? ['a=rtcp-rsize'] : []),
       rtpmapOf(format),
       ...section.rtcpFeedback.map((type) => `a=rtcp-fb:${format.payloadType} ${type}`),
       ...(format.fmtp ? [`a=fmtp:${format.payloadType} ${format.fmtp}`] : []),
@@ -189,6 +188,15 @@ export function writeAnswer(offer: Offer, local: string): string {
     if (section === offer.sections[0]) out.push(...candidates, 'a=end-of-candidates');
   });
   return toText(out);
+}
+
+/** A camera and a screen are two sections of one kind; their packets must say which is whose (RFC 8843 §9.2). */
+function whyTooMany(line: MediaDescription, sections: readonly Section[]): string | undefined {
+  if (sections.length >= MAX_SECTIONS) return `more than ${MAX_SECTIONS} sections`;
+  if (!sections.some(({ format }) => format.kind === line.type)) return undefined;
+  const saysMid = extensionsOf(line).some(({ uri }) => uri === MID);
+  const saysSsrc = (line.ssrcs ?? []).length > 0;
+  return saysMid || saysSsrc ? undefined : 'nothing tells its packets from those of another section of its kind';
 }
 
 function whyRefused(session: SessionDescription, line: MediaDescription): string | undefined {
@@ -277,7 +285,7 @@ function requireOneBundle(session: SessionDescription, sections: Section[]): voi
     return sections.every((section) => mids.includes(section.mid));
   });
   if (!together)
-    throw new Fault('offer-unacceptable', 'The offer must bundle its audio and video section (a=group:BUNDLE).', {
+    throw new Fault('offer-unacceptable', 'The offer must bundle its audio and video sections (a=group:BUNDLE).', {
       blame: 'caller',
     });
 }

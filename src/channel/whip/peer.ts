@@ -3,6 +3,7 @@
  * All peers of a channel server share one UDP port, except those that need a ConsentRelay in front of it.
  */
 import { initLogger, PeerConnection, type RtcConfig } from 'node-datachannel';
+import { type Clock, within } from '../../kernel/clock.ts';
 import { Fault, messageOf } from '../../kernel/fault.ts';
 import {
   type ConsentRelay,
@@ -41,6 +42,15 @@ export type PeerOptions = {
 /** What makes peers; a test puts its own here. */
 export type PeerHost = { open(options: PeerOptions): Promise<Peer>; close(): void };
 
+export type PeerHostOptions = {
+  host: string;
+  port: number;
+  log: Log;
+  clock: Clock;
+  /** Gathering our own candidates may take this long. */
+  gatherTimeoutMs: number;
+};
+
 type Log = { warn(fields: object, message: string): void; debug(fields: object, message: string): void };
 
 /** The library has one logger for the whole process, and setting it anew while its threads write to it is not safe. */
@@ -58,14 +68,14 @@ function takeLibraryLog(log: Log): void {
  * `cleanup` crashes now and then: end with `process.exit`.
  * @throws Fault `rtc-port-unavailable`
  */
-export function openPeerHost(options: { host: string; port: number; log: Log }): PeerHost {
+export function openPeerHost(options: PeerHostOptions): PeerHost {
   const { host, port, log } = options;
   takeLibraryLog(log);
   const holder = holdPort(host, port);
   const open = new Set<Peer>();
   return {
     async open(peerOptions) {
-      const peer = await openPeer(peerOptions, host, port, (closed) => open.delete(closed));
+      const peer = await openPeer(peerOptions, options, (closed) => open.delete(closed));
       open.add(peer);
       return peer;
     },
@@ -109,8 +119,7 @@ function configOf(host: string, port: number): RtcConfig {
 
 async function openPeer(
   options: PeerOptions,
-  host: string,
-  port: number,
+  { host, port, clock, gatherTimeoutMs }: PeerHostOptions,
   onClose: (peer: Peer) => void,
 ): Promise<Peer> {
   const connection = new PeerConnection(options.name, configOf(host, port));
@@ -148,7 +157,12 @@ async function openPeer(
     close();
     throw new Fault('sdp-invalid', `The offer cannot be used: ${messageOf(cause)}.`, { blame: 'caller', cause });
   }
-  await gathered;
+  try {
+    await within(clock, gatherTimeoutMs, gathered, () => gatheringTookTooLong(gatherTimeoutMs));
+  } catch (error) {
+    close();
+    throw error;
+  }
   let answer = connection.localDescription()?.sdp;
   if (answer === undefined) {
     close();
@@ -184,4 +198,11 @@ async function openPeer(
     close,
   };
   return peer;
+}
+
+function gatheringTookTooLong(limitMs: number): Fault {
+  return new Fault('ice-gathering-timeout', `The server found no address of its own within ${limitMs} ms; try again.`, {
+    blame: 'self',
+    retryable: true,
+  });
 }

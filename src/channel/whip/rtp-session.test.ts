@@ -101,7 +101,10 @@ describe('what a publisher is told', () => {
     expect(remb.length).toBeLessThanOrEqual(21);
     expect(remb[0]!.bitrateBps).toBeGreaterThan(START_BITRATE_BPS * 0.99);
     expect(remb[0]!.ssrcs).toEqual([AUDIO_SSRC, VIDEO_SSRC]);
-    for (const { packets } of sent) expect(packets[0]!.type).toBe('receiverReport');
+    for (const { packets } of sent) {
+      expect(packets[0]!.type).toBe('receiverReport');
+      expect(packets).toContainEqual({ type: 'sourceDescription', chunks: [{ ssrc: 1, cname: 'aircheck' }] });
+    }
   });
 
   test('heavy loss lowers the bitrate and stands in the report', () => {
@@ -211,7 +214,10 @@ describe('a session that offered transport-wide feedback and no REMB', () => {
     for (const [i, { arrivalUs }] of arrivals.entries()) expect(arrivalUs).toBe(1_020_000 + (i >> 1) * 20_000);
     expect(of('remb')).toEqual([]);
     expect(of('receiverReport').filter((report) => report.blocks.length > 0)).toHaveLength(2);
-    for (const { packets } of sent) expect(packets[0]!.type).toBe('receiverReport');
+    for (const { packets } of sent) {
+      expect(packets[0]!.type).toBe('receiverReport');
+      expect(packets).toContainEqual({ type: 'sourceDescription', chunks: [{ ssrc: 1, cname: 'aircheck' }] });
+    }
   });
 
   test('is told of padding, of repeated packets and of ones we have no use for, once each', () => {
@@ -274,11 +280,92 @@ describe('what comes in', () => {
   test('a sender that takes a new SSRC is a new source: what is kept and totals go on', () => {
     const { session } = setUp();
     session.onDatagram(vp8(1, true));
-    session.onDatagram(rtp(96, 77, 9000, Buffer.from([0x10, 0x00, 1])));
+    for (const n of [9000, 9001]) session.onDatagram(rtp(96, 77, n, Buffer.from([0x10, n & 1, 1])));
     const track = session.publications[1]!.encodings[0]!;
     expect(track.ssrc).toBe(77);
-    expect([track.log.startOf(1_000_000), track.log.end]).toEqual([1, 2]);
-    expect(track.report(1_000_000)).toMatchObject({ packets: 2, lost: 0 });
+    expect([track.log.startOf(1_000_000), track.log.end]).toEqual([1, 3]);
+    expect(track.report(1_000_000)).toMatchObject({ packets: 3, lost: 0 });
+  });
+
+  test('one packet of a source that nobody named changes nothing, two of it are a sender that started over', () => {
+    const { session, run, heard } = setUp();
+    session.onDatagram(vp8(1, true));
+    const [encoding] = session.publications[1]!.encodings;
+    for (const stray of [77, 78, 77]) {
+      session.onDatagram(rtp(96, stray, stray * 50, Buffer.from([0x10, 0x01, 1])));
+      session.onDatagram(vp8(heard.length + 1, false));
+    }
+    run(1000);
+    expect([encoding!.ssrc, encoding!.hasKeyFrame]).toEqual([VIDEO_SSRC, true]);
+    expect(heard).toHaveLength(4);
+    session.onDatagram(rtp(96, 77, 77 * 50 + 1, Buffer.from([0x10, 0x01, 1])));
+    expect(encoding!.ssrc).toBe(77);
+    expect(heard.map(({ encoding: { ssrc } }) => ssrc)).toHaveLength(6);
+  });
+
+  test('a source that names its section is believed at once', () => {
+    const { session } = setUp();
+    session.onDatagram(vp8(1, true));
+    session.onDatagram(ofMid('1', 77, 5, true));
+    expect(session.publications[1]!.encodings[0]!.ssrc).toBe(77);
+    session.onDatagram(ofMid('7', 78, 5, true));
+    expect([session.publications[1]!.encodings[0]!.ssrc, session.strays]).toEqual([77, 1]);
+  });
+});
+
+/** A picture that says which section it belongs to, in the extension that Chromium's offer gives it. */
+function ofMid(mid: string, ssrc: number, sequence: number, key: boolean): Buffer {
+  return encodePacket({
+    ...{ payloadType: 96, ssrc, sequence, timestamp: sequence * 3000, marker: true },
+    ...{ payload: Buffer.from([0x10, key ? 0 : 1, 1]), extensions: new Map([[4, Buffer.from(mid)]]) },
+  });
+}
+
+describe('a camera and a screen in one session', () => {
+  const CAMERA = 1001;
+  const SCREEN = 1002;
+  /** As Chromium offers two tracks, with SSRCs or without. */
+  const twoVideos = (withSsrcs: boolean) => (sdp: string) => {
+    const lines = sdp.split('\n');
+    const from = lines.findIndex((line) => line.startsWith('m=video'));
+    const video = lines.slice(from).filter((line) => line !== '');
+    const bare = video.filter((line) => !line.startsWith('a=ssrc'));
+    const second = (withSsrcs ? video : bare).map((line) =>
+      line
+        .replace(/^a=mid:1$/, 'a=mid:2')
+        .replace('715482575', String(SCREEN))
+        .replace('1506952842', '2002'),
+    );
+    const first = withSsrcs ? video.map((line) => line.replace('715482575', String(CAMERA))) : bare;
+    return [...lines.slice(0, from), ...first, ...second, '']
+      .join('\n')
+      .replace('a=group:BUNDLE 0 1', 'a=group:BUNDLE 0 1 2');
+  };
+
+  test('are two publications, told apart by MID, and then by the SSRC that came with it', () => {
+    const { session, heard } = setUp(twoVideos(false));
+    expect(session.publications.map(({ format }) => format.kind)).toEqual(['audio', 'video', 'video']);
+    // Without anything that says whose it is, a packet is nobody's.
+    session.onDatagram(rtp(96, SCREEN, 1, Buffer.from([0x10, 0, 1])));
+    expect(session.strays).toBe(1);
+    session.onDatagram(ofMid('2', SCREEN, 2, true));
+    session.onDatagram(ofMid('1', CAMERA, 9, true));
+    session.onDatagram(rtp(96, SCREEN, 3, Buffer.from([0x10, 1, 1])));
+    session.onDatagram(rtp(96, CAMERA, 10, Buffer.from([0x10, 1, 1])));
+    session.onDatagram(opus(1));
+    const [sound, camera, screen] = session.publications.map(({ encodings }) => encodings[0]);
+    expect(heard.map(({ encoding }) => encoding)).toEqual([screen, camera, screen, camera, sound]);
+    expect([camera!.ssrc, screen!.ssrc]).toEqual([CAMERA, SCREEN]);
+  });
+
+  test('are told apart by the SSRCs of the offer', () => {
+    const { session, of } = setUp(twoVideos(true));
+    session.onDatagram(rtp(96, SCREEN, 2, Buffer.from([0x10, 0, 1])));
+    session.onDatagram(rtp(96, CAMERA, 2, Buffer.from([0x10, 0, 1])));
+    expect(session.strays).toBe(0);
+    expect(session.publications.map((one) => one.report(1_000_000).packets)).toEqual([0, 1, 1]);
+    for (const { encodings } of session.publications.slice(1)) encodings[0]!.wantKeyFrame();
+    expect(of('pictureLossIndication').map(({ mediaSsrc }) => mediaSsrc)).toEqual([CAMERA, SCREEN]);
   });
 });
 

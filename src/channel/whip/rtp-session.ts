@@ -23,14 +23,18 @@ import type { Publication } from '../room/publication.ts';
 import { BandwidthEstimate, LossRatio } from './bandwidth.ts';
 import { EncodingFeedback } from './encoding-feedback.ts';
 import type { Section } from './offer.ts';
-import { PacketSorter, receiveSection } from './packet-sorter.ts';
+import { PacketSorter, type Received, type ReceivedSection, receiveSection } from './packet-sorter.ts';
 import { unwrapRetransmission } from './retransmission.ts';
 import { TransportFeedbackCollector } from './transport-feedback.ts';
 
 /** Our SSRC in all RTCP. We send no media, so one number serves for every session. */
 const SENDER_SSRC = 1;
+const SOURCE_DESCRIPTION = encodeSourceDescription(SENDER_SSRC, 'aircheck');
 const RTCP_PERIOD_US = 500_000;
-/** Nothing heard for this long means gone, unless the publisher had said goodbye to what it sent. */
+/**
+ * Who answers no consent checks (RFC 7675) is gone when nothing was heard for this long, unless it had said goodbye to what it
+ * sent. Others are gone when their consent ends, and until then may be as silent as they like.
+ */
 export const SILENCE_US = 10_000_000;
 
 export type RtpSessionOptions = {
@@ -125,17 +129,19 @@ export class RtpSession {
 
   #sort(datagram: Buffer, packet: Packet): void {
     const section = this.#sorter.sectionOf(packet);
-    if (!section) {
-      this.#takeRepeated(datagram, packet);
-      return;
-    }
-    const encoding = this.#sorter.encodingOf(packet, section);
+    const repeats = section !== undefined && packet.payloadType !== section.publication.format.payloadType;
+    const encoding = section && this.#sorter[repeats ? 'repairedBy' : 'encodingOf'](packet, section);
     if (!encoding) {
       this.#strays++;
       return;
     }
+    if (repeats) this.#takeRepeated(datagram, packet, encoding);
+    else
+      for (const one of this.#sorter.admit({ packet, datagram }, encoding, section)) this.#take(one, encoding, section);
+  }
+
+  #take({ packet, datagram }: Received, encoding: Encoding, { publication, ids }: ReceivedSection): void {
     this.#saidGoodbye = false;
-    const { publication, ids } = section;
     const level = ids.audioLevel === undefined ? undefined : packet.extensions?.get(ids.audioLevel);
     const levelDbov = level && parseAudioLevel(level);
     if (levelDbov !== undefined) publication.noteLevel(levelDbov, packet.arrivalUs);
@@ -146,14 +152,14 @@ export class RtpSession {
     this.#sendDue(feedback, packet.arrivalUs);
   }
 
-  #takeRepeated(datagram: Buffer, packet: Packet): void {
-    const encoding = this.#sorter.repairedBy(packet);
-    if (encoding?.ssrc === undefined) {
+  #takeRepeated(datagram: Buffer, packet: Packet, encoding: Encoding): void {
+    const { ssrc } = encoding;
+    if (ssrc === undefined) {
       this.#strays++;
       return;
     }
     const { payloadType } = encoding.format;
-    const original = unwrapRetransmission(datagram, packet, { payloadType, ssrc: encoding.ssrc });
+    const original = unwrapRetransmission(datagram, packet, { payloadType, ssrc });
     if (original) this.#sort(original, parsePacket(original, packet.arrivalUs));
   }
 
@@ -191,7 +197,6 @@ export class RtpSession {
         if (block) blocks.push(block);
       }
       if (this.#sendsRemb) this.#estimateBandwidth(blocks, nowUs);
-      extra.push(encodeSourceDescription(SENDER_SSRC, 'aircheck'));
     }
     if (this.#sendsRemb) {
       const ssrcs = [...this.#feedback.keys()].flatMap(({ ssrc }) => ssrc ?? []);
@@ -212,9 +217,9 @@ export class RtpSession {
   }
 }
 
-/** A compound packet begins with a report, be it empty (RFC 3550 §6.1). */
+/** A compound packet begins with a report, be it empty, and says who we are (RFC 3550 §6.1). */
 function compound(blocks: ReportBlock[], ...rest: Buffer[]): Buffer {
-  return Buffer.concat([encodeReceiverReport({ senderSsrc: SENDER_SSRC, blocks }), ...rest]);
+  return Buffer.concat([encodeReceiverReport({ senderSsrc: SENDER_SSRC, blocks }), SOURCE_DESCRIPTION, ...rest]);
 }
 
 function sourcesOf(packet: RtcpPacket): number[] {

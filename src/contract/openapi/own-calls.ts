@@ -30,7 +30,8 @@ const streamFields = {
 export const participantSchema = z.object({
   uid: z.string(),
   joinedAtMs: unixMs('When the session began.'),
-  sessionId: z.string().meta({ description: 'The WHIP session.' }),
+  recorder: z.boolean().meta({ description: 'True of a recorder, which is there for as long as it records.' }),
+  sessionId: z.string().optional().meta({ description: 'The WHIP session; absent of a recorder.' }),
   remoteAddress: z.string().optional().meta({ description: 'Where media comes from; absent before it is known.' }),
   tracks: z.array(
     z.object({
@@ -61,7 +62,7 @@ const participants: ZodOpenApiOperationObject = {
   summary: 'List who is in a channel and what they send',
   requestParams: { path: appPath.extend({ cname: cnameSchema }) },
   responses: {
-    200: success('Those in the channel, in the order they came.', {
+    200: success('Those in the channel: publishers in the order they came, then recorders.', {
       schema: z.object({ cname: z.string(), participants: z.array(participantSchema) }),
     }),
     ...errors(EVERYWHERE),

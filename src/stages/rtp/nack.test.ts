@@ -28,9 +28,11 @@ test('at the end of a burst, when nothing overtakes, it is asked for after 10 ms
 
 test('repeats begin at the round trip and grow; they end at the tries allowed', () => {
   const nack = new NackGenerator({ maxAgeMs: 10_000, maxTries: 4 });
-  nack.onRoundTrip(ms(40));
-  nack.onPacket(1, 0);
-  nack.onPacket(3, 0);
+  // Asked for after 10 ms, and there 40 ms later.
+  for (const n of [1, 3]) nack.onPacket(n, ms(-100));
+  expect(nack.due(ms(-90))).toEqual([2]);
+  nack.onPacket(2, ms(-50));
+  nack.onPacket(5, 0);
   const asked: number[] = [];
   for (let t = 0; t < 2000; t++) if (nack.due(ms(t)).length > 0) asked.push(t);
   expect(asked).toEqual([10, 50, 110, 200]);
@@ -81,4 +83,21 @@ test('over any pattern of loss and order: only missing packets are asked for, ea
       for (const count of tries.values()) expect(count).toBeLessThanOrEqual(3);
     }),
   );
+});
+
+test('a long way is learned although packets are asked for before they can come, and is forgotten when it is short again', () => {
+  const nack = new NackGenerator({ maxAgeMs: 10_000, maxTries: 10 });
+  let sequence = 0;
+  const ask = (at: number, roundTrip: number) => {
+    nack.onPacket(++sequence, ms(at));
+    nack.onPacket((sequence += 2), ms(at));
+    const asked: number[] = [];
+    for (let t = at; t < at + 10 + roundTrip; t++) if (nack.due(ms(t)).length > 0) asked.push(t - at);
+    nack.onPacket(sequence - 1, ms(at + 10 + roundTrip));
+    return asked;
+  };
+  expect(ask(0, 600)).toEqual([10, 110, 260, 485]);
+  expect(ask(1000, 600)).toEqual([10]);
+  expect(ask(2000, 50)).toEqual([10]);
+  expect(ask(3000, 80)).toEqual([10, 60]);
 });

@@ -2,6 +2,7 @@
  * Decides which lost packets to ask for again, and when (RFC 4585 §6.2.1): at once, then ever more seldom, then no more.
  */
 import { SequenceTracker } from './sequence.ts';
+import { SlidingMinimum } from './sliding-minimum.ts';
 
 export type NackOptions = {
   /** A packet is given up this long after it was first missed. */
@@ -20,13 +21,18 @@ const BACKOFF = 1.5;
 const MIN_REPEAT_US = 20_000;
 const MAX_ROUND_TRIP_US = 1_000_000;
 
-type Missing = { sinceUs: number; tries: number; nextUs: number };
+type Missing = { sinceUs: number; tries: number; nextUs: number; askedUs: number | undefined };
+
+/** Of answers that came within this time the fastest tells the round trip. */
+const ANSWERS_US = 30_000_000;
 
 export class NackGenerator {
   readonly #maxAgeUs: number;
   readonly #maxTries: number;
   #tracker = new SequenceTracker();
+  /** Asking again makes sense when an answer can be here. 100 ms until it is known better. */
   #roundTripUs = 100_000;
+  readonly #answers = new SlidingMinimum(ANSWERS_US);
   /** By extended sequence number, in rising order, which is also the order of `sinceUs`. */
   #missing = new Map<number, Missing>();
 
@@ -38,11 +44,6 @@ export class NackGenerator {
   /** How many packets are being missed now, at most 1000. */
   get missing(): number {
     return this.#missing.size;
-  }
-
-  /** A measured round trip; an answer cannot be here sooner, so this is when asking again makes sense. 100 ms until told. */
-  onRoundTrip(roundTripUs: number): void {
-    this.#roundTripUs = Math.min(MAX_ROUND_TRIP_US, Math.max(MIN_REPEAT_US, roundTripUs));
   }
 
   /** @param sequence the 16-bit number of a packet that came in, whether new, late or asked for */
@@ -59,11 +60,12 @@ export class NackGenerator {
     this.#offsetTo(sequence, extended);
     if (before === undefined) return;
     if (extended <= before) {
+      this.#measure(this.#missing.get(extended)?.askedUs, nowUs);
       this.#missing.delete(extended);
       return;
     }
     for (let lost = before + 1; lost < extended; lost++)
-      this.#missing.set(lost, { sinceUs: nowUs, tries: 0, nextUs: nowUs + REORDER_US });
+      this.#missing.set(lost, { sinceUs: nowUs, tries: 0, nextUs: nowUs + REORDER_US, askedUs: undefined });
     for (const oldest of this.#missing.keys()) {
       if (this.#missing.size <= MAX_MISSING) break;
       this.#missing.delete(oldest);
@@ -83,9 +85,20 @@ export class NackGenerator {
       if (!overtaken && nowUs < entry.nextUs) continue;
       entry.nextUs = nowUs + Math.round(this.#roundTripUs * BACKOFF ** entry.tries);
       entry.tries++;
+      entry.askedUs ??= nowUs;
       asked.push((extended - this.#offset) & 0xffff);
     }
     return asked;
+  }
+
+  /**
+   * How long it took from the first time a packet was asked for until it came. That is too long where a question or an answer
+   * was lost, so the least of it counts.
+   */
+  #measure(askedUs: number | undefined, nowUs: number): void {
+    if (askedUs === undefined) return;
+    this.#answers.push(nowUs - askedUs, nowUs);
+    this.#roundTripUs = Math.min(MAX_ROUND_TRIP_US, Math.max(MIN_REPEAT_US, this.#answers.value ?? 0));
   }
 
   /** Extended numbers are the sent ones plus this, modulo 2^16; it changes when the sender starts over. */
