@@ -5,6 +5,7 @@
 export const OBU_SEQUENCE_HEADER = 1;
 export const OBU_TEMPORAL_DELIMITER = 2;
 export const OBU_FRAME_HEADER = 3;
+export const OBU_TILE_GROUP = 4;
 export const OBU_METADATA = 5;
 export const OBU_FRAME = 6;
 export const OBU_TILE_LIST = 8;

@@ -62,7 +62,6 @@ class Scene {
   }
 
   send(rid: Rid, key: boolean): void {
-    const stream = this.layers[rid];
     const datagram = encodePacket({
       payloadType: 96,
       sequence: this.#sequences[rid]++,
@@ -71,6 +70,11 @@ class Scene {
       marker: true,
       payload: vp8(key, SIZES[rid]),
     });
+    this.#take(rid, datagram);
+  }
+
+  #take(rid: Rid, datagram: Buffer): void {
+    const stream = this.layers[rid];
     const packet = parsePacket(datagram, this.nowMs * 1000);
     stream.take(packet, datagram);
     this.#feedback[rid]!.onPacket(packet);
@@ -82,6 +86,13 @@ class Scene {
         this.given.push({ rid: this.chosen!, packet: kept });
       }
     } else if (this.choice.chosen === stream) this.given.push({ rid, packet });
+  }
+
+  /** A packet that is no picture, or only the beginning of one. */
+  sendBare(rid: Rid, payload: Buffer, marker: boolean): void {
+    const sequence = this.#sequences[rid]++;
+    const fields = { payloadType: 96, sequence, timestamp: this.nowMs * 90, ssrc: { h: 1, m: 2, l: 3 }[rid] };
+    this.#take(rid, encodePacket({ ...fields, marker, payload }));
   }
 
   run(ms: number): void {
@@ -186,6 +197,26 @@ describe('a layer that dies', () => {
       scene.expectProper();
     },
   );
+
+  test.each([
+    ['padding', Buffer.alloc(0)],
+    ['headers', Buffer.from([0x10, 0x01, 0, 0])],
+    ['halves of pictures', undefined],
+  ])('sends %s and no pictures: it is left all the same', (_, payload) => {
+    const scene = new Scene(0);
+    scene.start('h', 'm', 'l');
+    scene.run(5000);
+    const diedMs = scene.nowMs;
+    scene.sending.delete('h');
+    const length = scene.changes.length;
+    for (let n = 0; n < 300 && scene.changes.length === length; n++) {
+      scene.run(FRAME_MS);
+      scene.sendBare('h', payload ?? vp8(false, SIZES.h), payload !== undefined);
+    }
+    expect(scene.chosen).toBe('m');
+    expect(scene.changes.at(-1)!.atMs - diedMs).toBeLessThan(2000);
+    scene.expectProper();
+  });
 
   test('is not missed when all layers pause, as with a picture that stands still', () => {
     const scene = new Scene(0);

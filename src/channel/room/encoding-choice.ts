@@ -42,9 +42,9 @@ export class EncodingChoice {
       return;
     }
     for (const encoding of encodings) {
-      const { lastPacketUs } = encoding;
-      if (nowUs - lastPacketUs < PAUSE_US)
-        this.#lives.set(encoding, { sinceUs: lastPacketUs, lastUs: lastPacketUs, diedUs: undefined });
+      const { lastPictureUs } = encoding;
+      if (nowUs - lastPictureUs < PAUSE_US)
+        this.#lives.set(encoding, { sinceUs: lastPictureUs, lastUs: lastPictureUs, diedUs: undefined });
     }
     this.#chosen = this.#best([...this.#lives.keys()].filter((encoding) => encoding.hasKeyFrame));
   }
@@ -61,11 +61,13 @@ export class EncodingChoice {
    */
   onPacket(encoding: Encoding, nowUs: number): boolean {
     if (this.#encodings.length === 1) return false;
-    this.#note(encoding, nowUs);
+    // Padding and headers are no sign of life: whole pictures are.
+    const isPicture = encoding.lastPictureUs === nowUs;
+    if (isPicture) this.#note(encoding, nowUs);
     const chosen = this.#chosen;
     if (!chosen) return this.#begin(encoding, nowUs);
-    if (encoding === chosen) this.#quietSinceUs = undefined;
-    else this.#quietSinceUs ??= nowUs;
+    if (isPicture && encoding === chosen) this.#quietSinceUs = undefined;
+    else if (isPicture) this.#quietSinceUs ??= nowUs;
     const quietUs =
       this.#quietSinceUs === undefined ? 0 : nowUs - Math.max(this.#quietSinceUs, this.#changedUs + SETTLE_US);
     const target = quietUs >= SUSPECT_US ? this.#substitute(nowUs) : this.#better(nowUs);

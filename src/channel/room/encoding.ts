@@ -4,19 +4,25 @@
  */
 import type { Packet } from '../../media/packet.ts';
 import type { TrackFormat } from '../../media/track.ts';
+import { DecoderSets } from '../../stages/rtp/decoder-sets.ts';
 import { startsKeyFrame } from '../../stages/rtp/key-frame.ts';
+import { encodePacket } from '../../stages/rtp/packetize/packetizer.ts';
+import { parsePacket } from '../../stages/rtp/parse-packet.ts';
 import { readPayloadSize } from '../../stages/rtp/payload-size.ts';
 import type { PictureSize } from '../../stages/rtp/picture-size.ts';
 import type { ReportBlock, SenderReport } from '../../stages/rtp/rtcp.ts';
 import { ReceptionStatistics } from '../../stages/rtp/statistics.ts';
 import type { PacketArena } from './packet-arena.ts';
 import { PacketLog, type PacketLogBounds } from './packet-log.ts';
+import { PictureWatch } from './picture-watch.ts';
 
 /** A stream that sent nothing for this long is not receiving. Opus with DTX sends every 400 ms. */
 const QUIET_US = 1_500_000;
 const BITRATE_WINDOW_US = 1_000_000;
 /** The log is trimmed this often. */
 const TRIM_US = 250_000;
+/** What a key frame brings for its decoding stands in its first packets. */
+const MAX_SCANNED = 16;
 
 export type EncodingReport = {
   receiving: boolean;
@@ -66,6 +72,9 @@ export class Encoding {
   #bitrateKbps = 0;
   #keyTimestamp: number | undefined;
   #keyFrameUs: number | undefined;
+  readonly #pictures: PictureWatch | undefined;
+  readonly #sets: DecoderSets | undefined;
+  #lastPictureUs = Number.NEGATIVE_INFINITY;
   #firstKeyFrameUs: number | undefined;
   #trimmedUs = Number.NEGATIVE_INFINITY;
   #ended = false;
@@ -76,6 +85,10 @@ export class Encoding {
     this.rid = options.rid;
     this.#ssrc = options.ssrc;
     this.#onKeyFrameWanted = options.onKeyFrameWanted;
+    if (options.format.kind === 'video') {
+      this.#pictures = new PictureWatch(options.format.codec);
+      this.#sets = new DecoderSets(options.format.codec);
+    }
     this.log = new PacketLog({ ...options.memory, hasKeyFrames: options.format.kind === 'video' });
   }
 
@@ -109,8 +122,9 @@ export class Encoding {
     return this.#size;
   }
 
-  get lastPacketUs(): number {
-    return this.#lastPacketUs;
+  /** When the last packet of a whole picture came in. */
+  get lastPictureUs(): number {
+    return this.#lastPictureUs;
   }
 
   /** Over the last second in which it sent. */
@@ -127,6 +141,8 @@ export class Encoding {
     this.#lastPacketUs = arrivalUs;
     this.#measureBitrate(arrivalUs, packet.payload.length);
     const index = this.log.append('rtp', datagram, packet.sequence, arrivalUs);
+    this.#sets?.note(packet.payload, index);
+    if (this.#pictures?.onPacket(packet)) this.#lastPictureUs = arrivalUs;
     const startsKey = format.kind === 'video' && startsKeyFrame(format.codec, packet.payload);
     if (startsKey) {
       if (packet.timestamp !== this.#keyTimestamp) {
@@ -155,6 +171,30 @@ export class Encoding {
     if (this.format.kind === 'video') this.#onKeyFrameWanted();
   }
 
+  /**
+   * What a key frame needs for decoding that came in before it, and not with it: packets to be put before the one at `index`,
+   * as if they were the first of its picture.
+   */
+  setsBefore(index: number): Buffer[] {
+    const { log } = this;
+    if (!this.#sets || index >= log.end) return [];
+    const first = parsePacket(log.datagram(index), log.arrivalUs(index));
+    const payloads: Buffer[] = [];
+    for (let n = index; n < Math.min(log.end, index + MAX_SCANNED); n++) {
+      if (log.kind(n) !== 'rtp') continue;
+      const packet = parsePacket(log.datagram(n), log.arrivalUs(n));
+      if (packet.timestamp !== first.timestamp) break;
+      payloads.push(packet.payload);
+    }
+    if (!payloads.some((payload) => this.format.kind === 'video' && startsKeyFrame(this.format.codec, payload)))
+      return [];
+    const { payloadType, ssrc, timestamp, sequence } = first;
+    return this.#sets.missingFrom(index, payloads).map((payload, n, all) => {
+      const before = (sequence - all.length + n) & 0xffff;
+      return encodePacket({ payloadType, ssrc, timestamp, sequence: before, marker: false, payload });
+    });
+  }
+
   /** Nothing comes in any more; only what readers may read again is kept. */
   end(nowUs: number): void {
     this.#ended = true;
@@ -168,6 +208,7 @@ export class Encoding {
     for (const reader of this.readers) from = Math.min(from, reader.needs(this));
     this.log.trimTo(from);
     this.log.holdBounds(nowUs);
+    this.#sets?.forgetBefore(this.log.first);
   }
 
   /** The block for the next receiver report; each call ends an interval. */

@@ -46,6 +46,8 @@ type Cursor = {
   index: number;
   /** Whether nothing of the run was read yet, and it begins here. */
   atStart: boolean;
+  /** Whether the first packet is still to be given, and before it what its decoding needs. */
+  needsSets: boolean;
 };
 
 const NEVER = Number.POSITIVE_INFINITY;
@@ -145,7 +147,7 @@ export class FeedReading {
     this.#sink.writeEvent(note.event, note.atUs);
     const { track } = note;
     const run = track?.firstRun;
-    if (track) this.#cursors.set(track, { track, run, index: run?.from ?? 0, atStart: true });
+    if (track) this.#cursors.set(track, { track, run, index: run?.from ?? 0, atStart: true, needsSets: true });
     this.#rest();
   }
 
@@ -154,7 +156,7 @@ export class FeedReading {
     const run = track.firstRun;
     const isUnderWay = run !== undefined && run.sinceUs <= this.#fromUs;
     const index = run ? track.startOf(run, this.#fromUs) : 0;
-    this.#cursors.set(track, { track, run, index, atStart: !isUnderWay });
+    this.#cursors.set(track, { track, run, index, atStart: !isUnderWay, needsSets: true });
     if (!run || !isUnderWay) return;
     const { log } = run.encoding;
     const report = log.reportBefore(this.#fromUs);
@@ -185,6 +187,7 @@ export class FeedReading {
       cursor.run = next;
       cursor.index = next.from;
       cursor.atStart = true;
+      cursor.needsSets = true;
     }
   }
 
@@ -202,6 +205,11 @@ export class FeedReading {
     } else {
       const { log } = run.encoding;
       const index = cursor.index++;
+      if (cursor.needsSets && log.kind(index) === 'rtp') {
+        cursor.needsSets = false;
+        for (const set of run.encoding.setsBefore(index))
+          this.#sink.writeMedia('rtp', track.number, set, log.arrivalUs(index));
+      }
       this.#sink.writeMedia(log.kind(index), track.number, log.datagram(index), log.arrivalUs(index));
       // Its clock comes right behind the first packet, by which it is known.
       if (cursor.atStart && run.report)

@@ -164,7 +164,9 @@ describe('an offer of Chromium', () => {
     ]);
     expect(session.groups).toEqual([{ type: 'BUNDLE', mids: '0 1 3' }]);
     // One whose packets nothing tells from those of the first is refused.
-    const nameless = answerOf(inOrder.replace(/(a=mid:3[^]*)$/, (end) => end.replace(/a=(ssrc|extmap:4 ).*\r\n/g, '')));
+    const nameless = answerOf(
+      inOrder.replace(/a=mid:3[\s\S]*$/, (end) => end.replace(/a=(ssrc|extmap:4 ).*\r\n/g, '')),
+    );
     expect(nameless.session.media.map((m) => m.port)).toEqual([0, 9, 9, 0]);
     expect(session.media[1]!.candidates).toHaveLength(1);
   });

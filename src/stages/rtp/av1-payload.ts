@@ -60,7 +60,9 @@ export function beginsAv1Unit(payload: Buffer): boolean {
   return start !== undefined && FIRST.includes(start.type) && start.spatialLayer === 0;
 }
 
-/** A sequence header, and with it a key frame: the one seen beside it, or the one that N says will follow. */
+/**
+ * A key frame, whose sequence header may have come long before; or a sequence header and the key frame that N says will follow.
+ */
 export function startsAv1KeyFrame(payload: Buffer): boolean {
   const read = readAv1Payload(payload);
   if (!read || read.continues) return false;
@@ -69,8 +71,7 @@ export function startsAv1KeyFrame(payload: Buffer): boolean {
     const start = readObuStart(element);
     if (!start) continue;
     hasSequence ||= start.type === OBU_SEQUENCE_HEADER;
-    if (startsPicture(start.type) && element.length > start.payloadAt)
-      return hasSequence && isAv1KeyFrame(element[start.payloadAt]);
+    if (startsPicture(start.type) && element.length > start.payloadAt) return isAv1KeyFrame(element[start.payloadAt]);
   }
   return hasSequence && read.newSequence;
 }

@@ -48,7 +48,7 @@ test.each<[string, VideoCodec, string, boolean]>([
   ['AV1 sequence header alone', 'av1', '1008aabbcc', false],
   ['AV1 sequence header and predicted frame', 'av1', '280408aabbcc3030dd', false],
   ['AV1 sequence header and the first byte of a frame', 'av1', '680408aabbcc30', true],
-  ['AV1 key frame without a sequence header', 'av1', '103010dd', false],
+  ['AV1 key frame without a sequence header', 'av1', '103010dd', true],
   ['AV1 rest of a unit', 'av1', 'b00408aabbcc3010dd', false],
   ['AV1 lengths cut short', 'av1', '280908aabbcc', false],
   ['nothing', 'av1', '', false],

@@ -159,12 +159,12 @@ function joinNals(nals: Buffer[]): Buffer {
 }
 
 /** SPS, PPS, SPS extension, subset SPS. */
-function isParameterSet(type: number): boolean {
+export function isParameterSet(type: number): boolean {
   return type === SPS || type === PPS || type === SPS_EXTENSION || type === SUBSET_SPS;
 }
 
 /** What tells a parameter set from the stream's others: its type and number (H.264 §7.3.2). */
-function setKey(nal: Buffer): string {
+export function setKey(nal: Buffer): string {
   const type = nal[0]! & 0x1f;
   const isSps = type === SPS || type === SUBSET_SPS;
   // Before the number of an SPS stand its profile, constraints and level.
