@@ -26,27 +26,32 @@ export type StoredAttendance = z.infer<typeof attendanceSchema>;
 export class Attendance {
   readonly #dir: string;
   readonly #zeroUtcMs: number;
-  readonly #stays: Stay[] = [];
+  readonly #stays: Stay[];
   #endUs: number | null = null;
   #writing: Promise<void> = Promise.resolve();
   #stale = false;
 
-  /** @param dir the spool folder @param zeroUtcMs UTC of the recording's zero */
-  constructor(dir: string, zeroUtcMs: number) {
+  /**
+   * @param dir the run's spool folder @param zeroUtcMs UTC of the recording's zero
+   * @param earlier stays that an earlier run of the recording knew of
+   */
+  constructor(dir: string, zeroUtcMs: number, earlier: readonly Stay[] = []) {
     this.#dir = dir;
     this.#zeroUtcMs = zeroUtcMs;
+    this.#stays = earlier.map((stay) => ({ ...stay }));
     this.#save();
   }
 
   /** @param atUs of the recording */
   onEvent(event: FeedEvent, atUs: number): void {
     if (event.type === 'userJoined') {
-      if (this.#stays.some((stay) => stay.uid === event.uid && stay.leftUs === Number.POSITIVE_INFINITY)) return;
+      // A feed that is read again tells of who came before, too.
+      if (this.#stays.some((stay) => stay.uid === event.uid && stay.leftUs > atUs)) return;
       if (this.#stays.length < MAX_STAYS)
         this.#stays.push({ uid: event.uid, joinedUs: atUs, leftUs: Number.POSITIVE_INFINITY });
     } else if (event.type === 'userLeft') {
       for (const stay of this.#stays)
-        if (stay.uid === event.uid && stay.leftUs === Number.POSITIVE_INFINITY)
+        if (stay.uid === event.uid && stay.leftUs === Number.POSITIVE_INFINITY && stay.joinedUs <= atUs)
           stay.leftUs = Math.max(atUs, stay.joinedUs);
     } else return;
     this.#save();
@@ -79,6 +84,16 @@ export class Attendance {
     // Told by `finish`; a recording goes on without.
     this.#writing.catch(() => undefined);
   }
+}
+
+/** The stays that the newest of the given runs' folders, oldest first, knows of; none where none can be read. */
+export async function readEarlierStays(dirs: readonly string[]): Promise<Stay[]> {
+  for (const dir of dirs.toReversed()) {
+    const stored = await readAttendance(dir).catch(() => undefined);
+    if (stored)
+      return stored.stays.map(({ leftUs, ...stay }) => ({ ...stay, leftUs: leftUs ?? Number.POSITIVE_INFINITY }));
+  }
+  return [];
 }
 
 /** Reads what was kept in a spool folder. Throws a Fault when there is none, or it is damaged. */

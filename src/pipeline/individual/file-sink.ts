@@ -38,7 +38,21 @@ export type Run = {
   continues?: boolean;
   forced?: boolean;
   mpd?: string | undefined;
+  /** As of SlicesOptions. */
+  firstUtcMs?: number | undefined;
 };
+
+/** What earlier runs of the recording made of a row. */
+export type PastRow = {
+  nextIndex: number;
+  /** Milliseconds that its slices are named after. */
+  taken: readonly number[];
+  /** Where its last finished slice ends, microseconds of the recording; undefined without any. */
+  endUs: number | undefined;
+};
+
+/** A stream that goes on this soon after slices of an earlier run goes on from them. */
+const JOINED_US = 500_000;
 
 /** What a row of slices is of: `fragments` of sound for an MPD have a row of their own beside `av`. */
 export type RowType = 'audio' | 'video' | 'av' | 'fragments';
@@ -49,11 +63,15 @@ export class SliceRuns {
   readonly #baseName: string;
   readonly #playlist: string | undefined;
   readonly #taken = new Set<number>();
+  /** Begins with its first sample. */
+  #next: Run | undefined;
   #slices: Slices | undefined;
   #nextIndex = 0;
   /** Where the last run ended, microseconds of the recording. */
   #endedUs: number | undefined;
   #endUs = 0;
+  /** Where the slices of an earlier run of the recording end, until the first of this one. */
+  #pastUs: number | undefined;
   #finishing: Promise<void> = Promise.resolve();
 
   constructor(sink: FileSink, uid: string, type: RowType) {
@@ -65,7 +83,21 @@ export class SliceRuns {
   }
 
   get running(): boolean {
-    return this.#slices !== undefined;
+    return this.#slices !== undefined || this.#next !== undefined;
+  }
+
+  /** From where on what was written may not be on disk; undefined when all is. As of Slices. */
+  get heldUs(): number | undefined {
+    return this.#slices?.heldUs;
+  }
+
+  /** Goes on from what earlier runs of the recording made. */
+  goOn({ nextIndex, taken, endUs }: PastRow): void {
+    this.#nextIndex = nextIndex;
+    for (const ms of taken) this.#taken.add(ms);
+    this.#endUs = endUs ?? 0;
+    this.#endedUs = endUs;
+    this.#pastUs = endUs;
   }
 
   /** As of Slices. */
@@ -73,18 +105,34 @@ export class SliceRuns {
     return this.#slices?.keyFrameWanted ?? false;
   }
 
-  /** Begins a run; one that is going on is ended. */
+  /** Begins a run with the sample that is written next; one that is going on is ended. */
   begin(run: Run): void {
     this.end();
+    this.#next = run;
+  }
+
+  /** What cannot be written is told to the sink, and costs just that. */
+  write(sample: EncodedSample): void {
+    if (this.#next) this.#slices = this.#open(this.#next, sample.ptsUs);
+    this.#next = undefined;
+    this.#slices?.write(sample);
+    this.#endUs = Math.max(this.#endUs, sample.ptsUs + sample.durationUs);
+  }
+
+  #open(run: Run, fromUs: number): Slices {
     const { dir, zeroUtcMs, onSliceStart, onFile, onLost } = this.#sink;
     const { container, ...shared } = run;
-    const interruptedUs = run.continues ? undefined : this.#endedUs;
+    const isJoined = this.#pastUs !== undefined && fromUs - this.#pastUs < JOINED_US;
+    this.#pastUs = undefined;
+    const continues = run.continues || isJoined;
+    const interruptedUs = continues ? undefined : this.#endedUs;
     let isFirst = true;
     // Slices of the run before may still be on their way to the disk, and come first.
     const before = this.#finishing;
-    this.#slices = new Slices(
+    return new Slices(
       {
         ...shared,
+        continues,
         dir,
         zeroUtcMs,
         taken: this.#taken,
@@ -99,20 +147,16 @@ export class SliceRuns {
         owner: this.#owner,
         onSliceStart: (startUtcMs) => {
           const isResumed = isFirst && interruptedUs !== undefined;
+          // A slice that is written anew was told when it was first begun.
+          const isTold = isFirst && run.firstUtcMs !== undefined;
           isFirst = false;
           // Slices for another container repeat what is told already.
-          if (this.#playlist !== undefined) return;
+          if (this.#playlist !== undefined || isTold) return;
           onSliceStart(this.#owner, startUtcMs, isResumed ? zeroUtcMs + interruptedUs / 1000 : startUtcMs);
         },
       },
       container,
     );
-  }
-
-  /** What cannot be written is told to the sink, and costs just that. */
-  write(sample: EncodedSample): void {
-    this.#slices?.write(sample);
-    this.#endUs = Math.max(this.#endUs, sample.ptsUs + sample.durationUs);
   }
 
   /** As of Slices. */
@@ -121,17 +165,18 @@ export class SliceRuns {
   }
 
   /** As of Slices. */
-  flush(): void {
-    this.#slices?.flush();
+  flush(untilUs?: number): void {
+    this.#slices?.flush(untilUs);
   }
 
-  /** Ends the run; what comes next begins a new one. */
-  end(): void {
+  /** Ends the run; what comes next begins a new one. @param untilUs as of Slices */
+  end(untilUs?: number): void {
     const slices = this.#slices;
+    this.#next = undefined;
     if (!slices) return;
     this.#slices = undefined;
     this.#endedUs = this.#endUs;
-    const finished = slices.finish();
+    const finished = slices.finish(untilUs);
     // Waited for in `finish`, which may be long after.
     const told = finished.catch((error) => this.#sink.onLost(this.#owner.uid, messageOf(error)));
     this.#finishing = this.#finishing.then(() => told);
@@ -166,6 +211,17 @@ export class UserRows {
     const row = new SliceRuns(this.#sink, this.#uid, type);
     this.#rows.set(type, row);
     return row;
+  }
+
+  /** From where on something may not be on disk; undefined when all is. */
+  get heldUs(): number | undefined {
+    const held = [...this.#rows.values()].flatMap(({ heldUs }) => (heldUs === undefined ? [] : [heldUs]));
+    return held.length > 0 ? Math.min(...held) : undefined;
+  }
+
+  /** Hands over to the system what was written before `untilUs`. */
+  flush(untilUs: number): void {
+    for (const row of this.#rows.values()) row.flush(untilUs);
   }
 
   /** Ends every run, whatever state its stream is in. */

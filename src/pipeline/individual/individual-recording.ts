@@ -12,13 +12,18 @@ import { SOUND_RATE } from '../../media/frame.ts';
 import type { SpooledFile } from '../../media/segment.ts';
 import type { Track } from '../../media/track.ts';
 import { Journal } from '../../stages/spool/journal.ts';
+import { readCheckpoint, writeCheckpoint } from '../checkpoint/checkpoint-file.ts';
 import { AudioLine } from '../mix/audio-line.ts';
 import type { Ending, LineContext, Recording } from '../recording.ts';
 import { ChannelTracks, type TrackEntry } from '../tracks/channel-tracks.ts';
 import { FeedSession, type SessionEnd } from '../tracks/feed-session.ts';
-import { Attendance } from './attendance.ts';
+import { Attendance, readEarlierStays } from './attendance.ts';
+import { type IndividualCheckpoint, individualCheckpointSchema } from './checkpoint.ts';
 import { DueSamples } from './due-samples.ts';
+import { type EarlierRuns, readEarlierRuns } from './earlier-runs.ts';
 import type { FileSink } from './file-sink.ts';
+import { Losses } from './losses.ts';
+import type { Stay } from './manifest.ts';
 import { channelsOf, UserFiles } from './user-files.ts';
 
 /** How far behind the present files are written. A stop writes this much at once. */
@@ -29,12 +34,15 @@ const MAX_DELAY_US = 2_000_000;
 const STEP_MS = 100;
 /** Files are written in bursts of this length: one system call instead of many. */
 const BURST_US = 200_000;
-/** What could not be written is told this often. */
-const TELL_US = 1_000_000;
+/** A run that goes on with this one's recording should find so much of each stream before what no file holds: sound takes it. */
+const SAFE_US = 1_000_000;
+const CHECKPOINT_US = 1_000_000;
 /** A track's line is kept this long after its end: what came last may be placed a little later. */
 const LINGER_US = 500_000;
 
 type Line = DueSamples | AudioLine;
+/** What a run begins with. */
+type Known = { journal: Journal; checkpoint: IndividualCheckpoint | undefined; stays: readonly Stay[] };
 
 export class IndividualRecording implements Recording {
   readonly done: Promise<Ending>;
@@ -47,7 +55,7 @@ export class IndividualRecording implements Recording {
   readonly #session: FeedSession;
   readonly #users = new Map<string, UserFiles>();
   readonly #sink: FileSink;
-  readonly #timer: Timer;
+  #timer: Timer | undefined;
   /** Kept where something is made of the recording after its end. */
   readonly #attendance: Attendance | undefined;
   /** Up to where everything is written, recording time. */
@@ -56,25 +64,34 @@ export class IndividualRecording implements Recording {
   #begun = false;
   #ending: SessionEnd | undefined;
   #finishing = false;
-  /** What could not be written since it was last told, by its words, and how often. */
-  readonly #lost = new Map<string, number>();
-  #toldUs = 0;
+  readonly #losses: Losses;
+  #checkpointUs = Number.NEGATIVE_INFINITY;
+  #saving = false;
   /** Users beyond the group that was asked for, told of once each. */
   readonly #refused = new Set<string>();
   #settle!: { resolve(ending: Ending): void; reject(error: unknown): void };
 
   static async start(start: StartCommand, plan: IndividualPlan, context: LineContext): Promise<IndividualRecording> {
-    const recording = new IndividualRecording(start, plan, context, await Journal.open(start.spoolDir));
+    const { earlierDirs, zeroUtcMs } = start;
+    const { checkpoint, problems } = await readCheckpoint(earlierDirs, individualCheckpointSchema);
+    for (const what of problems) context.emit({ type: 'degraded', what, count: 1 });
+    const earlier = await readEarlierRuns(earlierDirs, zeroUtcMs, checkpoint);
+    const stays = await readEarlierStays(earlierDirs);
+    const journal = await Journal.open(start.spoolDir);
+    const recording = new IndividualRecording(start, plan, context, { journal, checkpoint, stays });
     try {
       await recording.#session.join();
+      await recording.#goOn(earlier);
     } catch (error) {
       recording.#free();
       throw error;
     }
+    recording.#begin();
     return recording;
   }
 
-  private constructor(start: StartCommand, plan: IndividualPlan, context: LineContext, journal: Journal) {
+  private constructor(start: StartCommand, plan: IndividualPlan, context: LineContext, known: Known) {
+    const { journal, checkpoint, stays } = known;
     this.#start = start;
     this.#plan = plan;
     this.#context = context;
@@ -83,7 +100,9 @@ export class IndividualRecording implements Recording {
     this.done = new Promise((resolve, reject) => {
       this.#settle = { resolve, reject };
     });
-    if (plan.extras.mp4 || plan.extras.manifest) this.#attendance = new Attendance(start.spoolDir, start.zeroUtcMs);
+    if (plan.extras.mp4 || plan.extras.manifest)
+      this.#attendance = new Attendance(start.spoolDir, start.zeroUtcMs, stays);
+    this.#losses = new Losses((what, count) => context.emit({ type: 'degraded', what, count }));
     const snapshots = plan.snapshots !== undefined;
     this.#tracks = new ChannelTracks<Line>({
       subscribe: plan.subscribe,
@@ -94,14 +113,20 @@ export class IndividualRecording implements Recording {
       createLine: (received) => {
         const { format } = received.track;
         const passes = format.kind === 'video' || (plan.streamMode === 'original' && format.codec === 'opus');
-        return passes ? new DueSamples(received) : new AudioLine(received, channelsOf(format));
+        if (passes) return new DueSamples(received);
+        // What was heard already has to be heard again: whether a file holds it is known by the files alone.
+        const state = received.state && { reception: received.state.reception };
+        return new AudioLine({ ...received, state }, channelsOf(format));
       },
+      state: checkpoint?.channel,
       sendRtcp: (track, datagram) => this.#session.sendRtcp(track, datagram),
       onStreamChange: (change) => this.#session.tellStream(change),
       onDegraded: (what, count) => context.emit({ type: 'degraded', what, count }),
     });
+    for (const change of start.changes) this.#change(change, start.zeroMonoUs);
     this.#session = new FeedSession({
       start,
+      state: checkpoint?.channel,
       clock: this.#clock,
       maxIdleMs: plan.maxIdleMs,
       stepMs: STEP_MS,
@@ -129,8 +154,26 @@ export class IndividualRecording implements Recording {
         context.emit({ type: 'sliceStarted', uid, trackType, startUtcMs, discontinueUtcMs });
       },
       onFile: (file) => this.#keep(file),
-      onLost: (uid, what) => this.#lose(uid, what),
+      onLost: (uid, what) => this.#losses.add(uid, what),
     };
+  }
+
+  /** What earlier runs were writing is written anew, and goes on. */
+  async #goOn({ users, files }: EarlierRuns): Promise<void> {
+    this.#files = files;
+    this.#begun = files > 0;
+    for (const [uid, past] of users) {
+      const user = this.#userOf(uid);
+      try {
+        await user.goOn(past);
+      } catch (error) {
+        this.#losses.add(uid, messageOf(error));
+        user.restart();
+      }
+    }
+  }
+
+  #begin(): void {
     this.#timer = this.#clock.every(STEP_MS, () => void this.#session.advance(() => this.#step()));
   }
 
@@ -139,9 +182,12 @@ export class IndividualRecording implements Recording {
   }
 
   change(command: ChangeCommand): void {
-    if (this.#session.stopping || command.type !== 'changeSubscription') return;
-    const fromUs = command.atMonoUs - this.#start.zeroMonoUs;
-    this.#tracks.changeSubscription(fromUs, command.subscribe, this.#session.nowUs);
+    if (!this.#session.stopping) this.#change(command, this.#session.nowUs);
+  }
+
+  #change(command: ChangeCommand, nowUs: number): void {
+    if (command.type !== 'changeSubscription') return;
+    this.#tracks.changeSubscription(command.atMonoUs - this.#start.zeroMonoUs, command.subscribe, nowUs);
   }
 
   lagUs(): number {
@@ -176,10 +222,13 @@ export class IndividualRecording implements Recording {
     const live = new Set<string>();
     for (const { track, unwantedUs, endedUs } of this.#tracks.entries())
       if (Math.min(unwantedUs, endedUs) > dueUs - LINGER_US) live.add(track.uid);
-    for (const { uid } of this.#users.values())
-      this.#guard(uid, (user) => (live.has(uid) ? user.step(dueUs) : user.rest()));
+    // What is read again comes before what an earlier run has written.
+    for (const { uid, pastUs } of this.#users.values())
+      if (dueUs > pastUs) this.#guard(uid, (user) => (live.has(uid) ? user.step(dueUs) : user.rest()));
     this.#writtenUs = Math.max(this.#writtenUs, dueUs);
-    if (dueUs - this.#toldUs >= TELL_US) this.#tellLost(dueUs);
+    this.#losses.step(dueUs);
+    this.#tellSafe();
+    this.#saveCheckpoint();
     this.#tracks.forget(dueUs - LINGER_US, () => false);
   }
 
@@ -189,20 +238,31 @@ export class IndividualRecording implements Recording {
     try {
       work(user);
     } catch (error) {
-      this.#lose(uid, messageOf(error));
+      this.#losses.add(uid, messageOf(error));
       user.restart();
     }
   }
 
-  #lose(uid: string, what: string): void {
-    const told = `files of user ${uid} lack something: ${what}`;
-    this.#lost.set(told, (this.#lost.get(told) ?? 0) + 1);
+  /** What was written, and handed to the system, a killed process leaves behind. */
+  #tellSafe(): void {
+    let safeUs = this.#writtenUs;
+    for (const { heldUs } of this.#users.values()) safeUs = Math.min(safeUs, heldUs ?? safeUs);
+    this.#session.sendSafe(this.#start.zeroMonoUs + safeUs - SAFE_US);
   }
 
-  #tellLost(nowUs: number): void {
-    this.#toldUs = nowUs;
-    for (const [what, count] of this.#lost) this.#context.emit({ type: 'degraded', what, count });
-    this.#lost.clear();
+  #saveCheckpoint(): void {
+    if (this.#saving || this.#writtenUs - this.#checkpointUs < CHECKPOINT_US) return;
+    const channel = this.#tracks.save(this.#session.nowUs, this.#session.emptySinceUs);
+    if (!channel) return;
+    this.#checkpointUs = this.#writtenUs;
+    this.#saving = true;
+    const users = [...this.#users.values()].map(({ uid, rotate }) => ({ uid, rotate }));
+    const checkpoint: IndividualCheckpoint = { version: 1, mode: 'individual', channel, users };
+    writeCheckpoint(this.#start.spoolDir, checkpoint)
+      .catch((error) => this.#context.emit({ type: 'degraded', what: messageOf(error), count: 1 }))
+      .finally(() => {
+        this.#saving = false;
+      });
   }
 
   #take(user: UserFiles, { track, line }: TrackEntry<Line>, dueUs: number): void {
@@ -268,10 +328,10 @@ export class IndividualRecording implements Recording {
 
   async #finish({ atMonoUs, reason, message }: SessionEnd): Promise<void> {
     this.#finishing = true;
-    this.#timer.cancel();
+    this.#timer?.cancel();
     try {
       await Promise.all([...this.#users.values()].map((user) => this.#finishUser(user)));
-      this.#tellLost(atMonoUs - this.#start.zeroMonoUs);
+      this.#losses.flush();
       this.#context.report.onEnd(atMonoUs - this.#start.zeroMonoUs);
       await this.#finishAttendance(atMonoUs - this.#start.zeroMonoUs);
       await this.#journal.close();
@@ -286,7 +346,7 @@ export class IndividualRecording implements Recording {
     try {
       await user.finish();
     } catch (error) {
-      this.#lose(user.uid, messageOf(error));
+      this.#losses.add(user.uid, messageOf(error));
       user.restart();
       await user.finish();
     }
@@ -309,7 +369,7 @@ export class IndividualRecording implements Recording {
   }
 
   #free(): void {
-    this.#timer.cancel();
+    this.#timer?.cancel();
     this.#session.close();
     this.#tracks.close();
     for (const user of this.#users.values()) user.close();

@@ -10,6 +10,7 @@ import type { PictureShape } from '../../stages/mux/slices.ts';
 import { TsContainer } from '../../stages/mux/ts/ts-slices.ts';
 import { INTERRUPTION_US, type SliceRuns } from './file-sink.ts';
 import { MIN_STEP_US, type PassedPicture } from './passed-video.ts';
+import { isHeard, KnownPictures, type RowEnd } from './row-end.ts';
 import type { EncodedBlock } from './transcoded-sound.ts';
 
 /** Sound waits this long for the first picture of a user who has a camera; then it is recorded alone. */
@@ -27,6 +28,8 @@ export type MergedFilesOptions = {
   sends(): { channels: 1 | 2 | undefined; video: boolean };
   /** A picture could not be used, in words. */
   onLost(what: string): void;
+  /** What an earlier run of the recording left. */
+  past?: RowEnd | undefined;
 };
 
 /** The kinds of a run: channels of its sound, shape of its picture. */
@@ -52,12 +55,22 @@ export class MergedFiles {
   #waiting: EncodedBlock[] = [];
   #silence: EncodedSample[] = [];
   #keyFrameWanted = false;
+  /** What slices of an earlier run hold already. */
+  #known: KnownPictures | undefined;
   /** What came and was not written yet: sound and picture are taken in one order, so that a run begins with both. */
   #queue: Arrival[] = [];
 
   constructor(options: MergedFilesOptions) {
     this.#o = options;
     this.#runs = options.runs;
+    const { past } = options;
+    if (past?.picture) this.#known = new KnownPictures(past.picture.lastUs, past.picture.highestUs);
+    if (!past?.isOpen) return;
+    this.#run = { channels: past.channels, shape: past.picture?.shape, fromUs: past.startUs };
+    this.#soundUs = past.soundEndUs ?? this.#soundUs;
+    if (!past.picture) return;
+    this.#pictureUs = past.picture.highestUs;
+    this.#lastUs = past.picture.decodedUs;
   }
 
   /** True while slices wait for a key frame to begin, or to take on another kind. */
@@ -69,6 +82,12 @@ export class MergedFiles {
   get fills(): { fromUs: number; channels: 1 | 2 } | undefined {
     const { channels, shape, fromUs } = this.#run ?? {};
     return shape && channels && fromUs !== undefined ? { fromUs, channels } : undefined;
+  }
+
+  /** From where on something waits to be written, microseconds of the recording; undefined when nothing does. */
+  get heldUs(): number | undefined {
+    const waiting = [...this.#queue.map(timeOf), ...this.#waiting.map(({ sample }) => sample.ptsUs)];
+    return waiting.length > 0 ? Math.min(...waiting) : undefined;
   }
 
   /** Takes a picture of H.264, as soon as it is there. */
@@ -108,6 +127,10 @@ export class MergedFiles {
 
   #takePicture(picture: PassedPicture): void {
     const { sample, shape } = picture;
+    if (this.#known?.has(sample.ptsUs)) {
+      this.#keep(picture);
+      return;
+    }
     if (sample.keyFrame) this.#broken = false;
     const { shape: before, channels } = this.#run ?? {};
     // Sound that came later than the picture has its place in slices from the next key frame on.
@@ -131,6 +154,7 @@ export class MergedFiles {
 
   #takeSound(block: EncodedBlock): void {
     const { sample, silent, format } = block;
+    if (isHeard(sample.ptsUs, this.#o.past?.soundEndUs)) return;
     if (!this.#run && !this.#waitsNoMore(block)) return;
     const run = this.#run;
     // Silence that comes out of the encoder once other slices have begun has no place in them.

@@ -8,6 +8,7 @@ import { TsContainer } from '../../stages/mux/ts/ts-slices.ts';
 import { opusDurationTicks } from '../../stages/rtp/depacketize/opus.ts';
 import type { PlacedSample } from './due-samples.ts';
 import type { SliceRuns } from './file-sink.ts';
+import { isHeard, type RowEnd } from './row-end.ts';
 
 /** A sender that says nothing of its silence (DTX) still sends a packet each 400 ms (RFC 7587 §3.1.3). */
 const INTERRUPTION_US = US;
@@ -20,14 +21,22 @@ export class PassedSound {
   #lastUs = Number.NEGATIVE_INFINITY;
   #endUs = Number.NEGATIVE_INFINITY;
 
-  /** @param runs the user's row of sound */
-  constructor(runs: SliceRuns) {
+  readonly #past: RowEnd | undefined;
+
+  /** @param runs the user's row of sound @param past what an earlier run of the recording left of it */
+  constructor(runs: SliceRuns, past?: RowEnd) {
     this.#runs = runs;
+    this.#past = past;
+    if (past?.isOpen && past.soundEndUs !== undefined) this.#endUs = past.soundEndUs;
   }
 
   /** Takes the next packet of a track. */
   push(sample: PlacedSample, track: number, channels: 1 | 2): void {
     if (sample.ptsUs < 0) return;
+    if (isHeard(sample.ptsUs, this.#past?.soundEndUs)) {
+      this.#track = track;
+      return;
+    }
     const ptsUs = Math.max(sample.ptsUs, this.#lastUs + MIN_STEP_US);
     if (track !== this.#track || ptsUs - this.#endUs >= INTERRUPTION_US || !this.#runs.running) {
       this.#track = track;

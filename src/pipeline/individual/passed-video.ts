@@ -13,6 +13,7 @@ import { WebmContainer } from '../../stages/mux/webm/webm-container.ts';
 import { pictureSizeOf } from '../../stages/rtp/picture-size.ts';
 import type { PlacedSample } from './due-samples.ts';
 import { INTERRUPTION_US, type SliceRuns } from './file-sink.ts';
+import { KnownPictures, type RowEnd } from './row-end.ts';
 
 /** Times in a file grow by at least this, the tick of WebM. */
 export const MIN_STEP_US = 1000;
@@ -30,6 +31,8 @@ export type PassedVideoOptions = {
   onPicture?(picture: PassedPicture): void;
   /** A picture could not be used, in words. */
   onLost(what: string): void;
+  /** What an earlier run of the recording left. */
+  past?: RowEnd | undefined;
 };
 
 type CurrentRun = { track: number; codec: VideoCodec; shape: PictureShape; startUs: number };
@@ -38,9 +41,11 @@ export class PassedVideo {
   readonly #o: PassedVideoOptions;
   readonly #runs: SliceRuns;
   #run: CurrentRun | undefined;
-  /** Waits for the next one, which says how long it is shown. */
-  #pending: EncodedSample | undefined;
+  /** The last picture that was written. */
+  #last: EncodedSample | undefined;
   #typicalUs = LAST_PICTURE_US;
+  /** What files of a run that was lost hold already. */
+  #known: KnownPictures | undefined;
   #keyFrameWanted = false;
   /** The stream was interrupted and went on without a key frame: the next one begins a new slice. */
   #breaking = false;
@@ -50,11 +55,24 @@ export class PassedVideo {
   constructor(options: PassedVideoOptions) {
     this.#o = options;
     this.#runs = options.runs;
+    const { past } = options;
+    if (!past?.picture) return;
+    const { codec, shape, lastUs, highestUs } = past.picture;
+    this.#known = new KnownPictures(lastUs, highestUs);
+    if (!past.isOpen) return;
+    this.#run = { track: Number.NaN, codec, shape, startUs: past.startUs };
+    const at = { ptsUs: lastUs, dtsUs: past.picture.decodedUs };
+    this.#last = { kind: 'video', ...at, durationUs: 0, keyFrame: false, data: Buffer.alloc(0) };
   }
 
   /** True while nothing can be written before the sender sends a key frame, or a slice waits for one to begin. */
   get keyFrameWanted(): boolean {
     return this.#keyFrameWanted || this.#runs.keyFrameWanted;
+  }
+
+  /** As of PictureShape; 0 while there is none. */
+  get rotate(): PictureShape['rotate'] {
+    return this.#run?.shape.rotate ?? 0;
   }
 
   /** Where the stretch of pictures that goes on now began, microseconds of the recording; undefined while there is none. */
@@ -65,7 +83,11 @@ export class PassedVideo {
   /** Takes the next picture of a track, in order of decoding. */
   push(sample: PlacedSample, track: number, codec: VideoCodec): void {
     const { keyFrame, data } = sample;
-    const lastUs = this.#pending?.dtsUs ?? Number.NEGATIVE_INFINITY;
+    if (this.#known?.has(sample.ptsUs)) {
+      this.#skip(sample, track, codec);
+      return;
+    }
+    const lastUs = this.#last?.dtsUs ?? Number.NEGATIVE_INFINITY;
     // What was sent before the start call is shown in a moment at the file's beginning: later pictures refer to it.
     const dtsUs = Math.max(0, sample.dtsUs ?? sample.ptsUs, lastUs + MIN_STEP_US);
     const ptsUs = Math.max(dtsUs, sample.ptsUs);
@@ -84,9 +106,10 @@ export class PassedVideo {
       this.#o.onLost(`a key frame of ${codec} does not say its size`);
       return;
     }
-    this.#writePending(goesOn ? dtsUs - lastUs : undefined);
+    if (goesOn) this.#noteStep(dtsUs);
     if (!goesOn || !run) this.#begin({ track, codec, shape, startUs: ptsUs }, false);
-    else if (shape.width !== run.shape.width || shape.height !== run.shape.height) this.#begin({ ...run, shape }, true);
+    else if (shape.width !== run.shape.width || shape.height !== run.shape.height)
+      this.#begin({ ...run, shape, startUs: ptsUs }, true);
     else if (shape.rotate !== run.shape.rotate) {
       this.#runs.turn(shape, ptsUs, keyFrame);
       this.#keyFrameWanted = true;
@@ -97,13 +120,31 @@ export class PassedVideo {
       this.#breaking = false;
     } else if (this.#breaking) this.#keyFrameWanted = true;
     this.#stalled = false;
-    this.#pending = { kind: 'video', ptsUs, dtsUs, durationUs: this.#typicalUs, keyFrame, data };
-    this.#o.onPicture?.({ sample: this.#pending, codec, shape });
+    this.#last = { kind: 'video', ptsUs, dtsUs, durationUs: this.#typicalUs, keyFrame, data };
+    this.#runs.write(this.#last);
+    this.#o.onPicture?.({ sample: this.#last, codec, shape });
+  }
+
+  /** The picture lies in a file of an earlier run; what comes next may refer to it. */
+  #skip({ keyFrame, data, ...sample }: PlacedSample, track: number, codec: VideoCodec): void {
+    const shape = shapeOf({ keyFrame, data, ...sample }, codec, this.#run?.shape);
+    if (this.#run) this.#run = { ...this.#run, track };
+    if (!shape) return;
+    const dtsUs = sample.dtsUs ?? sample.ptsUs;
+    const passed: EncodedSample = {
+      kind: 'video',
+      ptsUs: sample.ptsUs,
+      dtsUs,
+      durationUs: this.#typicalUs,
+      keyFrame,
+      data,
+    };
+    this.#o.onPicture?.({ sample: passed, codec, shape });
   }
 
   /** The stream ended, or is not wanted any more: what comes next begins a new slice. */
   interrupt(): void {
-    this.#writePending(undefined);
+    this.#last = undefined;
     this.#run = undefined;
     this.#keyFrameWanted = false;
     this.#breaking = false;
@@ -119,15 +160,14 @@ export class PassedVideo {
 
   /** Takes note where nothing came for long. @param nowUs of the recording */
   step(nowUs: number): void {
-    const wasStalled = this.#stalled;
-    this.#stalled = this.#pending !== undefined && nowUs - this.#pending.ptsUs >= INTERRUPTION_US;
-    if (this.#stalled && !wasStalled) this.#runs.flush();
+    this.#stalled = this.#last !== undefined && nowUs - this.#last.ptsUs >= INTERRUPTION_US;
   }
 
   #begin(run: CurrentRun, continues: boolean): void {
     const { codec, shape } = run;
     this.#run = run;
     const isWebm = codec !== 'h264';
+    if (continues) this.#runs.end(run.startUs);
     this.#runs.begin({
       kinds: ['video'],
       codecs: { video: codec },
@@ -139,16 +179,13 @@ export class PassedVideo {
     });
   }
 
-  /** @param shownUs until the next picture; undefined when none follows */
-  #writePending(shownUs: number | undefined): void {
-    const pending = this.#pending;
-    this.#pending = undefined;
-    if (!pending || !this.#run) return;
+  /** How long pictures are shown, to be said of one that nothing follows. */
+  #noteStep(nextUs: number): void {
+    const last = this.#last;
     // Of pictures squeezed into a moment, or decoded ahead of their time, the steps tell nothing.
-    const isAhead = pending.ptsUs > pending.dtsUs;
-    if (!isAhead && shownUs !== undefined && shownUs > MIN_STEP_US && shownUs < US) this.#typicalUs = shownUs;
-    const durationUs = isAhead || shownUs === undefined ? this.#typicalUs : shownUs;
-    this.#runs.write({ ...pending, durationUs });
+    if (!last || last.ptsUs > last.dtsUs) return;
+    const shownUs = nextUs - last.dtsUs;
+    if (shownUs > MIN_STEP_US && shownUs < US) this.#typicalUs = shownUs;
   }
 }
 

@@ -52,6 +52,8 @@ export type SnapshotLineOptions = {
   onFile(file: Snapshot): Promise<void>;
   /** A picture's file could not be written, in words. */
   onLost(what: string): void;
+  /** When an earlier run of the recording took the last one. */
+  lastUs?: number | undefined;
 };
 
 /** What the sender said of a sample beside the stream. */
@@ -85,6 +87,9 @@ export class SnapshotLine {
     this.#o = options;
     this.#files = new SnapshotFiles(options);
     this.#asks = options.intervalUs >= ASKING_FROM_US;
+    if (options.lastUs === undefined) return;
+    this.#zeroUs = options.lastUs;
+    this.#dueUs = options.lastUs + options.intervalUs;
   }
 
   /** Pictures taken that do not lie on the spool yet. */

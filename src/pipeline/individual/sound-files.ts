@@ -6,9 +6,12 @@ import type { EncodedSample } from '../../media/sample.ts';
 import { Fmp4Container } from '../../stages/mux/mp4/fmp4-container.ts';
 import { TsContainer } from '../../stages/mux/ts/ts-slices.ts';
 import { INTERRUPTION_US, type SliceRuns, type UserRows } from './file-sink.ts';
+import { isHeard, type RowEnd } from './row-end.ts';
 import type { AacFormat, EncodedBlock } from './transcoded-sound.ts';
 
 const AAC = { kinds: ['audio'], codecs: { audio: 'aac' } } as const;
+
+type SoundPast = { audio?: RowEnd | undefined; fragments?: RowEnd | undefined };
 
 export class SoundFiles {
   readonly #runs: SliceRuns;
@@ -20,8 +23,16 @@ export class SoundFiles {
   #fragmentEndUs = Number.NEGATIVE_INFINITY;
   #silence: EncodedSample[] = [];
 
-  constructor(rows: UserRows) {
+  readonly #past: SoundPast;
+  /** The slice that an earlier run left goes on with the first block. */
+  #goesOn: boolean;
+
+  /** @param past what an earlier run of the recording left of both rows */
+  constructor(rows: UserRows, past: SoundPast = {}) {
     this.#rows = rows;
+    this.#past = past;
+    this.#goesOn = past.audio?.isOpen ?? false;
+    if (past.fragments?.isOpen) this.#fragmentEndUs = past.fragments.soundEndUs ?? this.#fragmentEndUs;
     this.#runs = rows.row('audio');
   }
 
@@ -35,6 +46,9 @@ export class SoundFiles {
 
   write({ sample, run, silent, format }: EncodedBlock): void {
     this.#writeFragment(sample, format);
+    if (isHeard(sample.ptsUs, this.#past.audio?.soundEndUs)) return;
+    if (this.#goesOn && this.#past.audio?.channels === format.channels) this.#run = run;
+    this.#goesOn = false;
     if (silent) {
       if (!this.#runs.running) return;
       this.#silence.push(sample);
@@ -63,7 +77,7 @@ export class SoundFiles {
 
   /** Silence too: whoever wants it filled has a picture beside it. */
   #writeFragment(sample: EncodedSample, format: AacFormat): void {
-    if (!this.#fragments || this.#mpd === undefined) return;
+    if (!this.#fragments || this.#mpd === undefined || isHeard(sample.ptsUs, this.#past.fragments?.soundEndUs)) return;
     if (sample.ptsUs - this.#fragmentEndUs > sample.durationUs) this.#fragments.end();
     if (!this.#fragments.running)
       this.#fragments.begin({ ...AAC, container: () => new Fmp4Container(format), mpd: this.#mpd });

@@ -33,15 +33,26 @@ export class TranscodedSound {
   /** Where the sound so far ends, in samples from the recording's zero. */
   #end = Number.NEGATIVE_INFINITY;
 
-  /** @param onBlock takes every block that is ready, in order */
-  constructor(onBlock: (block: EncodedBlock) => void) {
+  /** Where blocks of an earlier run of the recording ended: those of this one stand in one row with them. */
+  #past: number | undefined;
+
+  /**
+   * @param onBlock takes every block that is ready, in order
+   * @param pastUs where the sound of an earlier run of the recording ended
+   */
+  constructor(onBlock: (block: EncodedBlock) => void, pastUs?: number) {
     this.#onBlock = onBlock;
+    if (pastUs === undefined) return;
+    this.#past = Math.round((pastUs * SOUND_RATE) / US);
+    this.#end = this.#past;
   }
 
   /** Takes the next sound of a track. @param start in samples from the recording's zero */
   add(track: number, start: number, sound: Sound): void {
     const channels = sound.channels.length === 2 ? 2 : 1;
     if (start + sound.samples <= 0 || sound.samples === 0) return;
+    const goesOn = this.#past !== undefined && this.#track === undefined;
+    if (goesOn) this.#track = track;
     const isNew = this.#track !== track || start - this.#end >= INTERRUPTION_SAMPLES;
     if (isNew) {
       this.#completeBlock();
@@ -52,7 +63,9 @@ export class TranscodedSound {
     // A gap that nobody wanted filled is jumped over.
     const isFar = voice && start - voice.mixer.position >= INTERRUPTION_SAMPLES;
     if (voice && (isFar || voice.format.channels !== channels)) this.rest();
-    const current = this.#voice ?? this.#open(channels, Math.max(0, start));
+    // What is missing since the sound of an earlier run is silence.
+    const fromSample = goesOn && !isNew ? Math.min(start, this.#end) : start;
+    const current = this.#voice ?? this.#open(channels, Math.max(0, fromSample));
     while (start - current.mixer.position > AHEAD_SAMPLES) this.#encode(current);
     current.mixer.add('', start, sound);
     this.#end = Math.max(this.#end, start + sound.samples);
@@ -90,7 +103,8 @@ export class TranscodedSound {
   #open(channels: 1 | 2, start: number): Voice {
     const encoder = new AudioEncoder({ channels, bitrateKbps: BITRATE_KBPS[channels] });
     const mixer = new SoundMixer({ channels, aheadMs: AHEAD_MS, limited: false });
-    mixer.seek(start);
+    const past = this.#past;
+    mixer.seek(past === undefined ? start : start - ((((start - past) % AAC_BLOCK) + AAC_BLOCK) % AAC_BLOCK));
     const format = { sampleRate: SOUND_RATE, channels, extradata: encoder.extradata };
     this.#voice = { encoder, mixer, format, tags: [] };
     return this.#voice;

@@ -4,16 +4,31 @@
 import type { IndividualPlan } from '../../contract/line/plan.ts';
 import { messageOf } from '../../kernel/fault.ts';
 import type { Sound } from '../../media/frame.ts';
+import type { RotateEvent } from '../../media/segment.ts';
 import type { Track, VideoCodec } from '../../media/track.ts';
 import { mpdName, userBaseName } from '../../stages/mux/names.ts';
 import type { PlacedSample } from './due-samples.ts';
-import { type FileSink, UserRows } from './file-sink.ts';
+import { type FileSink, type PastRow, type RowType, UserRows } from './file-sink.ts';
 import { MergedFiles } from './merged-files.ts';
 import { PassedSound } from './passed-sound.ts';
 import { PassedVideo } from './passed-video.ts';
+import { type PastSlice, type RowEnd, readRow } from './row-end.ts';
 import { SnapshotLine } from './snapshot-line.ts';
 import { SoundFiles } from './sound-files.ts';
 import { TranscodedSound } from './transcoded-sound.ts';
+
+/** What a stream that pauses wrote last is handed to the system after this. */
+const FLUSH_US = 250_000;
+
+/** `newest` is as of readRow. */
+export type PastRowFiles = PastRow & { newest: readonly PastSlice[]; rotate: RotateEvent['rotate'] };
+
+/** What earlier runs of the recording left of a user. */
+export type UserPast = {
+  rows: ReadonlyMap<RowType, PastRowFiles>;
+  /** When the last snapshot was taken, microseconds of the recording. */
+  snapshotUs: number | undefined;
+};
 
 export type UserFilesOptions = {
   uid: string;
@@ -36,6 +51,10 @@ export class UserFiles {
   #snapshots: { track: number; line: SnapshotLine } | undefined;
   /** Resolves when the snapshots of former tracks lie on the spool. */
   #snapshotsDone: Promise<void> = Promise.resolve();
+  /** Where the rows ended of which earlier runs of the recording left something. */
+  readonly #past = new Map<RowType, RowEnd>();
+  #pastUs = Number.NEGATIVE_INFINITY;
+  #snapshotUs: number | undefined;
 
   constructor(options: UserFilesOptions) {
     const { uid, plan, sink } = options;
@@ -43,6 +62,36 @@ export class UserFiles {
     this.#o = options;
     this.#rows = new UserRows(sink, uid);
     this.#mpd = plan.streamMode === 'standard' ? mpdName(userBaseName(sink.baseName, uid, 'av')) : undefined;
+  }
+
+  /** Goes on from what earlier runs left: slices that were being written are written anew, and go on. */
+  async goOn({ rows, snapshotUs }: UserPast): Promise<void> {
+    const { zeroUtcMs } = this.#o.sink;
+    this.#snapshotUs = snapshotUs;
+    for (const [type, { newest, rotate, ...past }] of rows) {
+      const row = this.#rows.row(type);
+      row.goOn(past);
+      const end = await readRow(row, { slices: newest, zeroUtcMs, mpd: this.#mpd, rotate, isMerged: type === 'av' });
+      if (!end) continue;
+      this.#past.set(type, end);
+      this.#pastUs = Math.max(this.#pastUs, end.picture?.highestUs ?? 0, end.soundEndUs ?? 0);
+    }
+  }
+
+  /** How the picture that is written now is to be turned, degrees anticlockwise. */
+  get rotate(): RotateEvent['rotate'] {
+    return this.#video?.rotate ?? 0;
+  }
+
+  /** Up to where earlier runs have written, microseconds of the recording: what comes before may still be read again. */
+  get pastUs(): number {
+    return this.#pastUs;
+  }
+
+  /** From where on something that was taken may not be on disk, microseconds of the recording; undefined when all is. */
+  get heldUs(): number | undefined {
+    const held = [this.#rows.heldUs, this.#merged?.heldUs].filter((us) => us !== undefined);
+    return held.length > 0 ? Math.min(...held) : undefined;
   }
 
   /** Whether a track's sender should be asked for a key frame. @param presentUs of the recording, ahead of what was taken */
@@ -59,6 +108,7 @@ export class UserFiles {
     if (!plan.records.video || plan.streamMode === 'none') return;
     this.#video ??= new PassedVideo({
       runs: this.#rows.row('video'),
+      past: this.#past.get('video'),
       mpd: this.#mpd,
       onLost: (what) => this.#tellLost(what),
       onPicture: (picture) => {
@@ -76,7 +126,7 @@ export class UserFiles {
   /** Takes the next packet of a track whose sound is passed on as it came. */
   passSound({ track, format }: Track, sample: PlacedSample): void {
     if (format.kind !== 'audio') return;
-    this.#passedSound ??= new PassedSound(this.#rows.row('audio'));
+    this.#passedSound ??= new PassedSound(this.#rows.row('audio'), this.#past.get('audio'));
     this.#passedSound.push(sample, track, channelsOf(format));
   }
 
@@ -96,6 +146,7 @@ export class UserFiles {
     const fills = this.#sendsWebm() ? this.#fillsBesideWebm() : this.#merged?.fills;
     if (this.#sound || fills) this.#transcoder().advance(nowUs, fills);
     this.#merged?.step(nowUs);
+    this.#rows.flush(nowUs - FLUSH_US);
     const dropped = this.#snapshots?.line.takeDropped() ?? 0;
     for (let n = 0; n < dropped; n++) this.#tellLost('a snapshot could not be made in time');
   }
@@ -107,6 +158,7 @@ export class UserFiles {
     this.#sound?.rest();
     this.#soundFiles?.interrupt();
     this.#merged?.end();
+    this.#rows.end();
     this.#endSnapshots();
   }
 
@@ -121,6 +173,7 @@ export class UserFiles {
     this.#merged = undefined;
     this.#sound = undefined;
     this.#snapshots = undefined;
+    this.#past.clear();
   }
 
   /** Ends all files; resolves when they lie on the spool. */
@@ -148,8 +201,10 @@ export class UserFiles {
         ...{ uid, codec, dir: sink.dir, zeroUtcMs: sink.zeroUtcMs, onFile: sink.onFile },
         onLost: (what) => this.#tellLost(what),
         intervalUs: plan.snapshots.intervalMs * 1000,
+        lastUs: this.#snapshotUs,
         baseName: userBaseName(sink.baseName, uid, 'video'),
       });
+      this.#snapshotUs = undefined;
       this.#snapshots = { track, line };
     }
     return this.#snapshots.line;
@@ -167,12 +222,15 @@ export class UserFiles {
     this.#sound ??= new TranscodedSound((block) => {
       this.#soundFilesOf().write(block);
       this.#mergedFiles()?.writeSound(block);
-    });
+    }, this.#past.get('audio')?.soundEndUs);
     return this.#sound;
   }
 
   #soundFilesOf(): SoundFiles {
-    this.#soundFiles ??= new SoundFiles(this.#rows);
+    this.#soundFiles ??= new SoundFiles(this.#rows, {
+      audio: this.#past.get('audio'),
+      fragments: this.#past.get('fragments'),
+    });
     this.#soundFiles.useMpd(this.#sendsWebm() ? this.#mpd : undefined);
     return this.#soundFiles;
   }
@@ -199,6 +257,7 @@ export class UserFiles {
     }
     this.#merged ??= new MergedFiles({
       runs: this.#rows.row('av'),
+      past: this.#past.get('av'),
       onLost: (what) => this.#tellLost(what),
       sends: () => {
         const formats = tracks().map(({ format }) => format);

@@ -22,6 +22,12 @@ export class Interleaver {
     this.#held = order.filter((kind) => kinds.includes(kind)).map((kind) => ({ kind, queue: [] }));
   }
 
+  /** Decode time of the first sample that is held; undefined when none is. */
+  get firstHeldUs(): number | undefined {
+    const firsts = this.#held.flatMap(({ queue }) => (queue[0] ? [queue[0].sample.dtsUs] : []));
+    return firsts.length > 0 ? Math.min(...firsts) : undefined;
+  }
+
   /** Takes the next sample of a kind, in that kind's decode order, and returns those whose turn has come. */
   push(sample: EncodedSample): EncodedSample[] {
     let orderUs = sample.ptsUs;

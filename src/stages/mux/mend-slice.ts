@@ -51,7 +51,7 @@ export async function mendSlice(dir: string, name: string): Promise<MendedSlice 
       found.endUs = Math.max(found.endUs, sample.ptsUs + sample.durationUs);
       anew?.container.write(sample);
     }
-    anew?.container.end(true);
+    anew?.container.end(true, found.endUs);
   } catch (error) {
     // Too little of it was written to be a slice.
     if (error instanceof Fault && error.code === 'slice-unreadable') return undefined;

@@ -33,8 +33,11 @@ export type SliceContainer = {
   write(sample: EncodedSample): void;
   /** Hands what was written to the system. */
   flush(): void;
-  /** Ends the file; `last` when no other follows. Throws a Fault; the file is closed nevertheless. */
-  end(last: boolean): void;
+  /**
+   * Ends the file, whose last picture is shown until `untilUs`; `last` when no other follows. Throws a Fault; the file is closed
+   * nevertheless.
+   */
+  end(last: boolean, untilUs: number): void;
   /** Frees everything; a file not ended stays as it is. Calling it again does nothing. */
   close(): void;
 };
@@ -63,6 +66,8 @@ export type SlicesOptions = {
   owner?: FileOwner | undefined;
   codecs?: FileCodecs | undefined;
   mpd?: string | undefined;
+  /** What the first slice is named after, Unix milliseconds, where that is not its first sample: it is written anew. */
+  firstUtcMs?: number | undefined;
   /** Milliseconds that slices of the same base name are named after already, Unix time; grows with each slice. */
   taken?: Set<number> | undefined;
   /**
@@ -84,7 +89,8 @@ type OpenSlice = {
   /** Where the last of its samples ends. */
   endUs: number;
   bytes: number;
-  /** Decode time of the last sample that was handed to the system. */
+  /** Decode time of the last sample that was written, and of the last that was handed to the system. */
+  writtenUs: number;
   flushedUs: number;
   starts: Segment['starts'];
   rotations: Segment['rotations'];
@@ -111,6 +117,7 @@ export class Slices {
   #cutting = false;
   /** A picture was lost: what refers to it is left out. */
   #keyFrameWanted = false;
+  #firstUtcMs: number | undefined;
   #refused = 0;
   /** Where a file could not be begun or was given up. */
   #brokeOffUs: number | undefined;
@@ -133,6 +140,7 @@ export class Slices {
     this.#taken = options.taken ?? new Set();
     this.#nextIndex = options.firstIndex ?? 0;
     this.#shape = options.shape;
+    this.#firstUtcMs = options.firstUtcMs;
   }
 
   /** The index of the next slice that is finished. */
@@ -171,17 +179,31 @@ export class Slices {
     if (!isKeyFrame) this.#slice?.rotations.push({ ...shape, utcMs: this.#utcMs(atUs) });
   }
 
-  /** Hands what was written to the system. Call it where nothing comes for a while. */
-  flush(): void {
-    if (this.#slice) this.#attempt(() => this.#container?.flush());
+  /** Hands over to the system what was written before `untilUs`. Call it where nothing may come for a while. */
+  flush(untilUs = Number.POSITIVE_INFINITY): void {
+    const slice = this.#slice;
+    if (!slice || slice.writtenUs <= slice.flushedUs || slice.writtenUs >= untilUs) return;
+    slice.flushedUs = slice.writtenUs;
+    if (this.#attempt(() => this.#container?.flush())) this.#flushed = { ...this.#written };
   }
 
-  /** Ends the last slice; resolves when all slices are finished and given to `onFile`. Frees everything. */
-  async finish(): Promise<void> {
+  /** From where on samples were taken that may not be with the system yet, decode time; undefined when all are. */
+  get heldUs(): number | undefined {
+    const slice = this.#slice;
+    const unwrittenUs = this.#interleaver.firstHeldUs;
+    if (!slice || slice.writtenUs <= slice.flushedUs) return unwrittenUs;
+    return Math.min(slice.flushedUs, unwrittenUs ?? slice.flushedUs);
+  }
+
+  /**
+   * Ends the last slice; resolves when all slices are finished and given to `onFile`. Frees everything.
+   * @param untilUs how long its last picture is shown, where that is longer than it said
+   */
+  async finish(untilUs = Number.NEGATIVE_INFINITY): Promise<void> {
     try {
       if (this.#failure) throw this.#failure;
       for (const next of this.#interleaver.flush()) this.#mux(next);
-      if (this.#slice) this.#endSlice(this.#slice, this.#slice.endUs, true);
+      if (this.#slice) this.#endSlice(this.#slice, Math.max(this.#slice.endUs, untilUs), true);
       await this.#finishing;
       if (this.#failure) throw this.#failure;
     } finally {
@@ -256,8 +278,9 @@ export class Slices {
     slice.endUs = Math.max(slice.endUs, sample.ptsUs + sample.durationUs);
     slice.bytes += sample.data.length;
     this.#written[sample.kind] = sample.kind === 'video' ? sample.dtsUs : sample.ptsUs + sample.durationUs;
+    slice.writtenUs = Math.max(slice.writtenUs, sample.dtsUs);
     if (sample.dtsUs - slice.flushedUs < FLUSH_US) return;
-    slice.flushedUs = sample.dtsUs;
+    slice.flushedUs = slice.writtenUs;
     this.#container?.flush();
     this.#flushed = { ...this.#written };
   }
@@ -276,14 +299,17 @@ export class Slices {
   #beginSlice(startUs: number, discontinuity: boolean): OpenSlice {
     const { dir, baseName, onSliceStart } = this.#options;
     this.#container ??= this.#open();
-    let startUtcMs = this.#utcMs(startUs);
+    let startUtcMs = this.#firstUtcMs ?? this.#utcMs(startUs);
+    this.#firstUtcMs = undefined;
     while (this.#taken.has(Math.trunc(startUtcMs))) startUtcMs++;
     const name = sliceName(baseName, startUtcMs, this.#container.extension);
     const path = join(dir, name);
     this.#container.begin(partPath(path), this.#shape);
     this.#taken.add(Math.trunc(startUtcMs));
     onSliceStart?.(Math.trunc(startUtcMs));
-    const counted = { startUs, startUtcMs, endUs: startUs, bytes: 0, flushedUs: startUs };
+    // Nothing of it is with the system yet, not its first sample either.
+    const times = { writtenUs: startUs, flushedUs: startUs - 1 };
+    const counted = { startUs, startUtcMs, endUs: startUs, bytes: 0, ...times };
     return { name, path, ...counted, starts: [], rotations: [], discontinuity };
   }
 
@@ -291,7 +317,7 @@ export class Slices {
     const headBytes = this.#container?.headBytes;
     this.#slice = undefined;
     // What was written until then can be read in all containers.
-    this.#attempt(() => this.#container?.end(last));
+    this.#attempt(() => this.#container?.end(last, endUs));
     this.#finishing = this.#finishing.then(async () => {
       if (this.#failure) return;
       try {

@@ -46,6 +46,8 @@ export class WebmContainer implements SliceContainer {
   #endMs = 0;
   /** Time of the last picture. */
   #lastMs = Number.NEGATIVE_INFINITY;
+  /** The last picture that lies in the file, and where it says how long it lasts. */
+  #lastWritten: { atMs: number; endMs: number; place: number } | undefined;
 
   constructor(codec: WebmCodec) {
     this.#codec = codec;
@@ -64,6 +66,7 @@ export class WebmContainer implements SliceContainer {
     this.#cues = [];
     this.#endMs = 0;
     this.#lastMs = Number.NEGATIVE_INFINITY;
+    this.#lastWritten = undefined;
     this.#file = this.#do('creating', () => openSync(path, 'w'));
   }
 
@@ -77,6 +80,7 @@ export class WebmContainer implements SliceContainer {
         blame: 'self',
       });
     this.#lastMs = atMs;
+    this.#prolong(atMs);
     const { keyFrame } = sample;
     const first = this.#blocks[0];
     if (first && (keyFrame || atMs - first.atMs > MAX_RELATIVE_MS)) this.#writeCluster();
@@ -89,11 +93,14 @@ export class WebmContainer implements SliceContainer {
   }
 
   /** Every file is whole by itself, so that it makes no difference which is the last. */
-  end(): void {
+  end(_last: boolean, untilUs: number): void {
     const file = this.#file;
     if (file === undefined) return;
+    const untilMs = Math.round(untilUs / 1000);
     try {
       this.#writeCluster();
+      if (untilMs > this.#endMs) this.#prolong(untilMs);
+      this.#endMs = Math.max(this.#endMs, untilMs);
       if (this.#places) this.#complete(this.#places);
     } finally {
       this.#blocks = [];
@@ -138,6 +145,13 @@ export class WebmContainer implements SliceContainer {
     return places;
   }
 
+  /** The last picture in the file turns out to last until the next, at `untilMs`; it was written when that was not known. */
+  #prolong(untilMs: number): void {
+    const last = this.#lastWritten;
+    this.#lastWritten = undefined;
+    if (last && last.endMs !== untilMs) this.#writeAt(durationOf(untilMs - last.atMs), last.place);
+  }
+
   /** The last picture is a block of the kind that says how long it lasts; the others last until the next. */
   #writeCluster(): void {
     const [first] = this.#blocks;
@@ -152,10 +166,12 @@ export class WebmContainer implements SliceContainer {
       head.writeInt16BE(atMs - first.atMs, 1);
       if (!isLast) return element(0xa3, head, data);
       const before = held[n - 1]?.atMs ?? atMs - 1;
-      const group = [element(0xa1, head, data), unsigned(0x9b, Math.max(1, endMs - atMs))];
-      return element(0xa0, ...group, ...(keyFrame ? [] : [signed(0xfb, before - atMs)]));
+      const reference = keyFrame ? [] : [signed(0xfb, before - atMs)];
+      return element(0xa0, element(0xa1, head, data), ...reference, durationOf(endMs - atMs));
     });
     this.#append(element(CLUSTER, unsigned(0xe7, first.atMs), ...blocks));
+    const last = held.at(-1) ?? first;
+    this.#lastWritten = { atMs: last.atMs, endMs: last.endMs, place: this.#bytes - durationOf(0).length };
   }
 
   /** Writes the index, and into what was kept free at the beginning how large and how long the file is. */
@@ -202,6 +218,11 @@ export class WebmContainer implements SliceContainer {
       throw new Fault('mux-failed', `${doing} ${this.#name}: ${messageOf(cause)}`, { blame: 'self', cause });
     }
   }
+}
+
+/** BlockDuration, of the same length for all durations. */
+function durationOf(ms: number): Buffer {
+  return longUnsigned(0x9b, Math.max(1, ms));
 }
 
 /** Of the same length for all places, which count from the segment's beginning. */

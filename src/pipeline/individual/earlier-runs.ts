@@ -1,0 +1,107 @@
+/**
+ * What earlier runs of a recording left on the spool, user by user and row by row, for the run that goes on with it.
+ */
+import { readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Segment, SpooledFile } from '../../media/segment.ts';
+import { readSliceName } from '../../stages/mux/names.ts';
+import { readRuns } from '../../stages/spool/recording-spool.ts';
+import type { IndividualCheckpoint } from './checkpoint.ts';
+import type { RowType } from './file-sink.ts';
+import type { PastSlice } from './row-end.ts';
+import type { PastRowFiles, UserPast } from './user-files.ts';
+
+export type EarlierRuns = {
+  users: Map<string, UserPast>;
+  /** How many files they finished. */
+  files: number;
+};
+
+type Found = { finished: { dir: string; file: Segment }[]; torn: PastSlice[] };
+
+/**
+ * Reads the folders of earlier runs, oldest first.
+ * @param zeroUtcMs UTC of the recording's zero
+ * @param checkpoint of the last of them. Throws a Fault when a folder cannot be read
+ */
+export async function readEarlierRuns(
+  dirs: readonly string[],
+  zeroUtcMs: number,
+  checkpoint: IndividualCheckpoint | undefined,
+): Promise<EarlierRuns> {
+  const { files } = await readRuns(dirs);
+  const rows = new Map<string, Map<RowType, Found>>();
+  const foundOf = (uid: string, type: RowType): Found => {
+    const user = rows.get(uid) ?? new Map<RowType, Found>();
+    rows.set(uid, user);
+    const found = user.get(type) ?? { finished: [], torn: [] };
+    user.set(type, found);
+    return found;
+  };
+  for (const { dir, file } of files) {
+    const row = rowOf(file.name);
+    if (row && file.type === 'slice') foundOf(row.uid, row.type).finished.push({ dir, file });
+  }
+  const known = new Set(files.map(({ file }) => file.name));
+  for (const slice of await unfinished(dirs, known)) {
+    const row = rowOf(slice.name);
+    if (row) foundOf(row.uid, row.type).torn.push(slice);
+  }
+  const users = new Map<string, UserPast>();
+  for (const [uid, found] of rows) {
+    const rotate = checkpoint?.users.find((user) => user.uid === uid)?.rotate ?? 0;
+    const past = new Map([...found].map(([type, row]) => [type, { ...pastOf(row, zeroUtcMs), rotate }] as const));
+    users.set(uid, { rows: past, snapshotUs: undefined });
+  }
+  for (const [uid, snapshotUs] of snapshotsOf(
+    files.map(({ file }) => file),
+    zeroUtcMs,
+  ))
+    users.set(uid, { rows: users.get(uid)?.rows ?? new Map(), snapshotUs });
+  return { users, files: files.length };
+}
+
+function rowOf(name: string): { uid: string; type: RowType } | undefined {
+  const parts = readSliceName(name.replace(/\.part$/, ''));
+  if (!parts?.user) return undefined;
+  return { uid: parts.user.uid, type: parts.extension === 'm4s' ? 'fragments' : parts.user.type };
+}
+
+/** Slices that no journal lists. Of those that several runs wrote, the one that got furthest. */
+async function unfinished(dirs: readonly string[], known: ReadonlySet<string>): Promise<PastSlice[]> {
+  const best = new Map<string, { slice: PastSlice; bytes: number }>();
+  for (const dir of dirs)
+    for (const name of await readdir(dir)) {
+      const plain = name.replace(/\.part$/, '');
+      const utcMs = readSliceName(plain)?.startUtcMs;
+      if (utcMs === undefined || known.has(plain)) continue;
+      const { size: bytes } = await stat(join(dir, name));
+      // Killed between the renaming and the journal: the file is whole, and yet it is not told of.
+      if (bytes > (best.get(plain)?.bytes ?? 0)) best.set(plain, { slice: { dir, name, utcMs, isTorn: true }, bytes });
+    }
+  return [...best.values()].map(({ slice }) => slice).sort((a, b) => a.utcMs - b.utcMs);
+}
+
+function pastOf({ finished, torn }: Found, zeroUtcMs: number): Omit<PastRowFiles, 'rotate'> {
+  finished.sort((a, b) => a.file.index - b.file.index);
+  const last = finished.at(-1);
+  const endUs = last && (last.file.startUtcMs - zeroUtcMs) * 1000 + last.file.durationUs;
+  // What could not be finished while the row went on is for whoever repairs the whole.
+  const newest = torn.filter(({ utcMs }) => !last || utcMs > last.file.startUtcMs);
+  const whole = last && { dir: last.dir, name: last.file.name, utcMs: last.file.startUtcMs, isTorn: false };
+  return {
+    nextIndex: last ? last.file.index + 1 : 0,
+    taken: finished.map(({ file }) => Math.trunc(file.startUtcMs)),
+    endUs,
+    newest: newest.length > 0 ? newest : whole ? [whole] : [],
+  };
+}
+
+/** When the last snapshot of each user was taken, microseconds of the recording. */
+function snapshotsOf(files: readonly SpooledFile[], zeroUtcMs: number): Map<string, number> {
+  const last = new Map<string, number>();
+  for (const file of files)
+    if (file.type === 'snapshot')
+      last.set(file.uid, Math.max(last.get(file.uid) ?? 0, (file.startUtcMs - zeroUtcMs) * 1000));
+  return last;
+}

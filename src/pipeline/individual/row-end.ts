@@ -1,0 +1,185 @@
+/**
+ * RowEnd: where a row of slices stood when the run that wrote it was lost, read from its newest slice. What was being written is
+ * written anew, sample by sample, so that the slice goes on as if nothing had been.
+ */
+import { join } from 'node:path';
+import { Fault } from '../../kernel/fault.ts';
+import type { EncodedSample } from '../../media/sample.ts';
+import type { FileCodecs, RotateEvent } from '../../media/segment.ts';
+import type { MediaKind, VideoCodec } from '../../media/track.ts';
+import { Fmp4Container } from '../../stages/mux/mp4/fmp4-container.ts';
+import { probeSlice, readSamples } from '../../stages/mux/read-slices.ts';
+import type { PictureShape, SliceContainer } from '../../stages/mux/slices.ts';
+import type { Streams } from '../../stages/mux/stream.ts';
+import { TsContainer } from '../../stages/mux/ts/ts-slices.ts';
+import { WebmContainer } from '../../stages/mux/webm/webm-container.ts';
+import type { SliceRuns } from './file-sink.ts';
+
+/** The same moment, told by a clock that was put together anew, or counted in a container's ticks. */
+const SAME_US = 2000;
+
+export type RowEnd = {
+  /** Whether its last slice goes on. */
+  isOpen: boolean;
+  /** Where that slice begins. All microseconds of the recording. */
+  startUs: number;
+  /** The last picture, in order of decoding, when it was decoded, and the latest to be shown. */
+  picture: { codec: VideoCodec; shape: PictureShape; lastUs: number; decodedUs: number; highestUs: number } | undefined;
+  /** Where the sound ends. */
+  soundEndUs: number | undefined;
+  channels: 1 | 2 | undefined;
+};
+
+/** A slice of an earlier run. `utcMs` is what its name says. */
+export type PastSlice = { dir: string; name: string; utcMs: number; isTorn: boolean };
+
+export type ReadRowOptions = {
+  /** The row's newest slice, or several that were not finished, in order. */
+  slices: readonly PastSlice[];
+  zeroUtcMs: number;
+  /** As of Run; of slices that belong into an MPD. */
+  mpd: string | undefined;
+  rotate: RotateEvent['rotate'];
+  /** Whether its slices hold sound beside the picture, where there is any. */
+  isMerged: boolean;
+};
+
+/** A slice of both kinds that lacks one has just begun: that one waits for the other, or in a muxer. */
+const BEGINNING_US = 2_000_000;
+
+/**
+ * Reads the newest slices of a row, writes to `row` those that were not finished, and tells where the row ends.
+ * @returns undefined when nothing of them can be read
+ */
+export async function readRow(row: SliceRuns, options: ReadRowOptions): Promise<RowEnd | undefined> {
+  let end: RowEnd | undefined;
+  for (const slice of options.slices) end = (await readSlice(row, slice, options)) ?? end;
+  return end;
+}
+
+async function readSlice(row: SliceRuns, slice: PastSlice, options: ReadRowOptions): Promise<RowEnd | undefined> {
+  const path = join(slice.dir, slice.name);
+  const streams = await streamsOf(path);
+  const run = streams && runOf(slice, streams, options);
+  if (!streams || !run) return undefined;
+  if (options.isMerged && slice.isTorn && (await isBeginning(path, slice, streams, options.zeroUtcMs)))
+    return undefined;
+  const { video, audio } = streams;
+  const shape = video && { width: video.width, height: video.height, rotate: options.rotate };
+  const end: RowEnd = {
+    isOpen: slice.isTorn,
+    startUs: Number.POSITIVE_INFINITY,
+    picture: undefined,
+    soundEndUs: undefined,
+    channels: audio?.channels,
+  };
+  if (slice.isTorn) row.begin(run);
+  for await (const sample of whole(path, slice, options.zeroUtcMs)) {
+    if (slice.isTorn) row.write(sample);
+    const { ptsUs, dtsUs, durationUs } = sample;
+    end.startUs = Math.min(end.startUs, ptsUs);
+    if (sample.kind === 'audio') end.soundEndUs = Math.max(end.soundEndUs ?? 0, ptsUs + durationUs);
+    else if (shape) {
+      const highestUs = Math.max(end.picture?.highestUs ?? ptsUs, ptsUs);
+      end.picture = { codec: video?.codec ?? 'h264', shape, lastUs: ptsUs, decodedUs: dtsUs, highestUs };
+    }
+  }
+  return end;
+}
+
+/** What has just begun is given again by the feed, and is made again as a whole. */
+async function isBeginning(path: string, slice: PastSlice, { video, audio }: Streams, zeroUtcMs: number) {
+  if (video && audio) return false;
+  let [firstUs, lastUs] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+  for await (const { ptsUs } of whole(path, slice, zeroUtcMs)) {
+    firstUs = Math.min(firstUs, ptsUs);
+    lastUs = Math.max(lastUs, ptsUs);
+  }
+  return !(lastUs - firstUs >= BEGINNING_US);
+}
+
+/** A slice that ends within its first samples is none. */
+async function streamsOf(path: string): Promise<Streams | undefined> {
+  try {
+    const streams = await probeSlice(path);
+    return streams.video || streams.audio ? streams : undefined;
+  } catch (error) {
+    if (error instanceof Fault) return undefined;
+    throw error;
+  }
+}
+
+/**
+ * The samples of a slice. Of a torn one the last of each kind are left out: they may be cut off, and whoever wrote them has said
+ * of nothing so late that it is on disk.
+ */
+async function* whole(path: string, slice: PastSlice, zeroUtcMs: number): AsyncGenerator<EncodedSample> {
+  const held = new Map<MediaKind, EncodedSample>();
+  const samples = readSamples(path, (slice.utcMs - zeroUtcMs) * 1000);
+  for (;;) {
+    const next = await samples.next().catch((error) => {
+      // A reader may call what it finds at the tear an error.
+      if (slice.isTorn) return undefined;
+      throw error;
+    });
+    if (!next || next.done) break;
+    const sample = next.value;
+    const before = held.get(sample.kind);
+    held.set(sample.kind, sample);
+    if (before) yield before;
+  }
+  if (!slice.isTorn) yield* held.values();
+}
+
+function runOf({ name, utcMs }: PastSlice, streams: Streams, { mpd, rotate }: ReadRowOptions) {
+  const { video, audio } = streams;
+  const container = containerOf(name, streams);
+  if (!container) return undefined;
+  const isWebm = video?.codec !== undefined && video.codec !== 'h264';
+  const codecs: FileCodecs = {
+    ...(video && { video: video.codec ?? 'h264' }),
+    ...(audio && { audio: audio.codec ?? 'aac' }),
+  };
+  const kinds: MediaKind[] = [...(video ? (['video'] as const) : []), ...(audio ? (['audio'] as const) : [])];
+  const shape = video && { width: video.width, height: video.height, rotate };
+  const belongsToMpd = isWebm || name.includes('.m4s');
+  return { kinds, codecs, container, shape, forced: !isWebm, mpd: belongsToMpd ? mpd : undefined, firstUtcMs: utcMs };
+}
+
+function containerOf(name: string, { video, audio }: Streams): (() => SliceContainer) | undefined {
+  const plain = name.replace(/\.part$/, '');
+  if (plain.endsWith('.m4s')) return audio && (() => new Fmp4Container(audio));
+  if (plain.endsWith('.webm')) {
+    const codec = video?.codec;
+    return codec && codec !== 'h264' ? () => new WebmContainer(codec) : undefined;
+  }
+  const size = video && { width: video.width, height: video.height };
+  return () => new TsContainer({ video: size, audio });
+}
+
+/** Tells pictures that a file holds already from those that follow it, where a feed is read again. */
+export class KnownPictures {
+  readonly #lastUs: number;
+  readonly #highestUs: number;
+  #isPast = false;
+
+  /** @param lastUs of the last one in the file, in order of decoding @param highestUs of the latest to be shown */
+  constructor(lastUs: number, highestUs: number) {
+    this.#lastUs = lastUs;
+    this.#highestUs = highestUs;
+  }
+
+  /** Ask in order of decoding. */
+  has(ptsUs: number): boolean {
+    if (this.#isPast) return false;
+    if (ptsUs > this.#highestUs + SAME_US) this.#isPast = true;
+    const isKnown = !this.#isPast;
+    if (Math.abs(ptsUs - this.#lastUs) <= SAME_US) this.#isPast = true;
+    return isKnown;
+  }
+}
+
+/** Whether sound at `ptsUs` lies in a file that ends at `endUs`. */
+export function isHeard(ptsUs: number, endUs: number | undefined): boolean {
+  return endUs !== undefined && ptsUs < endUs - SAME_US;
+}
