@@ -67,6 +67,8 @@ describe('a lost run is gone on with', { timeout: 170_000 }, () => {
   test.each([
     ['h264', 'standard', 7.3],
     ['h264', 'standard', 15.4],
+    // The slice had just been begun, and nothing of it was on disk.
+    ['h264', 'standard', 16.4],
     ['h264', 'default', 19.9],
     ['vp8', 'standard', 17.6],
     ['vp9', 'default', 12.2],

@@ -93,7 +93,8 @@ function pastOf({ finished, torn }: Found, zeroUtcMs: number): Omit<PastRowFiles
     nextIndex: last ? last.file.index + 1 : 0,
     taken: finished.map(({ file }) => Math.trunc(file.startUtcMs)),
     endUs,
-    newest: newest.length > 0 ? newest : whole ? [whole] : [],
+    torn: newest,
+    finished: whole,
   };
 }
 

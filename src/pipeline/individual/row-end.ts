@@ -34,8 +34,9 @@ export type RowEnd = {
 export type PastSlice = { dir: string; name: string; utcMs: number; isTorn: boolean };
 
 export type ReadRowOptions = {
-  /** The row's newest slice, or several that were not finished, in order. */
-  slices: readonly PastSlice[];
+  /** The row's slices that were not finished, in order, and its last finished one. */
+  torn: readonly PastSlice[];
+  finished: PastSlice | undefined;
   zeroUtcMs: number;
   /** As of Run; of slices that belong into an MPD. */
   mpd: string | undefined;
@@ -53,8 +54,9 @@ const BEGINNING_US = 2_000_000;
  */
 export async function readRow(row: SliceRuns, options: ReadRowOptions): Promise<RowEnd | undefined> {
   let end: RowEnd | undefined;
-  for (const slice of options.slices) end = (await readSlice(row, slice, options)) ?? end;
-  return end;
+  for (const slice of options.torn) end = (await readSlice(row, slice, options)) ?? end;
+  // Of a slice that had only been begun nothing may be on disk.
+  return end ?? (options.finished && readSlice(row, options.finished, options));
 }
 
 async function readSlice(row: SliceRuns, slice: PastSlice, options: ReadRowOptions): Promise<RowEnd | undefined> {
@@ -84,7 +86,7 @@ async function readSlice(row: SliceRuns, slice: PastSlice, options: ReadRowOptio
       end.picture = { codec: video?.codec ?? 'h264', shape, lastUs: ptsUs, decodedUs: dtsUs, highestUs };
     }
   }
-  return end;
+  return end.picture || end.soundEndUs !== undefined ? end : undefined;
 }
 
 /** What has just begun is given again by the feed, and is made again as a whole. */

@@ -12,7 +12,7 @@ import { type FileSink, type PastRow, type RowType, UserRows } from './file-sink
 import { MergedFiles } from './merged-files.ts';
 import { PassedSound } from './passed-sound.ts';
 import { PassedVideo } from './passed-video.ts';
-import { type PastSlice, type RowEnd, readRow } from './row-end.ts';
+import { type ReadRowOptions, type RowEnd, readRow } from './row-end.ts';
 import { SnapshotLine } from './snapshot-line.ts';
 import { SoundFiles } from './sound-files.ts';
 import { TranscodedSound } from './transcoded-sound.ts';
@@ -20,8 +20,8 @@ import { TranscodedSound } from './transcoded-sound.ts';
 /** What a stream that pauses wrote last is handed to the system after this. */
 const FLUSH_US = 250_000;
 
-/** `newest` is as of readRow. */
-export type PastRowFiles = PastRow & { newest: readonly PastSlice[]; rotate: RotateEvent['rotate'] };
+/** What is read of a row, as of readRow. */
+export type PastRowFiles = PastRow & Pick<ReadRowOptions, 'torn' | 'finished' | 'rotate'>;
 
 /** What earlier runs of the recording left of a user. */
 export type UserPast = {
@@ -68,10 +68,10 @@ export class UserFiles {
   async goOn({ rows, snapshotUs }: UserPast): Promise<void> {
     const { zeroUtcMs } = this.#o.sink;
     this.#snapshotUs = snapshotUs;
-    for (const [type, { newest, rotate, ...past }] of rows) {
+    for (const [type, { torn, finished, rotate, ...past }] of rows) {
       const row = this.#rows.row(type);
       row.goOn(past);
-      const end = await readRow(row, { slices: newest, zeroUtcMs, mpd: this.#mpd, rotate, isMerged: type === 'av' });
+      const end = await readRow(row, { torn, finished, zeroUtcMs, mpd: this.#mpd, rotate, isMerged: type === 'av' });
       if (!end) continue;
       this.#past.set(type, end);
       this.#pastUs = Math.max(this.#pastUs, end.picture?.highestUs ?? 0, end.soundEndUs ?? 0);
