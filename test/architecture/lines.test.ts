@@ -11,7 +11,7 @@ const COLUMNS = 120;
 const ROOMS = [
   'src/contract/{lint,openapi,rest,webhook}/**/*.ts',
   'src/contract/*.ts',
-  'src/{http,config,app/cli}/**/*.ts',
+  'src/{channel,http,config,app/cli}/**/*.ts',
   'test/{architecture,conformance,fuzz}/**/*.ts',
   '{scripts,types}/**/*.ts',
 ];

@@ -181,7 +181,7 @@ test('the same uid from a second page takes over, without the user leaving', asy
   await until('its media arrives', () => inRoom(room)[0]?.tracks.every((t) => t.receiving), 5000);
 });
 
-test('muting does not end the user, killing the browser does within 15 s', async () => {
+test('muting does not end the user, killing the browser does within a minute', async () => {
   const room = 'mute';
   browser = await startBrowser();
   const publisher = await browser.publish(baseUrl, {

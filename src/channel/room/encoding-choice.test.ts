@@ -115,7 +115,10 @@ class Scene {
     return this.choice.chosen?.rid as Rid | undefined;
   }
 
-  /** Wherever the layer changes in what was given, a key frame begins it, and of each layer no packet is left out or twice. */
+  /**
+   * Wherever the layer changes in what was given, a key frame begins it, and of each layer no packet is left out or
+   * twice.
+   */
   expectProper(): void {
     let before: { rid: Rid; packet: Packet } | undefined;
     for (const one of this.given) {

@@ -1,6 +1,6 @@
 /**
- * EncodingChoice: which encoding of a simulcast one recorder is given. It is the highest or the lowest one; while that one is dead
- * another takes its place. Each change begins at a key frame.
+ * EncodingChoice: which encoding of a simulcast one recorder is given. It is the highest or the lowest one; while that
+ * one is dead another takes its place. Each change begins at a key frame.
  */
 import type { Encoding } from './encoding.ts';
 
@@ -9,11 +9,13 @@ export type VideoStreamType = 0 | 1;
 
 /** The chosen encoding is dead when it is silent this long while another is heard. */
 export const DEAD_US = 1_000_000;
-/** After this long a key frame of its substitute is asked for: what comes from there on can be shown, once it is dead. */
+/**
+ * After this long a key frame of its substitute is asked for: what comes from there on can be shown, once it is dead.
+ */
 export const SUSPECT_US = 400_000;
-/** A encoding that was dead is taken again when it was heard this long without a pause. */
+/** An encoding that was dead is taken again when it was heard this long without a pause. */
 export const RETURN_US = 2_000_000;
-/** A pause of a encoding that is heard. */
+/** A pause of an encoding that is heard. */
 const PAUSE_US = 500_000;
 /** A recorder takes packets of the encoding it was just given before for stragglers, for a second. */
 const SETTLE_US = 600_000;
@@ -55,9 +57,10 @@ export class EncodingChoice {
   }
 
   /**
-   * Tells of each packet of the track, after the encoding itself took it. Asks encodings for key frames that a change will need.
-   * @returns whether `chosen` changed: the recorder is then to be given what is kept of it, which begins with a key frame and
-   *   ends with this packet if it is of that encoding
+   * Tells of each packet of the track, after the encoding itself took it. Asks encodings for key frames that a change
+   * will need.
+   * @returns whether `chosen` changed: the recorder is then to be given what is kept of it, which begins with a key frame
+   *   and ends with this packet if it is of that encoding
    */
   onPacket(encoding: Encoding, nowUs: number): boolean {
     if (this.#encodings.length === 1) return false;
@@ -77,7 +80,7 @@ export class EncodingChoice {
     }
     if (this.#next?.encoding !== target) {
       this.#next = { encoding: target, sinceUs: nowUs };
-      // A encoding that is heard for the first time brings its key frame with this very packet.
+      // An encoding that is heard for the first time brings its key frame with this very packet.
       if (target.keyFrameUs !== nowUs) target.wantKeyFrame();
     }
     const isDead = quietUs >= DEAD_US;
@@ -120,7 +123,7 @@ export class EncodingChoice {
     return this.#best(others.filter((encoding) => this.#isTrusted(encoding, nowUs))) ?? this.#best(others);
   }
 
-  /** A encoding that is to be had and comes before the chosen one. */
+  /** An encoding that is to be had and comes before the chosen one. */
   #better(nowUs: number): Encoding | undefined {
     const best = this.#best(this.#heard(nowUs).filter((encoding) => this.#isTrusted(encoding, nowUs)));
     return best && best !== this.#chosen && this.#order(best, this.#chosen!) > 0 ? best : undefined;

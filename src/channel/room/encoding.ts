@@ -1,6 +1,7 @@
 /**
  * Encoding: one RTP stream of a publication as it comes in (RFC 7656 §2.1.7), the whole of it or one layer of a
- * simulcast. Keeps statistics and a log of its packets, back to what somebody may still want; tells its readers of each.
+ * simulcast. Keeps statistics and a log of its packets, back to what somebody may still want; tells its readers of
+ * each.
  */
 import type { Packet } from '../../media/packet.ts';
 import type { TrackFormat } from '../../media/track.ts';
@@ -172,8 +173,8 @@ export class Encoding {
   }
 
   /**
-   * What a key frame needs for decoding that came in before it, and not with it: packets to be put before the one at `index`,
-   * as if they were the first of its picture.
+   * What a key frame needs for decoding that came in before it, and not with it: packets to be put before the one at
+   * `index`, as if they were the first of its picture.
    */
   setsBefore(index: number): Buffer[] {
     const { log } = this;

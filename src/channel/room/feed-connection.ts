@@ -70,7 +70,9 @@ export class FeedConnection implements FeedSink {
     if (this.#socket.writable) this.#socket.write(encodeFeedEvent(event, atUs));
   }
 
-  /** One write, one system call and one waking of the recorder for all packets of some milliseconds: it is late by more. */
+  /**
+   * One write, one system call and one waking of the recorder for all packets of some milliseconds: it is late by more.
+   */
   writeMedia(kind: 'rtp' | 'rtcp', track: number, datagram: Buffer, arrivalUs: number): void {
     if (this.#gatheredBytes + FEED_HEADER_BYTES + datagram.length > this.#gathered.length) {
       this.#sendGathered();

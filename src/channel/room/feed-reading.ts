@@ -1,6 +1,6 @@
 /**
- * FeedReading: one reading of a feed by one recorder. It begins with who was there at the point it is read from, goes on with
- * all that came since in the order it came, and then stays with the present.
+ * FeedReading: one reading of a feed by one recorder. It begins with who was there at the point it is read from, goes
+ * on with all that came since in the order it came, and then stays with the present.
  */
 import type { FeedEvent } from '../../contract/line/feed.ts';
 import type { FeedTrack, Run } from './feed-track.ts';

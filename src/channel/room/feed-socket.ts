@@ -1,6 +1,6 @@
 /**
- * FeedSocket: where recorders read a feed (`contract/line/feed.ts`), a unix socket for as long as the feed lives. One reads
- * at a time; a newer run of the recording takes the place of an older one.
+ * FeedSocket: where recorders read a feed (`contract/line/feed.ts`), a unix socket for as long as the feed lives. One
+ * reads at a time; a newer run of the recording takes the place of an older one.
  */
 import { chmodSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';

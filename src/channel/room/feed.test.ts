@@ -109,7 +109,9 @@ class Sender implements Publisher {
   }
 }
 
-/** A room with two feeds that were opened at the same moment: one that reads all at once, and one that is read again. */
+/**
+ * A room with two feeds that were opened at the same moment: one that reads all at once, and one that is read again.
+ */
 class Scene {
   readonly clock = new ManualClock();
   readonly memory: LogMemory;

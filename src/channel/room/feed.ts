@@ -1,7 +1,7 @@
 /**
- * Feed: what one recorder hears of a room, from the moment the feed was opened. Each publication is a track of it, with a
- * number that is never used twice, and of a simulcast the encoding that the recorder is to have. It can be read again from
- * the last thing that was said to be safe, with the same packets, numbers and times (ADR 0012).
+ * Feed: what one recorder hears of a room, from the moment the feed was opened. Each publication is a track of it, with
+ * a number that is never used twice, and of a simulcast the encoding that the recorder is to have. It can be read again
+ * from the last thing that was said to be safe, with the same packets, numbers and times (ADR 0012).
  */
 import type { VideoStreamType } from './encoding-choice.ts';
 import { type FeedNote, FeedReading, type FeedSink } from './feed-reading.ts';

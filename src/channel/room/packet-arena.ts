@@ -1,7 +1,7 @@
 /**
- * PacketArena: the memory that all packet logs of a server share, its bound, and the one order in which everything happened.
- * Memory is used over and over: packets kept by the thousand as they came would all grow old before they are dropped, which
- * costs the garbage collector as much as everything else that is done with them.
+ * PacketArena: the memory that all packet logs of a server share, its bound, and the one order in which everything
+ * happened. Memory is used over and over: packets kept by the thousand as they came would all grow old before they are
+ * dropped, which costs the garbage collector as much as everything else that is done with them.
  */
 
 /** What takes part in the bound. */

@@ -1,6 +1,6 @@
 /**
- * PacketLog: what came in of one encoding, RTP and RTCP, in order of arrival, from some packet on. Every feed reads it by index,
- * as often as it must. Packets are copied into the arena's memory.
+ * PacketLog: what came in of one encoding, RTP and RTCP, in order of arrival, from some packet on. Every feed reads it
+ * by index, as often as it must. Packets are copied into the arena's memory.
  */
 import type { ArenaUser, PacketArena } from './packet-arena.ts';
 
@@ -138,8 +138,8 @@ export class PacketLog implements ArenaUser {
   }
 
   /**
-   * A key frame begins with the packet that was appended last. When that one was lost and sent again, the rest of the frame is
-   * here already and belongs to its group.
+   * A key frame begins with the packet that was appended last. When that one was lost and sent again, the rest of the
+   * frame is here already and belongs to its group.
    */
   startGroup(): void {
     const last = this.#starts.at(-1);

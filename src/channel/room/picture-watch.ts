@@ -1,6 +1,6 @@
 /**
- * PictureWatch: notices whole pictures of an encoding as their last packet comes in, without decoding anything. Whether an
- * encoding lives is told by its pictures: a sender whose bandwidth is gone goes on with padding and headers.
+ * PictureWatch: notices whole pictures of an encoding as their last packet comes in, without decoding anything. Whether
+ * an encoding lives is told by its pictures: a sender whose bandwidth is gone goes on with padding and headers.
  */
 import type { Packet } from '../../media/packet.ts';
 import type { VideoCodec } from '../../media/track.ts';

@@ -1,6 +1,6 @@
 /**
- * Publication: what a user sends of one source, a microphone, a camera or a screen, in one format. It comes in as one encoding
- * or, under simulcast, as several of the same picture.
+ * Publication: what a user sends of one source, a microphone, a camera or a screen, in one format. It comes in as one
+ * encoding or, under simulcast, as several of the same picture.
  */
 import type { TrackFormat } from '../../media/track.ts';
 import type { PictureSize } from '../../stages/rtp/picture-size.ts';

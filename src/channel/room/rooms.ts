@@ -81,7 +81,10 @@ export type FeedRequest = {
   cname: string;
   uid: string;
   sid: string;
-  /** Which encoding of a simulcast the recorder is given, as long as it lives: 0, unless told, the highest, 1 the lowest. */
+  /**
+   * Which encoding of a simulcast the recorder is given, as long as it lives: 0, unless told, the highest, 1 the
+   * lowest.
+   */
   videoStreamType?: VideoStreamType | undefined;
 };
 
@@ -179,7 +182,9 @@ export class Rooms {
     return [...publishers, ...recorders];
   }
 
-  /** Asks everyone in the channel for a key frame: a recorder that comes soon then finds a whole picture kept for it. */
+  /**
+   * Asks everyone in the channel for a key frame: a recorder that comes soon then finds a whole picture kept for it.
+   */
   requestKeyFrames(appid: string, cname: string): void {
     this.#rooms.get(keyOf(appid, cname))?.wantKeyFrames();
   }

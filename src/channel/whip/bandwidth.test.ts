@@ -71,7 +71,9 @@ describe('the estimate', () => {
 });
 
 describe('the delay of a queue', () => {
-  /** Seconds of 30 packets; `waitMs` of the packet's second in the queue, and up to 40 ms more for every other packet. */
+  /**
+   * Seconds of 30 packets; `waitMs` of the packet's second in the queue, and up to 40 ms more for every other packet.
+   */
   function feed(delay: QueueDelay, waits: readonly number[], firstTimestamp = 4_294_000_000): number[] {
     return waits.map((waitMs, second) => {
       for (let n = 0; n < 30; n++) {

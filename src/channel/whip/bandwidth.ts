@@ -1,7 +1,7 @@
 /**
- * How much a publisher is told it may send (REMB) when it does not estimate that by itself from transport-wide feedback.
- * It begins with more than anyone sends, so that a clean path holds nobody back, and gives way to loss and to a queue that
- * grows. The thresholds of loss are those of draft-ietf-rmcat-gcc-02 §6.
+ * How much a publisher is told it may send (REMB) when it does not estimate that by itself from transport-wide
+ * feedback. It begins with more than anyone sends, so that a clean path holds nobody back, and gives way to loss and to
+ * a queue that grows. The thresholds of loss are those of draft-ietf-rmcat-gcc-02 §6.
  */
 import { US } from '../../kernel/time.ts';
 import type { ReportBlock } from '../../stages/rtp/rtcp.ts';
@@ -40,7 +40,8 @@ export class BandwidthEstimate {
   /** To be told once a second. An interval in which nothing came says nothing. */
   onInterval({ lossRatio, receivedBps, queueMs }: Interval): void {
     if (receivedBps <= 0) return;
-    // A step from no queue at all is a jump of the sender's timestamps rather than a queue; that it goes on growing proves it.
+    // A step from no queue at all is a jump of the sender's timestamps rather than a queue; that it goes on growing
+    // proves it.
     const isGrowing = queueMs >= QUEUE_MS && this.#formerQueueMs >= STEP_MS && queueMs - this.#formerQueueMs >= STEP_MS;
     this.#formerQueueMs = queueMs;
     if (lossRatio > HIGH_LOSS || isGrowing) {
@@ -52,7 +53,10 @@ export class BandwidthEstimate {
   }
 }
 
-/** The loss of all of a track's streams together, so that one packet of a small layer does not count like one of a large. */
+/**
+ * The loss of all of a track's streams together, so that one packet of a small layer does not count like one of a
+ * large.
+ */
 export class LossRatio {
   readonly #highest = new Map<number, number>();
 
@@ -71,7 +75,9 @@ export class LossRatio {
   }
 }
 
-/** The fastest packet of this span is taken for one that did not wait. Clocks drift some milliseconds apart meanwhile. */
+/**
+ * The fastest packet of this span is taken for one that did not wait. Clocks drift some milliseconds apart meanwhile.
+ */
 const SPAN_US = 30 * US;
 /** Timestamps that are this far from where they should be began anew. */
 const JUMP_US = 5 * US;

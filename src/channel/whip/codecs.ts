@@ -25,7 +25,9 @@ const ENCODINGS: Record<TrackFormat['codec'], string> = {
   av1: 'AV1/90000',
 };
 
-/** The offerer's first codec of ours; for H.264 its first with packetization-mode=1, where fragments may be of any size. */
+/**
+ * The offerer's first codec of ours; for H.264 its first with packetization-mode=1, where fragments may be of any size.
+ */
 export function chooseCodec(line: MediaDescription): TrackFormat | undefined {
   const offered = String(line.payloads ?? '')
     .split(' ')

@@ -1,8 +1,9 @@
 /**
- * ConsentRelay: stands between the server's media port and one publisher that does not answer consent checks (RFC 7675),
- * as FFmpeg's WHIP client does not: its connection would be given up 30 s after it stood. The relay passes every datagram
- * on, both ways, except the server's checks, which it answers in the publisher's name while the publisher is heard.
- * It has a UDP port of its own: the one exception to "all publishers on one port", and only for those that need it.
+ * ConsentRelay: stands between the server's media port and one publisher that does not answer consent checks (RFC
+ * 7675), as FFmpeg's WHIP client does not: its connection would be given up 30 s after it stood. The relay passes every
+ * datagram on, both ways, except the server's checks, which it answers in the publisher's name while the publisher is
+ * heard. It has a UDP port of its own: the one exception to "all publishers on one port", and only for those that need
+ * it.
  */
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
 import { once } from 'node:events';

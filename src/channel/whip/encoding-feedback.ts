@@ -1,6 +1,6 @@
 /**
- * EncodingFeedback: what the sender of one encoding is asked for by RTCP: lost packets (NACK), key frames (PLI). Also knows how
- * long its packets queue on the way. It writes RTCP and leaves sending it to the session.
+ * EncodingFeedback: what the sender of one encoding is asked for by RTCP: lost packets (NACK), key frames (PLI). Also
+ * knows how long its packets queue on the way. It writes RTCP and leaves sending it to the session.
  */
 import type { Packet } from '../../media/packet.ts';
 import { NackGenerator } from '../../stages/rtp/nack.ts';

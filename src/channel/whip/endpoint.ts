@@ -71,8 +71,8 @@ export class WhipEndpoint {
 
   /**
    * Takes a publisher's offer. When it connects, it takes the place of the uid's former session, if there is one.
-   * @throws Fault `sdp-invalid`, `offer-unacceptable`, `uid-taken`, `channel-full`, `app-full`, `server-full`, `rtc-port-unavailable`,
-   * `ice-gathering-timeout`, `channel-closed`
+   * @throws Fault `sdp-invalid`, `offer-unacceptable`, `uid-taken`, `channel-full`, `app-full`, `server-full`,
+   *   `rtc-port-unavailable`, `ice-gathering-timeout`, `channel-closed`
    */
   async publish({ appid, cname, uid, offer: sdp }: PublishRequest): Promise<Published> {
     this.#requireOpen();

@@ -4,7 +4,10 @@
 
 /** Chromium sends made pictures (canvas, screens) in full range and says so only here. */
 export const COLOR_SPACE = 'http://www.webrtc.org/experiments/rtp-hdrext/color-space';
-/** Phones that are held upright send their pictures lying, and say so here; asked not to, they turn each picture themselves. */
+/**
+ * Phones that are held upright send their pictures lying, and say so here; asked not to, they turn each picture
+ * themselves.
+ */
 export const VIDEO_ORIENTATION = 'urn:3gpp:video-orientation';
 /** Numbers all packets of the transport, which the feedback `transport-cc` tells of. */
 export const TRANSPORT_WIDE_CC = 'http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01';

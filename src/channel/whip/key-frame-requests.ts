@@ -1,6 +1,6 @@
 /**
- * Decides when a track's sender is asked for a key frame (RFC 4585 §6.3.1). Many may want one at the same time; the sender
- * hears of it once, and again until the key frame comes.
+ * Decides when a track's sender is asked for a key frame (RFC 4585 §6.3.1). Many may want one at the same time; the
+ * sender hears of it once, and again until the key frame comes.
  */
 export const MIN_INTERVAL_US = 300_000;
 export const MAX_INTERVAL_US = 1_000_000;

@@ -1,6 +1,6 @@
 /**
- * What a publisher offers and what we take of it: sections of sound and picture (RFC 8829, RFC 9143, RFC 9725 §4.4), each with
- * one codec of ours. Codecs that would need more than we do (RTX, RED, FEC) are left out.
+ * What a publisher offers and what we take of it: sections of sound and picture (RFC 8829, RFC 9143, RFC 9725 §4.4),
+ * each with one codec of ours. Codecs that would need more than we do (RTX, RED, FEC) are left out.
  */
 import { type MediaDescription, parse, type SessionDescription } from 'sdp-transform';
 import { Fault } from '../../kernel/fault.ts';
@@ -55,7 +55,9 @@ export type Offer = {
 const MAX_LINES = 64;
 /** Of one publisher: sound and picture of a camera, a screen with its sound, and some to spare. */
 const MAX_SECTIONS = 8;
-/** What FFmpeg's WHIP client names its sessions (`s=`); it answers Binding requests until DTLS stands, and then none. */
+/**
+ * What FFmpeg's WHIP client names its sessions (`s=`); it answers Binding requests until DTLS stands, and then none.
+ */
 const FFMPEG_SESSION = 'FFmpegPublishSession';
 const FEEDBACK = new Set(['nack', 'nack pli', 'ccm fir', 'goog-remb', 'transport-cc']);
 const TAKEN = `this server takes ${CODECS_TAKEN}`;
@@ -247,9 +249,10 @@ function readSection(line: MediaDescription, index: number, format: TrackFormat)
 }
 
 /**
- * REMB or transport-wide feedback, for the whole bundle: the numbers are those of the transport. A sender that takes both
- * gets REMB. From transport-wide feedback it makes its own estimate, out of arrival times that are ours: on a machine that
- * is busy encoding they tell of our delays as if they were the network's, and hold it far below what the way carries.
+ * REMB or transport-wide feedback, for the whole bundle: the numbers are those of the transport. A sender that takes
+ * both gets REMB. From transport-wide feedback it makes its own estimate, out of arrival times that are ours: on a
+ * machine that is busy encoding they tell of our delays as if they were the network's, and hold it far below what the
+ * way carries.
  */
 function settleBandwidthFeedback(sections: readonly Section[]): Section[] {
   const video = sections.find((section) => section.format.kind === 'video');

@@ -90,7 +90,10 @@ export class PacketSorter {
     return able.length === 1 ? able[0] : undefined;
   }
 
-  /** The encoding of a packet that repeats none. A simulcast's packets say their rid until the sender knows it was heard. */
+  /**
+   * The encoding of a packet that repeats none. A simulcast's packets say their rid until the sender knows it was
+   * heard.
+   */
   encodingOf(packet: Packet, { publication, ids }: ReceivedSection): Encoding | undefined {
     const { encodings } = publication;
     if (encodings.length === 1) return encodings[0];
@@ -107,8 +110,8 @@ export class PacketSorter {
   }
 
   /**
-   * What may go on of an encoding now that this packet came. A sender may start over with another source; that is believed
-   * when the packet says whose it is, or when a second one of the source follows (RFC 3550 §A.1).
+   * What may go on of an encoding now that this packet came. A sender may start over with another source; that is
+   * believed when the packet says whose it is, or when a second one of the source follows (RFC 3550 §A.1).
    */
   admit(received: Received, encoding: Encoding, { ids }: ReceivedSection): Received[] {
     const { packet } = received;

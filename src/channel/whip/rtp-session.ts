@@ -1,7 +1,7 @@
 /**
- * RtpSession: the media of one WHIP session (RFC 3550 §3 calls this an RTP session). Sorts datagrams to encodings, answers with
- * RTCP (reports, NACK, PLI, transport-wide feedback or REMB), and tells when the sender has vanished. Knows no WebRTC: a Peer
- * sends for it, and hands it what came in.
+ * RtpSession: the media of one WHIP session (RFC 3550 §3 calls this an RTP session). Sorts datagrams to encodings,
+ * answers with RTCP (reports, NACK, PLI, transport-wide feedback or REMB), and tells when the sender has vanished.
+ * Knows no WebRTC: a Peer sends for it, and hands it what came in.
  */
 import type { Clock } from '../../kernel/clock.ts';
 import { Fault } from '../../kernel/fault.ts';
@@ -32,8 +32,8 @@ const SENDER_SSRC = 1;
 const SOURCE_DESCRIPTION = encodeSourceDescription(SENDER_SSRC, 'aircheck');
 const RTCP_PERIOD_US = 500_000;
 /**
- * Who answers no consent checks (RFC 7675) is gone when nothing was heard for this long, unless it had said goodbye to what it
- * sent. Others are gone when their consent ends, and until then may be as silent as they like.
+ * Who answers no consent checks (RFC 7675) is gone when nothing was heard for this long, unless it had said goodbye to
+ * what it sent. Others are gone when their consent ends, and until then may be as silent as they like.
  */
 export const SILENCE_US = 10_000_000;
 

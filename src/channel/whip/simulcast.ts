@@ -1,6 +1,6 @@
 /**
- * Simulcast as offers and answers write it (RFC 8853): the same picture in several sizes, one stream each. Streams are named
- * by rid, or in the older way by the SSRCs of an `a=ssrc-group:SIM`.
+ * Simulcast as offers and answers write it (RFC 8853): the same picture in several sizes, one stream each. Streams are
+ * named by rid, or in the older way by the SSRCs of an `a=ssrc-group:SIM`.
  */
 import type { MediaDescription } from 'sdp-transform';
 import { RID } from './extensions.ts';
@@ -44,8 +44,8 @@ export function writeStreams(streams: readonly OfferedStream[]): string[] {
 }
 
 /**
- * The rids to be sent, of alternatives (`1,2`) the first that can be taken; those that begin paused (`~1`) count as well.
- * None when packets do not say their rid: the sender then falls back to one stream.
+ * The rids to be sent, of alternatives (`1,2`) the first that can be taken; those that begin paused (`~1`) count as
+ * well. None when packets do not say their rid: the sender then falls back to one stream.
  */
 function readRids(line: MediaDescription, payloadType: number): string[] {
   const { simulcast } = line;

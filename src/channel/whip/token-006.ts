@@ -1,6 +1,7 @@
 /**
- * RTC tokens of the older kind: AccessToken, "006…", which old token servers still make (contract §5.2). What they sign is
- * channel and uid in one text, so by its nature a token for channel "a1" and uid 2 is as good for channel "a" and uid 12.
+ * RTC tokens of the older kind: AccessToken, "006…", which old token servers still make (contract §5.2). What they sign
+ * is channel and uid in one text, so by its nature a token for channel "a1" and uid 2 is as good for channel "a" and
+ * uid 12.
  */
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import { crc32 } from 'node:zlib';

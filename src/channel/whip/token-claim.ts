@@ -46,7 +46,10 @@ export function refusePrivileges(claim: TokenClaim, granted: ReadonlyMap<number,
   return undefined;
 }
 
-/** Reads the fields of a token: little-endian numbers, and bytes after their 16-bit length. Throws when they are cut short. */
+/**
+ * Reads the fields of a token: little-endian numbers, and bytes after their 16-bit length. Throws when they are cut
+ * short.
+ */
 export class TokenReader {
   readonly #bytes: Buffer;
   #at = 0;

@@ -1,6 +1,6 @@
 /**
- * RTC tokens: AccessToken2, "007…", and the older ones of token-006.ts (contract §5.2). Verification reads the bytes as they
- * were signed; it repacks nothing.
+ * RTC tokens: AccessToken2, "007…", and the older ones of token-006.ts (contract §5.2). Verification reads the bytes as
+ * they were signed; it repacks nothing.
  */
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import { inflateSync } from 'node:zlib';
@@ -16,7 +16,10 @@ const RTC_SERVICE = 1;
 /** Far above what any set of services needs; stops a small token from inflating to gigabytes. */
 const MAX_CONTENT_BYTES = 64 * 1024;
 
-/** Bodies of services that stand before the RTC one would have to be skipped; tokens are packed sorted by type, so none do. */
+/**
+ * Bodies of services that stand before the RTC one would have to be skipped; tokens are packed sorted by type, so none
+ * do.
+ */
 type RtcService = { privileges: Map<number, number>; cname: string; uid: string };
 type Parsed = {
   signature: Buffer;

@@ -1,6 +1,6 @@
 /**
- * Collects when a transport's packets came in, by their transport-wide sequence numbers, and writes the feedback that the
- * publisher's own estimate of the bandwidth lives on (draft-holmer-rmcat-transport-wide-cc-extensions-01).
+ * Collects when a transport's packets came in, by their transport-wide sequence numbers, and writes the feedback that
+ * the publisher's own estimate of the bandwidth lives on (draft-holmer-rmcat-transport-wide-cc-extensions-01).
  */
 import { encodeTransportWideFeedback } from '../../stages/rtp/rtcp.ts';
 import { SequenceUnwrapper } from '../../stages/rtp/sequence.ts';
