@@ -59,8 +59,8 @@ export class EncodingChoice {
   /**
    * Tells of each packet of the track, after the encoding itself took it. Asks encodings for key frames that a change
    * will need.
-   * @returns whether `chosen` changed: the recorder is then to be given what is kept of it, which begins with a key frame
-   *   and ends with this packet if it is of that encoding
+   * @returns whether `chosen` changed: the recorder is then given what is kept of it, which begins with a key frame and
+   *   ends with this packet if it is of that encoding
    */
   onPacket(encoding: Encoding, nowUs: number): boolean {
     if (this.#encodings.length === 1) return false;

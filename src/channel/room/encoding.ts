@@ -155,7 +155,7 @@ export class Encoding {
       this.#size = readPayloadSize(format.codec, packet.payload) ?? this.#size;
     }
     // The key frame that the sender began with was lost, went out before we could hear it, or was given up at a bound.
-    if (!this.log.hasStart) this.wantKeyFrame();
+    if (!this.hasKeyFrame) this.wantKeyFrame();
     for (const reader of this.readers) reader.onPacket(this, index);
     if (arrivalUs - this.#trimmedUs >= TRIM_US) this.trim(arrivalUs);
   }

@@ -288,7 +288,7 @@ describe('what comes in', () => {
   });
 
   test('one packet of a source that nobody named changes nothing, two of it are a sender that started over', () => {
-    const { session, run, heard } = setUp();
+    const { session, run, heard, of } = setUp();
     session.onDatagram(vp8(1, true));
     const [encoding] = session.publications[1]!.encodings;
     for (const stray of [77, 78, 77]) {
@@ -300,6 +300,8 @@ describe('what comes in', () => {
     expect(heard).toHaveLength(4);
     session.onDatagram(rtp(96, 77, 77 * 50 + 1, Buffer.from([0x10, 0x01, 1])));
     expect(encoding!.ssrc).toBe(77);
+    // Its pictures are of use from a key frame of its own on.
+    expect(of('pictureLossIndication').at(-1)?.mediaSsrc).toBe(77);
     expect(heard.map(({ encoding: { ssrc } }) => ssrc)).toHaveLength(6);
   });
 
