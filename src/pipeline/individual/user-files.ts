@@ -10,6 +10,7 @@ import { mpdName, userBaseName } from '../../stages/mux/names.ts';
 import type { PlacedSample } from './due-samples.ts';
 import { type FileSink, type PastRow, type RowType, UserRows } from './file-sink.ts';
 import { MergedFiles } from './merged-files.ts';
+import { NewestPictures } from './newest-pictures.ts';
 import { PassedSound } from './passed-sound.ts';
 import { PassedVideo } from './passed-video.ts';
 import { type ReadRowOptions, type RowEnd, readRow } from './row-end.ts';
@@ -43,6 +44,7 @@ export class UserFiles {
   readonly #o: UserFilesOptions;
   readonly #mpd: string | undefined;
   readonly #rows: UserRows;
+  readonly #newest = new NewestPictures();
   #video: PassedVideo | undefined;
   #sound: TranscodedSound | undefined;
   #soundFiles: SoundFiles | undefined;
@@ -104,6 +106,8 @@ export class UserFiles {
   takePicture({ track, format }: Track, sample: PlacedSample): void {
     const { plan } = this.#o;
     if (format.kind !== 'video') return;
+    const present = this.#o.tracks().map((one) => one.track);
+    if (!this.#newest.takes(track, present)) return;
     this.#snapshotsOf(track, format.codec)?.push(sample, sample.ptsUs, sample);
     if (!plan.records.video || plan.streamMode === 'none') return;
     this.#video ??= new PassedVideo({
