@@ -46,28 +46,36 @@ const AUDIO: TrackFormat = { kind: 'audio', codec: 'opus', payloadType: 111, clo
 
 /** Eight seconds, with a key frame at each full one. */
 let pictures: Encoded[];
+/** The same, of another size. */
+let screens: Encoded[];
 let sounds: Encoded[];
 beforeAll(() => {
-  const video = new VideoEncoder({
-    codec: 'vp8',
-    width: 160,
-    height: 90,
-    fps: FPS,
-    bitrateKbps: 200,
-    gopFrames: FPS,
-  });
-  const picture = new MadePicture(RED, { width: 160, height: 90 });
-  pictures = Array.from({ length: 8 * FPS }, (_, n) => {
-    picture.draw(n * 40 * MS);
-    return video.encode(picture.i420, n);
-  }).flat();
-  video.close();
+  const encode = (width: number, height: number) => {
+    const video = new VideoEncoder({ codec: 'vp8', width, height, fps: FPS, bitrateKbps: 200, gopFrames: FPS });
+    const picture = new MadePicture(RED, { width, height });
+    const encoded = Array.from({ length: 8 * FPS }, (_, n) => {
+      picture.draw(n * 40 * MS);
+      return video.encode(picture.i420, n);
+    });
+    video.close();
+    return encoded.flat();
+  };
+  pictures = encode(160, 90);
+  screens = encode(320, 180);
   const audio = new AudioEncoder({ codec: 'opus', channels: 2, bitrateKbps: 64 });
   sounds = Array.from({ length: 8 * 50 }, (_, n) => audio.encode(madeSound(RED, n * 960, 960), n * 960)).flat();
   audio.close();
 });
 
-type Sender = { uid: string; track: number; kind: MediaKind; packetizer: Packetizer; sent: number; lateUs: number };
+type Sender = {
+  uid: string;
+  track: number;
+  kind: MediaKind;
+  packetizer: Packetizer;
+  sent: number;
+  lateUs: number;
+  isScreen?: boolean;
+};
 
 /** A channel of users who send the same media, and a recording of it that is made a second behind. */
 class Room {
@@ -76,7 +84,7 @@ class Room {
   /** Key frame requests: when, of which track and SSRC. */
   readonly asked: { atMs: number; track: number; ssrc: number }[] = [];
   /** For each step, who was shown, and who of them with a picture. */
-  readonly shown: { atMs: number; uids: string[]; withPicture: string[] }[] = [];
+  readonly shown: { atMs: number; uids: string[]; withPicture: string[]; widths: number[] }[] = [];
   readonly heard: { uid: string; atMs: number }[] = [];
   readonly participants: Participants;
   readonly #senders: Sender[] = [];
@@ -114,6 +122,22 @@ class Room {
     }
   }
 
+  /** A user who is there sends a screen as well, from its next key frame on. */
+  share(uid: string, track: number): void {
+    const sent = Math.ceil(this.#nowUs / SECOND) * FPS;
+    const packetizer = new Packetizer({ format: VIDEO, ssrc: 1000 + track });
+    this.#senders.push({ uid, track, kind: 'video', packetizer, sent, lateUs: 0, isScreen: true });
+    this.participants.onEvent({ type: 'trackStarted', track: { track, uid, format: VIDEO } }, ZERO + this.#nowUs);
+  }
+
+  end(track: number): void {
+    this.#senders.splice(
+      this.#senders.findIndex((sender) => sender.track === track),
+      1,
+    );
+    this.participants.onEvent({ type: 'trackEnded', track }, ZERO + this.#nowUs);
+  }
+
   subscribe(subscribe: MixPlan['subscribe'], atMs = this.#nowUs / MS): void {
     this.participants.changeSubscription(atMs * MS, subscribe, ZERO + this.#nowUs);
   }
@@ -139,7 +163,8 @@ class Room {
   }
 
   #send(sender: Sender, nowUs: number): void {
-    const [units, rate, unitUs] = sender.kind === 'video' ? [pictures, 90000, 40 * MS] : [sounds, 48000, 20 * MS];
+    const seen = sender.isScreen ? screens : pictures;
+    const [units, rate, unitUs] = sender.kind === 'video' ? [seen, 90000, 40 * MS] : [sounds, 48000, 20 * MS];
     for (; sender.sent < units.length && sender.sent * unitUs + sender.lateUs <= this.#nowUs; sender.sent++) {
       const unit = units[sender.sent] as Encoded;
       for (const datagram of sender.packetizer.packetize(unit.data, (sender.sent * unitUs * rate) / SECOND))
@@ -150,7 +175,8 @@ class Room {
   #record(atUs: number): void {
     const { uids, pictures: seen } = this.participants.picturesAt(atUs, atUs, (uids) => new Set(uids));
     const withPicture = [...seen].flatMap(([uid, picture]: [string, Picture | undefined]) => (picture ? [uid] : []));
-    this.shown.push({ atMs: atUs / MS, uids, withPicture });
+    const widths = [...seen.values()].flatMap((picture) => picture?.width ?? []);
+    this.shown.push({ atMs: atUs / MS, uids, withPicture, widths });
     this.participants.soundUntil(atUs + SOUND_AHEAD_US, (uid, start) => this.heard.push({ uid, atMs: start / 48 }));
     this.participants.forget(atUs);
   }
@@ -391,3 +417,23 @@ function padded(datagram: Buffer): Buffer {
   empty[0]! |= 0x20;
   return empty;
 }
+
+test('of a camera and a screen the newer is shown while it is there, and then the other again', () => {
+  room = new Room({ audio: ALL, video: ALL });
+  room.join('a', 1);
+  room.run(2000);
+  room.share('a', 7);
+  room.run(4000);
+  room.end(7);
+  room.run(6500);
+  const spansOfWidth = (width: number) =>
+    spansOf(
+      room.shown.filter(({ widths }) => widths.includes(width)).map(({ atMs }) => atMs),
+      STEP_US / MS,
+    );
+  expect(spansOfWidth(320)).toEqual([[2000, 3980]]);
+  expect(spansOfWidth(160)).toEqual([
+    [0, 1980],
+    [4000, 5480],
+  ]);
+});

@@ -140,15 +140,19 @@ export class Participants {
     const { video } = this.#tracks.subscriptionAt(atUs);
     for (const { uid, joinedUs } of this.#tracks.roster.at(atUs)) {
       if (!isSubscribed(video, uid)) continue;
+      // The last one that has a picture is shown: of those that are there the newest, before all that ended.
       const own: VideoLine[] = [];
+      const over: VideoLine[] = [];
       let hasCamera = false;
       let cameUs = joinedUs;
       for (const { track, line, endedUs, sinceUs } of this.#tracks.entries()) {
         if (track.uid !== uid || !(line instanceof VideoLine)) continue;
         hasCamera ||= endedUs > atUs;
         if (sinceUs <= atUs) cameUs = Math.max(cameUs, sinceUs);
-        own.push(line);
+        if (endedUs > atUs) own.push(line);
+        else over.push(line);
       }
+      own.unshift(...over);
       const hasPicture = own.some((line) => line.hasPictureAt(shownUs));
       if (!hasPicture && hasCamera && atUs - cameUs < FIRST_PICTURE_US) continue;
       uids.push(uid);
@@ -196,12 +200,12 @@ export class Participants {
   }
 }
 
-/** True when `entry` shows the picture of the same user as `old`, later. */
+/** True when `entry` shows the picture of the same user as `old`, which ended: a newer one, or one that is still there. */
 function replaces(entry: TrackEntry<Line>, old: TrackEntry<Line>): boolean {
   return (
     entry !== old &&
     entry.track.uid === old.track.uid &&
     entry.line instanceof VideoLine &&
-    entry.track.track > old.track.track
+    (entry.track.track > old.track.track || entry.endedUs === Number.POSITIVE_INFINITY)
   );
 }
