@@ -39,7 +39,7 @@ class Scene {
   constructor(type: VideoStreamType, order: Rid[] = ['h', 'm', 'l']) {
     const streamOf = (rid: Rid) => {
       const encoding: Encoding = new Encoding({
-        ...{ format: FORMAT, rid, memory: MEMORY },
+        ...{ format: FORMAT, rid, memory: MEMORY, isLayer: true },
         onKeyFrameWanted: () => feedback.wantKeyFrame(),
       });
       const feedback = new EncodingFeedback(encoding, 1);
@@ -323,7 +323,10 @@ test('a track of one stream is that stream, whatever comes', () => {
 
 test('layers whose sizes are unknown are told apart by bitrate, when it clearly differs', () => {
   const streamOf = (bytes: number) => {
-    const stream = new Encoding({ format: { ...FORMAT, codec: 'av1' }, memory: MEMORY, onKeyFrameWanted() {} });
+    const stream = new Encoding({
+      ...{ format: { ...FORMAT, codec: 'av1' }, memory: MEMORY, isLayer: true },
+      onKeyFrameWanted() {},
+    });
     // Sequence header and key frame in one unit's elements, without a size that can be read.
     const payload = Buffer.concat([Buffer.from([0x28, 0x01, 0x08, 0x30, 0x10]), Buffer.alloc(bytes)]);
     for (let n = 0; n < 60; n++) {

@@ -54,6 +54,8 @@ export type EncodingOptions = {
   rid?: string | undefined;
   /** The source that the offer names for it, if it does. */
   ssrc?: number | undefined;
+  /** Whether it is one of several of its publication: then its pictures are watched, by which one of them is chosen. */
+  isLayer?: boolean;
   memory: LogMemory;
   /** A key frame is wanted from the sender. Not called for audio. */
   onKeyFrameWanted(): void;
@@ -87,7 +89,7 @@ export class Encoding {
     this.#ssrc = options.ssrc;
     this.#onKeyFrameWanted = options.onKeyFrameWanted;
     if (options.format.kind === 'video') {
-      this.#pictures = new PictureWatch(options.format.codec);
+      if (options.isLayer) this.#pictures = new PictureWatch(options.format.codec);
       this.#sets = new DecoderSets(options.format.codec);
     }
     this.log = new PacketLog({ ...options.memory, hasKeyFrames: options.format.kind === 'video' });
@@ -123,7 +125,7 @@ export class Encoding {
     return this.#size;
   }
 
-  /** When the last packet of a whole picture came in. */
+  /** When the last packet of a whole picture came in. Of a layer only. */
   get lastPictureUs(): number {
     return this.#lastPictureUs;
   }

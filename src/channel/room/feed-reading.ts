@@ -104,6 +104,7 @@ export class FeedReading {
       const cursor = this.#cursors.get(track);
       if (!cursor || !this.#isLive || this.#orderOf(cursor) === NEVER) return;
       this.#read(cursor);
+      if (isAtHead(cursor)) return;
     }
   }
 
@@ -235,6 +236,11 @@ export class FeedReading {
   #rest(): void {
     if (this.#sink.isFull) this.#isLive = false;
   }
+}
+
+/** Whether there is surely nothing more of a cursor's track, as after nearly every packet of the present. */
+function isAtHead({ run, index, track }: Cursor): boolean {
+  return run !== undefined && run.next === undefined && track.ended === undefined && index === run.encoding.log.end;
 }
 
 /** Whether an entry came in after the track had ended. */

@@ -63,7 +63,7 @@ class Sender implements Publisher {
       new Publication(
         format,
         Array.from({ length: count }, (_, n) => {
-          const encoding = new Encoding({ format, rid: `${n}`, memory, onKeyFrameWanted() {} });
+          const encoding = new Encoding({ format, rid: `${n}`, memory, isLayer: count > 1, onKeyFrameWanted() {} });
           this.#ssrcs.set(encoding, ++ssrcs);
           return encoding;
         }),

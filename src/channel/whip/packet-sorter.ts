@@ -41,7 +41,7 @@ export function receiveSection(
   const repairs = new Map<number, Encoding>();
   const encodings = section.streams.map(({ rid, ssrc, rtxSsrc }) => {
     const encoding: Encoding = new Encoding({
-      ...{ format, rid, ssrc, memory },
+      ...{ format, rid, ssrc, memory, isLayer: section.streams.length > 1 },
       onKeyFrameWanted: () => onKeyFrameWanted(encoding),
     });
     if (rtxSsrc !== undefined) repairs.set(rtxSsrc, encoding);
@@ -115,9 +115,8 @@ export class PacketSorter {
    */
   admit(received: Received, encoding: Encoding, { ids }: ReceivedSection): Received[] {
     const { packet } = received;
-    const saysWhose = [this.#midId, ids.rid].some((id) => textOf(packet, id) !== undefined);
-    const isBelieved = saysWhose || packet.ssrc === encoding.ssrc || !encoding.isHeard;
-    if (isBelieved) return [received];
+    if (packet.ssrc === encoding.ssrc || !encoding.isHeard) return [received];
+    if ([this.#midId, ids.rid].some((id) => textOf(packet, id) !== undefined)) return [received];
     const former = this.#onProbation.get(encoding);
     const gap = former?.packet.ssrc === packet.ssrc ? (packet.sequence - former.packet.sequence) & 0xffff : 0;
     if (former && gap > 0 && gap <= MAX_PROBATION_GAP) {

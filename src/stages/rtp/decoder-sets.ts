@@ -28,6 +28,7 @@ export class DecoderSets {
 
   /** @param payload of the packet with this index; indices rise */
   note(payload: Buffer, index: number): void {
+    if (!mayHoldSets(this.#codec, payload)) return;
     for (const { key, payload: set } of setsIn(this.#codec, payload)) {
       const versions = this.#sets.get(key) ?? [];
       if (versions.at(-1)?.payload.equals(set)) continue;
@@ -57,6 +58,12 @@ export class DecoderSets {
       return set ? [set.payload] : [];
     });
   }
+}
+
+/** Looked at of each packet, so it costs nearly nothing. */
+function mayHoldSets(codec: VideoCodec, payload: Buffer): boolean {
+  const type = (payload[0] ?? 0) & 0x1f;
+  return codec === 'av1' || (codec === 'h264' && (type === STAP_A || isParameterSet(type)));
 }
 
 function setsIn(codec: VideoCodec, payload: Buffer): FoundSet[] {
