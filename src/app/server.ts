@@ -24,17 +24,24 @@ import { Notifications } from '../notify/notifications.ts';
 import { createLog } from '../observe/log.ts';
 import { Recordings } from '../session/recordings.ts';
 import { baseName } from '../stages/mux/names.ts';
+import { EndpointGuard } from '../stages/upload/target/endpoint-guard.ts';
 import { openDatabase } from '../store/database.ts';
 import { KeyedJobs } from '../store/jobs.ts';
+import { ObjectTables } from '../store/object-tables.ts';
 import { OutboxTables } from '../store/outbox-tables.ts';
 import { Ownership } from '../store/ownership.ts';
 import { RecordingTables } from '../store/recording-tables.ts';
+import { Vault } from '../store/vault.ts';
 import { readBootId } from '../worker/process-identity.ts';
 import { Supervisor } from '../worker/supervisor.ts';
+import { openBackup } from './backup.ts';
 import { completeCredentials, makeDataDir } from './credentials.ts';
 import { lockDataDir } from './data-dir-lock.ts';
 import { folderIdentity } from './folder-identity.ts';
-import { channelPort, spoolPort, uploadPort } from './ports.ts';
+import { Moves } from './moves.ts';
+import { channelPort, spoolPort } from './ports.ts';
+import { secretKeys } from './secret-key.ts';
+import { targetOpener, uploadPort } from './upload-port.ts';
 
 /**
  * A recorder encodes one frame at a time and syncs a file now and then: two threads do. More would hand the encoder's working set
@@ -149,12 +156,40 @@ export async function createServer(given: Config): Promise<AircheckServer> {
     endings.push(() => notifications.close());
     await notifications.start();
 
+    const spool = spoolPort(join(config.dataDir, 'spool'));
+    const vault = new Vault(secretKeys(config.dataDir, config.secretKeys));
+    const tables = new RecordingTables(database, ownership, vault, notifications.outbox);
+    const objects = new ObjectTables({ database, vault, clock, log });
+    const guard = new EndpointGuard({ networks: config.storageNetworks, plainHttp: config.storagePlainHttp });
+    const stores = { localStorageDir: config.localStorageDir, guard, clock, log };
+    const backup = await openBackup(config);
+    endings.push(() => backup.close());
+    const moves = new Moves({
+      tables: objects,
+      jobs: new KeyedJobs({ database, queue: 'moves', log, clock, parallel: 4 }),
+      backup,
+      openTarget: targetOpener(stores),
+      tell: (sid, what) => tables.tellAfterwards(sid, what, clock.nowMs()),
+      removeSpool: (sid) => spool.remove(sid),
+      transitDir: join(config.dataDir, 'transit'),
+      keepMs: config.backupKeepHours * 3_600_000,
+      clock,
+      log,
+    });
+    endings.push(() => moves.close());
+    await moves.start();
+
     const recordings = new Recordings({
-      store: new RecordingTables(database, ownership, notifications.outbox),
+      store: tables,
       channel: channelPort(rooms, apps, clock),
       recorders: supervisor,
-      uploads: uploadPort({ localStorageDir: config.localStorageDir, clock, log }),
-      spool: spoolPort(join(config.dataDir, 'spool')),
+      uploads: uploadPort({
+        ...stores,
+        backup: { store: backup, afterMs: config.backupAfterS * 1000 },
+        ledgerOf: (hold) => objects.open(hold),
+        moves,
+      }),
+      spool,
       clock,
       log,
       syncStopTimeoutMs: config.syncStopTimeoutS * 1000,

@@ -2,8 +2,10 @@
  * Reads the settings: environment over aircheck.yaml over defaults. The only place that sees `process.env`.
  */
 import { readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 import { parse } from 'yaml';
+import { addressKind } from '../kernel/address.ts';
 import { Fault, messageOf } from '../kernel/fault.ts';
 import { aboutSetting, environmentName, type SettingKey, type Settings, settingsShape, YAML_ONLY } from './settings.ts';
 
@@ -30,7 +32,10 @@ export type Config = Omit<
   | 'notifyUrl'
   | 'notifySecret'
   | 'notifyEvents'
+  | 'storageNetworks'
 > & {
+  /** Networks beside the public internet that customers may store into. */
+  storageNetworks: string[];
   /** Empty when none is configured; the first start then makes one. */
   apps: App[];
   /** Of the app that the first start makes. */
@@ -132,6 +137,11 @@ function pairProblems(settings: Settings): string[] {
   return problems;
 }
 
+function isLoopback(host: string): boolean {
+  const name = host.replace(/^\[|\]$/g, '');
+  return name.toLowerCase() === 'localhost' || (isIP(name) !== 0 && addressKind(name) === 'loopback');
+}
+
 function settle(settings: Settings, cwd: string): Config {
   const { appId, appCertificate, customerId, customerSecret, apps, customers, ...others } = settings;
   const { notifyUrl, notifySecret, notifyEvents, ...rest } = others;
@@ -144,6 +154,8 @@ function settle(settings: Settings, cwd: string): Config {
     tlsKeyFile: pathOf(rest.tlsKeyFile),
     defaultNotifications,
     dataDir,
+    backupDir: rest.backupDir ? resolve(cwd, rest.backupDir) : resolve(dataDir, 'backup'),
+    storageNetworks: rest.storageNetworks ?? (isLoopback(rest.host) ? ['loopback'] : []),
     localStorageDir: rest.localStorageDir ? resolve(cwd, rest.localStorageDir) : resolve(dataDir, 'recordings'),
     apps: [
       ...(appId

@@ -3,6 +3,8 @@
  * by its own name in aircheck.yaml; the environment wins. docs/reference/configuration.md is generated from here.
  */
 import { z } from 'zod';
+import { storageConfigSchema } from '../contract/line/storage.ts';
+import { AllowedAddresses } from '../kernel/address.ts';
 
 type About = {
   description: string;
@@ -64,6 +66,25 @@ const eventList = () =>
       z.array(z.int().min(1).max(9999)),
     )
     .default([]);
+
+/** One text, as the environment has it, separated by commas; or a list. */
+const words = (value: unknown) =>
+  typeof value === 'string'
+    ? value
+        .split(',')
+        .map((part) => part.trim())
+        .filter((part) => part !== '')
+    : value;
+const isNetwork = (word: string) => {
+  try {
+    return word === 'loopback' || word === 'private' || new AllowedAddresses([word]) !== undefined;
+  } catch {
+    return false;
+  }
+};
+const networkList = () =>
+  z.preprocess((value) => (value === 'none' ? [] : words(value)), z.array(z.string().refine(isNetwork))).optional();
+const secretKeyList = () => z.preprocess(words, z.array(z.string().regex(/^[0-9a-fA-F]{64}$/))).default([]);
 
 const appSchema = z.object({
   id: text().regex(/^[0-9a-fA-F]{32}$/),
@@ -161,6 +182,46 @@ export const settingsShape = {
     description: 'Folder under which the buckets of storage vendor 1000 (this machine) lie.',
     allowed: 'a path; a relative one starts at the working folder',
     otherwise: '`recordings` in the data folder',
+  }),
+  storageNetworks: setting(networkList(), {
+    description:
+      'Networks that are no public internet and that customers may store into all the same: `loopback` (this machine), `private`, and ranges. Without it a `storageConfig` could have this server knock at doors that only it can reach.',
+    allowed: 'loopback, private, addresses and ranges such as 10.1.0.0/16, separated by commas; or none',
+    otherwise: '`loopback` while `host` is a loopback address, else none',
+  }),
+  storagePlainHttp: setting(flag(false), {
+    description:
+      'Whether customers may store over plain http beyond storageNetworks. Within them they may. Whoever listens on the way reads the files, not the keys.',
+    allowed: flagWords,
+  }),
+  backupDir: setting(text().default(''), {
+    description: 'Folder of the backup store, for files whose own store is away when their recording has ended.',
+    allowed: 'a path; a relative one starts at the working folder',
+    otherwise: '`backup` in the data folder',
+  }),
+  backupStorage: setting(storageConfigSchema.optional(), {
+    description:
+      'A bucket to use as backup store instead of backupDir: vendor, region, bucket, accessKey, secretKey and extensionParams as in `storageConfig`. Only in aircheck.yaml.',
+    allowed: 'a storageConfig of a vendor that speaks S3',
+    otherwise: 'none',
+    secret: true,
+  }),
+  backupAfterS: setting(whole(0, 3600, 5), {
+    description:
+      'A store that fails for this long after the end of a recording has its files put into the backup store; stop then answers `backuped`.',
+    allowed: wholeWords(0, 3600),
+  }),
+  backupKeepHours: setting(whole(72, 8760, 72), {
+    description:
+      'How long files in the backup store are tried to be moved on, before they are given up with an event. They stay where they are then.',
+    allowed: wholeWords(72, 8760),
+  }),
+  secretKeys: setting(secretKeyList(), {
+    description:
+      'Keys that storage keys, tokens and the like are sealed with in the database (AES-256-GCM). The first seals; put a new one before the old one, start, and take the old one out at the next start.',
+    allowed: '64 hexadecimal characters each, separated by commas',
+    otherwise: 'made at the first start, in `secret.key` of the data folder',
+    secret: true,
   }),
   logLevel: setting(z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'), {
     description: 'The least severe log lines written.',
@@ -350,4 +411,4 @@ export function environmentName(key: string): string {
 }
 
 /** Settings that one variable cannot hold. */
-export const YAML_ONLY: ReadonlySet<string> = new Set(['apps', 'customers']);
+export const YAML_ONLY: ReadonlySet<string> = new Set(['apps', 'customers', 'backupStorage']);

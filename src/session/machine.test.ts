@@ -30,7 +30,7 @@ test('a good recording goes through the statuses of the contract', () => {
     ...started,
     { type: 'stopRequested', request: 1, wait: true },
     stopped,
-    { type: 'uploadsFinished' },
+    { type: 'uploadsFinished', where: 'uploaded' },
   ]);
   expect(statuses).toEqual([2, 3, 4, 5, 6, 7, 8]);
   expect(effects.map((effect) => effect.type)).toEqual([
@@ -57,7 +57,7 @@ test('a second stop is told that the first is at work, and one after the end tha
     { type: 'stopRequested', request: 2, wait: true },
     stopped,
     { type: 'stopRequested', request: 3, wait: false },
-    { type: 'uploadsFinished' },
+    { type: 'uploadsFinished', where: 'uploaded' },
     { type: 'stopRequested', request: 4, wait: true },
   ]);
   const answers = effects.filter((effect) => effect.type === 'answerStop');
@@ -74,7 +74,7 @@ test('without any file a stop says so', () => {
     { type: 'startAccepted' },
     { type: 'stopRequested', request: 1, wait: true },
     stopped,
-    { type: 'uploadsFinished' },
+    { type: 'uploadsFinished', where: 'uploaded' },
   ]);
   expect(effects).toContainEqual({ type: 'answerStop', request: 1, outcome: 'nothing' });
 });
@@ -85,7 +85,7 @@ test('a stop that waited too long is answered once, and uploading goes on', () =
     { type: 'stopRequested', request: 1, wait: true },
     stopped,
     { type: 'stopTimedOut', request: 1 },
-    { type: 'uploadsFinished' },
+    { type: 'uploadsFinished', where: 'uploaded' },
   ]);
   expect(effects.filter((effect) => effect.type === 'answerStop')).toEqual([
     { type: 'answerStop', request: 1, outcome: 'late' },
@@ -98,7 +98,7 @@ test('a crash uploads what is there and ends abnormally', () => {
     ...started,
     { type: 'recorderLost', message: 'SIGSEGV' },
     stopped,
-    { type: 'uploadsFinished' },
+    { type: 'uploadsFinished', where: 'uploaded' },
   ]);
   expect(statuses.slice(-3)).toEqual([20, 20, 20]);
   expect(state.ending).toBe('SIGSEGV');
@@ -146,7 +146,7 @@ const anyEvent: fc.Arbitrary<TaskEvent> = fc.oneof(
     .map((reason): TaskEvent => ({ type: 'recorderEnded', reason, message: '' })),
   fc.constant<TaskEvent>({ type: 'recorderLost', message: 'gone' }),
   fc.constant<TaskEvent>({ type: 'serverRestarted' }),
-  fc.constant<TaskEvent>({ type: 'uploadsFinished' }),
+  fc.constant<TaskEvent>({ type: 'uploadsFinished', where: 'uploaded' }),
   fc.constant<TaskEvent>({ type: 'uploadsAbandoned', message: 'never' }),
 );
 /** The order statuses come in; 20 may follow any but 8. */

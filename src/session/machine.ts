@@ -31,6 +31,7 @@ export function transition(state: TaskState, event: TaskEvent): Transition {
     case 'streamStateChanged':
     case 'sliceStarted':
     case 'fileResent':
+    case 'fileBackedUp':
       // Told to others, and of no consequence here.
       return same;
     case 'storeRefused':
@@ -60,11 +61,19 @@ export function transition(state: TaskState, event: TaskEvent): Transition {
     case 'serverRestarted':
       return takeOver(state);
     case 'uploadsFinished':
-      return end(state, state.healthy, state.ending, hasFiles(state) ? 'stored' : 'nothing');
+      if (state.phase !== 'uploading') return same;
+      return end(
+        { ...state, uploadedTo: event.where },
+        state.healthy,
+        state.ending,
+        hasFiles(state) ? STOP_OUTCOMES[event.where] : 'nothing',
+      );
     case 'uploadsAbandoned':
       return end(state, false, event.message, 'late');
   }
 }
+
+const STOP_OUTCOMES = { uploaded: 'stored', backuped: 'backuped', unknown: 'unproved' } as const;
 
 /** Start-up only moves forward, and never out of a stop. */
 function raise(state: TaskState, status: 3 | 4 | 5): TaskState {
@@ -134,13 +143,14 @@ function end(
   state: TaskState,
   healthy: boolean,
   ending: string | undefined,
-  outcome: 'stored' | 'nothing' | 'late',
+  outcome: 'stored' | 'backuped' | 'unproved' | 'nothing' | 'late',
 ): Transition {
   if (state.phase !== 'uploading') return { state, effects: [] };
   const { waitingStop } = state;
   const effects: TaskEffect[] = waitingStop === undefined ? [] : [answer(waitingStop, outcome)];
   // What could not be uploaded stays on the spool, the only place it is.
-  if (outcome !== 'late') effects.push({ type: 'discardSpool' });
+  // So does what nothing but its store's word says is there.
+  if (outcome !== 'late' && outcome !== 'unproved') effects.push({ type: 'discardSpool' });
   return {
     state: { ...state, phase: 'ended', status: healthy ? 8 : 20, healthy, waitingStop: undefined, ending },
     effects,

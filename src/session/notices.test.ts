@@ -34,6 +34,28 @@ async function running({ stored = true } = {}) {
 }
 
 describe('what is told', () => {
+  test.each([
+    ['backuped', [32, 11], 'backuped'],
+    ['unknown', [31, 11], 'unproved'],
+  ] as const)('a recording whose files are %s: %s', async (where, told, outcome) => {
+    const { runner, recorder, upload } = await running();
+    world.spool(recorder, mp4);
+    upload.tell({ type: 'mp4Stored', key: 'dir/a_0.mp4', startUtcMs: 1 });
+    if (where === 'backuped') upload.tell({ type: 'fileBackedUp' });
+    const stopping = runner.stop(true);
+    await settle();
+    recorder.tell({ type: 'ended', reason: 'stopped', recorded: true, message: '' });
+    await settle();
+    upload.letFinish(where);
+    await runner.ended;
+    expect(await stopping).toBe(outcome);
+    expect(types().slice(-2)).toEqual(told);
+    expect(runner.state.uploadedTo).toBe(where);
+    expect(detailsOf(2)).toEqual(
+      where === 'backuped' ? { msgName: 'cloud_recording_warning', module: 1, warnCode: 32 } : undefined,
+    );
+  });
+
   test('a good recording, from the recorder’s start to the exit, each in the shape of its type and without a gap', async () => {
     const { runner, recorder, upload } = await running();
     recorder.tell({ type: 'streamStateChanged', uid: '5', kind: 'audio', receiving: true });

@@ -3,7 +3,7 @@
  */
 import { toEntries } from '../contract/rest/file-list.ts';
 import type { NoticeDraft } from '../contract/webhook/notice.ts';
-import { listed, type Task, type TaskEvent, type TaskState } from './task.ts';
+import { type LastingTask, listed, type Task, type TaskEvent, type TaskState } from './task.ts';
 
 /** `module` of notice 1. */
 const RECORDER = 0;
@@ -38,7 +38,9 @@ export function noticesOf(task: Task, before: TaskState, event: TaskEvent, after
     case 'uploadProgressed':
       return [{ eventType: 33, details: { msgName: 'uploading_progress', progress: after.progress } }];
     case 'fileResent':
-      return [{ eventType: 2, details: { msgName: 'cloud_recording_warning', module: UPLOADER, warnCode: 31 } }];
+      return [warning(31)];
+    case 'fileBackedUp':
+      return [warning(32)];
     case 'storeRefused':
       return refused(before, event, after);
     case 'stopRequested':
@@ -53,6 +55,10 @@ export function noticesOf(task: Task, before: TaskState, event: TaskEvent, after
     default:
       return [];
   }
+}
+
+function warning(warnCode: 31 | 32): NoticeDraft {
+  return { eventType: 2, details: { msgName: 'cloud_recording_warning', module: UPLOADER, warnCode } };
 }
 
 function started(who: 'recorder' | 'uploader'): NoticeDraft {
@@ -152,11 +158,23 @@ function ended(
     return [error(UPLOADER, FATAL, ERROR_CODES.uploadAbandoned, event.message), ...exits];
   const fileList = toEntries(listed(task, after), 'ms');
   if (fileList.length === 0) return exits;
-  return [{ eventType: 31, details: { msgName: 'uploaded', status: 0, fileList } }, ...exits];
+  if (event.where === 'backuped')
+    return [{ eventType: 32, details: { msgName: 'backuped', status: 0, fileList } }, ...exits];
+  return [uploaded(fileList), ...exits];
 }
 
 function exit({ healthy }: TaskState): NoticeDraft {
   return { eventType: 11, details: { msgName: 'session_exit', exitStatus: healthy ? 0 : 1 } };
+}
+
+function uploaded(fileList: ReturnType<typeof toEntries>): NoticeDraft {
+  return { eventType: 31, details: { msgName: 'uploaded', status: 0, fileList } };
+}
+
+/** What an ended recording still has to tell: its files are where they belong, or will never be. */
+export function afterwards(task: LastingTask, state: TaskState, what: 'moved' | { gaveUp: string }): NoticeDraft {
+  if (what === 'moved') return uploaded(toEntries(listed(task, state), 'ms'));
+  return error(UPLOADER, MAJOR, ERROR_CODES.uploadAbandoned, what.gaveUp);
 }
 
 function error(module: 0 | 1 | 2, errorLevel: number, errorCode: number, errorMsg: string): NoticeDraft {

@@ -5,6 +5,7 @@ import type { ChangeCommand, StartCommand } from '../contract/line/commands.ts';
 import type { Fact } from '../contract/line/facts.ts';
 import type { QualityReport } from '../contract/line/quality-report.ts';
 import type { StorageConfig } from '../contract/line/storage.ts';
+import type { UploadingStatus } from '../contract/rest/stop.ts';
 import type { Notice } from '../contract/webhook/notice.ts';
 import type { FileOwner, SpooledDocument, SpooledFile } from '../media/segment.ts';
 import type { TaskHold } from './hold.ts';
@@ -122,14 +123,15 @@ export type UploadEvent =
   | { type: 'mp4Stored'; key: string; startUtcMs: number; owner?: FileOwner | undefined }
   | { type: 'snapshotStored'; key: string; startUtcMs: number }
   | { type: 'fileResent' }
+  | { type: 'fileBackedUp' }
   /** `forGood`: it will until somebody does something about it; else it may come back by itself. */
   | { type: 'storeRefused'; message: string; forGood: boolean }
   /** A playlist or MPD; `playable` is false where no player shows it. */
   | { type: 'playlistStored'; key: string; startUtcMs: number; owner?: FileOwner | undefined; playable?: boolean };
 export type Upload = {
   add(file: SpooledFile): void;
-  /** Resolves when all that was added, and the playlist, is stored. Rejects when aborted. */
-  finish(): Promise<void>;
+  /** Resolves when all that was added, and the playlist, is stored, to where. Rejects when aborted. */
+  finish(): Promise<UploadingStatus>;
   abort(): void;
   /** How much of what was added lies in the store, bytes. */
   progress(): { storedBytes: number; addedBytes: number };
@@ -139,7 +141,7 @@ export type Upload = {
 export type UploadPort = {
   /** Throws a Fault when the store can never be reached with this configuration. */
   begin(
-    options: { sid: string; storage: StorageConfig; spoolDir: string; extinfComma: boolean },
+    options: { hold: TaskHold; appid: string; storage: StorageConfig; spoolDir: string; extinfComma: boolean },
     onEvent: (event: UploadEvent) => void,
   ): Promise<Upload>;
 };

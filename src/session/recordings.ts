@@ -12,7 +12,7 @@ import { MODES, type Mode } from '../contract/rest/fields.ts';
 import { type FileList, type NoFileList, toFileList } from '../contract/rest/file-list.ts';
 import { type QueryReply, toQueryResponse } from '../contract/rest/query.ts';
 import { parseStart, type StartOptions, type StartReply } from '../contract/rest/start.ts';
-import { parseStop, type StopReply } from '../contract/rest/stop.ts';
+import { parseStop, type StopReply, type UploadingStatus } from '../contract/rest/stop.ts';
 import {
   ignoredLayoutMembers,
   toIndividualPlan,
@@ -264,7 +264,7 @@ export class Recordings {
     const outcome = await within(clock, asyncStop ? callTimeoutMs : syncStopTimeoutMs, runner.stop(!asyncStop), () =>
       problem(asyncStop ? 'request-timeout' : 'upload-timeout', undefined, { details }),
     );
-    const reply = (uploadingStatus: 'uploaded' | 'unknown'): StopReply => ({
+    const reply = (uploadingStatus: UploadingStatus): StopReply => ({
       ...details,
       serverResponse: { ...this.#fileList(runner), uploadingStatus },
     });
@@ -273,6 +273,10 @@ export class Recordings {
         return reply('unknown');
       case 'stored':
         return reply('uploaded');
+      case 'backuped':
+        return reply('backuped');
+      case 'unproved':
+        return reply('unknown');
       case 'nothing':
         // A task of snapshots alone made no recording to miss (contract §1.6).
         if (takesOnlySnapshots(runner.task.document.plan)) return reply('uploaded');

@@ -8,9 +8,9 @@ import {
   noticeSchema,
   type ServiceScene,
 } from '../contract/webhook/notice.ts';
-import { type Task, takesOnlySnapshots } from './task.ts';
+import { type LastingTask, takesOnlySnapshots } from './task.ts';
 
-function sceneOf({ document: { plan } }: Task): ServiceScene {
+function sceneOf({ document: { plan } }: LastingTask): ServiceScene {
   if (plan.mode === 'mix') return 'mix_record';
   return takesOnlySnapshots(plan) ? 'rtc_snapshot' : 'rtc_record';
 }
@@ -22,7 +22,7 @@ function sceneOf({ document: { plan } }: Task): ServiceScene {
  */
 export function stamp(
   drafts: readonly NoticeDraft[],
-  task: Task,
+  task: LastingTask,
   sequence: number,
   nowMs: number,
   newId: () => string,

@@ -88,6 +88,7 @@ export class TaskRunner {
     this.#ports = ports;
     this.#upload = new TaskUpload({
       ...ports,
+      hold,
       task: () => this.#task,
       onEvent: (event) => void this.dispatch(event),
     });
@@ -336,8 +337,8 @@ export class TaskRunner {
       const { files, problems, leftovers } = await spool.read(sid);
       this.#leftovers = leftovers;
       for (const problem of problems) log.warn({ sid }, `the spool is damaged: ${problem}`);
-      await this.#upload.finish(await this.#withReport(files));
-      await this.dispatch({ type: 'uploadsFinished' });
+      const where = await this.#upload.finish(await this.#withReport(files));
+      await this.dispatch({ type: 'uploadsFinished', where });
     } catch (error) {
       if (this.#aborted.signal.aborted) return;
       const message = `files stay in ${spool.pathOf(sid)}: ${messageOf(error)}`;

@@ -3,8 +3,10 @@
  * tells of it first: the recorder, or the spool when it is read at the end.
  */
 import type { StorageConfig } from '../contract/line/storage.ts';
+import type { UploadingStatus } from '../contract/rest/stop.ts';
 import type { Clock, Timer } from '../kernel/clock.ts';
 import type { SpooledFile } from '../media/segment.ts';
+import type { TaskHold } from './hold.ts';
 import type { SpoolPort, Upload, UploadEvent, UploadPort } from './ports.ts';
 import type { Task, TaskEvent } from './task.ts';
 
@@ -15,6 +17,7 @@ export type TaskUploadOptions = {
   uploads: UploadPort;
   spool: SpoolPort;
   clock: Clock;
+  hold: TaskHold;
   /** The task as it is now: an update may change its credentials. */
   task(): Task;
   onEvent(event: TaskEvent): void;
@@ -35,11 +38,11 @@ export class TaskUpload {
 
   /** Opens the store, once. Rejects with a Fault when it can never be reached as configured; a later call tries again. */
   begin(): Promise<Upload> {
-    const { uploads, spool, clock, task, onEvent } = this.#options;
-    const { sid, document } = task();
+    const { uploads, spool, clock, hold, task, onEvent } = this.#options;
+    const { sid, appid, document } = task();
     this.#beginning ??= uploads
       .begin(
-        { sid, storage: document.storage, spoolDir: spool.pathOf(sid), extinfComma: document.extinfComma },
+        { hold, appid, storage: document.storage, spoolDir: spool.pathOf(sid), extinfComma: document.extinfComma },
         (event) => onEvent(toTaskEvent(event)),
       )
       .then(
@@ -71,15 +74,15 @@ export class TaskUpload {
     await (await this.begin()).useStorage(storage);
   }
 
-  /** Resolves when these files, those added before, and the playlist are stored. */
-  async finish(files: readonly SpooledFile[]): Promise<void> {
+  /** Resolves when these files, those added before, and the playlist are stored, to where. */
+  async finish(files: readonly SpooledFile[]): Promise<UploadingStatus> {
     if (files.length === 0) {
       this.#upload?.abort();
-      return;
+      return 'uploaded';
     }
     const upload = await this.begin();
     for (const file of files) this.add(file);
-    await upload.finish();
+    return upload.finish();
   }
 
   /** Says nothing of progress any more. */
@@ -100,7 +103,7 @@ export class TaskUpload {
 }
 
 function toTaskEvent(event: UploadEvent): TaskEvent {
-  if (event.type === 'fileResent' || event.type === 'storeRefused') return event;
+  if (event.type === 'fileResent' || event.type === 'fileBackedUp' || event.type === 'storeRefused') return event;
   const { type, ...file } = event;
   return { type, file };
 }

@@ -8,6 +8,7 @@ import type { StorageConfig } from '../contract/line/storage.ts';
 import type { Warning } from '../contract/lint/warning.ts';
 import type { ListedFile, ListedRecording, TrackType } from '../contract/rest/file-list.ts';
 import type { Status } from '../contract/rest/query.ts';
+import type { UploadingStatus } from '../contract/rest/stop.ts';
 
 /** `new`: accepted, nothing launched; `recording`: a recorder is coming up or at work; the rest as they say. */
 export type Phase = 'new' | 'recording' | 'stopping' | 'uploading' | 'ended';
@@ -42,6 +43,8 @@ export type TaskState = {
   uploaderReady: boolean;
   /** What was last told of uploading, in parts of 10 000. */
   progress: number;
+  /** Where the files are; undefined until all of them are somewhere. */
+  uploadedTo: UploadingStatus | undefined;
   /** How many notices the task has sent; the number of the next one. */
   sequence: number;
   /** Counts the states, so that one that reaches the database late does not undo a newer one. */
@@ -89,6 +92,8 @@ export type TaskEvent =
   | { type: 'uploadProgressed'; progress: number }
   /** A file lies in the store that had to be sent again. */
   | { type: 'fileResent' }
+  /** A file lies in the backup store. */
+  | { type: 'fileBackedUp' }
   /** The store refuses files. `forGood`: and will until somebody does something about it; else it may come back by itself. */
   | { type: 'storeRefused'; message: string; forGood: boolean }
   /** A playlist or MPD lies in the store, the first or a newer version. */
@@ -103,15 +108,16 @@ export type TaskEvent =
   /** The recorder could not be launched, crashed, or fell silent. `errorCode` is as in notice 1. */
   | { type: 'recorderLost'; message: string; errorCode?: number }
   | { type: 'serverRestarted' }
-  | { type: 'uploadsFinished' }
+  /** `where`: all in the customer's store, some in the backup store, or some where only the store's word says so. */
+  | { type: 'uploadsFinished'; where: UploadingStatus }
   /** Uploading can never be finished; the spool is kept. */
   | { type: 'uploadsAbandoned'; message: string };
 
 /**
- * How a stop call is answered: `accepted` it works on (asynchronous), `stored` all files are in the store, `nothing` there
- * never was one, `late` files are still being uploaded, `exiting` an earlier stop or an idle channel came first, `gone`.
+ * How a stop call is answered: `accepted` it works on (asynchronous), `stored` all files are in the store, `backuped` some in
+ * the backup store, `unproved` some by the store's word alone, `nothing` there never was one, `late` files are still being uploaded, `exiting` an earlier stop or an idle channel came first, `gone`.
  */
-export type StopOutcome = 'accepted' | 'stored' | 'nothing' | 'late' | 'exiting' | 'gone';
+export type StopOutcome = 'accepted' | 'stored' | 'backuped' | 'unproved' | 'nothing' | 'late' | 'exiting' | 'gone';
 
 export type TaskEffect =
   | { type: 'launchRecorder' }
@@ -140,13 +146,17 @@ export function newTaskState(): TaskState {
     joined: false,
     uploaderReady: false,
     progress: 0,
+    uploadedTo: undefined,
     sequence: 0,
     revision: 0,
   };
 }
 
+/** As much of a task as is kept for ever. */
+export type LastingTask = Omit<Task, 'document'> & { document: Pick<TaskDocument, 'plan'> };
+
 /** What the task has in its store. */
-export function listed({ document }: Task, { playlists, mp4s }: TaskState): ListedRecording {
+export function listed({ document }: LastingTask, { playlists, mp4s }: TaskState): ListedRecording {
   const { plan } = document;
   const { audio, video } = kindsOf(plan);
   const trackType = video && audio ? 'audio_and_video' : video ? 'video' : 'audio';

@@ -110,6 +110,45 @@ const MIGRATIONS: readonly { name: string; statements: readonly string[] }[] = [
       )`,
     ],
   },
+  {
+    name: 'objects',
+    statements: [
+      // One row per object of a recording: what it is, and where it lies.
+      `create table objects (
+        sid text not null references tasks (sid),
+        name text not null,
+        kind text not null check (kind in ('playlist', 'slice', 'mp4', 'snapshot', 'document')),
+        key text not null,
+        bytes bigint not null,
+        state text not null check (state in ('waiting', 'stored', 'accepted', 'backup', 'lost', 'gaveUp')),
+        evidence text,
+        etag text,
+        md5 text,
+        sha256 text,
+        attempts integer not null default 0,
+        last_error text,
+        next_try_ms bigint,
+        parts jsonb,
+        since_ms bigint not null,
+        updated_ms bigint not null,
+        primary key (sid, name)
+      )`,
+      `create index objects_waiting on objects (sid) where state in ('waiting', 'backup')`,
+      // Recordings that have ended and whose files this server still has. Their credentials are sealed, and go with the row.
+      `create table moves (
+        sid text primary key references tasks (sid),
+        appid text not null,
+        place text not null,
+        storage text not null,
+        since_ms bigint not null,
+        keep_until_ms bigint not null,
+        attempts integer not null default 0,
+        next_try_ms bigint,
+        last_error text
+      )`,
+      `create index moves_of_place on moves (appid, place)`,
+    ],
+  },
 ];
 
 /** Applies what the database lacks, each migration in a transaction of its own. */

@@ -6,6 +6,9 @@ import { newTaskState } from '../session/task.ts';
 import { type Database, openDatabase } from './database.ts';
 import { type Outbox, OutboxTables } from './outbox-tables.ts';
 import { RecordingTables } from './recording-tables.ts';
+import { Vault } from './vault.ts';
+
+const vault = new Vault([Vault.newKey()]);
 
 const targets: [string, string][] = [['PGlite', '']];
 const postgres = process.env['AIRCHECK_TEST_DATABASE_URL'];
@@ -57,7 +60,7 @@ describe.each(targets)('%s', (_name, url) => {
       add: async (inside, notices, nowMs) => void (await outbox.add(inside, notices, nowMs, () => true)),
       added: (added) => void told.push(added),
     };
-    const tables = new RecordingTables(database, await beginOwner(database), port);
+    const tables = new RecordingTables(database, await beginOwner(database), vault, port);
     const notices = [noticeOf(sid, 0), noticeOf(sid, 1)];
     await tables.saveState(holdOf(sid), { ...newTaskState(), status: 5 }, 20, notices);
     // The session saves again when it did not learn that it had succeeded.

@@ -10,6 +10,9 @@ import { type Database, openDatabase } from './database.ts';
 import { migrate } from './migrations.ts';
 import type { Ownership } from './ownership.ts';
 import { RecordingTables } from './recording-tables.ts';
+import { Vault } from './vault.ts';
+
+const vault = new Vault([Vault.newKey()]);
 
 // One suite over both databases; Postgres when there is one to test with.
 const targets: [string, string][] = [['PGlite', '']];
@@ -25,7 +28,7 @@ describe.each(targets)('%s', (_name, url) => {
   beforeAll(async () => {
     database = await openDatabase({ url, pgliteDir: 'memory://' });
     ownership = await beginOwner(database, { bootId: BOOT });
-    store = new RecordingTables(database, ownership);
+    store = new RecordingTables(database, ownership, vault);
   }, 60_000);
   afterAll(async () => {
     await ownership?.close();
@@ -35,7 +38,7 @@ describe.each(targets)('%s', (_name, url) => {
   /** What the next server on the same folder finds. */
   async function next(): Promise<{ tables: RecordingTables; owner: Ownership }> {
     const owner = await beginOwner(database, { folder: ownership.folder, bootId: BOOT });
-    return { tables: new RecordingTables(database, owner), owner };
+    return { tables: new RecordingTables(database, owner, vault), owner };
   }
 
   async function resource(changes: Partial<Resource> = {}): Promise<Resource> {
@@ -199,6 +202,22 @@ describe.each(targets)('%s', (_name, url) => {
     expect((await store.findResource(made.resourceId))?.sid).toBe(task.sid);
     await store.releaseResource(made.resourceId, task.sid);
     expect(await store.findResource(made.resourceId)).toEqual(made);
+  });
+
+  test('credentials are sealed in the row, and those of versions that sealed nothing are sealed when they are read', async () => {
+    const task = taskOf(await resource());
+    await store.addTask(task, newTaskState());
+    const rowOf = async () =>
+      JSON.stringify(await database.query('select document from tasks where sid = $1', [task.sid]));
+    for (const secret of ['very-secret', '007x', 'AK']) expect(await rowOf()).not.toContain(secret);
+    await database.query('update tasks set document = $2::jsonb where sid = $1', [
+      task.sid,
+      JSON.stringify(task.document),
+    ]);
+    expect(await rowOf()).toContain('very-secret');
+    const claimed = (await (await next()).tables.claimTasks([])).tasks.find((each) => each.task.sid === task.sid);
+    expect(claimed?.task.document).toEqual(task.document);
+    for (const secret of ['very-secret', '007x']) expect(await rowOf()).not.toContain(secret);
   });
 
   test('a damaged task does not hide the others', async () => {

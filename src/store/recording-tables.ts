@@ -9,13 +9,18 @@ import { WARNING_CODES } from '../contract/lint/warning.ts';
 import { TRACK_TYPES } from '../contract/rest/file-list.ts';
 import type { Notice } from '../contract/webhook/notice.ts';
 import { messageOf } from '../kernel/fault.ts';
+import { newHexId } from '../kernel/ids.ts';
 import { fenced, type TaskHold } from '../session/hold.ts';
+import { afterwards } from '../session/notices.ts';
 import type { ClaimedTask, PastTask, RecordingStore, Resource } from '../session/ports.ts';
 import type { RunRecord } from '../session/run-record.ts';
+import { stamp } from '../session/stamp.ts';
 import { isRunning, type Task, type TaskDocument, type TaskState } from '../session/task.ts';
 import { type Database, isUniqueViolation, type Queryable, type Row } from './database.ts';
 import type { Outbox } from './outbox-tables.ts';
 import { type Ownership, requireHold } from './ownership.ts';
+import { openDocument, sealDocument } from './sealed-document.ts';
+import type { Vault } from './vault.ts';
 
 /** Unused resources are forgotten this long after they could be started. */
 const KEEP_UNUSED_MS = 24 * 3_600_000;
@@ -45,18 +50,20 @@ const stateSchema = z
     joined: z.boolean().default(false),
     uploaderReady: z.boolean().default(false),
     progress: z.number().default(0),
+    uploadedTo: z.enum(['uploaded', 'backuped', 'unknown']).optional(),
     sequence: z.number().default(0),
     revision: z.number().default(0),
   })
   // JSON leaves out what is undefined.
   .transform(
-    ({ waitingStop, recorderPid, playlist, playlists, ending, stoppedBy, ...rest }): TaskState => ({
+    ({ waitingStop, recorderPid, playlist, playlists, ending, stoppedBy, uploadedTo, ...rest }): TaskState => ({
       ...rest,
       waitingStop,
       recorderPid,
       playlists: playlist ? [playlist, ...playlists] : playlists,
       ending,
       stoppedBy,
+      uploadedTo,
     }),
   );
 const lastingSchema = z.object({
@@ -74,12 +81,15 @@ export class RecordingTables implements RecordingStore {
   #database: Database;
   #ownership: Ownership;
   #outbox: Outbox | undefined;
+  #vault: Vault;
 
   /**
+   * @param vault seals the credentials of recordings that have not ended
    * @param ownership whose the tasks are that are added or claimed
    * @param outbox takes what `saveState` has to tell; without one nothing is told
    */
-  constructor(database: Database, ownership: Ownership, outbox?: Outbox) {
+  constructor(database: Database, ownership: Ownership, vault: Vault, outbox?: Outbox) {
+    this.#vault = vault;
     this.#database = database;
     this.#ownership = ownership;
     this.#outbox = outbox;
@@ -136,7 +146,7 @@ export class RecordingTables implements RecordingStore {
             isRunning(state),
             state.status,
             JSON.stringify(state),
-            JSON.stringify(document),
+            JSON.stringify(sealDocument(this.#vault, document)),
             owner,
             folder,
           ],
@@ -161,7 +171,7 @@ export class RecordingTables implements RecordingStore {
     const saved = await this.#database.query(
       `update tasks set document = $4::jsonb where sid = $1 and owner = $2 and epoch = $3 and ended_ms is null
        returning 1`,
-      [sid, owner, epoch, JSON.stringify(document)],
+      [sid, owner, epoch, JSON.stringify(sealDocument(this.#vault, document))],
     );
     if (saved.length === 0) throw fenced(sid);
   }
@@ -235,6 +245,33 @@ export class RecordingTables implements RecordingStore {
     outbox.added(hold.sid);
   }
 
+  /**
+   * Tells what became of a recording's files in the backup store, once, and keeps it. Any other recording is left alone.
+   */
+  async tellAfterwards(sid: string, what: 'moved' | { gaveUp: string }, nowMs: number): Promise<void> {
+    const outbox = this.#outbox;
+    await this.#database.transaction(async (inside) => {
+      const [row] = await inside.query('select * from tasks where sid = $1 for update', [sid]);
+      if (!row) return;
+      const { task, state } = toStored(row, lastingSchema);
+      if (state.uploadedTo !== 'backuped') return;
+      const notices = stamp([afterwards(task, state, what)], task, state.sequence, nowMs, newHexId);
+      const told: TaskState = {
+        ...state,
+        uploadedTo: what === 'moved' ? 'uploaded' : 'unknown',
+        sequence: state.sequence + notices.length,
+        revision: state.revision + 1,
+      };
+      await inside.query('update tasks set state = $2::jsonb, updated_ms = $3::bigint where sid = $1', [
+        sid,
+        JSON.stringify(told),
+        Math.round(nowMs),
+      ]);
+      await outbox?.add(inside, notices, nowMs);
+    });
+    outbox?.added(sid);
+  }
+
   /** A state that comes late, after a newer one, changes nothing; a task that is another's is left alone. */
   async #updateState(inside: Queryable, hold: TaskHold, state: TaskState, nowMs: number): Promise<void> {
     const ended = state.phase === 'ended';
@@ -271,8 +308,14 @@ export class RecordingTables implements RecordingStore {
         const runs = await inside.query('select * from runs where sid = $1 order by generation', [sid]);
         const hold = { sid, owner: this.#ownership.owner, epoch: Number(row['epoch']) };
         try {
-          const { task, state } = toStored(row, documentSchema);
+          const opened = openDocument(this.#vault, row['document']);
+          const { task, state } = toStored({ ...row, document: opened.document }, documentSchema);
           const document = { ...task.document, token: task.document.token };
+          if (opened.isStale)
+            await inside.query('update tasks set document = $2::jsonb where sid = $1', [
+              sid,
+              JSON.stringify(sealDocument(this.#vault, document)),
+            ]);
           tasks.push({
             task: { ...task, document },
             state,

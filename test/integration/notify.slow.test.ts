@@ -18,8 +18,11 @@ import { KeyedJobs } from '../../src/store/jobs.ts';
 import { OutboxTables } from '../../src/store/outbox-tables.ts';
 import type { Ownership } from '../../src/store/ownership.ts';
 import { RecordingTables } from '../../src/store/recording-tables.ts';
+import { Vault } from '../../src/store/vault.ts';
 import { addRecording, beginOwner, holdOf, noticeOf } from '../support/stored-recording.ts';
 import { type Behaviour, WebhookReceiver } from '../support/webhook-receiver.ts';
+
+const vault = new Vault([Vault.newKey()]);
 
 const log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 const targets: [string, string][] = [['PGlite', '']];
@@ -68,7 +71,7 @@ describe.each(targets)('%s', (_name, url) => {
     });
     await notifications.start();
     const ownership = await beginOwner(database);
-    const recordings = new RecordingTables(database, ownership, notifications.outbox);
+    const recordings = new RecordingTables(database, ownership, vault, notifications.outbox);
     return { database, recordings, ownership, notifications };
   }
   async function end(): Promise<void> {

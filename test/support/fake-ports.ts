@@ -7,6 +7,7 @@ import type { Fact } from '../../src/contract/line/facts.ts';
 import type { MixPlan, Plan } from '../../src/contract/line/plan.ts';
 import type { QualityReport } from '../../src/contract/line/quality-report.ts';
 import type { StorageConfig } from '../../src/contract/line/storage.ts';
+import type { UploadingStatus } from '../../src/contract/rest/stop.ts';
 import type { Notice } from '../../src/contract/webhook/notice.ts';
 import { Fault } from '../../src/kernel/fault.ts';
 import { newSid } from '../../src/kernel/ids.ts';
@@ -57,7 +58,7 @@ export class FakeUpload {
   readonly options: { extinfComma: boolean; spoolDir: string };
   finishing = false;
   aborted = false;
-  readonly #end = Promise.withResolvers<void>();
+  readonly #end = Promise.withResolvers<UploadingStatus>();
   #onEvent: (event: UploadEvent) => void;
   constructor(options: { extinfComma: boolean; spoolDir: string }, onEvent: (event: UploadEvent) => void) {
     this.options = options;
@@ -66,7 +67,7 @@ export class FakeUpload {
   add(file: SpooledFile): void {
     this.files.push(file);
   }
-  finish(): Promise<void> {
+  finish(): Promise<UploadingStatus> {
     this.finishing = true;
     return this.#end.promise;
   }
@@ -87,8 +88,8 @@ export class FakeUpload {
   tell(event: UploadEvent): void {
     this.#onEvent(event);
   }
-  letFinish(): void {
-    this.#end.resolve();
+  letFinish(where: UploadingStatus = 'uploaded'): void {
+    this.#end.resolve(where);
   }
 }
 

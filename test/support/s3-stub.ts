@@ -21,7 +21,17 @@ export type StubRequest = {
   /** What the request is, as `PutObject`. */
   action: Action;
 };
-type Action = 'PutObject' | 'HeadObject' | 'GetObject' | 'Create' | 'Part' | 'Complete' | 'Abort' | 'Tag' | 'Other';
+type Action =
+  | 'PutObject'
+  | 'HeadObject'
+  | 'GetObject'
+  | 'Create'
+  | 'Part'
+  | 'Complete'
+  | 'Abort'
+  | 'Delete'
+  | 'Tag'
+  | 'Other';
 
 /** What a store does in its own way. */
 export type StubDialect = {
@@ -219,6 +229,10 @@ export class S3Stub {
         this.#uploads.delete(query.get('uploadId') ?? '');
         response.writeHead(204).end();
         return;
+      case 'Delete':
+        this.objects.delete(key);
+        response.writeHead(204).end();
+        return;
       case 'Tag': {
         const object = this.objects.get(key);
         const pairs = [...body.toString().matchAll(/<Key>([^<]*)<\/Key><Value>([^<]*)<\/Value>/g)];
@@ -282,7 +296,7 @@ function actionOf(method: string, query: URLSearchParams): Action {
   if (method === 'HEAD') return 'HeadObject';
   if (method === 'GET') return 'GetObject';
   if (method === 'POST') return query.has('uploads') ? 'Create' : query.has('uploadId') ? 'Complete' : 'Other';
-  if (method === 'DELETE') return query.has('uploadId') ? 'Abort' : 'Other';
+  if (method === 'DELETE') return query.has('uploadId') ? 'Abort' : 'Delete';
   if (method !== 'PUT') return 'Other';
   return query.has('partNumber') ? 'Part' : query.has('tagging') ? 'Tag' : 'PutObject';
 }

@@ -4,6 +4,8 @@
  */
 import type { Segment } from '../../media/segment.ts';
 
+const SLICES_PER_NEW = 24;
+
 export class SliceRow {
   #slices = new Map<number, { slice: Segment; state: 'waiting' | 'stored' | 'lost' }>();
   /** How many slices of the row are settled, so that the next version need not look at them again. */
@@ -75,6 +77,17 @@ export class IndexFile {
   /** True when there is more to name than `take` has given. */
   get hasNews(): boolean {
     return this.#rows.some(({ row, taken }) => row.named.length > taken);
+  }
+
+  /**
+   * True when there is enough to name that another version is worth its bytes: each is sent whole, so versions must grow rarer as
+   * they grow longer. A new slice is enough at first; later it takes one for each 24 that are named, which makes the sum of all
+   * versions some 25 times the last.
+   */
+  get isDue(): boolean {
+    const news = this.#rows.reduce((sum, { row, taken }) => sum + row.named.length - taken, 0);
+    const named = this.#rows.reduce((sum, { taken }) => sum + taken, 0);
+    return news > Math.floor(named / SLICES_PER_NEW);
   }
 
   /** The slices that may be named now, row by row. */

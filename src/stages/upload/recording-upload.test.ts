@@ -207,6 +207,8 @@ describe('RecordingUpload', () => {
     const stored = { bytes: 2, startUtcMs: 1000, durationUs: 15_000_000 };
     expect(summary).toEqual({
       lost: [],
+      backedUp: false,
+      accepted: false,
       files: [
         { kind: 'playlist', key: 'a/b/x.m3u8', ...stored },
         { kind: 'slice', key: 'a/b/x_0.ts', ...stored, bytes: 100 },
@@ -216,7 +218,7 @@ describe('RecordingUpload', () => {
   });
 
   test('finishes at once with nothing to store', async () => {
-    expect(await setUp().upload.finish()).toEqual({ files: [], lost: [] });
+    expect(await setUp().upload.finish()).toMatchObject({ files: [], lost: [], backedUp: false });
   });
 
   test('tries again with growing pauses, for as long as it takes', async () => {

@@ -3,25 +3,17 @@
  * store is down; a playlist names only slices that the store has.
  */
 import { join } from 'node:path';
-import { type Clock, sleep } from '../../kernel/clock.ts';
-import { Fault, messageOf } from '../../kernel/fault.ts';
+import type { Clock } from '../../kernel/clock.ts';
+import { Fault } from '../../kernel/fault.ts';
 import type { FileOwner, Segment, SpooledFile } from '../../media/segment.ts';
+import type { Backup } from './backup-store.ts';
+import { memoryLedger, type ObjectRecord, type UploadLedger } from './ledger.ts';
+import { type FailedAttempt, PersistentPut, type Place, type UploadLog } from './persistent-put.ts';
 import { IndexFile, SliceRow } from './playlist.ts';
-import { retryDelayMs } from './retry.ts';
 import type { Source } from './target/source.ts';
-import { contentTypeOf, type PartsSoFar, type Target } from './target/target.ts';
+import type { Target } from './target/target.ts';
 
 const FILES_AT_ONCE = 3;
-/** An attempt may take this long, and longer by its size at the slowest rate that is still worth waiting for. */
-const ATTEMPT_BASE_MS = 60_000;
-const SLOWEST_BYTES_PER_MS = 32;
-/** A store that has failed for this long has more than a hiccup. */
-const LASTING_MS = 50_000;
-/** Among the faults that were told, the one that lasts, whatever its words. */
-const LASTING = 'lasting';
-/** Bytes that changed on the way are sent again at once, so often. */
-const CHANGED_AGAIN = 2;
-
 /** A file that the store has. */
 export type StoredFile = {
   kind: 'playlist' | SpooledFile['type'];
@@ -34,8 +26,8 @@ export type StoredFile = {
 };
 
 export type UploadEvent =
-  /** `attempts` is how often it was sent until the store had it. */
-  | { type: 'fileStored'; file: SpooledFile; key: string; attempts: number }
+  /** `attempts` is how often it was sent until the store had it; 0 when a server before this one had stored it. */
+  | { type: 'fileStored'; file: SpooledFile; key: string; attempts: number; place: Place }
   /** A playlist or MPD; `slices` is how many it names, `owner` whose they are, `playable` false for a playlist of WebM. */
   | {
       type: 'playlistStored';
@@ -45,16 +37,7 @@ export type UploadEvent =
       owner?: FileOwner | undefined;
       playable: boolean;
     }
-  /**
-   * `attempt` counts from 1. What will not heal by itself is reported once, and tried again each minute. `lasting` is set once
-   * when what might have passed has not for about a minute.
-   */
-  | { type: 'uploadFailed'; key: string; fault: Fault; attempt: number; lasting: boolean };
-
-export type UploadLog = {
-  info(fields: object, text: string): void;
-  warn(fields: object, text: string): void;
-};
+  | ({ type: 'uploadFailed' } & FailedAttempt);
 
 export type RecordingUploadOptions = {
   target: Target;
@@ -66,6 +49,10 @@ export type RecordingUploadOptions = {
   clock: Clock;
   log: UploadLog;
   onEvent(event: UploadEvent): void;
+  /** What is known of the objects; for this process only without one. */
+  ledger?: UploadLedger;
+  /** Where files go that their own store does not take at the end; they wait without one. */
+  backup?: Backup | undefined;
   /** 0 (inclusive) to 1, for the jitter of retries. */
   random?: () => number;
 };
@@ -75,6 +62,10 @@ export type UploadSummary = {
   files: StoredFile[];
   /** Files that had vanished from the spool before they were stored. */
   lost: SpooledFile[];
+  /** Whether some are in the backup store. */
+  backedUp: boolean;
+  /** Whether of some there is no more than the store's word, so that the spool's copies are to be kept. */
+  accepted: boolean;
 };
 
 export type UploadState = {
@@ -88,8 +79,7 @@ export type UploadState = {
 
 export class RecordingUpload {
   #options: RecordingUploadOptions;
-  #target: Target;
-  #random: () => number;
+  #puts: PersistentPut;
   #queue: SpooledFile[] = [];
   #running = 0;
   #known = new Map<string, SpooledFile>();
@@ -100,17 +90,22 @@ export class RecordingUpload {
   #storedPlaylists = new Map<string, StoredFile>();
   #storing = new Set<string>();
   #abort = new AbortController();
-  #wake = new Set<() => void>();
-  #reported = new Set<string>();
-  #fault: Fault | undefined;
-  /** When the store first failed since it last worked, monotonic microseconds. */
-  #failingSinceUs: number | undefined;
   #ending: PromiseWithResolvers<UploadSummary> | undefined;
+  #ledger: UploadLedger;
+  /** Names of slices, and all other files, that the backup store has. */
+  #backedUp = new Set<string>();
+  #accepted = false;
 
   constructor(options: RecordingUploadOptions) {
     this.#options = options;
-    this.#target = options.target;
-    this.#random = options.random ?? Math.random;
+    this.#ledger = options.ledger ?? memoryLedger();
+    const { target, backup, clock, log, random = Math.random, onEvent } = options;
+    this.#puts = new PersistentPut({
+      ...{ target, backup, clock, log, random },
+      ledger: this.#ledger,
+      signal: this.#abort.signal,
+      onFailed: (failed) => onEvent({ type: 'uploadFailed', ...failed }),
+    });
   }
 
   /** Takes a finished file of the spool. One that was added before is not stored twice. Throws a Fault after `finish`. */
@@ -119,6 +114,14 @@ export class RecordingUpload {
     if (this.#known.has(file.name)) return;
     this.#known.set(file.name, file);
     if (file.type === 'slice') this.#rowOf(file).add(file);
+    const before = this.#ledger.known(file.name);
+    const isSame = before?.key === this.#key(file.name) && before.bytes === file.bytes;
+    if (isSame && (before.state === 'stored' || before.state === 'accepted')) {
+      this.#have(file, { attempts: 0, place: 'store', accepted: before.state === 'accepted' });
+      return;
+    }
+    const { attempts = 0, parts } = isSame ? before : {};
+    this.#ledger.note({ ...this.#recordOf(file), attempts, parts });
     this.#queue.push(file);
     this.#pump();
   }
@@ -134,6 +137,7 @@ export class RecordingUpload {
       this.#ending.promise.catch(() => undefined);
       if (this.#abort.signal.aborted) this.#ending.reject(this.#abort.signal.reason);
       else this.#settle();
+      this.#puts.divertSoon();
     }
     return this.#ending.promise;
   }
@@ -149,10 +153,7 @@ export class RecordingUpload {
 
   /** Goes on with another way to the same store; returns the old one, to be closed. What waits is tried again at once. */
   useTarget(target: Target): Target {
-    const old = this.#target;
-    this.#target = target;
-    for (const wake of this.#wake) wake();
-    return old;
+    return this.#puts.useTarget(target);
   }
 
   state(): UploadState {
@@ -161,7 +162,7 @@ export class RecordingUpload {
       files: this.#files(),
       waiting: waiting.length,
       waitingBytes: waiting.reduce((sum, file) => sum + file.bytes, 0),
-      fault: this.#fault,
+      fault: this.#puts.fault,
     };
   }
 
@@ -217,31 +218,43 @@ export class RecordingUpload {
   }
 
   async #store(file: SpooledFile): Promise<void> {
-    const key = this.#key(file.name);
     const source: Source = { path: join(this.#options.spoolDir, file.name), bytes: file.bytes };
-    const attempts = await this.#putUntilStored(key, () => source, file.name);
-    if (attempts === undefined) {
-      this.#lost.push(file);
-      if (file.type === 'slice') this.#rowOf(file).lose(file);
-    } else {
-      const { startUtcMs, durationUs, bytes } = file;
-      this.#stored.set(file.name, {
-        kind: file.type,
-        key,
-        bytes,
-        startUtcMs,
-        durationUs,
-      });
-      if (file.type === 'slice') this.#rowOf(file).store(file);
-      this.#options.onEvent({ type: 'fileStored', file, key, attempts });
+    const outcome = await this.#puts.put({ record: this.#recordOf(file), source: () => source });
+    if (outcome) {
+      const { attempts, place, receipt } = outcome;
+      this.#have(file, { attempts, place, accepted: receipt.evidence === 'accepted' });
+      return;
     }
+    this.#lost.push(file);
+    this.#ledger.note({ ...this.#recordOf(file), state: 'lost' });
+    if (file.type === 'slice') {
+      this.#rowOf(file).lose(file);
+      for (const name of indexesOf(file)) this.#refresh(name);
+    }
+  }
+
+  /** A file is out of the spool's hands. */
+  #have(file: SpooledFile, { attempts, place, accepted }: { attempts: number; place: Place; accepted: boolean }): void {
+    const key = this.#key(file.name);
+    const { startUtcMs, durationUs, bytes } = file;
+    this.#stored.set(file.name, { kind: file.type, key, bytes, startUtcMs, durationUs });
+    if (place === 'backup') this.#backedUp.add(file.name);
+    this.#accepted ||= accepted;
+    if (file.type === 'slice') this.#rowOf(file).store(file);
+    this.#options.onEvent({ type: 'fileStored', file, key, attempts, place });
     if (file.type === 'slice') for (const name of indexesOf(file)) this.#refresh(name);
+  }
+
+  #recordOf({ name, type, bytes }: Pick<SpooledFile, 'name' | 'bytes'> & { type: ObjectRecord['kind'] }): ObjectRecord {
+    return { name, kind: type, key: this.#key(name), bytes, state: 'waiting', attempts: 0 };
   }
 
   /** Uploads the playlist or MPD when it has news; while one version is under way the next waits, and only the newest is sent. */
   #refresh(name: string): void {
     const index = this.#indexes.get(name);
-    if (!index?.hasNews || this.#storing.has(name) || this.#abort.signal.aborted) return;
+    // While the recording goes on, a long playlist is not sent for each of its slices.
+    const isDue = this.#ending ? index?.hasNews : index?.isDue;
+    if (!index || !isDue || this.#storing.has(name) || this.#abort.signal.aborted) return;
     this.#storing.add(name);
     void this.#storeIndex(name, index)
       .catch((error: unknown) => this.#giveUp(error))
@@ -257,16 +270,19 @@ export class RecordingUpload {
     let slices: Segment[] = [];
     let data = Buffer.alloc(0);
     // Rendered anew for each attempt: a retry an hour later must not store an hour-old playlist.
-    await this.#putUntilStored(
-      key,
-      () => {
-        const rows = index.take();
-        slices = rows.flat();
-        data = Buffer.from(this.#options.renderIndex(name, rows));
-        return { data };
-      },
-      name,
-    );
+    const source = () => {
+      const rows = index.take();
+      slices = rows.flat();
+      data = Buffer.from(this.#options.renderIndex(name, rows));
+      return { data };
+    };
+    const outcome = await this.#puts.put({
+      record: this.#recordOf({ name, type: 'playlist', bytes: 0 }),
+      source,
+      // One that names what is not there would be of use to nobody.
+      onlyBackup: () => slices.some((slice) => this.#backedUp.has(slice.name)),
+    });
+    if (outcome?.place === 'backup') this.#backedUp.add(name);
     const startUtcMs = slices.reduce((first, slice) => Math.min(first, slice.startUtcMs), slices[0]?.startUtcMs ?? 0);
     const durationUs = slices.reduce((sum, slice) => sum + slice.durationUs, 0);
     // HLS knows no WebM; such a playlist is for tools.
@@ -283,124 +299,20 @@ export class RecordingUpload {
     });
   }
 
-  /** After how many attempts it is stored; undefined when the source is gone for good. Throws the abort's reason. */
-  async #putUntilStored(key: string, source: () => Source, name: string): Promise<number | undefined> {
-    let parts: PartsSoFar | undefined;
-    // What a file in parts has come to is not given up with the attempt, and an attempt that came further counts as the first.
-    let pauses = 0;
-    for (let attempt = 1; ; attempt++) {
-      this.#abort.signal.throwIfAborted();
-      const before = parts?.parts.length ?? 0;
-      const put = { key, source: source(), contentType: contentTypeOf(name), resume: parts };
-      const fault = await this.#attempt(put, (confirmed) => {
-        parts = confirmed;
-      });
-      if (!fault) {
-        this.#fault = undefined;
-        this.#failingSinceUs = undefined;
-        this.#reported.clear();
-        // The store works again: whoever waits out a long pause need not.
-        for (const wake of this.#wake) wake();
-        return attempt;
-      }
-      this.#abort.signal.throwIfAborted();
-      this.#fault = fault;
-      this.#report(key, fault, attempt);
-      if (fault.code === 'source-missing' || fault.code === 'source-changed') return undefined;
-      pauses = (parts?.parts.length ?? 0) > before ? 1 : pauses + 1;
-      if (fault.code === 'stored-bytes-differ' && attempt <= CHANGED_AGAIN) continue;
-      await this.#pause(retryDelayMs(pauses, fault.retryable, this.#random()));
-    }
-  }
-
-  async #attempt(put: Put, onParts: (parts: PartsSoFar | undefined) => void): Promise<Fault | undefined> {
-    const { key, source, contentType, resume } = put;
-    const { clock } = this.#options;
-    const target = this.#target;
-    const bytes = 'data' in source ? source.data.length : source.bytes;
-    const limitMs = ATTEMPT_BASE_MS + bytes / SLOWEST_BYTES_PER_MS;
-    const attempt = new AbortController();
-    const broken = Promise.withResolvers<never>();
-    const breakOff = (reason: unknown) => {
-      attempt.abort(reason);
-      // A target that does not heed its signal must not hold us.
-      broken.reject(reason);
-    };
-    const onAbort = () => breakOff(this.#abort.signal.reason);
-    this.#abort.signal.addEventListener('abort', onAbort, { once: true });
-    const timer = clock.after(limitMs, () =>
-      breakOff(
-        new Fault(
-          'upload-timeout',
-          `${target.description} took longer than ${Math.round(limitMs / 1000)} s for ${key}`,
-          {
-            blame: 'destination',
-            retryable: true,
-          },
-        ),
-      ),
-    );
-    const options = { signal: attempt.signal, resume, onParts };
-    try {
-      const stored = await Promise.race([target.put(key, source, contentType, options), broken.promise]);
-      if (stored.bytes === bytes) return undefined;
-      return new Fault('stored-size-wrong', `${target.description} has ${stored.bytes} bytes of ${key}, not ${bytes}`, {
-        blame: 'destination',
-        retryable: true,
-      });
-    } catch (error) {
-      if (error instanceof Fault) return error;
-      return new Fault('store-failed', `${target.description}: ${messageOf(error)}`, {
-        blame: 'destination',
-        retryable: true,
-        cause: error,
-      });
-    } finally {
-      timer.cancel();
-      this.#abort.signal.removeEventListener('abort', onAbort);
-    }
-  }
-
-  #report(key: string, fault: Fault, attempt: number): void {
-    const { log, onEvent, clock } = this.#options;
-    const target = this.#target;
-    this.#failingSinceUs ??= clock.monoUs();
-    const failedUs = clock.monoUs() - this.#failingSinceUs;
-    const lasting = fault.retryable && failedUs >= LASTING_MS * 1000 && !this.#reported.has(LASTING);
-    if (!fault.retryable || lasting) {
-      // One wrong password fails every file: say it once until something has worked again.
-      const what = lasting ? LASTING : `${fault.code} ${fault.message}`;
-      if (this.#reported.has(what)) return;
-      this.#reported.add(what);
-    }
-    log.warn({ err: fault, key, attempt, target: target.description }, 'upload failed');
-    onEvent({ type: 'uploadFailed', key, fault, attempt, lasting });
-  }
-
-  async #pause(delayMs: number): Promise<void> {
-    const early = new AbortController();
-    const wake = () => early.abort();
-    this.#wake.add(wake);
-    try {
-      await sleep(this.#options.clock, delayMs, AbortSignal.any([early.signal, this.#abort.signal]));
-    } catch (error) {
-      if (!early.signal.aborted) throw error;
-    } finally {
-      this.#wake.delete(wake);
-    }
-  }
-
   #settle(): void {
     if (!this.#ending || this.#abort.signal.aborted) return;
     if (this.#running > 0 || this.#queue.length > 0) return;
     for (const row of this.#rows.values()) row.end();
     for (const name of this.#indexes.keys()) this.#refresh(name);
     if (this.#storing.size > 0) return;
-    this.#ending.resolve({ files: this.#files(), lost: [...this.#lost] });
+    this.#ending.resolve({
+      files: this.#files(),
+      lost: [...this.#lost],
+      backedUp: this.#backedUp.size > 0,
+      accepted: this.#accepted,
+    });
   }
 }
-
-type Put = { key: string; source: Source; contentType: string; resume: PartsSoFar | undefined };
 
 /** An MPD is of sound and picture, whichever of its slices came first. */
 const AV = { trackType: 'audio_and_video' } as const;

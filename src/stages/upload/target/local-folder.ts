@@ -3,22 +3,22 @@
  * a request says leads out of it, neither by `..` nor through a symbolic link.
  */
 import { randomBytes } from 'node:crypto';
-import { copyFile, link, lstat, mkdir, open, realpath, rename, rm, stat } from 'node:fs/promises';
+import { copyFile, link, lstat, mkdir, open, realpath, rename, rm, rmdir, stat } from 'node:fs/promises';
 import { dirname, join, resolve, sep } from 'node:path';
 import { Fault, messageOf } from '../../../kernel/fault.ts';
 import type { Source } from './source.ts';
-import type { PutOptions, Receipt, Target } from './target.ts';
+import type { PutOptions, Receipt, StoreWithFetch } from './target.ts';
 
 const SEGMENT = /^[A-Za-z0-9_-][A-Za-z0-9._-]*$/;
 
 /** Opens the folder `bucket` under `storageDir`, making both when missing at the first put. Throws a Fault for a bad name. */
-export function openLocalFolder(bucket: string, storageDir: string): Target {
+export function openLocalFolder(bucket: string, storageDir: string): StoreWithFetch {
   if (!SEGMENT.test(bucket))
     throw new Fault('bucket-invalid', `"${bucket}" is not a folder name that vendor 1000 takes`, { blame: 'caller' });
   return new LocalFolder(join(resolve(storageDir), bucket), resolve(storageDir));
 }
 
-class LocalFolder implements Target {
+class LocalFolder implements StoreWithFetch {
   readonly description: string;
   #root: string;
   #storageDir: string;
@@ -32,10 +32,7 @@ class LocalFolder implements Target {
   async put(key: string, source: Source, _contentType: string, options: PutOptions = {}): Promise<Receipt> {
     const { signal } = options;
     signal?.throwIfAborted();
-    const parts = key.split('/');
-    if (!parts.every((part) => SEGMENT.test(part)))
-      throw new Fault('key-invalid', `"${key}" is not a key that a local folder takes`, { blame: 'caller' });
-    const path = join(this.#root, ...parts);
+    const path = this.#pathOf(key);
     const temporary = join(dirname(path), `.${randomBytes(8).toString('hex')}.tmp`);
     try {
       await this.#makeFolder(dirname(path));
@@ -58,7 +55,37 @@ class LocalFolder implements Target {
     }
   }
 
+  async fetch(key: string, path: string, signal?: AbortSignal): Promise<void> {
+    signal?.throwIfAborted();
+    const from = this.#pathOf(key);
+    try {
+      // On one disk no bytes move.
+      await link(from, path).catch(() => copyFile(from, path));
+    } catch (cause) {
+      const isMissing = (cause as NodeJS.ErrnoException).code === 'ENOENT';
+      throw new Fault(isMissing ? 'object-missing' : 'store-failed', `${this.description}: ${messageOf(cause)}`, {
+        blame: 'self',
+        retryable: !isMissing,
+        cause,
+      });
+    }
+  }
+
+  async remove(key: string): Promise<void> {
+    const path = this.#pathOf(key);
+    await rm(path, { force: true });
+    // The last one takes its folder with it.
+    await rmdir(dirname(path)).catch(() => undefined);
+  }
+
   close(): void {}
+
+  #pathOf(key: string): string {
+    const parts = key.split('/');
+    if (!parts.every((part) => SEGMENT.test(part)))
+      throw new Fault('key-invalid', `"${key}" is not a key that a local folder takes`, { blame: 'caller' });
+    return join(this.#root, ...parts);
+  }
 
   /** Makes `dir`, step by step, and refuses when a step is a link that leads out of the bucket. */
   async #makeFolder(dir: string): Promise<void> {

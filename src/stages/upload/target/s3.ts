@@ -2,10 +2,15 @@
  * Buckets that speak S3, Amazon's and others' by their dialect. Small files go as one PutObject, larger ones in parts that can be
  * gone on with; each is compared with what the store says it has. Retrying is mostly left to the caller, who can wait for hours.
  */
+import { createWriteStream } from 'node:fs';
+import type { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import {
   AbortMultipartUploadCommand,
   CompleteMultipartUploadCommand,
   CreateMultipartUploadCommand,
+  DeleteObjectCommand,
+  GetObjectCommand,
   HeadObjectCommand,
   PutObjectCommand,
   PutObjectTaggingCommand,
@@ -21,7 +26,7 @@ import { partBuffers } from './part-buffers.ts';
 import { S3Connection, type S3ConnectionOptions } from './s3-connection.ts';
 import { faultOf, nameOf, statusOf } from './s3-faults.ts';
 import { type OpenSource, openSource, type Source } from './source.ts';
-import type { PartsSoFar, PutOptions, Receipt, Target } from './target.ts';
+import type { PartsSoFar, PutOptions, Receipt, StoreWithFetch } from './target.ts';
 
 const PART_BYTES = 8 * 1024 * 1024;
 /** Parts of one file under way at once. */
@@ -38,13 +43,13 @@ export type S3Options = S3ConnectionOptions & {
 };
 
 /** Opens the bucket that `storage` names; nothing is asked of it yet. Throws a Fault blaming `caller` for an unknown region. */
-export function openS3(storage: StorageConfig, options: S3Options = {}): Target {
+export function openS3(storage: StorageConfig, options: S3Options = {}): StoreWithFetch {
   return new S3Bucket(storage, options);
 }
 
 type Head = { bytes: number | undefined; told: Told } | 'refused';
 
-class S3Bucket implements Target {
+class S3Bucket implements StoreWithFetch {
   #storage: StorageConfig;
   #connection: S3Connection;
   #clock: Clock;
@@ -87,6 +92,32 @@ class S3Bucket implements Target {
       throw cause instanceof Fault ? cause : faultOf(cause, this.description);
     } finally {
       await open.close();
+    }
+  }
+
+  async fetch(Key: string, path: string, signal?: AbortSignal): Promise<void> {
+    try {
+      const { Body } = await this.#send(
+        (client, Bucket, sent) => client.send(new GetObjectCommand({ Bucket, Key }), sent),
+        signal,
+      );
+      await pipeline(
+        Body as Readable,
+        createWriteStream(path, { flags: 'wx', mode: 0o600 }),
+        ...(signal ? [{ signal }] : []),
+      );
+    } catch (cause) {
+      signal?.throwIfAborted();
+      if (statusOf(cause) !== 404) throw faultOf(cause, this.description);
+      throw new Fault('object-missing', `${this.description} has no ${Key}`, { blame: 'destination', cause });
+    }
+  }
+
+  async remove(Key: string): Promise<void> {
+    try {
+      await this.#send((client, Bucket, sent) => client.send(new DeleteObjectCommand({ Bucket, Key }), sent));
+    } catch (cause) {
+      if (statusOf(cause) !== 404) throw faultOf(cause, this.description);
     }
   }
 

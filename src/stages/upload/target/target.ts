@@ -53,6 +53,14 @@ export interface Target {
   close(): void;
 }
 
+/** A store that what was put into it can be had back from. */
+export interface StoreWithFetch extends Target {
+  /** Brings an object to `path`, which must not be there yet. Throws a Fault, `object-missing` when there is no such object. */
+  fetch(key: string, path: string, signal?: AbortSignal): Promise<void>;
+  /** Removes an object. One that is gone already is fine. */
+  remove(key: string): Promise<void>;
+}
+
 export type TargetOptions = {
   /** The folder that holds the folders of vendor 1000. */
   localStorageDir: string;

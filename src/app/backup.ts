@@ -1,0 +1,25 @@
+/**
+ * The backup store that the settings name: a folder of this server, or a bucket of its operator.
+ */
+import { basename, dirname } from 'node:path';
+import type { Config } from '../config/load.ts';
+import { STORAGE_VENDORS } from '../contract/line/storage.ts';
+import { Fault } from '../kernel/fault.ts';
+import { BackupStore } from '../stages/upload/backup-store.ts';
+import { openLocalFolder } from '../stages/upload/target/local-folder.ts';
+
+/** Throws a Fault for a bucket that what lies in it cannot be had back from. */
+export async function openBackup({ backupDir, backupStorage }: Config): Promise<BackupStore> {
+  if (!backupStorage) return new BackupStore(openLocalFolder(basename(backupDir), dirname(backupDir)));
+  if (backupStorage.vendor === STORAGE_VENDORS.localFolder || backupStorage.vendor === STORAGE_VENDORS.azure)
+    throw new Fault(
+      'config-invalid',
+      'backupStorage must be a bucket of a vendor that speaks S3; a folder is backupDir',
+      {
+        blame: 'caller',
+      },
+    );
+  // The operator's own: no network is closed to it.
+  const { openS3 } = await import('../stages/upload/target/s3.ts');
+  return new BackupStore(openS3(backupStorage));
+}

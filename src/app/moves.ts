@@ -1,0 +1,165 @@
+/**
+ * Moves: brings what the backup store has to the customers' own stores when those are back, under the final names, and tells
+ * them. What cannot be moved in the time it is kept is given up with an event, never silently.
+ */
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { StorageConfig } from '../contract/line/storage.ts';
+import type { Clock } from '../kernel/clock.ts';
+import { messageOf } from '../kernel/fault.ts';
+import type { Log } from '../observe/log.ts';
+import type { BackupStore } from '../stages/upload/backup-store.ts';
+import type { ObjectRecord } from '../stages/upload/ledger.ts';
+import { retryDelayMs } from '../stages/upload/retry.ts';
+import { contentTypeOf, type PartsSoFar, type Target } from '../stages/upload/target/target.ts';
+import type { KeyedJobs } from '../store/jobs.ts';
+import type { Move, ObjectTables } from '../store/object-tables.ts';
+
+/** However long a store has been away, it is asked again after this. */
+const LONGEST_PAUSE_MS = 5 * 60_000;
+/** A recording hands its files over just before it ends. */
+const NOT_ENDED_MS = 200;
+
+export type MovesOptions = {
+  tables: ObjectTables;
+  jobs: KeyedJobs;
+  backup: BackupStore;
+  openTarget(storage: StorageConfig, sid: string): Promise<Target>;
+  /** Tells the customer of an ended recording something more, and marks its files as uploaded where they are. */
+  tell(sid: string, what: 'moved' | { gaveUp: string }): Promise<void>;
+  /** Removes what the spool still has of a recording. */
+  removeSpool(sid: string): Promise<void>;
+  /** Where files lie on their way through this server. */
+  transitDir: string;
+  keepMs: number;
+  clock: Clock;
+  log: Log;
+};
+
+export class Moves {
+  readonly #options: MovesOptions;
+
+  constructor(options: MovesOptions) {
+    this.#options = options;
+  }
+
+  /** Begins to work on what is there. */
+  async start(): Promise<void> {
+    const { jobs, tables, transitDir } = this.#options;
+    // What a server that died left there is fetched anew.
+    await rm(transitDir, { recursive: true, force: true });
+    await mkdir(transitDir, { recursive: true, mode: 0o700 });
+    await jobs.start((sid, signal) => this.#work(sid, signal));
+    for (const { sid } of await tables.moves()) await jobs.enqueue(sid);
+  }
+
+  /** Notes that files of a recording are in this server's keeping. Resolves when that is kept. */
+  async add(sid: string, appid: string, storage: StorageConfig): Promise<void> {
+    const { tables, jobs, clock, keepMs } = this.#options;
+    const sinceMs = clock.nowMs();
+    await tables.addMove({ sid, appid, storage, sinceMs, keepUntilMs: sinceMs + keepMs });
+    await jobs.enqueue(sid);
+  }
+
+  /** Recordings of the app that wait for the same bucket go on with these credentials, and at once. */
+  async renew(appid: string, storage: StorageConfig): Promise<void> {
+    for (const sid of await this.#options.tables.renewCredentials(appid, storage)) await this.hasten(sid);
+  }
+
+  close(): Promise<void> {
+    return this.#options.jobs.close();
+  }
+
+  /** Tries at once, also when the turn were later. */
+  async hasten(sid: string): Promise<void> {
+    await this.#options.jobs.hasten(sid);
+  }
+
+  /** Moves what it can. Resolves to the pause before the next turn, undefined when nothing is left to do. */
+  async #work(sid: string, signal: AbortSignal): Promise<number | undefined> {
+    const { tables, clock, log } = this.#options;
+    const move = await tables.findMove(sid);
+    if (!move) return undefined;
+    if (!(await tables.isEnded(sid))) return NOT_ENDED_MS;
+    const objects = await tables.objectsOf(sid);
+    const waiting = objects.filter(({ state }) => state === 'backup');
+    try {
+      if (waiting.length > 0) await this.#moveAll(move, waiting, signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      if (clock.nowMs() >= move.keepUntilMs) return this.#giveUp(move, waiting, messageOf(error));
+      const pauseMs = Math.min(LONGEST_PAUSE_MS, retryDelayMs(move.attempts + 1, true, 0) * 5);
+      await tables.moveFailed(sid, messageOf(error), clock.nowMs() + pauseMs);
+      log.warn({ sid, attempts: move.attempts + 1, why: messageOf(error) }, 'files cannot be moved on from the backup');
+      return pauseMs;
+    }
+    return this.#end(move, waiting.length > 0 ? await tables.objectsOf(sid) : objects);
+  }
+
+  async #moveAll({ sid, storage }: Move, waiting: readonly ObjectRecord[], signal: AbortSignal): Promise<void> {
+    const target = await this.#options.openTarget(storage, sid);
+    try {
+      // Playlists come last in this order: they name what is there.
+      for (const object of waiting) await this.#moveOne(sid, object, target, signal);
+    } finally {
+      target.close();
+    }
+  }
+
+  async #moveOne(sid: string, object: ObjectRecord, target: Target, signal: AbortSignal): Promise<void> {
+    const { tables, backup, transitDir, log } = this.#options;
+    const path = join(transitDir, `${sid}-${object.name}`);
+    let parts: PartsSoFar | undefined = object.parts;
+    try {
+      await rm(path, { force: true });
+      await backup.fetch(sid, object.name, path, signal);
+      const source = { path, bytes: object.bytes };
+      const receipt = await target.put(object.key, source, contentTypeOf(object.name), {
+        signal,
+        resume: parts,
+        onParts: (sofar) => {
+          parts = sofar;
+        },
+      });
+      const { evidence, etag, md5 = object.md5, sha256 = object.sha256 } = receipt;
+      const state = evidence === 'accepted' ? ('accepted' as const) : ('stored' as const);
+      await tables.note(sid, [
+        { ...object, state, evidence, etag, md5, sha256, parts: undefined, lastError: undefined },
+      ]);
+    } catch (error) {
+      await tables.note(sid, [{ ...object, parts, attempts: object.attempts + 1, lastError: messageOf(error) }]);
+      throw error;
+    } finally {
+      await rm(path, { force: true });
+    }
+    // Its only copy is not taken away before the store has proved that it has another.
+    await backup.remove(sid, object.name).catch((error: unknown) => {
+      log.warn({ sid, name: object.name, why: messageOf(error) }, 'a file that was moved on stays in the backup');
+    });
+  }
+
+  /** What was only accepted is kept on the spool until the time is over. */
+  async #end(move: Move, objects: readonly ObjectRecord[]): Promise<number | undefined> {
+    const { tables, clock, removeSpool, tell } = this.#options;
+    // Told once, whichever turn gets here: the recording knows what it was last told to be.
+    await tell(move.sid, 'moved');
+    const leftMs = move.keepUntilMs - clock.nowMs();
+    if (objects.some(({ state }) => state === 'accepted') && leftMs > 0) return leftMs;
+    await removeSpool(move.sid);
+    await tables.endMove(move.sid);
+    return undefined;
+  }
+
+  async #giveUp({ sid }: Move, waiting: readonly ObjectRecord[], why: string): Promise<undefined> {
+    const { tables, backup, tell, log } = this.#options;
+    const message = `${waiting.length} files stay in ${backup.description} for good: ${why}`;
+    log.error({ sid }, message);
+    await tell(sid, { gaveUp: message });
+    await tables.note(
+      sid,
+      waiting.map((object) => ({ ...object, state: 'gaveUp' as const, lastError: why })),
+    );
+    await tables.endMove(sid);
+    return undefined;
+  }
+}

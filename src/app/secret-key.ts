@@ -1,0 +1,46 @@
+/**
+ * The key that secrets in the database are sealed with, when none is configured: made at the first start, in a file for this
+ * user's eyes only.
+ */
+import { closeSync, fsyncSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { Fault, messageOf } from '../kernel/fault.ts';
+import { Vault } from '../store/vault.ts';
+
+const NAME = 'secret.key';
+
+/**
+ * Configured keys, and behind them the one of the data folder: what it sealed before must still be opened.
+ * Throws a Fault when the file can be neither read nor made.
+ */
+export function secretKeys(dataDir: string, configured: readonly string[]): string[] {
+  const kept = read(join(dataDir, NAME));
+  if (kept !== undefined) return [...configured, kept];
+  return configured.length > 0 ? [...configured] : [make(join(dataDir, NAME))];
+}
+
+function read(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8').trim();
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw new Fault('secret-key-unreadable', `${path} cannot be read: ${messageOf(cause)}`, { blame: 'caller', cause });
+  }
+}
+
+/** Synced before it is used: a key that a power cut takes would take all that it sealed. */
+function make(path: string): string {
+  const key = Vault.newKey();
+  try {
+    const file = openSync(path, 'wx', 0o600);
+    try {
+      writeSync(file, `${key}\n`);
+      fsyncSync(file);
+    } finally {
+      closeSync(file);
+    }
+  } catch (cause) {
+    throw new Fault('secret-key-unwritable', `${path} cannot be made: ${messageOf(cause)}`, { blame: 'caller', cause });
+  }
+  return key;
+}

@@ -1,0 +1,130 @@
+/**
+ * The session's way to stores: an upload of a recording with its ledger, the backup store behind it, and the move on from there.
+ */
+import type { StorageConfig } from '../contract/line/storage.ts';
+import type { Clock } from '../kernel/clock.ts';
+import { Fault } from '../kernel/fault.ts';
+import type { Log } from '../observe/log.ts';
+import type { TaskHold } from '../session/hold.ts';
+import type { UploadEvent, UploadPort } from '../session/ports.ts';
+import { renderMpd } from '../stages/mux/dash/mpd.ts';
+import { renderPlaylist } from '../stages/mux/hls/playlist.ts';
+import type { BackupStore } from '../stages/upload/backup-store.ts';
+import type { UploadLedger } from '../stages/upload/ledger.ts';
+import { RecordingUpload, type UploadEvent as StageEvent } from '../stages/upload/recording-upload.ts';
+import type { EndpointGuard } from '../stages/upload/target/endpoint-guard.ts';
+import { createTarget, type Target } from '../stages/upload/target/target.ts';
+
+export type UploadPortOptions = {
+  localStorageDir: string;
+  guard: EndpointGuard;
+  backup: { store: BackupStore; afterMs: number };
+  ledgerOf(hold: TaskHold): Promise<UploadLedger>;
+  /** Files of a recording that ends are in this server's keeping, and go on to their store from there. */
+  moves: {
+    add(sid: string, appid: string, storage: StorageConfig): Promise<void>;
+    /** Recordings of the app that wait for the same bucket go on with these credentials. */
+    renew(appid: string, storage: StorageConfig): Promise<void>;
+  };
+  clock: Clock;
+  log: Log;
+};
+
+/** Opens a customer's store for a recording. */
+export function targetOpener({
+  localStorageDir,
+  guard,
+  clock,
+  log,
+}: Omit<UploadPortOptions, 'ledgerOf' | 'moves' | 'backup'>) {
+  return (storage: StorageConfig, sid: string): Promise<Target> =>
+    createTarget(storage, { localStorageDir, guard, clock, warn: (text) => log.warn({ sid }, text) });
+}
+
+export function uploadPort(options: UploadPortOptions): UploadPort {
+  const { backup, ledgerOf, moves, clock, log } = options;
+  const open = targetOpener(options);
+  return {
+    async begin({ hold, appid, storage, spoolDir, extinfComma }, onEvent) {
+      const { sid } = hold;
+      let current = storage;
+      let target = await open(storage, sid);
+      const ledger = await ledgerOf(hold);
+      let addedBytes = 0;
+      let storedBytes = 0;
+      const upload = new RecordingUpload({
+        target,
+        prefix: storage.fileNamePrefix,
+        spoolDir,
+        renderIndex: (name, rows) =>
+          name.endsWith('.mpd') ? renderMpd(rows) : renderPlaylist(rows.flat(), { extinfComma }),
+        clock,
+        log: log.child({ sid }),
+        ledger,
+        backup: { ...backup, sid },
+        onEvent(event) {
+          if (event.type === 'fileStored') storedBytes += event.file.bytes;
+          for (const told of toSessionEvents(event)) onEvent(told);
+        },
+      });
+      return {
+        add(file) {
+          addedBytes += file.bytes;
+          upload.add(file);
+        },
+        progress: () => ({ storedBytes, addedBytes }),
+        async useStorage(renewed) {
+          target = await open(renewed, sid);
+          current = renewed;
+          // What is under way breaks off with the old connections, and is sent again.
+          upload.useTarget(target).close();
+          await moves.renew(appid, renewed);
+        },
+        async finish() {
+          const { lost, backedUp, accepted } = await upload.finish();
+          target.close();
+          if (lost.length > 0) {
+            const names = lost.map((file) => file.name).join(', ');
+            throw new Fault('spool-files-lost', `gone from the spool before they were stored: ${names}`, {
+              blame: 'self',
+            });
+          }
+          if (!backedUp && !accepted) return 'uploaded';
+          // From here on nobody else knows of these files.
+          await ledger.settled();
+          await moves.add(sid, appid, current);
+          return backedUp ? 'backuped' : 'unknown';
+        },
+        abort() {
+          upload.abort();
+          target.close();
+        },
+      };
+    },
+  };
+}
+
+/** What the session hears of what happened to an upload. */
+function toSessionEvents(event: StageEvent): UploadEvent[] {
+  switch (event.type) {
+    case 'fileStored': {
+      const { file, key, attempts, place } = event;
+      const events: UploadEvent[] = [];
+      const { startUtcMs } = file;
+      if (file.type === 'mp4') events.push({ type: 'mp4Stored', key, startUtcMs, owner: file.owner });
+      // One that the server before had stored was told by it.
+      if (file.type === 'snapshot' && attempts > 0) events.push({ type: 'snapshotStored', key, startUtcMs });
+      if (place === 'backup') events.push({ type: 'fileBackedUp' });
+      else if (attempts > 1 && file.type !== 'document') events.push({ type: 'fileResent' });
+      return events;
+    }
+    case 'uploadFailed':
+      // Failures that may pass are logged and tried again by the upload itself, and told when they have lasted a while.
+      if (event.fault.retryable && !event.lasting) return [];
+      return [{ type: 'storeRefused', message: event.fault.message, forGood: !event.fault.retryable }];
+    case 'playlistStored': {
+      const { key, firstStartUtcMs, owner, playable } = event;
+      return [{ type: 'playlistStored', key, startUtcMs: firstStartUtcMs, owner, playable }];
+    }
+  }
+}

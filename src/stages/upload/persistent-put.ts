@@ -1,0 +1,263 @@
+/**
+ * PersistentPut: puts one object after another until its store has it, through everything that passes: it waits longer and
+ * longer, goes on with large files where they were, tells what somebody has to mend, and turns to the backup store when the
+ * recording has ended and its own store is still away.
+ */
+import { type Clock, sleep } from '../../kernel/clock.ts';
+import { Fault, messageOf } from '../../kernel/fault.ts';
+import type { Backup } from './backup-store.ts';
+import type { ObjectRecord, UploadLedger } from './ledger.ts';
+import { retryDelayMs } from './retry.ts';
+import type { Source } from './target/source.ts';
+import { contentTypeOf, type PartsSoFar, type Receipt, type Target } from './target/target.ts';
+
+/** An attempt may take this long, and longer by its size at the slowest rate that is still worth waiting for. */
+const ATTEMPT_BASE_MS = 60_000;
+const SLOWEST_BYTES_PER_MS = 32;
+/** A store that has failed for this long has more than a hiccup. */
+const LASTING_MS = 50_000;
+/** Among the faults that were told, the one that lasts, whatever its words. */
+const LASTING = 'lasting';
+/** Bytes that changed on the way are sent again at once, so often. */
+const CHANGED_AGAIN = 2;
+
+export type UploadLog = {
+  info(fields: object, text: string): void;
+  warn(fields: object, text: string): void;
+};
+
+/** Whose store an object is in: the customer's, or the server's backup store. */
+export type Place = 'store' | 'backup';
+
+export type Wanted = {
+  record: ObjectRecord;
+  source(): Source;
+  /** Asked after `source`: whether the customer's own store may not have it yet. */
+  onlyBackup?: () => boolean;
+};
+export type Outcome = { attempts: number; receipt: Receipt; place: Place };
+
+/**
+ * `attempt` counts from 1. What will not heal by itself is told once, and tried again each minute. `lasting` is set once when what
+ * might have passed has not for about a minute.
+ */
+export type FailedAttempt = { key: string; fault: Fault; attempt: number; lasting: boolean };
+
+export type PersistentPutOptions = {
+  target: Target;
+  ledger: UploadLedger;
+  backup: Backup | undefined;
+  clock: Clock;
+  log: UploadLog;
+  /** 0 (inclusive) to 1, for the jitter of retries. */
+  random: () => number;
+  /** Ends all that is under way. */
+  signal: AbortSignal;
+  onFailed(failed: FailedAttempt): void;
+};
+
+type Put = { key: string; source: Source; contentType: string; resume: PartsSoFar | undefined };
+
+export class PersistentPut {
+  readonly #options: PersistentPutOptions;
+  #target: Target;
+  #wake = new Set<() => void>();
+  #reported = new Set<string>();
+  #fault: Fault | undefined;
+  /** When the store first failed since it last worked, monotonic microseconds. */
+  #failingSinceUs: number | undefined;
+  /** The time in which the customer's own store may come back after the end is over. */
+  #mayDivert = false;
+
+  constructor(options: PersistentPutOptions) {
+    this.#options = options;
+    this.#target = options.target;
+  }
+
+  /** Why the last attempt failed; undefined when it did not. */
+  get fault(): Fault | undefined {
+    return this.#fault;
+  }
+
+  /** Goes on with another way to the same store; returns the old one, to be closed. What waits is tried again at once. */
+  useTarget(target: Target): Target {
+    const old = this.#target;
+    this.#target = target;
+    this.#wakeAll();
+    return old;
+  }
+
+  /** The recording has ended: when its store does not come back in a while, the backup store takes what it does not. */
+  divertSoon(): void {
+    const { backup, clock } = this.#options;
+    if (!backup) return;
+    clock.after(backup.afterMs, () => {
+      this.#mayDivert = true;
+      this.#wakeAll();
+    });
+  }
+
+  #wakeAll(): void {
+    for (const wake of this.#wake) wake();
+  }
+
+  /** Undefined when the source is gone for good. Throws the abort's reason. */
+  async put({ record, source, onlyBackup }: Wanted): Promise<Outcome | undefined> {
+    const { key, name } = record;
+    let { parts } = this.#options.ledger.known(name) ?? {};
+    // What a file in parts has come to is not given up with the attempt, and an attempt that came further counts as the first.
+    let pauses = 0;
+    for (let attempt = 1; ; attempt++) {
+      this.#options.signal.throwIfAborted();
+      const data = source();
+      const bytes = 'data' in data ? data.data.length : data.bytes;
+      const note = (more: Partial<ObjectRecord>) =>
+        this.#options.ledger.note({ ...record, bytes, attempts: attempt, parts, ...more });
+      const keep = (receipt: Receipt, state: ObjectRecord['state']) => {
+        const { evidence, etag, md5, sha256 } = receipt;
+        note({ state, evidence, etag, md5, sha256, parts: state === 'backup' ? parts : undefined });
+      };
+      const isOnlyBackup = onlyBackup?.() ?? false;
+      if (isOnlyBackup || this.#isDiverting()) {
+        const receipt = await this.#putIntoBackup(name, data);
+        if (receipt) {
+          keep(receipt, 'backup');
+          return { attempts: attempt, receipt, place: 'backup' };
+        }
+      }
+      const before = parts?.parts.length ?? 0;
+      const put = { key, source: data, contentType: contentTypeOf(name), resume: parts };
+      const result = isOnlyBackup
+        ? (this.#fault ?? backupFailed(key))
+        : await this.#attempt(put, (confirmed) => {
+            parts = confirmed;
+            note({});
+          });
+      if (!(result instanceof Fault)) {
+        this.#fault = undefined;
+        this.#failingSinceUs = undefined;
+        this.#reported.clear();
+        // The store works again: whoever waits out a long pause need not.
+        this.#wakeAll();
+        keep(result, result.evidence === 'accepted' ? 'accepted' : 'stored');
+        return { attempts: attempt, receipt: result, place: 'store' };
+      }
+      this.#options.signal.throwIfAborted();
+      this.#fault = result;
+      this.#report(key, result, attempt);
+      if (result.code === 'source-missing' || result.code === 'source-changed') return undefined;
+      pauses = (parts?.parts.length ?? 0) > before ? 1 : pauses + 1;
+      if (result.code === 'stored-bytes-differ' && attempt <= CHANGED_AGAIN) continue;
+      const pauseMs = retryDelayMs(pauses, result.retryable, this.#options.random());
+      note({ lastError: result.message, nextTryMs: this.#options.clock.nowMs() + pauseMs });
+      // The backup is tried before the store is again; when it fails too, both are waited for.
+      if (attempt > 1 || !this.#isDiverting()) await this.#pause(pauseMs);
+    }
+  }
+
+  /** Whether the customer's own store has had its time after the end, and fails in a way that may pass. */
+  #isDiverting(): boolean {
+    return this.#mayDivert && this.#fault?.retryable === true;
+  }
+
+  async #putIntoBackup(name: string, source: Source): Promise<Receipt | undefined> {
+    const { backup, log } = this.#options;
+    if (!backup) return undefined;
+    try {
+      const receipt = await backup.store.put(backup.sid, name, source, contentTypeOf(name), {
+        signal: this.#options.signal,
+      });
+      log.warn({ key: name, backup: backup.store.description }, 'a file went to the backup store');
+      return receipt;
+    } catch (error) {
+      this.#options.signal.throwIfAborted();
+      log.warn(
+        { err: error, name, backup: backup.store.description },
+        'the backup store failed; the file waits on the spool',
+      );
+      return undefined;
+    }
+  }
+
+  async #attempt(put: Put, onParts: (parts: PartsSoFar | undefined) => void): Promise<Receipt | Fault> {
+    const { key, source, contentType, resume } = put;
+    const { clock } = this.#options;
+    const target = this.#target;
+    const bytes = 'data' in source ? source.data.length : source.bytes;
+    const limitMs = ATTEMPT_BASE_MS + bytes / SLOWEST_BYTES_PER_MS;
+    const attempt = new AbortController();
+    const broken = Promise.withResolvers<never>();
+    const breakOff = (reason: unknown) => {
+      attempt.abort(reason);
+      // A target that does not heed its signal must not hold us.
+      broken.reject(reason);
+    };
+    const onAbort = () => breakOff(this.#options.signal.reason);
+    this.#options.signal.addEventListener('abort', onAbort, { once: true });
+    const timer = clock.after(limitMs, () =>
+      breakOff(
+        new Fault(
+          'upload-timeout',
+          `${target.description} took longer than ${Math.round(limitMs / 1000)} s for ${key}`,
+          {
+            blame: 'destination',
+            retryable: true,
+          },
+        ),
+      ),
+    );
+    const options = { signal: attempt.signal, resume, onParts };
+    try {
+      const stored = await Promise.race([target.put(key, source, contentType, options), broken.promise]);
+      if (stored.bytes === bytes) return stored;
+      return new Fault('stored-size-wrong', `${target.description} has ${stored.bytes} bytes of ${key}, not ${bytes}`, {
+        blame: 'destination',
+        retryable: true,
+      });
+    } catch (error) {
+      if (error instanceof Fault) return error;
+      return new Fault('store-failed', `${target.description}: ${messageOf(error)}`, {
+        blame: 'destination',
+        retryable: true,
+        cause: error,
+      });
+    } finally {
+      timer.cancel();
+      this.#options.signal.removeEventListener('abort', onAbort);
+    }
+  }
+
+  #report(key: string, fault: Fault, attempt: number): void {
+    const { log, onFailed, clock } = this.#options;
+    const target = this.#target;
+    this.#failingSinceUs ??= clock.monoUs();
+    const failedUs = clock.monoUs() - this.#failingSinceUs;
+    const lasting = fault.retryable && failedUs >= LASTING_MS * 1000 && !this.#reported.has(LASTING);
+    if (!fault.retryable || lasting) {
+      // One wrong password fails every file: say it once until something has worked again.
+      const what = lasting ? LASTING : `${fault.code} ${fault.message}`;
+      if (this.#reported.has(what)) return;
+      this.#reported.add(what);
+    }
+    log.warn({ err: fault, key, attempt, target: target.description }, 'upload failed');
+    onFailed({ key, fault, attempt, lasting });
+  }
+
+  async #pause(delayMs: number): Promise<void> {
+    const early = new AbortController();
+    const wake = () => early.abort();
+    this.#wake.add(wake);
+    try {
+      await sleep(this.#options.clock, delayMs, AbortSignal.any([early.signal, this.#options.signal]));
+    } catch (error) {
+      if (!early.signal.aborted) throw error;
+    } finally {
+      this.#wake.delete(wake);
+    }
+  }
+}
+
+function backupFailed(key: string): Fault {
+  const message = `the backup store does not take ${key}, and what it names is in it`;
+  return new Fault('backup-failed', message, { blame: 'self', retryable: true });
+}

@@ -1,0 +1,300 @@
+/**
+ * Objects in SQL: the ledger of what lies where, and the recordings whose files wait in the backup store to be moved on.
+ */
+import { z } from 'zod';
+import { type StorageConfig, storageConfigSchema } from '../contract/line/storage.ts';
+import { type Clock, sleep } from '../kernel/clock.ts';
+import { messageOf } from '../kernel/fault.ts';
+import { fenced, isFenced, type TaskHold } from '../session/hold.ts';
+import type { SessionLog } from '../session/ports.ts';
+import { OBJECT_STATES, type ObjectRecord, type UploadLedger } from '../stages/upload/ledger.ts';
+import type { Database, Row } from './database.ts';
+import type { Vault } from './vault.ts';
+
+/** A database that fails is asked again after this long. */
+const AGAIN_MS = 1_000;
+
+const partsSchema = z.object({
+  uploadId: z.string(),
+  partBytes: z.number(),
+  parts: z.array(z.object({ number: z.number(), etag: z.string(), md5: z.string() })),
+});
+
+/** A recording whose files are in the server's keeping after its end. Times are Unix milliseconds. */
+export type Move = {
+  sid: string;
+  appid: string;
+  storage: StorageConfig;
+  sinceMs: number;
+  /** Until when it is tried. */
+  keepUntilMs: number;
+  attempts: number;
+  nextTryMs: number | undefined;
+  lastError: string | undefined;
+};
+
+/** What waits of one recording, for the operator. */
+export type Backlog = {
+  sid: string;
+  appid: string;
+  /** `store`: on the spool, for the customer's store; `backup`: in the backup store, to be moved on. */
+  where: 'spool' | 'backup';
+  files: number;
+  bytes: number;
+  sinceMs: number;
+  attempts: number;
+  lastError: string | undefined;
+  nextTryMs: number | undefined;
+};
+
+export class ObjectTables {
+  readonly #database: Database;
+  readonly #vault: Vault;
+  readonly #clock: Clock;
+  readonly #log: SessionLog;
+
+  constructor({ database, vault, clock, log }: { database: Database; vault: Vault; clock: Clock; log: SessionLog }) {
+    this.#database = database;
+    this.#vault = vault;
+    this.#clock = clock;
+    this.#log = log;
+  }
+
+  /** The ledger of a task that is held; what is written to it once another server has the task changes nothing. */
+  async open(hold: TaskHold): Promise<UploadLedger> {
+    const rows = await this.objectsOf(hold.sid);
+    return new HeldLedger(rows, (records) => this.#save(hold, records), this.#clock, this.#log);
+  }
+
+  /** All objects of a recording; slices and the like first, playlists last. */
+  async objectsOf(sid: string): Promise<ObjectRecord[]> {
+    const rows = await this.#database.query(`select * from objects where sid = $1 order by (kind = 'playlist'), name`, [
+      sid,
+    ]);
+    return rows.map(toRecord);
+  }
+
+  async #save(hold: TaskHold, records: readonly ObjectRecord[]): Promise<void> {
+    const { sid, owner, epoch } = hold;
+    const nowMs = Math.round(this.#clock.nowMs());
+    await this.#database.transaction(async (inside) => {
+      const held = await inside.query('select 1 from tasks where sid = $1 and owner = $2 and epoch = $3 for share', [
+        sid,
+        owner,
+        epoch,
+      ]);
+      if (held.length === 0) throw fenced(sid);
+      await inside.query(UPSERT, [sid, JSON.stringify(records.map(toRow)), nowMs]);
+    });
+  }
+
+  /** Notes what became of objects of a recording that has ended, and is nobody's. */
+  async note(sid: string, records: readonly ObjectRecord[]): Promise<void> {
+    await this.#database.query(UPSERT, [sid, JSON.stringify(records.map(toRow)), Math.round(this.#clock.nowMs())]);
+  }
+
+  /** Has the files of a recording moved on. One that is there already goes on with the new credentials. */
+  async addMove(move: Pick<Move, 'sid' | 'appid' | 'storage' | 'sinceMs' | 'keepUntilMs'>): Promise<void> {
+    await this.#database.query(
+      `insert into moves (sid, appid, place, storage, since_ms, keep_until_ms) values ($1, $2, $3, $4, $5, $6)
+       on conflict (sid) do update set storage = excluded.storage`,
+      [
+        move.sid,
+        move.appid,
+        placeOf(move.storage),
+        this.#vault.seal(JSON.stringify(move.storage)),
+        Math.round(move.sinceMs),
+        Math.round(move.keepUntilMs),
+      ],
+    );
+  }
+
+  /** Whether a recording has ended for its server too: until then nobody else touches what it has to tell. */
+  async isEnded(sid: string): Promise<boolean> {
+    return (
+      (await this.#database.query('select 1 from tasks where sid = $1 and ended_ms is not null', [sid])).length > 0
+    );
+  }
+
+  async moves(): Promise<Move[]> {
+    return (await this.#database.query('select * from moves order by since_ms')).map((row) => this.#toMove(row));
+  }
+
+  async findMove(sid: string): Promise<Move | undefined> {
+    const [row] = await this.#database.query('select * from moves where sid = $1', [sid]);
+    return row && this.#toMove(row);
+  }
+
+  async moveFailed(sid: string, lastError: string, nextTryMs: number): Promise<void> {
+    await this.#database.query(
+      'update moves set attempts = attempts + 1, last_error = $2, next_try_ms = $3 where sid = $1',
+      [sid, lastError, Math.round(nextTryMs)],
+    );
+  }
+
+  /** Forgets a move, and the credentials with it. */
+  async endMove(sid: string): Promise<void> {
+    await this.#database.query('delete from moves where sid = $1', [sid]);
+  }
+
+  /** Has moves of an app to the same bucket use these credentials. Resolves to the recordings that do now. */
+  async renewCredentials(appid: string, storage: StorageConfig): Promise<string[]> {
+    const moves = await this.#database.query('select * from moves where appid = $1 and place = $2', [
+      appid,
+      placeOf(storage),
+    ]);
+    for (const row of moves) {
+      const { storage: old, sid } = this.#toMove(row);
+      const { accessKey, secretKey, stsToken, stsExpiration } = storage;
+      const renewed = { ...old, accessKey, secretKey, stsToken, stsExpiration };
+      await this.#database.query('update moves set storage = $2 where sid = $1', [
+        sid,
+        this.#vault.seal(JSON.stringify(renewed)),
+      ]);
+    }
+    return moves.map((row) => String(row['sid']));
+  }
+
+  /** What waits, oldest first. */
+  async backlog(): Promise<Backlog[]> {
+    const rows = await this.#database.query(
+      `select o.sid, t.appid, o.state, count(*) as files, sum(o.bytes) as bytes, min(o.since_ms) as since_ms,
+         max(case when o.state = 'backup' then coalesce(m.attempts, 0) else o.attempts end) as attempts,
+         max(coalesce(m.last_error, o.last_error)) as last_error,
+         min(coalesce(m.next_try_ms, o.next_try_ms)) as next_try_ms
+       from objects o join tasks t using (sid) left join moves m using (sid)
+       where o.state in ('waiting', 'backup') group by o.sid, t.appid, o.state order by min(o.since_ms)`,
+    );
+    return rows.map((row) => ({
+      sid: String(row['sid']),
+      appid: String(row['appid']),
+      where: row['state'] === 'backup' ? 'backup' : 'spool',
+      files: Number(row['files']),
+      bytes: Number(row['bytes']),
+      sinceMs: Number(row['since_ms']),
+      attempts: Number(row['attempts']),
+      lastError: row['last_error'] === null ? undefined : String(row['last_error']),
+      nextTryMs: row['next_try_ms'] === null ? undefined : Number(row['next_try_ms']),
+    }));
+  }
+
+  #toMove(row: Row): Move {
+    return {
+      sid: String(row['sid']),
+      appid: String(row['appid']),
+      storage: storageConfigSchema.parse(JSON.parse(this.#vault.open(String(row['storage'])))),
+      sinceMs: Number(row['since_ms']),
+      keepUntilMs: Number(row['keep_until_ms']),
+      attempts: Number(row['attempts']),
+      nextTryMs: row['next_try_ms'] === null ? undefined : Number(row['next_try_ms']),
+      lastError: row['last_error'] === null ? undefined : String(row['last_error']),
+    };
+  }
+}
+
+/** Which bucket it is, whoever's keys open it. */
+function placeOf({ vendor, region, bucket, extensionParams }: StorageConfig): string {
+  return JSON.stringify([vendor, region, bucket, extensionParams?.endpoint ?? '']);
+}
+
+const UPSERT = `insert into objects
+    (sid, name, kind, key, bytes, state, evidence, etag, md5, sha256, attempts, last_error, next_try_ms, parts,
+     since_ms, updated_ms)
+  select $1, r.name, r.kind, r.key, r.bytes, r.state, r.evidence, r.etag, r.md5, r.sha256, r.attempts, r.last_error,
+    r.next_try_ms, r.parts, $3, $3
+  from jsonb_to_recordset($2::jsonb) as r(name text, kind text, key text, bytes bigint, state text, evidence text,
+    etag text, md5 text, sha256 text, attempts integer, last_error text, next_try_ms bigint, parts jsonb)
+  on conflict (sid, name) do update set key = excluded.key, bytes = excluded.bytes, state = excluded.state,
+    evidence = excluded.evidence, etag = excluded.etag, md5 = excluded.md5, sha256 = excluded.sha256,
+    attempts = excluded.attempts, last_error = excluded.last_error, next_try_ms = excluded.next_try_ms,
+    parts = excluded.parts, updated_ms = excluded.updated_ms`;
+
+function toRow({ lastError, nextTryMs, ...record }: ObjectRecord): Row {
+  return { ...record, last_error: lastError, next_try_ms: nextTryMs && Math.round(nextTryMs) };
+}
+
+function toRecord(row: Row): ObjectRecord {
+  const text = (value: unknown) => (value === null ? undefined : String(value));
+  const parts = partsSchema.safeParse(row['parts']);
+  return {
+    name: String(row['name']),
+    kind: z.enum(['playlist', 'slice', 'mp4', 'snapshot', 'document']).parse(row['kind']),
+    key: String(row['key']),
+    bytes: Number(row['bytes']),
+    state: z.enum(OBJECT_STATES).parse(row['state']),
+    evidence: z.enum(['digest', 'size', 'accepted']).safeParse(row['evidence']).data,
+    etag: text(row['etag']),
+    md5: text(row['md5']),
+    sha256: text(row['sha256']),
+    attempts: Number(row['attempts']),
+    lastError: text(row['last_error']),
+    nextTryMs: row['next_try_ms'] === null ? undefined : Number(row['next_try_ms']),
+    parts: parts.data,
+  };
+}
+
+/** Writes behind: an upload never waits for the database, and many changes of one object cost one write. */
+class HeldLedger implements UploadLedger {
+  readonly #records: Map<string, ObjectRecord>;
+  readonly #save: (records: readonly ObjectRecord[]) => Promise<void>;
+  readonly #clock: Clock;
+  readonly #log: SessionLog;
+  #unsaved = new Map<string, ObjectRecord>();
+  #saving: Promise<void> | undefined;
+  #fenced: unknown;
+
+  constructor(
+    records: readonly ObjectRecord[],
+    save: (records: readonly ObjectRecord[]) => Promise<void>,
+    clock: Clock,
+    log: SessionLog,
+  ) {
+    this.#records = new Map(records.map((record) => [record.name, record]));
+    this.#save = save;
+    this.#clock = clock;
+    this.#log = log;
+  }
+
+  known(name: string): ObjectRecord | undefined {
+    return this.#records.get(name);
+  }
+
+  note(record: ObjectRecord): void {
+    this.#records.set(record.name, record);
+    if (this.#fenced !== undefined) return;
+    this.#unsaved.set(record.name, record);
+    this.#saving ??= this.#saveAll().finally(() => {
+      this.#saving = undefined;
+    });
+  }
+
+  async settled(): Promise<void> {
+    while (this.#saving) await this.#saving;
+    if (this.#fenced !== undefined) throw this.#fenced;
+  }
+
+  async #saveAll(): Promise<void> {
+    // What else is noted in this turn goes with it.
+    await Promise.resolve();
+    let isFailing = false;
+    while (this.#unsaved.size > 0) {
+      const batch = this.#unsaved;
+      this.#unsaved = new Map();
+      try {
+        await this.#save([...batch.values()]);
+        isFailing = false;
+      } catch (error) {
+        if (isFenced(error)) {
+          this.#fenced = error;
+          return;
+        }
+        if (!isFailing)
+          this.#log.warn({ error: messageOf(error) }, 'the ledger of uploads cannot be written; it is tried again');
+        isFailing = true;
+        // What was noted meanwhile is newer.
+        this.#unsaved = new Map([...batch, ...this.#unsaved]);
+        await sleep(this.#clock, AGAIN_MS);
+      }
+    }
+  }
+}

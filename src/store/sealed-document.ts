@@ -1,0 +1,41 @@
+/**
+ * A task's document as its row has it: what would let somebody else into the customer's store or channel is sealed. Rows of
+ * versions that kept it as it was are understood.
+ */
+import { z } from 'zod';
+import type { TaskDocument } from '../session/task.ts';
+import { Vault } from './vault.ts';
+
+type SealedDocument = Omit<TaskDocument, 'storage' | 'token'> & { storage: string; token: string | undefined };
+
+export function sealDocument(vault: Vault, document: TaskDocument): SealedDocument {
+  const { storage, token } = document;
+  return {
+    ...document,
+    storage: vault.seal(JSON.stringify(storage)),
+    token: token === undefined ? undefined : vault.seal(token),
+  };
+}
+
+const rowSchema = z.looseObject({ storage: z.unknown(), token: z.string().optional() });
+
+/**
+ * The document with its secrets opened, still to be validated, and whether its row is to be written again: because it is of a
+ * version that sealed nothing, or sealed with a key that is to be taken out. Throws a Fault when a secret cannot be opened.
+ */
+export function openDocument(vault: Vault, value: unknown): { document: unknown; isStale: boolean } {
+  const row = rowSchema.safeParse(value);
+  if (!row.success) return { document: value, isStale: false };
+  const { storage, token } = row.data;
+  const opened = typeof storage === 'string' ? JSON.parse(vault.open(storage)) : storage;
+  const isStale =
+    typeof storage !== 'string' || !vault.isCurrent(storage) || (token !== undefined && !vault.isCurrent(token));
+  return {
+    document: {
+      ...row.data,
+      storage: opened,
+      token: token !== undefined && Vault.isSealed(token) ? vault.open(token) : token,
+    },
+    isStale,
+  };
+}

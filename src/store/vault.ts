@@ -1,0 +1,83 @@
+/**
+ * Vault: secrets as the database keeps them. AES-256-GCM with a key that is not in the database, so that a copy of the database
+ * alone tells nobody's storage keys or tokens. Each sealed text names its key, so keys can be changed one after another.
+ */
+import { createCipheriv, createDecipheriv, createHash, randomBytes } from 'node:crypto';
+import { Fault } from '../kernel/fault.ts';
+
+const PREFIX = 'sealed:1';
+const KEY_BYTES = 32;
+const IV_BYTES = 12;
+const TAG_BYTES = 16;
+
+type VaultKey = { id: string; key: Buffer };
+
+export class Vault {
+  readonly #keys: readonly VaultKey[];
+
+  /**
+   * @param keys 64 hex digits each. The first seals; all of them open, which lets a key be changed while rows are sealed with
+   *   the old one. Throws a Fault for one that is no key, and when there is none.
+   */
+  constructor(keys: readonly string[]) {
+    this.#keys = keys.map((hex) => {
+      if (!/^[0-9a-fA-F]{64}$/.test(hex))
+        throw new Fault('secret-key-invalid', 'a secret key is 64 hexadecimal characters', { blame: 'caller' });
+      const key = Buffer.from(hex, 'hex');
+      // Tells keys apart, and nothing of the key.
+      return { id: createHash('sha256').update('aircheck key id').update(key).digest('hex').slice(0, 8), key };
+    });
+    if (this.#keys.length === 0)
+      throw new Fault('secret-key-invalid', 'there is no secret key to seal with', { blame: 'caller' });
+  }
+
+  /** A key for a new vault. */
+  static newKey(): string {
+    return randomBytes(KEY_BYTES).toString('hex');
+  }
+
+  /** `sealed:1:<key id>:<base64 of nonce, tag and text>` */
+  seal(text: string): string {
+    const { id, key } = this.#keys[0] as VaultKey;
+    const iv = randomBytes(IV_BYTES);
+    const cipher = createCipheriv('aes-256-gcm', key, iv);
+    // The key's name is under the seal as well: a row cannot be made to look as if another key had sealed it.
+    cipher.setAAD(Buffer.from(id));
+    const data = Buffer.concat([cipher.update(text, 'utf8'), cipher.final()]);
+    return `${PREFIX}:${id}:${Buffer.concat([iv, cipher.getAuthTag(), data]).toString('base64')}`;
+  }
+
+  /** Throws a Fault when the key is not among ours, or the text was changed. */
+  open(sealed: string): string {
+    const [, , id = '', packed = ''] = sealed.split(':');
+    const known = this.#keys.find((each) => each.id === id);
+    if (!Vault.isSealed(sealed) || !known)
+      throw new Fault('secret-unreadable', `no key ${id} to open a secret with: was it taken out of secretKeys?`, {
+        blame: 'caller',
+      });
+    const bytes = Buffer.from(packed, 'base64');
+    const decipher = createDecipheriv('aes-256-gcm', known.key, bytes.subarray(0, IV_BYTES), {
+      authTagLength: TAG_BYTES,
+    });
+    decipher.setAAD(Buffer.from(id));
+    decipher.setAuthTag(bytes.subarray(IV_BYTES, IV_BYTES + TAG_BYTES));
+    try {
+      return decipher.update(bytes.subarray(IV_BYTES + TAG_BYTES), undefined, 'utf8') + decipher.final('utf8');
+    } catch (cause) {
+      throw new Fault('secret-unreadable', 'a sealed secret was changed, and cannot be opened', {
+        blame: 'self',
+        cause,
+      });
+    }
+  }
+
+  /** Whether a text is of `seal`, and not of a version that kept secrets as they are. */
+  static isSealed(text: string): boolean {
+    return text.startsWith(`${PREFIX}:`);
+  }
+
+  /** Whether it is sealed with the key that seals now. */
+  isCurrent(text: string): boolean {
+    return text.startsWith(`${PREFIX}:${this.#keys[0]?.id}:`);
+  }
+}
