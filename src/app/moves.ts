@@ -4,14 +4,14 @@
  */
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { ObjectRecord, PartsSoFar } from '../contract/line/objects.ts';
 import type { StorageConfig } from '../contract/line/storage.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { messageOf } from '../kernel/fault.ts';
 import type { Log } from '../observe/log.ts';
 import type { BackupStore } from '../stages/upload/backup-store.ts';
-import type { ObjectRecord } from '../stages/upload/ledger.ts';
 import { retryDelayMs } from '../stages/upload/retry.ts';
-import { contentTypeOf, type PartsSoFar, type Target } from '../stages/upload/target/target.ts';
+import { contentTypeOf, type Target } from '../stages/upload/target/target.ts';
 import type { KeyedJobs } from '../store/jobs.ts';
 import type { Move, ObjectTables } from '../store/object-tables.ts';
 

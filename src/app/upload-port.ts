@@ -1,6 +1,8 @@
 /**
  * The session's way to stores: an upload of a recording with its ledger, the backup store behind it, and the move on from there.
  */
+
+import type { UploadLedger } from '../contract/line/objects.ts';
 import type { StorageConfig } from '../contract/line/storage.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { Fault } from '../kernel/fault.ts';
@@ -10,7 +12,6 @@ import type { UploadEvent, UploadPort } from '../session/ports.ts';
 import { renderMpd } from '../stages/mux/dash/mpd.ts';
 import { renderPlaylist } from '../stages/mux/hls/playlist.ts';
 import type { BackupStore } from '../stages/upload/backup-store.ts';
-import type { UploadLedger } from '../stages/upload/ledger.ts';
 import { RecordingUpload, type UploadEvent as StageEvent } from '../stages/upload/recording-upload.ts';
 import type { EndpointGuard } from '../stages/upload/target/endpoint-guard.ts';
 import { createTarget, type Target } from '../stages/upload/target/target.ts';

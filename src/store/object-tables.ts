@@ -2,12 +2,12 @@
  * Objects in SQL: the ledger of what lies where, and the recordings whose files wait in the backup store to be moved on.
  */
 import { z } from 'zod';
+import { EVIDENCE, OBJECT_STATES, type ObjectRecord, type UploadLedger } from '../contract/line/objects.ts';
 import { type StorageConfig, storageConfigSchema } from '../contract/line/storage.ts';
 import { type Clock, sleep } from '../kernel/clock.ts';
 import { messageOf } from '../kernel/fault.ts';
 import { fenced, isFenced, type TaskHold } from '../session/hold.ts';
 import type { SessionLog } from '../session/ports.ts';
-import { OBJECT_STATES, type ObjectRecord, type UploadLedger } from '../stages/upload/ledger.ts';
 import type { Database, Row } from './database.ts';
 import type { Vault } from './vault.ts';
 
@@ -222,7 +222,7 @@ function toRecord(row: Row): ObjectRecord {
     key: String(row['key']),
     bytes: Number(row['bytes']),
     state: z.enum(OBJECT_STATES).parse(row['state']),
-    evidence: z.enum(['digest', 'size', 'accepted']).safeParse(row['evidence']).data,
+    evidence: z.enum(EVIDENCE).safeParse(row['evidence']).data,
     etag: text(row['etag']),
     md5: text(row['md5']),
     sha256: text(row['sha256']),
@@ -269,7 +269,7 @@ class HeldLedger implements UploadLedger {
   }
 
   async settled(): Promise<void> {
-    while (this.#saving) await this.#saving;
+    while (this.#saving !== undefined) await this.#saving;
     if (this.#fenced !== undefined) throw this.#fenced;
   }
 

@@ -2,7 +2,7 @@
  * BackupStore: where files go whose own store is down when their recording has ended. What is put there can be fetched again; each
  * recording has a folder of its own in it.
  */
-import type { UploadLedger } from './ledger.ts';
+import type { UploadLedger } from '../../contract/line/objects.ts';
 import type { Source } from './target/source.ts';
 import type { PutOptions, Receipt, StoreWithFetch } from './target/target.ts';
 

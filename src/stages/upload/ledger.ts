@@ -1,44 +1,4 @@
-/**
- * UploadLedger: what is known of each object of a recording, so that a server that starts anew sends nothing twice and goes on
- * with a large file where it was. The spool alone is enough to make it again: what the ledger has forgotten is stored once more,
- * under the same key.
- */
-import type { PartsSoFar, Receipt } from './target/target.ts';
-
-/**
- * `waiting` for its store; `stored` there, as the store itself has proved; `accepted` there, by the store's word alone; in the
- * server's `backup` store; `lost` from the spool before it was stored; `gaveUp` in the backup store for good.
- */
-export const OBJECT_STATES = ['waiting', 'stored', 'accepted', 'backup', 'lost', 'gaveUp'] as const;
-export type ObjectState = (typeof OBJECT_STATES)[number];
-
-export type ObjectRecord = {
-  /** Bare file name. */
-  name: string;
-  kind: 'playlist' | 'slice' | 'mp4' | 'snapshot' | 'document';
-  /** In the customer's store, with the prefix. */
-  key: string;
-  bytes: number;
-  state: ObjectState;
-  evidence?: Receipt['evidence'] | undefined;
-  etag?: string | undefined;
-  md5?: string | undefined;
-  sha256?: string | undefined;
-  attempts: number;
-  lastError?: string | undefined;
-  /** When the next attempt is due, Unix milliseconds. */
-  nextTryMs?: number | undefined;
-  parts?: PartsSoFar | undefined;
-};
-
-export interface UploadLedger {
-  /** What was noted last of an object, also by the server before. */
-  known(name: string): ObjectRecord | undefined;
-  /** Keeps what is known now; soon, and in this order. */
-  note(record: ObjectRecord): void;
-  /** Resolves when all that was noted is kept, however long the database takes. Rejects when another server has the recording. */
-  settled(): Promise<void>;
-}
+import type { ObjectRecord, UploadLedger } from '../../contract/line/objects.ts';
 
 /** A ledger that lasts as long as the process. */
 export function memoryLedger(): UploadLedger {

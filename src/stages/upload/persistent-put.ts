@@ -3,13 +3,14 @@
  * longer, goes on with large files where they were, tells what somebody has to mend, and turns to the backup store when the
  * recording has ended and its own store is still away.
  */
+
+import type { ObjectRecord, PartsSoFar, UploadLedger } from '../../contract/line/objects.ts';
 import { type Clock, sleep } from '../../kernel/clock.ts';
 import { Fault, messageOf } from '../../kernel/fault.ts';
 import type { Backup } from './backup-store.ts';
-import type { ObjectRecord, UploadLedger } from './ledger.ts';
 import { retryDelayMs } from './retry.ts';
 import type { Source } from './target/source.ts';
-import { contentTypeOf, type PartsSoFar, type Receipt, type Target } from './target/target.ts';
+import { contentTypeOf, type Receipt, type Target } from './target/target.ts';
 
 /** An attempt may take this long, and longer by its size at the slowest rate that is still worth waiting for. */
 const ATTEMPT_BASE_MS = 60_000;

@@ -3,11 +3,12 @@
  * store is down; a playlist names only slices that the store has.
  */
 import { join } from 'node:path';
+import type { ObjectRecord, UploadLedger } from '../../contract/line/objects.ts';
 import type { Clock } from '../../kernel/clock.ts';
 import { Fault } from '../../kernel/fault.ts';
 import type { FileOwner, Segment, SpooledFile } from '../../media/segment.ts';
 import type { Backup } from './backup-store.ts';
-import { memoryLedger, type ObjectRecord, type UploadLedger } from './ledger.ts';
+import { memoryLedger } from './ledger.ts';
 import { type FailedAttempt, PersistentPut, type Place, type UploadLog } from './persistent-put.ts';
 import { IndexFile, SliceRow } from './playlist.ts';
 import type { Source } from './target/source.ts';

@@ -10,10 +10,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { BlobServiceClient, StorageSharedKeyCredential } from '@azure/storage-blob';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { PartsSoFar } from '../../../contract/line/objects.ts';
 import type { StorageConfig } from '../../../contract/line/storage.ts';
 import { openAzure } from './azure.ts';
 import { EndpointGuard } from './endpoint-guard.ts';
-import type { PartsSoFar } from './target.ts';
 
 /** The account that every Azurite has. */
 const ACCOUNT = 'devstoreaccount1';

@@ -10,6 +10,7 @@ import {
   type RequestPolicyFactory,
   StorageSharedKeyCredential,
 } from '@azure/storage-blob';
+import type { PartsSoFar } from '../../../contract/line/objects.ts';
 import type { StorageConfig } from '../../../contract/line/storage.ts';
 import { Fault, messageOf } from '../../../kernel/fault.ts';
 import { azureEndpoint, tagPairs } from './dialects.ts';
@@ -17,7 +18,7 @@ import type { EndpointGuard } from './endpoint-guard.ts';
 import { bytesDiffer } from './evidence.ts';
 import { partBuffers } from './part-buffers.ts';
 import { type OpenSource, openSource, type Source } from './source.ts';
-import type { PartsSoFar, PutOptions, Receipt, Target } from './target.ts';
+import type { PutOptions, Receipt, Target } from './target.ts';
 
 const BLOCK_BYTES = 8 * 1024 * 1024;
 const MAX_BLOCKS = 50_000;

@@ -4,10 +4,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { refuse, S3Stub, type StubDialect } from '../../../../test/support/s3-stub.ts';
+import type { PartsSoFar } from '../../../contract/line/objects.ts';
 import type { StorageConfig } from '../../../contract/line/storage.ts';
 import { type Clock, systemClock } from '../../../kernel/clock.ts';
 import { openS3 } from './s3.ts';
-import type { PartsSoFar, Target } from './target.ts';
+import type { Target } from './target.ts';
 
 const MIB = 1024 * 1024;
 /** Parts as small as S3 allows none: the stub does, and the tests stay quick. */

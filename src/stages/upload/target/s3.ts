@@ -17,6 +17,7 @@ import {
   type S3Client,
   UploadPartCommand,
 } from '@aws-sdk/client-s3';
+import type { PartsSoFar } from '../../../contract/line/objects.ts';
 import type { StorageConfig } from '../../../contract/line/storage.ts';
 import { type Clock, sleep, systemClock } from '../../../kernel/clock.ts';
 import { Fault } from '../../../kernel/fault.ts';
@@ -26,7 +27,7 @@ import { partBuffers } from './part-buffers.ts';
 import { S3Connection, type S3ConnectionOptions } from './s3-connection.ts';
 import { faultOf, nameOf, statusOf } from './s3-faults.ts';
 import { type OpenSource, openSource, type Source } from './source.ts';
-import type { PartsSoFar, PutOptions, Receipt, StoreWithFetch } from './target.ts';
+import type { PutOptions, Receipt, StoreWithFetch } from './target.ts';
 
 const PART_BYTES = 8 * 1024 * 1024;
 /** Parts of one file under way at once. */

@@ -1,20 +1,13 @@
 /**
  * Target: one store that a recording's files go to. A put is whole and checked, or it throws a Fault.
  */
+import type { Evidence, PartsSoFar } from '../../../contract/line/objects.ts';
 import { STORAGE_VENDORS, type StorageConfig } from '../../../contract/line/storage.ts';
 import { type Clock, systemClock } from '../../../kernel/clock.ts';
 import { azureEndpoint, s3AddressOf } from './dialects.ts';
 import type { EndpointGuard } from './endpoint-guard.ts';
 import { openLocalFolder } from './local-folder.ts';
 import type { Source } from './source.ts';
-
-/** The parts of a large file that a store has confirmed, so that a put can go on where another one ended. */
-export type PartsSoFar = {
-  uploadId: string;
-  /** Bytes of each part but the last. */
-  partBytes: number;
-  parts: { number: number; etag: string; md5: string }[];
-};
 
 export type PutOptions = {
   signal?: AbortSignal | undefined;
@@ -33,11 +26,7 @@ export type Receipt = {
   md5?: string | undefined;
   /** Of what was sent; hex. Absent where the source was linked, or sent in parts. */
   sha256?: string | undefined;
-  /**
-   * What shows that the store has these bytes: a digest it told, else the size it told, else nothing but its word (`accepted`).
-   * What is only accepted is stored for all we know, and its spool copy is kept.
-   */
-  evidence: 'digest' | 'size' | 'accepted';
+  evidence: Evidence;
 };
 
 export interface Target {
