@@ -16,11 +16,13 @@ import type { StoreWithFetch } from './target/target.ts';
 
 const SID = 'a'.repeat(32);
 const AFTER_MS = 5_000;
-/** A thousand times as fast as the machine's. */
+/** On a busy machine that takes a while. */
+const SOON = { timeout: 15_000 };
+/** Twenty times as fast as the machine's, so that an attempt still has some seconds. */
 const quick: Clock = {
   ...systemClock,
-  monoUs: () => systemClock.monoUs() * 1000,
-  after: (delayMs, run) => systemClock.after(delayMs / 1000, run),
+  monoUs: () => systemClock.monoUs() * 20,
+  after: (delayMs, run) => systemClock.after(delayMs / 20, run),
 };
 
 let dir: string;
@@ -76,8 +78,8 @@ describe('a recording whose store is away at its end', () => {
     const { stub, events, ledger, begin, add } = await setUp();
     const upload = begin();
     add(upload, spool(0));
-    await expect.poll(() => stub.objects.has('p/x_0.ts')).toBe(true);
-    await expect.poll(() => stub.objects.has('p/x.m3u8')).toBe(true);
+    await expect.poll(() => stub.objects.has('p/x_0.ts'), SOON).toBe(true);
+    await expect.poll(() => stub.objects.has('p/x.m3u8'), SOON).toBe(true);
     stub.interfere = (_request, response) => {
       refuse(response, status, code, 'away');
       return true;
@@ -109,7 +111,7 @@ describe('a recording whose store is away at its end', () => {
     };
     add(upload, spool(0));
     const ending = upload.finish();
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await new Promise((resolve) => setTimeout(resolve, 600));
     expect(existsSync(backedUp('x_0.ts'))).toBe(false);
     stub.interfere = undefined;
     expect(await ending).toMatchObject({ backedUp: false });
@@ -125,7 +127,7 @@ describe('a recording whose store is away at its end', () => {
     const upload = begin();
     add(upload, spool(0));
     const ending = upload.finish();
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await new Promise((resolve) => setTimeout(resolve, 600));
     stub.interfere = undefined;
     expect(await ending).toMatchObject({ backedUp: false, lost: [] });
     expect(stub.read('p/x.m3u8').toString()).toBe('x_0.ts');
@@ -158,7 +160,9 @@ describe('the ledger', () => {
     const files = [spool(0), spool(1)];
     const first = begin();
     add(first, ...files);
-    await expect.poll(() => stub.objects.size).toBe(3);
+    // Until the last of its requests is answered: none of them comes after those of the next server.
+    await expect.poll(() => ledger.known('x.m3u8')?.bytes, SOON).toBe('x_0.ts x_1.ts'.length);
+    await expect.poll(() => ledger.known('x.m3u8')?.state, SOON).toBe('stored');
     first.abort();
     const data = Buffer.alloc(2000, 1);
     expect(ledger.known('x_0.ts')).toMatchObject({
@@ -202,7 +206,9 @@ describe('the ledger', () => {
       return action === 'Part' && Number(query.get('partNumber')) > 3;
     };
     first.add(mp4);
-    await expect.poll(() => ledger.known('x_0.mp4')?.parts?.parts.length, { timeout: 10_000 }).toBe(3);
+    await expect.poll(() => ledger.known('x_0.mp4')?.parts?.parts.length, SOON).toBe(3);
+    // Both that are under way have arrived, so that none of them comes late.
+    await expect.poll(() => stub.actions().filter((action) => action.startsWith('Part')).length, SOON).toBe(5);
     first.abort();
     stub.interfere = undefined;
     stub.requests.length = 0;
