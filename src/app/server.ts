@@ -185,6 +185,7 @@ export async function createServer(given: Config): Promise<AircheckServer> {
       recorders: supervisor,
       uploads: uploadPort({
         ...stores,
+        testWrites: config.storageTest,
         backup: { store: backup, afterMs: config.backupAfterS * 1000 },
         ledgerOf: (hold) => objects.open(hold),
         moves,

@@ -3,7 +3,7 @@
  */
 
 import type { UploadLedger } from '../contract/line/objects.ts';
-import type { StorageConfig } from '../contract/line/storage.ts';
+import { STORAGE_VENDORS, type StorageConfig } from '../contract/line/storage.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { Fault } from '../kernel/fault.ts';
 import type { Log } from '../observe/log.ts';
@@ -15,10 +15,13 @@ import type { BackupStore } from '../stages/upload/backup-store.ts';
 import { RecordingUpload, type UploadEvent as StageEvent } from '../stages/upload/recording-upload.ts';
 import type { EndpointGuard } from '../stages/upload/target/endpoint-guard.ts';
 import { createTarget, type Target } from '../stages/upload/target/target.ts';
+import { testWrite } from '../stages/upload/test-write.ts';
 
 export type UploadPortOptions = {
   localStorageDir: string;
   guard: EndpointGuard;
+  /** Whether a small object is put when a recording begins, so that a store that is no good is known at once. */
+  testWrites: boolean;
   backup: { store: BackupStore; afterMs: number };
   ledgerOf(hold: TaskHold): Promise<UploadLedger>;
   /** Files of a recording that ends are in this server's keeping, and go on to their store from there. */
@@ -37,7 +40,7 @@ export function targetOpener({
   guard,
   clock,
   log,
-}: Omit<UploadPortOptions, 'ledgerOf' | 'moves' | 'backup'>) {
+}: Omit<UploadPortOptions, 'ledgerOf' | 'moves' | 'backup' | 'testWrites'>) {
   return (storage: StorageConfig, sid: string): Promise<Target> =>
     createTarget(storage, { localStorageDir, guard, clock, warn: (text) => log.warn({ sid }, text) });
 }
@@ -51,6 +54,15 @@ export function uploadPort(options: UploadPortOptions): UploadPort {
       let current = storage;
       let target = await open(storage, sid);
       const ledger = await ledgerOf(hold);
+      if (options.testWrites && hold.epoch === 1 && storage.vendor !== STORAGE_VENDORS.localFolder) {
+        const key = [...storage.fileNamePrefix, `${sid}_test`].join('/');
+        // Not waited for: files may go up meanwhile, and show as well what the store does.
+        void testWrite(target, key, clock).then((fault) => {
+          if (!fault) return;
+          log.warn({ sid, err: fault }, 'the store did not take a test object');
+          onEvent({ type: 'storeRefused', message: fault.message, forGood: !fault.retryable });
+        });
+      }
       let addedBytes = 0;
       let storedBytes = 0;
       const upload = new RecordingUpload({

@@ -194,6 +194,11 @@ export const settingsShape = {
       'Whether customers may store over plain http beyond storageNetworks. Within them they may. Whoever listens on the way reads the files, not the keys.',
     allowed: flagWords,
   }),
+  storageTest: setting(flag(true), {
+    description:
+      'Whether a small object is put into a customer’s store at the start of a recording, and removed again, so that a wrong key, bucket or address is told (event 1, code 32) within three seconds. Not for vendor 1000.',
+    allowed: flagWords,
+  }),
   backupDir: setting(text().default(''), {
     description: 'Folder of the backup store, for files whose own store is away when their recording has ended.',
     allowed: 'a path; a relative one starts at the working folder',

@@ -235,6 +235,7 @@ test('the playlists of twelve hours cost less than 10 MB in all', async () => {
         }
         return { key, bytes: size, evidence: 'digest' };
       },
+      async remove() {},
       close() {},
     },
     prefix: [],

@@ -73,6 +73,7 @@ class FakeTarget implements Target {
     return call;
   }
 
+  async remove(): Promise<void> {}
   close(): void {}
 }
 
@@ -325,6 +326,7 @@ describe('RecordingUpload', () => {
     const target: Target = {
       description: 'a liar',
       put: async (key) => ({ key, bytes: 1, evidence: 'size' }),
+      async remove() {},
       close() {},
     };
     const liar = new RecordingUpload({

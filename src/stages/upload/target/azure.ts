@@ -78,6 +78,14 @@ class AzureContainer implements Target {
     }
   }
 
+  async remove(key: string): Promise<void> {
+    try {
+      await this.#container.getBlockBlobClient(key).deleteIfExists();
+    } catch (cause) {
+      throw azureFault(cause, this.description);
+    }
+  }
+
   close(): void {
     this.#agents?.httpAgent.destroy();
     this.#agents?.httpsAgent.destroy();

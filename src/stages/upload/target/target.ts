@@ -38,6 +38,8 @@ export interface Target {
    * cannot be read, and the signal's reason when `signal` aborts.
    */
   put(key: string, source: Source, contentType: string, options?: PutOptions): Promise<Receipt>;
+  /** Removes an object. One that is gone already is fine. Throws a Fault when the store refuses or fails. */
+  remove(key: string): Promise<void>;
   /** Gives connections back. */
   close(): void;
 }
@@ -46,8 +48,6 @@ export interface Target {
 export interface StoreWithFetch extends Target {
   /** Brings an object to `path`, which must not be there yet. Throws a Fault, `object-missing` when there is no such object. */
   fetch(key: string, path: string, signal?: AbortSignal): Promise<void>;
-  /** Removes an object. One that is gone already is fine. */
-  remove(key: string): Promise<void>;
 }
 
 export type TargetOptions = {
