@@ -6,6 +6,7 @@ import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ObjectRecord, PartsSoFar } from '../contract/line/objects.ts';
 import type { StorageConfig } from '../contract/line/storage.ts';
+import type { BacklogEntry } from '../http/backlog.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { messageOf } from '../kernel/fault.ts';
 import type { Log } from '../observe/log.ts';
@@ -64,6 +65,23 @@ export class Moves {
   /** Recordings of the app that wait for the same bucket go on with these credentials, and at once. */
   async renew(appid: string, storage: StorageConfig): Promise<void> {
     for (const sid of await this.#options.tables.renewCredentials(appid, storage)) await this.hasten(sid);
+  }
+
+  /** What waits of an app's recordings, on the spool and in the backup store. */
+  async list(appid: string): Promise<BacklogEntry[]> {
+    const all = await this.#options.tables.backlog();
+    return all
+      .filter((entry) => entry.appid === appid)
+      .map(({ sid, where, files, bytes, sinceMs, attempts, lastError = null, nextTryMs = null }) => ({
+        ...{ sid, where, files, bytes, sinceMs, attempts, lastError, nextTryMs },
+      }));
+  }
+
+  /** Tries a recording of an app at once. False when it has nothing in the backup store. */
+  async retry(appid: string, sid: string): Promise<boolean> {
+    if ((await this.#options.tables.findMove(sid))?.appid !== appid) return false;
+    await this.hasten(sid);
+    return true;
   }
 
   close(): Promise<void> {

@@ -223,6 +223,7 @@ export async function createServer(given: Config): Promise<AircheckServer> {
       notifySourceIps: config.notifySourceIps,
       customers: config.customers,
       isApp: (appid) => apps.find(appid) !== undefined,
+      backlog: moves,
       participants: (appid, cname) => rooms.participants(appid, cname),
     });
     http.register(whipRoutes, { endpoint: whip, apps, clock, checkPublishPrivileges: true });

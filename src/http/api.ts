@@ -3,6 +3,7 @@
  */
 import type { Recordings } from '../session/recordings.ts';
 import type { CustomerAccount } from './auth.ts';
+import type { BacklogApi } from './backlog.ts';
 import type { EventsApi } from './events.ts';
 import type { RateLimit } from './rate-limit.ts';
 
@@ -12,6 +13,7 @@ export type RecordingApi = EventsApi & {
   isApp(appid: string): boolean;
   /** Who is in a channel, as JSON. */
   participants(appid: string, cname: string): unknown[];
+  backlog: BacklogApi;
   /** Absent: no limit. */
   rateLimit?: RateLimit;
   /** Where webhooks come from; none, or absent, means the addresses of this machine. */

@@ -7,6 +7,7 @@ import { problem } from '../contract/problems.ts';
 import { acquireRoute } from './acquire.ts';
 import type { RecordingApi } from './api.ts';
 import { authorize } from './auth.ts';
+import { backlogRoutes } from './backlog.ts';
 import { eventsRoutes } from './events.ts';
 import { acceptJson } from './json.ts';
 import { ncsRoutes } from './ncs.ts';
@@ -49,6 +50,7 @@ export function recordingApi(app: FastifyInstance, api: RecordingApi): void {
         participantsRoute(routes, api);
         recordingReportRoute(routes, api);
         eventsRoutes(routes, api);
+        backlogRoutes(routes, api);
         routesDone();
       },
       { prefix: '/v1/apps/:appid/aircheck' },

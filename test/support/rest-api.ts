@@ -70,6 +70,7 @@ export function makeApi({ recordings: options, http: httpOptions, api }: ApiOpti
       },
     },
     participants: (_appid, cname) => [{ uid: '7', in: cname }],
+    backlog: { list: async () => [], retry: async () => false },
     ...api,
   });
   return { world: fakes, recordings: made, http: server };

@@ -5,6 +5,7 @@
  */
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { Fault, messageOf } from '../../kernel/fault.ts';
+import type { BacklogWords } from './backlog.ts';
 import type { MixWords } from './mix-options.ts';
 import type { MovingWords } from './moving/moving.ts';
 
@@ -94,6 +95,26 @@ program
   .action(async (words: MovingWords) => {
     const { moving } = await import('./moving/moving.ts');
     await moving(words);
+  });
+
+program
+  .command('backlog')
+  .description('say which files wait to be stored, where, since when and why')
+  .option('-r, --retry <sid>', 'have what the backup store has of this recording moved on now')
+  .option('--json', 'print the same as JSON')
+  .action(async (words: BacklogWords) => {
+    const { backlog } = await import('./backlog.ts');
+    await backlog(words);
+  });
+
+program
+  .command('store')
+  .description('look after stores')
+  .command('test <storageConfig>')
+  .description('try a storageConfig (JSON, a file that holds it, or - for standard input) and say what works')
+  .action(async (given: string) => {
+    const { testStore } = await import('./store-test.ts');
+    await testStore(given);
   });
 
 program

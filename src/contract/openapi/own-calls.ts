@@ -244,11 +244,46 @@ const unpublish: ZodOpenApiOperationObject = {
   responses: { 200: { description: 'It is ended.' }, 404: whipProblem('There is no such session.') },
 };
 
+const backlogSchema = z.object({
+  sid: z.string(),
+  where: z.enum(['spool', 'backup']).meta({
+    description: 'spool: of a recording that has not ended; backup: in the backup store, after its end.',
+  }),
+  files: z.int(),
+  bytes: z.int(),
+  sinceMs: unixMs('Since when the first of them waits.'),
+  attempts: z.int().meta({ description: 'How often the most tried of them was.' }),
+  lastError: z.string().nullable().meta({ description: 'Why the last attempt failed, in words.' }),
+  nextTryMs: unixMs('When the next attempt is due.').nullable(),
+});
+const backlog: ZodOpenApiOperationObject = {
+  operationId: 'backlog',
+  tags: ['Recording'],
+  summary: 'List files that are not in their store yet, and why',
+  requestParams: { path: appPath },
+  responses: {
+    200: success('One entry for each recording and place.', { schema: z.object({ backlog: z.array(backlogSchema) }) }),
+    ...errors(EVERYWHERE),
+  },
+};
+const retryBacklog: ZodOpenApiOperationObject = {
+  operationId: 'retryBacklog',
+  tags: ['Recording'],
+  summary: 'Have what the backup store has of a recording moved on now',
+  requestParams: { path: appPath.extend({ sid: z.string() }) },
+  responses: {
+    200: success('It is tried.', { schema: z.object({ sid: z.string() }) }),
+    ...errors([...EVERYWHERE, 'recording-unknown']),
+  },
+};
+
 export const ownPaths: ZodOpenApiPathsObject = {
   '/v1/apps/{appid}/aircheck/channels/{cname}': { servers, get: participants },
   '/v1/apps/{appid}/aircheck/recordings/{sid}': { servers, get: report },
   '/v1/apps/{appid}/aircheck/events': { servers, get: listEvents },
   '/v1/apps/{appid}/aircheck/events/{noticeId}/redeliver': { servers, post: redeliver },
+  '/v1/apps/{appid}/aircheck/backlog': { servers, get: backlog },
+  '/v1/apps/{appid}/aircheck/backlog/{sid}/retry': { servers, post: retryBacklog },
   '/healthz': { servers, get: health },
   '/whip/{appid}/{cname}': { servers, post: publish },
   '/whip/sessions/{sessionId}': { servers, patch: trickle, delete: unpublish },

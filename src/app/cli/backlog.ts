@@ -1,0 +1,62 @@
+/**
+ * `aircheck backlog`: what waits to be stored, of every app, asked of the server that runs.
+ */
+import { z } from 'zod';
+import { loadConfig } from '../../config/load.ts';
+import { backlogEntrySchema } from '../../http/backlog.ts';
+import { Fault, messageOf } from '../../kernel/fault.ts';
+import { completeCredentials } from '../credentials.ts';
+
+export type BacklogWords = { retry?: string; json?: boolean };
+
+/** Prints the backlog, or has a recording's files moved on at once. Throws a Fault when the server does not answer. */
+export async function backlog({ retry, json }: BacklogWords): Promise<void> {
+  const { config } = completeCredentials(loadConfig(), { make: false });
+  const host = /^(0\.0\.0\.0|::)$/.test(config.host) ? '127.0.0.1' : config.host;
+  const base = `${config.tlsCertFile ? 'https' : 'http'}://${host.includes(':') ? `[${host}]` : host}:${config.port}`;
+  const entries: (z.infer<typeof backlogEntrySchema> & { appid: string })[] = [];
+  let retried = false;
+  for (const { appid } of config.apps) {
+    const customer = config.customers.find(({ apps }) => apps === undefined || apps.includes(appid));
+    if (!customer) continue;
+    const authorization = `Basic ${Buffer.from(`${customer.id}:${customer.secret}`).toString('base64')}`;
+    const path = `${base}/v1/apps/${appid}/aircheck/backlog`;
+    if (retry !== undefined) {
+      const answer = await ask(`${path}/${encodeURIComponent(retry)}/retry`, {
+        method: 'POST',
+        headers: { authorization },
+      });
+      retried ||= answer.ok;
+      continue;
+    }
+    const answer = await ask(path, { headers: { authorization } });
+    const { backlog: of } = z.object({ backlog: z.array(backlogEntrySchema) }).parse(await answer.json());
+    entries.push(...of.map((entry) => ({ ...entry, appid })));
+  }
+  if (retry !== undefined) {
+    if (!retried)
+      throw new Fault('backlog-unknown', `nothing of recording ${retry} is in the backup store`, { blame: 'caller' });
+    process.stdout.write(`${retry} is tried now\n`);
+  } else if (json) process.stdout.write(`${JSON.stringify(entries, null, 2)}\n`);
+  else process.stdout.write(`${entries.length === 0 ? 'nothing waits' : entries.map(lineOf).join('\n')}\n`);
+}
+
+function lineOf(entry: z.infer<typeof backlogEntrySchema>): string {
+  const { sid, where, files, bytes, sinceMs, attempts, lastError, nextTryMs } = entry;
+  const utc = (ms: number) => new Date(ms).toISOString();
+  const next = nextTryMs === null ? '' : `, next try ${utc(nextTryMs)}`;
+  const why = lastError === null ? '' : `\n    ${lastError}`;
+  const amount = `${files} ${files === 1 ? 'file' : 'files'}, ${(bytes / 1e6).toFixed(1)} MB`;
+  return `${sid}  ${where}  ${amount}, since ${utc(sinceMs)}, ${attempts} tries${next}${why}`;
+}
+
+async function ask(url: string, init: RequestInit): Promise<Response> {
+  try {
+    return await fetch(url, init);
+  } catch (cause) {
+    throw new Fault('server-unreachable', `the server at ${new URL(url).origin} does not answer: ${messageOf(cause)}`, {
+      blame: 'caller',
+      cause,
+    });
+  }
+}

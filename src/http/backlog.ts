@@ -1,0 +1,39 @@
+/**
+ * GET /v1/apps/{appid}/aircheck/backlog: files of an app's recordings that are not in their store yet, and why. POST
+ * …/backlog/{sid}/retry has the backup store's moved on at once. Aircheck's own, not of the contract.
+ */
+import type { FastifyInstance } from 'fastify';
+import { z } from 'zod';
+import { problem } from '../contract/problems.ts';
+import type { RecordingApi } from './api.ts';
+
+/** Times are Unix milliseconds. One entry for each recording and place. */
+export const backlogEntrySchema = z.object({
+  sid: z.string(),
+  /** `spool`: of a recording that has not ended; `backup`: in the backup store, after its end. */
+  where: z.enum(['spool', 'backup']),
+  files: z.int(),
+  bytes: z.int(),
+  sinceMs: z.int(),
+  attempts: z.int(),
+  lastError: z.string().nullable(),
+  nextTryMs: z.int().nullable(),
+});
+export type BacklogEntry = z.infer<typeof backlogEntrySchema>;
+
+export type BacklogApi = {
+  list(appid: string): Promise<BacklogEntry[]>;
+  /** False when nothing of the recording is in the backup store. */
+  retry(appid: string, sid: string): Promise<boolean>;
+};
+
+export function backlogRoutes(app: FastifyInstance, { backlog }: RecordingApi): void {
+  app.get<{ Params: { appid: string } }>('/backlog', async ({ params }) => ({
+    backlog: await backlog.list(params.appid),
+  }));
+  app.post<{ Params: { appid: string; sid: string } }>('/backlog/:sid/retry', async ({ params }) => {
+    const { appid, sid } = params;
+    if (!(await backlog.retry(appid, sid))) throw problem('recording-unknown');
+    return { sid };
+  });
+}
