@@ -169,7 +169,7 @@ export class FeedReading {
   /** Place of the cursor's next entry in the order of everything. */
   #orderOf(cursor: Cursor): number {
     const { ended } = cursor.track;
-    cursor.run ??= cursor.track.firstRun;
+    if (!cursor.run && cursor.track.firstRun) enter(cursor, cursor.track.firstRun);
     for (;;) {
       const { run } = cursor;
       if (!run) return ended?.order ?? NEVER;
@@ -185,10 +185,7 @@ export class FeedReading {
         }
       }
       if (!next) return ended?.order ?? NEVER;
-      cursor.run = next;
-      cursor.index = next.from;
-      cursor.atStart = true;
-      cursor.needsSets = true;
+      enter(cursor, next);
     }
   }
 
@@ -236,6 +233,14 @@ export class FeedReading {
   #rest(): void {
     if (this.#sink.isFull) this.#isLive = false;
   }
+}
+
+/** Goes on with the beginning of a run. */
+function enter(cursor: Cursor, run: Run): void {
+  cursor.run = run;
+  cursor.index = run.from;
+  cursor.atStart = true;
+  cursor.needsSets = true;
 }
 
 /** Whether there is surely nothing more of a cursor's track, as after nearly every packet of the present. */

@@ -279,6 +279,17 @@ describe('a feed that is read again', () => {
     );
   });
 
+  test('of a simulcast begins with the key frame that its first layer is chosen by', () => {
+    const scene = new Scene();
+    const sender = scene.join('1', 2);
+    scene.open();
+    sender.sendPicture(0, false);
+    scene.advance(40);
+    sender.sendPicture(0, true);
+    expect(packetsOf(scene.whole, 2)).toHaveLength(1);
+    expect(scene.whole.given.at(-1)!.key).toBe(true);
+  });
+
   test('begins with the last key frame before what is safe, however old', () => {
     const scene = new Scene();
     const sender = scene.join('1', 1);
