@@ -1,5 +1,6 @@
 /**
- * The credentials a server makes for itself at its first start, when none are configured: an app with a certificate, and a customer.
+ * The credentials a server makes for itself at its first start, when none are configured: an app with a certificate,
+ * and a customer.
  */
 import { chmodSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -36,8 +37,8 @@ export function makeDataDir(dataDir: string): void {
 }
 
 /**
- * The configuration with what it lacks read from `<dataDir>/credentials.json`, or made and kept there. With `make` false
- * nothing is made: a Fault says that the server was never started.
+ * The configuration with what it lacks read from `<dataDir>/credentials.json`, or made and kept there. With `make`
+ * false nothing is made: a Fault says that the server was never started.
  */
 export function completeCredentials(config: Config, { make = true }: { make?: boolean } = {}): Completed {
   const needsApp = config.apps.length === 0;

@@ -1,6 +1,6 @@
 /**
- * One server per data folder: the database does not guard itself. The lock is a unix socket that the server listens on, so
- * that it is gone with its process however that ends, and whoever finds it can ask it who it is.
+ * One server per data folder: the database does not guard itself. The lock is a unix socket that the server listens on,
+ * so that it is gone with its process however that ends, and whoever finds it can ask it who it is.
  */
 import { randomBytes } from 'node:crypto';
 import { linkSync, mkdtempSync, rmdirSync, statSync, symlinkSync, unlinkSync } from 'node:fs';
@@ -11,7 +11,10 @@ import { systemClock } from '../kernel/clock.ts';
 import { Fault } from '../kernel/fault.ts';
 
 export const LOCK_NAME = 'server.sock';
-/** The address of a unix socket holds 107 bytes on Linux and 103 elsewhere; beyond that a short link leads to the folder. */
+/**
+ * The address of a unix socket holds 107 bytes on Linux and 103 elsewhere; beyond that a short link leads to the
+ * folder.
+ */
 const MAX_PATH_BYTES = 100;
 const ANSWER_TIMEOUT_MS = 2000;
 
@@ -25,7 +28,8 @@ export async function lockDataDir(dataDir: string): Promise<DataDirLock> {
   let server: Server | undefined;
   try {
     server = await listen(own);
-    // Linking fails when the name is there, where binding to it or renaming over it could push out a server just started.
+    // Linking fails when the name is there, where binding to it or renaming over it could push out a server just
+    // started.
     while (!tryLink(own, path)) await removeStale(folder.path, path, own, dataDir);
     unlinkSync(own);
   } catch (error) {
@@ -43,8 +47,9 @@ export async function lockDataDir(dataDir: string): Promise<DataDirLock> {
 }
 
 /**
- * Removes a lock whose process is gone. Throws when it is not. Only one server may remove the socket of a given inode: the one
- * that could make its claim, a link to its own socket, so that of many that start at once none removes another's new lock.
+ * Removes a lock whose process is gone. Throws when it is not. Only one server may remove the socket of a given inode:
+ * the one that could make its claim, a link to its own socket, so that of many that start at once none removes
+ * another's new lock.
  */
 async function removeStale(folder: string, path: string, own: string, dataDir: string): Promise<void> {
   const inode = inodeOf(path);

@@ -1,6 +1,6 @@
 /**
- * What a data folder is known by in a database that several servers share: tasks whose files lie in one folder are gone on with
- * by a server of that folder (ADR 0012).
+ * What a data folder is known by in a database that several servers share: tasks whose files lie in one folder are gone
+ * on with by a server of that folder (ADR 0012).
  */
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

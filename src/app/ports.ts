@@ -1,8 +1,8 @@
 /**
  * The session's ports, joined to the channel and the spool.
  */
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, readFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import type { Rooms } from '../channel/room/rooms.ts';
 import type { AppDirectory } from '../channel/whip/apps.ts';
 import { verifyRtcToken } from '../channel/whip/token.ts';
@@ -11,8 +11,8 @@ import type { Clock } from '../kernel/clock.ts';
 import { Fault, messageOf } from '../kernel/fault.ts';
 import { writeReport } from '../pipeline/report/write-report.ts';
 import type { ChannelPort, SpoolPort } from '../session/ports.ts';
-import { readSpool } from '../stages/spool/journal.ts';
-import { createSpoolFolder, removeSpoolFolder, spooledSids } from '../stages/spool/spool-folder.ts';
+import { createRunFolder, readRecording, runFolder, runFolders } from '../stages/spool/recording-spool.ts';
+import { removeSpoolFolder, spooledSids } from '../stages/spool/spool-folder.ts';
 
 export function channelPort(
   rooms: Pick<Rooms, 'requestKeyFrames' | 'openFeed'>,
@@ -49,10 +49,11 @@ export function spoolPort(root: string): SpoolPort {
   return {
     pathOf,
     sids: () => spooledSids(root),
-    create: (sid) => createSpoolFolder(root, sid),
+    create: (sid, generation) => createRunFolder(root, sid, generation),
+    runs: (sid) => runsIn(pathOf(sid)),
     async read(sid) {
       try {
-        return await readSpool(pathOf(sid));
+        return await readRecording(pathOf(sid));
       } catch (error) {
         // A recording that ended before it was launched has no folder.
         if (((error as Error).cause as NodeJS.ErrnoException | undefined)?.code === 'ENOENT')
@@ -60,14 +61,33 @@ export function spoolPort(root: string): SpoolPort {
         throw error;
       }
     },
-    async readReport(sid, name) {
+    async readReport({ dir, file }) {
       try {
-        return qualityReportSchema.parse(JSON.parse(await readFile(join(pathOf(sid), name), 'utf8')));
+        return qualityReportSchema.parse(JSON.parse(await readFile(join(dir, file.name), 'utf8')));
       } catch (cause) {
-        throw new Fault('report-unreadable', `${name} cannot be read: ${messageOf(cause)}`, { blame: 'self', cause });
+        throw new Fault('report-unreadable', `${file.name} cannot be read: ${messageOf(cause)}`, {
+          blame: 'self',
+          cause,
+        });
       }
     },
-    writeReport: (sid, baseName, report) => writeReport(pathOf(sid), baseName, report),
+    async writeReport(sid, generation, baseName, report) {
+      const dir = runFolder(root, sid, generation);
+      // There already when something was made in it.
+      await mkdir(dir, { recursive: true, mode: 0o700 });
+      return { dir, file: await writeReport(dir, baseName, report) };
+    },
     remove: (sid) => removeSpoolFolder(pathOf(sid)),
   };
+}
+
+async function runsIn(recordingDir: string): Promise<{ generation: number; dir: string }[]> {
+  try {
+    const dirs = await runFolders(recordingDir);
+    return dirs.map((dir) => ({ dir, generation: dir === recordingDir ? 0 : Number(basename(dir)) }));
+  } catch (error) {
+    // A recording that ended before it was launched has no folder.
+    if (((error as Error).cause as NodeJS.ErrnoException | undefined)?.code === 'ENOENT') return [];
+    throw error;
+  }
 }

@@ -32,6 +32,8 @@ import { OutboxTables } from '../store/outbox-tables.ts';
 import { Ownership } from '../store/ownership.ts';
 import { RecordingTables } from '../store/recording-tables.ts';
 import { Vault } from '../store/vault.ts';
+import { Admission } from '../worker/admission.ts';
+import { readMachine } from '../worker/machine-limits.ts';
 import { readBootId } from '../worker/process-identity.ts';
 import { Supervisor } from '../worker/supervisor.ts';
 import { openBackup } from './backup.ts';
@@ -44,13 +46,13 @@ import { secretKeys } from './secret-key.ts';
 import { targetOpener, uploadPort } from './upload-port.ts';
 
 /**
- * A recorder encodes one frame at a time and syncs a file now and then: two threads do. More would hand the encoder's working set
- * from core to core, and give each a heap of its own.
+ * A recorder encodes one frame at a time and syncs a file now and then: two threads do. More would hand the encoder's
+ * working set from core to core, and give each a heap of its own.
  */
 const RECORDER_ENVIRONMENT = { UV_THREADPOOL_SIZE: '2', MALLOC_ARENA_MAX: '2' };
 /**
- * A recorder that passes pictures on makes garbage of many small buffers. These have it collected, and given back to the system,
- * soon: a third of the memory at the same CPU (`npm run bench -- individual`).
+ * A recorder that passes pictures on makes garbage of many small buffers. These have it collected, and given back to
+ * the system, soon: a third of the memory at the same CPU (`npm run bench -- individual`).
  */
 const PASSING_RECORDERS = {
   flags: ['--max-semi-space-size=1', '--optimize-for-size', '--single-threaded-gc'],
@@ -67,8 +69,16 @@ export type AircheckServer = {
   config: Config;
   /** True when credentials were made at this start. */
   madeCredentials: boolean;
-  /** Finishes recordings and uploads within `shutdownTimeoutS`, then ends everything. Calling it again waits for the same end. */
+  /**
+   * Finishes recordings and uploads within `shutdownTimeoutS`, then ends everything. Calling it again waits for the
+   * same end.
+   */
   close(): Promise<void>;
+  /**
+   * After an error that nobody caught: takes no more calls and lets recorders finish their files. Nothing of it is kept
+   * as an end, so that the next start goes on with each recording. Resolves when the process may end.
+   */
+  fail(error: unknown): Promise<void>;
 };
 
 /** Starts a server. Throws a Fault in words when it cannot, and then leaves nothing behind that runs. */
@@ -134,9 +144,13 @@ export async function createServer(given: Config): Promise<AircheckServer> {
       entry: join(script, '..', 'cli', `main${extname(script)}`),
       args: ['recorder'],
       env: childEnvironment({ ...RECORDER_ENVIRONMENT, NODE_COMPILE_CACHE: join(config.dataDir, COMPILED) }),
+      completeArgs: ['complete'],
       passing: PASSING_RECORDERS,
       readyTimeoutMs: config.recorderReadyTimeoutS * 1000,
       stopTimeoutMs: config.recorderStopTimeoutS * 1000,
+      warmRecorders: config.warmRecorders,
+      completeParallel: config.completeParallel,
+      completeTimeoutMs: config.completeTimeoutS * 1000,
     });
     endings.push(() => supervisor.close());
 
@@ -146,6 +160,7 @@ export async function createServer(given: Config): Promise<AircheckServer> {
       // Mostly they wait for receivers; some that hang must not hold up the others.
       jobs: new KeyedJobs({ database, queue: 'notifications', log, clock, parallel: 32 }),
       webhookOf,
+      shared: !database.exclusive,
       configured: config.apps.some((app) => app.notifications !== undefined),
       clock,
       log,
@@ -178,6 +193,16 @@ export async function createServer(given: Config): Promise<AircheckServer> {
     });
     endings.push(() => moves.close());
     await moves.start();
+    const admission = new Admission({
+      clock,
+      limits: {
+        cpuPercent: config.admissionCpuPercent,
+        memoryPercent: config.admissionMemoryPercent,
+        spoolFreeBytes: config.admissionSpoolMb * 1_000_000,
+      },
+      machine: () => readMachine(config.dataDir),
+      running: () => supervisor.atWork(),
+    });
 
     const recordings = new Recordings({
       store: tables,
@@ -197,6 +222,7 @@ export async function createServer(given: Config): Promise<AircheckServer> {
       resourceLifeMs: config.resourceLifeS * 1000,
       callTimeoutMs: config.callTimeoutMs,
       maxRecordings: config.maxRecordings,
+      admission,
       start: {
         clampBitrate: config.clampBitrate,
         refuseIndividualMp4: config.refuseIndividualMp4,
@@ -232,6 +258,7 @@ export async function createServer(given: Config): Promise<AircheckServer> {
     // Before the first call: one for a recording that a forerunner began must find it.
     endings.push(() => recordings.close(0));
     await recordings.recover();
+    supervisor.warmUp();
     await http.listen({ host: config.host, port: config.port });
     // Last to be begun, first to be ended: calls that wait for a stop are still answered.
     endings.push(() => recordings.close(config.shutdownTimeoutS * 1000));
@@ -245,6 +272,11 @@ export async function createServer(given: Config): Promise<AircheckServer> {
         closing ??= end();
         return closing;
       },
+      async fail(error) {
+        log.fatal({ err: error }, 'an error that nobody caught: the server ends, and recorders finish their files');
+        void http.close().catch(() => {});
+        await supervisor.release(config.recorderStopTimeoutS * 1000);
+      },
     };
   } catch (error) {
     await end();
@@ -253,8 +285,8 @@ export async function createServer(given: Config): Promise<AircheckServer> {
 }
 
 /**
- * Where the feeds' sockets lie. Sockets have short paths, which the data folder need not have; a temporary folder is second
- * choice, because machines clean those of what looks unused.
+ * Where the feeds' sockets lie. Sockets have short paths, which the data folder need not have; a temporary folder is
+ * second choice, because machines clean those of what looks unused.
  */
 function feedDirOf(dataDir: string): string {
   const own = join(dataDir, 'feeds');

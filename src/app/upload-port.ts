@@ -49,7 +49,7 @@ export function uploadPort(options: UploadPortOptions): UploadPort {
   const { backup, ledgerOf, moves, clock, log } = options;
   const open = targetOpener(options);
   return {
-    async begin({ hold, appid, storage, spoolDir, extinfComma }, onEvent) {
+    async begin({ hold, appid, storage, extinfComma }, onEvent) {
       const { sid } = hold;
       let current = storage;
       let target = await open(storage, sid);
@@ -68,7 +68,6 @@ export function uploadPort(options: UploadPortOptions): UploadPort {
       const upload = new RecordingUpload({
         target,
         prefix: storage.fileNamePrefix,
-        spoolDir,
         renderIndex: (name, rows) =>
           name.endsWith('.mpd') ? renderMpd(rows) : renderPlaylist(rows.flat(), { extinfComma }),
         clock,
@@ -81,9 +80,9 @@ export function uploadPort(options: UploadPortOptions): UploadPort {
         },
       });
       return {
-        add(file) {
+        add(file, dir) {
           addedBytes += file.bytes;
-          upload.add(file);
+          upload.add(file, dir);
         },
         progress: () => ({ storedBytes, addedBytes }),
         async useStorage(renewed) {

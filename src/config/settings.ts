@@ -261,9 +261,25 @@ export const settingsShape = {
       'Whether a recording’s quality report is stored beside its files: `local` does it for storage vendor 1000 (this machine). Whatever it says, `GET …/aircheck/recordings/{sid}` has the report.',
     allowed: 'local, always or never',
   }),
-  recorderReadyTimeoutS: setting(whole(1, 300, 10), {
-    description: 'A recorder process that is not ready after this time is given up.',
-    allowed: wholeWords(1, 300),
+  recorderReadyTimeoutS: setting(whole(1, 600, 60), {
+    description:
+      'A recorder process that is not ready after this time is replaced by another. The recording is not lost: what its channel sends meanwhile is kept for it.',
+    allowed: wholeWords(1, 600),
+  }),
+  warmRecorders: setting(whole(0, 100, 1), {
+    description:
+      'Recorder processes that are kept ready for each mode in use, so that a start need not wait for a process to begin. Each holds some 80 MB. 0 keeps none.',
+    allowed: wholeWords(0, 100),
+  }),
+  completeParallel: setting(whole(1, 64, 1), {
+    description:
+      'Recordings that are completed at once after their end (repair after a crash, MP4s of single users, manifests). Others wait for their turn.',
+    allowed: wholeWords(1, 64),
+  }),
+  completeTimeoutS: setting(whole(10, 86_400, 7200), {
+    description:
+      'Completing a recording is given up after this time; what lies finished on the spool is stored all the same.',
+    allowed: wholeWords(10, 86_400),
   }),
   maxPublishers: setting(whole(1, 100_000, 1000), {
     description: 'Publishers at once, those who are connecting among them. More are answered 503.',
@@ -319,8 +335,23 @@ export const settingsShape = {
     allowed: wholeWords(0, 1_000_000),
   }),
   maxRecordings: setting(whole(1, 100_000, 50), {
-    description: 'Recordings that one App ID may run at once; acquire answers code 406 beyond.',
+    description: 'Recordings that one App ID may run at once; acquire and start answer code 406 beyond.',
     allowed: wholeWords(1, 100_000),
+  }),
+  admissionCpuPercent: setting(whole(0, 10_000, 100), {
+    description:
+      'How much of the machine’s cores (a container’s share of them) recorders may take together, measured and, for new ones, estimated; start is refused beyond. 0 sets no limit.',
+    allowed: wholeWords(0, 10_000),
+  }),
+  admissionMemoryPercent: setting(whole(0, 100, 95), {
+    description:
+      'How much of the machine’s memory (a container’s share of it) may be in use, by whatever, once a recording is begun; start is refused beyond. 0 sets no limit.',
+    allowed: wholeWords(0, 100),
+  }),
+  admissionSpoolMb: setting(whole(0, 100_000_000, 500), {
+    description:
+      'Free space, in MB, that the disk of the data folder must have for a recording to be begun. 0 sets no limit.',
+    allowed: wholeWords(0, 100_000_000),
   }),
   callTimeoutMs: setting(whole(100, 60_000, 4000), {
     description:

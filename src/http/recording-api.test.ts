@@ -129,7 +129,7 @@ describe('start', () => {
     expect(recorder.start).toMatchObject({
       zeroMonoUs: 5_000_000,
       zeroUtcMs: world.clock.nowMs(),
-      spoolDir: `/spool/${sid}`,
+      spoolDir: `/spool/${sid}/1`,
       plan: { sid, baseName: `${sid}_ch1`, files: { hls: true, mp4: true } },
     });
     expect(await call('POST', startPath(resourceId), startBody())).toMatchObject({

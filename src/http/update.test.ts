@@ -11,6 +11,7 @@ import {
   stopBody,
   world,
 } from '../../test/support/rest-api.ts';
+import type { SpooledFile } from '../media/segment.ts';
 
 beforeEach(() => buildApi());
 
@@ -341,20 +342,19 @@ describe.each([
     const { path, recorder, upload } = await start();
     await call('POST', path('stop'), stopBody({ async_stop: true }));
     expect(await call('POST', path(verb), body)).toMatchObject(gone);
-    world.spooled.set(recorder.start.plan.sid, [
-      {
-        type: 'slice',
-        name: 'x.ts',
-        playlist: 'x.m3u8',
-        index: 0,
-        startUtcMs: 0,
-        durationUs: 1,
-        bytes: 1,
-        discontinuity: false,
-        starts: [],
-        rotations: [],
-      },
-    ]);
+    const slice: SpooledFile = {
+      type: 'slice',
+      name: 'x.ts',
+      playlist: 'x.m3u8',
+      index: 0,
+      startUtcMs: 0,
+      durationUs: 1,
+      bytes: 1,
+      discontinuity: false,
+      starts: [],
+      rotations: [],
+    };
+    world.spooled.set(recorder.start.plan.sid, [{ dir: '/spool', file: slice }]);
     recorder.tell({ type: 'ended', reason: 'stopped', recorded: true, message: '' });
     await settle();
     expect(await call('POST', path(verb), body)).toMatchObject(gone);

@@ -1,5 +1,9 @@
 import { expect, test } from 'vitest';
-import { nextAttempt, wants } from './delivery.ts';
+import { noticeOf } from '../../test/support/stored-recording.ts';
+import { newSid } from '../kernel/ids.ts';
+import { ManualClock } from '../kernel/manual-clock.ts';
+import type { OutboxTables, StoredEvent } from '../store/outbox-tables.ts';
+import { Delivery, nextAttempt, wants } from './delivery.ts';
 
 const HOUR = 3_600_000;
 const DAY = { forMs: 24 * HOUR, maxRetries: 0 };
@@ -35,3 +39,43 @@ test('an app wants the types it lists, or all', () => {
   expect(wants({ ...webhook, events: [11, 31] }, 31)).toBe(true);
   expect(wants({ ...webhook, events: [11] }, 31)).toBe(false);
 });
+
+test.each([
+  ['alone', false, 0, undefined, 'unwanted'],
+  ['with others', true, 0, 'elsewhere', 'pending'],
+  ['with others, once nobody would send it again', true, 24 * HOUR, undefined, 'unwanted'],
+] as const)(
+  'an event of an app without a webhook here, on a database that the server has %s',
+  async (_how, shared, agedMs, next, state) => {
+    const sid = newSid();
+    const clock = new ManualClock();
+    const notice = noticeOf(sid, 0);
+    notice.payload.sendts = clock.nowMs() - agedMs;
+    let event: Pick<StoredEvent, 'appid' | 'notice' | 'nextAttemptMs' | 'state'> | undefined = {
+      appid: 'another server’s',
+      notice,
+      nextAttemptMs: undefined,
+      state: 'pending',
+    };
+    const last = event;
+    const events = {
+      nextOf: async () => event,
+      unwanted: async () => {
+        last.state = 'unwanted';
+        event = undefined;
+      },
+    } as unknown as OutboxTables;
+    const line = () => {};
+    const delivery = new Delivery({
+      events,
+      shared,
+      clock,
+      retry: DAY,
+      webhookOf: () => undefined,
+      send: () => Promise.reject(new Error('nothing is to be sent')),
+      log: { debug: line, info: line, warn: line, error: line },
+    });
+    expect(await delivery.run(sid, new AbortController().signal)).toBe(next);
+    expect(last.state).toBe(state);
+  },
+);

@@ -1,6 +1,6 @@
 /**
- * Delivery of one recording's events: one after another, in the order of their sequence, each again and again until it is
- * taken or given up. Whoever calls `run` sees to it that it runs once per recording at a time.
+ * Delivery of one recording's events: one after another, in the order of their sequence, each again and again until it
+ * is taken or given up. Whoever calls `run` sees to it that it runs once per recording at a time.
  */
 import { noticeBody } from '../contract/webhook/notice.ts';
 import type { Clock } from '../kernel/clock.ts';
@@ -16,6 +16,8 @@ export type DeliveryOptions = {
   clock: Clock;
   log: SessionLog;
   retry: RetryRule;
+  /** Whether other servers have the same outbox: an app that has no webhook here may have one there. */
+  shared: boolean;
   /** Uniform in [0, 1). */
   random?: () => number;
 };
@@ -47,10 +49,11 @@ export class Delivery {
   }
 
   /**
-   * Sends what is pending of a recording and due. Resolves to the milliseconds until the next is due, or to undefined when
-   * nothing is pending. Rejects when the database fails; then what was sent last may be sent again.
+   * Sends what is pending of a recording and due. Resolves to the milliseconds until the next is due, or to undefined
+   * when nothing is pending, or to `elsewhere` when only another server knows where to send it. Rejects when the
+   * database fails; then what was sent last may be sent again.
    */
-  async run(sid: string, signal: AbortSignal): Promise<number | undefined> {
+  async run(sid: string, signal: AbortSignal): Promise<number | 'elsewhere' | undefined> {
     const { events, webhookOf, send, clock, retry, random } = this.#options;
     const beganUs = clock.monoUs();
     for (;;) {
@@ -63,6 +66,7 @@ export class Delivery {
       if (waitMs > 0 && waitMs <= longestWaitMs(retry)) return waitMs;
 
       const webhook = webhookOf(event.appid);
+      if (!webhook && this.#isOthers(event)) return 'elsewhere';
       if (!wants(webhook, event.notice.eventType)) {
         await events.unwanted(event.notice.noticeId);
         continue;
@@ -84,6 +88,15 @@ export class Delivery {
       await events.failed(event, sentMs, sent.error, nextAttemptMs);
       this.#tell(event, attempt.attempts, sent.error, nextAttemptMs);
     }
+  }
+
+  /**
+   * Whoever added a pending event had a webhook for it. For as long as it would be sent again there, it is left to
+   * them.
+   */
+  #isOthers({ notice }: StoredEvent): boolean {
+    const { shared, clock, retry } = this.#options;
+    return shared && clock.nowMs() - notice.payload.sendts < retry.forMs;
   }
 
   /** Sends one event at once, whatever its state is, and keeps how that went. */

@@ -57,7 +57,7 @@ class ManualJobs {
       const againMs = await this.#work?.(key, this.#abort.signal);
       this.#turns.delete(key);
       if (this.#again.delete(key)) this.#turn(key);
-      else if (againMs !== undefined) await this.enqueue(key, againMs);
+      else if (typeof againMs === 'number') await this.enqueue(key, againMs);
     })();
     this.#turns.set(key, turn);
   }
@@ -113,7 +113,7 @@ describe.each(targets)('%s', (_name, url) => {
     jobs = new ManualJobs(clock);
     const log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
     const webhookOf = (each: string) => (each === appid ? webhook : undefined);
-    const common = { configured: true, timeoutMs: 10_000, retentionDays: 30, retry };
+    const common = { shared: false, configured: true, timeoutMs: 10_000, retentionDays: 30, retry };
     notifications = new Notifications({ tables, jobs, webhookOf, clock, log, ...common, ...changes });
     await notifications.start();
     await settled();

@@ -1,6 +1,6 @@
 /**
- * Notifications: takes what recordings have to tell into the outbox, sees to it that it is delivered, and gives it back to
- * whoever asks later (contract §3).
+ * Notifications: takes what recordings have to tell into the outbox, sees to it that it is delivered, and gives it back
+ * to whoever asks later (contract §3).
  */
 import { problem } from '../contract/problems.ts';
 import type { Clock, Timer } from '../kernel/clock.ts';
@@ -19,6 +19,8 @@ export type NotificationsOptions = {
   webhookOf: (appid: string) => Webhook | undefined;
   /** Whether any app wants events. When not, the jobs are only begun for what is still pending from before. */
   configured: boolean;
+  /** Whether other servers may have the same database. */
+  shared: boolean;
   clock: Clock;
   log: SessionLog;
   retry: RetryRule;
@@ -46,9 +48,10 @@ export class Notifications {
   #sweeping = false;
 
   constructor(options: NotificationsOptions) {
-    const { tables: events, webhookOf, clock, log, retry, timeoutMs } = options;
+    const { tables: events, webhookOf, clock, log, retry, timeoutMs, shared } = options;
     this.#options = options;
-    this.#delivery = new Delivery({ events, webhookOf, send: createSender({ clock, timeoutMs }), clock, log, retry });
+    const send = createSender({ clock, timeoutMs });
+    this.#delivery = new Delivery({ events, webhookOf, send, clock, log, retry, shared });
   }
 
   /** For the tables of recordings. */
@@ -90,7 +93,10 @@ export class Notifications {
     return { events, next: events.at(-1)?.position ?? filter.after };
   }
 
-  /** Sends an event at once. Throws `event-unknown`, or `notifications-not-configured` when its app has nowhere to send it. */
+  /**
+   * Sends an event at once. Throws `event-unknown`, or `notifications-not-configured` when its app has nowhere to send
+   * it.
+   */
   async redeliver(appid: string, noticeId: string): Promise<Sent> {
     const { tables, webhookOf } = this.#options;
     const event = await tables.find(appid, noticeId);

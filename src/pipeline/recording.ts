@@ -9,8 +9,12 @@ import { MixRecording } from './mix/mix-recording.ts';
 import type { MachineFacts, QualityCollector } from './report/quality-collector.ts';
 import { reported } from './report/reported.ts';
 
-/** A Fact before its time is put on. */
-export type Happening = Fact extends infer F ? (F extends { atMs: number } ? Omit<F, 'atMs'> : never) : never;
+/** A Fact before time and generation are put on. */
+export type Happening = Fact extends infer F
+  ? F extends { atMs: number }
+    ? Omit<F, 'atMs' | 'generation'>
+    : never
+  : never;
 export type Ending = { reason: EndReason; recorded: boolean; message: string };
 
 export type RecordingContext = {

@@ -1,6 +1,6 @@
 /**
- * TaskHold: a task as one server holds it. Each write of what belongs to the task names owner and epoch, and changes nothing when
- * another server has taken the task over since (ADR 0012).
+ * TaskHold: a task as one server holds it. Each write of what belongs to the task names owner and epoch, and changes
+ * nothing when another server has taken the task over since (ADR 0012).
  */
 import { Fault } from '../kernel/fault.ts';
 

@@ -1,6 +1,6 @@
 /**
- * A recording as a machine: `transition(state, event)` says what becomes of a task and what is to be done. Pure; it takes any
- * event in any state, as facts of a dying process and calls of impatient clients come in every order.
+ * A recording as a machine: `transition(state, event)` says what becomes of a task and what is to be done. Pure; it
+ * takes any event in any state, as facts of a dying process and calls of impatient clients come in every order.
  */
 import type { ListedFile } from '../contract/rest/file-list.ts';
 import type { StopOutcome, TaskEffect, TaskEvent, TaskState } from './task.ts';
@@ -12,9 +12,11 @@ export function transition(state: TaskState, event: TaskEvent): Transition {
   switch (event.type) {
     case 'startAccepted':
       if (state.phase !== 'new') return same;
-      return { state: { ...state, phase: 'recording', status: 2 }, effects: [{ type: 'launchRecorder' }] };
-    case 'recorderLaunched':
-      return state.phase === 'ended' ? same : { state: { ...state, recorderPid: event.pid }, effects: [] };
+      return launch({ ...state, phase: 'recording', status: 2 });
+    case 'runLaunched':
+      return state.phase === 'ended' || state.zeroUtcMs !== undefined
+        ? same
+        : { state: { ...state, zeroUtcMs: event.zeroUtcMs }, effects: [] };
     case 'recorderReady':
       return { state: raise(state, 3), effects: [] };
     case 'recorderJoined':
@@ -53,13 +55,19 @@ export function transition(state: TaskState, event: TaskEvent): Transition {
     case 'shutdownRequested':
       return beginStopping(state, 'shutdown', 'the server shuts down');
     case 'recorderEnded': {
-      const healthy = event.reason === 'stopped' || event.reason === 'idle';
-      return beginUploading(state, healthy, event.message || event.reason);
+      const message = event.message || event.reason;
+      // A recorder that stops unasked was told to by somebody who is not its server.
+      const asked = event.reason === 'idle' || (event.reason === 'stopped' && state.phase === 'stopping');
+      return asked ? beginUploading(state, true, message) : lose(state, event.atMs, message);
     }
     case 'recorderLost':
+      return lose(state, event.atMs, event.message);
+    case 'launchFailed':
       return beginUploading(state, false, event.message);
     case 'serverRestarted':
-      return takeOver(state);
+      return takeOver(state, event.newestGeneration);
+    case 'orphansEnded':
+      return goOn(state);
     case 'uploadsFinished':
       if (state.phase !== 'uploading') return same;
       return end(
@@ -81,7 +89,7 @@ function raise(state: TaskState, status: 3 | 4 | 5): TaskState {
 }
 
 function stop(state: TaskState, request: number, wait: boolean): Transition {
-  if (state.phase === 'ended' || state.orphaned || state.refused) return { state, effects: [answer(request, 'gone')] };
+  if (state.phase === 'ended' || state.refused) return { state, effects: [answer(request, 'gone')] };
   if (state.phase === 'stopping' || state.phase === 'uploading')
     return { state, effects: [answer(request, 'exiting')] };
   const begun = beginStopping(state, 'call', 'stopped by a call');
@@ -97,7 +105,9 @@ function beginStopping(state: TaskState, stoppedBy: 'call' | 'shutdown' | 'failu
   return { state: { ...state, phase: 'stopping', status: 6, stoppedBy, ending }, effects: [{ type: 'stopRecorder' }] };
 }
 
-/** There is no use in recording for a store that takes nothing. Who waits for a stop is told that the recording is gone. */
+/**
+ * There is no use in recording for a store that takes nothing. Who waits for a stop is told that the recording is gone.
+ */
 function giveUp(state: TaskState, why: string): Transition {
   if (state.phase === 'ended' || state.refused) return { state, effects: [] };
   const { waitingStop } = state;
@@ -107,36 +117,67 @@ function giveUp(state: TaskState, why: string): Transition {
   return { state: begun.state, effects: [...begun.effects, ...answers] };
 }
 
+/** Three runs lost within this time are a fault that the next run would meet as well. */
+const LOSS_WINDOW_MS = 60_000;
+const MAX_LOSSES = 3;
+
+/** Another run goes on, also when a stop is asked for: what came before it is still in the feed. */
+function lose(state: TaskState, atMs: number, why: string): Transition {
+  if (state.phase !== 'recording' && state.phase !== 'stopping') return { state, effects: [] };
+  const lossesMs = [...state.lossesMs.filter((ms) => ms > atMs - LOSS_WINDOW_MS), atMs];
+  const lost = { ...state, lossesMs };
+  if (lossesMs.length < MAX_LOSSES) return launch(lost);
+  return beginUploading(lost, false, `${MAX_LOSSES} recorders were lost within a minute, the last: ${why}`);
+}
+
+function launch(state: TaskState): Transition {
+  const generation = state.generation + 1;
+  return { state: { ...state, generation }, effects: [{ type: 'launchRecorder', generation }] };
+}
+
 function beginUploading(state: TaskState, healthy: boolean, ending: string): Transition {
   if (state.phase === 'uploading' || state.phase === 'ended') return { state, effects: [] };
   const good = healthy && state.healthy;
+  const generation = state.generation + 1;
   return {
     state: {
       ...state,
       phase: 'uploading',
       status: good ? 7 : 20,
       healthy: good,
+      generation,
       ending: good || state.refused ? (state.ending ?? ending) : ending,
     },
-    effects: [{ type: 'releaseChannel' }, { type: 'finishUpload' }],
+    effects: [{ type: 'releaseChannel' }, { type: 'finishUpload', generation }],
   };
 }
 
-function takeOver(state: TaskState): Transition {
+/** After a restart of the server a task stays what it was for its callers; only who waited for an answer is gone. */
+function takeOver(state: TaskState, newestGeneration: number): Transition {
   if (state.phase === 'ended') return { state, effects: [] };
-  const healthy = state.phase === 'uploading' && state.healthy;
-  return {
-    state: {
-      ...state,
-      phase: 'uploading',
-      status: healthy ? state.status : 20,
-      healthy,
-      orphaned: true,
-      waitingStop: undefined,
-      ending: state.ending ?? 'the server was restarted',
-    },
-    effects: [{ type: 'finishUpload' }],
+  const taken: TaskState = {
+    ...state,
+    generation: Math.max(state.generation, newestGeneration),
+    lossesMs: [],
+    waitingStop: undefined,
   };
+  const accepted: TaskState = taken.phase === 'new' ? { ...taken, phase: 'recording', status: 2 } : taken;
+  return { state: accepted, effects: [{ type: 'awaitOrphans' }] };
+}
+
+function goOn(state: TaskState): Transition {
+  switch (state.phase) {
+    case 'recording':
+      return launch(state);
+    case 'stopping':
+      return beginUploading(state, true, 'the server was restarted');
+    case 'uploading': {
+      const generation = state.generation + 1;
+      return { state: { ...state, generation }, effects: [{ type: 'finishUpload', generation }] };
+    }
+    default:
+      return { state, effects: [] };
+  }
 }
 
 function end(

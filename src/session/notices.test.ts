@@ -123,7 +123,7 @@ describe('what is told', () => {
   });
 
   test('a crash, a refusing store, a file sent again and a second stop', async () => {
-    const { runner, recorder, upload } = await running();
+    const { runner, upload } = await running();
     upload.tell({ type: 'storeRefused', message: 'AccessDenied', forGood: true });
     upload.tell({ type: 'fileResent' });
     await settle();
@@ -133,14 +133,17 @@ describe('what is told', () => {
     void runner.stop(true);
     await settle();
     expect(detailsOf(3)).toMatchObject({ status: 6, recordingMode: 1, fileList: 'dir/a.m3u8' });
-    recorder.exit('the recorder process was ended by SIGSEGV');
-    await settle();
+    for (const each of [0, 1, 2]) {
+      world.recorders[each]!.exit('the recorder process was ended by SIGSEGV');
+      await settle();
+    }
     const fatal = world.store.notices.find((n) => n.payload.details['errorLevel'] === 5);
     expect(fatal?.payload.details).toMatchObject({ module: 0, errorCode: ERROR_CODES.failed });
     upload.letFinish();
     await runner.ended;
     // Who crashed did not leave.
-    expect(types()).toEqual([40, 30, 4, 1, 2, 3, 1, 31, 11]);
+    expect(types()).toEqual([40, 30, 4, 1, 2, 3, 12, 12, 1, 31, 11]);
+    expect(detailsOf(12)).toEqual({ msgName: 'session_failover', newUid: 9 });
     expect(detailsOf(11)).toMatchObject({ exitStatus: 1 });
   });
 
@@ -185,6 +188,7 @@ describe('what is told', () => {
     expect(types()).toEqual([]);
     world.store.broken = false;
     world.recorders[0]!.tell({ type: 'streamStateChanged', uid: '5', kind: 'audio', receiving: true });
+    world.clock.advance(1_000);
     await settle();
     expect(types()).toEqual([40, 30, 43]);
     expect(world.store.notices.map(({ payload }) => payload.sequence)).toEqual([0, 1, 2]);
@@ -194,12 +198,14 @@ describe('what is told', () => {
     const { runner } = await running();
     const stored = world.store.tasks.get(runner.task.sid)!;
     const later = new TaskRunner(stored.task, stored.state, world.store.holdOf(stored.task.sid), world.ports());
-    await later.dispatch({ type: 'serverRestarted' });
+    await later.resume([]);
+    await settle();
+    world.recorders.at(-1)?.tell({ type: 'ended', reason: 'idle', recorded: true, message: '' });
     await settle();
     world.uploads.at(-1)?.letFinish();
     await later.ended;
-    expect(types()).toEqual([40, 30, 4, 1, 31, 11]);
-    expect(world.store.notices.map(({ payload }) => payload.sequence)).toEqual([0, 1, 2, 3, 4, 5]);
-    expect(world.store.notices[3]?.payload.details).toMatchObject({ module: 2, errorCode: ERROR_CODES.failed });
+    expect(types()).toEqual([40, 30, 4, 12, 41, 31, 11]);
+    expect(world.store.notices.map(({ payload }) => payload.sequence)).toEqual([0, 1, 2, 3, 4, 5, 6]);
+    expect(detailsOf(11)).toMatchObject({ exitStatus: 0 });
   });
 });

@@ -8,7 +8,6 @@ import { type LastingTask, listed, type Task, type TaskEvent, type TaskState } f
 /** `module` of notice 1. */
 const RECORDER = 0;
 const UPLOADER = 1;
-const SERVICE = 2;
 /** `errorLevel` of notice 1: the recording goes on, or it does not. */
 const MAJOR = 4;
 const FATAL = 5;
@@ -47,8 +46,9 @@ export function noticesOf(task: Task, before: TaskState, event: TaskEvent, after
       return before.phase === 'stopping' || before.phase === 'uploading' ? [misplacedCall(task, before)] : [];
     case 'recorderEnded':
     case 'recorderLost':
-    case 'serverRestarted':
-      return left(before, event, after);
+    case 'launchFailed':
+    case 'orphansEnded':
+      return ran(task, before, event, after);
     case 'uploadsFinished':
     case 'uploadsAbandoned':
       return after.phase === 'ended' ? ended(task, event, after) : [];
@@ -118,20 +118,26 @@ function refused(
   return before.phase === 'uploading' ? [told, exit(after)] : [told];
 }
 
-function left(
-  before: TaskState,
-  event: Extract<TaskEvent, { type: 'recorderEnded' | 'recorderLost' | 'serverRestarted' }>,
-  after: TaskState,
-): NoticeDraft[] {
+type RunEvent = Extract<TaskEvent, { type: 'recorderEnded' | 'recorderLost' | 'launchFailed' | 'orphansEnded' }>;
+
+/** A run is over: another one goes on, or the recording ends with it. */
+function ran(task: Task, before: TaskState, event: RunEvent, after: TaskState): NoticeDraft[] {
   if (before.phase === 'uploading') return [];
+  if (after.phase !== 'uploading') {
+    const goesOn = after.generation > before.generation && before.generation > 0;
+    // It joins under the uid of the one before: the channel never saw that one leave.
+    const newUid = Number(task.uid);
+    return goesOn ? [{ eventType: 12, details: { msgName: 'session_failover', newUid } }] : [];
+  }
   const notices: NoticeDraft[] = [];
   if (!after.healthy && !before.refused) {
-    const code = event.type === 'recorderLost' ? (event.errorCode ?? ERROR_CODES.failed) : ERROR_CODES.failed;
-    const module = event.type === 'serverRestarted' ? SERVICE : RECORDER;
-    notices.push(error(module, FATAL, code, after.ending ?? ''));
+    const code = event.type === 'launchFailed' ? event.errorCode : ERROR_CODES.failed;
+    notices.push(error(RECORDER, FATAL, code, after.ending ?? ''));
   }
   // Who never came does not leave, and who crashed did not leave either.
-  if (before.joined && event.type === 'recorderEnded') notices.push(leave(leaveCodeOf(before, event.reason)));
+  if (before.joined && event.type === 'recorderEnded' && (after.healthy || before.refused))
+    notices.push(leave(leaveCodeOf(before, event.reason)));
+  if (before.joined && event.type === 'orphansEnded') notices.push(leave(leaveCodeOf(before, 'stopped')));
   // Its files may stay on the spool for long.
   if (before.refused) notices.push(exit(after));
   return notices;
@@ -177,7 +183,7 @@ export function afterwards(task: LastingTask, state: TaskState, what: 'moved' | 
   return error(UPLOADER, MAJOR, ERROR_CODES.uploadAbandoned, what.gaveUp);
 }
 
-function error(module: 0 | 1 | 2, errorLevel: number, errorCode: number, errorMsg: string): NoticeDraft {
+function error(module: 0 | 1, errorLevel: number, errorCode: number, errorMsg: string): NoticeDraft {
   return {
     eventType: 1,
     details: { msgName: 'cloud_recording_error', module, errorLevel, errorCode, stat: 0, errorMsg },

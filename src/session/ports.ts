@@ -2,14 +2,15 @@
  * What the session needs from the world, as narrow as it uses it. The app joins the real ones; tests bring their own.
  */
 import type { ChangeCommand, StartCommand } from '../contract/line/commands.ts';
+import type { CompleteCommand } from '../contract/line/complete.ts';
 import type { Fact } from '../contract/line/facts.ts';
 import type { QualityReport } from '../contract/line/quality-report.ts';
 import type { StorageConfig } from '../contract/line/storage.ts';
 import type { UploadingStatus } from '../contract/rest/stop.ts';
 import type { Notice } from '../contract/webhook/notice.ts';
-import type { FileOwner, SpooledDocument, SpooledFile } from '../media/segment.ts';
+import type { FileOwner, SpooledFile } from '../media/segment.ts';
 import type { TaskHold } from './hold.ts';
-import type { RunRecord } from './run-record.ts';
+import type { ProcessIdentity, RunRecord } from './run-record.ts';
 import type { Task, TaskDocument, TaskState } from './task.ts';
 
 /** What acquire gave out (contract §1.1). Times are Unix milliseconds. */
@@ -48,25 +49,32 @@ export type PastTask = {
 };
 
 export type RecordingStore = {
+  /** Whether other servers may have the same database. */
+  readonly shared: boolean;
   addResource(resource: Resource): Promise<void>;
   findResource(resourceId: string): Promise<Resource | undefined>;
   /** The running task of a channel and uid. */
   findRunning(appid: string, cname: string, uid: string): Promise<string | undefined>;
-  /** Uses the resource up and adds the task as this server's, in one transaction. `used` and `conflict` say who was faster. */
+  /**
+   * Uses the resource up and adds the task as this server's, in one transaction. `used` and `conflict` say who was
+   * faster.
+   */
   addTask(task: Task, state: TaskState): Promise<TaskHold | 'used' | 'conflict'>;
   /** Lets a resource be started once more, after a start that came to nothing. */
   releaseResource(resourceId: string, sid: string): Promise<void>;
   /** Keeps what a call changed of a running task. Rejects as fenced when another server has it. */
   saveDocument(hold: TaskHold, document: TaskDocument): Promise<void>;
-  /** Keeps the quality report of a task whose recorder has ended. Rejects as fenced when another server has the task. */
+  /**
+   * Keeps the quality report of a task whose recorder has ended. Rejects as fenced when another server has the task.
+   */
   saveQuality(hold: TaskHold, report: QualityReport): Promise<void>;
   /** Keeps a run of a task, new or changed. Rejects as fenced when another server has the task. */
   saveRun(hold: TaskHold, run: RunRecord): Promise<void>;
   /** A task of an app, running or ended. */
   findTask(appid: string, sid: string): Promise<PastTask | undefined>;
   /**
-   * Keeps a task's new state, and what is to be told of it, in one transaction; the credentials of an ended task are forgotten.
-   * Rejects as fenced when another server has the task.
+   * Keeps a task's new state, and what is to be told of it, in one transaction; the credentials of an ended task are
+   * forgotten. Rejects as fenced when another server has the task.
    */
   saveState(hold: TaskHold, state: TaskState, nowMs: number, notices?: readonly Notice[]): Promise<void>;
   /**
@@ -86,14 +94,16 @@ export type FeedRequest = { appid: string; cname: string; uid: string; sid: stri
 export type ChannelPort = {
   /** A recording of this channel is about to begin: the channel gets a whole picture of everyone ready. */
   prepare(appid: string, cname: string): void;
-  /** Joins the channel and keeps all it sends from this instant on. Throws a Fault, `uid-taken` when a user has the uid. */
+  /**
+   * Joins the channel and keeps all it sends from this instant on. Throws a Fault, `uid-taken` when a user has the uid.
+   */
   openFeed(who: FeedRequest): Promise<Feed>;
   /** Why the token does not let the recorder in; undefined when it does, or when the app wants none. */
   refusalOf(who: { appid: string; cname: string; uid: string; token: string | undefined }): TokenRefusal | undefined;
 };
 
 export type RecorderProcess = {
-  readonly pid: number;
+  readonly identity: ProcessIdentity;
   /** Ends the recording at monotonic `atMonoUs`; the process is ended by force when it takes too long. */
   stop(atMonoUs: number): void;
   /** Hands on a change; one that comes before the process is ready waits for it. */
@@ -101,22 +111,24 @@ export type RecorderProcess = {
   /** Ends the process at once, whatever it was about to finish. */
   kill(): void;
 };
-export type SpoolWork = {
-  /** Where an MP4 of all users ends; absent when none is wanted. */
-  mp4?: { durationMs: number; bytes: number } | undefined;
-  /** What is made of a recording of single users. */
-  extras?: { sid: string; cname: string; mp4: boolean; manifest: boolean } | undefined;
-};
 export type RecorderPort = {
-  /** Starts a process; `onExit` comes once, after the last fact. Throws a Fault when there can be none. */
-  launch(start: StartCommand, onFact: (fact: Fact) => void, onExit: (why: string) => void): RecorderProcess;
-  /** Whether the process of a former server is still there. */
-  isAlive(pid: number): boolean;
   /**
-   * Finishes what a recorder that died left unfinished in its spool folder, and makes what is made after the end, in a process
-   * of its own.
+   * Starts a process, or takes one that waits; `onExit` comes once, after the last fact. Throws a Fault when there can
+   * be none.
    */
-  complete(spoolDir: string, work: SpoolWork): Promise<void>;
+  launch(start: StartCommand, onFact: (fact: Fact) => void, onExit: (why: string) => void): RecorderProcess;
+  /** Whether that very process is still there. */
+  isAlive(process: ProcessIdentity): boolean;
+  /** Ends the process of a former server by force, with all it started; not when it may be another's. */
+  endOrphan(process: ProcessIdentity): void;
+  /**
+   * Finishes what recorders that died left unfinished, and makes what is made after the end, in a process of its own.
+   * Waits for its turn. Rejects when it failed, or `signal` called it off.
+   */
+  complete(
+    command: CompleteCommand,
+    options: { signal: AbortSignal; onProcess(process: ProcessIdentity): void },
+  ): Promise<void>;
 };
 
 export type UploadEvent =
@@ -129,35 +141,45 @@ export type UploadEvent =
   /** A playlist or MPD; `playable` is false where no player shows it. */
   | { type: 'playlistStored'; key: string; startUtcMs: number; owner?: FileOwner | undefined; playable?: boolean };
 export type Upload = {
-  add(file: SpooledFile): void;
+  /** @param dir the folder it lies in */
+  add(file: SpooledFile, dir: string): void;
   /** Resolves when all that was added, and the playlist, is stored, to where. Rejects when aborted. */
   finish(): Promise<UploadingStatus>;
   abort(): void;
   /** How much of what was added lies in the store, bytes. */
   progress(): { storedBytes: number; addedBytes: number };
-  /** Goes on with other credentials for the same bucket. Throws a Fault when the store can never be reached with them. */
+  /**
+   * Goes on with other credentials for the same bucket. Throws a Fault when the store can never be reached with them.
+   */
   useStorage(storage: StorageConfig): Promise<void>;
 };
 export type UploadPort = {
   /** Throws a Fault when the store can never be reached with this configuration. */
   begin(
-    options: { hold: TaskHold; appid: string; storage: StorageConfig; spoolDir: string; extinfComma: boolean },
+    options: { hold: TaskHold; appid: string; storage: StorageConfig; extinfComma: boolean },
     onEvent: (event: UploadEvent) => void,
   ): Promise<Upload>;
 };
 
+/** A finished file and the folder it lies in. */
+export type RunFile = { dir: string; file: SpooledFile };
 export type SpoolPort = {
   /** The recordings that have a folder here. */
   sids(): Promise<string[]>;
-  /** Makes the recording's own folder and returns its path. */
-  create(sid: string): Promise<string>;
   pathOf(sid: string): string;
-  /** All files that lie finished in the folder, what is wrong with others, in words, and the names of those a crash left unfinished. */
-  read(sid: string): Promise<{ files: SpooledFile[]; problems: string[]; leftovers: string[] }>;
-  /** A quality report that lies finished in the folder. Throws a Fault when it cannot be read. */
-  readReport(sid: string, name: string): Promise<QualityReport>;
-  /** Adds a quality report to the folder of a recorder that is gone. */
-  writeReport(sid: string, baseName: string, report: QualityReport): Promise<SpooledDocument>;
+  /** Makes the folder of a run and returns its path. */
+  create(sid: string, generation: number): Promise<string>;
+  /** The runs that have a folder, oldest first; 0 is that of a version which made none for each. */
+  runs(sid: string): Promise<{ generation: number; dir: string }[]>;
+  /**
+   * All files that lie finished in the folders of all runs, what is wrong with others, in words, and those a crash left
+   * unfinished.
+   */
+  read(sid: string): Promise<{ files: RunFile[]; problems: string[]; leftovers: { dir: string; name: string }[] }>;
+  /** A quality report that lies finished on the spool. Throws a Fault when it cannot be read. */
+  readReport(file: RunFile): Promise<QualityReport>;
+  /** Puts a quality report into the folder of a run, which is made when it is not there. */
+  writeReport(sid: string, generation: number, baseName: string, report: QualityReport): Promise<RunFile>;
   remove(sid: string): Promise<void>;
 };
 

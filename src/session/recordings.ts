@@ -1,14 +1,15 @@
 /**
- * Recordings: acquire, start, update, updateLayout, query and stop (contract §1), in the order of checks that callers can
- * rely on (§2.4).
+ * Recordings: acquire, start, update, updateLayout, query and stop (contract §1), in the order of checks that callers
+ * can rely on (§2.4).
  */
 
+import type { Plan } from '../contract/line/plan.ts';
 import { STORAGE_VENDORS, type StorageConfig } from '../contract/line/storage.ts';
 import type { Warning } from '../contract/lint/warning.ts';
 import { type ProblemName, problem } from '../contract/problems.ts';
 import { type AcquireReply, type AcquireRequest, hashOf } from '../contract/rest/acquire.ts';
 import { type HandleReply, parseNames } from '../contract/rest/body.ts';
-import { MODES, type Mode } from '../contract/rest/fields.ts';
+import type { Mode } from '../contract/rest/fields.ts';
 import { type FileList, type NoFileList, toFileList } from '../contract/rest/file-list.ts';
 import { type QueryReply, toQueryResponse } from '../contract/rest/query.ts';
 import { parseStart, type StartOptions, type StartReply } from '../contract/rest/start.ts';
@@ -22,10 +23,11 @@ import {
 } from '../contract/rest/to-plan.ts';
 import { listsOf, parseUpdate } from '../contract/rest/update.ts';
 import { parseUpdateLayout } from '../contract/rest/update-layout.ts';
-import { sleep, within } from '../kernel/clock.ts';
+import { sleep, type Timer, within } from '../kernel/clock.ts';
 import { type Fault, messageOf } from '../kernel/fault.ts';
 import { newResourceId, newSid } from '../kernel/ids.ts';
 import type { PastTask, Resource } from './ports.ts';
+import { Resources, refuseUnfound } from './resources.ts';
 import { isRunning, kindsOf, listed, newTaskState, type Task, takesOnlySnapshots } from './task.ts';
 import { type TaskChange, type TaskPorts, TaskRunner } from './task-runner.ts';
 
@@ -35,6 +37,8 @@ export type RecordingsOptions = TaskPorts & {
   callTimeoutMs: number;
   /** Recordings that one app may run at once. */
   maxRecordings: number;
+  /** Whether the machine can carry one more recording. */
+  admission: Admission;
   /** What start may leave out or ask for. */
   start: StartOptions;
   sliceStartTimeUnit: 's' | 'ms';
@@ -47,24 +51,33 @@ export type RecordingsOptions = TaskPorts & {
   /** Whether an app may record. */
   mayRecord(appid: string): boolean;
 };
+export type Admission = {
+  /** Why a recording cannot be begun, in words; undefined when it can, and is counted from now on. */
+  refusalOf(plan: Plan): string | undefined;
+  /** It was not begun after all. */
+  forget(sid: string): void;
+};
 /** The path of a call on one resource. */
 export type ResourcePath = { appid: string; resourceId: string; mode: Mode };
 export type TaskPath = ResourcePath & { sid: string };
 
-const HOUR_MS = 3_600_000;
-/** What an id may look like that a client spliced into a path; ours, those of other servers, and an empty one. */
-const RESOURCE_ID = /^[\w-]{0,512}$/;
+/** How often it is looked for tasks that nobody owns any more, and for own ones that somebody else has now. */
+const CLAIM_EVERY_MS = 1_000;
 const SID = /^[0-9a-f]{32}$/;
 
 export class Recordings {
   #options: RecordingsOptions;
   #runners = new Map<string, TaskRunner>();
-  /** The resources of runners, which would otherwise be asked of the database with every call. */
-  #resources = new Map<string, Resource>();
+  #resources: Resources;
+  /** The apps of starts under way, by sid: they count as recordings before they are any. */
+  #starting = new Map<string, string>();
+  #claims: Timer | undefined;
+  #claiming: Promise<void> | undefined;
   #closing = false;
 
   constructor(options: RecordingsOptions) {
     this.#options = options;
+    this.#resources = new Resources(options);
   }
 
   /** How many tasks have not ended, uploads included. */
@@ -72,18 +85,35 @@ export class Recordings {
     return this.#runners.size;
   }
 
-  /** Uploads what a server that died left on its spools, and ends its tasks. */
+  /**
+   * Goes on with what a server that died left unfinished, now and, where other servers have the same database, whenever
+   * one of this folder is found. Rejects when the database cannot be read.
+   */
   async recover(): Promise<void> {
-    const { store, spool } = this.#options;
+    const { store, clock, log } = this.#options;
+    await this.#claim();
+    if (!store.shared) return;
+    this.#claims = clock.every(CLAIM_EVERY_MS, () => {
+      this.#claiming ??= this.#claim()
+        .catch((error) => log.debug({ error: messageOf(error) }, 'tasks could not be looked for; it is tried again'))
+        .finally(() => {
+          this.#claiming = undefined;
+        });
+    });
+  }
+
+  async #claim(): Promise<void> {
+    const { store, spool, log } = this.#options;
+    for (const sid of await store.lostOf([...this.#runners.values()].map(({ hold }) => hold)))
+      this.#runners.get(sid)?.fence();
+    if (this.#closing) return;
     const { tasks, unreadable } = await store.claimTasks(await spool.sids());
     for (const { sid, why } of unreadable)
-      this.#options.log.error(
-        { sid },
-        `an unfinished recording cannot be read, and its files stay on the spool: ${why}`,
-      );
-    for (const { task, state, hold } of tasks) {
+      log.error({ sid }, `an unfinished recording cannot be read, and its files stay on the spool: ${why}`);
+    for (const { task, state, hold, resource, runs } of tasks) {
+      this.#resources.keep(resource);
       const runner = this.#hold(new TaskRunner(task, state, hold, this.#options));
-      void runner.dispatch({ type: 'serverRestarted' });
+      void runner.resume(runs);
     }
   }
 
@@ -129,37 +159,51 @@ export class Recordings {
   async #start(path: ResourcePath, body: unknown, warnings: Warning[], onStored: () => void): Promise<StartReply> {
     const { store, log } = this.#options;
     const { resourceId, appid } = path;
-    const task = await this.#prepare(path, body, warnings);
+    const { task, resource } = await this.#prepare(path, body, warnings);
     const { sid, cname, uid } = task;
-    const state = newTaskState();
-    const added = await store.addTask(task, state);
-    if (added === 'conflict') throw problem('task-conflict');
-    if (added === 'used') {
-      this.#refuseUsed(await this.#resourceOf('start', path, { cname, uid }), path.mode);
-      throw problem('internal-error');
-    }
-    onStored();
-    const runner = this.#hold(new TaskRunner(task, state, added, this.#options));
+    let runner: TaskRunner | undefined;
     try {
+      runner = await this.#add(task, path);
+      // From now on calls need no database to find it.
+      this.#resources.keep({ ...resource, sid, startedMs: task.createdMs });
+      onStored();
       await runner.start();
     } catch (cause) {
+      this.#options.admission.forget(sid);
+      if (!runner) throw cause;
       log.error({ sid, appid, cname, uid, error: messageOf(cause) }, 'no recorder could be had');
       // Client libraries send the same start again after a 500.
       await store.releaseResource(resourceId, sid).catch((error) => {
         log.error({ sid, error: messageOf(error) }, 'a resource could not be given back');
       });
-      this.#resources.delete(resourceId);
+      this.#resources.forget(resourceId, sid);
       throw problem('allocate-failed', undefined, { cause });
+    } finally {
+      this.#starting.delete(sid);
     }
     return { cname, uid, resourceId, sid };
   }
 
-  /** All that start checks, in its order; the task that would be made. */
-  async #prepare(path: ResourcePath, body: unknown, warnings: Warning[]): Promise<Task> {
+  /** Makes the task one that is stored, and held here. */
+  async #add(task: Task, path: ResourcePath): Promise<TaskRunner> {
+    const { cname, uid } = task;
+    const state = newTaskState();
+    const added = await this.#options.store.addTask(task, state);
+    if (added === 'conflict') throw problem('task-conflict');
+    if (added === 'used') {
+      this.#refuseUsed(await this.#resources.of('start', path, { cname, uid }), path.mode);
+      throw problem('internal-error');
+    }
+    return this.#hold(new TaskRunner(task, state, added, this.#options));
+  }
+
+  /** All that start checks, in its order; the task that would be made, and of what. */
+  async #prepare(path: ResourcePath, body: unknown, warnings: Warning[]): Promise<{ task: Task; resource: Resource }> {
     const { store, clock, log, baseName, mp4Limit, forceExtinfComma, storeReports } = this.#options;
+    const { maxRecordings, admission } = this.#options;
     const { appid, resourceId, mode } = path;
     const { cname, uid, clientRequest } = parseNames('start', body);
-    const resource = await this.#resourceOf('start', path, { cname, uid });
+    const resource = await this.#resources.of('start', path, { cname, uid });
     this.#refuseUsed(resource, mode);
     if (clock.nowMs() > resource.expiresMs) throw problem('resource-too-old');
     if ((await store.findRunning(appid, cname, uid)) !== undefined) throw problem('task-conflict');
@@ -173,12 +217,17 @@ export class Recordings {
     if (request.mode === 'web') throw refuse('this server does not record web pages');
     const { vendor } = request.storageConfig;
     if (this.#closing) throw refuse('the server is shutting down');
+    if (this.#running(appid) >= maxRecordings)
+      throw problem('too-many-recordings', undefined, { details: { cname, uid } });
 
     const sid = newSid();
     const options = { sid, baseName: baseName(sid, cname), mp4Limit };
     const { plan, extinfComma, ignored } =
       request.mode === 'mix' ? toMixPlan(request, options) : toIndividualPlan(request, options);
     if (ignored.length > 0) log.warn({ sid, ignored }, `without effect on this server: ${ignored.join(', ')}`);
+    const overload = admission.refusalOf(plan);
+    if (overload !== undefined) throw refuse(overload);
+    this.#starting.set(sid, appid);
     const document = {
       plan,
       storage: request.storageConfig,
@@ -187,7 +236,7 @@ export class Recordings {
       token: request.token,
       warnings,
     };
-    return { sid, resourceId, appid, cname, uid, createdMs: clock.nowMs(), document };
+    return { task: { sid, resourceId, appid, cname, uid, createdMs: clock.nowMs(), document }, resource };
   }
 
   /** What a lint of changes must know of a running recording. */
@@ -201,7 +250,7 @@ export class Recordings {
 
   async update(path: TaskPath, body: unknown, warnings: Warning[] = []): Promise<HandleReply> {
     const { cname, uid } = parseNames('update', body);
-    const resource = await this.#within('request-timeout', this.#resourceOf('update', path, { cname, uid }));
+    const resource = await this.#within('request-timeout', this.#resources.of('update', path, { cname, uid }));
     const { clientRequest } = parseUpdate(path.mode, body);
     const runner = await this.#runnerOf(path, resource);
     const { task } = runner;
@@ -217,7 +266,7 @@ export class Recordings {
 
   async updateLayout(path: TaskPath, body: unknown, warnings: Warning[] = []): Promise<HandleReply> {
     const { cname, uid } = parseNames('updateLayout', body);
-    const resource = await this.#within('request-timeout', this.#resourceOf('updateLayout', path, { cname, uid }));
+    const resource = await this.#within('request-timeout', this.#resources.of('updateLayout', path, { cname, uid }));
     if (path.mode !== 'mix') throw problem('layout-invalid', `updateLayout: mode ${path.mode} has no layout!`);
     const { clientRequest } = parseUpdateLayout(body);
     const runner = await this.#runnerOf(path, resource);
@@ -244,7 +293,7 @@ export class Recordings {
   }
 
   async query(path: TaskPath): Promise<QueryReply> {
-    const resource = await this.#within('request-timeout', this.#resourceOf('query', path));
+    const resource = await this.#within('request-timeout', this.#resources.of('query', path));
     const { task, state } = await this.#runnerOf(path, resource);
     const { cname, uid } = task;
     const { resourceId, sid } = path;
@@ -254,7 +303,7 @@ export class Recordings {
 
   async stop(path: TaskPath, body: unknown): Promise<StopReply> {
     const { cname, uid } = parseNames('stop', body);
-    const resource = await this.#within('request-timeout', this.#resourceOf('stop', path, { cname, uid }));
+    const resource = await this.#within('request-timeout', this.#resources.of('stop', path, { cname, uid }));
     const { asyncStop } = parseStop(body);
     const runner = await this.#runnerOf(path, resource);
     const { resourceId, sid } = path;
@@ -291,11 +340,13 @@ export class Recordings {
   }
 
   /**
-   * Ends all recordings as a stop would, and waits for their uploads at most `timeoutMs`. What is not done by then stays on
-   * its spool for the next server.
+   * Ends all recordings as a stop would, and waits for their uploads at most `timeoutMs`. What is not done by then
+   * stays on its spool for the next server.
    */
   async close(timeoutMs: number): Promise<void> {
     this.#closing = true;
+    this.#claims?.cancel();
+    await this.#claiming;
     const runners = [...this.#runners.values()];
     for (const runner of runners) void runner.dispatch({ type: 'shutdownRequested' });
     const over = new AbortController();
@@ -316,14 +367,15 @@ export class Recordings {
     this.#runners.set(sid, runner);
     void runner.ended.then(() => {
       this.#runners.delete(sid);
-      if (this.#resources.get(resourceId)?.sid === sid) this.#resources.delete(resourceId);
+      this.#resources.forget(resourceId, sid);
     });
     return runner;
   }
 
-  /** How many recordings of an app hold a recorder. */
+  /** How many recordings of an app hold a recorder, or are about to. */
   #running(appid: string): number {
     let count = 0;
+    for (const [sid, each] of this.#starting) if (each === appid && !this.#runners.has(sid)) count++;
     for (const { task, state } of this.#runners.values()) if (task.appid === appid && isRunning(state)) count++;
     return count;
   }
@@ -335,43 +387,6 @@ export class Recordings {
       work.catch((error) => log.error({ error: messageOf(error) }, 'a call that had timed out failed'));
       return problem(typeof late === 'string' ? late : late());
     });
-  }
-
-  /** The resource of a path, once it is known to belong to it. */
-  async #resourceOf(
-    endpoint: string,
-    { appid, resourceId, mode }: ResourcePath,
-    names?: { cname: string; uid: string },
-  ): Promise<Resource> {
-    const refuse = (name: ProblemName, why: string): Fault =>
-      problem(name, `${endpoint}: ${why}`, { ...(names && { details: names }) });
-    const resource = await this.#findResource(resourceId);
-    // What was never started is not found, as what has ended is (stop.txt). An id with other characters is an error of form.
-    if (!resource && endpoint !== 'start' && RESOURCE_ID.test(resourceId)) throw refuseUnfound(names);
-    if (!resource) throw refuse('resource-unknown', 'resourceId is not one that acquire gave out!');
-    if (resource.appid !== appid) throw refuse('sid-mismatch', 'resourceId does not belong to this appid!');
-    if (names && resource.cname !== names.cname)
-      throw refuse('resource-mismatch', 'cname is not the one resourceId was acquired for!');
-    if (names && resource.uid !== names.uid)
-      throw refuse('resource-mismatch', 'uid is not the one resourceId was acquired for!');
-    const { scene, cname, uid, startedMs, resourceExpiredHour } = resource;
-    if ((scene === 1) !== (mode === 'web')) {
-      const why = `mode ${mode} does not fit scene ${scene} of acquire; the modes are ${MODES.join(', ')}!`;
-      throw problem('resource-mismatch', `${endpoint}: ${why}`, { details: { cname, uid } });
-    }
-    if (startedMs !== undefined && this.#options.clock.nowMs() > startedMs + resourceExpiredHour * HOUR_MS)
-      throw problem('resource-expired', undefined, { details: { cname, uid } });
-    return resource;
-  }
-
-  async #findResource(resourceId: string): Promise<Resource | undefined> {
-    if (resourceId === '' || !RESOURCE_ID.test(resourceId)) return undefined;
-    const known = this.#resources.get(resourceId);
-    if (known) return known;
-    const found = await this.#options.store.findResource(resourceId);
-    // One that has started does not change any more.
-    if (found?.sid !== undefined && this.#runners.has(found.sid)) this.#resources.set(resourceId, found);
-    return found;
   }
 
   /** Throws when the resource has started a recording. */
@@ -387,7 +402,10 @@ export class Recordings {
     });
   }
 
-  /** The running recording of a path. A sid that is none, as clients send after a start that failed, is not found (stop.txt). */
+  /**
+   * The running recording of a path. A sid that is none, as clients send after a start that failed, is not found
+   * (stop.txt).
+   */
   async #runnerOf({ appid, sid, mode }: TaskPath, resource: Resource): Promise<TaskRunner> {
     const { cname, uid } = resource;
     if (resource.sid === undefined) throw refuseUnfound({ cname, uid });
@@ -396,8 +414,7 @@ export class Recordings {
       throw other ? problem('sid-mismatch', undefined, { details: { cname, uid } }) : refuseUnfound({ cname, uid });
     }
     const runner = this.#runners.get(sid);
-    if (!runner || runner.state.orphaned || runner.state.refused || runner.state.phase === 'ended')
-      throw refuseUnfound({ cname, uid });
+    if (!runner || runner.state.refused || runner.state.phase === 'ended') throw refuseUnfound({ cname, uid });
     refuseOtherMode(runner.task, mode);
     return runner;
   }
@@ -405,10 +422,6 @@ export class Recordings {
   #fileList({ task, state }: TaskRunner): FileList | NoFileList {
     return toFileList(listed(task, state), this.#options.sliceStartTimeUnit);
   }
-}
-
-function refuseUnfound(names: { cname: string; uid: string } | undefined): Fault {
-  return problem('no-worker', undefined, names && { details: names });
 }
 
 /** A recording is asked for, and started again, in the mode it was started in (contract §0.2, §6.13). */
@@ -420,7 +433,10 @@ function refuseOtherMode({ document, cname, uid }: Task, mode: Mode): void {
     });
 }
 
-/** The storage of a task with what an update may renew of it: the credentials. Throws `request-invalid` for another bucket. */
+/**
+ * The storage of a task with what an update may renew of it: the credentials. Throws `request-invalid` for another
+ * bucket.
+ */
 function renewed(task: Task, given: StorageConfig): StorageConfig {
   const { storage } = task.document;
   for (const member of ['vendor', 'region', 'bucket'] as const)

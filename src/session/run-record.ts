@@ -1,12 +1,15 @@
 /**
- * RunRecord: what is kept of one run of a task, so that the next server knows which numbers are used and which process may still
- * be at work (ADR 0012).
+ * RunRecord: what is kept of one run of a task, so that the next server knows which numbers are used and which process
+ * may still be at work (ADR 0012).
  */
 
 /** A process, told apart from a later one that merely got its number. */
 export type ProcessIdentity = {
   pid: number;
-  /** Clock ticks from the machine's start to the process's (field 22 of /proc/PID/stat); undefined where that is not known. */
+  /**
+   * Clock ticks from the machine's start to the process's (field 22 of /proc/PID/stat); undefined where that is not
+   * known.
+   */
   startTicks: number | undefined;
   /** Which start of the machine; undefined where that is not known. */
   bootId: string | undefined;

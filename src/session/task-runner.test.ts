@@ -1,17 +1,21 @@
-import { beforeEach, describe, expect, test } from 'vitest';
-import { documentOf, FakeStore, FakeWorld, fakeFault, settle, taskOf } from '../../test/support/fake-ports.ts';
+import { beforeEach, describe, expect, test, vi } from 'vitest';
+import { documentOf, FakeStore, FakeWorld, fakeFault, OPEN, settle, taskOf } from '../../test/support/fake-ports.ts';
 import { qualityOf } from '../../test/support/quality.ts';
 import type { SpooledFile } from '../media/segment.ts';
 import type { TaskHold } from './hold.ts';
+import type { RecordingStore, RunFile } from './ports.ts';
 import { Recordings } from './recordings.ts';
+import type { RunRecord } from './run-record.ts';
 import { newTaskState, type TaskState } from './task.ts';
-import { TaskRunner } from './task-runner.ts';
+import { type TaskChange, TaskRunner } from './task-runner.ts';
 
 let world: FakeWorld;
 beforeEach(() => {
   world = new FakeWorld();
 });
 
+/** A file on a spool, as the next server reads it. */
+const lying = (name: string): RunFile => ({ dir: '/spool/x/1', file: mp4(name) });
 const mp4 = (name: string): SpooledFile => ({ type: 'mp4', name, index: 0, startUtcMs: 1, durationUs: 1, bytes: 1 });
 
 function hold(task = taskOf(), state: TaskState = newTaskState()): TaskRunner {
@@ -29,19 +33,36 @@ function recordings(): Recordings {
     baseName: (sid) => sid,
     callTimeoutMs: 4000,
     maxRecordings: 10,
+    admission: OPEN,
     start: {},
     mayRecord: () => true,
   });
 }
 
-test('what a crashed recorder had put on the spool is uploaded, also what it could not tell', async () => {
+const running: RunRecord = {
+  generation: 1,
+  kind: 'record',
+  phase: 'running',
+  process: { pid: 99, startTicks: 1, bootId: 'boot' },
+  startedMs: 0,
+  endedMs: undefined,
+  why: undefined,
+};
+/** Has three runs of a recording crash one after another, which ends it. */
+async function crash(why = 'gone'): Promise<void> {
+  for (let losses = 0; losses < 3; losses++) {
+    world.recorders.at(-1)!.exit(why);
+    await settle();
+  }
+}
+
+test('what crashed recorders had put on the spool is uploaded, also what they could not tell', async () => {
   const runner = hold();
   await runner.start();
   const [recorder] = world.recorders;
   world.spool(recorder!, mp4('told.mp4'));
-  world.spooled.get(runner.task.sid)?.push(mp4('untold.mp4'));
-  recorder!.exit('the recorder process was ended by SIGSEGV');
-  await settle();
+  world.spooled.get(runner.task.sid)?.push(lying('untold.mp4'));
+  await crash('the recorder process was ended by SIGSEGV');
   expect(runner.state).toMatchObject({ phase: 'uploading', status: 20, healthy: false });
   expect(world.uploads[0]?.files.map((file) => file.name)).toEqual(['told.mp4', 'untold.mp4']);
   expect(world.feedsOpen).toBe(0);
@@ -51,11 +72,94 @@ test('what a crashed recorder had put on the spool is uploaded, also what it cou
   expect(world.store.tasks.get(runner.task.sid)?.state).toMatchObject({ phase: 'ended', status: 20 });
 });
 
+describe('a run that is lost', () => {
+  test('is followed by one that reads the same feed, with the same zero and a folder of its own', async () => {
+    const runner = hold();
+    await runner.start();
+    const { sid } = runner.task;
+    world.clock.advance(5_000);
+    world.recorders[0]!.exit('SIGKILL');
+    await settle();
+    const [first, second] = world.recorders.map(({ start }) => start);
+    expect(second).toMatchObject({ generation: 2, source: first!.source, spoolDir: `/spool/${sid}/2` });
+    expect(second!.earlierDirs).toEqual([`/spool/${sid}/1`]);
+    expect([second!.zeroUtcMs, second!.zeroMonoUs]).toEqual([first!.zeroUtcMs, first!.zeroMonoUs]);
+    expect(world.feedsOpen).toBe(1);
+    expect(runner.state).toMatchObject({ phase: 'recording', healthy: true });
+  });
+
+  test('says nothing any more that counts', async () => {
+    const runner = hold();
+    await runner.start();
+    const [first] = world.recorders;
+    first!.tell({ type: 'ended', reason: 'failed', recorded: true, message: 'ENOSPC' });
+    await settle();
+    expect(world.recorders).toHaveLength(2);
+    world.spool(first!, mp4('late.mp4'));
+    first!.tell({ type: 'ended', reason: 'idle', recorded: true, message: '' });
+    first!.exit('exit code 70');
+    await settle();
+    expect(world.recorders).toHaveLength(2);
+    expect(world.uploads[0]?.files).toEqual([]);
+    expect(runner.state).toMatchObject({ phase: 'recording', generation: 2 });
+  });
+
+  test('hands on the changes of the last minute, one by one; those before are part of the plan', async () => {
+    const runner = hold();
+    await runner.start();
+    const only = (uid: string): NonNullable<TaskChange['subscribe']> => ({
+      audio: { kind: 'only', uids: [uid] },
+      video: { kind: 'none' },
+    });
+    for (const uid of ['1', '2', '3']) {
+      await runner.change({ subscribe: only(uid) });
+      world.clock.advance(40_000);
+    }
+    world.recorders[0]!.exit('SIGKILL');
+    await settle();
+    const { plan, changes } = world.recorders[1]!.start;
+    expect(plan.subscribe).toEqual(only('2'));
+    expect(changes).toEqual([{ type: 'changeSubscription', atMonoUs: 80_000_000, subscribe: only('3') }]);
+    expect(runner.task.document.plan.subscribe).toEqual(only('3'));
+  });
+
+  test('leaves a stop that waits to the run after it, which records what came before', async () => {
+    const runner = hold();
+    await runner.start();
+    const [first] = world.recorders;
+    const stopped = runner.stop(true);
+    await settle();
+    world.clock.advance(1_000);
+    first!.exit('SIGKILL');
+    await settle();
+    const second = world.recorders[1]!;
+    expect(second.stoppedAtUs).toBe(first!.stoppedAtUs);
+    world.spool(second, mp4('rest.mp4'));
+    second.tell({ type: 'ended', reason: 'stopped', recorded: true, message: '' });
+    await settle();
+    world.uploads[0]!.tell({ type: 'mp4Stored', key: 'rest.mp4', startUtcMs: 1 });
+    world.uploads[0]!.letFinish();
+    expect(await stopped).toBe('stored');
+    expect(world.uploads[0]?.dirs.get('rest.mp4')).toBe(`/spool/${runner.task.sid}/2`);
+  });
+
+  test('is kept, with its process and why it ended', async () => {
+    const runner = hold();
+    await runner.start();
+    world.recorders[0]!.exit('SIGKILL');
+    await settle();
+    expect(world.store.runs.get(runner.task.sid)).toMatchObject([
+      { generation: 1, phase: 'ended', process: { pid: 4242 }, why: 'SIGKILL' },
+      { generation: 2, phase: 'running', process: { pid: 4242 } },
+    ]);
+  });
+});
+
 test('what a crash left unfinished is kept and told of', async () => {
   world.leftovers = ['half.ts.part'];
   const runner = hold();
   await runner.start();
-  world.recorders[0]!.exit('gone');
+  await crash();
   await runner.ended;
   expect(world.removed).toEqual([]);
   expect(world.lines.some(({ text }) => text.includes(`kept in /spool/${runner.task.sid}`))).toBe(true);
@@ -142,47 +246,180 @@ test('a store that can never be used stops the recording and leaves its files on
   expect(world.removed).toEqual([]);
 });
 
-test('after a crash of the server the old recorder may finish, then its files are uploaded and the task ends', async () => {
-  const task = taskOf();
-  const state: TaskState = { ...newTaskState(), phase: 'recording', status: 5, recorderPid: 99 };
-  world.store.tasks.set(task.sid, { task, state });
-  world.spooled.set(task.sid, [mp4('a.mp4')]);
-  world.alive.add(99);
-  const all = recordings();
-  await all.recover();
-  await settle();
-  expect(world.uploads).toHaveLength(0);
-  world.spooled.get(task.sid)?.push(mp4('last.mp4'));
-  world.alive.delete(99);
-  world.clock.advance(500);
-  await settle();
-  expect(world.uploads[0]?.files.map((file) => file.name)).toEqual(['a.mp4', 'last.mp4']);
-  world.uploads[0]?.letFinish();
-  await settle();
-  expect(all.size).toBe(0);
-  expect(world.removed).toEqual([task.sid]);
-  expect(world.recorders).toHaveLength(0);
+describe('after a crash of the server', () => {
+  /** A task that the server before left in this state, with a recorder that is still at work. */
+  async function left(state: Partial<TaskState>) {
+    const task = taskOf();
+    world.store.tasks.set(task.sid, { task, state: { ...newTaskState(), generation: 1, ...state } });
+    world.store.runs.set(task.sid, [running]);
+    world.spooled.set(task.sid, [lying('a.mp4')]);
+    world.runs.set(task.sid, [1]);
+    world.alive.add(99);
+    const all = recordings();
+    await all.recover();
+    await settle();
+    return { task, all };
+  }
+  async function orphanEnds(): Promise<void> {
+    world.alive.delete(99);
+    world.clock.advance(500);
+    await settle();
+  }
+
+  test('the old recorder may finish, then another goes on under the same sid and counts from the same zero', async () => {
+    world.clock.advance(100_000);
+    const zeroUtcMs = world.clock.nowMs() - 60_000;
+    const { task, all } = await left({ phase: 'recording', status: 5, zeroUtcMs });
+    expect(world.recorders).toHaveLength(0);
+    await orphanEnds();
+    const [recorder] = world.recorders;
+    expect(recorder?.start).toMatchObject({ generation: 2, zeroUtcMs, zeroMonoUs: 40_000_000 });
+    expect(recorder?.start.earlierDirs).toEqual([`/spool/${task.sid}/1`]);
+    recorder!.tell({ type: 'ended', reason: 'idle', recorded: true, message: '' });
+    await settle();
+    world.uploads[0]?.letFinish();
+    await settle();
+    expect(all.size).toBe(0);
+    expect(world.removed).toEqual([task.sid]);
+  });
+
+  test('one that was stopping is completed and stored, with what the old recorder finished', async () => {
+    const { task, all } = await left({ phase: 'stopping', status: 6, stoppedBy: 'call' });
+    world.spooled.get(task.sid)?.push(lying('last.mp4'));
+    await orphanEnds();
+    expect(world.recorders).toHaveLength(0);
+    expect(world.uploads[0]?.files.map((file) => file.name)).toEqual(['a.mp4', 'last.mp4']);
+    world.uploads[0]?.letFinish();
+    await settle();
+    expect(all.size).toBe(0);
+    expect(world.store.tasks.get(task.sid)?.state).toMatchObject({ phase: 'ended', status: 8 });
+  });
+
+  test('an old recorder that does not end in time is ended by force', async () => {
+    await left({ phase: 'recording', status: 5, zeroUtcMs: 0 });
+    for (let i = 0; i < 70; i++) {
+      await settle();
+      world.clock.advance(500);
+    }
+    await settle();
+    expect(world.ended).toEqual([99]);
+    expect(world.recorders).toHaveLength(1);
+  });
+
+  test('a stop while the old recorder finishes waits for it, and is answered', async () => {
+    const { task } = await left({ phase: 'recording', status: 5, zeroUtcMs: 0 });
+    const runner = new TaskRunner(task, world.store.tasks.get(task.sid)!.state, world.store.holdOf(task.sid), {
+      ...world.ports(),
+    });
+    await runner.resume([running]);
+    const stopped = runner.stop(true);
+    await settle();
+    expect(runner.state).toMatchObject({ phase: 'stopping', status: 6 });
+    await orphanEnds();
+    world.uploads.at(-1)?.letFinish();
+    await settle();
+    expect(await stopped).toBe('nothing');
+  });
+
+  test('no number of a run is used twice, also of one that only the spool knows', async () => {
+    const task = taskOf();
+    world.store.tasks.set(task.sid, { task, state: { ...newTaskState(), phase: 'recording', generation: 1 } });
+    world.runs.set(task.sid, [1, 4]);
+    await recordings().recover();
+    await settle();
+    expect(world.recorders[0]?.start.generation).toBe(5);
+  });
 });
 
-test('a process that merely has the number of the old recorder is not waited for without end', async () => {
-  const task = taskOf();
-  world.store.tasks.set(task.sid, { task, state: { ...newTaskState(), phase: 'recording', recorderPid: 99 } });
-  world.spooled.set(task.sid, [mp4('a.mp4')]);
-  world.alive.add(99);
-  await recordings().recover();
-  for (let i = 0; i < 70; i++) {
+describe('a task that another server has', () => {
+  test('ends here at once: its recorder is killed, nothing is uploaded or told, and who waits hears that it is gone', async () => {
+    const runner = hold();
+    await runner.start();
+    const [recorder] = world.recorders;
+    world.spool(recorder!, mp4('a.mp4'));
+    const stopped = runner.stop(true);
     await settle();
-    world.clock.advance(500);
-  }
+    const told = world.store.notices.length;
+    world.store.taken.add(runner.task.sid);
+    recorder!.tell({ type: 'streamStateChanged', uid: '5', kind: 'audio', receiving: true });
+    await runner.ended;
+    expect(await stopped).toBe('gone');
+    expect(recorder!.killed).toBe(true);
+    expect(world.uploads[0]?.aborted).toBe(true);
+    expect(world.feedsOpen).toBe(0);
+    expect(world.store.notices).toHaveLength(told);
+    recorder!.exit('SIGKILL');
+    await settle();
+    expect(world.recorders).toHaveLength(1);
+    expect(world.removed).toEqual([]);
+    expect(await runner.stop(true)).toBe('gone');
+  });
+
+  test('is found out also while nothing happens', async () => {
+    world.store.shared = true;
+    const task = taskOf();
+    world.store.tasks.set(task.sid, { task, state: { ...newTaskState(), phase: 'recording', zeroUtcMs: 0 } });
+    const all = recordings();
+    await all.recover();
+    await settle();
+    expect(all.size).toBe(1);
+    world.store.taken.add(task.sid);
+    world.clock.advance(1_000);
+    await settle();
+    expect(all.size).toBe(0);
+    expect(world.recorders[0]?.killed).toBe(true);
+  });
+});
+
+test('a database that is away for a minute holds no stop up, and is told all when it is back', async () => {
+  const ports = world.ports();
+  let away: Promise<never> | undefined;
+  const saveState: typeof world.store.saveState = (...given) =>
+    away ?? FakeStore.prototype.saveState.apply(world.store, given);
+  const store: RecordingStore = Object.assign(Object.create(world.store), { saveState });
+  const task = taskOf();
+  world.store.tasks.set(task.sid, { task, state: newTaskState() });
+  const runner = new TaskRunner(task, newTaskState(), world.store.holdOf(task.sid), { ...ports, store });
+  await runner.start();
+  away = new Promise<never>(() => {});
+  world.recorders[0]!.tell({ type: 'joined' });
   await settle();
-  expect(world.uploads).toHaveLength(1);
+  world.clock.advance(5_000);
+  await settle();
+  // From now on nothing waits for it.
+  const stopped = runner.stop(false);
+  expect(await stopped).toBe('accepted');
+  world.recorders[0]!.tell({ type: 'ended', reason: 'stopped', recorded: false, message: '' });
+  await settle();
+  expect(runner.state.phase).toBe('ended');
+  expect(world.store.tasks.get(task.sid)?.state.phase).toBe('recording');
+  away = undefined;
+  for (let i = 0; i < 8; i++) {
+    world.clock.advance(1_000);
+    await settle();
+  }
+  await runner.ended;
+  expect(world.store.tasks.get(task.sid)?.state).toEqual(runner.state);
+  expect(world.store.notices.map(({ eventType }) => eventType)).toEqual([40, 30, 41, 11]);
+});
+
+test('a fault in one turn does not keep the next from being taken', async () => {
+  const runner = hold();
+  await runner.start();
+  vi.spyOn(world.clock, 'nowMs').mockImplementationOnce(() => {
+    throw new Error('a defect');
+  });
+  world.recorders[0]!.tell({ type: 'joined' });
+  await settle();
+  expect(world.lines.some(({ level, text }) => level === 'error' && text.includes('event'))).toBe(true);
+  expect(await runner.stop(false)).toBe('accepted');
 });
 
 test('closing ends recordings properly; what is not uploaded in time is left for the next server', async () => {
   const all = recordings();
   const task = taskOf();
   world.store.tasks.set(task.sid, { task, state: { ...newTaskState(), phase: 'uploading', status: 7 } });
-  world.spooled.set(task.sid, [mp4('a.mp4')]);
+  world.spooled.set(task.sid, [lying('a.mp4')]);
   await all.recover();
   await settle();
   const closing = all.close(30_000);
@@ -212,7 +449,7 @@ describe('the quality report', () => {
     world.spool(recorder!, mp4('a.mp4'));
     if (told) recorder!.tell({ type: 'qualityMeasured', report: qualityOf(task.sid) });
     if (written) {
-      world.written.set(task.sid, qualityOf(task.sid, 'stopped'));
+      world.written.set(documentOf(task.sid).name, qualityOf(task.sid, 'stopped'));
       world.spool(recorder!, documentOf(task.sid));
     }
     return { runner, recorder: recorder! };
@@ -225,37 +462,35 @@ describe('the quality report', () => {
     await settle();
     // Callers are told of media alone, so nothing may come before it.
     expect(storedNames()).toEqual(['a.mp4']);
-    recorder.tell({ type: 'ended', reason: 'stopped', recorded: true, message: '' });
+    recorder.tell({ type: 'ended', reason: 'idle', recorded: true, message: '' });
     await settle();
     const { sid } = runner.task;
     expect(storedNames()).toEqual(['a.mp4', `${sid}_report.json`]);
     expect(runner.quality).toMatchObject({ state: 'final' });
-    expect(world.store.reports.get(sid)).toEqual(world.written.get(sid));
+    expect(world.store.reports.get(sid)).toEqual(world.written.get(`${sid}_report.json`));
   });
 
   test('stays out of the store where it is not wanted', async () => {
     const task = taskOf();
     task.document.storeReport = false;
     const { recorder } = await ended(task);
-    recorder.tell({ type: 'ended', reason: 'stopped', recorded: true, message: '' });
+    recorder.tell({ type: 'ended', reason: 'idle', recorded: true, message: '' });
     await settle();
     expect(storedNames()).toEqual(['a.mp4']);
     expect(world.store.reports.get(task.sid)).toMatchObject({ state: 'final' });
   });
 
   test('of a recorder that is lost is what it told last', async () => {
-    const { runner, recorder } = await ended(taskOf(), { written: false });
-    recorder.exit('gone');
-    await settle();
+    const { runner } = await ended(taskOf(), { written: false });
+    await crash();
     const { sid } = runner.task;
     expect(storedNames()).toEqual(['a.mp4', `${sid}_report.json`]);
     expect(world.store.reports.get(sid)).toMatchObject({ state: 'partial', measuredMs: 5000 });
   });
 
   test('harms nothing when there is none, or it cannot be read or kept', async () => {
-    const { runner, recorder } = await ended(taskOf(), { written: false, told: false });
-    recorder.exit('gone');
-    await settle();
+    const { runner } = await ended(taskOf(), { written: false, told: false });
+    await crash();
     expect(storedNames()).toEqual(['a.mp4']);
     world.uploads[0]?.letFinish();
     await runner.ended;
@@ -263,7 +498,7 @@ describe('the quality report', () => {
     world = new FakeWorld();
     const second = await ended();
     world.written.clear();
-    second.recorder.tell({ type: 'ended', reason: 'stopped', recorded: true, message: '' });
+    second.recorder.tell({ type: 'ended', reason: 'idle', recorded: true, message: '' });
     await settle();
     expect(storedNames()?.[0]).toBe('a.mp4');
     expect(world.lines.some(({ text }) => text.includes('could not be kept'))).toBe(true);
@@ -276,7 +511,7 @@ describe('the quality report', () => {
     const runner = hold();
     await runner.start();
     const [recorder] = world.recorders;
-    world.written.set(runner.task.sid, qualityOf(runner.task.sid, 'idle'));
+    world.written.set(documentOf(runner.task.sid).name, qualityOf(runner.task.sid, 'idle'));
     world.spool(recorder!, documentOf(runner.task.sid));
     recorder!.tell({ type: 'ended', reason: 'idle', recorded: false, message: '' });
     await runner.ended;

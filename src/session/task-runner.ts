@@ -3,31 +3,24 @@
  * effects are carried out, so that after a crash the store never knows less than the world.
  */
 
-import type { ChangeCommand } from '../contract/line/commands.ts';
-import type { Fact } from '../contract/line/facts.ts';
+import type { Change } from '../contract/line/commands.ts';
 import type { Layout, Subscription } from '../contract/line/plan.ts';
 import type { QualityReport } from '../contract/line/quality-report.ts';
 import type { StorageConfig } from '../contract/line/storage.ts';
 import type { Warning } from '../contract/lint/warning.ts';
-import type { Notice } from '../contract/webhook/notice.ts';
-import { type Clock, sleep, type Timer, within } from '../kernel/clock.ts';
+import { type Clock, type Timer, within } from '../kernel/clock.ts';
 import { messageOf } from '../kernel/fault.ts';
 import { newHexId } from '../kernel/ids.ts';
-import type { SpooledDocument, SpooledFile } from '../media/segment.ts';
+import { keepChanges, planAfter, toCommands } from './changes.ts';
+import { Completion } from './completion.ts';
 import { isFenced, type TaskHold } from './hold.ts';
 import { transition } from './machine.ts';
-import { ERROR_CODES, noticesOf } from './notices.ts';
-import type {
-  ChannelPort,
-  Feed,
-  RecorderPort,
-  RecorderProcess,
-  RecordingStore,
-  SessionLog,
-  SpoolPort,
-  UploadPort,
-} from './ports.ts';
+import { noticesOf } from './notices.ts';
+import type { ChannelPort, RecorderPort, RecordingStore, SessionLog, SpoolPort, UploadPort } from './ports.ts';
+import { RecorderRuns } from './recorder-runs.ts';
+import type { RunRecord } from './run-record.ts';
 import { stamp } from './stamp.ts';
+import { SAVE_TIMEOUT_MS, StateWriter } from './state-writer.ts';
 import type { StopOutcome, Task, TaskEffect, TaskEvent, TaskState } from './task.ts';
 import { TaskUpload } from './task-upload.ts';
 
@@ -42,7 +35,6 @@ export type TaskPorts = {
   syncStopTimeoutMs: number;
 };
 
-const SAVE_TIMEOUT_MS = 5_000;
 /** Warnings of later calls are kept up to this many. */
 const MAX_WARNINGS = 200;
 
@@ -54,43 +46,61 @@ export type TaskChange = {
   warnings?: readonly Warning[];
 };
 
-/** How long the recorder of a server that died may take to finish its files before the spool is read without it. */
-const ORPHAN_WAIT_MS = 30_000;
-
 export class TaskRunner {
-  #task: Task;
-  /** Settles when the task has ended. */
+  readonly hold: TaskHold;
+  /** Settles when the task has ended here and all that is to be kept of it is stored, or another server has it. */
   readonly ended: Promise<void>;
-  #ports: TaskPorts;
+  #task: Task;
   #state: TaskState;
+  readonly #ports: TaskPorts;
+  readonly #writer: StateWriter;
+  readonly #runs: RecorderRuns;
+  readonly #upload: TaskUpload;
+  readonly #completion: Completion;
   #turn: Promise<void> = Promise.resolve();
   #markEnded: () => void = () => {};
-  #feed: Feed | undefined;
-  #recorder: RecorderProcess | undefined;
-  readonly #upload: TaskUpload;
-  #leftovers: string[] = [];
+  /** Runs of the server before, of which some may still be at work. */
+  #former: readonly RunRecord[] = [];
   #requests = 0;
   #answers = new Map<number, (outcome: StopOutcome) => void>();
   #stopTimer: Timer | undefined;
-  #launchFailure: unknown;
   #aborted = new AbortController();
-  /** Notices whose state could not be stored yet. */
-  #unsaved: Notice[] = [];
-  #quality: QualityReport | undefined;
-
-  readonly hold: TaskHold;
   #fenced = false;
+  #waitsForOrphans = false;
+  #quality: QualityReport | undefined;
 
   constructor(task: Task, state: TaskState, hold: TaskHold, ports: TaskPorts) {
     this.#task = task;
     this.#state = state;
     this.hold = hold;
     this.#ports = ports;
-    this.#upload = new TaskUpload({
-      ...ports,
+    const own = {
       hold,
       task: () => this.#task,
-      onEvent: (event) => void this.dispatch(event),
+      state: () => this.#state,
+      onEvent: (event: TaskEvent) => void this.dispatch(event),
+      onFenced: () => this.fence(),
+    };
+    this.#writer = new StateWriter({ ...ports, ...own });
+    this.#upload = new TaskUpload({ ...ports, ...own });
+    this.#runs = new RecorderRuns({
+      ...own,
+      ports,
+      onFile: (file, dir) => this.#upload.add({ file, dir }),
+      onReport: (report) => {
+        this.#quality = report;
+      },
+    });
+    this.#completion = new Completion({
+      ...own,
+      ports,
+      upload: this.#upload,
+      quality: () => this.#quality,
+      keep: (run) => this.#runs.keep(run),
+      onReport: (report) => {
+        this.#quality = report;
+        return this.#writer.saveQuality(report);
+      },
     });
     this.ended = new Promise((resolve) => {
       this.#markEnded = resolve;
@@ -113,7 +123,21 @@ export class TaskRunner {
   /** Opens the channel's feed and launches the recorder. Rejects when no recorder could be had. */
   async start(): Promise<void> {
     await this.dispatch({ type: 'startAccepted' });
-    if (this.#launchFailure !== undefined) throw this.#launchFailure;
+    if (this.#runs.failure !== undefined) throw this.#runs.failure;
+  }
+
+  /** Goes on with a task that was claimed. */
+  async resume(former: readonly RunRecord[]): Promise<void> {
+    const { spool, log } = this.#ports;
+    const { sid } = this.#task;
+    this.#former = former;
+    // A run that the database never heard of has its folder all the same, and no number is used twice.
+    const spooled = await spool.runs(sid).catch((error) => {
+      log.error({ sid, error: messageOf(error) }, 'the spool of a recording cannot be read');
+      return [];
+    });
+    const newestGeneration = Math.max(0, ...[...former, ...spooled].map(({ generation }) => generation));
+    await this.dispatch({ type: 'serverRestarted', newestGeneration });
   }
 
   /** Ends the recording. With `wait`, resolves when its files are stored or the time for that is over. */
@@ -126,8 +150,8 @@ export class TaskRunner {
   }
 
   /**
-   * Changes the running recording, from this instant on. Resolves to false, and changes nothing, when it is not running any more.
-   * Rejects with a Fault when the store can never be reached with the new credentials.
+   * Changes the running recording, from this instant on. Resolves to false, and changes nothing, when it is not running
+   * any more. Rejects with a Fault when the store can never be reached with the new credentials.
    */
   change(change: TaskChange): Promise<boolean> {
     const changed = this.#turn.then(() => this.#change(change));
@@ -139,40 +163,49 @@ export class TaskRunner {
   }
 
   /**
-   * Another server has the task: all that this one does for it ends at once, and nobody is told. Whoever waits for a stop hears
-   * that the recording is gone.
+   * Another server has the task: all that this one does for it ends at once, and nobody is told. Whoever waits for a
+   * stop hears that the recording is gone.
    */
   fence(): void {
     if (this.#fenced) return;
     this.#fenced = true;
     this.#ports.log.error({ sid: this.#task.sid }, 'another server has taken this recording over; it ends here');
     this.abandon();
-    this.#recorder?.kill();
-    void this.#feed?.close();
-    for (const answer of this.#answers.values()) answer('gone');
-    this.#answers.clear();
+    this.#runs.kill();
+    void this.#runs.releaseChannel().catch(() => {});
+    for (const request of [...this.#answers.keys()]) this.#answer(request, 'gone');
     this.#markEnded();
   }
 
-  /** Gives up uploading, so that the process can end; the task stays unfinished and the next server goes on with it. */
+  /**
+   * Gives up completing and uploading, so that the process can end; the next server goes on with what is unfinished.
+   */
   abandon(): void {
     this.#aborted.abort(new Error('the server shuts down'));
     this.#stopTimer?.cancel();
     this.#upload.abort();
+    this.#writer.end();
   }
 
   /** Takes an event after all earlier ones; resolves when its effects were carried out. */
   dispatch(event: TaskEvent): Promise<void> {
-    this.#turn = this.#turn.then(() => this.#take(event));
+    // A fault in one turn must not keep the next from being taken.
+    this.#turn = this.#turn.then(() => this.#take(event)).catch((error) => this.#failTurn(event, error));
     return this.#turn;
   }
 
+  #failTurn(event: TaskEvent, error: unknown): void {
+    this.#ports.log.error({ sid: this.#task.sid, event: event.type, err: error }, 'an event of a recording failed');
+    // A call that nobody would answer any more.
+    if (event.type === 'stopRequested') this.#answer(event.request, 'late');
+  }
+
   async #take(event: TaskEvent): Promise<void> {
+    const { clock, log } = this.#ports;
     if (this.#fenced) {
-      if (event.type === 'stopRequested') this.#answers.get(event.request)?.('gone');
+      if (event.type === 'stopRequested') this.#answer(event.request, 'gone');
       return;
     }
-    const { clock, log } = this.#ports;
     const before = this.#state;
     const next = transition(before, event);
     const drafts = noticesOf(this.#task, before, event, next.state);
@@ -181,14 +214,13 @@ export class TaskRunner {
     const state = news
       ? { ...next.state, sequence: before.sequence + notices.length, revision: before.revision + 1 }
       : before;
-    const { effects } = next;
     this.#state = state;
     if (state !== before) {
-      await this.#save(notices);
+      await this.#writer.save(state, notices);
       if (this.#fenced) return;
       if (state.phase !== before.phase) this.#sayPhase(state);
     }
-    for (const effect of effects) {
+    for (const effect of next.effects) {
       try {
         await this.#carryOut(effect);
       } catch (error) {
@@ -197,51 +229,47 @@ export class TaskRunner {
     }
     if (state.phase === 'ended' && before.phase !== 'ended') {
       this.#upload.end();
-      this.#markEnded();
-    }
-  }
-
-  /** The recording matters more than its row: when it cannot be stored, the next transition writes it again, notices and all. */
-  async #save(notices: Notice[]): Promise<void> {
-    const { store, clock, log } = this.#ports;
-    this.#unsaved.push(...notices);
-    // A database that does not answer must not hold up a recording. What it does late, the next save repeats or outdoes.
-    const late = () => new Error(`the database did not answer within ${SAVE_TIMEOUT_MS} ms`);
-    try {
-      const saving = store.saveState(this.hold, this.#state, clock.nowMs(), [...this.#unsaved]);
-      await within(clock, SAVE_TIMEOUT_MS, saving, late);
-      this.#unsaved = [];
-    } catch (error) {
-      if (isFenced(error)) return this.fence();
-      log.error({ sid: this.#task.sid, error: messageOf(error) }, 'the state of a recording could not be stored');
+      // Until then the recording is known here, and nowhere as ended.
+      void this.#writer.settled().then(() => this.#markEnded());
     }
   }
 
   async #change({ storage, subscribe, layout, warnings = [] }: TaskChange): Promise<boolean> {
     const { store, clock } = this.#ports;
-    if (this.#state.phase !== 'new' && this.#state.phase !== 'recording') return false;
+    if (this.#fenced || (this.#state.phase !== 'new' && this.#state.phase !== 'recording')) return false;
     const { document } = this.#task;
-    const { plan } = document;
     if (storage) await this.#upload.useStorage(storage);
+    const nowUs = this.#recordingUs();
+    const changes: Change[] = [
+      ...(subscribe ? [{ type: 'changeSubscription', subscribe } as const] : []),
+      ...(layout ? [{ type: 'changeLayout', ...layout } as const] : []),
+    ];
+    const added = changes.map((change) => ({ atUs: nowUs, change }));
+    const kept = keepChanges(document.changed ?? { before: document.plan, changes: [] }, added, nowUs);
     const changed = {
       ...document,
       storage: storage ?? document.storage,
-      plan: {
-        ...plan,
-        ...(subscribe && { subscribe }),
-        ...(layout && plan.mode === 'mix' && plan.video && { video: { ...plan.video, ...layout } }),
-      },
+      ...(added.length > 0 && { plan: planAfter(kept), changed: kept }),
       warnings: [...document.warnings, ...warnings].slice(0, MAX_WARNINGS),
     };
-    await store.saveDocument(this.hold, changed);
+    try {
+      // What comes after this call must not wait for a database that hangs.
+      const late = () => new Error(`the database did not answer within ${SAVE_TIMEOUT_MS} ms`);
+      await within(clock, SAVE_TIMEOUT_MS, store.saveDocument(this.hold, changed), late);
+    } catch (error) {
+      if (!isFenced(error)) throw error;
+      this.fence();
+      return false;
+    }
     this.#task = { ...this.#task, document: changed };
-    const atMonoUs = clock.monoUs();
-    const commands: ChangeCommand[] = [
-      ...(subscribe ? [{ type: 'changeSubscription', atMonoUs, subscribe } as const] : []),
-      ...(layout ? [{ type: 'changeLayout', atMonoUs, ...layout } as const] : []),
-    ];
-    for (const command of commands) this.#recorder?.change(command);
+    for (const command of toCommands(added, this.#runs.zeroMonoUs ?? clock.monoUs())) this.#runs.change(command);
     return true;
+  }
+
+  /** Now, in microseconds from the recording's zero; 0 before there is one. */
+  #recordingUs(): number {
+    const { clock } = this.#ports;
+    return clock.monoUs() - (this.#runs.zeroMonoUs ?? clock.monoUs());
   }
 
   #sayPhase(state: TaskState): void {
@@ -255,18 +283,18 @@ export class TaskRunner {
     const { clock } = this.#ports;
     switch (effect.type) {
       case 'launchRecorder':
-        return this.#launch();
+        if (await this.#runs.launch(effect.generation)) this.#beginUpload();
+        return;
       case 'stopRecorder':
-        if (this.#recorder) this.#recorder.stop(clock.monoUs());
-        // A stop that came before anything was launched: there is nothing to wait for.
-        else void this.dispatch({ type: 'recorderEnded', reason: 'stopped', message: 'stopped before it began' });
+        this.#stopRecorder();
+        return;
+      case 'awaitOrphans':
+        void this.#awaitOrphans();
         return;
       case 'releaseChannel':
-        await this.#feed?.close();
-        this.#feed = undefined;
-        return;
+        return this.#runs.releaseChannel();
       case 'finishUpload':
-        void this.#finishUpload();
+        void this.#finishUpload(effect.generation);
         return;
       case 'armStopTimer':
         this.#stopTimer = clock.after(this.#ports.syncStopTimeoutMs, () => {
@@ -275,69 +303,56 @@ export class TaskRunner {
         return;
       case 'answerStop':
         this.#stopTimer?.cancel();
-        this.#answers.get(effect.request)?.(effect.outcome);
-        this.#answers.delete(effect.request);
+        this.#answer(effect.request, effect.outcome);
         return;
       case 'discardSpool':
-        return this.#discardSpool();
+        return this.#completion.discardSpool();
     }
   }
 
-  async #launch(): Promise<void> {
-    const { channel, recorders, spool, clock, log } = this.#ports;
-    const { sid, appid, cname, uid, document } = this.task;
+  #answer(request: number, outcome: StopOutcome): void {
+    this.#answers.get(request)?.(outcome);
+    this.#answers.delete(request);
+  }
+
+  #stopRecorder(): void {
+    const { clock } = this.#ports;
+    if (this.#runs.stop(clock.monoUs()) || this.#waitsForOrphans) return;
+    // Nothing was launched yet: there is nothing to wait for.
+    const message = 'stopped before it began';
+    void this.dispatch({ type: 'recorderEnded', atMs: clock.nowMs(), reason: 'stopped', message });
+  }
+
+  async #awaitOrphans(): Promise<void> {
+    const { log } = this.#ports;
+    this.#waitsForOrphans = true;
     try {
-      const refusal = channel.refusalOf({ appid, cname, uid, token: document.token });
-      if (refusal !== undefined) {
-        void this.dispatch({ type: 'recorderLost', ...refusal });
-        return;
-      }
-      const { videoStreamType = 0 } = document.plan;
-      this.#feed = await channel.openFeed({ appid, cname, uid, sid, videoStreamType });
-      const { openedMonoUs, path } = this.#feed;
-      const spoolDir = await spool.create(sid);
-      const zeroUtcMs = Math.round(clock.nowMs() - (clock.monoUs() - openedMonoUs) / 1000);
-      this.#recorder = recorders.launch(
-        {
-          type: 'start',
-          plan: document.plan,
-          generation: 1,
-          source: { kind: 'feed', path },
-          spoolDir,
-          earlierDirs: [],
-          changes: [],
-          zeroUtcMs,
-          zeroMonoUs: openedMonoUs,
-        },
-        (fact) => this.#onFact(fact),
-        (why) => void this.dispatch({ type: 'recorderLost', message: why }),
-      );
-      void this.dispatch({ type: 'recorderLaunched', pid: this.#recorder.pid });
+      await this.#runs.awaitOrphans(this.#former, this.#aborted.signal);
     } catch (error) {
-      // A uid that a user has makes the recording fail after a good start call (contract §6.10); all else fails the call.
-      const taken = (error as { code?: unknown }).code === 'uid-taken';
-      if (!taken) this.#launchFailure = error;
-      const errorCode = taken ? ERROR_CODES.uidTaken : ERROR_CODES.failed;
-      void this.dispatch({ type: 'recorderLost', message: messageOf(error), errorCode });
-      return;
+      if (this.#aborted.signal.aborted) return;
+      log.error({ sid: this.#task.sid, error: messageOf(error) }, 'processes of a former server cannot be waited for');
+    } finally {
+      this.#waitsForOrphans = false;
     }
-    // Not awaited: the client of a store may take a second to load, and the start call need not wait for it.
-    void this.#upload.begin().catch((error) => {
-      log.error({ sid, error: messageOf(error) }, 'the store cannot be used; the recording is stopped');
+    await this.dispatch({ type: 'orphansEnded' });
+  }
+
+  /** Not awaited: the client of a store may take a second to load, and the start call need not wait for it. */
+  #beginUpload(): void {
+    this.#upload.begin().catch((error) => {
+      this.#ports.log.error(
+        { sid: this.#task.sid, error: messageOf(error) },
+        'the store cannot be used; the recording is stopped',
+      );
       void this.dispatch({ type: 'storeRefused', message: messageOf(error), forGood: true });
     });
   }
 
-  async #finishUpload(): Promise<void> {
+  async #finishUpload(generation: number): Promise<void> {
     const { spool, log } = this.#ports;
     const { sid } = this.task;
     try {
-      if (this.#state.orphaned) await this.#waitForOrphan();
-      await this.#complete();
-      const { files, problems, leftovers } = await spool.read(sid);
-      this.#leftovers = leftovers;
-      for (const problem of problems) log.warn({ sid }, `the spool is damaged: ${problem}`);
-      const where = await this.#upload.finish(await this.#withReport(files));
+      const where = await this.#completion.finish(generation, this.#aborted.signal);
       await this.dispatch({ type: 'uploadsFinished', where });
     } catch (error) {
       if (this.#aborted.signal.aborted) return;
@@ -346,106 +361,4 @@ export class TaskRunner {
       await this.dispatch({ type: 'uploadsAbandoned', message });
     }
   }
-
-  /**
-   * Sees to it that the quality report is kept, and returns the files to store. A recording that has no other files has no
-   * report in its store either, and one that has no report lacks nothing else.
-   */
-  async #withReport(files: SpooledFile[]): Promise<SpooledFile[]> {
-    const { spool, store, clock, log } = this.#ports;
-    const { sid, document } = this.#task;
-    const media = files.filter((file) => !isReport(file));
-    let written = files.find(isReport);
-    try {
-      if (!written && this.#quality && media.length > 0)
-        written = await spool.writeReport(sid, document.plan.baseName, { ...this.#quality, state: 'partial' });
-      if (!written) return media;
-      const report = await spool.readReport(sid, written.name);
-      this.#quality = report;
-      const late = () => new Error(`the database did not answer within ${SAVE_TIMEOUT_MS} ms`);
-      await within(clock, SAVE_TIMEOUT_MS, store.saveQuality(this.hold, report), late);
-    } catch (error) {
-      log.error({ sid, error: messageOf(error) }, 'the quality report of a recording could not be kept');
-    }
-    return written && document.storeReport && media.length > 0 ? [...media, written] : media;
-  }
-
-  /** Keeps the folder when a crash left unfinished files in it: what they hold is nowhere else. */
-  async #discardSpool(): Promise<void> {
-    const { spool, log } = this.#ports;
-    const { sid } = this.task;
-    if (this.#leftovers.length === 0) return spool.remove(sid);
-    log.warn({ sid, files: this.#leftovers }, `files that a crash left unfinished are kept in ${spool.pathOf(sid)}`);
-  }
-
-  /**
-   * Repairs what a recorder that crashed left, and makes what is made after the end. What of it fails must not keep the rest from
-   * its store.
-   */
-  async #complete(): Promise<void> {
-    const { spool, recorders, log } = this.#ports;
-    const { sid, cname, document } = this.task;
-    const { plan } = document;
-    const { files, leftovers } = await spool.read(sid);
-    const hasSlices = files.some(({ type }) => type === 'slice');
-    const mp4 = plan.mode === 'mix' && plan.files.mp4 ? plan.mp4Limit : undefined;
-    const lacksMp4 = mp4 !== undefined && hasSlices && !files.some(({ type }) => type === 'mp4');
-    const extras = plan.mode === 'individual' && (plan.extras.mp4 || plan.extras.manifest) ? plan.extras : undefined;
-    if (leftovers.length === 0 && !lacksMp4 && !(extras && hasSlices)) return;
-    if (leftovers.length > 0 || lacksMp4)
-      log.warn({ sid, leftovers }, 'the recorder left unfinished files; repairing them');
-    try {
-      await recorders.complete(spool.pathOf(sid), { mp4, extras: extras && { sid, cname, ...extras } });
-    } catch (error) {
-      log.error({ sid, error: messageOf(error) }, 'unfinished files could not be completed');
-    }
-  }
-
-  async #waitForOrphan(): Promise<void> {
-    const { recorders, clock } = this.#ports;
-    const pid = this.#state.recorderPid;
-    if (pid === undefined) return;
-    const giveUpUs = clock.monoUs() + ORPHAN_WAIT_MS * 1000;
-    while (recorders.isAlive(pid) && clock.monoUs() < giveUpUs) await sleep(clock, 500, this.#aborted.signal);
-  }
-
-  #onFact(fact: Fact): void {
-    const { log } = this.#ports;
-    const { sid } = this.task;
-    switch (fact.type) {
-      case 'ready':
-        void this.dispatch({ type: 'recorderReady' });
-        return;
-      case 'joined':
-        void this.dispatch({ type: 'recorderJoined' });
-        return;
-      case 'fileSpooled':
-        // A report is stored when all else is, and is no file of the recording for callers.
-        if (!isReport(fact.file)) this.#upload.add(fact.file);
-        return;
-      case 'qualityMeasured':
-        this.#quality = fact.report;
-        return;
-      case 'ended':
-        void this.dispatch({ type: 'recorderEnded', reason: fact.reason, message: fact.message });
-        return;
-      case 'streamStateChanged':
-      case 'sliceStarted':
-        void this.dispatch(fact);
-        return;
-      case 'degraded':
-        log.warn({ sid, count: fact.count }, `recording degraded: ${fact.what}`);
-        return;
-      case 'pong':
-        return;
-      default: {
-        const { type, ...details } = fact;
-        log.info({ sid, ...details }, type);
-      }
-    }
-  }
-}
-
-function isReport(file: SpooledFile): file is SpooledDocument {
-  return file.type === 'document' && file.kind === 'report';
 }

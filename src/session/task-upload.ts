@@ -1,13 +1,12 @@
 /**
- * TaskUpload: a task's way to its store. Files can be added before the store's client is loaded, and each is added once, whoever
- * tells of it first: the recorder, or the spool when it is read at the end.
+ * TaskUpload: a task's way to its store. Files can be added before the store's client is loaded, and each is added
+ * once, whoever tells of it first: the recorder, or the spool when it is read at the end.
  */
 import type { StorageConfig } from '../contract/line/storage.ts';
 import type { UploadingStatus } from '../contract/rest/stop.ts';
 import type { Clock, Timer } from '../kernel/clock.ts';
-import type { SpooledFile } from '../media/segment.ts';
 import type { TaskHold } from './hold.ts';
-import type { SpoolPort, Upload, UploadEvent, UploadPort } from './ports.ts';
+import type { RunFile, Upload, UploadEvent, UploadPort } from './ports.ts';
 import type { Task, TaskEvent } from './task.ts';
 
 /** How often the customer is told how far uploading is (contract §3.4, 33). */
@@ -15,7 +14,6 @@ const PROGRESS_EVERY_MS = 60_000;
 
 export type TaskUploadOptions = {
   uploads: UploadPort;
-  spool: SpoolPort;
   clock: Clock;
   hold: TaskHold;
   /** The task as it is now: an update may change its credentials. */
@@ -28,7 +26,7 @@ export class TaskUpload {
   #beginning: Promise<Upload> | undefined;
   #upload: Upload | undefined;
   /** Files that were finished before the uploader was there. */
-  #early: SpooledFile[] = [];
+  #early: RunFile[] = [];
   #added = new Set<string>();
   #timer: Timer | undefined;
 
@@ -36,21 +34,22 @@ export class TaskUpload {
     this.#options = options;
   }
 
-  /** Opens the store, once. Rejects with a Fault when it can never be reached as configured; a later call tries again. */
+  /**
+   * Opens the store, once. Rejects with a Fault when it can never be reached as configured; a later call tries again.
+   */
   begin(): Promise<Upload> {
-    const { uploads, spool, clock, hold, task, onEvent } = this.#options;
-    const { sid, appid, document } = task();
+    const { uploads, clock, hold, task, onEvent } = this.#options;
+    const { appid, document } = task();
     this.#beginning ??= uploads
-      .begin(
-        { hold, appid, storage: document.storage, spoolDir: spool.pathOf(sid), extinfComma: document.extinfComma },
-        (event) => onEvent(toTaskEvent(event)),
+      .begin({ hold, appid, storage: document.storage, extinfComma: document.extinfComma }, (event) =>
+        onEvent(toTaskEvent(event)),
       )
       .then(
         (upload) => {
           this.#upload = upload;
           onEvent({ type: 'uploaderReady' });
           this.#timer ??= clock.every(PROGRESS_EVERY_MS, () => this.#tellProgress(upload));
-          for (const file of this.#early.splice(0)) upload.add(file);
+          for (const { file, dir } of this.#early.splice(0)) upload.add(file, dir);
           return upload;
         },
         (error) => {
@@ -62,11 +61,11 @@ export class TaskUpload {
     return this.#beginning;
   }
 
-  add(file: SpooledFile): void {
+  add({ file, dir }: RunFile): void {
     if (this.#added.has(file.name)) return;
     this.#added.add(file.name);
-    if (this.#upload) this.#upload.add(file);
-    else this.#early.push(file);
+    if (this.#upload) this.#upload.add(file, dir);
+    else this.#early.push({ file, dir });
   }
 
   /** Goes on with renewed credentials. Rejects as `begin` does. */
@@ -75,7 +74,7 @@ export class TaskUpload {
   }
 
   /** Resolves when these files, those added before, and the playlist are stored, to where. */
-  async finish(files: readonly SpooledFile[]): Promise<UploadingStatus> {
+  async finish(files: readonly RunFile[]): Promise<UploadingStatus> {
     if (files.length === 0) {
       this.#upload?.abort();
       return 'uploaded';

@@ -9,6 +9,7 @@ import type { Warning } from '../contract/lint/warning.ts';
 import type { ListedFile, ListedRecording, TrackType } from '../contract/rest/file-list.ts';
 import type { Status } from '../contract/rest/query.ts';
 import type { UploadingStatus } from '../contract/rest/stop.ts';
+import type { ChangedPlan } from './changes.ts';
 
 /** `new`: accepted, nothing launched; `recording`: a recorder is coming up or at work; the rest as they say. */
 export type Phase = 'new' | 'recording' | 'stopping' | 'uploading' | 'ended';
@@ -16,19 +17,21 @@ export type Phase = 'new' | 'recording' | 'stopping' | 'uploading' | 'ended';
 export type TaskState = {
   phase: Phase;
   status: Status;
-  /** False once the recorder crashed, failed or was lost with the server. */
+  /** False once the recording had to be ended for a failure. A run that was lost and another went on is none. */
   healthy: boolean;
-  /** Taken over from a server that died: its files are uploaded, but for callers the recording is gone. */
-  orphaned: boolean;
   /**
-   * The store has never taken a file and will not: the recording is ended, and gone for callers (contract §6.11). Its files stay on
-   * the spool and are still offered to the store, which somebody may set right.
+   * The store has never taken a file and will not: the recording is ended, and gone for callers (contract §6.11). Its
+   * files stay on the spool and are still offered to the store, which somebody may set right.
    */
   refused: boolean;
+  /** The number of the newest run, of whatever kind; 0 before the first. */
+  generation: number;
+  /** The recording's zero, Unix milliseconds, the same for all runs; undefined before the first. */
+  zeroUtcMs: number | undefined;
+  /** When runs were lost of late, Unix milliseconds. */
+  lossesMs: number[];
   /** The one stop call that is still to be answered. */
   waitingStop: number | undefined;
-  /** Process id of the recorder, to find out after a server's crash whether it is still finishing its files. */
-  recorderPid: number | undefined;
   /** Playlists and MPDs. */
   playlists: ListedFile[];
   mp4s: ListedFile[];
@@ -53,7 +56,10 @@ export type TaskState = {
 
 /** What a task needs for its whole life, kept in its row. */
 export type TaskDocument = {
+  /** As it is now, with all changes that calls made. */
   plan: Plan;
+  /** The plan before the newest changes, and those; undefined when there were none. */
+  changed?: ChangedPlan | undefined;
   storage: StorageConfig;
   extinfComma: boolean;
   /** Whether the quality report is stored beside the files. */
@@ -75,7 +81,7 @@ export type Task = {
 
 export type TaskEvent =
   | { type: 'startAccepted' }
-  | { type: 'recorderLaunched'; pid: number }
+  | { type: 'runLaunched'; zeroUtcMs: number }
   | { type: 'recorderReady' }
   | { type: 'recorderJoined' }
   | { type: 'uploaderReady' }
@@ -94,7 +100,10 @@ export type TaskEvent =
   | { type: 'fileResent' }
   /** A file lies in the backup store. */
   | { type: 'fileBackedUp' }
-  /** The store refuses files. `forGood`: and will until somebody does something about it; else it may come back by itself. */
+  /**
+   * The store refuses files. `forGood`: and will until somebody does something about it; else it may come back by
+   * itself.
+   */
   | { type: 'storeRefused'; message: string; forGood: boolean }
   /** A playlist or MPD lies in the store, the first or a newer version. */
   | { type: 'playlistStored'; file: ListedFile }
@@ -104,27 +113,35 @@ export type TaskEvent =
   | { type: 'stopRequested'; request: number; wait: boolean }
   | { type: 'stopTimedOut'; request: number }
   | { type: 'shutdownRequested' }
-  | { type: 'recorderEnded'; reason: EndReason; message: string }
-  /** The recorder could not be launched, crashed, or fell silent. `errorCode` is as in notice 1. */
-  | { type: 'recorderLost'; message: string; errorCode?: number }
-  | { type: 'serverRestarted' }
+  | { type: 'recorderEnded'; atMs: number; reason: EndReason; message: string }
+  /** The recorder crashed, hung, or could not be launched again: another run goes on. */
+  | { type: 'recorderLost'; atMs: number; message: string }
+  /** There can be no recorder at all. `errorCode` is as in notice 1. */
+  | { type: 'launchFailed'; message: string; errorCode: number }
+  /** This server has claimed the task. `newestGeneration` is the highest number that any run of it was seen to have. */
+  | { type: 'serverRestarted'; newestGeneration: number }
+  /** No process of the former server is at work any more. */
+  | { type: 'orphansEnded' }
   /** `where`: all in the customer's store, some in the backup store, or some where only the store's word says so. */
   | { type: 'uploadsFinished'; where: UploadingStatus }
   /** Uploading can never be finished; the spool is kept. */
   | { type: 'uploadsAbandoned'; message: string };
 
 /**
- * How a stop call is answered: `accepted` it works on (asynchronous), `stored` all files are in the store, `backuped` some in
- * the backup store, `unproved` some by the store's word alone, `nothing` there never was one, `late` files are still being uploaded, `exiting` an earlier stop or an idle channel came first, `gone`.
+ * How a stop call is answered: `accepted` it works on (asynchronous), `stored` all files are in the store, `backuped`
+ * some in the backup store, `unproved` some by the store's word alone, `nothing` there never was one, `late` files are
+ * still being uploaded, `exiting` an earlier stop or an idle channel came first, `gone`.
  */
 export type StopOutcome = 'accepted' | 'stored' | 'backuped' | 'unproved' | 'nothing' | 'late' | 'exiting' | 'gone';
 
 export type TaskEffect =
-  | { type: 'launchRecorder' }
+  | { type: 'launchRecorder'; generation: number }
   | { type: 'stopRecorder' }
   | { type: 'releaseChannel' }
-  /** Read the spool for what is not yet with the uploader, and tell when everything is stored. */
-  | { type: 'finishUpload' }
+  /** Wait until what a former server left running has ended. */
+  | { type: 'awaitOrphans' }
+  /** Make what is made of the whole, store all that lies on the spool, and tell when that is done. */
+  | { type: 'finishUpload'; generation: number }
   | { type: 'armStopTimer'; request: number }
   | { type: 'answerStop'; request: number; outcome: StopOutcome }
   | { type: 'discardSpool' };
@@ -134,10 +151,11 @@ export function newTaskState(): TaskState {
     phase: 'new',
     status: 1,
     healthy: true,
-    orphaned: false,
     refused: false,
+    generation: 0,
+    zeroUtcMs: undefined,
+    lossesMs: [],
     waitingStop: undefined,
-    recorderPid: undefined,
     playlists: [],
     mp4s: [],
     snapshot: false,

@@ -6,7 +6,9 @@ import { migrate } from './migrations.ts';
 
 export type Row = Record<string, unknown>;
 export type Queryable = {
-  /** Rows of one statement with `$1`-style parameters. Rejects with the driver's error, whose `code` is the SQLSTATE. */
+  /**
+   * Rows of one statement with `$1`-style parameters. Rejects with the driver's error, whose `code` is the SQLSTATE.
+   */
   query(sql: string, params?: unknown[]): Promise<Row[]>;
 };
 /** A connection that belongs to one user, so that what it holds (an advisory lock) is gone when it breaks. */
@@ -15,7 +17,10 @@ export type Database = Queryable & {
   readonly description: string;
   /** Whether no other process can have it open. */
   readonly exclusive: boolean;
-  /** Runs SQL without parameters that may be many statements, and gives the rows of all of them. What it leaves open when it fails is rolled back. */
+  /**
+   * Runs SQL without parameters that may be many statements, and gives the rows of all of them. What it leaves open
+   * when it fails is rolled back.
+   */
   script(sql: string): Promise<Row[]>;
   /** Commits when `run` resolves and rolls back when it rejects. */
   transaction<T>(run: (inside: Queryable) => Promise<T>): Promise<T>;

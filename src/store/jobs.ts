@@ -1,6 +1,6 @@
 /**
- * Jobs by key in pg-boss, over the same database as everything else: of one key at most one job is worked on at a time, in
- * all servers together, and a key that is asked for meanwhile gets another turn. Different keys go side by side.
+ * Jobs by key in pg-boss, over the same database as everything else: of one key at most one job is worked on at a time,
+ * in all servers together, and a key that is asked for meanwhile gets another turn. Different keys go side by side.
  */
 import { PgBoss } from 'pg-boss';
 import { type Clock, systemClock, type Timer } from '../kernel/clock.ts';
@@ -8,8 +8,11 @@ import { messageOf } from '../kernel/fault.ts';
 import type { SessionLog } from '../session/ports.ts';
 import type { Database } from './database.ts';
 
-/** Works on a key. Resolves to the milliseconds after which the key wants another turn, or to undefined when it wants none. */
-export type Work = (key: string, signal: AbortSignal) => Promise<number | undefined>;
+/**
+ * Works on a key. Resolves to the milliseconds after which the key wants another turn, to undefined when it wants none,
+ * or to `elsewhere` when only another server can work on it.
+ */
+export type Work = (key: string, signal: AbortSignal) => Promise<number | 'elsewhere' | undefined>;
 
 export type KeyedJobsOptions = {
   database: Database;
@@ -23,6 +26,11 @@ export type KeyedJobsOptions = {
 
 /** For what other servers enqueue, and what was woken for in vain. All else wakes at once. */
 const POLL_MS = 5_000;
+/**
+ * After this long a key that is not for this server can be had again: another one, which looks as often, then has it
+ * sooner or later.
+ */
+const ELSEWHERE_S = 2;
 /** A server that has not confirmed its job for this long is gone, and the job is another's. */
 const HEARTBEAT_S = 30;
 /** How long jobs under way may take to end by themselves on close. */
@@ -90,7 +98,8 @@ export class KeyedJobs {
       heartbeatSeconds: HEARTBEAT_S,
       deleteAfterSeconds: 600,
     });
-    // In a database of our own, jobs at work are those of a forerunner that crashed. Nobody needs to wait for their heartbeat.
+    // In a database of our own, jobs at work are those of a forerunner that crashed. Nobody needs to wait for their
+    // heartbeat.
     if (database.exclusive) await this.#boss.deleteAllJobs(queue);
     if (this.#closing) return;
     this.#work = work;
@@ -169,7 +178,9 @@ export class KeyedJobs {
     try {
       const againMs = await work(key, abort.signal);
       // Before the job is completed: a crash between the two costs a turn in vain, not the turn.
-      if (againMs !== undefined) await this.enqueue(key, againMs);
+      if (againMs === 'elsewhere')
+        await this.#boss.send(queue, { key }, { singletonKey: key, startAfter: ELSEWHERE_S });
+      else if (againMs !== undefined) await this.enqueue(key, againMs);
       await this.#boss.complete(queue, claim);
     } catch (error) {
       log.warn({ key, why: messageOf(error) }, 'a job failed; it is tried again');

@@ -70,7 +70,8 @@ const MIGRATIONS: readonly { name: string; statements: readonly string[] }[] = [
   {
     name: 'quality reports',
     statements: [
-      // Apart from tasks, whose rows are read and written all the time. json, not jsonb: its members stay in their order.
+      // Apart from tasks, whose rows are read and written all the time. json, not jsonb: its members stay in their
+      // order.
       `create table quality_reports (
         sid text primary key references tasks (sid),
         report json not null
@@ -134,7 +135,8 @@ const MIGRATIONS: readonly { name: string; statements: readonly string[] }[] = [
         primary key (sid, name)
       )`,
       `create index objects_waiting on objects (sid) where state in ('waiting', 'backup')`,
-      // Recordings that have ended and whose files this server still has. Their credentials are sealed, and go with the row.
+      // Recordings that have ended and whose files this server still has. Their credentials are sealed, and go with the
+      // row.
       `create table moves (
         sid text primary key references tasks (sid),
         appid text not null,

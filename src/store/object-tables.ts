@@ -1,5 +1,6 @@
 /**
- * Objects in SQL: the ledger of what lies where, and the recordings whose files wait in the backup store to be moved on.
+ * Objects in SQL: the ledger of what lies where, and the recordings whose files wait in the backup store to be moved
+ * on.
  */
 import { z } from 'zod';
 import { EVIDENCE, OBJECT_STATES, type ObjectRecord, type UploadLedger } from '../contract/line/objects.ts';

@@ -1,6 +1,6 @@
 /**
- * The outbox: every event that recordings had to tell, written in the transaction that changed the recording, and how far
- * its delivery is. Events stay readable after that, until they are forgotten by age.
+ * The outbox: every event that recordings had to tell, written in the transaction that changed the recording, and how
+ * far its delivery is. Events stay readable after that, until they are forgotten by age.
  */
 import { type Notice, noticeSchema } from '../contract/webhook/notice.ts';
 import type { Database, Queryable, Row } from './database.ts';
@@ -128,9 +128,9 @@ export class OutboxTables {
   }
 
   /**
-   * The receiver did not take a pending event: it is sent again at `nextAttemptMs`, or is dead when that is undefined. The
-   * time of those of its recording that wait behind it begins to count as well: else, with a receiver that stays away, they
-   * would be given up one after another, each after the whole time.
+   * The receiver did not take a pending event: it is sent again at `nextAttemptMs`, or is dead when that is undefined.
+   * The time of those of its recording that wait behind it begins to count as well: else, with a receiver that stays
+   * away, they would be given up one after another, each after the whole time.
    */
   async failed(event: StoredEvent, sentMs: number, error: string, nextAttemptMs: number | undefined): Promise<void> {
     await this.#database.transaction(async (inside) => {

@@ -1,6 +1,6 @@
 /**
- * Ownership: this server's row among the owners, renewed each second, and the tasks it takes over (ADR 0012). A task goes to
- * whoever may claim it only when its owner is surely gone; all leases are told by the database's clock.
+ * Ownership: this server's row among the owners, renewed each second, and the tasks it takes over (ADR 0012). A task
+ * goes to whoever may claim it only when its owner is surely gone; all leases are told by the database's clock.
  */
 import type { Clock, Timer } from '../kernel/clock.ts';
 import { messageOf } from '../kernel/fault.ts';
@@ -148,10 +148,11 @@ export class Ownership {
 }
 
 /**
- * $1 the claimer, $2 its folder, $3 whether no other server can have the database open, $4 sids on its spool, $5 its boot id.
- * A former server of the same folder on the same start of the same machine is gone: this one has the folder's lock. Of any other
- * owner, the lease must be over, or its connection (the lock) gone and a renewal overdue. Neither counts before the claimer itself
- * has renewed in time for a whole lease: when the database was away, everybody is late, and nobody is gone for it.
+ * $1 the claimer, $2 its folder, $3 whether no other server can have the database open, $4 sids on its spool, $5 its
+ * boot id. A former server of the same folder on the same start of the same machine is gone: this one has the folder's
+ * lock. Of any other owner, the lease must be over, or its connection (the lock) gone and a renewal overdue. Neither
+ * counts before the claimer itself has renewed in time for a whole lease: when the database was away, everybody is
+ * late, and nobody is gone for it.
  */
 const CLAIM = `
   with due as (
@@ -182,8 +183,8 @@ const CLAIM = `
   update tasks set owner = $1, folder = $2, epoch = tasks.epoch + 1 from due where tasks.sid = due.sid returning tasks.*`;
 
 /**
- * Throws the fault of a fenced task unless this server still holds it, and keeps it held until the transaction ends. For every
- * transaction that writes what belongs to a task.
+ * Throws the fault of a fenced task unless this server still holds it, and keeps it held until the transaction ends.
+ * For every transaction that writes what belongs to a task.
  */
 export async function requireHold(inside: Queryable, { sid, owner, epoch }: TaskHold): Promise<void> {
   const held = await inside.query('select 1 from tasks where sid = $1 and owner = $2 and epoch = $3 for share', [

@@ -1,6 +1,6 @@
 /**
- * The thread that PGlite runs in: one statement after the other for `pglite.ts`. Its WebAssembly works for milliseconds at a
- * time, and packets must not wait for it.
+ * The thread that PGlite runs in: one statement after the other for `pglite.ts`. Its WebAssembly works for milliseconds
+ * at a time, and packets must not wait for it.
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { PGlite } from '@electric-sql/pglite';

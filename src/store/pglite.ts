@@ -54,8 +54,8 @@ export async function openPglite(folder: string): Promise<Database> {
     description,
     exclusive: true,
     script(sql) {
-      // A script that opens a transaction may fail in the middle of it. Whoever comes next on the one connection would find
-      // that transaction failed, so it is undone in the same turn. Outside of one, `rollback` does nothing.
+      // A script that opens a transaction may fail in the middle of it. Whoever comes next on the one connection would
+      // find that transaction failed, so it is undone in the same turn. Outside of one, `rollback` does nothing.
       return turns.take(() =>
         thread.ask({ script: sql }).catch(async (error) => {
           if (OPENS_TRANSACTION.test(sql)) await thread.ask({ script: 'rollback' }).catch(() => undefined);

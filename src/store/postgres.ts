@@ -5,8 +5,8 @@ import { Client, Pool } from 'pg';
 import type { Database, Row } from './database.ts';
 
 /**
- * Nothing waits for ever for a database that hangs or is gone: not for a connection, nor for an answer. The server's own limit
- * comes first, so that a statement is not left running when nobody waits for it.
+ * Nothing waits for ever for a database that hangs or is gone: not for a connection, nor for an answer. The server's
+ * own limit comes first, so that a statement is not left running when nobody waits for it.
  */
 const LIMITS = {
   connectionTimeoutMillis: 5_000,

@@ -139,7 +139,9 @@ describe.each(targets)('%s', (_name, url) => {
       ...newTaskState(),
       phase: 'recording' as const,
       status: 5 as const,
-      recorderPid: 77,
+      generation: 3,
+      zeroUtcMs: 77,
+      lossesMs: [5],
       playlists: [{ key: 'a/x.m3u8', startUtcMs: 5, owner: { uid: '7', trackType: 'audio' as const } }],
     };
     await store.addTask(task, newTaskState());

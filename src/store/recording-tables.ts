@@ -2,6 +2,7 @@
  * Resources and tasks in SQL: the session's RecordingStore.
  */
 import { z } from 'zod';
+import { changeSchema } from '../contract/line/commands.ts';
 import { planSchema } from '../contract/line/plan.ts';
 import { type QualityReport, qualityReportSchema } from '../contract/line/quality-report.ts';
 import { storageConfigSchema } from '../contract/line/storage.ts';
@@ -36,9 +37,10 @@ const stateSchema = z
     phase: z.enum(['new', 'recording', 'stopping', 'uploading', 'ended']),
     status: z.literal([0, 1, 2, 3, 4, 5, 6, 7, 8, 20]),
     healthy: z.boolean(),
-    orphaned: z.boolean(),
     waitingStop: z.number().optional(),
-    recorderPid: z.number().optional(),
+    generation: z.number().default(0),
+    zeroUtcMs: z.number().optional(),
+    lossesMs: z.array(z.number()).default([]),
     playlists: z.array(fileSchema).default([]),
     mp4s: z.array(fileSchema),
     snapshot: z.boolean().default(false),
@@ -56,22 +58,27 @@ const stateSchema = z
   })
   // JSON leaves out what is undefined.
   .transform(
-    ({ waitingStop, recorderPid, playlist, playlists, ending, stoppedBy, uploadedTo, ...rest }): TaskState => ({
+    ({ waitingStop, zeroUtcMs, playlist, playlists, ending, stoppedBy, uploadedTo, ...rest }): TaskState => ({
       ...rest,
       waitingStop,
-      recorderPid,
+      zeroUtcMs,
       playlists: playlist ? [playlist, ...playlists] : playlists,
       ending,
       stoppedBy,
       uploadedTo,
     }),
   );
+const changedPlanSchema = z.object({
+  before: planSchema,
+  changes: z.array(z.object({ atUs: z.number(), change: changeSchema })),
+});
 const lastingSchema = z.object({
   plan: planSchema,
   warnings: z.array(z.object({ code: z.enum(WARNING_CODES), path: z.string(), message: z.string() })).default([]),
 });
 const documentSchema = lastingSchema.extend({
   storage: storageConfigSchema,
+  changed: changedPlanSchema.optional(),
   extinfComma: z.boolean(),
   storeReport: z.boolean().default(false),
   token: z.string().optional(),
@@ -93,6 +100,10 @@ export class RecordingTables implements RecordingStore {
     this.#database = database;
     this.#ownership = ownership;
     this.#outbox = outbox;
+  }
+
+  get shared(): boolean {
+    return !this.#database.exclusive;
   }
 
   async addResource(resource: Resource): Promise<void> {
@@ -246,7 +257,8 @@ export class RecordingTables implements RecordingStore {
   }
 
   /**
-   * Tells what became of a recording's files in the backup store, once, and keeps it. Any other recording is left alone.
+   * Tells what became of a recording's files in the backup store, once, and keeps it. Any other recording is left
+   * alone.
    */
   async tellAfterwards(sid: string, what: 'moved' | { gaveUp: string }, nowMs: number): Promise<void> {
     const outbox = this.#outbox;

@@ -1,6 +1,6 @@
 /**
- * A task's document as its row has it: what would let somebody else into the customer's store or channel is sealed. Rows of
- * versions that kept it as it was are understood.
+ * A task's document as its row has it: what would let somebody else into the customer's store or channel is sealed.
+ * Rows of versions that kept it as it was are understood.
  */
 import { z } from 'zod';
 import type { TaskDocument } from '../session/task.ts';
@@ -20,8 +20,9 @@ export function sealDocument(vault: Vault, document: TaskDocument): SealedDocume
 const rowSchema = z.looseObject({ storage: z.unknown(), token: z.string().optional() });
 
 /**
- * The document with its secrets opened, still to be validated, and whether its row is to be written again: because it is of a
- * version that sealed nothing, or sealed with a key that is to be taken out. Throws a Fault when a secret cannot be opened.
+ * The document with its secrets opened, still to be validated, and whether its row is to be written again: because it
+ * is of a version that sealed nothing, or sealed with a key that is to be taken out. Throws a Fault when a secret
+ * cannot be opened.
  */
 export function openDocument(vault: Vault, value: unknown): { document: unknown; isStale: boolean } {
   const row = rowSchema.safeParse(value);

@@ -1,6 +1,7 @@
 /**
- * Vault: secrets as the database keeps them. AES-256-GCM with a key that is not in the database, so that a copy of the database
- * alone tells nobody's storage keys or tokens. Each sealed text names its key, so keys can be changed one after another.
+ * Vault: secrets as the database keeps them. AES-256-GCM with a key that is not in the database, so that a copy of the
+ * database alone tells nobody's storage keys or tokens. Each sealed text names its key, so keys can be changed one
+ * after another.
  */
 import { createCipheriv, createDecipheriv, createHash, randomBytes } from 'node:crypto';
 import { Fault } from '../kernel/fault.ts';
@@ -16,7 +17,8 @@ export class Vault {
   readonly #keys: readonly VaultKey[];
 
   /**
-   * @param keys 64 hex digits each. The first seals; all of them open, which lets a key be changed while rows are sealed with
+   * @param keys 64 hex digits each. The first seals; all of them open, which lets a key be changed while rows are
+   * sealed with
    *   the old one. Throws a Fault for one that is no key, and when there is none.
    */
   constructor(keys: readonly string[]) {

@@ -36,6 +36,10 @@ test('changes told before it is up, and while it records, show in the file at th
     env: {},
     readyTimeoutMs: 20_000,
     stopTimeoutMs: 20_000,
+    completeArgs: [],
+    warmRecorders: 0,
+    completeParallel: 1,
+    completeTimeoutMs: 60_000,
   });
   const zeroMonoUs = systemClock.monoUs();
   const users = [

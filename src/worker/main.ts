@@ -1,6 +1,7 @@
 /**
  * The recorder process: Commands in, Facts out over the child's IPC channel, one recording in between. It ends with the
- * recording; when the control process vanishes it finishes its files first, as what lies on the spool is uploaded later.
+ * recording; when the control process vanishes it finishes its files first, as what lies on the spool is uploaded
+ * later.
  */
 import { MessageChannel } from 'node:worker_threads';
 import { type Command, commandSchema } from '../contract/line/commands.ts';
@@ -15,8 +16,8 @@ export const EXIT = { badCommand: 64, failed: 70, noParent: 71 } as const;
 /** Runs one recorder until its recording ends; the returned code is the process's exit code. */
 export function runRecorder(): Promise<number> {
   const clock = systemClock;
-  // No timer of ours keeps a process alive. When the server is killed its channel goes, and without this the recorder would
-  // end in the middle of finishing its files.
+  // No timer of ours keeps a process alive. When the server is killed its channel goes, and without this the recorder
+  // would end in the middle of finishing its files.
   new MessageChannel().port1.on('message', () => {});
   return new Promise((exit) => {
     if (!process.send) {
@@ -25,17 +26,20 @@ export function runRecorder(): Promise<number> {
       return;
     }
     let recording: Promise<Recording> | undefined;
+    let run: Recording | undefined;
+    let generation = 0;
     let finished = false;
 
+    const told = () => ({ atMs: clock.nowMs(), generation });
     const send = (fact: Fact, then?: () => void) => {
       if (process.connected) process.send?.(fact, undefined, undefined, () => then?.());
       else then?.();
     };
-    const emit = (happening: Happening) => send({ ...happening, atMs: clock.nowMs() } as Fact);
+    const emit = (happening: Happening) => send({ ...happening, ...told() } as Fact);
     const finish = (happening: Extract<Happening, { type: 'ended' }>, code: number) => {
       if (finished) return;
       finished = true;
-      send({ ...happening, atMs: clock.nowMs() }, () => exit(code));
+      send({ ...happening, ...told() }, () => exit(code));
     };
     const fail = (error: unknown) => {
       process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`);
@@ -43,12 +47,17 @@ export function runRecorder(): Promise<number> {
     };
 
     const obey = (command: Command) => {
+      if (command.type !== 'start' && command.generation !== generation && generation > 0) return;
       switch (command.type) {
         case 'start':
-          if (recording) return;
+          if (recording !== undefined) return;
+          generation = command.generation;
           recording = startRecording(command, { clock, emit, machine });
           recording
-            .then((run) => run.done)
+            .then((begun) => {
+              run = begun;
+              return begun.done;
+            })
             .then((ending) => finish({ type: 'ended', ...ending }, 0))
             .catch(fail);
           return;
@@ -72,8 +81,8 @@ export function runRecorder(): Promise<number> {
     const answer = (n: number) => {
       const cpu = process.cpuUsage();
       const pong = { type: 'pong', n, rssBytes: process.memoryUsage.rss(), cpuUs: cpu.user + cpu.system } as const;
-      if (recording) recording.then((run) => emit({ ...pong, lagUs: run.lagUs() })).catch(fail);
-      else emit({ ...pong, lagUs: 0 });
+      // Also while it is coming up: that may take long on a busy machine, and is no hanging.
+      emit({ ...pong, lagUs: run?.lagUs() ?? 0 });
     };
     const machine = () => {
       const { user, system } = process.cpuUsage();
@@ -94,6 +103,8 @@ export function runRecorder(): Promise<number> {
     process.on('SIGTERM', windUp);
     // Ctrl-C reaches the whole process group; the parent decides what it means for a recording.
     process.on('SIGINT', () => {});
+    // Nobody reads it once the server is gone; that must not end a recording that is finishing its files.
+    process.stderr.on('error', () => {});
     process.on('uncaughtException', fail);
     process.on('unhandledRejection', fail);
     emit({ type: 'ready' });

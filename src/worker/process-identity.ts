@@ -1,5 +1,6 @@
 /**
- * Telling a process from a later one that merely got its number: by when it began, and on which start of the machine (Linux).
+ * Telling a process from a later one that merely got its number: by when it began, and on which start of the machine
+ * (Linux).
  */
 import { readFileSync } from 'node:fs';
 import type { ProcessIdentity } from '../session/run-record.ts';

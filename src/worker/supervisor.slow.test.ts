@@ -2,10 +2,11 @@ import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
 import type { ChangeCommand, StartCommand } from '../contract/line/commands.ts';
 import type { Fact } from '../contract/line/facts.ts';
-import { systemClock } from '../kernel/clock.ts';
+import { type Clock, systemClock } from '../kernel/clock.ts';
 import { ManualClock } from '../kernel/manual-clock.ts';
 import type { RecorderProcess } from '../session/ports.ts';
-import { Supervisor } from './supervisor.ts';
+import { identityOf, isAlive } from './process-identity.ts';
+import { Supervisor, type SupervisorOptions } from './supervisor.ts';
 
 const start: StartCommand = {
   type: 'start',
@@ -31,7 +32,11 @@ const start: StartCommand = {
 const supervisors: Supervisor[] = [];
 afterEach(() => Promise.all(supervisors.splice(0).map((supervisor) => supervisor.close())));
 
-function launch(mode: string, clock = new ManualClock()) {
+function launch<C extends Clock = ManualClock>(
+  mode: string,
+  clock: C = new ManualClock() as never,
+  options: Partial<SupervisorOptions> = {},
+) {
   const lines: string[] = [];
   const line = (_details: object, text: string) => void lines.push(text);
   const supervisor = new Supervisor({
@@ -42,6 +47,11 @@ function launch(mode: string, clock = new ManualClock()) {
     env: {},
     readyTimeoutMs: 10_000,
     stopTimeoutMs: 15_000,
+    completeArgs: [],
+    warmRecorders: 0,
+    completeParallel: 1,
+    completeTimeoutMs: 60_000,
+    ...options,
   });
   supervisors.push(supervisor);
   const facts: Fact[] = [];
@@ -74,7 +84,7 @@ test('a stop is handed on, the last fact comes before the exit, and the exit com
   expect(await run.exited).toBe('the recorder process ended with exit code 0');
   expect(run.facts.map((fact) => fact.type)).toEqual(['ready', 'joined', 'degraded', 'ended']);
   expect(run.facts[2]).toMatchObject({ what: 'stopped at 123' });
-  expect(run.supervisor.isAlive(run.recorder.pid)).toBe(false);
+  expect(run.supervisor.isAlive(run.recorder.identity)).toBe(false);
   expect(run.exits()).toBe(1);
 });
 
@@ -146,12 +156,88 @@ test('a process that does not get ready is given up', async () => {
   expect(await run.exited).toBe('the recorder process was not ready after 10000 ms');
 });
 
-test('a process that hangs is found out by its silence', async () => {
+test('a process that hangs is found out by the pings it leaves unanswered', async () => {
   const run = launch('hang');
   await run.heard('joined');
   run.clock.advance(12_000);
-  expect(await run.exited).toMatch(/was silent for 12 s/);
+  expect(await run.exited).toBe('the recorder process left 5 pings unanswered');
 });
+
+/** The machine's clock, whose ticks a test can hold back and let go, as they are of a server that was stopped. */
+function heldClock() {
+  const ticks: (() => void)[] = [];
+  let aheadUs = 0;
+  const clock: Clock = {
+    ...systemClock,
+    monoUs: () => systemClock.monoUs() + aheadUs,
+    every: (_periodMs, run) => {
+      ticks.push(run);
+      return { cancel: () => void ticks.splice(ticks.indexOf(run), 1) };
+    },
+  };
+  const tick = (afterMs: number) => {
+    aheadUs += afterMs * 1000;
+    for (const run of [...ticks]) run();
+  };
+  return { clock, tick };
+}
+
+test('a server that was stopped for 12 s does not judge its recorders by that time', async () => {
+  const { clock, tick } = heldClock();
+  const run = launch('hang', clock);
+  await run.heard('joined');
+  // Whatever a recorder sent meanwhile is still unread when the first tick comes.
+  for (let stops = 0; stops < 20; stops++) tick(12_000);
+  expect(run.exits()).toBe(0);
+  for (let s = 0; s < 12; s++) tick(1_000);
+  expect(await run.exited).toMatch(/left 5 pings unanswered/);
+});
+
+test('nothing that a recorder started outlives it', async () => {
+  const run = launch('parent');
+  await run.heard('degraded');
+  const child = identityOf(Number(told(run.facts)[0]));
+  expect(isAlive(child!)).toBe(true);
+  process.kill(run.recorder.identity.pid, 'SIGKILL');
+  await run.exited;
+  while (isAlive(child!)) await new Promise<void>((resolve) => systemClock.after(5, resolve));
+});
+
+test('a recorder that is kept ready is taken, and replaced', async () => {
+  const clock = new ManualClock();
+  const { supervisor } = launch('good', clock, { warmRecorders: 1 });
+  supervisor.warmUp();
+  // The first start found none; from then on there is one.
+  clock.advance(1_000);
+  await until(() => supervisor.isWarm('mix'));
+  const facts: Fact[] = [];
+  supervisor.launch(
+    { ...start, generation: 7 },
+    (fact) => facts.push(fact),
+    () => {},
+  );
+  // It was up before it was asked: nothing has to come from a process for that.
+  await Promise.resolve();
+  expect(facts).toMatchObject([{ type: 'ready', generation: 7 }]);
+  await until(() => facts.some(({ type }) => type === 'joined'));
+  expect(facts.every(({ generation }) => generation === 7)).toBe(true);
+  expect(supervisor.isWarm('mix')).toBe(false);
+  clock.advance(1_000);
+  await until(() => supervisor.isWarm('mix'));
+});
+
+test('a server that cannot go on lets its recorders finish', async () => {
+  const run = launch('good');
+  await run.heard('joined');
+  await run.supervisor.release(10_000);
+  expect(run.supervisor.isAlive(run.recorder.identity)).toBe(false);
+  // Nobody takes that for a run that was lost.
+  expect(run.exits()).toBe(0);
+});
+
+async function until(holds: () => boolean): Promise<void> {
+  while (!holds()) await new Promise<void>((resolve) => systemClock.after(5, resolve));
+}
 
 test('pings are answered, and the last answer is kept', async () => {
   const run = launch('good');

@@ -217,9 +217,10 @@ const ofAnyTask = (at: TaskCall): ApiRow[] => [
     '504/62',
     'request-timeout',
     'request timeout',
-    'the database does not answer',
+    // What runs here is known without it.
+    'the database does not answer, and nothing of the kind runs here',
     async () => {
-      const handle = await started();
+      const handle = await acquired();
       return whileHeld('findResource', () => exchange(at, { handle }));
     },
     namesBefore(at),

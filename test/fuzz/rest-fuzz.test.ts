@@ -80,11 +80,13 @@ let targets: Record<Mode, string> & { running: Path };
 
 /** Ends what runs, forgets what is stored, and makes the targets anew. */
 async function renewTargets(): Promise<void> {
-  for (const recorder of world.recorders) recorder.exit('the test is through with it');
+  for (const recorder of world.recorders)
+    recorder.tell({ type: 'ended', reason: 'idle', recorded: false, message: 'the test is through with it' });
   await settle();
   for (const upload of world.uploads) upload.letFinish();
   await settle();
-  for (const store of [world.store.resources, world.store.tasks, world.spooled]) store.clear();
+  const { resources, tasks, runs, claimed } = world.store;
+  for (const kept of [resources, tasks, runs, claimed, world.spooled, world.runs]) kept.clear();
   for (const list of [world.recorders, world.uploads, world.lines, world.store.notices, world.prepared, world.removed])
     list.length = 0;
 

@@ -62,6 +62,7 @@ describe.each(targets)('%s', (_name, url) => {
       tables: new OutboxTables(database),
       jobs: new KeyedJobs({ database, log, queue }),
       webhookOf: (each) => (each === appid ? receiver.webhook : undefined),
+      shared: false,
       configured: true,
       clock: systemClock,
       log,

@@ -1,8 +1,9 @@
 /**
- * The session's ports as fakes whose hands a test can move: recorders that send the facts they are told to, uploads that
- * finish when they are let.
+ * The session's ports as fakes whose hands a test can move: recorders that send the facts they are told to, uploads
+ * that finish when they are let.
  */
 import type { ChangeCommand, StartCommand } from '../../src/contract/line/commands.ts';
+import type { CompleteCommand } from '../../src/contract/line/complete.ts';
 import type { Fact } from '../../src/contract/line/facts.ts';
 import type { MixPlan, Plan } from '../../src/contract/line/plan.ts';
 import type { QualityReport } from '../../src/contract/line/quality-report.ts';
@@ -14,17 +15,18 @@ import { newSid } from '../../src/kernel/ids.ts';
 import { ManualClock } from '../../src/kernel/manual-clock.ts';
 import type { SpooledDocument, SpooledFile } from '../../src/media/segment.ts';
 import { fenced, type TaskHold } from '../../src/session/hold.ts';
-import type { ClaimedTask, PastTask, Resource, TokenRefusal, UploadEvent } from '../../src/session/ports.ts';
+import type { ClaimedTask, PastTask, Resource, RunFile, TokenRefusal, UploadEvent } from '../../src/session/ports.ts';
+import type { Admission } from '../../src/session/recordings.ts';
 import type { RunRecord } from '../../src/session/run-record.ts';
 import type { Task, TaskDocument, TaskState } from '../../src/session/task.ts';
 import { isRunning } from '../../src/session/task.ts';
 import type { TaskPorts } from '../../src/session/task-runner.ts';
 
 type StoredTask = { task: Task; state: TaskState };
-type Unstamped<F> = F extends Fact ? Omit<F, 'atMs'> : never;
+type Unstamped<F> = F extends Fact ? Omit<F, 'atMs' | 'generation'> : never;
 
 export class FakeRecorder {
-  readonly pid = 4242;
+  readonly identity = { pid: 4242, startTicks: 1, bootId: 'boot' };
   readonly start: StartCommand;
   stoppedAtUs: number | undefined;
   killed = false;
@@ -46,7 +48,7 @@ export class FakeRecorder {
     this.killed = true;
   }
   tell(fact: Unstamped<Fact>): void {
-    this.#onFact({ ...fact, atMs: 0 } as Fact);
+    this.#onFact({ ...fact, atMs: 0, generation: this.start.generation } as Fact);
   }
   exit(why: string): void {
     this.#onExit(why);
@@ -55,17 +57,20 @@ export class FakeRecorder {
 
 export class FakeUpload {
   readonly files: SpooledFile[] = [];
-  readonly options: { extinfComma: boolean; spoolDir: string };
+  readonly options: { extinfComma: boolean };
+  /** The folder that each file was said to lie in, by name. */
+  readonly dirs = new Map<string, string>();
   finishing = false;
   aborted = false;
   readonly #end = Promise.withResolvers<UploadingStatus>();
   #onEvent: (event: UploadEvent) => void;
-  constructor(options: { extinfComma: boolean; spoolDir: string }, onEvent: (event: UploadEvent) => void) {
+  constructor(options: { extinfComma: boolean }, onEvent: (event: UploadEvent) => void) {
     this.options = options;
     this.#onEvent = onEvent;
   }
-  add(file: SpooledFile): void {
+  add(file: SpooledFile, dir: string): void {
     this.files.push(file);
+    this.dirs.set(file.name, dir);
   }
   finish(): Promise<UploadingStatus> {
     this.finishing = true;
@@ -95,6 +100,7 @@ export class FakeUpload {
 
 /** A store in memory, for tests that need no SQL. */
 export class FakeStore {
+  shared = false;
   readonly resources = new Map<string, Resource>();
   readonly tasks = new Map<string, StoredTask>();
   /** What was told, of all tasks, in the order it was stored. */
@@ -118,6 +124,7 @@ export class FakeStore {
     if (await this.findRunning(task.appid, task.cname, task.uid)) return 'conflict';
     this.resources.set(task.resourceId, { ...resource, sid: task.sid, startedMs: task.createdMs });
     this.tasks.set(task.sid, { task, state });
+    this.claimed.add(task.sid);
     return this.holdOf(task.sid);
   }
   async releaseResource(resourceId: string, sid: string): Promise<void> {
@@ -166,14 +173,19 @@ export class FakeStore {
   get unfinished(): StoredTask[] {
     return [...this.tasks.values()].filter(({ state }) => state.phase !== 'ended');
   }
+  /** Tasks that were added or claimed through this store. */
+  readonly claimed = new Set<string>();
   async claimTasks(): Promise<{ tasks: ClaimedTask[]; unreadable: { sid: string; why: string }[] }> {
-    const tasks = this.unfinished.map(({ task, state }) => ({
-      task,
-      state,
-      hold: this.holdOf(task.sid),
-      resource: this.resources.get(task.resourceId) ?? resourceOf(task),
-      runs: this.runs.get(task.sid) ?? [],
-    }));
+    const tasks = this.unfinished
+      .filter(({ task }) => !this.claimed.has(task.sid))
+      .map(({ task, state }) => ({
+        task,
+        state,
+        hold: this.holdOf(task.sid),
+        resource: this.resources.get(task.resourceId) ?? resourceOf(task),
+        runs: this.runs.get(task.sid) ?? [],
+      }));
+    for (const { hold } of tasks) this.claimed.add(hold.sid);
     return { tasks, unreadable: [] };
   }
   async lostOf(holds: readonly TaskHold[]): Promise<string[]> {
@@ -192,9 +204,12 @@ export class FakeWorld {
   readonly store = new FakeStore();
   readonly recorders: FakeRecorder[] = [];
   readonly uploads: FakeUpload[] = [];
-  readonly spooled = new Map<string, SpooledFile[]>();
+  /** What lies on the spool, by sid. */
+  readonly spooled = new Map<string, RunFile[]>();
+  /** Runs that have a folder, by sid. */
+  readonly runs = new Map<string, number[]>();
   readonly removed: string[] = [];
-  /** Quality reports that lie on a spool, by sid. */
+  /** Quality reports that lie on a spool, by name. */
   readonly written = new Map<string, QualityReport>();
   /** What a crash left unfinished on every spool. */
   leftovers: string[] = [];
@@ -207,8 +222,12 @@ export class FakeWorld {
   feedFault: Fault | undefined;
   launchFault: Fault | undefined;
   repairFault: Fault | undefined;
-  /** Spool folders that were repaired. */
-  readonly repaired: string[] = [];
+  /** What recordings were completed with, in order. */
+  readonly completed: CompleteCommand[] = [];
+  /** Set to have completing wait until it is called off. */
+  holdComplete = false;
+  /** Processes of former servers that were ended by force. */
+  readonly ended: number[] = [];
   uploadFault: Fault | undefined;
   tokenRefusal: TokenRefusal | undefined;
 
@@ -229,10 +248,17 @@ export class FakeWorld {
         },
       },
       recorders: {
-        isAlive: (pid) => this.alive.has(pid),
-        complete: async (spoolDir) => {
+        isAlive: ({ pid }) => this.alive.has(pid),
+        endOrphan: ({ pid }) => {
+          this.alive.delete(pid);
+          this.ended.push(pid);
+        },
+        complete: async (command, { signal, onProcess }) => {
+          onProcess({ pid: 77, startTicks: 1, bootId: 'boot' });
+          if (this.holdComplete)
+            await new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
           if (this.repairFault) throw this.repairFault;
-          this.repaired.push(spoolDir);
+          this.completed.push(command);
         },
         launch: (start, onFact, onExit) => {
           if (this.launchFault) throw this.launchFault;
@@ -252,19 +278,27 @@ export class FakeWorld {
       spool: {
         sids: async () => [...this.spooled.keys()],
         pathOf: (sid) => `/spool/${sid}`,
-        create: async (sid) => {
-          this.spooled.set(sid, []);
-          return `/spool/${sid}`;
+        runs: async (sid) =>
+          (this.runs.get(sid) ?? []).map((generation) => ({ generation, dir: `/spool/${sid}/${generation}` })),
+        create: async (sid, generation) => {
+          this.spooled.set(sid, this.spooled.get(sid) ?? []);
+          this.runs.set(sid, [...(this.runs.get(sid) ?? []), generation]);
+          return `/spool/${sid}/${generation}`;
         },
-        read: async (sid) => ({ files: this.spooled.get(sid) ?? [], problems: [], leftovers: this.leftovers }),
-        readReport: async (sid) => {
-          const report = this.written.get(sid);
+        read: async (sid) => ({
+          files: [...(this.spooled.get(sid) ?? [])],
+          problems: [],
+          leftovers: this.leftovers.map((name) => ({ dir: `/spool/${sid}/1`, name })),
+        }),
+        readReport: async ({ file }) => {
+          const report = this.written.get(file.name);
           if (!report) throw fakeFault('report-unreadable');
           return report;
         },
-        writeReport: async (sid, _baseName, report) => {
-          this.written.set(sid, report);
-          return documentOf(sid);
+        writeReport: async (sid, generation, _baseName, report) => {
+          const file = documentOf(sid);
+          this.written.set(file.name, report);
+          return { dir: `/spool/${sid}/${generation}`, file };
         },
         remove: async (sid) => void this.removed.push(sid),
       },
@@ -273,10 +307,13 @@ export class FakeWorld {
 
   /** Puts a file on a recording's spool and tells of it, as a recorder does. */
   spool(recorder: FakeRecorder, file: SpooledFile): void {
-    this.spooled.get(recorder.start.plan.sid)?.push(file);
+    this.spooled.get(recorder.start.plan.sid)?.push({ dir: recorder.start.spoolDir, file });
     recorder.tell({ type: 'fileSpooled', file });
   }
 }
+
+/** Lets every recording in. */
+export const OPEN: Admission = { refusalOf: () => undefined, forget: () => {} };
 
 /** The quality report of a recording as a file. */
 export function documentOf(sid: string): SpooledDocument {

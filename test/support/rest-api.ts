@@ -8,7 +8,7 @@ import type { RecordingApi } from '../../src/http/api.ts';
 import { recordingApi } from '../../src/http/recording-api.ts';
 import { buildHttp, type HttpOptions } from '../../src/http/server.ts';
 import { Recordings, type RecordingsOptions } from '../../src/session/recordings.ts';
-import { FakeWorld, settle } from './fake-ports.ts';
+import { FakeWorld, OPEN, settle } from './fake-ports.ts';
 
 export const APP = '0123456789abcdef0123456789abcdef';
 export const OTHER_APP = 'f'.repeat(32);
@@ -50,6 +50,7 @@ export function makeApi({ recordings: options, http: httpOptions, api }: ApiOpti
     mp4Limit: { durationMs: 7_200_000, bytes: 2_000_000_000 },
     baseName: (sid, cname) => `${sid}_${cname}`,
     callTimeoutMs: 4000,
+    admission: OPEN,
     maxRecordings: 3,
     start: {},
     mayRecord: (appid) => appid !== IDLE_APP,

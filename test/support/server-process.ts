@@ -121,6 +121,12 @@ export class ServerProcess {
     await exited;
   }
 
+  /** The code it ends with, once it has ended by itself; undefined when a signal ended it. */
+  async exitCode(): Promise<number | undefined> {
+    if (!this.#ended) await once(this.#child, 'exit');
+    return this.#child.exitCode ?? undefined;
+  }
+
   async #untilHealthy(): Promise<void> {
     const deadline = performance.now() + 60_000;
     while (performance.now() < deadline) {

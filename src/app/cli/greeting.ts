@@ -6,7 +6,11 @@ import { buildRtcToken } from '../../channel/whip/token.ts';
 import type { AircheckServer } from '../server.ts';
 
 /** Where the server is; after its first start also the credentials it made and a first call to try. */
-export function greeting({ url, config, madeCredentials }: Omit<AircheckServer, 'close'>): string {
+export function greeting({
+  url,
+  config,
+  madeCredentials,
+}: Pick<AircheckServer, 'url' | 'config' | 'madeCredentials'>): string {
   const [app] = config.apps;
   const [customer] = config.customers;
   const page = new URLSearchParams({ appid: app?.appid ?? '', cname: 'demo', uid: '1' });

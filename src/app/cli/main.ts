@@ -3,6 +3,7 @@
  * The command line. Each command loads what it needs when it runs, so that a recorder process starts without the
  * server's libraries.
  */
+import { text } from 'node:stream/consumers';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { Fault, messageOf } from '../../kernel/fault.ts';
 import type { BacklogWords } from './backlog.ts';
@@ -126,12 +127,12 @@ program
   });
 
 program
-  .command('complete <folder>', { hidden: true })
-  .description('finish the files of a recording that is over; started by `aircheck serve`')
-  .requiredOption('--work <json>', 'what is to be made')
-  .action(async (folder: string, { work }: { work: string }) => {
-    const { completeSpool } = await import('../../pipeline/complete.ts');
-    for (const name of await completeSpool(folder, JSON.parse(work))) process.stdout.write(`${name}\n`);
+  .command('complete', { hidden: true })
+  .description('finish the files of a recording that is over, as told on standard input; started by `aircheck serve`')
+  .action(async () => {
+    const { completeRecording } = await import('../../pipeline/complete.ts');
+    const command: unknown = JSON.parse(await text(process.stdin));
+    for (const name of await completeRecording(command)) process.stdout.write(`${name}\n`);
   });
 
 function wholeSeconds(text: string): number {

@@ -6,9 +6,24 @@ import { messageOf } from '../../kernel/fault.ts';
 import { createServer } from '../server.ts';
 import { greeting } from './greeting.ts';
 
+/** Exit code after an error that nobody caught. */
+const FAILED = 70;
+
 export async function serve(): Promise<void> {
   const server = await createServer(loadConfig());
   process.stdout.write(greeting(server));
+
+  // What nobody caught leaves the server in no state to go on. Its recorders finish their files, and the next start
+  // goes on with their recordings.
+  let failed = false;
+  const fail = (error: unknown) => {
+    if (failed) return;
+    failed = true;
+    process.exitCode = FAILED;
+    void server.fail(error).finally(() => process.exit(FAILED));
+  };
+  process.on('uncaughtException', fail);
+  process.on('unhandledRejection', fail);
 
   let signals = 0;
   const end = (signal: string) => {
@@ -19,7 +34,7 @@ export async function serve(): Promise<void> {
     }
     process.stderr.write(`aircheck: ${signal}: finishing recordings; a second signal ends at once\n`);
     server.close().then(
-      () => process.exit(0),
+      () => process.exit(failed ? FAILED : 0),
       (error) => {
         process.stderr.write(`aircheck: not ended cleanly: ${messageOf(error)}\n`);
         process.exit(1);

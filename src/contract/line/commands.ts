@@ -4,21 +4,27 @@
 import { z } from 'zod';
 import { layoutSchema, planSchema, subscriptionSchema } from './plan.ts';
 
+const changeLayoutSchema = z.object({
+  type: z.literal('changeLayout'),
+  atMonoUs: z.number(),
+  layout: layoutSchema,
+  /** `#RRGGBB` */
+  backgroundColor: z.string().regex(/^#[0-9a-fA-F]{6}$/),
+});
+const changeSubscriptionSchema = z.object({
+  type: z.literal('changeSubscription'),
+  atMonoUs: z.number(),
+  subscribe: z.object({ audio: subscriptionSchema, video: subscriptionSchema }),
+});
+
 /** Changes of a running recording, which hold from the frame of `atMonoUs` on. Each replaces the whole of what it names. */
-export const changeCommandSchema = z.discriminatedUnion('type', [
-  z.object({
-    type: z.literal('changeLayout'),
-    atMonoUs: z.number(),
-    layout: layoutSchema,
-    /** `#RRGGBB` */
-    backgroundColor: z.string().regex(/^#[0-9a-fA-F]{6}$/),
-  }),
-  z.object({
-    type: z.literal('changeSubscription'),
-    atMonoUs: z.number(),
-    subscribe: z.object({ audio: subscriptionSchema, video: subscriptionSchema }),
-  }),
+export const changeCommandSchema = z.discriminatedUnion('type', [changeLayoutSchema, changeSubscriptionSchema]);
+/** A change before it has its moment. */
+export const changeSchema = z.discriminatedUnion('type', [
+  changeLayoutSchema.omit({ atMonoUs: true }),
+  changeSubscriptionSchema.omit({ atMonoUs: true }),
 ]);
+export type Change = z.infer<typeof changeSchema>;
 export type ChangeCommand = z.infer<typeof changeCommandSchema>;
 
 /** What a run reads (ADR 0012). */
@@ -45,13 +51,17 @@ export const startCommandSchema = z.object({
   zeroMonoUs: z.number(),
 });
 
+/** Which run a Command is meant for; another one ignores it. */
+const ofRun = { generation: z.int().min(1) };
+
 export const commandSchema = z.discriminatedUnion('type', [
   startCommandSchema,
-  ...changeCommandSchema.options,
+  changeLayoutSchema.extend(ofRun),
+  changeSubscriptionSchema.extend(ofRun),
   /** Leave the channel, finish the files, send `ended`, exit with 0. */
-  z.object({ type: z.literal('stop'), atMonoUs: z.number() }),
+  z.object({ type: z.literal('stop'), atMonoUs: z.number(), ...ofRun }),
   /** Answered by a `pong` of the same number. */
-  z.object({ type: z.literal('ping'), n: z.int() }),
+  z.object({ type: z.literal('ping'), n: z.int(), ...ofRun }),
 ]);
 export type Command = z.infer<typeof commandSchema>;
 export type StartCommand = z.infer<typeof startCommandSchema>;

@@ -1,5 +1,6 @@
 /**
- * Facts: what a recorder tells the control process. Past tense, each with the wall time (Unix milliseconds) it happened at.
+ * Facts: what a recorder tells the control process. Past tense, each with the wall time (Unix milliseconds) it happened
+ * at.
  */
 import { z } from 'zod';
 import { qualityReportSchema } from './quality-report.ts';
@@ -74,25 +75,35 @@ export const spooledFileSchema = z.discriminatedUnion('type', [
 export const endReasonSchema = z.enum(['stopped', 'idle', 'feedLost', 'failed']);
 export type EndReason = z.infer<typeof endReasonSchema>;
 
+/** In every Fact. */
+const told = {
+  atMs: z.number(),
+  /** Of the run that tells it; 0 before it has its `start`. */
+  generation: z.int().min(0),
+};
+
 export const factSchema = z.discriminatedUnion('type', [
   /** The process is up and can take a `start`. */
-  z.object({ type: z.literal('ready'), atMs: z.number() }),
+  z.object({ type: z.literal('ready'), ...told }),
   /** The feed is connected: the recorder is in the channel. */
-  z.object({ type: z.literal('joined'), atMs: z.number() }),
+  z.object({ type: z.literal('joined'), ...told }),
   /** The first picture, or in a sound-only recording the first sound, went into the encoder. */
-  z.object({ type: z.literal('firstFrameRecorded'), atMs: z.number(), recordingUs: z.number() }),
+  z.object({ type: z.literal('firstFrameRecorded'), ...told, recordingUs: z.number() }),
   /** A user's stream began (`receiving` true) or stopped arriving. */
   z.object({
     type: z.literal('streamStateChanged'),
-    atMs: z.number(),
+    ...told,
     uid: z.string(),
     kind,
     receiving: z.boolean(),
   }),
-  /** A slice was begun. `discontinueUtcMs` is the end of the last good slice after an interruption, else the slice's own start. */
+  /**
+   * A slice was begun. `discontinueUtcMs` is the end of the last good slice after an interruption, else the slice's own
+   * start.
+   */
   z.object({
     type: z.literal('sliceStarted'),
-    atMs: z.number(),
+    ...told,
     startUtcMs: z.number(),
     discontinueUtcMs: z.number(),
     trackType: z.enum(['audio', 'video', 'audio_and_video']),
@@ -100,14 +111,14 @@ export const factSchema = z.discriminatedUnion('type', [
     uid: z.string().optional(),
   }),
   /** A file lies finished and synced on the spool, and its journal line was written. */
-  z.object({ type: z.literal('fileSpooled'), atMs: z.number(), file: spooledFileSchema }),
+  z.object({ type: z.literal('fileSpooled'), ...told, file: spooledFileSchema }),
   /** Something was lost or slowed, in words, with how often it happened since the last such fact. */
-  z.object({ type: z.literal('degraded'), atMs: z.number(), what: z.string(), count: z.int().min(1) }),
+  z.object({ type: z.literal('degraded'), ...told, what: z.string(), count: z.int().min(1) }),
   /** The quality report so far, every few seconds. The last one is a file on the spool. */
-  z.object({ type: z.literal('qualityMeasured'), atMs: z.number(), report: qualityReportSchema }),
+  z.object({ type: z.literal('qualityMeasured'), ...told, report: qualityReportSchema }),
   z.object({
     type: z.literal('pong'),
-    atMs: z.number(),
+    ...told,
     n: z.int(),
     rssBytes: z.number(),
     /** CPU time of the process since its start, microseconds, user and system. */
@@ -118,7 +129,7 @@ export const factSchema = z.discriminatedUnion('type', [
   /** The last fact. `recorded` is false when no user ever sent anything, so that no file was made. */
   z.object({
     type: z.literal('ended'),
-    atMs: z.number(),
+    ...told,
     reason: endReasonSchema,
     recorded: z.boolean(),
     message: z.string(),

@@ -50,7 +50,6 @@ async function setUp(backup: StoreWithFetch = openLocalFolder('backup', dir), le
     new RecordingUpload({
       target,
       prefix: ['p'],
-      spoolDir: dir,
       renderIndex: (_name, rows) =>
         rows
           .flat()
@@ -64,7 +63,7 @@ async function setUp(backup: StoreWithFetch = openLocalFolder('backup', dir), le
       random: () => 0,
     });
   const add = (upload: RecordingUpload, ...files: SpooledFile[]) => {
-    for (const file of files) upload.add(file);
+    for (const file of files) upload.add(file, dir);
   };
   return { stub, events, ledger, begin, add };
 }
@@ -205,7 +204,7 @@ describe('the ledger', () => {
       // Never answered: the first server dies at it.
       return action === 'Part' && Number(query.get('partNumber')) > 3;
     };
-    first.add(mp4);
+    first.add(mp4, dir);
     await expect.poll(() => ledger.known('x_0.mp4')?.parts?.parts.length, SOON).toBe(3);
     // Both that are under way have arrived, so that none of them comes late.
     await expect.poll(() => stub.actions().filter((action) => action.startsWith('Part')).length, SOON).toBe(5);
@@ -213,7 +212,7 @@ describe('the ledger', () => {
     stub.interfere = undefined;
     stub.requests.length = 0;
     const second = begin();
-    second.add(mp4);
+    second.add(mp4, dir);
     await second.finish();
     const parts = stub.requests.filter(({ action }) => action === 'Part').map(({ query }) => query.get('partNumber'));
     expect(parts.sort()).toEqual(['4', '5']);
@@ -239,7 +238,6 @@ test('the playlists of twelve hours cost less than 10 MB in all', async () => {
       close() {},
     },
     prefix: [],
-    spoolDir: dir,
     // As long as the lines of a real one.
     renderIndex: (_name, rows) =>
       rows
@@ -253,7 +251,10 @@ test('the playlists of twelve hours cost less than 10 MB in all', async () => {
   for (let index = 0; index < 2880; index++) {
     const place = { index, startUtcMs: index, durationUs: 15_000_000, bytes: 1 };
     const name = `x_${index}.ts`;
-    upload.add({ type: 'slice', name, playlist: 'x.m3u8', ...place, discontinuity: false, starts: [], rotations: [] });
+    upload.add(
+      { type: 'slice', name, playlist: 'x.m3u8', ...place, discontinuity: false, starts: [], rotations: [] },
+      dir,
+    );
     await new Promise((resolve) => setImmediate(resolve));
   }
   await upload.finish();

@@ -87,7 +87,6 @@ function setUp(prefix: string[] = ['a', 'b']) {
   const upload = new RecordingUpload({
     target,
     prefix,
-    spoolDir: '/spool',
     renderIndex: (_name, rows) =>
       rows
         .flat()
@@ -116,8 +115,8 @@ function setUp(prefix: string[] = ['a', 'b']) {
 describe('RecordingUpload', () => {
   test('stores a document as a file of its own, in no playlist', async () => {
     const { target, upload, store, listed } = setUp();
-    upload.add(slice(0));
-    upload.add({ ...mp4, type: 'document', kind: 'report', name: 'x_report.json' });
+    upload.add(slice(0), '/spool');
+    upload.add({ ...mp4, type: 'document', kind: 'report', name: 'x_report.json' }, '/spool');
     expect(target.call('x_report.json').contentType).toBe('application/json');
     await store('x_report.json');
     await store('x_0.ts');
@@ -131,9 +130,9 @@ describe('RecordingUpload', () => {
 
   test('stores files from the spool under prefix and name, three at a time', async () => {
     const { target, upload, store } = setUp();
-    for (let i = 0; i < 5; i++) upload.add(slice(i));
-    upload.add(mp4);
-    upload.add(mp4);
+    for (let i = 0; i < 5; i++) upload.add(slice(i), '/spool');
+    upload.add(mp4, '/spool');
+    upload.add(mp4, '/spool');
     await settled();
     expect(target.open.map((c) => c.key)).toEqual(['a/b/x_0.ts', 'a/b/x_1.ts', 'a/b/x_2.ts']);
     expect(target.call('x_0.ts')).toMatchObject({
@@ -149,7 +148,7 @@ describe('RecordingUpload', () => {
 
   test('names a slice in the playlist only when it and all before it are stored', async () => {
     const { upload, store, listed, events, target } = setUp();
-    for (let i = 0; i < 3; i++) upload.add(slice(i));
+    for (let i = 0; i < 3; i++) upload.add(slice(i), '/spool');
     await store('x_1.ts');
     await store('x_2.ts');
     expect(target.open.map((c) => c.key)).toEqual(['a/b/x_0.ts']);
@@ -167,7 +166,7 @@ describe('RecordingUpload', () => {
 
   test('has one version of the playlist under way, and then sends the newest', async () => {
     const { upload, store, listed, target, events } = setUp();
-    for (let i = 0; i < 4; i++) upload.add(slice(i));
+    for (let i = 0; i < 4; i++) upload.add(slice(i), '/spool');
     await store('x_0.ts');
     for (const i of [1, 2, 3]) await store(`x_${i}.ts`);
     expect(target.open).toHaveLength(1);
@@ -181,8 +180,8 @@ describe('RecordingUpload', () => {
 
   test('a playlist that could not be stored goes out anew, not as it was', async () => {
     const { upload, store, fail, listed, clock } = setUp();
-    upload.add(slice(0));
-    upload.add(slice(1));
+    upload.add(slice(0), '/spool');
+    upload.add(slice(1), '/spool');
     await store('x_0.ts');
     await fail('.m3u8', down);
     clock.advance(1);
@@ -194,13 +193,13 @@ describe('RecordingUpload', () => {
 
   test('finishes when all files and the last playlist are stored', async () => {
     const { upload, store } = setUp();
-    upload.add(slice(0));
-    upload.add(mp4);
+    upload.add(slice(0), '/spool');
+    upload.add(mp4, '/spool');
     let summary: unknown;
     const ending = upload.finish();
     void ending.then((s) => (summary = s));
     expect(upload.finish()).toBe(ending);
-    expect(() => upload.add(slice(1))).toThrow(/came after the end/);
+    expect(() => upload.add(slice(1), '/spool')).toThrow(/came after the end/);
     await store('x_0.mp4');
     await store('x_0.ts');
     expect(summary).toBeUndefined();
@@ -224,7 +223,7 @@ describe('RecordingUpload', () => {
 
   test('tries again with growing pauses, for as long as it takes', async () => {
     const { upload, fail, store, target, clock, events } = setUp([]);
-    upload.add(mp4);
+    upload.add(mp4, '/spool');
     for (let attempt = 1; attempt <= 12; attempt++) {
       await fail('x_0.mp4', attempt === 3 ? new TypeError('odd') : down);
       const pauseMs = Math.min(60_000, 1000 * 2 ** (attempt - 1));
@@ -243,7 +242,7 @@ describe('RecordingUpload', () => {
 
   test('says once what will not heal, and looks again each minute', async () => {
     const { upload, fail, store, target, clock, events } = setUp();
-    for (let i = 0; i < 2; i++) upload.add(slice(i));
+    for (let i = 0; i < 2; i++) upload.add(slice(i), '/spool');
     await fail('x_0.ts', denied);
     await fail('x_1.ts', denied);
     clock.advance(59_999);
@@ -260,7 +259,7 @@ describe('RecordingUpload', () => {
 
   test('breaks off a put that hangs, even one deaf to its signal, and tries again', async () => {
     const { upload, target, clock, events } = setUp();
-    upload.add(mp4);
+    upload.add(mp4, '/spool');
     const hanging = target.call('x_0.mp4');
     clock.advance(59_000);
     await settled();
@@ -278,7 +277,7 @@ describe('RecordingUpload', () => {
 
   test('tells of a failure that might have passed when it has not for a minute, once until something works', async () => {
     const { events, clock, upload, fail, store } = setUp();
-    upload.add(slice(0));
+    upload.add(slice(0), '/spool');
     const told = () => events.filter((event) => event.type === 'uploadFailed' && event.lasting);
     for (let ms = 0; ms < 50_000; ms += 1000) {
       await fail('x_0.ts', down).catch(() => {});
@@ -300,7 +299,7 @@ describe('RecordingUpload', () => {
 
   test('goes on with a file in parts where an attempt ended, and soon while it comes further', async () => {
     const { target, clock, upload, fail } = setUp();
-    upload.add(mp4);
+    upload.add(mp4, '/spool');
     for (let round = 1; round <= 8; round++) {
       const call = target.call('x_0.mp4');
       expect(call.options.resume?.parts.length).toBe(round === 1 ? undefined : round - 1);
@@ -315,7 +314,7 @@ describe('RecordingUpload', () => {
 
   test('sends at once again what was changed on the way', async () => {
     const { target, upload, fail, store } = setUp();
-    upload.add(mp4);
+    upload.add(mp4, '/spool');
     await fail('x_0.mp4', new Fault('stored-bytes-differ', 'other', { blame: 'destination', retryable: true }));
     await store('x_0.mp4');
     expect(target.keys).toHaveLength(2);
@@ -332,13 +331,12 @@ describe('RecordingUpload', () => {
     const liar = new RecordingUpload({
       target,
       prefix: [],
-      spoolDir: '/spool',
       renderIndex: () => '',
       clock: new ManualClock(),
       log: { info() {}, warn() {} },
       onEvent: (event) => events.push(event),
     });
-    liar.add(mp4);
+    liar.add(mp4, '/spool');
     await settled();
     expect(events).toMatchObject([{ type: 'uploadFailed', fault: { code: 'stored-size-wrong' } }]);
     liar.abort();
@@ -347,7 +345,7 @@ describe('RecordingUpload', () => {
 
   test('a slice that vanished from the spool leaves a marked gap and does not hold up the rest', async () => {
     const { upload, store, fail, listed } = setUp();
-    for (let i = 0; i < 3; i++) upload.add(slice(i));
+    for (let i = 0; i < 3; i++) upload.add(slice(i), '/spool');
     await store('x_0.ts');
     await store('.m3u8');
     await fail('x_1.ts', new Fault('source-missing', 'gone', { blame: 'self' }));
@@ -360,8 +358,8 @@ describe('RecordingUpload', () => {
 
   test('a slice number that never came is waited for until the end', async () => {
     const { upload, store, listed, target } = setUp();
-    upload.add(slice(0));
-    upload.add(slice(2));
+    upload.add(slice(0), '/spool');
+    upload.add(slice(2), '/spool');
     await store('x_0.ts');
     await store('.m3u8');
     await store('x_2.ts');
@@ -374,7 +372,7 @@ describe('RecordingUpload', () => {
 
   test('aborting breaks off, stops all waiting and rejects the end', async () => {
     const { upload, target, fail, clock, events } = setUp();
-    for (let i = 0; i < 5; i++) upload.add(slice(i));
+    for (let i = 0; i < 5; i++) upload.add(slice(i), '/spool');
     await fail('x_0.ts', down);
     const ending = upload.finish();
     upload.abort();

@@ -44,7 +44,6 @@ export type RecordingUploadOptions = {
   target: Target;
   /** storageConfig.fileNamePrefix */
   prefix: readonly string[];
-  spoolDir: string;
   /** Text of the playlist, or the MPD, of this name: the slices it is to name, row by row. A playlist has one row. */
   renderIndex(name: string, rows: readonly (readonly Segment[])[]): string;
   clock: Clock;
@@ -81,7 +80,7 @@ export type UploadState = {
 export class RecordingUpload {
   #options: RecordingUploadOptions;
   #puts: PersistentPut;
-  #queue: SpooledFile[] = [];
+  #queue: { file: SpooledFile; dir: string }[] = [];
   #running = 0;
   #known = new Map<string, SpooledFile>();
   #stored = new Map<string, StoredFile>();
@@ -109,8 +108,8 @@ export class RecordingUpload {
     });
   }
 
-  /** Takes a finished file of the spool. One that was added before is not stored twice. Throws a Fault after `finish`. */
-  add(file: SpooledFile): void {
+  /** Takes a finished file of the spool, which lies in `dir`. One that was added before is not stored twice. Throws a Fault after `finish`. */
+  add(file: SpooledFile, dir: string): void {
     if (this.#ending) throw new Fault('upload-ended', `${file.name} came after the end`, { blame: 'self' });
     if (this.#known.has(file.name)) return;
     this.#known.set(file.name, file);
@@ -123,7 +122,7 @@ export class RecordingUpload {
     }
     const { attempts = 0, parts } = isSame ? before : {};
     this.#ledger.note({ ...this.#recordOf(file), attempts, parts });
-    this.#queue.push(file);
+    this.#queue.push({ file, dir });
     this.#pump();
   }
 
@@ -196,10 +195,10 @@ export class RecordingUpload {
 
   #pump(): void {
     while (this.#running < FILES_AT_ONCE) {
-      const file = this.#queue.shift();
-      if (!file) return;
+      const next = this.#queue.shift();
+      if (!next) return;
       this.#running++;
-      void this.#store(file)
+      void this.#store(next.file, next.dir)
         .catch((error: unknown) => this.#giveUp(error))
         .finally(() => {
           this.#running--;
@@ -218,8 +217,8 @@ export class RecordingUpload {
     this.#ending.reject(error);
   }
 
-  async #store(file: SpooledFile): Promise<void> {
-    const source: Source = { path: join(this.#options.spoolDir, file.name), bytes: file.bytes };
+  async #store(file: SpooledFile, dir: string): Promise<void> {
+    const source: Source = { path: join(dir, file.name), bytes: file.bytes };
     const outcome = await this.#puts.put({ record: this.#recordOf(file), source: () => source });
     if (outcome) {
       const { attempts, place, receipt } = outcome;

@@ -142,7 +142,6 @@ test('a recording goes up whole, playlist last, after the bucket was made late',
   const upload = new RecordingUpload({
     target,
     prefix: ['late'],
-    spoolDir: dir,
     renderIndex: (_name, rows) =>
       rows
         .flat()
@@ -168,7 +167,7 @@ test('a recording goes up whole, playlist last, after the bucket was made late',
     const place = { index, startUtcMs: index, durationUs: 15_000_000, bytes };
     return { type: 'slice', name, playlist: 'r.m3u8', ...place, discontinuity: false, starts: [], rotations: [] };
   });
-  for (const slice of slices) upload.add(slice);
+  for (const slice of slices) upload.add(slice, dir);
   await failed.promise;
   server.addBucket('late-bucket');
   const ending = upload.finish();

@@ -1,0 +1,17 @@
+/**
+ * The work of a run that completes a recording: what is repaired and made of the whole once it is over. Handed to its
+ * process as JSON on standard input.
+ */
+import { z } from 'zod';
+
+export const completeCommandSchema = z.object({
+  /** Folder that this run owns. Exists already. */
+  spoolDir: z.string().min(1),
+  /** Folders of the runs before this one, oldest first. They are read and never written. */
+  earlierDirs: z.array(z.string().min(1)),
+  /** Where an MP4 of all users ends; absent when none is to be made. */
+  mp4: z.object({ durationMs: z.number().positive(), bytes: z.number().positive() }).optional(),
+  /** What is made of a recording of single users. */
+  extras: z.object({ sid: z.string(), cname: z.string(), mp4: z.boolean(), manifest: z.boolean() }).optional(),
+});
+export type CompleteCommand = z.infer<typeof completeCommandSchema>;

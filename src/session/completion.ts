@@ -1,0 +1,152 @@
+/**
+ * Completion: what is done once a recording is over. What is made of the whole is made, then all that lies on the spool
+ * is stored, and the spool is let go.
+ */
+import type { CompleteCommand } from '../contract/line/complete.ts';
+import type { QualityReport } from '../contract/line/quality-report.ts';
+import type { UploadingStatus } from '../contract/rest/stop.ts';
+import { messageOf } from '../kernel/fault.ts';
+import type { SpooledDocument, SpooledFile } from '../media/segment.ts';
+import type { RunFile } from './ports.ts';
+import type { ProcessIdentity, RunRecord } from './run-record.ts';
+import type { Task } from './task.ts';
+import type { TaskPorts } from './task-runner.ts';
+import type { TaskUpload } from './task-upload.ts';
+
+export type CompletionOptions = {
+  ports: TaskPorts;
+  task(): Task;
+  upload: TaskUpload;
+  /** As the recorder last told it; undefined when it never did. */
+  quality(): QualityReport | undefined;
+  /** The report as it is in the end, to be kept. */
+  onReport(report: QualityReport): Promise<void>;
+  /** Keeps what is known of the run that completes. */
+  keep(run: RunRecord): Promise<void>;
+};
+
+export class Completion {
+  #options: CompletionOptions;
+  /** Unfinished files that nothing could be made of. */
+  #leftovers: string[] = [];
+
+  constructor(options: CompletionOptions) {
+    this.#options = options;
+  }
+
+  /** Resolves when all is stored, to where. Rejects when it was called off, or can never be stored. */
+  async finish(generation: number, signal: AbortSignal): Promise<UploadingStatus> {
+    const { ports, task, upload } = this.#options;
+    const { sid } = task();
+    await this.#complete(generation, signal);
+    signal.throwIfAborted();
+    const { files, problems, leftovers } = await ports.spool.read(sid);
+    this.#leftovers = leftovers.map(({ name }) => name);
+    for (const problem of problems) ports.log.warn({ sid }, `the spool is damaged: ${problem}`);
+    return upload.finish(await this.#withReport(files, generation));
+  }
+
+  /** Keeps the folder when a crash left unfinished files in it: what they hold is nowhere else. */
+  async discardSpool(): Promise<void> {
+    const { spool, log } = this.#options.ports;
+    const { sid } = this.#options.task();
+    if (this.#leftovers.length === 0) return spool.remove(sid);
+    log.warn({ sid, files: this.#leftovers }, `files that a crash left unfinished are kept in ${spool.pathOf(sid)}`);
+  }
+
+  /**
+   * Repairs what a recorder that crashed left, and makes what is made after the end. What of it fails must not keep the
+   * rest from its store.
+   */
+  async #complete(generation: number, signal: AbortSignal): Promise<void> {
+    const { ports, task } = this.#options;
+    const { spool, log } = ports;
+    const { sid } = task();
+    const work = await this.#work();
+    if (!work) return;
+    try {
+      const earlierDirs = (await spool.runs(sid)).map(({ dir }) => dir);
+      const spoolDir = await spool.create(sid, generation);
+      await this.#run(generation, { spoolDir, earlierDirs, ...work }, signal);
+    } catch (error) {
+      // One that was called off is done by the next server.
+      if (signal.aborted) throw error;
+      log.error({ sid, generation, error: messageOf(error) }, 'a recording could not be completed');
+    }
+  }
+
+  /** What there is to make; undefined when there is nothing. */
+  async #work(): Promise<Pick<CompleteCommand, 'mp4' | 'extras'> | undefined> {
+    const { ports, task } = this.#options;
+    const { sid, cname, document } = task();
+    const { plan } = document;
+    const { files, leftovers } = await ports.spool.read(sid);
+    const hasSlices = files.some(({ file }) => file.type === 'slice');
+    const mp4 = plan.mode === 'mix' && plan.files.mp4 ? plan.mp4Limit : undefined;
+    const lacksMp4 = mp4 !== undefined && hasSlices && !files.some(({ file }) => file.type === 'mp4');
+    const extras = plan.mode === 'individual' && (plan.extras.mp4 || plan.extras.manifest) ? plan.extras : undefined;
+    // An MP4 of a recording that had several runs holds what the first had finished; the rest is made from slices.
+    const hadRuns = mp4 !== undefined && hasSlices && new Set(files.map(({ dir }) => dir)).size > 1;
+    if (leftovers.length === 0 && !lacksMp4 && !hadRuns && !(extras && hasSlices)) return undefined;
+    if (leftovers.length > 0 || lacksMp4)
+      ports.log.warn({ sid, leftovers: leftovers.map(({ name }) => name) }, 'a recorder left unfinished files');
+    return { mp4, extras: extras && { sid, cname, ...extras } };
+  }
+
+  async #run(generation: number, command: CompleteCommand, signal: AbortSignal): Promise<void> {
+    const { ports, keep } = this.#options;
+    const { recorders, clock } = ports;
+    const run: RunRecord = {
+      generation,
+      kind: 'complete',
+      phase: 'starting',
+      process: undefined,
+      startedMs: clock.nowMs(),
+      endedMs: undefined,
+      why: undefined,
+    };
+    let process: ProcessIdentity | undefined;
+    const end = (why: string) => keep({ ...run, process, phase: 'ended', endedMs: clock.nowMs(), why });
+    void keep(run);
+    try {
+      await recorders.complete(command, {
+        signal,
+        onProcess: (found) => {
+          process = found;
+          void keep({ ...run, process, phase: 'running' });
+        },
+      });
+      void end('completed');
+    } catch (error) {
+      void end(messageOf(error));
+      throw error;
+    }
+  }
+
+  /**
+   * Sees to it that the quality report is kept, and returns the files to store. A recording that has no other files has
+   * no report in its store either, and one that has no report lacks nothing else.
+   */
+  async #withReport(files: RunFile[], generation: number): Promise<RunFile[]> {
+    const { ports, task, quality, onReport } = this.#options;
+    const { spool, log } = ports;
+    const { sid, document } = task();
+    const media = files.filter(({ file }) => !isReport(file));
+    let written = files.findLast(({ file }) => isReport(file));
+    try {
+      const told = quality();
+      if (!written && told && media.length > 0)
+        written = await spool.writeReport(sid, generation, document.plan.baseName, { ...told, state: 'partial' });
+      if (!written) return media;
+      const report = await spool.readReport(written);
+      await onReport(report);
+    } catch (error) {
+      log.error({ sid, error: messageOf(error) }, 'the quality report of a recording could not be kept');
+    }
+    return written && document.storeReport && media.length > 0 ? [...media, written] : media;
+  }
+}
+
+export function isReport(file: SpooledFile): file is SpooledDocument {
+  return file.type === 'document' && file.kind === 'report';
+}

@@ -1,0 +1,253 @@
+/**
+ * RecorderRuns: the runs that make a task's recording, one after another, on one feed. What an older run still says is
+ * ignored.
+ */
+import type { ChangeCommand } from '../contract/line/commands.ts';
+import type { Fact } from '../contract/line/facts.ts';
+import type { QualityReport } from '../contract/line/quality-report.ts';
+import { sleep } from '../kernel/clock.ts';
+import { messageOf } from '../kernel/fault.ts';
+import type { SpooledFile } from '../media/segment.ts';
+import { keepChanges, toCommands } from './changes.ts';
+import { isReport } from './completion.ts';
+import { isFenced, type TaskHold } from './hold.ts';
+import { ERROR_CODES } from './notices.ts';
+import type { Feed, RecorderProcess } from './ports.ts';
+import type { RunRecord } from './run-record.ts';
+import type { Task, TaskEvent, TaskState } from './task.ts';
+import type { TaskPorts } from './task-runner.ts';
+
+export type RecorderRunsOptions = {
+  ports: TaskPorts;
+  hold: TaskHold;
+  /** The task as it is now: calls change it. */
+  task(): Task;
+  state(): TaskState;
+  onEvent(event: TaskEvent): void;
+  /** A finished file, and the folder it lies in. */
+  onFile(file: SpooledFile, dir: string): void;
+  onReport(report: QualityReport): void;
+  onFenced(): void;
+};
+
+/** How long the recorder of a server that died may take to finish its files before it is ended. */
+const ORPHAN_WAIT_MS = 30_000;
+const ORPHAN_LOOK_MS = 500;
+
+type Run = { record: RunRecord; spoolDir: string; process: RecorderProcess };
+
+export class RecorderRuns {
+  #options: RecorderRunsOptions;
+  #feed: Feed | undefined;
+  #zeroMonoUs: number | undefined;
+  /** The run whose facts count. */
+  #run: Run | undefined;
+  #stopAtMonoUs: number | undefined;
+  /** What kept the first run from being launched. */
+  #failure: unknown;
+
+  constructor(options: RecorderRunsOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Why the first run could not be launched; undefined when it was, or when the recording fails after a good start
+   * call.
+   */
+  get failure(): unknown {
+    return this.#failure;
+  }
+
+  /** The recording's zero in this machine's monotonic time; undefined before the first run. */
+  get zeroMonoUs(): number | undefined {
+    const { state, ports } = this.#options;
+    const { zeroUtcMs } = state();
+    // Kept as wall time only: after a restart it is worked out once, and stays then.
+    if (this.#zeroMonoUs === undefined && zeroUtcMs !== undefined)
+      this.#zeroMonoUs = Math.round(ports.clock.monoUs() - (ports.clock.nowMs() - zeroUtcMs) * 1000);
+    return this.#zeroMonoUs;
+  }
+
+  /** Launches the next run. Resolves to whether it was; what keeps it from being launched is told as an event. */
+  async launch(generation: number): Promise<boolean> {
+    const { task, state, onEvent } = this.#options;
+    const isFirst = state().zeroUtcMs === undefined;
+    const refusal = isFirst ? this.#refusal() : undefined;
+    if (refusal) {
+      onEvent({ type: 'launchFailed', ...refusal });
+      return false;
+    }
+    try {
+      await this.#begin(generation);
+      return true;
+    } catch (error) {
+      const message = messageOf(error);
+      // A uid that a user has makes the recording fail after a good start call (contract §6.10); all else fails the
+      // call.
+      const taken = (error as { code?: unknown }).code === 'uid-taken';
+      if (taken) onEvent({ type: 'launchFailed', message, errorCode: ERROR_CODES.uidTaken });
+      else if (isFirst) {
+        this.#failure = error;
+        onEvent({ type: 'launchFailed', message, errorCode: ERROR_CODES.failed });
+      } else onEvent({ type: 'recorderLost', atMs: this.#options.ports.clock.nowMs(), message });
+      this.#options.ports.log.warn({ sid: task().sid, generation, error: message }, 'no recorder could be launched');
+      return false;
+    }
+  }
+
+  /** Ends the recording at this moment. False when there is no run that could be told. */
+  stop(atMonoUs: number): boolean {
+    this.#stopAtMonoUs ??= atMonoUs;
+    this.#run?.process.stop(this.#stopAtMonoUs);
+    return this.#run !== undefined;
+  }
+
+  change(command: ChangeCommand): void {
+    this.#run?.process.change(command);
+  }
+
+  async releaseChannel(): Promise<void> {
+    const feed = this.#feed;
+    this.#feed = undefined;
+    await feed?.close();
+  }
+
+  /** Ends whatever runs, at once. */
+  kill(): void {
+    this.#run?.process.kill();
+    this.#run = undefined;
+  }
+
+  /**
+   * Waits until the processes of a server that died have ended. Recorders may finish their files; one that takes too
+   * long, and what completes a recording, is ended by force.
+   */
+  async awaitOrphans(former: readonly RunRecord[], signal: AbortSignal): Promise<void> {
+    const { recorders, clock, log } = this.#options.ports;
+    const giveUpUs = clock.monoUs() + ORPHAN_WAIT_MS * 1000;
+    for (const { process, phase, kind, generation } of former) {
+      if (phase === 'ended' || !process) continue;
+      if (kind === 'complete') recorders.endOrphan(process);
+      while (recorders.isAlive(process) && clock.monoUs() < giveUpUs) await sleep(clock, ORPHAN_LOOK_MS, signal);
+      if (!recorders.isAlive(process)) continue;
+      log.warn({ sid: this.#options.task().sid, generation, ...process }, 'the process of a former server is ended');
+      recorders.endOrphan(process);
+    }
+  }
+
+  /** Keeps what is known of a run; a database that does not answer holds nothing up. */
+  async keep(record: RunRecord): Promise<void> {
+    const { ports, hold, onFenced } = this.#options;
+    try {
+      await ports.store.saveRun(hold, record);
+    } catch (error) {
+      if (isFenced(error)) onFenced();
+      else
+        ports.log.warn({ sid: hold.sid, generation: record.generation, error: messageOf(error) }, 'a run is not kept');
+    }
+  }
+
+  #refusal(): { message: string; errorCode: number } | undefined {
+    const { ports, task } = this.#options;
+    const { appid, cname, uid, document } = task();
+    return ports.channel.refusalOf({ appid, cname, uid, token: document.token });
+  }
+
+  async #begin(generation: number): Promise<void> {
+    const { ports, task, state, onEvent } = this.#options;
+    const { channel, recorders, spool, clock } = ports;
+    const { sid, appid, cname, uid, document } = task();
+    const { videoStreamType = 0 } = document.plan;
+    this.#feed ??= await channel.openFeed({ appid, cname, uid, sid, videoStreamType });
+    const { openedMonoUs, path } = this.#feed;
+    // What has begun counts from the same zero for ever, on this server or the next.
+    const zeroMonoUs = this.zeroMonoUs ?? openedMonoUs;
+    this.#zeroMonoUs = zeroMonoUs;
+    const zeroUtcMs = state().zeroUtcMs ?? Math.round(clock.nowMs() - (clock.monoUs() - openedMonoUs) / 1000);
+    const earlierDirs = generation > 1 ? (await spool.runs(sid)).map(({ dir }) => dir) : [];
+    const spoolDir = await spool.create(sid, generation);
+    const kept = document.changed ?? { before: document.plan, changes: [] };
+    const { before, changes } = keepChanges(kept, [], clock.monoUs() - zeroMonoUs);
+    const record: RunRecord = {
+      generation,
+      kind: 'record',
+      phase: 'running',
+      process: undefined,
+      startedMs: clock.nowMs(),
+      endedMs: undefined,
+      why: undefined,
+    };
+    const process = recorders.launch(
+      {
+        type: 'start',
+        plan: before,
+        generation,
+        source: { kind: 'feed', path },
+        spoolDir,
+        earlierDirs,
+        changes: toCommands(changes, zeroMonoUs),
+        zeroUtcMs,
+        zeroMonoUs,
+      },
+      (fact) => this.#hear(generation, spoolDir, fact),
+      (why) => this.#lose(run, why),
+    );
+    const run: Run = { record: { ...record, process: process.identity }, spoolDir, process };
+    this.#run = run;
+    void this.keep(run.record);
+    onEvent({ type: 'runLaunched', zeroUtcMs });
+    if (this.#stopAtMonoUs !== undefined) process.stop(this.#stopAtMonoUs);
+  }
+
+  #lose(run: Run, why: string): void {
+    const { ports, onEvent } = this.#options;
+    const atMs = ports.clock.nowMs();
+    void this.keep({ ...run.record, phase: 'ended', endedMs: atMs, why });
+    if (this.#run !== run) return;
+    this.#run = undefined;
+    onEvent({ type: 'recorderLost', atMs, message: why });
+  }
+
+  #hear(generation: number, spoolDir: string, fact: Fact): void {
+    const { ports, task, onEvent, onFile, onReport } = this.#options;
+    const run = this.#run;
+    if (run?.record.generation !== generation || fact.generation !== generation) return;
+    const { sid } = task();
+    switch (fact.type) {
+      case 'ready':
+        onEvent({ type: 'recorderReady' });
+        return;
+      case 'joined':
+        onEvent({ type: 'recorderJoined' });
+        return;
+      case 'fileSpooled':
+        // A report is stored when all else is, and is no file of the recording for callers.
+        if (!isReport(fact.file)) onFile(fact.file, spoolDir);
+        return;
+      case 'qualityMeasured':
+        onReport(fact.report);
+        return;
+      case 'ended':
+        // What comes after its last fact is of no consequence.
+        this.#run = undefined;
+        onEvent({ type: 'recorderEnded', atMs: fact.atMs, reason: fact.reason, message: fact.message });
+        return;
+      case 'streamStateChanged':
+      case 'sliceStarted': {
+        const { generation: _its, ...event } = fact;
+        onEvent(event);
+        return;
+      }
+      case 'degraded':
+        ports.log.warn({ sid, count: fact.count }, `recording degraded: ${fact.what}`);
+        return;
+      case 'pong':
+        return;
+      default: {
+        const { type, ...details } = fact;
+        ports.log.info({ sid, ...details }, type);
+        return;
+      }
+    }
+  }
+}

@@ -1,0 +1,73 @@
+/**
+ * Resources: what acquire gave out, as the paths of later calls name it. Those of recordings that are held here are
+ * known without the database.
+ */
+import { type ProblemName, problem } from '../contract/problems.ts';
+import { MODES } from '../contract/rest/fields.ts';
+import type { Clock } from '../kernel/clock.ts';
+import type { Fault } from '../kernel/fault.ts';
+import type { RecordingStore, Resource } from './ports.ts';
+import type { ResourcePath } from './recordings.ts';
+
+/** What an id may look like that a client spliced into a path; ours, those of other servers, and an empty one. */
+const RESOURCE_ID = /^[\w-]{0,512}$/;
+const HOUR_MS = 3_600_000;
+
+export class Resources {
+  #options: { store: RecordingStore; clock: Clock };
+  #kept = new Map<string, Resource>();
+
+  constructor({ store, clock }: { store: RecordingStore; clock: Clock }) {
+    this.#options = { store, clock };
+  }
+
+  /** Keeps the resource of a recording that is held here. */
+  keep(resource: Resource): void {
+    this.#kept.set(resource.resourceId, resource);
+  }
+
+  /** The recording that it started is not held here any more. */
+  forget(resourceId: string, sid: string): void {
+    if (this.#kept.get(resourceId)?.sid === sid) this.#kept.delete(resourceId);
+  }
+
+  /** The resource of a path, once it is known to belong to it. */
+  async of(
+    endpoint: string,
+    { appid, resourceId, mode }: ResourcePath,
+    names?: { cname: string; uid: string },
+  ): Promise<Resource> {
+    const refuse = (name: ProblemName, why: string): Fault =>
+      problem(name, `${endpoint}: ${why}`, { ...(names && { details: names }) });
+    const resource = await this.#find(resourceId);
+    // What was never started is not found, as what has ended is (stop.txt). An id with other characters is an error of
+    // form.
+    if (!resource && endpoint !== 'start' && RESOURCE_ID.test(resourceId)) throw refuseUnfound(names);
+    if (!resource) throw refuse('resource-unknown', 'resourceId is not one that acquire gave out!');
+    if (resource.appid !== appid) throw refuse('sid-mismatch', 'resourceId does not belong to this appid!');
+    if (names && resource.cname !== names.cname)
+      throw refuse('resource-mismatch', 'cname is not the one resourceId was acquired for!');
+    if (names && resource.uid !== names.uid)
+      throw refuse('resource-mismatch', 'uid is not the one resourceId was acquired for!');
+    const { scene, cname, uid, startedMs, resourceExpiredHour } = resource;
+    if ((scene === 1) !== (mode === 'web')) {
+      const why = `mode ${mode} does not fit scene ${scene} of acquire; the modes are ${MODES.join(', ')}!`;
+      throw problem('resource-mismatch', `${endpoint}: ${why}`, { details: { cname, uid } });
+    }
+    if (startedMs !== undefined && this.#options.clock.nowMs() > startedMs + resourceExpiredHour * HOUR_MS)
+      throw problem('resource-expired', undefined, { details: { cname, uid } });
+    return resource;
+  }
+
+  async #find(resourceId: string): Promise<Resource | undefined> {
+    if (resourceId === '' || !RESOURCE_ID.test(resourceId)) return undefined;
+    const known = this.#kept.get(resourceId);
+    if (known) return known;
+    return this.#options.store.findResource(resourceId);
+  }
+}
+
+/** Nothing of the kind runs here. */
+export function refuseUnfound(names: { cname: string; uid: string } | undefined): Fault {
+  return problem('no-worker', undefined, names && { details: names });
+}

@@ -1,0 +1,45 @@
+/**
+ * Admission: whether the machine can carry one more recording. A recording that was let in counts from that moment,
+ * before its recorder is there.
+ */
+import type { Plan } from '../contract/line/plan.ts';
+import type { Clock } from '../kernel/clock.ts';
+import { type Limits, type Machine, type Running, refusalOf } from './cost.ts';
+
+export type AdmissionOptions = {
+  clock: Clock;
+  limits: Limits;
+  machine(): Machine;
+  /** Recordings at work, by sid. */
+  running(): ReadonlyMap<string, Running>;
+};
+
+/** One whose recorder has not come by then has failed. */
+const FORGET_US = 60_000_000;
+
+export class Admission {
+  #options: AdmissionOptions;
+  #letIn = new Map<string, { plan: Plan; atUs: number }>();
+
+  constructor(options: AdmissionOptions) {
+    this.#options = options;
+  }
+
+  /** Why this recording cannot be begun, in words; undefined when it is let in. */
+  refusalOf(plan: Plan): string | undefined {
+    const { clock, limits, machine, running } = this.#options;
+    const nowUs = clock.monoUs();
+    const all = new Map(running());
+    for (const [sid, { plan, atUs }] of this.#letIn)
+      if (all.has(sid) || nowUs - atUs > FORGET_US) this.#letIn.delete(sid);
+      else all.set(sid, { plan, seen: undefined });
+    const refusal = refusalOf(plan, [...all.values()], machine(), limits);
+    if (refusal === undefined) this.#letIn.set(plan.sid, { plan, atUs: nowUs });
+    return refusal;
+  }
+
+  /** It came to nothing, and takes nothing. */
+  forget(sid: string): void {
+    this.#letIn.delete(sid);
+  }
+}

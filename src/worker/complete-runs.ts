@@ -1,0 +1,138 @@
+/**
+ * CompleteRuns: runs that make what is made of recordings that are over, each in a process group of its own. Some at a
+ * time, the rest in a queue, each with a limit of time, and each can be called off.
+ */
+import { spawn } from 'node:child_process';
+import type { CompleteCommand } from '../contract/line/complete.ts';
+import type { Clock } from '../kernel/clock.ts';
+import { Fault, messageOf } from '../kernel/fault.ts';
+import type { SessionLog } from '../session/ports.ts';
+import type { ProcessIdentity } from '../session/run-record.ts';
+import { identityOf, signalGroup } from './process-identity.ts';
+
+export type CompleteRunsOptions = {
+  clock: Clock;
+  log: SessionLog;
+  /** The script that is run, and its arguments. */
+  entry: string;
+  args: readonly string[];
+  env: Record<string, string | undefined>;
+  /** How many are at work at once. */
+  parallel: number;
+  /** One that takes longer is ended by force. */
+  timeoutMs: number;
+};
+export type CompleteRunOptions = {
+  /** Takes it out of the queue, or ends its process by force. */
+  signal: AbortSignal;
+  /** It has left the queue, and this process is at work. */
+  onProcess(process: ProcessIdentity): void;
+};
+
+/** Of what a process says about its failure, the end. */
+const MAX_WORDS = 10_000;
+
+export class CompleteRuns {
+  #options: CompleteRunsOptions;
+  #running = new Set<Promise<unknown>>();
+  #waiting: (() => void)[] = [];
+  #closing = new AbortController();
+
+  constructor(options: CompleteRunsOptions) {
+    this.#options = options;
+  }
+
+  /** Resolves when the work is done. Rejects with a Fault when it failed, took too long, or was called off. */
+  async run(command: CompleteCommand, { signal, onProcess }: CompleteRunOptions): Promise<void> {
+    const off = AbortSignal.any([signal, this.#closing.signal]);
+    await this.#turn(off);
+    const running = this.#perform(command, off, onProcess);
+    this.#running.add(running);
+    try {
+      await running;
+    } finally {
+      this.#running.delete(running);
+      this.#waiting.shift()?.();
+    }
+  }
+
+  /** Calls all off. Resolves when their processes are gone. */
+  async close(): Promise<void> {
+    this.#closing.abort(calledOff());
+    await Promise.allSettled(this.#running);
+  }
+
+  async #turn(off: AbortSignal): Promise<void> {
+    off.throwIfAborted();
+    if (this.#running.size < this.#options.parallel) return;
+    await new Promise<void>((resolve, reject) => {
+      const leave = () => {
+        this.#waiting.splice(this.#waiting.indexOf(enter), 1);
+        reject(off.reason);
+      };
+      const enter = () => {
+        off.removeEventListener('abort', leave);
+        resolve();
+      };
+      off.addEventListener('abort', leave, { once: true });
+      this.#waiting.push(enter);
+    });
+  }
+
+  #perform(command: CompleteCommand, off: AbortSignal, onProcess: CompleteRunOptions['onProcess']): Promise<void> {
+    const { clock, log, entry, args, env, timeoutMs } = this.#options;
+    return new Promise((resolve, reject) => {
+      const child = spawn(process.execPath, [entry, ...args], { env, detached: true, stdio: ['pipe', 'pipe', 'pipe'] });
+      const { pid } = child;
+      const fail = (why: string, cause?: unknown) =>
+        reject(new Fault('complete-failed', why, { blame: 'self', ...(cause !== undefined && { cause }) }));
+      let said = '';
+      let made = '';
+      let endedFor: string | undefined;
+      const end = (why: string) => {
+        endedFor ??= why;
+        if (pid !== undefined) signalGroup(pid, 'SIGKILL');
+      };
+      const onAbort = () => end(messageOf(off.reason));
+      const timer = clock.after(timeoutMs, () => end(`it took longer than ${timeoutMs / 1000} s`));
+      off.addEventListener('abort', onAbort, { once: true });
+      const settle = () => {
+        timer.cancel();
+        off.removeEventListener('abort', onAbort);
+      };
+      child.on('error', (error) => {
+        if (pid !== undefined) return;
+        settle();
+        fail(messageOf(error), error);
+      });
+      child.on('exit', () => {
+        if (pid !== undefined) signalGroup(pid, 'SIGKILL');
+      });
+      child.on('close', (code, signal) => {
+        settle();
+        if (off.aborted) reject(off.reason);
+        else if (code !== 0)
+          fail(endedFor ?? (said.trim() || `its process ended with ${signal ?? `exit code ${code}`}`));
+        else {
+          log.info({ spoolDir: command.spoolDir, files: made.split('\n').filter(Boolean) }, 'recording completed');
+          resolve();
+        }
+      });
+      child.stdout.setEncoding('utf8').on('data', (text) => {
+        made += text;
+      });
+      child.stderr.setEncoding('utf8').on('data', (text) => {
+        said = (said + text).slice(-MAX_WORDS);
+      });
+      // A process that ends before it has read its work says so by its exit code.
+      child.stdin.on('error', () => {});
+      child.stdin.end(JSON.stringify(command));
+      const identity = pid !== undefined ? identityOf(pid) : undefined;
+      if (identity) onProcess(identity);
+    });
+  }
+}
+
+function calledOff(): Fault {
+  return new Fault('complete-called-off', 'the server shuts down', { blame: 'self', retryable: true });
+}

@@ -1,0 +1,118 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { afterEach, describe, expect, test } from 'vitest';
+import { taskOf } from '../../test/support/fake-ports.ts';
+import type { MixPlan, Plan } from '../contract/line/plan.ts';
+import { newSid } from '../kernel/ids.ts';
+import { ManualClock } from '../kernel/manual-clock.ts';
+import { Admission } from './admission.ts';
+import { estimate, type Limits, type Machine, type Running, refusalOf } from './cost.ts';
+import { readMachine } from './machine-limits.ts';
+
+function mix(width = 640, height = 360, fps = 15): Plan {
+  const sid = newSid();
+  const plan = taskOf().document.plan as MixPlan;
+  const look = { bitrateKbps: 500, layout: { kind: 'floating' as const }, backgroundColor: '#000000' };
+  return { ...plan, sid, video: { width, height, fps, ...look } };
+}
+const seen = (cores: number): Running => ({ plan: mix(), seen: { cores, bytes: 150e6 } });
+const MACHINE: Machine = { cores: 2, freeBytes: 4e9, totalBytes: 8e9, freeSpoolBytes: 1e11 };
+const LIMITS: Limits = { cpuPercent: 100, memoryPercent: 95, spoolFreeBytes: 5e8 };
+
+describe('the cost of recordings', () => {
+  test('a bigger and faster picture costs more, sound alone least', () => {
+    const cores = [undefined, mix(), mix(1280, 720, 15), mix(1280, 720, 30), mix(1920, 1080, 30)].map(
+      (plan) => estimate(plan ?? taskOf().document.plan).cores,
+    );
+    expect(cores).toEqual([...cores].sort((a, b) => a - b));
+    expect(new Set(cores).size).toBe(cores.length);
+  });
+
+  test('two cores take the 23 recordings that they are known to carry, begun at once or one by one', () => {
+    const young = Array.from({ length: 22 }, (): Running => ({ plan: mix(), seen: undefined }));
+    expect(refusalOf(mix(), young, MACHINE, LIMITS)).toBeUndefined();
+    const old = Array.from({ length: 22 }, () => seen(0.08));
+    expect(refusalOf(mix(), old, MACHINE, LIMITS)).toBeUndefined();
+  });
+
+  test('what was seen counts, not what was thought', () => {
+    expect(refusalOf(mix(), [seen(1.97)], MACHINE, LIMITS)).toMatch(/1\.97 cores.*2\.00 cores are allowed/);
+    expect(refusalOf(mix(), [seen(1.5)], MACHINE, LIMITS)).toBeUndefined();
+    expect(refusalOf(mix(), [seen(1.5)], MACHINE, { ...LIMITS, cpuPercent: 70 })).toMatch(/admissionCpuPercent/);
+    expect(refusalOf(mix(), [seen(50)], MACHINE, { ...LIMITS, cpuPercent: 0 })).toBeUndefined();
+  });
+
+  test('memory is kept for those that have just begun', () => {
+    const machine = { ...MACHINE, freeBytes: 0.4e9 + 400e6 };
+    expect(refusalOf(mix(), [], machine, LIMITS)).toBeUndefined();
+    const young: Running[] = [1, 2, 3].map(() => ({ plan: mix(), seen: undefined }));
+    expect(refusalOf(mix(), young, machine, LIMITS)).toMatch(/of memory.*admissionMemoryPercent/);
+    expect(refusalOf(mix(), young, machine, { ...LIMITS, memoryPercent: 0 })).toBeUndefined();
+  });
+
+  test('a full disk takes none', () => {
+    const machine = { ...MACHINE, freeSpoolBytes: 4e8 };
+    expect(refusalOf(mix(), [], machine, LIMITS)).toMatch(/400 MB free, and keeps 500 MB/);
+    expect(refusalOf(mix(), [], machine, { ...LIMITS, spoolFreeBytes: 0 })).toBeUndefined();
+  });
+});
+
+test('who was let in counts before its recorder is there, and not for ever', () => {
+  const clock = new ManualClock();
+  const running = new Map<string, Running>();
+  const admission = new Admission({ clock, limits: LIMITS, machine: () => MACHINE, running: () => running });
+  const big = () => mix(1920, 1080, 30);
+  const first = big();
+  expect(admission.refusalOf(first)).toBeUndefined();
+  expect(admission.refusalOf(big())).toBeUndefined();
+  expect(admission.refusalOf(big())).toMatch(/2 recordings take/);
+  admission.forget(first.sid);
+  const third = big();
+  expect(admission.refusalOf(third)).toBeUndefined();
+  // Its recorder is at work, and takes less than was thought.
+  running.set(third.sid, { plan: third, seen: { cores: 0.1, bytes: 1 } });
+  expect(admission.refusalOf(big())).toBeUndefined();
+  clock.advance(61_000);
+  expect(admission.refusalOf(big())).toBeUndefined();
+});
+
+describe('the machine', () => {
+  const roots: string[] = [];
+  afterEach(() => {
+    for (const root of roots.splice(0)) rmSync(root, { recursive: true });
+  });
+  function rootOf(files: Record<string, string>): string {
+    const root = `${mkdtempSync(join(tmpdir(), 'aircheck-machine-'))}/`;
+    roots.push(root);
+    for (const [path, text] of Object.entries(files)) {
+      mkdirSync(dirname(join(root, path)), { recursive: true });
+      writeFileSync(join(root, path), text);
+    }
+    return root;
+  }
+  const meminfo = 'MemTotal:        8000000 kB\nMemFree:          100000 kB\nMemAvailable:    5000000 kB\n';
+
+  test('is what the system says', () => {
+    const root = rootOf({
+      'proc/meminfo': meminfo,
+      'sys/fs/cgroup/cpu.max': 'max 100000',
+      'sys/fs/cgroup/memory.max': 'max',
+    });
+    const found = readMachine(tmpdir(), root);
+    expect(found).toMatchObject({ totalBytes: 8_192_000_000, freeBytes: 5_120_000_000 });
+    expect(found.cores).toBeGreaterThanOrEqual(1);
+    expect(found.freeSpoolBytes).toBeGreaterThan(0);
+  });
+
+  test('is as small as its container is', () => {
+    const files = {
+      'proc/meminfo': meminfo,
+      'sys/fs/cgroup/cpu.max': '50000 100000',
+      'sys/fs/cgroup/memory.max': '1000000000',
+      'sys/fs/cgroup/memory.current': '700000000',
+      'sys/fs/cgroup/memory.stat': 'anon 1\ninactive_file 200000000\n',
+    };
+    expect(readMachine(tmpdir(), rootOf(files))).toMatchObject({ cores: 0.5, totalBytes: 1e9, freeBytes: 5e8 });
+  });
+});

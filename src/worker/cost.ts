@@ -1,0 +1,69 @@
+/**
+ * What recordings cost their machine: what running ones were seen to take, and what one by its plan is likely to. The
+ * figures are of `npm run bench`, rounded up.
+ */
+import type { Plan } from '../contract/line/plan.ts';
+
+/** CPU in cores, memory in bytes. */
+export type Cost = { cores: number; bytes: number };
+/** A recording at work; `seen` is absent while too little was seen of it. */
+export type Running = { plan: Plan; seen: Cost | undefined };
+/** What the machine has for all recordings together, and what of its memory is free now. */
+export type Machine = { cores: number; freeBytes: number; totalBytes: number; freeSpoolBytes: number };
+export type Limits = {
+  /** Of all cores, for recorders together. 0 sets no limit. */
+  cpuPercent: number;
+  /** Of the memory, for all that runs on the machine. 0 sets no limit. */
+  memoryPercent: number;
+  /** Free space that the spool's disk keeps. 0 sets no limit. */
+  spoolFreeBytes: number;
+};
+
+const MB = 1_000_000;
+/** A composite: joining, sound, and each pixel that is composed and encoded. */
+const MIX = { cores: 0.02, coresPerPixelPerS: 1.2e-8, bytes: 110 * MB, bytesPerPixel: 80 };
+/** A recording of single users, by the user; how many will come is not known. */
+const INDIVIDUAL = { cores: 0.01, coresPerUser: 0.01, likelyUsers: 2, bytes: 90 * MB };
+
+/** What a recording is likely to cost by its plan. */
+export function estimate(plan: Plan): Cost {
+  if (plan.mode === 'individual') {
+    const { cores, coresPerUser, likelyUsers, bytes } = INDIVIDUAL;
+    return { cores: cores + coresPerUser * Math.min(likelyUsers, plan.maxUsers), bytes };
+  }
+  const { width, height, fps } = plan.video ?? { width: 0, height: 0, fps: 0 };
+  const pixels = width * height;
+  return {
+    cores: MIX.cores + pixels * fps * MIX.coresPerPixelPerS,
+    bytes: MIX.bytes + pixels * MIX.bytesPerPixel,
+  };
+}
+
+/** Why the machine cannot carry one more recording, in words; undefined when it can. */
+export function refusalOf(
+  plan: Plan,
+  running: readonly Running[],
+  machine: Machine,
+  limits: Limits,
+): string | undefined {
+  const own = estimate(plan);
+  const { cpuPercent, memoryPercent, spoolFreeBytes } = limits;
+
+  const coresTaken = running.reduce((sum, { plan, seen }) => sum + (seen ?? estimate(plan)).cores, 0);
+  const coresAllowed = (machine.cores * cpuPercent) / 100;
+  if (cpuPercent > 0 && coresTaken + own.cores > coresAllowed)
+    return `${running.length} recordings take ${cores(coresTaken)}, this one is likely to take ${cores(own.cores)}, and ${cores(coresAllowed)} are allowed (admissionCpuPercent)`;
+
+  // What those that have just begun are going to take is not in the machine's own count yet.
+  const bytesToCome = running.reduce((sum, { plan, seen }) => sum + (seen ? 0 : estimate(plan).bytes), 0);
+  const bytesFree = machine.freeBytes - (machine.totalBytes * (100 - memoryPercent)) / 100 - bytesToCome;
+  if (memoryPercent > 0 && own.bytes > bytesFree)
+    return `this recording is likely to take ${megabytes(own.bytes)} of memory, and ${megabytes(bytesFree)} are free for it (admissionMemoryPercent)`;
+
+  if (spoolFreeBytes > 0 && machine.freeSpoolBytes < spoolFreeBytes)
+    return `the spool's disk has ${megabytes(machine.freeSpoolBytes)} free, and keeps ${megabytes(spoolFreeBytes)} (admissionSpoolMb)`;
+  return undefined;
+}
+
+const cores = (n: number) => `${n.toFixed(2)} cores`;
+const megabytes = (bytes: number) => `${Math.max(0, Math.floor(bytes / MB))} MB`;

@@ -1,0 +1,244 @@
+/**
+ * RecorderChild: one recorder process, in a process group of its own. It may wait for its work (a warm one), has each
+ * Fact checked, is watched while it is at work, and takes all that it started along when it ends.
+ */
+import { type ChildProcess, fork } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import type { ChangeCommand, Command, StartCommand } from '../contract/line/commands.ts';
+import { type Fact, factSchema } from '../contract/line/facts.ts';
+import type { Clock, Timer } from '../kernel/clock.ts';
+import { Fault, messageOf } from '../kernel/fault.ts';
+import type { RecorderProcess, SessionLog } from '../session/ports.ts';
+import type { ProcessIdentity } from '../session/run-record.ts';
+import type { Cost } from './cost.ts';
+import { identityOf, signalGroup } from './process-identity.ts';
+import { steadyTicks, TICK_MS } from './steady-ticks.ts';
+
+export type RecorderChildOptions = {
+  clock: Clock;
+  log: SessionLog;
+  /** The script that is run, and its arguments. */
+  entry: string;
+  args: readonly string[];
+  env: Record<string, string | undefined>;
+  /** Flags of Node itself. */
+  flags: readonly string[];
+  /** A process that has work, and has not become ready in this time, is ended, so that another can take its place. */
+  readyTimeoutMs: number;
+  /** From the stop Command to SIGTERM; SIGKILL follows `KILL_AFTER_MS` later. */
+  stopTimeoutMs: number;
+};
+export type Pong = Extract<Fact, { type: 'pong' }>;
+/** What becomes of the work. `onExit` comes once, after the last fact. */
+export type Listener = { onFact(fact: Fact): void; onExit(why: string): void };
+
+const PING_EVERY_TICKS = 2;
+/**
+ * What a recorder costs is measured over so many answers, half a minute: its beginning costs more than it does later.
+ */
+const SEEN_PONGS = 15;
+/** A process that leaves this many pings unanswered hangs. */
+const MAX_UNANSWERED = 5;
+const KILL_AFTER_MS = 5_000;
+
+export class RecorderChild implements RecorderProcess {
+  readonly identity: ProcessIdentity;
+  readonly exited: Promise<void>;
+  /** Its answers of late, oldest first. */
+  #pongs: Pong[] = [];
+  #child: ChildProcess;
+  #options: RecorderChildOptions;
+  #work: { start: StartCommand; listener: Listener } | undefined;
+  #ticks: Timer;
+  #isReady = false;
+  #unanswered = 0;
+  #pings = 0;
+  /** Seconds, as far as they could be noticed, since it got its work and since it was told to stop. */
+  #workingTicks = 0;
+  #stoppingTicks: number | undefined;
+  /** What came before `start` was sent, in order. */
+  #early: Command[] = [];
+  /** What we ended it for, which says more than the signal it died of. */
+  #killedFor: string | undefined;
+
+  /** Starts the process. Throws a Fault when there can be none. */
+  constructor(options: RecorderChildOptions) {
+    const { clock, entry, args, env, flags, log } = options;
+    this.#options = options;
+    // Of its own group: nothing it starts outlives it, and Ctrl-C at the server does not end recordings in the middle.
+    this.#child = fork(entry, [...args], {
+      env,
+      // Nothing of our own execArgv: an inspector port, say, is not meant for the child.
+      execArgv: [...flags],
+      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+      detached: true,
+    });
+    const { pid } = this.#child;
+    this.#ticks = steadyTicks(clock, (late) => this.#tick(late));
+    this.exited = new Promise((resolve) => {
+      // `close` rather than `exit`: facts that are still in the pipe come first.
+      this.#child.once('close', (code, signal) => {
+        this.#ticks.cancel();
+        this.#work?.listener.onExit(this.#killedFor ?? wordsOf(code, signal));
+        resolve();
+      });
+      this.#child.once('exit', () => {
+        if (pid !== undefined) signalGroup(pid, 'SIGKILL');
+        // After a `disconnect` of ours Node tells no `close`, and there are no facts to wait for.
+        if (!this.#child.connected && this.#work === undefined) resolve();
+      });
+      this.#child.on('error', (error) => {
+        if (pid === undefined) resolve();
+        log.warn({ ...this.#who(), error: messageOf(error) }, 'recorder process');
+      });
+    });
+    if (pid === undefined) {
+      this.#ticks.cancel();
+      throw new Fault('recorder-not-started', 'the recorder process could not be started', { blame: 'self' });
+    }
+    this.identity = identityOf(pid) ?? { pid, startTicks: undefined, bootId: undefined };
+    this.#child.on('message', (message) => this.#hear(message));
+    if (this.#child.stderr)
+      createInterface({ input: this.#child.stderr }).on('line', (line) =>
+        log.warn({ ...this.#who(), pid }, `recorder: ${line}`),
+      );
+  }
+
+  get plan(): StartCommand['plan'] | undefined {
+    return this.#work?.start.plan;
+  }
+
+  /** Its newest answer. */
+  get pong(): Pong | undefined {
+    return this.#pongs.at(-1);
+  }
+
+  /** What it was seen to take of late; undefined while it has not been watched for long enough, past its beginning. */
+  get seen(): Cost | undefined {
+    const [first, last] = [this.#pongs[0], this.#pongs.at(-1)];
+    if (!first || !last || this.#pongs.length < SEEN_PONGS) return undefined;
+    return { cores: (last.cpuUs - first.cpuUs) / ((last.atMs - first.atMs) * 1000), bytes: last.rssBytes };
+  }
+
+  /** Whether it is up and waits for work. */
+  get isReady(): boolean {
+    return this.#isReady;
+  }
+
+  /** Gives it its work, once. It waits until the process is ready, however long the machine takes for that. */
+  assign(start: StartCommand, listener: Listener): void {
+    this.#work = { start, listener };
+    if (this.#isReady) this.#begin(this.#work);
+  }
+
+  stop(atMonoUs: number): void {
+    if (this.#stoppingTicks !== undefined) return;
+    this.#stoppingTicks = 0;
+    this.#tell({ type: 'stop', atMonoUs, generation: this.#generation });
+  }
+
+  /** After a stop there is nothing left to change, and the command is ignored. */
+  change(command: ChangeCommand): void {
+    if (this.#stoppingTicks === undefined) this.#tell({ ...command, generation: this.#generation });
+  }
+
+  kill(): void {
+    if (this.#child.exitCode === null && this.#child.signalCode === null) signalGroup(this.identity.pid, 'SIGKILL');
+  }
+
+  /** Lets go of it: it finishes its files and ends by itself, and nobody hears of it any more. */
+  release(): void {
+    this.#ticks.cancel();
+    this.#work = undefined;
+    if (this.#child.connected) this.#child.disconnect();
+  }
+
+  get #generation(): number {
+    return this.#work?.start.generation ?? 0;
+  }
+
+  #who(): object {
+    return { sid: this.plan?.sid, generation: this.#work?.start.generation };
+  }
+
+  #begin({ start, listener }: { start: StartCommand; listener: Listener }): void {
+    this.#workingTicks = 0;
+    // Not before whoever launches it has it in hand.
+    const ready: Fact = { type: 'ready', atMs: this.#options.clock.nowMs(), generation: start.generation };
+    queueMicrotask(() => listener.onFact(ready));
+    this.#send(start);
+    for (const command of this.#early.splice(0)) this.#send(command);
+  }
+
+  #hear(message: unknown): void {
+    const { log } = this.#options;
+    const parsed = factSchema.safeParse(message);
+    if (!parsed.success) {
+      log.error(this.#who(), `a fact of the recorder is malformed and was ignored: ${parsed.error.message}`);
+      return;
+    }
+    const fact = parsed.data;
+    // Whatever it says, it lives.
+    this.#unanswered = 0;
+    if (fact.type === 'ready') {
+      this.#isReady = true;
+      if (this.#work) this.#begin(this.#work);
+      return;
+    }
+    if (fact.type === 'pong') {
+      this.#pongs.push(fact);
+      if (this.#pongs.length > SEEN_PONGS) this.#pongs.shift();
+    }
+    this.#work?.listener.onFact(fact);
+  }
+
+  #tick(late: boolean): void {
+    if (late || !this.#work) return;
+    const { readyTimeoutMs } = this.#options;
+    this.#workingTicks++;
+    if (this.#stoppingTicks !== undefined) this.#watchStop(++this.#stoppingTicks * TICK_MS);
+    if (!this.#isReady) {
+      if (this.#workingTicks * TICK_MS >= readyTimeoutMs)
+        this.#kill(`the recorder process was not ready after ${readyTimeoutMs} ms`);
+      return;
+    }
+    if (this.#workingTicks % PING_EVERY_TICKS > 0) return;
+    if (this.#unanswered >= MAX_UNANSWERED) {
+      this.#kill(`the recorder process left ${this.#unanswered} pings unanswered`);
+      return;
+    }
+    this.#unanswered++;
+    this.#send({ type: 'ping', n: ++this.#pings, generation: this.#generation });
+  }
+
+  #watchStop(sinceMs: number): void {
+    const { stopTimeoutMs } = this.#options;
+    // A process that is not ready yet has not heard of the stop.
+    if (!this.#isReady) this.#stoppingTicks = 0;
+    else if (sinceMs >= stopTimeoutMs + KILL_AFTER_MS) this.kill();
+    else if (sinceMs >= stopTimeoutMs && this.#killedFor === undefined) {
+      this.#killedFor = `the recorder had not finished ${stopTimeoutMs} ms after a stop`;
+      this.#child.kill('SIGTERM');
+    }
+  }
+
+  #kill(why: string): void {
+    this.#killedFor ??= why;
+    this.kill();
+  }
+
+  /** Before `start` was sent, a stop would end the process with nothing recorded of what the feed holds already. */
+  #tell(command: Command): void {
+    if (this.#isReady) this.#send(command);
+    else this.#early.push(command);
+  }
+
+  #send(command: Command): void {
+    // A process that is ending has closed its channel; that it ends is told by `close`.
+    if (this.#child.connected) this.#child.send(command, () => {});
+  }
+}
+
+function wordsOf(code: number | null, signal: NodeJS.Signals | null): string {
+  return signal ? `the recorder process was ended by ${signal}` : `the recorder process ended with exit code ${code}`;
+}

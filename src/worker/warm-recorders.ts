@@ -1,0 +1,100 @@
+/**
+ * WarmRecorders: keeps recorder processes ready for each mode that is in use, so that a start costs no process start.
+ * One that is taken, or dies, is replaced after a pause, which grows while they go on dying.
+ */
+import type { Clock, Timer } from '../kernel/clock.ts';
+import { messageOf } from '../kernel/fault.ts';
+import type { SessionLog } from '../session/ports.ts';
+import type { RecorderChild } from './recorder-child.ts';
+
+export type Mode = 'mix' | 'individual';
+export type WarmRecordersOptions = {
+  clock: Clock;
+  log: SessionLog;
+  /** How many are kept for each mode in use. */
+  count: number;
+  spawn(mode: Mode): RecorderChild;
+};
+
+/** A start has the machine to itself first. */
+const REFILL_MS = 1_000;
+const LONGEST_PAUSE_MS = 60_000;
+/** One that lived for so long was no failure. */
+const LIVED_US = 60_000_000;
+
+export class WarmRecorders {
+  #options: WarmRecordersOptions;
+  #ready = new Map<Mode, Set<RecorderChild>>();
+  #refills = new Map<Mode, Timer>();
+  #failures = 0;
+  #closed = false;
+
+  constructor(options: WarmRecordersOptions) {
+    this.#options = options;
+  }
+
+  /** Begins to keep recorders for a mode: from the server's start, or from the mode's first use. */
+  keep(mode: Mode): void {
+    if (this.#ready.has(mode)) return;
+    this.#ready.set(mode, new Set());
+    this.#refill(mode, 0);
+  }
+
+  /** Whether one is up. */
+  isReady(mode: Mode): boolean {
+    return [...(this.#ready.get(mode) ?? [])].some((child) => child.isReady);
+  }
+
+  /** One that is up, or coming up; undefined when there is none. */
+  take(mode: Mode): RecorderChild | undefined {
+    this.keep(mode);
+    const kept = this.#ready.get(mode);
+    const taken = [...(kept ?? [])].find((child) => child.isReady) ?? kept?.values().next().value;
+    if (taken) kept?.delete(taken);
+    this.#refill(mode, REFILL_MS);
+    return taken;
+  }
+
+  /** Ends those that wait. Resolves when they are gone. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    for (const timer of this.#refills.values()) timer.cancel();
+    const waiting = [...this.#ready.values()].flatMap((kept) => [...kept]);
+    for (const child of waiting) child.kill();
+    await Promise.all(waiting.map((child) => child.exited));
+  }
+
+  #refill(mode: Mode, delayMs: number): void {
+    const { clock, count } = this.#options;
+    if (this.#closed || this.#refills.has(mode) || (this.#ready.get(mode)?.size ?? 0) >= count) return;
+    const timer = clock.after(delayMs, () => {
+      this.#refills.delete(mode);
+      this.#add(mode);
+      this.#refill(mode, REFILL_MS);
+    });
+    this.#refills.set(mode, timer);
+  }
+
+  #add(mode: Mode): void {
+    const { clock, log, spawn } = this.#options;
+    const kept = this.#ready.get(mode);
+    if (this.#closed || !kept) return;
+    const beganUs = clock.monoUs();
+    const fail = (why: string) => {
+      this.#failures = clock.monoUs() - beganUs > LIVED_US ? 1 : this.#failures + 1;
+      const pauseMs = Math.min(LONGEST_PAUSE_MS, REFILL_MS * 2 ** (this.#failures - 1));
+      log.warn({ mode, why, pauseMs }, 'a recorder that was kept ready is gone; another is started');
+      this.#refill(mode, pauseMs);
+    };
+    try {
+      const child = spawn(mode);
+      kept.add(child);
+      void child.exited.then(() => {
+        // One that was taken has somebody who is told.
+        if (kept.delete(child) && !this.#closed) fail('its process ended');
+      });
+    } catch (error) {
+      fail(messageOf(error));
+    }
+  }
+}

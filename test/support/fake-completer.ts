@@ -1,0 +1,13 @@
+/**
+ * A process that completes a recording as its first argument says, for tests of who starts it.
+ */
+import { text } from 'node:stream/consumers';
+
+const mode = process.argv[2];
+const work = await text(process.stdin);
+if (mode === 'echo') process.stdout.write(`${work}\n`);
+if (mode === 'fail') {
+  process.stderr.write('no space left\n');
+  process.exitCode = 1;
+}
+if (mode === 'hang') for (;;);
