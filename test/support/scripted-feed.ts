@@ -15,6 +15,7 @@ import {
 } from '../../src/contract/line/feed.ts';
 import type { MediaKind, TrackFormat, VideoCodec } from '../../src/media/track.ts';
 import { startsKeyFrame } from '../../src/stages/rtp/key-frame.ts';
+import { splitAnnexB } from '../../src/stages/rtp/packetize/h264.ts';
 import { Packetizer } from '../../src/stages/rtp/packetize/packetizer.ts';
 import { parsePacket } from '../../src/stages/rtp/parse-packet.ts';
 import { AudioEncoder, VideoEncoder } from './media/encode.ts';
@@ -55,6 +56,14 @@ export type ScriptedUser = {
   picturesAtS?: number[];
   /** H.264 with pictures that refer to later ones, sent in order of decoding. */
   bFrames?: boolean;
+  /** Sets the marker of every packet of video, or of none, instead of at the end of each picture. */
+  markers?: 'all' | 'none';
+  /** Sends parameter sets with the first key frame only (H.264). */
+  setsOnce?: boolean;
+  /** What is muted is not captured: timestamps go on afterwards without a gap, and only sender reports tell of it. */
+  mutesStall?: boolean;
+  /** One packet of sound that is stamped so many seconds ahead of its time. */
+  stray?: { atS: number; byS: number };
   /** Stretches in which each packet of Opus is one byte, a frame of nothing, as senders with DTX send when a pause begins. */
   tinyPackets?: { fromS: number; toS: number }[];
   /** Bytes of the video orientation header extension, and from when on they are sent. */
@@ -119,6 +128,11 @@ function scriptOf(user: ScriptedUser, index: number, zeroUs: number): Script {
   };
   // Content second 0 is the recording's zero, so marks lie on its full seconds. Made media wants whole positive times.
   const base = 1_000_000;
+  /** Seconds of a kind that its timestamps know nothing of. */
+  const forgottenS = (kind: MediaKind, atS: number) => {
+    const mutes = user.mutesStall ? (user.mutes ?? []).filter((m) => (m.kind ?? kind) === kind && m.toS <= atS) : [];
+    return mutes.reduce((sum, { fromS, toS }) => sum + toS - fromS, 0);
+  };
   const speed = 1 + (user.skewPpm ?? 0) / 1e6;
   const ntpOf = (contentS: number) => NTP_EPOCH_US + (base + contentS * speed) * 1e6;
 
@@ -149,7 +163,10 @@ function scriptOf(user: ScriptedUser, index: number, zeroUs: number): Script {
       const contentS = n / VIDEO.fps;
       if (isMuted('video', contentS)) continue;
       if (user.picturesAtS && !user.picturesAtS.some((atS) => Math.round(atS * VIDEO.fps) === n)) continue;
-      const ticksOf = (frame: number) => offset + Math.round((frame / VIDEO.fps) * speed * 90000);
+      const ticksOf = (frame: number) => {
+        const atS = frame / VIDEO.fps;
+        return offset + Math.round((atS - forgottenS('video', atS)) * speed * 90000);
+      };
       const ticks = ticksOf(n);
       send(videoTrack, contentS, delay.video, () => {
         const size = sizeAt(contentS);
@@ -163,7 +180,10 @@ function scriptOf(user: ScriptedUser, index: number, zeroUs: number): Script {
         const bits = user.orientations?.findLast((o) => o.fromS <= contentS)?.bits;
         const sent = units.flatMap(({ data, pts }): Sent[] => {
           const shown = ticksOf(camera.firstFrame + pts);
-          const datagrams = packetizer.packetize(within(user.spoils, contentS) ? spoiled(data) : data, shown);
+          const whole = user.setsOnce && n > camera.firstFrame ? withoutSets(data) : data;
+          const datagrams = packetizer
+            .packetize(within(user.spoils, contentS) ? spoiled(whole) : whole, shown)
+            .map((datagram) => withMarker(datagram, user.markers));
           if (bits !== undefined) datagrams.push(withOrientation(datagrams.pop()!, bits));
           return [{ kind: 'rtp', datagrams }];
         });
@@ -185,11 +205,13 @@ function scriptOf(user: ScriptedUser, index: number, zeroUs: number): Script {
     send(audioTrack, contentS, delay.audio, () => {
       const sound = madeSound(user.participant, base * SOUND_RATE + n * samples, samples);
       // What comes out is stamped with its own time, which libopus sets back by its lookahead; RTP senders do not.
-      const ticks = 123456 + Math.round((n - first) * samples * speed);
+      const lostTicks = forgottenS('audio', contentS) * SOUND_RATE;
+      const ticks = 123456 + Math.round(((n - first) * samples - lostTicks) * speed);
+      const strayed = user.stray && Math.floor((user.stray.atS * SOUND_RATE) / samples) === n ? user.stray.byS : 0;
       const units = encoder.encode(sound, n * samples);
       const isTiny = within(user.tinyPackets, contentS);
       const sent = units.map(({ data }): Sent => {
-        const datagrams = packetizer.packetize(isTiny ? data.subarray(0, 1) : data, ticks);
+        const datagrams = packetizer.packetize(isTiny ? data.subarray(0, 1) : data, ticks + strayed * SOUND_RATE);
         return { kind: 'rtp', datagrams };
       });
       if (n % 50 === 3) sent.push({ kind: 'rtcp', datagrams: [packetizer.senderReport(ntpOf(contentS), ticks)] });
@@ -212,6 +234,21 @@ function scriptOf(user: ScriptedUser, index: number, zeroUs: number): Script {
 function spoiled(data: Buffer): Buffer {
   const out = Buffer.from(data);
   return out.fill(0x5a, data.length >> 1, (data.length >> 1) + 8);
+}
+
+function withMarker(packet: Buffer, markers: ScriptedUser['markers']): Buffer {
+  if (markers === 'all') packet[1] = packet[1]! | 0x80;
+  if (markers === 'none') packet[1] = packet[1]! & 0x7f;
+  return packet;
+}
+
+/** An access unit of H.264 without its SPS and PPS. */
+function withoutSets(unit: Buffer): Buffer {
+  return Buffer.concat(
+    splitAnnexB(unit)
+      .filter((nal) => ![7, 8].includes(nal[0]! & 0x1f))
+      .flatMap((nal) => [Buffer.of(0, 0, 0, 1), nal]),
+  );
 }
 
 /** The packet with a header extension of one byte, as a frame's last one carries it (3GPP TS 26.114 §7.4.5, RFC 8285 §4.2). */
