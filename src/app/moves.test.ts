@@ -31,7 +31,7 @@ let recordings: RecordingTables;
 let outbox: OutboxTables;
 beforeAll(async () => {
   database = await openDatabase({ url: '', pgliteDir: 'memory://' });
-  tables = new ObjectTables({ database, vault, clock: systemClock, log });
+  tables = new ObjectTables({ database, vault, folder: 'ours', clock: systemClock, log });
   outbox = new OutboxTables(database);
   recordings = new RecordingTables(database, await beginOwner(database), vault, {
     add: async (inside, notices, nowMs) => void (await outbox.add(inside, notices, nowMs, () => true)),
@@ -103,6 +103,18 @@ async function begin({ keepMs = 72 * 3_600_000, clock = hasty }: { keepMs?: numb
 }
 const events = async () =>
   (await outbox.list(appid, { after: 0, limit: 100 })).map(({ notice }) => [notice.eventType, notice.payload.sequence]);
+
+test('what another server on the same database keeps is left to it, keys and all', async () => {
+  const theirs = { database, vault: new Vault([Vault.newKey()]), folder: 'theirs', clock: systemClock, log };
+  await database.query(`update tasks set folder = 'theirs' where sid = $1`, [sid]);
+  const stored = new ObjectTables(theirs);
+  const storage = stub.storage();
+  await stored.addMove({ sid, appid, storage, sinceMs: 1, keepUntilMs: 2 });
+  // Only they can read the credentials.
+  expect((await tables.moves()).map((move) => move.sid)).not.toContain(sid);
+  expect(await tables.renewCredentials(appid, storage)).toEqual([]);
+  expect((await stored.moves()).map((move) => move.sid)).toEqual(expect.arrayContaining([sid]));
+});
 
 describe('what the backup store has', () => {
   test('goes to its own store under the final names, playlist last, is told, and is forgotten with its credentials', async () => {

@@ -174,14 +174,15 @@ export async function createServer(given: Config): Promise<AircheckServer> {
     const spool = spoolPort(join(config.dataDir, 'spool'));
     const vault = new Vault(secretKeys(config.dataDir, config.secretKeys));
     const tables = new RecordingTables(database, ownership, vault, notifications.outbox);
-    const objects = new ObjectTables({ database, vault, clock, log });
+    const objects = new ObjectTables({ database, vault, folder, clock, log });
     const guard = new EndpointGuard({ networks: config.storageNetworks, plainHttp: config.storagePlainHttp });
     const stores = { localStorageDir: config.localStorageDir, guard, clock, log };
     const backup = await openBackup(config);
     endings.push(() => backup.close());
     const moves = new Moves({
       tables: objects,
-      jobs: new KeyedJobs({ database, queue: 'moves', log, clock, parallel: 4 }),
+      // Each server its own: what another one has in its keeping, only that one can move on.
+      jobs: new KeyedJobs({ database, queue: `moves-${folder}`, log, clock, parallel: 4 }),
       backup,
       openTarget: targetOpener(stores),
       tell: (sid, what) => tables.tellAfterwards(sid, what, clock.nowMs()),

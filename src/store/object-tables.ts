@@ -48,14 +48,28 @@ export type Backlog = {
   nextTryMs: number | undefined;
 };
 
+export type ObjectTablesOptions = {
+  database: Database;
+  vault: Vault;
+  /** Which data folder this server has: what another server keeps is moved on by that one, with its own keys. */
+  folder: string;
+  clock: Clock;
+  log: SessionLog;
+};
+
+/** Moves of this folder ($1). Tasks of a version that had no folders belong to whoever asks. */
+const OWN_MOVES = `select m.* from moves m join tasks t using (sid) where (t.folder = $1 or t.folder is null)`;
+
 export class ObjectTables {
   readonly #database: Database;
+  readonly #folder: string;
   readonly #vault: Vault;
   readonly #clock: Clock;
   readonly #log: SessionLog;
 
-  constructor({ database, vault, clock, log }: { database: Database; vault: Vault; clock: Clock; log: SessionLog }) {
+  constructor({ database, vault, folder, clock, log }: ObjectTablesOptions) {
     this.#database = database;
+    this.#folder = folder;
     this.#vault = vault;
     this.#clock = clock;
     this.#log = log;
@@ -117,8 +131,10 @@ export class ObjectTables {
     );
   }
 
+  /** What this server has to move on, oldest first. */
   async moves(): Promise<Move[]> {
-    return (await this.#database.query('select * from moves order by since_ms')).map((row) => this.#toMove(row));
+    const rows = await this.#database.query(`${OWN_MOVES} order by m.since_ms`, [this.#folder]);
+    return rows.map((row) => this.#toMove(row));
   }
 
   async findMove(sid: string): Promise<Move | undefined> {
@@ -138,9 +154,10 @@ export class ObjectTables {
     await this.#database.query('delete from moves where sid = $1', [sid]);
   }
 
-  /** Has moves of an app to the same bucket use these credentials. Resolves to the recordings that do now. */
+  /** Has this server's moves of an app to the same bucket use these credentials. Resolves to the recordings that do now. */
   async renewCredentials(appid: string, storage: StorageConfig): Promise<string[]> {
-    const moves = await this.#database.query('select * from moves where appid = $1 and place = $2', [
+    const moves = await this.#database.query(`${OWN_MOVES} and m.appid = $2 and m.place = $3`, [
+      this.#folder,
       appid,
       placeOf(storage),
     ]);
