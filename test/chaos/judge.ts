@@ -32,7 +32,7 @@ export type TakeVerdict = {
   beeps: Marks;
   discontinuities: number;
   worstOffsetMs: number;
-  /** From each harm until the recording was live again. */
+  /** From each recorder's end until the recording was live again. */
   liveAfterMs: number[];
   /** What is wrong, in words; empty when all is well. */
   problems: string[];

@@ -35,8 +35,8 @@ export type Outcome = Watched & {
   unsigned: number;
 };
 
-/** What is left of recordings that have ended: folders on the spool, feeds' sockets, recorder processes. */
-export type Leftovers = { spool: string[]; feeds: string[]; recorders: string[] };
+/** What is left of recordings that have ended: folders on the spool, and feeds' sockets. */
+export type Leftovers = { spool: string[]; feeds: string[] };
 
 export class ChaosStage {
   readonly #dir: string;
@@ -105,8 +105,7 @@ export class ChaosStage {
   leftovers(): Leftovers {
     const { dataDir } = this.server;
     const names = (folder: string) => (existsSync(join(dataDir, folder)) ? readdirSync(join(dataDir, folder)) : []);
-    const recorders = processesOf(dataDir).filter(({ args }) => args.includes('recorder'));
-    return { spool: names('spool'), feeds: names('feeds'), recorders: recorders.map(({ pid }) => String(pid)) };
+    return { spool: names('spool'), feeds: names('feeds') };
   }
 
   /** Kills the server and starts it again at once. What had arrived may be lost for `lostS` at most. */

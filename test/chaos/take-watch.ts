@@ -27,7 +27,9 @@ export type Takeover = {
   pid: number;
   /** Wall time of the harm, seconds. */
   atWallS: number;
-  /** From the harm until a picture or sound from after it was on the disk; undefined when the recording ended before. */
+  /**
+   * From the process's end until a picture or sound from after the harm was on the disk; undefined when the recording ended before.
+   */
   liveAfterMs?: number | undefined;
 };
 
@@ -189,9 +191,10 @@ export class TakeWatch {
     const sinceS = takeover.atWallS - this.zeroWallS;
     // What hangs is on its way to be replaced only when it is gone.
     while (isAlive(lost) && performance.now() < endMs && !this.#over) await pause(LOOK_EVERY_MS);
+    const goneMs = Date.now();
     while (performance.now() < endMs && !this.#over) {
       if (newestSlices(join(this.#dataDir, 'spool', this.recording.sid)).some((path) => lastWritten(path) > sinceS)) {
-        takeover.liveAfterMs = Date.now() - takeover.atWallS * 1000;
+        takeover.liveAfterMs = Date.now() - goneMs;
         return;
       }
       await pause(LOOK_EVERY_MS);
