@@ -66,7 +66,7 @@ export async function readEarlierRuns(start: StartCommand, plan: MixPlan): Promi
   }
   return {
     ...{ originUs, end, mended, problems: [...spool.problems, ...problems] },
-    sliceIndex: (mended.at(-1) ?? last?.file)?.index === undefined ? 0 : (mended.at(-1) ?? last!.file).index + 1,
+    sliceIndex: ((mended.at(-1) ?? last?.file)?.index ?? -1) + 1,
     moment: checkpoint?.moment,
   };
 }

@@ -7,6 +7,7 @@ import { channelStateSchema } from '../../contract/line/channel-state.ts';
 import { soundMixerStateSchema } from '../../contract/line/sound-mixer-state.ts';
 import { SOUND_RATE } from '../../media/frame.ts';
 import type { Flushed } from '../../stages/mux/slices.ts';
+import { PRIMING_SAMPLES } from './mix-output.ts';
 
 /** A moment of the recording: the next frame and the next sample, counted from where its files begin. */
 const momentMembers = { frame: z.int(), sample: z.int() };
@@ -30,8 +31,6 @@ export type MixMoment = NonNullable<MixCheckpoint['moment']>;
 const EVERY_US = 400_000;
 /** Of a slice that is cut off, so many pictures at its end may have to be left out (`cutUnits`). */
 const UNSURE_FRAMES = 12;
-/** An encoder of sound that goes on is given two blocks of what came before. */
-const PRIMING_SAMPLES = 2048;
 /** Encoders hold some seconds at most; of slower ones the newest moments are left out. */
 const MAX_KEPT = 50;
 

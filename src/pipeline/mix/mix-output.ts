@@ -16,6 +16,8 @@ import { Journal } from '../../stages/spool/journal.ts';
 
 /** Samples per block of sound. */
 export const AUDIO_BLOCK = AAC_BLOCK;
+/** An encoder of sound that goes on is given at least so much of what came before. */
+export const PRIMING_SAMPLES = 2 * AUDIO_BLOCK;
 /** Key frames stand this far apart, so that a slice of at least 15 s (contract §4.2) is one of exactly 15 s. */
 const KEY_INTERVAL_S = 3;
 

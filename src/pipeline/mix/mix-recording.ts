@@ -17,7 +17,7 @@ import { FeedSession, type SessionEnd } from '../tracks/feed-session.ts';
 import { Canvas, type Look, usersIn } from './canvas.ts';
 import { type EarlierRuns, type End, readEarlierRuns } from './earlier-runs.ts';
 import { type MixCheckpoint, type MixMoment, Moments } from './mix-checkpoint.ts';
-import { AUDIO_BLOCK, MixOutput, type MixOutputOptions } from './mix-output.ts';
+import { AUDIO_BLOCK, MixOutput, type MixOutputOptions, PRIMING_SAMPLES } from './mix-output.ts';
 import { Pace } from './pace.ts';
 import { Participants } from './participants.ts';
 import { PictureClock } from './picture-clock.ts';
@@ -38,8 +38,6 @@ const HOLD_EMPTY_US = 60_000_000;
 const CHECKPOINT_US = 1_000_000;
 /** Media may arrive this much before the moment that it is placed at. */
 const SAFE_MARGIN_US = 500_000;
-/** An encoder of sound that goes on is given two blocks of what came before. */
-const PRIMING_SAMPLES = 2 * AUDIO_BLOCK;
 /** A recording without a picture moves on in steps of this many frames a second. */
 const SOUND_ONLY_FPS = 25;
 
