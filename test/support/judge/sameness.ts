@@ -9,6 +9,11 @@ import { type Heard, JUDGE_RATE, listen } from './sound.ts';
 const SQUARE = 16;
 /** Sound is compared over so many samples, 10 ms. */
 const STRETCH = JUDGE_RATE / 100;
+/**
+ * The beginning of a beep comes out of two encoders differently for some 30 ms, as they have other bits to spare. Sound that
+ * is missing or there twice moves all that follows.
+ */
+const MIN_STRETCHES = 6;
 
 export type Difference = {
   pictures: [number, number];
@@ -16,8 +21,8 @@ export type Difference = {
   unlike: { picture: number; by: number }[];
   /** Samples that each has. */
   samples: [number, number];
-  /** Stretches of sound whose difference is louder than `soundTolerance`, seconds from the beginning, and how loud it is. */
-  soundsUnlike: { atS: number; by: number }[];
+  /** Where sound differs by more than `soundTolerance` of full scale for 60 ms and more, and for how long; seconds. */
+  soundsUnlike: { atS: number; lengthS: number }[];
 };
 
 /** Compares two files or playlists. Throws an Error when one cannot be read. */
@@ -61,12 +66,16 @@ function means({ width, height, planes, strides }: ShownPicture): Float32Array {
 
 function soundsUnlike(one: Heard, other: Heard, tolerance: number): Difference['soundsUnlike'] {
   const unlike: Difference['soundsUnlike'] = [];
+  let row = 0;
   const length = Math.min(one.mono.length, other.mono.length);
   for (let from = 0; from + STRETCH <= length; from += STRETCH) {
     let sum = 0;
     for (let i = from; i < from + STRETCH; i++) sum += (one.mono[i]! - other.mono[i]!) ** 2;
     const by = Math.sqrt(sum / STRETCH);
-    if (by > tolerance) unlike.push({ atS: from / JUDGE_RATE, by });
+    row = by > tolerance ? row + 1 : 0;
+    const atS = (from + STRETCH - row * STRETCH) / JUDGE_RATE;
+    if (row === MIN_STRETCHES) unlike.push({ atS, lengthS: 0 });
+    if (row >= MIN_STRETCHES) unlike.at(-1)!.lengthS = (row * STRETCH) / JUDGE_RATE;
   }
   return unlike;
 }
