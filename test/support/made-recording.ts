@@ -94,8 +94,8 @@ async function writeVideo(made: MadeRecording, { uid, participant, video }: Made
       }
     }
     encoder.close();
-    firstIndex = slices.nextIndex;
     await slices.finish();
+    firstIndex = slices.nextIndex;
   }
 }
 
@@ -125,8 +125,8 @@ async function writeAudio(
       for (const sample of encoder.encode(mono, at)) slices.write(sample);
     }
     for (const sample of encoder.end()) slices.write(sample);
-    firstIndex = slices.nextIndex;
     await slices.finish();
+    firstIndex = slices.nextIndex;
   }
 }
 
