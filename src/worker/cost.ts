@@ -1,6 +1,6 @@
 /**
  * What recordings cost their machine: what running ones were seen to take, and what one by its plan is likely to. The
- * figures are of `npm run bench`, rounded up.
+ * figures stand above what benches measured, low enough that what ran together on two cores is still let in.
  */
 import type { Plan } from '../contract/line/plan.ts';
 

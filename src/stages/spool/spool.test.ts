@@ -1,10 +1,10 @@
-import { appendFileSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Segment, WholeFile } from '../../media/segment.ts';
 import { JOURNAL_NAME, Journal, readSpool } from './journal.ts';
-import { createSpoolFolder, freeBytes, removeSpoolFolder } from './spool-folder.ts';
+import { freeBytes, removeSpoolFolder, spooledSids } from './spool-folder.ts';
 
 let dir: string;
 beforeEach(() => {
@@ -97,26 +97,18 @@ describe('the journal', () => {
   });
 });
 
-describe('a spool folder', () => {
+describe('the folder of a recording', () => {
   const SID = 'ab'.repeat(16);
 
-  test('is for this user alone, and goes with all in it', async () => {
-    const made = await createSpoolFolder(join(dir, 'spool'), SID, 0);
-    expect(made).toBe(join(dir, 'spool', SID));
-    expect(statSync(made).mode & 0o777).toBe(0o700);
-    writeFileSync(join(made, 'x'), '');
-    expect(await createSpoolFolder(join(dir, 'spool'), SID, 0)).toBe(made);
-    await removeSpoolFolder(made);
-    await removeSpoolFolder(made);
-    expect(() => statSync(made)).toThrow();
-  });
-
-  test('is not begun on a disk that is full, nor under a name that climbs', async () => {
+  test('is found by its name, and goes with all in it', async () => {
+    mkdirSync(join(dir, SID));
+    mkdirSync(join(dir, 'something else'));
+    writeFileSync(join(dir, SID, 'x'), '');
+    expect(await spooledSids(dir)).toEqual([SID]);
+    expect(await spooledSids(join(dir, 'none'))).toEqual([]);
+    await removeSpoolFolder(join(dir, SID));
+    await removeSpoolFolder(join(dir, SID));
+    expect(await spooledSids(dir)).toEqual([]);
     expect(await freeBytes(dir)).toBeGreaterThan(0);
-    await expect(createSpoolFolder(dir, SID, Number.MAX_SAFE_INTEGER)).rejects.toMatchObject({
-      code: 'spool-full',
-      message: expect.stringMatching(/MB free, a recording needs/),
-    });
-    await expect(createSpoolFolder(dir, '..', 0)).rejects.toMatchObject({ code: 'sid-invalid' });
   });
 });
