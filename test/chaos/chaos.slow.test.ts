@@ -3,13 +3,13 @@
  */
 import { expect, test } from 'vitest';
 import { missesOf, type Report } from './play.ts';
-import { endServer, killServer, leaveAlone, randomKills } from './scenarios.ts';
+import { endServer, leaveAlone, randomKills } from './scenarios.ts';
 
 const SEED = 1;
 
-/** The todos are what a recorder's and a server's death cost today. */
 const held: [string, () => Promise<Report>][] = [
   ['nothing is done: every mark is there, in step', leaveAlone],
+  ['recorders of both modes are killed at random moments', () => randomKills(2, 1, SEED)],
   ['the server is ended in order', endServer],
 ];
 
@@ -17,10 +17,5 @@ test.each(held)('%s', async (_what, run) => {
   expect(missesOf(await run())).toEqual([]);
 });
 
-test.todo('recorders of both modes are killed at random moments', async () => {
-  expect(missesOf(await randomKills(2, 1, SEED))).toEqual([]);
-});
-
-test.todo('the server is killed and started at once', async () => {
-  expect(missesOf(await killServer())).toEqual([]);
-});
+// A composite that goes on after its server: `npm run test:chaos -- server-kill` says what its HLS lacks.
+test.todo('the server is killed and started at once');
