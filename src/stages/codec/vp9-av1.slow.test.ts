@@ -35,12 +35,14 @@ function encode(codec: Codec, count: number, { width = 320, height = 180, from =
 function throughRtp(codec: Codec, units: Buffer[], maxPayloadBytes: number): { data: Buffer; keyFrame: boolean }[] {
   const packetizer = new Packetizer({ format: formatOf(codec), ssrc: 1, maxPayloadBytes });
   const depacketizer = createDepacketizer(formatOf(codec));
-  return units.flatMap((unit, n) =>
+  const samples = units.flatMap((unit, n) =>
     packetizer.packetize(unit, n * 3000).flatMap((datagram) => {
       const packet = parsePacket(datagram, 0);
       return depacketizer.push({ packet, rtpTime: packet.timestamp, lostBefore: 0 });
     }),
   );
+  // The last frame has no timestamp behind it that ends it.
+  return [...samples, ...depacketizer.flush()];
 }
 
 function decode(decoder: VideoDecoder, data: Buffer, ptsUs = 0): Seen[] {
@@ -105,13 +107,14 @@ it('takes the superframe that spatial layers are joined to', () => {
   const layer = (spatialId: number, data: Buffer) => Buffer.concat([Buffer.of(0x2c, spatialId << 1, 0), data]);
   const depacketizer = createDepacketizer(formatOf('vp9'));
   // Two pictures of one size stand for the layers.
-  const [sample] = [layer(0, key!), layer(1, delta!)].flatMap((payload, n) =>
+  const ended = [layer(0, key!), layer(1, delta!)].flatMap((payload, n) =>
     depacketizer.push({
       packet: { payloadType: 96, sequence: n, timestamp: 0, ssrc: 1, marker: n === 1, payload, arrivalUs: 0 },
       rtpTime: 0,
       lostBefore: 0,
     }),
   );
+  const [sample] = [...ended, ...depacketizer.flush()];
   const decoder = new VideoDecoder('vp9');
   expect(Math.abs(decode(decoder, sample!.data).at(-1)!.luma - 44)).toBeLessThanOrEqual(3);
   expect(Math.abs(decode(decoder, next!).at(-1)!.luma - 48)).toBeLessThanOrEqual(3);

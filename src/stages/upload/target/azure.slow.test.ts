@@ -54,8 +54,8 @@ beforeAll(async () => {
 afterAll(async () => {
   if (azurite?.exitCode === null) {
     const ended = once(azurite, 'exit');
-    // Killed by force it forgets what it has acknowledged.
-    azurite.kill('SIGTERM');
+    // Asked to end it waits for connections that are kept open, and nobody needs what it has any more.
+    azurite.kill('SIGKILL');
     await ended;
   }
   rmSync(dir, { recursive: true, force: true });
