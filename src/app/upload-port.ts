@@ -13,8 +13,9 @@ import { renderMpd } from '../stages/mux/dash/mpd.ts';
 import { renderPlaylist } from '../stages/mux/hls/playlist.ts';
 import type { BackupStore } from '../stages/upload/backup-store.ts';
 import { RecordingUpload, type UploadEvent as StageEvent } from '../stages/upload/recording-upload.ts';
+import { createTarget } from '../stages/upload/target/create-target.ts';
 import type { EndpointGuard } from '../stages/upload/target/endpoint-guard.ts';
-import { createTarget, type Target } from '../stages/upload/target/target.ts';
+import type { Target } from '../stages/upload/target/target.ts';
 import { testWrite } from '../stages/upload/test-write.ts';
 
 export type UploadPortOptions = {

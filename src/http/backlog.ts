@@ -5,7 +5,6 @@
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import { problem } from '../contract/problems.ts';
-import type { RecordingApi } from './api.ts';
 
 /** Times are Unix milliseconds. One entry for each recording and place. */
 export const backlogEntrySchema = z.object({
@@ -27,7 +26,7 @@ export type BacklogApi = {
   retry(appid: string, sid: string): Promise<boolean>;
 };
 
-export function backlogRoutes(app: FastifyInstance, { backlog }: RecordingApi): void {
+export function backlogRoutes(app: FastifyInstance, { backlog }: { backlog: BacklogApi }): void {
   app.get<{ Params: { appid: string } }>('/backlog', async ({ params }) => ({
     backlog: await backlog.list(params.appid),
   }));

@@ -2,7 +2,7 @@
  * Paths of the recording API (contract §0.2) and their parameters.
  */
 import type { Mode } from '../contract/rest/fields.ts';
-import type { ResourcePath } from '../session/recordings.ts';
+import type { ResourcePath } from '../session/resources.ts';
 
 /** The mode's place in a path; any other word is an unknown route. */
 export const MODE = ':mode(^(?:individual|mix|web)$)';

@@ -1,13 +1,10 @@
 /**
- * Recording: a running pipeline as its process sees it, and the one switch from a plan's mode to the line that makes it.
+ * Recording: a running pipeline as its process sees it, and what it is handed.
  */
-import type { ChangeCommand, StartCommand } from '../contract/line/commands.ts';
+import type { ChangeCommand } from '../contract/line/commands.ts';
 import type { EndReason, Fact } from '../contract/line/facts.ts';
 import type { Clock } from '../kernel/clock.ts';
-import { IndividualRecording } from './individual/individual-recording.ts';
-import { MixRecording } from './mix/mix-recording.ts';
 import type { MachineFacts, QualityCollector } from './report/quality-collector.ts';
-import { reported } from './report/reported.ts';
 
 /** A Fact before time and generation are put on. */
 export type Happening = Fact extends infer F
@@ -40,17 +37,3 @@ export type Recording = {
   /** How far encoding lags behind its due time, microseconds. */
   lagUs(): number;
 };
-
-/** Joins the channel and begins to record. Rejects with a Fault when the feed cannot be had. */
-export function startRecording(start: StartCommand, context: RecordingContext): Promise<Recording> {
-  return reported(start, context, (line) => startLine(start, line));
-}
-
-function startLine(start: StartCommand, context: LineContext): Promise<Recording> {
-  switch (start.plan.mode) {
-    case 'mix':
-      return MixRecording.start(start, start.plan, context);
-    case 'individual':
-      return IndividualRecording.start(start, start.plan, context);
-  }
-}

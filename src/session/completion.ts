@@ -7,10 +7,9 @@ import type { QualityReport } from '../contract/line/quality-report.ts';
 import type { UploadingStatus } from '../contract/rest/stop.ts';
 import { messageOf } from '../kernel/fault.ts';
 import type { SpooledDocument, SpooledFile } from '../media/segment.ts';
-import type { RunFile } from './ports.ts';
+import type { RunFile, TaskPorts } from './ports.ts';
 import type { ProcessIdentity, RunRecord } from './run-record.ts';
 import type { Task } from './task.ts';
-import type { TaskPorts } from './task-runner.ts';
 import type { TaskUpload } from './task-upload.ts';
 
 export type CompletionOptions = {

@@ -8,6 +8,7 @@ import type { QualityReport } from '../contract/line/quality-report.ts';
 import type { StorageConfig } from '../contract/line/storage.ts';
 import type { UploadingStatus } from '../contract/rest/stop.ts';
 import type { Notice } from '../contract/webhook/notice.ts';
+import type { Clock } from '../kernel/clock.ts';
 import type { FileOwner, SpooledFile } from '../media/segment.ts';
 import type { TaskHold } from './hold.ts';
 import type { ProcessIdentity, RunRecord } from './run-record.ts';
@@ -189,4 +190,16 @@ export type SessionLog = {
   info(details: object, text: string): void;
   warn(details: object, text: string): void;
   error(details: object, text: string): void;
+};
+
+/** What one task is carried through its life with. */
+export type TaskPorts = {
+  store: RecordingStore;
+  channel: ChannelPort;
+  recorders: RecorderPort;
+  uploads: UploadPort;
+  spool: SpoolPort;
+  clock: Clock;
+  log: SessionLog;
+  syncStopTimeoutMs: number;
 };

@@ -12,10 +12,9 @@ import { keepChanges, toCommands } from './changes.ts';
 import { isReport } from './completion.ts';
 import { isFenced, type TaskHold } from './hold.ts';
 import { ERROR_CODES } from './notices.ts';
-import type { Feed, RecorderProcess } from './ports.ts';
+import type { Feed, RecorderProcess, TaskPorts } from './ports.ts';
 import type { RunRecord } from './run-record.ts';
 import type { Task, TaskEvent, TaskState } from './task.ts';
-import type { TaskPorts } from './task-runner.ts';
 
 export type RecorderRunsOptions = {
   ports: TaskPorts;

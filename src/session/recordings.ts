@@ -26,10 +26,10 @@ import { parseUpdateLayout } from '../contract/rest/update-layout.ts';
 import { sleep, type Timer, within } from '../kernel/clock.ts';
 import { type Fault, messageOf } from '../kernel/fault.ts';
 import { newResourceId, newSid } from '../kernel/ids.ts';
-import type { PastTask, Resource } from './ports.ts';
-import { Resources, refuseUnfound } from './resources.ts';
+import type { PastTask, Resource, TaskPorts } from './ports.ts';
+import { type ResourcePath, Resources, refuseUnfound } from './resources.ts';
 import { isRunning, kindsOf, listed, newTaskState, type Task, takesOnlySnapshots } from './task.ts';
-import { type TaskChange, type TaskPorts, TaskRunner } from './task-runner.ts';
+import { type TaskChange, TaskRunner } from './task-runner.ts';
 
 export type RecordingsOptions = TaskPorts & {
   resourceLifeMs: number;
@@ -57,8 +57,6 @@ export type Admission = {
   /** It was not begun after all. */
   forget(sid: string): void;
 };
-/** The path of a call on one resource. */
-export type ResourcePath = { appid: string; resourceId: string; mode: Mode };
 export type TaskPath = ResourcePath & { sid: string };
 
 /** How often it is looked for tasks that nobody owns any more, and for own ones that somebody else has now. */

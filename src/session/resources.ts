@@ -3,11 +3,13 @@
  * known without the database.
  */
 import { type ProblemName, problem } from '../contract/problems.ts';
-import { MODES } from '../contract/rest/fields.ts';
+import { MODES, type Mode } from '../contract/rest/fields.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { Fault } from '../kernel/fault.ts';
 import type { RecordingStore, Resource } from './ports.ts';
-import type { ResourcePath } from './recordings.ts';
+
+/** The path of a call on one resource. */
+export type ResourcePath = { appid: string; resourceId: string; mode: Mode };
 
 /** What an id may look like that a client spliced into a path; ours, those of other servers, and an empty one. */
 const RESOURCE_ID = /^[\w-]{0,512}$/;

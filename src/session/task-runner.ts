@@ -8,7 +8,7 @@ import type { Layout, Subscription } from '../contract/line/plan.ts';
 import type { QualityReport } from '../contract/line/quality-report.ts';
 import type { StorageConfig } from '../contract/line/storage.ts';
 import type { Warning } from '../contract/lint/warning.ts';
-import { type Clock, type Timer, within } from '../kernel/clock.ts';
+import { type Timer, within } from '../kernel/clock.ts';
 import { messageOf } from '../kernel/fault.ts';
 import { newHexId } from '../kernel/ids.ts';
 import { keepChanges, planAfter, toCommands } from './changes.ts';
@@ -16,24 +16,13 @@ import { Completion } from './completion.ts';
 import { isFenced, type TaskHold } from './hold.ts';
 import { transition } from './machine.ts';
 import { noticesOf } from './notices.ts';
-import type { ChannelPort, RecorderPort, RecordingStore, SessionLog, SpoolPort, UploadPort } from './ports.ts';
+import type { TaskPorts } from './ports.ts';
 import { RecorderRuns } from './recorder-runs.ts';
 import type { RunRecord } from './run-record.ts';
 import { stamp } from './stamp.ts';
 import { SAVE_TIMEOUT_MS, StateWriter } from './state-writer.ts';
 import type { StopOutcome, Task, TaskEffect, TaskEvent, TaskState } from './task.ts';
 import { TaskUpload } from './task-upload.ts';
-
-export type TaskPorts = {
-  store: RecordingStore;
-  channel: ChannelPort;
-  recorders: RecorderPort;
-  uploads: UploadPort;
-  spool: SpoolPort;
-  clock: Clock;
-  log: SessionLog;
-  syncStopTimeoutMs: number;
-};
 
 /** Warnings of later calls are kept up to this many. */
 const MAX_WARNINGS = 200;

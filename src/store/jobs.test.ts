@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { type Database, openDatabase } from './database.ts';
+import type { Database } from './database.ts';
 import { KeyedJobs, type Work } from './jobs.ts';
+import { openDatabase } from './open-database.ts';
 
 const targets: [string, string][] = [['PGlite', '']];
 const postgres = process.env['AIRCHECK_TEST_DATABASE_URL'];

@@ -3,7 +3,8 @@ import { addRecording, beginOwner, holdOf, noticeOf } from '../../test/support/s
 import type { Notice } from '../contract/webhook/notice.ts';
 import { newHexId } from '../kernel/ids.ts';
 import { newTaskState } from '../session/task.ts';
-import { type Database, openDatabase } from './database.ts';
+import type { Database } from './database.ts';
+import { openDatabase } from './open-database.ts';
 import { type Outbox, OutboxTables } from './outbox-tables.ts';
 import { RecordingTables } from './recording-tables.ts';
 import { Vault } from './vault.ts';

@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { beginOwner } from '../../test/support/stored-recording.ts';
 import { newHexId, newSid } from '../kernel/ids.ts';
-import { type Database, openDatabase } from './database.ts';
+import type { Database } from './database.ts';
+import { openDatabase } from './open-database.ts';
 import type { Ownership } from './ownership.ts';
 
 const targets: [string, string][] = [['PGlite', '']];

@@ -8,7 +8,8 @@ import { type Command, commandSchema } from '../contract/line/commands.ts';
 import type { Fact } from '../contract/line/facts.ts';
 import { systemClock } from '../kernel/clock.ts';
 import { messageOf } from '../kernel/fault.ts';
-import { type Happening, type Recording, startRecording } from '../pipeline/recording.ts';
+import type { Happening, Recording } from '../pipeline/recording.ts';
+import { startRecording } from '../pipeline/start-recording.ts';
 
 /** Exit codes that tell the parent why (0: ended as it should). */
 export const EXIT = { badCommand: 64, failed: 70, noParent: 71 } as const;

@@ -15,12 +15,19 @@ import { newSid } from '../../src/kernel/ids.ts';
 import { ManualClock } from '../../src/kernel/manual-clock.ts';
 import type { SpooledDocument, SpooledFile } from '../../src/media/segment.ts';
 import { fenced, type TaskHold } from '../../src/session/hold.ts';
-import type { ClaimedTask, PastTask, Resource, RunFile, TokenRefusal, UploadEvent } from '../../src/session/ports.ts';
+import type {
+  ClaimedTask,
+  PastTask,
+  Resource,
+  RunFile,
+  TaskPorts,
+  TokenRefusal,
+  UploadEvent,
+} from '../../src/session/ports.ts';
 import type { Admission } from '../../src/session/recordings.ts';
 import type { RunRecord } from '../../src/session/run-record.ts';
 import type { Task, TaskDocument, TaskState } from '../../src/session/task.ts';
 import { isRunning } from '../../src/session/task.ts';
-import type { TaskPorts } from '../../src/session/task-runner.ts';
 
 type StoredTask = { task: Task; state: TaskState };
 type Unstamped<F> = F extends Fact ? Omit<F, 'atMs' | 'generation'> : never;

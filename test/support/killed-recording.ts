@@ -9,7 +9,8 @@ import type { ChangeCommand, StartCommand } from '../../src/contract/line/comman
 import type { Plan } from '../../src/contract/line/plan.ts';
 import type { Clock, Timer } from '../../src/kernel/clock.ts';
 import { ManualClock } from '../../src/kernel/manual-clock.ts';
-import { type Ending, type Happening, type Recording, startRecording } from '../../src/pipeline/recording.ts';
+import type { Ending, Happening, Recording } from '../../src/pipeline/recording.ts';
+import { startRecording } from '../../src/pipeline/start-recording.ts';
 import { type RecordingSpool, readRuns } from '../../src/stages/spool/recording-spool.ts';
 import { ScriptedFeed, type ScriptedUser } from './scripted-feed.ts';
 

@@ -7,8 +7,8 @@ import { loadConfig } from '../../config/load.ts';
 import { storageConfigSchema } from '../../contract/line/storage.ts';
 import { systemClock } from '../../kernel/clock.ts';
 import { Fault, messageOf } from '../../kernel/fault.ts';
+import { createTarget } from '../../stages/upload/target/create-target.ts';
 import { EndpointGuard } from '../../stages/upload/target/endpoint-guard.ts';
-import { createTarget } from '../../stages/upload/target/target.ts';
 
 /** More than one part, so that uploads in parts are tried too. */
 const LARGE_BYTES = 9 * 1024 * 1024;

@@ -6,7 +6,8 @@ import type { ReceptionState } from '../../contract/line/reception-state.ts';
 import type { Packet } from '../../media/packet.ts';
 import type { ReceivedSample } from '../../media/sample.ts';
 import type { TrackFormat } from '../../media/track.ts';
-import { createDepacketizer, type Depacketizer } from './depacketize/depacketizer.ts';
+import { createDepacketizer } from './depacketize/create-depacketizer.ts';
+import type { Depacketizer } from './depacketize/depacketizer.ts';
 import { JitterBuffer, type JitterCounters, type Ordered } from './jitter-buffer.ts';
 import { startsKeyFrame } from './key-frame.ts';
 

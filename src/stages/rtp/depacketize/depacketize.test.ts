@@ -10,7 +10,7 @@ import type { ReceivedSample } from '../../../media/sample.ts';
 import type { TrackFormat } from '../../../media/track.ts';
 import { Packetizer } from '../packetize/packetizer.ts';
 import { parsePacket } from '../parse-packet.ts';
-import { createDepacketizer } from './depacketizer.ts';
+import { createDepacketizer } from './create-depacketizer.ts';
 import { opusDurationTicks } from './opus.ts';
 
 const H264: TrackFormat = { kind: 'video', codec: 'h264', payloadType: 96, clockRate: 90000, fmtp: '' };

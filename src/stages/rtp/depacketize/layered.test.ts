@@ -4,7 +4,7 @@
 import { expect, test } from 'vitest';
 import type { Packet } from '../../../media/packet.ts';
 import type { TrackFormat } from '../../../media/track.ts';
-import { createDepacketizer } from './depacketizer.ts';
+import { createDepacketizer } from './create-depacketizer.ts';
 
 const S = 1_000_000;
 const hex = (text: string) => Buffer.from(text.replaceAll(' ', ''), 'hex');

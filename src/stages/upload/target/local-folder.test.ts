@@ -12,8 +12,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { createTarget } from './create-target.ts';
 import { openLocalFolder } from './local-folder.ts';
-import { contentTypeOf, createTarget } from './target.ts';
+import { contentTypeOf } from './target.ts';
 
 let home: string;
 let storage: string;

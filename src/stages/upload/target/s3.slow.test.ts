@@ -11,8 +11,8 @@ import { HangingServer, S3_KEYS, S3Server } from '../../../../test/support/s3-se
 import { systemClock } from '../../../kernel/clock.ts';
 import type { Segment } from '../../../media/segment.ts';
 import { RecordingUpload, type UploadEvent } from '../recording-upload.ts';
+import { createTarget } from './create-target.ts';
 import { openS3 } from './s3.ts';
-import { createTarget } from './target.ts';
 
 let server: S3Server;
 let reader: S3Client;

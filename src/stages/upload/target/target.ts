@@ -2,11 +2,6 @@
  * Target: one store that a recording's files go to. A put is whole and checked, or it throws a Fault.
  */
 import type { Evidence, PartsSoFar } from '../../../contract/line/objects.ts';
-import { STORAGE_VENDORS, type StorageConfig } from '../../../contract/line/storage.ts';
-import { type Clock, systemClock } from '../../../kernel/clock.ts';
-import { azureEndpoint, s3AddressOf } from './dialects.ts';
-import type { EndpointGuard } from './endpoint-guard.ts';
-import { openLocalFolder } from './local-folder.ts';
 import type { Source } from './source.ts';
 
 export type PutOptions = {
@@ -48,31 +43,6 @@ export interface Target {
 export interface StoreWithFetch extends Target {
   /** Brings an object to `path`, which must not be there yet. Throws a Fault, `object-missing` when there is no such object. */
   fetch(key: string, path: string, signal?: AbortSignal): Promise<void>;
-}
-
-export type TargetOptions = {
-  /** The folder that holds the folders of vendor 1000. */
-  localStorageDir: string;
-  /** Which addresses may be connected to; all of them without one. */
-  guard?: EndpointGuard | undefined;
-  clock?: Clock;
-  /** Takes what a store does otherwise than asked, and does not matter enough to fail for. */
-  warn?: (text: string) => void;
-};
-
-/** The target that `storage` names. Throws a Fault blaming `caller` for a place this server may not or cannot store to. */
-export async function createTarget(storage: StorageConfig, options: TargetOptions): Promise<Target> {
-  const { localStorageDir, guard, clock = systemClock, warn = () => {} } = options;
-  if (storage.vendor === STORAGE_VENDORS.localFolder) return openLocalFolder(storage.bucket, localStorageDir);
-  if (storage.vendor === STORAGE_VENDORS.azure) {
-    guard?.checkUrl(azureEndpoint(storage));
-    // Loaded on first use: the libraries are large, and most servers on one machine never need them.
-    const { openAzure } = await import('./azure.ts');
-    return openAzure(storage, { guard, warn });
-  }
-  guard?.checkUrl(s3AddressOf(storage).endpoint);
-  const { openS3 } = await import('./s3.ts');
-  return openS3(storage, { guard, clock, warn });
 }
 
 const CONTENT_TYPES: readonly [extension: string, type: string][] = [

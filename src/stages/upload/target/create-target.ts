@@ -1,0 +1,34 @@
+/**
+ * The choice of a store's target.
+ */
+import { STORAGE_VENDORS, type StorageConfig } from '../../../contract/line/storage.ts';
+import { type Clock, systemClock } from '../../../kernel/clock.ts';
+import { azureEndpoint, s3AddressOf } from './dialects.ts';
+import type { EndpointGuard } from './endpoint-guard.ts';
+import { openLocalFolder } from './local-folder.ts';
+import type { Target } from './target.ts';
+
+export type TargetOptions = {
+  /** The folder that holds the folders of vendor 1000. */
+  localStorageDir: string;
+  /** Which addresses may be connected to; all of them without one. */
+  guard?: EndpointGuard | undefined;
+  clock?: Clock;
+  /** Takes what a store does otherwise than asked, and does not matter enough to fail for. */
+  warn?: (text: string) => void;
+};
+
+/** The target that `storage` names. Throws a Fault blaming `caller` for a place this server may not or cannot store to. */
+export async function createTarget(storage: StorageConfig, options: TargetOptions): Promise<Target> {
+  const { localStorageDir, guard, clock = systemClock, warn = () => {} } = options;
+  if (storage.vendor === STORAGE_VENDORS.localFolder) return openLocalFolder(storage.bucket, localStorageDir);
+  if (storage.vendor === STORAGE_VENDORS.azure) {
+    guard?.checkUrl(azureEndpoint(storage));
+    // Loaded on first use: the libraries are large, and most servers on one machine never need them.
+    const { openAzure } = await import('./azure.ts');
+    return openAzure(storage, { guard, warn });
+  }
+  guard?.checkUrl(s3AddressOf(storage).endpoint);
+  const { openS3 } = await import('./s3.ts');
+  return openS3(storage, { guard, clock, warn });
+}
