@@ -3,11 +3,11 @@
  * the vendor's hosts and nothing else record with this server.
  */
 import { execFile } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFailed, test } from 'vitest';
 import type { Moving } from '../../src/app/cli/moving/plan.ts';
 
 const run = promisify(execFile);
@@ -21,6 +21,8 @@ const SERVER = {
   AIRCHECK_APP_ID: APP,
   AIRCHECK_CUSTOMER_ID: 'customer',
   AIRCHECK_CUSTOMER_SECRET: 'secret',
+  // The clients come one right after the other.
+  AIRCHECK_RATE_LIMIT_PER_S: '0',
 };
 
 let dir: string;
@@ -70,6 +72,7 @@ function script(): string[] {
 
 describe('clients that know the vendor’s hosts only', { timeout: 150_000 }, () => {
   test('record with this server, by the names and the certificate they are given', async () => {
+    onTestFailed(() => console.error(readFileSync(join(dir, 'server.log'), 'utf8')));
     const namespace = ['--net', '--mount', '--pid', '--fork', '--kill-child', '--mount-proc'];
     const { stdout } = await run('unshare', [...namespace, 'sh', 'run.sh'], { cwd: dir, timeout: 120_000 });
     const lines = stdout.trim().split('\n');

@@ -1,7 +1,7 @@
 /**
  * One recording by a client that was written for the vendor's service and knows its hosts only: node moved-client.ts
  * <library> <region> <appid>. It looks for a host as the library does, and calls it over HTTPS. Prints one line of
- * JSON: the host, and what became of each call, or why there was no host.
+ * JSON: the host, and `success` or the whole outcome of each call, or why there was no host.
  */
 import { lookup, Resolver } from 'node:dns/promises';
 import { LIBRARIES, type Region } from '../../src/app/cli/moving/libraries.ts';
@@ -41,7 +41,9 @@ async function record(host: string): Promise<string[]> {
   const handle: Handle = { ...NAMES, mode: 'mix', resourceId, sid: textOf(started, 'sid') };
   const queried = await client.query(handle);
   const stopped = await client.stop(handle, true);
-  return [acquired, started, queried, stopped].map(({ kind }) => kind);
+  return [acquired, started, queried, stopped].map((outcome) =>
+    outcome.kind === 'success' ? 'success' : JSON.stringify(outcome),
+  );
 }
 
 try {
