@@ -6,7 +6,7 @@
  *   npm run test:chaos -- --keep=DIR kill      leaves the recordings, and what was done meanwhile, in DIR
  */
 import { parseArgs } from 'node:util';
-import { keepIn, missesOf, type Scenario, summaryOf } from './play.ts';
+import { keepIn, latenessOf, missesOf, type Scenario, summaryOf } from './play.ts';
 import { SCENARIOS } from './scenarios.ts';
 
 const { values, positionals: names } = parseArgs({ options: { keep: { type: 'string' } }, allowPositionals: true });
@@ -23,7 +23,7 @@ async function run(name: string, { meaning, run: perform }: Scenario): Promise<b
   const began = performance.now();
   try {
     const report = await perform();
-    const misses = missesOf(report);
+    const misses = [...missesOf(report), ...latenessOf(report)];
     console.log(`  ${summaryOf(report)}; took ${((performance.now() - began) / 1000).toFixed(0)} s`);
     console.log(misses.map((miss) => `  MISS ${miss}`).join('\n') || '  met');
     return misses.length === 0;
