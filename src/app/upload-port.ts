@@ -49,21 +49,26 @@ export function targetOpener({
 export function uploadPort(options: UploadPortOptions): UploadPort {
   const { backup, ledgerOf, moves, clock, log } = options;
   const open = targetOpener(options);
+  const test = async (
+    target: Target,
+    { sid, storage }: { sid: string; storage: StorageConfig },
+    onEvent: (event: UploadEvent) => void,
+  ) => {
+    const fault = await testWrite(target, [...storage.fileNamePrefix, `${sid}_test`].join('/'), clock);
+    if (!fault) return undefined;
+    log.warn({ sid, err: fault }, 'the store did not take a test object');
+    onEvent({ type: 'storeRefused', message: fault.message, forGood: !fault.retryable });
+    return fault.message;
+  };
   return {
     async begin({ hold, appid, storage, extinfComma }, onEvent) {
       const { sid } = hold;
       let current = storage;
       let target = await open(storage, sid);
       const ledger = await ledgerOf(hold);
-      if (options.testWrites && hold.epoch === 1 && storage.vendor !== STORAGE_VENDORS.localFolder) {
-        const key = [...storage.fileNamePrefix, `${sid}_test`].join('/');
-        // Not waited for: files may go up meanwhile, and show as well what the store does.
-        void testWrite(target, key, clock).then((fault) => {
-          if (!fault) return;
-          log.warn({ sid, err: fault }, 'the store did not take a test object');
-          onEvent({ type: 'storeRefused', message: fault.message, forGood: !fault.retryable });
-        });
-      }
+      // Files may go up meanwhile, and show as well what the store does.
+      const isTested = options.testWrites && hold.epoch === 1 && storage.vendor !== STORAGE_VENDORS.localFolder;
+      const tested = isTested ? test(target, { sid, storage }, onEvent) : Promise.resolve(undefined);
       let addedBytes = 0;
       let storedBytes = 0;
       const upload = new RecordingUpload({
@@ -81,6 +86,7 @@ export function uploadPort(options: UploadPortOptions): UploadPort {
         },
       });
       return {
+        tested,
         add(file, dir) {
           addedBytes += file.bytes;
           upload.add(file, dir);

@@ -76,6 +76,11 @@ export function openApiDocument(): OpenApiDocument {
             'How many members of the request will not do what they seem to; absent when none. On refusals as well.',
           schema: { type: 'integer', minimum: 1 },
         },
+        StoreWarning: {
+          description:
+            'What the store said to a small test object that it did not take; absent when it did, or has not answered within a second. It counts as one of the warnings.',
+          schema: { type: 'string' },
+        },
       },
       schemas: {
         // As it is: with an id of its own it would be a copy, and not be found within the requests.

@@ -18,6 +18,9 @@ import {
 
 beforeEach(() => buildApi());
 
+const stopPathOf = ({ resourceId, sid }: Record<string, unknown>) =>
+  `${BASE}/resourceid/${resourceId}/sid/${sid}/mode/mix/stop`;
+
 describe('before any recording is looked at', () => {
   test.each([
     [{ authorization: '' }, 401, 'Unauthorized'],
@@ -122,6 +125,31 @@ describe('acquire', () => {
 });
 
 describe('start', () => {
+  test('a store that takes nothing is warned of beside the answer, in its own words, and a slow one is not waited for', async () => {
+    const begin = async () => call('POST', startPath(await acquire()), startBody());
+    world.tested = Promise.resolve('bucket b failed: größer\n’x’ (NoSuchBucket, HTTP 404)');
+    const told = await begin();
+    expect(told).toMatchObject({
+      status: 200,
+      headers: {
+        'x-aircheck-warnings': '1',
+        'x-aircheck-store-warning': "bucket b failed: gr er 'x' (NoSuchBucket, HTTP 404)",
+      },
+    });
+    expect(Object.keys(told.body)).toEqual(['cname', 'uid', 'resourceId', 'sid']);
+    await call('POST', stopPathOf(told.body), stopBody({ async_stop: true }));
+    world.recorders.at(-1)?.tell({ type: 'ended', reason: 'stopped', recorded: false, message: '' });
+    await settle();
+
+    world.tested = new Promise(() => {});
+    const slow = begin();
+    await settle();
+    world.clock.advance(1_000);
+    const { status, headers } = await slow;
+    expect(status).toBe(200);
+    expect(headers).not.toHaveProperty('x-aircheck-store-warning');
+  });
+
   test('answers with four texts and launches one recorder from the moment of the call', async () => {
     world.clock.advance(5000);
     const { sid, resourceId, recorder } = await start({ recordingFileConfig: { avFileType: ['hls', 'mp4'] } });

@@ -4,12 +4,14 @@
 import type { FastifyInstance } from 'fastify';
 import type { RecordingApi } from './api.ts';
 import { MODE, type ResourceParams, toPath } from './paths.ts';
-import { warn } from './warnings.ts';
+import { warn, warnOfStore } from './warnings.ts';
 
 export function startRoute(app: FastifyInstance, { recordings }: RecordingApi): void {
-  app.post<{ Params: ResourceParams }>(`/resourceid/:resourceid/mode/${MODE}/start`, (request, reply) => {
+  app.post<{ Params: ResourceParams }>(`/resourceid/:resourceid/mode/${MODE}/start`, async (request, reply) => {
     const { params, body } = request;
     const warnings = warn(request, reply, { call: 'start', mode: params.mode, body });
-    return recordings.start(toPath(params), body, warnings);
+    const started = await recordings.start(toPath(params), body, warnings);
+    if (started.storeRefusal !== undefined) warnOfStore(reply, warnings, started.storeRefusal);
+    return started.reply;
   });
 }

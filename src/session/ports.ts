@@ -147,6 +147,8 @@ export type Upload = {
   /** Resolves when all that was added, and the playlist, is stored, to where. Rejects when aborted. */
   finish(): Promise<UploadingStatus>;
   abort(): void;
+  /** Why the store did not take a test object, in words; undefined when it did, or was not asked to. Never rejects. */
+  readonly tested: Promise<string | undefined>;
   /** How much of what was added lies in the store, bytes. */
   progress(): { storedBytes: number; addedBytes: number };
   /**

@@ -59,6 +59,11 @@ export type Admission = {
 };
 export type TaskPath = ResourcePath & { sid: string };
 
+/** A start that is answered, and what its store has said by then to a test object that it does not take. */
+export type Started = { reply: StartReply; storeRefusal: string | undefined };
+
+/** So long start waits for a store's word on a test object. Most have answered by then; of others an event tells. */
+const STORE_WORD_MS = 1_000;
 /** How often it is looked for tasks that nobody owns any more, and for own ones that somebody else has now. */
 const CLAIM_EVERY_MS = 1_000;
 const SID = /^[0-9a-f]{32}$/;
@@ -146,15 +151,20 @@ export class Recordings {
    * One that is not done in time goes on: the same call again then tells the sid.
    * @param warnings what is doubtful in the request, kept with the recording
    */
-  start(path: ResourcePath, body: unknown, warnings: Warning[] = []): Promise<StartReply> {
+  async start(path: ResourcePath, body: unknown, warnings: Warning[] = []): Promise<Started> {
+    const { clock } = this.#options;
     let stored = false;
     const starting = this.#start(path, body, warnings, () => {
       stored = true;
     });
-    return this.#within(() => (stored ? 'request-incomplete' : 'start-timeout'), starting);
+    const runner = await this.#within(() => (stored ? 'request-incomplete' : 'start-timeout'), starting);
+    const { cname, uid, sid } = runner.task;
+    const late = new Error('the store has not said anything yet');
+    const storeRefusal = await within(clock, STORE_WORD_MS, runner.storeRefusal, () => late).catch(() => undefined);
+    return { reply: { cname, uid, resourceId: path.resourceId, sid }, storeRefusal };
   }
 
-  async #start(path: ResourcePath, body: unknown, warnings: Warning[], onStored: () => void): Promise<StartReply> {
+  async #start(path: ResourcePath, body: unknown, warnings: Warning[], onStored: () => void): Promise<TaskRunner> {
     const { store, log } = this.#options;
     const { resourceId, appid } = path;
     const { task, resource } = await this.#prepare(path, body, warnings);
@@ -179,7 +189,7 @@ export class Recordings {
     } finally {
       this.#starting.delete(sid);
     }
-    return { cname, uid, resourceId, sid };
+    return runner;
   }
 
   /** Makes the task one that is stored, and held here. */

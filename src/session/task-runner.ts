@@ -115,6 +115,11 @@ export class TaskRunner {
     if (this.#runs.failure !== undefined) throw this.#runs.failure;
   }
 
+  /** As of TaskUpload. */
+  get storeRefusal(): Promise<string | undefined> {
+    return this.#upload.refusal;
+  }
+
   /** Goes on with a task that was claimed. */
   async resume(former: readonly RunRecord[]): Promise<void> {
     const { spool, log } = this.#ports;

@@ -5,6 +5,7 @@
 import type { StorageConfig } from '../contract/line/storage.ts';
 import type { UploadingStatus } from '../contract/rest/stop.ts';
 import type { Clock, Timer } from '../kernel/clock.ts';
+import { messageOf } from '../kernel/fault.ts';
 import type { TaskHold } from './hold.ts';
 import type { RunFile, Upload, UploadEvent, UploadPort } from './ports.ts';
 import type { Task, TaskEvent } from './task.ts';
@@ -25,6 +26,7 @@ export class TaskUpload {
   #options: TaskUploadOptions;
   #beginning: Promise<Upload> | undefined;
   #upload: Upload | undefined;
+  #refusal: Promise<string | undefined> | undefined;
   /** Files that were finished before the uploader was there. */
   #early: RunFile[] = [];
   #added = new Set<string>();
@@ -58,7 +60,13 @@ export class TaskUpload {
           throw error;
         },
       );
+    this.#refusal ??= this.#beginning.then(({ tested }) => tested, messageOf);
     return this.#beginning;
+  }
+
+  /** Why the store takes nothing, in words; undefined when it does, or was not begun with. Never rejects. */
+  get refusal(): Promise<string | undefined> {
+    return this.#refusal ?? Promise.resolve(undefined);
   }
 
   add({ file, dir }: RunFile): void {

@@ -69,10 +69,16 @@ export class FakeUpload {
   readonly dirs = new Map<string, string>();
   finishing = false;
   aborted = false;
+  readonly tested: Promise<string | undefined>;
   readonly #end = Promise.withResolvers<UploadingStatus>();
   #onEvent: (event: UploadEvent) => void;
-  constructor(options: { extinfComma: boolean }, onEvent: (event: UploadEvent) => void) {
+  constructor(
+    options: { extinfComma: boolean },
+    onEvent: (event: UploadEvent) => void,
+    tested: Promise<string | undefined>,
+  ) {
     this.options = options;
+    this.tested = tested;
     this.#onEvent = onEvent;
   }
   add(file: SpooledFile, dir: string): void {
@@ -236,6 +242,8 @@ export class FakeWorld {
   /** Processes of former servers that were ended by force. */
   readonly ended: number[] = [];
   uploadFault: Fault | undefined;
+  /** What stores say to a test object. */
+  tested: Promise<string | undefined> = Promise.resolve(undefined);
   tokenRefusal: TokenRefusal | undefined;
 
   ports(): TaskPorts {
@@ -277,7 +285,7 @@ export class FakeWorld {
       uploads: {
         begin: async (options, onEvent) => {
           if (this.uploadFault) throw this.uploadFault;
-          const upload = new FakeUpload(options, onEvent);
+          const upload = new FakeUpload(options, onEvent, this.tested);
           this.uploads.push(upload);
           return upload;
         },

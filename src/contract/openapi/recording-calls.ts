@@ -47,8 +47,8 @@ const body = (schema: ReturnType<typeof ref> | ReturnType<typeof anyMode>, examp
   required: true,
   content: { 'application/json': { schema, examples } },
 });
-const handleReply = (description: string) =>
-  success(description, { schema: ref('HandleReply'), example: HANDLE_REPLY }, { linted: true });
+const handleReply = (description: string, { tested = false } = {}) =>
+  success(description, { schema: ref('HandleReply'), example: HANDLE_REPLY }, { linted: true, tested });
 
 const acquire: ZodOpenApiOperationObject = {
   operationId: 'acquire',
@@ -80,7 +80,7 @@ const start: ZodOpenApiOperationObject = {
   requestParams: { path: resourcePath },
   requestBody: body(anyMode('StartRequest'), START_REQUESTS),
   responses: {
-    200: handleReply('The recording has begun.'),
+    200: handleReply('The recording has begun.', { tested: true }),
     ...errors([
       ...EVERYWHERE,
       ...WITH_BODY,

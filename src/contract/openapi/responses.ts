@@ -18,6 +18,7 @@ export const gatewayErrorSchema = z.object({ message: z.string() });
 type Headers = Record<string, { $ref: string } | { description: string; schema: { type: 'integer' | 'string' } }>;
 const REQUEST_ID: Headers = { 'X-Request-Id': { $ref: '#/components/headers/RequestId' } };
 const WARNINGS: Headers = { 'X-Aircheck-Warnings': { $ref: '#/components/headers/Warnings' } };
+const STORE_WARNING: Headers = { 'X-Aircheck-Store-Warning': { $ref: '#/components/headers/StoreWarning' } };
 
 /** Whom a call may be refused by before anything of a recording is looked at (contract §2.4). */
 export const EVERYWHERE = [
@@ -36,13 +37,17 @@ export const WITH_BODY = [
   'request-invalid',
 ] as const satisfies ProblemName[];
 
-/** The answer to a call that went well. `linted`: it tells how many warnings there are of the request. */
+/**
+ * The answer to a call that went well.
+ * @param options `linted`: it tells how many warnings there are of the request; `tested`: and what a store said that
+ *   takes nothing
+ */
 export function success(
   description: string,
   media: ZodOpenApiMediaTypeObject,
-  { linted = false }: { linted?: boolean } = {},
+  { linted = false, tested = false }: { linted?: boolean; tested?: boolean } = {},
 ): ZodOpenApiResponseObject {
-  const headers = linted ? { ...REQUEST_ID, ...WARNINGS } : REQUEST_ID;
+  const headers = { ...REQUEST_ID, ...(linted && WARNINGS), ...(tested && STORE_WARNING) };
   return { description, headers, content: { 'application/json': media } };
 }
 
