@@ -1,6 +1,6 @@
 /**
- * `npm run check`: types, lint and format, the direction of imports, and what the docs promise. Runs all, then says
- * what failed.
+ * `npm run check`: types, lint and format, unused code, the direction of imports, and what the docs promise. Runs all,
+ * then says what failed.
  */
 import { spawnSync } from 'node:child_process';
 
@@ -9,6 +9,9 @@ const steps: [string, string, string[]][] = [
   // What is to be the same every time it runs can reach no clock, disk or process.
   ['types of what is pure', 'tsc', ['-p', 'tsconfig.pure.json']],
   ['lint and format', 'biome', ['check', '--error-on-warnings', '.']],
+  ['unused files, exports and packages', 'knip', ['--no-progress', '--treat-config-hints-as-errors']],
+  // What only tests import stands in test/support.
+  ['code of src that the program uses', 'knip', ['--no-progress', '--production']],
   ['direction and docs', 'vitest', ['run', '--project', 'fast', 'test/architecture']],
   ['reference pages', 'node', ['scripts/generate-docs.ts', '--check']],
 ];

@@ -4,9 +4,9 @@
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { renderReference } from '../src/config/reference.ts';
 import { openApiDocument } from '../src/contract/openapi.ts';
 import { PROBLEMS, type Problem } from '../src/contract/problems.ts';
+import { renderReference } from './configuration-page.ts';
 
 const ROOT = join(import.meta.dirname, '../docs/reference');
 

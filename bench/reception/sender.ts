@@ -3,7 +3,7 @@
  * made once; reception looks at headers only.
  */
 import nodeDataChannel from 'node-datachannel';
-import { encodePacket } from '../../src/stages/rtp/packetize/packetizer.ts';
+import { encodePacket } from '../../src/stages/rtp/encode-packet.ts';
 
 export type SenderJob = { publishers: number; packetsPerSecond: number; packetBytes: number };
 export type SenderRequest = { type: 'offer' } | { type: 'answer'; answer: string };

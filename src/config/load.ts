@@ -10,15 +10,15 @@ import { Fault, messageOf } from '../kernel/fault.ts';
 import { aboutSetting, environmentName, type SettingKey, type Settings, settingsShape, YAML_ONLY } from './settings.ts';
 
 /** Where an app's events are posted; an empty list of events means all. */
-export type Notifications = { url: string; secret: string; events: readonly number[] };
-export type App = {
+type Notifications = { url: string; secret: string; events: readonly number[] };
+type App = {
   appid: string;
   certificate: string | undefined;
   /** False when the app may not record. */
   recording: boolean;
   notifications: Notifications | undefined;
 };
-export type Customer = { id: string; secret: string; apps: string[] | undefined };
+type Customer = { id: string; secret: string; apps: string[] | undefined };
 
 /** Settings with paths made absolute and the single app and customer joined to the lists. */
 export type Config = Omit<

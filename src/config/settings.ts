@@ -437,7 +437,7 @@ export const settingsShape = {
   }),
 };
 
-export const settingsSchema = z.object(settingsShape);
+const settingsSchema = z.object(settingsShape);
 export type Settings = z.output<typeof settingsSchema>;
 export type SettingKey = keyof Settings;
 

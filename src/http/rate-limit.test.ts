@@ -1,9 +1,9 @@
 import type { FastifyInstance } from 'fastify';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { ACQUIRE, ACQUIRE_BODY, AUTHORIZATION, buildEdge } from '../../test/support/edge-server.ts';
+import { ManualClock } from '../../test/support/manual-clock.ts';
 import { APP, OTHER_APP } from '../../test/support/rest-api.ts';
-import { ManualClock } from '../kernel/manual-clock.ts';
-import { WindowCounts } from './rate-limit.ts';
+import { WindowCounts } from './window-counts.ts';
 
 let clock: ManualClock;
 let app: FastifyInstance;

@@ -4,7 +4,7 @@
 import type { AudioCodec, MediaKind, VideoCodec } from './track.ts';
 
 /** What a playlist says before a slice (contract §4.3). */
-export type TrackEvent = { kind: MediaKind; startUtcMs: number };
+type TrackEvent = { kind: MediaKind; startUtcMs: number };
 export type RotateEvent = { width: number; height: number; rotate: 0 | 90 | 180 | 270; utcMs: number };
 
 /** Whose stream a file holds, in a recording of every user alone. */

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
+import { ManualClock } from '../../test/support/manual-clock.ts';
 import { noticeOf } from '../../test/support/stored-recording.ts';
 import { newSid } from '../kernel/ids.ts';
-import { ManualClock } from '../kernel/manual-clock.ts';
 import type { OutboxTables, StoredEvent } from '../store/outbox-tables.ts';
 import { Delivery, nextAttempt, wants } from './delivery.ts';
 

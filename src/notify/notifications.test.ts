@@ -1,9 +1,9 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { ManualClock } from '../../test/support/manual-clock.ts';
 import { addRecording, noticeOf } from '../../test/support/stored-recording.ts';
 import { WebhookReceiver } from '../../test/support/webhook-receiver.ts';
 import type { Notice } from '../contract/webhook/notice.ts';
 import { newHexId } from '../kernel/ids.ts';
-import { ManualClock } from '../kernel/manual-clock.ts';
 import type { Database } from '../store/database.ts';
 import type { Work } from '../store/jobs.ts';
 import { openDatabase } from '../store/open-database.ts';

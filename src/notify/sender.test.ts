@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { ManualClock } from '../../test/support/manual-clock.ts';
 import { noticeOf } from '../../test/support/stored-recording.ts';
 import { WebhookReceiver } from '../../test/support/webhook-receiver.ts';
 import { noticeBody } from '../contract/webhook/notice.ts';
 import { newSid } from '../kernel/ids.ts';
-import { ManualClock } from '../kernel/manual-clock.ts';
 import { createSender } from './sender.ts';
 
 let receiver: WebhookReceiver;

@@ -47,7 +47,7 @@ function destination(): ReturnType<typeof pino.destination> {
 }
 
 /** Writes all lines that wait, at once. */
-export function flushLog(): void {
+function flushLog(): void {
   try {
     shared?.flushSync();
   } catch {

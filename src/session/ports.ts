@@ -91,7 +91,7 @@ export type RecordingStore = {
 export type TokenRefusal = { errorCode: 109 | 110; message: string };
 export type Feed = { path: string; openedMonoUs: number; close(): unknown };
 /** @property videoStreamType which of a sender's simulcast streams is wanted: 0 the high one, 1 the low one */
-export type FeedRequest = { appid: string; cname: string; uid: string; sid: string; videoStreamType: 0 | 1 };
+type FeedRequest = { appid: string; cname: string; uid: string; sid: string; videoStreamType: 0 | 1 };
 export type ChannelPort = {
   /** A recording of this channel is about to begin: the channel gets a whole picture of everyone ready. */
   prepare(appid: string, cname: string): void;

@@ -16,8 +16,8 @@ export type ProcessIdentity = {
 };
 
 /** `record`: reads the source; `complete`: makes what is made of the whole afterwards. */
-export type RunKind = 'record' | 'complete';
-export type RunPhase = 'starting' | 'running' | 'ended';
+type RunKind = 'record' | 'complete';
+type RunPhase = 'starting' | 'running' | 'ended';
 
 export type RunRecord = {
   /** From 1; each run of a task has the next number, of whatever kind. */

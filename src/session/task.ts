@@ -12,7 +12,7 @@ import type { UploadingStatus } from '../contract/rest/stop.ts';
 import type { ChangedPlan } from './changes.ts';
 
 /** `new`: accepted, nothing launched; `recording`: a recorder is coming up or at work; the rest as they say. */
-export type Phase = 'new' | 'recording' | 'stopping' | 'uploading' | 'ended';
+type Phase = 'new' | 'recording' | 'stopping' | 'uploading' | 'ended';
 
 export type TaskState = {
   phase: Phase;
@@ -188,7 +188,7 @@ export function kindsOf(plan: Plan): { audio: boolean; video: boolean } {
   return { audio: plan.audio !== undefined, video: plan.video !== undefined };
 }
 
-export function takesSnapshots(plan: Plan): boolean {
+function takesSnapshots(plan: Plan): boolean {
   return plan.mode === 'individual' && plan.snapshots !== undefined;
 }
 

@@ -9,7 +9,7 @@ import type { Database, Queryable, Row } from './database.ts';
  * `pending` until its receiver took it (`delivered`) or it was given up (`dead`); `unwanted` when nobody asked for it.
  */
 export const EVENT_STATES = ['pending', 'delivered', 'dead', 'unwanted'] as const;
-export type EventState = (typeof EVENT_STATES)[number];
+type EventState = (typeof EVENT_STATES)[number];
 
 /** An event of the outbox. Times are Unix milliseconds. */
 export type StoredEvent = {

@@ -1,9 +1,9 @@
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
+import { ManualClock } from '../../test/support/manual-clock.ts';
 import type { ChangeCommand, StartCommand } from '../contract/line/commands.ts';
 import type { Fact } from '../contract/line/facts.ts';
 import { type Clock, systemClock } from '../kernel/clock.ts';
-import { ManualClock } from '../kernel/manual-clock.ts';
 import type { RecorderProcess } from '../session/ports.ts';
 import { identityOf, isAlive } from './process-identity.ts';
 import { Supervisor, type SupervisorOptions } from './supervisor.ts';

@@ -81,7 +81,7 @@ const HOMES: [RegExp, string[]][] = [
   [/^(@aws-sdk|@smithy|@azure)\//, ['src/stages/upload/target/']],
   [/^(commander|@peculiar\/x509)$/, ['src/app/']],
   [/^(zod-openapi|fastest-levenshtein)$/, ['src/contract/']],
-  [/^(pino|pino-pretty|prom-client)$/, ['src/observe/']],
+  [/^(pino|prom-client)$/, ['src/observe/']],
 ];
 
 /** Expressions that only some places may hold. */

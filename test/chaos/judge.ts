@@ -26,7 +26,7 @@ const BEGUN_WITHIN_S = 1;
 /** The part of a recording that its recorder held in memory, or had not drawn yet, when it was lost for good. */
 const UNWRITTEN_S = 3;
 
-export type Marks = { required: number; missing: number };
+type Marks = { required: number; missing: number };
 export type TakeVerdict = {
   flashes: Marks;
   beeps: Marks;

@@ -19,7 +19,7 @@ export function randomKills(count: number, shows: number, seed = SEED): Promise<
 }
 
 /** Kills the server while one recording is made in each mode, and one more is stored. */
-export function killServer(): Promise<Report> {
+function killServer(): Promise<Report> {
   return play((stage) => [
     {
       plan: steadyPlan(26, SEED, 13),

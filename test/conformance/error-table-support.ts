@@ -23,7 +23,7 @@ import {
 } from '../support/rest-api.ts';
 
 /** Time that `buildApi` gives a call, as it is set there, milliseconds. */
-export const CALL_TIMEOUT_MS = 4000;
+const CALL_TIMEOUT_MS = 4000;
 export const NAMES = { cname: 'ch1', uid: '527841' };
 
 export type WireAnswer = {

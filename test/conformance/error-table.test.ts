@@ -7,8 +7,8 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { PROBLEMS, type ProblemName } from '../../src/contract/problems.ts';
 import { BODY_LIMIT_BYTES } from '../../src/http/server.ts';
 import { systemClock } from '../../src/kernel/clock.ts';
-import { ManualClock } from '../../src/kernel/manual-clock.ts';
 import { fakeFault, settle } from '../support/fake-ports.ts';
+import { ManualClock } from '../support/manual-clock.ts';
 import { APP, type ApiOptions, basic, stopBody, world } from '../support/rest-api.ts';
 import { ROWS } from './error-table-rows.ts';
 import {

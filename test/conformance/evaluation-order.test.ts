@@ -4,8 +4,8 @@
  */
 import { afterEach, expect, test } from 'vitest';
 import type { ProblemName } from '../../src/contract/problems.ts';
-import { ManualClock } from '../../src/kernel/manual-clock.ts';
 import { settle } from '../support/fake-ports.ts';
+import { ManualClock } from '../support/manual-clock.ts';
 import { APP, type ApiOptions, basic, stopBody, world } from '../support/rest-api.ts';
 import {
   acquired,

@@ -4,8 +4,8 @@
 import { createHmac } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { NOTICE_TYPES, type NoticeType, noticeBody } from '../../src/contract/webhook/notice.ts';
-import { ManualClock } from '../../src/kernel/manual-clock.ts';
 import { fakeFault, settle } from '../support/fake-ports.ts';
+import { ManualClock } from '../support/manual-clock.ts';
 import {
   acquire,
   acquireBody,

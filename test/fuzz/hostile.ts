@@ -94,11 +94,11 @@ const VALUES: unknown[] = [
   nested(100_000, '[', ']'),
 ];
 
-export const hostileText = fc.oneof(
+const hostileText = fc.oneof(
   { weight: 3, arbitrary: fc.constantFrom(...TEXTS) },
   { weight: 1, arbitrary: fc.string({ unit: 'binary', maxLength: 80 }) },
 );
-export const hostileValue = fc.oneof(
+const hostileValue = fc.oneof(
   { weight: 3, arbitrary: fc.constantFrom(...VALUES) },
   { weight: 2, arbitrary: hostileText },
   { weight: 1, arbitrary: fc.jsonValue({ maxDepth: 4 }) },

@@ -9,7 +9,6 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { ChangeCommand } from '../../src/contract/line/commands.ts';
 import type { Layout, MixPlan, Subscription } from '../../src/contract/line/plan.ts';
-import { ManualClock } from '../../src/kernel/manual-clock.ts';
 import type { Ending, Happening } from '../../src/pipeline/recording.ts';
 import { startRecording } from '../../src/pipeline/start-recording.ts';
 import { liveFrames } from '../../src/stages/codec/native-frames.ts';
@@ -19,6 +18,7 @@ import { probeFile } from '../support/judge/probe.ts';
 import { bestFitRegions, floatingRegions, type Rect } from '../support/judge/regions.ts';
 import { beepsIn, dropoutsIn, listen } from '../support/judge/sound.ts';
 import { type Reading, watch } from '../support/judge/watch.ts';
+import { ManualClock } from '../support/manual-clock.ts';
 import { BLUE, GREEN, RED, type Yuv, yuvOf } from '../support/media/participants.ts';
 import { ScriptedFeed, type ScriptedUser } from '../support/scripted-feed.ts';
 

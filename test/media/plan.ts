@@ -13,7 +13,7 @@ import type { Scene } from '../support/publish/scene.ts';
  * `replace` publishes again with the same uid while the former session still stands; `restart` goes on within the session
  * with new SSRCs and timestamps; `show` changes what the camera's track carries.
  */
-export type Action =
+type Action =
   | 'join'
   | 'leave'
   | 'rejoin'
@@ -100,7 +100,7 @@ const BEGINNING: ReadonlySet<Action> = new Set(['replace', 'restart']);
 /** A composite shows no more (contract §4.7). */
 export const MAX_PLACES = 17;
 
-export type Edge = { fromS: number; toS: number };
+type Edge = { fromS: number; toS: number };
 
 /** Who was in the channel at `atS`, in the order in which they came. */
 export function presentAt(course: Course, atS: number): Role[] {

@@ -40,7 +40,7 @@ export type Tally = {
   missing: number[];
 };
 
-export type RoleVerdict = {
+type RoleVerdict = {
   name: string;
   flashes: Tally;
   beeps: Tally;

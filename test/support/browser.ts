@@ -60,7 +60,7 @@ export type PublishParams = {
   grain?: boolean;
 };
 
-export type PublisherStats = {
+type PublisherStats = {
   state: string;
   error: string;
   bitrateBps: number;
@@ -114,24 +114,6 @@ export async function startBrowser(): Promise<Browser> {
   };
 }
 
-/** Opens the publish page in a browser of its own; `leave` closes that as well. */
-export async function publishFromBrowser(baseUrl: string, params: PublishParams): Promise<BrowserPublisher> {
-  const browser = await startBrowser();
-  try {
-    const publisher = await browser.publish(baseUrl, params);
-    return {
-      ...publisher,
-      async leave() {
-        await publisher.leave();
-        await browser.close();
-      },
-    };
-  } catch (error) {
-    await browser.close();
-    throw error;
-  }
-}
-
 /** Chromium notes its process in a link named SingletonLock (`host-pid`); its helpers share its process group. */
 function processGroup(profile: string): number {
   const pid = readlinkSync(join(profile, 'SingletonLock')).split('-').at(-1);
@@ -141,7 +123,7 @@ function processGroup(profile: string): number {
 }
 
 /** The page's address with every parameter in it. */
-export function publishUrl(baseUrl: string, params: PublishParams): string {
+function publishUrl(baseUrl: string, params: PublishParams): string {
   const url = new URL('/publish', baseUrl);
   url.searchParams.set('source', 'test');
   for (const [name, value] of Object.entries(params))

@@ -12,7 +12,6 @@ import type { UploadingStatus } from '../../src/contract/rest/stop.ts';
 import type { Notice } from '../../src/contract/webhook/notice.ts';
 import { Fault } from '../../src/kernel/fault.ts';
 import { newSid } from '../../src/kernel/ids.ts';
-import { ManualClock } from '../../src/kernel/manual-clock.ts';
 import type { SpooledDocument, SpooledFile } from '../../src/media/segment.ts';
 import { fenced, type TaskHold } from '../../src/session/hold.ts';
 import type {
@@ -28,6 +27,7 @@ import type { Admission } from '../../src/session/recordings.ts';
 import type { RunRecord } from '../../src/session/run-record.ts';
 import type { Task, TaskDocument, TaskState } from '../../src/session/task.ts';
 import { isRunning } from '../../src/session/task.ts';
+import { ManualClock } from './manual-clock.ts';
 
 type StoredTask = { task: Task; state: TaskState };
 type Unstamped<F> = F extends Fact ? Omit<F, 'atMs' | 'generation'> : never;

@@ -8,10 +8,10 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { ChangeCommand, StartCommand } from '../../src/contract/line/commands.ts';
 import type { Plan } from '../../src/contract/line/plan.ts';
 import type { Clock, Timer } from '../../src/kernel/clock.ts';
-import { ManualClock } from '../../src/kernel/manual-clock.ts';
 import type { Ending, Happening, Recording } from '../../src/pipeline/recording.ts';
 import { startRecording } from '../../src/pipeline/start-recording.ts';
 import { type RecordingSpool, readRuns } from '../../src/stages/spool/recording-spool.ts';
+import { ManualClock } from './manual-clock.ts';
 import { ScriptedFeed, type ScriptedUser } from './scripted-feed.ts';
 
 /** A clock whose timers stand still once its process is gone. */

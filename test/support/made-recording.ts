@@ -17,11 +17,11 @@ import { AudioEncoder as LiveAudioEncoder, VideoEncoder } from './media/encode.t
 import { MadePicture, madeSound, SOUND_RATE, splitPlanes } from './media/made-media.ts';
 import type { Participant } from './media/participants.ts';
 
-export type MadeSpan = { fromS: number; toS: number };
+type MadeSpan = { fromS: number; toS: number };
 
 type MadeCodec = 'h264' | 'vp8' | 'vp9' | 'av1';
 
-export type MadeUser = {
+type MadeUser = {
   uid: string;
   participant: Participant;
   stays: MadeSpan[];
@@ -43,7 +43,7 @@ export type MadeRecording = {
 
 const SID = '00112233445566778899aabbccddeeff';
 /** On a full second, so that content time is the recording's. */
-export const MADE_ZERO_UTC_MS = 1_795_000_000_000;
+const MADE_ZERO_UTC_MS = 1_795_000_000_000;
 
 /** Writes the files and returns the manifest with its path. */
 export async function makeRecording(made: MadeRecording): Promise<{ path: string; manifest: Manifest }> {

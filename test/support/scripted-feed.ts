@@ -15,12 +15,12 @@ import {
 } from '../../src/contract/line/feed.ts';
 import type { MediaKind, TrackFormat, VideoCodec } from '../../src/media/track.ts';
 import { startsKeyFrame } from '../../src/stages/rtp/key-frame.ts';
-import { splitAnnexB } from '../../src/stages/rtp/packetize/h264.ts';
-import { Packetizer } from '../../src/stages/rtp/packetize/packetizer.ts';
 import { parsePacket } from '../../src/stages/rtp/parse-packet.ts';
 import { AudioEncoder, VideoEncoder } from './media/encode.ts';
 import { MadePicture, madeSound, SOUND_RATE } from './media/made-media.ts';
 import type { Participant } from './media/participants.ts';
+import { splitAnnexB } from './packetize/h264.ts';
+import { Packetizer } from './packetize/packetizer.ts';
 
 /** Seconds since 1900 at the Unix epoch (RFC 3550 §4). */
 const NTP_EPOCH_US = 2_208_988_800_000_000;

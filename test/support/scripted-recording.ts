@@ -6,11 +6,11 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { StartCommand } from '../../src/contract/line/commands.ts';
 import type { IndividualPlan, MixPlan, Plan } from '../../src/contract/line/plan.ts';
-import { ManualClock } from '../../src/kernel/manual-clock.ts';
 import type { SpooledFile } from '../../src/media/segment.ts';
 import type { Ending, Happening, Recording } from '../../src/pipeline/recording.ts';
 import { startRecording } from '../../src/pipeline/start-recording.ts';
 import { readSpool } from '../../src/stages/spool/journal.ts';
+import { ManualClock } from './manual-clock.ts';
 import { ScriptedFeed, type ScriptedUser } from './scripted-feed.ts';
 
 export const SID = 'a'.repeat(32);

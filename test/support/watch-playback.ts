@@ -16,7 +16,7 @@ const SCRIPTS: Record<string, string> = {
 const TYPES: Record<string, string> = { ts: 'video/mp2t', webm: 'video/webm', m4s: 'audio/mp4' };
 
 /** Something seen or heard: at which second of the player's own timeline, and when, in seconds since the page began. */
-export type Mark = { timeS: number; seenS: number };
+type Mark = { timeS: number; seenS: number };
 
 export type PlaybackLog = {
   flashes: Mark[];

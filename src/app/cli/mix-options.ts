@@ -12,7 +12,7 @@ import { AUDIO_PROFILES, ignoredLayoutMembers, toLayout } from '../../contract/r
 import { Fault, messageOf } from '../../kernel/fault.ts';
 import { US } from '../../kernel/time.ts';
 
-export const LAYOUTS = ['floating', 'best-fit', 'vertical', 'custom'] as const;
+const LAYOUTS = ['floating', 'best-fit', 'vertical', 'custom'] as const;
 
 /** As commander hands them over. */
 export type MixWords = {

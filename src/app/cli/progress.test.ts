@@ -2,7 +2,7 @@
  * What is told of a long command, on a terminal and elsewhere.
  */
 import { expect, test } from 'vitest';
-import { ManualClock } from '../../kernel/manual-clock.ts';
+import { ManualClock } from '../../../test/support/manual-clock.ts';
 import { Progress } from './progress.ts';
 
 function telling(isTTY: boolean) {

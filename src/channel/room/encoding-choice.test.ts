@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { memoryForTests } from '../../../test/support/channel-memory.ts';
 import type { Packet } from '../../media/packet.ts';
-import { encodePacket } from '../../stages/rtp/packetize/packetizer.ts';
+import { encodePacket } from '../../stages/rtp/encode-packet.ts';
 import { parsePacket } from '../../stages/rtp/parse-packet.ts';
 import { EncodingFeedback } from '../whip/encoding-feedback.ts';
 import { Encoding } from './encoding.ts';

@@ -12,7 +12,7 @@ export const DEAD_US = 1_000_000;
 /**
  * After this long a key frame of its substitute is asked for: what comes from there on can be shown, once it is dead.
  */
-export const SUSPECT_US = 400_000;
+const SUSPECT_US = 400_000;
 /** An encoding that was dead is taken again when it was heard this long without a pause. */
 export const RETURN_US = 2_000_000;
 /** A pause of an encoding that is heard. */

@@ -6,8 +6,8 @@
 import type { Packet } from '../../media/packet.ts';
 import type { TrackFormat } from '../../media/track.ts';
 import { DecoderSets } from '../../stages/rtp/decoder-sets.ts';
+import { encodePacket } from '../../stages/rtp/encode-packet.ts';
 import { startsKeyFrame } from '../../stages/rtp/key-frame.ts';
-import { encodePacket } from '../../stages/rtp/packetize/packetizer.ts';
 import { parsePacket } from '../../stages/rtp/parse-packet.ts';
 import { readPayloadSize } from '../../stages/rtp/payload-size.ts';
 import type { PictureSize } from '../../stages/rtp/picture-size.ts';

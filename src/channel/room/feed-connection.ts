@@ -23,7 +23,7 @@ const GATHER_MS = 10;
 const GATHER_BYTES = 0x10000 + FEED_HEADER_BYTES;
 const MAX_SPARE = 4;
 /** So much is handed to the socket before the recorder has to take some; the rest stays where it is kept anyway. */
-export const MAX_UNSENT_BYTES = 1024 * 1024;
+const MAX_UNSENT_BYTES = 1024 * 1024;
 /** A recorder that does not read the end of its feed for this long is cut off. */
 const CLOSE_TIMEOUT_MS = 10_000;
 

@@ -12,7 +12,7 @@ import { FeedConnection, type FeedLog } from './feed-connection.ts';
 import type { FeedReading } from './feed-reading.ts';
 
 /** Whoever comes says within this time which run it is of, and is given nothing before. */
-export const HELLO_TIMEOUT_MS = 5000;
+const HELLO_TIMEOUT_MS = 5000;
 /** More that said nothing yet are not let in. */
 const MAX_WAITING = 8;
 

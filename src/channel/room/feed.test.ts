@@ -1,15 +1,17 @@
 /**
  * A feed that is read again gives what it gave before, whatever happened in between.
  */
+
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { memoryForTests } from '../../../test/support/channel-memory.ts';
+import { ManualClock } from '../../../test/support/manual-clock.ts';
+import { encodeSenderReport } from '../../../test/support/rtcp.ts';
 import type { FeedEvent } from '../../contract/line/feed.ts';
-import { ManualClock } from '../../kernel/manual-clock.ts';
 import type { TrackFormat } from '../../media/track.ts';
-import { encodePacket } from '../../stages/rtp/packetize/packetizer.ts';
+import { encodePacket } from '../../stages/rtp/encode-packet.ts';
 import { parsePacket } from '../../stages/rtp/parse-packet.ts';
-import { encodeSenderReport, parseCompound } from '../../stages/rtp/rtcp.ts';
+import { parseCompound } from '../../stages/rtp/rtcp.ts';
 import { Encoding, type LogMemory } from './encoding.ts';
 import type { VideoStreamType } from './encoding-choice.ts';
 import type { Feed } from './feed.ts';

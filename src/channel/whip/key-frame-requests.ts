@@ -2,8 +2,8 @@
  * Decides when a track's sender is asked for a key frame (RFC 4585 §6.3.1). Many may want one at the same time; the
  * sender hears of it once, and again until the key frame comes.
  */
-export const MIN_INTERVAL_US = 300_000;
-export const MAX_INTERVAL_US = 1_000_000;
+const MIN_INTERVAL_US = 300_000;
+const MAX_INTERVAL_US = 1_000_000;
 const BACKOFF = 1.5;
 
 export class KeyFrameRequests {

@@ -33,7 +33,7 @@ export type Section = {
 };
 
 /** ICE and DTLS of the bundle, as the offer has them. */
-export type Transport = {
+type Transport = {
   iceUfrag: string;
   icePwd: string;
   fingerprint: { type: string; hash: string };

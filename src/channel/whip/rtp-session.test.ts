@@ -1,9 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import { memoryForTests } from '../../../test/support/channel-memory.ts';
+import { ManualClock } from '../../../test/support/manual-clock.ts';
 import { capturedOffer } from '../../../test/support/offers/read-offer.ts';
-import { ManualClock } from '../../kernel/manual-clock.ts';
-import { encodePacket } from '../../stages/rtp/packetize/packetizer.ts';
-import { encodeBye, encodeSenderReport, parseCompound, type RtcpPacket } from '../../stages/rtp/rtcp.ts';
+import { encodeBye, encodeSenderReport } from '../../../test/support/rtcp.ts';
+import { encodePacket } from '../../stages/rtp/encode-packet.ts';
+import { parseCompound, type RtcpPacket } from '../../stages/rtp/rtcp.ts';
 import type { Encoding, EncodingReader } from '../room/encoding.ts';
 import { START_BITRATE_BPS } from './bandwidth.ts';
 import { readOffer } from './offer.ts';

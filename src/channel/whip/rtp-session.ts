@@ -35,7 +35,7 @@ const RTCP_PERIOD_US = 500_000;
  * Who answers no consent checks (RFC 7675) is gone when nothing was heard for this long, unless it had said goodbye to
  * what it sent. Others are gone when their consent ends, and until then may be as silent as they like.
  */
-export const SILENCE_US = 10_000_000;
+const SILENCE_US = 10_000_000;
 
 export type RtpSessionOptions = {
   clock: Clock;

@@ -1,17 +1,19 @@
 /**
  * A simulcast through the channel: which layer a recorder's feed carries.
  */
+
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createConnection } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { FakePeer } from '../../../test/support/fake-peer.ts';
+import { ManualClock } from '../../../test/support/manual-clock.ts';
 import { capturedOffer } from '../../../test/support/offers/read-offer.ts';
+import { encodeSenderReport } from '../../../test/support/rtcp.ts';
 import { decodeFeedEvent, encodeFeedEvent, encodeFeedFrame, FeedReader } from '../../contract/line/feed.ts';
-import { ManualClock } from '../../kernel/manual-clock.ts';
-import { encodePacket } from '../../stages/rtp/packetize/packetizer.ts';
-import { encodePictureLossIndication, encodeSenderReport, parseCompound } from '../../stages/rtp/rtcp.ts';
+import { encodePacket } from '../../stages/rtp/encode-packet.ts';
+import { encodePictureLossIndication, parseCompound } from '../../stages/rtp/rtcp.ts';
 import { type ChannelLog, Rooms } from '../room/rooms.ts';
 import { WhipEndpoint } from './endpoint.ts';
 import type { PeerHost } from './peer.ts';

@@ -9,17 +9,15 @@ import { participantClockStateSchema, receptionStateSchema } from './reception-s
 const kind = z.enum(['audio', 'video']);
 
 /** `leftUs` is absent of who is still there. */
-export const rosterStateSchema = z.object({
+const rosterStateSchema = z.object({
   stays: z.array(z.object({ uid: z.string(), order: z.int(), joinedUs: z.number(), leftUs: z.number().optional() })),
   nextOrder: z.int(),
 });
 
 /** `lastUs` is when the last of the stream came in, monotonic. */
-export const streamsStateSchema = z.array(
-  z.object({ uid: z.string(), kind, lastUs: z.number(), receiving: z.boolean() }),
-);
+const streamsStateSchema = z.array(z.object({ uid: z.string(), kind, lastUs: z.number(), receiving: z.boolean() }));
 
-export const trackStateSchema = z.object({
+const trackStateSchema = z.object({
   track: z.int(),
   reception: receptionStateSchema,
   /** The unwrapped timestamp of the last sample that was made use of; absent before the first. */

@@ -18,7 +18,7 @@ const changeSubscriptionSchema = z.object({
 });
 
 /** Changes of a running recording, which hold from the frame of `atMonoUs` on. Each replaces the whole of what it names. */
-export const changeCommandSchema = z.discriminatedUnion('type', [changeLayoutSchema, changeSubscriptionSchema]);
+const changeCommandSchema = z.discriminatedUnion('type', [changeLayoutSchema, changeSubscriptionSchema]);
 /** A change before it has its moment. */
 export const changeSchema = z.discriminatedUnion('type', [
   changeLayoutSchema.omit({ atMonoUs: true }),
@@ -28,13 +28,12 @@ export type Change = z.infer<typeof changeSchema>;
 export type ChangeCommand = z.infer<typeof changeCommandSchema>;
 
 /** What a run reads (ADR 0012). */
-export const sourceSchema = z.discriminatedUnion('kind', [
+const sourceSchema = z.discriminatedUnion('kind', [
   /** `path` of the unix socket that serves the recording's feed (`feed.ts`), to one run after the other. */
   z.object({ kind: z.literal('feed'), path: z.string().min(1) }),
 ]);
-export type Source = z.infer<typeof sourceSchema>;
 
-export const startCommandSchema = z.object({
+const startCommandSchema = z.object({
   type: z.literal('start'),
   plan: planSchema,
   /** Which run of the recording this is, from 1 on. */

@@ -19,7 +19,7 @@ const owner = z.object({ uid: z.string(), trackType: z.enum(['audio', 'video', '
 const placed = { startUtcMs: z.number(), durationUs: z.int().min(0), bytes: z.int().min(0) };
 
 /** The schema of `media/segment.ts` Segment; also one line of a spool journal. */
-export const segmentSchema = z.object({
+const segmentSchema = z.object({
   type: z.literal('slice'),
   name: fileName,
   playlist: fileName,
@@ -41,7 +41,7 @@ export const segmentSchema = z.object({
 });
 
 /** The schema of `media/segment.ts` WholeFile; also one line of a spool journal. */
-export const wholeFileSchema = z.object({
+const wholeFileSchema = z.object({
   type: z.literal('mp4'),
   name: fileName,
   index: z.int().min(0),
@@ -72,7 +72,7 @@ export const spooledFileSchema = z.discriminatedUnion('type', [
 ]);
 
 /** Why a recorder ended by itself or was asked to. */
-export const endReasonSchema = z.enum(['stopped', 'idle', 'feedLost', 'failed']);
+const endReasonSchema = z.enum(['stopped', 'idle', 'feedLost', 'failed']);
 export type EndReason = z.infer<typeof endReasonSchema>;
 
 /** In every Fact. */

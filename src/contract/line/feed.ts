@@ -18,7 +18,7 @@ import type { Track } from '../../media/track.ts';
 
 export const FEED_HEADER_BYTES = 11;
 /** The largest body a 16-bit length leaves room for. */
-export const FEED_MAX_BODY = 0xffff - (FEED_HEADER_BYTES - 2);
+const FEED_MAX_BODY = 0xffff - (FEED_HEADER_BYTES - 2);
 
 const KINDS = ['rtp', 'rtcp', 'event'] as const;
 export type FeedKind = (typeof KINDS)[number];
@@ -58,7 +58,7 @@ const trackSchema: z.ZodType<Track> = z.object({
 });
 
 /** Presence in the channel, in order with the media around it. The first events describe who is there already. */
-export const feedEventSchema = z.discriminatedUnion('type', [
+const feedEventSchema = z.discriminatedUnion('type', [
   /** Sent first. The channel host's clocks at one instant, so that a recorder elsewhere can relate `arrivalUs` to its own. */
   z.object({ type: z.literal('hello'), version: z.literal(1), monoUs: z.number(), utcMs: z.number() }),
   /** Everything after this happened after the recorder joined. */
@@ -79,7 +79,7 @@ export const feedEventSchema = z.discriminatedUnion('type', [
 export type FeedEvent = z.infer<typeof feedEventSchema>;
 
 /** What a recorder tells its channel. */
-export const recorderEventSchema = z.discriminatedUnion('type', [
+const recorderEventSchema = z.discriminatedUnion('type', [
   /** Sent first. A run that is not newer than the last one that said so is turned away; a newer one takes the feed over. */
   z.object({ type: z.literal('hello'), generation: z.int().min(1) }),
   /** What arrived before `arrivalUs` is on disk; the channel may forget it. Never falls. */

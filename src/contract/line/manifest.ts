@@ -20,7 +20,7 @@ const fileSchema = z.object({
 /**
  * A slice's own timestamps are the recording's time to the tick: in MPEG-TS they begin 1.4 s above it, in WebM and fMP4 at it.
  */
-export const manifestSliceSchema = fileSchema.extend({
+const manifestSliceSchema = fileSchema.extend({
   playlist: fileName,
   index: z.int().min(0),
   audioCodec: z.enum(['aac', 'opus', 'pcmu', 'pcma']).optional(),

@@ -24,7 +24,7 @@ export type PartsSoFar = {
  * server's `backup` store; `lost` from the spool before it was stored; `gaveUp` in the backup store for good.
  */
 export const OBJECT_STATES = ['waiting', 'stored', 'accepted', 'backup', 'lost', 'gaveUp'] as const;
-export type ObjectState = (typeof OBJECT_STATES)[number];
+type ObjectState = (typeof OBJECT_STATES)[number];
 
 export type ObjectRecord = {
   /** Bare file name. */

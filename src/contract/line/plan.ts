@@ -4,7 +4,7 @@
 import { z } from 'zod';
 
 /** A region of the canvas, as fractions of its size with the origin at the top left (contract §4.7). */
-export const regionSchema = z.object({
+const regionSchema = z.object({
   uid: z.string().optional(),
   x: z.number(),
   y: z.number(),
@@ -34,7 +34,7 @@ export const subscriptionSchema = z.discriminatedUnion('kind', [
 ]);
 export type Subscription = z.infer<typeof subscriptionSchema>;
 
-export const videoPlanSchema = z.object({
+const videoPlanSchema = z.object({
   width: z.int().min(2).max(1920),
   height: z.int().min(2).max(1920),
   fps: z.int().min(1).max(60),
@@ -45,7 +45,7 @@ export const videoPlanSchema = z.object({
 });
 export type VideoPlan = z.infer<typeof videoPlanSchema>;
 
-export const audioPlanSchema = z.object({
+const audioPlanSchema = z.object({
   channels: z.union([z.literal(1), z.literal(2)]),
   bitrateKbps: z.int().min(8).max(320),
 });
@@ -77,7 +77,7 @@ export const mixPlanSchema = z.object({
 export type MixPlan = z.infer<typeof mixPlanSchema>;
 
 /** Every user alone: streams as they came, or pictures of them, or both. */
-export const individualPlanSchema = z.object({
+const individualPlanSchema = z.object({
   mode: z.literal('individual'),
   ...commonMembers,
   /** The kinds of stream that are recorded (streamTypes). */

@@ -16,7 +16,7 @@ const ms = (description: string) =>
 const more = () => count('How many there were beyond those listed.');
 
 /** Why nothing of a track came for a while. */
-export const GAP_REASONS = ['notSent', 'networkLoss', 'delayed', 'restarted', 'left', 'ended', 'open'] as const;
+const GAP_REASONS = ['notSent', 'networkLoss', 'delayed', 'restarted', 'left', 'ended', 'open'] as const;
 export type GapReason = (typeof GAP_REASONS)[number];
 const gapSchema = z.object({
   fromMs: at(),
@@ -28,7 +28,7 @@ const gapSchema = z.object({
 });
 
 /** Why a picture stood still. */
-export const FREEZE_REASONS = ['loss', 'damage', 'nothingSent'] as const;
+const FREEZE_REASONS = ['loss', 'damage', 'nothingSent'] as const;
 export type FreezeReason = (typeof FREEZE_REASONS)[number];
 const freezeSchema = z.object({
   fromMs: at(),
@@ -92,7 +92,7 @@ const audioSchema = z.object({
     .meta({ description: 'Short pauses in which the sender sent nothing on purpose (discontinuous transmission).' }),
 });
 
-export const trackReportSchema = z.object({
+const trackReportSchema = z.object({
   track: z.int().meta({ description: 'A number of its own in the recording.' }),
   kind: z.enum(['audio', 'video']),
   codec: z.string(),
@@ -127,7 +127,7 @@ const syncSchema = z.object({
   worstRecordedOffsetMs: z.number().meta({ description: 'The largest of those measured, with its sign.' }),
 });
 
-export const participantReportSchema = z.object({
+const participantReportSchema = z.object({
   uid: z.string(),
   presence: z.array(presenceSchema),
   morePresence: more(),

@@ -7,15 +7,15 @@ import { z } from 'zod';
 const time = z.number();
 
 /** The lowest values of a while, rising in time and in value. */
-export const slidingMinimumStateSchema = z.array(z.object({ value: z.number(), atUs: time }));
+const slidingMinimumStateSchema = z.array(z.object({ value: z.number(), atUs: time }));
 
-export const clockSkewStateSchema = z.object({
+const clockSkewStateSchema = z.object({
   spanUs: z.number().positive(),
   points: z.array(z.object({ span: z.int(), atUs: time, offsetUs: z.number() })),
 });
 
 /** A stream's timestamps as they would be had the sender never stopped counting. */
-export const mediaLineStateSchema = z.object({
+const mediaLineStateSchema = z.object({
   /** What is added from `fromUs` of the media on. */
   steps: z.array(z.object({ fromUs: time, shiftUs: z.number() })),
   /** Packets that have all been late since one. */
@@ -45,7 +45,7 @@ export const mediaLineStateSchema = z.object({
 });
 
 /** What a stream's sender reports say of its wall clock. */
-export const wallClockStateSchema = z.object({
+const wallClockStateSchema = z.object({
   /** NTP time less media time, by the latest reports. */
   mappings: z.array(z.number()),
   doubtful: z.number().optional(),
@@ -53,7 +53,7 @@ export const wallClockStateSchema = z.object({
   setUs: z.number(),
 });
 
-export const streamClockStateSchema = z.object({
+const streamClockStateSchema = z.object({
   /** What the recorder calls the stream. */
   name: z.string(),
   clockRate: z.number().positive(),
@@ -85,7 +85,7 @@ export const participantClockStateSchema = z.object({
  * How one track's RTP timestamps lie on one growing line. What arrived from an epoch's `fromUs` on lies at its timestamp plus
  * `shift`, where the timestamp, of the many moments that 32 bits can mean, is the one closest to `raw`. In ticks but the times.
  */
-export const rtpTimelineStateSchema = z.object({
+const rtpTimelineStateSchema = z.object({
   epochs: z.array(z.object({ fromUs: time, raw: z.int(), shift: z.int() })),
   /** Arrival less time on the line. */
   offsets: slidingMinimumStateSchema,

@@ -7,7 +7,7 @@ type Regions = Readonly<Record<number, string>>;
 const inOrder = (names: string): Regions => Object.fromEntries(names.split(' ').map((name, number) => [number, name]));
 
 /** Amazon S3. */
-export const S3_REGIONS: Regions = {
+const S3_REGIONS: Regions = {
   ...inOrder(
     'us-east-1 us-east-2 us-west-1 us-west-2 eu-west-1 eu-west-2 eu-west-3 eu-central-1 ap-southeast-1 ap-southeast-2 ' +
       'ap-northeast-1 ap-northeast-2 sa-east-1 ca-central-1 ap-south-1 cn-north-1 cn-northwest-1 us-gov-west-1 ' +

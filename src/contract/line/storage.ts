@@ -28,7 +28,7 @@ const VENDORS = [0, 1, 2, 3, 4, 5, 6, 7, 8, 11, 1000] as const satisfies readonl
 const absentWhenEmpty = (value: unknown) => (value === '' || value === null ? undefined : value);
 
 /** Joined with `/`, these and the file name make the object key. The contract has letters and digits; clients use `_` and `-` too. */
-export const fileNamePrefixSchema = z
+const fileNamePrefixSchema = z
   .array(
     z.string().regex(/^[A-Za-z0-9_-]+$/, 'each element of fileNamePrefix may hold only letters, digits, "_" and "-"'),
   )

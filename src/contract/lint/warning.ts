@@ -21,7 +21,7 @@ export const WARNING_CODES = [
   /** Video held upright will be cut. */
   'may-crop',
 ] as const;
-export type WarningCode = (typeof WARNING_CODES)[number];
+type WarningCode = (typeof WARNING_CODES)[number];
 
 export type Warning = {
   code: WarningCode;

@@ -27,7 +27,7 @@ const streamFields = {
   jitterMs: z.number(),
 };
 
-export const participantSchema = z.object({
+const participantSchema = z.object({
   uid: z.string(),
   joinedAtMs: unixMs('When the session began.'),
   recorder: z.boolean().meta({ description: 'True of a recorder, which is there for as long as it records.' }),

@@ -50,7 +50,7 @@ function placeOf(path: readonly PropertyKey[]): { field: string; parent: string 
 const ZODS_OWN = /^(Invalid|Too (big|small)|Unrecognized|Expected)/;
 
 /** The first failed check as a `reason`. `endpoint` is the word before it: `start`, `stop`, `Acquire`. */
-export function reasonOf(endpoint: string, error: z.ZodError): string {
+function reasonOf(endpoint: string, error: z.ZodError): string {
   const issue = error.issues[0];
   if (!issue) return 'api body validate failed!';
   const { field, parent } = placeOf(issue.path);

@@ -29,7 +29,7 @@ export type ListedRecording = {
   trackType: TrackType;
 };
 
-export const fileListEntrySchema = z.strictObject({
+const fileListEntrySchema = z.strictObject({
   fileName: z.string(),
   trackType: z.enum(TRACK_TYPES),
   uid: z.string(),

@@ -80,7 +80,7 @@ export const startRequestSchemas = {
   mix: envelope(mixSchema),
   web: envelope(webSchema),
 } as const;
-export const startReplySchema = handleReplySchema;
+const startReplySchema = handleReplySchema;
 export type StartReply = z.infer<typeof startReplySchema>;
 
 export type MixStart = z.output<typeof mixSchema>;

@@ -3,7 +3,7 @@
  */
 import { z } from 'zod';
 import { storageConfigSchema } from '../line/storage.ts';
-import { envelope, handleReplySchema, parseBody } from './body.ts';
+import { envelope, parseBody } from './body.ts';
 import { rtmpOutputsSchema } from './extension-services.ts';
 import { type Mode, uidListSchema } from './fields.ts';
 import type { Lists } from './recording-config.ts';
@@ -41,10 +41,9 @@ export const updateRequestSchemas = {
   mix: envelope(channelSchema),
   web: envelope(webSchema),
 } as const;
-export const updateReplySchema = handleReplySchema;
 
 export type ChannelUpdate = z.output<typeof channelSchema>;
-export type UpdateClientRequest =
+type UpdateClientRequest =
   | ({ mode: 'individual' | 'mix' } & ChannelUpdate)
   | ({ mode: 'web' } & z.output<typeof webSchema>);
 

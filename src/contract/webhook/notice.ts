@@ -169,12 +169,12 @@ export const NOTICE_TYPES = {
 } as const;
 
 export type NoticeType = keyof typeof NOTICE_TYPES;
-export type NoticeDetails<T extends NoticeType = NoticeType> = z.infer<(typeof NOTICE_TYPES)[T]['details']>;
+type NoticeDetails<T extends NoticeType = NoticeType> = z.infer<(typeof NOTICE_TYPES)[T]['details']>;
 
 /** Something a recording has to tell, before it has a number of its own. */
 export type NoticeDraft = { [T in NoticeType]: { eventType: T; details: NoticeDetails<T> } }[NoticeType];
 
-export const SERVICE_SCENES = ['mix_record', 'rtc_record', 'rtc_snapshot', 'web_record'] as const;
+const SERVICE_SCENES = ['mix_record', 'rtc_record', 'rtc_snapshot', 'web_record'] as const;
 export type ServiceScene = (typeof SERVICE_SCENES)[number];
 
 /** What of a notice stays the same however often it is sent (contract §3.2). */

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import type { z } from 'zod';
 import { Fault, messageOf } from '../../kernel/fault.ts';
 
-export const CHECKPOINT_NAME = 'checkpoint.json';
+const CHECKPOINT_NAME = 'checkpoint.json';
 
 /**
  * Replaces the checkpoint in `dir`. Not synced: it is for a process that dies, and after a machine did the feed is gone too.

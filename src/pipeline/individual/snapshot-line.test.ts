@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { readImage } from '../../../test/support/judge/image.ts';
+import { ManualClock } from '../../../test/support/manual-clock.ts';
 import { type VideoCodecName, VideoEncoder } from '../../../test/support/media/encode.ts';
 import { MadePicture } from '../../../test/support/media/made-media.ts';
 import { BLUE, RED } from '../../../test/support/media/participants.ts';
@@ -16,7 +17,6 @@ import {
   STAMP_UNIT_US,
   unwrapStamp,
 } from '../../../test/support/media/stamp.ts';
-import { ManualClock } from '../../kernel/manual-clock.ts';
 import type { Snapshot } from '../../media/segment.ts';
 import { liveFrames } from '../../stages/codec/native-frames.ts';
 import { type Shown, SnapshotLine } from './snapshot-line.ts';

@@ -21,7 +21,7 @@ const FEEDBACK_US = 400_000;
 export type SessionEnd = { atMonoUs: number; reason: EndReason; message: string };
 
 /** What takes a feed's events and packets: the recording's tracks. */
-export type FeedTaker = {
+type FeedTaker = {
   /** How many users are there. */
   count(): number;
   onEvent(event: FeedEvent, atUs: number): void;

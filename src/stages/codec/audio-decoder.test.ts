@@ -1,8 +1,8 @@
 import { afterEach, describe, expect, it } from 'vitest';
+import { encodeOpus, lagOf, type OpusSettings, sweep } from '../../../test/support/media/opus.ts';
 import { AudioDecoder, opusSamples } from './audio-decoder.ts';
 import { AAC_BLOCK, AudioEncoder } from './audio-encoder.ts';
 import { liveFrames } from './native-frames.ts';
-import { encodeOpus, lagOf, type OpusSettings, sweep } from './opus-fixture.ts';
 
 const ONSET = 14_700;
 const signal = sweep(48_000, ONSET);

@@ -26,7 +26,7 @@ import { Upsampler } from './upsampler.ts';
  * How far an Opus stream runs behind its timestamps: the encoder's lookahead of 312 samples (RFC 6716 with libopus, which every
  * browser uses). A file would say so as pre-skip; RTP has no word for it.
  */
-export const OPUS_DELAY_SAMPLES = 312;
+const OPUS_DELAY_SAMPLES = 312;
 
 export type DecodedSound = { sound: Sound; ptsUs: number };
 
@@ -203,7 +203,7 @@ const AAC_PAIR = 1;
 const AAC_FILL = 6;
 
 /** How many channels a raw AAC block of mono or stereo has, by its first element that is no filling. */
-export function aacChannels(data: Buffer): 1 | 2 | undefined {
+function aacChannels(data: Buffer): 1 | 2 | undefined {
   let at = 0;
   const read = (bits: number): number => {
     let value = 0;

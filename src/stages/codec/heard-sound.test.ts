@@ -2,9 +2,9 @@
  * What is lost is made up for as long as it was, no more and no less, and sound keeps its place around it.
  */
 import { afterEach, expect, test } from 'vitest';
+import { encodeOpus, sweep } from '../../../test/support/media/opus.ts';
 import { HeardSound } from './heard-sound.ts';
 import { liveFrames } from './native-frames.ts';
-import { encodeOpus, sweep } from './opus-fixture.ts';
 
 afterEach(() => {
   expect(liveFrames()).toBe(0);

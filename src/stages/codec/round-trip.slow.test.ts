@@ -12,11 +12,11 @@ import {
 } from 'node-av/constants';
 import { Codec, CodecContext, FFmpegError, Rational } from 'node-av/lib';
 import { afterEach, describe, expect, it } from 'vitest';
+import { lagOf, sweep } from '../../../test/support/media/opus.ts';
 import type { Picture } from '../../media/frame.ts';
 import type { EncodedSample } from '../../media/sample.ts';
 import { AAC_BLOCK, AudioEncoder } from './audio-encoder.ts';
 import { freeFrame, freePacket, liveFrames, newFrame, newPacket } from './native-frames.ts';
-import { lagOf, sweep } from './opus-fixture.ts';
 import { PicturePool } from './picture-pool.ts';
 import { type DecodedPicture, VideoDecoder } from './video-decoder.ts';
 import { VideoEncoder } from './video-encoder.ts';

@@ -3,9 +3,9 @@
  */
 import { afterEach, describe, expect, it } from 'vitest';
 import { type Encoded, VideoEncoder } from '../../../test/support/media/encode.ts';
+import { Packetizer } from '../../../test/support/packetize/packetizer.ts';
 import { OBU_SEQUENCE_HEADER, OBU_TEMPORAL_DELIMITER, readObu } from '../../media/obu.ts';
 import { createDepacketizer } from '../rtp/depacketize/create-depacketizer.ts';
-import { Packetizer } from '../rtp/packetize/packetizer.ts';
 import { parsePacket } from '../rtp/parse-packet.ts';
 import { liveFrames } from './native-frames.ts';
 import { VideoDecoder } from './video-decoder.ts';

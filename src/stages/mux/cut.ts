@@ -4,7 +4,7 @@
 import type { EncodedSample } from '../../media/sample.ts';
 
 /** A slice takes at least this much before it may end. */
-export const MIN_SLICE_US = 15_000_000;
+const MIN_SLICE_US = 15_000_000;
 /** An H.264 slice ends here even without a key frame. */
 export const FORCED_SLICE_US = 330_000_000;
 export const FORCED_SLICE_BYTES = 50_000_000;

@@ -1,7 +1,7 @@
 import { basename, posix } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { baseName, mp4Name, objectKey, playlistName, sliceName } from './names.ts';
+import { baseName, mp4Name, playlistName, sliceName } from './names.ts';
 
 const SID = '38f8e3cfdc474cd56fc1ceba380d7e1a';
 
@@ -11,8 +11,6 @@ describe('file names', () => {
     expect(playlistName(base)).toBe(`${SID}_ch1.m3u8`);
     expect(sliceName(base, Date.UTC(2019, 8, 20, 12, 51, 42, 485))).toBe(`${SID}_ch1_20190920125142485.ts`);
     expect(mp4Name(base, 0)).toBe(`${SID}_ch1_0.mp4`);
-    expect(objectKey(['dir1', 'dir2'], playlistName(base))).toBe(`dir1/dir2/${SID}_ch1.m3u8`);
-    expect(objectKey([], 'x')).toBe('x');
   });
 
   test('have - for every special character of the channel name', () => {

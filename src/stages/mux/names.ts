@@ -64,11 +64,6 @@ export function reportName(base: string): string {
   return `${base}_report.json`;
 }
 
-/** The object key of a file: the prefix's elements and the name, joined with `/`. */
-export function objectKey(prefix: readonly string[], name: string): string {
-  return [...prefix, name].join('/');
-}
-
 export type SliceNameParts = {
   /** All before the stamp: the base of the stream's files. */
   base: string;

@@ -40,7 +40,7 @@ export type VideoStream = {
   color?: StreamColor | undefined;
 };
 /** In FFmpeg's names; numbers of H.273. */
-export type StreamColor = Pick<CodecParameters, 'colorRange' | 'colorSpace' | 'colorPrimaries' | 'colorTrc'>;
+type StreamColor = Pick<CodecParameters, 'colorRange' | 'colorSpace' | 'colorPrimaries' | 'colorTrc'>;
 /** AAC-LC, whose `extradata` is the AudioSpecificConfig (ISO 14496-3 §1.6.2), or Opus as it came, which needs none. */
 export type AudioStream =
   | { codec?: 'aac' | undefined; sampleRate: number; channels: 1 | 2; extradata: Buffer }

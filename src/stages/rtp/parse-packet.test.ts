@@ -4,7 +4,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { Fault } from '../../kernel/fault.ts';
-import { encodePacket } from './packetize/packetizer.ts';
+import { encodePacket } from './encode-packet.ts';
 import { isRtcp, parsePacket } from './parse-packet.ts';
 
 const bytes = (max: number) => fc.uint8Array({ maxLength: max }).map((b) => Buffer.from(b));

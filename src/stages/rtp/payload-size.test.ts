@@ -2,8 +2,8 @@ import { describe, expect, test } from 'vitest';
 import { type VideoCodecName, VideoEncoder } from '../../../test/support/media/encode.ts';
 import { MadePicture } from '../../../test/support/media/made-media.ts';
 import { RED } from '../../../test/support/media/participants.ts';
+import { Packetizer } from '../../../test/support/packetize/packetizer.ts';
 import { startsKeyFrame } from './key-frame.ts';
-import { Packetizer } from './packetize/packetizer.ts';
 import { parsePacket } from './parse-packet.ts';
 import { readPayloadSize } from './payload-size.ts';
 

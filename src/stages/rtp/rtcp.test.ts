@@ -3,14 +3,13 @@
  */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { encodeBye, encodeSenderReport } from '../../../test/support/rtcp.ts';
 import { Fault } from '../../kernel/fault.ts';
 import {
-  encodeBye,
   encodeNack,
   encodePictureLossIndication,
   encodeReceiverReport,
   encodeRemb,
-  encodeSenderReport,
   encodeSourceDescription,
   parseCompound,
 } from './rtcp.ts';

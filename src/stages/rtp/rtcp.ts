@@ -47,12 +47,12 @@ export type RtcpPacket =
   | ({ type: 'transportFeedback'; senderSsrc: number; mediaSsrc: number } & TransportFeedback)
   | { type: 'unknown'; payloadType: number; count: number; body: Buffer };
 
-export const SR = 200;
-export const RR = 201;
-export const SDES = 202;
-export const BYE = 203;
-export const RTPFB = 205;
-export const PSFB = 206;
+const SR = 200;
+const RR = 201;
+const SDES = 202;
+const BYE = 203;
+const RTPFB = 205;
+const PSFB = 206;
 /** The RTPFB format of transport-wide feedback. */
 const TRANSPORT_CC = 15;
 const BLOCK_BYTES = 24;
@@ -208,28 +208,6 @@ export function encodeReceiverReport(report: { senderSsrc: number; blocks: Repor
   return out;
 }
 
-/** What a sender of media says of its clock; `ntpUs` counts microseconds since 1900. */
-export function encodeSenderReport(report: {
-  ssrc: number;
-  ntpUs: number;
-  rtpTimestamp: number;
-  packetCount: number;
-  octetCount: number;
-  blocks?: ReportBlock[];
-}): Buffer {
-  const blocks = report.blocks ?? [];
-  const out = header(SR, blocks.length, 24 + blocks.length * BLOCK_BYTES);
-  const ntp = usToNtp(report.ntpUs);
-  out.writeUInt32BE(report.ssrc, 4);
-  out.writeUInt32BE(ntp.seconds, 8);
-  out.writeUInt32BE(ntp.fraction, 12);
-  out.writeUInt32BE(report.rtpTimestamp >>> 0, 16);
-  out.writeUInt32BE(report.packetCount >>> 0, 20);
-  out.writeUInt32BE(report.octetCount >>> 0, 24);
-  writeBlocks(out, 28, blocks);
-  return out;
-}
-
 /** @param cname at most 255 bytes of UTF-8 */
 export function encodeSourceDescription(ssrc: number, cname: string): Buffer {
   const text = Buffer.from(cname, 'utf8');
@@ -239,14 +217,6 @@ export function encodeSourceDescription(ssrc: number, cname: string): Buffer {
   out[8] = 1;
   out[9] = text.length;
   text.copy(out, 10);
-  return out;
-}
-
-export function encodeBye(ssrcs: number[]): Buffer {
-  const out = header(BYE, ssrcs.length, ssrcs.length * 4);
-  ssrcs.forEach((ssrc, n) => {
-    out.writeUInt32BE(ssrc, 4 + n * 4);
-  });
   return out;
 }
 
@@ -319,13 +289,8 @@ export function encodeTransportWideFeedback(senderSsrc: number, mediaSsrc: numbe
 }
 
 /** Microseconds since 1900, rounded to whole ones. */
-export function ntpToUs(ntp: { seconds: number; fraction: number }): number {
+function ntpToUs(ntp: { seconds: number; fraction: number }): number {
   return ntp.seconds * 1_000_000 + Math.round((ntp.fraction * 1_000_000) / 2 ** 32);
-}
-
-export function usToNtp(ntpUs: number): { seconds: number; fraction: number } {
-  const seconds = Math.floor(ntpUs / 1_000_000);
-  return { seconds: seconds >>> 0, fraction: Math.floor(((ntpUs - seconds * 1_000_000) * 2 ** 32) / 1_000_000) >>> 0 };
 }
 
 function header(payloadType: number, count: number, bodyBytes: number): Buffer {

@@ -4,7 +4,7 @@
  */
 
 /** Unwraps numbers of `bits` bits: each is placed nearest to the one before it, forwards or backwards. */
-export class Unwrapper {
+class Unwrapper {
   readonly #span: number;
   #latest: number | undefined;
 
@@ -51,9 +51,9 @@ export class TimestampUnwrapper extends Unwrapper {
 }
 
 /** How far ahead a packet may be and still be the same run with packets lost (RFC 3550 §A.1 MAX_DROPOUT). */
-export const MAX_DROPOUT = 3000;
+const MAX_DROPOUT = 3000;
 /** How far behind a packet may be and still be a late one. More than §A.1's 100, as answers to NACKs come late on purpose. */
-export const MAX_MISORDER = 2000;
+const MAX_MISORDER = 2000;
 
 /** What a sequence number turned out to be. `stray` numbers are far off: noise, or the first of a new run. */
 export type Placement =

@@ -1,9 +1,11 @@
 /**
  * Report blocks say what RFC 3550 §6.4.1 and its appendix A say they should.
  */
+
 import { expect, test } from 'vitest';
+import { encodeSenderReport } from '../../../test/support/rtcp.ts';
 import type { Packet } from '../../media/packet.ts';
-import { encodeSenderReport, parseCompound, type SenderReport } from './rtcp.ts';
+import { parseCompound, type SenderReport } from './rtcp.ts';
 import { ReceptionStatistics } from './statistics.ts';
 
 function packet(sequence: number, timestamp = 0, arrivalUs = 0): Packet {

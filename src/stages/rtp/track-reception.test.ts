@@ -2,8 +2,8 @@
  * A track's samples come out whole and in order, and no damaged picture comes out at all.
  */
 import { expect, test } from 'vitest';
+import { Packetizer } from '../../../test/support/packetize/packetizer.ts';
 import type { TrackFormat } from '../../media/track.ts';
-import { Packetizer } from './packetize/packetizer.ts';
 import { parsePacket } from './parse-packet.ts';
 import { TrackReception } from './track-reception.ts';
 

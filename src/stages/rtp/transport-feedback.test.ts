@@ -6,7 +6,6 @@ import { describe, expect, test } from 'vitest';
 import { Fault } from '../../kernel/fault.ts';
 import { encodeTransportWideFeedback, parseCompound } from './rtcp.ts';
 import {
-  ARRIVAL_SPAN_US,
   canFollow,
   encodeTransportFeedback,
   parseTransportFeedback,
@@ -14,6 +13,9 @@ import {
   TICK_US,
   type TransportFeedback,
 } from './transport-feedback.ts';
+
+/** Arrival times on the wire come round again after this long: 24 bits of reference time. */
+const ARRIVAL_SPAN_US = 2 ** 24 * REFERENCE_US;
 
 function about(baseSequence: number, arrivals: [sequence: number, arrivalUs: number][], count?: number) {
   const last = arrivals.at(-1)![0];

@@ -7,8 +7,6 @@ import { Fault } from '../../kernel/fault.ts';
 /** The reference time counts these; a packet's delta counts ticks. */
 export const REFERENCE_US = 64_000;
 export const TICK_US = 250;
-/** Arrival times on the wire come round again after this long: 24 bits of reference time, about twelve days. */
-export const ARRIVAL_SPAN_US = 2 ** 24 * REFERENCE_US;
 
 export type TransportFeedback = {
   /** 16-bit number of the first packet it is about. */
@@ -19,7 +17,7 @@ export type TransportFeedback = {
   feedbackCount: number;
   /**
    * Those of them that came, in order of sequence. Times are microseconds on the receiver's clock, to 250 µs on the wire
-   * and modulo `ARRIVAL_SPAN_US`.
+   * and modulo 2^24 of `REFERENCE_US`, about twelve days.
    */
   arrivals: { sequence: number; arrivalUs: number }[];
 };
@@ -112,7 +110,7 @@ function vector(kind: number, symbols: Uint8Array, from: number, count: number, 
 
 /**
  * Reads a body as `encodeTransportFeedback` writes it; zero bytes after it are passed over. Times begin at the reference
- * time, 0 up to `ARRIVAL_SPAN_US`, and packets that came earlier than it lie below.
+ * time, 0 up to 2^24 of `REFERENCE_US`, and packets that came earlier than it lie below.
  * @throws Fault `rtcp-malformed`
  */
 export function parseTransportFeedback(body: Buffer): TransportFeedback {

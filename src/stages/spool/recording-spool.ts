@@ -10,9 +10,9 @@ import { JOURNAL_NAME, readSpool } from './journal.ts';
 import { freeBytes, MIN_FREE_BYTES } from './spool-folder.ts';
 
 /** A finished file and the folder it lies in. */
-export type RunFile = { dir: string; file: SpooledFile };
+type RunFile = { dir: string; file: SpooledFile };
 /** A file that a crash left unfinished (`.part`), or finished and in no journal, and the folder it lies in. */
-export type RunLeftover = { dir: string; name: string };
+type RunLeftover = { dir: string; name: string };
 
 export type RecordingSpool = {
   /** Finished files that are there and whole, in the order they were finished, run after run. Each name is there once. */

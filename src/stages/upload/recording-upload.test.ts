@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
+import { ManualClock } from '../../../test/support/manual-clock.ts';
 import { Fault } from '../../kernel/fault.ts';
-import { ManualClock } from '../../kernel/manual-clock.ts';
 import type { Segment, WholeFile } from '../../media/segment.ts';
 import { RecordingUpload, type UploadEvent } from './recording-upload.ts';
 import { retryDelayMs } from './retry.ts';

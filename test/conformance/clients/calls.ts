@@ -13,7 +13,7 @@ export type AcquireCall = { cname: string; uid: string; mode: Mode; resourceExpi
 export type RegionSpec = { uid?: string; x: number; y: number; width: number; height: number; fit?: boolean };
 export type UidLists = { subscribe?: string[]; unsubscribe?: string[] };
 export type LayoutSpec = { layout?: number; backgroundColor?: string; regions?: RegionSpec[] };
-export type StorageSpec = {
+type StorageSpec = {
   vendor: number;
   region: number;
   bucket: string;

@@ -4,7 +4,7 @@
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { ManualClock } from '../../../src/kernel/manual-clock.ts';
+import { ManualClock } from '../manual-clock.ts';
 import type { Impairment } from './impairment.ts';
 import { CALM_MS, UdpProxy } from './udp-proxy.ts';
 

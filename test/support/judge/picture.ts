@@ -119,10 +119,6 @@ export function colourOf(path: string, rect: Rect, atS: number): Yuv {
   return { y, u, v };
 }
 
-export function frozenSpans(path: string, rect: Rect, minS?: number): Span[] {
-  return frozenIn(watch(path, [{ rect }]).views[0] as Reading[], minS);
-}
-
 export function blackFrames(path: string, rect: Rect): Span[] {
   return blackIn(watch(path, [{ rect }]).views[0] as Reading[]);
 }

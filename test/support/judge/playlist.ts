@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { packetFacts } from './probe.ts';
 import { type PacketNote, readMedia } from './read-media.ts';
 
-export type SliceEntry = {
+type SliceEntry = {
   name: string;
   /** As declared. */
   extinfS: number;
@@ -23,7 +23,7 @@ export type Playlist = {
   slices: SliceEntry[];
 };
 
-export type SliceFacts = SliceEntry & {
+type SliceFacts = SliceEntry & {
   bytes: number;
   /** Container times of the first packet and the end of the last, seconds. */
   video?: { startS: number; endS: number; frames: number; keyFirst: boolean };

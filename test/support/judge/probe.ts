@@ -24,7 +24,7 @@ export type PacketFacts = {
   ordered: boolean;
 };
 
-export type VideoFacts = PacketFacts & {
+type VideoFacts = PacketFacts & {
   codec: string;
   width: number;
   height: number;
@@ -32,7 +32,7 @@ export type VideoFacts = PacketFacts & {
   frameRate: number;
   averageRate: number;
 };
-export type AudioFacts = PacketFacts & { codec: string; sampleRate: number; channels: number };
+type AudioFacts = PacketFacts & { codec: string; sampleRate: number; channels: number };
 
 export type Probe = {
   path: string;

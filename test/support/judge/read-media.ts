@@ -26,7 +26,7 @@ export type ShownPicture = {
 };
 
 /** A run of decoded sound, channels averaged to one; `peaks` per channel of this block. */
-export type SoundBlock = { atS: number; sampleRate: number; mono: Float32Array };
+type SoundBlock = { atS: number; sampleRate: number; mono: Float32Array };
 
 export type PacketNote = {
   kind: 'video' | 'audio';

@@ -4,7 +4,7 @@
  */
 import type { Participant } from '../media/participants.ts';
 import { avOffsets, median, missingSeconds, type Offsets } from './offsets.ts';
-import { flashesIn, frozenIn, isColour, lagsIn, presenceIn, readingAt, type Span } from './picture.ts';
+import { flashesIn, frozenIn, isColour, lagsIn, presenceIn, type Span } from './picture.ts';
 import { type Probe, probeFile } from './probe.ts';
 import { bestFitRegions, type Rect } from './regions.ts';
 import { beepsIn, dropoutsIn, type Heard, listen } from './sound.ts';
@@ -32,7 +32,7 @@ export type Expected = {
   togetherMs?: number;
 };
 
-export type ParticipantVerdict = {
+type ParticipantVerdict = {
   name: string;
   presence: Span[];
   flashes: number[];
@@ -194,15 +194,6 @@ function allSeenAt(views: readonly Reading[][], participants: readonly Participa
     participants.every((p, i) => isColour((views[i] as Reading[])[n] as Reading, p.colour)),
   );
   return frames[first]?.atS ?? Number.NaN;
-}
-
-/** True when every participant's colour stands in its region at `atS` of `path`. */
-export function allAtTheirPlaces(path: string, participants: readonly Participant[], atS: number): boolean {
-  const { views } = watch(
-    path,
-    bestFitRegions(participants.length).map((rect) => ({ rect })),
-  );
-  return participants.every((p, i) => isColour(readingAt(views[i] as Reading[], atS), p.colour));
 }
 
 function ms(s: number): string {

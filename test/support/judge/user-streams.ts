@@ -31,7 +31,7 @@ export function writePlaylists(dir: string, files: readonly SpooledFile[]): stri
 }
 
 /** Seconds of the recording at which the file's or playlist's own time is zero. */
-export function placeOf(path: string): number {
+function placeOf(path: string): number {
   const isTs = /\.(m3u8|ts)(\.part)?$/.test(path);
   return withInput(path, (input) => zeroOf(input)) - (isTs ? TS_ZERO_US / 1e6 : 0);
 }

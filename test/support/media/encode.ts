@@ -206,7 +206,7 @@ export class AudioEncoder {
   }
 }
 
-export function layoutOf(channels: 1 | 2) {
+function layoutOf(channels: 1 | 2) {
   return { nbChannels: channels, order: AV_CHANNEL_ORDER_NATIVE, mask: channels === 1 ? 4n : 3n };
 }
 

@@ -11,7 +11,7 @@ import { Codec, CodecContext, Frame, Packet, Rational } from 'node-av/lib';
 import { type Encoded, must } from './encode.ts';
 import { SOUND_RATE } from './made-media.ts';
 
-export const G711_RATE = 8000;
+const G711_RATE = 8000;
 const STEP = SOUND_RATE / G711_RATE;
 const MONO = { nbChannels: 1, order: AV_CHANNEL_ORDER_NATIVE, mask: 4n };
 

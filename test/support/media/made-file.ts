@@ -12,7 +12,7 @@ import { MadePicture, madeSound, SOUND_RATE, splitPlanes } from './made-media.ts
 import type { Participant } from './participants.ts';
 
 /** A canvas about to be encoded, and the moment it stands for, seconds from the file's start. */
-export type Canvas = { i420: Buffer; width: number; height: number; atS: number };
+type Canvas = { i420: Buffer; width: number; height: number; atS: number };
 
 export type MadeFile = {
   /** `.mp4`, `.ts`, `.m3u8` or `.mkv`. */

@@ -9,7 +9,7 @@ import { STAMP_AREA, STAMP_DARK, STAMP_LIGHT, stampBits } from './stamp.ts';
 
 export const SOUND_RATE = 48_000;
 /** How long flash and beep last, microseconds. */
-export const MARK_US = 100_000;
+const MARK_US = 100_000;
 /** Peak level of the beep and of the tone between beeps, of full scale. Four beeps at once stay below clipping. */
 export const BEEP_LEVEL = 0.2;
 export const HUM_LEVEL = 0.02;
@@ -32,7 +32,7 @@ export type Planes = { y: Buffer; u: Buffer; v: Buffer };
 type Box = { x: number; y: number; width: number; height: number };
 
 /** True while content time lies in a flash and beep. */
-export function isMark(tUs: number): boolean {
+function isMark(tUs: number): boolean {
   return tUs % 1_000_000 < MARK_US;
 }
 

@@ -22,8 +22,8 @@ export const RED: Participant = { name: 'RED', colour: yuvOf({ r: 200, g: 20, b:
 export const GREEN: Participant = { name: 'GREEN', colour: yuvOf({ r: 0, g: 130, b: 20 }), toneHz: 660 };
 export const BLUE: Participant = { name: 'BLUE', colour: yuvOf({ r: 20, g: 30, b: 210 }), toneHz: 880 };
 export const YELLOW: Participant = { name: 'YELLOW', colour: yuvOf({ r: 140, g: 120, b: 0 }), toneHz: 550 };
-export const CYAN: Participant = { name: 'CYAN', colour: yuvOf({ r: 0, g: 120, b: 150 }), toneHz: 770 };
-export const PINK: Participant = { name: 'PINK', colour: yuvOf({ r: 190, g: 0, b: 150 }), toneHz: 990 };
+const CYAN: Participant = { name: 'CYAN', colour: yuvOf({ r: 0, g: 120, b: 150 }), toneHz: 770 };
+const PINK: Participant = { name: 'PINK', colour: yuvOf({ r: 190, g: 0, b: 150 }), toneHz: 990 };
 
 export const PARTICIPANTS: readonly Participant[] = [RED, GREEN, BLUE, YELLOW, CYAN, PINK];
 

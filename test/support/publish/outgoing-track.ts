@@ -4,8 +4,8 @@
  */
 import type nodeDataChannel from 'node-datachannel';
 import type { TrackFormat } from '../../../src/media/track.ts';
-import { Packetizer } from '../../../src/stages/rtp/packetize/packetizer.ts';
 import { parseCompound } from '../../../src/stages/rtp/rtcp.ts';
+import { Packetizer } from '../packetize/packetizer.ts';
 import type { Scene } from './scene.ts';
 
 export type RtcTrack = ReturnType<InstanceType<typeof nodeDataChannel.PeerConnection>['addTrack']>;

@@ -12,7 +12,7 @@ export const REGIONS = ['us', 'eu', 'ap', 'cn'] as const;
 export type Region = (typeof REGIONS)[number];
 
 /** Files of the set-up, as absolute paths. */
-export type TrustFiles = { ca: string; bundle: string };
+type TrustFiles = { ca: string; bundle: string };
 
 export type Library = {
   id: string;

@@ -3,12 +3,12 @@
  */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { Packetizer } from '../../../../test/support/packetize/packetizer.ts';
 import { Fault } from '../../../kernel/fault.ts';
 import { writeLeb128 } from '../../../media/obu.ts';
 import type { Packet } from '../../../media/packet.ts';
 import type { ReceivedSample } from '../../../media/sample.ts';
 import type { TrackFormat } from '../../../media/track.ts';
-import { Packetizer } from '../packetize/packetizer.ts';
 import { parsePacket } from '../parse-packet.ts';
 import { createDepacketizer } from './create-depacketizer.ts';
 import { opusDurationTicks } from './opus.ts';

@@ -146,7 +146,7 @@ export class H264Assembly implements FrameAssembly {
 }
 
 /** The NAL units of `sprop-parameter-sets`, which are base64 separated by commas (RFC 6184 §8.1). */
-export function parseParameterSets(fmtp: string): Buffer[] {
+function parseParameterSets(fmtp: string): Buffer[] {
   const value = /(?:^|[;\s])sprop-parameter-sets\s*=\s*([^;\s]+)/i.exec(fmtp)?.[1] ?? '';
   return value
     .split(',')

@@ -202,7 +202,7 @@ function errorCode(error: unknown): string {
 }
 
 /** A failure of the library as a Fault. */
-export function azureFault(cause: unknown, description: string): Fault {
+function azureFault(cause: unknown, description: string): Fault {
   const status = statusCode(cause);
   const code = errorCode(cause);
   const never = ['ENOTFOUND', 'endpoint-refused'].includes(code) || /CERT|SELF_SIGNED|ERR_TLS/.test(code);

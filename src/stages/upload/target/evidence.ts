@@ -28,7 +28,7 @@ export function compareEtag({ etag, encryption }: Told, md5: string): 'same' | '
 }
 
 /** The ETag that most stores give what was put in parts: the MD5 of the parts' MD5s, and their number. */
-export function multipartEtag(md5s: readonly string[]): string {
+function multipartEtag(md5s: readonly string[]): string {
   const hash = createHash('md5');
   for (const md5 of md5s) hash.update(md5, 'hex');
   return `${hash.digest('hex')}-${md5s.length}`;

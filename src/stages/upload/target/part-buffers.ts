@@ -6,7 +6,7 @@ const SMALLEST_BYTES = 1024 * 1024;
 /** So much is kept for the next turn; what is beyond goes back to the system. */
 const KEEP_BYTES = 48 * SMALLEST_BYTES;
 
-export class PartBuffers {
+class PartBuffers {
   readonly #budget: number;
   readonly #free: Buffer[] = [];
   readonly #waiting: { bytes: number; go: () => void }[] = [];

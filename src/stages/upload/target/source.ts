@@ -9,7 +9,7 @@ import { Fault, messageOf } from '../../../kernel/fault.ts';
 /** What to store: a file on the spool (of this size), or bytes in memory. */
 export type Source = { path: string; bytes: number } | { data: Buffer };
 
-export type Part = { data: Buffer; md5: Buffer; sha256: string };
+type Part = { data: Buffer; md5: Buffer; sha256: string };
 
 /** So much is read and digested at once: more would hold up the server's media. */
 const STEP_BYTES = 1024 * 1024;
@@ -76,10 +76,10 @@ async function readPart(file: FileHandle, { path, offset, length, buffer }: Plac
   return { data: buffer.subarray(0, length), md5: md5.digest(), sha256: sha256.digest('hex') };
 }
 
-export function sourceMissing(cause: unknown): Fault {
+function sourceMissing(cause: unknown): Fault {
   return new Fault('source-missing', `cannot read a spool file: ${messageOf(cause)}`, { blame: 'self', cause });
 }
 
-export function sourceChanged(path: string, has: number, noted: number): Fault {
+function sourceChanged(path: string, has: number, noted: number): Fault {
   return new Fault('source-changed', `${path} has ${has} bytes instead of ${noted}`, { blame: 'self' });
 }

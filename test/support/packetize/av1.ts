@@ -9,7 +9,7 @@ import {
   OBU_TILE_LIST,
   readObu,
   writeLeb128,
-} from '../../../media/obu.ts';
+} from '../../../src/media/obu.ts';
 
 /** Z: the first element goes on from before. Y: the last one goes on. N: a coded video sequence begins. */
 const Z = 0x80;

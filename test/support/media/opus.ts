@@ -3,7 +3,7 @@
  */
 import { AV_CHANNEL_ORDER_NATIVE, AV_SAMPLE_FMT_FLT, FF_ENCODER_LIBOPUS } from 'node-av/constants';
 import { Codec, CodecContext, FFmpegError, Rational } from 'node-av/lib';
-import { freeFrame, freePacket, newFrame, newPacket } from './native-frames.ts';
+import { freeFrame, freePacket, newFrame, newPacket } from '../../../src/stages/codec/native-frames.ts';
 
 export type OpusSettings = {
   channels: 1 | 2;

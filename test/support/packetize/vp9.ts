@@ -2,7 +2,7 @@
  * A VP9 frame to RTP payloads: each a part of the frame behind a payload descriptor (RFC 9628 §4.2), in non-flexible mode
  * without layers.
  */
-import { isVp9KeyFrame } from '../vp9-descriptor.ts';
+import { isVp9KeyFrame } from '../../../src/stages/rtp/vp9-descriptor.ts';
 
 /** I: a picture id follows. P: predicted from another picture. B, E: the frame begins, ends here. */
 const I = 0x80;

@@ -1,7 +1,7 @@
 /**
  * A Clock that moves only when told to, for tests of anything that waits.
  */
-import type { Clock, Timer } from './clock.ts';
+import type { Clock, Timer } from '../../src/kernel/clock.ts';
 
 type Pending = { dueUs: number; order: number; run: () => void; periodUs: number | undefined };
 

@@ -1,7 +1,7 @@
 /**
  * The configuration reference as Markdown, made from the schema so that it cannot drift from it.
  */
-import { aboutSetting, environmentName, settingsShape, YAML_ONLY } from './settings.ts';
+import { aboutSetting, environmentName, settingsShape, YAML_ONLY } from '../src/config/settings.ts';
 
 /** The text of docs/reference/configuration.md. */
 export function renderReference(): string {

@@ -1,0 +1,27 @@
+/**
+ * What knip takes for used. `npm run check` runs it twice: over everything, and with `--production` over the program
+ * alone, where what only tests use counts as unused.
+ */
+import type { KnipConfig } from 'knip';
+
+const config: KnipConfig = {
+  // What is started by a path rather than imported, beside what package.json names. `!` marks parts of the program.
+  entry: [
+    'src/store/pglite-worker.ts!',
+    'web/publish/*.js!',
+    'bench/query-load.ts',
+    'bench/reception/{receiver,sender}.ts',
+    'scripts/{check,generate-docs,test}.ts',
+    'test/support/{fake-completer,fake-recorder,moved-client,s3-server-process}.ts',
+    'test/support/publish/publisher-process.ts',
+  ],
+  project: ['src/**/*.ts!', 'web/publish/*.js!', '{bench,examples,scripts,test,types}/**/*.ts'],
+  // A test may look at what a file of the program uses itself.
+  ignoreExportsUsedInFile: process.argv.includes('--production'),
+  // Tests and benches read these from node_modules by path.
+  ignoreDependencies: ['autocannon', 'azurite', 'dashjs', 'hls.js', 's3rver'],
+  // A Debian package (scripts/setup.sh).
+  ignoreBinaries: ['ffmpeg'],
+};
+
+export default config;
