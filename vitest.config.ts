@@ -1,7 +1,8 @@
 import { defineConfig } from 'vitest/config';
 
 // Two projects: `fast` is every test that needs no child process, browser or encoder run; `slow` is the rest.
-// Slow files run one after another: each starts servers, recorders and publishers of its own and the machine has two cores.
+// Slow files run one after another: each starts servers, recorders and publishers of its own and the machine has two
+// cores.
 export default defineConfig({
   test: {
     projects: [

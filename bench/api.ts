@@ -1,6 +1,6 @@
 /**
- * What the recording API bears while a composite records: queries a second of that recording with their times, and the time
- * from the acquire call to the answer to start.
+ * What the recording API bears while a composite records: queries a second of that recording with their times, and the
+ * time from the acquire call to the answer to start.
  */
 import { fork } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';

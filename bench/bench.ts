@@ -1,5 +1,6 @@
 /**
- * `npm run bench`: the figures that the project promises, measured on this machine, in one table. Takes about thirteen minutes.
+ * `npm run bench`: the figures that the project promises, measured on this machine, in one table. Takes about thirteen
+ * minutes.
  *
  *   npm run bench -- start-latency ramp-up reception stop av-offset cpu memory individual many-recordings snapshots
  *                    api remix takeover starts-against cpu-against      only these

@@ -1,6 +1,6 @@
 /**
- * What a composite of 4 × 640×360 on 1280×720 at 30 fps costs: CPU of the recorder and of its share of the server, against
- * the ffmpeg program doing the same to the same media in files; and the recorder's memory.
+ * What a composite of 4 × 640×360 on 1280×720 at 30 fps costs: CPU of the recorder and of its share of the server,
+ * against the ffmpeg program doing the same to the same media in files; and the recorder's memory.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -69,7 +69,10 @@ async function measureTake(stage: Stage, idle: number, out: Omit<Costs, 'referen
   await stage.stop(take);
 }
 
-/** What a recording costs on each of some stages, turn by turn, so that a machine that slows down does so for all: cores. */
+/**
+ * What a recording costs on each of some stages, turn by turn, so that a machine that slows down does so for all:
+ * cores.
+ */
 export async function compareCosts(stages: readonly Stage[], takes: number): Promise<number[][]> {
   const cores = stages.map((): number[] => []);
   for (let n = 0; n < takes; n++)

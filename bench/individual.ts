@@ -1,6 +1,6 @@
 /**
- * What recording every user alone costs: CPU per user of the recorder and of its share of the server, the recorder's memory by
- * the number of users, and whether 40 recordings of two users each lose anything on this machine.
+ * What recording every user alone costs: CPU per user of the recorder and of its share of the server, the recorder's
+ * memory by the number of users, and whether 40 recordings of two users each lose anything on this machine.
  */
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';

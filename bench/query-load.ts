@@ -1,6 +1,6 @@
 /**
- * The child process of `api.ts`: asks one address over and over on kept-open connections, warms up first, and reports how
- * soon and how rightly it was answered. A process of its own, so that its CPU is not the server's.
+ * The child process of `api.ts`: asks one address over and over on kept-open connections, warms up first, and reports
+ * how soon and how rightly it was answered. A process of its own, so that its CPU is not the server's.
  */
 import type { EventEmitter } from 'node:events';
 import { createRequire } from 'node:module';

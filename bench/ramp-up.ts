@@ -1,6 +1,6 @@
 /**
- * How soon a browser sends at its full rate: Chromium with a noisy picture and a cap of 2.5 Mbit/s on a clean path; what
- * the server received of its picture, second by second from the moment it was in the channel.
+ * How soon a browser sends at its full rate: Chromium with a noisy picture and a cap of 2.5 Mbit/s on a clean path;
+ * what the server received of its picture, second by second from the moment it was in the channel.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,5 +1,6 @@
 /**
- * What a recording of 20 s with HLS and MP4 is like: how long a synchronous stop takes, and how far sound is off the picture.
+ * What a recording of 20 s with HLS and MP4 is like: how long a synchronous stop takes, and how far sound is off the
+ * picture.
  */
 import { basename, dirname } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';

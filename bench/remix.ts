@@ -1,6 +1,7 @@
 /**
  * How fast `aircheck mix` makes a composite from a recording of four users, and what CPU time it takes beside the
- * `ffmpeg` program for the same canvas: the same slices, scaled, stacked, mixed and encoded with the same preset and bit rates.
+ * `ffmpeg` program for the same canvas: the same slices, scaled, stacked, mixed and encoded with the same preset and
+ * bit rates.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';

@@ -1,6 +1,6 @@
 /**
- * What snapshots of one user cost a recorder: 640×360 at 30 fps of 1 Mbit/s, for senders that answer requests for key frames
- * and ones that do not, and for an interval so short that all is decoded.
+ * What snapshots of one user cost a recorder: 640×360 at 30 fps of 1 Mbit/s, for senders that answer requests for key
+ * frames and ones that do not, and for an interval so short that all is decoded.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

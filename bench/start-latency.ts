@@ -1,6 +1,6 @@
 /**
- * How soon a recording begins: from the start call to the first recorded frame that shows everyone who was there, told by
- * the time stamps in the recorded pictures; and whether any flash after the call's answer is missing in the file.
+ * How soon a recording begins: from the start call to the first recorded frame that shows everyone who was there, told
+ * by the time stamps in the recorded pictures; and whether any flash after the call's answer is missing in the file.
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import { avOffsets, median } from '../test/support/judge/offsets.ts';

@@ -1,6 +1,7 @@
 /**
- * What a recorder's death costs, and what being ready for it does: how soon a recording is live again, how soon one begins
- * with a warm recorder and with a cold one, and the CPU of a recording, the last two against an earlier commit in the same run.
+ * What a recorder's death costs, and what being ready for it does: how soon a recording is live again, how soon one
+ * begins with a warm recorder and with a cold one, and the CPU of a recording, the last two against an earlier commit
+ * in the same run.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, symlinkSync } from 'node:fs';

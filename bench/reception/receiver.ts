@@ -1,6 +1,6 @@
 /**
- * The process that receives, in one of two ways: `library` is node-datachannel alone, whose packets are counted and dropped;
- * `channel` is the embedded channel with a feed to a recorder. Answers offers over IPC, and counts.
+ * The process that receives, in one of two ways: `library` is node-datachannel alone, whose packets are counted and
+ * dropped; `channel` is the embedded channel with a feed to a recorder. Answers offers over IPC, and counts.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,6 +1,7 @@
 /**
- * What receiving costs: 10,000 packets a second of 1,200 bytes from ten publishers into the embedded channel and on to a
- * recorder's feed, against the library alone that hands the same packets to nobody. CPU of the receiving process, turn by turn.
+ * What receiving costs: 10,000 packets a second of 1,200 bytes from ten publishers into the embedded channel and on to
+ * a recorder's feed, against the library alone that hands the same packets to nobody. CPU of the receiving process,
+ * turn by turn.
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';

@@ -1,6 +1,6 @@
 /**
- * The process that sends: a number of publishers with one VP8 track each, full packets at a steady rate. What is in them is
- * made once; reception looks at headers only.
+ * The process that sends: a number of publishers with one VP8 track each, full packets at a steady rate. What is in
+ * them is made once; reception looks at headers only.
  */
 import nodeDataChannel from 'node-datachannel';
 import { encodePacket } from '../../src/stages/rtp/encode-packet.ts';

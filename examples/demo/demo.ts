@@ -1,6 +1,6 @@
 /**
- * `npm run demo`: starts a server, lets three participants publish over WHIP, makes a composite recording with the calls
- * acquire, start, query, stop, and checks the files it gets. Needs nothing but the npm packages.
+ * `npm run demo`: starts a server, lets three participants publish over WHIP, makes a composite recording with the
+ * calls acquire, start, query, stop, and checks the files it gets. Needs nothing but the npm packages.
  *
  *   npm run demo -- [--seconds 20] [--keep]      --keep leaves server and participants running afterwards
  *

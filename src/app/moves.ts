@@ -1,6 +1,6 @@
 /**
- * Moves: brings what the backup store has to the customers' own stores when those are back, under the final names, and tells
- * them. What cannot be moved in the time it is kept is given up with an event, never silently.
+ * Moves: brings what the backup store has to the customers' own stores when those are back, under the final names, and
+ * tells them. What cannot be moved in the time it is kept is given up with an event, never silently.
  */
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';

@@ -1,6 +1,6 @@
 /**
- * The key that secrets in the database are sealed with, when none is configured: made at the first start, in a file for this
- * user's eyes only.
+ * The key that secrets in the database are sealed with, when none is configured: made at the first start, in a file for
+ * this user's eyes only.
  */
 import { closeSync, fsyncSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';

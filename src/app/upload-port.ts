@@ -1,5 +1,6 @@
 /**
- * The session's way to stores: an upload of a recording with its ledger, the backup store behind it, and the move on from there.
+ * The session's way to stores: an upload of a recording with its ledger, the backup store behind it, and the move on
+ * from there.
  */
 
 import type { UploadLedger } from '../contract/line/objects.ts';

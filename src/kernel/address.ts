@@ -1,6 +1,6 @@
 /**
- * Which network an IP address belongs to, and what may be connected to: the one rule for stores, images and pages that callers
- * name. Private addresses lead into the operator's own network, link-local ones to a cloud's metadata service.
+ * Which network an IP address belongs to, and what may be connected to: the one rule for stores, images and pages that
+ * callers name. Private addresses lead into the operator's own network, link-local ones to a cloud's metadata service.
  */
 import { BlockList, isIP, isIPv4 } from 'node:net';
 
@@ -46,7 +46,10 @@ const LISTS = RANGES.map(([kind, ranges]) => {
   return { kind, list };
 });
 
-/** What an IPv4 or IPv6 address in text form is for. One that wraps an IPv4 address is judged by that. Throws a TypeError for other text. */
+/**
+ * What an IPv4 or IPv6 address in text form is for. One that wraps an IPv4 address is judged by that. Throws a
+ * TypeError for other text.
+ */
 export function addressKind(address: string): AddressKind {
   const bare = address.replace(/%.*$/, '');
   const version = isIP(bare);

@@ -1,5 +1,6 @@
 /**
- * The only door to time: wall time, monotonic time and timers. Everything else is handed a Clock, so tests can hold time still.
+ * The only door to time: wall time, monotonic time and timers. Everything else is handed a Clock, so tests can hold
+ * time still.
  */
 
 /** A timer that was started; `cancel` may be called any number of times, also after it fired. */
@@ -52,8 +53,8 @@ export function sleep(clock: Clock, delayMs: number, signal?: AbortSignal): Prom
 }
 
 /**
- * What `work` comes to, or a rejection with `late()` when it has not within `limitMs` by `clock`. The work goes on then, and
- * nobody hears of it any more.
+ * What `work` comes to, or a rejection with `late()` when it has not within `limitMs` by `clock`. The work goes on
+ * then, and nobody hears of it any more.
  */
 export function within<T>(clock: Clock, limitMs: number, work: Promise<T>, late: () => unknown): Promise<T> {
   return new Promise((resolve, reject) => {

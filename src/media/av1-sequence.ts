@@ -32,7 +32,10 @@ export function av1SequenceOf(unit: Buffer): Av1Sequence | undefined {
   }
 }
 
-/** The record `av1C`: CodecPrivate in WebM. Undefined when `unit`, a temporal unit of OBUs with sizes, has no sequence header. */
+/**
+ * The record `av1C`: CodecPrivate in WebM. Undefined when `unit`, a temporal unit of OBUs with sizes, has no sequence
+ * header.
+ */
 export function av1ConfigOf(unit: Buffer): Buffer | undefined {
   const sequence = av1SequenceOf(unit);
   const payload = sequenceHeaderOf(unit);

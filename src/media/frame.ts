@@ -1,11 +1,18 @@
 /**
- * Decoded media: a Picture (planar 4:2:0) and a Sound block. Native memory behind a Picture has one owner, who calls `free`.
+ * Decoded media: a Picture (planar 4:2:0) and a Sound block. Native memory behind a Picture has one owner, who calls
+ * `free`.
  */
 
-/** How a picture is turned before it is shown: clockwise by `turn` degrees first, then mirrored left to right when `flip`. */
+/**
+ * How a picture is turned before it is shown: clockwise by `turn` degrees first, then mirrored left to right when
+ * `flip`.
+ */
 export type Orientation = { turn: 0 | 90 | 180 | 270; flip: boolean };
 
-/** One decoded picture, 8-bit planar YUV 4:2:0, limited range, BT.601 matrix (what browsers send, untagged, over WebRTC). */
+/**
+ * One decoded picture, 8-bit planar YUV 4:2:0, limited range, BT.601 matrix (what browsers send, untagged, over
+ * WebRTC).
+ */
 export type Picture = {
   width: number;
   height: number;
@@ -44,6 +51,9 @@ export type Fitting = { width: number; height: number; render: 'crop' | 'fit' };
 export type FittedPicture = { picture: Picture; x: number; y: number };
 
 export type PictureScaler = {
-  /** Leaves `picture` alone; the returned picture is upright and the caller's to free, and shares the memory when nothing had to change. */
+  /**
+   * Leaves `picture` alone; the returned picture is upright and the caller's to free, and shares the memory when
+   * nothing had to change.
+   */
   scale(picture: Picture, target: Fitting): FittedPicture;
 };

@@ -60,7 +60,10 @@ export function withObuSize(type: number, payload: Buffer): Buffer {
   return Buffer.concat([Buffer.of((type << 3) | HAS_SIZE), writeLeb128(payload.length), payload]);
 }
 
-/** The header and size field that `bytes` begin with; undefined when they are no unit's or cut short. The payload may be. */
+/**
+ * The header and size field that `bytes` begin with; undefined when they are no unit's or cut short. The payload may
+ * be.
+ */
 export function readObuStart(bytes: Buffer): ObuStart | undefined {
   const first = bytes[0];
   if (first === undefined || (first & FORBIDDEN) !== 0) return undefined;
@@ -96,8 +99,8 @@ export function startsPicture(type: number): boolean {
 }
 
 /**
- * By the first byte of the payload of a unit that starts a picture: no repetition of an older one, and frame type KEY_FRAME
- * (AV1 §5.9.2).
+ * By the first byte of the payload of a unit that starts a picture: no repetition of an older one, and frame type
+ * KEY_FRAME (AV1 §5.9.2).
  */
 export function isAv1KeyFrame(first: number | undefined): boolean {
   return first !== undefined && (first & 0xe0) === 0;

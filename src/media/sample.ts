@@ -11,8 +11,8 @@ export type ReceivedSample = {
   data: Buffer;
   keyFrame: boolean;
   /**
-   * True when packets before this sample were lost for good, so a predicted frame may decode to a damaged picture; of a track's
-   * reception also in a key frame that ends what was held back for a loss.
+   * True when packets before this sample were lost for good, so a predicted frame may decode to a damaged picture; of a
+   * track's reception also in a key frame that ends what was held back for a loss.
    */
   afterLoss: boolean;
   /** Arrival of the sample's last packet, monotonic microseconds. */

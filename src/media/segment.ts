@@ -34,9 +34,14 @@ export type Segment = {
   codecs?: FileCodecs | undefined;
   /** Bare name of an MPD that lists it as well, or instead where `playlist` is only the row it counts in. */
   mpd?: string | undefined;
-  /** Recording time of the first sample, microseconds, which is what the file's own timestamps say. There where `mpd` is. */
+  /**
+   * Recording time of the first sample, microseconds, which is what the file's own timestamps say. There where `mpd`
+   * is.
+   */
   startUs?: number | undefined;
-  /** Bytes at the file's beginning that describe its streams, which an MPD names apart. There where `mpd` is, if known. */
+  /**
+   * Bytes at the file's beginning that describe its streams, which an MPD names apart. There where `mpd` is, if known.
+   */
   headBytes?: number | undefined;
 };
 

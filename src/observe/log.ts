@@ -21,8 +21,8 @@ export function redact(value: unknown): unknown {
 }
 
 /**
- * A log that writes to standard error, so that standard output stays the commands' own. Lines are written by another thread, as
- * a reader that is slow must not hold up packets; `flushLog` writes what waits before a process ends.
+ * A log that writes to standard error, so that standard output stays the commands' own. Lines are written by another
+ * thread, as a reader that is slow must not hold up packets; `flushLog` writes what waits before a process ends.
  */
 export function createLog(level: string): Log {
   const paths = SECRET_NAMES.flatMap((name) => [name, `*.${name}`, `*.*.${name}`, `*.*.*.${name}`]);

@@ -30,7 +30,10 @@ export type LineContext = RecordingContext & {
 export type Recording = {
   /** Records up to monotonic `atMonoUs`, finishes the files and settles `done`. Calling it again does nothing. */
   stop(atMonoUs: number, reason: EndReason): void;
-  /** Holds from the frame of the command's time on, or from the next one when that is made already. Ignored after a stop. */
+  /**
+   * Holds from the frame of the command's time on, or from the next one when that is made already. Ignored after a
+   * stop.
+   */
   change(command: ChangeCommand): void;
   /** Settles once every file lies on the spool. Rejects when an invariant broke. */
   readonly done: Promise<Ending>;

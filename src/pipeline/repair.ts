@@ -1,6 +1,6 @@
 /**
- * Repairs the spool folder of a recorder that died: keeps what can be read of the slices it was writing, one of each stream, and
- * makes what no MP4 holds yet from the slices. Safe to run again; what is whole is left alone.
+ * Repairs the spool folder of a recorder that died: keeps what can be read of the slices it was writing, one of each
+ * stream, and makes what no MP4 holds yet from the slices. Safe to run again; what is whole is left alone.
  */
 import { rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';

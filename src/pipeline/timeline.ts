@@ -1,6 +1,6 @@
 /**
- * Timeline: a setting of the recording that is changed while it runs, by the moment each value holds from. Commands come in
- * the present and frames are made behind it, so both the old and the new value are wanted for a while. Pure.
+ * Timeline: a setting of the recording that is changed while it runs, by the moment each value holds from. Commands
+ * come in the present and frames are made behind it, so both the old and the new value are wanted for a while. Pure.
  */
 
 export type Holding<T> = { /** Microseconds of the recording. */ fromUs: number; value: T };
@@ -19,8 +19,8 @@ export class Timeline<T> {
   }
 
   /**
-   * `value` holds from `fromUs` on, until the next. Changes count in the order they are told: one that names a moment before an
-   * earlier one's takes its place from there on. Returns from when it really holds.
+   * `value` holds from `fromUs` on, until the next. Changes count in the order they are told: one that names a moment
+   * before an earlier one's takes its place from there on. Returns from when it really holds.
    */
   change(fromUs: number, value: T): number {
     const holds = Math.max(fromUs, (this.#values.at(-1) ?? this.#values[0]).fromUs);

@@ -154,7 +154,9 @@ export class ObjectTables {
     await this.#database.query('delete from moves where sid = $1', [sid]);
   }
 
-  /** Has this server's moves of an app to the same bucket use these credentials. Resolves to the recordings that do now. */
+  /**
+   * Has this server's moves of an app to the same bucket use these credentials. Resolves to the recordings that do now.
+   */
   async renewCredentials(appid: string, storage: StorageConfig): Promise<string[]> {
     const moves = await this.#database.query(`${OWN_MOVES} and m.appid = $2 and m.place = $3`, [
       this.#folder,

@@ -1,6 +1,6 @@
 /**
- * Judges what came of one recording of a show: its files second by second, as a player would read them, what a client was
- * answered meanwhile, and what it was told.
+ * Judges what came of one recording of a show: its files second by second, as a player would read them, what a client
+ * was answered meanwhile, and what it was told.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -83,7 +83,10 @@ function judgeAnswers(outcome: Outcome, { problems, liveAfterMs }: TakeVerdict):
   }
 }
 
-/** Numbered without a hole from 0, each once; all of them delivered, signed and in order; 12 for each recorder that was replaced. */
+/**
+ * Numbered without a hole from 0, each once; all of them delivered, signed and in order; 12 for each recorder that was
+ * replaced.
+ */
 function judgeEvents(
   { take, events, delivered, unsigned, takeovers, course, killedFromStop }: Outcome,
   { problems }: TakeVerdict,
@@ -223,7 +226,10 @@ function tally(what: string, marks: readonly number[], line: Line, sum: Marks, {
   if (forbidden.length > 0) problems.push(`${what}: ${forbidden.length} where there are to be none`);
 }
 
-/** Exactly these playlists, each right by itself, that name every slice there is once, with a break per takeover at most. */
+/**
+ * Exactly these playlists, each right by itself, that name every slice there is once, with a break per takeover at
+ * most.
+ */
 function judgeOnePlaylist(outcome: Outcome, expected: readonly string[], verdict: TakeVerdict): void {
   const { dir, takeovers } = outcome;
   const { problems } = verdict;

@@ -9,7 +9,10 @@ import { type Harm, kill, livelyPlan, steadyPlan, takesOf } from './show.ts';
 const SECONDS = 18;
 const SEED = 2010;
 
-/** Kills `count` recorders of each mode at random moments, from the first second of a recording to its last, over some shows. */
+/**
+ * Kills `count` recorders of each mode at random moments, from the first second of a recording to its last, over some
+ * shows.
+ */
 export function randomKills(count: number, shows: number, seed = SEED): Promise<Report> {
   const random = seededRandom(seed);
   const rows = (): Harm[][] => Array.from({ length: count / shows }, () => [kill(0.8 + random() * (SECONDS - 1.2))]);

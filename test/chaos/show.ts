@@ -1,6 +1,6 @@
 /**
- * Show: what is recorded while harm is done. One channel, its people by a plan, and several recordings of it at once, each
- * with its own harm: that is how many kills fit into little time.
+ * Show: what is recorded while harm is done. One channel, its people by a plan, and several recordings of it at once,
+ * each with its own harm: that is how many kills fit into little time.
  */
 
 import type { Layout, Plan, Role } from '../media/plan.ts';

@@ -1,6 +1,6 @@
 /**
- * ChaosStage: a real server with a receiver of its webhooks, on which shows are played: people publish, recordings are made
- * over the REST API, harm is done at its time, and what came of it is handed over to be judged.
+ * ChaosStage: a real server with a receiver of its webhooks, on which shows are played: people publish, recordings are
+ * made over the REST API, harm is done at its time, and what came of it is handed over to be judged.
  */
 import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,6 +1,6 @@
 /**
- * TakeWatch: one recording of a show while it runs: asks how it is all the time, changes its layout, harms its recorder, and
- * sees from the bytes on the spool how soon it is live again.
+ * TakeWatch: one recording of a show while it runs: asks how it is all the time, changes its layout, harms its
+ * recorder, and sees from the bytes on the spool how soon it is live again.
  */
 import { readdirSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
@@ -28,7 +28,8 @@ export type Takeover = {
   /** Wall time of the harm, seconds. */
   atWallS: number;
   /**
-   * From the process's end until a picture or sound from after the harm was on the disk; undefined when the recording ended before.
+   * From the process's end until a picture or sound from after the harm was on the disk; undefined when the recording
+   * ended before.
    */
   liveAfterMs?: number | undefined;
 };

@@ -1,6 +1,6 @@
 /**
- * VP9, AV1, PCMU and PCMA through the whole product: sent over WHIP by Chromium and by made publishers, recorded in mix, and
- * the files judged.
+ * VP9, AV1, PCMU and PCMA through the whole product: sent over WHIP by Chromium and by made publishers, recorded in
+ * mix, and the files judged.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

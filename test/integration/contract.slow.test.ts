@@ -1,6 +1,6 @@
 /**
- * The contract on a whole server: layout and subscription changed by calls while real publishers send, events posted to a real
- * receiver, and what is still known after a crash.
+ * The contract on a whole server: layout and subscription changed by calls while real publishers send, events posted to
+ * a real receiver, and what is still known after a crash.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -210,7 +210,8 @@ test('after a crash of the server, handles, conflicts and events are still known
   );
   const stopped = await recording.stop();
   expect(stopped).toMatchObject({ status: 200, body: { serverResponse: { uploadingStatus: 'uploaded' } } });
-  // All that the dead server could not deliver arrives, in order and without a gap, up to the end that the new one made.
+  // All that the dead server could not deliver arrives, in order and without a gap, up to the end that the new one
+  // made.
   await receiver.until(() => receiver.taken(recording.sid).some(({ notice }) => notice.eventType === 11));
   const taken = receiver.taken(recording.sid).map(({ notice }) => notice);
   expect(taken.map(({ payload }) => payload.sequence)).toEqual(taken.map((_, index) => index));

@@ -1,6 +1,6 @@
 /**
- * Pictures that were damaged on their way or by their sender, and pictures that lie on their side: every frame of the file
- * is compared with the picture that was made for its content time.
+ * Pictures that were damaged on their way or by their sender, and pictures that lie on their side: every frame of the
+ * file is compared with the picture that was made for its content time.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -55,8 +55,8 @@ function worstBlock(shown: ShownPicture, made: MadePicture): number {
 }
 
 /**
- * The frames of the file that are no picture that was ever sent, and the stretches in which it stood still (a flash does for
- * 0.1 s). Frames without a readable stamp are compared with the flash, which is all white.
+ * The frames of the file that are no picture that was ever sent, and the stretches in which it stood still (a flash
+ * does for 0.1 s). Frames without a readable stamp are compared with the flash, which is all white.
  */
 function judge({ mp4 }: Made): { smeared: { atS: number; by: number }[]; frozen: Span[] } {
   const readings = watch(mp4, [{ rect: WHOLE, source: SIZE }]).views[0]!;

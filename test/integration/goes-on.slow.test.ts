@@ -1,6 +1,7 @@
 /**
- * What becomes of a recording that nobody sends to when its recorder, its server's loop and its server end in the middle: the
- * same task goes on, callers never miss it, and no event or number is lost. What is recorded meanwhile is judged by test/chaos.
+ * What becomes of a recording that nobody sends to when its recorder, its server's loop and its server end in the
+ * middle: the same task goes on, callers never miss it, and no event or number is lost. What is recorded meanwhile is
+ * judged by test/chaos.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';

@@ -1,5 +1,6 @@
 /**
- * A composite recording whose runs are lost and go on, against the same one recorded whole: frame by frame and sample by sample.
+ * A composite recording whose runs are lost and go on, against the same one recorded whole: frame by frame and sample
+ * by sample.
  */
 import { linkSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,6 +1,6 @@
 /**
- * Recordings of every user alone whose run is lost and gone on with, judged by their files: the same pictures and sounds lie in
- * them as in those of a run that lived.
+ * Recordings of every user alone whose run is lost and gone on with, judged by their files: the same pictures and
+ * sounds lie in them as in those of a run that lived.
  */
 import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,6 +1,6 @@
 /**
- * Changes of a running composite recording, layout and subscription, with scripted participants and a held clock: that each
- * holds from its own frame on is judged in the file.
+ * Changes of a running composite recording, layout and subscription, with scripted participants and a held clock: that
+ * each holds from its own frame on is judged in the file.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -128,7 +128,10 @@ function commandOf({ atS, ...change }: ChangeAt, zeroMonoUs: number): ChangeComm
   return { type: 'changeSubscription', atMonoUs, ...change };
 }
 
-/** Fails unless the region shows the colour (or a participant's flash) in each of the spans, frame by frame, and nowhere else. */
+/**
+ * Fails unless the region shows the colour (or a participant's flash) in each of the spans, frame by frame, and nowhere
+ * else.
+ */
 function expectSpans(readings: Reading[], colour: Yuv, expected: [number, number][]) {
   const spans = presenceIn(readings, colour).map((s) => [s.fromS, s.toS]);
   expect(spans.length, JSON.stringify(spans)).toBe(expected.length);

@@ -1,6 +1,6 @@
 /**
- * A user's picture, passed on as it came, and sound in one playlist, played by hls.js in Chromium: what such slices must hold so
- * that sound and picture stay together over everything that happens to a user.
+ * A user's picture, passed on as it came, and sound in one playlist, played by hls.js in Chromium: what such slices
+ * must hold so that sound and picture stay together over everything that happens to a user.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

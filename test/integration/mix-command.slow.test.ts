@@ -1,6 +1,7 @@
 /**
- * `aircheck mix` as its users run it, on a recording of three users whose every moment is known: one with a gap in the picture and another codec after it, one
- * who comes late, holds the phone upright and leaves early, and one who is only heard. The MP4s are judged.
+ * `aircheck mix` as its users run it, on a recording of three users whose every moment is known: one with a gap in the
+ * picture and another codec after it, one who comes late, holds the phone upright and leaves early, and one who is only
+ * heard. The MP4s are judged.
  */
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';

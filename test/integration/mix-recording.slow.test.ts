@@ -1,5 +1,6 @@
 /**
- * The composite line from feed to files, with scripted participants and a held clock: the files are judged, second by second.
+ * The composite line from feed to files, with scripted participants and a held clock: the files are judged, second by
+ * second.
  */
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,6 +1,6 @@
 /**
- * The set-up of `aircheck moving`, carried out as it is printed, on a network that has nothing but this machine: clients that know
- * the vendor's hosts and nothing else record with this server.
+ * The set-up of `aircheck moving`, carried out as it is printed, on a network that has nothing but this machine:
+ * clients that know the vendor's hosts and nothing else record with this server.
  */
 import { execFile } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

@@ -1,6 +1,6 @@
 /**
- * Notifications as the server has them: recordings' tables, the outbox, pg-boss, and real HTTP to a receiver that fails in
- * every way.
+ * Notifications as the server has them: recordings' tables, the outbox, pg-boss, and real HTTP to a receiver that fails
+ * in every way.
  */
 
 import { mkdtempSync } from 'node:fs';

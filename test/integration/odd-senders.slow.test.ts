@@ -144,7 +144,8 @@ describe('odd senders', { timeout: 120_000 }, () => {
     for (const type of ['video', 'av'] as const) {
       const name = nameOf('1', type);
       const { problems } = judgePlaylist(made.dir, name, { video: true, audio: type === 'av' });
-      // The stop cuts the sender off while pictures before its last one are still to come: how long that lasts is a guess.
+      // The stop cuts the sender off while pictures before its last one are still to come: how long that lasts is a
+      // guess.
       expect(problems.filter((problem) => !/declares|adds up/.test(problem))).toEqual([]);
       expect(onSeconds(see(join(made.dir, name), RED).flashes.filter((s) => s > 0.5)).worstMs).toBeLessThan(40);
       const pictures = await samplesIn(made, slicesOf(made.files, name), 'video');

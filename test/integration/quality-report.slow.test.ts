@@ -1,6 +1,6 @@
 /**
- * The quality report tells what was done to a recording: loss, damage, a rejoin, a mute, a skewed clock, turned pictures, with
- * the times at which they were done; and what the server answers of it is what lies beside the files.
+ * The quality report tells what was done to a recording: loss, damage, a rejoin, a mute, a skewed clock, turned
+ * pictures, with the times at which they were done; and what the server answers of it is what lies beside the files.
  */
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,6 +1,6 @@
 /**
- * Senders with habits of their own (OBS, FFmpeg, cameras, phones during a call) in composites, on a held clock: every picture
- * and every beep stands where it belongs.
+ * Senders with habits of their own (OBS, FFmpeg, cameras, phones during a call) in composites, on a held clock: every
+ * picture and every beep stands where it belongs.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -26,7 +26,10 @@ afterEach(() => {
 
 const SECONDS = 14;
 
-/** A recording of one user: full seconds with a flash and with a beep, how far the worst is off, and where it stood still. */
+/**
+ * A recording of one user: full seconds with a flash and with a beep, how far the worst is off, and where it stood
+ * still.
+ */
 async function play(habits: Partial<ScriptedUser>) {
   const user: ScriptedUser = { uid: '1', participant: RED, fromS: -3, toS: 60, ...habits };
   const { mp4, happenings } = await record(dir, [user], planOf({ files: { hls: false, mp4: true } }), SECONDS + 0.5);

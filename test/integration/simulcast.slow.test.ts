@@ -1,6 +1,7 @@
 /**
- * Chromium publishes three sizes of one picture; recordings take the high or the low one, and go on with another while theirs
- * is switched off. Judged by the files: how sharp the pictures are, whether they stand still, and how sound goes with them.
+ * Chromium publishes three sizes of one picture; recordings take the high or the low one, and go on with another while
+ * theirs is switched off. Judged by the files: how sharp the pictures are, whether they stand still, and how sound goes
+ * with them.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -343,7 +343,9 @@ function skewed(
   return { uid, participant, codec, sends: { skewPpm } };
 }
 
-/** Two who are there and others who join at `atS`: each has a pitch of its own; six colours come round again and again. */
+/**
+ * Two who are there and others who join at `atS`: each has a pitch of its own; six colours come round again and again.
+ */
 function crowd(count: number, atS: number): Role[] {
   const sends = { level: 0.2 };
   return Array.from({ length: count }, (_, i) => {

@@ -28,7 +28,10 @@ export class Cast {
     this.#seed = plan.seed;
   }
 
-  /** Lets all who are there from the start join, one after another: that is the order of places. The others are made ready. */
+  /**
+   * Lets all who are there from the start join, one after another: that is the order of places. The others are made
+   * ready.
+   */
   async gather(): Promise<void> {
     const first = this.#plan.roles.filter((role) => !role.absent);
     for (const role of this.#plan.roles) if (role.absent) await this.#prepare(role);

@@ -1,5 +1,6 @@
 /**
- * `npm run test:media`: records participants behind impaired networks and judges the files. Takes less than twenty minutes.
+ * `npm run test:media`: records participants behind impaired networks and judges the files. Takes less than twenty
+ * minutes.
  *
  *   npm run test:media -- clean loss-5        only these cases; their rows of the reference page are written anew
  *   npm run test:media -- --keep=DIR clean    leaves the recording and what was done in DIR

@@ -1,6 +1,6 @@
 /**
- * Performance: plays a plan to a real server over impaired networks, records it, and hands over the MP4 with the times at
- * which things were done.
+ * Performance: plays a plan to a real server over impaired networks, records it, and hands over the MP4 with the times
+ * at which things were done.
  */
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,6 +1,7 @@
 /**
- * Plan: who takes part in a recording, over which network, and what they do when. The performance (perform.ts) plays it, and
- * the verifier (verify.ts) reads the same plan, with the times at which things were really done, to know what must be seen.
+ * Plan: who takes part in a recording, over which network, and what they do when. The performance (perform.ts) plays
+ * it, and the verifier (verify.ts) reads the same plan, with the times at which things were really done, to know what
+ * must be seen.
  */
 import type { VideoCodec } from '../../src/media/track.ts';
 import type { Impairment } from '../support/impair/impairment.ts';
@@ -10,8 +11,8 @@ import type { Scene } from '../support/publish/scene.ts';
 
 /**
  * `join` is for who was not there before; `lose` waits until the server counts someone as gone, whose network is dead;
- * `replace` publishes again with the same uid while the former session still stands; `restart` goes on within the session
- * with new SSRCs and timestamps; `show` changes what the camera's track carries.
+ * `replace` publishes again with the same uid while the former session still stands; `restart` goes on within the
+ * session with new SSRCs and timestamps; `show` changes what the camera's track carries.
  */
 type Action =
   | 'join'
@@ -61,7 +62,10 @@ export type Plan = {
 
 /** The pictures that all roles send, and the picture that is recorded. */
 export const SOURCE = { width: 320, height: 180, fps: 30, bitrateKbps: 350 };
-/** Like browsers, senders make key frames when asked, and next to none by themselves: only what is asked for mends a loss. */
+/**
+ * Like browsers, senders make key frames when asked, and next to none by themselves: only what is asked for mends a
+ * loss.
+ */
 export const GOP_S = 10;
 export const CANVAS = { width: 640, height: 360, fps: 30 };
 
@@ -185,7 +189,10 @@ export function beginningsOf(course: Course, role: Role): number[] {
   return [...(role.absent ? [] : [0]), ...own.map((s) => s.toS)];
 }
 
-/** Steps that touch what is seen or heard of `role`: its own, and, for its place in the picture, others' coming and going. */
+/**
+ * Steps that touch what is seen or heard of `role`: its own, and, for its place in the picture, others' coming and
+ * going.
+ */
 function stepsFor(course: Course, role: Role, kind: MediaKind): Edge[] {
   return course.steps.filter((step, i) => {
     const { uid, does } = step;

@@ -1,5 +1,6 @@
 /**
- * The fidelity harness as a whole, on one short recording: what it takes minutes for, `npm run test:media`, must be runnable.
+ * The fidelity harness as a whole, on one short recording: what it takes minutes for, `npm run test:media`, must be
+ * runnable.
  */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { lossPlan, medleyPlan } from './cases.ts';

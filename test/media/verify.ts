@@ -1,6 +1,6 @@
 /**
- * Verifier: reads a recording and the course it was made of, and says, second by second, what is there that must be, what is
- * there that must not, and how well it goes together.
+ * Verifier: reads a recording and the course it was made of, and says, second by second, what is there that must be,
+ * what is there that must not, and how well it goes together.
  */
 import { clicksIn } from '../support/judge/clicks.ts';
 import { median } from '../support/judge/offsets.ts';
@@ -52,7 +52,9 @@ type RoleVerdict = {
    * anything else than black while it shows that; seconds of the recording.
    */
   wrongAtS: number[];
-  /** How much later picture or sound lies at the end than at the start, milliseconds; the larger of both, with its sign. */
+  /**
+   * How much later picture or sound lies at the end than at the start, milliseconds; the larger of both, with its sign.
+   */
   driftMs: number;
   /** Share of its frames whose stamp is where it has to be for the picture's size and turn. */
   uprightShare: number;
@@ -182,7 +184,10 @@ export function lagOf(role: Role, readings: readonly Reading[], zeroWallS: numbe
   return lags.length > 0 ? median(lags) : undefined;
 }
 
-/** Frames that show a moment of the participant for the first time: a picture that is held tells nothing of when it belongs. */
+/**
+ * Frames that show a moment of the participant for the first time: a picture that is held tells nothing of when it
+ * belongs.
+ */
 function freshIn(readings: readonly Reading[], role: Role): Reading[] {
   const shown = readings.filter((r) => isColour(r, role.participant.colour));
   return shown.filter((r, i) => r.stamp !== shown[i - 1]?.stamp);
@@ -243,7 +248,9 @@ function verifyRole(course: Course, role: Role, { readings, heard, lagS, endS }:
   };
 }
 
-/** What moves from the first fifth of the course to its last, of sound by beeps and of picture by stamps, milliseconds. */
+/**
+ * What moves from the first fifth of the course to its last, of sound by beeps and of picture by stamps, milliseconds.
+ */
 function driftOf(course: Course, role: Role, beeps: Map<number, number>, readings: readonly Reading[]): number {
   const { zeroWallS, plan } = course;
   const stamped = role.sends?.loop ? [] : lagsIn(freshIn(readings, role), zeroWallS * 1e6);

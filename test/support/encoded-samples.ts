@@ -1,6 +1,6 @@
 /**
- * Samples for tests of what follows the encoders: a moving picture by x264 (B-frames and all) and a tone by AAC, encoded
- * here directly with node-av so that muxer tests do not hang on our own encoders.
+ * Samples for tests of what follows the encoders: a moving picture by x264 (B-frames and all) and a tone by AAC,
+ * encoded here directly with node-av so that muxer tests do not hang on our own encoders.
  */
 
 import {
@@ -107,7 +107,10 @@ export async function makeVideo(options: {
   return { samples, extradata };
 }
 
-/** `seconds` of silence with a 1 kHz beep in the first tenth of each second; the encoder's priming comes first, before zero. */
+/**
+ * `seconds` of silence with a 1 kHz beep in the first tenth of each second; the encoder's priming comes first, before
+ * zero.
+ */
 export async function makeAudio(options: { seconds: number; channels: 1 | 2 }): Promise<MadeSamples> {
   const codec = Codec.findEncoder(AV_CODEC_ID_AAC);
   if (!codec) throw new Error('no AAC encoder');

@@ -1,6 +1,6 @@
 /**
- * A recording of a scripted channel whose runs are lost on the way: each is let go of in the middle of its work, as a killed
- * process is, and another goes on in a folder of its own with what the channel kept.
+ * A recording of a scripted channel whose runs are lost on the way: each is let go of in the middle of its work, as a
+ * killed process is, and another goes on in a folder of its own with what the channel kept.
  */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -38,7 +38,9 @@ class MortalClock implements Clock {
   }
 }
 
-/** A run is lost at `atS` and the next is up `downS` later. With `newChannel` the channel was lost too, and those in it. */
+/**
+ * A run is lost at `atS` and the next is up `downS` later. With `newChannel` the channel was lost too, and those in it.
+ */
 export type Kill = { atS: number; downS: number; newChannel?: ScriptedUser[] };
 type NewChange = ChangeCommand extends infer C ? (C extends ChangeCommand ? Omit<C, 'atMonoUs'> : never) : never;
 export type ChangeAt = { atS: number; change: NewChange };

@@ -1,6 +1,6 @@
 /**
- * Made recordings of single users: slices and a manifest as a recorder leaves them, of participants whose every appearance is
- * known. Flashes and beeps fall on the full seconds of the recording.
+ * Made recordings of single users: slices and a manifest as a recorder leaves them, of participants whose every
+ * appearance is known. Flashes and beeps fall on the full seconds of the recording.
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -25,7 +25,9 @@ type MadeUser = {
   uid: string;
   participant: Participant;
   stays: MadeSpan[];
-  /** When there is picture; between two spans nothing comes. `rotate` is how it must be turned, anticlockwise degrees. */
+  /**
+   * When there is picture; between two spans nothing comes. `rotate` is how it must be turned, anticlockwise degrees.
+   */
   video?: { spans: (MadeSpan & { codec: MadeCodec })[]; rotate?: 0 | 90; motion?: 'calm' | 'busy' };
   audio?: { codec: 'aac' | 'opus'; spans: MadeSpan[] };
 };

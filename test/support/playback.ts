@@ -1,5 +1,6 @@
 /**
- * Plays files in Chromium as a visitor of a web page would: an MP4 of which only the beginning ever arrives, and HLS by hls.js.
+ * Plays files in Chromium as a visitor of a web page would: an MP4 of which only the beginning ever arrives, and HLS by
+ * hls.js.
  */
 import { createReadStream, readFileSync, statSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -15,7 +16,8 @@ const page = (script: string) =>
   `<!doctype html><video id="v" muted playsinline></video><script src="/hls.js"></script><script>${script}</script>`;
 
 /**
- * Plays the first seconds, then, if asked, from `seekS` on. Rejects with an Error when playing does not get there in 15 s.
+ * Plays the first seconds, then, if asked, from `seekS` on. Rejects with an Error when playing does not get there in 15
+ * s.
  * @param share of an MP4's bytes that are ever sent, from its beginning
  */
 export async function playInBrowser(

@@ -1,6 +1,6 @@
 /**
- * A Postgres of the test's own: Debian's, in a temporary folder, on a free port, as an unprivileged user. It can hang, be
- * stopped and come back.
+ * A Postgres of the test's own: Debian's, in a temporary folder, on a free port, as an unprivileged user. It can hang,
+ * be stopped and come back.
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';

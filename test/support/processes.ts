@@ -1,6 +1,6 @@
 /**
- * What Linux tells of a server's processes from outside: which are there, which recorder writes which recording, and how
- * to be sure that one of them is the one it was.
+ * What Linux tells of a server's processes from outside: which are there, which recorder writes which recording, and
+ * how to be sure that one of them is the one it was.
  */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
@@ -31,7 +31,10 @@ export function recorderOf(dataDir: string, sid: string): ProcessRef | undefined
   return workersOf(dataDir, sid).find(({ args }) => args.includes('recorder'));
 }
 
-/** All processes that have files of this recording open, but for the server: who records it, and who makes it whole after its end. */
+/**
+ * All processes that have files of this recording open, but for the server: who records it, and who makes it whole
+ * after its end.
+ */
 export function workersOf(dataDir: string, sid: string): ProcessRef[] {
   const folder = join(dataDir, 'spool', sid);
   return processesOf(dataDir).filter(({ pid, args }) => !args.includes('serve') && hasOpen(pid, folder));

@@ -85,7 +85,10 @@ export class RecordingClient {
   }
 }
 
-/** A reply's member that must be text. Throws an Error that shows the reply when it is not there or the status is not 200. */
+/**
+ * A reply's member that must be text. Throws an Error that shows the reply when it is not there or the status is not
+ * 200.
+ */
 export function textIn(reply: Reply, member: string): string {
   const value = reply.body[member];
   if (reply.status !== 200 || typeof value !== 'string')

@@ -1,6 +1,6 @@
 /**
- * A real S3 server (s3rver) in a process of its own, for tests of uploading; and a bucket's address that takes connections
- * and never answers.
+ * A real S3 server (s3rver) in a process of its own, for tests of uploading; and a bucket's address that takes
+ * connections and never answers.
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';

@@ -1,6 +1,7 @@
 /**
- * An S3 store in this process that checks what others let pass: each signature (SigV4) over the exact request, the digest of
- * each body, the ETags of parts. It speaks in the dialect that a test asks for, and fails where the test says so.
+ * An S3 store in this process that checks what others let pass: each signature (SigV4) over the exact request, the
+ * digest of each body, the ETags of parts. It speaks in the dialect that a test asks for, and fails where the test says
+ * so.
  */
 import { createHash, createHmac } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';

@@ -1,6 +1,6 @@
 /**
- * A channel made of a script: participants with made media, encoded and packetized when their time comes, served over a real
- * feed socket in step with a held clock. For pipeline tests that need no network and no real time.
+ * A channel made of a script: participants with made media, encoded and packetized when their time comes, served over a
+ * real feed socket in step with a held clock. For pipeline tests that need no network and no real time.
  */
 import { once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
@@ -64,7 +64,10 @@ export type ScriptedUser = {
   mutesStall?: boolean;
   /** One packet of sound that is stamped so many seconds ahead of its time. */
   stray?: { atS: number; byS: number };
-  /** Stretches in which each packet of Opus is one byte, a frame of nothing, as senders with DTX send when a pause begins. */
+  /**
+   * Stretches in which each packet of Opus is one byte, a frame of nothing, as senders with DTX send when a pause
+   * begins.
+   */
   tinyPackets?: { fromS: number; toS: number }[];
   /** Bytes of the video orientation header extension, and from when on they are sent. */
   orientations?: { fromS: number; bits: number }[];
@@ -92,7 +95,10 @@ const video = (codec: VideoCodec, oriented: boolean): TrackFormat => ({
 });
 const AUDIO: TrackFormat = { kind: 'audio', codec: 'opus', payloadType: 111, clockRate: 48000, channels: 2, fmtp: '' };
 
-/** What one user sends and when it arrives, as feed frames. `zeroUs` is the recording's zero; content time is arrival less delay. */
+/**
+ * What one user sends and when it arrives, as feed frames. `zeroUs` is the recording's zero; content time is arrival
+ * less delay.
+ */
 function scriptOf(user: ScriptedUser, index: number, zeroUs: number): Script {
   const lines: Line[] = [];
   const encoders: { close(): void }[] = [];
@@ -251,7 +257,10 @@ function withoutSets(unit: Buffer): Buffer {
   );
 }
 
-/** The packet with a header extension of one byte, as a frame's last one carries it (3GPP TS 26.114 §7.4.5, RFC 8285 §4.2). */
+/**
+ * The packet with a header extension of one byte, as a frame's last one carries it (3GPP TS 26.114 §7.4.5, RFC 8285
+ * §4.2).
+ */
 function withOrientation(packet: Buffer, bits: number): Buffer {
   const header = Buffer.from(packet.subarray(0, 12));
   header[0] = header[0]! | 0x10;
@@ -367,7 +376,10 @@ export class ScriptedFeed {
     if (this.#runs++ > 0) socket.write(this.#again());
   }
 
-  /** What a later run is given: who was there when all before was safe, and everything since the last key frames before that. */
+  /**
+   * What a later run is given: who was there when all before was safe, and everything since the last key frames before
+   * that.
+   */
   #again(): Buffer {
     const safeUs = this.#safeUs;
     const users = new Map<string, Sent>();

@@ -1,6 +1,6 @@
 /**
- * A server for integration tests: starts, is killed and started again on the same data folder with the same credentials,
- * and the REST calls of one client.
+ * A server for integration tests: starts, is killed and started again on the same data folder with the same
+ * credentials, and the REST calls of one client.
  */
 import { randomBytes } from 'node:crypto';
 import type { Notice } from '../../src/contract/webhook/notice.ts';

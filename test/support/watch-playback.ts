@@ -1,6 +1,6 @@
 /**
- * Watches made media play in Chromium from beginning to end, HLS by hls.js and DASH by dash.js, and notes where and when each
- * flash is seen and each beep heard, where the player jumped and where it waited.
+ * Watches made media play in Chromium from beginning to end, HLS by hls.js and DASH by dash.js, and notes where and
+ * when each flash is seen and each beep heard, where the player jumped and where it waited.
  */
 import { readFileSync, statSync } from 'node:fs';
 import { createServer } from 'node:http';

@@ -1,5 +1,6 @@
 /**
- * A webhook receiver on the loopback that checks signatures, and can refuse, hang, redirect and break off like real ones do.
+ * A webhook receiver on the loopback that checks signatures, and can refuse, hang, redirect and break off like real
+ * ones do.
  */
 import { createHmac } from 'node:crypto';
 import { once } from 'node:events';

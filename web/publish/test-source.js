@@ -3,7 +3,8 @@
 const FLASH_MS = 100;
 
 /**
- * @param {{ uid: string, cname: string, width: number, height: number, fps: number, hue: number, tone: number, grain: boolean }} options
+ * @param {{ uid: string, cname: string, width: number, height: number, fps: number, hue: number, tone: number, grain:
+ * boolean }} options
  * @returns {Promise<{ stream: MediaStream, stop(): void }>}
  */
 export async function startTestSource(options) {

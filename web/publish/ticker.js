@@ -1,5 +1,5 @@
-// A worker that says when the next picture is due. Timers of pages in the background run once a second; a worker's do not.
-// Pictures are due at whole fractions of each wall-clock second, so that one falls on the second itself.
+// A worker that says when the next picture is due. Timers of pages in the background run once a second; a worker's do
+// not. Pictures are due at whole fractions of each wall-clock second, so that one falls on the second itself.
 let timer;
 let fps = 30;
 

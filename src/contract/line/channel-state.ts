@@ -1,7 +1,8 @@
 /**
- * What a recorder knows of its channel at one moment, in a form that can be kept in a file: who is there, their tracks and
- * clocks. A run that goes on with another's recording reads the feed again from some time before that moment; what the state
- * holds already is not noted twice. Moments are monotonic microseconds where that is said, else microseconds of the recording.
+ * What a recorder knows of its channel at one moment, in a form that can be kept in a file: who is there, their tracks
+ * and clocks. A run that goes on with another's recording reads the feed again from some time before that moment; what
+ * the state holds already is not noted twice. Moments are monotonic microseconds where that is said, else microseconds
+ * of the recording.
  */
 import { z } from 'zod';
 import { participantClockStateSchema, receptionStateSchema } from './reception-state.ts';

@@ -17,7 +17,9 @@ const changeSubscriptionSchema = z.object({
   subscribe: z.object({ audio: subscriptionSchema, video: subscriptionSchema }),
 });
 
-/** Changes of a running recording, which hold from the frame of `atMonoUs` on. Each replaces the whole of what it names. */
+/**
+ * Changes of a running recording, which hold from the frame of `atMonoUs` on. Each replaces the whole of what it names.
+ */
 const changeCommandSchema = z.discriminatedUnion('type', [changeLayoutSchema, changeSubscriptionSchema]);
 /** A change before it has its moment. */
 export const changeSchema = z.discriminatedUnion('type', [

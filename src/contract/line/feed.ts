@@ -6,11 +6,13 @@
  *   length:u16  kind:u8  track:u16  arrivalUs:u48  body          (big endian; length counts all that follows it)
  *
  * Down (channel to recorder): `rtp`, `rtcp` (the sender's reports) and `event` (one JSON FeedEvent, track 0).
- * Up (recorder to channel): `rtcp`, of which a PLI asks the track's sender for a key frame, and `event` (one JSON RecorderEvent).
+ * Up (recorder to channel): `rtcp`, of which a PLI asks the track's sender for a key frame, and `event` (one JSON
+ * RecorderEvent).
  *
- * A feed outlives its recorder. A later run of the recording connects to the same socket and is given everything again from the
- * last key frame before what was said to be safe: `hello` as it was first sent (a feed is known by its `monoUs`), who was there
- * then, their tracks under the same numbers, packets. What stood before them comes with the times that it had.
+ * A feed outlives its recorder. A later run of the recording connects to the same socket and is given everything again
+ * from the last key frame before what was said to be safe: `hello` as it was first sent (a feed is known by its
+ * `monoUs`), who was there then, their tracks under the same numbers, packets. What stood before them comes with the
+ * times that it had.
  */
 import { z } from 'zod';
 import { Fault } from '../../kernel/fault.ts';
@@ -59,7 +61,10 @@ const trackSchema: z.ZodType<Track> = z.object({
 
 /** Presence in the channel, in order with the media around it. The first events describe who is there already. */
 const feedEventSchema = z.discriminatedUnion('type', [
-  /** Sent first. The channel host's clocks at one instant, so that a recorder elsewhere can relate `arrivalUs` to its own. */
+  /**
+   * Sent first. The channel host's clocks at one instant, so that a recorder elsewhere can relate `arrivalUs` to its
+   * own.
+   */
   z.object({ type: z.literal('hello'), version: z.literal(1), monoUs: z.number(), utcMs: z.number() }),
   /** Everything after this happened after the recorder joined. */
   z.object({ type: z.literal('caughtUp') }),
@@ -67,7 +72,10 @@ const feedEventSchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('userLeft'), uid: z.string() }),
   z.object({ type: z.literal('trackStarted'), track: trackSchema }),
   z.object({ type: z.literal('trackEnded'), track: z.int() }),
-  /** Packets that nobody will read: a bound of what the channel keeps was reached. Their arrival, and how many there were. */
+  /**
+   * Packets that nobody will read: a bound of what the channel keeps was reached. Their arrival, and how many there
+   * were.
+   */
   z.object({
     type: z.literal('dropped'),
     track: z.int(),
@@ -80,7 +88,9 @@ export type FeedEvent = z.infer<typeof feedEventSchema>;
 
 /** What a recorder tells its channel. */
 const recorderEventSchema = z.discriminatedUnion('type', [
-  /** Sent first. A run that is not newer than the last one that said so is turned away; a newer one takes the feed over. */
+  /**
+   * Sent first. A run that is not newer than the last one that said so is turned away; a newer one takes the feed over.
+   */
   z.object({ type: z.literal('hello'), generation: z.int().min(1) }),
   /** What arrived before `arrivalUs` is on disk; the channel may forget it. Never falls. */
   z.object({ type: z.literal('safe'), arrivalUs: z.number() }),
@@ -94,7 +104,9 @@ export function encodeFeedFrame(kind: FeedKind, track: number, arrivalUs: number
   return out;
 }
 
-/** Writes one frame into `out` from `at` on; returns where it ends. Throws a RangeError where there is no room for it. */
+/**
+ * Writes one frame into `out` from `at` on; returns where it ends. Throws a RangeError where there is no room for it.
+ */
 export function writeFeedFrame(
   out: Buffer,
   at: number,
@@ -145,8 +157,8 @@ export class FeedReader {
   #rest: Buffer = Buffer.alloc(0);
 
   /**
-   * Takes the next bytes and returns the frames they complete. Bodies are views of memory this reader no longer writes to.
-   * Throws a Fault for a frame no version of this format has, after which the stream cannot be read on.
+   * Takes the next bytes and returns the frames they complete. Bodies are views of memory this reader no longer writes
+   * to. Throws a Fault for a frame no version of this format has, after which the stream cannot be read on.
    */
   push(chunk: Buffer): FeedFrame[] {
     const bytes = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);

@@ -1,6 +1,7 @@
 /**
- * Manifest: where every file of a recording of single users lies on one timeline, so that tools can mix them later. Written
- * as `<sid>_<cname>_manifest.json` at the end of such a recording when it is asked for, and read by `aircheck mix`.
+ * Manifest: where every file of a recording of single users lies on one timeline, so that tools can mix them later.
+ * Written as `<sid>_<cname>_manifest.json` at the end of such a recording when it is asked for, and read by `aircheck
+ * mix`.
  */
 import { z } from 'zod';
 
@@ -18,7 +19,8 @@ const fileSchema = z.object({
 });
 
 /**
- * A slice's own timestamps are the recording's time to the tick: in MPEG-TS they begin 1.4 s above it, in WebM and fMP4 at it.
+ * A slice's own timestamps are the recording's time to the tick: in MPEG-TS they begin 1.4 s above it, in WebM and fMP4
+ * at it.
  */
 const manifestSliceSchema = fileSchema.extend({
   playlist: fileName,

@@ -1,12 +1,12 @@
 /**
- * Objects of a recording on their way to a store, and the ledger of them: what is known of each, so that a server that starts anew
- * sends nothing twice and goes on with a large file where it was. The spool alone is enough to make it again: what the ledger has
- * forgotten is stored once more, under the same key.
+ * Objects of a recording on their way to a store, and the ledger of them: what is known of each, so that a server that
+ * starts anew sends nothing twice and goes on with a large file where it was. The spool alone is enough to make it
+ * again: what the ledger has forgotten is stored once more, under the same key.
  */
 
 /**
- * What shows that a store has the bytes that were sent: a digest it told, else the size it told, else nothing but its word
- * (`accepted`). What is only accepted is stored for all we know, and its spool copy is kept.
+ * What shows that a store has the bytes that were sent: a digest it told, else the size it told, else nothing but its
+ * word (`accepted`). What is only accepted is stored for all we know, and its spool copy is kept.
  */
 export const EVIDENCE = ['digest', 'size', 'accepted'] as const;
 export type Evidence = (typeof EVIDENCE)[number];
@@ -20,8 +20,8 @@ export type PartsSoFar = {
 };
 
 /**
- * `waiting` for its store; `stored` there, as the store itself has proved; `accepted` there, by the store's word alone; in the
- * server's `backup` store; `lost` from the spool before it was stored; `gaveUp` in the backup store for good.
+ * `waiting` for its store; `stored` there, as the store itself has proved; `accepted` there, by the store's word alone;
+ * in the server's `backup` store; `lost` from the spool before it was stored; `gaveUp` in the backup store for good.
  */
 export const OBJECT_STATES = ['waiting', 'stored', 'accepted', 'backup', 'lost', 'gaveUp'] as const;
 type ObjectState = (typeof OBJECT_STATES)[number];
@@ -50,6 +50,9 @@ export interface UploadLedger {
   known(name: string): ObjectRecord | undefined;
   /** Keeps what is known now; soon, and in this order. */
   note(record: ObjectRecord): void;
-  /** Resolves when all that was noted is kept, however long the database takes. Rejects when another server has the recording. */
+  /**
+   * Resolves when all that was noted is kept, however long the database takes. Rejects when another server has the
+   * recording.
+   */
   settled(): Promise<void>;
 }

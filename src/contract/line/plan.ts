@@ -53,12 +53,17 @@ export type AudioPlan = z.infer<typeof audioPlanSchema>;
 
 const commonMembers = {
   sid: z.string().regex(/^[0-9a-f]{32}$/),
-  /** File names start with this: `<sid>_<cname>` with the characters that names may not hold replaced (contract §4.1). */
+  /**
+   * File names start with this: `<sid>_<cname>` with the characters that names may not hold replaced (contract §4.1).
+   */
   baseName: z.string().min(1).max(255),
   subscribe: z.object({ audio: subscriptionSchema, video: subscriptionSchema }),
   /** The recording ends once nobody was in the channel for this long. */
   maxIdleMs: z.int().min(1),
-  /** Which of a sender's simulcast streams is recorded: 0, as when absent, the high one, 1 the low one (contract §1.2.2). */
+  /**
+   * Which of a sender's simulcast streams is recorded: 0, as when absent, the high one, 1 the low one (contract
+   * §1.2.2).
+   */
   videoStreamType: z.union([z.literal(0), z.literal(1)]).optional(),
 };
 

@@ -1,6 +1,7 @@
 /**
- * The quality report of a recording: who was there, what of theirs came, what did not and why. A file beside the recording's
- * and a member of the answer about it. Times `…Ms` count from the recording's zero; docs/guide/quality-report.md tells more.
+ * The quality report of a recording: who was there, what of theirs came, what did not and why. A file beside the
+ * recording's and a member of the answer about it. Times `…Ms` count from the recording's zero;
+ * docs/guide/quality-report.md tells more.
  */
 import { z } from 'zod';
 

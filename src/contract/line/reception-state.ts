@@ -1,6 +1,6 @@
 /**
- * What a recorder has found out about its senders' times, in a form that can be kept in a file: a recorder that goes on with
- * another's recording begins with it, and places media as the first one would have. All times are microseconds.
+ * What a recorder has found out about its senders' times, in a form that can be kept in a file: a recorder that goes on
+ * with another's recording begins with it, and places media as the first one would have. All times are microseconds.
  */
 import { z } from 'zod';
 
@@ -82,8 +82,9 @@ export const participantClockStateSchema = z.object({
 });
 
 /**
- * How one track's RTP timestamps lie on one growing line. What arrived from an epoch's `fromUs` on lies at its timestamp plus
- * `shift`, where the timestamp, of the many moments that 32 bits can mean, is the one closest to `raw`. In ticks but the times.
+ * How one track's RTP timestamps lie on one growing line. What arrived from an epoch's `fromUs` on lies at its
+ * timestamp plus `shift`, where the timestamp, of the many moments that 32 bits can mean, is the one closest to `raw`.
+ * In ticks but the times.
  */
 const rtpTimelineStateSchema = z.object({
   epochs: z.array(z.object({ fromUs: time, raw: z.int(), shift: z.int() })),

@@ -1,6 +1,6 @@
 /**
- * Region names by the numbers the contract gives them (§1.2.6), for each storage vendor that has regions. Gaps are numbers the
- * contract does not give.
+ * Region names by the numbers the contract gives them (§1.2.6), for each storage vendor that has regions. Gaps are
+ * numbers the contract does not give.
  */
 
 type Regions = Readonly<Record<number, string>>;

@@ -1,5 +1,6 @@
 /**
- * StorageConfig: where a recording's files go (contract §1.2.6), as a start request gives it and as the uploader takes it.
+ * StorageConfig: where a recording's files go (contract §1.2.6), as a start request gives it and as the uploader takes
+ * it.
  */
 import { z } from 'zod';
 import { REGIONS } from './regions.ts';
@@ -27,7 +28,10 @@ const VENDORS = [0, 1, 2, 3, 4, 5, 6, 7, 8, 11, 1000] as const satisfies readonl
 /** Client libraries send `""` for what they do not set (contract §1.2.6). */
 const absentWhenEmpty = (value: unknown) => (value === '' || value === null ? undefined : value);
 
-/** Joined with `/`, these and the file name make the object key. The contract has letters and digits; clients use `_` and `-` too. */
+/**
+ * Joined with `/`, these and the file name make the object key. The contract has letters and digits; clients use `_`
+ * and `-` too.
+ */
 const fileNamePrefixSchema = z
   .array(
     z.string().regex(/^[A-Za-z0-9_-]+$/, 'each element of fileNamePrefix may hold only letters, digits, "_" and "-"'),

@@ -1,6 +1,6 @@
 /**
- * The checkpoint of a run: one small JSON file in its folder that says how to go on from a moment whose files are on disk
- * (ADR 0012). It is replaced as a whole, so that a process may die at any time.
+ * The checkpoint of a run: one small JSON file in its folder that says how to go on from a moment whose files are on
+ * disk (ADR 0012). It is replaced as a whole, so that a process may die at any time.
  */
 import { readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -10,8 +10,8 @@ import { Fault, messageOf } from '../../kernel/fault.ts';
 const CHECKPOINT_NAME = 'checkpoint.json';
 
 /**
- * Replaces the checkpoint in `dir`. Not synced: it is for a process that dies, and after a machine did the feed is gone too.
- * Throws a Fault when it cannot be written. One call at a time.
+ * Replaces the checkpoint in `dir`. Not synced: it is for a process that dies, and after a machine did the feed is gone
+ * too. Throws a Fault when it cannot be written. One call at a time.
  */
 export function writeCheckpoint(dir: string, checkpoint: object): Promise<void> {
   return writeNotes(dir, CHECKPOINT_NAME, checkpoint);
@@ -28,7 +28,10 @@ export async function writeNotes(dir: string, name: string, notes: object): Prom
   }
 }
 
-/** The newest checkpoint in the given runs' folders, oldest first, that can be read; `problems` says of others what is wrong. */
+/**
+ * The newest checkpoint in the given runs' folders, oldest first, that can be read; `problems` says of others what is
+ * wrong.
+ */
 export async function readCheckpoint<T>(
   dirs: readonly string[],
   schema: z.ZodType<T>,

@@ -1,6 +1,6 @@
 /**
- * Attendance: who was in the channel of an individual recording, and when, kept beside its journal. What is made once the
- * recording is over needs it (a manifest, MP4s), also when its recorder crashed.
+ * Attendance: who was in the channel of an individual recording, and when, kept beside its journal. What is made once
+ * the recording is over needs it (a manifest, MP4s), also when its recorder crashed.
  */
 import { readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -57,7 +57,10 @@ export class Attendance {
     this.#save();
   }
 
-  /** Resolves when it is on disk. Rejects with the system's error when it cannot be written. @param endUs of the recording */
+  /**
+   * Resolves when it is on disk. Rejects with the system's error when it cannot be written. @param endUs of the
+   * recording
+   */
   async finish(endUs: number): Promise<void> {
     this.#endUs = endUs;
     this.#save();

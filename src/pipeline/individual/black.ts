@@ -1,5 +1,6 @@
 /**
- * Whether a picture is wholly black. A browser whose camera is switched off by its page goes on sending, black pictures.
+ * Whether a picture is wholly black. A browser whose camera is switched off by its page goes on sending, black
+ * pictures.
  */
 import type { Picture } from '../../media/frame.ts';
 

@@ -1,5 +1,6 @@
 /**
- * The checkpoint of a recording of single users: what its files and the feed do not say, for a run that goes on with it.
+ * The checkpoint of a recording of single users: what its files and the feed do not say, for a run that goes on with
+ * it.
  */
 import { z } from 'zod';
 import { channelStateSchema } from '../../contract/line/channel-state.ts';

@@ -1,6 +1,6 @@
 /**
- * DueSamples: one received track's samples on their way to files as they came. They wait until their time can no longer be
- * corrected at once, and are handed over in order of time.
+ * DueSamples: one received track's samples on their way to files as they came. They wait until their time can no longer
+ * be corrected at once, and are handed over in order of time.
  */
 
 import type { TrackState } from '../../contract/line/channel-state.ts';

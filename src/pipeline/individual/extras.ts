@@ -1,6 +1,7 @@
 /**
- * What is made of an individual recording once it is over, from the files on its spool: an MP4 of each user and a manifest of
- * everything. Not the recorder's work: it may take a while, and it is done as well for a recorder that crashed.
+ * What is made of an individual recording once it is over, from the files on its spool: an MP4 of each user and a
+ * manifest of everything. Not the recorder's work: it may take a while, and it is done as well for a recorder that
+ * crashed.
  */
 import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -30,8 +31,8 @@ export type ExtrasOptions = {
 };
 
 /**
- * Makes what is not there yet and returns its names. Throws a Fault when the folder cannot be read or written, and once all else
- * is made the first of those that kept a user's MP4 from being made.
+ * Makes what is not there yet and returns its names. Throws a Fault when the folder cannot be read or written, and once
+ * all else is made the first of those that kept a user's MP4 from being made.
  */
 export async function makeExtras(dir: string, options: ExtrasOptions): Promise<string[]> {
   const { sid, cname, mp4, manifest } = options;

@@ -1,6 +1,6 @@
 /**
- * FileSink: where users' streams are written, and who hears of it. SliceRuns: one playlist's slices over all interruptions
- * of its stream, numbered through. UserRows: all of one user's.
+ * FileSink: where users' streams are written, and who hears of it. SliceRuns: one playlist's slices over all
+ * interruptions of its stream, numbered through. UserRows: all of one user's.
  */
 import { messageOf } from '../../kernel/fault.ts';
 import { US } from '../../kernel/time.ts';
@@ -20,7 +20,9 @@ export type FileSink = {
   baseName: string;
   /** UTC of the recording's zero, Unix milliseconds. */
   zeroUtcMs: number;
-  /** `discontinueUtcMs` is where the last slice of the stream ended after an interruption, else the slice's own start. */
+  /**
+   * `discontinueUtcMs` is where the last slice of the stream ended after an interruption, else the slice's own start.
+   */
   onSliceStart(owner: FileOwner, startUtcMs: number, discontinueUtcMs: number): void;
   /** A file lies finished on the spool. */
   onFile(file: Segment | Snapshot): Promise<void>;

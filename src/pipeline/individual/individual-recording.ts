@@ -1,6 +1,6 @@
 /**
- * IndividualRecording: every user of a channel alone. Pictures are passed on as they came, sound becomes AAC, snapshots are
- * taken; it runs a little behind the present, so that times are settled when they are written.
+ * IndividualRecording: every user of a channel alone. Pictures are passed on as they came, sound becomes AAC, snapshots
+ * are taken; it runs a little behind the present, so that times are settled when they are written.
  */
 import type { ChangeCommand, StartCommand } from '../../contract/line/commands.ts';
 import type { EndReason } from '../../contract/line/facts.ts';
@@ -34,7 +34,10 @@ const MAX_DELAY_US = 2_000_000;
 const STEP_MS = 100;
 /** Files are written in bursts of this length: one system call instead of many. */
 const BURST_US = 200_000;
-/** A run that goes on with this one's recording should find so much of each stream before what no file holds: sound takes it. */
+/**
+ * A run that goes on with this one's recording should find so much of each stream before what no file holds: sound
+ * takes it.
+ */
 const SAFE_US = 1_000_000;
 const CHECKPOINT_US = 1_000_000;
 /** A track's line is kept this long after its end: what came last may be placed a little later. */

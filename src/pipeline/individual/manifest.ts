@@ -1,5 +1,6 @@
 /**
- * The manifest of a recording of single users, made at its end from what is known of its files and of who was there. Pure.
+ * The manifest of a recording of single users, made at its end from what is known of its files and of who was there.
+ * Pure.
  */
 import type { Manifest, ManifestSlice } from '../../contract/line/manifest.ts';
 import type { FileOwner, RotateEvent, SpooledFile } from '../../media/segment.ts';
@@ -61,7 +62,9 @@ export function manifestOf({ sid, cname, zeroUtcMs, endUs, stays, files }: Manif
   return manifest;
 }
 
-/** Stays of one user put together, users in order of their first. Who had left before the recording began was not in it. */
+/**
+ * Stays of one user put together, users in order of their first. Who had left before the recording began was not in it.
+ */
 function usersOf(stays: readonly Stay[], endUs: number): Manifest['users'] {
   const users = new Map<string, Manifest['users'][number]>();
   for (const { uid, joinedUs, leftUs } of stays) {

@@ -1,7 +1,7 @@
 /**
- * MergedFiles: sound and picture of one user in the same slices (stream mode `standard`), H.264 as it came and AAC. A slice
- * of it always holds every kind its first one did: silence stands for missing sound, and where no picture comes for long the
- * last one is shown again, from its key frame on, so that a player goes on.
+ * MergedFiles: sound and picture of one user in the same slices (stream mode `standard`), H.264 as it came and AAC. A
+ * slice of it always holds every kind its first one did: silence stands for missing sound, and where no picture comes
+ * for long the last one is shown again, from its key frame on, so that a player goes on.
  */
 import { SOUND_RATE } from '../../media/frame.ts';
 import type { EncodedSample } from '../../media/sample.ts';
@@ -218,8 +218,8 @@ export class MergedFiles {
   }
 
   /**
-   * Sound of a user with a camera waits for the first picture. A player leaves out sound that no picture stands beside, so the
-   * picture is shown from where the sound began.
+   * Sound of a user with a camera waits for the first picture. A player leaves out sound that no picture stands beside,
+   * so the picture is shown from where the sound began.
    */
   #beginWith(picture: PassedPicture, channels: 1 | 2 | undefined): void {
     const { sample, shape } = picture;

@@ -1,6 +1,6 @@
 /**
- * NewestPictures: which of a user's tracks is recorded where there is room for the pictures of one, as with a camera and a
- * screen: the newest that brought a picture, for as long as it is there.
+ * NewestPictures: which of a user's tracks is recorded where there is room for the pictures of one, as with a camera
+ * and a screen: the newest that brought a picture, for as long as it is there.
  */
 export class NewestPictures {
   /** Numbers of tracks rise; 0 is before the first. */

@@ -1,6 +1,6 @@
 /**
- * PassedSound: the audio slices of one user whose Opus is passed on as it came (stream mode `original`). A slice ends at once
- * where packets cease (contract §4.2).
+ * PassedSound: the audio slices of one user whose Opus is passed on as it came (stream mode `original`). A slice ends
+ * at once where packets cease (contract §4.2).
  */
 import { US } from '../../kernel/time.ts';
 import { SOUND_RATE } from '../../media/frame.ts';

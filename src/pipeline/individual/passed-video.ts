@@ -1,7 +1,8 @@
 /**
  * PassedVideo: the video slices of one user, passed on as they came: H.264 in MPEG-TS, VP8, VP9 and AV1 in WebM.
- * A new slice begins with another codec, another size or turn of the picture, and after an interruption (contract §4.2); always
- * with a key frame, so that where a sender has none the slice before goes on, and nothing that can be decoded is left out.
+ * A new slice begins with another codec, another size or turn of the picture, and after an interruption (contract
+ * §4.2); always with a key frame, so that where a sender has none the slice before goes on, and nothing that can be
+ * decoded is left out.
  */
 import { US } from '../../kernel/time.ts';
 import type { Orientation } from '../../media/frame.ts';
@@ -75,7 +76,9 @@ export class PassedVideo {
     return this.#run?.shape.rotate ?? 0;
   }
 
-  /** Where the stretch of pictures that goes on now began, microseconds of the recording; undefined while there is none. */
+  /**
+   * Where the stretch of pictures that goes on now began, microseconds of the recording; undefined while there is none.
+   */
   get runStartUs(): number | undefined {
     return this.#stalled ? undefined : this.#run?.startUs;
   }
@@ -152,7 +155,9 @@ export class PassedVideo {
     this.#runs.end();
   }
 
-  /** A picture is left out: the stream ends, and goes on with a key frame, which is asked for once it is wanted again. */
+  /**
+   * A picture is left out: the stream ends, and goes on with a key frame, which is asked for once it is wanted again.
+   */
   leaveOut(): void {
     this.interrupt();
     this.#keyFrameWanted = true;

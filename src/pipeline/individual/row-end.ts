@@ -1,6 +1,6 @@
 /**
- * RowEnd: where a row of slices stood when the run that wrote it was lost, read from its newest slice. What was being written is
- * written anew, sample by sample, so that the slice goes on as if nothing had been.
+ * RowEnd: where a row of slices stood when the run that wrote it was lost, read from its newest slice. What was being
+ * written is written anew, sample by sample, so that the slice goes on as if nothing had been.
  */
 import { join } from 'node:path';
 import { Fault } from '../../kernel/fault.ts';
@@ -112,8 +112,8 @@ async function streamsOf(path: string): Promise<Streams | undefined> {
 }
 
 /**
- * The samples of a slice. Of a torn one the last of each kind are left out: they may be cut off, and whoever wrote them has said
- * of nothing so late that it is on disk.
+ * The samples of a slice. Of a torn one the last of each kind are left out: they may be cut off, and whoever wrote them
+ * has said of nothing so late that it is on disk.
  */
 async function* whole(path: string, slice: PastSlice, zeroUtcMs: number): AsyncGenerator<EncodedSample> {
   const held = new Map<MediaKind, EncodedSample>();

@@ -38,7 +38,10 @@ export class SnapshotFiles {
     return this.#waiting;
   }
 
-  /** Takes over the picture; it is freed when its file is made, or at once when too many wait. @param ptsUs its place in the recording */
+  /**
+   * Takes over the picture; it is freed when its file is made, or at once when too many wait. @param ptsUs its place in
+   * the recording
+   */
   add(picture: NativePicture, ptsUs: number): void {
     if (this.#waiting >= MAX_WAITING) {
       picture.free();

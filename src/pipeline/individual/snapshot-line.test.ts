@@ -1,5 +1,6 @@
 /**
- * Snapshots of scripted senders, judged by the files: whose picture, of when, of what size, how many, and what they cost.
+ * Snapshots of scripted senders, judged by the files: whose picture, of when, of what size, how many, and what they
+ * cost.
  */
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,6 +1,7 @@
 /**
- * SnapshotLine: a JPEG of one video track every so often. Samples are kept encoded, and as few as can be are decoded: where the
- * sender answers requests, one is sent just before a picture is due, and only the key frame it brings is decoded.
+ * SnapshotLine: a JPEG of one video track every so often. Samples are kept encoded, and as few as can be are decoded:
+ * where the sender answers requests, one is sent just before a picture is due, and only the key frame it brings is
+ * decoded.
  */
 import { US } from '../../kernel/time.ts';
 import type { Orientation } from '../../media/frame.ts';
@@ -12,7 +13,10 @@ import { type DecodedPicture, VideoDecoder } from '../../stages/codec/video-deco
 import { isBlack } from './black.ts';
 import { SnapshotFiles } from './snapshot-files.ts';
 
-/** From this interval on a key frame is asked for; below, it would cost the sender more than decoding everything costs here. */
+/**
+ * From this interval on a key frame is asked for; below, it would cost the sender more than decoding everything costs
+ * here.
+ */
 const ASKING_FROM_US = 5 * US;
 /** How long before a picture is due the key frame is asked for; one that comes in this time is the picture. */
 const LEAD_US = 500_000;
@@ -133,7 +137,8 @@ export class SnapshotLine {
   /**
    * Goes on with what there is to do.
    * @param nowUs the present, microseconds of the recording; not how far samples have been pushed
-   * @returns whether the sender should be asked for a key frame now, once; it is not said again before an answer could be seen
+   * @returns whether the sender should be asked for a key frame now, once; it is not said again before an answer could
+   * be seen
    */
   poll(nowUs: number): { keyFrameWanted: boolean } {
     if (this.#closed) return { keyFrameWanted: false };

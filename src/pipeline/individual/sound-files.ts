@@ -1,6 +1,6 @@
 /**
- * SoundFiles: the audio slices of one user, from encoded blocks. Silence is written once sound follows it, so that a slice ends
- * with its last sound.
+ * SoundFiles: the audio slices of one user, from encoded blocks. Silence is written once sound follows it, so that a
+ * slice ends with its last sound.
  */
 import type { EncodedSample } from '../../media/sample.ts';
 import { Fmp4Container } from '../../stages/mux/mp4/fmp4-container.ts';

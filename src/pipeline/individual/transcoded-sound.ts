@@ -1,6 +1,6 @@
 /**
- * TranscodedSound: one user's decoded sound as AAC, at its absolute place. A gap is filled with silence, so that later sound
- * keeps its place; one of 15 s ends the slice (contract §4.2), and nothing is written of it.
+ * TranscodedSound: one user's decoded sound as AAC, at its absolute place. A gap is filled with silence, so that later
+ * sound keeps its place; one of 15 s ends the slice (contract §4.2), and nothing is written of it.
  */
 import { US } from '../../kernel/time.ts';
 import { SOUND_RATE, type Sound } from '../../media/frame.ts';
@@ -71,7 +71,10 @@ export class TranscodedSound {
     this.#end = Math.max(this.#end, start + sound.samples);
   }
 
-  /** Encodes what is complete up to `untilUs` of the recording; with `filled`, silence too, from `fromUs` at the earliest. */
+  /**
+   * Encodes what is complete up to `untilUs` of the recording; with `filled`, silence too, from `fromUs` at the
+   * earliest.
+   */
   advance(untilUs: number, filled?: { fromUs: number; channels: 1 | 2 }): void {
     const until = Math.floor((untilUs * SOUND_RATE) / US);
     const voice =

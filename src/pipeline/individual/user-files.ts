@@ -85,18 +85,25 @@ export class UserFiles {
     return this.#video?.rotate ?? 0;
   }
 
-  /** Up to where earlier runs have written, microseconds of the recording: what comes before may still be read again. */
+  /**
+   * Up to where earlier runs have written, microseconds of the recording: what comes before may still be read again.
+   */
   get pastUs(): number {
     return this.#pastUs;
   }
 
-  /** From where on something that was taken may not be on disk, microseconds of the recording; undefined when all is. */
+  /**
+   * From where on something that was taken may not be on disk, microseconds of the recording; undefined when all is.
+   */
   get heldUs(): number | undefined {
     const held = [this.#rows.heldUs, this.#merged?.heldUs].filter((us) => us !== undefined);
     return held.length > 0 ? Math.min(...held) : undefined;
   }
 
-  /** Whether a track's sender should be asked for a key frame. @param presentUs of the recording, ahead of what was taken */
+  /**
+   * Whether a track's sender should be asked for a key frame. @param presentUs of the recording, ahead of what was
+   * taken
+   */
   wantsKeyFrame({ track }: Track, presentUs: number): boolean {
     const forSnapshot = this.#snapshots?.track === track && this.#snapshots.line.poll(presentUs).keyFrameWanted;
     return (forSnapshot || this.#video?.keyFrameWanted || this.#merged?.keyFrameWanted) ?? false;

@@ -58,7 +58,9 @@ export class AudioLine {
     return first && this.#received.peekTimeOf(first);
   }
 
-  /** Decodes what begins before `untilUs` of the recording and hands it over with its start, in samples from the zero. */
+  /**
+   * Decodes what begins before `untilUs` of the recording and hands it over with its start, in samples from the zero.
+   */
   decodeUntil(untilUs: number, use: (startSample: number, sound: Sound) => void): void {
     let due = 0;
     while (due < this.#waiting.length && this.#received.peekTimeOf(this.#waiting[due] as ReceivedSample) < untilUs)

@@ -1,6 +1,6 @@
 /**
- * What earlier runs of a composite recording left: where their files end, how to go on from there, and the slices that were
- * being written when a run was lost, cut to what is whole. Their folders are read and never written.
+ * What earlier runs of a composite recording left: where their files end, how to go on from there, and the slices that
+ * were being written when a run was lost, cut to what is whole. Their folders are read and never written.
  */
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -39,7 +39,10 @@ export type EarlierRuns = {
   problems: string[];
 };
 
-/** Undefined when nothing was recorded yet. Throws a Fault when a folder cannot be read, or this run's cannot be written. */
+/**
+ * Undefined when nothing was recorded yet. Throws a Fault when a folder cannot be read, or this run's cannot be
+ * written.
+ */
 export async function readEarlierRuns(start: StartCommand, plan: MixPlan): Promise<EarlierRuns | undefined> {
   const { earlierDirs, zeroUtcMs } = start;
   if (earlierDirs.length === 0) return undefined;

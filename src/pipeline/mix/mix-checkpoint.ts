@@ -1,6 +1,6 @@
 /**
- * What a composite recording's run keeps in its checkpoint, and when it may: a moment counts once all that was made before it
- * is written, so that a run that goes on from there leaves nothing out.
+ * What a composite recording's run keeps in its checkpoint, and when it may: a moment counts once all that was made
+ * before it is written, so that a run that goes on from there leaves nothing out.
  */
 import { z } from 'zod';
 import { channelStateSchema } from '../../contract/line/channel-state.ts';

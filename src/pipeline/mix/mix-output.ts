@@ -1,6 +1,6 @@
 /**
- * MixOutput: canvases and sound in, finished files on the spool out. Holds the encoders and the writers of one recording;
- * picture and sound are encoded once and go to every file that was asked for.
+ * MixOutput: canvases and sound in, finished files on the spool out. Holds the encoders and the writers of one
+ * recording; picture and sound are encoded once and go to every file that was asked for.
  */
 import type { AudioPlan, MixPlan, VideoPlan } from '../../contract/line/plan.ts';
 import type { Picture, Sound } from '../../media/frame.ts';
@@ -30,7 +30,10 @@ export type MixOutputOptions = {
   spoolDir: string;
   /** Wall time of the files' zero, Unix milliseconds. */
   zeroUtcMs: number;
-  /** Where a recording goes on that an earlier run wrote until then; the first frame and the first sample, from the files' zero. */
+  /**
+   * Where a recording goes on that an earlier run wrote until then; the first frame and the first sample, from the
+   * files' zero.
+   */
   from?: { frame: number; sample: number; sliceIndex: number; continues: boolean } | undefined;
   /** Threads of the video encoder; left out: as many as keep up with the clock. */
   threads?: number | undefined;
@@ -91,12 +94,17 @@ export class MixOutput {
     return this.#keep(file);
   }
 
-  /** Encodes and writes one canvas as frame `frame` of the files. The canvas stays the caller's. Await before the next. */
+  /**
+   * Encodes and writes one canvas as frame `frame` of the files. The canvas stays the caller's. Await before the next.
+   */
   async writePicture(canvas: Picture, frame: number): Promise<void> {
     if (this.#video) await this.#write(await this.#video.encode(canvas, frame));
   }
 
-  /** Encodes and writes one block that begins `sample` samples after the files' zero; blocks follow each other without gaps. */
+  /**
+   * Encodes and writes one block that begins `sample` samples after the files' zero; blocks follow each other without
+   * gaps.
+   */
   async writeSound(sound: Sound, sample: number): Promise<void> {
     if (this.#audio) await this.#write(this.#audio.encode(sound, sample));
   }

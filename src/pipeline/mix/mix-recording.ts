@@ -1,6 +1,6 @@
 /**
- * MixRecording: all users of a channel in one picture and one sound. It joins feed, lines, compositor, mixer, encoders and
- * writers, and is driven by one steady clock that runs behind the present (ADR 0004).
+ * MixRecording: all users of a channel in one picture and one sound. It joins feed, lines, compositor, mixer, encoders
+ * and writers, and is driven by one steady clock that runs behind the present (ADR 0004).
  */
 import type { ChangeCommand, StartCommand } from '../../contract/line/commands.ts';
 import type { EndReason } from '../../contract/line/facts.ts';
@@ -207,7 +207,10 @@ export class MixRecording implements Recording {
     this.#context.emit({ type: 'firstFrameRecorded', recordingUs: originUs });
   }
 
-  /** Goes on where the files of earlier runs end, from the moment before that which they kept, if the feed is still the same. */
+  /**
+   * Goes on where the files of earlier runs end, from the moment before that which they kept, if the feed is still the
+   * same.
+   */
   async #goOn({ originUs, end, mended, moment, sliceIndex }: EarlierRuns): Promise<void> {
     if (!this.#ending) {
       if (!this.#participants.hasBegun) return;

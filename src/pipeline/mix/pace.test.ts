@@ -1,7 +1,10 @@
 import { expect, test } from 'vitest';
 import { Pace } from './pace.ts';
 
-/** Frames made of a minute, one step of 40 ms of real time after the other, when the lag is what `lagS` says of each second. */
+/**
+ * Frames made of a minute, one step of 40 ms of real time after the other, when the lag is what `lagS` says of each
+ * second.
+ */
 function made(lagS: (atS: number) => number, untilS = 60): number[] {
   const pace = new Pace();
   const perSecond: number[] = Array.from({ length: untilS }, () => 0);

@@ -1,6 +1,7 @@
 /**
- * Pace: which frames a machine leaves out that cannot make all of them. Being late alone is no reason: what waits is caught up
- * with. Only when the lag has not fallen for long, every other frame goes, then three of four, until it is small. Pure.
+ * Pace: which frames a machine leaves out that cannot make all of them. Being late alone is no reason: what waits is
+ * caught up with. Only when the lag has not fallen for long, every other frame goes, then three of four, until it is
+ * small. Pure.
  */
 import { US } from '../../kernel/time.ts';
 

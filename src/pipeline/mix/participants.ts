@@ -1,6 +1,6 @@
 /**
- * Participants: every user's lines in one composite recording. Takes the feed's events and packets, answers what the picture
- * and the sound of a moment are made of.
+ * Participants: every user's lines in one composite recording. Takes the feed's events and packets, answers what the
+ * picture and the sound of a moment are made of.
  */
 import type { ChannelState } from '../../contract/line/channel-state.ts';
 import type { FeedEvent } from '../../contract/line/feed.ts';
@@ -126,8 +126,8 @@ export class Participants {
   }
 
   /**
-   * Who may have a place in the picture at `atUs`, in join order, and the picture of each who is seen; the pictures are those of
-   * `shownUs`. They stay the lines' own.
+   * Who may have a place in the picture at `atUs`, in join order, and the picture of each who is seen; the pictures are
+   * those of `shownUs`. They stay the lines' own.
    * @param seen of those, who are; of others nothing is decoded
    */
   picturesAt(
@@ -200,7 +200,9 @@ export class Participants {
   }
 }
 
-/** True when `entry` shows the picture of the same user as `old`, which ended: a newer one, or one that is still there. */
+/**
+ * True when `entry` shows the picture of the same user as `old`, which ended: a newer one, or one that is still there.
+ */
 function replaces(entry: TrackEntry<Line>, old: TrackEntry<Line>): boolean {
   return (
     entry !== old &&

@@ -1,6 +1,6 @@
 /**
- * PictureClock: which frame is due, by absolute position. Frame n stands at n / fps from the recording's origin; nothing is
- * ever added up, so nothing drifts. Pure; times are microseconds of the recording.
+ * PictureClock: which frame is due, by absolute position. Frame n stands at n / fps from the recording's origin;
+ * nothing is ever added up, so nothing drifts. Pure; times are microseconds of the recording.
  */
 import { US } from '../../kernel/time.ts';
 

@@ -1,5 +1,6 @@
 /**
- * What is shown of a track that goes wrong: good pictures only, the last of them until a key frame, and each as it stands.
+ * What is shown of a track that goes wrong: good pictures only, the last of them until a key frame, and each as it
+ * stands.
  */
 import { afterEach, expect, test, vi } from 'vitest';
 import { VideoEncoder } from '../../../test/support/media/encode.ts';
@@ -32,7 +33,8 @@ type Sent = { data: Buffer; lost?: boolean; says?: [id: number, value: number[]]
  * A line that is sent frame after frame, 40 ms apart, and shows each as it comes.
  * @param harm changes what is sent of frame n
  * @param isSeen whether anybody looks at what is shown after frame n
- * @returns for each frame the number of the picture shown after it (-1 before the first), and whether a key frame was wanted
+ * @returns for each frame the number of the picture shown after it (-1 before the first), and whether a key frame was
+ * wanted
  */
 function show(
   codec: 'h264' | 'vp8',
@@ -177,7 +179,10 @@ test('an extension that was not agreed on turns nothing', () => {
   expect(turns).toEqual([undefined, undefined, undefined]);
 });
 
-/** Pictures of one grey each, brighter by three from one to the next, as x264 makes them with B-frames, in order of sending. */
+/**
+ * Pictures of one grey each, brighter by three from one to the next, as x264 makes them with B-frames, in order of
+ * sending.
+ */
 function withBFrames(frames: number, bFrames: number) {
   const encoder = new VideoEncoder({ codec: 'h264', ...SIZE, fps: FPS, bitrateKbps: 800, gopFrames: 20, bFrames });
   const grey = (n: number) =>

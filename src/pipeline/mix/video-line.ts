@@ -1,6 +1,7 @@
 /**
- * VideoLine: one received video track, from RTP to the picture that is due. Frames wait encoded and are decoded only when the
- * picture clock reaches them (ADR 0004). No damaged picture is shown: the last good one is held until the next key frame.
+ * VideoLine: one received video track, from RTP to the picture that is due. Frames wait encoded and are decoded only
+ * when the picture clock reaches them (ADR 0004). No damaged picture is shown: the last good one is held until the next
+ * key frame.
  */
 import type { TrackState } from '../../contract/line/channel-state.ts';
 import type { Picture } from '../../media/frame.ts';
@@ -11,12 +12,20 @@ import type { ShownPicture } from '../report/picture-watch.ts';
 import { PictureNotes } from '../tracks/picture-notes.ts';
 import { ReceivedTrack, type ReceivedTrackOptions } from '../tracks/received-track.ts';
 
-/** Frames that may wait for their time, some 20 s at 60 fps; beyond that the picture clock has stopped, and old ones go. */
+/**
+ * Frames that may wait for their time, some 20 s at 60 fps; beyond that the picture clock has stopped, and old ones go.
+ */
 const MAX_WAITING = 1200;
-/** Pictures that are decoded before they are due, and those that may come before others they are shown after (H.264 §C.4.5.3). */
+/**
+ * Pictures that are decoded before they are due, and those that may come before others they are shown after (H.264
+ * §C.4.5.3).
+ */
 const MAX_REORDER = 16;
 
-/** What is kept of a track that nobody sees, from its last key frame on; beyond either a new key frame is asked for when it is. */
+/**
+ * What is kept of a track that nobody sees, from its last key frame on; beyond either a new key frame is asked for when
+ * it is.
+ */
 const MAX_ASIDE = 900;
 const MAX_ASIDE_BYTES = 6_000_000;
 
@@ -73,7 +82,9 @@ export class VideoLine {
     this.#received.onSenderReport(ntpUs, rtpTimestamp, arrivalUs);
   }
 
-  /** Moves what the jitter buffer lets go into the queue. Returns true when the sender should be asked for a key frame. */
+  /**
+   * Moves what the jitter buffer lets go into the queue. Returns true when the sender should be asked for a key frame.
+   */
   poll(nowUs: number): boolean {
     const { samples, keyFrameWanted } = this.#received.take(nowUs);
     this.#enqueue(samples);
@@ -100,8 +111,8 @@ export class VideoLine {
   }
 
   /**
-   * The picture to show at `atUs` of the recording: the last good one that came due, or undefined before the first. It stays
-   * this line's own, and is valid until the next call.
+   * The picture to show at `atUs` of the recording: the last good one that came due, or undefined before the first. It
+   * stays this line's own, and is valid until the next call.
    */
   pictureAt(atUs: number): Picture | undefined {
     for (const { sample, isTold } of this.#takeAside()) this.#decode(sample, isTold);
@@ -123,14 +134,17 @@ export class VideoLine {
   }
 
   /**
-   * Instead of `pictureAt` where nobody sees the picture of `atUs`: it costs next to nothing, and `pictureAt` goes on from it at
-   * any time.
+   * Instead of `pictureAt` where nobody sees the picture of `atUs`: it costs next to nothing, and `pictureAt` goes on
+   * from it at any time.
    */
   passOver(atUs: number): void {
     for (const sample of this.#waiting.splice(0, this.#countDue(atUs))) this.#putAside(sample);
   }
 
-  /** How long the picture was held after a loss or damage until a key frame came, microseconds, per time since the last call. */
+  /**
+   * How long the picture was held after a loss or damage until a key frame came, microseconds, per time since the last
+   * call.
+   */
   takeHeldUs(): number[] {
     return this.#heldUs.splice(0);
   }
@@ -257,7 +271,8 @@ export class VideoLine {
 
   #enqueue(samples: ReceivedSample[]): void {
     for (const sample of samples) {
-      // A key frame makes all before it needless, but only the picture clock may skip: dropping here is for a stopped clock.
+      // A key frame makes all before it needless, but only the picture clock may skip: dropping here is for a stopped
+      // clock.
       if (sample.keyFrame && this.#waiting.length >= MAX_WAITING) {
         this.#dropped += this.#waiting.length;
         this.#waiting = [];

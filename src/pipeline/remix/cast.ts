@@ -27,7 +27,10 @@ export type Cast = {
   stays: CastStay[];
   /** Slices of sound, in order, by user. */
   sounds: Map<string, CastSlice[]>;
-  /** Where the first sound or picture stands, and where there is nobody any more; undefined when there is no file to mix. */
+  /**
+   * Where the first sound or picture stands, and where there is nobody any more; undefined when there is no file to
+   * mix.
+   */
   span: { startUs: number; endUs: number } | undefined;
 };
 

@@ -1,6 +1,7 @@
 /**
- * A mix of what was recorded of single users: one picture and one sound, made from a manifest's slices as fast as the machine
- * can. It joins readers, decoders, compositor, mixer, encoders and writers, driven by the same absolute clock as a live mix.
+ * A mix of what was recorded of single users: one picture and one sound, made from a manifest's slices as fast as the
+ * machine can. It joins readers, decoders, compositor, mixer, encoders and writers, driven by the same absolute clock
+ * as a live mix.
  */
 import type { AudioPlan, MixPlan, VideoPlan } from '../../contract/line/plan.ts';
 import { US } from '../../kernel/time.ts';

@@ -1,12 +1,15 @@
 /**
- * SampleStream: the samples of one stream from its slices, one after another as time reaches them. A slice is opened when it
- * is due and closed when it is read, so that a stream costs the same however long it is.
+ * SampleStream: the samples of one stream from its slices, one after another as time reaches them. A slice is opened
+ * when it is due and closed when it is read, so that a stream costs the same however long it is.
  */
 import { messageOf } from '../../kernel/fault.ts';
 import type { SliceSample } from '../../stages/mux/read-slices.ts';
 import type { CastSlice } from './cast.ts';
 
-/** Reads the samples of a slice in decode order, on the recording's clock. Throws a Fault for a file that cannot be read. */
+/**
+ * Reads the samples of a slice in decode order, on the recording's clock. Throws a Fault for a file that cannot be
+ * read.
+ */
 export type ReadSlice = (slice: CastSlice) => AsyncIterable<SliceSample>;
 
 export type StreamSample = {
@@ -18,7 +21,10 @@ export type StreamSample = {
 
 /** A slice is opened this early: decode times run before presentation, and manifests round to milliseconds. */
 const LEAD_US = 500_000;
-/** How far from its slice's place in the manifest a sample may stand. Farther ones are damage, and would stop the stream. */
+/**
+ * How far from its slice's place in the manifest a sample may stand. Farther ones are damage, and would stop the
+ * stream.
+ */
 const ASTRAY_US = 5_000_000;
 
 export class SampleStream {

@@ -1,6 +1,6 @@
 /**
- * StayPictures: what is seen of one user during one stay. Samples are decoded when the picture clock reaches them, and those
- * that a key frame makes needless are not decoded at all. No damaged picture is shown: the last good one is held.
+ * StayPictures: what is seen of one user during one stay. Samples are decoded when the picture clock reaches them, and
+ * those that a key frame makes needless are not decoded at all. No damaged picture is shown: the last good one is held.
  */
 import type { Orientation, Picture } from '../../media/frame.ts';
 import type { VideoCodec } from '../../media/track.ts';
@@ -39,7 +39,10 @@ export class StayPictures {
     return this.#damaged;
   }
 
-  /** The last good picture that came due by `shownUs`, undefined before the first. It stays this object's own, until the next call. */
+  /**
+   * The last good picture that came due by `shownUs`, undefined before the first. It stays this object's own, until the
+   * next call.
+   */
   async pictureAt(shownUs: number): Promise<Picture | undefined> {
     for (;;) {
       const next = await this.#stream.take(shownUs);

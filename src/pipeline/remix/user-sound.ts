@@ -35,7 +35,9 @@ export class UserSound {
     this.#stream = new SampleStream(due, read, onProblem);
   }
 
-  /** Decodes what begins before `untilUs` of the recording and hands it over with its start, in samples from the zero. */
+  /**
+   * Decodes what begins before `untilUs` of the recording and hands it over with its start, in samples from the zero.
+   */
   async decodeUntil(untilUs: number, use: (startSample: number, sound: Sound) => void): Promise<void> {
     for (;;) {
       const next = await this.#stream.take(untilUs - 1);

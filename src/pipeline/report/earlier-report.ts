@@ -1,6 +1,6 @@
 /**
- * The quality report over several runs of one recording: each run keeps its own in its folder as it grows, and the next one's
- * goes on from the newest that there is.
+ * The quality report over several runs of one recording: each run keeps its own in its folder as it grows, and the next
+ * one's goes on from the newest that there is.
  */
 import { z } from 'zod';
 import { type QualityReport, qualityReportSchema } from '../../contract/line/quality-report.ts';

@@ -6,7 +6,9 @@ import type { GapReason } from '../../contract/line/quality-report.ts';
 import { GapWatch } from './gap-watch.ts';
 import { MOST_SPANS } from './kept.ts';
 
-/** 50 packets a second for 2 s, then a gap of 3 s, then a packet as `next` says; times are of the packet before the gap. */
+/**
+ * 50 packets a second for 2 s, then a gap of 3 s, then a packet as `next` says; times are of the packet before the gap.
+ */
 function watch(next: { numbers: number; mediaS: number; ssrc?: number }): GapReason[] {
   const gaps = new GapWatch(48_000);
   const first = 65_500;

@@ -5,11 +5,17 @@ import type { GapReason } from '../../contract/line/quality-report.ts';
 import { US } from '../../kernel/time.ts';
 import { Kept, MOST_SPANS } from './kept.ts';
 
-/** Longer than the pauses of discontinuous transmission (0.4 s) and than a second between two pictures of a still screen. */
+/**
+ * Longer than the pauses of discontinuous transmission (0.4 s) and than a second between two pictures of a still
+ * screen.
+ */
 export const GAP_US = 1_500_000;
 /** As the jitter buffer: a packet no further behind is late, not of a sender that began anew. */
 const MAX_MISORDER = 2000;
-/** When less than this share of what would have been sent is missing, the sender paused, and a few packets were lost besides. */
+/**
+ * When less than this share of what would have been sent is missing, the sender paused, and a few packets were lost
+ * besides.
+ */
 const LOST_SHARE = 0.1;
 
 export type Gap = { fromUs: number; durationUs: number; why: GapReason };

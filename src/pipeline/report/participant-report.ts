@@ -1,6 +1,6 @@
 /**
- * ParticipantReport: one user's part of a quality report: when there, with which codecs and tracks, and how far sound and
- * picture are apart. Times are microseconds of the recording.
+ * ParticipantReport: one user's part of a quality report: when there, with which codecs and tracks, and how far sound
+ * and picture are apart. Times are microseconds of the recording.
  */
 import type { QualityReport } from '../../contract/line/quality-report.ts';
 import type { MediaKind } from '../../media/track.ts';

@@ -1,6 +1,6 @@
 /**
- * PictureWatch: when a track's picture stood still and why, what size it had, and how long key frames were waited for. Pure;
- * times are microseconds of the recording.
+ * PictureWatch: when a track's picture stood still and why, what size it had, and how long key frames were waited for.
+ * Pure; times are microseconds of the recording.
  */
 import type { FreezeReason, TrackReportData } from '../../contract/line/quality-report.ts';
 import { Kept, MOST_SPANS, toMs } from './kept.ts';

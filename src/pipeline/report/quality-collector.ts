@@ -1,6 +1,6 @@
 /**
- * QualityCollector: takes down a recording for its quality report. Every mode's line tells it what happens, by one small set of
- * calls; it is bounded however long a recording goes on. Times are microseconds of the recording.
+ * QualityCollector: takes down a recording for its quality report. Every mode's line tells it what happens, by one
+ * small set of calls; it is bounded however long a recording goes on. Times are microseconds of the recording.
  */
 import type { QualityReport } from '../../contract/line/quality-report.ts';
 import type { Track } from '../../media/track.ts';
@@ -49,7 +49,10 @@ export class QualityCollector {
     participant?.onLeft(atUs);
   }
 
-  /** A track is received from now on. What is told to the returned report is in the recording's, as long as there is room. */
+  /**
+   * A track is received from now on. What is told to the returned report is in the recording's, as long as there is
+   * room.
+   */
   onTrack(track: Track, atUs: number): TrackReport {
     const report = new TrackReport(track, atUs);
     this.#of(track.uid)?.onTrack(report, this.#tracks < MOST_TRACKS);

@@ -1,6 +1,6 @@
 /**
- * reported: a recording of any mode with its quality report: measured as it goes on, told now and then, and put on the spool
- * as its last file.
+ * reported: a recording of any mode with its quality report: measured as it goes on, told now and then, and put on the
+ * spool as its last file.
  */
 import type { StartCommand } from '../../contract/line/commands.ts';
 import type { QualityReport } from '../../contract/line/quality-report.ts';

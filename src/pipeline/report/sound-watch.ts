@@ -1,6 +1,6 @@
 /**
- * SoundWatch: what of a track's sound was made up, and what is silence because nothing was there. Pure; times are microseconds
- * of the recording.
+ * SoundWatch: what of a track's sound was made up, and what is silence because nothing was there. Pure; times are
+ * microseconds of the recording.
  */
 import type { TrackReportData } from '../../contract/line/quality-report.ts';
 import { GAP_US } from './gap-watch.ts';

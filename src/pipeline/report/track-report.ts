@@ -1,6 +1,6 @@
 /**
- * TrackReport: takes down what becomes of one received track. Lines tell it of packets, pictures and sound; what the track's
- * reception and clock count themselves is read from them. Times are microseconds of the recording.
+ * TrackReport: takes down what becomes of one received track. Lines tell it of packets, pictures and sound; what the
+ * track's reception and clock count themselves is read from them. Times are microseconds of the recording.
  */
 import type { GapReason, TrackReportData } from '../../contract/line/quality-report.ts';
 import type { Packet } from '../../media/packet.ts';

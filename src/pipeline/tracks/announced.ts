@@ -1,6 +1,7 @@
 /**
- * Announced: what a sender says beside its pictures (colours, orientation), and from which of them on. Packets come in any
- * order and pictures are decoded a second later, so each saying is kept with its RTP time until a later one is in force.
+ * Announced: what a sender says beside its pictures (colours, orientation), and from which of them on. Packets come in
+ * any order and pictures are decoded a second later, so each saying is kept with its RTP time until a later one is in
+ * force.
  */
 
 /** Sayings kept, one a frame at most: more than frames can be waiting. */
@@ -20,7 +21,9 @@ export class Announced<T> {
     if (this.#kept.length > MAX_KEPT) this.#kept.shift();
   }
 
-  /** What holds for the picture of `rtpTime`; undefined when nothing was said yet. What lies far before is forgotten. */
+  /**
+   * What holds for the picture of `rtpTime`; undefined when nothing was said yet. What lies far before is forgotten.
+   */
   at(rtpTime: number): T | undefined {
     let inForce = 0;
     while (inForce + 1 < this.#kept.length && this.#kept[inForce + 1]!.rtpTime <= rtpTime) inForce++;

@@ -1,6 +1,6 @@
 /**
- * ChannelTracks: every track of a channel that a recording wants, each with a line of the mode's own, kept in step with the
- * channel and the subscription. Takes the feed's events and packets; asks for key frames; tells who falls silent.
+ * ChannelTracks: every track of a channel that a recording wants, each with a line of the mode's own, kept in step with
+ * the channel and the subscription. Takes the feed's events and packets; asks for key frames; tells who falls silent.
  */
 import type { ChannelState, TrackState } from '../../contract/line/channel-state.ts';
 import type { FeedEvent } from '../../contract/line/feed.ts';
@@ -76,7 +76,9 @@ export type ChannelTracksOptions<L extends TrackLine> = {
   /** The recording's zero on the monotonic clock, microseconds. */
   zeroUs: number;
   createLine(received: ReceivedTrackOptions): L;
-  /** Whether there is room for a track that is wanted; asked again when others end. All are taken where it is left out. */
+  /**
+   * Whether there is room for a track that is wanted; asked again when others end. All are taken where it is left out.
+   */
   admits?(track: Track): boolean;
   /** Sends one RTCP datagram about a track to the channel. */
   sendRtcp(track: number, datagram: Buffer): void;
@@ -187,8 +189,8 @@ export class ChannelTracks<L extends TrackLine> {
   }
 
   /**
-   * From `atUs` of the recording on, `subscribe` says who is seen and heard (contract §1.3). Tracks that are wanted anew are
-   * received from now on; of those no longer wanted, what comes before `atUs` is still used.
+   * From `atUs` of the recording on, `subscribe` says who is seen and heard (contract §1.3). Tracks that are wanted
+   * anew are received from now on; of those no longer wanted, what comes before `atUs` is still used.
    * @param nowUs monotonic
    */
   changeSubscription(atUs: number, subscribe: Subscriptions, nowUs: number): void {

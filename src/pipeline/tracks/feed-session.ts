@@ -1,6 +1,7 @@
 /**
- * FeedSession: a recorder's stay in its channel, from the connected feed to its end. It is the recording's clock: a run goes
- * from moment to moment of what has been read, and so does in its turn what happened while it was not there, or was too busy.
+ * FeedSession: a recorder's stay in its channel, from the connected feed to its end. It is the recording's clock: a run
+ * goes from moment to moment of what has been read, and so does in its turn what happened while it was not there, or
+ * was too busy.
  */
 import type { ChannelState } from '../../contract/line/channel-state.ts';
 import type { StartCommand } from '../../contract/line/commands.ts';
@@ -107,8 +108,8 @@ export class FeedSession {
   }
 
   /**
-   * Takes all that has been read, moment by moment, and calls `step` after each. Does nothing while an earlier call goes on;
-   * what is read meanwhile is taken by a later call. Rejects when `step` does.
+   * Takes all that has been read, moment by moment, and calls `step` after each. Does nothing while an earlier call
+   * goes on; what is read meanwhile is taken by a later call. Rejects when `step` does.
    */
   async advance(step: () => Promise<void> | void): Promise<void> {
     const { clock, onEnd } = this.#o;
@@ -172,7 +173,10 @@ export class FeedSession {
     return this.#o.start.zeroMonoUs + step * this.#o.stepMs * 1000;
   }
 
-  /** A run begins with the first media, or with the recording if that is later; undefined while there may be earlier media. */
+  /**
+   * A run begins with the first media, or with the recording if that is later; undefined while there may be earlier
+   * media.
+   */
   #firstStep(feed: FeedClient): number | undefined {
     if (feed.firstMediaUs === undefined && !this.#caughtUp) return undefined;
     const { zeroMonoUs } = this.#o.start;

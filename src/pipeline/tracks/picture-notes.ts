@@ -1,6 +1,6 @@
 /**
- * PictureNotes: what a sender says of its pictures in header extensions, its colours and how they are turned, from each packet
- * on (RFC 8285).
+ * PictureNotes: what a sender says of its pictures in header extensions, its colours and how they are turned, from each
+ * packet on (RFC 8285).
  */
 import type { Orientation } from '../../media/frame.ts';
 import type { Packet } from '../../media/packet.ts';

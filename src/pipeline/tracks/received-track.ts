@@ -62,7 +62,9 @@ export class ReceivedTrack {
     return rtpTime;
   }
 
-  /** @param ntpUs the sender's clock, microseconds @param rtpTimestamp the same instant as the track counts it, 32 bits */
+  /**
+   * @param ntpUs the sender's clock, microseconds @param rtpTimestamp the same instant as the track counts it, 32 bits
+   */
   onSenderReport(ntpUs: number, rtpTimestamp: number, arrivalUs: number): void {
     this.#clock.onSenderReport(ntpUs, this.#reception.rtpTimeOf(rtpTimestamp, arrivalUs), arrivalUs);
   }
@@ -84,8 +86,8 @@ export class ReceivedTrack {
   }
 
   /**
-   * Up to where in the recording all came in that will, microseconds: while a gap is waited for, or packets are late, that
-   * falls behind. Undefined of a track that has sent nothing lately.
+   * Up to where in the recording all came in that will, microseconds: while a gap is waited for, or packets are late,
+   * that falls behind. Undefined of a track that has sent nothing lately.
    */
   completeUs(nowUs: number): number | undefined {
     const { arrivedUs, releasedRtpTime } = this.#reception;
@@ -93,7 +95,10 @@ export class ReceivedTrack {
     return this.#clock.earliestLocalUs(releasedRtpTime) - this.#zeroUs;
   }
 
-  /** Where a sample lies by what is known now. Only `timeOf` settles it: what was not used yet may still be corrected at once. */
+  /**
+   * Where a sample lies by what is known now. Only `timeOf` settles it: what was not used yet may still be corrected at
+   * once.
+   */
   peekTimeOf(sample: ReceivedSample): number {
     return this.#clock.peekLocalUs(sample.rtpTime) - this.#zeroUs;
   }

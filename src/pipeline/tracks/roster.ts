@@ -1,6 +1,6 @@
 /**
- * Roster: who is in the channel at which moment of the recording, in join order. Fed with the channel's events, asked by
- * the picture clock; pure.
+ * Roster: who is in the channel at which moment of the recording, in join order. Fed with the channel's events, asked
+ * by the picture clock; pure.
  */
 import type { RosterState } from '../../contract/line/channel-state.ts';
 import type { Subscription } from '../../contract/line/plan.ts';

@@ -4,7 +4,10 @@
 import type { StreamsState } from '../../contract/line/channel-state.ts';
 import type { MediaKind } from '../../media/track.ts';
 
-/** Nothing for this long means the stream stopped. Chromium sends a muted microphone's silence and black pictures all along. */
+/**
+ * Nothing for this long means the stream stopped. Chromium sends a muted microphone's silence and black pictures all
+ * along.
+ */
 const SILENT_US = 3_000_000;
 
 export type StreamChange = { uid: string; kind: MediaKind; receiving: boolean };

@@ -1,6 +1,6 @@
 /**
- * Decodes Opus, PCMU, PCMA and AAC-LC to 48 kHz float sound of a fixed channel count, and fills in for packets that were lost
- * or damaged.
+ * Decodes Opus, PCMU, PCMA and AAC-LC to 48 kHz float sound of a fixed channel count, and fills in for packets that
+ * were lost or damaged.
  */
 import {
   AV_CHANNEL_ORDER_NATIVE,
@@ -23,8 +23,8 @@ import { freeFrame, freePacket, newFrame, newPacket } from './native-frames.ts';
 import { Upsampler } from './upsampler.ts';
 
 /**
- * How far an Opus stream runs behind its timestamps: the encoder's lookahead of 312 samples (RFC 6716 with libopus, which every
- * browser uses). A file would say so as pre-skip; RTP has no word for it.
+ * How far an Opus stream runs behind its timestamps: the encoder's lookahead of 312 samples (RFC 6716 with libopus,
+ * which every browser uses). A file would say so as pre-skip; RTP has no word for it.
  */
 const OPUS_DELAY_SAMPLES = 312;
 
@@ -46,7 +46,10 @@ const DECODERS = {
   pcma: FF_DECODER_PCM_ALAW,
   aac: FF_DECODER_AAC,
 } as const;
-/** Samples that a stream runs behind its timestamps, by codec; what an AAC encoder of ours holds back is taken off there. */
+/**
+ * Samples that a stream runs behind its timestamps, by codec; what an AAC encoder of ours holds back is taken off
+ * there.
+ */
 const DELAYS = { opus: OPUS_DELAY_SAMPLES, aac: 0 } as const;
 
 /** Concealed sound fades to nothing within this, in samples: a longer echo of the past is heard as a stutter. */
@@ -91,7 +94,10 @@ export class AudioDecoder {
     return this.#delayUs;
   }
 
-  /** Decodes one packet (AAC raw, without ADTS). `ptsUs` of the sound is that of its first sample, with the delay of the codec taken off. */
+  /**
+   * Decodes one packet (AAC raw, without ADTS). `ptsUs` of the sound is that of its first sample, with the delay of the
+   * codec taken off.
+   */
   decode(sample: { data: Buffer; ptsUs: number }): DecodedSound[] {
     const durationSamples = samplesIn(this.codec, sample.data);
     const ptsUs = sample.ptsUs - this.#delayUs;
@@ -105,7 +111,10 @@ export class AudioDecoder {
     return [{ sound: this.conceal(rescale(durationSamples, SOUND_RATE, US)), ptsUs }];
   }
 
-  /** Sound in place of a lost packet: the last of what was heard, played backwards so that it joins on, fading to silence. */
+  /**
+   * Sound in place of a lost packet: the last of what was heard, played backwards so that it joins on, fading to
+   * silence.
+   */
   conceal(durationUs: number): Sound {
     const samples = Math.max(0, rescale(durationUs, US, SOUND_RATE));
     const channels: Float32Array[] = [];

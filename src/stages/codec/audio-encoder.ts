@@ -1,6 +1,7 @@
 /**
- * AAC-LC encoder (FFmpeg's own). Units are raw AAC. The encoder's first unit holds only the 1024 samples of priming and is not handed on, so
- * unit n carries samples 1024n to 1024n+1023 at exactly that time, in any container and without an edit list.
+ * AAC-LC encoder (FFmpeg's own). Units are raw AAC. The encoder's first unit holds only the 1024 samples of priming and
+ * is not handed on, so unit n carries samples 1024n to 1024n+1023 at exactly that time, in any container and without an
+ * edit list.
  */
 import {
   AV_CHANNEL_ORDER_NATIVE,
@@ -24,8 +25,8 @@ export type AudioEncoderOptions = {
   channels: 1 | 2;
   bitrateKbps: number;
   /**
-   * Units before this sample are not handed on. An encoder that goes on for another is given at least two blocks of what came
-   * before, so that its first unit joins on to the other's last.
+   * Units before this sample are not handed on. An encoder that goes on for another is given at least two blocks of
+   * what came before, so that its first unit joins on to the other's last.
    */
   firstSample?: number | undefined;
 };
@@ -61,8 +62,8 @@ export class AudioEncoder {
   }
 
   /**
-   * Encodes the 1024 samples that begin at `sampleIndex` (48 kHz, from the recording's zero). Blocks follow each other without gaps.
-   * Returns the units that are ready, one block late.
+   * Encodes the 1024 samples that begin at `sampleIndex` (48 kHz, from the recording's zero). Blocks follow each other
+   * without gaps. Returns the units that are ready, one block late.
    */
   encode(sound: Sound, sampleIndex: number): EncodedSample[] {
     invariant(

@@ -19,7 +19,9 @@ export type ColorTags = {
   colorTrc: AVColorTransferCharacteristic;
 };
 
-/** What Picture promises: limited range, BT.601 matrix. Primaries and transfer are those of sRGB cameras and canvases. */
+/**
+ * What Picture promises: limited range, BT.601 matrix. Primaries and transfer are those of sRGB cameras and canvases.
+ */
 export const PICTURE_COLOR: ColorTags = {
   colorRange: AVCOL_RANGE_MPEG,
   colorSpace: AVCOL_SPC_SMPTE170M,

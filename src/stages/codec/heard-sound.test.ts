@@ -12,7 +12,10 @@ afterEach(() => {
 
 const packets = encodeOpus(sweep(48_000, 100), { application: 'audio', bitrate: 64_000, frameMs: 20, channels: 1 });
 
-/** Decodes all but the lost ones; returns blocks of sound as start and end, in samples, and what was concealed, microseconds. */
+/**
+ * Decodes all but the lost ones; returns blocks of sound as start and end, in samples, and what was concealed,
+ * microseconds.
+ */
 function hear(lost: number[], knowsOfLoss = true) {
   const heard = new HeardSound({ codec: 'opus', channels: 1 });
   const blocks: [start: number, end: number][] = [];

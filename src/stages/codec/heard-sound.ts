@@ -1,6 +1,6 @@
 /**
- * HeardSound: one stream of encoded sound, decoded at its absolute place. What is missing between two samples is concealed where
- * it is short, and left silent where it is not.
+ * HeardSound: one stream of encoded sound, decoded at its absolute place. What is missing between two samples is
+ * concealed where it is short, and left silent where it is not.
  */
 import { US } from '../../kernel/time.ts';
 import { SOUND_RATE, type Sound } from '../../media/frame.ts';
@@ -24,7 +24,10 @@ export type Heard = { startUs: number; endUs: number; concealedUs: number; madeU
 
 export class HeardSound {
   readonly #decoder: AudioDecoder;
-  /** Where the last sample ended, by its timestamp: never where its sound did, or a gap would be off by the codec's delay. */
+  /**
+   * Where the last sample ended, by its timestamp: never where its sound did, or a gap would be off by the codec's
+   * delay.
+   */
   #endUs: number | undefined;
 
   /** @param endUs where the last sample ended that another decoder had, whose stream this one goes on with */

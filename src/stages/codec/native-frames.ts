@@ -1,10 +1,12 @@
 /**
- * The count of native frames and packets that are alive, and the one place that makes and frees them; tests want zero at the end.
+ * The count of native frames and packets that are alive, and the one place that makes and frees them; tests want zero
+ * at the end.
  */
 import { AV_LOG_FATAL } from 'node-av/constants';
 import { Frame, Log, Packet } from 'node-av/lib';
 
-// A stream damaged on its way prints a line per frame otherwise; damage is counted and reported by the decoders instead.
+// A stream damaged on its way prints a line per frame otherwise; damage is counted and reported by the decoders
+// instead.
 Log.setLevel(AV_LOG_FATAL);
 
 let live = 0;

@@ -1,5 +1,6 @@
 /**
- * Pictures in native memory: counted owners, plane views, and a pool that hands memory out again instead of returning it.
+ * Pictures in native memory: counted owners, plane views, and a pool that hands memory out again instead of returning
+ * it.
  */
 import { AV_PIX_FMT_YUV420P } from 'node-av/constants';
 import { avImageCopy2, FFmpegError, type Frame } from 'node-av/lib';

@@ -1,5 +1,6 @@
 /**
- * Made pictures and sound through the real encoders and decoders: colours, order, timing, key frames, damage, and nothing left over.
+ * Made pictures and sound through the real encoders and decoders: colours, order, timing, key frames, damage, and
+ * nothing left over.
  */
 import {
   AV_PIX_FMT_YUV420P,

@@ -1,9 +1,12 @@
 /**
- * Raises the sampling rate of telephone sound by a whole factor: a windowed sinc in one phase per output sample. Samples in
- * and out stay in a fixed relation, so that a stream with gaps keeps its place in time.
+ * Raises the sampling rate of telephone sound by a whole factor: a windowed sinc in one phase per output sample.
+ * Samples in and out stay in a fixed relation, so that a stream with gaps keeps its place in time.
  */
 
-/** Input samples that one output sample is made of. More would ring longer, fewer would leave more of the mirrored spectrum. */
+/**
+ * Input samples that one output sample is made of. More would ring longer, fewer would leave more of the mirrored
+ * spectrum.
+ */
 const TAPS = 24;
 
 export class Upsampler {

@@ -71,8 +71,8 @@ export class VideoDecoder {
   }
 
   /**
-   * Decodes one access unit (Annex B, one VP8 or VP9 frame, one AV1 temporal unit) and returns what is ready, in order of presentation; with B-frames that is later units' time.
-   * The caller frees the pictures.
+   * Decodes one access unit (Annex B, one VP8 or VP9 frame, one AV1 temporal unit) and returns what is ready, in order
+   * of presentation; with B-frames that is later units' time. The caller frees the pictures.
    * @param sample.color what the sender said of its colours beside the stream, which VP8 has no room for
    * @param sample.orientation what it said of how the picture stands; the picture carries it
    */
@@ -98,7 +98,9 @@ export class VideoDecoder {
     return this.#receive();
   }
 
-  /** Returns the pictures held back for reordering. The decoder takes new units afterwards, starting with a key frame. */
+  /**
+   * Returns the pictures held back for reordering. The decoder takes new units afterwards, starting with a key frame.
+   */
   flush(): DecodedPicture[] {
     this.#context.sendPacketSync(null);
     const pictures = this.#receive();
@@ -168,8 +170,8 @@ export class VideoDecoder {
     plain.width = frame.width;
     plain.height = frame.height;
     tagColor(plain);
-    // Range and matrix are converted. A different transfer would be too, which changes brightness: what a sender calls sRGB
-    // is shown as it is everywhere else.
+    // Range and matrix are converted. A different transfer would be too, which changes brightness: what a sender calls
+    // sRGB is shown as it is everywhere else.
     plain.colorTrc = frame.colorTrc;
     plain.colorPrimaries = frame.colorPrimaries;
     this.#converter ??= newConverter();
@@ -190,7 +192,8 @@ function openDecoder(codec: VideoCodec): CodecContext {
   context.allocContext3(decoder);
   // More threads would each hold a picture back.
   context.threadCount = 1;
-  // It makes H.264 forget that pictures are not always sent in the order they are shown in; others hold none back for it.
+  // It makes H.264 forget that pictures are not always sent in the order they are shown in; others hold none back for
+  // it.
   if (codec !== 'h264') context.setFlags(AV_CODEC_FLAG_LOW_DELAY);
   context.pktTimebase = new Rational(1, 1_000_000);
   const result = context.open2Sync(decoder);

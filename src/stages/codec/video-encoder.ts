@@ -1,6 +1,7 @@
 /**
- * H.264 encoder (libx264 veryfast). Access units are Annex B with SPS and PPS in band before every IDR; the same SPS and PPS are
- * known from the start as `extradata`, for writers that need them in a header. Encoding runs on the thread pool, one call at a time.
+ * H.264 encoder (libx264 veryfast). Access units are Annex B with SPS and PPS in band before every IDR; the same SPS
+ * and PPS are known from the start as `extradata`, for writers that need them in a header. Encoding runs on the thread
+ * pool, one call at a time.
  */
 import {
   AV_CODEC_FLAG_GLOBAL_HEADER,
@@ -64,9 +65,10 @@ export class VideoEncoder {
   }
 
   /**
-   * Encodes one canvas as frame `frameIndex`, larger than the last; indexes may be left out. Resolves with the units that are ready, in decode order:
-   * with lookahead and B-frames they belong to earlier frames, and the first `dtsUs` are below 0.
-   * The canvas is shared while it is read, so the caller may free it at once. Await each call before the next.
+   * Encodes one canvas as frame `frameIndex`, larger than the last; indexes may be left out. Resolves with the units
+   * that are ready, in decode order: with lookahead and B-frames they belong to earlier frames, and the first `dtsUs`
+   * are below 0. The canvas is shared while it is read, so the caller may free it at once. Await each call before the
+   * next.
    */
   async encode(canvas: Picture, frameIndex: number, options: { keyFrame?: boolean } = {}): Promise<EncodedSample[]> {
     invariant(!this.#closed && !this.#busy, 'one call of a video encoder at a time, and none after close');
@@ -183,7 +185,8 @@ function openEncoder(options: VideoEncoderOptions): CodecContext {
     ['preset', 'veryfast'],
     ['profile', 'high'],
     ['forced-idr', '1'],
-    // Without scenecut key frames come only where asked for. repeat-headers: the global header flag alone takes SPS and PPS out of the stream.
+    // Without scenecut key frames come only where asked for. repeat-headers: the global header flag alone takes SPS and
+    // PPS out of the stream.
     ['x264-params', 'scenecut=0:repeat-headers=1'],
   ];
   for (const [name, value] of settings) check(context.setOption(name, value), `setting x264's ${name}`);
@@ -198,7 +201,10 @@ function openEncoder(options: VideoEncoderOptions): CodecContext {
   return context;
 }
 
-/** One thread encodes 1280x720 at 30 fps in about half of real time; each further one adds its share of latency and memory. */
+/**
+ * One thread encodes 1280x720 at 30 fps in about half of real time; each further one adds its share of latency and
+ * memory.
+ */
 function threadsFor(pixelsPerSecond: number): number {
   return Math.min(4, Math.max(1, Math.ceil(pixelsPerSecond / (1280 * 720 * 40))));
 }

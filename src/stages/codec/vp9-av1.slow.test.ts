@@ -1,5 +1,6 @@
 /**
- * VP9 and AV1 as WebRTC senders encode them, over RTP and back to pictures: one for each unit, at once, whatever came before.
+ * VP9 and AV1 as WebRTC senders encode them, over RTP and back to pictures: one for each unit, at once, whatever came
+ * before.
  */
 import { afterEach, describe, expect, it } from 'vitest';
 import { type Encoded, VideoEncoder } from '../../../test/support/media/encode.ts';

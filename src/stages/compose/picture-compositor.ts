@@ -1,6 +1,6 @@
 /**
- * Puts the users' pictures on one canvas. A picture is scaled once, when it is new; a canvas is touched only where it differs from what it should show;
- * and a canvas somebody else still reads is never written to.
+ * Puts the users' pictures on one canvas. A picture is scaled once, when it is new; a canvas is touched only where it
+ * differs from what it should show; and a canvas somebody else still reads is never written to.
  */
 import { invariant } from '../../kernel/fault.ts';
 import type { FittedPicture, Picture, PictureScaler, PictureSource } from '../../media/frame.ts';
@@ -18,7 +18,10 @@ export type PictureCompositorOptions = {
 
 export type Tick = {
   placements: Placement[];
-  /** The picture to show for each user; the compositor reads it during the call and keeps nothing of it. One user's next picture is another object. */
+  /**
+   * The picture to show for each user; the compositor reads it during the call and keeps nothing of it. One user's next
+   * picture is another object.
+   */
   pictures: ReadonlyMap<string, Picture | undefined>;
   /** `#RRGGBB` */
   background: string;
@@ -68,8 +71,8 @@ export class PictureCompositor {
   }
 
   /**
-   * The canvas for one tick. It stays the compositor's and keeps its pixels until the next call; who needs it for longer
-   * shares it, and it is left alone until that share is freed.
+   * The canvas for one tick. It stays the compositor's and keeps its pixels until the next call; who needs it for
+   * longer shares it, and it is left alone until that share is freed.
    */
   compose(tick: Tick): Picture {
     const items = this.#layOut(tick);

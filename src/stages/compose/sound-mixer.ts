@@ -1,6 +1,6 @@
 /**
- * Mixes users' sound at absolute positions, in samples of 48 kHz from the recording's zero. Blocks of one user that nearly meet are joined
- * seamlessly; gaps and jumps are faded, so that no edge clicks.
+ * Mixes users' sound at absolute positions, in samples of 48 kHz from the recording's zero. Blocks of one user that
+ * nearly meet are joined seamlessly; gaps and jumps are faded, so that no edge clicks.
  */
 import type { SoundMixerState } from '../../contract/line/sound-mixer-state.ts';
 import { invariant } from '../../kernel/fault.ts';
@@ -21,7 +21,9 @@ const SNAP_SAMPLES = 144;
 const DRIFT_SAMPLES = 24;
 /** A block is stretched or squeezed by at most this share to make up for drift; half a percent is not heard. */
 const MAX_STRETCH = 0.005;
-/** Near the end of what can be joined on, by up to this: a stream's clock is slewed as fast after a late first report. */
+/**
+ * Near the end of what can be joined on, by up to this: a stream's clock is slewed as fast after a late first report.
+ */
 const URGENT_STRETCH = 0.05;
 /** Length of fades, 5 ms. */
 const FADE_SAMPLES = 240;
@@ -107,7 +109,9 @@ export class SoundMixer {
     if (state.limiterGain !== undefined) this.#limiter?.restore(state.limiterGain);
   }
 
-  /** Adds a user's sound that begins at `startSample`. What overlaps sound of the same user, or is late, is left out. */
+  /**
+   * Adds a user's sound that begins at `startSample`. What overlaps sound of the same user, or is late, is left out.
+   */
   add(uid: string, startSample: number, sound: Sound): void {
     if (sound.samples === 0) return;
     const start = Math.round(startSample);
@@ -185,7 +189,9 @@ export class SoundMixer {
     voice.cut = false;
   }
 
-  /** Lets a voice fade out after its end: its last samples again, backwards, so that the wave goes on where it was cut. */
+  /**
+   * Lets a voice fade out after its end: its last samples again, backwards, so that the wave goes on where it was cut.
+   */
   #release(voice: Voice): void {
     if (voice.released) return;
     voice.released = true;
@@ -229,7 +235,8 @@ export class SoundMixer {
 }
 
 /**
- * The input made a little longer or shorter, so that a block that continues another also drifts towards where it belongs.
+ * The input made a little longer or shorter, so that a block that continues another also drifts towards where it
+ * belongs.
  * @param urgent an error of more than so many samples is made up for as fast as it may
  */
 function stretch(input: Float32Array[], error: number, urgent: number): Float32Array[] {

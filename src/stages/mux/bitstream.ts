@@ -46,7 +46,10 @@ function isAdts(frame: Buffer): boolean {
   return (((frame[3]! & 3) << 11) | (frame[4]! << 3) | (frame[5]! >> 5)) === frame.length;
 }
 
-/** The AudioSpecificConfig of AAC-LC at 48 kHz (ISO/IEC 14496-3 §1.6.2.1): object type 2, rate index 3, as many channels. */
+/**
+ * The AudioSpecificConfig of AAC-LC at 48 kHz (ISO/IEC 14496-3 §1.6.2.1): object type 2, rate index 3, as many
+ * channels.
+ */
 export function aacConfig(channels: 1 | 2): Buffer {
   const config = Buffer.alloc(2);
   config.writeUInt16BE((2 << 11) | (3 << 7) | (channels << 3));
@@ -54,9 +57,9 @@ export function aacConfig(channels: 1 | 2): Buffer {
 }
 
 /**
- * The Opus packet with its count of frames told, where it is one byte long: one or two frames of no bytes, as senders say silence.
- * It means the same (RFC 6716 §3.2.5), and FFmpeg's MPEG-TS muxer refuses packets below two bytes. Two frames of different
- * length (code 2) take two bytes at least, so what claims to be such is left as it is.
+ * The Opus packet with its count of frames told, where it is one byte long: one or two frames of no bytes, as senders
+ * say silence. It means the same (RFC 6716 §3.2.5), and FFmpeg's MPEG-TS muxer refuses packets below two bytes. Two
+ * frames of different length (code 2) take two bytes at least, so what claims to be such is left as it is.
  */
 export function withFrameCount(packet: Buffer): Buffer {
   const toc = packet[0];

@@ -15,8 +15,8 @@ export type Written = { startUs: number; bytes: number };
 type Moment = Pick<EncodedSample, 'kind' | 'keyFrame' | 'ptsUs'>;
 
 /**
- * True when `next` must begin a new slice: with video, a key frame once 15 s are full, or anything once H.264 has gone on
- * for 5.5 minutes or 50 MB and `forced`; without video, the first sound once 15 s are full.
+ * True when `next` must begin a new slice: with video, a key frame once 15 s are full, or anything once H.264 has gone
+ * on for 5.5 minutes or 50 MB and `forced`; without video, the first sound once 15 s are full.
  */
 export function endsSlice(next: Moment, slice: Written, hasVideo: boolean, forced = true): boolean {
   const lengthUs = next.ptsUs - slice.startUs;

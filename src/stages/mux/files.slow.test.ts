@@ -59,7 +59,10 @@ async function complaints(path: string): Promise<string> {
   return stderr;
 }
 
-/** Seconds at which the picture's left half lights up (within the first tenth of each second) and at which the beep begins. */
+/**
+ * Seconds at which the picture's left half lights up (within the first tenth of each second) and at which the beep
+ * begins.
+ */
 async function marks(path: string): Promise<{ flashes: number[]; beeps: number[] }> {
   const raw = (args: string[]) =>
     run('/usr/bin/ffmpeg', ['-v', 'error', '-copyts', '-i', path, ...args, '-'], {

@@ -24,8 +24,8 @@ export type MendedSlice = {
 };
 
 /**
- * Finishes `<name>.part` in `dir` as `name`. A transport stream is whole wherever it ends; the other containers are written anew,
- * without what was torn.
+ * Finishes `<name>.part` in `dir` as `name`. A transport stream is whole wherever it ends; the other containers are
+ * written anew, without what was torn.
  * @returns undefined, leaving all as it is, when nothing of it can be used. Throws a Fault when it cannot be written.
  */
 export async function mendSlice(dir: string, name: string): Promise<MendedSlice | undefined> {

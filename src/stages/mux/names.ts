@@ -1,5 +1,6 @@
 /**
- * The names of a recording's files (contract §4.1). Pure. A name never holds a separator, so none can climb out of a folder.
+ * The names of a recording's files (contract §4.1). Pure. A name never holds a separator, so none can climb out of a
+ * folder.
  */
 import { invariant } from '../../kernel/fault.ts';
 import { utcStamp } from '../../kernel/time.ts';
@@ -23,7 +24,9 @@ export function playlistName(base: string): string {
   return `${base}.m3u8`;
 }
 
-/** `<base>__uid_s_<uid>__uid_e_<type>`: the base of the files of one user's stream, `av` for those of sound and picture. */
+/**
+ * `<base>__uid_s_<uid>__uid_e_<type>`: the base of the files of one user's stream, `av` for those of sound and picture.
+ */
 export function userBaseName(base: string, uid: string, type: 'audio' | 'video' | 'av'): string {
   invariant(/^\d{1,10}$/.test(uid), 'a uid is a decimal integer');
   return `${base}__uid_s_${uid}__uid_e_${type}`;

@@ -1,6 +1,6 @@
 /**
- * Reads slices of this server (MPEG-TS, WebM, fragmented MP4) back into samples on the recording's clock, for what is made of
- * them later: MP4s, mixes, and what a crash left.
+ * Reads slices of this server (MPEG-TS, WebM, fragmented MP4) back into samples on the recording's clock, for what is
+ * made of them later: MP4s, mixes, and what a crash left.
  */
 
 import {
@@ -92,7 +92,10 @@ function audioStreamOf({ stream, codec }: Lane, data: Buffer): AudioStream | und
   return extradata && { sampleRate, channels, extradata: Buffer.from(extradata) };
 }
 
-/** The samples of the slices at `paths`, in file order; `readSamples` of each, where the first lies within 13 hours of zero. */
+/**
+ * The samples of the slices at `paths`, in file order; `readSamples` of each, where the first lies within 13 hours of
+ * zero.
+ */
 export async function* readSlices(paths: readonly string[]): AsyncGenerator<SliceSample> {
   let nearUs = 0;
   for (const path of paths)
@@ -103,8 +106,8 @@ export async function* readSlices(paths: readonly string[]): AsyncGenerator<Slic
 }
 
 /**
- * The samples of the slice at `path`, in file order, with times from recording zero. A picture lasts until the next. A torn
- * last packet is left out. Throws a Fault for a file that is no slice of ours.
+ * The samples of the slice at `path`, in file order, with times from recording zero. A picture lasts until the next. A
+ * torn last packet is left out. Throws a Fault for a file that is no slice of ours.
  * @param nearUs where in the recording it lies, to half a day; a transport stream's own times repeat after a day
  */
 export async function* readSamples(path: string, nearUs = 0): AsyncGenerator<SliceSample> {

@@ -1,5 +1,6 @@
 /**
- * What a container refuses, a file that cannot be begun, ended or renamed: each costs itself, is told, and the stream goes on.
+ * What a container refuses, a file that cannot be begun, ended or renamed: each costs itself, is told, and the stream
+ * goes on.
  */
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,6 +1,6 @@
 /**
- * Slices: samples in, slices of one stream on the spool out. Says where a slice ends (contract §4.2), what it is called and
- * what its playlist will say of it; how its bytes are written is a container's affair.
+ * Slices: samples in, slices of one stream on the spool out. Says where a slice ends (contract §4.2), what it is called
+ * and what its playlist will say of it; how its bytes are written is a container's affair.
  */
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -13,7 +13,9 @@ import { Interleaver } from './interleave.ts';
 import { playlistName, sliceName } from './names.ts';
 import { finishPart, partPath } from './spool-file.ts';
 
-/** What a process that dies had not handed to the system is lost; FFmpeg would keep 32 kB, seconds of a quiet recording. */
+/**
+ * What a process that dies had not handed to the system is lost; FFmpeg would keep 32 kB, seconds of a quiet recording.
+ */
 const FLUSH_US = 250_000;
 
 /** A container that refuses so many samples in a row is given up for a new one. */
@@ -25,7 +27,9 @@ const RETRY_US = 1_000_000;
 export type SliceContainer = {
   /** Of the files' names, without a dot. */
   readonly extension: string;
-  /** Bytes at the beginning of the file being written that describe its streams; undefined in containers without such. */
+  /**
+   * Bytes at the beginning of the file being written that describe its streams; undefined in containers without such.
+   */
   readonly headBytes?: number | undefined;
   /** Begins the file at `path`, whose first picture has `shape`. Throws a Fault. */
   begin(path: string, shape?: PictureShape | undefined): void;
@@ -34,8 +38,8 @@ export type SliceContainer = {
   /** Hands what was written to the system. */
   flush(): void;
   /**
-   * Ends the file, whose last picture is shown until `untilUs`; `last` when no other follows. Throws a Fault; the file is closed
-   * nevertheless.
+   * Ends the file, whose last picture is shown until `untilUs`; `last` when no other follows. Throws a Fault; the file
+   * is closed nevertheless.
    */
   end(last: boolean, untilUs: number): void;
   /** Frees everything; a file not ended stays as it is. Calling it again does nothing. */
@@ -59,7 +63,10 @@ export type SlicesOptions = {
   firstIndex?: number | undefined;
   /** Of the first picture. */
   shape?: PictureShape | undefined;
-  /** The stream goes on from slices written otherwise, with another size: a discontinuity, but no new start (contract §4.3). */
+  /**
+   * The stream goes on from slices written otherwise, with another size: a discontinuity, but no new start (contract
+   * §4.3).
+   */
   continues?: boolean | undefined;
   /** Whether a slice of picture may be ended without a key frame when it gets too long (H.264 only, contract §4.2). */
   forced?: boolean | undefined;
@@ -71,8 +78,8 @@ export type SlicesOptions = {
   /** Milliseconds that slices of the same base name are named after already, Unix time; grows with each slice. */
   taken?: Set<number> | undefined;
   /**
-   * Something could not be written: a sample that the container refused, or a slice. It costs just that, and the stream goes on,
-   * pictures with the next key frame. Where this is left out, the first such failure is thrown.
+   * Something could not be written: a sample that the container refused, or a slice. It costs just that, and the stream
+   * goes on, pictures with the next key frame. Where this is left out, the first such failure is thrown.
    */
   onLost?: ((what: string) => void) | undefined;
   /** A slice was begun; `startUtcMs` is the whole millisecond that its name says (contract §4.1). */
@@ -99,7 +106,10 @@ type OpenSlice = {
 
 /** What a playlist says before a slice. */
 type SaidBefore = Pick<Segment, 'discontinuity' | 'starts' | 'rotations'>;
-/** Up to where samples have been handed to the system, microseconds: picture in decode time, sound to the end of its last. */
+/**
+ * Up to where samples have been handed to the system, microseconds: picture in decode time, sound to the end of its
+ * last.
+ */
 export type Flushed = { video: number; audio: number };
 
 export class Slices {
@@ -113,7 +123,9 @@ export class Slices {
   #nextIndex: number;
   #seen = new Set<MediaKind>();
   #shape: PictureShape | undefined;
-  /** The next key frame, or without pictures the next sound, begins a slice that its playlist marks as a discontinuity. */
+  /**
+   * The next key frame, or without pictures the next sound, begins a slice that its playlist marks as a discontinuity.
+   */
   #cutting = false;
   /** A picture was lost: what refers to it is left out. */
   #keyFrameWanted = false;
@@ -129,7 +141,10 @@ export class Slices {
   #failure: unknown;
   #closed = false;
 
-  /** @param open a new container. Throws a Fault when no kind is named, and whatever `open` throws where nobody takes losses. */
+  /**
+   * @param open a new container. Throws a Fault when no kind is named, and whatever `open` throws where nobody takes
+   * losses.
+   */
   constructor(options: SlicesOptions, open: () => SliceContainer) {
     if (options.kinds.length === 0)
       throw new Fault('no-streams', 'a file needs a video or an audio stream', { blame: 'self' });
@@ -170,8 +185,8 @@ export class Slices {
   }
 
   /**
-   * The picture is turned otherwise from the sample at `atUs` on, which is written next: told in the playlist, and a new slice
-   * begins there when it is a key frame, else with the next one.
+   * The picture is turned otherwise from the sample at `atUs` on, which is written next: told in the playlist, and a
+   * new slice begins there when it is a key frame, else with the next one.
    */
   turn(shape: PictureShape, atUs: number, isKeyFrame: boolean): void {
     this.#shape = shape;
@@ -285,7 +300,10 @@ export class Slices {
     this.#flushed = { ...this.#written };
   }
 
-  /** What the playlist says before this slice: the first sample of each kind, and the picture's size with the first picture. */
+  /**
+   * What the playlist says before this slice: the first sample of each kind, and the picture's size with the first
+   * picture.
+   */
   #note(slice: OpenSlice, sample: EncodedSample): void {
     if (this.#seen.has(sample.kind)) return;
     this.#seen.add(sample.kind);

@@ -1,5 +1,6 @@
 /**
- * What both muxers share at the FFmpeg edge: the description of a stream, checked calls, and a sample as an FFmpeg packet.
+ * What both muxers share at the FFmpeg edge: the description of a stream, checked calls, and a sample as an FFmpeg
+ * packet.
  */
 
 import {
@@ -26,8 +27,8 @@ import type { MediaKind, VideoCodec } from '../../media/track.ts';
 
 /**
  * H.264. `extradata` is SPS and PPS in Annex B; every IDR sample carries them in-band as well. One that is
- * passed on as it came has no steady frame rate, says its colours itself, and may do without `extradata`. Of the other codecs
- * (MP4 only) AV1 needs `extradata`, its configuration record.
+ * passed on as it came has no steady frame rate, says its colours itself, and may do without `extradata`. Of the other
+ * codecs (MP4 only) AV1 needs `extradata`, its configuration record.
  */
 export type VideoStream = {
   /** H.264 when left out. */
@@ -107,7 +108,8 @@ function describeVideo(parameters: CodecParameters, video: VideoStream): void {
   parameters.codecType = AVMEDIA_TYPE_VIDEO;
   parameters.codecId = VIDEO_CODEC_IDS[video.codec ?? 'h264'];
   if (video.extradata) parameters.extradata = video.extradata;
-  // MP4 says of VP9 in its index what WebM leaves to the stream. WebRTC sends profile 0: 8 bits, chroma halved both ways.
+  // MP4 says of VP9 in its index what WebM leaves to the stream. WebRTC sends profile 0: 8 bits, chroma halved both
+  // ways.
   if (video.codec === 'vp9') {
     parameters.format = AV_PIX_FMT_YUV420P;
     parameters.profile = AV_PROFILE_VP9_0;

@@ -1,5 +1,6 @@
 /**
- * The AV1 aggregation header and the elements behind it (RTP Payload Format For AV1 v1.0 §4.4): units, or parts of them.
+ * The AV1 aggregation header and the elements behind it (RTP Payload Format For AV1 v1.0 §4.4): units, or parts of
+ * them.
  */
 import {
   isAv1KeyFrame,
@@ -61,7 +62,8 @@ export function beginsAv1Unit(payload: Buffer): boolean {
 }
 
 /**
- * A key frame, whose sequence header may have come long before; or a sequence header and the key frame that N says will follow.
+ * A key frame, whose sequence header may have come long before; or a sequence header and the key frame that N says will
+ * follow.
  */
 export function startsAv1KeyFrame(payload: Buffer): boolean {
   const read = readAv1Payload(payload);

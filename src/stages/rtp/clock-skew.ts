@@ -1,6 +1,7 @@
 /**
- * ClockSkew: how much faster or slower than our clock a sender counts, by its packets' arrival. Delay only ever adds, so the
- * least of each while lies on the true line; the median slope between those is the skew, whatever a changed route does to some.
+ * ClockSkew: how much faster or slower than our clock a sender counts, by its packets' arrival. Delay only ever adds,
+ * so the least of each while lies on the true line; the median slope between those is the skew, whatever a changed
+ * route does to some.
  */
 import type { ClockSkewState } from '../../contract/line/reception-state.ts';
 import { US } from '../../kernel/time.ts';

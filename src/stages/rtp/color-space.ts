@@ -1,6 +1,7 @@
 /**
- * The colour space RTP header extension of WebRTC (`http://www.webrtc.org/experiments/rtp-hdrext/color-space`): primaries,
- * transfer and matrix as ITU-T H.273 codes of a byte each, then range and chroma siting, then perhaps HDR metadata.
+ * The colour space RTP header extension of WebRTC (`http://www.webrtc.org/experiments/rtp-hdrext/color-space`):
+ * primaries, transfer and matrix as ITU-T H.273 codes of a byte each, then range and chroma siting, then perhaps HDR
+ * metadata.
  */
 import type { VideoColor } from '../../media/track.ts';
 

@@ -1,6 +1,6 @@
 /**
- * DecoderSets: what decoding needs beside the pictures, as a stream sent it: parameter sets of H.264, the sequence header of
- * AV1. Many senders send it once; a recorder that comes later is given it before its first key frame.
+ * DecoderSets: what decoding needs beside the pictures, as a stream sent it: parameter sets of H.264, the sequence
+ * header of AV1. Many senders send it once; a recorder that comes later is given it before its first key frame.
  */
 import { OBU_SEQUENCE_HEADER, readObuStart } from '../../media/obu.ts';
 import type { VideoCodec } from '../../media/track.ts';
@@ -71,7 +71,9 @@ function setsIn(codec: VideoCodec, payload: Buffer): FoundSet[] {
   return codec === 'av1' ? sequenceHeadersIn(payload) : [];
 }
 
-/** Alone, or in a STAP-A (RFC 6184 §5.7.1). One in fragments would be larger than a datagram, which no encoder makes. */
+/**
+ * Alone, or in a STAP-A (RFC 6184 §5.7.1). One in fragments would be larger than a datagram, which no encoder makes.
+ */
 function parameterSetsIn(payload: Buffer): Buffer[] {
   const type = (payload[0] ?? 0) & 0x1f;
   if (isParameterSet(type)) return [payload];

@@ -17,7 +17,9 @@ export type JitterBufferOptions = {
   kind?: 'audio' | 'video';
   /** Where the timestamps of a buffer stood that this one goes on for. */
   timeline?: RtpTimelineState | undefined;
-  /** Bounds of what is held. At three quarters of either, gaps are given up early; at the bound, packets are dropped. */
+  /**
+   * Bounds of what is held. At three quarters of either, gaps are given up early; at the bound, packets are dropped.
+   */
   maxPackets?: number;
   maxBytes?: number;
 };

@@ -41,8 +41,8 @@ function startsH264KeyFrame(payload: Buffer): boolean {
 }
 
 /**
- * An SPS, or an IDR slice that is its picture's first: `first_mb_in_slice` is 0, written as a single 1 bit (H.264 §7.3.3).
- * A later slice of an IDR picture is no place to start.
+ * An SPS, or an IDR slice that is its picture's first: `first_mb_in_slice` is 0, written as a single 1 bit (H.264
+ * §7.3.3). A later slice of an IDR picture is no place to start.
  */
 function beginsKeyFrame(nalType: number, second: number | undefined): boolean {
   return nalType === 7 || (nalType === 5 && second !== undefined && (second & 0x80) !== 0);

@@ -1,7 +1,8 @@
 /**
- * MediaLine: a stream's timestamps as they would be if the sender had never stopped counting them, or counted too far. Capture
- * that stalls (a phone call, another microphone) leaves no gap in the timestamps: from then on every packet is late by the same.
- * Steps are found by packets that are suddenly late and stay so, or by what sender reports say. All times in microseconds.
+ * MediaLine: a stream's timestamps as they would be if the sender had never stopped counting them, or counted too far.
+ * Capture that stalls (a phone call, another microphone) leaves no gap in the timestamps: from then on every packet is
+ * late by the same. Steps are found by packets that are suddenly late and stay so, or by what sender reports say. All
+ * times in microseconds.
  */
 import type { MediaLineState } from '../../contract/line/reception-state.ts';
 
@@ -55,7 +56,9 @@ export class MediaLine {
     return mediaUs + (this.#steps.findLast(({ fromUs }) => mediaUs >= fromUs)?.shiftUs ?? 0);
   }
 
-  /** How much later it lies if what is late now is late for good: at least since `minAgeUs`, and by at least `minUs`. */
+  /**
+   * How much later it lies if what is late now is late for good: at least since `minAgeUs`, and by at least `minUs`.
+   */
   supposedUs(mediaUs: number, nowUs: number, minAgeUs: number, minUs = 0): number {
     let us = 0;
     for (const run of this.#runs) {
@@ -65,7 +68,9 @@ export class MediaLine {
     return us >= minUs ? us : 0;
   }
 
-  /** Since when packets are late in a way that no network makes them, as far as is known; undefined when they are not. */
+  /**
+   * Since when packets are late in a way that no network makes them, as far as is known; undefined when they are not.
+   */
   get suspectSinceUs(): number | undefined {
     return this.#runs.find(isSuspect)?.sinceUs;
   }
@@ -98,8 +103,8 @@ export class MediaLine {
   }
 
   /**
-   * What came earlier than any before it for `afterUs` was counted too far: a step. Returns by how much, and from when on
-   * packets came by the new count.
+   * What came earlier than any before it for `afterUs` was counted too far: a step. Returns by how much, and from when
+   * on packets came by the new count.
    */
   settleFall(nowUs: number, afterUs: number): { sinceUs: number; byUs: number } | undefined {
     const fall = this.#fall;
@@ -121,8 +126,9 @@ export class MediaLine {
   }
 
   /**
-   * A report says that media lies later on the sender's clock than was known, by `stepUs`, or earlier where it is negative.
-   * Returns whether packets bear that out, which makes it a step, and from when on packets came by the new count.
+   * A report says that media lies later on the sender's clock than was known, by `stepUs`, or earlier where it is
+   * negative. Returns whether packets bear that out, which makes it a step, and from when on packets came by the new
+   * count.
    */
   onReport(stepUs: number): { sinceUs: number } | undefined {
     const tolerance = TOLERANCE_US + Math.abs(stepUs) / 10;

@@ -1,9 +1,11 @@
 /**
- * MissingPackets: the holes in a track's packets that may still be filled, and how each was: by a packet that was asked for
- * again, or by one that others had merely overtaken. Touched only when there is a hole.
+ * MissingPackets: the holes in a track's packets that may still be filled, and how each was: by a packet that was asked
+ * for again, or by one that others had merely overtaken. Touched only when there is a hole.
  */
 
-/** As NackGenerator: a packet that no more than this many overtook, for no longer than this, was not asked for again. */
+/**
+ * As NackGenerator: a packet that no more than this many overtook, for no longer than this, was not asked for again.
+ */
 const REORDER_PACKETS = 2;
 const REORDER_US = 10_000;
 /** More than may be missing of one run. Beyond, the oldest are forgotten, and count as neither. */

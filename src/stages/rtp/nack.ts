@@ -1,5 +1,6 @@
 /**
- * Decides which lost packets to ask for again, and when (RFC 4585 §6.2.1): at once, then ever more seldom, then no more.
+ * Decides which lost packets to ask for again, and when (RFC 4585 §6.2.1): at once, then ever more seldom, then no
+ * more.
  */
 import { SequenceTracker } from './sequence.ts';
 import { SlidingMinimum } from './sliding-minimum.ts';
@@ -92,8 +93,8 @@ export class NackGenerator {
   }
 
   /**
-   * How long it took from the first time a packet was asked for until it came. That is too long where a question or an answer
-   * was lost, so the least of it counts.
+   * How long it took from the first time a packet was asked for until it came. That is too long where a question or an
+   * answer was lost, so the least of it counts.
    */
   #measure(askedUs: number | undefined, nowUs: number): void {
     if (askedUs === undefined) return;

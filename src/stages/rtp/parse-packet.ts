@@ -66,8 +66,8 @@ function parseExtensions(profile: number, bytes: Buffer): Map<number, Buffer> | 
   while (at < bytes.length) {
     const head = bytes[at]!;
     const id = oneByte ? head >> 4 : head;
-    // A zero byte is padding in the two-byte form. In the one-byte form id 0 is padding only with a length field of zero,
-    // but receivers are to skip it either way.
+    // A zero byte is padding in the two-byte form. In the one-byte form id 0 is padding only with a length field of
+    // zero, but receivers are to skip it either way.
     if (id === 0) {
       at++;
       continue;

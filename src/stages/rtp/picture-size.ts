@@ -160,8 +160,8 @@ const VP9_SYNC = 0x498342;
 const VP9_RGB = 7;
 
 /**
- * VP9 bitstream specification §6.2, as far as the size. A layer above the first is predicted from the one below and may give its
- * size anew (§6.2.6); undefined when it does not.
+ * VP9 bitstream specification §6.2, as far as the size. A layer above the first is predicted from the one below and may
+ * give its size anew (§6.2.6); undefined when it does not.
  */
 function sizeOfVp9Frame(frame: Buffer, mustBeKey: boolean): PictureSize | undefined {
   const read = new BitReader(frame);

@@ -30,7 +30,8 @@ test('a reception that goes on from a saved state unwraps all timestamps as the 
         let lastBreak = 0;
         let breaks = 0;
         const packets = changes.map((what, n): Packet => {
-          // What the first packets after a break mean is only known with them, and only the latest breaks are remembered.
+          // What the first packets after a break mean is only known with them, and only the latest breaks are
+          // remembered.
           const isAllowed = n - lastBreak > 2 && breaks < 3;
           if (what !== 'none' && isAllowed) [lastBreak, breaks] = [n, breaks + 1];
           timestamp += 160;

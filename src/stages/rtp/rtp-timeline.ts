@@ -1,9 +1,9 @@
 /**
- * RtpTimeline: one track's 32-bit RTP timestamps on one growing line. Where a sender's timestamps jump, or it starts over, the
- * line goes on as its packets come in; a packet alone with a wrong timestamp is placed among its neighbours.
+ * RtpTimeline: one track's 32-bit RTP timestamps on one growing line. Where a sender's timestamps jump, or it starts
+ * over, the line goes on as its packets come in; a packet alone with a wrong timestamp is placed among its neighbours.
  *
- * The line is made of epochs, stretches that are each shifted by a constant. Timestamps that merely stand still, while time
- * goes on, begin no epoch: only the StreamClock, by sender reports, can tell them from packets that are late.
+ * The line is made of epochs, stretches that are each shifted by a constant. Timestamps that merely stand still, while
+ * time goes on, begin no epoch: only the StreamClock, by sender reports, can tell them from packets that are late.
  */
 import type { RtpTimelineState } from '../../contract/line/reception-state.ts';
 import { US } from '../../kernel/time.ts';
@@ -164,7 +164,9 @@ export class RtpTimeline {
     return epoch && near(timestamp, epoch.raw) + epoch.shift;
   }
 
-  /** The timestamps jumped: the line goes on by what is usual between packets, or by arrival where there was a pause. */
+  /**
+   * The timestamps jumped: the line goes on by what is usual between packets, or by arrival where there was a pause.
+   */
   #begin(timestamp: number, arrivalUs: number): number {
     const last = this.#last ?? { rtpTime: timestamp, arrivalUs };
     const passed = Math.round(((arrivalUs - last.arrivalUs) * this.#clockRate) / US);

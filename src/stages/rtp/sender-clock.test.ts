@@ -1,6 +1,6 @@
 /**
- * Sound and picture of one person keep their true relation on our clock, whatever the network, the clocks and the order of
- * reports do; and time never runs backwards or jumps where it need not.
+ * Sound and picture of one person keep their true relation on our clock, whatever the network, the clocks and the order
+ * of reports do; and time never runs backwards or jumps where it need not.
  */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
@@ -36,8 +36,9 @@ type Sent = {
 type Step = { captureUs: number; localUs: number };
 
 /**
- * Sends streams of one person for `untilUs` of true time, which is also our clock, and asks for each packet's moment as soon as
- * all before it are in, as a recorder does (`delayAskUs` later when given). Returns, per stream, true capture times and moments.
+ * Sends streams of one person for `untilUs` of true time, which is also our clock, and asks for each packet's moment as
+ * soon as all before it are in, as a recorder does (`delayAskUs` later when given). Returns, per stream, true capture
+ * times and moments.
  */
 function play(streams: Sent[], untilUs: number, delayAskUs = 0): Step[][] {
   const participant = new ParticipantClock();

@@ -1,7 +1,8 @@
 /**
- * Where on our monotonic clock a sender's media belongs, so that sound and picture of one person keep their true relation.
- * Each stream tells by its sender reports how its media lies on the sender's wall clock (RFC 3550 §6.4.1); one offset per
- * person leads from there to our clock. Streams without reports go by arrival. What drifts is slewed; what jumped is stepped.
+ * Where on our monotonic clock a sender's media belongs, so that sound and picture of one person keep their true
+ * relation. Each stream tells by its sender reports how its media lies on the sender's wall clock (RFC 3550 §6.4.1);
+ * one offset per person leads from there to our clock. Streams without reports go by arrival. What drifts is slewed;
+ * what jumped is stepped.
  */
 import type { ParticipantClockState, StreamClockState } from '../../contract/line/reception-state.ts';
 import { Fault } from '../../kernel/fault.ts';
@@ -24,17 +25,21 @@ const SETTLED_US = 5_000;
 const MAX_SPREAD_US = 1.5 * US;
 /** An error larger than this is stepped: to slew it would be heard, as another pitch, for long. */
 const STEP_US = 80_000;
-/** The same while a stream settles, when every stream is slewed to the others of its person, more than MAX_SPREAD_US. */
+/**
+ * The same while a stream settles, when every stream is slewed to the others of its person, more than MAX_SPREAD_US.
+ */
 const SETTLING_STEP_US = 2 * US;
 /** Before so much of a stream is known, packets cannot be told to be late. */
 const KNOWN_US = US;
-/** Packets that came this much sooner than any before count for others once a report shows that they are not miscounted. */
+/**
+ * Packets that came this much sooner than any before count for others once a report shows that they are not miscounted.
+ */
 const UNPROVEN_US = 30_000;
 /** A sender that has not reported for so long does so no more. */
 const REPORTS_END_US = 15 * US;
 /**
- * How long packets must have been late for their sender to have stalled: where other packets of the same person were on time
- * meanwhile, where the sender sends no reports, and where a report is still to come that would tell.
+ * How long packets must have been late for their sender to have stalled: where other packets of the same person were on
+ * time meanwhile, where the sender sends no reports, and where a report is still to come that would tell.
  */
 const STALLED_AFTER_US = { othersOnTime: 1.5 * US, noReports: 0.7 * US, noOthers: 3 * US };
 /** What is used so long after it came in, and is late by so much, is more likely of a stall than of a network. */
@@ -92,7 +97,10 @@ export class ParticipantClock {
 export type ClockReading = {
   /** Whether sender reports place the stream, or arrival alone. */
   hasReports: boolean;
-  /** Our clock less the sender's wall clock, by this stream's packets alone; undefined without reports or recent packets. */
+  /**
+   * Our clock less the sender's wall clock, by this stream's packets alone; undefined without reports or recent
+   * packets.
+   */
   wallOffsetUs: number | undefined;
   /** The same by where the stream's media was last placed; undefined before it was used. */
   placedOffsetUs: number | undefined;
@@ -174,7 +182,8 @@ export class StreamClock {
   }
 
   /**
-   * Takes note of a packet. What came before the clock was saved is noted already: a feed that is read again brings it twice.
+   * Takes note of a packet. What came before the clock was saved is noted already: a feed that is read again brings it
+   * twice.
    * @param rtpTime unwrapped ticks
    * @param arrivalUs monotonic microseconds
    */
@@ -225,8 +234,8 @@ export class StreamClock {
   }
 
   /**
-   * The moment on our monotonic clock, in whole microseconds, at which this media instant belongs. Growing timestamps give
-   * growing moments. What was once asked for is taken as used: later corrections go on from there.
+   * The moment on our monotonic clock, in whole microseconds, at which this media instant belongs. Growing timestamps
+   * give growing moments. What was once asked for is taken as used: later corrections go on from there.
    * @throws Fault `invariant` before the stream's first packet
    */
   toLocalUs(rtpTime: number): number {

@@ -52,7 +52,10 @@ export class TimestampUnwrapper extends Unwrapper {
 
 /** How far ahead a packet may be and still be the same run with packets lost (RFC 3550 §A.1 MAX_DROPOUT). */
 const MAX_DROPOUT = 3000;
-/** How far behind a packet may be and still be a late one. More than §A.1's 100, as answers to NACKs come late on purpose. */
+/**
+ * How far behind a packet may be and still be a late one. More than §A.1's 100, as answers to NACKs come late on
+ * purpose.
+ */
 const MAX_MISORDER = 2000;
 
 /** What a sequence number turned out to be. `stray` numbers are far off: noise, or the first of a new run. */
@@ -61,13 +64,15 @@ export type Placement =
   | {
       kind: 'placed';
       extended: number;
-      /** True for the packet that proved that the sender started over; the stray before it belongs at `extended - 1`. */
+      /**
+       * True for the packet that proved that the sender started over; the stray before it belongs at `extended - 1`.
+       */
       restarted: boolean;
     };
 
 /**
- * Places 16-bit sequence numbers on one growing line. Two numbers in order far off the line are a sender that started over;
- * they are placed above all before them, leaving a hole, so that the break can be seen as a loss.
+ * Places 16-bit sequence numbers on one growing line. Two numbers in order far off the line are a sender that started
+ * over; they are placed above all before them, leaving a hole, so that the break can be seen as a loss.
  */
 export class SequenceTracker {
   #highest: number | undefined;

@@ -1,5 +1,6 @@
 /**
- * What a receiver knows of one source: packets lost, jitter, and the report block that says so (RFC 3550 §A.1, A.3, A.8).
+ * What a receiver knows of one source: packets lost, jitter, and the report block that says so (RFC 3550 §A.1, A.3,
+ * A.8).
  */
 import { US } from '../../kernel/time.ts';
 import type { Packet } from '../../media/packet.ts';

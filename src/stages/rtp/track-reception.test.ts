@@ -15,7 +15,9 @@ const FRAME_US = 33_000;
 /** How long after its marker a frame is taken for whole. */
 const MARKED_US = 20_000;
 
-/** A reception fed one frame every 33 ms; `lost` frames never arrive. Returns per frame: times of samples and the wish. */
+/**
+ * A reception fed one frame every 33 ms; `lost` frames never arrive. Returns per frame: times of samples and the wish.
+ */
 function play(
   format: TrackFormat,
   frames: Buffer[],

@@ -1,6 +1,6 @@
 /**
- * TrackReception: one track from RTP packets to whole samples. Joins the jitter buffer and the codec's depacketizer, and holds
- * video back after a loss until the next key frame, as a damaged picture must never be shown.
+ * TrackReception: one track from RTP packets to whole samples. Joins the jitter buffer and the codec's depacketizer,
+ * and holds video back after a loss until the next key frame, as a damaged picture must never be shown.
  */
 import type { ReceptionState } from '../../contract/line/reception-state.ts';
 import type { Packet } from '../../media/packet.ts';
@@ -11,7 +11,10 @@ import type { Depacketizer } from './depacketize/depacketizer.ts';
 import { JitterBuffer, type JitterCounters, type Ordered } from './jitter-buffer.ts';
 import { startsKeyFrame } from './key-frame.ts';
 
-/** A gap that is still waited for after this long may never be filled; a key frame behind it then ends the damage sooner. */
+/**
+ * A gap that is still waited for after this long may never be filled; a key frame behind it then ends the damage
+ * sooner.
+ */
 const KEY_FRAME_AFTER_US = 600_000;
 /** The start of a first key frame may be overtaken by the rest of it. Let go without it, the frame would be lost. */
 const START_WAIT_US = 100_000;
@@ -69,8 +72,8 @@ export class TrackReception {
   }
 
   /**
-   * Takes a packet as it came in. Returns its unwrapped timestamp, for the track's StreamClock; undefined when the packet is of
-   * no use (another payload type, a duplicate, too late, nothing but padding).
+   * Takes a packet as it came in. Returns its unwrapped timestamp, for the track's StreamClock; undefined when the
+   * packet is of no use (another payload type, a duplicate, too late, nothing but padding).
    */
   onRtp(packet: Packet): number | undefined {
     this.#packets++;
@@ -113,9 +116,9 @@ export class TrackReception {
   }
 
   /**
-   * The samples that are whole by now. `keyFrameWanted` stays true for as long as video is held back, so it may be asked for
-   * again and again; before the first packet it is false. It is also true when a gap stays open for long, until a key frame
-   * waits behind it.
+   * The samples that are whole by now. `keyFrameWanted` stays true for as long as video is held back, so it may be
+   * asked for again and again; before the first packet it is false. It is also true when a gap stays open for long,
+   * until a key frame waits behind it.
    */
   take(nowUs: number): { samples: ReceivedSample[]; keyFrameWanted: boolean } {
     const samples = this.#awaitsStart(nowUs) ? [] : this.#depacketize(this.#buffer.pop(nowUs));

@@ -16,8 +16,8 @@ export type TransportFeedback = {
   /** Counts the feedback packets, 8 bits. */
   feedbackCount: number;
   /**
-   * Those of them that came, in order of sequence. Times are microseconds on the receiver's clock, to 250 µs on the wire
-   * and modulo 2^24 of `REFERENCE_US`, about twelve days.
+   * Those of them that came, in order of sequence. Times are microseconds on the receiver's clock, to 250 µs on the
+   * wire and modulo 2^24 of `REFERENCE_US`, about twelve days.
    */
   arrivals: { sequence: number; arrivalUs: number }[];
 };
@@ -109,8 +109,8 @@ function vector(kind: number, symbols: Uint8Array, from: number, count: number, 
 }
 
 /**
- * Reads a body as `encodeTransportFeedback` writes it; zero bytes after it are passed over. Times begin at the reference
- * time, 0 up to 2^24 of `REFERENCE_US`, and packets that came earlier than it lie below.
+ * Reads a body as `encodeTransportFeedback` writes it; zero bytes after it are passed over. Times begin at the
+ * reference time, 0 up to 2^24 of `REFERENCE_US`, and packets that came earlier than it lie below.
  * @throws Fault `rtcp-malformed`
  */
 export function parseTransportFeedback(body: Buffer): TransportFeedback {

@@ -59,8 +59,8 @@ function skipStructure(payload: Buffer, from: number): number {
 }
 
 /**
- * By the first byte of a frame: marker, profile, no repetition of an older frame, and frame type KEY_FRAME (VP9 bitstream
- * specification §6.2).
+ * By the first byte of a frame: marker, profile, no repetition of an older frame, and frame type KEY_FRAME (VP9
+ * bitstream specification §6.2).
  */
 export function isVp9KeyFrame(frame: Buffer): boolean {
   const first = frame[0];

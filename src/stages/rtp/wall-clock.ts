@@ -1,6 +1,6 @@
 /**
- * WallClock: how one stream's media lies on its sender's wall clock, by sender reports (RFC 3550 §6.4.1). Reports that do not
- * fit are not believed before others bear them out; a wall clock that is set moves nothing.
+ * WallClock: how one stream's media lies on its sender's wall clock, by sender reports (RFC 3550 §6.4.1). Reports that
+ * do not fit are not believed before others bear them out; a wall clock that is set moves nothing.
  */
 import type { WallClockState } from '../../contract/line/reception-state.ts';
 

@@ -1,6 +1,6 @@
 /**
- * All that lies on the spool of one recording: `<spool>/<sid>/<generation>/`, a folder for each of its runs (ADR 0012). The
- * version before made no such folders: what lies in `<spool>/<sid>/` itself is read as generation 0.
+ * All that lies on the spool of one recording: `<spool>/<sid>/<generation>/`, a folder for each of its runs (ADR 0012).
+ * The version before made no such folders: what lies in `<spool>/<sid>/` itself is read as generation 0.
  */
 import { chmod, mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -15,7 +15,9 @@ type RunFile = { dir: string; file: SpooledFile };
 type RunLeftover = { dir: string; name: string };
 
 export type RecordingSpool = {
-  /** Finished files that are there and whole, in the order they were finished, run after run. Each name is there once. */
+  /**
+   * Finished files that are there and whole, in the order they were finished, run after run. Each name is there once.
+   */
   files: RunFile[];
   /** In words: each journal line that could not be used, and why. */
   problems: string[];
@@ -38,9 +40,9 @@ export function runFolder(spoolRoot: string, sid: string, generation: number): s
 }
 
 /**
- * Makes the folder of a run for this user's eyes only and returns its path. One that is there already and empty will do.
- * Throws a Fault when another run has written there, when the disk has less than `minFreeBytes` left, or when the folder
- * cannot be made.
+ * Makes the folder of a run for this user's eyes only and returns its path. One that is there already and empty will
+ * do. Throws a Fault when another run has written there, when the disk has less than `minFreeBytes` left, or when the
+ * folder cannot be made.
  */
 export async function createRunFolder(
   spoolRoot: string,
@@ -77,8 +79,8 @@ export async function checkFreeBytes(path: string, minFreeBytes: number = MIN_FR
 }
 
 /**
- * The folders of a recording's runs, oldest first. The recording's own folder is the first of them when the version before
- * wrote there. Throws a Fault when it cannot be read.
+ * The folders of a recording's runs, oldest first. The recording's own folder is the first of them when the version
+ * before wrote there. Throws a Fault when it cannot be read.
  */
 export async function runFolders(recordingDir: string): Promise<string[]> {
   try {
@@ -101,8 +103,8 @@ export async function readRecording(recordingDir: string): Promise<RecordingSpoo
 }
 
 /**
- * Reads back the given runs' folders, oldest first. Of files with one name the newest run's counts: what follows it was made
- * to follow it. Throws a Fault when a folder cannot be read.
+ * Reads back the given runs' folders, oldest first. Of files with one name the newest run's counts: what follows it was
+ * made to follow it. Throws a Fault when a folder cannot be read.
  */
 export async function readRuns(dirs: readonly string[]): Promise<RecordingSpool> {
   const files = new Map<string, RunFile>();

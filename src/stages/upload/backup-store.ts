@@ -1,6 +1,6 @@
 /**
- * BackupStore: where files go whose own store is down when their recording has ended. What is put there can be fetched again; each
- * recording has a folder of its own in it.
+ * BackupStore: where files go whose own store is down when their recording has ended. What is put there can be fetched
+ * again; each recording has a folder of its own in it.
  */
 import type { UploadLedger } from '../../contract/line/objects.ts';
 import type { Source } from './target/source.ts';
@@ -21,7 +21,10 @@ export class BackupStore {
     return this.#store.put(`${sid}/${name}`, source, contentType, options);
   }
 
-  /** Brings an object to `path`, which must not be there yet. Throws a Fault `backup-missing` when the store has it no more. */
+  /**
+   * Brings an object to `path`, which must not be there yet. Throws a Fault `backup-missing` when the store has it no
+   * more.
+   */
   fetch(sid: string, name: string, path: string, signal?: AbortSignal): Promise<void> {
     return this.#store.fetch(`${sid}/${name}`, path, signal);
   }

@@ -1,7 +1,7 @@
 /**
- * PersistentPut: puts one object after another until its store has it, through everything that passes: it waits longer and
- * longer, goes on with large files where they were, tells what somebody has to mend, and turns to the backup store when the
- * recording has ended and its own store is still away.
+ * PersistentPut: puts one object after another until its store has it, through everything that passes: it waits longer
+ * and longer, goes on with large files where they were, tells what somebody has to mend, and turns to the backup store
+ * when the recording has ended and its own store is still away.
  */
 
 import type { ObjectRecord, PartsSoFar, UploadLedger } from '../../contract/line/objects.ts';
@@ -39,8 +39,8 @@ export type Wanted = {
 export type Outcome = { attempts: number; receipt: Receipt; place: Place };
 
 /**
- * `attempt` counts from 1. What will not heal by itself is told once, and tried again each minute. `lasting` is set once when what
- * might have passed has not for about a minute.
+ * `attempt` counts from 1. What will not heal by itself is told once, and tried again each minute. `lasting` is set
+ * once when what might have passed has not for about a minute.
  */
 export type FailedAttempt = { key: string; fault: Fault; attempt: number; lasting: boolean };
 
@@ -80,7 +80,9 @@ export class PersistentPut {
     return this.#fault;
   }
 
-  /** Goes on with another way to the same store; returns the old one, to be closed. What waits is tried again at once. */
+  /**
+   * Goes on with another way to the same store; returns the old one, to be closed. What waits is tried again at once.
+   */
   useTarget(target: Target): Target {
     const old = this.#target;
     this.#target = target;
@@ -106,7 +108,8 @@ export class PersistentPut {
   async put({ record, source, onlyBackup }: Wanted): Promise<Outcome | undefined> {
     const { key, name } = record;
     let { parts } = this.#options.ledger.known(name) ?? {};
-    // What a file in parts has come to is not given up with the attempt, and an attempt that came further counts as the first.
+    // What a file in parts has come to is not given up with the attempt, and an attempt that came further counts as the
+    // first.
     let pauses = 0;
     for (let attempt = 1; ; attempt++) {
       this.#options.signal.throwIfAborted();

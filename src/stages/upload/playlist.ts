@@ -1,6 +1,6 @@
 /**
- * SliceRow: which slices of a row may be named already. Those are the stored ones that have none missing before them, so that
- * what a player reads grows only at its end. IndexFile: a playlist of one row, or an MPD of several.
+ * SliceRow: which slices of a row may be named already. Those are the stored ones that have none missing before them,
+ * so that what a player reads grows only at its end. IndexFile: a playlist of one row, or an MPD of several.
  */
 import type { Segment } from '../../media/segment.ts';
 
@@ -80,9 +80,9 @@ export class IndexFile {
   }
 
   /**
-   * True when there is enough to name that another version is worth its bytes: each is sent whole, so versions must grow rarer as
-   * they grow longer. A new slice is enough at first; later it takes one for each 24 that are named, which makes the sum of all
-   * versions some 25 times the last.
+   * True when there is enough to name that another version is worth its bytes: each is sent whole, so versions must
+   * grow rarer as they grow longer. A new slice is enough at first; later it takes one for each 24 that are named,
+   * which makes the sum of all versions some 25 times the last.
    */
   get isDue(): boolean {
     const news = this.#rows.reduce((sum, { row, taken }) => sum + row.named.length - taken, 0);

@@ -1,6 +1,6 @@
 /**
- * RecordingUpload: brings one recording's files from the spool to its store. Files wait on disk, so nothing is lost while a
- * store is down; a playlist names only slices that the store has.
+ * RecordingUpload: brings one recording's files from the spool to its store. Files wait on disk, so nothing is lost
+ * while a store is down; a playlist names only slices that the store has.
  */
 import { join } from 'node:path';
 import type { ObjectRecord, UploadLedger } from '../../contract/line/objects.ts';
@@ -29,7 +29,9 @@ export type StoredFile = {
 export type UploadEvent =
   /** `attempts` is how often it was sent until the store had it; 0 when a server before this one had stored it. */
   | { type: 'fileStored'; file: SpooledFile; key: string; attempts: number; place: Place }
-  /** A playlist or MPD; `slices` is how many it names, `owner` whose they are, `playable` false for a playlist of WebM. */
+  /**
+   * A playlist or MPD; `slices` is how many it names, `owner` whose they are, `playable` false for a playlist of WebM.
+   */
   | {
       type: 'playlistStored';
       key: string;
@@ -108,7 +110,10 @@ export class RecordingUpload {
     });
   }
 
-  /** Takes a finished file of the spool, which lies in `dir`. One that was added before is not stored twice. Throws a Fault after `finish`. */
+  /**
+   * Takes a finished file of the spool, which lies in `dir`. One that was added before is not stored twice. Throws a
+   * Fault after `finish`.
+   */
   add(file: SpooledFile, dir: string): void {
     if (this.#ending) throw new Fault('upload-ended', `${file.name} came after the end`, { blame: 'self' });
     if (this.#known.has(file.name)) return;
@@ -127,8 +132,8 @@ export class RecordingUpload {
   }
 
   /**
-   * Says that no more files will come. Resolves when the store has all of them and the final playlists, however long that
-   * takes; rejects with a Fault `upload-aborted` after `abort`. Calling it again gives the same promise.
+   * Says that no more files will come. Resolves when the store has all of them and the final playlists, however long
+   * that takes; rejects with a Fault `upload-aborted` after `abort`. Calling it again gives the same promise.
    */
   finish(): Promise<UploadSummary> {
     if (!this.#ending) {
@@ -151,7 +156,9 @@ export class RecordingUpload {
     this.#ending?.reject(fault);
   }
 
-  /** Goes on with another way to the same store; returns the old one, to be closed. What waits is tried again at once. */
+  /**
+   * Goes on with another way to the same store; returns the old one, to be closed. What waits is tried again at once.
+   */
   useTarget(target: Target): Target {
     return this.#puts.useTarget(target);
   }
@@ -249,7 +256,10 @@ export class RecordingUpload {
     return { name, kind: type, key: this.#key(name), bytes, state: 'waiting', attempts: 0 };
   }
 
-  /** Uploads the playlist or MPD when it has news; while one version is under way the next waits, and only the newest is sent. */
+  /**
+   * Uploads the playlist or MPD when it has news; while one version is under way the next waits, and only the newest is
+   * sent.
+   */
   #refresh(name: string): void {
     const index = this.#indexes.get(name);
     // While the recording goes on, a long playlist is not sent for each of its slices.

@@ -6,8 +6,8 @@ const FIRST_MS = 1000;
 const LONGEST_MS = 60_000;
 
 /**
- * Milliseconds before attempt `attempt + 1`: doubling from a second to a minute, less up to half of it at random so that
- * many recordings do not return to a store in step. What will not heal by itself is tried once a minute.
+ * Milliseconds before attempt `attempt + 1`: doubling from a second to a minute, less up to half of it at random so
+ * that many recordings do not return to a store in step. What will not heal by itself is tried once a minute.
  * @param attempt how many attempts have failed, from 1
  * @param random 0 (inclusive) to 1
  */

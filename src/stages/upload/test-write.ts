@@ -1,6 +1,6 @@
 /**
- * A test write: a small object that shows at the start of a recording whether its store takes what is put into it. Otherwise a
- * wrong key would be known with the first slice only, a quarter of a minute later.
+ * A test write: a small object that shows at the start of a recording whether its store takes what is put into it.
+ * Otherwise a wrong key would be known with the first slice only, a quarter of a minute later.
  */
 import { type Clock, within } from '../../kernel/clock.ts';
 import { Fault } from '../../kernel/fault.ts';
@@ -10,7 +10,10 @@ import type { Target } from './target/target.ts';
 const LIMIT_MS = 2_500;
 const DATA = Buffer.from('Aircheck wrote this to see whether it may, and removes it again.\n');
 
-/** Why the store does not take the object `key`; undefined when it does. The object is removed again where that is allowed. */
+/**
+ * Why the store does not take the object `key`; undefined when it does. The object is removed again where that is
+ * allowed.
+ */
 export async function testWrite(target: Target, key: string, clock: Clock): Promise<Fault | undefined> {
   const late = new AbortController();
   const limit = () => {

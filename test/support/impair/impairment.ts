@@ -1,6 +1,6 @@
 /**
- * Impairment: what a bad network does to one direction of datagrams, as a pure function of their times, sizes and a seed.
- * The proxy (udp-proxy.ts) carries it out.
+ * Impairment: what a bad network does to one direction of datagrams, as a pure function of their times, sizes and a
+ * seed. The proxy (udp-proxy.ts) carries it out.
  */
 import { seededRandom } from './random.ts';
 
@@ -8,7 +8,10 @@ import { seededRandom } from './random.ts';
 export type Impairment = {
   /** Share of datagrams that get lost, each for itself. */
   loss?: number;
-  /** Loss in bursts (Gilbert-Elliott): how likely a datagram begins a burst, ends one, and is lost within one (1 when left out). */
+  /**
+   * Loss in bursts (Gilbert-Elliott): how likely a datagram begins a burst, ends one, and is lost within one (1 when
+   * left out).
+   */
   bursts?: { begin: number; end: number; loss?: number };
   delayMs?: number;
   /** Added to the delay of each datagram, uniform from 0 to this: datagrams closer together than that change order. */
@@ -28,7 +31,9 @@ export type WayCounters = { taken: number; lost: number; duplicated: number };
 /** IPv4 and UDP headers, which a bottleneck carries too. */
 const HEADER_BYTES = 28;
 
-/** One direction. Keeps what the next datagram's fate depends on: the burst, the queue and the row of random numbers. */
+/**
+ * One direction. Keeps what the next datagram's fate depends on: the burst, the queue and the row of random numbers.
+ */
 export class ImpairedWay {
   readonly counters: WayCounters = { taken: 0, lost: 0, duplicated: 0 };
   readonly #impairment: Impairment;

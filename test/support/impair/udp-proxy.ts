@@ -1,6 +1,7 @@
 /**
- * UdpProxy: a bad network on loopback, between one publisher and the server's media port. The publisher sends to the proxy's
- * port; each direction has its impairment. ICE and DTLS get through untouched at first, so that every connection comes about.
+ * UdpProxy: a bad network on loopback, between one publisher and the server's media port. The publisher sends to the
+ * proxy's port; each direction has its impairment. ICE and DTLS get through untouched at first, so that every
+ * connection comes about.
  */
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
 import { once } from 'node:events';
@@ -31,7 +32,9 @@ export class UdpProxy {
   #firstMs: number | undefined;
   #zeroMs: number | undefined;
 
-  /** Opens its two ports. Rejects with the system's error when none is free, a RangeError for an impossible impairment. */
+  /**
+   * Opens its two ports. Rejects with the system's error when none is free, a RangeError for an impossible impairment.
+   */
   static async open(options: UdpProxyOptions): Promise<UdpProxy> {
     const proxy = new UdpProxy(options);
     const opened = [proxy.#front, proxy.#back].map((socket) => once(socket, 'listening'));

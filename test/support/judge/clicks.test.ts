@@ -1,5 +1,6 @@
 /**
- * The judge of clicks: one wave cut by a tenth of a millisecond is found where it is, and made sound as it should be has none.
+ * The judge of clicks: one wave cut by a tenth of a millisecond is found where it is, and made sound as it should be
+ * has none.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,6 +1,6 @@
 /**
- * Clicks: places at which a wave was cut, found in what lies above the made tones. A tone that goes on, however it is bent,
- * has nothing there; an edge in it has all frequencies.
+ * Clicks: places at which a wave was cut, found in what lies above the made tones. A tone that goes on, however it is
+ * bent, has nothing there; an edge in it has all frequencies.
  */
 import { type Heard, JUDGE_RATE } from './sound.ts';
 

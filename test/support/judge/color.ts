@@ -1,6 +1,6 @@
 /**
- * Colour: what an MP4 says of its picture's colours in its `colr` box (ISO/IEC 14496-12 §12.1.5), and what the coded picture says
- * itself, by a container that has no word for it. In H.273's numbers.
+ * Colour: what an MP4 says of its picture's colours in its `colr` box (ISO/IEC 14496-12 §12.1.5), and what the coded
+ * picture says itself, by a container that has no word for it. In H.273's numbers.
  */
 import { readFileSync } from 'node:fs';
 import { AVCOL_RANGE_JPEG, AVMEDIA_TYPE_VIDEO } from 'node-av/constants';

@@ -49,7 +49,9 @@ export function median(values: readonly number[]): number {
     : ((sorted[middle - 1] as number) + (sorted[middle] as number)) / 2;
 }
 
-/** The full seconds between the first and last mark at which there is none, for marks that should come once a second. */
+/**
+ * The full seconds between the first and last mark at which there is none, for marks that should come once a second.
+ */
 export function missingSeconds(marks: readonly number[]): number[] {
   const out: number[] = [];
   for (let i = 1; i < marks.length; i++) {

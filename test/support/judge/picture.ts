@@ -1,6 +1,6 @@
 /**
- * Judgements on what was seen: flashes, whose colour a region shows and when, frozen and black stretches, and how content
- * time runs against the recording's time. Times in seconds from the file's start.
+ * Judgements on what was seen: flashes, whose colour a region shows and when, frozen and black stretches, and how
+ * content time runs against the recording's time. Times in seconds from the file's start.
  */
 import { WHITE, type Yuv } from '../media/participants.ts';
 import { STAMP_UNIT_US, STAMP_WRAP } from '../media/stamp.ts';
@@ -10,7 +10,9 @@ import { type Reading, watch } from './watch.ts';
 export type Span = { fromS: number; toS: number };
 export type Flash = { atS: number; endS: number };
 
-/** How far a median may be from a participant's colour. Another participant differs by more than twice that in u or v. */
+/**
+ * How far a median may be from a participant's colour. Another participant differs by more than twice that in u or v.
+ */
 const LUMA_TOLERANCE = 24;
 const CHROMA_TOLERANCE = 14;
 
@@ -86,8 +88,8 @@ export function readingAt(readings: readonly Reading[], atS: number): Reading {
 export type Lag = { atS: number; lagS: number };
 
 /**
- * How late content is shown: recording time minus content time, per frame whose stamp can be read. Only differences mean
- * something unless `zeroContentUs`, the content time at the recording's zero, is given.
+ * How late content is shown: recording time minus content time, per frame whose stamp can be read. Only differences
+ * mean something unless `zeroContentUs`, the content time at the recording's zero, is given.
  */
 export function lagsIn(readings: readonly Reading[], zeroContentUs = 0): Lag[] {
   const wrapS = (STAMP_WRAP * STAMP_UNIT_US) / 1e6;

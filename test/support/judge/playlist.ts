@@ -127,7 +127,10 @@ function judgeText(text: string, playlist: Playlist): string[] {
 
 const isTransport = ({ name }: SliceEntry) => name.endsWith('.ts');
 
-/** Packets of 188 bytes, a program table first, and continuity counters that go on from the slice before (ISO 13818-1 §2.4.3.3). */
+/**
+ * Packets of 188 bytes, a program table first, and continuity counters that go on from the slice before (ISO 13818-1
+ * §2.4.3.3).
+ */
 function judgeTransport(bytes: Buffer, counters: Map<number, number>): string[] {
   const problems: string[] = [];
   if (bytes.length % 188 !== 0) problems.push(`is ${bytes.length} bytes long, not whole transport packets`);
@@ -174,7 +177,10 @@ function readSlice(path: string, entry: SliceEntry, bytes: number): SliceFacts {
   return slice;
 }
 
-/** Between slices nothing may be missing or doubled, and each EXTINF must be what lies between two starts. Returns the whole length. */
+/**
+ * Between slices nothing may be missing or doubled, and each EXTINF must be what lies between two starts. Returns the
+ * whole length.
+ */
 function judgeJoints(slices: readonly SliceFacts[], problems: string[]): number {
   let realS = 0;
   slices.forEach((slice, i) => {

@@ -122,7 +122,10 @@ export function packetFacts(packets: readonly PacketNote[]): PacketFacts {
 
 export type Box = { type: string; offset: number; bytes: number };
 
-/** The top-level boxes of an MP4 (ISO/IEC 14496-12 §4.2), in file order. Throws an Error when they do not add up to the file. */
+/**
+ * The top-level boxes of an MP4 (ISO/IEC 14496-12 §4.2), in file order. Throws an Error when they do not add up to the
+ * file.
+ */
 export function readBoxes(path: string): Box[] {
   const file = openSync(path, 'r');
   try {

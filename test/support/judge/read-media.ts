@@ -1,7 +1,7 @@
 /**
- * Reads a recording through FFmpeg's libraries (node-av, so that no ffmpeg program is needed): packets, pictures, sound.
- * Times are seconds on the file's own clock: an MP4's zero is its movie start (edit lists applied), a transport stream's
- * or playlist's zero is its first timestamp.
+ * Reads a recording through FFmpeg's libraries (node-av, so that no ffmpeg program is needed): packets, pictures,
+ * sound. Times are seconds on the file's own clock: an MP4's zero is its movie start (edit lists applied), a transport
+ * stream's or playlist's zero is its first timestamp.
  */
 import {
   AV_LOG_QUIET,
@@ -50,7 +50,10 @@ export type ReadResult = {
   damaged: number;
 };
 
-/** Opens a file or playlist, hands its contents to `use`, and closes it. Throws an Error naming the file when it cannot be read. */
+/**
+ * Opens a file or playlist, hands its contents to `use`, and closes it. Throws an Error naming the file when it cannot
+ * be read.
+ */
 export function withInput<T>(path: string, use: (input: FormatContext) => T): T {
   Log.setLevel(AV_LOG_QUIET);
   const input = new FormatContext();

@@ -1,6 +1,6 @@
 /**
- * Judges one recording of made media as a whole: is every participant at its place, moving, with a flash and a beep each
- * second, in step with the sound and with the others, in a file of the size, rate and length asked for.
+ * Judges one recording of made media as a whole: is every participant at its place, moving, with a flash and a beep
+ * each second, in step with the sound and with the others, in a file of the size, rate and length asked for.
  */
 import type { Participant } from '../media/participants.ts';
 import { avOffsets, median, missingSeconds, type Offsets } from './offsets.ts';
@@ -22,13 +22,19 @@ export type Expected = {
   fps: number;
   /** Length with its tolerance, seconds. */
   seconds?: { from: number; to: number };
-  /** All participants must be there from this time on (default 0.5 s) and until this long before the end (default 0.1 s). */
+  /**
+   * All participants must be there from this time on (default 0.5 s) and until this long before the end (default 0.1
+   * s).
+   */
   presentFromS?: number;
   presentToEndS?: number;
   /** The bound on each offset, milliseconds. */
   worstMs?: number;
   medianMs?: number;
-  /** With `source`: how far apart the content of two participants in one frame may be, milliseconds (default 70: two frames). */
+  /**
+   * With `source`: how far apart the content of two participants in one frame may be, milliseconds (default 70: two
+   * frames).
+   */
   togetherMs?: number;
 };
 

@@ -1,6 +1,7 @@
 /**
- * Sameness: how far two recordings of the same are apart, picture by picture and stretch of sound by stretch. What encoding adds
- * is small and everywhere; a picture of another moment, a click, and sound that is missing or there twice are neither.
+ * Sameness: how far two recordings of the same are apart, picture by picture and stretch of sound by stretch. What
+ * encoding adds is small and everywhere; a picture of another moment, a click, and sound that is missing or there twice
+ * are neither.
  */
 import { readMedia, type ShownPicture } from './read-media.ts';
 import { type Heard, JUDGE_RATE, listen } from './sound.ts';
@@ -10,14 +11,17 @@ const SQUARE = 16;
 /** Sound is compared over so many samples, 10 ms. */
 const STRETCH = JUDGE_RATE / 100;
 /**
- * The beginning of a beep comes out of two encoders differently for some 30 ms, as they have other bits to spare. Sound that
- * is missing or there twice moves all that follows.
+ * The beginning of a beep comes out of two encoders differently for some 30 ms, as they have other bits to spare. Sound
+ * that is missing or there twice moves all that follows.
  */
 const MIN_STRETCHES = 6;
 
 export type Difference = {
   pictures: [number, number];
-  /** Pictures at which a square is brighter or darker than in the other by more than `tolerance` of 255, with by how much. */
+  /**
+   * Pictures at which a square is brighter or darker than in the other by more than `tolerance` of 255, with by how
+   * much.
+   */
   unlike: { picture: number; by: number }[];
   /** Samples that each has. */
   samples: [number, number];

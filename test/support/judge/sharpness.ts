@@ -1,5 +1,6 @@
 /**
- * How sharp a recording's pictures are: a picture that was made small and enlarged has no steep edges, however it is encoded.
+ * How sharp a recording's pictures are: a picture that was made small and enlarged has no steep edges, however it is
+ * encoded.
  */
 import { readMedia } from './read-media.ts';
 

@@ -7,7 +7,9 @@ import type { Span } from './picture.ts';
 import { readMedia } from './read-media.ts';
 
 export const JUDGE_RATE = 48_000;
-/** A Hann window of this length tells pitches 110 Hz apart and is symmetric, so that half height marks an edge exactly. */
+/**
+ * A Hann window of this length tells pitches 110 Hz apart and is symmetric, so that half height marks an edge exactly.
+ */
 const WINDOW = 960;
 const STEP = 120;
 const STEP_S = STEP / JUDGE_RATE;
@@ -91,8 +93,8 @@ export type BeepOptions = {
 };
 
 /**
- * Beeps of one pitch: it rises at least threefold over what it was, stays for 40 to 250 ms, and falls again. The onset is
- * where it passes half of the rise, between two steps of 2.5 ms. A beep cut off by the file's start is left out.
+ * Beeps of one pitch: it rises at least threefold over what it was, stays for 40 to 250 ms, and falls again. The onset
+ * is where it passes half of the rise, between two steps of 2.5 ms. A beep cut off by the file's start is left out.
  */
 export function beepsIn(heard: Heard, { toneHz, minLevel = 0.03 }: BeepOptions): Beep[] {
   const envelope = envelopeOf(heard, toneHz);
@@ -143,7 +145,9 @@ function quantile(values: Float32Array, q: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))] as number;
 }
 
-/** Stretches of at least `minS` in which a pitch that should always hum is missing (below a third of its usual level). */
+/**
+ * Stretches of at least `minS` in which a pitch that should always hum is missing (below a third of its usual level).
+ */
 export function dropoutsIn(heard: Heard, toneHz: number, minS = 0.025): Span[] {
   const envelope = envelopeOf(heard, toneHz);
   const usual = quantile(envelope, 0.5);

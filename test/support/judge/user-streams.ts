@@ -1,6 +1,6 @@
 /**
- * Judges the files of one user of a recording of single users, on the recording's own time: what a slice's timestamps say is
- * where its sample lies, so that marks of different files can be held against each other.
+ * Judges the files of one user of a recording of single users, on the recording's own time: what a slice's timestamps
+ * say is where its sample lies, so that marks of different files can be held against each other.
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -36,7 +36,10 @@ function placeOf(path: string): number {
   return withInput(path, (input) => zeroOf(input)) - (isTs ? TS_ZERO_US / 1e6 : 0);
 }
 
-/** Seconds of the recording that a slice reaches to so far, which may be being written; −∞ while nothing of it can be read. */
+/**
+ * Seconds of the recording that a slice reaches to so far, which may be being written; −∞ while nothing of it can be
+ * read.
+ */
 export function lastWritten(path: string): number {
   let lastS = Number.NEGATIVE_INFINITY;
   try {
@@ -69,8 +72,8 @@ export function see(path: string, participant: Participant): Seen {
 }
 
 /**
- * What is seen of a picture of the given size, by seconds of the recording, in slices that follow one another. FFmpeg's HLS demuxer
- * reads no WebM; and where a slice begins with a flash, only the one before it tells that it is one.
+ * What is seen of a picture of the given size, by seconds of the recording, in slices that follow one another. FFmpeg's
+ * HLS demuxer reads no WebM; and where a slice begins with a flash, only the one before it tells that it is one.
  */
 export function readAcross(paths: readonly string[], source: { width: number; height: number }): Reading[] {
   return paths.flatMap((path) => {

@@ -1,6 +1,7 @@
 /**
  * Watch: one pass over a recording's pictures that notes, for every frame and every region asked for, its colour, its
- * brightness, whether it moved, and the content time stamped into it. The judgements (picture.ts) are pure functions of this.
+ * brightness, whether it moved, and the content time stamped into it. The judgements (picture.ts) are pure functions of
+ * this.
  */
 import { readStampBits, STAMP_AREA, STAMP_BITS, STAMP_DARK, STAMP_LIGHT } from '../media/stamp.ts';
 import { readMedia, type ShownPicture } from './read-media.ts';

@@ -1,6 +1,6 @@
 /**
- * Encoders for made media, on FFmpeg's libraries: H.264, VP8, VP9 and AV1 as WebRTC senders use them, Opus and AAC for sound.
- * Calls are synchronous: the pictures are small and each publisher has a process of its own.
+ * Encoders for made media, on FFmpeg's libraries: H.264, VP8, VP9 and AV1 as WebRTC senders use them, Opus and AAC for
+ * sound. Calls are synchronous: the pictures are small and each publisher has a process of its own.
  */
 import {
   AV_CHANNEL_ORDER_NATIVE,

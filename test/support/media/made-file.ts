@@ -1,6 +1,7 @@
 /**
- * Made files: recordings whose every property is known, for testing the judges and as input of measurements. Participants
- * stand in best-fit cells (or fill the picture when alone) and all beep together. Faults can be built in on purpose.
+ * Made files: recordings whose every property is known, for testing the judges and as input of measurements.
+ * Participants stand in best-fit cells (or fill the picture when alone) and all beep together. Faults can be built in
+ * on purpose.
  */
 
 import { mkdirSync } from 'node:fs';
@@ -35,7 +36,9 @@ export type MadeFile = {
   eachSound?: (samples: Float32Array, atS: number) => void;
   /** Put on every time stamp, seconds. */
   startS?: number;
-  /** `live` encodes as WebRTC senders do: these codecs, no B-frames. By default H.264 and AAC as recordings have them. */
+  /**
+   * `live` encodes as WebRTC senders do: these codecs, no B-frames. By default H.264 and AAC as recordings have them.
+   */
   live?: 'h264' | 'vp8';
   videoBitrateKbps?: number;
   gopFrames?: number;

@@ -1,7 +1,7 @@
 /**
- * Made media: what a test participant sends. A picture in the participant's colour with its name, a moving bar and a time
- * stamp; a soft tone in its pitch; and at every full second, for 100 ms, the whole picture white and the tone loud.
- * All is a function of content time (microseconds since the Unix epoch), so any two senders agree.
+ * Made media: what a test participant sends. A picture in the participant's colour with its name, a moving bar and a
+ * time stamp; a soft tone in its pitch; and at every full second, for 100 ms, the whole picture white and the tone
+ * loud. All is a function of content time (microseconds since the Unix epoch), so any two senders agree.
  */
 import { eachDot, textWidth } from './font.ts';
 import type { Participant } from './participants.ts';
@@ -155,7 +155,9 @@ export type SoundOptions = {
   quiet?: boolean;
 };
 
-/** The participant's sound from `startSample` (samples of 48 kHz since the Unix epoch, or since any full second), mono. */
+/**
+ * The participant's sound from `startSample` (samples of 48 kHz since the Unix epoch, or since any full second), mono.
+ */
 export function madeSound(
   { toneHz }: Participant,
   startSample: number,

@@ -1,6 +1,6 @@
 /**
- * Samples as the stages before a muxer hand them on, made of made media: pictures as WebRTC senders code them, Opus as it came,
- * AAC. Content time is recording time, so flash and beep fall on the recording's full seconds.
+ * Samples as the stages before a muxer hand them on, made of made media: pictures as WebRTC senders code them, Opus as
+ * it came, AAC. Content time is recording time, so flash and beep fall on the recording's full seconds.
  */
 import type { EncodedSample } from '../../../src/media/sample.ts';
 import type { VideoCodec } from '../../../src/media/track.ts';

@@ -1,7 +1,7 @@
 /**
- * The stamp: the content time of a made picture, drawn into it as black and white blocks, so that a judge reads from any
- * recorded frame when its content was made. 16 bits of tens of milliseconds (wrapping after 655.36 s) and a check of 4.
- * The blocks stand in the middle half of the width, which every layout's crop leaves in view.
+ * The stamp: the content time of a made picture, drawn into it as black and white blocks, so that a judge reads from
+ * any recorded frame when its content was made. 16 bits of tens of milliseconds (wrapping after 655.36 s) and a check
+ * of 4. The blocks stand in the middle half of the width, which every layout's crop leaves in view.
  */
 
 export const STAMP_BITS = 20;

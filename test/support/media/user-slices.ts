@@ -1,6 +1,6 @@
 /**
- * Slices of one user made of made media, written by the product's own writers, as its pipeline would: a new writer after each
- * interruption, a new slice where the picture changes.
+ * Slices of one user made of made media, written by the product's own writers, as its pipeline would: a new writer
+ * after each interruption, a new slice where the picture changes.
  */
 import type { EncodedSample } from '../../../src/media/sample.ts';
 import type { FileCodecs, FileOwner, Segment } from '../../../src/media/segment.ts';

@@ -1,6 +1,6 @@
 /**
- * An AV1 temporal unit to RTP payloads: the units without their size fields, as many to a payload as fit, cut where they do
- * not (RTP Payload Format For AV1 v1.0 §4).
+ * An AV1 temporal unit to RTP payloads: the units without their size fields, as many to a payload as fit, cut where
+ * they do not (RTP Payload Format For AV1 v1.0 §4).
  */
 import {
   HAS_SIZE,

@@ -39,7 +39,8 @@ export class Packetizer {
 
   /**
    * The datagrams of one sample.
-   * @param data Annex B for H.264, one frame for VP8 and VP9, one temporal unit for AV1, one packet for Opus, samples for G.711
+   * @param data Annex B for H.264, one frame for VP8 and VP9, one temporal unit for AV1, one packet for Opus, samples
+   * for G.711
    * @param timestamp in ticks; what is above 32 bits is cut off
    * @param extensions put on every one of them
    */

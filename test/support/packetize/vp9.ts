@@ -1,6 +1,6 @@
 /**
- * A VP9 frame to RTP payloads: each a part of the frame behind a payload descriptor (RFC 9628 §4.2), in non-flexible mode
- * without layers.
+ * A VP9 frame to RTP payloads: each a part of the frame behind a payload descriptor (RFC 9628 §4.2), in non-flexible
+ * mode without layers.
  */
 import { isVp9KeyFrame } from '../../../src/stages/rtp/vp9-descriptor.ts';
 

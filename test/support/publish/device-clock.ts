@@ -1,6 +1,6 @@
 /**
- * DeviceClock: a camera's or microphone's own clock, which runs a little fast or slow. What the device calls a second is
- * not quite one; content, the flashes and beeps, stays true to the wall clock.
+ * DeviceClock: a camera's or microphone's own clock, which runs a little fast or slow. What the device calls a second
+ * is not quite one; content, the flashes and beeps, stays true to the wall clock.
  */
 export class DeviceClock {
   readonly #rate: number;
@@ -30,7 +30,10 @@ export class DeviceClock {
     return this.#zeroUs + (deviceUs - this.#zeroUs) / this.#rate;
   }
 
-  /** The place in true time of the device's sample `n`, in samples within a second, 0 up to `rate`. Exact enough to join blocks. */
+  /**
+   * The place in true time of the device's sample `n`, in samples within a second, 0 up to `rate`. Exact enough to join
+   * blocks.
+   */
   trueSample(n: number, rate: number): number {
     // Numbers since the Unix epoch have no digits left for parts of a sample.
     const zero = Math.round((this.#zeroUs * rate) / 1e6);

@@ -1,6 +1,6 @@
 /**
- * Publisher A: made media sent by FFmpeg's own WHIP client (libavformat's `whip` muxer): H.264 baseline without B-frames,
- * stereo Opus, sender reports by FFmpeg. Nothing of ours stands between the encoders and the wire.
+ * Publisher A: made media sent by FFmpeg's own WHIP client (libavformat's `whip` muxer): H.264 baseline without
+ * B-frames, stereo Opus, sender reports by FFmpeg. Nothing of ours stands between the encoders and the wire.
  */
 import { AV_PKT_FLAG_KEY } from 'node-av/constants';
 import { Dictionary, FormatContext, Packet, Rational, type Stream } from 'node-av/lib';

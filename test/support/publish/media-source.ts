@@ -109,7 +109,10 @@ function sentSize({ width, height, turn = 0 }: Scene): { width: number; height: 
   return turn === 90 || turn === 270 ? { width: height, height: width } : { width, height };
 }
 
-/** Two seconds, encoded once. Asked for a key frame it waits for the loop's next one: groups of pictures last half a second. */
+/**
+ * Two seconds, encoded once. Asked for a key frame it waits for the loop's next one: groups of pictures last half a
+ * second.
+ */
 export class LoopSource implements MediaSource {
   readonly blockSamples: number;
   #frames: Buffer[][];

@@ -1,6 +1,6 @@
 /**
- * One track that a publisher sends: packets out, their history for those asked for again, sender reports, and the feedback
- * that comes back.
+ * One track that a publisher sends: packets out, their history for those asked for again, sender reports, and the
+ * feedback that comes back.
  */
 import type nodeDataChannel from 'node-datachannel';
 import type { TrackFormat } from '../../../src/media/track.ts';

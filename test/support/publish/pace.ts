@@ -1,6 +1,6 @@
 /**
- * Pace: hands out frames and blocks of sound at their due times, as a camera and a microphone would, each by its own clock.
- * A frame is due at its own content time; a block of sound when its last sample was heard.
+ * Pace: hands out frames and blocks of sound at their due times, as a camera and a microphone would, each by its own
+ * clock. A frame is due at its own content time; a block of sound when its last sample was heard.
  */
 import { SOUND_RATE } from '../media/made-media.ts';
 import { DeviceClock } from './device-clock.ts';
@@ -25,7 +25,10 @@ export function wallUs(): number {
   return Math.round((performance.timeOrigin + performance.now()) * 1000);
 }
 
-/** Starts with the next frame and block after now. After a stall, what is overdue is sent at once, as capture buffers would. */
+/**
+ * Starts with the next frame and block after now. After a stall, what is overdue is sent at once, as capture buffers
+ * would.
+ */
 export function startPace(options: PaceOptions): { readonly startUs: number; stop(): void } {
   const { fps, blockSamples } = options;
   const startUs = wallUs();

@@ -39,11 +39,16 @@ export type RtcPublishOptions = PublishOptions & {
   level?: number;
   /** Nothing is heard between beeps, and little or nothing sent of that (Opus only). */
   dtx?: boolean;
-  /** How much faster than true time its clocks run, parts per million; `wall` is the one its sender reports tell the time by. */
+  /**
+   * How much faster than true time its clocks run, parts per million; `wall` is the one its sender reports tell the
+   * time by.
+   */
   skewPpm?: { camera?: number; microphone?: number; wall?: number };
   /** Sender reports begin so many seconds after media; 0 by default. */
   reportsAfterS?: number | 'never';
-  /** What is muted is not captured: its timestamps go on afterwards without a gap, and only sender reports tell of it. */
+  /**
+   * What is muted is not captured: its timestamps go on afterwards without a gap, and only sender reports tell of it.
+   */
   mutesStall?: boolean;
   /** Lost sound is not sent again, whatever NACKs ask for. */
   neverResendsSound?: boolean;

@@ -43,8 +43,8 @@ export function placeUsers(layout: Layout, uids: string[]): Placement[] {
 }
 
 /**
- * A placement in pixels of an even-sized canvas. Edges, not sizes, are rounded, so regions that share an edge meet exactly. Undefined when nothing of it
- * is left.
+ * A placement in pixels of an even-sized canvas. Edges, not sizes, are rounded, so regions that share an edge meet
+ * exactly. Undefined when nothing of it is left.
  */
 export function toPixels(box: Box, width: number, height: number): PixelRect | undefined {
   const left = evenEdge(box.x, width);
@@ -90,7 +90,10 @@ function bestFitBox(index: number, count: number): Box {
   };
 }
 
-/** Columns of small windows at the right: from how many windows on, the canvas' width in small widths, and rows per column. */
+/**
+ * Columns of small windows at the right: from how many windows on, the canvas' width in small widths, and rows per
+ * column.
+ */
 const VERTICAL = [
   { windows: 5, widths: 5, rows: 4, columns: 1 },
   { windows: 7, widths: 7, rows: 6, columns: 1 },

@@ -1,13 +1,16 @@
 /**
- * The MPD of one user's recording (ISO/IEC 23009-1, contract §4.3): WebM slices of picture beside MP4 slices of sound. Pure.
- * Players take one set of kinds for a whole presentation and stop where one of them is missing. So it holds the stretches
- * in which both are there; what lies between is in no Period, and the presentation goes on at once, as at a discontinuity.
+ * The MPD of one user's recording (ISO/IEC 23009-1, contract §4.3): WebM slices of picture beside MP4 slices of sound.
+ * Pure. Players take one set of kinds for a whole presentation and stop where one of them is missing. So it holds the
+ * stretches in which both are there; what lies between is in no Period, and the presentation goes on at once, as at a
+ * discontinuity.
  */
 import { utcStamp } from '../../../kernel/time.ts';
 import type { RotateEvent, Segment } from '../../../media/segment.ts';
 import type { MediaKind } from '../../../media/track.ts';
 
-/** Kinds that begin or end within this of each other do so together: a player gets over it, and needs no Period for it. */
+/**
+ * Kinds that begin or end within this of each other do so together: a player gets over it, and needs no Period for it.
+ */
 const TOGETHER_US = 300_000;
 /** Slices no further apart follow each other. */
 const JOINED_US = 100_000;
@@ -76,7 +79,9 @@ function runsOf(row: PlacedSlice[]): Run[] {
   return runs;
 }
 
-/** RFC 6381, as far as slices tell: profile and bit depth are what WebRTC sends, the level is one that is high enough. */
+/**
+ * RFC 6381, as far as slices tell: profile and bit depth are what WebRTC sends, the level is one that is high enough.
+ */
 function codecsOf({ codecs }: Segment): string {
   switch (codecs?.video) {
     case 'vp8':
@@ -144,7 +149,10 @@ function adaptationSet(run: Run, period: Period, id: number, told: Set<Segment>)
   ];
 }
 
-/** Every slice begins with a head of its own; that of the first serves. Where its length is not known, the whole slice does. */
+/**
+ * Every slice begins with a head of its own; that of the first serves. Where its length is not known, the whole slice
+ * does.
+ */
 function initialization({ name, headBytes }: PlacedSlice): string {
   const range = headBytes === undefined ? '' : ` range="0-${headBytes - 1}"`;
   return `sourceURL="${escaped(name)}"${range}`;

@@ -1,6 +1,6 @@
 /**
- * Slices of AAC as fragmented MP4, for an MPD beside WebM slices: each file begins with its own `moov` and can be played alone,
- * and its times (`tfdt`) are the recording's.
+ * Slices of AAC as fragmented MP4, for an MPD beside WebM slices: each file begins with its own `moov` and can be
+ * played alone, and its times (`tfdt`) are the recording's.
  */
 import { statSync } from 'node:fs';
 import { basename } from 'node:path';

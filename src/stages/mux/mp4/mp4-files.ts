@@ -1,7 +1,7 @@
 /**
- * Mp4Files: samples in, MP4 files on the spool out, one after another as each reaches its limit. The index (`moov`) of a
- * finished file stands before the media, so that it plays before it is fully loaded. Until then a file cannot be read:
- * after a crash it is made anew from the slices (`remux-slices.ts`).
+ * Mp4Files: samples in, MP4 files on the spool out, one after another as each reaches its limit. The index (`moov`) of
+ * a finished file stands before the media, so that it plays before it is fully loaded. Until then a file cannot be
+ * read: after a crash it is made anew from the slices (`remux-slices.ts`).
  */
 import { join } from 'node:path';
 import { Dictionary, FormatContext, Packet } from 'node-av/lib';
@@ -25,8 +25,8 @@ export type Mp4FilesOptions = Streams & {
   /** Index of the first file; 0 when left out. */
   firstIndex?: number | undefined;
   /**
-   * Something could not be written: a sample that the muxer refused, or a file. It costs just that, and the next file is begun
-   * where one was lost. Where this is left out, the first such failure is thrown.
+   * Something could not be written: a sample that the muxer refused, or a file. It costs just that, and the next file
+   * is begun where one was lost. Where this is left out, the first such failure is thrown.
    */
   onLost?: ((what: string) => void) | undefined;
   /** The first file begins here, where one that is whole already ended; what comes before is passed over. */
@@ -49,7 +49,9 @@ export class Mp4Files {
   #keyFrameWanted = false;
   /** Where no file could be begun. */
   #brokeOffUs: number | undefined;
-  /** The last sounds before now: a file begun in the middle of one needs it, and the one before it to decode it whole. */
+  /**
+   * The last sounds before now: a file begun in the middle of one needs it, and the one before it to decode it whole.
+   */
   #lastSounds: EncodedSample[] = [];
   #finishing: Promise<void> = Promise.resolve();
   #failure: unknown;

@@ -1,6 +1,6 @@
 /**
- * Makes the MP4 of one user from the slices of a recording of single users, without transcoding. What is missing in the slices is
- * missing in the MP4: every sample keeps its place after the user's first.
+ * Makes the MP4 of one user from the slices of a recording of single users, without transcoding. What is missing in the
+ * slices is missing in the MP4: every sample keeps its place after the user's first.
  */
 import { join } from 'node:path';
 import { Fault } from '../../../kernel/fault.ts';
@@ -27,9 +27,9 @@ export type UserMp4Options = {
 const MP4_CODECS = new Set(['h264', 'vp9', 'av1', 'aac', 'opus']);
 
 /**
- * Writes `<baseName>_0.mp4` and returns what was written: one file, and one more for each change of the picture's codec, which an
- * MP4 cannot hold. Throws a Fault with code `mp4-codec` when a slice's codec does not belong into an MP4, before anything is
- * written, and another when a slice cannot be read.
+ * Writes `<baseName>_0.mp4` and returns what was written: one file, and one more for each change of the picture's
+ * codec, which an MP4 cannot hold. Throws a Fault with code `mp4-codec` when a slice's codec does not belong into an
+ * MP4, before anything is written, and another when a slice cannot be read.
  */
 export async function makeUserMp4(options: UserMp4Options): Promise<WholeFile[]> {
   const { dir, baseName, uid, zeroUtcMs } = options;

@@ -1,6 +1,6 @@
 /**
- * Slices of what is passed on as it came: pictures at no steady rate with parameter sets in-band only, Opus, and AAC beside them,
- * judged by strangers' readers (the ffmpeg and ffprobe programs) and read back.
+ * Slices of what is passed on as it came: pictures at no steady rate with parameter sets in-band only, Opus, and AAC
+ * beside them, judged by strangers' readers (the ffmpeg and ffprobe programs) and read back.
  */
 import { execFile } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -80,7 +80,8 @@ async function expectSound(files: Segment[], codecs: string[]): Promise<void> {
     expect(streams.map((s) => s.codec_name).sort()).toEqual(codecs);
     const startS = (startUtcMs - ZERO) / 1000 + TS_ZERO_US / 1e6;
     expect(Math.abs(Number(format.start_time) - startS), `${name} start`).toBeLessThan(0.002);
-    // The last picture's length stands nowhere in a transport stream, and ffprobe counts the last sounds of one PES packet as one.
+    // The last picture's length stands nowhere in a transport stream, and ffprobe counts the last sounds of one PES
+    // packet as one.
     expect(Math.abs(Number(format.duration) - durationUs / 1e6), `${name} length`).toBeLessThan(0.36);
   }
 }

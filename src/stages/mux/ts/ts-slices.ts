@@ -1,6 +1,7 @@
 /**
  * MPEG-TS slices. One muxer runs through all of a stream and only the file under it changes, so continuity counters and
- * timestamps go on and the slices in a row are one transport stream (RFC 8216 §3.2, without EXT-X-DISCONTINUITY between them).
+ * timestamps go on and the slices in a row are one transport stream (RFC 8216 §3.2, without EXT-X-DISCONTINUITY between
+ * them).
  */
 import { basename } from 'node:path';
 import { AVIO_FLAG_WRITE } from 'node-av/constants';
@@ -10,7 +11,9 @@ import { withFrameCount } from '../bitstream.ts';
 import { type SliceContainer, Slices, type SlicesOptions } from '../slices.ts';
 import { addStreams, check, fillPacket, kindsOf, type MuxStream, type Streams } from '../stream.ts';
 
-/** Recording zero stands at this transport stream time: decode times before zero stay positive, and the PCR has a lead. */
+/**
+ * Recording zero stands at this transport stream time: decode times before zero stay positive, and the PCR has a lead.
+ */
 export const TS_ZERO_US = 1_400_000;
 /** The PCR runs this far ahead of decode times, which is what a decoder gets for buffering. */
 const PCR_LEAD_US = 700_000;

@@ -1,6 +1,7 @@
 /**
- * A transport stream (ISO/IEC 13818-1) taken apart into its units: a picture, or some frames of sound, with the packets that
- * they lie in. For cutting a slice that was not finished where all before is whole, without touching what is kept. Pure.
+ * A transport stream (ISO/IEC 13818-1) taken apart into its units: a picture, or some frames of sound, with the packets
+ * that they lie in. For cutting a slice that was not finished where all before is whole, without touching what is kept.
+ * Pure.
  */
 import type { MediaKind } from '../../../media/track.ts';
 import { unwrapTs } from '../read-slices.ts';
@@ -25,7 +26,8 @@ export type TsUnit = {
 };
 
 /**
- * The units of `file`, in the order they begin. What is no whole packet, and what stands before a first unit, is passed over.
+ * The units of `file`, in the order they begin. What is no whole packet, and what stands before a first unit, is passed
+ * over.
  * @param near a time in the file, or half a day from one at most, ticks
  */
 export function readTsUnits(file: Buffer, near: number): TsUnit[] {
@@ -62,12 +64,15 @@ export function withoutUnits(file: Buffer, units: readonly TsUnit[]): Buffer {
   return Buffer.concat(kept);
 }
 
-/** Which of a slice's units are kept, and where the two kinds end then, ticks of 90 kHz; undefined of a kind it has none of. */
+/**
+ * Which of a slice's units are kept, and where the two kinds end then, ticks of 90 kHz; undefined of a kind it has none
+ * of.
+ */
 export type TsCut = { kept: TsUnit[]; left: TsUnit[]; videoEnd: number | undefined; audioEnd: number | undefined };
 
 /**
- * Cuts units that a dead process was writing: the most pictures that are whole and want none that is left out, as far as there is
- * sound to them, and all whole sound. With `isTorn` false the file was finished, and all of it is kept.
+ * Cuts units that a dead process was writing: the most pictures that are whole and want none that is left out, as far
+ * as there is sound to them, and all whole sound. With `isTorn` false the file was finished, and all of it is kept.
  * @param pictureTicks how long a picture lasts
  * @param soundTo up to where there is sound before these units, ticks; undefined in a recording without sound
  */

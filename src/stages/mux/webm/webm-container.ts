@@ -1,7 +1,7 @@
 /**
- * WebM slices of one video stream, passed on as it came. Times in a file are the recording's, not the file's. FFmpeg's muxer
- * cannot say how long a picture lasts, and a player that is fed slices then takes a sender's pause for a hole in the stream
- * and stops at it; so the few elements that it takes (RFC 9559) are written here.
+ * WebM slices of one video stream, passed on as it came. Times in a file are the recording's, not the file's. FFmpeg's
+ * muxer cannot say how long a picture lasts, and a player that is fed slices then takes a sender's pause for a hole in
+ * the stream and stops at it; so the few elements that it takes (RFC 9559) are written here.
  */
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { basename } from 'node:path';
@@ -145,7 +145,10 @@ export class WebmContainer implements SliceContainer {
     return places;
   }
 
-  /** The last picture in the file turns out to last until the next, at `untilMs`; it was written when that was not known. */
+  /**
+   * The last picture in the file turns out to last until the next, at `untilMs`; it was written when that was not
+   * known.
+   */
   #prolong(untilMs: number): void {
     const last = this.#lastWritten;
     this.#lastWritten = undefined;

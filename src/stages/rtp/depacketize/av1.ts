@@ -1,6 +1,6 @@
 /**
- * AV1 payloads to temporal units in the low-overhead format, where each unit says its size (RTP Payload Format For AV1 v1.0
- * §4; AV1 bitstream specification §5.2). Temporal delimiters are left out, as they are in files.
+ * AV1 payloads to temporal units in the low-overhead format, where each unit says its size (RTP Payload Format For AV1
+ * v1.0 §4; AV1 bitstream specification §5.2). Temporal delimiters are left out, as they are in files.
  */
 
 import {

@@ -13,6 +13,9 @@ export type Depacketizer = {
   flush(): ReceivedSample[];
   /** Frames thrown away so far because a part was lost or malformed. */
   readonly dropped: number;
-  /** What decoding needs beside the samples that come, as it was last sent; for a depacketizer that goes on for this one. */
+  /**
+   * What decoding needs beside the samples that come, as it was last sent; for a depacketizer that goes on for this
+   * one.
+   */
   decoderSets(): Buffer[];
 };

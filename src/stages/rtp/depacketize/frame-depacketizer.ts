@@ -1,6 +1,6 @@
 /**
- * What all video codecs share on the way from packets to frames: a frame is all packets of one timestamp, whatever their marker
- * bits say (RFC 3550 §5.1), and one that lost a part is dropped whole.
+ * What all video codecs share on the way from packets to frames: a frame is all packets of one timestamp, whatever
+ * their marker bits say (RFC 3550 §5.1), and one that lost a part is dropped whole.
  */
 import type { ReceivedSample } from '../../../media/sample.ts';
 import type { Ordered } from '../jitter-buffer.ts';
@@ -24,8 +24,9 @@ export type FrameAssembly = {
 const MAX_FRAME_BYTES = 8 * 1024 * 1024;
 
 /**
- * The marker says that a frame is whole, and the next timestamp would: so long after its last packet it is taken at its word.
- * Senders who mark each NAL unit, or each packet, are found out where more of a frame comes; from then on it is waited longer.
+ * The marker says that a frame is whole, and the next timestamp would: so long after its last packet it is taken at its
+ * word. Senders who mark each NAL unit, or each packet, are found out where more of a frame comes; from then on it is
+ * waited longer.
  */
 const MARKED_US = 20_000;
 const MARKED_WRONGLY_US = 500_000;
@@ -90,7 +91,8 @@ export class FrameDepacketizer implements Depacketizer {
 
   flush(): ReceivedSample[] {
     if (this.#open?.marked) return this.#close();
-    // Without marker and without a packet after it, the last frame may have lost its end; not every codec would show it.
+    // Without marker and without a packet after it, the last frame may have lost its end; not every codec would show
+    // it.
     if (this.#open) {
       this.#open = undefined;
       this.#assembly.reset();

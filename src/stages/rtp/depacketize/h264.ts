@@ -1,6 +1,6 @@
 /**
- * H.264 payloads to Annex B access units: single NAL units, STAP-A and FU-A, which is all that packetization modes 0 and 1
- * allow (RFC 6184 §5.4).
+ * H.264 payloads to Annex B access units: single NAL units, STAP-A and FU-A, which is all that packetization modes 0
+ * and 1 allow (RFC 6184 §5.4).
  */
 import { BitReader, BitsExhausted } from '../../../media/bit-reader.ts';
 import type { FrameAssembly } from './frame-depacketizer.ts';
@@ -89,9 +89,9 @@ export class H264Assembly implements FrameAssembly {
   }
 
   /**
-   * Whether a NAL unit can be its access unit's first (H.264 §7.4.1.2.3): SEI, SPS, PPS and AUD come before the picture; a
-   * slice is the picture's first when `first_mb_in_slice` is 0, a single 1 bit. An IDR slice whose parameter sets come in band
-   * has them before it: where they are missing they were lost, and may have been new ones.
+   * Whether a NAL unit can be its access unit's first (H.264 §7.4.1.2.3): SEI, SPS, PPS and AUD come before the
+   * picture; a slice is the picture's first when `first_mb_in_slice` is 0, a single 1 bit. An IDR slice whose parameter
+   * sets come in band has them before it: where they are missing they were lost, and may have been new ones.
    */
   #startsPicture(type: number, second: number | undefined): boolean {
     if (type >= 6 && type <= 9) return true;

@@ -1,5 +1,6 @@
 /**
- * VP9 and AV1 packets written by hand, as other senders than ours make them: layers, structures, every form of the headers.
+ * VP9 and AV1 packets written by hand, as other senders than ours make them: layers, structures, every form of the
+ * headers.
  */
 import { expect, test } from 'vitest';
 import type { Packet } from '../../../media/packet.ts';

@@ -1,5 +1,6 @@
 /**
- * Opus over RTP: every packet is one sample (RFC 7587 §4.2); its length in time stands in its first bytes (RFC 6716 §3.1).
+ * Opus over RTP: every packet is one sample (RFC 7587 §4.2); its length in time stands in its first bytes (RFC 6716
+ * §3.1).
  */
 import { Fault } from '../../../kernel/fault.ts';
 import type { ReceivedSample } from '../../../media/sample.ts';

@@ -1,6 +1,6 @@
 /**
- * VP9 payloads to frames: the payload descriptor is taken off and what remains is joined (RFC 9628 §4). The spatial layers
- * of one picture become a superframe (VP9 bitstream specification, annex B), which is how decoders take them.
+ * VP9 payloads to frames: the payload descriptor is taken off and what remains is joined (RFC 9628 §4). The spatial
+ * layers of one picture become a superframe (VP9 bitstream specification, annex B), which is how decoders take them.
  */
 import { isVp9KeyFrame, readVp9Descriptor } from '../vp9-descriptor.ts';
 import type { FrameAssembly } from './frame-depacketizer.ts';

@@ -1,6 +1,6 @@
 /**
- * The recorder's end of a feed (`contract/line/feed.ts`): reads a channel's events and packets from a unix socket, keeps them
- * in their order until their moment is taken, and tells the channel what it wants (RTCP) and what is safe.
+ * The recorder's end of a feed (`contract/line/feed.ts`): reads a channel's events and packets from a unix socket,
+ * keeps them in their order until their moment is taken, and tells the channel what it wants (RTCP) and what is safe.
  */
 import { createConnection, type Socket } from 'node:net';
 import {
@@ -29,7 +29,9 @@ export type FeedClientOptions = {
   generation: number;
   /** All that was kept from before the recorder came has been read, but not taken yet. */
   onCaughtUp(): void;
-  /** The feed is over: `undefined` when the channel ended it, a Fault when it broke. What was read can still be taken. */
+  /**
+   * The feed is over: `undefined` when the channel ended it, a Fault when it broke. What was read can still be taken.
+   */
   onEnd(fault: Fault | undefined): void;
 };
 
@@ -92,8 +94,8 @@ export class FeedClient {
   }
 
   /**
-   * Up to which moment all that came has been read by now, monotonic microseconds. That is the present when nothing more
-   * waits to be read; a process that could not read for a while has to catch up first, from moment to moment.
+   * Up to which moment all that came has been read by now, monotonic microseconds. That is the present when nothing
+   * more waits to be read; a process that could not read for a while has to catch up first, from moment to moment.
    * @param monoUs gives the present
    */
   async readUntil(monoUs: () => number): Promise<number> {
@@ -135,7 +137,10 @@ export class FeedClient {
     if (!this.#ended) this.#socket.write(encodeFeedFrame('rtcp', track, nowUs, datagram));
   }
 
-  /** Tells the channel that nothing that arrived before `arrivalUs` is needed again. What is not later than before is not told. */
+  /**
+   * Tells the channel that nothing that arrived before `arrivalUs` is needed again. What is not later than before is
+   * not told.
+   */
   sendSafe(arrivalUs: number, nowUs: number): void {
     if (this.#ended || arrivalUs <= this.#safeUs) return;
     this.#safeUs = arrivalUs;

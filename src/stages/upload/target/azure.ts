@@ -1,6 +1,7 @@
 /**
- * Vendor 5: Azure Blob Storage. `accessKey` is the account's name, `secretKey` its key, `bucket` the container. Small files go as
- * one Put Blob, larger ones as blocks; Azure checks the MD5 of each, and what it has is compared afterwards.
+ * Vendor 5: Azure Blob Storage. `accessKey` is the account's name, `secretKey` its key, `bucket` the container. Small
+ * files go as one Put Blob, larger ones as blocks; Azure checks the MD5 of each, and what it has is compared
+ * afterwards.
  */
 import { createHash } from 'node:crypto';
 import {
@@ -26,7 +27,10 @@ const TRY_TIMEOUT_MS = 60_000;
 
 export type AzureOptions = { guard?: EndpointGuard | undefined; warn?: (text: string) => void; blockBytes?: number };
 
-/** Opens the container that `storage` names; nothing is asked of it yet. Throws a Fault blaming `caller` for a key that is none. */
+/**
+ * Opens the container that `storage` names; nothing is asked of it yet. Throws a Fault blaming `caller` for a key that
+ * is none.
+ */
 export function openAzure(storage: StorageConfig, options: AzureOptions = {}): Target {
   try {
     return new AzureContainer(storage, options);

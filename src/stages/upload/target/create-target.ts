@@ -18,7 +18,9 @@ export type TargetOptions = {
   warn?: (text: string) => void;
 };
 
-/** The target that `storage` names. Throws a Fault blaming `caller` for a place this server may not or cannot store to. */
+/**
+ * The target that `storage` names. Throws a Fault blaming `caller` for a place this server may not or cannot store to.
+ */
 export async function createTarget(storage: StorageConfig, options: TargetOptions): Promise<Target> {
   const { localStorageDir, guard, clock = systemClock, warn = () => {} } = options;
   if (storage.vendor === STORAGE_VENDORS.localFolder) return openLocalFolder(storage.bucket, localStorageDir);

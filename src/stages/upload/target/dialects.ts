@@ -97,7 +97,8 @@ export const DIALECTS: Readonly<Record<number, Dialect>> = {
     name: 'Baidu BOS',
     endpoint: (region) => `https://s3.${region}.bcebos.com`,
   },
-  // Whatever the operator of the store runs: what it lacks is found out and left out. Few have a DNS name for each bucket.
+  // Whatever the operator of the store runs: what it lacks is found out and left out. Few have a DNS name for each
+  // bucket.
   11: {
     ...COMMON,
     name: 'S3-compatible',

@@ -1,8 +1,8 @@
 /**
- * EndpointGuard: which addresses a customer's storageConfig may make this server connect to. Without it a caller could have
- * the server knock at doors that only it can reach: its own loopback, its network, the metadata address of its cloud. The check
- * is made at each connection, on the address that is really connected to, so neither a name that resolves anew nor a redirect
- * gets around it.
+ * EndpointGuard: which addresses a customer's storageConfig may make this server connect to. Without it a caller could
+ * have the server knock at doors that only it can reach: its own loopback, its network, the metadata address of its
+ * cloud. The check is made at each connection, on the address that is really connected to, so neither a name that
+ * resolves anew nor a redirect gets around it.
  */
 import dns from 'node:dns';
 import http from 'node:http';

@@ -17,8 +17,8 @@ export function plainEtag(etag: string | undefined): string | undefined {
 }
 
 /**
- * Whether the ETag says that the store has the bytes of this MD5: `same`, `other`, or `unknown` where the ETag is no MD5. Under
- * encryption with KMS keys it looks like one and is none.
+ * Whether the ETag says that the store has the bytes of this MD5: `same`, `other`, or `unknown` where the ETag is no
+ * MD5. Under encryption with KMS keys it looks like one and is none.
  */
 export function compareEtag({ etag, encryption }: Told, md5: string): 'same' | 'other' | 'unknown' {
   const plain = plainEtag(etag);

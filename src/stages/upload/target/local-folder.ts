@@ -1,6 +1,6 @@
 /**
- * Vendor 1000: a folder on the server's own disk. `bucket` is a folder under the server's storage folder, and nothing that
- * a request says leads out of it, neither by `..` nor through a symbolic link.
+ * Vendor 1000: a folder on the server's own disk. `bucket` is a folder under the server's storage folder, and nothing
+ * that a request says leads out of it, neither by `..` nor through a symbolic link.
  */
 import { randomBytes } from 'node:crypto';
 import { copyFile, link, lstat, mkdir, open, realpath, rename, rm, rmdir, stat } from 'node:fs/promises';
@@ -11,7 +11,10 @@ import type { PutOptions, Receipt, StoreWithFetch } from './target.ts';
 
 const SEGMENT = /^[A-Za-z0-9_-][A-Za-z0-9._-]*$/;
 
-/** Opens the folder `bucket` under `storageDir`, making both when missing at the first put. Throws a Fault for a bad name. */
+/**
+ * Opens the folder `bucket` under `storageDir`, making both when missing at the first put. Throws a Fault for a bad
+ * name.
+ */
 export function openLocalFolder(bucket: string, storageDir: string): StoreWithFetch {
   if (!SEGMENT.test(bucket))
     throw new Fault('bucket-invalid', `"${bucket}" is not a folder name that vendor 1000 takes`, { blame: 'caller' });
@@ -108,7 +111,10 @@ class LocalFolder implements StoreWithFetch {
   }
 }
 
-/** Brings the source to `path`, synced. A spool file on the same disk is linked: no bytes move, and both names stay whole. */
+/**
+ * Brings the source to `path`, synced. A spool file on the same disk is linked: no bytes move, and both names stay
+ * whole.
+ */
 async function write(source: Source, path: string): Promise<void> {
   if ('data' in source) {
     const file = await open(path, 'wx', 0o644);

@@ -1,6 +1,7 @@
 /**
- * PartBuffers: the memory that files are read into on their way to a store. Buffers are used over and over, and all uploads of a
- * server share one budget, so a backlog of any length costs the same. Whoever would exceed it waits for its turn.
+ * PartBuffers: the memory that files are read into on their way to a store. Buffers are used over and over, and all
+ * uploads of a server share one budget, so a backlog of any length costs the same. Whoever would exceed it waits for
+ * its turn.
  */
 const SMALLEST_BYTES = 1024 * 1024;
 /** So much is kept for the next turn; what is beyond goes back to the system. */

@@ -1,6 +1,6 @@
 /**
- * S3Connection: the SDK's clients for one bucket, set up for stores of all kinds. It learns the bucket's region and address from
- * the store's refusal, and signs again with those.
+ * S3Connection: the SDK's clients for one bucket, set up for stores of all kinds. It learns the bucket's region and
+ * address from the store's refusal, and signs again with those.
  */
 import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
 import { STORAGE_VENDORS, type StorageConfig } from '../../../contract/line/storage.ts';

@@ -1,6 +1,7 @@
 /**
- * Buckets that speak S3, Amazon's and others' by their dialect. Small files go as one PutObject, larger ones in parts that can be
- * gone on with; each is compared with what the store says it has. Retrying is mostly left to the caller, who can wait for hours.
+ * Buckets that speak S3, Amazon's and others' by their dialect. Small files go as one PutObject, larger ones in parts
+ * that can be gone on with; each is compared with what the store says it has. Retrying is mostly left to the caller,
+ * who can wait for hours.
  */
 import { createWriteStream } from 'node:fs';
 import type { Readable } from 'node:stream';
@@ -43,7 +44,10 @@ export type S3Options = S3ConnectionOptions & {
   warn?: (text: string) => void;
 };
 
-/** Opens the bucket that `storage` names; nothing is asked of it yet. Throws a Fault blaming `caller` for an unknown region. */
+/**
+ * Opens the bucket that `storage` names; nothing is asked of it yet. Throws a Fault blaming `caller` for an unknown
+ * region.
+ */
 export function openS3(storage: StorageConfig, options: S3Options = {}): StoreWithFetch {
   return new S3Bucket(storage, options);
 }

@@ -1,6 +1,7 @@
 /**
- * Source: what is put into a store. A file is opened once and read part by part into buffers that are used over and over;
- * only what opening and reading it comes to is a fault of the spool, whatever becomes of the connection meanwhile.
+ * Source: what is put into a store. A file is opened once and read part by part into buffers that are used over and
+ * over; only what opening and reading it comes to is a fault of the spool, whatever becomes of the connection
+ * meanwhile.
  */
 import { createHash } from 'node:crypto';
 import { type FileHandle, open } from 'node:fs/promises';

@@ -29,8 +29,8 @@ export interface Target {
   readonly description: string;
   /**
    * Stores `source` under `key`, replacing what is there, and resolves when the store has it whole.
-   * Throws a Fault blaming `destination` when the store refuses or fails (`retryable` says which), `self` when the source
-   * cannot be read, and the signal's reason when `signal` aborts.
+   * Throws a Fault blaming `destination` when the store refuses or fails (`retryable` says which), `self` when the
+   * source cannot be read, and the signal's reason when `signal` aborts.
    */
   put(key: string, source: Source, contentType: string, options?: PutOptions): Promise<Receipt>;
   /** Removes an object. One that is gone already is fine. Throws a Fault when the store refuses or fails. */
@@ -41,7 +41,10 @@ export interface Target {
 
 /** A store that what was put into it can be had back from. */
 export interface StoreWithFetch extends Target {
-  /** Brings an object to `path`, which must not be there yet. Throws a Fault, `object-missing` when there is no such object. */
+  /**
+   * Brings an object to `path`, which must not be there yet. Throws a Fault, `object-missing` when there is no such
+   * object.
+   */
   fetch(key: string, path: string, signal?: AbortSignal): Promise<void>;
 }
 
