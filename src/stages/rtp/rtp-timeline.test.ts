@@ -66,3 +66,25 @@ test('a sender report before the first packet is no worse off', () => {
   const packet = { payloadType: 0, sequence: 7, ssrc: 1, marker: false, payload: Buffer.of(1), arrivalUs: 20_000 };
   expect(second.onRtp({ ...packet, timestamp: 80 })).toBe(2 ** 32 + 80);
 });
+
+test.each([3, 8, 12, 40])('timestamps go on as they were after a receiver has stood still for %d s', (seconds) => {
+  for (const keptS of [1, 5, 60]) {
+    const stillUs = { from: 10_000_000, to: (10 + seconds) * 1_000_000 };
+    const reception = new TrackReception({ format: PCMU, maxDelayUs: 0 });
+    const arriving: { n: number; arrivalUs: number }[] = [];
+    for (let n = 0; n < (20 + seconds) * 50; n++) {
+      const sentUs = n * 20_000;
+      const waits = sentUs >= stillUs.from && sentUs < stillUs.to;
+      // What the system had no room for is asked for, and sent again.
+      const againUs = sentUs - stillUs.from < keptS * 1_000_000 ? 0 : 150_000;
+      arriving.push({ n, arrivalUs: waits ? stillUs.to + (sentUs - stillUs.from) / 1000 + againUs : sentUs });
+    }
+    arriving.sort((a, b) => a.arrivalUs - b.arrivalUs);
+    const zero = 2 ** 32 - 80_000;
+    for (const { n, arrivalUs } of arriving) {
+      const [timestamp, payload] = [(zero + n * 160) % 2 ** 32, Buffer.of(1)];
+      const packet = { payloadType: 0, sequence: n, timestamp, ssrc: 1, marker: false, payload, arrivalUs };
+      expect(reception.onRtp(packet), `packet ${n}, ${keptS} s kept`).toBe(zero + n * 160);
+    }
+  }
+});

@@ -11,6 +11,8 @@ import { SlidingMinimum } from './sliding-minimum.ts';
 
 /** The delay of packets is compared to the least of this last while. */
 const WINDOW_US = 4 * US;
+/** A silence, or a receiver that stood still, makes what was known of the delay older by this at most. */
+const PAUSE_US = US;
 /** No packet is this much faster than the fastest before it: its timestamp jumped ahead. */
 const AHEAD_US = 300_000;
 /** The same, while the sender is hardly known: its first packets may have been slow. */
@@ -51,7 +53,7 @@ export class RtpTimeline {
     this.#clockRate = clockRate;
     this.#backUs = BACK_US[kind];
     this.#epochs = structuredClone(state?.epochs ?? []);
-    this.#offsets = new SlidingMinimum(WINDOW_US, state?.offsets);
+    this.#offsets = new SlidingMinimum(WINDOW_US, state?.offsets, { pauseUs: PAUSE_US });
     this.#highest = state?.highest;
     this.#last = state?.last && { ...state.last };
     this.#firstUs = state?.firstUs;

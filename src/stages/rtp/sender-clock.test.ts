@@ -32,6 +32,8 @@ type Sent = {
   ntpZero?: number;
   /** How much faster than true time the sender's media and wall clocks run. */
   skewPpm?: number;
+  /** The receiver stands still: what was sent in its first `keptUs` waits, and what was sent later is sent again when it is back. */
+  still?: { fromUs: number; toUs: number; keptUs: number };
 };
 type Step = { captureUs: number; localUs: number };
 
@@ -49,18 +51,28 @@ function play(streams: Sent[], untilUs: number, delayAskUs = 0): Step[][] {
     const random = noise(index + 1);
     const speed = 1 + (sent.skewPpm ?? 0) / 1e6;
     const rtpAt = (us: number) => Math.round((sent.rtpZero ?? 1000) + (us * speed * sent.rate) / S);
+    const { still } = sent;
+    /** When what would come in at `us` does; `askedForUs` is how long it takes to be sent again. */
+    const arrivalOf = (us: number, askedForUs = 0) => {
+      if (!still || us < still.fromUs || us >= still.toUs) return us;
+      const isKept = us - still.fromUs < still.keptUs;
+      return still.toUs + (us - still.fromUs) / 1000 + (isKept ? 0 : askedForUs);
+    };
+    let askUs = 0;
     for (let us = 0; us < untilUs; us += sent.periodUs) {
-      const arrivalUs = us + sent.delayUs + Math.floor(random() * (sent.jitterUs ?? 0));
+      const arrivalUs = arrivalOf(us + sent.delayUs + Math.floor(random() * (sent.jitterUs ?? 0)), 150_000);
       events.push({ atUs: arrivalUs, run: () => clock.onPacket(rtpAt(us), arrivalUs) });
+      // In order of capture, as behind a jitter buffer.
+      askUs = Math.max(askUs, us + sent.delayUs + (sent.jitterUs ?? 0) + delayAskUs, arrivalUs + delayAskUs);
       events.push({
-        // In order of capture, as behind a jitter buffer.
-        atUs: us + sent.delayUs + (sent.jitterUs ?? 0) + delayAskUs,
+        atUs: askUs,
         run: () => steps.push({ captureUs: us, localUs: clock.toLocalUs(rtpAt(us)) }),
       });
     }
     for (let us = sent.reportsFromUs ?? S; us < untilUs; us += 5 * S) {
       const ntp = (sent.ntpZero ?? NTP) + us * speed;
-      events.push({ atUs: us + sent.delayUs, run: () => clock.onSenderReport(ntp, rtpAt(us), us + sent.delayUs) });
+      const arrivalUs = arrivalOf(us + sent.delayUs);
+      events.push({ atUs: arrivalUs, run: () => clock.onSenderReport(ntp, rtpAt(us), arrivalUs) });
     }
     return steps;
   });
@@ -215,6 +227,25 @@ test('timestamps that stood still for a while are followed when the delay of the
   const lags = feed(clock, 7 * S, 1000, (us) => ((us - 5 * S) * 48) / 1000);
   expect(lags[0]).toBe(5 * S);
   expect(lags.at(-1)).toBe(0);
+});
+
+test.each([3, 8, 12, 40])('a receiver that stands still for %d s moves nothing', (seconds) => {
+  for (const keptUs of [S, 5 * S, 60 * S]) {
+    const still = { fromUs: 20.3 * S, toUs: (20.3 + seconds) * S, keptUs };
+    const results = play(
+      [
+        { rate: 48_000, periodUs: 20_000, delayUs: 20_000, jitterUs: 8_000, still },
+        { rate: 90_000, periodUs: 66_667, delayUs: 30_000, jitterUs: 12_000, still, reportsFromUs: 1.4 * S },
+      ],
+      (40 + seconds) * S,
+      500_000,
+    );
+    for (const steps of results)
+      expect(lag(steps, 10 * S), `${keptUs / S} s kept`).toEqual({
+        least: expect.closeTo(20_000, -4),
+        most: expect.closeTo(20_000, -4),
+      });
+  }
 });
 
 test('a wall clock that is set does not move the picture from the sound', () => {

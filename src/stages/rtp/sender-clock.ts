@@ -14,6 +14,8 @@ import { FIT_US, WallClock } from './wall-clock.ts';
 
 /** The least delay of this last while counts, so that jitter does not move anything. */
 const WINDOW_US = 10 * US;
+/** A silence, or a receiver that stood still, makes what was known of the delay older by this at most. */
+const PAUSE_US = US;
 /** Slew per second of media: unheard and unseen, yet ten times the worst skew of a crystal. */
 const SLOW = 0.005;
 /** Slew while a stream settles: after its start, and after its first report. */
@@ -143,7 +145,7 @@ export class StreamClock {
     this.#company = company;
     this.#line = new MediaLine(state.line);
     this.#wall = new WallClock(state.wall);
-    this.#offsets = new SlidingMinimum(WINDOW_US, state.offsets);
+    this.#offsets = new SlidingMinimum(WINDOW_US, state.offsets, { pauseUs: PAUSE_US });
     this.#skew = new ClockSkew(state.skew);
     this.#highestUs = state.highestUs;
     this.#firstArrivalUs = state.firstArrivalUs;

@@ -7,15 +7,25 @@ import type { SlidingMinimumState } from '../../contract/line/reception-state.ts
 /** Values within this time of a lower one are not kept: they matter only after that one has gone, and then hardly. */
 const GRAIN_US = 50_000;
 
+export type SlidingMinimumOptions = {
+  /** A pause between values makes those before it older by this at most: nothing was seen meanwhile that speaks against them. */
+  pauseUs?: number;
+};
+
 export class SlidingMinimum {
   readonly #spanUs: number;
+  readonly #pauseUs: number;
+  /** When the last value was seen, also one that was not kept. */
+  #seenUs: number;
   /** Rising in time and in value; the head is the minimum. At most one per grain of the span. */
   #entries: SlidingMinimumState;
 
   /** @param state of another one that this one goes on for */
-  constructor(spanUs: number, state: SlidingMinimumState = []) {
+  constructor(spanUs: number, state: SlidingMinimumState = [], { pauseUs = Infinity }: SlidingMinimumOptions = {}) {
     this.#spanUs = spanUs;
+    this.#pauseUs = pauseUs;
     this.#entries = structuredClone(state);
+    this.#seenUs = this.#entries.at(-1)?.atUs ?? Number.POSITIVE_INFINITY;
   }
 
   save(): SlidingMinimumState {
@@ -25,6 +35,9 @@ export class SlidingMinimum {
   /** @param atUs when the value was seen; not less than the times before it */
   push(value: number, atUs: number): void {
     const entries = this.#entries;
+    const pauseUs = atUs - this.#seenUs - this.#pauseUs;
+    if (pauseUs > 0) for (const entry of entries) entry.atUs += pauseUs;
+    this.#seenUs = atUs;
     let last = entries.at(-1);
     while (last && last.value >= value) {
       entries.pop();
