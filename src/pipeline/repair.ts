@@ -2,7 +2,7 @@
  * Repairs the spool folder of a recorder that died: keeps what can be read of the slices it was writing, one of each
  * stream, and makes what no MP4 holds yet from the slices. Safe to run again; what is whole is left alone.
  */
-import { rename, rm } from 'node:fs/promises';
+import { readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Segment, SpooledFile } from '../media/segment.ts';
 import type { FileLimit } from '../stages/mux/cut.ts';
@@ -10,6 +10,7 @@ import { mendSlice } from '../stages/mux/mend-slice.ts';
 import { remuxSlices } from '../stages/mux/mp4/remux-slices.ts';
 import { mpdName, playlistName, readSliceName, userBaseName } from '../stages/mux/names.ts';
 import { partPath } from '../stages/mux/spool-file.ts';
+import { goesOnFrom } from '../stages/mux/ts/ts-units.ts';
 import { Journal, readSpool } from '../stages/spool/journal.ts';
 
 export type RepairOptions = {
@@ -107,6 +108,7 @@ async function salvage(
   const before = known.filter(({ playlist }) => playlist === stream.playlist).sort((a, b) => a.index - b.index);
   const last = before.at(-1);
   const begins = !last || startUtcMs - (last.startUtcMs + last.durationUs / 1000) > INTERRUPTION_MS;
+  const goesOn = last !== undefined && (await goesOnFromSlice(dir, last.name, name));
   const size = mended.size;
   const lastSize = before.flatMap(({ rotations }) => rotations).at(-1);
   const isResized = size && (size.width !== lastSize?.width || size.height !== lastSize.height);
@@ -120,12 +122,19 @@ async function salvage(
     startUtcMs,
     durationUs: mended.endUs - mended.startUs,
     bytes: mended.bytes,
-    discontinuity: begins || Boolean(isResized),
+    discontinuity: begins || !goesOn || Boolean(isResized),
     starts: begins ? mended.kinds.map((kind) => ({ kind, startUtcMs })) : [],
     rotations: rotation ? [rotation] : [],
     ...(stream.owner && { owner: stream.owner, codecs: mended.codecs }),
     ...(stream.mpd !== undefined && { mpd: stream.mpd, startUs: mended.startUs }),
   };
+}
+
+/** False of the first slice of another run. Of a container other than MPEG-TS each file stands for itself. */
+async function goesOnFromSlice(dir: string, before: string, name: string): Promise<boolean> {
+  if (!before.endsWith('.ts') || !name.endsWith('.ts')) return true;
+  const [former, next] = await Promise.all([before, name].map((each) => readFile(join(dir, each))));
+  return goesOnFrom(former as Buffer, next as Buffer);
 }
 
 /** What stream a slice belongs to: as its earlier slices say, or as its name does. */

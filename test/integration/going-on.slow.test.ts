@@ -8,10 +8,11 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { MixPlan } from '../../src/contract/line/plan.ts';
 import type { Segment } from '../../src/media/segment.ts';
-import { completeSpool } from '../../src/pipeline/complete.ts';
+import { completeRecording, completeSpool } from '../../src/pipeline/complete.ts';
 import { renderPlaylist } from '../../src/stages/mux/hls/playlist.ts';
 import { readSlices } from '../../src/stages/mux/read-slices.ts';
 import { JOURNAL_NAME } from '../../src/stages/spool/journal.ts';
+import { readRuns } from '../../src/stages/spool/recording-spool.ts';
 import { clicksIn } from '../support/judge/clicks.ts';
 import { blackIn, flashesIn, presenceIn } from '../support/judge/picture.ts';
 import { judgePlaylist } from '../support/judge/playlist.ts';
@@ -118,6 +119,12 @@ describe('a composite recording whose run is lost', { timeout: 180_000 }, () => 
     expect(times.killed).toEqual(times.whole);
     expectSame(whole.playlist, killed.playlist);
     expect(killed.slices.map(({ index }) => index)).toEqual(killed.slices.map((_, n) => n));
+    expect(killed.slices.every(({ discontinuity }) => discontinuity)).toBe(true);
+    expect(judgePlaylist(killed.folder, `${BASE}.m3u8`).problems).toEqual([]);
+    // A picture's end is the next slice's beginning, though a run's sound begins a little earlier.
+    const ends = killed.slices.map(({ startUtcMs, durationUs }) => startUtcMs + durationUs / 1000);
+    for (const [n, { startUtcMs }] of killed.slices.slice(1).entries())
+      expect(Math.abs(ends[n]! - startUtcMs)).toBeLessThan(1.5);
   });
 
   test('makes the MP4 that no run wrote from the slices, and what is beyond those that are whole', async () => {
@@ -149,23 +156,45 @@ describe('a composite recording whose run is lost', { timeout: 180_000 }, () => 
     }
   });
 
-  test('goes on at the same place when its channel was lost too: nobody is there, and then those who come back', async () => {
+  test.each([
+    ['was lost with it', {}, 5.8],
+    ['was lost, and it ended its files', { endsItself: true as const }, 6.4],
+  ])(
+    'goes on at the same place when its channel %s: nobody is there, and then those who come back',
+    async (_, how, byS) => {
+      const folder = join(dir, 'k');
+      mkdirSync(folder);
+      const back: ScriptedUser[] = [{ uid: '1', participant: RED, codec: 'vp8', fromS: 10, toS: 60 }];
+      const { spool, ending } = await recordKilled(folder, H264_AND_VP8, { ...HLS, maxIdleMs: 30_000 }, 14, {
+        kills: [{ atS: 6.1, downS: 1.5, newChannel: back, ...how }],
+      });
+      expect(ending).toMatchObject({ reason: 'stopped', recorded: true });
+      const killed = gather({ spool }, 'killed');
+      expect(judgePlaylist(killed.folder, `${BASE}.m3u8`).problems).toEqual([]);
+      const { video, audio } = await timesOf(killed);
+      expect(video.length).toBe(14 * 30);
+      expect(Math.max(...video.slice(1).map((us, n) => us - video[n]!))).toBeLessThan(33_400);
+      expect(Math.max(...audio.slice(1).map((us, n) => us - audio[n]!))).toBeLessThan(21_400);
+      const [view] = watch(killed.playlist, [{ rect: { x: 0, y: 0, width: 1, height: 1 } }]).views;
+      expect(blackIn(view!).some(({ fromS, toS }) => fromS < byS && toS > 9.9)).toBe(true);
+      expect(presenceIn(view!, RED.colour).at(-1)!.toS).toBeGreaterThan(13.9);
+    },
+  );
+
+  test('is made whole with a break for each run, when the last is lost as well', async () => {
     const folder = join(dir, 'k');
     mkdirSync(folder);
-    const back: ScriptedUser[] = [{ uid: '1', participant: RED, codec: 'vp8', fromS: 10, toS: 60 }];
-    const { spool, ending } = await recordKilled(folder, H264_AND_VP8, { ...HLS, maxIdleMs: 30_000 }, 14, {
-      kills: [{ atS: 6.1, downS: 1.5, newChannel: back }],
-    });
-    expect(ending).toMatchObject({ reason: 'stopped', recorded: true });
-    const killed = gather({ spool }, 'killed');
-    expect(judgePlaylist(killed.folder, `${BASE}.m3u8`).problems).toEqual([]);
-    const { video, audio } = await timesOf(killed);
-    expect(video.length).toBe(14 * 30);
-    expect(Math.max(...video.slice(1).map((us, n) => us - video[n]!))).toBeLessThan(33_400);
-    expect(Math.max(...audio.slice(1).map((us, n) => us - audio[n]!))).toBeLessThan(21_400);
-    const [view] = watch(killed.playlist, [{ rect: { x: 0, y: 0, width: 1, height: 1 } }]).views;
-    expect(blackIn(view!).some(({ fromS, toS }) => fromS < 5.8 && toS > 9.9)).toBe(true);
-    expect(presenceIn(view!, RED.colour).at(-1)!.toS).toBeGreaterThan(13.9);
+    const kills: Kill[] = [
+      { atS: 4.2, downS: 0.7 },
+      { atS: 9.4, downS: 0.7, last: true },
+    ];
+    const made = await recordKilled(folder, H264_AND_VP8, HLS, 14, { kills });
+    const spoolDir = join(folder, 'whole');
+    mkdirSync(spoolDir);
+    await completeRecording({ spoolDir, earlierDirs: made.dirs });
+    const { folder: all, slices } = gather({ spool: await readRuns([spoolDir]) }, 'all');
+    expect(slices.map(({ discontinuity }) => discontinuity)).toEqual([true, true]);
+    expect(judgePlaylist(all, `${BASE}.m3u8`).problems).toEqual([]);
   });
 
   test('of sound alone goes on at the next sample', async () => {

@@ -39,9 +39,11 @@ class MortalClock implements Clock {
 }
 
 /**
- * A run is lost at `atS` and the next is up `downS` later. With `newChannel` the channel was lost too, and those in it.
+/**
+ * A run is lost at `atS` and the next is up `downS` later. With `newChannel` the channel was lost too, and those in it;
+ * with `endsItself` only the channel was, and the run ends its files. After one that is `last` no other comes.
  */
-export type Kill = { atS: number; downS: number; newChannel?: ScriptedUser[] };
+export type Kill = { atS: number; downS: number; newChannel?: ScriptedUser[]; endsItself?: true; last?: true };
 type NewChange = ChangeCommand extends infer C ? (C extends ChangeCommand ? Omit<C, 'atMonoUs'> : never) : never;
 export type ChangeAt = { atS: number; change: NewChange };
 
@@ -49,7 +51,8 @@ export type Killed = {
   spool: RecordingSpool;
   /** Of the runs, oldest first. */
   dirs: string[];
-  ending: Ending;
+  /** Of the last run; undefined when it was lost. */
+  ending: Ending | undefined;
   /** Of all runs. */
   happenings: Happening[];
   feed: ScriptedFeed;
@@ -105,9 +108,19 @@ export async function recordKilled(
     const kill = due[0];
     if (kill && ms >= kill.atS * 1000) {
       due.shift();
+      if (kill.endsItself) {
+        feed.cut();
+        while (!ending && !failure) {
+          await pause(1);
+          clock.advance(10);
+          ms += 10;
+        }
+        ending = undefined;
+      }
       own?.die();
       recording = undefined;
       feed.cut();
+      if (kill.last) break;
       if (kill.newChannel) {
         await feed.close();
         const path = join(dir, `feed${dirs.length}.sock`);
@@ -137,5 +150,5 @@ export async function recordKilled(
   }
   await feed.close();
   if (failure) throw failure;
-  return { spool: await readRuns(dirs), dirs, ending: ending as Ending, happenings, feed, lagsUs };
+  return { spool: await readRuns(dirs), dirs, ending, happenings, feed, lagsUs };
 }

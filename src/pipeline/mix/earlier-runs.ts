@@ -94,10 +94,11 @@ class Reader {
     const units = readTsUnits(file, near);
     const soundTo = this.#hasSound ? rescale(before.sample, SOUND_RATE, TS_RATE) + TS_ZERO : undefined;
     const pictureTicks = this.#fps === undefined ? 0 : TS_RATE / this.#fps;
-    const { kept, left, videoEnd, audioEnd } = cutUnits(units, { isTorn, pictureTicks, soundTo });
+    const { kept, left, videoStart, videoEnd, audioEnd } = cutUnits(units, { isTorn, pictureTicks, soundTo });
     const lacks = (this.#fps !== undefined && videoEnd === undefined) || kept.length === 0;
     if (lacks) return undefined;
-    const from = Math.min(...kept.slice(0, 8).map(({ pts }) => pts));
+    // A slice begins with its picture; a run's first sound may begin a little earlier.
+    const from = videoStart ?? kept[0]!.pts;
     const to = videoEnd ?? audioEnd ?? from;
     const end = {
       frame: videoEnd === undefined ? before.frame : Math.round(((videoEnd - TS_ZERO) * this.#fps!) / TS_RATE),

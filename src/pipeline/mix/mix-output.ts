@@ -3,6 +3,7 @@
  * recording; picture and sound are encoded once and go to every file that was asked for.
  */
 import type { AudioPlan, MixPlan, VideoPlan } from '../../contract/line/plan.ts';
+import { US } from '../../kernel/time.ts';
 import type { Picture, Sound } from '../../media/frame.ts';
 import { SOUND_RATE } from '../../media/frame.ts';
 import type { EncodedSample } from '../../media/sample.ts';
@@ -74,7 +75,8 @@ export class MixOutput {
     if (files.hls) {
       const { onSliceStart, from } = options;
       const { sliceIndex: firstIndex, continues } = from ?? {};
-      this.#slices = new TsSlices({ ...streams, onSliceStart, firstIndex, continues });
+      const startUs = from && video && Math.round((from.frame * US) / video.fps);
+      this.#slices = new TsSlices({ ...streams, onSliceStart, firstIndex, startUs, continues });
       this.#writers.push(this.#slices);
     }
     if (files.mp4) this.#writers.push(new Mp4Files({ ...streams, limit: mp4Limit }));

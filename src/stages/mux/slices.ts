@@ -73,6 +73,8 @@ export type SlicesOptions = {
   owner?: FileOwner | undefined;
   codecs?: FileCodecs | undefined;
   mpd?: string | undefined;
+  /** Where the first slice begins, microseconds, where its first sample begins a little earlier or later. */
+  startUs?: number | undefined;
   /** What the first slice is named after, Unix milliseconds, where that is not its first sample: it is written anew. */
   firstUtcMs?: number | undefined;
   /** Milliseconds that slices of the same base name are named after already, Unix time; grows with each slice. */
@@ -129,6 +131,7 @@ export class Slices {
   #cutting = false;
   /** A picture was lost: what refers to it is left out. */
   #keyFrameWanted = false;
+  #startUs: number | undefined;
   #firstUtcMs: number | undefined;
   #refused = 0;
   /** Where a file could not be begun or was given up. */
@@ -155,6 +158,7 @@ export class Slices {
     this.#taken = options.taken ?? new Set();
     this.#nextIndex = options.firstIndex ?? 0;
     this.#shape = options.shape;
+    this.#startUs = options.startUs;
     this.#firstUtcMs = options.firstUtcMs;
   }
 
@@ -314,9 +318,11 @@ export class Slices {
       slice.rotations.push({ ...this.#shape, utcMs });
   }
 
-  #beginSlice(startUs: number, discontinuity: boolean): OpenSlice {
+  #beginSlice(firstUs: number, discontinuity: boolean): OpenSlice {
     const { dir, baseName, onSliceStart } = this.#options;
     this.#container ??= this.#open();
+    const startUs = this.#startUs ?? firstUs;
+    this.#startUs = undefined;
     let startUtcMs = this.#firstUtcMs ?? this.#utcMs(startUs);
     this.#firstUtcMs = undefined;
     while (this.#taken.has(Math.trunc(startUtcMs))) startUtcMs++;
@@ -326,7 +332,7 @@ export class Slices {
     this.#taken.add(Math.trunc(startUtcMs));
     onSliceStart?.(Math.trunc(startUtcMs));
     // Nothing of it is with the system yet, not its first sample either.
-    const times = { writtenUs: startUs, flushedUs: startUs - 1 };
+    const times = { writtenUs: firstUs, flushedUs: firstUs - 1 };
     const counted = { startUs, startUtcMs, endUs: startUs, bytes: 0, ...times };
     return { name, path, ...counted, starts: [], rotations: [], discontinuity };
   }

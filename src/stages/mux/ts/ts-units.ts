@@ -65,10 +65,16 @@ export function withoutUnits(file: Buffer, units: readonly TsUnit[]): Buffer {
 }
 
 /**
- * Which of a slice's units are kept, and where the two kinds end then, ticks of 90 kHz; undefined of a kind it has none
- * of.
+ * Which of a slice's units are kept, and where the kinds begin and end then, ticks of 90 kHz; undefined of a kind it
+ * has none of.
  */
-export type TsCut = { kept: TsUnit[]; left: TsUnit[]; videoEnd: number | undefined; audioEnd: number | undefined };
+export type TsCut = {
+  kept: TsUnit[];
+  left: TsUnit[];
+  videoStart: number | undefined;
+  videoEnd: number | undefined;
+  audioEnd: number | undefined;
+};
 
 /**
  * Cuts units that a dead process was writing: the most pictures that are whole and want none that is left out, as far
@@ -99,9 +105,33 @@ export function cutUnits(
   return {
     kept: units.filter((unit) => kept.has(unit)),
     left: units.filter((unit) => !kept.has(unit)),
+    // A key frame, which none is shown before.
+    videoStart: shown[0]?.pts,
     videoEnd: videoEnd === undefined ? undefined : videoEnd + pictureTicks,
     audioEnd,
   };
+}
+
+/**
+ * Whether `next` goes on with the transport stream that `file` ends with: the packets of each PID that both have are counted on
+ * (§2.4.3.3).
+ */
+export function goesOnFrom(file: Buffer, next: Buffer): boolean {
+  const counts = new Map<number, number>();
+  for (const { pid, count } of countsOf(file)) counts.set(pid, count);
+  for (const { pid, count } of countsOf(next)) {
+    const before = counts.get(pid);
+    if (before !== undefined && count !== ((before + 1) & 0xf)) return false;
+    counts.delete(pid);
+    if (counts.size === 0) break;
+  }
+  return true;
+}
+
+/** The continuity counters of packets that have a payload; of others they stand still. */
+function* countsOf(file: Buffer): Generator<{ pid: number; count: number }> {
+  for (let at = 0; at + PACKET_BYTES <= file.length && file[at] === SYNC; at += PACKET_BYTES)
+    if (file[at + 3]! & 0x10) yield { pid: file.readUInt16BE(at + 1) & 0x1fff, count: file[at + 3]! & 0xf };
 }
 
 function payloadOf(packet: Buffer): Buffer | undefined {
