@@ -32,7 +32,7 @@ type Sent = {
   ntpZero?: number;
   /** How much faster than true time the sender's media and wall clocks run. */
   skewPpm?: number;
-  /** The receiver stands still: what was sent in its first `keptUs` waits, and what was sent later is sent again when it is back. */
+  /** The receiver stands still: what is sent in its first `keptUs` waits for it, and what comes later is sent again. */
   still?: { fromUs: number; toUs: number; keptUs: number };
 };
 type Step = { captureUs: number; localUs: number };

@@ -8,7 +8,10 @@ import type { SlidingMinimumState } from '../../contract/line/reception-state.ts
 const GRAIN_US = 50_000;
 
 export type SlidingMinimumOptions = {
-  /** A pause between values makes those before it older by this at most: nothing was seen meanwhile that speaks against them. */
+  /**
+   * A pause between values makes those before it older by this at most: nothing was seen meanwhile that speaks against
+   * them.
+   */
   pauseUs?: number;
 };
 

@@ -113,8 +113,8 @@ export function cutUnits(
 }
 
 /**
- * Whether `next` goes on with the transport stream that `file` ends with: the packets of each PID that both have are counted on
- * (§2.4.3.3).
+ * Whether `next` goes on with the transport stream that `file` ends with: the packets of each PID that both have are
+ * counted on (§2.4.3.3).
  */
 export function goesOnFrom(file: Buffer, next: Buffer): boolean {
   const counts = new Map<number, number>();
