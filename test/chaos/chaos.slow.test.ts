@@ -3,19 +3,17 @@
  */
 import { expect, test } from 'vitest';
 import { missesOf, type Report } from './play.ts';
-import { endServer, leaveAlone, randomKills } from './scenarios.ts';
+import { endServer, killServer, leaveAlone, randomKills } from './scenarios.ts';
 
 const SEED = 1;
 
 const held: [string, () => Promise<Report>][] = [
   ['nothing is done: every mark is there, in step', leaveAlone],
   ['recorders of both modes are killed at random moments', () => randomKills(2, 1, SEED)],
+  ['the server is killed and started at once', killServer],
   ['the server is ended in order', endServer],
 ];
 
 test.each(held)('%s', async (_what, run) => {
   expect(missesOf(await run())).toEqual([]);
 });
-
-// A composite that goes on after its server: `npm run test:chaos -- server-kill` says what its HLS lacks.
-test.todo('the server is killed and started at once');

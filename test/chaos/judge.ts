@@ -195,7 +195,12 @@ function judgeIndividual(outcome: Outcome, verdict: TakeVerdict): void {
       verdict,
     );
     tally(`${participant.name}'s beeps`, beeps, { course: own, role, kind: 'audio', endS }, verdict.beeps, verdict);
-    const { worstMs } = avOffsets(flashes.slice(1, -1), beeps);
+    // A file begins with what its first key frame showed, however long ago that was.
+    const beginS = (readings[0]?.atS ?? 0) - lagS;
+    const { worstMs } = avOffsets(
+      flashes.slice(1, -1).filter((atS) => atS > beginS + REACH_S),
+      beeps,
+    );
     if (Math.abs(worstMs) > Math.abs(verdict.worstOffsetMs)) verdict.worstOffsetMs = worstMs;
     if (Math.abs(worstMs) > IN_STEP_MS)
       verdict.problems.push(`${participant.name}: a beep is ${worstMs.toFixed(0)} ms off its flash`);

@@ -41,7 +41,7 @@ export async function play(
   try {
     for (const show of showsOf(stage)) {
       const outcomes = await stage.perform(show);
-      if (keepDir !== undefined) for (const outcome of outcomes) keep(outcome, keepDir);
+      if (keepDir !== undefined) for (const outcome of outcomes) keep(outcome, stage.server.running.log, keepDir);
       report.takes.push(...outcomes.map(judgeTake));
       report.problems.push(...(judge?.(outcomes) ?? []));
     }
@@ -52,11 +52,12 @@ export async function play(
   return report;
 }
 
-function keep(outcome: Outcome, dir: string): void {
+function keep(outcome: Outcome, log: string, dir: string): void {
   const own = join(dir, outcome.sid);
   mkdirSync(own, { recursive: true });
   if (existsSync(outcome.dir)) cpSync(outcome.dir, own, { recursive: true });
   writeFileSync(join(own, 'outcome.json'), JSON.stringify(outcome, null, 2));
+  writeFileSync(join(own, 'server.log'), log);
 }
 
 /** What is left after all recordings have ended, and after the server has. */

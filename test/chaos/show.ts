@@ -73,14 +73,15 @@ export function livelyPlan(seconds: number, seed: number): Plan {
   };
 }
 
-/** Two who stay. @param comeBackAtS when both publish anew, as after the server was gone */
+/** Two who stay. @param comeBackAtS when they publish anew, one after the other, as after the server was gone */
 export function steadyPlan(seconds: number, seed: number, comeBackAtS?: number): Plan {
-  const events = comeBackAtS === undefined ? [] : [{ atS: comeBackAtS, does: 'replace' as const }];
+  const events = (after: number) =>
+    comeBackAtS === undefined ? [] : [{ atS: comeBackAtS + after, does: 'replace' as const }];
   return {
     seconds,
     seed,
     canvas: CANVAS,
-    roles: [role('1', RED, 'vp8', { events }), role('2', GREEN, 'h264', { events })],
+    roles: [role('1', RED, 'vp8', { events: events(0) }), role('2', GREEN, 'h264', { events: events(1) })],
   };
 }
 

@@ -192,14 +192,20 @@ function shifted(
   watch: TakeWatch,
 ): Pick<Course, 'zeroWallS' | 'steps' | 'layouts' | 'outages'> {
   const byS = watch.zeroWallS - zeroWallS;
-  const back = steps.filter(({ does }) => does === 'replace').map(({ toS }) => toS - byS);
+  const own = steps.map((step) => ({ ...step, fromS: step.fromS - byS, toS: step.toS - byS }));
+  const away = outages.map(({ fromS, toS }) => ({ fromS: fromS - watch.zeroWallS, toS: toS - watch.zeroWallS }));
   return {
     zeroWallS: watch.zeroWallS,
-    steps: steps.map((step) => ({ ...step, fromS: step.fromS - byS, toS: step.toS - byS })),
+    // Who publishes anew after the server was gone had left with it, and comes back.
+    steps: own.flatMap((step): Step[] => {
+      const outage = away.findLast(({ fromS }) => fromS < step.fromS);
+      if (step.does !== 'replace' || !outage) return [step];
+      return [
+        { ...outage, uid: step.uid, does: 'lose' },
+        { ...step, does: 'rejoin' },
+      ];
+    }),
     layouts: watch.layouts,
-    outages: outages.map(({ fromS, toS }) => ({
-      fromS: fromS - watch.zeroWallS,
-      toS: Math.max(toS - watch.zeroWallS, ...back),
-    })),
+    outages: away,
   };
 }

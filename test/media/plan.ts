@@ -131,7 +131,8 @@ export function hasPlace(course: Course, role: Role, atS: number): boolean {
 
 /** Whether `role` sent this kind at `atS`, and the network let it through. */
 export function isSending(course: Course, role: Role, kind: MediaKind, atS: number): boolean {
-  if (blackoutsOf(role).some(({ fromS, toS }) => atS >= fromS && atS < toS)) return false;
+  const lost = [...blackoutsOf(role), ...(course.outages ?? [])];
+  if (lost.some(({ fromS, toS }) => atS >= fromS && atS < toS)) return false;
   return isOn(course, role, kind, atS);
 }
 

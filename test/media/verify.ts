@@ -280,7 +280,7 @@ function pictureFaults(course: Course, role: Role, readings: readonly Reading[],
     ...readings.filter((r) => settled(r.atS - lagS, isBlackAt) && !isColour(r, BLACK)),
   ];
   const plain = on.filter((r) => isColour(r, colour));
-  // Only what the network let through counts: in a blackout the picture has to stand still.
+  // Only what the network let through counts: in a blackout or an outage the picture has to stand still.
   const frozen = frozenIn(readings).map((span) => {
     const frames = on.filter((r) => r.atS >= span.fromS && r.atS < span.toS);
     return (
