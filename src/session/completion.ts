@@ -5,7 +5,7 @@
 import type { CompleteCommand } from '../contract/line/complete.ts';
 import type { QualityReport } from '../contract/line/quality-report.ts';
 import type { UploadingStatus } from '../contract/rest/stop.ts';
-import { messageOf } from '../kernel/fault.ts';
+import { Fault, messageOf } from '../kernel/fault.ts';
 import type { SpooledDocument, SpooledFile } from '../media/segment.ts';
 import type { RunFile, TaskPorts } from './ports.ts';
 import type { ProcessIdentity, RunRecord } from './run-record.ts';
@@ -23,6 +23,9 @@ export type CompletionOptions = {
   /** Keeps what is known of the run that completes. */
   keep(run: RunRecord): Promise<void>;
 };
+
+/** A process that is killed, for want of memory say, may do better the next time. */
+const MAX_TRIES = 3;
 
 export class Completion {
   #options: CompletionOptions;
@@ -63,14 +66,22 @@ export class Completion {
     const { sid } = task();
     const work = await this.#work();
     if (!work) return;
-    try {
-      const earlierDirs = (await spool.runs(sid)).map(({ dir }) => dir);
-      const spoolDir = await spool.create(sid, generation);
-      await this.#run(generation, { spoolDir, earlierDirs, ...work }, signal);
-    } catch (error) {
-      // One that was called off is done by the next server.
-      if (signal.aborted) throw error;
-      log.error({ sid, generation, error: messageOf(error) }, 'a recording could not be completed');
+    for (let n = 0; n < MAX_TRIES; n++) {
+      try {
+        const earlierDirs = (await spool.runs(sid)).map(({ dir }) => dir);
+        // Each in a folder of its own: what one that was killed left there is one more thing to repair.
+        const spoolDir = await spool.create(sid, generation + n);
+        await this.#run(generation + n, { spoolDir, earlierDirs, ...work }, signal);
+        return;
+      } catch (error) {
+        // One that was called off is done by the next server.
+        if (signal.aborted) throw error;
+        const isLast = n === MAX_TRIES - 1 || !(error instanceof Fault && error.retryable);
+        const details = { sid, generation: generation + n, error: messageOf(error) };
+        if (isLast) log.error(details, 'a recording could not be completed');
+        else log.warn(details, 'a recording is not complete yet; another run tries');
+        if (isLast) return;
+      }
     }
   }
 

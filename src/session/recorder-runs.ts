@@ -41,6 +41,7 @@ export class RecorderRuns {
   #zeroMonoUs: number | undefined;
   /** The run whose facts count. */
   #run: Run | undefined;
+  #hasRun = false;
   #stopAtMonoUs: number | undefined;
   /** What kept the first run from being launched. */
   #failure: unknown;
@@ -94,11 +95,14 @@ export class RecorderRuns {
     }
   }
 
-  /** Ends the recording at this moment. False when there is no run that could be told. */
+  /**
+   * Ends the recording at this moment, also for the run that goes on after one that is lost just now. False when none
+   * was ever launched.
+   */
   stop(atMonoUs: number): boolean {
     this.#stopAtMonoUs ??= atMonoUs;
     this.#run?.process.stop(this.#stopAtMonoUs);
-    return this.#run !== undefined;
+    return this.#hasRun;
   }
 
   change(command: ChangeCommand): void {
@@ -193,6 +197,7 @@ export class RecorderRuns {
     );
     const run: Run = { record: { ...record, process: process.identity }, spoolDir, process };
     this.#run = run;
+    this.#hasRun = true;
     void this.keep(run.record);
     onEvent({ type: 'runLaunched', zeroUtcMs });
     if (this.#stopAtMonoUs !== undefined) process.stop(this.#stopAtMonoUs);

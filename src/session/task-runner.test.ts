@@ -143,6 +143,24 @@ describe('a run that is lost', () => {
     expect(world.uploads[0]?.dirs.get('rest.mp4')).toBe(`/spool/${runner.task.sid}/2`);
   });
 
+  test('just as a stop comes in is followed all the same, by one that is told of the stop', async () => {
+    const runner = hold();
+    await runner.start();
+    const [first] = world.recorders;
+    // The loss is known, and not yet taken in, when the stop is: its turn is before the loss's.
+    const stopped = runner.stop(true);
+    first!.exit('SIGKILL');
+    await settle();
+    const second = world.recorders[1]!;
+    expect(second.stoppedAtUs).toBe(world.clock.monoUs());
+    expect(runner.state.phase).toBe('stopping');
+    second.tell({ type: 'ended', reason: 'stopped', recorded: true, message: '' });
+    await settle();
+    world.uploads[0]!.letFinish();
+    await runner.ended;
+    await stopped;
+  });
+
   test('is kept, with its process and why it ended', async () => {
     const runner = hold();
     await runner.start();
@@ -163,6 +181,23 @@ test('what a crash left unfinished is kept and told of', async () => {
   await runner.ended;
   expect(world.removed).toEqual([]);
   expect(world.lines.some(({ text }) => text.includes(`kept in /spool/${runner.task.sid}`))).toBe(true);
+});
+
+test('what completes a recording is started again when somebody kills it, each time in a folder of its own', async () => {
+  world.leftovers = ['half.ts.part'];
+  world.completeFaults.push(fakeFault('killed', true), fakeFault('killed again', true));
+  const runner = hold();
+  await runner.start();
+  await crash();
+  world.uploads[0]!.letFinish();
+  await runner.ended;
+  const { sid } = runner.task;
+  expect(world.completed.map(({ spoolDir }) => spoolDir)).toEqual([`/spool/${sid}/6`]);
+  expect(world.store.runs.get(sid)?.slice(-3)).toMatchObject([
+    { generation: 4, kind: 'complete', why: 'fault killed' },
+    { generation: 5, kind: 'complete', why: 'fault killed again' },
+    { generation: 6, kind: 'complete', why: 'completed' },
+  ]);
 });
 
 test('a new state is stored before anything is done about it', async () => {

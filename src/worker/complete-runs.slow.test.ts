@@ -71,3 +71,12 @@ test('one that takes too long is ended by force, and the next has its turn', asy
   );
   expect(begun.map((found) => isAlive(found))).toEqual([false, false]);
 });
+
+test('one that somebody else ends may be tried again; one that fails may not', async () => {
+  const killed = make('hang');
+  const running = killed.run();
+  await until(() => killed.begun.length === 1);
+  process.kill(killed.begun[0]!.pid, 'SIGKILL');
+  await expect(running).rejects.toMatchObject({ message: 'its process was ended by SIGKILL', retryable: true });
+  await expect(make('fail').run()).rejects.toMatchObject({ code: 'complete-failed', retryable: false });
+});

@@ -42,7 +42,10 @@ export class CompleteRuns {
     this.#options = options;
   }
 
-  /** Resolves when the work is done. Rejects with a Fault when it failed, took too long, or was called off. */
+  /**
+   * Resolves when the work is done. Rejects with a Fault when it failed, took too long, or was called off; with a
+   * retryable one when somebody else ended its process.
+   */
   async run(command: CompleteCommand, { signal, onProcess }: CompleteRunOptions): Promise<void> {
     const off = AbortSignal.any([signal, this.#closing.signal]);
     await this.#turn(off);
@@ -84,8 +87,8 @@ export class CompleteRuns {
     return new Promise((resolve, reject) => {
       const child = spawn(process.execPath, [entry, ...args], { env, detached: true, stdio: ['pipe', 'pipe', 'pipe'] });
       const { pid } = child;
-      const fail = (why: string, cause?: unknown) =>
-        reject(new Fault('complete-failed', why, { blame: 'self', ...(cause !== undefined && { cause }) }));
+      const fail = (why: string, more: { cause?: unknown; retryable?: boolean } = {}) =>
+        reject(new Fault('complete-failed', why, { blame: 'self', ...more }));
       let said = '';
       let made = '';
       let endedFor: string | undefined;
@@ -103,7 +106,7 @@ export class CompleteRuns {
       child.on('error', (error) => {
         if (pid !== undefined) return;
         settle();
-        fail(messageOf(error), error);
+        fail(messageOf(error), { cause: error });
       });
       child.on('exit', () => {
         if (pid !== undefined) signalGroup(pid, 'SIGKILL');
@@ -111,8 +114,8 @@ export class CompleteRuns {
       child.on('close', (code, signal) => {
         settle();
         if (off.aborted) reject(off.reason);
-        else if (code !== 0)
-          fail(endedFor ?? (said.trim() || `its process ended with ${signal ?? `exit code ${code}`}`));
+        else if (signal && endedFor === undefined) fail(`its process was ended by ${signal}`, { retryable: true });
+        else if (code !== 0) fail(endedFor ?? (said.trim() || `its process ended with exit code ${code}`));
         else {
           log.info({ spoolDir: command.spoolDir, files: made.split('\n').filter(Boolean) }, 'recording completed');
           resolve();

@@ -22,7 +22,7 @@ export function randomKills(count: number, shows: number, seed = SEED): Promise<
 }
 
 /** Kills the server while one recording is made in each mode, and one more is stored. */
-function killServer(): Promise<Report> {
+export function killServer(): Promise<Report> {
   return play((stage) => [
     {
       plan: steadyPlan(26, SEED, 13),

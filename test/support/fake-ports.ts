@@ -235,6 +235,8 @@ export class FakeWorld {
   feedFault: Fault | undefined;
   launchFault: Fault | undefined;
   repairFault: Fault | undefined;
+  /** What the next processes that complete recordings fail with, in order. */
+  readonly completeFaults: Fault[] = [];
   /** What recordings were completed with, in order. */
   readonly completed: CompleteCommand[] = [];
   /** Set to have completing wait until it is called off. */
@@ -272,7 +274,8 @@ export class FakeWorld {
           onProcess({ pid: 77, startTicks: 1, bootId: 'boot' });
           if (this.holdComplete)
             await new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
-          if (this.repairFault) throw this.repairFault;
+          const fault = this.completeFaults.shift() ?? this.repairFault;
+          if (fault) throw fault;
           this.completed.push(command);
         },
         launch: (start, onFact, onExit) => {
@@ -336,8 +339,8 @@ export function documentOf(sid: string): SpooledDocument {
   return { type: 'document', kind: 'report', name: `${sid}_report.json`, ...place };
 }
 
-export function fakeFault(code: string): Fault {
-  return new Fault(code, `fault ${code}`, { blame: 'self' });
+export function fakeFault(code: string, retryable = false): Fault {
+  return new Fault(code, `fault ${code}`, { blame: 'self', retryable });
 }
 
 /** Lets everything that waits for nothing but its turn run. */
