@@ -25,6 +25,11 @@ export class BitReader {
     return value;
   }
 
+  /** Bits read so far. */
+  get position(): number {
+    return this.#at;
+  }
+
   flag(): boolean {
     return this.bits(1) === 1;
   }

@@ -15,6 +15,8 @@ export type ReceivedSample = {
    * track's reception also in a key frame that ends what was held back for a loss.
    */
   afterLoss: boolean;
+  /** The picture has another size than those before it and is no key frame: a spatial layer was switched on or off. */
+  resized?: boolean;
   /** Arrival of the sample's last packet, monotonic microseconds. */
   arrivalUs: number;
 };

@@ -2,9 +2,11 @@
  * VP9, AV1, PCMU and PCMA through the whole product: sent over WHIP by Chromium and by made publishers, recorded in
  * mix, and the files judged.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { execFile } from 'node:child_process';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { type Browser, type BrowserPublisher, type PublishParams, startBrowser } from '../support/browser.ts';
 import { avOffsets } from '../support/judge/offsets.ts';
@@ -16,7 +18,9 @@ import { beepsIn, listen } from '../support/judge/sound.ts';
 import { watch } from '../support/judge/watch.ts';
 import { GREEN, RED, yuvOf } from '../support/media/participants.ts';
 import { type Publisher, publishWithRtc } from '../support/publish/publisher.ts';
-import { localStorage, TestServer, until } from '../support/test-server.ts';
+import { localStorage, type TestRecording, TestServer, until } from '../support/test-server.ts';
+
+const run = promisify(execFile);
 
 let folder: string;
 let server: TestServer;
@@ -69,6 +73,42 @@ async function record(cname: string, seconds: number): Promise<string> {
   return join(folder, 'data/recordings', cname, `${recording.sid}_${cname}_0.mp4`);
 }
 
+/** Records everyone alone, with an MP4 of each. */
+const recordAlone = (cname: string) =>
+  server.record(
+    cname,
+    '9001',
+    {
+      recordingConfig: { channelType: 1, subscribeUidGroup: 0, maxIdleTime: 10, streamMode: 'standard' },
+      recordingFileConfig: { avFileType: ['hls', 'mp4'] },
+      storageConfig: localStorage(`${cname}-alone`),
+    },
+    'individual',
+  );
+
+/** Whether each file with pictures shows one picture at a time, all of one size, to whoever reads it with FFmpeg. */
+async function judgeAlone(cname: string, recording: TestRecording): Promise<void> {
+  expect((await recording.stop()).body['serverResponse']).toMatchObject({ uploadingStatus: 'uploaded' });
+  const dir = join(folder, 'data/recordings', `${cname}-alone`);
+  const files = readdirSync(dir).filter((name) => /_video_.*\.webm$|_av_0\.mp4$/.test(name));
+  expect(files.filter((name) => name.endsWith('.mp4'))).toHaveLength(2);
+  expect(files.filter((name) => name.endsWith('.webm')).length).toBeGreaterThanOrEqual(2);
+  for (const name of files) {
+    const file = join(dir, name);
+    const { stdout } = await run('ffprobe', [
+      ...['-v', 'error', '-select_streams', 'v', '-count_packets'],
+      ...['-show_entries', 'stream=nb_read_packets:frame=width,height', '-of', 'json', file],
+    ]);
+    const { frames, streams } = JSON.parse(stdout) as {
+      frames: { width: number; height: number }[];
+      streams: { nb_read_packets: string }[];
+    };
+    expect(new Set(frames.map(({ width, height }) => `${width}x${height}`)), name).toEqual(new Set(['640x360']));
+    expect(frames.length, name).toBeGreaterThan(10);
+    expect(frames.length, name).toBeLessThanOrEqual(Number(streams[0]!.nb_read_packets));
+  }
+}
+
 /** The page's picture colour: hsl(hue 65% 38%). */
 function colourOf(hue: number) {
   const channel = (n: number) => {
@@ -116,7 +156,10 @@ describe('Chromium', { timeout: 90_000 }, () => {
       cname,
       Object.fromEntries(people.map((p) => [p.uid, [String(p.codec), String(p.audioCodec)].sort()])),
     );
+    const layered = people.some(({ scalability }) => scalability);
+    const alone = layered ? await recordAlone(cname) : undefined;
     const mp4 = await record(cname, 12);
+    if (alone) await judgeAlone(cname, alone);
     for (const [i, { page }] of pages.entries())
       if (people[i]!.scalability) expect(await page.evaluate(SCALABILITY)).toBe(people[i]!.scalability);
 

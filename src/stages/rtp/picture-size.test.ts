@@ -63,7 +63,7 @@ describe('pictureSizeOf', () => {
     // Shown, resilient, refreshing one picture, three references of which none has its size: 320×180.
     const high = Buffer.from(
       `10${'00'}0111${byte(1)}${'0000'.repeat(3)}000${(319).toString(2).padStart(16, '0')}${(179).toString(2).padStart(16, '0')}`
-        .padEnd(64, '0')
+        .padEnd(128, '0')
         .match(/.{8}/g)!
         .map((b) => Number.parseInt(b, 2)),
     );

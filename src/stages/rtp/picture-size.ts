@@ -5,6 +5,7 @@
 import { av1SequenceOf } from '../../media/av1-sequence.ts';
 import { BitReader, BitsExhausted } from '../../media/bit-reader.ts';
 import type { VideoCodec } from '../../media/track.ts';
+import { splitSuperframe, Vp9Slots } from './vp9-frame.ts';
 
 export type PictureSize = { width: number; height: number };
 
@@ -128,66 +129,11 @@ function sizeOfVp8(frame: Buffer): PictureSize | undefined {
   return { width: frame.readUInt16LE(6) & 0x3fff, height: frame.readUInt16LE(8) & 0x3fff };
 }
 
-/** Of a superframe, that of the highest layer which says its size: a decoder shows the highest. */
+/** Of a superframe, that of the picture which is shown: of spatial layers the highest. */
 function sizeOfVp9(data: Buffer): PictureSize | undefined {
-  let size: PictureSize | undefined;
-  for (const [n, frame] of vp9Frames(data).entries()) {
-    const own = sizeOfVp9Frame(frame, n === 0);
-    if (n === 0 && !own) return undefined;
-    size = own ?? size;
-  }
-  return size;
-}
-
-/** VP9 bitstream specification, annex B. */
-function vp9Frames(data: Buffer): Buffer[] {
-  const marker = data.at(-1) ?? 0;
-  const count = (marker & 7) + 1;
-  const sizeBytes = ((marker >> 3) & 3) + 1;
-  const indexBytes = 2 + count * sizeBytes;
-  if ((marker & 0xe0) !== 0xc0 || data.length < indexBytes || data[data.length - indexBytes] !== marker) return [data];
-  const frames: Buffer[] = [];
-  let from = 0;
-  for (let n = 0; n < count; n++) {
-    const bytes = data.readUIntLE(data.length - indexBytes + 1 + n * sizeBytes, sizeBytes);
-    frames.push(data.subarray(from, from + bytes));
-    from += bytes;
-  }
-  return frames;
-}
-
-const VP9_SYNC = 0x498342;
-const VP9_RGB = 7;
-
-/**
- * VP9 bitstream specification §6.2, as far as the size. A layer above the first is predicted from the one below and may
- * give its size anew (§6.2.6); undefined when it does not.
- */
-function sizeOfVp9Frame(frame: Buffer, mustBeKey: boolean): PictureSize | undefined {
-  const read = new BitReader(frame);
-  if (read.bits(2) !== 2) return undefined;
-  const profile = read.bits(1) + 2 * read.bits(1);
-  if (profile === 3) read.flag();
-  if (read.flag()) return undefined;
-  const isKey = read.bits(1) === 0;
-  const isShown = read.flag();
-  const isResilient = read.flag();
-  if (isKey) {
-    if (read.bits(24) !== VP9_SYNC) return undefined;
-    if (profile >= 2) read.flag();
-    const isOdd = profile === 1 || profile === 3;
-    if (read.bits(3) !== VP9_RGB) read.bits(isOdd ? 4 : 1);
-    else if (isOdd) read.flag();
-    else return undefined;
-    return { width: read.bits(16) + 1, height: read.bits(16) + 1 };
-  }
-  const isIntraOnly = isShown ? false : read.flag();
-  if (mustBeKey || isIntraOnly) return undefined;
-  if (!isResilient) read.bits(2);
-  read.bits(8);
-  for (let reference = 0; reference < 3; reference++) read.bits(4);
-  for (let reference = 0; reference < 3; reference++) if (read.flag()) return undefined;
-  return { width: read.bits(16) + 1, height: read.bits(16) + 1 };
+  const slots = new Vp9Slots();
+  const headers = splitSuperframe(data).map((frame) => slots.read(frame));
+  return headers[0]?.keyFrame ? headers.findLast((header) => header?.size)?.size : undefined;
 }
 
 function sizeOfAv1(unit: Buffer): PictureSize | undefined {

@@ -44,6 +44,8 @@ export class TrackReception {
   readonly #buffer: JitterBuffer;
   readonly #depacketizer: Depacketizer;
   #awaitingKeyFrame: boolean;
+  /** The picture changed its size without a key frame. */
+  #resized = false;
   /** When the newest key frame began to come in. */
   #keyFrameUs = Number.NEGATIVE_INFINITY;
   #keyFrameRtpTime = Number.POSITIVE_INFINITY;
@@ -118,7 +120,8 @@ export class TrackReception {
   /**
    * The samples that are whole by now. `keyFrameWanted` stays true for as long as video is held back, so it may be
    * asked for again and again; before the first packet it is false. It is also true when a gap stays open for long,
-   * until a key frame waits behind it.
+   * until a key frame waits behind it, and from a change of size on that came without one: files of one size begin with
+   * a key frame.
    */
   take(nowUs: number): { samples: ReceivedSample[]; keyFrameWanted: boolean } {
     const samples = this.#awaitsStart(nowUs) ? [] : this.#depacketize(this.#buffer.pop(nowUs));
@@ -129,7 +132,7 @@ export class TrackReception {
     // One that is coming in need not be asked for.
     const isComing = nowUs - this.#keyFrameUs < START_WAIT_US && !this.#isBroken;
     const withheld = this.#awaitingKeyFrame && this.#packets > this.#otherPayloadTypes && !isComing;
-    return { samples, keyFrameWanted: withheld || this.#isStuck(nowUs) };
+    return { samples, keyFrameWanted: withheld || this.#resized || this.#isStuck(nowUs) };
   }
 
   /** Everything still held: nothing more will come. */
@@ -185,6 +188,7 @@ export class TrackReception {
         this.#samples++;
         return true;
       }
+      this.#resized = !sample.keyFrame && (this.#resized || sample.resized === true);
       if (sample.keyFrame) {
         sample.afterLoss ||= this.#awaitingKeyFrame && this.#samples > 0;
         this.#awaitingKeyFrame = false;

@@ -13,7 +13,7 @@ export type FrameAssembly = {
   /** Adds the next payload of the frame. Returns false when it does not fit, after which the frame is damaged. */
   add(payload: Buffer): boolean;
   /** Ends the frame. `damaged` when a part is missing, undefined when there is nothing to show in it. */
-  finish(): { data: Buffer; keyFrame: boolean } | 'damaged' | undefined;
+  finish(): { data: Buffer; keyFrame: boolean; resized?: boolean } | 'damaged' | undefined;
   /** Forgets the frame begun. */
   reset(): void;
   /** As of Depacketizer; a codec that has none needs no such method. */
