@@ -17,15 +17,15 @@ const RECORD_MS = 3500;
 export type Starts = { latenciesMs: number[]; missed: number };
 
 /** Starts recordings one after another on a stage of its own. @param on what its server is run with */
-export async function makeStarts(on: Parameters<typeof Stage.open>[0] = {}): Promise<Starts> {
+export async function makeStarts(on: Parameters<typeof Stage.open>[0] = {}, count = TAKES): Promise<Starts> {
   const stage = await Stage.open(on);
   const starts: Starts = { latenciesMs: [], missed: 0 };
   try {
     await stage.publish('latency', {});
     await pause(1500);
-    for (let n = 0; n < TAKES; n++) {
+    for (let n = 0; n < count; n++) {
       // Called off the marks, at another moment of the second each time: a frame that flashes shows no colours.
-      const take = await stage.start('latency', () => pause(untilPhaseMs(250 + n * 120)));
+      const take = await stage.start('latency', () => pause(untilPhaseMs(250 + ((n * 127) % 600))));
       await pause(RECORD_MS);
       await stage.stop(take);
       const seen = judgeStart(stage.file(take, '.mp4'), take);
