@@ -93,7 +93,8 @@ export class Completion {
     const { files, leftovers } = await ports.spool.read(sid);
     const hasSlices = files.some(({ file }) => file.type === 'slice');
     const mp4 = plan.mode === 'mix' && plan.files.mp4 ? plan.mp4Limit : undefined;
-    const lacksMp4 = mp4 !== undefined && hasSlices && !files.some(({ file }) => file.type === 'mp4');
+    // Also where the MP4s end early: one that could not be written was given up, and is made from slices.
+    const lacksMp4 = mp4 !== undefined && hasSlices && endOf(files, 'slice') - endOf(files, 'mp4') > END_TOLERANCE_MS;
     const extras = plan.mode === 'individual' && (plan.extras.mp4 || plan.extras.manifest) ? plan.extras : undefined;
     // An MP4 of a recording that had several runs holds what the first had finished; the rest is made from slices.
     const hadRuns = mp4 !== undefined && hasSlices && new Set(files.map(({ dir }) => dir)).size > 1;
@@ -155,6 +156,15 @@ export class Completion {
     }
     return written && document.storeReport && media.length > 0 ? [...media, written] : media;
   }
+}
+
+/** Slices and MP4s of a recording need not end with the same sample. */
+const END_TOLERANCE_MS = 500;
+
+/** Where the files of a kind end, Unix milliseconds; before all time where there are none. */
+function endOf(files: readonly RunFile[], type: 'slice' | 'mp4'): number {
+  const ends = files.flatMap(({ file }) => (file.type === type ? [file.startUtcMs + file.durationUs / 1000] : []));
+  return Math.max(...ends);
 }
 
 export function isReport(file: SpooledFile): file is SpooledDocument {

@@ -32,6 +32,7 @@ export function transition(state: TaskState, event: TaskEvent): Transition {
         : { state: { ...state, progress: Math.max(state.progress, event.progress) }, effects: [] };
     case 'streamStateChanged':
     case 'sliceStarted':
+    case 'outputFailed':
     case 'fileResent':
     case 'fileBackedUp':
       // Told to others, and of no consequence here.

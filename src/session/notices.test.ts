@@ -96,6 +96,16 @@ describe('what is told', () => {
     });
   });
 
+  test('an output that could not be written, while the recording goes on', async () => {
+    const { runner, recorder } = await running();
+    recorder.tell({ type: 'outputFailed', what: 'the slices lack something: no space left' });
+    await settle();
+    expect(types().at(-1)).toBe(1);
+    const what = { module: 0, errorLevel: 4, errorCode: ERROR_CODES.notWritten };
+    expect(detailsOf(1)).toMatchObject({ ...what, errorMsg: 'the slices lack something: no space left' });
+    expect(runner.state).toMatchObject({ phase: 'recording', healthy: true });
+  });
+
   test.each([
     [109, 'the token has expired'],
     [110, 'the token is for another channel'],

@@ -12,7 +12,13 @@ const UPLOADER = 1;
 const MAJOR = 4;
 const FATAL = 5;
 /** `errorCode` of notice 1 where the contract leaves it open; `docs/guide/notifications.md` lists them. */
-export const ERROR_CODES = { storeRefused: 32, uploadAbandoned: 47, uidTaken: 53, failed: 500 } as const;
+export const ERROR_CODES = {
+  storeRefused: 32,
+  uploadAbandoned: 47,
+  uidTaken: 53,
+  failed: 500,
+  notWritten: 501,
+} as const;
 /** `leaveCode` of notice 41. */
 const LEAVE = { failed: 0, signal: 2, idle: 4, stopped: 16 } as const;
 /** `recordingMode` of notice 3. */
@@ -30,6 +36,8 @@ export function noticesOf(task: Task, before: TaskState, event: TaskEvent, after
       return [streamState(event)];
     case 'sliceStarted':
       return [sliceStart(event)];
+    case 'outputFailed':
+      return [error(RECORDER, MAJOR, ERROR_CODES.notWritten, event.message)];
     case 'playlistStored':
       return before.playlists.some(({ key }) => key === event.file.key) ? [] : [fileInfos(event.file.key)];
     case 'snapshotStored':

@@ -242,6 +242,9 @@ export class RecorderRuns {
         onEvent(event);
         return;
       }
+      case 'outputFailed':
+        onEvent({ type: 'outputFailed', message: fact.what });
+        return;
       case 'degraded':
         ports.log.warn({ sid, count: fact.count }, `recording degraded: ${fact.what}`);
         return;

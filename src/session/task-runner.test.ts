@@ -1,6 +1,5 @@
 import { beforeEach, describe, expect, test, vi } from 'vitest';
-import { documentOf, FakeStore, FakeWorld, fakeFault, OPEN, settle, taskOf } from '../../test/support/fake-ports.ts';
-import { qualityOf } from '../../test/support/quality.ts';
+import { FakeStore, FakeWorld, fakeFault, OPEN, settle, taskOf } from '../../test/support/fake-ports.ts';
 import type { SpooledFile } from '../media/segment.ts';
 import type { TaskHold } from './hold.ts';
 import type { RecordingStore, RunFile } from './ports.ts';
@@ -171,33 +170,6 @@ describe('a run that is lost', () => {
       { generation: 2, phase: 'running', process: { pid: 4242 } },
     ]);
   });
-});
-
-test('what a crash left unfinished is kept and told of', async () => {
-  world.leftovers = ['half.ts.part'];
-  const runner = hold();
-  await runner.start();
-  await crash();
-  await runner.ended;
-  expect(world.removed).toEqual([]);
-  expect(world.lines.some(({ text }) => text.includes(`kept in /spool/${runner.task.sid}`))).toBe(true);
-});
-
-test('what completes a recording is started again when somebody kills it, each time in a folder of its own', async () => {
-  world.leftovers = ['half.ts.part'];
-  world.completeFaults.push(fakeFault('killed', true), fakeFault('killed again', true));
-  const runner = hold();
-  await runner.start();
-  await crash();
-  world.uploads[0]!.letFinish();
-  await runner.ended;
-  const { sid } = runner.task;
-  expect(world.completed.map(({ spoolDir }) => spoolDir)).toEqual([`/spool/${sid}/6`]);
-  expect(world.store.runs.get(sid)?.slice(-3)).toMatchObject([
-    { generation: 4, kind: 'complete', why: 'fault killed' },
-    { generation: 5, kind: 'complete', why: 'fault killed again' },
-    { generation: 6, kind: 'complete', why: 'completed' },
-  ]);
 });
 
 test('a new state is stored before anything is done about it', async () => {
@@ -473,84 +445,4 @@ test('a stop before the recorder is ready reaches it', async () => {
   await starting;
   expect(await stopping).toBe('accepted');
   expect(world.recorders[0]?.stoppedAtUs).toBeDefined();
-});
-
-describe('the quality report', () => {
-  /** A recording with one file, and a report on its spool if `written`. */
-  async function ended(task = taskOf(), { written = true, told = true } = {}) {
-    const runner = hold(task);
-    await runner.start();
-    const [recorder] = world.recorders;
-    world.spool(recorder!, mp4('a.mp4'));
-    if (told) recorder!.tell({ type: 'qualityMeasured', report: qualityOf(task.sid) });
-    if (written) {
-      world.written.set(documentOf(task.sid).name, qualityOf(task.sid, 'stopped'));
-      world.spool(recorder!, documentOf(task.sid));
-    }
-    return { runner, recorder: recorder! };
-  }
-  const storedNames = () => world.uploads[0]?.files.map((file) => file.name);
-
-  test('is what was last told while it records, and what lies on the spool in the end', async () => {
-    const { runner, recorder } = await ended();
-    expect(runner.quality).toMatchObject({ state: 'recording' });
-    await settle();
-    // Callers are told of media alone, so nothing may come before it.
-    expect(storedNames()).toEqual(['a.mp4']);
-    recorder.tell({ type: 'ended', reason: 'idle', recorded: true, message: '' });
-    await settle();
-    const { sid } = runner.task;
-    expect(storedNames()).toEqual(['a.mp4', `${sid}_report.json`]);
-    expect(runner.quality).toMatchObject({ state: 'final' });
-    expect(world.store.reports.get(sid)).toEqual(world.written.get(`${sid}_report.json`));
-  });
-
-  test('stays out of the store where it is not wanted', async () => {
-    const task = taskOf();
-    task.document.storeReport = false;
-    const { recorder } = await ended(task);
-    recorder.tell({ type: 'ended', reason: 'idle', recorded: true, message: '' });
-    await settle();
-    expect(storedNames()).toEqual(['a.mp4']);
-    expect(world.store.reports.get(task.sid)).toMatchObject({ state: 'final' });
-  });
-
-  test('of a recorder that is lost is what it told last', async () => {
-    const { runner } = await ended(taskOf(), { written: false });
-    await crash();
-    const { sid } = runner.task;
-    expect(storedNames()).toEqual(['a.mp4', `${sid}_report.json`]);
-    expect(world.store.reports.get(sid)).toMatchObject({ state: 'partial', measuredMs: 5000 });
-  });
-
-  test('harms nothing when there is none, or it cannot be read or kept', async () => {
-    const { runner } = await ended(taskOf(), { written: false, told: false });
-    await crash();
-    expect(storedNames()).toEqual(['a.mp4']);
-    world.uploads[0]?.letFinish();
-    await runner.ended;
-
-    world = new FakeWorld();
-    const second = await ended();
-    world.written.clear();
-    second.recorder.tell({ type: 'ended', reason: 'idle', recorded: true, message: '' });
-    await settle();
-    expect(storedNames()?.[0]).toBe('a.mp4');
-    expect(world.lines.some(({ text }) => text.includes('could not be kept'))).toBe(true);
-    world.uploads[0]?.letFinish();
-    await second.runner.ended;
-    expect(second.runner.state).toMatchObject({ phase: 'ended', status: 8 });
-  });
-
-  test('alone on the spool is kept, and not stored', async () => {
-    const runner = hold();
-    await runner.start();
-    const [recorder] = world.recorders;
-    world.written.set(documentOf(runner.task.sid).name, qualityOf(runner.task.sid, 'idle'));
-    world.spool(recorder!, documentOf(runner.task.sid));
-    recorder!.tell({ type: 'ended', reason: 'idle', recorded: false, message: '' });
-    await runner.ended;
-    expect(world.uploads[0]).toMatchObject({ files: [], aborted: true });
-    expect(world.store.reports.get(runner.task.sid)).toMatchObject({ state: 'final', endReason: 'idle' });
-  });
 });

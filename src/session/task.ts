@@ -94,6 +94,8 @@ export type TaskEvent =
       trackType: TrackType;
       uid?: string | undefined;
     }
+  /** One of the recording's outputs lacks something that could not be written; the others go on. */
+  | { type: 'outputFailed'; message: string }
   /** Parts of 10 000 of what is recorded lie in the store. */
   | { type: 'uploadProgressed'; progress: number }
   /** A file lies in the store that had to be sent again. */

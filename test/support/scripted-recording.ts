@@ -70,6 +70,7 @@ export type Made = {
  * @param dir where the feed's socket and the spool go
  * @param upAtS when the recorder's process is up; what came before waits in the feed
  * @param changes of the subscription, and when they are made
+ * @param prepare takes the spool's folder before anything is written to it
  */
 export async function record(
   dir: string,
@@ -78,12 +79,14 @@ export async function record(
   stopS: number,
   upAtS = 0,
   changes: { atS: number; subscribe: Plan['subscribe'] }[] = [],
+  prepare: (spoolDir: string) => void = () => {},
 ): Promise<Made> {
   const clock = new ManualClock();
   clock.advance(60_000);
   const zeroMonoUs = clock.monoUs();
   const feed = await ScriptedFeed.serve(join(dir, 'feed.sock'), users, zeroMonoUs, zeroMonoUs + upAtS * 1e6);
   const spoolDir = mkdtempSync(join(dir, 'spool-'));
+  prepare(spoolDir);
   const start: StartCommand = {
     type: 'start',
     plan,

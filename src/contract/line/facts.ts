@@ -114,6 +114,8 @@ export const factSchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('fileSpooled'), ...told, file: spooledFileSchema }),
   /** Something was lost or slowed, in words, with how often it happened since the last such fact. */
   z.object({ type: z.literal('degraded'), ...told, what: z.string(), count: z.int().min(1) }),
+  /** A first part of an output (the slices, the MP4, a user's files) could not be written; the others go on. */
+  z.object({ type: z.literal('outputFailed'), ...told, what: z.string() }),
   /** The quality report so far, every few seconds. The last one is a file on the spool. */
   z.object({ type: z.literal('qualityMeasured'), ...told, report: qualityReportSchema }),
   z.object({

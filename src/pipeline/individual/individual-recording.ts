@@ -17,12 +17,12 @@ import { AudioLine } from '../mix/audio-line.ts';
 import type { Ending, LineContext, Recording } from '../recording.ts';
 import { ChannelTracks, type TrackEntry } from '../tracks/channel-tracks.ts';
 import { FeedSession, type SessionEnd } from '../tracks/feed-session.ts';
+import { Losses } from '../tracks/losses.ts';
 import { Attendance, readEarlierStays } from './attendance.ts';
 import { type IndividualCheckpoint, individualCheckpointSchema } from './checkpoint.ts';
 import { DueSamples } from './due-samples.ts';
 import { type EarlierRuns, readEarlierRuns } from './earlier-runs.ts';
 import type { FileSink } from './file-sink.ts';
-import { Losses } from './losses.ts';
 import type { Stay } from './manifest.ts';
 import { channelsOf, UserFiles } from './user-files.ts';
 
@@ -105,7 +105,7 @@ export class IndividualRecording implements Recording {
     });
     if (plan.extras.mp4 || plan.extras.manifest)
       this.#attendance = new Attendance(start.spoolDir, start.zeroUtcMs, stays);
-    this.#losses = new Losses((what, count) => context.emit({ type: 'degraded', what, count }));
+    this.#losses = new Losses(context.emit);
     const snapshots = plan.snapshots !== undefined;
     this.#tracks = new ChannelTracks<Line>({
       subscribe: plan.subscribe,
@@ -157,7 +157,7 @@ export class IndividualRecording implements Recording {
         context.emit({ type: 'sliceStarted', uid, trackType, startUtcMs, discontinueUtcMs });
       },
       onFile: (file) => this.#keep(file),
-      onLost: (uid, what) => this.#losses.add(uid, what),
+      onLost: (uid, what) => this.#losses.add(filesOf(uid), what),
     };
   }
 
@@ -170,7 +170,7 @@ export class IndividualRecording implements Recording {
       try {
         await user.goOn(past);
       } catch (error) {
-        this.#losses.add(uid, messageOf(error));
+        this.#losses.add(filesOf(uid), messageOf(error));
         user.restart();
       }
     }
@@ -241,7 +241,7 @@ export class IndividualRecording implements Recording {
     try {
       work(user);
     } catch (error) {
-      this.#losses.add(uid, messageOf(error));
+      this.#losses.add(filesOf(uid), messageOf(error));
       user.restart();
     }
   }
@@ -349,7 +349,7 @@ export class IndividualRecording implements Recording {
     try {
       await user.finish();
     } catch (error) {
-      this.#losses.add(user.uid, messageOf(error));
+      this.#losses.add(filesOf(user.uid), messageOf(error));
       user.restart();
       await user.finish();
     }
@@ -378,4 +378,9 @@ export class IndividualRecording implements Recording {
     for (const user of this.#users.values()) user.close();
     void this.#journal.close();
   }
+}
+
+/** A user's files in words, as an output. */
+function filesOf(uid: string): string {
+  return `files of user ${uid} lack something`;
 }

@@ -40,6 +40,11 @@ export type MixOutputOptions = {
   threads?: number | undefined;
   /** A slice was begun at `startUtcMs`, Unix milliseconds. */
   onSliceStart(startUtcMs: number): void;
+  /**
+   * Something of an output could not be written, in words; the other outputs go on. Where this is left out, the first
+   * such failure is thrown.
+   */
+  onLost?: ((output: string, what: string) => void) | undefined;
   /** A file lies finished on the spool and in its journal. */
   onFile(file: SpooledFile): void;
 };
@@ -51,10 +56,12 @@ export class MixOutput {
   readonly #journal: Journal;
   readonly #slices: TsSlices | undefined;
   readonly #keep: (file: SpooledFile) => Promise<void>;
+  readonly #onLost: MixOutputOptions['onLost'];
 
   private constructor(options: MixOutputOptions, journal: Journal) {
     const { video, audio, files, mp4Limit, baseName, spoolDir: dir, zeroUtcMs, threads } = options;
     this.#journal = journal;
+    this.#onLost = options.onLost;
     this.#video =
       video &&
       new VideoEncoder({ ...video, ...(threads && { threads }), keyIntervalFrames: video.fps * KEY_INTERVAL_S });
@@ -76,10 +83,15 @@ export class MixOutput {
       const { onSliceStart, from } = options;
       const { sliceIndex: firstIndex, continues } = from ?? {};
       const startUs = from && video && Math.round((from.frame * US) / video.fps);
-      this.#slices = new TsSlices({ ...streams, onSliceStart, firstIndex, startUs, continues });
+      const onLost = options.onLost && ((what: string) => this.#onLost?.('the slices lack something', what));
+      this.#slices = new TsSlices({ ...streams, onSliceStart, firstIndex, startUs, continues, onLost });
       this.#writers.push(this.#slices);
     }
-    if (files.mp4) this.#writers.push(new Mp4Files({ ...streams, limit: mp4Limit }));
+    if (files.mp4) {
+      const onLost = options.onLost && ((what: string) => this.#loseMp4(mp4, what));
+      const mp4: Mp4Files = new Mp4Files({ ...streams, limit: mp4Limit, onLost });
+      this.#writers.push(mp4);
+    }
   }
 
   static async open(options: MixOutputOptions): Promise<MixOutput> {
@@ -125,6 +137,15 @@ export class MixOutput {
     this.#audio?.close();
     for (const writer of this.#writers) writer.close();
     void this.#journal.close();
+  }
+
+  /** An MP4 that lacks nothing is made from the slices when the recording is over, where there are any. */
+  #loseMp4(mp4: Mp4Files, what: string): void {
+    if (this.#slices) mp4.abandon();
+    const output = this.#slices
+      ? 'the MP4 is made from the slices at the end, as it could not be written'
+      : 'the MP4 lacks something';
+    this.#onLost?.(output, what);
   }
 
   async #write(samples: EncodedSample[]): Promise<void> {

@@ -14,6 +14,7 @@ import { writeCheckpoint } from '../checkpoint/checkpoint-file.ts';
 import type { Ending, LineContext, Recording } from '../recording.ts';
 import { Timeline } from '../timeline.ts';
 import { FeedSession, type SessionEnd } from '../tracks/feed-session.ts';
+import { Losses } from '../tracks/losses.ts';
 import { Canvas, type Look, usersIn } from './canvas.ts';
 import { type EarlierRuns, type End, readEarlierRuns } from './earlier-runs.ts';
 import { type MixCheckpoint, type MixMoment, Moments } from './mix-checkpoint.ts';
@@ -69,6 +70,7 @@ export class MixRecording implements Recording {
   /** The channel was lost with those in it at `atUs` of the recording; nobody came since monotonic `emptyUs`. */
   #lost: { atUs: number; emptyUs: number | undefined } | undefined;
   readonly #moments: Moments;
+  readonly #losses: Losses;
   #checkpointUs = Number.NEGATIVE_INFINITY;
   #checkpoint: Promise<void> | undefined;
   #ending: Ended | undefined;
@@ -92,6 +94,7 @@ export class MixRecording implements Recording {
     this.#moments = new Moments(plan.video?.fps);
     this.#plan = plan;
     this.#context = context;
+    this.#losses = new Losses(context.emit);
     this.#clock = context.clock;
     this.done = new Promise((resolve, reject) => {
       this.#settle = { resolve, reject };
@@ -187,6 +190,7 @@ export class MixRecording implements Recording {
     if (this.#pictureClock) {
       await this.#record(this.#pictureClock);
       this.#keepMoment(this.#pictureClock);
+      this.#losses.step(this.#pictureClock.dueUs);
     }
     if (this.#ending) await this.#finish(this.#ending);
   }
@@ -254,6 +258,7 @@ export class MixRecording implements Recording {
       // A slice that goes on from another run's begins where that one ended.
       onSliceStart: (startUtcMs) =>
         this.#context.emit({ type: 'sliceStarted', startUtcMs, discontinueUtcMs: startUtcMs, trackType }),
+      onLost: (output, what) => this.#losses.add(output, what),
       onFile: (file) => this.#context.emit({ type: 'fileSpooled', file }),
     });
     this.#context.report.onFilesBegun(originUs, originUs + this.#pictureClock!.offsetOf(frame));
@@ -336,6 +341,7 @@ export class MixRecording implements Recording {
       await this.#recordSound(this.#plan.video ? (this.#pictureClock?.dueUs ?? 0) : ending.endUs + blockUs);
       await this.#output.finish();
     }
+    this.#losses.flush();
     await this.#checkpoint;
     const recorded = this.#output !== undefined;
     this.#free();

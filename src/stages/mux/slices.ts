@@ -241,6 +241,8 @@ export class Slices {
   #mux(sample: EncodedSample): void {
     if (this.#brokeOffUs !== undefined && Math.abs(sample.dtsUs - this.#brokeOffUs) < RETRY_US) return;
     const isKeyPicture = sample.kind === 'video' && sample.keyFrame;
+    // A slice that begins anew begins with its picture: players stumble over one that has none.
+    if (this.#keyFrameWanted && !this.#slice && !isKeyPicture) return;
     if (this.#keyFrameWanted && sample.kind === 'video') {
       if (!isKeyPicture) return;
       this.#cutting = true;

@@ -55,6 +55,7 @@ export class Mp4Files {
   #lastSounds: EncodedSample[] = [];
   #finishing: Promise<void> = Promise.resolve();
   #failure: unknown;
+  #abandoned = false;
 
   /** Throws a Fault when no stream is described. */
   constructor(options: Mp4FilesOptions) {
@@ -70,6 +71,12 @@ export class Mp4Files {
   write(sample: EncodedSample): void {
     if (this.#failure) throw this.#failure;
     for (const next of this.#interleaver.push(sample)) this.#take(next);
+  }
+
+  /** Writes no more, and leaves the file that was begun as `.part`; those that were ended are finished. */
+  abandon(): void {
+    this.#abandoned = true;
+    this.close();
   }
 
   /** Ends the last file; resolves when all files are finished and given to `onFile`. Frees everything. */
@@ -92,6 +99,7 @@ export class Mp4Files {
   }
 
   #take(sample: EncodedSample): void {
+    if (this.#abandoned) return;
     const isVideo = sample.kind === 'video';
     if (isVideo && this.#keyFrameWanted && !sample.keyFrame) return;
     if (this.#brokeOffUs !== undefined && Math.abs(sample.dtsUs - this.#brokeOffUs) < RETRY_US) return;
