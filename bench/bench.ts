@@ -3,7 +3,7 @@
  * minutes.
  *
  *   npm run bench -- start-latency ramp-up reception stop av-offset cpu memory individual many-recordings snapshots
- *                    api remix takeover starts-against cpu-against      only these
+ *                    api remix stores takeover starts-against cpu-against      only these
  */
 import { measureApi } from './api.ts';
 import { measureCpu, measureMemory } from './cost.ts';
@@ -16,6 +16,7 @@ import { measureAvOffset, measureStop } from './recording.ts';
 import { measureRemix } from './remix.ts';
 import { measureSnapshots } from './snapshots.ts';
 import { measureStartLatency } from './start-latency.ts';
+import { measureStores } from './stores/stores.ts';
 import { measureCpuAgainst, measureStartsAgainst, measureTakeover } from './takeover.ts';
 
 const MEASURES: Record<string, () => Promise<Figure[]>> = {
@@ -31,6 +32,7 @@ const MEASURES: Record<string, () => Promise<Figure[]>> = {
   snapshots: measureSnapshots,
   api: measureApi,
   remix: measureRemix,
+  stores: measureStores,
   takeover: measureTakeover,
   'starts-against': measureStartsAgainst,
   'cpu-against': measureCpuAgainst,

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Installs what a bare clone lacks, and says nothing when there is nothing to do.
 #   setup.sh        npm packages (once per lockfile)
-#   setup.sh test   also the Debian packages that tests and benches use: chromium, dnsmasq, ffmpeg, postgresql
+#   setup.sh test   also the Debian packages that tests and benches use: chromium, dnsmasq, ffmpeg, postgresql,
+#                   OpenStack Swift's libraries
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -22,6 +23,8 @@ command -v ffmpeg >/dev/null 2>&1 || missing="$missing ffmpeg"
 # Debian keeps its programs out of the path, in a folder per version.
 command -v postgres >/dev/null 2>&1 || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 ||
   missing="$missing postgresql"
+# The libraries alone: the packages of Swift's servers would begin to run them.
+[ -e /usr/lib/python3/dist-packages/swift/proxy/server.py ] || missing="$missing python3-swift"
 [ -z "$missing" ] && exit 0
 if ! command -v apt-get >/dev/null 2>&1; then
   echo "aircheck: tests need these programs, please install them:$missing" >&2

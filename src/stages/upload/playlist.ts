@@ -4,7 +4,10 @@
  */
 import type { Segment } from '../../media/segment.ts';
 
+/** A version is worth its bytes when it names one slice more for each so many of the version before. */
 const SLICES_PER_NEW = 24;
+/** The same while slices wait in numbers: what is sent then is old before it is there. */
+const SLICES_PER_NEW_BEHIND = 4;
 
 export class SliceRow {
   #slices = new Map<number, { slice: Segment; state: 'waiting' | 'stored' | 'lost' }>();
@@ -12,10 +15,13 @@ export class SliceRow {
   #row: Segment[] = [];
   #next = 0;
   #skipped = false;
+  #waiting = 0;
   #ended = false;
 
   add(slice: Segment): void {
-    if (!this.#slices.has(slice.index)) this.#slices.set(slice.index, { slice, state: 'waiting' });
+    if (this.#slices.has(slice.index)) return;
+    this.#slices.set(slice.index, { slice, state: 'waiting' });
+    this.#waiting++;
   }
 
   store(slice: Segment): void {
@@ -38,8 +44,14 @@ export class SliceRow {
     return this.#row;
   }
 
+  /** How many slices are on their way. */
+  get waiting(): number {
+    return this.#waiting;
+  }
+
   #set(slice: Segment, state: 'stored' | 'lost'): void {
     const entry = this.#slices.get(slice.index);
+    if (entry?.state === 'waiting') this.#waiting--;
     if (entry) entry.state = state;
     this.#advance();
   }
@@ -79,6 +91,11 @@ export class IndexFile {
     return this.#rows.some(({ row, taken }) => row.named.length > taken);
   }
 
+  /** How many slices of its rows are on their way. */
+  get waiting(): number {
+    return this.#rows.reduce((sum, { row }) => sum + row.waiting, 0);
+  }
+
   /**
    * True when there is enough to name that another version is worth its bytes: each is sent whole, so versions must
    * grow rarer as they grow longer. A new slice is enough at first; later it takes one for each 24 that are named,
@@ -87,7 +104,8 @@ export class IndexFile {
   get isDue(): boolean {
     const news = this.#rows.reduce((sum, { row, taken }) => sum + row.named.length - taken, 0);
     const named = this.#rows.reduce((sum, { taken }) => sum + taken, 0);
-    return news > Math.floor(named / SLICES_PER_NEW);
+    const perNew = this.waiting > SLICES_PER_NEW ? SLICES_PER_NEW_BEHIND : SLICES_PER_NEW;
+    return news > Math.floor(named / perNew);
   }
 
   /** The slices that may be named now, row by row. */

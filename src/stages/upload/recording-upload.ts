@@ -262,8 +262,8 @@ export class RecordingUpload {
    */
   #refresh(name: string): void {
     const index = this.#indexes.get(name);
-    // While the recording goes on, a long playlist is not sent for each of its slices.
-    const isDue = this.#ending ? index?.hasNews : index?.isDue;
+    // A long playlist is not sent for each of its slices, but for the last of them.
+    const isDue = this.#ending && index?.waiting === 0 ? index.hasNews : index?.isDue;
     if (!index || !isDue || this.#storing.has(name) || this.#abort.signal.aborted) return;
     this.#storing.add(name);
     void this.#storeIndex(name, index)

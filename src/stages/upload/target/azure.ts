@@ -107,11 +107,11 @@ class AzureContainer implements Target {
       const answer = await blob.upload(data, data.length, {
         ...(signal && { abortSignal: signal }),
         // Without it Azure would compute one of what it got; with it, it refuses what was changed on the way.
-        blobHTTPHeaders: { blobContentType: contentType, blobContentMD5: md5 },
+        blobHTTPHeaders: { blobContentType: contentType, blobContentMD5: Buffer.from(md5, 'hex') },
         ...(this.#tags && { tags: this.#tags }),
       });
       const evidence = await this.#confirm(blob, key, data.length, md5, signal);
-      return { key, bytes: data.length, etag: answer.etag, md5: md5.toString('hex'), sha256, evidence };
+      return { key, bytes: data.length, etag: answer.etag, md5, sha256, evidence };
     });
   }
 
@@ -137,24 +137,24 @@ class AzureContainer implements Target {
         const { data, md5 } = await source.read(offset, length, buffer);
         whole.update(data);
         // One that was confirmed is only read, for the digest of the whole.
-        if (parts.some(({ number, md5: had }) => number === at + 1 && had === md5.toString('hex'))) return;
+        if (parts.some(({ number, md5: had }) => number === at + 1 && had === md5)) return;
         await blob.stageBlock(ids(count)[at] as string, data, length, {
           ...(signal && { abortSignal: signal }),
-          transactionalContentMD5: md5,
+          transactionalContentMD5: Buffer.from(md5, 'hex'),
         });
-        parts.push({ number: at + 1, etag: '', md5: md5.toString('hex') });
+        parts.push({ number: at + 1, etag: '', md5 });
         onParts?.({ ...sofar, parts: [...parts] });
       });
     }
-    const md5 = whole.digest();
+    const md5 = whole.digest('hex');
     try {
       const answer = await blob.commitBlockList(ids(count), {
         ...(signal && { abortSignal: signal }),
-        blobHTTPHeaders: { blobContentType: contentType, blobContentMD5: md5 },
+        blobHTTPHeaders: { blobContentType: contentType, blobContentMD5: Buffer.from(md5, 'hex') },
         ...(this.#tags && { tags: this.#tags }),
       });
       const evidence = await this.#confirm(blob, key, source.bytes, md5, signal);
-      return { key, bytes: source.bytes, etag: answer.etag, md5: md5.toString('hex'), evidence };
+      return { key, bytes: source.bytes, etag: answer.etag, md5, evidence };
     } catch (error) {
       // Blocks that nobody commits are forgotten after a week.
       if (errorCode(error) !== 'InvalidBlockList') throw error;
@@ -168,7 +168,7 @@ class AzureContainer implements Target {
   }
 
   /** Each block was checked when it was staged, so where reading is refused the answer itself is proof. */
-  async #confirm(blob: BlockBlobClient, key: string, bytes: number, md5: Buffer, signal?: AbortSignal) {
+  async #confirm(blob: BlockBlobClient, key: string, bytes: number, md5: string, signal?: AbortSignal) {
     try {
       const has = await blob.getProperties(signal ? { abortSignal: signal } : {});
       if (has.contentLength !== bytes)
@@ -176,7 +176,8 @@ class AzureContainer implements Target {
           blame: 'destination',
           retryable: true,
         });
-      if (has.contentMD5 && !Buffer.from(has.contentMD5).equals(md5)) throw bytesDiffer(this.description, key);
+      if (has.contentMD5 && Buffer.from(has.contentMD5).toString('hex') !== md5)
+        throw bytesDiffer(this.description, key);
       return 'digest' as const;
     } catch (error) {
       if (statusCode(error) === 403) return 'digest' as const;

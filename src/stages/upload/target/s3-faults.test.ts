@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
-import { faultOf } from './s3-faults.ts';
+import { faultOf, isPassing, S3Error } from './s3-faults.ts';
 
-const answer = (name: string, status?: number, message = 'text') =>
-  Object.assign(new Error(message), { name, $metadata: status === undefined ? {} : { httpStatusCode: status } });
+const answer = (code: string, status: number, message = 'text') =>
+  new S3Error(status, {}, `<Error><Code>${code}</Code><Message>${message}</Message></Error>`);
 
 test.each([
   ['AccessDenied', 403, false, /check accessKey/],
@@ -20,7 +20,6 @@ test.each([
   ['RequestTimeout', 400, true, /HTTP 400\)$/],
   ['BadDigest', 400, true, /HTTP 400\)$/],
   ['RequestTimeTooSkewed', 403, true, /clock/],
-  ['TimeoutError', undefined, true, /\(TimeoutError\)$/],
 ])('%s (%s) may pass: %s', (name, status, retryable, message) => {
   const fault = faultOf(answer(name, status), 'bucket b');
   expect(fault).toMatchObject({ code: 'store-failed', blame: 'destination', retryable });
@@ -34,13 +33,33 @@ test.each([
   ['ENOTFOUND', false, /no such host/],
   ['EAI_AGAIN', true, /EAI_AGAIN/],
   ['ECONNRESET', true, /ECONNRESET/],
+  ['ETIMEDOUT', true, /ETIMEDOUT/],
   ['ECONNREFUSED', true, /nobody listens/],
 ])('a connection that ends with %s may pass: %s', (code, retryable, message) => {
   const fault = faultOf(Object.assign(new Error('text'), { code }), 'bucket b');
   expect(fault).toMatchObject({ retryable, message: expect.stringMatching(message) });
 });
 
-test('an empty message is replaced by the store’s own word', () => {
-  const error = Object.assign(answer('UnknownError', 411, 'UnknownError'), { Code: 'MissingContentLength' });
-  expect(faultOf(error, 'bucket b').message).toMatch(/failed: MissingContentLength \(MissingContentLength, HTTP 411\)/);
+test('an empty message is replaced by the store’s own word, and that by HTTP’s', () => {
+  const empty = answer('MissingContentLength', 411, '');
+  expect(faultOf(empty, 'bucket b').message).toMatch(/failed: MissingContentLength \(MissingContentLength, HTTP 411\)/);
+  const page = new S3Error(502, { 'content-type': 'text/html' }, '<html><h1>502</h1></html>');
+  expect(faultOf(page, 'bucket b').message).toMatch(/failed: BadGateway \(BadGateway, HTTP 502\)/);
+});
+
+test('a refusal tells the region, the address and the time of the store, where it has a reason to', () => {
+  const date = 'Sat, 28 Nov 2026 19:00:00 GMT';
+  const malformed = '<Error><Code>AuthorizationHeaderMalformed</Code><Region>eu-fra</Region></Error>';
+  expect(new S3Error(400, { date }, malformed)).toMatchObject({ region: 'eu-fra', dateMs: Date.parse(date) });
+  expect(new S3Error(301, { 'x-amz-bucket-region': 'eu-west-1' }, '')).toMatchObject({ region: 'eu-west-1' });
+  expect(new S3Error(307, { location: 'https://a.example/x' }, '')).toMatchObject({ location: 'https://a.example/x' });
+  expect(new S3Error(403, { 'x-amz-bucket-region': 'eu-west-1' }, '').region).toBeUndefined();
+  expect(new S3Error(400, {}, '<Region>no region, &lt;b&gt;</Region>').region).toBeUndefined();
+});
+
+test('is a hiccup when the store or the connection may be well at once', () => {
+  expect([500, 502, 503, 504, 429].every((status) => isPassing(answer('x', status)))).toBe(true);
+  expect([501, 505, 507, 400, 403, 404].some((status) => isPassing(answer('x', status)))).toBe(false);
+  expect(isPassing(Object.assign(new Error('reset'), { code: 'ECONNRESET' }))).toBe(true);
+  expect(isPassing(Object.assign(new Error('late'), { code: 'ETIMEDOUT' }))).toBe(false);
 });

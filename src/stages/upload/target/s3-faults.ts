@@ -1,44 +1,56 @@
 /**
- * What an S3 store's refusal means: whether it can pass, and what somebody has to change when it cannot. Pure.
+ * What an S3 store's refusal says and means: whether it can pass, and what somebody has to change when it cannot. Pure.
  */
+import { type IncomingHttpHeaders, STATUS_CODES } from 'node:http';
 import { Fault, messageOf } from '../../../kernel/fault.ts';
+import { elementText } from './s3-xml.ts';
 
-/** As much of the SDK's errors as is read. */
-type StoreError = {
-  $metadata?: { httpStatusCode?: number };
-  $response?: { headers?: Record<string, string>; body?: unknown };
-  Code?: string;
-  Region?: string;
-  code?: string;
-};
+/** A store's refusal, in its own words. */
+export class S3Error extends Error {
+  readonly status: number;
+  /** The store's own word, as `NoSuchBucket`; HTTP's, as `NotFound`, where it gave none. */
+  readonly code: string;
+  /** The region that the store says the bucket is in. */
+  readonly region: string | undefined;
+  /** Where the store sends the request instead. */
+  readonly location: string | undefined;
+  /** The time by the store's clock, Unix milliseconds. */
+  readonly dateMs: number | undefined;
+
+  /** @param text the answer's body: XML, or whatever else came */
+  constructor(status: number, headers: IncomingHttpHeaders, text: string) {
+    const code = elementText(text, 'Code') || (STATUS_CODES[status] ?? `HTTP${status}`).replace(/[ '-]/g, '');
+    super(elementText(text, 'Message') || code);
+    this.name = 'S3Error';
+    this.status = status;
+    this.code = code;
+    const region = elementText(text, 'Region') ?? headers['x-amz-bucket-region'];
+    const tells = status === 400 || status === 301 || status === 307 || status === 308;
+    this.region = tells && typeof region === 'string' && /^[a-z0-9-]{2,64}$/i.test(region) ? region : undefined;
+    this.location = tells && status !== 400 ? headers.location : undefined;
+    const dateMs = Date.parse(headers.date ?? '');
+    this.dateMs = Number.isNaN(dateMs) ? undefined : dateMs;
+  }
+}
 
 export function statusOf(error: unknown): number | undefined {
-  return (error as StoreError | undefined)?.$metadata?.httpStatusCode;
+  return error instanceof S3Error ? error.status : undefined;
 }
 
 /** The store's own word for the error, as `NoSuchBucket`; of a connection, the system's, as `ECONNREFUSED`. */
 export function nameOf(error: unknown): string {
-  const { Code, code } = error as StoreError;
-  if (Code) return Code;
-  const name = error instanceof Error ? error.name : 'Error';
-  return name === 'Error' && typeof code === 'string' ? code : name;
+  const { code } = error as { code?: unknown };
+  if (typeof code === 'string') return code;
+  return error instanceof Error ? error.name : 'Error';
 }
 
-function headerOf(error: unknown, name: string): string | undefined {
-  const headers = (error as StoreError | undefined)?.$response?.headers ?? {};
-  return Object.entries(headers).find(([key]) => key.toLowerCase() === name)?.[1];
-}
-
-/** The region that the store says the bucket is in. */
-export function regionTold(error: unknown): string | undefined {
-  const told = (error as StoreError | undefined)?.Region ?? headerOf(error, 'x-amz-bucket-region');
-  return told && /^[a-z0-9-]{2,64}$/i.test(told) ? told : undefined;
-}
-
-/** Where the store sends the request instead. */
-export function redirectTold(error: unknown): string | undefined {
+/**
+ * A hiccup, after which asking once more at once is worth it: a connection that broke, a store that was busy or failed.
+ */
+export function isPassing(error: unknown): boolean {
   const status = statusOf(error);
-  return status === 307 || status === 308 || status === 301 || status === 302 ? headerOf(error, 'location') : undefined;
+  if (status !== undefined) return status === 429 || (status >= 500 && status <= 504 && status !== 501);
+  return ['ECONNRESET', 'EPIPE'].includes(nameOf(error));
 }
 
 /** Answers that say "later" although their status says "never". */
@@ -59,23 +71,20 @@ const NEVER = new Set(['ENOTFOUND', 'endpoint-refused', 'EPROTO', 'ERR_INVALID_U
 const CERTIFICATE = /CERT|SELF_SIGNED|UNABLE_TO_(GET_ISSUER|VERIFY)|ERR_TLS|HOSTNAME_MISMATCH/;
 const FULL = /^(QuotaExceeded|EntityTooLarge|InsufficientStorage|InsufficientCapacity|XMinioStorageFull)$/;
 
-/** A failure of the SDK as a Fault. `retryable` says that it may pass by itself. */
+/** What a request failed with, as a Fault. `retryable` says that it may pass by itself. */
 export function faultOf(cause: unknown, description: string): Fault {
   const status = statusOf(cause);
   const name = nameOf(cause);
-  const text = textOf(cause, name);
   const answer = status === undefined ? name : `${name}, HTTP ${status}`;
-  return new Fault('store-failed', `${description} failed: ${text} (${answer})${adviceOn(name, status)}`, {
-    blame: 'destination',
-    retryable: canPass(name, status),
-    cause,
-  });
-}
-
-/** Some stores send an empty message, which the SDK replaces by a word that says nothing. */
-function textOf(cause: unknown, name: string): string {
-  const message = messageOf(cause);
-  return message === '' || /^Unknown(Error)?$/.test(message) ? name : message;
+  return new Fault(
+    'store-failed',
+    `${description} failed: ${messageOf(cause) || name} (${answer})${adviceOn(name, status)}`,
+    {
+      blame: 'destination',
+      retryable: canPass(name, status),
+      cause,
+    },
+  );
 }
 
 function canPass(name: string, status: number | undefined): boolean {

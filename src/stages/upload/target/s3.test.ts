@@ -162,6 +162,31 @@ describe('what a store says it has', () => {
     });
   });
 
+  test('is nothing when it answers with a page of HTML that parts are to be put together', async () => {
+    const { stub, target } = await open();
+    stub.interfere = ({ action }, response) => {
+      if (action === 'Complete') response.writeHead(200, { 'content-type': 'text/html' }).end('<html></html>');
+      else if (action === 'HeadObject') response.writeHead(403).end();
+      return action === 'Complete' || action === 'HeadObject';
+    };
+    await expect(target.put('x.mp4', spooled(3 * PART).source, 'video/mp4')).rejects.toMatchObject({
+      code: 'store-answer-empty',
+      retryable: true,
+    });
+  });
+
+  test('is nothing when its 200 to putting parts together holds an error', async () => {
+    const { stub, target } = await open();
+    stub.interfere = ({ action }, response) => {
+      if (action === 'Complete') response.end('  <Error><Code>InternalError</Code><Message>later</Message></Error>');
+      return action === 'Complete';
+    };
+    await expect(target.put('x.mp4', spooled(3 * PART).source, 'video/mp4')).rejects.toMatchObject({
+      retryable: true,
+      message: expect.stringContaining('InternalError'),
+    });
+  });
+
   test('may be nothing, or less, or other bytes', async () => {
     const { stub, target } = await open();
     stub.interfere = ({ key }) => {

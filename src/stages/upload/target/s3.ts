@@ -3,21 +3,6 @@
  * that can be gone on with; each is compared with what the store says it has. Retrying is mostly left to the caller,
  * who can wait for hours.
  */
-import { createWriteStream } from 'node:fs';
-import type { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
-import {
-  AbortMultipartUploadCommand,
-  CompleteMultipartUploadCommand,
-  CreateMultipartUploadCommand,
-  DeleteObjectCommand,
-  GetObjectCommand,
-  HeadObjectCommand,
-  PutObjectCommand,
-  PutObjectTaggingCommand,
-  type S3Client,
-  UploadPartCommand,
-} from '@aws-sdk/client-s3';
 import type { PartsSoFar } from '../../../contract/line/objects.ts';
 import type { StorageConfig } from '../../../contract/line/storage.ts';
 import { type Clock, sleep, systemClock } from '../../../kernel/clock.ts';
@@ -25,9 +10,10 @@ import { Fault } from '../../../kernel/fault.ts';
 import { s3AddressOf, taggingOf, tagPairs } from './dialects.ts';
 import { bytesDiffer, compareEtag, compareMultipartEtag, plainEtag, type Told } from './evidence.ts';
 import { partBuffers } from './part-buffers.ts';
-import { S3Connection, type S3ConnectionOptions } from './s3-connection.ts';
-import { faultOf, nameOf, statusOf } from './s3-faults.ts';
-import { type OpenSource, openSource, type Source } from './source.ts';
+import { type S3Answer, S3Connection, type S3ConnectionOptions } from './s3-connection.ts';
+import { faultOf, nameOf, S3Error, statusOf } from './s3-faults.ts';
+import { element, elementText } from './s3-xml.ts';
+import { digested, type OpenSource, openSource, type Source } from './source.ts';
 import type { PutOptions, Receipt, StoreWithFetch } from './target.ts';
 
 const PART_BYTES = 8 * 1024 * 1024;
@@ -37,12 +23,7 @@ const PARTS_AT_ONCE = 2;
 const NOT_YET_MS = [250, 500, 1000, 2000, 4000, 8000];
 
 /** What a test may change, and what only the server knows. */
-export type S3Options = S3ConnectionOptions & {
-  clock?: Clock;
-  partBytes?: number;
-  /** Takes what a store does otherwise than asked, and does not matter enough to fail for. */
-  warn?: (text: string) => void;
-};
+export type S3Options = S3ConnectionOptions & { partBytes?: number };
 
 /**
  * Opens the bucket that `storage` names; nothing is asked of it yet. Throws a Fault blaming `caller` for an unknown
@@ -100,27 +81,19 @@ class S3Bucket implements StoreWithFetch {
     }
   }
 
-  async fetch(Key: string, path: string, signal?: AbortSignal): Promise<void> {
+  async fetch(key: string, path: string, signal?: AbortSignal): Promise<void> {
     try {
-      const { Body } = await this.#send(
-        (client, Bucket, sent) => client.send(new GetObjectCommand({ Bucket, Key }), sent),
-        signal,
-      );
-      await pipeline(
-        Body as Readable,
-        createWriteStream(path, { flags: 'wx', mode: 0o600 }),
-        ...(signal ? [{ signal }] : []),
-      );
+      await this.#connection.download({ method: 'GET', key, signal }, path);
     } catch (cause) {
       signal?.throwIfAborted();
       if (statusOf(cause) !== 404) throw faultOf(cause, this.description);
-      throw new Fault('object-missing', `${this.description} has no ${Key}`, { blame: 'destination', cause });
+      throw new Fault('object-missing', `${this.description} has no ${key}`, { blame: 'destination', cause });
     }
   }
 
-  async remove(Key: string): Promise<void> {
+  async remove(key: string): Promise<void> {
     try {
-      await this.#send((client, Bucket, sent) => client.send(new DeleteObjectCommand({ Bucket, Key }), sent));
+      await this.#connection.send({ method: 'DELETE', key });
     } catch (cause) {
       if (statusOf(cause) !== 404) throw faultOf(cause, this.description);
     }
@@ -130,33 +103,22 @@ class S3Bucket implements StoreWithFetch {
     this.#connection.close();
   }
 
-  async #putWhole(key: string, source: OpenSource, ContentType: string, signal?: AbortSignal): Promise<Receipt> {
+  async #putWhole(key: string, source: OpenSource, contentType: string, signal?: AbortSignal): Promise<Receipt> {
     return partBuffers.lend(source.bytes, async (buffer) => {
-      const { data, md5, sha256 } = await source.read(0, source.bytes, buffer);
-      const answer = await this.#withTagging((Tagging) =>
-        this.#send(
-          (client, Bucket, sent) =>
-            client.send(
-              new PutObjectCommand({
-                ...this.#encryption(),
-                Bucket,
-                Key: key,
-                Body: data,
-                ContentType,
-                // Buckets that keep objects locked insist on it, and everyone else checks it.
-                ContentMD5: md5.toString('base64'),
-                ...(Tagging && { Tagging }),
-              }),
-              sent,
-            ),
-          signal,
+      const body = await source.read(0, source.bytes, buffer);
+      const { md5, sha256 } = body;
+      const told = await this.#withTagging(async (tagging) =>
+        toldBy(
+          await this.#connection.send({
+            ...{ method: 'PUT', key, body, signal },
+            headers: { ...this.#encryption(), 'content-type': contentType, 'x-amz-tagging': tagging },
+          }),
         ),
       );
-      const told: Told = { etag: answer.ETag, encryption: answer.ServerSideEncryption };
-      const digest = compareEtag(told, md5.toString('hex'));
+      const digest = compareEtag(told, md5);
       if (digest === 'other') throw bytesDiffer(this.description, key);
-      const evidence = await this.#confirm({ key, bytes: data.length, told, digest, signal });
-      return { key, bytes: data.length, etag: plainEtag(answer.ETag), md5: md5.toString('hex'), sha256, evidence };
+      const evidence = await this.#confirm({ key, bytes: source.bytes, told, digest, signal });
+      return { key, bytes: source.bytes, etag: plainEtag(told.etag), md5, sha256, evidence };
     });
   }
 
@@ -166,9 +128,8 @@ class S3Bucket implements StoreWithFetch {
     if (!resume) onParts?.(sofar);
     try {
       sofar = await this.#sendParts(key, source, sofar, options);
-      const answer = await this.#completeParts(key, sofar, signal);
+      const told = await this.#completeParts(key, sofar, signal);
       const md5s = sofar.parts.map(({ md5 }) => md5);
-      const told: Told = { etag: answer.ETag, encryption: answer.ServerSideEncryption };
       const digest = compareMultipartEtag(told, md5s);
       const partsAgree = sofar.parts.every(({ etag, md5 }) => etag === md5) ? 'same' : 'unknown';
       if (digest === 'other') throw bytesDiffer(this.description, key);
@@ -176,7 +137,7 @@ class S3Bucket implements StoreWithFetch {
       const compare = (head: Told) => compareMultipartEtag(head, md5s);
       const evidence = await this.#confirm({ key, bytes: source.bytes, told, digest: shown, signal, compare });
       if (this.#tags === 'afterwards') await this.#tagAfterwards(key, signal);
-      return { key, bytes: source.bytes, etag: plainEtag(answer.ETag), evidence };
+      return { key, bytes: source.bytes, etag: plainEtag(told.etag), evidence };
     } catch (error) {
       // What is complete, lost or wrong cannot be gone on with; what was only interrupted can.
       const over = error instanceof Fault && /^stored-/.test(error.code);
@@ -187,32 +148,23 @@ class S3Bucket implements StoreWithFetch {
     }
   }
 
-  async #beginParts(key: string, bytes: number, ContentType: string, signal?: AbortSignal): Promise<PartsSoFar> {
-    const { UploadId } = await this.#withTagging(
-      (Tagging) =>
-        this.#send(
-          (client, Bucket, sent) =>
-            client.send(
-              new CreateMultipartUploadCommand({
-                ...this.#encryption(),
-                Bucket,
-                Key: key,
-                ContentType,
-                ...(Tagging && { Tagging }),
-              }),
-              sent,
-            ),
-          signal,
-        ),
+  async #beginParts(key: string, bytes: number, contentType: string, signal?: AbortSignal): Promise<PartsSoFar> {
+    const { text } = await this.#withTagging(
+      (tagging) =>
+        this.#connection.send({
+          ...{ method: 'POST', key, query: { uploads: '' }, signal },
+          headers: { ...this.#encryption(), 'content-type': contentType, 'x-amz-tagging': tagging },
+        }),
       this.#tags === 'header',
     );
-    if (!UploadId)
+    const uploadId = elementText(text, 'UploadId');
+    if (!uploadId)
       throw new Fault('store-answer-empty', `${this.description} began an upload in parts and gave it no id`, {
         blame: 'destination',
         retryable: true,
       });
     const partBytes = Math.max(this.#partBytes, this.#minPartBytes, Math.ceil(bytes / this.#maxParts));
-    return { uploadId: UploadId, partBytes, parts: [] };
+    return { uploadId, partBytes, parts: [] };
   }
 
   /** Sends what the store has not confirmed, some at once, and tells of each part as it is confirmed. */
@@ -251,59 +203,50 @@ class S3Bucket implements StoreWithFetch {
     const offset = (number - 1) * partBytes;
     const length = Math.min(partBytes, source.bytes - offset);
     return partBuffers.lend(length, async (buffer) => {
-      const { data, md5 } = await source.read(offset, length, buffer);
-      const answer = await this.#send(
-        (client, Bucket, sent) =>
-          client.send(
-            new UploadPartCommand({
-              Bucket,
-              Key: key,
-              UploadId: uploadId,
-              PartNumber: number,
-              Body: data,
-              ContentMD5: md5.toString('base64'),
-            }),
-            sent,
-          ),
-        signal,
-      );
-      const etag = plainEtag(answer.ETag);
+      const body = await source.read(offset, length, buffer);
+      const { md5 } = body;
+      const query = { partNumber: String(number), uploadId };
+      const told = toldBy(await this.#connection.send({ method: 'PUT', key, query, body, signal }));
+      const etag = plainEtag(told.etag);
       if (etag === undefined)
         throw new Fault('store-answer-empty', `${this.description} took part ${number} of ${key} without an ETag`, {
           blame: 'destination',
           retryable: true,
         });
-      const told: Told = { etag: answer.ETag, encryption: answer.ServerSideEncryption };
-      if (compareEtag(told, md5.toString('hex')) === 'other')
-        throw bytesDiffer(this.description, `part ${number} of ${key}`);
-      return { number, etag, md5: md5.toString('hex') };
+      if (compareEtag(told, md5) === 'other') throw bytesDiffer(this.description, `part ${number} of ${key}`);
+      return { number, etag, md5 };
     });
   }
 
-  #completeParts(key: string, { uploadId, parts }: PartsSoFar, signal?: AbortSignal) {
-    const Parts = parts.map(({ number, etag }) => ({ PartNumber: number, ETag: `"${etag}"` }));
-    return this.#send(
-      (client, Bucket, sent) =>
-        client.send(
-          new CompleteMultipartUploadCommand({
-            Bucket,
-            Key: key,
-            UploadId: uploadId,
-            MultipartUpload: { Parts },
-          }),
-          sent,
-        ),
-      signal,
-      // A store may put hundreds of parts together before it says a word.
-      { patient: true },
+  async #completeParts(key: string, { uploadId, parts }: PartsSoFar, signal?: AbortSignal): Promise<Told> {
+    const list = parts.map(({ number, etag }) =>
+      element('Part', [element('PartNumber', String(number)), element('ETag', `"${etag}"`)]),
     );
+    const answer = await this.#connection.send({
+      ...{ method: 'POST', key, query: { uploadId }, signal },
+      headers: { 'content-type': 'application/xml' },
+      body: digested(Buffer.from(element('CompleteMultipartUpload', list))),
+      // A store may put hundreds of parts together before it says a word.
+      patient: true,
+    });
+    // It may have said 200 to keep the connection before it knew.
+    if (elementText(answer.text, 'Code') !== undefined) throw new S3Error(500, answer.headers, answer.text);
+    // Any page will do for a proxy's 200, and where HEAD is refused nothing else would tell.
+    if (!/<CompleteMultipartUploadResult\b/.test(answer.text))
+      throw new Fault(
+        'store-answer-empty',
+        `${this.description} does not say that it put the parts of ${key} together`,
+        {
+          blame: 'destination',
+          retryable: true,
+        },
+      );
+    return { ...toldBy(answer), etag: elementText(answer.text, 'ETag') };
   }
 
   /** Parts that nobody completes cost their owner money. That it fails is no reason to fail for. */
-  async #abortParts(key: string, UploadId: string): Promise<void> {
-    await this.#send((client, Bucket, sent) =>
-      client.send(new AbortMultipartUploadCommand({ Bucket, Key: key, UploadId }), sent),
-    ).catch(() => undefined);
+  async #abortParts(key: string, uploadId: string): Promise<void> {
+    await this.#connection.send({ method: 'DELETE', key, query: { uploadId } }).catch(() => undefined);
   }
 
   /** Asks the store what it has, and says what that proves. Throws a Fault when it proves the contrary, or nothing. */
@@ -334,14 +277,12 @@ class S3Bucket implements StoreWithFetch {
   }
 
   /** Some stores show an object only some seconds after they have taken it. */
-  async #head(Key: string, signal?: AbortSignal): Promise<Head> {
+  async #head(key: string, signal?: AbortSignal): Promise<Head> {
     for (let attempt = 0; ; attempt++) {
       try {
-        const head = await this.#send(
-          (client, Bucket, sent) => client.send(new HeadObjectCommand({ Bucket, Key }), sent),
-          signal,
-        );
-        return { bytes: head.ContentLength, told: { etag: head.ETag, encryption: head.ServerSideEncryption } };
+        const answer = await this.#connection.send({ method: 'HEAD', key, signal });
+        const length = answer.headers['content-length'];
+        return { bytes: length === undefined ? undefined : Number(length), told: toldBy(answer) };
       } catch (error) {
         const status = statusOf(error);
         if (status === 403 || status === 401 || status === 405 || status === 501) return 'refused';
@@ -349,7 +290,7 @@ class S3Bucket implements StoreWithFetch {
         const delayMs = NOT_YET_MS[attempt];
         if (delayMs === undefined && status !== 404) throw error;
         if (delayMs === undefined)
-          throw new Fault('stored-then-absent', `${this.description} took ${Key} and does not have it`, {
+          throw new Fault('stored-then-absent', `${this.description} took ${key} and does not have it`, {
             blame: 'destination',
             retryable: true,
             cause: error,
@@ -359,10 +300,10 @@ class S3Bucket implements StoreWithFetch {
     }
   }
 
-  #encryption() {
+  #encryption(): Record<string, string> {
     const { sse } = this.#storage.extensionParams ?? {};
     if (!sse || !s3AddressOf(this.#storage).dialect.sse) return {};
-    return { ServerSideEncryption: sse === 'kms' ? ('aws:kms' as const) : ('AES256' as const) };
+    return { 'x-amz-server-side-encryption': sse === 'kms' ? 'aws:kms' : 'AES256' };
   }
 
   /** Sends with the tags, and for ever without them once the store has said that it has none. */
@@ -377,15 +318,16 @@ class S3Bucket implements StoreWithFetch {
     }
   }
 
-  async #tagAfterwards(Key: string, signal?: AbortSignal): Promise<void> {
+  async #tagAfterwards(key: string, signal?: AbortSignal): Promise<void> {
     const { tag } = this.#storage.extensionParams ?? {};
     if (this.#tagging === undefined || !tag) return;
-    const TagSet = tagPairs(tag).map(([name, Value]) => ({ Key: name, Value }));
+    const tags = tagPairs(tag).map(([name, value]) => element('Tag', [element('Key', name), element('Value', value)]));
+    const body = digested(Buffer.from(element('Tagging', [element('TagSet', tags)])));
     try {
-      await this.#send(
-        (client, Bucket, sent) => client.send(new PutObjectTaggingCommand({ Bucket, Key, Tagging: { TagSet } }), sent),
-        signal,
-      );
+      await this.#connection.send({
+        ...{ method: 'PUT', key, query: { tagging: '' }, body, signal },
+        headers: { 'content-type': 'application/xml' },
+      });
     } catch (error) {
       signal?.throwIfAborted();
       // The file is there, and is worth more than its tags.
@@ -396,15 +338,6 @@ class S3Bucket implements StoreWithFetch {
   #leaveTagsOut(error: unknown): void {
     if (lacksTags(error)) this.#tagging = undefined;
     this.#warn(`${faultOf(error, this.description).message}; files are stored without extensionParams.tag`);
-  }
-
-  #send<T>(
-    run: (client: S3Client, bucket: string, sent: { abortSignal?: AbortSignal }) => Promise<T>,
-    signal?: AbortSignal,
-    { patient = false } = {},
-  ): Promise<T> {
-    const sent = signal ? { abortSignal: signal } : {};
-    return this.#connection.use((client) => run(client, this.#storage.bucket, sent), { patient, warn: this.#warn });
   }
 }
 
@@ -425,6 +358,11 @@ type Claim = {
   signal?: AbortSignal | undefined;
   compare?: (head: Told) => 'same' | 'other' | 'unknown';
 };
+
+function toldBy({ headers }: S3Answer): Told {
+  const encryption = headers['x-amz-server-side-encryption'];
+  return { etag: headers.etag, encryption: typeof encryption === 'string' ? encryption : undefined };
+}
 
 function lacksTags(error: unknown): boolean {
   return statusOf(error) === 501 || nameOf(error) === 'NotImplemented';

@@ -3,17 +3,15 @@
  * over; only what opening and reading it comes to is a fault of the spool, whatever becomes of the connection
  * meanwhile.
  */
-import { createHash } from 'node:crypto';
 import { type FileHandle, open } from 'node:fs/promises';
 import { Fault, messageOf } from '../../../kernel/fault.ts';
+import { digest } from './digests.ts';
+import { type Digests, digestsOf } from './digests-of.ts';
 
 /** What to store: a file on the spool (of this size), or bytes in memory. */
 export type Source = { path: string; bytes: number } | { data: Buffer };
 
-type Part = { data: Buffer; md5: Buffer; sha256: string };
-
-/** So much is read and digested at once: more would hold up the server's media. */
-const STEP_BYTES = 1024 * 1024;
+export type Part = { data: Buffer } & Digests;
 
 /** An open source. Close it. */
 export interface OpenSource {
@@ -51,30 +49,23 @@ export async function openSource(source: Source): Promise<OpenSource> {
   };
 }
 
-function digested(data: Buffer): Part {
-  return {
-    data,
-    md5: createHash('md5').update(data).digest(),
-    sha256: createHash('sha256').update(data).digest('hex'),
-  };
+/** Bytes in memory with their digests. */
+export function digested(data: Buffer): Part {
+  return { data, ...digestsOf(data) };
 }
 
 type Place = { path: string; offset: number; length: number; buffer: Buffer };
 
 async function readPart(file: FileHandle, { path, offset, length, buffer }: Place): Promise<Part> {
-  const [md5, sha256] = [createHash('md5'), createHash('sha256')];
+  const data = buffer.subarray(0, length);
   for (let at = 0; at < length; ) {
-    const wanted = Math.min(STEP_BYTES, length - at);
-    const { bytesRead } = await file.read(buffer, at, wanted, offset + at).catch((cause: unknown) => {
+    const { bytesRead } = await file.read(data, at, length - at, offset + at).catch((cause: unknown) => {
       throw sourceMissing(cause);
     });
     if (bytesRead === 0) throw sourceChanged(path, offset + at, offset + length);
-    const piece = buffer.subarray(at, at + bytesRead);
-    md5.update(piece);
-    sha256.update(piece);
     at += bytesRead;
   }
-  return { data: buffer.subarray(0, length), md5: md5.digest(), sha256: sha256.digest('hex') };
+  return { data, ...(await digest(data)) };
 }
 
 function sourceMissing(cause: unknown): Fault {

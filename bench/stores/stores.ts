@@ -1,0 +1,159 @@
+/**
+ * What storing costs, against plain Node streams that put the same files to the same server, turn by turn; the memory
+ * of a long backlog; how soon a spool is taken up again; and the bytes that a long playlist's versions come to.
+ */
+import { type ChildProcess, fork } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { median } from '../../test/support/judge/offsets.ts';
+import { atMost, type Figure } from '../measure.ts';
+import type { ClientJob, ClientReply, Way } from './client.ts';
+import { measureRecovery } from './recovery.ts';
+import type { SinkReply, SinkRequest } from './sink.ts';
+import { spool } from './spool.ts';
+
+const TAKES = 5;
+const BACKLOG = { files: 10_000, bytes: 64 * 1024, awayMs: 3000 };
+const TWELVE_HOURS = { slices: 2880, bytes: 100 };
+const LOADS = [
+  { name: '200 objects of 2 MB', files: 200, bytes: 2_000_000 },
+  { name: 'one object of 1 GB', files: 1, bytes: 1_000_000_000 },
+];
+
+export async function measureStores(): Promise<Figure[]> {
+  const dir = mkdtempSync(join(tmpdir(), 'aircheck-bench-stores-'));
+  const sink = new Child('sink.ts');
+  try {
+    const { port } = (await sink.reply()) as { port: number };
+    return [
+      ...(await measureLoads(dir, port)),
+      await measureBacklog(dir, port, sink),
+      await measureRecovery(dir, port),
+      await measurePlaylist(dir, port, sink),
+    ];
+  } finally {
+    sink.end();
+    rmSync(dir, { recursive: true, force: true });
+  }
+}
+
+async function measureLoads(dir: string, port: number): Promise<Figure[]> {
+  const clients: Record<Way, Child> = { ours: new Child('client.ts'), plain: new Child('client.ts') };
+  const ways: Way[] = ['plain', 'ours'];
+  const figures: Figure[] = [];
+  try {
+    for (const { name, files, bytes } of LOADS) {
+      const job = { port, bytes, oneByOne: false, paths: spool(join(dir, String(bytes)), files, bytes) };
+      const takes: Record<Way, ClientReply[]> = { ours: [], plain: [] };
+      // The first of each is not counted: a server has long been warm. Turn by turn, so that a machine that slows down
+      // does so for both.
+      for (let n = 0; n <= TAKES; n++)
+        for (const way of ways) {
+          const reply = await clients[way].run({ ...job, way });
+          if (n > 0) takes[way].push(reply);
+        }
+      for (const [what, limit] of [
+        ['wallMs', 1.3],
+        ['cpuS', 1.5],
+      ] as const) {
+        const ratios = takes.ours.map((take, n) => take[what] / (takes.plain[n] as ClientReply)[what]);
+        const list = (way: Way) => takes[way].map((take) => take[what].toFixed(what === 'cpuS' ? 2 : 0)).join('/');
+        const title = `${name}: ${what === 'cpuS' ? 'CPU' : 'time'} against plain streams`;
+        const unit = what === 'cpuS' ? 's' : 'ms';
+        const detail = `ours ${list('ours')}, plain ${list('plain')} ${unit}`;
+        figures.push(atMost(title, median(ratios), limit, '×', detail));
+      }
+    }
+  } finally {
+    for (const client of Object.values(clients)) client.end();
+  }
+  return figures;
+}
+
+/**
+ * What a recording's memory comes to when its store is away while 10,000 files come, and takes them all at once then,
+ * against the same recording whose store takes each file as it comes.
+ */
+async function measureBacklog(dir: string, port: number, sink: Child): Promise<Figure> {
+  const client = new Child('client.ts');
+  try {
+    const { files, bytes, awayMs } = BACKLOG;
+    const job = { way: 'ours', port, bytes, paths: spool(join(dir, 'backlog'), files, bytes) } as const;
+    const without = await client.run({ ...job, oneByOne: true });
+    sink.send({ away: true });
+    const back = pause(awayMs).then(() => sink.send({ away: false }));
+    const backlog = await client.run({ ...job, oneByOne: false });
+    await back;
+    const [most, mostWithout] = [backlog.mostMb, without.mostMb].map(Math.round) as [number, number];
+    const detail = `${most} MB against ${mostWithout} MB; ${Math.round(without.beforeMb)} MB before`;
+    return atMost(`memory with a backlog of ${files} objects`, most - mostWithout, 20, 'MB more', detail);
+  } finally {
+    client.end();
+  }
+}
+
+/**
+ * Slices come one by one to a store that takes each at once, which is when most versions of their playlist are sent.
+ */
+async function measurePlaylist(dir: string, port: number, sink: Child): Promise<Figure> {
+  const client = new Child('client.ts');
+  try {
+    const { slices, bytes } = TWELVE_HOURS;
+    const before = await told(sink);
+    await client.run({
+      ...{ way: 'ours', port, bytes, oneByOne: true },
+      paths: spool(join(dir, 'playlist'), slices, bytes),
+    });
+    const after = await told(sink);
+    const versions = after.playlists - before.playlists;
+    const megabytes = (after.playlistBytes - before.playlistBytes) / 1e6;
+    return atMost(`playlist of ${slices} slices, all that is sent`, megabytes, 10, 'MB', `${versions} versions`);
+  } finally {
+    client.end();
+  }
+}
+
+async function told(sink: Child) {
+  const reply = sink.reply();
+  sink.send({ tell: true });
+  return (await reply) as Extract<SinkReply, { playlists: number }>;
+}
+
+/** A child process that is asked and answers. */
+class Child {
+  readonly #process: ChildProcess;
+
+  constructor(script: string) {
+    this.#process = fork(join(import.meta.dirname, script), {
+      execArgv: [],
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+    });
+  }
+
+  send(message: SinkRequest | ClientJob): void {
+    this.#process.send(message);
+  }
+
+  /** What it says next. Rejects with an Error when it ends instead. */
+  reply(): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      const ended = (code: number | null) => reject(new Error(`the child process ended with ${code}`));
+      this.#process.once('exit', ended).once('message', (message) => {
+        this.#process.off('exit', ended);
+        resolve(message);
+      });
+    });
+  }
+
+  run(job: ClientJob): Promise<ClientReply> {
+    const reply = this.reply();
+    this.send(job);
+    return reply as Promise<ClientReply>;
+  }
+
+  end(): void {
+    this.#process.disconnect();
+  }
+}
