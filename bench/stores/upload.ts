@@ -6,8 +6,8 @@ import { systemClock } from '../../src/kernel/clock.ts';
 import type { Segment } from '../../src/media/segment.ts';
 import { renderPlaylist } from '../../src/stages/mux/hls/playlist.ts';
 import { RecordingUpload, type UploadEvent } from '../../src/stages/upload/recording-upload.ts';
+import { createTarget } from '../../src/stages/upload/target/create-target.ts';
 import { EndpointGuard } from '../../src/stages/upload/target/endpoint-guard.ts';
-import { createTarget } from '../../src/stages/upload/target/target.ts';
 import { BEGAN_MS, SLICE_MS } from './spool.ts';
 
 export function sliceOf(name: string, index: number, bytes: number): Segment {
