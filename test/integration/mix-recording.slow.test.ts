@@ -9,6 +9,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { MixPlan } from '../../src/contract/line/plan.ts';
 import { liveFrames } from '../../src/stages/codec/native-frames.ts';
 import { renderPlaylist } from '../../src/stages/mux/hls/playlist.ts';
+import { clicksIn } from '../support/judge/clicks.ts';
 import { codedColor, containerColor } from '../support/judge/color.ts';
 import { avOffsets } from '../support/judge/offsets.ts';
 import { blackIn, flashesIn, frozenIn, presenceIn } from '../support/judge/picture.ts';
@@ -149,6 +150,28 @@ describe('a composite recording', { timeout: 120_000 }, () => {
       expect(marksAt(beepsIn(heard, { toneHz }).map((b) => b.atS)).filter((s) => s > 0)).toEqual(seconds(1, 10));
       expect(frozenIn(views[i]!)).toEqual([]);
     });
+  });
+
+  test('loses nothing of what waited while the channel’s server stood still for 6 s', async () => {
+    const lates = [{ fromS: 3.4, toS: 9.4, untilS: 9.4, channelStandsStill: true as const }];
+    const users: ScriptedUser[] = [
+      { uid: '1', participant: RED, fromS: -1, toS: 60, gopS: 60, lates },
+      { uid: '2', participant: GREEN, codec: 'vp8', fromS: -1, toS: 60, lates },
+    ];
+    const { mp4, happenings } = await record(users, planOf({ files: { hls: false, mp4: true } }), 14);
+    expect(happenings.filter((h) => h.type === 'degraded')).toEqual([]);
+    const { views } = watch(
+      mp4,
+      bestFitRegions(2).map((rect) => ({ rect })),
+    );
+    const heard = listen(mp4);
+    [RED, GREEN].forEach(({ toneHz }, i) => {
+      const flashes = flashesIn(views[i]!).map((f) => f.atS);
+      expect(marksAt(flashes).filter((s) => s > 0)).toEqual(seconds(1, 14));
+      expect(marksAt(beepsIn(heard, { toneHz }).map((b) => b.atS)).filter((s) => s > 0)).toEqual(seconds(1, 14));
+      expect(frozenIn(views[i]!)).toEqual([]);
+    });
+    expect(clicksIn(heard)).toEqual([]);
   });
 
   test('loses nothing of what came in the 4 s before the recorder was up, not even what was lost then and came again', async () => {

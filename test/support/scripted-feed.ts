@@ -9,6 +9,7 @@ import {
   decodeRecorderEvent,
   encodeFeedEvent,
   encodeFeedFrame,
+  FEED_ALIVE_MS,
   type FeedEvent,
   type FeedFrame,
   FeedReader,
@@ -34,8 +35,11 @@ export type ScriptedUser = {
   toS: number;
   /** Stretches in which nothing of the user's arrives: what was sent is lost. */
   stalls?: { fromS: number; toS: number }[];
-  /** Stretches whose packets arrive no earlier than `untilS`: a queue, or what was lost and is sent again. */
-  lates?: { fromS: number; toS: number; untilS: number }[];
+  /**
+   * Stretches whose packets arrive no earlier than `untilS`: a queue, or what was lost and is sent again. Or the
+   * channel's server has no turn, and says nothing at all.
+   */
+  lates?: { fromS: number; toS: number; untilS: number; channelStandsStill?: true }[];
   /** Stretches in which the sender sends nothing, or nothing of a kind. */
   mutes?: { fromS: number; toS: number; kind?: MediaKind }[];
   /** How much faster than true time the sender counts, parts per million. */
@@ -236,6 +240,19 @@ function scriptOf(user: ScriptedUser, index: number, zeroUs: number): Script {
   };
 }
 
+/** What the channel says of itself from when the recorder is there. */
+function aliveLines(users: readonly ScriptedUser[], zeroUs: number, joinedUs: number): Line[] {
+  const aways = users.flatMap(({ lates = [] }) => lates.filter(({ channelStandsStill }) => channelStandsStill));
+  const endUs = zeroUs + (Math.max(...users.map(({ toS }) => toS)) + SAID_AFTER_S) * 1e6;
+  const lines: Line[] = [];
+  for (let atUs = joinedUs + FEED_ALIVE_MS * 1000; atUs < endUs; atUs += FEED_ALIVE_MS * 1000) {
+    const atS = (atUs - zeroUs) / 1e6;
+    if (aways.some(({ fromS, untilS }) => atS >= fromS && atS < untilS)) continue;
+    lines.push({ atUs, make: () => encodeFeedEvent({ type: 'alive' }, atUs) });
+  }
+  return lines;
+}
+
 /** A frame with some of its middle overwritten. */
 function spoiled(data: Buffer): Buffer {
   const out = Buffer.from(data);
@@ -267,6 +284,8 @@ function withOrientation(packet: Buffer, bits: number): Buffer {
   return Buffer.concat([header, Buffer.of(0xbe, 0xde, 0, 1, ORIENTATION_ID << 4, bits, 0, 0), packet.subarray(12)]);
 }
 
+/** A recording outlasts its users by less. */
+const SAID_AFTER_S = 120;
 /** What of sound is given again before the moment that is safe, as a channel does. */
 const SOUND_BEFORE_US = 500_000;
 
@@ -316,6 +335,7 @@ export class ScriptedFeed {
     const scripts = users.map((user, i) => scriptOf(user, i, zeroUs));
     const lines = scripts.flatMap((script) => script.lines);
     lines.push({ atUs: joinedUs, make: () => encodeFeedEvent({ type: 'caughtUp' }, joinedUs) });
+    lines.push(...aliveLines(users, zeroUs, joinedUs));
     lines.sort((a, b) => a.atUs - b.atUs);
     const server = createServer();
     await new Promise<void>((resolve) => server.listen(path, resolve));
@@ -415,7 +435,7 @@ export class ScriptedFeed {
     for (const frame of new FeedReader().push(bytes)) {
       const { kind, track, arrivalUs, body } = frame;
       const event = kind === 'event' ? decodeFeedEvent(body) : undefined;
-      if (event?.type === 'caughtUp') continue;
+      if (event?.type === 'caughtUp' || event?.type === 'alive') continue;
       if (event?.type === 'trackStarted' && event.track.format.kind === 'video')
         this.#codecs.set(event.track.track, event.track.format.codec);
       const codec = this.#codecs.get(track);

@@ -4,8 +4,8 @@
  */
 import { chmodSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
-import type { RecorderEvent } from '../../contract/line/feed.ts';
-import type { Clock } from '../../kernel/clock.ts';
+import { FEED_ALIVE_MS, type RecorderEvent } from '../../contract/line/feed.ts';
+import type { Clock, Timer } from '../../kernel/clock.ts';
 import { Fault, messageOf } from '../../kernel/fault.ts';
 import type { Feed } from './feed.ts';
 import { FeedConnection, type FeedLog } from './feed-connection.ts';
@@ -30,6 +30,7 @@ export class FeedSocket {
   readonly #feed: Feed;
   readonly #waiting = new Set<FeedConnection>();
   #server: Server | undefined;
+  #alive: Timer | undefined;
   #current: { connection: FeedConnection; reading: FeedReading } | undefined;
   /** The newest run that read the feed. */
   #generation: number | undefined;
@@ -53,6 +54,7 @@ export class FeedSocket {
       server.listen(this.path, () => {
         try {
           chmodSync(this.path, 0o600);
+          this.#alive = this.#clock.every(FEED_ALIVE_MS, () => this.#sayAlive());
           resolve();
         } catch (cause) {
           reject(unavailable('guard', cause));
@@ -65,11 +67,17 @@ export class FeedSocket {
   close(): void {
     if (this.#isOver) return;
     this.#isOver = true;
+    this.#alive?.cancel();
     this.#server?.close();
     rmSync(this.path, { force: true });
     for (const connection of this.#waiting) connection.destroy();
     this.#feed.end();
     this.#finish();
+  }
+
+  #sayAlive(): void {
+    const { connection, reading } = this.#current ?? {};
+    if (reading?.isLive) connection?.writeEvent({ type: 'alive' }, this.#clock.monoUs());
   }
 
   #accept(socket: Socket): void {

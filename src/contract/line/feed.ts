@@ -19,6 +19,8 @@ import { Fault } from '../../kernel/fault.ts';
 import type { Track } from '../../media/track.ts';
 
 export const FEED_HEADER_BYTES = 11;
+/** How often a channel says that it is there. One that does not stands still, and will hand over what waits for it. */
+export const FEED_ALIVE_MS = 250;
 /** The largest body a 16-bit length leaves room for. */
 const FEED_MAX_BODY = 0xffff - (FEED_HEADER_BYTES - 2);
 
@@ -68,6 +70,8 @@ const feedEventSchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('hello'), version: z.literal(1), monoUs: z.number(), utcMs: z.number() }),
   /** Everything after this happened after the recorder joined. */
   z.object({ type: z.literal('caughtUp') }),
+  /** All that came before was told. Sent every `FEED_ALIVE_MS` from `caughtUp` on, also while nobody sends. */
+  z.object({ type: z.literal('alive') }),
   z.object({ type: z.literal('userJoined'), uid: z.string() }),
   z.object({ type: z.literal('userLeft'), uid: z.string() }),
   z.object({ type: z.literal('trackStarted'), track: trackSchema }),

@@ -21,6 +21,7 @@ import { type MixCheckpoint, type MixMoment, Moments } from './mix-checkpoint.ts
 import { AUDIO_BLOCK, MixOutput, type MixOutputOptions, PRIMING_SAMPLES } from './mix-output.ts';
 import { Pace } from './pace.ts';
 import { Participants } from './participants.ts';
+import { Patience } from './patience.ts';
 import { PictureClock } from './picture-clock.ts';
 
 /** How far behind the present pictures are composed. A stop encodes this much at once. */
@@ -63,6 +64,9 @@ export class MixRecording implements Recording {
   /** The next sample the mixer hands over, counted from the recording's zero. */
   #soundAt = 0;
   readonly #pace = new Pace();
+  readonly #patience = new Patience();
+  /** Up to where the recording may be made now, in recording time. */
+  #horizonUs = Number.NEGATIVE_INFINITY;
   /** What earlier runs left; undefined when nothing was recorded yet. */
   readonly #earlier: EarlierRuns | undefined;
   /** Where the files of this run begin; what lies before is made for what follows from it, and not written. */
@@ -144,7 +148,7 @@ export class MixRecording implements Recording {
   }
 
   lagUs(): number {
-    const lateUs = this.#pictureClock ? Math.max(0, this.#horizonUs() - this.#pictureClock.dueUs) : 0;
+    const lateUs = this.#pictureClock ? Math.max(0, this.#horizonUs - this.#pictureClock.dueUs) : 0;
     return this.#session.lagUs + lateUs;
   }
 
@@ -154,15 +158,15 @@ export class MixRecording implements Recording {
     this.#ending = { endUs: Math.min(atUs, this.#heldUs(atUs) ?? atUs), reason, message };
   }
 
-  /** Up to where the recording may be made now, in recording time. */
-  #horizonUs(): number {
+  #lookAhead(): number {
     if (this.#ending) return this.#ending.endUs;
     const monoUs = this.#session.nowUs;
     const nowUs = monoUs - this.#start.zeroMonoUs;
     const completeUs = Math.max(this.#participants.completeUs(monoUs), nowUs - MAX_DELAY_US);
     const dueUs = Math.min(nowUs - DELAY_US, completeUs);
     const heldUs = this.#heldUs(nowUs - DELAY_US);
-    return heldUs === undefined ? dueUs : Math.min(dueUs, heldUs);
+    const horizonUs = heldUs === undefined ? dueUs : Math.min(dueUs, heldUs);
+    return this.#patience.limit(horizonUs, this.#session.unheardUs, STEP_MS * 1000);
   }
 
   /** Since when, in recording time, nothing is recorded because nobody is there; undefined when that is not so. */
@@ -186,6 +190,7 @@ export class MixRecording implements Recording {
   /** Does everything that is due at the session's present. */
   async #step(): Promise<void> {
     this.#participants.poll(this.#session.nowUs);
+    this.#horizonUs = this.#lookAhead();
     if (!this.#pictureClock) await (this.#earlier ? this.#goOn(this.#earlier) : this.#begin());
     if (this.#pictureClock) {
       await this.#record(this.#pictureClock);
@@ -198,9 +203,9 @@ export class MixRecording implements Recording {
   /** Sets the file's first moment: the start call if media was there already, otherwise the first media. */
   async #begin(): Promise<void> {
     const firstUs = this.#participants.firstMediaUs();
-    if (firstUs === undefined || firstUs > this.#horizonUs()) {
+    if (firstUs === undefined || firstUs > this.#horizonUs) {
       // No frame will be made of the time so far.
-      this.#participants.forget(this.#horizonUs());
+      this.#participants.forget(this.#horizonUs);
       return;
     }
     const originUs = Math.max(0, Math.round(firstUs));
@@ -266,9 +271,9 @@ export class MixRecording implements Recording {
 
   /** Makes all frames and sound that are due. */
   async #record(clock: PictureClock): Promise<void> {
-    if (!this.#ending && this.#horizonUs() - clock.dueUs < BURST_US) return;
+    if (!this.#ending && this.#horizonUs - clock.dueUs < BURST_US) return;
     let leftOut = 0;
-    while (clock.dueUs < this.#horizonUs()) {
+    while (clock.dueUs < this.#horizonUs) {
       const atUs = clock.dueUs;
       if (this.#ending || !this.#pace.leavesOut(clock.frame, this.lagUs(), this.#clock.monoUs()))
         await this.#recordPicture(clock, atUs);

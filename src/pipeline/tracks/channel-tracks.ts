@@ -162,6 +162,7 @@ export class ChannelTracks<L extends TrackLine> {
         this.#begin(event.monoUs);
         return;
       case 'caughtUp':
+      case 'alive':
       case 'dropped':
         return;
       case 'userJoined':

@@ -58,6 +58,8 @@ export class FeedSession {
   readonly #fedBackUs = new Map<number, number>();
   /** Up to which moment all was taken, in steps from the recording's zero; undefined before the first. */
   #step: number | undefined;
+  /** When the channel was heard last, by what was taken. */
+  #heardUs: number | undefined;
   #ending: SessionEnd | undefined;
   #ended = false;
   #advancing = false;
@@ -91,6 +93,13 @@ export class FeedSession {
   /** Since when nobody is there, monotonic microseconds; undefined while somebody is. */
   get emptySinceUs(): number | undefined {
     return this.#idle.emptySinceUs;
+  }
+
+  /**
+   * How long nothing at all was heard of the channel, which says every `FEED_ALIVE_MS` that it is there; microseconds.
+   */
+  get unheardUs(): number {
+    return this.#heardUs === undefined ? 0 : this.nowUs - this.#heardUs;
   }
 
   /** Rejects with a Fault when the feed cannot be had. */
@@ -186,8 +195,12 @@ export class FeedSession {
 
   #take(feed: FeedClient, untilUs: number): void {
     const { taker, emit, state } = this.#o;
+    const hear = (atUs: number) => {
+      this.#heardUs = Math.max(this.#heardUs ?? atUs, atUs);
+    };
     feed.take(untilUs, {
       onEvent: (event, atUs) => {
+        hear(atUs);
         if (event.type === 'hello' && event.monoUs === state?.feedUs)
           if (state.emptySinceUs !== undefined) this.#idle = new IdleWatch(state.emptySinceUs);
         if (event.type === 'dropped') {
@@ -198,7 +211,10 @@ export class FeedSession {
         taker.onEvent(event, atUs);
         this.#idle.onPresence(taker.count(), atUs);
       },
-      onRtp: (track, datagram, arrivalUs) => taker.onRtp(track, datagram, arrivalUs),
+      onRtp: (track, datagram, arrivalUs) => {
+        hear(arrivalUs);
+        taker.onRtp(track, datagram, arrivalUs);
+      },
       onRtcp: (track, datagram, arrivalUs) => taker.onRtcp(track, datagram, arrivalUs),
     });
   }
