@@ -20,8 +20,8 @@ const config: KnipConfig = {
   ignoreExportsUsedInFile: process.argv.includes('--production'),
   // Tests and benches read these from node_modules by path.
   ignoreDependencies: ['autocannon', 'azurite', 'dashjs', 'hls.js', 's3rver'],
-  // A Debian package (scripts/setup.sh).
-  ignoreBinaries: ['ffmpeg'],
+  // Debian's own, and a package of it (scripts/setup.sh).
+  ignoreBinaries: ['ffmpeg', 'mount', 'umount'],
 };
 
 export default config;

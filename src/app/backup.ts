@@ -1,6 +1,7 @@
 /**
  * The backup store that the settings name: a folder of this server, or a bucket of its operator.
  */
+import { statSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import type { Config } from '../config/load.ts';
 import { STORAGE_VENDORS } from '../contract/line/storage.ts';
@@ -22,4 +23,16 @@ export async function openBackup({ backupDir, backupStorage }: Config): Promise<
   // The operator's own: no network is closed to it.
   const { openS3 } = await import('../stages/upload/target/s3.ts');
   return new BackupStore(openS3(backupStorage));
+}
+
+/** Whether what the backup store has lies on the same disk as a folder of this server. */
+export function isOnDiskOf(folder: string, { backupDir, backupStorage }: Config): boolean {
+  if (backupStorage) return false;
+  try {
+    return statSync(backupDir).dev === statSync(folder).dev;
+  } catch (error) {
+    // It is made with the first file.
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    throw error;
+  }
 }

@@ -179,6 +179,24 @@ describe('what the backup store has', () => {
   });
 });
 
+test('credentials of moves are sealed anew with a key that was put before the old one', async () => {
+  const [old, next] = [Vault.newKey(), Vault.newKey()];
+  const under = (keys: string[]) =>
+    new ObjectTables({ database, vault: new Vault(keys), folder: 'ours', clock: systemClock, log });
+  await database.query(`update tasks set folder = 'ours' where sid = $1`, [sid]);
+  await under([old]).addMove({ sid, appid, storage: stub.storage(), sinceMs: 1, keepUntilMs: 2 });
+  await under([next, old]).resealMoves();
+  // The old key may go.
+  expect((await under([next]).findMove(sid))?.storage).toEqual(stub.storage());
+  await expect(under([old]).findMove(sid)).rejects.toMatchObject({ code: 'secret-unreadable' });
+  await tables.endMove(sid);
+});
+
+test('what the backup store has is counted by app', async () => {
+  await backedUp('x_0.ts', 'x_1.ts');
+  expect((await tables.backupBytes()).get(appid)).toBe(2 * 'content of x_0.ts'.length);
+});
+
 test('what only its word says is there keeps its spool until the time is over', async () => {
   const ledger = await tables.open(holdOf(sid));
   ledger.note({ name: 'x', kind: 'slice', key: 'x', bytes: 1, state: 'accepted', attempts: 1 });
@@ -194,7 +212,15 @@ test('what only its word says is there keeps its spool until the time is over', 
 describe('the ledger in the database', () => {
   test('comes back as it was noted, and takes nothing from a server that has lost the recording', async () => {
     const record: ObjectRecord = {
-      ...{ name: 'x.mp4', kind: 'mp4', key: 'p/x.mp4', bytes: 5_000_000_000, state: 'waiting', attempts: 2 },
+      ...{
+        name: 'x.mp4',
+        kind: 'mp4',
+        generation: 2,
+        key: 'p/x.mp4',
+        bytes: 5_000_000_000,
+        state: 'waiting',
+        attempts: 2,
+      },
       ...{ lastError: 'away', nextTryMs: 7, md5: 'm', sha256: 's', etag: 'e', evidence: 'size' },
       parts: { uploadId: 'u', partBytes: 8, parts: [{ number: 1, etag: 'a', md5: 'a' }] },
     };

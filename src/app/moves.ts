@@ -50,6 +50,7 @@ export class Moves {
     // What a server that died left there is fetched anew.
     await rm(transitDir, { recursive: true, force: true });
     await mkdir(transitDir, { recursive: true, mode: 0o700 });
+    await tables.resealMoves();
     await jobs.start((sid, signal) => this.#work(sid, signal));
     for (const { sid } of await tables.moves()) await jobs.enqueue(sid);
   }

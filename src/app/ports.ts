@@ -2,7 +2,7 @@
  * The session's ports, joined to the channel and the spool.
  */
 import { mkdir, readFile } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import type { Rooms } from '../channel/room/rooms.ts';
 import type { AppDirectory } from '../channel/whip/apps.ts';
 import { verifyRtcToken } from '../channel/whip/token.ts';
@@ -11,7 +11,13 @@ import type { Clock } from '../kernel/clock.ts';
 import { Fault, messageOf } from '../kernel/fault.ts';
 import { writeReport } from '../pipeline/report/write-report.ts';
 import type { ChannelPort, SpoolPort } from '../session/ports.ts';
-import { createRunFolder, readRecording, runFolder, runFolders } from '../stages/spool/recording-spool.ts';
+import {
+  createRunFolder,
+  generationOf,
+  readRecording,
+  runFolder,
+  runFolders,
+} from '../stages/spool/recording-spool.ts';
 import { removeSpoolFolder, spooledSids } from '../stages/spool/spool-folder.ts';
 
 export function channelPort(
@@ -43,13 +49,16 @@ export function channelPort(
   };
 }
 
-/** @param root folder that holds a folder per recording */
-export function spoolPort(root: string): SpoolPort {
+/**
+ * @param root folder that holds a folder per recording
+ * @param minFreeBytes so much must be free for a recorder to begin; what is made after the end takes what there is
+ */
+export function spoolPort(root: string, minFreeBytes: number): SpoolPort {
   const pathOf = (sid: string) => join(root, sid);
   return {
     pathOf,
     sids: () => spooledSids(root),
-    create: (sid, generation) => createRunFolder(root, sid, generation),
+    create: (sid, generation, kind) => createRunFolder(root, sid, generation, kind === 'record' ? minFreeBytes : 0),
     runs: (sid) => runsIn(pathOf(sid)),
     async read(sid) {
       try {
@@ -84,7 +93,7 @@ export function spoolPort(root: string): SpoolPort {
 async function runsIn(recordingDir: string): Promise<{ generation: number; dir: string }[]> {
   try {
     const dirs = await runFolders(recordingDir);
-    return dirs.map((dir) => ({ dir, generation: dir === recordingDir ? 0 : Number(basename(dir)) }));
+    return dirs.map((dir) => ({ dir, generation: generationOf(dir) }));
   } catch (error) {
     // A recording that ended before it was launched has no folder.
     if (((error as Error).cause as NodeJS.ErrnoException | undefined)?.code === 'ENOENT') return [];

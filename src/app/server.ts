@@ -1,7 +1,7 @@
 /**
  * createServer: the one place where the control process is put together, and taken apart in the reverse order.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { extname, join } from 'node:path';
@@ -24,6 +24,7 @@ import { Notifications } from '../notify/notifications.ts';
 import { createLog } from '../observe/log.ts';
 import { Recordings } from '../session/recordings.ts';
 import { baseName } from '../stages/mux/names.ts';
+import { SpoolUsage } from '../stages/spool/spool-usage.ts';
 import { EndpointGuard } from '../stages/upload/target/endpoint-guard.ts';
 import { KeyedJobs } from '../store/jobs.ts';
 import { ObjectTables } from '../store/object-tables.ts';
@@ -33,10 +34,11 @@ import { Ownership } from '../store/ownership.ts';
 import { RecordingTables } from '../store/recording-tables.ts';
 import { Vault } from '../store/vault.ts';
 import { Admission } from '../worker/admission.ts';
+import { DiskWatch } from '../worker/disk-watch.ts';
 import { readMachine } from '../worker/machine-limits.ts';
 import { readBootId } from '../worker/process-identity.ts';
 import { Supervisor } from '../worker/supervisor.ts';
-import { openBackup } from './backup.ts';
+import { isOnDiskOf, openBackup } from './backup.ts';
 import { completeCredentials, makeDataDir } from './credentials.ts';
 import { lockDataDir } from './data-dir-lock.ts';
 import { folderIdentity } from './folder-identity.ts';
@@ -171,7 +173,9 @@ export async function createServer(given: Config): Promise<AircheckServer> {
     endings.push(() => notifications.close());
     await notifications.start();
 
-    const spool = spoolPort(join(config.dataDir, 'spool'));
+    const spoolRoot = join(config.dataDir, 'spool');
+    mkdirSync(spoolRoot, { recursive: true, mode: 0o700 });
+    const spool = spoolPort(spoolRoot, config.spoolReserveMb * 1_000_000);
     const vault = new Vault(secretKeys(config.dataDir, config.secretKeys));
     const tables = new RecordingTables(database, ownership, vault, notifications.outbox);
     const objects = new ObjectTables({ database, vault, folder, clock, log });
@@ -201,8 +205,9 @@ export async function createServer(given: Config): Promise<AircheckServer> {
         memoryPercent: config.admissionMemoryPercent,
         spoolFreeBytes: config.admissionSpoolMb * 1_000_000,
       },
-      machine: () => readMachine(config.dataDir),
+      machine: () => readMachine(spoolRoot),
       running: () => supervisor.atWork(),
+      spoolRefusalOf: (appid) => diskWatch.refusalOf(appid),
     });
 
     const recordings = new Recordings({
@@ -237,6 +242,25 @@ export async function createServer(given: Config): Promise<AircheckServer> {
       baseName,
     });
 
+    const usage = new SpoolUsage(spoolRoot);
+    const diskWatch: DiskWatch = new DiskWatch({
+      clock,
+      log,
+      spoolRoot,
+      limits: {
+        reserveBytes: config.spoolReserveMb * 1_000_000,
+        totalBytes: config.spoolTotalMb * 1_000_000,
+        recordingBytes: config.spoolRecordingMb * 1_000_000,
+        appPercent: config.spoolAppPercent,
+      },
+      isShared: config.apps.length > 1,
+      measure: () => usage.measure(),
+      backupBytes: async () => (isOnDiskOf(spoolRoot, config) ? objects.backupBytes() : new Map<string, number>()),
+      recordings: () => recordings.list(),
+      end: (sid, why) => recordings.endForRoom(sid, why),
+    });
+    endings.push(() => diskWatch.close());
+
     const http = buildHttp({ log, tls, legacyErrorCodes: config.legacyErrorCodes });
     endings.push(() => http.close());
     healthRoute(http, async () => {
@@ -250,7 +274,10 @@ export async function createServer(given: Config): Promise<AircheckServer> {
       notifySourceIps: config.notifySourceIps,
       customers: config.customers,
       isApp: (appid) => apps.find(appid) !== undefined,
-      backlog: moves,
+      backlog: {
+        list: (appid) => moves.list(appid),
+        retry: async (appid, sid) => recordings.retryUpload(appid, sid) || moves.retry(appid, sid),
+      },
       participants: (appid, cname) => rooms.participants(appid, cname),
     });
     http.register(whipRoutes, { endpoint: whip, apps, clock, checkPublishPrivileges: true });
@@ -259,6 +286,7 @@ export async function createServer(given: Config): Promise<AircheckServer> {
     // Before the first call: one for a recording that a forerunner began must find it.
     endings.push(() => recordings.close(0));
     await recordings.recover();
+    await diskWatch.start();
     supervisor.warmUp();
     await http.listen({ host: config.host, port: config.port });
     // Last to be begun, first to be ended: calls that wait for a stop are still answered.

@@ -12,6 +12,7 @@ import type { TaskHold } from '../session/hold.ts';
 import type { UploadEvent, UploadPort } from '../session/ports.ts';
 import { renderMpd } from '../stages/mux/dash/mpd.ts';
 import { renderPlaylist } from '../stages/mux/hls/playlist.ts';
+import { generationOf } from '../stages/spool/recording-spool.ts';
 import type { BackupStore } from '../stages/upload/backup-store.ts';
 import { RecordingUpload, type UploadEvent as StageEvent } from '../stages/upload/recording-upload.ts';
 import { createTarget } from '../stages/upload/target/create-target.ts';
@@ -90,8 +91,9 @@ export function uploadPort(options: UploadPortOptions): UploadPort {
         tested,
         add(file, dir) {
           addedBytes += file.bytes;
-          upload.add(file, dir);
+          upload.add(file, dir, generationOf(dir));
         },
+        retry: () => upload.retry(),
         progress: () => ({ storedBytes, addedBytes }),
         async useStorage(renewed) {
           target = await open(renewed, sid);

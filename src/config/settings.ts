@@ -350,8 +350,28 @@ export const settingsShape = {
   }),
   admissionSpoolMb: setting(whole(0, 100_000_000, 500), {
     description:
-      'Free space, in MB, that the disk of the data folder must have for a recording to be begun. 0 sets no limit.',
+      'Free space, in MB, that the disk of the spool (`spool` in the data folder) must have for a recording to be begun. 0 sets no limit.',
     allowed: wholeWords(0, 100_000_000),
+  }),
+  spoolReserveMb: setting(whole(0, 100_000_000, 200), {
+    description:
+      'Below this much free space, in MB, on the disk of the spool, running recordings are ended in order, the largest of the app that takes most first, with event 1 (code 500), and none is begun. 0 sets no limit: a disk that is full then costs what could not be written.',
+    allowed: wholeWords(0, 100_000_000),
+  }),
+  spoolTotalMb: setting(whole(0, 1_000_000_000, 0), {
+    description:
+      'What all recordings together may take of the spool, in MB. Beyond it none is begun, and the largest running one is ended. 0 sets no limit but the disk.',
+    allowed: wholeWords(0, 1_000_000_000),
+  }),
+  spoolRecordingMb: setting(whole(0, 1_000_000_000, 200_000), {
+    description:
+      'What one recording may take of the spool, in MB; beyond it, it is ended in order. The default is 24 hours at the highest bit rate, with an MP4. 0 sets no limit.',
+    allowed: wholeWords(0, 1_000_000_000),
+  }),
+  spoolAppPercent: setting(whole(1, 100, 50), {
+    description:
+      'With several apps: how much of the disk (or of spoolTotalMb) the files of one of them may take that are not in their store, those in backupDir on the same disk among them. Beyond it no recording of the app is begun, and its largest is ended, so that one store that is away leaves room to the others. 100 sets no limit.',
+    allowed: wholeWords(1, 100),
   }),
   callTimeoutMs: setting(whole(100, 60_000, 4000), {
     description:

@@ -36,6 +36,15 @@ export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
+/** Whether an error comes from a disk without room, or from what a user or a folder may take of it. */
+export function isOutOfRoom(error: unknown): boolean {
+  for (let at = error; at instanceof Error; at = at.cause) {
+    const { code } = at as { code?: unknown };
+    if (code === 'ENOSPC' || code === 'EDQUOT' || code === 'spool-full') return true;
+  }
+  return false;
+}
+
 /** Throws when an invariant of our own is broken; in a recorder this ends the process, and the parent takes over. */
 export function invariant(condition: unknown, message: string): asserts condition {
   if (!condition) throw new Fault('invariant', message, { blame: 'self' });

@@ -2,18 +2,49 @@
  * Completes the spool folder of a recording that is over: repairs what a crash left, then makes what is made of the
  * whole. Safe to run again; what is there is left alone.
  */
+import { readdir, rm, stat, truncate } from 'node:fs/promises';
+import { join } from 'node:path';
 import { completeCommandSchema } from '../contract/line/complete.ts';
+import { isOutOfRoom } from '../kernel/fault.ts';
 import { gatherRuns } from '../stages/spool/gather-runs.ts';
+import { readRuns } from '../stages/spool/recording-spool.ts';
 import { makeExtras } from './individual/extras.ts';
 import { repairSpool } from './repair.ts';
 
 const workSchema = completeCommandSchema.pick({ mp4: true, extras: true });
 
-/** Completes a recording in the folder of one more run, from what the runs before it left. As `completeSpool` else. */
+/**
+ * Completes a recording in the folder of one more run, from what the runs before it left. As `completeSpool` else. A
+ * disk without room for it is given what torn MP4s take: without an index they are read by nobody, and are made again
+ * from the slices.
+ */
 export async function completeRecording(command: unknown): Promise<string[]> {
   const { spoolDir, earlierDirs, ...work } = completeCommandSchema.parse(command);
-  await gatherRuns(spoolDir, earlierDirs);
-  return completeSpool(spoolDir, work);
+  const complete = async () => {
+    await gatherRuns(spoolDir, earlierDirs);
+    return completeSpool(spoolDir, work);
+  };
+  try {
+    return await complete();
+  } catch (error) {
+    if (!isOutOfRoom(error) || !(await emptyTornMp4s(earlierDirs))) throw error;
+    for (const name of await readdir(spoolDir)) await rm(join(spoolDir, name), { recursive: true });
+    return complete();
+  }
+}
+
+/** Whether that made any room. What they were stays: other folders have links to them. */
+async function emptyTornMp4s(dirs: readonly string[]): Promise<boolean> {
+  const { files } = await readRuns(dirs);
+  if (!files.some(({ file }) => file.type === 'slice')) return false;
+  let made = false;
+  for (const dir of dirs)
+    for (const name of await readdir(dir)) {
+      if (!name.endsWith('.mp4.part') || (await stat(join(dir, name))).size === 0) continue;
+      await truncate(join(dir, name));
+      made = true;
+    }
+  return made;
 }
 
 /**

@@ -70,7 +70,7 @@ export class Completion {
       try {
         const earlierDirs = (await spool.runs(sid)).map(({ dir }) => dir);
         // Each in a folder of its own: what one that was killed left there is one more thing to repair.
-        const spoolDir = await spool.create(sid, generation + n);
+        const spoolDir = await spool.create(sid, generation + n, 'complete');
         await this.#run(generation + n, { spoolDir, earlierDirs, ...work }, signal);
         return;
       } catch (error) {

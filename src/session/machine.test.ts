@@ -197,6 +197,7 @@ const anyEvent: fc.Arbitrary<TaskEvent> = fc.oneof(
   fc.boolean().map((wait): TaskEvent => ({ type: 'stopRequested', request: 0, wait })),
   fc.nat(20).map((request): TaskEvent => ({ type: 'stopTimedOut', request })),
   fc.constant<TaskEvent>({ type: 'shutdownRequested' }),
+  fc.constant<TaskEvent>({ type: 'roomRanOut', message: 'full' }),
   fc
     .constantFrom('stopped' as const, 'idle' as const, 'feedLost' as const, 'failed' as const)
     .map((reason): TaskEvent => ({ type: 'recorderEnded', atMs: 0, reason, message: '' })),

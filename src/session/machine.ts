@@ -55,6 +55,9 @@ export function transition(state: TaskState, event: TaskEvent): Transition {
       return { state: { ...state, waitingStop: undefined }, effects: [answer(event.request, 'late')] };
     case 'shutdownRequested':
       return beginStopping(state, 'shutdown', 'the server shuts down');
+    case 'roomRanOut':
+      if (state.phase !== 'new' && state.phase !== 'recording') return same;
+      return beginStopping({ ...state, healthy: false }, 'failure', event.message);
     case 'recorderEnded': {
       const message = event.message || event.reason;
       // A recorder that stops unasked was told to by somebody who is not its server.
@@ -147,7 +150,7 @@ function beginUploading(state: TaskState, healthy: boolean, ending: string): Tra
       status: good ? 7 : 20,
       healthy: good,
       generation,
-      ending: good || state.refused ? (state.ending ?? ending) : ending,
+      ending: good || state.stoppedBy === 'failure' || state.refused ? (state.ending ?? ending) : ending,
     },
     effects: [{ type: 'releaseChannel' }, { type: 'finishUpload', generation }],
   };

@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { FakeWorld, settle, taskOf } from '../../test/support/fake-ports.ts';
 import { NOTICE_TYPES, type Notice, type NoticeType } from '../contract/webhook/notice.ts';
+import { Fault } from '../kernel/fault.ts';
 import { ERROR_CODES } from './notices.ts';
 import { newTaskState } from './task.ts';
 import { TaskRunner } from './task-runner.ts';
@@ -177,6 +178,37 @@ describe('what is told', () => {
     await runner.ended;
     expect(types()).toEqual([40, 30, 1, 41, 11, 4, 31]);
     expect(runner.state).toMatchObject({ phase: 'ended', status: 20, healthy: false });
+  });
+
+  test('a recording that there is no room for any more ends in order, with its files and without a second word', async () => {
+    const { runner, recorder, upload } = await running();
+    world.spool(recorder, mp4);
+    await runner.dispatch({ type: 'roomRanOut', message: 'the disk is nearly full' });
+    await runner.dispatch({ type: 'roomRanOut', message: 'the disk is nearly full' });
+    expect(recorder.stoppedAtUs).toBeDefined();
+    expect(await runner.stop(true)).toBe('exiting');
+    recorder.tell({ type: 'ended', reason: 'stopped', recorded: true, message: 'stopped as asked' });
+    await settle();
+    upload.letFinish();
+    await runner.ended;
+    expect(types()).toEqual([40, 30, 4, 1, 3, 41, 31, 11]);
+    const told = { module: 0, errorLevel: 5, errorCode: ERROR_CODES.failed, errorMsg: 'the disk is nearly full' };
+    expect(detailsOf(1)).toMatchObject(told);
+    expect(detailsOf(41)).toMatchObject({ leaveCode: 0 });
+    expect(detailsOf(11)).toMatchObject({ exitStatus: 1 });
+    expect(runner.state).toMatchObject({ phase: 'ended', status: 20, ending: 'the disk is nearly full' });
+  });
+
+  test('a run that was lost and has no room to go on in ends the recording at once', async () => {
+    const { runner, recorder, upload } = await running();
+    world.createFault = new Fault('spool-full', 'the disk has 3 MB free', { blame: 'self', retryable: true });
+    recorder.exit('killed');
+    await settle();
+    expect(world.recorders).toHaveLength(1);
+    upload.letFinish();
+    await runner.ended;
+    expect(types()).toEqual([40, 30, 4, 12, 1, 31, 11]);
+    expect(detailsOf(1)).toMatchObject({ errorCode: ERROR_CODES.failed, errorMsg: 'the disk has 3 MB free' });
   });
 
   test('a store that refuses a recording that is over has the exit told at once', async () => {

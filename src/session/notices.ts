@@ -50,6 +50,8 @@ export function noticesOf(task: Task, before: TaskState, event: TaskEvent, after
       return [warning(32)];
     case 'storeRefused':
       return refused(before, event, after);
+    case 'roomRanOut':
+      return before.healthy && !after.healthy ? [error(RECORDER, FATAL, ERROR_CODES.failed, event.message)] : [];
     case 'stopRequested':
       return before.phase === 'stopping' || before.phase === 'uploading' ? [misplacedCall(task, before)] : [];
     case 'recorderEnded':
@@ -138,12 +140,13 @@ function ran(task: Task, before: TaskState, event: RunEvent, after: TaskState): 
     return goesOn ? [{ eventType: 12, details: { msgName: 'session_failover', newUid } }] : [];
   }
   const notices: NoticeDraft[] = [];
-  if (!after.healthy && !before.refused) {
+  // What ended a recording that was ended in order was told then.
+  if (!after.healthy && before.healthy) {
     const code = event.type === 'launchFailed' ? event.errorCode : ERROR_CODES.failed;
     notices.push(error(RECORDER, FATAL, code, after.ending ?? ''));
   }
   // Who never came does not leave, and who crashed did not leave either.
-  if (before.joined && event.type === 'recorderEnded' && (after.healthy || before.refused))
+  if (before.joined && event.type === 'recorderEnded' && (after.healthy || !before.healthy))
     notices.push(leave(leaveCodeOf(before, event.reason)));
   if (before.joined && event.type === 'orphansEnded') notices.push(leave(leaveCodeOf(before, 'stopped')));
   // Its files may stay on the spool for long.
@@ -154,7 +157,8 @@ function ran(task: Task, before: TaskState, event: RunEvent, after: TaskState): 
 function leaveCodeOf(before: TaskState, reason: Extract<TaskEvent, { type: 'recorderEnded' }>['reason']): number {
   if (reason === 'idle') return LEAVE.idle;
   if (reason !== 'stopped') return LEAVE.failed;
-  // Only a shutdown stops a recorder without a call.
+  if (before.stoppedBy === 'failure' && !before.refused) return LEAVE.failed;
+  // Of the rest only a shutdown stops a recorder without a call.
   return before.stoppedBy === 'shutdown' ? LEAVE.signal : LEAVE.stopped;
 }
 

@@ -147,6 +147,8 @@ export type Upload = {
   /** Resolves when all that was added, and the playlist, is stored, to where. Rejects when aborted. */
   finish(): Promise<UploadingStatus>;
   abort(): void;
+  /** Tries at once what waits to be tried again. */
+  retry(): void;
   /** Why the store did not take a test object, in words; undefined when it did, or was not asked to. Never rejects. */
   readonly tested: Promise<string | undefined>;
   /** How much of what was added lies in the store, bytes. */
@@ -170,8 +172,8 @@ export type SpoolPort = {
   /** The recordings that have a folder here. */
   sids(): Promise<string[]>;
   pathOf(sid: string): string;
-  /** Makes the folder of a run and returns its path. */
-  create(sid: string, generation: number): Promise<string>;
+  /** Makes the folder of a run and returns its path. Rejects with a Fault, `spool-full` when a recorder has no room. */
+  create(sid: string, generation: number, kind: RunRecord['kind']): Promise<string>;
   /** The runs that have a folder, oldest first; 0 is that of a version which made none for each. */
   runs(sid: string): Promise<{ generation: number; dir: string }[]>;
   /**

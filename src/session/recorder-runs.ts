@@ -6,7 +6,7 @@ import type { ChangeCommand } from '../contract/line/commands.ts';
 import type { Fact } from '../contract/line/facts.ts';
 import type { QualityReport } from '../contract/line/quality-report.ts';
 import { sleep } from '../kernel/clock.ts';
-import { messageOf } from '../kernel/fault.ts';
+import { isOutOfRoom, messageOf } from '../kernel/fault.ts';
 import type { SpooledFile } from '../media/segment.ts';
 import { keepChanges, toCommands } from './changes.ts';
 import { isReport } from './completion.ts';
@@ -89,7 +89,8 @@ export class RecorderRuns {
       else if (isFirst) {
         this.#failure = error;
         onEvent({ type: 'launchFailed', message, errorCode: ERROR_CODES.failed });
-      } else onEvent({ type: 'recorderLost', atMs: this.#options.ports.clock.nowMs(), message });
+      } else if (isOutOfRoom(error)) onEvent({ type: 'launchFailed', message, errorCode: ERROR_CODES.failed });
+      else onEvent({ type: 'recorderLost', atMs: this.#options.ports.clock.nowMs(), message });
       this.#options.ports.log.warn({ sid: task().sid, generation, error: message }, 'no recorder could be launched');
       return false;
     }
@@ -168,7 +169,7 @@ export class RecorderRuns {
     this.#zeroMonoUs = zeroMonoUs;
     const zeroUtcMs = state().zeroUtcMs ?? Math.round(clock.nowMs() - (clock.monoUs() - openedMonoUs) / 1000);
     const earlierDirs = generation > 1 ? (await spool.runs(sid)).map(({ dir }) => dir) : [];
-    const spoolDir = await spool.create(sid, generation);
+    const spoolDir = await spool.create(sid, generation, 'record');
     const kept = document.changed ?? { before: document.plan, changes: [] };
     const { before, changes } = keepChanges(kept, [], clock.monoUs() - zeroMonoUs);
     const record: RunRecord = {

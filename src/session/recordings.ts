@@ -53,7 +53,7 @@ export type RecordingsOptions = TaskPorts & {
 };
 export type Admission = {
   /** Why a recording cannot be begun, in words; undefined when it can, and is counted from now on. */
-  refusalOf(plan: Plan): string | undefined;
+  refusalOf(plan: Plan, appid: string): string | undefined;
   /** It was not begun after all. */
   forget(sid: string): void;
 };
@@ -233,7 +233,7 @@ export class Recordings {
     const { plan, extinfComma, ignored } =
       request.mode === 'mix' ? toMixPlan(request, options) : toIndividualPlan(request, options);
     if (ignored.length > 0) log.warn({ sid, ignored }, `without effect on this server: ${ignored.join(', ')}`);
-    const overload = admission.refusalOf(plan);
+    const overload = admission.refusalOf(plan, appid);
     if (overload !== undefined) throw refuse(overload);
     this.#starting.set(sid, appid);
     const document = {
@@ -298,6 +298,24 @@ export class Recordings {
     const task = SID.test(sid) ? await this.#within('request-timeout', store.findTask(appid, sid)) : undefined;
     if (!task) throw problem('recording-unknown');
     return { ...task, quality: this.#runners.get(sid)?.quality ?? task.quality };
+  }
+
+  /** The recordings that have not ended, and whether they still record. */
+  list(): { sid: string; appid: string; isRunning: boolean }[] {
+    return [...this.#runners.values()].map(({ task: { sid, appid }, state: { phase } }) => {
+      return { sid, appid, isRunning: phase === 'new' || phase === 'recording' };
+    });
+  }
+
+  /** Ends a running recording in order, because there is no room for more of it. */
+  endForRoom(sid: string, message: string): void {
+    void this.#runners.get(sid)?.dispatch({ type: 'roomRanOut', message });
+  }
+
+  /** Has what waits for a recording's store tried at once. False when there is no such upload. */
+  retryUpload(appid: string, sid: string): boolean {
+    const runner = this.#runners.get(sid);
+    return runner?.task.appid === appid && runner.retryUpload();
   }
 
   async query(path: TaskPath): Promise<QueryReply> {

@@ -55,6 +55,19 @@ async function crash(why = 'gone'): Promise<void> {
   }
 }
 
+test('what waits for a store is tried at once when somebody of its app asks for it', async () => {
+  const all = recordings();
+  const task = taskOf();
+  world.store.tasks.set(task.sid, { task, state: { ...newTaskState(), phase: 'uploading', status: 7, generation: 1 } });
+  world.spooled.set(task.sid, [lying('x_0.mp4')]);
+  await all.recover();
+  await settle();
+  expect(all.retryUpload('another', task.sid)).toBe(false);
+  expect(all.retryUpload(task.appid, 'none')).toBe(false);
+  expect(all.retryUpload(task.appid, task.sid)).toBe(true);
+  expect(world.uploads.at(-1)?.retries).toBe(1);
+});
+
 test('what crashed recorders had put on the spool is uploaded, also what they could not tell', async () => {
   const runner = hold();
   await runner.start();

@@ -115,6 +115,11 @@ export class TaskRunner {
     if (this.#runs.failure !== undefined) throw this.#runs.failure;
   }
 
+  /** Has what waits for the store tried at once. False when nothing is uploaded yet. */
+  retryUpload(): boolean {
+    return this.#upload.retry();
+  }
+
   /** As of TaskUpload. */
   get storeRefusal(): Promise<string | undefined> {
     return this.#upload.refusal;

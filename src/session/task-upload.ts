@@ -92,6 +92,12 @@ export class TaskUpload {
     return upload.finish();
   }
 
+  /** Has what waits tried at once. False when the store is not open. */
+  retry(): boolean {
+    this.#upload?.retry();
+    return this.#upload !== undefined;
+  }
+
   /** Says nothing of progress any more. */
   end(): void {
     this.#timer?.cancel();

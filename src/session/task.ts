@@ -115,6 +115,8 @@ export type TaskEvent =
   | { type: 'stopRequested'; request: number; wait: boolean }
   | { type: 'stopTimedOut'; request: number }
   | { type: 'shutdownRequested' }
+  /** There is no room on the spool for more of the recording. */
+  | { type: 'roomRanOut'; message: string }
   | { type: 'recorderEnded'; atMs: number; reason: EndReason; message: string }
   /** The recorder crashed, hung, or could not be launched again: another run goes on. */
   | { type: 'recorderLost'; atMs: number; message: string }

@@ -151,6 +151,10 @@ const MIGRATIONS: readonly { name: string; statements: readonly string[] }[] = [
       `create index moves_of_place on moves (appid, place)`,
     ],
   },
+  {
+    name: 'generations of objects',
+    statements: [`alter table objects add column generation integer`],
+  },
 ];
 
 /** Applies what the database lacks, each migration in a transaction of its own. */

@@ -137,6 +137,30 @@ export class ObjectTables {
     return rows.map((row) => this.#toMove(row));
   }
 
+  /** Seals the credentials of this server's moves with the key that seals now, so that older keys can be taken out. */
+  async resealMoves(): Promise<void> {
+    for (const row of await this.#database.query(OWN_MOVES, [this.#folder])) {
+      const sealed = String(row['storage']);
+      if (this.#vault.isCurrent(sealed)) continue;
+      // What was renewed meanwhile is sealed with the new key already.
+      await this.#database.query('update moves set storage = $3 where sid = $1 and storage = $2', [
+        row['sid'],
+        sealed,
+        this.#vault.seal(this.#vault.open(sealed)),
+      ]);
+    }
+  }
+
+  /** Bytes that this server's backup store has, by App ID. */
+  async backupBytes(): Promise<Map<string, number>> {
+    const rows = await this.#database.query(
+      `select t.appid, sum(o.bytes) as bytes from objects o join tasks t using (sid)
+       where o.state = 'backup' and (t.folder = $1 or t.folder is null) group by t.appid`,
+      [this.#folder],
+    );
+    return new Map(rows.map((row) => [String(row['appid']), Number(row['bytes'])]));
+  }
+
   async findMove(sid: string): Promise<Move | undefined> {
     const [row] = await this.#database.query('select * from moves where sid = $1', [sid]);
     return row && this.#toMove(row);
@@ -218,13 +242,13 @@ function placeOf({ vendor, region, bucket, extensionParams }: StorageConfig): st
 }
 
 const UPSERT = `insert into objects
-    (sid, name, kind, key, bytes, state, evidence, etag, md5, sha256, attempts, last_error, next_try_ms, parts,
+    (sid, name, kind, generation, key, bytes, state, evidence, etag, md5, sha256, attempts, last_error, next_try_ms, parts,
      since_ms, updated_ms)
-  select $1, r.name, r.kind, r.key, r.bytes, r.state, r.evidence, r.etag, r.md5, r.sha256, r.attempts, r.last_error,
+  select $1, r.name, r.kind, r.generation, r.key, r.bytes, r.state, r.evidence, r.etag, r.md5, r.sha256, r.attempts, r.last_error,
     r.next_try_ms, r.parts, $3, $3
-  from jsonb_to_recordset($2::jsonb) as r(name text, kind text, key text, bytes bigint, state text, evidence text,
+  from jsonb_to_recordset($2::jsonb) as r(name text, kind text, generation integer, key text, bytes bigint, state text, evidence text,
     etag text, md5 text, sha256 text, attempts integer, last_error text, next_try_ms bigint, parts jsonb)
-  on conflict (sid, name) do update set key = excluded.key, bytes = excluded.bytes, state = excluded.state,
+  on conflict (sid, name) do update set generation = excluded.generation, key = excluded.key, bytes = excluded.bytes, state = excluded.state,
     evidence = excluded.evidence, etag = excluded.etag, md5 = excluded.md5, sha256 = excluded.sha256,
     attempts = excluded.attempts, last_error = excluded.last_error, next_try_ms = excluded.next_try_ms,
     parts = excluded.parts, updated_ms = excluded.updated_ms`;
@@ -239,6 +263,7 @@ function toRecord(row: Row): ObjectRecord {
   return {
     name: String(row['name']),
     kind: z.enum(['playlist', 'slice', 'mp4', 'snapshot', 'document']).parse(row['kind']),
+    generation: row['generation'] === null ? undefined : Number(row['generation']),
     key: String(row['key']),
     bytes: Number(row['bytes']),
     state: z.enum(OBJECT_STATES).parse(row['state']),

@@ -12,6 +12,8 @@ export type AdmissionOptions = {
   machine(): Machine;
   /** Recordings at work, by sid. */
   running(): ReadonlyMap<string, Running>;
+  /** Why the spool takes no more of an app, in words; undefined when it does. */
+  spoolRefusalOf(appid: string): string | undefined;
 };
 
 /** One whose recorder has not come by then has failed. */
@@ -26,14 +28,14 @@ export class Admission {
   }
 
   /** Why this recording cannot be begun, in words; undefined when it is let in. */
-  refusalOf(plan: Plan): string | undefined {
-    const { clock, limits, machine, running } = this.#options;
+  refusalOf(plan: Plan, appid: string): string | undefined {
+    const { clock, limits, machine, running, spoolRefusalOf } = this.#options;
     const nowUs = clock.monoUs();
     const all = new Map(running());
     for (const [sid, { plan, atUs }] of this.#letIn)
       if (all.has(sid) || nowUs - atUs > FORGET_US) this.#letIn.delete(sid);
       else all.set(sid, { plan, seen: undefined });
-    const refusal = refusalOf(plan, [...all.values()], machine(), limits);
+    const refusal = refusalOf(plan, [...all.values()], machine(), limits) ?? spoolRefusalOf(appid);
     if (refusal === undefined) this.#letIn.set(plan.sid, { plan, atUs: nowUs });
     return refusal;
   }

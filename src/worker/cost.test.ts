@@ -61,20 +61,27 @@ describe('the cost of recordings', () => {
 test('who was let in counts before its recorder is there, and not for ever', () => {
   const clock = new ManualClock();
   const running = new Map<string, Running>();
-  const admission = new Admission({ clock, limits: LIMITS, machine: () => MACHINE, running: () => running });
+  let spoolRefusal: string | undefined;
+  const spoolRefusalOf = () => spoolRefusal;
+  const admission = new Admission({
+    ...{ clock, limits: LIMITS, machine: () => MACHINE, running: () => running, spoolRefusalOf },
+  });
   const big = () => mix(1920, 1080, 30);
   const first = big();
-  expect(admission.refusalOf(first)).toBeUndefined();
-  expect(admission.refusalOf(big())).toBeUndefined();
-  expect(admission.refusalOf(big())).toMatch(/2 recordings take/);
+  expect(admission.refusalOf(first, 'app')).toBeUndefined();
+  expect(admission.refusalOf(big(), 'app')).toBeUndefined();
+  expect(admission.refusalOf(big(), 'app')).toMatch(/2 recordings take/);
   admission.forget(first.sid);
   const third = big();
-  expect(admission.refusalOf(third)).toBeUndefined();
+  expect(admission.refusalOf(third, 'app')).toBeUndefined();
   // Its recorder is at work, and takes less than was thought.
   running.set(third.sid, { plan: third, seen: { cores: 0.1, bytes: 1 } });
-  expect(admission.refusalOf(big())).toBeUndefined();
+  expect(admission.refusalOf(big(), 'app')).toBeUndefined();
   clock.advance(61_000);
-  expect(admission.refusalOf(big())).toBeUndefined();
+  expect(admission.refusalOf(big(), 'app')).toBeUndefined();
+  spoolRefusal = 'no room';
+  clock.advance(61_000);
+  expect(admission.refusalOf(big(), 'app')).toBe('no room');
 });
 
 describe('the machine', () => {

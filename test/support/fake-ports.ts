@@ -103,6 +103,10 @@ export class FakeUpload {
   async useStorage(storage: StorageConfig): Promise<void> {
     this.storages.push(storage);
   }
+  retries = 0;
+  retry(): void {
+    this.retries++;
+  }
   tell(event: UploadEvent): void {
     this.#onEvent(event);
   }
@@ -233,6 +237,8 @@ export class FakeWorld {
   readonly prepared: string[] = [];
   /** What opening a feed, launching a recorder or beginning an upload fails with. */
   feedFault: Fault | undefined;
+  /** What making a folder on the spool fails with. */
+  createFault: Fault | undefined;
   launchFault: Fault | undefined;
   repairFault: Fault | undefined;
   /** What the next processes that complete recordings fail with, in order. */
@@ -299,6 +305,7 @@ export class FakeWorld {
         runs: async (sid) =>
           (this.runs.get(sid) ?? []).map((generation) => ({ generation, dir: `/spool/${sid}/${generation}` })),
         create: async (sid, generation) => {
+          if (this.createFault) throw this.createFault;
           this.spooled.set(sid, this.spooled.get(sid) ?? []);
           this.runs.set(sid, [...(this.runs.get(sid) ?? []), generation]);
           return `/spool/${sid}/${generation}`;

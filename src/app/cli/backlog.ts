@@ -9,7 +9,7 @@ import { completeCredentials } from '../credentials.ts';
 
 export type BacklogWords = { retry?: string; json?: boolean };
 
-/** Prints the backlog, or has a recording's files moved on at once. Throws a Fault when the server does not answer. */
+/** Prints the backlog, or has a recording's files tried at once. Throws a Fault when the server does not answer. */
 export async function backlog({ retry, json }: BacklogWords): Promise<void> {
   const { config } = completeCredentials(loadConfig(), { make: false });
   const host = /^(0\.0\.0\.0|::)$/.test(config.host) ? '127.0.0.1' : config.host;
@@ -35,7 +35,7 @@ export async function backlog({ retry, json }: BacklogWords): Promise<void> {
   }
   if (retry !== undefined) {
     if (!retried)
-      throw new Fault('backlog-unknown', `nothing of recording ${retry} is in the backup store`, { blame: 'caller' });
+      throw new Fault('backlog-unknown', `nothing of recording ${retry} waits to be stored`, { blame: 'caller' });
     process.stdout.write(`${retry} is tried now\n`);
   } else if (json) process.stdout.write(`${JSON.stringify(entries, null, 2)}\n`);
   else process.stdout.write(`${entries.length === 0 ? 'nothing waits' : entries.map(lineOf).join('\n')}\n`);

@@ -30,6 +30,10 @@ export type ObjectRecord = {
   /** Bare file name. */
   name: string;
   kind: 'playlist' | 'slice' | 'mp4' | 'snapshot' | 'document';
+  /**
+   * The run that made it, of a playlist the newest of its slices'; undefined in rows of versions that did not keep it.
+   */
+  generation?: number | undefined;
   /** In the customer's store, with the prefix. */
   key: string;
   bytes: number;

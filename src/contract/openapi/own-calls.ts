@@ -269,7 +269,7 @@ const backlog: ZodOpenApiOperationObject = {
 const retryBacklog: ZodOpenApiOperationObject = {
   operationId: 'retryBacklog',
   tags: ['Recording'],
-  summary: 'Have what the backup store has of a recording moved on now',
+  summary: 'Have what waits of a recording tried now, for its store or in the backup store',
   requestParams: { path: appPath.extend({ sid: z.string() }) },
   responses: {
     200: success('It is tried.', { schema: z.object({ sid: z.string() }) }),

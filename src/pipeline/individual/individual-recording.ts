@@ -17,6 +17,7 @@ import { AudioLine } from '../mix/audio-line.ts';
 import type { Ending, LineContext, Recording } from '../recording.ts';
 import { ChannelTracks, type TrackEntry } from '../tracks/channel-tracks.ts';
 import { FeedSession, type SessionEnd } from '../tracks/feed-session.ts';
+import { FileNotes } from '../tracks/file-notes.ts';
 import { Losses } from '../tracks/losses.ts';
 import { Attendance, readEarlierStays } from './attendance.ts';
 import { type IndividualCheckpoint, individualCheckpointSchema } from './checkpoint.ts';
@@ -54,6 +55,7 @@ export class IndividualRecording implements Recording {
   readonly #context: LineContext;
   readonly #clock: Clock;
   readonly #journal: Journal;
+  readonly #notes: FileNotes;
   readonly #tracks: ChannelTracks<Line>;
   readonly #session: FeedSession;
   readonly #users = new Map<string, UserFiles>();
@@ -100,6 +102,12 @@ export class IndividualRecording implements Recording {
     this.#context = context;
     this.#clock = context.clock;
     this.#journal = journal;
+    this.#notes = new FileNotes({
+      journal,
+      onNoted: (file) => this.#onNoted(file),
+      onLate: ({ name }, error) =>
+        context.emit({ type: 'degraded', what: `${name} cannot be noted yet: ${messageOf(error)}`, count: 1 }),
+    });
     this.done = new Promise((resolve, reject) => {
       this.#settle = { resolve, reject };
     });
@@ -156,7 +164,7 @@ export class IndividualRecording implements Recording {
         this.#onFilesBegun((startUtcMs - start.zeroUtcMs) * 1000);
         context.emit({ type: 'sliceStarted', uid, trackType, startUtcMs, discontinueUtcMs });
       },
-      onFile: (file) => this.#keep(file),
+      onFile: (file) => this.#notes.add(file),
       onLost: (uid, what) => this.#losses.add(filesOf(uid), what),
     };
   }
@@ -322,8 +330,7 @@ export class IndividualRecording implements Recording {
     this.#context.emit({ type: 'firstFrameRecorded', recordingUs });
   }
 
-  async #keep(file: SpooledFile): Promise<void> {
-    await this.#journal.append(file);
+  #onNoted(file: SpooledFile): void {
     this.#files++;
     if (file.type === 'snapshot') this.#onFilesBegun((file.startUtcMs - this.#start.zeroUtcMs) * 1000);
     this.#context.emit({ type: 'fileSpooled', file });
@@ -337,6 +344,7 @@ export class IndividualRecording implements Recording {
       this.#losses.flush();
       this.#context.report.onEnd(atMonoUs - this.#start.zeroMonoUs);
       await this.#finishAttendance(atMonoUs - this.#start.zeroMonoUs);
+      await this.#notes.flush();
       await this.#journal.close();
       this.#free();
       this.#settle.resolve({ reason, recorded: this.#files > 0, message });

@@ -3,6 +3,7 @@
  * recording; picture and sound are encoded once and go to every file that was asked for.
  */
 import type { AudioPlan, MixPlan, VideoPlan } from '../../contract/line/plan.ts';
+import { messageOf } from '../../kernel/fault.ts';
 import { US } from '../../kernel/time.ts';
 import type { Picture, Sound } from '../../media/frame.ts';
 import { SOUND_RATE } from '../../media/frame.ts';
@@ -14,6 +15,7 @@ import { Mp4Files } from '../../stages/mux/mp4/mp4-files.ts';
 import type { Flushed } from '../../stages/mux/slices.ts';
 import { TsSlices } from '../../stages/mux/ts/ts-slices.ts';
 import { Journal } from '../../stages/spool/journal.ts';
+import { FileNotes } from '../tracks/file-notes.ts';
 
 /** Samples per block of sound. */
 export const AUDIO_BLOCK = AAC_BLOCK;
@@ -55,7 +57,7 @@ export class MixOutput {
   readonly #writers: (TsSlices | Mp4Files)[] = [];
   readonly #journal: Journal;
   readonly #slices: TsSlices | undefined;
-  readonly #keep: (file: SpooledFile) => Promise<void>;
+  readonly #notes: FileNotes;
   readonly #onLost: MixOutputOptions['onLost'];
 
   private constructor(options: MixOutputOptions, journal: Journal) {
@@ -66,15 +68,19 @@ export class MixOutput {
       video &&
       new VideoEncoder({ ...video, ...(threads && { threads }), keyIntervalFrames: video.fps * KEY_INTERVAL_S });
     this.#audio = audio && new AudioEncoder({ ...audio, firstSample: options.from?.sample });
-    this.#keep = async (file: SpooledFile) => {
-      await journal.append(file);
-      options.onFile(file);
-    };
+    this.#notes = new FileNotes({
+      journal,
+      onNoted: options.onFile,
+      onLate: ({ name }, error) => {
+        if (!this.#onLost) throw error;
+        this.#onLost('finished files cannot be noted yet', `${name}: ${messageOf(error)}`);
+      },
+    });
     const streams = {
       dir,
       baseName,
       zeroUtcMs,
-      onFile: this.#keep,
+      onFile: (file: SpooledFile) => this.#notes.add(file),
       video: video && this.#video && { ...video, extradata: this.#video.extradata, color: this.#video.color },
       audio: audio &&
         this.#audio && { sampleRate: SOUND_RATE, channels: audio.channels, extradata: this.#audio.extradata },
@@ -105,7 +111,7 @@ export class MixOutput {
 
   /** Notes a file that was made beside the streams, before any of theirs. */
   keep(file: SpooledFile): Promise<void> {
-    return this.#keep(file);
+    return this.#notes.add(file);
   }
 
   /**
@@ -128,6 +134,7 @@ export class MixOutput {
     if (this.#video) await this.#write(await this.#video.flush());
     if (this.#audio) await this.#write(this.#audio.flush());
     await Promise.all(this.#writers.map((writer) => writer.finish()));
+    await this.#notes.flush();
     await this.#journal.close();
   }
 

@@ -11,6 +11,7 @@ import { probeSlice, readSamples, type SliceCodec } from './read-slices.ts';
 import type { SliceContainer } from './slices.ts';
 import { finishPart, partPath } from './spool-file.ts';
 import type { Streams } from './stream.ts';
+import { cutToPackets } from './ts/ts-slices.ts';
 import { WebmContainer } from './webm/webm-container.ts';
 
 export type MendedSlice = {
@@ -61,6 +62,7 @@ export async function mendSlice(dir: string, name: string): Promise<MendedSlice 
   }
   if (found.endUs <= found.startUs) return undefined;
   if (anew) await rename(anew.path, torn);
+  else cutToPackets(torn);
   const [audio, video] = [codecs.get('audio'), codecs.get('video')] as [FileCodecs['audio'], FileCodecs['video']];
   return {
     ...found,

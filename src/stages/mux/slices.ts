@@ -2,6 +2,7 @@
  * Slices: samples in, slices of one stream on the spool out. Says where a slice ends (contract §4.2), what it is called
  * and what its playlist will say of it; how its bytes are written is a container's affair.
  */
+import { rmSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Fault, messageOf } from '../../kernel/fault.ts';
@@ -101,6 +102,10 @@ type OpenSlice = {
   /** Decode time of the last sample that was written, and of the last that was handed to the system. */
   writtenUs: number;
   flushedUs: number;
+  /** Where the last sample ends that was handed to the system. */
+  flushedEndUs: number;
+  /** The system did not take all that came since. */
+  flushFailed: boolean;
   starts: Segment['starts'];
   rotations: Segment['rotations'];
   discontinuity: boolean;
@@ -302,7 +307,10 @@ export class Slices {
     slice.writtenUs = Math.max(slice.writtenUs, sample.dtsUs);
     if (sample.dtsUs - slice.flushedUs < FLUSH_US) return;
     slice.flushedUs = slice.writtenUs;
+    slice.flushFailed = true;
     this.#container?.flush();
+    slice.flushFailed = false;
+    slice.flushedEndUs = slice.endUs;
     this.#flushed = { ...this.#written };
   }
 
@@ -330,11 +338,17 @@ export class Slices {
     while (this.#taken.has(Math.trunc(startUtcMs))) startUtcMs++;
     const name = sliceName(baseName, startUtcMs, this.#container.extension);
     const path = join(dir, name);
-    this.#container.begin(partPath(path), this.#shape);
+    try {
+      this.#container.begin(partPath(path), this.#shape);
+    } catch (error) {
+      // A full disk has a name for it, and nothing more.
+      rmSync(partPath(path), { force: true });
+      throw error;
+    }
     this.#taken.add(Math.trunc(startUtcMs));
     onSliceStart?.(Math.trunc(startUtcMs));
     // Nothing of it is with the system yet, not its first sample either.
-    const times = { writtenUs: firstUs, flushedUs: firstUs - 1 };
+    const times = { writtenUs: firstUs, flushedUs: firstUs - 1, flushedEndUs: startUs, flushFailed: false };
     const counted = { startUs, startUtcMs, endUs: startUs, bytes: 0, ...times };
     return { name, path, ...counted, starts: [], rotations: [], discontinuity };
   }
@@ -342,12 +356,14 @@ export class Slices {
   #endSlice(slice: OpenSlice, endUs: number, last: boolean): void {
     const headBytes = this.#container?.headBytes;
     this.#slice = undefined;
-    // What was written until then can be read in all containers.
-    this.#attempt(() => this.#container?.end(last, endUs));
+    // What was written until then can be read in all containers. A full disk has no more than what was flushed.
+    const isWhole = this.#attempt(() => this.#container?.end(last, endUs)) && !slice.flushFailed;
+    const reachedUs = isWhole ? endUs : slice.flushedEndUs;
+    if (!isWhole && reachedUs <= slice.startUs) slice.bytes = 0;
     this.#finishing = this.#finishing.then(async () => {
       if (this.#failure) return;
       try {
-        await this.#keep(slice, endUs, headBytes);
+        await this.#keep(slice, reachedUs, headBytes);
       } catch (error) {
         this.#unlisted = slice;
         const { onLost } = this.#options;

@@ -58,13 +58,17 @@ export function kindsOf(streams: Streams): MediaKind[] {
   return kinds;
 }
 
-const AVERROR_ENOSPC = -28;
+/** Linux's numbers, which FFmpeg passes on with a sign: no space, and a quota that is used up. */
+const NO_ROOM = new Set([-28, -122]);
+const IO_FAILED = -5;
 
 /** Throws a Fault for a negative FFmpeg return code. */
 export function check(code: number, what: string): void {
   if (code >= 0) return;
-  if (code === AVERROR_ENOSPC)
+  if (NO_ROOM.has(code))
     throw new Fault('spool-full', `${what}: no space is left on the disk that holds the spool`, { blame: 'self' });
+  if (code === IO_FAILED)
+    throw new Fault('mux-failed', `${what}: the disk that holds the spool fails (EIO)`, { blame: 'self' });
   throw new Fault('mux-failed', `${what}: FFmpeg returned ${code}`, { blame: 'self' });
 }
 

@@ -13,11 +13,14 @@ export const JOURNAL_NAME = 'journal.ndjson';
 /** Appends to the journal of one folder. One writer at a time: the recorder, or after its death whoever recovers. */
 export class Journal {
   #file: FileHandle;
+  /** An append failed half way, on a full disk for example: what follows it must not stand on its line. */
+  #isTorn: boolean;
   #tail: Promise<unknown> = Promise.resolve();
   #closed: Promise<void> | undefined;
 
-  private constructor(file: FileHandle) {
+  private constructor(file: FileHandle, isTorn: boolean) {
     this.#file = file;
+    this.#isTorn = isTorn;
   }
 
   /** Opens the journal of `dir`, creating it when there is none. Throws a Fault when the folder cannot be written. */
@@ -28,9 +31,8 @@ export class Journal {
       const { size } = await file.stat();
       const last = Buffer.alloc(1);
       if (size > 0) await file.read(last, 0, 1, size - 1);
-      // A line that a crash tore stays alone on its line; without this the next one would be lost with it.
-      if (size > 0 && last[0] !== 0x0a) await file.write('\n');
-      return new Journal(file);
+      // A line that a crash tore stays alone on its line; else the next one would be lost with it.
+      return new Journal(file, size > 0 && last[0] !== 0x0a);
     } catch (cause) {
       throw new Fault('journal-unwritable', `cannot write ${path}: ${messageOf(cause)}`, { blame: 'self', cause });
     }
@@ -39,7 +41,10 @@ export class Journal {
   /** Notes a finished file; resolves when the line is on disk. Calls are carried out in their order. */
   append(file: SpooledFile): Promise<void> {
     const done = this.#tail.then(async () => {
-      await this.#file.appendFile(`${JSON.stringify(file)}\n`);
+      const before = this.#isTorn ? '\n' : '';
+      this.#isTorn = true;
+      await this.#file.appendFile(`${before}${JSON.stringify(file)}\n`);
+      this.#isTorn = false;
       await this.#file.datasync();
     });
     this.#tail = done.catch(() => undefined);

@@ -3,11 +3,11 @@
  * The version before made no such folders: what lies in `<spool>/<sid>/` itself is read as generation 0.
  */
 import { chmod, mkdir, readdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { Fault, messageOf } from '../../kernel/fault.ts';
 import type { SpooledFile } from '../../media/segment.ts';
 import { JOURNAL_NAME, readSpool } from './journal.ts';
-import { freeBytes, MIN_FREE_BYTES } from './spool-folder.ts';
+import { freeBytes } from './spool-folder.ts';
 
 /** A finished file and the folder it lies in. */
 type RunFile = { dir: string; file: SpooledFile };
@@ -39,6 +39,12 @@ export function runFolder(spoolRoot: string, sid: string, generation: number): s
   return join(recordingFolder(spoolRoot, sid), String(generation));
 }
 
+/** The number of the run whose folder it is; 0 for one of the version that made none for each run. */
+export function generationOf(dir: string): number {
+  const name = basename(dir);
+  return /^[1-9]\d{0,9}$/.test(name) ? Number(name) : 0;
+}
+
 /**
  * Makes the folder of a run for this user's eyes only and returns its path. One that is there already and empty will
  * do. Throws a Fault when another run has written there, when the disk has less than `minFreeBytes` left, or when the
@@ -48,7 +54,7 @@ export async function createRunFolder(
   spoolRoot: string,
   sid: string,
   generation: number,
-  minFreeBytes: number = MIN_FREE_BYTES,
+  minFreeBytes = 0,
 ): Promise<string> {
   const dir = runFolder(spoolRoot, sid, generation);
   try {
@@ -68,7 +74,7 @@ export async function createRunFolder(
 }
 
 /** Throws a Fault when the disk of `path` has less than `minFreeBytes` left. */
-export async function checkFreeBytes(path: string, minFreeBytes: number = MIN_FREE_BYTES): Promise<void> {
+export async function checkFreeBytes(path: string, minFreeBytes: number): Promise<void> {
   const free = await freeBytes(path);
   if (free >= minFreeBytes) return;
   const [has, needs] = [Math.floor(free / 1e6), Math.ceil(minFreeBytes / 1e6)];

@@ -3,9 +3,6 @@
  */
 import { readdir, rm, statfs } from 'node:fs/promises';
 
-/** Below this a recording is not begun: at the highest bit rate it is about two minutes. */
-export const MIN_FREE_BYTES = 200_000_000;
-
 /**
  * The recordings that have a folder in `spoolRoot`; none when there is no such folder. Throws when it cannot be read.
  */

@@ -90,6 +90,11 @@ export class PersistentPut {
     return old;
   }
 
+  /** Tries at once what waits to be tried again. */
+  retry(): void {
+    this.#wakeAll();
+  }
+
   /** The recording has ended: when its store does not come back in a while, the backup store takes what it does not. */
   divertSoon(): void {
     const { backup, clock } = this.#options;

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { ManualClock } from '../../../test/support/manual-clock.ts';
 import { Fault } from '../../kernel/fault.ts';
 import type { Segment, WholeFile } from '../../media/segment.ts';
+import { memoryLedger } from './ledger.ts';
 import { RecordingUpload, type UploadEvent } from './recording-upload.ts';
 import { retryDelayMs } from './retry.ts';
 import type { Source } from './target/source.ts';
@@ -84,9 +85,11 @@ function setUp(prefix: string[] = ['a', 'b']) {
   const target = new FakeTarget();
   const clock = new ManualClock();
   const events: UploadEvent[] = [];
+  const ledger = memoryLedger();
   const upload = new RecordingUpload({
     target,
     prefix,
+    ledger,
     renderIndex: (_name, rows) =>
       rows
         .flat()
@@ -109,7 +112,7 @@ function setUp(prefix: string[] = ['a', 'b']) {
     const { source } = target.call('.m3u8');
     return 'data' in source ? source.data.toString() : '';
   };
-  return { target, clock, events, upload, store, fail, listed };
+  return { target, clock, events, upload, store, fail, listed, ledger };
 }
 
 describe('RecordingUpload', () => {
@@ -126,6 +129,27 @@ describe('RecordingUpload', () => {
     await settled();
     if (target.open.length > 0) await store('.m3u8');
     expect((await finishing).files.map(({ kind }) => kind)).toEqual(['playlist', 'slice', 'document']);
+  });
+
+  test('notes which run made each file, and of a playlist the newest', async () => {
+    const { upload, store, ledger } = setUp();
+    upload.add(slice(0), '/spool/1', 1);
+    upload.add(slice(1), '/spool/2', 2);
+    await store('x_0.ts');
+    await store('x_1.ts');
+    await store('.m3u8');
+    const runs = ['x_0.ts', 'x_1.ts', 'x.m3u8'].map((name) => ledger.known(name)?.generation);
+    expect(runs).toEqual([1, 2, 2]);
+  });
+
+  test('a retry that is asked for need not wait for its time', async () => {
+    const { upload, target, fail } = setUp();
+    upload.add(slice(0), '/spool');
+    await fail('x_0.ts', denied);
+    expect(target.open).toEqual([]);
+    upload.retry();
+    await settled();
+    expect(target.call('x_0.ts')).toBeDefined();
   });
 
   test('stores files from the spool under prefix and name, three at a time', async () => {

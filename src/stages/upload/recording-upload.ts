@@ -85,6 +85,8 @@ export class RecordingUpload {
   #queue: { file: SpooledFile; dir: string }[] = [];
   #running = 0;
   #known = new Map<string, SpooledFile>();
+  /** The runs that made the files, by name. */
+  #generations = new Map<string, number>();
   #stored = new Map<string, StoredFile>();
   #lost: SpooledFile[] = [];
   #rows = new Map<string, SliceRow>();
@@ -111,13 +113,16 @@ export class RecordingUpload {
   }
 
   /**
-   * Takes a finished file of the spool, which lies in `dir`. One that was added before is not stored twice. Throws a
-   * Fault after `finish`.
+   * Takes a finished file of the spool, which lies in `dir`, and the number of the run that made it. One that was added
+   * before is not stored twice. Throws a Fault after `finish`.
    */
-  add(file: SpooledFile, dir: string): void {
+  add(file: SpooledFile, dir: string, generation?: number): void {
     if (this.#ending) throw new Fault('upload-ended', `${file.name} came after the end`, { blame: 'self' });
     if (this.#known.has(file.name)) return;
     this.#known.set(file.name, file);
+    if (generation !== undefined)
+      for (const name of [file.name, ...(file.type === 'slice' ? indexesOf(file) : [])])
+        this.#generations.set(name, Math.max(generation, this.#generations.get(name) ?? 0));
     if (file.type === 'slice') this.#rowOf(file).add(file);
     const before = this.#ledger.known(file.name);
     const isSame = before?.key === this.#key(file.name) && before.bytes === file.bytes;
@@ -161,6 +166,11 @@ export class RecordingUpload {
    */
   useTarget(target: Target): Target {
     return this.#puts.useTarget(target);
+  }
+
+  /** Tries at once what waits to be tried again. */
+  retry(): void {
+    this.#puts.retry();
   }
 
   state(): UploadState {
@@ -253,7 +263,8 @@ export class RecordingUpload {
   }
 
   #recordOf({ name, type, bytes }: Pick<SpooledFile, 'name' | 'bytes'> & { type: ObjectRecord['kind'] }): ObjectRecord {
-    return { name, kind: type, key: this.#key(name), bytes, state: 'waiting', attempts: 0 };
+    const generation = this.#generations.get(name);
+    return { name, kind: type, generation, key: this.#key(name), bytes, state: 'waiting', attempts: 0 };
   }
 
   /**

@@ -68,6 +68,8 @@ export class Fmp4Container implements SliceContainer {
     if (!file) return;
     check(file.context.writeFrameSync(null), `writing to ${file.name}`);
     file.io.flushSync();
+    // The flush itself does not say that the disk took nothing.
+    check(file.io.error, `writing ${file.name}`);
   }
 
   /** Every file is whole by itself, so that it makes no difference which is the last. */

@@ -3,6 +3,7 @@
  * timestamps go on and the slices in a row are one transport stream (RFC 8216 §3.2, without EXT-X-DISCONTINUITY between
  * them).
  */
+import { statSync, truncateSync } from 'node:fs';
 import { basename } from 'node:path';
 import { AVIO_FLAG_WRITE } from 'node-av/constants';
 import { FormatContext, IOContext, Packet } from 'node-av/lib';
@@ -15,6 +16,8 @@ import { addStreams, check, fillPacket, kindsOf, type MuxStream, type Streams } 
  * Recording zero stands at this transport stream time: decode times before zero stay positive, and the PCR has a lead.
  */
 export const TS_ZERO_US = 1_400_000;
+/** ISO/IEC 13818-1 §2.4.3.2 */
+const PACKET_BYTES = 188;
 /** The PCR runs this far ahead of decode times, which is what a decoder gets for buffering. */
 const PCR_LEAD_US = 700_000;
 
@@ -24,6 +27,7 @@ export class TsContainer implements SliceContainer {
   #packet = new Packet();
   #streams: MuxStream[];
   #io: IOContext | undefined;
+  #path = '';
   #name = '';
   #headerWritten = false;
   readonly #isOpus: boolean;
@@ -43,6 +47,7 @@ export class TsContainer implements SliceContainer {
     const name = basename(path, '.part');
     check(io.open2Sync(`file:${path}`, AVIO_FLAG_WRITE), `creating ${name}`);
     this.#io = io;
+    this.#path = path;
     this.#name = name;
     this.#context.pb = io;
     try {
@@ -75,8 +80,11 @@ export class TsContainer implements SliceContainer {
 
   flush(): void {
     // Sound waits in the muxer for a full PES, which may take a second of a quiet recording.
-    if (this.#io) check(this.#context.writeFrameSync(null), `flushing ${this.#name}`);
-    this.#io?.flushSync();
+    if (!this.#io) return;
+    check(this.#context.writeFrameSync(null), `flushing ${this.#name}`);
+    this.#io.flushSync();
+    // The flush itself does not say that the disk took nothing.
+    check(this.#io.error, `writing ${this.#name}`);
   }
 
   end(last: boolean): void {
@@ -95,8 +103,10 @@ export class TsContainer implements SliceContainer {
 
   #release(io: IOContext): void {
     this.#context.pb = null;
+    const hasFailed = io.error < 0;
     io.closepSync();
     this.#io = undefined;
+    if (hasFailed) cutToPackets(this.#path);
   }
 
   close(): void {
@@ -106,6 +116,12 @@ export class TsContainer implements SliceContainer {
     this.#context.freeContext();
     this.#packet.free();
   }
+}
+
+/** Takes the part of a packet away that a full disk, or a process that died, left at the end of a file. */
+export function cutToPackets(path: string): void {
+  const { size } = statSync(path);
+  if (size % PACKET_BYTES > 0) truncateSync(path, size - (size % PACKET_BYTES));
 }
 
 export type TsSlicesOptions = Streams & Omit<SlicesOptions, 'kinds' | 'shape'>;

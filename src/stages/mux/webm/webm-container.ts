@@ -3,9 +3,9 @@
  * muxer cannot say how long a picture lasts, and a player that is fed slices then takes a sender's pause for a hole in
  * the stream and stops at it; so the few elements that it takes (RFC 9559) are written here.
  */
-import { closeSync, openSync, writeSync } from 'node:fs';
+import { closeSync, ftruncateSync, openSync, writeSync } from 'node:fs';
 import { basename } from 'node:path';
-import { Fault, messageOf } from '../../../kernel/fault.ts';
+import { Fault, isOutOfRoom, messageOf } from '../../../kernel/fault.ts';
 import { av1ConfigOf } from '../../../media/av1-sequence.ts';
 import type { EncodedSample } from '../../../media/sample.ts';
 import type { VideoCodec } from '../../../media/track.ts';
@@ -105,7 +105,12 @@ export class WebmContainer implements SliceContainer {
     } finally {
       this.#blocks = [];
       this.#file = undefined;
-      this.#do('ending', () => closeSync(file));
+      try {
+        // What a full disk took half of would stand behind the end.
+        this.#do('ending', () => ftruncateSync(file, this.#bytes));
+      } finally {
+        this.#do('ending', () => closeSync(file));
+      }
     }
   }
 
@@ -172,7 +177,15 @@ export class WebmContainer implements SliceContainer {
       const reference = keyFrame ? [] : [signed(0xfb, before - atMs)];
       return element(0xa0, element(0xa1, head, data), ...reference, durationOf(endMs - atMs));
     });
-    this.#append(element(CLUSTER, unsigned(0xe7, first.atMs), ...blocks));
+    const cluster = element(CLUSTER, unsigned(0xe7, first.atMs), ...blocks);
+    try {
+      this.#append(cluster);
+    } catch (error) {
+      // The disk may have room for it later.
+      this.#blocks = held;
+      if (first.keyFrame) this.#cues.pop();
+      throw error;
+    }
     const last = held.at(-1) ?? first;
     this.#lastWritten = { atMs: last.atMs, endMs: last.endMs, place: this.#bytes - durationOf(0).length };
   }
@@ -213,7 +226,7 @@ export class WebmContainer implements SliceContainer {
     try {
       return work();
     } catch (cause) {
-      if ((cause as NodeJS.ErrnoException).code === 'ENOSPC')
+      if (isOutOfRoom(cause))
         throw new Fault('spool-full', `${doing} ${this.#name}: no space is left on the disk that holds the spool`, {
           blame: 'self',
           cause,
