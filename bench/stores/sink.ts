@@ -6,18 +6,23 @@ import { createHash } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-/** From the parent: whether to answer 503 to everything, or to tell what was put so far. */
-export type SinkRequest = { away: boolean } | { tell: true };
-/** Bodies of playlists alone are counted apart; `objects` are those that are there now. */
-export type SinkReply = { port: number } | { playlistBytes: number; playlists: number; objects: number };
+/**
+ * From the parent: whether to answer 503 to everything, after how many bytes to break a connection each time (0 for
+ * never), or to tell what was put so far.
+ */
+export type SinkRequest = { away: boolean } | { breakEveryBytes: number } | { tell: true };
+/** Playlists are counted apart as well. */
+export type SinkReply = { port: number } | Counts;
+export type Counts = { receivedBytes: number; breaks: number; playlistBytes: number; playlists: number };
 
 type Kept = { bytes: number; md5: string };
 
 const objects = new Map<string, Kept>();
 const uploads = new Map<string, Map<number, Kept>>();
 let away = false;
-let playlistBytes = 0;
-let playlists = 0;
+let breakEveryBytes = 0;
+let sinceBreak = 0;
+const counts: Counts = { receivedBytes: 0, breaks: 0, playlistBytes: 0, playlists: 0 };
 
 async function take(request: IncomingMessage, response: ServerResponse): Promise<void> {
   const { pathname: key, searchParams: query } = new URL(request.url ?? '/', 'http://sink');
@@ -26,6 +31,14 @@ async function take(request: IncomingMessage, response: ServerResponse): Promise
   for await (const chunk of request as AsyncIterable<Buffer>) {
     hash.update(chunk);
     bytes += chunk.length;
+    counts.receivedBytes += chunk.length;
+    sinceBreak += chunk.length;
+    if (breakEveryBytes > 0 && sinceBreak >= breakEveryBytes) {
+      sinceBreak = 0;
+      counts.breaks++;
+      request.destroy();
+      return;
+    }
   }
   const md5 = hash.digest('hex');
   if (away) {
@@ -35,8 +48,8 @@ async function take(request: IncomingMessage, response: ServerResponse): Promise
   const id = query.get('uploadId') ?? '';
   if (request.method === 'PUT') {
     if (key.endsWith('.m3u8')) {
-      playlistBytes += bytes;
-      playlists++;
+      counts.playlistBytes += bytes;
+      counts.playlists++;
     }
     if (id) uploads.get(id)?.set(Number(query.get('partNumber')), { bytes, md5 });
     else objects.set(key, { bytes, md5: `"${md5}"` });
@@ -68,6 +81,7 @@ const server = createServer((request, response) => {
 }).listen(0, '127.0.0.1', () => process.send?.({ port: (server.address() as AddressInfo).port } satisfies SinkReply));
 process.on('message', (message: SinkRequest) => {
   if ('away' in message) away = message.away;
-  else process.send?.({ playlistBytes, playlists, objects: objects.size } satisfies SinkReply);
+  else if ('breakEveryBytes' in message) breakEveryBytes = message.breakEveryBytes;
+  else process.send?.(counts satisfies SinkReply);
 });
 process.on('disconnect', () => process.exit(0));

@@ -11,11 +11,12 @@ import { median } from '../../test/support/judge/offsets.ts';
 import { atMost, type Figure } from '../measure.ts';
 import type { ClientJob, ClientReply, Way } from './client.ts';
 import { measureRecovery } from './recovery.ts';
-import type { SinkReply, SinkRequest } from './sink.ts';
+import type { Counts, SinkRequest } from './sink.ts';
 import { spool } from './spool.ts';
 
 const TAKES = 5;
 const BACKLOG = { files: 10_000, bytes: 64 * 1024, awayMs: 3000 };
+const BROKEN_LINK = { bytes: 1_000_000_000, everyBytes: 50_000_000 };
 const TWELVE_HOURS = { slices: 2880, bytes: 100 };
 const LOADS = [
   { name: '200 objects of 2 MB', files: 200, bytes: 2_000_000 },
@@ -32,6 +33,7 @@ export async function measureStores(): Promise<Figure[]> {
       await measureBacklog(dir, port, sink),
       await measureRecovery(dir, port),
       await measurePlaylist(dir, port, sink),
+      await measureBrokenLink(dir, port, sink),
     ];
   } finally {
     sink.end();
@@ -77,39 +79,49 @@ async function measureLoads(dir: string, port: number): Promise<Figure[]> {
  * against the same recording whose store takes each file as it comes.
  */
 async function measureBacklog(dir: string, port: number, sink: Child): Promise<Figure> {
-  const client = new Child('client.ts');
-  try {
-    const { files, bytes, awayMs } = BACKLOG;
-    const job = { way: 'ours', port, bytes, paths: spool(join(dir, 'backlog'), files, bytes) } as const;
-    const without = await client.run({ ...job, oneByOne: true });
-    sink.send({ away: true });
-    const back = pause(awayMs).then(() => sink.send({ away: false }));
-    const backlog = await client.run({ ...job, oneByOne: false });
-    await back;
-    const [most, mostWithout] = [backlog.mostMb, without.mostMb].map(Math.round) as [number, number];
-    const detail = `${most} MB against ${mostWithout} MB; ${Math.round(without.beforeMb)} MB before`;
-    return atMost(`memory with a backlog of ${files} objects`, most - mostWithout, 20, 'MB more', detail);
-  } finally {
-    client.end();
-  }
+  const { files, bytes, awayMs } = BACKLOG;
+  const job = { way: 'ours', port, bytes, paths: spool(join(dir, 'backlog'), files, bytes) } as const;
+  const without = await runAlone({ ...job, oneByOne: true });
+  sink.send({ away: true });
+  const back = pause(awayMs).then(() => sink.send({ away: false }));
+  const backlog = await runAlone({ ...job, oneByOne: false });
+  await back;
+  const [most, mostWithout] = [backlog.mostMb, without.mostMb].map(Math.round) as [number, number];
+  const detail = `${most} MB against ${mostWithout} MB; ${Math.round(without.beforeMb)} MB before`;
+  return atMost(`memory with a backlog of ${files} objects`, most - mostWithout, 20, 'MB more', detail);
 }
 
-/**
- * Slices come one by one to a store that takes each at once, which is when most versions of their playlist are sent.
- */
+/** Slices come one by one to a store that takes each at once, which is when most versions of their playlist are sent. */
 async function measurePlaylist(dir: string, port: number, sink: Child): Promise<Figure> {
+  const { slices, bytes } = TWELVE_HOURS;
+  const before = await told(sink);
+  const paths = spool(join(dir, 'playlist'), slices, bytes);
+  await runAlone({ way: 'ours', port, bytes, oneByOne: true, paths });
+  const after = await told(sink);
+  const versions = after.playlists - before.playlists;
+  const megabytes = (after.playlistBytes - before.playlistBytes) / 1e6;
+  return atMost(`playlist of ${slices} slices, all that is sent`, megabytes, 10, 'MB', `${versions} versions`);
+}
+
+/** A large file goes on where it was: what is sent again is what was under way when the link broke. */
+async function measureBrokenLink(dir: string, port: number, sink: Child): Promise<Figure> {
+  const { bytes, everyBytes } = BROKEN_LINK;
+  sink.send({ breakEveryBytes: everyBytes });
+  const before = await told(sink);
+  const paths = spool(join(dir, 'broken'), 1, bytes);
+  const { wallMs } = await runAlone({ way: 'ours', port, bytes, oneByOne: false, paths });
+  const after = await told(sink);
+  sink.send({ breakEveryBytes: 0 });
+  const sent = (after.receivedBytes - before.receivedBytes) / bytes;
+  const detail = `${after.breaks - before.breaks} breaks, ${(wallMs / 1000).toFixed(1)} s`;
+  return atMost(`1 GB over a link that breaks every ${everyBytes / 1e6} MB: sent in all`, sent, 1.5, '×', detail);
+}
+
+/** Runs a job in a process of its own. */
+async function runAlone(job: ClientJob): Promise<ClientReply> {
   const client = new Child('client.ts');
   try {
-    const { slices, bytes } = TWELVE_HOURS;
-    const before = await told(sink);
-    await client.run({
-      ...{ way: 'ours', port, bytes, oneByOne: true },
-      paths: spool(join(dir, 'playlist'), slices, bytes),
-    });
-    const after = await told(sink);
-    const versions = after.playlists - before.playlists;
-    const megabytes = (after.playlistBytes - before.playlistBytes) / 1e6;
-    return atMost(`playlist of ${slices} slices, all that is sent`, megabytes, 10, 'MB', `${versions} versions`);
+    return await client.run(job);
   } finally {
     client.end();
   }
@@ -118,7 +130,7 @@ async function measurePlaylist(dir: string, port: number, sink: Child): Promise<
 async function told(sink: Child) {
   const reply = sink.reply();
   sink.send({ tell: true });
-  return (await reply) as Extract<SinkReply, { playlists: number }>;
+  return (await reply) as Counts;
 }
 
 /** A child process that is asked and answers. */
