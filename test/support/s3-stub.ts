@@ -48,6 +48,12 @@ export type StubDialect = {
   /** The ETag in the answer to Complete is empty, as radosgw's is. */
   emptyCompleteEtag?: boolean;
   minPartBytes?: number;
+  /** The store's host name; requests for another are refused. */
+  host?: string;
+  /** Headers that it does not know, or does not take, and refuses. */
+  refuses?: RegExp;
+  /** Elements that its refusals have beside code and message. */
+  errorMore?: string;
 };
 
 /** Answers in place of the store: true when it did, and nothing more is done. It may be late. */
@@ -143,7 +149,7 @@ export class S3Stub {
     if (await this.interfere?.(request, response, this)) return;
     if (response.destroyed) return;
     const refusal = this.#refusal(message, request);
-    if (refusal) refuse(response, ...refusal);
+    if (refusal) refuse(response, refusal[0], refusal[1], refusal[2], refusal[3] ?? this.dialect.errorMore);
     else this.#answer(request, response);
   }
 
@@ -161,7 +167,10 @@ export class S3Stub {
 
   /** Why the store does not even look at what is asked: signature, region, digests. */
   #refusal(message: IncomingMessage, { headers, body, action }: StubRequest): Refusal | undefined {
-    const { region = 'us-east-1', sessionToken, objectLock, tags } = this.dialect;
+    const { region = 'us-east-1', sessionToken, objectLock, tags, refuses } = this.dialect;
+    if (!this.#isOwnHost(String(headers.host))) return [400, 'InvalidHost', `${headers.host} is nobody's host.`];
+    const odd = Object.keys(headers).find((name) => refuses?.test(name));
+    if (odd) return [501, 'NotImplemented', `The header ${odd} implies functionality that is not implemented.`];
     const signature = verify(message, STUB_KEYS, region);
     if (signature === 'region')
       return [
@@ -187,6 +196,12 @@ export class S3Stub {
     if (tags === 'refused' && (headers['x-amz-tagging'] !== undefined || action === 'Tag'))
       return [501, 'NotImplemented', 'Object tagging is not supported.'];
     return undefined;
+  }
+
+  #isOwnHost(hostAndPort: string): boolean {
+    const { host, addressing } = this.dialect;
+    const name = hostAndPort.replace(/:\d+$/, '');
+    return host === undefined || (addressing === 'host' ? name.slice(name.indexOf('.') + 1) : name) === host;
   }
 
   #answer({ action, key, bucket, query, headers, body }: StubRequest, response: ServerResponse): void {

@@ -1,0 +1,213 @@
+/**
+ * Each vendor that speaks S3, as its row of dialects has it, against a store that takes what that vendor takes and refuses
+ * the rest, at that vendor's own host name. What each takes is from the pages that docs/reference/storage-vendors.md names.
+ */
+import { createHash, randomBytes } from 'node:crypto';
+import type dns from 'node:dns';
+import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { S3Stub, STUB_KEYS, type StubDialect } from '../../../../test/support/s3-stub.ts';
+import type { PartsSoFar } from '../../../contract/line/objects.ts';
+import type { StorageConfig, StorageVendor } from '../../../contract/line/storage.ts';
+import { EndpointGuard } from './endpoint-guard.ts';
+import { openS3 } from './s3.ts';
+
+const MIB = 1024 * 1024;
+const NEWER = 'x-amz-(checksum|sdk-checksum|trailer|te|decoded)';
+const TOKEN = 'x-amz-security-token';
+const ENCRYPTION = 'x-amz-server-side-encryption';
+const TAGGING = 'x-amz-tagging';
+const none = (...names: string[]) => new RegExp(`^(${[NEWER, 'expect', ...names].join('|')})`);
+
+type Row = {
+  vendor: StorageVendor;
+  region: number;
+  stub: StubDialect & { host: string };
+  /** Which of the three that every request here asks for reach the store. */
+  sends: { token: boolean; encryption: boolean; tags: 'at first' | 'never' | 'refused' };
+};
+
+/** `region` of the stub is the one that the vendor expects in signatures. */
+const ROWS: [string, Row][] = [
+  [
+    'Qiniu Kodo',
+    {
+      ...{ vendor: 0, region: 1 },
+      stub: {
+        ...{ host: 's3-cn-north-1.qiniucs.com', region: 'cn-north-1', addressing: 'path', minPartBytes: MIB },
+        refuses: none(TOKEN, ENCRYPTION, TAGGING),
+      },
+      sends: { token: false, encryption: false, tags: 'never' },
+    },
+  ],
+  [
+    'Amazon S3',
+    {
+      ...{ vendor: 1, region: 7 },
+      stub: {
+        ...{ host: 's3.eu-central-1.amazonaws.com', region: 'eu-central-1', addressing: 'host' },
+        ...{ sessionToken: 'sts', minPartBytes: 5 * MIB, objectLock: true, refuses: none('never') },
+        errorMore: '<RequestId>4442587FB7D0A2F9</RequestId><HostId>x</HostId>',
+      },
+      sends: { token: true, encryption: true, tags: 'at first' },
+    },
+  ],
+  [
+    'Alibaba Cloud OSS',
+    {
+      ...{ vendor: 2, region: 0 },
+      stub: {
+        ...{ host: 's3.oss-cn-hangzhou.aliyuncs.com', region: 'cn-hangzhou', addressing: 'host' },
+        ...{ sessionToken: 'sts', minPartBytes: 100 * 1024, tags: 'refused', refuses: none(ENCRYPTION) },
+        etag: (md5: string) => `"${md5.toUpperCase()}"`,
+        errorMore: '<RequestId>5C3D9175B6FC201293AD</RequestId><EC>0002-00000040</EC>',
+      },
+      sends: { token: true, encryption: false, tags: 'refused' },
+    },
+  ],
+  [
+    'Tencent COS',
+    {
+      ...{ vendor: 3, region: 18 },
+      stub: {
+        ...{ host: 'cos.eu-frankfurt.myqcloud.com', region: 'eu-frankfurt', addressing: 'host' },
+        ...{ sessionToken: 'sts', minPartBytes: MIB, refuses: none(ENCRYPTION, TAGGING) },
+        errorMore: '<Resource>bucket.cos.eu-frankfurt.myqcloud.com</Resource><TraceId>OGVm</TraceId>',
+      },
+      sends: { token: true, encryption: false, tags: 'never' },
+    },
+  ],
+  [
+    'Kingsoft KS3',
+    {
+      ...{ vendor: 4, region: 3 },
+      stub: {
+        ...{ host: 'ks3-cn-beijing.ksyuncs.com', region: 'cn-beijing', addressing: 'host', minPartBytes: 100 * 1024 },
+        refuses: none(TOKEN, ENCRYPTION, TAGGING),
+      },
+      sends: { token: false, encryption: false, tags: 'never' },
+    },
+  ],
+  [
+    'Google Cloud Storage',
+    {
+      ...{ vendor: 6, region: 0 },
+      stub: {
+        ...{ host: 'storage.googleapis.com', region: 'auto', addressing: 'path', minPartBytes: 5 * MIB },
+        refuses: none(TOKEN, ENCRYPTION, TAGGING),
+        errorMore: '<Details>not the signature of this request</Details>',
+      },
+      sends: { token: false, encryption: false, tags: 'never' },
+    },
+  ],
+  [
+    'Huawei OBS',
+    {
+      ...{ vendor: 7, region: 1 },
+      stub: {
+        ...{ host: 'obs.cn-north-4.myhuaweicloud.com', region: 'cn-north-4', addressing: 'host' },
+        ...{ minPartBytes: 100 * 1024, refuses: none(TOKEN, ENCRYPTION, TAGGING) },
+      },
+      sends: { token: false, encryption: false, tags: 'never' },
+    },
+  ],
+  [
+    'Baidu BOS',
+    {
+      ...{ vendor: 8, region: 2 },
+      stub: {
+        ...{ host: 's3.su.bcebos.com', region: 'su', addressing: 'host', minPartBytes: 100 * 1024 },
+        refuses: none(TOKEN, ENCRYPTION, TAGGING),
+      },
+      sends: { token: false, encryption: false, tags: 'never' },
+    },
+  ],
+  [
+    'an S3-compatible store',
+    {
+      ...{ vendor: 11, region: 0 },
+      stub: {
+        ...{ host: 's3.example.com', region: 'us-east-1', addressing: 'path', sessionToken: 'sts' },
+        ...{ minPartBytes: 5 * MIB, objectLock: true, emptyCompleteEtag: true, refuses: none('never') },
+      },
+      sends: { token: true, encryption: true, tags: 'at first' },
+    },
+  ],
+];
+
+/** Every name is this machine. */
+const lookup = ((_name: string, _options: unknown, done: (error: null, all: object[]) => void) =>
+  done(null, [{ address: '127.0.0.1', family: 4 }])) as unknown as typeof dns.lookup;
+const guard = new EndpointGuard({ networks: ['loopback'], plainHttp: true }, lookup);
+
+async function open({ vendor, region, stub: dialect }: Row, more: Partial<StorageConfig> = {}) {
+  const stub = await S3Stub.start(dialect);
+  const endpoint = `http://${dialect.host}:${stub.port}`;
+  const warnings: string[] = [];
+  const storage: StorageConfig = {
+    ...{ vendor, region, bucket: 'bucket', ...STUB_KEYS, fileNamePrefix: ['a', 'b'], stsToken: 'sts' },
+    extensionParams: { sse: 'aes256', tag: 'k=v w', endpoint },
+    ...more,
+  };
+  const target = openS3(storage, { guard, endpoint, warn: (text) => void warnings.push(text) });
+  onTestFinished(async () => {
+    target.close();
+    await stub.close();
+  });
+  return { stub, target, warnings };
+}
+
+describe.each(ROWS)('%s', (name, row) => {
+  test('has files small and in parts, with what it knows of tags, encryption and tokens', async () => {
+    const { stub, target, warnings } = await open(row);
+    const small = randomBytes(2000);
+    const large = randomBytes(9 * MIB);
+    const md5 = createHash('md5').update(small).digest('hex');
+    expect(await target.put('a/b/x.ts', { data: small }, 'video/mp2t')).toMatchObject({ md5, evidence: 'digest' });
+    expect(await target.put('a/b/x.mp4', { data: large }, 'video/mp4')).toMatchObject({ evidence: 'digest' });
+    expect(stub.read('a/b/x.ts').equals(small)).toBe(true);
+    expect(stub.read('a/b/x.mp4').equals(large)).toBe(true);
+    expect(stub.objects.get('a/b/x.mp4')?.parts).toBe(2);
+    const { token, encryption, tags } = row.sends;
+    for (const { headers } of stub.requests) expect(headers[TOKEN]).toBe(token ? 'sts' : undefined);
+    const begun = stub.requests.filter(({ action }) => action === 'Create' || action === 'PutObject');
+    for (const { headers } of begun) expect(headers[ENCRYPTION]).toBe(encryption ? 'AES256' : undefined);
+    for (const key of ['a/b/x.ts', 'a/b/x.mp4'])
+      expect(decodeURIComponent(stub.objects.get(key)?.tags ?? '')).toBe(tags === 'at first' ? 'k=v w' : '');
+    // Who keeps no tags says so once.
+    expect(warnings).toHaveLength(tags === 'at first' ? 0 : 1);
+    if (tags !== 'at first') expect(warnings[0]).toMatch(/extensionParams\.tag/);
+  });
+
+  test('refuses a wrong key in words that say whose it is, and what to do', async () => {
+    const { target } = await open(row, { secretKey: 'wrong-not-for-logs' });
+    const fault = await target.put('x', { data: Buffer.from('x') }, 'text/plain').catch((error) => error);
+    expect(fault).toMatchObject({ code: 'store-failed', retryable: false });
+    expect(fault.message).toMatch(/SignatureDoesNotMatch, HTTP 403\); check accessKey, secretKey/);
+    expect(fault.message).toContain(row.vendor === 11 ? 's3.example.com' : name);
+    expect(fault.message).not.toContain('not-for-logs');
+  });
+
+  test('has no file in more than 10,000 parts, nor any in parts that are too small', async () => {
+    const { stub, target } = await open(row);
+    const dir = mkdtempSync(join(tmpdir(), 'aircheck-vendors-'));
+    onTestFinished(() => rmSync(dir, { recursive: true, force: true }));
+    const path = join(dir, 'huge.mp4');
+    writeFileSync(path, '');
+    // Full of nothing: it takes no room on the disk.
+    const bytes = 200_000_000_000;
+    truncateSync(path, bytes);
+    const enough = new AbortController();
+    let begun: PartsSoFar | undefined;
+    const onParts = (parts: PartsSoFar | undefined) => {
+      begun = parts;
+      enough.abort(new Error('enough'));
+    };
+    const put = target.put('huge.mp4', { path, bytes }, 'video/mp4', { signal: enough.signal, onParts });
+    await expect(put).rejects.toThrow('enough');
+    expect(Math.ceil(bytes / (begun?.partBytes ?? 1))).toBeLessThanOrEqual(10_000);
+    expect(begun?.partBytes).toBeGreaterThanOrEqual(stub.dialect.minPartBytes ?? 0);
+  });
+});
