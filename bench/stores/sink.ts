@@ -12,7 +12,7 @@ import type { AddressInfo } from 'node:net';
  */
 export type SinkRequest = { away: boolean } | { breakEveryBytes: number } | { tell: true };
 /** Playlists are counted apart as well. */
-export type SinkReply = { port: number } | Counts;
+type SinkReply = { port: number } | Counts;
 export type Counts = { receivedBytes: number; breaks: number; playlistBytes: number; playlists: number };
 
 type Kept = { bytes: number; md5: string };

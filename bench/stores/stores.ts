@@ -91,7 +91,9 @@ async function measureBacklog(dir: string, port: number, sink: Child): Promise<F
   return atMost(`memory with a backlog of ${files} objects`, most - mostWithout, 20, 'MB more', detail);
 }
 
-/** Slices come one by one to a store that takes each at once, which is when most versions of their playlist are sent. */
+/**
+ * Slices come one by one to a store that takes each at once, which is when most versions of their playlist are sent.
+ */
 async function measurePlaylist(dir: string, port: number, sink: Child): Promise<Figure> {
   const { slices, bytes } = TWELVE_HOURS;
   const before = await told(sink);

@@ -1,6 +1,7 @@
 /**
- * Each vendor that speaks S3, as its row of dialects has it, against a store that takes what that vendor takes and refuses
- * the rest, at that vendor's own host name. What each takes is from the pages that docs/reference/storage-vendors.md names.
+ * Each vendor that speaks S3, as its row of dialects has it, against a store that takes what that vendor takes and
+ * refuses the rest, at that vendor's own host name. What each takes is from the pages that
+ * docs/reference/storage-vendors.md names.
  */
 import { createHash, randomBytes } from 'node:crypto';
 import type dns from 'node:dns';
