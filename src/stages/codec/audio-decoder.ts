@@ -17,6 +17,7 @@ import {
 import { Codec, CodecContext, FFmpegError, type Frame, type Packet, Rational } from 'node-av/lib';
 import { Fault, invariant } from '../../kernel/fault.ts';
 import { rescale, US } from '../../kernel/time.ts';
+import { continueWave } from '../../media/continued-wave.ts';
 import { SOUND_RATE, type Sound } from '../../media/frame.ts';
 import type { FileCodecs } from '../../media/segment.ts';
 import { freeFrame, freePacket, newFrame, newPacket } from './native-frames.ts';
@@ -112,8 +113,7 @@ export class AudioDecoder {
   }
 
   /**
-   * Sound in place of a lost packet: the last of what was heard, played backwards so that it joins on, fading to
-   * silence.
+   * Sound in place of a lost packet: the wave that was heard goes on and fades to silence.
    */
   conceal(durationUs: number): Sound {
     const samples = Math.max(0, rescale(durationUs, US, SOUND_RATE));
@@ -121,10 +121,7 @@ export class AudioDecoder {
     for (let channel = 0; channel < this.channels; channel++) {
       const filled = new Float32Array(samples);
       const tail = this.#tail[channel];
-      if (tail) {
-        const length = Math.min(tail.length, samples);
-        for (let i = 0; i < length; i++) filled[i] = tail[tail.length - 1 - i]! * (1 - (i + 1) / length);
-      }
+      if (tail) filled.set(continueWave(tail, Math.min(FADE_SAMPLES, samples)));
       channels.push(filled);
     }
     const sound = { channels, samples };

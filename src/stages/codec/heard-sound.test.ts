@@ -2,7 +2,11 @@
  * What is lost is made up for as long as it was, no more and no less, and sound keeps its place around it.
  */
 import { afterEach, expect, test } from 'vitest';
+import { clicksIn } from '../../../test/support/judge/clicks.ts';
+import type { Heard } from '../../../test/support/judge/sound.ts';
+import { madeSound } from '../../../test/support/media/made-media.ts';
 import { encodeOpus, sweep } from '../../../test/support/media/opus.ts';
+import { RED } from '../../../test/support/media/participants.ts';
 import { HeardSound } from './heard-sound.ts';
 import { liveFrames } from './native-frames.ts';
 
@@ -43,6 +47,21 @@ test.each([
     for (const [n, [start]] of blocks.entries()) if (n > 0) expect(start).toBe(blocks[n - 1]![1]);
     expect(blocks.at(-1)![1] - blocks[0]![0]).toBe(20 * 960);
   }
+});
+
+test('a lost packet in the middle of a tone does not click', () => {
+  const tone = madeSound(RED, 0, 96_000);
+  const sent = encodeOpus(tone, { application: 'audio', bitrate: 96_000, frameMs: 20, channels: 1 });
+  const heard = new HeardSound({ codec: 'opus', channels: 1 });
+  const mono = new Float32Array(96_000);
+  for (const [n, { data, ptsUs }] of sent.entries()) {
+    if (n % 10 === 7) continue;
+    heard.decode({ data, ptsUs, afterLoss: n % 10 === 8 }, (start, { channels }) => {
+      if (start >= 0) mono.set(channels[0]!.subarray(0, 96_000 - start), start);
+    });
+  }
+  heard.close();
+  expect(clicksIn({ mono, startS: 0 } as Heard)).toEqual([]);
 });
 
 test('more than that stays silent', () => {

@@ -8,6 +8,8 @@ import { AudioDecoder, type AudioDecoderOptions } from './audio-decoder.ts';
 
 /** A lost stretch up to this long is concealed; a longer echo of the past would be heard as one. */
 const MAX_CONCEALED_US = 60_000;
+/** Length of the fade after it, 5 ms. */
+const FADE_SAMPLES = 240;
 /** Timestamps of samples that follow each other differ from their lengths by less than this. */
 const JITTER_US = 1000;
 
@@ -29,6 +31,8 @@ export class HeardSound {
    * delay.
    */
   #endUs: number | undefined;
+  /** The last sample could not be decoded. */
+  #madeUp = false;
 
   /** @param endUs where the last sample ended that another decoder had, whose stream this one goes on with */
   constructor(options: AudioDecoderOptions, endUs?: number) {
@@ -67,17 +71,27 @@ export class HeardSound {
     }
     const { damaged } = this.#decoder;
     const decoded = this.#decoder.decode(sample);
-    for (const { sound, ptsUs } of decoded) use(samplesAt(ptsUs), sound);
     const [first, last] = [decoded[0], decoded.at(-1)];
+    const madeUp = this.#decoder.damaged > damaged;
+    if (first && !madeUp && (concealedUs > 0 || this.#madeUp)) fadeIn(first.sound);
+    this.#madeUp = madeUp;
+    for (const { sound, ptsUs } of decoded) use(samplesAt(ptsUs), sound);
     if (!first || !last) return undefined;
     const endUs = last.ptsUs + (last.sound.samples * US) / SOUND_RATE;
     this.#endUs = endUs + delayUs;
-    return { startUs: first.ptsUs, endUs, concealedUs, madeUp: this.#decoder.damaged > damaged };
+    return { startUs: first.ptsUs, endUs, concealedUs, madeUp };
   }
 
   close(): void {
     this.#decoder.close();
   }
+}
+
+/** What follows made-up sound, which has faded, begins in the middle of a wave. */
+function fadeIn({ channels, samples }: Sound): void {
+  const length = Math.min(FADE_SAMPLES, samples);
+  for (const channel of channels)
+    for (let i = 0; i < length; i++) channel[i]! *= 0.5 - 0.5 * Math.cos((Math.PI * (i + 1)) / (length + 1));
 }
 
 function samplesAt(us: number): number {

@@ -1,5 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { clicksIn } from '../../../test/support/judge/clicks.ts';
+import type { Heard } from '../../../test/support/judge/sound.ts';
+import { madeSound } from '../../../test/support/media/made-media.ts';
+import { GREEN, RED } from '../../../test/support/media/participants.ts';
 import type { Sound } from '../../media/frame.ts';
 import { SoundMixer } from './sound-mixer.ts';
 
@@ -30,8 +34,8 @@ function biggestStep(samples: Float32Array): number {
   return biggest;
 }
 
-/** The steepest that a tone of this amplitude gets in one sample, with room for a fade over 240 samples. */
-const slope = (amplitude: number, frequency = 440) => amplitude * ((2 * Math.PI * frequency) / 48000) + amplitude / 200;
+/** The steepest that a tone of this amplitude gets in one sample, with room for the middle of a fade of 240 samples. */
+const slope = (amplitude: number, frequency = 440) => amplitude * ((2 * Math.PI * frequency) / 48000) + amplitude / 150;
 
 describe('SoundMixer', () => {
   it('goes on from what another one saved, sample by sample', () => {
@@ -173,8 +177,36 @@ describe('SoundMixer', () => {
     const mixer = new SoundMixer({ channels: 1 });
     mixer.add('a', 0, level(0.3, 3000));
     const all = takeAll(mixer, 5);
-    expect(biggestStep(all)).toBeLessThan(0.3 / 200);
+    expect(biggestStep(all)).toBeLessThan(0.3 / 150);
     expect(all[3300]).toBe(0);
+  });
+
+  it.each([
+    ['once', [[0, 60_003]]],
+    [
+      'and comes again after 1.8 s',
+      [
+        [0, 61_000],
+        [147_400, 192_000],
+      ],
+    ],
+    [
+      'and comes again within its fade',
+      [
+        [0, 60_047],
+        [60_247, 192_000],
+      ],
+    ],
+  ])('does not click where a voice ends abruptly %s', (_, spans) => {
+    const whole = madeSound(RED, 0, 192_000);
+    const mixer = new SoundMixer({ channels: 1 });
+    mixer.add('b', 0, { channels: [madeSound(GREEN, 0, 192_000)], samples: 192_000 });
+    for (const [from, to] of spans as [number, number][])
+      for (let at = from; at < to; at += 960) {
+        const samples = Math.min(960, to - at);
+        mixer.add('a', at, { channels: [whole.subarray(at, at + samples)], samples });
+      }
+    expect(clicksIn({ mono: takeAll(mixer, 187), startS: 0 } as Heard)).toEqual([]);
   });
 
   it('drops late sound and counts it', () => {
@@ -183,7 +215,7 @@ describe('SoundMixer', () => {
     mixer.add('a', 1048, level(0.3, 2000));
     expect(mixer.lateSamples).toBe(1000);
     const [samples] = mixer.take(BLOCK).channels;
-    expect(biggestStep(samples!)).toBeLessThan(0.3 / 200);
+    expect(biggestStep(samples!)).toBeLessThan(0.3 / 150);
     expect(samples![500]).toBeCloseTo(0.3);
     mixer.add('b', 0, level(0.3, 100));
     expect(mixer.lateSamples).toBe(1100);

@@ -4,6 +4,7 @@
  */
 import type { SoundMixerState } from '../../contract/line/sound-mixer-state.ts';
 import { invariant } from '../../kernel/fault.ts';
+import { continueWave } from '../../media/continued-wave.ts';
 import { SOUND_RATE, type Sound } from '../../media/frame.ts';
 import { LIMITER_HOP, Limiter } from './limiter.ts';
 
@@ -179,7 +180,8 @@ export class SoundMixer {
       let at = modulo(position + late, this.#size);
       for (let i = 0; i < kept - late; i++) {
         const value = samples[skip + late + i]!;
-        ring[at]! += i < fade ? (value * (i + 1)) / (fade + 1) : value;
+        // The counterpart of the fade that ends a voice: both together are as loud as one.
+        ring[at]! += i < fade ? value * (0.5 - 0.5 * Math.cos((Math.PI * (i + 1)) / (fade + 1))) : value;
         if (++at === this.#size) at = 0;
       }
     });
@@ -190,18 +192,18 @@ export class SoundMixer {
   }
 
   /**
-   * Lets a voice fade out after its end: its last samples again, backwards, so that the wave goes on where it was cut.
+   * Lets a voice fade out after its end, as its wave would have gone on.
    */
   #release(voice: Voice): void {
     if (voice.released) return;
     voice.released = true;
     voice.tail.forEach((tail, channel) => {
       const ring = this.#ring[channel]!;
-      for (let i = 0; i < tail.length; i++) {
+      continueWave(tail, FADE_SAMPLES).forEach((sample, i) => {
         const position = voice.end + i;
-        if (position < this.#position || position >= this.#position + this.#size) continue;
-        ring[modulo(position, this.#size)]! += tail[tail.length - 1 - i]! * (1 - (i + 1) / (tail.length + 1));
-      }
+        if (position < this.#position || position >= this.#position + this.#size) return;
+        ring[modulo(position, this.#size)]! += sample;
+      });
     });
   }
 
