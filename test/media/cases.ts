@@ -283,7 +283,7 @@ export const CASES: Record<string, Case> = {
       { sends: { mutesStall: true }, events: stalls('Audio', [6, 1.8]) },
       { sends: { mutesStall: true }, events: stalls('Video', [7, 3]) },
     ),
-    goals: { score: 95 },
+    goals: { score: 95, clicks: 0 },
   },
   stalls: {
     meaning: 'each one’s microphone stalls for 0.3 s, four times, without a gap in its timestamps',
@@ -291,7 +291,7 @@ export const CASES: Record<string, Case> = {
       { sends: { mutesStall: true }, events: stalls('Audio', [4, 0.3], [6, 0.3], [8, 0.3], [10, 0.3]) },
       { sends: { mutesStall: true }, events: stalls('Audio', [5, 0.3], [7, 0.3], [9, 0.3], [11, 0.3]) },
     ),
-    goals: { score: 95 },
+    goals: { score: 95, clicks: 0 },
   },
   'no-resend': {
     meaning: '5 % of packets are lost, and no one sends lost sound again',

@@ -5,6 +5,7 @@
 import { US } from '../../kernel/time.ts';
 import { SOUND_RATE, type Sound } from '../../media/frame.ts';
 import { AudioDecoder, type AudioDecoderOptions } from './audio-decoder.ts';
+import { OpusRedundancy, type Recovered } from './opus-redundancy.ts';
 
 /** A lost stretch up to this long is concealed; a longer echo of the past would be heard as one. */
 const MAX_CONCEALED_US = 60_000;
@@ -25,7 +26,8 @@ export type HeardSample = {
 export type Heard = { startUs: number; endUs: number; concealedUs: number; madeUp: boolean };
 
 export class HeardSound {
-  readonly #decoder: AudioDecoder;
+  #decoder: AudioDecoder;
+  readonly #redundancy = new OpusRedundancy();
   /**
    * Where the last sample ended, by its timestamp: never where its sound did, or a gap would be off by the codec's
    * delay.
@@ -40,6 +42,18 @@ export class HeardSound {
     this.#endUs = endUs;
   }
 
+  get channels(): 1 | 2 {
+    return this.#decoder.channels;
+  }
+
+  /** From the next sample on, two channels are handed out. */
+  widen(): void {
+    if (this.#decoder.channels === 2) return;
+    const { codec } = this.#decoder;
+    this.#decoder.close();
+    this.#decoder = new AudioDecoder({ codec, channels: 2 });
+  }
+
   get codec(): AudioDecoder['codec'] {
     return this.#decoder.codec;
   }
@@ -51,6 +65,7 @@ export class HeardSound {
 
   /** Decodes what was heard already, so that what follows goes on from it. */
   prepare(data: Buffer): void {
+    this.#redundancy.note(data);
     this.#decoder.decode({ data, ptsUs: 0 });
   }
 
@@ -63,17 +78,21 @@ export class HeardSound {
     const { delayUs, codec } = this.#decoder;
     const gapUs = this.#endUs === undefined ? 0 : sample.ptsUs - this.#endUs;
     let concealedUs = 0;
+    let recovered: Recovered | undefined;
     // An AAC block overlaps the one before it: of another time, that would be heard.
     if (codec === 'aac' && gapUs > JITTER_US) this.#decoder.reset();
     else if (sample.afterLoss !== false && gapUs > JITTER_US && gapUs <= MAX_CONCEALED_US) {
-      use(samplesAt(sample.ptsUs - gapUs - delayUs), this.#decoder.conceal(gapUs));
-      concealedUs = gapUs;
-    }
+      recovered = this.#recover(sample.data, gapUs);
+      if (!recovered) concealedUs = gapUs;
+      use(samplesAt(sample.ptsUs - gapUs - delayUs), recovered?.lost ?? this.#decoder.conceal(gapUs));
+    } else if (gapUs > JITTER_US) this.#redundancy.reset();
+    this.#redundancy.note(sample.data);
     const { damaged } = this.#decoder;
     const decoded = this.#decoder.decode(sample);
     const [first, last] = [decoded[0], decoded.at(-1)];
     const madeUp = this.#decoder.damaged > damaged;
-    if (first && !madeUp && (concealedUs > 0 || this.#madeUp)) fadeIn(first.sound);
+    if (first && recovered) blend(recovered.next, first.sound);
+    else if (first && !madeUp && (concealedUs > 0 || this.#madeUp)) fadeIn(first.sound);
     this.#madeUp = madeUp;
     for (const { sound, ptsUs } of decoded) use(samplesAt(ptsUs), sound);
     if (!first || !last) return undefined;
@@ -85,6 +104,22 @@ export class HeardSound {
   close(): void {
     this.#decoder.close();
   }
+
+  /** Lost sound out of the packet behind it. What the decoder did not hear, it does not know: its next sound is bent. */
+  #recover(data: Buffer, gapUs: number): Recovered | undefined {
+    if (this.codec !== 'opus') return undefined;
+    return this.#redundancy.recover(data, Math.round((gapUs * SOUND_RATE) / US), this.channels);
+  }
+}
+
+/** Goes over from a sound to another of the same time, which is changed. */
+function blend(from: Sound, to: Sound): void {
+  const length = Math.min(from.samples, to.samples);
+  for (const [channel, samples] of to.channels.entries())
+    for (let i = 0; i < length; i++) {
+      const share = 0.5 - 0.5 * Math.cos((Math.PI * (i + 1)) / (length + 1));
+      samples[i] = samples[i]! * share + from.channels[channel]![i]! * (1 - share);
+    }
 }
 
 /** What follows made-up sound, which has faded, begins in the middle of a wave. */

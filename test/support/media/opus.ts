@@ -10,6 +10,8 @@ export type OpusSettings = {
   bitrate: number;
   application: 'voip' | 'audio' | 'lowdelay';
   frameMs: 2.5 | 5 | 10 | 20 | 40 | 60 | 120;
+  /** Each frame is in the next packet once more, as for a network that loses a fifth of all packets. */
+  redundant?: boolean;
 };
 
 /** Encodes mono 48 kHz samples, the same in every channel, to one packet per frame; the rest of a frame is left out. */
@@ -26,6 +28,10 @@ export function encodeOpus(samples: Float32Array, settings: OpusSettings): { dat
   context.timeBase = new Rational(1, 48000);
   context.setOption('application', settings.application);
   context.setOption('frame_duration', String(settings.frameMs));
+  if (settings.redundant) {
+    context.setOption('fec', '1');
+    context.setOption('packet_loss', '20');
+  }
   FFmpegError.throwIfError(context.open2Sync(codec), 'opening libopus');
 
   const packets: { data: Buffer; ptsUs: number }[] = [];
