@@ -103,6 +103,8 @@ export class MergedFiles {
   /** Writes what lies before `nowUs` of the recording. */
   step(nowUs: number): void {
     this.#take(nowUs - ENCODER_DELAY_US);
+    const waitingUs = this.#waiting[0]?.sample.ptsUs ?? Number.POSITIVE_INFINITY;
+    if (!this.#run && nowUs - ENCODER_DELAY_US - waitingUs >= FIRST_PICTURE_US) this.#beginAlone();
     const lastUs = Math.max(this.#pictureUs, this.#soundUs);
     if (this.#run && nowUs - lastUs >= INTERRUPTION_US) this.#end();
   }
@@ -110,6 +112,7 @@ export class MergedFiles {
   /** Writes what it has; what comes next begins anew. */
   end(): void {
     this.#take(Number.POSITIVE_INFINITY);
+    if (!this.#run) this.#beginAlone();
     this.#end();
   }
 
@@ -195,9 +198,13 @@ export class MergedFiles {
 
   /** Begins slices where the sender goes on without a key frame. @param atUs of what follows */
   #goOnWith(group: Group, atUs: number, channels: 1 | 2 | undefined): void {
-    const fromUs = atUs - (group.rest.length + 1) * MIN_STEP_US;
+    const waiting = this.#takeWaiting(channels);
+    const beforeUs = (group.rest.length + 1) * MIN_STEP_US;
+    // It is shown from the first sound on, where that is earlier: a player leaves out sound that no picture stands beside.
+    const fromUs = Math.min(atUs - beforeUs, waiting[0]?.sample.ptsUs ?? Number.POSITIVE_INFINITY);
     this.#begin({ channels, shape: group.key.shape, fromUs });
     this.#showAgain(group, fromUs);
+    for (const block of waiting) this.#takeSound(block);
   }
 
   /** Writes what the last picture takes to be shown, in a moment. */
@@ -223,7 +230,7 @@ export class MergedFiles {
    */
   #beginWith(picture: PassedPicture, channels: 1 | 2 | undefined): void {
     const { sample, shape } = picture;
-    const waiting = this.#waiting.splice(0).filter((block) => block.format.channels === channels);
+    const waiting = this.#takeWaiting(channels);
     const firstUs = waiting[0]?.sample.ptsUs ?? sample.ptsUs;
     this.#begin({ channels, shape, fromUs: firstUs });
     this.#pictureUs = sample.ptsUs;
@@ -238,10 +245,23 @@ export class MergedFiles {
     this.#waiting.push(block);
     const { ptsUs } = (this.#waiting[0] as EncodedBlock).sample;
     if (this.#o.sends().video && block.sample.ptsUs - ptsUs < FIRST_PICTURE_US) return false;
-    this.#begin({ channels: block.format.channels, shape: undefined, fromUs: ptsUs });
-    for (const held of this.#waiting.splice(0, this.#waiting.length - 1)) this.#takeSound(held);
-    this.#waiting = [];
+    this.#waiting.pop();
+    this.#beginAlone(block);
     return true;
+  }
+
+  /** Begins slices of sound alone with what waits, and with `next` where nothing does. */
+  #beginAlone(next?: EncodedBlock): void {
+    const first = this.#waiting[0] ?? next;
+    if (!first) return;
+    const { channels } = first.format;
+    this.#begin({ channels, shape: undefined, fromUs: first.sample.ptsUs });
+    for (const held of this.#takeWaiting(channels)) this.#takeSound(held);
+  }
+
+  /** The sound that waits. What has another count of channels has no place in the slices that begin. */
+  #takeWaiting(channels: 1 | 2 | undefined): EncodedBlock[] {
+    return this.#waiting.splice(0).filter((block) => block.format.channels === channels);
   }
 
   #begin(run: CurrentRun): void {
