@@ -7,10 +7,12 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { IndividualPlan } from '../../src/contract/line/plan.ts';
 import type { Segment } from '../../src/media/segment.ts';
+import { AudioDecoder } from '../../src/stages/codec/audio-decoder.ts';
 import { liveFrames } from '../../src/stages/codec/native-frames.ts';
 import { readSamples, type SliceSample } from '../../src/stages/mux/read-slices.ts';
 import { judgePlaylist } from '../support/judge/playlist.ts';
 import { hear, onSeconds, see, slicesOf, writePlaylists } from '../support/judge/user-streams.ts';
+import { madeSound, SOUND_RATE } from '../support/media/made-media.ts';
 import { GREEN, RED } from '../support/media/participants.ts';
 import type { ScriptedUser } from '../support/scripted-feed.ts';
 import { BASE, individualPlanOf, type Made, record as recordScript } from '../support/scripted-recording.ts';
@@ -135,6 +137,31 @@ describe('odd senders', { timeout: 120_000 }, () => {
     expect(degraded(made)).toEqual([]);
     const flashes = slices.flatMap((slice) => see(join(made.dir, slice.name), RED).flashes);
     expect(onSeconds(flashes).seconds.filter((s) => s > 0)).toEqual([...seconds(1, 5), ...seconds(22, 41)]);
+  });
+
+  test.each<[left: number, right: number]>([
+    [1, 0.1],
+    [0, 1],
+  ])('stereo that no SDP tells of keeps its levels of %d and %d', async (...levels) => {
+    const user = { uid: '1', participant: RED, fromS: -1, toS: 20, video: false, levels };
+    const { files, dir: spool } = await record([user], {}, 6);
+    const slices = files.filter((file) => file.type === 'slice');
+    expect(slices).toHaveLength(1);
+    const decoder = new AudioDecoder({ codec: 'aac', channels: 2 });
+    const sums = [0, 0];
+    let count = 0;
+    for await (const { data, ptsUs } of readSamples(join(spool, slices[0]!.name), 0))
+      for (const { sound } of decoder.decode({ data, ptsUs })) {
+        sound.channels.forEach((samples, channel) => {
+          for (const sample of samples) sums[channel]! += sample ** 2;
+        });
+        count += sound.samples;
+      }
+    decoder.close();
+    const made = madeSound(RED, 1_000_000 * SOUND_RATE, 5 * SOUND_RATE);
+    const level = Math.sqrt(made.reduce((sum, sample) => sum + sample ** 2, 0) / made.length);
+    const heard = sums.map((sum) => Math.sqrt(sum / count) / level);
+    for (const [channel, wanted] of levels.entries()) expect(heard[channel]!).toBeCloseTo(wanted, 1);
   });
 
   test('shows B-frames in their order', async () => {

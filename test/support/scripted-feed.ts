@@ -73,6 +73,8 @@ export type ScriptedUser = {
    * begins.
    */
   tinyPackets?: { fromS: number; toS: number }[];
+  /** How loud the sound is on the left and on the right, of its usual level; of the SDP nothing says that it is stereo. */
+  levels?: [left: number, right: number];
   /** Bytes of the video orientation header extension, and from when on they are sent. */
   orientations?: { fromS: number; bits: number }[];
 };
@@ -218,7 +220,7 @@ function scriptOf(user: ScriptedUser, index: number, zeroUs: number): Script {
       const lostTicks = forgottenS('audio', contentS) * SOUND_RATE;
       const ticks = 123456 + Math.round(((n - first) * samples - lostTicks) * speed);
       const strayed = user.stray && Math.floor((user.stray.atS * SOUND_RATE) / samples) === n ? user.stray.byS : 0;
-      const units = encoder.encode(sound, n * samples);
+      const units = encoder.encode(sound, n * samples, user.levels);
       const isTiny = within(user.tinyPackets, contentS);
       const sent = units.map(({ data }): Sent => {
         const datagrams = packetizer.packetize(isTiny ? data.subarray(0, 1) : data, ticks + strayed * SOUND_RATE);

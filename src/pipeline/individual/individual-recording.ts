@@ -25,7 +25,7 @@ import { DueSamples } from './due-samples.ts';
 import { type EarlierRuns, readEarlierRuns } from './earlier-runs.ts';
 import type { FileSink } from './file-sink.ts';
 import type { Stay } from './manifest.ts';
-import { channelsOf, UserFiles } from './user-files.ts';
+import { UserFiles } from './user-files.ts';
 
 /** How far behind the present files are written. A stop writes this much at once. */
 const DELAY_US = 1_000_000;
@@ -127,7 +127,7 @@ export class IndividualRecording implements Recording {
         if (passes) return new DueSamples(received);
         // What was heard already has to be heard again: whether a file holds it is known by the files alone.
         const state = received.state && { reception: received.state.reception };
-        return new AudioLine({ ...received, state }, channelsOf(format));
+        return new AudioLine({ ...received, state }, 'asSent');
       },
       state: checkpoint?.channel,
       sendRtcp: (track, datagram) => this.#session.sendRtcp(track, datagram),

@@ -18,6 +18,7 @@ const MIN_STEP_US = 1000;
 export class PassedSound {
   readonly #runs: SliceRuns;
   #track: number | undefined;
+  #channels: 1 | 2 | undefined;
   #lastUs = Number.NEGATIVE_INFINITY;
   #endUs = Number.NEGATIVE_INFINITY;
 
@@ -35,11 +36,14 @@ export class PassedSound {
     if (sample.ptsUs < 0) return;
     if (isHeard(sample.ptsUs, this.#past?.soundEndUs)) {
       this.#track = track;
+      this.#channels = channels;
       return;
     }
     const ptsUs = Math.max(sample.ptsUs, this.#lastUs + MIN_STEP_US);
-    if (track !== this.#track || ptsUs - this.#endUs >= INTERRUPTION_US || !this.#runs.running) {
+    const isOther = track !== this.#track || channels !== this.#channels;
+    if (isOther || ptsUs - this.#endUs >= INTERRUPTION_US || !this.#runs.running) {
       this.#track = track;
+      this.#channels = channels;
       this.#runs.begin({
         kinds: ['audio'],
         codecs: { audio: 'opus' },

@@ -10,7 +10,7 @@ import { SoundMixer } from '../../stages/compose/sound-mixer.ts';
 import { INTERRUPTION_US } from './file-sink.ts';
 
 /** AAC-LC, kbit/s: what speech and music over WebRTC carry, and a little more. */
-const BITRATE_KBPS = { 1: 48, 2: 96 } as const;
+const BITRATE_KBPS = { 1: 48, 2: 128 } as const;
 /** How far ahead of what is encoded sound is kept, milliseconds. */
 const AHEAD_MS = 2000;
 const AHEAD_SAMPLES = SOUND_RATE;
@@ -61,8 +61,14 @@ export class TranscodedSound {
     }
     const voice = this.#voice;
     // A gap that nobody wanted filled is jumped over.
+    const isOther = voice !== undefined && voice.format.channels !== channels;
+    if (isOther && !isNew) {
+      // What has other channels cannot stand in the same file.
+      this.#completeBlock();
+      this.#run++;
+    }
     const isFar = voice && start - voice.mixer.position >= INTERRUPTION_SAMPLES;
-    if (voice && (isFar || voice.format.channels !== channels)) this.rest();
+    if (isFar || isOther) this.rest();
     // What is missing since the sound of an earlier run is silence.
     const fromSample = goesOn && !isNew ? Math.min(start, this.#end) : start;
     const current = this.#voice ?? this.#open(channels, Math.max(0, fromSample));

@@ -6,7 +6,9 @@ import { messageOf } from '../../kernel/fault.ts';
 import type { Sound } from '../../media/frame.ts';
 import type { RotateEvent } from '../../media/segment.ts';
 import type { Track, VideoCodec } from '../../media/track.ts';
+import { isStereoOpus } from '../../stages/codec/audio-decoder.ts';
 import { mpdName, userBaseName } from '../../stages/mux/names.ts';
+import { saidChannels } from '../tracks/said-channels.ts';
 import type { PlacedSample } from './due-samples.ts';
 import { type FileSink, type PastRow, type RowType, UserRows } from './file-sink.ts';
 import { MergedFiles } from './merged-files.ts';
@@ -56,6 +58,8 @@ export class UserFiles {
   /** Where the rows ended of which earlier runs of the recording left something. */
   readonly #past = new Map<RowType, RowEnd>();
   #pastUs = Number.NEGATIVE_INFINITY;
+  /** Tracks whose sound turned out to be of two channels. */
+  readonly #stereo = new Set<number>();
   #snapshotUs: number | undefined;
 
   constructor(options: UserFilesOptions) {
@@ -131,14 +135,17 @@ export class UserFiles {
 
   /** Takes the next decoded sound of a track. @param start in samples from the recording's zero */
   takeSound({ track }: Track, start: number, sound: Sound): void {
+    if (sound.channels.length === 2) this.#stereo.add(track);
     this.#transcoder().add(track, start, sound);
   }
 
   /** Takes the next packet of a track whose sound is passed on as it came. */
-  passSound({ track, format }: Track, sample: PlacedSample): void {
+  passSound(from: Track, sample: PlacedSample): void {
+    const { track, format } = from;
     if (format.kind !== 'audio') return;
+    if (format.codec === 'opus' && isStereoOpus(sample.data)) this.#stereo.add(track);
     this.#passedSound ??= new PassedSound(this.#rows.row('audio'), this.#past.get('audio'));
-    this.#passedSound.push(sample, track, channelsOf(format));
+    this.#passedSound.push(sample, track, this.#channelsOf(from));
   }
 
   /** A sample of a track is not wanted. What is wanted next may refer to it, so it begins anew. */
@@ -246,6 +253,10 @@ export class UserFiles {
     return this.#soundFiles;
   }
 
+  #channelsOf({ track, format }: Track): 1 | 2 {
+    return this.#stereo.has(track) ? 2 : saidChannels(format);
+  }
+
   /** Whether the picture is one that only WebM takes, so that an MPD is made. */
   #sendsWebm(): boolean {
     return this.#o.tracks().some(({ format }) => format.kind === 'video' && format.codec !== 'h264');
@@ -255,7 +266,7 @@ export class UserFiles {
   #fillsBesideWebm(): { fromUs: number; channels: 1 | 2 } | undefined {
     const fromUs = this.#mpd === undefined ? undefined : this.#video?.runStartUs;
     const audio = this.#o.tracks().find(({ format }) => format.kind === 'audio');
-    return fromUs === undefined || !audio ? undefined : { fromUs, channels: channelsOf(audio.format) };
+    return fromUs === undefined || !audio ? undefined : { fromUs, channels: this.#channelsOf(audio) };
   }
 
   #mergedFiles(): MergedFiles | undefined {
@@ -271,16 +282,14 @@ export class UserFiles {
       past: this.#past.get('av'),
       onLost: (what) => this.#tellLost(what),
       sends: () => {
-        const formats = tracks().map(({ format }) => format);
-        const audio = formats.find((format) => format.kind === 'audio');
-        return { channels: audio && channelsOf(audio), video: formats.some(({ kind }) => kind === 'video') };
+        const present = tracks();
+        const audio = present.find(({ format }) => format.kind === 'audio');
+        return {
+          channels: audio && this.#channelsOf(audio),
+          video: present.some(({ format }) => format.kind === 'video'),
+        };
       },
     });
     return this.#merged;
   }
-}
-
-/** Opus is stereo where its sender says so (RFC 7587 §6.1); the rest is mono. */
-export function channelsOf(format: Track['format']): 1 | 2 {
-  return format.kind === 'audio' && format.codec === 'opus' && /\bsprop-stereo=1\b/.test(format.fmtp) ? 2 : 1;
 }

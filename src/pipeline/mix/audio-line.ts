@@ -5,8 +5,10 @@ import type { TrackState } from '../../contract/line/channel-state.ts';
 import type { Sound } from '../../media/frame.ts';
 import type { Packet } from '../../media/packet.ts';
 import type { ReceivedSample } from '../../media/sample.ts';
+import { isStereoOpus } from '../../stages/codec/audio-decoder.ts';
 import { HeardSound } from '../../stages/codec/heard-sound.ts';
 import { ReceivedTrack, type ReceivedTrackOptions } from '../tracks/received-track.ts';
+import { saidChannels } from '../tracks/said-channels.ts';
 
 /** Packets that may wait, 40 s of 20 ms each. */
 const MAX_WAITING = 2000;
@@ -14,18 +16,21 @@ const MAX_WAITING = 2000;
 export class AudioLine {
   readonly #received: ReceivedTrack;
   readonly #heard: HeardSound;
+  readonly #isAsSent: boolean;
   #waiting: ReceivedSample[] = [];
   /** The last sample that was made use of, by this line or the one that it goes on for. */
   #usedRtpTime: number | undefined;
   #dropped = 0;
 
-  /** @param channels of the sound that is handed over */
-  constructor(options: ReceivedTrackOptions, channels: 1 | 2) {
+  /** @param channels of the sound that is handed over; `asSent` is as many as the sender turns out to send */
+  constructor(options: ReceivedTrackOptions, channels: 1 | 2 | 'asSent') {
     const { format } = options.track;
     if (format.kind !== 'audio') throw new TypeError('an AudioLine takes an audio track');
     this.#received = new ReceivedTrack(options);
     this.#usedRtpTime = options.state?.usedRtpTime;
-    this.#heard = new HeardSound({ codec: format.codec, channels }, options.state?.endUs);
+    this.#isAsSent = channels === 'asSent';
+    const first = channels === 'asSent' ? saidChannels(format) : channels;
+    this.#heard = new HeardSound({ codec: format.codec, channels: first }, options.state?.endUs);
   }
 
   onRtp(packet: Packet): void {
@@ -66,6 +71,7 @@ export class AudioLine {
     while (due < this.#waiting.length && this.#received.peekTimeOf(this.#waiting[due] as ReceivedSample) < untilUs)
       due++;
     for (const sample of this.#waiting.splice(0, due)) {
+      if (this.#isAsSent && this.#heard.codec === 'opus' && isStereoOpus(sample.data)) this.#heard.widen();
       if (this.#usedRtpTime !== undefined && sample.rtpTime <= this.#usedRtpTime) {
         // It was heard already. The decoder has to have heard it too, to go on from it.
         this.#heard.prepare(sample.data);

@@ -203,6 +203,11 @@ export function opusSamples(data: Buffer): number {
   return samples <= 5760 ? samples : 0;
 }
 
+/** Whether an Opus packet is of two channels (RFC 6716 §3.1). An SDP need not say so (RFC 7587 §6.1). */
+export function isStereoOpus(data: Buffer): boolean {
+  return ((data[0] ?? 0) & 0x04) !== 0;
+}
+
 /** Syntactic elements of an AAC block (ISO/IEC 14496-3 §4.4.2.1). */
 const AAC_SINGLE = 0;
 const AAC_PAIR = 1;

@@ -174,11 +174,14 @@ export class AudioEncoder {
   /**
    * @param mono exactly `frameSamples` samples, put on every channel
    * @param pts of the first sample, in samples
+   * @param levels of each channel, instead of 1
    */
-  encode(mono: Float32Array, pts: number): Encoded[] {
+  encode(mono: Float32Array, pts: number, levels: readonly number[] = []): Encoded[] {
     const samples = new Float32Array(mono.length * this.#channels);
-    if (this.#planar) for (let c = 0; c < this.#channels; c++) samples.set(mono, c * mono.length);
-    else for (let i = 0; i < samples.length; i++) samples[i] = mono[Math.floor(i / this.#channels)] as number;
+    for (let c = 0; c < this.#channels; c++) {
+      const [from, step] = this.#planar ? [c * mono.length, 1] : [c, this.#channels];
+      for (const [i, sample] of mono.entries()) samples[from + i * step] = sample * (levels[c] ?? 1);
+    }
     const frame = Frame.fromAudioBuffer(Buffer.from(samples.buffer), {
       nbSamples: mono.length,
       format: this.#planar ? AV_SAMPLE_FMT_FLTP : AV_SAMPLE_FMT_FLT,
