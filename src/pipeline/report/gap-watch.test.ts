@@ -62,7 +62,7 @@ test('only so many are listed; all are counted', () => {
 test('packets of padding between are no life, and none of them was lost', () => {
   const gaps = new GapWatch(48_000);
   for (let n = 0; n < 100; n++) gaps.onPacket({ ssrc: 1, sequence: n, rtpTime: n * 960, atUs: n * 20_000 });
-  for (let n = 0; n < 150; n++) gaps.onPadding();
+  for (let n = 0; n < 150; n++) gaps.onEmpty();
   gaps.onPacket({ ssrc: 1, sequence: 250, rtpTime: 250 * 960, atUs: 250 * 20_000 });
   expect(gaps.until(250 * 20_000, 'open').gaps).toEqual([{ fromUs: 1_980_000, durationUs: 3_020_000, why: 'notSent' }]);
 });

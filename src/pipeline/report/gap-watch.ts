@@ -28,8 +28,8 @@ export class GapWatch {
   #totalUs = 0;
   #packets = 0;
   #flowingUs = 0;
-  /** Packets of nothing but padding since the last of media: they take numbers, and are no life. */
-  #padding = 0;
+  /** Packets of padding and of headers alone since the last of media: they take numbers, and are no life. */
+  #empty = 0;
 
   /** @param clockRate ticks per second of `rtpTime` */
   constructor(clockRate: number) {
@@ -48,13 +48,13 @@ export class GapWatch {
       else this.#flowingUs += Math.max(0, silentUs);
     }
     this.#packets++;
-    this.#padding = 0;
+    this.#empty = 0;
     this.#last = packet;
   }
 
   /** A packet without media came. */
-  onPadding(): void {
-    this.#padding++;
+  onEmpty(): void {
+    this.#empty++;
   }
 
   /** The gaps up to `untilUs`; one that goes on then is listed with `open`. */
@@ -73,9 +73,9 @@ export class GapWatch {
 
   #why(last: GapPacket, packet: GapPacket): GapReason {
     if (packet.ssrc !== last.ssrc) return 'restarted';
-    const missing = toSigned(packet.sequence - last.sequence) - 1 - this.#padding;
-    // Padding that came twice, or late, is counted once too often.
-    if (missing + this.#padding < 0) return 'restarted';
+    const missing = toSigned(packet.sequence - last.sequence) - 1 - this.#empty;
+    // What is empty and came twice, or late, is counted once too often.
+    if (missing + this.#empty < 0) return 'restarted';
     const silentS = (packet.atUs - last.atUs) / US;
     const perS = this.#flowingUs > 0 ? (this.#packets * US) / this.#flowingUs : 0;
     if (missing > 0 && missing >= perS * silentS * LOST_SHARE) return 'networkLoss';

@@ -58,9 +58,9 @@ export class TrackReport {
     this.#gaps.onPacket({ ssrc, sequence, rtpTime, atUs });
   }
 
-  /** A packet without media came. */
-  onPadding(): void {
-    this.#gaps.onPadding();
+  /** A packet without picture and sound came: padding, or headers alone. */
+  onEmpty(): void {
+    this.#gaps.onEmpty();
   }
 
   /** Whether a key frame is wanted, asked at every turn of the line. */

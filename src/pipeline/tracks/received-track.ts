@@ -7,6 +7,7 @@ import type { ReceptionState } from '../../contract/line/reception-state.ts';
 import type { Packet } from '../../media/packet.ts';
 import type { ReceivedSample } from '../../media/sample.ts';
 import type { Track } from '../../media/track.ts';
+import { holdsPicture } from '../../stages/rtp/picture-data.ts';
 import type { StreamClock } from '../../stages/rtp/sender-clock.ts';
 import { TrackReception } from '../../stages/rtp/track-reception.ts';
 import type { TrackReport } from '../report/track-report.ts';
@@ -55,11 +56,19 @@ export class ReceivedTrack {
   onRtp(packet: Packet): number | undefined {
     const rtpTime = this.#reception.onRtp(packet);
     const isNew = packet.arrivalUs > this.#knownUs;
-    if (packet.payload.length === 0 && isNew) this.report?.onPadding();
+    const holdsMedia = this.#holdsMedia(packet);
+    if (isNew && !holdsMedia) this.report?.onEmpty();
     if (rtpTime === undefined) return undefined;
     this.#clock.onPacket(rtpTime, packet.arrivalUs);
-    if (isNew) this.report?.onPacket(packet, rtpTime, packet.arrivalUs - this.#zeroUs);
+    if (isNew && holdsMedia) this.report?.onPacket(packet, rtpTime, packet.arrivalUs - this.#zeroUs);
     return rtpTime;
+  }
+
+  /** Padding, headers and parameter sets are no picture: a sender of nothing else sends nothing. */
+  #holdsMedia({ payload, payloadType }: Packet): boolean {
+    const { format } = this.track;
+    if (format.kind === 'audio' || payloadType !== format.payloadType) return payload.length > 0;
+    return holdsPicture(format.codec, payload);
   }
 
   /**
