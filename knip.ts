@@ -18,8 +18,9 @@ const config: KnipConfig = {
   project: ['src/**/*.ts!', 'web/publish/*.js!', '{bench,examples,scripts,test,types}/**/*.ts'],
   // A test may look at what a file of the program uses itself.
   ignoreExportsUsedInFile: process.argv.includes('--production'),
-  // Tests and benches read these from node_modules by path.
-  ignoreDependencies: ['autocannon', 'azurite', 'dashjs', 'hls.js', 's3rver'],
+  // These are read from node_modules by path: the first by the program, for its WebAssembly, the others by tests and
+  // benches.
+  ignoreDependencies: ['@evan/opus', 'autocannon', 'azurite', 'dashjs', 'hls.js', 's3rver'],
   // Debian's own, and a package of it (scripts/setup.sh).
   ignoreBinaries: ['ffmpeg', 'mount', 'umount'],
 };

@@ -1,6 +1,6 @@
 /**
- * How a wave that breaks off goes on, fading: the next samples by linear prediction from the last ones (Burg's method). A
- * mirrored or a cut wave has a bend or an edge where it ends, and that is heard as a click.
+ * How a wave that breaks off goes on, fading: the next samples by linear prediction from the last ones (Burg's
+ * method). A mirrored or a cut wave has a bend or an edge where it ends, and that is heard as a click.
  */
 
 /** How many samples each prediction is made of: enough for the formants and the pitches of a voice. */

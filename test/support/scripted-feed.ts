@@ -73,7 +73,7 @@ export type ScriptedUser = {
    * begins.
    */
   tinyPackets?: { fromS: number; toS: number }[];
-  /** How loud the sound is on the left and on the right, of its usual level; of the SDP nothing says that it is stereo. */
+  /** How loud the sound is on the left and on the right, of its usual level. No SDP says that it is stereo. */
   levels?: [left: number, right: number];
   /** Bytes of the video orientation header extension, and from when on they are sent. */
   orientations?: { fromS: number; bits: number }[];

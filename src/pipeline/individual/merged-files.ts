@@ -200,7 +200,7 @@ export class MergedFiles {
   #goOnWith(group: Group, atUs: number, channels: 1 | 2 | undefined): void {
     const waiting = this.#takeWaiting(channels);
     const beforeUs = (group.rest.length + 1) * MIN_STEP_US;
-    // It is shown from the first sound on, where that is earlier: a player leaves out sound that no picture stands beside.
+    // A player leaves out sound that no picture stands beside: it is shown from the first sound on.
     const fromUs = Math.min(atUs - beforeUs, waiting[0]?.sample.ptsUs ?? Number.POSITIVE_INFINITY);
     this.#begin({ channels, shape: group.key.shape, fromUs });
     this.#showAgain(group, fromUs);

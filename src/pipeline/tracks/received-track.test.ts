@@ -1,6 +1,6 @@
 /**
- * What a track's report takes for life: pictures and sound, never padding or headers alone, in whatever mode the track is
- * recorded.
+ * What a track's report takes for life: pictures and sound, never padding or headers alone, in whatever mode the track
+ * is recorded.
  */
 import { expect, test } from 'vitest';
 import { Packetizer } from '../../../test/support/packetize/packetizer.ts';

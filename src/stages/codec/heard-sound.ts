@@ -105,7 +105,7 @@ export class HeardSound {
     this.#decoder.close();
   }
 
-  /** Lost sound out of the packet behind it. What the decoder did not hear, it does not know: its next sound is bent. */
+  /** Lost sound out of the packet behind it, which our decoder, that did not hear it, gives a little bent. */
   #recover(data: Buffer, gapUs: number): Recovered | undefined {
     if (this.codec !== 'opus') return undefined;
     return this.#redundancy.recover(data, Math.round((gapUs * SOUND_RATE) / US), this.channels);

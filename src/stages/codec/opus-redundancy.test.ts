@@ -1,5 +1,6 @@
 /**
- * Sound of packets that are lost, taken out of those behind them and held against what would have been heard without a loss.
+ * Sound of packets that are lost, taken out of those behind them and held against what would have been heard without a
+ * loss.
  */
 import { afterEach, describe, expect, test } from 'vitest';
 import { clicksIn } from '../../../test/support/judge/clicks.ts';

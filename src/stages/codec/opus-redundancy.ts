@@ -1,7 +1,7 @@
 /**
- * Lost sound taken out of the packet behind it: Opus for voice can carry each frame once more, coarser, in the next packet
- * (in-band FEC, RFC 6716 §2.1.7). FFmpeg never asks libopus for it, so libopus is here once more, as WebAssembly. It hears
- * the packets around a loss and nothing else.
+ * Lost sound taken out of the packet behind it: Opus for voice can carry each frame once more, coarser, in the next
+ * packet (in-band FEC, RFC 6716 §2.1.7). FFmpeg never asks libopus for it, so libopus is here once more, as
+ * WebAssembly. It hears the packets around a loss and nothing else.
  */
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -74,7 +74,7 @@ export class OpusRedundancy {
   }
 }
 
-/** Frames of SILK, in samples, by the configuration (RFC 6716 §3.1); above them and hybrid is CELT, which has no FEC. */
+/** Frames of SILK, in samples, by configuration (RFC 6716 §3.1); above it and hybrid is CELT, which has no FEC. */
 const SILK_SAMPLES = [480, 960, 1920, 2880];
 const HYBRID_FROM = 12;
 const CELT_FROM = 16;

@@ -1,6 +1,6 @@
 /**
- * How loud each channel of AAC is, by what is coded: as loud as it was, at every bit rate that is used, whatever the other
- * channel holds.
+ * How loud each channel of AAC is, by what is coded: as loud as it was, at every bit rate that is used, whatever the
+ * other channel holds.
  */
 import { afterEach, describe, expect, test } from 'vitest';
 import { AudioDecoder } from './audio-decoder.ts';
