@@ -2,6 +2,7 @@
  * The only door to time: wall time, monotonic time and timers. Everything else is handed a Clock, so tests can hold
  * time still.
  */
+import type { HostUs } from './time.ts';
 
 /** A timer that was started; `cancel` may be called any number of times, also after it fired. */
 export type Timer = { cancel(): void };
@@ -10,7 +11,7 @@ export type Clock = {
   /** Wall time in milliseconds since the Unix epoch. May step; use it only to name and report moments. */
   nowMs(): number;
   /** Monotonic time in microseconds. Processes of one host share its zero, so it can be compared across them. */
-  monoUs(): number;
+  monoUs(): HostUs;
   /** Runs `run` once after `delayMs`. The timer does not keep the process alive. */
   after(delayMs: number, run: () => void): Timer;
   /** Runs `run` every `periodMs`. The timer does not keep the process alive. */

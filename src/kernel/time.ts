@@ -14,3 +14,30 @@ export const US = 1_000_000;
 export function utcStamp(unixMs: number): string {
   return new Date(unixMs).toISOString().replace(/[-:TZ.]/g, '');
 }
+
+declare const clock: unique symbol;
+/**
+ * A moment that one clock tells, as a number. A moment of another clock is not taken for it; the outcome of arithmetic,
+ * a plain number, is. Only the type-checker knows of it (ADR 0017).
+ */
+type Moment<C extends string> = number & { readonly [clock]?: C };
+/** Microseconds of a host's monotonic clock, the same for all processes of the host (`Clock.monoUs`). */
+export type HostUs = Moment<'host'>;
+/** Microseconds since a recording's zero. */
+export type RecordingUs = Moment<'recording'>;
+/** Microseconds since 1900 by a sender's wall clock, as its sender reports tell them (RFC 3550 §4). */
+export type SenderUs = Moment<'sender'>;
+/**
+ * Ticks of a track's RTP clock, unwrapped to grow beyond 32 bits. How many make a second is its format's clock rate.
+ */
+export type RtpTicks = Moment<'rtp'>;
+
+/** A host's moment as one of the recording whose zero is at `zeroUs`. */
+export function toRecording(hostUs: HostUs, zeroUs: HostUs): RecordingUs {
+  return hostUs - zeroUs;
+}
+
+/** A moment of the recording whose zero is at `zeroUs` as one of the host. */
+export function toHost(recordingUs: RecordingUs, zeroUs: HostUs): HostUs {
+  return zeroUs + recordingUs;
+}

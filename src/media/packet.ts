@@ -1,6 +1,8 @@
 /**
  * Packet: one parsed RTP packet with the moment it arrived. `payload` is a view of the datagram, not a copy.
  */
+import type { HostUs } from '../kernel/time.ts';
+
 export type Packet = {
   payloadType: number;
   /** The 16-bit sequence number as sent. */
@@ -14,5 +16,5 @@ export type Packet = {
   /** Payload without padding; empty for padding-only packets. */
   payload: Buffer;
   /** Monotonic microseconds at arrival, by the clock of the host that received it. */
-  arrivalUs: number;
+  arrivalUs: HostUs;
 };

@@ -1,12 +1,13 @@
 /**
  * Sample: one encoded access unit. Received ones carry their RTP time; encoded ones their recording time.
  */
+import type { HostUs, RtpTicks } from '../kernel/time.ts';
 import type { MediaKind } from './track.ts';
 
 /** One whole frame put together from RTP, not yet placed on the recording's clock. */
 export type ReceivedSample = {
   /** RTP timestamp unwrapped to a growing number, in ticks of the track's clock rate. */
-  rtpTime: number;
+  rtpTime: RtpTicks;
   /** Annex B byte stream for H.264, one frame for VP8, one packet for Opus. */
   data: Buffer;
   keyFrame: boolean;
@@ -18,7 +19,7 @@ export type ReceivedSample = {
   /** The picture has another size than those before it and is no key frame: a spatial layer was switched on or off. */
   resized?: boolean;
   /** Arrival of the sample's last packet, monotonic microseconds. */
-  arrivalUs: number;
+  arrivalUs: HostUs;
 };
 
 /** One encoded access unit on the recording's clock, ready to be muxed. */

@@ -1,9 +1,11 @@
 /**
  * Recording: a running pipeline as its process sees it, and what it is handed.
  */
+
 import type { ChangeCommand } from '../contract/line/commands.ts';
 import type { EndReason, Fact } from '../contract/line/facts.ts';
 import type { Clock } from '../kernel/clock.ts';
+import type { HostUs } from '../kernel/time.ts';
 import type { MachineFacts, QualityCollector } from './report/quality-collector.ts';
 
 /** A Fact before time and generation are put on. */
@@ -29,7 +31,7 @@ export type LineContext = RecordingContext & {
 
 export type Recording = {
   /** Records up to monotonic `atMonoUs`, finishes the files and settles `done`. Calling it again does nothing. */
-  stop(atMonoUs: number, reason: EndReason): void;
+  stop(atMonoUs: HostUs, reason: EndReason): void;
   /**
    * Holds from the frame of the command's time on, or from the next one when that is made already. Ignored after a
    * stop.

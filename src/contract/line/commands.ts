@@ -1,19 +1,24 @@
 /**
  * Commands: what the control process tells a recorder. Sent as JSON over the child's IPC channel.
  */
+
 import { z } from 'zod';
+import type { HostUs } from '../../kernel/time.ts';
 import { layoutSchema, planSchema, subscriptionSchema } from './plan.ts';
+
+/** Of the host that the recorder runs on. */
+const hostUs: z.ZodType<HostUs> = z.number();
 
 const changeLayoutSchema = z.object({
   type: z.literal('changeLayout'),
-  atMonoUs: z.number(),
+  atMonoUs: hostUs,
   layout: layoutSchema,
   /** `#RRGGBB` */
   backgroundColor: z.string().regex(/^#[0-9a-fA-F]{6}$/),
 });
 const changeSubscriptionSchema = z.object({
   type: z.literal('changeSubscription'),
-  atMonoUs: z.number(),
+  atMonoUs: hostUs,
   subscribe: z.object({ audio: subscriptionSchema, video: subscriptionSchema }),
 });
 
@@ -49,7 +54,7 @@ const startCommandSchema = z.object({
   changes: z.array(changeCommandSchema),
   /** The recording's zero, as wall time (Unix milliseconds) and as the host's monotonic time (microseconds). */
   zeroUtcMs: z.number(),
-  zeroMonoUs: z.number(),
+  zeroMonoUs: hostUs,
 });
 
 /** Which run a Command is meant for; another one ignores it. */
@@ -60,7 +65,7 @@ export const commandSchema = z.discriminatedUnion('type', [
   changeLayoutSchema.extend(ofRun),
   changeSubscriptionSchema.extend(ofRun),
   /** Leave the channel, finish the files, send `ended`, exit with 0. */
-  z.object({ type: z.literal('stop'), atMonoUs: z.number(), ...ofRun }),
+  z.object({ type: z.literal('stop'), atMonoUs: hostUs, ...ofRun }),
   /** Answered by a `pong` of the same number. */
   z.object({ type: z.literal('ping'), n: z.int(), ...ofRun }),
 ]);

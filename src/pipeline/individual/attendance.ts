@@ -2,11 +2,13 @@
  * Attendance: who was in the channel of an individual recording, and when, kept beside its journal. What is made once
  * the recording is over needs it (a manifest, MP4s), also when its recorder crashed.
  */
+
 import { readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { FeedEvent } from '../../contract/line/feed.ts';
 import { Fault, messageOf } from '../../kernel/fault.ts';
+import type { RecordingUs } from '../../kernel/time.ts';
 import type { Stay } from './manifest.ts';
 
 export const ATTENDANCE_NAME = 'attendance.json';
@@ -43,7 +45,7 @@ export class Attendance {
   }
 
   /** @param atUs of the recording */
-  onEvent(event: FeedEvent, atUs: number): void {
+  onEvent(event: FeedEvent, atUs: RecordingUs): void {
     if (event.type === 'userJoined') {
       // A feed that is read again tells of who came before, too.
       if (this.#stays.some((stay) => stay.uid === event.uid && stay.leftUs > atUs)) return;
@@ -61,7 +63,7 @@ export class Attendance {
    * Resolves when it is on disk. Rejects with the system's error when it cannot be written. @param endUs of the
    * recording
    */
-  async finish(endUs: number): Promise<void> {
+  async finish(endUs: RecordingUs): Promise<void> {
     this.#endUs = endUs;
     this.#save();
     await this.#writing;

@@ -4,7 +4,7 @@
  */
 
 import type { TrackState } from '../../contract/line/channel-state.ts';
-import { US } from '../../kernel/time.ts';
+import { type HostUs, type RecordingUs, type SenderUs, US } from '../../kernel/time.ts';
 import type { Orientation } from '../../media/frame.ts';
 import type { Packet } from '../../media/packet.ts';
 import type { ReceivedSample } from '../../media/sample.ts';
@@ -61,11 +61,11 @@ export class DueSamples implements TrackLine {
   }
 
   /** As of ReceivedTrack. */
-  onSenderReport(ntpUs: number, rtpTimestamp: number, arrivalUs: number): void {
+  onSenderReport(ntpUs: SenderUs, rtpTimestamp: number, arrivalUs: HostUs): void {
     this.#received.onSenderReport(ntpUs, rtpTimestamp, arrivalUs);
   }
 
-  poll(nowUs: number): boolean {
+  poll(nowUs: HostUs): boolean {
     const { samples, keyFrameWanted } = this.#received.take(nowUs);
     this.#enqueue(samples);
     if (this.#waiting.at(-1)?.keyFrame || samples.some((sample) => sample.keyFrame)) this.#resumed = false;
@@ -73,7 +73,7 @@ export class DueSamples implements TrackLine {
   }
 
   /** As of ReceivedTrack. */
-  completeUs(nowUs: number): number | undefined {
+  completeUs(nowUs: HostUs): RecordingUs | undefined {
     return this.#received.completeUs(nowUs);
   }
 

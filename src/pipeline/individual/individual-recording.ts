@@ -7,7 +7,7 @@ import type { EndReason } from '../../contract/line/facts.ts';
 import type { IndividualPlan } from '../../contract/line/plan.ts';
 import type { Clock, Timer } from '../../kernel/clock.ts';
 import { messageOf } from '../../kernel/fault.ts';
-import { US } from '../../kernel/time.ts';
+import { type HostUs, type RecordingUs, toHost, toRecording, US } from '../../kernel/time.ts';
 import { SOUND_RATE } from '../../media/frame.ts';
 import type { SpooledFile } from '../../media/segment.ts';
 import type { Track } from '../../media/track.ts';
@@ -144,7 +144,7 @@ export class IndividualRecording implements Recording {
       taker: {
         count: () => this.#tracks.count,
         onEvent: (event, atUs) => {
-          this.#attendance?.onEvent(event, atUs - start.zeroMonoUs);
+          this.#attendance?.onEvent(event, toRecording(atUs, start.zeroMonoUs));
           this.#tracks.onEvent(event, atUs);
         },
         onRtp: (track, datagram, arrivalUs) => this.#tracks.onRtp(track, datagram, arrivalUs),
@@ -188,7 +188,7 @@ export class IndividualRecording implements Recording {
     this.#timer = this.#clock.every(STEP_MS, () => void this.#session.advance(() => this.#step()));
   }
 
-  stop(atMonoUs: number, reason: EndReason): void {
+  stop(atMonoUs: HostUs, reason: EndReason): void {
     this.#session.end({ atMonoUs, reason, message: reason === 'stopped' ? 'stopped as asked' : reason });
   }
 
@@ -198,7 +198,7 @@ export class IndividualRecording implements Recording {
 
   #change(command: ChangeCommand, nowUs: number): void {
     if (command.type !== 'changeSubscription') return;
-    this.#tracks.changeSubscription(command.atMonoUs - this.#start.zeroMonoUs, command.subscribe, nowUs);
+    this.#tracks.changeSubscription(toRecording(command.atMonoUs, this.#start.zeroMonoUs), command.subscribe, nowUs);
   }
 
   lagUs(): number {
@@ -206,13 +206,14 @@ export class IndividualRecording implements Recording {
   }
 
   /** Up to where it may be written now, recording time. */
-  #dueUs(): number {
+  #dueUs(): RecordingUs {
     const { zeroMonoUs } = this.#start;
-    if (this.#ending) return this.#ending.atMonoUs - zeroMonoUs;
+    if (this.#ending) return toRecording(this.#ending.atMonoUs, zeroMonoUs);
     const monoUs = this.#session.nowUs;
-    let dueUs = monoUs - zeroMonoUs - DELAY_US;
+    const nowUs = toRecording(monoUs, zeroMonoUs);
+    let dueUs = nowUs - DELAY_US;
     for (const { line } of this.#tracks.entries()) dueUs = Math.min(dueUs, line.completeUs(monoUs) ?? dueUs);
-    return Math.max(dueUs, monoUs - zeroMonoUs - MAX_DELAY_US);
+    return Math.max(dueUs, nowUs - MAX_DELAY_US);
   }
 
   #step(): void {
@@ -228,7 +229,7 @@ export class IndividualRecording implements Recording {
   }
 
   /** Takes and writes all that lies before `dueUs`. */
-  #write(dueUs: number): void {
+  #write(dueUs: RecordingUs): void {
     for (const entry of this.#tracks.entries()) this.#guard(entry.track.uid, (user) => this.#take(user, entry, dueUs));
     const live = new Set<string>();
     for (const { track, unwantedUs, endedUs } of this.#tracks.entries())
@@ -258,7 +259,7 @@ export class IndividualRecording implements Recording {
   #tellSafe(): void {
     let safeUs = this.#writtenUs;
     for (const { heldUs } of this.#users.values()) safeUs = Math.min(safeUs, heldUs ?? safeUs);
-    this.#session.sendSafe(this.#start.zeroMonoUs + safeUs - SAFE_US);
+    this.#session.sendSafe(toHost(safeUs - SAFE_US, this.#start.zeroMonoUs));
   }
 
   #saveCheckpoint(): void {
@@ -289,7 +290,7 @@ export class IndividualRecording implements Recording {
       else user.takePicture(track, sample);
     }
     if (track.format.kind !== 'video') return;
-    line.wantKeyFrame(user.wantsKeyFrame(track, this.#session.nowUs - this.#start.zeroMonoUs));
+    line.wantKeyFrame(user.wantsKeyFrame(track, toRecording(this.#session.nowUs, this.#start.zeroMonoUs)));
   }
 
   #userOf(uid: string): UserFiles {
@@ -342,8 +343,8 @@ export class IndividualRecording implements Recording {
     try {
       await Promise.all([...this.#users.values()].map((user) => this.#finishUser(user)));
       this.#losses.flush();
-      this.#context.report.onEnd(atMonoUs - this.#start.zeroMonoUs);
-      await this.#finishAttendance(atMonoUs - this.#start.zeroMonoUs);
+      this.#context.report.onEnd(toRecording(atMonoUs, this.#start.zeroMonoUs));
+      await this.#finishAttendance(toRecording(atMonoUs, this.#start.zeroMonoUs));
       await this.#notes.flush();
       await this.#journal.close();
       this.#free();

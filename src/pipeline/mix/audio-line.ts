@@ -1,7 +1,9 @@
 /**
  * AudioLine: one received audio track, from RTP to sound in the mixer at its absolute place.
  */
+
 import type { TrackState } from '../../contract/line/channel-state.ts';
+import type { HostUs, RecordingUs, SenderUs } from '../../kernel/time.ts';
 import type { Sound } from '../../media/frame.ts';
 import type { Packet } from '../../media/packet.ts';
 import type { ReceivedSample } from '../../media/sample.ts';
@@ -38,12 +40,12 @@ export class AudioLine {
   }
 
   /** As of ReceivedTrack. */
-  onSenderReport(ntpUs: number, rtpTimestamp: number, arrivalUs: number): void {
+  onSenderReport(ntpUs: SenderUs, rtpTimestamp: number, arrivalUs: HostUs): void {
     this.#received.onSenderReport(ntpUs, rtpTimestamp, arrivalUs);
   }
 
   /** Takes what the jitter buffer lets go. Sound has no key frames to ask for. */
-  poll(nowUs: number): false {
+  poll(nowUs: HostUs): false {
     this.#enqueue(this.#received.take(nowUs).samples);
     return false;
   }
@@ -53,12 +55,12 @@ export class AudioLine {
   }
 
   /** As of ReceivedTrack. */
-  completeUs(nowUs: number): number | undefined {
+  completeUs(nowUs: HostUs): RecordingUs | undefined {
     return this.#received.completeUs(nowUs);
   }
 
   /** The recording time of the first packet that waits, microseconds; undefined when none does. */
-  firstWaitingUs(): number | undefined {
+  firstWaitingUs(): RecordingUs | undefined {
     const first = this.#waiting[0];
     return first && this.#received.peekTimeOf(first);
   }

@@ -7,7 +7,7 @@ import type { EndReason } from '../../contract/line/facts.ts';
 import type { MixPlan } from '../../contract/line/plan.ts';
 import type { Clock, Timer } from '../../kernel/clock.ts';
 import { messageOf } from '../../kernel/fault.ts';
-import { US } from '../../kernel/time.ts';
+import { type HostUs, type RecordingUs, toHost, toRecording, US } from '../../kernel/time.ts';
 import { SOUND_RATE } from '../../media/frame.ts';
 import { SoundMixer } from '../../stages/compose/sound-mixer.ts';
 import { writeCheckpoint } from '../checkpoint/checkpoint-file.ts';
@@ -44,7 +44,7 @@ const SAFE_MARGIN_US = 500_000;
 const SOUND_ONLY_FPS = 25;
 
 /** Where the recording ends, in recording time, and why. */
-type Ended = { endUs: number; reason: EndReason; message: string };
+type Ended = { endUs: RecordingUs; reason: EndReason; message: string };
 
 export class MixRecording implements Recording {
   readonly done: Promise<Ending>;
@@ -72,7 +72,7 @@ export class MixRecording implements Recording {
   /** Where the files of this run begin; what lies before is made for what follows from it, and not written. */
   #begun: End = { frame: 0, sample: 0 };
   /** The channel was lost with those in it at `atUs` of the recording; nobody came since monotonic `emptyUs`. */
-  #lost: { atUs: number; emptyUs: number | undefined } | undefined;
+  #lost: { atUs: RecordingUs; emptyUs: HostUs | undefined } | undefined;
   readonly #moments: Moments;
   readonly #losses: Losses;
   #checkpointUs = Number.NEGATIVE_INFINITY;
@@ -130,13 +130,13 @@ export class MixRecording implements Recording {
     for (const command of start.changes) this.change(command);
   }
 
-  stop(atMonoUs: number, reason: EndReason): void {
+  stop(atMonoUs: HostUs, reason: EndReason): void {
     this.#session.end({ atMonoUs, reason, message: reason === 'stopped' ? 'stopped as asked' : reason });
   }
 
   change(command: ChangeCommand): void {
     if (this.#session.stopping) return;
-    const fromUs = command.atMonoUs - this.#start.zeroMonoUs;
+    const fromUs = toRecording(command.atMonoUs, this.#start.zeroMonoUs);
     switch (command.type) {
       case 'changeLayout':
         this.#looks?.change(fromUs, { layout: command.layout, backgroundColor: command.backgroundColor });
@@ -153,15 +153,15 @@ export class MixRecording implements Recording {
   }
 
   #end({ atMonoUs, reason, message }: SessionEnd): void {
-    const atUs = atMonoUs - this.#start.zeroMonoUs;
+    const atUs = toRecording(atMonoUs, this.#start.zeroMonoUs);
     // An empty channel adds nothing: the file ends with the last user who was held for.
     this.#ending = { endUs: Math.min(atUs, this.#heldUs(atUs) ?? atUs), reason, message };
   }
 
-  #lookAhead(): number {
+  #lookAhead(): RecordingUs {
     if (this.#ending) return this.#ending.endUs;
     const monoUs = this.#session.nowUs;
-    const nowUs = monoUs - this.#start.zeroMonoUs;
+    const nowUs = toRecording(monoUs, this.#start.zeroMonoUs);
     const completeUs = Math.max(this.#participants.completeUs(monoUs), nowUs - MAX_DELAY_US);
     const dueUs = Math.min(nowUs - DELAY_US, completeUs);
     const heldUs = this.#heldUs(nowUs - DELAY_US);
@@ -170,11 +170,11 @@ export class MixRecording implements Recording {
   }
 
   /** Since when, in recording time, nothing is recorded because nobody is there; undefined when that is not so. */
-  #heldUs(nowUs: number): number | undefined {
+  #heldUs(nowUs: RecordingUs): RecordingUs | undefined {
     const emptyUs = this.#session.emptySinceUs;
     if (emptyUs === undefined) return undefined;
     const lost = this.#lost;
-    const heldUs = lost && lost.emptyUs === emptyUs ? lost.atUs : emptyUs - this.#start.zeroMonoUs;
+    const heldUs = lost && lost.emptyUs === emptyUs ? lost.atUs : toRecording(emptyUs, this.#start.zeroMonoUs);
     return nowUs - heldUs < HOLD_EMPTY_US ? heldUs : undefined;
   }
 
@@ -287,7 +287,7 @@ export class MixRecording implements Recording {
     if (leftOut > 0) this.#context.emit({ type: 'degraded', what, count: leftOut });
   }
 
-  async #recordPicture(clock: PictureClock, atUs: number): Promise<void> {
+  async #recordPicture(clock: PictureClock, atUs: RecordingUs): Promise<void> {
     if (!this.#canvas || !this.#looks || !this.#output) return;
     // A picture belongs to the frame nearest to it; shown at the first one after it, all would be half a frame late.
     const halfFrameUs = 500_000 / clock.fps;
@@ -299,7 +299,7 @@ export class MixRecording implements Recording {
   }
 
   /** Mixes and writes whole blocks that end before `untilUs`. */
-  async #recordSound(untilUs: number): Promise<void> {
+  async #recordSound(untilUs: RecordingUs): Promise<void> {
     const mixer = this.#mixer;
     if (!mixer || !this.#output) return;
     this.#participants.soundUntil(untilUs + SOUND_AHEAD_US, (uid, start, sound) => mixer.add(uid, start, sound));
@@ -330,7 +330,7 @@ export class MixRecording implements Recording {
     const begun = { ...this.#begun, continues: (this.#earlier?.sliceIndex ?? 0) > 0 };
     const momentUs = Math.min((moment.frame * US) / this.#fps, (moment.sample * US) / SOUND_RATE);
     this.#checkpoint = writeCheckpoint(spoolDir, { version: 1, mode: 'mix', originUs, begun, moment })
-      .then(() => this.#session.sendSafe(Math.floor(zeroMonoUs + originUs + momentUs - SAFE_MARGIN_US)))
+      .then(() => this.#session.sendSafe(Math.floor(toHost(originUs + momentUs - SAFE_MARGIN_US, zeroMonoUs))))
       .catch((error) => this.#context.emit({ type: 'degraded', what: messageOf(error), count: 1 }))
       .finally(() => {
         this.#checkpoint = undefined;

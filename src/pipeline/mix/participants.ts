@@ -5,7 +5,7 @@
 import type { ChannelState } from '../../contract/line/channel-state.ts';
 import type { FeedEvent } from '../../contract/line/feed.ts';
 import type { MixPlan } from '../../contract/line/plan.ts';
-import { US } from '../../kernel/time.ts';
+import { type HostUs, type RecordingUs, US } from '../../kernel/time.ts';
 import { type Picture, SOUND_RATE, type Sound } from '../../media/frame.ts';
 import type { QualityCollector } from '../report/quality-collector.ts';
 import { ChannelTracks, type Subscriptions, type TrackEntry } from '../tracks/channel-tracks.ts';
@@ -22,7 +22,7 @@ type Line = VideoLine | AudioLine;
 export type ParticipantsOptions = {
   plan: MixPlan;
   /** The recording's zero on the monotonic clock, microseconds. */
-  zeroUs: number;
+  zeroUs: HostUs;
   /** Sends one RTCP datagram about a track to the channel. */
   sendRtcp(track: number, datagram: Buffer): void;
   onStreamChange(change: StreamChange): void;
@@ -62,7 +62,7 @@ export class Participants {
   }
 
   /** As of ChannelTracks. */
-  save(takenUs: number, emptySinceUs: number | undefined): ChannelState | undefined {
+  save(takenUs: HostUs, emptySinceUs: HostUs | undefined): ChannelState | undefined {
     return this.#tracks.save(takenUs, emptySinceUs);
   }
 
@@ -71,25 +71,25 @@ export class Participants {
     return this.#tracks.count;
   }
 
-  onEvent(event: FeedEvent, atUs: number): void {
+  onEvent(event: FeedEvent, atUs: HostUs): void {
     this.#tracks.onEvent(event, atUs);
   }
 
   /** As of ChannelTracks. */
-  changeSubscription(atUs: number, subscribe: Subscriptions, nowUs: number): void {
+  changeSubscription(atUs: RecordingUs, subscribe: Subscriptions, nowUs: HostUs): void {
     this.#tracks.changeSubscription(atUs, subscribe, nowUs);
   }
 
-  onRtp(track: number, datagram: Buffer, arrivalUs: number): void {
+  onRtp(track: number, datagram: Buffer, arrivalUs: HostUs): void {
     this.#tracks.onRtp(track, datagram, arrivalUs);
   }
 
-  onRtcp(track: number, datagram: Buffer, arrivalUs: number): void {
+  onRtcp(track: number, datagram: Buffer, arrivalUs: HostUs): void {
     this.#tracks.onRtcp(track, datagram, arrivalUs);
   }
 
   /** As of ChannelTracks; tells also of pictures that were held for want of a key frame. */
-  poll(nowUs: number): void {
+  poll(nowUs: HostUs): void {
     this.#tracks.poll(nowUs);
     for (const { line, track } of this.#tracks.entries()) {
       if (!(line instanceof VideoLine)) continue;
@@ -101,7 +101,7 @@ export class Participants {
   }
 
   /** The recording time of the first subscribed media that waits, microseconds, if any does. */
-  firstMediaUs(): number | undefined {
+  firstMediaUs(): RecordingUs | undefined {
     let first: number | undefined;
     for (const { track, line, sinceUs, unwantedUs } of this.#tracks.entries()) {
       const waitingUs = line.firstWaitingUs();
@@ -116,7 +116,7 @@ export class Participants {
    * Up to where in the recording the media of all who send now is complete, microseconds; infinity when nobody sends.
    * @param nowUs monotonic
    */
-  completeUs(nowUs: number): number {
+  completeUs(nowUs: HostUs): RecordingUs {
     let completeUs = Number.POSITIVE_INFINITY;
     for (const { line, endedUs, unwantedUs } of this.#tracks.entries()) {
       if (endedUs !== Number.POSITIVE_INFINITY || unwantedUs !== Number.POSITIVE_INFINITY) continue;
@@ -131,7 +131,7 @@ export class Participants {
    * @param seen of those, who are; of others nothing is decoded
    */
   picturesAt(
-    atUs: number,
+    atUs: RecordingUs,
     shownUs: number,
     seen: (uids: string[]) => ReadonlySet<string>,
   ): { uids: string[]; pictures: Map<string, Picture | undefined> } {
@@ -181,7 +181,7 @@ export class Participants {
   }
 
   /** Frees what ended, or was wanted no more, before `atUs`. */
-  forget(atUs: number): void {
+  forget(atUs: RecordingUs): void {
     this.#tracks.forget(atUs, (entry) => {
       // A picture outlives its track while its user is there: the last frame is held until a new track brings another.
       const { uid } = entry.track;

@@ -3,7 +3,9 @@
  * when the picture clock reaches them (ADR 0004). No damaged picture is shown: the last good one is held until the next
  * key frame.
  */
+
 import type { TrackState } from '../../contract/line/channel-state.ts';
+import type { HostUs, RecordingUs, SenderUs } from '../../kernel/time.ts';
 import type { Picture } from '../../media/frame.ts';
 import type { Packet } from '../../media/packet.ts';
 import type { ReceivedSample } from '../../media/sample.ts';
@@ -78,14 +80,14 @@ export class VideoLine {
   }
 
   /** As of ReceivedTrack. */
-  onSenderReport(ntpUs: number, rtpTimestamp: number, arrivalUs: number): void {
+  onSenderReport(ntpUs: SenderUs, rtpTimestamp: number, arrivalUs: HostUs): void {
     this.#received.onSenderReport(ntpUs, rtpTimestamp, arrivalUs);
   }
 
   /**
    * Moves what the jitter buffer lets go into the queue. Returns true when the sender should be asked for a key frame.
    */
-  poll(nowUs: number): boolean {
+  poll(nowUs: HostUs): boolean {
     const { samples, keyFrameWanted } = this.#received.take(nowUs);
     this.#enqueue(samples);
     // One that is here already ends the damage when its time comes.
@@ -100,12 +102,12 @@ export class VideoLine {
   }
 
   /** As of ReceivedTrack. */
-  completeUs(nowUs: number): number | undefined {
+  completeUs(nowUs: HostUs): RecordingUs | undefined {
     return this.#received.completeUs(nowUs);
   }
 
   /** The recording time of the first frame that waits, microseconds; undefined when none does. */
-  firstWaitingUs(): number | undefined {
+  firstWaitingUs(): RecordingUs | undefined {
     const first = this.#waiting[0];
     return first && this.#received.peekTimeOf(first);
   }

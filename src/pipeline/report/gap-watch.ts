@@ -2,7 +2,7 @@
  * GapWatch: stretches in which nothing of a track came, and why, by the first packet after them. Pure.
  */
 import type { GapReason } from '../../contract/line/quality-report.ts';
-import { US } from '../../kernel/time.ts';
+import { type RecordingUs, type RtpTicks, US } from '../../kernel/time.ts';
 import { Kept, MOST_SPANS } from './kept.ts';
 
 /**
@@ -18,8 +18,8 @@ const MAX_MISORDER = 2000;
  */
 const LOST_SHARE = 0.1;
 
-export type Gap = { fromUs: number; durationUs: number; why: GapReason };
-export type GapPacket = { ssrc: number; sequence: number; rtpTime: number; atUs: number };
+export type Gap = { fromUs: RecordingUs; durationUs: number; why: GapReason };
+export type GapPacket = { ssrc: number; sequence: number; rtpTime: RtpTicks; atUs: RecordingUs };
 
 export class GapWatch {
   readonly #clockRate: number;
@@ -58,7 +58,7 @@ export class GapWatch {
   }
 
   /** The gaps up to `untilUs`; one that goes on then is listed with `open`. */
-  until(untilUs: number, open: GapReason): { gaps: Gap[]; more: number; totalUs: number } {
+  until(untilUs: RecordingUs, open: GapReason): { gaps: Gap[]; more: number; totalUs: number } {
     const gaps = [...this.#gaps.items];
     let { more } = this.#gaps;
     let totalUs = this.#totalUs;

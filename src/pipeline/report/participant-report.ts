@@ -2,19 +2,21 @@
  * ParticipantReport: one user's part of a quality report: when there, with which codecs and tracks, and how far sound
  * and picture are apart. Times are microseconds of the recording.
  */
+
 import type { QualityReport } from '../../contract/line/quality-report.ts';
+import type { RecordingUs } from '../../kernel/time.ts';
 import type { MediaKind } from '../../media/track.ts';
 import { Kept, MOST_SPANS, toMs } from './kept.ts';
 import type { TrackReport } from './track-report.ts';
 
 type ParticipantData = QualityReport['participants'][number];
-type Stay = { joinedUs: number; leftUs: number | undefined };
-type Sync = { atUs: number; arrivalUs: number; placedUs: number; worstPlacedUs: number };
+type Stay = { joinedUs: RecordingUs; leftUs: RecordingUs | undefined };
+type Sync = { atUs: RecordingUs; arrivalUs: number; placedUs: number; worstPlacedUs: number };
 
 export class ParticipantReport {
   readonly uid: string;
   readonly #stays = new Kept<Stay>(MOST_SPANS);
-  readonly #codecs = new Kept<{ atUs: number; kind: MediaKind; codec: string }>(MOST_SPANS);
+  readonly #codecs = new Kept<{ atUs: RecordingUs; kind: MediaKind; codec: string }>(MOST_SPANS);
   readonly #codecNow = new Map<MediaKind, string>();
   readonly #tracks = new Kept<TrackReport>(MOST_SPANS);
   /** The newest track of each kind. */
@@ -26,13 +28,13 @@ export class ParticipantReport {
     this.uid = uid;
   }
 
-  onJoined(atUs: number): void {
+  onJoined(atUs: RecordingUs): void {
     const last = this.#stays.items.at(-1);
     if (last && last.leftUs === undefined) return;
     this.#stays.add({ joinedUs: atUs, leftUs: undefined });
   }
 
-  onLeft(atUs: number): void {
+  onLeft(atUs: RecordingUs): void {
     const last = this.#stays.items.at(-1);
     if (last) last.leftUs ??= atUs;
   }
@@ -48,7 +50,7 @@ export class ParticipantReport {
   }
 
   /** Compares the newest sound and picture, when both are coming and their sender reports relate them. */
-  measure(atUs: number): void {
+  measure(atUs: RecordingUs): void {
     const [sound, picture] = [this.#newest.get('audio'), this.#newest.get('video')];
     if (!sound?.isOpen || !picture?.isOpen) return;
     const [audio, video] = [sound.reading(), picture.reading()];
@@ -64,7 +66,7 @@ export class ParticipantReport {
     };
   }
 
-  report(untilUs: number, zeroUtcMs: number): ParticipantData {
+  report(untilUs: RecordingUs, zeroUtcMs: number): ParticipantData {
     const utc = (us: number) => Math.round(zeroUtcMs + us / 1000);
     const sync = this.#sync;
     return {

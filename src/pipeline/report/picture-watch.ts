@@ -2,7 +2,9 @@
  * PictureWatch: when a track's picture stood still and why, what size it had, and how long key frames were waited for.
  * Pure; times are microseconds of the recording.
  */
+
 import type { FreezeReason, TrackReportData } from '../../contract/line/quality-report.ts';
+import type { RecordingUs } from '../../kernel/time.ts';
 import { Kept, MOST_SPANS, toMs } from './kept.ts';
 
 /** Pictures this far apart stand still, when nothing was lost. */
@@ -11,20 +13,20 @@ const STILL_US = 1_000_000;
 const SHOWN_LATE_US = 4_000_000;
 
 export type ShownPicture = { width: number; height: number; turn: 0 | 90 | 180 | 270; flip: boolean };
-type Span = { fromUs: number; durationUs: number; why: FreezeReason };
+type Span = { fromUs: RecordingUs; durationUs: number; why: FreezeReason };
 
 export class PictureWatch {
   readonly #frozen = new Kept<Span>(MOST_SPANS);
-  readonly #pictures = new Kept<ShownPicture & { atUs: number }>(MOST_SPANS);
+  readonly #pictures = new Kept<ShownPicture & { atUs: RecordingUs }>(MOST_SPANS);
   #size: ShownPicture | undefined;
   #latestUs: number | undefined;
   #holding: FreezeReason | undefined;
   #frozenUs = 0;
   #waits = { count: 0, longestUs: 0, totalUs: 0 };
-  #waitingSinceUs: number | undefined;
+  #waitingSinceUs: RecordingUs | undefined;
 
   /** A good picture is shown from `atUs` on. */
-  onPicture(atUs: number, picture: ShownPicture): void {
+  onPicture(atUs: RecordingUs, picture: ShownPicture): void {
     const span = this.#spanUntil(atUs, STILL_US);
     if (span) {
       this.#frozenUs += span.durationUs;
@@ -43,7 +45,7 @@ export class PictureWatch {
   }
 
   /** Whether a key frame is wanted, as of now. */
-  onKeyFrameWanted(wanted: boolean, atUs: number): void {
+  onKeyFrameWanted(wanted: boolean, atUs: RecordingUs): void {
     if (wanted === (this.#waitingSinceUs !== undefined)) return;
     if (wanted) {
       this.#waitingSinceUs = atUs;
@@ -54,7 +56,7 @@ export class PictureWatch {
   }
 
   /** @param whole nothing before `untilUs` is to come any more */
-  until(untilUs: number, whole: boolean): NonNullable<TrackReportData['video']> {
+  until(untilUs: RecordingUs, whole: boolean): NonNullable<TrackReportData['video']> {
     const open = this.#spanUntil(untilUs, whole ? STILL_US : SHOWN_LATE_US, whole ? 0 : SHOWN_LATE_US);
     const listed = [...this.#frozen.items];
     const room = listed.length < MOST_SPANS;
@@ -74,14 +76,14 @@ export class PictureWatch {
     };
   }
 
-  #spanUntil(atUs: number, stillUs: number, heldUs = 0): Span | undefined {
+  #spanUntil(atUs: RecordingUs, stillUs: number, heldUs = 0): Span | undefined {
     if (this.#latestUs === undefined) return undefined;
     const durationUs = atUs - this.#latestUs;
     if (durationUs <= 0 || durationUs < (this.#holding ? heldUs : stillUs)) return undefined;
     return { fromUs: this.#latestUs, durationUs, why: this.#holding ?? 'nothingSent' };
   }
 
-  #waitsAt(atUs: number): { count: number; longestUs: number; totalUs: number } {
+  #waitsAt(atUs: RecordingUs): { count: number; longestUs: number; totalUs: number } {
     if (this.#waitingSinceUs === undefined) return this.#waits;
     const waitUs = Math.max(0, atUs - this.#waitingSinceUs);
     const { count, longestUs, totalUs } = this.#waits;

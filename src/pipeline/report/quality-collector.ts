@@ -2,7 +2,9 @@
  * QualityCollector: takes down a recording for its quality report. Every mode's line tells it what happens, by one
  * small set of calls; it is bounded however long a recording goes on. Times are microseconds of the recording.
  */
+
 import type { QualityReport } from '../../contract/line/quality-report.ts';
+import type { RecordingUs } from '../../kernel/time.ts';
 import type { Track } from '../../media/track.ts';
 import { Kept, MOST_SPANS, toMs } from './kept.ts';
 import { ParticipantReport } from './participant-report.ts';
@@ -18,32 +20,32 @@ export type QualityCollectorOptions = {
   /** The recording's zero, Unix milliseconds. */
   zeroUtcMs: number;
   /** Which run this is, and when it began, microseconds of the recording. */
-  run?: { generation: number; startedUs: number } | undefined;
+  run?: { generation: number; startedUs: RecordingUs } | undefined;
 };
 export type MachineFacts = { cpuUs: number; peakRssBytes: number };
 /** What is known besides when a report is made. */
-export type Measurement = { atUs: number; lagUs: number; machine: MachineFacts | undefined };
+export type Measurement = { atUs: RecordingUs; lagUs: number; machine: MachineFacts | undefined };
 
 export class QualityCollector {
   readonly #o: QualityCollectorOptions;
   readonly #participants = new Map<string, ParticipantReport>();
   readonly #others = new Set<string>();
-  readonly #degraded = new Kept<{ atUs: number; what: string; count: number }>(2 * MOST_SPANS);
+  readonly #degraded = new Kept<{ atUs: RecordingUs; what: string; count: number }>(2 * MOST_SPANS);
   #tracks = 0;
-  #filesFromUs: number | undefined;
-  #runFilesFromUs: number | undefined;
-  #endUs: number | undefined;
+  #filesFromUs: RecordingUs | undefined;
+  #runFilesFromUs: RecordingUs | undefined;
+  #endUs: RecordingUs | undefined;
   #worstLagUs = 0;
 
   constructor(options: QualityCollectorOptions) {
     this.#o = options;
   }
 
-  onJoined(uid: string, atUs: number): void {
+  onJoined(uid: string, atUs: RecordingUs): void {
     this.#of(uid)?.onJoined(atUs);
   }
 
-  onLeft(uid: string, atUs: number): void {
+  onLeft(uid: string, atUs: RecordingUs): void {
     const participant = this.#participants.get(uid);
     participant?.measure(atUs);
     participant?.onLeft(atUs);
@@ -53,14 +55,14 @@ export class QualityCollector {
    * A track is received from now on. What is told to the returned report is in the recording's, as long as there is
    * room.
    */
-  onTrack(track: Track, atUs: number): TrackReport {
+  onTrack(track: Track, atUs: RecordingUs): TrackReport {
     const report = new TrackReport(track, atUs);
     this.#of(track.uid)?.onTrack(report, this.#tracks < MOST_TRACKS);
     this.#tracks++;
     return report;
   }
 
-  onDegraded(what: string, count: number, atUs: number): void {
+  onDegraded(what: string, count: number, atUs: RecordingUs): void {
     const last = this.#degraded.items.at(-1);
     // The same again and again, as of a machine that is too slow, is one entry.
     if (last?.what === what) last.count += count;
@@ -68,13 +70,13 @@ export class QualityCollector {
   }
 
   /** The recording's files begin at `atUs`, and those of this run at `runFromUs`. */
-  onFilesBegun(atUs: number, runFromUs = atUs): void {
+  onFilesBegun(atUs: RecordingUs, runFromUs = atUs): void {
     this.#filesFromUs ??= atUs;
     this.#runFilesFromUs ??= runFromUs;
   }
 
   /** Nothing after `atUs` is recorded. Told before the tracks are closed. */
-  onEnd(atUs: number): void {
+  onEnd(atUs: RecordingUs): void {
     this.#endUs ??= atUs;
     for (const participant of this.#participants.values()) participant.measure(atUs);
   }

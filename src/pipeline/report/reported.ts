@@ -2,9 +2,11 @@
  * reported: a recording of any mode with its quality report: measured as it goes on, told now and then, and put on the
  * spool as its last file.
  */
+
 import type { StartCommand } from '../../contract/line/commands.ts';
 import type { QualityReport } from '../../contract/line/quality-report.ts';
 import { messageOf } from '../../kernel/fault.ts';
+import { toRecording } from '../../kernel/time.ts';
 import type { Ending, Happening, LineContext, Recording, RecordingContext } from '../recording.ts';
 import { goOnFrom, keepReport, readEarlierReport } from './earlier-report.ts';
 import { type Measurement, QualityCollector } from './quality-collector.ts';
@@ -20,7 +22,7 @@ export async function reported(
 ): Promise<Recording> {
   const { clock } = context;
   const { plan, spoolDir, zeroUtcMs, zeroMonoUs } = start;
-  const nowUs = () => clock.monoUs() - zeroMonoUs;
+  const nowUs = () => toRecording(clock.monoUs(), zeroMonoUs);
   const run = { generation: start.generation, startedUs: nowUs() };
   const report = new QualityCollector({ sid: plan.sid, mode: plan.mode, zeroUtcMs, run });
   const earlier = await readEarlierReport(start.earlierDirs);

@@ -2,7 +2,9 @@
  * SoundWatch: what of a track's sound was made up, and what is silence because nothing was there. Pure; times are
  * microseconds of the recording.
  */
+
 import type { TrackReportData } from '../../contract/line/quality-report.ts';
+import type { RecordingUs } from '../../kernel/time.ts';
 import { GAP_US } from './gap-watch.ts';
 import { toMs } from './kept.ts';
 
@@ -10,8 +12,8 @@ import { toMs } from './kept.ts';
 const JOINED_US = 5_000;
 
 export type PlacedSound = {
-  startUs: number;
-  endUs: number;
+  startUs: RecordingUs;
+  endUs: RecordingUs;
   /** Packets before it were lost. */
   afterLoss: boolean;
   /** How much right before it was made up for lost packets. */
@@ -21,7 +23,7 @@ export type PlacedSound = {
 };
 
 export class SoundWatch {
-  #endUs: number | undefined;
+  #endUs: RecordingUs | undefined;
   #concealedUs = 0;
   #silenceUs = 0;
   #lostUs = 0;

@@ -2,7 +2,9 @@
  * TrackReport: takes down what becomes of one received track. Lines tell it of packets, pictures and sound; what the
  * track's reception and clock count themselves is read from them. Times are microseconds of the recording.
  */
+
 import type { GapReason, TrackReportData } from '../../contract/line/quality-report.ts';
+import type { RecordingUs, RtpTicks } from '../../kernel/time.ts';
 import type { Packet } from '../../media/packet.ts';
 import type { Track } from '../../media/track.ts';
 import type { ClockReading } from '../../stages/rtp/sender-clock.ts';
@@ -26,16 +28,16 @@ const NO_READING: ClockReading = {
 
 export class TrackReport {
   readonly track: Track;
-  readonly startedUs: number;
+  readonly startedUs: RecordingUs;
   readonly #gaps: GapWatch;
   readonly #pictures: PictureWatch | undefined;
   readonly #sounds: SoundWatch | undefined;
   #source: TrackSource | undefined;
   #counters = NO_COUNTERS;
   #reading = NO_READING;
-  #end: { atUs: number; by: TrackEnd } | undefined;
+  #end: { atUs: RecordingUs; by: TrackEnd } | undefined;
 
-  constructor(track: Track, startedUs: number) {
+  constructor(track: Track, startedUs: RecordingUs) {
     this.track = track;
     this.startedUs = startedUs;
     this.#gaps = new GapWatch(track.format.clockRate);
@@ -54,7 +56,7 @@ export class TrackReport {
   }
 
   /** A packet that is of use came. @param rtpTime its unwrapped timestamp */
-  onPacket({ ssrc, sequence }: Packet, rtpTime: number, atUs: number): void {
+  onPacket({ ssrc, sequence }: Packet, rtpTime: RtpTicks, atUs: RecordingUs): void {
     this.#gaps.onPacket({ ssrc, sequence, rtpTime, atUs });
   }
 
@@ -64,12 +66,12 @@ export class TrackReport {
   }
 
   /** Whether a key frame is wanted, asked at every turn of the line. */
-  onKeyFrameWanted(wanted: boolean, atUs: number): void {
+  onKeyFrameWanted(wanted: boolean, atUs: RecordingUs): void {
     this.#pictures?.onKeyFrameWanted(wanted, atUs);
   }
 
   /** A good picture is shown, or written, from `atUs` on. */
-  onPicture(atUs: number, picture: ShownPicture): void {
+  onPicture(atUs: RecordingUs, picture: ShownPicture): void {
     this.#pictures?.onPicture(atUs, picture);
   }
 
@@ -83,7 +85,7 @@ export class TrackReport {
   }
 
   /** Nothing that comes later belongs to it; its line may still make use of what came before. The first end counts. */
-  onEnd(atUs: number, by: TrackEnd): void {
+  onEnd(atUs: RecordingUs, by: TrackEnd): void {
     this.#end ??= { atUs, by };
   }
 
@@ -105,7 +107,7 @@ export class TrackReport {
   }
 
   /** @param nowUs where an open track is cut off */
-  report(nowUs: number): TrackReportData {
+  report(nowUs: RecordingUs): TrackReportData {
     this.#read();
     const end = this.#end;
     const untilUs = end?.atUs ?? nowUs;

@@ -2,10 +2,12 @@
  * ChannelTracks: every track of a channel that a recording wants, each with a line of the mode's own, kept in step with
  * the channel and the subscription. Takes the feed's events and packets; asks for key frames; tells who falls silent.
  */
+
 import type { ChannelState, TrackState } from '../../contract/line/channel-state.ts';
 import type { FeedEvent } from '../../contract/line/feed.ts';
 import type { Subscription } from '../../contract/line/plan.ts';
 import { Fault } from '../../kernel/fault.ts';
+import { type HostUs, type RecordingUs, type SenderUs, toRecording } from '../../kernel/time.ts';
 import type { Packet } from '../../media/packet.ts';
 import type { Track } from '../../media/track.ts';
 import { parsePacket } from '../../stages/rtp/parse-packet.ts';
@@ -32,9 +34,9 @@ export type Subscriptions = { audio: Subscription; video: Subscription };
 export type TrackLine = {
   onRtp(packet: Packet): void;
   /** As of ReceivedTrack. */
-  onSenderReport(ntpUs: number, rtpTimestamp: number, arrivalUs: number): void;
+  onSenderReport(ntpUs: SenderUs, rtpTimestamp: number, arrivalUs: HostUs): void;
   /** Takes what the jitter buffer lets go. Returns true when the sender should be asked for a key frame. */
-  poll(nowUs: number): boolean;
+  poll(nowUs: HostUs): boolean;
   /** Lets everything go that the jitter buffer still holds: no more packets will come. */
   flush(): void;
   /** Samples given up because too many waited, since the last call. */
@@ -45,7 +47,7 @@ export type TrackLine = {
 };
 
 /** The newest report of a track's sender. */
-type Report = { ssrc: number; ntpUs: number; rtpTimestamp: number; arrivalUs: number };
+type Report = { ssrc: number; ntpUs: SenderUs; rtpTimestamp: number; arrivalUs: HostUs };
 
 /** A track of the channel, whether it is wanted or not. */
 type Source = { track: Track; ssrc: number | undefined; report: Report | undefined };
@@ -55,17 +57,17 @@ export type TrackEntry<L extends TrackLine> = {
   readonly track: Track;
   readonly line: L;
   /** From when a change of the subscription brought it in; negative infinity when it was wanted from its start. */
-  readonly sinceUs: number;
+  readonly sinceUs: RecordingUs;
   /** From when it is wanted no more; its line lives on until the mode has made use of what came before. */
-  readonly unwantedUs: number;
+  readonly unwantedUs: RecordingUs;
   /** Where the track ended; its line lives on likewise. */
-  readonly endedUs: number;
+  readonly endedUs: RecordingUs;
 };
 
 type Entry<L extends TrackLine> = { -readonly [K in keyof TrackEntry<L>]: TrackEntry<L>[K] } & {
   source: Source;
   clock: StreamClock;
-  keyFrameAskedUs: number;
+  keyFrameAskedUs: HostUs;
   report: TrackReport | undefined;
 };
 
@@ -74,7 +76,7 @@ export type ChannelTracksOptions<L extends TrackLine> = {
   /** The kinds that the recording is of. */
   records: { audio: boolean; video: boolean };
   /** The recording's zero on the monotonic clock, microseconds. */
-  zeroUs: number;
+  zeroUs: HostUs;
   createLine(received: ReceivedTrackOptions): L;
   /**
    * Whether there is room for a track that is wanted; asked again when others end. All are taken where it is left out.
@@ -99,8 +101,8 @@ export class ChannelTracks<L extends TrackLine> {
   readonly #sources = new Map<number, Source>();
   readonly #entries = new Map<number, Entry<L>>();
   readonly #clocks = new Map<string, ParticipantClock>();
-  #endUs = Number.POSITIVE_INFINITY;
-  #feedUs: number | undefined;
+  #endUs: HostUs = Number.POSITIVE_INFINITY;
+  #feedUs: HostUs | undefined;
   /** The state of an earlier run, once the feed has shown that it is of this one. */
   #known: ChannelState | undefined;
 
@@ -123,7 +125,7 @@ export class ChannelTracks<L extends TrackLine> {
    * What is known by `takenUs`, up to which moment everything was taken; undefined before the feed has begun.
    * @param emptySinceUs since when nobody is there. Both monotonic
    */
-  save(takenUs: number, emptySinceUs: number | undefined): ChannelState | undefined {
+  save(takenUs: HostUs, emptySinceUs: HostUs | undefined): ChannelState | undefined {
     if (this.#feedUs === undefined) return undefined;
     return {
       feedUs: this.#feedUs,
@@ -147,16 +149,16 @@ export class ChannelTracks<L extends TrackLine> {
   }
 
   /** Who is wanted at `atUs` of the recording. */
-  subscriptionAt(atUs: number): Subscriptions {
+  subscriptionAt(atUs: RecordingUs): Subscriptions {
     return this.#subscriptions.at(atUs);
   }
 
-  isWanted({ uid, format }: Track, atUs: number): boolean {
+  isWanted({ uid, format }: Track, atUs: RecordingUs): boolean {
     return isSubscribed(this.#subscriptions.at(atUs)[format.kind], uid);
   }
 
-  onEvent(event: FeedEvent, atUs: number): void {
-    const at = atUs - this.#o.zeroUs;
+  onEvent(event: FeedEvent, atUs: HostUs): void {
+    const at = toRecording(atUs, this.#o.zeroUs);
     switch (event.type) {
       case 'hello':
         this.#begin(event.monoUs);
@@ -194,7 +196,7 @@ export class ChannelTracks<L extends TrackLine> {
    * anew are received from now on; of those no longer wanted, what comes before `atUs` is still used.
    * @param nowUs monotonic
    */
-  changeSubscription(atUs: number, subscribe: Subscriptions, nowUs: number): void {
+  changeSubscription(atUs: RecordingUs, subscribe: Subscriptions, nowUs: HostUs): void {
     const fromUs = this.#subscriptions.change(atUs, subscribe);
     for (const entry of this.#entries.values()) {
       const { uid, format } = entry.track;
@@ -223,7 +225,7 @@ export class ChannelTracks<L extends TrackLine> {
     }
   }
 
-  onRtp(track: number, datagram: Buffer, arrivalUs: number): void {
+  onRtp(track: number, datagram: Buffer, arrivalUs: HostUs): void {
     const source = this.#sources.get(track);
     if (!source || arrivalUs > this.#endUs) return;
     const entry = this.#entries.get(track);
@@ -239,7 +241,7 @@ export class ChannelTracks<L extends TrackLine> {
   }
 
   /** Padding, headers and parts of pictures are no sign of life: only what can be shown or heard is. */
-  #onWhole(number: number, arrivalUs: number): void {
+  #onWhole(number: number, arrivalUs: HostUs): void {
     const entry = this.#entries.get(number);
     const isWanted = entry?.unwantedUs === Number.POSITIVE_INFINITY && entry.endedUs === Number.POSITIVE_INFINITY;
     if (!entry || !isWanted || this.#isKnown(arrivalUs)) return;
@@ -248,7 +250,7 @@ export class ChannelTracks<L extends TrackLine> {
     if (change) this.#o.onStreamChange(change);
   }
 
-  onRtcp(track: number, datagram: Buffer, arrivalUs: number): void {
+  onRtcp(track: number, datagram: Buffer, arrivalUs: HostUs): void {
     const source = this.#sources.get(track);
     if (!source) return;
     for (const report of this.#parse(() => parseCompound(datagram)) ?? []) {
@@ -261,11 +263,11 @@ export class ChannelTracks<L extends TrackLine> {
   }
 
   /** Lets packets go on whose wait is over, asks for key frames, and tells streams that fell silent. */
-  poll(nowUs: number): void {
+  poll(nowUs: HostUs): void {
     for (const entry of this.#entries.values()) {
       const { line, track } = entry;
       const keyFrameWanted = line.poll(nowUs);
-      entry.report?.onKeyFrameWanted(keyFrameWanted, nowUs - this.#o.zeroUs);
+      entry.report?.onKeyFrameWanted(keyFrameWanted, toRecording(nowUs, this.#o.zeroUs));
       if (keyFrameWanted) this.#askKeyFrame(entry, nowUs);
       const dropped = line.takeDropped();
       const what = `${track.format.kind} of user ${track.uid} waited too long and was left out`;
@@ -278,7 +280,7 @@ export class ChannelTracks<L extends TrackLine> {
    * Frees what was wanted no more, or ended, before `atUs`, and forgets who left before.
    * @param keeps true of a track that ended and whose line is still of use
    */
-  forget(atUs: number, keeps: (entry: TrackEntry<L>) => boolean): void {
+  forget(atUs: RecordingUs, keeps: (entry: TrackEntry<L>) => boolean): void {
     this.roster.forget(atUs);
     this.#subscriptions.forget(atUs);
     for (const [number, entry] of this.#entries) {
@@ -296,7 +298,7 @@ export class ChannelTracks<L extends TrackLine> {
   }
 
   /** Nothing that arrives after `atUs` (monotonic) belongs to the recording; what waits in jitter buffers is let go. */
-  end(atUs: number): void {
+  end(atUs: HostUs): void {
     this.#endUs = atUs;
     for (const { line } of this.#entries.values()) line.flush();
     for (const change of this.#streams.endAll()) this.#o.onStreamChange(change);
@@ -310,7 +312,7 @@ export class ChannelTracks<L extends TrackLine> {
     this.#entries.clear();
   }
 
-  #begin(feedUs: number): void {
+  #begin(feedUs: HostUs): void {
     this.#feedUs = feedUs;
     const { state } = this.#o;
     if (state?.feedUs !== feedUs) return;
@@ -325,11 +327,11 @@ export class ChannelTracks<L extends TrackLine> {
   }
 
   /** True of what the earlier run had taken when its state was saved. */
-  #isKnown(atUs: number): boolean {
+  #isKnown(atUs: HostUs): boolean {
     return this.#known !== undefined && atUs <= this.#known.takenUs;
   }
 
-  #startTrack(track: Track, at: number): void {
+  #startTrack(track: Track, at: RecordingUs): void {
     if (this.#sources.has(track.track)) return;
     const source: Source = { track, ssrc: undefined, report: undefined };
     this.#sources.set(track.track, source);
@@ -337,7 +339,7 @@ export class ChannelTracks<L extends TrackLine> {
   }
 
   /** Begins a line for a track that is wanted at `at` or will be later. */
-  #receive(source: Source, at: number): Entry<L> | undefined {
+  #receive(source: Source, at: RecordingUs): Entry<L> | undefined {
     const { records, zeroUs, createLine } = this.#o;
     const { track } = source;
     const { uid, format } = track;
@@ -374,7 +376,7 @@ export class ChannelTracks<L extends TrackLine> {
     return entry;
   }
 
-  #askKeyFrame(entry: Entry<L>, nowUs: number): void {
+  #askKeyFrame(entry: Entry<L>, nowUs: HostUs): void {
     const { track, ssrc } = entry.source;
     const isLive = entry.endedUs === Number.POSITIVE_INFINITY && entry.unwantedUs === Number.POSITIVE_INFINITY;
     if (!isLive || ssrc === undefined || nowUs - entry.keyFrameAskedUs < KEY_FRAME_REQUEST_US) return;
@@ -382,7 +384,7 @@ export class ChannelTracks<L extends TrackLine> {
     this.#o.sendRtcp(track.track, encodePictureLossIndication(FEEDBACK_SSRC, ssrc));
   }
 
-  #endTrack({ track }: Source, at: number, by: TrackEnd): void {
+  #endTrack({ track }: Source, at: RecordingUs, by: TrackEnd): void {
     this.#sources.delete(track.track);
     const entry = this.#entries.get(track.track);
     if (!entry) return;

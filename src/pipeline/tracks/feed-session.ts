@@ -3,11 +3,13 @@
  * goes from moment to moment of what has been read, and so does in its turn what happened while it was not there, or
  * was too busy.
  */
+
 import type { ChannelState } from '../../contract/line/channel-state.ts';
 import type { StartCommand } from '../../contract/line/commands.ts';
 import type { EndReason } from '../../contract/line/facts.ts';
 import type { FeedEvent } from '../../contract/line/feed.ts';
 import type { Clock } from '../../kernel/clock.ts';
+import { type HostUs, toHost, toRecording } from '../../kernel/time.ts';
 import { FeedClient } from '../../stages/source/embedded/feed-client.ts';
 import type { Happening } from '../recording.ts';
 import { IdleWatch } from './idle-watch.ts';
@@ -19,17 +21,17 @@ const STRAGGLERS_US = 30_000;
 const FEEDBACK_US = 400_000;
 
 /** Where the recording ends, monotonic microseconds, and why. */
-export type SessionEnd = { atMonoUs: number; reason: EndReason; message: string };
+export type SessionEnd = { atMonoUs: HostUs; reason: EndReason; message: string };
 
 /** What takes a feed's events and packets: the recording's tracks. */
 type FeedTaker = {
   /** How many users are there. */
   count(): number;
-  onEvent(event: FeedEvent, atUs: number): void;
-  onRtp(track: number, datagram: Buffer, arrivalUs: number): void;
-  onRtcp(track: number, datagram: Buffer, arrivalUs: number): void;
+  onEvent(event: FeedEvent, atUs: HostUs): void;
+  onRtp(track: number, datagram: Buffer, arrivalUs: HostUs): void;
+  onRtcp(track: number, datagram: Buffer, arrivalUs: HostUs): void;
   /** Nothing that arrives after `atMonoUs` belongs to the recording. */
-  end(atMonoUs: number): void;
+  end(atMonoUs: HostUs): void;
 };
 
 export type FeedSessionOptions = {
@@ -72,7 +74,7 @@ export class FeedSession {
   }
 
   /** The present of this run, monotonic microseconds: all that came before has been taken. */
-  get nowUs(): number {
+  get nowUs(): HostUs {
     const { zeroMonoUs } = this.#o.start;
     if (this.#ended && this.#ending) return this.#ending.atMonoUs;
     return this.#step === undefined ? zeroMonoUs : this.#timeOf(this.#step);
@@ -91,7 +93,7 @@ export class FeedSession {
   }
 
   /** Since when nobody is there, monotonic microseconds; undefined while somebody is. */
-  get emptySinceUs(): number | undefined {
+  get emptySinceUs(): HostUs | undefined {
     return this.#idle.emptySinceUs;
   }
 
@@ -159,7 +161,7 @@ export class FeedSession {
   }
 
   /** Tells the channel that what arrived before `arrivalUs` (monotonic) is on disk and will not be asked for again. */
-  sendSafe(arrivalUs: number): void {
+  sendSafe(arrivalUs: HostUs): void {
     this.#feed?.sendSafe(arrivalUs, this.#o.clock.monoUs());
   }
 
@@ -178,8 +180,8 @@ export class FeedSession {
     this.#feed?.close();
   }
 
-  #timeOf(step: number): number {
-    return this.#o.start.zeroMonoUs + step * this.#o.stepMs * 1000;
+  #timeOf(step: number): HostUs {
+    return toHost(step * this.#o.stepMs * 1000, this.#o.start.zeroMonoUs);
   }
 
   /**
@@ -190,10 +192,10 @@ export class FeedSession {
     if (feed.firstMediaUs === undefined && !this.#caughtUp) return undefined;
     const { zeroMonoUs } = this.#o.start;
     const firstUs = Math.max(zeroMonoUs, feed.firstMediaUs ?? zeroMonoUs);
-    return Math.floor((firstUs - zeroMonoUs) / (this.#o.stepMs * 1000)) - 1;
+    return Math.floor(toRecording(firstUs, zeroMonoUs) / (this.#o.stepMs * 1000)) - 1;
   }
 
-  #take(feed: FeedClient, untilUs: number): void {
+  #take(feed: FeedClient, untilUs: HostUs): void {
     const { taker, emit, state } = this.#o;
     const hear = (atUs: number) => {
       this.#heardUs = Math.max(this.#heardUs ?? atUs, atUs);
@@ -220,7 +222,7 @@ export class FeedSession {
   }
 
   /** Ends the recording of a channel that was empty for too long. */
-  #endIfIdle(nowUs: number): void {
+  #endIfIdle(nowUs: HostUs): void {
     const { maxIdleMs } = this.#o;
     if (!this.#idle.isExpired(nowUs, maxIdleMs)) return;
     this.end({ atMonoUs: nowUs, reason: 'idle', message: `nobody was in the channel for ${maxIdleMs / 1000} s` });

@@ -2,6 +2,7 @@
  * Losses: what could not be written of a recording's outputs, gathered so that it is told now and then, and not for
  * each sample.
  */
+import type { RecordingUs } from '../../kernel/time.ts';
 import type { Happening } from '../recording.ts';
 
 /** What could not be written is told this often, microseconds of the recording. */
@@ -30,7 +31,7 @@ export class Losses {
   }
 
   /** Tells what there is, once it is time. @param nowUs of the recording */
-  step(nowUs: number): void {
+  step(nowUs: RecordingUs): void {
     if (nowUs - this.#toldUs < TELL_US) return;
     this.#toldUs = nowUs;
     this.flush();

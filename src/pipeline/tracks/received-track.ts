@@ -2,8 +2,10 @@
  * ReceivedTrack: what a picture's and a sound's line have in common, RTP in and whole samples with their place in the
  * recording out.
  */
+
 import type { TrackState } from '../../contract/line/channel-state.ts';
 import type { ReceptionState } from '../../contract/line/reception-state.ts';
+import { type HostUs, type RecordingUs, type RtpTicks, type SenderUs, toRecording } from '../../kernel/time.ts';
 import type { Packet } from '../../media/packet.ts';
 import type { ReceivedSample } from '../../media/sample.ts';
 import type { Track } from '../../media/track.ts';
@@ -16,7 +18,7 @@ export type ReceivedTrackOptions = {
   track: Track;
   clock: StreamClock;
   /** The recording's zero on the monotonic clock, microseconds. */
-  zeroUs: number;
+  zeroUs: HostUs;
   /** How long a gap is waited for, microseconds. */
   maxGapUs: number;
   /** Takes down what becomes of the track. */
@@ -24,9 +26,9 @@ export type ReceivedTrackOptions = {
   /** What another recorder came to know of the track, whose recording this one goes on with. */
   state?: Omit<TrackState, 'track'> | undefined;
   /** Up to when that one had taken what arrived, monotonic microseconds. */
-  knownUs?: number | undefined;
+  knownUs?: HostUs | undefined;
   /** Told of each whole picture, or sound, that came. @param arrivalUs of its last packet */
-  onWhole?: ((arrivalUs: number) => void) | undefined;
+  onWhole?: ((arrivalUs: HostUs) => void) | undefined;
 };
 
 /** Packets that come later than this after the one before were not on their way for so long; the sender paused. */
@@ -37,9 +39,9 @@ export class ReceivedTrack {
   readonly report: TrackReport | undefined;
   readonly #reception: TrackReception;
   readonly #clock: StreamClock;
-  readonly #zeroUs: number;
-  readonly #knownUs: number;
-  readonly #onWhole: (arrivalUs: number) => void;
+  readonly #zeroUs: HostUs;
+  readonly #knownUs: HostUs;
+  readonly #onWhole: (arrivalUs: HostUs) => void;
 
   constructor({ track, clock, zeroUs, maxGapUs, report, state, knownUs, onWhole }: ReceivedTrackOptions) {
     this.track = track;
@@ -53,14 +55,14 @@ export class ReceivedTrack {
   }
 
   /** Returns the packet's unwrapped timestamp, or undefined when the packet is of no use. */
-  onRtp(packet: Packet): number | undefined {
+  onRtp(packet: Packet): RtpTicks | undefined {
     const rtpTime = this.#reception.onRtp(packet);
     const isNew = packet.arrivalUs > this.#knownUs;
     const holdsMedia = this.#holdsMedia(packet);
     if (isNew && !holdsMedia) this.report?.onEmpty();
     if (rtpTime === undefined) return undefined;
     this.#clock.onPacket(rtpTime, packet.arrivalUs);
-    if (isNew && holdsMedia) this.report?.onPacket(packet, rtpTime, packet.arrivalUs - this.#zeroUs);
+    if (isNew && holdsMedia) this.report?.onPacket(packet, rtpTime, toRecording(packet.arrivalUs, this.#zeroUs));
     return rtpTime;
   }
 
@@ -74,7 +76,7 @@ export class ReceivedTrack {
   /**
    * @param ntpUs the sender's clock, microseconds @param rtpTimestamp the same instant as the track counts it, 32 bits
    */
-  onSenderReport(ntpUs: number, rtpTimestamp: number, arrivalUs: number): void {
+  onSenderReport(ntpUs: SenderUs, rtpTimestamp: number, arrivalUs: HostUs): void {
     this.#clock.onSenderReport(ntpUs, this.#reception.rtpTimeOf(rtpTimestamp, arrivalUs), arrivalUs);
   }
 
@@ -84,7 +86,7 @@ export class ReceivedTrack {
   }
 
   /** As of TrackReception. */
-  take(nowUs: number): { samples: ReceivedSample[]; keyFrameWanted: boolean } {
+  take(nowUs: HostUs): { samples: ReceivedSample[]; keyFrameWanted: boolean } {
     const taken = this.#reception.take(nowUs);
     for (const { arrivalUs } of taken.samples) this.#onWhole(arrivalUs);
     return taken;
@@ -98,22 +100,22 @@ export class ReceivedTrack {
    * Up to where in the recording all came in that will, microseconds: while a gap is waited for, or packets are late,
    * that falls behind. Undefined of a track that has sent nothing lately.
    */
-  completeUs(nowUs: number): number | undefined {
+  completeUs(nowUs: HostUs): RecordingUs | undefined {
     const { arrivedUs, releasedRtpTime } = this.#reception;
     if (arrivedUs === undefined || releasedRtpTime === undefined || nowUs - arrivedUs >= QUIET_US) return undefined;
-    return this.#clock.earliestLocalUs(releasedRtpTime) - this.#zeroUs;
+    return toRecording(this.#clock.earliestLocalUs(releasedRtpTime), this.#zeroUs);
   }
 
   /**
    * Where a sample lies by what is known now. Only `timeOf` settles it: what was not used yet may still be corrected at
    * once.
    */
-  peekTimeOf(sample: ReceivedSample): number {
-    return this.#clock.peekLocalUs(sample.rtpTime) - this.#zeroUs;
+  peekTimeOf(sample: ReceivedSample): RecordingUs {
+    return toRecording(this.#clock.peekLocalUs(sample.rtpTime), this.#zeroUs);
   }
 
   /** Where a sample lies that is used now, microseconds of the recording. */
-  timeOf(sample: ReceivedSample): number {
-    return this.#clock.toLocalUs(sample.rtpTime) - this.#zeroUs;
+  timeOf(sample: ReceivedSample): RecordingUs {
+    return toRecording(this.#clock.toLocalUs(sample.rtpTime), this.#zeroUs);
   }
 }

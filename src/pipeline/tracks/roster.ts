@@ -2,8 +2,10 @@
  * Roster: who is in the channel at which moment of the recording, in join order. Fed with the channel's events, asked
  * by the picture clock; pure.
  */
+
 import type { RosterState } from '../../contract/line/channel-state.ts';
 import type { Subscription } from '../../contract/line/plan.ts';
+import type { RecordingUs } from '../../kernel/time.ts';
 
 /** True when a subscription wants this user's stream. */
 export function isSubscribed(subscription: Subscription, uid: string): boolean {
@@ -47,21 +49,21 @@ export class Roster {
   }
 
   /** A user came at `atUs` of the recording. A user who is there already keeps the place in the order. */
-  join(uid: string, atUs: number): void {
+  join(uid: string, atUs: RecordingUs): void {
     this.#everJoined = true;
     if (this.#stays.some((s) => s.uid === uid && s.leftUs === Number.POSITIVE_INFINITY)) return;
     this.#stays.push({ uid, order: this.#order++, joinedUs: atUs, leftUs: Number.POSITIVE_INFINITY });
   }
 
   /** A user went at `atUs`. Unknown users are ignored. */
-  leave(uid: string, atUs: number): void {
+  leave(uid: string, atUs: RecordingUs): void {
     for (const stay of this.#stays) {
       if (stay.uid === uid && stay.leftUs === Number.POSITIVE_INFINITY) stay.leftUs = Math.max(atUs, stay.joinedUs);
     }
   }
 
   /** Users there at `atUs`, in join order, with the moment they came. */
-  at(atUs: number): { uid: string; joinedUs: number }[] {
+  at(atUs: RecordingUs): { uid: string; joinedUs: number }[] {
     const there: { uid: string; joinedUs: number }[] = [];
     for (const s of this.#stays) if (s.joinedUs <= atUs && atUs < s.leftUs) there.push(s);
     return there;

@@ -1,7 +1,9 @@
 /**
  * StreamState: whether each user's sound and picture are arriving, told only when it changes (webhooks 43 and 44).
  */
+
 import type { StreamsState } from '../../contract/line/channel-state.ts';
+import type { HostUs } from '../../kernel/time.ts';
 import type { MediaKind } from '../../media/track.ts';
 
 /**
@@ -25,7 +27,7 @@ export class StreamState {
   }
 
   /** A whole picture, or sound, came. Returns the change it makes, if any. */
-  onMedia(uid: string, kind: MediaKind, nowUs: number): StreamChange | undefined {
+  onMedia(uid: string, kind: MediaKind, nowUs: HostUs): StreamChange | undefined {
     const key = `${kind} ${uid}`;
     const known = this.#lastUs.get(key);
     if (known?.receiving) {
@@ -37,7 +39,7 @@ export class StreamState {
   }
 
   /** Streams that fell silent by now. */
-  onTime(nowUs: number): StreamChange[] {
+  onTime(nowUs: HostUs): StreamChange[] {
     const changes: StreamChange[] = [];
     for (const s of this.#lastUs.values()) {
       if (!s.receiving || nowUs - s.lastUs < SILENT_US) continue;

@@ -2,7 +2,9 @@
  * Puts one track's packets in order. A gap is waited for, as a retransmission may fill it, and given up after a while.
  * Kept as a heap by sequence number beside a queue by arrival, so a packet costs O(log n) however long the gaps are.
  */
+
 import type { RtpTimelineState } from '../../contract/line/reception-state.ts';
+import type { HostUs, RtpTicks } from '../../kernel/time.ts';
 import type { Packet } from '../../media/packet.ts';
 import { MissingPackets } from './missing-packets.ts';
 import { RtpTimeline } from './rtp-timeline.ts';
@@ -138,7 +140,7 @@ export class JitterBuffer {
    * Lets go what is in order by now, and what has waited too long for its gap.
    * @param nowUs monotonic microseconds, on the clock of the packets' arrival
    */
-  pop(nowUs: number): Ordered[] {
+  pop(nowUs: HostUs): Ordered[] {
     const out: Ordered[] = [];
     for (let top = this.#heap.top; top; top = this.#heap.top) {
       const next = this.#next ?? top.extended;
@@ -164,7 +166,7 @@ export class JitterBuffer {
   }
 
   /** As of RtpTimeline. */
-  rtpTimeOf(timestamp: number, arrivalUs: number): number {
+  rtpTimeOf(timestamp: number, arrivalUs: HostUs): RtpTicks {
     return this.#timeline.rtpTimeOf(timestamp, arrivalUs);
   }
 

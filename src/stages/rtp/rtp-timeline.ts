@@ -6,7 +6,7 @@
  * time goes on, begin no epoch: only the StreamClock, by sender reports, can tell them from packets that are late.
  */
 import type { RtpTimelineState } from '../../contract/line/reception-state.ts';
-import { US } from '../../kernel/time.ts';
+import { type HostUs, type RtpTicks, US } from '../../kernel/time.ts';
 import { SlidingMinimum } from './sliding-minimum.ts';
 
 /** The delay of packets is compared to the least of this last while. */
@@ -79,7 +79,7 @@ export class RtpTimeline {
    * The time of a packet on the line, in ticks.
    * @param isNewest false of one that came behind others
    */
-  unwrap(timestamp: number, arrivalUs: number, isNewest: boolean): number {
+  unwrap(timestamp: number, arrivalUs: HostUs, isNewest: boolean): RtpTicks {
     const known = this.#asSaved(timestamp, arrivalUs);
     if (known !== undefined) return known;
     this.#firstUs ??= arrivalUs;
@@ -95,14 +95,14 @@ export class RtpTimeline {
   }
 
   /** The time of the first packet of another source, which has nothing to do with the timestamps before it. */
-  unwrapNewSource(timestamp: number, arrivalUs: number): number {
+  unwrapNewSource(timestamp: number, arrivalUs: HostUs): RtpTicks {
     const known = this.#asSaved(timestamp, arrivalUs);
     if (known !== undefined) return known;
     return this.#last ? this.#begin(timestamp, arrivalUs) : this.unwrap(timestamp, arrivalUs, true);
   }
 
   /** Places a timestamp that no packet had, such as a sender report's. */
-  rtpTimeOf(timestamp: number, arrivalUs: number): number {
+  rtpTimeOf(timestamp: number, arrivalUs: HostUs): RtpTicks {
     const known = this.#asSaved(timestamp, arrivalUs);
     if (known !== undefined) return known;
     const base = this.#offsets.value;

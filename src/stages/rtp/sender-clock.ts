@@ -6,7 +6,7 @@
  */
 import type { ParticipantClockState, StreamClockState } from '../../contract/line/reception-state.ts';
 import { Fault } from '../../kernel/fault.ts';
-import { US } from '../../kernel/time.ts';
+import { type HostUs, type RtpTicks, type SenderUs, US } from '../../kernel/time.ts';
 import { ClockSkew } from './clock-skew.ts';
 import { MediaLine } from './media-line.ts';
 import { SlidingMinimum } from './sliding-minimum.ts';
@@ -122,13 +122,13 @@ export class StreamClock {
   readonly #offsets: SlidingMinimum;
   readonly #skew: ClockSkew;
   #highestUs: number | undefined;
-  #firstArrivalUs: number | undefined;
-  #firstReportUs: number | undefined;
-  #lastReportUs: number | undefined;
+  #firstArrivalUs: HostUs | undefined;
+  #firstReportUs: HostUs | undefined;
+  #lastReportUs: HostUs | undefined;
   #lastSeenUs: number;
   /** When the last packet came in that is newer than all before it, and the last of those that was on time. */
   #newestUs: number | undefined;
-  #onTimeUs: number | undefined;
+  #onTimeUs: HostUs | undefined;
   /** The least offset when the latest report came. */
   #provenUs: number | undefined;
   #settling: boolean;
@@ -189,7 +189,7 @@ export class StreamClock {
    * @param rtpTime unwrapped ticks
    * @param arrivalUs monotonic microseconds
    */
-  onPacket(rtpTime: number, arrivalUs: number): void {
+  onPacket(rtpTime: RtpTicks, arrivalUs: HostUs): void {
     if (arrivalUs <= this.#savedUs) return;
     const mediaUs = this.#mediaUs(rtpTime);
     this.#advance(arrivalUs);
@@ -213,7 +213,7 @@ export class StreamClock {
    * @param rtpTime the same moment in unwrapped ticks
    * @param arrivalUs monotonic microseconds
    */
-  onSenderReport(ntpUs: number, rtpTime: number, arrivalUs: number): void {
+  onSenderReport(ntpUs: SenderUs, rtpTime: RtpTicks, arrivalUs: HostUs): void {
     if (ntpUs === 0 || arrivalUs <= this.#savedUs) return;
     const mediaUs = this.#mediaUs(rtpTime);
     this.#advance(arrivalUs);
@@ -240,7 +240,7 @@ export class StreamClock {
    * give growing moments. What was once asked for is taken as used: later corrections go on from there.
    * @throws Fault `invariant` before the stream's first packet
    */
-  toLocalUs(rtpTime: number): number {
+  toLocalUs(rtpTime: RtpTicks): HostUs {
     const mediaUs = this.#mediaUs(rtpTime);
     const supposedUs = this.#line.supposedUs(mediaUs, this.#company.nowUs, SUPPOSED_AFTER_US, this.#supposedUs());
     const correctionUs = this.#correction(mediaUs);
@@ -255,14 +255,14 @@ export class StreamClock {
   }
 
   /** What `toLocalUs` would return for a sample that waits until its time comes, without counting as use. */
-  peekLocalUs(rtpTime: number): number {
+  peekLocalUs(rtpTime: RtpTicks): HostUs {
     const mediaUs = this.#mediaUs(rtpTime);
     // By then it will be known whether what came late all at once is of a stall; if not, it is due sooner.
     return this.#peek(mediaUs, this.#line.supposedUs(mediaUs, this.#company.nowUs, 0));
   }
 
   /** The earliest moment that `toLocalUs` may yet return. */
-  earliestLocalUs(rtpTime: number): number {
+  earliestLocalUs(rtpTime: RtpTicks): HostUs {
     return this.#peek(this.#mediaUs(rtpTime), 0);
   }
 
@@ -289,11 +289,11 @@ export class StreamClock {
     };
   }
 
-  #mediaUs(rtpTime: number): number {
+  #mediaUs(rtpTime: RtpTicks): number {
     return (rtpTime * US) / this.clockRate;
   }
 
-  #advance(arrivalUs: number): void {
+  #advance(arrivalUs: HostUs): void {
     this.#lastSeenUs = Math.max(this.#lastSeenUs, arrivalUs);
     const company = this.#company;
     company.nowUs = Math.max(company.nowUs, arrivalUs);
@@ -303,11 +303,11 @@ export class StreamClock {
     company.streams.add(this);
   }
 
-  #reports(nowUs: number): boolean {
+  #reports(nowUs: HostUs): boolean {
     return this.#lastReportUs !== undefined && nowUs - this.#lastReportUs < REPORTS_END_US;
   }
 
-  #stalledAfterUs(nowUs: number): number {
+  #stalledAfterUs(nowUs: HostUs): number {
     if (!this.#reports(nowUs)) return STALLED_AFTER_US.noReports;
     const sinceUs = this.#line.suspectSinceUs ?? nowUs;
     const isOnTime = (stream: StreamClock) => stream !== this && (stream.#onTimeUs ?? sinceUs) > sinceUs + HELD_BACK_US;

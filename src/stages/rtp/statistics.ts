@@ -2,7 +2,7 @@
  * What a receiver knows of one source: packets lost, jitter, and the report block that says so (RFC 3550 §A.1, A.3,
  * A.8).
  */
-import { US } from '../../kernel/time.ts';
+import { type HostUs, US } from '../../kernel/time.ts';
 import type { Packet } from '../../media/packet.ts';
 import type { ReportBlock, SenderReport } from './rtcp.ts';
 import { SequenceTracker } from './sequence.ts';
@@ -61,7 +61,7 @@ export class ReceptionStatistics {
     if (isNewest) this.#measureJitter(packet, clockRate);
   }
 
-  onSenderReport(report: SenderReport, arrivalUs: number): void {
+  onSenderReport(report: SenderReport, arrivalUs: HostUs): void {
     const middle = (((report.ntp.seconds & 0xffff) << 16) | (report.ntp.fraction >>> 16)) >>> 0;
     this.#report = { middle, arrivalUs };
   }

@@ -2,7 +2,9 @@
  * TrackReception: one track from RTP packets to whole samples. Joins the jitter buffer and the codec's depacketizer,
  * and holds video back after a loss until the next key frame, as a damaged picture must never be shown.
  */
+
 import type { ReceptionState } from '../../contract/line/reception-state.ts';
+import type { HostUs, RtpTicks } from '../../kernel/time.ts';
 import type { Packet } from '../../media/packet.ts';
 import type { ReceivedSample } from '../../media/sample.ts';
 import type { TrackFormat } from '../../media/track.ts';
@@ -51,8 +53,8 @@ export class TrackReception {
   #keyFrameRtpTime = Number.POSITIVE_INFINITY;
   /** Something of the newest key frame, or after it, is lost. */
   #isBroken = false;
-  #firstUs: number | undefined;
-  #arrivedUs: number | undefined;
+  #firstUs: HostUs | undefined;
+  #arrivedUs: HostUs | undefined;
   #releasedRtpTime: number | undefined;
   #packets = 0;
   #otherPayloadTypes = 0;
@@ -77,7 +79,7 @@ export class TrackReception {
    * Takes a packet as it came in. Returns its unwrapped timestamp, for the track's StreamClock; undefined when the
    * packet is of no use (another payload type, a duplicate, too late, nothing but padding).
    */
-  onRtp(packet: Packet): number | undefined {
+  onRtp(packet: Packet): RtpTicks | undefined {
     this.#packets++;
     if (packet.payloadType !== this.#format.payloadType) {
       this.#otherPayloadTypes++;
@@ -97,17 +99,17 @@ export class TrackReception {
   }
 
   /** When the last packet that is of use came in, monotonic microseconds. */
-  get arrivedUs(): number | undefined {
+  get arrivedUs(): HostUs | undefined {
     return this.#arrivedUs;
   }
 
   /** The unwrapped timestamp up to which packets were let go; undefined before the first. */
-  get releasedRtpTime(): number | undefined {
+  get releasedRtpTime(): RtpTicks | undefined {
     return this.#releasedRtpTime;
   }
 
   /** Places a 32-bit timestamp, such as a sender report's, on the line of `onRtp`'s and the samples' unwrapped ones. */
-  rtpTimeOf(timestamp: number, arrivalUs: number): number {
+  rtpTimeOf(timestamp: number, arrivalUs: HostUs): RtpTicks {
     return this.#buffer.rtpTimeOf(timestamp, arrivalUs);
   }
 
@@ -123,7 +125,7 @@ export class TrackReception {
    * until a key frame waits behind it, and from a change of size on that came without one: files of one size begin with
    * a key frame.
    */
-  take(nowUs: number): { samples: ReceivedSample[]; keyFrameWanted: boolean } {
+  take(nowUs: HostUs): { samples: ReceivedSample[]; keyFrameWanted: boolean } {
     const samples = this.#awaitsStart(nowUs) ? [] : this.#depacketize(this.#buffer.pop(nowUs));
     const damagedBefore = this.#depacketizer.dropped;
     const settled = this.#depacketizer.settle(nowUs);
@@ -153,12 +155,12 @@ export class TrackReception {
     };
   }
 
-  #awaitsStart(nowUs: number): boolean {
+  #awaitsStart(nowUs: HostUs): boolean {
     if (this.#format.kind !== 'video' || this.#keyFrameUs !== Number.NEGATIVE_INFINITY) return false;
     return this.#firstUs !== undefined && nowUs - this.#firstUs < START_WAIT_US;
   }
 
-  #isStuck(nowUs: number): boolean {
+  #isStuck(nowUs: HostUs): boolean {
     const sinceUs = this.#format.kind === 'video' ? this.#buffer.waitingSinceUs : undefined;
     return sinceUs !== undefined && nowUs - sinceUs >= KEY_FRAME_AFTER_US && this.#keyFrameUs < sinceUs;
   }

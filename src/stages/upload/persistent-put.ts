@@ -7,6 +7,7 @@
 import type { ObjectRecord, PartsSoFar, UploadLedger } from '../../contract/line/objects.ts';
 import { type Clock, sleep } from '../../kernel/clock.ts';
 import { Fault, messageOf } from '../../kernel/fault.ts';
+import type { HostUs } from '../../kernel/time.ts';
 import type { Backup } from './backup-store.ts';
 import { retryDelayMs } from './retry.ts';
 import type { Source } from './target/source.ts';
@@ -66,7 +67,7 @@ export class PersistentPut {
   #reported = new Set<string>();
   #fault: Fault | undefined;
   /** When the store first failed since it last worked, monotonic microseconds. */
-  #failingSinceUs: number | undefined;
+  #failingSinceUs: HostUs | undefined;
   /** The time in which the customer's own store may come back after the end is over. */
   #mayDivert = false;
 

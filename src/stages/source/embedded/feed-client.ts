@@ -2,6 +2,7 @@
  * The recorder's end of a feed (`contract/line/feed.ts`): reads a channel's events and packets from a unix socket,
  * keeps them in their order until their moment is taken, and tells the channel what it wants (RTCP) and what is safe.
  */
+
 import { createConnection, type Socket } from 'node:net';
 import {
   decodeFeedEvent,
@@ -12,16 +13,17 @@ import {
   FeedReader,
 } from '../../../contract/line/feed.ts';
 import { Fault } from '../../../kernel/fault.ts';
+import type { HostUs } from '../../../kernel/time.ts';
 
 /** Bytes that are read ahead of what was taken; what is beyond that waits in the socket, and then in the channel. */
 const MAX_AHEAD_BYTES = 32 * 1024 * 1024;
 
 export type FeedListener = {
-  onEvent(event: FeedEvent, atUs: number): void;
+  onEvent(event: FeedEvent, atUs: HostUs): void;
   /** One RTP datagram of a track, with its arrival on the channel host's monotonic clock, microseconds. */
-  onRtp(track: number, datagram: Buffer, arrivalUs: number): void;
+  onRtp(track: number, datagram: Buffer, arrivalUs: HostUs): void;
   /** One compound RTCP datagram from a track's sender. */
-  onRtcp(track: number, datagram: Buffer, arrivalUs: number): void;
+  onRtcp(track: number, datagram: Buffer, arrivalUs: HostUs): void;
 };
 
 export type FeedClientOptions = {
@@ -35,7 +37,7 @@ export type FeedClientOptions = {
   onEnd(fault: Fault | undefined): void;
 };
 
-type Waiting = { event: FeedEvent; arrivalUs: number } | FeedFrame;
+type Waiting = { event: FeedEvent; arrivalUs: HostUs } | FeedFrame;
 
 export class FeedClient {
   readonly #socket: Socket;
@@ -45,7 +47,7 @@ export class FeedClient {
   #head = 0;
   #waitingBytes = 0;
   #bytesRead = 0;
-  #firstUs: number | undefined;
+  #firstUs: HostUs | undefined;
   #newestUs = Number.NEGATIVE_INFINITY;
   #caughtUp = false;
   #paused = false;
@@ -89,7 +91,7 @@ export class FeedClient {
   }
 
   /** When the first media of the feed came in, monotonic microseconds; undefined before it was read. */
-  get firstMediaUs(): number | undefined {
+  get firstMediaUs(): HostUs | undefined {
     return this.#firstUs;
   }
 
@@ -110,7 +112,7 @@ export class FeedClient {
   }
 
   /** Hands over, in order, what arrived up to `untilUs` (monotonic) and was not taken before. */
-  take(untilUs: number, listener: FeedListener): void {
+  take(untilUs: HostUs, listener: FeedListener): void {
     for (;;) {
       const next = this.#waiting[this.#head];
       if (!next || next.arrivalUs > untilUs) break;
@@ -133,7 +135,7 @@ export class FeedClient {
   }
 
   /** Sends one RTCP datagram about a track to the channel. Does nothing once the feed is over. */
-  sendRtcp(track: number, datagram: Buffer, nowUs: number): void {
+  sendRtcp(track: number, datagram: Buffer, nowUs: HostUs): void {
     if (!this.#ended) this.#socket.write(encodeFeedFrame('rtcp', track, nowUs, datagram));
   }
 
@@ -141,7 +143,7 @@ export class FeedClient {
    * Tells the channel that nothing that arrived before `arrivalUs` is needed again. What is not later than before is
    * not told.
    */
-  sendSafe(arrivalUs: number, nowUs: number): void {
+  sendSafe(arrivalUs: HostUs, nowUs: HostUs): void {
     if (this.#ended || arrivalUs <= this.#safeUs) return;
     this.#safeUs = arrivalUs;
     this.#socket.write(encodeFeedEvent({ type: 'safe', arrivalUs }, nowUs));
