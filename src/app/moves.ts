@@ -129,6 +129,7 @@ export class Moves {
     const { tables, backup, transitDir, log } = this.#options;
     const path = join(transitDir, `${sid}-${object.name}`);
     let parts: PartsSoFar | undefined = object.parts;
+    let noted: Promise<unknown> = Promise.resolve();
     try {
       await rm(path, { force: true });
       await backup.fetch(sid, object.name, path, signal);
@@ -138,14 +139,20 @@ export class Moves {
         resume: parts,
         onParts: (sofar) => {
           parts = sofar;
+          // A server that starts anew goes on from there.
+          noted = noted
+            .then(() => tables.note(sid, [{ ...object, parts: sofar }]))
+            .catch((error: unknown) => log.warn({ sid, why: messageOf(error) }, 'parts that moved on are not noted'));
         },
       });
+      await noted;
       const { evidence, etag, md5 = object.md5, sha256 = object.sha256 } = receipt;
       const state = evidence === 'accepted' ? ('accepted' as const) : ('stored' as const);
       await tables.note(sid, [
         { ...object, state, evidence, etag, md5, sha256, parts: undefined, lastError: undefined },
       ]);
     } catch (error) {
+      await noted;
       await tables.note(sid, [{ ...object, parts, attempts: object.attempts + 1, lastError: messageOf(error) }]);
       throw error;
     } finally {

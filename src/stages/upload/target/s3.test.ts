@@ -294,6 +294,22 @@ describe('a large file', () => {
     expect(stub.objects.size).toBe(1);
   });
 
+  test('is not sent again when the answer that it is complete is lost', async () => {
+    const { stub, target } = await open();
+    const { data, source } = spooled(4 * PART);
+    stub.interfere = ({ action }, response) => {
+      if (action === 'Complete') {
+        stub.interfere = undefined;
+        response.end = () => response.destroy();
+      }
+      return false;
+    };
+    expect(await target.put('x.mp4', source, 'video/mp4')).toMatchObject({ evidence: 'digest' });
+    expect(stub.read('x.mp4').equals(data)).toBe(true);
+    expect(stub.actions().filter((action) => action.startsWith('Part'))).toHaveLength(4);
+    expect(stub.actions().filter((action) => action.startsWith('Complete'))).toHaveLength(2);
+  });
+
   test('is put together by a store that takes longer than a connection may be silent', async () => {
     const stub = await S3Stub.start();
     const target = openS3(stub.storage(), { partBytes: PART, idleTimeoutMs: 200 });

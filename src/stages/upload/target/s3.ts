@@ -128,8 +128,10 @@ class S3Bucket implements StoreWithFetch {
     if (!resume) onParts?.(sofar);
     try {
       sofar = await this.#sendParts(key, source, sofar, options);
-      const told = await this.#completeParts(key, sofar, signal);
       const md5s = sofar.parts.map(({ md5 }) => md5);
+      const told = await this.#completeParts(key, sofar, signal).catch((error) =>
+        this.#completedUnheard(key, source.bytes, md5s, error),
+      );
       const digest = compareMultipartEtag(told, md5s);
       const partsAgree = sofar.parts.every(({ etag, md5 }) => etag === md5) ? 'same' : 'unknown';
       if (digest === 'other') throw bytesDiffer(this.description, key);
@@ -242,6 +244,18 @@ class S3Bucket implements StoreWithFetch {
         },
       );
     return { ...toldBy(answer), etag: elementText(answer.text, 'ETag') };
+  }
+
+  /**
+   * What the store has, when it has forgotten an upload because its answer that it is complete was lost on the way.
+   * Throws `error` when that is not so.
+   */
+  async #completedUnheard(key: string, bytes: number, md5s: readonly string[], error: unknown): Promise<Told> {
+    if (nameOf(error) !== 'NoSuchUpload') throw error;
+    const answer = await this.#connection.send({ method: 'HEAD', key }).catch(() => undefined);
+    const isWhole = answer !== undefined && Number(answer.headers['content-length']) === bytes;
+    if (!isWhole || compareMultipartEtag(toldBy(answer), md5s) !== 'same') throw error;
+    return toldBy(answer);
   }
 
   /** Parts that nobody completes cost their owner money. That it fails is no reason to fail for. */
