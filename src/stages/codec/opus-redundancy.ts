@@ -53,7 +53,7 @@ export class OpusRedundancy {
 
   /**
    * @param data the packet behind the loss
-   * @param samples how much was lost; what is more than a packet of it is made up by libopus
+   * @param samples how much was lost; all but the last frame of it is made up by libopus
    * @returns undefined where the packet holds nothing of what was lost
    */
   recover(data: Buffer, samples: number, channels: 1 | 2): Recovered | undefined {
