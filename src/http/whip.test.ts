@@ -94,6 +94,11 @@ describe('publishing', () => {
     ['offer-unacceptable', 422],
     ['uid-taken', 409],
     ['channel-closed', 503],
+    ['channel-full', 403],
+    ['app-full', 403],
+    ['server-full', 503],
+    ['rtc-port-unavailable', 503],
+    ['ice-gathering-timeout', 503],
   ])('what the channel refuses as %s is %i', async (code, status) => {
     fault = new Fault(code, 'because', { blame: 'caller' });
     const reply = await post(`/whip/${OPEN}/room?uid=1`);

@@ -106,6 +106,27 @@ describe('start', () => {
     expect((await refused('web', 1, { storageConfig: STORAGE })).status).toBe(400);
   });
 
+  test('a machine that cannot carry one more, and an app that has all it may', async () => {
+    const allowed = 1;
+    let running = 0;
+    const admission = { refusalOf: () => (running++ < allowed ? undefined : 'no memory is free'), forget: () => {} };
+    const full = await setUp({ recordings: { admission } });
+    await start(full);
+    const other = { ...NAMES, uid: '2' };
+    const startOther = (api: typeof full, resourceId: string) =>
+      ask(api, { endpoint: 'start', handle: { resourceId }, body: { ...startBody(), ...other } });
+    const refused = await startOther(full, await acquire(full, {}, other));
+    expect(refused).toMatchObject({ status: 500, body: { code: 502 } });
+    expect(full.world.recorders).toHaveLength(allowed);
+    const said = full.world.lines.filter(({ level }) => level === 'error').map(({ text }) => text);
+    expect(said).toEqual([expect.stringContaining('no memory is free')]);
+
+    const limited = await setUp({ recordings: { maxRecordings: 1 } });
+    const second = await acquire(limited, {}, other);
+    await start(limited);
+    expect((await startOther(limited, second)).body['code']).toBe(406);
+  });
+
   test('a database that does not answer, and a channel that takes its time', async () => {
     const api = await setUp();
     let asked = false;

@@ -1,57 +1,25 @@
 /**
  * A simulcast through the channel: which layer a recorder's feed carries.
  */
-
-import { mkdtempSync, rmSync } from 'node:fs';
 import { createConnection } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { FakePeer } from '../../../test/support/fake-peer.ts';
-import { ManualClock } from '../../../test/support/manual-clock.ts';
-import { capturedOffer } from '../../../test/support/offers/read-offer.ts';
-import { encodeSenderReport } from '../../../test/support/rtcp.ts';
+import type { FakePeer } from '../../../test/support/fake-peer.ts';
+import type { ManualClock } from '../../../test/support/manual-clock.ts';
+import { RECORDER, ROOM, report, WhipStage } from '../../../test/support/whip-stage.ts';
 import { decodeFeedEvent, encodeFeedEvent, encodeFeedFrame, FeedReader } from '../../contract/line/feed.ts';
 import { encodePacket } from '../../stages/rtp/encode-packet.ts';
 import { encodePictureLossIndication, parseCompound } from '../../stages/rtp/rtcp.ts';
-import { type ChannelLog, Rooms } from '../room/rooms.ts';
-import { WhipEndpoint } from './endpoint.ts';
-import type { PeerHost } from './peer.ts';
+import type { Rooms } from '../room/rooms.ts';
 
-const ROOM = { appid: 'a'.repeat(32), cname: 'room' };
-const RECORDER = { ...ROOM, uid: '99', sid: 'f'.repeat(32) };
-
-const silent: ChannelLog = { debug() {}, info() {}, warn() {}, child: () => silent };
+let stage: WhipStage;
 let clock: ManualClock;
-let folder: string;
-let peers: FakePeer[];
 let rooms: Rooms;
-let whip: WhipEndpoint;
 
 beforeEach(() => {
-  clock = new ManualClock();
-  clock.advance(5000);
-  folder = mkdtempSync(join(tmpdir(), 'feeds-'));
-  peers = [];
-  const host: PeerHost = {
-    async open(options) {
-      const peer = new FakePeer(options);
-      peers.push(peer);
-      return peer;
-    },
-    close() {},
-  };
-  rooms = new Rooms({ clock, log: silent, feedDir: folder });
-  whip = new WhipEndpoint({ clock, log: silent, rooms, host: '127.0.0.1', port: 1, peers: host });
+  stage = new WhipStage();
+  ({ clock, rooms } = stage);
 });
-afterEach(() => {
-  whip.close();
-  rooms.close();
-  rmSync(folder, { recursive: true, force: true });
-});
-
-const report = (ssrc: number) =>
-  encodeSenderReport({ ssrc, ntpUs: 4e15, rtpTimestamp: 1, packetCount: 1, octetCount: 1 });
+afterEach(() => stage.close());
 
 const SSRCS = { h: 1, m: 2, l: 3 };
 const WIDTHS = { h: 1280, m: 640, l: 320 };
@@ -68,12 +36,7 @@ const send = (peer: FakePeer, key: boolean, ...rids: Rid[]) => {
     peer.options.onDatagram(datagram);
   }
 };
-const publish = async () => {
-  await whip.publish({ ...ROOM, uid: '1', offer: capturedOffer('chromium-simulcast') });
-  const peer = peers.at(-1)!;
-  peer.options.onState('connected');
-  return peer;
-};
+const publish = async () => (await stage.publish('1', { offer: 'chromium-simulcast' })).peer;
 /** SSRCs that key frames were asked of, from the `from`th datagram on. */
 const askedOf = (peer: FakePeer, from = 0) =>
   peer.sent
