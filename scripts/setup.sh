@@ -1,7 +1,8 @@
 #!/bin/sh
 # Installs what a bare clone lacks, and says nothing when there is nothing to do.
 #   setup.sh        npm packages (once per lockfile)
-#   setup.sh test   also the Debian packages that tests and benches use: chromium, dnsmasq, ffmpeg, postgresql,
+#   setup.sh pages  also the Debian packages that web pages are recorded with
+#   setup.sh test   also those, and what tests and benches use: dnsmasq, ffmpeg, postgresql,
 #                   OpenStack Swift's libraries
 set -eu
 cd "$(dirname "$0")/.."
@@ -15,19 +16,25 @@ if ! cmp -s package-lock.json "$stamp"; then
   cp package-lock.json "$stamp"
 fi
 
-[ "${1:-}" = test ] || exit 0
+case "${1:-}" in test | pages) ;; *) exit 0 ;; esac
 missing=""
-command -v chromium >/dev/null 2>&1 || missing="$missing chromium"
-command -v dnsmasq >/dev/null 2>&1 || [ -x /usr/sbin/dnsmasq ] || missing="$missing dnsmasq-base"
-command -v ffmpeg >/dev/null 2>&1 || missing="$missing ffmpeg"
-# Debian keeps its programs out of the path, in a folder per version.
-command -v postgres >/dev/null 2>&1 || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 ||
-  missing="$missing postgresql"
-# The libraries alone: the packages of Swift's servers would begin to run them.
-[ -e /usr/lib/python3/dist-packages/swift/proxy/server.py ] || missing="$missing python3-swift"
+# Some of these have no program of their own name.
+for package in chromium chromium-sandbox xvfb pulseaudio pulseaudio-utils bubblewrap socat libxcb-shm0 libxcb-xfixes0 \
+  fonts-dejavu-core; do
+  dpkg -s "$package" >/dev/null 2>&1 || missing="$missing $package"
+done
+if [ "$1" = test ]; then
+  command -v dnsmasq >/dev/null 2>&1 || [ -x /usr/sbin/dnsmasq ] || missing="$missing dnsmasq-base"
+  command -v ffmpeg >/dev/null 2>&1 || missing="$missing ffmpeg"
+  # Debian keeps its programs out of the path, in a folder per version.
+  command -v postgres >/dev/null 2>&1 || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 ||
+    missing="$missing postgresql"
+  # The libraries alone: the packages of Swift's servers would begin to run them.
+  [ -e /usr/lib/python3/dist-packages/swift/proxy/server.py ] || missing="$missing python3-swift"
+fi
 [ -z "$missing" ] && exit 0
 if ! command -v apt-get >/dev/null 2>&1; then
-  echo "aircheck: tests need these programs, please install them:$missing" >&2
+  echo "aircheck: these Debian packages are needed, please install them:$missing" >&2
   exit 1
 fi
 echo "aircheck: installing Debian packages:$missing" >&2

@@ -43,6 +43,7 @@ import { completeCredentials, makeDataDir } from './credentials.ts';
 import { lockDataDir } from './data-dir-lock.ts';
 import { folderIdentity } from './folder-identity.ts';
 import { Moves } from './moves.ts';
+import { Pages } from './pages.ts';
 import { channelPort, spoolPort } from './ports.ts';
 import { secretKeys } from './secret-key.ts';
 import { targetOpener, uploadPort } from './upload-port.ts';
@@ -60,6 +61,8 @@ const PASSING_RECORDERS = {
   flags: ['--max-semi-space-size=1', '--optimize-for-size', '--single-threaded-gc'],
   env: { MALLOC_ARENA_MAX: '1', MALLOC_TRIM_THRESHOLD_: '131072', MALLOC_MMAP_THRESHOLD_: '65536' },
 };
+/** Reading a screen holds a thread from picture to picture, beside those that encode and write. */
+const PAGE_RECORDERS = { flags: [], env: { UV_THREADPOOL_SIZE: '4' } };
 const MB = 1024 * 1024;
 /** Folder in the data folder where recorders find their code compiled: each starts sooner and holds 30 MB less. */
 const COMPILED = 'compiled';
@@ -147,7 +150,7 @@ export async function createServer(given: Config): Promise<AircheckServer> {
       args: ['recorder'],
       env: childEnvironment({ ...RECORDER_ENVIRONMENT, NODE_COMPILE_CACHE: join(config.dataDir, COMPILED) }),
       completeArgs: ['complete'],
-      passing: PASSING_RECORDERS,
+      ofMode: { individual: PASSING_RECORDERS, web: PAGE_RECORDERS },
       readyTimeoutMs: config.recorderReadyTimeoutS * 1000,
       stopTimeoutMs: config.recorderStopTimeoutS * 1000,
       warmRecorders: config.warmRecorders,
@@ -210,7 +213,12 @@ export async function createServer(given: Config): Promise<AircheckServer> {
       spoolRefusalOf: (appid) => diskWatch.refusalOf(appid),
     });
 
+    const pages = await Pages.open({
+      ...{ dataDir: config.dataDir, folder, networks: config.pageNetworks, user: config.pageUser, log },
+    });
+
     const recordings = new Recordings({
+      pages,
       store: tables,
       channel: channelPort(rooms, apps, clock),
       recorders: supervisor,

@@ -84,6 +84,13 @@ const isNetwork = (word: string) => {
 };
 const networkList = () =>
   z.preprocess((value) => (value === 'none' ? [] : words(value)), z.array(z.string().refine(isNetwork))).optional();
+const pageNetworkList = () =>
+  z
+    .preprocess(
+      (value) => (value === 'none' ? [] : words(value)),
+      z.array(z.string().refine((word) => word !== 'private' && isNetwork(word))),
+    )
+    .default([]);
 const secretKeyList = () => z.preprocess(words, z.array(z.string().regex(/^[0-9a-fA-F]{64}$/))).default([]);
 
 const appSchema = z.object({
@@ -227,6 +234,16 @@ export const settingsShape = {
     allowed: '64 hexadecimal characters each, separated by commas',
     otherwise: 'made at the first start, in `secret.key` of the data folder',
     secret: true,
+  }),
+  pageNetworks: setting(pageNetworkList(), {
+    description:
+      'Addresses that are no public internet and that recorded web pages may reach all the same: `loopback` (this machine) and ranges. Without it a page could have this server knock at doors that only it can reach.',
+    allowed: 'loopback, addresses and ranges such as 10.1.0.0/16, separated by commas; or none',
+    otherwise: 'none',
+  }),
+  pageUser: setting(text().min(1).default('nobody'), {
+    description: 'User that recorded web pages run as where the server runs as root. It must have no rights.',
+    allowed: 'the name of a user of this machine',
   }),
   logLevel: setting(z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'), {
     description: 'The least severe log lines written.',

@@ -278,21 +278,7 @@ describe('start', () => {
       });
   });
 
-  test('a mode this server has not is checked, then refused and logged', async () => {
-    const page = {
-      url: 'https://example.com',
-      audioProfile: 0,
-      videoWidth: 640,
-      videoHeight: 360,
-      maxRecordingHour: 1,
-    };
-    const service = { serviceName: 'web_recorder_service', serviceParam: page };
-    const good = startBody({ extensionServiceConfig: { extensionServices: [service] } });
-    expect(await call('POST', startPath(await acquire({ scene: 1 }), 'web'), good)).toMatchObject({
-      status: 500,
-      body: { code: 502, reason: 'Failed to allocate worker' },
-    });
-    expect(world.lines.some(({ text }) => text.includes('does not record web pages'))).toBe(true);
+  test('a web page that is not named is no service', async () => {
     const web = await acquire({ scene: 1 });
     expect((await call('POST', startPath(web, 'web'), startBody())).body['reason']).toBe('services not selected!');
   });

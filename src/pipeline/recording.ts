@@ -22,6 +22,8 @@ export type RecordingContext = {
   emit(happening: Happening): void;
   /** What the process has taken of its machine; absent when there is none of its own. */
   machine?(): MachineFacts;
+  /** Lets this process into an X server: the key is in this file (XAUTHORITY). */
+  useXAuthority?(path: string): void;
 };
 /** What a mode's line is handed. */
 export type LineContext = RecordingContext & {

@@ -40,7 +40,9 @@ export function toCommands(changes: readonly KeptChange[], zeroMonoUs: number): 
 function changed(plan: Plan, change: Change): Plan {
   switch (change.type) {
     case 'changeSubscription':
-      return { ...plan, subscribe: change.subscribe };
+      return plan.mode === 'web' ? plan : { ...plan, subscribe: change.subscribe };
+    case 'changeHold':
+      return plan.mode === 'web' ? { ...plan, onhold: change.onhold } : plan;
     case 'changeLayout': {
       const { layout, backgroundColor } = change;
       return plan.mode === 'mix' && plan.video ? { ...plan, video: { ...plan.video, layout, backgroundColor } } : plan;

@@ -92,7 +92,7 @@ export class Completion {
     const { plan } = document;
     const { files, leftovers } = await ports.spool.read(sid);
     const hasSlices = files.some(({ file }) => file.type === 'slice');
-    const mp4 = plan.mode === 'mix' && plan.files.mp4 ? plan.mp4Limit : undefined;
+    const mp4 = plan.mode !== 'individual' && plan.files.mp4 ? plan.mp4Limit : undefined;
     // Also where the MP4s end early: one that could not be written was given up, and is made from slices.
     const lacksMp4 = mp4 !== undefined && hasSlices && endOf(files, 'slice') - endOf(files, 'mp4') > END_TOLERANCE_MS;
     const extras = plan.mode === 'individual' && (plan.extras.mp4 || plan.extras.manifest) ? plan.extras : undefined;

@@ -7,7 +7,7 @@ const file = { key: 'a/b.m3u8', startUtcMs: 1000 };
 const started: TaskEvent[] = [
   { type: 'startAccepted' },
   { type: 'recorderReady' },
-  { type: 'recorderJoined' },
+  { type: 'recorderJoined', atMs: 0 },
   { type: 'playlistStored', file },
 ];
 const stopped: TaskEvent = { type: 'recorderEnded', atMs: 0, reason: 'stopped', message: '' };
@@ -191,7 +191,7 @@ const anyEvent: fc.Arbitrary<TaskEvent> = fc.oneof(
   fc.constant<TaskEvent>({ type: 'startAccepted' }),
   fc.nat(9).map((zeroUtcMs): TaskEvent => ({ type: 'runLaunched', zeroUtcMs })),
   fc.constant<TaskEvent>({ type: 'recorderReady' }),
-  fc.constant<TaskEvent>({ type: 'recorderJoined' }),
+  fc.constant<TaskEvent>({ type: 'recorderJoined', atMs: 0 }),
   fc.constant<TaskEvent>({ type: 'playlistStored', file }),
   fc.nat(3).map((n): TaskEvent => ({ type: 'mp4Stored', file: { key: `${n}.mp4`, startUtcMs: n } })),
   fc.boolean().map((wait): TaskEvent => ({ type: 'stopRequested', request: 0, wait })),

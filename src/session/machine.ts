@@ -2,6 +2,7 @@
  * A recording as a machine: `transition(state, event)` says what becomes of a task and what is to be done. Pure; it
  * takes any event in any state, as facts of a dying process and calls of impatient clients come in every order.
  */
+import type { EndReason } from '../contract/line/facts.ts';
 import type { ListedFile } from '../contract/rest/file-list.ts';
 import type { StopOutcome, TaskEffect, TaskEvent, TaskState } from './task.ts';
 
@@ -33,6 +34,7 @@ export function transition(state: TaskState, event: TaskEvent): Transition {
     case 'streamStateChanged':
     case 'sliceStarted':
     case 'outputFailed':
+    case 'pageReloaded':
     case 'fileResent':
     case 'fileBackedUp':
       // Told to others, and of no consequence here.
@@ -61,8 +63,11 @@ export function transition(state: TaskState, event: TaskEvent): Transition {
     case 'recorderEnded': {
       const message = event.message || event.reason;
       // A recorder that stops unasked was told to by somebody who is not its server.
-      const asked = event.reason === 'idle' || (event.reason === 'stopped' && state.phase === 'stopping');
-      return asked ? beginUploading(state, true, message) : lose(state, event.atMs, message);
+      const asked = event.reason === 'stopped' && state.phase === 'stopping';
+      if (asked || AS_PLANNED.has(event.reason)) return beginUploading(state, true, message);
+      // Another run would find the same page.
+      if (NO_PAGE.has(event.reason)) return beginUploading(state, false, message);
+      return lose(state, event.atMs, message);
     }
     case 'recorderLost':
       return lose(state, event.atMs, event.message);
@@ -84,6 +89,10 @@ export function transition(state: TaskState, event: TaskEvent): Transition {
       return end(state, false, event.message, 'late');
   }
 }
+
+/** Why a recorder ends by itself when all is well, and when there is no page to record. */
+const AS_PLANNED: ReadonlySet<EndReason> = new Set(['idle', 'aged']);
+const NO_PAGE: ReadonlySet<EndReason> = new Set(['pageLate', 'pageUnreachable']);
 
 const STOP_OUTCOMES = { uploaded: 'stored', backuped: 'backuped', unknown: 'unproved' } as const;
 

@@ -2,12 +2,12 @@
  * What a task tells its customer, by what happened to it (contract §3.4). Pure: state before, event, state after.
  */
 import { toEntries } from '../contract/rest/file-list.ts';
+import { toPageFiles } from '../contract/rest/page-state.ts';
 import type { NoticeDraft } from '../contract/webhook/notice.ts';
 import { type LastingTask, listed, type Task, type TaskEvent, type TaskState } from './task.ts';
 
 /** `module` of notice 1. */
-const RECORDER = 0;
-const UPLOADER = 1;
+const MODULES = { recorder: 0, uploader: 1, page: 6 } as const;
 /** `errorLevel` of notice 1: the recording goes on, or it does not. */
 const MAJOR = 4;
 const FATAL = 5;
@@ -21,23 +21,35 @@ export const ERROR_CODES = {
 } as const;
 /** `leaveCode` of notice 41. */
 const LEAVE = { failed: 0, signal: 2, idle: 4, stopped: 16 } as const;
-/** `recordingMode` of notice 3. */
-const RECORDING_MODES = { individual: 0, mix: 1 } as const;
+/** `recordingMode` of notice 3; there is none for a web page, which has no such notice. */
+const RECORDING_MODES = { individual: 0, mix: 1, web: undefined } as const;
+/** `code` of notice 71, with its words. */
+const PAGE_ENDS = {
+  ok: 0,
+  max_recording_hour: 1,
+  start_engine_failed: 3,
+  page_load_timeout: 4,
+  access_url_failed: 5,
+  recorder_error: 6,
+} as const;
 
 export function noticesOf(task: Task, before: TaskState, event: TaskEvent, after: TaskState): NoticeDraft[] {
   if (before.phase === 'ended') return [];
   switch (event.type) {
     case 'recorderJoined':
-      return before.joined ? [] : [started('recorder'), ...(before.uploaderReady ? [started('uploader')] : [])];
+      if (before.joined) return [];
+      return [recorderStarted(task, event.atMs), ...(before.uploaderReady ? [uploaderStarted()] : [])];
     case 'uploaderReady':
       // The recorder comes first, whoever was faster; a recording that never began has no uploader to tell of.
-      return before.uploaderReady || !before.joined ? [] : [started('uploader')];
+      return before.uploaderReady || !before.joined ? [] : [uploaderStarted()];
     case 'streamStateChanged':
       return [streamState(event)];
     case 'sliceStarted':
       return [sliceStart(event)];
     case 'outputFailed':
-      return [error(RECORDER, MAJOR, ERROR_CODES.notWritten, event.message)];
+      return [error(own(task), MAJOR, ERROR_CODES.notWritten, event.message)];
+    case 'pageReloaded':
+      return [pageReloaded(event)];
     case 'playlistStored':
       return before.playlists.some(({ key }) => key === event.file.key) ? [] : [fileInfos(event.file.key)];
     case 'snapshotStored':
@@ -51,9 +63,9 @@ export function noticesOf(task: Task, before: TaskState, event: TaskEvent, after
     case 'storeRefused':
       return refused(before, event, after);
     case 'roomRanOut':
-      return before.healthy && !after.healthy ? [error(RECORDER, FATAL, ERROR_CODES.failed, event.message)] : [];
+      return before.healthy && !after.healthy ? [error(own(task), FATAL, ERROR_CODES.failed, event.message)] : [];
     case 'stopRequested':
-      return before.phase === 'stopping' || before.phase === 'uploading' ? [misplacedCall(task, before)] : [];
+      return before.phase === 'stopping' || before.phase === 'uploading' ? misplacedCall(task, before) : [];
     case 'recorderEnded':
     case 'recorderLost':
     case 'launchFailed':
@@ -68,13 +80,24 @@ export function noticesOf(task: Task, before: TaskState, event: TaskEvent, after
 }
 
 function warning(warnCode: 31 | 32): NoticeDraft {
-  return { eventType: 2, details: { msgName: 'cloud_recording_warning', module: UPLOADER, warnCode } };
+  return { eventType: 2, details: { msgName: 'cloud_recording_warning', module: MODULES.uploader, warnCode } };
 }
 
-function started(who: 'recorder' | 'uploader'): NoticeDraft {
-  return who === 'recorder'
-    ? { eventType: 40, details: { msgName: 'recorder_started', status: 0 } }
-    : { eventType: 30, details: { msgName: 'uploader_started', status: 0 } };
+function recorderStarted(task: Task, atMs: number): NoticeDraft {
+  return isPage(task)
+    ? { eventType: 70, details: { msgName: 'web_recorder_started', recorderStartTime: Math.floor(atMs) } }
+    : { eventType: 40, details: { msgName: 'recorder_started', status: 0 } };
+}
+
+function uploaderStarted(): NoticeDraft {
+  return { eventType: 30, details: { msgName: 'uploader_started', status: 0 } };
+}
+
+/** Of a page that crashed or the like there is no notice 73 in the contract; it is told as an error that was met. */
+function pageReloaded({ reason, message }: Extract<TaskEvent, { type: 'pageReloaded' }>): NoticeDraft {
+  return reason === 'loadTimeout'
+    ? { eventType: 73, details: { msgName: 'web_recorder_reload', reason: 'page_load_timeout' } }
+    : error('page', MAJOR, ERROR_CODES.failed, message);
 }
 
 function streamState({ uid, kind, receiving, atMs }: Extract<TaskEvent, { type: 'streamStateChanged' }>): NoticeDraft {
@@ -103,16 +126,11 @@ function fileInfos(fileList: string): NoticeDraft {
   return { eventType: 4, details: { msgName: 'cloud_recording_file_infos', fileList } };
 }
 
-function misplacedCall({ document }: Task, { status, playlists }: TaskState): NoticeDraft {
-  return {
-    eventType: 3,
-    details: {
-      msgName: 'cloud_recording_status_update',
-      status,
-      recordingMode: RECORDING_MODES[document.plan.mode],
-      fileList: playlists[0]?.key ?? '',
-    },
-  };
+function misplacedCall({ document }: Task, { status, playlists }: TaskState): NoticeDraft[] {
+  const recordingMode = RECORDING_MODES[document.plan.mode];
+  if (recordingMode === undefined) return [];
+  const fileList = playlists[0]?.key ?? '';
+  return [{ eventType: 3, details: { msgName: 'cloud_recording_status_update', status, recordingMode, fileList } }];
 }
 
 function refused(
@@ -122,8 +140,8 @@ function refused(
 ): NoticeDraft[] {
   // The recording was given up for it, and that was told.
   if (before.refused) return [];
-  if (!after.refused) return [error(UPLOADER, MAJOR, ERROR_CODES.storeRefused, event.message)];
-  const told = error(UPLOADER, FATAL, ERROR_CODES.storeRefused, event.message);
+  if (!after.refused) return [error('uploader', MAJOR, ERROR_CODES.storeRefused, event.message)];
+  const told = error('uploader', FATAL, ERROR_CODES.storeRefused, event.message);
   // Otherwise the recorder has to leave first.
   return before.phase === 'uploading' ? [told, exit(after)] : [told];
 }
@@ -143,12 +161,13 @@ function ran(task: Task, before: TaskState, event: RunEvent, after: TaskState): 
   // What ended a recording that was ended in order was told then.
   if (!after.healthy && before.healthy) {
     const code = event.type === 'launchFailed' ? event.errorCode : ERROR_CODES.failed;
-    notices.push(error(RECORDER, FATAL, code, after.ending ?? ''));
+    notices.push(error(own(task), FATAL, code, after.ending ?? ''));
   }
+  if (isPage(task)) notices.push(pageStopped(task, before, event, after));
   // Who never came does not leave, and who crashed did not leave either.
-  if (before.joined && event.type === 'recorderEnded' && (after.healthy || !before.healthy))
+  else if (before.joined && event.type === 'recorderEnded' && (after.healthy || !before.healthy))
     notices.push(leave(leaveCodeOf(before, event.reason)));
-  if (before.joined && event.type === 'orphansEnded') notices.push(leave(leaveCodeOf(before, 'stopped')));
+  else if (before.joined && event.type === 'orphansEnded') notices.push(leave(leaveCodeOf(before, 'stopped')));
   // Its files may stay on the spool for long.
   if (before.refused) notices.push(exit(after));
   return notices;
@@ -162,6 +181,50 @@ function leaveCodeOf(before: TaskState, reason: Extract<TaskEvent, { type: 'reco
   return before.stoppedBy === 'shutdown' ? LEAVE.signal : LEAVE.stopped;
 }
 
+/** However far it came: who asked for the recording learns from this why there is none. */
+function pageStopped(task: Task, before: TaskState, event: RunEvent, after: TaskState): NoticeDraft {
+  const message = pageEndOf(before, event, after);
+  return {
+    eventType: 71,
+    details: {
+      msgName: 'web_recorder_stopped',
+      code: PAGE_ENDS[message],
+      message,
+      details: after.ending ?? '',
+      fileList: toPageFiles(listed(task, after), 'ms'),
+    },
+  };
+}
+
+function pageEndOf(before: TaskState, event: RunEvent, after: TaskState): keyof typeof PAGE_ENDS {
+  const failed = before.joined ? 'recorder_error' : 'start_engine_failed';
+  if (event.type === 'orphansEnded') return 'ok';
+  if (event.type !== 'recorderEnded') return failed;
+  switch (event.reason) {
+    case 'stopped':
+      return after.healthy ? 'ok' : 'recorder_error';
+    case 'idle':
+      return 'ok';
+    case 'aged':
+      return 'max_recording_hour';
+    case 'pageLate':
+      return 'page_load_timeout';
+    case 'pageUnreachable':
+      return 'access_url_failed';
+    default:
+      return failed;
+  }
+}
+
+/** The module whose errors a task's recorder tells. */
+function own(task: LastingTask): 'page' | 'recorder' {
+  return isPage(task) ? 'page' : 'recorder';
+}
+
+function isPage({ document }: LastingTask): boolean {
+  return document.plan.mode === 'web';
+}
+
 function leave(leaveCode: number): NoticeDraft {
   return { eventType: 41, details: { msgName: 'recorder_leave', leaveCode } };
 }
@@ -173,31 +236,36 @@ function ended(
 ): NoticeDraft[] {
   const exits = after.refused ? [] : [exit(after)];
   if (event.type === 'uploadsAbandoned')
-    return [error(UPLOADER, FATAL, ERROR_CODES.uploadAbandoned, event.message), ...exits];
-  const fileList = toEntries(listed(task, after), 'ms');
-  if (fileList.length === 0) return exits;
+    return [error('uploader', FATAL, ERROR_CODES.uploadAbandoned, event.message), ...exits];
+  const files = filesOf(task, after);
+  if (toEntries(listed(task, after), 'ms').length === 0) return exits;
   if (event.where === 'backuped')
-    return [{ eventType: 32, details: { msgName: 'backuped', status: 0, fileList } }, ...exits];
-  return [uploaded(fileList), ...exits];
+    return [{ eventType: 32, details: { msgName: 'backuped', status: 0, ...files } }, ...exits];
+  return [uploaded(files), ...exits];
+}
+
+/** Notices of a web page name no files here (contract §3.4). */
+function filesOf(task: LastingTask, state: TaskState): { fileList?: ReturnType<typeof toEntries> } {
+  return isPage(task) ? {} : { fileList: toEntries(listed(task, state), 'ms') };
 }
 
 function exit({ healthy }: TaskState): NoticeDraft {
   return { eventType: 11, details: { msgName: 'session_exit', exitStatus: healthy ? 0 : 1 } };
 }
 
-function uploaded(fileList: ReturnType<typeof toEntries>): NoticeDraft {
-  return { eventType: 31, details: { msgName: 'uploaded', status: 0, fileList } };
+function uploaded(files: ReturnType<typeof filesOf>): NoticeDraft {
+  return { eventType: 31, details: { msgName: 'uploaded', status: 0, ...files } };
 }
 
 /** What an ended recording still has to tell: its files are where they belong, or will never be. */
 export function afterwards(task: LastingTask, state: TaskState, what: 'moved' | { gaveUp: string }): NoticeDraft {
-  if (what === 'moved') return uploaded(toEntries(listed(task, state), 'ms'));
-  return error(UPLOADER, MAJOR, ERROR_CODES.uploadAbandoned, what.gaveUp);
+  if (what === 'moved') return uploaded(filesOf(task, state));
+  return error('uploader', MAJOR, ERROR_CODES.uploadAbandoned, what.gaveUp);
 }
 
-function error(module: 0 | 1, errorLevel: number, errorCode: number, errorMsg: string): NoticeDraft {
+function error(who: keyof typeof MODULES, errorLevel: number, errorCode: number, errorMsg: string): NoticeDraft {
   return {
     eventType: 1,
-    details: { msgName: 'cloud_recording_error', module, errorLevel, errorCode, stat: 0, errorMsg },
+    details: { msgName: 'cloud_recording_error', module: MODULES[who], errorLevel, errorCode, stat: 0, errorMsg },
   };
 }

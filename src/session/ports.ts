@@ -1,9 +1,10 @@
 /**
  * What the session needs from the world, as narrow as it uses it. The app joins the real ones; tests bring their own.
  */
-import type { ChangeCommand, StartCommand } from '../contract/line/commands.ts';
+import type { ChangeCommand, Source, StartCommand } from '../contract/line/commands.ts';
 import type { CompleteCommand } from '../contract/line/complete.ts';
 import type { Fact } from '../contract/line/facts.ts';
+import type { PageAddress } from '../contract/line/plan.ts';
 import type { QualityReport } from '../contract/line/quality-report.ts';
 import type { StorageConfig } from '../contract/line/storage.ts';
 import type { UploadingStatus } from '../contract/rest/stop.ts';
@@ -103,6 +104,15 @@ export type ChannelPort = {
   refusalOf(who: { appid: string; cname: string; uid: string; token: string | undefined }): TokenRefusal | undefined;
 };
 
+export type PagePort = {
+  /** Why no web page can be recorded here, in words; undefined when pages can. */
+  readonly refusal: string | undefined;
+  /** What a run that records the page reads. Throws a Fault when it cannot be made ready. */
+  sourceOf(page: PageAddress): Source;
+  /** Removes what runs left whose processes have ended. */
+  sweep(): void;
+};
+
 export type RecorderProcess = {
   readonly identity: ProcessIdentity;
   /** Ends the recording at monotonic `atMonoUs`; the process is ended by force when it takes too long. */
@@ -200,6 +210,7 @@ export type SessionLog = {
 export type TaskPorts = {
   store: RecordingStore;
   channel: ChannelPort;
+  pages: PagePort;
   recorders: RecorderPort;
   uploads: UploadPort;
   spool: SpoolPort;

@@ -2,11 +2,11 @@
  * RecorderRuns: the runs that make a task's recording, one after another, on one feed. What an older run still says is
  * ignored.
  */
-import type { ChangeCommand } from '../contract/line/commands.ts';
+import type { ChangeCommand, Source } from '../contract/line/commands.ts';
 import type { Fact } from '../contract/line/facts.ts';
 import type { QualityReport } from '../contract/line/quality-report.ts';
 import { sleep } from '../kernel/clock.ts';
-import { isOutOfRoom, messageOf } from '../kernel/fault.ts';
+import { Fault, isOutOfRoom, messageOf } from '../kernel/fault.ts';
 import type { SpooledFile } from '../media/segment.ts';
 import { keepChanges, toCommands } from './changes.ts';
 import { isReport } from './completion.ts';
@@ -154,16 +154,16 @@ export class RecorderRuns {
   #refusal(): { message: string; errorCode: number } | undefined {
     const { ports, task } = this.#options;
     const { appid, cname, uid, document } = task();
+    // A page needs no token (contract §1.2.1).
+    if (document.plan.mode === 'web') return undefined;
     return ports.channel.refusalOf({ appid, cname, uid, token: document.token });
   }
 
   async #begin(generation: number): Promise<void> {
     const { ports, task, state, onEvent } = this.#options;
-    const { channel, recorders, spool, clock } = ports;
-    const { sid, appid, cname, uid, document } = task();
-    const { videoStreamType = 0 } = document.plan;
-    this.#feed ??= await channel.openFeed({ appid, cname, uid, sid, videoStreamType });
-    const { openedMonoUs, path } = this.#feed;
+    const { recorders, spool, clock } = ports;
+    const { sid, document } = task();
+    const { source, openedMonoUs } = await this.#openSource();
     // What has begun counts from the same zero for ever, on this server or the next.
     const zeroMonoUs = this.zeroMonoUs ?? openedMonoUs;
     this.#zeroMonoUs = zeroMonoUs;
@@ -186,7 +186,7 @@ export class RecorderRuns {
         type: 'start',
         plan: before,
         generation,
-        source: { kind: 'feed', path },
+        source,
         spoolDir,
         earlierDirs,
         changes: toCommands(changes, zeroMonoUs),
@@ -204,9 +204,25 @@ export class RecorderRuns {
     if (this.#stopAtMonoUs !== undefined) process.stop(this.#stopAtMonoUs);
   }
 
+  /** What a run reads, and since when it is there, monotonic. */
+  async #openSource(): Promise<{ source: Source; openedMonoUs: number }> {
+    const { ports, task } = this.#options;
+    const { sid, appid, cname, uid, document } = task();
+    const { plan, page } = document;
+    if (plan.mode === 'web') {
+      if (!page) throw new Fault('page-unknown', 'the address of the page was not kept', { blame: 'self' });
+      return { source: ports.pages.sourceOf(page), openedMonoUs: ports.clock.monoUs() };
+    }
+    const { videoStreamType = 0 } = plan;
+    this.#feed ??= await ports.channel.openFeed({ appid, cname, uid, sid, videoStreamType });
+    const { openedMonoUs, path } = this.#feed;
+    return { source: { kind: 'feed', path }, openedMonoUs };
+  }
+
   #lose(run: Run, why: string): void {
-    const { ports, onEvent } = this.#options;
+    const { ports, task, onEvent } = this.#options;
     const atMs = ports.clock.nowMs();
+    if (task().document.plan.mode === 'web') ports.pages.sweep();
     void this.keep({ ...run.record, phase: 'ended', endedMs: atMs, why });
     if (this.#run !== run) return;
     this.#run = undefined;
@@ -223,7 +239,7 @@ export class RecorderRuns {
         onEvent({ type: 'recorderReady' });
         return;
       case 'joined':
-        onEvent({ type: 'recorderJoined' });
+        onEvent({ type: 'recorderJoined', atMs: fact.atMs });
         return;
       case 'fileSpooled':
         // A report is stored when all else is, and is no file of the recording for callers.
@@ -238,6 +254,7 @@ export class RecorderRuns {
         onEvent({ type: 'recorderEnded', atMs: fact.atMs, reason: fact.reason, message: fact.message });
         return;
       case 'streamStateChanged':
+      case 'pageReloaded':
       case 'sliceStarted': {
         const { generation: _its, ...event } = fact;
         onEvent(event);

@@ -10,25 +10,20 @@ import { type ProblemName, problem } from '../contract/problems.ts';
 import { type AcquireReply, type AcquireRequest, hashOf } from '../contract/rest/acquire.ts';
 import { type HandleReply, parseNames } from '../contract/rest/body.ts';
 import type { Mode } from '../contract/rest/fields.ts';
-import { type FileList, type NoFileList, toFileList } from '../contract/rest/file-list.ts';
-import { type QueryReply, toQueryResponse } from '../contract/rest/query.ts';
+import type { QueryReply } from '../contract/rest/query.ts';
 import { parseStart, type StartOptions, type StartReply } from '../contract/rest/start.ts';
 import { parseStop, type StopReply, type UploadingStatus } from '../contract/rest/stop.ts';
-import {
-  ignoredLayoutMembers,
-  toIndividualPlan,
-  toLayout,
-  toMixPlan,
-  toSubscriptions,
-} from '../contract/rest/to-plan.ts';
+import { ignoredLayoutMembers, toLayout, toPlan, toSubscriptions } from '../contract/rest/to-plan.ts';
+import { pushesOf, toPageAddress } from '../contract/rest/to-web-plan.ts';
 import { listsOf, parseUpdate } from '../contract/rest/update.ts';
 import { parseUpdateLayout } from '../contract/rest/update-layout.ts';
 import { sleep, type Timer, within } from '../kernel/clock.ts';
 import { type Fault, messageOf } from '../kernel/fault.ts';
 import { newResourceId, newSid } from '../kernel/ids.ts';
+import { queryResponse, stopResponse } from './answers.ts';
 import type { PastTask, Resource, TaskPorts } from './ports.ts';
 import { type ResourcePath, Resources, refuseUnfound } from './resources.ts';
-import { isRunning, kindsOf, listed, newTaskState, type Task, takesOnlySnapshots } from './task.ts';
+import { isRunning, kindsOf, newTaskState, type Task, takesOnlySnapshots } from './task.ts';
 import { type TaskChange, TaskRunner } from './task-runner.ts';
 
 export type RecordingsOptions = TaskPorts & {
@@ -143,7 +138,8 @@ export class Recordings {
         ...unused,
       }),
     );
-    channel.prepare(appid, cname);
+    // In web mode the name is a label, and no channel's (contract §0.4).
+    if (scene !== 1) channel.prepare(appid, cname);
     return { cname, uid, resourceId };
   }
 
@@ -208,7 +204,7 @@ export class Recordings {
   /** All that start checks, in its order; the task that would be made, and of what. */
   async #prepare(path: ResourcePath, body: unknown, warnings: Warning[]): Promise<{ task: Task; resource: Resource }> {
     const { store, clock, log, baseName, mp4Limit, forceExtinfComma, storeReports } = this.#options;
-    const { maxRecordings, admission } = this.#options;
+    const { maxRecordings, admission, pages } = this.#options;
     const { appid, resourceId, mode } = path;
     const { cname, uid, clientRequest } = parseNames('start', body);
     const resource = await this.#resources.of('start', path, { cname, uid });
@@ -222,7 +218,10 @@ export class Recordings {
       log.error({ appid, cname, uid, mode }, `start refused: ${why}`);
       return problem('allocate-failed');
     };
-    if (request.mode === 'web') throw refuse('this server does not record web pages');
+    if (request.mode === 'web') {
+      const refusal = pages.refusal ?? (pushesOf(request).length > 0 ? 'this server pushes no pages' : undefined);
+      if (refusal !== undefined) throw refuse(refusal);
+    }
     const { vendor } = request.storageConfig;
     if (this.#closing) throw refuse('the server is shutting down');
     if (this.#running(appid) >= maxRecordings)
@@ -230,8 +229,7 @@ export class Recordings {
 
     const sid = newSid();
     const options = { sid, baseName: baseName(sid, cname), mp4Limit };
-    const { plan, extinfComma, ignored } =
-      request.mode === 'mix' ? toMixPlan(request, options) : toIndividualPlan(request, options);
+    const { plan, extinfComma, ignored } = toPlan(request, options);
     if (ignored.length > 0) log.warn({ sid, ignored }, `without effect on this server: ${ignored.join(', ')}`);
     const overload = admission.refusalOf(plan, appid);
     if (overload !== undefined) throw refuse(overload);
@@ -241,7 +239,8 @@ export class Recordings {
       storage: request.storageConfig,
       extinfComma: extinfComma || forceExtinfComma,
       storeReport: storeReports === 'always' || (storeReports === 'local' && vendor === STORAGE_VENDORS.localFolder),
-      token: request.token,
+      token: request.mode === 'web' ? undefined : request.token,
+      ...(request.mode === 'web' && { page: toPageAddress(request) }),
       warnings,
     };
     return { task: { sid, resourceId, appid, cname, uid, createdMs: clock.nowMs(), document }, resource };
@@ -263,7 +262,8 @@ export class Recordings {
     const runner = await this.#runnerOf(path, resource);
     const { task } = runner;
     const change: TaskChange = { warnings };
-    if (clientRequest.mode !== 'web') {
+    if (clientRequest.mode === 'web') change.onhold = clientRequest.webRecordingConfig?.onhold;
+    else {
       const recorded = kindsOf(task.document.plan);
       const lists = listsOf(clientRequest);
       if (lists) change.subscribe = toSubscriptions(lists, recorded);
@@ -323,8 +323,8 @@ export class Recordings {
     const { task, state } = await this.#runnerOf(path, resource);
     const { cname, uid } = task;
     const { resourceId, sid } = path;
-    const response = toQueryResponse(state.status, listed(task, state), this.#options.sliceStartTimeUnit);
-    return { cname, uid, resourceId, sid, serverResponse: response };
+    const serverResponse = queryResponse(task, state, this.#options.sliceStartTimeUnit);
+    return { cname, uid, resourceId, sid, serverResponse };
   }
 
   async stop(path: TaskPath, body: unknown): Promise<StopReply> {
@@ -341,7 +341,7 @@ export class Recordings {
     );
     const reply = (uploadingStatus: UploadingStatus): StopReply => ({
       ...details,
-      serverResponse: { ...this.#fileList(runner), uploadingStatus },
+      serverResponse: stopResponse(runner.task, runner.state, uploadingStatus, this.#options.sliceStartTimeUnit),
     });
     switch (outcome) {
       case 'accepted':
@@ -443,10 +443,6 @@ export class Recordings {
     if (!runner || runner.state.refused || runner.state.phase === 'ended') throw refuseUnfound({ cname, uid });
     refuseOtherMode(runner.task, mode);
     return runner;
-  }
-
-  #fileList({ task, state }: TaskRunner): FileList | NoFileList {
-    return toFileList(listed(task, state), this.#options.sliceStartTimeUnit);
   }
 }
 

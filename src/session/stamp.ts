@@ -12,6 +12,7 @@ import { type LastingTask, takesOnlySnapshots } from './task.ts';
 
 function sceneOf({ document: { plan } }: LastingTask): ServiceScene {
   if (plan.mode === 'mix') return 'mix_record';
+  if (plan.mode === 'web') return 'web_record';
   return takesOnlySnapshots(plan) ? 'rtc_snapshot' : 'rtc_record';
 }
 

@@ -32,6 +32,8 @@ export type TaskChange = {
   storage?: StorageConfig;
   subscribe?: { audio: Subscription; video: Subscription };
   layout?: { layout: Layout; backgroundColor: string };
+  /** Whether a web page is recorded, or paused. */
+  onhold?: boolean | undefined;
   warnings?: readonly Warning[];
 };
 
@@ -233,7 +235,7 @@ export class TaskRunner {
     }
   }
 
-  async #change({ storage, subscribe, layout, warnings = [] }: TaskChange): Promise<boolean> {
+  async #change({ storage, subscribe, layout, onhold, warnings = [] }: TaskChange): Promise<boolean> {
     const { store, clock } = this.#ports;
     if (this.#fenced || (this.#state.phase !== 'new' && this.#state.phase !== 'recording')) return false;
     const { document } = this.#task;
@@ -242,6 +244,7 @@ export class TaskRunner {
     const changes: Change[] = [
       ...(subscribe ? [{ type: 'changeSubscription', subscribe } as const] : []),
       ...(layout ? [{ type: 'changeLayout', ...layout } as const] : []),
+      ...(onhold === undefined ? [] : [{ type: 'changeHold', onhold } as const]),
     ];
     const added = changes.map((change) => ({ atUs: nowUs, change }));
     const kept = keepChanges(document.changed ?? { before: document.plan, changes: [] }, added, nowUs);

@@ -2,8 +2,8 @@
  * Task: one recording as the session sees it. What is known of it, what can happen to it, and what is to be done then.
  */
 
-import type { EndReason } from '../contract/line/facts.ts';
-import type { Plan } from '../contract/line/plan.ts';
+import type { EndReason, PageReload } from '../contract/line/facts.ts';
+import type { PageAddress, Plan } from '../contract/line/plan.ts';
 import type { StorageConfig } from '../contract/line/storage.ts';
 import type { Warning } from '../contract/lint/warning.ts';
 import type { ListedFile, ListedRecording, TrackType } from '../contract/rest/file-list.ts';
@@ -65,6 +65,8 @@ export type TaskDocument = {
   /** Whether the quality report is stored beside the files. */
   storeReport: boolean;
   token: string | undefined;
+  /** What a web page recording shows; forgotten with the credentials, as its address may hold some. */
+  page?: PageAddress | undefined;
   /** What was doubtful in the calls that made and changed the recording. */
   warnings: Warning[];
 };
@@ -83,7 +85,8 @@ export type TaskEvent =
   | { type: 'startAccepted' }
   | { type: 'runLaunched'; zeroUtcMs: number }
   | { type: 'recorderReady' }
-  | { type: 'recorderJoined' }
+  /** It is in the channel, or the page is ready; `atMs` is when. */
+  | { type: 'recorderJoined'; atMs: number }
   | { type: 'uploaderReady' }
   | { type: 'streamStateChanged'; uid: string; kind: 'audio' | 'video'; receiving: boolean; atMs: number }
   /** `uid` is absent where the slice is everybody's. */
@@ -96,6 +99,8 @@ export type TaskEvent =
     }
   /** One of the recording's outputs lacks something that could not be written; the others go on. */
   | { type: 'outputFailed'; message: string }
+  /** A web page was loaded again. */
+  | { type: 'pageReloaded'; reason: PageReload; message: string }
   /** Parts of 10 000 of what is recorded lie in the store. */
   | { type: 'uploadProgressed'; progress: number }
   /** A file lies in the store that had to be sent again. */

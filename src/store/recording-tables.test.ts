@@ -135,7 +135,9 @@ describe.each(targets)('%s', (_name, url) => {
 
   test('unfinished tasks come back whole, and an ended one keeps no credentials', async () => {
     const made = await resource();
-    const task = taskOf(made);
+    const { document, ...named } = taskOf(made);
+    const page = { url: 'https://user:very-secret@example.com/', mobile: false, readyTimeoutMs: 0 };
+    const task = { ...named, document: { ...document, page } };
     const state = {
       ...newTaskState(),
       phase: 'recording' as const,
@@ -147,6 +149,8 @@ describe.each(targets)('%s', (_name, url) => {
     };
     await store.addTask(task, newTaskState());
     await store.saveState(holdOf(task), state, 10);
+    const [kept] = await database.query('select * from tasks where sid = $1', [task.sid]);
+    expect(JSON.stringify(kept)).not.toContain('very-secret');
     const { tables, owner } = await next();
     const found = (await tables.claimTasks([])).tasks.find((each) => each.task.sid === task.sid);
     const hold = { sid: task.sid, owner: owner.owner, epoch: 2 };

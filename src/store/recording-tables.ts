@@ -3,7 +3,7 @@
  */
 import { z } from 'zod';
 import { changeSchema } from '../contract/line/commands.ts';
-import { planSchema } from '../contract/line/plan.ts';
+import { pageSchema, planSchema } from '../contract/line/plan.ts';
 import { type QualityReport, qualityReportSchema } from '../contract/line/quality-report.ts';
 import { storageConfigSchema } from '../contract/line/storage.ts';
 import { WARNING_CODES } from '../contract/lint/warning.ts';
@@ -82,6 +82,7 @@ const documentSchema = lastingSchema.extend({
   extinfComma: z.boolean(),
   storeReport: z.boolean().default(false),
   token: z.string().optional(),
+  page: pageSchema.optional(),
 });
 
 export class RecordingTables implements RecordingStore {
@@ -300,7 +301,7 @@ export class RecordingTables implements RecordingStore {
          running = case when is_new then $4 else tasks.running end,
          updated_ms = case when is_new then $5::bigint else tasks.updated_ms end,
          ended_ms = case when is_new and $6 then $5::bigint else tasks.ended_ms end,
-         document = case when is_new and $6 then tasks.document - 'storage' - 'token' else tasks.document end
+         document = case when is_new and $6 then tasks.document - 'storage' - 'token' - 'page' else tasks.document end
        from news where tasks.sid = news.sid returning 1`,
       [sid, JSON.stringify(state), state.status, isRunning(state), nowMs, ended, owner, epoch, state.revision],
     );

@@ -6,18 +6,23 @@ import { z } from 'zod';
 import type { TaskDocument } from '../session/task.ts';
 import { Vault } from './vault.ts';
 
-type SealedDocument = Omit<TaskDocument, 'storage' | 'token'> & { storage: string; token: string | undefined };
+type SealedDocument = Omit<TaskDocument, 'storage' | 'token' | 'page'> & {
+  storage: string;
+  token: string | undefined;
+  page?: string;
+};
 
 export function sealDocument(vault: Vault, document: TaskDocument): SealedDocument {
-  const { storage, token } = document;
+  const { storage, token, page, ...open } = document;
   return {
-    ...document,
+    ...open,
+    ...(page && { page: vault.seal(JSON.stringify(page)) }),
     storage: vault.seal(JSON.stringify(storage)),
     token: token === undefined ? undefined : vault.seal(token),
   };
 }
 
-const rowSchema = z.looseObject({ storage: z.unknown(), token: z.string().optional() });
+const rowSchema = z.looseObject({ storage: z.unknown(), token: z.string().optional(), page: z.string().optional() });
 
 /**
  * The document with its secrets opened, still to be validated, and whether its row is to be written again: because it
@@ -27,15 +32,16 @@ const rowSchema = z.looseObject({ storage: z.unknown(), token: z.string().option
 export function openDocument(vault: Vault, value: unknown): { document: unknown; isStale: boolean } {
   const row = rowSchema.safeParse(value);
   if (!row.success) return { document: value, isStale: false };
-  const { storage, token } = row.data;
+  const { storage, token, page } = row.data;
   const opened = typeof storage === 'string' ? JSON.parse(vault.open(storage)) : storage;
-  const isStale =
-    typeof storage !== 'string' || !vault.isCurrent(storage) || (token !== undefined && !vault.isCurrent(token));
+  const others = [token, page].filter((sealed) => sealed !== undefined);
+  const isStale = typeof storage !== 'string' || ![storage, ...others].every((sealed) => vault.isCurrent(sealed));
   return {
     document: {
       ...row.data,
       storage: opened,
       token: token !== undefined && Vault.isSealed(token) ? vault.open(token) : token,
+      ...(page !== undefined && { page: JSON.parse(vault.open(page)) }),
     },
     isStale,
   };

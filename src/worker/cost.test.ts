@@ -36,6 +36,22 @@ describe('the cost of recordings', () => {
     expect(refusalOf(mix(), old, MACHINE, LIMITS)).toBeUndefined();
   });
 
+  test('a web page costs its browser as well, also once its recorder was seen', () => {
+    const page = (width: number, height: number): Plan => ({
+      ...{ mode: 'web', sid: newSid(), baseName: 'x', audio: { channels: 1, bitrateKbps: 48 } },
+      video: { width, height, fps: 30, bitrateKbps: 2000 },
+      files: { hls: true, mp4: false },
+      mp4Limit: { durationMs: 1000, bytes: 1e9 },
+      ...{ maxAgeMs: 1000, onhold: false },
+    });
+    const large = page(1280, 720);
+    expect(estimate(large).cores).toBeGreaterThan(2 * estimate(mix(1280, 720, 30)).cores);
+    const running = (plan: Plan): Running => ({ plan, seen: { cores: 0.7, bytes: 150e6 } });
+    // What was seen of a recorder says nothing of the browser beside it.
+    expect(refusalOf(large, [running(large)], MACHINE, LIMITS)).toMatch(/take 1\.10 cores/);
+    expect(refusalOf(mix(), [running(mix())], MACHINE, LIMITS)).toBeUndefined();
+  });
+
   test('what was seen counts, not what was thought', () => {
     expect(refusalOf(mix(), [seen(1.97)], MACHINE, LIMITS)).toMatch(/1\.97 cores.*2\.00 cores are allowed/);
     expect(refusalOf(mix(), [seen(1.5)], MACHINE, LIMITS)).toBeUndefined();

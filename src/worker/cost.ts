@@ -25,6 +25,11 @@ const MIX = { cores: 0.02, coresPerPixelPerS: 1.2e-8, bytes: 110 * MB, bytesPerP
 /** A recording of single users, by the user; how many will come is not known. */
 const INDIVIDUAL = { cores: 0.01, coresPerUser: 0.01, likelyUsers: 2, bytes: 90 * MB };
 
+/** A web page: reading, converting and encoding each pixel of its screen. */
+const WEB = { coresPerPixelPerS: 2.6e-8, bytes: 130 * MB, bytesPerPixel: 80 };
+/** Chromium, its screen and its sound, of which a recorder sees nothing in its own count. */
+const PAGE_PROGRAMS: Cost = { cores: 0.4, bytes: 480 * MB };
+
 /** What a recording is likely to cost by its plan. */
 export function estimate(plan: Plan): Cost {
   if (plan.mode === 'individual') {
@@ -33,10 +38,24 @@ export function estimate(plan: Plan): Cost {
   }
   const { width, height, fps } = plan.video ?? { width: 0, height: 0, fps: 0 };
   const pixels = width * height;
+  if (plan.mode === 'web') {
+    const { cores, bytes } = PAGE_PROGRAMS;
+    return {
+      cores: cores + pixels * fps * WEB.coresPerPixelPerS,
+      bytes: bytes + WEB.bytes + pixels * WEB.bytesPerPixel,
+    };
+  }
   return {
     cores: MIX.cores + pixels * fps * MIX.coresPerPixelPerS,
     bytes: MIX.bytes + pixels * MIX.bytesPerPixel,
   };
+}
+
+/** What a recording at work takes, as far as it was seen. */
+function costOf({ plan, seen }: Running): Cost {
+  if (!seen) return estimate(plan);
+  if (plan.mode !== 'web') return seen;
+  return { cores: seen.cores + PAGE_PROGRAMS.cores, bytes: seen.bytes + PAGE_PROGRAMS.bytes };
 }
 
 /** Why the machine cannot carry one more recording, in words; undefined when it can. */
@@ -49,7 +68,7 @@ export function refusalOf(
   const own = estimate(plan);
   const { cpuPercent, memoryPercent, spoolFreeBytes } = limits;
 
-  const coresTaken = running.reduce((sum, { plan, seen }) => sum + (seen ?? estimate(plan)).cores, 0);
+  const coresTaken = running.reduce((sum, each) => sum + costOf(each).cores, 0);
   const coresAllowed = (machine.cores * cpuPercent) / 100;
   if (cpuPercent > 0 && coresTaken + own.cores > coresAllowed)
     return `${running.length} recordings take ${cores(coresTaken)}, this one is likely to take ${cores(own.cores)}, and ${cores(coresAllowed)} are allowed (admissionCpuPercent)`;

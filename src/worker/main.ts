@@ -8,15 +8,18 @@ import { type Command, commandSchema } from '../contract/line/commands.ts';
 import type { Fact } from '../contract/line/facts.ts';
 import { systemClock } from '../kernel/clock.ts';
 import { messageOf } from '../kernel/fault.ts';
-import type { Happening, Recording } from '../pipeline/recording.ts';
+import type { Happening, Recording, RecordingContext } from '../pipeline/recording.ts';
 import { startRecording } from '../pipeline/start-recording.ts';
 import { liveFrames } from '../stages/codec/native-frames.ts';
 
 /** Exit codes that tell the parent why (0: ended as it should). */
 const EXIT = { badCommand: 64, failed: 70, noParent: 71 } as const;
 
-/** Runs one recorder until its recording ends; the returned code is the process's exit code. */
-export function runRecorder(): Promise<number> {
+/**
+ * Runs one recorder until its recording ends; the returned code is the process's exit code.
+ * @param environment as of RecordingContext
+ */
+export function runRecorder(environment: Pick<RecordingContext, 'useXAuthority'> = {}): Promise<number> {
   const clock = systemClock;
   // No timer of ours keeps a process alive. When the server is killed its channel goes, and without this the recorder
   // would end in the middle of finishing its files.
@@ -54,7 +57,7 @@ export function runRecorder(): Promise<number> {
         case 'start':
           if (recording !== undefined) return;
           generation = command.generation;
-          recording = startRecording(command, { clock, emit, machine });
+          recording = startRecording(command, { clock, emit, machine, ...environment });
           recording
             .then((begun) => {
               run = begun;
@@ -75,6 +78,7 @@ export function runRecorder(): Promise<number> {
           return;
         case 'changeLayout':
         case 'changeSubscription':
+        case 'changeHold':
           // Before the recording is up this waits for it, and what follows waits behind.
           if (!recording)
             process.stderr.write(`aircheck recorder: ${command.type} came before start and was ignored\n`);

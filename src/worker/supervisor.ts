@@ -27,10 +27,8 @@ export type SupervisorOptions = {
   completeArgs: readonly string[];
   /** The environment of the processes. */
   env: Record<string, string | undefined>;
-  /**
-   * For recorders that pass pictures on, whose memory is little but for what waits to be collected; on top of `env`.
-   */
-  passing?: { flags: readonly string[]; env: Record<string, string> } | undefined;
+  /** Flags of Node, and environment on top of `env`, for the recorders of single modes. */
+  ofMode?: Partial<Record<Mode, { flags: readonly string[]; env: Record<string, string> }>>;
   /** A recorder with work that is not ready after this time is ended, so that another can take its place. */
   readyTimeoutMs: number;
   /** From the stop Command to SIGTERM; SIGKILL follows some seconds later. */
@@ -143,8 +141,8 @@ export class Supervisor implements RecorderPort {
   }
 
   #spawn(mode: Mode): RecorderChild {
-    const { clock, log, entry, args, env, passing, readyTimeoutMs, stopTimeoutMs } = this.#options;
-    const own = mode === 'individual' ? passing : undefined;
+    const { clock, log, entry, args, env, ofMode, readyTimeoutMs, stopTimeoutMs } = this.#options;
+    const own = ofMode?.[mode];
     return new RecorderChild({
       clock,
       log,

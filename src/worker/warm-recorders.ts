@@ -2,12 +2,13 @@
  * WarmRecorders: keeps recorder processes ready for each mode that is in use, so that a start costs no process start.
  * One that is taken, or dies, is replaced after a pause, which grows while they go on dying.
  */
+import type { Plan } from '../contract/line/plan.ts';
 import type { Clock, Timer } from '../kernel/clock.ts';
 import { messageOf } from '../kernel/fault.ts';
 import type { SessionLog } from '../session/ports.ts';
 import type { RecorderChild } from './recorder-child.ts';
 
-export type Mode = 'mix' | 'individual';
+export type Mode = Plan['mode'];
 export type WarmRecordersOptions = {
   clock: Clock;
   log: SessionLog;

@@ -76,6 +76,7 @@ function importsOf(file: string): string[] {
 const HOMES: [RegExp, string[]][] = [
   [/^node-av(\/|$)/, ['src/stages/codec/', 'src/stages/mux/']],
   [/^(node-datachannel|sdp-transform)$/, ['src/channel/whip/']],
+  [/^playwright-core$/, ['src/stages/source/page/']],
   [/^(fastify|@fastify\/.*)$/, ['src/http/']],
   [/^(pg|@electric-sql\/pglite.*|pg-boss)$/, ['src/store/']],
   [/^(@aws-sdk|@smithy|@azure)\//, ['src/stages/upload/target/']],

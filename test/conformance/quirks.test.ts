@@ -34,8 +34,8 @@ function item(number: number, title: string, run: () => Promise<void>): void {
 const ELSEWHERE: Record<number, string> = {
   17: 'the order of members is nothing to answer for; exact members are in item 1',
   19: 'one server has no second that takes its recordings over',
-  21: 'web mode is refused with 500/502',
-  22: 'web mode is refused with 500/502',
+  21: 'src/http/web-recording.test.ts',
+  22: 'src/http/web-recording.test.ts',
   25: 'the embedded channel has recordings beside its users, not among them: src/channel',
   27: 'webhook bodies: src/notify and test/integration/notify.slow.test.ts',
   29: 'the embedded channel cannot kick a recorder',

@@ -270,6 +270,11 @@ export class FakeWorld {
           return { path: '/tmp/feed.sock', openedMonoUs: this.clock.monoUs(), close: () => void this.feedsOpen-- };
         },
       },
+      pages: {
+        refusal: undefined,
+        sourceOf: (page) => ({ kind: 'page', ...page, root: '/tmp/pages', hidden: [], networks: [] }),
+        sweep: () => {},
+      },
       recorders: {
         isAlive: ({ pid }) => this.alive.has(pid),
         endOrphan: ({ pid }) => {

@@ -78,7 +78,7 @@ export async function record(
   plan: Plan,
   stopS: number,
   upAtS = 0,
-  changes: { atS: number; subscribe: Plan['subscribe'] }[] = [],
+  changes: { atS: number; subscribe: MixPlan['subscribe'] }[] = [],
   prepare: (spoolDir: string) => void = () => {},
 ): Promise<Made> {
   const clock = new ManualClock();

@@ -113,9 +113,11 @@ export class TestServer {
     cname: string,
     uid: string,
     clientRequest: object,
-    mode: 'mix' | 'individual' = 'mix',
+    mode: 'mix' | 'individual' | 'web' = 'mix',
   ): Promise<TestRecording> {
-    const acquired = await this.call('POST', '/cloud_recording/acquire', { cname, uid, clientRequest: {} });
+    const acquired = await this.call('POST', '/cloud_recording/acquire', {
+      ...{ cname, uid, clientRequest: mode === 'web' ? { scene: 1 } : {} },
+    });
     if (acquired.status !== 200) throw new Error(`acquire: ${acquired.status} ${JSON.stringify(acquired.body)}`);
     const resourceId = String(acquired.body['resourceId']);
     const path = `/cloud_recording/resourceid/${resourceId}`;

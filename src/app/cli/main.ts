@@ -119,11 +119,20 @@ program
   });
 
 program
+  .command('doctor')
+  .description('say whether this machine has what recordings of web pages need')
+  .action(async () => {
+    const { doctor } = await import('./doctor.ts');
+    await doctor();
+  });
+
+program
   .command('recorder', { hidden: true })
   .description('make one recording; started by `aircheck serve`')
   .action(async () => {
     const { runRecorder } = await import('../../worker/main.ts');
-    process.exit(await runRecorder());
+    const { setVariable } = await import('../../config/child-environment.ts');
+    process.exit(await runRecorder({ useXAuthority: (path) => setVariable('XAUTHORITY', path) }));
   });
 
 program

@@ -7,8 +7,9 @@ import { z } from 'zod';
 import type { AudioPlan, VideoPlan } from '../../contract/line/plan.ts';
 import { isUid } from '../../contract/rest/fields.ts';
 import { checkRegions, layoutMembers } from '../../contract/rest/layout.ts';
+import { AUDIO_PROFILES } from '../../contract/rest/media-values.ts';
 import { MAX_BITRATE_KBPS } from '../../contract/rest/recording-config.ts';
-import { AUDIO_PROFILES, ignoredLayoutMembers, toLayout } from '../../contract/rest/to-plan.ts';
+import { ignoredLayoutMembers, toLayout } from '../../contract/rest/to-plan.ts';
 import { Fault, messageOf } from '../../kernel/fault.ts';
 import { US } from '../../kernel/time.ts';
 

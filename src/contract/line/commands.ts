@@ -4,7 +4,7 @@
 
 import { z } from 'zod';
 import type { HostUs } from '../../kernel/time.ts';
-import { layoutSchema, planSchema, subscriptionSchema } from './plan.ts';
+import { layoutSchema, pageSchema, planSchema, subscriptionSchema } from './plan.ts';
 
 /** Of the host that the recorder runs on. */
 const hostUs: z.ZodType<HostUs> = z.number();
@@ -22,14 +22,22 @@ const changeSubscriptionSchema = z.object({
   subscribe: z.object({ audio: subscriptionSchema, video: subscriptionSchema }),
 });
 
+/** The recording is paused, or goes on. */
+const changeHoldSchema = z.object({ type: z.literal('changeHold'), atMonoUs: hostUs, onhold: z.boolean() });
+
 /**
  * Changes of a running recording, which hold from the frame of `atMonoUs` on. Each replaces the whole of what it names.
  */
-const changeCommandSchema = z.discriminatedUnion('type', [changeLayoutSchema, changeSubscriptionSchema]);
+const changeCommandSchema = z.discriminatedUnion('type', [
+  changeLayoutSchema,
+  changeSubscriptionSchema,
+  changeHoldSchema,
+]);
 /** A change before it has its moment. */
 export const changeSchema = z.discriminatedUnion('type', [
   changeLayoutSchema.omit({ atMonoUs: true }),
   changeSubscriptionSchema.omit({ atMonoUs: true }),
+  changeHoldSchema.omit({ atMonoUs: true }),
 ]);
 export type Change = z.infer<typeof changeSchema>;
 export type ChangeCommand = z.infer<typeof changeCommandSchema>;
@@ -38,7 +46,21 @@ export type ChangeCommand = z.infer<typeof changeCommandSchema>;
 const sourceSchema = z.discriminatedUnion('kind', [
   /** `path` of the unix socket that serves the recording's feed (`feed.ts`), to one run after the other. */
   z.object({ kind: z.literal('feed'), path: z.string().min(1) }),
+  /** A web page, on a screen and a speaker of its own (ADR 0016). */
+  z.object({
+    kind: z.literal('page'),
+    ...pageSchema.shape,
+    /** Folder under which the run makes one of its own for the time it lasts. Exists already. */
+    root: z.string().min(1),
+    /** Folders that are no business of a page; they exist. */
+    hidden: z.array(z.string().min(1)),
+    /** Whom the page runs as; absent where that is the server's own user, who has no rights to give up. */
+    user: z.object({ uid: z.int().min(1), gid: z.int().min(1) }).optional(),
+    /** Addresses and ranges that pages may reach beside public ones. */
+    networks: z.array(z.string()),
+  }),
 ]);
+export type Source = z.infer<typeof sourceSchema>;
 
 const startCommandSchema = z.object({
   type: z.literal('start'),
@@ -64,6 +86,7 @@ export const commandSchema = z.discriminatedUnion('type', [
   startCommandSchema,
   changeLayoutSchema.extend(ofRun),
   changeSubscriptionSchema.extend(ofRun),
+  changeHoldSchema.extend(ofRun),
   /** Leave the channel, finish the files, send `ended`, exit with 0. */
   z.object({ type: z.literal('stop'), atMonoUs: hostUs, ...ofRun }),
   /** Answered by a `pong` of the same number. */

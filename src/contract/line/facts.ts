@@ -71,9 +71,16 @@ export const spooledFileSchema = z.discriminatedUnion('type', [
   documentSchema,
 ]);
 
-/** Why a recorder ended by itself or was asked to. */
-const endReasonSchema = z.enum(['stopped', 'idle', 'feedLost', 'failed']);
+/**
+ * Why a recorder ended by itself or was asked to. Of web pages alone: `aged` after its longest time, `pageLate` the
+ * page was never ready, `pageUnreachable` there is nothing to record at its address.
+ */
+const endReasonSchema = z.enum(['stopped', 'idle', 'feedLost', 'failed', 'aged', 'pageLate', 'pageUnreachable']);
 export type EndReason = z.infer<typeof endReasonSchema>;
+
+/** Why a web page was loaded again. */
+const pageReloadSchema = z.enum(['loadTimeout', 'crashed', 'hung', 'failed']);
+export type PageReload = z.infer<typeof pageReloadSchema>;
 
 /** In every Fact. */
 const told = {
@@ -112,6 +119,8 @@ export const factSchema = z.discriminatedUnion('type', [
   }),
   /** A file lies finished and synced on the spool, and its journal line was written. */
   z.object({ type: z.literal('fileSpooled'), ...told, file: spooledFileSchema }),
+  /** A web page was loaded again; `message` says why, in words. */
+  z.object({ type: z.literal('pageReloaded'), ...told, reason: pageReloadSchema, message: z.string() }),
   /** Something was lost or slowed, in words, with how often it happened since the last such fact. */
   z.object({ type: z.literal('degraded'), ...told, what: z.string(), count: z.int().min(1) }),
   /** A first part of an output (the slices, the MP4, a user's files) could not be written; the others go on. */

@@ -51,12 +51,15 @@ const audioPlanSchema = z.object({
 });
 export type AudioPlan = z.infer<typeof audioPlanSchema>;
 
-const commonMembers = {
+const nameMembers = {
   sid: z.string().regex(/^[0-9a-f]{32}$/),
   /**
    * File names start with this: `<sid>_<cname>` with the characters that names may not hold replaced (contract §4.1).
    */
   baseName: z.string().min(1).max(255),
+};
+const commonMembers = {
+  ...nameMembers,
   subscribe: z.object({ audio: subscriptionSchema, video: subscriptionSchema }),
   /** The recording ends once nobody was in the channel for this long. */
   maxIdleMs: z.int().min(1),
@@ -67,6 +70,12 @@ const commonMembers = {
   videoStreamType: z.union([z.literal(0), z.literal(1)]).optional(),
 };
 
+const fileMembers = {
+  files: z.object({ hls: z.boolean(), mp4: z.boolean() }),
+  /** An MP4 is ended, and the next begun, when it reaches either. */
+  mp4Limit: z.object({ durationMs: z.int().min(1000), bytes: z.int().min(1_000_000) }),
+};
+
 /** All users in one picture and one sound. */
 export const mixPlanSchema = z.object({
   mode: z.literal('mix'),
@@ -75,9 +84,7 @@ export const mixPlanSchema = z.object({
   video: videoPlanSchema.optional(),
   /** Absent when the recording has no sound (streamTypes 1). */
   audio: audioPlanSchema.optional(),
-  files: z.object({ hls: z.boolean(), mp4: z.boolean() }),
-  /** An MP4 is ended, and the next begun, when it reaches either. */
-  mp4Limit: z.object({ durationMs: z.int().min(1000), bytes: z.int().min(1_000_000) }),
+  ...fileMembers,
 });
 export type MixPlan = z.infer<typeof mixPlanSchema>;
 
@@ -98,5 +105,31 @@ const individualPlanSchema = z.object({
 });
 export type IndividualPlan = z.infer<typeof individualPlanSchema>;
 
-export const planSchema = z.discriminatedUnion('mode', [mixPlanSchema, individualPlanSchema]);
+/** Which page is recorded, and how it is opened. Kept apart from the plan: an address may hold credentials. */
+export const pageSchema = z.object({
+  url: z.string().min(1),
+  /** Whether the page is told that it is on a telephone. */
+  mobile: z.boolean(),
+  /** How long the page may take to call `navigator.notifyReady()`; 0 does not wait for it. */
+  readyTimeoutMs: z.int().min(0),
+});
+export type PageAddress = z.infer<typeof pageSchema>;
+
+/** A web page, as somebody would see and hear it. */
+const webPlanSchema = z.object({
+  mode: z.literal('web'),
+  ...nameMembers,
+  video: videoPlanSchema.pick({ width: true, height: true, fps: true }).extend({
+    bitrateKbps: z.int().min(50).max(8000),
+  }),
+  audio: audioPlanSchema,
+  ...fileMembers,
+  /** The recording ends at this age (maxRecordingHour). */
+  maxAgeMs: z.int().min(1),
+  /** Whether nothing is recorded for now. */
+  onhold: z.boolean(),
+});
+export type WebPlan = z.infer<typeof webPlanSchema>;
+
+export const planSchema = z.discriminatedUnion('mode', [mixPlanSchema, individualPlanSchema, webPlanSchema]);
 export type Plan = z.infer<typeof planSchema>;

@@ -11,6 +11,7 @@ import {
   textFileListMembers,
   toFileList,
 } from './file-list.ts';
+import { serviceStateSchema, type WebRecorderState, webRecorderStateSchema } from './page-state.ts';
 
 export const STATUSES = [0, 1, 2, 3, 4, 5, 6, 7, 8, 20] as const;
 /** 1 initialised, 2 to 4 starting, 5 in progress, 6 stopping, 7 stopped, 8 exited, 20 exited abnormally. */
@@ -31,19 +32,11 @@ const listed = z.discriminatedUnion('fileListMode', [
   z.strictObject({ status, ...jsonFileListMembers, sliceStartTime }),
 ]);
 const snapshot = z.strictObject({ status, sliceStartTime });
-const webFile = z.strictObject({ filename: z.string(), sliceStartTime: z.int() });
 const web = z.strictObject({
   status,
   extensionServiceState: z.array(
     z.discriminatedUnion('serviceName', [
-      z.strictObject({
-        serviceName: z.literal('web_recorder_service'),
-        payload: z.strictObject({
-          fileList: z.array(webFile),
-          onhold: z.boolean(),
-          state: z.enum(['init', 'inProgress', 'exit']),
-        }),
-      }),
+      webRecorderStateSchema,
       z.strictObject({
         serviceName: z.literal('rtmp_publish_service'),
         payload: z.strictObject({
@@ -53,7 +46,7 @@ const web = z.strictObject({
               status: z.enum(['connecting', 'publishing', 'onhold', 'disconnected']),
             }),
           ),
-          state: z.enum(['init', 'inProgress', 'exit']),
+          state: serviceStateSchema,
         }),
       }),
     ]),
@@ -71,7 +64,9 @@ export type QueryReply = {
   uid: string;
   resourceId: string;
   sid: string;
-  serverResponse: { status: Status; sliceStartTime: number } & (FileList | NoFileList);
+  serverResponse:
+    | ({ status: Status; sliceStartTime: number } & (FileList | NoFileList))
+    | { status: Status; extensionServiceState: WebRecorderState[] };
 };
 
 export function toQueryResponse(

@@ -85,10 +85,11 @@ export type StartReply = z.infer<typeof startReplySchema>;
 
 export type MixStart = z.output<typeof mixSchema>;
 export type IndividualStart = z.output<typeof individualSchema>;
+export type WebStart = z.output<typeof webSchema>;
 export type StartClientRequest =
   | ({ mode: 'mix' } & MixStart)
   | ({ mode: 'individual' } & IndividualStart)
-  | ({ mode: 'web' } & z.output<typeof webSchema>);
+  | ({ mode: 'web' } & WebStart);
 
 export type StartOptions = FileTypeOptions & {
   /** Takes a bitrate that is too high for the highest there is, instead of refusing it (contract §7). */

@@ -4,6 +4,7 @@
 import { z } from 'zod';
 import { envelope, handleReplySchema, parseBody } from './body.ts';
 import { type FileList, jsonFileListMembers, type NoFileList, textFileListMembers } from './file-list.ts';
+import { type WebRecorderState, webRecorderStateSchema } from './page-state.ts';
 
 export const stopRequestSchema = envelope(z.object({ async_stop: z.boolean().default(false) }));
 export type StopRequest = { cname: string; uid: string; asyncStop: boolean };
@@ -17,22 +18,14 @@ const listed = z.discriminatedUnion('fileListMode', [
   z.strictObject({ ...jsonFileListMembers, uploadingStatus }),
 ]);
 const snapshot = z.strictObject({ uploadingStatus });
+const uploadServiceStateSchema = z.strictObject({
+  serviceName: z.literal('upload_service'),
+  payload: z.strictObject({ uploadingStatus }),
+});
+type UploadServiceState = z.infer<typeof uploadServiceStateSchema>;
 const web = z.strictObject({
   extensionServiceState: z.array(
-    z.discriminatedUnion('serviceName', [
-      z.strictObject({
-        serviceName: z.literal('web_recorder_service'),
-        payload: z.strictObject({
-          fileList: z.array(z.strictObject({ filename: z.string(), sliceStartTime: z.int() })),
-          onhold: z.boolean(),
-          state: z.enum(['init', 'inProgress', 'exit']),
-        }),
-      }),
-      z.strictObject({
-        serviceName: z.literal('upload_service'),
-        payload: z.strictObject({ uploadingStatus }),
-      }),
-    ]),
+    z.discriminatedUnion('serviceName', [webRecorderStateSchema, uploadServiceStateSchema]),
   ),
 });
 
@@ -47,7 +40,9 @@ export type StopReply = {
   uid: string;
   resourceId: string;
   sid: string;
-  serverResponse: (FileList | NoFileList) & { uploadingStatus: UploadingStatus };
+  serverResponse:
+    | ((FileList | NoFileList) & { uploadingStatus: UploadingStatus })
+    | { extensionServiceState: (WebRecorderState | UploadServiceState)[] };
 };
 
 /** Reads a stop body. Throws `request-invalid`. */

@@ -2,39 +2,22 @@
  * From a validated start request to the Plan a recorder works by, with the contract's defaults (§1.2.2 to §1.2.5).
  * Pure.
  */
-import type {
-  AudioPlan,
-  IndividualPlan,
-  Layout,
-  MixPlan,
-  Plan,
-  Region,
-  Subscription,
-  VideoPlan,
-} from '../line/plan.ts';
+import type { IndividualPlan, Layout, MixPlan, Plan, Region, Subscription, VideoPlan } from '../line/plan.ts';
 import type { LayoutMembers } from './layout.ts';
+import { AUDIO_PROFILES, even } from './media-values.ts';
+import type { PlanOptions } from './plan-options.ts';
 import {
   type Lists,
   type MixRecordingConfig,
   type TranscodingConfig,
   transcodingConfigSchema,
 } from './recording-config.ts';
-import type { IndividualStart, MixStart } from './start.ts';
+import type { IndividualStart, MixStart, StartClientRequest } from './start.ts';
+import { toWebPlan } from './to-web-plan.ts';
 
 /** Frame rates the contract has; any other falls back to 15. */
 const FRAME_RATES = [1, 7, 10, 15, 24, 30, 60];
-export const AUDIO_PROFILES: Record<0 | 1 | 2, AudioPlan> = {
-  0: { channels: 1, bitrateKbps: 48 },
-  1: { channels: 1, bitrateKbps: 128 },
-  2: { channels: 2, bitrateKbps: 192 },
-};
 
-export type PlanOptions = {
-  sid: string;
-  /** Start of every file name (contract §4.1). */
-  baseName: string;
-  mp4Limit: { durationMs: number; bytes: number };
-};
 export type Planned<P extends Plan> = {
   plan: P;
   /** The caller asked for the comma after `#EXTINF:<seconds>`. */
@@ -42,6 +25,18 @@ export type Planned<P extends Plan> = {
   /** Members that were sent and have no effect, for the log. */
   ignored: string[];
 };
+
+/** The Plan of a start request of any mode. */
+export function toPlan(request: StartClientRequest, options: PlanOptions): Planned<Plan> {
+  switch (request.mode) {
+    case 'mix':
+      return toMixPlan(request, options);
+    case 'individual':
+      return toIndividualPlan(request, options);
+    case 'web':
+      return { plan: toWebPlan(request, options), extinfComma: false, ignored: [] };
+  }
+}
 
 export function toMixPlan(request: MixStart, { sid, baseName, mp4Limit }: PlanOptions): Planned<MixPlan> {
   const config = request.recordingConfig;
@@ -72,7 +67,7 @@ export function toMixPlan(request: MixStart, { sid, baseName, mp4Limit }: PlanOp
 /** Users of `subscribeUidGroup` 0 to 5 (contract §1.2.2). */
 const GROUP_USERS = [2, 7, 12, 17, 32, 49] as const;
 
-export function toIndividualPlan(
+function toIndividualPlan(
   request: IndividualStart,
   { sid, baseName }: Pick<PlanOptions, 'sid' | 'baseName'>,
 ): Planned<IndividualPlan> {
@@ -113,17 +108,12 @@ export function toIndividualPlan(
 
 function toVideoPlan(config: TranscodingConfig): VideoPlan {
   return {
-    // 4:2:0 pictures have even sides.
     width: even(config.width),
     height: even(config.height),
     fps: FRAME_RATES.includes(config.fps) ? config.fps : 15,
     bitrateKbps: config.bitrate,
     ...toLayout(config),
   };
-}
-
-function even(pixels: number): number {
-  return Math.max(2, pixels - (pixels % 2));
 }
 
 /** The layout and background of start's transcodingConfig, or of an updateLayout. */

@@ -5,7 +5,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { StartCommand } from '../../contract/line/commands.ts';
-import type { MixPlan } from '../../contract/line/plan.ts';
+import type { MixPlan, WebPlan } from '../../contract/line/plan.ts';
 import { rescale, US } from '../../kernel/time.ts';
 import { SOUND_RATE } from '../../media/frame.ts';
 import type { Segment } from '../../media/segment.ts';
@@ -22,6 +22,9 @@ const TS_ZERO = rescale(TS_ZERO_US, US, TS_RATE);
 /** Slices further apart than this had an interruption between them. */
 const INTERRUPTION_MS = 500;
 
+/** What makes one picture and one sound. */
+type CompositePlan = MixPlan | WebPlan;
+
 /** Where files end: the first frame and the first sample, from the files' zero, that none of them holds. */
 export type End = { frame: number; sample: number };
 
@@ -35,6 +38,8 @@ export type EarlierRuns = {
   mended: Segment[];
   /** A moment at or before the end from which the run can go on; undefined where there is none. */
   moment: MixMoment | undefined;
+  /** As of the newest checkpoint; 0 where there is none. */
+  heldUs: number;
   /** In words: what could not be read. */
   problems: string[];
 };
@@ -43,7 +48,7 @@ export type EarlierRuns = {
  * Undefined when nothing was recorded yet. Throws a Fault when a folder cannot be read, or this run's cannot be
  * written.
  */
-export async function readEarlierRuns(start: StartCommand, plan: MixPlan): Promise<EarlierRuns | undefined> {
+export async function readEarlierRuns(start: StartCommand, plan: CompositePlan): Promise<EarlierRuns | undefined> {
   const { earlierDirs, zeroUtcMs } = start;
   if (earlierDirs.length === 0) return undefined;
   const spool = await readRuns(earlierDirs);
@@ -71,6 +76,7 @@ export async function readEarlierRuns(start: StartCommand, plan: MixPlan): Promi
     ...{ originUs, end, mended, problems: [...spool.problems, ...problems] },
     sliceIndex: ((mended.at(-1) ?? last?.file)?.index ?? -1) + 1,
     moment: checkpoint?.moment,
+    heldUs: checkpoint?.heldUs ?? 0,
   };
 }
 
@@ -81,7 +87,7 @@ class Reader {
   readonly #hasSound: boolean;
   readonly #filesZeroUtcMs: number;
 
-  constructor(plan: MixPlan, filesZeroUtcMs: number) {
+  constructor(plan: CompositePlan, filesZeroUtcMs: number) {
     this.#fps = plan.video?.fps;
     this.#hasSound = plan.audio !== undefined;
     this.#filesZeroUtcMs = filesZeroUtcMs;
@@ -135,7 +141,7 @@ function tornSlices({ leftovers }: RecordingSpool, last: Segment | undefined): T
 /** Writes what is whole of a slice into this run's folder, under the slice's own name. */
 async function keepSlice(
   { spoolDir }: StartCommand,
-  { baseName, video }: MixPlan,
+  { baseName, video }: CompositePlan,
   { name, startUtcMs }: TornSlice,
   kept: Kept & { before: Segment | undefined; checkpoint: MixCheckpoint | undefined },
 ): Promise<Segment> {

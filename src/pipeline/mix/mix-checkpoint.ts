@@ -14,11 +14,13 @@ const momentMembers = { frame: z.int(), sample: z.int() };
 
 export const mixCheckpointSchema = z.object({
   version: z.literal(1),
-  mode: z.literal('mix'),
+  mode: z.literal(['mix', 'web']),
   /** Where the files begin, microseconds of the recording. */
   originUs: z.number(),
   /** Where this run's files begin, and whether they go on from an earlier run's. */
   begun: z.object({ ...momentMembers, continues: z.boolean() }),
+  /** How much of the recording before this run was on hold and is in no file, microseconds. */
+  heldUs: z.number().optional(),
   /** All that is needed to go on from a moment; absent before there is one. */
   moment: z
     .object({ ...momentMembers, channel: channelStateSchema, mixer: soundMixerStateSchema.optional() })

@@ -25,7 +25,7 @@ export const PRIMING_SAMPLES = 2 * AUDIO_BLOCK;
 const KEY_INTERVAL_S = 3;
 
 export type MixOutputOptions = {
-  video: VideoPlan | undefined;
+  video: Pick<VideoPlan, 'width' | 'height' | 'fps' | 'bitrateKbps'> | undefined;
   audio: AudioPlan | undefined;
   files: MixPlan['files'];
   mp4Limit: MixPlan['mp4Limit'];

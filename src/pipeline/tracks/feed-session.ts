@@ -107,6 +107,7 @@ export class FeedSession {
   /** Rejects with a Fault when the feed cannot be had. */
   async join(): Promise<void> {
     const { start, clock } = this.#o;
+    if (start.source.kind !== 'feed') throw new TypeError('a channel is read by its feed');
     this.#feed = await FeedClient.connect(start.source.path, {
       generation: start.generation,
       onCaughtUp: () => this.#onCaughtUp(),

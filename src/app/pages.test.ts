@@ -1,0 +1,87 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { newHexId } from '../kernel/ids.ts';
+import { findPrograms } from '../stages/source/page/programs.ts';
+import { Pages } from './pages.ts';
+
+let dataDir: string;
+let folder: string;
+const log = { info: () => {}, warn: () => {} };
+const open = (user = 'nobody') => Pages.open({ dataDir, folder, networks: ['loopback', '10.1.0.0/16'], user, log });
+const rootOf = () => join(tmpdir(), `aircheck-pages-${folder.slice(0, 16)}`);
+/** The number of a process that has ended. */
+async function endedPid(): Promise<number> {
+  const child = spawn('/bin/true');
+  await once(child, 'exit');
+  return child.pid!;
+}
+
+beforeEach(() => {
+  dataDir = mkdtempSync(join(tmpdir(), 'aircheck-pages-test-'));
+  folder = newHexId();
+});
+afterEach(() => {
+  for (const path of [dataDir, rootOf()]) rmSync(path, { recursive: true, force: true });
+});
+
+test('programs that are missing are named with their packages', () => {
+  const nowhere = [dataDir];
+  expect(() => findPrograms(nowhere)).toThrow(
+    'chromium, Xvfb, pulseaudio, parec, bwrap, socat, setpriv: apt-get install --no-install-recommends chromium xvfb',
+  );
+});
+
+test('what runs left whose processes have ended is removed, and nothing else', async () => {
+  const pages = await open();
+  if (pages.refusal !== undefined) return;
+  const left = join(rootOf(), `${await endedPid()}-1`);
+  mkdirSync(join(left, 'home'), { recursive: true });
+  writeFileSync(join(left, 'home', 'cookies'), 'secret');
+  const atWork = `${process.pid}-2`;
+  mkdirSync(join(rootOf(), atWork));
+  pages.sweep();
+  expect(readdirSync(rootOf())).toEqual([atWork]);
+});
+
+test('a display that a killed X server left is free again; one that is in use stays', async () => {
+  const pages = await open();
+  if (pages.refusal !== undefined) return;
+  for (const [number, holder, stays] of [
+    [98_761, await endedPid(), false],
+    [98_762, process.pid, true],
+  ] as const) {
+    const lock = `/tmp/.X${number}-lock`;
+    const left = join(rootOf(), `${await endedPid()}-1`);
+    mkdirSync(left);
+    writeFileSync(join(left, 'display'), String(number));
+    writeFileSync(lock, `${String(holder).padStart(10)}\n`);
+    try {
+      pages.sweep();
+      expect(existsSync(lock)).toBe(stays);
+      expect(existsSync(left)).toBe(false);
+    } finally {
+      rmSync(lock, { force: true });
+    }
+  }
+});
+
+test('a page is handed what it may reach, and not the folders of the server', async () => {
+  const pages = await open();
+  if (pages.refusal !== undefined) return;
+  expect(pages.sourceOf({ url: 'https://a.test/', mobile: false, readyTimeoutMs: 0 })).toMatchObject({
+    ...{ kind: 'page', url: 'https://a.test/', root: rootOf(), hidden: [dataDir] },
+    networks: ['127.0.0.0/8', '::1/128', '10.1.0.0/16'],
+  });
+});
+
+test.runIf(process.getuid?.() === 0)('a user who is root, or nobody at all, is a refusal', async () => {
+  for (const user of ['root', 'no such user']) {
+    const pages = await open(user);
+    expect(pages.refusal).toContain(`pageUser ${user} is no user without rights`);
+    expect(() => pages.sourceOf({ url: 'https://a.test/', mobile: false, readyTimeoutMs: 0 })).toThrow('pageUser');
+  }
+});

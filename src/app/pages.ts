@@ -1,0 +1,151 @@
+/**
+ * Pages: whether web pages can be recorded on this machine, what a run that records one is handed, and the folder under
+ * which each run keeps its browser for as long as it lasts.
+ */
+import { execFile } from 'node:child_process';
+import { chmodSync, lstatSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { promisify } from 'node:util';
+import type { Source } from '../contract/line/commands.ts';
+import type { PageAddress } from '../contract/line/plan.ts';
+import { Fault, messageOf } from '../kernel/fault.ts';
+import type { PagePort, SessionLog } from '../session/ports.ts';
+import { findPrograms, type PageUser, type Programs } from '../stages/source/page/programs.ts';
+import { DISPLAY_NOTE } from '../stages/source/page/screen.ts';
+import { identityOf } from '../worker/process-identity.ts';
+
+export type PagesOptions = {
+  /** Of the server, which no page may see. */
+  dataDir: string;
+  /** What tells this server's folder from others' (folderIdentity). */
+  folder: string;
+  /** Addresses and ranges that pages may reach beside public ones. */
+  networks: readonly string[];
+  /** Whom pages run as where the server is root. */
+  user: string;
+  log: Pick<SessionLog, 'info' | 'warn'>;
+};
+
+const LOOPBACK = ['127.0.0.0/8', '::1/128'];
+const PROBE_TIMEOUT_MS = 10_000;
+/** Folders of runs: the process's number, and the run's. */
+const RUN_FOLDER = /^(\d+)-\d+$/;
+
+export class Pages implements PagePort {
+  readonly refusal: string | undefined;
+  readonly #options: PagesOptions;
+  readonly #root: string;
+  readonly #user: PageUser;
+
+  private constructor(options: PagesOptions, root: string, user: PageUser, refusal: string | undefined) {
+    this.#options = options;
+    this.#root = root;
+    this.#user = user;
+    this.refusal = refusal;
+  }
+
+  /** Looks what there is, and removes what an earlier server left. What is missing is a refusal, and no error. */
+  static async open(options: PagesOptions): Promise<Pages> {
+    const root = join(tmpdir(), `aircheck-pages-${options.folder.slice(0, 16)}`);
+    let user: PageUser;
+    let refusal: string | undefined;
+    try {
+      const programs = findPrograms();
+      user = pageUser(options.user);
+      await probeNamespaces(programs, user);
+      makeOwnFolder(root);
+    } catch (error) {
+      refusal = messageOf(error);
+    }
+    const pages = new Pages(options, root, user, refusal);
+    if (refusal === undefined) pages.sweep();
+    return pages;
+  }
+
+  sourceOf(page: PageAddress): Source {
+    if (this.refusal !== undefined) throw new Fault('pages-refused', this.refusal, { blame: 'self' });
+    const { networks, dataDir } = this.#options;
+    return {
+      kind: 'page',
+      ...page,
+      root: this.#root,
+      hidden: [resolve(dataDir)],
+      ...(this.#user && { user: this.#user }),
+      networks: networks.flatMap((range) => (range === 'loopback' ? LOOPBACK : range)),
+    };
+  }
+
+  sweep(): void {
+    for (const name of readdirSync(this.#root)) {
+      const pid = Number(RUN_FOLDER.exec(name)?.[1] ?? Number.NaN);
+      if (Number.isNaN(pid) || identityOf(pid)) continue;
+      const dir = join(this.#root, name);
+      try {
+        removeDisplay(dir);
+        rmSync(dir, { recursive: true, force: true, maxRetries: 5 });
+      } catch (error) {
+        this.#options.log.warn({ dir, error: messageOf(error) }, 'what a page left cannot be removed yet');
+      }
+    }
+  }
+}
+
+/**
+ * Whom pages run as: undefined where the server has no rights to give up. Throws a Fault for a user who is not there.
+ */
+export function pageUser(name: string): PageUser {
+  if (process.getuid?.() !== 0) return undefined;
+  const line = readFileSync('/etc/passwd', 'utf8')
+    .split('\n')
+    .find((each) => each.startsWith(`${name}:`));
+  const [, , uid, gid] = line?.split(':') ?? [];
+  if (!Number(uid) || !Number(gid))
+    throw new Fault('page-user-unknown', `pageUser ${name} is no user without rights on this machine`, {
+      blame: 'self',
+    });
+  return { uid: Number(uid), gid: Number(gid) };
+}
+
+/** Rejects with a Fault when a page cannot have a network of its own. */
+export async function probeNamespaces(programs: Programs, user: PageUser): Promise<void> {
+  const args = ['--unshare-net', '--unshare-pid', '--unshare-ipc', '--ro-bind', '/', '/', '--', '/bin/true'];
+  try {
+    await promisify(execFile)(programs.bwrap, args, { ...user, cwd: '/', timeout: PROBE_TIMEOUT_MS });
+  } catch (cause) {
+    const why = 'pages cannot be kept from this machine’s networks: an unprivileged user may make no namespaces';
+    throw new Fault('page-namespaces-refused', `${why} (${messageOf(cause).trim()})`, { blame: 'self', cause });
+  }
+}
+
+/** Makes a folder in a place where others may have made it. Throws a Fault when somebody has. */
+function makeOwnFolder(path: string): void {
+  try {
+    mkdirSync(path, { mode: 0o711 });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  }
+  const found = lstatSync(path);
+  if (!found.isDirectory() || found.uid !== process.getuid?.())
+    throw new Fault('page-folder-taken', `${path} is somebody else’s`, { blame: 'self' });
+  chmodSync(path, 0o711);
+}
+
+/** An X server that was killed leaves its socket and its lock, and its number stays taken. */
+function removeDisplay(dir: string): void {
+  const number = read(join(dir, DISPLAY_NOTE))?.trim();
+  if (number === undefined || !/^\d+$/.test(number)) return;
+  const lock = `/tmp/.X${number}-lock`;
+  const holder = Number(read(lock)?.trim());
+  if (holder && identityOf(holder)) return;
+  for (const path of [lock, `/tmp/.X11-unix/X${number}`]) rmSync(path, { force: true });
+}
+
+function read(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,238 @@
+/**
+ * WebRecording: a web page in one picture and one sound. Pictures are read off the page's screen at a steady rate,
+ * sound is placed by when it arrived; both are encoded once and written by the writers that composites have (ADR 0016).
+ */
+import type { ChangeCommand, StartCommand } from '../../contract/line/commands.ts';
+import type { EndReason } from '../../contract/line/facts.ts';
+import type { WebPlan } from '../../contract/line/plan.ts';
+import type { Clock, Timer } from '../../kernel/clock.ts';
+import { messageOf } from '../../kernel/fault.ts';
+import { type HostUs, type RecordingUs, toRecording } from '../../kernel/time.ts';
+import { PicturePool } from '../../stages/codec/picture-pool.ts';
+import { ScreenGrabber } from '../../stages/codec/screen-grabber.ts';
+import { type PageLoss, PageSource } from '../../stages/source/page/page-source.ts';
+import { type EarlierRuns, readEarlierRuns } from '../mix/earlier-runs.ts';
+import type { Ending, LineContext, Recording } from '../recording.ts';
+import { yieldToMakers } from './priority.ts';
+import { type Grabbed, WebFiles } from './web-files.ts';
+
+/** How long after its moment sound may still arrive. */
+const SOUND_DELAY_US = 400_000;
+const STEP_MS = 20;
+/** Pictures that may wait for the encoder, in seconds of them. */
+const MAX_WAITING_S = 1;
+/**
+ * How long a picture takes from the page's script to the screen that is read: two frames of compositing and, on
+ * average, half an interval between two readings.
+ */
+const COMPOSITING_US = 25_000;
+/** Different things that a page does wrong, or is refused, that are told. */
+const MAX_NOTES = 100;
+
+type Ended = { endUs: RecordingUs; reason: EndReason; message: string };
+
+export class WebRecording implements Recording {
+  readonly done: Promise<Ending>;
+  readonly #plan: WebPlan;
+  readonly #start: StartCommand;
+  readonly #context: LineContext;
+  readonly #clock: Clock;
+  readonly #pool = new PicturePool();
+  readonly #page: PageSource;
+  readonly #files: WebFiles;
+  readonly #timer: Timer;
+  readonly #waiting: Grabbed[] = [];
+  readonly #notes = new Set<string>();
+  #grabber: ScreenGrabber | undefined;
+  #grabbing: Promise<void> = Promise.resolve();
+  /** The page is ready: what it shows and plays is recorded. */
+  #capturing = false;
+  #stepping = false;
+  #leftOut = 0;
+  #ending: Ended | undefined;
+  #finished = false;
+  #settle!: { resolve(ending: Ending): void; reject(error: unknown): void };
+
+  static start(start: StartCommand, plan: WebPlan, context: LineContext): WebRecording {
+    const recording = new WebRecording(start, plan, context);
+    recording.#run().catch((error) => recording.#fail(error));
+    return recording;
+  }
+
+  private constructor(start: StartCommand, plan: WebPlan, context: LineContext) {
+    if (start.source.kind !== 'page') throw new TypeError('a web recording reads a page');
+    this.#start = start;
+    this.#plan = plan;
+    this.#context = context;
+    this.#clock = context.clock;
+    this.done = new Promise((resolve, reject) => {
+      this.#settle = { resolve, reject };
+    });
+    const { width, height } = plan.video;
+    this.#files = new WebFiles({ start, plan, report: context.report, emit: (happening) => context.emit(happening) });
+    this.#page = new PageSource(
+      {
+        request: start.source,
+        ...{ width, height, clock: this.#clock },
+        listener: {
+          onSound: (sound, firstFrame, arrivalUs) => {
+            if (this.#capturing) this.#files.addSound(sound, firstFrame, arrivalUs);
+          },
+          onReloaded: (reason, message) => {
+            context.emit({ type: 'pageReloaded', reason, message });
+            context.emit({ type: 'degraded', what: `${message}; it is loaded again`, count: 1 });
+          },
+          onNoted: (what) => this.#note(what),
+          onLost: (loss) => this.#onLost(loss),
+        },
+      },
+      `${process.pid}-${start.generation}`,
+    );
+    this.#timer = this.#clock.every(STEP_MS, () => void this.#advance());
+    for (const command of start.changes) this.change(command);
+  }
+
+  stop(atMonoUs: HostUs, reason: EndReason): void {
+    this.#end(atMonoUs, reason, reason === 'stopped' ? 'stopped as asked' : reason);
+  }
+
+  change(command: ChangeCommand): void {
+    if (command.type !== 'changeHold' || this.#ending) return;
+    this.#files.changeHold(toRecording(command.atMonoUs, this.#start.zeroMonoUs), command.onhold);
+  }
+
+  lagUs(): number {
+    const [oldest] = this.#waiting;
+    return oldest ? Math.max(0, this.#nowUs - oldest.atUs) : 0;
+  }
+
+  get #nowUs(): RecordingUs {
+    return toRecording(this.#clock.monoUs(), this.#start.zeroMonoUs);
+  }
+
+  async #run(): Promise<void> {
+    const earlier = await readEarlierRuns(this.#start, this.#plan);
+    for (const problem of earlier?.problems ?? []) this.#note(`of an earlier run: ${problem}`);
+    await this.#page.start();
+    // Sound is the first thing that breaks on a full machine: who encodes makes way for who plays.
+    yieldToMakers();
+    if (this.#ending || !(await this.#page.open())) return;
+    this.#context.emit({ type: 'joined' });
+    await this.#capture(earlier);
+  }
+
+  async #capture(earlier: EarlierRuns | undefined): Promise<void> {
+    const { width, height, fps } = this.#plan.video;
+    const { screen } = this.#page;
+    this.#context.useXAuthority?.(screen.authority);
+    const grabber = await ScreenGrabber.open({ display: screen.display, width, height, fps, pool: this.#pool });
+    this.#grabber = grabber;
+    await this.#files.begin(this.#nowUs, earlier);
+    this.#capturing = true;
+    this.#grabbing = this.#grab(grabber);
+    await this.#grabbing;
+  }
+
+  /** Reads pictures until the recording's end. */
+  async #grab(grabber: ScreenGrabber): Promise<void> {
+    const { fps } = this.#plan.video;
+    const latenessUs = COMPOSITING_US + 500_000 / fps;
+    while (!this.#finished) {
+      const next = await grabber.next();
+      if (!next) return;
+      const { picture, utcUs } = next;
+      // The grabber tells wall time, which the recording does not count by.
+      const agoUs = this.#clock.nowMs() * 1000 - utcUs;
+      const atUs = this.#nowUs - agoUs - latenessUs;
+      if (this.#ending && atUs >= this.#ending.endUs) {
+        picture.free();
+        return;
+      }
+      if (this.#waiting.length < MAX_WAITING_S * fps) this.#waiting.push({ picture, atUs });
+      else {
+        picture.free();
+        this.#leftOut++;
+      }
+    }
+  }
+
+  async #advance(): Promise<void> {
+    if (this.#stepping || this.#finished) return;
+    this.#stepping = true;
+    try {
+      await this.#step();
+    } catch (error) {
+      this.#fail(error);
+    } finally {
+      this.#stepping = false;
+    }
+  }
+
+  async #step(): Promise<void> {
+    const { maxAgeMs } = this.#plan;
+    const nowUs = this.#nowUs;
+    if (nowUs > maxAgeMs * 1000) {
+      const message = `max recording hour is ${maxAgeMs / 3_600_000}`;
+      this.#end(this.#start.zeroMonoUs + maxAgeMs * 1000, 'aged', message);
+    }
+    if (this.#leftOut > 0) {
+      const what = 'encoding is too slow for this machine; frames were left out';
+      this.#context.emit({ type: 'degraded', what, count: this.#leftOut });
+      this.#leftOut = 0;
+    }
+    for (let next = this.#waiting.shift(); next; next = this.#waiting.shift()) {
+      try {
+        await this.#files.addPicture(next);
+      } finally {
+        next.picture.free();
+      }
+    }
+    const ending = this.#ending;
+    if (this.#capturing) await this.#files.recordSound(Math.min(nowUs - SOUND_DELAY_US, ending?.endUs ?? nowUs));
+    if (ending && (!this.#capturing || nowUs - SOUND_DELAY_US >= ending.endUs)) await this.#finish(ending);
+  }
+
+  #end(atMonoUs: HostUs, reason: EndReason, message: string): void {
+    this.#ending ??= { endUs: toRecording(atMonoUs, this.#start.zeroMonoUs), reason, message };
+  }
+
+  #onLost({ kind, why }: PageLoss): void {
+    // Another run may find what we need for it working.
+    if (kind === 'engine') this.#fail(new Error(why));
+    else this.#end(this.#clock.monoUs(), kind === 'late' ? 'pageLate' : 'pageUnreachable', why);
+  }
+
+  /** Each once: a page may do the same thing wrong at every frame. */
+  #note(what: string): void {
+    if (this.#notes.has(what) || this.#notes.size >= MAX_NOTES) return;
+    this.#notes.add(what);
+    this.#context.emit({ type: 'degraded', what, count: 1 });
+  }
+
+  async #finish({ endUs, reason, message }: Ended): Promise<void> {
+    if (this.#finished) return;
+    this.#finished = true;
+    this.#context.report.onEnd(endUs);
+    const recorded = await this.#files.finish();
+    await this.#free();
+    this.#settle.resolve({ reason, recorded, message });
+  }
+
+  #fail(error: unknown): void {
+    if (this.#finished) return;
+    this.#finished = true;
+    void this.#free()
+      .catch((cause) => this.#note(messageOf(cause)))
+      .finally(() => this.#settle.reject(error));
+  }
+
+  async #free(): Promise<void> {
+    this.#timer.cancel();
+    await this.#grabbing.catch(() => {});
+    this.#grabber?.close();
+    for (const { picture } of this.#waiting.splice(0)) picture.free();
+    this.#files.close();
+    this.#pool.close();
+    await this.#page.close();
+  }
+}

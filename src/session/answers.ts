@@ -1,0 +1,35 @@
+/**
+ * What query and stop say of a recording, in the shape that its mode has (contract §1.5, §1.6). Pure.
+ */
+import { toFileList } from '../contract/rest/file-list.ts';
+import { type PageStanding, toWebRecorderState } from '../contract/rest/page-state.ts';
+import { type QueryReply, toQueryResponse } from '../contract/rest/query.ts';
+import type { StopReply, UploadingStatus } from '../contract/rest/stop.ts';
+import { listed, type Task, type TaskState } from './task.ts';
+
+export function queryResponse(task: Task, state: TaskState, unit: 's' | 'ms'): QueryReply['serverResponse'] {
+  const standing = standingOf(task, state);
+  const recording = listed(task, state);
+  if (!standing) return toQueryResponse(state.status, recording, unit);
+  return { status: state.status, extensionServiceState: [toWebRecorderState(recording, standing, unit)] };
+}
+
+export function stopResponse(
+  task: Task,
+  state: TaskState,
+  uploadingStatus: UploadingStatus,
+  unit: 's' | 'ms',
+): StopReply['serverResponse'] {
+  const standing = standingOf(task, state);
+  const recording = listed(task, state);
+  if (!standing) return { ...toFileList(recording, unit), uploadingStatus };
+  const upload = { serviceName: 'upload_service', payload: { uploadingStatus } } as const;
+  return { extensionServiceState: [toWebRecorderState(recording, standing, unit), upload] };
+}
+
+/** Of a web page; undefined in other modes. */
+function standingOf({ document: { plan } }: Task, { phase, joined }: TaskState): PageStanding | undefined {
+  if (plan.mode !== 'web') return undefined;
+  const isOver = phase === 'uploading' || phase === 'ended';
+  return { onhold: plan.onhold, state: isOver ? 'exit' : joined ? 'inProgress' : 'init' };
+}

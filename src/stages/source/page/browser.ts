@@ -1,0 +1,100 @@
+/**
+ * PageBrowser: Chromium with one page, as a participant would see it. It runs without rights, in a network of its own
+ * whose only way out is our proxy, with a profile that is gone afterwards.
+ */
+import { chown, mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type BrowserContext, type CDPSession, chromium, type Page } from 'playwright-core';
+import { messageOf } from '../../../kernel/fault.ts';
+import { type LauncherOptions, PROXY_PORT, writeLauncher } from './launcher.ts';
+import { engineFault } from './programs.ts';
+import type { Screen } from './screen.ts';
+import type { Speaker } from './speaker.ts';
+
+export type PageBrowserOptions = Omit<LauncherOptions, 'screen' | 'speaker'> & {
+  screen: Screen;
+  speaker: Speaker;
+  /** Of the page. */
+  width: number;
+  height: number;
+};
+
+const START_TIMEOUT_MS = 30_000;
+const FLAGS = [
+  '--kiosk',
+  '--autoplay-policy=no-user-gesture-required',
+  '--deny-permission-prompts',
+  '--disable-quic',
+  '--disable-print-preview',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+  '--disable-features=Translate,MediaRouter,OptimizationHints,GlobalMediaControls',
+  '--disable-renderer-backgrounding',
+  '--disable-background-timer-throttling',
+  '--disable-backgrounding-occluded-windows',
+  '--no-first-run',
+  '--noerrdialogs',
+  '--hide-crash-restore-bubble',
+  '--hide-scrollbars',
+  '--force-color-profile=srgb',
+  '--force-device-scale-factor=1',
+  '--disable-blink-features=AutomationControlled',
+  // Software rendering for WebGL alone: with `--use-angle=swiftshader` all compositing would move to it, at 6 frames/s.
+  '--enable-unsafe-swiftshader',
+  // Without the loopback rule's removal, and with WebRTC's own sockets, pages would go past the proxy.
+  `--proxy-server=http://127.0.0.1:${PROXY_PORT}`,
+  '--proxy-bypass-list=<-loopback>',
+  '--webrtc-ip-handling-policy=disable_non_proxied_udp',
+];
+
+export class PageBrowser {
+  readonly page: Page;
+  /** Speaks the DevTools protocol with the page; goes on when the page has crashed. */
+  readonly session: CDPSession;
+  readonly context: BrowserContext;
+
+  private constructor(context: BrowserContext, page: Page, session: CDPSession) {
+    this.context = context;
+    this.page = page;
+    this.session = session;
+  }
+
+  /** Resolves with the browser on an empty page. Rejects with a Fault `page-engine-failed`. */
+  static async start(options: PageBrowserOptions): Promise<PageBrowser> {
+    const { user, home, width, height, screen, speaker } = options;
+    let context: BrowserContext | undefined;
+    try {
+      const profile = join(home, 'profile');
+      // Playwright would make it as the server's user.
+      await mkdir(profile, { mode: 0o700 });
+      if (user) await chown(profile, user.uid, user.gid);
+      context = await chromium.launchPersistentContext(profile, {
+        executablePath: await writeLauncher(options),
+        headless: false,
+        chromiumSandbox: true,
+        timeout: START_TIMEOUT_MS,
+        // Its bar would be in the picture.
+        ignoreDefaultArgs: ['--enable-automation'],
+        args: [...FLAGS, `--window-size=${width},${height}`, '--window-position=0,0'],
+        viewport: null,
+        acceptDownloads: false,
+        env: { DISPLAY: screen.display, XAUTHORITY: screen.authority, PULSE_SERVER: speaker.server, HOME: home },
+        handleSIGINT: false,
+        handleSIGTERM: false,
+        handleSIGHUP: false,
+      });
+      const page = context.pages()[0] ?? (await context.newPage());
+      return new PageBrowser(context, page, await context.newCDPSession(page));
+    } catch (error) {
+      await context?.close().catch(() => {});
+      // What follows is a log of the whole launch.
+      const [why = ''] = messageOf(error).split('\n');
+      throw engineFault(`the browser could not be started: ${why}`, error);
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.context.close().catch(() => {});
+  }
+}

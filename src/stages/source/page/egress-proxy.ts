@@ -1,0 +1,185 @@
+/**
+ * EgressProxy: the only way out for a page. It resolves each name itself, judges every address, and connects to the one
+ * it judged, so a redirect or a name that changes its address is judged anew each time.
+ */
+import type { LookupAddress } from 'node:dns';
+import { lookup } from 'node:dns/promises';
+import { createServer, type IncomingHttpHeaders, type IncomingMessage, request, type ServerResponse } from 'node:http';
+import { isIP, connect as openConnection, type Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { messageOf } from '../../../kernel/fault.ts';
+
+export type EgressProxyOptions = {
+  /** Path of the unix socket it listens on. */
+  socket: string;
+  /** Whether a page may reach an address. */
+  permits(address: string): boolean;
+  /** Where a name leads; the system's resolver when left out. */
+  resolve?: (host: string) => Promise<LookupAddress[]>;
+  /** A connection was refused. `target` is `host:port`. */
+  onRefused(target: string): void;
+};
+
+const CONNECT_TIMEOUT_MS = 20_000;
+/** Connections of one page at once. */
+const MAX_CONNECTIONS = 256;
+/** Headers that concern one connection alone (RFC 9110 §7.6.1). */
+const HOP_HEADERS = new Set(['proxy-connection', 'proxy-authorization', 'connection', 'keep-alive', 'te', 'trailer']);
+
+/** The page may not go there. */
+class Refusal extends Error {}
+
+export class EgressProxy {
+  readonly #options: EgressProxyOptions;
+  readonly #server = createServer((asked, answer) => void this.#forward(asked, answer));
+  readonly #open = new Set<Duplex>();
+
+  private constructor(options: EgressProxyOptions) {
+    this.#options = options;
+    this.#server.maxConnections = MAX_CONNECTIONS;
+    this.#server.on('connection', (socket) => this.#keep(socket));
+    // WebSockets to http pages come as an upgrade of a forwarded request, all that is encrypted as CONNECT.
+    this.#server.on('connect', (asked: IncomingMessage, client: Duplex, head: Buffer) =>
+      this.#tunnel(client, head, () => this.#connectTo(...targetOf(asked.url ?? '')), 'HTTP/1.1 200 \r\n\r\n'),
+    );
+    this.#server.on('upgrade', (asked: IncomingMessage, client: Duplex, head: Buffer) => {
+      const begin = async () => {
+        const url = plainUrl(asked.url);
+        const target = await this.#connectTo(url.hostname, Number(url.port || 80));
+        target.write(`${asked.method} ${url.pathname}${url.search} HTTP/1.1\r\n${ownHeaders(asked)}\r\n\r\n`);
+        return target;
+      };
+      void this.#tunnel(client, head, begin);
+    });
+  }
+
+  /** Resolves once it listens. */
+  static async start(options: EgressProxyOptions): Promise<EgressProxy> {
+    const proxy = new EgressProxy(options);
+    await new Promise<void>((resolve, reject) => {
+      proxy.#server.once('error', reject);
+      proxy.#server.listen(options.socket, resolve);
+    });
+    return proxy;
+  }
+
+  /** Ends all connections. */
+  close(): void {
+    this.#server.close();
+    for (const socket of this.#open) socket.destroy();
+  }
+
+  #keep<T extends Duplex>(socket: T): T {
+    this.#open.add(socket);
+    socket.once('close', () => this.#open.delete(socket));
+    return socket;
+  }
+
+  /** Connects to an address of `host` that may be reached. Rejects with a Refusal when there is none. */
+  async #connectTo(host: string, port: number): Promise<Socket> {
+    const { permits, onRefused, resolve = (name) => lookup(name, { all: true }) } = this.#options;
+    const bare = host.replace(/^\[(.*)\]$/, '$1');
+    const found = isIP(bare) ? [{ address: bare }] : await resolve(bare);
+    const allowed = found.filter(({ address }) => permits(address));
+    if (allowed.length === 0) {
+      onRefused(`${host}:${port}`);
+      throw new Refusal(`${host} is not public, and not among pageNetworks`);
+    }
+    let failure: unknown;
+    for (const { address } of allowed) {
+      try {
+        return this.#keep(await dial(address, port));
+      } catch (error) {
+        failure = error;
+      }
+    }
+    throw failure;
+  }
+
+  /** @param greeting told to the client once the way is open */
+  async #tunnel(client: Duplex, head: Buffer, begin: () => Promise<Socket>, greeting = ''): Promise<void> {
+    client.on('error', () => client.destroy());
+    try {
+      const target = await begin();
+      client.write(greeting);
+      target.write(head);
+      client.pipe(target).pipe(client);
+      client.once('close', () => target.destroy());
+      target.once('close', () => client.destroy());
+    } catch (error) {
+      client.end(`HTTP/1.1 ${statusOf(error)} \r\ncontent-length: 0\r\n\r\n`);
+    }
+  }
+
+  async #forward(asked: IncomingMessage, answer: ServerResponse): Promise<void> {
+    try {
+      const url = plainUrl(asked.url);
+      const socket = await this.#connectTo(url.hostname, Number(url.port || 80));
+      const onward = request({
+        method: asked.method,
+        path: url.pathname + url.search,
+        headers: withoutHops(asked.headers),
+        createConnection: () => socket,
+      });
+      onward.on('response', (response) => {
+        answer.writeHead(response.statusCode ?? 502, withoutHops(response.headers));
+        response.on('error', () => answer.destroy());
+        response.pipe(answer);
+      });
+      onward.on('error', () => (answer.headersSent ? answer.destroy() : answer.writeHead(502).end()));
+      asked.pipe(onward);
+      answer.once('close', () => socket.destroy());
+    } catch (error) {
+      answer.writeHead(statusOf(error)).end(`${messageOf(error)}\n`);
+    }
+  }
+}
+
+function dial(address: string, port: number): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = openConnection({ host: address, port, timeout: CONNECT_TIMEOUT_MS });
+    const giveUp = () => socket.destroy(new Error(`${address} does not answer`));
+    socket.once('timeout', giveUp);
+    socket.on('error', (error) => {
+      reject(error);
+      socket.destroy();
+    });
+    socket.once('connect', () => {
+      // An open connection may be silent for as long as it likes.
+      socket.off('timeout', giveUp);
+      resolve(socket);
+    });
+  });
+}
+
+/** Host and port of a CONNECT. Throws a Refusal for other text. */
+function targetOf(text: string): [string, number] {
+  const port = /:(\d{1,5})$/.exec(text)?.[1];
+  const host = URL.parse(`http://${text}`)?.hostname;
+  if (!host || port === undefined) throw new Refusal('a CONNECT names host and port');
+  return [host, Number(port)];
+}
+
+/** The address of a request to a proxy. Throws a Refusal for one that is not http. */
+function plainUrl(text: string | undefined): URL {
+  const url = URL.parse(text ?? '');
+  if (url?.protocol !== 'http:' && url?.protocol !== 'ws:') throw new Refusal('only http addresses are forwarded');
+  return url;
+}
+
+function withoutHops(headers: IncomingHttpHeaders): IncomingHttpHeaders {
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => !HOP_HEADERS.has(name)));
+}
+
+/** The header lines of a request that is handed on as it is, but for what is meant for the proxy. */
+function ownHeaders({ rawHeaders }: IncomingMessage): string {
+  const lines = rawHeaders.flatMap((name, i) =>
+    i % 2 === 0 && !/^proxy-/i.test(name) ? [`${name}: ${rawHeaders[i + 1]}`] : [],
+  );
+  return lines.join('\r\n');
+}
+
+/** 403 for what is refused, 502 for a host that cannot be reached. */
+function statusOf(error: unknown): 403 | 502 {
+  return error instanceof Refusal ? 403 : 502;
+}

@@ -1,0 +1,71 @@
+/**
+ * What a page would draw over itself, or have somebody answer, is answered or denied at once: nothing of the browser
+ * gets into the picture, and nothing waits for a hand that is not there.
+ */
+import type { PageBrowser } from './browser.ts';
+
+export type PageListener = {
+  /** The page called `navigator.notifyReady()`. */
+  onReady(): void;
+  /** The page's process ended. */
+  onCrashed(): void;
+  /** The browser ended: no page can close itself. */
+  onClosed(): void;
+  /** Something was kept out of the picture, or refused, in words. */
+  onRefused(what: string): void;
+  /** An error in the page's scripts, or one that it put on its console. */
+  onPageError(text: string): void;
+};
+
+const READY = '__aircheckReady';
+const REFUSED = '__aircheckRefused';
+const MAX_WORDS = 200;
+
+/** Runs in every document before its own scripts. */
+const DOCUMENT_SCRIPT = `(() => {
+  const { ${READY}: ready, ${REFUSED}: refused } = window;
+  delete window.${READY};
+  delete window.${REFUSED};
+  if (window === window.top) navigator.notifyReady = () => { ready(); };
+  window.print = () => { refused('printing'); };
+  const devices = navigator.mediaDevices;
+  if (devices) devices.getDisplayMedia = () => {
+    refused('sharing a screen');
+    return Promise.reject(new DOMException('Permission denied', 'NotAllowedError'));
+  };
+})()`;
+
+export async function guardPage({ page, context, session }: PageBrowser, listener: PageListener): Promise<void> {
+  const { onRefused, onReady, onCrashed, onClosed, onPageError } = listener;
+  page.on('dialog', (dialog) => {
+    // A page that asks whether it may be left is left.
+    const isLeaving = dialog.type() === 'beforeunload';
+    if (!isLeaving) onRefused(`a dialog (${dialog.type()})`);
+    (isLeaving ? dialog.accept() : dialog.dismiss()).catch(() => {});
+  });
+  page.on('filechooser', () => onRefused('choosing a file'));
+  page.on('download', () => onRefused('a download'));
+  page.on('crash', onCrashed);
+  page.on('close', onClosed);
+  page.on('pageerror', (error) => onPageError(error.message.slice(0, MAX_WORDS)));
+  page.on('console', (message) => {
+    if (message.type() === 'error') onPageError(message.text().slice(0, MAX_WORDS));
+  });
+  context.on('page', (other) => {
+    onRefused('a window of its own');
+    other.close().catch(() => {});
+  });
+  await page.exposeBinding(READY, () => onReady());
+  await page.exposeBinding(REFUSED, (_source, what: unknown) => onRefused(String(what).slice(0, MAX_WORDS)));
+  await page.addInitScript(DOCUMENT_SCRIPT);
+  // A 401 would draw a login dialog; its request goes on without.
+  session.on('Fetch.requestPaused', ({ requestId }) => {
+    session.send('Fetch.continueRequest', { requestId }).catch(() => {});
+  });
+  session.on('Fetch.authRequired', ({ requestId }) => {
+    onRefused('a login');
+    const authChallengeResponse = { response: 'CancelAuth' } as const;
+    session.send('Fetch.continueWithAuth', { requestId, authChallengeResponse }).catch(() => {});
+  });
+  await session.send('Fetch.enable', { handleAuthRequests: true, patterns: [{ urlPattern: '*' }] });
+}

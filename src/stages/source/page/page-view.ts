@@ -1,0 +1,117 @@
+/**
+ * PageView: goes to addresses with a browser's one page, and says what came of it. An error page of the server has a
+ * body as any other, so it is known by its status alone; one of the browser itself by the address that could not be
+ * reached.
+ */
+import type { CDPSession } from 'playwright-core';
+import { type Clock, within } from '../../../kernel/clock.ts';
+import { messageOf } from '../../../kernel/fault.ts';
+
+const NAVIGATION_TIMEOUT_MS = 30_000;
+/** A document that is not read by then is shown as far as it is. */
+const DOCUMENT_TIMEOUT_MS = 3_000;
+const PAINT_TIMEOUT_MS = 1_000;
+/** Resolves once the page was drawn. */
+const PAINTED = 'new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(0))))';
+/** Statuses of documents that are remembered. */
+const MAX_DOCUMENTS = 20;
+
+/** What answered a document request. */
+type Answer = { status: number; mimeType: string };
+
+export type PageViewOptions = {
+  session: CDPSession;
+  clock: Clock;
+  /** The page went to an address that failed, by itself. `why` in words. */
+  onFailed(why: string): void;
+  /** The page went somewhere, wherever to. */
+  onNavigated(): void;
+};
+
+export class PageView {
+  readonly #session: CDPSession;
+  readonly #clock: Clock;
+  readonly #answers = new Map<string, Answer>();
+  #frameId = '';
+  #opening = false;
+
+  private constructor({ session, clock }: PageViewOptions) {
+    this.#session = session;
+    this.#clock = clock;
+  }
+
+  static async of(options: PageViewOptions): Promise<PageView> {
+    const { session, onFailed, onNavigated } = options;
+    const view = new PageView(options);
+    session.on('Network.responseReceived', ({ type, frameId, loaderId, response }) => {
+      if (type !== 'Document' || frameId !== view.#frameId) return;
+      view.#answers.set(loaderId, { status: response.status, mimeType: response.mimeType });
+      const [oldest] = view.#answers.keys();
+      if (view.#answers.size > MAX_DOCUMENTS && oldest !== undefined) view.#answers.delete(oldest);
+    });
+    session.on('Page.frameNavigated', ({ frame }) => {
+      if (frame.parentId !== undefined || view.#opening) return;
+      onNavigated();
+      const why = frame.unreachableUrl ? 'it cannot be reached' : view.#refusalOf(frame.loaderId);
+      if (why !== undefined) onFailed(`the page went to an address: ${why}`);
+    });
+    await Promise.all([session.send('Page.enable'), session.send('Network.enable')]);
+    const { frameTree } = await session.send('Page.getFrameTree');
+    view.#frameId = frameTree.frame.id;
+    return view;
+  }
+
+  /**
+   * Goes to `url`, and waits until its document was drawn, or as long as that may take. Resolves to why that failed, in
+   * words without the address; undefined when it did not.
+   */
+  async open(url: string): Promise<string | undefined> {
+    const { protocol } = URL.parse(url) ?? {};
+    // The browser itself would open files of this machine.
+    if (protocol !== 'http:' && protocol !== 'https:') return 'only http and https pages are opened';
+    this.#opening = true;
+    try {
+      const read = this.#once('Page.domContentEventFired');
+      const going = this.#session.send('Page.navigate', { url });
+      const { loaderId, errorText, isDownload } = await this.#within(NAVIGATION_TIMEOUT_MS, going);
+      if (isDownload) return 'it is a download';
+      if (errorText) return errorText;
+      const refusal = loaderId === undefined ? undefined : this.#refusalOf(loaderId);
+      if (refusal !== undefined) return refusal;
+      await this.#within(DOCUMENT_TIMEOUT_MS, read).catch(() => {});
+      await this.#within(PAINT_TIMEOUT_MS, this.#evaluate(PAINTED)).catch(() => {});
+      return undefined;
+    } catch (error) {
+      return messageOf(error);
+    } finally {
+      this.#opening = false;
+    }
+  }
+
+  /** Whether the page's script answers within `timeoutMs`. */
+  async answers(timeoutMs: number): Promise<boolean> {
+    return this.#within(timeoutMs, this.#evaluate('0')).then(
+      () => true,
+      () => false,
+    );
+  }
+
+  #evaluate(expression: string): Promise<unknown> {
+    return this.#session.send('Runtime.evaluate', { expression, awaitPromise: true });
+  }
+
+  #refusalOf(loaderId: string): string | undefined {
+    const answer = this.#answers.get(loaderId);
+    if (!answer) return undefined;
+    if (answer.status >= 400) return `it answers ${answer.status}`;
+    return answer.mimeType === 'application/pdf' ? 'it is a PDF document' : undefined;
+  }
+
+  #once(event: 'Page.domContentEventFired'): Promise<unknown> {
+    return new Promise((resolve) => this.#session.once(event, resolve));
+  }
+
+  #within<T>(timeoutMs: number, work: Promise<T>): Promise<T> {
+    return within(this.#clock, timeoutMs, work, () => new Error(`it does not answer within ${timeoutMs / 1000} s`));
+  }
+}

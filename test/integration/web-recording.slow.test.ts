@@ -1,0 +1,238 @@
+/**
+ * Recordings of web pages by the whole product: pages of ours in a real browser, the REST calls a client makes, and the
+ * files in the store, judged.
+ */
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { pageUser, probeNamespaces } from '../../src/app/pages.ts';
+import type { Notice } from '../../src/contract/webhook/notice.ts';
+import { messageOf } from '../../src/kernel/fault.ts';
+import { findPrograms } from '../../src/stages/source/page/programs.ts';
+import { avOffsets } from '../support/judge/offsets.ts';
+import { flashesIn } from '../support/judge/picture.ts';
+import { judgePlaylist } from '../support/judge/playlist.ts';
+import { probeFile } from '../support/judge/probe.ts';
+import { beepsIn, listen } from '../support/judge/sound.ts';
+import { watch } from '../support/judge/watch.ts';
+import { localStorage, type TestRecording, TestServer, until } from '../support/test-server.ts';
+import { BEEP_HZ, FLASH, PAGE, PageServer, pageFrames } from '../support/web-page.ts';
+
+let folder: string;
+let server: TestServer;
+let pages: PageServer;
+/** Why pages cannot be recorded on this machine; undefined when they can. */
+const refusal = await probeNamespaces(findPrograms(), pageUser('nobody')).then(() => undefined, messageOf);
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'aircheck-web-'));
+  pages = await new PageServer().start();
+  server = new TestServer(join(folder, 'data'), {
+    AIRCHECK_PAGE_NETWORKS: '127.0.0.1',
+    AIRCHECK_ADMISSION_CPU_PERCENT: '0',
+  });
+  await server.start();
+});
+afterAll(async () => {
+  await server.end();
+  await pages.close();
+  rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
+});
+
+const startRequest = (path: string, more: object = {}) => ({
+  extensionServiceConfig: {
+    errorHandlePolicy: 'error_abort',
+    extensionServices: [
+      {
+        serviceName: 'web_recorder_service',
+        errorHandlePolicy: 'error_abort',
+        serviceParam: {
+          url: pages.url(path),
+          audioProfile: 1,
+          videoWidth: PAGE.width,
+          videoHeight: PAGE.height,
+          videoFps: 30,
+          maxRecordingHour: 1,
+          ...more,
+        },
+      },
+    ],
+  },
+  recordingFileConfig: { avFileType: ['hls', 'mp4'] },
+  storageConfig: localStorage('web'),
+});
+const begin = (cname: string, path: string, more: object = {}): Promise<TestRecording> =>
+  server.record(cname, '1', startRequest(path, more), 'web');
+
+type PageState = { fileList: { filename: string; sliceStartTime: number }[]; onhold: boolean; state: string };
+async function stateOf(recording: TestRecording): Promise<PageState> {
+  const { body } = await recording.query();
+  const { extensionServiceState } = body['serverResponse'] as { extensionServiceState: { payload: PageState }[] };
+  return extensionServiceState[0]!.payload;
+}
+const untilOpen = (recording: TestRecording) =>
+  until('the page is open', async () => (await stateOf(recording)).state === 'inProgress', 30_000);
+const typesOf = (events: Notice[]) => events.map(({ eventType }) => eventType);
+const untilOver = (recording: TestRecording) =>
+  until('the recording is over', async () => typesOf(await recording.events()).includes(11), 40_000);
+const stored = (...names: string[]) => join(server.dataDir, 'recordings', 'web', ...names);
+const seconds = (s: number) => new Promise((resolve) => setTimeout(resolve, s * 1000));
+const stoppedBy = (events: Notice[]) => events.find(({ eventType }) => eventType === 71)?.payload.details;
+
+test.skipIf(refusal === undefined)('a machine that can keep pages from nothing records none', async () => {
+  await expect(begin('refused', '/counter')).rejects.toThrow(/500.*502/);
+});
+
+describe.skipIf(refusal !== undefined)('a web page', { timeout: 120_000 }, () => {
+  test('is recorded whole, in step, and without what was on hold', async () => {
+    const recording = await begin('whole', '/counter');
+    expect(await stateOf(recording)).toMatchObject({ fileList: [], onhold: false, state: 'init' });
+    await untilOpen(recording);
+    await seconds(4);
+    expect((await recording.update({ webRecordingConfig: { onhold: true } })).status).toBe(200);
+    expect(await stateOf(recording)).toMatchObject({ onhold: true, state: 'inProgress' });
+    await seconds(2);
+    await recording.update({ webRecordingConfig: { onhold: false } });
+    await seconds(3);
+    const { status, body } = await recording.stop();
+    const base = `${recording.sid}_whole`;
+    const files = [`${base}.m3u8`, `${base}_0.mp4`];
+    const sliceStartTime = expect.any(Number);
+    const fileList = files.map((filename) => ({ filename, sliceStartTime }));
+    expect({ status, body }).toMatchObject({ status: 200, body: { cname: 'whole', sid: recording.sid } });
+    expect(body['serverResponse']).toEqual({
+      extensionServiceState: [
+        { serviceName: 'web_recorder_service', payload: { fileList, onhold: false, state: 'exit' } },
+        { serviceName: 'upload_service', payload: { uploadingStatus: 'uploaded' } },
+      ],
+    });
+    const [{ payload }] = (body['serverResponse'] as { extensionServiceState: [{ payload: PageState }] })
+      .extensionServiceState;
+    for (const { sliceStartTime: atS } of payload.fileList) {
+      expect(atS).toBeGreaterThanOrEqual(Math.floor(recording.calledAtMs / 1000));
+      // A browser has to start first.
+      expect(atS).toBeLessThan(recording.calledAtMs / 1000 + 30);
+    }
+    expect((await recording.query()).status).toBe(404);
+
+    expect(judgePlaylist(stored(), files[0]!).problems).toEqual([]);
+    for (const name of files) {
+      const frames = pageFrames(stored(name));
+      expect(frames.every(({ whole }) => whole)).toBe(true);
+      const { video, audio } = probeFile(stored(name));
+      expect(video).toMatchObject({ width: PAGE.width, height: PAGE.height });
+      const durationS = frames.at(-1)!.atS;
+      expect(durationS).toBeGreaterThan(6);
+      expect(durationS).toBeLessThan(9);
+      expect(audio!.endS).toBeCloseTo(video!.endS, 0);
+      // What was on hold is one jump of the page's own count, and none of the file's time.
+      const jumps = frames.slice(1).filter(({ count }, i) => count - frames[i]!.count > 60);
+      expect(jumps).toHaveLength(1);
+      expect(video!.maxStepS).toBeLessThan(0.5);
+      expect(new Set(frames.map(({ count }) => count)).size).toBeGreaterThan(0.6 * 30 * durationS);
+      const [readings = []] = watch(stored(name), [{ rect: FLASH }]).views;
+      const offsets = avOffsets(
+        flashesIn(readings).map(({ atS }) => atS),
+        beepsIn(listen(stored(name)), { toneHz: BEEP_HZ }).map(({ atS }) => atS),
+      );
+      expect(offsets.eachMs.length).toBeGreaterThan(3);
+      expect(Math.abs(offsets.medianMs)).toBeLessThan(80);
+    }
+    const events = await until(
+      'all is told',
+      async () => {
+        const told = await recording.events();
+        return typesOf(told).includes(11) && told;
+      },
+      10_000,
+    );
+    expect(typesOf(events)).toEqual([70, 30, 4, 71, 31, 11]);
+    expect(stoppedBy(events)).toMatchObject({ code: 0 });
+    expect(events.every(({ payload }) => payload.serviceScene === 'web_record')).toBe(true);
+    expect(leftOver()).toEqual([]);
+  });
+
+  test('has nothing of the browser in it, whatever it opens', async () => {
+    const recording = await begin('dialogs', '/dialogs');
+    await untilOpen(recording);
+    await seconds(3);
+    expect((await recording.stop()).status).toBe(200);
+    const frames = pageFrames(stored(`${recording.sid}_dialogs_0.mp4`));
+    expect(frames.every(({ whole }) => whole)).toBe(true);
+    expect(frames.at(-1)!.count).toBeGreaterThan(frames[0]!.count);
+    const { body } = await server.call('GET', `/aircheck/recordings/${recording.sid}`);
+    const { degraded } = body['quality'] as { degraded: { what: string }[] };
+    const refused = degraded.map(({ what }) => what);
+    for (const what of ['a dialog (alert)', 'a dialog (confirm)', 'printing', 'sharing a screen', 'a login'])
+      expect(refused).toContain(`refused: ${what}`);
+  });
+
+  test.each([
+    ['/missing', 404],
+    ['/broken', 'FAILURE|500'],
+    ['/loop', 'REDIRECTS'],
+  ])('that is not there ends the recording: %s', async (path, why) => {
+    const recording = await begin(`gone${path.slice(1)}`, path);
+    await untilOver(recording);
+    const events = await recording.events();
+    expect(typesOf(events)).toEqual([1, 71, 11]);
+    expect(stoppedBy(events)).toMatchObject({ code: 5, details: expect.stringMatching(new RegExp(String(why))) });
+    expect((await recording.query()).status).toBe(404);
+    expect(leftOver()).toEqual([]);
+  });
+
+  test('that is never ready is loaded again once, then given up', async () => {
+    const recording = await begin('late', '/counter', { readyTimeout: 1 });
+    await untilOver(recording);
+    const events = await recording.events();
+    expect(typesOf(events)).toEqual([73, 1, 71, 11]);
+    expect(stoppedBy(events)).toMatchObject({ code: 4 });
+  });
+
+  test('that says that it is ready is recorded from then on', async () => {
+    const recording = await begin('ready', '/ready', { readyTimeout: 10 });
+    await untilOpen(recording);
+    await seconds(1);
+    await recording.stop();
+    // Half a second of frames before it, at 60 a second or so.
+    expect(pageFrames(stored(`${recording.sid}_ready_0.mp4`))[0]!.count).toBeGreaterThan(10);
+  });
+
+  test('reaches nothing that it may not', async () => {
+    let asked = 0;
+    const forbidden = await new PageServer().start('127.0.0.2');
+    forbidden.pages['/x'] = (response) => {
+      asked++;
+      response.end('x');
+    };
+    const url = forbidden.url('/x');
+    const ws = url.replace('http', 'ws');
+    pages.add(
+      '/reach',
+      `fetch('${url}', { mode: 'no-cors' }).catch(() => {}); new Image().src = '${url}';
+      new WebSocket('${ws}'); navigator.sendBeacon('${url}'); new EventSource('${url}');
+      new Worker(URL.createObjectURL(new Blob(["fetch('${url}', { mode: 'no-cors' }); new WebSocket('${ws}')"])));
+      document.body.append(Object.assign(document.createElement('iframe'), { src: '${url}' }));`,
+    );
+    const recording = await begin('reach', '/reach');
+    await untilOpen(recording);
+    await seconds(2);
+    await recording.stop();
+    await forbidden.close();
+    expect(asked).toBe(0);
+    const { body } = await server.call('GET', `/aircheck/recordings/${recording.sid}`);
+    expect(JSON.stringify(body['quality'])).toContain('the page may not reach 127.0.0.2');
+  });
+});
+
+/** Where this server's runs have their pages. */
+function pagesRoot(): string {
+  const identity = readFileSync(join(server.dataDir, 'folder-id'), 'utf8').trim();
+  return join(tmpdir(), `aircheck-pages-${identity.slice(0, 16)}`);
+}
+
+/** Folders of pages that are left of this server's runs. */
+function leftOver(): string[] {
+  return readdirSync(pagesRoot());
+}

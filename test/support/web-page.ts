@@ -1,0 +1,133 @@
+/**
+ * Pages for recordings of web pages, served on the loopback, and what of them is read off a picture again: a counter of
+ * their own frames, a bar that flashes with each beep, and a frame around everything.
+ */
+import { once } from 'node:events';
+import { createServer, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { readMedia, type ShownPicture } from './judge/read-media.ts';
+
+export const PAGE = { width: 640, height: 360 } as const;
+/** The bar that flashes, in pixels, and as fractions of the picture. */
+const BAR = { x: 40, y: 200, width: 560, height: 100 } as const;
+export const FLASH = { x: 40 / 640, y: 200 / 360, width: 560 / 640, height: 100 / 360 } as const;
+export const BEEP_HZ = 3000;
+const BITS = 20;
+const CELL = { x: 40, y: 60, width: 28, height: 40 } as const;
+/** Luma of the frame around the page: red, in the limited range of BT.601. */
+const EDGE_LUMA = 81;
+
+const COUNTER = `<!doctype html><body style="margin:0;overflow:hidden"><canvas width=640 height=360 style="display:block">
+</canvas><script>
+const pen = document.querySelector('canvas').getContext('2d'), sound = new AudioContext();
+const paint = (color, ...rect) => { pen.fillStyle = color; pen.fillRect(...rect); };
+let frame = 0, beep = 1;
+(function draw() {
+  frame++;
+  for (; beep < sound.currentTime + 0.3; beep++) {
+    const tone = sound.createOscillator(), gain = sound.createGain();
+    tone.frequency.value = ${BEEP_HZ}; gain.gain.value = 0.5;
+    tone.connect(gain).connect(sound.destination); tone.start(beep); tone.stop(beep + 0.05);
+  }
+  const heard = sound.getOutputTimestamp().contextTime;
+  paint('#f00', 0, 0, 640, 360); paint('#225', 2, 2, 636, 356);
+  for (let bit = 0; bit < ${BITS}; bit++)
+    paint((frame >> bit) & 1 ? '#fff' : '#000', ${CELL.x} + bit * ${CELL.width}, ${CELL.y}, ${CELL.width}, ${CELL.height});
+  paint(heard >= 1 && heard % 1 < 0.1 ? '#fff' : '#000', ${BAR.x}, ${BAR.y}, ${BAR.width}, ${BAR.height});
+  requestAnimationFrame(draw);
+})();
+</script>`;
+
+/** A page that opens all that a browser would draw over it. */
+const DIALOGS = COUNTER.replace(
+  '</script>',
+  `
+  alert('a'); confirm('b'); prompt('c'); print();
+  Notification.requestPermission(); navigator.geolocation.getCurrentPosition(() => {});
+  navigator.mediaDevices.getDisplayMedia().catch(() => {});
+  window.open('/counter');
+  const link = Object.assign(document.createElement('a'), { href: '/download', download: 'x.bin' });
+  document.body.append(link); link.click();
+  fetch('/login');
+</script>`,
+);
+
+type Answer = (response: ServerResponse, path: string) => void;
+const html =
+  (status: number, text: string): Answer =>
+  (response) =>
+    response.writeHead(status, { 'content-type': 'text/html' }).end(text);
+const PATHS: Record<string, Answer> = {
+  '/counter': html(200, COUNTER),
+  '/dialogs': html(200, DIALOGS),
+  '/ready': html(200, COUNTER.replace('</script>', 'setTimeout(() => navigator.notifyReady(), 500);</script>')),
+  '/missing': html(404, '<h1>Not Found</h1>'),
+  '/broken': html(500, ''),
+  '/loop': (response) => response.writeHead(302, { location: '/loop' }).end(),
+  '/login': (response) => response.writeHead(401, { 'www-authenticate': 'Basic realm="x"' }).end(),
+  '/download': (response) =>
+    response
+      .writeHead(200, { 'content-type': 'application/octet-stream', 'content-disposition': 'attachment' })
+      .end('x'),
+};
+
+export class PageServer {
+  /** Of further pages, by path. */
+  readonly pages: Record<string, Answer> = {};
+  #server = createServer((request, response) => {
+    const path = request.url ?? '';
+    (this.pages[path] ?? PATHS[path] ?? html(404, ''))(response, path);
+  });
+
+  async start(host = '127.0.0.1'): Promise<this> {
+    this.#server.listen(0, host);
+    await once(this.#server, 'listening');
+    return this;
+  }
+
+  /** The address of a page. */
+  url(path: string): string {
+    const { address, port } = this.#server.address() as AddressInfo;
+    return `http://${address}:${port}${path}`;
+  }
+
+  /** A page with these scripts, whatever its counter shows. */
+  add(path: string, script: string): void {
+    this.pages[path] = html(200, COUNTER.replace('</script>', `${script}</script>`));
+  }
+
+  async close(): Promise<void> {
+    this.#server.closeAllConnections();
+    this.#server.close();
+  }
+}
+
+export type PageFrame = {
+  atS: number;
+  /** The page's own count. */
+  count: number;
+  /** Whether the page's frame lies at all four edges. */
+  whole: boolean;
+};
+
+/** What each picture of a file shows of the counter page. Throws an Error when the file cannot be read. */
+export function pageFrames(path: string): PageFrame[] {
+  const frames: PageFrame[] = [];
+  readMedia(path, {
+    onPicture(picture) {
+      const { width, height, atS } = picture;
+      const at = (x: number, y: number) => lumaAt(picture, Math.round(x), Math.round(y));
+      let count = 0;
+      for (let bit = 0; bit < BITS; bit++)
+        if (at(CELL.x + (bit + 0.5) * CELL.width, CELL.y + CELL.height / 2) > 128) count += 2 ** bit;
+      const middle = [width / 2, height / 2] as const;
+      const edges = [at(0, middle[1]), at(width - 1, middle[1]), at(middle[0], 0), at(middle[0], height - 1)];
+      frames.push({ atS, count, whole: edges.every((luma) => Math.abs(luma - EDGE_LUMA) < 25) });
+    },
+  });
+  return frames;
+}
+
+function lumaAt({ planes, strides }: ShownPicture, x: number, y: number): number {
+  return planes[0]![y * strides[0]! + x]!;
+}
