@@ -93,7 +93,8 @@ export async function connectRecorder(path: string, generation = 1) {
           lines.push(`trackStarted ${event.track.uid} ${event.track.track} ${event.track.format.kind}`);
         else if (event.type === 'userJoined' || event.type === 'userLeft') lines.push(`${event.type} ${event.uid}`);
         else if (event.type === 'trackEnded') lines.push(`trackEnded ${event.track}`);
-        else lines.push(event.type);
+        // A sign of life comes whenever some time has passed, and tells nothing of the channel.
+        else if (event.type !== 'alive') lines.push(event.type);
       } else if (frame.kind === 'rtp')
         lines.push(`rtp ${frame.track} #${frame.body.readUInt16BE(2)} @${frame.arrivalUs / 1000}`);
       else lines.push(`rtcp ${frame.track} @${frame.arrivalUs / 1000}`);
