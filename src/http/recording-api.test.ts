@@ -182,6 +182,24 @@ describe('start', () => {
     });
   });
 
+  test('the same start again, before the database has answered the first, is told of the same recording', async () => {
+    const resourceId = await acquire();
+    const findRunning = world.store.findRunning.bind(world.store);
+    const answered = Promise.withResolvers<void>();
+    world.store.findRunning = async (...names) => {
+      await answered.promise;
+      return findRunning(...names);
+    };
+    const answers = [1, 2, 3].map(() => call('POST', startPath(resourceId), startBody()));
+    await settle();
+    answered.resolve();
+    const [first, ...others] = await Promise.all(answers);
+    const sid = first?.body['sid'];
+    expect(first).toMatchObject({ status: 200, body: { resourceId, sid: expect.any(String) } });
+    for (const other of others) expect(other).toMatchObject({ status: 201, body: { code: 7, resourceId, sid } });
+    expect(world.recorders).toHaveLength(1);
+  });
+
   test('a second task under one uid conflicts; another uid does not', async () => {
     await start();
     expect(await call('POST', startPath(await acquire()), startBody())).toMatchObject({

@@ -69,6 +69,8 @@ export class Recordings {
   #resources: Resources;
   /** The apps of starts under way, by sid: they count as recordings before they are any. */
   #starting = new Map<string, string>();
+  /** The last start with each resource, until its task is stored. */
+  #turns = new Map<string, Promise<void>>();
   #claims: Timer | undefined;
   #claiming: Promise<void> | undefined;
   #closing = false;
@@ -161,20 +163,15 @@ export class Recordings {
   }
 
   async #start(path: ResourcePath, body: unknown, warnings: Warning[], onStored: () => void): Promise<TaskRunner> {
-    const { store, log } = this.#options;
-    const { resourceId, appid } = path;
-    const { task, resource } = await this.#prepare(path, body, warnings);
-    const { sid, cname, uid } = task;
-    let runner: TaskRunner | undefined;
+    const { store, log, admission } = this.#options;
+    const { resourceId } = path;
+    const runner = await this.#inTurn(resourceId, () => this.#begin(path, body, warnings));
+    onStored();
     try {
-      runner = await this.#add(task, path);
-      // From now on calls need no database to find it.
-      this.#resources.keep({ ...resource, sid, startedMs: task.createdMs });
-      onStored();
       await runner.start();
     } catch (cause) {
-      this.#options.admission.forget(sid);
-      if (!runner) throw cause;
+      const { sid, appid, cname, uid } = runner.task;
+      admission.forget(sid);
       log.error({ sid, appid, cname, uid, error: messageOf(cause) }, 'no recorder could be had');
       // Client libraries send the same start again after a 500.
       await store.releaseResource(resourceId, sid).catch((error) => {
@@ -182,23 +179,51 @@ export class Recordings {
       });
       this.#resources.forget(resourceId, sid);
       throw problem('allocate-failed', undefined, { cause });
-    } finally {
-      this.#starting.delete(sid);
     }
     return runner;
   }
 
-  /** Makes the task one that is stored, and held here. */
-  async #add(task: Task, path: ResourcePath): Promise<TaskRunner> {
-    const { cname, uid } = task;
+  /**
+   * Lets one start with a resource after the other store its task: the later of two that come at once, as when a client
+   * asks again before the database has answered, finds what the first has begun and is no conflict with it.
+   */
+  async #inTurn<T>(resourceId: string, work: () => Promise<T>): Promise<T> {
+    const before = this.#turns.get(resourceId);
+    const turn = before ? before.then(work) : work();
+    const over = turn.then(
+      () => {},
+      () => {},
+    );
+    this.#turns.set(resourceId, over);
+    void over.then(() => {
+      if (this.#turns.get(resourceId) === over) this.#turns.delete(resourceId);
+    });
+    return turn;
+  }
+
+  /** Checks a start and makes the task one that is stored, and held here. */
+  async #begin(path: ResourcePath, body: unknown, warnings: Warning[]): Promise<TaskRunner> {
+    const { store, admission } = this.#options;
+    const { task, resource } = await this.#prepare(path, body, warnings);
+    const { sid, cname, uid, createdMs } = task;
     const state = newTaskState();
-    const added = await this.#options.store.addTask(task, state);
-    if (added === 'conflict') throw problem('task-conflict');
-    if (added === 'used') {
-      this.#refuseUsed(await this.#resources.of('start', path, { cname, uid }), path.mode);
-      throw problem('internal-error');
+    try {
+      const added = await store.addTask(task, state);
+      if (added === 'conflict') throw problem('task-conflict');
+      if (added === 'used') {
+        this.#refuseUsed(await this.#resources.of('start', path, { cname, uid }), path.mode);
+        throw problem('internal-error');
+      }
+      const runner = this.#hold(new TaskRunner(task, state, added, this.#options));
+      // From now on calls need no database to find it.
+      this.#resources.keep({ ...resource, sid, startedMs: createdMs });
+      return runner;
+    } catch (error) {
+      admission.forget(sid);
+      throw error;
+    } finally {
+      this.#starting.delete(sid);
     }
-    return this.#hold(new TaskRunner(task, state, added, this.#options));
   }
 
   /** All that start checks, in its order; the task that would be made, and of what. */
