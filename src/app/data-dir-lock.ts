@@ -8,7 +8,7 @@ import { connect, createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock } from '../kernel/clock.ts';
-import { Fault } from '../kernel/fault.ts';
+import { Fault, messageOf } from '../kernel/fault.ts';
 
 export const LOCK_NAME = 'server.sock';
 /**
@@ -20,7 +20,10 @@ const ANSWER_TIMEOUT_MS = 2000;
 
 export type DataDirLock = { release(): Promise<void> };
 
-/** Takes the folder, which exists. Throws a Fault `data-dir-taken` while another server has it. */
+/**
+ * Takes the folder, which exists. Throws a Fault `data-dir-taken` while another server has it, `data-dir-unusable` when
+ * nothing can be put there.
+ */
 export async function lockDataDir(dataDir: string): Promise<DataDirLock> {
   const folder = reach(dataDir);
   const path = join(folder.path, LOCK_NAME);
@@ -35,7 +38,8 @@ export async function lockDataDir(dataDir: string): Promise<DataDirLock> {
   } catch (error) {
     await closed(server);
     folder.leave();
-    throw error;
+    if (error instanceof Fault) throw error;
+    throw unusable(dataDir, error);
   }
   return {
     async release() {
@@ -77,6 +81,16 @@ function taken(dataDir: string, holder: string): Fault {
     'data-dir-taken',
     `another Aircheck server${who} is running on the data folder ${dataDir}; stop it, or set AIRCHECK_DATA_DIR to another folder`,
     { blame: 'caller' },
+  );
+}
+
+function unusable(dataDir: string, cause: unknown): Fault {
+  const { code } = cause as NodeJS.ErrnoException;
+  const why = code === 'EACCES' || code === 'EROFS' ? 'this user may not write there' : messageOf(cause);
+  return new Fault(
+    'data-dir-unusable',
+    `the data folder ${dataDir} cannot be used: ${why}; give the folder to the user that the server runs as, or set AIRCHECK_DATA_DIR to another folder`,
+    { blame: 'caller', cause },
   );
 }
 

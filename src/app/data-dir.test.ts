@@ -51,6 +51,14 @@ test('a folder whose path is too long for a socket is guarded as well', async ()
   await again.release();
 });
 
+test('a folder that nothing can be put into is refused in words', async () => {
+  // Whoever may do everything may not write there either.
+  await expect(lockDataDir('/proc/self')).rejects.toMatchObject({
+    code: 'data-dir-unusable',
+    message: expect.stringMatching(/\/proc\/self cannot be used: this user may not write there.*AIRCHECK_DATA_DIR/),
+  });
+});
+
 async function leaveStaleLockIn(dir: string): Promise<void> {
   const short = folder();
   await leaveStaleLock(short);

@@ -15,7 +15,7 @@ import { docsRoutes } from '../http/docs.ts';
 import { healthRoute } from '../http/health.ts';
 import { publishPageRoutes } from '../http/publish-page.ts';
 import { recordingApi } from '../http/recording-api.ts';
-import { buildHttp } from '../http/server.ts';
+import { buildHttp, listen } from '../http/server.ts';
 import { isPlainBeyondLoopback, readTls } from '../http/tls.ts';
 import { whipRoutes } from '../http/whip.ts';
 import { systemClock } from '../kernel/clock.ts';
@@ -271,6 +271,10 @@ export async function createServer(given: Config): Promise<AircheckServer> {
 
     const http = buildHttp({ log, tls, legacyErrorCodes: config.legacyErrorCodes });
     endings.push(() => http.close());
+    // A call for a recording that a forerunner began must find it.
+    const ready = Promise.withResolvers<void>();
+    ready.promise.catch(() => {});
+    http.addHook('onRequest', () => ready.promise);
     healthRoute(http, async () => {
       await database.query('select 1');
       return { recordings: recordings.size };
@@ -291,12 +295,18 @@ export async function createServer(given: Config): Promise<AircheckServer> {
     http.register(whipRoutes, { endpoint: whip, apps, clock, checkPublishPrivileges: true });
     http.register(publishPageRoutes);
     http.register(docsRoutes);
-    // Before the first call: one for a recording that a forerunner began must find it.
+    // Before recordings are taken up: they would have to be ended again if the port is not to be had.
+    await listen(http, config);
     endings.push(() => recordings.close(0));
-    await recordings.recover();
-    await diskWatch.start();
+    try {
+      await recordings.recover();
+      await diskWatch.start();
+    } catch (error) {
+      ready.reject(error);
+      throw error;
+    }
+    ready.resolve();
     supervisor.warmUp();
-    await http.listen({ host: config.host, port: config.port });
     // Last to be begun, first to be ended: calls that wait for a stop are still answered.
     endings.push(() => recordings.close(config.shutdownTimeoutS * 1000));
 

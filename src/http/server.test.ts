@@ -13,7 +13,8 @@ import { ACQUIRE, ACQUIRE_BODY, AUTHORIZATION, listenEdge } from '../../test/sup
 import { makeCertificates } from '../app/cli/moving/certificates.ts';
 import { systemClock } from '../kernel/clock.ts';
 import { Fault } from '../kernel/fault.ts';
-import { BODY_LIMIT_BYTES, buildHttp } from './server.ts';
+import { createLog } from '../observe/log.ts';
+import { BODY_LIMIT_BYTES, buildHttp, listen } from './server.ts';
 import { isPlainBeyondLoopback, readTls, type TlsIdentity } from './tls.ts';
 
 const newIdentity = (): Promise<TlsIdentity> =>
@@ -226,4 +227,13 @@ test.each([
   ['0.0.0.0', true, false],
 ])('%s with TLS %s: passwords in the clear: %s', (host, withTls, expected) => {
   expect(isPlainBeyondLoopback({ host, tls: withTls })).toBe(expected);
+});
+
+test('a port that another has is refused with the settings that name it', async () => {
+  const second = buildHttp({ log: createLog('silent') });
+  await expect(listen(second, { host: '127.0.0.1', port })).rejects.toMatchObject({
+    code: 'port-unusable',
+    message: expect.stringMatching(`TCP 127.0.0.1:${port}: .*EADDRINUSE.* Set AIRCHECK_HOST and AIRCHECK_PORT`),
+  });
+  await second.close();
 });

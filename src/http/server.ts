@@ -12,6 +12,7 @@ import {
   LogController,
 } from 'fastify';
 import { problem } from '../contract/problems.ts';
+import { Fault, messageOf } from '../kernel/fault.ts';
 import { errorSender } from './errors.ts';
 import { toPlainUrl } from './paths.ts';
 import { checkTls, type TlsIdentity } from './tls.ts';
@@ -67,6 +68,16 @@ export function buildHttp({ log, tls, legacyErrorCodes = false }: HttpOptions): 
   app.setErrorHandler(sendError);
   app.setNotFoundHandler((request, reply) => sendError(problem('no-route'), request, reply));
   return app;
+}
+
+/** Takes the port. Throws a Fault `port-unusable` that says which settings to change. */
+export async function listen(app: FastifyInstance, { host, port }: { host: string; port: number }): Promise<void> {
+  try {
+    await app.listen({ host, port });
+  } catch (cause) {
+    const message = `cannot listen on TCP ${host}:${port}: ${messageOf(cause)}. Set AIRCHECK_HOST and AIRCHECK_PORT.`;
+    throw new Fault('port-unusable', message, { blame: 'caller', cause });
+  }
 }
 
 /**

@@ -26,10 +26,12 @@ export async function backlog({ retry, json }: BacklogWords): Promise<void> {
         method: 'POST',
         headers: { authorization },
       });
+      if (!answer.ok && answer.status !== 404) throw await refused(answer);
       retried ||= answer.ok;
       continue;
     }
     const answer = await ask(path, { headers: { authorization } });
+    if (!answer.ok) throw await refused(answer);
     const { backlog: of } = z.object({ backlog: z.array(backlogEntrySchema) }).parse(await answer.json());
     entries.push(...of.map((entry) => ({ ...entry, appid })));
   }
@@ -54,9 +56,29 @@ async function ask(url: string, init: RequestInit): Promise<Response> {
   try {
     return await fetch(url, init);
   } catch (cause) {
-    throw new Fault('server-unreachable', `the server at ${new URL(url).origin} does not answer: ${messageOf(cause)}`, {
-      blame: 'caller',
-      cause,
-    });
+    // fetch says only that it failed; why stands in its cause.
+    const why = messageOf((cause as Error).cause ?? cause);
+    const { origin } = new URL(url);
+    throw new Fault(
+      'server-unreachable',
+      `the server at ${origin} does not answer: ${why}. Start it, or run this where its settings are, which say its address.`,
+      { blame: 'caller', cause },
+    );
   }
+}
+
+/** What a server answers that has other credentials than this command, or is none of ours. */
+async function refused(answer: Response): Promise<Fault> {
+  const words = (await answer.text().catch(() => '')).slice(0, 200);
+  const hint =
+    answer.status === 401 || answer.status === 400
+      ? ' Run this with the settings and the data folder of the server.'
+      : '';
+  return new Fault(
+    'server-refused',
+    `the server at ${new URL(answer.url).origin} answered ${answer.status}: ${words}.${hint}`,
+    {
+      blame: 'caller',
+    },
+  );
 }
