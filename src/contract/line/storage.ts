@@ -88,8 +88,11 @@ export const storageConfigSchema = z
       return;
     }
     // Both go into the request's path or host, where "/" or "?" would change what is asked for.
-    if (!/^[A-Za-z0-9][A-Za-z0-9._-]{1,254}$/.test(storage.bucket))
-      refuse(['bucket'], 'bucket must be a bucket name: letters, digits, ".", "_" and "-"');
+    if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,254}$/.test(storage.bucket))
+      refuse(
+        ['bucket'],
+        'bucket must be a bucket name: letters, digits, ".", "_" and "-", the first a letter or digit',
+      );
     if (storage.accessKey === '') refuse(['accessKey'], 'accessKey must not be empty');
     if (storage.secretKey === '') refuse(['secretKey'], 'secretKey must not be empty');
     const regions = REGIONS[storage.vendor];
