@@ -120,7 +120,8 @@ export async function createServer(given: Config): Promise<AircheckServer> {
     endings.push(() => database.close());
 
     const folder = folderIdentity(config.dataDir);
-    const ownership = await Ownership.begin({ database, folder, bootId: readBootId() ?? folder, clock, log });
+    const bootId = readBootId();
+    const ownership = await Ownership.begin({ database, folder, bootId: bootId ?? folder, clock, log });
     endings.push(() => ownership.close());
 
     const feedDir = feedDirOf(config.dataDir);
@@ -231,6 +232,7 @@ export async function createServer(given: Config): Promise<AircheckServer> {
       }),
       spool,
       clock,
+      bootId,
       log,
       syncStopTimeoutMs: config.syncStopTimeoutS * 1000,
       resourceLifeMs: config.resourceLifeS * 1000,

@@ -189,7 +189,7 @@ test('files that can never be uploaded stay on the spool', () => {
 
 const anyEvent: fc.Arbitrary<TaskEvent> = fc.oneof(
   fc.constant<TaskEvent>({ type: 'startAccepted' }),
-  fc.nat(9).map((zeroUtcMs): TaskEvent => ({ type: 'runLaunched', zeroUtcMs })),
+  fc.nat(9).map((zeroUtcMs): TaskEvent => ({ type: 'runLaunched', zeroUtcMs, zeroMono: { bootId: 'boot', us: 0 } })),
   fc.constant<TaskEvent>({ type: 'recorderReady' }),
   fc.constant<TaskEvent>({ type: 'recorderJoined', atMs: 0 }),
   fc.constant<TaskEvent>({ type: 'playlistStored', file }),

@@ -15,9 +15,9 @@ export function transition(state: TaskState, event: TaskEvent): Transition {
       if (state.phase !== 'new') return same;
       return launch({ ...state, phase: 'recording', status: 2 });
     case 'runLaunched':
-      return state.phase === 'ended' || state.zeroUtcMs !== undefined
+      return state.phase === 'ended'
         ? same
-        : { state: { ...state, zeroUtcMs: event.zeroUtcMs }, effects: [] };
+        : { state: { ...state, zeroUtcMs: state.zeroUtcMs ?? event.zeroUtcMs, zeroMono: event.zeroMono }, effects: [] };
     case 'recorderReady':
       return { state: raise(state, 3), effects: [] };
     case 'recorderJoined':

@@ -215,6 +215,8 @@ export type TaskPorts = {
   uploads: UploadPort;
   spool: SpoolPort;
   clock: Clock;
+  /** Which start of the machine this is; undefined where the system does not say. */
+  bootId: string | undefined;
   log: SessionLog;
   syncStopTimeoutMs: number;
 };

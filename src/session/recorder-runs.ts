@@ -61,10 +61,13 @@ export class RecorderRuns {
   /** The recording's zero in this machine's monotonic time; undefined before the first run. */
   get zeroMonoUs(): number | undefined {
     const { state, ports } = this.#options;
-    const { zeroUtcMs } = state();
-    // Kept as wall time only: after a restart it is worked out once, and stays then.
-    if (this.#zeroMonoUs === undefined && zeroUtcMs !== undefined)
-      this.#zeroMonoUs = Math.round(ports.clock.monoUs() - (ports.clock.nowMs() - zeroUtcMs) * 1000);
+    const { zeroUtcMs, zeroMono } = state();
+    if (this.#zeroMonoUs !== undefined || zeroUtcMs === undefined) return this.#zeroMonoUs;
+    // Only once the machine itself was started anew must wall time be believed, which may have been set meanwhile.
+    this.#zeroMonoUs =
+      zeroMono !== undefined && zeroMono.bootId === ports.bootId
+        ? zeroMono.us
+        : Math.round(ports.clock.monoUs() - (ports.clock.nowMs() - zeroUtcMs) * 1000);
     return this.#zeroMonoUs;
   }
 
@@ -200,7 +203,8 @@ export class RecorderRuns {
     this.#run = run;
     this.#hasRun = true;
     void this.keep(run.record);
-    onEvent({ type: 'runLaunched', zeroUtcMs });
+    const zeroMono = ports.bootId === undefined ? undefined : { bootId: ports.bootId, us: zeroMonoUs };
+    onEvent({ type: 'runLaunched', zeroUtcMs, zeroMono });
     if (this.#stopAtMonoUs !== undefined) process.stop(this.#stopAtMonoUs);
   }
 

@@ -189,7 +189,7 @@ export class Recordings {
    */
   async #inTurn<T>(resourceId: string, work: () => Promise<T>): Promise<T> {
     const before = this.#turns.get(resourceId);
-    const turn = before ? before.then(work) : work();
+    const turn = before === undefined ? work() : before.then(work);
     const over = turn.then(
       () => {},
       () => {},

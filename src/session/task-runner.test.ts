@@ -303,6 +303,17 @@ describe('after a crash of the server', () => {
     expect(world.removed).toEqual([task.sid]);
   });
 
+  test.each([
+    ['that was set back by an hour', { bootId: 'boot', us: 30_000_000 }, 30_000_000],
+    ['is believed once the machine was started anew', { bootId: 'before', us: 7 }, 40_000_000 + 3_600_000_000],
+  ])('wall time %s', async (_what, zeroMono, zeroMonoUs) => {
+    world.clock.advance(100_000);
+    const zeroUtcMs = world.clock.nowMs() - 60_000 + 3_600_000;
+    await left({ phase: 'recording', status: 5, zeroUtcMs, zeroMono });
+    await orphanEnds();
+    expect(world.recorders[0]?.start).toMatchObject({ generation: 2, zeroUtcMs, zeroMonoUs });
+  });
+
   test('one that was stopping is completed and stored, with what the old recorder finished', async () => {
     const { task, all } = await left({ phase: 'stopping', status: 6, stoppedBy: 'call' });
     world.spooled.get(task.sid)?.push(lying('last.mp4'));

@@ -14,6 +14,9 @@ import type { ChangedPlan } from './changes.ts';
 /** `new`: accepted, nothing launched; `recording`: a recorder is coming up or at work; the rest as they say. */
 type Phase = 'new' | 'recording' | 'stopping' | 'uploading' | 'ended';
 
+/** A moment of monotonic time, microseconds, which holds for one start of the machine. */
+type MonoMoment = { bootId: string; us: number };
+
 export type TaskState = {
   phase: Phase;
   status: Status;
@@ -28,6 +31,11 @@ export type TaskState = {
   generation: number;
   /** The recording's zero, Unix milliseconds, the same for all runs; undefined before the first. */
   zeroUtcMs: number | undefined;
+  /**
+   * The same moment in monotonic time, microseconds, of the machine's start that the newest run was launched in: wall
+   * time may be set while no server runs. Undefined where starts cannot be told apart, and in rows of earlier versions.
+   */
+  zeroMono: MonoMoment | undefined;
   /** When runs were lost of late, Unix milliseconds. */
   lossesMs: number[];
   /** The one stop call that is still to be answered. */
@@ -83,7 +91,7 @@ export type Task = {
 
 export type TaskEvent =
   | { type: 'startAccepted' }
-  | { type: 'runLaunched'; zeroUtcMs: number }
+  | { type: 'runLaunched'; zeroUtcMs: number; zeroMono: MonoMoment | undefined }
   | { type: 'recorderReady' }
   /** It is in the channel, or the page is ready; `atMs` is when. */
   | { type: 'recorderJoined'; atMs: number }
@@ -163,6 +171,7 @@ export function newTaskState(): TaskState {
     refused: false,
     generation: 0,
     zeroUtcMs: undefined,
+    zeroMono: undefined,
     lossesMs: [],
     waitingStop: undefined,
     playlists: [],

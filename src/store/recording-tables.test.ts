@@ -144,6 +144,7 @@ describe.each(targets)('%s', (_name, url) => {
       status: 5 as const,
       generation: 3,
       zeroUtcMs: 77,
+      zeroMono: { bootId: BOOT, us: 78 },
       lossesMs: [5],
       playlists: [{ key: 'a/x.m3u8', startUtcMs: 5, owner: { uid: '7', trackType: 'audio' as const } }],
     };

@@ -40,6 +40,7 @@ const stateSchema = z
     waitingStop: z.number().optional(),
     generation: z.number().default(0),
     zeroUtcMs: z.number().optional(),
+    zeroMono: z.object({ bootId: z.string(), us: z.number() }).optional(),
     lossesMs: z.array(z.number()).default([]),
     playlists: z.array(fileSchema).default([]),
     mp4s: z.array(fileSchema),
@@ -58,10 +59,11 @@ const stateSchema = z
   })
   // JSON leaves out what is undefined.
   .transform(
-    ({ waitingStop, zeroUtcMs, playlist, playlists, ending, stoppedBy, uploadedTo, ...rest }): TaskState => ({
+    ({ waitingStop, zeroUtcMs, zeroMono, playlist, playlists, ending, stoppedBy, uploadedTo, ...rest }): TaskState => ({
       ...rest,
       waitingStop,
       zeroUtcMs,
+      zeroMono,
       playlists: playlist ? [playlist, ...playlists] : playlists,
       ending,
       stoppedBy,

@@ -259,6 +259,7 @@ export class FakeWorld {
     return {
       store: this.store,
       clock: this.clock,
+      bootId: 'boot',
       syncStopTimeoutMs: 20_000,
       log: { debug: line('debug'), info: line('info'), warn: line('warn'), error: line('error') },
       channel: {
