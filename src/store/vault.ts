@@ -54,9 +54,11 @@ export class Vault {
     const [, , id = '', packed = ''] = sealed.split(':');
     const known = this.#keys.find((each) => each.id === id);
     if (!Vault.isSealed(sealed) || !known)
-      throw new Fault('secret-unreadable', `no key ${id} to open a secret with: was it taken out of secretKeys?`, {
-        blame: 'caller',
-      });
+      throw new Fault(
+        'secret-unreadable',
+        `no key ${id} to open a secret with: put it back into secretKeys, or into secret.key of the data folder, and start again`,
+        { blame: 'caller' },
+      );
     const bytes = Buffer.from(packed, 'base64');
     const decipher = createDecipheriv('aes-256-gcm', known.key, bytes.subarray(0, IV_BYTES), {
       authTagLength: TAG_BYTES,

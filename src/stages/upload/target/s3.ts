@@ -272,7 +272,7 @@ class S3Bucket implements StoreWithFetch {
       if (plainEtag(told.etag) !== undefined) return 'accepted';
       throw new Fault(
         'store-answer-empty',
-        `${this.description} answered the put of ${key} without an ETag, and does not say what it has`,
+        `${this.description} answered the put of ${key} without an ETag, and does not say what it has; is the endpoint a store’s?`,
         { blame: 'destination', retryable: true },
       );
     }
