@@ -268,12 +268,12 @@ test('a store that can never be used stops the recording and leaves its files on
 
 describe('after a crash of the server', () => {
   /** A task that the server before left in this state, with a recorder that is still at work. */
-  async function left(state: Partial<TaskState>) {
+  async function left(state: Partial<TaskState>, folders = [1]) {
     const task = taskOf();
     world.store.tasks.set(task.sid, { task, state: { ...newTaskState(), generation: 1, ...state } });
     world.store.runs.set(task.sid, [running]);
     world.spooled.set(task.sid, [lying('a.mp4')]);
-    world.runs.set(task.sid, [1]);
+    world.runs.set(task.sid, folders);
     world.alive.add(99);
     const all = recordings();
     await all.recover();
@@ -312,6 +312,17 @@ describe('after a crash of the server', () => {
     await left({ phase: 'recording', status: 5, zeroUtcMs, zeroMono });
     await orphanEnds();
     expect(world.recorders[0]?.start).toMatchObject({ generation: 2, zeroUtcMs, zeroMonoUs });
+  });
+
+  test('a run whose folder somebody removed is told, and the recording goes on', async () => {
+    await left({ phase: 'recording', status: 5, zeroUtcMs: 0 }, []);
+    await orphanEnds();
+    expect(world.lines).toContainEqual({
+      level: 'error',
+      details: { sid: expect.any(String), generation: 1 },
+      text: 'the spool folder of a run is gone: what was not stored of it is lost',
+    });
+    expect(world.recorders[0]?.start).toMatchObject({ generation: 2 });
   });
 
   test('one that was stopping is completed and stored, with what the old recorder finished', async () => {

@@ -137,6 +137,9 @@ export class TaskRunner {
       log.error({ sid, error: messageOf(error) }, 'the spool of a recording cannot be read');
       return [];
     });
+    for (const { kind, generation } of former)
+      if (kind === 'record' && !spooled.some((each) => each.generation === generation))
+        log.error({ sid, generation }, 'the spool folder of a run is gone: what was not stored of it is lost');
     const newestGeneration = Math.max(0, ...[...former, ...spooled].map(({ generation }) => generation));
     await this.dispatch({ type: 'serverRestarted', newestGeneration });
   }
