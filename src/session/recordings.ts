@@ -25,6 +25,7 @@ import type { PastTask, Resource, TaskPorts } from './ports.ts';
 import { type ResourcePath, Resources, refuseUnfound } from './resources.ts';
 import { isRunning, kindsOf, newTaskState, type Task, takesOnlySnapshots } from './task.ts';
 import { type TaskChange, TaskRunner } from './task-runner.ts';
+import { Turns } from './turns.ts';
 
 export type RecordingsOptions = TaskPorts & {
   resourceLifeMs: number;
@@ -69,8 +70,8 @@ export class Recordings {
   #resources: Resources;
   /** The apps of starts under way, by sid: they count as recordings before they are any. */
   #starting = new Map<string, string>();
-  /** The last start with each resource, until its task is stored. */
-  #turns = new Map<string, Promise<void>>();
+  /** Starts with one resource, until the task is stored. */
+  #turns = new Turns();
   #claims: Timer | undefined;
   #claiming: Promise<void> | undefined;
   #closing = false;
@@ -165,7 +166,9 @@ export class Recordings {
   async #start(path: ResourcePath, body: unknown, warnings: Warning[], onStored: () => void): Promise<TaskRunner> {
     const { store, log, admission } = this.#options;
     const { resourceId } = path;
-    const runner = await this.#inTurn(resourceId, () => this.#begin(path, body, warnings));
+    // Of two at once, as when a client asks again before the database has answered, the later is to find what the first
+    // has begun, and no conflict with it.
+    const runner = await this.#turns.take(resourceId, () => this.#begin(path, body, warnings));
     onStored();
     try {
       await runner.start();
@@ -181,24 +184,6 @@ export class Recordings {
       throw problem('allocate-failed', undefined, { cause });
     }
     return runner;
-  }
-
-  /**
-   * Lets one start with a resource after the other store its task: the later of two that come at once, as when a client
-   * asks again before the database has answered, finds what the first has begun and is no conflict with it.
-   */
-  async #inTurn<T>(resourceId: string, work: () => Promise<T>): Promise<T> {
-    const before = this.#turns.get(resourceId);
-    const turn = before === undefined ? work() : before.then(work);
-    const over = turn.then(
-      () => {},
-      () => {},
-    );
-    this.#turns.set(resourceId, over);
-    void over.then(() => {
-      if (this.#turns.get(resourceId) === over) this.#turns.delete(resourceId);
-    });
-    return turn;
   }
 
   /** Checks a start and makes the task one that is stored, and held here. */
