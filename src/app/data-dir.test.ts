@@ -1,14 +1,18 @@
-import { linkSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { linkSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { loadConfig } from '../config/load.ts';
 import { greeting } from './cli/greeting.ts';
 import { completeCredentials, makeDataDir } from './credentials.ts';
 import { LOCK_NAME, lockDataDir } from './data-dir-lock.ts';
 
-const folder = () => mkdtempSync(join(tmpdir(), 'aircheck-data-'));
+const folder = () => {
+  const dir = mkdtempSync(join(tmpdir(), 'aircheck-data-'));
+  onTestFinished(() => rmSync(dir, { recursive: true, force: true }));
+  return dir;
+};
 const configOf = (cwd: string, env: Record<string, string> = {}) => loadConfig({ env, cwd });
 const hex = expect.stringMatching(/^[0-9a-f]{32}$/);
 

@@ -1,13 +1,14 @@
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { loadConfig } from './load.ts';
 import { environmentName } from './settings.ts';
 
 const APP = '0123456789abcdef0123456789abcdef';
 const folder = (yaml?: string) => {
   const cwd = mkdtempSync(join(tmpdir(), 'aircheck-config-'));
+  onTestFinished(() => rmSync(cwd, { recursive: true, force: true }));
   if (yaml !== undefined) writeFileSync(join(cwd, 'aircheck.yaml'), yaml);
   return cwd;
 };
