@@ -4,7 +4,9 @@
  * judged by test/chaos.
  */
 import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -118,4 +120,17 @@ test('after an error that nobody caught recorders finish, the server fails, and 
   server = await ServerProcess.start({ dataDir, env });
   expect(await status()).toBe(4);
   await until(async () => runs().includes('2'));
+});
+
+test('a start of its server that does not get its port leaves it to the next start', { timeout: 60_000 }, async () => {
+  await server.kill();
+  const other = createServer((socket) => socket.destroy()).listen(Number(env['AIRCHECK_PORT']), '127.0.0.1');
+  await once(other, 'listening');
+  await expect(ServerProcess.start({ dataDir, env })).rejects.toThrow(
+    `cannot listen on TCP 127.0.0.1:${env['AIRCHECK_PORT']}: listen EADDRINUSE`,
+  );
+  other.close();
+  await once(other, 'close');
+  server = await ServerProcess.start({ dataDir, env });
+  await until(async () => (await status()) === 4);
 });
