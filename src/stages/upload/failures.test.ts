@@ -8,7 +8,7 @@ import type { ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeEach, expect, onTestFinished, test } from 'vitest';
-import { refuse, S3Stub } from '../../../test/support/s3-stub.ts';
+import { refuse, S3Stub, type StubRequest } from '../../../test/support/s3-stub.ts';
 import { type Clock, systemClock } from '../../kernel/clock.ts';
 import type { SpooledFile } from '../../media/segment.ts';
 import { memoryLedger } from './ledger.ts';
@@ -97,6 +97,10 @@ const refusing =
     return true;
   };
 
+function refusing504(response: ServerResponse): void {
+  refuse(response, 504, 'GatewayTimeout', 'away');
+}
+
 test.each<[string, Answer]>([
   ['answers 500', refusing(500, 'InternalError')],
   ['answers 503 SlowDown', refusing(503, 'SlowDown')],
@@ -152,6 +156,41 @@ test('all of a recording reaches a store whose connections break in the middle o
   const upload = begin();
   for (const file of files) upload.add(file, dir);
   expect(await upload.finish()).toMatchObject({ lost: [] });
+  compare();
+});
+
+test.each<[string, (response: ServerResponse) => void]>([
+  ['without a word', () => undefined],
+  ['after it broke the connection', (response) => void response.destroy()],
+  ['after its gateway said 504', refusing504],
+])('the last playlist stays although the store carries out an older put late, %s', async (_how, end) => {
+  const { stub, files, begin, compare } = await setUp();
+  let held: StubRequest | undefined;
+  let isLate = false;
+  stub.interfere = (request, response) => {
+    if (request.action === 'PutObject' && request.key === 'p/x.m3u8' && !held) {
+      held = request;
+      end(response);
+      return true;
+    }
+    const has = stub.objects.get(request.key)?.data.toString().split('\n').length;
+    // Soon after the final version is confirmed, the older one is carried out.
+    if (held && request.action === 'HeadObject' && request.key === 'p/x.m3u8' && has === SLICES) {
+      const { body } = held;
+      const md5 = createHash('md5').update(body).digest('hex');
+      systemClock.after(20, () => {
+        if (!isLate) stub.objects.set('p/x.m3u8', { data: body, type: undefined, md5, parts: 0 });
+        isLate = true;
+      });
+    }
+    return false;
+  };
+  const upload = begin();
+  for (const file of files.slice(0, 1)) upload.add(file, dir);
+  await expect.poll(() => held, SOON).toBeDefined();
+  for (const file of files.slice(1)) upload.add(file, dir);
+  expect(await upload.finish()).toMatchObject({ lost: [] });
+  expect(isLate).toBe(true);
   compare();
 });
 

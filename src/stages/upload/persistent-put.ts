@@ -36,6 +36,11 @@ export type Wanted = {
   source(): Source;
   /** Asked after `source`: whether the customer's own store may not have it yet. */
   onlyBackup?: () => boolean;
+  /**
+   * Called when a put of what `source` gave last ended without the store's final word: the store may still carry it
+   * out, at any later time.
+   */
+  onUnheard?: () => void;
 };
 export type Outcome = { attempts: number; receipt: Receipt; place: Place };
 
@@ -111,7 +116,7 @@ export class PersistentPut {
   }
 
   /** Undefined when the source is gone for good. Throws the abort's reason. */
-  async put({ record, source, onlyBackup }: Wanted): Promise<Outcome | undefined> {
+  async put({ record, source, onlyBackup, onUnheard }: Wanted): Promise<Outcome | undefined> {
     const { key, name } = record;
     let { parts } = this.#options.ledger.known(name) ?? {};
     // What a file in parts has come to is not given up with the attempt, and an attempt that came further counts as the
@@ -149,11 +154,14 @@ export class PersistentPut {
         this.#reported.clear();
         // The store works again: whoever waits out a long pause need not.
         this.#wakeAll();
+        if (result.repeated) onUnheard?.();
         keep(result, result.evidence === 'accepted' ? 'accepted' : 'stored');
         return { attempts: attempt, receipt: result, place: 'store' };
       }
       this.#options.signal.throwIfAborted();
       this.#fault = result;
+      // Gateways answer for stores too: only a refusal of the kind that stays says that nothing will be done.
+      if (result.retryable && !isOnlyBackup) onUnheard?.();
       this.#report(key, result, attempt);
       if (result.code === 'source-missing' || result.code === 'source-changed') return undefined;
       pauses = (parts?.parts.length ?? 0) > before ? 1 : pauses + 1;

@@ -241,6 +241,53 @@ describe('RecordingUpload', () => {
     });
   });
 
+  test('puts the final playlist once more when a put of an older one, given up unheard, may come after it', async () => {
+    const { upload, store, listed, target, clock } = setUp();
+    upload.add(slice(0), '/spool');
+    await store('x_0.ts');
+    expect(listed()).toBe('!0');
+    clock.advance(61_000);
+    await settled();
+    upload.add(slice(1), '/spool');
+    await store('x_1.ts');
+    clock.advance(1000);
+    await settled();
+    const isNewer = (call: Call) => 'data' in call.source && call.source.data.toString() === '!0 1';
+    target.open.find(isNewer)?.succeed();
+    let isOver = false;
+    void upload.finish().then(() => (isOver = true));
+    await settled();
+    clock.advance(8000);
+    await settled();
+    expect([isOver, target.open.filter(isNewer)]).toEqual([false, []]);
+    clock.advance(2000);
+    await settled();
+    expect(target.open.filter(isNewer)).toHaveLength(1);
+    target.open.find(isNewer)?.succeed();
+    await settled();
+    expect(isOver).toBe(true);
+  });
+
+  test.each([
+    ['of the same playlist', 0],
+    ['long ago', 20_000],
+  ])('ends at once after a put that failed %s', async (_when, laterMs) => {
+    const { upload, store, fail, clock } = setUp();
+    upload.add(slice(0), '/spool');
+    await store('x_0.ts');
+    await fail('.m3u8', down);
+    clock.advance(1000);
+    await settled();
+    await store('.m3u8');
+    clock.advance(laterMs);
+    if (laterMs > 0) {
+      upload.add(slice(1), '/spool');
+      await store('x_1.ts');
+      await store('.m3u8');
+    }
+    expect(await upload.finish()).toMatchObject({ lost: [] });
+  });
+
   test('finishes at once with nothing to store', async () => {
     expect(await setUp().upload.finish()).toMatchObject({ files: [], lost: [], backedUp: false });
   });

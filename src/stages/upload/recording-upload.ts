@@ -4,10 +4,11 @@
  */
 import { join } from 'node:path';
 import type { ObjectRecord, UploadLedger } from '../../contract/line/objects.ts';
-import type { Clock } from '../../kernel/clock.ts';
+import { type Clock, sleep } from '../../kernel/clock.ts';
 import { Fault } from '../../kernel/fault.ts';
 import type { FileOwner, Segment, SpooledFile } from '../../media/segment.ts';
 import type { Backup } from './backup-store.ts';
+import { LatePuts } from './late-puts.ts';
 import { memoryLedger } from './ledger.ts';
 import { type FailedAttempt, PersistentPut, type Place, type UploadLog } from './persistent-put.ts';
 import { IndexFile, SliceRow } from './playlist.ts';
@@ -91,6 +92,7 @@ export class RecordingUpload {
   #lost: SpooledFile[] = [];
   #rows = new Map<string, SliceRow>();
   #indexes = new Map<string, IndexFile>();
+  #latePuts = new Map<string, LatePuts>();
   #storedPlaylists = new Map<string, StoredFile>();
   #storing = new Set<string>();
   #abort = new AbortController();
@@ -276,8 +278,23 @@ export class RecordingUpload {
     // A long playlist is not sent for each of its slices, but for the last of them.
     const isDue = this.#ending && index?.waiting === 0 ? index.hasNews : index?.isDue;
     if (!index || !isDue || this.#storing.has(name) || this.#abort.signal.aborted) return;
+    this.#storeAlone(name, () => this.#storeIndex(name, index));
+  }
+
+  /** Puts the final version once more where a late put of an older one may have replaced it, when none can any more. */
+  #storeAgain(name: string, index: IndexFile): void {
+    const againAtUs = this.#latePuts.get(name)?.againAtUs;
+    if (againAtUs === undefined) return;
+    this.#storeAlone(name, async () => {
+      const { clock } = this.#options;
+      await sleep(clock, Math.max(0, againAtUs - clock.monoUs()) / 1000, this.#abort.signal);
+      await this.#storeIndex(name, index);
+    });
+  }
+
+  #storeAlone(name: string, store: () => Promise<void>): void {
     this.#storing.add(name);
-    void this.#storeIndex(name, index)
+    void store()
       .catch((error: unknown) => this.#giveUp(error))
       .finally(() => {
         this.#storing.delete(name);
@@ -290,10 +307,14 @@ export class RecordingUpload {
     const key = this.#key(name);
     let slices: Segment[] = [];
     let data = Buffer.alloc(0);
+    let begunUs = this.#options.clock.monoUs();
+    const latePuts = this.#latePuts.get(name) ?? new LatePuts();
+    this.#latePuts.set(name, latePuts);
     // Rendered anew for each attempt: a retry an hour later must not store an hour-old playlist.
     const source = () => {
       const rows = index.take();
       slices = rows.flat();
+      begunUs = this.#options.clock.monoUs();
       data = Buffer.from(this.#options.renderIndex(name, rows));
       return { data };
     };
@@ -302,7 +323,9 @@ export class RecordingUpload {
       source,
       // One that names what is not there would be of use to nobody.
       onlyBackup: () => slices.some((slice) => this.#backedUp.has(slice.name)),
+      onUnheard: () => latePuts.note(data.toString(), this.#options.clock.monoUs()),
     });
+    latePuts.store(data.toString(), begunUs);
     if (outcome?.place === 'backup') this.#backedUp.add(name);
     const startUtcMs = slices.reduce((first, slice) => Math.min(first, slice.startUtcMs), slices[0]?.startUtcMs ?? 0);
     const durationUs = slices.reduce((sum, slice) => sum + slice.durationUs, 0);
@@ -325,6 +348,8 @@ export class RecordingUpload {
     if (this.#running > 0 || this.#queue.length > 0) return;
     for (const row of this.#rows.values()) row.end();
     for (const name of this.#indexes.keys()) this.#refresh(name);
+    if (this.#storing.size > 0) return;
+    for (const [name, index] of this.#indexes) this.#storeAgain(name, index);
     if (this.#storing.size > 0) return;
     this.#ending.resolve({
       files: this.#files(),

@@ -52,7 +52,8 @@ export type S3Request = {
   patient?: boolean;
   signal?: AbortSignal | undefined;
 };
-export type S3Answer = { headers: IncomingHttpHeaders; text: string };
+/** `repeated` when the same was asked before, and what became of that is not known. */
+export type S3Answer = { headers: IncomingHttpHeaders; text: string; repeated: boolean };
 
 type Place = { endpoint: string; region: string };
 
@@ -87,14 +88,14 @@ export class S3Connection {
 
   /** Throws an S3Error for what the store refuses, and the system's error when no answer comes. */
   async send(request: S3Request): Promise<S3Answer> {
-    const response = await this.#ask(request);
-    return { headers: response.headers, text: await textOf(response) };
+    const { response, repeated } = await this.#ask(request);
+    return { headers: response.headers, text: await textOf(response), repeated };
   }
 
   /** Writes the body of the answer to a new file. Throws as `send` does. */
   async download(request: S3Request, path: string): Promise<void> {
     const { signal } = request;
-    const response = await this.#ask(request);
+    const { response } = await this.#ask(request);
     await pipeline(response, createWriteStream(path, { flags: 'wx', mode: 0o600 }), ...(signal ? [{ signal }] : []));
   }
 
@@ -106,11 +107,11 @@ export class S3Connection {
   /**
    * Asks, again where the refusal says how it would have succeeded, and once more after what may have been a hiccup.
    */
-  async #ask(request: S3Request): Promise<IncomingMessage> {
+  async #ask(request: S3Request): Promise<{ response: IncomingMessage; repeated: boolean }> {
     for (let learnt = 0, hiccups = 0; ; ) {
       const tried = this.#place;
       try {
-        return await this.#exchange(request);
+        return { response: await this.#exchange(request), repeated: hiccups > 0 };
       } catch (error) {
         request.signal?.throwIfAborted();
         if (learnt < LEARNT_AT_ONCE && this.#learn(error, tried)) {

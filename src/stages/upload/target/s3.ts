@@ -107,18 +107,26 @@ class S3Bucket implements StoreWithFetch {
     return partBuffers.lend(source.bytes, async (buffer) => {
       const body = await source.read(0, source.bytes, buffer);
       const { md5, sha256 } = body;
-      const told = await this.#withTagging(async (tagging) =>
-        toldBy(
-          await this.#connection.send({
-            ...{ method: 'PUT', key, body, signal },
-            headers: { ...this.#encryption(), 'content-type': contentType, 'x-amz-tagging': tagging },
-          }),
-        ),
+      const answer = await this.#withTagging((tagging) =>
+        this.#connection.send({
+          ...{ method: 'PUT', key, body, signal },
+          headers: { ...this.#encryption(), 'content-type': contentType, 'x-amz-tagging': tagging },
+        }),
       );
+      const told = toldBy(answer);
       const digest = compareEtag(told, md5);
       if (digest === 'other') throw bytesDiffer(this.description, key);
       const evidence = await this.#confirm({ key, bytes: source.bytes, told, digest, signal });
-      return { key, bytes: source.bytes, etag: plainEtag(told.etag), md5, sha256, evidence };
+      const { repeated } = answer;
+      return {
+        key,
+        bytes: source.bytes,
+        etag: plainEtag(told.etag),
+        md5,
+        sha256,
+        evidence,
+        ...(repeated && { repeated }),
+      };
     });
   }
 

@@ -22,6 +22,8 @@ export type Receipt = {
   /** Of what was sent; hex. Absent where the source was linked, or sent in parts. */
   sha256?: string | undefined;
   evidence: Evidence;
+  /** Whether it was asked for once before, in the same put, without the store's final word. */
+  repeated?: boolean;
 };
 
 export interface Target {
