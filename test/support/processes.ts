@@ -14,12 +14,16 @@ export type ProcessRef = {
   args: string[];
 };
 
-/** All processes that were started with this data folder in their environment, the server itself among them. */
+/**
+ * All processes that were started with this data folder, or a folder in it, in their environment: the server itself,
+ * and what it started, which is not given its settings.
+ */
 export function processesOf(dataDir: string): ProcessRef[] {
   return listPids().flatMap((pid) => {
     try {
       const environment = readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0');
-      return environment.includes(`AIRCHECK_DATA_DIR=${dataDir}`) ? [refOf(pid)] : [];
+      const names = (entry: string) => entry === `AIRCHECK_DATA_DIR=${dataDir}` || entry.includes(`=${dataDir}/`);
+      return environment.some(names) ? [refOf(pid)] : [];
     } catch {
       return []; // ended while we looked, or is another user's
     }
