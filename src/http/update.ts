@@ -9,13 +9,8 @@ import { warn } from './warnings.ts';
 export function updateRoute(app: FastifyInstance, { recordings }: RecordingApi): void {
   app.post<{ Params: TaskParams }>(`/resourceid/:resourceid/sid/:sid/mode/${MODE}/update`, (request, reply) => {
     const { params, body } = request;
-    const known = recordings.about(params.sid);
-    const warnings = warn(request, reply, {
-      call: 'update',
-      mode: params.mode,
-      body,
-      ...(known && { streamTypes: known.streamTypes }),
-    });
+    const begun = recordings.about(params.sid);
+    const warnings = warn(request, reply, { call: 'update', mode: params.mode, body, begun });
     return recordings.update({ ...toPath(params), sid: params.sid }, body, warnings);
   });
 }

@@ -5,6 +5,7 @@
 
 import type { Plan } from '../contract/line/plan.ts';
 import { STORAGE_VENDORS, type StorageConfig } from '../contract/line/storage.ts';
+import type { Begun } from '../contract/lint/meaning.ts';
 import type { Warning } from '../contract/lint/warning.ts';
 import { type ProblemName, problem } from '../contract/problems.ts';
 import { type AcquireReply, type AcquireRequest, hashOf } from '../contract/rest/acquire.ts';
@@ -257,12 +258,12 @@ export class Recordings {
   }
 
   /** What a lint of changes must know of a running recording. */
-  about(sid: string): { streamTypes: 0 | 1 | 2; canvas: { width: number; height: number } | undefined } | undefined {
-    const plan = this.#runners.get(sid)?.task.document.plan;
+  about(sid: string): (Begun & { canvas: { width: number; height: number } | undefined }) | undefined {
+    const { plan, storage } = this.#runners.get(sid)?.task.document ?? {};
     if (!plan) return undefined;
     const { video, audio } = kindsOf(plan);
     const canvas = plan.mode === 'mix' && plan.video && { width: plan.video.width, height: plan.video.height };
-    return { streamTypes: !video ? 0 : !audio ? 1 : 2, canvas: canvas || undefined };
+    return { streamTypes: !video ? 0 : !audio ? 1 : 2, canvas: canvas || undefined, storage };
   }
 
   async update(path: TaskPath, body: unknown, warnings: Warning[] = []): Promise<HandleReply> {

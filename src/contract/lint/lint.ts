@@ -10,7 +10,7 @@ import { stopRequestSchema } from '../rest/stop.ts';
 import { updateRequestSchemas } from '../rest/update.ts';
 import { updateLayoutRequestSchema } from '../rest/update-layout.ts';
 import type { Canvas } from './layout.ts';
-import { lintAcquire, lintStart, lintUpdate, lintUpdateLayout } from './meaning.ts';
+import { type Begun, lintAcquire, lintStart, lintUpdate, lintUpdateLayout } from './meaning.ts';
 import { lintRequest } from './structure.ts';
 import { isObject, MAX_WARNINGS, type Warning } from './warning.ts';
 
@@ -18,7 +18,7 @@ import { isObject, MAX_WARNINGS, type Warning } from './warning.ts';
 export type LintedCall =
   | { call: 'acquire' | 'stop'; body: unknown }
   | { call: 'start'; mode: Mode; body: unknown }
-  | { call: 'update'; mode: Mode; body: unknown; streamTypes?: 0 | 1 | 2 }
+  | { call: 'update'; mode: Mode; body: unknown; begun?: Begun | undefined }
   | { call: 'updateLayout'; body: unknown; canvas?: Canvas };
 
 /** At most 50 warnings, none twice. Pure, and safe for any body. */
@@ -51,7 +51,7 @@ function meaningOf(call: LintedCall): Warning[] {
     case 'start':
       return lintStart(call.mode, clientRequest);
     case 'update':
-      return lintUpdate(call.mode, clientRequest, call.streamTypes);
+      return lintUpdate(call.mode, clientRequest, call.begun);
     case 'updateLayout':
       return lintUpdateLayout(clientRequest, call.canvas);
     case 'acquire':

@@ -99,7 +99,7 @@ describe('lists of users', () => {
     ],
     ['neither', {}, undefined, []],
   ] as const)('update: %s', (_what, streamSubscribe, streamTypes, expected) => {
-    expect(codes(lintUpdate('mix', { streamSubscribe }, streamTypes))).toEqual(expected);
+    expect(codes(lintUpdate('mix', { streamSubscribe }, { streamTypes }))).toEqual(expected);
   });
 });
 
@@ -288,4 +288,18 @@ describe('members of another mode', () => {
         lintUpdateLayout(holder(value), { width: 2, height: 2 });
       }
   });
+});
+
+test('of a store that an update names, what cannot change any more is told of, unless it is the same', () => {
+  const storage = { fileNamePrefix: ['dir1'], extensionParams: { endpoint: 'https://s3.example.com' } };
+  const of = (storageConfig: object) => codes(lintUpdate('mix', { storageConfig }, { storage }));
+  expect(of({ accessKey: 'AK2', fileNamePrefix: ['dir1'], extensionParams: { ...storage.extensionParams } })).toEqual(
+    [],
+  );
+  expect(of({ accessKey: 'AK2' })).toEqual([]);
+  expect(of({ fileNamePrefix: ['dir2'], extensionParams: { endpoint: 'https://other.example.com' } })).toEqual([
+    'ignored storageConfig.fileNamePrefix',
+    'ignored storageConfig.extensionParams',
+  ]);
+  expect(codes(lintUpdate('web', { storageConfig: { fileNamePrefix: ['dir2'] } }))).toEqual([]);
 });

@@ -60,11 +60,30 @@ export function lintUpdateLayout(clientRequest: unknown, canvas?: Canvas): Warni
   return isObject(clientRequest) ? lintLayout(clientRequest, ROOT, canvas) : [];
 }
 
-/** Of update. @param streamTypes what the recording was started with; when not given, both kinds */
-export function lintUpdate(mode: Mode, clientRequest: unknown, streamTypes?: 0 | 1 | 2): Warning[] {
-  if (!isObject(clientRequest) || mode === 'web') return [];
-  const subscribe = clientRequest['streamSubscribe'];
-  return isObject(subscribe) ? lintStreamSubscribe(subscribe, `${ROOT}.streamSubscribe`, streamTypes) : [];
+/** What a recording was started with, as far as changes of it are looked at; what is not known is not looked at. */
+export type Begun = {
+  streamTypes?: 0 | 1 | 2 | undefined;
+  /** Where its files go to, as that was sent. */
+  storage?: Readonly<Partial<Record<(typeof KEPT_IN_STORAGE)[number], unknown>>> | undefined;
+};
+/** What an update of storageConfig leaves as it was at the start. */
+const KEPT_IN_STORAGE = ['fileNamePrefix', 'extensionParams'] as const;
+
+/** Of update. */
+export function lintUpdate(mode: Mode, clientRequest: unknown, { streamTypes, storage }: Begun = {}): Warning[] {
+  if (!isObject(clientRequest)) return [];
+  const { streamSubscribe: subscribe, storageConfig } = clientRequest;
+  const warnings: Warning[] = [];
+  if (mode !== 'web' && isObject(subscribe))
+    warnings.push(...lintStreamSubscribe(subscribe, `${ROOT}.streamSubscribe`, streamTypes));
+  if (storage && isObject(storageConfig))
+    for (const name of KEPT_IN_STORAGE) {
+      const given = storageConfig[name];
+      if (isEmpty(given) || JSON.stringify(given) === JSON.stringify(storage[name])) continue;
+      const message = `${name} stays as it was at the start: update renews credentials alone.`;
+      warnings.push({ code: 'ignored', path: memberPath(`${ROOT}.storageConfig`, name), message });
+    }
+  return warnings;
 }
 
 function lintModes(mode: Mode, holder: Record<string, unknown>, rules: typeof ONLY_IN, path: string): Warning[] {

@@ -57,9 +57,11 @@ export type MixRecordingConfig = z.output<typeof mixRecordingConfigSchema>;
 export const individualRecordingConfigSchema = z
   .object({
     ...sharedMembers,
-    streamMode: z
-      .enum(['default', 'standard', 'original'], 'must be "default", "standard" or "original"')
-      .default('default'),
+    // Clients of languages that have no word for "not given" send an empty text.
+    streamMode: z.preprocess(
+      (value) => (value === '' ? undefined : value),
+      z.enum(['default', 'standard', 'original'], 'must be "default", "standard" or "original"').default('default'),
+    ),
     subscribeUidGroup: oneOf(0, 1, 2, 3, 4, 5).default(0),
   })
   .superRefine(checkShared);

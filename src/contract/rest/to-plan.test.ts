@@ -123,3 +123,12 @@ test('the low stream is planned where it is asked for; the high one needs no wor
   expect(planOf({ videoStreamType: 1 })).toMatchObject({ ignored: [], plan: { videoStreamType: 1 } });
   expect(planOf({ videoStreamType: 0 }).plan).not.toHaveProperty('videoStreamType');
 });
+
+test.each([
+  ['left out', {}],
+  ['empty', { streamMode: '' }],
+])('a streamMode that is %s is the default one', (_how, given) => {
+  const recordingConfig = { subscribeUidGroup: 0, ...given };
+  const body = { cname: 'c', uid: '1', clientRequest: { storageConfig, recordingConfig } };
+  expect(parseStart('individual', body)).toMatchObject({ recordingConfig: { streamMode: 'default' } });
+});
