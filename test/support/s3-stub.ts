@@ -1,16 +1,18 @@
 /**
  * An S3 store in this process that checks what others let pass: each signature (SigV4) over the exact request, the
  * digest of each body, the ETags of parts. It speaks in the dialect that a test asks for, and fails where the test says
- * so.
+ * so. What it holds can also be read in a vendor's own protocol, as that vendor's SDK does.
  */
-import { createHash, createHmac } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { StorageConfig } from '../../src/contract/line/storage.ts';
+import { verifyCos, verifyOss, verifySigV4 } from './store-signatures.ts';
 
 export const STUB_KEYS = { accessKey: 'STUBKEY', secretKey: 'stub-secret-not-for-logs' };
 
 export type StubObject = { data: Buffer; type: string | undefined; md5: string; parts: number; tags?: string };
+type Upload = Pick<StubObject, 'type' | 'tags'> & { key: string; parts: Map<number, { data: Buffer; md5: string }> };
 export type StubRequest = {
   method: string;
   /** Decoded path after the bucket. */
@@ -54,6 +56,10 @@ export type StubDialect = {
   refuses?: RegExp;
   /** Elements that its refusals have beside code and message. */
   errorMore?: string;
+  /** The name of the only bucket; `bucket` by default. */
+  bucket?: string;
+  /** The vendor's own protocol beside S3's, and the service's host name there. Objects are only read in it. */
+  own?: { protocol: 'oss' | 'cos'; host: string };
 };
 
 /** Answers in place of the store: true when it did, and nothing more is done. It may be late. */
@@ -71,7 +77,7 @@ export class S3Stub {
   /** Called with the bytes of a body as they come; the test may destroy the request. */
   onData: ((request: IncomingMessage, bytes: number) => void) | undefined;
   #server: Server;
-  #uploads = new Map<string, { key: string; parts: Map<number, { data: Buffer; md5: string }>; tags?: string }>();
+  #uploads = new Map<string, Upload>();
   #nextUpload = 1;
 
   private constructor(dialect: StubDialect) {
@@ -93,6 +99,10 @@ export class S3Stub {
     return (this.#server.address() as AddressInfo).port;
   }
 
+  get bucket(): string {
+    return this.dialect.bucket ?? 'bucket';
+  }
+
   get url(): string {
     return `http://127.0.0.1:${this.port}`;
   }
@@ -102,7 +112,7 @@ export class S3Stub {
     return {
       vendor: 11,
       region: 0,
-      bucket: 'bucket',
+      bucket: this.bucket,
       ...STUB_KEYS,
       fileNamePrefix: [],
       extensionParams: { endpoint: this.url, ...extensionParams },
@@ -148,7 +158,9 @@ export class S3Stub {
     this.requests.push(request);
     if (await this.interfere?.(request, response, this)) return;
     if (response.destroyed) return;
-    const refusal = this.#refusal(message, request);
+    const { own } = this.dialect;
+    const inOwn = own && !message.headers.authorization?.startsWith('AWS4-');
+    const refusal = inOwn ? this.#refusalInOwn(own, message, request) : this.#refusal(message, request);
     if (refusal) refuse(response, refusal[0], refusal[1], refusal[2], refusal[3] ?? this.dialect.errorMore);
     else this.#answer(request, response);
   }
@@ -168,10 +180,11 @@ export class S3Stub {
   /** Why the store does not even look at what is asked: signature, region, digests. */
   #refusal(message: IncomingMessage, { headers, body, action }: StubRequest): Refusal | undefined {
     const { region = 'us-east-1', sessionToken, objectLock, tags, refuses } = this.dialect;
-    if (!this.#isOwnHost(String(headers.host))) return [400, 'InvalidHost', `${headers.host} is nobody's host.`];
+    if (!this.#isHost(this.dialect.host, headers.host))
+      return [400, 'InvalidHost', `${headers.host} is nobody's host.`];
     const odd = Object.keys(headers).find((name) => refuses?.test(name));
     if (odd) return [501, 'NotImplemented', `The header ${odd} implies functionality that is not implemented.`];
-    const signature = verify(message, STUB_KEYS, region);
+    const signature = verifySigV4(message, STUB_KEYS, region);
     if (signature === 'region')
       return [
         400,
@@ -198,14 +211,31 @@ export class S3Stub {
     return undefined;
   }
 
-  #isOwnHost(hostAndPort: string): boolean {
-    const { host, addressing } = this.dialect;
+  /** The same in the vendor's own protocol. */
+  #refusalInOwn(
+    { protocol, host }: NonNullable<StubDialect['own']>,
+    message: IncomingMessage,
+    { headers, action, bucket }: StubRequest,
+  ): Refusal | undefined {
+    const { region = '', sessionToken } = this.dialect;
+    if (!this.#isHost(host, headers.host)) return [400, 'InvalidHost', `${headers.host} is nobody's host.`];
+    const signature =
+      protocol === 'oss' ? verifyOss(message, STUB_KEYS, { bucket, region }) : verifyCos(message, STUB_KEYS);
+    if (signature !== 'good') return [403, signature, 'The signature does not match.'];
+    if (headers[`x-${protocol}-security-token`] !== sessionToken)
+      return [403, 'InvalidToken', 'The token is not right.'];
+    if (action !== 'GetObject' && action !== 'HeadObject') return [405, 'MethodNotAllowed', 'Objects are only read.'];
+    return undefined;
+  }
+
+  #isHost(expected: string | undefined, hostAndPort = ''): boolean {
     const name = hostAndPort.replace(/:\d+$/, '');
-    return host === undefined || (addressing === 'host' ? name.slice(name.indexOf('.') + 1) : name) === host;
+    const service = this.dialect.addressing === 'host' ? name.slice(name.indexOf('.') + 1) : name;
+    return expected === undefined || service === expected;
   }
 
   #answer({ action, key, bucket, query, headers, body }: StubRequest, response: ServerResponse): void {
-    if (bucket !== 'bucket') {
+    if (bucket !== this.bucket) {
       refuse(response, 404, 'NoSuchBucket', 'There is no such bucket.');
       return;
     }
@@ -225,7 +255,7 @@ export class S3Stub {
       }
       case 'Create': {
         const id = `u${this.#nextUpload++}`;
-        this.#uploads.set(id, { key, parts: new Map(), ...(this.dialect.tags === 'lost' ? {} : tags) });
+        this.#uploads.set(id, { key, type, parts: new Map(), ...(this.dialect.tags === 'lost' ? {} : tags) });
         response.end(`<InitiateMultipartUploadResult><UploadId>${id}</UploadId></InitiateMultipartUploadResult>`);
         return;
       }
@@ -264,6 +294,7 @@ export class S3Stub {
         }
         response.setHeader('ETag', object.parts > 0 ? `"${object.md5}"` : (etag(object.md5) ?? ''));
         response.setHeader('Content-Length', object.data.length);
+        if (object.type !== undefined) response.setHeader('Content-Type', object.type);
         response.end(action === 'GetObject' ? object.data : undefined);
       }
     }
@@ -294,7 +325,7 @@ export class S3Stub {
     const md5 = `${hash.digest('hex')}-${parts.length}`;
     const data = Buffer.concat(parts.map((part) => part?.data ?? Buffer.alloc(0)));
     const tags = upload.tags === undefined ? {} : { tags: upload.tags };
-    this.objects.set(upload.key, { data, type: undefined, md5, parts: parts.length, ...tags });
+    this.objects.set(upload.key, { data, type: upload.type, md5, parts: parts.length, ...tags });
     this.#uploads.delete(id);
     const told = this.dialect.emptyCompleteEtag ? '' : `"${md5}"`;
     response.end(`<CompleteMultipartUploadResult><ETag>${told}</ETag></CompleteMultipartUploadResult>`);
@@ -315,46 +346,4 @@ function actionOf(method: string, query: URLSearchParams): Action {
   if (method === 'DELETE') return query.has('uploadId') ? 'Abort' : 'Delete';
   if (method !== 'PUT') return 'Other';
   return query.has('partNumber') ? 'Part' : query.has('tagging') ? 'Tag' : 'PutObject';
-}
-
-/** Checks an Authorization header of SigV4 (the SDKs' own way) against the request as it came. */
-function verify(
-  message: IncomingMessage,
-  { accessKey, secretKey }: typeof STUB_KEYS,
-  region: string,
-): 'good' | 'region' | 'InvalidAccessKeyId' | 'SignatureDoesNotMatch' {
-  const { authorization = '' } = message.headers;
-  const match = authorization.match(
-    /^AWS4-HMAC-SHA256 Credential=([^/]+)\/(\d{8})\/([^/]+)\/s3\/aws4_request, ?SignedHeaders=([^,]+), ?Signature=([0-9a-f]{64})$/,
-  );
-  const [, key, day = '', signedRegion = '', signed = '', signature] = match ?? [];
-  if (key !== accessKey) return 'InvalidAccessKeyId';
-  if (signedRegion !== region) return 'region';
-  const [path = '/', search = ''] = (message.url ?? '/').split('?');
-  const query = search
-    .split('&')
-    .filter(Boolean)
-    .map((pair) => (pair.includes('=') ? pair : `${pair}=`))
-    .sort()
-    .join('&');
-  const headers = signed.split(';').map((name) => {
-    const value = message.headers[name];
-    return `${name}:${String(value ?? '')
-      .trim()
-      .replace(/ +/g, ' ')}\n`;
-  });
-  const canonical = [
-    message.method,
-    path,
-    query,
-    headers.join(''),
-    signed,
-    message.headers['x-amz-content-sha256'],
-  ].join('\n');
-  const hmac = (secret: string | Buffer, text: string) => createHmac('sha256', secret).update(text).digest();
-  const signing = hmac(hmac(hmac(hmac(`AWS4${secretKey}`, day), region), 's3'), 'aws4_request');
-  const scope = `${day}/${region}/s3/aws4_request`;
-  const digest = createHash('sha256').update(canonical).digest('hex');
-  const text = ['AWS4-HMAC-SHA256', message.headers['x-amz-date'], scope, digest].join('\n');
-  return hmac(signing, text).toString('hex') === signature ? 'good' : 'SignatureDoesNotMatch';
 }
