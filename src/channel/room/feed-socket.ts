@@ -75,9 +75,13 @@ export class FeedSocket {
     this.#finish();
   }
 
+  /** Not before what came in while this process had no turn: timers are first in a turn of the event loop. */
   #sayAlive(): void {
-    const { connection, reading } = this.#current ?? {};
-    if (reading?.isLive) connection?.writeEvent({ type: 'alive' }, this.#clock.monoUs());
+    const say = () => {
+      const { connection, reading } = this.#current ?? {};
+      if (reading?.isLive) connection?.writeEvent({ type: 'alive' }, this.#clock.monoUs());
+    };
+    setImmediate(() => setImmediate(say));
   }
 
   #accept(socket: Socket): void {

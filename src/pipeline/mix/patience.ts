@@ -11,8 +11,11 @@
 const UNHEARD_US = 600_000;
 /** One that stands still for longer is waited for no more. */
 const MAX_AWAY_US = 20_000_000;
-/** Afterwards so much is composed in each time: packets that the system had no room for are asked for meanwhile. */
-const CATCH_UP = 4;
+/**
+ * Afterwards so much is composed in each time. Packets that the system had no room for are asked for meanwhile, and a
+ * machine that is too busy for one turn is too busy for the next.
+ */
+const CATCH_UP = 2;
 
 export class Patience {
   /** Up to where may be composed; undefined while nothing holds it up. */
