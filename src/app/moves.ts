@@ -8,7 +8,7 @@ import type { ObjectRecord, PartsSoFar } from '../contract/line/objects.ts';
 import type { StorageConfig } from '../contract/line/storage.ts';
 import type { BacklogEntry } from '../http/backlog.ts';
 import type { Clock } from '../kernel/clock.ts';
-import { messageOf } from '../kernel/fault.ts';
+import { Fault, messageOf } from '../kernel/fault.ts';
 import type { Log } from '../observe/log.ts';
 import type { BackupStore } from '../stages/upload/backup-store.ts';
 import { retryDelayMs } from '../stages/upload/retry.ts';
@@ -107,7 +107,8 @@ export class Moves {
     } catch (error) {
       signal.throwIfAborted();
       if (clock.nowMs() >= move.keepUntilMs) return this.#giveUp(move, waiting, messageOf(error));
-      const pauseMs = Math.min(LONGEST_PAUSE_MS, retryDelayMs(move.attempts + 1, true, 0) * 5);
+      const delayMs = Math.min(LONGEST_PAUSE_MS, retryDelayMs(move.attempts + 1, true, 0) * 5);
+      const pauseMs = Math.max(delayMs, error instanceof Fault ? (error.retryAfterMs ?? 0) : 0);
       await tables.moveFailed(sid, messageOf(error), clock.nowMs() + pauseMs);
       log.warn({ sid, attempts: move.attempts + 1, why: messageOf(error) }, 'files cannot be moved on from the backup');
       return pauseMs;

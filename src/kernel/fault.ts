@@ -9,6 +9,8 @@ export type FaultOptions = {
   blame: Blame;
   /** True when the same attempt may succeed later. */
   retryable?: boolean;
+  /** How long whoever refused asks to be left alone, milliseconds. */
+  retryAfterMs?: number | undefined;
   cause?: unknown;
   /** Names that belong to the fault and may be told to whoever has to act, such as a recording's ids. */
   details?: Readonly<Record<string, string>>;
@@ -19,6 +21,7 @@ export class Fault extends Error {
   readonly code: string;
   readonly blame: Blame;
   readonly retryable: boolean;
+  readonly retryAfterMs: number | undefined;
   readonly details: Readonly<Record<string, string>>;
 
   constructor(code: string, message: string, options: FaultOptions) {
@@ -27,6 +30,7 @@ export class Fault extends Error {
     this.code = code;
     this.blame = options.blame;
     this.retryable = options.retryable ?? false;
+    this.retryAfterMs = options.retryAfterMs;
     this.details = options.details ?? {};
   }
 }

@@ -166,7 +166,8 @@ export class PersistentPut {
       if (result.code === 'source-missing' || result.code === 'source-changed') return undefined;
       pauses = (parts?.parts.length ?? 0) > before ? 1 : pauses + 1;
       if (result.code === 'stored-bytes-differ' && attempt <= CHANGED_AGAIN) continue;
-      const pauseMs = retryDelayMs(pauses, result.retryable, this.#options.random());
+      const delayMs = retryDelayMs(pauses, result.retryable, this.#options.random());
+      const pauseMs = Math.max(delayMs, result.retryAfterMs ?? 0);
       note({ lastError: result.message, nextTryMs: this.#options.clock.nowMs() + pauseMs });
       // The backup is tried before the store is again; when it fails too, both are waited for.
       if (attempt > 1 || !this.#isDiverting()) await this.#pause(pauseMs);

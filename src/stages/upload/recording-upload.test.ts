@@ -4,7 +4,7 @@ import { Fault } from '../../kernel/fault.ts';
 import type { Segment, WholeFile } from '../../media/segment.ts';
 import { memoryLedger } from './ledger.ts';
 import { RecordingUpload, type UploadEvent } from './recording-upload.ts';
-import { retryDelayMs } from './retry.ts';
+import { retryAfterMs, retryDelayMs } from './retry.ts';
 import type { Source } from './target/source.ts';
 import type { PutOptions, Receipt, Target } from './target/target.ts';
 
@@ -383,6 +383,19 @@ describe('RecordingUpload', () => {
     expect(target.keys).toHaveLength(9);
   });
 
+  test('waits as long as a busy store asks for', async () => {
+    const { target, clock, upload, fail } = setUp();
+    upload.add(mp4, '/spool');
+    const busy = { blame: 'destination', retryable: true, retryAfterMs: 20_000 } as const;
+    await fail('x_0.mp4', new Fault('store-failed', 'SlowDown', busy));
+    clock.advance(19_999);
+    await settled();
+    expect(target.open).toEqual([]);
+    clock.advance(1);
+    await settled();
+    expect(target.open).toHaveLength(1);
+  });
+
   test('sends at once again what was changed on the way', async () => {
     const { target, upload, fail, store } = setUp();
     upload.add(mp4, '/spool');
@@ -465,4 +478,16 @@ test('retries come back between half of the pause and all of it', () => {
   ]);
   expect(retryDelayMs(3, true, 0.999_999)).toBe(2000);
   expect(retryDelayMs(1, false, 0.5)).toBe(60_000);
+});
+
+test.each([
+  ['20', undefined, 20_000],
+  ['3600', undefined, 60_000],
+  ['Thu, 26 Nov 2026 19:00:30 GMT', Date.UTC(2026, 10, 26, 19), 30_000],
+  ['Thu, 26 Nov 2026 18:00:00 GMT', Date.UTC(2026, 10, 26, 19), 0],
+  ['Thu, 26 Nov 2026 19:00:30 GMT', undefined, undefined],
+  ['soon', 0, undefined],
+  [undefined, 0, undefined],
+])('Retry-After: %s at %s is a pause of %s ms', (header, nowMs, pauseMs) => {
+  expect(retryAfterMs(header, nowMs)).toBe(pauseMs);
 });

@@ -16,3 +16,16 @@ export function retryDelayMs(attempt: number, retryable: boolean, random: number
   const fullMs = Math.min(LONGEST_MS, FIRST_MS * 2 ** (attempt - 1));
   return Math.round(fullMs * (1 - random / 2));
 }
+
+/**
+ * Milliseconds that a store asks to be left alone for, a minute at most; undefined when it does not say.
+ * @param retryAfter value of the header `Retry-After`: seconds, or an HTTP date (RFC 9110 §10.2.3)
+ * @param nowMs the store's own time, Unix milliseconds; a date says nothing without it
+ */
+export function retryAfterMs(retryAfter: string | undefined, nowMs: number | undefined): number | undefined {
+  if (!retryAfter) return undefined;
+  const ms = /^\d+$/.test(retryAfter.trim())
+    ? Number(retryAfter) * 1000
+    : Date.parse(retryAfter) - (nowMs ?? Number.NaN);
+  return Number.isNaN(ms) ? undefined : Math.min(LONGEST_MS, Math.max(0, ms));
+}

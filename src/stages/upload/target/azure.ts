@@ -9,11 +9,13 @@ import {
   ContainerClient,
   newPipeline,
   type RequestPolicyFactory,
+  RestError,
   StorageSharedKeyCredential,
 } from '@azure/storage-blob';
 import type { PartsSoFar } from '../../../contract/line/objects.ts';
 import type { StorageConfig } from '../../../contract/line/storage.ts';
 import { Fault, messageOf } from '../../../kernel/fault.ts';
+import { retryAfterMs } from '../retry.ts';
 import { azureEndpoint, tagPairs } from './dialects.ts';
 import type { EndpointGuard } from './endpoint-guard.ts';
 import { bytesDiffer } from './evidence.ts';
@@ -227,6 +229,13 @@ function azureFault(cause: unknown, description: string): Fault {
   return new Fault('store-failed', `${description} failed: ${text} (${answer})${advice}`, {
     blame: 'destination',
     retryable: passing || isDigest,
+    retryAfterMs: status === 503 || status === 429 ? askedPauseMs(cause) : undefined,
     cause,
   });
+}
+
+function askedPauseMs(error: unknown): number | undefined {
+  const headers = error instanceof RestError ? error.response?.headers : undefined;
+  const dateMs = Date.parse(headers?.get('date') ?? '');
+  return retryAfterMs(headers?.get('retry-after'), Number.isNaN(dateMs) ? undefined : dateMs);
 }

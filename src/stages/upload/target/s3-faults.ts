@@ -3,6 +3,7 @@
  */
 import { type IncomingHttpHeaders, STATUS_CODES } from 'node:http';
 import { Fault, messageOf } from '../../../kernel/fault.ts';
+import { retryAfterMs } from '../retry.ts';
 import { elementText } from './s3-xml.ts';
 
 /** A store's refusal, in its own words. */
@@ -16,6 +17,8 @@ export class S3Error extends Error {
   readonly location: string | undefined;
   /** The time by the store's clock, Unix milliseconds. */
   readonly dateMs: number | undefined;
+  /** How long a busy store asks to be left alone, milliseconds. */
+  readonly retryAfterMs: number | undefined;
 
   /** @param text the answer's body: XML, or whatever else came */
   constructor(status: number, headers: IncomingHttpHeaders, text: string) {
@@ -30,6 +33,8 @@ export class S3Error extends Error {
     this.location = tells && status !== 400 ? headers.location : undefined;
     const dateMs = Date.parse(headers.date ?? '');
     this.dateMs = Number.isNaN(dateMs) ? undefined : dateMs;
+    const isBusy = status === 503 || status === 429;
+    this.retryAfterMs = isBusy ? retryAfterMs(headers['retry-after'], this.dateMs) : undefined;
   }
 }
 
@@ -49,6 +54,8 @@ export function nameOf(error: unknown): string {
  */
 export function isPassing(error: unknown): boolean {
   const status = statusOf(error);
+  // One that says when it may be asked again is not asked before.
+  if (error instanceof S3Error && error.retryAfterMs) return false;
   if (status !== undefined) return status === 429 || (status >= 500 && status <= 504 && status !== 501);
   return ['ECONNRESET', 'EPIPE'].includes(nameOf(error));
 }
@@ -82,6 +89,7 @@ export function faultOf(cause: unknown, description: string): Fault {
     {
       blame: 'destination',
       retryable: canPass(name, status),
+      retryAfterMs: cause instanceof S3Error ? cause.retryAfterMs : undefined,
       cause,
     },
   );

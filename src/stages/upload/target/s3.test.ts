@@ -71,6 +71,17 @@ describe('a small file', () => {
     expect(stub.requests[0]?.headers.expect).toBeUndefined();
   });
 
+  test.each([503, 429])('is not asked for again before the store (%s) says that it may be', async (status) => {
+    const { stub, target } = await open();
+    stub.interfere = (_request, response) => {
+      response.setHeader('Retry-After', '20');
+      refuse(response, status, 'SlowDown', 'later');
+      return true;
+    };
+    await expect(target.put('x', text, 'text')).rejects.toMatchObject({ retryable: true, retryAfterMs: 20_000 });
+    expect(stub.requests).toHaveLength(1);
+  });
+
   test('goes into a bucket that keeps objects locked', async () => {
     const { target } = await open({ objectLock: true });
     expect(await target.put('x', text, 'text/plain')).toMatchObject({ evidence: 'digest' });
