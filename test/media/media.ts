@@ -5,7 +5,7 @@
  *   npm run test:media -- clean loss-5        only these cases; their rows of the reference page are written anew
  *   npm run test:media -- --keep=DIR clean    leaves the recording and what was done in DIR
  */
-import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { CASES, type Case } from './cases.ts';
@@ -15,8 +15,6 @@ import { verify } from './verify.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const PAGE = join(ROOT, 'docs/reference/fidelity.md');
-/** The latest result of each case, so that one can be run again without the others. */
-const LATEST = join(ROOT, 'node_modules/.cache/fidelity');
 
 const { values, positionals: names } = parseArgs({ options: { keep: { type: 'string' } }, allowPositionals: true });
 const unknown = names.filter((name) => !(name in CASES));
@@ -40,13 +38,6 @@ async function run(stage: Stage, name: string): Promise<Result> {
   }
 }
 
-function latest(name: string): Result | undefined {
-  const path = join(LATEST, `${name}.json`);
-  if (!existsSync(path)) return undefined;
-  return { ...JSON.parse(readFileSync(path, 'utf8')), of: CASES[name] as Case };
-}
-
-mkdirSync(LATEST, { recursive: true });
 const results: Result[] = [];
 const stage = await Stage.open();
 try {
@@ -59,13 +50,11 @@ try {
         .map((miss) => `  MISS ${miss}`)
         .join('\n') || '  met',
     );
-    writeFileSync(join(LATEST, `${name}.json`), JSON.stringify(result));
   }
 } finally {
   await stage.close();
 }
 console.log(`\n${renderTable(results)}`);
-const all = Object.keys(CASES).map(latest);
-if (all.every((result) => result !== undefined)) writeFileSync(PAGE, renderPage(all));
-else console.error('the page is not written: some cases were never run here');
+const date = new Date().toISOString().slice(0, 10);
+writeFileSync(PAGE, renderPage(CASES, results, { date, before: readFileSync(PAGE, 'utf8') }));
 process.exit(results.every((result) => missesOf(result).length === 0) ? 0 : 1);

@@ -2,7 +2,7 @@
  * What is said of results: every goal that is missed is named, and nothing else.
  */
 import { describe, expect, test } from 'vitest';
-import { CASES, type Goals, lossPlan } from './cases.ts';
+import { CASES, type Case, type Goals, lossPlan } from './cases.ts';
 import { missesOf, type Result, renderPage, renderTable } from './report.ts';
 import type { Verdict } from './verify.ts';
 
@@ -73,12 +73,29 @@ describe('the report', () => {
   });
 
   test('the page has every case with its goals, every figure, and the rubric', () => {
-    const page = renderPage(Object.entries(CASES).map(([name, of]) => ({ ...result(of.goals), name, of })));
+    const results = Object.entries(CASES).map(([name, of]) => ({ ...result(of.goals), name, of }));
+    const page = renderPage(CASES, results, { date: '2026-02-03', before: '' });
     for (const [name, { meaning }] of Object.entries(CASES)) {
       expect(page).toContain(`| \`${name}\` | ${meaning} |`);
       expect(page).toContain(`| ${name} | 100 of 2000 | 40 of 40 (100 %) |`);
     }
     expect(page).toContain('| Median offset |');
-    expect(page).not.toMatch(/\d{4}-\d{2}-\d{2}/);
+    expect(page.match(/\| 2026-02-03 \|$/gm)).toHaveLength(Object.keys(CASES).length);
+  });
+
+  test('a run of one case leaves what the page says of others, and puts its own in place of what was said of it', () => {
+    const cases = Object.fromEntries(['one', 'two', 'new'].map((name) => [name, { ...result({ clicks: 0 }).of }]));
+    const of = (name: string, changes: Partial<Verdict> = {}) => ({ ...result({ clicks: 0 }, changes), name });
+    const first = renderPage(cases, [of('one'), of('two')], { date: '2026-02-03', before: '' });
+    expect(first).toMatch(/^\| new \| –.*\| – \|$/m);
+    expect(first).toContain('- `one`: 1 clicks, at 4.3 s.\n- `two`: 1 clicks, at 4.3 s.\n');
+    const second = renderPage(cases, [of('two', { clicksAtS: [] })], { date: '2026-02-04', before: first });
+    const row = (page: string, name: string) => page.split('\n').filter((line) => line.startsWith(`| ${name} |`));
+    expect(row(second, 'one')).toEqual(row(first, 'one'));
+    expect(row(second, 'two')).toEqual([expect.stringMatching(/\| met \| 2026-02-04 \|$/)]);
+    expect(second.match(/^- `.*$/gm)).toEqual(['- `one`: 1 clicks, at 4.3 s.']);
+    const third = renderPage({ two: cases['two'] as Case }, [], { date: '2026-02-05', before: second });
+    expect(row(third, 'one')).toEqual([]);
+    expect(row(third, 'two')).toEqual(row(second, 'two'));
   });
 });

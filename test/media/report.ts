@@ -96,14 +96,34 @@ export function renderTable(results: readonly Result[]): string {
   return [...lines, ...(misses.length > 0 ? ['', ...misses] : [])].join('\n');
 }
 
-/** The page docs/reference/fidelity.md. */
-export function renderPage(results: readonly Result[]): string {
-  const table = (head: readonly string[], rows: readonly (readonly string[])[]) => [
-    `| ${head.join(' | ')} |`,
+const PAGE_COLUMNS = [...COLUMNS, 'measured'];
+
+/**
+ * The page docs/reference/fidelity.md.
+ * @param cases all there are, in the order of the page
+ * @param results of those that ran on `date`, which is `yyyy-mm-dd`
+ * @param before the page as it stood: what it says of the other cases is kept
+ */
+export function renderPage(
+  cases: Record<string, Case>,
+  results: readonly Result[],
+  { date, before }: { date: string; before: string },
+): string {
+  const table = (head: readonly string[], rows: readonly string[]) => [
+    lineOf(head),
     `|${head.map(() => '---|').join('')}`,
-    ...rows.map((row) => `| ${row.join(' | ')} |`),
+    ...rows,
   ];
-  const misses = results.flatMap((result) => missesOf(result).map((miss) => `- \`${result.name}\`: ${miss}.`));
+  const kept = readPage(before);
+  const measured = Object.keys(cases).map((name) => {
+    const result = results.find((each) => each.name === name);
+    if (result) {
+      const misses = missesOf(result).map((miss) => `${missHead(name)}${miss}.`);
+      return { row: lineOf([...rowOf(result), date]), misses };
+    }
+    return kept.get(name) ?? { row: lineOf([name, ...PAGE_COLUMNS.slice(1).map(() => '–')]), misses: [] };
+  });
+  const misses = measured.flatMap((each) => each.misses);
   return [
     '# Fidelity',
     '',
@@ -124,7 +144,7 @@ export function renderPage(results: readonly Result[]): string {
     '',
     ...table(
       ['Case', 'What happens', 'Goals'],
-      results.map(({ name, of }) => [`\`${name}\``, of.meaning, goalsOf(of)]),
+      Object.entries(cases).map(([name, of]) => lineOf([`\`${name}\``, of.meaning, goalsOf(of)])),
     ),
     '',
     'In every case nothing may be seen or heard where there must be nothing (someone who left or is muted), no frame may show',
@@ -134,14 +154,14 @@ export function renderPage(results: readonly Result[]): string {
     '## As measured',
     '',
     ...table(
-      COLUMNS.map((column) => column[0]?.toUpperCase() + column.slice(1)),
-      results.map(rowOf),
+      PAGE_COLUMNS.map((column) => column[0]?.toUpperCase() + column.slice(1)),
+      measured.map(({ row }) => row),
     ),
     '',
-    ...(misses.length > 0 ? ['Goals that were missed in this run:', '', ...misses, ''] : []),
+    ...(misses.length > 0 ? ['Goals that were missed:', '', ...misses, ''] : []),
     'Frozen is the longest time that a picture stood still although it was sent and got through. Drift is how much later picture',
     'or sound lies in the last fifth of the recording than in the first, of the participant with the most. A click is a place at',
-    'which a wave is cut, by a tenth of a millisecond or more. Each row is the latest run of its case, all on one machine.',
+    'which a wave is cut, by a tenth of a millisecond or more. Each row is the latest run of its case, on the day it names.',
     '',
     '## The score',
     '',
@@ -150,10 +170,31 @@ export function renderPage(results: readonly Result[]): string {
     '',
     ...table(
       ['Criterion', 'What it is', 'Good', 'Bad', 'Points'],
-      RUBRIC.map((c) => [c.name, c.meaning, `${c.good} ${c.unit}`, `${c.bad} ${c.unit}`, String(c.points)]),
+      RUBRIC.map((c) => lineOf([c.name, c.meaning, `${c.good} ${c.unit}`, `${c.bad} ${c.unit}`, String(c.points)])),
     ),
     '',
   ].join('\n');
+}
+
+/** What a page says of each case that was measured, by name. A page with other columns says nothing. */
+function readPage(page: string): Map<string, { row: string; misses: string[] }> {
+  const lines = page.split('\n');
+  const head = lines.findIndex((line) => line.toLowerCase() === lineOf(PAGE_COLUMNS));
+  const body = head < 0 ? [] : lines.slice(head + 2);
+  const end = body.findIndex((line) => !line.startsWith('|'));
+  return new Map(
+    body.slice(0, end < 0 ? undefined : end).map((row) => {
+      const name = row.split(' | ')[0]?.slice(2) ?? '';
+      return [name, { row, misses: lines.filter((line) => line.startsWith(missHead(name))) }];
+    }),
+  );
+}
+
+function lineOf(cells: readonly string[]): string {
+  return `| ${cells.join(' | ')} |`;
+}
+function missHead(name: string): string {
+  return `- \`${name}\`: `;
 }
 
 function goalsOf({ goals }: Case): string {
