@@ -1,9 +1,11 @@
 /**
  * The cases: one plan each for what networks and people do, and what its recording must come to.
  */
-import type { Impairment } from '../support/impair/impairment.ts';
-import { BLUE, GREEN, PARTICIPANTS, RED, YELLOW } from '../support/media/participants.ts';
-import { type Plan, type Role, SOURCE } from './plan.ts';
+
+import { BLUE, GREEN, RED, YELLOW } from '../support/media/participants.ts';
+import { pageParticipant } from '../support/publish/browser-publisher.ts';
+import { type Plan, SOURCE } from './plan.ts';
+import { bothWays, crowd, everyoneBehind, lossPlan, padded, sizes, skewed, stalls, steps, two } from './plan-parts.ts';
 
 /** Goals that a case has beside those that all have: nothing that is not to be there, and no wrong picture. */
 export type Goals = {
@@ -22,44 +24,6 @@ export type Goals = {
 };
 
 export type Case = { meaning: string; plan: Plan; goals: Goals };
-
-const SECONDS = 20;
-
-/** Two participants, one with H.264 and one with VP8, behind networks of the same kind. */
-function everyoneBehind(impairments: Pick<Role, 'toServer' | 'toPublisher'>, seconds = SECONDS): Plan {
-  return {
-    seconds,
-    seed: 2024,
-    roles: [
-      { uid: '1', participant: RED, codec: 'h264', ...impairments },
-      { uid: '2', participant: GREEN, codec: 'vp8', ...impairments },
-    ],
-  };
-}
-/** Two undisturbed participants, each with what is special about it. */
-function two(first: Partial<Role>, second: Partial<Role>, seconds = SECONDS): Plan {
-  const [red, green] = everyoneBehind({}).roles as [Role, Role];
-  return {
-    seconds,
-    seed: 2024,
-    roles: [
-      { ...red, ...first },
-      { ...green, ...second },
-    ],
-  };
-}
-const bothWays = (impairment: Impairment) => ({ toServer: impairment, toPublisher: impairment });
-
-/** The plan of `loss-5`, of any length. */
-export const lossPlan = (loss: number, seconds = SECONDS): Plan => everyoneBehind(bothWays({ loss }), seconds);
-
-/** Some of everything but bad networks, within seconds. */
-export const medleyPlan = (seconds: number): Plan =>
-  two(
-    { sends: { skewPpm: { camera: 500, microphone: -500 } }, events: sizes([4, 640, 360]) },
-    { sends: { dtx: true }, events: [{ atS: 6, does: 'restart' }] },
-    seconds,
-  );
 
 export const CASES: Record<string, Case> = {
   clean: {
@@ -301,6 +265,41 @@ export const CASES: Record<string, Case> = {
     ),
     goals: { frozenS: 1 },
   },
+  'clock-steps': {
+    meaning:
+      'clocks step: one’s microphone by 1.5 s, the other’s camera by 0.8 s, and then what both tell the time by, by 1.5 s',
+    plan: two(
+      { events: [steps(5, 'microphone', 1.5), steps(12, 'wall', 1.5)] },
+      { events: [steps(6, 'camera', 0.8), steps(13, 'wall', -1.5)] },
+      22,
+    ),
+    goals: { score: 95, there: 1, frozenS: 1, clicks: 0 },
+  },
+  'b-frames': {
+    meaning: 'each sends two pictures in a row that refer to a later one, as OBS and FFmpeg do',
+    plan: two({ sends: { bFrames: 2 } }, { codec: 'h264', sends: { bFrames: 2 } }),
+    goals: { score: 95, there: 1, frozenS: 1, clicks: 0 },
+  },
+  padding: {
+    meaning:
+      'each sends a simulcast of two layers, and of the larger one nothing but padding for 8 s; the smaller one goes on',
+    plan: two(
+      { sends: { simulcast: true }, events: padded(5, 8) },
+      { sends: { simulcast: true }, events: padded(6, 8) },
+    ),
+    goals: { score: 95, there: 1, frozenS: 1, clicks: 0 },
+  },
+  chromium: {
+    meaning: 'one is Chromium with our page, of which 5 % of packets are lost, both ways',
+    plan: two(
+      {
+        ...{ participant: pageParticipant('PAGE', 240, 880), page: { hue: 240 }, codec: 'vp8' },
+        ...bothWays({ loss: 0.05 }),
+      },
+      {},
+    ),
+    goals: { score: 95, there: 0.98, frozenS: 1 },
+  },
   crowd: {
     meaning: 'sixteen join two who are there, all at once: eighteen, of whom seventeen have a place',
     plan: { seconds: 25, seed: 2024, roles: crowd(18, 8) },
@@ -322,45 +321,3 @@ export const CASES: Record<string, Case> = {
     goals: { score: 95, there: 1, frozenS: 1, driftMs: 20, clicks: 0 },
   },
 };
-
-function sizes(...changes: [atS: number, width: number, height: number][]): NonNullable<Role['events']> {
-  return changes.map(([atS, width, height]) => ({ atS, does: 'show', scene: { width, height } }));
-}
-
-function stalls(kind: 'Audio' | 'Video', ...spans: [atS: number, forS: number][]): NonNullable<Role['events']> {
-  return spans.flatMap(([atS, forS]) => [
-    { atS, does: `mute${kind}` as const },
-    { atS: atS + forS, does: `unmute${kind}` as const },
-  ]);
-}
-
-function skewed(
-  uid: string,
-  participant: Role['participant'],
-  codec: Role['codec'],
-  skewPpm: NonNullable<NonNullable<Role['sends']>['skewPpm']>,
-): Role {
-  return { uid, participant, codec, sends: { skewPpm } };
-}
-
-/**
- * Two who are there and others who join at `atS`: each has a pitch of its own; six colours come round again and again.
- */
-function crowd(count: number, atS: number): Role[] {
-  const sends = { level: 0.2 };
-  return Array.from({ length: count }, (_, i) => {
-    const { colour } = PARTICIPANTS[i % PARTICIPANTS.length] as (typeof PARTICIPANTS)[number];
-    const participant = { name: `N${i + 1}`, colour, toneHz: 440 + 110 * i };
-    const codec = i % 2 === 0 ? 'h264' : 'vp8';
-    if (i < 2) return { uid: String(i + 1), participant, codec, sends };
-    return {
-      uid: String(i + 1),
-      participant,
-      codec,
-      absent: true,
-      picture: { width: 160, height: 90, fps: 15, bitrateKbps: 100 },
-      sends: { ...sends, loop: true },
-      events: [{ atS, does: 'join' }],
-    };
-  });
-}

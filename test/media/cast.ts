@@ -5,6 +5,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { systemClock } from '../../src/kernel/clock.ts';
 import type { WayCounters } from '../support/impair/impairment.ts';
 import { UdpProxy } from '../support/impair/udp-proxy.ts';
+import { PagePublisher } from '../support/publish/browser-publisher.ts';
 import { type Publisher, publishWithRtc } from '../support/publish/publisher.ts';
 import { type TestServer, until } from '../support/test-server.ts';
 import { type Deed, GOP_S, type Plan, type Role, SOURCE, type Step } from './plan.ts';
@@ -16,7 +17,7 @@ export class Cast {
   readonly #server: TestServer;
   readonly #cname: string;
   readonly #plan: Plan;
-  readonly #there = new Map<string, { publisher: Publisher; proxy: UdpProxy }>();
+  readonly #there = new Map<string, { publisher: Publisher | PagePublisher; proxy: UdpProxy }>();
   readonly #proxies: UdpProxy[] = [];
   #seed: number;
   #zeroMs: number | undefined;
@@ -92,7 +93,7 @@ export class Cast {
     this.#there.set(role.uid, await this.#open(role, true));
   }
 
-  async #open(role: Role, waits: boolean): Promise<{ publisher: Publisher; proxy: UdpProxy }> {
+  async #open(role: Role, waits: boolean): Promise<{ publisher: Publisher | PagePublisher; proxy: UdpProxy }> {
     const { toServer, toPublisher } = role;
     const proxy = await UdpProxy.open({
       serverPort: this.#server.rtcPort,
@@ -105,6 +106,7 @@ export class Cast {
     this.#seed += 2;
     if (this.#zeroMs !== undefined) proxy.setZero(Date.now() - this.#zeroMs);
     try {
+      if (role.page) return { publisher: await this.#openPage(role, role.page.hue, proxy), proxy };
       const publisher = await publishWithRtc({
         ...this.#server.running.whip(this.#cname, role.uid),
         participant: role.participant,
@@ -124,6 +126,17 @@ export class Cast {
     }
   }
 
+  #openPage(role: Role, hue: number, proxy: UdpProxy): Promise<PagePublisher> {
+    const { baseUrl, appid } = this.#server;
+    const { width, height, fps, bitrateKbps } = { ...SOURCE, ...role.picture };
+    const { uid, codec } = role;
+    const params = {
+      ...{ appid, cname: this.#cname, uid, token: this.#server.token(this.#cname, uid) },
+      ...{ codec, hue, tone: role.participant.toneHz, width, height, fps, bitrate: bitrateKbps * 1000 },
+    };
+    return PagePublisher.start(baseUrl, params, proxy.address);
+  }
+
   async #act(role: Role, deed: Deed): Promise<void> {
     const there = this.#there.get(role.uid);
     if (deed.does === 'rejoin') {
@@ -133,10 +146,6 @@ export class Cast {
     if (!there) throw new Error(`${role.participant.name} is to ${deed.does} and is not there`);
     const { publisher, proxy } = there;
     switch (deed.does) {
-      case 'join':
-        await publisher.join();
-        await until('who joined is there', async () => (await this.#order()).includes(role.uid), 10_000);
-        return;
       case 'leave':
         this.#there.delete(role.uid);
         await publisher.stop();
@@ -153,10 +162,6 @@ export class Cast {
         publisher.kill();
         proxy.close();
         return;
-      case 'restart':
-        return publisher.restart();
-      case 'show':
-        return publisher.show(deed.scene);
       case 'muteAudio':
         return publisher.mute('audio');
       case 'unmuteAudio':
@@ -165,6 +170,23 @@ export class Cast {
         return publisher.mute('video');
       case 'unmuteVideo':
         return publisher.unmute('video');
+    }
+    if (publisher instanceof PagePublisher) throw new Error(`a page cannot ${deed.does}`);
+    switch (deed.does) {
+      case 'join':
+        await publisher.join();
+        await until('who joined is there', async () => (await this.#order()).includes(role.uid), 10_000);
+        return;
+      case 'restart':
+        return publisher.restart();
+      case 'show':
+        return publisher.show(deed.scene);
+      case 'stepClock':
+        return publisher.stepClock(deed);
+      case 'padUpperLayer':
+        return publisher.padUpperLayer();
+      case 'fillUpperLayer':
+        return publisher.fillUpperLayer();
     }
   }
 

@@ -24,7 +24,7 @@ const course = (steps: Step[], roles: Role[] = [red, green]): Course => ({
   zeroWallS: 1000,
   steps,
 });
-const step = (uid: string, does: Exclude<Step['does'], 'show'>, fromS: number, toS = fromS): Step => ({
+const step = (uid: string, does: Exclude<Step['does'], 'show' | 'stepClock'>, fromS: number, toS = fromS): Step => ({
   uid,
   does,
   fromS,
@@ -45,6 +45,24 @@ describe('expectations', () => {
     expect(everySecond(muted, green, 'audio')).toBe('rrrrrrrrrrrr');
     expect(isOn(muted, red, 'audio', 5)).toBe(false);
     expect(isOn(muted, red, 'audio', 9)).toBe(true);
+  });
+
+  test('of a clock that stepped are open for 3 s, of what it counts; of what tells the time, both', () => {
+    const stepped = (clock: 'camera' | 'microphone' | 'wall') =>
+      course([{ uid: '1', does: 'stepClock', clock, byS: 1.5, fromS: 3.5, toS: 3.5 }]);
+    expect(everySecond(stepped('microphone'), red, 'audio')).toBe('rrroooorrrrr');
+    expect(everySecond(stepped('microphone'), red, 'video')).toBe('rrrrrrrrrrrr');
+    expect(everySecond(stepped('camera'), red, 'video')).toBe('rrroooorrrrr');
+    expect(everySecond(stepped('camera'), red, 'audio')).toBe('rrrrrrrrrrrr');
+    expect(everySecond(stepped('wall'), red, 'audio')).toBe('rrroooorrrrr');
+    expect(everySecond(stepped('wall'), red, 'video')).toBe('rrroooorrrrr');
+    expect(everySecond(stepped('wall'), green, 'audio')).toBe('rrrrrrrrrrrr');
+  });
+
+  test('of a simulcast whose larger layer is padding are all required: the smaller one goes on', () => {
+    const padded = course([step('1', 'padUpperLayer', 3.5), step('1', 'fillUpperLayer', 8.5)]);
+    expect(everySecond(padded, red, 'video')).toBe('rrrrrrrrrrrr');
+    expect(everySecond(padded, red, 'audio')).toBe('rrrrrrrrrrrr');
   });
 
   test('of someone who left are forbidden; the others are heard on, and seen but for the change', () => {

@@ -6,13 +6,14 @@
 import type { VideoCodec } from '../../src/media/track.ts';
 import type { Impairment } from '../support/impair/impairment.ts';
 import type { Participant } from '../support/media/participants.ts';
-import type { RtcPublishOptions } from '../support/publish/publisher.ts';
+import type { ClockStep, RtcPublishOptions } from '../support/publish/publisher.ts';
 import type { Scene } from '../support/publish/scene.ts';
 
 /**
  * `join` is for who was not there before; `lose` waits until the server counts someone as gone, whose network is dead;
  * `replace` publishes again with the same uid while the former session still stands; `restart` goes on within the
- * session with new SSRCs and timestamps; `show` changes what the camera's track carries.
+ * session with new SSRCs and timestamps; `show` changes what the camera's track carries; `stepClock` has one of the
+ * sender's clocks show another time; `padUpperLayer` leaves nothing but padding of a simulcast's larger picture.
  */
 type Action =
   | 'join'
@@ -25,9 +26,15 @@ type Action =
   | 'unmuteAudio'
   | 'muteVideo'
   | 'unmuteVideo'
-  | 'show';
+  | 'show'
+  | 'stepClock'
+  | 'padUpperLayer'
+  | 'fillUpperLayer';
 export type MediaKind = 'audio' | 'video';
-export type Deed = { does: Exclude<Action, 'show'> } | { does: 'show'; scene: Scene };
+export type Deed =
+  | { does: Exclude<Action, 'show' | 'stepClock'> }
+  | { does: 'show'; scene: Scene }
+  | ({ does: 'stepClock' } & ClockStep);
 export type Size = { width: number; height: number };
 
 export type Role = {
@@ -43,10 +50,21 @@ export type Role = {
   absent?: boolean;
   /** Its picture, where that is not the one that all send. */
   picture?: Partial<typeof SOURCE>;
-  /** What else is special about how it publishes. */
+  /** Chromium publishes it from our page, in this hue, degrees; a made publisher does when left out. */
+  page?: { hue: number };
+  /** What else is special about how it publishes, of a made publisher. */
   sends?: Pick<
     RtcPublishOptions,
-    'dtx' | 'level' | 'loop' | 'mutesStall' | 'neverResendsSound' | 'reportsAfterS' | 'skewPpm' | 'videoLateMs'
+    | 'bFrames'
+    | 'dtx'
+    | 'level'
+    | 'loop'
+    | 'mutesStall'
+    | 'neverResendsSound'
+    | 'reportsAfterS'
+    | 'simulcast'
+    | 'skewPpm'
+    | 'videoLateMs'
   >;
 };
 
@@ -94,6 +112,8 @@ export type Expectation = 'required' | 'optional' | 'forbidden';
 
 /** Marks this close to something that was done, or to a blackout, may be there or not. */
 const MARGIN_S = 1;
+/** So long after a clock's step its marks may be lost. */
+const STEP_S = 3;
 /** What was sent before the end of a blackout may be asked for again while a reception waits for it. */
 const RECOVERABLE_S = 2;
 
@@ -122,6 +142,13 @@ export function presentAt(course: Course, atS: number): Role[] {
 export function sceneAt(course: Course, role: Role, atS: number): Scene {
   const shown = course.steps.findLast((s) => s.does === 'show' && s.uid === role.uid && s.fromS <= atS);
   return shown?.does === 'show' ? shown.scene : { ...SOURCE, ...role.picture };
+}
+
+/**
+ * Whether a role's pictures tell when they were taken. A loop's tell when it was made, and a page's tell nothing.
+ */
+export function isStamped({ sends, page }: Role): boolean {
+  return !sends?.loop && page === undefined;
 }
 
 /** Whether there was a place for `role` in the picture at `atS`. */
@@ -195,7 +222,13 @@ export function beginningsOf(course: Course, role: Role): number[] {
  * going.
  */
 function stepsFor(course: Course, role: Role, kind: MediaKind): Edge[] {
-  return course.steps.filter((step, i) => {
+  const clock = kind === 'audio' ? 'microphone' : 'camera';
+  const clockSteps = course.steps.flatMap((step) =>
+    step.uid === role.uid && step.does === 'stepClock' && (step.clock === clock || step.clock === 'wall')
+      ? { fromS: step.fromS, toS: step.toS + STEP_S - MARGIN_S }
+      : [],
+  );
+  const others = course.steps.filter((step, i) => {
     const { uid, does } = step;
     const isChange = GOING.has(does) || COMING.has(does);
     if (uid !== role.uid) return kind === 'video' && isChange;
@@ -207,6 +240,7 @@ function stepsFor(course: Course, role: Role, kind: MediaKind): Edge[] {
     }
     return isChange || BEGINNING.has(does) || does.endsWith(kind === 'audio' ? 'Audio' : 'Video');
   });
+  return [...clockSteps, ...others];
 }
 
 function blackoutsOf(role: Role): readonly Edge[] {

@@ -2,7 +2,8 @@
  * What is said of results: every goal that is missed is named, and nothing else.
  */
 import { describe, expect, test } from 'vitest';
-import { CASES, type Case, type Goals, lossPlan } from './cases.ts';
+import { CASES, type Case, type Goals } from './cases.ts';
+import { lossPlan } from './plan-parts.ts';
 import { missesOf, type Result, renderPage, renderTable } from './report.ts';
 import type { Verdict } from './verify.ts';
 

@@ -3,8 +3,8 @@
  * runnable.
  */
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { lossPlan, medleyPlan } from './cases.ts';
 import { Stage } from './perform.ts';
+import { lossPlan, medleyPlan } from './plan-parts.ts';
 import { verify } from './verify.ts';
 
 let stage: Stage;

@@ -18,6 +18,7 @@ import {
   hasPlace,
   isOn,
   isSending,
+  isStamped,
   type Layout,
   MAX_PLACES,
   type MediaKind,
@@ -102,14 +103,8 @@ export function verify(path: string, course: Course): Verdict {
     const first = stretches[0]?.toS ?? 0;
     const all =
       readingsOf.get(keyOf('bestFit', initial.length, initial.indexOf(role), sceneAt(course, role, -1))) ?? [];
-    // The stamps of a loop are those of when it was made.
-    return role.sends?.loop
-      ? undefined
-      : lagOf(
-          role,
-          all.filter((r) => r.atS < first - CHANGE_S),
-          course.zeroWallS,
-        );
+    const before = all.filter((r) => r.atS < first - CHANGE_S);
+    return isStamped(role) ? lagOf(role, before, course.zeroWallS) : undefined;
   });
   const seen = lags.filter((lag) => lag !== undefined);
   if (seen.length === 0) throw new Error(`${path}: nobody is seen in it`);
@@ -253,7 +248,7 @@ function verifyRole(course: Course, role: Role, { readings, heard, lagS, endS }:
  */
 function driftOf(course: Course, role: Role, beeps: Map<number, number>, readings: readonly Reading[]): number {
   const { zeroWallS, plan } = course;
-  const stamped = role.sends?.loop ? [] : lagsIn(freshIn(readings, role), zeroWallS * 1e6);
+  const stamped = isStamped(role) ? lagsIn(freshIn(readings, role), zeroWallS * 1e6) : [];
   const lines = [
     [...beeps].map(([second, atS]) => ({ atS: second - zeroWallS, lagS: atS - second })),
     stamped.map(({ atS, lagS }) => ({ atS, lagS })),
@@ -294,9 +289,13 @@ function pictureFaults(course: Course, role: Role, readings: readonly Reading[],
   };
 }
 
+/** Steps that leave the picture as it is: it must neither stand still nor be another's. */
+const SEAMLESS: ReadonlySet<Step['does']> = new Set(['stepClock', 'padUpperLayer', 'fillUpperLayer']);
+
 /** Whether a step of the role's own changes what colour is seen of it; another size or turn does not. */
 function isCut(step: Step, role: Role): boolean {
-  return step.uid === role.uid && (step.does !== 'show' || step.scene.black === true);
+  if (step.uid !== role.uid || SEAMLESS.has(step.does)) return false;
+  return step.does !== 'show' || step.scene.black === true;
 }
 
 /** Full seconds of wall time in a stretch of the course's time. */

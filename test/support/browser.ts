@@ -4,7 +4,8 @@
 import { mkdtempSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type BrowserContext, chromium, type Page } from 'playwright-core';
+import { type BrowserContext, chromium, type Page, type Route } from 'playwright-core';
+import { sentTo, type Via, withoutCandidates } from './publish/proxied-sdp.ts';
 
 const FLAGS = [
   '--allow-loopback-in-peer-connection',
@@ -27,8 +28,11 @@ const FLAGS = [
 
 export type Browser = {
   context: BrowserContext;
-  /** Opens the publish page with the test picture and joins. Resolves once it is connected. */
-  publish(baseUrl: string, params: PublishParams): Promise<BrowserPublisher>;
+  /**
+   * Opens the publish page with the test picture and joins. Resolves once it is connected.
+   * @param via where media is sent instead of to the server, and by no other way
+   */
+  publish(baseUrl: string, params: PublishParams, via?: Via): Promise<BrowserPublisher>;
   /** Kills the processes without a goodbye, as a crash would. */
   kill(): void;
   close(): Promise<void>;
@@ -105,7 +109,7 @@ export async function startBrowser(): Promise<Browser> {
   });
   return {
     context: started,
-    publish: (baseUrl, params) => openPublisher(started, baseUrl, params),
+    publish: (baseUrl, params, via) => openPublisher(started, publishUrl(baseUrl, params), via),
     kill: () => process.kill(-processGroup(profile), 'SIGKILL'),
     async close() {
       await started.close().catch(() => undefined);
@@ -122,6 +126,14 @@ function processGroup(profile: string): number {
   return Number(group);
 }
 
+/** Has the page and the server know no other way to each other than `via`. */
+async function publishBy(via: Via, route: Route): Promise<void> {
+  const request = route.request();
+  if (request.method() !== 'POST') return route.continue();
+  const response = await route.fetch({ postData: withoutCandidates(request.postData() ?? '') });
+  await route.fulfill({ response, body: sentTo(via, await response.text()) });
+}
+
 /** The page's address with every parameter in it. */
 function publishUrl(baseUrl: string, params: PublishParams): string {
   const url = new URL('/publish', baseUrl);
@@ -132,13 +144,10 @@ function publishUrl(baseUrl: string, params: PublishParams): string {
   return url.href;
 }
 
-async function openPublisher(
-  context: BrowserContext,
-  baseUrl: string,
-  params: PublishParams,
-): Promise<BrowserPublisher> {
+async function openPublisher(context: BrowserContext, url: string, via?: Via): Promise<BrowserPublisher> {
   const page = await context.newPage();
-  await page.goto(publishUrl(baseUrl, params));
+  if (via) await page.route(/\/whip\//, (route) => publishBy(via, route));
+  await page.goto(url);
   const settled = await page.waitForFunction(() => {
     const { aircheckPublisher: p } = globalThis as unknown as { aircheckPublisher?: { state: string; error: string } };
     return p && ['connected', 'failed'].includes(p.state) ? { state: p.state, error: p.error } : undefined;

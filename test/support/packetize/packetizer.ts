@@ -62,6 +62,21 @@ export class Packetizer {
     });
   }
 
+  /** A packet of nothing but padding, as senders keep up a bitrate by. */
+  padding(timestamp: number, extensions?: Map<number, Buffer>): Buffer {
+    this.#packets++;
+    return encodePacket({
+      payloadType: this.#format.payloadType,
+      sequence: this.#sequence++,
+      timestamp,
+      ssrc: this.#ssrc,
+      marker: false,
+      payload: Buffer.alloc(0),
+      paddingBytes: 255,
+      ...(extensions && { extensions }),
+    });
+  }
+
   /** A report that the media time `timestamp` is the moment `ntpUs`, microseconds since 1900. */
   senderReport(ntpUs: number, timestamp: number): Buffer {
     return encodeSenderReport({

@@ -13,10 +13,11 @@ export type MediaSource = {
   /** Samples per block of sound. */
   readonly blockSamples: number;
   /**
-   * The access units of frame `n` since the Unix epoch.
+   * What comes out of the encoder for frame `n` since the Unix epoch: access units in the order of decoding, each with
+   * the frame that it shows, which is an earlier one where B-frames are sent.
    * @param contentUs the moment it shows, microseconds since the Unix epoch
    */
-  frame(n: number, contentUs: number, keyFrame: boolean): Buffer[];
+  frame(n: number, contentUs: number, keyFrame: boolean): { data: Buffer; n: number }[];
   /**
    * The packets of the block at `startSample` since the Unix epoch, with the sample that each is stamped with. As
    * browsers do it, that is the first sample put in, so what comes out of Opus is late by its look-ahead (6.5 ms).
@@ -28,8 +29,8 @@ export type MediaSource = {
 };
 
 function videoEncoderOf(options: RtcPublishOptions): VideoEncoder {
-  const { codec, width, height, fps, bitrateKbps, gopS = 1 } = options;
-  return new VideoEncoder({ codec, width, height, fps, bitrateKbps, gopFrames: Math.round(gopS * fps) });
+  const { codec, width, height, fps, bitrateKbps, gopS = 1, bFrames = 0 } = options;
+  return new VideoEncoder({ codec, width, height, fps, bitrateKbps, gopFrames: Math.round(gopS * fps), bFrames });
 }
 function audioEncoderOf({
   audioCodec = 'opus',
@@ -53,6 +54,8 @@ export class LiveSource implements MediaSource {
   #video: VideoEncoder;
   #audio: AudioEncoder | G711Encoder;
   #frames = 0;
+  /** Frames since the Unix epoch that are in the encoder, by its own count. */
+  readonly #encoding = new Map<number, number>();
 
   constructor(options: RtcPublishOptions, microphone: DeviceClock) {
     this.#options = options;
@@ -64,13 +67,18 @@ export class LiveSource implements MediaSource {
     this.blockSamples = this.#audio.frameSamples;
   }
 
-  frame(_n: number, contentUs: number, keyFrame: boolean): Buffer[] {
+  frame(n: number, contentUs: number, keyFrame: boolean): { data: Buffer; n: number }[] {
     const { width, height, turn = 0 } = this.#scene;
     if (!this.#black) this.#picture.draw(Math.round(contentUs));
     // Sent the other way round, so that it stands upright once a receiver has turned it.
     const back = ((360 - turn) % 360) as 0 | 90 | 180 | 270;
     const i420 = turnI420(this.#black ?? this.#picture.i420, width, height, back);
-    return this.#video.encode(i420, this.#frames++, keyFrame).map((e) => e.data);
+    this.#encoding.set(this.#frames, n);
+    return this.#video.encode(i420, this.#frames++, keyFrame).map(({ data, pts }) => {
+      const shown = this.#encoding.get(pts) as number;
+      this.#encoding.delete(pts);
+      return { data, n: shown };
+    });
   }
 
   sound(startSample: number): { data: Buffer; pts: number }[] {
@@ -96,6 +104,7 @@ export class LiveSource implements MediaSource {
     this.#video.close();
     this.#video = videoEncoderOf({ ...this.#options, ...now });
     this.#frames = 0;
+    this.#encoding.clear();
   }
 
   close(): void {
@@ -142,8 +151,8 @@ export class LoopSource implements MediaSource {
     audio.close();
   }
 
-  frame(n: number): Buffer[] {
-    return this.#frames[n % this.#frames.length] as Buffer[];
+  frame(n: number): { data: Buffer; n: number }[] {
+    return (this.#frames[n % this.#frames.length] as Buffer[]).map((data) => ({ data, n }));
   }
 
   sound(startSample: number): { data: Buffer; pts: number }[] {

@@ -6,6 +6,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import type { AudioCodec, VideoCodec } from '../../../src/media/track.ts';
 import type { Participant } from '../media/participants.ts';
+import type { Via } from './proxied-sdp.ts';
 import type { Scene } from './scene.ts';
 
 export type PublishOptions = {
@@ -35,6 +36,10 @@ export type RtcPublishOptions = PublishOptions & {
   timestampOffset?: { audio: number; video: number };
   /** Share of packets, 0 to 1, that are not sent at first; a NACK brings them. */
   lossRate?: number;
+  /** H.264 only: pictures in a row that refer to a later one, as OBS and FFmpeg send. 0 by default. */
+  bFrames?: number;
+  /** Sends its picture twice, whole and halved, as a simulcast of two layers. Not of a loop. */
+  simulcast?: boolean;
   /** Scales the sound; 1 by default. */
   level?: number;
   /** Nothing is heard between beeps, and little or nothing sent of that (Opus only). */
@@ -57,13 +62,20 @@ export type RtcPublishOptions = PublishOptions & {
   /** Makes all ready, and joins only when told to. */
   waits?: boolean;
   /** Where to send instead of to the server, and by no other way: a proxy before it. */
-  via?: { address: string; port: number };
+  via?: Via;
 };
 
 export type PublisherCommand =
   | { does: 'join' | 'pause' | 'resume' | 'restart' | 'stop' | 'vanish' }
   | { does: 'mute' | 'unmute'; kind: 'audio' | 'video' }
-  | { does: 'show'; scene: Scene };
+  | { does: 'show'; scene: Scene }
+  | ({ does: 'stepClock' } & ClockStep)
+  | { does: 'padUpperLayer' | 'fillUpperLayer' };
+/**
+ * A clock that is put forward, or back where `byS` is negative: a device's counts media, `wall` is the one that sender
+ * reports tell the time by.
+ */
+export type ClockStep = { clock: 'camera' | 'microphone' | 'wall'; byS: number };
 export type PublisherReport =
   | { type: 'waiting' }
   | { type: 'publishing' }
@@ -131,6 +143,17 @@ export class Publisher {
   /** Shows another scene on the same track, as after replaceTrack (rtc only). */
   show(scene: Scene): Promise<void> {
     return this.#do({ does: 'show', scene });
+  }
+  /** One of its clocks shows another time from now on (rtc only). */
+  stepClock(step: ClockStep): Promise<void> {
+    return this.#do({ does: 'stepClock', ...step });
+  }
+  /** Sends nothing but padding in place of its larger picture, or that picture again (rtc with simulcast only). */
+  padUpperLayer(): Promise<void> {
+    return this.#do({ does: 'padUpperLayer' });
+  }
+  fillUpperLayer(): Promise<void> {
+    return this.#do({ does: 'fillUpperLayer' });
   }
   /** Goes on with new SSRCs, sequence numbers and timestamps within its session (rtc only). */
   restart(): Promise<void> {

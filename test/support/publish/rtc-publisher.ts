@@ -3,13 +3,15 @@
  * making. It answers a PLI with a key frame and a NACK with the packet, and can misbehave on purpose.
  */
 import nodeDataChannel from 'node-datachannel';
+import { RID } from '../../../src/channel/whip/extensions.ts';
 import type { AudioCodec, TrackFormat } from '../../../src/media/track.ts';
 import { SOUND_RATE } from '../media/made-media.ts';
 import { DeviceClock } from './device-clock.ts';
 import { LiveSource, LoopSource, type MediaSource } from './media-source.ts';
-import { ORIENTATION_ID, OutgoingTrack, randomSsrc } from './outgoing-track.ts';
+import { ORIENTATION_ID, OutgoingTrack, RID_ID, randomSsrc } from './outgoing-track.ts';
 import { startPace, wallUs } from './pace.ts';
-import type { PublisherCommand, RtcPublishOptions } from './publisher.ts';
+import { sentTo, withoutCandidates } from './proxied-sdp.ts';
+import type { ClockStep, PublisherCommand, RtcPublishOptions } from './publisher.ts';
 import type { Scene } from './scene.ts';
 
 type PeerConnection = InstanceType<typeof nodeDataChannel.PeerConnection>;
@@ -21,13 +23,23 @@ const AUDIO: Record<AudioCodec, TrackFormat> = {
 };
 const VIDEO_TYPE = 96;
 const REPORT_EVERY_US = 1_000_000;
+/** Names of a simulcast's layers, the larger first, as they are offered. */
+const RIDS = ['h', 'l'] as const;
+
+/** One picture that is sent, of a size of its own. */
+type Layer = { source: MediaSource; track: OutgoingTrack; wantsKeyFrame: boolean };
+/** Sends unless this kind is muted, and tells of what goes wrong. */
+type Guard = (send: () => void, kind?: 'audio' | 'video') => void;
 
 export class RtcPublisher {
   #pc: PeerConnection;
   #options: RtcPublishOptions;
   #session = '';
+  /** Where sound comes from, and the picture of the first layer. */
   #source: MediaSource;
-  #video: OutgoingTrack;
+  /** One, or those of a simulcast, the largest first. */
+  #layers: Layer[];
+  #isUpperPadded = false;
   #audio: OutgoingTrack;
   /** Ticks per second of the sound's timestamps. */
   #audioRate: number;
@@ -36,8 +48,9 @@ export class RtcPublisher {
   #muted = { audio: false, video: false };
   /** When each was muted last. */
   #mutedUs = { audio: 0, video: 0 };
-  #wantsKeyFrame = true;
   #reportedUs = 0;
+  /** How far the clock that sender reports tell the time by was put forward. */
+  #wallStepUs = 0;
   #scene: Scene;
   readonly #clocks: { camera: DeviceClock; microphone: DeviceClock; wall: DeviceClock };
   readonly #failed: (error: unknown) => void;
@@ -59,10 +72,12 @@ export class RtcPublisher {
       iceServers: [],
       disableAutoNegotiation: true,
     });
-    const [videoSsrc, audioSsrc] = [randomSsrc(), randomSsrc()];
+    const audioSsrc = randomSsrc();
+    const rids = options.simulcast ? RIDS : [undefined];
+    const videoSsrcs = rids.map(randomSsrc);
     const video = new nodeDataChannel.Video('0', 'SendOnly');
     addVideoCodec(video, options.codec);
-    video.addSSRC(videoSsrc, options.participant.name, 'made', 'video');
+    for (const ssrc of videoSsrcs) video.addSSRC(ssrc, options.participant.name, 'made', 'video');
     const audio = new nodeDataChannel.Audio('1', 'SendOnly');
     const sound = AUDIO[options.audioCodec ?? 'opus'];
     this.#audioRate = sound.clockRate;
@@ -75,19 +90,31 @@ export class RtcPublisher {
     audio.addSSRC(audioSsrc, options.participant.name, 'made', 'audio');
     const loss = options.lossRate ?? 0;
     const offset = options.timestampOffset;
-    this.#video = new OutgoingTrack(
-      this.#pc.addTrack(video),
-      { kind: 'video', codec: options.codec, payloadType: VIDEO_TYPE, clockRate: 90000, fmtp: '' },
-      {
-        ssrc: videoSsrc,
-        offset: offset?.video ?? randomSsrc(),
-        lossRate: loss,
-        onKeyFrameWanted: () => {
-          this.#wantsKeyFrame = true;
+    const pictures = this.#pc.addTrack(video);
+    this.#layers = rids.map((rid, n) => {
+      const track = new OutgoingTrack(
+        pictures,
+        { kind: 'video', codec: options.codec, payloadType: VIDEO_TYPE, clockRate: 90000, fmtp: '' },
+        {
+          ssrc: videoSsrcs[n] as number,
+          offset: offset?.video ?? randomSsrc(),
+          lossRate: loss,
+          onKeyFrameWanted: () => {
+            layer.wantsKeyFrame = true;
+          },
+          ...(rid !== undefined && { rid }),
         },
-      },
-    );
-    this.#audio = new OutgoingTrack(this.#pc.addTrack(audio), sound, {
+      );
+      const source = n === 0 ? this.#source : new LiveSource(halved(options), this.#clocks.microphone);
+      const layer: Layer = { source, track, wantsKeyFrame: true };
+      return layer;
+    });
+    pictures.onMessage((message) => {
+      for (const { track } of this.#layers) track.onFeedback(message);
+    });
+    const sounds = this.#pc.addTrack(audio);
+    sounds.onMessage((message) => this.#audio.onFeedback(message));
+    this.#audio = new OutgoingTrack(sounds, sound, {
       ssrc: audioSsrc,
       offset: offset?.audio ?? randomSsrc(),
       lossRate: loss,
@@ -123,12 +150,19 @@ export class RtcPublisher {
         if (this.#options.mutesStall) this.#forget(command.kind, wallUs() - this.#mutedUs[command.kind]);
         break;
       case 'show':
-        this.#source.show(command.scene);
-        this.#scene = command.scene;
+        this.#show(command.scene);
         break;
       case 'restart':
-        this.#video.restart();
+        for (const { track } of this.#layers) track.restart();
         this.#audio.restart();
+        break;
+      case 'stepClock':
+        this.#stepClock(command);
+        return;
+      case 'padUpperLayer':
+      case 'fillUpperLayer':
+        if (this.#layers.length === 1) throw new Error(`${command.does} is for a simulcast`);
+        this.#isUpperPadded = command.does === 'padUpperLayer';
         break;
       case 'vanish':
         this.vanish();
@@ -137,7 +171,7 @@ export class RtcPublisher {
       case 'stop':
         throw new Error(`${command.does} takes its time`);
     }
-    this.#wantsKeyFrame = true;
+    for (const layer of this.#layers) layer.wantsKeyFrame = true;
   }
 
   /** Leaves with a DELETE (RFC 9725 §4.2). */
@@ -150,13 +184,26 @@ export class RtcPublisher {
   /** Stops sending and closes its socket without a DELETE. */
   vanish(): void {
     this.#pace?.stop();
-    this.#source.close();
+    for (const { source } of this.#layers) source.close();
     this.#pc.close();
   }
 
   #forget(kind: 'audio' | 'video', us: number): void {
     if (kind === 'audio') this.#audio.forget(Math.round((us * this.#audioRate) / 1e6));
-    else this.#video.forget(Math.round((us * 90000) / 1e6));
+    else for (const { track } of this.#layers) track.forget(Math.round((us * 90000) / 1e6));
+  }
+
+  /** A clock that is put forward leaves time out, as one that stands still forgets it. */
+  #stepClock({ clock, byS }: ClockStep): void {
+    if (clock === 'wall') this.#wallStepUs += byS * 1e6;
+    else this.#forget(clock === 'camera' ? 'video' : 'audio', -byS * 1e6);
+  }
+
+  #show(scene: Scene): void {
+    this.#layers.forEach(({ source }, n) => {
+      source.show(n === 0 ? scene : halved(scene));
+    });
+    this.#scene = scene;
   }
 
   #authorization(): Record<string, string> {
@@ -183,7 +230,8 @@ export class RtcPublisher {
     // Not awaited yet: a refusal below must not leave this one unhandled.
     connected.catch(() => {});
     const { via } = this.#options;
-    const offer = withOrientation(this.#pc.localDescription()?.sdp ?? '');
+    const oriented = withOrientation(this.#pc.localDescription()?.sdp ?? '');
+    const offer = this.#options.simulcast ? withLayers(oriented) : oriented;
     const answer = await fetch(this.#options.url, {
       method: 'POST',
       headers: { 'content-type': 'application/sdp', ...this.#authorization() },
@@ -197,9 +245,9 @@ export class RtcPublisher {
   }
 
   #send(): void {
-    const { fps, reportsAfterS = 0, videoLateMs = 0 } = this.#options;
+    const { fps, reportsAfterS = 0 } = this.#options;
     const { camera, microphone } = this.#clocks;
-    const guard = (send: () => void, kind?: 'audio' | 'video') => {
+    const guard: Guard = (send, kind) => {
       try {
         if (!this.#paused && !(kind && this.#muted[kind])) send();
       } catch (error) {
@@ -215,17 +263,13 @@ export class RtcPublisher {
       microphone,
       onFrame: (n) =>
         guard(() => {
-          const { everyNth = 1, turn } = this.#scene;
           // The first picture of a scene comes at once.
-          if (n % everyNth !== 0 && !this.#wantsKeyFrame) return;
-          const keyFrame = this.#wantsKeyFrame;
-          this.#wantsKeyFrame = false;
-          const data = this.#source.frame(n, camera.wallUs((n * 1e6) / fps), keyFrame);
-          const send = () => {
-            for (const unit of data) this.#video.send(unit, Math.round((n * 90000) / fps), turn);
-          };
-          if (videoLateMs > 0) setTimeout(() => guard(send, 'video'), videoLateMs);
-          else send();
+          const isDue = n % (this.#scene.everyNth ?? 1) === 0 || this.#layers.some((layer) => layer.wantsKeyFrame);
+          if (!isDue) return;
+          this.#layers.forEach((layer, place) => {
+            if (place === 0 && this.#isUpperPadded) layer.track.pad();
+            else this.#sendPicture(layer, n, guard);
+          });
         }, 'video'),
       onSound: (startSample) =>
         guard(() => {
@@ -241,11 +285,25 @@ export class RtcPublisher {
     });
   }
 
+  #sendPicture(layer: Layer, n: number, guard: Guard): void {
+    const { fps, videoLateMs = 0 } = this.#options;
+    const { turn } = this.#scene;
+    const keyFrame = layer.wantsKeyFrame;
+    layer.wantsKeyFrame = false;
+    const units = layer.source.frame(n, this.#clocks.camera.wallUs((n * 1e6) / fps), keyFrame);
+    const send = () => {
+      for (const unit of units) layer.track.send(unit.data, Math.round((unit.n * 90000) / fps), turn);
+    };
+    if (videoLateMs > 0) setTimeout(() => guard(send, 'video'), videoLateMs);
+    else send();
+  }
+
   /** Each track's own clock against the one that the sender tells the time by. */
   #report(nowUs: number): void {
     const { camera, microphone, wall } = this.#clocks;
-    const told = Math.round(wall.deviceUs(nowUs));
-    if (!this.#muted.video) this.#video.report(told, Math.round((camera.deviceUs(nowUs) * 90000) / 1e6));
+    const told = Math.round(wall.deviceUs(nowUs) + this.#wallStepUs);
+    if (!this.#muted.video)
+      for (const { track } of this.#layers) track.report(told, Math.round((camera.deviceUs(nowUs) * 90000) / 1e6));
     if (!this.#muted.audio) this.#audio.report(told, Math.round((microphone.deviceUs(nowUs) * this.#audioRate) / 1e6));
   }
 }
@@ -255,22 +313,21 @@ function withOrientation(offer: string): string {
   return offer.replace(/^a=mid:0\r?\n/m, (line) => `${line}a=extmap:${ORIENTATION_ID} urn:3gpp:video-orientation\r\n`);
 }
 
-const CANDIDATE_LINE = /^a=candidate:.*\r?\n/gm;
-
-/** The server is left to learn from the packets where the publisher is, or it would find the way past the proxy. */
-function withoutCandidates(offer: string): string {
-  return offer.replace(CANDIDATE_LINE, '');
+/** Offers two layers of the picture, told apart by rid (RFC 8853). */
+function withLayers(offer: string): string {
+  const lines = [
+    `a=extmap:${RID_ID} ${RID}`,
+    ...RIDS.map((rid) => `a=rid:${rid} send`),
+    `a=simulcast:send ${RIDS.join(';')}`,
+  ];
+  return offer.replace(/^a=mid:0\r?\n/m, (line) => line + lines.map((each) => `${each}\r\n`).join(''));
 }
 
-/** The answer with one candidate, the proxy, in place of its own. */
-function sentTo(via: { address: string; port: number }, answer: string): string {
-  let given = false;
-  return answer.replace(CANDIDATE_LINE, (line) => {
-    if (given) return '';
-    given = true;
-    const [foundation, component, protocol, priority] = line.split(' ');
-    return `${[foundation, component, protocol, priority, via.address, via.port].join(' ')} typ host\r\n`;
-  });
+/** The same picture at half its width and height; a quarter of the bits, where it says how many. */
+function halved<T extends { width: number; height: number; bitrateKbps?: number }>(picture: T): T {
+  const { width, height, bitrateKbps } = picture;
+  const bits = bitrateKbps === undefined ? {} : { bitrateKbps: bitrateKbps / 4 };
+  return { ...picture, width: width / 2, height: height / 2, ...bits };
 }
 
 function addVideoCodec(video: InstanceType<typeof nodeDataChannel.Video>, codec: RtcPublishOptions['codec']): void {
