@@ -199,6 +199,72 @@ describe.skipIf(refusal !== undefined)('a web page', { timeout: 120_000 }, () =>
     expect(pageFrames(stored(`${recording.sid}_ready_0.mp4`))[0]!.count).toBeGreaterThan(10);
   });
 
+  test('goes on in the same files when its recorder is killed, and nothing of the first runs on', async () => {
+    const recording = await begin('killed', '/counter');
+    await untilOpen(recording);
+    await seconds(3);
+    const pid = recorderPid();
+    const folderOf = join(pagesRoot(), `${pid}-1`);
+    expect(withArgument(folderOf)).not.toEqual([]);
+    process.kill(Number(pid), 'SIGKILL');
+    await until('nothing of it runs', () => withArgument(folderOf).length === 0, 3_000);
+    await until('another page', () => leftOver().some((name) => name.endsWith('-2')), 30_000);
+    await seconds(6);
+    expect((await recording.stop()).status).toBe(200);
+    const base = `${recording.sid}_killed`;
+    expect(judgePlaylist(stored(), `${base}.m3u8`).problems).toEqual([]);
+    for (const name of [`${base}.m3u8`, `${base}_0.mp4`]) {
+      const frames = pageFrames(stored(name));
+      expect(frames.every(({ whole }) => whole)).toBe(true);
+      // The page is loaded again once: its count goes back, and what nobody saw is a gap.
+      const again = frames.findIndex(({ count }, i) => i > 0 && count < frames[i - 1]!.count);
+      expect(again).toBeGreaterThan(45);
+      expect(frames.length - again).toBeGreaterThan(30);
+      const { video, audio } = probeFile(stored(name));
+      expect(video!.ordered && audio!.ordered).toBe(true);
+      expect(Math.abs(video!.endS - audio!.endS)).toBeLessThan(0.5);
+    }
+    const events = await recording.events();
+    expect(typesOf(events).filter((type) => type !== 30)).toEqual([70, 12, 4, 71, 31, 11]);
+    const { body } = await server.call('GET', `/aircheck/recordings/${recording.sid}`);
+    expect(JSON.stringify(body['quality'])).toMatch(/\d+ ms of the page are lost with an earlier run/);
+    expect(leftOver()).toEqual([]);
+  });
+
+  test('that crashes, or goes where nothing is, is loaded again', async () => {
+    pages.add(
+      '/leaves',
+      "if (!localStorage.seen) setTimeout(() => { location = '/missing'; }, 1500); localStorage.seen = 1;",
+    );
+    const crashing = await begin('crashes', '/counter');
+    await untilOpen(crashing);
+    const pid = recorderPid();
+    for (const renderer of withArgument(join(pagesRoot(), `${pid}-1`)))
+      if (readFileSync(`/proc/${renderer}/cmdline`, 'utf8').includes('--type=renderer'))
+        process.kill(Number(renderer), 'SIGKILL');
+    const leaving = await begin('leaves', '/leaves');
+    for (const recording of [crashing, leaving]) {
+      await until('it was loaded again', async () => typesOf(await recording.events()).includes(1), 30_000);
+      await seconds(3);
+      expect(await stateOf(recording)).toMatchObject({ state: 'inProgress' });
+      expect((await recording.stop()).status).toBe(200);
+    }
+    for (const [recording, name, why] of [
+      [crashing, 'crashes', 'the page crashed'],
+      [leaving, 'leaves', 'it answers 404'],
+    ] as const) {
+      const frames = pageFrames(stored(`${recording.sid}_${name}_0.mp4`));
+      expect(frames.at(-1)).toMatchObject({ whole: true });
+      expect(frames.at(-1)!.count).toBeGreaterThan(30);
+      const [error] = (await recording.events()).filter(({ eventType }) => eventType === 1);
+      expect(error?.payload.details).toMatchObject({
+        module: 6,
+        errorLevel: 4,
+        errorMsg: expect.stringContaining(why),
+      });
+    }
+  });
+
   test('reaches nothing that it may not', async () => {
     let asked = 0;
     const forbidden = await new PageServer().start('127.0.0.2');
@@ -235,4 +301,21 @@ function pagesRoot(): string {
 /** Folders of pages that are left of this server's runs. */
 function leftOver(): string[] {
   return readdirSync(pagesRoot());
+}
+
+/** The number of the one recorder that has a page. */
+function recorderPid(): string {
+  return leftOver()[0]!.split('-')[0]!;
+}
+
+/** Processes that have this text in their command line or their environment. */
+function withArgument(text: string): string[] {
+  return readdirSync('/proc').filter((pid) => {
+    try {
+      const says = (file: string) => readFileSync(`/proc/${pid}/${file}`, 'utf8').includes(text);
+      return /^\d+$/.test(pid) && (says('cmdline') || says('environ'));
+    } catch {
+      return false; // ended while we looked
+    }
+  });
 }
