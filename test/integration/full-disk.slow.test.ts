@@ -32,7 +32,8 @@ let dir: string;
 let disk: SmallDisk | undefined;
 beforeEach(() => {
   dir = mkdtempSync(join(tmpdir(), 'aircheck-full-'));
-  disk = SmallDisk.mount(join(dir, 'disk'), 4_000_000);
+  // Once there is room, it holds all that is recorded however little was lost before.
+  disk = SmallDisk.mount(join(dir, 'disk'), 16_000_000);
 });
 afterEach(() => {
   disk?.unmount();
