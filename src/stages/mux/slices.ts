@@ -341,8 +341,7 @@ export class Slices {
     try {
       this.#container.begin(partPath(path), this.#shape);
     } catch (error) {
-      // A full disk has a name for it, and nothing more.
-      rmSync(partPath(path), { force: true });
+      removeEmpty(partPath(path));
       throw error;
     }
     this.#taken.add(Math.trunc(startUtcMs));
@@ -411,5 +410,17 @@ export class Slices {
 
   #utcMs(us: number): number {
     return this.#options.zeroUtcMs + Math.round(us / 1000);
+  }
+}
+
+/**
+ * A full disk has a name for a file that was begun, and nothing more. What cannot be removed stays: why it could not be
+ * begun is what is told.
+ */
+function removeEmpty(path: string): void {
+  try {
+    rmSync(path, { force: true });
+  } catch {
+    // It is no file of ours.
   }
 }
