@@ -51,7 +51,7 @@ export type RecordingsOptions = TaskPorts & {
 export type Admission = {
   /** Why a recording cannot be begun, in words; undefined when it can, and is counted from now on. */
   refusalOf(plan: Plan, appid: string): string | undefined;
-  /** It was not begun after all. */
+  /** It was not begun after all, or is at work. */
   forget(sid: string): void;
 };
 export type TaskPath = ResourcePath & { sid: string };
@@ -175,7 +175,6 @@ export class Recordings {
       await runner.start();
     } catch (cause) {
       const { sid, appid, cname, uid } = runner.task;
-      admission.forget(sid);
       log.error({ sid, appid, cname, uid, error: messageOf(cause) }, 'no recorder could be had');
       // Client libraries send the same start again after a 500.
       await store.releaseResource(resourceId, sid).catch((error) => {
@@ -183,6 +182,9 @@ export class Recordings {
       });
       this.#resources.forget(resourceId, sid);
       throw problem('allocate-failed', undefined, { cause });
+    } finally {
+      // From now on its recorder counts, for as long as there is one.
+      admission.forget(runner.task.sid);
     }
     return runner;
   }

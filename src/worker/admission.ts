@@ -40,7 +40,7 @@ export class Admission {
     return refusal;
   }
 
-  /** It came to nothing, and takes nothing. */
+  /** It came to nothing, or its recorder is at work and counts by itself. */
   forget(sid: string): void {
     this.#letIn.delete(sid);
   }
