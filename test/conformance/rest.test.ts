@@ -4,6 +4,7 @@
 import { createHmac } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { NOTICE_TYPES, type NoticeType, noticeBody } from '../../src/contract/webhook/notice.ts';
+import { Admission } from '../../src/worker/admission.ts';
 import { fakeFault, settle } from '../support/fake-ports.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import {
@@ -125,6 +126,24 @@ describe('start', () => {
     const second = await acquire(limited, {}, other);
     await start(limited);
     expect((await startOther(limited, second)).body['code']).toBe(406);
+  });
+
+  test('no one for recordings that have ended, however soon they follow each other', async () => {
+    const admission = new Admission({
+      clock: new ManualClock(),
+      limits: { cpuPercent: 100, memoryPercent: 100, spoolFreeBytes: 0 },
+      machine: () => ({ cores: 0.2, freeBytes: 4e9, totalBytes: 8e9, freeSpoolBytes: 1e11 }),
+      // Each has ended before the next is asked for.
+      running: () => new Map(),
+      spoolRefusalOf: () => undefined,
+    });
+    const api = await setUp({ recordings: { admission, maxRecordings: 50 } });
+    for (let uid = 1; uid <= 8; uid++) {
+      const names = { ...NAMES, uid: `${uid}` };
+      const handle = { resourceId: await acquire(api, {}, names) };
+      const body = { ...startBody(), ...names };
+      expect(await ask(api, { endpoint: 'start', handle, body })).toMatchObject({ status: 200 });
+    }
   });
 
   test('a database that does not answer, and a channel that takes its time', async () => {
