@@ -84,6 +84,8 @@ export type RecordingStore = {
    * @param spooled sids that lie on this server's spool
    */
   claimTasks(spooled: readonly string[]): Promise<{ tasks: ClaimedTask[]; unreadable: { sid: string; why: string }[] }>;
+  /** Which of these recordings the database knows nothing of, neither running nor ended. */
+  unknownOf(sids: readonly string[]): Promise<string[]>;
   /** Which of these tasks are no longer this server's. */
   lostOf(holds: readonly TaskHold[]): Promise<string[]>;
 };

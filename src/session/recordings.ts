@@ -92,8 +92,11 @@ export class Recordings {
    * one of this folder is found. Rejects when the database cannot be read.
    */
   async recover(): Promise<void> {
-    const { store, clock, log } = this.#options;
+    const { store, spool, clock, log } = this.#options;
     await this.#claim();
+    // After a power cut the database may be some seconds behind (ADR 0013): one that had just begun then is not in it.
+    for (const sid of await store.unknownOf(await spool.sids()))
+      log.warn({ sid }, `the database knows no such recording; its files stay in ${spool.pathOf(sid)}`);
     if (!store.shared) return;
     this.#claims = clock.every(CLAIM_EVERY_MS, () => {
       this.#claiming ??= this.#claim()

@@ -280,6 +280,16 @@ describe('after a crash of the server', () => {
     await settle();
     return { task, all };
   }
+  test('a recording that the database lost is told of with its folder, once, and one that it knows is not', async () => {
+    world.spooled.set('lost', [lying('b.mp4')]);
+    const { task } = await left({ phase: 'recording' });
+    const said = world.lines.filter(({ text }) => text.includes('knows no such recording'));
+    expect(said).toEqual([
+      { level: 'warn', details: { sid: 'lost' }, text: expect.stringContaining('stay in /spool/lost') },
+    ]);
+    expect(world.store.tasks.has(task.sid)).toBe(true);
+  });
+
   async function orphanEnds(): Promise<void> {
     world.alive.delete(99);
     world.clock.advance(500);

@@ -259,6 +259,14 @@ describe.each(targets)('%s', (_name, url) => {
     expect(claimed?.runs).toEqual([{ ...begun, phase: 'ended', process, endedMs: 7, why: 'gone' }, second]);
   });
 
+  test('of what lies on a spool it is told what no task is of', async () => {
+    const task = taskOf(await resource());
+    await store.addTask(task, newTaskState());
+    const unknown = 'f'.repeat(32);
+    expect(await store.unknownOf([unknown, task.sid])).toEqual([unknown]);
+    expect(await store.unknownOf([])).toEqual([]);
+  });
+
   test('who lost a task to the next owner writes nothing of it any more', async () => {
     const task = taskOf(await resource());
     await store.addTask(task, newTaskState());

@@ -346,6 +346,13 @@ export class RecordingTables implements RecordingStore {
     return { tasks, unreadable };
   }
 
+  async unknownOf(sids: readonly string[]): Promise<string[]> {
+    if (sids.length === 0) return [];
+    const rows = await this.#database.query('select sid from tasks where sid = any($1)', [[...sids]]);
+    const known = new Set(rows.map((row) => String(row['sid'])));
+    return sids.filter((sid) => !known.has(sid));
+  }
+
   async lostOf(holds: readonly TaskHold[]): Promise<string[]> {
     if (holds.length === 0) return [];
     const rows = await this.#database.query('select sid, epoch from tasks where sid = any($1) and owner = $2', [

@@ -205,6 +205,9 @@ export class FakeStore {
     for (const { hold } of tasks) this.claimed.add(hold.sid);
     return { tasks, unreadable: [] };
   }
+  async unknownOf(sids: readonly string[]): Promise<string[]> {
+    return sids.filter((sid) => !this.tasks.has(sid));
+  }
   async lostOf(holds: readonly TaskHold[]): Promise<string[]> {
     return holds.map(({ sid }) => sid).filter((sid) => this.taken.has(sid));
   }
