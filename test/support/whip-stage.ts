@@ -16,8 +16,6 @@ import { ManualClock } from './manual-clock.ts';
 import { capturedOffer } from './offers/read-offer.ts';
 import { encodeSenderReport } from './rtcp.ts';
 
-export const AUDIO_SSRC = 524960147;
-export const VIDEO_SSRC = 715482575;
 export const ROOM = { appid: 'a'.repeat(32), cname: 'room' };
 export const RECORDER = { ...ROOM, uid: '99', sid: 'f'.repeat(32) };
 export const silent: ChannelLog = { debug() {}, info() {}, warn() {}, child: () => silent };
@@ -61,18 +59,7 @@ export class WhipStage {
   }
 }
 
-function rtp(payloadType: number, ssrc: number, sequence: number, payload: Buffer): Buffer {
-  const head = Buffer.alloc(12);
-  head[0] = 0x80;
-  head[1] = payloadType;
-  head.writeUInt16BE(sequence, 2);
-  head.writeUInt32BE(sequence * 3000, 4);
-  head.writeUInt32BE(ssrc, 8);
-  return Buffer.concat([head, payload]);
-}
-export const picture = (sequence: number, key: boolean) =>
-  rtp(96, VIDEO_SSRC, sequence, Buffer.from([0x10, key ? 0x00 : 0x01, 1]));
-export const sound = (sequence: number) => rtp(111, AUDIO_SSRC, sequence, Buffer.from([0xfc, 1]));
+/** A sender report that names the source and says nothing else of use. */
 export const report = (ssrc: number) =>
   encodeSenderReport({ ssrc, ntpUs: 4e15, rtpTimestamp: 1, packetCount: 1, octetCount: 1 });
 

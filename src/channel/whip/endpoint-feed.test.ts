@@ -3,19 +3,9 @@
  */
 import { readdirSync, statSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { AUDIO_SSRC, opus, VIDEO_SSRC, vp8 } from '../../../test/support/chromium-packets.ts';
 import type { ManualClock } from '../../../test/support/manual-clock.ts';
-import {
-  AUDIO_SSRC,
-  codeOf,
-  connectRecorder,
-  picture,
-  RECORDER,
-  ROOM,
-  report,
-  sound,
-  VIDEO_SSRC,
-  WhipStage,
-} from '../../../test/support/whip-stage.ts';
+import { codeOf, connectRecorder, RECORDER, ROOM, report, WhipStage } from '../../../test/support/whip-stage.ts';
 import { encodeFeedEvent, encodeFeedFrame } from '../../contract/line/feed.ts';
 import { encodePictureLossIndication } from '../../stages/rtp/rtcp.ts';
 import type { Rooms } from '../room/rooms.ts';
@@ -35,22 +25,22 @@ describe('a feed', () => {
     const one = await stage.publish('1');
     clock.advance(10);
     const two = await stage.publish('2');
-    one.peer.options.onDatagram(picture(1, true));
+    one.peer.options.onDatagram(vp8(1, true));
     clock.advance(10);
-    one.peer.options.onDatagram(picture(2, false));
-    two.peer.options.onDatagram(sound(7));
+    one.peer.options.onDatagram(vp8(2, false));
+    two.peer.options.onDatagram(opus(7));
     one.peer.options.onDatagram(report(VIDEO_SSRC));
     clock.advance(10);
-    one.peer.options.onDatagram(picture(3, false));
+    one.peer.options.onDatagram(vp8(3, false));
     const feed = await rooms.openFeed(RECORDER);
     expect(feed.openedMonoUs).toBe(5_030_000);
     clock.advance(200);
-    one.peer.options.onDatagram(picture(4, false));
+    one.peer.options.onDatagram(vp8(4, false));
     two.peer.options.onState('disconnected');
     clock.advance(300);
     const recorder = await connectRecorder(feed.path);
     await recorder.untilLine('caughtUp');
-    one.peer.options.onDatagram(picture(5, false));
+    one.peer.options.onDatagram(vp8(5, false));
     // Media is gathered for some milliseconds; a recorder waits 30 ms for what was sent before a stop.
     clock.advance(10);
     await recorder.untilLine('rtp 2 #5 @5530');
@@ -85,7 +75,7 @@ describe('a feed', () => {
     await recorder.untilLine('caughtUp');
     const { peer } = await stage.publish('1');
     peer.options.onDatagram(report(AUDIO_SSRC));
-    peer.options.onDatagram(sound(1));
+    peer.options.onDatagram(opus(1));
     clock.advance(10);
     await recorder.untilLine('rtp 1 #1 @5000');
     expect(recorder.lines.slice(2)).toEqual([
@@ -101,7 +91,7 @@ describe('a feed', () => {
     const { peer } = await stage.publish('1');
     const feed = await rooms.openFeed(RECORDER);
     expect(peer.keyFrameRequests).toBe(1);
-    peer.options.onDatagram(picture(1, true));
+    peer.options.onDatagram(vp8(1, true));
     const recorder = await connectRecorder(feed.path);
     await recorder.untilLine('caughtUp');
     clock.advance(1000);
@@ -134,7 +124,7 @@ describe('a feed', () => {
       expect(late.lines).toEqual([]);
     }
     const { peer } = await stage.publish('1');
-    peer.options.onDatagram(sound(1));
+    peer.options.onDatagram(opus(1));
     clock.advance(10);
     await second.untilLine('rtp 1 #1 @5000');
   });
@@ -156,11 +146,11 @@ describe('a feed', () => {
     await first.untilLine('caughtUp');
     for (let n = 1; n <= 20; n++) {
       clock.advance(100);
-      peer.options.onDatagram(picture(n, n % 5 === 1));
-      peer.options.onDatagram(sound(n));
+      peer.options.onDatagram(vp8(n, n % 5 === 1));
+      peer.options.onDatagram(opus(n));
     }
     const other = await stage.publish('2');
-    other.peer.options.onDatagram(sound(1));
+    other.peer.options.onDatagram(opus(1));
     clock.advance(10);
     await first.untilLine('rtp 3 #1 @7000');
     first.socket.write(encodeFeedEvent({ type: 'safe', arrivalUs: 6_700_000 }, 0));
@@ -168,7 +158,7 @@ describe('a feed', () => {
     first.socket.end();
     await first.untilClosed();
     clock.advance(90);
-    peer.options.onDatagram(picture(21, true));
+    peer.options.onDatagram(vp8(21, true));
     const second = await connectRecorder(feed.path, 2);
     await second.untilLine('caughtUp');
     expect(second.lines.slice(0, 4)).toEqual([
@@ -215,7 +205,7 @@ describe('a feed', () => {
     const gone = new Promise((resolve) => recorder.socket.once('close', resolve));
     recorder.socket.destroy();
     await gone;
-    for (let n = 0; n < 1000; n++) peer.options.onDatagram(sound(n));
+    for (let n = 0; n < 1000; n++) peer.options.onDatagram(opus(n));
     feed.close();
     expect(rooms.participants(ROOM.appid, ROOM.cname)[0]!.tracks[0]!.packets).toBe(1000);
   });

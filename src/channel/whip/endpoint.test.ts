@@ -1,19 +1,11 @@
 import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { opus, vp8 } from '../../../test/support/chromium-packets.ts';
 import type { FakePeer } from '../../../test/support/fake-peer.ts';
 import type { ManualClock } from '../../../test/support/manual-clock.ts';
 import { capturedOffer } from '../../../test/support/offers/read-offer.ts';
-import {
-  codeOf,
-  connectRecorder,
-  picture,
-  RECORDER,
-  ROOM,
-  silent,
-  sound,
-  WhipStage,
-} from '../../../test/support/whip-stage.ts';
+import { codeOf, connectRecorder, RECORDER, ROOM, silent, WhipStage } from '../../../test/support/whip-stage.ts';
 import { encodeFeedEvent } from '../../contract/line/feed.ts';
 import { Fault } from '../../kernel/fault.ts';
 import { type PublisherLimits, Rooms } from '../room/rooms.ts';
@@ -84,7 +76,7 @@ describe('presence', () => {
     const attempt = await stage.publish('1', { connect: false });
     for (let s = 0; s < 31; s++) {
       clock.advance(1000);
-      first.peer.options.onDatagram(sound(s));
+      first.peer.options.onDatagram(opus(s));
     }
     expect(attempt.peer.closed).toBe(true);
     expect(rooms.participants(ROOM.appid, ROOM.cname)).toMatchObject([{ sessionId: first.sessionId }]);
@@ -92,7 +84,7 @@ describe('presence', () => {
 
   test('lasts through silence for as long as the connection does', async () => {
     const { peer } = await stage.publish('1');
-    peer.options.onDatagram(sound(1));
+    peer.options.onDatagram(opus(1));
     clock.advance(600_000);
     expect(rooms.participants(ROOM.appid, ROOM.cname)).toHaveLength(1);
     peer.options.onState('disconnected');
@@ -115,8 +107,8 @@ describe('presence', () => {
     const recorder = await connectRecorder(feed.path);
     for (let n = 1; n <= 10_000; n++) {
       const { sessionId, peer } = await stage.publish(String(n + 100));
-      peer.options.onDatagram(picture(1, true));
-      peer.options.onDatagram(sound(1));
+      peer.options.onDatagram(vp8(1, true));
+      peer.options.onDatagram(opus(1));
       clock.advance(20);
       whip.leave(sessionId);
       peers.length = 0;
@@ -141,7 +133,7 @@ describe('presence', () => {
     await whip.publish({ ...ROOM, uid: '1', offer: capturedOffer('ffmpeg') });
     const peer = peers.at(-1)!;
     peer.options.onState('connected');
-    peer.options.onDatagram(sound(1));
+    peer.options.onDatagram(opus(1));
     clock.advance(9900);
     expect(rooms.participants(ROOM.appid, ROOM.cname)).toHaveLength(1);
     clock.advance(200);
