@@ -4,7 +4,7 @@ import { type AddressInfo, connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { EgressProxy } from './egress-proxy.ts';
 
 let folder: string;
@@ -18,12 +18,15 @@ let refused: string[];
 let resolved: string[];
 /** Where names lead. */
 let names: Record<string, string[]>;
+/** Names that are answered later. */
+let slow: Record<string, PromiseWithResolvers<void>>;
 
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'aircheck-proxy-'));
   socketPath = join(folder, 'proxy.sock');
   [came, refused, resolved] = [[], [], []];
   names = { 'public.test': ['127.0.0.1'], 'private.test': ['10.0.0.1'], 'both.test': ['10.0.0.1', '127.0.0.1'] };
+  slow = {};
   target = createServer((asked, answer) => {
     came.push({ line: `${asked.method} ${asked.url}`, headers: Object.keys(asked.headers) });
     asked.pipe(answer.writeHead(200, { 'x-seen': 'yes', connection: 'close' }));
@@ -41,6 +44,7 @@ beforeEach(async () => {
     permits: (address) => address === '127.0.0.1',
     resolve: async (name) => {
       resolved.push(name);
+      await slow[name]?.promise;
       return (names[name] ?? []).map((address) => ({ address, family: 4 }));
     },
     onRefused: (where) => refused.push(where),
@@ -125,6 +129,25 @@ test.each(['ftp://public.test/', 'file:///etc/passwd', '/path', 'http://'])('%s 
 
 test.each(['public.test', 'public.test:', ':80', 'public.test:999999', 'a b:80'])('no tunnel to "%s"', async (to) => {
   expect(await tunnel(to)).toMatch(/^HTTP\/1.1 (403|502|400) /);
+  expect(came).toEqual([]);
+});
+
+test.each([
+  ['a tunnel', (to: string) => `CONNECT ${to} HTTP/1.1\r\n\r\n`],
+  ['a request', (to: string) => `GET http://${to}/ HTTP/1.1\r\nhost: x\r\n\r\n`],
+])('no connection is kept for a page that gave up %s before it was there', async (_, words) => {
+  const looking = Promise.withResolvers<void>();
+  slow['public.test'] = looking;
+  const ended = new Promise<void>((resolve) =>
+    target.once('connection', (socket) => socket.once('close', () => resolve())),
+  );
+  const socket = connect(socketPath);
+  socket.write(words(`public.test:${port}`));
+  await vi.waitFor(() => expect(resolved).toEqual(['public.test']));
+  socket.destroy();
+  await get('http://10.0.0.1/');
+  looking.resolve();
+  await ended;
   expect(came).toEqual([]);
 });
 

@@ -101,6 +101,7 @@ export class EgressProxy {
     client.on('error', () => client.destroy());
     try {
       const target = await begin();
+      if (client.destroyed) return void target.destroy();
       client.write(greeting);
       target.write(head);
       client.pipe(target).pipe(client);
@@ -115,6 +116,7 @@ export class EgressProxy {
     try {
       const url = plainUrl(asked.url);
       const socket = await this.#connectTo(url.hostname, Number(url.port || 80));
+      if (answer.destroyed) return void socket.destroy();
       const onward = request({
         method: asked.method,
         path: url.pathname + url.search,
