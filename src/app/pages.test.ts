@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -35,9 +35,9 @@ test('programs that are missing are named with their packages', () => {
   );
 });
 
-test('what runs left whose processes have ended is removed, and nothing else', async () => {
+test('what runs left whose processes have ended is removed, and nothing else', async ({ skip }) => {
   const pages = await open();
-  if (pages.refusal !== undefined) return;
+  skip(pages.refusal !== undefined, pages.refusal);
   const left = join(rootOf(), `${await endedPid()}-1`);
   mkdirSync(join(left, 'home'), { recursive: true });
   writeFileSync(join(left, 'home', 'cookies'), 'secret');
@@ -47,9 +47,9 @@ test('what runs left whose processes have ended is removed, and nothing else', a
   expect(readdirSync(rootOf())).toEqual([atWork]);
 });
 
-test('a display that a killed X server left is free again; one that is in use stays', async () => {
+test('a display that a killed X server left is free again; one that is in use stays', async ({ skip }) => {
   const pages = await open();
-  if (pages.refusal !== undefined) return;
+  skip(pages.refusal !== undefined, pages.refusal);
   for (const [number, holder, stays] of [
     [98_761, await endedPid(), false],
     [98_762, process.pid, true],
@@ -69,9 +69,18 @@ test('a display that a killed X server left is free again; one that is in use st
   }
 });
 
-test('a page is handed what it may reach, and not the folders of the server', async () => {
+test('a folder that was cleared away is there again for the next page', async ({ skip }) => {
   const pages = await open();
-  if (pages.refusal !== undefined) return;
+  skip(pages.refusal !== undefined, pages.refusal);
+  rmSync(rootOf(), { recursive: true });
+  pages.sweep();
+  pages.sourceOf({ url: 'https://a.test/', mobile: false, readyTimeoutMs: 0 });
+  expect(statSync(rootOf()).mode & 0o777).toBe(0o711);
+});
+
+test('a page is handed what it may reach, and not the folders of the server', async ({ skip }) => {
+  const pages = await open();
+  skip(pages.refusal !== undefined, pages.refusal);
   expect(pages.sourceOf({ url: 'https://a.test/', mobile: false, readyTimeoutMs: 0 })).toMatchObject({
     ...{ kind: 'page', url: 'https://a.test/', root: rootOf(), hidden: [dataDir] },
     networks: ['127.0.0.0/8', '::1/128', '10.1.0.0/16'],

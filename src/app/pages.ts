@@ -65,6 +65,8 @@ export class Pages implements PagePort {
 
   sourceOf(page: PageAddress): Source {
     if (this.refusal !== undefined) throw new Fault('pages-refused', this.refusal, { blame: 'self' });
+    // Systems clear away what lies untouched among temporary files for some days.
+    makeOwnFolder(this.#root);
     const { networks, dataDir } = this.#options;
     return {
       kind: 'page',
@@ -77,7 +79,7 @@ export class Pages implements PagePort {
   }
 
   sweep(): void {
-    for (const name of readdirSync(this.#root)) {
+    for (const name of namesIn(this.#root)) {
       const pid = Number(RUN_FOLDER.exec(name)?.[1] ?? Number.NaN);
       if (Number.isNaN(pid) || identityOf(pid)) continue;
       const dir = join(this.#root, name);
@@ -142,8 +144,17 @@ function removeDisplay(dir: string): void {
 }
 
 function read(path: string): string | undefined {
+  return whereThere(() => readFileSync(path, 'utf8'));
+}
+
+function namesIn(folder: string): string[] {
+  return whereThere(() => readdirSync(folder)) ?? [];
+}
+
+/** What a file or folder gives; undefined when there is none. */
+function whereThere<T>(look: () => T): T | undefined {
   try {
-    return readFileSync(path, 'utf8');
+    return look();
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw error;
