@@ -44,8 +44,10 @@ export class WebRecording implements Recording {
   readonly #waiting: Grabbed[] = [];
   readonly #notes = new Set<string>();
   #grabber: ScreenGrabber | undefined;
+  /** Set once the page is ready, and its screen and the files are being opened. */
+  #beginning: Promise<void> | undefined;
   #grabbing: Promise<void> = Promise.resolve();
-  /** The page is ready: what it shows and plays is recorded. */
+  /** What the page shows and plays is recorded. */
   #capturing = false;
   #stepping = false;
   #leftOut = 0;
@@ -113,15 +115,18 @@ export class WebRecording implements Recording {
   async #run(): Promise<void> {
     const earlier = await readEarlierRuns(this.#start, this.#plan);
     for (const problem of earlier?.problems ?? []) this.#note(`of an earlier run: ${problem}`);
+    if (this.#ending) return;
     await this.#page.start();
     // Sound is the first thing that breaks on a full machine: who encodes makes way for who plays.
     yieldToMakers();
-    if (this.#ending || !(await this.#page.open())) return;
+    if (this.#ending || !(await this.#page.open()) || this.#ending) return;
     this.#context.emit({ type: 'joined' });
-    await this.#capture(earlier);
+    this.#beginning = this.#begin(earlier);
+    await this.#beginning;
+    await this.#grabbing;
   }
 
-  async #capture(earlier: EarlierRuns | undefined): Promise<void> {
+  async #begin(earlier: EarlierRuns | undefined): Promise<void> {
     const { width, height, fps } = this.#plan.video;
     const { screen } = this.#page;
     this.#context.useXAuthority?.(screen.authority);
@@ -130,7 +135,6 @@ export class WebRecording implements Recording {
     await this.#files.begin(this.#nowUs, earlier);
     this.#capturing = true;
     this.#grabbing = this.#grab(grabber);
-    await this.#grabbing;
   }
 
   /** Reads pictures until the recording's end. */
@@ -189,7 +193,12 @@ export class WebRecording implements Recording {
     }
     const ending = this.#ending;
     if (this.#capturing) await this.#files.recordSound(Math.min(nowUs - SOUND_DELAY_US, ending?.endUs ?? nowUs));
-    if (ending && (!this.#capturing || nowUs - SOUND_DELAY_US >= ending.endUs)) await this.#finish(ending);
+    if (ending && this.#isRecordedUpTo(ending.endUs, nowUs)) await this.#finish(ending);
+  }
+
+  #isRecordedUpTo(endUs: RecordingUs, nowUs: RecordingUs): boolean {
+    if (!this.#beginning) return true;
+    return this.#capturing && nowUs - SOUND_DELAY_US >= endUs;
   }
 
   #end(atMonoUs: HostUs, reason: EndReason, message: string): void {
@@ -213,14 +222,22 @@ export class WebRecording implements Recording {
     if (this.#finished) return;
     this.#finished = true;
     this.#context.report.onEnd(endUs);
-    const recorded = await this.#files.finish();
-    await this.#free();
-    this.#settle.resolve({ reason, recorded, message });
+    try {
+      const recorded = await this.#files.finish();
+      await this.#free();
+      this.#settle.resolve({ reason, recorded, message });
+    } catch (error) {
+      this.#freeAndReject(error);
+    }
   }
 
   #fail(error: unknown): void {
     if (this.#finished) return;
     this.#finished = true;
+    this.#freeAndReject(error);
+  }
+
+  #freeAndReject(error: unknown): void {
     void this.#free()
       .catch((cause) => this.#note(messageOf(cause)))
       .finally(() => this.#settle.reject(error));
@@ -228,6 +245,8 @@ export class WebRecording implements Recording {
 
   async #free(): Promise<void> {
     this.#timer.cancel();
+    // What is opened later than this would stay.
+    await this.#beginning?.catch(() => {});
     await this.#grabbing.catch(() => {});
     this.#grabber?.close();
     for (const { picture } of this.#waiting.splice(0)) picture.free();

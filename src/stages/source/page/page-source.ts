@@ -79,8 +79,13 @@ export class PageSource {
     return this.#screen;
   }
 
-  /** Starts the programs, with an empty page. Rejects with a Fault `page-programs-missing` or `page-engine-failed`. */
-  start(): Promise<void> {
+  /**
+   * Starts the programs, with an empty page. Rejects with a Fault `page-programs-missing` or `page-engine-failed`, and
+   * with an AbortError after `close`.
+   */
+  async start(): Promise<void> {
+    // Nobody would end what is started now.
+    this.#ended.signal.throwIfAborted();
     this.#starting = this.#start();
     return this.#starting;
   }
