@@ -63,6 +63,7 @@ export class PageSource {
   #ready = Promise.withResolvers<void>();
   #beat: Timer | undefined;
   #loading = false;
+  #looking = false;
   #lost = false;
   #reloadsUs: number[] = [];
   #navigationsUs: number[] = [];
@@ -236,9 +237,11 @@ export class PageSource {
   }
 
   async #look(): Promise<void> {
-    if (this.#loading || this.#lost || !this.#view) return;
-    if (await this.#view.answers(HANG_MS)) return;
-    this.#onTrouble('hung', `the page did not answer for ${HANG_MS / 1000} s`);
+    if (this.#loading || this.#looking || this.#lost || !this.#view) return;
+    this.#looking = true;
+    const answers = await this.#view.answers(HANG_MS);
+    this.#looking = false;
+    if (!answers) this.#onTrouble('hung', `the page did not answer for ${HANG_MS / 1000} s`);
   }
 
   /** The moments of late, with the present one. */

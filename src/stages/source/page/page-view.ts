@@ -88,9 +88,10 @@ export class PageView {
     }
   }
 
-  /** Whether the page's script answers within `timeoutMs`. */
+  /** Whether the page's script answers within `timeoutMs`. When the page goes elsewhere meanwhile it is asked anew. */
   async answers(timeoutMs: number): Promise<boolean> {
-    return this.#within(timeoutMs, this.#evaluate('0')).then(
+    const answer = this.#evaluate('0').catch(() => this.#evaluate('0'));
+    return this.#within(timeoutMs, answer).then(
       () => true,
       () => false,
     );
