@@ -16,12 +16,15 @@ import { ManualClock } from './manual-clock.ts';
 import { capturedOffer } from './offers/read-offer.ts';
 import { encodeSenderReport } from './rtcp.ts';
 
+/** Where all publish, unless a test says otherwise. */
 export const ROOM = { appid: 'a'.repeat(32), cname: 'room' };
+/** Who records ROOM. */
 export const RECORDER = { ...ROOM, uid: '99', sid: 'f'.repeat(32) };
 export const silent: ChannelLog = { debug() {}, info() {}, warn() {}, child: () => silent };
 
-export class WhipStage {
+class WhipStage {
   readonly clock = new ManualClock();
+  /** Where the rooms put the sockets of feeds. */
   readonly folder = mkdtempSync(join(tmpdir(), 'feeds-'));
   readonly peers: FakePeer[] = [];
   readonly rooms: Rooms;
@@ -42,6 +45,7 @@ export class WhipStage {
     this.whip = new WhipEndpoint({ clock, log: silent, rooms: this.rooms, host: '127.0.0.1', port: 1, peers: host });
   }
 
+  /** Someone publishes into ROOM by a captured offer, and is in the room unless he is not to `connect`. */
   async publish(
     uid: string,
     { connect = true, offer = 'chromium' }: { connect?: boolean; offer?: Parameters<typeof capturedOffer>[0] } = {},
@@ -59,11 +63,32 @@ export class WhipStage {
   }
 }
 
+/** The stage of the test that runs, and what is on it. */
+export let stage: WhipStage;
+export let clock: ManualClock;
+export let peers: FakePeer[];
+export let rooms: Rooms;
+export let whip: WhipEndpoint;
+
+/** Before each test, and again for one that needs other limits; ended with `closeStage`. */
+export function openStage(limits: Partial<PublisherLimits> = {}): void {
+  stage = new WhipStage(limits);
+  ({ clock, peers, rooms, whip } = stage);
+}
+
+export function closeStage(): void {
+  stage.close();
+}
+
 /** A sender report that names the source and says nothing else of use. */
 export const report = (ssrc: number) =>
   encodeSenderReport({ ssrc, ntpUs: 4e15, rtpTimestamp: 1, packetCount: 1, octetCount: 1 });
 
-/** A recorder: reads everything, in words. @param generation of its run; 0 says none */
+/**
+ * A recorder, connected to the feed's socket at `path`, which reads everything. `lines` is what it read, in words, as
+ * `userJoined UID`, `trackStarted UID TRACK KIND` and `rtp TRACK #SEQUENCE @MILLISECONDS`.
+ * @param generation of its run; 0 says none
+ */
 export async function connectRecorder(path: string, generation = 1) {
   const reader = new FeedReader();
   const lines: string[] = [];

@@ -4,21 +4,23 @@
 import { readdirSync, statSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { AUDIO_SSRC, opus, VIDEO_SSRC, vp8 } from '../../../test/support/chromium-packets.ts';
-import type { ManualClock } from '../../../test/support/manual-clock.ts';
-import { codeOf, connectRecorder, RECORDER, ROOM, report, WhipStage } from '../../../test/support/whip-stage.ts';
+import {
+  clock,
+  closeStage,
+  codeOf,
+  connectRecorder,
+  openStage,
+  RECORDER,
+  ROOM,
+  report,
+  rooms,
+  stage,
+} from '../../../test/support/whip-stage.ts';
 import { encodeFeedEvent, encodeFeedFrame } from '../../contract/line/feed.ts';
 import { encodePictureLossIndication } from '../../stages/rtp/rtcp.ts';
-import type { Rooms } from '../room/rooms.ts';
 
-let stage: WhipStage;
-let clock: ManualClock;
-let rooms: Rooms;
-
-beforeEach(() => {
-  stage = new WhipStage();
-  ({ clock, rooms } = stage);
-});
-afterEach(() => stage.close());
+beforeEach(() => openStage());
+afterEach(closeStage);
 
 describe('a feed', () => {
   test('begins with who is there and what a decoder needs, loses nothing before the recorder comes, and goes on', async () => {

@@ -2,27 +2,27 @@ import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { opus, vp8 } from '../../../test/support/chromium-packets.ts';
-import type { FakePeer } from '../../../test/support/fake-peer.ts';
-import type { ManualClock } from '../../../test/support/manual-clock.ts';
 import { capturedOffer } from '../../../test/support/offers/read-offer.ts';
-import { codeOf, connectRecorder, RECORDER, ROOM, silent, WhipStage } from '../../../test/support/whip-stage.ts';
+import {
+  clock,
+  closeStage,
+  codeOf,
+  connectRecorder,
+  openStage,
+  peers,
+  RECORDER,
+  ROOM,
+  rooms,
+  silent,
+  stage,
+  whip,
+} from '../../../test/support/whip-stage.ts';
 import { encodeFeedEvent } from '../../contract/line/feed.ts';
 import { Fault } from '../../kernel/fault.ts';
 import { type PublisherLimits, Rooms } from '../room/rooms.ts';
-import type { WhipEndpoint } from './endpoint.ts';
 
-let stage: WhipStage;
-let clock: ManualClock;
-let peers: FakePeer[];
-let rooms: Rooms;
-let whip: WhipEndpoint;
-
-function set(limits: Partial<PublisherLimits> = {}): void {
-  stage = new WhipStage(limits);
-  ({ clock, peers, rooms, whip } = stage);
-}
-beforeEach(() => set());
-afterEach(() => stage.close());
+beforeEach(() => openStage());
+afterEach(closeStage);
 
 describe('presence', () => {
   test('begins with the connection and ends with leaving', async () => {
@@ -175,7 +175,7 @@ test('consent checks are answered for FFmpeg, and for nobody else', async () => 
   expect(peers.map((peer) => peer.options.consentOf?.icePwd)).toEqual([undefined, 'a6d16ab978e1fea53b905de86692367b']);
 });
 
-test('a stage.folder whose path no socket can have is refused at the start, in words', () => {
+test('a folder whose path no socket can have is refused at the start, in words', () => {
   const feedDir = join(stage.folder, 'x'.repeat(90));
   expect(() => new Rooms({ clock, log: silent, feedDir })).toThrow(/too long/);
 });
@@ -197,8 +197,8 @@ test('a closed channel takes nobody', async () => {
 
 describe('limits', () => {
   const create = (limits: Partial<PublisherLimits>) => {
-    stage.close();
-    set(limits);
+    closeStage();
+    openStage(limits);
   };
   const offer = capturedOffer('chromium');
 

@@ -4,22 +4,22 @@
 import { createConnection } from 'node:net';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { FakePeer } from '../../../test/support/fake-peer.ts';
-import type { ManualClock } from '../../../test/support/manual-clock.ts';
-import { RECORDER, ROOM, report, WhipStage } from '../../../test/support/whip-stage.ts';
+import {
+  clock,
+  closeStage,
+  openStage,
+  RECORDER,
+  ROOM,
+  report,
+  rooms,
+  stage,
+} from '../../../test/support/whip-stage.ts';
 import { decodeFeedEvent, encodeFeedEvent, encodeFeedFrame, FeedReader } from '../../contract/line/feed.ts';
 import { encodePacket } from '../../stages/rtp/encode-packet.ts';
 import { encodePictureLossIndication, parseCompound } from '../../stages/rtp/rtcp.ts';
-import type { Rooms } from '../room/rooms.ts';
 
-let stage: WhipStage;
-let clock: ManualClock;
-let rooms: Rooms;
-
-beforeEach(() => {
-  stage = new WhipStage();
-  ({ clock, rooms } = stage);
-});
-afterEach(() => stage.close());
+beforeEach(() => openStage());
+afterEach(closeStage);
 
 const SSRCS = { h: 1, m: 2, l: 3 };
 const WIDTHS = { h: 1280, m: 640, l: 320 };
