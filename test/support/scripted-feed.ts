@@ -18,6 +18,7 @@ import type { MediaKind, TrackFormat, VideoCodec } from '../../src/media/track.t
 import { startsKeyFrame } from '../../src/stages/rtp/key-frame.ts';
 import { parsePacket } from '../../src/stages/rtp/parse-packet.ts';
 import { AudioEncoder, VideoEncoder } from './media/encode.ts';
+import { G711Encoder } from './media/g711.ts';
 import { MadePicture, madeSound, SOUND_RATE } from './media/made-media.ts';
 import type { Participant } from './media/participants.ts';
 import { splitAnnexB } from './packetize/h264.ts';
@@ -77,6 +78,10 @@ export type ScriptedUser = {
   levels?: [left: number, right: number];
   /** Bytes of the video orientation header extension, and from when on they are sent. */
   orientations?: { fromS: number; bits: number }[];
+  /** PCMU at 8 kHz, as of telephones, instead of Opus. */
+  telephone?: boolean;
+  /** What becomes of datagrams that are sent together, RTP of one frame or a sender report, at a content time. */
+  alter?: (datagrams: Buffer[], kind: MediaKind, what: 'rtp' | 'rtcp', contentS: number) => Buffer[];
 };
 
 /** What is sent at a time, made then: what is asked of the sender before changes it. */
@@ -100,6 +105,7 @@ const video = (codec: VideoCodec, oriented: boolean): TrackFormat => ({
   orientationExtension: oriented ? ORIENTATION_ID : undefined,
 });
 const AUDIO: TrackFormat = { kind: 'audio', codec: 'opus', payloadType: 111, clockRate: 48000, channels: 2, fmtp: '' };
+const TELEPHONE: TrackFormat = { kind: 'audio', codec: 'pcmu', payloadType: 0, clockRate: 8000, channels: 1, fmtp: '' };
 
 /**
  * What one user sends and when it arrives, as feed frames. `zeroUs` is the recording's zero; content time is arrival
@@ -125,7 +131,12 @@ function scriptOf(user: ScriptedUser, index: number, zeroUs: number): Script {
     lines.push({
       atUs,
       make: () => {
-        const sent = make();
+        const media = track === videoTrack ? 'video' : 'audio';
+        const { alter } = user;
+        const sent = make().map(({ kind, datagrams }) => ({
+          kind,
+          datagrams: alter ? alter(datagrams, media, kind, contentS) : datagrams,
+        }));
         if (within(user.stalls, contentS)) return Buffer.alloc(0);
         const frames = Buffer.concat(
           sent.flatMap(({ kind, datagrams }) => datagrams.map((d) => encodeFeedFrame(kind, track, lateUs ?? atUs, d))),
@@ -204,26 +215,30 @@ function scriptOf(user: ScriptedUser, index: number, zeroUs: number): Script {
       });
     }
   }
+  const sound = user.telephone ? TELEPHONE : AUDIO;
   if (user.audio !== false)
-    event(user.fromS, { type: 'trackStarted', track: { track: audioTrack, uid: user.uid, format: AUDIO } });
-  const encoder = new AudioEncoder({ codec: 'opus', channels: 2, bitrateKbps: 64 });
+    event(user.fromS, { type: 'trackStarted', track: { track: audioTrack, uid: user.uid, format: sound } });
+  const encoder = user.telephone
+    ? new G711Encoder('pcmu')
+    : new AudioEncoder({ codec: 'opus', channels: 2, bitrateKbps: 64 });
   encoders.push(encoder);
-  const packetizer = new Packetizer({ format: AUDIO, ssrc: 1000 + audioTrack });
+  const packetizer = new Packetizer({ format: sound, ssrc: 1000 + audioTrack });
   const samples = encoder.frameSamples;
   const first = Math.ceil((user.fromS * SOUND_RATE) / samples);
   for (let n = first; user.audio !== false && n < (user.toS * SOUND_RATE) / samples; n++) {
     const contentS = (n * samples) / SOUND_RATE;
     if (isMuted('audio', contentS)) continue;
     send(audioTrack, contentS, delay.audio, () => {
-      const sound = madeSound(user.participant, base * SOUND_RATE + n * samples, samples);
+      const wave = madeSound(user.participant, base * SOUND_RATE + n * samples, samples);
       // What comes out is stamped with its own time, which libopus sets back by its lookahead; RTP senders do not.
       const lostTicks = forgottenS('audio', contentS) * SOUND_RATE;
-      const ticks = 123456 + Math.round(((n - first) * samples - lostTicks) * speed);
+      const perTick = SOUND_RATE / sound.clockRate;
+      const ticks = 123456 + Math.round((((n - first) * samples - lostTicks) * speed) / perTick);
       const strayed = user.stray && Math.floor((user.stray.atS * SOUND_RATE) / samples) === n ? user.stray.byS : 0;
-      const units = encoder.encode(sound, n * samples, user.levels);
+      const units = encoder.encode(wave, n * samples, user.levels);
       const isTiny = within(user.tinyPackets, contentS);
       const sent = units.map(({ data }): Sent => {
-        const datagrams = packetizer.packetize(isTiny ? data.subarray(0, 1) : data, ticks + strayed * SOUND_RATE);
+        const datagrams = packetizer.packetize(isTiny ? data.subarray(0, 1) : data, ticks + strayed * sound.clockRate);
         return { kind: 'rtp', datagrams };
       });
       if (n % 50 === 3) sent.push({ kind: 'rtcp', datagrams: [packetizer.senderReport(ntpOf(contentS), ticks)] });

@@ -413,3 +413,31 @@ test('a malformed Opus packet is dropped, counted, and told by the next', () => 
     [hex('fc02'), true],
   ]);
 });
+
+test('an empty payload behind others of its frame takes nothing from it', () => {
+  const frames = { h264: hex('0000000141 88 0102'), vp8: hex('01020304'), vp9: hex('86020304') };
+  const empty = { h264: '0b', vp8: '00', vp9: '04' } as const;
+  for (const format of [H264, VP8, VP9]) {
+    const codec = format.codec as keyof typeof frames;
+    const [first, next] = packets(format, [frames[codec], frames[codec]], 100) as [Packet, Packet];
+    const behind = { ...first, payload: hex(empty[codec]) };
+    const got = run(format, [first, behind, next]);
+    expect([codec, got.length, got.some(({ afterLoss }) => afterLoss)]).toEqual([codec, 2, false]);
+    expect(got[0]!.data.subarray(0, frames[codec].length)).toEqual(frames[codec]);
+  }
+});
+
+test('H.264: a slice without a body is a damaged picture, a set without one is none', () => {
+  const idr = hex('6588 0304');
+  const list = packets(H264, [annexB('6742 c01e 01', '68ce 3c80', idr.toString('hex')), annexB('4188 01')], 100);
+  const [sets, idrPacket, last] = [list.slice(0, -2), list.at(-2)!, list.at(-1)!];
+  const cut = { ...idrPacket, timestamp: 1500, payload: hex('41') };
+  const got = run(H264, [...sets, idrPacket, cut, last]);
+  expect(got.map(({ keyFrame, afterLoss }) => [keyFrame, afterLoss])).toEqual([
+    [true, false],
+    [false, true],
+  ]);
+  const emptySet = { ...idrPacket, timestamp: idrPacket.timestamp, payload: hex('67') };
+  const [whole] = run(H264, [...sets, emptySet, idrPacket, last]);
+  expect(whole!.data).toEqual(annexB('6742c01e01', '68ce3c80', '65880304'));
+});

@@ -54,8 +54,7 @@ export class H264Assembly implements FrameAssembly {
     // 0, 30 and 31 are to be ignored; the others are of the interleaved mode, which we never agree to (§5.2).
     if (type === 0 || type === 30 || type === 31) return true;
     if (type > 23) return false;
-    this.#push(payload);
-    return true;
+    return this.#push(payload);
   }
 
   finish(): { data: Buffer; keyFrame: boolean } | 'damaged' | undefined {
@@ -99,9 +98,15 @@ export class H264Assembly implements FrameAssembly {
     return (type === SLICE || type === IDR) && second !== undefined && (second & 0x80) !== 0;
   }
 
-  #push(nal: Buffer): void {
+  /** Returns false for a slice that is a header and nothing else: what refers to its picture would be smeared. */
+  #push(nal: Buffer): boolean {
+    const type = nal[0]! & 0x1f;
+    if (nal.length === 1 && type >= SLICE && type <= IDR) return false;
+    // An empty set would stand for one that was never sent.
+    if (nal.length === 1 && isParameterSet(type)) return true;
     this.#nals.push(nal);
-    if (isParameterSet(nal[0]! & 0x1f)) this.#keep(nal);
+    if (isParameterSet(type)) this.#keep(nal);
+    return true;
   }
 
   #keep(nal: Buffer): void {
@@ -121,8 +126,7 @@ export class H264Assembly implements FrameAssembly {
       const end = at + 2 + payload.readUInt16BE(at);
       if (end === at + 2 || end > payload.length) return false;
       const nal = payload.subarray(at + 2, end);
-      if ((nal[0]! & 0x1f) > 23) return false;
-      this.#push(nal);
+      if ((nal[0]! & 0x1f) > 23 || !this.#push(nal)) return false;
       at = end;
     }
     return at === payload.length && at > 1;
@@ -140,8 +144,7 @@ export class H264Assembly implements FrameAssembly {
     const fragments = this.#fragments ?? [Buffer.of((indicator & 0xe0) | (fu & 0x1f))];
     fragments.push(payload.subarray(2));
     this.#fragments = end ? undefined : fragments;
-    if (end) this.#push(Buffer.concat(fragments));
-    return true;
+    return !end || this.#push(Buffer.concat(fragments));
   }
 }
 

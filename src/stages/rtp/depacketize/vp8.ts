@@ -20,7 +20,8 @@ export class Vp8Assembly implements FrameAssembly {
     // A second start within one timestamp is another frame, of which one cannot tell where the first ended.
     if (this.begins(payload) !== (this.#parts.length === 0)) return false;
     const start = vp8DescriptorBytes(payload);
-    if (start >= payload.length) return false;
+    // A descriptor alone adds nothing to a frame that has begun; no frame consists of it.
+    if (start > payload.length || (start === payload.length && this.#parts.length === 0)) return false;
     this.#parts.push(payload.subarray(start));
     return true;
   }

@@ -35,7 +35,10 @@ export class Vp9Assembly implements FrameAssembly {
 
   add(payload: Buffer): boolean {
     const descriptor = readVp9Descriptor(payload);
-    if (!descriptor || descriptor.bytes >= payload.length) return false;
+    if (!descriptor || descriptor.bytes > payload.length) return false;
+    // A descriptor alone adds nothing to what has come, but may tell its end; no layer frame consists of it.
+    const isEmpty = descriptor.bytes === payload.length;
+    if (isEmpty && this.#parts.length === 0) return this.#layers.length > 0 && !descriptor.begins;
     // A layer frame that begins within another, or goes on without a beginning, has lost a part.
     if (descriptor.begins !== (this.#parts.length === 0)) return false;
     this.#parts.push(payload.subarray(descriptor.bytes));
