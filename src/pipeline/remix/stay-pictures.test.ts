@@ -21,17 +21,24 @@ afterEach(() => expect(liveFrames()).toBe(0));
 type Made = { slice: CastSlice; samples: SliceSample[] };
 
 /** One second of picture from `atS` on, with a key frame at each of `keyFrames`. */
-function made(atS: number, { codec = 'h264' as VideoCodec, keyFrames = [0], width = SIZE.width } = {}): Made {
-  const encoder = new VideoEncoder({ codec, ...SIZE, width, fps: FPS, bitrateKbps: 100, gopFrames: 1000 });
+function made(
+  atS: number,
+  { codec = 'h264' as VideoCodec, keyFrames = [0], width = SIZE.width, bFrames = 0 } = {},
+): Made {
+  const encoder = new VideoEncoder({ codec, ...SIZE, width, fps: FPS, bitrateKbps: 100, gopFrames: 1000, bFrames });
   const picture = new MadePicture(RED, { ...SIZE, width, flash: false });
-  const samples = Array.from({ length: FPS }, (_, n): SliceSample => {
+  const samples: SliceSample[] = [];
+  for (let n = 0; samples.length < FPS; n++) {
     picture.draw((atS + n / FPS) * S);
-    const [unit] = encoder.encode(picture.i420, n, keyFrames.includes(n));
-    const us = Math.round((atS + n / FPS) * S);
-    const { data, keyFrame } = unit as { data: Buffer; keyFrame: boolean };
-    return { kind: 'video', codec, ptsUs: us, dtsUs: us, durationUs: S / FPS, keyFrame, data };
-  });
+    for (const { data, keyFrame, pts } of encoder.encode(picture.i420, n, keyFrames.includes(n))) {
+      const us = Math.round((atS + pts / FPS) * S);
+      samples.push({ kind: 'video', codec, ptsUs: us, dtsUs: us, durationUs: S / FPS, keyFrame, data });
+    }
+  }
   encoder.close();
+  // As recorders write them: decoded no sooner than what is decoded next demands.
+  for (const [n, sample] of [...samples.entries()].reverse())
+    sample.dtsUs = Math.min(sample.ptsUs, (samples[n + 1]?.dtsUs ?? Number.POSITIVE_INFINITY) - 1000);
   const place = { startUs: atS * S, durationUs: S, bytes: 1, playlist: 'p', index: 0, shapes: [], rotate: 0 as const };
   return { slice: { name: `${atS}`, uid: '1', trackType: 'video', ...place, missing: false }, samples };
 }
@@ -69,6 +76,15 @@ test('each picture in its time, from slice to slice; none before the first, and 
   const seen = await show([made(1), made(2)], steps(0.9, 3.2), numbering());
   const each = Array.from({ length: 20 }, (_, n) => n + 1);
   expect(seen).toEqual([undefined, ...each, 20, 20]);
+});
+
+test('with B-frames too each picture is there in its time', async () => {
+  const at = (slice: Made, atS: number) => slice.samples.some(({ ptsUs }) => ptsUs === Math.round(atS * S));
+  const [first, second] = [made(1, { bFrames: 2 }), made(2, { bFrames: 2 })];
+  const times = steps(1, 3).filter((atS) => at(atS < 2 ? first : second, atS));
+  expect(times.length).toBeGreaterThan(16);
+  const seen = await show([first, second], times, numbering());
+  expect(seen).toEqual(times.map((_, n) => n + 1));
 });
 
 test('a part that begins in the middle begins with the picture of that moment', async () => {

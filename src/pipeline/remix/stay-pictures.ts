@@ -2,6 +2,7 @@
  * StayPictures: what is seen of one user during one stay. Samples are decoded when the picture clock reaches them, and
  * those that a key frame makes needless are not decoded at all. No damaged picture is shown: the last good one is held.
  */
+import { US } from '../../kernel/time.ts';
 import type { Orientation, Picture } from '../../media/frame.ts';
 import type { VideoCodec } from '../../media/track.ts';
 import { VideoDecoder } from '../../stages/codec/video-decoder.ts';
@@ -11,6 +12,9 @@ import { type ReadSlice, SampleStream, type StreamSample } from './sample-stream
 
 /** Samples that wait for a key frame to make them needless; more are decoded, so that what waits stays small. */
 const MAX_WAITING = 300;
+/** So many samples later than a picture, and so much later, a decoder has given it (H.264 annex A.3.1, level limits). */
+const MAX_REORDER = 16;
+const MAX_REORDER_US = US;
 /** Manifests tell in milliseconds when a shape begins. */
 const SHAPE_SLACK_US = 1000;
 
@@ -21,6 +25,8 @@ export class StayPictures {
   readonly #stream: SampleStream;
   #decoder: VideoDecoder | undefined;
   #waiting: Waiting[] = [];
+  /** Times of what is in the decoder. */
+  #fed: number[] = [];
   /** Decoded and not yet due: with B-frames some come early. */
   #ahead: { picture: Picture; ptsUs: number }[] = [];
   #latest: Picture | undefined;
@@ -51,6 +57,7 @@ export class StayPictures {
       if (this.#waiting.length >= MAX_WAITING) this.#decodeWaiting(shownUs);
     }
     this.#decodeWaiting(shownUs);
+    await this.#readAhead(shownUs);
     if (this.#stream.ended && this.#decoder) this.#endDecoder(shownUs);
     this.#promote(shownUs);
     return this.#latest;
@@ -64,6 +71,16 @@ export class StayPictures {
     this.#decoder?.close();
     this.#decoder = undefined;
     await this.#stream.close();
+  }
+
+  /** Where pictures are shown in another order than decoded in, the decoder gives what is due when later ones follow. */
+  async #readAhead(shownUs: number): Promise<void> {
+    for (let n = 0; n < MAX_REORDER && this.#fed.some((ptsUs) => ptsUs <= shownUs); n++) {
+      const next = await this.#stream.take(shownUs + MAX_REORDER_US);
+      if (!next) return;
+      this.#enqueue(next);
+      this.#decodeWaiting(shownUs);
+    }
   }
 
   #enqueue({ sample, slice, afterGap }: StreamSample): void {
@@ -89,11 +106,14 @@ export class StayPictures {
         this.#decoder = new VideoDecoder(codec);
       }
       const { undecodable } = this.#decoder;
+      this.#fed.push(sample.ptsUs);
       this.#take(this.#decoder.decode({ data: sample.data, ptsUs: sample.ptsUs, orientation }), shownUs);
       if (this.#decoder.undecodable > undecodable) {
         this.#broken = true;
         this.#damaged++;
       }
+      // What cannot be decoded is not waited for.
+      if (this.#broken) this.#fed = [];
     }
   }
 
@@ -102,10 +122,13 @@ export class StayPictures {
     this.#take(this.#decoder.flush(), shownUs);
     this.#decoder.close();
     this.#decoder = undefined;
+    this.#fed = [];
   }
 
   #take(decoded: ReturnType<VideoDecoder['decode']>, shownUs: number): void {
     for (const { picture, ptsUs, damaged } of decoded) {
+      // They come in order of showing: what lies before and is not out never will be.
+      this.#fed = this.#fed.filter((fedUs) => fedUs > ptsUs);
       if (damaged) {
         this.#broken = true;
         this.#damaged++;
