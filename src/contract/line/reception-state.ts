@@ -51,6 +51,7 @@ const wallClockStateSchema = z.object({
   doubtful: z.number().optional(),
   confirmed: z.boolean(),
   setUs: z.number(),
+  named: z.object({ ntpUs: z.number(), lineUs: z.number() }).optional(),
 });
 
 const streamClockStateSchema = z.object({

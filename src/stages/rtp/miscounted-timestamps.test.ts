@@ -28,6 +28,8 @@ type Scenario = {
   slower?: { atS: number; byS: number };
   /** What a report says instead of the truth. */
   nonsense?: { stream: string; report: number; byS: number }[];
+  /** All reports name the same moment. */
+  stopped?: boolean;
 };
 type Stream = { name: string; rate: number; periodUs: number; delayUs: number; jitterUs: number };
 type Placed = { trueUs: number; errorUs: number; usedUs: number; isStray: boolean };
@@ -98,7 +100,7 @@ function play(scenario: Scenario): Record<string, Placed[]> {
     for (let us = 0.4 * S + n * 130_000; us < scenario.seconds * S; us += everyS * S) {
       const lie = of(scenario.nonsense).find((x) => x.report === report);
       report++;
-      const ntp = NTP + us + (lie?.byS ?? 0) * S;
+      const ntp = NTP + (scenario.stopped ? 0 : us + (lie?.byS ?? 0) * S);
       const stamp = wrap(timestamp(us));
       let arrivalUs = us + delayUs;
       if (scenario.slower && us >= scenario.slower.atS * S) arrivalUs += scenario.slower.byS * S;
@@ -244,4 +246,20 @@ test('one report of nonsense amid others moves nothing', () => {
     all({ seconds: 30, nonsense: [{ stream: 'sound', report: 15, byS }] }, (played) => {
       for (const name of ['sound', 'picture']) expect(draggedMs(played[name]!, 12)).toBeLessThan(15);
     });
+});
+
+test('a wall clock that stands still is none: streams go by arrival', () => {
+  const played = play({ seconds: 20, streams: [{ delayUs: 30_000 }, { delayUs: 170_000 }], stopped: true });
+  // As it came, as of senders without reports, and not where the same moment in both reports would put it.
+  expect(Math.abs(worstMs(played['sound']!, 6, 20))).toBeLessThan(15);
+  expect(Math.abs(worstMs(played['picture']!, 6, 20) - 140)).toBeLessThan(15);
+  const participant = new ParticipantClock();
+  const streamsThere = [participant.addStream(S, 'sound'), participant.addStream(S, 'picture')];
+  for (let us = 0; us < 3 * S; us += 20_000)
+    for (const clock of streamsThere) {
+      clock.onPacket(us, us);
+      if (us % (S / 2) === 0) clock.onSenderReport(NTP, us, us);
+    }
+  for (const clock of streamsThere)
+    expect(clock.reading()).toMatchObject({ hasReports: false, wallOffsetUs: undefined });
 });

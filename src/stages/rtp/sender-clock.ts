@@ -217,6 +217,7 @@ export class StreamClock {
     if (ntpUs === 0 || arrivalUs <= this.#savedUs) return;
     const mediaUs = this.#mediaUs(rtpTime);
     this.#advance(arrivalUs);
+    if (this.#wall.standsStill(ntpUs, this.#line.at(mediaUs))) return;
     const formerUs = this.#lastReportUs ?? Number.NEGATIVE_INFINITY;
     this.#lastReportUs = arrivalUs;
     if (this.#firstReportUs === undefined) {

@@ -18,12 +18,15 @@ export class WallClock {
   #confirmed: boolean;
   /** By how much the sender's wall clock was set since the first report. */
   #setUs: number;
+  /** The first of the latest reports that named the same moment. */
+  #named: WallClockState['named'];
 
   constructor(state?: WallClockState) {
     this.#mappings = [...(state?.mappings ?? [])];
     this.#doubtful = state?.doubtful;
     this.#confirmed = state?.confirmed ?? false;
     this.#setUs = state?.setUs ?? 0;
+    this.#named = state?.named && { ...state.named };
   }
 
   save(): WallClockState {
@@ -32,6 +35,7 @@ export class WallClock {
       doubtful: this.#doubtful,
       confirmed: this.#confirmed,
       setUs: this.#setUs,
+      named: this.#named && { ...this.#named },
     };
   }
 
@@ -44,6 +48,20 @@ export class WallClock {
   /** Whether two reports have said the same. */
   get isConfirmed(): boolean {
     return this.#confirmed;
+  }
+
+  /**
+   * Whether the report names the same moment as one before it, for other media: a clock that stands still tells nothing.
+   * What a single report said of it is forgotten then.
+   */
+  standsStill(ntpUs: number, lineUs: number): boolean {
+    if (this.#named?.ntpUs !== ntpUs) {
+      this.#named = { ntpUs, lineUs };
+      return false;
+    }
+    if (Math.abs(lineUs - this.#named.lineUs) <= FIT_US) return false;
+    if (!this.#confirmed) this.#mappings = [];
+    return true;
   }
 
   /** How much later than known the report puts its media; 0 for the first. Nothing changes by asking. */
