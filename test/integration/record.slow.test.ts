@@ -389,12 +389,9 @@ describe('after a crash', { timeout: 150_000 }, () => {
       () => existsSync(join(dir, `${recording.sid}_gone.m3u8`)) && existsSync(join(dir, `${recording.sid}_gone_0.mp4`)),
       40_000,
     );
-    expect((await recording.query()).status).toBe(404);
-    const quality = await until(
-      'the report',
-      () => existsSync(join(dir, `${recording.sid}_gone_report.json`)) && qualityOf(recording.sid),
-      10_000,
-    );
+    // The report is stored last, and the recording is over once it is.
+    await until('the recording is over', async () => (await recording.query()).status === 404, 10_000);
+    const quality = await qualityOf(recording.sid);
     expect(quality).toMatchObject({ state: 'final' });
     expect(quality.participants.map(({ uid }) => uid).sort()).toEqual(['11', '22']);
     expect(storedReport(dir, `${recording.sid}_gone`)).toEqual(quality);
