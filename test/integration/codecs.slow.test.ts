@@ -91,7 +91,10 @@ async function judgeAlone(cname: string, recording: TestRecording): Promise<void
   expect((await recording.stop()).body['serverResponse']).toMatchObject({ uploadingStatus: 'uploaded' });
   const dir = join(folder, 'data/recordings', `${cname}-alone`);
   const files = readdirSync(dir).filter((name) => /_video_.*\.webm$|_av_0\.mp4$/.test(name));
-  expect(files.filter((name) => name.endsWith('.mp4')), readdirSync(dir).join(' ')).toHaveLength(2);
+  expect(
+    files.filter((name) => name.endsWith('.mp4')),
+    readdirSync(dir).join(' '),
+  ).toHaveLength(2);
   expect(files.filter((name) => name.endsWith('.webm')).length).toBeGreaterThanOrEqual(2);
   for (const name of files) {
     const file = join(dir, name);

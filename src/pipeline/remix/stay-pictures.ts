@@ -12,7 +12,7 @@ import { type ReadSlice, SampleStream, type StreamSample } from './sample-stream
 
 /** Samples that wait for a key frame to make them needless; more are decoded, so that what waits stays small. */
 const MAX_WAITING = 300;
-/** So many samples later than a picture, and so much later, a decoder has given it (H.264 annex A.3.1, level limits). */
+/** So many samples later than a picture, and so much later, a decoder has given it (H.264 A.3.1, level limits). */
 const MAX_REORDER = 16;
 const MAX_REORDER_US = US;
 /** Manifests tell in milliseconds when a shape begins. */
@@ -73,7 +73,7 @@ export class StayPictures {
     await this.#stream.close();
   }
 
-  /** Where pictures are shown in another order than decoded in, the decoder gives what is due when later ones follow. */
+  /** Where pictures are decoded in another order than shown in, the decoder gives one once later ones are in it. */
   async #readAhead(shownUs: number): Promise<void> {
     for (let n = 0; n < MAX_REORDER && this.#fed.some((ptsUs) => ptsUs <= shownUs); n++) {
       const next = await this.#stream.take(shownUs + MAX_REORDER_US);

@@ -51,8 +51,8 @@ export class WallClock {
   }
 
   /**
-   * Whether the report names the same moment as one before it, for other media: a clock that stands still tells nothing.
-   * What a single report said of it is forgotten then.
+   * Whether the report names the same moment as one before it, for other media: a clock that stands still tells
+   * nothing. What a single report said of it is forgotten then.
    */
   standsStill(ntpUs: number, lineUs: number): boolean {
     if (this.#named?.ntpUs !== ntpUs) {
