@@ -5,7 +5,7 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { pageUser, probeNamespaces } from '../../src/app/pages.ts';
 import type { Notice } from '../../src/contract/webhook/notice.ts';
 import { messageOf } from '../../src/kernel/fault.ts';
@@ -16,8 +16,17 @@ import { judgePlaylist } from '../support/judge/playlist.ts';
 import { probeFile } from '../support/judge/probe.ts';
 import { beepsIn, listen } from '../support/judge/sound.ts';
 import { watch } from '../support/judge/watch.ts';
+import { addReachingPage, CLOSED_WAYS, Listener, WAYS } from '../support/reach/listener.ts';
 import { localStorage, type TestRecording, TestServer, until } from '../support/test-server.ts';
 import { BEEP_HZ, FLASH, PAGE, PageServer, pageFrames } from '../support/web-page.ts';
+
+/** Where the pages lie: the one address that they may reach. */
+const PAGE_ADDRESS = '127.0.0.2';
+/** What leads to this machine, its links and its cloud, in other words than `127.0.0.1` and `localhost`. */
+const SPELLINGS = [
+  ...['2130706433', '0x7f000001', '0177.0.0.1', '127.1', '127.0.0.3', '0.0.0.0', '169.254.169.254'],
+  ...['[::1]', '[::]', '[::ffff:127.0.0.1]', '[64:ff9b::7f00:1]', '[fe80::1]', 'localhost.'],
+];
 
 let folder: string;
 let server: TestServer;
@@ -27,9 +36,9 @@ const refusal = await probeNamespaces(findPrograms(), pageUser('nobody')).then((
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'aircheck-web-'));
-  pages = await new PageServer().start();
+  pages = await new PageServer().start(PAGE_ADDRESS);
   server = new TestServer(join(folder, 'data'), {
-    AIRCHECK_PAGE_NETWORKS: '127.0.0.1',
+    AIRCHECK_PAGE_NETWORKS: PAGE_ADDRESS,
     AIRCHECK_ADMISSION_CPU_PERCENT: '0',
   });
   await server.start();
@@ -265,30 +274,31 @@ describe.skipIf(refusal !== undefined)('a web page', { timeout: 120_000 }, () =>
     }
   });
 
-  test('reaches nothing that it may not', async () => {
-    let asked = 0;
-    const forbidden = await new PageServer().start('127.0.0.2');
-    forbidden.pages['/x'] = (response) => {
-      asked++;
-      response.end('x');
-    };
-    const url = forbidden.url('/x');
-    const ws = url.replace('http', 'ws');
-    pages.add(
-      '/reach',
-      `fetch('${url}', { mode: 'no-cors' }).catch(() => {}); new Image().src = '${url}';
-      new WebSocket('${ws}'); navigator.sendBeacon('${url}'); new EventSource('${url}');
-      new Worker(URL.createObjectURL(new Blob(["fetch('${url}', { mode: 'no-cors' }); new WebSocket('${ws}')"])));
-      document.body.append(Object.assign(document.createElement('iframe'), { src: '${url}' }));`,
-    );
-    const recording = await begin('reach', '/reach');
-    await untilOpen(recording);
-    await seconds(2);
-    await recording.stop();
-    await forbidden.close();
-    expect(asked).toBe(0);
-    const { body } = await server.call('GET', `/aircheck/recordings/${recording.sid}`);
-    expect(JSON.stringify(body['quality'])).toContain('the page may not reach 127.0.0.2');
+  test('reaches what it may in each of many ways, and in none what it may not', async () => {
+    const [allowed, forbidden] = [await Listener.start(PAGE_ADDRESS), await Listener.start('127.0.0.1', '::1')];
+    const at = (host: string, names: readonly string[]) => ({ host: `${host}:${forbidden.port}`, names });
+    addReachingPage(pages, [
+      { host: `${PAGE_ADDRESS}:${allowed.port}`, names: WAYS },
+      ...SPELLINGS.map((host) => at(host, ['fetch', 'websocket', 'iframe'])),
+      at('127.0.0.1', WAYS),
+      at('localhost', WAYS),
+    ]);
+    try {
+      const recording = await begin('reach', '/reach');
+      await untilOpen(recording);
+      const open = WAYS.filter((name) => !CLOSED_WAYS.includes(name)).sort();
+      expect(open.length).toBeGreaterThan(37);
+      await vi.waitFor(() => expect([...allowed.came].sort()).toEqual(open), { timeout: 10_000, interval: 100 });
+      await recording.stop();
+      expect(forbidden).toMatchObject({ count: 0, came: new Set() });
+      expect([...allowed.came].sort()).toEqual(open);
+      const { body } = await server.call('GET', `/aircheck/recordings/${recording.sid}`);
+      for (const host of ['127.0.0.1', 'localhost', '[::1]', '0.0.0.0', '169.254.169.254'])
+        expect(JSON.stringify(body['quality'])).toContain(`the page may not reach ${host}:${forbidden.port}`);
+    } finally {
+      allowed.close();
+      forbidden.close();
+    }
   });
 });
 

@@ -52,6 +52,7 @@ const DIALOGS = COUNTER.replace(
 </script>`,
 );
 
+/** @param path with what follows its question mark */
 type Answer = (response: ServerResponse, path: string) => void;
 const html =
   (status: number, text: string): Answer =>
@@ -76,7 +77,8 @@ export class PageServer {
   readonly pages: Record<string, Answer> = {};
   #server = createServer((request, response) => {
     const path = request.url ?? '';
-    (this.pages[path] ?? PATHS[path] ?? html(404, ''))(response, path);
+    const [name = ''] = path.split('?');
+    (this.pages[name] ?? PATHS[name] ?? html(404, ''))(response, path);
   });
 
   async start(host = '127.0.0.1'): Promise<this> {
