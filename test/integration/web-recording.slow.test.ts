@@ -170,10 +170,16 @@ describe.skipIf(refusal !== undefined)('a web page', { timeout: 120_000 }, () =>
     const frames = pageFrames(stored(`${recording.sid}_dialogs_0.mp4`));
     expect(frames.every(({ whole }) => whole)).toBe(true);
     expect(frames.at(-1)!.count).toBeGreaterThan(frames[0]!.count);
+    // What covers the counter, and not the edges, shows other counts.
+    const counts = frames.map(({ count }) => count);
+    expect(counts).toEqual(counts.toSorted((a, b) => a - b));
     const { body } = await server.call('GET', `/aircheck/recordings/${recording.sid}`);
     const { degraded } = body['quality'] as { degraded: { what: string }[] };
     const refused = degraded.map(({ what }) => what);
-    for (const what of ['a dialog (alert)', 'a dialog (confirm)', 'printing', 'sharing a screen', 'a login'])
+    for (const what of [
+      ...['a dialog (alert)', 'a dialog (confirm)', 'a dialog (prompt)', 'printing', 'sharing a screen', 'a login'],
+      'a window of its own',
+    ])
       expect(refused).toContain(`refused: ${what}`);
   });
 

@@ -38,17 +38,26 @@ let frame = 0, beep = 1;
 })();
 </script>`;
 
-/** A page that opens all that a browser would draw over it. */
+/**
+ * A page that opens all that a browser would draw over it, again and again, from a frame of its own too. What it opens
+ * as a window has none of the counter's edges.
+ */
 const DIALOGS = COUNTER.replace(
   '</script>',
   `
-  alert('a'); confirm('b'); prompt('c'); print();
-  Notification.requestPermission(); navigator.geolocation.getCurrentPosition(() => {});
-  navigator.mediaDevices.getDisplayMedia().catch(() => {});
-  window.open('/counter');
+  const inner = document.body.appendChild(document.createElement('iframe'));
   const link = Object.assign(document.createElement('a'), { href: '/download', download: 'x.bin' });
-  document.body.append(link); link.click();
-  fetch('/login');
+  const other = Object.assign(document.createElement('a'), { href: '/missing', target: '_blank' });
+  document.body.append(link, other);
+  const open = () => {
+    alert('a'); confirm('b'); prompt('c'); print();
+    inner.contentWindow.alert('d'); inner.contentWindow.print();
+    Notification.requestPermission(); navigator.geolocation.getCurrentPosition(() => {});
+    navigator.mediaDevices.getDisplayMedia().catch(() => {});
+    window.open('/missing'); other.click(); link.click();
+    fetch('/login');
+  };
+  open(); setInterval(open, 400);
 </script>`,
 );
 

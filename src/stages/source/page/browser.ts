@@ -48,6 +48,12 @@ const FLAGS = [
   '--webrtc-ip-handling-policy=disable_non_proxied_udp',
 ];
 
+/**
+ * Flags of Playwright's that would draw over the page: a bar that says that it is driven, and windows that scripts open
+ * though nobody clicked, which cover it until they are closed.
+ */
+const UNWANTED = ['--enable-automation', '--disable-popup-blocking'];
+
 export class PageBrowser {
   readonly page: Page;
   /** Speaks the DevTools protocol with the page; goes on when the page has crashed. */
@@ -74,8 +80,7 @@ export class PageBrowser {
         headless: false,
         chromiumSandbox: true,
         timeout: START_TIMEOUT_MS,
-        // Its bar would be in the picture.
-        ignoreDefaultArgs: ['--enable-automation'],
+        ignoreDefaultArgs: UNWANTED,
         args: [...FLAGS, `--window-size=${width},${height}`, '--window-position=0,0'],
         viewport: null,
         acceptDownloads: false,

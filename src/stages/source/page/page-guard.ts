@@ -21,12 +21,17 @@ const READY = '__aircheckReady';
 const REFUSED = '__aircheckRefused';
 const MAX_WORDS = 200;
 
-/** Runs in every document before its own scripts. */
+/** Runs in every document before its own scripts, in frames too. */
 const DOCUMENT_SCRIPT = `(() => {
-  const { ${READY}: ready, ${REFUSED}: refused } = window;
+  // A frame from elsewhere, in a process of its own, has neither.
+  const { ${READY}: ready, ${REFUSED}: refused = () => {} } = window;
   delete window.${READY};
   delete window.${REFUSED};
-  if (window === window.top) navigator.notifyReady = () => { ready(); };
+  if (window === window.top) navigator.notifyReady = () => { ready(''); };
+  // The browser would draw them until somebody has answered, and an answer over the protocol comes frames later.
+  window.alert = () => { refused('a dialog (alert)'); };
+  window.confirm = () => { refused('a dialog (confirm)'); return false; };
+  window.prompt = () => { refused('a dialog (prompt)'); return null; };
   window.print = () => { refused('printing'); };
   const devices = navigator.mediaDevices;
   if (devices) devices.getDisplayMedia = () => {
@@ -55,8 +60,14 @@ export async function guardPage({ page, context, session }: PageBrowser, listene
     onRefused('a window of its own');
     other.close().catch(() => {});
   });
-  await page.exposeBinding(READY, () => onReady());
-  await page.exposeBinding(REFUSED, (_source, what: unknown) => onRefused(String(what).slice(0, MAX_WORDS)));
+  session.on('Page.windowOpen', () => onRefused('a window of its own'));
+  session.on('Runtime.bindingCalled', ({ name, payload }) => {
+    if (name === READY) onReady();
+    if (name === REFUSED) onRefused(payload.slice(0, MAX_WORDS));
+  });
+  // Bindings of Playwright's answer with a user's gesture, and with one the page may open windows and downloads.
+  for (const name of [READY, REFUSED]) await session.send('Runtime.addBinding', { name });
+  await Promise.all([session.send('Runtime.enable'), session.send('Page.enable')]);
   await page.addInitScript(DOCUMENT_SCRIPT);
   // A 401 would draw a login dialog; its request goes on without.
   session.on('Fetch.requestPaused', ({ requestId }) => {
