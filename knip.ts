@@ -8,11 +8,12 @@ const config: KnipConfig = {
   // What is started by a path rather than imported, beside what package.json names. `!` marks parts of the program.
   entry: [
     'src/store/pglite-worker.ts!',
+    'src/worker/fork-server.ts!',
     'web/publish/*.js!',
     'bench/query-load.ts',
     'bench/reception/{receiver,sender}.ts',
     'scripts/{check,generate-docs,test}.ts',
-    'test/support/{fake-completer,fake-recorder,moved-client,s3-server-process}.ts',
+    'test/support/{fake-completer,fake-recorder,forking-server,moved-client,s3-server-process}.ts',
     'test/support/publish/publisher-process.ts',
   ],
   project: ['src/**/*.ts!', 'web/publish/*.js!', '{bench,examples,scripts,test,types}/**/*.ts'],

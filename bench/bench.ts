@@ -3,10 +3,11 @@
  * minutes.
  *
  *   npm run bench -- start-latency ramp-up reception stop av-offset cpu memory individual many-recordings snapshots
- *                    api remix stores takeover starts-against cpu-against      only these
+ *                    api remix stores takeover fork-stall starts-against cpu-against      only these
  */
 import { measureApi } from './api.ts';
 import { measureCpu, measureMemory } from './cost.ts';
+import { measureForkStall } from './fork-stall.ts';
 import { measureIndividual, measureManyRecordings } from './individual.ts';
 import { type Figure, renderTable } from './measure.ts';
 import { describeMachine } from './proc.ts';
@@ -34,6 +35,7 @@ const MEASURES: Record<string, () => Promise<Figure[]>> = {
   remix: measureRemix,
   stores: measureStores,
   takeover: measureTakeover,
+  'fork-stall': measureForkStall,
   'starts-against': measureStartsAgainst,
   'cpu-against': measureCpuAgainst,
 };

@@ -9,8 +9,9 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { median } from '../test/support/judge/offsets.ts';
 import { writeMadeFile } from '../test/support/media/made-file.ts';
+import { recordersOf } from '../test/support/processes.ts';
 import { atMost, type Figure } from './measure.ts';
-import { childrenOf, cpuSecondsOf, peakMemoryMbOf } from './proc.ts';
+import { cpuSecondsOf, peakMemoryMbOf } from './proc.ts';
 import { BITRATE_KBPS, CANVAS, CAST, SOURCE, Stage } from './stage.ts';
 
 const TAKES = 3;
@@ -58,7 +59,7 @@ function makeCosts(): Promise<Costs> {
 async function measureTake(stage: Stage, idle: number, out: Omit<Costs, 'reference'>): Promise<void> {
   const take = await stage.start('cost');
   await pause(WARM_UP_MS);
-  const recorder = busiestOf(childrenOf(stage.server.pid, 'recorder'));
+  const recorder = busiestOf(recordersOf(stage.server.pid));
   const before = cpuSecondsOf(recorder);
   const began = performance.now();
   const server = await cpuPerSecond(stage.server.pid, MEDIA_S * 1000);

@@ -9,10 +9,11 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { median } from '../test/support/judge/offsets.ts';
 import { hear, onSeconds, see } from '../test/support/judge/user-streams.ts';
 import { PARTICIPANTS } from '../test/support/media/participants.ts';
+import { recordersOf } from '../test/support/processes.ts';
 import { type Publisher, publishCrowd, type RtcPublishOptions } from '../test/support/publish/publisher.ts';
 import { localStorage, type TestRecording, TestServer, until } from '../test/support/test-server.ts';
 import { atMost, type Figure } from './measure.ts';
-import { childrenOf, cpuSecondsOf, peakMemoryMbOf } from './proc.ts';
+import { cpuSecondsOf, peakMemoryMbOf } from './proc.ts';
 
 const TAKES = 3;
 const MEASURE_MS = 15_000;
@@ -109,7 +110,7 @@ async function idleShare(ms: number): Promise<number> {
 }
 
 function theRecorder(pid: number): number {
-  const [recorder] = childrenOf(pid, 'recorder');
+  const [recorder] = recordersOf(pid);
   if (recorder === undefined) throw new Error('the server has no recorder process');
   return recorder;
 }
@@ -176,7 +177,7 @@ export async function measureManyRecordings(): Promise<Figure[]> {
       if ((await idleShare(2000)) < 0.1) break;
     }
     await pause(seconds * 1000);
-    const cores = await coresOf([house.pid, ...childrenOf(house.pid, 'recorder')], 10_000);
+    const cores = await coresOf([house.pid, ...recordersOf(house.pid)], 10_000);
     for (const recording of recordings) await stopped(recording);
     for (const [n, { sid }] of recordings.entries()) {
       const dir = join(house.server.dataDir, 'recordings', channels[n] as string);

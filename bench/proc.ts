@@ -1,7 +1,7 @@
 /**
- * What Linux tells of processes: CPU time, memory, children; and of the machine.
+ * What Linux tells of processes: CPU time, memory; and of the machine.
  */
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { cpus, loadavg, totalmem } from 'node:os';
 
 /** Clock ticks per second of /proc/<pid>/stat; 100 on every Linux that Node runs on. */
@@ -22,21 +22,6 @@ export function cpuSecondsOf(pid: number): number {
 export function peakMemoryMbOf(pid: number): number {
   const line = readFileSync(`/proc/${pid}/status`, 'utf8').match(/^VmHWM:\s+(\d+) kB$/m);
   return Number(line?.[1] ?? Number.NaN) / 1024;
-}
-
-/** Children of `parent` whose command line has `word` among its arguments. */
-export function childrenOf(parent: number, word: string): number[] {
-  return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .map(Number)
-    .filter((pid) => {
-      try {
-        const args = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
-        return Number(statOf(pid)[1]) === parent && args.includes(word);
-      } catch {
-        return false; // ended while we looked
-      }
-    });
 }
 
 /** The machine and how busy it is, in one line. */

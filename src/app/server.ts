@@ -35,6 +35,7 @@ import { RecordingTables } from '../store/recording-tables.ts';
 import { Vault } from '../store/vault.ts';
 import { Admission } from '../worker/admission.ts';
 import { DiskWatch } from '../worker/disk-watch.ts';
+import { Forks } from '../worker/forks.ts';
 import { readMachine } from '../worker/machine-limits.ts';
 import { readBootId } from '../worker/process-identity.ts';
 import { Supervisor } from '../worker/supervisor.ts';
@@ -106,6 +107,14 @@ export async function createServer(given: Config): Promise<AircheckServer> {
     makeDataDir(given.dataDir);
     const lock = await lockDataDir(given.dataDir);
     endings.push(() => lock.release());
+    // Before this process grows: forking copies what the system keeps about its memory.
+    const children = childEnvironment({
+      ...RECORDER_ENVIRONMENT,
+      NODE_COMPILE_CACHE: join(given.dataDir, COMPILED),
+    });
+    const forks = new Forks({ clock, log, env: children });
+    endings.push(() => forks.close());
+    forks.open();
     const { config, made } = completeCredentials(given);
     const appOf = (appid: string) => config.apps.find((app) => app.appid === appid);
     const apps: AppDirectory = { find: appOf };
@@ -147,9 +156,10 @@ export async function createServer(given: Config): Promise<AircheckServer> {
     const supervisor = new Supervisor({
       clock,
       log,
+      forks,
       entry: join(script, '..', 'cli', `main${extname(script)}`),
       args: ['recorder'],
-      env: childEnvironment({ ...RECORDER_ENVIRONMENT, NODE_COMPILE_CACHE: join(config.dataDir, COMPILED) }),
+      env: children,
       completeArgs: ['complete'],
       ofMode: { individual: PASSING_RECORDERS, web: PAGE_RECORDERS },
       readyTimeoutMs: config.recorderReadyTimeoutS * 1000,

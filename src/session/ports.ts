@@ -115,8 +115,15 @@ export type PagePort = {
   sweep(): void;
 };
 
+/** What becomes of a run's process. */
+export type RunListener = {
+  /** It is there. */
+  onProcess(process: ProcessIdentity): void;
+  onFact(fact: Fact): void;
+  /** Once, and after the last fact. */
+  onExit(why: string): void;
+};
 export type RecorderProcess = {
-  readonly identity: ProcessIdentity;
   /** Ends the recording at monotonic `atMonoUs`; the process is ended by force when it takes too long. */
   stop(atMonoUs: number): void;
   /** Hands on a change; one that comes before the process is ready waits for it. */
@@ -126,10 +133,10 @@ export type RecorderProcess = {
 };
 export type RecorderPort = {
   /**
-   * Starts a process, or takes one that waits; `onExit` comes once, after the last fact. Throws a Fault when there can
-   * be none.
+   * Has a process started, or takes one that waits. The listener is called after this has returned. Throws a Fault when
+   * there can be none.
    */
-  launch(start: StartCommand, onFact: (fact: Fact) => void, onExit: (why: string) => void): RecorderProcess;
+  launch(start: StartCommand, listener: RunListener): RecorderProcess;
   /** Whether that very process is still there. */
   isAlive(process: ProcessIdentity): boolean;
   /** Ends the process of a former server by force, with all it started; not when it may be another's. */

@@ -178,7 +178,7 @@ export class RecorderRuns {
     const record: RunRecord = {
       generation,
       kind: 'record',
-      phase: 'running',
+      phase: 'starting',
       process: undefined,
       startedMs: clock.nowMs(),
       endedMs: undefined,
@@ -196,13 +196,18 @@ export class RecorderRuns {
         zeroUtcMs,
         zeroMonoUs,
       },
-      (fact) => this.#hear(generation, spoolDir, fact),
-      (why) => this.#lose(run, why),
+      {
+        onProcess: (found) => {
+          run.record = { ...record, phase: 'running', process: found };
+          void this.keep(run.record);
+        },
+        onFact: (fact) => this.#hear(generation, spoolDir, fact),
+        onExit: (why) => this.#lose(run, why),
+      },
     );
-    const run: Run = { record: { ...record, process: process.identity }, spoolDir, process };
+    const run: Run = { record, spoolDir, process };
     this.#run = run;
     this.#hasRun = true;
-    void this.keep(run.record);
     const zeroMono = ports.bootId === undefined ? undefined : { bootId: ports.bootId, us: zeroMonoUs };
     onEvent({ type: 'runLaunched', zeroUtcMs, zeroMono });
     if (this.#stopAtMonoUs !== undefined) process.stop(this.#stopAtMonoUs);

@@ -1,12 +1,15 @@
 import { join } from 'node:path';
-import { afterEach, expect, test } from 'vitest';
+import { afterAll, afterEach, expect, test } from 'vitest';
 import type { CompleteCommand } from '../contract/line/complete.ts';
 import { systemClock } from '../kernel/clock.ts';
 import type { ProcessIdentity } from '../session/run-record.ts';
 import { CompleteRuns, type CompleteRunsOptions } from './complete-runs.ts';
+import { Forks } from './forks.ts';
 import { isAlive } from './process-identity.ts';
 
 const command: CompleteCommand = { spoolDir: '/spool/x/2', earlierDirs: ['/spool/x/1'] };
+const forks = new Forks({ clock: systemClock, log: { debug() {}, info() {}, warn() {}, error() {} }, env: {} });
+afterAll(() => forks.close());
 const open: CompleteRuns[] = [];
 afterEach(() => Promise.all(open.splice(0).map((runs) => runs.close())));
 
@@ -16,6 +19,7 @@ function make(mode: string, options: Partial<CompleteRunsOptions> = {}) {
   const runs = new CompleteRuns({
     clock: systemClock,
     log: { debug: line, warn: line, error: line, info: (details) => void files.push(details) },
+    forks,
     entry: join(import.meta.dirname, '../../test/support/fake-completer.ts'),
     args: [mode],
     env: {},

@@ -2,17 +2,17 @@
  * CompleteRuns: runs that make what is made of recordings that are over, each in a process group of its own. Some at a
  * time, the rest in a queue, each with a limit of time, and each can be called off.
  */
-import { spawn } from 'node:child_process';
 import type { CompleteCommand } from '../contract/line/complete.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { Fault, messageOf } from '../kernel/fault.ts';
 import type { SessionLog } from '../session/ports.ts';
 import type { ProcessIdentity } from '../session/run-record.ts';
-import { identityOf, signalGroup } from './process-identity.ts';
+import type { Forks } from './forks.ts';
 
 export type CompleteRunsOptions = {
   clock: Clock;
   log: SessionLog;
+  forks: Forks;
   /** The script that is run, and its arguments. */
   entry: string;
   args: readonly string[];
@@ -83,55 +83,43 @@ export class CompleteRuns {
   }
 
   #perform(command: CompleteCommand, off: AbortSignal, onProcess: CompleteRunOptions['onProcess']): Promise<void> {
-    const { clock, log, entry, args, env, timeoutMs } = this.#options;
+    const { clock, log, forks, entry, args, env, timeoutMs } = this.#options;
     return new Promise((resolve, reject) => {
-      const child = spawn(process.execPath, [entry, ...args], { env, detached: true, stdio: ['pipe', 'pipe', 'pipe'] });
-      const { pid } = child;
-      const fail = (why: string, more: { cause?: unknown; retryable?: boolean } = {}) =>
-        reject(new Fault('complete-failed', why, { blame: 'self', ...more }));
+      const fail = (why: string, retryable = false) =>
+        reject(new Fault('complete-failed', why, { blame: 'self', retryable }));
       let said = '';
-      let made = '';
+      const made: string[] = [];
       let endedFor: string | undefined;
+      const child = forks.start(
+        { entry, args, env, flags: [], input: JSON.stringify(command) },
+        {
+          onStarted: onProcess,
+          onLine: (from, line) => {
+            if (from === 'stdout') made.push(line);
+            else said = `${said}${line}\n`.slice(-MAX_WORDS);
+          },
+          onClosed: (closed) => {
+            timer.cancel();
+            off.removeEventListener('abort', onAbort);
+            if (off.aborted) reject(off.reason);
+            else if (endedFor !== undefined) fail(endedFor);
+            else if ('lost' in closed) fail(closed.lost, true);
+            else if (closed.signal) fail(`its process was ended by ${closed.signal}`, true);
+            else if (closed.code !== 0) fail(said.trim() || `its process ended with exit code ${closed.code}`);
+            else {
+              log.info({ spoolDir: command.spoolDir, files: made }, 'recording completed');
+              resolve();
+            }
+          },
+        },
+      );
       const end = (why: string) => {
         endedFor ??= why;
-        if (pid !== undefined) signalGroup(pid, 'SIGKILL');
+        child.kill();
       };
       const onAbort = () => end(messageOf(off.reason));
       const timer = clock.after(timeoutMs, () => end(`it took longer than ${timeoutMs / 1000} s`));
       off.addEventListener('abort', onAbort, { once: true });
-      const settle = () => {
-        timer.cancel();
-        off.removeEventListener('abort', onAbort);
-      };
-      child.on('error', (error) => {
-        if (pid !== undefined) return;
-        settle();
-        fail(messageOf(error), { cause: error });
-      });
-      child.on('exit', () => {
-        if (pid !== undefined) signalGroup(pid, 'SIGKILL');
-      });
-      child.on('close', (code, signal) => {
-        settle();
-        if (off.aborted) reject(off.reason);
-        else if (signal && endedFor === undefined) fail(`its process was ended by ${signal}`, { retryable: true });
-        else if (code !== 0) fail(endedFor ?? (said.trim() || `its process ended with exit code ${code}`));
-        else {
-          log.info({ spoolDir: command.spoolDir, files: made.split('\n').filter(Boolean) }, 'recording completed');
-          resolve();
-        }
-      });
-      child.stdout.setEncoding('utf8').on('data', (text) => {
-        made += text;
-      });
-      child.stderr.setEncoding('utf8').on('data', (text) => {
-        said = (said + text).slice(-MAX_WORDS);
-      });
-      // A process that ends before it has read its work says so by its exit code.
-      child.stdin.on('error', () => {});
-      child.stdin.end(JSON.stringify(command));
-      const identity = pid !== undefined ? identityOf(pid) : undefined;
-      if (identity) onProcess(identity);
     });
   }
 }

@@ -12,6 +12,7 @@ import { BLUE, GREEN } from '../../test/support/media/participants.ts';
 import { ScriptedFeed } from '../../test/support/scripted-feed.ts';
 import type { Fact } from '../contract/line/facts.ts';
 import { systemClock } from '../kernel/clock.ts';
+import { Forks } from './forks.ts';
 import { Supervisor } from './supervisor.ts';
 
 const FPS = 15;
@@ -28,9 +29,12 @@ test('changes told before it is up, and while it records, show in the file at th
 }, async () => {
   const lines: string[] = [];
   const line = (_details: object, text: string) => void lines.push(text);
+  const log = { debug: line, info: line, warn: line, error: line };
+  const forks = new Forks({ clock: systemClock, log, env: {} });
   const supervisor = new Supervisor({
     clock: systemClock,
-    log: { debug: line, info: line, warn: line, error: line },
+    log,
+    forks,
     entry: join(import.meta.dirname, '../app/cli/main.ts'),
     args: ['recorder'],
     env: {},
@@ -77,8 +81,7 @@ test('changes told before it is up, and while it records, show in the file at th
       zeroUtcMs: systemClock.nowMs(),
       zeroMonoUs,
     },
-    (fact) => facts.push(fact),
-    exited.resolve,
+    { onProcess: () => {}, onFact: (fact) => facts.push(fact), onExit: exited.resolve },
   );
   const atS = (seconds: number) => zeroMonoUs + seconds * 1e6;
   const region = (uid: string, x: number) =>
@@ -108,6 +111,7 @@ test('changes told before it is up, and while it records, show in the file at th
     expect(await exited.promise, lines.join('\n')).toBe('the recorder process ended with exit code 0');
   } finally {
     await supervisor.close();
+    await forks.close();
     await feed.close();
   }
   expect(facts.filter(({ type }) => type === 'sliceStarted')).toMatchObject([{ trackType: 'video' }]);

@@ -2,21 +2,18 @@
  * RecorderChild: one recorder process, in a process group of its own. It may wait for its work (a warm one), has each
  * Fact checked, is watched while it is at work, and takes all that it started along when it ends.
  */
-import { type ChildProcess, fork } from 'node:child_process';
-import { createInterface } from 'node:readline';
 import type { ChangeCommand, Command, StartCommand } from '../contract/line/commands.ts';
 import { type Fact, factSchema } from '../contract/line/facts.ts';
 import type { Clock, Timer } from '../kernel/clock.ts';
-import { Fault, messageOf } from '../kernel/fault.ts';
-import type { RecorderProcess, SessionLog } from '../session/ports.ts';
-import type { ProcessIdentity } from '../session/run-record.ts';
+import type { RecorderProcess, RunListener, SessionLog } from '../session/ports.ts';
 import type { Cost } from './cost.ts';
-import { identityOf, signalGroup } from './process-identity.ts';
+import type { Fork, ForkEnd, Forks } from './forks.ts';
 import { steadyTicks, TICK_MS } from './steady-ticks.ts';
 
 export type RecorderChildOptions = {
   clock: Clock;
   log: SessionLog;
+  forks: Forks;
   /** The script that is run, and its arguments. */
   entry: string;
   args: readonly string[];
@@ -29,8 +26,6 @@ export type RecorderChildOptions = {
   stopTimeoutMs: number;
 };
 export type Pong = Extract<Fact, { type: 'pong' }>;
-/** What becomes of the work. `onExit` comes once, after the last fact. */
-export type Listener = { onFact(fact: Fact): void; onExit(why: string): void };
 
 const PING_EVERY_TICKS = 2;
 /**
@@ -42,13 +37,12 @@ const MAX_UNANSWERED = 5;
 const KILL_AFTER_MS = 5_000;
 
 export class RecorderChild implements RecorderProcess {
-  readonly identity: ProcessIdentity;
   readonly exited: Promise<void>;
   /** Its answers of late, oldest first. */
   #pongs: Pong[] = [];
-  #child: ChildProcess;
+  #process: Fork;
   #options: RecorderChildOptions;
-  #work: { start: StartCommand; listener: Listener } | undefined;
+  #work: { start: StartCommand; listener: RunListener } | undefined;
   #ticks: Timer;
   #isReady = false;
   #unanswered = 0;
@@ -61,47 +55,26 @@ export class RecorderChild implements RecorderProcess {
   /** What we ended it for, which says more than the signal it died of. */
   #killedFor: string | undefined;
 
-  /** Starts the process. Throws a Fault when there can be none. */
+  /** Has the process started. Throws a Fault when there is nobody to start it. */
   constructor(options: RecorderChildOptions) {
-    const { clock, entry, args, env, flags, log } = options;
+    const { clock, forks, entry, args, env, flags, log } = options;
     this.#options = options;
-    // Of its own group: nothing it starts outlives it, and Ctrl-C at the server does not end recordings in the middle.
-    this.#child = fork(entry, [...args], {
-      env,
-      // Nothing of our own execArgv: an inspector port, say, is not meant for the child.
-      execArgv: [...flags],
-      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
-      detached: true,
-    });
-    const { pid } = this.#child;
+    const exited = Promise.withResolvers<void>();
+    this.exited = exited.promise;
+    this.#process = forks.start(
+      { entry, args, env, flags },
+      {
+        onStarted: (process) => this.#work?.listener.onProcess(process),
+        onMessage: (message) => this.#hear(message),
+        onLine: (_from, line) => log.warn({ ...this.#who(), pid: this.#process.identity?.pid }, `recorder: ${line}`),
+        onClosed: (end) => {
+          this.#ticks.cancel();
+          this.#work?.listener.onExit(this.#killedFor ?? wordsOf(end));
+          exited.resolve();
+        },
+      },
+    );
     this.#ticks = steadyTicks(clock, (late) => this.#tick(late));
-    this.exited = new Promise((resolve) => {
-      // `close` rather than `exit`: facts that are still in the pipe come first.
-      this.#child.once('close', (code, signal) => {
-        this.#ticks.cancel();
-        this.#work?.listener.onExit(this.#killedFor ?? wordsOf(code, signal));
-        resolve();
-      });
-      this.#child.once('exit', () => {
-        if (pid !== undefined) signalGroup(pid, 'SIGKILL');
-        // After a `disconnect` of ours Node tells no `close`, and there are no facts to wait for.
-        if (!this.#child.connected && this.#work === undefined) resolve();
-      });
-      this.#child.on('error', (error) => {
-        if (pid === undefined) resolve();
-        log.warn({ ...this.#who(), error: messageOf(error) }, 'recorder process');
-      });
-    });
-    if (pid === undefined) {
-      this.#ticks.cancel();
-      throw new Fault('recorder-not-started', 'the recorder process could not be started', { blame: 'self' });
-    }
-    this.identity = identityOf(pid) ?? { pid, startTicks: undefined, bootId: undefined };
-    this.#child.on('message', (message) => this.#hear(message));
-    if (this.#child.stderr)
-      createInterface({ input: this.#child.stderr }).on('line', (line) =>
-        log.warn({ ...this.#who(), pid }, `recorder: ${line}`),
-      );
   }
 
   get plan(): StartCommand['plan'] | undefined {
@@ -126,8 +99,11 @@ export class RecorderChild implements RecorderProcess {
   }
 
   /** Gives it its work, once. It waits until the process is ready, however long the machine takes for that. */
-  assign(start: StartCommand, listener: Listener): void {
+  assign(start: StartCommand, listener: RunListener): void {
     this.#work = { start, listener };
+    const { identity } = this.#process;
+    // Not before whoever launches it has it in hand.
+    if (identity) queueMicrotask(() => listener.onProcess(identity));
     if (this.#isReady) this.#begin(this.#work);
   }
 
@@ -143,14 +119,14 @@ export class RecorderChild implements RecorderProcess {
   }
 
   kill(): void {
-    if (this.#child.exitCode === null && this.#child.signalCode === null) signalGroup(this.identity.pid, 'SIGKILL');
+    this.#process.kill();
   }
 
   /** Lets go of it: it finishes its files and ends by itself, and nobody hears of it any more. */
   release(): void {
     this.#ticks.cancel();
     this.#work = undefined;
-    if (this.#child.connected) this.#child.disconnect();
+    this.#process.disconnect();
   }
 
   get #generation(): number {
@@ -161,9 +137,8 @@ export class RecorderChild implements RecorderProcess {
     return { sid: this.plan?.sid, generation: this.#work?.start.generation };
   }
 
-  #begin({ start, listener }: { start: StartCommand; listener: Listener }): void {
+  #begin({ start, listener }: { start: StartCommand; listener: RunListener }): void {
     this.#workingTicks = 0;
-    // Not before whoever launches it has it in hand.
     const ready: Fact = { type: 'ready', atMs: this.#options.clock.nowMs(), generation: start.generation };
     queueMicrotask(() => listener.onFact(ready));
     this.#send(start);
@@ -218,7 +193,7 @@ export class RecorderChild implements RecorderProcess {
     else if (sinceMs >= stopTimeoutMs + KILL_AFTER_MS) this.kill();
     else if (sinceMs >= stopTimeoutMs && this.#killedFor === undefined) {
       this.#killedFor = `the recorder had not finished ${stopTimeoutMs} ms after a stop`;
-      this.#child.kill('SIGTERM');
+      this.#process.terminate();
     }
   }
 
@@ -234,11 +209,12 @@ export class RecorderChild implements RecorderProcess {
   }
 
   #send(command: Command): void {
-    // A process that is ending has closed its channel; that it ends is told by `close`.
-    if (this.#child.connected) this.#child.send(command, () => {});
+    this.#process.send(command);
   }
 }
 
-function wordsOf(code: number | null, signal: NodeJS.Signals | null): string {
+function wordsOf(end: ForkEnd): string {
+  if ('lost' in end) return `the recorder process was lost: ${end.lost}`;
+  const { code, signal } = end;
   return signal ? `the recorder process was ended by ${signal}` : `the recorder process ended with exit code ${code}`;
 }

@@ -1,10 +1,12 @@
 import { join } from 'node:path';
-import { afterEach, expect, test } from 'vitest';
+import { afterAll, afterEach, expect, test } from 'vitest';
 import { ManualClock } from '../../test/support/manual-clock.ts';
 import type { ChangeCommand, StartCommand } from '../contract/line/commands.ts';
 import type { Fact } from '../contract/line/facts.ts';
 import { type Clock, systemClock } from '../kernel/clock.ts';
 import type { RecorderProcess } from '../session/ports.ts';
+import type { ProcessIdentity } from '../session/run-record.ts';
+import { Forks } from './forks.ts';
 import { identityOf, isAlive } from './process-identity.ts';
 import { Supervisor, type SupervisorOptions } from './supervisor.ts';
 
@@ -29,6 +31,9 @@ const start: StartCommand = {
   zeroMonoUs: 0,
 };
 
+const silent = { debug() {}, info() {}, warn() {}, error() {} };
+const forks = new Forks({ clock: systemClock, log: silent, env: {} });
+afterAll(() => forks.close());
 const supervisors: Supervisor[] = [];
 afterEach(() => Promise.all(supervisors.splice(0).map((supervisor) => supervisor.close())));
 
@@ -42,6 +47,7 @@ function launch<C extends Clock = ManualClock>(
   const supervisor = new Supervisor({
     clock,
     log: { debug: line, info: line, warn: line, error: line },
+    forks,
     entry: join(import.meta.dirname, '../../test/support/fake-recorder.ts'),
     args: [mode],
     env: {},
@@ -58,22 +64,33 @@ function launch<C extends Clock = ManualClock>(
   const waiting: { type: string; resolve: () => void }[] = [];
   let exits = 0;
   const exited = Promise.withResolvers<string>();
-  const recorder: RecorderProcess = supervisor.launch(
-    start,
-    (fact) => {
+  const identity = Promise.withResolvers<ProcessIdentity>();
+  const recorder: RecorderProcess = supervisor.launch(start, {
+    onProcess: identity.resolve,
+    onFact: (fact) => {
       facts.push(fact);
       for (const each of waiting) if (each.type === fact.type) each.resolve();
     },
-    (why) => {
+    onExit: (why) => {
       exits++;
       exited.resolve(why);
     },
-  );
+  });
   const heard = (type: Fact['type']) =>
     facts.some((fact) => fact.type === type)
       ? Promise.resolve()
       : new Promise<void>((resolve) => waiting.push({ type, resolve }));
-  return { supervisor, recorder, facts, lines, clock, heard, exited: exited.promise, exits: () => exits };
+  return {
+    supervisor,
+    recorder,
+    identity: identity.promise,
+    facts,
+    lines,
+    clock,
+    heard,
+    exited: exited.promise,
+    exits: () => exits,
+  };
 }
 
 test('a stop is handed on, the last fact comes before the exit, and the exit comes once', async () => {
@@ -84,7 +101,7 @@ test('a stop is handed on, the last fact comes before the exit, and the exit com
   expect(await run.exited).toBe('the recorder process ended with exit code 0');
   expect(run.facts.map((fact) => fact.type)).toEqual(['ready', 'joined', 'degraded', 'ended']);
   expect(run.facts[2]).toMatchObject({ what: 'stopped at 123' });
-  expect(run.supervisor.isAlive(run.recorder.identity)).toBe(false);
+  expect(run.supervisor.isAlive(await run.identity)).toBe(false);
   expect(run.exits()).toBe(1);
 });
 
@@ -198,7 +215,7 @@ test('nothing that a recorder started outlives it', async () => {
   await run.heard('degraded');
   const child = identityOf(Number(told(run.facts)[0]));
   expect(isAlive(child!)).toBe(true);
-  process.kill(run.recorder.identity.pid, 'SIGKILL');
+  process.kill((await run.identity).pid, 'SIGKILL');
   await run.exited;
   while (isAlive(child!)) await new Promise<void>((resolve) => systemClock.after(5, resolve));
 });
@@ -213,8 +230,7 @@ test('a recorder that is kept ready is taken, and replaced', async () => {
   const facts: Fact[] = [];
   supervisor.launch(
     { ...start, generation: 7 },
-    (fact) => facts.push(fact),
-    () => {},
+    { onProcess: () => {}, onFact: (fact) => facts.push(fact), onExit: () => {} },
   );
   // It was up before it was asked: nothing has to come from a process for that.
   await Promise.resolve();
@@ -230,7 +246,7 @@ test('a server that cannot go on lets its recorders finish', async () => {
   const run = launch('good');
   await run.heard('joined');
   await run.supervisor.release(10_000);
-  expect(run.supervisor.isAlive(run.recorder.identity)).toBe(false);
+  expect(run.supervisor.isAlive(await run.identity)).toBe(false);
   // Nobody takes that for a run that was lost.
   expect(run.exits()).toBe(0);
 });

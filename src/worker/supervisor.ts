@@ -5,13 +5,13 @@
 
 import type { StartCommand } from '../contract/line/commands.ts';
 import type { CompleteCommand } from '../contract/line/complete.ts';
-import type { Fact } from '../contract/line/facts.ts';
 import { type Clock, sleep } from '../kernel/clock.ts';
 import { Fault } from '../kernel/fault.ts';
-import type { RecorderPort, RecorderProcess, SessionLog } from '../session/ports.ts';
+import type { RecorderPort, RecorderProcess, RunListener, SessionLog } from '../session/ports.ts';
 import type { ProcessIdentity } from '../session/run-record.ts';
 import { type CompleteRunOptions, CompleteRuns } from './complete-runs.ts';
 import type { Running } from './cost.ts';
+import type { Forks } from './forks.ts';
 import { isAlive, killGroup } from './process-identity.ts';
 import { type Pong, RecorderChild } from './recorder-child.ts';
 import { type Mode, WarmRecorders } from './warm-recorders.ts';
@@ -19,6 +19,8 @@ import { type Mode, WarmRecorders } from './warm-recorders.ts';
 export type SupervisorOptions = {
   clock: Clock;
   log: SessionLog;
+  /** Starts all processes; closed after this by whoever opened it. */
+  forks: Forks;
   /** The script that is run. */
   entry: string;
   /** Its arguments for a recorder. */
@@ -51,12 +53,13 @@ export class Supervisor implements RecorderPort {
   #released = false;
 
   constructor(options: SupervisorOptions) {
-    const { clock, log, entry, env, completeArgs, completeParallel, completeTimeoutMs, warmRecorders } = options;
+    const { clock, log, forks, entry, env, completeArgs, completeParallel, completeTimeoutMs, warmRecorders } = options;
     this.#options = options;
     this.#warm = new WarmRecorders({ clock, log, count: warmRecorders, spawn: (mode) => this.#spawn(mode) });
     this.#completeRuns = new CompleteRuns({
       clock,
       log,
+      forks,
       entry,
       args: completeArgs,
       env,
@@ -75,7 +78,7 @@ export class Supervisor implements RecorderPort {
     return this.#warm.isReady(mode);
   }
 
-  launch(start: StartCommand, onFact: (fact: Fact) => void, onExit: (why: string) => void): RecorderProcess {
+  launch(start: StartCommand, listener: RunListener): RecorderProcess {
     if (this.#released)
       throw new Fault('recorder-not-started', 'the server is ending', { blame: 'self', retryable: true });
     const { mode } = start.plan;
@@ -83,10 +86,10 @@ export class Supervisor implements RecorderPort {
     this.#atWork.add(child);
     void child.exited.then(() => this.#atWork.delete(child));
     child.assign(start, {
-      onFact,
+      ...listener,
       onExit: (why) => {
         this.#atWork.delete(child);
-        onExit(why);
+        listener.onExit(why);
       },
     });
     return child;
@@ -141,11 +144,12 @@ export class Supervisor implements RecorderPort {
   }
 
   #spawn(mode: Mode): RecorderChild {
-    const { clock, log, entry, args, env, ofMode, readyTimeoutMs, stopTimeoutMs } = this.#options;
+    const { clock, log, forks, entry, args, env, ofMode, readyTimeoutMs, stopTimeoutMs } = this.#options;
     const own = ofMode?.[mode];
     return new RecorderChild({
       clock,
       log,
+      forks,
       entry,
       args,
       env: { ...env, ...own?.env },

@@ -3,7 +3,6 @@
  * middle: the same task goes on, callers never miss it, and no event or number is lost. What is recorded meanwhile is
  * judged by test/chaos.
  */
-import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -12,6 +11,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { identityOf } from '../../src/worker/process-identity.ts';
+import { recordersOf } from '../support/processes.ts';
 import { RecordingClient } from '../support/rest-client.ts';
 import { freeTcpPort, freeUdpPort, ServerProcess } from '../support/server-process.ts';
 
@@ -76,12 +76,7 @@ async function told(): Promise<{ eventType: number; sequence: number }[]> {
   return events.map(({ notice }) => ({ eventType: notice.eventType, sequence: notice.payload.sequence }));
 }
 const runs = () => readdirSync(join(dataDir, 'spool', sid)).sort();
-const recorders = () =>
-  execFileSync('ps', ['-eo', 'pid=,ppid=,args='], { encoding: 'utf8' })
-    .split('\n')
-    .map((line) => line.trim().split(/\s+/))
-    .filter(([, ppid, ...args]) => Number(ppid) === server.pid && args.at(-1) === 'recorder')
-    .map(([pid]) => Number(pid));
+const recorders = () => recordersOf(server.pid);
 
 test('a recording outlives its recorder, 12 s of a server that stands still, and its server', {
   timeout: 120_000,

@@ -17,6 +17,7 @@ import { beepsIn, listen } from '../support/judge/sound.ts';
 import { watch } from '../support/judge/watch.ts';
 import { GREEN, RED, type Yuv, yuvOf } from '../support/media/participants.ts';
 import { playInBrowser } from '../support/playback.ts';
+import { recordersOf } from '../support/processes.ts';
 import { Publisher } from '../support/publish/publisher.ts';
 import { HangingServer, S3Server } from '../support/s3-server.ts';
 import { localStorage, TestServer, until } from '../support/test-server.ts';
@@ -350,7 +351,7 @@ describe('after a crash', { timeout: 150_000 }, () => {
     await publishPeople('crash');
     const recording = await server.record('crash', '9000', { ...CLIENT, storageConfig: localStorage('crash') });
     await until('8 s', () => Date.now() - recording.answeredAtMs > 8_000, 10_000);
-    for (const pid of childrenOf(server.running.pid)) process.kill(pid, 'SIGKILL');
+    for (const pid of recordersOf(server.running.pid)) process.kill(pid, 'SIGKILL');
     const dir = join(folder, 'data/recordings/crash');
     await until('20 s', () => Date.now() - recording.answeredAtMs > 20_000, 15_000);
     expect((await recording.query()).status).toBe(200);
@@ -399,19 +400,3 @@ describe('after a crash', { timeout: 150_000 }, () => {
     expect(probeFile(join(dir, `${recording.sid}_gone_0.mp4`)).durationS).toBeGreaterThan(4);
   });
 });
-
-/** The pids of all children that a process has: recorders, at work and warm. */
-function childrenOf(pid: number): number[] {
-  const children: number[] = [];
-  for (const entry of readdirSync('/proc')) {
-    if (!/^\d+$/.test(entry)) continue;
-    try {
-      const stat = readFileSync(`/proc/${entry}/stat`, 'utf8');
-      // proc(5): pid (comm) state ppid …
-      if (Number(stat.split(') ').at(-1)?.split(' ')[1]) === pid) children.push(Number(entry));
-    } catch {
-      // A process that ended meanwhile.
-    }
-  }
-  return children;
-}

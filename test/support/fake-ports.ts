@@ -19,6 +19,7 @@ import type {
   PastTask,
   Resource,
   RunFile,
+  RunListener,
   TaskPorts,
   TokenRefusal,
   UploadEvent,
@@ -33,16 +34,14 @@ type StoredTask = { task: Task; state: TaskState };
 type Unstamped<F> = F extends Fact ? Omit<F, 'atMs' | 'generation'> : never;
 
 export class FakeRecorder {
-  readonly identity = { pid: 4242, startTicks: 1, bootId: 'boot' };
   readonly start: StartCommand;
   stoppedAtUs: number | undefined;
   killed = false;
-  #onFact: (fact: Fact) => void;
-  #onExit: (why: string) => void;
-  constructor(start: StartCommand, onFact: (fact: Fact) => void, onExit: (why: string) => void) {
+  #listener: RunListener;
+  constructor(start: StartCommand, listener: RunListener) {
     this.start = start;
-    this.#onFact = onFact;
-    this.#onExit = onExit;
+    this.#listener = listener;
+    queueMicrotask(() => listener.onProcess({ pid: 4242, startTicks: 1, bootId: 'boot' }));
   }
   readonly changes: ChangeCommand[] = [];
   stop(atMonoUs: number): void {
@@ -55,10 +54,10 @@ export class FakeRecorder {
     this.killed = true;
   }
   tell(fact: Unstamped<Fact>): void {
-    this.#onFact({ ...fact, atMs: 0, generation: this.start.generation } as Fact);
+    this.#listener.onFact({ ...fact, atMs: 0, generation: this.start.generation } as Fact);
   }
   exit(why: string): void {
-    this.#onExit(why);
+    this.#listener.onExit(why);
   }
 }
 
@@ -293,9 +292,9 @@ export class FakeWorld {
           if (fault) throw fault;
           this.completed.push(command);
         },
-        launch: (start, onFact, onExit) => {
+        launch: (start, listener) => {
           if (this.launchFault) throw this.launchFault;
-          const recorder = new FakeRecorder(start, onFact, onExit);
+          const recorder = new FakeRecorder(start, listener);
           this.recorders.push(recorder);
           return recorder;
         },

@@ -55,6 +55,22 @@ export function childrenOf(parent: number): number[] {
   });
 }
 
+/** Pids of all processes that a process started, directly or by way of others that are still there. */
+function descendantsOf(parent: number): number[] {
+  return childrenOf(parent).flatMap((child) => [child, ...descendantsOf(child)]);
+}
+
+/** Pids of the recorders that a server has, at work and waiting. */
+export function recordersOf(server: number): number[] {
+  return descendantsOf(server).filter((pid) => {
+    try {
+      return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').includes('recorder');
+    } catch {
+      return false; // ended while we looked
+    }
+  });
+}
+
 /** True while this process, and no later one with its number, is there and has not ended. */
 export function isAlive({ pid, startTicks }: ProcessRef): boolean {
   try {

@@ -1,0 +1,67 @@
+/**
+ * The process that forks for the server (`forks.ts`): it stays small, so that a fork is soon over, and nobody's packets
+ * wait for it. When the server is gone its children are told by the end of their channels, and it ends after them.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import { messageOf } from '../kernel/fault.ts';
+import type { ForkEnd, ForkOrder, ForkReport, ForkSpec } from './forks.ts';
+import { signalGroup } from './process-identity.ts';
+
+const children = new Map<number, ChildProcess>();
+
+function tell(report: ForkReport): void {
+  if (process.connected) process.send?.(report, undefined, undefined, () => {});
+}
+
+function start(n: number, { entry, args, flags, env, input }: ForkSpec): void {
+  const talks = input === undefined;
+  const child = spawn(process.execPath, [...flags, entry, ...args], {
+    env,
+    stdio: talks ? ['ignore', 'ignore', 'pipe', 'ipc'] : ['pipe', 'pipe', 'pipe'],
+    // Of its own group: nothing it starts outlives it.
+    detached: true,
+  });
+  const { pid } = child;
+  const close = (end: ForkEnd) => {
+    if (children.delete(n)) tell({ type: 'closed', n, end });
+  };
+  children.set(n, child);
+  child.on('error', (error) => {
+    if (pid === undefined) close({ lost: messageOf(error) });
+    else tell({ type: 'troubled', n, error: messageOf(error) });
+  });
+  if (pid === undefined) return;
+  tell({ type: 'started', n, pid });
+  child.on('message', (message) => tell({ type: 'heard', n, message }));
+  for (const from of ['stdout', 'stderr'] as const) {
+    const stream = child[from];
+    if (stream) createInterface({ input: stream }).on('line', (line) => tell({ type: 'line', n, from, line }));
+  }
+  child.on('exit', (code, signal) => {
+    signalGroup(pid, 'SIGKILL');
+    // After a `disconnect` of ours Node tells no `close`, and there is nothing to wait for.
+    if (talks && !child.connected) close({ code, signal });
+  });
+  // `close` rather than `exit`: what is still in the pipes comes first.
+  child.on('close', (code, signal) => close({ code, signal }));
+  if (child.stdin) {
+    // A process that ends before it has read its work says so by its exit code.
+    child.stdin.on('error', () => {});
+    child.stdin.end(input);
+  }
+}
+
+process.on('message', (order: ForkOrder) => {
+  const child = children.get(order.n);
+  if (order.type === 'start') start(order.n, order.spec);
+  // One that is ending has closed its channel.
+  else if (!child?.connected) return;
+  else if (order.type === 'send') child.send(order.message as object, () => {});
+  else child.disconnect();
+});
+process.on('disconnect', () => {
+  for (const child of children.values()) if (child.connected) child.disconnect();
+});
+// Whoever signals all processes of a unit, or of a terminal, means the server. This one ends when the server does.
+for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => {});
