@@ -86,7 +86,10 @@ const recordAlone = (cname: string) =>
     'individual',
   );
 
-/** Whether each file with pictures shows one picture at a time, all of one size, to whoever reads it with FFmpeg. */
+/**
+ * Whether each file with pictures shows one picture at a time to whoever reads it with FFmpeg, all of one size but for
+ * moments in which the browser's encoder left the upper layer out.
+ */
 async function judgeAlone(cname: string, recording: TestRecording): Promise<void> {
   expect((await recording.stop()).body['serverResponse']).toMatchObject({ uploadingStatus: 'uploaded' });
   const dir = join(folder, 'data/recordings', `${cname}-alone`);
@@ -106,7 +109,10 @@ async function judgeAlone(cname: string, recording: TestRecording): Promise<void
       frames: { width: number; height: number }[];
       streams: { nb_read_packets: string }[];
     };
-    expect(new Set(frames.map(({ width, height }) => `${width}x${height}`)), name).toEqual(new Set(['640x360']));
+    const sizes = frames.map(({ width, height }) => `${width}x${height}`);
+    const whole = sizes.filter((size) => size === '640x360').length;
+    expect(whole, name).toBeGreaterThan(0.9 * sizes.length);
+    expect(sizes.filter((size) => size === '320x180').length + whole, name).toBe(sizes.length);
     expect(frames.length, name).toBeGreaterThan(10);
     expect(frames.length, name).toBeLessThanOrEqual(Number(streams[0]!.nb_read_packets));
   }

@@ -1,31 +1,27 @@
 /**
  * VP9 payloads to frames: the payload descriptor is taken off and what remains is joined (RFC 9628 §4). The spatial
  * layers of one picture become a superframe (VP9 bitstream specification, annex B), of which only the highest layer is
- * shown: senders mark each as shown, and FFmpeg shows all that are so marked.
+ * shown: senders mark each as shown, and FFmpeg shows all that are so marked. Frames of which none is shown go into the
+ * superframe of the next picture that is: a sample of a file shows one picture (WebM and MP4 bindings of VP9).
  */
 import { isVp9KeyFrame, readVp9Descriptor } from '../vp9-descriptor.ts';
 import { hidden, splitSuperframe, superframeOf, type Vp9FrameHeader, Vp9Slots } from '../vp9-frame.ts';
 import type { FrameAssembly } from './frame-depacketizer.ts';
 
-/** A superframe's count of frames has three bits. */
+/** A superframe's count of frames has three bits (annex B). */
 const MAX_FRAMES = 8;
-/**
- * So many pictures in a row that lack the highest layer are not shown: an encoder that cannot keep up leaves it out of
- * one, and the next has it again. When there are more, the sender has switched it off.
- */
-const MAX_WITHOUT_TOP = 10;
-/** After so many a key frame is asked for, which would only burden an encoder that leaves out one. */
-const ASK_WITHOUT_TOP = 3;
-
 export class Vp9Assembly implements FrameAssembly {
   readonly #slots = new Vp9Slots();
   /** The layer frames that are whole. */
   #layers: Buffer[] = [];
   /** The parts of the layer frame begun. */
   #parts: Buffer[] = [];
+  /** Frames since the picture that was shown last. */
+  #unshown: Buffer[] = [];
+  /** The most frames that a picture had. */
+  #most = 1;
   /** Pixels of the picture that was shown last. */
   #shownPixels = 0;
-  #withoutTop = 0;
 
   /** The start of the lowest layer's frame; without layer indices there is but one (§4.2). */
   begins(payload: Buffer): boolean {
@@ -54,16 +50,25 @@ export class Vp9Assembly implements FrameAssembly {
     const frames = this.#layers.flatMap(splitSuperframe);
     this.#layers = [];
     const keyFrame = isVp9KeyFrame(first);
+    // Nothing refers to what came before a key frame.
+    if (keyFrame) this.#unshown = [];
+    this.#most = Math.max(this.#most, frames.length);
+    const canWait = !keyFrame && this.#unshown.length + frames.length + this.#most <= MAX_FRAMES;
     const headers = frames.map((frame) => this.#slots.read(frame));
     const top = headers.findLastIndex((header) => header?.shown);
-    const { isShown, resized } = this.#judge(headers[top], keyFrame);
+    const isShown = !(canWait && this.#lacksTop(headers[top]));
     const kept = frames.flatMap((frame, n) => {
       const header = headers[n];
       if (!header?.shown || (n === top && isShown)) return [frame];
       if (header.showsExisting) return [];
       return isFreeToHide(header, headers[n + 1]) ? [hidden(frame, header)] : [frame];
     });
-    return kept.length > MAX_FRAMES ? 'damaged' : { data: superframeOf(kept), keyFrame, resized };
+    const waiting = [...this.#unshown, ...kept];
+    const showsNothing = top >= 0 ? !isShown : headers.every((header) => header !== undefined);
+    this.#unshown = showsNothing && canWait ? waiting : [];
+    if (showsNothing && canWait) return undefined;
+    if (waiting.length > MAX_FRAMES) return 'damaged';
+    return { data: superframeOf(waiting), keyFrame, resized: this.#resize(headers[top], keyFrame) };
   }
 
   reset(): void {
@@ -71,19 +76,24 @@ export class Vp9Assembly implements FrameAssembly {
     this.#parts = [];
   }
 
-  /** Whether a picture is shown, and whether it has another size than the one before without being a key frame. */
-  #judge(header: Vp9FrameHeader | undefined, keyFrame: boolean): { isShown: boolean; resized: boolean } {
-    if (!header?.size) return { isShown: true, resized: false };
-    const pixels = header.size.width * header.size.height;
-    const lacksTop = !keyFrame && pixels < this.#shownPixels && header.errorResilient;
-    this.#withoutTop = lacksTop ? this.#withoutTop + 1 : 0;
-    const isShown = !lacksTop || this.#withoutTop > MAX_WITHOUT_TOP;
-    const isToldOf = isShown || this.#withoutTop >= ASK_WITHOUT_TOP;
-    const resized = !keyFrame && pixels !== this.#shownPixels && isToldOf;
-    if (isShown) this.#shownPixels = pixels;
-    return { isShown, resized };
+  /**
+   * An encoder that cannot keep up leaves the highest layer out of one picture, and the next has it again: such
+   * pictures are not shown. Where there are more than fit into a superframe, the sender has switched the layer off.
+   */
+  #lacksTop(header: Vp9FrameHeader | undefined): boolean {
+    return header?.size !== undefined && header.errorResilient && pixelsOf(header.size) < this.#shownPixels;
+  }
+
+  /** Whether the picture, which is shown, has another size than the one before without being a key frame. */
+  #resize(header: Vp9FrameHeader | undefined, keyFrame: boolean): boolean {
+    if (!header?.size) return false;
+    const before = this.#shownPixels;
+    this.#shownPixels = pixelsOf(header.size);
+    return !keyFrame && this.#shownPixels !== before;
   }
 }
+
+const pixelsOf = ({ width, height }: { width: number; height: number }) => width * height;
 
 /**
  * The frame after one that was not shown takes no motion from it (§7.2, UsePrevFrameMvs). Where it would have, which is
