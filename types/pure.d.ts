@@ -8,5 +8,12 @@
 declare function structuredClone<T>(value: T): T;
 declare class URL {
   static parse(text: string): URL | null;
+  readonly host: string;
+  readonly hostname: string;
+  readonly port: string;
+  readonly username: string;
+  readonly password: string;
+  readonly pathname: string;
+  readonly search: string;
   readonly protocol: string;
 }

@@ -27,7 +27,8 @@ export type PagesOptions = {
   log: Pick<SessionLog, 'info' | 'warn'>;
 };
 
-const LOOPBACK = ['127.0.0.0/8', '::1/128'];
+/** What `loopback` stands for among networks. */
+export const LOOPBACK = ['127.0.0.0/8', '::1/128'];
 const PROBE_TIMEOUT_MS = 10_000;
 /** Folders of runs: the process's number, and the run's. */
 const RUN_FOLDER = /^(\d+)-\d+$/;

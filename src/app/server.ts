@@ -46,6 +46,7 @@ import { folderIdentity } from './folder-identity.ts';
 import { Moves } from './moves.ts';
 import { Pages } from './pages.ts';
 import { channelPort, spoolPort } from './ports.ts';
+import { pushPort } from './pushes.ts';
 import { secretKeys } from './secret-key.ts';
 import { targetOpener, uploadPort } from './upload-port.ts';
 
@@ -230,6 +231,7 @@ export async function createServer(given: Config): Promise<AircheckServer> {
 
     const recordings = new Recordings({
       pages,
+      pushes: pushPort(config.pushNetworks),
       store: tables,
       channel: channelPort(rooms, apps, clock),
       recorders: supervisor,

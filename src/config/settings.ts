@@ -241,6 +241,12 @@ export const settingsShape = {
     allowed: 'loopback, addresses and ranges such as 10.1.0.0/16, separated by commas; or none',
     otherwise: 'none',
   }),
+  pushNetworks: setting(pageNetworkList(), {
+    description:
+      'Addresses that are no public internet and that recorded web pages may be pushed to all the same: `loopback` (this machine) and ranges. Without it an `rtmpUrl` could have this server knock at doors that only it can reach.',
+    allowed: 'loopback, addresses and ranges such as 10.1.0.0/16, separated by commas; or none',
+    otherwise: 'none',
+  }),
   pageUser: setting(text().min(1).default('nobody'), {
     description: 'User that recorded web pages run as where the server runs as root. It must have no rights.',
     allowed: 'the name of a user of this machine',

@@ -203,7 +203,7 @@ describe('update in other modes', () => {
       { webRecordingConfig: { onhold: 'yes' } },
       /^update: onhold type mismatch or missing under webRecordingConfig!$/,
     ],
-    ['web', { rtmpPublishConfig: { outputs: [] } }, /^update: outputs must have exactly one entry$/],
+    ['web', { rtmpPublishConfig: { outputs: [] } }, /^update: outputs must have 1 to 4 entries$/],
     ['web', { rtmpPublishConfig: { outputs: [{ rtmpUrl: 'https://x/y' }] } }, /^update: rtmpUrl must be an rtmp/],
     ['web', { rtmpPublishConfig: {} }, /^update: outputs type mismatch or missing under rtmpPublishConfig!$/],
     ['web', { storageConfig: { ...STORAGE, bucket: '' } }, /^update: bucket must not be empty$/],

@@ -24,16 +24,14 @@ const PAGE = {
   ...{ url: 'https://user:secret@example.com/a?b=c', audioProfile: 2, videoWidth: 1281, videoHeight: 720 },
   maxRecordingHour: 3,
 };
-const PUSH = { serviceName: 'rtmp_publish_service', serviceParam: { outputs: [{ rtmpUrl: 'rtmp://x/y' }] } };
 
-const body = (page: object = {}, services: object[] = [], files: object = {}) => ({
+const body = (page: object = {}) => ({
   ...NAMES,
   clientRequest: {
     extensionServiceConfig: {
-      extensionServices: [{ serviceName: 'web_recorder_service', serviceParam: { ...PAGE, ...page } }, ...services],
+      extensionServices: [{ serviceName: 'web_recorder_service', serviceParam: { ...PAGE, ...page } }],
     },
     storageConfig: STORAGE,
-    ...files,
   },
 });
 
@@ -91,16 +89,6 @@ test.each([
 ])('%j', async (page, video) => {
   const { recorder } = await started(page);
   expect(recorder.start.plan).toMatchObject({ video });
-});
-
-test('a push is refused before anything is begun, and what is wrong with a body is told first', async () => {
-  const resourceId = await acquire({ scene: 1 });
-  const refused = await call('POST', startPath(resourceId, 'web'), body({}, [PUSH]));
-  expect(refused).toMatchObject({ status: 500, body: { code: 502 } });
-  expect(world.lines.at(-1)?.text).toContain('this server pushes no pages');
-  const wrong = await call('POST', startPath(resourceId, 'web'), body({ readyTimeout: -1 }, [PUSH]));
-  expect(wrong).toMatchObject({ status: 400, body: { code: 2 } });
-  expect(world.recorders).toEqual([]);
 });
 
 test('a machine that cannot record pages refuses start, and says why in its log', async () => {

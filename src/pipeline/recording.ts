@@ -2,6 +2,7 @@
  * Recording: a running pipeline as its process sees it, and what it is handed.
  */
 
+import type { ChildProcess } from 'node:child_process';
 import type { ChangeCommand } from '../contract/line/commands.ts';
 import type { EndReason, Fact } from '../contract/line/facts.ts';
 import type { Clock } from '../kernel/clock.ts';
@@ -24,6 +25,8 @@ export type RecordingContext = {
   machine?(): MachineFacts;
   /** Lets this process into an X server: the key is in this file (XAUTHORITY). */
   useXAuthority?(path: string): void;
+  /** Starts the process that pushes, with a pipe as its standard input and a channel for messages. */
+  startPusher?(): ChildProcess;
 };
 /** What a mode's line is handed. */
 export type LineContext = RecordingContext & {

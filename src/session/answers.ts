@@ -2,7 +2,7 @@
  * What query and stop say of a recording, in the shape that its mode has (contract §1.5, §1.6). Pure.
  */
 import { toFileList } from '../contract/rest/file-list.ts';
-import { type PageStanding, toWebRecorderState } from '../contract/rest/page-state.ts';
+import { type PageStanding, type RtmpPublishState, toWebRecorderState } from '../contract/rest/page-state.ts';
 import { type QueryReply, toQueryResponse } from '../contract/rest/query.ts';
 import type { StopReply, UploadingStatus } from '../contract/rest/stop.ts';
 import { listed, type Task, type TaskState } from './task.ts';
@@ -11,7 +11,8 @@ export function queryResponse(task: Task, state: TaskState, unit: 's' | 'ms'): Q
   const standing = standingOf(task, state);
   const recording = listed(task, state);
   if (!standing) return toQueryResponse(state.status, recording, unit);
-  return { status: state.status, extensionServiceState: [toWebRecorderState(recording, standing, unit)] };
+  const page = toWebRecorderState(recording, standing, unit);
+  return { status: state.status, extensionServiceState: [page, ...pushStates(task, state, standing)] };
 }
 
 export function stopResponse(
@@ -25,6 +26,16 @@ export function stopResponse(
   if (!standing) return { ...toFileList(recording, unit), uploadingStatus };
   const upload = { serviceName: 'upload_service', payload: { uploadingStatus } } as const;
   return { extensionServiceState: [toWebRecorderState(recording, standing, unit), upload] };
+}
+
+/** Of those that are wanted now, in the order in which they were named; none where no push was started. */
+function pushStates({ document: { pushes } }: Task, state: TaskState, standing: PageStanding): RtmpPublishState[] {
+  if (!pushes) return [];
+  const outputs = pushes.map(({ id, url: rtmpUrl }) => {
+    const known = state.pushes.find((push) => push.id === id);
+    return { rtmpUrl, status: known?.status ?? (standing.onhold ? 'onhold' : 'connecting') };
+  });
+  return [{ serviceName: 'rtmp_publish_service', payload: { outputs, state: standing.state } }];
 }
 
 /** Of a web page; undefined in other modes. */

@@ -4,7 +4,7 @@
  */
 import type { EndReason } from '../contract/line/facts.ts';
 import type { ListedFile } from '../contract/rest/file-list.ts';
-import type { StopOutcome, TaskEffect, TaskEvent, TaskState } from './task.ts';
+import type { KnownPush, StopOutcome, TaskEffect, TaskEvent, TaskState } from './task.ts';
 
 export type Transition = { state: TaskState; effects: TaskEffect[] };
 
@@ -39,6 +39,12 @@ export function transition(state: TaskState, event: TaskEvent): Transition {
     case 'fileBackedUp':
       // Told to others, and of no consequence here.
       return same;
+    case 'pushChanged': {
+      const { type: _type, ...push } = event;
+      return state.phase === 'uploading' || state.phase === 'ended'
+        ? same
+        : { state: { ...state, pushes: withPush(state.pushes, push) }, effects: [] };
+    }
     case 'storeRefused':
       return event.forGood && !hasFiles(state) ? giveUp(state, event.message) : same;
     case 'playlistStored':
@@ -138,7 +144,7 @@ const MAX_LOSSES = 3;
 function lose(state: TaskState, atMs: number, why: string): Transition {
   if (state.phase !== 'recording' && state.phase !== 'stopping') return { state, effects: [] };
   const lossesMs = [...state.lossesMs.filter((ms) => ms > atMs - LOSS_WINDOW_MS), atMs];
-  const lost = { ...state, lossesMs };
+  const lost = { ...state, lossesMs, pushes: disconnected(state.pushes) };
   if (lossesMs.length < MAX_LOSSES) return launch(lost);
   return beginUploading(lost, false, `${MAX_LOSSES} recorders were lost within a minute, the last: ${why}`);
 }
@@ -156,6 +162,7 @@ function beginUploading(state: TaskState, healthy: boolean, ending: string): Tra
     state: {
       ...state,
       phase: 'uploading',
+      pushes: disconnected(state.pushes),
       status: good ? 7 : 20,
       healthy: good,
       generation,
@@ -173,6 +180,7 @@ function takeOver(state: TaskState, newestGeneration: number): Transition {
     generation: Math.max(state.generation, newestGeneration),
     lossesMs: [],
     waitingStop: undefined,
+    pushes: disconnected(state.pushes),
   };
   const accepted: TaskState = taken.phase === 'new' ? { ...taken, phase: 'recording', status: 2 } : taken;
   return { state: accepted, effects: [{ type: 'awaitOrphans' }] };
@@ -217,6 +225,21 @@ function answer(request: number, outcome: StopOutcome): TaskEffect {
 
 function hasFiles({ playlists, mp4s, snapshot }: TaskState): boolean {
   return playlists.length > 0 || mp4s.length > 0 || snapshot;
+}
+
+/** Those that are over and were told of are kept for a while only: calls may change pushes any number of times. */
+const MAX_PUSHES = 16;
+
+function withPush(pushes: KnownPush[], push: KnownPush): KnownPush[] {
+  const known = pushes.find(({ id }) => id === push.id);
+  if (known?.status === push.status) return pushes;
+  if (known) return pushes.map((each) => (each === known ? push : each));
+  return [...pushes.slice(-MAX_PUSHES + 1), push];
+}
+
+/** Who pushed them is gone. */
+function disconnected(pushes: KnownPush[]): KnownPush[] {
+  return pushes.map((push) => ({ ...push, status: 'disconnected' }));
 }
 
 /** Newer versions of a playlist begin where the first did, and may have become one that no player shows. */

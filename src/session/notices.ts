@@ -35,6 +35,21 @@ const PAGE_ENDS = {
 
 export function noticesOf(task: Task, before: TaskState, event: TaskEvent, after: TaskState): NoticeDraft[] {
   if (before.phase === 'ended') return [];
+  return [...pushesChanged(before, after), ...happened(task, before, event, after)];
+}
+
+/** Of every push that stands otherwise than before, whatever happened. */
+function pushesChanged(before: TaskState, after: TaskState): NoticeDraft[] {
+  if (before.pushes === after.pushes) return [];
+  const was = new Map(before.pushes.map(({ id, status }) => [id, status]));
+  return after.pushes
+    .filter(({ id, status }) => was.get(id) !== status)
+    .map(({ address: rtmpUrl, status }) => {
+      return { eventType: 100, details: { msgName: 'rtmp_publish_status', rtmpUrl, status } };
+    });
+}
+
+function happened(task: Task, before: TaskState, event: TaskEvent, after: TaskState): NoticeDraft[] {
   switch (event.type) {
     case 'recorderJoined':
       if (before.joined) return [];

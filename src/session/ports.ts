@@ -123,6 +123,14 @@ export type RunListener = {
   /** Once, and after the last fact. */
   onExit(why: string): void;
 };
+
+export type PushPort = {
+  /** Addresses and ranges that may be pushed to beside public ones. */
+  readonly networks: readonly string[];
+  /** Why nothing is ever pushed to this address, in words; undefined when it may be. */
+  refusalOf(url: string): string | undefined;
+};
+
 export type RecorderProcess = {
   /** Ends the recording at monotonic `atMonoUs`; the process is ended by force when it takes too long. */
   stop(atMonoUs: number): void;
@@ -220,6 +228,7 @@ export type TaskPorts = {
   store: RecordingStore;
   channel: ChannelPort;
   pages: PagePort;
+  pushes: PushPort;
   recorders: RecorderPort;
   uploads: UploadPort;
   spool: SpoolPort;

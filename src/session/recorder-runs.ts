@@ -192,6 +192,7 @@ export class RecorderRuns {
         source,
         spoolDir,
         earlierDirs,
+        ...(document.pushes && { pushes: { targets: document.pushes, networks: [...ports.pushes.networks] } }),
         changes: toCommands(changes, zeroMonoUs),
         zeroUtcMs,
         zeroMonoUs,
@@ -264,6 +265,7 @@ export class RecorderRuns {
         return;
       case 'streamStateChanged':
       case 'pageReloaded':
+      case 'pushChanged':
       case 'sliceStarted': {
         const { generation: _its, ...event } = fact;
         onEvent(event);

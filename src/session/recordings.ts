@@ -4,7 +4,8 @@
  */
 
 import type { Plan } from '../contract/line/plan.ts';
-import { STORAGE_VENDORS, type StorageConfig } from '../contract/line/storage.ts';
+import { toTargets } from '../contract/line/push.ts';
+import { STORAGE_VENDORS } from '../contract/line/storage.ts';
 import type { Begun } from '../contract/lint/meaning.ts';
 import type { Warning } from '../contract/lint/warning.ts';
 import { type ProblemName, problem } from '../contract/problems.ts';
@@ -14,19 +15,20 @@ import type { Mode } from '../contract/rest/fields.ts';
 import type { QueryReply } from '../contract/rest/query.ts';
 import { parseStart, type StartOptions, type StartReply } from '../contract/rest/start.ts';
 import { parseStop, type StopReply, type UploadingStatus } from '../contract/rest/stop.ts';
-import { ignoredLayoutMembers, toLayout, toPlan, toSubscriptions } from '../contract/rest/to-plan.ts';
+import { ignoredLayoutMembers, toLayout, toPlan } from '../contract/rest/to-plan.ts';
 import { pushesOf, toPageAddress } from '../contract/rest/to-web-plan.ts';
-import { listsOf, parseUpdate } from '../contract/rest/update.ts';
+import { parseUpdate } from '../contract/rest/update.ts';
 import { parseUpdateLayout } from '../contract/rest/update-layout.ts';
 import { sleep, type Timer, within } from '../kernel/clock.ts';
 import { type Fault, messageOf } from '../kernel/fault.ts';
-import { newResourceId, newSid } from '../kernel/ids.ts';
+import { newHexId, newResourceId, newSid } from '../kernel/ids.ts';
 import { queryResponse, stopResponse } from './answers.ts';
 import type { PastTask, Resource, TaskPorts } from './ports.ts';
 import { type ResourcePath, Resources, refuseUnfound } from './resources.ts';
 import { isRunning, kindsOf, newTaskState, type Task, takesOnlySnapshots } from './task.ts';
 import { type TaskChange, TaskRunner } from './task-runner.ts';
 import { Turns } from './turns.ts';
+import { changeOf, refusePushes } from './update.ts';
 
 export type RecordingsOptions = TaskPorts & {
   resourceLifeMs: number;
@@ -220,7 +222,7 @@ export class Recordings {
   /** All that start checks, in its order; the task that would be made, and of what. */
   async #prepare(path: ResourcePath, body: unknown, warnings: Warning[]): Promise<{ task: Task; resource: Resource }> {
     const { store, clock, log, baseName, mp4Limit, forceExtinfComma, storeReports } = this.#options;
-    const { maxRecordings, admission, pages } = this.#options;
+    const { maxRecordings, admission, pages, pushes } = this.#options;
     const { appid, resourceId, mode } = path;
     const { cname, uid, clientRequest } = parseNames('start', body);
     const resource = await this.#resources.of('start', path, { cname, uid });
@@ -235,8 +237,8 @@ export class Recordings {
       return problem('allocate-failed');
     };
     if (request.mode === 'web') {
-      const refusal = pages.refusal ?? (pushesOf(request).length > 0 ? 'this server pushes no pages' : undefined);
-      if (refusal !== undefined) throw refuse(refusal);
+      refusePushes(pushes, 'start', pushesOf(request));
+      if (pages.refusal !== undefined) throw refuse(pages.refusal);
     }
     const { vendor } = request.storageConfig;
     if (this.#closing) throw refuse('the server is shutting down');
@@ -246,6 +248,7 @@ export class Recordings {
     const sid = newSid();
     const options = { sid, baseName: baseName(sid, cname), mp4Limit };
     const { plan, extinfComma, ignored } = toPlan(request, options);
+    const pushed = request.mode === 'web' ? pushesOf(request) : [];
     if (ignored.length > 0) log.warn({ sid, ignored }, `without effect on this server: ${ignored.join(', ')}`);
     const overload = admission.refusalOf(plan, appid);
     if (overload !== undefined) throw refuse(overload);
@@ -257,6 +260,7 @@ export class Recordings {
       storeReport: storeReports === 'always' || (storeReports === 'local' && vendor === STORAGE_VENDORS.localFolder),
       token: request.mode === 'web' ? undefined : request.token,
       ...(request.mode === 'web' && { page: toPageAddress(request) }),
+      ...(pushed.length > 0 && { pushes: toTargets(pushed, [], newHexId) }),
       warnings,
     };
     return { task: { sid, resourceId, appid, cname, uid, createdMs: clock.nowMs(), document }, resource };
@@ -276,15 +280,8 @@ export class Recordings {
     const resource = await this.#within('request-timeout', this.#resources.of('update', path, { cname, uid }));
     const { clientRequest } = parseUpdate(path.mode, body);
     const runner = await this.#runnerOf(path, resource);
-    const { task } = runner;
-    const change: TaskChange = { warnings };
-    if (clientRequest.mode === 'web') change.onhold = clientRequest.webRecordingConfig?.onhold;
-    else {
-      const recorded = kindsOf(task.document.plan);
-      const lists = listsOf(clientRequest);
-      if (lists) change.subscribe = toSubscriptions(lists, recorded);
-    }
-    if (clientRequest.storageConfig) change.storage = renewed(task, clientRequest.storageConfig);
+    const { pushes, log } = this.#options;
+    const change = { ...changeOf(runner.task, clientRequest, { pushes, log }), warnings };
     return this.#change(path, runner, change);
   }
 
@@ -469,20 +466,4 @@ function refuseOtherMode({ document, cname, uid }: Task, mode: Mode): void {
     throw problem('resource-mismatch', `mode is ${mode}, but the recording was started in ${started} mode!`, {
       details: { cname, uid },
     });
-}
-
-/**
- * The storage of a task with what an update may renew of it: the credentials. Throws `request-invalid` for another
- * bucket.
- */
-function renewed(task: Task, given: StorageConfig): StorageConfig {
-  const { storage } = task.document;
-  for (const member of ['vendor', 'region', 'bucket'] as const)
-    if (given[member] !== storage[member])
-      throw problem(
-        'request-invalid',
-        `update: storageConfig.${member} cannot change; update renews accessKey, secretKey, stsToken and stsExpiration!`,
-      );
-  const { accessKey, secretKey, stsToken, stsExpiration } = given;
-  return { ...storage, accessKey, secretKey, stsToken, stsExpiration };
 }

@@ -5,6 +5,7 @@
 
 import type { Change } from '../contract/line/commands.ts';
 import type { Layout, Subscription } from '../contract/line/plan.ts';
+import type { PushTarget } from '../contract/line/push.ts';
 import type { QualityReport } from '../contract/line/quality-report.ts';
 import type { StorageConfig } from '../contract/line/storage.ts';
 import type { Warning } from '../contract/lint/warning.ts';
@@ -34,6 +35,8 @@ export type TaskChange = {
   layout?: { layout: Layout; backgroundColor: string };
   /** Whether a web page is recorded, or paused. */
   onhold?: boolean | undefined;
+  /** Where a web page is pushed to. */
+  pushes?: PushTarget[] | undefined;
   warnings?: readonly Warning[];
 };
 
@@ -238,7 +241,7 @@ export class TaskRunner {
     }
   }
 
-  async #change({ storage, subscribe, layout, onhold, warnings = [] }: TaskChange): Promise<boolean> {
+  async #change({ storage, subscribe, layout, onhold, pushes, warnings = [] }: TaskChange): Promise<boolean> {
     const { store, clock } = this.#ports;
     if (this.#fenced || (this.#state.phase !== 'new' && this.#state.phase !== 'recording')) return false;
     const { document } = this.#task;
@@ -254,6 +257,7 @@ export class TaskRunner {
     const changed = {
       ...document,
       storage: storage ?? document.storage,
+      ...(pushes && { pushes }),
       ...(added.length > 0 && { plan: planAfter(kept), changed: kept }),
       warnings: [...document.warnings, ...warnings].slice(0, MAX_WARNINGS),
     };
@@ -268,6 +272,7 @@ export class TaskRunner {
     }
     this.#task = { ...this.#task, document: changed };
     for (const command of toCommands(added, this.#runs.zeroMonoUs ?? clock.monoUs())) this.#runs.change(command);
+    if (pushes) this.#runs.change({ type: 'changePushes', atMonoUs: clock.monoUs(), targets: pushes });
     return true;
   }
 

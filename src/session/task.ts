@@ -4,6 +4,7 @@
 
 import type { EndReason, PageReload } from '../contract/line/facts.ts';
 import type { PageAddress, Plan } from '../contract/line/plan.ts';
+import type { PushStatus, PushTarget } from '../contract/line/push.ts';
 import type { StorageConfig } from '../contract/line/storage.ts';
 import type { Warning } from '../contract/lint/warning.ts';
 import type { ListedFile, ListedRecording, TrackType } from '../contract/rest/file-list.ts';
@@ -56,11 +57,16 @@ export type TaskState = {
   progress: number;
   /** Where the files are; undefined until all of them are somewhere. */
   uploadedTo: UploadingStatus | undefined;
+  /** How pushes stand, by what was told of them; the latest few of those that are over are among them. */
+  pushes: KnownPush[];
   /** How many notices the task has sent; the number of the next one. */
   sequence: number;
   /** Counts the states, so that one that reaches the database late does not undo a newer one. */
   revision: number;
 };
+
+/** `address` is the push's address without its key. */
+export type KnownPush = { id: string; address: string; status: PushStatus };
 
 /** What a task needs for its whole life, kept in its row. */
 export type TaskDocument = {
@@ -75,6 +81,8 @@ export type TaskDocument = {
   token: string | undefined;
   /** What a web page recording shows; forgotten with the credentials, as its address may hold some. */
   page?: PageAddress | undefined;
+  /** Where a web page is pushed to; absent where no push was asked for at start. Forgotten with the credentials. */
+  pushes?: PushTarget[] | undefined;
   /** What was doubtful in the calls that made and changed the recording. */
   warnings: Warning[];
 };
@@ -109,6 +117,8 @@ export type TaskEvent =
   | { type: 'outputFailed'; message: string }
   /** A web page was loaded again. */
   | { type: 'pageReloaded'; reason: PageReload; message: string }
+  /** A push stands otherwise than before. */
+  | ({ type: 'pushChanged' } & KnownPush)
   /** Parts of 10 000 of what is recorded lie in the store. */
   | { type: 'uploadProgressed'; progress: number }
   /** A file lies in the store that had to be sent again. */
@@ -183,6 +193,7 @@ export function newTaskState(): TaskState {
     uploaderReady: false,
     progress: 0,
     uploadedTo: undefined,
+    pushes: [],
     sequence: 0,
     revision: 0,
   };

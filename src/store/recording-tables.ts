@@ -4,6 +4,7 @@
 import { z } from 'zod';
 import { changeSchema } from '../contract/line/commands.ts';
 import { pageSchema, planSchema } from '../contract/line/plan.ts';
+import { PUSH_STATUSES, pushTargetSchema } from '../contract/line/push.ts';
 import { type QualityReport, qualityReportSchema } from '../contract/line/quality-report.ts';
 import { storageConfigSchema } from '../contract/line/storage.ts';
 import { WARNING_CODES } from '../contract/lint/warning.ts';
@@ -54,6 +55,7 @@ const stateSchema = z
     uploaderReady: z.boolean().default(false),
     progress: z.number().default(0),
     uploadedTo: z.enum(['uploaded', 'backuped', 'unknown']).optional(),
+    pushes: z.array(z.object({ id: z.string(), address: z.string(), status: z.enum(PUSH_STATUSES) })).default([]),
     sequence: z.number().default(0),
     revision: z.number().default(0),
   })
@@ -85,6 +87,7 @@ const documentSchema = lastingSchema.extend({
   storeReport: z.boolean().default(false),
   token: z.string().optional(),
   page: pageSchema.optional(),
+  pushes: z.array(pushTargetSchema).optional(),
 });
 
 export class RecordingTables implements RecordingStore {
@@ -303,7 +306,7 @@ export class RecordingTables implements RecordingStore {
          running = case when is_new then $4 else tasks.running end,
          updated_ms = case when is_new then $5::bigint else tasks.updated_ms end,
          ended_ms = case when is_new and $6 then $5::bigint else tasks.ended_ms end,
-         document = case when is_new and $6 then tasks.document - 'storage' - 'token' - 'page' else tasks.document end
+         document = case when is_new and $6 then tasks.document - 'storage' - 'token' - 'page' - 'pushes' else tasks.document end
        from news where tasks.sid = news.sid returning 1`,
       [sid, JSON.stringify(state), state.status, isRunning(state), nowMs, ended, owner, epoch, state.revision],
     );

@@ -6,23 +6,30 @@ import { z } from 'zod';
 import type { TaskDocument } from '../session/task.ts';
 import { Vault } from './vault.ts';
 
-type SealedDocument = Omit<TaskDocument, 'storage' | 'token' | 'page'> & {
+type SealedDocument = Omit<TaskDocument, 'storage' | 'token' | 'page' | 'pushes'> & {
   storage: string;
   token: string | undefined;
   page?: string;
+  pushes?: string;
 };
 
 export function sealDocument(vault: Vault, document: TaskDocument): SealedDocument {
-  const { storage, token, page, ...open } = document;
+  const { storage, token, page, pushes, ...open } = document;
   return {
     ...open,
     ...(page && { page: vault.seal(JSON.stringify(page)) }),
+    ...(pushes && { pushes: vault.seal(JSON.stringify(pushes)) }),
     storage: vault.seal(JSON.stringify(storage)),
     token: token === undefined ? undefined : vault.seal(token),
   };
 }
 
-const rowSchema = z.looseObject({ storage: z.unknown(), token: z.string().optional(), page: z.string().optional() });
+const rowSchema = z.looseObject({
+  storage: z.unknown(),
+  token: z.string().optional(),
+  page: z.string().optional(),
+  pushes: z.string().optional(),
+});
 
 /**
  * The document with its secrets opened, still to be validated, and whether its row is to be written again: because it
@@ -32,9 +39,9 @@ const rowSchema = z.looseObject({ storage: z.unknown(), token: z.string().option
 export function openDocument(vault: Vault, value: unknown): { document: unknown; isStale: boolean } {
   const row = rowSchema.safeParse(value);
   if (!row.success) return { document: value, isStale: false };
-  const { storage, token, page } = row.data;
+  const { storage, token, page, pushes } = row.data;
   const opened = typeof storage === 'string' ? JSON.parse(vault.open(storage)) : storage;
-  const others = [token, page].filter((sealed) => sealed !== undefined);
+  const others = [token, page, pushes].filter((sealed) => sealed !== undefined);
   const isStale = typeof storage !== 'string' || ![storage, ...others].every((sealed) => vault.isCurrent(sealed));
   return {
     document: {
@@ -42,6 +49,7 @@ export function openDocument(vault: Vault, value: unknown): { document: unknown;
       storage: opened,
       token: token !== undefined && Vault.isSealed(token) ? vault.open(token) : token,
       ...(page !== undefined && { page: JSON.parse(vault.open(page)) }),
+      ...(pushes !== undefined && { pushes: JSON.parse(vault.open(pushes)) }),
     },
     isStale,
   };

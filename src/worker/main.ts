@@ -19,7 +19,9 @@ const EXIT = { badCommand: 64, failed: 70, noParent: 71 } as const;
  * Runs one recorder until its recording ends; the returned code is the process's exit code.
  * @param environment as of RecordingContext
  */
-export function runRecorder(environment: Pick<RecordingContext, 'useXAuthority'> = {}): Promise<number> {
+export function runRecorder(
+  environment: Pick<RecordingContext, 'useXAuthority' | 'startPusher'> = {},
+): Promise<number> {
   const clock = systemClock;
   // No timer of ours keeps a process alive. When the server is killed its channel goes, and without this the recorder
   // would end in the middle of finishing its files.
@@ -79,6 +81,7 @@ export function runRecorder(environment: Pick<RecordingContext, 'useXAuthority'>
         case 'changeLayout':
         case 'changeSubscription':
         case 'changeHold':
+        case 'changePushes':
           // Before the recording is up this waits for it, and what follows waits behind.
           if (!recording)
             process.stderr.write(`aircheck recorder: ${command.type} came before start and was ignored\n`);

@@ -148,24 +148,20 @@ describe.each([
     expect(api.world.recorders).toHaveLength(1);
   });
 
-  test('a web page: recorded at its bitrate; pushed nowhere, which is its own server error', async () => {
+  test('a web page: recorded at its bitrate, and pushed', async () => {
     const api = await setUp();
     const client = new Client(api.client);
     const mode = 'web';
-    const page = { url: 'https://example.com', width: 1280, height: 720, bitrate: 900, maxHours: 3 };
-    const startOf = async (wanted: typeof page & { rtmpUrl?: string }) => {
-      const acquired = await client.acquire({ ...NAMES, mode });
-      return client.start({ ...calls(mode, text(acquired, 'resourceId')), page: wanted });
-    };
-    const pushed = await startOf({ ...page, rtmpUrl: 'rtmp://x/y' });
-    expect(pushed).toMatchObject({ status: 500 });
-    expect(pushed.kind).toBe(name === 'Node' || name === 'Go' ? 'lost' : 'refused');
-    expect(api.world.recorders).toHaveLength(0);
-    expect(await startOf(page)).toMatchObject({ kind: 'success' });
+    const sizes = { width: 1280, height: 720, bitrate: 900, maxHours: 3 };
+    const page = { url: 'https://example.com', ...sizes, rtmpUrl: 'rtmp://x/y' };
+    const acquired = await client.acquire({ ...NAMES, mode });
+    const started = await client.start({ ...calls(mode, text(acquired, 'resourceId')), page });
+    expect(started).toMatchObject({ kind: 'success' });
     const [recorder] = api.world.recorders;
     expect(recorder?.start).toMatchObject({
       plan: { mode, video: { width: 1280, height: 720, bitrateKbps: 900 }, maxAgeMs: 3 * 3_600_000 },
       source: { kind: 'page', url: 'https://example.com' },
+      pushes: { targets: [{ url: 'rtmp://x/y' }] },
     });
   });
 

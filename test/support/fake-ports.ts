@@ -6,6 +6,7 @@ import type { ChangeCommand, StartCommand } from '../../src/contract/line/comman
 import type { CompleteCommand } from '../../src/contract/line/complete.ts';
 import type { Fact } from '../../src/contract/line/facts.ts';
 import type { MixPlan, Plan } from '../../src/contract/line/plan.ts';
+import type { PushTarget } from '../../src/contract/line/push.ts';
 import type { QualityReport } from '../../src/contract/line/quality-report.ts';
 import type { StorageConfig } from '../../src/contract/line/storage.ts';
 import type { UploadingStatus } from '../../src/contract/rest/stop.ts';
@@ -44,6 +45,11 @@ export class FakeRecorder {
     queueMicrotask(() => listener.onProcess({ pid: 4242, startTicks: 1, bootId: 'boot' }));
   }
   readonly changes: ChangeCommand[] = [];
+  /** What it is told to push to. */
+  get targets(): PushTarget[] {
+    const pushes = this.changes.filter((change) => change.type === 'changePushes');
+    return pushes.at(-1)?.targets ?? this.start.pushes?.targets ?? [];
+  }
   stop(atMonoUs: number): void {
     this.stoppedAtUs ??= atMonoUs;
   }
@@ -273,6 +279,7 @@ export class FakeWorld {
           return { path: '/tmp/feed.sock', openedMonoUs: this.clock.monoUs(), close: () => void this.feedsOpen-- };
         },
       },
+      pushes: { networks: [], refusalOf: () => undefined },
       pages: {
         refusal: undefined,
         sourceOf: (page) => ({ kind: 'page', ...page, root: '/tmp/pages', hidden: [], networks: [] }),

@@ -131,8 +131,24 @@ program
   .description('make one recording; started by `aircheck serve`')
   .action(async () => {
     const { runRecorder } = await import('../../worker/main.ts');
-    const { setVariable } = await import('../../config/child-environment.ts');
-    process.exit(await runRecorder({ useXAuthority: (path) => setVariable('XAUTHORITY', path) }));
+    const { childEnvironment, setVariable } = await import('../../config/child-environment.ts');
+    const { fork } = await import('node:child_process');
+    const startPusher = () =>
+      // In the recorder's group of processes, with which it ends. It holds little, and is to take little.
+      fork(import.meta.filename, ['push'], {
+        env: childEnvironment({}),
+        execArgv: ['--max-semi-space-size=1', '--optimize-for-size', '--single-threaded-gc'],
+        stdio: ['pipe', 'ignore', 'inherit', 'ipc'],
+      });
+    process.exit(await runRecorder({ useXAuthority: (path) => setVariable('XAUTHORITY', path), startPusher }));
+  });
+
+program
+  .command('push', { hidden: true })
+  .description('push what a recorder sends it to live streams; started by `aircheck recorder`')
+  .action(async () => {
+    const { runPushes } = await import('../../stages/push/push-process.ts');
+    process.exit(await runPushes());
   });
 
 program

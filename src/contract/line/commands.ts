@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import type { HostUs } from '../../kernel/time.ts';
 import { layoutSchema, pageSchema, planSchema, subscriptionSchema } from './plan.ts';
+import { pushTargetSchema } from './push.ts';
 
 /** Of the host that the recorder runs on. */
 const hostUs: z.ZodType<HostUs> = z.number();
@@ -25,6 +26,13 @@ const changeSubscriptionSchema = z.object({
 /** The recording is paused, or goes on. */
 const changeHoldSchema = z.object({ type: z.literal('changeHold'), atMonoUs: hostUs, onhold: z.boolean() });
 
+/** A web page is pushed to these addresses and no others. What is pushed live has no earlier moment to hold from. */
+const changePushesSchema = z.object({
+  type: z.literal('changePushes'),
+  atMonoUs: hostUs,
+  targets: z.array(pushTargetSchema),
+});
+
 /**
  * Changes of a running recording, which hold from the frame of `atMonoUs` on. Each replaces the whole of what it names.
  */
@@ -32,8 +40,9 @@ const changeCommandSchema = z.discriminatedUnion('type', [
   changeLayoutSchema,
   changeSubscriptionSchema,
   changeHoldSchema,
+  changePushesSchema,
 ]);
-/** A change before it has its moment. */
+/** A change that is kept, before it has its moment. */
 export const changeSchema = z.discriminatedUnion('type', [
   changeLayoutSchema.omit({ atMonoUs: true }),
   changeSubscriptionSchema.omit({ atMonoUs: true }),
@@ -68,6 +77,14 @@ const startCommandSchema = z.object({
   /** Which run of the recording this is, from 1 on. */
   generation: z.int().min(1),
   source: sourceSchema,
+  /** Where a web page is pushed to. */
+  pushes: z
+    .object({
+      targets: z.array(pushTargetSchema),
+      /** Addresses and ranges that may be pushed to beside public ones. */
+      networks: z.array(z.string()),
+    })
+    .optional(),
   /** Folder that this run owns: finished files, the journal, its checkpoint and nothing else. Exists already. */
   spoolDir: z.string().min(1),
   /** Folders of the runs before this one, oldest first. They are read and never written. */
@@ -87,6 +104,7 @@ export const commandSchema = z.discriminatedUnion('type', [
   changeLayoutSchema.extend(ofRun),
   changeSubscriptionSchema.extend(ofRun),
   changeHoldSchema.extend(ofRun),
+  changePushesSchema.extend(ofRun),
   /** Leave the channel, finish the files, send `ended`, exit with 0. */
   z.object({ type: z.literal('stop'), atMonoUs: hostUs, ...ofRun }),
   /** Answered by a `pong` of the same number. */

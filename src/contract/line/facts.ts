@@ -3,6 +3,7 @@
  * at.
  */
 import { z } from 'zod';
+import { PUSH_STATUSES } from './push.ts';
 import { qualityReportSchema } from './quality-report.ts';
 
 const kind = z.enum(['audio', 'video']);
@@ -121,6 +122,14 @@ export const factSchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('fileSpooled'), ...told, file: spooledFileSchema }),
   /** A web page was loaded again; `message` says why, in words. */
   z.object({ type: z.literal('pageReloaded'), ...told, reason: pageReloadSchema, message: z.string() }),
+  /** A push stands otherwise than before; `address` is its address without the key. */
+  z.object({
+    type: z.literal('pushChanged'),
+    ...told,
+    id: z.string(),
+    address: z.string(),
+    status: z.enum(PUSH_STATUSES),
+  }),
   /** Something was lost or slowed, in words, with how often it happened since the last such fact. */
   z.object({ type: z.literal('degraded'), ...told, what: z.string(), count: z.int().min(1) }),
   /** A first part of an output (the slices, the MP4, a user's files) could not be written; the others go on. */

@@ -140,6 +140,19 @@ const participantReportSchema = z.object({
   moreTracks: more(),
 });
 
+const pushReportSchema = z.object({
+  address: z.string().meta({ description: 'Where to, without the key of the stream.' }),
+  startedMs: at(),
+  endedMs: at().nullable(),
+  firstPublishedMs: at().nullable().meta({ description: 'When its server took the stream first; null before.' }),
+  publishedMs: ms('All the time in which its server had the stream.'),
+  connections: count('How often its server took the stream: each after the first is a reconnection.'),
+  sentBytes: count('Sound and picture that went to it.'),
+  droppedBytes: count('Sound and picture that did not, because it was away or too slow.'),
+  lastFailure: z.string().nullable().meta({ description: 'Why it was disconnected last.' }),
+});
+export type PushReport = z.infer<typeof pushReportSchema>;
+
 export const qualityReportSchema = z.object({
   version: z.literal(1),
   sid: z.string(),
@@ -165,6 +178,7 @@ export const qualityReportSchema = z.object({
     .meta({ description: 'The processes that made the recording, one after the other.' }),
   participants: z.array(participantReportSchema),
   moreParticipants: more(),
+  pushes: z.array(pushReportSchema).optional().meta({ description: 'Of a web page: where it was pushed to.' }),
   degraded: z.array(z.object({ atMs: at(), what: z.string(), count: z.int().min(1) })),
   moreDegraded: more(),
   machine: z

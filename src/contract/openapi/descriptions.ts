@@ -89,15 +89,15 @@ const DESCRIPTIONS: Record<string, string> = {
   maxVideoDuration: 'Minutes after which another MP4 is begun.',
   'serviceParam.onhold': 'Whether to begin paused: the page is opened, and nothing recorded.',
   readyTimeout: 'Seconds within which the page says that it is ready; 0 does not wait for that.',
-  outputs: 'Where the page is pushed to.',
-  rtmpUrl: 'An rtmp:// or rtmps:// address.',
+  outputs: 'Where the page is pushed to; this server takes up to four addresses.',
+  rtmpUrl: 'An rtmp:// or rtmps:// address with the key of the stream.',
 
   streamSubscribe: 'Whom to record from now on.',
   audioUidList: 'Whose sound.',
   videoUidList: 'Whose picture.',
   webRecordingConfig: 'Pauses the page, or goes on.',
   'webRecordingConfig.onhold': 'Whether nothing is recorded for now.',
-  rtmpPublishConfig: 'Another address to push to.',
+  rtmpPublishConfig: 'Other addresses to push to, in place of those before.',
   async_stop: 'true: answer at once; false: when all files are uploaded.',
 
   fileListMode: 'string: fileList is the name of the playlist; json: a list of files.',

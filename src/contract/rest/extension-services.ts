@@ -2,6 +2,7 @@
  * `extensionServiceConfig` of start in web mode: the page to record, and where to push it live (contract §1.2.7).
  */
 import { z } from 'zod';
+import { readRtmpAddress } from '../line/push.ts';
 import { httpUrlSchema, oneOf, whole } from './fields.ts';
 
 const pageSchema = z
@@ -27,8 +28,16 @@ const pageSchema = z
 const rtmpUrlSchema = z
   .string()
   .max(2048)
-  .refine((text) => /^rtmps?:$/.test(URL.parse(text)?.protocol ?? ''), 'must be an rtmp:// or rtmps:// address');
-export const rtmpOutputsSchema = z.array(z.object({ rtmpUrl: rtmpUrlSchema })).length(1, 'must have exactly one entry');
+  .refine((text) => readRtmpAddress(text), 'must be an rtmp:// or rtmps:// address with an application');
+/** The contract has one. */
+const MAX_OUTPUTS = 4;
+export const rtmpOutputsSchema = z
+  .array(z.object({ rtmpUrl: rtmpUrlSchema }))
+  .min(1, `must have 1 to ${MAX_OUTPUTS} entries`)
+  .max(MAX_OUTPUTS, `must have 1 to ${MAX_OUTPUTS} entries`)
+  .refine((outputs) => new Set(outputs.map(({ rtmpUrl }) => rtmpUrl)).size === outputs.length, {
+    message: 'must name each address once',
+  });
 
 /** A client library sends `""` for none. */
 const abortPolicy = z.enum(['', 'error_abort'], 'must be "error_abort"').optional();

@@ -3,6 +3,7 @@
  * members, as a client library refuses any other, and the page's own first. Pure.
  */
 import { z } from 'zod';
+import { PUSH_STATUSES } from '../line/push.ts';
 import type { ListedRecording } from './file-list.ts';
 
 const pageFileSchema = z.strictObject({
@@ -11,7 +12,7 @@ const pageFileSchema = z.strictObject({
 });
 export type PageFile = z.infer<typeof pageFileSchema>;
 
-export const serviceStateSchema = z
+const serviceStateSchema = z
   .enum(['init', 'inProgress', 'exit'])
   .meta({ description: 'init: the page is being opened; inProgress: it is open; exit: it is closed.' });
 type ServiceState = z.infer<typeof serviceStateSchema>;
@@ -21,6 +22,16 @@ export const webRecorderStateSchema = z.strictObject({
   payload: z.strictObject({ fileList: z.array(pageFileSchema), onhold: z.boolean(), state: serviceStateSchema }),
 });
 export type WebRecorderState = z.infer<typeof webRecorderStateSchema>;
+
+/** Query only (contract §1.5 Q5): stop.txt has no such member. */
+export const rtmpPublishStateSchema = z.strictObject({
+  serviceName: z.literal('rtmp_publish_service'),
+  payload: z.strictObject({
+    outputs: z.array(z.strictObject({ rtmpUrl: z.string(), status: z.enum(PUSH_STATUSES) })),
+    state: serviceStateSchema,
+  }),
+});
+export type RtmpPublishState = z.infer<typeof rtmpPublishStateSchema>;
 
 /** Where a page's recording stands, beside its files. */
 export type PageStanding = { onhold: boolean; state: ServiceState };

@@ -11,7 +11,12 @@ import {
   textFileListMembers,
   toFileList,
 } from './file-list.ts';
-import { serviceStateSchema, type WebRecorderState, webRecorderStateSchema } from './page-state.ts';
+import {
+  type RtmpPublishState,
+  rtmpPublishStateSchema,
+  type WebRecorderState,
+  webRecorderStateSchema,
+} from './page-state.ts';
 
 export const STATUSES = [0, 1, 2, 3, 4, 5, 6, 7, 8, 20] as const;
 /** 1 initialised, 2 to 4 starting, 5 in progress, 6 stopping, 7 stopped, 8 exited, 20 exited abnormally. */
@@ -34,23 +39,7 @@ const listed = z.discriminatedUnion('fileListMode', [
 const snapshot = z.strictObject({ status, sliceStartTime });
 const web = z.strictObject({
   status,
-  extensionServiceState: z.array(
-    z.discriminatedUnion('serviceName', [
-      webRecorderStateSchema,
-      z.strictObject({
-        serviceName: z.literal('rtmp_publish_service'),
-        payload: z.strictObject({
-          outputs: z.array(
-            z.strictObject({
-              rtmpUrl: z.string(),
-              status: z.enum(['connecting', 'publishing', 'onhold', 'disconnected']),
-            }),
-          ),
-          state: serviceStateSchema,
-        }),
-      }),
-    ]),
-  ),
+  extensionServiceState: z.array(z.discriminatedUnion('serviceName', [webRecorderStateSchema, rtmpPublishStateSchema])),
 });
 
 export const queryReplySchemas = {
@@ -66,7 +55,7 @@ export type QueryReply = {
   sid: string;
   serverResponse:
     | ({ status: Status; sliceStartTime: number } & (FileList | NoFileList))
-    | { status: Status; extensionServiceState: WebRecorderState[] };
+    | { status: Status; extensionServiceState: (WebRecorderState | RtmpPublishState)[] };
 };
 
 export function toQueryResponse(

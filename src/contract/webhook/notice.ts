@@ -3,6 +3,7 @@
  * /openapi.json and what tests hold every body to.
  */
 import { z } from 'zod';
+import { PUSH_STATUSES } from '../line/push.ts';
 
 const fileEntrySchema = z.object({
   fileName: z.string(),
@@ -162,8 +163,9 @@ export const NOTICE_TYPES = {
     about: 'Where a push of the web page to a live stream stands.',
     details: z.object({
       msgName: z.literal('rtmp_publish_status'),
+      /** Without the key of the stream. */
       rtmpUrl: z.string(),
-      status: z.enum(['connecting', 'publishing', 'onhold', 'disconnected']),
+      status: z.enum(PUSH_STATUSES),
     }),
   },
 } as const;

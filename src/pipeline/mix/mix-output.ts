@@ -24,6 +24,16 @@ export const PRIMING_SAMPLES = 2 * AUDIO_BLOCK;
 /** Key frames stand this far apart, so that a slice of at least 15 s (contract §4.2) is one of exactly 15 s. */
 const KEY_INTERVAL_S = 3;
 
+/** Somebody who is given what goes to the files too, as soon as it is encoded, and never keeps them waiting. */
+export type LiveOutput = {
+  /** Before the first sample. */
+  begin(streams: {
+    video: Pick<VideoPlan, 'width' | 'height' | 'fps' | 'bitrateKbps'> & { extradata: Buffer };
+    audio: AudioPlan & { sampleRate: number; extradata: Buffer };
+  }): void;
+  write(sample: EncodedSample): void;
+};
+
 export type MixOutputOptions = {
   video: Pick<VideoPlan, 'width' | 'height' | 'fps' | 'bitrateKbps'> | undefined;
   audio: AudioPlan | undefined;
@@ -49,6 +59,8 @@ export type MixOutputOptions = {
   onLost?: ((output: string, what: string) => void) | undefined;
   /** A file lies finished on the spool and in its journal. */
   onFile(file: SpooledFile): void;
+  /** Of a recording with picture and sound. */
+  live?: LiveOutput | undefined;
 };
 
 export class MixOutput {
@@ -59,11 +71,13 @@ export class MixOutput {
   readonly #slices: TsSlices | undefined;
   readonly #notes: FileNotes;
   readonly #onLost: MixOutputOptions['onLost'];
+  readonly #live: LiveOutput | undefined;
 
   private constructor(options: MixOutputOptions, journal: Journal) {
     const { video, audio, files, mp4Limit, baseName, spoolDir: dir, zeroUtcMs, threads } = options;
     this.#journal = journal;
     this.#onLost = options.onLost;
+    this.#live = options.live;
     this.#video =
       video &&
       new VideoEncoder({ ...video, ...(threads && { threads }), keyIntervalFrames: video.fps * KEY_INTERVAL_S });
@@ -76,6 +90,11 @@ export class MixOutput {
         this.#onLost('finished files cannot be noted yet', `${name}: ${messageOf(error)}`);
       },
     });
+    if (video && this.#video && audio && this.#audio) {
+      const { extradata } = this.#video;
+      const sound = { ...audio, sampleRate: SOUND_RATE, extradata: this.#audio.extradata };
+      this.#live?.begin({ video: { ...video, extradata }, audio: sound });
+    }
     const streams = {
       dir,
       baseName,
@@ -156,6 +175,9 @@ export class MixOutput {
   }
 
   async #write(samples: EncodedSample[]): Promise<void> {
-    for (const sample of samples) for (const writer of this.#writers) await writer.write(sample);
+    for (const sample of samples) {
+      this.#live?.write(sample);
+      for (const writer of this.#writers) await writer.write(sample);
+    }
   }
 }

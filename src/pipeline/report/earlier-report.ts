@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { type QualityReport, qualityReportSchema } from '../../contract/line/quality-report.ts';
 import { readNotes, writeNotes } from '../checkpoint/checkpoint-file.ts';
 import { MOST_SPANS } from './kept.ts';
+import { MOST_PUSHES } from './quality-collector.ts';
 
 const NAME = 'quality.json';
 
@@ -29,11 +30,16 @@ export function goOnFrom(earlier: QualityReport, report: QualityReport): Quality
     return after ? joinParticipant(before, after, lostMs) : joinParticipant(before, { ...before, ...NOTHING }, lostMs);
   });
   const { machine } = report;
+  const pushes = [
+    ...(earlier.pushes ?? []).map((push) => ({ ...push, endedMs: push.endedMs ?? lostMs })),
+    ...(report.pushes ?? []),
+  ].slice(0, MOST_PUSHES);
   return {
     ...report,
     filesFromMs: earlier.filesFromMs ?? report.filesFromMs,
     participants: [...participants, ...now.values()],
     moreParticipants: Math.max(earlier.moreParticipants, report.moreParticipants),
+    ...(pushes.length > 0 && { pushes }),
     ...limited('degraded', 'moreDegraded', [...earlier.degraded, ...report.degraded], {
       most: 2 * MOST_SPANS,
       more: earlier.moreDegraded + report.moreDegraded,

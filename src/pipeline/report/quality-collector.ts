@@ -3,7 +3,7 @@
  * small set of calls; it is bounded however long a recording goes on. Times are microseconds of the recording.
  */
 
-import type { QualityReport } from '../../contract/line/quality-report.ts';
+import type { PushReport, QualityReport } from '../../contract/line/quality-report.ts';
 import type { RecordingUs } from '../../kernel/time.ts';
 import type { Track } from '../../media/track.ts';
 import { Kept, MOST_SPANS, toMs } from './kept.ts';
@@ -13,6 +13,7 @@ import { TrackReport } from './track-report.ts';
 const MOST_PARTICIPANTS = 200;
 /** Of all participants together. */
 const MOST_TRACKS = 600;
+export const MOST_PUSHES = 50;
 
 export type QualityCollectorOptions = {
   sid: string;
@@ -30,6 +31,7 @@ export class QualityCollector {
   readonly #o: QualityCollectorOptions;
   readonly #participants = new Map<string, ParticipantReport>();
   readonly #others = new Set<string>();
+  readonly #pushes = new Map<string, PushReport>();
   readonly #degraded = new Kept<{ atUs: RecordingUs; what: string; count: number }>(2 * MOST_SPANS);
   #tracks = 0;
   #filesFromUs: RecordingUs | undefined;
@@ -60,6 +62,11 @@ export class QualityCollector {
     this.#of(track.uid)?.onTrack(report, this.#tracks < MOST_TRACKS);
     this.#tracks++;
     return report;
+  }
+
+  /** How a push stands now; beyond the first many of a recording they are not taken down. */
+  onPush(id: string, push: PushReport): void {
+    if (this.#pushes.has(id) || this.#pushes.size < MOST_PUSHES) this.#pushes.set(id, { ...push });
   }
 
   onDegraded(what: string, count: number, atUs: RecordingUs): void {
@@ -110,6 +117,7 @@ export class QualityCollector {
       }),
       participants: [...this.#participants.values()].map((each) => each.report(untilUs, zeroUtcMs)),
       moreParticipants: this.#others.size,
+      ...(this.#pushes.size > 0 && { pushes: [...this.#pushes.values()] }),
       degraded: this.#degraded.items.map(({ atUs, what, count }) => ({ atMs: toMs(atUs), what, count })),
       moreDegraded: this.#degraded.more,
       machine: machine

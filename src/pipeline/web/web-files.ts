@@ -12,7 +12,7 @@ import { ParticipantClock } from '../../stages/rtp/sender-clock.ts';
 import { writeCheckpoint } from '../checkpoint/checkpoint-file.ts';
 import type { EarlierRuns } from '../mix/earlier-runs.ts';
 import type { MixCheckpoint } from '../mix/mix-checkpoint.ts';
-import { AUDIO_BLOCK, MixOutput, PRIMING_SAMPLES } from '../mix/mix-output.ts';
+import { AUDIO_BLOCK, type LiveOutput, MixOutput, PRIMING_SAMPLES } from '../mix/mix-output.ts';
 import type { Happening } from '../recording.ts';
 import type { QualityCollector } from '../report/quality-collector.ts';
 import { Losses } from '../tracks/losses.ts';
@@ -27,6 +27,7 @@ export type WebFilesOptions = {
   plan: WebPlan;
   report: QualityCollector;
   emit(happening: Happening): void;
+  live?: LiveOutput | undefined;
 };
 
 const VOICE = 'page';
@@ -179,6 +180,7 @@ export class WebFiles {
       onSliceStart: () => {},
       onLost: (output, what) => this.#losses.add(output, what),
       onFile: (file) => emit({ type: 'fileSpooled', file }),
+      live: this.#o.live,
     });
     const begun: Begun = { originSample, originUs, holds, heldSamples, numbers, output, first };
     for (const slice of earlier?.mended ?? []) await output.keep(slice);

@@ -14,6 +14,7 @@ import { type PageLoss, PageSource } from '../../stages/source/page/page-source.
 import { type EarlierRuns, readEarlierRuns } from '../mix/earlier-runs.ts';
 import type { Ending, LineContext, Recording } from '../recording.ts';
 import { yieldToMakers } from './priority.ts';
+import { PushLine } from './push-line.ts';
 import { type Grabbed, WebFiles } from './web-files.ts';
 
 /** How long after its moment sound may still arrive. */
@@ -40,6 +41,7 @@ export class WebRecording implements Recording {
   readonly #pool = new PicturePool();
   readonly #page: PageSource;
   readonly #files: WebFiles;
+  readonly #pushes: PushLine;
   readonly #timer: Timer;
   readonly #waiting: Grabbed[] = [];
   readonly #notes = new Set<string>();
@@ -71,7 +73,11 @@ export class WebRecording implements Recording {
       this.#settle = { resolve, reject };
     });
     const { width, height } = plan.video;
-    this.#files = new WebFiles({ start, plan, report: context.report, emit: (happening) => context.emit(happening) });
+    this.#pushes = new PushLine({ start, context, onhold: plan.onhold });
+    this.#files = new WebFiles({
+      ...{ start, plan, report: context.report, live: this.#pushes },
+      emit: (happening) => context.emit(happening),
+    });
     this.#page = new PageSource(
       {
         request: start.source,
@@ -99,8 +105,11 @@ export class WebRecording implements Recording {
   }
 
   change(command: ChangeCommand): void {
-    if (command.type !== 'changeHold' || this.#ending) return;
+    if (this.#ending) return;
+    if (command.type === 'changePushes') this.#pushes.use(command.targets);
+    if (command.type !== 'changeHold') return;
     this.#files.changeHold(toRecording(command.atMonoUs, this.#start.zeroMonoUs), command.onhold);
+    this.#pushes.hold(command.onhold);
   }
 
   lagUs(): number {
@@ -252,6 +261,6 @@ export class WebRecording implements Recording {
     for (const { picture } of this.#waiting.splice(0)) picture.free();
     this.#files.close();
     this.#pool.close();
-    await this.#page.close();
+    await Promise.all([this.#pushes.close(), this.#page.close()]);
   }
 }

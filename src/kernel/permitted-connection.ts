@@ -1,0 +1,55 @@
+/**
+ * A connection to a host whose addresses are judged before: the one that is connected to is the one that was judged, so
+ * a name that changes its address is judged anew each time.
+ */
+import type { LookupAddress } from 'node:dns';
+import { lookup } from 'node:dns/promises';
+import { isIP, connect as open, type Socket } from 'node:net';
+import { Fault } from './fault.ts';
+
+export type Destination = {
+  host: string;
+  port: number;
+  /** Whether an address may be connected to. */
+  permits(address: string): boolean;
+  /** Where a name leads; the system's resolver when left out. */
+  resolve?: ((host: string) => Promise<LookupAddress[]>) | undefined;
+  /** Gives up when it aborts. */
+  signal: AbortSignal;
+};
+
+/**
+ * Connects to the first address of a host that answers, of those that are permitted. Rejects with a Fault
+ * `address-refused` when there is none such.
+ */
+export async function connectPermitted(destination: Destination): Promise<Socket> {
+  const { host, port, permits, resolve = (name) => lookup(name, { all: true }), signal } = destination;
+  const found = isIP(host) ? [{ address: host }] : await resolve(host);
+  const permitted = found.filter(({ address }) => permits(address));
+  if (permitted.length === 0)
+    throw new Fault('address-refused', `${host} is not public, and not among those allowed`, { blame: 'caller' });
+  let failure: unknown;
+  for (const { address } of permitted) {
+    signal.throwIfAborted();
+    try {
+      return await dial(address, port, signal);
+    } catch (error) {
+      failure = error;
+    }
+  }
+  throw failure;
+}
+
+function dial(host: string, port: number, signal: AbortSignal): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = open({ host, port, noDelay: true });
+    const giveUp = () => socket.destroy(signal.reason);
+    signal.addEventListener('abort', giveUp, { once: true });
+    socket.once('error', reject);
+    socket.once('connect', () => {
+      signal.removeEventListener('abort', giveUp);
+      socket.off('error', reject);
+      resolve(socket);
+    });
+  });
+}

@@ -1,0 +1,68 @@
+/**
+ * What an update asks to change of a running recording (contract §1.3).
+ */
+import { type PushTarget, toTargets } from '../contract/line/push.ts';
+import type { StorageConfig } from '../contract/line/storage.ts';
+import { problem } from '../contract/problems.ts';
+import { toSubscriptions } from '../contract/rest/to-plan.ts';
+import { listsOf, type UpdateRequest } from '../contract/rest/update.ts';
+import { newHexId } from '../kernel/ids.ts';
+import type { PushPort, TaskPorts } from './ports.ts';
+import { kindsOf, type Task } from './task.ts';
+import type { TaskChange } from './task-runner.ts';
+
+/** Throws `request-invalid` for what may not be changed so. */
+export function changeOf(
+  task: Task,
+  request: UpdateRequest['clientRequest'],
+  ports: Pick<TaskPorts, 'pushes' | 'log'>,
+): TaskChange {
+  const change: TaskChange = {};
+  if (request.mode === 'web') {
+    change.onhold = request.webRecordingConfig?.onhold;
+    change.pushes = newTargets(task, request.rtmpPublishConfig?.outputs, ports);
+  } else {
+    const lists = listsOf(request);
+    if (lists) change.subscribe = toSubscriptions(lists, kindsOf(task.document.plan));
+  }
+  if (request.storageConfig) change.storage = renewed(task, request.storageConfig);
+  return change;
+}
+
+/** Throws `request-invalid` for an address that may never be pushed to. */
+export function refusePushes(pushes: PushPort, call: 'start' | 'update', urls: readonly string[]): void {
+  for (const url of urls) {
+    const refusal = pushes.refusalOf(url);
+    if (refusal !== undefined) throw problem('request-invalid', `${call}: rtmpUrl ${refusal}!`);
+  }
+}
+
+/** It has an effect only where a push was started (contract §1.3). */
+function newTargets(
+  { sid, document }: Task,
+  outputs: { rtmpUrl: string }[] | undefined,
+  { pushes, log }: Pick<TaskPorts, 'pushes' | 'log'>,
+): PushTarget[] | undefined {
+  if (!outputs) return undefined;
+  const urls = outputs.map(({ rtmpUrl }) => rtmpUrl);
+  refusePushes(pushes, 'update', urls);
+  if (document.pushes) return toTargets(urls, document.pushes, newHexId);
+  log.warn({ sid }, 'without effect: rtmpPublishConfig, as no rtmp_publish_service was started');
+  return undefined;
+}
+
+/**
+ * The storage of a task with what an update may renew of it: the credentials. Throws `request-invalid` for another
+ * bucket.
+ */
+function renewed(task: Task, given: StorageConfig): StorageConfig {
+  const { storage } = task.document;
+  for (const member of ['vendor', 'region', 'bucket'] as const)
+    if (given[member] !== storage[member])
+      throw problem(
+        'request-invalid',
+        `update: storageConfig.${member} cannot change; update renews accessKey, secretKey, stsToken and stsExpiration!`,
+      );
+  const { accessKey, secretKey, stsToken, stsExpiration } = given;
+  return { ...storage, accessKey, secretKey, stsToken, stsExpiration };
+}

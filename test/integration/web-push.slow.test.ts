@@ -1,0 +1,198 @@
+/**
+ * A recorded web page that is pushed live too, by the whole product: to nginx's RTMP module, which is killed, stopped
+ * and started again meanwhile. What was pushed is judged by what nginx kept of it, and the recording by its files.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { pageUser, probeNamespaces } from '../../src/app/pages.ts';
+import { messageOf } from '../../src/kernel/fault.ts';
+import { findPrograms } from '../../src/stages/source/page/programs.ts';
+import { avOffsets } from '../support/judge/offsets.ts';
+import { flashesIn } from '../support/judge/picture.ts';
+import { judgePlaylist } from '../support/judge/playlist.ts';
+import { probeFile } from '../support/judge/probe.ts';
+import { beepsIn, listen } from '../support/judge/sound.ts';
+import { watch } from '../support/judge/watch.ts';
+import { NginxRtmp } from '../support/nginx-rtmp.ts';
+import { isAlive, type ProcessRef, processesOf, recorderOf, signal } from '../support/processes.ts';
+import { freeTcpPort } from '../support/server-process.ts';
+import { localStorage, type TestRecording, TestServer, until } from '../support/test-server.ts';
+import { BEEP_HZ, FLASH, PAGE, PageServer, pageFrames } from '../support/web-page.ts';
+
+let folder: string;
+let server: TestServer;
+let pages: PageServer;
+let first: NginxRtmp;
+let second: NginxRtmp;
+const lines: string[] = [];
+/** Why pages cannot be recorded on this machine; undefined when they can. */
+const refusal = await probeNamespaces(findPrograms(), pageUser('nobody')).then(() => undefined, messageOf);
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'aircheck-push-'));
+  pages = await new PageServer().start();
+  first = new NginxRtmp(join(folder, 'first'), await freeTcpPort());
+  second = new NginxRtmp(join(folder, 'second'), await freeTcpPort());
+  server = new TestServer(
+    join(folder, 'data'),
+    {
+      AIRCHECK_PAGE_NETWORKS: '127.0.0.1',
+      AIRCHECK_PUSH_NETWORKS: '127.0.0.1',
+      AIRCHECK_ADMISSION_CPU_PERCENT: '0',
+    },
+    (line) => lines.push(line),
+  );
+  await Promise.all([server.start(), first.start(), second.start()]);
+});
+afterAll(async () => {
+  await server.end();
+  await Promise.all([pages.close(), first.kill(), second.kill()]);
+  rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
+});
+
+const KEYS = ['key-one', 'key-two', 'key-three'] as const;
+const outputs = (...urls: string[]) => urls.map((rtmpUrl) => ({ rtmpUrl }));
+const startRequest = (...urls: string[]) => ({
+  extensionServiceConfig: {
+    extensionServices: [
+      {
+        serviceName: 'web_recorder_service',
+        serviceParam: {
+          ...{ url: pages.url('/counter'), audioProfile: 1, videoWidth: PAGE.width, videoHeight: PAGE.height },
+          ...{ videoFps: 30, maxRecordingHour: 1 },
+        },
+      },
+      { serviceName: 'rtmp_publish_service', serviceParam: { outputs: outputs(...urls) } },
+    ],
+  },
+  recordingFileConfig: { avFileType: ['hls'] },
+  storageConfig: localStorage('web'),
+});
+
+type PushState = { outputs: { rtmpUrl: string; status: string }[]; state: string };
+async function pushesOf(recording: TestRecording): Promise<PushState> {
+  const { body } = await recording.query();
+  const { extensionServiceState } = body['serverResponse'] as { extensionServiceState: { payload: PushState }[] };
+  return extensionServiceState[1]!.payload;
+}
+/** Resolves once the pushes stand as these, by the keys of their streams. */
+const untilStatus = (recording: TestRecording, wanted: Record<string, string>) =>
+  until(
+    JSON.stringify(wanted),
+    async () => {
+      const { outputs } = await pushesOf(recording);
+      const now = Object.fromEntries(outputs.map(({ rtmpUrl, status }) => [rtmpUrl.split('/').at(-1), status]));
+      return JSON.stringify(now) === JSON.stringify(wanted);
+    },
+    30_000,
+  );
+const seconds = (s: number) => new Promise((resolve) => setTimeout(resolve, s * 1000));
+const pushers = (): ProcessRef[] => processesOf(server.dataDir).filter(({ args }) => args.includes('push'));
+
+/** Of a stream that a server kept: what its pictures show, and how far its sound is from them. */
+function judgePushed(file: string) {
+  const frames = pageFrames(file);
+  const [readings = []] = watch(file, [{ rect: FLASH }]).views;
+  const flashes = flashesIn(readings).map(({ atS }) => atS);
+  const beeps = beepsIn(listen(file), { toneHz: BEEP_HZ }).map(({ atS }) => atS);
+  return { frames, offsets: avOffsets(flashes, beeps) };
+}
+
+describe.skipIf(refusal !== undefined)('a page that is pushed', { timeout: 120_000 }, () => {
+  test('goes to its servers whatever becomes of them, and the recording is whole', async () => {
+    const recording = await server.record('pushed', '1', startRequest(first.url(KEYS[0])), 'web');
+    expect(await pushesOf(recording)).toEqual({
+      outputs: [{ rtmpUrl: first.url(KEYS[0]), status: 'connecting' }],
+      state: 'init',
+    });
+    await untilStatus(recording, { [KEYS[0]]: 'publishing' });
+    const openMs = performance.now();
+    await seconds(5);
+
+    // Its server dies and comes back, and another address is added meanwhile.
+    await first.kill();
+    await untilStatus(recording, { [KEYS[0]]: 'disconnected' });
+    await first.start();
+    await recording.update({ rtmpPublishConfig: { outputs: outputs(first.url(KEYS[0]), second.url(KEYS[1])) } });
+    await untilStatus(recording, { [KEYS[0]]: 'publishing', [KEYS[1]]: 'publishing' });
+    await seconds(4);
+
+    // One server is silent; at the other one address is replaced; all are on hold for a moment.
+    second.signal('SIGSTOP');
+    await recording.update({ rtmpPublishConfig: { outputs: outputs(first.url(KEYS[2]), second.url(KEYS[1])) } });
+    await untilStatus(recording, { [KEYS[2]]: 'publishing', [KEYS[1]]: 'publishing' });
+    await seconds(3);
+    second.signal('SIGCONT');
+    const heldMs = performance.now();
+    await recording.update({ webRecordingConfig: { onhold: true } });
+    await untilStatus(recording, { [KEYS[2]]: 'onhold', [KEYS[1]]: 'onhold' });
+    await recording.update({ webRecordingConfig: { onhold: false } });
+    const goesOnMs = performance.now();
+    await untilStatus(recording, { [KEYS[2]]: 'publishing', [KEYS[1]]: 'publishing' });
+
+    // The process that pushes dies, and another one goes on.
+    const [pusher] = pushers();
+    expect(pusher?.args.join(' ')).not.toMatch(/key-/);
+    signal(pusher!, 'SIGKILL');
+    await untilStatus(recording, { [KEYS[2]]: 'disconnected', [KEYS[1]]: 'disconnected' });
+    await untilStatus(recording, { [KEYS[2]]: 'publishing', [KEYS[1]]: 'publishing' });
+
+    // So does the recorder, and takes it along; the next one pushes again.
+    const doomed = [recorderOf(server.dataDir, recording.sid)!, ...pushers()];
+    signal(doomed[0]!, 'SIGKILL');
+    const recordedS = (performance.now() - openMs - (goesOnMs - heldMs)) / 1000;
+    await until('both are gone', () => doomed.every((process_) => !isAlive(process_)), 3_000);
+    await untilStatus(recording, { [KEYS[2]]: 'publishing', [KEYS[1]]: 'publishing' });
+    await seconds(4);
+    expect((await recording.stop()).status).toBe(200);
+    await until('nothing pushes any more', () => pushers().length === 0, 3_000);
+
+    // What was recorded: nothing is missing but what was on hold and what nobody saw while there was no recorder.
+    const name = `${recording.sid}_pushed.m3u8`;
+    expect(judgePlaylist(join(server.dataDir, 'recordings', 'web'), name).problems).toEqual([]);
+    const frames = pageFrames(join(server.dataDir, 'recordings', 'web', name));
+    expect(frames.every(({ whole }) => whole)).toBe(true);
+    const again = frames.findIndex(({ count }, i) => i > 0 && count < frames[i - 1]!.count);
+    const { video, audio } = probeFile(join(server.dataDir, 'recordings', 'web', name));
+    expect(video!.ordered && audio!.ordered).toBe(true);
+    const steps = frames.slice(1, again).map(({ atS }, i) => atS - frames[i]!.atS);
+    expect(Math.max(...steps)).toBeLessThan(0.5);
+    // What the encoder still held went with the recorder.
+    expect(frames[again - 1]!.atS).toBeGreaterThan(recordedS - 1.5);
+
+    // What was pushed: at each connection from a key frame on, at its zero, in step.
+    const [[one, oneAgain], [two], [three]] = [first.files(KEYS[0]), second.files(KEYS[1]), first.files(KEYS[2])];
+    for (const [file, leastS] of [
+      [one!, 2],
+      [oneAgain!, 1],
+      [two!, 3],
+      [three!, 2],
+    ] as const) {
+      const { frames, offsets } = judgePushed(file);
+      expect(
+        frames.every(({ whole }) => whole),
+        file,
+      ).toBe(true);
+      expect(frames[0]!.atS).toBeLessThan(0.2);
+      expect(frames.at(-1)!.atS).toBeGreaterThan(leastS);
+      expect(new Set(frames.map(({ count }) => count)).size).toBeGreaterThan(0.5 * frames.length);
+      expect(Math.abs(offsets.medianMs), file).toBeLessThan(80);
+    }
+
+    const events = await recording.events();
+    const statuses = events.flatMap(({ eventType, payload }) => (eventType === 100 ? [payload.details['status']] : []));
+    expect(statuses.slice(0, 3)).toEqual(['connecting', 'publishing', 'disconnected']);
+    expect(statuses.filter((status) => status === 'onhold')).toHaveLength(2);
+    expect(statuses.slice(-2)).toEqual(['disconnected', 'disconnected']);
+
+    const { body } = await server.call('GET', `/aircheck/recordings/${recording.sid}`);
+    const { pushes } = body['quality'] as { pushes: Record<string, number>[] };
+    const masked = first.url('***');
+    expect(pushes[0]).toMatchObject({ address: masked, connections: 2, lastFailure: expect.stringMatching(/\w/) });
+    expect(pushes[0]!['publishedMs']).toBeGreaterThan(5_000);
+    expect(pushes.every(({ startedMs, endedMs }) => endedMs! > startedMs!)).toBe(true);
+    expect(JSON.stringify([events, body, lines])).not.toMatch(/key-(one|two|three)/);
+  });
+});
