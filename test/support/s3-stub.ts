@@ -42,6 +42,8 @@ export type StubDialect = {
   addressing?: 'path' | 'host';
   /** Buckets that keep objects locked refuse puts without a digest. */
   objectLock?: boolean;
+  /** A policy of the bucket refuses puts whose SHA-256 is not signed. */
+  signedBodies?: boolean;
   /** What PutObject answers as ETag; by default the MD5. */
   etag?: (md5: string) => string | undefined;
   /** `lost`: tags of uploads in parts are kept by nobody; `refused`: 501 to each. */
@@ -179,7 +181,7 @@ export class S3Stub {
 
   /** Why the store does not even look at what is asked: signature, region, digests. */
   #refusal(message: IncomingMessage, { headers, body, action }: StubRequest): Refusal | undefined {
-    const { region = 'us-east-1', sessionToken, objectLock, tags, refuses } = this.dialect;
+    const { region = 'us-east-1', sessionToken, objectLock, signedBodies, tags, refuses } = this.dialect;
     if (!this.#isHost(this.dialect.host, headers.host))
       return [400, 'InvalidHost', `${headers.host} is nobody's host.`];
     const odd = Object.keys(headers).find((name) => refuses?.test(name));
@@ -204,6 +206,8 @@ export class S3Stub {
       return [400, 'BadDigest', 'The Content-MD5 you specified did not match what we received.'];
     const puts = action === 'PutObject' || action === 'Part';
     if (puts && headers['content-length'] === undefined) return [411, 'MissingContentLength', ''];
+    if (puts && signedBodies && sha256 === 'UNSIGNED-PAYLOAD')
+      return [403, 'AccessDenied', 'An explicit deny in a resource-based policy'];
     if (puts && objectLock && md5 === undefined)
       return [400, 'InvalidRequest', 'Content-MD5 OR x-amz-checksum- HTTP header is required for Put Object requests'];
     if (tags === 'refused' && (headers['x-amz-tagging'] !== undefined || action === 'Tag'))

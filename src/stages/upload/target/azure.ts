@@ -156,7 +156,8 @@ class AzureContainer implements Target {
         ...(this.#tags && { tags: this.#tags }),
       });
       const evidence = await this.#confirm(blob, key, source.bytes, md5, signal);
-      return { key, bytes: source.bytes, etag: answer.etag, md5, evidence };
+      const sha256 = await source.sha256();
+      return { key, bytes: source.bytes, etag: answer.etag, md5, sha256, evidence };
     } catch (error) {
       // Blocks that nobody commits are forgotten after a week.
       if (errorCode(error) !== 'InvalidBlockList') throw error;

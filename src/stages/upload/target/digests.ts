@@ -3,48 +3,50 @@
  * milliseconds, and that thread takes in media.
  */
 import { Worker } from 'node:worker_threads';
-import type { DigestAnswer, DigestTask } from './digest-worker.ts';
-import { type Digests, digestsOf } from './digests-of.ts';
+import type { DigestAnswer, DigestTask, FileSha256 } from './digest-worker.ts';
+import { type Digests, digestsOf, type PartDigests } from './digests-of.ts';
 
 /** Less than this is digested sooner than told to another thread. */
 const SMALL_BYTES = 64 * 1024;
 
+type Answer = Digests | PartDigests | FileSha256;
+
 class DigestThread {
   #worker: Worker | undefined;
-  #waiting = new Map<number, PromiseWithResolvers<Digests>>();
+  #waiting = new Map<number, PromiseWithResolvers<Answer>>();
   #next = 0;
 
-  /**
-   * @param data bytes of a SharedArrayBuffer that stay as they are meanwhile. Rejects with an Error when the thread
-   * dies.
-   */
-  digest(data: Buffer<SharedArrayBuffer>): Promise<Digests> {
+  /** Rejects with an Error when the thread dies, or cannot read a file. */
+  ask<A extends Answer>(task: DigestTask['task']): Promise<A> {
     const worker = this.#start();
-    const answer = Promise.withResolvers<Digests>();
+    const answer = Promise.withResolvers<Answer>();
     const id = this.#next++;
     this.#waiting.set(id, answer);
     // It keeps the process alive while somebody waits, and no longer.
     worker.ref();
-    worker.postMessage({ id, memory: data.buffer, offset: data.byteOffset, length: data.length } satisfies DigestTask);
-    return answer.promise;
+    worker.postMessage({ id, task } satisfies DigestTask);
+    return answer.promise as Promise<A>;
   }
 
   #start(): Worker {
     if (this.#worker) return this.#worker;
     const worker = new Worker(new URL('./digest-worker.ts', import.meta.url));
     this.#worker = worker;
-    worker.on('message', ({ id, digests }: DigestAnswer) => {
-      this.#waiting.get(id)?.resolve(digests);
-      this.#waiting.delete(id);
+    worker.on('message', (message: DigestAnswer) => {
+      const waiting = this.#waiting.get(message.id);
+      if ('error' in message) waiting?.reject(new Error(message.error));
+      else waiting?.resolve(message.answer);
+      this.#waiting.delete(message.id);
       if (this.#waiting.size === 0) worker.unref();
     });
-    worker.on('error', (error) => this.#lose(error));
-    worker.on('exit', (code) => this.#lose(new Error(`the thread that digests ended with ${code}`)));
+    worker.on('error', (error) => this.#lose(worker, error));
+    worker.on('exit', (code) => this.#lose(worker, new Error(`the thread that digests ended with ${code}`)));
     return worker;
   }
 
-  /** Whoever asks next has a new thread. */
-  #lose(error: Error): void {
+  /** Whoever asks next has a new thread, which may be at work already when one that failed exits. */
+  #lose(worker: Worker, error: Error): void {
+    if (this.#worker !== worker) return;
     this.#worker = undefined;
     for (const { reject } of this.#waiting.values()) reject(error);
     this.#waiting.clear();
@@ -52,10 +54,55 @@ class DigestThread {
 }
 
 const thread = new DigestThread();
+let nextFile = 0;
 
-/** MD5 and SHA-256 of the bytes. */
-export async function digest(data: Buffer): Promise<Digests> {
-  return data.length > SMALL_BYTES && isShared(data) ? thread.digest(data) : digestsOf(data);
+/**
+ * The digests of a file that is read in parts. The SHA-256 of the whole comes of the parts where all were read here, one
+ * after the other; else, as where some were confirmed before a restart, the file is read again for it.
+ */
+export class FileDigest {
+  readonly #path: string;
+  readonly #bytes: number;
+  readonly #id = nextFile++;
+  #isBegun = false;
+
+  constructor(path: string, bytes: number) {
+    this.#path = path;
+    this.#bytes = bytes;
+  }
+
+  /**
+   * Digests the bytes that begin at `at` of the file; those of a SharedArrayBuffer must stay as they are meanwhile.
+   * Rejects with an Error when the thread dies.
+   * @param signed whether a part is to have its own SHA-256, which costs as much as that of the whole
+   */
+  async part(data: Buffer, at: number, signed = false): Promise<PartDigests> {
+    const isWhole = data.length === this.#bytes;
+    if (!isShared(data) || (isWhole && data.length <= SMALL_BYTES)) return digestsOf(data);
+    const { buffer: memory, byteOffset: offset, length } = data;
+    if (isWhole) return thread.ask<Digests>({ memory, offset, length });
+    this.#isBegun = true;
+    return thread.ask<PartDigests>({ memory, offset, length, file: { id: this.#id, at }, signed });
+  }
+
+  /** Rejects with an Error when the thread dies or the file cannot be read; undefined when it has changed. */
+  async whole(): Promise<string | undefined> {
+    const running = await this.#end();
+    const isComplete = running?.bytes === this.#bytes;
+    const { bytes, sha256 } = isComplete ? running : await thread.ask<FileSha256>({ path: this.#path });
+    return bytes === this.#bytes ? sha256 : undefined;
+  }
+
+  /** Lets go of what the thread keeps. */
+  async close(): Promise<void> {
+    await this.#end();
+  }
+
+  async #end(): Promise<FileSha256 | undefined> {
+    if (!this.#isBegun) return undefined;
+    this.#isBegun = false;
+    return thread.ask<FileSha256>({ end: this.#id });
+  }
 }
 
 function isShared(data: Buffer): data is Buffer<SharedArrayBuffer> {

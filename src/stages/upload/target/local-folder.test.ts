@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import {
   mkdirSync,
   mkdtempSync,
@@ -36,6 +37,7 @@ describe('a local folder', () => {
     expect(await target.put('a/b/x.ts', spooled('x.ts', 'media'), 'video/mp2t')).toEqual({
       key: 'a/b/x.ts',
       bytes: 5,
+      sha256: createHash('sha256').update('media').digest('hex'),
       evidence: 'size',
     });
     for (const text of ['one', 'three'])

@@ -6,6 +6,8 @@ import { randomBytes } from 'node:crypto';
 import { copyFile, link, lstat, mkdir, open, realpath, rename, rm, rmdir, stat } from 'node:fs/promises';
 import { dirname, join, resolve, sep } from 'node:path';
 import { Fault, messageOf } from '../../../kernel/fault.ts';
+import { FileDigest } from './digests.ts';
+import { digestsOf } from './digests-of.ts';
 import type { Source } from './source.ts';
 import type { PutOptions, Receipt, StoreWithFetch } from './target.ts';
 
@@ -50,7 +52,7 @@ class LocalFolder implements StoreWithFetch {
           blame: 'destination',
           retryable: true,
         });
-      return { key, bytes, evidence: 'size' };
+      return { key, bytes, sha256: await sha256Of(source, path), evidence: 'size' };
     } catch (cause) {
       await rm(temporary, { force: true }).catch(() => undefined);
       if (cause instanceof Fault || signal?.aborted) throw cause;
@@ -143,6 +145,12 @@ async function write(source: Source, path: string): Promise<void> {
       await file.close();
     }
   }
+}
+
+/** Of what lies at `path`; undefined when it cannot be read, which is no reason to put it again. */
+function sha256Of(source: Source, path: string): Promise<string | undefined> {
+  if ('data' in source) return Promise.resolve(digestsOf(source.data).sha256);
+  return new FileDigest(path, source.bytes).whole().catch(() => undefined);
 }
 
 async function syncFolder(dir: string): Promise<void> {

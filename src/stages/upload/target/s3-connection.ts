@@ -28,6 +28,8 @@ const AGAIN_MS = 100;
 const LEARNT_AT_ONCE = 3;
 /** A clock that is off by less is not what a store complains of. */
 const SKEW_MS = 60_000;
+/** What is signed in place of a body's SHA-256: its `Content-MD5` is signed too, and vouches for it. */
+const UNSIGNED_PAYLOAD = 'UNSIGNED-PAYLOAD';
 const SHA256_OF_NOTHING = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855';
 
 export type S3ConnectionOptions = {
@@ -47,6 +49,7 @@ export type S3Request = {
   query?: Readonly<Record<string, string>>;
   /** Names in lower case. Those without a value are left out. */
   headers?: Readonly<Record<string, string | undefined>>;
+  /** One without a SHA-256 is signed by its MD5 alone. */
   body?: Part;
   /** Waits minutes for the first word of the answer. */
   patient?: boolean;
@@ -145,7 +148,7 @@ export class S3Connection {
     const given = Object.entries(headers ?? {}).filter((entry): entry is [string, string] => entry[1] !== undefined);
     const all = signed(
       {
-        ...{ method, path, query, sha256: body?.sha256 ?? SHA256_OF_NOTHING },
+        ...{ method, path, query, sha256: body ? (body.sha256 ?? UNSIGNED_PAYLOAD) : SHA256_OF_NOTHING },
         headers: {
           ...Object.fromEntries(given),
           host: url.host,

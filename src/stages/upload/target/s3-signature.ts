@@ -13,7 +13,7 @@ export type UnsignedRequest = {
   query: Readonly<Record<string, string>>;
   /** Names in lower case, `host` among them; each is signed. */
   headers: Readonly<Record<string, string>>;
-  /** SHA-256 of the body; hex. */
+  /** SHA-256 of the body; hex; or `UNSIGNED-PAYLOAD`. */
   sha256: string;
 };
 

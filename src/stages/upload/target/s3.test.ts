@@ -7,6 +7,7 @@ import { refuse, S3Stub, type StubDialect } from '../../../../test/support/s3-st
 import type { PartsSoFar } from '../../../contract/line/objects.ts';
 import type { StorageConfig } from '../../../contract/line/storage.ts';
 import { type Clock, systemClock } from '../../../kernel/clock.ts';
+import { Fault } from '../../../kernel/fault.ts';
 import { openS3 } from './s3.ts';
 import type { Target } from './target.ts';
 
@@ -238,10 +239,44 @@ describe('a large file', () => {
     const { data, source } = spooled(5 * PART + 7);
     const told: (PartsSoFar | undefined)[] = [];
     const receipt = await target.put('x.mp4', source, 'video/mp4', { onParts: (parts) => told.push(parts) });
-    expect(receipt).toEqual({ key: 'x.mp4', bytes: data.length, etag: undefined, evidence: 'digest' });
+    const sha256 = createHash('sha256').update(data).digest('hex');
+    expect(receipt).toEqual({ key: 'x.mp4', bytes: data.length, etag: undefined, sha256, evidence: 'digest' });
     expect(stub.read('x.mp4').equals(data)).toBe(true);
     expect(told.map((parts) => parts?.parts.length)).toEqual([0, 1, 2, 3, 4, 5, 6]);
     expect(stub.requests[0]?.headers['content-type']).toBe('video/mp4');
+  });
+
+  test('is digested as its parts are read, and not read again for that', async () => {
+    const { stub, target } = await open();
+    const { data, source } = spooled(7 * PART + 7);
+    stub.interfere = ({ action }) => {
+      if (action === 'Complete') rmSync(source.path);
+      return false;
+    };
+    const { sha256 } = await target.put('x.mp4', source, 'video/mp4');
+    expect(sha256).toBe(createHash('sha256').update(data).digest('hex'));
+  });
+
+  test('is signed by the MD5 of its parts, or by their SHA-256 where the bucket insists on it', async () => {
+    const { stub, target } = await open();
+    const { data, source } = spooled(4 * PART);
+    const signedSha256 = () =>
+      stub.requests
+        .filter(({ action }) => action === 'Part')
+        .map(({ headers }) => {
+          expect(headers.authorization).toMatch(/SignedHeaders=[^,]*content-md5/);
+          return headers['x-amz-content-sha256'] !== 'UNSIGNED-PAYLOAD';
+        });
+    await target.put('x.mp4', source, 'video/mp4');
+    expect(signedSha256()).toEqual([false, false, false, false]);
+    stub.requests.length = 0;
+    stub.dialect = { signedBodies: true };
+    const { sha256 } = await target.put('y.mp4', source, 'video/mp4');
+    expect(stub.read('y.mp4').equals(data)).toBe(true);
+    expect(sha256).toBe(createHash('sha256').update(data).digest('hex'));
+    // Two parts are on their way when the store first says so.
+    expect(signedSha256().filter((signed) => !signed)).toHaveLength(2);
+    expect(signedSha256().filter((signed) => signed)).toHaveLength(4);
   });
 
   test.each([403, 404, 500])('whose part is refused (%s) is the store’s fault, not the spool’s', async (status) => {
@@ -273,12 +308,12 @@ describe('a large file', () => {
           sofar = parts;
         },
       });
-      const fault = await put.then(
-        () => undefined,
-        (error) => error,
-      );
-      if (!fault) break;
-      expect(fault).toMatchObject({ code: 'store-failed', retryable: true });
+      const outcome = await put.catch((error: unknown) => error);
+      if (!(outcome instanceof Fault)) {
+        expect(outcome).toMatchObject({ sha256: createHash('sha256').update(data).digest('hex') });
+        break;
+      }
+      expect(outcome).toMatchObject({ code: 'store-failed', retryable: true });
       expect(++cuts).toBeLessThan(20);
       bytes = 0;
     }

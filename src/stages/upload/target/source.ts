@@ -5,19 +5,24 @@
  */
 import { type FileHandle, open } from 'node:fs/promises';
 import { Fault, messageOf } from '../../../kernel/fault.ts';
-import { digest } from './digests.ts';
-import { type Digests, digestsOf } from './digests-of.ts';
+import { FileDigest } from './digests.ts';
+import { type Digests, digestsOf, type PartDigests } from './digests-of.ts';
 
 /** What to store: a file on the spool (of this size), or bytes in memory. */
 export type Source = { path: string; bytes: number } | { data: Buffer };
 
-export type Part = { data: Buffer } & Digests;
+export type Part = { data: Buffer } & PartDigests;
 
 /** An open source. Close it. */
 export interface OpenSource {
   readonly bytes: number;
-  /** Reads `length` bytes at `offset` into `buffer`, and digests them on the way. Throws a Fault blaming `self`. */
-  read(offset: number, length: number, buffer: Buffer): Promise<Part>;
+  /**
+   * Reads `length` bytes at `offset` into `buffer`, and digests them on the way. Throws a Fault blaming `self`.
+   * @param signed whether a part of a larger file is to have a SHA-256 of its own
+   */
+  read(offset: number, length: number, buffer: Buffer, signed?: boolean): Promise<Part>;
+  /** SHA-256 of the whole, hex; undefined when it cannot be had, which is no reason to send a file again. */
+  sha256(): Promise<string | undefined>;
   close(): Promise<void>;
 }
 
@@ -28,6 +33,7 @@ export async function openSource(source: Source): Promise<OpenSource> {
     return {
       bytes: data.length,
       read: async (offset, length) => digested(data.subarray(offset, offset + length)),
+      sha256: async () => digestsOf(data).sha256,
       close: async () => undefined,
     };
   }
@@ -42,21 +48,34 @@ export async function openSource(source: Source): Promise<OpenSource> {
     await file.close();
     throw cause instanceof Fault ? cause : sourceMissing(cause);
   }
+  const whole = new FileDigest(path, bytes);
+  let turn: Promise<unknown> = Promise.resolve();
   return {
     bytes,
-    read: (offset, length, buffer) => readPart(file, { path, offset, length, buffer }),
-    close: () => file.close(),
+    async read(offset, length, buffer, signed) {
+      // One after the other, so that the digest of the whole sees the parts in their order.
+      const reading = turn.then(() => readPart(file, { path, offset, length, buffer }));
+      const digesting = reading.then((data) => ({ data, digests: whole.part(data, offset, signed) }));
+      turn = digesting.catch(() => undefined);
+      const { data, digests } = await digesting;
+      return { data, ...(await digests) };
+    },
+    sha256: () => whole.whole().catch(() => undefined),
+    async close() {
+      await whole.close().catch(() => undefined);
+      await file.close();
+    },
   };
 }
 
 /** Bytes in memory with their digests. */
-export function digested(data: Buffer): Part {
+export function digested(data: Buffer): { data: Buffer } & Digests {
   return { data, ...digestsOf(data) };
 }
 
 type Place = { path: string; offset: number; length: number; buffer: Buffer };
 
-async function readPart(file: FileHandle, { path, offset, length, buffer }: Place): Promise<Part> {
+async function readPart(file: FileHandle, { path, offset, length, buffer }: Place): Promise<Buffer> {
   const data = buffer.subarray(0, length);
   for (let at = 0; at < length; ) {
     const { bytesRead } = await file.read(data, at, length - at, offset + at).catch((cause: unknown) => {
@@ -65,7 +84,7 @@ async function readPart(file: FileHandle, { path, offset, length, buffer }: Plac
     if (bytesRead === 0) throw sourceChanged(path, offset + at, offset + length);
     at += bytesRead;
   }
-  return { data, ...(await digest(data)) };
+  return data;
 }
 
 function sourceMissing(cause: unknown): Fault {

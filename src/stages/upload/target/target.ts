@@ -17,9 +17,9 @@ export type Receipt = {
   key: string;
   bytes: number;
   etag?: string | undefined;
-  /** Of what was sent; hex. Absent where the source was linked and not read. */
-  md5?: string | undefined;
   /** Of what was sent; hex. Absent where the source was linked, or sent in parts. */
+  md5?: string | undefined;
+  /** Of what was sent; hex. Absent only where the file was gone when its digest was wanted. */
   sha256?: string | undefined;
   evidence: Evidence;
   /** Whether it was asked for once before, in the same put, without the store's final word. */
