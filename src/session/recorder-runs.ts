@@ -60,15 +60,36 @@ export class RecorderRuns {
 
   /** The recording's zero in this machine's monotonic time; undefined before the first run. */
   get zeroMonoUs(): number | undefined {
-    const { state, ports } = this.#options;
-    const { zeroUtcMs, zeroMono } = state();
-    if (this.#zeroMonoUs !== undefined || zeroUtcMs === undefined) return this.#zeroMonoUs;
-    // Only once the machine itself was started anew must wall time be believed, which may have been set meanwhile.
-    this.#zeroMonoUs =
-      zeroMono !== undefined && zeroMono.bootId === ports.bootId
-        ? zeroMono.us
-        : Math.round(ports.clock.monoUs() - (ports.clock.nowMs() - zeroUtcMs) * 1000);
     return this.#zeroMonoUs;
+  }
+
+  /** Finds the zero of a recording that was claimed. */
+  async recall(): Promise<void> {
+    const { state, ports } = this.#options;
+    const { clock, bootId } = ports;
+    const { zeroUtcMs, zeroMono } = state();
+    if (zeroUtcMs === undefined) return;
+    if (zeroMono !== undefined && zeroMono.bootId === bootId) {
+      this.#zeroMonoUs = zeroMono.us;
+      return;
+    }
+    // Only once the machine itself was started anew must wall time be believed. It may have been set back meanwhile,
+    // and the next run would wait until it is past what lies on the spool.
+    const endMs = Math.max(clock.nowMs(), await this.#spooledUntilMs());
+    this.#zeroMonoUs = Math.round(clock.monoUs() - (endMs - zeroUtcMs) * 1000);
+  }
+
+  /** Where the newest file on the spool ends, Unix milliseconds. */
+  async #spooledUntilMs(): Promise<number> {
+    const { ports, task } = this.#options;
+    const { sid } = task();
+    try {
+      const { files } = await ports.spool.read(sid);
+      return files.reduce((end, { file }) => Math.max(end, file.startUtcMs + file.durationUs / 1000), 0);
+    } catch (error) {
+      ports.log.error({ sid, error: messageOf(error) }, 'the spool of a recording cannot be read');
+      return 0;
+    }
   }
 
   /** Launches the next run. Resolves to whether it was; what keeps it from being launched is told as an event. */

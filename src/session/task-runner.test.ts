@@ -15,7 +15,9 @@ beforeEach(() => {
 
 /** A file on a spool, as the next server reads it. */
 const lying = (name: string): RunFile => ({ dir: '/spool/x/1', file: mp4(name) });
-const mp4 = (name: string): SpooledFile => ({ type: 'mp4', name, index: 0, startUtcMs: 1, durationUs: 1, bytes: 1 });
+const mp4 = (name: string, startUtcMs = 1, durationUs = 1): SpooledFile => ({
+  ...{ type: 'mp4', name, index: 0, startUtcMs, durationUs, bytes: 1 },
+});
 
 function hold(task = taskOf(), state: TaskState = newTaskState()): TaskRunner {
   world.store.tasks.set(task.sid, { task, state });
@@ -268,11 +270,11 @@ test('a store that can never be used stops the recording and leaves its files on
 
 describe('after a crash of the server', () => {
   /** A task that the server before left in this state, with a recorder that is still at work. */
-  async function left(state: Partial<TaskState>, folders = [1]) {
+  async function left(state: Partial<TaskState>, folders = [1], files = [lying('a.mp4')]) {
     const task = taskOf();
     world.store.tasks.set(task.sid, { task, state: { ...newTaskState(), generation: 1, ...state } });
     world.store.runs.set(task.sid, [running]);
-    world.spooled.set(task.sid, [lying('a.mp4')]);
+    world.spooled.set(task.sid, files);
     world.runs.set(task.sid, folders);
     world.alive.add(99);
     const all = recordings();
@@ -322,6 +324,17 @@ describe('after a crash of the server', () => {
     await left({ phase: 'recording', status: 5, zeroUtcMs, zeroMono });
     await orphanEnds();
     expect(world.recorders[0]?.start).toMatchObject({ generation: 2, zeroUtcMs, zeroMonoUs });
+  });
+
+  test('wall time that was set back while the machine was started anew makes nobody wait', async () => {
+    world.clock.advance(100_000);
+    const zeroUtcMs = world.clock.nowMs() - 60_000 + 3_600_000;
+    const file = mp4('a.mp4', zeroUtcMs + 30_000, 15_000_000);
+    const zeroMono = { bootId: 'before', us: 7 };
+    await left({ phase: 'recording', status: 5, zeroUtcMs, zeroMono }, [1], [{ ...lying('a.mp4'), file }]);
+    await orphanEnds();
+    // It is at least 45 s after the zero: so much lies on the spool.
+    expect(world.recorders[0]?.start).toMatchObject({ zeroUtcMs, zeroMonoUs: 100_000_000 - 45_000_000 });
   });
 
   test('a run whose folder somebody removed is told, and the recording goes on', async () => {

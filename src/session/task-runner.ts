@@ -144,6 +144,7 @@ export class TaskRunner {
       if (kind === 'record' && !spooled.some((each) => each.generation === generation))
         log.error({ sid, generation }, 'the spool folder of a run is gone: what was not stored of it is lost');
     const newestGeneration = Math.max(0, ...[...former, ...spooled].map(({ generation }) => generation));
+    await this.#runs.recall();
     await this.dispatch({ type: 'serverRestarted', newestGeneration });
   }
 

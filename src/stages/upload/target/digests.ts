@@ -57,8 +57,8 @@ const thread = new DigestThread();
 let nextFile = 0;
 
 /**
- * The digests of a file that is read in parts. The SHA-256 of the whole comes of the parts where all were read here, one
- * after the other; else, as where some were confirmed before a restart, the file is read again for it.
+ * The digests of a file that is read in parts. The SHA-256 of the whole comes of the parts where all were read here,
+ * one after the other; else, as where some were confirmed before a restart, the file is read again for it.
  */
 export class FileDigest {
   readonly #path: string;
