@@ -105,6 +105,12 @@ test.each([
   [`apps:\n  - {id: ${APP}, notifications: {url: 'https://example.com'}}`, /apps has a value that is not/],
   [`notifyUrl: https://example.com\nnotifySecret: s\napps:\n  - {id: ${APP}}`, /is for the app of AIRCHECK_APP_ID/],
   [`customers:\n  - {id: c, secret: d, apps: [${APP}]}`, /names app/],
+  ['backupStorage: {vendor: 1}', /backupStorage has a value.*bucket: .*expected string/],
+  ['backupStorage: {vendor: 1, bucket: b, accessKey: a}', /speaks S3 \(secretKey must not be empty\)/],
+  [
+    'backupStorage: {vendor: 11, bucket: b, accessKey: a, secretKey: s, extensionParams: {endpoint: "a b"}}',
+    /\(extensionParams.endpoint must be a host/,
+  ],
 ])('the file %j is refused in words', (yaml, words) => {
   expect(() => loadConfig({ env: {}, cwd: folder(yaml) })).toThrow(words);
 });
@@ -112,6 +118,10 @@ test.each([
 test("a secret's value is never repeated", () => {
   const secret = 'not-hexadecimal-but-secret';
   expect(() => loadConfig({ env: { AIRCHECK_APP_ID: APP, AIRCHECK_APP_CERTIFICATE: secret }, cwd: folder() })).toThrow(
+    expect.not.objectContaining({ message: expect.stringContaining(secret) }),
+  );
+  const yaml = `backupStorage: {vendor: 1, region: 99, bucket: "", accessKey: ${secret}, secretKey: [${secret}]}`;
+  expect(() => loadConfig({ env: {}, cwd: folder(yaml) })).toThrow(
     expect.not.objectContaining({ message: expect.stringContaining(secret) }),
   );
 });

@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 import { parse } from 'yaml';
+import type { z } from 'zod';
 import { addressKind } from '../kernel/address.ts';
 import { Fault, messageOf } from '../kernel/fault.ts';
 import { aboutSetting, environmentName, type SettingKey, type Settings, settingsShape, YAML_ONLY } from './settings.ts';
@@ -68,11 +69,20 @@ export function loadConfig({ env = process.env, cwd = process.cwd() }: LoadOptio
       continue;
     }
     const { allowed, secret } = aboutSetting(schema);
-    problems.push(`${source} ${secret ? 'has a value that' : `is ${JSON.stringify(raw)}, which`} is not ${allowed}`);
+    const what = secret ? 'has a value that' : `is ${JSON.stringify(raw)}, which`;
+    problems.push(`${source} ${what} is not ${allowed}${membersOf(parsed.error)}`);
   }
   if (problems.length === 0) problems.push(...pairProblems(values as Settings));
   if (problems.length > 0) throw new Fault('config-invalid', problems.join('\n'), { blame: 'caller' });
   return settle(values as Settings, cwd);
+}
+
+/** Which members of a setting that has some are wrong, and how; no message holds a value. */
+function membersOf({ issues }: z.ZodError): string {
+  const members = issues
+    .filter(({ path }) => path.length > 0)
+    .map(({ path, message }) => (message.startsWith(path.join('.')) ? message : `${path.join('.')}: ${message}`));
+  return members.length === 0 ? '' : ` (${members.join('; ')})`;
 }
 
 function readYaml(given: string | undefined, cwd: string): { path: string; values: Record<string, unknown> } {

@@ -39,6 +39,14 @@ test('what the backup store does not have is told apart from a refusal', async (
   await expect(backlog({ retry: 'f'.repeat(32) })).rejects.toMatchObject({ code: 'backlog-unknown' });
 });
 
+test.each(['', 'room', 'f'.repeat(31), `${'f'.repeat(32)}/..`])('%j is no sid, and nobody is asked', async (retry) => {
+  answer = () => expect.unreachable();
+  await expect(backlog({ retry })).rejects.toMatchObject({
+    code: 'backlog-unknown',
+    message: expect.stringMatching(/is not the sid of a recording: that is 32 hexadecimal/),
+  });
+});
+
 test('a server that is not there is told with the reason', async () => {
   await new Promise((resolve) => server.close(resolve));
   await expect(backlog({})).rejects.toMatchObject({

@@ -7,10 +7,22 @@ import { backlogEntrySchema } from '../../http/backlog.ts';
 import { Fault, messageOf } from '../../kernel/fault.ts';
 import { completeCredentials } from '../credentials.ts';
 
+/** As of newSid. */
+const SID = /^[0-9a-f]{32}$/;
+
 export type BacklogWords = { retry?: string; json?: boolean };
 
-/** Prints the backlog, or has a recording's files tried at once. Throws a Fault when the server does not answer. */
+/**
+ * Prints the backlog, or has a recording's files tried at once. Throws a Fault for what is no sid, and when the server
+ * does not answer.
+ */
 export async function backlog({ retry, json }: BacklogWords): Promise<void> {
+  if (retry !== undefined && !SID.test(retry))
+    throw new Fault(
+      'backlog-unknown',
+      `"${retry}" is not the sid of a recording: that is 32 hexadecimal characters, as \`aircheck backlog\` prints it`,
+      { blame: 'caller' },
+    );
   const { config } = completeCredentials(loadConfig(), { make: false });
   const host = /^(0\.0\.0\.0|::)$/.test(config.host) ? '127.0.0.1' : config.host;
   const base = `${config.tlsCertFile ? 'https' : 'http'}://${host.includes(':') ? `[${host}]` : host}:${config.port}`;

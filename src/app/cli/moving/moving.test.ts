@@ -80,6 +80,16 @@ describe('the command', () => {
   const run = (words: Partial<MovingWords> = {}) => moving({ address: '127.0.0.1', days: 30, ...words });
   const read = (name: string) => readFileSync(join(folder, name), 'utf8');
 
+  test.each([
+    [{ name: 'a.example.com' }, /give --certificates/],
+    [{ name: 'http://x' }, /"http:\/\/x" is not a host name/],
+    [{ name: '-x', certificates: './never' }, /"-x" is not a host name/],
+    [{ name: '', certificates: './never' }, /"" is not a host name/],
+  ])('refuses %j', async (words, why) => {
+    await expect(run(words)).rejects.toThrow(why);
+    expect(said).toBe('');
+  });
+
   test('makes a certificate that is good for every host, and for further names', async () => {
     const before = Date.now();
     await run({ certificates: folder, name: 'rec.example.com, *.example.org', json: true });

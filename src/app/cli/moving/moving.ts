@@ -26,11 +26,14 @@ const SYSTEM_BUNDLES = ['/etc/ssl/certs/ca-certificates.crt', '/etc/pki/tls/cert
 
 /** Throws a Fault for words that make no sense and files that are there already; then nothing was made. */
 export async function moving(words: MovingWords): Promise<void> {
+  const names = namesOf(words.name);
+  if (names.length > 0 && words.certificates === undefined)
+    throw refuse('--name is for the certificate: give --certificates <folder> as well');
   const folder = resolve(words.certificates ?? FOLDER);
   const plan = planOf(words, folder);
   if (words.certificates !== undefined)
     plan.certificate = await makeFiles(folder, words, {
-      hosts: [...plan.hosts, ...namesOf(words.name)],
+      hosts: [...plan.hosts, ...names],
       nowMs: systemClock.nowMs(),
       days: words.days,
     });
@@ -58,7 +61,8 @@ async function makeFiles(folder: string, { force }: MovingWords, wish: Certifica
 function namesOf(text: string | undefined): string[] {
   const names = text?.split(',').map((part) => part.trim()) ?? [];
   const bad = names.find(
-    (name) => !/^(?=.{1,253}$)(\*\.)?([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9-]+$/i.test(name),
+    (name) =>
+      !/^(?=.{1,253}$)(\*\.)?([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/i.test(name),
   );
   if (bad !== undefined) throw refuse(`"${bad}" is not a host name`);
   return names;
