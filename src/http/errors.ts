@@ -23,7 +23,10 @@ export function errorSender({ legacyErrorCodes }: ErrorOptions): SendError {
     const fault = fromFastify(error);
     const name = problemOf(fault);
     const shape = PROBLEMS[name];
-    if (shape.blame === 'self') request.log.error({ err: fault, url: request.url }, 'a request failed');
+    if (name === 'internal-error') request.log.error({ err: fault, url: request.url }, 'a request failed');
+    // It was foreseen, and whoever refused has said why: a stack would tell nothing more.
+    else if (shape.blame === 'self')
+      request.log.error({ problem: name, why: messageFor(fault), url: request.url }, 'a request was refused');
     else request.log.info({ problem: name, why: messageFor(fault), body: loggable(request) }, 'a request was refused');
     if (shape.http === 401) reply.header('WWW-Authenticate', 'Basic realm="aircheck"');
     reply.code(shape.http).type('application/json; charset=utf-8');

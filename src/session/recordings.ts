@@ -15,7 +15,7 @@ import type { Mode } from '../contract/rest/fields.ts';
 import type { QueryReply } from '../contract/rest/query.ts';
 import { parseStart, type StartOptions, type StartReply } from '../contract/rest/start.ts';
 import { parseStop, type StopReply, type UploadingStatus } from '../contract/rest/stop.ts';
-import { ignoredLayoutMembers, toLayout, toPlan } from '../contract/rest/to-plan.ts';
+import { toLayout, toPlan } from '../contract/rest/to-plan.ts';
 import { pushesOf, toPageAddress } from '../contract/rest/to-web-plan.ts';
 import { parseUpdate } from '../contract/rest/update.ts';
 import { parseUpdateLayout } from '../contract/rest/update-layout.ts';
@@ -247,9 +247,8 @@ export class Recordings {
 
     const sid = newSid();
     const options = { sid, baseName: baseName(sid, cname), mp4Limit };
-    const { plan, extinfComma, ignored } = toPlan(request, options);
+    const { plan, extinfComma } = toPlan(request, options);
     const pushed = request.mode === 'web' ? pushesOf(request) : [];
-    if (ignored.length > 0) log.warn({ sid, ignored }, `without effect on this server: ${ignored.join(', ')}`);
     const overload = admission.refusalOf(plan, appid);
     if (overload !== undefined) throw refuse(overload);
     this.#starting.set(sid, appid);
@@ -291,10 +290,6 @@ export class Recordings {
     if (path.mode !== 'mix') throw problem('layout-invalid', `updateLayout: mode ${path.mode} has no layout!`);
     const { clientRequest } = parseUpdateLayout(body);
     const runner = await this.#runnerOf(path, resource);
-    const { task } = runner;
-    const ignored = ignoredLayoutMembers(clientRequest);
-    if (ignored.length > 0)
-      this.#options.log.warn({ sid: task.sid, ignored }, `without effect on this server: ${ignored.join(', ')}`);
     return this.#change(path, runner, { layout: toLayout(clientRequest), warnings });
   }
 

@@ -28,6 +28,15 @@ import { TaskUpload } from './task-upload.ts';
 /** Warnings of later calls are kept up to this many. */
 const MAX_WARNINGS = 200;
 
+/** What the log says of a task that has come so far. */
+const PHASE_WORDS: Record<TaskState['phase'], string> = {
+  new: 'recording accepted',
+  recording: 'recording started',
+  stopping: 'recording stopping',
+  uploading: 'recording uploading',
+  ended: 'recording ended',
+};
+
 /** What an update or updateLayout changes; each replaces the whole of what it names. */
 export type TaskChange = {
   storage?: StorageConfig;
@@ -286,8 +295,9 @@ export class TaskRunner {
   #sayPhase(state: TaskState): void {
     const { sid, appid, cname, uid } = this.task;
     const details = { sid, appid, cname, uid, phase: state.phase, status: state.status, ending: state.ending };
-    if (state.healthy) this.#ports.log.info(details, `recording ${state.phase}`);
-    else this.#ports.log.warn(details, `recording ${state.phase} after a failure: ${state.ending}`);
+    const text = PHASE_WORDS[state.phase];
+    if (state.healthy) this.#ports.log.info(details, text);
+    else this.#ports.log.warn(details, `${text} after a failure: ${state.ending}`);
   }
 
   async #carryOut(effect: TaskEffect): Promise<void> {

@@ -52,7 +52,6 @@ export const mixRecordingConfigSchema = z
     transcodingConfig: transcodingConfigSchema.optional(),
   })
   .superRefine(checkShared);
-export type MixRecordingConfig = z.output<typeof mixRecordingConfigSchema>;
 
 export const individualRecordingConfigSchema = z
   .object({

@@ -25,7 +25,6 @@ function planOf(recordingConfig: object = {}, more: object = {}) {
 test('the defaults are those of the contract', () => {
   expect(planOf()).toEqual({
     extinfComma: false,
-    ignored: [],
     plan: {
       mode: 'mix',
       sid: SID,
@@ -111,16 +110,18 @@ test('odd sides lose a pixel, integral floats are taken, and an unknown frame ra
   for (const fps of [1, 7, 10, 15, 24, 30, 60]) expect(video({ fps })?.fps).toBe(fps);
 });
 
-test('what has no effect is named', () => {
-  expect(planOf({ transcodingConfig: { backgroundImage: 'http://x/y.jpg' }, privateParams: '{' }).ignored).toEqual([
-    'backgroundImage',
-    'privateParams',
-  ]);
-  expect(planOf({ privateParams: '{"correctEXTINF":true}' })).toMatchObject({ extinfComma: true, ignored: [] });
+test.each([
+  ['{"correctEXTINF":true}', true],
+  ['{"correctEXTINF":1}', false],
+  ['null', false],
+  ['{', false],
+  ['', false],
+])('privateParams %s ask for the comma of EXTINF: %s', (privateParams, extinfComma) => {
+  expect(planOf({ privateParams })).toMatchObject({ extinfComma });
 });
 
 test('the low stream is planned where it is asked for; the high one needs no word', () => {
-  expect(planOf({ videoStreamType: 1 })).toMatchObject({ ignored: [], plan: { videoStreamType: 1 } });
+  expect(planOf({ videoStreamType: 1 })).toMatchObject({ plan: { videoStreamType: 1 } });
   expect(planOf({ videoStreamType: 0 }).plan).not.toHaveProperty('videoStreamType');
 });
 

@@ -6,12 +6,7 @@ import type { IndividualPlan, Layout, MixPlan, Plan, Region, Subscription, Video
 import type { LayoutMembers } from './layout.ts';
 import { AUDIO_PROFILES, even } from './media-values.ts';
 import type { PlanOptions } from './plan-options.ts';
-import {
-  type Lists,
-  type MixRecordingConfig,
-  type TranscodingConfig,
-  transcodingConfigSchema,
-} from './recording-config.ts';
+import { type Lists, type TranscodingConfig, transcodingConfigSchema } from './recording-config.ts';
 import type { IndividualStart, MixStart, StartClientRequest } from './start.ts';
 import { toWebPlan } from './to-web-plan.ts';
 
@@ -22,8 +17,6 @@ export type Planned<P extends Plan> = {
   plan: P;
   /** The caller asked for the comma after `#EXTINF:<seconds>`. */
   extinfComma: boolean;
-  /** Members that were sent and have no effect, for the log. */
-  ignored: string[];
 };
 
 /** The Plan of a start request of any mode. */
@@ -34,7 +27,7 @@ export function toPlan(request: StartClientRequest, options: PlanOptions): Plann
     case 'individual':
       return toIndividualPlan(request, options);
     case 'web':
-      return { plan: toWebPlan(request, options), extinfComma: false, ignored: [] };
+      return { plan: toWebPlan(request, options), extinfComma: false };
   }
 }
 
@@ -44,7 +37,6 @@ export function toMixPlan(request: MixStart, { sid, baseName, mp4Limit }: PlanOp
   const types = request.recordingFileConfig?.avFileType ?? ['hls'];
   const audio = config.streamTypes !== 1 ? AUDIO_PROFILES[config.audioProfile] : undefined;
   const video = config.streamTypes !== 0 ? toVideoPlan(transcoding) : undefined;
-  const { comma, readable } = readPrivateParams(config.privateParams);
   const plan: MixPlan = {
     mode: 'mix',
     sid,
@@ -57,11 +49,7 @@ export function toMixPlan(request: MixStart, { sid, baseName, mp4Limit }: PlanOp
     maxIdleMs: config.maxIdleTime * 1000,
     mp4Limit,
   };
-  return {
-    plan,
-    extinfComma: comma,
-    ignored: [...ignoredMembers(config), ...(readable ? [] : ['privateParams'])],
-  };
+  return { plan, extinfComma: wantsExtinfComma(config.privateParams) };
 }
 
 /** Users of `subscribeUidGroup` 0 to 5 (contract §1.2.2). */
@@ -78,7 +66,6 @@ function toIndividualPlan(
   // Passing sound through is meant for recordings of sound alone; otherwise it is as if it were not said (§1.2.2).
   const isOriginal = config.streamMode === 'original' && config.streamTypes === 0;
   const streamMode = config.streamMode === 'original' && !isOriginal ? 'default' : config.streamMode;
-  const { comma, readable } = readPrivateParams(config.privateParams);
   return {
     plan: {
       mode: 'individual',
@@ -96,13 +83,7 @@ function toIndividualPlan(
         manifest: recordsStreams && aircheck.manifest,
       },
     },
-    extinfComma: comma,
-    ignored: [
-      ...(readable ? [] : ['privateParams']),
-      ...(config.streamMode === 'original' && !isOriginal ? ['streamMode'] : []),
-      ...(request.appsCollection ? ['appsCollection'] : []),
-      ...(request.transcodeOptions ? ['transcodeOptions'] : []),
-    ],
+    extinfComma: wantsExtinfComma(config.privateParams),
   };
 }
 
@@ -181,18 +162,14 @@ function toSubscription(only: string[] = [], except: string[] = [], wanted = tru
   return undefined;
 }
 
-function readPrivateParams(text: string | undefined): { comma: boolean; readable: boolean } {
-  if (!text) return { comma: false, readable: true };
+function wantsExtinfComma(privateParams = ''): boolean {
   try {
-    const params = JSON.parse(text) as { correctEXTINF?: unknown } | null;
-    return { comma: params?.correctEXTINF === true, readable: true };
+    const params = JSON.parse(privateParams || '{}') as { correctEXTINF?: unknown } | null;
+    return params?.correctEXTINF === true;
   } catch {
-    return { comma: false, readable: false };
+    // The caller is warned of it.
+    return false;
   }
-}
-
-function ignoredMembers(config: MixRecordingConfig): string[] {
-  return config.transcodingConfig ? ignoredLayoutMembers(config.transcodingConfig) : [];
 }
 
 /** Members of a layout that are taken and have no effect on this server yet. */
