@@ -4,14 +4,17 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writ
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { PageGuard } from '../contract/line/commands.ts';
 import { newHexId } from '../kernel/ids.ts';
 import { findPrograms } from '../stages/source/page/programs.ts';
-import { Pages } from './pages.ts';
+import { Pages, pageUser, probeGuard } from './pages.ts';
 
 let dataDir: string;
 let folder: string;
+const PAGE = { url: 'https://a.test/', mobile: false, readyTimeoutMs: 0 };
 const log = { info: () => {}, warn: () => {} };
-const open = (user = 'nobody') => Pages.open({ dataDir, folder, networks: ['loopback', '10.1.0.0/16'], user, log });
+const open = (user = 'nobody', guard: PageGuard = 'namespace') =>
+  Pages.open({ dataDir, folder, networks: ['loopback', '10.1.0.0/16'], guard, user, log });
 const rootOf = () => join(tmpdir(), `aircheck-pages-${folder.slice(0, 16)}`);
 /** The number of a process that has ended. */
 async function endedPid(): Promise<number> {
@@ -74,16 +77,17 @@ test('a folder that was cleared away is there again for the next page', async ({
   skip(pages.refusal !== undefined, pages.refusal);
   rmSync(rootOf(), { recursive: true });
   pages.sweep();
-  pages.sourceOf({ url: 'https://a.test/', mobile: false, readyTimeoutMs: 0 });
+  pages.sourceOf(PAGE);
   expect(statSync(rootOf()).mode & 0o777).toBe(0o711);
 });
 
 test('a page is handed what it may reach, and not the folders of the server', async ({ skip }) => {
   const pages = await open();
   skip(pages.refusal !== undefined, pages.refusal);
-  expect(pages.sourceOf({ url: 'https://a.test/', mobile: false, readyTimeoutMs: 0 })).toMatchObject({
+  expect(pages.sourceOf(PAGE)).toMatchObject({
     ...{ kind: 'page', url: 'https://a.test/', root: rootOf(), hidden: [dataDir] },
     networks: ['127.0.0.0/8', '::1/128', '10.1.0.0/16'],
+    ...{ guard: 'namespace', sandboxed: true },
   });
 });
 
@@ -91,6 +95,20 @@ test.runIf(process.getuid?.() === 0)('a user who is root, or nobody at all, is a
   for (const user of ['root', 'no such user']) {
     const pages = await open(user);
     expect(pages.refusal).toContain(`pageUser ${user} is no user without rights`);
-    expect(() => pages.sourceOf({ url: 'https://a.test/', mobile: false, readyTimeoutMs: 0 })).toThrow('pageUser');
+    expect(() => pages.sourceOf(PAGE)).toThrow('pageUser');
   }
+});
+
+test('a guard that cannot be had is a refusal, which says where others are named', async ({ skip }) => {
+  const pages = await open();
+  skip(pages.refusal !== undefined, pages.refusal);
+  const programs = { ...findPrograms(), bwrap: '/bin/false', chromium: '/bin/false' };
+  const user = pageUser('nobody');
+  for (const guard of ['namespace', 'user'] as const)
+    await expect(probeGuard(guard, programs, user)).rejects.toThrow(
+      /page(s cannot be kept.*pageGuard|Guard user needs)/,
+    );
+  // A browser that does not come up with its sandbox is started without.
+  expect(await probeGuard('trust-the-browser', programs, user)).toBe(false);
+  expect((await open('nobody', 'trust-the-browser')).sourceOf(PAGE)).toMatchObject({ guard: 'trust-the-browser' });
 });

@@ -3,16 +3,17 @@
  * which each run keeps its browser for as long as it lasts.
  */
 import { execFile } from 'node:child_process';
-import { chmodSync, lstatSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, chownSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
-import type { Source } from '../contract/line/commands.ts';
+import type { PageGuard, Source } from '../contract/line/commands.ts';
 import type { PageAddress } from '../contract/line/plan.ts';
 import { Fault, messageOf } from '../kernel/fault.ts';
 import type { PagePort, SessionLog } from '../session/ports.ts';
 import { findPrograms, type PageUser, type Programs } from '../stages/source/page/programs.ts';
 import { DISPLAY_NOTE } from '../stages/source/page/screen.ts';
+import { probeUserRules, removeUserRules, userOf } from '../stages/source/page/user-rules.ts';
 import { identityOf } from '../worker/process-identity.ts';
 
 export type PagesOptions = {
@@ -22,6 +23,7 @@ export type PagesOptions = {
   folder: string;
   /** Addresses and ranges that pages may reach beside public ones. */
   networks: readonly string[];
+  guard: PageGuard;
   /** Whom pages run as where the server is root. */
   user: string;
   log: Pick<SessionLog, 'info' | 'warn'>;
@@ -37,29 +39,34 @@ export class Pages implements PagePort {
   readonly refusal: string | undefined;
   readonly #options: PagesOptions;
   readonly #root: string;
-  readonly #user: PageUser;
+  readonly #machine: PageMachine | undefined;
 
-  private constructor(options: PagesOptions, root: string, user: PageUser, refusal: string | undefined) {
+  private constructor(
+    options: PagesOptions,
+    root: string,
+    machine: PageMachine | undefined,
+    refusal: string | undefined,
+  ) {
     this.#options = options;
     this.#root = root;
-    this.#user = user;
+    this.#machine = machine;
     this.refusal = refusal;
   }
 
   /** Looks what there is, and removes what an earlier server left. What is missing is a refusal, and no error. */
   static async open(options: PagesOptions): Promise<Pages> {
     const root = join(tmpdir(), `aircheck-pages-${options.folder.slice(0, 16)}`);
-    let user: PageUser;
+    let found: PageMachine | undefined;
     let refusal: string | undefined;
     try {
-      const programs = findPrograms();
-      user = pageUser(options.user);
-      await probeNamespaces(programs, user);
+      found = await examineMachine(options);
+      if (!found.sandboxed)
+        options.log.warn({ guard: options.guard }, 'web pages are recorded without Chromium’s sandbox');
       makeOwnFolder(root);
     } catch (error) {
       refusal = messageOf(error);
     }
-    const pages = new Pages(options, root, user, refusal);
+    const pages = new Pages(options, root, found, refusal);
     if (refusal === undefined) pages.sweep();
     return pages;
   }
@@ -68,15 +75,23 @@ export class Pages implements PagePort {
     if (this.refusal !== undefined) throw new Fault('pages-refused', this.refusal, { blame: 'self' });
     // Systems clear away what lies untouched among temporary files for some days.
     makeOwnFolder(this.#root);
-    const { networks, dataDir } = this.#options;
+    const { networks, dataDir, guard } = this.#options;
+    const { user, sandboxed = true } = this.#machine ?? {};
     return {
       kind: 'page',
       ...page,
       root: this.#root,
       hidden: [resolve(dataDir)],
-      ...(this.#user && { user: this.#user }),
+      ...(user && { user }),
+      ...{ guard, sandboxed },
       networks: networks.flatMap((range) => (range === 'loopback' ? LOOPBACK : range)),
     };
+  }
+
+  #removeRules(uid: number): void {
+    removeUserRules(uid).catch((error) =>
+      this.#options.log.warn({ uid, error: messageOf(error) }, 'the rules of a page cannot be removed yet'),
+    );
   }
 
   sweep(): void {
@@ -87,11 +102,37 @@ export class Pages implements PagePort {
       try {
         removeDisplay(dir);
         rmSync(dir, { recursive: true, force: true, maxRetries: 5 });
+        if (this.#options.guard === 'user') this.#removeRules(userOf(pid).uid);
       } catch (error) {
         this.#options.log.warn({ dir, error: messageOf(error) }, 'what a page left cannot be removed yet');
       }
     }
   }
+}
+
+/** What pages run with on this machine. */
+type PageMachine = {
+  programs: Programs;
+  /** Undefined where the server has no rights to give up. */
+  user: PageUser;
+  /** Whether Chromium's own sandbox works. */
+  sandboxed: boolean;
+};
+
+/** Rejects with a Fault when pages cannot be recorded here, or not kept from what they may not reach. */
+async function examineMachine({ guard, user: name }: Pick<PagesOptions, 'guard' | 'user'>): Promise<PageMachine> {
+  const programs = findPrograms();
+  const user = pageUser(name);
+  return { programs, user, sandboxed: await probeGuard(guard, programs, user) };
+}
+
+/** Whether Chromium's own sandbox works. Rejects with a Fault when `guard` cannot be had. */
+export async function probeGuard(guard: PageGuard, programs: Programs, user: PageUser): Promise<boolean> {
+  if (guard === 'trust-the-browser') return probeSandbox(programs, user);
+  if (guard === 'namespace') await probeNamespaces(programs, user);
+  else await probeOwnUser(programs);
+  // Who may make namespaces has all that it needs.
+  return true;
 }
 
 /**
@@ -117,7 +158,33 @@ export async function probeNamespaces(programs: Programs, user: PageUser): Promi
     await promisify(execFile)(programs.bwrap, args, { ...user, cwd: '/', timeout: PROBE_TIMEOUT_MS });
   } catch (cause) {
     const why = 'pages cannot be kept from this machine’s networks: an unprivileged user may make no namespaces';
-    throw new Fault('page-namespaces-refused', `${why} (${messageOf(cause).trim()})`, { blame: 'self', cause });
+    const others = 'The setting pageGuard says what else can keep them';
+    const message = `${why} (${messageOf(cause).trim()}). ${others}`;
+    throw new Fault('page-namespaces-refused', message, { blame: 'self', cause });
+  }
+}
+
+/** Rejects with a Fault when a page can have no user and no rules of its own. */
+async function probeOwnUser(programs: Programs): Promise<void> {
+  if (process.getuid?.() !== 0)
+    throw new Fault('page-rules-refused', 'pageGuard user needs a server that runs as root', { blame: 'self' });
+  await probeNamespaces(programs, userOf(0));
+  await probeUserRules();
+}
+
+/** Whether Chromium comes up with its own sandbox on: by namespaces, or by its setuid helper. */
+async function probeSandbox(programs: Programs, user: PageUser): Promise<boolean> {
+  const profile = mkdtempSync(join(tmpdir(), 'aircheck-probe-'));
+  if (user) chownSync(profile, user.uid, user.gid);
+  const args = ['--headless', `--user-data-dir=${profile}`, '--dump-dom', 'about:blank'];
+  const options = { ...user, cwd: '/', env: { HOME: profile }, timeout: PROBE_TIMEOUT_MS };
+  try {
+    await promisify(execFile)(programs.chromium, args, options);
+    return true;
+  } catch {
+    return false;
+  } finally {
+    rmSync(profile, { recursive: true, force: true, maxRetries: 5 });
   }
 }
 

@@ -226,7 +226,8 @@ export async function createServer(given: Config): Promise<AircheckServer> {
     });
 
     const pages = await Pages.open({
-      ...{ dataDir: config.dataDir, folder, networks: config.pageNetworks, user: config.pageUser, log },
+      ...{ dataDir: config.dataDir, folder, networks: config.pageNetworks, log },
+      ...{ guard: config.pageGuard, user: config.pageUser },
     });
 
     const recordings = new Recordings({

@@ -3,6 +3,7 @@
  * by its own name in aircheck.yaml; the environment wins. docs/reference/configuration.md is generated from here.
  */
 import { z } from 'zod';
+import { pageGuardSchema } from '../contract/line/commands.ts';
 import { storageConfigSchema } from '../contract/line/storage.ts';
 import { AllowedAddresses } from '../kernel/address.ts';
 
@@ -246,6 +247,11 @@ export const settingsShape = {
       'Addresses that are no public internet and that recorded web pages may be pushed to all the same: `loopback` (this machine) and ranges. Without it an `rtmpUrl` could have this server knock at doors that only it can reach.',
     allowed: 'loopback, addresses and ranges such as 10.1.0.0/16, separated by commas; or none',
     otherwise: 'none',
+  }),
+  pageGuard: setting(pageGuardSchema.default('namespace'), {
+    description:
+      'What keeps recorded web pages from what they may not reach. `namespace`: a network of their own, out of which only this server’s proxy leads. `user`: a user of its own for each recording, and nftables rules for that one; calls inside pages have UDP; the server must be root. `trust-the-browser`: nothing but the browser’s own settings, so that whoever breaks into it reaches all that this machine does. Where the named one cannot be had, web mode is refused.',
+    allowed: 'namespace, user or trust-the-browser',
   }),
   pageUser: setting(text().min(1).default('nobody'), {
     description: 'User that recorded web pages run as where the server runs as root. It must have no rights.',

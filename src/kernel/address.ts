@@ -37,6 +37,9 @@ const RANGES: [AddressKind, string[]][] = [
   ],
 ];
 
+/** All that is not public, but for IPv6 addresses that wrap such an IPv4 one. */
+export const SPECIAL_RANGES: readonly string[] = RANGES.flatMap(([, ranges]) => ranges);
+
 const LISTS = RANGES.map(([kind, ranges]) => {
   const list = new BlockList();
   for (const range of ranges) {

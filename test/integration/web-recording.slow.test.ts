@@ -296,7 +296,7 @@ describe.skipIf(refusal !== undefined)('a web page', { timeout: 120_000 }, () =>
       expect(open.length).toBeGreaterThan(37);
       await vi.waitFor(() => expect([...allowed.came].sort()).toEqual(open), { timeout: 10_000, interval: 100 });
       await recording.stop();
-      expect(forbidden).toMatchObject({ count: 0, came: new Set() });
+      expect(forbidden).toMatchObject({ connections: 0, datagrams: 0, came: new Set() });
       expect([...allowed.came].sort()).toEqual(open);
       const { body } = await server.call('GET', `/aircheck/recordings/${recording.sid}`);
       for (const host of ['127.0.0.1', 'localhost', '[::1]', '0.0.0.0', '169.254.169.254'])

@@ -282,7 +282,10 @@ export class FakeWorld {
       pushes: { networks: [], refusalOf: () => undefined },
       pages: {
         refusal: undefined,
-        sourceOf: (page) => ({ kind: 'page', ...page, root: '/tmp/pages', hidden: [], networks: [] }),
+        sourceOf: (page) => ({
+          ...{ kind: 'page', ...page, root: '/tmp/pages', hidden: [], networks: [] },
+          ...{ guard: 'namespace', sandboxed: true },
+        }),
         sweep: () => {},
       },
       recorders: {

@@ -2,16 +2,26 @@
  * `aircheck doctor`: says whether this machine has what recordings of web pages need, and what to do about what it
  * lacks.
  */
-import { loadConfig } from '../../config/load.ts';
+import { type Config, loadConfig } from '../../config/load.ts';
 import { messageOf } from '../../kernel/fault.ts';
 import { findPrograms } from '../../stages/source/page/programs.ts';
-import { pageUser, probeNamespaces } from '../pages.ts';
+import { pageUser, probeGuard } from '../pages.ts';
 
 /** One thing that is needed: what was found of it, or what is wrong, in words. */
 type Finding = { ok: boolean; text: string };
 
-/** What was found, in order. @param user as of the setting `pageUser` */
-async function examine(user: string): Promise<Finding[]> {
+/** What a guard that can be had does, and what becomes of Chromium's sandbox, in words. */
+const GUARDED = {
+  namespace: 'pages have a network of their own',
+  user: 'each page has a user of its own, and nftables rules',
+  'trust-the-browser': 'nothing but the browser’s own settings keeps pages from this machine’s networks (pageGuard)',
+} as const;
+
+/** What was found, in order. */
+async function examine({
+  pageUser: user,
+  pageGuard: guard,
+}: Pick<Config, 'pageUser' | 'pageGuard'>): Promise<Finding[]> {
   const findings: Finding[] = [];
   const look = async <T>(find: () => T | Promise<T>, words: (found: T) => string): Promise<T | undefined> => {
     try {
@@ -30,14 +40,14 @@ async function examine(user: string): Promise<Finding[]> {
   );
   if (programs && runAs)
     await look(
-      () => probeNamespaces(programs, runAs === 'self' ? undefined : runAs),
-      () => 'pages have a network of their own',
+      () => probeGuard(guard, programs, runAs === 'self' ? undefined : runAs),
+      (sandboxed) => `${GUARDED[guard]}; Chromium’s sandbox is ${sandboxed ? 'on' : 'off, as it cannot be had here'}`,
     );
   return findings;
 }
 
 export async function doctor(): Promise<void> {
-  const findings = await examine(loadConfig().pageUser);
+  const findings = await examine(loadConfig());
   process.stdout.write('Recording web pages:\n');
   for (const { ok, text } of findings) process.stdout.write(`  ${ok ? 'ok     ' : 'missing'} ${text}\n`);
   if (findings.every(({ ok }) => ok)) return;

@@ -51,6 +51,13 @@ export const changeSchema = z.discriminatedUnion('type', [
 export type Change = z.infer<typeof changeSchema>;
 export type ChangeCommand = z.infer<typeof changeCommandSchema>;
 
+/**
+ * What keeps a page from what it may not reach: a network namespace of its own; a user of its own, and rules for that
+ * one; or nothing but the settings of its browser.
+ */
+export const pageGuardSchema = z.enum(['namespace', 'user', 'trust-the-browser']);
+export type PageGuard = z.infer<typeof pageGuardSchema>;
+
 /** What a run reads (ADR 0012). */
 const sourceSchema = z.discriminatedUnion('kind', [
   /** `path` of the unix socket that serves the recording's feed (`feed.ts`), to one run after the other. */
@@ -65,6 +72,9 @@ const sourceSchema = z.discriminatedUnion('kind', [
     hidden: z.array(z.string().min(1)),
     /** Whom the page runs as; absent where that is the server's own user, who has no rights to give up. */
     user: z.object({ uid: z.int().min(1), gid: z.int().min(1) }).optional(),
+    guard: pageGuardSchema,
+    /** Whether Chromium's own sandbox works here. */
+    sandboxed: z.boolean(),
     /** Addresses and ranges that pages may reach beside public ones. */
     networks: z.array(z.string()),
   }),

@@ -22,7 +22,7 @@ afterEach(() => rmSync(dir, { recursive: true }));
 
 const pageIn = (root: string) => ({
   ...{ kind: 'page' as const, url: 'https://a.test/', mobile: false, readyTimeoutMs: 0 },
-  ...{ root, hidden: [], networks: [] },
+  ...{ root, hidden: [], networks: [], guard: 'namespace' as const, sandboxed: true },
 });
 
 function begin(root: string): WebRecording {

@@ -34,18 +34,19 @@ const ANSWER = [
 export class Listener {
   /** The ways that came. */
   readonly came = new Set<string>();
-  /** Connections and datagrams that came, whatever by. */
-  count = 0;
+  /** Connections and datagrams that came, by whatever way. */
+  connections = 0;
+  datagrams = 0;
   readonly #servers: Server[];
-  readonly #datagrams: Datagrams[];
+  readonly #sockets: Datagrams[];
 
-  private constructor(servers: Server[], datagrams: Datagrams[]) {
+  private constructor(servers: Server[], sockets: Datagrams[]) {
     this.#servers = servers;
-    this.#datagrams = datagrams;
+    this.#sockets = sockets;
     for (const server of servers) server.on('connection', (socket) => this.#hear(socket));
-    for (const socket of datagrams)
+    for (const socket of sockets)
       socket.on('message', () => {
-        this.count++;
+        this.datagrams++;
       });
   }
 
@@ -62,7 +63,7 @@ export class Listener {
       await once(server, 'listening');
       port = listener.port;
     }
-    for (const [i, socket] of listener.#datagrams.entries()) {
+    for (const [i, socket] of listener.#sockets.entries()) {
       socket.bind(port, addresses[i]);
       await once(socket, 'listening');
     }
@@ -74,11 +75,11 @@ export class Listener {
   }
 
   close(): void {
-    for (const each of [...this.#servers, ...this.#datagrams]) each.close();
+    for (const each of [...this.#servers, ...this.#sockets]) each.close();
   }
 
   #hear(socket: Socket): void {
-    this.count++;
+    this.connections++;
     socket.on('error', () => socket.destroy());
     socket.once('data', (words: Buffer) => {
       this.came.add(wayOf(words));

@@ -17,6 +17,8 @@ export type PageBrowserOptions = Omit<LauncherOptions, 'screen' | 'speaker'> & {
   /** Of the page. */
   width: number;
   height: number;
+  /** Whether Chromium's own sandbox works here. */
+  sandboxed: boolean;
 };
 
 const START_TIMEOUT_MS = 30_000;
@@ -42,11 +44,16 @@ const FLAGS = [
   '--disable-blink-features=AutomationControlled',
   // Software rendering for WebGL alone: with `--use-angle=swiftshader` all compositing would move to it, at 6 frames/s.
   '--enable-unsafe-swiftshader',
-  // Without the loopback rule's removal, and with WebRTC's own sockets, pages would go past the proxy.
-  `--proxy-server=http://127.0.0.1:${PROXY_PORT}`,
+  // Without the loopback rule's removal pages would go past the proxy.
   '--proxy-bypass-list=<-loopback>',
-  '--webrtc-ip-handling-policy=disable_non_proxied_udp',
 ];
+
+/** The way out; WebRTC's own sockets would go past the proxy, which they may where rules judge what they send. */
+function networkFlags({ guard, proxy }: Pick<PageBrowserOptions, 'guard' | 'proxy'>): string[] {
+  const port = typeof proxy === 'number' ? proxy : PROXY_PORT;
+  const policy = guard === 'user' ? 'default_public_interface_only' : 'disable_non_proxied_udp';
+  return [`--proxy-server=http://127.0.0.1:${port}`, `--webrtc-ip-handling-policy=${policy}`];
+}
 
 /**
  * Flags of Playwright's that would draw over the page: a bar that says that it is driven, and windows that scripts open
@@ -68,7 +75,7 @@ export class PageBrowser {
 
   /** Resolves with the browser on an empty page. Rejects with a Fault `page-engine-failed`. */
   static async start(options: PageBrowserOptions): Promise<PageBrowser> {
-    const { user, home, width, height, screen, speaker } = options;
+    const { user, home, width, height, screen, speaker, sandboxed } = options;
     let context: BrowserContext | undefined;
     try {
       const profile = join(home, 'profile');
@@ -78,10 +85,10 @@ export class PageBrowser {
       context = await chromium.launchPersistentContext(profile, {
         executablePath: await writeLauncher(options),
         headless: false,
-        chromiumSandbox: true,
+        chromiumSandbox: sandboxed,
         timeout: START_TIMEOUT_MS,
         ignoreDefaultArgs: UNWANTED,
-        args: [...FLAGS, `--window-size=${width},${height}`, '--window-position=0,0'],
+        args: [...FLAGS, ...networkFlags(options), `--window-size=${width},${height}`, '--window-position=0,0'],
         viewport: null,
         acceptDownloads: false,
         env: { DISPLAY: screen.display, XAUTHORITY: screen.authority, PULSE_SERVER: speaker.server, HOME: home },

@@ -10,8 +10,8 @@ import type { Duplex } from 'node:stream';
 import { messageOf } from '../../../kernel/fault.ts';
 
 export type EgressProxyOptions = {
-  /** Path of the unix socket it listens on. */
-  socket: string;
+  /** Path of the unix socket it listens on; a port of 127.0.0.1 that is free when left out. */
+  socket?: string;
   /** Whether a page may reach an address. */
   permits(address: string): boolean;
   /** Where a name leads; the system's resolver when left out. */
@@ -58,9 +58,16 @@ export class EgressProxy {
     const proxy = new EgressProxy(options);
     await new Promise<void>((resolve, reject) => {
       proxy.#server.once('error', reject);
-      proxy.#server.listen(options.socket, resolve);
+      if (options.socket === undefined) proxy.#server.listen(0, '127.0.0.1', resolve);
+      else proxy.#server.listen(options.socket, resolve);
     });
     return proxy;
+  }
+
+  /** Where it listens, when that is no socket. */
+  get port(): number | undefined {
+    const address = this.#server.address();
+    return typeof address === 'object' ? address?.port : undefined;
   }
 
   /** Ends all connections. */

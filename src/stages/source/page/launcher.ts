@@ -1,9 +1,11 @@
 /**
  * The script that is run in Chromium's place. It gives up all rights, makes a network of its own whose only way out is
- * the egress proxy, and hides what is no business of a page; all in it ends with the process that started it.
+ * the egress proxy, and hides what is no business of a page; all in it ends with the process that started it. With
+ * another guard than a namespace it leaves the network as it is.
  */
 import { chmod, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { PageGuard } from '../../../contract/line/commands.ts';
 import type { PageUser, Programs } from './programs.ts';
 import type { Screen } from './screen.ts';
 import type { Speaker } from './speaker.ts';
@@ -19,36 +21,50 @@ export type LauncherOptions = {
   hidden: readonly string[];
   screen: Pick<Screen, 'socket' | 'authority'>;
   speaker: Pick<Speaker, 'socket'>;
-  /** Unix socket of the egress proxy. */
-  proxy: string;
+  guard: PageGuard;
+  /** The egress proxy's unix socket, or its port on the loopback. */
+  proxy: string | number;
 };
 
-/** Where Chromium finds the proxy, inside its network. */
+/** Where Chromium finds a proxy that listens on a socket, inside its network. */
 export const PROXY_PORT = 3128;
 
 /** Resolves to the script's path. */
 export async function writeLauncher(options: LauncherOptions): Promise<string> {
-  const { programs, user, dir, home, hidden, screen, speaker, proxy } = options;
-  const files = [screen.socket, screen.authority, speaker.socket, proxy];
-  // The pipes 3 and 4 are Chromium's, for its orders.
-  const relay = `${quote(programs.socat)} TCP-LISTEN:${PROXY_PORT},bind=127.0.0.1,fork,reuseaddr UNIX-CONNECT:${quote(proxy)}`;
-  const inside = `${relay} 3>&- 4>&- &\nexec ${quote(programs.chromium)} "$@"`;
+  const { programs, user, dir, guard } = options;
+  const isTrusted = guard === 'trust-the-browser';
+  // Chromium's own sandbox may need its setuid helper, where nothing else shuts it in.
+  const lasting = isTrusted ? [] : ['--no-new-privs'];
   const words = [
-    ...(user
-      ? [programs.setpriv, `--reuid=${user.uid}`, `--regid=${user.gid}`, '--clear-groups', '--no-new-privs']
-      : []),
-    programs.bwrap,
-    ...['--unshare-net', '--unshare-pid', '--unshare-ipc', '--die-with-parent', '--new-session'],
-    ...['--ro-bind', '/', '/', '--dev', '/dev', '--proc', '/proc'],
-    ...['/tmp', '/run', '/var/tmp', ...hidden].flatMap((folder) => ['--tmpfs', folder]),
-    ...['--ro-bind', dir, dir, '--bind', home, home],
-    ...files.flatMap((file) => ['--bind', file, file]),
-    ...['sh', '-c', inside, 'chromium'],
+    ...(user ? [programs.setpriv, `--reuid=${user.uid}`, `--regid=${user.gid}`, '--clear-groups', ...lasting] : []),
+    ...(isTrusted ? [programs.chromium] : shutIn(options)),
   ];
   const path = join(dir, 'launch.sh');
   await writeFile(path, `#!/bin/sh\nexec ${words.map(quote).join(' ')} "$@"\n`);
   await chmod(path, 0o755);
   return path;
+}
+
+/** Chromium among only what it needs of this machine. */
+function shutIn({ programs, dir, home, hidden, screen, speaker, proxy }: LauncherOptions): string[] {
+  const isAlone = typeof proxy === 'string';
+  const files = [screen.socket, screen.authority, speaker.socket, ...(isAlone ? [proxy] : [])];
+  const relay = `TCP-LISTEN:${PROXY_PORT},bind=127.0.0.1,fork,reuseaddr UNIX-CONNECT:${quote(String(proxy))}`;
+  const inside = [
+    // The pipes 3 and 4 are Chromium's, for its orders.
+    ...(isAlone ? [`${quote(programs.socat)} ${relay} 3>&- 4>&- &`] : []),
+    `exec ${quote(programs.chromium)} "$@"`,
+  ];
+  return [
+    programs.bwrap,
+    ...(isAlone ? ['--unshare-net'] : []),
+    ...['--unshare-pid', '--unshare-ipc', '--die-with-parent', '--new-session'],
+    ...['--ro-bind', '/', '/', '--dev', '/dev', '--proc', '/proc'],
+    ...['/tmp', '/run', '/var/tmp', ...hidden].flatMap((folder) => ['--tmpfs', folder]),
+    ...['--ro-bind', dir, dir, '--bind', home, home],
+    ...files.flatMap((file) => ['--bind', file, file]),
+    ...['sh', '-c', inside.join('\n'), 'chromium'],
+  ];
 }
 
 function quote(word: string): string {

@@ -13,9 +13,10 @@ import { PageBrowser } from './browser.ts';
 import { EgressProxy } from './egress-proxy.ts';
 import { guardPage } from './page-guard.ts';
 import { PageView } from './page-view.ts';
-import { findPrograms } from './programs.ts';
+import { findPrograms, type PageUser } from './programs.ts';
 import { type Screen, startScreen } from './screen.ts';
 import { type OnSound, type Speaker, startSpeaker } from './speaker.ts';
+import { removeUserRules, setUserRules, userOf } from './user-rules.ts';
 
 type PageRequest = Extract<Source, { kind: 'page' }>;
 
@@ -93,7 +94,8 @@ export class PageSource {
 
   async #start(): Promise<void> {
     const { request, width, height, clock, listener } = this.#o;
-    const { user, networks } = request;
+    const { networks, guard, sandboxed } = request;
+    const user = this.#user;
     const programs = findPrograms();
     const dir = this.#dir;
     const home = join(dir, 'home');
@@ -111,12 +113,13 @@ export class PageSource {
         this.#speaker = speaker;
       }),
       EgressProxy.start({
-        socket,
+        ...(guard === 'namespace' && { socket }),
         permits: (address) => allowed.permits(address),
         onRefused: (target) => listener.onNoted(`the page may not reach ${target}`),
       }).then(async (proxy) => {
         this.#proxy = proxy;
-        await chmod(socket, 0o666);
+        if (proxy.port === undefined) await chmod(socket, 0o666);
+        else if (guard === 'user' && user) await setUserRules({ uid: user.uid, proxyPort: proxy.port, networks });
       }),
     ];
     // What came up later than a failure has to be ended as well.
@@ -126,7 +129,8 @@ export class PageSource {
     if (!screen || !speaker) throw new TypeError('the programs started without a screen or a speaker');
     const hidden = [request.root, ...request.hidden];
     this.#browser = await PageBrowser.start({
-      ...{ ...common, dir, home, hidden, screen, speaker, proxy: socket, width, height },
+      ...{ ...common, dir, home, hidden, screen, speaker, guard, sandboxed, width, height },
+      proxy: this.#proxy?.port ?? socket,
     });
     for (const { exited } of [screen, speaker]) void exited.then((why) => this.#lose({ kind: 'engine', why }));
     await this.#prepare(this.#browser);
@@ -163,6 +167,13 @@ export class PageSource {
     for (const program of [this.#speaker, this.#screen]) program?.kill();
     await Promise.all([this.#speaker?.exited, this.#screen?.exited]);
     await rm(this.#dir, { recursive: true, force: true });
+    if (this.#o.request.guard === 'user' && this.#user) await removeUserRules(this.#user.uid);
+  }
+
+  /** Whom the page runs as. */
+  get #user(): PageUser {
+    const { guard, user } = this.#o.request;
+    return guard === 'user' ? userOf(process.pid) : user;
   }
 
   async #prepare(browser: PageBrowser): Promise<void> {

@@ -1,0 +1,97 @@
+/**
+ * Rules of nftables that keep one user from what its page may not reach, where a page has this machine's network rather
+ * than one of its own. All TCP goes through the egress proxy; UDP, which the proxy cannot carry, goes out by itself.
+ */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { isIPv6 } from 'node:net';
+import { text } from 'node:stream/consumers';
+import { SPECIAL_RANGES } from '../../../kernel/address.ts';
+import { Fault } from '../../../kernel/fault.ts';
+import type { PageUser } from './programs.ts';
+
+/** Debian's place of it, which is in no path of users without rights. */
+const NFT = '/usr/sbin/nft';
+/** Of user numbers that no distribution and no systemd gives to anybody (systemd's UIDS-GIDS page). */
+const FIRST_UID = 0x7000_0000;
+/** IPv6 addresses that stand for IPv4 ones, which only somebody who unwraps them can judge. */
+const WRAPPING_RANGES = ['::/96', '::ffff:0:0/96', '::ffff:0:0:0/96', '64:ff9b::/96', '2002::/16'];
+
+/** The user of a recorder's page, whom no page of another recorder at work is run as. @param pid of the recorder */
+export function userOf(pid: number): NonNullable<PageUser> {
+  return { uid: FIRST_UID + pid, gid: FIRST_UID + pid };
+}
+
+export type UserRules = {
+  uid: number;
+  /** Of the egress proxy, at 127.0.0.1. */
+  proxyPort: number;
+  /** Addresses and ranges that may be reached beside public ones. */
+  networks: readonly string[];
+};
+
+/** Resolves once they hold. Rejects with a Fault `page-rules-refused`. */
+export async function setUserRules({ uid, proxyPort, networks }: UserRules): Promise<void> {
+  const judge = (verdict: string, ranges: readonly string[]) => {
+    const [six, four] = [
+      ranges.filter((range) => isIPv6(addressOf(range))),
+      ranges.filter((r) => !isIPv6(addressOf(r))),
+    ];
+    const rule = (family: string, of: readonly string[]) =>
+      of.length === 0 ? [] : [`${family} daddr { ${of.join(', ')} } ${verdict}`];
+    return [...rule('ip', four), ...rule('ip6', six)];
+  };
+  const rules = [
+    'type filter hook output priority filter; policy accept;',
+    `meta skuid != ${uid} accept`,
+    `ip daddr 127.0.0.1 tcp dport ${proxyPort} accept`,
+    'meta l4proto != udp reject',
+    ...judge('accept', networks),
+    ...judge('reject', [...SPECIAL_RANGES, ...WRAPPING_RANGES]),
+  ];
+  await nft(`${removalOf(uid)}\ntable inet ${tableOf(uid)} {\n  chain output {\n    ${rules.join('\n    ')}\n  }\n}`);
+}
+
+/** Takes the rules of a user away, if there are any. Rejects with a Fault `page-rules-refused`. */
+export async function removeUserRules(uid: number): Promise<void> {
+  await nft(removalOf(uid));
+}
+
+/** Rejects with a Fault `page-rules-refused` where no such rules can be made. */
+export async function probeUserRules(): Promise<void> {
+  // Nobody has a user number of process 0.
+  const { uid } = userOf(0);
+  await setUserRules({ uid, proxyPort: 1, networks: [] });
+  await removeUserRules(uid);
+}
+
+function tableOf(uid: number): string {
+  return `aircheck_page_${uid}`;
+}
+
+/** A table that is not there cannot be deleted. */
+function removalOf(uid: number): string {
+  return `add table inet ${tableOf(uid)}\ndelete table inet ${tableOf(uid)}`;
+}
+
+function addressOf(range: string): string {
+  return range.split('/')[0] ?? '';
+}
+
+async function nft(script: string): Promise<void> {
+  const refused = (why: string) =>
+    new Fault('page-rules-refused', `pages cannot be kept from this machine’s networks by nftables: ${why}`, {
+      blame: 'self',
+    });
+  const child = spawn(NFT, ['-f', '-'], { stdio: ['pipe', 'ignore', 'pipe'] });
+  try {
+    // One that ends early leaves the rest unread, and says why.
+    child.stdin.on('error', () => {});
+    child.stdin.end(script);
+    const [words, [code]] = await Promise.all([text(child.stderr), once(child, 'close')]);
+    if (code !== 0) throw refused(words.trim().split('\n')[0] || `exit code ${code}`);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    throw refused('it is not there (apt-get install --no-install-recommends nftables)');
+  }
+}
