@@ -172,6 +172,23 @@ describe('what the backup store has', () => {
     expect(existsSync(join(dir, 'backup', sid, 'x_0.ts'))).toBe(true);
   });
 
+  test('leaves no parts in its own store when it is given up', async () => {
+    const data = Buffer.alloc(3 * PART, 1);
+    await backedUp({ name: 'x_0.ts', data });
+    stub.interfere = ({ action, query }, response) => {
+      const isRefused = action === 'Part' && query.get('partNumber') === '3';
+      if (isRefused) refuse(response, 503, 'SlowDown', 'away');
+      return isRefused;
+    };
+    const moves = await begin({ keepMs: 0 });
+    await moves.add(sid, appid, stub.storage());
+    await expect.poll(() => tables.moves(), { timeout: 15_000 }).toEqual([]);
+    expect(stub.actions()).toContain('Part p/x_0.ts');
+    expect(stub.unfinished).toEqual([]);
+    const [object] = await tables.objectsOf(sid);
+    expect([object?.state, object?.parts]).toEqual(['gaveUp', undefined]);
+  });
+
   test('of a server that died is moved on by the next', async () => {
     await backedUp('x_0.ts');
     await tables.addMove({ sid, appid, storage: stub.storage(), sinceMs: 0, keepUntilMs: Number.MAX_SAFE_INTEGER });

@@ -106,7 +106,7 @@ export class Moves {
       if (waiting.length > 0) await this.#moveAll(move, waiting, signal);
     } catch (error) {
       signal.throwIfAborted();
-      if (clock.nowMs() >= move.keepUntilMs) return this.#giveUp(move, waiting, messageOf(error));
+      if (clock.nowMs() >= move.keepUntilMs) return this.#giveUp(move, messageOf(error));
       const delayMs = Math.min(LONGEST_PAUSE_MS, retryDelayMs(move.attempts + 1, true, 0) * 5);
       const pauseMs = Math.max(delayMs, error instanceof Fault ? (error.retryAfterMs ?? 0) : 0);
       await tables.moveFailed(sid, messageOf(error), clock.nowMs() + pauseMs);
@@ -177,16 +177,37 @@ export class Moves {
     return undefined;
   }
 
-  async #giveUp({ sid }: Move, waiting: readonly ObjectRecord[], why: string): Promise<undefined> {
+  async #giveUp(move: Move, why: string): Promise<undefined> {
     const { tables, backup, tell, log } = this.#options;
+    const { sid } = move;
+    const waiting = (await tables.objectsOf(sid)).filter(({ state }) => state === 'backup');
     const message = `${waiting.length} files stay in ${backup.description} for good: ${why}`;
     log.error({ sid }, message);
     await tell(sid, { gaveUp: message });
+    await this.#abandonParts(move, waiting);
     await tables.note(
       sid,
-      waiting.map((object) => ({ ...object, state: 'gaveUp' as const, lastError: why })),
+      waiting.map((object) => ({ ...object, state: 'gaveUp' as const, lastError: why, parts: undefined })),
     );
     await tables.endMove(sid);
     return undefined;
+  }
+
+  /** The store is asked once: it may be away for ever. */
+  async #abandonParts({ sid, storage }: Move, waiting: readonly ObjectRecord[]): Promise<void> {
+    const begun = waiting.flatMap(({ key, parts }) => (parts ? [{ key, parts }] : []));
+    if (begun.length === 0) return;
+    const { openTarget, log } = this.#options;
+    try {
+      const target = await openTarget(storage, sid);
+      try {
+        for (const { key, parts } of begun) await target.abandon(key, parts);
+      } finally {
+        target.close();
+      }
+    } catch (error) {
+      const uploadIds = begun.map(({ parts }) => parts.uploadId);
+      log.warn({ sid, uploadIds, why: messageOf(error) }, 'parts of files that were given up stay in their store');
+    }
   }
 }

@@ -304,6 +304,10 @@ class HeldLedger implements UploadLedger {
     return this.#records.get(name);
   }
 
+  waiting(): ObjectRecord[] {
+    return [...this.#records.values()].filter(({ state }) => state === 'waiting');
+  }
+
   note(record: ObjectRecord): void {
     this.#records.set(record.name, record);
     if (this.#fenced !== undefined) return;

@@ -140,6 +140,11 @@ export class S3Stub {
     await closed;
   }
 
+  /** Keys of which there are parts that were not put together, one for each upload. */
+  get unfinished(): string[] {
+    return [...this.#uploads.values()].map(({ key }) => key);
+  }
+
   /** Forgets uploads that were begun. */
   forgetUploads(): void {
     this.#uploads.clear();

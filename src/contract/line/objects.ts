@@ -52,6 +52,8 @@ export type ObjectRecord = {
 export interface UploadLedger {
   /** What was noted last of an object, also by the server before. */
   known(name: string): ObjectRecord | undefined;
+  /** All that is noted as waiting, also by the server before. */
+  waiting(): ObjectRecord[];
   /** Keeps what is known now; soon, and in this order. */
   note(record: ObjectRecord): void;
   /**

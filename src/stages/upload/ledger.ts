@@ -5,6 +5,7 @@ export function memoryLedger(): UploadLedger {
   const records = new Map<string, ObjectRecord>();
   return {
     known: (name) => records.get(name),
+    waiting: () => [...records.values()].filter(({ state }) => state === 'waiting'),
     note: (record) => void records.set(record.name, record),
     settled: async () => undefined,
   };

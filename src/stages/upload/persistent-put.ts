@@ -111,6 +111,16 @@ export class PersistentPut {
     });
   }
 
+  /** Has the store forget parts that nobody will go on with. */
+  async abandon(key: string, parts: PartsSoFar): Promise<void> {
+    try {
+      await this.#target.abandon(key, parts);
+    } catch (error) {
+      const fields = { err: error, key, uploadId: parts.uploadId };
+      this.#options.log.warn(fields, 'parts of a file that is not sent any more stay in its store');
+    }
+  }
+
   #wakeAll(): void {
     for (const wake of this.#wake) wake();
   }
@@ -163,7 +173,10 @@ export class PersistentPut {
       // Gateways answer for stores too: only a refusal of the kind that stays says that nothing will be done.
       if (result.retryable && !isOnlyBackup) onUnheard?.();
       this.#report(key, result, attempt);
-      if (result.code === 'source-missing' || result.code === 'source-changed') return undefined;
+      if (result.code === 'source-missing' || result.code === 'source-changed') {
+        if (parts) await this.abandon(key, parts);
+        return undefined;
+      }
       pauses = (parts?.parts.length ?? 0) > before ? 1 : pauses + 1;
       if (result.code === 'stored-bytes-differ' && attempt <= CHANGED_AGAIN) continue;
       const delayMs = retryDelayMs(pauses, result.retryable, this.#options.random());

@@ -74,6 +74,7 @@ class FakeTarget implements Target {
     return call;
   }
 
+  async abandon(): Promise<void> {}
   async remove(): Promise<void> {}
   close(): void {}
 }
@@ -409,6 +410,7 @@ describe('RecordingUpload', () => {
     const target: Target = {
       description: 'a liar',
       put: async (key) => ({ key, bytes: 1, evidence: 'size' }),
+      async abandon() {},
       async remove() {},
       close() {},
     };

@@ -3,7 +3,7 @@
  * while a store is down; a playlist names only slices that the store has.
  */
 import { join } from 'node:path';
-import type { ObjectRecord, UploadLedger } from '../../contract/line/objects.ts';
+import type { ObjectRecord, PartsSoFar, UploadLedger } from '../../contract/line/objects.ts';
 import { type Clock, sleep } from '../../kernel/clock.ts';
 import { Fault } from '../../kernel/fault.ts';
 import type { FileOwner, Segment, SpooledFile } from '../../media/segment.ts';
@@ -85,6 +85,7 @@ export class RecordingUpload {
   #puts: PersistentPut;
   #queue: { file: SpooledFile; dir: string }[] = [];
   #running = 0;
+  #abandoning = 0;
   #known = new Map<string, SpooledFile>();
   /** The runs that made the files, by name. */
   #generations = new Map<string, number>();
@@ -134,6 +135,8 @@ export class RecordingUpload {
     }
     const { attempts = 0, parts } = isSame ? before : {};
     this.#ledger.note({ ...this.#recordOf(file), attempts, parts });
+    // It was made anew: the store has parts of another file.
+    if (!isSame && before?.parts) this.#abandon(before.key, before.parts);
     this.#queue.push({ file, dir });
     this.#pump();
   }
@@ -147,6 +150,7 @@ export class RecordingUpload {
       this.#ending = Promise.withResolvers();
       // An abort may come when nobody waits here yet.
       this.#ending.promise.catch(() => undefined);
+      this.#passOverGone();
       if (this.#abort.signal.aborted) this.#ending.reject(this.#abort.signal.reason);
       else this.#settle();
       this.#puts.divertSoon();
@@ -183,6 +187,26 @@ export class RecordingUpload {
       waitingBytes: waiting.reduce((sum, file) => sum + file.bytes, 0),
       fault: this.#puts.fault,
     };
+  }
+
+  /** What a server before this one had begun with and is not on the spool any more will never be stored. */
+  #passOverGone(): void {
+    for (const record of this.#ledger.waiting()) {
+      const { name, kind, key, parts } = record;
+      if (kind === 'playlist' || this.#known.has(name)) continue;
+      this.#options.log.warn({ name }, 'a file is gone from the spool before it was stored');
+      this.#ledger.note({ ...record, state: 'lost', parts: undefined, nextTryMs: undefined });
+      if (parts) this.#abandon(key, parts);
+    }
+  }
+
+  /** The end waits for it. */
+  #abandon(key: string, parts: PartsSoFar): void {
+    this.#abandoning++;
+    void this.#puts.abandon(key, parts).finally(() => {
+      this.#abandoning--;
+      this.#settle();
+    });
   }
 
   #waiting(): SpooledFile[] {
@@ -345,7 +369,7 @@ export class RecordingUpload {
 
   #settle(): void {
     if (!this.#ending || this.#abort.signal.aborted) return;
-    if (this.#running > 0 || this.#queue.length > 0) return;
+    if (this.#running > 0 || this.#abandoning > 0 || this.#queue.length > 0) return;
     for (const row of this.#rows.values()) row.end();
     for (const name of this.#indexes.keys()) this.#refresh(name);
     if (this.#storing.size > 0) return;

@@ -84,6 +84,9 @@ class AzureContainer implements Target {
     }
   }
 
+  /** Blocks that nobody commits are forgotten after a week, and there is no call to be rid of them sooner. */
+  async abandon(): Promise<void> {}
+
   async remove(key: string): Promise<void> {
     try {
       await this.#container.getBlockBlobClient(key).deleteIfExists();
@@ -159,7 +162,6 @@ class AzureContainer implements Target {
       const sha256 = await source.sha256();
       return { key, bytes: source.bytes, etag: answer.etag, md5, sha256, evidence };
     } catch (error) {
-      // Blocks that nobody commits are forgotten after a week.
       if (errorCode(error) !== 'InvalidBlockList') throw error;
       onParts?.(undefined);
       throw new Fault('store-failed', `${this.description} has forgotten blocks of ${key}`, {

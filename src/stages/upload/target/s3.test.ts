@@ -325,6 +325,26 @@ describe('a large file', () => {
     expect(stub.actions().filter((action) => action.startsWith('Create'))).toHaveLength(1);
   });
 
+  test('leaves no parts behind where nobody knows of them to go on', async () => {
+    const { stub, target } = await open();
+    const { source } = spooled(4 * PART);
+    stub.interfere = ({ action, query }, response) => {
+      const isLast = action === 'Part' && query.get('partNumber') === '4';
+      if (isLast) refuse(response, 500, 'InternalError', 'no');
+      return isLast;
+    };
+    await expect(target.put('known.mp4', source, 'video/mp4', { onParts: () => {} })).rejects.toThrow('no');
+    await expect(target.put('unknown.mp4', source, 'video/mp4')).rejects.toThrow('no');
+    const aborted = new AbortController();
+    stub.interfere = ({ action }) => {
+      if (action === 'Part') aborted.abort(new Error('took too long'));
+      return action === 'Part';
+    };
+    const { signal } = aborted;
+    await expect(target.put('late.mp4', source, 'video/mp4', { signal })).rejects.toThrow('took too long');
+    expect(stub.unfinished).toEqual(['known.mp4']);
+  });
+
   test('whose upload the store has forgotten is begun anew', async () => {
     const { stub, target } = await open();
     const { source } = spooled(4 * PART);

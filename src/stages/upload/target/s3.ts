@@ -96,9 +96,17 @@ class S3Bucket implements StoreWithFetch {
     }
   }
 
-  async remove(key: string): Promise<void> {
+  remove(key: string): Promise<void> {
+    return this.#delete(key);
+  }
+
+  abandon(key: string, { uploadId }: PartsSoFar): Promise<void> {
+    return this.#delete(key, { uploadId });
+  }
+
+  async #delete(key: string, query: Readonly<Record<string, string>> = {}): Promise<void> {
     try {
-      await this.#connection.send({ method: 'DELETE', key });
+      await this.#connection.send({ method: 'DELETE', key, query });
     } catch (cause) {
       if (statusOf(cause) !== 404) throw faultOf(cause, this.description);
     }
@@ -155,12 +163,14 @@ class S3Bucket implements StoreWithFetch {
       const sha256 = await source.sha256();
       return { key, bytes: source.bytes, etag: plainEtag(told.etag), sha256, evidence };
     } catch (error) {
-      // What is complete, lost or wrong cannot be gone on with; what was only interrupted can.
+      // What is complete, lost or wrong cannot be gone on with; what was only interrupted can, by whoever knows of it.
       const over = error instanceof Fault && /^stored-/.test(error.code);
-      if (!over && nameOf(error) !== 'NoSuchUpload' && nameOf(error) !== 'InvalidPart') throw error;
+      const forgotten = nameOf(error) === 'NoSuchUpload' || nameOf(error) === 'InvalidPart';
+      if (!over && !forgotten && onParts) throw error;
       onParts?.(undefined);
-      await this.#abortParts(key, sofar.uploadId);
-      throw over ? error : retryable(error, this.description);
+      // That this fails is no reason to fail for.
+      await this.abandon(key, sofar).catch(() => undefined);
+      throw forgotten ? retryable(error, this.description) : error;
     }
   }
 
@@ -285,11 +295,6 @@ class S3Bucket implements StoreWithFetch {
     const isWhole = answer !== undefined && Number(answer.headers['content-length']) === bytes;
     if (!isWhole || compareMultipartEtag(toldBy(answer), md5s) !== 'same') throw error;
     return toldBy(answer);
-  }
-
-  /** Parts that nobody completes cost their owner money. That it fails is no reason to fail for. */
-  async #abortParts(key: string, uploadId: string): Promise<void> {
-    await this.#connection.send({ method: 'DELETE', key, query: { uploadId } }).catch(() => undefined);
   }
 
   /** Asks the store what it has, and says what that proves. Throws a Fault when it proves the contrary, or nothing. */

@@ -8,7 +8,10 @@ export type PutOptions = {
   signal?: AbortSignal | undefined;
   /** What an earlier put of the same file came to. One that the store has forgotten is begun anew. */
   resume?: PartsSoFar | undefined;
-  /** Tells each time the store has confirmed one more part, and `undefined` when it has forgotten them. */
+  /**
+   * Tells each time the store has confirmed one more part, and `undefined` when it has forgotten them. A put that tells
+   * nobody leaves no parts in the store when it fails.
+   */
   onParts?: (parts: PartsSoFar | undefined) => void;
 };
 
@@ -35,6 +38,11 @@ export interface Target {
    * source cannot be read, and the signal's reason when `signal` aborts.
    */
   put(key: string, source: Source, contentType: string, options?: PutOptions): Promise<Receipt>;
+  /**
+   * Has the store forget parts of a put that nobody will go on with: they cost their owner money, and no listing of
+   * objects shows them. Parts that are gone already are fine. Throws a Fault when the store refuses or fails.
+   */
+  abandon(key: string, parts: PartsSoFar): Promise<void>;
   /** Removes an object. One that is gone already is fine. Throws a Fault when the store refuses or fails. */
   remove(key: string): Promise<void>;
   /** Gives connections back. */
