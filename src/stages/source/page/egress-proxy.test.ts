@@ -15,6 +15,7 @@ let proxy: EgressProxy;
 /** What came to the target: method, path and the headers' names. */
 let came: { line: string; headers: string[] }[];
 let refused: string[];
+let failed: string[];
 let resolved: string[];
 /** Where names lead. */
 let names: Record<string, string[]>;
@@ -24,7 +25,7 @@ let slow: Record<string, PromiseWithResolvers<void>>;
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'aircheck-proxy-'));
   socketPath = join(folder, 'proxy.sock');
-  [came, refused, resolved] = [[], [], []];
+  [came, refused, failed, resolved] = [[], [], [], []];
   names = { 'public.test': ['127.0.0.1'], 'private.test': ['10.0.0.1'], 'both.test': ['10.0.0.1', '127.0.0.1'] };
   slow = {};
   target = createServer((asked, answer) => {
@@ -48,6 +49,7 @@ beforeEach(async () => {
       return (names[name] ?? []).map((address) => ({ address, family: 4 }));
     },
     onRefused: (where) => refused.push(where),
+    onFailed: (where, why) => failed.push(`${where}: ${why}`),
   });
 });
 afterEach(async () => {
@@ -155,4 +157,5 @@ test('a host that cannot be reached is a bad gateway, and no refusal', async () 
   await new Promise((done) => target.close(done));
   expect(await tunnel(`public.test:${port}`)).toMatch(/^HTTP\/1.1 502 /);
   expect(refused).toEqual([]);
+  expect(failed).toEqual([expect.stringMatching(`^public.test:${port}: connect ECONNREFUSED`)]);
 });

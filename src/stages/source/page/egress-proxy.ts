@@ -18,6 +18,8 @@ export type EgressProxyOptions = {
   resolve?: (host: string) => Promise<LookupAddress[]>;
   /** A connection was refused. `target` is `host:port`. */
   onRefused(target: string): void;
+  /** A connection failed, or its name leads nowhere. `why` in words. */
+  onFailed?: (target: string, why: string) => void;
 };
 
 const CONNECT_TIMEOUT_MS = 20_000;
@@ -82,8 +84,17 @@ export class EgressProxy {
     return socket;
   }
 
-  /** Connects to an address of `host` that may be reached. Rejects with a Refusal when there is none. */
   async #connectTo(host: string, port: number): Promise<Socket> {
+    try {
+      return await this.#connectToAllowed(host, port);
+    } catch (error) {
+      if (!(error instanceof Refusal)) this.#options.onFailed?.(`${host}:${port}`, messageOf(error));
+      throw error;
+    }
+  }
+
+  /** Connects to an address of `host` that may be reached. Rejects with a Refusal when there is none. */
+  async #connectToAllowed(host: string, port: number): Promise<Socket> {
     const { permits, onRefused, resolve = (name) => lookup(name, { all: true }) } = this.#options;
     const bare = host.replace(/^\[(.*)\]$/, '$1');
     const found = isIP(bare) ? [{ address: bare }] : await resolve(bare);

@@ -68,6 +68,8 @@ export class PageSource {
   #lost = false;
   #reloadsUs: number[] = [];
   #navigationsUs: number[] = [];
+  /** Why the proxy did not get to the page's own host, since it was last opened. */
+  #hostFailure: string | undefined;
 
   /** @param id of the process, which tells whose folder it is */
   constructor(options: PageSourceOptions, id: string) {
@@ -115,7 +117,11 @@ export class PageSource {
       EgressProxy.start({
         ...(guard === 'namespace' && { socket }),
         permits: (address) => allowed.permits(address),
-        onRefused: (target) => listener.onNoted(`the page may not reach ${target}`),
+        onRefused: (target) => {
+          this.#onUnreached(target, 'it may not be reached');
+          listener.onNoted(`the page may not reach ${target}`);
+        },
+        onFailed: (target, why) => this.#onUnreached(target, why),
       }).then(async (proxy) => {
         this.#proxy = proxy;
         if (proxy.port === undefined) await chmod(socket, 0o666);
@@ -205,11 +211,20 @@ export class PageSource {
   async #load(): Promise<boolean> {
     this.#ready = Promise.withResolvers();
     this.#loading = true;
+    this.#hostFailure = undefined;
     const why = await this.#view?.open(this.#o.request.url);
     this.#loading = false;
     if (why === undefined) return !this.#lost;
-    this.#lose({ kind: 'unreachable', why: `the page cannot be opened: ${why}` });
+    // The browser knows no more than that the proxy gave it an error.
+    const cause = this.#hostFailure ?? why;
+    this.#lose({ kind: 'unreachable', why: `the page cannot be opened: ${cause}` });
     return false;
+  }
+
+  /** @param target host and port */
+  #onUnreached(target: string, why: string): void {
+    const { protocol, hostname, port } = new URL(this.#o.request.url);
+    if (target === `${hostname}:${port || (protocol === 'https:' ? 443 : 80)}`) this.#hostFailure = why;
   }
 
   async #isReady(timeoutMs: number): Promise<boolean> {

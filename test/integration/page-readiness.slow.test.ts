@@ -1,0 +1,141 @@
+/**
+ * What becomes of pages that cannot be opened, never answer, hang or load themselves for ever: a real browser, and a
+ * held clock where a time limit would have to be waited for.
+ */
+import { once } from 'node:events';
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
+import { createServer, type Server } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { makeCertificates } from '../../src/app/cli/moving/certificates.ts';
+import { pageUser, probeNamespaces } from '../../src/app/pages.ts';
+import { type Clock, systemClock } from '../../src/kernel/clock.ts';
+import { messageOf } from '../../src/kernel/fault.ts';
+import { PageSource } from '../../src/stages/source/page/page-source.ts';
+import { findPrograms } from '../../src/stages/source/page/programs.ts';
+import { ManualClock } from '../support/manual-clock.ts';
+import { until } from '../support/test-server.ts';
+import { PAGE, PageServer } from '../support/web-page.ts';
+
+const PAGE_ADDRESS = '127.0.0.2';
+const user = pageUser('nobody');
+const refusal = await probeNamespaces(findPrograms(), user).then(() => undefined, messageOf);
+
+let root: string;
+let pages: PageServer;
+let held: ManualClock;
+const opened: PageSource[] = [];
+beforeAll(async () => {
+  root = mkdtempSync(join(tmpdir(), 'aircheck-ready-'));
+  chmodSync(root, 0o711);
+  pages = await new PageServer().start(PAGE_ADDRESS);
+});
+beforeEach(() => {
+  held = new ManualClock();
+});
+afterEach(async () => {
+  await Promise.all(opened.splice(0).map((page) => page.close()));
+});
+afterAll(async () => {
+  await pages.close();
+  rmSync(root, { recursive: true });
+});
+
+/** A page that was not opened yet, with all that is told of it. */
+async function scene(url: string, clock: Clock = held) {
+  const listener = { onSound() {}, onReloaded: vi.fn(), onNoted: vi.fn(), onLost: vi.fn() };
+  const request = {
+    ...{ kind: 'page' as const, url, mobile: false, readyTimeoutMs: 0, ...(user && { user }) },
+    ...{ root, hidden: [], networks: [PAGE_ADDRESS], guard: 'namespace' as const, sandboxed: true },
+  };
+  const page = new PageSource(
+    { request, width: PAGE.width, height: PAGE.height, clock, listener },
+    `${process.pid}-${opened.length}`,
+  );
+  opened.push(page);
+  await page.start();
+  return { page, listener };
+}
+
+function portOf(server: Server): number {
+  return (server.address() as AddressInfo).port;
+}
+
+/** Adds a page whose nth answer is the nth of these texts; what comes later is answered by the last. Counts them. */
+function addAnswers(path: string, ...texts: (string | undefined)[]): { count: number } {
+  const asked = { count: 0 };
+  pages.pages[path] = (response) => {
+    const text = texts[Math.min(asked.count++, texts.length - 1)];
+    if (text !== undefined) response.writeHead(200, { 'content-type': 'text/html' }).end(text);
+  };
+  return asked;
+}
+
+describe.skipIf(refusal !== undefined)('a page', { timeout: 60_000 }, () => {
+  test('that cannot be opened is lost with the reason', async () => {
+    const certificates = await makeCertificates({ hosts: ['pages.test'], nowMs: Date.now(), days: 1 });
+    const unknown = createServer(certificates).listen(0, PAGE_ADDRESS);
+    await once(unknown, 'listening');
+    const { port } = new URL(pages.url('/'));
+    const expected: [string, RegExp][] = [
+      [pages.url('/broken'), /: net::ERR_HTTP_RESPONSE_CODE_FAILURE$/],
+      [pages.url('/loop'), /: net::ERR_TOO_MANY_REDIRECTS$/],
+      ['https://nowhere.invalid/', /: getaddrinfo .* nowhere\.invalid$/],
+      [`http://${PAGE_ADDRESS}:1/`, /: net::ERR_UNSAFE_PORT$/],
+      [`https://${PAGE_ADDRESS}:${port}/`, /: net::ERR_SSL_PROTOCOL_ERROR$/],
+      [`https://${PAGE_ADDRESS}:${portOf(unknown)}/`, /: net::ERR_CERT_AUTHORITY_INVALID$/],
+      [`http://localhost:${port}/`, /: it may not be reached$/],
+      [`http://${PAGE_ADDRESS}:9999/`, /: connect ECONNREFUSED /],
+      ['file:///etc/hostname', /: only http and https pages are opened$/],
+    ];
+    for (const [url, why] of expected) {
+      const { page, listener } = await scene(url);
+      expect(await page.open(), url).toBe(false);
+      expect(listener.onLost.mock.calls).toEqual([[{ kind: 'unreachable', why: expect.stringMatching(why) }]]);
+      await page.close();
+    }
+    unknown.close();
+  });
+
+  test('that never answers is given up', async () => {
+    const asked = addAnswers('/silent', undefined);
+    const { page, listener } = await scene(pages.url('/silent'));
+    const isOpen = page.open();
+    await until('it is asked for', () => asked.count > 0, 10_000);
+    held.advance(29_999);
+    expect(listener.onLost).not.toHaveBeenCalled();
+    held.advance(1);
+    expect(await isOpen).toBe(false);
+    const why = expect.stringContaining('it does not answer within 30 s');
+    expect(listener.onLost.mock.calls).toEqual([[{ kind: 'unreachable', why }]]);
+  });
+
+  test('that hangs is loaded again', async () => {
+    const hanging = `<script>setTimeout(() => { fetch('/hangs').finally(() => { for (;;); }); }, 100)</script>`;
+    const asked = addAnswers('/hanging', hanging, 'well');
+    const hung = addAnswers('/hangs', 'x');
+    const { page, listener } = await scene(pages.url('/hanging'));
+    expect(await page.open()).toBe(true);
+    await until('it hangs', () => hung.count > 0, 10_000);
+    held.advance(5_000);
+    held.advance(14_999);
+    expect(listener.onReloaded).not.toHaveBeenCalled();
+    held.advance(1);
+    await until('it is loaded again', () => asked.count === 2, 10_000);
+    expect(listener.onReloaded.mock.calls).toEqual([['hung', 'the page did not answer for 15 s']]);
+    expect(listener.onLost).not.toHaveBeenCalled();
+  });
+
+  test('that loads itself for ever is noticed', async () => {
+    const asked = addAnswers('/again', '<script>location.reload()</script>');
+    const { page, listener } = await scene(pages.url('/again'), systemClock);
+    await page.open();
+    const words = 'the page loads itself, or others, again and again';
+    await until('it is noticed', () => listener.onNoted.mock.calls.some(([what]) => what === words), 20_000);
+    expect(asked.count).toBeGreaterThanOrEqual(10);
+    expect(listener.onNoted.mock.calls.filter(([what]) => what === words)).toHaveLength(1);
+    expect(listener.onLost).not.toHaveBeenCalled();
+  });
+});
