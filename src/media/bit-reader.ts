@@ -25,6 +25,11 @@ export class BitReader {
     return value;
   }
 
+  /** Passes over bits, also beyond the end. */
+  skip(count: number): void {
+    this.#at += count;
+  }
+
   /** Bits read so far. */
   get position(): number {
     return this.#at;

@@ -16,8 +16,7 @@ export class Room {
   readonly #clock: Clock;
   readonly #arena: PacketArena;
   readonly #members = new Map<string, Member>();
-  readonly #feeds = new Map<string, Feed>();
-  readonly #recorders = new Map<string, PresentRecorder>();
+  readonly #recorders = new Map<string, PresentRecorder & { feed: Feed }>();
   /** How many publishers hold a place, by uid: those who are in, and those who are about to come. */
   readonly #places = new Map<string, number>();
   #tracks = 0;
@@ -28,7 +27,7 @@ export class Room {
   }
 
   get isEmpty(): boolean {
-    return this.#places.size === 0 && this.#feeds.size === 0;
+    return this.#places.size === 0 && this.#recorders.size === 0;
   }
 
   /** In order of joining. */
@@ -59,7 +58,7 @@ export class Room {
   }
 
   hasRecorder(uid: string): boolean {
-    return this.#feeds.has(uid);
+    return this.#recorders.has(uid);
   }
 
   /** @param tracks how many publications it will bring */
@@ -81,7 +80,7 @@ export class Room {
     const former = this.#members.get(uid);
     const joinedAtMs = former?.joinedAtMs ?? this.#clock.nowMs();
     this.#members.set(uid, { uid, joinedAtMs, publisher });
-    for (const feed of this.#feeds.values()) {
+    for (const { feed } of this.#recorders.values()) {
       if (former) for (const publication of former.publisher.publications) feed.endTrack(publication, nowUs);
       else feed.join(uid, nowUs);
       for (const publication of publisher.publications) feed.startTrack(uid, publication, nowUs);
@@ -95,7 +94,7 @@ export class Room {
     if (this.#members.get(uid)?.publisher !== publisher) return;
     this.#members.delete(uid);
     const nowUs = this.#clock.monoUs();
-    for (const feed of this.#feeds.values()) {
+    for (const { feed } of this.#recorders.values()) {
       for (const publication of publisher.publications) feed.endTrack(publication, nowUs);
       feed.leave(uid, nowUs);
     }
@@ -117,15 +116,13 @@ export class Room {
       present: this.members.map((member) => ({ uid: member.uid, publications: member.publisher.publications })),
       nextOrder: () => this.#arena.nextOrder(),
     });
-    this.#feeds.set(uid, feed);
-    this.#recorders.set(uid, { uid, joinedAtMs: this.#clock.nowMs() });
+    this.#recorders.set(uid, { uid, joinedAtMs: this.#clock.nowMs(), feed });
     feed.wantKeyFrames();
     return { feed, openedMonoUs };
   }
 
   /** The recorder is out. What it has not read is still its own. */
   removeFeed(uid: string): void {
-    this.#feeds.delete(uid);
     this.#recorders.delete(uid);
   }
 

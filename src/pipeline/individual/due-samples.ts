@@ -6,10 +6,10 @@
 import type { TrackState } from '../../contract/line/channel-state.ts';
 import { type HostUs, type RecordingUs, type SenderUs, US } from '../../kernel/time.ts';
 import type { Orientation } from '../../media/frame.ts';
+import { opusTicks } from '../../media/opus.ts';
 import type { Packet } from '../../media/packet.ts';
 import type { ReceivedSample } from '../../media/sample.ts';
 import type { Track, VideoColor } from '../../media/track.ts';
-import { opusDurationTicks } from '../../stages/rtp/depacketize/opus.ts';
 import { type PictureSize, pictureSizeOf } from '../../stages/rtp/picture-size.ts';
 import type { TrackLine } from '../tracks/channel-tracks.ts';
 import { PictureNotes } from '../tracks/picture-notes.ts';
@@ -126,7 +126,7 @@ export class DueSamples implements TrackLine {
     const { format } = this.track;
     if (!report) return;
     if (format.kind === 'audio') {
-      const endUs = ptsUs + Math.round((opusDurationTicks(data) * US) / format.clockRate);
+      const endUs = ptsUs + Math.round((opusTicks(data) * US) / format.clockRate);
       report.onSound({ startUs: ptsUs, endUs, afterLoss, concealedUs: 0, madeUp: false });
       return;
     }

@@ -4,8 +4,8 @@
  */
 import { US } from '../../kernel/time.ts';
 import { SOUND_RATE } from '../../media/frame.ts';
+import { opusTicks } from '../../media/opus.ts';
 import { TsContainer } from '../../stages/mux/ts/ts-slices.ts';
-import { opusDurationTicks } from '../../stages/rtp/depacketize/opus.ts';
 import type { PlacedSample } from './due-samples.ts';
 import type { SliceRuns } from './file-sink.ts';
 import { isHeard, type RowEnd } from './row-end.ts';
@@ -50,7 +50,7 @@ export class PassedSound {
         container: () => new TsContainer({ audio: { codec: 'opus', sampleRate: SOUND_RATE, channels } }),
       });
     }
-    const durationUs = Math.round((opusDurationTicks(sample.data) * US) / SOUND_RATE);
+    const durationUs = Math.round((opusTicks(sample.data) * US) / SOUND_RATE);
     this.#runs.write({ kind: 'audio', ptsUs, dtsUs: ptsUs, durationUs, keyFrame: true, data: sample.data });
     this.#lastUs = ptsUs;
     this.#endUs = ptsUs + durationUs;

@@ -4,9 +4,9 @@
 import type { IndividualPlan } from '../../contract/line/plan.ts';
 import { messageOf } from '../../kernel/fault.ts';
 import type { Sound } from '../../media/frame.ts';
+import { isStereoOpus } from '../../media/opus.ts';
 import type { RotateEvent } from '../../media/segment.ts';
 import type { Track, VideoCodec } from '../../media/track.ts';
-import { isStereoOpus } from '../../stages/codec/audio-decoder.ts';
 import { mpdName, userBaseName } from '../../stages/mux/names.ts';
 import { saidChannels } from '../tracks/said-channels.ts';
 import type { PlacedSample } from './due-samples.ts';

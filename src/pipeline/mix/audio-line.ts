@@ -5,9 +5,9 @@
 import type { TrackState } from '../../contract/line/channel-state.ts';
 import type { HostUs, RecordingUs, SenderUs } from '../../kernel/time.ts';
 import type { Sound } from '../../media/frame.ts';
+import { isStereoOpus } from '../../media/opus.ts';
 import type { Packet } from '../../media/packet.ts';
 import type { ReceivedSample } from '../../media/sample.ts';
-import { isStereoOpus } from '../../stages/codec/audio-decoder.ts';
 import { HeardSound } from '../../stages/codec/heard-sound.ts';
 import { ReceivedTrack, type ReceivedTrackOptions } from '../tracks/received-track.ts';
 import { saidChannels } from '../tracks/said-channels.ts';

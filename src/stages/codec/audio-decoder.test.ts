@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { encodeOpus, lagOf, type OpusSettings, sweep } from '../../../test/support/media/opus.ts';
-import { AudioDecoder, opusSamples } from './audio-decoder.ts';
+import { opusTicks } from '../../media/opus.ts';
+import { AudioDecoder } from './audio-decoder.ts';
 import { AAC_BLOCK, AudioEncoder } from './audio-encoder.ts';
 import { liveFrames } from './native-frames.ts';
 
@@ -35,7 +36,7 @@ describe('AudioDecoder', () => {
     (application, bitrate, frameMs, sent, wanted) => {
       const decoder = new AudioDecoder({ codec: 'opus', channels: wanted });
       const packets = encodeOpus(signal, { application, bitrate, frameMs, channels: sent });
-      expect(opusSamples(packets[0]!.data)).toBe(frameMs * 48);
+      expect(opusTicks(packets[0]!.data)).toBe(frameMs * 48);
       for (let channel = 0; channel < wanted; channel++)
         expect(Math.abs(lagOf(signal, decodeAll(decoder, packets, channel), ONSET + 3000))).toBeLessThanOrEqual(4);
       expect(decoder.damaged).toBe(0);
@@ -149,23 +150,6 @@ describe.each(['pcmu', 'pcma'] as const)('AudioDecoder for %s', (codec) => {
     expect(Math.max(...channels[0]!)).toBeGreaterThan(0.05);
     expect(channels[0]!.subarray(480).every((v) => v === 0)).toBe(true);
     decoder.close();
-  });
-});
-
-describe('opusSamples', () => {
-  it.each([
-    [[0x00], 480],
-    [[0x18], 2880],
-    [[0x60], 480],
-    [[0x80], 120],
-    [[0x98], 960],
-    [[0x99, 0], 1920],
-    [[0x9b, 0x06], 5760],
-    [[0x9b, 0x07], 0],
-    [[0x9b], 0],
-    [[], 0],
-  ])('%j lasts %i samples', (bytes, samples) => {
-    expect(opusSamples(Buffer.from(bytes))).toBe(samples);
   });
 });
 

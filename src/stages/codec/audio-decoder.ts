@@ -17,8 +17,10 @@ import {
 import { Codec, CodecContext, FFmpegError, type Frame, type Packet, Rational } from 'node-av/lib';
 import { Fault, invariant } from '../../kernel/fault.ts';
 import { rescale, US } from '../../kernel/time.ts';
+import { BitReader, BitsExhausted } from '../../media/bit-reader.ts';
 import { continueWave } from '../../media/continued-wave.ts';
 import { SOUND_RATE, type Sound } from '../../media/frame.ts';
+import { opusTicks } from '../../media/opus.ts';
 import type { FileCodecs } from '../../media/segment.ts';
 import { freeFrame, freePacket, newFrame, newPacket } from './native-frames.ts';
 import { Upsampler } from './upsampler.ts';
@@ -185,27 +187,9 @@ function isG711(codec: SoundCodec): codec is 'pcmu' | 'pcma' {
 
 /** Samples at 48 kHz that a packet holds, 0 when it is none. */
 function samplesIn(codec: SoundCodec, data: Buffer): number {
-  if (codec === 'opus') return opusSamples(data);
+  if (codec === 'opus') return opusTicks(data);
   if (codec === 'aac') return data.length > 0 ? AAC_SAMPLES : 0;
   return rescale(data.length, G711_RATE, SOUND_RATE);
-}
-
-/** Samples at 48 kHz that an Opus packet holds (RFC 6716 §3), 0 when it is not one. */
-export function opusSamples(data: Buffer): number {
-  if (data.length === 0) return 0;
-  const toc = data.readUInt8(0);
-  const config = toc >> 3;
-  const perFrame =
-    config < 12 ? [480, 960, 1920, 2880][config & 3]! : config < 16 ? [480, 960][config & 1]! : 120 << (config & 3);
-  const code = toc & 3;
-  const frames = code === 0 ? 1 : code < 3 ? 2 : data.length > 1 ? data.readUInt8(1) & 0x3f : 0;
-  const samples = frames * perFrame;
-  return samples <= 5760 ? samples : 0;
-}
-
-/** Whether an Opus packet is of two channels (RFC 6716 §3.1). An SDP need not say so (RFC 7587 §6.1). */
-export function isStereoOpus(data: Buffer): boolean {
-  return ((data[0] ?? 0) & 0x04) !== 0;
 }
 
 /** Syntactic elements of an AAC block (ISO/IEC 14496-3 §4.4.2.1). */
@@ -215,21 +199,20 @@ const AAC_FILL = 6;
 
 /** How many channels a raw AAC block of mono or stereo has, by its first element that is no filling. */
 function aacChannels(data: Buffer): 1 | 2 | undefined {
-  let at = 0;
-  const read = (bits: number): number => {
-    let value = 0;
-    for (const end = at + bits; at < end; at++) value = (value << 1) | (((data[at >> 3] ?? 0) >> (7 - (at & 7))) & 1);
-    return value;
-  };
-  while (at < data.length * 8) {
-    const element = read(3);
-    if (element === AAC_SINGLE) return 1;
-    if (element === AAC_PAIR) return 2;
-    if (element !== AAC_FILL) return undefined;
-    const bytes = read(4);
-    at += 8 * (bytes < 15 ? bytes : 14 + read(8));
+  const reader = new BitReader(data);
+  try {
+    for (;;) {
+      const element = reader.bits(3);
+      if (element === AAC_SINGLE) return 1;
+      if (element === AAC_PAIR) return 2;
+      if (element !== AAC_FILL) return undefined;
+      const bytes = reader.bits(4);
+      reader.skip(8 * (bytes < 15 ? bytes : 14 + reader.bits(8)));
+    }
+  } catch (error) {
+    if (error instanceof BitsExhausted) return undefined;
+    throw error;
   }
-  return undefined;
 }
 
 /** @param wanted channels of the sound, where the codec leaves the choice, or of the stream, where it needs to know */

@@ -4,14 +4,12 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { Packetizer } from '../../../../test/support/packetize/packetizer.ts';
-import { Fault } from '../../../kernel/fault.ts';
 import { writeLeb128 } from '../../../media/obu.ts';
 import type { Packet } from '../../../media/packet.ts';
 import type { ReceivedSample } from '../../../media/sample.ts';
 import type { TrackFormat } from '../../../media/track.ts';
 import { parsePacket } from '../parse-packet.ts';
 import { createDepacketizer } from './create-depacketizer.ts';
-import { opusDurationTicks } from './opus.ts';
 
 const H264: TrackFormat = { kind: 'video', codec: 'h264', payloadType: 96, clockRate: 90000, fmtp: '' };
 const VP8: TrackFormat = { kind: 'video', codec: 'vp8', payloadType: 97, clockRate: 90000, fmtp: '' };
@@ -386,24 +384,6 @@ test.each([
   ['I slice without SPS', annexB('4188aa'), false],
 ])('H.264 key frame or not: %s', (_, unit, keyFrame) => {
   expect(run(H264, packets(H264, [unit], 100)).map((s) => s.keyFrame)).toEqual([keyFrame]);
-});
-
-test.each([
-  ['SILK 10 ms', '00', 480],
-  ['SILK 60 ms', '18', 2880],
-  ['hybrid 20 ms', '68', 960],
-  ['CELT 2.5 ms', '80', 120],
-  ['CELT 20 ms stereo', 'fc', 960],
-  ['two frames of 20 ms', 'f9', 1920],
-  ['two frames of different size', 'fa', 1920],
-  ['three frames of 20 ms', 'fb03', 2880],
-  ['six frames of 20 ms with padding flag', 'fb46', 5760],
-])('an Opus packet of %s plays %s → %i ticks (RFC 6716 §3.1)', (_, bytes, ticks) => {
-  expect(opusDurationTicks(hex(bytes))).toBe(ticks);
-});
-
-test.each(['', 'fb', 'fb00', 'fb07', '1b03'])('"%s" is no Opus packet', (bytes) => {
-  expect(() => opusDurationTicks(hex(bytes))).toThrow(Fault);
 });
 
 test('a malformed Opus packet is dropped, counted, and told by the next', () => {
