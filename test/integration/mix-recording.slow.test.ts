@@ -230,6 +230,28 @@ describe('a composite recording', { timeout: 120_000 }, () => {
     }
   });
 
+  test('who comes into the picture is in it within half a second, however long ago the last key frame was', async () => {
+    // One place, for whoever joined first.
+    const region = { x: 0, y: 0, width: 1, height: 1, alpha: 1, render: 'crop' } as const;
+    const plan = planOf();
+    const video = { ...plan.video!, layout: { kind: 'custom' as const, regions: [region] } };
+    const made = await record(
+      [
+        { uid: '1', participant: RED, fromS: -1, toS: 3.2 },
+        { uid: '2', participant: BLUE, codec: 'vp8', fromS: -0.9, toS: 10, gopS: 60 },
+      ],
+      planOf({ video }),
+      5,
+    );
+    const [view = []] = watch(made.mp4, [{ rect: region }]).views;
+    const [red, blue] = [presenceIn(view, RED.colour), presenceIn(view, BLUE.colour)];
+    expect(red).toHaveLength(1);
+    expect(blue).toHaveLength(1);
+    expect(Math.abs(red[0]!.toS - 3.2)).toBeLessThanOrEqual(0.1);
+    expect(blue[0]!.fromS - red[0]!.toS).toBeLessThanOrEqual(0.5);
+    expect(blue[0]!.toS).toBeGreaterThan(4.8);
+  });
+
   test('an empty channel between two visits is recorded as background, frame by frame', async () => {
     const users: ScriptedUser[] = [
       { uid: '1', participant: RED, fromS: -1, toS: 3 },
