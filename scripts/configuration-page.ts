@@ -1,7 +1,8 @@
 /**
  * The configuration reference as Markdown, made from the schema so that it cannot drift from it.
  */
-import { aboutSetting, environmentName, settingsShape, YAML_ONLY } from '../src/config/settings.ts';
+import { aboutSetting } from '../src/config/setting.ts';
+import { environmentName, settingsShape, YAML_ONLY } from '../src/config/settings.ts';
 
 /** The text of docs/reference/configuration.md. */
 export function renderReference(): string {

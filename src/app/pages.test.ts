@@ -13,8 +13,10 @@ let dataDir: string;
 let folder: string;
 const PAGE = { url: 'https://a.test/', mobile: false, readyTimeoutMs: 0 };
 const log = { info: () => {}, warn: () => {} };
+const limits = { memoryBytes: 2e9, processes: 1000, cores: 2 };
+const networks = ['loopback', '10.1.0.0/16'];
 const open = (user = 'nobody', guard: PageGuard = 'namespace') =>
-  Pages.open({ dataDir, folder, networks: ['loopback', '10.1.0.0/16'], guard, user, log });
+  Pages.open({ dataDir, folder, networks, guard, user, limits, log });
 const rootOf = () => join(tmpdir(), `aircheck-pages-${folder.slice(0, 16)}`);
 /** The number of a process that has ended. */
 async function endedPid(): Promise<number> {

@@ -7,10 +7,12 @@ import { chmodSync, chownSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, r
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
-import type { PageGuard, Source } from '../contract/line/commands.ts';
+import type { PageGuard, PagePlace, PrepareCommand, Source } from '../contract/line/commands.ts';
+import type { GroupHome, PageLimits } from '../contract/line/page-limits.ts';
 import type { PageAddress } from '../contract/line/plan.ts';
 import { Fault, messageOf } from '../kernel/fault.ts';
 import type { PagePort, SessionLog } from '../session/ports.ts';
+import { findGroupHome, sweepGroups } from '../stages/source/page/page-group.ts';
 import { findPrograms, type PageUser, type Programs } from '../stages/source/page/programs.ts';
 import { DISPLAY_NOTE } from '../stages/source/page/screen.ts';
 import { probeUserRules, removeUserRules, userOf } from '../stages/source/page/user-rules.ts';
@@ -26,6 +28,8 @@ export type PagesOptions = {
   guard: PageGuard;
   /** Whom pages run as where the server is root. */
   user: string;
+  /** What one page may take of the machine. */
+  limits: Omit<PageLimits, 'home'>;
   log: Pick<SessionLog, 'info' | 'warn'>;
 };
 
@@ -40,6 +44,7 @@ export class Pages implements PagePort {
   readonly #options: PagesOptions;
   readonly #root: string;
   readonly #machine: PageMachine | undefined;
+  readonly #home: GroupHome;
 
   private constructor(
     options: PagesOptions,
@@ -50,6 +55,7 @@ export class Pages implements PagePort {
     this.#options = options;
     this.#root = root;
     this.#machine = machine;
+    this.#home = findGroupHome();
     this.refusal = refusal;
   }
 
@@ -67,19 +73,30 @@ export class Pages implements PagePort {
       refusal = messageOf(error);
     }
     const pages = new Pages(options, root, found, refusal);
-    if (refusal === undefined) pages.sweep();
+    if (refusal === undefined) {
+      pages.sweep();
+      options.log.info({}, limitWords(pages.#home));
+    }
     return pages;
   }
 
   sourceOf(page: PageAddress): Source {
     if (this.refusal !== undefined) throw new Fault('pages-refused', this.refusal, { blame: 'self' });
+    return { kind: 'page', ...page, ...this.#place() };
+  }
+
+  /** What has a recorder make a browser ready; undefined where no pages can be recorded. */
+  prepareCommand(): PrepareCommand | undefined {
+    return this.refusal === undefined ? { type: 'prepare', place: this.#place() } : undefined;
+  }
+
+  #place(): PagePlace {
     // Systems clear away what lies untouched among temporary files for some days.
     makeOwnFolder(this.#root);
-    const { networks, dataDir, guard } = this.#options;
+    const { networks, dataDir, guard, limits } = this.#options;
     const { user, sandboxed = true } = this.#machine ?? {};
     return {
-      kind: 'page',
-      ...page,
+      limits: { ...limits, home: this.#home },
       root: this.#root,
       hidden: [resolve(dataDir)],
       ...(user && { user }),
@@ -95,6 +112,11 @@ export class Pages implements PagePort {
   }
 
   sweep(): void {
+    try {
+      sweepGroups(this.#home, (name) => !identityOf(Number(name.split('-')[0])));
+    } catch (error) {
+      this.#options.log.warn({ error: messageOf(error) }, 'control groups of pages that are over cannot be removed');
+    }
     for (const name of namesIn(this.#root)) {
       const pid = Number(RUN_FOLDER.exec(name)?.[1] ?? Number.NaN);
       if (Number.isNaN(pid) || identityOf(pid)) continue;
@@ -133,6 +155,16 @@ export async function probeGuard(guard: PageGuard, programs: Programs, user: Pag
   else await probeOwnUser(programs);
   // Who may make namespaces has all that it needs.
   return true;
+}
+
+/** What holds pages to their limits, in words. */
+export function limitWords(home: GroupHome): string {
+  const held = (['memory', 'pids', 'cpu'] as const).filter((name) => home[name] !== undefined);
+  if (held.length === 3) return 'pages are held to their limits by control groups';
+  const by =
+    held.length > 0 ? `only ${held.join(' and ')} of pages can be held by control groups` : 'no control groups';
+  const rest = 'memory and processes are looked at every 5 seconds then, and CPU is not limited';
+  return `${by}; ${rest}`;
 }
 
 /**

@@ -153,6 +153,20 @@ export async function createServer(given: Config): Promise<AircheckServer> {
     const whip = new WhipEndpoint({ clock, log, rooms, host, port, gatherTimeoutMs: config.iceGatherTimeoutMs });
     endings.push(() => whip.close());
 
+    const pages = await Pages.open({
+      ...{ dataDir: config.dataDir, folder, networks: config.pageNetworks, log },
+      ...{ guard: config.pageGuard, user: config.pageUser },
+      limits: {
+        memoryBytes: config.pageMemoryMb * 1_000_000,
+        processes: config.pageProcesses,
+        cores: config.pageCores,
+      },
+    });
+    // After the processes that waited with a browser, which leave their folders.
+    endings.push(() => pages.sweep());
+    const { pagesReady } = config;
+    const kept = pagesReady > 0 ? { count: pagesReady, prepare: () => pages.prepareCommand() } : undefined;
+
     const script = fileURLToPath(import.meta.url);
     const supervisor = new Supervisor({
       clock,
@@ -162,7 +176,7 @@ export async function createServer(given: Config): Promise<AircheckServer> {
       args: ['recorder'],
       env: children,
       completeArgs: ['complete'],
-      ofMode: { individual: PASSING_RECORDERS, web: PAGE_RECORDERS },
+      ofMode: { individual: PASSING_RECORDERS, web: { ...PAGE_RECORDERS, ...(kept && { ready: kept }) } },
       readyTimeoutMs: config.recorderReadyTimeoutS * 1000,
       stopTimeoutMs: config.recorderStopTimeoutS * 1000,
       warmRecorders: config.warmRecorders,
@@ -223,11 +237,6 @@ export async function createServer(given: Config): Promise<AircheckServer> {
       machine: () => readMachine(spoolRoot),
       running: () => supervisor.atWork(),
       spoolRefusalOf: (appid) => diskWatch.refusalOf(appid),
-    });
-
-    const pages = await Pages.open({
-      ...{ dataDir: config.dataDir, folder, networks: config.pageNetworks, log },
-      ...{ guard: config.pageGuard, user: config.pageUser },
     });
 
     const recordings = new Recordings({

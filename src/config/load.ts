@@ -8,7 +8,8 @@ import { parse } from 'yaml';
 import type { z } from 'zod';
 import { addressKind } from '../kernel/address.ts';
 import { Fault, messageOf } from '../kernel/fault.ts';
-import { aboutSetting, environmentName, type SettingKey, type Settings, settingsShape, YAML_ONLY } from './settings.ts';
+import { aboutSetting } from './setting.ts';
+import { environmentName, type SettingKey, type Settings, settingsShape, YAML_ONLY } from './settings.ts';
 
 /** Where an app's events are posted; an empty list of events means all. */
 type Notifications = { url: string; secret: string; events: readonly number[] };

@@ -3,52 +3,11 @@
  * by its own name in aircheck.yaml; the environment wins. docs/reference/configuration.md is generated from here.
  */
 import { z } from 'zod';
-import { pageGuardSchema } from '../contract/line/commands.ts';
 import { storageConfigSchema } from '../contract/line/storage.ts';
-import { AllowedAddresses } from '../kernel/address.ts';
+import { pageSettings } from './page-settings.ts';
+import { flag, flagWords, networkList, setting, text, whole, wholeWords, words } from './setting.ts';
 
-type About = {
-  description: string;
-  /** What values are allowed, in words; also the text of the error for a bad one. */
-  allowed: string;
-  /** The default, in words, when the schema's own is empty or worked out at start. */
-  otherwise?: string;
-  /** A secret's value is never repeated in an error. */
-  secret?: boolean;
-};
-const about = new Map<z.ZodType, About>();
-
-function setting<T extends z.ZodType>(schema: T, words: About): T {
-  about.set(schema, words);
-  return schema;
-}
-/** What the reference and the error texts say about a setting. */
-export function aboutSetting(schema: z.ZodType): About {
-  const words = about.get(schema);
-  if (!words) throw new TypeError('every setting is made by `setting`');
-  return words;
-}
-
-const text = () => z.string().trim();
-/** A whole number, also when it was written as text, as the environment does. */
-const whole = (min: number, max: number, otherwise: number) =>
-  z
-    .preprocess(
-      (value) => (typeof value === 'string' && value.trim() !== '' ? Number(value) : value),
-      z.int().min(min).max(max),
-    )
-    .default(otherwise);
-const flag = (otherwise: boolean) =>
-  z
-    .preprocess((value) => {
-      const word = typeof value === 'string' ? value.trim().toLowerCase() : value;
-      return word === 'true' || word === '1' ? true : word === 'false' || word === '0' ? false : value;
-    }, z.boolean())
-    .default(otherwise);
 const hexId = () => text().regex(/^([0-9a-fA-F]{32})?$/);
-
-const wholeWords = (min: number, max: number) => `a whole number from ${min} to ${max}`;
-const flagWords = 'true or false';
 const hexWords = '32 hexadecimal characters';
 
 const urlText = () => text().regex(/^(https?:\/\/[^\s]+)?$/);
@@ -65,31 +24,6 @@ const eventList = () =>
               .map(Number)
           : value,
       z.array(z.int().min(1).max(9999)),
-    )
-    .default([]);
-
-/** One text, as the environment has it, separated by commas; or a list. */
-const words = (value: unknown) =>
-  typeof value === 'string'
-    ? value
-        .split(',')
-        .map((part) => part.trim())
-        .filter((part) => part !== '')
-    : value;
-const isNetwork = (word: string) => {
-  try {
-    return word === 'loopback' || word === 'private' || new AllowedAddresses([word]) !== undefined;
-  } catch {
-    return false;
-  }
-};
-const networkList = () =>
-  z.preprocess((value) => (value === 'none' ? [] : words(value)), z.array(z.string().refine(isNetwork))).optional();
-const pageNetworkList = () =>
-  z
-    .preprocess(
-      (value) => (value === 'none' ? [] : words(value)),
-      z.array(z.string().refine((word) => word !== 'private' && isNetwork(word))),
     )
     .default([]);
 const secretKeyList = () => z.preprocess(words, z.array(z.string().regex(/^[0-9a-fA-F]{64}$/))).default([]);
@@ -236,27 +170,7 @@ export const settingsShape = {
     otherwise: 'made at the first start, in `secret.key` of the data folder',
     secret: true,
   }),
-  pageNetworks: setting(pageNetworkList(), {
-    description:
-      'Addresses that are no public internet and that recorded web pages may reach all the same: `loopback` (this machine) and ranges. Without it a page could have this server knock at doors that only it can reach.',
-    allowed: 'loopback, addresses and ranges such as 10.1.0.0/16, separated by commas; or none',
-    otherwise: 'none',
-  }),
-  pushNetworks: setting(pageNetworkList(), {
-    description:
-      'Addresses that are no public internet and that recorded web pages may be pushed to all the same: `loopback` (this machine) and ranges. Without it an `rtmpUrl` could have this server knock at doors that only it can reach.',
-    allowed: 'loopback, addresses and ranges such as 10.1.0.0/16, separated by commas; or none',
-    otherwise: 'none',
-  }),
-  pageGuard: setting(pageGuardSchema.default('namespace'), {
-    description:
-      'What keeps recorded web pages from what they may not reach. `namespace`: a network of their own, out of which only this server’s proxy leads. `user`: a user of its own for each recording, and nftables rules for that one; calls inside pages have UDP; the server must be root. `trust-the-browser`: nothing but the browser’s own settings, so that whoever breaks into it reaches all that this machine does. Where the named one cannot be had, web mode is refused.',
-    allowed: 'namespace, user or trust-the-browser',
-  }),
-  pageUser: setting(text().min(1).default('nobody'), {
-    description: 'User that recorded web pages run as where the server runs as root. It must have no rights.',
-    allowed: 'the name of a user of this machine',
-  }),
+  ...pageSettings,
   logLevel: setting(z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'), {
     description: 'The least severe log lines written.',
     allowed: 'trace, debug, info, warn, error or silent',

@@ -8,6 +8,7 @@ import type { EndReason, Fact } from '../contract/line/facts.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { HostUs } from '../kernel/time.ts';
 import type { MachineFacts, QualityCollector } from './report/quality-collector.ts';
+import type { PreparedPage } from './web/prepared-page.ts';
 
 /** A Fact before time and generation are put on. */
 export type Happening = Fact extends infer F
@@ -27,6 +28,8 @@ export type RecordingContext = {
   useXAuthority?(path: string): void;
   /** Starts the process that pushes, with a pipe as its standard input and a channel for messages. */
   startPusher?(): ChildProcess;
+  /** An empty page that this recording is to have; absent where none was made ready. */
+  preparedPage?: PreparedPage | undefined;
 };
 /** What a mode's line is handed. */
 export type LineContext = RecordingContext & {

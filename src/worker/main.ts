@@ -4,13 +4,15 @@
  * later.
  */
 import { MessageChannel } from 'node:worker_threads';
-import { type Command, commandSchema } from '../contract/line/commands.ts';
+import { type Command, commandSchema, type PrepareCommand } from '../contract/line/commands.ts';
 import type { Fact } from '../contract/line/facts.ts';
 import { systemClock } from '../kernel/clock.ts';
 import { messageOf } from '../kernel/fault.ts';
 import type { Happening, Recording, RecordingContext } from '../pipeline/recording.ts';
 import { startRecording } from '../pipeline/start-recording.ts';
+import { PreparedPage } from '../pipeline/web/prepared-page.ts';
 import { liveFrames } from '../stages/codec/native-frames.ts';
+import { NOBODY } from '../stages/source/page/page-source.ts';
 
 /** Exit codes that tell the parent why (0: ended as it should). */
 const EXIT = { badCommand: 64, failed: 70, noParent: 71 } as const;
@@ -34,6 +36,7 @@ export function runRecorder(
     }
     let recording: Promise<Recording> | undefined;
     let run: Recording | undefined;
+    let preparedPage: PreparedPage | undefined;
     let generation = 0;
     let finished = false;
 
@@ -46,20 +49,32 @@ export function runRecorder(
     const finish = (happening: Extract<Happening, { type: 'ended' }>, code: number) => {
       if (finished) return;
       finished = true;
-      send({ ...happening, ...told() }, () => exit(code));
+      send({ ...happening, ...told() }, () => leave(code));
     };
     const fail = (error: unknown) => {
       process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`);
       finish({ type: 'ended', reason: 'failed', recorded: false, message: messageOf(error) }, EXIT.failed);
     };
 
+    const prepare = ({ place }: PrepareCommand) => {
+      // Nobody waits for it yet: what it comes to is told to the recording that is to have it.
+      if (preparedPage || recording) return;
+      preparedPage = new PreparedPage({ ...environment, place, clock }, `${process.pid}-0`);
+      const unused = (why: unknown) => {
+        if (!recording) fail(why);
+      };
+      preparedPage.source.listen({ ...NOBODY, onLost: ({ why }) => unused(new Error(why)) });
+      preparedPage.start().then(() => emit({ type: 'prepared' }), unused);
+    };
+
     const obey = (command: Command) => {
+      if (command.type === 'prepare') return prepare(command);
       if (command.type !== 'start' && command.generation !== generation && generation > 0) return;
       switch (command.type) {
         case 'start':
           if (recording !== undefined) return;
           generation = command.generation;
-          recording = startRecording(command, { clock, emit, machine, ...environment });
+          recording = startRecording(command, { clock, emit, machine, preparedPage, ...environment });
           recording
             .then((begun) => {
               run = begun;
@@ -103,8 +118,15 @@ export function runRecorder(
       // The system counts it in kilobytes.
       return { cpuUs: user + system, peakRssBytes: process.resourceUsage().maxRSS * 1024 };
     };
+    /** A page that no recording has had goes first. */
+    const leave = (code: number) => {
+      const unused = recording ? undefined : preparedPage?.close();
+      Promise.resolve(unused)
+        .catch(() => {})
+        .finally(() => exit(code));
+    };
     const windUp = () => {
-      if (!recording) exit(0);
+      if (!recording) leave(0);
       recording?.then((run) => run.stop(clock.monoUs(), 'stopped')).catch(fail);
     };
 

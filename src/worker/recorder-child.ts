@@ -2,7 +2,7 @@
  * RecorderChild: one recorder process, in a process group of its own. It may wait for its work (a warm one), has each
  * Fact checked, is watched while it is at work, and takes all that it started along when it ends.
  */
-import type { ChangeCommand, Command, StartCommand } from '../contract/line/commands.ts';
+import type { ChangeCommand, Command, PrepareCommand, StartCommand } from '../contract/line/commands.ts';
 import { type Fact, factSchema } from '../contract/line/facts.ts';
 import type { Clock, Timer } from '../kernel/clock.ts';
 import type { RecorderProcess, RunListener, SessionLog } from '../session/ports.ts';
@@ -20,6 +20,8 @@ export type RecorderChildOptions = {
   env: Record<string, string | undefined>;
   /** Flags of Node itself. */
   flags: readonly string[];
+  /** What it makes ready while it waits for its work. */
+  prepare?: PrepareCommand | undefined;
   /** A process that has work, and has not become ready in this time, is ended, so that another can take its place. */
   readyTimeoutMs: number;
   /** From the stop Command to SIGTERM; SIGKILL follows `KILL_AFTER_MS` later. */
@@ -157,7 +159,13 @@ export class RecorderChild implements RecorderProcess {
     this.#unanswered = 0;
     if (fact.type === 'ready') {
       this.#isReady = true;
+      const { prepare } = this.#options;
       if (this.#work) this.#begin(this.#work);
+      else if (prepare) this.#send(prepare);
+      return;
+    }
+    if (fact.type === 'prepared') {
+      log.info({ pid: this.#process.identity?.pid }, 'a browser is kept ready');
       return;
     }
     if (fact.type === 'pong') {

@@ -3,7 +3,7 @@
  * tells why each has ended, in words.
  */
 
-import type { StartCommand } from '../contract/line/commands.ts';
+import type { PrepareCommand, StartCommand } from '../contract/line/commands.ts';
 import type { CompleteCommand } from '../contract/line/complete.ts';
 import { type Clock, sleep } from '../kernel/clock.ts';
 import { Fault } from '../kernel/fault.ts';
@@ -29,8 +29,8 @@ export type SupervisorOptions = {
   completeArgs: readonly string[];
   /** The environment of the processes. */
   env: Record<string, string | undefined>;
-  /** Flags of Node, and environment on top of `env`, for the recorders of single modes. */
-  ofMode?: Partial<Record<Mode, { flags: readonly string[]; env: Record<string, string> }>>;
+  /** Of the recorders of single modes. */
+  ofMode?: Partial<Record<Mode, OfMode>>;
   /** A recorder with work that is not ready after this time is ended, so that another can take its place. */
   readyTimeoutMs: number;
   /** From the stop Command to SIGTERM; SIGKILL follows some seconds later. */
@@ -41,6 +41,19 @@ export type SupervisorOptions = {
   completeParallel: number;
   completeTimeoutMs: number;
 };
+
+type OfMode = {
+  /** Of Node. */
+  flags: readonly string[];
+  /** On top of the environment of all. */
+  env: Record<string, string>;
+  /** What recorders that wait make ready, and how many are kept so from the server's start on. */
+  ready?: { count: number; prepare(): PrepareCommand | undefined };
+};
+
+/** A start has the machine to itself for so long; what is made ready besides takes more of it than a process. */
+const REFILL_MS = 1_000;
+const PREPARE_AFTER_MS = 5_000;
 
 /** A recorder at work. `pong` is its newest answer. */
 export type AtWork = Running & { pong: Pong | undefined };
@@ -55,7 +68,13 @@ export class Supervisor implements RecorderPort {
   constructor(options: SupervisorOptions) {
     const { clock, log, forks, entry, env, completeArgs, completeParallel, completeTimeoutMs, warmRecorders } = options;
     this.#options = options;
-    this.#warm = new WarmRecorders({ clock, log, count: warmRecorders, spawn: (mode) => this.#spawn(mode) });
+    const readyOf = (mode: Mode) => options.ofMode?.[mode]?.ready;
+    this.#warm = new WarmRecorders({
+      ...{ clock, log },
+      count: (mode) => readyOf(mode)?.count ?? warmRecorders,
+      refillMs: (mode) => (readyOf(mode) ? PREPARE_AFTER_MS : REFILL_MS),
+      spawn: (mode) => this.#spawn(mode, true),
+    });
     this.#completeRuns = new CompleteRuns({
       clock,
       log,
@@ -68,9 +87,10 @@ export class Supervisor implements RecorderPort {
     });
   }
 
-  /** Has a recorder ready for the first start. */
+  /** Has a recorder ready for the first start, and pages where they are wanted. */
   warmUp(): void {
     this.#warm.keep('mix');
+    if (this.#options.ofMode?.web?.ready) this.#warm.keep('web');
   }
 
   /** Whether one is ready for a start in this mode. */
@@ -143,7 +163,8 @@ export class Supervisor implements RecorderPort {
     await Promise.all([this.#warm.close(), this.#completeRuns.close()]);
   }
 
-  #spawn(mode: Mode): RecorderChild {
+  /** @param waits for work, and makes ready what its mode says */
+  #spawn(mode: Mode, waits = false): RecorderChild {
     const { clock, log, forks, entry, args, env, ofMode, readyTimeoutMs, stopTimeoutMs } = this.#options;
     const own = ofMode?.[mode];
     return new RecorderChild({
@@ -154,6 +175,7 @@ export class Supervisor implements RecorderPort {
       args,
       env: { ...env, ...own?.env },
       flags: own?.flags ?? [],
+      prepare: waits ? own?.ready?.prepare() : undefined,
       readyTimeoutMs,
       stopTimeoutMs,
     });

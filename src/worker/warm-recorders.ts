@@ -12,13 +12,15 @@ export type Mode = Plan['mode'];
 export type WarmRecordersOptions = {
   clock: Clock;
   log: SessionLog;
-  /** How many are kept for each mode in use. */
-  count: number;
+  /** How many are kept of a mode in use. */
+  count(mode: Mode): number;
+  /** How long a start has the machine to itself, before another recorder is made ready. */
+  refillMs(mode: Mode): number;
   spawn(mode: Mode): RecorderChild;
 };
 
-/** A start has the machine to itself first. */
-const REFILL_MS = 1_000;
+/** The first pause after a failure. */
+const FIRST_PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = 60_000;
 /** One that lived for so long was no failure. */
 const LIVED_US = 60_000_000;
@@ -52,7 +54,7 @@ export class WarmRecorders {
     const kept = this.#ready.get(mode);
     const taken = [...(kept ?? [])].find((child) => child.isReady) ?? kept?.values().next().value;
     if (taken) kept?.delete(taken);
-    this.#refill(mode, REFILL_MS);
+    this.#refill(mode, this.#options.refillMs(mode));
     return taken;
   }
 
@@ -67,11 +69,11 @@ export class WarmRecorders {
 
   #refill(mode: Mode, delayMs: number): void {
     const { clock, count } = this.#options;
-    if (this.#closed || this.#refills.has(mode) || (this.#ready.get(mode)?.size ?? 0) >= count) return;
+    if (this.#closed || this.#refills.has(mode) || (this.#ready.get(mode)?.size ?? 0) >= count(mode)) return;
     const timer = clock.after(delayMs, () => {
       this.#refills.delete(mode);
       this.#add(mode);
-      this.#refill(mode, REFILL_MS);
+      this.#refill(mode, this.#options.refillMs(mode));
     });
     this.#refills.set(mode, timer);
   }
@@ -83,7 +85,7 @@ export class WarmRecorders {
     const beganUs = clock.monoUs();
     const fail = (why: string) => {
       this.#failures = clock.monoUs() - beganUs > LIVED_US ? 1 : this.#failures + 1;
-      const pauseMs = Math.min(LONGEST_PAUSE_MS, REFILL_MS * 2 ** (this.#failures - 1));
+      const pauseMs = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (this.#failures - 1));
       log.warn({ mode, why, pauseMs }, 'a recorder that was kept ready is gone; another is started');
       this.#refill(mode, pauseMs);
     };

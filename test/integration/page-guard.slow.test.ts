@@ -12,7 +12,7 @@ import { pageUser, probeGuard } from '../../src/app/pages.ts';
 import type { PageGuard } from '../../src/contract/line/commands.ts';
 import { systemClock } from '../../src/kernel/clock.ts';
 import { messageOf } from '../../src/kernel/fault.ts';
-import { PageSource } from '../../src/stages/source/page/page-source.ts';
+import { NOBODY, PageSource } from '../../src/stages/source/page/page-source.ts';
 import { findPrograms } from '../../src/stages/source/page/programs.ts';
 import { addReachingPage, CLOSED_WAYS, Listener, WAYS } from '../support/reach/listener.ts';
 import { PAGE, PageServer } from '../support/web-page.ts';
@@ -44,15 +44,16 @@ describe.each(['user', 'trust-the-browser'] as const)('a page under the guard "%
       { host: `localhost:${forbidden.port}`, names: WAYS },
     ]);
     const refused = `the page may not reach localhost:${forbidden.port}`;
-    const listener = { onSound() {}, onReloaded() {}, onNoted: vi.fn(), onLost: vi.fn() };
-    const request = {
-      ...{ kind: 'page' as const, url: pages.url('/reach'), mobile: false, readyTimeoutMs: 0 },
+    const listener = { ...NOBODY, onNoted: vi.fn(), onLost: vi.fn() };
+    const place = {
       ...{ root, hidden: [], networks: [PAGE_ADDRESS], ...(user && { user }), guard, sandboxed: true },
+      limits: { home: {}, memoryBytes: 0, processes: 0, cores: 0 },
     };
-    const page = new PageSource({ request, width: PAGE.width, height: PAGE.height, clock: systemClock, listener }, '1');
+    const page = new PageSource({ place, size: PAGE, clock: systemClock }, '1');
+    page.listen(listener);
     try {
       await page.start();
-      expect(await page.open()).toBe(true);
+      expect(await page.open({ url: pages.url('/reach'), mobile: false, readyTimeoutMs: 0 })).toBe(true);
       const open = WAYS.filter((name) => !CLOSED_WAYS.includes(name));
       await vi.waitFor(() => expect([...allowed.came]).toEqual(expect.arrayContaining(open)), {
         ...{ timeout: 15_000, interval: 100 },

@@ -13,7 +13,7 @@ import { makeCertificates } from '../../src/app/cli/moving/certificates.ts';
 import { pageUser, probeNamespaces } from '../../src/app/pages.ts';
 import { type Clock, systemClock } from '../../src/kernel/clock.ts';
 import { messageOf } from '../../src/kernel/fault.ts';
-import { PageSource } from '../../src/stages/source/page/page-source.ts';
+import { NOBODY, PageSource } from '../../src/stages/source/page/page-source.ts';
 import { findPrograms } from '../../src/stages/source/page/programs.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { until } from '../support/test-server.ts';
@@ -45,18 +45,17 @@ afterAll(async () => {
 
 /** A page that was not opened yet, with all that is told of it. */
 async function scene(url: string, clock: Clock = held) {
-  const listener = { onSound() {}, onReloaded: vi.fn(), onNoted: vi.fn(), onLost: vi.fn() };
-  const request = {
-    ...{ kind: 'page' as const, url, mobile: false, readyTimeoutMs: 0, ...(user && { user }) },
-    ...{ root, hidden: [], networks: [PAGE_ADDRESS], guard: 'namespace' as const, sandboxed: true },
+  const listener = { ...NOBODY, onReloaded: vi.fn(), onNoted: vi.fn(), onLost: vi.fn() };
+  const place = {
+    ...{ root, hidden: [], networks: [PAGE_ADDRESS], ...(user && { user }) },
+    ...{ guard: 'namespace' as const, sandboxed: true },
+    limits: { home: {}, memoryBytes: 0, processes: 0, cores: 0 },
   };
-  const page = new PageSource(
-    { request, width: PAGE.width, height: PAGE.height, clock, listener },
-    `${process.pid}-${opened.length}`,
-  );
+  const page = new PageSource({ place, size: PAGE, clock }, `${process.pid}-${opened.length}`);
+  page.listen(listener);
   opened.push(page);
   await page.start();
-  return { page, listener };
+  return { page, listener, open: () => page.open({ url, mobile: false, readyTimeoutMs: 0 }) };
 }
 
 function portOf(server: Server): number {
@@ -91,8 +90,8 @@ describe.skipIf(refusal !== undefined)('a page', { timeout: 60_000 }, () => {
       ['file:///etc/hostname', /: only http and https pages are opened$/],
     ];
     for (const [url, why] of expected) {
-      const { page, listener } = await scene(url);
-      expect(await page.open(), url).toBe(false);
+      const { page, listener, open } = await scene(url);
+      expect(await open(), url).toBe(false);
       expect(listener.onLost.mock.calls).toEqual([[{ kind: 'unreachable', why: expect.stringMatching(why) }]]);
       await page.close();
     }
@@ -101,8 +100,8 @@ describe.skipIf(refusal !== undefined)('a page', { timeout: 60_000 }, () => {
 
   test('that never answers is given up', async () => {
     const asked = addAnswers('/silent', undefined);
-    const { page, listener } = await scene(pages.url('/silent'));
-    const isOpen = page.open();
+    const { listener, open } = await scene(pages.url('/silent'));
+    const isOpen = open();
     await until('it is asked for', () => asked.count > 0, 10_000);
     held.advance(29_999);
     expect(listener.onLost).not.toHaveBeenCalled();
@@ -116,8 +115,8 @@ describe.skipIf(refusal !== undefined)('a page', { timeout: 60_000 }, () => {
     const hanging = `<script>setTimeout(() => { fetch('/hangs').finally(() => { for (;;); }); }, 100)</script>`;
     const asked = addAnswers('/hanging', hanging, 'well');
     const hung = addAnswers('/hangs', 'x');
-    const { page, listener } = await scene(pages.url('/hanging'));
-    expect(await page.open()).toBe(true);
+    const { listener, open } = await scene(pages.url('/hanging'));
+    expect(await open()).toBe(true);
     await until('it hangs', () => hung.count > 0, 10_000);
     held.advance(5_000);
     held.advance(14_999);
@@ -130,8 +129,8 @@ describe.skipIf(refusal !== undefined)('a page', { timeout: 60_000 }, () => {
 
   test('that loads itself for ever is noticed', async () => {
     const asked = addAnswers('/again', '<script>location.reload()</script>');
-    const { page, listener } = await scene(pages.url('/again'), systemClock);
-    await page.open();
+    const { listener, open } = await scene(pages.url('/again'), systemClock);
+    await open();
     const words = 'the page loads itself, or others, again and again';
     await until('it is noticed', () => listener.onNoted.mock.calls.some(([what]) => what === words), 20_000);
     expect(asked.count).toBeGreaterThanOrEqual(10);

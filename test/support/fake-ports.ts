@@ -284,7 +284,7 @@ export class FakeWorld {
         refusal: undefined,
         sourceOf: (page) => ({
           ...{ kind: 'page', ...page, root: '/tmp/pages', hidden: [], networks: [] },
-          ...{ guard: 'namespace', sandboxed: true },
+          ...{ guard: 'namespace', sandboxed: true, limits: { home: {}, memoryBytes: 0, processes: 0, cores: 0 } },
         }),
         sweep: () => {},
       },

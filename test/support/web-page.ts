@@ -39,6 +39,30 @@ let frame = 0, beep = 1;
 </script>`;
 
 /**
+ * The counter page `scale` times as large, in which discs move all over, and which tells its frames of each second to
+ * `/rate?fps=`. It says that it is ready after so many seconds.
+ */
+export function movingPage(scale: number, readyAfterS: number): string {
+  return COUNTER.replace('width=640 height=360', `width=${640 * scale} height=${360 * scale}`)
+    .replace('let frame = 0', `pen.scale(${scale}, ${scale}); let frame = 0`)
+    .replace(
+      'requestAnimationFrame(draw)',
+      `for (let disc = 0; disc < 30; disc++) {
+    const [x, y] = [20 + (disc * 97 + frame * 3) % 600, 320 + (disc * 13 + frame) % 30];
+    pen.beginPath(); pen.arc(x, y, 8, 0, 7); pen.fillStyle = 'hsl(' + disc * 12 + ' 80% 60%)'; pen.fill();
+  }
+  requestAnimationFrame(draw)`,
+    )
+    .replace(
+      '</script>',
+      `let before = 0;
+  setInterval(() => { fetch('/rate?fps=' + (frame - before)).catch(() => {}); before = frame; }, 1000);
+  setTimeout(() => navigator.notifyReady(), ${readyAfterS * 1000});
+  </script>`,
+    );
+}
+
+/**
  * A page that opens all that a browser would draw over it, again and again, from a frame of its own too. What it opens
  * as a window has none of the counter's edges.
  */
@@ -121,18 +145,18 @@ export type PageFrame = {
   whole: boolean;
 };
 
-/** What each picture of a file shows of the counter page. Throws an Error when the file cannot be read. */
-export function pageFrames(path: string): PageFrame[] {
+/** What each picture of a file shows of the counter page, of that scale. Throws an Error when it cannot be read. */
+export function pageFrames(path: string, scale = 1): PageFrame[] {
   const frames: PageFrame[] = [];
   readMedia(path, {
     onPicture(picture) {
       const { width, height, atS } = picture;
-      const at = (x: number, y: number) => lumaAt(picture, Math.round(x), Math.round(y));
+      const at = (x: number, y: number) => lumaAt(picture, Math.round(x * scale), Math.round(y * scale));
       let count = 0;
       for (let bit = 0; bit < BITS; bit++)
         if (at(CELL.x + (bit + 0.5) * CELL.width, CELL.y + CELL.height / 2) > 128) count += 2 ** bit;
-      const middle = [width / 2, height / 2] as const;
-      const edges = [at(0, middle[1]), at(width - 1, middle[1]), at(middle[0], 0), at(middle[0], height - 1)];
+      const [x, y] = [width / scale, height / scale];
+      const edges = [at(0, y / 2), at(x - 1, y / 2), at(x / 2, 0), at(x / 2, y - 1)];
       frames.push({ atS, count, whole: edges.every((luma) => Math.abs(luma - EDGE_LUMA) < 25) });
     },
   });

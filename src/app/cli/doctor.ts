@@ -4,8 +4,9 @@
  */
 import { type Config, loadConfig } from '../../config/load.ts';
 import { messageOf } from '../../kernel/fault.ts';
+import { findGroupHome } from '../../stages/source/page/page-group.ts';
 import { findPrograms } from '../../stages/source/page/programs.ts';
-import { pageUser, probeGuard } from '../pages.ts';
+import { limitWords, pageUser, probeGuard } from '../pages.ts';
 
 /** One thing that is needed: what was found of it, or what is wrong, in words. */
 type Finding = { ok: boolean; text: string };
@@ -43,6 +44,7 @@ async function examine({
       () => probeGuard(guard, programs, runAs === 'self' ? undefined : runAs),
       (sandboxed) => `${GUARDED[guard]}; Chromium’s sandbox is ${sandboxed ? 'on' : 'off, as it cannot be had here'}`,
     );
+  findings.push({ ok: true, text: limitWords(findGroupHome()) });
   return findings;
 }
 

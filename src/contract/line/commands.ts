@@ -4,6 +4,7 @@
 
 import { z } from 'zod';
 import type { HostUs } from '../../kernel/time.ts';
+import { pageLimitsSchema } from './page-limits.ts';
 import { layoutSchema, pageSchema, planSchema, subscriptionSchema } from './plan.ts';
 import { pushTargetSchema } from './push.ts';
 
@@ -58,6 +59,23 @@ export type ChangeCommand = z.infer<typeof changeCommandSchema>;
 export const pageGuardSchema = z.enum(['namespace', 'user', 'trust-the-browser']);
 export type PageGuard = z.infer<typeof pageGuardSchema>;
 
+/** Where the programs run that a page is shown and heard with. */
+const pagePlaceSchema = z.object({
+  /** Folder under which the run makes one of its own for the time it lasts. Exists already. */
+  root: z.string().min(1),
+  /** Folders that are no business of a page; they exist. */
+  hidden: z.array(z.string().min(1)),
+  /** Whom the page runs as; absent where that is the server's own user, who has no rights to give up. */
+  user: z.object({ uid: z.int().min(1), gid: z.int().min(1) }).optional(),
+  guard: pageGuardSchema,
+  /** Whether Chromium's own sandbox works here. */
+  sandboxed: z.boolean(),
+  /** Addresses and ranges that pages may reach beside public ones. */
+  networks: z.array(z.string()),
+  limits: pageLimitsSchema,
+});
+export type PagePlace = z.infer<typeof pagePlaceSchema>;
+
 /** What a run reads (ADR 0012). */
 const sourceSchema = z.discriminatedUnion('kind', [
   /** `path` of the unix socket that serves the recording's feed (`feed.ts`), to one run after the other. */
@@ -66,17 +84,7 @@ const sourceSchema = z.discriminatedUnion('kind', [
   z.object({
     kind: z.literal('page'),
     ...pageSchema.shape,
-    /** Folder under which the run makes one of its own for the time it lasts. Exists already. */
-    root: z.string().min(1),
-    /** Folders that are no business of a page; they exist. */
-    hidden: z.array(z.string().min(1)),
-    /** Whom the page runs as; absent where that is the server's own user, who has no rights to give up. */
-    user: z.object({ uid: z.int().min(1), gid: z.int().min(1) }).optional(),
-    guard: pageGuardSchema,
-    /** Whether Chromium's own sandbox works here. */
-    sandboxed: z.boolean(),
-    /** Addresses and ranges that pages may reach beside public ones. */
-    networks: z.array(z.string()),
+    ...pagePlaceSchema.shape,
   }),
 ]);
 export type Source = z.infer<typeof sourceSchema>;
@@ -109,8 +117,13 @@ const startCommandSchema = z.object({
 /** Which run a Command is meant for; another one ignores it. */
 const ofRun = { generation: z.int().min(1) };
 
+/** Before `start`: have a browser ready for the page that is to come. */
+const prepareCommandSchema = z.object({ type: z.literal('prepare'), place: pagePlaceSchema });
+export type PrepareCommand = z.infer<typeof prepareCommandSchema>;
+
 export const commandSchema = z.discriminatedUnion('type', [
   startCommandSchema,
+  prepareCommandSchema,
   changeLayoutSchema.extend(ofRun),
   changeSubscriptionSchema.extend(ofRun),
   changeHoldSchema.extend(ofRun),

@@ -93,6 +93,8 @@ const told = {
 export const factSchema = z.discriminatedUnion('type', [
   /** The process is up and can take a `start`. */
   z.object({ type: z.literal('ready'), ...told }),
+  /** What was to be made ready for the recording to come is. */
+  z.object({ type: z.literal('prepared'), ...told }),
   /** The feed is connected: the recorder is in the channel. */
   z.object({ type: z.literal('joined'), ...told }),
   /** The first picture, or in a sound-only recording the first sound, went into the encoder. */

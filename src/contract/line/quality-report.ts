@@ -153,6 +153,36 @@ const pushReportSchema = z.object({
 });
 export type PushReport = z.infer<typeof pushReportSchema>;
 
+const spanSchema = z.object({ fromMs: at(), durationMs: z.number().min(0) });
+const pageReportSchema = z.object({
+  pictureLatenessMs: z.number().nullable().meta({
+    description: 'How long pictures take from the page’s script to the screen; it is taken off their time.',
+  }),
+  latenessMeasured: z.boolean().meta({ description: 'False when the usual lateness was taken instead.' }),
+  frames: count('Frames that were written.'),
+  distinctFrames: count('Those that differ from the picture before.'),
+  leftOutFrames: count('Places in the files for which no picture came in time.'),
+  distinctFramesPerS: z.number().min(0).meta({ description: 'Distinct frames per second of the files.' }),
+  frozen: z.array(spanSchema).meta({ description: 'Stretches of 2 s and more in which no pixel changed.' }),
+  moreFrozen: more(),
+  frozenMs: ms('All of them together.'),
+  silent: z.array(spanSchema).meta({ description: 'Stretches of 2 s and more below −80 dBFS.' }),
+  moreSilent: more(),
+  silentMs: ms('All of them together.'),
+  errors: z
+    .array(z.object({ atMs: at(), kind: z.enum(['script', 'console']), text: z.string(), count: z.int().min(1) }))
+    .meta({ description: 'Errors of the page’s scripts that nobody caught, and those it put on its console.' }),
+  moreErrors: more(),
+  machine: z
+    .object({
+      cpuMs: ms('CPU time of the browser, its screen and its sound.'),
+      peakMemoryBytes: count('Most memory they had together; what they share is counted once (PSS).'),
+      peakProcesses: count('Most processes they were.'),
+    })
+    .nullable(),
+});
+export type PageReportData = z.infer<typeof pageReportSchema>;
+
 export const qualityReportSchema = z.object({
   version: z.literal(1),
   sid: z.string(),
@@ -179,6 +209,7 @@ export const qualityReportSchema = z.object({
   participants: z.array(participantReportSchema),
   moreParticipants: more(),
   pushes: z.array(pushReportSchema).optional().meta({ description: 'Of a web page: where it was pushed to.' }),
+  page: pageReportSchema.optional().meta({ description: 'Of a web page.' }),
   degraded: z.array(z.object({ atMs: at(), what: z.string(), count: z.int().min(1) })),
   moreDegraded: more(),
   machine: z

@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { type QualityReport, qualityReportSchema } from '../../contract/line/quality-report.ts';
 import { readNotes, writeNotes } from '../checkpoint/checkpoint-file.ts';
 import { MOST_SPANS } from './kept.ts';
+import { joinPages } from './page-report.ts';
 import { MOST_PUSHES } from './quality-collector.ts';
 
 const NAME = 'quality.json';
@@ -40,6 +41,7 @@ export function goOnFrom(earlier: QualityReport, report: QualityReport): Quality
     participants: [...participants, ...now.values()],
     moreParticipants: Math.max(earlier.moreParticipants, report.moreParticipants),
     ...(pushes.length > 0 && { pushes }),
+    ...(report.page && earlier.page && { page: joinPages(earlier.page, report.page) }),
     ...limited('degraded', 'moreDegraded', [...earlier.degraded, ...report.degraded], {
       most: 2 * MOST_SPANS,
       more: earlier.moreDegraded + report.moreDegraded,

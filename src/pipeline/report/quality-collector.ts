@@ -7,6 +7,7 @@ import type { PushReport, QualityReport } from '../../contract/line/quality-repo
 import type { RecordingUs } from '../../kernel/time.ts';
 import type { Track } from '../../media/track.ts';
 import { Kept, MOST_SPANS, toMs } from './kept.ts';
+import { PageReport } from './page-report.ts';
 import { ParticipantReport } from './participant-report.ts';
 import { TrackReport } from './track-report.ts';
 
@@ -33,6 +34,7 @@ export class QualityCollector {
   readonly #others = new Set<string>();
   readonly #pushes = new Map<string, PushReport>();
   readonly #degraded = new Kept<{ atUs: RecordingUs; what: string; count: number }>(2 * MOST_SPANS);
+  #page: PageReport | undefined;
   #tracks = 0;
   #filesFromUs: RecordingUs | undefined;
   #runFilesFromUs: RecordingUs | undefined;
@@ -67,6 +69,12 @@ export class QualityCollector {
   /** How a push stands now; beyond the first many of a recording they are not taken down. */
   onPush(id: string, push: PushReport): void {
     if (this.#pushes.has(id) || this.#pushes.size < MOST_PUSHES) this.#pushes.set(id, { ...push });
+  }
+
+  /** The recording is of a web page; what is told to the returned report is in the recording's. */
+  onPage(fps: number): PageReport {
+    this.#page = new PageReport(fps);
+    return this.#page;
   }
 
   onDegraded(what: string, count: number, atUs: RecordingUs): void {
@@ -118,6 +126,7 @@ export class QualityCollector {
       participants: [...this.#participants.values()].map((each) => each.report(untilUs, zeroUtcMs)),
       moreParticipants: this.#others.size,
       ...(this.#pushes.size > 0 && { pushes: [...this.#pushes.values()] }),
+      ...(this.#page && { page: this.#page.report(untilUs) }),
       degraded: this.#degraded.items.map(({ atUs, what, count }) => ({ atMs: toMs(atUs), what, count })),
       moreDegraded: this.#degraded.more,
       machine: machine

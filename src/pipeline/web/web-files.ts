@@ -14,18 +14,20 @@ import type { EarlierRuns } from '../mix/earlier-runs.ts';
 import type { MixCheckpoint } from '../mix/mix-checkpoint.ts';
 import { AUDIO_BLOCK, type LiveOutput, MixOutput, PRIMING_SAMPLES } from '../mix/mix-output.ts';
 import type { Happening } from '../recording.ts';
+import type { PageReport } from '../report/page-report.ts';
 import type { QualityCollector } from '../report/quality-collector.ts';
 import { Losses } from '../tracks/losses.ts';
 import { FrameNumbers } from './frame-numbers.ts';
 import { HoldLine } from './hold-line.ts';
 
-/** A picture and its moment. */
-export type Grabbed = { picture: NativePicture; atUs: RecordingUs };
+/** A picture, its moment, and whether it differs from the one before. */
+export type Grabbed = { picture: NativePicture; atUs: RecordingUs; changed: boolean };
 
 export type WebFilesOptions = {
   start: StartCommand;
   plan: WebPlan;
   report: QualityCollector;
+  page: PageReport;
   emit(happening: Happening): void;
   live?: LiveOutput | undefined;
 };
@@ -96,12 +98,13 @@ export class WebFiles {
   /**
    * Encodes and writes a picture, unless it is on hold or has no place. It stays the caller's. Await before the next.
    */
-  async addPicture({ picture, atUs }: Grabbed): Promise<void> {
+  async addPicture({ picture, atUs, changed }: Grabbed): Promise<void> {
     if (!this.#begun && this.#isHeldAt(atUs)) return;
     const begun = this.#begun ?? (await this.#open(atUs));
     if (begun.holds.isHeld(this.#blockOf(begun, atUs))) return;
     const frame = begun.numbers.take(this.#fileUs(begun, atUs));
     if (frame === undefined) return;
+    this.#o.page.onPicture(frame, atUs, changed);
     await begun.output.writePicture(picture, frame);
     await this.#checkpoint(begun, atUs);
   }
@@ -122,8 +125,13 @@ export class WebFiles {
       const isHeld = begun.holds.isHeld(block);
       const sample = this.#soundAt - begun.originSample - begun.heldSamples;
       const heldSamples = begun.holds.heldBefore(block) * AUDIO_BLOCK;
+      const atUs = (this.#soundAt * US) / SOUND_RATE;
       this.#soundAt += AUDIO_BLOCK;
-      if (!isHeld) await begun.output.writeSound(sound, sample - heldSamples);
+      if (isHeld) this.#o.page.onHeld(atUs);
+      else {
+        this.#o.page.onSound(atUs, sound);
+        await begun.output.writeSound(sound, sample - heldSamples);
+      }
       begun.holds.forget(block - 100);
     }
   }

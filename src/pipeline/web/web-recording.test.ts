@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { ManualClock } from '../../../test/support/manual-clock.ts';
-import type { StartCommand } from '../../contract/line/commands.ts';
+import type { PagePlace, StartCommand } from '../../contract/line/commands.ts';
 import type { WebPlan } from '../../contract/line/plan.ts';
 import { newSid } from '../../kernel/ids.ts';
 import { PageSource } from '../../stages/source/page/page-source.ts';
@@ -20,9 +20,13 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(dir, { recursive: true }));
 
+const placeIn = (root: string): PagePlace => ({
+  ...{ root, hidden: [], networks: [], guard: 'namespace', sandboxed: true },
+  limits: { home: {}, memoryBytes: 0, processes: 0, cores: 0 },
+});
 const pageIn = (root: string) => ({
   ...{ kind: 'page' as const, url: 'https://a.test/', mobile: false, readyTimeoutMs: 0 },
-  ...{ root, hidden: [], networks: [], guard: 'namespace' as const, sandboxed: true },
+  ...placeIn(root),
 });
 
 function begin(root: string): WebRecording {
@@ -58,8 +62,7 @@ test('a recording whose end goes wrong fails, and does not stay at work for ever
 });
 
 test('a page that was closed starts no programs any more', async () => {
-  const listener = { onSound() {}, onReloaded() {}, onNoted() {}, onLost() {} };
-  const page = new PageSource({ request: pageIn(dir), width: 640, height: 360, clock, listener }, '1-1');
+  const page = new PageSource({ place: placeIn(dir), size: { width: 640, height: 360 }, clock }, '1-1');
   await page.close();
   await expect(page.start()).rejects.toThrow('aborted');
   expect(readdirSync(dir)).toEqual([]);

@@ -4,16 +4,18 @@
  */
 import type { ChangeCommand, StartCommand } from '../../contract/line/commands.ts';
 import type { EndReason } from '../../contract/line/facts.ts';
-import type { WebPlan } from '../../contract/line/plan.ts';
+import type { PageAddress, WebPlan } from '../../contract/line/plan.ts';
 import type { Clock, Timer } from '../../kernel/clock.ts';
 import { messageOf } from '../../kernel/fault.ts';
 import { type HostUs, type RecordingUs, toRecording } from '../../kernel/time.ts';
 import { PicturePool } from '../../stages/codec/picture-pool.ts';
 import { ScreenGrabber } from '../../stages/codec/screen-grabber.ts';
-import { type PageLoss, PageSource } from '../../stages/source/page/page-source.ts';
+import type { PageLoss, PageSourceListener } from '../../stages/source/page/page-source.ts';
 import { type EarlierRuns, readEarlierRuns } from '../mix/earlier-runs.ts';
 import type { Ending, LineContext, Recording } from '../recording.ts';
-import { yieldToMakers } from './priority.ts';
+import type { PageReport } from '../report/page-report.ts';
+import type { Lateness } from './picture-lateness.ts';
+import { PreparedPage } from './prepared-page.ts';
 import { PushLine } from './push-line.ts';
 import { type Grabbed, WebFiles } from './web-files.ts';
 
@@ -22,12 +24,7 @@ const SOUND_DELAY_US = 400_000;
 const STEP_MS = 20;
 /** Pictures that may wait for the encoder, in seconds of them. */
 const MAX_WAITING_S = 1;
-/**
- * How long a picture takes from the page's script to the screen that is read: two frames of compositing and, on
- * average, half an interval between two readings.
- */
-const COMPOSITING_US = 25_000;
-/** Different things that a page does wrong, or is refused, that are told. */
+/** Different things that a page is refused, or that go wrong, that are told. */
 const MAX_NOTES = 100;
 
 type Ended = { endUs: RecordingUs; reason: EndReason; message: string };
@@ -39,9 +36,11 @@ export class WebRecording implements Recording {
   readonly #context: LineContext;
   readonly #clock: Clock;
   readonly #pool = new PicturePool();
-  readonly #page: PageSource;
+  readonly #page: PreparedPage;
+  readonly #address: PageAddress;
   readonly #files: WebFiles;
   readonly #pushes: PushLine;
+  readonly #report: PageReport;
   readonly #timer: Timer;
   readonly #waiting: Grabbed[] = [];
   readonly #notes = new Set<string>();
@@ -72,30 +71,17 @@ export class WebRecording implements Recording {
     this.done = new Promise((resolve, reject) => {
       this.#settle = { resolve, reject };
     });
-    const { width, height } = plan.video;
     this.#pushes = new PushLine({ start, context, onhold: plan.onhold });
+    this.#report = context.report.onPage(plan.video.fps);
     this.#files = new WebFiles({
-      ...{ start, plan, report: context.report, live: this.#pushes },
+      ...{ start, plan, report: context.report, page: this.#report, live: this.#pushes },
       emit: (happening) => context.emit(happening),
     });
-    this.#page = new PageSource(
-      {
-        request: start.source,
-        ...{ width, height, clock: this.#clock },
-        listener: {
-          onSound: (sound, firstFrame, arrivalUs) => {
-            if (this.#capturing) this.#files.addSound(sound, firstFrame, arrivalUs);
-          },
-          onReloaded: (reason, message) => {
-            context.emit({ type: 'pageReloaded', reason, message });
-            context.emit({ type: 'degraded', what: `${message}; it is loaded again`, count: 1 });
-          },
-          onNoted: (what) => this.#note(what),
-          onLost: (loss) => this.#onLost(loss),
-        },
-      },
-      `${process.pid}-${start.generation}`,
-    );
+    this.#address = start.source;
+    this.#page =
+      context.preparedPage ??
+      new PreparedPage({ ...context, place: start.source, size: plan.video }, `${process.pid}-${start.generation}`);
+    this.#page.source.listen(this.#listener());
     this.#timer = this.#clock.every(STEP_MS, () => void this.#advance());
     for (const command of start.changes) this.change(command);
   }
@@ -121,39 +107,56 @@ export class WebRecording implements Recording {
     return toRecording(this.#clock.monoUs(), this.#start.zeroMonoUs);
   }
 
+  #listener(): PageSourceListener {
+    return {
+      onSound: (sound, firstFrame, arrivalUs) => {
+        if (this.#capturing) this.#files.addSound(sound, firstFrame, arrivalUs);
+      },
+      onReloaded: (reason, message) => {
+        this.#context.emit({ type: 'pageReloaded', reason, message });
+        this.#context.emit({ type: 'degraded', what: `${message}; it is loaded again`, count: 1 });
+      },
+      onNoted: (what) => this.#note(what),
+      onPageError: (kind, text) => this.#report.onError(kind, text, this.#nowUs),
+      onUse: (use) => this.#report.onUse(use),
+      onLost: (loss) => this.#onLost(loss),
+    };
+  }
+
   async #run(): Promise<void> {
     const earlier = await readEarlierRuns(this.#start, this.#plan);
     for (const problem of earlier?.problems ?? []) this.#note(`of an earlier run: ${problem}`);
     if (this.#ending) return;
-    await this.#page.start();
-    // Sound is the first thing that breaks on a full machine: who encodes makes way for who plays.
-    yieldToMakers();
-    if (this.#ending || !(await this.#page.open()) || this.#ending) return;
+    const lateness = await this.#page.fit(this.#plan.video);
+    this.#report.onLateness(lateness);
+    const { unmeasured, source } = this.#page;
+    if (unmeasured !== undefined) this.#note(`how late pictures are could not be measured: ${unmeasured}`);
+    if (this.#ending || !(await source.open(this.#address)) || this.#ending) return;
     this.#context.emit({ type: 'joined' });
-    this.#beginning = this.#begin(earlier);
+    this.#beginning = this.#begin(earlier, lateness);
     await this.#beginning;
     await this.#grabbing;
   }
 
-  async #begin(earlier: EarlierRuns | undefined): Promise<void> {
+  async #begin(earlier: EarlierRuns | undefined, lateness: Lateness): Promise<void> {
     const { width, height, fps } = this.#plan.video;
-    const { screen } = this.#page;
-    this.#context.useXAuthority?.(screen.authority);
-    const grabber = await ScreenGrabber.open({ display: screen.display, width, height, fps, pool: this.#pool });
+    const { display } = this.#page.source.screen;
+    const grabber = await ScreenGrabber.open({ display, width, height, fps, pool: this.#pool });
     this.#grabber = grabber;
     await this.#files.begin(this.#nowUs, earlier);
     this.#capturing = true;
-    this.#grabbing = this.#grab(grabber);
+    this.#grabbing = this.#grab(grabber, lateness);
   }
 
   /** Reads pictures until the recording's end. */
-  async #grab(grabber: ScreenGrabber): Promise<void> {
+  async #grab(grabber: ScreenGrabber, lateness: Lateness): Promise<void> {
     const { fps } = this.#plan.video;
-    const latenessUs = COMPOSITING_US + 500_000 / fps;
+    // What is shown waits half the time between two readings, on average.
+    const latenessUs = lateness.us + 500_000 / fps;
     while (!this.#finished) {
       const next = await grabber.next();
       if (!next) return;
-      const { picture, utcUs } = next;
+      const { picture, utcUs, changed } = next;
       // The grabber tells wall time, which the recording does not count by.
       const agoUs = this.#clock.nowMs() * 1000 - utcUs;
       const atUs = this.#nowUs - agoUs - latenessUs;
@@ -161,7 +164,7 @@ export class WebRecording implements Recording {
         picture.free();
         return;
       }
-      if (this.#waiting.length < MAX_WAITING_S * fps) this.#waiting.push({ picture, atUs });
+      if (this.#waiting.length < MAX_WAITING_S * fps) this.#waiting.push({ picture, atUs, changed });
       else {
         picture.free();
         this.#leftOut++;

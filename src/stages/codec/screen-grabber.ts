@@ -17,11 +17,15 @@ export type GrabOptions = {
   pool: PicturePool;
 };
 
+export type ReadPicture = { picture: NativePicture; utcUs: number; changed: boolean };
+
 const BYTES_PER_PIXEL = 4;
 
 export class ScreenGrabber {
   readonly #context: FormatContext;
-  readonly #packet: Packet;
+  /** The one that is read next, and the one that was read last, which the next picture is compared with. */
+  #packets: [Packet, Packet];
+  #last: Buffer | undefined;
   readonly #scaler: SoftwareScaleContext;
   readonly #o: GrabOptions;
   #closed = false;
@@ -29,7 +33,7 @@ export class ScreenGrabber {
   private constructor(options: GrabOptions, context: FormatContext) {
     this.#o = options;
     this.#context = context;
-    this.#packet = newPacket();
+    this.#packets = [newPacket(), newPacket()];
     const { width, height } = options;
     this.#scaler = new SoftwareScaleContext();
     this.#scaler.getContext(width, height, AV_PIX_FMT_BGR0, width, height, AV_PIX_FMT_YUV420P, SWS_POINT);
@@ -55,25 +59,29 @@ export class ScreenGrabber {
   }
 
   /**
-   * The next picture, when it is due; the caller frees it. `utcUs` is the wall time it was read at, microseconds.
-   * Resolves to undefined after `close`. @throws Fault `screen-unreadable` when the screen has gone
+   * The next picture, when it is due; the caller frees it. `utcUs` is the wall time it was read at, microseconds;
+   * `changed` whether any pixel differs from the one before. Resolves to undefined after `close`.
+   * @throws Fault `screen-unreadable` when the screen has gone
    */
-  async next(): Promise<{ picture: NativePicture; utcUs: number } | undefined> {
+  async next(): Promise<ReadPicture | undefined> {
     for (;;) {
       if (this.#closed) return undefined;
-      const result = await this.#context.readFrame(this.#packet);
+      const [packet, last] = this.#packets;
+      const result = await this.#context.readFrame(packet);
       if (this.#closed) return undefined;
       if (result === AVERROR_EAGAIN) continue;
       if (result < 0)
         throw new Fault('screen-unreadable', `the screen has gone: ${FFmpegError.strerror(result)}`, { blame: 'self' });
-      const { data } = this.#packet;
+      const { data } = packet;
       if (!data) continue;
       const { width, height, pool } = this.#o;
       const picture = pool.allocate(width, height);
       this.#scaler.scaleSync([data], [width * BYTES_PER_PIXEL], 0, height, [...picture.planes], [...picture.strides]);
-      const utcUs = Number(this.#packet.pts);
-      this.#packet.unref();
-      return { picture, utcUs };
+      const changed = this.#last === undefined || !data.equals(this.#last);
+      this.#last = data;
+      last.unref();
+      this.#packets = [last, packet];
+      return { picture, utcUs: Number(packet.pts), changed };
     }
   }
 
@@ -83,6 +91,7 @@ export class ScreenGrabber {
     this.#closed = true;
     this.#context.closeInputSync();
     this.#scaler.freeContext();
-    freePacket(this.#packet);
+    this.#last = undefined;
+    for (const packet of this.#packets) freePacket(packet);
   }
 }

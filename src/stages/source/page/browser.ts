@@ -6,7 +6,7 @@ import { chown, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type BrowserContext, type CDPSession, chromium, type Page } from 'playwright-core';
 import { messageOf } from '../../../kernel/fault.ts';
-import { type LauncherOptions, PROXY_PORT, writeLauncher } from './launcher.ts';
+import { browserPid, type LauncherOptions, PROXY_PORT, writeLauncher } from './launcher.ts';
 import { engineFault } from './programs.ts';
 import type { Screen } from './screen.ts';
 import type { Speaker } from './speaker.ts';
@@ -66,8 +66,11 @@ export class PageBrowser {
   /** Speaks the DevTools protocol with the page; goes on when the page has crashed. */
   readonly session: CDPSession;
   readonly context: BrowserContext;
+  /** Of the process that all of it is in. */
+  readonly pid: number;
 
-  private constructor(context: BrowserContext, page: Page, session: CDPSession) {
+  private constructor(context: BrowserContext, page: Page, session: CDPSession, pid: number) {
+    this.pid = pid;
     this.context = context;
     this.page = page;
     this.session = session;
@@ -97,13 +100,23 @@ export class PageBrowser {
         handleSIGHUP: false,
       });
       const page = context.pages()[0] ?? (await context.newPage());
-      return new PageBrowser(context, page, await context.newCDPSession(page));
+      return new PageBrowser(context, page, await context.newCDPSession(page), await browserPid(options.dir));
     } catch (error) {
       await context?.close().catch(() => {});
       // What follows is a log of the whole launch.
       const [why = ''] = messageOf(error).split('\n');
       throw engineFault(`the browser could not be started: ${why}`, error);
     }
+  }
+
+  /** Gives the page another size, no larger than its screen. */
+  async resize({ width, height }: { width: number; height: number }): Promise<void> {
+    const { session } = this;
+    const { windowId } = await session.send('Browser.getWindowForTarget');
+    // One that fills its screen keeps its size.
+    await session.send('Browser.setWindowBounds', { windowId, bounds: { windowState: 'normal' } });
+    await session.send('Browser.setWindowBounds', { windowId, bounds: { left: 0, top: 0, width, height } });
+    await session.send('Browser.setWindowBounds', { windowId, bounds: { windowState: 'fullscreen' } });
   }
 
   async close(): Promise<void> {

@@ -3,7 +3,7 @@
  * the egress proxy, and hides what is no business of a page; all in it ends with the process that started it. With
  * another guard than a namespace it leaves the network as it is.
  */
-import { chmod, writeFile } from 'node:fs/promises';
+import { chmod, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { PageGuard } from '../../../contract/line/commands.ts';
 import type { PageUser, Programs } from './programs.ts';
@@ -24,14 +24,19 @@ export type LauncherOptions = {
   guard: PageGuard;
   /** The egress proxy's unix socket, or its port on the loopback. */
   proxy: string | number;
+  /** Files that it writes its number to, which puts it and all in it into control groups. */
+  entrances: readonly string[];
 };
+
+/** File in a page's folder with the number of the process that all of its browser is in. */
+const PID_NOTE = 'browser.pid';
 
 /** Where Chromium finds a proxy that listens on a socket, inside its network. */
 export const PROXY_PORT = 3128;
 
 /** Resolves to the script's path. */
 export async function writeLauncher(options: LauncherOptions): Promise<string> {
-  const { programs, user, dir, guard } = options;
+  const { programs, user, dir, guard, entrances } = options;
   const isTrusted = guard === 'trust-the-browser';
   // Chromium's own sandbox may need its setuid helper, where nothing else shuts it in.
   const lasting = isTrusted ? [] : ['--no-new-privs'];
@@ -40,7 +45,9 @@ export async function writeLauncher(options: LauncherOptions): Promise<string> {
     ...(isTrusted ? [programs.chromium] : shutIn(options)),
   ];
   const path = join(dir, 'launch.sh');
-  await writeFile(path, `#!/bin/sh\nexec ${words.map(quote).join(' ')} "$@"\n`);
+  const notes = [join(dir, PID_NOTE), ...entrances].map((file) => `echo $$ > ${quote(file)}\n`).join('');
+  // Outside of its groups a page would have no limits.
+  await writeFile(path, `#!/bin/sh\nset -e\n${notes}exec ${words.map(quote).join(' ')} "$@"\n`);
   await chmod(path, 0o755);
   return path;
 }
@@ -65,6 +72,11 @@ function shutIn({ programs, dir, home, hidden, screen, speaker, proxy }: Launche
     ...files.flatMap((file) => ['--bind', file, file]),
     ...['sh', '-c', inside.join('\n'), 'chromium'],
   ];
+}
+
+/** The number of the process that a browser of this folder is in, as the script noted it. */
+export async function browserPid(dir: string): Promise<number> {
+  return Number(await readFile(join(dir, PID_NOTE), 'utf8'));
 }
 
 function quote(word: string): string {

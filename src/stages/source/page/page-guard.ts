@@ -4,6 +4,7 @@
  */
 import type { PageBrowser } from './browser.ts';
 
+export type PageErrorKind = 'script' | 'console';
 export type PageListener = {
   /** The page called `navigator.notifyReady()`. */
   onReady(): void;
@@ -14,7 +15,7 @@ export type PageListener = {
   /** Something was kept out of the picture, or refused, in words. */
   onRefused(what: string): void;
   /** An error in the page's scripts, or one that it put on its console. */
-  onPageError(text: string): void;
+  onPageError(kind: PageErrorKind, text: string): void;
 };
 
 const READY = '__aircheckReady';
@@ -52,9 +53,11 @@ export async function guardPage({ page, context, session }: PageBrowser, listene
   page.on('download', () => onRefused('a download'));
   page.on('crash', onCrashed);
   page.on('close', onClosed);
-  page.on('pageerror', (error) => onPageError(error.message.slice(0, MAX_WORDS)));
+  page.on('pageerror', (error) => onPageError('script', error.message.slice(0, MAX_WORDS)));
   page.on('console', (message) => {
-    if (message.type() === 'error') onPageError(message.text().slice(0, MAX_WORDS));
+    // The browser itself asks for an icon, and notes it as an error of the page when there is none.
+    const isIcon = URL.parse(message.location().url)?.pathname === '/favicon.ico';
+    if (message.type() === 'error' && !isIcon) onPageError('console', message.text().slice(0, MAX_WORDS));
   });
   context.on('page', (other) => {
     onRefused('a window of its own');

@@ -4,28 +4,32 @@
  */
 import { chmod, chown, mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Source } from '../../../contract/line/commands.ts';
+import type { PagePlace } from '../../../contract/line/commands.ts';
 import type { PageReload } from '../../../contract/line/facts.ts';
+import type { PageAddress } from '../../../contract/line/plan.ts';
 import { AllowedAddresses } from '../../../kernel/address.ts';
 import { type Clock, sleep, type Timer } from '../../../kernel/clock.ts';
 import { US } from '../../../kernel/time.ts';
 import { PageBrowser } from './browser.ts';
 import { EgressProxy } from './egress-proxy.ts';
-import { guardPage } from './page-guard.ts';
+import { PageGroup } from './page-group.ts';
+import { guardPage, type PageErrorKind } from './page-guard.ts';
+import { PageMeter, type PageUse } from './page-meter.ts';
 import { PageView } from './page-view.ts';
 import { findPrograms, type PageUser } from './programs.ts';
 import { type Screen, startScreen } from './screen.ts';
 import { type OnSound, type Speaker, startSpeaker } from './speaker.ts';
 import { removeUserRules, setUserRules, userOf } from './user-rules.ts';
 
-type PageRequest = Extract<Source, { kind: 'page' }>;
-
-type PageSourceListener = {
+export type PageSourceListener = {
   onSound: OnSound;
   /** It was loaded again; `why` in words. */
   onReloaded(reason: PageReload, why: string): void;
-  /** Something was refused, or went wrong in the page, in words. */
+  /** Something was refused, in words. */
   onNoted(what: string): void;
+  onPageError(kind: PageErrorKind, text: string): void;
+  /** What its programs take of the machine, every few seconds. */
+  onUse(use: PageUse): void;
   /** The page can be shown no more, or never could. Comes once, and nothing after it. */
   onLost(loss: PageLoss): void;
 };
@@ -35,12 +39,17 @@ type PageSourceListener = {
 export type PageLoss = { kind: 'late' | 'unreachable' | 'engine'; why: string };
 
 export type PageSourceOptions = {
-  request: PageRequest;
-  /** Of the page, even. */
-  width: number;
-  height: number;
+  place: PagePlace;
+  /** Of the empty page, even; and the largest that its screen takes. */
+  size: PageSize;
+  largest?: PageSize;
   clock: Clock;
-  listener: PageSourceListener;
+};
+export type PageSize = { width: number; height: number };
+
+/** Before anybody listens there is an empty page, which is nobody's. */
+export const NOBODY: PageSourceListener = {
+  ...{ onSound() {}, onReloaded() {}, onNoted() {}, onPageError() {}, onUse() {}, onLost() {} },
 };
 
 const BEAT_MS = 5_000;
@@ -49,15 +58,24 @@ const HANG_MS = 15_000;
 const MAX_RELOADS = 3;
 /** A page that goes elsewhere so often within ten seconds does so for ever. */
 const MAX_NAVIGATIONS = 10;
+const TOO_MUCH_MEMORY = 'it took more memory than a page may have';
 const MOBILE_AGENT = 'Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/';
 
 export class PageSource {
   readonly #o: PageSourceOptions;
   readonly #ended = new AbortController();
+  readonly #id: string;
   readonly #dir: string;
+  #listener = NOBODY;
+  #page: PageAddress | undefined;
+  #size: PageSize;
   #screen: Screen | undefined;
   #speaker: Speaker | undefined;
   #proxy: EgressProxy | undefined;
+  #group: PageGroup | undefined;
+  /** Of its processes, killed because they took too much memory together. */
+  #killedForMemory = 0;
+  readonly #meter = new PageMeter(() => this.#programs());
   #browser: PageBrowser | undefined;
   #view: PageView | undefined;
   #starting: Promise<void> | undefined;
@@ -65,7 +83,10 @@ export class PageSource {
   #beat: Timer | undefined;
   #loading = false;
   #looking = false;
-  #lost = false;
+  #measuring: Promise<void> | undefined;
+  #overLimit: string | undefined;
+  #closed = false;
+  #loss: PageLoss | undefined;
   #reloadsUs: number[] = [];
   #navigationsUs: number[] = [];
   /** Why the proxy did not get to the page's own host, since it was last opened. */
@@ -74,7 +95,9 @@ export class PageSource {
   /** @param id of the process, which tells whose folder it is */
   constructor(options: PageSourceOptions, id: string) {
     this.#o = options;
-    this.#dir = join(options.request.root, id);
+    this.#id = id;
+    this.#size = options.size;
+    this.#dir = join(options.place.root, id);
   }
 
   /** The screen; there once `start` has resolved. */
@@ -95,8 +118,8 @@ export class PageSource {
   }
 
   async #start(): Promise<void> {
-    const { request, width, height, clock, listener } = this.#o;
-    const { networks, guard, sandboxed } = request;
+    const { place, size, largest = size, clock } = this.#o;
+    const { networks, guard, sandboxed } = place;
     const user = this.#user;
     const programs = findPrograms();
     const dir = this.#dir;
@@ -108,10 +131,13 @@ export class PageSource {
     const socket = join(dir, 'proxy.sock');
     const allowed = new AllowedAddresses(networks);
     const starting = [
-      startScreen({ ...common, dir, width, height }).then((screen) => {
+      startScreen({ ...common, dir, ...largest }).then((screen) => {
         this.#screen = screen;
       }),
-      startSpeaker({ ...common, dir: home, clock, onSound: listener.onSound }).then((speaker) => {
+      startSpeaker({
+        ...{ ...common, dir: home, clock },
+        onSound: (...sound) => this.#listener.onSound(...sound),
+      }).then((speaker) => {
         this.#speaker = speaker;
       }),
       EgressProxy.start({
@@ -119,7 +145,7 @@ export class PageSource {
         permits: (address) => allowed.permits(address),
         onRefused: (target) => {
           this.#onUnreached(target, 'it may not be reached');
-          listener.onNoted(`the page may not reach ${target}`);
+          this.#listener.onNoted(`the page may not reach ${target}`);
         },
         onFailed: (target, why) => this.#onUnreached(target, why),
       }).then(async (proxy) => {
@@ -133,21 +159,52 @@ export class PageSource {
     const [screen, speaker] = [this.#screen, this.#speaker];
     for (const each of settled) if (each.status === 'rejected') throw each.reason;
     if (!screen || !speaker) throw new TypeError('the programs started without a screen or a speaker');
-    const hidden = [request.root, ...request.hidden];
+    const hidden = [place.root, ...place.hidden];
+    const group = PageGroup.make(place.limits, this.#id);
+    this.#group = group;
     this.#browser = await PageBrowser.start({
-      ...{ ...common, dir, home, hidden, screen, speaker, guard, sandboxed, width, height },
+      ...{ ...common, dir, home, hidden, screen, speaker, guard, sandboxed, ...size },
       proxy: this.#proxy?.port ?? socket,
+      entrances: group.entrances,
     });
     for (const { exited } of [screen, speaker]) void exited.then((why) => this.#lose({ kind: 'engine', why }));
     await this.#prepare(this.#browser);
   }
 
+  /** Gives the empty page another size. Resolves to whether it had another one before. */
+  async resize(size: PageSize): Promise<boolean> {
+    const { width, height } = this.#size;
+    if (width === size.width && height === size.height) return false;
+    await this.#running.resize(size);
+    this.#size = { width: size.width, height: size.height };
+    return true;
+  }
+
+  get #running(): PageBrowser {
+    if (!this.#browser) throw new TypeError('the page has not been started');
+    return this.#browser;
+  }
+
+  /** As of PageView.flash; before a page is opened. */
+  async flash(count: number): Promise<number[]> {
+    if (!this.#view) throw new TypeError('the page has not been started');
+    return this.#view.flash(count);
+  }
+
+  /** From now on what happens is told to `listener`, and at once what has been lost before. */
+  listen(listener: PageSourceListener): void {
+    this.#listener = listener;
+    if (this.#loss && !this.#closed) listener.onLost(this.#loss);
+  }
+
   /**
-   * Opens the page and waits until it is ready. Resolves to whether it is; what is wrong is told as a loss. From then
-   * on it is watched.
+   * Opens a page, once, and waits until it is ready. Resolves to whether it is; what is wrong is told as a loss. From
+   * then on it is watched.
    */
-  async open(): Promise<boolean> {
-    const { readyTimeoutMs } = this.#o.request;
+  async open(page: PageAddress): Promise<boolean> {
+    const { readyTimeoutMs, mobile } = page;
+    this.#page = page;
+    if (mobile) await this.#beMobile();
     if (!(await this.#load())) return false;
     if (readyTimeoutMs > 0 && !(await this.#isReady(readyTimeoutMs))) {
       if (!this.#reload('loadTimeout', `the page was not ready within ${readyTimeoutMs / 1000} s`)) return false;
@@ -157,13 +214,16 @@ export class PageSource {
         return false;
       }
     }
-    this.#beat = this.#o.clock.every(BEAT_MS, () => void this.#look());
-    return !this.#lost;
+    this.#beat = this.#o.clock.every(BEAT_MS, () => {
+      void this.#look();
+      void this.#measure();
+    });
+    return !this.#isOver;
   }
 
   /** Ends the programs, and removes all they left. */
   async close(): Promise<void> {
-    this.#lost = true;
+    this.#closed = true;
     this.#ended.abort();
     this.#beat?.cancel();
     // What comes up later than this would stay.
@@ -172,33 +232,44 @@ export class PageSource {
     this.#proxy?.close();
     for (const program of [this.#speaker, this.#screen]) program?.kill();
     await Promise.all([this.#speaker?.exited, this.#screen?.exited]);
+    await this.#measuring;
+    this.#group?.remove();
     await rm(this.#dir, { recursive: true, force: true });
-    if (this.#o.request.guard === 'user' && this.#user) await removeUserRules(this.#user.uid);
+    if (this.#o.place.guard === 'user' && this.#user) await removeUserRules(this.#user.uid);
   }
 
   /** Whom the page runs as. */
   get #user(): PageUser {
-    const { guard, user } = this.#o.request;
+    const { guard, user } = this.#o.place;
     return guard === 'user' ? userOf(process.pid) : user;
   }
 
+  get #isOver(): boolean {
+    return this.#closed || this.#loss !== undefined;
+  }
+
   async #prepare(browser: PageBrowser): Promise<void> {
-    const { clock, listener, request, width, height } = this.#o;
-    const { session } = browser;
+    const { clock } = this.#o;
     await guardPage(browser, {
       onReady: () => this.#ready.resolve(),
-      onCrashed: () => this.#onTrouble('crashed', 'the page crashed'),
+      onCrashed: () => this.#onTrouble('crashed', this.#whyCrashed()),
       onClosed: () => this.#lose({ kind: 'engine', why: 'the browser ended' }),
-      onRefused: (what) => listener.onNoted(`refused: ${what}`),
-      onPageError: (text) => listener.onNoted(`an error in the page: ${text}`),
+      onRefused: (what) => this.#listener.onNoted(`refused: ${what}`),
+      onPageError: (kind, text) => this.#listener.onPageError(kind, text),
     });
     this.#view = await PageView.of({
-      session,
+      session: browser.session,
       clock,
       onFailed: (why) => this.#onTrouble('failed', why),
       onNavigated: () => this.#onNavigated(),
     });
-    if (!request.mobile) return;
+  }
+
+  /** Tells the page that it is on a telephone. */
+  async #beMobile(): Promise<void> {
+    const browser = this.#running;
+    const { session } = browser;
+    const { width, height } = this.#size;
     const version = browser.context.browser()?.version() ?? '';
     await session.send('Emulation.setDeviceMetricsOverride', { width, height, deviceScaleFactor: 1, mobile: true });
     await session.send('Emulation.setTouchEmulationEnabled', { enabled: true });
@@ -209,12 +280,13 @@ export class PageSource {
   }
 
   async #load(): Promise<boolean> {
+    if (!this.#view || !this.#page) throw new TypeError('there is no page to be loaded');
     this.#ready = Promise.withResolvers();
     this.#loading = true;
     this.#hostFailure = undefined;
-    const why = await this.#view?.open(this.#o.request.url);
+    const why = await this.#view.open(this.#page.url);
     this.#loading = false;
-    if (why === undefined) return !this.#lost;
+    if (why === undefined) return !this.#isOver;
     // The browser knows no more than that the proxy gave it an error.
     const cause = this.#hostFailure ?? why;
     this.#lose({ kind: 'unreachable', why: `the page cannot be opened: ${cause}` });
@@ -223,7 +295,8 @@ export class PageSource {
 
   /** @param target host and port */
   #onUnreached(target: string, why: string): void {
-    const { protocol, hostname, port } = new URL(this.#o.request.url);
+    if (!this.#page) return;
+    const { protocol, hostname, port } = new URL(this.#page.url);
     if (target === `${hostname}:${port || (protocol === 'https:' ? 443 : 80)}`) this.#hostFailure = why;
   }
 
@@ -238,7 +311,7 @@ export class PageSource {
 
   /** Tells of a reload that is about to be made. False when there were too many. */
   #reload(reason: PageReload, why: string): boolean {
-    if (this.#lost) return false;
+    if (this.#isOver) return false;
     this.#reloadsUs = this.#recent(this.#reloadsUs, 60 * US);
     if (this.#reloadsUs.length > MAX_RELOADS) {
       this.#lose({
@@ -247,27 +320,65 @@ export class PageSource {
       });
       return false;
     }
-    this.#o.listener.onReloaded(reason, why);
+    this.#listener.onReloaded(reason, why);
     return true;
   }
 
   #onTrouble(reason: PageReload, why: string): void {
-    if (this.#loading || this.#lost || !this.#reload(reason, why)) return;
+    if (this.#loading || this.#isOver || !this.#reload(reason, why)) return;
     void this.#load();
   }
 
   #onNavigated(): void {
     this.#navigationsUs = this.#recent(this.#navigationsUs, 10 * US);
     if (this.#navigationsUs.length === MAX_NAVIGATIONS)
-      this.#o.listener.onNoted('the page loads itself, or others, again and again');
+      this.#listener.onNoted('the page loads itself, or others, again and again');
   }
 
   async #look(): Promise<void> {
-    if (this.#loading || this.#looking || this.#lost || !this.#view) return;
+    if (this.#loading || this.#looking || this.#isOver || !this.#view) return;
     this.#looking = true;
     const answers = await this.#view.answers(HANG_MS);
     this.#looking = false;
     if (!answers) this.#onTrouble('hung', `the page did not answer for ${HANG_MS / 1000} s`);
+  }
+
+  /** Numbers of the processes that we started. */
+  #programs(): number[] {
+    return [this.#browser?.pid, ...(this.#screen?.pids ?? []), ...(this.#speaker?.pids ?? [])].filter(
+      (pid) => pid !== undefined,
+    );
+  }
+
+  #measure(): Promise<void> {
+    this.#measuring ??= this.#read().finally(() => {
+      this.#measuring = undefined;
+    });
+    return this.#measuring;
+  }
+
+  async #read(): Promise<void> {
+    const use = await this.#meter.read();
+    if (this.#isOver) return;
+    this.#listener.onUse(use);
+    const { memoryBytes, processes, home } = this.#o.place.limits;
+    const tooMuch = memoryBytes > 0 && home.memory === undefined && use.memoryBytes > memoryBytes;
+    const tooMany = processes > 0 && home.pids === undefined && use.processes > processes;
+    if (!tooMuch && !tooMany) return;
+    // No group holds it to its limits here: what is the page's own goes, and it is loaded again.
+    const largest = await this.#meter.largest('--type=renderer');
+    if (largest === undefined) return;
+    this.#overLimit = tooMuch ? TOO_MUCH_MEMORY : 'it had more processes than a page may have';
+    process.kill(largest, 'SIGKILL');
+  }
+
+  #whyCrashed(): string {
+    const killed = this.#group?.killedForMemory ?? 0;
+    if (killed > this.#killedForMemory) this.#overLimit = TOO_MUCH_MEMORY;
+    this.#killedForMemory = killed;
+    const why = this.#overLimit === undefined ? '' : `: ${this.#overLimit}`;
+    this.#overLimit = undefined;
+    return `the page crashed${why}`;
   }
 
   /** The moments of late, with the present one. */
@@ -277,8 +388,8 @@ export class PageSource {
   }
 
   #lose(loss: PageLoss): void {
-    if (this.#lost) return;
-    this.#lost = true;
-    this.#o.listener.onLost(loss);
+    if (this.#isOver) return;
+    this.#loss = loss;
+    this.#listener.onLost(loss);
   }
 }

@@ -13,6 +13,26 @@ const DOCUMENT_TIMEOUT_MS = 3_000;
 const PAINT_TIMEOUT_MS = 1_000;
 /** Resolves once the page was drawn. */
 const PAINTED = 'new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(0))))';
+/** Longer than a picture takes to the screen. */
+const FLASH_FRAMES = 5;
+const FLASH_TIMEOUT_MS = 3_000;
+/** Draws as pages do that move: each frame anew, all over. */
+const FLASHING = `async (count) => {
+  const canvas = document.body.appendChild(document.createElement('canvas'));
+  document.body.style.margin = 0;
+  [canvas.width, canvas.height] = [innerWidth, innerHeight];
+  const pen = canvas.getContext('2d');
+  const drawn = [];
+  for (let frame = 0; frame < (count + 1) * ${FLASH_FRAMES}; frame++) {
+    const at = await new Promise(requestAnimationFrame);
+    const turn = Math.floor(frame / ${FLASH_FRAMES});
+    if (frame % ${FLASH_FRAMES} === 0 && turn > 0) drawn.push((performance.timeOrigin + at) * 1000);
+    pen.fillStyle = turn % 2 ? '#fff' : '#000';
+    pen.fillRect(0, 0, canvas.width, canvas.height);
+  }
+  canvas.remove();
+  return drawn;
+}`;
 /** Statuses of documents that are remembered. */
 const MAX_DOCUMENTS = 20;
 
@@ -88,6 +108,15 @@ export class PageView {
     }
   }
 
+  /**
+   * Has the empty page draw a picture at each of its frames, black and white by turns of `FLASH_FRAMES`. Resolves to
+   * when its script drew each change, in order, the first one to white; wall time in microseconds.
+   */
+  async flash(count: number): Promise<number[]> {
+    const { result } = await this.#within(FLASH_TIMEOUT_MS, this.#evaluate(`(${FLASHING})(${count})`));
+    return result.value as number[];
+  }
+
   /** Whether the page's script answers within `timeoutMs`. When the page goes elsewhere meanwhile it is asked anew. */
   async answers(timeoutMs: number): Promise<boolean> {
     const answer = this.#evaluate('0').catch(() => this.#evaluate('0'));
@@ -97,8 +126,8 @@ export class PageView {
     );
   }
 
-  #evaluate(expression: string): Promise<unknown> {
-    return this.#session.send('Runtime.evaluate', { expression, awaitPromise: true });
+  #evaluate(expression: string): Promise<{ result: { value?: unknown } }> {
+    return this.#session.send('Runtime.evaluate', { expression, awaitPromise: true, returnByValue: true });
   }
 
   #refusalOf(loaderId: string): string | undefined {

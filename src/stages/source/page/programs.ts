@@ -82,6 +82,10 @@ export function runProgram(path: string, options: RunOptions): RunningProgram {
   return { child, exited, kill: () => void child.kill('SIGKILL') };
 }
 
+export function pidsOf(...programs: RunningProgram[]): number[] {
+  return programs.flatMap(({ child: { pid } }) => pid ?? []);
+}
+
 /** The first line that a program writes to a descriptor of its own. Rejects with a Fault when it ends before. */
 export function firstLine({ child, exited }: RunningProgram, descriptor: number): Promise<string> {
   const stream = child.stdio[descriptor];

@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import { chown, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { firstLine, type PageUser, type Programs, runProgram } from './programs.ts';
+import { firstLine, type PageUser, type Programs, pidsOf, runProgram } from './programs.ts';
 
 const MARGIN_PX = 180;
 /** Xauth's file format: any host, any display. */
@@ -21,6 +21,8 @@ export type Screen = {
   authority: string;
   /** Its socket. */
   socket: string;
+  /** Of its process. */
+  pids: readonly number[];
   /** Resolves with why it ended. */
   exited: Promise<string>;
   kill(): void;
@@ -56,6 +58,7 @@ export async function startScreen({ programs, user, dir, width, height }: Screen
     display: `:${number}`,
     authority,
     socket: `/tmp/.X11-unix/X${number}`,
+    pids: pidsOf(server),
     exited: server.exited,
     kill: server.kill,
   };

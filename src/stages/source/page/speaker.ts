@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import type { Clock } from '../../../kernel/clock.ts';
 import { type HostUs, US } from '../../../kernel/time.ts';
 import { SOUND_RATE, type Sound } from '../../../media/frame.ts';
-import { engineFault, type PageUser, type Programs, type RunningProgram, runProgram } from './programs.ts';
+import { engineFault, type PageUser, type Programs, pidsOf, type RunningProgram, runProgram } from './programs.ts';
 
 const CHANNELS = 2;
 const BYTES_PER_FRAME = CHANNELS * Float32Array.BYTES_PER_ELEMENT;
@@ -25,6 +25,8 @@ export type Speaker = {
   server: string;
   /** Its socket. */
   socket: string;
+  /** Of its processes. */
+  pids: readonly number[];
   /** Resolves with why it ended. */
   exited: Promise<string>;
   kill(): void;
@@ -68,6 +70,7 @@ export async function startSpeaker(options: SpeakerOptions): Promise<Speaker> {
   return {
     server: `unix:${socket}`,
     socket,
+    pids: pidsOf(daemon, reader),
     exited: Promise.race([daemon.exited, reader.exited]),
     kill() {
       reader.kill();

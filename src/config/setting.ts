@@ -1,0 +1,72 @@
+/**
+ * How one setting is made: its schema, and the words about it that the reference and the errors have.
+ */
+import { z } from 'zod';
+import { AllowedAddresses } from '../kernel/address.ts';
+
+type About = {
+  description: string;
+  /** What values are allowed, in words; also the text of the error for a bad one. */
+  allowed: string;
+  /** The default, in words, when the schema's own is empty or worked out at start. */
+  otherwise?: string;
+  /** A secret's value is never repeated in an error. */
+  secret?: boolean;
+};
+const about = new Map<z.ZodType, About>();
+
+export function setting<T extends z.ZodType>(schema: T, words: About): T {
+  about.set(schema, words);
+  return schema;
+}
+/** What the reference and the error texts say about a setting. */
+export function aboutSetting(schema: z.ZodType): About {
+  const words = about.get(schema);
+  if (!words) throw new TypeError('every setting is made by `setting`');
+  return words;
+}
+
+export const text = () => z.string().trim();
+/** A whole number, also when it was written as text, as the environment does. */
+export const whole = (min: number, max: number, otherwise: number) =>
+  z
+    .preprocess(
+      (value) => (typeof value === 'string' && value.trim() !== '' ? Number(value) : value),
+      z.int().min(min).max(max),
+    )
+    .default(otherwise);
+export const flag = (otherwise: boolean) =>
+  z
+    .preprocess((value) => {
+      const word = typeof value === 'string' ? value.trim().toLowerCase() : value;
+      return word === 'true' || word === '1' ? true : word === 'false' || word === '0' ? false : value;
+    }, z.boolean())
+    .default(otherwise);
+
+export const wholeWords = (min: number, max: number) => `a whole number from ${min} to ${max}`;
+export const flagWords = 'true or false';
+
+/** One text, as the environment has it, separated by commas; or a list. */
+export const words = (value: unknown) =>
+  typeof value === 'string'
+    ? value
+        .split(',')
+        .map((part) => part.trim())
+        .filter((part) => part !== '')
+    : value;
+const isNetwork = (word: string) => {
+  try {
+    return word === 'loopback' || word === 'private' || new AllowedAddresses([word]) !== undefined;
+  } catch {
+    return false;
+  }
+};
+export const networkList = () =>
+  z.preprocess((value) => (value === 'none' ? [] : words(value)), z.array(z.string().refine(isNetwork))).optional();
+export const pageNetworkList = () =>
+  z
+    .preprocess(
+      (value) => (value === 'none' ? [] : words(value)),
+      z.array(z.string().refine((word) => word !== 'private' && isNetwork(word))),
+    )
+    .default([]);
