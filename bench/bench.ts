@@ -3,13 +3,14 @@
  * minutes.
  *
  *   npm run bench -- start-latency ramp-up reception stop av-offset cpu memory individual many-recordings snapshots
- *                    api remix stores takeover fork-stall starts-against cpu-against      only these
+ *                    api pages remix stores takeover fork-stall starts-against cpu-against      only these
  */
 import { measureApi } from './api.ts';
 import { measureCpu, measureMemory } from './cost.ts';
 import { measureForkStall } from './fork-stall.ts';
 import { measureIndividual, measureManyRecordings } from './individual.ts';
 import { type Figure, renderTable } from './measure.ts';
+import { measurePages } from './pages.ts';
 import { describeMachine } from './proc.ts';
 import { measureRampUp } from './ramp-up.ts';
 import { measureReception } from './reception/reception.ts';
@@ -32,6 +33,7 @@ const MEASURES: Record<string, () => Promise<Figure[]>> = {
   'many-recordings': measureManyRecordings,
   snapshots: measureSnapshots,
   api: measureApi,
+  pages: measurePages,
   remix: measureRemix,
   stores: measureStores,
   takeover: measureTakeover,
@@ -40,7 +42,9 @@ const MEASURES: Record<string, () => Promise<Figure[]>> = {
   'cpu-against': measureCpuAgainst,
 };
 
-const names = process.argv.slice(2);
+// Words that begin with a dash, and what follows them, are options of single measurements.
+const words = process.argv.slice(2);
+const names = words.filter((word, n) => !word.startsWith('-') && !words[n - 1]?.startsWith('-'));
 const unknown = names.filter((name) => !(name in MEASURES));
 if (unknown.length > 0) {
   console.error(`there is no measurement ${unknown.join(', ')}; there are ${Object.keys(MEASURES).join(', ')}`);

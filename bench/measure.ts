@@ -23,6 +23,17 @@ export function atMost(what: string, value: number, limit: number, unit: string,
   };
 }
 
+/** A goal "at least": the figure passes down to and including `limit`. */
+export function atLeast(what: string, value: number, limit: number, unit: string, detail: string): Figure {
+  return {
+    what,
+    goal: `≥ ${limit} ${unit}`.trim(),
+    figure: `${value.toFixed(2)} ${unit}`.trim(),
+    pass: value >= limit,
+    detail,
+  };
+}
+
 /** The figures as one table for a terminal. */
 export function renderTable(figures: readonly Figure[]): string {
   const rows = [

@@ -24,6 +24,17 @@ export function peakMemoryMbOf(pid: number): number {
   return Number(line?.[1] ?? Number.NaN) / 1024;
 }
 
+/** Seconds that the machine's cores were busy since it started, all together. */
+export function busyCoreSeconds(): number {
+  // user nice system idle iowait irq softirq steal
+  const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0] = (
+    readFileSync('/proc/stat', 'utf8').match(/^cpu +(.*)$/m)?.[1] ?? ''
+  )
+    .split(' ')
+    .map(Number);
+  return (user + nice + system + irq + softirq) / TICKS;
+}
+
 /** The machine and how busy it is, in one line. */
 export function describeMachine(): string {
   const model = cpus()[0]?.model.trim() ?? 'unknown processor';

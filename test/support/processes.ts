@@ -56,7 +56,7 @@ export function childrenOf(parent: number): number[] {
 }
 
 /** Pids of all processes that a process started, directly or by way of others that are still there. */
-function descendantsOf(parent: number): number[] {
+export function descendantsOf(parent: number): number[] {
   return childrenOf(parent).flatMap((child) => [child, ...descendantsOf(child)]);
 }
 
