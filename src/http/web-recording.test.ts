@@ -184,6 +184,7 @@ describe('events', () => {
     const { recorder, upload, path } = await started();
     recorder.tell({ type: 'joined' });
     recorder.tell({ type: 'pageReloaded', reason: 'loadTimeout', message: 'late' });
+    recorder.tell({ type: 'pageReloaded', reason: 'audioSilence', message: 'silent' });
     recorder.tell({ type: 'pageReloaded', reason: 'crashed', message: 'it crashed' });
     world.spool(recorder, SLICE);
     upload.tell({ type: 'playlistStored', key: 'a.m3u8', startUtcMs: 1000.5 });
@@ -192,7 +193,9 @@ describe('events', () => {
     await settle();
     upload.letFinish();
     await settle();
-    expect(told().filter((type) => type !== 30)).toEqual([70, 73, 1, 4, 71, 31, 11]);
+    expect(told().filter((type) => type !== 30)).toEqual([70, 73, 73, 1, 4, 71, 31, 11]);
+    const reloads = world.store.notices.flatMap(({ payload: { details } }) => details['reason'] ?? []);
+    expect(reloads).toEqual(['page_load_timeout', 'audio_silence']);
     const detailsOf = (type: number) =>
       world.store.notices.find(({ eventType }) => eventType === type)?.payload.details;
     expect(detailsOf(71)).toMatchObject({ code: 0, fileList: [{ filename: 'a.m3u8', sliceStartTime: 1000 }] });

@@ -14,6 +14,8 @@ export type Destination = {
   permits(address: string): boolean;
   /** Where a name leads; the system's resolver when left out. */
   resolve?: ((host: string) => Promise<LookupAddress[]>) | undefined;
+  /** How long one address may take: another one of the same name may answer. */
+  attemptMs: number;
   /** Gives up when it aborts. */
   signal: AbortSignal;
 };
@@ -23,7 +25,7 @@ export type Destination = {
  * `address-refused` when there is none such.
  */
 export async function connectPermitted(destination: Destination): Promise<Socket> {
-  const { host, port, permits, resolve = (name) => lookup(name, { all: true }), signal } = destination;
+  const { host, port, permits, resolve = (name) => lookup(name, { all: true }), attemptMs, signal } = destination;
   const found = isIP(host) ? [{ address: host }] : await resolve(host);
   const permitted = found.filter(({ address }) => permits(address));
   if (permitted.length === 0)
@@ -32,7 +34,7 @@ export async function connectPermitted(destination: Destination): Promise<Socket
   for (const { address } of permitted) {
     signal.throwIfAborted();
     try {
-      return await dial(address, port, signal);
+      return await dial({ host: address, port, timeout: attemptMs }, signal);
     } catch (error) {
       failure = error;
     }
@@ -40,15 +42,20 @@ export async function connectPermitted(destination: Destination): Promise<Socket
   throw failure;
 }
 
-function dial(host: string, port: number, signal: AbortSignal): Promise<Socket> {
+function dial(options: { host: string; port: number; timeout: number }, signal: AbortSignal): Promise<Socket> {
   return new Promise((resolve, reject) => {
-    const socket = open({ host, port, noDelay: true });
+    const socket = open({ ...options, noDelay: true });
     const giveUp = () => socket.destroy(signal.reason);
+    const goOn = () => socket.destroy(new Error(`${options.host} does not answer`));
     signal.addEventListener('abort', giveUp, { once: true });
+    socket.once('close', () => signal.removeEventListener('abort', giveUp));
+    socket.once('timeout', goOn);
     socket.once('error', reject);
     socket.once('connect', () => {
       signal.removeEventListener('abort', giveUp);
       socket.off('error', reject);
+      // An open connection may be silent for as long as it likes.
+      socket.off('timeout', goOn).setTimeout(0);
       resolve(socket);
     });
   });

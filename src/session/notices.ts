@@ -1,6 +1,7 @@
 /**
  * What a task tells its customer, by what happened to it (contract §3.4). Pure: state before, event, state after.
  */
+import type { PageReload } from '../contract/line/facts.ts';
 import { toEntries } from '../contract/rest/file-list.ts';
 import { toPageFiles } from '../contract/rest/page-state.ts';
 import type { NoticeDraft } from '../contract/webhook/notice.ts';
@@ -23,6 +24,11 @@ export const ERROR_CODES = {
 const LEAVE = { failed: 0, signal: 2, idle: 4, stopped: 16 } as const;
 /** `recordingMode` of notice 3; there is none for a web page, which has no such notice. */
 const RECORDING_MODES = { individual: 0, mix: 1, web: undefined } as const;
+/** `reason` of notice 73, which knows no others. */
+const RELOADS: { [reason in PageReload]?: 'page_load_timeout' | 'audio_silence' } = {
+  loadTimeout: 'page_load_timeout',
+  audioSilence: 'audio_silence',
+};
 /** `code` of notice 71, with its words. */
 const PAGE_ENDS = {
   ok: 0,
@@ -110,8 +116,9 @@ function uploaderStarted(): NoticeDraft {
 
 /** Of a page that crashed or the like there is no notice 73 in the contract; it is told as an error that was met. */
 function pageReloaded({ reason, message }: Extract<TaskEvent, { type: 'pageReloaded' }>): NoticeDraft {
-  return reason === 'loadTimeout'
-    ? { eventType: 73, details: { msgName: 'web_recorder_reload', reason: 'page_load_timeout' } }
+  const told = RELOADS[reason];
+  return told
+    ? { eventType: 73, details: { msgName: 'web_recorder_reload', reason: told } }
     : error('page', MAJOR, ERROR_CODES.failed, message);
 }
 

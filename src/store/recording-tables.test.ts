@@ -228,6 +228,31 @@ describe.each(targets)('%s', (_name, url) => {
     for (const secret of ['very-secret', '007x']) expect(await rowOf()).not.toContain(secret);
   });
 
+  test('the keys of pushes are sealed as long as they are needed, and how pushes stand is kept', async () => {
+    const made = await resource();
+    const pushes = [{ id: 'a', url: 'rtmp://live.example.com/app/stream-key' }];
+    const page = { url: 'https://example.com/?ticket=1', mobile: false, readyTimeoutMs: 0 };
+    const first = taskOf(made);
+    const task = { ...first, document: { ...first.document, page, pushes } };
+    await store.addTask(task, newTaskState());
+    const state = {
+      ...newTaskState(),
+      pushes: [{ id: 'a', address: 'rtmp://live.example.com/app/***', status: 'publishing' as const }],
+      revision: 1,
+    };
+    await store.saveState(holdOf(task), state, 1);
+    const rowOf = async () => JSON.stringify(await database.query('select * from tasks where sid = $1', [task.sid]));
+    expect(await rowOf()).not.toContain('stream-key');
+    const claimed = (await (await next()).tables.claimTasks([])).tasks.find((each) => each.task.sid === task.sid);
+    expect(claimed?.task.document.pushes).toEqual(pushes);
+    expect(claimed?.state.pushes).toEqual(state.pushes);
+    const ended = taskOf(await resource());
+    await store.addTask({ ...ended, document: { ...ended.document, pushes } }, newTaskState());
+    await store.saveState(holdOf(ended), { ...state, phase: 'ended' }, 1);
+    const [row] = await database.query('select document from tasks where sid = $1', [ended.sid]);
+    expect(Object.keys(row?.['document'] as object)).not.toContain('pushes');
+  });
+
   test('a damaged task does not hide the others', async () => {
     const [damaged, good] = [taskOf(await resource()), taskOf(await resource())];
     await store.addTask(damaged, newTaskState());

@@ -3,6 +3,7 @@
  * how to be sure that one of them is the one it was.
  */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 /** A pid alone may be given to another process later; with its start it names one process for good. */
@@ -42,6 +43,24 @@ export function recorderOf(dataDir: string, sid: string): ProcessRef | undefined
 export function workersOf(dataDir: string, sid: string): ProcessRef[] {
   const folder = join(dataDir, 'spool', sid);
   return processesOf(dataDir).filter(({ pid, args }) => !args.includes('serve') && hasOpen(pid, folder));
+}
+
+/** All processes that have each of these words in their command line. */
+export function processesNaming(...words: string[]): ProcessRef[] {
+  return listPids().flatMap((pid) => {
+    try {
+      const line = readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+      return words.every((word) => line.includes(word)) ? [refOf(pid)] : [];
+    } catch {
+      return []; // ended while we looked
+    }
+  });
+}
+
+/** Where the runs of a server have their pages. */
+export function pagesRoot(dataDir: string): string {
+  const identity = readFileSync(join(dataDir, 'folder-id'), 'utf8').trim();
+  return join(tmpdir(), `aircheck-pages-${identity.slice(0, 16)}`);
 }
 
 /** Pids of the direct children of a process. */

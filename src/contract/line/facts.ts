@@ -80,7 +80,7 @@ const endReasonSchema = z.enum(['stopped', 'idle', 'feedLost', 'failed', 'aged',
 export type EndReason = z.infer<typeof endReasonSchema>;
 
 /** Why a web page was loaded again. */
-const pageReloadSchema = z.enum(['loadTimeout', 'crashed', 'hung', 'failed']);
+const pageReloadSchema = z.enum(['loadTimeout', 'audioSilence', 'crashed', 'hung', 'failed']);
 export type PageReload = z.infer<typeof pageReloadSchema>;
 
 /** In every Fact. */

@@ -25,6 +25,32 @@ const collector = (generation: number, startedS: number) =>
   });
 const machine = { cpuUs: 2 * S, peakRssBytes: 100 };
 
+test('each run has its own line of a push, and what nobody saw the end of ended with its run', () => {
+  const push = {
+    ...{
+      address: 'rtmp://live.example.com/app/***',
+      startedMs: 0,
+      endedMs: null,
+      firstPublishedMs: 10,
+      publishedMs: 900,
+    },
+    ...{ connections: 1, sentBytes: 5, droppedBytes: 2, lastFailure: null },
+  };
+  const [first, second] = [collector(1, 0), collector(2, 6)];
+  first.onPush('a', push);
+  first.onPush('a', { ...push, connections: 2 });
+  second.onPush('a', { ...push, startedMs: 6000, endedMs: 9000 });
+  const report = goOnFrom(
+    first.report({ atUs: 5 * S, lagUs: 0, machine }),
+    second.report({ atUs: 9 * S, lagUs: 0, machine }, 'stopped'),
+  );
+  expect(qualityReportSchema.parse(report)).toEqual(report);
+  expect(report.pushes).toMatchObject([
+    { startedMs: 0, endedMs: 5000, connections: 2 },
+    { startedMs: 6000, endedMs: 9000, connections: 1 },
+  ]);
+});
+
 test('a report goes on over runs: stays that last are one, stays that ended and what was degraded are kept', async () => {
   const first = collector(1, 0);
   first.onJoined('1', 1 * S);

@@ -59,6 +59,7 @@ export class PushLine {
   }
 
   write(sample: EncodedSample): void {
+    if (this.#kept.size === 0) return;
     for (const next of this.#interleaver.push(sample)) this.#pusher.write(next);
   }
 

@@ -29,7 +29,8 @@ const pageIn = (root: string) => ({
   ...placeIn(root),
 });
 
-function begin(root: string): WebRecording {
+/** @param ageMs how long ago it was begun */
+function begin(root: string, ageMs = 0): WebRecording {
   const plan: WebPlan = {
     ...{ mode: 'web', sid: newSid(), baseName: 'x', audio: { channels: 1, bitrateKbps: 48 } },
     video: { width: 640, height: 360, fps: 30, bitrateKbps: 500 },
@@ -39,7 +40,7 @@ function begin(root: string): WebRecording {
   };
   const start: StartCommand = {
     ...{ type: 'start', plan, generation: 1, source: pageIn(root), spoolDir: dir, earlierDirs: [], changes: [] },
-    ...{ zeroUtcMs: clock.nowMs(), zeroMonoUs: clock.monoUs() },
+    ...{ zeroUtcMs: clock.nowMs(), zeroMonoUs: clock.monoUs() - ageMs * 1000 },
   };
   const report = new QualityCollector({ sid: plan.sid, mode: 'web', zeroUtcMs: start.zeroUtcMs });
   return WebRecording.start(start, plan, { clock, report, emit: () => {} });
@@ -50,6 +51,12 @@ test('a recording that is stopped before its page was begun ends without files',
   recording.stop(clock.monoUs(), 'stopped');
   clock.advance(SECOND_MS);
   expect(await recording.done).toMatchObject({ reason: 'stopped', recorded: false });
+});
+
+test('a recording ends when it has reached its longest time', async () => {
+  const recording = begin(dir, 3_600_000 + SECOND_MS);
+  clock.advance(SECOND_MS);
+  expect(await recording.done).toMatchObject({ reason: 'aged', message: 'max recording hour is 1' });
 });
 
 test('a recording whose end goes wrong fails, and does not stay at work for ever', async () => {

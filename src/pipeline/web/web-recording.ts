@@ -71,7 +71,9 @@ export class WebRecording implements Recording {
     this.done = new Promise((resolve, reject) => {
       this.#settle = { resolve, reject };
     });
-    this.#pushes = new PushLine({ start, context, onhold: plan.onhold });
+    // What was held before this run was is of no concern to who is pushed to.
+    const held = start.changes.findLast((command) => command.type === 'changeHold');
+    this.#pushes = new PushLine({ start, context, onhold: held?.onhold ?? plan.onhold });
     this.#report = context.report.onPage(plan.video.fps);
     this.#files = new WebFiles({
       ...{ start, plan, report: context.report, page: this.#report, live: this.#pushes },
@@ -83,7 +85,7 @@ export class WebRecording implements Recording {
       new PreparedPage({ ...context, place: start.source, size: plan.video }, `${process.pid}-${start.generation}`);
     this.#page.source.listen(this.#listener());
     this.#timer = this.#clock.every(STEP_MS, () => void this.#advance());
-    for (const command of start.changes) this.change(command);
+    for (const command of start.changes) if (command.type === 'changeHold') this.#holdFiles(command);
   }
 
   stop(atMonoUs: HostUs, reason: EndReason): void {
@@ -94,8 +96,12 @@ export class WebRecording implements Recording {
     if (this.#ending) return;
     if (command.type === 'changePushes') this.#pushes.use(command.targets);
     if (command.type !== 'changeHold') return;
-    this.#files.changeHold(toRecording(command.atMonoUs, this.#start.zeroMonoUs), command.onhold);
+    this.#holdFiles(command);
     this.#pushes.hold(command.onhold);
+  }
+
+  #holdFiles({ atMonoUs, onhold }: Extract<ChangeCommand, { type: 'changeHold' }>): void {
+    this.#files.changeHold(toRecording(atMonoUs, this.#start.zeroMonoUs), onhold);
   }
 
   lagUs(): number {

@@ -3,9 +3,11 @@
  */
 import type { LookupAddress } from 'node:dns';
 import { setImmediate as turn } from 'node:timers/promises';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { getCACertificates, setDefaultCACertificates } from 'node:tls';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { ManualClock } from '../../../test/support/manual-clock.ts';
 import { RtmpServer } from '../../../test/support/rtmp-server.ts';
+import { makeCertificates } from '../../app/cli/moving/certificates.ts';
 import type { EncodedSample } from '../../media/sample.ts';
 import { MESSAGE } from './chunks.ts';
 import { Push, type PushOptions } from './push.ts';
@@ -224,6 +226,41 @@ describe('a server that', () => {
     begin();
     await untilStatus('disconnected');
     expect(push?.state.why).toBe('the server does not speak RTMP');
+  });
+});
+
+describe('over TLS', () => {
+  const WAS = getCACertificates('default');
+  let secure: RtmpServer;
+  let ca: string;
+
+  beforeAll(async () => {
+    const made = await makeCertificates({ hosts: ['live.test'], nowMs: Date.now(), days: 1 });
+    ca = made.ca;
+    secure = await new RtmpServer({ key: made.key, cert: made.cert }).listen();
+  });
+  afterAll(async () => {
+    setDefaultCACertificates(WAS);
+    await secure.close();
+  });
+  const resolve = async () => [{ address: '127.0.0.1', family: 4 }];
+  const address = (host: string) => `rtmps://${host}:${secure.port}/live/${KEY}`;
+
+  test('a server must show that it is the one', async () => {
+    begin({ resolve }, address('live.test'));
+    await untilStatus('disconnected');
+    expect(push?.state.why).toMatch(/certificate/);
+    await push?.close();
+    setDefaultCACertificates([...WAS, ca]);
+    begin({ resolve }, address('other.test'));
+    await untilStatus('disconnected');
+    expect(push?.state.why).toMatch(/does not match certificate/);
+    await push?.close();
+    expect(secure.commands).toEqual([]);
+    begin({ resolve }, address('live.test'));
+    await untilStatus('publishing');
+    push?.write(picture(0, true));
+    await until(() => secure.media.length === 4);
   });
 });
 

@@ -27,6 +27,8 @@ export type PushOptions = {
 
 /** From the first packet to the server's word that it takes the stream. */
 const CONNECT_TIMEOUT_MS = 10_000;
+/** For one of the addresses that a name leads to. */
+const ATTEMPT_MS = 3_000;
 /** How long is waited after one failure after the other; the last holds for all that follow. */
 const WAITS_MS = [1_000, 2_000, 4_000, 8_000, 15_000];
 /** What has been published for this long was no failure from the start. */
@@ -132,7 +134,7 @@ export class Push {
     const { permits, resolve, streams, clock, onChanged } = this.#o;
     const { host, port, tls } = this.#address;
     const { signal } = attempt;
-    const plain = await connectPermitted({ host, port, permits, resolve, signal });
+    const plain = await connectPermitted({ host, port, permits, resolve, attemptMs: ATTEMPT_MS, signal });
     const socket = tls ? await encrypted(plain, host, signal) : plain;
     if (this.#attempt !== attempt) return void socket.destroy();
     this.#socket = socket;

@@ -18,6 +18,7 @@ import { PageMeter, type PageUse } from './page-meter.ts';
 import { PageView } from './page-view.ts';
 import { findPrograms, type PageUser } from './programs.ts';
 import { type Screen, startScreen } from './screen.ts';
+import { SoundLoss, soundProcess } from './sound-loss.ts';
 import { type OnSound, type Speaker, startSpeaker } from './speaker.ts';
 import { removeUserRules, setUserRules, userOf } from './user-rules.ts';
 
@@ -66,6 +67,7 @@ export class PageSource {
   readonly #ended = new AbortController();
   readonly #id: string;
   readonly #dir: string;
+  readonly #soundLoss = new SoundLoss((known) => soundProcess(join(this.#dir, 'home', 'profile'), known));
   #listener = NOBODY;
   #page: PageAddress | undefined;
   #size: PageSize;
@@ -136,7 +138,10 @@ export class PageSource {
       }),
       startSpeaker({
         ...{ ...common, dir: home, clock },
-        onSound: (...sound) => this.#listener.onSound(...sound),
+        onSound: (sound, firstFrame, arrivalUs) => {
+          this.#soundLoss.hear(sound, arrivalUs);
+          this.#listener.onSound(sound, firstFrame, arrivalUs);
+        },
       }).then((speaker) => {
         this.#speaker = speaker;
       }),
@@ -284,6 +289,7 @@ export class PageSource {
     this.#ready = Promise.withResolvers();
     this.#loading = true;
     this.#hostFailure = undefined;
+    this.#soundLoss.reset();
     const why = await this.#view.open(this.#page.url);
     this.#loading = false;
     if (why === undefined) return !this.#isOver;
@@ -341,6 +347,8 @@ export class PageSource {
     const answers = await this.#view.answers(HANG_MS);
     this.#looking = false;
     if (!answers) this.#onTrouble('hung', `the page did not answer for ${HANG_MS / 1000} s`);
+    else if (this.#soundLoss.isLost(this.#o.clock.monoUs()))
+      this.#onTrouble('audioSilence', 'the page is silent since what it is played with died');
   }
 
   /** Numbers of the processes that we started. */
