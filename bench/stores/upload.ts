@@ -3,11 +3,11 @@
  */
 import type { UploadLedger } from '../../src/contract/line/objects.ts';
 import { systemClock } from '../../src/kernel/clock.ts';
+import { EndpointGuard } from '../../src/kernel/endpoint-guard.ts';
 import type { Segment } from '../../src/media/segment.ts';
 import { renderPlaylist } from '../../src/stages/mux/hls/playlist.ts';
 import { RecordingUpload, type UploadEvent } from '../../src/stages/upload/recording-upload.ts';
 import { createTarget } from '../../src/stages/upload/target/create-target.ts';
-import { EndpointGuard } from '../../src/stages/upload/target/endpoint-guard.ts';
 import { BEGAN_MS, SLICE_MS } from './spool.ts';
 
 export function sliceOf(name: string, index: number, bytes: number): Segment {

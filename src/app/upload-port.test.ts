@@ -5,11 +5,11 @@ import { afterAll, expect, onTestFinished, test } from 'vitest';
 import { refuse, S3Stub } from '../../test/support/s3-stub.ts';
 import type { StorageConfig } from '../contract/line/storage.ts';
 import { systemClock } from '../kernel/clock.ts';
+import { EndpointGuard } from '../kernel/endpoint-guard.ts';
 import { createLog } from '../observe/log.ts';
 import type { UploadEvent } from '../session/ports.ts';
 import { BackupStore } from '../stages/upload/backup-store.ts';
 import { memoryLedger } from '../stages/upload/ledger.ts';
-import { EndpointGuard } from '../stages/upload/target/endpoint-guard.ts';
 import { openLocalFolder } from '../stages/upload/target/local-folder.ts';
 import { uploadPort } from './upload-port.ts';
 

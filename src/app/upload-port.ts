@@ -6,6 +6,7 @@
 import type { UploadLedger } from '../contract/line/objects.ts';
 import { STORAGE_VENDORS, type StorageConfig } from '../contract/line/storage.ts';
 import type { Clock } from '../kernel/clock.ts';
+import type { EndpointGuard } from '../kernel/endpoint-guard.ts';
 import { Fault } from '../kernel/fault.ts';
 import type { Log } from '../observe/log.ts';
 import type { TaskHold } from '../session/hold.ts';
@@ -16,7 +17,6 @@ import { generationOf } from '../stages/spool/recording-spool.ts';
 import type { BackupStore } from '../stages/upload/backup-store.ts';
 import { RecordingUpload, type UploadEvent as StageEvent } from '../stages/upload/recording-upload.ts';
 import { createTarget } from '../stages/upload/target/create-target.ts';
-import type { EndpointGuard } from '../stages/upload/target/endpoint-guard.ts';
 import type { Target } from '../stages/upload/target/target.ts';
 import { testWrite } from '../stages/upload/test-write.ts';
 

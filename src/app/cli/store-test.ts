@@ -6,9 +6,9 @@ import { readFileSync } from 'node:fs';
 import { loadConfig } from '../../config/load.ts';
 import { storageConfigSchema } from '../../contract/line/storage.ts';
 import { systemClock } from '../../kernel/clock.ts';
+import { EndpointGuard } from '../../kernel/endpoint-guard.ts';
 import { Fault, messageOf } from '../../kernel/fault.ts';
 import { createTarget } from '../../stages/upload/target/create-target.ts';
-import { EndpointGuard } from '../../stages/upload/target/endpoint-guard.ts';
 
 /** More than one part, so that uploads in parts are tried too. */
 const LARGE_BYTES = 9 * 1024 * 1024;

@@ -12,8 +12,8 @@ import { BlobServiceClient, StorageSharedKeyCredential } from '@azure/storage-bl
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { PartsSoFar } from '../../../contract/line/objects.ts';
 import type { StorageConfig } from '../../../contract/line/storage.ts';
+import { EndpointGuard } from '../../../kernel/endpoint-guard.ts';
 import { openAzure } from './azure.ts';
-import { EndpointGuard } from './endpoint-guard.ts';
 
 /** The account that every Azurite has. */
 const ACCOUNT = 'devstoreaccount1';

@@ -14,10 +14,10 @@ import {
 } from '@azure/storage-blob';
 import type { PartsSoFar } from '../../../contract/line/objects.ts';
 import type { StorageConfig } from '../../../contract/line/storage.ts';
+import type { EndpointGuard } from '../../../kernel/endpoint-guard.ts';
 import { Fault, messageOf } from '../../../kernel/fault.ts';
 import { retryAfterMs } from '../retry.ts';
 import { azureEndpoint, tagPairs } from './dialects.ts';
-import type { EndpointGuard } from './endpoint-guard.ts';
 import { bytesDiffer } from './evidence.ts';
 import { partBuffers } from './part-buffers.ts';
 import { type OpenSource, openSource, type Source } from './source.ts';

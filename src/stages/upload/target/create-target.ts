@@ -3,8 +3,8 @@
  */
 import { STORAGE_VENDORS, type StorageConfig } from '../../../contract/line/storage.ts';
 import { type Clock, systemClock } from '../../../kernel/clock.ts';
+import type { EndpointGuard } from '../../../kernel/endpoint-guard.ts';
 import { azureEndpoint, s3AddressOf } from './dialects.ts';
-import type { EndpointGuard } from './endpoint-guard.ts';
 import { openLocalFolder } from './local-folder.ts';
 import type { Target } from './target.ts';
 

@@ -15,7 +15,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { S3Stub, STUB_KEYS, type StubDialect } from '../../../../test/support/s3-stub.ts';
 import type { PartsSoFar } from '../../../contract/line/objects.ts';
 import type { StorageConfig, StorageVendor } from '../../../contract/line/storage.ts';
-import { EndpointGuard } from './endpoint-guard.ts';
+import { EndpointGuard } from '../../../kernel/endpoint-guard.ts';
 import { openS3 } from './s3.ts';
 
 const MIB = 1024 * 1024;

@@ -1,16 +1,16 @@
 /**
- * EndpointGuard: which addresses a customer's storageConfig may make this server connect to. Without it a caller could
- * have the server knock at doors that only it can reach: its own loopback, its network, the metadata address of its
- * cloud. The check is made at each connection, on the address that is really connected to, so neither a name that
- * resolves anew nor a redirect gets around it.
+ * EndpointGuard: which addresses a caller's request (its storageConfig, the addresses of its images) may make this
+ * server connect to. Without it a caller could have the server knock at doors that only it can reach: its own loopback,
+ * its network, the metadata address of its cloud. The check is made at each connection, on the address that is really
+ * connected to, so neither a name that resolves anew nor a redirect gets around it.
  */
 import dns from 'node:dns';
 import http from 'node:http';
 import https from 'node:https';
 import { BlockList, isIP, type LookupFunction, type TcpNetConnectOpts } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { AllowedAddresses, addressKind } from '../../../kernel/address.ts';
-import { Fault } from '../../../kernel/fault.ts';
+import { AllowedAddresses, addressKind } from './address.ts';
+import { Fault } from './fault.ts';
 
 /** Kinds of addresses that an operator can allow as a whole. Others are allowed as ranges. */
 const ALLOWABLE = ['loopback', 'private'] as const;
@@ -25,6 +25,8 @@ export type EndpointGuardOptions = {
   networks: readonly string[];
   /** Whether plain http may leave those networks. */
   plainHttp: boolean;
+  /** The setting that `networks` come from, for messages; that of stores where it is left out. */
+  setting?: string;
 };
 
 export class EndpointGuard {
@@ -32,17 +34,20 @@ export class EndpointGuard {
   readonly #ranges: readonly string[];
   readonly #allowed: AllowedAddresses;
   readonly #plainHttp: boolean;
+  readonly #setting: string;
   readonly #lookup: typeof dns.lookup;
 
   /**
    * Throws a TypeError for networks that are none.
    * @param lookup resolves names; a test brings its own
    */
-  constructor({ networks, plainHttp }: EndpointGuardOptions, lookup: typeof dns.lookup = dns.lookup) {
+  constructor(options: EndpointGuardOptions, lookup: typeof dns.lookup = dns.lookup) {
+    const { networks, plainHttp, setting = 'storageNetworks' } = options;
     this.#kinds = new Set(networks.filter((word) => (ALLOWABLE as readonly string[]).includes(word)));
     this.#ranges = networks.filter((word) => !this.#kinds.has(word));
     this.#allowed = new AllowedAddresses(this.#ranges);
     this.#plainHttp = plainHttp;
+    this.#setting = setting;
     this.#lookup = lookup;
   }
 
@@ -51,7 +56,7 @@ export class EndpointGuard {
     const kind = addressKind(address);
     const isMetadata = METADATA.check(address.replace(/%.*$/, ''), isIP(address) === 4 ? 'ipv4' : 'ipv6');
     if (this.#allowed.permits(address) || (this.#kinds.has(kind) && !isMetadata)) return undefined;
-    return `is a ${kind} address, which this server's operator has not allowed (storageNetworks)`;
+    return `is a ${kind} address, which this server's operator has not allowed (${this.#setting})`;
   }
 
   /** Throws a Fault for an endpoint that is refused whatever its name resolves to. */
