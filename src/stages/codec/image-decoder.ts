@@ -1,0 +1,200 @@
+/**
+ * Image files (PNG, JPEG, BMP) as pictures. What a file says of itself is judged before a decoder makes room for it;
+ * decoding and scaling go on the thread pool.
+ */
+import {
+  AV_CODEC_ID_BMP,
+  AV_CODEC_ID_MJPEG,
+  AV_CODEC_ID_PNG,
+  AV_PIX_FMT_BGRA,
+  AV_PIX_FMT_PAL8,
+  AV_PIX_FMT_RGBA,
+  AV_PIX_FMT_RGBA64BE,
+  AV_PIX_FMT_RGBA64LE,
+  AV_PIX_FMT_YA8,
+  AV_PIX_FMT_YA16BE,
+  AV_PIX_FMT_YA16LE,
+  AV_PIX_FMT_YUV420P,
+  AV_PIX_FMT_YUVA420P,
+  type AVPixelFormat,
+} from 'node-av/constants';
+import { Codec, CodecContext, FFmpegError, type Frame, SoftwareScaleContext } from 'node-av/lib';
+import { Fault } from '../../kernel/fault.ts';
+import { type ImageHeader, readImageHeader } from './image-header.ts';
+import { freeFrame, freePacket, newFrame, newPacket } from './native-frames.ts';
+import { NativePicture, tagColor } from './picture-pool.ts';
+
+/** As many as 4096×4096 has: 64 MB as FFmpeg decodes them, for as long as that takes. */
+export const MAX_IMAGE_PIXELS = 4096 * 4096;
+const CODEC_IDS = { png: AV_CODEC_ID_PNG, jpeg: AV_CODEC_ID_MJPEG, bmp: AV_CODEC_ID_BMP } as const;
+/** What decoders of these files give that may be seen through. */
+const TRANSLUCENT = new Set<AVPixelFormat>([
+  AV_PIX_FMT_RGBA,
+  AV_PIX_FMT_BGRA,
+  AV_PIX_FMT_RGBA64BE,
+  AV_PIX_FMT_RGBA64LE,
+  AV_PIX_FMT_YA8,
+  AV_PIX_FMT_YA16BE,
+  AV_PIX_FMT_YA16LE,
+  AV_PIX_FMT_PAL8,
+]);
+/** Rows that are laid over the backdrop before others have their turn: half a millisecond of the widest picture. */
+const ROWS_AT_ONCE = 64;
+const EOI = Buffer.from([0xff, 0xd9]);
+const SOS = Buffer.from([0xff, 0xda]);
+
+/** A colour as `Picture` holds it. */
+export type Backdrop = { luma: number; cb: number; cr: number };
+
+export type ImageDecoding = {
+  /** The picture is made no larger than it takes to cover this size, in pixels; it keeps its shape and is never grown. */
+  cover: { width: number; height: number };
+  /** What shows through where the image does not cover. */
+  backdrop: Backdrop;
+};
+
+/**
+ * The picture in an image file, of even size; the first of an animated one. The caller frees it. Rejects with a Fault
+ * that is the caller's when the file is none of the three, is larger than `MAX_IMAGE_PIXELS`, or does not decode whole.
+ */
+export async function decodeImage(file: Buffer, { cover, backdrop }: ImageDecoding): Promise<NativePicture> {
+  const header = judge(file);
+  const decoded = await decode(file, header);
+  try {
+    const { width, height } = sizeToCover(decoded, cover);
+    if (!TRANSLUCENT.has(decoded.format as AVPixelFormat))
+      return NativePicture.wrap(await convert(decoded, AV_PIX_FMT_YUV420P, width, height));
+    const translucent = await convert(decoded, AV_PIX_FMT_YUVA420P, width, height);
+    try {
+      return await flatten(translucent, backdrop);
+    } finally {
+      freeFrame(translucent);
+    }
+  } finally {
+    freeFrame(decoded);
+  }
+}
+
+/** What the file says it is, if that may be decoded. */
+function judge(file: Buffer): ImageHeader {
+  const header = readImageHeader(file);
+  if (!header) throw refusal('image-type', 'it is no PNG, JPEG or BMP');
+  const { type, width, height } = header;
+  if (width < 1 || height < 1 || width * height > MAX_IMAGE_PIXELS)
+    throw refusal('image-size', `it is of ${width}×${height} pixels, and may have 1 to ${MAX_IMAGE_PIXELS}`);
+  // FFmpeg takes what is missing of a JPEG for grey, and says nothing.
+  const isCut = type === 'jpeg' && file.lastIndexOf(EOI) < file.lastIndexOf(SOS);
+  if (isCut) throw refusal('image-damaged', 'it breaks off');
+  return header;
+}
+
+async function decode(file: Buffer, { type, width, height }: ImageHeader): Promise<Frame> {
+  const codec = Codec.findDecoder(CODEC_IDS[type]);
+  if (!codec) throw new Fault('codec-missing', `this FFmpeg build decodes no ${type}`, { blame: 'self' });
+  const context = new CodecContext();
+  context.allocContext3(codec);
+  const packet = newPacket();
+  const frame = newFrame();
+  try {
+    context.threadCount = 1;
+    // Damage is an error, and no room is made for more than the header was judged by.
+    check(context.setOption('err_detect', 'explode'), 'preparing a decoder', 'self');
+    check(context.setOption('max_pixels', MAX_IMAGE_PIXELS), 'preparing a decoder', 'self');
+    check(await context.open2(codec), 'opening a decoder', 'self');
+    packet.data = file;
+    check(await context.sendPacket(packet), 'it does not decode', 'caller');
+    check(await context.sendPacket(null), 'it does not decode', 'caller');
+    check(await context.receiveFrame(frame), 'it does not decode', 'caller');
+    if (frame.width !== width || frame.height !== height)
+      throw refusal('image-damaged', `it says ${width}×${height} pixels, and has ${frame.width}×${frame.height}`);
+    return frame;
+  } catch (error) {
+    freeFrame(frame);
+    throw error;
+  } finally {
+    freePacket(packet);
+    context.freeContext();
+  }
+}
+
+/** Even, at least 2, and as large as the picture where that is smaller than the size to cover. */
+function sizeToCover(picture: { width: number; height: number }, cover: { width: number; height: number }) {
+  const scale = Math.min(1, Math.max(cover.width / picture.width, cover.height / picture.height));
+  const even = (size: number) => Math.max(2, 2 * Math.round((size * scale) / 2));
+  return { width: even(picture.width), height: even(picture.height) };
+}
+
+/** A new frame of the given format and size, in the colours that `Picture` promises. */
+async function convert(
+  from: Frame,
+  format: typeof AV_PIX_FMT_YUV420P | typeof AV_PIX_FMT_YUVA420P,
+  width: number,
+  height: number,
+): Promise<Frame> {
+  const to = newFrame();
+  const context = new SoftwareScaleContext();
+  try {
+    to.format = format;
+    to.width = width;
+    to.height = height;
+    tagColor(to);
+    // Range and matrix are converted; another transfer or other primaries would change what browsers show as it is.
+    to.colorTrc = from.colorTrc;
+    to.colorPrimaries = from.colorPrimaries;
+    check(to.getBuffer(), `no memory for a picture of ${width}x${height}`, 'self');
+    context.allocContext();
+    check(await context.scaleFrame(to, from), 'converting an image', 'self');
+    tagColor(to);
+    return to;
+  } catch (error) {
+    freeFrame(to);
+    throw error;
+  } finally {
+    context.freeContext();
+  }
+}
+
+/** Lays a picture with an alpha plane over the backdrop. */
+async function flatten(from: Frame, { luma, cb, cr }: Backdrop): Promise<NativePicture> {
+  const to = newFrame();
+  to.format = AV_PIX_FMT_YUV420P;
+  to.width = from.width;
+  to.height = from.height;
+  tagColor(to);
+  const result = to.getBuffer();
+  const picture = NativePicture.wrap(to);
+  try {
+    check(result, `no memory for a picture of ${from.width}x${from.height}`, 'self');
+    const planes = from.data ?? [];
+    const alpha = planes[3]!;
+    const alphaStride = from.linesize[3]!;
+    for (const [index, under] of [luma, cb, cr].entries()) {
+      // One chroma sample stands for four pixels; the first tells how much it covers.
+      const step = index === 0 ? 1 : 2;
+      const source = planes[index]!;
+      const target = picture.planes[index]!;
+      for (let row = 0; row < from.height / step; row++) {
+        if (row % ROWS_AT_ONCE === 0) await new Promise<void>((resolve) => void setImmediate(resolve));
+        const [fromRow, toRow] = [row * from.linesize[index]!, row * picture.strides[index]!];
+        for (let x = 0; x < from.width / step; x++) {
+          const covers = alpha[row * step * alphaStride + x * step]!;
+          target[toRow + x] = Math.round((source[fromRow + x]! * covers + under * (255 - covers)) / 255);
+        }
+      }
+    }
+    return picture;
+  } catch (error) {
+    picture.free();
+    throw error;
+  }
+}
+
+function check(result: number, what: string, blame: 'caller' | 'self'): void {
+  if (result >= 0) return;
+  const code = blame === 'caller' ? 'image-damaged' : 'image-failed';
+  throw new Fault(code, `${what}: ${FFmpegError.strerror(result)}`, { blame });
+}
+
+function refusal(code: string, message: string): Fault {
+  return new Fault(code, message, { blame: 'caller' });
+}
