@@ -242,6 +242,7 @@ export async function createServer(given: Config): Promise<AircheckServer> {
     const recordings = new Recordings({
       pages,
       pushes: pushPort(config.pushNetworks),
+      imageNetworks: config.imageNetworks,
       store: tables,
       channel: channelPort(rooms, apps, clock),
       recorders: supervisor,

@@ -35,9 +35,12 @@ export type Config = Omit<
   | 'notifySecret'
   | 'notifyEvents'
   | 'storageNetworks'
+  | 'imageNetworks'
 > & {
   /** Networks beside the public internet that customers may store into. */
   storageNetworks: string[];
+  /** Networks beside the public internet that images may be fetched from. */
+  imageNetworks: string[];
   /** Empty when none is configured; the first start then makes one. */
   apps: App[];
   /** Of the app that the first start makes. */
@@ -167,6 +170,7 @@ function settle(settings: Settings, cwd: string): Config {
     dataDir,
     backupDir: rest.backupDir ? resolve(cwd, rest.backupDir) : resolve(dataDir, 'backup'),
     storageNetworks: rest.storageNetworks ?? (isLoopback(rest.host) ? ['loopback'] : []),
+    imageNetworks: rest.imageNetworks ?? (isLoopback(rest.host) ? ['loopback'] : []),
     localStorageDir: rest.localStorageDir ? resolve(cwd, rest.localStorageDir) : resolve(dataDir, 'recordings'),
     apps: [
       ...(appId

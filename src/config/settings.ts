@@ -170,6 +170,12 @@ export const settingsShape = {
     otherwise: 'made at the first start, in `secret.key` of the data folder',
     secret: true,
   }),
+  imageNetworks: setting(networkList(), {
+    description:
+      'Networks that are no public internet and that background images of composites may be fetched from all the same: `loopback` (this machine), `private`, and ranges. Without it a caller could have this server knock at doors that only it can reach.',
+    allowed: 'loopback, private, addresses and ranges such as 10.1.0.0/16, separated by commas; or none',
+    otherwise: '`loopback` while `host` is a loopback address, else none',
+  }),
   ...pageSettings,
   logLevel: setting(z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'), {
     description: 'The least severe log lines written.',

@@ -42,6 +42,8 @@ export type PictureSource = {
   exclusive(picture: Picture): boolean;
   /** Copies the whole of `from` into `to` with its top left corner at (x, y). Both are even, and it must fit. */
   copy(from: Picture, to: Picture, x: number, y: number): void;
+  /** Copies an even rectangle of `from` to the same place in `to`, in both of which it lies. */
+  copyPart(from: Picture, to: Picture, part: { x: number; y: number; width: number; height: number }): void;
 };
 
 /** `crop` fills the target and cuts what overhangs; `fit` shows all of the picture, centred, and leaves the rest. */

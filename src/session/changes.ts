@@ -44,8 +44,11 @@ function changed(plan: Plan, change: Change): Plan {
     case 'changeHold':
       return plan.mode === 'web' ? { ...plan, onhold: change.onhold } : plan;
     case 'changeLayout': {
-      const { layout, backgroundColor } = change;
-      return plan.mode === 'mix' && plan.video ? { ...plan, video: { ...plan.video, layout, backgroundColor } } : plan;
+      if (plan.mode !== 'mix' || !plan.video) return plan;
+      const { type: _type, ...look } = change;
+      // It replaces the whole of the old one, whose images go with it.
+      const { backgrounds: _old, ...video } = plan.video;
+      return { ...plan, video: { ...video, ...look } };
     }
   }
 }

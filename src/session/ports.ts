@@ -229,6 +229,8 @@ export type TaskPorts = {
   channel: ChannelPort;
   pages: PagePort;
   pushes: PushPort;
+  /** What images may be fetched from beside the public internet, as EndpointGuard has it. */
+  imageNetworks: readonly string[];
   recorders: RecorderPort;
   uploads: UploadPort;
   spool: SpoolPort;

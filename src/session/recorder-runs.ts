@@ -215,6 +215,7 @@ export class RecorderRuns {
         earlierDirs,
         ...(document.pushes && { pushes: { targets: document.pushes, networks: [...ports.pushes.networks] } }),
         changes: toCommands(changes, zeroMonoUs),
+        ...(before.mode === 'mix' && { imageNetworks: [...ports.imageNetworks] }),
         zeroUtcMs,
         zeroMonoUs,
       },

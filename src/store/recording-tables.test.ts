@@ -253,6 +253,39 @@ describe.each(targets)('%s', (_name, url) => {
     expect(Object.keys(row?.['document'] as object)).not.toContain('pushes');
   });
 
+  test('addresses of images are sealed in the row, wherever they stand, and gone from that of an ended task', async () => {
+    const { document, ...task } = taskOf(await resource());
+    const { plan } = document;
+    if (plan.mode !== 'mix') throw new Error('the task is to be a composite');
+    const look = (key: string) => ({
+      layout: { kind: 'bestFit' as const },
+      backgroundColor: '#000000',
+      backgrounds: {
+        canvas: `https://x/${key}1.png`,
+        defaultUser: `https://x/${key}2.png`,
+        users: [{ uid: '1', url: `https://x/${key}3.png`, render: 'fit' as const }],
+      },
+    });
+    const before = { ...plan, video: { width: 640, height: 360, fps: 30, bitrateKbps: 500, ...look('KEY') } };
+    const changes = [{ atUs: 5, change: { type: 'changeLayout' as const, ...look('KEY') } }];
+    const named = { ...task, document: { ...document, plan: before, changed: { before, changes } } };
+    await store.addTask(named, newTaskState());
+    const rowOf = async () =>
+      JSON.stringify(await database.query('select document from tasks where sid = $1', [task.sid]));
+    expect(await rowOf()).toContain('bestFit');
+    expect(await rowOf()).not.toContain('KEY');
+    const { tables, owner } = await next();
+    const claimed = (await tables.claimTasks([])).tasks.find((each) => each.task.sid === task.sid);
+    expect(claimed?.task.document).toEqual(named.document);
+    await database.query('update tasks set document = $2::jsonb where sid = $1', [
+      task.sid,
+      JSON.stringify(named.document),
+    ]);
+    await tables.saveState({ sid: task.sid, owner: owner.owner, epoch: 2 }, { ...newTaskState(), phase: 'ended' }, 2);
+    expect(await rowOf()).toContain('bestFit');
+    expect(await rowOf()).not.toContain('KEY');
+  });
+
   test('a damaged task does not hide the others', async () => {
     const [damaged, good] = [taskOf(await resource()), taskOf(await resource())];
     await store.addTask(damaged, newTaskState());

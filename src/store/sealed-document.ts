@@ -1,12 +1,14 @@
 /**
- * A task's document as its row has it: what would let somebody else into the customer's store or channel is sealed.
- * Rows of versions that kept it as it was are understood.
+ * A task's document as its row has it: what would let somebody else into the customer's store or channel, or to its
+ * images, is sealed. Rows of versions that kept it as it was are understood.
  */
 import { z } from 'zod';
 import type { TaskDocument } from '../session/task.ts';
 import { Vault } from './vault.ts';
 
-type SealedDocument = Omit<TaskDocument, 'storage' | 'token' | 'page' | 'pushes'> & {
+type SealedDocument = Omit<TaskDocument, 'storage' | 'token' | 'page' | 'pushes' | 'plan' | 'changed'> & {
+  plan: unknown;
+  changed?: unknown;
   storage: string;
   token: string | undefined;
   page?: string;
@@ -14,9 +16,12 @@ type SealedDocument = Omit<TaskDocument, 'storage' | 'token' | 'page' | 'pushes'
 };
 
 export function sealDocument(vault: Vault, document: TaskDocument): SealedDocument {
-  const { storage, token, page, pushes, ...open } = document;
+  const { storage, token, page, pushes, plan, changed, ...open } = document;
+  const seal = (url: string) => vault.seal(url);
   return {
     ...open,
+    plan: mapImages(plan, seal),
+    ...(changed && { changed: mapImages(changed, seal) }),
     ...(page && { page: vault.seal(JSON.stringify(page)) }),
     ...(pushes && { pushes: vault.seal(JSON.stringify(pushes)) }),
     storage: vault.seal(JSON.stringify(storage)),
@@ -42,10 +47,18 @@ export function openDocument(vault: Vault, value: unknown): { document: unknown;
   const { storage, token, page, pushes } = row.data;
   const opened = typeof storage === 'string' ? JSON.parse(vault.open(storage)) : storage;
   const others = [token, page, pushes].filter((sealed) => sealed !== undefined);
+  const openImage = (url: string) => {
+    others.push(url);
+    return Vault.isSealed(url) ? vault.open(url) : url;
+  };
+  const plan = mapImages(row.data['plan'], openImage);
+  const changed = mapImages(row.data['changed'], openImage);
   const isStale = typeof storage !== 'string' || ![storage, ...others].every((sealed) => vault.isCurrent(sealed));
   return {
     document: {
       ...row.data,
+      plan,
+      ...(changed !== undefined && { changed }),
       storage: opened,
       token: token !== undefined && Vault.isSealed(token) ? vault.open(token) : token,
       ...(page !== undefined && { page: JSON.parse(vault.open(page)) }),
@@ -53,4 +66,20 @@ export function openDocument(vault: Vault, value: unknown): { document: unknown;
     },
     isStale,
   };
+}
+
+/** Members of a plan's `backgrounds` that are addresses of images, which may hold keys. */
+const IMAGE_ADDRESSES = new Set(['canvas', 'defaultUser', 'url']);
+
+/** A part of a document, as JSON, with each address of an image changed. */
+function mapImages(value: unknown, change: (url: string) => string, isOfImages = false): unknown {
+  if (Array.isArray(value)) return value.map((each) => mapImages(each, change, isOfImages));
+  if (typeof value !== 'object' || value === null) return value;
+  const members = Object.entries(value).map(([name, member]: [string, unknown]) => [
+    name,
+    isOfImages && IMAGE_ADDRESSES.has(name) && typeof member === 'string'
+      ? change(member)
+      : mapImages(member, change, isOfImages || name === 'backgrounds'),
+  ]);
+  return Object.fromEntries(members);
 }

@@ -288,6 +288,7 @@ export class FakeWorld {
         }),
         sweep: () => {},
       },
+      imageNetworks: ['loopback'],
       recorders: {
         isAlive: ({ pid }) => this.alive.has(pid),
         endOrphan: ({ pid }) => {

@@ -48,6 +48,8 @@ export type ScriptedUser = {
   /** How late packets arrive, milliseconds, per kind. Default 20 each. */
   delayMs?: { audio: number; video: number };
   video?: boolean;
+  /** When the camera is switched off: its track ends, and the user stays. */
+  videoToS?: number;
   audio?: boolean;
   /** The picture's size from a moment on; 320×180 before. A change comes with a key frame. */
   sizes?: { fromS: number; width: number; height: number }[];
@@ -182,7 +184,7 @@ function scriptOf(user: ScriptedUser, index: number, zeroUs: number): Script {
     encoders.push({ close: () => camera.encoder.close() });
     const packetizer = new Packetizer({ format, ssrc: 1000 + videoTrack, firstSequence: 65500 });
     const offset = 0xffff0000 + index * 7777;
-    for (let n = Math.ceil(user.fromS * VIDEO.fps); n < user.toS * VIDEO.fps; n++) {
+    for (let n = Math.ceil(user.fromS * VIDEO.fps); n < (user.videoToS ?? user.toS) * VIDEO.fps; n++) {
       const contentS = n / VIDEO.fps;
       if (isMuted('video', contentS)) continue;
       if (user.picturesAtS && !user.picturesAtS.some((atS) => Math.round(atS * VIDEO.fps) === n)) continue;
@@ -245,6 +247,7 @@ function scriptOf(user: ScriptedUser, index: number, zeroUs: number): Script {
       return sent;
     });
   }
+  if (user.videoToS !== undefined) event(user.videoToS, { type: 'trackEnded', track: videoTrack });
   event(user.toS, { type: 'userLeft', uid: user.uid });
   return {
     lines,

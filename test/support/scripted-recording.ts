@@ -7,6 +7,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { StartCommand } from '../../src/contract/line/commands.ts';
 import type { IndividualPlan, MixPlan, Plan } from '../../src/contract/line/plan.ts';
 import type { SpooledFile } from '../../src/media/segment.ts';
+import type { Look } from '../../src/pipeline/mix/canvas.ts';
 import type { Ending, Happening, Recording } from '../../src/pipeline/recording.ts';
 import { startRecording } from '../../src/pipeline/start-recording.ts';
 import { readSpool } from '../../src/stages/spool/journal.ts';
@@ -65,11 +66,14 @@ export type Made = {
   feed: ScriptedFeed;
 };
 
+/** A change of the running recording, and when it is made. */
+export type ScriptedChange = { atS: number } & (Pick<MixPlan, 'subscribe'> | Look);
+
 /**
  * Plays the script against one recording, from its zero until `stopS` (or until it ends by itself).
  * @param dir where the feed's socket and the spool go
  * @param upAtS when the recorder's process is up; what came before waits in the feed
- * @param changes of the subscription, and when they are made
+ * @param changes in order
  * @param prepare takes the spool's folder before anything is written to it
  */
 export async function record(
@@ -78,7 +82,7 @@ export async function record(
   plan: Plan,
   stopS: number,
   upAtS = 0,
-  changes: { atS: number; subscribe: MixPlan['subscribe'] }[] = [],
+  changes: readonly ScriptedChange[] = [],
   prepare: (spoolDir: string) => void = () => {},
 ): Promise<Made> {
   const clock = new ManualClock();
@@ -95,6 +99,7 @@ export async function record(
     spoolDir,
     earlierDirs: [],
     changes: [],
+    imageNetworks: ['loopback'],
     zeroUtcMs: clock.nowMs(),
     zeroMonoUs,
   };
@@ -112,9 +117,12 @@ export async function record(
     },
   );
   for (let ms = upAtS * 1000; !ending && !failure; ms += 10) {
-    for (const { atS, subscribe } of changes)
-      if (ms === Math.round(atS * 1000))
-        recording.change({ type: 'changeSubscription', atMonoUs: clock.monoUs(), subscribe });
+    for (const { atS, ...change } of changes) {
+      if (ms !== Math.round(atS * 100) * 10) continue;
+      const atMonoUs = zeroMonoUs + Math.round(atS * 1e6);
+      if ('subscribe' in change) recording.change({ type: 'changeSubscription', atMonoUs, ...change });
+      else recording.change({ type: 'changeLayout', atMonoUs, ...change });
+    }
     if (ms === Math.round(stopS * 1000)) recording.stop(clock.monoUs(), 'stopped');
     if (ms > stopS * 1000 + 60_000) throw new Error('the recording did not end');
     // A late recorder reads what was kept for it bit by bit, while time goes on.

@@ -9,7 +9,7 @@ import { isUid } from '../../contract/rest/fields.ts';
 import { checkRegions, layoutMembers } from '../../contract/rest/layout.ts';
 import { AUDIO_PROFILES } from '../../contract/rest/media-values.ts';
 import { MAX_BITRATE_KBPS } from '../../contract/rest/recording-config.ts';
-import { ignoredLayoutMembers, toLayout } from '../../contract/rest/to-plan.ts';
+import { toLayout } from '../../contract/rest/to-plan.ts';
 import { Fault, messageOf } from '../../kernel/fault.ts';
 import { US } from '../../kernel/time.ts';
 
@@ -48,6 +48,8 @@ export type MixRequest = {
   ignored: string[];
 };
 
+/** Members of a layout for which nothing is fetched when a recording is mixed afterwards. */
+const IMAGES = ['backgroundImage', 'defaultUserBackgroundImage', 'backgroundConfig'] as const;
 const MAX_SIDE = 1920;
 const MAX_PIXELS = 1920 * 1080;
 const MAX_FPS = 60;
@@ -86,7 +88,7 @@ export function readRequest(words: MixWords): MixRequest {
   };
 }
 
-function readLayout(words: MixWords): { layout: ReturnType<typeof toLayout>; ignored: string[] } {
+function readLayout(words: MixWords): { layout: Pick<VideoPlan, 'layout' | 'backgroundColor'>; ignored: string[] } {
   const { layout, layoutConfig, maxResolutionUid, backgroundColor } = words;
   const given = layoutConfig === undefined ? {} : readLayoutConfig(layoutConfig);
   // Regions mean the layout that has regions, unless another is named.
@@ -103,7 +105,11 @@ function readLayout(words: MixWords): { layout: ReturnType<typeof toLayout>; ign
     throw refuse('--max-resolution-uid is for --layout vertical');
   if (layout !== undefined && layout !== 'custom' && 'layoutConfig' in given)
     throw refuse(`--layout-config places users itself, so it cannot go with --layout ${layout}`);
-  return { layout: toLayout(data), ignored: ignoredLayoutMembers(data) };
+  const { layout: placement, backgroundColor: color } = toLayout(data);
+  return {
+    layout: { layout: placement, backgroundColor: color },
+    ignored: IMAGES.filter((name) => data[name]?.length),
+  };
 }
 
 /** The regions alone, or an object that has them as `layoutConfig` among other members of `transcodingConfig`. */

@@ -5,7 +5,7 @@
 import { z } from 'zod';
 import type { HostUs } from '../../kernel/time.ts';
 import { pageLimitsSchema } from './page-limits.ts';
-import { layoutSchema, pageSchema, planSchema, subscriptionSchema } from './plan.ts';
+import { backgroundsSchema, layoutSchema, pageSchema, planSchema, subscriptionSchema } from './plan.ts';
 import { pushTargetSchema } from './push.ts';
 
 /** Of the host that the recorder runs on. */
@@ -17,6 +17,8 @@ const changeLayoutSchema = z.object({
   layout: layoutSchema,
   /** `#RRGGBB` */
   backgroundColor: z.string().regex(/^#[0-9a-fA-F]{6}$/),
+  /** Absent when there are none. */
+  backgrounds: backgroundsSchema.optional(),
 });
 const changeSubscriptionSchema = z.object({
   type: z.literal('changeSubscription'),
@@ -109,6 +111,8 @@ const startCommandSchema = z.object({
   earlierDirs: z.array(z.string().min(1)),
   /** Changes that were made before this run began, in order; the plan is as it was before them. */
   changes: z.array(changeCommandSchema),
+  /** What images may be fetched from beside the public internet, as EndpointGuard has it. */
+  imageNetworks: z.array(z.string()).optional(),
   /** The recording's zero, as wall time (Unix milliseconds) and as the host's monotonic time (microseconds). */
   zeroUtcMs: z.number(),
   zeroMonoUs: hostUs,

@@ -25,6 +25,17 @@ export const layoutSchema = z.discriminatedUnion('kind', [
 ]);
 export type Layout = z.infer<typeof layoutSchema>;
 
+/** Images in a composite (contract §1.2.3). Their addresses may hold credentials. */
+export const backgroundsSchema = z.object({
+  /** Covers the canvas, under everybody. */
+  canvas: z.string().optional(),
+  /** In the place of each user who shows no video and has no image of its own. */
+  defaultUser: z.string().optional(),
+  /** In the places of users who show no video. */
+  users: z.array(z.object({ uid: z.string(), url: z.string(), render: z.enum(['crop', 'fit']) })).max(17),
+});
+export type BackgroundImages = z.infer<typeof backgroundsSchema>;
+
 /** Which users' streams of one kind are wanted. */
 export const subscriptionSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('all') }),
@@ -42,6 +53,8 @@ const videoPlanSchema = z.object({
   layout: layoutSchema,
   /** `#RRGGBB` */
   backgroundColor: z.string().regex(/^#[0-9a-fA-F]{6}$/),
+  /** Absent when there are none. */
+  backgrounds: backgroundsSchema.optional(),
 });
 export type VideoPlan = z.infer<typeof videoPlanSchema>;
 

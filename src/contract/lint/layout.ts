@@ -13,7 +13,8 @@ const PORTRAIT = 9 / 16;
 
 /** Which layout a member is for, by the member's name. */
 const LAYOUT_OF = { layoutConfig: 3, maxResolutionUid: 2 } as const;
-const WITHOUT_EFFECT = ['backgroundImage', 'defaultUserBackgroundImage', 'backgroundConfig'];
+/** Endings of images that are not shown; what has none of them may be one that is. */
+const OTHER_IMAGES = /\.(gif|webp|svg|avif|tiff?|ico|heic)$/i;
 
 /**
  * Of `transcodingConfig` of start, or `clientRequest` of updateLayout.
@@ -33,41 +34,59 @@ export function lintLayout(config: Record<string, unknown>, path: string, canvas
       path: memberPath(path, 'mixedVideoLayout'),
       message: 'mixedVideoLayout 2 without maxResolutionUid leaves the large window empty once there are two users.',
     });
-  for (const name of WITHOUT_EFFECT)
-    if (!isEmpty(config[name]))
-      warnings.push({
-        code: 'ignored',
-        path: memberPath(path, name),
-        message: `${name} is not supported by this server and is ignored.`,
-      });
+  for (const name of ['backgroundImage', 'defaultUserBackgroundImage'])
+    warnings.push(...lintImage(config[name], memberPath(path, name)));
   warnings.push(...lintUid(config['maxResolutionUid'], memberPath(path, 'maxResolutionUid')));
-  if (Array.isArray(config['layoutConfig'])) {
-    // There are 17 at most.
-    const regions = config['layoutConfig'].slice(0, 17).map((region: unknown) => (isObject(region) ? region : {}));
+  const images = entriesOf(config['backgroundConfig']);
+  if (images) {
+    const place = memberPath(path, 'backgroundConfig');
+    warnings.push(...lintUids(images, place, (first) => `The user has entry ${first} already, whose image is shown.`));
+    for (const [index, { image_url: url }] of images.entries())
+      warnings.push(...lintImage(url, `${place}[${index}].image_url`));
+  }
+  const regions = entriesOf(config['layoutConfig']);
+  if (regions) {
     const place = memberPath(path, 'layoutConfig');
-    warnings.push(...lintRegionUids(regions, place));
+    const message = (first: number) => `The user of this region has region ${first} already, and is shown there only.`;
+    warnings.push(...lintUids(regions, place, message));
     if (layout === 3 && canvas) warnings.push(...lintCropping(regions, place, canvas));
   }
   return warnings;
+}
+
+/** What an image really is shows only once it is fetched; an address that names another kind tells before. */
+function lintImage(url: unknown, path: string): Warning[] {
+  const ending = typeof url === 'string' ? OTHER_IMAGES.exec(URL.parse(url)?.pathname ?? '')?.[1] : undefined;
+  if (ending === undefined) return [];
+  const message = `The address names a ${ending.toLowerCase()} file; images that are shown are PNG, JPEG and BMP.`;
+  return [{ code: 'left-out', path, message }];
+}
+
+/** There are 17 at most. */
+function entriesOf(list: unknown): Record<string, unknown>[] | undefined {
+  if (!Array.isArray(list)) return undefined;
+  return list.slice(0, 17).map((entry: unknown) => (isObject(entry) ? entry : {}));
 }
 
 function shownLayout(layout: unknown): string {
   return typeof layout === 'number' ? String(layout) : 'something else';
 }
 
-function lintRegionUids(regions: readonly Record<string, unknown>[], path: string): Warning[] {
+/** @param message of an entry whose user has the entry of that number already */
+function lintUids(
+  entries: readonly Record<string, unknown>[],
+  path: string,
+  message: (first: number) => string,
+): Warning[] {
   const seen = new Map<unknown, number>();
   const warnings: Warning[] = [];
-  for (const [index, { uid }] of regions.entries()) {
+  for (const [index, { uid }] of entries.entries()) {
     const place = `${path}[${index}].uid`;
     warnings.push(...lintUid(uid, place));
     if (isEmpty(uid)) continue;
     const first = seen.get(uid);
     if (first === undefined) seen.set(uid, index);
-    else {
-      const message = `The user of this region has region ${first} already, and is shown there only.`;
-      warnings.push({ code: 'contradictory', path: place, message });
-    }
+    else warnings.push({ code: 'contradictory', path: place, message: message(first) });
   }
   return warnings;
 }

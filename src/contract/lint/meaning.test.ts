@@ -120,7 +120,18 @@ describe('layouts', () => {
       { mixedVideoLayout: 2, maxResolutionUid: 'me' },
       ['uid-not-numeric maxResolutionUid'],
     ],
-    ['a picture behind', { backgroundImage: 'https://example.com/a.jpg' }, ['ignored backgroundImage']],
+    ['a picture behind', { backgroundImage: 'https://example.com/a.jpg?at=1.gif' }, []],
+    ['a picture of another kind', { backgroundImage: 'https://example.com/a.GIF?x' }, ['left-out backgroundImage']],
+    [
+      'pictures of users',
+      {
+        backgroundConfig: [
+          { uid: '1', image_url: 'https://example.com/a.png' },
+          { uid: '1', image_url: 'https://example.com/b.webp' },
+        ],
+      },
+      ['contradictory backgroundConfig[1].uid', 'left-out backgroundConfig[1].image_url'],
+    ],
     ['no picture behind', { backgroundImage: '', defaultUserBackgroundImage: '', backgroundConfig: [] }, []],
     [
       'one user in two regions',

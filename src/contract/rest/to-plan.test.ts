@@ -120,6 +120,24 @@ test.each([
   expect(planOf({ privateParams })).toMatchObject({ extinfComma });
 });
 
+test('images are planned where there are any', () => {
+  const video = (transcodingConfig: object) => planOf({ transcodingConfig }).plan.video;
+  const none = { backgroundImage: '', defaultUserBackgroundImage: '', backgroundConfig: [] };
+  expect(video(none)).not.toHaveProperty('backgrounds');
+  expect(video({ backgroundImage: 'http://x/y.jpg' })?.backgrounds).toEqual({ canvas: 'http://x/y.jpg', users: [] });
+  const backgroundConfig = [
+    { uid: '1', image_url: 'http://x/1.png' },
+    { uid: '2', image_url: 'http://x/2.bmp', render_mode: 1 },
+  ];
+  expect(video({ defaultUserBackgroundImage: 'http://x/u.png', backgroundConfig })?.backgrounds).toEqual({
+    defaultUser: 'http://x/u.png',
+    users: [
+      { uid: '1', url: 'http://x/1.png', render: 'crop' },
+      { uid: '2', url: 'http://x/2.bmp', render: 'fit' },
+    ],
+  });
+});
+
 test('the low stream is planned where it is asked for; the high one needs no word', () => {
   expect(planOf({ videoStreamType: 1 })).toMatchObject({ plan: { videoStreamType: 1 } });
   expect(planOf({ videoStreamType: 0 }).plan).not.toHaveProperty('videoStreamType');

@@ -2,7 +2,16 @@
  * From a validated start request to the Plan a recorder works by, with the contract's defaults (§1.2.2 to §1.2.5).
  * Pure.
  */
-import type { IndividualPlan, Layout, MixPlan, Plan, Region, Subscription, VideoPlan } from '../line/plan.ts';
+import type {
+  BackgroundImages,
+  IndividualPlan,
+  Layout,
+  MixPlan,
+  Plan,
+  Region,
+  Subscription,
+  VideoPlan,
+} from '../line/plan.ts';
 import type { LayoutMembers } from './layout.ts';
 import { AUDIO_PROFILES, even } from './media-values.ts';
 import type { PlanOptions } from './plan-options.ts';
@@ -97,9 +106,28 @@ function toVideoPlan(config: TranscodingConfig): VideoPlan {
   };
 }
 
-/** The layout and background of start's transcodingConfig, or of an updateLayout. */
-export function toLayout(config: LayoutMembers): { layout: Layout; backgroundColor: string } {
-  return { layout: placementOf(config), backgroundColor: config.backgroundColor || '#000000' };
+/** The layout and backgrounds of start's transcodingConfig, or of an updateLayout. */
+export function toLayout(config: LayoutMembers): Pick<VideoPlan, 'layout' | 'backgroundColor' | 'backgrounds'> {
+  const backgrounds = toBackgrounds(config);
+  return {
+    layout: placementOf(config),
+    backgroundColor: config.backgroundColor || '#000000',
+    ...(backgrounds && { backgrounds }),
+  };
+}
+
+function toBackgrounds(config: LayoutMembers): BackgroundImages | undefined {
+  const { backgroundImage: canvas, defaultUserBackgroundImage: defaultUser, backgroundConfig = [] } = config;
+  if (!canvas && !defaultUser && backgroundConfig.length === 0) return undefined;
+  return {
+    ...(canvas && { canvas }),
+    ...(defaultUser && { defaultUser }),
+    users: backgroundConfig.map(({ uid, image_url: url, render_mode: mode }) => ({
+      uid,
+      url,
+      render: mode === 1 ? 'fit' : 'crop',
+    })),
+  };
 }
 
 function placementOf(config: LayoutMembers): Layout {
@@ -170,14 +198,4 @@ function wantsExtinfComma(privateParams = ''): boolean {
     // The caller is warned of it.
     return false;
   }
-}
-
-/** Members of a layout that are taken and have no effect on this server yet. */
-export function ignoredLayoutMembers(config: LayoutMembers): string[] {
-  const ignored: [boolean, string][] = [
-    [Boolean(config.backgroundImage), 'backgroundImage'],
-    [Boolean(config.defaultUserBackgroundImage), 'defaultUserBackgroundImage'],
-    [Boolean(config.backgroundConfig?.length), 'backgroundConfig'],
-  ];
-  return ignored.filter(([sent]) => sent).map(([, name]) => name);
 }

@@ -1,7 +1,7 @@
 /**
  * Canvas: the one picture of a composite recording, drawn anew for each frame from whoever is there.
  */
-import type { Layout, VideoPlan } from '../../contract/line/plan.ts';
+import type { BackgroundImages, Layout, VideoPlan } from '../../contract/line/plan.ts';
 import type { Picture } from '../../media/frame.ts';
 import { PicturePool } from '../../stages/codec/picture-pool.ts';
 import { Scaler } from '../../stages/codec/scaler.ts';
@@ -13,7 +13,13 @@ export type Look = {
   layout: Layout;
   /** `#RRGGBB` */
   backgroundColor: string;
+  backgrounds?: BackgroundImages | undefined;
 };
+
+/** An image in a user's place. */
+export type UserImage = { picture: Picture; render: 'crop' | 'fit' };
+/** The images of one frame: under everybody, and in the places of users. */
+export type ShownImages = { canvas: Picture | undefined; users: ReadonlyMap<string, UserImage> };
 
 /** Which of the users who are there have a place. */
 export function usersIn(look: Look, uids: string[]): ReadonlySet<string> {
@@ -24,20 +30,51 @@ export class Canvas {
   readonly #pool = new PicturePool();
   readonly #scaler = new Scaler(this.#pool);
   readonly #compositor: PictureCompositor;
+  readonly #size: { width: number; height: number };
+  /** The canvas image as it is drawn, and what it was made from. */
+  #backdrop: { source: Picture; picture: Picture } | undefined;
 
   constructor({ width, height }: Pick<VideoPlan, 'width' | 'height'>) {
+    this.#size = { width, height };
     this.#compositor = new PictureCompositor({ width, height, pictures: this.#pool, scaler: this.#scaler });
   }
 
-  /** @param uids users in join order @returns a picture that keeps its pixels until the next call */
-  draw(look: Look, uids: string[], pictures: ReadonlyMap<string, Picture | undefined>): Picture {
-    const placements = placeUsers(look.layout, uids);
-    return this.#compositor.compose({ placements, pictures, background: look.backgroundColor });
+  /**
+   * @param uids users in join order
+   * @param images those shown instead of pictures, and under them; none when left out
+   * @returns a picture that keeps its pixels until the next call
+   */
+  draw(
+    look: Look,
+    uids: string[],
+    pictures: ReadonlyMap<string, Picture | undefined>,
+    images?: ShownImages | undefined,
+  ): Picture {
+    const placements = placeUsers(look.layout, uids).map((placement) => {
+      const render = images?.users.get(placement.uid)?.render;
+      return render ? { ...placement, render } : placement;
+    });
+    const shown = new Map(pictures);
+    for (const [uid, { picture }] of images?.users ?? []) shown.set(uid, picture);
+    const backdrop = this.#cover(images?.canvas);
+    return this.#compositor.compose({ placements, pictures: shown, background: look.backgroundColor, backdrop });
   }
 
   close(): void {
+    this.#backdrop?.picture.free();
     this.#compositor.close();
     this.#scaler.close();
     this.#pool.close();
+  }
+
+  /** The image cut to cover the canvas, made once. */
+  #cover(source: Picture | undefined): Picture | undefined {
+    if (this.#backdrop && this.#backdrop.source === source) return this.#backdrop.picture;
+    this.#backdrop?.picture.free();
+    this.#backdrop = source && {
+      source,
+      picture: this.#scaler.scale(source, { ...this.#size, render: 'crop' }).picture,
+    };
+    return this.#backdrop?.picture;
   }
 }

@@ -12,10 +12,8 @@ import { SOUND_RATE } from '../../media/frame.ts';
 import { SoundMixer } from '../../stages/compose/sound-mixer.ts';
 import { writeCheckpoint } from '../checkpoint/checkpoint-file.ts';
 import type { Ending, LineContext, Recording } from '../recording.ts';
-import { Timeline } from '../timeline.ts';
 import { FeedSession, type SessionEnd } from '../tracks/feed-session.ts';
 import { Losses } from '../tracks/losses.ts';
-import { Canvas, type Look, usersIn } from './canvas.ts';
 import { type EarlierRuns, type End, readEarlierRuns } from './earlier-runs.ts';
 import { type MixCheckpoint, type MixMoment, Moments } from './mix-checkpoint.ts';
 import { AUDIO_BLOCK, MixOutput, type MixOutputOptions, PRIMING_SAMPLES } from './mix-output.ts';
@@ -23,6 +21,7 @@ import { Pace } from './pace.ts';
 import { Participants } from './participants.ts';
 import { Patience } from './patience.ts';
 import { PictureClock } from './picture-clock.ts';
+import { Scene } from './scene.ts';
 
 /** How far behind the present pictures are composed. A stop encodes this much at once. */
 const DELAY_US = 1_000_000;
@@ -54,11 +53,10 @@ export class MixRecording implements Recording {
   readonly #clock: Clock;
   readonly #participants: Participants;
   /** Absent when the recording has no picture. */
-  readonly #looks: Timeline<Look> | undefined;
+  readonly #scene: Scene | undefined;
   readonly #mixer: SoundMixer | undefined;
   readonly #session: FeedSession;
   readonly #timer: Timer;
-  #canvas: Canvas | undefined;
   #output: MixOutput | undefined;
   #pictureClock: PictureClock | undefined;
   /** The next sample the mixer hands over, counted from the recording's zero. */
@@ -82,18 +80,27 @@ export class MixRecording implements Recording {
 
   static async start(start: StartCommand, plan: MixPlan, context: LineContext): Promise<MixRecording> {
     const earlier = await readEarlierRuns(start, plan);
-    const recording = new MixRecording(start, plan, context, earlier);
+    const scene = plan.video && (await Scene.open(start, plan.video, context));
+    const recording = new MixRecording(start, plan, context, earlier, scene);
     try {
+      await scene?.restored();
       await recording.#session.join();
     } catch (error) {
-      recording.#free();
+      await recording.#free();
       throw error;
     }
     return recording;
   }
 
-  private constructor(start: StartCommand, plan: MixPlan, context: LineContext, earlier: EarlierRuns | undefined) {
+  private constructor(
+    start: StartCommand,
+    plan: MixPlan,
+    context: LineContext,
+    earlier: EarlierRuns | undefined,
+    scene: Scene | undefined,
+  ) {
     this.#start = start;
+    this.#scene = scene;
     this.#earlier = earlier;
     this.#moments = new Moments(plan.video?.fps);
     this.#plan = plan;
@@ -103,7 +110,6 @@ export class MixRecording implements Recording {
     this.done = new Promise((resolve, reject) => {
       this.#settle = { resolve, reject };
     });
-    this.#looks = plan.video && new Timeline<Look>(plan.video);
     this.#mixer = plan.audio && new SoundMixer({ channels: plan.audio.channels });
     this.#participants = new Participants({
       plan,
@@ -139,7 +145,7 @@ export class MixRecording implements Recording {
     const fromUs = toRecording(command.atMonoUs, this.#start.zeroMonoUs);
     switch (command.type) {
       case 'changeLayout':
-        this.#looks?.change(fromUs, { layout: command.layout, backgroundColor: command.backgroundColor });
+        this.#scene?.change(fromUs, command);
         return;
       case 'changeSubscription':
         this.#participants.changeSubscription(fromUs, command.subscribe, this.#session.nowUs);
@@ -182,7 +188,7 @@ export class MixRecording implements Recording {
     try {
       await this.#session.advance(() => this.#step());
     } catch (error) {
-      this.#free();
+      await this.#free();
       this.#settle.reject(error);
     }
   }
@@ -250,7 +256,6 @@ export class MixRecording implements Recording {
   async #open(originUs: number, from?: MixOutputOptions['from'], moment?: MixMoment): Promise<void> {
     const { video, audio, files, mp4Limit, baseName } = this.#plan;
     const { spoolDir, zeroUtcMs, generation } = this.#start;
-    if (video) this.#canvas = new Canvas(video);
     const trackType = video && audio ? 'audio_and_video' : video ? 'video' : 'audio';
     const { frame, sample } = this.#begun;
     const begun = { frame, sample, continues: from?.continues === true };
@@ -281,21 +286,20 @@ export class MixRecording implements Recording {
       await this.#recordSound(atUs);
       clock.advance();
       this.#participants.forget(atUs);
-      this.#looks?.forget(atUs);
     }
+    this.#scene?.forget(clock.dueUs);
     const what = 'encoding is too slow for this machine; frames were left out';
     if (leftOut > 0) this.#context.emit({ type: 'degraded', what, count: leftOut });
   }
 
   async #recordPicture(clock: PictureClock, atUs: RecordingUs): Promise<void> {
-    if (!this.#canvas || !this.#looks || !this.#output) return;
+    const scene = this.#scene;
+    if (!scene || !this.#output) return;
     // A picture belongs to the frame nearest to it; shown at the first one after it, all would be half a frame late.
     const halfFrameUs = 500_000 / clock.fps;
-    const look = this.#looks.at(atUs);
-    const seen = (uids: string[]) => usersIn(look, uids);
-    const { uids, pictures } = this.#participants.picturesAt(atUs, atUs + halfFrameUs, seen);
+    const seen = this.#participants.picturesAt(atUs, atUs + halfFrameUs, (uids) => scene.placed(atUs, uids));
     if (clock.frame < this.#begun.frame) return;
-    await this.#output.writePicture(this.#canvas.draw(look, uids, pictures), clock.frame);
+    await this.#output.writePicture(scene.draw(atUs, seen), clock.frame);
   }
 
   /** Mixes and writes whole blocks that end before `untilUs`. */
@@ -349,15 +353,15 @@ export class MixRecording implements Recording {
     this.#losses.flush();
     await this.#checkpoint;
     const recorded = this.#output !== undefined;
-    this.#free();
+    await this.#free();
     this.#settle.resolve({ reason: ending.reason, recorded, message: ending.message });
   }
 
-  #free(): void {
+  async #free(): Promise<void> {
     this.#timer.cancel();
     this.#session.close();
     this.#participants.close();
-    this.#canvas?.close();
     this.#output?.close();
+    await this.#scene?.close();
   }
 }

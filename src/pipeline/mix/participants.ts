@@ -12,12 +12,24 @@ import { ChannelTracks, type Subscriptions, type TrackEntry } from '../tracks/ch
 import { isSubscribed } from '../tracks/roster.ts';
 import type { StreamChange } from '../tracks/stream-state.ts';
 import { AudioLine } from './audio-line.ts';
+import type { UserView } from './backgrounds.ts';
 import { VideoLine } from './video-line.ts';
 
 /** A user with a camera has a place in the picture from the first frame on, or after this long without one. */
 export const FIRST_PICTURE_US = 2_000_000;
 
+/** So long the last picture of a user who stopped sending is held (contract §4.7). */
+const HELD_US = 3_500_000;
+
 type Line = VideoLine | AudioLine;
+
+/** Who may have a place in a frame, in join order, what each who is seen shows, and how much that is. */
+export type Seen = {
+  uids: string[];
+  /** They stay the lines' own. */
+  pictures: Map<string, Picture | undefined>;
+  views: Map<string, UserView>;
+};
 
 export type ParticipantsOptions = {
   plan: MixPlan;
@@ -126,17 +138,12 @@ export class Participants {
   }
 
   /**
-   * Who may have a place in the picture at `atUs`, in join order, and the picture of each who is seen; the pictures are
-   * those of `shownUs`. They stay the lines' own.
-   * @param seen of those, who are; of others nothing is decoded
+   * Who is seen at `atUs`, with the pictures of `shownUs`.
+   * @param seen of those who may have a place, who have one; of others nothing is decoded
    */
-  picturesAt(
-    atUs: RecordingUs,
-    shownUs: number,
-    seen: (uids: string[]) => ReadonlySet<string>,
-  ): { uids: string[]; pictures: Map<string, Picture | undefined> } {
+  picturesAt(atUs: RecordingUs, shownUs: number, seen: (uids: string[]) => ReadonlySet<string>): Seen {
     const uids: string[] = [];
-    const lines = new Map<string, VideoLine[]>();
+    const lines = new Map<string, { own: VideoLine[]; hasCamera: boolean; cameUs: RecordingUs }>();
     const { video } = this.#tracks.subscriptionAt(atUs);
     for (const { uid, joinedUs } of this.#tracks.roster.at(atUs)) {
       if (!isSubscribed(video, uid)) continue;
@@ -156,18 +163,27 @@ export class Participants {
       const hasPicture = own.some((line) => line.hasPictureAt(shownUs));
       if (!hasPicture && hasCamera && atUs - cameUs < FIRST_PICTURE_US) continue;
       uids.push(uid);
-      lines.set(uid, own);
+      lines.set(uid, { own, hasCamera, cameUs });
     }
     const shown = seen(uids);
     const pictures = new Map<string, Picture | undefined>();
-    for (const [uid, own] of lines) {
+    const views = new Map<string, UserView>();
+    for (const [uid, { own, hasCamera, cameUs }] of lines) {
+      if (!shown.has(uid)) {
+        for (const line of own) line.passOver(shownUs);
+        continue;
+      }
       let picture: Picture | undefined;
-      for (const line of own)
-        if (shown.has(uid)) picture = line.pictureAt(shownUs) ?? picture;
-        else line.passOver(shownUs);
-      pictures.set(uid, picture);
+      let movedUs = hasCamera ? cameUs : Number.NEGATIVE_INFINITY;
+      for (const line of own) {
+        picture = line.pictureAt(shownUs) ?? picture;
+        movedUs = Math.max(movedUs, line.shownUs ?? movedUs);
+      }
+      const isStill = atUs - movedUs >= HELD_US;
+      views.set(uid, !isStill ? 'live' : hasCamera ? 'still' : 'none');
+      pictures.set(uid, isStill && !hasCamera ? undefined : picture);
     }
-    return { uids, pictures };
+    return { uids, pictures, views };
   }
 
   /** Hands over all sound that begins before `untilUs`, with its start in samples from the recording's zero. */
@@ -183,9 +199,10 @@ export class Participants {
   /** Frees what ended, or was wanted no more, before `atUs`. */
   forget(atUs: RecordingUs): void {
     this.#tracks.forget(atUs, (entry) => {
-      // A picture outlives its track while its user is there: the last frame is held until a new track brings another.
+      // A picture outlives its track for a while if its user is there and no new track brings another.
       const { uid } = entry.track;
-      const held = entry.line instanceof VideoLine && this.#tracks.roster.at(atUs).some((user) => user.uid === uid);
+      const isRecent = entry.line instanceof VideoLine && atUs - entry.endedUs < HELD_US;
+      const held = isRecent && this.#tracks.roster.at(atUs).some((user) => user.uid === uid);
       return held && ![...this.#tracks.entries()].some((other) => replaces(other, entry));
     });
   }

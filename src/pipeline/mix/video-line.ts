@@ -130,6 +130,11 @@ export class VideoLine {
     return this.#latest;
   }
 
+  /** Where in the recording the picture stands that is shown, microseconds; undefined before the first. */
+  get shownUs(): number | undefined {
+    return this.#latest && this.#latestUs;
+  }
+
   /** Whether there is a picture to show at `atUs`, as far as can be told without decoding it. */
   hasPictureAt(atUs: number): boolean {
     return this.#latest !== undefined || this.#aside.length > 0 || this.#countDue(atUs) > 0;

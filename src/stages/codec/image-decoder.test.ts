@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { makeBmp, makePalettePng, makePng, makePngHeader } from '../../../test/support/media/image-files.ts';
-import { Fault } from '../../kernel/fault.ts';
+import type { Fault } from '../../kernel/fault.ts';
 import type { Picture } from '../../media/frame.ts';
 import { decodeImage, MAX_IMAGE_PIXELS } from './image-decoder.ts';
 import { encodeJpeg } from './jpeg-encoder.ts';
@@ -55,7 +55,10 @@ describe('an image file as a picture', () => {
 
   test('is made no larger than it must be, keeps its shape, and is never grown', async () => {
     const size = (width: number, height: number) =>
-      decoded(makePng(width, height, () => GREEN), (picture) => [picture.width, picture.height]);
+      decoded(
+        makePng(width, height, () => GREEN),
+        (picture) => [picture.width, picture.height],
+      );
     expect(await size(640, 360)).toEqual([64, 36]);
     expect(await size(360, 360)).toEqual([64, 64]);
     expect(await size(1001, 301)).toEqual([120, 36]);

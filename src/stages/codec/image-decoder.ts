@@ -44,10 +44,10 @@ const EOI = Buffer.from([0xff, 0xd9]);
 const SOS = Buffer.from([0xff, 0xda]);
 
 /** A colour as `Picture` holds it. */
-export type Backdrop = { luma: number; cb: number; cr: number };
+type Backdrop = { luma: number; cb: number; cr: number };
 
 export type ImageDecoding = {
-  /** The picture is made no larger than it takes to cover this size, in pixels; it keeps its shape and is never grown. */
+  /** In pixels. The picture is made no larger than it takes to cover it, keeps its shape, and is never grown. */
   cover: { width: number; height: number };
   /** What shows through where the image does not cover. */
   backdrop: Backdrop;

@@ -3,7 +3,7 @@
  * name or its server say, and before a decoder makes room for it.
  */
 
-export type ImageType = 'png' | 'jpeg' | 'bmp';
+type ImageType = 'png' | 'jpeg' | 'bmp';
 export type ImageHeader = { type: ImageType; width: number; height: number };
 
 const PNG_SIGNATURE = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
@@ -45,7 +45,6 @@ function isFrameHeader(marker: number): boolean {
 /** A core header has 16-bit sizes; all later ones have 32 bits, the height negative where rows go from the top down. */
 function readBmp(file: Buffer): ImageHeader | undefined {
   if (file.length < 26) return undefined;
-  if (file.readUInt32LE(14) === 12)
-    return { type: 'bmp', width: file.readUInt16LE(18), height: file.readUInt16LE(20) };
+  if (file.readUInt32LE(14) === 12) return { type: 'bmp', width: file.readUInt16LE(18), height: file.readUInt16LE(20) };
   return { type: 'bmp', width: Math.abs(file.readInt32LE(18)), height: Math.abs(file.readInt32LE(22)) };
 }

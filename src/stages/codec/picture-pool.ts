@@ -175,6 +175,24 @@ export class PicturePool implements PictureSource {
     );
   }
 
+  copyPart(from: Picture, to: Picture, part: { x: number; y: number; width: number; height: number }): void {
+    const { x, y, width, height } = part;
+    const isInside = (picture: Picture) => x + width <= picture.width && y + height <= picture.height;
+    invariant(
+      [x, y, width, height].every((side) => side >= 0 && side % 2 === 0) && isInside(from) && isInside(to),
+      `a copy of ${width}x${height} at (${x}, ${y}) leaves its pictures`,
+    );
+    avImageCopy2(
+      planesAt(to, x, y),
+      [...to.strides],
+      planesAt(from, x, y),
+      [...from.strides],
+      AV_PIX_FMT_YUV420P,
+      width,
+      height,
+    );
+  }
+
   /** Frees what is idle. Pictures still in use are freed by their owners and not kept. */
   close(): void {
     this.#closed = true;

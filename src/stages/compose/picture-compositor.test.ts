@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { FittedPicture, Fitting, Picture, PictureScaler, PictureSource } from '../../media/frame.ts';
 import { toColor } from './color.ts';
-import type { Placement } from './layout/place.ts';
+import type { PixelRect, Placement } from './layout/place.ts';
 import { PictureCompositor, type Tick } from './picture-compositor.ts';
 
 /** Pictures in plain memory with counted owners, behaving as PictureSource says. */
@@ -40,6 +40,16 @@ class HeapPictures implements PictureSource {
           row * from.strides[i]!,
           row * from.strides[i]! + from.width / scale,
         );
+    });
+  }
+
+  copyPart(from: Picture, to: Picture, { x, y, width, height }: PixelRect): void {
+    from.planes.forEach((plane, i) => {
+      const scale = i === 0 ? 1 : 2;
+      for (let row = y / scale; row < (y + height) / scale; row++) {
+        const start = row * from.strides[i]! + x / scale;
+        plane.copy(to.planes[i]!, row * to.strides[i]! + x / scale, start, start + width / scale);
+      }
     });
   }
 
@@ -201,6 +211,24 @@ describe('PictureCompositor', () => {
     expect(compositor.unchanged).toBe(false);
   });
 
+  it('shows an image of its size instead of the background, through what is translucent too, and until it goes', () => {
+    const { compositor, pictures, flat } = setUp();
+    const backdrop = pictures.allocate(WIDTH, HEIGHT);
+    for (let x = 0; x < WIDTH; x++)
+      for (let y = 0; y < HEIGHT; y++) backdrop.planes[0][y * WIDTH + x] = x < 16 ? 60 : 90;
+    const places = [place('a', 0, 0.25), place('over', 0.25, 0.5, { alpha: 0.5 })];
+    const [a, over] = [flat(100), flat(200)];
+    const seen = (more: Partial<Tick>) => {
+      const canvas = compositor.compose({ ...tick(places, { a, over }), ...more });
+      return [0, 8, 20, 31].map((x) => luma(canvas, x, 9));
+    };
+    expect(seen({ backdrop })).toEqual([100, 130, 145, 90]);
+    expect(seen({ backdrop, pictures: new Map([...Object.entries({ a, over: flat(100) })]) })).toEqual([
+      100, 80, 95, 90,
+    ]);
+    expect(seen({})).toEqual([100, 108, 108, BLACK]);
+  });
+
   it('frees everything on close', () => {
     const { compositor, pictures, flat } = setUp();
     const a = flat(1);
@@ -224,6 +252,7 @@ describe('PictureCompositor', () => {
       relayout: fc.integer({ min: 0, max: 4 }).map((n) => n === 0),
       spots: fc.array(spot, { maxLength: 4 }),
       fresh: fc.array(fc.option(fc.integer({ min: 1, max: 255 }), { nil: undefined }), { minLength: 4, maxLength: 4 }),
+      backdrop: fc.boolean(),
       hold: fc.boolean(),
     });
     fc.assert(
@@ -232,7 +261,9 @@ describe('PictureCompositor', () => {
         let placements: Placement[] = [];
         const current = new Map<string, Picture | undefined>();
         let held: Picture | undefined;
-        for (const [n, { relayout, spots, fresh, hold }] of steps.entries()) {
+        const image = pictures.allocate(WIDTH, HEIGHT);
+        for (const plane of image.planes) for (let i = 0; i < plane.length; i++) plane[i] = i % 251;
+        for (const [n, { relayout, spots, fresh, backdrop, hold }] of steps.entries()) {
           if (relayout || n === 0)
             placements = spots.map((s, z) => ({
               ...s,
@@ -247,6 +278,7 @@ describe('PictureCompositor', () => {
             if (value !== undefined) current.set(`${i}`, flat(value));
           });
           const now: Tick = { placements, pictures: current, background: '#123456' };
+          if (backdrop) now.backdrop = image;
           const canvas = compositor.compose(now);
           const anew = new PictureCompositor({
             width: WIDTH,

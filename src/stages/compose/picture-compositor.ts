@@ -5,7 +5,7 @@
 import { invariant } from '../../kernel/fault.ts';
 import type { FittedPicture, Picture, PictureScaler, PictureSource } from '../../media/frame.ts';
 import { blend } from './blend.ts';
-import { type Color, fill, toColor } from './color.ts';
+import { fill, toColor } from './color.ts';
 import { type PixelRect, type Placement, toPixels } from './layout/place.ts';
 
 export type PictureCompositorOptions = {
@@ -25,6 +25,11 @@ export type Tick = {
   pictures: ReadonlyMap<string, Picture | undefined>;
   /** `#RRGGBB` */
   background: string;
+  /**
+   * Covers that colour: a picture of the canvas' size. As of `pictures`, another one is another object, and this one
+   * lives as long as it is shown.
+   */
+  backdrop?: Picture | undefined;
 };
 
 /** One user's picture as it is shown, and what it was made from. */
@@ -40,7 +45,7 @@ type Shown = FittedPicture & {
 type Item = { rect: PixelRect; alpha: number; picture: Picture; version: number };
 
 /** Where everything lies. Two canvases of one scene differ in pixels only. */
-type Scene = { key: string; background: string };
+type Scene = { key: string; background: string; backdrop: Picture | undefined };
 
 type Canvas = { picture: Picture; scene: Scene | undefined; versions: number[] };
 
@@ -76,7 +81,7 @@ export class PictureCompositor {
    */
   compose(tick: Tick): Picture {
     const items = this.#layOut(tick);
-    const scene: Scene = { key: sceneKey(items), background: tick.background };
+    const scene: Scene = { key: sceneKey(items), background: tick.background, backdrop: tick.backdrop };
     const current = this.#current;
     if (current && isScene(current, scene) && items.every((item, i) => item.version === current.versions[i])) {
       this.#unchanged = true;
@@ -84,8 +89,8 @@ export class PictureCompositor {
     }
     this.#unchanged = false;
     const canvas = this.#writableCanvas();
-    if (isScene(canvas, scene)) this.#redrawChanged(canvas, items, toColor(tick.background));
-    else this.#redrawAll(canvas, items, toColor(tick.background));
+    if (isScene(canvas, scene)) this.#redrawChanged(canvas, items, scene);
+    else this.#redrawAll(canvas, items, scene);
     canvas.scene = scene;
     canvas.versions = items.map((item) => item.version);
     this.#current = canvas;
@@ -165,16 +170,16 @@ export class PictureCompositor {
     return canvas;
   }
 
-  #redrawAll(canvas: Canvas, items: Item[], background: Color): void {
+  #redrawAll(canvas: Canvas, items: Item[], scene: Scene): void {
     const whole = { x: 0, y: 0, width: this.width, height: this.height };
     const first = items[0];
     // One opaque picture over everything needs no background under it.
-    if (!first || first.alpha < 1 || !covers(first.rect, whole)) fill(canvas.picture, whole, background);
+    if (!first || first.alpha < 1 || !covers(first.rect, whole)) this.#clear(canvas.picture, whole, scene);
     for (const item of items) this.#draw(canvas.picture, item);
   }
 
   /** Draws the items whose pixels changed, and with them what lies over or shows through them. */
-  #redrawChanged(canvas: Canvas, items: Item[], background: Color): void {
+  #redrawChanged(canvas: Canvas, items: Item[], scene: Scene): void {
     const dirty = items.map((item, i) => item.version !== canvas.versions[i]);
     for (let grown = true; grown; ) {
       grown = false;
@@ -190,11 +195,16 @@ export class PictureCompositor {
       }
     }
     items.forEach((item, i) => {
-      if (dirty[i] && item.alpha < 1) fill(canvas.picture, item.rect, background);
+      if (dirty[i] && item.alpha < 1) this.#clear(canvas.picture, item.rect, scene);
     });
     items.forEach((item, i) => {
       if (dirty[i]) this.#draw(canvas.picture, item);
     });
+  }
+
+  #clear(canvas: Picture, rect: PixelRect, { background, backdrop }: Scene): void {
+    if (backdrop) this.#pictures.copyPart(backdrop, canvas, rect);
+    else fill(canvas, rect, toColor(background));
   }
 
   #draw(canvas: Picture, item: Item): void {
@@ -208,7 +218,8 @@ function sceneKey(items: Item[]): string {
 }
 
 function isScene(canvas: Canvas, scene: Scene): boolean {
-  return canvas.scene?.key === scene.key && canvas.scene.background === scene.background;
+  const before = canvas.scene;
+  return before?.key === scene.key && before.background === scene.background && before.backdrop === scene.backdrop;
 }
 
 function covers(outer: PixelRect, inner: PixelRect): boolean {

@@ -1,6 +1,13 @@
 import type dns from 'node:dns';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { type Answer, BAD_ANSWERS, file, ImageServer, redirect, status } from '../../../../test/support/image-server.ts';
+import {
+  type Answer,
+  BAD_ANSWERS,
+  file,
+  ImageServer,
+  redirect,
+  status,
+} from '../../../../test/support/image-server.ts';
 import { ManualClock } from '../../../../test/support/manual-clock.ts';
 import { systemClock } from '../../../kernel/clock.ts';
 import { EndpointGuard } from '../../../kernel/endpoint-guard.ts';
@@ -21,7 +28,7 @@ beforeEach(async () => {
   server = await ImageServer.serve(answers);
 });
 afterEach(async () => {
-  await expect.poll(() => server.connections).toBe(0);
+  await expect.poll(() => server.connections, { timeout: 15_000 }).toBe(0);
   await server.close();
 });
 
@@ -57,7 +64,7 @@ describe('an image', () => {
   test.each(['hangs', 'hangsAfterHeaders', 'drips'])('whose server %s is given up in time', async (path) => {
     const clock = new ManualClock();
     const failure = failureOf(fetchImage(server.url(path), { guard, clock }));
-    await expect.poll(() => server.asked).toEqual([`/${path}`]);
+    await expect.poll(() => server.asked, { timeout: 15_000 }).toEqual([`/${path}`]);
     clock.advance(IMAGE_TIMEOUT_MS);
     expect(await failure).toMatchObject({ code: 'image-timeout', retryable: true });
   });

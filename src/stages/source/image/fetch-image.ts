@@ -15,18 +15,19 @@ export const IMAGE_TIMEOUT_MS = 10_000;
 const MAX_REDIRECTS = 5;
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 
-export type ImageFetchOptions = { guard: EndpointGuard; clock: Clock };
+export type ImageFetchOptions = { guard: EndpointGuard; clock: Clock; signal?: AbortSignal };
 
 /**
  * The bytes at an http or https address, at most `MAX_IMAGE_BYTES`, of whatever they are. Rejects with a Fault that
  * repeats no more of an address than its host, as the rest may hold credentials; `retryable` when the server or the way
  * to it may do better later.
  */
-export async function fetchImage(url: string, { guard, clock }: ImageFetchOptions): Promise<Buffer> {
+export async function fetchImage(url: string, { guard, clock, signal }: ImageFetchOptions): Promise<Buffer> {
   const giveUp = new AbortController();
+  const until = signal ? AbortSignal.any([signal, giveUp.signal]) : giveUp.signal;
   const agents = guard.agents({ keepAlive: false, maxSockets: 1 });
   try {
-    return await within(clock, IMAGE_TIMEOUT_MS, follow(new URL(url), guard, agents, giveUp.signal), () =>
+    return await within(clock, IMAGE_TIMEOUT_MS, follow(new URL(url), guard, agents, until), () =>
       refusal('image-timeout', `${hostOf(url)} did not send it within ${IMAGE_TIMEOUT_MS / 1000} s`, true),
     );
   } finally {
@@ -93,7 +94,7 @@ async function bodyOf(response: http.IncomingMessage, host: string): Promise<Buf
 }
 
 function redirected(location: string, from: URL): URL {
-  const to = URL.canParse(location, from) ? new URL(location, from) : undefined;
+  const to = URL.parse(location, from.href) ?? undefined;
   if (to?.protocol !== 'http:' && to?.protocol !== 'https:')
     throw refusal('image-redirect', `${from.host} redirects to something else than an http or https address`);
   return to;

@@ -1,0 +1,103 @@
+/**
+ * Backgrounds: which images are seen in a frame, by what the layout names and what is there of it (contract §4.7). An
+ * image is shown only once it is there; until then what was shown in its place stays.
+ */
+import type { RecordingUs } from '../../kernel/time.ts';
+import type { Picture } from '../../media/frame.ts';
+import type { Look, ShownImages, UserImage } from './canvas.ts';
+import type { ImageName, ImageState } from './images.ts';
+
+/** As Images, which has them. */
+export type ImageSource = {
+  want(name: ImageName, what: string): void;
+  at(name: ImageName, atUs: RecordingUs): ImageState;
+  keep(wanted: Iterable<ImageName>): void;
+};
+
+type Render = UserImage['render'];
+/** How much a user shows: `live` moves, or did a moment ago; `still` stands still; `none` was given up. */
+export type UserView = 'live' | 'still' | 'none';
+
+type Named = ImageName & { render: Render };
+/** Where an image stands: under everybody, or in a user's place. */
+const CANVAS = '';
+
+export class Backgrounds {
+  readonly #images: ImageSource;
+  /** What was shown last, by place. */
+  #shown = new Map<string, Named>();
+  /** What the newest look names. */
+  #newest: Named[] = [];
+
+  constructor(images: ImageSource) {
+    this.#images = images;
+  }
+
+  /** A look was told that will hold from some frame on: its images are loaded from now on. */
+  announce(look: Look): void {
+    this.#newest = [];
+    for (const { named, what } of imagesOf(look)) {
+      this.#newest.push(named);
+      this.#images.want(named, what);
+    }
+  }
+
+  /**
+   * The images of the frame at `atUs`. Frames are asked about in order.
+   * @param views of the users who have a place; an image stands where one does not move
+   */
+  at(look: Look, views: ReadonlyMap<string, UserView>, atUs: RecordingUs): ShownImages {
+    const { backgrounds, backgroundColor } = look;
+    const { canvas, defaultUser } = backgrounds ?? {};
+    const before = this.#shown;
+    this.#shown = new Map();
+    const everybody: Named[] = defaultUser ? [{ url: defaultUser, backgroundColor, render: 'crop' }] : [];
+    const own = new Map(backgrounds?.users.map(({ uid, url, render }) => [uid, { url, backgroundColor, render }]));
+    const users = new Map<string, UserImage>();
+    for (const [uid, view] of views) {
+      if (view === 'live') continue;
+      const first = own.get(uid);
+      const shown = this.#pick(uid, first ? [first, ...everybody] : everybody, before.get(uid), atUs);
+      if (shown) users.set(uid, shown);
+    }
+    const under: Named[] = canvas ? [{ url: canvas, backgroundColor, render: 'crop' }] : [];
+    return { canvas: this.#pick(CANVAS, under, before.get(CANVAS), atUs)?.picture, users };
+  }
+
+  /** Forgets the images of looks that no frame has any more. @param looks those that hold, or will */
+  forget(looks: readonly Look[]): void {
+    const later = looks.toReversed().flatMap((look) => imagesOf(look).map(({ named }) => named));
+    this.#images.keep([...this.#newest, ...this.#shown.values(), ...later]);
+  }
+
+  /** The first that can be had. While one is being loaded, what was shown before it stays, if anything was. */
+  #pick(place: string, wanted: Named[], before: Named | undefined, atUs: RecordingUs): UserImage | undefined {
+    for (const named of wanted) {
+      const state = this.#images.at(named, atUs);
+      if (state.is === 'ready') return this.#show(place, named, state.picture);
+      const old = state.is === 'loading' && before ? this.#images.at(before, atUs) : undefined;
+      if (before && old?.is === 'ready') return this.#show(place, before, old.picture);
+    }
+    return undefined;
+  }
+
+  #show(place: string, named: Named, picture: Picture): UserImage {
+    this.#shown.set(place, named);
+    return { picture, render: named.render };
+  }
+}
+
+/** The images that a look names, and what each is for. */
+function imagesOf({ backgrounds, backgroundColor }: Look): { named: Named; what: string }[] {
+  if (!backgrounds) return [];
+  const { canvas, defaultUser, users } = backgrounds;
+  const named = (url: string, what: string, render: Render = 'crop') => ({
+    named: { url, backgroundColor, render },
+    what,
+  });
+  return [
+    ...(canvas ? [named(canvas, 'backgroundImage')] : []),
+    ...(defaultUser ? [named(defaultUser, 'defaultUserBackgroundImage')] : []),
+    ...users.map(({ uid, url, render }) => named(url, `backgroundConfig of user ${uid}`, render)),
+  ];
+}

@@ -1,0 +1,249 @@
+/**
+ * Images: those that a recording's layouts name, fetched and decoded beside the making of frames. Each lies in the
+ * run's folder with the moment from which it is shown, so that a run that goes on shows the same; a bad one is told and
+ * left out, and never ends a recording.
+ */
+import { createHash } from 'node:crypto';
+import { readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { type Clock, sleep } from '../../kernel/clock.ts';
+import { Fault, messageOf } from '../../kernel/fault.ts';
+import type { RecordingUs } from '../../kernel/time.ts';
+import type { Picture } from '../../media/frame.ts';
+import { decodeImage } from '../../stages/codec/image-decoder.ts';
+import { toColor } from '../../stages/compose/color.ts';
+import { readNotes, writeNotes } from '../checkpoint/checkpoint-file.ts';
+
+/** An image of a layout; the same address over another colour is another one, as it may be seen through. */
+export type ImageName = { url: string; backgroundColor: string };
+export type ImageState =
+  | { is: 'loading' }
+  | { is: 'failed' }
+  /** `picture` stays the images' own, and is valid until the next call of `keep` or `close`. */
+  | { is: 'ready'; picture: Picture };
+
+export type ImagesOptions = {
+  /** The run's folder, and those of the runs before it, oldest first. */
+  dir: string;
+  earlierDirs: readonly string[];
+  /** The canvas; no image is kept larger than it takes to cover it. */
+  cover: { width: number; height: number };
+  clock: Clock;
+  /** The file at an address, as of `fetchImage`. */
+  fetch(url: string, signal: AbortSignal): Promise<Buffer>;
+  /** The first frame that is not made yet, in recording time: an image that is ready is shown from it on. */
+  nextUs(): RecordingUs;
+  onDegraded(what: string): void;
+};
+
+const NOTES_NAME = 'images.json';
+const notesSchema = z.object({
+  version: z.literal(1),
+  /** `key` stands for an address and a colour, which are not written down: an address may hold credentials. */
+  images: z.array(z.object({ key: z.string(), file: z.string().regex(/^image-[0-9a-f]+$/), fromUs: z.number() })),
+});
+type Note = z.infer<typeof notesSchema>['images'][number];
+
+/** Waits before an address is asked again whose server, or the way to it, may do better later. */
+const RETRY_MS = [1000, 5000];
+/** Fetched at once, of at most 6 MB each. */
+const LANES = 6;
+/** Two layouts with an image for each user, and one for the canvas. */
+const MAX_HELD = 40;
+
+type Image = {
+  name: ImageName;
+  key: string;
+  /** What it is for, in words. */
+  what: string;
+  fromUs: RecordingUs;
+  state: ImageState;
+  /** Aborted when nobody wants it any more. */
+  dropped: AbortController;
+};
+
+export class Images {
+  readonly #o: ImagesOptions;
+  readonly #held = new Map<string, Image>();
+  #earlier: readonly Note[] = [];
+  #waiting: (() => void)[] = [];
+  #busy = 0;
+  /** One image is decoded at a time: each takes many times its size meanwhile. */
+  #decoding: Promise<unknown> = Promise.resolve();
+  #noting: Promise<void> = Promise.resolve();
+  readonly #loads = new Set<Promise<void>>();
+  #restored: Promise<unknown> = Promise.resolve();
+
+  private constructor(options: ImagesOptions) {
+    this.#o = options;
+  }
+
+  /** Reads what the runs before this one had. */
+  static async open(options: ImagesOptions): Promise<Images> {
+    const images = new Images(options);
+    const { notes, problems } = await readNotes(options.earlierDirs, NOTES_NAME, notesSchema);
+    for (const problem of problems) options.onDegraded(`of an earlier run: ${problem}`);
+    images.#earlier = notes?.images ?? [];
+    return images;
+  }
+
+  /** Begins to load an image, if it is not loading or loaded already. `what` it is for, in words. */
+  want(name: ImageName, what: string): void {
+    const key = keyOf(name);
+    if (this.#held.has(key)) return;
+    const image: Image = {
+      ...{ name, key, what, fromUs: Number.POSITIVE_INFINITY },
+      state: { is: 'loading' },
+      dropped: new AbortController(),
+    };
+    this.#held.set(key, image);
+    const known = this.#earlier.find((note) => note.key === hashOf(key));
+    const restored = known ? this.#restore(image, known) : Promise.resolve(false);
+    this.#restored = Promise.all([this.#restored, restored]);
+    const load = restored.then((isThere) => (isThere ? undefined : this.#load(image, 0)));
+    this.#loads.add(load);
+    void load.finally(() => this.#loads.delete(load));
+  }
+
+  /** Resolves when all that an earlier run showed is there again. */
+  async restored(): Promise<void> {
+    await this.#restored;
+  }
+
+  /** What there is of an image for the frame at `atUs`. One that nobody wanted has failed. */
+  at(name: ImageName, atUs: RecordingUs): ImageState {
+    const image = this.#held.get(keyOf(name));
+    if (!image) return { is: 'failed' };
+    return image.state.is === 'ready' && image.fromUs > atUs ? { is: 'loading' } : image.state;
+  }
+
+  /** Forgets all but those in `wanted`, the most important first; of too many the last. */
+  keep(wanted: Iterable<ImageName>): void {
+    const kept = new Set([...new Set([...wanted].map(keyOf))].slice(0, MAX_HELD));
+    for (const image of this.#held.values()) if (!kept.has(image.key)) this.#drop(image);
+  }
+
+  /** Frees all pictures, and gives up what is being loaded. Resolves when nothing is. */
+  async close(): Promise<void> {
+    for (const { dropped } of this.#held.values()) dropped.abort();
+    await Promise.all(this.#loads);
+    // What is there is noted first: another run may go on from it.
+    await this.#noting;
+    for (const { state } of this.#held.values()) if (state.is === 'ready') state.picture.free();
+    this.#held.clear();
+  }
+
+  #drop(image: Image): void {
+    this.#held.delete(image.key);
+    image.dropped.abort();
+    if (image.state.is !== 'ready') return;
+    image.state.picture.free();
+    // Another image may be of the same file.
+    const isShared = [...this.#held.values()].some(({ name }) => name.url === image.name.url);
+    // What cannot be removed goes with the folder.
+    if (!isShared) this.#note(() => rm(join(this.#o.dir, fileOf(image.name)), { force: true })).catch(() => {});
+  }
+
+  /** False when no earlier run's folder has it. */
+  async #restore(image: Image, { file, fromUs }: Note): Promise<boolean> {
+    for (const dir of this.#o.earlierDirs.toReversed()) {
+      try {
+        await this.#take(image, await readFile(join(dir, file)), () => fromUs);
+        return true;
+      } catch {
+        // A run that was lost while it wrote the file; one before it may have it, or the server of the image.
+      }
+    }
+    return false;
+  }
+
+  async #load(image: Image, attempt: number): Promise<void> {
+    const { signal } = image.dropped;
+    try {
+      await this.#inLane(async () => {
+        signal.throwIfAborted();
+        const bytes = (await this.#kept(image)) ?? (await this.#o.fetch(image.name.url, signal));
+        await this.#take(image, bytes, () => this.#o.nextUs());
+      });
+    } catch (error) {
+      if (signal.aborted) return;
+      const waitMs = RETRY_MS[attempt];
+      const mayRecover = error instanceof Fault && error.retryable && waitMs !== undefined;
+      if (mayRecover && (await waited(this.#o.clock, waitMs, signal))) return this.#load(image, attempt + 1);
+      if (signal.aborted) return;
+      image.state = { is: 'failed' };
+      this.#o.onDegraded(`the image of ${image.what} is not shown: ${messageOf(error)}`);
+    }
+  }
+
+  /** The file, where it lies here already because another image is of the same address. */
+  async #kept({ name }: Image): Promise<Buffer | undefined> {
+    const isKept = (other: Image) => other.name.url === name.url && other.state.is === 'ready';
+    if (![...this.#held.values()].some(isKept)) return undefined;
+    await this.#noting;
+    return await readFile(join(this.#o.dir, fileOf(name))).catch(() => undefined);
+  }
+
+  /** Makes a picture of a file, and keeps the file for a run that goes on. Rejects with a Fault when it is no image. */
+  async #take(image: Image, bytes: Buffer, shownFrom: () => RecordingUs): Promise<void> {
+    const { cover, dir, onDegraded } = this.#o;
+    const backdrop = toColor(image.name.backgroundColor);
+    const decoded = this.#decoding.then(() => decodeImage(bytes, { cover, backdrop }));
+    this.#decoding = decoded.catch(() => {});
+    const picture = await decoded;
+    if (image.dropped.signal.aborted) {
+      picture.free();
+      return;
+    }
+    image.fromUs = shownFrom();
+    image.state = { is: 'ready', picture };
+    this.#note(() => writeFile(join(dir, fileOf(image.name)), bytes, { mode: 0o600 })).catch((error) =>
+      onDegraded(`the image of ${image.what} could not be kept: ${messageOf(error)}`),
+    );
+  }
+
+  /** Changes files, and then the notes of them, one after the other. */
+  #note(change: () => Promise<void>): Promise<void> {
+    const noted = this.#noting.then(change).then(() => {
+      const images: Note[] = [];
+      for (const { key, name, fromUs, state } of this.#held.values())
+        if (state.is === 'ready') images.push({ key: hashOf(key), file: fileOf(name), fromUs });
+      return writeNotes(this.#o.dir, NOTES_NAME, { version: 1, images } satisfies z.infer<typeof notesSchema>);
+    });
+    this.#noting = noted.catch(() => {});
+    return noted;
+  }
+
+  async #inLane(work: () => Promise<void>): Promise<void> {
+    if (this.#busy < LANES) this.#busy++;
+    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    try {
+      await work();
+    } finally {
+      const next = this.#waiting.shift();
+      if (next) next();
+      else this.#busy--;
+    }
+  }
+}
+
+/** False when the wait was given up. */
+function waited(clock: Clock, ms: number, signal: AbortSignal): Promise<boolean> {
+  return sleep(clock, ms, signal).then(
+    () => true,
+    () => false,
+  );
+}
+
+function keyOf({ url, backgroundColor }: ImageName): string {
+  return `${url} ${backgroundColor.toLowerCase()}`;
+}
+
+function fileOf({ url }: ImageName): string {
+  return `image-${hashOf(url).slice(0, 32)}`;
+}
+
+function hashOf(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
+}
