@@ -143,7 +143,12 @@ export class Moves {
           // A server that starts anew goes on from there.
           noted = noted
             .then(() => tables.note(sid, [{ ...object, parts: sofar }]))
-            .catch((error: unknown) => log.warn({ sid, why: messageOf(error) }, 'parts that moved on are not noted'));
+            .catch((error: unknown) =>
+              log.warn(
+                { sid, why: messageOf(error) },
+                'the database did not keep which parts of a file were moved from the backup',
+              ),
+            );
         },
       });
       await noted;
@@ -207,7 +212,10 @@ export class Moves {
       }
     } catch (error) {
       const uploadIds = begun.map(({ parts }) => parts.uploadId);
-      log.warn({ sid, uploadIds, why: messageOf(error) }, 'parts of files that were given up stay in their store');
+      log.warn(
+        { sid, uploadIds, why: messageOf(error) },
+        'the store did not remove the parts of an upload that was given up',
+      );
     }
   }
 }

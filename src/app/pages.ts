@@ -229,7 +229,7 @@ function makeOwnFolder(path: string): void {
   }
   const found = lstatSync(path);
   if (!found.isDirectory() || found.uid !== process.getuid?.())
-    throw new Fault('page-folder-taken', `${path} is somebody else’s`, { blame: 'self' });
+    throw new Fault('page-folder-taken', `${path} belongs to another user`, { blame: 'self' });
   chmodSync(path, 0o711);
 }
 

@@ -126,8 +126,8 @@ export class Delivery {
       nextAttemptMs,
     };
     if (nextAttemptMs === undefined)
-      this.#options.log.error(details, 'an event was given up: its receiver did not take it');
-    else this.#options.log.warn(details, 'an event was not taken by its receiver and will be sent again');
+      this.#options.log.error(details, 'the receiver did not take an event, which is not sent again');
+    else this.#options.log.warn(details, 'the receiver did not take an event; it is sent again later');
   }
 }
 

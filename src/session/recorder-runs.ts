@@ -171,7 +171,10 @@ export class RecorderRuns {
     } catch (error) {
       if (isFenced(error)) onFenced();
       else
-        ports.log.warn({ sid: hold.sid, generation: record.generation, error: messageOf(error) }, 'a run is not kept');
+        ports.log.warn(
+          { sid: hold.sid, generation: record.generation, error: messageOf(error) },
+          'the database did not keep what is known of a run',
+        );
     }
   }
 

@@ -102,7 +102,12 @@ export class Recordings {
     if (!store.shared) return;
     this.#claims = clock.every(CLAIM_EVERY_MS, () => {
       this.#claiming ??= this.#claim()
-        .catch((error) => log.debug({ error: messageOf(error) }, 'tasks could not be looked for; it is tried again'))
+        .catch((error) =>
+          log.debug(
+            { error: messageOf(error) },
+            'the database could not be asked for unfinished recordings; it is asked again',
+          ),
+        )
         .finally(() => {
           this.#claiming = undefined;
         });

@@ -56,7 +56,7 @@ export class Vault {
     if (!Vault.isSealed(sealed) || !known)
       throw new Fault(
         'secret-unreadable',
-        `no key ${id} to open a secret with: put it back into secretKeys, or into secret.key of the data folder, and start again`,
+        `the key ${id} that a secret was sealed with is missing: put it back into secretKeys, or into secret.key of the data folder, and start again`,
         { blame: 'caller' },
       );
     const bytes = Buffer.from(packed, 'base64');

@@ -117,7 +117,7 @@ export class PersistentPut {
       await this.#target.abandon(key, parts);
     } catch (error) {
       const fields = { err: error, key, uploadId: parts.uploadId };
-      this.#options.log.warn(fields, 'parts of a file that is not sent any more stay in its store');
+      this.#options.log.warn(fields, 'the store did not remove the parts of an upload that was given up');
     }
   }
 
