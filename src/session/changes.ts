@@ -4,9 +4,10 @@
  */
 import type { Change, ChangeCommand } from '../contract/line/commands.ts';
 import type { Plan } from '../contract/line/plan.ts';
+import { type HostUs, type RecordingUs, toHost } from '../kernel/time.ts';
 
-/** A change and its moment, microseconds from the recording's zero: monotonic time means nothing after a restart. */
-export type KeptChange = { atUs: number; change: Change };
+/** A change and its moment, which is the recording's: a host's means nothing after a restart. */
+export type KeptChange = { atUs: RecordingUs; change: Change };
 /** The plan as it was before `changes`. */
 export type ChangedPlan = { before: Plan; changes: readonly KeptChange[] };
 
@@ -19,7 +20,7 @@ const MAX_KEPT = 100;
 export function keepChanges(
   { before, changes }: ChangedPlan,
   added: readonly KeptChange[],
-  nowUs: number,
+  nowUs: RecordingUs,
 ): ChangedPlan {
   const all = [...changes, ...added];
   const kept = all.filter(({ atUs }) => atUs > nowUs - KEEP_US).slice(-MAX_KEPT);
@@ -33,8 +34,8 @@ export function planAfter({ before, changes }: ChangedPlan): Plan {
 }
 
 /** The changes as Commands of a recording whose zero is at `zeroMonoUs`. */
-export function toCommands(changes: readonly KeptChange[], zeroMonoUs: number): ChangeCommand[] {
-  return changes.map(({ atUs, change }) => ({ ...change, atMonoUs: zeroMonoUs + atUs }));
+export function toCommands(changes: readonly KeptChange[], zeroMonoUs: HostUs): ChangeCommand[] {
+  return changes.map(({ atUs, change }) => ({ ...change, atMonoUs: toHost(atUs, zeroMonoUs) }));
 }
 
 function changed(plan: Plan, change: Change): Plan {

@@ -1,6 +1,7 @@
 /**
  * What the session needs from the world, as narrow as it uses it. The app joins the real ones; tests bring their own.
  */
+
 import type { ChangeCommand, Source, StartCommand } from '../contract/line/commands.ts';
 import type { CompleteCommand } from '../contract/line/complete.ts';
 import type { Fact } from '../contract/line/facts.ts';
@@ -10,6 +11,7 @@ import type { StorageConfig } from '../contract/line/storage.ts';
 import type { UploadingStatus } from '../contract/rest/stop.ts';
 import type { Notice } from '../contract/webhook/notice.ts';
 import type { Clock } from '../kernel/clock.ts';
+import type { HostUs } from '../kernel/time.ts';
 import type { FileOwner, SpooledFile } from '../media/segment.ts';
 import type { TaskHold } from './hold.ts';
 import type { ProcessIdentity, RunRecord } from './run-record.ts';
@@ -92,7 +94,7 @@ export type RecordingStore = {
 
 /** 109: the token has expired; 110: it is wrong (contract §5.2). */
 export type TokenRefusal = { errorCode: 109 | 110; message: string };
-export type Feed = { path: string; openedMonoUs: number; close(): unknown };
+export type Feed = { path: string; openedMonoUs: HostUs; close(): unknown };
 /** @property videoStreamType which of a sender's simulcast streams is wanted: 0 the high one, 1 the low one */
 type FeedRequest = { appid: string; cname: string; uid: string; sid: string; videoStreamType: 0 | 1 };
 export type ChannelPort = {
@@ -133,7 +135,7 @@ export type PushPort = {
 
 export type RecorderProcess = {
   /** Ends the recording at monotonic `atMonoUs`; the process is ended by force when it takes too long. */
-  stop(atMonoUs: number): void;
+  stop(atMonoUs: HostUs): void;
   /** Hands on a change; one that comes before the process is ready waits for it. */
   change(command: ChangeCommand): void;
   /** Ends the process at once, whatever it was about to finish. */

@@ -2,11 +2,13 @@
  * RecorderRuns: the runs that make a task's recording, one after another, on one feed. What an older run still says is
  * ignored.
  */
+
 import type { ChangeCommand, Source } from '../contract/line/commands.ts';
 import type { Fact } from '../contract/line/facts.ts';
 import type { QualityReport } from '../contract/line/quality-report.ts';
 import { sleep } from '../kernel/clock.ts';
 import { Fault, isOutOfRoom, messageOf } from '../kernel/fault.ts';
+import { type HostUs, toRecording } from '../kernel/time.ts';
 import type { SpooledFile } from '../media/segment.ts';
 import { keepChanges, toCommands } from './changes.ts';
 import { isReport } from './completion.ts';
@@ -38,11 +40,11 @@ type Run = { record: RunRecord; spoolDir: string; process: RecorderProcess };
 export class RecorderRuns {
   #options: RecorderRunsOptions;
   #feed: Feed | undefined;
-  #zeroMonoUs: number | undefined;
+  #zeroMonoUs: HostUs | undefined;
   /** The run whose facts count. */
   #run: Run | undefined;
   #hasRun = false;
-  #stopAtMonoUs: number | undefined;
+  #stopAtMonoUs: HostUs | undefined;
   /** What kept the first run from being launched. */
   #failure: unknown;
 
@@ -124,7 +126,7 @@ export class RecorderRuns {
    * Ends the recording at this moment, also for the run that goes on after one that is lost just now. False when none
    * was ever launched.
    */
-  stop(atMonoUs: number): boolean {
+  stop(atMonoUs: HostUs): boolean {
     this.#stopAtMonoUs ??= atMonoUs;
     this.#run?.process.stop(this.#stopAtMonoUs);
     return this.#hasRun;
@@ -198,7 +200,7 @@ export class RecorderRuns {
     const earlierDirs = generation > 1 ? (await spool.runs(sid)).map(({ dir }) => dir) : [];
     const spoolDir = await spool.create(sid, generation, 'record');
     const kept = document.changed ?? { before: document.plan, changes: [] };
-    const { before, changes } = keepChanges(kept, [], clock.monoUs() - zeroMonoUs);
+    const { before, changes } = keepChanges(kept, [], toRecording(clock.monoUs(), zeroMonoUs));
     const record: RunRecord = {
       generation,
       kind: 'record',
@@ -240,7 +242,7 @@ export class RecorderRuns {
   }
 
   /** What a run reads, and since when it is there, monotonic. */
-  async #openSource(): Promise<{ source: Source; openedMonoUs: number }> {
+  async #openSource(): Promise<{ source: Source; openedMonoUs: HostUs }> {
     const { ports, task } = this.#options;
     const { sid, appid, cname, uid, document } = task();
     const { plan, page } = document;

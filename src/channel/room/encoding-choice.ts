@@ -2,6 +2,7 @@
  * EncodingChoice: which encoding of a simulcast one recorder is given. It is the highest or the lowest one; while that
  * one is dead another takes its place. Each change begins at a key frame.
  */
+import type { HostUs } from '../../kernel/time.ts';
 import type { Encoding } from './encoding.ts';
 
 /** `videoStreamType` of the start call (contract §1.2.2): 0 the high encoding, 1 the low one. */
@@ -22,7 +23,7 @@ const SETTLE_US = 600_000;
 /** Encodings of one size, or of none that is known, are told apart by their bitrate when one has this much more. */
 const CLEARLY_MORE = 1.5;
 
-type Life = { sinceUs: number; lastUs: number; diedUs: number | undefined };
+type Life = { sinceUs: HostUs; lastUs: HostUs; diedUs: HostUs | undefined };
 
 export class EncodingChoice {
   readonly #encodings: readonly Encoding[];
@@ -31,12 +32,12 @@ export class EncodingChoice {
   #chosen: Encoding | undefined;
   #changedUs = Number.NEGATIVE_INFINITY;
   /** When another encoding was first heard after the chosen one's last packet. */
-  #quietSinceUs: number | undefined;
+  #quietSinceUs: HostUs | undefined;
   /** The encoding to change to, of which a key frame from then on is awaited. */
-  #next: { encoding: Encoding; sinceUs: number } | undefined;
+  #next: { encoding: Encoding; sinceUs: HostUs } | undefined;
 
   /** Begins with the best encoding that is heard and has a key frame kept; none when there is none. */
-  constructor(encodings: readonly Encoding[], videoStreamType: VideoStreamType, nowUs: number) {
+  constructor(encodings: readonly Encoding[], videoStreamType: VideoStreamType, nowUs: HostUs) {
     this.#encodings = encodings;
     this.#sign = videoStreamType === 0 ? 1 : -1;
     if (encodings.length === 1) {
@@ -62,7 +63,7 @@ export class EncodingChoice {
    * @returns whether `chosen` changed: the recorder is then given what is kept of it, which begins with a key frame and
    *   ends with this packet if it is of that encoding
    */
-  onPacket(encoding: Encoding, nowUs: number): boolean {
+  onPacket(encoding: Encoding, nowUs: HostUs): boolean {
     if (this.#encodings.length === 1) return false;
     // Padding and headers are no sign of life: whole pictures are.
     const isPicture = encoding.lastPictureUs === nowUs;
@@ -95,20 +96,20 @@ export class EncodingChoice {
     return true;
   }
 
-  #begin(encoding: Encoding, nowUs: number): boolean {
+  #begin(encoding: Encoding, nowUs: HostUs): boolean {
     if (!encoding.hasKeyFrame) return false;
     this.#change(encoding, nowUs);
     return true;
   }
 
-  #change(encoding: Encoding, nowUs: number): void {
+  #change(encoding: Encoding, nowUs: HostUs): void {
     this.#chosen = encoding;
     this.#changedUs = nowUs;
     this.#quietSinceUs = undefined;
     this.#next = undefined;
   }
 
-  #note(encoding: Encoding, nowUs: number): void {
+  #note(encoding: Encoding, nowUs: HostUs): void {
     const life = this.#lives.get(encoding);
     if (!life) this.#lives.set(encoding, { sinceUs: nowUs, lastUs: nowUs, diedUs: undefined });
     else {
@@ -118,25 +119,25 @@ export class EncodingChoice {
   }
 
   /** Who could take the place of the chosen encoding: those that never died before those that only came back. */
-  #substitute(nowUs: number): Encoding | undefined {
+  #substitute(nowUs: HostUs): Encoding | undefined {
     const others = this.#heard(nowUs).filter((encoding) => encoding !== this.#chosen);
     return this.#best(others.filter((encoding) => this.#isTrusted(encoding, nowUs))) ?? this.#best(others);
   }
 
   /** An encoding that is to be had and comes before the chosen one. */
-  #better(nowUs: number): Encoding | undefined {
+  #better(nowUs: HostUs): Encoding | undefined {
     const best = this.#best(this.#heard(nowUs).filter((encoding) => this.#isTrusted(encoding, nowUs)));
     return best && best !== this.#chosen && this.#order(best, this.#chosen!) > 0 ? best : undefined;
   }
 
-  #heard(nowUs: number): Encoding[] {
+  #heard(nowUs: HostUs): Encoding[] {
     return this.#encodings.filter((encoding) => {
       const life = this.#lives.get(encoding);
       return life !== undefined && nowUs - life.lastUs <= PAUSE_US;
     });
   }
 
-  #isTrusted(encoding: Encoding, nowUs: number): boolean {
+  #isTrusted(encoding: Encoding, nowUs: HostUs): boolean {
     const { diedUs, sinceUs } = this.#lives.get(encoding)!;
     return diedUs === undefined || nowUs - Math.max(diedUs, sinceUs) >= RETURN_US;
   }

@@ -3,6 +3,7 @@
  * simulcast. Keeps statistics and a log of its packets, back to what somebody may still want; tells its readers of
  * each.
  */
+import type { HostUs } from '../../kernel/time.ts';
 import type { Packet } from '../../media/packet.ts';
 import type { TrackFormat } from '../../media/track.ts';
 import { DecoderSets } from '../../stages/rtp/decoder-sets.ts';
@@ -74,11 +75,11 @@ export class Encoding {
   #window = { startUs: 0, bytes: 0 };
   #bitrateKbps = 0;
   #keyTimestamp: number | undefined;
-  #keyFrameUs: number | undefined;
+  #keyFrameUs: HostUs | undefined;
   readonly #pictures: PictureWatch | undefined;
   readonly #sets: DecoderSets | undefined;
   #lastPictureUs = Number.NEGATIVE_INFINITY;
-  #firstKeyFrameUs: number | undefined;
+  #firstKeyFrameUs: HostUs | undefined;
   #trimmedUs = Number.NEGATIVE_INFINITY;
   #ended = false;
   #size: PictureSize | undefined;
@@ -163,7 +164,7 @@ export class Encoding {
   }
 
   /** Takes RTCP that is about this encoding, with the sender report in it, if there is one. */
-  takeRtcp(datagram: Buffer, report: SenderReport | undefined, arrivalUs: number): void {
+  takeRtcp(datagram: Buffer, report: SenderReport | undefined, arrivalUs: HostUs): void {
     if (report && this.#statistics?.ssrc === report.ssrc) this.#statistics.onSenderReport(report, arrivalUs);
     this.log.append('rtcp', datagram, 0, arrivalUs);
     for (const reader of this.readers) reader.onRtcp(this);
@@ -199,13 +200,13 @@ export class Encoding {
   }
 
   /** Nothing comes in any more; only what readers may read again is kept. */
-  end(nowUs: number): void {
+  end(nowUs: HostUs): void {
     this.#ended = true;
     this.trim(nowUs);
   }
 
   /** Forgets what no reader needs, and what nobody who comes now would be given. */
-  trim(nowUs: number): void {
+  trim(nowUs: HostUs): void {
     this.#trimmedUs = nowUs;
     let from = this.#ended ? this.log.end : this.log.startOf(nowUs);
     for (const reader of this.readers) from = Math.min(from, reader.needs(this));
@@ -215,11 +216,11 @@ export class Encoding {
   }
 
   /** The block for the next receiver report; each call ends an interval. */
-  reportBlock(nowUs: number): ReportBlock | undefined {
+  reportBlock(nowUs: HostUs): ReportBlock | undefined {
     return this.#statistics?.reportBlock(nowUs);
   }
 
-  report(nowUs: number): EncodingReport {
+  report(nowUs: HostUs): EncodingReport {
     const receiving = nowUs - this.#lastPacketUs < QUIET_US;
     return {
       receiving,
@@ -245,7 +246,7 @@ export class Encoding {
     this.#statistics = new ReceptionStatistics(ssrc);
   }
 
-  #measureBitrate(arrivalUs: number, bytes: number): void {
+  #measureBitrate(arrivalUs: HostUs, bytes: number): void {
     const spanUs = arrivalUs - this.#window.startUs;
     if (spanUs >= BITRATE_WINDOW_US) {
       // After a pause the window is not one of sending.

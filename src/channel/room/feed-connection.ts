@@ -1,6 +1,7 @@
 /**
  * FeedConnection: one recorder at the socket of its feed. Writes media in few pieces, and reads what the recorder says.
  */
+
 import type { Socket } from 'node:net';
 import {
   decodeRecorderEvent,
@@ -14,6 +15,7 @@ import {
 } from '../../contract/line/feed.ts';
 import type { Clock } from '../../kernel/clock.ts';
 import { Fault } from '../../kernel/fault.ts';
+import type { HostUs } from '../../kernel/time.ts';
 import { parseCompound } from '../../stages/rtp/rtcp.ts';
 import type { FeedSink } from './feed-reading.ts';
 
@@ -65,7 +67,7 @@ export class FeedConnection implements FeedSink {
   }
 
   /** Goes out at once, with all that was written before. */
-  writeEvent(event: FeedEvent, atUs: number): void {
+  writeEvent(event: FeedEvent, atUs: HostUs): void {
     this.#sendGathered();
     if (this.#socket.writable) this.#socket.write(encodeFeedEvent(event, atUs));
   }
@@ -73,7 +75,7 @@ export class FeedConnection implements FeedSink {
   /**
    * One write, one system call and one waking of the recorder for all packets of some milliseconds: it is late by more.
    */
-  writeMedia(kind: 'rtp' | 'rtcp', track: number, datagram: Buffer, arrivalUs: number): void {
+  writeMedia(kind: 'rtp' | 'rtcp', track: number, datagram: Buffer, arrivalUs: HostUs): void {
     if (this.#gatheredBytes + FEED_HEADER_BYTES + datagram.length > this.#gathered.length) {
       this.#sendGathered();
       this.#gathered = this.#spare.pop() ?? Buffer.allocUnsafeSlow(GATHER_BYTES);

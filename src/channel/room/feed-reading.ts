@@ -2,32 +2,34 @@
  * FeedReading: one reading of a feed by one recorder. It begins with who was there at the point it is read from, goes
  * on with all that came since in the order it came, and then stays with the present.
  */
+
 import type { FeedEvent } from '../../contract/line/feed.ts';
+import type { HostUs } from '../../kernel/time.ts';
 import type { FeedTrack, Run } from './feed-track.ts';
 
 /** Where a reading is written to. */
 export type FeedSink = {
-  writeEvent(event: FeedEvent, atUs: number): void;
-  writeMedia(kind: 'rtp' | 'rtcp', track: number, datagram: Buffer, arrivalUs: number): void;
+  writeEvent(event: FeedEvent, atUs: HostUs): void;
+  writeMedia(kind: 'rtp' | 'rtcp', track: number, datagram: Buffer, arrivalUs: HostUs): void;
   /** True when the recorder is to take some of what was written before it is given more; `onDrained` goes on then. */
   readonly isFull: boolean;
 };
 
 /** Presence as it is told, and tracks that start; with its place in the order of everything. */
-export type FeedNote = { event: FeedEvent; track?: FeedTrack; atUs: number; order: number };
+export type FeedNote = { event: FeedEvent; track?: FeedTrack; atUs: HostUs; order: number };
 
 /** What a reading begins with. */
 export type FeedStart = {
   hello: FeedNote;
   /** When what arrived is read again, monotonic microseconds. */
-  fromUs: number;
+  fromUs: HostUs;
   /** Of those who are there, in order of joining. */
   joined: readonly FeedNote[];
   /** Of the tracks that are there, or whose last picture is still to be seen. */
   started: readonly FeedNote[];
   /** What is told after this point in the order of everything happened after the recorder came. */
   nowOrder: number;
-  nowUs: number;
+  nowUs: HostUs;
   /** The first of the notes that came since. */
   firstNote: number;
 };
@@ -55,9 +57,9 @@ const NEVER = Number.POSITIVE_INFINITY;
 export class FeedReading {
   readonly #sink: FeedSink;
   readonly #notes: FeedNotes;
-  readonly #fromUs: number;
+  readonly #fromUs: HostUs;
   readonly #nowOrder: number;
-  readonly #nowUs: number;
+  readonly #nowUs: HostUs;
   readonly #cursors = new Map<FeedTrack, Cursor>();
   #note: number;
   #isLive = false;
@@ -224,7 +226,7 @@ export class FeedReading {
     if (log.dropped) this.#tellDropped(cursor.track, packets, log.dropped.fromUs);
   }
 
-  #tellDropped({ number, firstRun }: FeedTrack, packets: number, fromUs: number): void {
+  #tellDropped({ number, firstRun }: FeedTrack, packets: number, fromUs: HostUs): void {
     const untilUs = firstRun?.encoding.log.dropped?.toUs ?? fromUs;
     this.#sink.writeEvent({ type: 'dropped', track: number, packets, fromUs, untilUs }, untilUs);
     this.#notes.onDropped(number, packets);

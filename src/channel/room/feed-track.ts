@@ -2,6 +2,7 @@
  * FeedTrack: a publication in one feed. Keeps down which encoding the recorder is given from when on, so that a later
  * reading of the feed gets the same packets.
  */
+import type { HostUs } from '../../kernel/time.ts';
 import type { Encoding, EncodingReader } from './encoding.ts';
 import { EncodingChoice, type VideoStreamType } from './encoding-choice.ts';
 import type { Publication } from './publication.ts';
@@ -13,9 +14,9 @@ export type Run = {
   from: number;
   /** When it was chosen. What of it came in before is given at that moment. */
   sinceOrder: number;
-  sinceUs: number;
+  sinceUs: HostUs;
   /** The newest report of the encoding's sender at that moment. */
-  report: { datagram: Buffer; arrivalUs: number } | undefined;
+  report: { datagram: Buffer; arrivalUs: HostUs } | undefined;
   /** The one that took its place. */
   next: Run | undefined;
 };
@@ -25,7 +26,7 @@ export type FeedTrackOptions = {
   uid: string;
   publication: Publication;
   videoStreamType: VideoStreamType;
-  startedUs: number;
+  startedUs: HostUs;
   /** Place in the order of everything; negative infinity for what was there when the feed was opened. */
   startedOrder: number;
   nextOrder(): number;
@@ -39,12 +40,12 @@ export class FeedTrack implements EncodingReader {
   readonly number: number;
   readonly uid: string;
   readonly publication: Publication;
-  readonly startedUs: number;
+  readonly startedUs: HostUs;
   readonly #o: FeedTrackOptions;
   readonly #choice: EncodingChoice;
   #firstRun: Run | undefined;
   #lastRun: Run | undefined;
-  #ended: { atUs: number; order: number } | undefined;
+  #ended: { atUs: HostUs; order: number } | undefined;
 
   constructor(options: FeedTrackOptions) {
     this.#o = options;
@@ -63,7 +64,7 @@ export class FeedTrack implements EncodingReader {
     return this.#firstRun;
   }
 
-  get ended(): { atUs: number; order: number } | undefined {
+  get ended(): { atUs: HostUs; order: number } | undefined {
     return this.#ended;
   }
 
@@ -93,37 +94,37 @@ export class FeedTrack implements EncodingReader {
   }
 
   /** Index that a reading of the run begins with when what arrived before `fromUs` is safe. */
-  startOf(run: Run, fromUs: number): number {
+  startOf(run: Run, fromUs: HostUs): number {
     return run === this.#firstRun && run.sinceUs <= fromUs
       ? Math.max(run.from, run.encoding.log.startOf(fromUs))
       : run.from;
   }
 
   /** Nothing is added any more. */
-  end(atUs: number): void {
+  end(atUs: HostUs): void {
     this.#ended = { atUs, order: this.#o.nextOrder() };
   }
 
   /** Whether it had a picture before `atUs`. */
-  hadPicture(atUs: number): boolean {
+  hadPicture(atUs: HostUs): boolean {
     return this.publication.encodings.some(({ firstKeyFrameUs }) => (firstKeyFrameUs ?? atUs) < atUs);
   }
 
   /** What arrived before `safeUs` is not read again. */
-  release(safeUs: number): void {
+  release(safeUs: HostUs): void {
     // All of a stretch arrived before the next one was chosen.
     while (this.#firstRun?.next && this.#firstRun.next.sinceUs < safeUs) this.#firstRun = this.#firstRun.next;
   }
 
   /** It is not read again. */
-  close(nowUs: number): void {
+  close(nowUs: HostUs): void {
     for (const encoding of this.publication.encodings) {
       encoding.readers.delete(this);
       encoding.trim(nowUs);
     }
   }
 
-  #begin(encoding: Encoding, sinceOrder: number, sinceUs: number): void {
+  #begin(encoding: Encoding, sinceOrder: number, sinceUs: HostUs): void {
     const newest = encoding.log.reportBefore(Number.POSITIVE_INFINITY);
     const report = newest && { datagram: Buffer.from(newest.datagram), arrivalUs: newest.arrivalUs };
     const from = encoding.log.startOf(sinceUs);

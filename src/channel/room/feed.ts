@@ -3,6 +3,7 @@
  * a number that is never used twice, and of a simulcast the encoding that the recorder is to have. It can be read again
  * from the last thing that was said to be safe, with the same packets, numbers and times (ADR 0012).
  */
+import type { HostUs } from '../../kernel/time.ts';
 import type { VideoStreamType } from './encoding-choice.ts';
 import { type FeedNote, FeedReading, type FeedSink } from './feed-reading.ts';
 import { FeedTrack } from './feed-track.ts';
@@ -11,7 +12,7 @@ import type { Publication } from './publication.ts';
 export type FeedOptions = {
   /** Which encoding of a simulcast the recorder is given. */
   videoStreamType: VideoStreamType;
-  openedUs: number;
+  openedUs: HostUs;
   utcMs: number;
   /** Who is in the room, in order of joining. */
   present: readonly { uid: string; publications: readonly Publication[] }[];
@@ -33,7 +34,7 @@ export class Feed {
   readonly #tracks = new Set<FeedTrack>();
   /** Those that are not over. */
   readonly #open = new Map<Publication, FeedTrack>();
-  #safeUs: number;
+  #safeUs: HostUs;
   #lastNumber = 0;
   #reading: FeedReading | undefined;
   #isOver = false;
@@ -53,21 +54,21 @@ export class Feed {
     }
   }
 
-  join(uid: string, atUs: number): void {
+  join(uid: string, atUs: HostUs): void {
     this.#add({ event: { type: 'userJoined', uid }, atUs, order: this.#o.nextOrder() });
   }
 
-  leave(uid: string, atUs: number): void {
+  leave(uid: string, atUs: HostUs): void {
     this.#add({ event: { type: 'userLeft', uid }, atUs, order: this.#o.nextOrder() });
   }
 
-  startTrack(uid: string, publication: Publication, atUs: number): void {
+  startTrack(uid: string, publication: Publication, atUs: HostUs): void {
     const order = this.#o.nextOrder();
     const { track, event } = this.#create(uid, publication, atUs, order);
     this.#add({ event, track, atUs, order });
   }
 
-  endTrack(publication: Publication, atUs: number): void {
+  endTrack(publication: Publication, atUs: HostUs): void {
     const track = this.#open.get(publication);
     if (!track) return;
     this.#open.delete(publication);
@@ -76,7 +77,7 @@ export class Feed {
   }
 
   /** Begins a reading, in the place of the one before. @param nowUs monotonic */
-  read(sink: FeedSink, nowUs: number): FeedReading {
+  read(sink: FeedSink, nowUs: HostUs): FeedReading {
     this.#reading = undefined;
     const reading = new FeedReading(
       sink,
@@ -101,7 +102,7 @@ export class Feed {
   }
 
   /** What arrived before `safeUs` is not read again. Does nothing where that was said already. */
-  release(safeUs: number, nowUs: number): void {
+  release(safeUs: HostUs, nowUs: HostUs): void {
     if (!(safeUs > this.#safeUs)) return;
     this.#safeUs = Math.min(safeUs, nowUs);
     while (this.#notes[0] && this.#notes[0].atUs < this.#safeUs) {
@@ -136,13 +137,13 @@ export class Feed {
   }
 
   /** Lets everything go. */
-  close(nowUs: number): void {
+  close(nowUs: HostUs): void {
     this.end();
     this.#reading = undefined;
     for (const track of this.#tracks) this.#forget(track, nowUs);
   }
 
-  #create(uid: string, publication: Publication, startedUs: number, startedOrder: number) {
+  #create(uid: string, publication: Publication, startedUs: HostUs, startedOrder: number) {
     const number = ++this.#lastNumber;
     const track = new FeedTrack({
       ...{ number, uid, publication, startedUs, startedOrder, videoStreamType: this.#o.videoStreamType },
@@ -183,7 +184,7 @@ export class Feed {
     );
   }
 
-  #forget(track: FeedTrack, nowUs: number): void {
+  #forget(track: FeedTrack, nowUs: HostUs): void {
     this.#tracks.delete(track);
     this.#started.delete(track);
     track.close(nowUs);

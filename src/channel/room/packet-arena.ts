@@ -3,11 +3,12 @@
  * happened. Memory is used over and over: packets kept by the thousand as they came would all grow old before they are
  * dropped, which costs the garbage collector as much as everything else that is done with them.
  */
+import type { HostUs } from '../../kernel/time.ts';
 
 /** What takes part in the bound. */
 export type ArenaUser = {
   /** When the oldest of what it keeps came in, monotonic microseconds. Infinity while it keeps nothing. */
-  readonly oldestUs: number;
+  readonly oldestUs: HostUs;
   /** Gives up the oldest part of what it keeps that is of no use without its beginning. */
   dropOldest(): void;
 };

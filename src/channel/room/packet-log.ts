@@ -2,6 +2,7 @@
  * PacketLog: what came in of one encoding, RTP and RTCP, in order of arrival, from some packet on. Every feed reads it
  * by index, as often as it must. Packets are copied into the arena's memory.
  */
+import type { HostUs } from '../../kernel/time.ts';
 import type { ArenaUser, PacketArena } from './packet-arena.ts';
 
 export type LoggedKind = 'rtp' | 'rtcp';
@@ -11,11 +12,11 @@ export type Dropped = {
   /** Index of the first that was given up. */
   from: number;
   /** When the first and the last of them arrived, monotonic microseconds. */
-  fromUs: number;
-  toUs: number;
+  fromUs: HostUs;
+  toUs: HostUs;
 };
 
-type Start = { index: number; arrivalUs: number };
+type Start = { index: number; arrivalUs: HostUs };
 
 export type PacketLogBounds = {
   /** Of one encoding. A group of pictures that is larger is given up as a whole. */
@@ -53,7 +54,7 @@ export class PacketLog implements ArenaUser {
   /** Where key frames begin, of those that are kept. */
   #starts: Start[] = [];
   /** The newest RTCP of what is not kept any more. */
-  #formerReport: { datagram: Buffer; arrivalUs: number } | undefined;
+  #formerReport: { datagram: Buffer; arrivalUs: HostUs } | undefined;
   #dropped: Dropped | undefined;
 
   /** @param hasKeyFrames true for video, which is of use from a key frame on only */
@@ -113,7 +114,7 @@ export class PacketLog implements ArenaUser {
   }
 
   /** @param sequence of RTP, 0 for RTCP @param arrivalUs never less than before @returns its index */
-  append(kind: LoggedKind, datagram: Buffer, sequence: number, arrivalUs: number): number {
+  append(kind: LoggedKind, datagram: Buffer, sequence: number, arrivalUs: HostUs): number {
     if (this.#end - this.#first > this.#mask) this.#resize((this.#mask + 1) * 2);
     let slab = this.#slabs.at(-1);
     if (!slab || this.#slabAt + datagram.length > slab.length) {
@@ -160,18 +161,18 @@ export class PacketLog implements ArenaUser {
   }
 
   /** Where reading for what arrives from `atUs` on begins: with the last key frame before it, or a moment before it. */
-  startOf(atUs: number): number {
+  startOf(atUs: HostUs): number {
     if (!this.#hasKeyFrames) return this.#indexOf(atUs - AUDIO_BEFORE_US);
     return this.#startBefore(atUs)?.index ?? this.#indexOf(atUs);
   }
 
   /** Whether what `startOf` begins with was given up. */
-  lacksStartOf(atUs: number): boolean {
+  lacksStartOf(atUs: HostUs): boolean {
     return this.#dropped !== undefined && this.#dropped.toUs >= atUs && this.#startBefore(atUs) === undefined;
   }
 
   /** The newest RTCP that arrived before `atUs`. A view, good until the log changes. */
-  reportBefore(atUs: number): { datagram: Buffer; arrivalUs: number } | undefined {
+  reportBefore(atUs: HostUs): { datagram: Buffer; arrivalUs: HostUs } | undefined {
     for (let n = this.#indexOf(atUs) - 1; n >= this.#first; n--)
       if (this.#isRtcp[n & this.#mask] === 1) return { datagram: this.datagram(n), arrivalUs: this.arrivalUs(n) };
     return this.#formerReport && this.#formerReport.arrivalUs < atUs ? this.#formerReport : undefined;
@@ -185,7 +186,7 @@ export class PacketLog implements ArenaUser {
   }
 
   /** Holds to the bounds. @returns whether anything had to be given up */
-  holdBounds(nowUs: number): boolean {
+  holdBounds(nowUs: HostUs): boolean {
     const before = this.#first;
     while (this.#bytes > this.#bounds.maxBytes && this.#first < this.#end) this.dropOldest();
     const oldestUs = nowUs - this.#bounds.maxUs;
@@ -238,12 +239,12 @@ export class PacketLog implements ArenaUser {
     return undefined;
   }
 
-  #startBefore(atUs: number): Start | undefined {
+  #startBefore(atUs: HostUs): Start | undefined {
     return this.#starts.findLast(({ arrivalUs }) => arrivalUs <= atUs);
   }
 
   /** The first that arrived at `atUs` or later. */
-  #indexOf(atUs: number): number {
+  #indexOf(atUs: HostUs): number {
     let low = this.#first;
     let high = this.#end;
     while (low < high) {

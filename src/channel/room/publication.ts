@@ -2,6 +2,7 @@
  * Publication: what a user sends of one source, a microphone, a camera or a screen, in one format. It comes in as one
  * encoding or, under simulcast, as several of the same picture.
  */
+import type { HostUs } from '../../kernel/time.ts';
 import type { TrackFormat } from '../../media/track.ts';
 import type { PictureSize } from '../../stages/rtp/picture-size.ts';
 import type { Encoding, EncodingReport } from './encoding.ts';
@@ -42,11 +43,11 @@ export class Publication {
   }
 
   /** @param levelDbov 0 to -127 */
-  noteLevel(levelDbov: number, atUs: number): void {
+  noteLevel(levelDbov: number, atUs: HostUs): void {
     this.#level.add(levelDbov, atUs);
   }
 
-  report(nowUs: number): PublicationReport {
+  report(nowUs: HostUs): PublicationReport {
     const reports = this.encodings.map((encoding) => encoding.report(nowUs));
     const sum = (of: (report: EncodingReport) => number) => reports.reduce((total, report) => total + of(report), 0);
     const audioLevelDbov = this.#level.at(nowUs);

@@ -1,7 +1,9 @@
 /**
  * Room: one channel, by app and name. Who is in it in order of joining, and the recorders' feeds that hear of it.
  */
+
 import type { Clock } from '../../kernel/clock.ts';
+import type { HostUs } from '../../kernel/time.ts';
 import type { VideoStreamType } from './encoding-choice.ts';
 import { Feed } from './feed.ts';
 import type { PacketArena } from './packet-arena.ts';
@@ -109,7 +111,7 @@ export class Room {
     uid: string,
     videoStreamType: VideoStreamType,
     onDropped: (track: number, packets: number) => void,
-  ): { feed: Feed; openedMonoUs: number } {
+  ): { feed: Feed; openedMonoUs: HostUs } {
     const openedMonoUs = this.#clock.monoUs();
     const feed = new Feed({
       ...{ videoStreamType, openedUs: openedMonoUs, utcMs: this.#clock.nowMs(), onDropped },
@@ -133,6 +135,6 @@ export class Room {
   }
 }
 
-function endAll({ publications }: Publisher, nowUs: number): void {
+function endAll({ publications }: Publisher, nowUs: HostUs): void {
   for (const { encodings } of publications) for (const encoding of encodings) encoding.end(nowUs);
 }

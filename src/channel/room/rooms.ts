@@ -2,11 +2,13 @@
  * Rooms: the channels of a server. Who is where, whoever brought them in; and the recorders' feeds.
  * A user is in a channel from the moment the connection stands, not from the moment it is asked for.
  */
+
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Clock } from '../../kernel/clock.ts';
 import { Fault } from '../../kernel/fault.ts';
+import type { HostUs } from '../../kernel/time.ts';
 import type { LogMemory } from './encoding.ts';
 import type { VideoStreamType } from './encoding-choice.ts';
 import { FeedSocket } from './feed-socket.ts';
@@ -92,7 +94,7 @@ export type OpenFeed = {
   /** Unix socket for one recorder. */
   path: string;
   /** The feed holds all that came in since this moment, monotonic microseconds. */
-  openedMonoUs: number;
+  openedMonoUs: HostUs;
   /** Packets that were given up at a bound before a recorder read them. */
   readonly dropped: number;
   /** Ends the feed and frees the recorder's uid. Calling it again does nothing. */

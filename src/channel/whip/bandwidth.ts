@@ -3,7 +3,7 @@
  * feedback. It begins with more than anyone sends, so that a clean path holds nobody back, and gives way to loss and to
  * a queue that grows. The thresholds of loss are those of draft-ietf-rmcat-gcc-02 §6.
  */
-import { US } from '../../kernel/time.ts';
+import { type HostUs, US } from '../../kernel/time.ts';
 import type { ReportBlock } from '../../stages/rtp/rtcp.ts';
 import { TimestampUnwrapper } from '../../stages/rtp/sequence.ts';
 import { SlidingMinimum } from '../../stages/rtp/sliding-minimum.ts';
@@ -86,7 +86,7 @@ const JUMP_US = 5 * US;
 export class QueueDelay {
   readonly #fastest = new SlidingMinimum(SPAN_US);
   #unwrapper = new TimestampUnwrapper();
-  #latestUs: number | undefined;
+  #latestUs: HostUs | undefined;
   #leastUs = Number.POSITIVE_INFINITY;
 
   /**
@@ -94,7 +94,7 @@ export class QueueDelay {
    * @param arrivalUs monotonic microseconds
    * @param clockRate of the stream, ticks per second
    */
-  onPacket(timestamp: number, arrivalUs: number, clockRate: number): void {
+  onPacket(timestamp: number, arrivalUs: HostUs, clockRate: number): void {
     let transitUs = arrivalUs - (this.#unwrapper.unwrap(timestamp) * US) / clockRate;
     if (this.#latestUs !== undefined && Math.abs(transitUs - this.#latestUs) > JUMP_US) {
       this.#unwrapper = new TimestampUnwrapper();

@@ -2,6 +2,7 @@
  * EncodingFeedback: what the sender of one encoding is asked for by RTCP: lost packets (NACK), key frames (PLI). Also
  * knows how long its packets queue on the way. It writes RTCP and leaves sending it to the session.
  */
+import type { HostUs } from '../../kernel/time.ts';
 import type { Packet } from '../../media/packet.ts';
 import { NackGenerator } from '../../stages/rtp/nack.ts';
 import { encodeNack, encodePictureLossIndication } from '../../stages/rtp/rtcp.ts';
@@ -18,7 +19,7 @@ export class EncodingFeedback {
   readonly #senderSsrc: number;
   readonly #keyFrames = new KeyFrameRequests();
   #ssrc: number | undefined;
-  #keyFrameUs: number | undefined;
+  #keyFrameUs: HostUs | undefined;
   #nack = new NackGenerator(NACK_OPTIONS);
 
   /** @param senderSsrc ours, in the RTCP we send */
@@ -46,7 +47,7 @@ export class EncodingFeedback {
   }
 
   /** Feedback that is due now. */
-  due(nowUs: number): Buffer[] {
+  due(nowUs: HostUs): Buffer[] {
     const { ssrc } = this.encoding;
     if (ssrc === undefined) return [];
     const out: Buffer[] = [];

@@ -1,9 +1,11 @@
 /**
  * WhipEndpoint: takes publishers' WebRTC offers (RFC 9725), and keeps their sessions until they end.
  */
+
 import { randomBytes } from 'node:crypto';
 import type { Clock, Timer } from '../../kernel/clock.ts';
 import { Fault } from '../../kernel/fault.ts';
+import type { HostUs } from '../../kernel/time.ts';
 import type { Publisher } from '../room/publication.ts';
 import type { ChannelLog, Place, Rooms } from '../room/rooms.ts';
 import { type Offer, readOffer, writeAnswer, writeTransportOffer } from './offer.ts';
@@ -44,7 +46,7 @@ type Session = {
   peer: Peer;
   place: Place;
   present: boolean;
-  createdUs: number;
+  createdUs: HostUs;
 };
 
 export class WhipEndpoint {

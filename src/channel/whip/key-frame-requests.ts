@@ -2,6 +2,8 @@
  * Decides when a track's sender is asked for a key frame (RFC 4585 §6.3.1). Many may want one at the same time; the
  * sender hears of it once, and again until the key frame comes.
  */
+import type { HostUs } from '../../kernel/time.ts';
+
 const MIN_INTERVAL_US = 300_000;
 const MAX_INTERVAL_US = 1_000_000;
 const BACKOFF = 1.5;
@@ -26,7 +28,7 @@ export class KeyFrameRequests {
   }
 
   /** Whether to send a request now; true counts as sent. */
-  due(nowUs: number): boolean {
+  due(nowUs: HostUs): boolean {
     if (!this.#wanted || nowUs - this.#lastUs < this.#intervalUs) return false;
     // A request after a pause starts over with short intervals.
     const repeated = nowUs - this.#lastUs < 2 * MAX_INTERVAL_US;

@@ -5,7 +5,7 @@
  */
 import type { Clock } from '../../kernel/clock.ts';
 import { Fault } from '../../kernel/fault.ts';
-import { US } from '../../kernel/time.ts';
+import { type HostUs, US } from '../../kernel/time.ts';
 import type { Packet } from '../../media/packet.ts';
 import { parseAudioLevel } from '../../stages/rtp/audio-level.ts';
 import { isRtcp, parsePacket } from '../../stages/rtp/parse-packet.ts';
@@ -61,7 +61,7 @@ export class RtpSession {
   readonly #estimate = new BandwidthEstimate();
   readonly #loss = new LossRatio();
   #received = { sinceUs: 0, bytes: 0 };
-  #lastHeardUs: number;
+  #lastHeardUs: HostUs;
   #saidGoodbye = false;
   #rtcpDueUs = 0;
   #rtcpRounds = 0;
@@ -88,7 +88,7 @@ export class RtpSession {
   }
 
   /** True when nothing was heard for so long that the publisher must be gone. */
-  isSilent(nowUs: number): boolean {
+  isSilent(nowUs: HostUs): boolean {
     return !this.#saidGoodbye && nowUs - this.#lastHeardUs > SILENCE_US;
   }
 
@@ -116,7 +116,7 @@ export class RtpSession {
     this.#sendReports(nowUs);
   }
 
-  #takeRtp(datagram: Buffer, arrivalUs: number): void {
+  #takeRtp(datagram: Buffer, arrivalUs: HostUs): void {
     const packet = parsePacket(datagram, arrivalUs);
     // Time before the first packet, or of a pause, is not time it sent in.
     if (this.#received.bytes === 0) this.#received.sinceUs = arrivalUs;
@@ -163,7 +163,7 @@ export class RtpSession {
     if (original) this.#sort(original, parsePacket(original, packet.arrivalUs));
   }
 
-  #takeRtcp(datagram: Buffer, arrivalUs: number): void {
+  #takeRtcp(datagram: Buffer, arrivalUs: HostUs): void {
     const concerned = new Map<Encoding, SenderReport | undefined>();
     for (const packet of parseCompound(datagram)) {
       for (const ssrc of sourcesOf(packet)) {
@@ -183,12 +183,12 @@ export class RtpSession {
     this.#sendDue(feedback, this.#clock.monoUs());
   }
 
-  #sendDue(feedback: EncodingFeedback, nowUs: number): void {
+  #sendDue(feedback: EncodingFeedback, nowUs: HostUs): void {
     for (const packet of feedback.due(nowUs)) this.#send(compound([], packet));
   }
 
   /** REMB every time, report blocks every other time: about twice and once a second. */
-  #sendReports(nowUs: number): void {
+  #sendReports(nowUs: HostUs): void {
     const blocks: ReportBlock[] = [];
     const extra: Buffer[] = [];
     if (this.#rtcpRounds++ % 2 === 0) {
@@ -205,7 +205,7 @@ export class RtpSession {
     if (blocks.length > 0 || extra.length > 0) this.#send(compound(blocks, ...extra));
   }
 
-  #estimateBandwidth(blocks: readonly ReportBlock[], nowUs: number): void {
+  #estimateBandwidth(blocks: readonly ReportBlock[], nowUs: HostUs): void {
     const encodings = this.#heaviest?.encodings ?? [];
     const about = blocks.filter((block) => encodings.some(({ ssrc }) => ssrc === block.ssrc));
     if (about.length === 0) return;

@@ -2,6 +2,7 @@
  * Collects when a transport's packets came in, by their transport-wide sequence numbers, and writes the feedback that
  * the publisher's own estimate of the bandwidth lives on (draft-holmer-rmcat-transport-wide-cc-extensions-01).
  */
+import type { HostUs } from '../../kernel/time.ts';
 import { encodeTransportWideFeedback } from '../../stages/rtp/rtcp.ts';
 import { SequenceUnwrapper } from '../../stages/rtp/sequence.ts';
 import { canFollow } from '../../stages/rtp/transport-feedback.ts';
@@ -38,7 +39,7 @@ export class TransportFeedbackCollector {
    * Takes the extension of one packet; one that is too short is passed over.
    * @param arrivalUs monotonic microseconds
    */
-  onPacket(extension: Buffer, arrivalUs: number): void {
+  onPacket(extension: Buffer, arrivalUs: HostUs): void {
     if (extension.length < 2) return;
     const sequence = this.#unwrapper.unwrap(extension.readUInt16BE(0));
     if (this.#highest === undefined || Math.abs(sequence - this.#highest) > MAX_GAP) {
@@ -63,7 +64,7 @@ export class TransportFeedbackCollector {
    * The feedback that is due, often none; more than one packet when much came in.
    * @param mediaSsrc any stream of the transport
    */
-  due(nowUs: number, mediaSsrc: number): Buffer[] {
+  due(nowUs: HostUs, mediaSsrc: number): Buffer[] {
     if (this.#fresh === 0 || (this.#fresh < MANY && nowUs - this.#sentUs < PERIOD_US)) return [];
     this.#sentUs = nowUs;
     this.#fresh = 0;
@@ -73,7 +74,7 @@ export class TransportFeedbackCollector {
       const [first, firstUs] = came[at]!;
       // Further on only when more came in at once than is kept.
       const from = first - this.#next > MAX_GAP ? first : this.#next;
-      const arrivals: { sequence: number; arrivalUs: number }[] = [];
+      const arrivals: { sequence: number; arrivalUs: HostUs }[] = [];
       let beforeUs = firstUs;
       while (at < came.length && arrivals.length < MAX_ARRIVALS) {
         const [sequence, arrivalUs] = came[at]!;
@@ -95,7 +96,7 @@ export class TransportFeedbackCollector {
     return out;
   }
 
-  #forget(nowUs: number): void {
+  #forget(nowUs: HostUs): void {
     for (const [sequence, arrivalUs] of this.#arrivals) {
       const old = nowUs - arrivalUs > BACK_US && sequence < this.#next;
       if (!old && this.#arrivals.size <= MAX_KEPT) break;

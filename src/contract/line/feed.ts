@@ -14,8 +14,10 @@
  * `monoUs`), who was there then, their tracks under the same numbers, packets. What stood before them comes with the
  * times that it had.
  */
+
 import { z } from 'zod';
 import { Fault } from '../../kernel/fault.ts';
+import type { HostUs } from '../../kernel/time.ts';
 import type { Track } from '../../media/track.ts';
 
 export const FEED_HEADER_BYTES = 11;
@@ -26,7 +28,7 @@ const FEED_MAX_BODY = 0xffff - (FEED_HEADER_BYTES - 2);
 
 const KINDS = ['rtp', 'rtcp', 'event'] as const;
 export type FeedKind = (typeof KINDS)[number];
-export type FeedFrame = { kind: FeedKind; track: number; arrivalUs: number; body: Buffer };
+export type FeedFrame = { kind: FeedKind; track: number; arrivalUs: HostUs; body: Buffer };
 
 const formatSchema = z.discriminatedUnion('codec', [
   z.object({
@@ -102,7 +104,7 @@ const recorderEventSchema = z.discriminatedUnion('type', [
 export type RecorderEvent = z.infer<typeof recorderEventSchema>;
 
 /** One frame as bytes. */
-export function encodeFeedFrame(kind: FeedKind, track: number, arrivalUs: number, body: Buffer): Buffer {
+export function encodeFeedFrame(kind: FeedKind, track: number, arrivalUs: HostUs, body: Buffer): Buffer {
   const out = Buffer.allocUnsafe(FEED_HEADER_BYTES + body.length);
   writeFeedFrame(out, 0, kind, track, arrivalUs, body);
   return out;
@@ -116,7 +118,7 @@ export function writeFeedFrame(
   at: number,
   kind: FeedKind,
   track: number,
-  arrivalUs: number,
+  arrivalUs: HostUs,
   body: Buffer,
 ): number {
   if (body.length > FEED_MAX_BODY)
@@ -129,7 +131,7 @@ export function writeFeedFrame(
   return at + FEED_HEADER_BYTES + body.length;
 }
 
-export function encodeFeedEvent(event: FeedEvent | RecorderEvent, arrivalUs: number): Buffer {
+export function encodeFeedEvent(event: FeedEvent | RecorderEvent, arrivalUs: HostUs): Buffer {
   return encodeFeedFrame('event', 0, arrivalUs, Buffer.from(JSON.stringify(event)));
 }
 
