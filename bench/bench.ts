@@ -3,10 +3,13 @@
  * minutes.
  *
  *   npm run bench -- start-latency ramp-up reception stop av-offset cpu memory individual many-recordings snapshots
- *                    api pages remix stores takeover fork-stall starts-against cpu-against      only these
+ *                    api pages remix stores takeover crowd cost-model fork-stall starts-against
+ *                    cpu-against                    only these
  */
 import { measureApi } from './api.ts';
 import { measureCpu, measureMemory } from './cost.ts';
+import { measureCostModel } from './cost-model.ts';
+import { measureCrowd } from './crowd.ts';
 import { measureForkStall } from './fork-stall.ts';
 import { measureIndividual, measureManyRecordings } from './individual.ts';
 import { type Figure, renderTable } from './measure.ts';
@@ -37,6 +40,8 @@ const MEASURES: Record<string, () => Promise<Figure[]>> = {
   remix: measureRemix,
   stores: measureStores,
   takeover: measureTakeover,
+  'cost-model': measureCostModel,
+  crowd: measureCrowd,
   'fork-stall': measureForkStall,
   'starts-against': measureStartsAgainst,
   'cpu-against': measureCpuAgainst,

@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { median } from '../test/support/judge/offsets.ts';
 import { writeMadeFile } from '../test/support/media/made-file.ts';
-import { recordersOf } from '../test/support/processes.ts';
+import { coresOf, recorderAtWork } from './house.ts';
 import { atMost, type Figure } from './measure.ts';
 import { cpuSecondsOf, peakMemoryMbOf } from './proc.ts';
 import { BITRATE_KBPS, CANVAS, CAST, SOURCE, Stage } from './stage.ts';
@@ -42,7 +42,7 @@ function makeCosts(): Promise<Costs> {
       await pause(2000);
       // Turn by turn, so that a machine that slows down does so for both.
       for (let n = 0; n < TAKES; n++) {
-        const idle = await cpuPerSecond(stage.server.pid, 10_000);
+        const idle = await coresOf([stage.server.pid], 10_000);
         await measureTake(stage, idle, out);
         out.reference.push(runReference(inputs, join(dir, 'reference.mp4')));
       }
@@ -59,10 +59,10 @@ function makeCosts(): Promise<Costs> {
 async function measureTake(stage: Stage, idle: number, out: Omit<Costs, 'reference'>): Promise<void> {
   const take = await stage.start('cost');
   await pause(WARM_UP_MS);
-  const recorder = busiestOf(recordersOf(stage.server.pid));
+  const recorder = recorderAtWork(stage.server.pid);
   const before = cpuSecondsOf(recorder);
   const began = performance.now();
-  const server = await cpuPerSecond(stage.server.pid, MEDIA_S * 1000);
+  const server = await coresOf([stage.server.pid], MEDIA_S * 1000);
   const spanS = (performance.now() - began) / 1000;
   out.recorder.push((cpuSecondsOf(recorder) - before) / spanS);
   out.serverShare.push(Math.max(0, server - idle));
@@ -82,26 +82,11 @@ export async function compareCosts(stages: readonly Stage[], takes: number): Pro
       await stage.publish('cost', { loop: true, motion: 'busy' });
       await pause(2000);
       const out = { recorder: [], serverShare: [], peakMb: [] } as Omit<Costs, 'reference'>;
-      await measureTake(stage, await cpuPerSecond(stage.server.pid, 10_000), out);
+      await measureTake(stage, await coresOf([stage.server.pid], 10_000), out);
       await stage.leave();
       cores[i]?.push((out.recorder[0] ?? Number.NaN) + (out.serverShare[0] ?? Number.NaN));
     }
   return cores;
-}
-
-/** The recorder that records: others may wait, ready for the next recording. */
-function busiestOf(recorders: readonly number[]): number {
-  const [busiest] = recorders.toSorted((a, b) => cpuSecondsOf(b) - cpuSecondsOf(a));
-  if (busiest === undefined) throw new Error('the server has no recorder process');
-  return busiest;
-}
-
-/** CPU seconds that a process uses per second, over `ms`. */
-async function cpuPerSecond(pid: number, ms: number): Promise<number> {
-  const before = cpuSecondsOf(pid);
-  const began = performance.now();
-  await pause(ms);
-  return ((cpuSecondsOf(pid) - before) * 1000) / (performance.now() - began);
 }
 
 /** The media that the publishers send, as files: same pictures, same codecs and settings. */

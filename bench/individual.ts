@@ -2,18 +2,18 @@
  * What recording every user alone costs: CPU per user of the recorder and of its share of the server, the recorder's
  * memory by the number of users, and whether 40 recordings of two users each lose anything on this machine.
  */
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
-import { cpus, tmpdir } from 'node:os';
+import { readdirSync } from 'node:fs';
+import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { median } from '../test/support/judge/offsets.ts';
 import { hear, onSeconds, see } from '../test/support/judge/user-streams.ts';
 import { PARTICIPANTS } from '../test/support/media/participants.ts';
 import { recordersOf } from '../test/support/processes.ts';
-import { type Publisher, publishCrowd, type RtcPublishOptions } from '../test/support/publish/publisher.ts';
-import { localStorage, type TestRecording, TestServer, until } from '../test/support/test-server.ts';
+import { type TestRecording, until } from '../test/support/test-server.ts';
+import { coresOf, House, recorderAtWork, stopped } from './house.ts';
 import { atMost, type Figure } from './measure.ts';
-import { cpuSecondsOf, peakMemoryMbOf } from './proc.ts';
+import { peakMemoryMbOf } from './proc.ts';
 
 const TAKES = 3;
 const MEASURE_MS = 15_000;
@@ -21,72 +21,6 @@ const MEASURE_MS = 15_000;
 const WARM_UP_MS = 4000;
 const USER = { width: 640, height: 360, fps: 30, bitrateKbps: 1000 };
 const SMALL = { width: 320, height: 240, fps: 15, bitrateKbps: 150 };
-
-class House {
-  readonly dir = mkdtempSync(join(tmpdir(), 'aircheck-bench-'));
-  readonly server: TestServer;
-  readonly #publishers: Publisher[] = [];
-
-  constructor() {
-    this.server = new TestServer(join(this.dir, 'data'), { AIRCHECK_LOG_LEVEL: 'warn' });
-  }
-
-  get pid(): number {
-    return this.server.running.pid;
-  }
-
-  /** Users of these channels publish from one process; resolves when all of it arrives. */
-  async publish(channels: readonly string[], users: number, media: typeof USER): Promise<void> {
-    const crowd = channels.flatMap((cname) =>
-      Array.from({ length: users }, (_, i): RtcPublishOptions => {
-        const participant = PARTICIPANTS[i % PARTICIPANTS.length]!;
-        const whip = this.server.running.whip(cname, String(i + 1));
-        return { ...whip, participant, codec: 'h264', ...media, mono: true, motion: 'busy', loop: true };
-      }),
-    );
-    this.#publishers.push(await publishCrowd(crowd));
-    for (const cname of channels)
-      await until(
-        `everyone in ${cname} sends`,
-        async () => {
-          const people = await this.server.participants(cname);
-          return people.length === users && people.every(({ tracks }) => tracks.every(({ receiving }) => receiving));
-        },
-        30_000,
-      );
-  }
-
-  record(cname: string, recordingConfig: object, group: number): Promise<TestRecording> {
-    const config = { channelType: 1, subscribeUidGroup: group, ...recordingConfig };
-    return this.server.record(
-      cname,
-      '9000',
-      { recordingConfig: config, storageConfig: localStorage(cname) },
-      'individual',
-    );
-  }
-
-  async close(): Promise<void> {
-    await Promise.all(this.#publishers.map((publisher) => publisher.stop()));
-    await this.server.end();
-    rmSync(this.dir, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
-  }
-}
-
-async function stopped(recording: TestRecording): Promise<void> {
-  const { status, body } = await recording.stop();
-  const state = (body['serverResponse'] as { uploadingStatus?: string } | undefined)?.uploadingStatus;
-  if (status !== 200 || state !== 'uploaded') throw new Error(`stop answered ${status}: ${JSON.stringify(body)}`);
-}
-
-/** CPU seconds per second that processes use over `ms`. */
-async function coresOf(pids: readonly number[], ms: number): Promise<number> {
-  const total = () => pids.reduce((sum, pid) => sum + cpuSecondsOf(pid), 0);
-  const before = total();
-  const began = performance.now();
-  await pause(ms);
-  return ((total() - before) * 1000) / (performance.now() - began);
-}
 
 async function statusOf(recording: TestRecording): Promise<number> {
   const { body } = await recording.query();
@@ -109,12 +43,6 @@ async function idleShare(ms: number): Promise<number> {
   return (after.idle - before.idle) / (after.all - before.all);
 }
 
-function theRecorder(pid: number): number {
-  const [recorder] = recordersOf(pid);
-  if (recorder === undefined) throw new Error('the server has no recorder process');
-  return recorder;
-}
-
 /** CPU per user, and memory for 2 users and for each further one. */
 export async function measureIndividual(): Promise<Figure[]> {
   const house = new House();
@@ -131,17 +59,17 @@ export async function measureIndividual(): Promise<Figure[]> {
         ['both', 2],
         ['video', 1],
       ] as const) {
-        const recording = await house.record('many', { streamTypes }, 2);
+        const recording = await house.recordEach('many', { streamTypes }, 2);
         await pause(WARM_UP_MS);
-        const cores = await coresOf([house.pid, theRecorder(house.pid)], MEASURE_MS);
+        const cores = await coresOf([house.pid, recorderAtWork(house.pid)], MEASURE_MS);
         perUser[what].push((cores - idle) / users);
-        if (what === 'both' && take === 0) memory[1] = peakMemoryMbOf(theRecorder(house.pid));
+        if (what === 'both' && take === 0) memory[1] = peakMemoryMbOf(recorderAtWork(house.pid));
         await stopped(recording);
       }
     }
-    const few = await house.record('few', {}, 0);
+    const few = await house.recordEach('few', {}, 0);
     await pause(WARM_UP_MS + MEASURE_MS);
-    memory[0] = peakMemoryMbOf(theRecorder(house.pid));
+    memory[0] = peakMemoryMbOf(recorderAtWork(house.pid));
     await stopped(few);
   } finally {
     await house.close();
@@ -170,7 +98,7 @@ export async function measureManyRecordings(): Promise<Figure[]> {
     for (let n = 0; n < channels.length; n += 10) await house.publish(channels.slice(n, n + 10), 2, SMALL);
     const recordings: TestRecording[] = [];
     for (const cname of channels) {
-      const recording = await house.record(cname, {}, 0);
+      const recording = await house.recordEach(cname, {}, 0);
       recordings.push(recording);
       // One after another: forty processes that start at once on two cores are another question.
       await until(`${cname} is recorded`, async () => (await statusOf(recording)) >= 4, 30_000);

@@ -1,6 +1,6 @@
 /**
  * What recordings cost their machine: what running ones were seen to take, and what one by its plan is likely to. The
- * figures stand above what benches measured, low enough that what ran together on two cores is still let in.
+ * figures are near what the bench measured, and low enough that what ran together on two cores is still let in.
  */
 import type { Plan } from '../contract/line/plan.ts';
 
@@ -20,34 +20,37 @@ export type Limits = {
 };
 
 const MB = 1_000_000;
-/** A composite: joining, sound, and each pixel that is composed and encoded. */
-const MIX = { cores: 0.02, coresPerPixelPerS: 1.2e-8, bytes: 110 * MB, bytesPerPixel: 80 };
-/** A recording of single users, by the user; how many will come is not known. */
-const INDIVIDUAL = { cores: 0.01, coresPerUser: 0.01, likelyUsers: 2, bytes: 90 * MB };
-
-/** A web page: reading, converting and encoding each pixel of its screen. */
-const WEB = { coresPerPixelPerS: 2.6e-8, bytes: 130 * MB, bytesPerPixel: 80 };
-/** Chromium, its screen and its sound, of which a recorder sees nothing in its own count. */
-const PAGE_PROGRAMS: Cost = { cores: 0.4, bytes: 480 * MB };
+/** What estimates are made of; `npm run bench -- cost-model` measures the same. */
+export const COST_MODEL = {
+  /** A composite: joining, sound, and each pixel that is composed and encoded. */
+  mix: { cores: 0.035, coresPerPixelPerS: 1.4e-8, bytes: 150 * MB, bytesPerPixel: 85 },
+  /** A recording of single users, by the user; how many will come is not known. */
+  individual: { cores: 0.02, coresPerUser: 0.02, likelyUsers: 2, bytes: 90 * MB },
+  /** A web page: reading, converting and encoding each pixel of its screen. */
+  web: { coresPerPixelPerS: 2.1e-8, bytes: 165 * MB, bytesPerPixel: 85 },
+  /** Chromium, its screen and its sound, of which a recorder sees nothing in its own count. */
+  pagePrograms: { cores: 0.4, bytes: 500 * MB },
+};
 
 /** What a recording is likely to cost by its plan. */
 export function estimate(plan: Plan): Cost {
   if (plan.mode === 'individual') {
-    const { cores, coresPerUser, likelyUsers, bytes } = INDIVIDUAL;
+    const { cores, coresPerUser, likelyUsers, bytes } = COST_MODEL.individual;
     return { cores: cores + coresPerUser * Math.min(likelyUsers, plan.maxUsers), bytes };
   }
   const { width, height, fps } = plan.video ?? { width: 0, height: 0, fps: 0 };
   const pixels = width * height;
   if (plan.mode === 'web') {
-    const { cores, bytes } = PAGE_PROGRAMS;
+    const { web, pagePrograms } = COST_MODEL;
     return {
-      cores: cores + pixels * fps * WEB.coresPerPixelPerS,
-      bytes: bytes + WEB.bytes + pixels * WEB.bytesPerPixel,
+      cores: pagePrograms.cores + pixels * fps * web.coresPerPixelPerS,
+      bytes: pagePrograms.bytes + web.bytes + pixels * web.bytesPerPixel,
     };
   }
+  const { mix } = COST_MODEL;
   return {
-    cores: MIX.cores + pixels * fps * MIX.coresPerPixelPerS,
-    bytes: MIX.bytes + pixels * MIX.bytesPerPixel,
+    cores: mix.cores + pixels * fps * mix.coresPerPixelPerS,
+    bytes: mix.bytes + pixels * mix.bytesPerPixel,
   };
 }
 
@@ -55,7 +58,8 @@ export function estimate(plan: Plan): Cost {
 function costOf({ plan, seen }: Running): Cost {
   if (!seen) return estimate(plan);
   if (plan.mode !== 'web') return seen;
-  return { cores: seen.cores + PAGE_PROGRAMS.cores, bytes: seen.bytes + PAGE_PROGRAMS.bytes };
+  const { cores, bytes } = COST_MODEL.pagePrograms;
+  return { cores: seen.cores + cores, bytes: seen.bytes + bytes };
 }
 
 /** Why the machine cannot carry one more recording, in words; undefined when it can. */

@@ -1,0 +1,101 @@
+/**
+ * House: a server with crowds in its channels, each channel's from one process, and recordings of any mode in it.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { PARTICIPANTS } from '../test/support/media/participants.ts';
+import { recordersOf } from '../test/support/processes.ts';
+import { type Publisher, publishCrowd, type RtcPublishOptions } from '../test/support/publish/publisher.ts';
+import { localStorage, type TestRecording, TestServer, until } from '../test/support/test-server.ts';
+import { cpuSecondsOf } from './proc.ts';
+
+/** What each user sends. */
+export type Media = { width: number; height: number; fps: number; bitrateKbps: number };
+
+export class House {
+  readonly dir = mkdtempSync(join(tmpdir(), 'aircheck-bench-'));
+  readonly server: TestServer;
+  readonly #publishers: Publisher[] = [];
+
+  /** @param env settings of the server besides */
+  constructor(env: Record<string, string> = {}) {
+    this.server = new TestServer(join(this.dir, 'data'), { AIRCHECK_LOG_LEVEL: 'warn', ...env });
+  }
+
+  get pid(): number {
+    return this.server.running.pid;
+  }
+
+  /**
+   * Users of these channels publish from one process; resolves when all of it arrives.
+   * @param after users that are there already; who comes is numbered from there on
+   */
+  async publish(channels: readonly string[], users: number, media: Media, after = 0): Promise<void> {
+    const crowd = channels.flatMap((cname) =>
+      Array.from({ length: users }, (_, i): RtcPublishOptions => {
+        const participant = PARTICIPANTS[i % PARTICIPANTS.length]!;
+        const whip = this.server.running.whip(cname, String(after + i + 1));
+        return { ...whip, participant, codec: 'h264', ...media, mono: true, motion: 'busy', loop: true };
+      }),
+    );
+    this.#publishers.push(await publishCrowd(crowd));
+    for (const cname of channels)
+      await until(
+        `everyone in ${cname} sends`,
+        async () => {
+          const people = await this.server.participants(cname);
+          return (
+            people.length === after + users && people.every(({ tracks }) => tracks.every(({ receiving }) => receiving))
+          );
+        },
+        60_000,
+      );
+  }
+
+  /** Records every user alone. @param group `subscribeUidGroup`, how many users may come */
+  recordEach(cname: string, recordingConfig: object, group: number, more: object = {}): Promise<TestRecording> {
+    const config = { channelType: 1, subscribeUidGroup: group, ...recordingConfig };
+    return this.record(cname, 'individual', { recordingConfig: config, ...more });
+  }
+
+  record(cname: string, mode: 'mix' | 'individual' | 'web', request: object): Promise<TestRecording> {
+    return this.server.record(cname, '9000', { storageConfig: localStorage(cname), ...request }, mode);
+  }
+
+  /** All publishers end. */
+  async leave(): Promise<void> {
+    await Promise.all(this.#publishers.splice(0).map((publisher) => publisher.stop()));
+  }
+
+  async close(): Promise<void> {
+    await this.leave();
+    await this.server.end();
+    rmSync(this.dir, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
+  }
+}
+
+/** Stops a recording. Throws an Error when not everything was stored. */
+export async function stopped(recording: TestRecording): Promise<void> {
+  const { status, body } = await recording.stop();
+  // Of a web page it stands deeper in the answer.
+  if (status !== 200 || !JSON.stringify(body).includes('"uploadingStatus":"uploaded"'))
+    throw new Error(`stop answered ${status}: ${JSON.stringify(body)}`);
+}
+
+/** CPU seconds per second that processes use over `ms`. */
+export async function coresOf(pids: readonly number[], ms: number): Promise<number> {
+  const total = () => pids.reduce((sum, pid) => sum + cpuSecondsOf(pid), 0);
+  const before = total();
+  const began = performance.now();
+  await pause(ms);
+  return ((total() - before) * 1000) / (performance.now() - began);
+}
+
+/** The recorder that records: others may wait, ready for the next recording. */
+export function recorderAtWork(server: number): number {
+  const [busiest] = recordersOf(server).toSorted((a, b) => cpuSecondsOf(b) - cpuSecondsOf(a));
+  if (busiest === undefined) throw new Error('the server has no recorder process');
+  return busiest;
+}
