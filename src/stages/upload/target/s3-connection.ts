@@ -12,7 +12,7 @@ import { type Clock, sleep, systemClock } from '../../../kernel/clock.ts';
 import type { EndpointGuard } from '../../../kernel/endpoint-guard.ts';
 import { s3AddressOf } from './dialects.ts';
 import { isPassing, S3Error } from './s3-faults.ts';
-import { queryText, signed, uriPath } from './s3-signature.ts';
+import { type Credentials, queryText, signed, uriPath } from './s3-signature.ts';
 import type { Part } from './source.ts';
 
 /** A connection on which nothing moves for this long is given up. */
@@ -64,14 +64,17 @@ export class S3Connection {
   #storage: StorageConfig;
   #options: S3ConnectionOptions;
   #clock: Clock;
+  #credentials: Credentials;
   #place: Place;
   /** How far the store's clock is ahead of ours. */
   #skewMs = 0;
   #agents: { httpAgent: http.Agent; httpsAgent: https.Agent };
 
   constructor(storage: StorageConfig, options: S3ConnectionOptions) {
-    const { endpoint, region } = s3AddressOf(storage);
+    const { endpoint, region, dialect } = s3AddressOf(storage);
+    const { accessKey, secretKey, stsToken } = storage;
     this.#storage = storage;
+    this.#credentials = { accessKey, secretKey, sessionToken: dialect.sts ? stsToken : undefined };
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
     this.#place = { endpoint: options.endpoint ?? endpoint, region };
@@ -137,7 +140,6 @@ export class S3Connection {
 
   #request({ method, key, query = {}, headers, body, patient, signal }: S3Request): Promise<IncomingMessage> {
     const { endpoint, region } = this.#place;
-    const { accessKey, secretKey, stsToken } = this.#storage;
     const { dialect } = s3AddressOf(this.#storage);
     const { bucket } = this.#storage;
     const url = new URL(endpoint);
@@ -156,7 +158,7 @@ export class S3Connection {
           ...(body && { 'content-md5': Buffer.from(body.md5, 'hex').toString('base64') }),
         },
       },
-      { accessKey, secretKey, sessionToken: dialect.sts ? stsToken : undefined },
+      this.#credentials,
       region,
       this.#clock.nowMs() + this.#skewMs,
     );

@@ -53,6 +53,18 @@ test('a session token is signed with the rest', () => {
   );
 });
 
+test('the key of one day and region signs for no other', () => {
+  const request = { method: 'HEAD', path: '/b/x', query: {}, headers: { host }, sha256: sha256Of('') };
+  const credentials = { ...keys };
+  for (const [region, nowMs] of [
+    ['us-east-1', NOW],
+    ['us-east-1', NOW + 86_400_000],
+    ['eu-west-1', NOW + 86_400_000],
+    ['us-east-1', NOW],
+  ] as const)
+    expect(signed(request, credentials, region, nowMs)).toEqual(signed(request, { ...keys }, region, nowMs));
+});
+
 test('paths and queries are encoded once, and all that is reserved is', () => {
   expect(uriPath('bucket', "a/b c+d/(é)!*'.ts")).toBe('/bucket/a/b%20c%2Bd/%28%C3%A9%29%21%2A%27.ts');
   expect(queryText({ uploadId: 'a/b==', partNumber: '7' })).toBe('partNumber=7&uploadId=a%2Fb%3D%3D');

@@ -1,8 +1,8 @@
 /**
- * AWS Signature Version 4 of a request to S3, in its header. Pure.
+ * AWS Signature Version 4 of a request to S3, in its header. Pure, but for a key that is worked out once a day.
  * Source: https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
  */
-import { createHash, createHmac } from 'node:crypto';
+import { createHash, createHmac, createSecretKey, type KeyObject } from 'node:crypto';
 
 export type Credentials = { accessKey: string; secretKey: string; sessionToken?: string | undefined };
 
@@ -37,10 +37,11 @@ export function queryText(query: Readonly<Record<string, string>>): string {
  */
 export function signed(
   request: UnsignedRequest,
-  { accessKey, secretKey, sessionToken }: Credentials,
+  credentials: Credentials,
   region: string,
   nowMs: number,
 ): Record<string, string> {
+  const { accessKey, sessionToken } = credentials;
   const stamp = new Date(nowMs).toISOString().replace(/[-:]|\.\d+/g, '');
   const day = stamp.slice(0, 8);
   const headers: Record<string, string> = {
@@ -61,14 +62,28 @@ export function signed(
   ].join('\n');
   const scope = `${day}/${region}/s3/aws4_request`;
   const digest = createHash('sha256').update(canonical).digest('hex');
-  let key: Buffer = Buffer.from(`AWS4${secretKey}`);
-  for (const part of scope.split('/')) key = hmac(key, part);
-  const signature = hmac(key, ['AWS4-HMAC-SHA256', stamp, scope, digest].join('\n')).toString('hex');
+  const text = ['AWS4-HMAC-SHA256', stamp, scope, digest].join('\n');
+  const signature = hmac(keyOf(credentials, scope), text).toString('hex');
   const credential = `AWS4-HMAC-SHA256 Credential=${accessKey}/${scope}`;
   return { ...headers, authorization: `${credential},SignedHeaders=${names.join(';')},Signature=${signature}` };
 }
 
-function hmac(key: Buffer, text: string): Buffer {
+type Key = { scope: string; key: KeyObject };
+
+/** It costs four times as much as the signature itself, and holds for a day. */
+const keys = new WeakMap<Credentials, Key>();
+
+function keyOf(credentials: Credentials, scope: string): KeyObject {
+  const known = keys.get(credentials);
+  if (known?.scope === scope) return known.key;
+  let bytes: Buffer = Buffer.from(`AWS4${credentials.secretKey}`);
+  for (const part of scope.split('/')) bytes = hmac(createSecretKey(bytes), part);
+  const key = createSecretKey(bytes);
+  keys.set(credentials, { scope, key });
+  return key;
+}
+
+function hmac(key: KeyObject, text: string): Buffer {
   return createHmac('sha256', key).update(text).digest();
 }
 
