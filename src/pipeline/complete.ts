@@ -4,7 +4,7 @@
  */
 import { readdir, rm, stat, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
-import { completeCommandSchema } from '../contract/line/complete.ts';
+import { type CompleteCommand, completeCommandSchema } from '../contract/line/complete.ts';
 import { isOutOfRoom } from '../kernel/fault.ts';
 import { gatherRuns } from '../stages/spool/gather-runs.ts';
 import { readRuns } from '../stages/spool/recording-spool.ts';
@@ -14,12 +14,29 @@ import { repairSpool } from './repair.ts';
 const workSchema = completeCommandSchema.pick({ mp4: true, extras: true });
 
 /**
- * Completes a recording in the folder of one more run, from what the runs before it left. As `completeSpool` else. A
- * disk without room for it is given what torn MP4s take: without an index they are read by nobody, and are made again
- * from the slices.
+ * Completes a recording in the folder of one more run, from what the runs before it left. As `completeSpool` else. What
+ * a disk without room for it has of unfinished files does not stay to take room.
  */
 export async function completeRecording(command: unknown): Promise<string[]> {
-  const { spoolDir, earlierDirs, ...work } = completeCommandSchema.parse(command);
+  const { spoolDir, ...work } = completeCommandSchema.parse(command);
+  try {
+    return await completeWithRoom(spoolDir, work);
+  } catch (error) {
+    // Those of earlier runs are linked here, and stay where they are.
+    if (isOutOfRoom(error))
+      for (const name of await readdir(spoolDir)) if (name.endsWith('.part')) await rm(join(spoolDir, name));
+    throw error;
+  }
+}
+
+/**
+ * A disk without room is given what torn MP4s take: without an index they are read by nobody, and are made again from
+ * the slices.
+ */
+async function completeWithRoom(
+  spoolDir: string,
+  { earlierDirs, ...work }: Omit<CompleteCommand, 'spoolDir'>,
+): Promise<string[]> {
   const complete = async () => {
     await gatherRuns(spoolDir, earlierDirs);
     return completeSpool(spoolDir, work);

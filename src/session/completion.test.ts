@@ -59,6 +59,60 @@ test('what completes a recording is started again when somebody kills it, each t
   ]);
 });
 
+describe('on a disk without room', () => {
+  const noRoom = () => fakeFault('spool-full', true);
+  /** A recording whose recorder left a slice, and another one unfinished. */
+  async function left(): Promise<TaskRunner> {
+    world.leftovers = ['half.ts.part'];
+    const runner = hold();
+    await runner.start();
+    world.spool(world.recorders[0]!, slice(20 * S));
+    await crash();
+    return runner;
+  }
+
+  test('what completes a recording is tried again until there is some, and what is whole is stored meanwhile', async () => {
+    world.completeFaults.push(...Array.from({ length: 5 }, noRoom));
+    const runner = await left();
+    expect(world.completed).toEqual([]);
+    expect(world.uploads[0]?.files.map(({ name }) => name)).toEqual(['a_1.ts']);
+    for (const pauseMs of [10_000, 20_000, 40_000, 80_000]) {
+      world.clock.advance(pauseMs);
+      await settle();
+      expect(world.completed).toEqual([]);
+      expect(world.uploads[0]?.finishing).toBe(false);
+    }
+    world.clock.advance(160_000);
+    await settle();
+    expect(world.completed.map(({ spoolDir }) => spoolDir)).toEqual([`/spool/${runner.task.sid}/9`]);
+    world.uploads[0]!.letFinish();
+    await runner.ended;
+  });
+
+  test('it ends with what there is after an hour', async () => {
+    world.repairFault = noRoom();
+    const runner = await left();
+    for (let minutes = 0; minutes < 70; minutes++) {
+      world.clock.advance(60_000);
+      await settle();
+      if (minutes < 55) expect(world.uploads[0]?.finishing).toBe(false);
+    }
+    expect(world.uploads[0]?.finishing).toBe(true);
+    world.uploads[0]!.letFinish();
+    await runner.ended;
+    expect(world.removed).toEqual([]);
+  });
+
+  test('it is left to the next server when this one ends', async () => {
+    world.repairFault = noRoom();
+    const runner = await left();
+    runner.abandon();
+    await settle();
+    expect(runner.state.phase).toBe('uploading');
+    expect(world.lines.filter(({ level }) => level === 'error')).toEqual([]);
+  });
+});
+
 test.each([
   ['made where there is none', [slice(20 * S)], true],
   ['made of the rest where one could not be written', [slice(20 * S), mp4('a_0.mp4', 7 * S)], true],

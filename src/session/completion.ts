@@ -5,7 +5,8 @@
 import type { CompleteCommand } from '../contract/line/complete.ts';
 import type { QualityReport } from '../contract/line/quality-report.ts';
 import type { UploadingStatus } from '../contract/rest/stop.ts';
-import { Fault, messageOf } from '../kernel/fault.ts';
+import { sleep } from '../kernel/clock.ts';
+import { Fault, isOutOfRoom, messageOf } from '../kernel/fault.ts';
 import type { SpooledDocument, SpooledFile } from '../media/segment.ts';
 import type { RunFile, TaskPorts } from './ports.ts';
 import type { ProcessIdentity, RunRecord } from './run-record.ts';
@@ -26,6 +27,13 @@ export type CompletionOptions = {
 
 /** A process that is killed, for want of memory say, may do better the next time. */
 const MAX_TRIES = 3;
+/**
+ * A disk without room is looked at again after this, then after longer and longer. When there is none for an hour, the
+ * recording ends with what there is: its own files may be what takes the room.
+ */
+const ROOM_PAUSE_MS = 10_000;
+const LONGEST_ROOM_PAUSE_MS = 5 * 60_000;
+const ROOM_WAIT_MS = 60 * 60_000;
 
 export class Completion {
   #options: CompletionOptions;
@@ -62,11 +70,13 @@ export class Completion {
    */
   async #complete(generation: number, signal: AbortSignal): Promise<void> {
     const { ports, task } = this.#options;
-    const { spool, log } = ports;
+    const { spool, log, clock } = ports;
     const { sid } = task();
     const work = await this.#work();
     if (!work) return;
-    for (let n = 0; n < MAX_TRIES; n++) {
+    const waitsUntilUs = clock.monoUs() + ROOM_WAIT_MS * 1000;
+    let pauseMs = ROOM_PAUSE_MS;
+    for (let n = 0, tries = 1; ; n++) {
       try {
         const earlierDirs = (await spool.runs(sid)).map(({ dir }) => dir);
         // Each in a folder of its own: what one that was killed left there is one more thing to repair.
@@ -76,12 +86,32 @@ export class Completion {
       } catch (error) {
         // One that was called off is done by the next server.
         if (signal.aborted) throw error;
-        const isLast = n === MAX_TRIES - 1 || !(error instanceof Fault && error.retryable);
         const details = { sid, generation: generation + n, error: messageOf(error) };
+        if (isOutOfRoom(error) && clock.monoUs() < waitsUntilUs) {
+          log.warn(details, 'there is no room to complete a recording; it is tried again');
+          await this.#storeMeanwhile();
+          await sleep(clock, pauseMs, signal);
+          pauseMs = Math.min(LONGEST_ROOM_PAUSE_MS, pauseMs * 2);
+          continue;
+        }
+        const isLast = isOutOfRoom(error) || tries++ === MAX_TRIES || !(error instanceof Fault && error.retryable);
         if (isLast) log.error(details, 'a recording could not be completed');
         else log.warn(details, 'a recording is not complete yet; another run tries');
         if (isLast) return;
       }
+    }
+  }
+
+  /** Files that are finished need not wait for room. */
+  async #storeMeanwhile(): Promise<void> {
+    const { ports, task, upload } = this.#options;
+    const { sid } = task();
+    try {
+      const { files } = await ports.spool.read(sid);
+      await upload.begin();
+      for (const file of files) if (!isReport(file.file)) upload.add(file);
+    } catch (error) {
+      ports.log.warn({ sid, error: messageOf(error) }, 'files of a recording are not stored yet');
     }
   }
 

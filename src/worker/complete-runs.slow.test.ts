@@ -47,6 +47,11 @@ test('a failure is told in the words of its process', async () => {
   await expect(make('fail').run()).rejects.toMatchObject({ code: 'complete-failed', message: 'no space left' });
 });
 
+test('a disk without room is told apart from other failures', async () => {
+  const fault = { code: 'spool-full', message: 'no space left', retryable: true };
+  await expect(make('full').run()).rejects.toMatchObject(fault);
+});
+
 test('one waits for the other, and one that is called off in the queue never begins', async () => {
   const first = make('hang');
   const running = first.run();

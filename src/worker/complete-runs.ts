@@ -2,7 +2,7 @@
  * CompleteRuns: runs that make what is made of recordings that are over, each in a process group of its own. Some at a
  * time, the rest in a queue, each with a limit of time, and each can be called off.
  */
-import type { CompleteCommand } from '../contract/line/complete.ts';
+import { type CompleteCommand, NO_ROOM_EXIT } from '../contract/line/complete.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { Fault, messageOf } from '../kernel/fault.ts';
 import type { SessionLog } from '../session/ports.ts';
@@ -44,7 +44,7 @@ export class CompleteRuns {
 
   /**
    * Resolves when the work is done. Rejects with a Fault when it failed, took too long, or was called off; with a
-   * retryable one when somebody else ended its process.
+   * retryable one when somebody else ended its process, and when there was no room for what it makes (`spool-full`).
    */
   async run(command: CompleteCommand, { signal, onProcess }: CompleteRunOptions): Promise<void> {
     const off = AbortSignal.any([signal, this.#closing.signal]);
@@ -85,8 +85,8 @@ export class CompleteRuns {
   #perform(command: CompleteCommand, off: AbortSignal, onProcess: CompleteRunOptions['onProcess']): Promise<void> {
     const { clock, log, forks, entry, args, env, timeoutMs } = this.#options;
     return new Promise((resolve, reject) => {
-      const fail = (why: string, retryable = false) =>
-        reject(new Fault('complete-failed', why, { blame: 'self', retryable }));
+      const fail = (why: string, retryable = false, code = 'complete-failed') =>
+        reject(new Fault(code, why, { blame: 'self', retryable }));
       let said = '';
       const made: string[] = [];
       let endedFor: string | undefined;
@@ -105,6 +105,7 @@ export class CompleteRuns {
             else if (endedFor !== undefined) fail(endedFor);
             else if ('lost' in closed) fail(closed.lost, true);
             else if (closed.signal) fail(`its process was ended by ${closed.signal}`, true);
+            else if (closed.code === NO_ROOM_EXIT) fail(said.trim(), true, 'spool-full');
             else if (closed.code !== 0) fail(said.trim() || `its process ended with exit code ${closed.code}`);
             else {
               log.info({ spoolDir: command.spoolDir, files: made }, 'recording completed');

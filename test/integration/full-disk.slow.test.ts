@@ -16,6 +16,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { Plan } from '../../src/contract/line/plan.ts';
+import { isOutOfRoom } from '../../src/kernel/fault.ts';
 import { completeRecording } from '../../src/pipeline/complete.ts';
 import { liveFrames } from '../../src/stages/codec/native-frames.ts';
 import { JOURNAL_NAME, readSpool } from '../../src/stages/spool/journal.ts';
@@ -135,16 +136,41 @@ test.each<[string, Plan, number]>([
   },
 );
 
+/** Takes a recording's MP4 away, as where it could not be written, or leaves it as a recorder that was killed does. */
+function loseMp4(spool: string, how: 'torn' | 'gone'): number {
+  const mp4 = join(spool, `${BASE}_0.mp4`);
+  const { size } = statSync(mp4);
+  // No index, and no line in the journal.
+  if (how === 'torn') renameSync(mp4, `${mp4}.part`);
+  else rmSync(mp4);
+  const lines = readFileSync(join(spool, JOURNAL_NAME), 'utf8').split('\n');
+  writeFileSync(join(spool, JOURNAL_NAME), lines.filter((line) => !line.includes('"type":"mp4"')).join('\n'));
+  return size;
+}
+
+test('what finds no room leaves nothing that takes some, and the next run makes it', { timeout: 60_000 }, async () => {
+  if (!disk) return;
+  const made = await record(disk.path, USERS, planOf(), 6);
+  const size = loseMp4(made.dir, 'gone');
+  const [full, next] = ['2', '3'].map((name) => join(disk?.path ?? '', name)) as [string, string];
+  for (const each of [full, next]) mkdirSync(each);
+  disk.fill(size / 2);
+  const freeBytes = disk.freeBytes;
+  const failure = await completeRecording({ spoolDir: full, earlierDirs: [made.dir], mp4: mp4Limit }).catch((e) => e);
+  expect(isOutOfRoom(failure)).toBe(true);
+  // A page or two for the names of the files.
+  expect(disk.freeBytes).toBeGreaterThan(freeBytes - 20_000);
+  disk.makeRoom();
+  await completeRecording({ spoolDir: next, earlierDirs: [made.dir, full], mp4: mp4Limit });
+  const { problems, leftovers } = await readSpool(next);
+  expect({ problems, leftovers }).toEqual({ problems: [], leftovers: [] });
+  expect(probeFile(join(next, `${BASE}_0.mp4`)).durationS).toBeGreaterThan(5.5);
+});
+
 test('what is made after the end has the room of a torn MP4 where there is no other', { timeout: 60_000 }, async () => {
   if (!disk) return;
   const made = await record(disk.path, USERS, planOf(), 12);
-  const mp4 = join(made.dir, `${BASE}_0.mp4`);
-  const { size } = statSync(mp4);
-  // As a recorder that was killed leaves it: no index, and no line in the journal.
-  renameSync(mp4, `${mp4}.part`);
-  const lines = readFileSync(join(made.dir, JOURNAL_NAME), 'utf8').split('\n');
-  const journal = lines.filter((line) => !line.includes('"type":"mp4"'));
-  writeFileSync(join(made.dir, JOURNAL_NAME), journal.join('\n'));
+  const size = loseMp4(made.dir, 'torn');
   const next = join(disk.path, '2');
   mkdirSync(next);
   disk.fill(size / 2);

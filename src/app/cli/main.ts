@@ -5,7 +5,8 @@
  */
 import { text } from 'node:stream/consumers';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { Fault, messageOf } from '../../kernel/fault.ts';
+import { NO_ROOM_EXIT } from '../../contract/line/complete.ts';
+import { Fault, isOutOfRoom, messageOf } from '../../kernel/fault.ts';
 import type { BacklogWords } from './backlog.ts';
 import type { MixWords } from './mix-options.ts';
 import type { MovingWords } from './moving/moving.ts';
@@ -157,7 +158,13 @@ program
   .action(async () => {
     const { completeRecording } = await import('../../pipeline/complete.ts');
     const command: unknown = JSON.parse(await text(process.stdin));
-    for (const name of await completeRecording(command)) process.stdout.write(`${name}\n`);
+    try {
+      for (const name of await completeRecording(command)) process.stdout.write(`${name}\n`);
+    } catch (error) {
+      if (!isOutOfRoom(error)) throw error;
+      process.stderr.write(`${messageOf(error)}\n`);
+      process.exitCode = NO_ROOM_EXIT;
+    }
   });
 
 function wholeSeconds(text: string): number {

@@ -15,3 +15,6 @@ export const completeCommandSchema = z.object({
   extras: z.object({ sid: z.string(), cname: z.string(), mp4: z.boolean(), manifest: z.boolean() }).optional(),
 });
 export type CompleteCommand = z.infer<typeof completeCommandSchema>;
+
+/** The exit code of that process when the disk had no room for what it makes (EX_CANTCREAT of sysexits.h). */
+export const NO_ROOM_EXIT = 73;
