@@ -130,6 +130,30 @@ test('each change is told, once and without the key', async () => {
   expect(JSON.stringify([world.store.notices, world.lines])).not.toMatch(/first-key|second-key/);
 });
 
+test('the samples of the contract are taken and answered as they are printed', async () => {
+  const { recorder, stateOf } = await started(['rtmp://x/y']);
+  expect(recorder.start).toMatchObject({
+    plan: {
+      mode: 'web',
+      video: { width: 1280, height: 720, fps: 15, bitrateKbps: 2000 },
+      audio: { channels: 1, bitrateKbps: 48 },
+      files: { hls: true, mp4: true },
+      maxAgeMs: 3 * 3_600_000,
+      mp4Limit: { durationMs: 200 * 60_000 },
+      onhold: false,
+    },
+    source: { url: 'https://example.com' },
+    pushes: { targets: [{ url: 'rtmp://x/y' }] },
+  });
+  recorder.tell({ type: 'joined' });
+  recorder.tell({ type: 'pushChanged', id: recorder.targets[0]!.id, address: 'rtmp://x/***', status: 'publishing' });
+  await settle();
+  expect((await stateOf('GET query'))[1]).toEqual({
+    payload: { outputs: [{ rtmpUrl: 'rtmp://x/y', status: 'publishing' }], state: 'inProgress' },
+    serviceName: 'rtmp_publish_service',
+  });
+});
+
 test('a start on hold says so of the push too', async () => {
   const { stateOf } = await started([FIRST], { onhold: true });
   expect(await stateOf('GET query')).toEqual([page(true, 'init'), pushed('init', [FIRST, 'onhold'])]);

@@ -16,9 +16,16 @@ export type Destination = {
   resolve?: ((host: string) => Promise<LookupAddress[]>) | undefined;
   /** How long one address may take: another one of the same name may answer. */
   attemptMs: number;
-  /** Gives up when it aborts. */
-  signal: AbortSignal;
+  /** Gives up when it aborts; left out: never before the addresses' own times are over. */
+  signal?: AbortSignal | undefined;
 };
+
+const REFUSED = 'address-refused';
+
+/** Whether a connection was not made because none of the host's addresses is permitted. */
+export function isAddressRefused(error: unknown): boolean {
+  return error instanceof Fault && error.code === REFUSED;
+}
 
 /**
  * Connects to the first address of a host that answers, of those that are permitted. Rejects with a Fault
@@ -29,10 +36,10 @@ export async function connectPermitted(destination: Destination): Promise<Socket
   const found = isIP(host) ? [{ address: host }] : await resolve(host);
   const permitted = found.filter(({ address }) => permits(address));
   if (permitted.length === 0)
-    throw new Fault('address-refused', `${host} is not public, and not among those allowed`, { blame: 'caller' });
+    throw new Fault(REFUSED, `${host} is not public, and not among those allowed`, { blame: 'caller' });
   let failure: unknown;
   for (const { address } of permitted) {
-    signal.throwIfAborted();
+    signal?.throwIfAborted();
     try {
       return await dial({ host: address, port, timeout: attemptMs }, signal);
     } catch (error) {
@@ -42,18 +49,21 @@ export async function connectPermitted(destination: Destination): Promise<Socket
   throw failure;
 }
 
-function dial(options: { host: string; port: number; timeout: number }, signal: AbortSignal): Promise<Socket> {
+function dial(
+  options: { host: string; port: number; timeout: number },
+  signal: AbortSignal | undefined,
+): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const socket = open({ ...options, noDelay: true });
-    const giveUp = () => socket.destroy(signal.reason);
+    const giveUp = () => socket.destroy(signal?.reason);
     const goOn = () => socket.destroy(new Error(`${options.host} does not answer`));
-    signal.addEventListener('abort', giveUp, { once: true });
-    socket.once('close', () => signal.removeEventListener('abort', giveUp));
+    signal?.addEventListener('abort', giveUp, { once: true });
+    socket.once('close', () => signal?.removeEventListener('abort', giveUp));
     socket.once('timeout', goOn);
-    socket.once('error', reject);
+    // Also later: one that nobody hears of would end the process. That the connection is over is told by `close`.
+    socket.on('error', reject);
     socket.once('connect', () => {
-      signal.removeEventListener('abort', giveUp);
-      socket.off('error', reject);
+      signal?.removeEventListener('abort', giveUp);
       // An open connection may be silent for as long as it likes.
       socket.off('timeout', goOn).setTimeout(0);
       resolve(socket);

@@ -3,11 +3,11 @@
  * it judged, so a redirect or a name that changes its address is judged anew each time.
  */
 import type { LookupAddress } from 'node:dns';
-import { lookup } from 'node:dns/promises';
 import { createServer, type IncomingHttpHeaders, type IncomingMessage, request, type ServerResponse } from 'node:http';
-import { isIP, connect as openConnection, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { messageOf } from '../../../kernel/fault.ts';
+import { connectPermitted, isAddressRefused } from '../../../kernel/permitted-connection.ts';
 
 export type EgressProxyOptions = {
   /** Path of the unix socket it listens on; a port of 127.0.0.1 that is free when left out. */
@@ -28,7 +28,7 @@ const MAX_CONNECTIONS = 256;
 /** Headers that concern one connection alone (RFC 9110 §7.6.1). */
 const HOP_HEADERS = new Set(['proxy-connection', 'proxy-authorization', 'connection', 'keep-alive', 'te', 'trailer']);
 
-/** The page may not go there. */
+/** What the page asks for is no request to a proxy. */
 class Refusal extends Error {}
 
 export class EgressProxy {
@@ -84,34 +84,17 @@ export class EgressProxy {
     return socket;
   }
 
+  /** Connects to an address of `host` that may be reached. */
   async #connectTo(host: string, port: number): Promise<Socket> {
+    const { permits, resolve, onRefused, onFailed } = this.#options;
+    const bare = host.replace(/^\[(.*)\]$/, '$1');
     try {
-      return await this.#connectToAllowed(host, port);
+      return this.#keep(await connectPermitted({ host: bare, port, permits, resolve, attemptMs: CONNECT_TIMEOUT_MS }));
     } catch (error) {
-      if (!(error instanceof Refusal)) this.#options.onFailed?.(`${host}:${port}`, messageOf(error));
+      if (isAddressRefused(error)) onRefused(`${host}:${port}`);
+      else onFailed?.(`${host}:${port}`, messageOf(error));
       throw error;
     }
-  }
-
-  /** Connects to an address of `host` that may be reached. Rejects with a Refusal when there is none. */
-  async #connectToAllowed(host: string, port: number): Promise<Socket> {
-    const { permits, onRefused, resolve = (name) => lookup(name, { all: true }) } = this.#options;
-    const bare = host.replace(/^\[(.*)\]$/, '$1');
-    const found = isIP(bare) ? [{ address: bare }] : await resolve(bare);
-    const allowed = found.filter(({ address }) => permits(address));
-    if (allowed.length === 0) {
-      onRefused(`${host}:${port}`);
-      throw new Refusal(`${host} is not public, and not among pageNetworks`);
-    }
-    let failure: unknown;
-    for (const { address } of allowed) {
-      try {
-        return this.#keep(await dial(address, port));
-      } catch (error) {
-        failure = error;
-      }
-    }
-    throw failure;
   }
 
   /** @param greeting told to the client once the way is open */
@@ -155,23 +138,6 @@ export class EgressProxy {
   }
 }
 
-function dial(address: string, port: number): Promise<Socket> {
-  return new Promise((resolve, reject) => {
-    const socket = openConnection({ host: address, port, timeout: CONNECT_TIMEOUT_MS });
-    const giveUp = () => socket.destroy(new Error(`${address} does not answer`));
-    socket.once('timeout', giveUp);
-    socket.on('error', (error) => {
-      reject(error);
-      socket.destroy();
-    });
-    socket.once('connect', () => {
-      // An open connection may be silent for as long as it likes.
-      socket.off('timeout', giveUp);
-      resolve(socket);
-    });
-  });
-}
-
 /** Host and port of a CONNECT. Throws a Refusal for other text. */
 function targetOf(text: string): [string, number] {
   const port = /:(\d{1,5})$/.exec(text)?.[1];
@@ -201,5 +167,5 @@ function ownHeaders({ rawHeaders }: IncomingMessage): string {
 
 /** 403 for what is refused, 502 for a host that cannot be reached. */
 function statusOf(error: unknown): 403 | 502 {
-  return error instanceof Refusal ? 403 : 502;
+  return error instanceof Refusal || isAddressRefused(error) ? 403 : 502;
 }
