@@ -2,6 +2,7 @@
  * Recordings of web pages by the whole product: pages of ours in a real browser, the REST calls a client makes, and the
  * files in the store, judged.
  */
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { getPriority, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,13 +11,15 @@ import { pageUser, probeNamespaces } from '../../src/app/pages.ts';
 import type { QualityReport } from '../../src/contract/line/quality-report.ts';
 import type { Notice } from '../../src/contract/webhook/notice.ts';
 import { messageOf } from '../../src/kernel/fault.ts';
+import { newHexId } from '../../src/kernel/ids.ts';
 import { findPrograms } from '../../src/stages/source/page/programs.ts';
 import { avOffsets } from '../support/judge/offsets.ts';
 import { flashesIn } from '../support/judge/picture.ts';
 import { judgePlaylist } from '../support/judge/playlist.ts';
 import { probeFile } from '../support/judge/probe.ts';
-import { beepsIn, listen } from '../support/judge/sound.ts';
+import { beepsIn, envelopeOf, listen } from '../support/judge/sound.ts';
 import { watch } from '../support/judge/watch.ts';
+import { addKindsPage, KIND_RECTS, KINDS_PAGE, KINDS_TONE_HZ } from '../support/kinds-page.ts';
 import { addReachingPage, CLOSED_WAYS, Listener, WAYS } from '../support/reach/listener.ts';
 import { localStorage, type TestRecording, TestServer, until } from '../support/test-server.ts';
 import { BEEP_HZ, FLASH, PAGE, PageServer, pageFrames } from '../support/web-page.ts';
@@ -253,6 +256,58 @@ describe.skipIf(refusal !== undefined)('a web page', { timeout: 120_000 }, () =>
     expect(leftOver()).toEqual([]);
   });
 
+  test('of any kind is recorded beside another one, and neither knows of the other', async () => {
+    const secrets = { a: newHexId(), b: newHexId(), password: newHexId() };
+    const seen: Record<'a' | 'b', string[]> = { a: [], b: [] };
+    /** Keeps a secret, and tells again and again which ones it finds. */
+    const keeping = (name: 'a' | 'b') =>
+      `document.cookie = '${name}=${secrets[name]}'; localStorage.${name} = '${secrets[name]}';
+       setInterval(() => fetch(location.origin + '/seen-${name}?' + document.cookie + JSON.stringify(localStorage)), 200);`;
+    for (const name of ['a', 'b'] as const)
+      pages.pages[`/seen-${name}`] = (response, path) => {
+        seen[name].push(path);
+        response.end();
+      };
+    addKindsPage(pages, folder, keeping('a'));
+    // An error that names the page's address with its password.
+    pages.add('/open', `${keeping('b')} fetch('/relative');`);
+    pages.pages['/private'] = (response, path) => {
+      const isKnown = response.req.headers.authorization === `Basic ${btoa(`me:${secrets.password}`)}`;
+      if (isKnown) pages.pages['/open']?.(response, path);
+      else response.writeHead(401, { 'www-authenticate': 'Basic realm="x"' }).end();
+    };
+    const { width: videoWidth, height: videoHeight } = KINDS_PAGE;
+    const kinds = await begin('kinds', '/kinds', { mobile: true, videoWidth, videoHeight });
+    const url = pages.url('/private').replace('//', `//me:${secrets.password}@`);
+    const guarded = await begin('private', '', { url });
+    for (const recording of [kinds, guarded]) await untilOpen(recording);
+    await seconds(4);
+    const kept = () => filesWith(Object.values(secrets), [pagesRoot(), server.dataDir, '/dev/shm']);
+    // The browsers keep them while they run, or none of this would show anything.
+    expect(kept()).not.toEqual([]);
+    for (const recording of [kinds, guarded]) expect((await recording.stop()).status).toBe(200);
+    expect(leftOver()).toEqual([]);
+    expect(kept()).toEqual([]);
+    for (const name of ['a', 'b'] as const) {
+      expect(seen[name].at(-1)).toContain(secrets[name]);
+      expect(seen[name].join()).not.toContain(secrets[name === 'a' ? 'b' : 'a']);
+    }
+
+    const [file, other] = [stored(`${kinds.sid}_kinds_0.mp4`), stored(`${guarded.sid}_private_0.mp4`)];
+    const { views, sizes } = watch(
+      file,
+      Object.values(KIND_RECTS).map((rect) => ({ rect })),
+    );
+    expect(sizes).toEqual([`${videoWidth}x${videoHeight}`]);
+    for (const [i, kind] of Object.keys(KIND_RECTS).entries())
+      expect(flashesIn(views[i] ?? []).length, kind).toBeGreaterThan(1);
+    const frames = pageFrames(other);
+    expect(frames.every(({ whole }) => whole)).toBe(true);
+    expect(frames.at(-1)!.count).toBeGreaterThan(frames[0]!.count);
+    expect(levelsOf(file)).toEqual({ [KINDS_TONE_HZ]: expect.closeTo(0.3, 1), [BEEP_HZ]: expect.closeTo(0, 1) });
+    expect(levelsOf(other)).toEqual({ [KINDS_TONE_HZ]: expect.closeTo(0, 1), [BEEP_HZ]: expect.closeTo(0.5, 1) });
+  });
+
   test('that crashes, or goes where nothing is, is loaded again', async () => {
     pages.add(
       '/leaves',
@@ -406,4 +461,16 @@ function withArgument(text: string): string[] {
       return false; // ended while we looked
     }
   });
+}
+
+/** The loudest that each of the pages' two pitches is in a file. */
+function levelsOf(path: string): Record<number, number> {
+  const heard = listen(path);
+  return Object.fromEntries([KINDS_TONE_HZ, BEEP_HZ].map((hz) => [hz, Math.max(...envelopeOf(heard, hz))]));
+}
+
+/** Files below these folders that hold one of these words. */
+function filesWith(words: readonly string[], folders: readonly string[]): string[] {
+  const { stdout } = spawnSync('grep', ['-rlasF', ...words.flatMap((word) => ['-e', word]), ...folders]);
+  return stdout.toString().split('\n').filter(Boolean);
 }

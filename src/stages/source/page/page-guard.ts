@@ -53,11 +53,11 @@ export async function guardPage({ page, context, session }: PageBrowser, listene
   page.on('download', () => onRefused('a download'));
   page.on('crash', onCrashed);
   page.on('close', onClosed);
-  page.on('pageerror', (error) => onPageError('script', error.message.slice(0, MAX_WORDS)));
+  page.on('pageerror', (error) => onPageError('script', tellable(error.message)));
   page.on('console', (message) => {
     // The browser itself asks for an icon, and notes it as an error of the page when there is none.
     const isIcon = URL.parse(message.location().url)?.pathname === '/favicon.ico';
-    if (message.type() === 'error' && !isIcon) onPageError('console', message.text().slice(0, MAX_WORDS));
+    if (message.type() === 'error' && !isIcon) onPageError('console', tellable(message.text()));
   });
   context.on('page', (other) => {
     onRefused('a window of its own');
@@ -82,4 +82,9 @@ export async function guardPage({ page, context, session }: PageBrowser, listene
     session.send('Fetch.continueWithAuth', { requestId, authChallengeResponse }).catch(() => {});
   });
   await session.send('Fetch.enable', { handleAuthRequests: true, patterns: [{ urlPattern: '*' }] });
+}
+
+/** What a page says, short, and without user and password of the addresses in it: the browser names its own in full. */
+export function tellable(text: string): string {
+  return text.replace(/\/\/[^\s/?#]*@/g, '//').slice(0, MAX_WORDS);
 }
