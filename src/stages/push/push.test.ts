@@ -165,6 +165,16 @@ describe('a server that', () => {
     expect(push.state).toMatchObject({ status: 'disconnected', why: 'the server did not take the stream within 10 s' });
   });
 
+  test('says a key that is in other words too has it left out there as well, but not in what we say', async () => {
+    server.answer = 'refuses';
+    server.refusal.description = 'k is taken by rtmp://h/live/k';
+    begin({}, `rtmp://127.0.0.1:${server.port}/live/k`);
+    await untilStatus('disconnected');
+    expect(push?.state.why).toBe(
+      'the server ended it (NetStream.Publish.BadName: *** is ta***en by rtmp://h/live/***)',
+    );
+  });
+
   test('reads nothing holds up nobody: what it has no room for is left out, and it is given up', async () => {
     const push = begin();
     await untilStatus('publishing');

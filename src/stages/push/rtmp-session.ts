@@ -112,7 +112,7 @@ export class RtmpSession {
     this.#o.socket.destroy();
     if (this.#phase === 'over') return;
     this.#stopLooking();
-    this.#o.onEnded(withoutKey(why, this.#o.address));
+    this.#o.onEnded(why);
   }
 
   #hear(bytes: Buffer): void {
@@ -182,17 +182,18 @@ export class RtmpSession {
         return;
       case '_error':
         // Servers that do not know the calls of old encoders say so, and go on.
-        if (call === CALL.connect || call === CALL.createStream || call === CALL.publish) throw refused(info);
+        if (call === CALL.connect || call === CALL.createStream || call === CALL.publish)
+          throw refused(info, this.#o.address);
         return;
       case 'onStatus': {
         const { code, level } = wordsOf(info);
         if (level === 'error' || code === 'NetStream.Unpublish.Success' || code.startsWith('NetConnection.'))
-          throw refused(info);
+          throw refused(info, this.#o.address);
         if (code === 'NetStream.Publish.Start' && this.#phase === 'connecting') this.#onPublishing();
         return;
       }
       case 'close':
-        throw refused(info);
+        throw refused(info, this.#o.address);
     }
   }
 
@@ -276,9 +277,9 @@ function wordsOf(info: AmfValue): { code: string; level: string; description: st
   return { code: text('code'), level: text('level'), description: text('description') };
 }
 
-function refused(info: AmfValue): Fault {
+function refused(info: AmfValue, address: RtmpAddress): Fault {
   const { code, description } = wordsOf(info);
-  const words = [code, description].filter((word) => word !== '').join(': ');
+  const words = withoutKey([code, description].filter((word) => word !== '').join(': '), address);
   return new Fault('rtmp-refused', `the server ended it${words ? ` (${words})` : ''}`, { blame: 'destination' });
 }
 
