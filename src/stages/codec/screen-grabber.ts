@@ -78,11 +78,21 @@ export class ScreenGrabber {
       const picture = pool.allocate(width, height);
       this.#scaler.scaleSync([data], [width * BYTES_PER_PIXEL], 0, height, [...picture.planes], [...picture.strides]);
       const changed = this.#last === undefined || !data.equals(this.#last);
+      this.#forgetLast();
       this.#last = data;
       last.unref();
       this.#packets = [last, packet];
       return { picture, utcUs: Number(packet.pts), changed };
     }
+  }
+
+  /**
+   * V8 counts a view as memory of its size until it is collected, and would collect all the time. One that is detached
+   * counts no more.
+   */
+  #forgetLast(): void {
+    if (this.#last) (this.#last.buffer as ArrayBuffer).transfer(0);
+    this.#last = undefined;
   }
 
   /** To be called when no `next` is under way. */
@@ -91,7 +101,7 @@ export class ScreenGrabber {
     this.#closed = true;
     this.#context.closeInputSync();
     this.#scaler.freeContext();
-    this.#last = undefined;
+    this.#forgetLast();
     for (const packet of this.#packets) freePacket(packet);
   }
 }
