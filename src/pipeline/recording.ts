@@ -49,4 +49,6 @@ export type Recording = {
   readonly done: Promise<Ending>;
   /** How far encoding lags behind its due time, microseconds. */
   lagUs(): number;
+  /** What programs besides this process take for it, as was seen last; undefined where there are none. */
+  programs?(): { memoryBytes: number; cpuUs: number } | undefined;
 };

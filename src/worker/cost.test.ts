@@ -37,7 +37,7 @@ describe('the cost of recordings', () => {
     expect(refusalOf(mix(), old, machine, LIMITS)).toBeUndefined();
   });
 
-  test('a web page costs its browser as well, also once its recorder was seen', () => {
+  test('a web page costs its browser as well, by what was seen of both once it was', () => {
     const page = (width: number, height: number): Plan => ({
       ...{ mode: 'web', sid: newSid(), baseName: 'x', audio: { channels: 1, bitrateKbps: 48 } },
       video: { width, height, fps: 30, bitrateKbps: 2000 },
@@ -47,10 +47,9 @@ describe('the cost of recordings', () => {
     });
     const large = page(1280, 720);
     expect(estimate(large).cores).toBeGreaterThan(2 * estimate(mix(1280, 720, 30)).cores);
-    const running = (plan: Plan): Running => ({ plan, seen: { cores: 0.7, bytes: 150e6 } });
-    // What was seen of a recorder says nothing of the browser beside it.
-    expect(refusalOf(large, [running(large)], MACHINE, LIMITS)).toMatch(/take 1\.10 cores/);
-    expect(refusalOf(mix(), [running(mix())], MACHINE, LIMITS)).toBeUndefined();
+    const running = (cores: number): Running => ({ plan: large, seen: { cores, bytes: 600e6 } });
+    expect(refusalOf(large, [running(1.1)], MACHINE, LIMITS)).toMatch(/take 1\.10 cores/);
+    expect(refusalOf(large, [running(0.6)], MACHINE, LIMITS)).toBeUndefined();
   });
 
   test('what was seen counts, not what was thought', () => {

@@ -28,7 +28,7 @@ export const COST_MODEL = {
   individual: { cores: 0.02, coresPerUser: 0.02, likelyUsers: 2, bytes: 90 * MB },
   /** A web page: reading, converting and encoding each pixel of its screen. */
   web: { coresPerPixelPerS: 2.1e-8, bytes: 165 * MB, bytesPerPixel: 85 },
-  /** Chromium, its screen and its sound, of which a recorder sees nothing in its own count. */
+  /** Chromium, its screen and its sound. */
   pagePrograms: { cores: 0.4, bytes: 500 * MB },
 };
 
@@ -56,10 +56,7 @@ export function estimate(plan: Plan): Cost {
 
 /** What a recording at work takes, as far as it was seen. */
 function costOf({ plan, seen }: Running): Cost {
-  if (!seen) return estimate(plan);
-  if (plan.mode !== 'web') return seen;
-  const { cores, bytes } = COST_MODEL.pagePrograms;
-  return { cores: seen.cores + cores, bytes: seen.bytes + bytes };
+  return seen ?? estimate(plan);
 }
 
 /** Why the machine cannot carry one more recording, in words; undefined when it can. */

@@ -111,7 +111,8 @@ export function runRecorder(
       const cpu = process.cpuUsage();
       const pong = { type: 'pong', n, rssBytes: process.memoryUsage.rss(), cpuUs: cpu.user + cpu.system } as const;
       // Also while it is coming up: that may take long on a busy machine, and is no hanging.
-      emit({ ...pong, lagUs: run?.lagUs() ?? 0 });
+      const programs = run?.programs?.();
+      emit({ ...pong, lagUs: run?.lagUs() ?? 0, ...(programs && { programs }) });
     };
     const machine = () => {
       const { user, system } = process.cpuUsage();

@@ -92,7 +92,11 @@ export class RecorderChild implements RecorderProcess {
   get seen(): Cost | undefined {
     const [first, last] = [this.#pongs[0], this.#pongs.at(-1)];
     if (!first || !last || this.#pongs.length < SEEN_PONGS) return undefined;
-    return { cores: (last.cpuUs - first.cpuUs) / ((last.atMs - first.atMs) * 1000), bytes: last.rssBytes };
+    // A page's programs are what it costs more than half of.
+    if (this.plan?.mode === 'web' && !first.programs) return undefined;
+    const cpuUs = (pong: Pong) => pong.cpuUs + (pong.programs?.cpuUs ?? 0);
+    const bytes = last.rssBytes + (last.programs?.memoryBytes ?? 0);
+    return { cores: (cpuUs(last) - cpuUs(first)) / ((last.atMs - first.atMs) * 1000), bytes };
   }
 
   /** Whether it is up and waits for work. */

@@ -147,6 +147,8 @@ export const factSchema = z.discriminatedUnion('type', [
     cpuUs: z.number(),
     /** How far encoding lags behind its due time, microseconds. */
     lagUs: z.number(),
+    /** Of a web page: what its browser, screen and sound take, likewise; absent until it was measured. */
+    programs: z.object({ memoryBytes: z.number(), cpuUs: z.number() }).optional(),
   }),
   /** The last fact. `recorded` is false when no user ever sent anything, so that no file was made. */
   z.object({

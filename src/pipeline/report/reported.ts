@@ -66,5 +66,6 @@ export async function reported(
     stop: (atMonoUs, reason) => recording.stop(atMonoUs, reason),
     change: (command) => recording.change(command),
     lagUs: () => recording.lagUs(),
+    programs: () => recording.programs?.(),
   };
 }

@@ -10,6 +10,7 @@ import { messageOf } from '../../kernel/fault.ts';
 import { type HostUs, type RecordingUs, toRecording } from '../../kernel/time.ts';
 import { PicturePool } from '../../stages/codec/picture-pool.ts';
 import { ScreenGrabber } from '../../stages/codec/screen-grabber.ts';
+import type { PageUse } from '../../stages/source/page/page-meter.ts';
 import type { PageLoss, PageSourceListener } from '../../stages/source/page/page-source.ts';
 import { type EarlierRuns, readEarlierRuns } from '../mix/earlier-runs.ts';
 import type { Ending, LineContext, Recording } from '../recording.ts';
@@ -52,6 +53,7 @@ export class WebRecording implements Recording {
   #capturing = false;
   #stepping = false;
   #leftOut = 0;
+  #use: PageUse | undefined;
   #ending: Ended | undefined;
   #finished = false;
   #settle!: { resolve(ending: Ending): void; reject(error: unknown): void };
@@ -109,6 +111,10 @@ export class WebRecording implements Recording {
     return oldest ? Math.max(0, this.#nowUs - oldest.atUs) : 0;
   }
 
+  programs(): PageUse | undefined {
+    return this.#use;
+  }
+
   get #nowUs(): RecordingUs {
     return toRecording(this.#clock.monoUs(), this.#start.zeroMonoUs);
   }
@@ -124,7 +130,10 @@ export class WebRecording implements Recording {
       },
       onNoted: (what) => this.#note(what),
       onPageError: (kind, text) => this.#report.onError(kind, text, this.#nowUs),
-      onUse: (use) => this.#report.onUse(use),
+      onUse: (use) => {
+        this.#use = use;
+        this.#report.onUse(use);
+      },
       onLost: (loss) => this.#onLost(loss),
     };
   }
