@@ -24,6 +24,13 @@ export function peakMemoryMbOf(pid: number): number {
   return Number(line?.[1] ?? Number.NaN) / 1024;
 }
 
+/** The recorder that records: others may wait, ready for the next recording. */
+export function busiestOf(recorders: readonly number[]): number {
+  const [busiest] = recorders.toSorted((a, b) => cpuSecondsOf(b) - cpuSecondsOf(a));
+  if (busiest === undefined) throw new Error('the server has no recorder process');
+  return busiest;
+}
+
 /** Seconds that the machine's cores were busy since it started, all together. */
 export function busyCoreSeconds(): number {
   // user nice system idle iowait irq softirq steal
