@@ -38,3 +38,20 @@ export function floatingRegions(n: number): Rect[] {
     return { x: 0.012 + (i % 4) * 0.247, y: 1 - (Math.floor(i / 4) + 1) * 0.247, width: 0.235, height: 0.235 };
   });
 }
+
+/**
+ * Vertical: the large window of `maxResolutionUid`, who is there, and the small ones of the `n` − 1 others in join
+ * order.
+ */
+export function verticalRegions(n: number): { large: Rect; small: Rect[] } {
+  if (n < 2 || n > 17) throw new RangeError(`the table of vertical is for 2 to 17 users, not ${n}`);
+  const [wide, high, columns] = n <= 5 ? [5, 4, 1] : n <= 7 ? [7, 6, 1] : n <= 9 ? [9, 8, 1] : [10, 8, 2];
+  const large = { x: 0, y: 0, width: (wide - columns) / wide, height: 1 };
+  const small = Array.from({ length: n - 1 }, (_, i) => ({
+    x: large.width + Math.floor(i / high) / wide,
+    y: (i % high) / high,
+    width: 1 / wide,
+    height: 1 / high,
+  }));
+  return { large, small };
+}

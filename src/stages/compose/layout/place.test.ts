@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { bestFitRegions, floatingRegions, type Rect, verticalRegions } from '../../../../test/support/judge/regions.ts';
 import type { Layout } from '../../../contract/line/plan.ts';
 import { MAX_SHOWN, type PixelRect, type Placement, placeUsers, toPixels } from './place.ts';
 
@@ -156,6 +157,40 @@ describe('custom', () => {
   it('shows a user that two regions name in the first of them', () => {
     const layout: Layout = { kind: 'custom', regions: [region('a', 0), region('a', 0.5)] };
     expect(placeUsers(layout, ['a']).map((p) => p.x)).toEqual([0]);
+  });
+});
+
+describe.each(Array.from({ length: 17 }, (_, n) => n + 1))('%i users', (count) => {
+  const expectBoxes = (layout: Layout, uids: string[], boxes: Rect[]) => {
+    const placed = placeUsers(layout, uids);
+    expect(placed.map(({ uid }) => uid)).toEqual(uids.slice(0, boxes.length));
+    boxes.forEach((expected, i) => {
+      for (const side of ['x', 'y', 'width', 'height'] as const)
+        expect(placed[i]![side]).toBeCloseTo(expected[side], 9);
+    });
+  };
+
+  it('stand where the tables of the contract have them, and those beyond 17 nowhere', () => {
+    expectBoxes({ kind: 'floating' }, users(count), floatingRegions(count));
+    expectBoxes({ kind: 'bestFit' }, users(count), bestFitRegions(count));
+    const vertical: Layout = { kind: 'vertical', maxResolutionUid: 'u1' };
+    if (count > 1) {
+      const { large, small } = verticalRegions(count);
+      expectBoxes(vertical, users(count), [large, ...small]);
+      // Without the large window's user the place is kept, and the others stand as before.
+      const gone = placeUsers(vertical, users(count).slice(1));
+      expect(gone.map(({ uid }) => uid)).toEqual(users(count).slice(1));
+      expectBoxes(vertical, users(count).slice(1), small);
+    }
+    expectBoxes({ kind: 'floating' }, users(count + 17), floatingRegions(17));
+  });
+
+  it('move forward, in the order they joined, when any of them leaves, and the next in line comes in', () => {
+    for (const kind of ['floating', 'bestFit'] as const)
+      for (let leaver = 0; leaver < count; leaver++) {
+        const left = users(count + 17).filter((_, n) => n !== leaver);
+        expect(placeUsers({ kind }, left).map(({ uid }) => uid)).toEqual(left.slice(0, MAX_SHOWN));
+      }
   });
 });
 
