@@ -1,10 +1,8 @@
 import { beforeEach, describe, expect, test, vi } from 'vitest';
-import { FakeStore, FakeWorld, fakeFault, OPEN, settle, taskOf } from '../../test/support/fake-ports.ts';
-import type { SpooledFile } from '../media/segment.ts';
+import { FakeStore, FakeWorld, fakeFault, settle, taskOf } from '../../test/support/fake-ports.ts';
+import { hold, lying, mp4, recordingsOf } from '../../test/support/task-scene.ts';
 import type { TaskHold } from './hold.ts';
-import type { RecordingStore, RunFile } from './ports.ts';
-import { Recordings } from './recordings.ts';
-import type { RunRecord } from './run-record.ts';
+import type { RecordingStore } from './ports.ts';
 import { newTaskState, type TaskState } from './task.ts';
 import { type TaskChange, TaskRunner } from './task-runner.ts';
 
@@ -13,42 +11,6 @@ beforeEach(() => {
   world = new FakeWorld();
 });
 
-/** A file on a spool, as the next server reads it. */
-const lying = (name: string): RunFile => ({ dir: '/spool/x/1', file: mp4(name) });
-const mp4 = (name: string, startUtcMs = 1, durationUs = 1): SpooledFile => ({
-  ...{ type: 'mp4', name, index: 0, startUtcMs, durationUs, bytes: 1 },
-});
-
-function hold(task = taskOf(), state: TaskState = newTaskState()): TaskRunner {
-  world.store.tasks.set(task.sid, { task, state });
-  return new TaskRunner(task, state, world.store.holdOf(task.sid), world.ports());
-}
-function recordings(): Recordings {
-  return new Recordings({
-    ...world.ports(),
-    resourceLifeMs: 1,
-    sliceStartTimeUnit: 's',
-    forceExtinfComma: false,
-    storeReports: 'local',
-    mp4Limit: { durationMs: 1000, bytes: 1_000_000 },
-    baseName: (sid) => sid,
-    callTimeoutMs: 4000,
-    maxRecordings: 10,
-    admission: OPEN,
-    start: {},
-    mayRecord: () => true,
-  });
-}
-
-const running: RunRecord = {
-  generation: 1,
-  kind: 'record',
-  phase: 'running',
-  process: { pid: 99, startTicks: 1, bootId: 'boot' },
-  startedMs: 0,
-  endedMs: undefined,
-  why: undefined,
-};
 /** Has three runs of a recording crash one after another, which ends it. */
 async function crash(why = 'gone'): Promise<void> {
   for (let losses = 0; losses < 3; losses++) {
@@ -58,7 +20,7 @@ async function crash(why = 'gone'): Promise<void> {
 }
 
 test('what waits for a store is tried at once when somebody of its app asks for it', async () => {
-  const all = recordings();
+  const all = recordingsOf(world);
   const task = taskOf();
   world.store.tasks.set(task.sid, { task, state: { ...newTaskState(), phase: 'uploading', status: 7, generation: 1 } });
   world.spooled.set(task.sid, [lying('x_0.mp4')]);
@@ -71,7 +33,7 @@ test('what waits for a store is tried at once when somebody of its app asks for 
 });
 
 test('what crashed recorders had put on the spool is uploaded, also what they could not tell', async () => {
-  const runner = hold();
+  const runner = hold(world);
   await runner.start();
   const [recorder] = world.recorders;
   world.spool(recorder!, mp4('told.mp4'));
@@ -88,7 +50,7 @@ test('what crashed recorders had put on the spool is uploaded, also what they co
 
 describe('a run that is lost', () => {
   test('is followed by one that reads the same feed, with the same zero and a folder of its own', async () => {
-    const runner = hold();
+    const runner = hold(world);
     await runner.start();
     const { sid } = runner.task;
     world.clock.advance(5_000);
@@ -103,7 +65,7 @@ describe('a run that is lost', () => {
   });
 
   test('says nothing any more that counts', async () => {
-    const runner = hold();
+    const runner = hold(world);
     await runner.start();
     const [first] = world.recorders;
     first!.tell({ type: 'ended', reason: 'failed', recorded: true, message: 'ENOSPC' });
@@ -119,7 +81,7 @@ describe('a run that is lost', () => {
   });
 
   test('hands on the changes of the last minute, one by one; those before are part of the plan', async () => {
-    const runner = hold();
+    const runner = hold(world);
     await runner.start();
     const only = (uid: string): NonNullable<TaskChange['subscribe']> => ({
       audio: { kind: 'only', uids: [uid] },
@@ -138,7 +100,7 @@ describe('a run that is lost', () => {
   });
 
   test('leaves a stop that waits to the run after it, which records what came before', async () => {
-    const runner = hold();
+    const runner = hold(world);
     await runner.start();
     const [first] = world.recorders;
     const stopped = runner.stop(true);
@@ -158,7 +120,7 @@ describe('a run that is lost', () => {
   });
 
   test('just as a stop comes in is followed all the same, by one that is told of the stop', async () => {
-    const runner = hold();
+    const runner = hold(world);
     await runner.start();
     const [first] = world.recorders;
     // The loss is known, and not yet taken in, when the stop is: its turn is before the loss's.
@@ -176,7 +138,7 @@ describe('a run that is lost', () => {
   });
 
   test('is kept, with its process and why it ended', async () => {
-    const runner = hold();
+    const runner = hold(world);
     await runner.start();
     world.recorders[0]!.exit('SIGKILL');
     await settle();
@@ -236,7 +198,7 @@ test.each([
 });
 
 test('a database that fails does not end a recording', async () => {
-  const runner = hold();
+  const runner = hold(world);
   world.store.broken = true;
   await runner.start();
   world.recorders[0]?.tell({ type: 'joined' });
@@ -246,7 +208,7 @@ test('a database that fails does not end a recording', async () => {
 });
 
 test('files finished before the uploader is there are not lost', async () => {
-  const runner = hold();
+  const runner = hold(world);
   const starting = runner.start();
   await starting;
   world.spool(world.recorders[0]!, mp4('early.mp4'));
@@ -256,7 +218,7 @@ test('files finished before the uploader is there are not lost', async () => {
 
 test('a store that can never be used stops the recording and leaves its files on the spool', async () => {
   world.uploadFault = fakeFault('bucket-invalid');
-  const runner = hold();
+  const runner = hold(world);
   await runner.start();
   await settle();
   const [recorder] = world.recorders;
@@ -266,174 +228,6 @@ test('a store that can never be used stops the recording and leaves its files on
   await runner.ended;
   expect(runner.state.ending).toContain(`/spool/${runner.task.sid}`);
   expect(world.removed).toEqual([]);
-});
-
-describe('after a crash of the server', () => {
-  /** A task that the server before left in this state, with a recorder that is still at work. */
-  async function left(state: Partial<TaskState>, folders = [1], files = [lying('a.mp4')]) {
-    const task = taskOf();
-    world.store.tasks.set(task.sid, { task, state: { ...newTaskState(), generation: 1, ...state } });
-    world.store.runs.set(task.sid, [running]);
-    world.spooled.set(task.sid, files);
-    world.runs.set(task.sid, folders);
-    world.alive.add(99);
-    const all = recordings();
-    await all.recover();
-    await settle();
-    return { task, all };
-  }
-  test('a recording that the database lost is told of with its folder, once, and one that it knows is not', async () => {
-    world.spooled.set('lost', [lying('b.mp4')]);
-    const { task } = await left({ phase: 'recording' });
-    const said = world.lines.filter(({ text }) => text.includes('knows no such recording'));
-    expect(said).toEqual([
-      { level: 'warn', details: { sid: 'lost' }, text: expect.stringContaining('stay in /spool/lost') },
-    ]);
-    expect(world.store.tasks.has(task.sid)).toBe(true);
-  });
-
-  async function orphanEnds(): Promise<void> {
-    world.alive.delete(99);
-    world.clock.advance(500);
-    await settle();
-  }
-
-  test('the old recorder may finish, then another goes on under the same sid and counts from the same zero', async () => {
-    world.clock.advance(100_000);
-    const zeroUtcMs = world.clock.nowMs() - 60_000;
-    const { task, all } = await left({ phase: 'recording', status: 5, zeroUtcMs });
-    expect(world.recorders).toHaveLength(0);
-    await orphanEnds();
-    const [recorder] = world.recorders;
-    expect(recorder?.start).toMatchObject({ generation: 2, zeroUtcMs, zeroMonoUs: 40_000_000 });
-    expect(recorder?.start.earlierDirs).toEqual([`/spool/${task.sid}/1`]);
-    recorder!.tell({ type: 'ended', reason: 'idle', recorded: true, message: '' });
-    await settle();
-    world.uploads[0]?.letFinish();
-    await settle();
-    expect(all.size).toBe(0);
-    expect(world.removed).toEqual([task.sid]);
-  });
-
-  test.each([
-    ['that was set back by an hour', { bootId: 'boot', us: 30_000_000 }, 30_000_000],
-    ['is believed once the machine was started anew', { bootId: 'before', us: 7 }, 40_000_000 + 3_600_000_000],
-  ])('wall time %s', async (_what, zeroMono, zeroMonoUs) => {
-    world.clock.advance(100_000);
-    const zeroUtcMs = world.clock.nowMs() - 60_000 + 3_600_000;
-    await left({ phase: 'recording', status: 5, zeroUtcMs, zeroMono });
-    await orphanEnds();
-    expect(world.recorders[0]?.start).toMatchObject({ generation: 2, zeroUtcMs, zeroMonoUs });
-  });
-
-  test('wall time that was set back while the machine was started anew makes nobody wait', async () => {
-    world.clock.advance(100_000);
-    const zeroUtcMs = world.clock.nowMs() - 60_000 + 3_600_000;
-    const file = mp4('a.mp4', zeroUtcMs + 30_000, 15_000_000);
-    const zeroMono = { bootId: 'before', us: 7 };
-    await left({ phase: 'recording', status: 5, zeroUtcMs, zeroMono }, [1], [{ ...lying('a.mp4'), file }]);
-    await orphanEnds();
-    // It is at least 45 s after the zero: so much lies on the spool.
-    expect(world.recorders[0]?.start).toMatchObject({ zeroUtcMs, zeroMonoUs: 100_000_000 - 45_000_000 });
-  });
-
-  test('a run whose folder somebody removed is told, and the recording goes on', async () => {
-    await left({ phase: 'recording', status: 5, zeroUtcMs: 0 }, []);
-    await orphanEnds();
-    expect(world.lines).toContainEqual({
-      level: 'error',
-      details: { sid: expect.any(String), generation: 1 },
-      text: 'the spool folder of a run is gone: what was not stored of it is lost',
-    });
-    expect(world.recorders[0]?.start).toMatchObject({ generation: 2 });
-  });
-
-  test('one that was stopping is completed and stored, with what the old recorder finished', async () => {
-    const { task, all } = await left({ phase: 'stopping', status: 6, stoppedBy: 'call' });
-    world.spooled.get(task.sid)?.push(lying('last.mp4'));
-    await orphanEnds();
-    expect(world.recorders).toHaveLength(0);
-    expect(world.uploads[0]?.files.map((file) => file.name)).toEqual(['a.mp4', 'last.mp4']);
-    world.uploads[0]?.letFinish();
-    await settle();
-    expect(all.size).toBe(0);
-    expect(world.store.tasks.get(task.sid)?.state).toMatchObject({ phase: 'ended', status: 8 });
-  });
-
-  test('an old recorder that does not end in time is ended by force', async () => {
-    await left({ phase: 'recording', status: 5, zeroUtcMs: 0 });
-    for (let i = 0; i < 70; i++) {
-      await settle();
-      world.clock.advance(500);
-    }
-    await settle();
-    expect(world.ended).toEqual([99]);
-    expect(world.recorders).toHaveLength(1);
-  });
-
-  test('a stop while the old recorder finishes waits for it, and is answered', async () => {
-    const { task } = await left({ phase: 'recording', status: 5, zeroUtcMs: 0 });
-    const runner = new TaskRunner(task, world.store.tasks.get(task.sid)!.state, world.store.holdOf(task.sid), {
-      ...world.ports(),
-    });
-    await runner.resume([running]);
-    const stopped = runner.stop(true);
-    await settle();
-    expect(runner.state).toMatchObject({ phase: 'stopping', status: 6 });
-    await orphanEnds();
-    world.uploads.at(-1)?.letFinish();
-    await settle();
-    expect(await stopped).toBe('nothing');
-  });
-
-  test('no number of a run is used twice, also of one that only the spool knows', async () => {
-    const task = taskOf();
-    world.store.tasks.set(task.sid, { task, state: { ...newTaskState(), phase: 'recording', generation: 1 } });
-    world.runs.set(task.sid, [1, 4]);
-    await recordings().recover();
-    await settle();
-    expect(world.recorders[0]?.start.generation).toBe(5);
-  });
-});
-
-describe('a task that another server has', () => {
-  test('ends here at once: its recorder is killed, nothing is uploaded or told, and who waits hears that it is gone', async () => {
-    const runner = hold();
-    await runner.start();
-    const [recorder] = world.recorders;
-    world.spool(recorder!, mp4('a.mp4'));
-    const stopped = runner.stop(true);
-    await settle();
-    const told = world.store.notices.length;
-    world.store.taken.add(runner.task.sid);
-    recorder!.tell({ type: 'streamStateChanged', uid: '5', kind: 'audio', receiving: true });
-    await runner.ended;
-    expect(await stopped).toBe('gone');
-    expect(recorder!.killed).toBe(true);
-    expect(world.uploads[0]?.aborted).toBe(true);
-    expect(world.feedsOpen).toBe(0);
-    expect(world.store.notices).toHaveLength(told);
-    recorder!.exit('SIGKILL');
-    await settle();
-    expect(world.recorders).toHaveLength(1);
-    expect(world.removed).toEqual([]);
-    expect(await runner.stop(true)).toBe('gone');
-  });
-
-  test('is found out also while nothing happens', async () => {
-    world.store.shared = true;
-    const task = taskOf();
-    world.store.tasks.set(task.sid, { task, state: { ...newTaskState(), phase: 'recording', zeroUtcMs: 0 } });
-    const all = recordings();
-    await all.recover();
-    await settle();
-    expect(all.size).toBe(1);
-    world.store.taken.add(task.sid);
-    world.clock.advance(1_000);
-    await settle();
-    expect(all.size).toBe(0);
-    expect(world.recorders[0]?.killed).toBe(true);
-  });
 });
 
 test('a database that is away for a minute holds no stop up, and is told all when it is back', async () => {
@@ -469,7 +263,7 @@ test('a database that is away for a minute holds no stop up, and is told all whe
 });
 
 test('a fault in one turn does not keep the next from being taken', async () => {
-  const runner = hold();
+  const runner = hold(world);
   await runner.start();
   vi.spyOn(world.clock, 'nowMs').mockImplementationOnce(() => {
     throw new Error('a defect');
@@ -481,7 +275,7 @@ test('a fault in one turn does not keep the next from being taken', async () => 
 });
 
 test('closing ends recordings properly; what is not uploaded in time is left for the next server', async () => {
-  const all = recordings();
+  const all = recordingsOf(world);
   const task = taskOf();
   world.store.tasks.set(task.sid, { task, state: { ...newTaskState(), phase: 'uploading', status: 7 } });
   world.spooled.set(task.sid, [lying('a.mp4')]);
@@ -497,7 +291,7 @@ test('closing ends recordings properly; what is not uploaded in time is left for
 });
 
 test('a stop before the recorder is ready reaches it', async () => {
-  const runner = hold();
+  const runner = hold(world);
   const starting = runner.start();
   const stopping = runner.stop(false);
   await starting;
