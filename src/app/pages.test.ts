@@ -1,12 +1,13 @@
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import type { PageGuard } from '../contract/line/commands.ts';
 import { newHexId } from '../kernel/ids.ts';
 import { findPrograms } from '../stages/source/page/programs.ts';
+import { setUserRules, userOf } from '../stages/source/page/user-rules.ts';
 import { Pages, pageUser, probeGuard } from './pages.ts';
 
 let dataDir: string;
@@ -113,4 +114,17 @@ test('a guard that cannot be had is a refusal, which says where others are named
   // A browser that does not come up with its sandbox is started without.
   expect(await probeGuard('trust-the-browser', programs, user)).toBe(false);
   expect((await open('nobody', 'trust-the-browser')).sourceOf(PAGE)).toMatchObject({ guard: 'trust-the-browser' });
+});
+
+test('the rules of a recorder that was killed go with its folder', async ({ skip }) => {
+  const pages = await open('nobody', 'user');
+  skip(pages.refusal !== undefined, pages.refusal);
+  const pid = await endedPid();
+  const { uid } = userOf(pid);
+  mkdirSync(join(rootOf(), `${pid}-1`));
+  await setUserRules({ uid, proxyPort: 1, networks: ['10.1.2.3/16', '127.0.0.0/8', '127.0.0.1', '::1/128'] });
+  const tables = () => execFileSync('/usr/sbin/nft', ['list', 'tables'], { encoding: 'utf8' });
+  expect(tables()).toContain(`aircheck_page_${uid}`);
+  pages.sweep();
+  await vi.waitFor(() => expect(tables()).not.toContain(`aircheck_page_${uid}`), { timeout: 5_000 });
 });
