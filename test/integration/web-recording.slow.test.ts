@@ -343,7 +343,9 @@ describe.skipIf(refusal !== undefined)('a web page', { timeout: 120_000 }, () =>
     pages.add(
       '/eats',
       `console.error('hungry'); const eaten = [];
-      if (!localStorage.seen) setInterval(() => { eaten.push(new Uint8Array(2e7).fill(eaten.length)); }, 10);
+      if (!localStorage.seen) setInterval(() => {
+        if (eaten.length < 100) eaten.push(new Uint8Array(2e7).fill(eaten.length));
+      }, 80);
       localStorage.seen = 1;`,
     );
     const recording = await begin('eats', '/eats');
