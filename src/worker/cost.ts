@@ -24,8 +24,8 @@ const MB = 1_000_000;
 export const COST_MODEL = {
   /** A composite: joining, sound, and each pixel that is composed and encoded. */
   mix: { cores: 0.035, coresPerPixelPerS: 1.4e-8, bytes: 150 * MB, bytesPerPixel: 85 },
-  /** A recording of single users, by the user; how many will come is not known. */
-  individual: { cores: 0.02, coresPerUser: 0.02, likelyUsers: 2, bytes: 90 * MB },
+  /** A recording of single users, or of snapshots alone, by the user; how many will come is not known. */
+  individual: { cores: 0.02, coresPerUser: 0.02, coresPerSnapshots: 0.01, likelyUsers: 2, bytes: 90 * MB },
   /** A web page: reading, converting and encoding each pixel of its screen. */
   web: { coresPerPixelPerS: 2.1e-8, bytes: 165 * MB, bytesPerPixel: 85 },
   /** Chromium, its screen and its sound. */
@@ -35,8 +35,9 @@ export const COST_MODEL = {
 /** What a recording is likely to cost by its plan. */
 export function estimate(plan: Plan): Cost {
   if (plan.mode === 'individual') {
-    const { cores, coresPerUser, likelyUsers, bytes } = COST_MODEL.individual;
-    return { cores: cores + coresPerUser * Math.min(likelyUsers, plan.maxUsers), bytes };
+    const { cores, coresPerUser, coresPerSnapshots, likelyUsers, bytes } = COST_MODEL.individual;
+    const perUser = plan.streamMode === 'none' ? coresPerSnapshots : coresPerUser;
+    return { cores: cores + perUser * Math.min(likelyUsers, plan.maxUsers), bytes };
   }
   const { width, height, fps } = plan.video ?? { width: 0, height: 0, fps: 0 };
   const pixels = width * height;
