@@ -1,0 +1,75 @@
+/**
+ * Composites of each kind (contract §1.2.2): sound alone, picture alone, in each audio profile, and of a full room all
+ * speaking at once, by a held clock and judged in the files.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { MixPlan } from '../../src/contract/line/plan.ts';
+import { AUDIO_PROFILES } from '../../src/contract/rest/media-values.ts';
+import { liveFrames } from '../../src/stages/codec/native-frames.ts';
+import { probeFile } from '../support/judge/probe.ts';
+import { envelopeOf, listen } from '../support/judge/sound.ts';
+import { GREEN, RED } from '../support/media/participants.ts';
+import type { ScriptedUser } from '../support/scripted-feed.ts';
+import { planOf, record } from '../support/scripted-recording.ts';
+
+/** Entries of an envelope a second. */
+const ENVELOPE_RATE = 400;
+
+let dir: string;
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'aircheck-kinds-'));
+});
+afterEach(() => {
+  rmSync(dir, { recursive: true, force: true });
+  expect(liveFrames()).toBe(0);
+});
+
+/** A plan of sound alone. */
+function soundPlan(profile: keyof typeof AUDIO_PROFILES): MixPlan {
+  const { video: _, ...plan } = planOf({ audio: AUDIO_PROFILES[profile] });
+  return plan;
+}
+
+describe('a composite', () => {
+  test('of 17 who all speak at once is turned down, and not clipped', async () => {
+    const users: ScriptedUser[] = Array.from({ length: 17 }, (_, n) => ({
+      ...{ uid: `${n + 1}`, participant: RED, fromS: -1, toS: 9, video: false },
+    }));
+    const { mp4 } = await record(dir, users, soundPlan(1), 3);
+    const heard = listen(mp4);
+    expect(heard.peak).toBeGreaterThan(0.7);
+    expect(heard.peak).toBeLessThan(1.05);
+    // All have one pitch and are in step, so their sum is a tone; one that is clipped has a third of it at three times
+    // its pitch.
+    const [tone, third] = [RED.toneHz, 3 * RED.toneHz].map((toneHz) => envelopeOf(heard, toneHz));
+    for (const atS of [1.05, 1.5, 2.05, 2.5]) {
+      const at = Math.round((atS - heard.startS) * ENVELOPE_RATE);
+      expect(third![at]! / tone![at]!, `${atS} s`).toBeLessThan(0.03);
+    }
+  });
+
+  test.each([0, 1, 2] as const)(
+    'of sound alone has the channels of audio profile %i, and no picture',
+    async (profile) => {
+      const users: ScriptedUser[] = [{ uid: '1', participant: GREEN, fromS: -1, toS: 9 }];
+      const { mp4, ending } = await record(dir, users, soundPlan(profile), 2);
+      expect(ending).toMatchObject({ reason: 'stopped', recorded: true });
+      const { video, audio } = probeFile(mp4);
+      expect(video).toBeUndefined();
+      expect(audio).toMatchObject({ channels: profile === 2 ? 2 : 1 });
+      expect(listen(mp4).peak).toBeGreaterThan(0.02);
+    },
+  );
+
+  test('of pictures alone has no sound', async () => {
+    const users: ScriptedUser[] = [{ uid: '1', participant: GREEN, fromS: -1, toS: 9 }];
+    const { audio: _sound, ...plan } = planOf();
+    const { mp4 } = await record(dir, users, plan, 2);
+    const { audio, video } = probeFile(mp4);
+    expect(audio).toBeUndefined();
+    expect(video).toMatchObject({ packets: 60, width: 640, height: 360 });
+  });
+});
