@@ -26,6 +26,11 @@ export type Segment = {
   /** Exact length, microseconds. */
   durationUs: number;
   bytes: number;
+  /**
+   * How much of the recording before it was on hold and is in no file, microseconds, of files whose own time goes on
+   * over holds. Absent where nothing was.
+   */
+  heldUs?: number | undefined;
   discontinuity: boolean;
   starts: TrackEvent[];
   rotations: RotateEvent[];
@@ -53,6 +58,8 @@ export type WholeFile = {
   startUtcMs: number;
   durationUs: number;
   bytes: number;
+  /** As of Segment. */
+  heldUs?: number | undefined;
   owner?: FileOwner | undefined;
 };
 

@@ -4,7 +4,7 @@
  */
 import { readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Segment, SpooledFile } from '../media/segment.ts';
+import type { Segment, SpooledFile, WholeFile } from '../media/segment.ts';
 import type { FileLimit } from '../stages/mux/cut.ts';
 import { mendSlice } from '../stages/mux/mend-slice.ts';
 import { remuxSlices } from '../stages/mux/mp4/remux-slices.ts';
@@ -78,9 +78,14 @@ function remainderOf(
   const mp4s = files.filter((file) => file.type === 'mp4' && file.owner === undefined);
   const newest = mp4s.sort((a, b) => a.startUtcMs - b.startUtcMs).at(-1);
   if (newest?.type !== 'mp4') return { firstIndex: 0, fromUs: undefined };
-  const endMs = newest.startUtcMs + newest.durationUs / 1000;
-  if (last.startUtcMs + last.durationUs / 1000 - endMs < INTERRUPTION_MS) return undefined;
+  const endMs = endOf(newest);
+  if (endOf(last) - endMs < INTERRUPTION_MS) return undefined;
   return { firstIndex: newest.index + 1, fromUs: Math.round((endMs - first.startUtcMs) * 1000) };
+}
+
+/** Where a file ends, as if the recording had never been on hold: files go on over that. */
+function endOf({ startUtcMs, durationUs, heldUs = 0 }: Segment | WholeFile): number {
+  return startUtcMs + (durationUs - heldUs) / 1000;
 }
 
 /** True of a torn slice of all users together in whose place a later run made others. */
@@ -107,8 +112,12 @@ async function salvage(
   const stream = streamOf(name, known, torn);
   const before = known.filter(({ playlist }) => playlist === stream.playlist).sort((a, b) => a.index - b.index);
   const last = before.at(-1);
-  const begins = !last || startUtcMs - (last.startUtcMs + last.durationUs / 1000) > INTERRUPTION_MS;
   const goesOn = last !== undefined && (await goesOnFromSlice(dir, last.name, name));
+  const gapMs = last ? startUtcMs - (last.startUtcMs + last.durationUs / 1000) : 0;
+  // All users' slices go on over a hold; a user's begin anew.
+  const heldUs = last && !stream.owner && goesOn && gapMs > INTERRUPTION_MS ? Math.round(gapMs * 1000) : 0;
+  const begins = !last || (gapMs > INTERRUPTION_MS && heldUs === 0);
+  const heldSoFarUs = (last?.heldUs ?? 0) + heldUs;
   const size = mended.size;
   const lastSize = before.flatMap(({ rotations }) => rotations).at(-1);
   const isResized = size && (size.width !== lastSize?.width || size.height !== lastSize.height);
@@ -122,6 +131,7 @@ async function salvage(
     startUtcMs,
     durationUs: mended.endUs - mended.startUs,
     bytes: mended.bytes,
+    ...(heldSoFarUs > 0 && { heldUs: heldSoFarUs }),
     discontinuity: begins || !goesOn || Boolean(isResized),
     starts: begins ? mended.kinds.map((kind) => ({ kind, startUtcMs })) : [],
     rotations: rotation ? [rotation] : [],

@@ -15,6 +15,11 @@ export function queryResponse(task: Task, state: TaskState, unit: 's' | 'ms'): Q
   return { status: state.status, extensionServiceState: [page, ...pushStates(task, state, standing)] };
 }
 
+/** What query says beyond the contract, of a recording of a channel; a page's state has `onhold` itself. */
+export function extensionOf({ document: { plan } }: Task): Pick<QueryReply, 'aircheck'> {
+  return plan.mode === 'web' || plan.onhold === undefined ? {} : { aircheck: { onhold: plan.onhold } };
+}
+
 export function stopResponse(
   task: Task,
   state: TaskState,

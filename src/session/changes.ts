@@ -43,7 +43,7 @@ function changed(plan: Plan, change: Change): Plan {
     case 'changeSubscription':
       return plan.mode === 'web' ? plan : { ...plan, subscribe: change.subscribe };
     case 'changeHold':
-      return plan.mode === 'web' ? { ...plan, onhold: change.onhold } : plan;
+      return { ...plan, onhold: change.onhold };
     case 'changeLayout': {
       if (plan.mode !== 'mix' || !plan.video) return plan;
       const { type: _type, ...look } = change;

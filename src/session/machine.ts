@@ -33,6 +33,7 @@ export function transition(state: TaskState, event: TaskEvent): Transition {
         : { state: { ...state, progress: Math.max(state.progress, event.progress) }, effects: [] };
     case 'streamStateChanged':
     case 'sliceStarted':
+    case 'holdChanged':
     case 'outputFailed':
     case 'pageReloaded':
     case 'fileResent':

@@ -67,6 +67,9 @@ function happened(task: Task, before: TaskState, event: TaskEvent, after: TaskSt
       return [streamState(event)];
     case 'sliceStarted':
       return [sliceStart(event)];
+    case 'holdChanged':
+      // In web mode the contract has no such notice, and the call to which it belongs is the contract's.
+      return isPage(task) ? [] : [holdChanged(event)];
     case 'outputFailed':
       return [error(own(task), MAJOR, ERROR_CODES.notWritten, event.message)];
     case 'pageReloaded':
@@ -128,6 +131,10 @@ function streamState({ uid, kind, receiving, atMs }: Extract<TaskEvent, { type: 
   return kind === 'audio'
     ? { eventType: 43, details: { msgName: 'recorder_audio_stream_state_changed', ...details } }
     : { eventType: 44, details: { msgName: 'recorder_video_stream_state_changed', ...details } };
+}
+
+function holdChanged({ onhold, atMs }: Extract<TaskEvent, { type: 'holdChanged' }>): NoticeDraft {
+  return { eventType: 1001, details: { msgName: 'aircheck_hold_changed', onhold, utcMs: Math.floor(atMs) } };
 }
 
 function sliceStart(event: Extract<TaskEvent, { type: 'sliceStarted' }>): NoticeDraft {

@@ -22,7 +22,7 @@ import { parseUpdateLayout } from '../contract/rest/update-layout.ts';
 import { sleep, type Timer, within } from '../kernel/clock.ts';
 import { type Fault, messageOf } from '../kernel/fault.ts';
 import { newHexId, newResourceId, newSid } from '../kernel/ids.ts';
-import { queryResponse, stopResponse } from './answers.ts';
+import { extensionOf, queryResponse, stopResponse } from './answers.ts';
 import type { PastTask, Resource, TaskPorts } from './ports.ts';
 import { type ResourcePath, Resources, refuseUnfound } from './resources.ts';
 import { isRunning, kindsOf, newTaskState, type Task, takesOnlySnapshots } from './task.ts';
@@ -337,7 +337,7 @@ export class Recordings {
     const { cname, uid } = task;
     const { resourceId, sid } = path;
     const serverResponse = queryResponse(task, state, this.#options.sliceStartTimeUnit);
-    return { cname, uid, resourceId, sid, serverResponse };
+    return { cname, uid, resourceId, sid, serverResponse, ...extensionOf(task) };
   }
 
   async stop(path: TaskPath, body: unknown): Promise<StopReply> {

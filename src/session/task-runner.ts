@@ -42,7 +42,7 @@ export type TaskChange = {
   storage?: StorageConfig;
   subscribe?: { audio: Subscription; video: Subscription };
   layout?: { layout: Layout; backgroundColor: string };
-  /** Whether a web page is recorded, or paused. */
+  /** Whether nothing is recorded for now. */
   onhold?: boolean | undefined;
   /** Where a web page is pushed to. */
   pushes?: PushTarget[] | undefined;
@@ -280,9 +280,12 @@ export class TaskRunner {
       this.fence();
       return false;
     }
+    const wasHeld = document.plan.onhold === true;
     this.#task = { ...this.#task, document: changed };
     for (const command of toCommands(added, this.#runs.zeroMonoUs ?? clock.monoUs())) this.#runs.change(command);
     if (pushes) this.#runs.change({ type: 'changePushes', atMonoUs: clock.monoUs(), targets: pushes });
+    if (onhold !== undefined && onhold !== wasHeld)
+      await this.#take({ type: 'holdChanged', onhold, atMs: clock.nowMs() });
     return true;
   }
 

@@ -113,6 +113,8 @@ export type TaskEvent =
       trackType: TrackType;
       uid?: string | undefined;
     }
+  /** A call put the recording on hold, or has it go on. */
+  | { type: 'holdChanged'; onhold: boolean; atMs: number }
   /** One of the recording's outputs lacks something that could not be written; the others go on. */
   | { type: 'outputFailed'; message: string }
   /** A web page was loaded again. */

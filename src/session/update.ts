@@ -24,6 +24,7 @@ export function changeOf(
   } else {
     const lists = listsOf(request);
     if (lists) change.subscribe = toSubscriptions(lists, kindsOf(task.document.plan));
+    change.onhold = request.aircheck?.onhold;
   }
   if (request.storageConfig) change.storage = renewed(task, request.storageConfig);
   return change;

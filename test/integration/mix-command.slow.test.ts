@@ -387,7 +387,15 @@ describe('in this process', () => {
     const folder = join(dir, name);
     mkdirSync(folder);
     return {
-      ...{ cast, fromUs: 0, toUs: 20_000_000, zeroUtcMs: 0, video, audio: { channels: 1 as const, bitrateKbps: 48 } },
+      ...{
+        cast,
+        fromUs: 0,
+        toUs: 20_000_000,
+        holds: [],
+        zeroUtcMs: 0,
+        video,
+        audio: { channels: 1 as const, bitrateKbps: 48 },
+      },
       ...{ files: { mp4: true, hls: false }, dir: folder, baseName: 'x', threads: 1, read: readSlicesIn(dir) },
       onProblem: (what: string) => expect.unreachable(what),
     };

@@ -53,7 +53,15 @@ export async function mix(manifestPath: string, words: MixWords): Promise<void> 
   const startedUs = systemClock.monoUs();
   try {
     const files = await remix({
-      ...{ cast, fromUs, toUs, zeroUtcMs: manifest.zeroUtcMs, video: request.video, audio: request.audio },
+      ...{
+        cast,
+        fromUs,
+        toUs,
+        holds: manifest.holds,
+        zeroUtcMs: manifest.zeroUtcMs,
+        video: request.video,
+        audio: request.audio,
+      },
       files: { mp4: true, hls: words.hls ?? false },
       ...{ dir: work, baseName: targets.stem, threads: availableParallelism() },
       read: readSlicesIn(folder),

@@ -26,7 +26,7 @@ const changeSubscriptionSchema = z.object({
   subscribe: z.object({ audio: subscriptionSchema, video: subscriptionSchema }),
 });
 
-/** The recording is paused, or goes on. */
+/** Nothing is recorded for now, or again. */
 const changeHoldSchema = z.object({ type: z.literal('changeHold'), atMonoUs: hostUs, onhold: z.boolean() });
 
 /** A web page is pushed to these addresses and no others. What is pushed live has no earlier moment to hold from. */

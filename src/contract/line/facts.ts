@@ -26,6 +26,7 @@ const segmentSchema = z.object({
   playlist: fileName,
   index: z.int().min(0),
   ...placed,
+  heldUs: z.number().optional(),
   discontinuity: z.boolean(),
   starts: z.array(trackEvent),
   rotations: z.array(rotateEvent),
@@ -47,6 +48,7 @@ const wholeFileSchema = z.object({
   name: fileName,
   index: z.int().min(0),
   ...placed,
+  heldUs: z.number().optional(),
   owner: owner.optional(),
 });
 

@@ -49,6 +49,11 @@ export const manifestSchema = z.object({
   endUs: timeUs,
   /** Who was in the channel, in order of joining, and when. `leftUs` is `endUs` for those who stayed. */
   users: z.array(z.object({ uid: z.string(), stays: z.array(z.object({ joinedUs: timeUs, leftUs: timeUs })) })),
+  /**
+   * When the recording was on hold, in order: nothing lies in any file of it, and what is made of the whole goes on as
+   * if no time had passed. Absent in manifests of earlier versions, which had no holds.
+   */
+  holds: z.array(z.object({ fromUs: timeUs, untilUs: timeUs })).default([]),
   slices: z.array(manifestSliceSchema),
   mp4s: z.array(fileSchema),
   snapshots: z.array(z.object({ name: fileName, uid: z.string(), atUs: timeUs, bytes: z.int().min(0) })),

@@ -81,6 +81,8 @@ const commonMembers = {
    * §1.2.2).
    */
   videoStreamType: z.union([z.literal(0), z.literal(1)]).optional(),
+  /** Whether nothing is recorded for now; absent in a recording that was never put on hold. */
+  onhold: z.boolean().optional(),
 };
 
 const fileMembers = {

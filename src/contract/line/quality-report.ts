@@ -206,6 +206,17 @@ export const qualityReportSchema = z.object({
     )
     .optional()
     .meta({ description: 'The processes that made the recording, one after the other.' }),
+  holds: z
+    .array(
+      z.object({
+        fromMs: at(),
+        durationMs: z.number().min(0).nullable().meta({ description: 'Null while it goes on, and at the end.' }),
+      }),
+    )
+    .optional()
+    .meta({ description: 'When the recording was on hold: what came then is in no file, and what did not, no gap.' }),
+  moreHolds: more().optional(),
+  heldMs: ms('All holds together.').optional(),
   participants: z.array(participantReportSchema),
   moreParticipants: more(),
   pushes: z.array(pushReportSchema).optional().meta({ description: 'Of a web page: where it was pushed to.' }),

@@ -167,6 +167,10 @@ export const UPDATE_REQUESTS = {
     summary: 'every mode: fresh credentials of the store',
     value: request({ storageConfig: { ...S3, stsToken: '…', stsExpiration: 1893456000 } }),
   },
+  hold: {
+    summary: 'mix and individual, beyond the API this server speaks: pause',
+    value: request({ aircheck: { onhold: true } }),
+  },
   web: {
     summary: 'web: pause',
     value: request({ webRecordingConfig: { onhold: true } }),

@@ -42,9 +42,17 @@ const web = z.strictObject({
   extensionServiceState: z.array(z.discriminatedUnion('serviceName', [webRecorderStateSchema, rtmpPublishStateSchema])),
 });
 
+// Beside what the contract has, where client libraries read past it (contract §6.17).
+const extension = {
+  aircheck: z
+    .object({ onhold: z.boolean().meta({ description: 'Whether nothing is recorded for now.' }) })
+    .optional()
+    .meta({ description: 'Of a recording that start or update said `aircheck.onhold` of; of others it is absent.' }),
+};
+
 export const queryReplySchemas = {
-  individual: reply(z.union([listed, snapshot])),
-  mix: reply(listed),
+  individual: reply(z.union([listed, snapshot])).extend(extension),
+  mix: reply(listed).extend(extension),
   web: reply(web),
 } as const;
 
@@ -56,6 +64,7 @@ export type QueryReply = {
   serverResponse:
     | ({ status: Status; sliceStartTime: number } & (FileList | NoFileList))
     | { status: Status; extensionServiceState: (WebRecorderState | RtmpPublishState)[] };
+  aircheck?: { onhold: boolean };
 };
 
 export function toQueryResponse(

@@ -19,6 +19,11 @@ const token = z.string().max(4096).optional();
 /** A start without the MP4s that its sender waits for would look like a good one until the recording is over. */
 const NO_TRANSCODING =
   'combinationPolicy "postpone_transcoding" is not offered by this server; avFileType ["hls","mp4"] makes an MP4 of each user!';
+const EXTENSION = 'What this server offers beyond the API it speaks.';
+const startsOnhold = z
+  .boolean()
+  .optional()
+  .meta({ description: 'Whether to begin on hold: nothing is recorded until update says otherwise.' });
 /** Members that mean nothing in a mode, whatever they hold. */
 const without = z.unknown().optional();
 
@@ -27,6 +32,7 @@ const mixSchema = z.object({
   storageConfig: storageConfigSchema,
   recordingConfig: mixRecordingConfigSchema.prefault({}),
   recordingFileConfig: recordingFileConfigSchema.optional(),
+  aircheck: z.object({ onhold: startsOnhold }).optional().meta({ description: EXTENSION }),
 });
 
 const individualSchema = z
@@ -48,9 +54,10 @@ const individualSchema = z
           .boolean()
           .default(false)
           .meta({ description: 'A JSON file that places every file on one timeline, for `aircheck mix`.' }),
+        onhold: startsOnhold,
       })
       .prefault({})
-      .meta({ description: 'What this server makes beyond the API it speaks.' }),
+      .meta({ description: EXTENSION }),
   })
   .superRefine(({ recordingConfig, snapshotConfig, appsCollection }, context) => {
     if (appsCollection?.combinationPolicy === 'postpone_transcoding')

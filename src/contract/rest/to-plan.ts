@@ -57,6 +57,7 @@ export function toMixPlan(request: MixStart, { sid, baseName, mp4Limit }: PlanOp
     files: { hls: true, mp4: types.includes('mp4') },
     maxIdleMs: config.maxIdleTime * 1000,
     mp4Limit,
+    ...(request.aircheck?.onhold !== undefined && { onhold: request.aircheck.onhold }),
   };
   return { plan, extinfComma: wantsExtinfComma(config.privateParams) };
 }
@@ -91,6 +92,7 @@ function toIndividualPlan(
         mp4: recordsStreams && (aircheck.mp4 || recordingFileConfig?.avFileType.includes('mp4') === true),
         manifest: recordsStreams && aircheck.manifest,
       },
+      ...(aircheck.onhold !== undefined && { onhold: aircheck.onhold }),
     },
     extinfComma: wantsExtinfComma(config.privateParams),
   };

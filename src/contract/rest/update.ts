@@ -1,5 +1,6 @@
 /**
- * update: other subscriptions, fresh credentials of the store, or a web page paused (contract §1.3).
+ * update: other subscriptions, fresh credentials of the store, a web page on hold (contract §1.3), or, beyond the
+ * contract, a channel's recording on hold.
  */
 import { z } from 'zod';
 import { storageConfigSchema } from '../line/storage.ts';
@@ -28,6 +29,14 @@ const channelSchema = z.object({
     .object({ audioUidList: audioListSchema.optional(), videoUidList: videoListSchema.optional() })
     .optional(),
   storageConfig: storageConfigSchema.optional(),
+  aircheck: z
+    .object({
+      onhold: z.boolean().optional().meta({
+        description: 'Whether nothing is recorded from now on. Files go on after a hold as if no time had passed.',
+      }),
+    })
+    .optional()
+    .meta({ description: 'What this server offers beyond the API it speaks.' }),
 });
 
 const webSchema = z.object({

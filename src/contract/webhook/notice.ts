@@ -168,6 +168,12 @@ export const NOTICE_TYPES = {
       status: z.enum(PUSH_STATUSES),
     }),
   },
+  // From 1000 on they are this server's own.
+  1001: {
+    serviceType: 1,
+    about: 'A call put the recording of a channel on hold, or has it go on. Beyond the contract.',
+    details: z.object({ msgName: z.literal('aircheck_hold_changed'), onhold: z.boolean(), utcMs: z.int() }),
+  },
 } as const;
 
 export type NoticeType = keyof typeof NOTICE_TYPES;

@@ -9,9 +9,11 @@ import { z } from 'zod';
 import type { FeedEvent } from '../../contract/line/feed.ts';
 import { Fault, messageOf } from '../../kernel/fault.ts';
 import type { RecordingUs } from '../../kernel/time.ts';
-import type { Stay } from './manifest.ts';
+import type { HeldSpan, Stay } from './manifest.ts';
 
 export const ATTENDANCE_NAME = 'attendance.json';
+/** Holds that are kept, the first ones. */
+const MAX_HOLDS = 20_000;
 /** Stays that are kept; of a channel where people come and go more often, the first ones. */
 const MAX_STAYS = 20_000;
 
@@ -22,25 +24,31 @@ const attendanceSchema = z.object({
   endUs: z.number().nullable(),
   /** In order of joining; `leftUs` is null of one who is there. */
   stays: z.array(z.object({ uid: z.string(), joinedUs: z.number(), leftUs: z.number().nullable() })),
+  /** When the recording was on hold, in order; `untilUs` is null while it is. Absent where it never was. */
+  holds: z.array(z.object({ fromUs: z.number(), untilUs: z.number().nullable() })).optional(),
 });
 export type StoredAttendance = z.infer<typeof attendanceSchema>;
+/** What was kept; what is open has an infinite end. */
+export type Attended = { stays: Stay[]; holds: HeldSpan[] };
 
 export class Attendance {
   readonly #dir: string;
   readonly #zeroUtcMs: number;
   readonly #stays: Stay[];
+  readonly #holds: HeldSpan[];
   #endUs: number | null = null;
   #writing: Promise<void> = Promise.resolve();
   #stale = false;
 
   /**
    * @param dir the run's spool folder @param zeroUtcMs UTC of the recording's zero
-   * @param earlier stays that an earlier run of the recording knew of
+   * @param earlier what an earlier run of the recording knew of
    */
-  constructor(dir: string, zeroUtcMs: number, earlier: readonly Stay[] = []) {
+  constructor(dir: string, zeroUtcMs: number, earlier: Attended = { stays: [], holds: [] }) {
     this.#dir = dir;
     this.#zeroUtcMs = zeroUtcMs;
-    this.#stays = earlier.map((stay) => ({ ...stay }));
+    this.#stays = earlier.stays.map((stay) => ({ ...stay }));
+    this.#holds = earlier.holds.map((hold) => ({ ...hold }));
     this.#save();
   }
 
@@ -56,6 +64,17 @@ export class Attendance {
         if (stay.uid === event.uid && stay.leftUs === Number.POSITIVE_INFINITY && stay.joinedUs <= atUs)
           stay.leftUs = Math.max(atUs, stay.joinedUs);
     } else return;
+    this.#save();
+  }
+
+  /** The recording is on hold, or goes on, from `atUs` of it. What was told before may be told again. */
+  onHold(atUs: RecordingUs, onhold: boolean): void {
+    const last = this.#holds.at(-1);
+    const isOpen = last?.untilUs === Number.POSITIVE_INFINITY;
+    if (last && isOpen && !onhold) last.untilUs = Math.max(atUs, last.fromUs);
+    else if (onhold && !isOpen && (!last || atUs > last.untilUs) && this.#holds.length < MAX_HOLDS)
+      this.#holds.push({ fromUs: atUs, untilUs: Number.POSITIVE_INFINITY });
+    else return;
     this.#save();
   }
 
@@ -77,11 +96,11 @@ export class Attendance {
     const before = this.#writing.catch(() => undefined);
     this.#writing = before.then(async () => {
       this.#stale = false;
-      const stays = this.#stays.map(({ leftUs, ...stay }) => ({
-        ...stay,
-        leftUs: leftUs === Number.POSITIVE_INFINITY ? null : leftUs,
-      }));
+      const orNull = (us: number) => (us === Number.POSITIVE_INFINITY ? null : us);
+      const stays = this.#stays.map(({ leftUs, ...stay }) => ({ ...stay, leftUs: orNull(leftUs) }));
+      const holds = this.#holds.map(({ fromUs, untilUs }) => ({ fromUs, untilUs: orNull(untilUs) }));
       const stored: StoredAttendance = { zeroUtcMs: this.#zeroUtcMs, endUs: this.#endUs, stays };
+      if (holds.length > 0) stored.holds = holds;
       const path = join(this.#dir, ATTENDANCE_NAME);
       await writeFile(`${path}.new`, JSON.stringify(stored), { mode: 0o600, flush: true });
       await rename(`${path}.new`, path);
@@ -91,14 +110,21 @@ export class Attendance {
   }
 }
 
-/** The stays that the newest of the given runs' folders, oldest first, knows of; none where none can be read. */
-export async function readEarlierStays(dirs: readonly string[]): Promise<Stay[]> {
+/** What the newest of the given runs' folders, oldest first, knows; nothing where none can be read. */
+export async function readEarlierAttendance(dirs: readonly string[]): Promise<Attended> {
   for (const dir of dirs.toReversed()) {
     const stored = await readAttendance(dir).catch(() => undefined);
-    if (stored)
-      return stored.stays.map(({ leftUs, ...stay }) => ({ ...stay, leftUs: leftUs ?? Number.POSITIVE_INFINITY }));
+    if (stored) return attendedIn(stored);
   }
-  return [];
+  return { stays: [], holds: [] };
+}
+
+export function attendedIn({ stays, holds = [] }: StoredAttendance): Attended {
+  const orOpen = (us: number | null) => us ?? Number.POSITIVE_INFINITY;
+  return {
+    stays: stays.map(({ leftUs, ...stay }) => ({ ...stay, leftUs: orOpen(leftUs) })),
+    holds: holds.map(({ fromUs, untilUs }) => ({ fromUs, untilUs: orOpen(untilUs) })),
+  };
 }
 
 /** Reads what was kept in a spool folder. Throws a Fault when there is none, or it is damaged. */

@@ -40,7 +40,7 @@ export class DueSamples implements TrackLine {
   #keyFrameWanted = false;
   #size: PictureSize | undefined;
   #arrivalUs = Number.POSITIVE_INFINITY;
-  /** Packets came again after an interruption, and no key frame yet. */
+  /** It begins again after an interruption, and no key frame has come yet. */
   #resumed = false;
   readonly #notes = new PictureNotes();
   /** The last sample that was taken. */
@@ -75,6 +75,11 @@ export class DueSamples implements TrackLine {
   /** As of ReceivedTrack. */
   completeUs(nowUs: HostUs): RecordingUs | undefined {
     return this.#received.completeUs(nowUs);
+  }
+
+  /** What was not wanted is wanted again, from its next key frame on, which is asked for at once. */
+  resume(): void {
+    this.#resumed = true;
   }
 
   /** Whoever takes the samples cannot go on without a key frame, or can. */

@@ -15,7 +15,7 @@ import { Journal, readSpool } from '../../stages/spool/journal.ts';
 import { castOf } from '../remix/cast.ts';
 import { readSlicesIn } from '../remix/read-slice.ts';
 import { remix } from '../remix/remix.ts';
-import { readAttendance, type StoredAttendance } from './attendance.ts';
+import { attendedIn, readAttendance, type StoredAttendance } from './attendance.ts';
 import { manifestOf } from './manifest.ts';
 
 /** A transcoded picture has this many frames a second: what was passed on has no steady rate. */
@@ -84,7 +84,8 @@ async function makeMp4(dir: string, uid: string, making: Making): Promise<void> 
   const name = userBaseName(baseName(options.sid, options.cname), uid, 'av');
   const slices = files.filter((file): file is Segment => file.type === 'slice' && file.owner?.uid === uid);
   try {
-    await makeUserMp4({ dir, baseName: name, uid, zeroUtcMs: attendance.zeroUtcMs, slices, onFile: keep });
+    const { holds } = attendedIn(attendance);
+    await makeUserMp4({ dir, baseName: name, uid, zeroUtcMs: attendance.zeroUtcMs, holds, slices, onFile: keep });
   } catch (error) {
     if (!(error instanceof Fault) || error.code !== 'mp4-codec') throw error;
     await transcode(dir, uid, name, making);
@@ -113,6 +114,7 @@ async function transcode(dir: string, uid: string, name: string, making: Making)
   try {
     const [file] = await remix({
       ...{ cast, fromUs: cast.span.startUs, toUs: cast.span.endUs, zeroUtcMs: attendance.zeroUtcMs },
+      holds: manifest.holds,
       video: sizes.length > 0 ? { width, height, fps: TRANSCODED_FPS, bitrateKbps, ...ALONE } : undefined,
       audio: hasSound ? { channels: 2, bitrateKbps: 128 } : undefined,
       files: { mp4: true, hls: false },
@@ -141,9 +143,6 @@ function manifestFor({ sid, cname }: ExtrasOptions, attendance: StoredAttendance
   const ends = files.map((file) => (file.startUtcMs - zeroUtcMs) * 1000 + file.durationUs);
   // A recorder that crashed could not say where it ended.
   const endUs = attendance.endUs ?? Math.max(0, ...ends);
-  const stays = attendance.stays.map(({ leftUs, ...stay }) => ({
-    ...stay,
-    leftUs: leftUs ?? Number.POSITIVE_INFINITY,
-  }));
-  return manifestOf({ sid, cname, zeroUtcMs, endUs: Math.max(endUs, US / TRANSCODED_FPS), stays, files });
+  const { stays, holds } = attendedIn(attendance);
+  return manifestOf({ sid, cname, zeroUtcMs, endUs: Math.max(endUs, US / TRANSCODED_FPS), stays, holds, files });
 }

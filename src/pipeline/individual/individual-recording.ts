@@ -13,18 +13,19 @@ import type { SpooledFile } from '../../media/segment.ts';
 import type { Track } from '../../media/track.ts';
 import { Journal } from '../../stages/spool/journal.ts';
 import { readCheckpoint, writeCheckpoint } from '../checkpoint/checkpoint-file.ts';
+import type { Hold } from '../hold-line.ts';
 import { AudioLine } from '../mix/audio-line.ts';
 import type { Ending, LineContext, Recording } from '../recording.ts';
 import { ChannelTracks, type TrackEntry } from '../tracks/channel-tracks.ts';
 import { FeedSession, type SessionEnd } from '../tracks/feed-session.ts';
 import { FileNotes } from '../tracks/file-notes.ts';
 import { Losses } from '../tracks/losses.ts';
-import { Attendance, readEarlierStays } from './attendance.ts';
+import { Attendance, type Attended, readEarlierAttendance } from './attendance.ts';
 import { type IndividualCheckpoint, individualCheckpointSchema } from './checkpoint.ts';
 import { DueSamples } from './due-samples.ts';
 import { type EarlierRuns, readEarlierRuns } from './earlier-runs.ts';
 import type { FileSink } from './file-sink.ts';
-import type { Stay } from './manifest.ts';
+import { HeldMedia } from './held-media.ts';
 import { UserFiles } from './user-files.ts';
 
 /** How far behind the present files are written. A stop writes this much at once. */
@@ -46,7 +47,7 @@ const LINGER_US = 500_000;
 
 type Line = DueSamples | AudioLine;
 /** What a run begins with. */
-type Known = { journal: Journal; checkpoint: IndividualCheckpoint | undefined; stays: readonly Stay[] };
+type Known = { journal: Journal; checkpoint: IndividualCheckpoint | undefined; attended: Attended };
 
 export class IndividualRecording implements Recording {
   readonly done: Promise<Ending>;
@@ -65,6 +66,7 @@ export class IndividualRecording implements Recording {
   readonly #attendance: Attendance | undefined;
   /** Up to where everything is written, recording time. */
   #writtenUs = 0;
+  readonly #held: HeldMedia;
   #files = 0;
   #begun = false;
   #ending: SessionEnd | undefined;
@@ -81,9 +83,9 @@ export class IndividualRecording implements Recording {
     const { checkpoint, problems } = await readCheckpoint(earlierDirs, individualCheckpointSchema);
     for (const what of problems) context.emit({ type: 'degraded', what, count: 1 });
     const earlier = await readEarlierRuns(earlierDirs, zeroUtcMs, checkpoint);
-    const stays = await readEarlierStays(earlierDirs);
+    const attended = await readEarlierAttendance(earlierDirs);
     const journal = await Journal.open(start.spoolDir);
-    const recording = new IndividualRecording(start, plan, context, { journal, checkpoint, stays });
+    const recording = new IndividualRecording(start, plan, context, { journal, checkpoint, attended });
     try {
       await recording.#session.join();
       await recording.#goOn(earlier);
@@ -96,7 +98,7 @@ export class IndividualRecording implements Recording {
   }
 
   private constructor(start: StartCommand, plan: IndividualPlan, context: LineContext, known: Known) {
-    const { journal, checkpoint, stays } = known;
+    const { journal, checkpoint, attended } = known;
     this.#start = start;
     this.#plan = plan;
     this.#context = context;
@@ -112,7 +114,12 @@ export class IndividualRecording implements Recording {
       this.#settle = { resolve, reject };
     });
     if (plan.extras.mp4 || plan.extras.manifest)
-      this.#attendance = new Attendance(start.spoolDir, start.zeroUtcMs, stays);
+      this.#attendance = new Attendance(start.spoolDir, start.zeroUtcMs, attended);
+    this.#held = new HeldMedia(plan.onhold ?? false);
+    if (plan.onhold) {
+      context.report.onHold(undefined, true);
+      this.#attendance?.onHold(0, true);
+    }
     this.#losses = new Losses(context.emit);
     const snapshots = plan.snapshots !== undefined;
     this.#tracks = new ChannelTracks<Line>({
@@ -197,8 +204,17 @@ export class IndividualRecording implements Recording {
   }
 
   #change(command: ChangeCommand, nowUs: number): void {
-    if (command.type !== 'changeSubscription') return;
-    this.#tracks.changeSubscription(toRecording(command.atMonoUs, this.#start.zeroMonoUs), command.subscribe, nowUs);
+    const fromUs = toRecording(command.atMonoUs, this.#start.zeroMonoUs);
+    if (command.type === 'changeSubscription') this.#tracks.changeSubscription(fromUs, command.subscribe, nowUs);
+    if (command.type === 'changeHold') this.#changeHold(fromUs, command.onhold);
+  }
+
+  #changeHold(fromUs: RecordingUs, onhold: boolean): void {
+    const atUs = this.#held.change(Math.max(fromUs, this.#writtenUs), onhold);
+    this.#context.report.onHold(atUs, onhold);
+    this.#attendance?.onHold(atUs, onhold);
+    // What is asked for now is there when files go on.
+    if (!onhold) for (const { line } of this.#tracks.entries()) if (line instanceof DueSamples) line.resume();
   }
 
   lagUs(): number {
@@ -228,8 +244,27 @@ export class IndividualRecording implements Recording {
     }
   }
 
-  /** Takes and writes all that lies before `dueUs`. */
+  /** Takes and writes all that lies before `dueUs`. Files end where a hold begins. */
   #write(dueUs: RecordingUs): void {
+    for (const hold of this.#held.between(this.#writtenUs, dueUs)) {
+      if (hold.fromUs <= this.#writtenUs) continue;
+      this.#writeUntil(hold.fromUs);
+      this.#endFiles(hold);
+    }
+    this.#writeUntil(dueUs);
+    this.#losses.step(dueUs);
+    this.#tellSafe();
+    this.#saveCheckpoint();
+    this.#tracks.forget(dueUs - LINGER_US, () => false);
+    this.#held.forget(dueUs);
+  }
+
+  #endFiles({ untilUs }: Hold): void {
+    // What an earlier run of the recording has written after the hold is gone on with.
+    for (const { uid, pastUs } of this.#users.values()) if (pastUs < untilUs) this.#guard(uid, (user) => user.rest());
+  }
+
+  #writeUntil(dueUs: RecordingUs): void {
     for (const entry of this.#tracks.entries()) this.#guard(entry.track.uid, (user) => this.#take(user, entry, dueUs));
     const live = new Set<string>();
     for (const { track, unwantedUs, endedUs } of this.#tracks.entries())
@@ -238,10 +273,6 @@ export class IndividualRecording implements Recording {
     for (const { uid, pastUs } of this.#users.values())
       if (dueUs > pastUs) this.#guard(uid, (user) => (live.has(uid) ? user.step(dueUs) : user.rest()));
     this.#writtenUs = Math.max(this.#writtenUs, dueUs);
-    this.#losses.step(dueUs);
-    this.#tellSafe();
-    this.#saveCheckpoint();
-    this.#tracks.forget(dueUs - LINGER_US, () => false);
   }
 
   /** Whatever goes wrong with one user's media costs no one else theirs; the user's own files begin anew. */
@@ -280,17 +311,21 @@ export class IndividualRecording implements Recording {
   #take(user: UserFiles, { track, line }: TrackEntry<Line>, dueUs: number): void {
     if (line instanceof AudioLine) {
       line.decodeUntil(dueUs, (start, sound) => {
-        if (this.#tracks.isWanted(track, (start * US) / SOUND_RATE)) user.takeSound(track, start, sound);
+        if (!this.#tracks.isWanted(track, (start * US) / SOUND_RATE)) return;
+        for (const part of this.#held.unheld(start, sound)) user.takeSound(track, part.start, part.sound);
       });
       return;
     }
     for (const sample of line.takeUntil(dueUs)) {
+      if (this.#held.isCut(track, sample)) continue;
       if (!this.#tracks.isWanted(track, sample.ptsUs)) user.leaveOut(track);
       else if (track.format.kind === 'audio') user.passSound(track, sample);
       else user.takePicture(track, sample);
     }
     if (track.format.kind !== 'video') return;
-    line.wantKeyFrame(user.wantsKeyFrame(track, toRecording(this.#session.nowUs, this.#start.zeroMonoUs)));
+    const presentUs = toRecording(this.#session.nowUs, this.#start.zeroMonoUs);
+    const isWanted = this.#held.waitsForKeyFrame(track) || user.wantsKeyFrame(track, presentUs);
+    line.wantKeyFrame(isWanted && !this.#held.isHeld(dueUs));
   }
 
   #userOf(uid: string): UserFiles {

@@ -8,6 +8,9 @@ import type { FileOwner, RotateEvent, SpooledFile } from '../../media/segment.ts
 /** One stay of one user, microseconds of the recording; `leftUs` may be infinite for one who never left. */
 export type Stay = { uid: string; joinedUs: number; leftUs: number };
 
+/** A hold of the recording, microseconds of it; `untilUs` may be infinite. */
+export type HeldSpan = { fromUs: number; untilUs: number };
+
 export type ManifestOptions = {
   sid: string;
   cname: string;
@@ -16,11 +19,14 @@ export type ManifestOptions = {
   endUs: number;
   /** In order of joining. */
   stays: readonly Stay[];
+  /** In order. */
+  holds?: readonly HeldSpan[];
   /** All that lies on the spool. Files of nobody in particular, and documents, are left out. */
   files: readonly SpooledFile[];
 };
 
-export function manifestOf({ sid, cname, zeroUtcMs, endUs, stays, files }: ManifestOptions): Manifest {
+export function manifestOf(options: ManifestOptions): Manifest {
+  const { sid, cname, zeroUtcMs, endUs, stays, holds = [], files } = options;
   const timeUs = (utcMs: number) => Math.round((utcMs - zeroUtcMs) * 1000);
   const placed = (file: SpooledFile) => ({ name: file.name, startUs: timeUs(file.startUtcMs), bytes: file.bytes });
   const owned = (file: SpooledFile, { uid, trackType }: FileOwner) => ({
@@ -36,6 +42,9 @@ export function manifestOf({ sid, cname, zeroUtcMs, endUs, stays, files }: Manif
     zeroUtcMs,
     endUs,
     users: usersOf(stays, endUs),
+    holds: holds
+      .filter(({ fromUs, untilUs }) => fromUs < Math.min(untilUs, endUs))
+      .map(({ fromUs, untilUs }) => ({ fromUs, untilUs: Math.min(untilUs, endUs) })),
     slices: [],
     mp4s: [],
     snapshots: [],

@@ -19,11 +19,17 @@ export const mixCheckpointSchema = z.object({
   originUs: z.number(),
   /** Where this run's files begin, and whether they go on from an earlier run's. */
   begun: z.object({ ...momentMembers, continues: z.boolean() }),
-  /** How much of the recording before this run was on hold and is in no file, microseconds. */
+  /** Of a web page: how much of the recording before this run was on hold and is in no file, microseconds. */
   heldUs: z.number().optional(),
   /** All that is needed to go on from a moment; absent before there is one. */
   moment: z
-    .object({ ...momentMembers, channel: channelStateSchema, mixer: soundMixerStateSchema.optional() })
+    .object({
+      ...momentMembers,
+      /** How much of the recording before it was on hold, samples; it may lie within a hold. */
+      heldSamples: z.int().optional(),
+      channel: channelStateSchema,
+      mixer: soundMixerStateSchema.optional(),
+    })
     .optional(),
 });
 export type MixCheckpoint = z.infer<typeof mixCheckpointSchema>;

@@ -47,7 +47,7 @@ export type MixOutputOptions = {
    * Where a recording goes on that an earlier run wrote until then; the first frame and the first sample, from the
    * files' zero.
    */
-  from?: { frame: number; sample: number; sliceIndex: number; continues: boolean } | undefined;
+  from?: { frame: number; sample: number; sliceIndex: number; continues: boolean; heldUs?: number } | undefined;
   /** Threads of the video encoder; left out: as many as keep up with the clock. */
   threads?: number | undefined;
   /** A slice was begun at `startUtcMs`, Unix milliseconds. */
@@ -64,8 +64,10 @@ export type MixOutputOptions = {
 };
 
 export class MixOutput {
-  readonly #video: VideoEncoder | undefined;
-  readonly #audio: AudioEncoder | undefined;
+  readonly #options: MixOutputOptions;
+  /** None while the recording is on hold. */
+  #video: VideoEncoder | undefined;
+  #audio: AudioEncoder | undefined;
   readonly #writers: (TsSlices | Mp4Files)[] = [];
   readonly #journal: Journal;
   readonly #slices: TsSlices | undefined;
@@ -74,14 +76,12 @@ export class MixOutput {
   readonly #live: LiveOutput | undefined;
 
   private constructor(options: MixOutputOptions, journal: Journal) {
-    const { video, audio, files, mp4Limit, baseName, spoolDir: dir, zeroUtcMs, threads } = options;
+    const { video, audio, files, mp4Limit, baseName, spoolDir: dir, zeroUtcMs } = options;
+    this.#options = options;
     this.#journal = journal;
     this.#onLost = options.onLost;
     this.#live = options.live;
-    this.#video =
-      video &&
-      new VideoEncoder({ ...video, ...(threads && { threads }), keyIntervalFrames: video.fps * KEY_INTERVAL_S });
-    this.#audio = audio && new AudioEncoder({ ...audio, firstSample: options.from?.sample });
+    this.#openEncoders(options.from?.sample);
     this.#notes = new FileNotes({
       journal,
       onNoted: options.onFile,
@@ -106,10 +106,10 @@ export class MixOutput {
     };
     if (files.hls) {
       const { onSliceStart, from } = options;
-      const { sliceIndex: firstIndex, continues } = from ?? {};
+      const { sliceIndex: firstIndex, continues, heldUs } = from ?? {};
       const startUs = from && video && Math.round((from.frame * US) / video.fps);
       const onLost = options.onLost && ((what: string) => this.#onLost?.('the slices lack something', what));
-      this.#slices = new TsSlices({ ...streams, onSliceStart, firstIndex, startUs, continues, onLost });
+      this.#slices = new TsSlices({ ...streams, onSliceStart, firstIndex, startUs, continues, heldUs, onLost });
       this.#writers.push(this.#slices);
     }
     if (files.mp4) {
@@ -148,10 +148,35 @@ export class MixOutput {
     if (this.#audio) await this.#write(this.#audio.encode(sound, sample));
   }
 
+  /**
+   * The recording is on hold from before frame `frame` on. All that came before lies on the spool and in its journal
+   * when this resolves, and nothing is encoded until `resume`.
+   */
+  async hold(frame: number): Promise<void> {
+    await this.#flush();
+    this.#closeEncoders();
+    const { video } = this.#options;
+    await this.#slices?.hold(video && Math.round((frame * US) / video.fps));
+  }
+
+  /**
+   * Goes on with sample `sample`, right where `hold` left off, and with a key frame.
+   * @param heldUs how long the recording was on hold so far, all in all
+   */
+  async resume(sample: number, heldUs: number): Promise<void> {
+    for (const writer of this.#writers) writer.resume(heldUs);
+    this.#openEncoders(sample);
+    const { audio } = this.#options;
+    if (!audio) return;
+    const channels = Array.from({ length: audio.channels }, () => new Float32Array(AUDIO_BLOCK));
+    // What was held was faded out: what a new encoder wants before its first block is silence.
+    for (let before = PRIMING_SAMPLES; before > 0; before -= AUDIO_BLOCK)
+      await this.writeSound({ channels, samples: AUDIO_BLOCK }, sample - before);
+  }
+
   /** Ends the streams and finishes every file. */
   async finish(): Promise<void> {
-    if (this.#video) await this.#write(await this.#video.flush());
-    if (this.#audio) await this.#write(this.#audio.flush());
+    await this.#flush();
     await Promise.all(this.#writers.map((writer) => writer.finish()));
     await this.#notes.flush();
     await this.#journal.close();
@@ -159,10 +184,29 @@ export class MixOutput {
 
   /** Frees what is native. Files that were not finished stay behind as `.part`. Calling it again does nothing. */
   close(): void {
-    this.#video?.close();
-    this.#audio?.close();
+    this.#closeEncoders();
     for (const writer of this.#writers) writer.close();
     void this.#journal.close();
+  }
+
+  #openEncoders(firstSample: number | undefined): void {
+    const { video, audio, threads } = this.#options;
+    this.#video =
+      video &&
+      new VideoEncoder({ ...video, ...(threads && { threads }), keyIntervalFrames: video.fps * KEY_INTERVAL_S });
+    this.#audio = audio && new AudioEncoder({ ...audio, firstSample });
+  }
+
+  #closeEncoders(): void {
+    this.#video?.close();
+    this.#audio?.close();
+    this.#video = undefined;
+    this.#audio = undefined;
+  }
+
+  async #flush(): Promise<void> {
+    if (this.#video) await this.#write(await this.#video.flush());
+    if (this.#audio) await this.#write(this.#audio.flush());
   }
 
   /** An MP4 that lacks nothing is made from the slices when the recording is over, where there are any. */

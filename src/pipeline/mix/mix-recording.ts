@@ -9,9 +9,12 @@ import type { Clock, Timer } from '../../kernel/clock.ts';
 import { messageOf } from '../../kernel/fault.ts';
 import { type HostUs, type RecordingUs, toHost, toRecording, US } from '../../kernel/time.ts';
 import { SOUND_RATE } from '../../media/frame.ts';
+import { withFades } from '../../stages/compose/edges.ts';
 import { SoundMixer } from '../../stages/compose/sound-mixer.ts';
 import { writeCheckpoint } from '../checkpoint/checkpoint-file.ts';
+import { HoldLine, usOfBlocks } from '../hold-line.ts';
 import type { Ending, LineContext, Recording } from '../recording.ts';
+import { Timeline } from '../timeline.ts';
 import { FeedSession, type SessionEnd } from '../tracks/feed-session.ts';
 import { Losses } from '../tracks/losses.ts';
 import { type EarlierRuns, type End, readEarlierRuns } from './earlier-runs.ts';
@@ -39,6 +42,8 @@ const HOLD_EMPTY_US = 60_000_000;
 const CHECKPOINT_US = 1_000_000;
 /** Media may arrive this much before the moment that it is placed at. */
 const SAFE_MARGIN_US = 500_000;
+/** Holds so far back, in blocks of sound, are only counted: more than what is composed and not written. */
+const FORGET_BLOCKS = 1000;
 /** A recording without a picture moves on in steps of this many frames a second. */
 const SOUND_ONLY_FPS = 25;
 
@@ -59,6 +64,15 @@ export class MixRecording implements Recording {
   readonly #timer: Timer;
   #output: MixOutput | undefined;
   #pictureClock: PictureClock | undefined;
+  /** What is known of holds before the files begin, and when they are from then on. */
+  readonly #holdsAhead: Timeline<boolean>;
+  #holds: HoldLine | undefined;
+  /** The output has been put on hold. */
+  #onhold = false;
+  /** Where the first media is, in a recording that begins on hold. */
+  #firstMediaUs: RecordingUs | undefined;
+  /** Up to where the recording is made, or was passed over. */
+  #reachedUs: RecordingUs = 0;
   /** The next sample the mixer hands over, counted from the recording's zero. */
   #soundAt = 0;
   readonly #pace = new Pace();
@@ -110,6 +124,8 @@ export class MixRecording implements Recording {
     this.done = new Promise((resolve, reject) => {
       this.#settle = { resolve, reject };
     });
+    this.#holdsAhead = new Timeline(plan.onhold ?? false);
+    if (plan.onhold) context.report.onHold(undefined, true);
     this.#mixer = plan.audio && new SoundMixer({ channels: plan.audio.channels });
     this.#participants = new Participants({
       plan,
@@ -150,11 +166,23 @@ export class MixRecording implements Recording {
       case 'changeSubscription':
         this.#participants.changeSubscription(fromUs, command.subscribe, this.#session.nowUs);
         return;
+      case 'changeHold':
+        this.#context.report.onHold(this.#changeHold(fromUs, command.onhold), command.onhold);
+        return;
     }
   }
 
+  /** Returns from when on it really holds. */
+  #changeHold(fromUs: RecordingUs, onhold: boolean): RecordingUs {
+    const holds = this.#holds;
+    if (!holds) return this.#holdsAhead.change(fromUs, onhold);
+    // The last block before a hold is faded out, so it must not be written yet.
+    const made = (this.#soundAt - holds.originSample) / AUDIO_BLOCK;
+    return holds.timeOf(holds.change(Math.max(holds.blockAt(Math.max(fromUs, this.#reachedUs)), made + 1), onhold));
+  }
+
   lagUs(): number {
-    const lateUs = this.#pictureClock ? Math.max(0, this.#horizonUs - this.#pictureClock.dueUs) : 0;
+    const lateUs = this.#pictureClock ? Math.max(0, this.#horizonUs - this.#reachedUs) : 0;
     return this.#session.lagUs + lateUs;
   }
 
@@ -201,25 +229,39 @@ export class MixRecording implements Recording {
     if (this.#pictureClock) {
       await this.#record(this.#pictureClock);
       this.#keepMoment(this.#pictureClock);
-      this.#losses.step(this.#pictureClock.dueUs);
+      this.#losses.step(this.#reachedUs);
     }
     if (this.#ending) await this.#finish(this.#ending);
   }
 
   /** Sets the file's first moment: the start call if media was there already, otherwise the first media. */
   async #begin(): Promise<void> {
-    const firstUs = this.#participants.firstMediaUs();
+    this.#firstMediaUs ??= this.#participants.firstMediaUs();
+    const firstUs = this.#unheldFrom(this.#firstMediaUs);
     if (firstUs === undefined || firstUs > this.#horizonUs) {
       // No frame will be made of the time so far.
+      if (this.#holdsAhead.at(this.#horizonUs)) {
+        this.#participants.passOver(this.#horizonUs);
+        this.#participants.soundUntil(this.#horizonUs, () => {});
+      } else this.#firstMediaUs = undefined;
       this.#participants.forget(this.#horizonUs);
       return;
     }
     const originUs = Math.max(0, Math.round(firstUs));
-    this.#pictureClock = new PictureClock(this.#fps, originUs);
-    this.#soundAt = this.#originSample;
+    this.#holds = new HoldLine(originUs, this.#holdsAhead);
+    this.#pictureClock = new PictureClock(this.#fps, originUs, 0, this.#holds);
+    this.#reachedUs = originUs;
+    this.#soundAt = this.#holds.originSample;
     this.#mixer?.seek(this.#soundAt);
     await this.#open(originUs);
     this.#context.emit({ type: 'firstFrameRecorded', recordingUs: originUs });
+  }
+
+  /** The first moment from `fromUs` on that is not on hold; undefined while there is none. */
+  #unheldFrom(fromUs: RecordingUs | undefined): RecordingUs | undefined {
+    if (fromUs === undefined) return undefined;
+    const from = this.#holdsAhead.since(fromUs).find(({ value }) => !value)?.fromUs;
+    return from === undefined ? undefined : Math.max(fromUs, from);
   }
 
   /**
@@ -235,22 +277,31 @@ export class MixRecording implements Recording {
     const from = this.#participants.goesOn ? moment : undefined;
     const endFrame = this.#plan.video ? end.frame : Math.floor((end.sample * this.#fps) / SOUND_RATE);
     this.#begun = { frame: endFrame, sample: end.sample };
-    this.#pictureClock = new PictureClock(this.#fps, originUs, from?.frame ?? endFrame);
-    this.#soundAt = this.#originSample + (from?.sample ?? Math.max(0, end.sample - PRIMING_SAMPLES));
+    const holds = new HoldLine(originUs, this.#holdsAhead);
+    this.#holds = holds;
+    // In the files, and then in the recording.
+    const sampleAt = from?.sample ?? Math.max(0, end.sample - PRIMING_SAMPLES);
+    const heldSamples = from?.heldSamples ?? this.#heldSamplesAt(holds, sampleAt);
+    this.#soundAt = holds.originSample + sampleAt + heldSamples;
+    holds.recount((sampleAt + heldSamples) / AUDIO_BLOCK, heldSamples / AUDIO_BLOCK);
+    this.#pictureClock = new PictureClock(this.#fps, originUs, from?.frame ?? endFrame, holds);
+    this.#reachedUs = Math.min(this.#pictureClock.dueUs, (this.#soundAt * US) / SOUND_RATE);
     if (from?.mixer) this.#mixer?.restore(from.mixer);
     else this.#mixer?.seek(this.#soundAt);
-    if (!from) this.#lost = { atUs: this.#pictureClock.dueUs, emptyUs: this.#session.emptySinceUs };
-    await this.#open(originUs, { ...this.#begun, sliceIndex, continues: sliceIndex > 0 }, from);
+    if (!from) this.#lost = { atUs: this.#reachedUs, emptyUs: this.#session.emptySinceUs };
+    const heldUs = usOfBlocks(heldSamples / AUDIO_BLOCK);
+    await this.#open(originUs, { ...this.#begun, sliceIndex, continues: sliceIndex > 0, heldUs }, from);
     for (const slice of mended) await this.#output?.keep(slice);
+  }
+
+  /** How much was on hold before a sample of the files, as far as holds are known. */
+  #heldSamplesAt(holds: HoldLine, sample: number): number {
+    const atUs = holds.toRecording((sample * US) / SOUND_RATE);
+    return Number.isFinite(atUs) ? Math.round(holds.blockAt(atUs) * AUDIO_BLOCK) - sample : 0;
   }
 
   get #fps(): number {
     return this.#plan.video?.fps ?? SOUND_ONLY_FPS;
-  }
-
-  /** Where the files begin, in samples of the recording. */
-  get #originSample(): number {
-    return Math.round(((this.#pictureClock?.originUs ?? 0) * SOUND_RATE) / 1e6);
   }
 
   async #open(originUs: number, from?: MixOutputOptions['from'], moment?: MixMoment): Promise<void> {
@@ -271,25 +322,47 @@ export class MixRecording implements Recording {
       onLost: (output, what) => this.#losses.add(output, what),
       onFile: (file) => this.#context.emit({ type: 'fileSpooled', file }),
     });
-    this.#context.report.onFilesBegun(originUs, originUs + this.#pictureClock!.offsetOf(frame));
+    const runFromUs = this.#pictureClock!.recordingUs(frame);
+    this.#context.report.onFilesBegun(originUs, Number.isFinite(runFromUs) ? runFromUs : this.#reachedUs);
   }
 
   /** Makes all frames and sound that are due. */
   async #record(clock: PictureClock): Promise<void> {
-    if (!this.#ending && this.#horizonUs - clock.dueUs < BURST_US) return;
+    if (!this.#ending && this.#horizonUs - this.#reachedUs < BURST_US) return;
     let leftOut = 0;
-    while (clock.dueUs < this.#horizonUs) {
+    for (;;) {
+      await this.#passHolds(clock);
       const atUs = clock.dueUs;
+      if (atUs >= this.#horizonUs) break;
       if (this.#ending || !this.#pace.leavesOut(clock.frame, this.lagUs(), this.#clock.monoUs()))
         await this.#recordPicture(clock, atUs);
       else leftOut++;
       await this.#recordSound(atUs);
       clock.advance();
+      this.#reachedUs = Math.min(clock.dueUs, atUs + Math.round(US / clock.fps));
       this.#participants.forget(atUs);
     }
-    this.#scene?.forget(clock.dueUs);
+    this.#scene?.forget(this.#reachedUs);
     const what = 'encoding is too slow for this machine; frames were left out';
     if (leftOut > 0) this.#context.emit({ type: 'degraded', what, count: leftOut });
+  }
+
+  /** Passes over what is on hold before the next frame, up to where the recording may be made. */
+  async #passHolds(clock: PictureClock): Promise<void> {
+    const toUs = Math.min(clock.dueUs, this.#horizonUs);
+    for (const hold of this.#holds?.between(this.#reachedUs, toUs) ?? []) {
+      const passedUs = Math.min(hold.untilUs, toUs);
+      this.#participants.passOver(passedUs);
+      await this.#recordSound(passedUs);
+      if (!this.#onhold) await this.#output?.hold(clock.frame);
+      this.#onhold = true;
+      this.#participants.forget(passedUs);
+      this.#reachedUs = passedUs;
+      if (passedUs < hold.untilUs) return;
+      this.#onhold = false;
+      const { sample, heldSamples } = this.#soundPlace();
+      await this.#output?.resume(sample, usOfBlocks(heldSamples / AUDIO_BLOCK));
+    }
   }
 
   async #recordPicture(clock: PictureClock, atUs: RecordingUs): Promise<void> {
@@ -305,25 +378,38 @@ export class MixRecording implements Recording {
   /** Mixes and writes whole blocks that end before `untilUs`. */
   async #recordSound(untilUs: RecordingUs): Promise<void> {
     const mixer = this.#mixer;
-    if (!mixer || !this.#output) return;
-    this.#participants.soundUntil(untilUs + SOUND_AHEAD_US, (uid, start, sound) => mixer.add(uid, start, sound));
-    const originSample = this.#originSample;
+    const holds = this.#holds;
+    if (!this.#output || !holds) return;
+    if (mixer)
+      this.#participants.soundUntil(untilUs + SOUND_AHEAD_US, (uid, start, sound) => mixer.add(uid, start, sound));
     while (((this.#soundAt + AUDIO_BLOCK) * 1e6) / SOUND_RATE <= untilUs) {
-      await this.#output.writeSound(mixer.take(AUDIO_BLOCK), this.#soundAt - originSample);
+      const { block, sample } = this.#soundPlace();
+      const sound = mixer?.take(AUDIO_BLOCK);
       this.#soundAt += AUDIO_BLOCK;
+      if (!sound || holds.isHeld(block)) continue;
+      await this.#output.writeSound(withFades(sound, holds.edgesOf(block)), sample);
     }
+  }
+
+  /** Where the next block of sound is: in the recording, and as samples in the files, where holds are left out. */
+  #soundPlace(): { block: number; sample: number; heldSamples: number } {
+    const passed = this.#soundAt - (this.#holds?.originSample ?? 0);
+    const block = passed / AUDIO_BLOCK;
+    const heldSamples = (this.#holds?.heldBefore(block) ?? 0) * AUDIO_BLOCK;
+    return { block, sample: passed - heldSamples, heldSamples };
   }
 
   /** Keeps this moment for a run that may have to go on from it, and writes down the newest that it can. */
   #keepMoment(clock: PictureClock): void {
     const { zeroMonoUs, spoolDir } = this.#start;
     const { frame } = clock;
-    const sample = this.#soundAt - this.#originSample;
+    const { block, sample, heldSamples } = this.#soundPlace();
     if (frame < this.#begun.frame || sample < this.#begun.sample || this.#ending) return;
-    this.#moments.note(clock.dueUs, () => {
+    this.#moments.note(this.#reachedUs, () => {
       const channel = this.#participants.save(this.#session.nowUs, this.#session.emptySinceUs);
-      return channel && { frame, sample, channel, mixer: this.#mixer?.save() };
+      return channel && { frame, sample, heldSamples, channel, mixer: this.#mixer?.save() };
     });
+    this.#holds?.forget(block - FORGET_BLOCKS);
     const nowUs = this.#clock.monoUs();
     const flushed = this.#output?.flushed;
     if (this.#checkpoint || !flushed || nowUs - this.#checkpointUs < CHECKPOINT_US) return;
@@ -332,7 +418,8 @@ export class MixRecording implements Recording {
     this.#checkpointUs = nowUs;
     const { originUs } = clock;
     const begun = { ...this.#begun, continues: (this.#earlier?.sliceIndex ?? 0) > 0 };
-    const momentUs = Math.min((moment.frame * US) / this.#fps, (moment.sample * US) / SOUND_RATE);
+    const heldUs = ((moment.heldSamples ?? 0) * US) / SOUND_RATE;
+    const momentUs = Math.min((moment.frame * US) / this.#fps, (moment.sample * US) / SOUND_RATE) + heldUs;
     this.#checkpoint = writeCheckpoint(spoolDir, { version: 1, mode: 'mix', originUs, begun, moment })
       .then(() => this.#session.sendSafe(Math.floor(toHost(originUs + momentUs - SAFE_MARGIN_US, zeroMonoUs))))
       .catch((error) => this.#context.emit({ type: 'degraded', what: messageOf(error), count: 1 }))
@@ -346,8 +433,8 @@ export class MixRecording implements Recording {
     this.#timer.cancel();
     if (this.#output) {
       // With a picture, the last whole block before its end; without one, the block that holds the end.
-      const blockUs = (AUDIO_BLOCK * 1e6) / SOUND_RATE;
-      await this.#recordSound(this.#plan.video ? (this.#pictureClock?.dueUs ?? 0) : ending.endUs + blockUs);
+      const lastUs = this.#plan.video ? this.#reachedUs : ending.endUs + usOfBlocks(1);
+      if (!this.#onhold) await this.#recordSound(lastUs);
       await this.#output.finish();
     }
     this.#losses.flush();

@@ -1,19 +1,26 @@
 /**
  * PictureClock: which frame is due, by absolute position. Frame n stands at n / fps from the recording's origin;
- * nothing is ever added up, so nothing drifts. Pure; times are microseconds of the recording.
+ * nothing is ever added up, so nothing drifts. What is on hold has no frames. Pure; times are microseconds of the
+ * recording.
  */
 import { US } from '../../kernel/time.ts';
+import type { HoldLine } from '../hold-line.ts';
 
 export class PictureClock {
   readonly fps: number;
   readonly originUs: number;
+  readonly #holds: HoldLine | undefined;
   #next: number;
 
-  /** @param next the frame to begin with; later than 0 where a recording goes on */
-  constructor(fps: number, originUs: number, next = 0) {
+  /**
+   * @param next the frame to begin with; later than 0 where a recording goes on
+   * @param holds what is on hold between two frames; nothing where left out
+   */
+  constructor(fps: number, originUs: number, next = 0, holds?: HoldLine) {
     this.fps = fps;
     this.originUs = originUs;
     this.#next = next;
+    this.#holds = holds;
   }
 
   /** The number of the next frame to make. */
@@ -26,9 +33,15 @@ export class PictureClock {
     return Math.round((frame * US) / this.fps);
   }
 
-  /** The next frame's place in the recording. */
+  /** A frame's place in the recording; infinite while the recording is on hold there. */
+  recordingUs(frame: number): number {
+    const offsetUs = this.offsetOf(frame);
+    return this.#holds ? Math.round(this.#holds.toRecording(offsetUs)) : this.originUs + offsetUs;
+  }
+
+  /** The next frame's place in the recording, as of `recordingUs`. */
   get dueUs(): number {
-    return this.originUs + this.offsetOf(this.#next);
+    return this.recordingUs(this.#next);
   }
 
   advance(): void {

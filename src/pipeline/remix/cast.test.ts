@@ -21,7 +21,17 @@ function slice(uid: string, trackType: ManifestSlice['trackType'], fromS: number
 }
 function manifest(slices: ManifestSlice[], users: [uid: string, ...stays: [fromS: number, toS: number][]][]): Manifest {
   return {
-    ...{ version: 1, sid: '0'.repeat(32), cname: 'c', zeroUtcMs: 0, endUs: 100 * S, slices, mp4s: [], snapshots: [] },
+    ...{
+      version: 1,
+      sid: '0'.repeat(32),
+      cname: 'c',
+      zeroUtcMs: 0,
+      endUs: 100 * S,
+      holds: [],
+      slices,
+      mp4s: [],
+      snapshots: [],
+    },
     users: users.map(([uid, ...stays]) => ({
       uid,
       stays: stays.map(([fromS, toS]) => ({ joinedUs: fromS * S, leftUs: toS * S })),

@@ -3,15 +3,19 @@
  * machine can. It joins readers, decoders, compositor, mixer, encoders and writers, driven by the same absolute clock
  * as a live mix.
  */
+import type { Manifest } from '../../contract/line/manifest.ts';
 import type { AudioPlan, MixPlan, VideoPlan } from '../../contract/line/plan.ts';
 import { US } from '../../kernel/time.ts';
-import { type Picture, SOUND_RATE } from '../../media/frame.ts';
+import type { Picture } from '../../media/frame.ts';
 import type { SpooledFile } from '../../media/segment.ts';
+import { withFades } from '../../stages/compose/edges.ts';
 import { SoundMixer } from '../../stages/compose/sound-mixer.ts';
+import { HoldLine, usOfBlocks } from '../hold-line.ts';
 import { Canvas } from '../mix/canvas.ts';
 import { AUDIO_BLOCK, MixOutput } from '../mix/mix-output.ts';
 import { FIRST_PICTURE_US } from '../mix/participants.ts';
 import { PictureClock } from '../mix/picture-clock.ts';
+import { Timeline } from '../timeline.ts';
 import type { Cast, CastStay } from './cast.ts';
 import type { ReadSlice } from './sample-stream.ts';
 import { StayPictures } from './stay-pictures.ts';
@@ -29,6 +33,8 @@ export type RemixOptions = {
   /** The part of the recording that is mixed, microseconds of it. */
   fromUs: number;
   toUs: number;
+  /** When the recording was on hold, in order: it is cut out, whatever there is of that time. */
+  holds: Manifest['holds'];
   /** UTC of the recording's zero, Unix milliseconds. */
   zeroUtcMs: number;
   /** Absent when there is to be no picture, or no sound. */
@@ -53,7 +59,8 @@ export type RemixOptions = {
 export async function remix(options: RemixOptions): Promise<SpooledFile[]> {
   const { fromUs, toUs, zeroUtcMs, video, audio, dir, baseName, threads, files: wanted } = options;
   const files: SpooledFile[] = [];
-  const clock = new PictureClock(video?.fps ?? SOUND_ONLY_FPS, fromUs);
+  const holds = holdLineOf(options);
+  const clock = new PictureClock(video?.fps ?? SOUND_ONLY_FPS, fromUs, 0, holds);
   const output = await MixOutput.open({
     ...{ video, audio, files: wanted, mp4Limit: NO_LIMIT, baseName, spoolDir: dir, threads },
     zeroUtcMs: zeroUtcMs + fromUs / 1000,
@@ -61,7 +68,7 @@ export async function remix(options: RemixOptions): Promise<SpooledFile[]> {
     onFile: (file) => files.push(file),
   });
   const pictures = video && new Pictures(options, video);
-  const sounds = audio && new Sounds(options, audio, output);
+  const sounds = audio && new Sounds(options, audio, output, holds);
   /** One canvas is encoded while the next is drawn. */
   let encoding: Promise<void> = Promise.resolve();
   try {
@@ -82,7 +89,7 @@ export async function remix(options: RemixOptions): Promise<SpooledFile[]> {
     }
     await encoding;
     // With a picture, the last whole block before its end; without one, the block that holds the end.
-    await sounds?.mixUntil(video ? clock.dueUs : toUs + (AUDIO_BLOCK * US) / SOUND_RATE);
+    await sounds?.mixUntil(video ? Math.min(clock.dueUs, toUs + US / clock.fps) : toUs + usOfBlocks(1));
     await output.finish();
     return files;
   } finally {
@@ -91,6 +98,15 @@ export async function remix(options: RemixOptions): Promise<SpooledFile[]> {
     await sounds?.close();
     output.close();
   }
+}
+
+function holdLineOf({ holds, fromUs }: Pick<RemixOptions, 'holds' | 'fromUs'>): HoldLine {
+  const timeline = new Timeline(false);
+  for (const hold of holds) {
+    timeline.change(hold.fromUs, true);
+    timeline.change(hold.untilUs, false);
+  }
+  return new HoldLine(fromUs, timeline);
 }
 
 /** Who is there, what they show, and the canvas it is drawn on. */
@@ -157,16 +173,16 @@ class Sounds {
   readonly #output: MixOutput;
   readonly #mixer: SoundMixer;
   readonly #users: [uid: string, sound: UserSound][];
-  /** The first sample of the mix, and the next that the mixer hands over, from the recording's zero. */
-  readonly #origin: number;
-  #at: number;
+  readonly #holds: HoldLine;
+  /** The next block that the mixer hands over, from the first of the mix on. */
+  #block = 0;
 
-  constructor({ cast, fromUs, read, onProblem }: RemixOptions, { channels }: AudioPlan, output: MixOutput) {
+  constructor(options: RemixOptions, { channels }: AudioPlan, output: MixOutput, holds: HoldLine) {
+    const { cast, fromUs, read, onProblem } = options;
     this.#output = output;
+    this.#holds = holds;
     this.#mixer = new SoundMixer({ channels });
-    this.#origin = Math.round((fromUs * SOUND_RATE) / US);
-    this.#at = this.#origin;
-    this.#mixer.seek(this.#origin);
+    this.#mixer.seek(holds.originSample);
     this.#users = [...cast.sounds]
       .filter(([, slices]) => slices.length > 0)
       .map(([uid, slices]) => [uid, new UserSound(slices, fromUs, channels, read, onProblem)]);
@@ -176,9 +192,13 @@ class Sounds {
   async mixUntil(untilUs: number): Promise<void> {
     for (const [uid, sound] of this.#users)
       await sound.decodeUntil(untilUs + SOUND_AHEAD_US, (start, block) => this.#mixer.add(uid, start, block));
-    while (((this.#at + AUDIO_BLOCK) * US) / SOUND_RATE <= untilUs) {
-      await this.#output.writeSound(this.#mixer.take(AUDIO_BLOCK), this.#at - this.#origin);
-      this.#at += AUDIO_BLOCK;
+    const holds = this.#holds;
+    while (holds.timeOf(this.#block + 1) <= untilUs) {
+      const block = this.#block++;
+      const sound = this.#mixer.take(AUDIO_BLOCK);
+      if (holds.isHeld(block)) continue;
+      const sample = (block - holds.heldBefore(block)) * AUDIO_BLOCK;
+      await this.#output.writeSound(withFades(sound, holds.edgesOf(block)), sample);
     }
   }
 

@@ -39,6 +39,7 @@ export function goOnFrom(earlier: QualityReport, report: QualityReport): Quality
     ...report,
     filesFromMs: earlier.filesFromMs ?? report.filesFromMs,
     participants: [...participants, ...now.values()],
+    ...holdsOf(earlier, report),
     moreParticipants: Math.max(earlier.moreParticipants, report.moreParticipants),
     ...(pushes.length > 0 && { pushes }),
     ...(report.page && earlier.page && { page: joinPages(earlier.page, report.page) }),
@@ -54,6 +55,29 @@ export function goOnFrom(earlier: QualityReport, report: QualityReport): Quality
       peakRssBytes: Math.max(machine.peakRssBytes, earlier.machine?.peakRssBytes ?? 0),
       worstLagMs: Math.max(machine.worstLagMs, earlier.machine?.worstLagMs ?? 0),
     },
+  };
+}
+
+/** A hold that the run before did not see the end of is one with what the newest knows of it. */
+function holdsOf(earlier: QualityReport, report: QualityReport): Pick<QualityReport, 'holds' | 'moreHolds' | 'heldMs'> {
+  const holds = [...(earlier.holds ?? [])];
+  for (const hold of report.holds ?? []) {
+    const last = holds.at(-1);
+    const untilMs = hold.durationMs === null ? Number.POSITIVE_INFINITY : hold.fromMs + hold.durationMs;
+    const isOpen = last !== undefined && last.durationMs === null;
+    // The next run is told of the newest holds again.
+    if (last && untilMs <= last.fromMs + (last.durationMs ?? 0)) continue;
+    if (!isOpen) holds.push(hold);
+    else if (Number.isFinite(untilMs)) holds[holds.length - 1] = { ...last, durationMs: untilMs - last.fromMs };
+  }
+  const nowMs = report.endedMs ?? report.measuredMs;
+  const heldMs = holds.reduce((sum, { fromMs, durationMs }) => sum + (durationMs ?? Math.max(0, nowMs - fromMs)), 0);
+  return {
+    ...limited('holds', 'moreHolds', holds, {
+      most: 2 * MOST_SPANS,
+      more: (earlier.moreHolds ?? 0) + (report.moreHolds ?? 0),
+    }),
+    heldMs,
   };
 }
 

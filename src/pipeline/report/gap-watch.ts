@@ -3,6 +3,7 @@
  */
 import type { GapReason } from '../../contract/line/quality-report.ts';
 import { type RecordingUs, type RtpTicks, US } from '../../kernel/time.ts';
+import type { HeldIn } from './hold-watch.ts';
 import { Kept, MOST_SPANS } from './kept.ts';
 
 /**
@@ -23,6 +24,7 @@ export type GapPacket = { ssrc: number; sequence: number; rtpTime: RtpTicks; atU
 
 export class GapWatch {
   readonly #clockRate: number;
+  readonly #heldIn: HeldIn;
   readonly #gaps = new Kept<Gap>(MOST_SPANS);
   #last: GapPacket | undefined;
   #totalUs = 0;
@@ -31,9 +33,13 @@ export class GapWatch {
   /** Packets of padding and of headers alone since the last of media: they take numbers, and are no life. */
   #empty = 0;
 
-  /** @param clockRate ticks per second of `rtpTime` */
-  constructor(clockRate: number) {
+  /**
+   * @param clockRate ticks per second of `rtpTime`
+   * @param heldIn what of a span is not asked for; nothing by default
+   */
+  constructor(clockRate: number, heldIn: HeldIn = () => 0) {
     this.#clockRate = clockRate;
+    this.#heldIn = heldIn;
   }
 
   /** A packet that is of use came at `atUs` of the recording. */
@@ -43,7 +49,7 @@ export class GapWatch {
       const step = toSigned(packet.sequence - last.sequence);
       const sameSource = packet.ssrc === last.ssrc;
       if (sameSource && step <= 0 && step >= -MAX_MISORDER) return;
-      const silentUs = packet.atUs - last.atUs;
+      const silentUs = this.#silentUs(last.atUs, packet.atUs);
       if (silentUs >= GAP_US) this.#add({ fromUs: last.atUs, durationUs: silentUs, why: this.#why(last, packet) });
       else this.#flowingUs += Math.max(0, silentUs);
     }
@@ -62,13 +68,17 @@ export class GapWatch {
     const gaps = [...this.#gaps.items];
     let { more } = this.#gaps;
     let totalUs = this.#totalUs;
-    const silentUs = this.#last ? untilUs - this.#last.atUs : 0;
+    const silentUs = this.#last ? this.#silentUs(this.#last.atUs, untilUs) : 0;
     if (this.#last && silentUs >= GAP_US) {
       totalUs += silentUs;
       if (gaps.length < MOST_SPANS) gaps.push({ fromUs: this.#last.atUs, durationUs: silentUs, why: open });
       else more++;
     }
     return { gaps, more, totalUs };
+  }
+
+  #silentUs(fromUs: RecordingUs, toUs: RecordingUs): number {
+    return toUs - fromUs - this.#heldIn(fromUs, toUs);
   }
 
   #why(last: GapPacket, packet: GapPacket): GapReason {

@@ -5,6 +5,7 @@
 
 import type { FreezeReason, TrackReportData } from '../../contract/line/quality-report.ts';
 import type { RecordingUs } from '../../kernel/time.ts';
+import type { HeldIn } from './hold-watch.ts';
 import { Kept, MOST_SPANS, toMs } from './kept.ts';
 
 /** Pictures this far apart stand still, when nothing was lost. */
@@ -16,6 +17,7 @@ export type ShownPicture = { width: number; height: number; turn: 0 | 90 | 180 |
 type Span = { fromUs: RecordingUs; durationUs: number; why: FreezeReason };
 
 export class PictureWatch {
+  readonly #heldIn: HeldIn;
   readonly #frozen = new Kept<Span>(MOST_SPANS);
   readonly #pictures = new Kept<ShownPicture & { atUs: RecordingUs }>(MOST_SPANS);
   #size: ShownPicture | undefined;
@@ -24,6 +26,11 @@ export class PictureWatch {
   #frozenUs = 0;
   #waits = { count: 0, longestUs: 0, totalUs: 0 };
   #waitingSinceUs: RecordingUs | undefined;
+
+  /** @param heldIn what of a span nobody sees; nothing by default */
+  constructor(heldIn: HeldIn = () => 0) {
+    this.#heldIn = heldIn;
+  }
 
   /** A good picture is shown from `atUs` on. */
   onPicture(atUs: RecordingUs, picture: ShownPicture): void {
@@ -78,7 +85,7 @@ export class PictureWatch {
 
   #spanUntil(atUs: RecordingUs, stillUs: number, heldUs = 0): Span | undefined {
     if (this.#latestUs === undefined) return undefined;
-    const durationUs = atUs - this.#latestUs;
+    const durationUs = atUs - this.#latestUs - this.#heldIn(this.#latestUs, atUs);
     if (durationUs <= 0 || durationUs < (this.#holding ? heldUs : stillUs)) return undefined;
     return { fromUs: this.#latestUs, durationUs, why: this.#holding ?? 'nothingSent' };
   }

@@ -6,6 +6,7 @@
 import type { PushReport, QualityReport } from '../../contract/line/quality-report.ts';
 import type { RecordingUs } from '../../kernel/time.ts';
 import type { Track } from '../../media/track.ts';
+import { HoldWatch } from './hold-watch.ts';
 import { Kept, MOST_SPANS, toMs } from './kept.ts';
 import { PageReport } from './page-report.ts';
 import { ParticipantReport } from './participant-report.ts';
@@ -35,6 +36,7 @@ export class QualityCollector {
   readonly #pushes = new Map<string, PushReport>();
   readonly #degraded = new Kept<{ atUs: RecordingUs; what: string; count: number }>(2 * MOST_SPANS);
   #page: PageReport | undefined;
+  readonly #holds = new HoldWatch();
   #tracks = 0;
   #filesFromUs: RecordingUs | undefined;
   #runFilesFromUs: RecordingUs | undefined;
@@ -60,7 +62,7 @@ export class QualityCollector {
    * room.
    */
   onTrack(track: Track, atUs: RecordingUs): TrackReport {
-    const report = new TrackReport(track, atUs);
+    const report = new TrackReport(track, atUs, (fromUs, toUs) => this.#holds.heldIn(fromUs, toUs));
     this.#of(track.uid)?.onTrack(report, this.#tracks < MOST_TRACKS);
     this.#tracks++;
     return report;
@@ -75,6 +77,11 @@ export class QualityCollector {
   onPage(fps: number): PageReport {
     this.#page = new PageReport(fps);
     return this.#page;
+  }
+
+  /** The recording is on hold, or goes on, from `atUs`; undefined: since before this run. As of HoldWatch. */
+  onHold(atUs: RecordingUs | undefined, onhold: boolean): void {
+    this.#holds.onHold(atUs ?? this.#o.run?.startedUs ?? 0, onhold);
   }
 
   onDegraded(what: string, count: number, atUs: RecordingUs): void {
@@ -123,6 +130,7 @@ export class QualityCollector {
       ...(run && {
         runs: [{ generation: run.generation, startedMs: toMs(run.startedUs), filesFromMs, lastKnownMs: null }],
       }),
+      ...this.#holds.report(untilUs),
       participants: [...this.#participants.values()].map((each) => each.report(untilUs, zeroUtcMs)),
       moreParticipants: this.#others.size,
       ...(this.#pushes.size > 0 && { pushes: [...this.#pushes.values()] }),

@@ -6,6 +6,7 @@
 import type { TrackReportData } from '../../contract/line/quality-report.ts';
 import type { RecordingUs } from '../../kernel/time.ts';
 import { GAP_US } from './gap-watch.ts';
+import type { HeldIn } from './hold-watch.ts';
 import { toMs } from './kept.ts';
 
 /** Less than this between two sounds is their clock being corrected. */
@@ -23,15 +24,25 @@ export type PlacedSound = {
 };
 
 export class SoundWatch {
+  readonly #heldIn: HeldIn;
   #endUs: RecordingUs | undefined;
   #concealedUs = 0;
   #silenceUs = 0;
   #lostUs = 0;
   #dtx = { count: 0, totalUs: 0 };
 
+  /** @param heldIn what of a span nobody hears; nothing by default */
+  constructor(heldIn: HeldIn = () => 0) {
+    this.#heldIn = heldIn;
+  }
+
   /** A track's next sound is placed in the recording. */
   onSound({ startUs, endUs, afterLoss, concealedUs, madeUp }: PlacedSound): void {
-    const missingUs = this.#endUs === undefined ? 0 : Math.max(0, startUs - this.#endUs);
+    const lastUs = this.#endUs ?? startUs;
+    this.#endUs = Math.max(endUs, lastUs);
+    // Of sound that nobody hears it does not matter what was made up.
+    if (this.#heldIn(startUs, endUs) === endUs - startUs) return;
+    const missingUs = Math.max(0, startUs - lastUs - this.#heldIn(lastUs, startUs));
     // What is made up may reach into the sound after it, which then covers it.
     this.#concealedUs += Math.min(concealedUs, missingUs) + (madeUp ? endUs - startUs : 0);
     const silentUs = missingUs - concealedUs;
@@ -43,7 +54,6 @@ export class SoundWatch {
         this.#dtx.totalUs += silentUs;
       }
     }
-    this.#endUs = Math.max(endUs, this.#endUs ?? endUs);
   }
 
   /** So far; silence counts when sound follows it. */

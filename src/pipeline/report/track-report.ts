@@ -10,6 +10,7 @@ import type { Track } from '../../media/track.ts';
 import type { ClockReading } from '../../stages/rtp/sender-clock.ts';
 import type { ReceptionCounters } from '../../stages/rtp/track-reception.ts';
 import { GapWatch } from './gap-watch.ts';
+import type { HeldIn } from './hold-watch.ts';
 import { toMs } from './kept.ts';
 import { PictureWatch, type ShownPicture } from './picture-watch.ts';
 import { type PlacedSound, SoundWatch } from './sound-watch.ts';
@@ -37,12 +38,13 @@ export class TrackReport {
   #reading = NO_READING;
   #end: { atUs: RecordingUs; by: TrackEnd } | undefined;
 
-  constructor(track: Track, startedUs: RecordingUs) {
+  /** @param heldIn how much of a span the recording was on hold */
+  constructor(track: Track, startedUs: RecordingUs, heldIn?: HeldIn) {
     this.track = track;
     this.startedUs = startedUs;
-    this.#gaps = new GapWatch(track.format.clockRate);
-    if (track.format.kind === 'video') this.#pictures = new PictureWatch();
-    else this.#sounds = new SoundWatch();
+    this.#gaps = new GapWatch(track.format.clockRate, heldIn);
+    if (track.format.kind === 'video') this.#pictures = new PictureWatch(heldIn);
+    else this.#sounds = new SoundWatch(heldIn);
   }
 
   /** True until nothing more will be told. */

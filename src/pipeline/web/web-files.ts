@@ -7,18 +7,20 @@ import type { WebPlan } from '../../contract/line/plan.ts';
 import { type HostUs, type RecordingUs, US } from '../../kernel/time.ts';
 import { SOUND_RATE, type Sound } from '../../media/frame.ts';
 import type { NativePicture } from '../../stages/codec/picture-pool.ts';
+import { withFades } from '../../stages/compose/edges.ts';
 import { SoundMixer } from '../../stages/compose/sound-mixer.ts';
 import { ParticipantClock } from '../../stages/rtp/sender-clock.ts';
 import { writeCheckpoint } from '../checkpoint/checkpoint-file.ts';
+import { HoldLine } from '../hold-line.ts';
 import type { EarlierRuns } from '../mix/earlier-runs.ts';
 import type { MixCheckpoint } from '../mix/mix-checkpoint.ts';
 import { AUDIO_BLOCK, type LiveOutput, MixOutput, PRIMING_SAMPLES } from '../mix/mix-output.ts';
 import type { Happening } from '../recording.ts';
 import type { PageReport } from '../report/page-report.ts';
 import type { QualityCollector } from '../report/quality-collector.ts';
+import { Timeline } from '../timeline.ts';
 import { Losses } from '../tracks/losses.ts';
 import { FrameNumbers } from './frame-numbers.ts';
-import { HoldLine } from './hold-line.ts';
 
 /** A picture, its moment, and whether it differs from the one before. */
 export type Grabbed = { picture: NativePicture; atUs: RecordingUs; changed: boolean };
@@ -37,8 +39,6 @@ const CHECKPOINT_US = US;
 
 /** What is known once the files have begun. */
 type Begun = {
-  /** Where the files begin, in samples of the recording. */
-  originSample: number;
   originUs: number;
   holds: HoldLine;
   /** What earlier runs held, in samples. */
@@ -53,9 +53,8 @@ export class WebFiles {
   readonly #mixer: SoundMixer;
   readonly #losses: Losses;
   readonly #soundClock = new ParticipantClock().addStream(SOUND_RATE);
-  /** Changes in order, until the files begin. */
-  #holds: { fromUs: number; onhold: boolean }[] = [];
-  #onhold: boolean;
+  /** What is known of holds before the files begin. */
+  readonly #holds: Timeline<boolean>;
   #earlier: EarlierRuns | undefined;
   #begun: Begun | undefined;
   /** The next sample the mixer hands over, counted from the recording's zero. */
@@ -64,7 +63,7 @@ export class WebFiles {
 
   constructor(options: WebFilesOptions) {
     this.#o = options;
-    this.#onhold = options.plan.onhold;
+    this.#holds = new Timeline(options.plan.onhold);
     this.#losses = new Losses(options.emit);
     this.#mixer = new SoundMixer({ channels: options.plan.audio.channels, limited: false });
   }
@@ -74,19 +73,16 @@ export class WebFiles {
     this.#earlier = earlier;
     this.#mixer.seek(Math.round((nowUs * SOUND_RATE) / US));
     // Those that came before are no more than how it is now.
-    this.#holds = this.#holds.filter(({ fromUs, onhold }) => {
-      if (fromUs > nowUs) return true;
-      this.#onhold = onhold;
-      return false;
-    });
+    this.#holds.forget(nowUs);
     // Files begin with a picture; but on hold none may come for long, and what earlier runs left is kept all the same.
-    if (earlier && earlier.mended.length > 0 && this.#isHeldAt(nowUs)) await this.#open(nowUs);
+    if (earlier && earlier.mended.length > 0 && this.#holds.at(nowUs)) await this.#open(nowUs);
   }
 
   /** Whether nothing is recorded from `fromUs` of the recording on. */
   changeHold(fromUs: RecordingUs, onhold: boolean): void {
-    if (this.#begun) this.#begun.holds.change(this.#blockOf(this.#begun, fromUs), onhold);
-    else this.#holds.push({ fromUs, onhold });
+    const holds = this.#begun?.holds;
+    if (holds) holds.change(holds.blockAt(fromUs), onhold);
+    else this.#holds.change(fromUs, onhold);
   }
 
   addSound(sound: Sound, firstFrame: number, arrivalUs: HostUs): void {
@@ -99,9 +95,9 @@ export class WebFiles {
    * Encodes and writes a picture, unless it is on hold or has no place. It stays the caller's. Await before the next.
    */
   async addPicture({ picture, atUs, changed }: Grabbed): Promise<void> {
-    if (!this.#begun && this.#isHeldAt(atUs)) return;
+    if (!this.#begun && this.#holds.at(atUs)) return;
     const begun = this.#begun ?? (await this.#open(atUs));
-    if (begun.holds.isHeld(this.#blockOf(begun, atUs))) return;
+    if (begun.holds.isHeld(begun.holds.blockAt(atUs))) return;
     const frame = begun.numbers.take(this.#fileUs(begun, atUs));
     if (frame === undefined) return;
     this.#o.page.onPicture(frame, atUs, changed);
@@ -115,24 +111,24 @@ export class WebFiles {
     if (!begun) {
       // The mixer holds no more than some seconds, and a pause may be long.
       const until = Math.floor((untilUs * SOUND_RATE) / US);
-      if (this.#isHeldAt(untilUs) && until > this.#mixer.position) this.#skipTo(until);
+      if (this.#holds.at(untilUs) && until > this.#mixer.position) this.#skipTo(until);
       return;
     }
     this.#losses.step(untilUs);
     while (((this.#soundAt + AUDIO_BLOCK) * US) / SOUND_RATE <= untilUs) {
-      const block = (this.#soundAt - begun.originSample) / AUDIO_BLOCK;
+      const { holds } = begun;
+      const block = (this.#soundAt - holds.originSample) / AUDIO_BLOCK;
       const sound = this.#mixer.take(AUDIO_BLOCK);
-      const isHeld = begun.holds.isHeld(block);
-      const sample = this.#soundAt - begun.originSample - begun.heldSamples;
-      const heldSamples = begun.holds.heldBefore(block) * AUDIO_BLOCK;
       const atUs = (this.#soundAt * US) / SOUND_RATE;
       this.#soundAt += AUDIO_BLOCK;
-      if (isHeld) this.#o.page.onHeld(atUs);
+      if (holds.isHeld(block)) this.#o.page.onHeld(atUs);
       else {
-        this.#o.page.onSound(atUs, sound);
-        await begun.output.writeSound(sound, sample - heldSamples);
+        const sample = (block - holds.heldBefore(block)) * AUDIO_BLOCK - begun.heldSamples;
+        const faded = withFades(sound, holds.edgesOf(block));
+        this.#o.page.onSound(atUs, faded);
+        await begun.output.writeSound(faded, sample);
       }
-      begun.holds.forget(block - 100);
+      holds.forget(block - 100);
     }
   }
 
@@ -147,17 +143,9 @@ export class WebFiles {
     this.#begun?.output.close();
   }
 
-  #isHeldAt(atUs: RecordingUs): boolean {
-    return this.#holds.findLast(({ fromUs }) => fromUs <= atUs)?.onhold ?? this.#onhold;
-  }
-
-  #blockOf({ originSample }: Begun, atUs: RecordingUs): number {
-    return ((atUs * SOUND_RATE) / US - originSample) / AUDIO_BLOCK;
-  }
-
   /** Where in the files a moment of the recording is. */
   #fileUs(begun: Begun, atUs: RecordingUs): number {
-    const heldSamples = begun.heldSamples + begun.holds.heldBefore(this.#blockOf(begun, atUs)) * AUDIO_BLOCK;
+    const heldSamples = begun.heldSamples + begun.holds.heldBefore(begun.holds.blockAt(atUs)) * AUDIO_BLOCK;
     return atUs - begun.originUs - (heldSamples * US) / SOUND_RATE;
   }
 
@@ -168,14 +156,13 @@ export class WebFiles {
     const { spoolDir, zeroUtcMs, generation } = start;
     const earlier = this.#earlier;
     const originUs = earlier?.originUs ?? Math.max(0, Math.round(atUs));
-    const originSample = Math.round((originUs * SOUND_RATE) / US);
     const place = this.#placeAfter(earlier, atUs, originUs);
     const { frame, sample, heldSamples } = place;
     const first = { frame, sample, continues: (earlier?.sliceIndex ?? 0) > 0 };
-    const holds = new HoldLine(false);
+    const holds = new HoldLine(originUs, new Timeline(false));
     const numbers = new FrameNumbers(video.fps, frame);
     // An encoder that goes on wants something before what it is to hand over.
-    this.#soundAt = originSample + heldSamples + sample - (earlier ? PRIMING_SAMPLES : 0);
+    this.#soundAt = holds.originSample + heldSamples + sample - (earlier ? PRIMING_SAMPLES : 0);
     this.#skipTo(this.#soundAt);
     await writeCheckpoint(spoolDir, this.#notes(originUs, first, heldSamples));
     const output = await MixOutput.open({
@@ -190,10 +177,11 @@ export class WebFiles {
       onFile: (file) => emit({ type: 'fileSpooled', file }),
       live: this.#o.live,
     });
-    const begun: Begun = { originSample, originUs, holds, heldSamples, numbers, output, first };
+    const begun: Begun = { originUs, holds, heldSamples, numbers, output, first };
     for (const slice of earlier?.mended ?? []) await output.keep(slice);
-    if (this.#isHeldAt(atUs)) holds.change(this.#blockOf(begun, atUs), true);
-    for (const { fromUs, onhold } of this.#holds) if (fromUs > atUs) holds.change(this.#blockOf(begun, fromUs), onhold);
+    const [, ...later] = this.#holds.since(atUs);
+    if (this.#holds.at(atUs)) holds.change(holds.blockAt(atUs), true);
+    for (const { fromUs, value } of later) holds.change(holds.blockAt(fromUs), value);
     this.#begun = begun;
     report.onFilesBegun(originUs, atUs);
     if (!earlier) emit({ type: 'firstFrameRecorded', recordingUs: originUs });
@@ -233,7 +221,7 @@ export class WebFiles {
   async #checkpoint(begun: Begun, atUs: number): Promise<void> {
     if (atUs - this.#checkpointUs < CHECKPOINT_US) return;
     this.#checkpointUs = atUs;
-    const held = begun.heldSamples + begun.holds.heldBefore(this.#blockOf(begun, atUs)) * AUDIO_BLOCK;
+    const held = begun.heldSamples + begun.holds.heldBefore(begun.holds.blockAt(atUs)) * AUDIO_BLOCK;
     await writeCheckpoint(this.#o.start.spoolDir, this.#notes(begun.originUs, begun.first, held));
   }
 }

@@ -78,6 +78,8 @@ export type SlicesOptions = {
   startUs?: number | undefined;
   /** What the first slice is named after, Unix milliseconds, where that is not its first sample: it is written anew. */
   firstUtcMs?: number | undefined;
+  /** How much of the recording was on hold before the first slice, microseconds; 0 when left out. */
+  heldUs?: number | undefined;
   /** Milliseconds that slices of the same base name are named after already, Unix time; grows with each slice. */
   taken?: Set<number> | undefined;
   /**
@@ -96,6 +98,7 @@ type OpenSlice = {
   path: string;
   startUs: number;
   startUtcMs: number;
+  heldUs: number;
   /** Where the last of its samples ends. */
   endUs: number;
   bytes: number;
@@ -138,6 +141,7 @@ export class Slices {
   #keyFrameWanted = false;
   #startUs: number | undefined;
   #firstUtcMs: number | undefined;
+  #heldUs: number;
   #refused = 0;
   /** Where a file could not be begun or was given up. */
   #brokeOffUs: number | undefined;
@@ -165,6 +169,7 @@ export class Slices {
     this.#shape = options.shape;
     this.#startUs = options.startUs;
     this.#firstUtcMs = options.firstUtcMs;
+    this.#heldUs = options.heldUs ?? 0;
   }
 
   /** The index of the next slice that is finished. */
@@ -217,6 +222,27 @@ export class Slices {
     const unwrittenUs = this.#interleaver.firstHeldUs;
     if (!slice || slice.writtenUs <= slice.flushedUs) return unwrittenUs;
     return Math.min(slice.flushedUs, unwrittenUs ?? slice.flushedUs);
+  }
+
+  /**
+   * The recording is on hold: ends the slice. Resolves when all slices are finished and given to `onFile`.
+   * @param atUs where the next picture will be shown, and the slice ends and the next begins; left out without pictures
+   */
+  async hold(atUs?: number): Promise<void> {
+    for (const next of this.#interleaver.flush()) this.#mux(next);
+    if (this.#slice) {
+      this.#endSlice(this.#slice, atUs ?? this.#slice.endUs, false);
+      this.#startUs = atUs;
+    }
+    await this.#finishing;
+    if (this.#failure) throw this.#failure;
+    this.#flushed = { video: Number.POSITIVE_INFINITY, audio: Number.POSITIVE_INFINITY };
+  }
+
+  /** The recording goes on as if no time had passed. @param heldUs how long it was on hold so far, all in all */
+  resume(heldUs: number): void {
+    this.#heldUs = heldUs;
+    this.#flushed = { ...this.#written };
   }
 
   /**
@@ -348,7 +374,7 @@ export class Slices {
     onSliceStart?.(Math.trunc(startUtcMs));
     // Nothing of it is with the system yet, not its first sample either.
     const times = { writtenUs: firstUs, flushedUs: firstUs - 1, flushedEndUs: startUs, flushFailed: false };
-    const counted = { startUs, startUtcMs, endUs: startUs, bytes: 0, ...times };
+    const counted = { startUs, startUtcMs, heldUs: this.#heldUs, endUs: startUs, bytes: 0, ...times };
     return { name, path, ...counted, starts: [], rotations: [], discontinuity };
   }
 
@@ -388,6 +414,7 @@ export class Slices {
       startUtcMs: slice.startUtcMs,
       durationUs: Math.max(0, endUs - slice.startUs),
       bytes,
+      ...(slice.heldUs > 0 && { heldUs: slice.heldUs }),
       ...this.#saidBefore(slice),
       ...(owner && { owner }),
       ...(codecs && { codecs }),
@@ -409,7 +436,7 @@ export class Slices {
   }
 
   #utcMs(us: number): number {
-    return this.#options.zeroUtcMs + Math.round(us / 1000);
+    return this.#options.zeroUtcMs + Math.round((us + this.#heldUs) / 1000);
   }
 }
 

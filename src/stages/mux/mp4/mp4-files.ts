@@ -31,6 +31,8 @@ export type Mp4FilesOptions = Streams & {
   onLost?: ((what: string) => void) | undefined;
   /** The first file begins here, where one that is whole already ended; what comes before is passed over. */
   fromUs?: number | undefined;
+  /** As of SlicesOptions. */
+  heldUs?: number | undefined;
   /** A file lies finished and synced on the spool. Called in order, the next call only after this one has resolved. */
   onFile(file: WholeFile): Promise<void> | void;
 };
@@ -56,12 +58,14 @@ export class Mp4Files {
   #finishing: Promise<void> = Promise.resolve();
   #failure: unknown;
   #abandoned = false;
+  #heldUs: number;
 
   /** Throws a Fault when no stream is described. */
   constructor(options: Mp4FilesOptions) {
     this.#options = options;
     this.#index = options.firstIndex ?? 0;
     this.#interleaver = new Interleaver(kindsOf(options));
+    this.#heldUs = options.heldUs ?? 0;
   }
 
   /**
@@ -71,6 +75,12 @@ export class Mp4Files {
   write(sample: EncodedSample): void {
     if (this.#failure) throw this.#failure;
     for (const next of this.#interleaver.push(sample)) this.#take(next);
+  }
+
+  /** As of Slices. All that was encoded before has been written. */
+  resume(heldUs: number): void {
+    for (const next of this.#interleaver.flush()) this.#take(next);
+    this.#heldUs = heldUs;
   }
 
   /** Writes no more, and leaves the file that was begun as `.part`; those that were ended are finished. */
@@ -140,7 +150,8 @@ export class Mp4Files {
 
   #beginFile(startUs: number): void {
     const name = mp4Name(this.#options.baseName, this.#index);
-    this.#file = new OpenFile(join(this.#options.dir, name), name, this.#utcMs(startUs), startUs, this.#options);
+    const begun = { startUs, heldUs: this.#heldUs, startUtcMs: this.#utcMs(startUs) };
+    this.#file = new OpenFile(join(this.#options.dir, name), name, begun, this.#options);
     for (const sound of this.#lastSounds)
       if (sound.ptsUs + sound.durationUs > startUs - sound.durationUs) this.#file.write(sound);
   }
@@ -157,9 +168,10 @@ export class Mp4Files {
           type: 'mp4',
           name: file.name,
           index,
-          startUtcMs: this.#utcMs(file.startUs),
+          startUtcMs: file.startUtcMs,
           durationUs: endUs - file.startUs,
           bytes,
+          ...(file.heldUs > 0 && { heldUs: file.heldUs }),
         });
       } catch (error) {
         const { onLost } = this.#options;
@@ -172,15 +184,20 @@ export class Mp4Files {
   }
 
   #utcMs(us: number): number {
-    return this.#options.zeroUtcMs + Math.round(us / 1000);
+    return this.#options.zeroUtcMs + Math.round((us + this.#heldUs) / 1000);
   }
 }
+
+/** Where a file begins, in its own time and in the world's. */
+type Begun = { startUs: number; startUtcMs: number; heldUs: number };
 
 /** One MP4 being written. Samples before its start (priming, pre-roll) are kept from view by the edit list. */
 class OpenFile {
   readonly path: string;
   readonly name: string;
   readonly startUs: number;
+  readonly startUtcMs: number;
+  readonly heldUs: number;
   endUs: number;
   bytes = 0;
   #context = new FormatContext();
@@ -189,14 +206,16 @@ class OpenFile {
   #lastSound: EncodedSample | undefined;
   #closed = false;
 
-  constructor(path: string, name: string, startUtcMs: number, startUs: number, streams: Streams) {
+  constructor(path: string, name: string, begun: Begun, streams: Streams) {
     this.path = path;
     this.name = name;
-    this.startUs = startUs;
-    this.endUs = startUs;
+    this.startUs = begun.startUs;
+    this.startUtcMs = begun.startUtcMs;
+    this.heldUs = begun.heldUs;
+    this.endUs = begun.startUs;
     this.#packet.alloc();
     try {
-      this.#streams = this.#open(startUtcMs, streams);
+      this.#streams = this.#open(begun.startUtcMs, streams);
     } catch (error) {
       this.close();
       throw error;

@@ -1,12 +1,13 @@
 /**
  * Makes the MP4 of one user from the slices of a recording of single users, without transcoding. What is missing in the
- * slices is missing in the MP4: every sample keeps its place after the user's first.
+ * slices is missing in the MP4: every sample keeps its place after the user's first, but for holds, which are cut out.
  */
 import { join } from 'node:path';
 import { Fault } from '../../../kernel/fault.ts';
 import type { Segment, WholeFile } from '../../../media/segment.ts';
 import { probeSlice, readSamples, type SliceSample } from '../read-slices.ts';
 import type { Streams, VideoStream } from '../stream.ts';
+import { type Hold, HoldCutter } from './hold-cutter.ts';
 import { Mp4Files } from './mp4-files.ts';
 
 export type UserMp4Options = {
@@ -17,6 +18,8 @@ export type UserMp4Options = {
   uid: string;
   /** Wall time of recording zero, Unix milliseconds. */
   zeroUtcMs: number;
+  /** When the recording was on hold, in order, microseconds of it. */
+  holds?: readonly Hold[];
   /** The user's slices of single kinds, in any order; others of the user are passed over. */
   slices: readonly Segment[];
   /** A file lies finished and synced on the spool. Called in order, the next call only after this one has resolved. */
@@ -52,7 +55,7 @@ export async function makeUserMp4(options: UserMp4Options): Promise<WholeFile[]>
         await options.onFile?.(file);
       },
     });
-  const read = (rows: Segment[]) => samplesOf(dir, rows, zeroUtcMs);
+  const read = (rows: Segment[]) => withoutHolds(samplesOf(dir, rows, zeroUtcMs), options.holds ?? []);
   const firstPicture = pictures[0];
   let codec = firstPicture?.codecs?.video;
   let video = firstPicture && (await probeSlice(join(dir, firstPicture.name))).video;
@@ -95,6 +98,14 @@ async function* samplesOf(dir: string, slices: readonly Segment[], zeroUtcMs: nu
   for (const slice of slices)
     for await (const sample of readSamples(join(dir, slice.name), (slice.startUtcMs - zeroUtcMs) * 1000))
       yield { sample, slice };
+}
+
+async function* withoutHolds(samples: AsyncGenerator<FromSlice>, holds: readonly Hold[]): AsyncGenerator<FromSlice> {
+  const cutter = new HoldCutter(holds);
+  for await (const { sample, slice } of samples) {
+    const place = cutter.place(sample);
+    if (place) yield { sample: { ...sample, ...place }, slice };
+  }
 }
 
 /** Both in order of decode time. */

@@ -1,0 +1,140 @@
+/**
+ * HoldLine: when a recording is on hold, in blocks of sound from where its files begin. What is held is in no file:
+ * after it they go on as if no time had passed. Holds begin and end between blocks, so that sound and picture agree.
+ * Pure.
+ */
+import { type RecordingUs, US } from '../kernel/time.ts';
+import { SOUND_RATE } from '../media/frame.ts';
+import { AAC_BLOCK } from '../stages/codec/audio-encoder.ts';
+import type { Edges } from '../stages/compose/edges.ts';
+import type { Timeline } from './timeline.ts';
+
+type Change = { at: number; onhold: boolean };
+/** A hold in microseconds of the recording; `untilUs` is infinite while it goes on. */
+export type Hold = { fromUs: RecordingUs; untilUs: RecordingUs };
+
+const BLOCK_US = (AAC_BLOCK * US) / SOUND_RATE;
+/** Moments are whole microseconds, and blocks are not: so much, in blocks, is the same moment. */
+const SAME = 0.0001;
+
+export class HoldLine {
+  /** Where the files begin, microseconds of the recording, and the sample that is nearest to it. */
+  readonly originUs: RecordingUs;
+  readonly originSample: number;
+  /** In order; the first says how it was before all others. */
+  #changes: Change[];
+  /** Blocks that were held before the first change. */
+  #held = 0;
+
+  /** @param holds what is known of holds when the files begin */
+  constructor(originUs: RecordingUs, holds: Timeline<boolean>) {
+    this.originUs = originUs;
+    this.originSample = Math.round((originUs * SOUND_RATE) / US);
+    const [first, ...later] = holds.since(originUs);
+    this.#changes = [{ at: Number.NEGATIVE_INFINITY, onhold: first?.value ?? false }];
+    for (const { fromUs, value } of later) this.change(this.blockAt(fromUs), value);
+  }
+
+  /** Where a moment of the recording lies, in blocks; mostly between two. */
+  blockAt(atUs: RecordingUs): number {
+    return ((atUs * SOUND_RATE) / US - this.originSample) / AAC_BLOCK;
+  }
+
+  /** The recording's moment at which a block begins. */
+  timeOf(block: number): RecordingUs {
+    return ((this.originSample + block * AAC_BLOCK) * US) / SOUND_RATE;
+  }
+
+  /** From block `at` on, which may lie between two. Returns the block from which it really holds. */
+  change(at: number, onhold: boolean): number {
+    const from = Math.max(Math.ceil(at - SAME), this.#changes.at(-1)!.at);
+    this.#changes.push({ at: from, onhold });
+    return from;
+  }
+
+  isHeld(at: number): boolean {
+    return this.#changes.findLast((change) => change.at <= at)!.onhold;
+  }
+
+  /** Where the nearest holds are of a block that is not held. */
+  edgesOf(block: number): Edges {
+    return {
+      sinceEdge: block > 0 && this.isHeld(block - 1) ? 0 : Number.POSITIVE_INFINITY,
+      untilEdge: this.isHeld(block + 1) ? 0 : Number.POSITIVE_INFINITY,
+    };
+  }
+
+  /** How many blocks before `at` are in no file. What was held before the files begin is none of them. */
+  heldBefore(at: number): number {
+    let held = this.#held;
+    for (const { from, to } of this.#holds()) held += Math.max(0, Math.min(at, to) - Math.max(0, from));
+    return held;
+  }
+
+  /** The recording's moment of what lies `fileUs` from where the files begin; infinite while a hold there goes on. */
+  toRecording(fileUs: number): RecordingUs {
+    let held = this.#held;
+    for (const { from, to } of this.#holds())
+      if (Math.max(0, from) - held <= fileUs / BLOCK_US + SAME) held += Math.max(0, to - Math.max(0, from));
+    return this.originUs + fileUs + held * BLOCK_US;
+  }
+
+  /** The holds of which something lies from `fromUs` to `untilUs` of the recording. */
+  between(fromUs: RecordingUs, untilUs: RecordingUs): Hold[] {
+    return this.#holds()
+      .map(({ from, to }) => ({ fromUs: this.timeOf(from), untilUs: this.timeOf(to) }))
+      .filter((hold) => hold.fromUs < untilUs && hold.untilUs > fromUs);
+  }
+
+  /**
+   * What of `samples` samples of the recording from `start` on is not held, as stretches from and to a sample, with how
+   * far each is from a hold.
+   */
+  unheldIn(start: number, samples: number): ({ from: number; to: number } & Edges)[] {
+    const end = start + samples;
+    const parts: ({ from: number; to: number } & Edges)[] = [];
+    let freeFrom = Number.NEGATIVE_INFINITY;
+    const add = (freeTo: number) => {
+      const [from, to] = [Math.max(start, freeFrom), Math.min(end, freeTo)];
+      if (from < to) parts.push({ from, to, sinceEdge: from - freeFrom, untilEdge: freeTo - to });
+    };
+    for (const hold of this.#holds()) {
+      add(this.originSample + hold.from * AAC_BLOCK);
+      freeFrom = this.originSample + hold.to * AAC_BLOCK;
+    }
+    add(Number.POSITIVE_INFINITY);
+    return parts;
+  }
+
+  /** Of what lies before block `at`, `held` blocks are held: an earlier run has counted them. */
+  recount(at: number, held: number): void {
+    this.#held += held - this.heldBefore(at);
+  }
+
+  /** Nothing is asked for before `at` any more. */
+  forget(at: number): void {
+    while (this.#changes.length > 1 && this.#changes[1]!.at <= at) {
+      const [{ at: from, onhold }, next] = this.#changes as [Change, Change];
+      if (onhold) this.#held += Math.max(0, next.at - Math.max(0, from));
+      this.#changes.shift();
+    }
+  }
+
+  /** In order, none empty. */
+  #holds(): { from: number; to: number }[] {
+    const holds: { from: number; to: number }[] = [];
+    for (const [i, { at: from, onhold }] of this.#changes.entries()) {
+      const to = this.#changes[i + 1]?.at ?? Number.POSITIVE_INFINITY;
+      if (!onhold || to <= from) continue;
+      const last = holds.at(-1);
+      if (last && last.to >= from) last.to = to;
+      else holds.push({ from, to });
+    }
+    return holds;
+  }
+}
+
+/** Blocks of sound in microseconds. */
+export function usOfBlocks(blocks: number): number {
+  return blocks * BLOCK_US;
+}

@@ -1,0 +1,67 @@
+/**
+ * HeldMedia: what of single users' media is on hold, or refers to what was: sound is cut to the sample and faded,
+ * pictures go on with a key frame.
+ */
+import type { RecordingUs } from '../../kernel/time.ts';
+import type { Sound } from '../../media/frame.ts';
+import type { Track } from '../../media/track.ts';
+import { withFades } from '../../stages/compose/edges.ts';
+import { type Hold, HoldLine } from '../hold-line.ts';
+import { Timeline } from '../timeline.ts';
+import type { PlacedSample } from './due-samples.ts';
+
+/** Nobody asks any more whether something so far back was held. */
+const FORGET_US = 60_000_000;
+
+export class HeldMedia {
+  readonly #holds: HoldLine;
+  /** Tracks of picture of which something was held. */
+  readonly #cut = new Set<number>();
+
+  constructor(onhold: boolean) {
+    this.#holds = new HoldLine(0, new Timeline(onhold));
+  }
+
+  /** As of HoldLine, in microseconds of the recording. */
+  change(fromUs: RecordingUs, onhold: boolean): RecordingUs {
+    return this.#holds.timeOf(this.#holds.change(this.#holds.blockAt(fromUs), onhold));
+  }
+
+  /** As of HoldLine. */
+  between(fromUs: RecordingUs, untilUs: RecordingUs): Hold[] {
+    return this.#holds.between(fromUs, untilUs);
+  }
+
+  /** Nothing is asked for long before `atUs` any more. */
+  forget(atUs: RecordingUs): void {
+    this.#holds.forget(this.#holds.blockAt(atUs - FORGET_US));
+  }
+
+  isHeld(atUs: RecordingUs): boolean {
+    return this.#holds.isHeld(this.#holds.blockAt(atUs));
+  }
+
+  /** What of a sound that begins `start` samples from the recording's zero is heard. */
+  unheld(start: number, sound: Sound): { start: number; sound: Sound }[] {
+    const first = Math.round(start);
+    return this.#holds.unheldIn(first, sound.samples).map(({ from, to, ...edges }) => {
+      const channels = sound.channels.map((samples) => samples.subarray(from - first, to - first));
+      const part = withFades({ ...sound, channels, samples: to - from }, edges);
+      return { start: from === first ? start : from, sound: part };
+    });
+  }
+
+  /** True of what is held, and of pictures after it that refer to what was. Ask in order. */
+  isCut({ track, format }: Track, { ptsUs, keyFrame }: PlacedSample): boolean {
+    const isHeld = this.isHeld(ptsUs);
+    if (format.kind === 'audio') return isHeld;
+    if (isHeld) this.#cut.add(track);
+    else if (keyFrame) this.#cut.delete(track);
+    return this.#cut.has(track);
+  }
+
+  /** Whether a track's pictures can go on with a key frame only. */
+  waitsForKeyFrame({ track }: Track): boolean {
+    return this.#cut.has(track);
+  }
+}

@@ -1,0 +1,56 @@
+/**
+ * HoldCutter: where samples of one kind that were passed on, or encoded, at their own times go in a file that leaves
+ * holds out. Sound is in blocks that heed no hold: they stand in a row, at most half a block from their place. Pure;
+ * times are microseconds.
+ */
+import type { EncodedSample } from '../../../media/sample.ts';
+
+/** `untilUs` may be infinite. */
+export type Hold = { fromUs: number; untilUs: number };
+type Placed = Pick<EncodedSample, 'kind' | 'ptsUs' | 'dtsUs' | 'durationUs'>;
+
+/** Decode times grow by at least this. */
+const MIN_STEP_US = 100;
+
+export class HoldCutter {
+  readonly #holds: readonly Hold[];
+  #endUs = Number.NEGATIVE_INFINITY;
+  #dtsUs = Number.NEGATIVE_INFINITY;
+
+  /** @param holds in order, none within another */
+  constructor(holds: readonly Hold[]) {
+    this.#holds = holds;
+  }
+
+  /** Where the next sample in order of decoding goes; undefined of one that lies in a hold. */
+  place(sample: Placed): { ptsUs: number; dtsUs: number } | undefined {
+    if (this.#holds.length === 0) return sample;
+    return sample.kind === 'audio' ? this.#placeSound(sample) : this.#placePicture(sample);
+  }
+
+  #placePicture({ ptsUs, dtsUs }: Placed): { ptsUs: number; dtsUs: number } | undefined {
+    if (this.#holds.some(({ fromUs, untilUs }) => ptsUs >= fromUs && ptsUs < untilUs)) return undefined;
+    const shownUs = ptsUs - this.#heldBefore(ptsUs);
+    this.#dtsUs = Math.max(dtsUs - this.#heldBefore(dtsUs), this.#dtsUs + MIN_STEP_US);
+    return { ptsUs: Math.max(shownUs, this.#dtsUs), dtsUs: this.#dtsUs };
+  }
+
+  #placeSound({ ptsUs, durationUs }: Placed): { ptsUs: number; dtsUs: number } | undefined {
+    const ownUs = ptsUs - this.#heldBefore(ptsUs);
+    const atUs = Math.max(ownUs, this.#endUs);
+    const hold = this.#holds.find(({ fromUs, untilUs }) => ptsUs < untilUs && ptsUs + durationUs > fromUs);
+    // One that begins in a hold, and ends after it, is heard from where it begins.
+    const isLeftOut =
+      hold !== undefined &&
+      (ptsUs >= hold.fromUs
+        ? ptsUs + durationUs / 2 < hold.untilUs
+        : atUs + durationUs / 2 > hold.fromUs - this.#heldBefore(hold.fromUs));
+    if (isLeftOut) return undefined;
+    this.#endUs = atUs + durationUs;
+    return { ptsUs: atUs, dtsUs: atUs };
+  }
+
+  #heldBefore(atUs: number): number {
+    return this.#holds.reduce((sum, { fromUs, untilUs }) => sum + Math.max(0, Math.min(atUs, untilUs) - fromUs), 0);
+  }
+}
