@@ -2,21 +2,29 @@
  * Recordings of single users that are put on hold and go on, judged by their files: by the slices, on the recording's
  * own time, and by what is made of the whole, where what was held is cut out.
  */
-import { linkSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { linkSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { type Manifest, manifestSchema } from '../../src/contract/line/manifest.ts';
 import type { IndividualPlan } from '../../src/contract/line/plan.ts';
 import type { SpooledFile } from '../../src/media/segment.ts';
 import { completeRecording } from '../../src/pipeline/complete.ts';
+import { castOf } from '../../src/pipeline/remix/cast.ts';
+import { readSlicesIn } from '../../src/pipeline/remix/read-slice.ts';
+import { remix } from '../../src/pipeline/remix/remix.ts';
 import { readSamples } from '../../src/stages/mux/read-slices.ts';
 import { readSpool } from '../../src/stages/spool/journal.ts';
-import { changesOf, type HeldSpan, heldAt, marksIn, onBlocks } from '../support/held-recording.ts';
+import { changesOf, type HeldSpan, heldAt, inFile, marksIn, onBlocks, worstStamp } from '../support/held-recording.ts';
 import { clicksIn } from '../support/judge/clicks.ts';
+import { flashesIn } from '../support/judge/picture.ts';
+import { judgePlaylist } from '../support/judge/playlist.ts';
+import { bestFitRegions, type Rect } from '../support/judge/regions.ts';
 import { beepsIn, listen } from '../support/judge/sound.ts';
 import { hear, slicesOf, writePlaylists } from '../support/judge/user-streams.ts';
+import { watch } from '../support/judge/watch.ts';
 import { type Kill, type Killed, recordKilled } from '../support/killed-recording.ts';
-import { GREEN, RED } from '../support/media/participants.ts';
+import { GREEN, type Participant, RED } from '../support/media/participants.ts';
 import type { ScriptedUser } from '../support/scripted-feed.ts';
 import { BASE, individualPlanOf, SID } from '../support/scripted-recording.ts';
 
@@ -26,6 +34,8 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(dir, { recursive: true, force: true }));
 
+const SOURCE = { width: 320, height: 180 };
+const WHOLE: Rect = { x: 0, y: 0, width: 1, height: 1 };
 /** How late media arrives, and is shown and heard. */
 const DELAY_S = 0.02;
 /** So long after a hold the first picture is there at the latest: it was asked for when the hold ended. */
@@ -66,8 +76,34 @@ async function samplesOf({ folder, files }: Made, playlist: string) {
   return samples;
 }
 
+/** A file of the whole shows and plays all but what was held, each at its place. */
+function expectCut(path: string, who: Participant, holds: readonly HeldSpan[], endS: number, rect = WHOLE): void {
+  const cuts = holds.map(([fromS]) => inFile(holds, fromS));
+  const [view = []] = watch(path, [{ rect, source: SOURCE }]).views;
+  // Between the end of a hold and the first picture after it the last one before may be shown, and where a file begins
+  // what was sent before it, in a moment.
+  const unsure = (atS: number) => atS < 0.1 || cuts.some((cutS) => atS > cutS - 0.05 && atS < cutS + FIRST_PICTURE_S);
+  const sure = view.filter(({ atS }) => !unsure(atS));
+  const stamps = worstStamp(sure, holds);
+  expect(stamps.read).toBeGreaterThan(sure.length * 0.8);
+  expect([stamps.worstS < 0.06, stamps]).toEqual([true, stamps]);
+  const heard = listen(path);
+  const marks = marksIn(holds, 0, endS);
+  const flashes = flashesIn(view).map(({ atS }) => atS);
+  const beeps = beepsIn(heard, { toneHz: who.toneHz }).map(({ atS }) => atS);
+  for (const atS of marks) {
+    if (!unsure(atS)) expect(Math.min(...flashes.map((flash) => Math.abs(flash - atS - DELAY_S)))).toBeLessThan(0.045);
+    expect(Math.min(...beeps.map((beep) => Math.abs(beep - atS - DELAY_S)))).toBeLessThan(0.025);
+  }
+  const lengthS = inFile(holds, endS);
+  expect(Math.abs(view.at(-1)!.atS - lengthS)).toBeLessThan(0.15);
+  expect(Math.abs(heard.endS - lengthS)).toBeLessThan(0.1);
+  // Blocks of single users heed no hold: they may be half of one apart.
+  expect(heard.gaps.filter(({ lengthS }) => Math.abs(lengthS) > 0.011)).toEqual([]);
+}
+
 describe('a recording of single users on hold', { timeout: 180_000 }, () => {
-  test('holds nothing of it: pictures go on with a key frame that is asked for', async () => {
+  test('holds nothing of it: pictures go on with a key frame that is asked for, and the whole is cut', async () => {
     const users: ScriptedUser[] = [
       { uid: '1', participant: RED, codec: 'h264', fromS: -0.7, toS: 60, gopS: 600, answersKeyFrameRequests: true },
       { uid: '2', participant: GREEN, codec: 'vp8', fromS: -0.7, toS: 60, gopS: 600, answersKeyFrameRequests: true },
@@ -76,7 +112,12 @@ describe('a recording of single users on hold', { timeout: 180_000 }, () => {
       [3.33, 6.21],
       [8.4, 8.75],
     ];
-    const made = await record(users, { streamMode: 'standard' }, 11, spans);
+    const over = {
+      streamMode: 'standard',
+      extras: { mp4: true, manifest: true },
+      snapshots: { intervalMs: 1000 },
+    } as const;
+    const made = await record(users, over, 11, spans);
     expect(made.ending).toMatchObject({ reason: 'stopped', recorded: true });
     expect(made.happenings.filter(({ type }) => type === 'degraded')).toEqual([]);
     const holds = onBlocks(spans);
@@ -97,11 +138,36 @@ describe('a recording of single users on hold', { timeout: 180_000 }, () => {
       // A recording begins in the middle of a wave.
       expect(clicksIn(heard).filter((atS) => atS > 0.25)).toEqual([]);
       expect(beeps.length).toBeGreaterThan(5);
+      expectCut(join(made.folder, `${BASE}__uid_s_${uid}__uid_e_av_0.mp4`), participant, holds, 11);
       for (const type of ['video', 'audio'] as const) {
         const row = slicesOf(made.files, nameOf(uid, type));
         expect([uid, type, row.map(({ discontinuity }) => discontinuity)]).toEqual([uid, type, [true, true, true]]);
       }
     }
+    // Together in one slice, both kinds begin at once.
+    expect(judgePlaylist(made.folder, nameOf('1', 'av')).problems).toEqual([]);
+    const zeroUtcMs = manifestOf(made).zeroUtcMs;
+    const taken = made.files.flatMap((file) =>
+      file.type === 'snapshot' ? [(file.startUtcMs - zeroUtcMs) / 1000] : [],
+    );
+    expect(taken.filter((atS) => heldAt(holds, atS))).toEqual([]);
+    expect(taken.length).toBeGreaterThan(8);
+    // The manifest says when, and what is mixed by it leaves it out.
+    const manifest = manifestOf(made);
+    expect(manifest.holds.map(({ fromUs, untilUs }) => [fromUs, untilUs].map((us) => Math.round(us / 100)))).toEqual(
+      holds.map((hold) => hold.map((s) => Math.round(s * 10_000))),
+    );
+    const mixed = join(made.folder, 'mixed');
+    mkdirSync(mixed);
+    const cast = castOf(manifest, { audio: true, video: true, missing: new Set() });
+    await remix({
+      ...{ cast, fromUs: 0, toUs: manifest.endUs, holds: manifest.holds, zeroUtcMs, audio: individualSound },
+      video: { ...SIZE, fps: 30, bitrateKbps: 800, backgroundColor: '#000000', layout: { kind: 'bestFit' } },
+      ...{ files: { mp4: true, hls: false }, dir: mixed, baseName: 'x', threads: 1, read: readSlicesIn(made.folder) },
+      onProblem: (what) => expect.unreachable(what),
+    });
+    for (const [n, participant] of [RED, GREEN].entries())
+      expectCut(join(mixed, 'x_0.mp4'), participant, holds, 11, bestFitRegions(2)[n]!);
   });
 
   test.each([
@@ -142,3 +208,10 @@ describe('a recording of single users on hold', { timeout: 180_000 }, () => {
       expect(Math.min(...beeps.map((beep) => Math.abs(beep - atS - DELAY_S)))).toBeLessThan(0.025);
   });
 });
+
+const SIZE = { width: 640, height: 360 };
+const individualSound = { channels: 1 as const, bitrateKbps: 64 };
+
+function manifestOf({ folder }: Pick<Made, 'folder'>): Manifest {
+  return manifestSchema.parse(JSON.parse(readFileSync(join(folder, `${BASE}_manifest.json`), 'utf8')));
+}
