@@ -7,7 +7,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { NOTICE_TYPES, type NoticeType } from '../../src/contract/webhook/notice.ts';
-import { isColour, presenceIn, spansWhere } from '../support/judge/picture.ts';
+import { avOffsets } from '../support/judge/offsets.ts';
+import { flashesIn, isColour, presenceIn, spansWhere } from '../support/judge/picture.ts';
+import { judgePlaylist } from '../support/judge/playlist.ts';
 import { bestFitRegions } from '../support/judge/regions.ts';
 import { beepsIn, listen } from '../support/judge/sound.ts';
 import { watch } from '../support/judge/watch.ts';
@@ -147,6 +149,48 @@ test('layout and subscription change in the picture and the sound, and every eve
   const { body: report } = await server.call('GET', `/aircheck/recordings/${recording.sid}`);
   expect(report).toMatchObject({ status: 8, healthy: true, events: told.length, mode: 'mix' });
   expect(JSON.stringify(report['warnings'])).toContain('backgroudColor');
+});
+
+test('recordings of both modes are put on hold by calls, and what was held is in no file', {
+  timeout: 60_000,
+}, async () => {
+  await publish('held', '1', RED);
+  const storageConfig = localStorage('held');
+  const mix = await server.record('held', '9000', { ...CLIENT, storageConfig });
+  const own = { recordingConfig: { channelType: 1, subscribeUidGroup: 0 }, storageConfig, aircheck: { mp4: true } };
+  const individual = await server.record('held', '9001', own, 'individual');
+  const both = [mix, individual];
+  const second = (n: number) => until(`second ${n}`, () => Date.now() - mix.answeredAtMs > n * 1000, 30_000);
+  const sayTo = (onhold: boolean) => Promise.all(both.map((one) => one.update({ aircheck: { onhold } })));
+  await second(3.2);
+  expect((await sayTo(true)).map(({ status }) => status)).toEqual([200, 200]);
+  expect((await mix.query()).body).toMatchObject({ aircheck: { onhold: true } });
+  await second(6.4);
+  await sayTo(false);
+  await second(10);
+  await Promise.all(both.map((one) => one.stop()));
+  const stored = join(folder, 'data/recordings/held');
+  const whole = [{ rect: { x: 0, y: 0, width: 1, height: 1 } }];
+  for (const path of [`${mix.sid}_held_0.mp4`, `${individual.sid}_held__uid_s_1__uid_e_av_0.mp4`].map((n) =>
+    join(stored, n),
+  )) {
+    const view = watch(path, whole).views[0]!;
+    expect(Math.abs(view.at(-1)!.atS - 6.8)).toBeLessThan(0.5);
+    const flashes = flashesIn(view).map(({ atS }) => atS);
+    const beeps = beepsIn(listen(path), { toneHz: RED.toneHz }).map(({ atS }) => atS);
+    expect(flashes.length).toBeGreaterThanOrEqual(4);
+    // Of one that is cut short there may be only the other.
+    const inside = flashes.filter((atS) => atS > 0.3 && Math.abs(atS - 3.2) > 0.5 && atS < 6.4);
+    expect(avOffsets(inside, beeps).missing).toEqual([]);
+    expect(Math.abs(avOffsets(inside, beeps).worstMs)).toBeLessThan(100);
+  }
+  const { problems, playlist } = judgePlaylist(stored, `${mix.sid}_held.m3u8`);
+  expect([problems, playlist.slices.map(({ discontinuity }) => discontinuity)]).toEqual([[], [true, false]]);
+  for (const one of both) {
+    await receiver.until(() => receiver.taken(one.sid).some(({ notice }) => notice.eventType === 11));
+    const told = receiver.taken(one.sid).filter(({ notice }) => notice.eventType === 1001);
+    expect(told.map(({ notice }) => notice.payload.details['onhold'])).toEqual([true, false]);
+  }
 });
 
 test('a wrong token is told by event 1 and 404, after a start that was answered 200', async () => {
