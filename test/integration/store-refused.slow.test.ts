@@ -39,7 +39,8 @@ test('a bucket that is not there ends a recording for its callers', { timeout: 9
     storageConfig: s3.storage('absent'),
   });
   const told = async () => (await recording.events()).find(({ eventType }) => eventType === 1);
-  await until('event 1', async () => (await told()) !== undefined, 10_000);
+  // A wrong store is known at once: within 3 s of the start.
+  await until('event 1', async () => (await told()) !== undefined, 3000);
   expect((await told())?.payload.details).toMatchObject({ module: 1, errorLevel: 5, errorCode: 32 });
   const gone = { status: 404, body: { code: 404, reason: 'failed to find worker' } };
   expect(await recording.query()).toMatchObject(gone);
