@@ -49,6 +49,10 @@ const MEASURES: Record<string, () => Promise<Figure[]>> = {
 
 // Words that begin with a dash, and what follows them, are options of single measurements.
 const words = process.argv.slice(2);
+if (words.includes('--help')) {
+  console.log(`npm run bench -- [NAME …]: measures these, or all.\n  ${Object.keys(MEASURES).join(' ')}`);
+  process.exit(0);
+}
 const names = words.filter((word, n) => !word.startsWith('-') && !words[n - 1]?.startsWith('-'));
 const unknown = names.filter((name) => !(name in MEASURES));
 if (unknown.length > 0) {
