@@ -16,10 +16,10 @@ import { coresOf, House, type Media, recorderAtWork, stopped } from './house.ts'
 import type { Figure } from './measure.ts';
 
 /**
- * An estimate may be so many times what was measured. Of CPU it is known no better: what users will send is not known,
- * and the same work takes up to twice the CPU time while others have the machine's caches.
+ * An estimate may be so many times what was measured: too low lets in what the machine cannot carry, too high keeps out
+ * what it can. What users will send is not known, so an estimate is rather too high.
  */
-const LEAST = { cores: 0.5, bytes: 0.8 };
+const LEAST = { cores: 0.8, bytes: 0.9 };
 const MOST = { cores: 2, bytes: 1.6 };
 const WARM_UP_MS = 6_000;
 const MEASURE_MS = 12_000;
