@@ -40,6 +40,7 @@ export type EarlierRuns = {
   moment: MixMoment | undefined;
   /** As of the newest checkpoint; 0 where there is none. */
   heldUs: number;
+  heldAtUs: number | undefined;
   /** In words: what could not be read. */
   problems: string[];
 };
@@ -77,6 +78,7 @@ export async function readEarlierRuns(start: StartCommand, plan: CompositePlan):
     sliceIndex: ((mended.at(-1) ?? last?.file)?.index ?? -1) + 1,
     moment: checkpoint?.moment,
     heldUs: checkpoint?.heldUs ?? 0,
+    heldAtUs: checkpoint?.heldAtUs,
   };
 }
 

@@ -19,8 +19,12 @@ export const mixCheckpointSchema = z.object({
   originUs: z.number(),
   /** Where this run's files begin, and whether they go on from an earlier run's. */
   begun: z.object({ ...momentMembers, continues: z.boolean() }),
-  /** Of a web page: how much of the recording before this run was on hold and is in no file, microseconds. */
+  /**
+   * Of a web page: how much of the recording before `heldAtUs` was on hold and is in no file, microseconds. Without
+   * `heldAtUs` (of the version before) nothing more was on hold until the next run.
+   */
   heldUs: z.number().optional(),
+  heldAtUs: z.number().optional(),
   /** All that is needed to go on from a moment; absent before there is one. */
   moment: z
     .object({

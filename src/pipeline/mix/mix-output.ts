@@ -166,10 +166,15 @@ export class MixOutput {
   async resume(sample: number, heldUs: number): Promise<void> {
     for (const writer of this.#writers) writer.resume(heldUs);
     this.#openEncoders(sample);
+    // What was held was faded out.
+    await this.prime(sample);
+  }
+
+  /** Has an encoder of sound that goes on with sample `sample` think of silence before it. */
+  async prime(sample: number): Promise<void> {
     const { audio } = this.#options;
     if (!audio) return;
     const channels = Array.from({ length: audio.channels }, () => new Float32Array(AUDIO_BLOCK));
-    // What was held was faded out: what a new encoder wants before its first block is silence.
     for (let before = PRIMING_SAMPLES; before > 0; before -= AUDIO_BLOCK)
       await this.writeSound({ channels, samples: AUDIO_BLOCK }, sample - before);
   }

@@ -11,10 +11,10 @@ import { withFades } from '../../stages/compose/edges.ts';
 import { SoundMixer } from '../../stages/compose/sound-mixer.ts';
 import { ParticipantClock } from '../../stages/rtp/sender-clock.ts';
 import { writeCheckpoint } from '../checkpoint/checkpoint-file.ts';
-import { HoldLine } from '../hold-line.ts';
+import { HoldLine, usOfBlocks } from '../hold-line.ts';
 import type { EarlierRuns } from '../mix/earlier-runs.ts';
 import type { MixCheckpoint } from '../mix/mix-checkpoint.ts';
-import { AUDIO_BLOCK, type LiveOutput, MixOutput, PRIMING_SAMPLES } from '../mix/mix-output.ts';
+import { AUDIO_BLOCK, type LiveOutput, MixOutput } from '../mix/mix-output.ts';
 import type { Happening } from '../recording.ts';
 import type { PageReport } from '../report/page-report.ts';
 import type { QualityCollector } from '../report/quality-collector.ts';
@@ -41,11 +41,9 @@ const CHECKPOINT_US = US;
 type Begun = {
   originUs: number;
   holds: HoldLine;
-  /** What earlier runs held, in samples. */
-  heldSamples: number;
   numbers: FrameNumbers;
   output: MixOutput;
-  first: { frame: number; sample: number; continues: boolean };
+  first: MixCheckpoint['begun'];
 };
 
 export class WebFiles {
@@ -54,16 +52,20 @@ export class WebFiles {
   readonly #losses: Losses;
   readonly #soundClock = new ParticipantClock().addStream(SOUND_RATE);
   /** What is known of holds before the files begin. */
-  readonly #holds: Timeline<boolean>;
+  readonly #holdsAhead: Timeline<boolean>;
   #earlier: EarlierRuns | undefined;
   #begun: Begun | undefined;
+  /** The output has been put on hold. */
+  #onhold = false;
   /** The next sample the mixer hands over, counted from the recording's zero. */
   #soundAt = 0;
-  #checkpointUs = 0;
+  /** The moment of the last picture that was written. */
+  #pictureUs = Number.NEGATIVE_INFINITY;
+  #checkpointUs = Number.NEGATIVE_INFINITY;
 
   constructor(options: WebFilesOptions) {
     this.#o = options;
-    this.#holds = new Timeline(options.plan.onhold);
+    this.#holdsAhead = new Timeline(options.plan.onhold);
     this.#losses = new Losses(options.emit);
     this.#mixer = new SoundMixer({ channels: options.plan.audio.channels, limited: false });
   }
@@ -72,17 +74,18 @@ export class WebFiles {
   async begin(nowUs: RecordingUs, earlier: EarlierRuns | undefined): Promise<void> {
     this.#earlier = earlier;
     this.#mixer.seek(Math.round((nowUs * SOUND_RATE) / US));
-    // Those that came before are no more than how it is now.
-    this.#holds.forget(nowUs);
     // Files begin with a picture; but on hold none may come for long, and what earlier runs left is kept all the same.
-    if (earlier && earlier.mended.length > 0 && this.#holds.at(nowUs)) await this.#open(nowUs);
+    if (earlier && earlier.mended.length > 0 && this.#holdsAhead.at(nowUs)) await this.#open(nowUs);
   }
 
-  /** Whether nothing is recorded from `fromUs` of the recording on. */
-  changeHold(fromUs: RecordingUs, onhold: boolean): void {
+  /** Whether nothing is recorded from `fromUs` of the recording on. Returns from when on it really holds. */
+  changeHold(fromUs: RecordingUs, onhold: boolean): RecordingUs {
     const holds = this.#begun?.holds;
-    if (holds) holds.change(holds.blockAt(fromUs), onhold);
-    else this.#holds.change(fromUs, onhold);
+    if (!holds) return this.#holdsAhead.change(fromUs, onhold);
+    // The last block before a hold is faded out, so it must not be written yet.
+    const made = this.#soundBlock(holds);
+    const from = holds.blockAt(Math.max(fromUs, this.#pictureUs));
+    return holds.timeOf(holds.change(Math.max(from, made + 1), onhold));
   }
 
   addSound(sound: Sound, firstFrame: number, arrivalUs: HostUs): void {
@@ -92,61 +95,99 @@ export class WebFiles {
   }
 
   /**
+   * Whether a picture of this moment can be written now. One from after a hold waits until sound has come so far: both
+   * end together where the hold begins.
+   */
+  takesPicture(atUs: RecordingUs): boolean {
+    const holds = this.#begun?.holds;
+    if (!holds || holds.isHeld(holds.blockAt(atUs))) return true;
+    const soundUs = holds.timeOf(this.#soundBlock(holds));
+    // On hold only one that came far too late is of a moment before it, and is let go.
+    return this.#onhold ? atUs < soundUs : holds.between(soundUs, atUs).length === 0;
+  }
+
+  /**
    * Encodes and writes a picture, unless it is on hold or has no place. It stays the caller's. Await before the next.
    */
   async addPicture({ picture, atUs, changed }: Grabbed): Promise<void> {
-    if (!this.#begun && this.#holds.at(atUs)) return;
+    if (!this.#begun && this.#holdsAhead.at(atUs)) return;
     const begun = this.#begun ?? (await this.#open(atUs));
-    if (begun.holds.isHeld(begun.holds.blockAt(atUs))) return;
+    if (this.#onhold || begun.holds.isHeld(begun.holds.blockAt(atUs))) return;
     const frame = begun.numbers.take(this.#fileUs(begun, atUs));
     if (frame === undefined) return;
     this.#o.page.onPicture(frame, atUs, changed);
+    this.#pictureUs = atUs;
     await begun.output.writePicture(picture, frame);
-    await this.#checkpoint(begun, atUs);
   }
 
-  /** Writes whole blocks of sound that end before `untilUs`. Await before the next. */
-  async recordSound(untilUs: RecordingUs): Promise<void> {
+  /**
+   * Writes whole blocks of sound that end before `untilUs`. Resolves to false when all are written, and to true where a
+   * hold begins or ends: what there is of pictures up to there comes before the next call. Await before the next.
+   */
+  async recordSound(untilUs: RecordingUs): Promise<boolean> {
     const begun = this.#begun;
     if (!begun) {
-      // The mixer holds no more than some seconds, and a pause may be long.
-      const until = Math.floor((untilUs * SOUND_RATE) / US);
-      if (this.#holds.at(untilUs) && until > this.#mixer.position) this.#skipTo(until);
-      return;
+      this.#passOver(untilUs);
+      return false;
     }
     this.#losses.step(untilUs);
+    const { holds } = begun;
     while (((this.#soundAt + AUDIO_BLOCK) * US) / SOUND_RATE <= untilUs) {
-      const { holds } = begun;
-      const block = (this.#soundAt - holds.originSample) / AUDIO_BLOCK;
+      const block = this.#soundBlock(holds);
+      const isHeld = holds.isHeld(block);
+      if (isHeld !== this.#onhold) {
+        await this.#turn(begun, block, isHeld);
+        return true;
+      }
       const sound = this.#mixer.take(AUDIO_BLOCK);
       const atUs = (this.#soundAt * US) / SOUND_RATE;
-      this.#soundAt += AUDIO_BLOCK;
-      if (holds.isHeld(block)) this.#o.page.onHeld(atUs);
+      if (isHeld) this.#o.page.onHeld(atUs);
       else {
-        const sample = (block - holds.heldBefore(block)) * AUDIO_BLOCK - begun.heldSamples;
         const faded = withFades(sound, holds.edgesOf(block));
         this.#o.page.onSound(atUs, faded);
-        await begun.output.writeSound(faded, sample);
+        await begun.output.writeSound(faded, sampleOf(holds, block));
       }
+      this.#soundAt += AUDIO_BLOCK;
       holds.forget(block - 100);
+      await this.#checkpoint(begun);
     }
+    return false;
   }
 
   /** Finishes all files. Resolves to whether there are any. */
   async finish(): Promise<boolean> {
     await this.#begun?.output.finish();
     this.#losses.flush();
-    return this.#begun !== undefined;
+    return this.#begun !== undefined || (this.#earlier?.sliceIndex ?? 0) > 0;
   }
 
   close(): void {
     this.#begun?.output.close();
   }
 
+  /** The block of sound that comes next. */
+  #soundBlock(holds: HoldLine): number {
+    return (this.#soundAt - holds.originSample) / AUDIO_BLOCK;
+  }
+
   /** Where in the files a moment of the recording is. */
-  #fileUs(begun: Begun, atUs: RecordingUs): number {
-    const heldSamples = begun.heldSamples + begun.holds.heldBefore(begun.holds.blockAt(atUs)) * AUDIO_BLOCK;
-    return atUs - begun.originUs - (heldSamples * US) / SOUND_RATE;
+  #fileUs({ originUs, holds }: Begun, atUs: RecordingUs): number {
+    return atUs - originUs - usOfBlocks(holds.heldBefore(holds.blockAt(atUs)));
+  }
+
+  /** A hold begins, or ends, with this block. */
+  async #turn({ output, holds, numbers }: Begun, block: number, onhold: boolean): Promise<void> {
+    if (onhold) await output.hold(numbers.next);
+    else await output.resume(sampleOf(holds, block), usOfBlocks(holds.heldBefore(block)));
+    this.#onhold = onhold;
+  }
+
+  /** On hold before the files begin: the mixer holds no more than some seconds, and a hold may be long. */
+  #passOver(untilUs: RecordingUs): void {
+    const until = Math.floor((untilUs * SOUND_RATE) / US);
+    if (this.#holdsAhead.at(untilUs) && until > this.#mixer.position) this.#skipTo(until);
+    // What was held since an earlier run counts for where its files go on.
+    if (!this.#earlier) this.#holdsAhead.forget(untilUs);
   }
 
   /** Begins the files with what is shown at `atUs`, or goes on with those of earlier runs. */
@@ -156,18 +197,17 @@ export class WebFiles {
     const { spoolDir, zeroUtcMs, generation } = start;
     const earlier = this.#earlier;
     const originUs = earlier?.originUs ?? Math.max(0, Math.round(atUs));
-    const place = this.#placeAfter(earlier, atUs, originUs);
-    const { frame, sample, heldSamples } = place;
+    const holds = new HoldLine(originUs, this.#holdsAhead);
+    const { frame, sample, block } = earlier ? this.#goOn(earlier, holds, atUs) : { frame: 0, sample: 0, block: 0 };
     const first = { frame, sample, continues: (earlier?.sliceIndex ?? 0) > 0 };
-    const holds = new HoldLine(originUs, new Timeline(false));
     const numbers = new FrameNumbers(video.fps, frame);
-    // An encoder that goes on wants something before what it is to hand over.
-    this.#soundAt = holds.originSample + heldSamples + sample - (earlier ? PRIMING_SAMPLES : 0);
+    this.#soundAt = holds.originSample + block * AUDIO_BLOCK;
     this.#skipTo(this.#soundAt);
-    await writeCheckpoint(spoolDir, this.#notes(originUs, first, heldSamples));
+    const heldUs = usOfBlocks(holds.heldBefore(block));
+    await writeCheckpoint(spoolDir, notesOf({ originUs, holds, first }, block));
     const output = await MixOutput.open({
       ...{ video, audio, mp4Limit, baseName, spoolDir },
-      from: earlier && { frame, sample, sliceIndex: earlier.sliceIndex, continues: first.continues },
+      from: earlier && { frame, sample, sliceIndex: earlier.sliceIndex, continues: first.continues, heldUs },
       // What a run after the first would write begins in the middle: MP4s are made from the slices then, at the end.
       files: { ...files, mp4: files.mp4 && generation === 1 },
       zeroUtcMs: zeroUtcMs + originUs / 1000,
@@ -177,12 +217,10 @@ export class WebFiles {
       onFile: (file) => emit({ type: 'fileSpooled', file }),
       live: this.#o.live,
     });
-    const begun: Begun = { originUs, holds, heldSamples, numbers, output, first };
-    for (const slice of earlier?.mended ?? []) await output.keep(slice);
-    const [, ...later] = this.#holds.since(atUs);
-    if (this.#holds.at(atUs)) holds.change(holds.blockAt(atUs), true);
-    for (const { fromUs, value } of later) holds.change(holds.blockAt(fromUs), value);
+    const begun: Begun = { originUs, holds, numbers, output, first };
     this.#begun = begun;
+    for (const slice of earlier?.mended ?? []) await output.keep(slice);
+    if (earlier && !holds.isHeld(block)) await output.prime(sample);
     report.onFilesBegun(originUs, atUs);
     if (!earlier) emit({ type: 'firstFrameRecorded', recordingUs: originUs });
     return begun;
@@ -194,34 +232,47 @@ export class WebFiles {
     while (this.#mixer.position < sample) this.#mixer.take(Math.min(SOUND_RATE, sample - this.#mixer.position));
   }
 
-  /** The first frame and sample of this run, and what of the time before them is held. */
-  #placeAfter(
-    earlier: EarlierRuns | undefined,
-    atUs: number,
-    originUs: number,
-  ): { frame: number; sample: number; heldSamples: number } {
-    if (!earlier) return { frame: 0, sample: 0, heldSamples: 0 };
+  /**
+   * The first frame and sample of this run, and the block of sound that it begins with; sets what of the time before it
+   * is held.
+   */
+  #goOn(earlier: EarlierRuns, holds: HoldLine, atUs: number): { frame: number; sample: number; block: number } {
     const { fps } = this.#o.plan.video;
-    const blocks = (samples: number) => Math.ceil(samples / AUDIO_BLOCK) * AUDIO_BLOCK;
-    const ended = Math.max(earlier.end.sample, Math.round((earlier.end.frame * SOUND_RATE) / fps));
-    const passed = Math.round(((atUs - originUs) * SOUND_RATE) / US);
-    const wasHeld = Math.round((earlier.heldUs * SOUND_RATE) / US);
-    const sample = blocks(Math.max(ended, passed - wasHeld));
-    const frame = Math.max(earlier.end.frame, Math.ceil((sample * fps) / SOUND_RATE));
+    const { end, heldUs, heldAtUs = atUs } = earlier;
+    holds.recount(holds.blockAt(heldAtUs), heldUs / usOfBlocks(1));
+    const blocks = (samples: number) => Math.ceil(samples / AUDIO_BLOCK);
+    const passed = holds.blockAt(atUs);
+    const ended = Math.max(end.sample, Math.round((end.frame * SOUND_RATE) / fps));
+    const unheld = Math.round((passed - holds.heldBefore(passed)) * AUDIO_BLOCK);
+    const sample = blocks(Math.max(ended, unheld)) * AUDIO_BLOCK;
+    const frame = Math.max(end.frame, Math.ceil((sample * fps) / SOUND_RATE));
+    const block = Math.ceil(passed);
+    holds.recount(block, block - sample / AUDIO_BLOCK);
     const lostMs = Math.round(((sample - ended) * 1000) / SOUND_RATE);
     this.#o.emit({ type: 'degraded', what: `${lostMs} ms of the page are lost with an earlier run`, count: 1 });
-    return { frame, sample, heldSamples: blocks(passed) - sample };
-  }
-
-  #notes(originUs: number, begun: Begun['first'], heldSamples: number): MixCheckpoint {
-    return { version: 1, mode: 'web', originUs, begun, heldUs: Math.round((heldSamples * US) / SOUND_RATE) };
+    return { frame, sample, block };
   }
 
   /** Writes down what was held, for a run that may have to go on. */
-  async #checkpoint(begun: Begun, atUs: number): Promise<void> {
+  async #checkpoint(begun: Begun): Promise<void> {
+    const block = this.#soundBlock(begun.holds);
+    const atUs = begun.holds.timeOf(block);
     if (atUs - this.#checkpointUs < CHECKPOINT_US) return;
     this.#checkpointUs = atUs;
-    const held = begun.heldSamples + begun.holds.heldBefore(begun.holds.blockAt(atUs)) * AUDIO_BLOCK;
-    await writeCheckpoint(this.#o.start.spoolDir, this.#notes(begun.originUs, begun.first, held));
+    await writeCheckpoint(this.#o.start.spoolDir, notesOf(begun, block));
   }
+}
+
+/** The sample of the files at which a block begins that is not held. */
+function sampleOf(holds: HoldLine, block: number): number {
+  return (block - holds.heldBefore(block)) * AUDIO_BLOCK;
+}
+
+/** @param block up to where what is held was counted */
+function notesOf(
+  { originUs, holds, first }: Pick<Begun, 'originUs' | 'holds' | 'first'>,
+  block: number,
+): MixCheckpoint {
+  const held = { heldUs: usOfBlocks(holds.heldBefore(block)), heldAtUs: holds.timeOf(block) };
+  return { version: 1, mode: 'web', originUs, begun: first, ...held };
 }

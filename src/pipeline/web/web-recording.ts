@@ -87,6 +87,7 @@ export class WebRecording implements Recording {
       new PreparedPage({ ...context, place: start.source, size: plan.video }, `${process.pid}-${start.generation}`);
     this.#page.source.listen(this.#listener());
     this.#timer = this.#clock.every(STEP_MS, () => void this.#advance());
+    if (plan.onhold) context.report.onHold(undefined, true);
     for (const command of start.changes) if (command.type === 'changeHold') this.#holdFiles(command);
   }
 
@@ -103,7 +104,8 @@ export class WebRecording implements Recording {
   }
 
   #holdFiles({ atMonoUs, onhold }: Extract<ChangeCommand, { type: 'changeHold' }>): void {
-    this.#files.changeHold(toRecording(atMonoUs, this.#start.zeroMonoUs), onhold);
+    const fromUs = this.#files.changeHold(toRecording(atMonoUs, this.#start.zeroMonoUs), onhold);
+    this.#context.report.onHold(fromUs, onhold);
   }
 
   lagUs(): number {
@@ -211,16 +213,22 @@ export class WebRecording implements Recording {
       this.#context.emit({ type: 'degraded', what, count: this.#leftOut });
       this.#leftOut = 0;
     }
-    for (let next = this.#waiting.shift(); next; next = this.#waiting.shift()) {
+    const ending = this.#ending;
+    const untilUs = Math.min(nowUs - SOUND_DELAY_US, ending?.endUs ?? nowUs);
+    do await this.#recordPictures();
+    while (this.#capturing && (await this.#files.recordSound(untilUs)));
+    if (ending && this.#isRecordedUpTo(ending.endUs, nowUs)) await this.#finish(ending);
+  }
+
+  async #recordPictures(): Promise<void> {
+    for (let next = this.#waiting[0]; next && this.#files.takesPicture(next.atUs); next = this.#waiting[0]) {
+      this.#waiting.shift();
       try {
         await this.#files.addPicture(next);
       } finally {
         next.picture.free();
       }
     }
-    const ending = this.#ending;
-    if (this.#capturing) await this.#files.recordSound(Math.min(nowUs - SOUND_DELAY_US, ending?.endUs ?? nowUs));
-    if (ending && this.#isRecordedUpTo(ending.endUs, nowUs)) await this.#finish(ending);
   }
 
   #isRecordedUpTo(endUs: RecordingUs, nowUs: RecordingUs): boolean {
