@@ -270,6 +270,7 @@ export async function createServer(given: Config): Promise<AircheckServer> {
       mayRecord: (appid) => appOf(appid)?.recording === true,
       sliceStartTimeUnit: config.sliceStartTimeUnit,
       forceExtinfComma: config.forceExtinfComma,
+      failoverNames: config.failoverNames,
       storeReports: config.qualityReport,
       mp4Limit: { durationMs: config.mp4MaxDurationS * 1000, bytes: config.mp4MaxBytes },
       baseName,

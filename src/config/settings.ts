@@ -189,6 +189,11 @@ export const settingsShape = {
     description: 'Write the comma after `#EXTINF:<seconds>` in every playlist, as Safari and RFC 8216 want it.',
     allowed: flagWords,
   }),
+  failoverNames: setting(flag(false), {
+    description:
+      'Whether a recorder that takes over from a lost one begins files, playlists and MP4s of its own, named `bak0_…`, then `bak1_…`, as the service this one stands in for does. Otherwise it goes on with those of the lost one. Counts for recordings that are started from then on.',
+    allowed: flagWords,
+  }),
   syncStopTimeoutS: setting(whole(1, 600, 20), {
     description: 'A synchronous stop waits this long for uploads before it answers code 50; uploading goes on.',
     allowed: wholeWords(1, 600),

@@ -48,6 +48,10 @@ describe('query', () => {
       fileList: `dir1/${sid}_ch1.m3u8`,
       sliceStartTime: 1_562_724_971_626,
     });
+    // A recorder that took over has a playlist of its own where the server is set so.
+    upload.tell({ type: 'playlistStored', key: `dir1/bak0_${sid}_ch1.m3u8`, startUtcMs: 1_562_724_999_000 });
+    await settle();
+    expect(await query()).toMatchObject({ fileList: `dir1/bak0_${sid}_ch1.m3u8`, sliceStartTime: 1_562_724_971_626 });
   });
 
   test('lists files when there are MP4s, their times in seconds', async () => {

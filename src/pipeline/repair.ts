@@ -7,8 +7,8 @@ import { join } from 'node:path';
 import type { Segment, SpooledFile, WholeFile } from '../media/segment.ts';
 import type { FileLimit } from '../stages/mux/cut.ts';
 import { mendSlice } from '../stages/mux/mend-slice.ts';
-import { remuxSlices } from '../stages/mux/mp4/remux-slices.ts';
-import { mpdName, playlistName, readSliceName, userBaseName } from '../stages/mux/names.ts';
+import { type RemuxOptions, remuxSlices } from '../stages/mux/mp4/remux-slices.ts';
+import { mp4Name, mpdName, playlistName, readSliceName, userBaseName } from '../stages/mux/names.ts';
 import { partPath } from '../stages/mux/spool-file.ts';
 import { goesOnFrom } from '../stages/mux/ts/ts-units.ts';
 import { Journal, readSpool } from '../stages/spool/journal.ts';
@@ -43,44 +43,53 @@ export async function repairSpool(dir: string, options: RepairOptions): Promise<
       slices.push(slice);
       added.push(slice.name);
     }
-    const together = slices.filter(({ owner }) => owner === undefined).sort((a, b) => a.index - b.index);
-    const [whole] = together;
-    const rest = remainderOf(files, together);
-    if (options.mp4 && whole && rest) {
+    const together = slices.filter(({ owner }) => owner === undefined).sort((a, b) => a.startUtcMs - b.startUtcMs);
+    // Those of another playlist have MP4s of their own.
+    for (const [playlist, row] of Map.groupBy(together, (slice) => slice.playlist)) {
+      const baseName = playlist.replace(/\.m3u8$/, '');
+      const zeroUtcMs = together[0]!.startUtcMs;
+      const rest = remainderOf(files, row, { baseName, zeroUtcMs });
+      if (!options.mp4 || !rest) continue;
       const made = await remuxSlices(
-        together.map((slice) => join(dir, slice.name)),
+        row.map((slice) => join(dir, slice.name)),
         {
-          dir,
-          baseName: whole.playlist.replace(/\.m3u8$/, ''),
-          zeroUtcMs: whole.startUtcMs,
-          limit: options.mp4,
-          ...rest,
+          ...{ dir, baseName, zeroUtcMs, limit: options.mp4, ...rest },
+          nearUs: (row[0]!.startUtcMs - zeroUtcMs) * 1000,
           onFile: (file) => journal.append(file),
         },
       );
       added.push(...made.map((file) => file.name));
-      // The torn one holds nothing that the new one lacks, and cannot be read without its index.
-      for (const name of leftovers) if (name.endsWith('.mp4.part')) await rm(join(dir, name), { force: true });
     }
+    // The torn ones hold nothing that those made from slices lack, and cannot be read without their index.
+    if (options.mp4 && together.length > 0)
+      for (const name of leftovers) if (name.endsWith('.mp4.part')) await rm(join(dir, name), { force: true });
   } finally {
     await journal.close();
   }
   return added;
 }
 
-/** What of all users' slices is in no MP4 yet; undefined when all of it is. */
+/**
+ * What of one playlist's slices of all users is in none of its MP4s yet; undefined when all of it is.
+ * @param zeroUtcMs where all the recording's slices begin
+ */
 function remainderOf(
   files: readonly SpooledFile[],
   slices: readonly Segment[],
-): { firstIndex: number; fromUs: number | undefined } | undefined {
+  { baseName, zeroUtcMs }: { baseName: string; zeroUtcMs: number },
+): Pick<RemuxOptions, 'firstIndex' | 'fromUs' | 'heldUs'> | undefined {
   const [first, last] = [slices[0], slices.at(-1)];
   if (!first || !last) return undefined;
-  const mp4s = files.filter((file) => file.type === 'mp4' && file.owner === undefined);
-  const newest = mp4s.sort((a, b) => a.startUtcMs - b.startUtcMs).at(-1);
-  if (newest?.type !== 'mp4') return { firstIndex: 0, fromUs: undefined };
+  const newest = files
+    .filter((file) => file.type === 'mp4')
+    .filter((file) => file.name === mp4Name(baseName, file.index))
+    .sort((a, b) => a.index - b.index)
+    .at(-1);
+  if (!newest) return { firstIndex: 0, fromUs: undefined, heldUs: first.heldUs };
   const endMs = endOf(newest);
   if (endOf(last) - endMs < INTERRUPTION_MS) return undefined;
-  return { firstIndex: newest.index + 1, fromUs: Math.round((endMs - first.startUtcMs) * 1000) };
+  const holding = slices.findLast(({ startUtcMs, heldUs = 0 }) => startUtcMs - heldUs / 1000 <= endMs) ?? first;
+  return { firstIndex: newest.index + 1, fromUs: Math.round((endMs - zeroUtcMs) * 1000), heldUs: holding.heldUs };
 }
 
 /** Where a file ends, as if the recording had never been on hold: files go on over that. */

@@ -2,6 +2,8 @@
  * The one switch from a plan's mode to the line that makes it.
  */
 import type { StartCommand } from '../contract/line/commands.ts';
+import type { Plan } from '../contract/line/plan.ts';
+import { failoverBase } from '../media/failover-names.ts';
 import { IndividualRecording } from './individual/individual-recording.ts';
 import { MixRecording } from './mix/mix-recording.ts';
 import type { LineContext, Recording, RecordingContext } from './recording.ts';
@@ -10,7 +12,13 @@ import { WebRecording } from './web/web-recording.ts';
 
 /** Joins the channel and begins to record. Rejects with a Fault when the feed cannot be had. */
 export function startRecording(start: StartCommand, context: RecordingContext): Promise<Recording> {
-  return reported(start, context, (line) => startLine(start, line));
+  const named = { ...start, plan: planOfRun(start) };
+  return reported(start, context, (line) => startLine(named, line));
+}
+
+/** The names of a run's files; the report is one of the whole recording. */
+function planOfRun({ plan, generation }: StartCommand): Plan {
+  return plan.failoverNames ? { ...plan, baseName: failoverBase(plan.baseName, generation) } : plan;
 }
 
 function startLine(start: StartCommand, context: LineContext): Promise<Recording> {

@@ -42,6 +42,8 @@ export type RecordingsOptions = TaskPorts & {
   start: StartOptions;
   sliceStartTimeUnit: 's' | 'ms';
   forceExtinfComma: boolean;
+  /** Whether the files of a recorder that took over have names of their own (`bak<n>_…`, contract §4.1). */
+  failoverNames: boolean;
   mp4Limit: { durationMs: number; bytes: number };
   /** Where quality reports are stored beside the files: in the server's own folder, everywhere, nowhere. */
   storeReports: 'local' | 'always' | 'never';
@@ -226,7 +228,7 @@ export class Recordings {
 
   /** All that start checks, in its order; the task that would be made, and of what. */
   async #prepare(path: ResourcePath, body: unknown, warnings: Warning[]): Promise<{ task: Task; resource: Resource }> {
-    const { store, clock, log, baseName, mp4Limit, forceExtinfComma, storeReports } = this.#options;
+    const { store, clock, log, baseName, mp4Limit, forceExtinfComma, storeReports, failoverNames } = this.#options;
     const { maxRecordings, admission, pages, pushes } = this.#options;
     const { appid, resourceId, mode } = path;
     const { cname, uid, clientRequest } = parseNames('start', body);
@@ -251,7 +253,10 @@ export class Recordings {
       throw problem('too-many-recordings', undefined, { details: { cname, uid } });
 
     const sid = newSid();
-    const options = { sid, baseName: baseName(sid, cname), mp4Limit };
+    const options = {
+      ...{ sid, baseName: baseName(sid, cname), mp4Limit },
+      ...(failoverNames && { failoverNames }),
+    };
     const { plan, extinfComma } = toPlan(request, options);
     const pushed = request.mode === 'web' ? pushesOf(request) : [];
     const overload = admission.refusalOf(plan, appid);

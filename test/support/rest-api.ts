@@ -46,6 +46,7 @@ export function makeApi({ recordings: options, http: httpOptions, api }: ApiOpti
     resourceLifeMs: 300_000,
     sliceStartTimeUnit: 's',
     forceExtinfComma: false,
+    failoverNames: false,
     storeReports: 'local',
     mp4Limit: { durationMs: 7_200_000, bytes: 2_000_000_000 },
     baseName: (sid, cname) => `${sid}_${cname}`,

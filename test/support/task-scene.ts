@@ -28,6 +28,7 @@ export function recordingsOf(world: FakeWorld): Recordings {
     resourceLifeMs: 1,
     sliceStartTimeUnit: 's',
     forceExtinfComma: false,
+    failoverNames: false,
     storeReports: 'local',
     mp4Limit: { durationMs: 1000, bytes: 1_000_000 },
     baseName: (sid) => sid,

@@ -70,6 +70,11 @@ const nameMembers = {
    * File names start with this: `<sid>_<cname>` with the characters that names may not hold replaced (contract §4.1).
    */
   baseName: z.string().min(1).max(255),
+  /**
+   * Whether each run after the first has names and playlists of its own, `bak<n>_…` (contract §4.1). Absent, as false:
+   * it goes on with those of the run before.
+   */
+  failoverNames: z.boolean().optional(),
 };
 const commonMembers = {
   ...nameMembers,

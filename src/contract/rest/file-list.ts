@@ -21,7 +21,7 @@ export type ListedRecording = {
   playlists: readonly ListedFile[];
   mp4s: readonly ListedFile[];
   /**
-   * `text` names the one playlist of a composite without MP4, `list` all files; with snapshots nothing is listed
+   * `text` names the newest playlist of a composite without MP4, which mostly is its only one, `list` all files; with snapshots nothing is listed
    * (contract §1.5 Q3, stop.txt).
    */
   shape: 'text' | 'list' | 'snapshots';
@@ -50,7 +50,7 @@ export type NoFileList = { fileListMode?: never; fileList?: never };
 export function toFileList(recording: ListedRecording, unit: 's' | 'ms'): FileList | NoFileList {
   switch (recording.shape) {
     case 'text':
-      return { fileListMode: 'string', fileList: recording.playlists[0]?.key ?? '' };
+      return { fileListMode: 'string', fileList: recording.playlists.at(-1)?.key ?? '' };
     case 'list':
       return { fileListMode: 'json', fileList: toEntries(recording, unit) };
     case 'snapshots':

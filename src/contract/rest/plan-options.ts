@@ -5,5 +5,7 @@ export type PlanOptions = {
   sid: string;
   /** Start of every file name (contract §4.1). */
   baseName: string;
+  /** As of Plan. */
+  failoverNames?: boolean;
   mp4Limit: { durationMs: number; bytes: number };
 };

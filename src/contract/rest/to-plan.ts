@@ -40,7 +40,7 @@ export function toPlan(request: StartClientRequest, options: PlanOptions): Plann
   }
 }
 
-export function toMixPlan(request: MixStart, { sid, baseName, mp4Limit }: PlanOptions): Planned<MixPlan> {
+export function toMixPlan(request: MixStart, { mp4Limit, ...names }: PlanOptions): Planned<MixPlan> {
   const config = request.recordingConfig;
   const transcoding = config.transcodingConfig ?? transcodingConfigSchema.parse({});
   const types = request.recordingFileConfig?.avFileType ?? ['hls'];
@@ -48,8 +48,7 @@ export function toMixPlan(request: MixStart, { sid, baseName, mp4Limit }: PlanOp
   const video = config.streamTypes !== 0 ? toVideoPlan(transcoding) : undefined;
   const plan: MixPlan = {
     mode: 'mix',
-    sid,
-    baseName,
+    ...names,
     ...(video && { video }),
     ...(audio && { audio }),
     subscribe: toSubscriptions(config, { audio: audio !== undefined, video: video !== undefined }),
@@ -65,10 +64,7 @@ export function toMixPlan(request: MixStart, { sid, baseName, mp4Limit }: PlanOp
 /** Users of `subscribeUidGroup` 0 to 5 (contract §1.2.2). */
 const GROUP_USERS = [2, 7, 12, 17, 32, 49] as const;
 
-function toIndividualPlan(
-  request: IndividualStart,
-  { sid, baseName }: Pick<PlanOptions, 'sid' | 'baseName'>,
-): Planned<IndividualPlan> {
+function toIndividualPlan(request: IndividualStart, { mp4Limit: _, ...names }: PlanOptions): Planned<IndividualPlan> {
   const { recordingConfig: config, recordingFileConfig, snapshotConfig, aircheck } = request;
   const records = { audio: config.streamTypes !== 1, video: config.streamTypes !== 0 };
   // Snapshots alone are meant where no file type is asked for beside them (contract §1.2.5).
@@ -79,8 +75,7 @@ function toIndividualPlan(
   return {
     plan: {
       mode: 'individual',
-      sid,
-      baseName,
+      ...names,
       records: recordsStreams ? records : { audio: false, video: records.video },
       streamMode: recordsStreams ? streamMode : 'none',
       ...(snapshotConfig && { snapshots: { intervalMs: snapshotConfig.captureInterval * 1000 } }),

@@ -14,15 +14,14 @@ const LARGE_PIXELS = 1280 * 720;
 
 type Service = WebStart['extensionServiceConfig']['extensionServices'][number];
 
-export function toWebPlan(request: WebStart, { sid, baseName, mp4Limit }: PlanOptions): WebPlan {
+export function toWebPlan(request: WebStart, { mp4Limit, ...names }: PlanOptions): WebPlan {
   const page = pageOf(request);
   const [width, height] = [page.videoWidth, page.videoHeight];
   const bitrateKbps = page.videoBitrate ?? page.VideoBitrate ?? (width * height >= LARGE_PIXELS ? 2000 : 1500);
   const types = request.recordingFileConfig?.avFileType ?? ['hls'];
   return {
     mode: 'web',
-    sid,
-    baseName,
+    ...names,
     video: { width: even(width), height: even(height), fps: page.videoFps, bitrateKbps },
     audio: AUDIO_PROFILES[page.audioProfile],
     files: { hls: true, mp4: types.includes('mp4') },

@@ -3,6 +3,7 @@
  */
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { withoutFailover } from '../../media/failover-names.ts';
 import type { Segment, SpooledFile } from '../../media/segment.ts';
 import { readSliceName } from '../../stages/mux/names.ts';
 import { readRuns } from '../../stages/spool/recording-spool.ts';
@@ -22,12 +23,15 @@ type Found = { finished: { dir: string; file: Segment }[]; torn: PastSlice[] };
 /**
  * Reads the folders of earlier runs, oldest first.
  * @param zeroUtcMs UTC of the recording's zero
- * @param checkpoint of the last of them. Throws a Fault when a folder cannot be read
+ * @param checkpoint of the last of them
+ * @param ownNames whether this run has names and playlists of its own
+ * Throws a Fault when a folder cannot be read.
  */
 export async function readEarlierRuns(
   dirs: readonly string[],
   zeroUtcMs: number,
   checkpoint: IndividualCheckpoint | undefined,
+  ownNames: boolean,
 ): Promise<EarlierRuns> {
   const { files } = await readRuns(dirs);
   const rows = new Map<string, Map<RowType, Found>>();
@@ -42,7 +46,7 @@ export async function readEarlierRuns(
     const row = rowOf(file.name);
     if (row && file.type === 'slice') foundOf(row.uid, row.type).finished.push({ dir, file });
   }
-  const known = new Set(files.map(({ file }) => file.name));
+  const known = new Set(files.map(({ file }) => withoutFailover(file.name)));
   for (const slice of await unfinished(dirs, known)) {
     const row = rowOf(slice.name);
     if (row) foundOf(row.uid, row.type).torn.push(slice);
@@ -50,7 +54,9 @@ export async function readEarlierRuns(
   const users = new Map<string, UserPast>();
   for (const [uid, found] of rows) {
     const rotate = checkpoint?.users.find((user) => user.uid === uid)?.rotate ?? 0;
-    const past = new Map([...found].map(([type, row]) => [type, { ...pastOf(row, zeroUtcMs), rotate }] as const));
+    const past = new Map(
+      [...found].map(([type, row]) => [type, { ...pastOf(row, zeroUtcMs, ownNames), rotate }] as const),
+    );
     users.set(uid, { rows: past, snapshotUs: undefined });
   }
   for (const [uid, snapshotUs] of snapshotsOf(
@@ -72,7 +78,7 @@ async function unfinished(dirs: readonly string[], known: ReadonlySet<string>): 
   const best = new Map<string, { slice: PastSlice; bytes: number }>();
   for (const dir of dirs)
     for (const name of await readdir(dir)) {
-      const plain = name.replace(/\.part$/, '');
+      const plain = withoutFailover(name.replace(/\.part$/, ''));
       const utcMs = readSliceName(plain)?.startUtcMs;
       if (utcMs === undefined || known.has(plain)) continue;
       const { size: bytes } = await stat(join(dir, name));
@@ -82,17 +88,18 @@ async function unfinished(dirs: readonly string[], known: ReadonlySet<string>): 
   return [...best.values()].map(({ slice }) => slice).sort((a, b) => a.utcMs - b.utcMs);
 }
 
-function pastOf({ finished, torn }: Found, zeroUtcMs: number): Omit<PastRowFiles, 'rotate'> {
-  finished.sort((a, b) => a.file.index - b.file.index);
+function pastOf({ finished, torn }: Found, zeroUtcMs: number, ownNames: boolean): Omit<PastRowFiles, 'rotate'> {
+  finished.sort((a, b) => a.file.startUtcMs - b.file.startUtcMs);
   const last = finished.at(-1);
   const endUs = last && (last.file.startUtcMs - zeroUtcMs) * 1000 + last.file.durationUs;
   // What could not be finished while the row went on is for whoever repairs the whole.
   const newest = torn.filter(({ utcMs }) => !last || utcMs > last.file.startUtcMs);
   const whole = last && { dir: last.dir, name: last.file.name, utcMs: last.file.startUtcMs, isTorn: false };
   return {
-    nextIndex: last ? last.file.index + 1 : 0,
+    nextIndex: last && !ownNames ? last.file.index + 1 : 0,
     taken: finished.map(({ file }) => Math.trunc(file.startUtcMs)),
     endUs,
+    goesOn: !ownNames,
     torn: newest,
     finished: whole,
   };

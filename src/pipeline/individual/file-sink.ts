@@ -51,6 +51,8 @@ export type PastRow = {
   taken: readonly number[];
   /** Where its last finished slice ends, microseconds of the recording; undefined without any. */
   endUs: number | undefined;
+  /** Whether what is written now goes on in its playlist; false where it has one of its own. */
+  goesOn: boolean;
 };
 
 /** A stream that goes on this soon after slices of an earlier run goes on from them. */
@@ -94,12 +96,12 @@ export class SliceRuns {
   }
 
   /** Goes on from what earlier runs of the recording made. */
-  goOn({ nextIndex, taken, endUs }: PastRow): void {
+  goOn({ nextIndex, taken, endUs, goesOn }: PastRow): void {
     this.#nextIndex = nextIndex;
     for (const ms of taken) this.#taken.add(ms);
     this.#endUs = endUs ?? 0;
     this.#endedUs = endUs;
-    this.#pastUs = endUs;
+    this.#pastUs = goesOn ? endUs : undefined;
   }
 
   /** As of Slices. */

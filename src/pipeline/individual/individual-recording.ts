@@ -82,7 +82,7 @@ export class IndividualRecording implements Recording {
     const { earlierDirs, zeroUtcMs } = start;
     const { checkpoint, problems } = await readCheckpoint(earlierDirs, individualCheckpointSchema);
     for (const what of problems) context.emit({ type: 'degraded', what, count: 1 });
-    const earlier = await readEarlierRuns(earlierDirs, zeroUtcMs, checkpoint);
+    const earlier = await readEarlierRuns(earlierDirs, zeroUtcMs, checkpoint, plan.failoverNames ?? false);
     const attended = await readEarlierAttendance(earlierDirs);
     const journal = await Journal.open(start.spoolDir);
     const recording = new IndividualRecording(start, plan, context, { journal, checkpoint, attended });

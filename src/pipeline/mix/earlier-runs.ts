@@ -7,9 +7,10 @@ import { join } from 'node:path';
 import type { StartCommand } from '../../contract/line/commands.ts';
 import type { MixPlan, WebPlan } from '../../contract/line/plan.ts';
 import { rescale, US } from '../../kernel/time.ts';
+import { withoutFailover } from '../../media/failover-names.ts';
 import { SOUND_RATE } from '../../media/frame.ts';
 import type { Segment } from '../../media/segment.ts';
-import { playlistName, readSliceName } from '../../stages/mux/names.ts';
+import { playlistName, readSliceName, sliceName } from '../../stages/mux/names.ts';
 import { finishPart, partPath } from '../../stages/mux/spool-file.ts';
 import { TS_ZERO_US } from '../../stages/mux/ts/ts-slices.ts';
 import { cutUnits, readTsUnits, withoutUnits } from '../../stages/mux/ts/ts-units.ts';
@@ -56,6 +57,8 @@ export async function readEarlierRuns(start: StartCommand, plan: CompositePlan):
   const { checkpoint, problems } = await readCheckpoint(earlierDirs, mixCheckpointSchema);
   const slices = slicesOf(spool);
   const torn = tornSlices(spool, slices.at(-1)?.file);
+  // A playlist of its own begins with this run.
+  const lastListed = plan.failoverNames ? undefined : slices.at(-1)?.file;
   const firstUtcMs = slices[0]?.file.startUtcMs ?? torn[0]?.startUtcMs;
   if (!checkpoint && firstUtcMs === undefined) return undefined;
   // A recording of the version before has no checkpoint; its slices' names say it to the millisecond.
@@ -69,13 +72,13 @@ export async function readEarlierRuns(start: StartCommand, plan: CompositePlan):
     // One that another one follows was complete, and not renamed yet.
     const read = await reader.read(part.path, part.startUtcMs, n === torn.length - 1, end);
     if (!read) break;
-    const before = mended.at(-1) ?? last?.file;
+    const before = mended.at(-1) ?? lastListed;
     mended.push(await keepSlice(start, plan, part, { ...read, before, checkpoint }));
     end = read.end;
   }
   return {
     ...{ originUs, end, mended, problems: [...spool.problems, ...problems] },
-    sliceIndex: ((mended.at(-1) ?? last?.file)?.index ?? -1) + 1,
+    sliceIndex: ((mended.at(-1) ?? lastListed)?.index ?? -1) + 1,
     moment: checkpoint?.moment,
     heldUs: checkpoint?.heldUs ?? 0,
     heldAtUs: checkpoint?.heldAtUs,
@@ -117,12 +120,12 @@ class Reader {
   }
 }
 
-type TornSlice = { path: string; name: string; startUtcMs: number };
+type TornSlice = { path: string; startUtcMs: number };
 
 function slicesOf({ files }: RecordingSpool): { dir: string; file: Segment }[] {
   const slices: { dir: string; file: Segment }[] = [];
   for (const { dir, file } of files) if (file.type === 'slice') slices.push({ dir, file });
-  return slices.sort((a, b) => a.file.index - b.file.index);
+  return slices.sort((a, b) => a.file.startUtcMs - b.file.startUtcMs);
 }
 
 /** Slices that no journal lists, behind the last that one does, in their order. */
@@ -130,24 +133,26 @@ function tornSlices({ leftovers }: RecordingSpool, last: Segment | undefined): T
   const from = last ? last.startUtcMs + last.durationUs / 1000 - INTERRUPTION_MS : Number.NEGATIVE_INFINITY;
   const byName = new Map<string, TornSlice>();
   for (const { dir, name } of leftovers) {
-    const sliceName = name.replace(/\.part$/, '');
-    const startUtcMs = readSliceName(sliceName)?.startUtcMs;
-    if (startUtcMs === undefined || !sliceName.endsWith('.ts') || startUtcMs < from || startUtcMs === last?.startUtcMs)
+    const slice = name.replace(/\.part$/, '');
+    const startUtcMs = readSliceName(slice)?.startUtcMs;
+    const plainName = withoutFailover(slice);
+    if (startUtcMs === undefined || !slice.endsWith('.ts') || startUtcMs < from || startUtcMs === last?.startUtcMs)
       continue;
     // What a run wrote counts, not what a later one had begun to keep of it.
-    if (!byName.has(sliceName)) byName.set(sliceName, { path: join(dir, name), name: sliceName, startUtcMs });
+    if (!byName.has(plainName)) byName.set(plainName, { path: join(dir, name), startUtcMs });
   }
   return [...byName.values()].sort((a, b) => a.startUtcMs - b.startUtcMs);
 }
 
-/** Writes what is whole of a slice into this run's folder, under the slice's own name. */
+/** Writes what is whole of a slice into this run's folder, under the name that this run gives it. */
 async function keepSlice(
   { spoolDir }: StartCommand,
   { baseName, video }: CompositePlan,
-  { name, startUtcMs }: TornSlice,
+  { startUtcMs }: TornSlice,
   kept: Kept & { before: Segment | undefined; checkpoint: MixCheckpoint | undefined },
 ): Promise<Segment> {
   const { before, checkpoint, startUs, endUs } = kept;
+  const name = sliceName(baseName, startUtcMs);
   const path = join(spoolDir, name);
   await writeFile(partPath(path), kept.bytes, { mode: 0o600 });
   const bytes = await finishPart(path);

@@ -16,7 +16,7 @@ import {
 } from 'node-av/constants';
 import { FormatContext, InputFormat, Packet, type Stream } from 'node-av/lib';
 import { Fault } from '../../kernel/fault.ts';
-import { rescale, US } from '../../kernel/time.ts';
+import { type RecordingUs, rescale, US } from '../../kernel/time.ts';
 import { av1ConfigOf } from '../../media/av1-sequence.ts';
 import type { EncodedSample } from '../../media/sample.ts';
 import type { MediaKind, VideoCodec } from '../../media/track.ts';
@@ -93,14 +93,13 @@ function audioStreamOf({ stream, codec }: Lane, data: Buffer): AudioStream | und
 }
 
 /**
- * The samples of the slices at `paths`, in file order; `readSamples` of each, where the first lies within 13 hours of
- * zero.
+ * The samples of the slices at `paths`, in file order; `readSamples` of each. @param nearUs as there, for the first
  */
-export async function* readSlices(paths: readonly string[]): AsyncGenerator<SliceSample> {
-  let nearUs = 0;
+export async function* readSlices(paths: readonly string[], nearUs: RecordingUs = 0): AsyncGenerator<SliceSample> {
+  let near = nearUs;
   for (const path of paths)
-    for await (const sample of readSamples(path, nearUs)) {
-      nearUs = sample.dtsUs;
+    for await (const sample of readSamples(path, near)) {
+      near = sample.dtsUs;
       yield sample;
     }
 }

@@ -6,6 +6,7 @@
 import { link, open, readdir, rename } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { Fault, messageOf } from '../../kernel/fault.ts';
+import { withoutFailover } from '../../media/failover-names.ts';
 import { JOURNAL_NAME } from './journal.ts';
 import { readRuns } from './recording-spool.ts';
 
@@ -23,8 +24,10 @@ export async function gatherRuns(dir: string, earlierDirs: readonly string[]): P
         if (entry.isFile() && entry.name !== JOURNAL_NAME && !entry.name.endsWith('.part'))
           named.set(entry.name, join(from, entry.name));
     for (const { dir: from, file } of files) named.set(file.name, join(from, file.name));
-    // Whoever mends these renames or replaces its own link, and leaves what it leads to alone.
-    for (const { dir: from, name } of leftovers) named.set(name, join(from, name));
+    // Whoever mends these renames or replaces its own link, and leaves what it leads to alone. Of one that a later run
+    // had begun to write anew, that run's counts.
+    const unfinished = new Map(leftovers.map((leftover) => [withoutFailover(leftover.name), leftover]));
+    for (const { dir: from, name } of unfinished.values()) named.set(name, join(from, name));
     for (const [name, path] of named) await link(path, join(dir, name));
     await writeSynced(join(dir, JOURNAL_NAME), files.map(({ file }) => `${JSON.stringify(file)}\n`).join(''));
   } catch (cause) {

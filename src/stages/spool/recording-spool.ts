@@ -5,6 +5,7 @@
 import { chmod, mkdir, readdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { Fault, messageOf } from '../../kernel/fault.ts';
+import { withoutFailover } from '../../media/failover-names.ts';
 import type { SpooledFile } from '../../media/segment.ts';
 import { JOURNAL_NAME, readSpool } from './journal.ts';
 import { freeBytes } from './spool-folder.ts';
@@ -21,7 +22,7 @@ export type RecordingSpool = {
   files: RunFile[];
   /** In words: each journal line that could not be used, and why. */
   problems: string[];
-  /** Unfinished files that no run has finished under the same name. */
+  /** Unfinished files that no run has finished, be it under a name of its own. */
   leftovers: RunLeftover[];
 };
 
@@ -126,6 +127,7 @@ export async function readRuns(dirs: readonly string[]): Promise<RecordingSpool>
     problems.push(...run.problems.map((problem) => (dirs.length > 1 ? `${dir}: ${problem}` : problem)));
     unfinished.push(...run.leftovers.map((name) => ({ dir, name })));
   }
-  const leftovers = unfinished.filter(({ name }) => !files.has(name.replace(/\.part$/, '')));
+  const finished = new Set([...files.keys()].map(withoutFailover));
+  const leftovers = unfinished.filter(({ name }) => !finished.has(withoutFailover(name.replace(/\.part$/, ''))));
   return { files: [...files.values()], problems, leftovers };
 }

@@ -2,6 +2,7 @@
  * Makes the MP4 files of a recording from its slices, without transcoding: what a recorder that died could not finish.
  */
 import { Fault } from '../../../kernel/fault.ts';
+import type { RecordingUs } from '../../../kernel/time.ts';
 import type { WholeFile } from '../../../media/segment.ts';
 import type { FileLimit } from '../cut.ts';
 import { probeSlice, readSlices } from '../read-slices.ts';
@@ -16,7 +17,10 @@ export type RemuxOptions = {
   limit: FileLimit;
   /** As of Mp4Files. */
   firstIndex?: number | undefined;
-  fromUs?: number | undefined;
+  fromUs?: RecordingUs | undefined;
+  heldUs?: number | undefined;
+  /** As of readSlices. */
+  nearUs?: RecordingUs | undefined;
   /** As of Mp4Files. */
   onFile?(file: WholeFile): Promise<void> | void;
 };
@@ -38,13 +42,14 @@ export async function remuxSlices(slicePaths: readonly string[], options: RemuxO
     limit: options.limit,
     firstIndex: options.firstIndex,
     fromUs: options.fromUs,
+    heldUs: options.heldUs,
     async onFile(file) {
       files.push(file);
       await options.onFile?.(file);
     },
   });
   try {
-    for await (const sample of readSlices(slicePaths)) mp4.write(sample);
+    for await (const sample of readSlices(slicePaths, options.nearUs)) mp4.write(sample);
     await mp4.finish();
   } finally {
     mp4.close();
