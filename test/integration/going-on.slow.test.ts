@@ -127,6 +127,14 @@ describe('a composite recording whose run is lost', { timeout: 180_000 }, () => 
       expect(Math.abs(ends[n]! - startUtcMs)).toBeLessThan(1.5);
   });
 
+  test('loses nothing when the next one is lost in a slice of which the first had put nothing on disk', async () => {
+    const small = { width: 160, height: 90, fps: 10, bitrateKbps: 100 };
+    const plan: MixPlan = { ...HLS, video: { ...HLS.video!, ...small } };
+    const kills = [17.3, 20.4].map((atS) => ({ atS, downS: 0.7 }));
+    const { times } = await compare(H264_AND_VP8.slice(0, 1), plan, 22, kills);
+    expect(times.killed).toEqual(times.whole);
+  });
+
   test('makes the MP4 that no run wrote from the slices, and what is beyond those that are whole', async () => {
     const folder = join(dir, 'k');
     mkdirSync(folder);

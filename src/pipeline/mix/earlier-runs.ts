@@ -70,7 +70,7 @@ export async function readEarlierRuns(start: StartCommand, plan: CompositePlan):
   const mended: Segment[] = [];
   for (const [n, part] of torn.entries()) {
     // One that another one follows was complete, and not renamed yet.
-    const read = await reader.read(part.path, part.startUtcMs, n === torn.length - 1, end);
+    const read = await reader.readFurthest(part, n === torn.length - 1, end);
     if (!read) break;
     const before = mended.at(-1) ?? lastListed;
     mended.push(await keepSlice(start, plan, part, { ...read, before, checkpoint }));
@@ -98,6 +98,16 @@ class Reader {
     this.#filesZeroUtcMs = filesZeroUtcMs;
   }
 
+  /** What is whole of the version of a slice that goes furthest; undefined when that is nothing. */
+  async readFurthest({ paths, startUtcMs }: TornSlice, isTorn: boolean, before: End): Promise<Kept | undefined> {
+    let furthest: Kept | undefined;
+    for (const path of paths) {
+      const read = await this.read(path, startUtcMs, isTorn, before);
+      if (read && (!furthest || read.endUs > furthest.endUs)) furthest = read;
+    }
+    return furthest;
+  }
+
   /** What of the slice at `path` is whole, and where it ends; undefined when that is nothing. */
   async read(path: string, startUtcMs: number, isTorn: boolean, before: End): Promise<Kept | undefined> {
     const file = await readFile(path);
@@ -120,7 +130,8 @@ class Reader {
   }
 }
 
-type TornSlice = { path: string; startUtcMs: number };
+/** One that no run finished. Each run that wrote to it, or had begun to keep what is whole of it, left a version. */
+type TornSlice = { paths: string[]; startUtcMs: number };
 
 function slicesOf({ files }: RecordingSpool): { dir: string; file: Segment }[] {
   const slices: { dir: string; file: Segment }[] = [];
@@ -138,8 +149,9 @@ function tornSlices({ leftovers }: RecordingSpool, last: Segment | undefined): T
     const plainName = withoutFailover(slice);
     if (startUtcMs === undefined || !slice.endsWith('.ts') || startUtcMs < from || startUtcMs === last?.startUtcMs)
       continue;
-    // What a run wrote counts, not what a later one had begun to keep of it.
-    if (!byName.has(plainName)) byName.set(plainName, { path: join(dir, name), startUtcMs });
+    const torn = byName.get(plainName) ?? { paths: [], startUtcMs };
+    torn.paths.push(join(dir, name));
+    byName.set(plainName, torn);
   }
   return [...byName.values()].sort((a, b) => a.startUtcMs - b.startUtcMs);
 }

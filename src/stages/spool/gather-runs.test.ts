@@ -57,6 +57,17 @@ test('what several runs left lies in one folder as if one had made it, and their
   expect([text(first, 'torn.ts.part'), text(first, 'b.mp4'), text(second, 'c.mp4')]).toEqual(['half', 'old', 'c']);
 });
 
+test('of a file that several runs left unfinished there is one, which got furthest, whatever its name', async () => {
+  const first = await run(1, { 'a.ts.part': 'aaaa', 'b.ts.part': '' });
+  const second = await run(2, { 'bak0_a.ts': 'aaa', 'b.ts.part': 'bb', 'c.ts.part': 'c' });
+  const third = await run(3, { 'bak1_a.ts.part': 'a', 'bak1_c.mp4': 'cc' });
+  const dir = await createRunFolder(root, SID, 4);
+  await gatherRuns(dir, [first, second, third]);
+  const { leftovers } = await readSpool(dir);
+  expect(leftovers.sort()).toEqual(['a.ts.part', 'b.ts.part', 'c.ts.part']);
+  expect(readFileSync(join(dir, 'b.ts.part'), 'utf8')).toBe('bb');
+});
+
 test('a folder that cannot be read is a fault that names it, and leaves no journal', async () => {
   const dir = await createRunFolder(root, SID, 2);
   const first = join(root, SID, '1');

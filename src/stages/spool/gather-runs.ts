@@ -3,7 +3,7 @@
  * it as if one run had made it. Files are linked, so that nothing is copied, and the folders of the other runs stay as
  * they are.
  */
-import { link, open, readdir, rename } from 'node:fs/promises';
+import { link, open, readdir, rename, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { Fault, messageOf } from '../../kernel/fault.ts';
 import { withoutFailover } from '../../media/failover-names.ts';
@@ -18,16 +18,24 @@ export async function gatherRuns(dir: string, earlierDirs: readonly string[]): P
   const { files, leftovers } = await readRuns(earlierDirs);
   const named = new Map<string, string>();
   try {
+    const unfinished = new Set(leftovers.map(({ dir: from, name }) => join(from, name)));
     // What is no file of the recording, such as who was there: the newest run's knows most.
     for (const from of earlierDirs)
       for (const entry of await readdir(from, { withFileTypes: true }))
-        if (entry.isFile() && entry.name !== JOURNAL_NAME && !entry.name.endsWith('.part'))
-          named.set(entry.name, join(from, entry.name));
+        if (entry.isFile() && entry.name !== JOURNAL_NAME && !entry.name.endsWith('.part')) {
+          const path = join(from, entry.name);
+          if (!unfinished.has(path)) named.set(entry.name, path);
+        }
     for (const { dir: from, file } of files) named.set(file.name, join(from, file.name));
-    // Whoever mends these renames or replaces its own link, and leaves what it leads to alone. Of one that a later run
-    // had begun to write anew, that run's counts.
-    const unfinished = new Map(leftovers.map((leftover) => [withoutFailover(leftover.name), leftover]));
-    for (const { dir: from, name } of unfinished.values()) named.set(name, join(from, name));
+    // Whoever mends these renames or replaces its own link, and leaves what it leads to alone. Of one that several runs
+    // wrote to, the version that got furthest counts.
+    const furthest = new Map<string, { name: string; path: string; bytes: number }>();
+    for (const { dir: from, name } of leftovers) {
+      const [plainName, path] = [withoutFailover(name.replace(/\.part$/, '')), join(from, name)];
+      const { size: bytes } = await stat(path);
+      if (bytes >= (furthest.get(plainName)?.bytes ?? 0)) furthest.set(plainName, { name, path, bytes });
+    }
+    for (const { name, path } of furthest.values()) named.set(name, path);
     for (const [name, path] of named) await link(path, join(dir, name));
     await writeSynced(join(dir, JOURNAL_NAME), files.map(({ file }) => `${JSON.stringify(file)}\n`).join(''));
   } catch (cause) {
