@@ -21,8 +21,8 @@ export type ListedRecording = {
   playlists: readonly ListedFile[];
   mp4s: readonly ListedFile[];
   /**
-   * `text` names the newest playlist of a composite without MP4, which mostly is its only one, `list` all files; with snapshots nothing is listed
-   * (contract §1.5 Q3, stop.txt).
+   * `text` names one playlist, the newest, of a composite without MP4; `list` all files; with snapshots nothing is
+   * listed (contract §1.5 Q3, stop.txt).
    */
   shape: 'text' | 'list' | 'snapshots';
   /** Of files without an owner. */
