@@ -1,8 +1,9 @@
 import { defineConfig } from 'vitest/config';
 
-// Two projects: `fast` is every test that needs no child process, browser or encoder run; `slow` is the rest.
-// Slow files run one after another: each starts servers, recorders and publishers of its own and the machine has two
-// cores.
+// Three projects. `fast` is every test that needs no child process, browser or encoder run. `held` encodes, records and
+// judges by a held clock: its files need the machine's cores and no moment of real time, so one runs on each core.
+// `slow` is the rest: servers, recorders, browsers and publishers in real time. Its files run alone, one after another:
+// a machine that has two cores has none to spare beside them.
 export default defineConfig({
   test: {
     projects: [
@@ -10,10 +11,20 @@ export default defineConfig({
         test: {
           name: 'fast',
           include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
-          exclude: ['**/*.slow.test.ts', 'node_modules/**'],
+          exclude: ['**/*.held.test.ts', '**/*.slow.test.ts', 'node_modules/**'],
           // A database in WebAssembly takes some seconds to begin on a machine that does much else.
           testTimeout: 20_000,
           hookTimeout: 30_000,
+        },
+      },
+      {
+        test: {
+          name: 'held',
+          include: ['src/**/*.held.test.ts', 'test/**/*.held.test.ts'],
+          testTimeout: 180_000,
+          hookTimeout: 120_000,
+          maxWorkers: '100%',
+          sequence: { groupOrder: 1 },
         },
       },
       {
@@ -23,6 +34,7 @@ export default defineConfig({
           testTimeout: 180_000,
           hookTimeout: 120_000,
           fileParallelism: false,
+          sequence: { groupOrder: 2 },
         },
       },
     ],

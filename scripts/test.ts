@@ -6,7 +6,7 @@ import { spawnSync } from 'node:child_process';
 const steps: [string, string, string[]][] = [
   ['types, lint, direction and docs', 'node', ['scripts/check.ts']],
   ['fast tests', 'vitest', ['run', '--project', 'fast']],
-  ['slow tests', 'vitest', ['run', '--project', 'slow']],
+  ['held and slow tests', 'vitest', ['run', '--project', 'held', '--project', 'slow']],
 ];
 
 for (const [title, command, args] of steps) {
