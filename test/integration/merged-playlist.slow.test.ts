@@ -5,28 +5,23 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { EncodedSample } from '../../src/media/sample.ts';
 import { renderPlaylist } from '../../src/stages/mux/hls/playlist.ts';
 import { TsContainer } from '../../src/stages/mux/ts/ts-slices.ts';
-import { type Browser, startBrowser } from '../support/browser.ts';
+import { startBrowser } from '../support/browser.ts';
 import { makeAacSamples, makeVideoSamples } from '../support/media/made-samples.ts';
 import { type SliceRun, writeSlices } from '../support/media/user-slices.ts';
 import { type PlaybackLog, playedOffsetsMs, watchPlayback } from '../support/watch-playback.ts';
 
 const WIDE = { width: 320, height: 180 };
 const SMALL = { width: 240, height: 180 };
-let browser: Browser;
-let dir: string;
+let folder: string;
 
-beforeAll(async () => {
-  browser = await startBrowser();
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'aircheck-merged-'));
 });
-afterAll(() => browser?.close());
-beforeEach(() => {
-  dir = mkdtempSync(join(tmpdir(), 'aircheck-merged-'));
-});
-afterEach(() => rmSync(dir, { recursive: true, force: true }));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 type Part = { fromS: number; seconds: number; size?: typeof WIDE; without?: readonly [number, number] };
 
@@ -47,11 +42,18 @@ function stretch(fromS: number, seconds: number, parts: Part[], video: EncodedSa
 }
 
 async function play(runs: SliceRun[]): Promise<PlaybackLog> {
+  const dir = mkdtempSync(join(folder, 'play-'));
   const owner = { uid: '1', trackType: 'audio_and_video' as const };
   const slices = await writeSlices({ dir, baseName: 'x_av', kinds: ['video', 'audio'], owner, runs });
   const path = join(dir, 'x_av.m3u8');
   writeFileSync(path, renderPlaylist(slices, { extinfComma: false }));
-  return await watchPlayback(browser.context, path, 90);
+  // One of its own: a browser draws only the page in front.
+  const browser = await startBrowser();
+  try {
+    return await watchPlayback(browser.context, path, 90);
+  } finally {
+    await browser.close();
+  }
 }
 
 const range = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => from + i);
@@ -79,38 +81,41 @@ function expectPlayed(log: PlaybackLog, lengthS: number, flashes: number[], beep
   expect(sorted[Math.floor(sorted.length / 2)]).toBeLessThan(60);
 }
 
-test('picture pauses for 8 s while sound goes on, and resumes with a key frame', async () => {
-  const log = await play([stretch(45, 34, [{ fromS: 45, seconds: 34, without: [8, 16] }])]);
-  expectPlayed(log, 34, [...range(1, 9), ...range(16, 34)], range(1, 34));
-});
+// All play at once: each takes as long as it lasts, and little else.
+describe.concurrent('plays without a jump, in step', () => {
+  test('picture pauses for 8 s while sound goes on, and resumes with a key frame', async () => {
+    const log = await play([stretch(45, 34, [{ fromS: 45, seconds: 34, without: [8, 16] }])]);
+    expectPlayed(log, 34, [...range(1, 9), ...range(16, 34)], range(1, 34));
+  });
 
-test('picture is away for 40 s, its last key frame repeated every 15 s', async () => {
-  const parts = [{ fromS: 45, seconds: 50, without: [5, 45] as const }];
-  const real = pictures(parts);
-  const after = real.findIndex(({ ptsUs }) => ptsUs > 80e6);
-  const before = real.slice(0, after);
-  const key = before.findLast(({ keyFrame }) => keyFrame)!;
-  const repeated = [60e6, 75e6].map((ptsUs) => ({ ...key, ptsUs, dtsUs: ptsUs, durationUs: 15e6 }));
-  const log = await play([stretch(45, 50, parts, [...before, ...repeated, ...real.slice(after)])]);
-  expectPlayed(log, 50, [...range(1, 6), ...range(45, 50)], range(1, 50));
-});
+  test('picture is away for 40 s, its last key frame repeated every 15 s', async () => {
+    const parts = [{ fromS: 45, seconds: 50, without: [5, 45] as const }];
+    const real = pictures(parts);
+    const after = real.findIndex(({ ptsUs }) => ptsUs > 80e6);
+    const before = real.slice(0, after);
+    const key = before.findLast(({ keyFrame }) => keyFrame)!;
+    const repeated = [60e6, 75e6].map((ptsUs) => ({ ...key, ptsUs, dtsUs: ptsUs, durationUs: 15e6 }));
+    const log = await play([stretch(45, 50, parts, [...before, ...repeated, ...real.slice(after)])]);
+    expectPlayed(log, 50, [...range(1, 6), ...range(45, 50)], range(1, 50));
+  });
 
-test('picture changes its size, and after 20 s without anything both go on', async () => {
-  const log = await play([
-    stretch(45, 16, [
-      { fromS: 45, seconds: 8 },
-      { fromS: 53, seconds: 8, size: SMALL },
-    ]),
-    stretch(81, 8, [{ fromS: 81, seconds: 8, size: SMALL }]),
-  ]);
-  expect(log.sizes).toEqual(['320x180', '240x180']);
-  expectPlayed(log, 24, range(1, 24), range(1, 24));
-});
+  test('picture changes its size, and after 20 s without anything both go on', async () => {
+    const log = await play([
+      stretch(45, 16, [
+        { fromS: 45, seconds: 8 },
+        { fromS: 53, seconds: 8, size: SMALL },
+      ]),
+      stretch(81, 8, [{ fromS: 81, seconds: 8, size: SMALL }]),
+    ]);
+    expect(log.sizes).toEqual(['320x180', '240x180']);
+    expectPlayed(log, 24, range(1, 24), range(1, 24));
+  });
 
-test('sound begins 3 s before the picture, whose first key frame stands from the sound’s beginning', async () => {
-  const parts = [{ fromS: 48, seconds: 17 }];
-  const real = pictures(parts);
-  const early = { ...real[0]!, ptsUs: 45e6, dtsUs: 45e6, durationUs: 3e6 };
-  const log = await play([stretch(45, 20, parts, [early, ...real])]);
-  expectPlayed(log, 20, range(3, 20), range(1, 20));
+  test('sound begins 3 s before the picture, whose first key frame stands from the sound’s beginning', async () => {
+    const parts = [{ fromS: 48, seconds: 17 }];
+    const real = pictures(parts);
+    const early = { ...real[0]!, ptsUs: 45e6, dtsUs: 45e6, durationUs: 3e6 };
+    const log = await play([stretch(45, 20, parts, [early, ...real])]);
+    expectPlayed(log, 20, range(3, 20), range(1, 20));
+  });
 });
