@@ -65,14 +65,14 @@ describe('odd senders', { timeout: 120_000 }, () => {
   });
 
   test('a still screen of a sender that has no key frames loses none of its pictures', async () => {
-    const picturesAtS = [0.2, 17.2, 34.2, 51.2];
+    const picturesAtS = [0.2, 17.2, 34.2];
     const user: ScriptedUser = { uid: '1', participant: RED, fromS: -0.5, toS: 70, gopS: 600, picturesAtS };
     for (const [codec, streamMode] of [
       ['vp8', 'default'],
       ['vp9', 'default'],
       ['h264', 'standard'],
     ] as const) {
-      const made = await record([{ ...user, codec }], { streamMode }, 60.5);
+      const made = await record([{ ...user, codec }], { streamMode }, 43.5);
       expect([codec, degraded(made)]).toEqual([codec, []]);
       const slices = slicesOf(made.files, nameOf('1', 'video'));
       const pictures = await samplesIn(made, slices, 'video');
@@ -88,21 +88,21 @@ describe('odd senders', { timeout: 120_000 }, () => {
     }
   });
 
-  test.each([17, 31])('lone key frames %i s apart end nothing', async (apartS) => {
-    const picturesAtS = [0.2, 0.2 + apartS, 0.2 + 2 * apartS];
+  test('lone key frames 17 s and 31 s apart end nothing', async () => {
+    const picturesAtS = [0.2, 17.2, 48.2];
     const users: ScriptedUser[] = [
       { uid: '1', participant: RED, fromS: -0.5, toS: 90, gopS: 0.033, picturesAtS },
       { uid: '2', participant: GREEN, fromS: -0.5, toS: 90 },
     ];
-    const made = await record(users, { streamMode: 'standard' }, 2 * apartS + 6.5);
+    const made = await record(users, { streamMode: 'standard' }, 54.5);
     expect(made.ending).toMatchObject({ reason: 'stopped', recorded: true });
     expect(degraded(made)).toEqual([]);
     const pictures = await samplesIn(made, slicesOf(made.files, nameOf('1', 'video')), 'video');
     expect(pictures).toHaveLength(3);
     const merged = join(made.dir, nameOf('1', 'av'));
-    expect(onSeconds(hear(merged, RED).beeps).seconds.filter((s) => s > 0)).toEqual(seconds(1, 2 * apartS + 7));
+    expect(onSeconds(hear(merged, RED).beeps).seconds.filter((s) => s > 0)).toEqual(seconds(1, 55));
     expect(onSeconds(see(join(made.dir, nameOf('2', 'av')), GREEN).flashes).seconds.filter((s) => s > 0)).toEqual(
-      seconds(1, 2 * apartS + 7),
+      seconds(1, 55),
     );
   });
 
