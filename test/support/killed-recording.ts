@@ -5,11 +5,13 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { onTestFinished, vi } from 'vitest';
 import type { ChangeCommand, StartCommand } from '../../src/contract/line/commands.ts';
 import type { Plan } from '../../src/contract/line/plan.ts';
 import type { Clock, Timer } from '../../src/kernel/clock.ts';
 import type { Ending, Happening, Recording } from '../../src/pipeline/recording.ts';
 import { startRecording } from '../../src/pipeline/start-recording.ts';
+import { Journal } from '../../src/stages/spool/journal.ts';
 import { type RecordingSpool, readRuns } from '../../src/stages/spool/recording-spool.ts';
 import { ManualClock } from './manual-clock.ts';
 import { ScriptedFeed, type ScriptedUser } from './scripted-feed.ts';
@@ -39,7 +41,6 @@ class MortalClock implements Clock {
 }
 
 /**
-/**
  * A run is lost at `atS` and the next is up `downS` later. With `newChannel` the channel was lost too, and those in it;
  * with `endsItself` only the channel was, and the run ends its files. After one that is `last` no other comes.
  */
@@ -67,6 +68,9 @@ export async function recordKilled(
   stopS: number,
   { kills = [], changes = [] }: { kills?: Kill[]; changes?: ChangeAt[] } = {},
 ): Promise<Killed> {
+  // The end of a process closes its files. What a lost run leaves open is its journal.
+  const journals = vi.spyOn(Journal, 'open');
+  onTestFinished(() => journals.mockRestore());
   const clock = new ManualClock();
   clock.advance(60_000);
   const zeroMonoUs = clock.monoUs();
@@ -149,6 +153,7 @@ export async function recordKilled(
     clock.advance(10);
   }
   await feed.close();
+  for (const opened of journals.mock.results) await (await (opened.value as Promise<Journal>)).close();
   if (failure) throw failure;
   return { spool: await readRuns(dirs), dirs, ending, happenings, feed, lagsUs };
 }
