@@ -49,13 +49,11 @@ export function endServer(): Promise<Report> {
   ]);
 }
 
-/** Does nothing: what all else is held against. */
-export function leaveAlone(): Promise<Report> {
-  return play(() => [{ plan: livelyPlan(SECONDS, SEED), takes: takesOf([[]], SECONDS) }]);
-}
-
 export const SCENARIOS: Record<string, Scenario> = {
-  calm: { meaning: 'nothing is done: what the others are held against', run: leaveAlone },
+  calm: {
+    meaning: 'nothing is done: what the others are held against',
+    run: () => play(() => [{ plan: livelyPlan(SECONDS, SEED), takes: takesOf([[]], SECONDS) }]),
+  },
   kill: {
     meaning: 'recorders are killed at 20 random moments of each mode, while people come and go and the layout changes',
     run: () => randomKills(20, 5),
