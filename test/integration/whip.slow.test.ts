@@ -40,7 +40,6 @@ let endpoint: WhipEndpoint;
 let server: FastifyInstance;
 let baseUrl: string;
 let browser: Browser | undefined;
-let ffmpeg: Publisher | undefined;
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'whip-'));
@@ -56,8 +55,6 @@ beforeAll(async () => {
 afterEach(async () => {
   await browser?.close();
   browser = undefined;
-  ffmpeg?.kill();
-  ffmpeg = undefined;
 });
 afterAll(async () => {
   endpoint.close();
@@ -181,28 +178,6 @@ test('the same uid from a second page takes over, without the user leaving', asy
   await until('its media arrives', () => inRoom(room)[0]?.tracks.every((t) => t.receiving), 5000);
 });
 
-test('muting does not end the user, killing the browser does within a minute', async () => {
-  const room = 'mute';
-  browser = await startBrowser();
-  const publisher = await browser.publish(baseUrl, {
-    ...{ appid: APP.appid, cname: room, uid: '6', token: tokenFor(room, '6'), width: 320, height: 180 },
-  });
-  await until('both tracks arrive', () => inRoom(room)[0]?.tracks.every((t) => t.receiving), 5000);
-  const session = inRoom(room)[0]!.sessionId;
-  await publisher.setMuted('audio', true);
-  await publisher.setMuted('video', true);
-  await publisher.page.evaluate(
-    'Promise.all(window.aircheckPublisher.connection.getSenders().map((s) => s.replaceTrack(null)))',
-  );
-  await until('nothing arrives any more', () => inRoom(room)[0]?.tracks.every((t) => !t.receiving), 5000);
-  const mutedAt = performance.now();
-  await until('15 s pass', () => performance.now() - mutedAt > 15_000, 16_000);
-  expect(inRoom(room)[0]?.sessionId).toBe(session);
-  browser.kill();
-  // Who may be silent is gone when the consent to send to him is (RFC 7675), which lasts half a minute.
-  expect(await until('the vanished user is out', () => inRoom(room).length === 0, 60_000)).toBeGreaterThan(1000);
-});
-
 test('a wrong token is refused with words that the page shows', async () => {
   browser = await startBrowser();
   const attempt = browser.publish(baseUrl, {
@@ -214,16 +189,16 @@ test('a wrong token is refused with words that the page shows', async () => {
   await expect(attempt).rejects.toThrow('The token is for channel "other", not for "locked".');
 });
 
-const ffmpegIn = async (room: string, uid: string) => {
+function ffmpegIn(room: string, uid: string): Promise<Publisher> {
   const url = `${baseUrl}/whip/${APP.appid}/${room}?uid=${uid}`;
   const size = { width: 640, height: 360, fps: 30, bitrateKbps: 800 };
-  ffmpeg = await publishWithFfmpeg({ url, token: tokenFor(room, uid), participant: RED, ...size });
-  return ffmpeg;
-};
+  return publishWithFfmpeg({ url, token: tokenFor(room, uid), participant: RED, ...size });
+}
 
-test('FFmpeg publishes H.264 and Opus, and leaves', async () => {
+test('FFmpeg publishes H.264 and Opus, and leaves', async ({ onTestFinished }) => {
   const room = 'ffmpeg';
   const publisher = await ffmpegIn(room, '8');
+  onTestFinished(() => publisher.kill());
   await until('both tracks arrive', () => inRoom(room)[0]?.tracks.every((t) => t.receiving), 15_000);
   await until('half a second of media', () => (trackOf(inRoom(room)[0], 'audio')?.packets ?? 0) > 25, 5000);
   const feed = await rooms.openFeed({ appid: APP.appid, cname: room, uid: '900', sid: 'f'.repeat(32) });
@@ -242,26 +217,6 @@ test('FFmpeg publishes H.264 and Opus, and leaves', async () => {
   await until('the user left', () => inRoom(room).length === 0, 5000);
 });
 
-// Consent (RFC 7675) runs out 30 s after the last check that was answered, and FFmpeg answers none.
-test('FFmpeg stays for longer than consent lasts, and killing it ends the user within 15 s', async () => {
-  const room = 'ffmpeg-long';
-  const publisher = await ffmpegIn(room, '9');
-  await until('both tracks arrive', () => inRoom(room)[0]?.tracks.every((t) => t.receiving), 15_000);
-  const session = inRoom(room)[0]!.sessionId;
-  const startedAt = performance.now();
-  await until(
-    '45 s pass, or the user left',
-    () => inRoom(room).length === 0 || performance.now() - startedAt > 45_000,
-    46_000,
-  );
-  const [there] = inRoom(room);
-  expect(there?.sessionId, `gone after ${Math.round(performance.now() - startedAt)} ms`).toBe(session);
-  expect(there!.tracks.map((t) => t.receiving)).toEqual([true, true]);
-  expect(trackOf(there, 'audio')!.packets).toBeGreaterThan(44 * 50);
-  publisher.kill();
-  expect(await until('the vanished user is out', () => inRoom(room).length === 0, 15_000)).toBeGreaterThan(1000);
-});
-
 test('a media port that is taken is named at the start', async () => {
   const socket = createSocket('udp4');
   socket.bind(0, '127.0.0.1');
@@ -274,4 +229,53 @@ test('a media port that is taken is named at the start', async () => {
   } finally {
     socket.close();
   }
+});
+
+// Side by side: both wait for most of a minute.
+describe.concurrent('who is silent', () => {
+  test('muting does not end the user, killing the browser does within a minute', async ({ onTestFinished }) => {
+    const room = 'mute';
+    const browser = await startBrowser();
+    onTestFinished(() => browser.close());
+    const publisher = await browser.publish(baseUrl, {
+      ...{ appid: APP.appid, cname: room, uid: '6', token: tokenFor(room, '6'), width: 320, height: 180 },
+    });
+    await until('both tracks arrive', () => inRoom(room)[0]?.tracks.every((t) => t.receiving), 5000);
+    const session = inRoom(room)[0]!.sessionId;
+    await publisher.setMuted('audio', true);
+    await publisher.setMuted('video', true);
+    await publisher.page.evaluate(
+      'Promise.all(window.aircheckPublisher.connection.getSenders().map((s) => s.replaceTrack(null)))',
+    );
+    await until('nothing arrives any more', () => inRoom(room)[0]?.tracks.every((t) => !t.receiving), 5000);
+    const mutedAt = performance.now();
+    await until('15 s pass', () => performance.now() - mutedAt > 15_000, 16_000);
+    expect(inRoom(room)[0]?.sessionId).toBe(session);
+    browser.kill();
+    // Who may be silent is gone when the consent to send to him is (RFC 7675), which lasts half a minute.
+    expect(await until('the vanished user is out', () => inRoom(room).length === 0, 60_000)).toBeGreaterThan(1000);
+  });
+
+  // Consent (RFC 7675) runs out 30 s after the last check that was answered, and FFmpeg answers none.
+  test('FFmpeg stays for longer than consent lasts, and killing it ends the user within 15 s', async ({
+    onTestFinished,
+  }) => {
+    const room = 'ffmpeg-long';
+    const publisher = await ffmpegIn(room, '9');
+    onTestFinished(() => publisher.kill());
+    await until('both tracks arrive', () => inRoom(room)[0]?.tracks.every((t) => t.receiving), 15_000);
+    const session = inRoom(room)[0]!.sessionId;
+    const startedAt = performance.now();
+    await until(
+      '45 s pass, or the user left',
+      () => inRoom(room).length === 0 || performance.now() - startedAt > 45_000,
+      46_000,
+    );
+    const [there] = inRoom(room);
+    expect(there?.sessionId, `gone after ${Math.round(performance.now() - startedAt)} ms`).toBe(session);
+    expect(there!.tracks.map((t) => t.receiving)).toEqual([true, true]);
+    expect(trackOf(there, 'audio')!.packets).toBeGreaterThan(44 * 50);
+    publisher.kill();
+    expect(await until('the vanished user is out', () => inRoom(room).length === 0, 15_000)).toBeGreaterThan(1000);
+  });
 });
