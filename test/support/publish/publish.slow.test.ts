@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, type TestContext, test } from 'vitest';
 import { BLUE, GREEN, RED } from '../media/participants.ts';
 import { ServerProcess } from '../server-process.ts';
 import { type Publisher, publishWithFfmpeg, publishWithRtc } from './publisher.ts';
@@ -16,14 +16,10 @@ type Seen = { uid: string; tracks: TrackState[] };
 const SHAPE = { width: 640, height: 360, fps: 30, bitrateKbps: 600 };
 const dataDir = mkdtempSync(join(tmpdir(), 'publish-'));
 let server: ServerProcess;
-const publishers: Publisher[] = [];
 
 beforeAll(async () => {
   // It is asked often.
   server = await ServerProcess.start({ dataDir, env: { AIRCHECK_RATE_LIMIT_PER_S: '0' } });
-});
-afterEach(async () => {
-  await Promise.all(publishers.splice(0).map((p) => p.stop()));
 });
 afterAll(async () => {
   await server.stop();
@@ -48,10 +44,12 @@ async function until(cname: string, test: (users: Seen[]) => boolean, withinMs: 
     await pause(100);
   }
 }
-const keep = async (publisher: Promise<Publisher>) => {
-  publishers.push(await publisher);
-  return publishers.at(-1) as Publisher;
-};
+/** A publisher that is ended with the test. */
+async function kept(publishing: Promise<Publisher>, onTestFinished: TestContext['onTestFinished']) {
+  const publisher = await publishing;
+  onTestFinished(() => publisher.stop());
+  return publisher;
+}
 const codecs = (users: Seen[], uid: string) => {
   const tracks = users.find((u) => u.uid === uid)?.tracks ?? [];
   return tracks
@@ -60,10 +58,14 @@ const codecs = (users: Seen[], uid: string) => {
     .sort();
 };
 
-test('FFmpeg, VP8, H.264 and a loop arrive with both tracks, and leave with a goodbye', async () => {
-  await keep(publishWithFfmpeg({ ...server.whip('all', '1'), participant: RED, ...SHAPE }));
-  await keep(publishWithRtc({ ...server.whip('all', '2'), participant: GREEN, codec: 'vp8', ...SHAPE }));
-  await keep(publishWithRtc({ ...server.whip('all', '3'), participant: BLUE, codec: 'h264', loop: true, ...SHAPE }));
+test('FFmpeg, VP8, H.264 and a loop arrive with both tracks, and leave with a goodbye', async ({ onTestFinished }) => {
+  const publishers: Publisher[] = [];
+  for (const publishing of [
+    () => publishWithFfmpeg({ ...server.whip('all', '1'), participant: RED, ...SHAPE }),
+    () => publishWithRtc({ ...server.whip('all', '2'), participant: GREEN, codec: 'vp8', ...SHAPE }),
+    () => publishWithRtc({ ...server.whip('all', '3'), participant: BLUE, codec: 'h264', loop: true, ...SHAPE }),
+  ])
+    publishers.push(await kept(publishing(), onTestFinished));
   const all = (users: Seen[]) => ['1', '2', '3'].every((uid) => codecs(users, uid).length === 2);
   const users = await until('all', all, 10_000);
   expect(['1', '2', '3'].map((uid) => codecs(users, uid))).toEqual([
@@ -71,46 +73,54 @@ test('FFmpeg, VP8, H.264 and a loop arrive with both tracks, and leave with a go
     ['opus', 'vp8'],
     ['h264', 'opus'],
   ]);
-  await Promise.all(publishers.splice(0).map((p) => p.stop()));
+  await Promise.all(publishers.map((publisher) => publisher.stop()));
   await until('all', (left) => left.length === 0, 1_000);
-});
-
-test('one that vanishes, and one that is killed, are missed by the server in time', async () => {
-  const vanishing = await keep(
-    publishWithRtc({ ...server.whip('gone', '1'), participant: RED, codec: 'vp8', ...SHAPE }),
-  );
-  const killed = await keep(publishWithFfmpeg({ ...server.whip('gone', '2'), participant: GREEN, ...SHAPE }));
-  await until('gone', (users) => users.length === 2, 2_000);
-  vanishing.kill();
-  killed.kill();
-  // FFmpeg answers no consent checks and is missed after 10 s of silence; the other's consent ends 30 s after its last
-  // answer (RFC 7675).
-  await until('gone', (users) => !users.some(({ uid }) => uid === '2'), 16_000);
-  await until('gone', (users) => users.length === 0, 30_000);
-});
-
-test('a pause stops the media and not the session', async () => {
-  const publisher = await keep(
-    publishWithRtc({ ...server.whip('hush', '1'), participant: RED, codec: 'vp8', ...SHAPE }),
-  );
-  await until('hush', (users) => codecs(users, '1').length === 2, 5_000);
-  await publisher.pause();
-  await until('hush', (users) => users[0]?.tracks.every((t) => !t.receiving) ?? false, 5_000);
-  await publisher.resume();
-  await until('hush', (users) => codecs(users, '1').length === 2, 5_000);
-});
-
-test('lost packets are asked for again and sent again', async () => {
-  const options = { participant: RED, codec: 'vp8' as const, ...SHAPE, lossRate: 0.05 };
-  await keep(publishWithRtc({ ...server.whip('lossy', '1'), ...options }));
-  const users = await until('lossy', (all) => (all[0]?.tracks ?? []).some((t) => t.packets > 400), 15_000);
-  const video = users[0]?.tracks.find((t) => t.kind === 'video');
-  // Of 400 packets 20 were not sent at first; RFC 3550 counts those that came late as received.
-  expect(video?.lost).toBeLessThan(8);
 });
 
 test('a wrong token is refused in words', async () => {
   const { url } = server.whip('door', '1');
   const options = { url, token: 'nonsense', participant: RED, codec: 'vp8' as const, ...SHAPE };
   await expect(publishWithRtc(options)).rejects.toThrow(/RED.*401/);
+});
+
+// Side by side: the first waits for half a minute.
+describe.concurrent('publishers', () => {
+  test('one that vanishes, and one that is killed, are missed by the server in time', async ({ onTestFinished }) => {
+    const vanishing = await kept(
+      publishWithRtc({ ...server.whip('gone', '1'), participant: RED, codec: 'vp8', ...SHAPE }),
+      onTestFinished,
+    );
+    const killed = await kept(
+      publishWithFfmpeg({ ...server.whip('gone', '2'), participant: GREEN, ...SHAPE }),
+      onTestFinished,
+    );
+    await until('gone', (users) => users.length === 2, 2_000);
+    vanishing.kill();
+    killed.kill();
+    // FFmpeg answers no consent checks and is missed after 10 s of silence; the other's consent ends 30 s after its
+    // last answer (RFC 7675).
+    await until('gone', (users) => !users.some(({ uid }) => uid === '2'), 16_000);
+    await until('gone', (users) => users.length === 0, 30_000);
+  });
+
+  test('a pause stops the media and not the session', async ({ onTestFinished }) => {
+    const publisher = await kept(
+      publishWithRtc({ ...server.whip('hush', '1'), participant: RED, codec: 'vp8', ...SHAPE }),
+      onTestFinished,
+    );
+    await until('hush', (users) => codecs(users, '1').length === 2, 5_000);
+    await publisher.pause();
+    await until('hush', (users) => users[0]?.tracks.every((t) => !t.receiving) ?? false, 5_000);
+    await publisher.resume();
+    await until('hush', (users) => codecs(users, '1').length === 2, 5_000);
+  });
+
+  test('lost packets are asked for again and sent again', async ({ onTestFinished }) => {
+    const options = { participant: RED, codec: 'vp8' as const, ...SHAPE, lossRate: 0.05 };
+    await kept(publishWithRtc({ ...server.whip('lossy', '1'), ...options }), onTestFinished);
+    const users = await until('lossy', (all) => (all[0]?.tracks ?? []).some((t) => t.packets > 400), 15_000);
+    const video = users[0]?.tracks.find((t) => t.kind === 'video');
+    // Of 400 packets 20 were not sent at first; RFC 3550 counts those that came late as received.
+    expect(video?.lost).toBeLessThan(8);
+  });
 });
