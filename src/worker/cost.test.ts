@@ -50,6 +50,9 @@ describe('the cost of recordings', () => {
     const running = (cores: number): Running => ({ plan: large, seen: { cores, bytes: 600e6 } });
     expect(refusalOf(large, [running(1.1)], MACHINE, LIMITS)).toMatch(/take 1\.10 cores/);
     expect(refusalOf(large, [running(0.6)], MACHINE, LIMITS)).toBeUndefined();
+    const [alone, pushed] = [estimate(large), estimate({ ...large, pushed: true } as Plan)];
+    expect(pushed.bytes).toBeGreaterThan(alone.bytes);
+    expect(pushed.cores).toBeGreaterThan(alone.cores);
   });
 
   test('what was seen counts, not what was thought', () => {

@@ -30,6 +30,8 @@ export const COST_MODEL = {
   web: { coresPerPixelPerS: 2.1e-8, bytes: 165 * MB, bytesPerPixel: 85 },
   /** Chromium, its screen and its sound. */
   pagePrograms: { cores: 0.4, bytes: 500 * MB },
+  /** The process that pushes a page live. */
+  push: { cores: 0.01, bytes: 40 * MB },
 };
 
 /** What a recording is likely to cost by its plan. */
@@ -43,9 +45,10 @@ export function estimate(plan: Plan): Cost {
   const pixels = width * height;
   if (plan.mode === 'web') {
     const { web, pagePrograms } = COST_MODEL;
+    const push = plan.pushed ? COST_MODEL.push : { cores: 0, bytes: 0 };
     return {
-      cores: pagePrograms.cores + pixels * fps * web.coresPerPixelPerS,
-      bytes: pagePrograms.bytes + web.bytes + pixels * web.bytesPerPixel,
+      cores: pagePrograms.cores + push.cores + pixels * fps * web.coresPerPixelPerS,
+      bytes: pagePrograms.bytes + push.bytes + web.bytes + pixels * web.bytesPerPixel,
     };
   }
   const { mix } = COST_MODEL;

@@ -148,6 +148,8 @@ const webPlanSchema = z.object({
   maxAgeMs: z.int().min(1),
   /** Whether nothing is recorded for now. */
   onhold: z.boolean(),
+  /** Whether it is pushed live too, wherever to: a process more. */
+  pushed: z.boolean().optional(),
 });
 export type WebPlan = z.infer<typeof webPlanSchema>;
 

@@ -28,6 +28,7 @@ export function toWebPlan(request: WebStart, { mp4Limit, ...names }: PlanOptions
     mp4Limit: { durationMs: page.maxVideoDuration * MINUTE_MS, bytes: mp4Limit.bytes },
     maxAgeMs: page.maxRecordingHour * HOUR_MS,
     onhold: page.onhold,
+    ...(pushesOf(request).length > 0 && { pushed: true }),
   };
 }
 

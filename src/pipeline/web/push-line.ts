@@ -12,6 +12,7 @@ import { Interleaver } from '../../stages/mux/interleave.ts';
 import type { PushedStreams } from '../../stages/push/flv.ts';
 import { Pusher } from '../../stages/push/pusher.ts';
 import type { PushState } from '../../stages/push/wire.ts';
+import { PageMeter, type PageUse } from '../../stages/source/page/page-meter.ts';
 import type { LineContext } from '../recording.ts';
 import { toMs } from '../report/kept.ts';
 
@@ -34,6 +35,7 @@ export class PushLine {
   readonly #pusher: Pusher;
   readonly #interleaver = new Interleaver(['video', 'audio']);
   readonly #kept = new Map<string, Kept>();
+  readonly #meter = new PageMeter(() => [this.#pusher.pid].filter((pid) => pid !== undefined));
   #closing = false;
 
   constructor(options: PushLineOptions) {
@@ -86,6 +88,11 @@ export class PushLine {
 
   hold(onhold: boolean): void {
     this.#pusher.hold(onhold);
+  }
+
+  /** What pushing takes of the machine, and took, in processes of its own. */
+  measure(): Promise<PageUse> {
+    return this.#meter.read();
   }
 
   /** Ends all pushes in order. */

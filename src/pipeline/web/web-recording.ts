@@ -132,12 +132,20 @@ export class WebRecording implements Recording {
       },
       onNoted: (what) => this.#note(what),
       onPageError: (kind, text) => this.#report.onError(kind, text, this.#nowUs),
-      onUse: (use) => {
-        this.#use = use;
-        this.#report.onUse(use);
-      },
+      onUse: (use) => void this.#countUse(use),
       onLost: (loss) => this.#onLost(loss),
     };
+  }
+
+  /** Who pushes the page is counted with it. */
+  async #countUse(page: PageUse): Promise<void> {
+    const push = await this.#pushes.measure();
+    this.#use = {
+      cpuUs: page.cpuUs + push.cpuUs,
+      memoryBytes: page.memoryBytes + push.memoryBytes,
+      processes: page.processes + push.processes,
+    };
+    this.#report.onUse(this.#use);
   }
 
   async #run(): Promise<void> {

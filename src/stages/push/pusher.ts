@@ -54,6 +54,11 @@ export class Pusher {
     this.#looking = options.clock.every(LOOK_EVERY_MS, () => this.#look());
   }
 
+  /** Of the process; undefined while there is none. */
+  get pid(): number | undefined {
+    return this.#running?.child.pid;
+  }
+
   /** Samples of these streams follow. */
   begin(streams: PushedStreams): void {
     this.#streams = streams;
