@@ -40,9 +40,10 @@ test('where no groups can be made there are none', () => {
 });
 
 test('a group has its limits, by the names of either version', () => {
-  group('one', ['memory.limit_in_bytes', 'memory.oom_control', 'pids.max', 'cpu.cfs_quota_us']);
+  const files = ['memory.limit_in_bytes', 'memory.oom_control', 'pids.max', 'cpu.cfs_quota_us', 'cpu.shares'];
+  group('one', files);
   const first = 'aircheck-page-7-1';
-  const dir = group(`one/${first}`, ['memory.limit_in_bytes', 'memory.oom_control', 'pids.max', 'cpu.cfs_quota_us']);
+  const dir = group(`one/${first}`, files);
   const home = { memory: join(mount, 'one'), pids: join(mount, 'one'), cpu: join(mount, 'one') };
   const made = PageGroup.make({ ...limits, home }, '7-1');
   const limitIn = (name: string) => readFileSync(join(dir, name), 'utf8');
@@ -51,6 +52,8 @@ test('a group has its limits, by the names of either version', () => {
     '100',
     '150000',
   ]);
+  // More than that of one process, which is 1024.
+  expect(Number(limitIn('cpu.shares'))).toBeGreaterThan(4096);
   expect(made.entrances).toEqual([join(dir, 'cgroup.procs')]);
   expect(made.killedForMemory).toBe(0);
   writeFileSync(join(dir, 'memory.oom_control'), 'oom_kill_disable 0\nunder_oom 0\noom_kill 3\n');

@@ -12,6 +12,12 @@ type Controller = (typeof CONTROLLERS)[number];
 
 const PREFIX = 'aircheck-page-';
 const CPU_PERIOD_US = 100_000;
+/**
+ * In version 1 a group has the weight of one process among those that are in none, however many of its own want to run:
+ * the encoders of a busy machine would leave a browser no time to play its sound. It has that of the threads that draw
+ * and play a page instead.
+ */
+const CPU_SHARES = 6 * 1024;
 /** Where control groups are mounted. */
 const MOUNT = '/sys/fs/cgroup';
 
@@ -70,6 +76,7 @@ export class PageGroup {
     if (memoryBytes > 0) group.#set('memory', { 'memory.max': memoryBytes, 'memory.limit_in_bytes': memoryBytes });
     if (memoryBytes > 0) group.#set('memory', { 'memory.swap.max': 0 });
     if (processes > 0) group.#set('pids', { 'pids.max': processes });
+    group.#set('cpu', { 'cpu.shares': CPU_SHARES });
     if (cores > 0) group.#set('cpu', { 'cpu.max': `${quotaUs} ${CPU_PERIOD_US}`, 'cpu.cfs_quota_us': quotaUs });
     return group;
   }
