@@ -128,6 +128,11 @@ export class RecorderChild implements RecorderProcess {
     this.#process.kill();
   }
 
+  /** Has one that waits for its work end in order. */
+  terminate(): void {
+    this.#process.terminate();
+  }
+
   /** Lets go of it: it finishes its files and ends by itself, and nobody hears of it any more. */
   release(): void {
     this.#ticks.cancel();

@@ -22,6 +22,7 @@ export type WarmRecordersOptions = {
 /** The first pause after a failure. */
 const FIRST_PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = 60_000;
+const END_TIMEOUT_MS = 3_000;
 /** One that lived for so long was no failure. */
 const LIVED_US = 60_000_000;
 
@@ -58,13 +59,20 @@ export class WarmRecorders {
     return taken;
   }
 
-  /** Ends those that wait. Resolves when they are gone. */
+  /**
+   * Ends those that wait, by force where they take too long: what one made ready it takes down itself, and what a
+   * killed one leaves would lie there until the next start. Resolves when they are gone.
+   */
   async close(): Promise<void> {
     this.#closed = true;
     for (const timer of this.#refills.values()) timer.cancel();
     const waiting = [...this.#ready.values()].flatMap((kept) => [...kept]);
-    for (const child of waiting) child.kill();
+    for (const child of waiting) child.terminate();
+    const late = this.#options.clock.after(END_TIMEOUT_MS, () => {
+      for (const child of waiting) child.kill();
+    });
     await Promise.all(waiting.map((child) => child.exited));
+    late.cancel();
   }
 
   #refill(mode: Mode, delayMs: number): void {

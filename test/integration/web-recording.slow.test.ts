@@ -3,7 +3,7 @@
  * files in the store, judged.
  */
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { getPriority, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
@@ -12,6 +12,7 @@ import type { QualityReport } from '../../src/contract/line/quality-report.ts';
 import type { Notice } from '../../src/contract/webhook/notice.ts';
 import { messageOf } from '../../src/kernel/fault.ts';
 import { newHexId } from '../../src/kernel/ids.ts';
+import { findGroupHome } from '../../src/stages/source/page/page-group.ts';
 import { findPrograms } from '../../src/stages/source/page/programs.ts';
 import { avOffsets } from '../support/judge/offsets.ts';
 import { flashesIn } from '../support/judge/picture.ts';
@@ -377,6 +378,10 @@ describe.skipIf(refusal !== undefined)('a web page', { timeout: 120_000 }, () =>
     );
     await other.start();
     const root = pagesRootOf(other);
+    // Control groups, where this machine has any.
+    const homes = Object.values(findGroupHome()).filter((home) => home !== undefined);
+    const groupsOf = (name = '') => homes.map((home) => existsSync(join(home, `aircheck-page-${name}`)));
+    let last: string | undefined;
     try {
       await until('a browser is ready', () => ready === 1, 30_000);
       const [kept = ''] = readdirSync(root);
@@ -392,11 +397,14 @@ describe.skipIf(refusal !== undefined)('a web page', { timeout: 120_000 }, () =>
       await until('another one is ready', () => ready === 2, 30_000);
       expect(readdirSync(root)).not.toContain(kept);
       expect(readdirSync(root)).toHaveLength(1);
+      [last] = readdirSync(root);
+      expect(groupsOf(last)).toEqual(homes.map(() => true));
     } finally {
       await other.end();
     }
     expect(readdirSync(root)).toEqual([]);
     expect(withArgument(root)).toEqual([]);
+    expect(groupsOf(last)).toEqual(homes.map(() => false));
   });
 
   test('reaches what it may in each of many ways, and in none what it may not', async () => {
