@@ -42,6 +42,8 @@ function changed(plan: Plan, change: Change): Plan {
   switch (change.type) {
     case 'changeSubscription':
       return plan.mode === 'web' ? plan : { ...plan, subscribe: change.subscribe };
+    case 'changeStereo':
+      return plan.mode === 'mix' ? { ...plan, stereo: change.stereo } : plan;
     case 'changeHold':
       return { ...plan, onhold: change.onhold };
     case 'changeLayout': {

@@ -7,6 +7,7 @@ import type { Change } from '../contract/line/commands.ts';
 import type { Layout, Subscription } from '../contract/line/plan.ts';
 import type { PushTarget } from '../contract/line/push.ts';
 import type { QualityReport } from '../contract/line/quality-report.ts';
+import type { Stereo } from '../contract/line/stereo.ts';
 import type { StorageConfig } from '../contract/line/storage.ts';
 import type { Warning } from '../contract/lint/warning.ts';
 import { type Timer, within } from '../kernel/clock.ts';
@@ -42,6 +43,8 @@ export type TaskChange = {
   storage?: StorageConfig;
   subscribe?: { audio: Subscription; video: Subscription };
   layout?: { layout: Layout; backgroundColor: string };
+  /** Who is heard on which side of a composite in stereo. */
+  stereo?: Stereo | undefined;
   /** Whether nothing is recorded for now. */
   onhold?: boolean | undefined;
   /** Where a web page is pushed to. */
@@ -251,7 +254,8 @@ export class TaskRunner {
     }
   }
 
-  async #change({ storage, subscribe, layout, onhold, pushes, warnings = [] }: TaskChange): Promise<boolean> {
+  async #change(change: TaskChange): Promise<boolean> {
+    const { storage, subscribe, layout, stereo, onhold, pushes, warnings = [] } = change;
     const { store, clock } = this.#ports;
     if (this.#fenced || (this.#state.phase !== 'new' && this.#state.phase !== 'recording')) return false;
     const { document } = this.#task;
@@ -260,6 +264,7 @@ export class TaskRunner {
     const changes: Change[] = [
       ...(subscribe ? [{ type: 'changeSubscription', subscribe } as const] : []),
       ...(layout ? [{ type: 'changeLayout', ...layout } as const] : []),
+      ...(stereo ? [{ type: 'changeStereo', stereo } as const] : []),
       ...(onhold === undefined ? [] : [{ type: 'changeHold', onhold } as const]),
     ];
     const added = changes.map((change) => ({ atUs: nowUs, change }));

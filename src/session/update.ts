@@ -2,8 +2,10 @@
  * What an update asks to change of a running recording (contract §1.3).
  */
 import { type PushTarget, toTargets } from '../contract/line/push.ts';
+import type { Stereo } from '../contract/line/stereo.ts';
 import type { StorageConfig } from '../contract/line/storage.ts';
 import { problem } from '../contract/problems.ts';
+import { type StereoLists, toStereo } from '../contract/rest/stereo.ts';
 import { toSubscriptions } from '../contract/rest/to-plan.ts';
 import { listsOf, type UpdateRequest } from '../contract/rest/update.ts';
 import { newHexId } from '../kernel/ids.ts';
@@ -25,9 +27,22 @@ export function changeOf(
     const lists = listsOf(request);
     if (lists) change.subscribe = toSubscriptions(lists, kindsOf(task.document.plan));
     change.onhold = request.aircheck?.onhold;
+    if (request.mode === 'mix') change.stereo = newStereo(task, request.aircheck?.stereo);
   }
   if (request.storageConfig) change.storage = renewed(task, request.storageConfig);
   return change;
+}
+
+/** Throws `request-invalid` where the files have one channel, which no encoder of theirs can make two of. */
+function newStereo({ document: { plan } }: Task, lists: StereoLists | undefined): Stereo | undefined {
+  // Of a recording without sound the caller is warned.
+  if (!lists || plan.mode !== 'mix' || !plan.audio) return undefined;
+  if (plan.audio.channels === 1)
+    throw problem(
+      'request-invalid',
+      'update: aircheck.stereo needs a recording in stereo: one that was started with aircheck.stereo or audioProfile 2!',
+    );
+  return toStereo(lists);
 }
 
 /** Throws `request-invalid` for an address that may never be pushed to. */

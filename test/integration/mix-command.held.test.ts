@@ -231,7 +231,8 @@ describe('the other layouts, of two seconds in the middle', () => {
   });
 
   test('only some users, and sound alone', async () => {
-    const file = await mixTo('some.mp4', ...PART, '--users', '2,3', '--no-video', '--audio-profile', '2');
+    const sides = ['--left', '2', '--right', 'others'];
+    const file = await mixTo('some.mp4', ...PART, '--users', '2,3', '--no-video', '--audio-profile', '0', ...sides);
     const probe = probeFile(file);
     expect(probe.video).toBeUndefined();
     expect(probe.audio).toMatchObject({ channels: 2 });
@@ -239,6 +240,9 @@ describe('the other layouts, of two seconds in the middle', () => {
     const heard = listen(file);
     expect(beepsIn(heard, GREEN)).toHaveLength(1);
     expect(beepsIn(heard, RED)).toEqual([]);
+    const [left, right] = [0, 1].map((channel) => listen(file, { channel }));
+    expect([GREEN, BLUE].map((who) => beepsIn(left!, who).length)).toEqual([1, 0]);
+    expect([GREEN, BLUE].map((who) => beepsIn(right!, who).length > 0)).toEqual([false, true]);
   });
 
   test('picture alone, beginning while the picture of one stands still', async () => {

@@ -8,10 +8,12 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { MixPlan } from '../../src/contract/line/plan.ts';
 import { AUDIO_PROFILES } from '../../src/contract/rest/media-values.ts';
+import { inStereo } from '../../src/contract/rest/stereo.ts';
 import { liveFrames } from '../../src/stages/codec/native-frames.ts';
+import { clicksIn } from '../support/judge/clicks.ts';
 import { probeFile } from '../support/judge/probe.ts';
 import { envelopeOf, listen } from '../support/judge/sound.ts';
-import { GREEN, RED } from '../support/media/participants.ts';
+import { BLUE, GREEN, RED } from '../support/media/participants.ts';
 import type { ScriptedUser } from '../support/scripted-feed.ts';
 import { planOf, record } from '../support/scripted-recording.ts';
 
@@ -71,5 +73,40 @@ describe('a composite', () => {
     const { audio, video } = probeFile(mp4);
     expect(audio).toBeUndefined();
     expect(video).toMatchObject({ packets: 60, width: 640, height: 360 });
+  });
+
+  test('with sides has each user on one alone, in any profile, and clicks nowhere when they change', async () => {
+    const users: ScriptedUser[] = [RED, GREEN, BLUE].map((participant, n) => ({
+      ...{ uid: `${n + 1}`, participant, fromS: -1, toS: 9, video: false },
+    }));
+    const plan: MixPlan = {
+      ...soundPlan(0),
+      audio: inStereo(AUDIO_PROFILES[0]),
+      stereo: { left: ['1'], right: ['2'], others: 'both' },
+    };
+    const moved = { atS: 2, stereo: { left: ['2'], right: [], others: 'right' as const } };
+    const { mp4 } = await record(dir, users, plan, 4, 0, [moved]);
+    expect(probeFile(mp4).audio).toMatchObject({ channels: 2 });
+    const sides = [0, 1].map((channel) => listen(mp4, { channel }));
+    /** Which tones are heard on the left and on the right; a level that is neither one nor none stands as it is. */
+    const heardAt = (atS: number) =>
+      sides.map((heard) =>
+        [RED, GREEN, BLUE].map(({ toneHz }) => {
+          const level = envelopeOf(heard, toneHz)[Math.round((atS - heard.startS) * ENVELOPE_RATE)]!;
+          return level > 0.012 || (level > 0.003 && level);
+        }),
+      );
+    const before = [
+      [true, false, true],
+      [false, true, true],
+    ];
+    const after = [
+      [false, true, false],
+      [true, false, true],
+    ];
+    // All hum between their beeps.
+    for (const atS of [1.5, 1.75]) expect(heardAt(atS)).toEqual(before);
+    for (const atS of [2.25, 3.5]) expect(heardAt(atS)).toEqual(after);
+    for (const heard of sides) expect(clicksIn(heard)).toEqual([]);
   });
 });

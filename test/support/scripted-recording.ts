@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { StartCommand } from '../../src/contract/line/commands.ts';
 import type { IndividualPlan, MixPlan, Plan } from '../../src/contract/line/plan.ts';
+import type { Stereo } from '../../src/contract/line/stereo.ts';
 import type { SpooledFile } from '../../src/media/segment.ts';
 import type { Look } from '../../src/pipeline/mix/canvas.ts';
 import type { Ending, Happening, Recording } from '../../src/pipeline/recording.ts';
@@ -67,7 +68,7 @@ export type Made = {
 };
 
 /** A change of the running recording, and when it is made. */
-export type ScriptedChange = { atS: number } & (Pick<MixPlan, 'subscribe'> | Look);
+export type ScriptedChange = { atS: number } & (Pick<MixPlan, 'subscribe'> | { stereo: Stereo } | Look);
 
 /**
  * Plays the script against one recording, from its zero until `stopS` (or until it ends by itself).
@@ -121,6 +122,7 @@ export async function record(
       if (ms !== Math.round(atS * 100) * 10) continue;
       const atMonoUs = zeroMonoUs + Math.round(atS * 1e6);
       if ('subscribe' in change) recording.change({ type: 'changeSubscription', atMonoUs, ...change });
+      else if ('stereo' in change) recording.change({ type: 'changeStereo', atMonoUs, ...change });
       else recording.change({ type: 'changeLayout', atMonoUs, ...change });
     }
     if (ms === Math.round(stopS * 1000)) recording.stop(clock.monoUs(), 'stopped');

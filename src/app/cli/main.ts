@@ -55,6 +55,8 @@ program
   .option('--fps <n>', 'frames per second, 1 to 60', '30')
   .option('-b, --bitrate <kbps>', 'of the picture, kbit/s; by size and rate when left out')
   .option('--audio-profile <n>', '0: 48 kbit/s mono, 1: 128 kbit/s mono, 2: 192 kbit/s stereo', '1')
+  .option('--left <uids>', 'who is heard on the left alone, as 1,2, or others; the sound is stereo then')
+  .option('--right <uids>', 'who is heard on the right alone')
   .option('-u, --users <uids>', 'only these users, as 1,2,3')
   .option('--from <seconds>', 'where to begin, in seconds of the recording; its first sound or picture when left out')
   .option('--to <seconds>', 'where to end; when the last user left when left out')
@@ -74,6 +76,7 @@ Examples:
   aircheck mix rec/5f…_room_manifest.json --layout vertical --max-resolution-uid 7 --from 60 --to 180
   aircheck mix rec/5f…_room_manifest.json --layout-config regions.json --background-color '#202020'
   aircheck mix rec/5f…_room_manifest.json --users 7,8 --no-video -o voices.mp4
+  aircheck mix rec/5f…_room_manifest.json --left 7 --right others --no-video -o call.mp4
 
 The path of the MP4 is printed on standard output, all else on standard error.
 Exit codes: 0 done (maybe with warnings), 1 refused or failed, with nothing written.`,

@@ -16,7 +16,7 @@ test('nothing said is a floating mix of everybody, whole', () => {
       layout: { kind: 'floating' },
     },
     audio: { channels: 1, bitrateKbps: 128 },
-    ...{ uids: undefined, fromUs: undefined, toUs: undefined, ignored: [] },
+    ...{ stereo: undefined, uids: undefined, fromUs: undefined, toUs: undefined, ignored: [] },
   });
 });
 
@@ -51,6 +51,26 @@ test('a part, users, kinds and bit rates', () => {
   expect(read({ size: '64x36', fps: '1' }).video?.bitrateKbps).toBe(100);
   expect(read({ size: '1920x1080', fps: '60' }).video?.bitrateKbps).toBe(6500);
   expect(read({ bitrate: '900' }).video?.bitrateKbps).toBe(900);
+});
+
+test('sides are stereo whatever the profile, each with the bits of its one channel', () => {
+  expect(read({ left: '1,2', right: '3', audioProfile: '0' })).toMatchObject({
+    audio: { channels: 2, bitrateKbps: 96 },
+    stereo: { left: ['1', '2'], right: ['3'], others: 'both' },
+  });
+  expect(read({ left: '1', right: 'others' })).toMatchObject({
+    audio: { channels: 2, bitrateKbps: 192 },
+    stereo: { left: ['1'], right: [], others: 'right' },
+  });
+});
+
+test.each<[Partial<MixWords>, RegExp]>([
+  [{ left: '1', audio: false }, /cannot go with --no-audio/],
+  [{ left: '1,2', right: '2' }, /user 2 cannot be on both/],
+  [{ left: 'others', right: 'others' }, /exclude each other/],
+  [{ right: '1,none' }, /--right: "none" is not a uid/],
+])('sides are refused: %j', (words, reason) => {
+  expect(() => read(words)).toThrow(reason);
 });
 
 test.each<[Partial<MixWords>, RegExp]>([

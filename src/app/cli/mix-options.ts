@@ -5,10 +5,12 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { z } from 'zod';
 import type { AudioPlan, VideoPlan } from '../../contract/line/plan.ts';
+import type { Stereo } from '../../contract/line/stereo.ts';
 import { isUid } from '../../contract/rest/fields.ts';
 import { checkRegions, layoutMembers } from '../../contract/rest/layout.ts';
 import { AUDIO_PROFILES } from '../../contract/rest/media-values.ts';
 import { MAX_BITRATE_KBPS } from '../../contract/rest/recording-config.ts';
+import { inStereo } from '../../contract/rest/stereo.ts';
 import { toLayout } from '../../contract/rest/to-plan.ts';
 import { Fault, messageOf } from '../../kernel/fault.ts';
 import { US } from '../../kernel/time.ts';
@@ -25,6 +27,8 @@ export type MixWords = {
   fps: string;
   bitrate?: string;
   audioProfile: string;
+  left?: string;
+  right?: string;
   users?: string;
   from?: string;
   to?: string;
@@ -40,6 +44,8 @@ export type MixWords = {
 export type MixRequest = {
   video: VideoPlan | undefined;
   audio: AudioPlan | undefined;
+  /** Who is heard on which side; undefined when everybody is on both. */
+  stereo: Stereo | undefined;
   uids: string[] | undefined;
   /** Microseconds of the recording; undefined where its own beginning or end is meant. */
   fromUs: number | undefined;
@@ -53,6 +59,8 @@ const IMAGES = ['backgroundImage', 'defaultUserBackgroundImage', 'backgroundConf
 const MAX_SIDE = 1920;
 const MAX_PIXELS = 1920 * 1080;
 const MAX_FPS = 60;
+/** Of --left and --right: all whom the other does not name. */
+const OTHERS = 'others';
 /** Of the bit rate when none is asked for: about what the contract's own table has for a canvas. */
 const BITS_PER_PIXEL = 0.1;
 const MIN_BITRATE_KBPS = 100;
@@ -74,14 +82,16 @@ export function readRequest(words: MixWords): MixRequest {
     words.bitrate === undefined
       ? Math.min(MAX_BITRATE_KBPS, Math.max(MIN_BITRATE_KBPS, usual))
       : whole('--bitrate', words.bitrate, 1, MAX_BITRATE_KBPS);
-  const profile = whole('--audio-profile', words.audioProfile, 0, 2) as 0 | 1 | 2;
+  const profile = AUDIO_PROFILES[whole('--audio-profile', words.audioProfile, 0, 2) as 0 | 1 | 2];
+  const stereo = readStereo(words);
   const fromUs = seconds('--from', words.from);
   const toUs = seconds('--to', words.to);
   if (fromUs !== undefined && toUs !== undefined && toUs <= fromUs) throw refuse('--to must lie after --from');
   return {
     video: words.video ? { width, height, fps, bitrateKbps, ...layout } : undefined,
-    audio: words.audio ? AUDIO_PROFILES[profile] : undefined,
-    uids: readUids(words.users),
+    audio: words.audio ? (stereo ? inStereo(profile) : profile) : undefined,
+    stereo,
+    uids: words.users === undefined ? undefined : readUids('--users', words.users),
     fromUs,
     toUs,
     ignored,
@@ -136,11 +146,22 @@ function readSize(text: string): { width: number; height: number } {
   return { width, height };
 }
 
-function readUids(text: string | undefined): string[] | undefined {
-  if (text === undefined) return undefined;
+function readStereo({ left, right, audio }: MixWords): Stereo | undefined {
+  if (left === undefined && right === undefined) return undefined;
+  if (!audio) throw refuse('--left and --right place sound, so they cannot go with --no-audio');
+  if (left === OTHERS && right === OTHERS) throw refuse('--left others and --right others exclude each other');
+  const uidsOf = (option: string, text: string | undefined) =>
+    text === undefined || text === OTHERS ? [] : readUids(option, text);
+  const sides = { left: uidsOf('--left', left), right: uidsOf('--right', right) };
+  const twice = sides.left.find((uid) => sides.right.includes(uid));
+  if (twice !== undefined) throw refuse(`--left and --right: user ${twice} cannot be on both; who is on neither is`);
+  return { ...sides, others: left === OTHERS ? 'left' : right === OTHERS ? 'right' : 'both' };
+}
+
+function readUids(option: string, text: string): string[] {
   const uids = text.split(',').map((uid) => uid.trim());
   const wrong = uids.find((uid) => !isUid(uid));
-  if (wrong !== undefined) throw refuse(`--users: "${wrong}" is not a uid; they are listed as 1,2,3`);
+  if (wrong !== undefined) throw refuse(`${option}: "${wrong}" is not a uid; they are listed as 1,2,3`);
   return [...new Set(uids)];
 }
 

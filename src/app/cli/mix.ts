@@ -33,7 +33,9 @@ export async function mix(manifestPath: string, words: MixWords): Promise<void> 
   const output = words.output ?? join(folder, `${baseName(manifest.sid, manifest.cname)}_mix.mp4`);
   const targets = targetsOf(output, words);
   const selection = { uids: request.uids, audio: words.audio, video: words.video };
-  checkUsers(manifest, request.uids);
+  checkUsers(manifest, '--users', request.uids);
+  checkUsers(manifest, '--left', request.stereo?.left);
+  checkUsers(manifest, '--right', request.stereo?.right);
 
   let progress: Progress | undefined;
   // A warning begins on a line of its own.
@@ -61,6 +63,7 @@ export async function mix(manifestPath: string, words: MixWords): Promise<void> 
         zeroUtcMs: manifest.zeroUtcMs,
         video: request.video,
         audio: request.audio,
+        stereo: request.stereo,
       },
       files: { mp4: true, hls: words.hls ?? false },
       ...{ dir: work, baseName: targets.stem, threads: availableParallelism() },
@@ -109,11 +112,11 @@ function targetsOf(output: string, { hls, force }: MixWords): Targets {
   return { folder, stem, mp4: output, playlist };
 }
 
-function checkUsers(manifest: Manifest, uids: readonly string[] | undefined): void {
+function checkUsers(manifest: Manifest, option: string, uids: readonly string[] | undefined): void {
   const known = new Set([...manifest.users, ...manifest.slices].map(({ uid }) => uid));
   const unknown = uids?.filter((uid) => !known.has(uid)) ?? [];
   if (unknown.length > 0)
-    throw refuse(`--users: the recording has no user ${unknown.join(', ')}; it has ${[...known].join(', ')}`);
+    throw refuse(`${option}: the recording has no user ${unknown.join(', ')}; it has ${[...known].join(', ')}`);
 }
 
 /** Names of slices that are not there. Those that are there in another size are told of, and read as far as they go. */

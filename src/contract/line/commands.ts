@@ -7,6 +7,7 @@ import type { HostUs } from '../../kernel/time.ts';
 import { pageLimitsSchema } from './page-limits.ts';
 import { backgroundsSchema, layoutSchema, pageSchema, planSchema, subscriptionSchema } from './plan.ts';
 import { pushTargetSchema } from './push.ts';
+import { stereoSchema } from './stereo.ts';
 
 /** Of the host that the recorder runs on. */
 const hostUs: z.ZodType<HostUs> = z.number();
@@ -26,6 +27,9 @@ const changeSubscriptionSchema = z.object({
   subscribe: z.object({ audio: subscriptionSchema, video: subscriptionSchema }),
 });
 
+/** Who is heard on which side of a composite in stereo. */
+const changeStereoSchema = z.object({ type: z.literal('changeStereo'), atMonoUs: hostUs, stereo: stereoSchema });
+
 /** Nothing is recorded for now, or again. */
 const changeHoldSchema = z.object({ type: z.literal('changeHold'), atMonoUs: hostUs, onhold: z.boolean() });
 
@@ -42,6 +46,7 @@ const changePushesSchema = z.object({
 const changeCommandSchema = z.discriminatedUnion('type', [
   changeLayoutSchema,
   changeSubscriptionSchema,
+  changeStereoSchema,
   changeHoldSchema,
   changePushesSchema,
 ]);
@@ -49,6 +54,7 @@ const changeCommandSchema = z.discriminatedUnion('type', [
 export const changeSchema = z.discriminatedUnion('type', [
   changeLayoutSchema.omit({ atMonoUs: true }),
   changeSubscriptionSchema.omit({ atMonoUs: true }),
+  changeStereoSchema.omit({ atMonoUs: true }),
   changeHoldSchema.omit({ atMonoUs: true }),
 ]);
 export type Change = z.infer<typeof changeSchema>;
@@ -130,6 +136,7 @@ export const commandSchema = z.discriminatedUnion('type', [
   prepareCommandSchema,
   changeLayoutSchema.extend(ofRun),
   changeSubscriptionSchema.extend(ofRun),
+  changeStereoSchema.extend(ofRun),
   changeHoldSchema.extend(ofRun),
   changePushesSchema.extend(ofRun),
   /** Leave the channel, finish the files, send `ended`, exit with 0. */

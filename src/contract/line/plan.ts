@@ -2,6 +2,7 @@
  * Plan: all a recorder must know to make one recording, settled before it starts. Made from a validated start request.
  */
 import { z } from 'zod';
+import { stereoSchema } from './stereo.ts';
 
 /** A region of the canvas, as fractions of its size with the origin at the top left (contract §4.7). */
 const regionSchema = z.object({
@@ -104,6 +105,8 @@ export const mixPlanSchema = z.object({
   video: videoPlanSchema.optional(),
   /** Absent when the recording has no sound (streamTypes 1). */
   audio: audioPlanSchema.optional(),
+  /** Who is heard on which side; everybody on both when absent. */
+  stereo: stereoSchema.optional(),
   ...fileMembers,
 });
 export type MixPlan = z.infer<typeof mixPlanSchema>;

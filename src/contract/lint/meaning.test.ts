@@ -15,6 +15,28 @@ const region = (changes: object = {}) => ({ x_axis: 0, y_axis: 0, width: 1, heig
 /** Landscape and custom. */
 const custom = (...layoutConfig: object[]) => ({ width: 1280, height: 720, mixedVideoLayout: 3, layoutConfig });
 
+describe('what this server offers beside the API', () => {
+  const stereo = { left: ['1'], right: ['2'] };
+  test.each([
+    ['mix', { aircheck: { stereo, onhold: true } }, []],
+    ['mix', { aircheck: { stereo }, recordingConfig: { streamTypes: 0 } }, []],
+    ['mix', { aircheck: { stereo }, recordingConfig: { streamTypes: 1 } }, ['contradictory aircheck.stereo']],
+    ['mix', { aircheck: { mp4: true, manifest: true } }, ['ignored aircheck.mp4', 'ignored aircheck.manifest']],
+    ['individual', { aircheck: { stereo, mp4: true }, recordingConfig: GROUP }, ['ignored aircheck.stereo']],
+    ['individual', { aircheck: { stereo: {} }, recordingConfig: GROUP }, []],
+  ] as const)('of start in mode %s: %j', (mode, clientRequest, expected) => {
+    expect(codes(lintStart(mode, clientRequest))).toEqual(expected);
+  });
+
+  test('of update', () => {
+    expect(codes(lintUpdate('mix', { aircheck: { stereo } }, { streamTypes: 2 }))).toEqual([]);
+    expect(codes(lintUpdate('mix', { aircheck: { stereo } }, { streamTypes: 1 }))).toEqual([
+      'contradictory aircheck.stereo',
+    ]);
+    expect(codes(lintUpdate('individual', { aircheck: { stereo } }))).toEqual(['ignored aircheck.stereo']);
+  });
+});
+
 describe('lists of users', () => {
   test.each([
     ['sound only, of two kinds', { subscribeAudioUids: ['1'] }, ['left-out recordingConfig.subscribeAudioUids']],

@@ -29,6 +29,13 @@ const ONLY_IN_CONFIG: typeof ONLY_IN = {
   streamMode: { modes: ['individual'], ignored: 'has an effect in individual mode only' },
 };
 
+/** Members of `aircheck`, which are this server's own. */
+const ONLY_IN_EXTENSION: typeof ONLY_IN = {
+  stereo: { modes: ['mix'], ignored: 'has an effect in mix mode only: elsewhere everybody has files of their own' },
+  mp4: { modes: ['individual'], ignored: 'has an effect in individual mode only; avFileType is for all modes' },
+  manifest: { modes: ['individual'], ignored: 'has an effect in individual mode only' },
+};
+
 /** Of start. `clientRequest` may be anything that was sent. */
 export function lintStart(mode: Mode, clientRequest: unknown): Warning[] {
   if (!isObject(clientRequest)) return [];
@@ -45,6 +52,8 @@ export function lintStart(mode: Mode, clientRequest: unknown): Warning[] {
         'recordingConfig is not given, and its defaults are taken: sound and picture of at most 2 users at a time.',
     });
   if (mode === 'individual') warnings.push(...lintWithdrawn(clientRequest));
+  const streamTypes = isObject(config) ? config['streamTypes'] : undefined;
+  warnings.push(...lintExtension(mode, clientRequest['aircheck'], streamTypes));
   return warnings;
 }
 
@@ -73,7 +82,7 @@ const KEPT_IN_STORAGE = ['fileNamePrefix', 'extensionParams'] as const;
 export function lintUpdate(mode: Mode, clientRequest: unknown, { streamTypes, storage }: Begun = {}): Warning[] {
   if (!isObject(clientRequest)) return [];
   const { streamSubscribe: subscribe, storageConfig } = clientRequest;
-  const warnings: Warning[] = [];
+  const warnings = mode === 'web' ? [] : lintExtension(mode, clientRequest['aircheck'], streamTypes);
   if (mode !== 'web' && isObject(subscribe))
     warnings.push(...lintStreamSubscribe(subscribe, `${ROOT}.streamSubscribe`, streamTypes));
   if (storage && isObject(storageConfig))
@@ -145,6 +154,19 @@ function lintTranscoding(config: Record<string, unknown>, path: string): Warning
     const message = `fps ${fps} is none of ${FRAME_RATES.join(', ')}, and 15 is used.`;
     warnings.push({ code: 'replaced', path: memberPath(path, 'fps'), message });
   }
+  return warnings;
+}
+
+function lintExtension(mode: Mode, extension: unknown, streamTypes: unknown): Warning[] {
+  if (!isObject(extension)) return [];
+  const path = `${ROOT}.aircheck`;
+  const warnings = lintModes(mode, extension, ONLY_IN_EXTENSION, path);
+  if (mode === 'mix' && streamTypes === 1 && !isEmpty(extension['stereo']))
+    warnings.push({
+      code: 'contradictory',
+      path: memberPath(path, 'stereo'),
+      message: 'stereo has no effect, because streamTypes 1 records no sound.',
+    });
   return warnings;
 }
 

@@ -171,6 +171,10 @@ export const UPDATE_REQUESTS = {
     summary: 'mix and individual, beyond the API this server speaks: pause',
     value: request({ aircheck: { onhold: true } }),
   },
+  stereo: {
+    summary: 'mix, beyond the API this server speaks: one user on the left, everybody else on the right',
+    value: request({ aircheck: { stereo: { left: ['123'], right: ['#allstream#'] } } }),
+  },
   web: {
     summary: 'web: pause',
     value: request({ webRecordingConfig: { onhold: true } }),

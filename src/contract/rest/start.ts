@@ -14,6 +14,7 @@ import {
   snapshotConfigSchema,
 } from './files-config.ts';
 import { individualRecordingConfigSchema, MAX_BITRATE_KBPS, mixRecordingConfigSchema } from './recording-config.ts';
+import { stereoSchema } from './stereo.ts';
 
 const token = z.string().max(4096).optional();
 /** A start without the MP4s that its sender waits for would look like a good one until the recording is over. */
@@ -32,7 +33,10 @@ const mixSchema = z.object({
   storageConfig: storageConfigSchema,
   recordingConfig: mixRecordingConfigSchema.prefault({}),
   recordingFileConfig: recordingFileConfigSchema.optional(),
-  aircheck: z.object({ onhold: startsOnhold }).optional().meta({ description: EXTENSION }),
+  aircheck: z
+    .object({ onhold: startsOnhold, stereo: stereoSchema.optional() })
+    .optional()
+    .meta({ description: EXTENSION }),
 });
 
 const individualSchema = z

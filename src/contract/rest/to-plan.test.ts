@@ -54,6 +54,44 @@ test.each([
   expect(planOf({ audioProfile }).plan.audio).toEqual(audio);
 });
 
+test.each([
+  [0, 96],
+  [1, 192],
+  [2, 192],
+])('stereo in audioProfile %i', (audioProfile, bitrateKbps) => {
+  const { plan } = planOf({ audioProfile }, { aircheck: { stereo: { left: ['1'], right: ['2', '3'] } } });
+  expect(plan.audio).toEqual({ channels: 2, bitrateKbps });
+  expect(plan.stereo).toEqual({ left: ['1'], right: ['2', '3'], others: 'both' });
+});
+
+test.each([
+  [{}, { left: [], right: [], others: 'both' }],
+  [{ left: ['1'] }, { left: ['1'], right: [], others: 'both' }],
+  [
+    { left: ['1'], right: ['#allstream#'] },
+    { left: ['1'], right: [], others: 'right' },
+  ],
+  [
+    { left: ['#allstream#'], right: ['1'] },
+    { left: [], right: ['1'], others: 'left' },
+  ],
+])('sides %j', (stereo, sides) => {
+  expect(planOf({}, { aircheck: { stereo } }).plan.stereo).toEqual(sides);
+});
+
+test.each([
+  [{ left: ['1', '2'], right: ['2'] }, /2 cannot be on both lists/],
+  [{ left: ['#allstream#'], right: ['#allstream#'] }, /cannot be on both lists/],
+  [{ left: ['x'] }, /left/],
+  [['1'], /stereo/],
+])('sides %j are refused', (stereo, reason) => {
+  expect(() => planOf({}, { aircheck: { stereo } })).toThrow(reason);
+});
+
+test('sides without sound make no sound', () => {
+  expect(planOf({ streamTypes: 1 }, { aircheck: { stereo: { left: ['1'] } } }).plan).not.toHaveProperty('audio');
+});
+
 test('streamTypes picks sound, picture or both', () => {
   expect(planOf({ streamTypes: 0 }).plan).not.toHaveProperty('video');
   expect(planOf({ streamTypes: 0 }).plan.subscribe).toEqual({ audio: { kind: 'all' }, video: { kind: 'none' } });

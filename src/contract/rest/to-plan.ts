@@ -17,6 +17,7 @@ import { AUDIO_PROFILES, even } from './media-values.ts';
 import type { PlanOptions } from './plan-options.ts';
 import { type Lists, type TranscodingConfig, transcodingConfigSchema } from './recording-config.ts';
 import type { IndividualStart, MixStart, StartClientRequest } from './start.ts';
+import { inStereo, toStereo } from './stereo.ts';
 import { toWebPlan } from './to-web-plan.ts';
 
 /** Frame rates the contract has; any other falls back to 15. */
@@ -44,19 +45,22 @@ export function toMixPlan(request: MixStart, { mp4Limit, ...names }: PlanOptions
   const config = request.recordingConfig;
   const transcoding = config.transcodingConfig ?? transcodingConfigSchema.parse({});
   const types = request.recordingFileConfig?.avFileType ?? ['hls'];
-  const audio = config.streamTypes !== 1 ? AUDIO_PROFILES[config.audioProfile] : undefined;
+  const { stereo, onhold } = request.aircheck ?? {};
+  const profile = config.streamTypes !== 1 ? AUDIO_PROFILES[config.audioProfile] : undefined;
+  const audio = profile && stereo ? inStereo(profile) : profile;
   const video = config.streamTypes !== 0 ? toVideoPlan(transcoding) : undefined;
   const plan: MixPlan = {
     mode: 'mix',
     ...names,
     ...(video && { video }),
     ...(audio && { audio }),
+    ...(stereo && { stereo: toStereo(stereo) }),
     subscribe: toSubscriptions(config, { audio: audio !== undefined, video: video !== undefined }),
     ...(config.videoStreamType === 1 && { videoStreamType: 1 }),
     files: { hls: true, mp4: types.includes('mp4') },
     maxIdleMs: config.maxIdleTime * 1000,
     mp4Limit,
-    ...(request.aircheck?.onhold !== undefined && { onhold: request.aircheck.onhold }),
+    ...(onhold !== undefined && { onhold }),
   };
   return { plan, extinfComma: wantsExtinfComma(config.privateParams) };
 }

@@ -1,6 +1,6 @@
 /**
  * update: other subscriptions, fresh credentials of the store, a web page on hold (contract §1.3), or, beyond the
- * contract, a channel's recording on hold.
+ * contract, a channel's recording on hold, and who is heard on which side of a composite.
  */
 import { z } from 'zod';
 import { storageConfigSchema } from '../line/storage.ts';
@@ -8,6 +8,7 @@ import { envelope, parseBody } from './body.ts';
 import { rtmpOutputsSchema } from './extension-services.ts';
 import { type Mode, uidListSchema } from './fields.ts';
 import type { Lists } from './recording-config.ts';
+import { stereoSchema } from './stereo.ts';
 
 const listSchema = uidListSchema.min(1, 'must not be empty').optional();
 
@@ -24,19 +25,24 @@ const videoListSchema = z
     message: 'subscribeVideoUids and unSubscribeVideoUids exclude each other',
   });
 
-const channelSchema = z.object({
+const onhold = z.boolean().optional().meta({
+  description: 'Whether nothing is recorded from now on. Files go on after a hold as if no time had passed.',
+});
+const EXTENSION = 'What this server offers beyond the API it speaks.';
+
+const channelMembers = {
   streamSubscribe: z
     .object({ audioUidList: audioListSchema.optional(), videoUidList: videoListSchema.optional() })
     .optional(),
   storageConfig: storageConfigSchema.optional(),
-  aircheck: z
-    .object({
-      onhold: z.boolean().optional().meta({
-        description: 'Whether nothing is recorded from now on. Files go on after a hold as if no time had passed.',
-      }),
-    })
-    .optional()
-    .meta({ description: 'What this server offers beyond the API it speaks.' }),
+};
+const individualSchema = z.object({
+  ...channelMembers,
+  aircheck: z.object({ onhold }).optional().meta({ description: EXTENSION }),
+});
+const mixSchema = z.object({
+  ...channelMembers,
+  aircheck: z.object({ onhold, stereo: stereoSchema.optional() }).optional().meta({ description: EXTENSION }),
 });
 
 const webSchema = z.object({
@@ -46,30 +52,38 @@ const webSchema = z.object({
 });
 
 export const updateRequestSchemas = {
-  individual: envelope(channelSchema),
-  mix: envelope(channelSchema),
+  individual: envelope(individualSchema),
+  mix: envelope(mixSchema),
   web: envelope(webSchema),
 } as const;
 
-export type ChannelUpdate = z.output<typeof channelSchema>;
 type UpdateClientRequest =
-  | ({ mode: 'individual' | 'mix' } & ChannelUpdate)
+  | ({ mode: 'individual' } & z.output<typeof individualSchema>)
+  | ({ mode: 'mix' } & z.output<typeof mixSchema>)
   | ({ mode: 'web' } & z.output<typeof webSchema>);
 
 export type UpdateRequest = { cname: string; uid: string; clientRequest: UpdateClientRequest };
 
 /** Reads an update body of the given mode. Throws `request-invalid`. */
 export function parseUpdate(mode: Mode, body: unknown): UpdateRequest {
-  if (mode === 'web') {
-    const { clientRequest, ...names } = parseBody('update', updateRequestSchemas.web, body);
-    return { ...names, clientRequest: { mode, ...clientRequest } };
+  switch (mode) {
+    case 'web': {
+      const { clientRequest, ...names } = parseBody('update', updateRequestSchemas.web, body);
+      return { ...names, clientRequest: { mode, ...clientRequest } };
+    }
+    case 'mix': {
+      const { clientRequest, ...names } = parseBody('update', updateRequestSchemas.mix, body);
+      return { ...names, clientRequest: { mode, ...clientRequest } };
+    }
+    case 'individual': {
+      const { clientRequest, ...names } = parseBody('update', updateRequestSchemas.individual, body);
+      return { ...names, clientRequest: { mode, ...clientRequest } };
+    }
   }
-  const { clientRequest, ...names } = parseBody('update', updateRequestSchemas[mode], body);
-  return { ...names, clientRequest: { mode, ...clientRequest } };
 }
 
 /** The lists of an update as start has them; undefined when it names none, which leaves subscriptions as they are. */
-export function listsOf({ streamSubscribe }: ChannelUpdate): Lists | undefined {
+export function listsOf({ streamSubscribe }: z.output<typeof individualSchema>): Lists | undefined {
   const lists = { ...streamSubscribe?.audioUidList, ...streamSubscribe?.videoUidList };
   return Object.values(lists).some((list) => list !== undefined) ? lists : undefined;
 }

@@ -5,6 +5,7 @@
 import type { ChangeCommand, StartCommand } from '../../contract/line/commands.ts';
 import type { EndReason } from '../../contract/line/facts.ts';
 import type { MixPlan } from '../../contract/line/plan.ts';
+import { type Stereo, sideOf } from '../../contract/line/stereo.ts';
 import type { Clock, Timer } from '../../kernel/clock.ts';
 import { messageOf } from '../../kernel/fault.ts';
 import { type HostUs, type RecordingUs, toHost, toRecording, US } from '../../kernel/time.ts';
@@ -60,6 +61,7 @@ export class MixRecording implements Recording {
   /** Absent when the recording has no picture. */
   readonly #scene: Scene | undefined;
   readonly #mixer: SoundMixer | undefined;
+  readonly #stereo: Timeline<Stereo | undefined>;
   readonly #session: FeedSession;
   readonly #timer: Timer;
   #output: MixOutput | undefined;
@@ -127,6 +129,7 @@ export class MixRecording implements Recording {
     this.#holdsAhead = new Timeline(plan.onhold ?? false);
     if (plan.onhold) context.report.onHold(undefined, true);
     this.#mixer = plan.audio && new SoundMixer({ channels: plan.audio.channels });
+    this.#stereo = new Timeline(plan.stereo);
     this.#participants = new Participants({
       plan,
       zeroUs: start.zeroMonoUs,
@@ -165,6 +168,9 @@ export class MixRecording implements Recording {
         return;
       case 'changeSubscription':
         this.#participants.changeSubscription(fromUs, command.subscribe, this.#session.nowUs);
+        return;
+      case 'changeStereo':
+        this.#stereo.change(fromUs, command.stereo);
         return;
       case 'changeHold':
         this.#context.report.onHold(this.#changeHold(fromUs, command.onhold), command.onhold);
@@ -343,6 +349,7 @@ export class MixRecording implements Recording {
       this.#participants.forget(atUs);
     }
     this.#scene?.forget(this.#reachedUs);
+    this.#stereo.forget(this.#reachedUs - MAX_DELAY_US);
     const what = 'encoding is too slow for this machine; frames were left out';
     if (leftOut > 0) this.#context.emit({ type: 'degraded', what, count: leftOut });
   }
@@ -381,7 +388,9 @@ export class MixRecording implements Recording {
     const holds = this.#holds;
     if (!this.#output || !holds) return;
     if (mixer)
-      this.#participants.soundUntil(untilUs + SOUND_AHEAD_US, (uid, start, sound) => mixer.add(uid, start, sound));
+      this.#participants.soundUntil(untilUs + SOUND_AHEAD_US, (uid, start, sound) =>
+        mixer.add(uid, start, sound, sideOf(this.#stereo.at((start * US) / SOUND_RATE), uid)),
+      );
     while (((this.#soundAt + AUDIO_BLOCK) * 1e6) / SOUND_RATE <= untilUs) {
       const { block, sample } = this.#soundPlace();
       const sound = mixer?.take(AUDIO_BLOCK);

@@ -5,6 +5,7 @@
  */
 import type { Manifest } from '../../contract/line/manifest.ts';
 import type { AudioPlan, MixPlan, VideoPlan } from '../../contract/line/plan.ts';
+import { type Stereo, sideOf } from '../../contract/line/stereo.ts';
 import { US } from '../../kernel/time.ts';
 import type { Picture } from '../../media/frame.ts';
 import type { SpooledFile } from '../../media/segment.ts';
@@ -40,6 +41,8 @@ export type RemixOptions = {
   /** Absent when there is to be no picture, or no sound. */
   video: VideoPlan | undefined;
   audio: AudioPlan | undefined;
+  /** Who is heard on which side, where the sound is stereo. */
+  stereo?: Stereo | undefined;
   files: MixPlan['files'];
   /** An empty folder for the files, and the start of their names. */
   dir: string;
@@ -174,12 +177,14 @@ class Sounds {
   readonly #mixer: SoundMixer;
   readonly #users: [uid: string, sound: UserSound][];
   readonly #holds: HoldLine;
+  readonly #stereo: Stereo | undefined;
   /** The next block that the mixer hands over, from the first of the mix on. */
   #block = 0;
 
   constructor(options: RemixOptions, { channels }: AudioPlan, output: MixOutput, holds: HoldLine) {
     const { cast, fromUs, read, onProblem } = options;
     this.#output = output;
+    this.#stereo = options.stereo;
     this.#holds = holds;
     this.#mixer = new SoundMixer({ channels });
     this.#mixer.seek(holds.originSample);
@@ -190,8 +195,10 @@ class Sounds {
 
   /** Mixes and writes whole blocks that end before `untilUs`. */
   async mixUntil(untilUs: number): Promise<void> {
-    for (const [uid, sound] of this.#users)
-      await sound.decodeUntil(untilUs + SOUND_AHEAD_US, (start, block) => this.#mixer.add(uid, start, block));
+    for (const [uid, sound] of this.#users) {
+      const side = sideOf(this.#stereo, uid);
+      await sound.decodeUntil(untilUs + SOUND_AHEAD_US, (start, block) => this.#mixer.add(uid, start, block, side));
+    }
     const holds = this.#holds;
     while (holds.timeOf(this.#block + 1) <= untilUs) {
       const block = this.#block++;

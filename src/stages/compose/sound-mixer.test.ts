@@ -251,6 +251,61 @@ describe('SoundMixer', () => {
     expect(mixer.take(BLOCK).channels[0]![500]).toBeCloseTo(0.3);
   });
 
+  it('puts users on their sides, of a sender in stereo the mean of both', () => {
+    const mixer = new SoundMixer({ channels: 2 });
+    mixer.add(
+      'left',
+      0,
+      { channels: [new Float32Array(2000).fill(0.4), new Float32Array(2000)], samples: 2000 },
+      'left',
+    );
+    mixer.add('right', 0, level(0.5, 2000), 'right');
+    mixer.add('both', 0, level(0.0625, 2000));
+    const [left, right] = mixer.take(BLOCK).channels.map((samples) => samples[500]!) as [number, number];
+    expect([left, right]).toEqual([expect.closeTo(0.2625), expect.closeTo(0.5625)]);
+  });
+
+  it.each([
+    ['left', 'right'],
+    ['both', 'left'],
+    ['right', 'both'],
+  ] as const)('glides from %s to %s within 5 ms, and clicks nowhere', (before, after) => {
+    const mixer = new SoundMixer({ channels: 2 });
+    for (let at = 0; at < 40 * 960; at += 960)
+      mixer.add('a', at, tone(at, 960, 0.3, 2), at < 20 * 960 + 300 ? before : after);
+    const blocks = Array.from({ length: 36 }, () => mixer.take(BLOCK).channels);
+    const loudOn = (side: string) => (side === 'both' ? [true, true] : [side === 'left', side === 'right']);
+    for (const channel of [0, 1]) {
+      const samples = Float32Array.from(blocks.flatMap((block) => [...block[channel]!]));
+      expect(biggestStep(samples)).toBeLessThan(slope(0.3));
+      const isLoud = (from: number, to: number) => samples.subarray(from, to).some((value) => Math.abs(value) > 0.29);
+      const movedAt = 21 * 960;
+      expect([isLoud(1000, movedAt), isLoud(movedAt + 240, samples.length)]).toEqual([
+        loudOn(before)[channel],
+        loudOn(after)[channel],
+      ]);
+    }
+  });
+
+  it('knows after a restart where a user was heard, so that one who is moved glides from there', () => {
+    const mixers = [new SoundMixer({ channels: 2 }), new SoundMixer({ channels: 2 })];
+    mixers[0]!.add('a', 0, tone(0, 2000, 0.3, 2), 'left');
+    mixers[1]!.restore(JSON.parse(JSON.stringify(mixers[0]!.save())));
+    for (const mixer of mixers) mixer.add('a', 2000, tone(2000, 960, 0.3, 2), 'right');
+    const [went, goesOn] = mixers.map((mixer) => [mixer.take(BLOCK), mixer.take(BLOCK)]);
+    expect(goesOn).toEqual(went);
+  });
+
+  it('turns down both sides alike where one is too loud', () => {
+    const mixer = new SoundMixer({ channels: 2 });
+    for (let user = 0; user < 4; user++) mixer.add(`u${user}`, 0, level(0.4, 9600), 'left');
+    mixer.add('quiet', 0, level(0.2, 9600), 'right');
+    const [left, right] = [mixer.take(BLOCK), mixer.take(BLOCK)].at(-1)!.channels.map((samples) => samples[900]!);
+    expect(left).toBeLessThan(1);
+    expect(left).toBeGreaterThan(0.9);
+    expect(right! / left!).toBeCloseTo(0.2 / 1.6, 3);
+  });
+
   it('never reaches full scale with seventeen loud users, and leaves no edge', () => {
     const mixer = new SoundMixer({ channels: 1 });
     for (let at = 0; at < 96_000; at += 960) {

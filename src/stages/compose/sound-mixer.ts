@@ -3,10 +3,12 @@
  * nearly meet are joined seamlessly; gaps and jumps are faded, so that no edge clicks.
  */
 import type { SoundMixerState } from '../../contract/line/sound-mixer-state.ts';
+import type { Side } from '../../contract/line/stereo.ts';
 import { invariant } from '../../kernel/fault.ts';
 import { continueWave } from '../../media/continued-wave.ts';
 import { SOUND_RATE, type Sound } from '../../media/frame.ts';
 import { LIMITER_HOP, Limiter } from './limiter.ts';
+import { toSide } from './side.ts';
 
 export type SoundMixerOptions = {
   channels: 1 | 2;
@@ -40,6 +42,8 @@ type Voice = {
   released: boolean;
   /** True when sound was left out since the last that was written, so the next may not join on to it. */
   cut: boolean;
+  /** Where this user's last sound was put. */
+  side: Side;
 };
 
 export class SoundMixer {
@@ -112,16 +116,19 @@ export class SoundMixer {
 
   /**
    * Adds a user's sound that begins at `startSample`. What overlaps sound of the same user, or is late, is left out.
+   * @param side where it is heard, in a mixer of two channels; one who is moved glides there
    */
-  add(uid: string, startSample: number, sound: Sound): void {
+  add(uid: string, startSample: number, sound: Sound, side: Side = 'both'): void {
     if (sound.samples === 0) return;
     const start = Math.round(startSample);
-    const input = this.#toChannels(sound);
     const voice = this.#voices.get(uid);
     const error = voice ? start - voice.end : 0;
     // Three blocks' worth of the fastest slew: where blocks are long, one of them alone moves further than 3 ms.
     const snap = Math.max(SNAP_SAMPLES, 3 * URGENT_STRETCH * sound.samples);
-    if (voice && !voice.released && !voice.cut && Math.abs(error) <= snap) {
+    const joins = voice !== undefined && !voice.released && !voice.cut && Math.abs(error) <= snap;
+    const input = this.#onSide(this.#toChannels(sound), side, joins ? voice.side : side);
+    if (joins) {
+      voice.side = side;
       this.#write(voice, voice.end, stretch(input, error, snap / 2), 0, false);
       return;
     }
@@ -130,7 +137,8 @@ export class SoundMixer {
       voice.cut = true;
       return;
     }
-    const next = voice ?? { end: Math.min(start, this.#position), tail: [], released: true, cut: false };
+    const next = voice ?? { end: Math.min(start, this.#position), tail: [], released: true, cut: false, side };
+    next.side = side;
     if (!voice) this.#voices.set(uid, next);
     this.#release(next);
     // Sound before the voice's end is there already; of one that starts anew nothing is.
@@ -225,6 +233,10 @@ export class SoundMixer {
       ring.fill(0, at, at + first);
       ring.fill(0, 0, count - first);
     }
+  }
+
+  #onSide(channels: Float32Array[], side: Side, before: Side): Float32Array[] {
+    return this.channels === 2 ? toSide(channels, side, before, FADE_SAMPLES) : channels;
   }
 
   #toChannels(sound: Sound): Float32Array[] {

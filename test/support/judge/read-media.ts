@@ -25,8 +25,8 @@ export type ShownPicture = {
   strides: readonly number[];
 };
 
-/** A run of decoded sound, channels averaged to one; `peaks` per channel of this block. */
-type SoundBlock = { atS: number; sampleRate: number; mono: Float32Array };
+/** A run of decoded sound, as it is and with its channels averaged to one. */
+type SoundBlock = { atS: number; sampleRate: number; channels: Float32Array[]; mono: Float32Array };
 
 export type PacketNote = {
   kind: 'video' | 'audio';
@@ -74,18 +74,23 @@ export function zeroOf(input: FormatContext): number {
   return input.startTime === AV_NOPTS_VALUE ? 0 : Number(input.startTime) / 1e6;
 }
 
-/** Reads the whole file once. Decodes only what the sink asks for. */
-export function readMedia(path: string, sink: MediaSink): ReadResult {
+/**
+ * Reads the whole file once. Decodes only what the sink asks for.
+ * @param soundTrack which of several tracks of sound is read, from 0; the one that players take when left out
+ */
+export function readMedia(path: string, sink: MediaSink, soundTrack?: number): ReadResult {
   return withInput(path, (input) => {
     const zeroS = zeroOf(input);
     const lanes = new Map<number, Lane>();
     for (const type of [AVMEDIA_TYPE_VIDEO, AVMEDIA_TYPE_AUDIO]) {
-      const index = input.findBestStream(type);
-      const stream = input.streams[index];
-      if (index < 0 || !stream) continue;
+      const stream =
+        type === AVMEDIA_TYPE_AUDIO && soundTrack !== undefined
+          ? input.streams.filter(({ codecpar }) => codecpar.codecType === type)[soundTrack]
+          : input.streams[input.findBestStream(type)];
+      if (!stream) continue;
       const kind = type === AVMEDIA_TYPE_VIDEO ? 'video' : 'audio';
       const decode = kind === 'video' ? sink.onPicture : sink.onSound;
-      lanes.set(index, new Lane(kind, stream, zeroS, sink, decode !== undefined));
+      lanes.set(stream.index, new Lane(kind, stream, zeroS, sink, decode !== undefined));
     }
     using packet = new Packet();
     packet.alloc();
@@ -192,11 +197,11 @@ function pictureOf(frame: Frame, atS: number): ShownPicture {
 function soundOf(frame: Frame, atS: number): SoundBlock {
   if (frame.format !== AV_SAMPLE_FMT_FLTP)
     throw new Error(`the sound is not planar float (sample format ${frame.format})`);
+  const planes = (frame.extendedData ?? []).slice(0, frame.channels);
+  // Copies, as the frame's memory is used again.
+  const channels = planes.map((plane) => new Float32Array(plane.buffer, plane.byteOffset, frame.nbSamples).slice());
   const mono = new Float32Array(frame.nbSamples);
-  const channels = frame.channels;
-  for (const plane of (frame.extendedData ?? []).slice(0, channels)) {
-    const samples = new Float32Array(plane.buffer, plane.byteOffset, frame.nbSamples);
-    for (let i = 0; i < mono.length; i++) mono[i] = (mono[i] as number) + (samples[i] as number) / channels;
-  }
-  return { atS, sampleRate: frame.sampleRate, mono };
+  for (const samples of channels)
+    for (let i = 0; i < mono.length; i++) mono[i] = (mono[i] as number) + (samples[i] as number) / channels.length;
+  return { atS, sampleRate: frame.sampleRate, channels, mono };
 }

@@ -4,7 +4,7 @@
  */
 
 import type { Span } from './picture.ts';
-import { readMedia } from './read-media.ts';
+import { type MediaSink, readMedia } from './read-media.ts';
 
 export const JUDGE_RATE = 48_000;
 /**
@@ -28,19 +28,29 @@ export type Heard = {
 
 export type Beep = { atS: number; durationS: number; level: number };
 
+export type ListenOptions = {
+  /** As of readMedia. */
+  track?: number;
+  /** One channel alone, from 0; the average of all when left out. */
+  channel?: number;
+};
+
 /** Decodes the sound of a file or playlist. Throws an Error when there is none at 48 kHz. */
-export function listen(path: string): Heard {
+export function listen(path: string, { track, channel }: ListenOptions = {}): Heard {
   const blocks: { at: number; mono: Float32Array }[] = [];
   const gaps: Heard['gaps'] = [];
   let nextS = Number.NaN;
-  const { damaged } = readMedia(path, {
-    onSound({ atS, sampleRate, mono }) {
+  const sink: MediaSink = {
+    onSound({ atS, sampleRate, channels, mono: average }) {
       if (sampleRate !== JUDGE_RATE) throw new Error(`${path}: sound at ${sampleRate} Hz instead of ${JUDGE_RATE}`);
+      const mono = channel === undefined ? average : channels[channel];
+      if (!mono) throw new Error(`${path} has no channel ${channel}`);
       if (Math.abs(atS - nextS) > 0.001) gaps.push({ atS: nextS, lengthS: atS - nextS });
       nextS = atS + mono.length / JUDGE_RATE;
       blocks.push({ at: Math.round(atS * JUDGE_RATE), mono });
     },
-  });
+  };
+  const { damaged } = readMedia(path, sink, track);
   const first = blocks[0];
   if (!first) throw new Error(`${path} has no sound`);
   const start = Math.min(...blocks.map((b) => b.at));
