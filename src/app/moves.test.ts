@@ -180,6 +180,8 @@ describe('what the backup store has', () => {
       if (isRefused) refuse(response, 503, 'SlowDown', 'away');
       return isRefused;
     };
+    // A server that was killed began this one.
+    stub.beginUpload('p/x_0.ts');
     const moves = await begin({ keepMs: 0 });
     await moves.add(sid, appid, stub.storage());
     await expect.poll(() => tables.moves(), { timeout: 15_000 }).toEqual([]);
@@ -228,9 +230,12 @@ test('a large file goes on at the part where a server that died was', async () =
   await dying.close();
   stub.interfere = undefined;
   stub.requests.length = 0;
+  // The server of the recording was killed before it heard that it had begun.
+  for (const key of ['p/x.mp4', 'p/x.mp4.ts']) stub.beginUpload(key);
   await begin();
   await expect.poll(() => tables.moves(), { timeout: 10_000 }).toEqual([]);
   expect(stub.read('p/x.mp4').equals(data)).toBe(true);
+  expect(stub.unfinished).toEqual(['p/x.mp4.ts']);
   expect(stub.actions().filter((action) => action.startsWith('Create'))).toEqual([]);
   const sent = stub.requests.filter(({ action }) => action === 'Part').map(({ query }) => query.get('partNumber'));
   expect(sent.sort()).toEqual(['3', '4', '5']);

@@ -152,6 +152,7 @@ export class Moves {
         },
       });
       await noted;
+      await this.#sweep(sid, target, object);
       const { evidence, etag, md5 = object.md5, sha256 = object.sha256 } = receipt;
       const state = evidence === 'accepted' ? ('accepted' as const) : ('stored' as const);
       await tables.note(sid, [
@@ -168,6 +169,16 @@ export class Moves {
     await backup.remove(sid, object.name).catch((error: unknown) => {
       log.warn({ sid, name: object.name, why: messageOf(error) }, 'a file that was moved on stays in the backup');
     });
+  }
+
+  /** Whoever put it before may have begun in parts, unheard and unnoted. */
+  async #sweep(sid: string, target: Target, { key, bytes }: ObjectRecord): Promise<void> {
+    try {
+      await target.sweep(key, bytes);
+    } catch (error) {
+      const text = 'the store did not remove what was begun in parts by an upload that was interrupted';
+      this.#options.log.warn({ sid, key, why: messageOf(error) }, text);
+    }
   }
 
   /** What was only accepted is kept on the spool until the time is over. */
@@ -189,7 +200,7 @@ export class Moves {
     const message = `${waiting.length} files stay in ${backup.description} for good: ${why}`;
     log.error({ sid }, message);
     await tell(sid, { gaveUp: message });
-    await this.#abandonParts(move, waiting);
+    await this.#takeBack(move, waiting);
     await tables.note(
       sid,
       waiting.map((object) => ({ ...object, state: 'gaveUp' as const, lastError: why, parts: undefined })),
@@ -199,19 +210,20 @@ export class Moves {
   }
 
   /** The store is asked once: it may be away for ever. */
-  async #abandonParts({ sid, storage }: Move, waiting: readonly ObjectRecord[]): Promise<void> {
-    const begun = waiting.flatMap(({ key, parts }) => (parts ? [{ key, parts }] : []));
-    if (begun.length === 0) return;
+  async #takeBack({ sid, storage }: Move, waiting: readonly ObjectRecord[]): Promise<void> {
     const { openTarget, log } = this.#options;
     try {
       const target = await openTarget(storage, sid);
       try {
-        for (const { key, parts } of begun) await target.abandon(key, parts);
+        for (const { key, bytes, parts } of waiting) {
+          if (parts) await target.abandon(key, parts);
+          await target.sweep(key, bytes);
+        }
       } finally {
         target.close();
       }
     } catch (error) {
-      const uploadIds = begun.map(({ parts }) => parts.uploadId);
+      const uploadIds = waiting.flatMap(({ parts }) => parts?.uploadId ?? []);
       log.warn(
         { sid, uploadIds, why: messageOf(error) },
         'the store did not remove the parts of an upload that was given up',

@@ -32,6 +32,7 @@ type Action =
   | 'Part'
   | 'Complete'
   | 'Abort'
+  | 'ListUploads'
   | 'Delete'
   | 'Tag'
   | 'Other';
@@ -52,6 +53,8 @@ export type StubDialect = {
   /** The ETag in the answer to Complete is empty, as radosgw's is. */
   emptyCompleteEtag?: boolean;
   minPartBytes?: number;
+  /** How many uploads ListMultipartUploads tells at once; 1000 by default. */
+  uploadsAtOnce?: number;
   /** The store's host name; requests for another are refused. */
   host?: string;
   /** Headers that it does not know, or does not take, and refuses. */
@@ -143,6 +146,11 @@ export class S3Stub {
   /** Keys of which there are parts that were not put together, one for each upload. */
   get unfinished(): string[] {
     return [...this.#uploads.values()].map(({ key }) => key);
+  }
+
+  /** Begins an upload in parts that nobody knows of. */
+  beginUpload(key: string): void {
+    this.#uploads.set(`u${this.#nextUpload++}`, { key, type: undefined, parts: new Map() });
   }
 
   /** Forgets uploads that were begun. */
@@ -284,6 +292,9 @@ export class S3Stub {
         this.#uploads.delete(query.get('uploadId') ?? '');
         response.writeHead(204).end();
         return;
+      case 'ListUploads':
+        response.end(this.#listUploads(query));
+        return;
       case 'Delete':
         this.objects.delete(key);
         response.writeHead(204).end();
@@ -307,6 +318,27 @@ export class S3Stub {
         response.end(action === 'GetObject' ? object.data : undefined);
       }
     }
+  }
+
+  /** In the order of keys, and of ids within each. */
+  #listUploads(query: URLSearchParams): string {
+    const [prefix, afterKey, afterId] = ['prefix', 'key-marker', 'upload-id-marker'].map(
+      (name) => query.get(name) ?? '',
+    );
+    const all = [...this.#uploads]
+      .map(([id, { key }]) => ({ id, key }))
+      .sort((a, b) => (a.key === b.key ? (a.id < b.id ? -1 : 1) : a.key < b.key ? -1 : 1))
+      .filter(({ key }) => key.startsWith(prefix as string))
+      .filter(({ key, id }) => key > (afterKey as string) || (key === afterKey && id > (afterId as string)));
+    const page = all.slice(0, this.dialect.uploadsAtOnce ?? 1000);
+    const last = page.at(-1);
+    const next =
+      page.length < all.length && last
+        ? `<NextKeyMarker>${escaped(last.key)}</NextKeyMarker><NextUploadIdMarker>${last.id}</NextUploadIdMarker>`
+        : '';
+    const uploads = page.map(({ id, key }) => `<Upload><Key>${escaped(key)}</Key><UploadId>${id}</UploadId></Upload>`);
+    const isTruncated = `<IsTruncated>${next !== ''}</IsTruncated>`;
+    return `<ListMultipartUploadsResult>${next}${isTruncated}${uploads.join('')}</ListMultipartUploadsResult>`;
   }
 
   #complete(id: string, xml: string, response: ServerResponse): void {
@@ -348,9 +380,13 @@ export function refuse(response: ServerResponse, status: number, code: string, m
   response.end(`<Error><Code>${code}</Code><Message>${message}</Message>${more}</Error>`);
 }
 
+function escaped(text: string): string {
+  return text.replace(/[&<>]/g, (char) => `&#${char.codePointAt(0)};`);
+}
+
 function actionOf(method: string, query: URLSearchParams): Action {
   if (method === 'HEAD') return 'HeadObject';
-  if (method === 'GET') return 'GetObject';
+  if (method === 'GET') return query.has('uploads') ? 'ListUploads' : 'GetObject';
   if (method === 'POST') return query.has('uploads') ? 'Create' : query.has('uploadId') ? 'Complete' : 'Other';
   if (method === 'DELETE') return query.has('uploadId') ? 'Abort' : 'Delete';
   if (method !== 'PUT') return 'Other';

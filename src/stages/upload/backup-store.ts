@@ -29,6 +29,11 @@ export class BackupStore {
     return this.#store.fetch(`${sid}/${name}`, path, signal);
   }
 
+  /** As `Target.sweep`. */
+  sweep(sid: string, name: string, bytes: number): Promise<void> {
+    return this.#store.sweep(`${sid}/${name}`, bytes);
+  }
+
   remove(sid: string, name: string): Promise<void> {
     return this.#store.remove(`${sid}/${name}`);
   }

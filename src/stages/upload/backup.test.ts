@@ -236,6 +236,7 @@ describe('the playlists of twelve hours cost less than 10 MB in all', () => {
           return { key, bytes: size, evidence: 'digest' };
         },
         async abandon() {},
+        async sweep() {},
         async remove() {},
         close() {},
       },

@@ -34,6 +34,8 @@ export type Place = 'store' | 'backup';
 export type Wanted = {
   record: ObjectRecord;
   source(): Source;
+  /** Bytes of the same file when a server before this one put it; undefined where it is put for the first time. */
+  earlierBytes?: number | undefined;
   /** Asked after `source`: whether the customer's own store may not have it yet. */
   onlyBackup?: () => boolean;
   /**
@@ -111,6 +113,21 @@ export class PersistentPut {
     });
   }
 
+  /** Has the store forget parts of a file of so many bytes that nobody noted; none of it may be under way. */
+  sweep(key: string, bytes: number): Promise<void> {
+    return this.#sweep(key, () => this.#target.sweep(key, bytes));
+  }
+
+  /** What is left in a store is no reason to hold up, or to send again, what is stored. */
+  async #sweep(key: string, sweep: () => Promise<void>): Promise<void> {
+    try {
+      await sweep();
+    } catch (error) {
+      const text = 'the store did not remove what was begun in parts by an upload that was interrupted';
+      this.#options.log.warn({ err: error, key }, text);
+    }
+  }
+
   /** Has the store forget parts that nobody will go on with. */
   async abandon(key: string, parts: PartsSoFar): Promise<void> {
     try {
@@ -126,7 +143,7 @@ export class PersistentPut {
   }
 
   /** Undefined when the source is gone for good. Throws the abort's reason. */
-  async put({ record, source, onlyBackup, onUnheard }: Wanted): Promise<Outcome | undefined> {
+  async put({ record, source, earlierBytes, onlyBackup, onUnheard }: Wanted): Promise<Outcome | undefined> {
     const { key, name } = record;
     let { parts } = this.#options.ledger.known(name) ?? {};
     // What a file in parts has come to is not given up with the attempt, and an attempt that came further counts as the
@@ -142,9 +159,12 @@ export class PersistentPut {
         const { evidence, etag, md5, sha256 } = receipt;
         note({ state, evidence, etag, md5, sha256, parts: state === 'backup' ? parts : undefined });
       };
+      // Whether it may have begun in parts, unheard and unnoted.
+      const isAgain = attempt > 1 || earlierBytes !== undefined;
+      const mostBytes = Math.max(bytes, earlierBytes ?? 0);
       const isOnlyBackup = onlyBackup?.() ?? false;
       if (isOnlyBackup || this.#isDiverting()) {
-        const receipt = await this.#putIntoBackup(name, data);
+        const receipt = await this.#putIntoBackup(name, data, isAgain ? mostBytes : undefined);
         if (receipt) {
           keep(receipt, 'backup');
           return { attempts: attempt, receipt, place: 'backup' };
@@ -165,6 +185,8 @@ export class PersistentPut {
         // The store works again: whoever waits out a long pause need not.
         this.#wakeAll();
         if (result.repeated) onUnheard?.();
+        // Noted as stored, it would not be looked at again.
+        if (isAgain || result.unnoted) await this.sweep(key, mostBytes);
         keep(result, result.evidence === 'accepted' ? 'accepted' : 'stored');
         return { attempts: attempt, receipt: result, place: 'store' };
       }
@@ -175,6 +197,7 @@ export class PersistentPut {
       this.#report(key, result, attempt);
       if (result.code === 'source-missing' || result.code === 'source-changed') {
         if (parts) await this.abandon(key, parts);
+        await this.sweep(key, mostBytes);
         return undefined;
       }
       pauses = (parts?.parts.length ?? 0) > before ? 1 : pauses + 1;
@@ -192,21 +215,19 @@ export class PersistentPut {
     return this.#mayDivert && this.#fault?.retryable === true;
   }
 
-  async #putIntoBackup(name: string, source: Source): Promise<Receipt | undefined> {
+  /** @param sweepBytes how large the file was at most when it was put before; undefined for the first time */
+  async #putIntoBackup(name: string, source: Source, sweepBytes?: number): Promise<Receipt | undefined> {
     const { backup, log } = this.#options;
     if (!backup) return undefined;
+    const { store, sid } = backup;
     try {
-      const receipt = await backup.store.put(backup.sid, name, source, contentTypeOf(name), {
-        signal: this.#options.signal,
-      });
-      log.warn({ key: name, backup: backup.store.description }, 'a file went to the backup store');
+      const receipt = await store.put(sid, name, source, contentTypeOf(name), { signal: this.#options.signal });
+      log.warn({ key: name, backup: store.description }, 'a file went to the backup store');
+      if (sweepBytes !== undefined) await this.#sweep(name, () => store.sweep(sid, name, sweepBytes));
       return receipt;
     } catch (error) {
       this.#options.signal.throwIfAborted();
-      log.warn(
-        { err: error, name, backup: backup.store.description },
-        'the backup store failed; the file waits on the spool',
-      );
+      log.warn({ err: error, name, backup: store.description }, 'the backup store failed; the file waits on the spool');
       return undefined;
     }
   }

@@ -75,6 +75,7 @@ class FakeTarget implements Target {
   }
 
   async abandon(): Promise<void> {}
+  async sweep(): Promise<void> {}
   async remove(): Promise<void> {}
   close(): void {}
 }
@@ -411,6 +412,7 @@ describe('RecordingUpload', () => {
       description: 'a liar',
       put: async (key) => ({ key, bytes: 1, evidence: 'size' }),
       async abandon() {},
+      async sweep() {},
       async remove() {},
       close() {},
     };

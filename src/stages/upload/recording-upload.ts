@@ -3,7 +3,7 @@
  * while a store is down; a playlist names only slices that the store has.
  */
 import { join } from 'node:path';
-import type { ObjectRecord, PartsSoFar, UploadLedger } from '../../contract/line/objects.ts';
+import type { ObjectRecord, UploadLedger } from '../../contract/line/objects.ts';
 import { type Clock, sleep } from '../../kernel/clock.ts';
 import { Fault } from '../../kernel/fault.ts';
 import type { FileOwner, Segment, SpooledFile } from '../../media/segment.ts';
@@ -80,12 +80,15 @@ export type UploadState = {
   fault: Fault | undefined;
 };
 
+/** A file for the store; `earlierBytes` is how large it was when a server before this one had it. */
+type Waiting = { file: SpooledFile; dir: string; earlierBytes: number | undefined };
+
 export class RecordingUpload {
   #options: RecordingUploadOptions;
   #puts: PersistentPut;
-  #queue: { file: SpooledFile; dir: string }[] = [];
+  #queue: Waiting[] = [];
   #running = 0;
-  #abandoning = 0;
+  #takingBack = 0;
   #known = new Map<string, SpooledFile>();
   /** The runs that made the files, by name. */
   #generations = new Map<string, number>();
@@ -136,8 +139,8 @@ export class RecordingUpload {
     const { attempts = 0, parts } = isSame ? before : {};
     this.#ledger.note({ ...this.#recordOf(file), attempts, parts });
     // It was made anew: the store has parts of another file.
-    if (!isSame && before?.parts) this.#abandon(before.key, before.parts);
-    this.#queue.push({ file, dir });
+    if (before && !isSame) this.#takeBack(before, { isOver: before.key !== this.#key(file.name) });
+    this.#queue.push({ file, dir, earlierBytes: before?.bytes });
     this.#pump();
   }
 
@@ -192,19 +195,26 @@ export class RecordingUpload {
   /** What a server before this one had begun with and is not on the spool any more will never be stored. */
   #passOverGone(): void {
     for (const record of this.#ledger.waiting()) {
-      const { name, kind, key, parts } = record;
+      const { name, kind } = record;
       if (kind === 'playlist' || this.#known.has(name)) continue;
       this.#options.log.warn({ name }, 'a file is gone from the spool before it was stored');
       this.#ledger.note({ ...record, state: 'lost', parts: undefined, nextTryMs: undefined });
-      if (parts) this.#abandon(key, parts);
+      this.#takeBack(record, { isOver: true });
     }
   }
 
-  /** The end waits for it. */
-  #abandon(key: string, parts: PartsSoFar): void {
-    this.#abandoning++;
-    void this.#puts.abandon(key, parts).finally(() => {
-      this.#abandoning--;
+  /**
+   * Has the store forget what was begun of a file. The end waits for it.
+   * @param isOver whether nothing more is put under its key, so that what nobody noted can go too
+   */
+  #takeBack({ key, bytes, parts }: ObjectRecord, { isOver }: { isOver: boolean }): void {
+    const takeBack = async () => {
+      if (parts) await this.#puts.abandon(key, parts);
+      if (isOver) await this.#puts.sweep(key, bytes);
+    };
+    this.#takingBack++;
+    void takeBack().finally(() => {
+      this.#takingBack--;
       this.#settle();
     });
   }
@@ -241,7 +251,7 @@ export class RecordingUpload {
       const next = this.#queue.shift();
       if (!next) return;
       this.#running++;
-      void this.#store(next.file, next.dir)
+      void this.#store(next)
         .catch((error: unknown) => this.#giveUp(error))
         .finally(() => {
           this.#running--;
@@ -260,9 +270,9 @@ export class RecordingUpload {
     this.#ending.reject(error);
   }
 
-  async #store(file: SpooledFile, dir: string): Promise<void> {
+  async #store({ file, dir, earlierBytes }: Waiting): Promise<void> {
     const source: Source = { path: join(dir, file.name), bytes: file.bytes };
-    const outcome = await this.#puts.put({ record: this.#recordOf(file), source: () => source });
+    const outcome = await this.#puts.put({ record: this.#recordOf(file), source: () => source, earlierBytes });
     if (outcome) {
       const { attempts, place, receipt } = outcome;
       this.#have(file, { attempts, place, accepted: receipt.evidence === 'accepted' });
@@ -369,7 +379,7 @@ export class RecordingUpload {
 
   #settle(): void {
     if (!this.#ending || this.#abort.signal.aborted) return;
-    if (this.#running > 0 || this.#abandoning > 0 || this.#queue.length > 0) return;
+    if (this.#running > 0 || this.#takingBack > 0 || this.#queue.length > 0) return;
     for (const row of this.#rows.values()) row.end();
     for (const name of this.#indexes.keys()) this.#refresh(name);
     if (this.#storing.size > 0) return;

@@ -87,6 +87,8 @@ class AzureContainer implements Target {
   /** Blocks that nobody commits are forgotten after a week, and there is no call to be rid of them sooner. */
   async abandon(): Promise<void> {}
 
+  async sweep(): Promise<void> {}
+
   async remove(key: string): Promise<void> {
     try {
       await this.#container.getBlockBlobClient(key).deleteIfExists();

@@ -24,8 +24,8 @@ export type Dialect = {
   /** Smallest part but for the last, and how many parts there may be. */
   minPartBytes: number;
   maxParts: number;
-  /** `md5`: the ETag of a put or part is its MD5 where it looks like one. `none`: it is something else. */
-  etag: 'md5' | 'none';
+  /** Whether ListMultipartUploads shows what was begun in parts, so that what nobody noted can be found. */
+  listsUploads: boolean;
 };
 
 const MIB = 1024 * 1024;
@@ -39,7 +39,7 @@ const COMMON = {
   sts: false,
   minPartBytes: 5 * MIB,
   maxParts: 10_000,
-  etag: 'md5',
+  listsUploads: false,
 } as const satisfies Partial<Dialect>;
 
 const KODO = { z0: 'cn-east-1', z1: 'cn-north-1', z2: 'cn-south-1', na0: 'us-north-1' } as const;
@@ -60,6 +60,7 @@ export const DIALECTS: Readonly<Record<number, Dialect>> = {
     tags: 'header',
     sse: true,
     sts: true,
+    listsUploads: true,
   },
   2: {
     ...COMMON,
@@ -73,6 +74,7 @@ export const DIALECTS: Readonly<Record<number, Dialect>> = {
     name: 'Tencent COS',
     endpoint: (region) => `https://cos.${region}.myqcloud.com`,
     sts: true,
+    listsUploads: true,
   },
   4: {
     ...COMMON,
@@ -86,16 +88,19 @@ export const DIALECTS: Readonly<Record<number, Dialect>> = {
     endpoint: () => 'https://storage.googleapis.com',
     signingRegion: () => 'auto',
     addressing: 'path',
+    listsUploads: true,
   },
   7: {
     ...COMMON,
     name: 'Huawei OBS',
     endpoint: (region) => `https://obs.${region}.myhuaweicloud.com`,
+    listsUploads: true,
   },
   8: {
     ...COMMON,
     name: 'Baidu BOS',
     endpoint: (region) => `https://s3.${region}.bcebos.com`,
+    listsUploads: true,
   },
   // Whatever the operator of the store runs: what it lacks is found out and left out. Few have a DNS name for each
   // bucket.
@@ -108,6 +113,7 @@ export const DIALECTS: Readonly<Record<number, Dialect>> = {
     tags: 'afterwards',
     sse: true,
     sts: true,
+    listsUploads: true,
   },
 };
 

@@ -79,6 +79,8 @@ class LocalFolder implements StoreWithFetch {
   /** Files are not put in parts here. */
   async abandon(): Promise<void> {}
 
+  async sweep(): Promise<void> {}
+
   async remove(key: string): Promise<void> {
     const path = this.#pathOf(key);
     await rm(path, { force: true });

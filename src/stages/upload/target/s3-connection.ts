@@ -11,6 +11,7 @@ import { STORAGE_VENDORS, type StorageConfig } from '../../../contract/line/stor
 import { type Clock, sleep, systemClock } from '../../../kernel/clock.ts';
 import type { EndpointGuard } from '../../../kernel/endpoint-guard.ts';
 import { s3AddressOf } from './dialects.ts';
+import type { Told } from './evidence.ts';
 import { isPassing, S3Error } from './s3-faults.ts';
 import { type Credentials, queryText, signed, uriPath } from './s3-signature.ts';
 import type { Part } from './source.ts';
@@ -57,6 +58,12 @@ export type S3Request = {
 };
 /** `repeated` when the same was asked before, and what became of that is not known. */
 export type S3Answer = { headers: IncomingHttpHeaders; text: string; repeated: boolean };
+
+/** What an answer says of the object it is about. */
+export function toldBy({ headers }: Pick<S3Answer, 'headers'>): Told {
+  const encryption = headers['x-amz-server-side-encryption'];
+  return { etag: headers.etag, encryption: typeof encryption === 'string' ? encryption : undefined };
+}
 
 type Place = { endpoint: string; region: string };
 

@@ -11,6 +11,11 @@ export function elementText(xml: string, name: string): string | undefined {
   );
 }
 
+/** What is in each element of this name; none of them lies in another one. */
+export function elements(xml: string, name: string): string[] {
+  return [...xml.matchAll(new RegExp(`<${name}>(.*?)</${name}>`, 'gs'))].map(([, content = '']) => content);
+}
+
 /** An element that holds text, or elements that were made by this function. */
 export function element(name: string, content: string | readonly XmlElement[]): XmlElement {
   const text =

@@ -345,6 +345,58 @@ describe('a large file', () => {
     expect(stub.unfinished).toEqual(['known.mp4']);
   });
 
+  test('of which parts were begun twice is told, as one of the two is unnoted', async () => {
+    const { stub, target } = await open();
+    stub.interfere = ({ action }, response) => {
+      if (action !== 'Create') return false;
+      stub.interfere = undefined;
+      response.end = () => response.destroy();
+      return false;
+    };
+    const { source } = spooled(3 * PART);
+    expect(await target.put('x.mp4', source, 'video/mp4')).toMatchObject({ unnoted: true });
+    expect(stub.unfinished).toEqual(['x.mp4']);
+    expect(await target.put('x.mp4', source, 'video/mp4')).not.toHaveProperty('unnoted');
+  });
+
+  test('has all that was begun under its key taken back, and nothing else, page by page', async () => {
+    const { stub, target } = await open({ uploadsAtOnce: 2 });
+    for (const key of ['a & <b>.mp4', 'a & <b>.mp4', 'a & <b>.mp4.ts', 'a & <b>.mp4', 'z', 'a', 'a & <b>.mp4', 'a/x'])
+      stub.beginUpload(key);
+    await target.sweep('a & <b>.mp4', PART + 1);
+    expect(stub.unfinished.sort()).toEqual(['a', 'a & <b>.mp4.ts', 'a/x', 'z']);
+    // Five begin with the key, one of them with another behind it.
+    expect(stub.actions().filter((action) => action.startsWith('ListUploads'))).toHaveLength(3);
+  });
+
+  test('is not asked for where it would not go in parts, or the vendor does not tell of them', async () => {
+    const { stub, target } = await open();
+    await target.sweep('x.ts', PART);
+    const oss = openS3({ ...stub.storage(), vendor: 2 }, { endpoint: stub.url, partBytes: PART });
+    onTestFinished(() => oss.close());
+    await oss.sweep('x.mp4', PART + 1);
+    expect(stub.requests).toEqual([]);
+  });
+
+  test('that the store does not tell what was begun, or goes on telling the same, is a fault or the end', async () => {
+    const { stub, target } = await open();
+    stub.interfere = (_request, response) => {
+      refuse(response, 403, 'AccessDenied', 'no');
+      return true;
+    };
+    await expect(target.sweep('x.mp4', PART + 1)).rejects.toMatchObject({ code: 'store-failed', retryable: false });
+    const page = `<IsTruncated>true</IsTruncated><NextKeyMarker>x.mp4</NextKeyMarker>
+      <NextUploadIdMarker>u1</NextUploadIdMarker><Upload><Key>x.mp4</Key><UploadId>u1</UploadId></Upload>`;
+    stub.interfere = ({ action }, response) => {
+      response.end(action === 'ListUploads' ? page : '');
+      return true;
+    };
+    stub.requests.length = 0;
+    await target.sweep('x.mp4', PART + 1);
+    const asked = stub.requests.filter(({ action }) => action === 'ListUploads').length;
+    expect([asked, stub.requests.length]).toEqual([20, 21]);
+  });
+
   test('whose upload the store has forgotten is begun anew', async () => {
     const { stub, target } = await open();
     const { source } = spooled(4 * PART);

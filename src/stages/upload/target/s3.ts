@@ -10,20 +10,16 @@ import { Fault } from '../../../kernel/fault.ts';
 import { s3AddressOf, taggingOf, tagPairs } from './dialects.ts';
 import { bytesDiffer, compareEtag, compareMultipartEtag, plainEtag, type Told } from './evidence.ts';
 import { partBuffers } from './part-buffers.ts';
-import { type S3Answer, S3Connection, type S3ConnectionOptions } from './s3-connection.ts';
-import { faultOf, nameOf, S3Error, statusOf } from './s3-faults.ts';
-import { element, elementText } from './s3-xml.ts';
+import { S3Connection, type S3ConnectionOptions, toldBy } from './s3-connection.ts';
+import { faultOf, nameOf, statusOf } from './s3-faults.ts';
+import { S3Parts } from './s3-parts.ts';
+import { element } from './s3-xml.ts';
 import { digested, type OpenSource, openSource, type Source } from './source.ts';
 import type { PutOptions, Receipt, StoreWithFetch } from './target.ts';
 
 const PART_BYTES = 8 * 1024 * 1024;
-/** Parts of one file under way at once. */
-const PARTS_AT_ONCE = 2;
 /** Pauses between questions about an object that a store has taken and does not show yet; some seconds are common. */
 const NOT_YET_MS = [250, 500, 1000, 2000, 4000, 8000];
-
-/** What a store that wants the SHA-256 of each body signed may say of one without. */
-const REFUSES_UNSIGNED = /^(AccessDenied|InvalidRequest|InvalidArgument|NotImplemented|XAmzContentSHA256Mismatch)$/;
 
 /** What a test may change, and what only the server knows. */
 export type S3Options = S3ConnectionOptions & { partBytes?: number };
@@ -36,20 +32,19 @@ export function openS3(storage: StorageConfig, options: S3Options = {}): StoreWi
   return new S3Bucket(storage, options);
 }
 
+type Begun = Awaited<ReturnType<S3Parts['begin']>>;
 type Head = { bytes: number | undefined; told: Told } | 'refused';
 
 class S3Bucket implements StoreWithFetch {
   #storage: StorageConfig;
   #connection: S3Connection;
   #clock: Clock;
+  #parts: S3Parts;
+  /** Files of more bytes go in parts. */
   #partBytes: number;
-  #minPartBytes: number;
-  #maxParts: number;
   #warn: (text: string) => void;
   #tags: 'header' | 'afterwards' | 'none';
   #tagging: string | undefined;
-  /** Some buckets have a policy against bodies whose SHA-256 is not signed. */
-  #signsParts = false;
 
   constructor(storage: StorageConfig, options: S3Options) {
     const { dialect } = s3AddressOf(storage);
@@ -57,9 +52,8 @@ class S3Bucket implements StoreWithFetch {
     this.#storage = storage;
     this.#connection = new S3Connection(storage, options);
     this.#clock = options.clock ?? systemClock;
-    this.#partBytes = options.partBytes ?? PART_BYTES;
-    this.#minPartBytes = options.partBytes ?? dialect.minPartBytes;
-    this.#maxParts = dialect.maxParts;
+    this.#partBytes = options.partBytes ?? Math.max(PART_BYTES, dialect.minPartBytes);
+    this.#parts = new S3Parts(this.#connection, { dialect, partBytes: this.#partBytes });
     this.#warn = options.warn ?? (() => {});
     this.#tags = dialect.tags;
     this.#tagging = tag && dialect.tags !== 'none' ? taggingOf(tag) : undefined;
@@ -96,19 +90,28 @@ class S3Bucket implements StoreWithFetch {
     }
   }
 
-  remove(key: string): Promise<void> {
-    return this.#delete(key);
-  }
-
-  abandon(key: string, { uploadId }: PartsSoFar): Promise<void> {
-    return this.#delete(key, { uploadId });
-  }
-
-  async #delete(key: string, query: Readonly<Record<string, string>> = {}): Promise<void> {
+  async remove(key: string): Promise<void> {
     try {
-      await this.#connection.send({ method: 'DELETE', key, query });
+      await this.#connection.send({ method: 'DELETE', key });
     } catch (cause) {
       if (statusOf(cause) !== 404) throw faultOf(cause, this.description);
+    }
+  }
+
+  async abandon(key: string, { uploadId }: PartsSoFar): Promise<void> {
+    try {
+      await this.#parts.abort(key, uploadId);
+    } catch (cause) {
+      throw faultOf(cause, this.description);
+    }
+  }
+
+  async sweep(key: string, bytes: number): Promise<void> {
+    if (bytes <= this.#partBytes) return;
+    try {
+      await this.#parts.sweep(key);
+    } catch (cause) {
+      throw faultOf(cause, this.description);
     }
   }
 
@@ -145,14 +148,15 @@ class S3Bucket implements StoreWithFetch {
 
   async #putParts(key: string, source: OpenSource, contentType: string, options: PutOptions): Promise<Receipt> {
     const { signal, onParts, resume } = options;
-    let sofar = resume ?? (await this.#beginParts(key, source.bytes, contentType, signal));
-    if (!resume) onParts?.(sofar);
+    const begun = resume ? undefined : await this.#beginParts(key, source.bytes, contentType, signal);
+    let sofar = resume ?? (begun as Begun).sofar;
+    if (begun) onParts?.(sofar);
     try {
-      sofar = await this.#sendParts(key, source, sofar, options);
+      sofar = await this.#parts.send(key, source, sofar, options);
       const md5s = sofar.parts.map(({ md5 }) => md5);
-      const told = await this.#completeParts(key, sofar, signal).catch((error) =>
-        this.#completedUnheard(key, source.bytes, md5s, error),
-      );
+      const told = await this.#parts
+        .complete(key, sofar, signal)
+        .catch((error) => this.#completedUnheard(key, source.bytes, md5s, error));
       const digest = compareMultipartEtag(told, md5s);
       const partsAgree = sofar.parts.every(({ etag, md5 }) => etag === md5) ? 'same' : 'unknown';
       if (digest === 'other') throw bytesDiffer(this.description, key);
@@ -161,7 +165,8 @@ class S3Bucket implements StoreWithFetch {
       const evidence = await this.#confirm({ key, bytes: source.bytes, told, digest: shown, signal, compare });
       if (this.#tags === 'afterwards') await this.#tagAfterwards(key, signal);
       const sha256 = await source.sha256();
-      return { key, bytes: source.bytes, etag: plainEtag(told.etag), sha256, evidence };
+      const receipt = { key, bytes: source.bytes, etag: plainEtag(told.etag), sha256, evidence };
+      return begun?.repeated ? { ...receipt, unnoted: true } : receipt;
     } catch (error) {
       // What is complete, lost or wrong cannot be gone on with; what was only interrupted can, by whoever knows of it.
       const over = error instanceof Fault && /^stored-/.test(error.code);
@@ -174,115 +179,15 @@ class S3Bucket implements StoreWithFetch {
     }
   }
 
-  async #beginParts(key: string, bytes: number, contentType: string, signal?: AbortSignal): Promise<PartsSoFar> {
-    const { text } = await this.#withTagging(
+  #beginParts(key: string, bytes: number, contentType: string, signal?: AbortSignal): Promise<Begun> {
+    return this.#withTagging(
       (tagging) =>
-        this.#connection.send({
-          ...{ method: 'POST', key, query: { uploads: '' }, signal },
+        this.#parts.begin(key, bytes, {
           headers: { ...this.#encryption(), 'content-type': contentType, 'x-amz-tagging': tagging },
+          signal,
         }),
       this.#tags === 'header',
     );
-    const uploadId = elementText(text, 'UploadId');
-    if (!uploadId)
-      throw new Fault('store-answer-empty', `${this.description} began an upload in parts and gave it no id`, {
-        blame: 'destination',
-        retryable: true,
-      });
-    const partBytes = Math.max(this.#partBytes, this.#minPartBytes, Math.ceil(bytes / this.#maxParts));
-    return { uploadId, partBytes, parts: [] };
-  }
-
-  /** Sends what the store has not confirmed, some at once, and tells of each part as it is confirmed. */
-  async #sendParts(key: string, source: OpenSource, sofar: PartsSoFar, options: PutOptions): Promise<PartsSoFar> {
-    const { partBytes, uploadId } = sofar;
-    const done = new Map(sofar.parts.map((part) => [part.number, part]));
-    const all = Array.from({ length: Math.ceil(source.bytes / partBytes) }, (_, i) => i + 1);
-    const todo = all.filter((number) => !done.has(number));
-    const state = (): PartsSoFar => ({
-      uploadId,
-      partBytes,
-      parts: [...done.values()].sort((a, b) => a.number - b.number),
-    });
-    const failed = new AbortController();
-    const signal = options.signal ? AbortSignal.any([options.signal, failed.signal]) : failed.signal;
-    const lane = async () => {
-      for (let number = todo.shift(); number !== undefined; number = todo.shift()) {
-        signal.throwIfAborted();
-        done.set(number, await this.#sendPart({ key, source, partBytes, uploadId, number, signal }));
-        options.onParts?.(state());
-      }
-    };
-    const lanes = Array.from({ length: PARTS_AT_ONCE }, () =>
-      lane().catch((error) => {
-        // The other lanes need not finish what will be sent again.
-        if (!failed.signal.aborted) failed.abort(error);
-      }),
-    );
-    await Promise.all(lanes);
-    if (failed.signal.aborted) throw failed.signal.reason;
-    return state();
-  }
-
-  #sendPart(part: PartToSend): Promise<PartsSoFar['parts'][number]> {
-    const { key, source, partBytes, uploadId, number, signal } = part;
-    const offset = (number - 1) * partBytes;
-    const length = Math.min(partBytes, source.bytes - offset);
-    return partBuffers.lend(length, async (buffer) => {
-      const query = { partNumber: String(number), uploadId };
-      const { md5, answer } = await this.#withSigning(async (signed) => {
-        const body = await source.read(offset, length, buffer, signed);
-        return { md5: body.md5, answer: await this.#connection.send({ method: 'PUT', key, query, body, signal }) };
-      });
-      const told = toldBy(answer);
-      const etag = plainEtag(told.etag);
-      if (etag === undefined)
-        throw new Fault('store-answer-empty', `${this.description} took part ${number} of ${key} without an ETag`, {
-          blame: 'destination',
-          retryable: true,
-        });
-      if (compareEtag(told, md5) === 'other') throw bytesDiffer(this.description, `part ${number} of ${key}`);
-      return { number, etag, md5 };
-    });
-  }
-
-  /** Sends a part with no SHA-256 of its own, which costs a fifth of all CPU, for as long as the store takes that. */
-  async #withSigning<T>(send: (signed: boolean) => Promise<T>): Promise<T> {
-    if (this.#signsParts) return send(true);
-    try {
-      return await send(false);
-    } catch (error) {
-      if (!REFUSES_UNSIGNED.test(nameOf(error))) throw error;
-      const answer = await send(true);
-      this.#signsParts = true;
-      return answer;
-    }
-  }
-
-  async #completeParts(key: string, { uploadId, parts }: PartsSoFar, signal?: AbortSignal): Promise<Told> {
-    const list = parts.map(({ number, etag }) =>
-      element('Part', [element('PartNumber', String(number)), element('ETag', `"${etag}"`)]),
-    );
-    const answer = await this.#connection.send({
-      ...{ method: 'POST', key, query: { uploadId }, signal },
-      headers: { 'content-type': 'application/xml' },
-      body: digested(Buffer.from(element('CompleteMultipartUpload', list))),
-      // A store may put hundreds of parts together before it says a word.
-      patient: true,
-    });
-    // It may have said 200 to keep the connection before it knew.
-    if (elementText(answer.text, 'Code') !== undefined) throw new S3Error(500, answer.headers, answer.text);
-    // Any page will do for a proxy's 200, and where HEAD is refused nothing else would tell.
-    if (!/<CompleteMultipartUploadResult\b/.test(answer.text))
-      throw new Fault(
-        'store-answer-empty',
-        `${this.description} does not say that it put the parts of ${key} together`,
-        {
-          blame: 'destination',
-          retryable: true,
-        },
-      );
-    return { ...toldBy(answer), etag: elementText(answer.text, 'ETag') };
   }
 
   /**
@@ -389,15 +294,6 @@ class S3Bucket implements StoreWithFetch {
   }
 }
 
-type PartToSend = {
-  key: string;
-  source: OpenSource;
-  partBytes: number;
-  uploadId: string;
-  number: number;
-  signal: AbortSignal;
-};
-
 type Claim = {
   key: string;
   bytes: number;
@@ -406,11 +302,6 @@ type Claim = {
   signal?: AbortSignal | undefined;
   compare?: (head: Told) => 'same' | 'other' | 'unknown';
 };
-
-function toldBy({ headers }: S3Answer): Told {
-  const encryption = headers['x-amz-server-side-encryption'];
-  return { etag: headers.etag, encryption: typeof encryption === 'string' ? encryption : undefined };
-}
 
 function lacksTags(error: unknown): boolean {
   return statusOf(error) === 501 || nameOf(error) === 'NotImplemented';

@@ -5,7 +5,13 @@ import { createHash, randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { CreateBucketCommand, GetObjectCommand, ListMultipartUploadsCommand, S3Client } from '@aws-sdk/client-s3';
+import {
+  CreateBucketCommand,
+  CreateMultipartUploadCommand,
+  GetObjectCommand,
+  ListMultipartUploadsCommand,
+  S3Client,
+} from '@aws-sdk/client-s3';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { SWIFT_KEYS, SWIFT_REGION, SwiftServer } from '../../../../test/support/swift/swift-server.ts';
 import type { PartsSoFar } from '../../../contract/line/objects.ts';
@@ -103,6 +109,16 @@ test('a large file comes together of its parts, and goes on at the last of them 
   expect(type).toBe('video/mp4');
   const { Uploads = [] } = await reader.send(new ListMultipartUploadsCommand({ Bucket: 'recordings' }));
   expect(Uploads).toEqual([]);
+});
+
+test('what was begun under a key and noted by nobody is taken back, and nothing of other keys', async () => {
+  const { target } = open();
+  const begin = (Key: string) => reader.send(new CreateMultipartUploadCommand({ Bucket: 'recordings', Key }));
+  for (const key of ['p/é & <z>.mp4', 'p/é & <z>.mp4', 'p/é & <z>.mp4.old', 'p/é']) await begin(key);
+  await target.sweep('p/é & <z>.mp4', PART + 1);
+  const { Uploads = [] } = await reader.send(new ListMultipartUploadsCommand({ Bucket: 'recordings' }));
+  expect(Uploads.map(({ Key }) => Key).sort()).toEqual(['p/é', 'p/é & <z>.mp4.old']);
+  for (const { Key = '' } of Uploads) await target.sweep(Key, PART + 1);
 });
 
 test('what goes into it can be had back and removed', async () => {

@@ -27,6 +27,8 @@ export type Receipt = {
   evidence: Evidence;
   /** Whether it was asked for once before, in the same put, without the store's final word. */
   repeated?: boolean;
+  /** Whether the store may hold parts of the file that nobody knows of: it was asked twice to begin them. */
+  unnoted?: boolean;
 };
 
 export interface Target {
@@ -43,6 +45,13 @@ export interface Target {
    * objects shows them. Parts that are gone already are fine. Throws a Fault when the store refuses or fails.
    */
   abandon(key: string, parts: PartsSoFar): Promise<void>;
+  /**
+   * Has the store forget all that was begun under exactly this key and was not put together, noted or not: a server
+   * that is killed just as it begins, or whose store's answer is lost, does not know of it. Nothing may be under way
+   * under the key. Does nothing where a file of so many bytes does not go in parts, and where the store does not tell
+   * what was begun. Throws a Fault when the store refuses or fails.
+   */
+  sweep(key: string, bytes: number): Promise<void>;
   /** Removes an object. One that is gone already is fine. Throws a Fault when the store refuses or fails. */
   remove(key: string): Promise<void>;
   /** Gives connections back. */

@@ -31,6 +31,8 @@ type Row = {
   stub: StubDialect & { host: string };
   /** Which of the three that every request here asks for reach the store. */
   sends: { token: boolean; encryption: boolean; tags: 'at first' | 'never' | 'refused' };
+  /** Whether it tells what was begun in parts. */
+  tells: boolean;
 };
 
 /** `region` of the stub is the one that the vendor expects in signatures. */
@@ -44,6 +46,7 @@ const ROWS: [string, Row][] = [
         refuses: none(TOKEN, ENCRYPTION, TAGGING),
       },
       sends: { token: false, encryption: false, tags: 'never' },
+      tells: false,
     },
   ],
   [
@@ -56,6 +59,7 @@ const ROWS: [string, Row][] = [
         errorMore: '<RequestId>4442587FB7D0A2F9</RequestId><HostId>x</HostId>',
       },
       sends: { token: true, encryption: true, tags: 'at first' },
+      tells: true,
     },
   ],
   [
@@ -70,6 +74,7 @@ const ROWS: [string, Row][] = [
         errorMore: '<RequestId>5C3D9175B6FC201293AD</RequestId><EC>0002-00000040</EC>',
       },
       sends: { token: true, encryption: false, tags: 'refused' },
+      tells: false,
     },
   ],
   [
@@ -83,6 +88,7 @@ const ROWS: [string, Row][] = [
         errorMore: '<Resource>bucket-1250000000.cos.eu-frankfurt.myqcloud.com</Resource><TraceId>OGVm</TraceId>',
       },
       sends: { token: true, encryption: false, tags: 'never' },
+      tells: true,
     },
   ],
   [
@@ -94,6 +100,7 @@ const ROWS: [string, Row][] = [
         refuses: none(TOKEN, ENCRYPTION, TAGGING),
       },
       sends: { token: false, encryption: false, tags: 'never' },
+      tells: false,
     },
   ],
   [
@@ -106,6 +113,7 @@ const ROWS: [string, Row][] = [
         errorMore: '<Details>not the signature of this request</Details>',
       },
       sends: { token: false, encryption: false, tags: 'never' },
+      tells: true,
     },
   ],
   [
@@ -117,6 +125,7 @@ const ROWS: [string, Row][] = [
         ...{ minPartBytes: 100 * 1024, refuses: none(TOKEN, ENCRYPTION, TAGGING) },
       },
       sends: { token: false, encryption: false, tags: 'never' },
+      tells: true,
     },
   ],
   [
@@ -128,6 +137,7 @@ const ROWS: [string, Row][] = [
         refuses: none(TOKEN, ENCRYPTION, TAGGING),
       },
       sends: { token: false, encryption: false, tags: 'never' },
+      tells: true,
     },
   ],
   [
@@ -139,6 +149,7 @@ const ROWS: [string, Row][] = [
         ...{ minPartBytes: 5 * MIB, objectLock: true, emptyCompleteEtag: true, refuses: none('never') },
       },
       sends: { token: true, encryption: true, tags: 'at first' },
+      tells: true,
     },
   ],
 ];
@@ -194,6 +205,14 @@ describe.each(ROWS)('%s', (name, row) => {
     expect(fault.message).toMatch(/SignatureDoesNotMatch, HTTP 403\); check accessKey, secretKey/);
     expect(fault.message).toContain(row.vendor === 11 ? 's3.example.com' : name);
     expect(fault.message).not.toContain('not-for-logs');
+  });
+
+  test('has what nobody noted taken back, where it tells of that', async () => {
+    const { stub, target } = await open(row);
+    for (const key of ['a/b/x.mp4', 'a/b/x.mp4.ts']) stub.beginUpload(key);
+    await target.sweep('a/b/x.mp4', 9 * MIB);
+    expect(stub.unfinished).toEqual(row.tells ? ['a/b/x.mp4.ts'] : ['a/b/x.mp4', 'a/b/x.mp4.ts']);
+    expect(stub.actions()).toEqual(row.tells ? ['ListUploads ', 'Abort a/b/x.mp4'] : []);
   });
 
   test('has no file in more than 10,000 parts, nor any in parts that are too small', async () => {
