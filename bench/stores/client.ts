@@ -6,6 +6,7 @@ import { createReadStream } from 'node:fs';
 import { Agent, request } from 'node:http';
 import { basename, dirname } from 'node:path';
 import { pipeline } from 'node:stream/promises';
+import { FILES_AT_ONCE } from '../../src/stages/upload/recording-upload.ts';
 import { openUpload, sliceOf } from './upload.ts';
 
 export type Way = 'ours' | 'plain';
@@ -26,8 +27,6 @@ export type ClientReply = {
   mostMb: number;
 };
 
-/** As many files as this server sends at once. */
-const AT_ONCE = 3;
 const WATCH_MS = 50;
 
 async function putPlain({ port, paths, bytes }: ClientJob): Promise<void> {
@@ -50,7 +49,7 @@ async function putPlain({ port, paths, bytes }: ClientJob): Promise<void> {
       await Promise.all([pipeline(createReadStream(path), sent), answered]);
     }
   };
-  await Promise.all(Array.from({ length: AT_ONCE }, lane));
+  await Promise.all(Array.from({ length: FILES_AT_ONCE }, lane));
   agent.destroy();
 }
 

@@ -1,12 +1,15 @@
 /**
  * What storing costs, against plain Node streams that put the same files to the same server, turn by turn; the memory
  * of a long backlog; how soon a spool is taken up again; and the bytes that a long playlist's versions come to.
+ *
+ *   npm run bench -- stores --parts files,large-file,backlog,recovery,playlist,broken-link
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
 import { median } from '../../test/support/judge/offsets.ts';
 import { atMost, type Figure } from '../measure.ts';
 import type { ClientJob, ClientReply, Way } from './client.ts';
@@ -18,60 +21,69 @@ const TAKES = 5;
 const BACKLOG = { files: 10_000, bytes: 64 * 1024, awayMs: 3000 };
 const BROKEN_LINK = { bytes: 1_000_000_000, everyBytes: 50_000_000 };
 const TWELVE_HOURS = { slices: 2880, bytes: 100 };
-const LOADS = [
-  { name: '200 objects of 2 MB', files: 200, bytes: 2_000_000 },
-  { name: 'one object of 1 GB', files: 1, bytes: 1_000_000_000 },
-];
+const FILES = { name: '200 objects of 2 MB', files: 200, bytes: 2_000_000 };
+const LARGE_FILE = { name: 'one object of 1 GB', files: 1, bytes: 1_000_000_000 };
+
+/** @param dir a folder to work in @param port where the sink listens */
+type Measurement = (dir: string, port: number, sink: Child) => Promise<Figure[]>;
+const PARTS: Record<string, Measurement> = {
+  files: (dir, port) => measureLoad(dir, port, FILES),
+  'large-file': (dir, port) => measureLoad(dir, port, LARGE_FILE),
+  backlog: async (...given) => [await measureBacklog(...given)],
+  recovery: async (dir, port) => [await measureRecovery(dir, port)],
+  playlist: async (...given) => [await measurePlaylist(...given)],
+  'broken-link': async (...given) => [await measureBrokenLink(...given)],
+};
 
 export async function measureStores(): Promise<Figure[]> {
+  const { parts = Object.keys(PARTS).join() } = parseArgs({
+    options: { parts: { type: 'string' } },
+    strict: false,
+  }).values;
+  const measurements = String(parts)
+    .split(',')
+    .map((part) => {
+      const measure = PARTS[part];
+      if (!measure) throw new Error(`stores has no part ${part}; there are ${Object.keys(PARTS).join(', ')}`);
+      return measure;
+    });
   const dir = mkdtempSync(join(tmpdir(), 'aircheck-bench-stores-'));
   const sink = new Child('sink.ts');
   try {
     const { port } = (await sink.reply()) as { port: number };
-    return [
-      ...(await measureLoads(dir, port)),
-      await measureBacklog(dir, port, sink),
-      await measureRecovery(dir, port),
-      await measurePlaylist(dir, port, sink),
-      await measureBrokenLink(dir, port, sink),
-    ];
+    const figures: Figure[] = [];
+    for (const measure of measurements) figures.push(...(await measure(dir, port, sink)));
+    return figures;
   } finally {
     sink.end();
     rmSync(dir, { recursive: true, force: true });
   }
 }
 
-async function measureLoads(dir: string, port: number): Promise<Figure[]> {
+async function measureLoad(dir: string, port: number, load: typeof FILES): Promise<Figure[]> {
+  const { name, files, bytes } = load;
   const clients: Record<Way, Child> = { ours: new Child('client.ts'), plain: new Child('client.ts') };
   const ways: Way[] = ['plain', 'ours'];
-  const figures: Figure[] = [];
+  const takes: Record<Way, ClientReply[]> = { ours: [], plain: [] };
   try {
-    for (const { name, files, bytes } of LOADS) {
-      const job = { port, bytes, oneByOne: false, paths: spool(join(dir, String(bytes)), files, bytes) };
-      const takes: Record<Way, ClientReply[]> = { ours: [], plain: [] };
-      // The first of each is not counted: a server has long been warm. Turn by turn, so that a machine that slows down
-      // does so for both.
-      for (let n = 0; n <= TAKES; n++)
-        for (const way of ways) {
-          const reply = await clients[way].run({ ...job, way });
-          if (n > 0) takes[way].push(reply);
-        }
-      for (const [what, limit] of [
-        ['wallMs', 1.3],
-        ['cpuS', 1.5],
-      ] as const) {
-        const ratios = takes.ours.map((take, n) => take[what] / (takes.plain[n] as ClientReply)[what]);
-        const list = (way: Way) => takes[way].map((take) => take[what].toFixed(what === 'cpuS' ? 2 : 0)).join('/');
-        const title = `${name}: ${what === 'cpuS' ? 'CPU' : 'time'} against plain streams`;
-        const unit = what === 'cpuS' ? 's' : 'ms';
-        const detail = `ours ${list('ours')}, plain ${list('plain')} ${unit}`;
-        figures.push(atMost(title, median(ratios), limit, '×', detail));
+    const job = { port, bytes, oneByOne: false, paths: spool(join(dir, String(bytes)), files, bytes) };
+    // The first of each is not counted: a server has long been warm. Turn by turn, so that a machine that slows down
+    // does so for both.
+    for (let n = 0; n <= TAKES; n++)
+      for (const way of ways) {
+        const reply = await clients[way].run({ ...job, way });
+        if (n > 0) takes[way].push(reply);
       }
-    }
   } finally {
     for (const client of Object.values(clients)) client.end();
   }
-  return figures;
+  const against = (what: 'wallMs' | 'cpuS', title: string, limit: number, [unit, digits]: [string, number]) => {
+    const ratios = takes.ours.map((take, n) => take[what] / (takes.plain[n] as ClientReply)[what]);
+    const list = (way: Way) => takes[way].map((take) => take[what].toFixed(digits)).join('/');
+    const detail = `ours ${list('ours')}, plain ${list('plain')} ${unit}`;
+    return atMost(`${name}: ${title} against plain streams`, median(ratios), limit, '×', detail);
+  };
+  return [against('wallMs', 'time', 1.3, ['ms', 0]), against('cpuS', 'CPU', 1.5, ['s', 2])];
 }
 
 /**

@@ -154,22 +154,23 @@ describe('RecordingUpload', () => {
     expect(target.call('x_0.ts')).toBeDefined();
   });
 
-  test('stores files from the spool under prefix and name, three at a time', async () => {
+  test('stores files from the spool under prefix and name, six at a time', async () => {
     const { target, upload, store } = setUp();
-    for (let i = 0; i < 5; i++) upload.add(slice(i), '/spool');
+    for (let i = 0; i < 8; i++) upload.add(slice(i), '/spool');
     upload.add(mp4, '/spool');
     upload.add(mp4, '/spool');
     await settled();
-    expect(target.open.map((c) => c.key)).toEqual(['a/b/x_0.ts', 'a/b/x_1.ts', 'a/b/x_2.ts']);
+    expect(target.open.map((c) => c.key)).toEqual(Array.from({ length: 6 }, (_, i) => `a/b/x_${i}.ts`));
     expect(target.call('x_0.ts')).toMatchObject({
       source: { path: '/spool/x_0.ts', bytes: 100 },
       contentType: 'video/mp2t',
     });
-    expect(upload.state()).toMatchObject({ waiting: 6, waitingBytes: 519, files: [] });
-    for (const name of ['x_2.ts', 'x_1.ts', 'x_3.ts', 'x_4.ts', 'x_0.mp4']) await store(name);
+    expect(upload.state()).toMatchObject({ waiting: 9, waitingBytes: 837, files: [] });
+    const others = ['x_2.ts', 'x_1.ts', 'x_5.ts', 'x_4.ts', 'x_3.ts', 'x_6.ts', 'x_7.ts', 'x_0.mp4'];
+    for (const name of others) await store(name);
     expect(target.open.map((c) => c.key)).toEqual(['a/b/x_0.ts']);
-    expect(target.most).toBe(3);
-    expect(target.keys).toHaveLength(6);
+    expect(target.most).toBe(6);
+    expect(target.keys).toHaveLength(9);
   });
 
   test('names a slice in the playlist only when it and all before it are stored', async () => {

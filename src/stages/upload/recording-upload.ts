@@ -15,7 +15,12 @@ import { IndexFile, SliceRow } from './playlist.ts';
 import type { Source } from './target/source.ts';
 import type { Target } from './target/target.ts';
 
-const FILES_AT_ONCE = 3;
+/**
+ * A file is read, digested, sent and asked about in turn, and is being sent for two fifths of that time: of so many,
+ * two or three bodies are on their way at once. More bring nothing (`npm run bench -- stores --parts files`).
+ */
+export const FILES_AT_ONCE = 6;
+
 /** A file that the store has. */
 export type StoredFile = {
   kind: 'playlist' | SpooledFile['type'];
