@@ -1,0 +1,211 @@
+/**
+ * Slices of one user, played in Chromium from beginning to end: his picture, passed on as it came, and sound in one
+ * playlist, by hls.js; WebM and MP4 slices by dash.js and the MPD that names them. What such files must hold so that
+ * sound and picture stay together over everything that happens to a user.
+ */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { EncodedSample } from '../../src/media/sample.ts';
+import type { FileCodecs } from '../../src/media/segment.ts';
+import { renderMpd } from '../../src/stages/mux/dash/mpd.ts';
+import { renderPlaylist } from '../../src/stages/mux/hls/playlist.ts';
+import { Fmp4Container } from '../../src/stages/mux/mp4/fmp4-container.ts';
+import { TsContainer } from '../../src/stages/mux/ts/ts-slices.ts';
+import { type WebmCodec, WebmContainer } from '../../src/stages/mux/webm/webm-container.ts';
+import { startBrowser } from '../support/browser.ts';
+import { makeAacSamples, makeVideoSamples } from '../support/media/made-samples.ts';
+import { type SliceRun, writeSlices } from '../support/media/user-slices.ts';
+import { type PlaybackLog, playedOffsetsMs, watchPlayback } from '../support/watch-playback.ts';
+
+const WIDE = { width: 320, height: 180 };
+const SMALL = { width: 240, height: 180 };
+let folder: string;
+
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'aircheck-players-'));
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+type Part = { fromS: number; seconds: number; size?: typeof WIDE; without?: readonly [number, number] };
+
+const pictures = (codec: 'h264' | WebmCodec, parts: Part[]): EncodedSample[] =>
+  parts.flatMap(({ fromS, seconds, size = WIDE, without }) =>
+    makeVideoSamples({ codec, ...size, fromS, seconds, gopS: 3, unsteady: true, ...(without && { without }) }),
+  );
+const shapesOf = (parts: Part[]) =>
+  parts.map(({ fromS, size = WIDE }) => ({ fromS, shape: { ...size, rotate: 0 as const } }));
+
+async function play(path: string): Promise<PlaybackLog> {
+  // One of its own: a browser draws only the page in front.
+  const browser = await startBrowser();
+  try {
+    return await watchPlayback(browser.context, path, 90);
+  } finally {
+    await browser.close();
+  }
+}
+
+/** What is muxed without an interruption; its sound is `fromS` and `seconds` long. */
+function stretch(fromS: number, seconds: number, parts: Part[], video = pictures('h264', parts)): SliceRun {
+  const { samples, config } = makeAacSamples({ fromS, seconds, channels: 1 });
+  return {
+    samples: [...video, ...samples].sort((a, b) => a.dtsUs - b.dtsUs),
+    container: new TsContainer({ video: WIDE, audio: { sampleRate: 48_000, channels: 1, extradata: config } }),
+    codecs: { video: 'h264', audio: 'aac' },
+    shapes: shapesOf(parts),
+  };
+}
+
+async function playMerged(runs: SliceRun[]): Promise<PlaybackLog> {
+  const dir = mkdtempSync(join(folder, 'merged-'));
+  const owner = { uid: '1', trackType: 'audio_and_video' as const };
+  const slices = await writeSlices({ dir, baseName: 'x_av', kinds: ['video', 'audio'], owner, runs });
+  const path = join(dir, 'x_av.m3u8');
+  writeFileSync(path, renderPlaylist(slices, { extinfComma: false }));
+  return await play(path);
+}
+
+function webm(codec: WebmCodec, parts: Part[]): SliceRun {
+  const samples = pictures(codec, parts);
+  return { samples, container: new WebmContainer(codec), codecs: { video: codec }, shapes: shapesOf(parts) };
+}
+
+function sounds(fromS: number, seconds: number): SliceRun {
+  const { samples, config } = makeAacSamples({ fromS, seconds, channels: 1 });
+  const codecs: FileCodecs = { audio: 'aac' };
+  return { samples, container: new Fmp4Container({ sampleRate: 48_000, channels: 1, extradata: config }), codecs };
+}
+
+async function playMpd(videoRuns: SliceRun[], audioRuns: SliceRun[]): Promise<PlaybackLog> {
+  const dir = mkdtempSync(join(folder, 'mpd-'));
+  const common = { dir, mpd: 'x_av.mpd' };
+  const video = await writeSlices({
+    ...{ ...common, baseName: 'x_video', kinds: ['video'], owner: { uid: '1', trackType: 'video' }, runs: videoRuns },
+  });
+  const audio = await writeSlices({
+    ...{ ...common, baseName: 'x_audio', kinds: ['audio'], owner: { uid: '1', trackType: 'audio' }, runs: audioRuns },
+  });
+  const path = join(dir, 'x_av.mpd');
+  writeFileSync(path, renderMpd([video, audio]));
+  return await play(path);
+}
+
+/** The player's time of each flash or beep, in whole seconds, and none elsewhere. */
+function secondsOf(marks: { timeS: number }[]): number[] {
+  for (const { timeS } of marks) expect(Math.abs(timeS - Math.round(timeS))).toBeLessThan(0.15);
+  return marks.map(({ timeS }) => Math.round(timeS));
+}
+
+/** From and until, without what lies at a beginning, where a flash may be the first thing seen. */
+const range = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => from + i);
+
+/** Flashes and beeps at these seconds of the player's time and at no others; a busy machine may miss some. */
+function expectPlayed(log: PlaybackLog, lengthS: number, flashes: number[], beeps: number[]): void {
+  expect(log).toMatchObject({ error: '', jumps: [] });
+  // A hole in the buffer lasts for as long as the picture is away; a busy machine's hiccup does not.
+  expect(log.waits.filter(({ lastedS }) => lastedS > 1.5)).toEqual([]);
+  expect(Math.abs(log.durationS - lengthS)).toBeLessThan(0.3);
+  for (const [marks, wanted] of [
+    [log.flashes, flashes],
+    [log.beeps, beeps],
+  ] as const) {
+    const found = marks.map(({ timeS }) => Math.round(timeS)).filter((s) => s > 0);
+    for (const { timeS } of marks) expect(Math.abs(timeS - Math.round(timeS))).toBeLessThan(0.3);
+    expect(found.filter((s) => !wanted.includes(s))).toEqual([]);
+    expect(wanted.filter((s) => !found.includes(s)).length, `of ${wanted}: ${found}`).toBeLessThanOrEqual(4);
+  }
+  const offsets = playedOffsetsMs(log);
+  const together = flashes.filter((s) => beeps.includes(s));
+  expect(offsets.length).toBeGreaterThan(together.length - 5);
+  const sorted = offsets.map(Math.abs).sort((a, b) => a - b);
+  // A missed first picture of a flash makes that one late.
+  expect(sorted[Math.floor(sorted.length / 2)]).toBeLessThan(60);
+}
+
+/** A busy machine may miss some, but sees and hears none where none is. */
+function expectSeen(log: PlaybackLog, flashes: number[], beeps: number[]): void {
+  for (const [found, wanted] of [
+    [secondsOf(log.flashes), flashes],
+    [secondsOf(log.beeps), beeps],
+  ] as const) {
+    expect(found.filter((s) => s > 0 && !wanted.includes(s))).toEqual([]);
+    expect(wanted.filter((s) => !found.includes(s)).length, `of ${wanted}: ${found}`).toBeLessThanOrEqual(3);
+  }
+  expectInSync(log, flashes.length - 5);
+}
+
+function expectInSync(log: PlaybackLog, atLeast: number): void {
+  const offsets = playedOffsetsMs(log);
+  expect(offsets.length).toBeGreaterThan(atLeast);
+  for (const ms of offsets) expect(Math.abs(ms), `offsets ${offsets.map(Math.round)}`).toBeLessThan(150);
+}
+
+// Side by side, the longest first: each takes as long as its media lasts, and a tenth of a core.
+describe.concurrent('players stay in step', () => {
+  test('a merged playlist: picture is away for 40 s, its last key frame repeated every 15 s', async () => {
+    const parts = [{ fromS: 45, seconds: 50, without: [5, 45] as const }];
+    const real = pictures('h264', parts);
+    const after = real.findIndex(({ ptsUs }) => ptsUs > 80e6);
+    const before = real.slice(0, after);
+    const key = before.findLast(({ keyFrame }) => keyFrame)!;
+    const repeated = [60e6, 75e6].map((ptsUs) => ({ ...key, ptsUs, dtsUs: ptsUs, durationUs: 15e6 }));
+    const log = await playMerged([stretch(45, 50, parts, [...before, ...repeated, ...real.slice(after)])]);
+    expectPlayed(log, 50, [...range(1, 6), ...range(45, 50)], range(1, 50));
+  });
+
+  test('a merged playlist: picture pauses for 8 s while sound goes on, and resumes with a key frame', async () => {
+    const log = await playMerged([stretch(45, 34, [{ fromS: 45, seconds: 34, without: [8, 16] }])]);
+    expectPlayed(log, 34, [...range(1, 9), ...range(16, 34)], range(1, 34));
+  });
+
+  test('a merged playlist: picture changes its size, and after 20 s without anything both go on', async () => {
+    const log = await playMerged([
+      stretch(45, 16, [
+        { fromS: 45, seconds: 8 },
+        { fromS: 53, seconds: 8, size: SMALL },
+      ]),
+      stretch(81, 8, [{ fromS: 81, seconds: 8, size: SMALL }]),
+    ]);
+    expect(log.sizes).toEqual(['320x180', '240x180']);
+    expectPlayed(log, 24, range(1, 24), range(1, 24));
+  });
+
+  test('a merged playlist: sound begins 3 s before the picture, whose first key frame stands from the sound’s beginning', async () => {
+    const parts = [{ fromS: 48, seconds: 17 }];
+    const real = pictures('h264', parts);
+    const early = { ...real[0]!, ptsUs: 45e6, dtsUs: 45e6, durationUs: 3e6 };
+    const log = await playMerged([stretch(45, 20, parts, [early, ...real])]);
+    expectPlayed(log, 20, range(3, 20), range(1, 20));
+  });
+
+  test.each(['vp8', 'vp9', 'av1'] as const)(
+    'an MPD: %s beside sound, over slices, with a pause of the picture',
+    async (codec) => {
+      const log = await playMpd([webm(codec, [{ fromS: 45, seconds: 24, without: [7, 11] }])], [sounds(45, 24)]);
+      expect(log).toMatchObject({ error: '', jumps: [], sizes: ['320x180'] });
+      expect(log.durationS).toBeCloseTo(24, 0);
+      expectSeen(log, [...range(1, 7), ...range(11, 24)], range(1, 24));
+    },
+  );
+
+  test('an MPD: sound first, picture gone while sound goes on, another size, both gone', async () => {
+    const log = await playMpd(
+      [
+        webm('vp8', [{ fromS: 48, seconds: 6 }]),
+        webm('vp8', [
+          { fromS: 58, seconds: 5 },
+          { fromS: 63, seconds: 6, size: SMALL },
+        ]),
+        webm('vp8', [{ fromS: 85, seconds: 8, size: SMALL }]),
+      ],
+      [sounds(45, 24), sounds(85, 8)],
+    );
+    expect(log.error).toBe('');
+    expect(log.durationS).toBeCloseTo(6 + 11 + 8, 0);
+    expect(log.sizes).toEqual(['320x180', '240x180']);
+    // Where one kind or both are missing the presentation goes on at once.
+    expectSeen(log, range(1, 25), range(1, 25));
+  });
+});
