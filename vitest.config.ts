@@ -1,7 +1,8 @@
+import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 
 // Three projects. `fast` is every test that needs no child process, browser or encoder run. `held` encodes, records and
-// judges by a held clock: its files need the machine's cores and no moment of real time, so one runs on each core.
+// judges by a held clock: its files need the machine's cores and no moment of real time, so they run beside each other.
 // `slow` is the rest: servers, recorders, browsers and publishers in real time. Its files run alone, one after another:
 // a machine that has two cores has none to spare beside them.
 export default defineConfig({
@@ -23,7 +24,8 @@ export default defineConfig({
           include: ['src/**/*.held.test.ts', 'test/**/*.held.test.ts'],
           testTimeout: 180_000,
           hookTimeout: 120_000,
-          maxWorkers: '100%',
+          // Each waits for its disk and its encoders' threads for almost half of its time.
+          maxWorkers: Math.ceil(1.5 * availableParallelism()),
           sequence: { groupOrder: 1 },
         },
       },
