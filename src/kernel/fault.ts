@@ -1,7 +1,6 @@
 /**
  * The one error class: what went wrong, whose fault it is, and whether trying again can help.
  */
-
 /** Who has to act: the API caller, the storage or webhook receiver, the channel's publisher, or this server. */
 export type Blame = 'caller' | 'destination' | 'channel' | 'self';
 
@@ -35,16 +34,21 @@ export class Fault extends Error {
   }
 }
 
+/** Node has no name for Linux's EDQUOT, which is 122. */
+const QUOTA_CODE = 'Unknown system error -122';
+const QUOTA_WORDS = 'EDQUOT: the disk quota is used up';
+
 /** The text of any thrown value, without a stack. */
 export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  const text = error instanceof Error ? error.message : String(error);
+  return text.startsWith(QUOTA_CODE) ? text.replaceAll(`${QUOTA_CODE}: `, '').replace(QUOTA_CODE, QUOTA_WORDS) : text;
 }
 
 /** Whether an error comes from a disk without room, or from what a user or a folder may take of it. */
 export function isOutOfRoom(error: unknown): boolean {
   for (let at = error; at instanceof Error; at = at.cause) {
     const { code } = at as { code?: unknown };
-    if (code === 'ENOSPC' || code === 'EDQUOT' || code === 'spool-full') return true;
+    if (code === 'ENOSPC' || code === QUOTA_CODE || code === 'spool-full') return true;
   }
   return false;
 }

@@ -3,10 +3,13 @@
  * spool, object by object, and with the ledger.
  */
 import { createHash } from 'node:crypto';
+import { renameSync, symlinkSync } from 'node:fs';
 import type { ServerResponse } from 'node:http';
+import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { refuse, S3Stub, type StubRequest } from '../../../test/support/s3-stub.ts';
 import { fasterBy, PART, quick, SLICES, setUpStoring } from '../../../test/support/storing.ts';
+import type { SpooledFile } from '../../media/segment.ts';
 import { memoryLedger } from './ledger.ts';
 import { FILES_AT_ONCE, RecordingUpload } from './recording-upload.ts';
 import type { Target } from './target/target.ts';
@@ -259,4 +262,23 @@ test('a backlog of 10,000 objects goes up a few at a time, each once, when the s
   // And their playlist.
   expect(most).toBeLessThanOrEqual(FILES_AT_ONCE + 1);
   expect(playlistBytes).toBeLessThan(15 * (files[0]?.bytes ?? 0));
+});
+
+test('a spool file that cannot be read for a while is not given up', async () => {
+  const { dir, files, begin, compare, events } = await setUpStoring();
+  const { name } = files[1] as SpooledFile;
+  const path = join(dir, name);
+  // As for a disk that fails, or a process with too many files open: the file is there, and opening it fails.
+  renameSync(path, `${path}.aside`);
+  symlinkSync(name, path);
+  const upload = begin();
+  for (const file of files) upload.add(file, dir);
+  const ending = upload.finish();
+  await expect.poll(() => upload.state().fault?.code, SOON).toBe('source-unreadable');
+  await expect.poll(() => upload.state().waiting, SOON).toBe(1);
+  renameSync(`${path}.aside`, path);
+  expect(await ending).toMatchObject({ lost: [] });
+  compare();
+  // Nobody is told to mend what passes.
+  expect(events.filter((event) => event.type === 'uploadFailed' && !event.fault.retryable)).toEqual([]);
 });

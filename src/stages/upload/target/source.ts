@@ -26,7 +26,10 @@ export interface OpenSource {
   close(): Promise<void>;
 }
 
-/** Throws a Fault `source-missing` or `source-changed` when the spool file is gone or not what was noted of it. */
+/**
+ * Throws a Fault `source-missing` or `source-changed` when the spool file is gone or not what was noted of it, and
+ * `source-unreadable`, which may pass, when it cannot be read.
+ */
 export async function openSource(source: Source): Promise<OpenSource> {
   if ('data' in source) {
     const { data } = source;
@@ -39,14 +42,14 @@ export async function openSource(source: Source): Promise<OpenSource> {
   }
   const { path, bytes } = source;
   const file = await open(path, 'r').catch((cause: unknown) => {
-    throw sourceMissing(cause);
+    throw unreadable(cause);
   });
   try {
     const { size } = await file.stat();
     if (size !== bytes) throw sourceChanged(path, size, bytes);
   } catch (cause) {
     await file.close();
-    throw cause instanceof Fault ? cause : sourceMissing(cause);
+    throw cause instanceof Fault ? cause : unreadable(cause);
   }
   const whole = new FileDigest(path, bytes);
   let turn: Promise<unknown> = Promise.resolve();
@@ -79,7 +82,7 @@ async function readPart(file: FileHandle, { path, offset, length, buffer }: Plac
   const data = buffer.subarray(0, length);
   for (let at = 0; at < length; ) {
     const { bytesRead } = await file.read(data, at, length - at, offset + at).catch((cause: unknown) => {
-      throw sourceMissing(cause);
+      throw unreadable(cause);
     });
     if (bytesRead === 0) throw sourceChanged(path, offset + at, offset + length);
     at += bytesRead;
@@ -87,8 +90,12 @@ async function readPart(file: FileHandle, { path, offset, length, buffer }: Plac
   return data;
 }
 
-function sourceMissing(cause: unknown): Fault {
-  return new Fault('source-missing', `cannot read a spool file: ${messageOf(cause)}`, { blame: 'self', cause });
+/** What is gone will not come back. A disk that fails, or a process with too many files open, may do better later. */
+function unreadable(cause: unknown): Fault {
+  const isGone = (cause as NodeJS.ErrnoException).code === 'ENOENT';
+  const code = isGone ? 'source-missing' : 'source-unreadable';
+  const message = `cannot read a spool file: ${messageOf(cause)}`;
+  return new Fault(code, message, { blame: 'self', retryable: !isGone, cause });
 }
 
 function sourceChanged(path: string, has: number, noted: number): Fault {
