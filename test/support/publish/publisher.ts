@@ -87,18 +87,33 @@ export type PublisherJob =
   /** Many in one process, who can only stop. */
   | { client: 'crowd'; options: RtcPublishOptions[] };
 
+/** Of all that were started so far: who joins comes after them. */
+let joined: Promise<unknown> = Promise.resolve();
+
 export class Publisher {
   readonly #child: ChildProcess;
   readonly #name: string;
   /** The last words of the process on standard error. */
   #stderr = '';
 
-  /** Resolves once media flows, or all is ready of one that waits. Rejects with an Error that says why it is not. */
-  static async start(job: PublisherJob, timeoutMs = 20_000): Promise<Publisher> {
+  /**
+   * Resolves once media flows, or all is ready of one that waits. Rejects with an Error that says why it is not.
+   * Those that do not wait join one after another, whoever starts them: node-datachannel 0.33 refuses a good answer now
+   * and then ("Got a remote candidate without ICE transport") while both peers are its own and the cores are busy.
+   */
+  static start(job: PublisherJob, timeoutMs = 20_000): Promise<Publisher> {
+    const waits = job.client === 'rtc' && job.options.waits === true;
+    const started = waits
+      ? Publisher.#start(job, 'waiting', timeoutMs)
+      : joined.then(() => Publisher.#start(job, 'publishing', timeoutMs));
+    if (!waits) joined = started.catch(() => undefined);
+    return started;
+  }
+
+  static async #start(job: PublisherJob, ready: 'waiting' | 'publishing', timeoutMs: number): Promise<Publisher> {
     const publisher = new Publisher(job);
     try {
-      const waits = job.client === 'rtc' && job.options.waits;
-      await publisher.#report(waits ? 'waiting' : 'publishing', timeoutMs);
+      await publisher.#report(ready, timeoutMs);
     } catch (error) {
       publisher.kill();
       throw error;
