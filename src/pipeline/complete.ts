@@ -5,11 +5,12 @@
 import { readdir, rm, stat, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type CompleteCommand, completeCommandSchema } from '../contract/line/complete.ts';
-import { isOutOfRoom } from '../kernel/fault.ts';
+import { isOutOfRoom, messageOf } from '../kernel/fault.ts';
 import { gatherRuns } from '../stages/spool/gather-runs.ts';
 import { readRuns } from '../stages/spool/recording-spool.ts';
 import { makeExtras } from './individual/extras.ts';
 import { repairSpool } from './repair.ts';
+import { amendReport } from './report/amend-report.ts';
 
 const workSchema = completeCommandSchema.pick({ mp4: true, extras: true });
 
@@ -70,6 +71,21 @@ async function emptyTornMp4s(dirs: readonly string[]): Promise<boolean> {
  */
 export async function completeSpool(dir: string, work: unknown): Promise<string[]> {
   const { mp4, extras } = workSchema.parse(work);
-  const repaired = await repairSpool(dir, { mp4 });
-  return extras ? [...repaired, ...(await makeExtras(dir, extras))] : repaired;
+  const problems = new Map<string, number>();
+  const onProblem = (what: string) => void problems.set(what, (problems.get(what) ?? 0) + 1);
+  try {
+    const repaired = await repairSpool(dir, { mp4, onProblem });
+    return extras ? [...repaired, ...(await makeExtras(dir, extras, onProblem))] : repaired;
+  } finally {
+    if (problems.size > 0) await tell(dir, problems);
+  }
+}
+
+/** What files lack is told in the report, and to the server, which logs it. */
+async function tell(dir: string, problems: ReadonlyMap<string, number>): Promise<void> {
+  const told = [...problems].map(([what, count]) => ({ what, count }));
+  for (const { what, count } of told) process.stderr.write(`${what}${count > 1 ? ` (${count} times)` : ''}\n`);
+  await amendReport(dir, told).catch((error) =>
+    process.stderr.write(`the quality report does not say so: ${messageOf(error)}\n`),
+  );
 }

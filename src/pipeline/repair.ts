@@ -16,6 +16,8 @@ import { Journal, readSpool } from '../stages/spool/journal.ts';
 export type RepairOptions = {
   /** Whether a recording of all users together was to have an MP4, and where one ends; undefined when not. */
   mp4: FileLimit | undefined;
+  /** Something of the recording cannot go into an MP4, in words: it is left out. */
+  onProblem?: ((what: string) => void) | undefined;
 };
 
 /** What was added to the journal, by name. Throws a Fault when the folder cannot be read or written. */
@@ -55,6 +57,7 @@ export async function repairSpool(dir: string, options: RepairOptions): Promise<
         {
           ...{ dir, baseName, zeroUtcMs, limit: options.mp4, ...rest },
           nearUs: (row[0]!.startUtcMs - zeroUtcMs) * 1000,
+          onRefused: options.onProblem,
           onFile: (file) => journal.append(file),
         },
       );

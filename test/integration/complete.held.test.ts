@@ -1,15 +1,18 @@
 /**
  * What is made of an individual recording once it is over, also where its recorder did not live to say so.
  */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { manifestSchema } from '../../src/contract/line/manifest.ts';
+import { qualityReportSchema } from '../../src/contract/line/quality-report.ts';
+import type { Segment, SpooledFile } from '../../src/media/segment.ts';
 import { completeSpool } from '../../src/pipeline/complete.ts';
 import { ATTENDANCE_NAME, Attendance, readAttendance } from '../../src/pipeline/individual/attendance.ts';
 import { liveFrames } from '../../src/stages/codec/native-frames.ts';
-import { readSpool } from '../../src/stages/spool/journal.ts';
+import { sliceName } from '../../src/stages/mux/names.ts';
+import { Journal, readSpool } from '../../src/stages/spool/journal.ts';
 import { hear, onSeconds, see } from '../support/judge/user-streams.ts';
 import { GREEN, RED } from '../support/media/participants.ts';
 import type { ScriptedUser } from '../support/scripted-feed.ts';
@@ -75,6 +78,31 @@ describe('after an individual recording', { timeout: 60_000 }, () => {
     const names = (await readSpool(made.dir)).files.map(({ name }) => name);
     expect(names).toEqual(expect.arrayContaining([MP4S[1], MANIFEST]));
     expect(names).not.toContain(MP4S[0]);
+  });
+
+  test('samples that no MP4 takes are left out of it, and the report says so', async () => {
+    const made = await recorded();
+    const isPicture = (file: SpooledFile): file is Segment =>
+      file.type === 'slice' && file.owner?.uid === '1' && file.owner.trackType === 'video';
+    const slice = made.files.find(isPicture)!;
+    // What is told again as later media goes back in time.
+    const startUtcMs = slice.startUtcMs + 8000;
+    const name = sliceName(`${BASE}__uid_s_1__uid_e_video`, startUtcMs);
+    copyFileSync(join(made.dir, slice.name), join(made.dir, name));
+    const journal = await Journal.open(made.dir);
+    await journal.append({ ...slice, name, index: slice.index + 1, startUtcMs });
+    await journal.close();
+    await completeSpool(made.dir, WORK);
+    const { files, problems } = await readSpool(made.dir);
+    expect(problems).toEqual([]);
+    expect(files.map(({ name }) => name)).toEqual(expect.arrayContaining([...MP4S, MANIFEST]));
+    expect(onSeconds(see(join(made.dir, MP4S[0]), RED).flashes).seconds.filter((s) => s > 0)).toEqual(seconds(1, 9));
+    const report = qualityReportSchema.parse(JSON.parse(readFileSync(join(made.dir, `${BASE}_report.json`), 'utf8')));
+    expect(report.degraded).toContainEqual({
+      atMs: report.endedMs,
+      what: expect.stringMatching(/^writing to .*_av_0\.mp4: FFmpeg refused a sample/),
+      count: expect.any(Number),
+    });
   });
 
   test('who was there is kept as people come and go, and what is damaged is refused', async () => {

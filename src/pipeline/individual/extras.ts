@@ -31,10 +31,14 @@ export type ExtrasOptions = {
 };
 
 /**
- * Makes what is not there yet and returns its names. Throws a Fault when the folder cannot be read or written, and once
+ * Makes what is not there yet and returns its names. `onProblem` is told, in words, what a user's MP4 lacks. Throws a Fault when the folder cannot be read or written, and once
  * all else is made the first of those that kept a user's MP4 from being made.
  */
-export async function makeExtras(dir: string, options: ExtrasOptions): Promise<string[]> {
+export async function makeExtras(
+  dir: string,
+  options: ExtrasOptions,
+  onProblem: (what: string) => void,
+): Promise<string[]> {
   const { sid, cname, mp4, manifest } = options;
   const { files } = await readSpool(dir);
   const attendance = await readAttendance(dir);
@@ -53,7 +57,7 @@ export async function makeExtras(dir: string, options: ExtrasOptions): Promise<s
       for (const uid of uids) {
         if (done.has(uid)) continue;
         // What is wrong with one user's files costs no one else theirs.
-        await makeMp4(dir, uid, { options, attendance, files, keep }).catch((error) => failures.push(error));
+        await makeMp4(dir, uid, { options, attendance, files, keep, onProblem }).catch((error) => failures.push(error));
       }
     }
     if (manifest && !files.some((file) => file.type === 'document' && file.kind === 'manifest')) {
@@ -76,16 +80,20 @@ type Making = {
   attendance: StoredAttendance;
   files: readonly SpooledFile[];
   keep(file: WholeFile): Promise<void>;
+  onProblem(what: string): void;
 };
 
 /** Without transcoding where MP4 has the user's codecs; VP8 is made H.264. */
 async function makeMp4(dir: string, uid: string, making: Making): Promise<void> {
-  const { options, attendance, files, keep } = making;
+  const { options, attendance, files, keep, onProblem } = making;
   const name = userBaseName(baseName(options.sid, options.cname), uid, 'av');
   const slices = files.filter((file): file is Segment => file.type === 'slice' && file.owner?.uid === uid);
   try {
     const { holds } = attendedIn(attendance);
-    await makeUserMp4({ dir, baseName: name, uid, zeroUtcMs: attendance.zeroUtcMs, holds, slices, onFile: keep });
+    await makeUserMp4({
+      ...{ dir, baseName: name, uid, zeroUtcMs: attendance.zeroUtcMs, holds, slices, onFile: keep },
+      onRefused: onProblem,
+    });
   } catch (error) {
     if (!(error instanceof Fault) || error.code !== 'mp4-codec') throw error;
     await transcode(dir, uid, name, making);
@@ -93,7 +101,7 @@ async function makeMp4(dir: string, uid: string, making: Making): Promise<void> 
 }
 
 async function transcode(dir: string, uid: string, name: string, making: Making): Promise<void> {
-  const { options, attendance, files, keep } = making;
+  const { options, attendance, files, keep, onProblem } = making;
   const manifest = manifestFor(options, attendance, files);
   const cast = castOf(manifest, { uids: [uid], audio: true, video: true, missing: new Set() });
   if (!cast.span) return;
@@ -119,7 +127,7 @@ async function transcode(dir: string, uid: string, name: string, making: Making)
       audio: hasSound ? { channels: 2, bitrateKbps: 128 } : undefined,
       files: { mp4: true, hls: false },
       ...{ dir: work, baseName: name, threads: 1, read: readSlicesIn(dir) },
-      onProblem: (what) => process.stderr.write(`${what}\n`),
+      onProblem,
     });
     if (file?.type !== 'mp4') return;
     const stored = mp4Name(name, 0);

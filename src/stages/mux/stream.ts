@@ -16,6 +16,7 @@ import {
   AV_PKT_FLAG_KEY,
   AV_PROFILE_AAC_LOW,
   AV_PROFILE_VP9_0,
+  AVERROR_INVALIDDATA,
   AVMEDIA_TYPE_AUDIO,
   AVMEDIA_TYPE_VIDEO,
 } from 'node-av/constants';
@@ -61,6 +62,8 @@ export function kindsOf(streams: Streams): MediaKind[] {
 /** Linux's numbers, which FFmpeg passes on with a sign: no space, and a quota that is used up. */
 const NO_ROOM = new Set([-28, -122]);
 const IO_FAILED = -5;
+/** What FFmpeg's muxers say of a sample that they do not take, as one whose time goes back; the file is sound. */
+const REFUSED = new Set([-1, -22, AVERROR_INVALIDDATA]);
 
 /** Throws a Fault for a negative FFmpeg return code. */
 export function check(code: number, what: string): void {
@@ -70,6 +73,16 @@ export function check(code: number, what: string): void {
   if (code === IO_FAILED)
     throw new Fault('mux-failed', `${what}: the disk that holds the spool fails (EIO)`, { blame: 'self' });
   throw new Fault('mux-failed', `${what}: FFmpeg returned ${code}`, { blame: 'self' });
+}
+
+/**
+ * As `check`, of the return code of writing one sample. A Fault with code `sample-refused` says that the sample alone is
+ * at fault: the muxer takes what follows.
+ */
+export function checkSample(code: number, what: string): void {
+  if (REFUSED.has(code))
+    throw new Fault('sample-refused', `${what}: FFmpeg refused a sample (${code})`, { blame: 'channel' });
+  check(code, what);
 }
 
 /** A stream of `context` with its rate in ticks per second, as asked of the muxer before the header is written. */

@@ -3,11 +3,11 @@
  * it as if one run had made it. Files are linked, so that nothing is copied, and the folders of the other runs stay as
  * they are.
  */
-import { link, open, readdir, rename, stat } from 'node:fs/promises';
+import { link, readdir, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { Fault, messageOf } from '../../kernel/fault.ts';
 import { withoutFailover } from '../../media/failover-names.ts';
-import { JOURNAL_NAME } from './journal.ts';
+import { JOURNAL_NAME, writeJournal } from './journal.ts';
 import { readRuns } from './recording-spool.ts';
 
 /**
@@ -37,21 +37,12 @@ export async function gatherRuns(dir: string, earlierDirs: readonly string[]): P
     }
     for (const { name, path } of furthest.values()) named.set(name, path);
     for (const [name, path] of named) await link(path, join(dir, name));
-    await writeSynced(join(dir, JOURNAL_NAME), files.map(({ file }) => `${JSON.stringify(file)}\n`).join(''));
+    await writeJournal(
+      dir,
+      files.map(({ file }) => file),
+    );
   } catch (cause) {
     const message = `the runs of ${basename(join(dir, '..'))} cannot be gathered in ${dir}: ${messageOf(cause)}`;
     throw new Fault('runs-not-gathered', message, { blame: 'self', cause });
   }
-}
-
-/** Whole or not at all: a journal that lacks lines would hide files. */
-async function writeSynced(path: string, text: string): Promise<void> {
-  const file = await open(`${path}.new`, 'w', 0o600);
-  try {
-    await file.writeFile(text);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  await rename(`${path}.new`, path);
 }

@@ -2,7 +2,7 @@
  * The journal of a spool folder: one JSON line per finished file, appended and synced after the file itself is on disk.
  * What it lists can be uploaded, whatever became of the recorder that wrote it.
  */
-import { type FileHandle, open, readdir, readFile, stat } from 'node:fs/promises';
+import { type FileHandle, open, readdir, readFile, rename, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { spooledFileSchema } from '../../contract/line/facts.ts';
 import { Fault, messageOf } from '../../kernel/fault.ts';
@@ -56,6 +56,22 @@ export class Journal {
     this.#closed ??= this.#tail.then(() => this.#file.close());
     return this.#closed;
   }
+}
+
+/**
+ * Writes the journal of `dir` anew: whole or not at all, as one that lacks lines would hide files. Throws the system's
+ * error when it cannot be written. Call it when no other writer has the journal.
+ */
+export async function writeJournal(dir: string, files: readonly SpooledFile[]): Promise<void> {
+  const path = join(dir, JOURNAL_NAME);
+  const file = await open(`${path}.new`, 'w', 0o600);
+  try {
+    await file.writeFile(files.map((each) => `${JSON.stringify(each)}\n`).join(''));
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  await rename(`${path}.new`, path);
 }
 
 export type SpoolContents = {

@@ -12,7 +12,7 @@ import { endsFile, type FileLimit } from '../cut.ts';
 import { Interleaver } from '../interleave.ts';
 import { mp4Name } from '../names.ts';
 import { finishPart, partPath } from '../spool-file.ts';
-import { addStreams, check, fillPacket, kindsOf, type MuxStream, type Streams } from '../stream.ts';
+import { addStreams, check, checkSample, fillPacket, kindsOf, type MuxStream, type Streams } from '../stream.ts';
 
 export type Mp4FilesOptions = Streams & {
   /** The spool folder; exists. */
@@ -29,6 +29,8 @@ export type Mp4FilesOptions = Streams & {
    * is begun where one was lost. Where this is left out, the first such failure is thrown.
    */
   onLost?: ((what: string) => void) | undefined;
+  /** As `onLost`, of refused samples alone, where a file that cannot be written is to be thrown. */
+  onRefused?: ((what: string) => void) | undefined;
   /** The first file begins here, where one that is whole already ended; what comes before is passed over. */
   fromUs?: number | undefined;
   /** As of SlicesOptions. */
@@ -118,17 +120,23 @@ export class Mp4Files {
       if (isVideo) this.#keyFrameWanted = false;
       this.#brokeOffUs = undefined;
     } catch (error) {
-      const { onLost } = this.#options;
-      if (!onLost) throw error;
-      onLost(messageOf(error));
+      this.#tellLost(error);
       if (isVideo) this.#keyFrameWanted = true;
       if (!this.#file) this.#brokeOffUs = sample.dtsUs;
     }
   }
 
+  /** Throws the error where nobody takes it. */
+  #tellLost(error: unknown): void {
+    const { onLost, onRefused } = this.#options;
+    const tell = error instanceof Fault && error.code === 'sample-refused' ? (onLost ?? onRefused) : onLost;
+    if (!tell) throw error;
+    tell(messageOf(error));
+  }
+
   #mux(sample: EncodedSample): void {
     if (sample.data.length === 0)
-      throw new Fault('mux-failed', `a sample of ${sample.kind} is empty`, { blame: 'channel' });
+      throw new Fault('sample-refused', `a sample of ${sample.kind} is empty`, { blame: 'channel' });
     const { limit, video } = this.#options;
     const hasVideo = video !== undefined;
     if (this.#file && endsFile(sample, this.#file, limit, hasVideo)) this.#endFile(this.#file, sample.ptsUs);
@@ -162,7 +170,12 @@ export class Mp4Files {
     this.#finishing = this.#finishing.then(async () => {
       try {
         if (this.#failure) return;
-        await file.end(endUs);
+        try {
+          file.writeLast(endUs);
+        } catch (error) {
+          this.#tellLost(error);
+        }
+        await file.end();
         const bytes = await finishPart(file.path);
         await this.#options.onFile({
           type: 'mp4',
@@ -244,17 +257,19 @@ class OpenFile {
       return;
     }
     // One sound is held back: the file may turn out to end within it.
-    if (this.#lastSound) this.#mux(this.#lastSound);
+    const before = this.#lastSound;
     this.#lastSound = sample;
+    if (before) this.#mux(before);
   }
 
-  /**
-   * Writes the index and moves it to the front: for a large file the whole file is rewritten, off this thread.
-   * Sound is cut off at `endUs` by the last sample's duration, as the next file begins there.
-   */
-  async end(endUs: number): Promise<void> {
+  /** Writes the sound that was held back, cut off at `endUs` by its duration, as the next file begins there. */
+  writeLast(endUs: number): void {
     const last = this.#lastSound;
     if (last) this.#mux({ ...last, durationUs: Math.max(1, Math.min(last.durationUs, endUs - last.ptsUs)) });
+  }
+
+  /** Writes the index and moves it to the front: for a large file the whole file is rewritten, off this thread. */
+  async end(): Promise<void> {
     check(await this.#context.writeTrailer(), `ending ${this.name}`);
     await this.#context.closeOutput();
   }
@@ -262,7 +277,7 @@ class OpenFile {
   #mux(sample: EncodedSample): void {
     const target = this.#streams.find(({ kind }) => kind === sample.kind)!;
     fillPacket(this.#packet, sample, target.stream, -this.startUs);
-    check(this.#context.writeFrameSync(this.#packet), `writing to ${this.name}`);
+    checkSample(this.#context.writeFrameSync(this.#packet), `writing to ${this.name}`);
   }
 
   close(): void {

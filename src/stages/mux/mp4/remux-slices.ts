@@ -22,6 +22,8 @@ export type RemuxOptions = {
   /** As of readSlices. */
   nearUs?: RecordingUs | undefined;
   /** As of Mp4Files. */
+  onRefused?: ((what: string) => void) | undefined;
+  /** As of Mp4Files. */
   onFile?(file: WholeFile): Promise<void> | void;
 };
 
@@ -43,6 +45,7 @@ export async function remuxSlices(slicePaths: readonly string[], options: RemuxO
     firstIndex: options.firstIndex,
     fromUs: options.fromUs,
     heldUs: options.heldUs,
+    onRefused: options.onRefused,
     async onFile(file) {
       files.push(file);
       await options.onFile?.(file);

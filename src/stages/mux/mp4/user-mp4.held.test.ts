@@ -109,6 +109,28 @@ test('another codec begins another file', async () => {
   ]);
 });
 
+test('samples that the muxer refuses are left out and told of, and cost nothing else', async () => {
+  // What the second row of each kind holds of the time of the first goes back in time.
+  const slices = await record(
+    [pictures('h264', 40, 9), pictures('h264', 47, 12)],
+    [sounds('aac', 40, 9), sounds('aac', 47, 12)],
+  );
+  const refused: string[] = [];
+  const options = { dir, baseName: 'x_av', uid: '7', zeroUtcMs: SLICES_ZERO_MS, slices };
+  await expect(makeUserMp4(options)).rejects.toMatchObject({ code: 'sample-refused' });
+  const [file] = await makeUserMp4({ ...options, onRefused: (what) => refused.push(what) });
+  expect(file).toMatchObject({ name: 'x_av_0.mp4' });
+  expect(refused.length).toBeGreaterThan(50);
+  const path = join(dir, 'x_av_0.mp4');
+  const { stderr } = await run('/usr/bin/ffmpeg', ['-v', 'error', '-xerror', '-i', path, '-f', 'null', '-']);
+  expect(stderr).toBe('');
+  const whole = { x: 0, y: 0, width: SIZE.width, height: SIZE.height };
+  // Pictures go on with the next key frame, three seconds after the row's first.
+  expect(secondsOf(findFlashes(path, whole), 0.06)).toEqual([...range(1, 9), ...range(10, 19)]);
+  const heard = secondsOf(findBeeps(path, { toneHz: RED.toneHz }), 0.06);
+  expect(range(1, 19).filter((s) => !heard.includes(s))).toEqual([]);
+});
+
 test('VP8 is refused before anything is written', async () => {
   const slices = await record([pictures('vp8', 1, 2)], []);
   await expect(make(slices)).rejects.toMatchObject({ code: 'mp4-codec' });

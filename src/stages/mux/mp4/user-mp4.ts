@@ -22,6 +22,8 @@ export type UserMp4Options = {
   holds?: readonly Hold[];
   /** The user's slices of single kinds, in any order; others of the user are passed over. */
   slices: readonly Segment[];
+  /** The muxer refused a sample, in words: it is left out, and pictures up to the next key frame. */
+  onRefused?: ((what: string) => void) | undefined;
   /** A file lies finished and synced on the spool. Called in order, the next call only after this one has resolved. */
   onFile?(file: WholeFile): Promise<void> | void;
 };
@@ -48,6 +50,7 @@ export async function makeUserMp4(options: UserMp4Options): Promise<WholeFile[]>
     new Mp4Files({
       ...{ dir, baseName, zeroUtcMs, audio, firstIndex: made.length },
       video: video && unsteady(video),
+      onRefused: options.onRefused,
       limit: { durationMs: Number.POSITIVE_INFINITY, bytes: Number.POSITIVE_INFINITY },
       async onFile(written) {
         const file: WholeFile = { ...written, owner: { uid, trackType: trackTypeOf({ video, audio }) } };
