@@ -1,13 +1,15 @@
 /**
  * WindowCounts: how many calls each key made in a window of time.
  */
+
 import type { FastifyRateLimitStore } from '@fastify/rate-limit';
 import type { Clock } from '../kernel/clock.ts';
+import type { HostUs } from '../kernel/time.ts';
 
 /** App IDs counted at a time; beyond, the one longest unseen is forgotten. Strangers can name any number of them. */
 const MAX_COUNTED = 5000;
 
-type Window = { beganUs: number; count: number };
+type Window = { beganUs: HostUs; count: number };
 
 /**
  * Calls by key in windows of a second. By the monotonic clock: a step of the wall clock must not shut a customer out.

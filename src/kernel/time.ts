@@ -25,6 +25,20 @@ type Moment<C extends string> = number & { readonly [clock]?: C };
 export type HostUs = Moment<'host'>;
 /** Microseconds since a recording's zero. */
 export type RecordingUs = Moment<'recording'>;
+/**
+ * Microseconds from where a recording's files begin. A hold takes none of it: after it files go on as if no time had
+ * passed (ADR 0020).
+ */
+export type FileUs = Moment<'file'>;
+/**
+ * Microseconds of the timeline on which a writer's or reader's samples lie: a composite's files, or the recording where
+ * every user is recorded alone. It is for whoever joins the two to know which; the type-checker takes either.
+ */
+export type StreamUs = number;
+/** Microseconds of a track's RTP clock: its ticks by its clock rate. */
+export type MediaUs = Moment<'media'>;
+/** Microseconds since the Unix epoch, by the host's wall clock. */
+export type UtcUs = Moment<'utc'>;
 /** Microseconds since 1900 by a sender's wall clock, as its sender reports tell them (RFC 3550 §4). */
 export type SenderUs = Moment<'sender'>;
 /**

@@ -1,7 +1,7 @@
 /**
  * Sample: one encoded access unit. Received ones carry their RTP time; encoded ones their recording time.
  */
-import type { HostUs, RtpTicks } from '../kernel/time.ts';
+import type { HostUs, RtpTicks, StreamUs } from '../kernel/time.ts';
 import type { MediaKind } from './track.ts';
 
 /** One whole frame put together from RTP, not yet placed on the recording's clock. */
@@ -26,8 +26,8 @@ export type ReceivedSample = {
 export type EncodedSample = {
   kind: MediaKind;
   /** Presentation and decode time in microseconds from the recording's start. */
-  ptsUs: number;
-  dtsUs: number;
+  ptsUs: StreamUs;
+  dtsUs: StreamUs;
   durationUs: number;
   keyFrame: boolean;
   /** Annex B for H.264, raw AAC without ADTS. */

@@ -1,6 +1,7 @@
 /**
  * A finished file of a recording, as it lies on the spool.
  */
+import type { RecordingUs } from '../kernel/time.ts';
 import type { AudioCodec, MediaKind, VideoCodec } from './track.ts';
 
 /** What a playlist says before a slice (contract §4.3). */
@@ -43,7 +44,7 @@ export type Segment = {
    * Recording time of the first sample, microseconds, which is what the file's own timestamps say. There where `mpd`
    * is.
    */
-  startUs?: number | undefined;
+  startUs?: RecordingUs | undefined;
   /**
    * Bytes at the file's beginning that describe its streams, which an MPD names apart. There where `mpd` is, if known.
    */

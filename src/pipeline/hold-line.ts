@@ -3,7 +3,7 @@
  * after it they go on as if no time had passed. Holds begin and end between blocks, so that sound and picture agree.
  * Pure.
  */
-import { type RecordingUs, US } from '../kernel/time.ts';
+import { type FileUs, type RecordingUs, US } from '../kernel/time.ts';
 import { SOUND_RATE } from '../media/frame.ts';
 import { AAC_BLOCK } from '../stages/codec/audio-encoder.ts';
 import type { Edges } from '../stages/compose/edges.ts';
@@ -72,7 +72,7 @@ export class HoldLine {
   }
 
   /** The recording's moment of what lies `fileUs` from where the files begin; infinite while a hold there goes on. */
-  toRecording(fileUs: number): RecordingUs {
+  toRecording(fileUs: FileUs): RecordingUs {
     let held = this.#held;
     for (const { from, to } of this.#holds())
       if (Math.max(0, from) - held <= fileUs / BLOCK_US + SAME) held += Math.max(0, to - Math.max(0, from));

@@ -61,7 +61,7 @@ export class RecorderRuns {
   }
 
   /** The recording's zero in this machine's monotonic time; undefined before the first run. */
-  get zeroMonoUs(): number | undefined {
+  get zeroMonoUs(): HostUs | undefined {
     return this.#zeroMonoUs;
   }
 

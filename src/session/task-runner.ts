@@ -13,6 +13,7 @@ import type { Warning } from '../contract/lint/warning.ts';
 import { type Timer, within } from '../kernel/clock.ts';
 import { messageOf } from '../kernel/fault.ts';
 import { newHexId } from '../kernel/ids.ts';
+import type { RecordingUs } from '../kernel/time.ts';
 import { keepChanges, planAfter, toCommands } from './changes.ts';
 import { Completion } from './completion.ts';
 import { isFenced, type TaskHold } from './hold.ts';
@@ -295,7 +296,7 @@ export class TaskRunner {
   }
 
   /** Now, in microseconds from the recording's zero; 0 before there is one. */
-  #recordingUs(): number {
+  #recordingUs(): RecordingUs {
     const { clock } = this.#ports;
     return clock.monoUs() - (this.#runs.zeroMonoUs ?? clock.monoUs());
   }

@@ -2,8 +2,10 @@
  * Admission: whether the machine can carry one more recording. A recording that was let in counts from that moment,
  * before its recorder is there.
  */
+
 import type { Plan } from '../contract/line/plan.ts';
 import type { Clock } from '../kernel/clock.ts';
+import type { HostUs } from '../kernel/time.ts';
 import { type Limits, type Machine, type Running, refusalOf } from './cost.ts';
 
 export type AdmissionOptions = {
@@ -21,7 +23,7 @@ const FORGET_US = 60_000_000;
 
 export class Admission {
   #options: AdmissionOptions;
-  #letIn = new Map<string, { plan: Plan; atUs: number }>();
+  #letIn = new Map<string, { plan: Plan; atUs: HostUs }>();
 
   constructor(options: AdmissionOptions) {
     this.#options = options;

@@ -2,9 +2,11 @@
  * RecorderChild: one recorder process, in a process group of its own. It may wait for its work (a warm one), has each
  * Fact checked, is watched while it is at work, and takes all that it started along when it ends.
  */
+
 import type { ChangeCommand, Command, PrepareCommand, StartCommand } from '../contract/line/commands.ts';
 import { type Fact, factSchema } from '../contract/line/facts.ts';
 import type { Clock, Timer } from '../kernel/clock.ts';
+import type { HostUs } from '../kernel/time.ts';
 import type { RecorderProcess, RunListener, SessionLog } from '../session/ports.ts';
 import type { Cost } from './cost.ts';
 import type { Fork, ForkEnd, Forks } from './forks.ts';
@@ -113,7 +115,7 @@ export class RecorderChild implements RecorderProcess {
     if (this.#isReady) this.#begin(this.#work);
   }
 
-  stop(atMonoUs: number): void {
+  stop(atMonoUs: HostUs): void {
     if (this.#stoppingTicks !== undefined) return;
     this.#stoppingTicks = 0;
     this.#tell({ type: 'stop', atMonoUs, generation: this.#generation });

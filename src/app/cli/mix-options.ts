@@ -13,7 +13,7 @@ import { MAX_BITRATE_KBPS } from '../../contract/rest/recording-config.ts';
 import { inStereo } from '../../contract/rest/stereo.ts';
 import { toLayout } from '../../contract/rest/to-plan.ts';
 import { Fault, messageOf } from '../../kernel/fault.ts';
-import { US } from '../../kernel/time.ts';
+import { type RecordingUs, US } from '../../kernel/time.ts';
 
 const LAYOUTS = ['floating', 'best-fit', 'vertical', 'custom'] as const;
 
@@ -48,8 +48,8 @@ export type MixRequest = {
   stereo: Stereo | undefined;
   uids: string[] | undefined;
   /** Microseconds of the recording; undefined where its own beginning or end is meant. */
-  fromUs: number | undefined;
-  toUs: number | undefined;
+  fromUs: RecordingUs | undefined;
+  toUs: RecordingUs | undefined;
   /** Members of the layout that have no effect. */
   ignored: string[];
 };

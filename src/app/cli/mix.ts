@@ -7,7 +7,7 @@ import { basename, dirname, join } from 'node:path';
 import { type Manifest, manifestSchema } from '../../contract/line/manifest.ts';
 import { type Clock, systemClock } from '../../kernel/clock.ts';
 import { messageOf } from '../../kernel/fault.ts';
-import { US } from '../../kernel/time.ts';
+import { type HostUs, type RecordingUs, US } from '../../kernel/time.ts';
 import type { Segment, SpooledFile } from '../../media/segment.ts';
 import { castOf, mixedSlices } from '../../pipeline/remix/cast.ts';
 import { readSlicesIn } from '../../pipeline/remix/read-slice.ts';
@@ -145,10 +145,10 @@ function tellMissing(missing: ReadonlySet<string>, strict: boolean, warn: (what:
 }
 
 function spanOf(
-  span: { startUs: number; endUs: number } | undefined,
+  span: { startUs: RecordingUs; endUs: RecordingUs } | undefined,
   { fromUs, toUs }: MixRequest,
   manifest: Manifest,
-): { fromUs: number; toUs: number } {
+): { fromUs: RecordingUs; toUs: RecordingUs } {
   if (!span) throw refuse('there is nothing to mix: none of the files that were asked for are there');
   const from = fromUs ?? span.startUs;
   const to = Math.min(toUs ?? span.endUs, manifest.endUs);
@@ -184,7 +184,7 @@ function warner(before: () => void): (what: string) => void {
   };
 }
 
-function told(lengthS: number, files: readonly SpooledFile[], clock: Clock, startedUs: number): string {
+function told(lengthS: number, files: readonly SpooledFile[], clock: Clock, startedUs: HostUs): string {
   const tookS = (clock.monoUs() - startedUs) / US;
   const megabytes = files.reduce((sum, { bytes }) => sum + bytes, 0) / 1e6;
   return `${lengthS.toFixed(1)} s, ${megabytes.toFixed(1)} MB, in ${tookS.toFixed(1)} s (${(lengthS / tookS).toFixed(1)}× real time)`;

@@ -3,7 +3,7 @@
  * elsewhere.
  */
 import type { Clock } from '../../kernel/clock.ts';
-import { US } from '../../kernel/time.ts';
+import { type HostUs, US } from '../../kernel/time.ts';
 
 /** How often a terminal is written to. */
 const PERIOD_US = 200_000;
@@ -12,7 +12,7 @@ export class Progress {
   readonly #clock: Clock;
   readonly #out: { write(text: string): unknown; isTTY?: boolean | undefined };
   readonly #totalS: number;
-  readonly #startUs: number;
+  readonly #startUs: HostUs;
   #toldUs = 0;
   #toldTenth = 0;
   #open = false;

@@ -107,7 +107,7 @@ export class Encoding {
   }
 
   /** When the last key frame of this source began to come in, monotonic microseconds. */
-  get keyFrameUs(): number | undefined {
+  get keyFrameUs(): HostUs | undefined {
     return this.#keyFrameUs;
   }
 
@@ -117,7 +117,7 @@ export class Encoding {
   }
 
   /** When its first key frame began to come in. */
-  get firstKeyFrameUs(): number | undefined {
+  get firstKeyFrameUs(): HostUs | undefined {
     return this.#firstKeyFrameUs;
   }
 
@@ -127,7 +127,7 @@ export class Encoding {
   }
 
   /** When the last packet of a whole picture came in. Of a layer only. */
-  get lastPictureUs(): number {
+  get lastPictureUs(): HostUs {
     return this.#lastPictureUs;
   }
 

@@ -31,7 +31,7 @@ export type FeedTrackOptions = {
   startedOrder: number;
   nextOrder(): number;
   /** Where a reading that begins now would begin, monotonic microseconds. */
-  safeUs(): number;
+  safeUs(): HostUs;
   /** There is something new to be read. */
   onAdded(track: FeedTrack): void;
 };

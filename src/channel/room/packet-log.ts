@@ -78,7 +78,7 @@ export class PacketLog implements ArenaUser {
     return this.#bytes;
   }
 
-  get oldestUs(): number {
+  get oldestUs(): HostUs {
     return this.#first === this.#end ? Number.POSITIVE_INFINITY : this.arrivalUs(this.#first);
   }
 
@@ -92,7 +92,7 @@ export class PacketLog implements ArenaUser {
     return this.#starts.length > 0;
   }
 
-  arrivalUs(index: number): number {
+  arrivalUs(index: number): HostUs {
     return this.#arrivals[index & this.#mask]!;
   }
 

@@ -36,7 +36,7 @@ export class Attendance {
   readonly #zeroUtcMs: number;
   readonly #stays: Stay[];
   readonly #holds: HeldSpan[];
-  #endUs: number | null = null;
+  #endUs: RecordingUs | null = null;
   #writing: Promise<void> = Promise.resolve();
   #stale = false;
 

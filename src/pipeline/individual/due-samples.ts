@@ -24,9 +24,9 @@ const DECODE_STEP_US = 1000;
 
 /** A sample with its place in the recording, microseconds, and what its sender said of it. */
 export type PlacedSample = ReceivedSample & {
-  ptsUs: number;
+  ptsUs: RecordingUs;
   /** When it is decoded: below `ptsUs` where pictures are shown in another order than they are decoded in. */
-  dtsUs: number;
+  dtsUs: RecordingUs;
   orientation?: Orientation | undefined;
   color?: VideoColor | undefined;
 };
@@ -98,7 +98,7 @@ export class DueSamples implements TrackLine {
   }
 
   /** What lies before `untilUs` of the recording, in order of decoding. */
-  takeUntil(untilUs: number): PlacedSample[] {
+  takeUntil(untilUs: RecordingUs): PlacedSample[] {
     let due = 0;
     while (due < this.#waiting.length && this.#received.peekTimeOf(this.#waiting[due] as ReceivedSample) < untilUs)
       due++;

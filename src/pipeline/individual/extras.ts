@@ -31,8 +31,9 @@ export type ExtrasOptions = {
 };
 
 /**
- * Makes what is not there yet and returns its names. `onProblem` is told, in words, what a user's MP4 lacks. Throws a Fault when the folder cannot be read or written, and once
- * all else is made the first of those that kept a user's MP4 from being made.
+ * Makes what is not there yet and returns its names. `onProblem` is told, in words, what a user's MP4 lacks. Throws a
+ * Fault when the folder cannot be read or written, and, once all else is made, the first Fault that kept a user's MP4
+ * from being made.
  */
 export async function makeExtras(
   dir: string,

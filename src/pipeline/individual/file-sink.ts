@@ -3,7 +3,7 @@
  * interruptions of its stream, numbered through. UserRows: all of one user's.
  */
 import { messageOf } from '../../kernel/fault.ts';
-import { US } from '../../kernel/time.ts';
+import { type StreamUs, US } from '../../kernel/time.ts';
 import type { EncodedSample } from '../../media/sample.ts';
 import type { FileCodecs, FileOwner, Segment, Snapshot } from '../../media/segment.ts';
 import type { MediaKind } from '../../media/track.ts';
@@ -50,7 +50,7 @@ export type PastRow = {
   /** Milliseconds that its slices are named after. */
   taken: readonly number[];
   /** Where its last finished slice ends, microseconds of the recording; undefined without any. */
-  endUs: number | undefined;
+  endUs: StreamUs | undefined;
   /** Whether what is written now goes on in its playlist; false where it has one of its own. */
   goesOn: boolean;
 };
@@ -72,10 +72,10 @@ export class SliceRuns {
   #slices: Slices | undefined;
   #nextIndex = 0;
   /** Where the last run ended, microseconds of the recording. */
-  #endedUs: number | undefined;
+  #endedUs: StreamUs | undefined;
   #endUs = 0;
   /** Where the slices of an earlier run of the recording end, until the first of this one. */
-  #pastUs: number | undefined;
+  #pastUs: StreamUs | undefined;
   #finishing: Promise<void> = Promise.resolve();
 
   constructor(sink: FileSink, uid: string, type: RowType) {
@@ -91,8 +91,8 @@ export class SliceRuns {
   }
 
   /** From where on what was written may not be on disk; undefined when all is. As of Slices. */
-  get heldUs(): number | undefined {
-    return this.#slices?.heldUs;
+  get unflushedUs(): StreamUs | undefined {
+    return this.#slices?.unflushedUs;
   }
 
   /** Goes on from what earlier runs of the recording made. */
@@ -123,7 +123,7 @@ export class SliceRuns {
     this.#endUs = Math.max(this.#endUs, sample.ptsUs + sample.durationUs);
   }
 
-  #open(run: Run, fromUs: number): Slices {
+  #open(run: Run, fromUs: StreamUs): Slices {
     const { dir, zeroUtcMs, onSliceStart, onFile, onLost } = this.#sink;
     const { container, ...shared } = run;
     const isJoined = this.#pastUs !== undefined && fromUs - this.#pastUs < JOINED_US;
@@ -164,17 +164,17 @@ export class SliceRuns {
   }
 
   /** As of Slices. */
-  turn(shape: PictureShape, atUs: number, isKeyFrame: boolean): void {
+  turn(shape: PictureShape, atUs: StreamUs, isKeyFrame: boolean): void {
     this.#slices?.turn(shape, atUs, isKeyFrame);
   }
 
   /** As of Slices. */
-  flush(untilUs?: number): void {
+  flush(untilUs?: StreamUs): void {
     this.#slices?.flush(untilUs);
   }
 
   /** Ends the run; what comes next begins a new one. @param untilUs as of Slices */
-  end(untilUs?: number): void {
+  end(untilUs?: StreamUs): void {
     const slices = this.#slices;
     this.#next = undefined;
     if (!slices) return;
@@ -218,13 +218,13 @@ export class UserRows {
   }
 
   /** From where on something may not be on disk; undefined when all is. */
-  get heldUs(): number | undefined {
-    const held = [...this.#rows.values()].flatMap(({ heldUs }) => (heldUs === undefined ? [] : [heldUs]));
+  get unflushedUs(): StreamUs | undefined {
+    const held = [...this.#rows.values()].flatMap(({ unflushedUs: us }) => (us === undefined ? [] : [us]));
     return held.length > 0 ? Math.min(...held) : undefined;
   }
 
   /** Hands over to the system what was written before `untilUs`. */
-  flush(untilUs: number): void {
+  flush(untilUs: StreamUs): void {
     for (const row of this.#rows.values()) row.flush(untilUs);
   }
 

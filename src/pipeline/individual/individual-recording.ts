@@ -203,7 +203,7 @@ export class IndividualRecording implements Recording {
     if (!this.#session.stopping) this.#change(command, this.#session.nowUs);
   }
 
-  #change(command: ChangeCommand, nowUs: number): void {
+  #change(command: ChangeCommand, nowUs: HostUs): void {
     const fromUs = toRecording(command.atMonoUs, this.#start.zeroMonoUs);
     if (command.type === 'changeSubscription') this.#tracks.changeSubscription(fromUs, command.subscribe, nowUs);
     if (command.type === 'changeHold') this.#changeHold(fromUs, command.onhold);
@@ -289,7 +289,7 @@ export class IndividualRecording implements Recording {
   /** What was written, and handed to the system, a killed process leaves behind. */
   #tellSafe(): void {
     let safeUs = this.#writtenUs;
-    for (const { heldUs } of this.#users.values()) safeUs = Math.min(safeUs, heldUs ?? safeUs);
+    for (const { unflushedUs } of this.#users.values()) safeUs = Math.min(safeUs, unflushedUs ?? safeUs);
     this.#session.sendSafe(toHost(safeUs - SAFE_US, this.#start.zeroMonoUs));
   }
 
@@ -308,7 +308,7 @@ export class IndividualRecording implements Recording {
       });
   }
 
-  #take(user: UserFiles, { track, line }: TrackEntry<Line>, dueUs: number): void {
+  #take(user: UserFiles, { track, line }: TrackEntry<Line>, dueUs: RecordingUs): void {
     if (line instanceof AudioLine) {
       line.decodeUntil(dueUs, (start, sound) => {
         if (!this.#tracks.isWanted(track, (start * US) / SOUND_RATE)) return;
@@ -359,7 +359,7 @@ export class IndividualRecording implements Recording {
     return false;
   }
 
-  #onFilesBegun(recordingUs: number): void {
+  #onFilesBegun(recordingUs: RecordingUs): void {
     if (this.#begun) return;
     this.#begun = true;
     this.#context.report.onFilesBegun(recordingUs);
@@ -400,7 +400,7 @@ export class IndividualRecording implements Recording {
   }
 
   /** What was recorded is whole without it. */
-  async #finishAttendance(endUs: number): Promise<void> {
+  async #finishAttendance(endUs: RecordingUs): Promise<void> {
     try {
       await this.#attendance?.finish(endUs);
     } catch (error) {

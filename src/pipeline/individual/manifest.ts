@@ -2,21 +2,23 @@
  * The manifest of a recording of single users, made at its end from what is known of its files and of who was there.
  * Pure.
  */
+
 import type { Manifest, ManifestSlice } from '../../contract/line/manifest.ts';
+import type { RecordingUs } from '../../kernel/time.ts';
 import type { FileOwner, RotateEvent, SpooledFile } from '../../media/segment.ts';
 
 /** One stay of one user, microseconds of the recording; `leftUs` may be infinite for one who never left. */
-export type Stay = { uid: string; joinedUs: number; leftUs: number };
+export type Stay = { uid: string; joinedUs: RecordingUs; leftUs: RecordingUs };
 
 /** A hold of the recording, microseconds of it; `untilUs` may be infinite. */
-export type HeldSpan = { fromUs: number; untilUs: number };
+export type HeldSpan = { fromUs: RecordingUs; untilUs: RecordingUs };
 
 export type ManifestOptions = {
   sid: string;
   cname: string;
   /** Wall time of recording zero, Unix milliseconds. */
   zeroUtcMs: number;
-  endUs: number;
+  endUs: RecordingUs;
   /** In order of joining. */
   stays: readonly Stay[];
   /** In order. */
@@ -74,7 +76,7 @@ export function manifestOf(options: ManifestOptions): Manifest {
 /**
  * Stays of one user put together, users in order of their first. Who had left before the recording began was not in it.
  */
-function usersOf(stays: readonly Stay[], endUs: number): Manifest['users'] {
+function usersOf(stays: readonly Stay[], endUs: RecordingUs): Manifest['users'] {
   const users = new Map<string, Manifest['users'][number]>();
   for (const { uid, joinedUs, leftUs } of stays) {
     if (leftUs <= 0 || joinedUs >= endUs) continue;

@@ -3,6 +3,7 @@
  * slice of it always holds every kind its first one did: silence stands for missing sound, and where no picture comes
  * for long the last one is shown again, from its key frame on, so that a player goes on.
  */
+import type { StreamUs } from '../../kernel/time.ts';
 import { SOUND_RATE } from '../../media/frame.ts';
 import type { EncodedSample } from '../../media/sample.ts';
 import { aacConfig } from '../../stages/mux/bitstream.ts';
@@ -33,7 +34,7 @@ export type MergedFilesOptions = {
 };
 
 /** The kinds of a run: channels of its sound, shape of its picture. */
-type CurrentRun = { channels: 1 | 2 | undefined; shape: PictureShape | undefined; fromUs: number };
+type CurrentRun = { channels: 1 | 2 | undefined; shape: PictureShape | undefined; fromUs: StreamUs };
 
 /** The pictures since a key frame, with it. Of too many only the key frame is kept, and the group is not whole. */
 type Group = { key: PassedPicture; rest: EncodedSample[]; bytes: number; isWhole: boolean };
@@ -79,13 +80,13 @@ export class MergedFiles {
   }
 
   /** How sound without gaps is wanted, and from where, microseconds of the recording; undefined while it is not. */
-  get fills(): { fromUs: number; channels: 1 | 2 } | undefined {
+  get fills(): { fromUs: StreamUs; channels: 1 | 2 } | undefined {
     const { channels, shape, fromUs } = this.#run ?? {};
     return shape && channels && fromUs !== undefined ? { fromUs, channels } : undefined;
   }
 
   /** From where on something waits to be written, microseconds of the recording; undefined when nothing does. */
-  get heldUs(): number | undefined {
+  get unflushedUs(): StreamUs | undefined {
     const waiting = [...this.#queue.map(timeOf), ...this.#waiting.map(({ sample }) => sample.ptsUs)];
     return waiting.length > 0 ? Math.min(...waiting) : undefined;
   }
@@ -101,7 +102,7 @@ export class MergedFiles {
   }
 
   /** Writes what lies before `nowUs` of the recording. */
-  step(nowUs: number): void {
+  step(nowUs: StreamUs): void {
     this.#take(nowUs - ENCODER_DELAY_US);
     const waitingUs = this.#waiting[0]?.sample.ptsUs ?? Number.POSITIVE_INFINITY;
     if (!this.#run && nowUs - ENCODER_DELAY_US - waitingUs >= FIRST_PICTURE_US) this.#beginAlone();
@@ -116,7 +117,7 @@ export class MergedFiles {
     this.#end();
   }
 
-  #take(untilUs: number): void {
+  #take(untilUs: StreamUs): void {
     if (this.#queue.length === 0) return;
     // A key frame goes before the sound of its own time.
     this.#queue.sort((a, b) => timeOf(a) - timeOf(b) || Number('block' in a) - Number('block' in b));
@@ -197,7 +198,7 @@ export class MergedFiles {
   }
 
   /** Begins slices where the sender goes on without a key frame. @param atUs of what follows */
-  #goOnWith(group: Group, atUs: number, channels: 1 | 2 | undefined): void {
+  #goOnWith(group: Group, atUs: StreamUs, channels: 1 | 2 | undefined): void {
     const waiting = this.#takeWaiting(channels);
     const beforeUs = (group.rest.length + 1) * MIN_STEP_US;
     // A player leaves out sound that no picture stands beside: it is shown from the first sound on.
@@ -208,7 +209,7 @@ export class MergedFiles {
   }
 
   /** Writes what the last picture takes to be shown, in a moment. */
-  #showAgain({ key, rest, isWhole }: Group, atUs: number): void {
+  #showAgain({ key, rest, isWhole }: Group, atUs: StreamUs): void {
     this.#broken = !isWhole;
     for (const [n, sample] of [key.sample, ...rest].entries()) {
       const shownUs = atUs + n * MIN_STEP_US;

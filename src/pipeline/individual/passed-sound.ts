@@ -2,7 +2,7 @@
  * PassedSound: the audio slices of one user whose Opus is passed on as it came (stream mode `original`). A slice ends
  * at once where packets cease (contract §4.2).
  */
-import { US } from '../../kernel/time.ts';
+import { type RecordingUs, US } from '../../kernel/time.ts';
 import { SOUND_RATE } from '../../media/frame.ts';
 import { opusTicks } from '../../media/opus.ts';
 import { TsContainer } from '../../stages/mux/ts/ts-slices.ts';
@@ -57,7 +57,7 @@ export class PassedSound {
   }
 
   /** @param nowUs of the recording */
-  step(nowUs: number): void {
+  step(nowUs: RecordingUs): void {
     if (nowUs - this.#endUs >= INTERRUPTION_US) this.#runs.end();
   }
 

@@ -4,7 +4,7 @@
  * §4.2); always with a key frame, so that where a sender has none the slice before goes on, and nothing that can be
  * decoded is left out.
  */
-import { US } from '../../kernel/time.ts';
+import { type RecordingUs, US } from '../../kernel/time.ts';
 import type { Orientation } from '../../media/frame.ts';
 import type { EncodedSample } from '../../media/sample.ts';
 import type { VideoCodec } from '../../media/track.ts';
@@ -36,7 +36,7 @@ export type PassedVideoOptions = {
   past?: RowEnd | undefined;
 };
 
-type CurrentRun = { track: number; codec: VideoCodec; shape: PictureShape; startUs: number };
+type CurrentRun = { track: number; codec: VideoCodec; shape: PictureShape; startUs: RecordingUs };
 
 export class PassedVideo {
   readonly #o: PassedVideoOptions;
@@ -79,7 +79,7 @@ export class PassedVideo {
   /**
    * Where the stretch of pictures that goes on now began, microseconds of the recording; undefined while there is none.
    */
-  get runStartUs(): number | undefined {
+  get runStartUs(): RecordingUs | undefined {
     return this.#stalled ? undefined : this.#run?.startUs;
   }
 
@@ -164,7 +164,7 @@ export class PassedVideo {
   }
 
   /** Takes note where nothing came for long. @param nowUs of the recording */
-  step(nowUs: number): void {
+  step(nowUs: RecordingUs): void {
     this.#stalled = this.#last !== undefined && nowUs - this.#last.ptsUs >= INTERRUPTION_US;
   }
 
@@ -185,7 +185,7 @@ export class PassedVideo {
   }
 
   /** How long pictures are shown, to be said of one that nothing follows. */
-  #noteStep(nextUs: number): void {
+  #noteStep(nextUs: RecordingUs): void {
     const last = this.#last;
     // Of pictures squeezed into a moment, or decoded ahead of their time, the steps tell nothing.
     if (!last || last.ptsUs > last.dtsUs) return;

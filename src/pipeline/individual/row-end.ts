@@ -2,8 +2,10 @@
  * RowEnd: where a row of slices stood when the run that wrote it was lost, read from its newest slice. What was being
  * written is written anew, sample by sample, so that the slice goes on as if nothing had been.
  */
+
 import { join } from 'node:path';
 import { Fault } from '../../kernel/fault.ts';
+import type { StreamUs } from '../../kernel/time.ts';
 import type { EncodedSample } from '../../media/sample.ts';
 import type { FileCodecs, RotateEvent } from '../../media/segment.ts';
 import type { MediaKind, VideoCodec } from '../../media/track.ts';
@@ -22,11 +24,13 @@ export type RowEnd = {
   /** Whether its last slice goes on. */
   isOpen: boolean;
   /** Where that slice begins. All microseconds of the recording. */
-  startUs: number;
+  startUs: StreamUs;
   /** The last picture, in order of decoding, when it was decoded, and the latest to be shown. */
-  picture: { codec: VideoCodec; shape: PictureShape; lastUs: number; decodedUs: number; highestUs: number } | undefined;
+  picture:
+    | { codec: VideoCodec; shape: PictureShape; lastUs: StreamUs; decodedUs: StreamUs; highestUs: StreamUs }
+    | undefined;
   /** Where the sound ends. */
-  soundEndUs: number | undefined;
+  soundEndUs: StreamUs | undefined;
   channels: 1 | 2 | undefined;
 };
 
@@ -161,18 +165,18 @@ function containerOf(name: string, { video, audio }: Streams): (() => SliceConta
 
 /** Tells pictures that a file holds already from those that follow it, where a feed is read again. */
 export class KnownPictures {
-  readonly #lastUs: number;
-  readonly #highestUs: number;
+  readonly #lastUs: StreamUs;
+  readonly #highestUs: StreamUs;
   #isPast = false;
 
   /** @param lastUs of the last one in the file, in order of decoding @param highestUs of the latest to be shown */
-  constructor(lastUs: number, highestUs: number) {
+  constructor(lastUs: StreamUs, highestUs: StreamUs) {
     this.#lastUs = lastUs;
     this.#highestUs = highestUs;
   }
 
   /** Ask in order of decoding. */
-  has(ptsUs: number): boolean {
+  has(ptsUs: StreamUs): boolean {
     if (this.#isPast) return false;
     if (ptsUs > this.#highestUs + SAME_US) this.#isPast = true;
     const isKnown = !this.#isPast;
@@ -182,6 +186,6 @@ export class KnownPictures {
 }
 
 /** Whether sound at `ptsUs` lies in a file that ends at `endUs`. */
-export function isHeard(ptsUs: number, endUs: number | undefined): boolean {
+export function isHeard(ptsUs: StreamUs, endUs: StreamUs | undefined): boolean {
   return endUs !== undefined && ptsUs < endUs - SAME_US;
 }

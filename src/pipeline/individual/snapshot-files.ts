@@ -1,9 +1,11 @@
 /**
  * SnapshotFiles: pictures of one user in, JPEG files on the spool out, one after another.
  */
+
 import { open, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { messageOf } from '../../kernel/fault.ts';
+import type { RecordingUs } from '../../kernel/time.ts';
 import type { Snapshot } from '../../media/segment.ts';
 import { encodeJpeg } from '../../stages/codec/jpeg-encoder.ts';
 import type { NativePicture } from '../../stages/codec/picture-pool.ts';
@@ -42,7 +44,7 @@ export class SnapshotFiles {
    * Takes over the picture; it is freed when its file is made, or at once when too many wait. @param ptsUs its place in
    * the recording
    */
-  add(picture: NativePicture, ptsUs: number): void {
+  add(picture: NativePicture, ptsUs: RecordingUs): void {
     if (this.#waiting >= MAX_WAITING) {
       picture.free();
       this.#dropped++;
@@ -84,7 +86,7 @@ export class SnapshotFiles {
     }
   }
 
-  async #write(jpeg: Buffer, ptsUs: number): Promise<void> {
+  async #write(jpeg: Buffer, ptsUs: RecordingUs): Promise<void> {
     const { dir, uid, zeroUtcMs, baseName, onFile } = this.#o;
     let startUtcMs = Math.trunc(zeroUtcMs + Math.round(ptsUs / 1000));
     let name = snapshotName(baseName, startUtcMs);

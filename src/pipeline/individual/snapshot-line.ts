@@ -3,7 +3,7 @@
  * where the sender answers requests, one is sent just before a picture is due, and only the key frame it brings is
  * decoded.
  */
-import { US } from '../../kernel/time.ts';
+import { type RecordingUs, US } from '../../kernel/time.ts';
 import type { Orientation } from '../../media/frame.ts';
 import type { ReceivedSample } from '../../media/sample.ts';
 import type { Snapshot } from '../../media/segment.ts';
@@ -57,13 +57,13 @@ export type SnapshotLineOptions = {
   /** A picture's file could not be written, in words. */
   onLost(what: string): void;
   /** When an earlier run of the recording took the last one. */
-  lastUs?: number | undefined;
+  lastUs?: RecordingUs | undefined;
 };
 
 /** What the sender said of a sample beside the stream. */
 export type Shown = { color?: VideoColor | undefined; orientation?: Orientation | undefined };
 
-type Kept = Shown & { data: Buffer; ptsUs: number; keyFrame: boolean };
+type Kept = Shown & { data: Buffer; ptsUs: RecordingUs; keyFrame: boolean };
 
 export class SnapshotLine {
   readonly #o: SnapshotLineOptions;
@@ -77,10 +77,10 @@ export class SnapshotLine {
   #cold = true;
   #newestUs = Number.NEGATIVE_INFINITY;
   /** When the next picture is due; every interval from `#zeroUs`, the time of the first. */
-  #dueUs: number | undefined;
-  #zeroUs: number | undefined;
+  #dueUs: RecordingUs | undefined;
+  #zeroUs: RecordingUs | undefined;
   /** When a key frame was asked for that has not come, and when one was last asked for. */
-  #askedUs: number | undefined;
+  #askedUs: RecordingUs | undefined;
   #lastAskedUs = Number.NEGATIVE_INFINITY;
   /** Whether the sender answers requests, as far as is known. */
   #answers: boolean | undefined;
@@ -110,7 +110,7 @@ export class SnapshotLine {
    * Takes the next sample that reception admitted.
    * @param atUs its place in the recording, microseconds; what lies before the recording's zero is only decoded from
    */
-  push(sample: Pick<ReceivedSample, 'data' | 'keyFrame'>, atUs: number, shown: Shown = {}): void {
+  push(sample: Pick<ReceivedSample, 'data' | 'keyFrame'>, atUs: RecordingUs, shown: Shown = {}): void {
     if (this.#closed) return;
     const { data, keyFrame } = sample;
     if (keyFrame) {
@@ -140,7 +140,7 @@ export class SnapshotLine {
    * @returns whether the sender should be asked for a key frame now, once; it is not said again before an answer could
    * be seen
    */
-  poll(nowUs: number): { keyFrameWanted: boolean } {
+  poll(nowUs: RecordingUs): { keyFrameWanted: boolean } {
     if (this.#closed) return { keyFrameWanted: false };
     const stopped = this.#newestUs < nowUs - STOPPED_US;
     // Who does not send at all cannot be said not to answer, nor be waited for.
@@ -178,7 +178,7 @@ export class SnapshotLine {
     this.#chill();
   }
 
-  #isKeyFrameOfUse(nowUs: number): boolean {
+  #isKeyFrameOfUse(nowUs: RecordingUs): boolean {
     // All is decoded in any case; only after damage does that need a key frame.
     if (!this.#asks) return this.#cold;
     // Once it is known whether the sender answers, it is known what need not be kept.
@@ -187,7 +187,7 @@ export class SnapshotLine {
   }
 
   /** `fromUs`: a key frame from here on will do. */
-  #due(): { dueUs: number; fromUs: number } {
+  #due(): { dueUs: RecordingUs; fromUs: RecordingUs } {
     const dueUs = this.#dueUs ?? Number.POSITIVE_INFINITY;
     return { dueUs, fromUs: this.#asks ? Math.max(0, dueUs - LEAD_US) : dueUs };
   }
@@ -247,7 +247,7 @@ export class SnapshotLine {
     return ptsUs >= (isKeyFrame ? fromUs : dueUs);
   }
 
-  #capture({ picture, ptsUs }: { picture: NativePicture; ptsUs: number }): void {
+  #capture({ picture, ptsUs }: { picture: NativePicture; ptsUs: RecordingUs }): void {
     const { intervalUs } = this.#o;
     if (isBlack(picture)) {
       picture.free();

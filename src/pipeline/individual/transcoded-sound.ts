@@ -2,7 +2,7 @@
  * TranscodedSound: one user's decoded sound as AAC, at its absolute place. A gap is filled with silence, so that later
  * sound keeps its place; one of 15 s ends the slice (contract §4.2), and nothing is written of it.
  */
-import { US } from '../../kernel/time.ts';
+import { type RecordingUs, US } from '../../kernel/time.ts';
 import { SOUND_RATE, type Sound } from '../../media/frame.ts';
 import type { EncodedSample } from '../../media/sample.ts';
 import { AAC_BLOCK, AudioEncoder } from '../../stages/codec/audio-encoder.ts';
@@ -40,7 +40,7 @@ export class TranscodedSound {
    * @param onBlock takes every block that is ready, in order
    * @param pastUs where the sound of an earlier run of the recording ended
    */
-  constructor(onBlock: (block: EncodedBlock) => void, pastUs?: number) {
+  constructor(onBlock: (block: EncodedBlock) => void, pastUs?: RecordingUs) {
     this.#onBlock = onBlock;
     if (pastUs === undefined) return;
     this.#past = Math.round((pastUs * SOUND_RATE) / US);
@@ -81,7 +81,7 @@ export class TranscodedSound {
    * Encodes what is complete up to `untilUs` of the recording; with `filled`, silence too, from `fromUs` at the
    * earliest.
    */
-  advance(untilUs: number, filled?: { fromUs: number; channels: 1 | 2 }): void {
+  advance(untilUs: RecordingUs, filled?: { fromUs: RecordingUs; channels: 1 | 2 }): void {
     const until = Math.floor((untilUs * SOUND_RATE) / US);
     const voice =
       this.#voice ??

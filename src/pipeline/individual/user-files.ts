@@ -1,8 +1,10 @@
 /**
  * UserFiles: all that is made of one user's streams: slices of picture and of sound, merged ones, snapshots.
  */
+
 import type { IndividualPlan } from '../../contract/line/plan.ts';
 import { messageOf } from '../../kernel/fault.ts';
+import type { RecordingUs, StreamUs } from '../../kernel/time.ts';
 import type { Sound } from '../../media/frame.ts';
 import { isStereoOpus } from '../../media/opus.ts';
 import type { RotateEvent } from '../../media/segment.ts';
@@ -30,7 +32,7 @@ export type PastRowFiles = PastRow & Pick<ReadRowOptions, 'torn' | 'finished' | 
 export type UserPast = {
   rows: ReadonlyMap<RowType, PastRowFiles>;
   /** When the last snapshot was taken, microseconds of the recording. */
-  snapshotUs: number | undefined;
+  snapshotUs: RecordingUs | undefined;
 };
 
 export type UserFilesOptions = {
@@ -60,7 +62,7 @@ export class UserFiles {
   #pastUs = Number.NEGATIVE_INFINITY;
   /** Tracks whose sound turned out to be of two channels. */
   readonly #stereo = new Set<number>();
-  #snapshotUs: number | undefined;
+  #snapshotUs: RecordingUs | undefined;
 
   constructor(options: UserFilesOptions) {
     const { uid, plan, sink } = options;
@@ -92,15 +94,15 @@ export class UserFiles {
   /**
    * Up to where earlier runs have written, microseconds of the recording: what comes before may still be read again.
    */
-  get pastUs(): number {
+  get pastUs(): RecordingUs {
     return this.#pastUs;
   }
 
   /**
    * From where on something that was taken may not be on disk, microseconds of the recording; undefined when all is.
    */
-  get heldUs(): number | undefined {
-    const held = [this.#rows.heldUs, this.#merged?.heldUs].filter((us) => us !== undefined);
+  get unflushedUs(): StreamUs | undefined {
+    const held = [this.#rows.unflushedUs, this.#merged?.unflushedUs].filter((us) => us !== undefined);
     return held.length > 0 ? Math.min(...held) : undefined;
   }
 
@@ -108,7 +110,7 @@ export class UserFiles {
    * Whether a track's sender should be asked for a key frame. @param presentUs of the recording, ahead of what was
    * taken
    */
-  wantsKeyFrame({ track }: Track, presentUs: number): boolean {
+  wantsKeyFrame({ track }: Track, presentUs: RecordingUs): boolean {
     const forSnapshot = this.#snapshots?.track === track && this.#snapshots.line.poll(presentUs).keyFrameWanted;
     return (forSnapshot || this.#video?.keyFrameWanted || this.#merged?.keyFrameWanted) ?? false;
   }
@@ -158,7 +160,7 @@ export class UserFiles {
   }
 
   /** Everything before `nowUs` of the recording has been taken. */
-  step(nowUs: number): void {
+  step(nowUs: RecordingUs): void {
     this.#video?.step(nowUs);
     this.#passedSound?.step(nowUs);
     const fills = this.#sendsWebm() ? this.#fillsBesideWebm() : this.#merged?.fills;
@@ -263,7 +265,7 @@ export class UserFiles {
   }
 
   /** An MPD shows a picture only where there is sound beside it, so silence goes where a user's own is missing. */
-  #fillsBesideWebm(): { fromUs: number; channels: 1 | 2 } | undefined {
+  #fillsBesideWebm(): { fromUs: RecordingUs; channels: 1 | 2 } | undefined {
     const fromUs = this.#mpd === undefined ? undefined : this.#video?.runStartUs;
     const audio = this.#o.tracks().find(({ format }) => format.kind === 'audio');
     return fromUs === undefined || !audio ? undefined : { fromUs, channels: this.#channelsOf(audio) };

@@ -68,7 +68,7 @@ export class AudioLine {
   /**
    * Decodes what begins before `untilUs` of the recording and hands it over with its start, in samples from the zero.
    */
-  decodeUntil(untilUs: number, use: (startSample: number, sound: Sound) => void): void {
+  decodeUntil(untilUs: RecordingUs, use: (startSample: number, sound: Sound) => void): void {
     let due = 0;
     while (due < this.#waiting.length && this.#received.peekTimeOf(this.#waiting[due] as ReceivedSample) < untilUs)
       due++;

@@ -6,7 +6,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { StartCommand } from '../../contract/line/commands.ts';
 import type { MixPlan, WebPlan } from '../../contract/line/plan.ts';
-import { rescale, US } from '../../kernel/time.ts';
+import { type FileUs, type RecordingUs, rescale, US } from '../../kernel/time.ts';
 import { withoutFailover } from '../../media/failover-names.ts';
 import { SOUND_RATE } from '../../media/frame.ts';
 import type { Segment } from '../../media/segment.ts';
@@ -31,7 +31,7 @@ export type End = { frame: number; sample: number };
 
 export type EarlierRuns = {
   /** Where the files begin, microseconds of the recording. */
-  originUs: number;
+  originUs: RecordingUs;
   end: End;
   /** Of the next slice. */
   sliceIndex: number;
@@ -41,7 +41,7 @@ export type EarlierRuns = {
   moment: MixMoment | undefined;
   /** As of the newest checkpoint; 0 where there is none. */
   heldUs: number;
-  heldAtUs: number | undefined;
+  heldAtUs: RecordingUs | undefined;
   /** In words: what could not be read. */
   problems: string[];
 };
@@ -85,7 +85,7 @@ export async function readEarlierRuns(start: StartCommand, plan: CompositePlan):
   };
 }
 
-type Kept = { bytes: Buffer; startUs: number; end: End; endUs: number };
+type Kept = { bytes: Buffer; startUs: FileUs; end: End; endUs: FileUs };
 
 class Reader {
   readonly #fps: number | undefined;

@@ -2,9 +2,11 @@
  * What a composite recording's run keeps in its checkpoint, and when it may: a moment counts once all that was made
  * before it is written, so that a run that goes on from there leaves nothing out.
  */
+
 import { z } from 'zod';
 import { channelStateSchema } from '../../contract/line/channel-state.ts';
 import { soundMixerStateSchema } from '../../contract/line/sound-mixer-state.ts';
+import type { RecordingUs } from '../../kernel/time.ts';
 import { SOUND_RATE } from '../../media/frame.ts';
 import type { Flushed } from '../../stages/mux/slices.ts';
 import { PRIMING_SAMPLES } from './mix-output.ts';
@@ -57,7 +59,7 @@ export class Moments {
   }
 
   /** Keeps a moment of `atUs`, if it is time for one again. */
-  note(atUs: number, moment: () => MixMoment | undefined): void {
+  note(atUs: RecordingUs, moment: () => MixMoment | undefined): void {
     if (atUs - this.#lastUs < EVERY_US || this.#kept.length >= MAX_KEPT) return;
     const noted = moment();
     if (!noted) return;

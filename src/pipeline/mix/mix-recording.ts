@@ -310,7 +310,7 @@ export class MixRecording implements Recording {
     return this.#plan.video?.fps ?? SOUND_ONLY_FPS;
   }
 
-  async #open(originUs: number, from?: MixOutputOptions['from'], moment?: MixMoment): Promise<void> {
+  async #open(originUs: RecordingUs, from?: MixOutputOptions['from'], moment?: MixMoment): Promise<void> {
     const { video, audio, files, mp4Limit, baseName } = this.#plan;
     const { spoolDir, zeroUtcMs, generation } = this.#start;
     const trackType = video && audio ? 'audio_and_video' : video ? 'video' : 'audio';

@@ -3,7 +3,7 @@
  * caught up with. Only when the lag has not fallen for long, every other frame goes, then three of four, until it is
  * small. Pure.
  */
-import { US } from '../../kernel/time.ts';
+import { type HostUs, US } from '../../kernel/time.ts';
 
 /** Less than this is no lag. */
 const SMALL_US = 3 * US;
@@ -18,7 +18,7 @@ export class Pace {
   #lowAtUs = Number.NEGATIVE_INFINITY;
 
   /** Whether to leave out frame `frame` of a recording that is `lagUs` late at `nowUs` (monotonic). */
-  leavesOut(frame: number, lagUs: number, nowUs: number): boolean {
+  leavesOut(frame: number, lagUs: number, nowUs: HostUs): boolean {
     if (lagUs < SMALL_US) {
       this.#stride = 1;
       this.#lowUs = Number.POSITIVE_INFINITY;

@@ -141,7 +141,7 @@ export class Participants {
    * Who is seen at `atUs`, with the pictures of `shownUs`.
    * @param seen of those who may have a place, who have one; of others nothing is decoded
    */
-  picturesAt(atUs: RecordingUs, shownUs: number, seen: (uids: string[]) => ReadonlySet<string>): Seen {
+  picturesAt(atUs: RecordingUs, shownUs: RecordingUs, seen: (uids: string[]) => ReadonlySet<string>): Seen {
     const uids: string[] = [];
     const lines = new Map<string, { own: VideoLine[]; hasCamera: boolean; cameUs: RecordingUs }>();
     const { video } = this.#tracks.subscriptionAt(atUs);
@@ -192,7 +192,7 @@ export class Participants {
   }
 
   /** Hands over all sound that begins before `untilUs`, with its start in samples from the recording's zero. */
-  soundUntil(untilUs: number, use: (uid: string, startSample: number, sound: Sound) => void): void {
+  soundUntil(untilUs: RecordingUs, use: (uid: string, startSample: number, sound: Sound) => void): void {
     for (const { track, line } of this.#tracks.entries()) {
       if (!(line instanceof AudioLine)) continue;
       line.decodeUntil(untilUs, (start, sound) => {
@@ -213,7 +213,7 @@ export class Participants {
   }
 
   /** As of ChannelTracks. */
-  end(atUs: number): void {
+  end(atUs: HostUs): void {
     this.#tracks.end(atUs);
   }
 

@@ -3,6 +3,7 @@
  * turn for seconds, hands over all that waited for it when it goes on: what is late by more than any network makes it
  * has its place then. Pure.
  */
+import type { RecordingUs } from '../../kernel/time.ts';
 
 /**
  * A channel that is not heard of for so long stands still. Less than composition is behind: what it ends with is not
@@ -19,7 +20,7 @@ const CATCH_UP = 2;
 
 export class Patience {
   /** Up to where may be composed; undefined while nothing holds it up. */
-  #limitUs: number | undefined;
+  #limitUs: RecordingUs | undefined;
 
   /**
    * Up to where may be composed.
@@ -27,7 +28,7 @@ export class Patience {
    * @param unheardUs how long the channel was not heard of
    * @param stepUs since the last call
    */
-  limit(horizonUs: number, unheardUs: number, stepUs: number): number {
+  limit(horizonUs: RecordingUs, unheardUs: number, stepUs: number): number {
     if (unheardUs > UNHEARD_US && unheardUs < MAX_AWAY_US) this.#limitUs ??= horizonUs;
     else if (this.#limitUs !== undefined) this.#limitUs += stepUs * CATCH_UP;
     if (this.#limitUs !== undefined && unheardUs <= UNHEARD_US && this.#limitUs >= horizonUs) this.#limitUs = undefined;

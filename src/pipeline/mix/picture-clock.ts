@@ -3,12 +3,12 @@
  * nothing is ever added up, so nothing drifts. What is on hold has no frames. Pure; times are microseconds of the
  * recording.
  */
-import { US } from '../../kernel/time.ts';
+import { type RecordingUs, US } from '../../kernel/time.ts';
 import type { HoldLine } from '../hold-line.ts';
 
 export class PictureClock {
   readonly fps: number;
-  readonly originUs: number;
+  readonly originUs: RecordingUs;
   readonly #holds: HoldLine | undefined;
   #next: number;
 
@@ -16,7 +16,7 @@ export class PictureClock {
    * @param next the frame to begin with; later than 0 where a recording goes on
    * @param holds what is on hold between two frames; nothing where left out
    */
-  constructor(fps: number, originUs: number, next = 0, holds?: HoldLine) {
+  constructor(fps: number, originUs: RecordingUs, next = 0, holds?: HoldLine) {
     this.fps = fps;
     this.originUs = originUs;
     this.#next = next;
@@ -34,13 +34,13 @@ export class PictureClock {
   }
 
   /** A frame's place in the recording; infinite while the recording is on hold there. */
-  recordingUs(frame: number): number {
+  recordingUs(frame: number): RecordingUs {
     const offsetUs = this.offsetOf(frame);
     return this.#holds ? Math.round(this.#holds.toRecording(offsetUs)) : this.originUs + offsetUs;
   }
 
   /** The next frame's place in the recording, as of `recordingUs`. */
-  get dueUs(): number {
+  get dueUs(): RecordingUs {
     return this.recordingUs(this.#next);
   }
 

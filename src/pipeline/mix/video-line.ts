@@ -32,7 +32,7 @@ const MAX_ASIDE = 900;
 const MAX_ASIDE_BYTES = 6_000_000;
 
 /** What went into the decoder and is not out. `isNew`: nobody told of it yet. */
-type Fed = { ptsUs: number; isNew: boolean };
+type Fed = { ptsUs: RecordingUs; isNew: boolean };
 
 export class VideoLine {
   readonly #received: ReceivedTrack;
@@ -54,7 +54,7 @@ export class VideoLine {
   /** The decoder found damage that the packets did not show; nothing is decoded before the next key frame. */
   #broken = false;
   /** While the latest picture is shown for longer than it was meant to be: where the one stands that ends it. */
-  #holdEndUs: number | undefined;
+  #holdEndUs: RecordingUs | undefined;
   /** Where in the recording the latest picture stands, microseconds. */
   #latestUs = 0;
   #heldUs: number[] = [];
@@ -116,7 +116,7 @@ export class VideoLine {
    * The picture to show at `atUs` of the recording: the last good one that came due, or undefined before the first. It
    * stays this line's own, and is valid until the next call.
    */
-  pictureAt(atUs: number): Picture | undefined {
+  pictureAt(atUs: RecordingUs): Picture | undefined {
     for (const { sample, isTold } of this.#takeAside()) this.#decode(sample, isTold);
     for (const sample of this.#waiting.splice(0, this.#countDue(atUs))) this.#decode(sample);
     // A picture that others are shown after may leave the decoder only behind those that it is shown before.
@@ -131,12 +131,12 @@ export class VideoLine {
   }
 
   /** Where in the recording the picture stands that is shown, microseconds; undefined before the first. */
-  get shownUs(): number | undefined {
+  get shownUs(): RecordingUs | undefined {
     return this.#latest && this.#latestUs;
   }
 
   /** Whether there is a picture to show at `atUs`, as far as can be told without decoding it. */
-  hasPictureAt(atUs: number): boolean {
+  hasPictureAt(atUs: RecordingUs): boolean {
     return this.#latest !== undefined || this.#aside.length > 0 || this.#countDue(atUs) > 0;
   }
 
@@ -144,7 +144,7 @@ export class VideoLine {
    * Instead of `pictureAt` where nobody sees the picture of `atUs`: it costs next to nothing, and `pictureAt` goes on
    * from it at any time.
    */
-  passOver(atUs: number): void {
+  passOver(atUs: RecordingUs): void {
     for (const sample of this.#waiting.splice(0, this.#countDue(atUs))) this.#putAside(sample);
   }
 
@@ -199,7 +199,7 @@ export class VideoLine {
   }
 
   /** How many samples that wait are due, those that the due ones are predicted from among them. */
-  #countDue(atUs: number): number {
+  #countDue(atUs: RecordingUs): number {
     let due = 0;
     for (let n = 0; n < this.#waiting.length && n <= due + MAX_REORDER; n++)
       if (this.#received.peekTimeOf(this.#waiting[n] as ReceivedSample) <= atUs) due = n + 1;
@@ -207,7 +207,7 @@ export class VideoLine {
   }
 
   /** Whether a picture that is due is still in the decoder. */
-  #owes(atUs: number): boolean {
+  #owes(atUs: RecordingUs): boolean {
     return this.#fed[0] !== undefined && this.#fed[0].ptsUs <= atUs;
   }
 

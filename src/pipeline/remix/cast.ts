@@ -1,7 +1,9 @@
 /**
  * Cast: who is in a mix made from a manifest, when, and in which slices their sound and pictures are. Pure.
  */
+
 import type { Manifest, ManifestSlice } from '../../contract/line/manifest.ts';
+import type { RecordingUs } from '../../kernel/time.ts';
 import { FORCED_SLICE_BYTES, FORCED_SLICE_US } from '../../stages/mux/cut.ts';
 
 export type CastSlice = ManifestSlice & {
@@ -14,10 +16,10 @@ export type CastSlice = ManifestSlice & {
 /** One stay of one user in the channel. Times are microseconds of the recording. */
 export type CastStay = {
   uid: string;
-  joinedUs: number;
-  leftUs: number;
+  joinedUs: RecordingUs;
+  leftUs: RecordingUs;
   /** Pictures from before this are of an earlier stay. */
-  sinceUs: number;
+  sinceUs: RecordingUs;
   /** Of picture, in order; one that reaches from an earlier stay into this is in both. */
   slices: CastSlice[];
 };
@@ -31,7 +33,7 @@ export type Cast = {
    * Where the first sound or picture stands, and where there is nobody any more; undefined when there is no file to
    * mix.
    */
-  span: { startUs: number; endUs: number } | undefined;
+  span: { startUs: RecordingUs; endUs: RecordingUs } | undefined;
 };
 
 export type CastOptions = {
@@ -91,7 +93,7 @@ export function castOf(manifest: Manifest, options: CastOptions): Cast {
  * The slices of picture that matter from `fromUs` on: from the one that holds the last key frame before it.
  * @param slices of one stay, in order
  */
-export function slicesFrom(slices: readonly CastSlice[], fromUs: number): CastSlice[] {
+export function slicesFrom(slices: readonly CastSlice[], fromUs: RecordingUs): CastSlice[] {
   let first = Math.max(
     0,
     slices.findLastIndex((slice) => slice.startUs <= fromUs),
@@ -112,12 +114,16 @@ function usersOf(manifest: Manifest, uids: readonly string[] | undefined): strin
 }
 
 /** A user's stays in order, none overlapping; of a user the manifest knows by files only, the span of those. */
-function staysOf(manifest: Manifest, uid: string, own: readonly CastSlice[]): { joinedUs: number; leftUs: number }[] {
+function staysOf(
+  manifest: Manifest,
+  uid: string,
+  own: readonly CastSlice[],
+): { joinedUs: RecordingUs; leftUs: RecordingUs }[] {
   const told = manifest.users.filter((user) => user.uid === uid).flatMap(({ stays }) => stays);
   const ends = own.map(({ startUs, durationUs }) => startUs + durationUs);
   const first = own[0];
   if (told.length === 0) return first ? [{ joinedUs: first.startUs, leftUs: Math.max(...ends) }] : [];
-  const merged: { joinedUs: number; leftUs: number }[] = [];
+  const merged: { joinedUs: RecordingUs; leftUs: RecordingUs }[] = [];
   for (const stay of told.toSorted((a, b) => a.joinedUs - b.joinedUs)) {
     const last = merged.at(-1);
     if (last && stay.joinedUs <= last.leftUs) last.leftUs = Math.max(last.leftUs, stay.leftUs);

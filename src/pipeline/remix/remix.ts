@@ -6,7 +6,7 @@
 import type { Manifest } from '../../contract/line/manifest.ts';
 import type { AudioPlan, MixPlan, VideoPlan } from '../../contract/line/plan.ts';
 import { type Stereo, sideOf } from '../../contract/line/stereo.ts';
-import { US } from '../../kernel/time.ts';
+import { type RecordingUs, US } from '../../kernel/time.ts';
 import type { Picture } from '../../media/frame.ts';
 import type { SpooledFile } from '../../media/segment.ts';
 import { withFades } from '../../stages/compose/edges.ts';
@@ -32,8 +32,8 @@ const NO_LIMIT = { durationMs: Number.MAX_SAFE_INTEGER, bytes: Number.MAX_SAFE_I
 export type RemixOptions = {
   cast: Cast;
   /** The part of the recording that is mixed, microseconds of it. */
-  fromUs: number;
-  toUs: number;
+  fromUs: RecordingUs;
+  toUs: RecordingUs;
   /** When the recording was on hold, in order: it is cut out, whatever there is of that time. */
   holds: Manifest['holds'];
   /** UTC of the recording's zero, Unix milliseconds. */
@@ -130,7 +130,7 @@ class Pictures {
   }
 
   /** The canvas of `atUs` with the pictures of `shownUs`; it keeps its pixels until the next call. */
-  async draw(atUs: number, shownUs: number): Promise<Picture> {
+  async draw(atUs: RecordingUs, shownUs: RecordingUs): Promise<Picture> {
     await this.#follow(atUs);
     const uids: string[] = [];
     const shown = new Map<string, Picture | undefined>();
@@ -148,7 +148,7 @@ class Pictures {
     this.#canvas.close();
   }
 
-  async #follow(atUs: number): Promise<void> {
+  async #follow(atUs: RecordingUs): Promise<void> {
     const { read, onProblem, fromUs } = this.#options;
     for (const { stay, pictures } of this.#there) if (stay.leftUs <= atUs) await this.#end(stay, pictures);
     this.#there = this.#there.filter(({ stay }) => stay.leftUs > atUs);
@@ -166,7 +166,7 @@ class Pictures {
 }
 
 /** True while a user whose first picture is about to come has no place yet, as in a live mix. */
-function isAwaited({ joinedUs, slices }: CastStay, atUs: number): boolean {
+function isAwaited({ joinedUs, slices }: CastStay, atUs: RecordingUs): boolean {
   const first = slices.find((slice) => slice.startUs + slice.durationUs > joinedUs);
   return first !== undefined && first.startUs - joinedUs < FIRST_PICTURE_US && atUs - joinedUs < FIRST_PICTURE_US;
 }
@@ -194,7 +194,7 @@ class Sounds {
   }
 
   /** Mixes and writes whole blocks that end before `untilUs`. */
-  async mixUntil(untilUs: number): Promise<void> {
+  async mixUntil(untilUs: RecordingUs): Promise<void> {
     for (const [uid, sound] of this.#users) {
       const side = sideOf(this.#stereo, uid);
       await sound.decodeUntil(untilUs + SOUND_AHEAD_US, (start, block) => this.#mixer.add(uid, start, block, side));

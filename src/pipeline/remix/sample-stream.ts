@@ -2,7 +2,9 @@
  * SampleStream: the samples of one stream from its slices, one after another as time reaches them. A slice is opened
  * when it is due and closed when it is read, so that a stream costs the same however long it is.
  */
+
 import { messageOf } from '../../kernel/fault.ts';
+import type { RecordingUs } from '../../kernel/time.ts';
 import type { SliceSample } from '../../stages/mux/read-slices.ts';
 import type { CastSlice } from './cast.ts';
 
@@ -50,7 +52,7 @@ export class SampleStream {
   }
 
   /** Takes the next sample whose decode time is at most `untilUs`, if there is one. */
-  async take(untilUs: number): Promise<StreamSample | undefined> {
+  async take(untilUs: RecordingUs): Promise<StreamSample | undefined> {
     for (;;) {
       const next = this.#next;
       if (next) {
@@ -72,7 +74,7 @@ export class SampleStream {
     await samples?.return?.();
   }
 
-  #open(untilUs: number): boolean {
+  #open(untilUs: RecordingUs): boolean {
     while (this.#slices[0]?.missing) {
       this.#gap = true;
       this.#slices.shift();

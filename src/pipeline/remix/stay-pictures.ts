@@ -2,7 +2,7 @@
  * StayPictures: what is seen of one user during one stay. Samples are decoded when the picture clock reaches them, and
  * those that a key frame makes needless are not decoded at all. No damaged picture is shown: the last good one is held.
  */
-import { US } from '../../kernel/time.ts';
+import { type RecordingUs, US } from '../../kernel/time.ts';
 import type { Orientation, Picture } from '../../media/frame.ts';
 import type { VideoCodec } from '../../media/track.ts';
 import { VideoDecoder } from '../../stages/codec/video-decoder.ts';
@@ -21,21 +21,21 @@ const SHAPE_SLACK_US = 1000;
 type Waiting = { sample: SliceSample; orientation: Orientation };
 
 export class StayPictures {
-  readonly #sinceUs: number;
+  readonly #sinceUs: RecordingUs;
   readonly #stream: SampleStream;
   #decoder: VideoDecoder | undefined;
   #waiting: Waiting[] = [];
   /** Times of what is in the decoder. */
   #fed: number[] = [];
   /** Decoded and not yet due: with B-frames some come early. */
-  #ahead: { picture: Picture; ptsUs: number }[] = [];
+  #ahead: { picture: Picture; ptsUs: RecordingUs }[] = [];
   #latest: Picture | undefined;
   /** Nothing can be decoded before the next key frame. */
   #broken = true;
   #damaged = 0;
 
   /** @param fromUs where in the recording the mix begins */
-  constructor(stay: CastStay, fromUs: number, read: ReadSlice, onProblem: (what: string) => void) {
+  constructor(stay: CastStay, fromUs: RecordingUs, read: ReadSlice, onProblem: (what: string) => void) {
     this.#sinceUs = stay.sinceUs;
     this.#stream = new SampleStream(slicesFrom(stay.slices, Math.max(fromUs, stay.joinedUs)), read, onProblem);
   }
@@ -49,7 +49,7 @@ export class StayPictures {
    * The last good picture that came due by `shownUs`, undefined before the first. It stays this object's own, until the
    * next call.
    */
-  async pictureAt(shownUs: number): Promise<Picture | undefined> {
+  async pictureAt(shownUs: RecordingUs): Promise<Picture | undefined> {
     for (;;) {
       const next = await this.#stream.take(shownUs);
       if (!next) break;
@@ -74,7 +74,7 @@ export class StayPictures {
   }
 
   /** Where pictures are decoded in another order than shown in, the decoder gives one once later ones are in it. */
-  async #readAhead(shownUs: number): Promise<void> {
+  async #readAhead(shownUs: RecordingUs): Promise<void> {
     for (let n = 0; n < MAX_REORDER && this.#fed.some((ptsUs) => ptsUs <= shownUs); n++) {
       const next = await this.#stream.take(shownUs + MAX_REORDER_US);
       if (!next) return;
@@ -97,7 +97,7 @@ export class StayPictures {
     this.#waiting.push({ sample, orientation: { turn: ((360 - rotate) % 360) as Orientation['turn'], flip: false } });
   }
 
-  #decodeWaiting(shownUs: number): void {
+  #decodeWaiting(shownUs: RecordingUs): void {
     for (const { sample, orientation } of this.#waiting.splice(0)) {
       const codec = sample.codec as VideoCodec;
       if (this.#broken && !sample.keyFrame) continue;
@@ -117,7 +117,7 @@ export class StayPictures {
     }
   }
 
-  #endDecoder(shownUs: number): void {
+  #endDecoder(shownUs: RecordingUs): void {
     if (!this.#decoder) return;
     this.#take(this.#decoder.flush(), shownUs);
     this.#decoder.close();
@@ -125,7 +125,7 @@ export class StayPictures {
     this.#fed = [];
   }
 
-  #take(decoded: ReturnType<VideoDecoder['decode']>, shownUs: number): void {
+  #take(decoded: ReturnType<VideoDecoder['decode']>, shownUs: RecordingUs): void {
     for (const { picture, ptsUs, damaged } of decoded) {
       // They come in order of showing: what lies before and is not out never will be.
       this.#fed = this.#fed.filter((fedUs) => fedUs > ptsUs);
@@ -139,7 +139,7 @@ export class StayPictures {
     this.#promote(shownUs);
   }
 
-  #promote(shownUs: number): void {
+  #promote(shownUs: RecordingUs): void {
     while (this.#ahead[0] && this.#ahead[0].ptsUs <= shownUs) {
       this.#latest?.free();
       this.#latest = this.#ahead.shift()?.picture;

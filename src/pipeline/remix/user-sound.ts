@@ -1,6 +1,7 @@
 /**
  * UserSound: what is heard of one user, decoded in order as the mixer needs it.
  */
+import type { RecordingUs } from '../../kernel/time.ts';
 import type { Sound } from '../../media/frame.ts';
 import type { SoundCodec } from '../../stages/codec/audio-decoder.ts';
 import { HeardSound } from '../../stages/codec/heard-sound.ts';
@@ -14,7 +15,7 @@ const PREROLL_US = 200_000;
 export class UserSound {
   readonly #channels: 1 | 2;
   readonly #stream: SampleStream;
-  readonly #fromUs: number;
+  readonly #fromUs: RecordingUs;
   #heard: HeardSound | undefined;
 
   /**
@@ -24,7 +25,7 @@ export class UserSound {
    */
   constructor(
     slices: readonly CastSlice[],
-    fromUs: number,
+    fromUs: RecordingUs,
     channels: 1 | 2,
     read: ReadSlice,
     onProblem: (what: string) => void,
@@ -38,7 +39,7 @@ export class UserSound {
   /**
    * Decodes what begins before `untilUs` of the recording and hands it over with its start, in samples from the zero.
    */
-  async decodeUntil(untilUs: number, use: (startSample: number, sound: Sound) => void): Promise<void> {
+  async decodeUntil(untilUs: RecordingUs, use: (startSample: number, sound: Sound) => void): Promise<void> {
     for (;;) {
       const next = await this.#stream.take(untilUs - 1);
       if (!next) return;

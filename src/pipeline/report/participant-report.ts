@@ -11,7 +11,7 @@ import type { TrackReport } from './track-report.ts';
 
 type ParticipantData = QualityReport['participants'][number];
 type Stay = { joinedUs: RecordingUs; leftUs: RecordingUs | undefined };
-type Sync = { atUs: RecordingUs; arrivalUs: number; placedUs: number; worstPlacedUs: number };
+type Sync = { atUs: RecordingUs; arrivalOffsetUs: number; placedOffsetUs: number; worstOffsetUs: number };
 
 export class ParticipantReport {
   readonly uid: string;
@@ -56,13 +56,13 @@ export class ParticipantReport {
     const [audio, video] = [sound.reading(), picture.reading()];
     if (audio.wallOffsetUs === undefined || video.wallOffsetUs === undefined) return;
     if (audio.placedOffsetUs === undefined || video.placedOffsetUs === undefined) return;
-    const placedUs = video.placedOffsetUs - audio.placedOffsetUs;
-    const worst = this.#sync?.worstPlacedUs ?? 0;
+    const placedOffsetUs = video.placedOffsetUs - audio.placedOffsetUs;
+    const worst = this.#sync?.worstOffsetUs ?? 0;
     this.#sync = {
       atUs,
-      arrivalUs: video.wallOffsetUs - audio.wallOffsetUs,
-      placedUs,
-      worstPlacedUs: Math.abs(placedUs) > Math.abs(worst) ? placedUs : worst,
+      arrivalOffsetUs: video.wallOffsetUs - audio.wallOffsetUs,
+      placedOffsetUs,
+      worstOffsetUs: Math.abs(placedOffsetUs) > Math.abs(worst) ? placedOffsetUs : worst,
     };
   }
 
@@ -82,9 +82,9 @@ export class ParticipantReport {
       sync: sync
         ? {
             measuredMs: toMs(sync.atUs),
-            arrivalOffsetMs: toMs(sync.arrivalUs),
-            recordedOffsetMs: toMs(sync.placedUs),
-            worstRecordedOffsetMs: toMs(sync.worstPlacedUs),
+            arrivalOffsetMs: toMs(sync.arrivalOffsetUs),
+            recordedOffsetMs: toMs(sync.placedOffsetUs),
+            worstRecordedOffsetMs: toMs(sync.worstOffsetUs),
           }
         : null,
       tracks: this.#tracks.items.map((track) => track.report(untilUs)),

@@ -21,7 +21,7 @@ export class PictureWatch {
   readonly #frozen = new Kept<Span>(MOST_SPANS);
   readonly #pictures = new Kept<ShownPicture & { atUs: RecordingUs }>(MOST_SPANS);
   #size: ShownPicture | undefined;
-  #latestUs: number | undefined;
+  #latestUs: RecordingUs | undefined;
   #holding: FreezeReason | undefined;
   #frozenUs = 0;
   #waits = { count: 0, longestUs: 0, totalUs: 0 };

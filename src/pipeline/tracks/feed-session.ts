@@ -61,7 +61,7 @@ export class FeedSession {
   /** Up to which moment all was taken, in steps from the recording's zero; undefined before the first. */
   #step: number | undefined;
   /** When the channel was heard last, by what was taken. */
-  #heardUs: number | undefined;
+  #heardUs: HostUs | undefined;
   #ending: SessionEnd | undefined;
   #ended = false;
   #advancing = false;
@@ -198,7 +198,7 @@ export class FeedSession {
 
   #take(feed: FeedClient, untilUs: HostUs): void {
     const { taker, emit, state } = this.#o;
-    const hear = (atUs: number) => {
+    const hear = (atUs: HostUs) => {
       this.#heardUs = Math.max(this.#heardUs ?? atUs, atUs);
     };
     feed.take(untilUs, {

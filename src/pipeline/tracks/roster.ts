@@ -21,7 +21,7 @@ export function isSubscribed(subscription: Subscription, uid: string): boolean {
   }
 }
 
-type Stay = { uid: string; order: number; joinedUs: number; leftUs: number };
+type Stay = { uid: string; order: number; joinedUs: RecordingUs; leftUs: RecordingUs };
 
 export class Roster {
   #stays: Stay[] = [];
@@ -63,8 +63,8 @@ export class Roster {
   }
 
   /** Users there at `atUs`, in join order, with the moment they came. */
-  at(atUs: RecordingUs): { uid: string; joinedUs: number }[] {
-    const there: { uid: string; joinedUs: number }[] = [];
+  at(atUs: RecordingUs): { uid: string; joinedUs: RecordingUs }[] {
+    const there: { uid: string; joinedUs: RecordingUs }[] = [];
     for (const s of this.#stays) if (s.joinedUs <= atUs && atUs < s.leftUs) there.push(s);
     return there;
   }
@@ -75,7 +75,7 @@ export class Roster {
   }
 
   /** Drops stays that ended before `beforeUs`; nothing asks about them again. */
-  forget(beforeUs: number): void {
+  forget(beforeUs: RecordingUs): void {
     if (this.#stays.some((s) => s.leftUs < beforeUs)) this.#stays = this.#stays.filter((s) => s.leftUs >= beforeUs);
   }
 }

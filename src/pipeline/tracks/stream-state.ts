@@ -15,7 +15,7 @@ const SILENT_US = 3_000_000;
 export type StreamChange = { uid: string; kind: MediaKind; receiving: boolean };
 
 export class StreamState {
-  #lastUs = new Map<string, { uid: string; kind: MediaKind; lastUs: number; receiving: boolean }>();
+  #lastUs = new Map<string, { uid: string; kind: MediaKind; lastUs: HostUs; receiving: boolean }>();
 
   save(): StreamsState {
     return [...this.#lastUs.values()].map((stream) => ({ ...stream }));

@@ -3,12 +3,14 @@
  * compositing, mostly). It is measured on the empty page, before the real one is opened: the page flashes, and a corner
  * of its screen is read so often that the moment is known to some milliseconds.
  */
+
 import { messageOf } from '../../kernel/fault.ts';
+import type { UtcUs } from '../../kernel/time.ts';
 import { PicturePool } from '../../stages/codec/picture-pool.ts';
 import { ScreenGrabber } from '../../stages/codec/screen-grabber.ts';
 
 /** One flash: when the script drew it, and when a reading of the screen showed it first; wall time, microseconds. */
-export type Flash = { drawnUs: number; shownUs: number };
+export type Flash = { drawnUs: UtcUs; shownUs: UtcUs };
 /** `measured` is false when `us` is what it comes to as a rule. */
 export type Lateness = { us: number; measured: boolean };
 

@@ -4,7 +4,7 @@
  */
 import type { StartCommand } from '../../contract/line/commands.ts';
 import type { WebPlan } from '../../contract/line/plan.ts';
-import { type HostUs, type RecordingUs, US } from '../../kernel/time.ts';
+import { type FileUs, type HostUs, type RecordingUs, US } from '../../kernel/time.ts';
 import { SOUND_RATE, type Sound } from '../../media/frame.ts';
 import type { NativePicture } from '../../stages/codec/picture-pool.ts';
 import { withFades } from '../../stages/compose/edges.ts';
@@ -39,7 +39,7 @@ const CHECKPOINT_US = US;
 
 /** What is known once the files have begun. */
 type Begun = {
-  originUs: number;
+  originUs: RecordingUs;
   holds: HoldLine;
   numbers: FrameNumbers;
   output: MixOutput;
@@ -171,7 +171,7 @@ export class WebFiles {
   }
 
   /** Where in the files a moment of the recording is. */
-  #fileUs({ originUs, holds }: Begun, atUs: RecordingUs): number {
+  #fileUs({ originUs, holds }: Begun, atUs: RecordingUs): FileUs {
     return atUs - originUs - usOfBlocks(holds.heldBefore(holds.blockAt(atUs)));
   }
 
@@ -236,7 +236,7 @@ export class WebFiles {
    * The first frame and sample of this run, and the block of sound that it begins with; sets what of the time before it
    * is held.
    */
-  #goOn(earlier: EarlierRuns, holds: HoldLine, atUs: number): { frame: number; sample: number; block: number } {
+  #goOn(earlier: EarlierRuns, holds: HoldLine, atUs: RecordingUs): { frame: number; sample: number; block: number } {
     const { fps } = this.#o.plan.video;
     const { end, heldUs, heldAtUs = atUs } = earlier;
     holds.recount(holds.blockAt(heldAtUs), heldUs / usOfBlocks(1));

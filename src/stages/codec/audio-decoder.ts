@@ -16,7 +16,7 @@ import {
 } from 'node-av/constants';
 import { Codec, CodecContext, FFmpegError, type Frame, type Packet, Rational } from 'node-av/lib';
 import { Fault, invariant } from '../../kernel/fault.ts';
-import { rescale, US } from '../../kernel/time.ts';
+import { type RecordingUs, rescale, US } from '../../kernel/time.ts';
 import { BitReader, BitsExhausted } from '../../media/bit-reader.ts';
 import { continueWave } from '../../media/continued-wave.ts';
 import { SOUND_RATE, type Sound } from '../../media/frame.ts';
@@ -31,7 +31,7 @@ import { Upsampler } from './upsampler.ts';
  */
 const OPUS_DELAY_SAMPLES = 312;
 
-export type DecodedSound = { sound: Sound; ptsUs: number };
+export type DecodedSound = { sound: Sound; ptsUs: RecordingUs };
 
 /** What sound is coded with where it is received or kept. */
 export type SoundCodec = NonNullable<FileCodecs['audio']>;
@@ -101,7 +101,7 @@ export class AudioDecoder {
    * Decodes one packet (AAC raw, without ADTS). `ptsUs` of the sound is that of its first sample, with the delay of the
    * codec taken off.
    */
-  decode(sample: { data: Buffer; ptsUs: number }): DecodedSound[] {
+  decode(sample: { data: Buffer; ptsUs: RecordingUs }): DecodedSound[] {
     const durationSamples = samplesIn(this.codec, sample.data);
     const ptsUs = sample.ptsUs - this.#delayUs;
     if (durationSamples === 0) return [];

@@ -2,7 +2,7 @@
  * HeardSound: one stream of encoded sound, decoded at its absolute place. What is missing between two samples is
  * concealed where it is short, and left silent where it is not.
  */
-import { US } from '../../kernel/time.ts';
+import { type RecordingUs, US } from '../../kernel/time.ts';
 import { SOUND_RATE, type Sound } from '../../media/frame.ts';
 import { AudioDecoder, type AudioDecoderOptions } from './audio-decoder.ts';
 import { OpusRedundancy, type Recovered } from './opus-redundancy.ts';
@@ -17,13 +17,13 @@ const JITTER_US = 1000;
 export type HeardSample = {
   data: Buffer;
   /** By the timestamp, which a codec's delay moves from where the sound lies. */
-  ptsUs: number;
+  ptsUs: RecordingUs;
   /** Whether packets before it were lost; undefined where that is not known, and each short gap is taken for a loss. */
   afterLoss?: boolean;
 };
 
 /** What became of one sample. Times are microseconds of the sound itself. */
-export type Heard = { startUs: number; endUs: number; concealedUs: number; madeUp: boolean };
+export type Heard = { startUs: RecordingUs; endUs: RecordingUs; concealedUs: number; madeUp: boolean };
 
 export class HeardSound {
   #decoder: AudioDecoder;
@@ -32,12 +32,12 @@ export class HeardSound {
    * Where the last sample ended, by its timestamp: never where its sound did, or a gap would be off by the codec's
    * delay.
    */
-  #endUs: number | undefined;
+  #endUs: RecordingUs | undefined;
   /** The last sample could not be decoded. */
   #madeUp = false;
 
   /** @param endUs where the last sample ended that another decoder had, whose stream this one goes on with */
-  constructor(options: AudioDecoderOptions, endUs?: number) {
+  constructor(options: AudioDecoderOptions, endUs?: RecordingUs) {
     this.#decoder = new AudioDecoder(options);
     this.#endUs = endUs;
   }
@@ -59,7 +59,7 @@ export class HeardSound {
   }
 
   /** Where the last sample ended by its timestamp, microseconds; undefined before the first. */
-  get endUs(): number | undefined {
+  get endUs(): RecordingUs | undefined {
     return this.#endUs;
   }
 

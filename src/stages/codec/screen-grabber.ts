@@ -1,9 +1,11 @@
 /**
  * ScreenGrabber: pictures of the top left corner of an X screen, at a steady rate, with the moment each was read.
  */
+
 import { AV_PIX_FMT_BGR0, AV_PIX_FMT_YUV420P, AVERROR_EAGAIN, SWS_POINT } from 'node-av/constants';
 import { Dictionary, FFmpegError, FormatContext, InputFormat, type Packet, SoftwareScaleContext } from 'node-av/lib';
 import { Fault } from '../../kernel/fault.ts';
+import type { UtcUs } from '../../kernel/time.ts';
 import { freePacket, newPacket } from './native-frames.ts';
 import type { NativePicture, PicturePool } from './picture-pool.ts';
 
@@ -17,7 +19,7 @@ export type GrabOptions = {
   pool: PicturePool;
 };
 
-export type ReadPicture = { picture: NativePicture; utcUs: number; changed: boolean };
+export type ReadPicture = { picture: NativePicture; utcUs: UtcUs; changed: boolean };
 
 const BYTES_PER_PIXEL = 4;
 

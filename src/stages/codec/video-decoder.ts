@@ -2,6 +2,7 @@
  * Decodes H.264, VP8, VP9 and AV1 to pictures, in the calling thread, one access unit at a time.
  * Damage in the stream never throws: pictures carry a mark, and units that gave nothing are counted.
  */
+
 import {
   AV_CODEC_FLAG_LOW_DELAY,
   AV_CODEC_ID_AV1,
@@ -22,13 +23,14 @@ import {
 } from 'node-av/constants';
 import { Codec, CodecContext, FFmpegError, type Frame, type Packet, Rational, SoftwareScaleContext } from 'node-av/lib';
 import { Fault } from '../../kernel/fault.ts';
+import type { RecordingUs } from '../../kernel/time.ts';
 import type { Orientation } from '../../media/frame.ts';
 import type { VideoCodec, VideoColor } from '../../media/track.ts';
 import { freeFrame, freePacket, newFrame, newPacket } from './native-frames.ts';
 import { NativePicture, tagColor } from './picture-pool.ts';
 
 /** `damaged`: concealed, or predicted from something that was; holds from the damage to the next key frame. */
-export type DecodedPicture = { picture: NativePicture; ptsUs: number; damaged: boolean };
+export type DecodedPicture = { picture: NativePicture; ptsUs: RecordingUs; damaged: boolean };
 
 /** For AV1 FFmpeg's first choice is dav1d; its own decoder needs hardware. */
 const CODEC_IDS = {
@@ -78,7 +80,7 @@ export class VideoDecoder {
    */
   decode(sample: {
     data: Buffer;
-    ptsUs: number;
+    ptsUs: RecordingUs;
     color?: VideoColor | undefined;
     orientation?: Orientation | undefined;
   }): DecodedPicture[] {

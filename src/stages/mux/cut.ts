@@ -1,6 +1,7 @@
 /**
  * Where a slice ends (contract §4.2) and where an MP4 does (contract §7, "MP4 cut"). Pure.
  */
+import type { StreamUs } from '../../kernel/time.ts';
 import type { EncodedSample } from '../../media/sample.ts';
 
 /** A slice takes at least this much before it may end. */
@@ -10,7 +11,7 @@ export const FORCED_SLICE_US = 330_000_000;
 export const FORCED_SLICE_BYTES = 50_000_000;
 
 /** What has gone into the slice or file so far. */
-export type Written = { startUs: number; bytes: number };
+export type Written = { startUs: StreamUs; bytes: number };
 
 type Moment = Pick<EncodedSample, 'kind' | 'keyFrame' | 'ptsUs'>;
 

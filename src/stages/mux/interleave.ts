@@ -3,13 +3,14 @@
  * A key frame comes out before any sound of its own time and after all earlier sound, so that a file cut at it divides
  * both kinds at the same moment.
  */
+import type { StreamUs } from '../../kernel/time.ts';
 import type { EncodedSample } from '../../media/sample.ts';
 import type { MediaKind } from '../../media/track.ts';
 
 /** How far one kind may run ahead of a silent other one. A one-frame-per-second encoder looks a dozen seconds ahead. */
 export const MAX_HELD_US = 30_000_000;
 
-type Held = { orderUs: number; sample: EncodedSample };
+type Held = { orderUs: StreamUs; sample: EncodedSample };
 
 export class Interleaver {
   #held: { kind: MediaKind; queue: Held[] }[];
@@ -23,7 +24,7 @@ export class Interleaver {
   }
 
   /** Decode time of the first sample that is held; undefined when none is. */
-  get firstHeldUs(): number | undefined {
+  get firstHeldUs(): StreamUs | undefined {
     const firsts = this.#held.flatMap(({ queue }) => (queue[0] ? [queue[0].sample.dtsUs] : []));
     return firsts.length > 0 ? Math.min(...firsts) : undefined;
   }

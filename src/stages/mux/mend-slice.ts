@@ -1,9 +1,11 @@
 /**
  * Mends the slice that a dead recorder was writing: what is whole in it becomes a finished file.
  */
+
 import { rename, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Fault } from '../../kernel/fault.ts';
+import type { StreamUs } from '../../kernel/time.ts';
 import type { FileCodecs } from '../../media/segment.ts';
 import type { MediaKind } from '../../media/track.ts';
 import { Fmp4Container } from './mp4/fmp4-container.ts';
@@ -16,8 +18,8 @@ import { WebmContainer } from './webm/webm-container.ts';
 
 export type MendedSlice = {
   /** Of its samples, from recording zero. A transport stream's are modulo its 26.5 hours. */
-  startUs: number;
-  endUs: number;
+  startUs: StreamUs;
+  endUs: StreamUs;
   bytes: number;
   kinds: MediaKind[];
   codecs: FileCodecs;

@@ -16,7 +16,7 @@ import {
 } from 'node-av/constants';
 import { FormatContext, InputFormat, Packet, type Stream } from 'node-av/lib';
 import { Fault } from '../../kernel/fault.ts';
-import { type RecordingUs, rescale, US } from '../../kernel/time.ts';
+import { type RecordingUs, rescale, type StreamUs, US } from '../../kernel/time.ts';
 import { av1ConfigOf } from '../../media/av1-sequence.ts';
 import type { EncodedSample } from '../../media/sample.ts';
 import type { MediaKind, VideoCodec } from '../../media/track.ts';
@@ -194,7 +194,7 @@ class Input implements Disposable {
   }
 
   /** On the recording's clock; undefined for sound that is not whole. */
-  sampleOf({ lane, data, ...packet }: InputPacket, nearUs: number): SliceSample | undefined {
+  sampleOf({ lane, data, ...packet }: InputPacket, nearUs: StreamUs): SliceSample | undefined {
     const { kind, codec, stream } = lane;
     const { num, den } = stream.timeBase;
     const inUs = (ticks: number) => rescale(ticks * num, den, US);

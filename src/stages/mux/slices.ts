@@ -2,10 +2,12 @@
  * Slices: samples in, slices of one stream on the spool out. Says where a slice ends (contract §4.2), what it is called
  * and what its playlist will say of it; how its bytes are written is a container's affair.
  */
+
 import { rmSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Fault, messageOf } from '../../kernel/fault.ts';
+import type { StreamUs } from '../../kernel/time.ts';
 import type { EncodedSample } from '../../media/sample.ts';
 import type { FileCodecs, FileOwner, RotateEvent, Segment } from '../../media/segment.ts';
 import type { MediaKind } from '../../media/track.ts';
@@ -42,7 +44,7 @@ export type SliceContainer = {
    * Ends the file, whose last picture is shown until `untilUs`; `last` when no other follows. Throws a Fault; the file
    * is closed nevertheless.
    */
-  end(last: boolean, untilUs: number): void;
+  end(last: boolean, untilUs: StreamUs): void;
   /** Frees everything; a file not ended stays as it is. Calling it again does nothing. */
   close(): void;
 };
@@ -75,7 +77,7 @@ export type SlicesOptions = {
   codecs?: FileCodecs | undefined;
   mpd?: string | undefined;
   /** Where the first slice begins, microseconds, where its first sample begins a little earlier or later. */
-  startUs?: number | undefined;
+  startUs?: StreamUs | undefined;
   /** What the first slice is named after, Unix milliseconds, where that is not its first sample: it is written anew. */
   firstUtcMs?: number | undefined;
   /** How much of the recording was on hold before the first slice, microseconds; 0 when left out. */
@@ -96,17 +98,17 @@ export type SlicesOptions = {
 type OpenSlice = {
   name: string;
   path: string;
-  startUs: number;
+  startUs: StreamUs;
   startUtcMs: number;
   heldUs: number;
   /** Where the last of its samples ends. */
-  endUs: number;
+  endUs: StreamUs;
   bytes: number;
   /** Decode time of the last sample that was written, and of the last that was handed to the system. */
-  writtenUs: number;
-  flushedUs: number;
+  writtenUs: StreamUs;
+  flushedUs: StreamUs;
   /** Where the last sample ends that was handed to the system. */
-  flushedEndUs: number;
+  flushedEndUs: StreamUs;
   /** The system did not take all that came since. */
   flushFailed: boolean;
   starts: Segment['starts'];
@@ -139,12 +141,12 @@ export class Slices {
   #cutting = false;
   /** A picture was lost: what refers to it is left out. */
   #keyFrameWanted = false;
-  #startUs: number | undefined;
+  #startUs: StreamUs | undefined;
   #firstUtcMs: number | undefined;
   #heldUs: number;
   #refused = 0;
   /** Where a file could not be begun or was given up. */
-  #brokeOffUs: number | undefined;
+  #brokeOffUs: StreamUs | undefined;
   /** A finished slice that is in no playlist: what was to be said before it is said before the next. */
   #unlisted: OpenSlice | undefined;
   #written: Flushed = { video: Number.NEGATIVE_INFINITY, audio: Number.NEGATIVE_INFINITY };
@@ -202,7 +204,7 @@ export class Slices {
    * The picture is turned otherwise from the sample at `atUs` on, which is written next: told in the playlist, and a
    * new slice begins there when it is a key frame, else with the next one.
    */
-  turn(shape: PictureShape, atUs: number, isKeyFrame: boolean): void {
+  turn(shape: PictureShape, atUs: StreamUs, isKeyFrame: boolean): void {
     this.#shape = shape;
     this.#cutting = true;
     if (!isKeyFrame) this.#slice?.rotations.push({ ...shape, utcMs: this.#utcMs(atUs) });
@@ -217,7 +219,7 @@ export class Slices {
   }
 
   /** From where on samples were taken that may not be with the system yet, decode time; undefined when all are. */
-  get heldUs(): number | undefined {
+  get unflushedUs(): StreamUs | undefined {
     const slice = this.#slice;
     const unwrittenUs = this.#interleaver.firstHeldUs;
     if (!slice || slice.writtenUs <= slice.flushedUs) return unwrittenUs;
@@ -228,7 +230,7 @@ export class Slices {
    * The recording is on hold: ends the slice. Resolves when all slices are finished and given to `onFile`.
    * @param atUs where the next picture will be shown, and the slice ends and the next begins; left out without pictures
    */
-  async hold(atUs?: number): Promise<void> {
+  async hold(atUs?: StreamUs): Promise<void> {
     for (const next of this.#interleaver.flush()) this.#mux(next);
     if (this.#slice) {
       this.#endSlice(this.#slice, atUs ?? this.#slice.endUs, false);
@@ -354,7 +356,7 @@ export class Slices {
       slice.rotations.push({ ...this.#shape, utcMs });
   }
 
-  #beginSlice(firstUs: number, discontinuity: boolean): OpenSlice {
+  #beginSlice(firstUs: StreamUs, discontinuity: boolean): OpenSlice {
     const { dir, baseName, onSliceStart } = this.#options;
     this.#container ??= this.#open();
     const startUs = this.#startUs ?? firstUs;
@@ -378,7 +380,7 @@ export class Slices {
     return { name, path, ...counted, starts: [], rotations: [], discontinuity };
   }
 
-  #endSlice(slice: OpenSlice, endUs: number, last: boolean): void {
+  #endSlice(slice: OpenSlice, endUs: StreamUs, last: boolean): void {
     const headBytes = this.#container?.headBytes;
     this.#slice = undefined;
     // What was written until then can be read in all containers. A full disk has no more than what was flushed.
@@ -398,7 +400,7 @@ export class Slices {
     });
   }
 
-  async #keep(slice: OpenSlice, endUs: number, headBytes: number | undefined): Promise<void> {
+  async #keep(slice: OpenSlice, endUs: StreamUs, headBytes: number | undefined): Promise<void> {
     if (slice.bytes === 0) {
       await rm(partPath(slice.path), { force: true });
       this.#unlisted ??= slice;

@@ -76,8 +76,8 @@ export function check(code: number, what: string): void {
 }
 
 /**
- * As `check`, of the return code of writing one sample. A Fault with code `sample-refused` says that the sample alone is
- * at fault: the muxer takes what follows.
+ * As `check`, of the return code of writing one sample. A Fault with code `sample-refused` says that the sample alone
+ * is at fault: the muxer takes what follows.
  */
 export function checkSample(code: number, what: string): void {
   if (REFUSED.has(code))

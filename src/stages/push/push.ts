@@ -2,6 +2,7 @@
  * Push: one address that a live stream is sent to, for as long as it is wanted. What ends a connection is followed by
  * another, later each time.
  */
+
 import { isIP, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { connect as encrypt } from 'node:tls';
@@ -9,6 +10,7 @@ import { type PushStatus, type PushTarget, type RtmpAddress, readRtmpAddress } f
 import type { Clock, Timer } from '../../kernel/clock.ts';
 import { Fault, messageOf } from '../../kernel/fault.ts';
 import { connectPermitted, type Destination } from '../../kernel/permitted-connection.ts';
+import type { HostUs } from '../../kernel/time.ts';
 import type { EncodedSample } from '../../media/sample.ts';
 import type { PushedStreams } from './flv.ts';
 import { RtmpSession } from './rtmp-session.ts';
@@ -45,7 +47,7 @@ export class Push {
   #attempt: AbortController | undefined;
   #socket: Duplex | undefined;
   #session: RtmpSession | undefined;
-  #publishingSinceUs: number | undefined;
+  #publishingSinceUs: HostUs | undefined;
   #failures = 0;
   #waiting: Timer | undefined;
   #why: string | undefined;

@@ -2,10 +2,12 @@
  * Pusher: a recorder's side of the process that pushes for it. Whatever becomes of that process, the recorder never
  * waits for it: what the pipe to it has no room for is left out, one that died or hangs is followed by another.
  */
+
 import type { ChildProcess } from 'node:child_process';
 import type { PushTarget } from '../../contract/line/push.ts';
 import type { Clock, Timer } from '../../kernel/clock.ts';
 import { messageOf } from '../../kernel/fault.ts';
+import type { HostUs } from '../../kernel/time.ts';
 import type { EncodedSample } from '../../media/sample.ts';
 import type { PushedStreams } from './flv.ts';
 import { KeyFrameGate } from './key-frame-gate.ts';
@@ -32,7 +34,7 @@ const WAITS_MS = [500, 2_000, 8_000, 15_000];
 const SETTLED_US = 60_000_000;
 const CLOSE_TIMEOUT_MS = 2_000;
 
-type Running = { child: ChildProcess; startedUs: number; heardUs: number; gate: KeyFrameGate };
+type Running = { child: ChildProcess; startedUs: HostUs; heardUs: HostUs; gate: KeyFrameGate };
 
 export class Pusher {
   readonly #o: PusherOptions;
@@ -160,7 +162,7 @@ export class Pusher {
   }
 
   /** A process that was started at `startedUs` is gone; another one follows. */
-  #goOnAfter(startedUs: number, why: string): void {
+  #goOnAfter(startedUs: HostUs, why: string): void {
     const { clock } = this.#o;
     for (const { id } of this.#targets) {
       this.#count(id, this.#told.get(id) ?? NOTHING);

@@ -3,11 +3,13 @@
  * publish, then what was encoded already. It never waits for its server: what there is no room for is left out, and a
  * server that takes nothing any more is given up.
  */
+
 import { randomBytes } from 'node:crypto';
 import type { Duplex } from 'node:stream';
 import type { RtmpAddress } from '../../contract/line/push.ts';
 import type { Clock, Timer } from '../../kernel/clock.ts';
 import { Fault } from '../../kernel/fault.ts';
+import type { HostUs } from '../../kernel/time.ts';
 import type { EncodedSample } from '../../media/sample.ts';
 import { type AmfValue, decodeAmf, encodeAmf } from './amf.ts';
 import { ChunkReader, FIRST_CHUNK_SIZE, MESSAGE, type Message, toChunks } from './chunks.ts';
@@ -59,8 +61,8 @@ export class RtmpSession {
   #acks = { count: 0, last: 0, largestStep: ACK_BYTES };
   #written = 0;
   #unsent = 0;
-  #movedUs: number;
-  #heardUs: number;
+  #movedUs: HostUs;
+  #heardUs: HostUs;
 
   constructor(options: RtmpSessionOptions) {
     this.#o = options;

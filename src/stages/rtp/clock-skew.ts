@@ -4,7 +4,7 @@
  * route does to some.
  */
 import type { ClockSkewState } from '../../contract/line/reception-state.ts';
-import { US } from '../../kernel/time.ts';
+import { type HostUs, US } from '../../kernel/time.ts';
 
 /** The least offset of this long is one point of the line at first; it doubles whenever there are too many. */
 const FIRST_SPAN_US = 2 * US;
@@ -13,7 +13,7 @@ const MAX_POINTS = 64;
 const MIN_OBSERVED_US = 15 * US;
 
 /** `offsetUs` is the least arrival less media time in a span, `atUs` when it was seen. */
-type Point = { span: number; atUs: number; offsetUs: number };
+type Point = { span: number; atUs: HostUs; offsetUs: number };
 
 export class ClockSkew {
   #spanUs = FIRST_SPAN_US;
@@ -36,7 +36,7 @@ export class ClockSkew {
    * @param offsetUs arrival less media time of a packet, microseconds
    * @param atUs arrival, monotonic
    */
-  push(offsetUs: number, atUs: number): void {
+  push(offsetUs: number, atUs: HostUs): void {
     const span = Math.floor(atUs / this.#spanUs);
     const last = this.#points.at(-1);
     if (last && span <= last.span) {

@@ -65,7 +65,7 @@ export class JitterBuffer {
   readonly #timeline: RtpTimeline;
   #tracker = new SequenceTracker();
   #ssrc: number | undefined;
-  #former: { ssrc: number; untilUs: number } | undefined;
+  #former: { ssrc: number; untilUs: HostUs } | undefined;
   #stray: Packet | undefined;
   #lateRun = { length: 0, sequence: -1 };
   #heap = new EntryHeap();
@@ -90,7 +90,7 @@ export class JitterBuffer {
   }
 
   /** When the first of the packets that wait for a gap came in, monotonic microseconds; to be asked after `pop`. */
-  get waitingSinceUs(): number | undefined {
+  get waitingSinceUs(): HostUs | undefined {
     return this.#held.size === 0 ? undefined : this.#oldestArrival()?.packet.arrivalUs;
   }
 
@@ -194,7 +194,7 @@ export class JitterBuffer {
     return rtpTime;
   }
 
-  #noteOrder(extended: number, highest: number, nowUs: number): void {
+  #noteOrder(extended: number, highest: number, nowUs: HostUs): void {
     if (extended > highest) {
       this.#missing.note(highest + 1, extended, nowUs);
       return;
@@ -225,7 +225,7 @@ export class JitterBuffer {
   }
 
   /** Whether the gap before `top` is not to be waited for any longer. */
-  #giveUp(top: Entry, nowUs: number): boolean {
+  #giveUp(top: Entry, nowUs: HostUs): boolean {
     const { maxDelayUs, maxPackets, maxBytes } = this.#options;
     const oldest = this.#oldestArrival();
     if (oldest && oldest.packet.arrivalUs + maxDelayUs <= nowUs) {

@@ -4,7 +4,9 @@
  * late by the same. Steps are found by packets that are suddenly late and stay so, or by what sender reports say. All
  * times in microseconds.
  */
+
 import type { MediaLineState } from '../../contract/line/reception-state.ts';
+import type { HostUs, MediaUs } from '../../kernel/time.ts';
 
 /** Packets that are later than this are late: less is the jitter of good networks. */
 const LATE_US = 40_000;
@@ -52,14 +54,14 @@ export class MediaLine {
   }
 
   /** Where the media of a timestamp lies on the line, by all steps that are sure. */
-  at(mediaUs: number): number {
+  at(mediaUs: MediaUs): number {
     return mediaUs + (this.#steps.findLast(({ fromUs }) => mediaUs >= fromUs)?.shiftUs ?? 0);
   }
 
   /**
    * How much later it lies if what is late now is late for good: at least since `minAgeUs`, and by at least `minUs`.
    */
-  supposedUs(mediaUs: number, nowUs: number, minAgeUs: number, minUs = 0): number {
+  supposedUs(mediaUs: MediaUs, nowUs: HostUs, minAgeUs: number, minUs = 0): number {
     let us = 0;
     for (const run of this.#runs) {
       if (mediaUs < run.fromUs) break;
@@ -71,7 +73,7 @@ export class MediaLine {
   /**
    * Since when packets are late in a way that no network makes them, as far as is known; undefined when they are not.
    */
-  get suspectSinceUs(): number | undefined {
+  get suspectSinceUs(): HostUs | undefined {
     return this.#runs.find(isSuspect)?.sinceUs;
   }
 
@@ -81,7 +83,7 @@ export class MediaLine {
    * @param baseUs the least of the offsets lately; undefined while they are not known well
    * @returns whether it is on time
    */
-  onPacket(mediaUs: number, arrivalUs: number, offsetUs: number, baseUs: number | undefined): boolean {
+  onPacket(mediaUs: MediaUs, arrivalUs: HostUs, offsetUs: number, baseUs: number | undefined): boolean {
     const last = this.#last ?? { mediaUs, offsetUs };
     this.#last = { mediaUs, offsetUs };
     if (baseUs === undefined) return true;
@@ -106,7 +108,7 @@ export class MediaLine {
    * What came earlier than any before it for `afterUs` was counted too far: a step. Returns by how much, and from when
    * on packets came by the new count.
    */
-  settleFall(nowUs: number, afterUs: number): { sinceUs: number; byUs: number } | undefined {
+  settleFall(nowUs: HostUs, afterUs: number): { sinceUs: HostUs; byUs: number } | undefined {
     const fall = this.#fall;
     if (!fall || fall.packets < MIN_PACKETS || nowUs - fall.sinceUs < afterUs) return undefined;
     const byUs = fall.floorUs - fall.leastUs;
@@ -117,7 +119,7 @@ export class MediaLine {
   }
 
   /** What was late for `afterUs` is late for good: a step. Returns whether there was any. */
-  settle(nowUs: number, afterUs: number): boolean {
+  settle(nowUs: HostUs, afterUs: number): boolean {
     const at = this.#runs.findIndex(isSuspect);
     const run = this.#runs[at];
     if (!run || run.packets < MIN_PACKETS || nowUs - run.sinceUs < Math.max(afterUs, HELD_UP_US)) return false;
@@ -130,7 +132,7 @@ export class MediaLine {
    * negative. Returns whether packets bear that out, which makes it a step, and from when on packets came by the new
    * count.
    */
-  onReport(stepUs: number): { sinceUs: number } | undefined {
+  onReport(stepUs: number): { sinceUs: HostUs } | undefined {
     const tolerance = TOLERANCE_US + Math.abs(stepUs) / 10;
     const [run] = this.#runs;
     if (stepUs > 0 && run) {
@@ -159,7 +161,7 @@ export class MediaLine {
     for (const run of this.#runs) run.denied = true;
   }
 
-  #noteFall(mediaUs: number, arrivalUs: number, offsetUs: number, baseUs: number, last: NonNullable<Last>): void {
+  #noteFall(mediaUs: MediaUs, arrivalUs: HostUs, offsetUs: number, baseUs: number, last: NonNullable<Last>): void {
     const fall = this.#fall;
     if (fall && offsetUs <= fall.floorUs - FALL_US) {
       fall.leastUs = Math.min(fall.leastUs, offsetUs);
@@ -174,7 +176,7 @@ export class MediaLine {
   }
 
   /** Makes a run a step, after which those within it are late by so much less. */
-  #accept(at: number, stepUs: number): void {
+  #accept(at: MediaUs, stepUs: number): void {
     const [run] = this.#runs.splice(at, 1);
     if (!run) return;
     for (const inner of this.#runs.slice(at)) {
@@ -185,7 +187,7 @@ export class MediaLine {
     this.#add(run.fromUs, stepUs);
   }
 
-  #add(fromUs: number, stepUs: number): void {
+  #add(fromUs: MediaUs, stepUs: number): void {
     const shiftUs = (this.#steps.at(-1)?.shiftUs ?? 0) + stepUs;
     this.#steps = [...this.#steps.filter((step) => step.fromUs < fromUs), { fromUs, shiftUs }].slice(-MAX_STEPS);
   }

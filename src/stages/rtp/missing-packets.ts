@@ -2,6 +2,7 @@
  * MissingPackets: the holes in a track's packets that may still be filled, and how each was: by a packet that was asked
  * for again, or by one that others had merely overtaken. Touched only when there is a hole.
  */
+import type { HostUs } from '../../kernel/time.ts';
 
 /**
  * As NackGenerator: a packet that no more than this many overtook, for no longer than this, was not asked for again.
@@ -16,7 +17,7 @@ export class MissingPackets {
   #since = new Map<number, number>();
 
   /** A packet came that leaves a hole: `from` up to, and without, `to`, extended sequence numbers. */
-  note(from: number, to: number, nowUs: number): void {
+  note(from: number, to: number, nowUs: HostUs): void {
     for (let n = Math.max(from, to - MAX_MISSING); n < to; n++) this.#since.set(n, nowUs);
     for (const oldest of this.#since.keys()) {
       if (this.#since.size <= MAX_MISSING) break;
@@ -28,7 +29,7 @@ export class MissingPackets {
    * A packet came behind others and was taken.
    * @param highest the newest packet's number
    */
-  fill(extended: number, highest: number, nowUs: number): 'recovered' | 'reordered' | undefined {
+  fill(extended: number, highest: number, nowUs: HostUs): 'recovered' | 'reordered' | undefined {
     const sinceUs = this.#since.get(extended);
     if (sinceUs === undefined) return undefined;
     this.#since.delete(extended);

@@ -2,6 +2,7 @@
  * Decides which lost packets to ask for again, and when (RFC 4585 §6.2.1): at once, then ever more seldom, then no
  * more.
  */
+import type { HostUs } from '../../kernel/time.ts';
 import { SequenceTracker } from './sequence.ts';
 import { SlidingMinimum } from './sliding-minimum.ts';
 
@@ -22,7 +23,7 @@ const BACKOFF = 1.5;
 const MIN_REPEAT_US = 20_000;
 const MAX_ROUND_TRIP_US = 1_000_000;
 
-type Missing = { sinceUs: number; tries: number; nextUs: number; askedUs: number | undefined };
+type Missing = { sinceUs: HostUs; tries: number; nextUs: HostUs; askedUs: HostUs | undefined };
 
 /** Of answers that came within this time the fastest tells the round trip. */
 const ANSWERS_US = 30_000_000;
@@ -48,7 +49,7 @@ export class NackGenerator {
   }
 
   /** @param sequence the 16-bit number of a packet that came in, whether new, late or asked for */
-  onPacket(sequence: number, nowUs: number): void {
+  onPacket(sequence: number, nowUs: HostUs): void {
     const before = this.#tracker.highest;
     const placement = this.#tracker.place(sequence);
     if (placement.kind === 'stray') return;
@@ -74,7 +75,7 @@ export class NackGenerator {
   }
 
   /** The 16-bit numbers to ask for now, in order; each counts as a try. */
-  due(nowUs: number): number[] {
+  due(nowUs: HostUs): number[] {
     const asked: number[] = [];
     const highest = this.#tracker.highest ?? 0;
     for (const [extended, entry] of this.#missing) {
@@ -96,7 +97,7 @@ export class NackGenerator {
    * How long it took from the first time a packet was asked for until it came. That is too long where a question or an
    * answer was lost, so the least of it counts.
    */
-  #measure(askedUs: number | undefined, nowUs: number): void {
+  #measure(askedUs: HostUs | undefined, nowUs: HostUs): void {
     if (askedUs === undefined) return;
     this.#answers.push(nowUs - askedUs, nowUs);
     this.#roundTripUs = Math.min(MAX_ROUND_TRIP_US, Math.max(MIN_REPEAT_US, this.#answers.value ?? 0));

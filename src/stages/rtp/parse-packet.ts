@@ -1,7 +1,9 @@
 /**
  * Reads one RTP packet from a datagram (RFC 3550 §5.1) and tells RTP from RTCP where both share a port (RFC 5761 §4).
  */
+
 import { Fault } from '../../kernel/fault.ts';
+import type { HostUs } from '../../kernel/time.ts';
 import type { Packet } from '../../media/packet.ts';
 
 const FIXED_HEADER_BYTES = 12;
@@ -20,7 +22,7 @@ export function isRtcp(datagram: Buffer): boolean {
  * @param arrivalUs monotonic microseconds at which the datagram came in
  * @throws Fault `rtp-malformed` when the bytes are not a whole RTP packet
  */
-export function parsePacket(datagram: Buffer, arrivalUs: number): Packet {
+export function parsePacket(datagram: Buffer, arrivalUs: HostUs): Packet {
   if (datagram.length < FIXED_HEADER_BYTES)
     throw malformed(`${datagram.length} bytes are less than the fixed header of ${FIXED_HEADER_BYTES}`);
   const first = datagram[0]!;

@@ -2,7 +2,9 @@
  * RTCP: the packets a receiver of media reads and the ones it sends. RFC 3550 §6, feedback of RFC 4585 and RFC 5104,
  * REMB of draft-alvestrand-rmcat-remb-03, feedback of transport-cc. Reduced-size packets (RFC 5506) are read as well.
  */
+
 import { Fault } from '../../kernel/fault.ts';
+import type { SenderUs } from '../../kernel/time.ts';
 import { encodeTransportFeedback, parseTransportFeedback, type TransportFeedback } from './transport-feedback.ts';
 
 /** One report block, fields as on the wire (RFC 3550 §6.4.1). */
@@ -27,7 +29,7 @@ export type SenderReport = {
   ssrc: number;
   ntp: { seconds: number; fraction: number };
   /** The same moment in microseconds since 1900 by the sender's clock. */
-  ntpUs: number;
+  ntpUs: SenderUs;
   /** 32-bit RTP timestamp of that moment. */
   rtpTimestamp: number;
   packetCount: number;
@@ -289,7 +291,7 @@ export function encodeTransportWideFeedback(senderSsrc: number, mediaSsrc: numbe
 }
 
 /** Microseconds since 1900, rounded to whole ones. */
-function ntpToUs(ntp: { seconds: number; fraction: number }): number {
+function ntpToUs(ntp: { seconds: number; fraction: number }): SenderUs {
   return ntp.seconds * 1_000_000 + Math.round((ntp.fraction * 1_000_000) / 2 ** 32);
 }
 

@@ -38,12 +38,12 @@ export class RtpTimeline {
   readonly #offsets: SlidingMinimum;
   #highest: number | undefined;
   #last: RtpTimelineState['last'];
-  #firstUs: number | undefined;
+  #firstUs: HostUs | undefined;
   /** Ticks between neighbours. */
   #step: number | undefined;
-  #untilUs: number;
+  #untilUs: HostUs;
   /** What arrived until then was unwrapped once, by whoever saved the state. */
-  readonly #savedUntilUs: number;
+  readonly #savedUntilUs: HostUs;
 
   /**
    * @param clockRate ticks per second
@@ -120,7 +120,7 @@ export class RtpTimeline {
   }
 
   /** The epoch that the newest packet belongs to, if it is none of its own. */
-  #epochOf(timestamp: number, arrivalUs: number, current: Epoch): Epoch | undefined {
+  #epochOf(timestamp: number, arrivalUs: HostUs, current: Epoch): Epoch | undefined {
     const base = this.#offsets.value;
     const highest = this.#highest;
     if (base === undefined || highest === undefined) return current;
@@ -144,7 +144,7 @@ export class RtpTimeline {
   }
 
   /** Epochs before the present one to which a sender may return, the latest first. */
-  #recent(arrivalUs: number): Epoch[] {
+  #recent(arrivalUs: HostUs): Epoch[] {
     return this.#epochs.filter((_, n) => (this.#epochs[n + 1]?.fromUs ?? 0) >= arrivalUs - RETURN_US).reverse();
   }
 
@@ -160,7 +160,7 @@ export class RtpTimeline {
   }
 
   /** The time of what arrived before the state was saved, as it was unwrapped then; undefined of what is new. */
-  #asSaved(timestamp: number, arrivalUs: number): number | undefined {
+  #asSaved(timestamp: number, arrivalUs: HostUs): number | undefined {
     if (arrivalUs > this.#savedUntilUs) return undefined;
     const epoch = this.#epochs.findLast(({ fromUs }) => fromUs <= arrivalUs) ?? this.#epochs[0];
     return epoch && near(timestamp, epoch.raw) + epoch.shift;
@@ -169,7 +169,7 @@ export class RtpTimeline {
   /**
    * The timestamps jumped: the line goes on by what is usual between packets, or by arrival where there was a pause.
    */
-  #begin(timestamp: number, arrivalUs: number): number {
+  #begin(timestamp: number, arrivalUs: HostUs): number {
     const last = this.#last ?? { rtpTime: timestamp, arrivalUs };
     const passed = Math.round(((arrivalUs - last.arrivalUs) * this.#clockRate) / US);
     const step = this.#step;
@@ -185,7 +185,7 @@ export class RtpTimeline {
     if (this.#epochs.length > MAX_EPOCHS) this.#epochs.shift();
   }
 
-  #enter(epoch: Epoch, raw: number, arrivalUs: number): number {
+  #enter(epoch: Epoch, raw: number, arrivalUs: HostUs): number {
     if (this.#epochs.length === 0) this.#add(epoch);
     const rtpTime = raw + epoch.shift;
     const step = raw - epoch.raw;

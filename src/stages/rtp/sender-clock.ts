@@ -6,7 +6,7 @@
  */
 import type { ParticipantClockState, StreamClockState } from '../../contract/line/reception-state.ts';
 import { Fault } from '../../kernel/fault.ts';
-import { type HostUs, type RtpTicks, type SenderUs, US } from '../../kernel/time.ts';
+import { type HostUs, type MediaUs, type RtpTicks, type SenderUs, US } from '../../kernel/time.ts';
 import { ClockSkew } from './clock-skew.ts';
 import { MediaLine } from './media-line.ts';
 import { SlidingMinimum } from './sliding-minimum.ts';
@@ -53,7 +53,7 @@ const HELD_BACK_US = 300_000;
 const FORGET_US = 60 * US;
 
 /** What the streams of one person share. */
-type Company = { streams: Set<StreamClock>; nowUs: number };
+type Company = { streams: Set<StreamClock>; nowUs: HostUs };
 
 /** One per user: relates the streams of that user to each other and to our clock. */
 export class ParticipantClock {
@@ -121,22 +121,22 @@ export class StreamClock {
   /** Arrival less place on the line, of the packets. */
   readonly #offsets: SlidingMinimum;
   readonly #skew: ClockSkew;
-  #highestUs: number | undefined;
+  #highestUs: MediaUs | undefined;
   #firstArrivalUs: HostUs | undefined;
   #firstReportUs: HostUs | undefined;
   #lastReportUs: HostUs | undefined;
-  #lastSeenUs: number;
+  #lastSeenUs: HostUs;
   /** When the last packet came in that is newer than all before it, and the last of those that was on time. */
-  #newestUs: number | undefined;
+  #newestUs: HostUs | undefined;
   #onTimeUs: HostUs | undefined;
   /** The least offset when the latest report came. */
   #provenUs: number | undefined;
   #settling: boolean;
   /** What was added last to a place on the line for local time. */
   #correctionUs: number | undefined;
-  #latest: { mediaUs: number; localUs: number } | undefined;
+  #latest: { mediaUs: MediaUs; localUs: HostUs } | undefined;
   /** When the last came in that a saved state knows of. */
-  readonly #savedUs: number;
+  readonly #savedUs: HostUs;
 
   /** Made by `ParticipantClock`. */
   constructor(state: StreamClockState, company: Company) {
@@ -290,7 +290,7 @@ export class StreamClock {
     };
   }
 
-  #mediaUs(rtpTime: RtpTicks): number {
+  #mediaUs(rtpTime: RtpTicks): MediaUs {
     return (rtpTime * US) / this.clockRate;
   }
 
@@ -348,13 +348,13 @@ export class StreamClock {
     return this.#wall.mappingUs! + fastest;
   }
 
-  #peek(mediaUs: number, supposedUs: number): number {
+  #peek(mediaUs: MediaUs, supposedUs: number): number {
     const localUs = Math.round(this.#line.at(mediaUs) + supposedUs + this.#correction(mediaUs));
     return this.#latest && mediaUs >= this.#latest.mediaUs ? Math.max(localUs, this.#latest.localUs) : localUs;
   }
 
   /** The correction at `mediaUs`, moved from the last used one towards the target as far as the slew allows. */
-  #correction(mediaUs: number): number {
+  #correction(mediaUs: MediaUs): number {
     const target = this.#targetUs();
     const current = this.#correctionUs;
     if (current === undefined || target === undefined) {

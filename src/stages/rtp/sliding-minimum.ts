@@ -3,6 +3,7 @@
  */
 
 import type { SlidingMinimumState } from '../../contract/line/reception-state.ts';
+import type { HostUs } from '../../kernel/time.ts';
 
 /** Values within this time of a lower one are not kept: they matter only after that one has gone, and then hardly. */
 const GRAIN_US = 50_000;
@@ -19,7 +20,7 @@ export class SlidingMinimum {
   readonly #spanUs: number;
   readonly #pauseUs: number;
   /** When the last value was seen, also one that was not kept. */
-  #seenUs: number;
+  #seenUs: HostUs;
   /** Rising in time and in value; the head is the minimum. At most one per grain of the span. */
   #entries: SlidingMinimumState;
 
@@ -36,7 +37,7 @@ export class SlidingMinimum {
   }
 
   /** @param atUs when the value was seen; not less than the times before it */
-  push(value: number, atUs: number): void {
+  push(value: number, atUs: HostUs): void {
     const entries = this.#entries;
     const pauseUs = atUs - this.#seenUs - this.#pauseUs;
     if (pauseUs > 0) for (const entry of entries) entry.atUs += pauseUs;
@@ -56,7 +57,7 @@ export class SlidingMinimum {
   }
 
   /** Whether any value was seen within the span before `nowUs`. */
-  isFresh(nowUs: number): boolean {
+  isFresh(nowUs: HostUs): boolean {
     const last = this.#entries.at(-1);
     return last !== undefined && last.atUs >= nowUs - this.#spanUs;
   }
@@ -66,7 +67,7 @@ export class SlidingMinimum {
   }
 
   /** Values seen since `atUs` were too low by `by`. */
-  raise(atUs: number, by: number): void {
+  raise(atUs: HostUs, by: number): void {
     const entries = this.#entries;
     this.#entries = [];
     for (const entry of entries) {
@@ -76,7 +77,7 @@ export class SlidingMinimum {
     }
   }
 
-  #forget(nowUs: number): void {
+  #forget(nowUs: HostUs): void {
     let old = 0;
     while (old < this.#entries.length - 1 && this.#entries[old]!.atUs < nowUs - this.#spanUs) old++;
     if (old > 0) this.#entries.splice(0, old);

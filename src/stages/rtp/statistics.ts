@@ -20,8 +20,8 @@ export class ReceptionStatistics {
   #receivedAtReport = 0;
   #jitterTicks = 0;
   #clockRate = 0;
-  #latest: { timestamp: number; arrivalUs: number } | undefined;
-  #report: { middle: number; arrivalUs: number } | undefined;
+  #latest: { timestamp: number; arrivalUs: HostUs } | undefined;
+  #report: { middle: number; arrivalUs: HostUs } | undefined;
 
   /** @param ssrc the source whose packets it will be handed */
   constructor(ssrc: number) {
@@ -67,7 +67,7 @@ export class ReceptionStatistics {
   }
 
   /** The block for the next report. Each call ends an interval of `fractionLost`. Undefined before the first packet. */
-  reportBlock(nowUs: number): ReportBlock | undefined {
+  reportBlock(nowUs: HostUs): ReportBlock | undefined {
     if (this.#received === 0) return undefined;
     const expected = this.#expected();
     const expectedInterval = expected - this.#expectedAtReport;

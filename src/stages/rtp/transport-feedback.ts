@@ -2,7 +2,9 @@
  * The body of a transport-wide feedback packet: which packets of a transport came, and when
  * (draft-holmer-rmcat-transport-wide-cc-extensions-01 §3.1). `rtcp.ts` puts the RTCP header around it.
  */
+
 import { Fault } from '../../kernel/fault.ts';
+import type { HostUs } from '../../kernel/time.ts';
 
 /** The reference time counts these; a packet's delta counts ticks. */
 export const REFERENCE_US = 64_000;
@@ -19,7 +21,7 @@ export type TransportFeedback = {
    * Those of them that came, in order of sequence. Times are microseconds on the receiver's clock, to 250 µs on the
    * wire and modulo 2^24 of `REFERENCE_US`, about twelve days.
    */
-  arrivals: { sequence: number; arrivalUs: number }[];
+  arrivals: { sequence: number; arrivalUs: HostUs }[];
 };
 
 const HEAD_BYTES = 8;
@@ -31,7 +33,7 @@ const MAX_RUN = 0x1fff;
 const MAX_TICKS = 0x7fff;
 
 /** Whether `next` can stand in one feedback packet after `previous`: deltas have 16 bits, about 8 seconds. */
-export function canFollow(previousUs: number, nextUs: number): boolean {
+export function canFollow(previousUs: HostUs, nextUs: HostUs): boolean {
   return Math.abs(nextUs - previousUs) <= (MAX_TICKS - 1) * TICK_US;
 }
 

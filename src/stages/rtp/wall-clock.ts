@@ -2,7 +2,9 @@
  * WallClock: how one stream's media lies on its sender's wall clock, by sender reports (RFC 3550 §6.4.1). Reports that
  * do not fit are not believed before others bear them out; a wall clock that is set moves nothing.
  */
+
 import type { WallClockState } from '../../contract/line/reception-state.ts';
+import type { MediaUs, SenderUs } from '../../kernel/time.ts';
 
 /** Some senders' reports are off by how long they waited to be sent; the median of the latest is not. */
 const KEPT = 3;
@@ -54,7 +56,7 @@ export class WallClock {
    * Whether the report names the same moment as one before it, for other media: a clock that stands still tells
    * nothing. What a single report said of it is forgotten then.
    */
-  standsStill(ntpUs: number, lineUs: number): boolean {
+  standsStill(ntpUs: SenderUs, lineUs: MediaUs): boolean {
     if (this.#named?.ntpUs !== ntpUs) {
       this.#named = { ntpUs, lineUs };
       return false;
@@ -65,7 +67,7 @@ export class WallClock {
   }
 
   /** How much later than known the report puts its media; 0 for the first. Nothing changes by asking. */
-  difference(ntpUs: number, lineUs: number): number {
+  difference(ntpUs: SenderUs, lineUs: MediaUs): number {
     const known = this.mappingUs;
     return known === undefined ? 0 : ntpUs - this.#setUs - lineUs - known;
   }
@@ -75,7 +77,7 @@ export class WallClock {
    * @param lineUs where on the media's line its timestamp lies
    * @param isTrusted whether what was known so far agrees with what others of the same person say
    */
-  add(ntpUs: number, lineUs: number, isTrusted: boolean): void {
+  add(ntpUs: SenderUs, lineUs: MediaUs, isTrusted: boolean): void {
     const mapping = ntpUs - this.#setUs - lineUs;
     const known = this.mappingUs;
     const off = known === undefined ? 0 : mapping - known;

@@ -4,7 +4,7 @@
  * stretches in which both are there; what lies between is in no Period, and the presentation goes on at once, as at a
  * discontinuity.
  */
-import { utcStamp } from '../../../kernel/time.ts';
+import { type RecordingUs, utcStamp } from '../../../kernel/time.ts';
 import type { RotateEvent, Segment } from '../../../media/segment.ts';
 import type { MediaKind } from '../../../media/track.ts';
 
@@ -17,17 +17,17 @@ const JOINED_US = 100_000;
 /** Of what is ours in an MPD; players pass over what they do not know. */
 const NAMESPACE = 'urn:aircheck:dash:2026';
 
-type PlacedSlice = Segment & { startUs: number };
+type PlacedSlice = Segment & { startUs: RecordingUs };
 /** Slices of one kind without a hole and of one form. */
 type Run = {
   kind: MediaKind;
   codecs: string;
   size: RotateEvent | undefined;
-  fromUs: number;
-  toUs: number;
+  fromUs: RecordingUs;
+  toUs: RecordingUs;
   slices: PlacedSlice[];
 };
-type Period = { fromUs: number; toUs: number; runs: Run[] };
+type Period = { fromUs: RecordingUs; toUs: RecordingUs; runs: Run[] };
 
 /**
  * A static MPD that names the slices of `rows`, one row of pictures and one of sound in any order, each slice in order.
@@ -159,7 +159,7 @@ function initialization({ name, headBytes }: PlacedSlice): string {
 }
 
 /** From and until when each slice serves: without a hole, as a player would wait at the smallest that is told of. */
-function timesIn(period: Period, slices: PlacedSlice[]): { fromUs: number; toUs: number }[] {
+function timesIn(period: Period, slices: PlacedSlice[]): { fromUs: RecordingUs; toUs: RecordingUs }[] {
   return slices.map((slice, n) => ({
     fromUs: n === 0 ? Math.min(slice.startUs, period.fromUs) : slice.startUs,
     toUs: slices[n + 1]?.startUs ?? Math.max(endOf(slice), period.toUs),

@@ -3,10 +3,11 @@
  * holds out. Sound is in blocks that heed no hold: they stand in a row, at most half a block from their place. Pure;
  * times are microseconds.
  */
+import type { RecordingUs, StreamUs } from '../../../kernel/time.ts';
 import type { EncodedSample } from '../../../media/sample.ts';
 
 /** `untilUs` may be infinite. */
-export type Hold = { fromUs: number; untilUs: number };
+export type Hold = { fromUs: RecordingUs; untilUs: RecordingUs };
 type Placed = Pick<EncodedSample, 'kind' | 'ptsUs' | 'dtsUs' | 'durationUs'>;
 
 /** Decode times grow by at least this. */
@@ -23,19 +24,19 @@ export class HoldCutter {
   }
 
   /** Where the next sample in order of decoding goes; undefined of one that lies in a hold. */
-  place(sample: Placed): { ptsUs: number; dtsUs: number } | undefined {
+  place(sample: Placed): { ptsUs: StreamUs; dtsUs: StreamUs } | undefined {
     if (this.#holds.length === 0) return sample;
     return sample.kind === 'audio' ? this.#placeSound(sample) : this.#placePicture(sample);
   }
 
-  #placePicture({ ptsUs, dtsUs }: Placed): { ptsUs: number; dtsUs: number } | undefined {
+  #placePicture({ ptsUs, dtsUs }: Placed): { ptsUs: StreamUs; dtsUs: StreamUs } | undefined {
     if (this.#holds.some(({ fromUs, untilUs }) => ptsUs >= fromUs && ptsUs < untilUs)) return undefined;
     const shownUs = ptsUs - this.#heldBefore(ptsUs);
     this.#dtsUs = Math.max(dtsUs - this.#heldBefore(dtsUs), this.#dtsUs + MIN_STEP_US);
     return { ptsUs: Math.max(shownUs, this.#dtsUs), dtsUs: this.#dtsUs };
   }
 
-  #placeSound({ ptsUs, durationUs }: Placed): { ptsUs: number; dtsUs: number } | undefined {
+  #placeSound({ ptsUs, durationUs }: Placed): { ptsUs: StreamUs; dtsUs: StreamUs } | undefined {
     const ownUs = ptsUs - this.#heldBefore(ptsUs);
     const atUs = Math.max(ownUs, this.#endUs);
     const hold = this.#holds.find(({ fromUs, untilUs }) => ptsUs < untilUs && ptsUs + durationUs > fromUs);
@@ -50,7 +51,7 @@ export class HoldCutter {
     return { ptsUs: atUs, dtsUs: atUs };
   }
 
-  #heldBefore(atUs: number): number {
+  #heldBefore(atUs: RecordingUs): number {
     return this.#holds.reduce((sum, { fromUs, untilUs }) => sum + Math.max(0, Math.min(atUs, untilUs) - fromUs), 0);
   }
 }

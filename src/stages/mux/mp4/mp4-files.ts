@@ -3,9 +3,11 @@
  * a finished file stands before the media, so that it plays before it is fully loaded. Until then a file cannot be
  * read: after a crash it is made anew from the slices (`remux-slices.ts`).
  */
+
 import { join } from 'node:path';
 import { Dictionary, FormatContext, Packet } from 'node-av/lib';
 import { Fault, messageOf } from '../../../kernel/fault.ts';
+import type { StreamUs } from '../../../kernel/time.ts';
 import type { EncodedSample } from '../../../media/sample.ts';
 import type { WholeFile } from '../../../media/segment.ts';
 import { endsFile, type FileLimit } from '../cut.ts';
@@ -32,7 +34,7 @@ export type Mp4FilesOptions = Streams & {
   /** As `onLost`, of refused samples alone, where a file that cannot be written is to be thrown. */
   onRefused?: ((what: string) => void) | undefined;
   /** The first file begins here, where one that is whole already ended; what comes before is passed over. */
-  fromUs?: number | undefined;
+  fromUs?: StreamUs | undefined;
   /** As of SlicesOptions. */
   heldUs?: number | undefined;
   /** A file lies finished and synced on the spool. Called in order, the next call only after this one has resolved. */
@@ -52,7 +54,7 @@ export class Mp4Files {
   /** A picture was lost: what refers to it is left out. */
   #keyFrameWanted = false;
   /** Where no file could be begun. */
-  #brokeOffUs: number | undefined;
+  #brokeOffUs: StreamUs | undefined;
   /**
    * The last sounds before now: a file begun in the middle of one needs it, and the one before it to decode it whole.
    */
@@ -156,7 +158,7 @@ export class Mp4Files {
     return ptsUs + durationUs <= fromUs;
   }
 
-  #beginFile(startUs: number): void {
+  #beginFile(startUs: StreamUs): void {
     const name = mp4Name(this.#options.baseName, this.#index);
     const begun = { startUs, heldUs: this.#heldUs, startUtcMs: this.#utcMs(startUs) };
     this.#file = new OpenFile(join(this.#options.dir, name), name, begun, this.#options);
@@ -164,7 +166,7 @@ export class Mp4Files {
       if (sound.ptsUs + sound.durationUs > startUs - sound.durationUs) this.#file.write(sound);
   }
 
-  #endFile(file: OpenFile, endUs: number): void {
+  #endFile(file: OpenFile, endUs: StreamUs): void {
     const index = this.#index++;
     this.#file = undefined;
     this.#finishing = this.#finishing.then(async () => {
@@ -202,16 +204,16 @@ export class Mp4Files {
 }
 
 /** Where a file begins, in its own time and in the world's. */
-type Begun = { startUs: number; startUtcMs: number; heldUs: number };
+type Begun = { startUs: StreamUs; startUtcMs: number; heldUs: number };
 
 /** One MP4 being written. Samples before its start (priming, pre-roll) are kept from view by the edit list. */
 class OpenFile {
   readonly path: string;
   readonly name: string;
-  readonly startUs: number;
+  readonly startUs: StreamUs;
   readonly startUtcMs: number;
   readonly heldUs: number;
-  endUs: number;
+  endUs: StreamUs;
   bytes = 0;
   #context = new FormatContext();
   #packet = new Packet();
@@ -263,7 +265,7 @@ class OpenFile {
   }
 
   /** Writes the sound that was held back, cut off at `endUs` by its duration, as the next file begins there. */
-  writeLast(endUs: number): void {
+  writeLast(endUs: StreamUs): void {
     const last = this.#lastSound;
     if (last) this.#mux({ ...last, durationUs: Math.max(1, Math.min(last.durationUs, endUs - last.ptsUs)) });
   }

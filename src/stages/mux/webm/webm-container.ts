@@ -3,9 +3,11 @@
  * muxer cannot say how long a picture lasts, and a player that is fed slices then takes a sender's pause for a hole in
  * the stream and stops at it; so the few elements that it takes (RFC 9559) are written here.
  */
+
 import { closeSync, ftruncateSync, openSync, writeSync } from 'node:fs';
 import { basename } from 'node:path';
 import { Fault, isOutOfRoom, messageOf } from '../../../kernel/fault.ts';
+import type { StreamUs } from '../../../kernel/time.ts';
 import { av1ConfigOf } from '../../../media/av1-sequence.ts';
 import type { EncodedSample } from '../../../media/sample.ts';
 import type { VideoCodec } from '../../../media/track.ts';
@@ -93,7 +95,7 @@ export class WebmContainer implements SliceContainer {
   }
 
   /** Every file is whole by itself, so that it makes no difference which is the last. */
-  end(_last: boolean, untilUs: number): void {
+  end(_last: boolean, untilUs: StreamUs): void {
     const file = this.#file;
     if (file === undefined) return;
     const untilMs = Math.round(untilUs / 1000);

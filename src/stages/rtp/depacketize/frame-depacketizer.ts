@@ -2,6 +2,7 @@
  * What all video codecs share on the way from packets to frames: a frame is all packets of one timestamp, whatever
  * their marker bits say (RFC 3550 §5.1), and one that lost a part is dropped whole.
  */
+import type { HostUs } from '../../../kernel/time.ts';
 import type { ReceivedSample } from '../../../media/sample.ts';
 import type { Ordered } from '../jitter-buffer.ts';
 import type { Depacketizer } from './depacketizer.ts';
@@ -31,7 +32,7 @@ const MAX_FRAME_BYTES = 8 * 1024 * 1024;
 const MARKED_US = 20_000;
 const MARKED_WRONGLY_US = 500_000;
 
-type Open = { rtpTime: number; arrivalUs: number; bytes: number; damaged: boolean; marked: boolean };
+type Open = { rtpTime: number; arrivalUs: HostUs; bytes: number; damaged: boolean; marked: boolean };
 
 export class FrameDepacketizer implements Depacketizer {
   readonly #assembly: FrameAssembly;
@@ -81,7 +82,7 @@ export class FrameDepacketizer implements Depacketizer {
     return done;
   }
 
-  settle(nowUs: number): ReceivedSample[] {
+  settle(nowUs: HostUs): ReceivedSample[] {
     return this.#open?.marked && nowUs - this.#open.arrivalUs >= this.#waitUs ? this.#close() : [];
   }
 

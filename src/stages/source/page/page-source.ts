@@ -9,7 +9,7 @@ import type { PageReload } from '../../../contract/line/facts.ts';
 import type { PageAddress } from '../../../contract/line/plan.ts';
 import { AllowedAddresses } from '../../../kernel/address.ts';
 import { type Clock, sleep, type Timer } from '../../../kernel/clock.ts';
-import { US } from '../../../kernel/time.ts';
+import { type HostUs, US } from '../../../kernel/time.ts';
 import { PageBrowser } from './browser.ts';
 import { EgressProxy } from './egress-proxy.ts';
 import { PageGroup } from './page-group.ts';
@@ -89,8 +89,8 @@ export class PageSource {
   #overLimit: string | undefined;
   #closed = false;
   #loss: PageLoss | undefined;
-  #reloadsUs: number[] = [];
-  #navigationsUs: number[] = [];
+  #reloadsUs: HostUs[] = [];
+  #navigationsUs: HostUs[] = [];
   /** Why the proxy did not get to the page's own host, since it was last opened. */
   #hostFailure: string | undefined;
 
@@ -390,7 +390,7 @@ export class PageSource {
   }
 
   /** The moments of late, with the present one. */
-  #recent(momentsUs: readonly number[], spanUs: number): number[] {
+  #recent(momentsUs: readonly HostUs[], spanUs: number): HostUs[] {
     const nowUs = this.#o.clock.monoUs();
     return [...momentsUs.filter((us) => us > nowUs - spanUs), nowUs];
   }
