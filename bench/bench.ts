@@ -3,10 +3,11 @@
  * minutes.
  *
  *   npm run bench -- start-latency ramp-up reception stop av-offset cpu memory individual many-recordings snapshots
- *                    api pages remix stores takeover crowd cost-model fork-stall starts-against
+ *                    api pages remix stores takeover crowd cost-model fork-stall at-rest starts-against
  *                    cpu-against                    only these
  */
 import { measureApi } from './api.ts';
+import { measureAtRest } from './at-rest.ts';
 import { measureCpu, measureMemory } from './cost.ts';
 import { measureCostModel } from './cost-model.ts';
 import { measureCrowd } from './crowd.ts';
@@ -43,6 +44,7 @@ const MEASURES: Record<string, () => Promise<Figure[]>> = {
   'cost-model': measureCostModel,
   crowd: measureCrowd,
   'fork-stall': measureForkStall,
+  'at-rest': measureAtRest,
   'starts-against': measureStartsAgainst,
   'cpu-against': measureCpuAgainst,
 };

@@ -3,18 +3,14 @@
  * begins with a warm recorder and with a cold one, and the CPU of a recording, the last two against an earlier commit
  * in the same run.
  */
-import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, symlinkSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { randomKills } from '../test/chaos/scenarios.ts';
 import { median } from '../test/support/judge/offsets.ts';
 import { compareCosts } from './cost.ts';
+import { withCheckout } from './earlier.ts';
 import { atMost, type Figure } from './measure.ts';
 import { Stage } from './stage.ts';
 import { makeStarts } from './start-latency.ts';
 
-const ROOT = join(import.meta.dirname, '..');
 /** Kills per mode. */
 const KILLS = 6;
 const COST_TAKES = 3;
@@ -39,7 +35,7 @@ export async function measureTakeover(): Promise<Figure[]> {
 
 /** Start call → first frame, with a warm recorder and with a cold one, against the commit before. */
 export function measureStartsAgainst(): Promise<Figure[]> {
-  return againstBefore(async (before) => {
+  return withCheckout(BEFORE, async (before) => {
     const old = median((await makeStarts({ checkout: before }, STARTS)).latenciesMs);
     const warm = await makeStarts({}, STARTS);
     const cold = await makeStarts({ env: { AIRCHECK_WARM_RECORDERS: '0' } }, STARTS);
@@ -60,7 +56,7 @@ export function measureStartsAgainst(): Promise<Figure[]> {
 
 /** CPU of a recording, the server's share included, against the commit before. */
 export function measureCpuAgainst(): Promise<Figure[]> {
-  return againstBefore(async (before) => {
+  return withCheckout(BEFORE, async (before) => {
     const stages: Stage[] = [];
     try {
       stages.push(await Stage.open(), await Stage.open({ checkout: before }));
@@ -73,28 +69,4 @@ export function measureCpuAgainst(): Promise<Figure[]> {
       for (const stage of stages) await stage.close();
     }
   });
-}
-
-async function againstBefore(measure: (checkout: string) => Promise<Figure[]>): Promise<Figure[]> {
-  const before = checkOut(BEFORE);
-  try {
-    return await measure(before);
-  } finally {
-    rmSync(before, { recursive: true, force: true });
-  }
-}
-
-/** The repository as it was, with the packages of now. Throws an Error where git does not have that commit. */
-function checkOut(commit: string): string {
-  const dir = mkdtempSync(join(tmpdir(), 'aircheck-before-'));
-  const run = spawnSync('sh', ['-c', 'git archive "$1" | tar -x -C "$2"', 'sh', commit, dir], {
-    cwd: ROOT,
-    encoding: 'utf8',
-  });
-  if (run.status !== 0 || run.stderr) {
-    rmSync(dir, { recursive: true, force: true });
-    throw new Error(`commit ${commit} cannot be had: ${run.stderr || run.error?.message}`);
-  }
-  symlinkSync(join(ROOT, 'node_modules'), join(dir, 'node_modules'));
-  return dir;
 }
