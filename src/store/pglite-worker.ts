@@ -2,9 +2,26 @@
  * The thread that PGlite runs in: one statement after the other for `pglite.ts`. Its WebAssembly works for milliseconds
  * at a time, and packets must not wait for it.
  */
+import { setFlagsFromString } from 'node:v8';
 import { parentPort, workerData } from 'node:worker_threads';
-import { PGlite } from '@electric-sql/pglite';
 import type { PgliteCall, PgliteReply } from './pglite.ts';
+
+// V8 would compile Postgres a second time while it works, optimising, which takes 500 MB and a core for seconds. What
+// the first compilation made is fast enough. Flags hold from here on, and only for what is loaded behind them.
+setFlagsFromString('--no-wasm-tier-up');
+setFlagsFromString('--no-wasm-dynamic-tiering');
+const { PGlite } = await import('@electric-sql/pglite');
+
+/** For one connection and some thousand rows; what Postgres takes by itself is meant for many of both. */
+const SMALL = {
+  shared_buffers: '1MB',
+  max_connections: '5',
+  wal_buffers: '64kB',
+  work_mem: '1MB',
+  maintenance_work_mem: '1MB',
+  min_wal_size: '32MB',
+  max_wal_size: '32MB',
+};
 
 /** What a driver's error tells beside its words; an Error loses it on its way to another thread. */
 function told(error: unknown): Extract<PgliteReply, { error: unknown }>['error'] {
@@ -19,7 +36,9 @@ function told(error: unknown): Extract<PgliteReply, { error: unknown }>['error']
 const port = parentPort;
 if (!port) throw new Error('pglite-worker.ts runs in a worker thread');
 const reply = (answer: PgliteReply) => port.postMessage(answer);
-const opening = PGlite.create(workerData as string);
+const settings = Object.entries(SMALL).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
+const startParams = [...PGlite.defaultStartParams, ...settings];
+const opening = PGlite.create(workerData as string, { startParams });
 opening.then(
   () => reply({ id: 0, rows: [] }),
   (error) => reply({ id: 0, error: told(error) }),
