@@ -88,11 +88,11 @@ describe('H.264', () => {
     decoder.close();
   });
 
-  it('puts decode times in order and never after presentation', async () => {
+  it('decodes every frame when it is shown, without B-frames', async () => {
     const samples = await encodeFrames(new VideoEncoder(options), range(100));
     samples.forEach((sample, i) => {
-      expect(sample.dtsUs).toBeLessThanOrEqual(sample.ptsUs);
-      if (i > 0) expect(sample.dtsUs).toBeGreaterThan(samples[i - 1]!.dtsUs);
+      expect(sample.dtsUs).toBe(sample.ptsUs);
+      if (i > 0) expect(sample.ptsUs).toBeGreaterThan(samples[i - 1]!.ptsUs);
     });
     // Durations add up to the exact length: nothing is lost to rounding.
     expect(samples.reduce((sum, s) => sum + s.durationUs, 0)).toBe(Math.round(100e6 / 30));

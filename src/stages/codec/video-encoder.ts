@@ -1,7 +1,7 @@
 /**
- * H.264 encoder (libx264 veryfast). Access units are Annex B with SPS and PPS in band before every IDR; the same SPS
- * and PPS are known from the start as `extradata`, for writers that need them in a header. Encoding runs on the thread
- * pool, one call at a time.
+ * H.264 encoder (libx264 veryfast, without B-frames). Access units are Annex B with SPS and PPS in band before every
+ * IDR; the same SPS and PPS are known from the start as `extradata`, for writers that need them in a header. Encoding
+ * runs on the thread pool, one call at a time.
  */
 import {
   AV_CODEC_FLAG_GLOBAL_HEADER,
@@ -66,9 +66,8 @@ export class VideoEncoder {
 
   /**
    * Encodes one canvas as frame `frameIndex`, larger than the last; indexes may be left out. Resolves with the units
-   * that are ready, in decode order: with lookahead and B-frames they belong to earlier frames, and the first `dtsUs`
-   * are below 0. The canvas is shared while it is read, so the caller may free it at once. Await each call before the
-   * next.
+   * that are ready, in order: with lookahead they belong to earlier frames. The canvas is shared while it is read, so
+   * the caller may free it at once. Await each call before the next.
    */
   async encode(canvas: Picture, frameIndex: number, options: { keyFrame?: boolean } = {}): Promise<EncodedSample[]> {
     invariant(!this.#closed && !this.#busy, 'one call of a video encoder at a time, and none after close');
@@ -186,8 +185,10 @@ function openEncoder(options: VideoEncoderOptions): CodecContext {
     ['profile', 'high'],
     ['forced-idr', '1'],
     // Without scenecut key frames come only where asked for. repeat-headers: the global header flag alone takes SPS and
-    // PPS out of the stream.
-    ['x264-params', 'scenecut=0:repeat-headers=1'],
+    // PPS out of the stream. B-frames are 40 % of the encoder's work where all moves. At one bit rate they are worth
+    // 0.3 dB of SSIM; choosing quantizers by the variance of each block (aq-mode 2) wins most of that back, but for
+    // what is too much for its bit rate anyway (bench/encoder.ts).
+    ['x264-params', 'scenecut=0:repeat-headers=1:bframes=0:aq-mode=2:aq-strength=0.8'],
   ];
   for (const [name, value] of settings) check(context.setOption(name, value), `setting x264's ${name}`);
   const result = context.open2Sync(codec);
@@ -202,7 +203,7 @@ function openEncoder(options: VideoEncoderOptions): CodecContext {
 }
 
 /**
- * One thread encodes 1280x720 at 30 fps in about half of real time; each further one adds its share of latency and
+ * One thread encodes 1280x720 at 30 fps in about a third of real time; each further one adds its share of latency and
  * memory.
  */
 function threadsFor(pixelsPerSecond: number): number {
