@@ -1,12 +1,27 @@
 /**
  * ScreenGrabber: pictures of the top left corner of an X screen, at a steady rate, with the moment each was read.
  */
-
-import { AV_PIX_FMT_BGR0, AV_PIX_FMT_YUV420P, AVERROR_EAGAIN, SWS_POINT } from 'node-av/constants';
-import { Dictionary, FFmpegError, FormatContext, InputFormat, type Packet, SoftwareScaleContext } from 'node-av/lib';
-import { Fault } from '../../kernel/fault.ts';
+import {
+  AV_CODEC_ID_RAWVIDEO,
+  AV_PIX_FMT_BGR0,
+  AV_PIX_FMT_YUV420P,
+  AVERROR_EAGAIN,
+  SWS_POINT,
+} from 'node-av/constants';
+import {
+  Codec,
+  CodecContext,
+  Dictionary,
+  FFmpegError,
+  FormatContext,
+  type Frame,
+  InputFormat,
+  type Packet,
+  SoftwareScaleContext,
+} from 'node-av/lib';
+import { Fault, invariant } from '../../kernel/fault.ts';
 import type { UtcUs } from '../../kernel/time.ts';
-import { freePacket, newPacket } from './native-frames.ts';
+import { freeFrame, freePacket, newFrame, newPacket } from './native-frames.ts';
 import type { NativePicture, PicturePool } from './picture-pool.ts';
 
 export type GrabOptions = {
@@ -21,12 +36,13 @@ export type GrabOptions = {
 
 export type ReadPicture = { picture: NativePicture; utcUs: UtcUs; changed: boolean };
 
-const BYTES_PER_PIXEL = 4;
-
 export class ScreenGrabber {
   readonly #context: FormatContext;
-  /** The one that is read next, and the one that was read last, which the next picture is compared with. */
-  #packets: [Packet, Packet];
+  readonly #packet: Packet;
+  /** Hands on a packet's own memory as a frame's. Asked for its bytes, node-av copies a packet. */
+  readonly #decoder: CodecContext;
+  /** What is read next, and what was read last, which the next picture is compared with. */
+  #frames: [Frame, Frame];
   #last: Buffer | undefined;
   readonly #scaler: SoftwareScaleContext;
   readonly #o: GrabOptions;
@@ -35,7 +51,9 @@ export class ScreenGrabber {
   private constructor(options: GrabOptions, context: FormatContext) {
     this.#o = options;
     this.#context = context;
-    this.#packets = [newPacket(), newPacket()];
+    this.#decoder = openRawDecoder(options);
+    this.#packet = newPacket();
+    this.#frames = [newFrame(), newFrame()];
     const { width, height } = options;
     this.#scaler = new SoftwareScaleContext();
     this.#scaler.getContext(width, height, AV_PIX_FMT_BGR0, width, height, AV_PIX_FMT_YUV420P, SWS_POINT);
@@ -68,23 +86,28 @@ export class ScreenGrabber {
   async next(): Promise<ReadPicture | undefined> {
     for (;;) {
       if (this.#closed) return undefined;
-      const [packet, last] = this.#packets;
+      const packet = this.#packet;
       const result = await this.#context.readFrame(packet);
       if (this.#closed) return undefined;
       if (result === AVERROR_EAGAIN) continue;
       if (result < 0)
         throw new Fault('screen-unreadable', `the screen has gone: ${FFmpegError.strerror(result)}`, { blame: 'self' });
-      const { data } = packet;
-      if (!data) continue;
+      const utcUs: UtcUs = Number(packet.pts);
+      const [frame, last] = this.#frames;
+      check(this.#decoder.sendPacketSync(packet));
+      packet.unref();
+      check(this.#decoder.receiveFrameSync(frame));
       const { width, height, pool } = this.#o;
       const picture = pool.allocate(width, height);
-      this.#scaler.scaleSync([data], [width * BYTES_PER_PIXEL], 0, height, [...picture.planes], [...picture.strides]);
+      check(this.#scaler.scaleFrameSync(picture.frame, frame));
+      const data = frame.data?.[0];
+      invariant(data, 'a picture that was read has pixels');
       const changed = this.#last === undefined || !data.equals(this.#last);
       this.#forgetLast();
       this.#last = data;
       last.unref();
-      this.#packets = [last, packet];
-      return { picture, utcUs: Number(packet.pts), changed };
+      this.#frames = [last, frame];
+      return { picture, utcUs, changed };
     }
   }
 
@@ -104,6 +127,26 @@ export class ScreenGrabber {
     this.#context.closeInputSync();
     this.#scaler.freeContext();
     this.#forgetLast();
-    for (const packet of this.#packets) freePacket(packet);
+    freePacket(this.#packet);
+    for (const frame of this.#frames) freeFrame(frame);
+    this.#decoder.freeContext();
   }
+}
+
+function openRawDecoder({ width, height }: GrabOptions): CodecContext {
+  const codec = Codec.findDecoder(AV_CODEC_ID_RAWVIDEO);
+  if (!codec) throw new Fault('codec-missing', 'this FFmpeg build has no raw video', { blame: 'self' });
+  const decoder = new CodecContext();
+  decoder.allocContext3(codec);
+  decoder.width = width;
+  decoder.height = height;
+  decoder.pixelFormat = AV_PIX_FMT_BGR0;
+  decoder.threadCount = 1;
+  check(decoder.open2Sync(codec));
+  return decoder;
+}
+
+function check(result: number): void {
+  if (result >= 0) return;
+  throw new Fault('screen-unreadable', `a picture was not read: ${FFmpegError.strerror(result)}`, { blame: 'self' });
 }
