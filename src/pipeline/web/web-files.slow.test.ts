@@ -22,8 +22,10 @@ import { WebFiles } from './web-files.ts';
 
 const [WIDTH, HEIGHT, FPS] = [160, 90, 30];
 const STEP_S = 0.02;
-const SOUND_DELAY_S = 0.4;
+/** Until sound is written, and pictures wait no more. */
+const DELAY_S = 0.5;
 const BEEP_S = 0.1;
+const STALL_S = 1;
 const BEEP_HZ = 1000;
 const ZERO_UTC_MS = Date.UTC(2026, 0, 1);
 /** Luma of a picture tells its moment: so many steps of so much, one each tenth of a second. */
@@ -55,7 +57,11 @@ class ScriptedPage {
   }
 
   /** One run, from and to so many seconds of the recording; one that is `lost` finishes nothing. */
-  async run(fromS: number, toS: number, { lost = false } = {}): Promise<boolean | undefined> {
+  async run(
+    fromS: number,
+    toS: number,
+    { lost = false, stallAtS = Number.POSITIVE_INFINITY } = {},
+  ): Promise<boolean | undefined> {
     const spoolDir = join(dir, `run${this.dirs.length + 1}`);
     mkdirSync(spoolDir);
     const start = {
@@ -77,11 +83,20 @@ class ScriptedPage {
     await files.begin(fromS * 1e6, await readEarlierRuns(start, this.#plan));
     let frame = Math.ceil(fromS * FPS);
     const waiting: number[] = [];
-    for (let nowS = fromS; nowS < toS + SOUND_DELAY_S + STEP_S; nowS += STEP_S) {
+    let soundS = fromS - STEP_S;
+    const hear = (nowS: number) => {
+      for (; soundS < nowS - STEP_S + 1e-6; soundS += STEP_S)
+        files.addSound(soundFrom(soundS), Math.round((soundS - fromS) * SOUND_RATE), nowS * 1e6);
+    };
+    for (let nowS = fromS; nowS < toS + DELAY_S + STEP_S; nowS += STEP_S) {
+      // The process got no time for a while: its timers come first, and then all that came meanwhile.
+      const isStalled = nowS >= stallAtS && nowS < stallAtS + STALL_S;
+      if (isStalled) continue;
       changeHolds(nowS);
-      files.addSound(soundFrom(nowS - STEP_S), Math.round((nowS - STEP_S - fromS) * SOUND_RATE), nowS * 1e6);
+      const hasStalled = nowS >= stallAtS + STALL_S && nowS < stallAtS + STALL_S + STEP_S;
+      if (!hasStalled) hear(nowS);
       for (; frame / FPS <= Math.min(nowS, toS - 0.001); frame++) waiting.push(frame);
-      const untilUs = Math.min(nowS - SOUND_DELAY_S, toS) * 1e6;
+      const untilUs = Math.min(files.soundDueUs(nowS * 1e6), toS * 1e6);
       do {
         for (let next = waiting[0]; next !== undefined && files.takesPicture((next * 1e6) / FPS); next = waiting[0]) {
           waiting.shift();
@@ -204,6 +219,16 @@ describe('a page’s files', () => {
     expect(Math.abs(offsets.worstMs)).toBeLessThan(2000 / FPS);
     const lost = page.happenings.flatMap((each) => (each.type === 'degraded' ? [each.what] : []));
     expect(lost).toEqual([expect.stringMatching(/^\d\d? ms of the page are lost with an earlier run$/)]);
+  });
+
+  test('lack no sound that came while the process got no time', async () => {
+    const page = new ScriptedPage([]);
+    await page.run(0, 6, { stallAtS: 2.7 });
+    const { offsets, heard } = judge((await page.slices()).playlist);
+    expect([offsets.missing, offsets.extra]).toEqual([[], []]);
+    expect(offsets.eachMs).toHaveLength(5);
+    expect(Math.abs(offsets.worstMs)).toBeLessThan(1000 / FPS + 1);
+    expect(heard.gaps).toEqual([]);
   });
 
   test('are there when the run after a lost one ends on hold', async () => {

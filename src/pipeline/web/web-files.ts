@@ -35,6 +35,13 @@ export type WebFilesOptions = {
 };
 
 const VOICE = 'page';
+/** How long after its moment sound may still arrive. */
+const SOUND_DELAY_US = 400_000;
+/**
+ * How long sound is waited for that has not come by then: a process that got no time finds what came meanwhile only
+ * after its timers.
+ */
+const SOUND_PATIENCE_US = 2 * US;
 const CHECKPOINT_US = US;
 
 /** What is known once the files have begun. */
@@ -59,6 +66,8 @@ export class WebFiles {
   #onhold = false;
   /** The next sample the mixer hands over, counted from the recording's zero. */
   #soundAt = 0;
+  /** Up to where sound has come. */
+  #heardUs: RecordingUs = Number.NEGATIVE_INFINITY;
   /** The moment of the last picture that was written. */
   #pictureUs = Number.NEGATIVE_INFINITY;
   #checkpointUs = Number.NEGATIVE_INFINITY;
@@ -91,7 +100,13 @@ export class WebFiles {
   addSound(sound: Sound, firstFrame: number, arrivalUs: HostUs): void {
     this.#soundClock.onPacket(firstFrame + sound.samples, arrivalUs);
     const atUs = this.#soundClock.toLocalUs(firstFrame) - this.#o.start.zeroMonoUs;
+    this.#heardUs = atUs + (sound.samples * US) / SOUND_RATE;
     this.#mixer.add(VOICE, (atUs * SOUND_RATE) / US, sound);
+  }
+
+  /** Up to where sound can be written at `nowUs`. */
+  soundDueUs(nowUs: RecordingUs): RecordingUs {
+    return Math.max(nowUs - SOUND_PATIENCE_US, Math.min(nowUs - SOUND_DELAY_US, this.#heardUs));
   }
 
   /**

@@ -20,8 +20,6 @@ import { PreparedPage } from './prepared-page.ts';
 import { PushLine } from './push-line.ts';
 import { type Grabbed, WebFiles } from './web-files.ts';
 
-/** How long after its moment sound may still arrive. */
-const SOUND_DELAY_US = 400_000;
 const STEP_MS = 20;
 /** Pictures that may wait for the encoder, in seconds of them. */
 const MAX_WAITING_S = 1;
@@ -222,10 +220,11 @@ export class WebRecording implements Recording {
       this.#leftOut = 0;
     }
     const ending = this.#ending;
-    const untilUs = Math.min(nowUs - SOUND_DELAY_US, ending?.endUs ?? nowUs);
+    const dueUs = this.#files.soundDueUs(nowUs);
+    const untilUs = Math.min(dueUs, ending?.endUs ?? dueUs);
     do await this.#recordPictures();
     while (this.#capturing && (await this.#files.recordSound(untilUs)));
-    if (ending && this.#isRecordedUpTo(ending.endUs, nowUs)) await this.#finish(ending);
+    if (ending && this.#isRecordedUpTo(ending.endUs, dueUs)) await this.#finish(ending);
   }
 
   async #recordPictures(): Promise<void> {
@@ -239,9 +238,9 @@ export class WebRecording implements Recording {
     }
   }
 
-  #isRecordedUpTo(endUs: RecordingUs, nowUs: RecordingUs): boolean {
+  #isRecordedUpTo(endUs: RecordingUs, dueUs: RecordingUs): boolean {
     if (!this.#beginning) return true;
-    return this.#capturing && nowUs - SOUND_DELAY_US >= endUs;
+    return this.#capturing && dueUs >= endUs;
   }
 
   #end(atMonoUs: HostUs, reason: EndReason, message: string): void {
