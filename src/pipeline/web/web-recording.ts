@@ -49,7 +49,8 @@ export class WebRecording implements Recording {
   #grabbing: Promise<void> = Promise.resolve();
   /** What the page shows and plays is recorded. */
   #capturing = false;
-  #stepping = false;
+  /** While one is under way: what it writes to is freed after it. */
+  #stepping: Promise<unknown> | undefined;
   #leftOut = 0;
   #use: PageUse | undefined;
   #ending: Ended | undefined;
@@ -197,17 +198,20 @@ export class WebRecording implements Recording {
 
   async #advance(): Promise<void> {
     if (this.#stepping || this.#finished) return;
-    this.#stepping = true;
+    const step = this.#step();
+    this.#stepping = step;
     try {
-      await this.#step();
+      const ended = await step;
+      if (ended) await this.#finish(ended);
     } catch (error) {
       this.#fail(error);
     } finally {
-      this.#stepping = false;
+      this.#stepping = undefined;
     }
   }
 
-  async #step(): Promise<void> {
+  /** Resolves to how the recording ends, once all is recorded up to there. */
+  async #step(): Promise<Ended | undefined> {
     const { maxAgeMs } = this.#plan;
     const nowUs = this.#nowUs;
     if (nowUs > maxAgeMs * 1000) {
@@ -223,13 +227,13 @@ export class WebRecording implements Recording {
     const dueUs = this.#files.soundDueUs(nowUs);
     const untilUs = Math.min(dueUs, ending?.endUs ?? dueUs);
     do await this.#recordPictures();
-    while (this.#capturing && (await this.#files.recordSound(untilUs)));
-    if (ending && this.#isRecordedUpTo(ending.endUs, dueUs)) await this.#finish(ending);
+    while (this.#capturing && !this.#finished && (await this.#files.recordSound(untilUs)));
+    const isOver = ending && (!this.#beginning || (this.#capturing && dueUs >= ending.endUs));
+    return isOver ? ending : undefined;
   }
 
   async #recordPictures(): Promise<void> {
-    for (let next = this.#waiting[0]; next && this.#files.takesPicture(next.atUs); next = this.#waiting[0]) {
-      this.#waiting.shift();
+    for (let next = this.#takePicture(); next; next = this.#takePicture()) {
       try {
         await this.#files.addPicture(next);
       } finally {
@@ -238,9 +242,11 @@ export class WebRecording implements Recording {
     }
   }
 
-  #isRecordedUpTo(endUs: RecordingUs, dueUs: RecordingUs): boolean {
-    if (!this.#beginning) return true;
-    return this.#capturing && dueUs >= endUs;
+  /** The oldest picture that waits, if it can be written now. */
+  #takePicture(): Grabbed | undefined {
+    const [oldest] = this.#waiting;
+    if (!oldest || this.#finished || !this.#files.takesPicture(oldest.atUs)) return undefined;
+    return this.#waiting.shift();
   }
 
   #end(atMonoUs: HostUs, reason: EndReason, message: string): void {
@@ -290,6 +296,7 @@ export class WebRecording implements Recording {
     // What is opened later than this would stay.
     await this.#beginning?.catch(() => {});
     await this.#grabbing.catch(() => {});
+    await this.#stepping?.catch(() => {});
     this.#grabber?.close();
     for (const { picture } of this.#waiting.splice(0)) picture.free();
     this.#files.close();
