@@ -23,9 +23,6 @@ const PAGE_ADDRESS = '127.0.0.2';
 const user = pageUser('nobody');
 const refusal = await probeNamespaces(findPrograms(), user).then(() => undefined, messageOf);
 
-const PDF =
-  '%PDF-1.4\n1 0 obj <</Type/Catalog/Pages 2 0 R>> endobj\n2 0 obj <</Type/Pages/Kids[]/Count 0>> endobj\n%%EOF';
-
 let root: string;
 let pages: PageServer;
 let held: ManualClock;
@@ -80,7 +77,6 @@ describe.skipIf(refusal !== undefined)('a page', { timeout: 60_000 }, () => {
     const certificates = await makeCertificates({ hosts: ['pages.test'], nowMs: Date.now(), days: 1 });
     const unknown = createServer(certificates).listen(0, PAGE_ADDRESS);
     await once(unknown, 'listening');
-    pages.pages['/document'] = (response) => response.writeHead(200, { 'content-type': 'application/pdf' }).end(PDF);
     const { port } = new URL(pages.url('/'));
     const expected: [string, RegExp][] = [
       [pages.url('/broken'), /: net::ERR_HTTP_RESPONSE_CODE_FAILURE$/],

@@ -23,10 +23,13 @@ import { watch } from '../support/judge/watch.ts';
 import { addKindsPage, KIND_RECTS, KINDS_PAGE, KINDS_TONE_HZ } from '../support/kinds-page.ts';
 import { addReachingPage, CLOSED_WAYS, Listener, WAYS } from '../support/reach/listener.ts';
 import { localStorage, type TestRecording, TestServer, until } from '../support/test-server.ts';
-import { BEEP_HZ, FLASH, PAGE, PageServer, pageFrames } from '../support/web-page.ts';
+import { BEEP_HZ, CHOOSERS, FLASH, PAGE, PageServer, pageFrames } from '../support/web-page.ts';
+import { click } from '../support/x-click.ts';
 
 /** Where the pages lie: the one address that they may reach. */
 const PAGE_ADDRESS = '127.0.0.2';
+/** Another site's, which they may reach too. */
+const FOREIGN_ADDRESS = '127.0.0.4';
 /** What leads to this machine, its links and its cloud, in other words than `127.0.0.1` and `localhost`. */
 const SPELLINGS = [
   ...['2130706433', '0x7f000001', '0177.0.0.1', '127.1', '127.0.0.3', '0.0.0.0', '169.254.169.254'],
@@ -43,7 +46,7 @@ beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'aircheck-web-'));
   pages = await new PageServer().start(PAGE_ADDRESS);
   server = new TestServer(join(folder, 'data'), {
-    AIRCHECK_PAGE_NETWORKS: PAGE_ADDRESS,
+    AIRCHECK_PAGE_NETWORKS: `${PAGE_ADDRESS},${FOREIGN_ADDRESS}`,
     AIRCHECK_ADMISSION_CPU_PERCENT: '0',
     AIRCHECK_PAGE_MEMORY_MB: '1000',
   });
@@ -182,9 +185,14 @@ describe.skipIf(refusal !== undefined)('a web page', { timeout: 120_000 }, () =>
   });
 
   test('has nothing of the browser in it, whatever it opens', async () => {
-    const recording = await begin('dialogs', '/dialogs');
+    const foreign = await new PageServer().start(FOREIGN_ADDRESS);
+    const recording = await begin('dialogs', `/dialogs?${foreign.url('')}`);
     await untilOpen(recording);
     await seconds(3);
+    // No script can open one: it takes a hand.
+    const dir = join(pagesRoot(), readdirSync(pagesRoot()).find((name) => name.startsWith(`${recorderPid()}-`))!);
+    for (const { x, y } of Object.values(CHOOSERS)) await click(dir, x, y);
+    await seconds(1);
     expect((await recording.stop()).status).toBe(200);
     const frames = pageFrames(stored(`${recording.sid}_dialogs_0.mp4`));
     expect(frames.every(({ whole }) => whole)).toBe(true);
@@ -194,11 +202,13 @@ describe.skipIf(refusal !== undefined)('a web page', { timeout: 120_000 }, () =>
     expect(counts).toEqual(counts.toSorted((a, b) => a - b));
     const { degraded } = await qualityOf(recording);
     const refused = degraded.map(({ what }) => what);
+    const elsewhere = ['a dialog (alert)', 'printing', 'sharing a screen'].map((what) => `${what}, in a foreign frame`);
     for (const what of [
       ...['a dialog (alert)', 'a dialog (confirm)', 'a dialog (prompt)', 'printing', 'sharing a screen', 'a login'],
-      'a window of its own',
+      ...['a window of its own', 'choosing a file', ...elsewhere],
     ])
       expect(refused).toContain(`refused: ${what}`);
+    await foreign.close();
   });
 
   // Which others there are, and why: page-readiness.slow.test.ts.

@@ -62,9 +62,25 @@ export function movingPage(scale: number, readyAfterS: number): string {
     );
 }
 
+/** Where a button for choosing files is, in pixels: the page's own, and that of a frame of another site. */
+export const CHOOSERS = { own: { x: 340, y: 330 }, foreign: { x: 480, y: 330 } } as const;
+const chooserAt = (x: number, y: number) =>
+  `<input type=file style="position:fixed;left:${x - 50}px;top:${y - 10}px;width:100px;height:20px">`;
+/** What the frame of another site opens. */
+const FOREIGN = `<!doctype html><body style="margin:0">${chooserAt(50, 10)}<script>
+const open = () => {
+  alert('a'); print();
+  navigator.mediaDevices.getDisplayMedia().catch(() => {});
+};
+open(); setInterval(open, 400);
+</script>`;
+const PDF =
+  '%PDF-1.4\n1 0 obj <</Type/Catalog/Pages 2 0 R>> endobj\n2 0 obj <</Type/Pages/Kids[]/Count 0>> endobj\n%%EOF';
+
 /**
- * A page that opens all that a browser would draw over it, again and again, from a frame of its own too. What it opens
- * as a window has none of the counter's edges.
+ * A page that opens all that a browser would draw over it, again and again, from a frame of its own too, for two
+ * seconds. What it opens as a window has none of the counter's edges. It has a frame with a PDF document, and one of
+ * the site that its address names after `?`.
  */
 const DIALOGS = COUNTER.replace(
   '</script>',
@@ -81,8 +97,14 @@ const DIALOGS = COUNTER.replace(
     window.open('/missing'); other.click(); link.click();
     fetch('/login');
   };
-  open(); setInterval(open, 400);
-</script>`,
+  const framed = (src, style) => document.body.append(Object.assign(document.createElement('iframe'),
+    { src, allow: 'display-capture', style: 'position:fixed;top:320px;height:20px;border:0;' + style }));
+  framed('/document', 'left:40px;width:200px');
+  framed(location.search.slice(1) + '/foreign', 'left:${CHOOSERS.foreign.x - 50}px;width:100px');
+  open();
+  const opening = setInterval(open, 400);
+  setTimeout(() => clearInterval(opening), 2000);
+</script>${chooserAt(CHOOSERS.own.x, CHOOSERS.own.y)}`,
 );
 
 /** @param path with what follows its question mark */
@@ -95,6 +117,8 @@ const PATHS: Record<string, Answer> = {
   '/counter': html(200, COUNTER),
   '/dialogs': html(200, DIALOGS),
   '/ready': html(200, COUNTER.replace('</script>', 'setTimeout(() => navigator.notifyReady(), 500);</script>')),
+  '/foreign': html(200, FOREIGN),
+  '/document': (response) => response.writeHead(200, { 'content-type': 'application/pdf' }).end(PDF),
   '/missing': html(404, '<h1>Not Found</h1>'),
   '/broken': html(500, ''),
   '/loop': (response) => response.writeHead(302, { location: '/loop' }).end(),

@@ -2,6 +2,7 @@
  * What a page would draw over itself, or have somebody answer, is answered or denied at once: nothing of the browser
  * gets into the picture, and nothing waits for a hand that is not there.
  */
+import { newHexId } from '../../../kernel/ids.ts';
 import type { PageBrowser } from './browser.ts';
 
 export type PageErrorKind = 'script' | 'console';
@@ -22,10 +23,13 @@ const READY = '__aircheckReady';
 const REFUSED = '__aircheckRefused';
 const MAX_WORDS = 200;
 
-/** Runs in every document before its own scripts, in frames too. */
-const DOCUMENT_SCRIPT = `(() => {
-  // A frame from elsewhere, in a process of its own, has neither.
-  const { ${READY}: ready, ${REFUSED}: refused = () => {} } = window;
+/**
+ * Runs in every document before its own scripts, in frames too. A frame from elsewhere, in a process of its own, has no
+ * bindings: what it is refused goes to its console, after a word that no page knows.
+ */
+const documentScript = (word: string) => `(() => {
+  const say = console.debug.bind(console);
+  const { ${READY}: ready, ${REFUSED}: refused = (what) => { say('${word}' + what); } } = window;
   delete window.${READY};
   delete window.${REFUSED};
   if (window === window.top) navigator.notifyReady = () => { ready(''); };
@@ -54,7 +58,10 @@ export async function guardPage({ page, context, session }: PageBrowser, listene
   page.on('crash', onCrashed);
   page.on('close', onClosed);
   page.on('pageerror', (error) => onPageError('script', tellable(error.message)));
+  const word = newHexId();
   page.on('console', (message) => {
+    if (message.text().startsWith(word))
+      onRefused(`${message.text().slice(word.length, word.length + MAX_WORDS)}, in a foreign frame`);
     // The browser itself asks for an icon, and notes it as an error of the page when there is none.
     const isIcon = URL.parse(message.location().url)?.pathname === '/favicon.ico';
     if (message.type() === 'error' && !isIcon) onPageError('console', tellable(message.text()));
@@ -71,7 +78,7 @@ export async function guardPage({ page, context, session }: PageBrowser, listene
   // Bindings of Playwright's answer with a user's gesture, and with one the page may open windows and downloads.
   for (const name of [READY, REFUSED]) await session.send('Runtime.addBinding', { name });
   await Promise.all([session.send('Runtime.enable'), session.send('Page.enable')]);
-  await page.addInitScript(DOCUMENT_SCRIPT);
+  await page.addInitScript(documentScript(word));
   // A 401 would draw a login dialog; its request goes on without.
   session.on('Fetch.requestPaused', ({ requestId }) => {
     session.send('Fetch.continueRequest', { requestId }).catch(() => {});
