@@ -148,8 +148,12 @@ describe.skipIf(refusal !== undefined)('a web page', { timeout: 120_000 }, () =>
       expect(durationS).toBeGreaterThan(6);
       expect(durationS).toBeLessThan(9);
       expect(audio!.endS).toBeCloseTo(video!.endS, 0);
-      // What was on hold is one jump of the page's own count, and none of the file's time.
-      const jumps = frames.slice(1).filter(({ count }, i) => count - frames[i]!.count > 60);
+      // What was on hold is one jump of the page's own count, and none of the file's time: a page draws up to 60 times
+      // a second of it, and a busy machine far less often.
+      const jumps = frames.slice(1).filter(({ count, atS }, i) => {
+        const before = frames[i]!;
+        return count - before.count > 60 * (atS - before.atS) + 15;
+      });
       expect(jumps).toHaveLength(1);
       expect(video!.maxStepS).toBeLessThan(0.5);
       expect(new Set(frames.map(({ count }) => count)).size).toBeGreaterThan(0.6 * 30 * durationS);
