@@ -31,7 +31,11 @@ const FLAGS = [
   '--disable-background-networking',
   '--disable-component-update',
   '--disable-sync',
-  '--disable-features=Translate,MediaRouter,OptimizationHints,GlobalMediaControls',
+  // The last ones would have processes of their own: for menus that nobody opens, and for a page that nobody goes to.
+  `--disable-features=${[
+    ...['Translate', 'MediaRouter', 'OptimizationHints', 'GlobalMediaControls'],
+    ...['WebUIOmniboxPopup', 'WebUIOmniboxAimPopup', 'PreloadTopChromeWebUI', 'SpareRendererForSitePerProcess'],
+  ].join()}`,
   '--disable-renderer-backgrounding',
   '--disable-background-timer-throttling',
   '--disable-backgrounding-occluded-windows',
