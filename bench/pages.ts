@@ -20,7 +20,7 @@ import { beepsIn, listen } from '../test/support/judge/sound.ts';
 import { watch } from '../test/support/judge/watch.ts';
 import { descendantsOf, recordersOf } from '../test/support/processes.ts';
 import { localStorage, type TestRecording, TestServer, until } from '../test/support/test-server.ts';
-import { BEEP_HZ, FLASH, movingPage, PageServer, pageFrames } from '../test/support/web-page.ts';
+import { BEEP_HZ, FLASH, MOVING_BEEPS_S, movingPage, PageServer, pageFrames } from '../test/support/web-page.ts';
 import { atLeast, atMost, type Figure } from './measure.ts';
 import { busiestOf, busyCoreSeconds, cpuSecondsOf } from './proc.ts';
 
@@ -292,7 +292,7 @@ function syncFigures(calm: Take, long: Take | undefined): Figure[] {
   const part = Math.ceil(offsetsMs.length / 4);
   const driftMs = median(offsetsMs.slice(-part)) - median(offsetsMs.slice(0, part));
   // From the middle of the first quarter to the middle of the last.
-  const perTenMinutes = (driftMs * 600) / (offsetsMs.length * 0.75);
+  const perTenMinutes = (driftMs * 600) / (offsetsMs.length * 0.75 * MOVING_BEEPS_S);
   return [...figures, atMost('drift of sound in 10 minutes', Math.abs(perTenMinutes), 5, 'ms', of(long))];
 }
 

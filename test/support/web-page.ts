@@ -17,14 +17,17 @@ const CELL = { x: 40, y: 60, width: 28, height: 40 } as const;
 /** Luma of the frame around the page: red, in the limited range of BT.601. */
 const EDGE_LUMA = 81;
 
-const COUNTER = `<!doctype html><body style="margin:0;overflow:hidden"><canvas width=640 height=360 style="display:block">
+/** Flashes and beeps come each `everyS` seconds, the first after one. */
+const counterPage = (
+  everyS: number,
+) => `<!doctype html><body style="margin:0;overflow:hidden"><canvas width=640 height=360 style="display:block">
 </canvas><script>
 const pen = document.querySelector('canvas').getContext('2d'), sound = new AudioContext();
 const paint = (color, ...rect) => { pen.fillStyle = color; pen.fillRect(...rect); };
 let frame = 0, beep = 1;
 (function draw() {
   frame++;
-  for (; beep < sound.currentTime + 0.3; beep++) {
+  for (; beep < sound.currentTime + 0.3; beep += ${everyS}) {
     const tone = sound.createOscillator(), gain = sound.createGain();
     tone.frequency.value = ${BEEP_HZ}; gain.gain.value = 0.5;
     tone.connect(gain).connect(sound.destination); tone.start(beep); tone.stop(beep + 0.05);
@@ -33,17 +36,25 @@ let frame = 0, beep = 1;
   paint('#f00', 0, 0, 640, 360); paint('#225', 2, 2, 636, 356);
   for (let bit = 0; bit < ${BITS}; bit++)
     paint((frame >> bit) & 1 ? '#fff' : '#000', ${CELL.x} + bit * ${CELL.width}, ${CELL.y}, ${CELL.width}, ${CELL.height});
-  paint(heard >= 1 && heard % 1 < 0.1 ? '#fff' : '#000', ${BAR.x}, ${BAR.y}, ${BAR.width}, ${BAR.height});
+  const flashes = heard >= 1 && (heard - 1) % ${everyS} < 0.1;
+  paint(flashes ? '#fff' : '#000', ${BAR.x}, ${BAR.y}, ${BAR.width}, ${BAR.height});
   requestAnimationFrame(draw);
 })();
 </script>`;
+const COUNTER = counterPage(1);
+/**
+ * Each flash falls elsewhere between two pictures than the one before, by the golden section of a picture: with one
+ * each second all would fall where the first happened to, and their median would tell of that by up to half a picture.
+ */
+export const MOVING_BEEPS_S = 1 + 0.382 / 30;
 
 /**
  * The counter page `scale` times as large, in which discs move all over, and which tells its frames of each second to
  * `/rate?fps=`. It says that it is ready after so many seconds.
  */
 export function movingPage(scale: number, readyAfterS: number): string {
-  return COUNTER.replace('width=640 height=360', `width=${640 * scale} height=${360 * scale}`)
+  return counterPage(MOVING_BEEPS_S)
+    .replace('width=640 height=360', `width=${640 * scale} height=${360 * scale}`)
     .replace('let frame = 0', `pen.scale(${scale}, ${scale}); let frame = 0`)
     .replace(
       'requestAnimationFrame(draw)',
