@@ -142,6 +142,31 @@ describe('what the backup store has', () => {
     expect(readdirSync(join(dir, 'transit'))).toEqual([]);
   });
 
+  test('is gone from it in the end, also what a server left there that died just after its store had it', async () => {
+    await backedUp('x_0.ts', 'x_1.ts');
+    const [first] = await tables.objectsOf(sid);
+    await tables.note(sid, [{ ...(first as ObjectRecord), state: 'stored', evidence: 'digest' }]);
+    await tables.addMove({ sid, appid, storage: stub.storage(), sinceMs: 1, keepUntilMs: Date.now() + 60_000 });
+    await begin();
+    await expect.poll(() => tables.moves(), { timeout: 10_000 }).toEqual([]);
+    expect(stub.actions().filter((action) => action.startsWith('Put'))).toEqual(['PutObject p/x_1.ts']);
+    expect(existsSync(join(dir, 'backup', sid))).toBe(false);
+  });
+
+  test('is taken out of it once more, when the backup store did not do so at first', async () => {
+    await backedUp('x_0.ts', 'x_1.ts');
+    const remove = backup.remove.bind(backup);
+    let refusals = 1;
+    backup.remove = async (...named) => {
+      if (refusals-- > 0) throw new Error('not now');
+      await remove(...named);
+    };
+    const moves = await begin();
+    await moves.add(sid, appid, stub.storage());
+    await expect.poll(() => tables.moves(), { timeout: 10_000 }).toEqual([]);
+    expect(existsSync(join(dir, 'backup', sid))).toBe(false);
+  });
+
   test('waits for its store, and goes on with keys that were renewed', async () => {
     await backedUp('x_0.ts');
     const moves = await begin();

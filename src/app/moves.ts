@@ -39,6 +39,8 @@ export type MovesOptions = {
 
 export class Moves {
   readonly #options: MovesOptions;
+  /** Recordings of which the backup store may still have what their own store has. */
+  readonly #unremoved = new Set<string>();
 
   constructor(options: MovesOptions) {
     this.#options = options;
@@ -51,8 +53,11 @@ export class Moves {
     await rm(transitDir, { recursive: true, force: true });
     await mkdir(transitDir, { recursive: true, mode: 0o700 });
     await tables.resealMoves();
+    const left = await tables.moves();
+    // A server that died may have got no further than to note what the store had.
+    for (const { sid } of left) this.#unremoved.add(sid);
     await jobs.start((sid, signal) => this.#work(sid, signal));
-    for (const { sid } of await tables.moves()) await jobs.enqueue(sid);
+    for (const { sid } of left) await jobs.enqueue(sid);
   }
 
   /** Notes that files of a recording are in this server's keeping. Resolves when that is kept. */
@@ -167,8 +172,21 @@ export class Moves {
     }
     // Its only copy is not taken away before the store has proved that it has another.
     await backup.remove(sid, object.name).catch((error: unknown) => {
-      log.warn({ sid, name: object.name, why: messageOf(error) }, 'a file that was moved on stays in the backup');
+      this.#unremoved.add(sid);
+      log.warn({ sid, name: object.name, why: messageOf(error) }, 'a file that was moved on is still in the backup');
     });
+  }
+
+  /** Removes from the backup store what it may still have of files that their own store has. */
+  async #removeAgain(sid: string, objects: readonly ObjectRecord[]): Promise<void> {
+    if (!this.#unremoved.delete(sid)) return;
+    const { backup, log } = this.#options;
+    for (const { name, state } of objects) {
+      if (state !== 'stored' && state !== 'accepted') continue;
+      await backup.remove(sid, name).catch((error: unknown) => {
+        log.warn({ sid, name, why: messageOf(error) }, 'a file that was moved on stays in the backup');
+      });
+    }
   }
 
   /** Whoever put it before may have begun in parts, unheard and unnoted. */
@@ -186,6 +204,7 @@ export class Moves {
     const { tables, clock, removeSpool, tell } = this.#options;
     // Told once, whichever turn gets here: the recording knows what it was last told to be.
     await tell(move.sid, 'moved');
+    await this.#removeAgain(move.sid, objects);
     const leftMs = move.keepUntilMs - clock.nowMs();
     if (objects.some(({ state }) => state === 'accepted') && leftMs > 0) return leftMs;
     await removeSpool(move.sid);

@@ -132,6 +132,39 @@ describe('a recording whose store is away at its end', () => {
     expect(stub.read('p/x.m3u8').toString()).toBe('x_0.ts');
   });
 
+  test('leaves nothing in the backup when a server dies there and its store is back for the next', async () => {
+    const folder = openLocalFolder('backup', dir);
+    const stuck = Promise.withResolvers<void>();
+    const dying: StoreWithFetch = {
+      ...{ description: folder.description, fetch: folder.fetch.bind(folder), remove: folder.remove.bind(folder) },
+      ...{ abandon: folder.abandon.bind(folder), sweep: folder.sweep.bind(folder), close: () => folder.close() },
+      async put(...what) {
+        await folder.put(...what);
+        stuck.resolve();
+        // The server dies before it can note it.
+        return new Promise(() => {});
+      },
+    };
+    const ledger = memoryLedger();
+    const { stub, begin, add } = await setUp(dying, ledger);
+    stub.interfere = (_request, response) => {
+      refuse(response, 503, 'SlowDown', 'away');
+      return true;
+    };
+    const first = begin();
+    add(first, spool(0));
+    first.finish().catch(() => {});
+    await stuck.promise;
+    first.abort();
+    expect(existsSync(backedUp('x_0.ts'))).toBe(true);
+    stub.interfere = undefined;
+    const second = begin();
+    add(second, spool(0));
+    expect(await second.finish()).toMatchObject({ backedUp: false, lost: [] });
+    expect(stub.read('p/x_0.ts').equals(Buffer.alloc(2000, 1))).toBe(true);
+    expect(existsSync(join(dir, 'backup', SID))).toBe(false);
+  });
+
   test('can have a bucket for its backup, and all of it can be had back', async () => {
     const bucket = await S3Stub.start();
     const backup = openS3(bucket.storage());

@@ -145,7 +145,10 @@ export class PersistentPut {
   /** Undefined when the source is gone for good. Throws the abort's reason. */
   async put({ record, source, earlierBytes, onlyBackup, onUnheard }: Wanted): Promise<Outcome | undefined> {
     const { key, name } = record;
-    let { parts } = this.#options.ledger.known(name) ?? {};
+    const before = this.#options.ledger.known(name);
+    let parts = before?.parts;
+    // A server that dies does not note what it put there last, and the next one tries the customer's own store first.
+    let mayBeInBackup = earlierBytes !== undefined || isUnsettled(before);
     // What a file in parts has come to is not given up with the attempt, and an attempt that came further counts as the
     // first.
     let pauses = 0;
@@ -164,13 +167,14 @@ export class PersistentPut {
       const mostBytes = Math.max(bytes, earlierBytes ?? 0);
       const isOnlyBackup = onlyBackup?.() ?? false;
       if (isOnlyBackup || this.#isDiverting()) {
+        mayBeInBackup = true;
         const receipt = await this.#putIntoBackup(name, data, isAgain ? mostBytes : undefined);
         if (receipt) {
           keep(receipt, 'backup');
           return { attempts: attempt, receipt, place: 'backup' };
         }
       }
-      const before = parts?.parts.length ?? 0;
+      const partsBefore = parts?.parts.length ?? 0;
       const put = { key, source: data, contentType: contentTypeOf(name), resume: parts };
       const result = isOnlyBackup
         ? (this.#fault ?? backupFailed(key))
@@ -187,6 +191,7 @@ export class PersistentPut {
         if (result.repeated) onUnheard?.();
         // Noted as stored, it would not be looked at again.
         if (isAgain || result.unnoted) await this.sweep(key, mostBytes);
+        if (mayBeInBackup) await this.#takeOutOfBackup(name, mostBytes);
         keep(result, result.evidence === 'accepted' ? 'accepted' : 'stored');
         return { attempts: attempt, receipt: result, place: 'store' };
       }
@@ -200,7 +205,7 @@ export class PersistentPut {
         await this.sweep(key, mostBytes);
         return undefined;
       }
-      pauses = (parts?.parts.length ?? 0) > before ? 1 : pauses + 1;
+      pauses = (parts?.parts.length ?? 0) > partsBefore ? 1 : pauses + 1;
       if (result.code === 'stored-bytes-differ' && attempt <= CHANGED_AGAIN) continue;
       const delayMs = retryDelayMs(pauses, result.retryable, this.#options.random());
       const pauseMs = Math.max(delayMs, result.retryAfterMs ?? 0);
@@ -229,6 +234,20 @@ export class PersistentPut {
       this.#options.signal.throwIfAborted();
       log.warn({ err: error, name, backup: store.description }, 'the backup store failed; the file waits on the spool');
       return undefined;
+    }
+  }
+
+  /** What the customer's own store has is of no use there, and nobody would look at it again. */
+  async #takeOutOfBackup(name: string, bytes: number): Promise<void> {
+    const { backup, log } = this.#options;
+    if (!backup) return;
+    const { store, sid } = backup;
+    try {
+      await store.sweep(sid, name, bytes);
+      await store.remove(sid, name);
+    } catch (error) {
+      const fields = { err: error, sid, name, backup: store.description };
+      log.warn(fields, 'a file that is in its own store may be left in the backup store too');
     }
   }
 
@@ -308,6 +327,11 @@ export class PersistentPut {
       this.#wake.delete(wake);
     }
   }
+}
+
+/** Whether an earlier put of the object may have come to the backup store, and none to its own store since. */
+function isUnsettled(record: ObjectRecord | undefined): boolean {
+  return record !== undefined && (record.state === 'backup' || (record.state === 'waiting' && record.attempts > 0));
 }
 
 function backupFailed(key: string): Fault {

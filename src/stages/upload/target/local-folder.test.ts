@@ -7,6 +7,7 @@ import {
   rmSync,
   statSync,
   symlinkSync,
+  watch,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -55,6 +56,24 @@ describe('a local folder', () => {
     const source = spooled('x.ts', 'media');
     await openLocalFolder('bucket', storage).put('x.ts', source, 'video/mp2t');
     expect(statSync(join(storage, 'bucket', 'x.ts')).ino).toBe(statSync(source.path).ino);
+  });
+
+  test('forgets what a server that was killed had begun to put under a key, and only that', async () => {
+    const target = openLocalFolder('bucket', storage);
+    await target.sweep('a/x.ts', 5);
+    await target.put('a/y.ts', spooled('y.ts', 'media'), 'video/mp2t');
+    const dir = join(storage, 'bucket', 'a');
+    const seen = new Set<string>();
+    const watcher = watch(dir, (_event, name) => seen.add(String(name)));
+    await target.put('a/x.ts', spooled('x.ts', 'media'), 'video/mp2t');
+    await target.put('a/y.ts', spooled('y.ts', 'media'), 'video/mp2t');
+    const begun = () => [...seen].filter((name) => name.endsWith('.tmp'));
+    await expect.poll(() => begun().length).toBe(2);
+    watcher.close();
+    const [ofX = '', ofY = ''] = begun();
+    for (const name of [ofX, ofY]) writeFileSync(join(dir, name), 'med');
+    await target.sweep('a/x.ts', 5);
+    expect(readdirSync(dir).sort()).toEqual([ofY, 'x.ts', 'y.ts']);
   });
 
   test('keeps to its folder, whatever the key', async () => {

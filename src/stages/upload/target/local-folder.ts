@@ -2,8 +2,8 @@
  * Vendor 1000: a folder on the server's own disk. `bucket` is a folder under the server's storage folder, and nothing
  * that a request says leads out of it, neither by `..` nor through a symbolic link.
  */
-import { randomBytes } from 'node:crypto';
-import { copyFile, link, lstat, mkdir, open, realpath, rename, rm, rmdir, stat } from 'node:fs/promises';
+import { createHash, randomBytes } from 'node:crypto';
+import { copyFile, link, lstat, mkdir, open, readdir, realpath, rename, rm, rmdir, stat } from 'node:fs/promises';
 import { dirname, join, resolve, sep } from 'node:path';
 import { Fault, messageOf } from '../../../kernel/fault.ts';
 import { FileDigest } from './digests.ts';
@@ -38,7 +38,7 @@ class LocalFolder implements StoreWithFetch {
     const { signal } = options;
     signal?.throwIfAborted();
     const path = this.#pathOf(key);
-    const temporary = join(dirname(path), `.${randomBytes(8).toString('hex')}.tmp`);
+    const temporary = join(dirname(path), `${temporaryPrefix(key)}${randomBytes(8).toString('hex')}.tmp`);
     try {
       await this.#makeFolder(dirname(path));
       await write(source, temporary);
@@ -79,7 +79,17 @@ class LocalFolder implements StoreWithFetch {
   /** Files are not put in parts here. */
   async abandon(): Promise<void> {}
 
-  async sweep(): Promise<void> {}
+  /** A server that was killed leaves the name that it had not yet changed to the final one. */
+  async sweep(key: string): Promise<void> {
+    const dir = dirname(this.#pathOf(key));
+    const names = await readdir(dir).catch((error: NodeJS.ErrnoException) => {
+      // Nothing was ever put there.
+      if (error.code === 'ENOENT') return [];
+      throw error;
+    });
+    const prefix = temporaryPrefix(key);
+    for (const name of names) if (name.startsWith(prefix)) await rm(join(dir, name), { force: true });
+  }
 
   async remove(key: string): Promise<void> {
     const path = this.#pathOf(key);
@@ -116,6 +126,11 @@ class LocalFolder implements StoreWithFetch {
         });
     }
   }
+}
+
+/** How names begin that a file has until it is whole: short, however long its own is. */
+function temporaryPrefix(key: string): string {
+  return `.${createHash('sha256').update(key).digest('hex').slice(0, 16)}.`;
 }
 
 /**

@@ -1,4 +1,8 @@
-import { expect, test } from 'vitest';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { connect } from 'node:tls';
+import { expect, onTestFinished, test } from 'vitest';
 import { faultOf, isPassing, S3Error } from './s3-faults.ts';
 
 const answer = (code: string, status: number, message = 'text') =>
@@ -62,4 +66,17 @@ test('is a hiccup when the store or the connection may be well at once', () => {
   expect([501, 505, 507, 400, 403, 404].some((status) => isPassing(answer('x', status)))).toBe(false);
   expect(isPassing(Object.assign(new Error('reset'), { code: 'ECONNRESET' }))).toBe(true);
   expect(isPassing(Object.assign(new Error('late'), { code: 'ETIMEDOUT' }))).toBe(false);
+});
+
+test('a store that speaks no TLS is told of in few words, on one line', async () => {
+  const server = createServer().listen(0, '127.0.0.1');
+  onTestFinished(() => void server.close());
+  await once(server, 'listening');
+  const socket = connect({ port: (server.address() as AddressInfo).port });
+  const [error] = (await once(socket, 'error').catch((cause: unknown) => [cause])) as [unknown];
+  const { message, retryable } = faultOf(error, 'bucket b');
+  // The code depends on whether a write or a read comes upon it.
+  expect(message).toMatch(/^bucket b failed: wrong version number \((EPROTO|ERR_SSL_WRONG_VERSION_NUMBER)\); /);
+  expect(message).toMatch(/; the endpoint does not speak TLS: check its scheme and port$/);
+  expect(retryable).toBe(false);
 });

@@ -74,7 +74,9 @@ const LATER = new Set([
   'OperationAborted',
 ]);
 /** Failures of a connection that a person has to mend. */
-const NEVER = new Set(['ENOTFOUND', 'endpoint-refused', 'EPROTO', 'ERR_INVALID_URL']);
+const NEVER = new Set(['ENOTFOUND', 'endpoint-refused', 'ERR_INVALID_URL']);
+/** What answers is no TLS: the first when that shows in a write, the others when it shows in a read. */
+const NO_TLS = new Set(['EPROTO', 'ERR_SSL_WRONG_VERSION_NUMBER', 'ERR_SSL_PACKET_LENGTH_TOO_LONG']);
 const CERTIFICATE = /CERT|SELF_SIGNED|UNABLE_TO_(GET_ISSUER|VERIFY)|ERR_TLS|HOSTNAME_MISMATCH/;
 const FULL = /^(QuotaExceeded|EntityTooLarge|InsufficientStorage|InsufficientCapacity|XMinioStorageFull)$/;
 
@@ -85,7 +87,7 @@ export function faultOf(cause: unknown, description: string): Fault {
   const answer = status === undefined ? name : `${name}, HTTP ${status}`;
   return new Fault(
     'store-failed',
-    `${description} failed: ${messageOf(cause) || name} (${answer})${adviceOn(name, status)}`,
+    `${description} failed: ${wordsOf(cause) || name} (${answer})${adviceOn(name, status)}`,
     {
       blame: 'destination',
       retryable: canPass(name, status),
@@ -95,9 +97,15 @@ export function faultOf(cause: unknown, description: string): Fault {
   );
 }
 
+/** On one line. OpenSSL's end with where in its source the error arose, which tells an operator nothing. */
+function wordsOf(cause: unknown): string {
+  const openssl = messageOf(cause).match(/:error:[0-9A-F]{8}:[^:]*:[^:]*:([^:]+):/);
+  return (openssl?.[1] ?? messageOf(cause)).replace(/\s+/g, ' ').trim();
+}
+
 function canPass(name: string, status: number | undefined): boolean {
   if (LATER.has(name)) return true;
-  if (FULL.test(name) || NEVER.has(name) || CERTIFICATE.test(name)) return false;
+  if (FULL.test(name) || NEVER.has(name) || NO_TLS.has(name) || CERTIFICATE.test(name)) return false;
   // 501 means that the store lacks what was asked; 505 and 511 are of no passing kind either.
   if (status === 501 || status === 505 || status === 507 || status === 511) return false;
   return status === undefined || status >= 500 || [307, 308, 408, 409, 425, 429].includes(status);
@@ -109,7 +117,7 @@ function adviceOn(name: string, status: number | undefined): string {
   if (FULL.test(name) || status === 507) return '; the bucket is full or has a quota: make room in it';
   if (name === 'ENOTFOUND') return '; no such host: correct storageConfig.extensionParams.endpoint or the DNS';
   if (name === 'ECONNREFUSED') return '; nobody listens there: check storageConfig.extensionParams.endpoint';
-  if (name === 'EPROTO') return '; the endpoint does not speak TLS: check its scheme and port';
+  if (NO_TLS.has(name)) return '; the endpoint does not speak TLS: check its scheme and port';
   if (CERTIFICATE.test(name))
     return '; the store’s certificate is not trusted: give it one that is, or trust its issuer (NODE_EXTRA_CA_CERTS)';
   if (name === 'endpoint-refused') return '; the operator of this server decides which networks may be stored to';
