@@ -212,6 +212,11 @@ export async function createServer(given: Config): Promise<AircheckServer> {
     const stores = { localStorageDir: config.localStorageDir, guard, clock, log };
     const backup = await openBackup(config);
     endings.push(() => backup.close());
+    // Nobody waits for it: it counts only once a customer's store is away.
+    void backup.test(`${folder}_test`, clock).then((fault) => {
+      const text = 'the backup store takes no files: those of a store that is away would wait on the spool';
+      if (fault) log.warn({ why: fault.message }, text);
+    });
     const moves = new Moves({
       tables: objects,
       // Each server its own: what another one has in its keeping, only that one can move on.

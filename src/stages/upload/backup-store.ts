@@ -3,8 +3,11 @@
  * again; each recording has a folder of its own in it.
  */
 import type { UploadLedger } from '../../contract/line/objects.ts';
+import type { Clock } from '../../kernel/clock.ts';
+import type { Fault } from '../../kernel/fault.ts';
 import type { Source } from './target/source.ts';
 import type { PutOptions, Receipt, StoreWithFetch } from './target/target.ts';
+import { testWrite } from './test-write.ts';
 
 export class BackupStore {
   readonly #store: StoreWithFetch;
@@ -15,6 +18,11 @@ export class BackupStore {
 
   get description(): string {
     return this.#store.description;
+  }
+
+  /** As `testWrite`. */
+  test(key: string, clock: Clock): Promise<Fault | undefined> {
+    return testWrite(this.#store, key, clock);
   }
 
   put(sid: string, name: string, source: Source, contentType: string, options?: PutOptions): Promise<Receipt> {
