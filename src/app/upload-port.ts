@@ -134,6 +134,7 @@ function toSessionEvents(event: StageEvent): UploadEvent[] {
       const events: UploadEvent[] = [];
       const { startUtcMs } = file;
       if (file.type === 'mp4') events.push({ type: 'mp4Stored', key, startUtcMs, owner: file.owner });
+      if (file.type === 'speakers') events.push({ type: 'mp4Stored', key, startUtcMs, trackType: 'audio' });
       // One that the server before had stored was told by it.
       if (file.type === 'snapshot' && attempts > 0) events.push({ type: 'snapshotStored', key, startUtcMs });
       if (place === 'backup') events.push({ type: 'fileBackedUp' });

@@ -84,5 +84,16 @@ export type SpooledDocument = {
   bytes: number;
 };
 
+/** The sound of all users of a recording of single users, each on a track of its own. */
+export type SpeakersFile = {
+  type: 'speakers';
+  name: string;
+  startUtcMs: number;
+  durationUs: number;
+  bytes: number;
+  /** Whose the tracks are, in their order. */
+  uids: string[];
+};
+
 /** A file on the spool, finished and synced to disk. */
-export type SpooledFile = Segment | WholeFile | Snapshot | SpooledDocument;
+export type SpooledFile = Segment | WholeFile | Snapshot | SpooledDocument | SpeakersFile;

@@ -162,7 +162,8 @@ export type RecorderPort = {
 };
 
 export type UploadEvent =
-  | { type: 'mp4Stored'; key: string; startUtcMs: number; owner?: FileOwner | undefined }
+  /** An MP4, or the file of all speakers, which has a `trackType` of its own: sound, whatever else is recorded. */
+  | { type: 'mp4Stored'; key: string; startUtcMs: number; owner?: FileOwner | undefined; trackType?: 'audio' }
   | { type: 'snapshotStored'; key: string; startUtcMs: number }
   | { type: 'fileResent' }
   | { type: 'fileBackedUp' }

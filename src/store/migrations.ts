@@ -155,6 +155,14 @@ const MIGRATIONS: readonly { name: string; statements: readonly string[] }[] = [
     name: 'generations of objects',
     statements: [`alter table objects add column generation integer`],
   },
+  {
+    name: 'files of all speakers',
+    statements: [
+      `alter table objects drop constraint objects_kind_check`,
+      `alter table objects add constraint objects_kind_check
+        check (kind in ('playlist', 'slice', 'mp4', 'snapshot', 'document', 'speakers'))`,
+    ],
+  },
 ];
 
 /** Applies what the database lacks, each migration in a transaction of its own. */

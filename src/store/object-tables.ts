@@ -262,7 +262,7 @@ function toRecord(row: Row): ObjectRecord {
   const parts = partsSchema.safeParse(row['parts']);
   return {
     name: String(row['name']),
-    kind: z.enum(['playlist', 'slice', 'mp4', 'snapshot', 'document']).parse(row['kind']),
+    kind: z.enum(['playlist', 'slice', 'mp4', 'snapshot', 'document', 'speakers']).parse(row['kind']),
     generation: row['generation'] === null ? undefined : Number(row['generation']),
     key: String(row['key']),
     bytes: Number(row['bytes']),

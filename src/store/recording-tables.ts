@@ -31,6 +31,7 @@ const fileSchema = z.object({
   key: z.string(),
   startUtcMs: z.number(),
   owner: z.object({ uid: z.string(), trackType: z.enum(TRACK_TYPES) }).optional(),
+  trackType: z.enum(TRACK_TYPES).optional(),
   playable: z.boolean().optional(),
 });
 const stateSchema = z

@@ -67,11 +67,20 @@ const documentSchema = z.object({
   ...placed,
 });
 
+/** The schema of `media/segment.ts` SpeakersFile; also a line of a spool journal. */
+const speakersSchema = z.object({
+  type: z.literal('speakers'),
+  name: fileName,
+  ...placed,
+  uids: z.array(z.string()),
+});
+
 export const spooledFileSchema = z.discriminatedUnion('type', [
   segmentSchema,
   wholeFileSchema,
   snapshotSchema,
   documentSchema,
+  speakersSchema,
 ]);
 
 /**

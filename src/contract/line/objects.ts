@@ -29,7 +29,7 @@ type ObjectState = (typeof OBJECT_STATES)[number];
 export type ObjectRecord = {
   /** Bare file name. */
   name: string;
-  kind: 'playlist' | 'slice' | 'mp4' | 'snapshot' | 'document';
+  kind: 'playlist' | 'slice' | 'mp4' | 'snapshot' | 'document' | 'speakers';
   /**
    * The run that made it, of a playlist the newest of its slices'; undefined in rows of versions that did not keep it.
    */

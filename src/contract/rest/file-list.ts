@@ -13,6 +13,8 @@ export type ListedFile = {
   startUtcMs: number;
   /** Whose stream is in it, where every user is recorded alone. */
   owner?: { uid: string; trackType: TrackType } | undefined;
+  /** What is in a file of all users, where that is not what is recorded of the channel. */
+  trackType?: TrackType | undefined;
   /** False where players of its kind cannot show it: a playlist of WebM slices. */
   playable?: boolean | undefined;
 };
@@ -62,7 +64,7 @@ export function toFileList(recording: ListedRecording, unit: 's' | 'ms'): FileLi
 export function toEntries({ playlists, mp4s, trackType }: ListedRecording, unit: 's' | 'ms'): FileListEntry[] {
   return [...playlists, ...mp4s].map((file) => ({
     fileName: file.key,
-    trackType: file.owner?.trackType ?? trackType,
+    trackType: file.owner?.trackType ?? file.trackType ?? trackType,
     uid: file.owner?.uid ?? '0',
     mixedAllUser: file.owner === undefined,
     isPlayable: file.playable ?? true,

@@ -57,6 +57,11 @@ export function documentName(base: string, kind: 'report' | 'manifest'): string 
   return `${base}_${kind}.json`;
 }
 
+/** `<base>_speakers.mka` */
+export function speakersName(base: string): string {
+  return `${base}_speakers.mka`;
+}
+
 /** `<base>_<index>.mp4`, `index` from 0. */
 export function mp4Name(base: string, index: number): string {
   return `${base}_${index}.mp4`;

@@ -84,7 +84,7 @@ export type SpoolContents = {
 };
 
 /** What a recording is made of; other files of the folder are notes beside it. */
-const MEDIA = /\.(ts|webm|m4s|mp4|jpg)$/;
+const MEDIA = /\.(ts|webm|m4s|mp4|mka|jpg)$/;
 
 /**
  * Reads back what lies in a spool folder. A torn last line is what a crash leaves and no problem; other lines that are

@@ -8,7 +8,7 @@ import { runFolders } from './recording-spool.ts';
 import { spooledSids } from './spool-folder.ts';
 
 /** Finished files never change. */
-const FINISHED = /\.(ts|webm|m4s|mp4|jpg)$/;
+const FINISHED = /\.(ts|webm|m4s|mp4|mka|jpg)$/;
 
 export class SpoolUsage {
   readonly #root: string;

@@ -72,6 +72,7 @@ const CONTENT_TYPES: readonly [extension: string, type: string][] = [
   ['.ts', 'video/mp2t'],
   ['.mp4', 'video/mp4'],
   ['.webm', 'video/webm'],
+  ['.mka', 'audio/x-matroska'],
   ['.m4s', 'audio/mp4'],
   ['.mpd', 'application/dash+xml'],
   ['.jpg', 'image/jpeg'],
