@@ -31,8 +31,7 @@ export async function completeRecording(command: unknown): Promise<string[]> {
 }
 
 /**
- * A disk without room is given what torn MP4s take: without an index they are read by nobody, and are made again from
- * the slices.
+ * A disk without room is given what torn MP4s and torn files of all speakers take: both are made again from the slices.
  */
 async function completeWithRoom(
   spoolDir: string,
@@ -45,20 +44,20 @@ async function completeWithRoom(
   try {
     return await complete();
   } catch (error) {
-    if (!isOutOfRoom(error) || !(await emptyTornMp4s(earlierDirs))) throw error;
+    if (!isOutOfRoom(error) || !(await emptyTorn(earlierDirs))) throw error;
     for (const name of await readdir(spoolDir)) await rm(join(spoolDir, name), { recursive: true });
     return complete();
   }
 }
 
 /** Whether that made any room. What they were stays: other folders have links to them. */
-async function emptyTornMp4s(dirs: readonly string[]): Promise<boolean> {
+async function emptyTorn(dirs: readonly string[]): Promise<boolean> {
   const { files } = await readRuns(dirs);
   if (!files.some(({ file }) => file.type === 'slice')) return false;
   let made = false;
   for (const dir of dirs)
     for (const name of await readdir(dir)) {
-      if (!name.endsWith('.mp4.part') || (await stat(join(dir, name))).size === 0) continue;
+      if (!/\.(mp4|mka)\.part$/.test(name) || (await stat(join(dir, name))).size === 0) continue;
       await truncate(join(dir, name));
       made = true;
     }

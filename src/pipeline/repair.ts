@@ -25,10 +25,11 @@ export async function repairSpool(dir: string, options: RepairOptions): Promise<
   const { files, leftovers } = await readSpool(dir);
   const slices = files.filter((file) => file.type === 'slice');
   const torn = leftovers.map((name) => name.replace(/\.part$/, ''));
-  // What was finished and not noted any more is noted as what was not finished is. An MP4 is made again.
+  // What was finished and not noted any more is noted as what was not finished is. What is made of the whole recording
+  // is made again.
   for (const name of leftovers)
     if (readSliceName(name)) await rename(join(dir, name), partPath(join(dir, name)));
-    else if (name.endsWith('.mp4')) await rm(join(dir, name), { force: true });
+    else if (/\.(mp4|mka)$/.test(name)) await rm(join(dir, name), { force: true });
   const added: string[] = [];
   // A report that was cut off while it was written says nothing.
   for (const name of leftovers) if (name.endsWith('.json.part')) await rm(join(dir, name), { force: true });

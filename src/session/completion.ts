@@ -125,7 +125,7 @@ export class Completion {
     const mp4 = plan.mode !== 'individual' && plan.files.mp4 ? plan.mp4Limit : undefined;
     // Also where the MP4s end early: one that could not be written was given up, and is made from slices.
     const lacksMp4 = mp4 !== undefined && hasSlices && endOf(files, 'slice') - endOf(files, 'mp4') > END_TOLERANCE_MS;
-    const extras = plan.mode === 'individual' && (plan.extras.mp4 || plan.extras.manifest) ? plan.extras : undefined;
+    const extras = plan.mode === 'individual' && Object.values(plan.extras).includes(true) ? plan.extras : undefined;
     // An MP4 of a recording that had several runs holds what the first had finished; the rest is made from slices.
     const hadRuns = mp4 !== undefined && hasSlices && new Set(files.map(({ dir }) => dir)).size > 1;
     if (leftovers.length === 0 && !lacksMp4 && !hadRuns && !(extras && hasSlices)) return undefined;

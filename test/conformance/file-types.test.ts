@@ -2,6 +2,7 @@
  * What each mode makes of `avFileType`, and how query and stop list it (stop.txt, contract §1.2.4, §1.5, §1.6, §6.2).
  */
 import { afterEach, describe, expect, test } from 'vitest';
+import type { IndividualPlan } from '../../src/contract/line/plan.ts';
 import type { StartOptions } from '../../src/contract/rest/start.ts';
 import type { FileOwner } from '../../src/media/segment.ts';
 import { settle } from '../support/fake-ports.ts';
@@ -64,6 +65,19 @@ describe('individual mode with MP4', () => {
   ])('MP4 %s', async (_how, changes, extras) => {
     buildApi();
     expect(await begin('individual', changes)).toMatchObject({ status: 200, plan: { extras } });
+  });
+
+  test.each([
+    ['both', {}, true],
+    ['sound alone', { streamTypes: 0 }, true],
+    // `undefined` is as false.
+    ['pictures alone', { streamTypes: 1 }, undefined],
+  ])('one file of all speakers is made where %s is recorded', async (_what, changes, speakers) => {
+    buildApi();
+    const config = { recordingConfig: { subscribeUidGroup: 0, ...changes }, aircheck: { speakers: true } };
+    const { status, plan } = await begin('individual', config);
+    expect(status).toBe(200);
+    expect((plan as IndividualPlan).extras.speakers).toBe(speakers);
   });
 
   const UNSUPPORTED = 'mp4, mp3, fmp4 or hls-fmp4 in avFileType is not supported by individual mode';
@@ -155,6 +169,16 @@ describe('sliceStartTime', () => {
     const queried = (await call('GET', path('query'))).body['serverResponse'];
     expect(queried).toEqual({ status: 5, fileListMode: 'json', fileList, sliceStartTime: START_MS });
     expect(await stopped(path)).toEqual({ fileListMode: 'json', fileList, uploadingStatus: 'uploaded' });
+  });
+
+  test('of the file of all speakers is that of the recording; it is of sound, and of nobody in particular', async () => {
+    buildApi();
+    const { path } = await begin('individual', { ...GROUP, ...HLS, aircheck: { speakers: true } });
+    const file = { key: 'dir1/a_speakers.mka', startUtcMs: START_MS, trackType: 'audio' } as const;
+    world.uploads.at(-1)?.tell({ type: 'mp4Stored', ...file });
+    await settle();
+    const entry = { ...ofAll, trackType: 'audio', fileName: file.key, sliceStartTime: 1_562_724_971 };
+    expect(await stopped(path)).toMatchObject({ fileListMode: 'json', fileList: [entry] });
   });
 
   test('of the one playlist of a composite stands beside it, in query', async () => {

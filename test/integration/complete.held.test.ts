@@ -1,7 +1,7 @@
 /**
  * What is made of an individual recording once it is over, also where its recorder did not live to say so.
  */
-import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, linkSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -27,9 +27,10 @@ afterEach(() => {
   expect(liveFrames()).toBe(0);
 });
 
-const EXTRAS = { mp4: true, manifest: true };
+const EXTRAS = { mp4: true, speakers: true, manifest: true };
 const WORK = { extras: { sid: SID, cname: 'room', ...EXTRAS } };
 const MP4S = [`${BASE}__uid_s_1__uid_e_av_0.mp4`, `${BASE}__uid_s_2__uid_e_av_0.mp4`] as const;
+const SPEAKERS = `${BASE}_speakers.mka`;
 const MANIFEST = `${BASE}_manifest.json`;
 const USERS: ScriptedUser[] = [
   { uid: '1', participant: RED, fromS: -1, toS: 60 },
@@ -47,7 +48,7 @@ describe('after an individual recording', { timeout: 60_000 }, () => {
         const path = join(made.dir, ATTENDANCE_NAME);
         writeFileSync(path, JSON.stringify({ ...JSON.parse(readFileSync(path, 'utf8')), endUs: null }));
       }
-      expect((await completeSpool(made.dir, WORK)).sort()).toEqual([...MP4S, MANIFEST].sort());
+      expect((await completeSpool(made.dir, WORK)).sort()).toEqual([...MP4S, SPEAKERS, MANIFEST].sort());
       // Marks of the first are on its own seconds; the second begins at 2.5 s, and so do its own.
       expect(onSeconds(see(join(made.dir, MP4S[0]), RED).flashes).seconds.filter((s) => s > 0)).toEqual(seconds(1, 9));
       const late = see(join(made.dir, MP4S[1]), GREEN).flashes;
@@ -60,14 +61,33 @@ describe('after an individual recording', { timeout: 60_000 }, () => {
       expect(second?.uid).toBe('2');
       expect((second?.stays[0]?.joinedUs ?? 0) / 1e6).toBeCloseTo(2.5, 1);
       expect((second?.stays[0]?.leftUs ?? 0) / 1e6).toBeCloseTo(6.5, 1);
+      expect(manifest.speakers).toMatchObject({ name: SPEAKERS, startUs: 0, uids: ['1', '2'] });
+      const spoken = hear(join(made.dir, SPEAKERS), RED).beeps;
+      expect(onSeconds(spoken).seconds.filter((s) => s > 0)).toEqual(seconds(1, 9));
       expect(manifest.mp4s.map(({ name }) => name).sort()).toEqual([...MP4S]);
       // All of it is in the journal, and nothing is made twice.
       const { files, problems } = await readSpool(made.dir);
       expect(problems).toEqual([]);
-      expect(files.map(({ name }) => name)).toEqual(expect.arrayContaining([...MP4S, MANIFEST]));
+      expect(files.map(({ name }) => name)).toEqual(expect.arrayContaining([...MP4S, SPEAKERS, MANIFEST]));
       expect(await completeSpool(made.dir, WORK)).toEqual([]);
     },
   );
+
+  test('a file of all speakers that a crash left half or unnoted is made again', async () => {
+    const records = { audio: true, video: false };
+    const made = await record(dir, USERS.slice(0, 1), individualPlanOf({ records, extras: EXTRAS }), 3.5);
+    // A run's folder has links to what the run before it left.
+    const before = join(dir, 'of the run before');
+    writeFileSync(before, 'half');
+    linkSync(before, join(made.dir, `${SPEAKERS}.part`));
+    writeFileSync(join(made.dir, SPEAKERS), 'not noted');
+    const work = { extras: { ...WORK.extras, mp4: false, manifest: false } };
+    expect(await completeSpool(made.dir, work)).toEqual([SPEAKERS]);
+    const { beeps } = hear(join(made.dir, SPEAKERS), RED);
+    expect(onSeconds(beeps).seconds.filter((s) => s > 0)).toEqual(seconds(1, 4));
+    expect((await readSpool(made.dir)).leftovers).toEqual([]);
+    expect(readFileSync(before, 'utf8')).toBe('half');
+  });
 
   test('a file that cannot be read costs its own user the MP4, and is told of', async () => {
     const made = await recorded();
@@ -78,6 +98,10 @@ describe('after an individual recording', { timeout: 60_000 }, () => {
     const names = (await readSpool(made.dir)).files.map(({ name }) => name);
     expect(names).toEqual(expect.arrayContaining([MP4S[1], MANIFEST]));
     expect(names).not.toContain(MP4S[0]);
+    // The file of all speakers is there, and the report says what it lacks.
+    expect(names).toContain(SPEAKERS);
+    const report = qualityReportSchema.parse(JSON.parse(readFileSync(join(made.dir, `${BASE}_report.json`), 'utf8')));
+    expect(report.degraded.map(({ what }) => what).join()).toContain(spoilt?.name);
   });
 
   test('samples that no MP4 takes are left out of it, and the report says so', async () => {

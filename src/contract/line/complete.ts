@@ -12,7 +12,16 @@ export const completeCommandSchema = z.object({
   /** Where an MP4 of all users ends; absent when none is to be made. */
   mp4: z.object({ durationMs: z.number().positive(), bytes: z.number().positive() }).optional(),
   /** What is made of a recording of single users. */
-  extras: z.object({ sid: z.string(), cname: z.string(), mp4: z.boolean(), manifest: z.boolean() }).optional(),
+  extras: z
+    .object({
+      sid: z.string(),
+      cname: z.string(),
+      mp4: z.boolean(),
+      /** As false where it is absent. */
+      speakers: z.boolean().optional(),
+      manifest: z.boolean(),
+    })
+    .optional(),
 });
 export type CompleteCommand = z.infer<typeof completeCommandSchema>;
 

@@ -56,6 +56,14 @@ export const manifestSchema = z.object({
   holds: z.array(z.object({ fromUs: timeUs, untilUs: timeUs })).default([]),
   slices: z.array(manifestSliceSchema),
   mp4s: z.array(fileSchema),
+  /**
+   * One file with the sound of every speaker, one track each in the order of `uids`. It begins at the recording's zero
+   * and leaves holds out. Absent where none was asked for, and where nobody was heard.
+   */
+  speakers: fileSchema
+    .pick({ name: true, startUs: true, durationUs: true, bytes: true })
+    .extend({ uids: z.array(z.string()) })
+    .optional(),
   snapshots: z.array(z.object({ name: fileName, uid: z.string(), atUs: timeUs, bytes: z.int().min(0) })),
 });
 export type Manifest = z.infer<typeof manifestSchema>;

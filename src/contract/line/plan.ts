@@ -123,8 +123,16 @@ const individualPlanSchema = z.object({
   snapshots: z.object({ intervalMs: z.int().min(1000) }).optional(),
   /** How many users may be recorded at once (subscribeUidGroup). */
   maxUsers: z.int().min(1),
-  /** What is made beyond the contract at the end: an MP4 of each user, and a manifest of all files. */
-  extras: z.object({ mp4: z.boolean(), manifest: z.boolean() }),
+  /**
+   * What is made beyond the contract at the end: an MP4 of each user, one file with every speaker, and a manifest of
+   * all files.
+   */
+  extras: z.object({
+    mp4: z.boolean(),
+    /** As false where it is absent. */
+    speakers: z.boolean().optional(),
+    manifest: z.boolean(),
+  }),
 });
 export type IndividualPlan = z.infer<typeof individualPlanSchema>;
 

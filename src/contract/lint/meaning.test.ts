@@ -17,11 +17,16 @@ const custom = (...layoutConfig: object[]) => ({ width: 1280, height: 720, mixed
 
 describe('what this server offers beside the API', () => {
   const stereo = { left: ['1'], right: ['2'] };
+  const SPEAKERS_OF_PICTURES = { aircheck: { speakers: true }, recordingConfig: { ...GROUP, streamTypes: 1 } };
   test.each([
     ['mix', { aircheck: { stereo, onhold: true } }, []],
     ['mix', { aircheck: { stereo }, recordingConfig: { streamTypes: 0 } }, []],
     ['mix', { aircheck: { stereo }, recordingConfig: { streamTypes: 1 } }, ['contradictory aircheck.stereo']],
     ['mix', { aircheck: { mp4: true, manifest: true } }, ['ignored aircheck.mp4', 'ignored aircheck.manifest']],
+    ['mix', { aircheck: { speakers: true } }, ['ignored aircheck.speakers']],
+    ['individual', { aircheck: { speakers: true }, recordingConfig: GROUP }, []],
+    ['individual', SPEAKERS_OF_PICTURES, ['contradictory aircheck.speakers']],
+    ['individual', { ...SPEAKERS_OF_PICTURES, aircheck: { speakers: false } }, []],
     ['individual', { aircheck: { stereo, mp4: true }, recordingConfig: GROUP }, ['ignored aircheck.stereo']],
     ['individual', { aircheck: { stereo: {} }, recordingConfig: GROUP }, []],
   ] as const)('of start in mode %s: %j', (mode, clientRequest, expected) => {

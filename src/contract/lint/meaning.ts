@@ -33,6 +33,7 @@ const ONLY_IN_CONFIG: typeof ONLY_IN = {
 const ONLY_IN_EXTENSION: typeof ONLY_IN = {
   stereo: { modes: ['mix'], ignored: 'has an effect in mix mode only: elsewhere everybody has files of their own' },
   mp4: { modes: ['individual'], ignored: 'has an effect in individual mode only; avFileType is for all modes' },
+  speakers: { modes: ['individual'], ignored: 'has an effect in individual mode only' },
   manifest: { modes: ['individual'], ignored: 'has an effect in individual mode only' },
 };
 
@@ -161,11 +162,12 @@ function lintExtension(mode: Mode, extension: unknown, streamTypes: unknown): Wa
   if (!isObject(extension)) return [];
   const path = `${ROOT}.aircheck`;
   const warnings = lintModes(mode, extension, ONLY_IN_EXTENSION, path);
-  if (mode === 'mix' && streamTypes === 1 && !isEmpty(extension['stereo']))
+  const ofSound = { mix: 'stereo', individual: 'speakers', web: undefined }[mode];
+  if (ofSound && streamTypes === 1 && !isEmpty(extension[ofSound]) && extension[ofSound] !== false)
     warnings.push({
       code: 'contradictory',
-      path: memberPath(path, 'stereo'),
-      message: 'stereo has no effect, because streamTypes 1 records no sound.',
+      path: memberPath(path, ofSound),
+      message: `${ofSound} has no effect, because streamTypes 1 records no sound.`,
     });
   return warnings;
 }

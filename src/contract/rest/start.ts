@@ -54,6 +54,10 @@ const individualSchema = z
     aircheck: z
       .object({
         mp4: z.boolean().default(false).meta({ description: 'One MP4 of each user, made when the recording ends.' }),
+        speakers: z.boolean().default(false).meta({
+          description:
+            'One Matroska file of sound, in which every user who was heard has a track; made when the recording ends.',
+        }),
         manifest: z
           .boolean()
           .default(false)

@@ -89,6 +89,7 @@ function toIndividualPlan(request: IndividualStart, { mp4Limit: _, ...names }: P
       maxIdleMs: config.maxIdleTime * 1000,
       extras: {
         mp4: recordsStreams && (aircheck.mp4 || recordingFileConfig?.avFileType.includes('mp4') === true),
+        ...(recordsStreams && records.audio && aircheck.speakers && { speakers: true }),
         manifest: recordsStreams && aircheck.manifest,
       },
       ...(aircheck.onhold !== undefined && { onhold: aircheck.onhold }),

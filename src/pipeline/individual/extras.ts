@@ -1,7 +1,7 @@
 /**
- * What is made of an individual recording once it is over, from the files on its spool: an MP4 of each user and a
- * manifest of everything. Not the recorder's work: it may take a while, and it is done as well for a recorder that
- * crashed.
+ * What is made of an individual recording once it is over, from the files on its spool: an MP4 of each user, one file
+ * of every speaker and a manifest of everything. Not the recorder's work: it may take a while, and it is done as well
+ * for a recorder that crashed.
  */
 import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -17,6 +17,7 @@ import { readSlicesIn } from '../remix/read-slice.ts';
 import { remix } from '../remix/remix.ts';
 import { attendedIn, readAttendance, type StoredAttendance } from './attendance.ts';
 import { manifestOf } from './manifest.ts';
+import { makeSpeakers } from './speakers.ts';
 
 /** A transcoded picture has this many frames a second: what was passed on has no steady rate. */
 const TRANSCODED_FPS = 30;
@@ -27,22 +28,25 @@ export type ExtrasOptions = {
   sid: string;
   cname: string;
   mp4: boolean;
+  speakers?: boolean | undefined;
   manifest: boolean;
 };
 
 /**
- * Makes what is not there yet and returns its names. `onProblem` is told, in words, what a user's MP4 lacks. Throws a
- * Fault when the folder cannot be read or written, and, once all else is made, the first Fault that kept a user's MP4
- * from being made.
+ * Makes what is not there yet and returns its names. `onProblem` is told, in words, what a user's MP4 or the file of
+ * all speakers lacks. Throws a Fault when the folder cannot be read or written, and, once all else is made, the first
+ * Fault that kept a user's MP4 or the file of all speakers from being made.
  */
 export async function makeExtras(
   dir: string,
   options: ExtrasOptions,
   onProblem: (what: string) => void,
 ): Promise<string[]> {
-  const { sid, cname, mp4, manifest } = options;
-  const { files } = await readSpool(dir);
+  const { sid, cname, mp4, speakers, manifest } = options;
+  const { files, leftovers } = await readSpool(dir);
   const attendance = await readAttendance(dir);
+  // What is torn is made anew, in a file of its own: its folder may share it with a run that still writes.
+  for (const name of leftovers) if (/\.(mp4|mka)\.part$/.test(name)) await rm(join(dir, name), { force: true });
   const made: string[] = [];
   const failures: unknown[] = [];
   const journal = await Journal.open(dir);
@@ -59,6 +63,14 @@ export async function makeExtras(
         if (done.has(uid)) continue;
         // What is wrong with one user's files costs no one else theirs.
         await makeMp4(dir, uid, { options, attendance, files, keep, onProblem }).catch((error) => failures.push(error));
+      }
+    }
+    if (speakers && !files.some((file) => file.type === 'speakers')) {
+      try {
+        const file = await makeSpeakers({ dir, manifest: manifestFor(options, attendance, files), onProblem });
+        if (file) await keep(file);
+      } catch (error) {
+        failures.push(error);
       }
     }
     if (manifest && !files.some((file) => file.type === 'document' && file.kind === 'manifest')) {

@@ -113,7 +113,7 @@ export class IndividualRecording implements Recording {
     this.done = new Promise((resolve, reject) => {
       this.#settle = { resolve, reject };
     });
-    if (plan.extras.mp4 || plan.extras.manifest)
+    if (Object.values(plan.extras).includes(true))
       this.#attendance = new Attendance(start.spoolDir, start.zeroUtcMs, attended);
     this.#held = new HeldMedia(plan.onhold ?? false);
     if (plan.onhold) {

@@ -37,6 +37,7 @@ const FILES: SpooledFile[] = [
     owner: { uid: '7', trackType: 'audio_and_video' },
   },
   { type: 'snapshot', name: 's.jpg', uid: '7', startUtcMs: ZERO + 5000, durationUs: 0, bytes: 3 },
+  { type: 'speakers', name: 'all.mka', startUtcMs: ZERO, durationUs: 30_000_000, bytes: 8, uids: ['7', '8'] },
   { type: 'document', kind: 'report', name: 'r.json', startUtcMs: ZERO, durationUs: 0, bytes: 2 },
 ];
 
@@ -57,7 +58,7 @@ test('the schema reads back what was written, to the letter', () => {
 });
 
 test('files stand on the timeline, in order; those of nobody in particular are left out', () => {
-  const { slices, mp4s, snapshots } = manifestOf(options);
+  const { slices, mp4s, speakers, snapshots } = manifestOf(options);
   expect(slices.map(({ name, startUs, trackType }) => [name, startUs, trackType])).toEqual([
     ['a.ts', 250_000, 'audio'],
     ['av.ts', 250_000, 'audio_and_video'],
@@ -71,6 +72,7 @@ test('files stand on the timeline, in order; those of nobody in particular are l
   expect(mp4s).toEqual([
     { name: 'm.mp4', uid: '7', trackType: 'audio_and_video', startUs: 250_000, durationUs: 20_000_000, bytes: 9 },
   ]);
+  expect(speakers).toEqual({ name: 'all.mka', startUs: 0, durationUs: 30_000_000, bytes: 8, uids: ['7', '8'] });
   expect(snapshots).toEqual([{ name: 's.jpg', uid: '7', atUs: 5_000_000, bytes: 3 }]);
 });
 

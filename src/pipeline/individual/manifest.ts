@@ -55,6 +55,8 @@ export function manifestOf(options: ManifestOptions): Manifest {
     if (file.type === 'snapshot') {
       const { startUs: atUs, ...rest } = placed(file);
       manifest.snapshots.push({ ...rest, uid: file.uid, atUs });
+    } else if (file.type === 'speakers') {
+      manifest.speakers = { ...placed(file), durationUs: file.durationUs, uids: file.uids };
     } else if (file.type === 'mp4' && file.owner) {
       manifest.mp4s.push(owned(file, file.owner));
     } else if (file.type === 'slice' && file.owner) {

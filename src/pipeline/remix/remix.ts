@@ -103,7 +103,8 @@ export async function remix(options: RemixOptions): Promise<SpooledFile[]> {
   }
 }
 
-function holdLineOf({ holds, fromUs }: Pick<RemixOptions, 'holds' | 'fromUs'>): HoldLine {
+/** When what is made from `fromUs` on leaves the recording out. */
+export function holdLineOf({ holds, fromUs }: Pick<RemixOptions, 'holds' | 'fromUs'>): HoldLine {
   const timeline = new Timeline(false);
   for (const hold of holds) {
     timeline.change(hold.fromUs, true);

@@ -9,6 +9,7 @@ import {
   AV_PIX_FMT_YUV420P,
   AV_PIX_FMT_YUVJ420P,
   AV_SAMPLE_FMT_FLTP,
+  AV_SAMPLE_FMT_S16,
   AVERROR_EAGAIN,
   AVERROR_EOF,
   AVMEDIA_TYPE_AUDIO,
@@ -195,13 +196,23 @@ function pictureOf(frame: Frame, atS: number): ShownPicture {
 }
 
 function soundOf(frame: Frame, atS: number): SoundBlock {
-  if (frame.format !== AV_SAMPLE_FMT_FLTP)
-    throw new Error(`the sound is not planar float (sample format ${frame.format})`);
-  const planes = (frame.extendedData ?? []).slice(0, frame.channels);
-  // Copies, as the frame's memory is used again.
-  const channels = planes.map((plane) => new Float32Array(plane.buffer, plane.byteOffset, frame.nbSamples).slice());
+  const channels = Array.from({ length: frame.channels }, (_, channel) => channelOf(frame, channel));
   const mono = new Float32Array(frame.nbSamples);
   for (const samples of channels)
     for (let i = 0; i < mono.length; i++) mono[i] = (mono[i] as number) + (samples[i] as number) / channels.length;
   return { atS, sampleRate: frame.sampleRate, channels, mono };
+}
+
+/** A copy, as the frame's memory is used again. */
+function channelOf(frame: Frame, channel: number): Float32Array {
+  const { nbSamples, channels } = frame;
+  const planes = frame.extendedData ?? [];
+  if (frame.format === AV_SAMPLE_FMT_FLTP) {
+    const plane = planes[channel]!;
+    return new Float32Array(plane.buffer, plane.byteOffset, nbSamples).slice();
+  }
+  if (frame.format !== AV_SAMPLE_FMT_S16)
+    throw new Error(`the sound is neither planar float nor 16 bits (sample format ${frame.format})`);
+  const all = new Int16Array(planes[0]!.buffer, planes[0]!.byteOffset, nbSamples * channels);
+  return Float32Array.from({ length: nbSamples }, (_, i) => all[i * channels + channel]! / 32_768);
 }
