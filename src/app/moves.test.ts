@@ -238,6 +238,14 @@ test('credentials of moves are sealed anew with a key that was put before the ol
   await tables.endMove(sid);
 });
 
+test('a file of all speakers is kept as one', async () => {
+  const ledger = await tables.open(holdOf(sid));
+  const file = { name: 'x_speakers.mka', kind: 'speakers', key: 'x_speakers.mka', bytes: 1 } as const;
+  ledger.note({ ...file, state: 'waiting', attempts: 0 });
+  await ledger.settled();
+  expect(await tables.objectsOf(sid)).toMatchObject([file]);
+});
+
 test('what the backup store has is counted by app', async () => {
   await backedUp('x_0.ts', 'x_1.ts');
   expect((await tables.backupBytes()).get(appid)).toBe(2 * 'content of x_0.ts'.length);
