@@ -32,6 +32,9 @@ export type Sound = { channels: Float32Array[]; samples: number };
 /** The rate of all sound inside a recording, Hz. */
 export const SOUND_RATE = 48_000;
 
+/** A picture of even size with an alpha plane of its own. It has one owner too. */
+export type Layer = { readonly width: number; readonly height: number; free(): void };
+
 /** Where pictures come from. `stages/codec` provides it; stages that may not import codec ask for it by this type. */
 export type PictureSource = {
   /** A picture of even size whose content is undefined. Throws when the size is not even or not positive. */
@@ -44,6 +47,12 @@ export type PictureSource = {
   copy(from: Picture, to: Picture, x: number, y: number): void;
   /** Copies an even rectangle of `from` to the same place in `to`, in both of which it lies. */
   copyPart(from: Picture, to: Picture, part: { x: number; y: number; width: number; height: number }): void;
+};
+
+/** Lays what is translucent over pictures, as `PictureSource` copies what is not. */
+export type PictureBlender = {
+  /** Lays all of a layer over `to` with its top left corner at (x, y). Both are even, and it must fit. */
+  lay(layer: Layer, to: Picture, x: number, y: number): void;
 };
 
 /** `crop` fills the target and cuts what overhangs; `fit` shows all of the picture, centred, and leaves the rest. */

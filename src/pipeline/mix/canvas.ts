@@ -3,10 +3,11 @@
  */
 import type { BackgroundImages, Layout, VideoPlan } from '../../contract/line/plan.ts';
 import type { Picture } from '../../media/frame.ts';
+import { LayerBlender } from '../../stages/codec/layer.ts';
 import { PicturePool } from '../../stages/codec/picture-pool.ts';
 import { Scaler } from '../../stages/codec/scaler.ts';
 import { placeUsers } from '../../stages/compose/layout/place.ts';
-import { PictureCompositor } from '../../stages/compose/picture-compositor.ts';
+import { type Overlay, PictureCompositor } from '../../stages/compose/picture-compositor.ts';
 
 /** How a frame is laid out (contract §1.4), apart from who is in it. */
 export type Look = {
@@ -29,6 +30,7 @@ export function usersIn(look: Look, uids: string[]): ReadonlySet<string> {
 export class Canvas {
   readonly #pool = new PicturePool();
   readonly #scaler = new Scaler(this.#pool);
+  readonly #blender = new LayerBlender();
   readonly #compositor: PictureCompositor;
   readonly #size: { width: number; height: number };
   /** The canvas image as it is drawn, and what it was made from. */
@@ -36,12 +38,14 @@ export class Canvas {
 
   constructor({ width, height }: Pick<VideoPlan, 'width' | 'height'>) {
     this.#size = { width, height };
-    this.#compositor = new PictureCompositor({ width, height, pictures: this.#pool, scaler: this.#scaler });
+    const [pictures, scaler, blender] = [this.#pool, this.#scaler, this.#blender];
+    this.#compositor = new PictureCompositor({ width, height, pictures, scaler, blender });
   }
 
   /**
    * @param uids users in join order
    * @param images those shown instead of pictures, and under them; none when left out
+   * @param overlays over all of it
    * @returns a picture that keeps its pixels until the next call
    */
   draw(
@@ -49,6 +53,7 @@ export class Canvas {
     uids: string[],
     pictures: ReadonlyMap<string, Picture | undefined>,
     images?: ShownImages | undefined,
+    overlays?: readonly Overlay[],
   ): Picture {
     const placements = placeUsers(look.layout, uids).map((placement) => {
       const render = images?.users.get(placement.uid)?.render;
@@ -57,13 +62,15 @@ export class Canvas {
     const shown = new Map(pictures);
     for (const [uid, { picture }] of images?.users ?? []) shown.set(uid, picture);
     const backdrop = this.#cover(images?.canvas);
-    return this.#compositor.compose({ placements, pictures: shown, background: look.backgroundColor, backdrop });
+    const background = look.backgroundColor;
+    return this.#compositor.compose({ placements, pictures: shown, background, backdrop, overlays });
   }
 
   close(): void {
     this.#backdrop?.picture.free();
     this.#compositor.close();
     this.#scaler.close();
+    this.#blender.close();
     this.#pool.close();
   }
 

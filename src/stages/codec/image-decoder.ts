@@ -49,8 +49,8 @@ type Backdrop = { luma: number; cb: number; cr: number };
 export type ImageDecoding = {
   /** In pixels. The picture is made no larger than it takes to cover it, keeps its shape, and is never grown. */
   cover: { width: number; height: number };
-  /** What shows through where the image does not cover. */
-  backdrop: Backdrop;
+  /** What shows through where the image does not cover. Undefined keeps its alpha, which `pictureLayer` alone takes. */
+  backdrop: Backdrop | undefined;
 };
 
 /**
@@ -65,6 +65,7 @@ export async function decodeImage(file: Buffer, { cover, backdrop }: ImageDecodi
     if (!TRANSLUCENT.has(decoded.format as AVPixelFormat))
       return NativePicture.wrap(await convert(decoded, AV_PIX_FMT_YUV420P, width, height));
     const translucent = await convert(decoded, AV_PIX_FMT_YUVA420P, width, height);
+    if (!backdrop) return NativePicture.wrap(translucent);
     try {
       return await flatten(translucent, backdrop);
     } finally {

@@ -1,9 +1,17 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { FittedPicture, Fitting, Picture, PictureScaler, PictureSource } from '../../media/frame.ts';
+import type {
+  FittedPicture,
+  Fitting,
+  Layer,
+  Picture,
+  PictureBlender,
+  PictureScaler,
+  PictureSource,
+} from '../../media/frame.ts';
 import { toColor } from './color.ts';
 import type { PixelRect, Placement } from './layout/place.ts';
-import { PictureCompositor, type Tick } from './picture-compositor.ts';
+import { type Overlay, PictureCompositor, type Tick } from './picture-compositor.ts';
 
 /** Pictures in plain memory with counted owners, behaving as PictureSource says. */
 class HeapPictures implements PictureSource {
@@ -92,6 +100,19 @@ class FlatScaler implements PictureScaler {
   }
 }
 
+/** Of one luma, covering half of what is under it. */
+type HalfLayer = Layer & { luma: number };
+const half = (width: number, height: number, luma: number): HalfLayer => ({ width, height, luma, free: () => {} });
+
+class HalfBlender implements PictureBlender {
+  lay(layer: Layer, to: Picture, x: number, y: number): void {
+    const { width, height, luma } = layer as HalfLayer;
+    for (let row = y; row < y + height; row++)
+      for (let at = row * to.strides[0] + x, end = at + width; at < end; at++)
+        to.planes[0][at] = (to.planes[0][at]! + luma) >> 1;
+  }
+}
+
 const WIDTH = 32;
 const HEIGHT = 16;
 const BLACK = toColor('#000000').luma;
@@ -99,7 +120,13 @@ const BLACK = toColor('#000000').luma;
 function setUp() {
   const pictures = new HeapPictures();
   const scaler = new FlatScaler(pictures);
-  const compositor = new PictureCompositor({ width: WIDTH, height: HEIGHT, pictures, scaler });
+  const compositor = new PictureCompositor({
+    width: WIDTH,
+    height: HEIGHT,
+    pictures,
+    scaler,
+    blender: new HalfBlender(),
+  });
   const flat = (luma: number) => {
     const picture = pictures.allocate(8, 8);
     picture.planes[0].fill(luma);
@@ -229,6 +256,47 @@ describe('PictureCompositor', () => {
     expect(seen({})).toEqual([100, 108, 108, BLACK]);
   });
 
+  it('draws overlays between pictures and over them, and what shows through a layer first', () => {
+    const { compositor, pictures, flat } = setUp();
+    const plate = pictures.allocate(4, 4);
+    plate.planes[0].fill(235);
+    const layer = half(8, 8, 0);
+    const overlays: Overlay[] = [
+      { x: 0, y: 0, z: 0.5, drawn: { kind: 'picture', picture: plate } },
+      { x: 12, y: 0, z: 9, drawn: { kind: 'layer', layer } },
+    ];
+    const places = [place('big', 0, 1), place('small', 0.0625, 0.5, { z: 1 })];
+    const small = flat(50);
+    const seen = (big: Picture, drawn: readonly Overlay[] = overlays) => {
+      const canvas = compositor.compose({ ...tick(places, { big, small }), overlays: drawn });
+      return [0, 2, 12, 18, 31].map((x) => luma(canvas, x, 3));
+    };
+    const big = flat(100);
+    expect(seen(big)).toEqual([235, 50, 25, 50, 100]);
+    expect(seen(flat(120))).toEqual([235, 50, 25, 60, 120]);
+    expect(seen(big, [{ ...overlays[1]!, drawn: { kind: 'layer', layer: half(8, 8, 100) } }])).toEqual([
+      100, 50, 75, 100, 100,
+    ]);
+    expect(seen(big, [])).toEqual([100, 50, 50, 100, 100]);
+  });
+
+  it('draws nothing but an overlay that changed alone', () => {
+    const { compositor, pictures, flat } = setUp();
+    const overlay = (value: number): Overlay => {
+      const picture = pictures.allocate(4, 4);
+      picture.planes[0].fill(value);
+      return { x: 4, y: 4, z: 5, drawn: { kind: 'picture', picture } };
+    };
+    const now = tick([place('a', 0, 1)], { a: flat(100) });
+    compositor.compose({ ...now, overlays: [overlay(1)] });
+    const copies = pictures.copies;
+    const second = [overlay(2)];
+    expect(luma(compositor.compose({ ...now, overlays: second }), 5, 5)).toBe(2);
+    expect(pictures.copies - copies).toBe(1);
+    compositor.compose({ ...now, overlays: second });
+    expect(compositor.unchanged).toBe(true);
+  });
+
   it('frees everything on close', () => {
     const { compositor, pictures, flat } = setUp();
     const a = flat(1);
@@ -254,6 +322,9 @@ describe('PictureCompositor', () => {
       fresh: fc.array(fc.option(fc.integer({ min: 1, max: 255 }), { nil: undefined }), { minLength: 4, maxLength: 4 }),
       backdrop: fc.boolean(),
       hold: fc.boolean(),
+      over: fc.array(fc.record({ spot, z: fc.constantFrom(0.5, 1.5, 9), of: fc.integer({ min: 0, max: 3 }) }), {
+        maxLength: 3,
+      }),
     });
     fc.assert(
       fc.property(fc.array(step, { minLength: 1, maxLength: 12 }), (steps) => {
@@ -263,7 +334,16 @@ describe('PictureCompositor', () => {
         let held: Picture | undefined;
         const image = pictures.allocate(WIDTH, HEIGHT);
         for (const plane of image.planes) for (let i = 0; i < plane.length; i++) plane[i] = i % 251;
-        for (const [n, { relayout, spots, fresh, backdrop, hold }] of steps.entries()) {
+        const plates = [100, 200].map((value) => {
+          const plate = pictures.allocate(8, 6);
+          plate.planes[0].fill(value);
+          return plate;
+        });
+        const drawn: Overlay['drawn'][] = [
+          ...plates.map((picture) => ({ kind: 'picture' as const, picture })),
+          ...[0, 255].map((value) => ({ kind: 'layer' as const, layer: half(6, 10, value) })),
+        ];
+        for (const [n, { relayout, spots, fresh, backdrop, hold, over }] of steps.entries()) {
           if (relayout || n === 0)
             placements = spots.map((s, z) => ({
               ...s,
@@ -277,7 +357,9 @@ describe('PictureCompositor', () => {
           fresh.forEach((value, i) => {
             if (value !== undefined) current.set(`${i}`, flat(value));
           });
-          const now: Tick = { placements, pictures: current, background: '#123456' };
+          const overlays = over.map(({ spot: { x, y }, z, of }) => ({ x: 2 * x, y, z, drawn: drawn[of]! }));
+          for (const each of overlays) each.y -= each.y % 2;
+          const now: Tick = { placements, pictures: current, background: '#123456', overlays };
           if (backdrop) now.backdrop = image;
           const canvas = compositor.compose(now);
           const anew = new PictureCompositor({
@@ -285,6 +367,7 @@ describe('PictureCompositor', () => {
             height: HEIGHT,
             pictures,
             scaler: new FlatScaler(pictures),
+            blender: new HalfBlender(),
           });
           expect(canvas.planes.every((plane, i) => plane.equals(anew.compose(now).planes[i]!))).toBe(true);
           anew.close();

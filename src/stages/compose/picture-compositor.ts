@@ -3,7 +3,7 @@
  * differs from what it should show; and a canvas somebody else still reads is never written to.
  */
 import { invariant } from '../../kernel/fault.ts';
-import type { FittedPicture, Picture, PictureScaler, PictureSource } from '../../media/frame.ts';
+import type { FittedPicture, Layer, Picture, PictureBlender, PictureScaler, PictureSource } from '../../media/frame.ts';
 import { blend } from './blend.ts';
 import { fill, toColor } from './color.ts';
 import { type PixelRect, type Placement, toPixels } from './layout/place.ts';
@@ -14,6 +14,18 @@ export type PictureCompositorOptions = {
   height: number;
   pictures: PictureSource;
   scaler: PictureScaler;
+  blender: PictureBlender;
+};
+
+/** Something that is drawn over pictures, or between them. */
+export type Overlay = {
+  /** Its top left corner on the canvas, on which all of it lies. Even. */
+  x: number;
+  y: number;
+  /** As placements have it. */
+  z: number;
+  /** As of `Tick.pictures`, what looks different is another object. */
+  drawn: { kind: 'picture'; picture: Picture } | { kind: 'layer'; layer: Layer };
 };
 
 export type Tick = {
@@ -30,6 +42,7 @@ export type Tick = {
    * lives as long as it is shown.
    */
   backdrop?: Picture | undefined;
+  overlays?: readonly Overlay[] | undefined;
 };
 
 /** One user's picture as it is shown, and what it was made from. */
@@ -41,8 +54,14 @@ type Shown = FittedPicture & {
   version: number;
 };
 
+/** How an item is drawn. */
+type Paint =
+  | { kind: 'opaque'; picture: Picture }
+  | { kind: 'blended'; picture: Picture; alpha: number }
+  | { kind: 'layer'; layer: Layer };
+
 /** A rectangle to draw. `version` changes with the pixels and with nothing else. */
-type Item = { rect: PixelRect; alpha: number; picture: Picture; version: number };
+type Item = { rect: PixelRect; paint: Paint; version: number };
 
 /** Where everything lies. Two canvases of one scene differ in pixels only. */
 type Scene = { key: string; background: string; backdrop: Picture | undefined };
@@ -57,10 +76,12 @@ export class PictureCompositor {
   readonly height: number;
   readonly #pictures: PictureSource;
   readonly #scaler: PictureScaler;
+  readonly #blender: PictureBlender;
   #shown = new Map<string, Shown>();
   #canvases: Canvas[] = [];
   #current: Canvas | undefined;
   #version = 0;
+  readonly #versions = new WeakMap<Picture | Layer, number>();
   #unchanged = false;
 
   constructor(options: PictureCompositorOptions) {
@@ -68,6 +89,7 @@ export class PictureCompositor {
     this.height = options.height;
     this.#pictures = options.pictures;
     this.#scaler = options.scaler;
+    this.#blender = options.blender;
   }
 
   /** True when the last `compose` returned the canvas of the one before, untouched. */
@@ -122,8 +144,7 @@ export class PictureCompositor {
           width: shown.picture.width,
           height: shown.picture.height,
         },
-        alpha: Math.min(1, placement.alpha),
-        picture: shown.picture,
+        paint: paintOf(shown.picture, placement.alpha),
         version: shown.version,
         z: placement.z,
       });
@@ -133,7 +154,19 @@ export class PictureCompositor {
       shown.picture.free();
       this.#shown.delete(uid);
     }
+    for (const { x, y, z, drawn } of tick.overlays ?? []) {
+      const { width, height } = drawn.kind === 'layer' ? drawn.layer : drawn.picture;
+      const paint: Paint = drawn.kind === 'layer' ? drawn : { kind: 'opaque', picture: drawn.picture };
+      const version = this.#versionOf(drawn.kind === 'layer' ? drawn.layer : drawn.picture);
+      items.push({ rect: { x, y, width, height }, paint, version, z });
+    }
     return items.sort((a, b) => a.z - b.z);
+  }
+
+  #versionOf(drawn: Picture | Layer): number {
+    const version = this.#versions.get(drawn) ?? ++this.#version;
+    this.#versions.set(drawn, version);
+    return version;
   }
 
   #show(uid: string, source: Picture, region: PixelRect, render: 'crop' | 'fit'): Shown {
@@ -174,7 +207,7 @@ export class PictureCompositor {
     const whole = { x: 0, y: 0, width: this.width, height: this.height };
     const first = items[0];
     // One opaque picture over everything needs no background under it.
-    if (!first || first.alpha < 1 || !covers(first.rect, whole)) this.#clear(canvas.picture, whole, scene);
+    if (first?.paint.kind !== 'opaque' || !covers(first.rect, whole)) this.#clear(canvas.picture, whole, scene);
     for (const item of items) this.#draw(canvas.picture, item);
   }
 
@@ -187,7 +220,7 @@ export class PictureCompositor {
         for (let high = low + 1; high < items.length; high++) {
           if (dirty[low] === dirty[high] || !overlap(items[low]!.rect, items[high]!.rect)) continue;
           // What lies over a redrawn item is drawn again; what lies under one only when it shows through.
-          if (dirty[high] && items[high]!.alpha === 1) continue;
+          if (dirty[high] && items[high]!.paint.kind === 'opaque') continue;
           dirty[low] = true;
           dirty[high] = true;
           grown = true;
@@ -195,7 +228,7 @@ export class PictureCompositor {
       }
     }
     items.forEach((item, i) => {
-      if (dirty[i] && item.alpha < 1) this.#clear(canvas.picture, item.rect, scene);
+      if (dirty[i] && item.paint.kind !== 'opaque') this.#clear(canvas.picture, item.rect, scene);
     });
     items.forEach((item, i) => {
       if (dirty[i]) this.#draw(canvas.picture, item);
@@ -208,13 +241,32 @@ export class PictureCompositor {
   }
 
   #draw(canvas: Picture, item: Item): void {
-    if (item.alpha < 1) blend(item.picture, canvas, item.rect.x, item.rect.y, item.alpha);
-    else this.#pictures.copy(item.picture, canvas, item.rect.x, item.rect.y);
+    const { paint } = item;
+    const { x, y } = item.rect;
+    switch (paint.kind) {
+      case 'opaque':
+        this.#pictures.copy(paint.picture, canvas, x, y);
+        break;
+      case 'blended':
+        blend(paint.picture, canvas, x, y, paint.alpha);
+        break;
+      case 'layer':
+        this.#blender.lay(paint.layer, canvas, x, y);
+        break;
+    }
   }
 }
 
+function paintOf(picture: Picture, alpha: number): Paint {
+  return alpha < 1 ? { kind: 'blended', picture, alpha } : { kind: 'opaque', picture };
+}
+
 function sceneKey(items: Item[]): string {
-  return items.map(({ rect, alpha }) => `${rect.x},${rect.y},${rect.width},${rect.height},${alpha}`).join(';');
+  return items.map(({ rect, paint }) => `${rect.x},${rect.y},${rect.width},${rect.height},${keyOf(paint)}`).join(';');
+}
+
+function keyOf(paint: Paint): string {
+  return paint.kind === 'blended' ? `${paint.alpha}` : paint.kind;
 }
 
 function isScene(canvas: Canvas, scene: Scene): boolean {

@@ -1,0 +1,161 @@
+/**
+ * Text as pictures, drawn by libass: any script that an installed font has, in its own direction. DejaVu, which comes
+ * along, has Latin, Greek, Cyrillic, Hebrew, Arabic and more; fonts of the system are asked for the others.
+ */
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { AV_PIX_FMT_YUV420P } from 'node-av/constants';
+import { FFmpegError, Filter, FilterGraph } from 'node-av/lib';
+import { Fault, invariant } from '../../kernel/fault.ts';
+import type { Picture } from '../../media/frame.ts';
+import { freeFrame, newFrame } from './native-frames.ts';
+import { NativePicture, tagColor } from './picture-pool.ts';
+
+export type TextStyle = {
+  /** Of each picture, in pixels; even. What is wider is cut. */
+  width: number;
+  height: number;
+  /** From the top of the highest letters to the foot of the lowest, pixels. */
+  lineHeight: number;
+  /** `mono` has letters of one width. */
+  font: 'sans' | 'mono';
+  /** Where on the picture: in the middle, or as far as `margin` from its left edge. */
+  align: { kind: 'center' } | { kind: 'left'; margin: number };
+  /** Luma, 16 to 235, of the letters, of what is round them up to `outlineWidth`, and of all else. */
+  ink: number;
+  outline: number;
+  ground: number;
+  outlineWidth: number;
+};
+
+const FONTS = join(dirname(fileURLToPath(import.meta.resolve('dejavu-fonts-ttf/package.json'))), 'ttf');
+const FONT_NAMES = { sans: 'DejaVu Sans', mono: 'DejaVu Sans Mono' } as const;
+/** How wide a letter of the `mono` font is, by its line's height: 1233 of 2384 units of the font. */
+export const MONO_WIDTH = 0.5173;
+/** So far from the ground's luma a sample is part of the text. */
+const INK_STEPS = 6;
+
+/**
+ * One picture of each text, in greys. The caller frees them. Rejects with a Fault when text cannot be drawn at all; a
+ * letter that no font has is drawn as a box.
+ */
+export async function drawTexts(texts: readonly string[], style: TextStyle): Promise<NativePicture[]> {
+  const { width, height } = style;
+  invariant(width % 2 === 0 && height % 2 === 0, `a text of ${width}x${height} is not of even size`);
+  const graph = new FilterGraph();
+  graph.alloc();
+  const pictures: NativePicture[] = [];
+  try {
+    graph.nbThreads = 1;
+    const filter = (name: string, options?: string) => {
+      const found = Filter.getByName(name);
+      const made = found && graph.createFilter(found, name, options);
+      if (!made) throw new Fault('text-failed', `this FFmpeg build has no filter ${name}`, { blame: 'self' });
+      return made;
+    };
+    const source = filter(
+      'buffer',
+      `video_size=${width}x${height}:pix_fmt=yuv420p:time_base=1/1:colorspace=smpte170m:range=tv`,
+    );
+    const script = Buffer.from(scriptOf(texts, style)).toString('base64');
+    const subtitles = filter('subtitles', `filename='data:text/plain;base64,${script}':fontsdir='${FONTS}'`);
+    const sink = filter('buffersink');
+    check(source.link(0, subtitles, 0));
+    check(subtitles.link(0, sink, 0));
+    check(await graph.config());
+    for (let second = 0; second < texts.length; second++) {
+      const frame = groundOf(style);
+      try {
+        frame.pts = BigInt(second);
+        check(await source.buffersrcAddFrame(frame));
+        check(await sink.buffersinkGetFrame(frame));
+      } catch (error) {
+        freeFrame(frame);
+        throw error;
+      }
+      pictures.push(NativePicture.wrap(frame));
+    }
+    return pictures;
+  } catch (error) {
+    for (const picture of pictures) picture.free();
+    throw error;
+  } finally {
+    graph.free();
+  }
+}
+
+/** Where the text on a picture of `drawTexts` ends at the right, in pixels; 0 where there is none. */
+export function inkWidth({ planes, strides, width, height }: Picture, ground: number): number {
+  for (let x = width - 1; x >= 0; x--)
+    for (let y = 0; y < height; y++) if (Math.abs(planes[0][y * strides[0] + x]! - ground) > INK_STEPS) return x + 1;
+  return 0;
+}
+
+function groundOf({ width, height, ground }: TextStyle) {
+  const frame = newFrame();
+  try {
+    frame.format = AV_PIX_FMT_YUV420P;
+    frame.width = width;
+    frame.height = height;
+    tagColor(frame);
+    check(frame.getBuffer());
+    for (const [index, value] of [ground, 128, 128].entries()) frame.data![index]!.fill(value);
+    return frame;
+  } catch (error) {
+    freeFrame(frame);
+    throw error;
+  }
+}
+
+/** The texts as a script of Advanced SubStation Alpha, each shown for a second of its own. */
+function scriptOf(texts: readonly string[], style: TextStyle): string {
+  const { width, height, lineHeight, font, align, ink, outline, outlineWidth } = style;
+  const margin = align.kind === 'left' ? Math.round(align.margin) : 0;
+  const anchor = align.kind === 'left' ? 4 : 5;
+  // Encoding -1 has libass find out from the letters in which direction the text runs.
+  const values = [FONT_NAMES[font], lineHeight, greyOf(ink), greyOf(outline), 1, outlineWidth, 0, anchor, margin, 0, 0];
+  const lines = texts.map(
+    (text, second) => `Dialogue: ${momentOf(second)},${momentOf(second + 1)},Text,${escaped(text)}`,
+  );
+  return [
+    '[Script Info]',
+    'ScriptType: v4.00+',
+    `PlayResX: ${width}`,
+    `PlayResY: ${height}`,
+    // Nothing is broken into lines, and an outline is as wide as it says.
+    'WrapStyle: 2',
+    'ScaledBorderAndShadow: yes',
+    '[V4+ Styles]',
+    'Format: Name, Fontname, Fontsize, PrimaryColour, OutlineColour, BorderStyle, Outline, Shadow, Alignment, MarginL, MarginR, MarginV, Encoding',
+    `Style: Text,${values.join(',')},-1`,
+    '[Events]',
+    'Format: Start, End, Style, Text',
+    ...lines,
+    '',
+  ].join('\n');
+}
+
+function momentOf(second: number): string {
+  const two = (value: number) => String(value).padStart(2, '0');
+  return `${Math.floor(second / 3600)}:${two(Math.floor(second / 60) % 60)}:${two(second % 60)}.00`;
+}
+
+/** `&H00BBGGRR` of a grey with this luma. */
+function greyOf(luma: number): string {
+  const value = Math.round(((luma - 16) * 255) / 219);
+  return `&H00${value.toString(16).padStart(2, '0').repeat(3).toUpperCase()}`;
+}
+
+/** Text as libass draws it letter by letter: it takes braces and backslashes for orders otherwise. */
+function escaped(text: string): string {
+  // A word joiner is not seen, and what follows the backslash is no order then.
+  return text
+    .replace(/\\/g, '\\\u2060')
+    .replace(/[{}]/g, '\\$&')
+    .replace(/[\p{Cc}\p{Zl}\p{Zp}]+/gu, ' ');
+}
+
+function check(result: number): void {
+  if (result < 0)
+    throw new Fault('text-failed', `text cannot be drawn: ${FFmpegError.strerror(result)}`, { blame: 'self' });
+}
