@@ -224,6 +224,36 @@ describe('update in other modes', () => {
   });
 });
 
+describe('update of what is drawn over pictures', () => {
+  const overlays = { hidesWithoutVideo: true, clock: { timeZone: 'UTC', format: 'HH:mm', corner: 'top-right' } };
+
+  test('keeps what is not said, and reaches the recorder whole and the store', async () => {
+    const recording = await start({ aircheck: { clock: { format: 'HH:mm' } } });
+    world.clock.advance(7000);
+    expect((await update(recording, { aircheck: { hideUsersWithoutVideo: true } })).status).toBe(200);
+    expect(recording.recorder.changes).toEqual([{ type: 'changeOverlays', atMonoUs: 7_000_000, overlays }]);
+    expect((await updateLayout(recording, RED_REGIONS)).status).toBe(200);
+    expect(mixPlanOf(documentOf(recording)).video).toMatchObject({ backgroundColor: '#FF0000', overlays });
+    expect((await update(recording, { aircheck: { remove: ['clock'] } })).status).toBe(200);
+    expect(mixPlanOf(documentOf(recording)).video?.overlays).toEqual({ hidesWithoutVideo: true });
+  });
+
+  test('what is wrong in it is refused in words, and changes nothing', async () => {
+    const recording = await start({ aircheck: { clock: { format: 'HH:mm' }, hideUsersWithoutVideo: true } });
+    await expectUnchanged(recording, async () => {
+      const { status, body } = await update(recording, { aircheck: { clock: { timeZone: 'Moon' } } });
+      expect({ status, body }).toMatchObject({ status: 400, body: { reason: expect.stringContaining('IANA') } });
+    });
+  });
+
+  test('has no effect on a recording of sound alone', async () => {
+    const recording = await start({ recordingConfig: { streamTypes: 0 } });
+    const { status, headers } = await update(recording, { aircheck: { hideUsersWithoutVideo: true } });
+    expect({ status, warnings: headers['x-aircheck-warnings'] }).toEqual({ status: 200, warnings: '1' });
+    expect(recording.recorder.changes).toEqual([]);
+  });
+});
+
 const region = { uid: '1', x_axis: 0.1, y_axis: 0.2, width: 0.3, height: 0.4, alpha: 0.5, render_mode: 1 };
 const RED_REGIONS = { mixedVideoLayout: 3, backgroundColor: '#FF0000', layoutConfig: [region] };
 

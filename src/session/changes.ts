@@ -3,6 +3,7 @@
  * each hold from the same moment on; older ones are part of the plan.
  */
 import type { Change, ChangeCommand } from '../contract/line/commands.ts';
+import { type OverlaysChange, withOverlays } from '../contract/line/overlays.ts';
 import type { Plan } from '../contract/line/plan.ts';
 import { type HostUs, type RecordingUs, toHost } from '../kernel/time.ts';
 
@@ -38,6 +39,12 @@ export function toCommands(changes: readonly KeptChange[], zeroMonoUs: HostUs): 
   return changes.map(({ atUs, change }) => ({ ...change, atMonoUs: toHost(atUs, zeroMonoUs) }));
 }
 
+/** The whole of a composite's overlays with a change made to some; nothing where there is no picture. */
+export function overlaysChanged(plan: Plan, change: OverlaysChange): Change[] {
+  if (plan.mode !== 'mix' || !plan.video) return [];
+  return [{ type: 'changeOverlays', overlays: withOverlays(plan.video.overlays, change) }];
+}
+
 function changed(plan: Plan, change: Change): Plan {
   switch (change.type) {
     case 'changeSubscription':
@@ -46,6 +53,9 @@ function changed(plan: Plan, change: Change): Plan {
       return plan.mode === 'mix' ? { ...plan, stereo: change.stereo } : plan;
     case 'changeHold':
       return { ...plan, onhold: change.onhold };
+    case 'changeOverlays':
+      if (plan.mode !== 'mix' || !plan.video) return plan;
+      return { ...plan, video: { ...plan.video, overlays: change.overlays } };
     case 'changeLayout': {
       if (plan.mode !== 'mix' || !plan.video) return plan;
       const { type: _type, ...look } = change;

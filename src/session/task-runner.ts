@@ -4,6 +4,7 @@
  */
 
 import type { Change } from '../contract/line/commands.ts';
+import type { OverlaysChange } from '../contract/line/overlays.ts';
 import type { Layout, Subscription } from '../contract/line/plan.ts';
 import type { PushTarget } from '../contract/line/push.ts';
 import type { QualityReport } from '../contract/line/quality-report.ts';
@@ -14,7 +15,7 @@ import { type Timer, within } from '../kernel/clock.ts';
 import { messageOf } from '../kernel/fault.ts';
 import { newHexId } from '../kernel/ids.ts';
 import type { RecordingUs } from '../kernel/time.ts';
-import { keepChanges, planAfter, toCommands } from './changes.ts';
+import { keepChanges, overlaysChanged, planAfter, toCommands } from './changes.ts';
 import { Completion } from './completion.ts';
 import { isFenced, type TaskHold } from './hold.ts';
 import { transition } from './machine.ts';
@@ -39,13 +40,15 @@ const PHASE_WORDS: Record<TaskState['phase'], string> = {
   ended: 'recording ended',
 };
 
-/** What an update or updateLayout changes; each replaces the whole of what it names. */
+/** What an update or updateLayout changes; each but `overlays` replaces the whole of what it names. */
 export type TaskChange = {
   storage?: StorageConfig;
   subscribe?: { audio: Subscription; video: Subscription };
   layout?: { layout: Layout; backgroundColor: string };
   /** Who is heard on which side of a composite in stereo. */
   stereo?: Stereo | undefined;
+  /** Has no effect where there is no picture. */
+  overlays?: OverlaysChange | undefined;
   /** Whether nothing is recorded for now. */
   onhold?: boolean | undefined;
   /** Where a web page is pushed to. */
@@ -256,7 +259,7 @@ export class TaskRunner {
   }
 
   async #change(change: TaskChange): Promise<boolean> {
-    const { storage, subscribe, layout, stereo, onhold, pushes, warnings = [] } = change;
+    const { storage, subscribe, layout, stereo, overlays, onhold, pushes, warnings = [] } = change;
     const { store, clock } = this.#ports;
     if (this.#fenced || (this.#state.phase !== 'new' && this.#state.phase !== 'recording')) return false;
     const { document } = this.#task;
@@ -266,6 +269,7 @@ export class TaskRunner {
       ...(subscribe ? [{ type: 'changeSubscription', subscribe } as const] : []),
       ...(layout ? [{ type: 'changeLayout', ...layout } as const] : []),
       ...(stereo ? [{ type: 'changeStereo', stereo } as const] : []),
+      ...(overlays ? overlaysChanged(document.plan, overlays) : []),
       ...(onhold === undefined ? [] : [{ type: 'changeHold', onhold } as const]),
     ];
     const added = changes.map((change) => ({ atUs: nowUs, change }));

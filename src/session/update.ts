@@ -5,6 +5,7 @@ import { type PushTarget, toTargets } from '../contract/line/push.ts';
 import type { Stereo } from '../contract/line/stereo.ts';
 import type { StorageConfig } from '../contract/line/storage.ts';
 import { problem } from '../contract/problems.ts';
+import { toOverlaysChange } from '../contract/rest/overlays.ts';
 import { type StereoLists, toStereo } from '../contract/rest/stereo.ts';
 import { toSubscriptions } from '../contract/rest/to-plan.ts';
 import { listsOf, type UpdateRequest } from '../contract/rest/update.ts';
@@ -27,7 +28,10 @@ export function changeOf(
     const lists = listsOf(request);
     if (lists) change.subscribe = toSubscriptions(lists, kindsOf(task.document.plan));
     change.onhold = request.aircheck?.onhold;
-    if (request.mode === 'mix') change.stereo = newStereo(task, request.aircheck?.stereo);
+    if (request.mode === 'mix') {
+      change.stereo = newStereo(task, request.aircheck?.stereo);
+      change.overlays = toOverlaysChange(request.aircheck);
+    }
   }
   if (request.storageConfig) change.storage = renewed(task, request.storageConfig);
   return change;

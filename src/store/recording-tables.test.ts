@@ -217,7 +217,7 @@ describe.each(targets)('%s', (_name, url) => {
     await store.addTask(task, newTaskState());
     const rowOf = async () =>
       JSON.stringify(await database.query('select document from tasks where sid = $1', [task.sid]));
-    for (const secret of ['very-secret', '007x', 'AK']) expect(await rowOf()).not.toContain(secret);
+    for (const secret of ['very-secret', '007x', '"AK"']) expect(await rowOf()).not.toContain(secret);
     await database.query('update tasks set document = $2::jsonb where sid = $1', [
       task.sid,
       JSON.stringify(task.document),
@@ -266,8 +266,17 @@ describe.each(targets)('%s', (_name, url) => {
         users: [{ uid: '1', url: `https://x/${key}3.png`, render: 'fit' as const }],
       },
     });
-    const before = { ...plan, video: { width: 640, height: 360, fps: 30, bitrateKbps: 500, ...look('KEY') } };
-    const changes = [{ atUs: 5, change: { type: 'changeLayout' as const, ...look('KEY') } }];
+    const overlays = {
+      watermark: {
+        shown: { kind: 'image' as const, image: 'https://x/KEY4.png' },
+        ...{ place: 'center' as const, size: 0.1, opacity: 1 },
+      },
+    };
+    const before = { ...plan, video: { width: 640, height: 360, fps: 30, bitrateKbps: 500, ...look('KEY'), overlays } };
+    const changes = [
+      { atUs: 5, change: { type: 'changeLayout' as const, ...look('KEY') } },
+      { atUs: 6, change: { type: 'changeOverlays' as const, overlays } },
+    ];
     const named = { ...task, document: { ...document, plan: before, changed: { before, changes } } };
     await store.addTask(named, newTaskState());
     const rowOf = async () =>

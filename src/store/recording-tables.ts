@@ -307,7 +307,7 @@ export class RecordingTables implements RecordingStore {
          running = case when is_new then $4 else tasks.running end,
          updated_ms = case when is_new then $5::bigint else tasks.updated_ms end,
          ended_ms = case when is_new and $6 then $5::bigint else tasks.ended_ms end,
-         document = case when is_new and $6 then tasks.document - 'storage' - 'token' - 'page' - 'pushes' - 'changed' #- '{plan,video,backgrounds}' else tasks.document end
+         document = case when is_new and $6 then tasks.document - 'storage' - 'token' - 'page' - 'pushes' - 'changed' #- '{plan,video,backgrounds}' #- '{plan,video,overlays,watermark}' else tasks.document end
        from news where tasks.sid = news.sid returning 1`,
       [sid, JSON.stringify(state), state.status, isRunning(state), nowMs, ended, owner, epoch, state.revision],
     );

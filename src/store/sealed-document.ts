@@ -68,8 +68,10 @@ export function openDocument(vault: Vault, value: unknown): { document: unknown;
   };
 }
 
-/** Members of a plan's `backgrounds` that are addresses of images, which may hold keys. */
-const IMAGE_ADDRESSES = new Set(['canvas', 'defaultUser', 'url']);
+/** Members of a plan that hold images. */
+const HOLDERS = new Set(['backgrounds', 'watermark']);
+/** Members of these that are addresses of images, which may hold keys. */
+const IMAGE_ADDRESSES = new Set(['canvas', 'defaultUser', 'url', 'image']);
 
 /** A part of a document, as JSON, with each address of an image changed. */
 function mapImages(value: unknown, change: (url: string) => string, isOfImages = false): unknown {
@@ -79,7 +81,7 @@ function mapImages(value: unknown, change: (url: string) => string, isOfImages =
     name,
     isOfImages && IMAGE_ADDRESSES.has(name) && typeof member === 'string'
       ? change(member)
-      : mapImages(member, change, isOfImages || name === 'backgrounds'),
+      : mapImages(member, change, isOfImages || HOLDERS.has(name)),
   ]);
   return Object.fromEntries(members);
 }

@@ -94,6 +94,7 @@ export function runRecorder(
           recording?.then((run) => run.stop(command.atMonoUs, 'stopped')).catch(fail);
           return;
         case 'changeLayout':
+        case 'changeOverlays':
         case 'changeSubscription':
         case 'changeHold':
         case 'changePushes':

@@ -6,6 +6,7 @@ import { linkSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { Overlays } from '../../src/contract/line/overlays.ts';
 import type { MixPlan } from '../../src/contract/line/plan.ts';
 import type { Segment } from '../../src/media/segment.ts';
 import { completeRecording, completeSpool } from '../../src/pipeline/complete.ts';
@@ -109,6 +110,37 @@ describe('a composite recording whose run is lost', { timeout: 180_000 }, () => 
       { atS: 6.9, change: { type: 'changeLayout', layout: { kind: 'floating' }, backgroundColor: '#604020' } },
     ];
     const { whole, killed, times } = await compare(users, HLS, 12, [{ atS: 6.71, downS: 1.1 }], layouts);
+    expect(times.killed).toEqual(times.whole);
+    expectSame(whole.playlist, killed.playlist);
+  });
+
+  test('shows who speaks, and what is drawn over it all, as the run before would have', async () => {
+    const users: ScriptedUser[] = [
+      { uid: '1', participant: RED, codec: 'vp8', fromS: -1, toS: 60, mutes: [{ kind: 'audio', fromS: 3.1, toS: 60 }] },
+      {
+        uid: '2',
+        participant: GREEN,
+        codec: 'h264',
+        fromS: -1,
+        toS: 60,
+        mutes: [{ kind: 'audio', fromS: -1, toS: 3 }],
+      },
+      { uid: '3', participant: BLUE, codec: 'vp8', fromS: -1, toS: 60, audio: false, videoToS: 2 },
+    ];
+    const overlays: Overlays = {
+      speaker: { border: '#FFFF00', layout: 'large' },
+      nameLabels: { names: { 1: 'Ada', 2: 'Борис' }, corner: 'top-left' },
+      clock: { timeZone: 'Asia/Tokyo', format: 'HH:mm:ss', corner: 'top-right' },
+      watermark: { shown: { kind: 'text', text: 'test' }, place: 'center', size: 0.2, opacity: 0.5 },
+      hidesWithoutVideo: true,
+    };
+    const changes: ChangeAt[] = [
+      { atS: 1.1, change: { type: 'changeOverlays', overlays } },
+      { atS: 5.9, change: { type: 'changeOverlays', overlays: { ...overlays, clock: undefined } } },
+    ];
+    // Of the first, the silence is heard that makes room for the next speaker; of the second, the next one is not yet.
+    const kills = [4.43, 5.12].map((atS) => ({ atS, downS: 0.4 }));
+    const { whole, killed, times } = await compare(users, HLS, 8, kills, changes);
     expect(times.killed).toEqual(times.whole);
     expectSame(whole.playlist, killed.playlist);
   });

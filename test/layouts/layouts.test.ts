@@ -25,18 +25,18 @@ test.each(SCENES)('$name looks as it did', async (scene) => {
   const file = readFileSync(join(PICTURES, `${scene.name}.png`));
   const picture = await decodeImage(file, { cover: SIZE, backdrop: { luma: 16, cb: 128, cr: 128 } });
   try {
-    expect(drawScene(scene, (drawn) => differences(drawn, picture))).toEqual([]);
+    expect(await drawScene(scene, (drawn) => differences(drawn, picture))).toEqual([]);
   } finally {
     picture.free();
   }
 });
 
-test('another look is told apart', () => {
+test('another look is told apart', async () => {
   const [one, two] = [
     SCENES.find(({ name }) => name === 'best-fit-3')!,
     SCENES.find(({ name }) => name === 'best-fit-5')!,
   ];
-  expect(drawScene(one, (a) => drawScene(two, (b) => differences(a, b))).length).toBeGreaterThan(20);
+  expect((await drawScene(one, (a) => drawScene(two, (b) => differences(a, b)))).length).toBeGreaterThan(20);
 });
 
 /** Places whose average differs, as `plane at (x, y)`. */

@@ -4,11 +4,16 @@
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Overlays } from '../../src/contract/line/overlays.ts';
 import type { Layout } from '../../src/contract/line/plan.ts';
 import type { Picture } from '../../src/media/frame.ts';
 import { Canvas, type ShownImages } from '../../src/pipeline/mix/canvas.ts';
+import { OverlayPainter } from '../../src/pipeline/mix/overlays/overlay-painter.ts';
+import { decodeImage } from '../../src/stages/codec/image-decoder.ts';
 import { PicturePool } from '../../src/stages/codec/picture-pool.ts';
 import { toColor } from '../../src/stages/compose/color.ts';
+import { placeUsers } from '../../src/stages/compose/layout/place.ts';
+import { speakerLayout } from '../../src/stages/compose/layout/speaker.ts';
 import { makePng } from '../support/media/image-files.ts';
 import type { Rgb } from '../support/media/participants.ts';
 
@@ -27,6 +32,9 @@ export type Scene = {
   soundOnly?: number[];
   /** Whether there are images: under everybody, and of who sends no picture. */
   images?: true;
+  overlays?: Overlays;
+  /** Users who have spoken, the last one first; from 0 on. */
+  spoke?: number[];
 };
 
 const region = (x: number, y: number, width: number, height: number, more: object = {}) => ({
@@ -43,6 +51,18 @@ const CUSTOM: Layout = {
   ],
 };
 
+const NAMES = {
+  1: 'Ada Lovelace',
+  2: 'Борис',
+  3: 'שרה',
+  4: 'A name that is far too long for the place it has',
+  5: '{\\b1}\\N',
+};
+/** 2026-11-29, 13:05:09 in London. */
+const ZERO_UTC_MS = Date.UTC(2026, 10, 29, 13, 5, 9, 900);
+const clock = { timeZone: 'Europe/London', format: 'DD.MM. hh:mm:ss A', corner: 'top-right' as const };
+const border = '#ff8000';
+
 export const SCENES: Scene[] = [
   ...[1, 2, 6, 17].map((users) => ({ name: `floating-${users}`, layout: { kind: 'floating' as const }, users })),
   ...[1, 2, 3, 5, 10, 17].map((users) => ({ name: `best-fit-${users}`, layout: { kind: 'bestFit' as const }, users })),
@@ -56,13 +76,53 @@ export const SCENES: Scene[] = [
   { name: 'best-fit-4-sound-only', layout: { kind: 'bestFit' }, users: 4, soundOnly: [1] },
   { name: 'floating-4-images', layout: { kind: 'floating' }, users: 4, soundOnly: [0, 2], images: true },
   { name: 'custom-5-images', layout: CUSTOM, users: 5, soundOnly: [1], images: true },
+  {
+    ...{ name: 'best-fit-5-names', layout: { kind: 'bestFit' }, users: 5, soundOnly: [1] },
+    overlays: { nameLabels: { names: NAMES, corner: 'bottom-left' } },
+  },
+  {
+    ...{ name: 'floating-3-names', layout: { kind: 'floating' }, users: 3, spoke: [0] },
+    overlays: { nameLabels: { names: NAMES, corner: 'top-right' }, speaker: { border } },
+  },
+  {
+    ...{ name: 'best-fit-3-clock-text', layout: { kind: 'bestFit' }, users: 3, spoke: [1] },
+    overlays: {
+      ...{ clock, speaker: { border } },
+      watermark: { shown: { kind: 'text', text: 'Confidential' }, place: 'center', size: 0.2, opacity: 0.7 },
+    },
+  },
+  {
+    ...{ name: 'best-fit-2-watermark', layout: { kind: 'bestFit' }, users: 2 },
+    overlays: {
+      clock: { ...clock, format: 'HH:mm:ss', corner: 'bottom-left' },
+      watermark: { shown: { kind: 'image', image: 'http://x' }, place: 'bottom-right', size: 0.4, opacity: 0.8 },
+    },
+  },
+  {
+    ...{ name: 'speaker-4-large', layout: { kind: 'bestFit' }, users: 4, spoke: [2, 0] },
+    overlays: { speaker: { border, layout: 'large' }, nameLabels: { names: NAMES, corner: 'top-left' } },
+  },
+  {
+    ...{ name: 'speaker-4-alone', layout: { kind: 'bestFit' }, users: 4, spoke: [3] },
+    overlays: { speaker: { border, layout: 'alone' }, nameLabels: { names: NAMES, corner: 'top-left' } },
+  },
 ];
 
 /** Draws a scene. The picture is valid during `look`. */
-export function drawScene<T>({ layout, users, soundOnly = [], images }: Scene, look: (picture: Picture) => T): T {
+export async function drawScene<T>(scene: Scene, look: (picture: Picture) => T | Promise<T>): Promise<T> {
+  const { users, soundOnly = [], images, overlays = {}, spoke = [] } = scene;
   const pool = new PicturePool();
   const canvas = new Canvas(SIZE);
   const made: Picture[] = [];
+  const logo = await decodeImage(LOGO, { cover: SIZE, backdrop: undefined });
+  made.push(logo);
+  const painter = new OverlayPainter({
+    ...{ size: SIZE, zeroUtcMs: ZERO_UTC_MS },
+    images: { want: () => {}, at: () => ({ is: 'ready', picture: logo }), keep: () => {} },
+    onDegraded: (what) => {
+      throw new Error(what);
+    },
+  });
   const make = (size: { width: number; height: number }, hex: string) => {
     const picture = pool.allocate(size.width, size.height);
     made.push(picture);
@@ -77,13 +137,30 @@ export function drawScene<T>({ layout, users, soundOnly = [], images }: Scene, l
       canvas: make({ width: 200, height: 200 }, '#304030'),
       users: new Map(soundOnly.map((n) => [`${n + 1}`, { picture: make(CAMERA, '#a0a0a0'), render: 'fit' }])),
     };
-    return look(canvas.draw({ layout, backgroundColor: '#202040' }, uids, pictures, shown));
+    const told = spoke.map((n) => `${n + 1}`);
+    const kind = overlays.speaker?.layout;
+    const layout = kind === undefined ? scene.layout : speakerLayout(kind, told, uids);
+    const over = await painter.draw(overlays, { placements: placeUsers(layout, uids), speaker: told[0] }, SECOND_US);
+    return await look(canvas.draw({ layout, backgroundColor: '#202040' }, uids, pictures, shown, over));
   } finally {
+    painter.close();
     canvas.close();
     for (const picture of made) picture.free();
     pool.close();
   }
 }
+
+/** A ring that is seen through within and, half, without. */
+const LOGO = makePng(
+  40,
+  40,
+  (x, y) => {
+    const away = Math.hypot(x - 19.5, y - 19.5);
+    return { r: 255, g: 220, b: 0, a: away < 10 ? 0 : away < 19 ? 255 : 128 };
+  },
+  'rgba',
+);
+const SECOND_US = 1_000_000;
 
 /** A colour of its own for each of 17 users. */
 function shadeOf(n: number): string {
@@ -126,5 +203,5 @@ function toPng(picture: Picture): Buffer {
 }
 
 if (import.meta.main) {
-  for (const scene of SCENES) writeFileSync(join(PICTURES, `${scene.name}.png`), drawScene(scene, toPng));
+  for (const scene of SCENES) writeFileSync(join(PICTURES, `${scene.name}.png`), await drawScene(scene, toPng));
 }

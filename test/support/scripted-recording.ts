@@ -5,6 +5,7 @@ import { mkdtempSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { StartCommand } from '../../src/contract/line/commands.ts';
+import type { Overlays } from '../../src/contract/line/overlays.ts';
 import type { IndividualPlan, MixPlan, Plan } from '../../src/contract/line/plan.ts';
 import type { Stereo } from '../../src/contract/line/stereo.ts';
 import type { SpooledFile } from '../../src/media/segment.ts';
@@ -68,7 +69,12 @@ export type Made = {
 };
 
 /** A change of the running recording, and when it is made. */
-export type ScriptedChange = { atS: number } & (Pick<MixPlan, 'subscribe'> | { stereo: Stereo } | Look);
+export type ScriptedChange = { atS: number } & (
+  | Pick<MixPlan, 'subscribe'>
+  | { stereo: Stereo }
+  | { overlays: Overlays }
+  | Look
+);
 
 /**
  * Plays the script against one recording, from its zero until `stopS` (or until it ends by itself).
@@ -123,6 +129,7 @@ export async function record(
       const atMonoUs = zeroMonoUs + Math.round(atS * 1e6);
       if ('subscribe' in change) recording.change({ type: 'changeSubscription', atMonoUs, ...change });
       else if ('stereo' in change) recording.change({ type: 'changeStereo', atMonoUs, ...change });
+      else if ('overlays' in change) recording.change({ type: 'changeOverlays', atMonoUs, ...change });
       else recording.change({ type: 'changeLayout', atMonoUs, ...change });
     }
     if (ms === Math.round(stopS * 1000)) recording.stop(clock.monoUs(), 'stopped');

@@ -4,6 +4,7 @@
 
 import { z } from 'zod';
 import type { HostUs } from '../../kernel/time.ts';
+import { overlaysSchema } from './overlays.ts';
 import { pageLimitsSchema } from './page-limits.ts';
 import { backgroundsSchema, layoutSchema, pageSchema, planSchema, subscriptionSchema } from './plan.ts';
 import { pushTargetSchema } from './push.ts';
@@ -20,6 +21,12 @@ const changeLayoutSchema = z.object({
   backgroundColor: z.string().regex(/^#[0-9a-fA-F]{6}$/),
   /** Absent when there are none. */
   backgrounds: backgroundsSchema.optional(),
+});
+/** Of a composite. A layout and what is drawn over it change by themselves. */
+const changeOverlaysSchema = z.object({
+  type: z.literal('changeOverlays'),
+  atMonoUs: hostUs,
+  overlays: overlaysSchema,
 });
 const changeSubscriptionSchema = z.object({
   type: z.literal('changeSubscription'),
@@ -45,6 +52,7 @@ const changePushesSchema = z.object({
  */
 const changeCommandSchema = z.discriminatedUnion('type', [
   changeLayoutSchema,
+  changeOverlaysSchema,
   changeSubscriptionSchema,
   changeStereoSchema,
   changeHoldSchema,
@@ -53,6 +61,7 @@ const changeCommandSchema = z.discriminatedUnion('type', [
 /** A change that is kept, before it has its moment. */
 export const changeSchema = z.discriminatedUnion('type', [
   changeLayoutSchema.omit({ atMonoUs: true }),
+  changeOverlaysSchema.omit({ atMonoUs: true }),
   changeSubscriptionSchema.omit({ atMonoUs: true }),
   changeStereoSchema.omit({ atMonoUs: true }),
   changeHoldSchema.omit({ atMonoUs: true }),
@@ -135,6 +144,7 @@ export const commandSchema = z.discriminatedUnion('type', [
   startCommandSchema,
   prepareCommandSchema,
   changeLayoutSchema.extend(ofRun),
+  changeOverlaysSchema.extend(ofRun),
   changeSubscriptionSchema.extend(ofRun),
   changeStereoSchema.extend(ofRun),
   changeHoldSchema.extend(ofRun),

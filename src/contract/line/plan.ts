@@ -2,6 +2,7 @@
  * Plan: all a recorder must know to make one recording, settled before it starts. Made from a validated start request.
  */
 import { z } from 'zod';
+import { overlaysSchema } from './overlays.ts';
 import { stereoSchema } from './stereo.ts';
 
 /** A region of the canvas, as fractions of its size with the origin at the top left (contract §4.7). */
@@ -56,6 +57,8 @@ const videoPlanSchema = z.object({
   backgroundColor: z.string().regex(/^#[0-9a-fA-F]{6}$/),
   /** Absent when there are none. */
   backgrounds: backgroundsSchema.optional(),
+  /** As `backgrounds`. */
+  overlays: overlaysSchema.optional(),
 });
 export type VideoPlan = z.infer<typeof videoPlanSchema>;
 

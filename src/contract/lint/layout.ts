@@ -55,7 +55,7 @@ export function lintLayout(config: Record<string, unknown>, path: string, canvas
 }
 
 /** What an image really is shows only once it is fetched; an address that names another kind tells before. */
-function lintImage(url: unknown, path: string): Warning[] {
+export function lintImage(url: unknown, path: string): Warning[] {
   const ending = typeof url === 'string' ? OTHER_IMAGES.exec(URL.parse(url)?.pathname ?? '')?.[1] : undefined;
   if (ending === undefined) return [];
   const message = `The address names a ${ending.toLowerCase()} file; images that are shown are PNG, JPEG and BMP.`;

@@ -223,6 +223,48 @@ describe('layouts', () => {
   });
 });
 
+describe('overlays of a composite', () => {
+  const mix = (aircheck: object, recordingConfig: object = {}) =>
+    lintStart('mix', { recordingConfig, aircheck }).map(({ code, path }) => `${code} ${path.split('.').at(-1)}`);
+
+  test.each<[string, object, object, string[]]>([
+    ['that are seen', { clock: {}, watermark: { text: 'x' }, activeSpeaker: {} }, {}, []],
+    [
+      'without a picture',
+      { clock: {}, hideUsersWithoutVideo: true },
+      { streamTypes: 0 },
+      ['contradictory hideUsersWithoutVideo'],
+    ],
+    ['without a picture', { nameLabels: { names: { 1: 'x' } } }, { streamTypes: 0 }, ['contradictory nameLabels']],
+    [
+      'of a speaker who is not heard',
+      { activeSpeaker: { layout: 'large' } },
+      { streamTypes: 1 },
+      ['contradictory activeSpeaker'],
+    ],
+    ['in one corner', { watermark: { text: 'x', position: 'top-right' }, clock: {} }, {}, ['contradictory watermark']],
+    ['of a kind that is not shown', { watermark: { image: 'https://x/logo.svg' } }, {}, ['left-out image']],
+    ['that do nothing', { activeSpeaker: { highlight: false } }, {}, ['contradictory activeSpeaker']],
+    [
+      'that are another layout',
+      { activeSpeaker: { layout: 'alone' } },
+      { transcodingConfig: { mixedVideoLayout: 1 } },
+      ['contradictory activeSpeaker'],
+    ],
+  ])('%s: %j', (_what, aircheck, config, expected) => {
+    expect(mix(aircheck, config)).toEqual(expected);
+  });
+
+  test('update is judged by what the recording was started with, and updateLayout has none', () => {
+    const clientRequest = { aircheck: { activeSpeaker: { layout: 'alone' } } };
+    expect(lintUpdate('mix', clientRequest, { streamTypes: 1 }).map(({ code }) => code)).toEqual(['contradictory']);
+    expect(lintUpdate('mix', clientRequest)).toEqual([]);
+    expect(lintUpdateLayout(clientRequest)).toEqual([
+      { code: 'ignored', path: 'clientRequest.aircheck', message: expect.stringContaining('update changes it') },
+    ]);
+  });
+});
+
 describe('members of another mode', () => {
   test.each([
     [

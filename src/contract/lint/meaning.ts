@@ -4,6 +4,7 @@
  */
 import type { Mode } from '../rest/fields.ts';
 import { type Canvas, lintLayout } from './layout.ts';
+import { lintOverlays } from './overlays.ts';
 import { lintLists, lintStreamSubscribe } from './subscription.ts';
 import { isEmpty, isObject, memberPath, type Warning } from './warning.ts';
 
@@ -55,6 +56,7 @@ export function lintStart(mode: Mode, clientRequest: unknown): Warning[] {
   if (mode === 'individual') warnings.push(...lintWithdrawn(clientRequest));
   const streamTypes = isObject(config) ? config['streamTypes'] : undefined;
   warnings.push(...lintExtension(mode, clientRequest['aircheck'], streamTypes));
+  if (mode === 'mix') warnings.push(...lintOverlays(clientRequest['aircheck'], `${ROOT}.aircheck`, config));
   return warnings;
 }
 
@@ -65,9 +67,15 @@ export function lintAcquire(clientRequest: unknown): Warning[] {
   return [{ code: 'replaced', path: `${ROOT}.scene`, message }];
 }
 
+const NOT_A_LAYOUT = 'aircheck has no effect in updateLayout, which leaves what it says as it is; update changes it.';
+
 /** Of updateLayout. @param canvas that of the recording, in pixels; without it nothing can be said of what is cut */
 export function lintUpdateLayout(clientRequest: unknown, canvas?: Canvas): Warning[] {
-  return isObject(clientRequest) ? lintLayout(clientRequest, ROOT, canvas) : [];
+  if (!isObject(clientRequest)) return [];
+  const warnings = lintLayout(clientRequest, ROOT, canvas);
+  if (!isEmpty(clientRequest['aircheck']))
+    warnings.push({ code: 'ignored', path: `${ROOT}.aircheck`, message: NOT_A_LAYOUT });
+  return warnings;
 }
 
 /** What a recording was started with, as far as changes of it are looked at; what is not known is not looked at. */
@@ -86,6 +94,7 @@ export function lintUpdate(mode: Mode, clientRequest: unknown, { streamTypes, st
   const warnings = mode === 'web' ? [] : lintExtension(mode, clientRequest['aircheck'], streamTypes);
   if (mode !== 'web' && isObject(subscribe))
     warnings.push(...lintStreamSubscribe(subscribe, `${ROOT}.streamSubscribe`, streamTypes));
+  if (mode === 'mix') warnings.push(...lintOverlays(clientRequest['aircheck'], `${ROOT}.aircheck`, { streamTypes }));
   if (storage && isObject(storageConfig))
     for (const name of KEPT_IN_STORAGE) {
       const given = storageConfig[name];

@@ -93,11 +93,11 @@ describe('members a schema does not have', () => {
   });
 
   test('ignored, when no known name is near', () => {
-    expect(lintMix({ recordingConfig: { watermark: 'x' } })).toEqual([
+    expect(lintMix({ recordingConfig: { subtitles: 'x' } })).toEqual([
       {
         code: 'ignored',
-        path: 'clientRequest.recordingConfig.watermark',
-        message: 'watermark is not known and is ignored.',
+        path: 'clientRequest.recordingConfig.subtitles',
+        message: 'subtitles is not known and is ignored.',
       },
     ]);
     expect(codes(lintRequest(startRequestSchemas.mix, { ...mixStart({}), appid: 'x' }))).toEqual(['ignored appid']);

@@ -96,6 +96,21 @@ export const START_REQUESTS = {
       storageConfig: COMPATIBLE,
     }),
   },
+  mixOverlays: {
+    summary: 'mix, beyond the API this server speaks: names, a watermark, a clock and who speaks',
+    value: request({
+      token: TOKEN,
+      recordingConfig: { transcodingConfig: { width: 1280, height: 720, fps: 15, bitrate: 1500 } },
+      storageConfig: S3,
+      aircheck: {
+        nameLabels: { names: { 123: 'Ada Lovelace', 456: 'Борис' }, position: 'bottom-left' },
+        watermark: { image: 'https://example.com/logo.png', position: 'top-left', size: 0.1, opacity: 0.8 },
+        clock: { timeZone: 'Europe/Berlin', format: 'YYYY-MM-DD HH:mm:ss' },
+        activeSpeaker: { layout: 'large' },
+        hideUsersWithoutVideo: true,
+      },
+    }),
+  },
   individual: {
     summary: 'individual: every stream by itself',
     value: request({
@@ -174,6 +189,10 @@ export const UPDATE_REQUESTS = {
   stereo: {
     summary: 'mix, beyond the API this server speaks: one user on the left, everybody else on the right',
     value: request({ aircheck: { stereo: { left: ['123'], right: ['#allstream#'] } } }),
+  },
+  overlays: {
+    summary: 'mix, beyond the API this server speaks: other names, and no clock',
+    value: request({ aircheck: { nameLabels: { names: { 123: 'Ada King' } }, remove: ['clock'] } }),
   },
   web: {
     summary: 'web: pause',

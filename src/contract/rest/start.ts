@@ -13,6 +13,7 @@ import {
   recordingFileConfigSchema,
   snapshotConfigSchema,
 } from './files-config.ts';
+import { overlayMembers } from './overlays.ts';
 import { individualRecordingConfigSchema, MAX_BITRATE_KBPS, mixRecordingConfigSchema } from './recording-config.ts';
 import { stereoSchema } from './stereo.ts';
 
@@ -34,7 +35,7 @@ const mixSchema = z.object({
   recordingConfig: mixRecordingConfigSchema.prefault({}),
   recordingFileConfig: recordingFileConfigSchema.optional(),
   aircheck: z
-    .object({ onhold: startsOnhold, stereo: stereoSchema.optional() })
+    .object({ onhold: startsOnhold, stereo: stereoSchema.optional(), ...overlayMembers })
     .optional()
     .meta({ description: EXTENSION }),
 });

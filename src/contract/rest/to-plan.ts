@@ -2,6 +2,8 @@
  * From a validated start request to the Plan a recorder works by, with the contract's defaults (§1.2.2 to §1.2.5).
  * Pure.
  */
+
+import { withOverlays } from '../line/overlays.ts';
 import type {
   BackgroundImages,
   IndividualPlan,
@@ -14,6 +16,7 @@ import type {
 } from '../line/plan.ts';
 import type { LayoutMembers } from './layout.ts';
 import { AUDIO_PROFILES, even } from './media-values.ts';
+import { toOverlaysChange } from './overlays.ts';
 import type { PlanOptions } from './plan-options.ts';
 import { type Lists, type TranscodingConfig, transcodingConfigSchema } from './recording-config.ts';
 import type { IndividualStart, MixStart, StartClientRequest } from './start.ts';
@@ -49,10 +52,11 @@ export function toMixPlan(request: MixStart, { mp4Limit, ...names }: PlanOptions
   const profile = config.streamTypes !== 1 ? AUDIO_PROFILES[config.audioProfile] : undefined;
   const audio = profile && stereo ? inStereo(profile) : profile;
   const video = config.streamTypes !== 0 ? toVideoPlan(transcoding) : undefined;
+  const overlays = toOverlaysChange(request.aircheck);
   const plan: MixPlan = {
     mode: 'mix',
     ...names,
-    ...(video && { video }),
+    ...(video && { video: { ...video, ...(overlays && { overlays: withOverlays(undefined, overlays) }) } }),
     ...(audio && { audio }),
     ...(stereo && { stereo: toStereo(stereo) }),
     subscribe: toSubscriptions(config, { audio: audio !== undefined, video: video !== undefined }),

@@ -7,6 +7,7 @@ import { storageConfigSchema } from '../line/storage.ts';
 import { envelope, parseBody } from './body.ts';
 import { rtmpOutputsSchema } from './extension-services.ts';
 import { type Mode, uidListSchema } from './fields.ts';
+import { overlayChangeMembers } from './overlays.ts';
 import type { Lists } from './recording-config.ts';
 import { stereoSchema } from './stereo.ts';
 
@@ -42,7 +43,10 @@ const individualSchema = z.object({
 });
 const mixSchema = z.object({
   ...channelMembers,
-  aircheck: z.object({ onhold, stereo: stereoSchema.optional() }).optional().meta({ description: EXTENSION }),
+  aircheck: z
+    .object({ onhold, stereo: stereoSchema.optional(), ...overlayChangeMembers })
+    .optional()
+    .meta({ description: EXTENSION }),
 });
 
 const webSchema = z.object({

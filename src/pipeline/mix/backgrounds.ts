@@ -64,10 +64,14 @@ export class Backgrounds {
     return { canvas: this.#pick(CANVAS, under, before.get(CANVAS), atUs)?.picture, users };
   }
 
-  /** Forgets the images of looks that no frame has any more. @param looks those that hold, or will */
-  forget(looks: readonly Look[]): void {
+  /**
+   * Forgets the images of looks that no frame has any more.
+   * @param looks those that hold, or will
+   * @param others images that are wanted beside theirs, and before them
+   */
+  forget(looks: readonly Look[], others: readonly ImageName[] = []): void {
     const later = looks.toReversed().flatMap((look) => imagesOf(look).map(({ named }) => named));
-    this.#images.keep([...this.#newest, ...this.#shown.values(), ...later]);
+    this.#images.keep([...others, ...this.#newest, ...this.#shown.values(), ...later]);
   }
 
   /** The first that can be had. While one is being loaded, what was shown before it stays, if anything was. */

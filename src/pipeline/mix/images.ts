@@ -15,8 +15,11 @@ import { decodeImage } from '../../stages/codec/image-decoder.ts';
 import { toColor } from '../../stages/compose/color.ts';
 import { readNotes, writeNotes } from '../checkpoint/checkpoint-file.ts';
 
-/** An image of a layout; the same address over another colour is another one, as it may be seen through. */
-export type ImageName = { url: string; backgroundColor: string };
+/**
+ * An image of a layout; the same address over another colour is another one, as it may be seen through. Without a
+ * colour it keeps its alpha.
+ */
+export type ImageName = { url: string; backgroundColor?: string | undefined };
 export type ImageState =
   | { is: 'loading' }
   | { is: 'failed' }
@@ -49,8 +52,8 @@ type Note = z.infer<typeof notesSchema>['images'][number];
 const RETRY_MS = [1000, 5000];
 /** Fetched at once, of at most 6 MB each. */
 const LANES = 6;
-/** Two layouts with an image for each user, and one for the canvas. */
-const MAX_HELD = 40;
+/** Two layouts with an image for each user, and one for the canvas, and some watermarks. */
+const MAX_HELD = 44;
 
 type Image = {
   name: ImageName;
@@ -188,7 +191,8 @@ export class Images {
   /** Makes a picture of a file, and keeps the file for a run that goes on. Rejects with a Fault when it is no image. */
   async #take(image: Image, bytes: Buffer, shownFrom: () => RecordingUs): Promise<void> {
     const { cover, dir, onDegraded } = this.#o;
-    const backdrop = toColor(image.name.backgroundColor);
+    const { backgroundColor } = image.name;
+    const backdrop = backgroundColor === undefined ? undefined : toColor(backgroundColor);
     const decoded = this.#decoding.then(() => decodeImage(bytes, { cover, backdrop }));
     this.#decoding = decoded.catch(() => {});
     const picture = await decoded;
@@ -237,7 +241,7 @@ function waited(clock: Clock, ms: number, signal: AbortSignal): Promise<boolean>
 }
 
 function keyOf({ url, backgroundColor }: ImageName): string {
-  return `${url} ${backgroundColor.toLowerCase()}`;
+  return `${url} ${backgroundColor?.toLowerCase() ?? 'translucent'}`;
 }
 
 function fileOf({ url }: ImageName): string {

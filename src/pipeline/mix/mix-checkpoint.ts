@@ -4,6 +4,7 @@
  */
 
 import { z } from 'zod';
+import { activeSpeakerStateSchema } from '../../contract/line/active-speaker-state.ts';
 import { channelStateSchema } from '../../contract/line/channel-state.ts';
 import { soundMixerStateSchema } from '../../contract/line/sound-mixer-state.ts';
 import type { RecordingUs } from '../../kernel/time.ts';
@@ -35,6 +36,7 @@ export const mixCheckpointSchema = z.object({
       heldSamples: z.int().optional(),
       channel: channelStateSchema,
       mixer: soundMixerStateSchema.optional(),
+      speaker: activeSpeakerStateSchema.optional(),
     })
     .optional(),
 });

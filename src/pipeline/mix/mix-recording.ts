@@ -10,6 +10,7 @@ import type { Clock, Timer } from '../../kernel/clock.ts';
 import { messageOf } from '../../kernel/fault.ts';
 import { type HostUs, type RecordingUs, toHost, toRecording, US } from '../../kernel/time.ts';
 import { SOUND_RATE } from '../../media/frame.ts';
+import { ActiveSpeaker } from '../../stages/compose/active-speaker.ts';
 import { withFades } from '../../stages/compose/edges.ts';
 import { SoundMixer } from '../../stages/compose/sound-mixer.ts';
 import { writeCheckpoint } from '../checkpoint/checkpoint-file.ts';
@@ -62,6 +63,8 @@ export class MixRecording implements Recording {
   readonly #scene: Scene | undefined;
   readonly #mixer: SoundMixer | undefined;
   readonly #stereo: Timeline<Stereo | undefined>;
+  /** Who speaks; undefined in a recording without sound or without a picture. */
+  readonly #speaker: ActiveSpeaker | undefined;
   readonly #session: FeedSession;
   readonly #timer: Timer;
   #output: MixOutput | undefined;
@@ -130,6 +133,7 @@ export class MixRecording implements Recording {
     if (plan.onhold) context.report.onHold(undefined, true);
     this.#mixer = plan.audio && new SoundMixer({ channels: plan.audio.channels });
     this.#stereo = new Timeline(plan.stereo);
+    this.#speaker = plan.audio && plan.video && new ActiveSpeaker();
     this.#participants = new Participants({
       plan,
       zeroUs: start.zeroMonoUs,
@@ -165,6 +169,9 @@ export class MixRecording implements Recording {
     switch (command.type) {
       case 'changeLayout':
         this.#scene?.change(fromUs, command);
+        return;
+      case 'changeOverlays':
+        this.#scene?.changeOverlays(fromUs, command.overlays);
         return;
       case 'changeSubscription':
         this.#participants.changeSubscription(fromUs, command.subscribe, this.#session.nowUs);
@@ -259,6 +266,7 @@ export class MixRecording implements Recording {
     this.#reachedUs = originUs;
     this.#soundAt = this.#holds.originSample;
     this.#mixer?.seek(this.#soundAt);
+    this.#speaker?.seek(this.#soundAt);
     await this.#open(originUs);
     this.#context.emit({ type: 'firstFrameRecorded', recordingUs: originUs });
   }
@@ -294,6 +302,8 @@ export class MixRecording implements Recording {
     this.#reachedUs = Math.min(this.#pictureClock.dueUs, (this.#soundAt * US) / SOUND_RATE);
     if (from?.mixer) this.#mixer?.restore(from.mixer);
     else this.#mixer?.seek(this.#soundAt);
+    if (from?.speaker) this.#speaker?.restore(from.speaker);
+    else this.#speaker?.seek(this.#soundAt);
     if (!from) this.#lost = { atUs: this.#reachedUs, emptyUs: this.#session.emptySinceUs };
     const heldUs = usOfBlocks(heldSamples / AUDIO_BLOCK);
     await this.#open(originUs, { ...this.#begun, sliceIndex, continues: sliceIndex > 0, heldUs }, from);
@@ -340,6 +350,7 @@ export class MixRecording implements Recording {
       await this.#passHolds(clock);
       const atUs = clock.dueUs;
       if (atUs >= this.#horizonUs) break;
+      this.#hear(atUs);
       if (this.#ending || !this.#pace.leavesOut(clock.frame, this.lagUs(), this.#clock.monoUs()))
         await this.#recordPicture(clock, atUs);
       else leftOut++;
@@ -359,8 +370,12 @@ export class MixRecording implements Recording {
     const toUs = Math.min(clock.dueUs, this.#horizonUs);
     for (const hold of this.#holds?.between(this.#reachedUs, toUs) ?? []) {
       const passedUs = Math.min(hold.untilUs, toUs);
-      this.#participants.passOver(passedUs);
-      await this.#recordSound(passedUs);
+      // Of a long one bit by bit: the mixer holds some seconds.
+      for (let us = this.#reachedUs; us < passedUs; ) {
+        us = Math.min(passedUs, us + US);
+        this.#participants.passOver(us);
+        await this.#recordSound(us);
+      }
       if (!this.#onhold) await this.#output?.hold(clock.frame);
       this.#onhold = true;
       this.#participants.forget(passedUs);
@@ -377,9 +392,23 @@ export class MixRecording implements Recording {
     if (!scene || !this.#output) return;
     // A picture belongs to the frame nearest to it; shown at the first one after it, all would be half a frame late.
     const halfFrameUs = 500_000 / clock.fps;
-    const seen = this.#participants.picturesAt(atUs, atUs + halfFrameUs, (uids) => scene.placed(atUs, uids));
+    const spoke = this.#speaker?.recent ?? [];
+    const placed = (uids: string[]) => scene.placed(atUs, uids, spoke);
+    const hides = scene.hidesWithoutVideo(atUs);
+    const seen = this.#participants.picturesAt(atUs, atUs + halfFrameUs, placed, hides);
     if (clock.frame < this.#begun.frame) return;
-    await this.#output.writePicture(scene.draw(atUs, seen), clock.frame);
+    await this.#output.writePicture(await scene.draw(atUs, seen, spoke), clock.frame);
+  }
+
+  /** Decodes sound up to what a frame at `atUs` needs of it, and finds out who speaks then. */
+  #hear(atUs: RecordingUs): void {
+    const [mixer, speaker] = [this.#mixer, this.#speaker];
+    if (!mixer) return;
+    this.#participants.soundUntil(atUs + SOUND_AHEAD_US, (uid, start, sound) => {
+      mixer.add(uid, start, sound, sideOf(this.#stereo.at((start * US) / SOUND_RATE), uid));
+      speaker?.add(uid, start, sound);
+    });
+    speaker?.advance(atUs, (us) => this.#participants.presentAt(us));
   }
 
   /** Mixes and writes whole blocks that end before `untilUs`. */
@@ -387,10 +416,7 @@ export class MixRecording implements Recording {
     const mixer = this.#mixer;
     const holds = this.#holds;
     if (!this.#output || !holds) return;
-    if (mixer)
-      this.#participants.soundUntil(untilUs + SOUND_AHEAD_US, (uid, start, sound) =>
-        mixer.add(uid, start, sound, sideOf(this.#stereo.at((start * US) / SOUND_RATE), uid)),
-      );
+    this.#hear(untilUs);
     while (((this.#soundAt + AUDIO_BLOCK) * 1e6) / SOUND_RATE <= untilUs) {
       const { block, sample } = this.#soundPlace();
       const sound = mixer?.take(AUDIO_BLOCK);
@@ -416,7 +442,8 @@ export class MixRecording implements Recording {
     if (frame < this.#begun.frame || sample < this.#begun.sample || this.#ending) return;
     this.#moments.note(this.#reachedUs, () => {
       const channel = this.#participants.save(this.#session.nowUs, this.#session.emptySinceUs);
-      return channel && { frame, sample, heldSamples, channel, mixer: this.#mixer?.save() };
+      const made = { mixer: this.#mixer?.save(), speaker: this.#speaker?.save() };
+      return channel && { frame, sample, heldSamples, channel, ...made };
     });
     this.#holds?.forget(block - FORGET_BLOCKS);
     const nowUs = this.#clock.monoUs();

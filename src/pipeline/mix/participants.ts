@@ -140,8 +140,14 @@ export class Participants {
   /**
    * Who is seen at `atUs`, with the pictures of `shownUs`.
    * @param seen of those who may have a place, who have one; of others nothing is decoded
+   * @param hides whether those may have none who show no video, or none that has moved of late
    */
-  picturesAt(atUs: RecordingUs, shownUs: RecordingUs, seen: (uids: string[]) => ReadonlySet<string>): Seen {
+  picturesAt(
+    atUs: RecordingUs,
+    shownUs: RecordingUs,
+    seen: (uids: string[]) => ReadonlySet<string>,
+    hides = false,
+  ): Seen {
     const uids: string[] = [];
     const lines = new Map<string, { own: VideoLine[]; hasCamera: boolean; cameUs: RecordingUs }>();
     const { video } = this.#tracks.subscriptionAt(atUs);
@@ -162,6 +168,10 @@ export class Participants {
       own.unshift(...over);
       const hasPicture = own.some((line) => line.hasPictureAt(shownUs));
       if (!hasPicture && hasCamera && atUs - cameUs < FIRST_PICTURE_US) continue;
+      if (hides && !own.some((line) => atUs - (line.dueUs(shownUs) ?? Number.NEGATIVE_INFINITY) < HELD_US)) {
+        for (const line of own) line.passOver(shownUs);
+        continue;
+      }
       uids.push(uid);
       lines.set(uid, { own, hasCamera, cameUs });
     }
@@ -184,6 +194,11 @@ export class Participants {
       pictures.set(uid, isStill && !hasCamera ? undefined : picture);
     }
     return { uids, pictures, views };
+  }
+
+  /** Users who are there at `atUs`, in join order. */
+  presentAt(atUs: RecordingUs): string[] {
+    return this.#tracks.roster.at(atUs).map(({ uid }) => uid);
   }
 
   /** Instead of `picturesAt` where nothing up to `atUs` is recorded: it costs next to nothing, as of VideoLine. */

@@ -1,52 +1,62 @@
 /**
- * Scene: what a composite recording's frames look like over time: its looks and when each holds, the images that they
- * name, and the canvas that it all is drawn on.
+ * Scene: what a composite recording's frames look like over time: its looks and overlays and when each holds, the
+ * images that they name, and the canvas that it all is drawn on.
  */
 import type { StartCommand } from '../../contract/line/commands.ts';
+import type { Overlays } from '../../contract/line/overlays.ts';
 import type { VideoPlan } from '../../contract/line/plan.ts';
 import { EndpointGuard } from '../../kernel/endpoint-guard.ts';
 import type { RecordingUs } from '../../kernel/time.ts';
 import type { Picture } from '../../media/frame.ts';
+import { placeUsers } from '../../stages/compose/layout/place.ts';
+import { speakerLayout } from '../../stages/compose/layout/speaker.ts';
 import { fetchImage } from '../../stages/source/image/fetch-image.ts';
 import type { LineContext } from '../recording.ts';
 import { Timeline } from '../timeline.ts';
 import { Backgrounds } from './backgrounds.ts';
 import { Canvas, type Look, usersIn } from './canvas.ts';
 import { Images } from './images.ts';
+import { OverlayPainter } from './overlays/overlay-painter.ts';
 import type { Seen } from './participants.ts';
 
 type SceneContext = Pick<LineContext, 'clock' | 'emit'>;
-type SceneStart = Pick<StartCommand, 'spoolDir' | 'earlierDirs' | 'imageNetworks'>;
+type SceneStart = Pick<StartCommand, 'spoolDir' | 'earlierDirs' | 'imageNetworks' | 'zeroUtcMs'>;
 
 export class Scene {
   readonly #looks: Timeline<Look>;
+  readonly #overlays: Timeline<Overlays>;
   readonly #images: Images;
   readonly #backgrounds: Backgrounds;
   readonly #canvas: Canvas;
+  readonly #painter: OverlayPainter;
   /** The last frame that was asked about. */
   #atUs: RecordingUs = -1;
 
   static async open(start: SceneStart, video: VideoPlan, { clock, emit }: SceneContext): Promise<Scene> {
-    const { spoolDir: dir, earlierDirs, imageNetworks: networks = [] } = start;
+    const { spoolDir: dir, earlierDirs, imageNetworks: networks = [], zeroUtcMs } = start;
     // An image is no secret, and much of the web that has some has no certificate.
     const guard = new EndpointGuard({ networks, plainHttp: true, setting: 'imageNetworks' });
     let scene: Scene | undefined;
+    const onDegraded = (what: string) => emit({ type: 'degraded', what, count: 1 });
     const images = await Images.open({
       ...{ dir, earlierDirs, clock, cover: video },
       fetch: (url, signal) => fetchImage(url, { guard, clock, signal }),
       nextUs: () => (scene ? scene.#atUs + 1 : 0),
-      onDegraded: (what) => emit({ type: 'degraded', what, count: 1 }),
+      onDegraded,
     });
-    scene = new Scene(video, images);
+    scene = new Scene(video, images, new OverlayPainter({ size: video, images, zeroUtcMs, onDegraded }));
     return scene;
   }
 
-  private constructor(video: VideoPlan, images: Images) {
+  private constructor(video: VideoPlan, images: Images, painter: OverlayPainter) {
     this.#looks = new Timeline<Look>(video);
+    this.#overlays = new Timeline<Overlays>(video.overlays ?? {});
+    this.#painter = painter;
     this.#images = images;
     this.#backgrounds = new Backgrounds(images);
     this.#canvas = new Canvas(video);
     this.#backgrounds.announce(video);
+    painter.announce(this.#overlays.newest);
   }
 
   /** Resolves when the images that an earlier run showed are there again. */
@@ -60,27 +70,55 @@ export class Scene {
     this.#backgrounds.announce(look);
   }
 
-  /** Which of the users who may have a place in the frame at `atUs` have one. Frames are asked about in order. */
-  placed(atUs: RecordingUs, uids: string[]): ReadonlySet<string> {
-    this.#atUs = atUs;
-    return usersIn(this.#looks.at(atUs), uids);
+  /** As of Timeline, of what is drawn over pictures, and of which are drawn. */
+  changeOverlays(fromUs: RecordingUs, overlays: Overlays): void {
+    this.#overlays.change(fromUs, overlays);
+    this.#painter.announce(overlays);
   }
 
-  /** The frame at `atUs`; it keeps its pixels until the next call. */
-  draw(atUs: RecordingUs, { uids, pictures, views }: Seen): Picture {
-    const look = this.#looks.at(atUs);
-    return this.#canvas.draw(look, uids, pictures, this.#backgrounds.at(look, views, atUs));
+  /** Whether users who show no video have no place in the frame at `atUs`. */
+  hidesWithoutVideo(atUs: RecordingUs): boolean {
+    return this.#overlays.at(atUs).hidesWithoutVideo === true;
+  }
+
+  /**
+   * Which of the users who may have a place in the frame at `atUs` have one. Frames are asked about in order.
+   * @param spoke who has spoken, the last one first
+   */
+  placed(atUs: RecordingUs, uids: string[], spoke: readonly string[]): ReadonlySet<string> {
+    this.#atUs = atUs;
+    return usersIn(this.#lookAt(atUs, uids, spoke), uids);
+  }
+
+  /** The frame at `atUs`; it keeps its pixels until the next call. @param spoke as of `placed` */
+  async draw(atUs: RecordingUs, { uids, pictures, views }: Seen, spoke: readonly string[]): Promise<Picture> {
+    const look = this.#lookAt(atUs, uids, spoke);
+    const drawn = { placements: placeUsers(look.layout, uids), speaker: spoke[0] };
+    const overlays = await this.#painter.draw(this.#overlays.at(atUs), drawn, atUs);
+    return this.#canvas.draw(look, uids, pictures, this.#backgrounds.at(look, views, atUs), overlays);
   }
 
   /** Nothing before `atUs` is asked about again. */
   forget(atUs: RecordingUs): void {
     this.#looks.forget(atUs);
-    this.#backgrounds.forget(this.#looks.since(atUs).map(({ value }) => value));
+    this.#overlays.forget(atUs);
+    const overlays = this.#overlays.since(atUs).map(({ value }) => value);
+    this.#backgrounds.forget(
+      this.#looks.since(atUs).map(({ value }) => value),
+      this.#painter.imagesOf(overlays),
+    );
   }
 
   /** Resolves when everything is freed. */
   async close(): Promise<void> {
+    this.#painter.close();
     this.#canvas.close();
     await this.#images.close();
+  }
+
+  #lookAt(atUs: RecordingUs, uids: string[], spoke: readonly string[]): Look {
+    const look = this.#looks.at(atUs);
+    const kind = this.#overlays.at(atUs).speaker?.layout;
+    return kind === undefined ? look : { ...look, layout: speakerLayout(kind, spoke, uids) };
   }
 }

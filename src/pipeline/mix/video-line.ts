@@ -135,6 +135,12 @@ export class VideoLine {
     return this.#latest && this.#latestUs;
   }
 
+  /** Where the last picture stands that is due at `atUs`, as far as can be told without decoding it. */
+  dueUs(atUs: RecordingUs): RecordingUs | undefined {
+    const last = this.#waiting[this.#countDue(atUs) - 1] ?? this.#aside.at(-1)?.sample;
+    return last ? this.#received.peekTimeOf(last) : this.shownUs;
+  }
+
   /** Whether there is a picture to show at `atUs`, as far as can be told without decoding it. */
   hasPictureAt(atUs: RecordingUs): boolean {
     return this.#latest !== undefined || this.#aside.length > 0 || this.#countDue(atUs) > 0;

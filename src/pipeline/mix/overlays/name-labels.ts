@@ -1,0 +1,98 @@
+/**
+ * NameLabels: the names of users on plates, each in a corner of its user's place and cut where that ends.
+ */
+import type { Overlays } from '../../../contract/line/overlays.ts';
+import type { Picture } from '../../../media/frame.ts';
+import type { PicturePool } from '../../../stages/codec/picture-pool.ts';
+import { inkWidth, type TextStyle } from '../../../stages/codec/text.ts';
+import type { PixelRect } from '../../../stages/compose/layout/place.ts';
+import type { Overlay } from '../../../stages/compose/picture-compositor.ts';
+import { cut, Plates } from './plates.ts';
+import { evenUp, INK, inCorner, type OverlaySizes, PLATE } from './sizes.ts';
+import type { Texts } from './texts.ts';
+
+type Settings = NonNullable<Overlays['nameLabels']>;
+/** A user's place on the canvas, in pixels. */
+export type Place = { uid: string; area: PixelRect; z: number };
+
+/** A label lies right over its user's picture and border, under what lies over these. */
+const OVER_PICTURE = 0.5;
+
+export class NameLabels {
+  readonly #pool: PicturePool;
+  readonly #texts: Texts;
+  readonly #sizes: OverlaySizes;
+  readonly #width: number;
+  /** By name, of their full width; undefined where a name cannot be drawn. */
+  readonly #whole = new Map<string, Picture | undefined>();
+  readonly #plates = new Plates<string>();
+  #settings: Settings | undefined;
+
+  /** @param width of the canvas, which no label is wider than */
+  constructor(pool: PicturePool, texts: Texts, sizes: OverlaySizes, width: number) {
+    this.#pool = pool;
+    this.#texts = texts;
+    this.#sizes = sizes;
+    this.#width = width;
+  }
+
+  /** The labels of users who have a place. They stay its own until the next call. */
+  async draw(settings: Settings | undefined, places: readonly Place[]): Promise<Overlay[]> {
+    if (settings !== this.#settings) this.#keep(new Set(Object.values(settings?.names ?? {})));
+    this.#settings = settings;
+    const overlays: Overlay[] = [];
+    if (settings) {
+      const { names, corner } = settings;
+      await this.#make(places.flatMap(({ uid }) => names[uid] ?? []));
+      for (const { uid, area, z } of places) {
+        const name = names[uid];
+        const whole = name === undefined ? undefined : this.#whole.get(name);
+        const rect = whole && inCorner(area, corner, whole, this.#sizes.margin);
+        if (!whole || !rect) continue;
+        const { x, y, width, height } = rect;
+        const picture = this.#plates.of(`${width}x${height} ${name}`, () => cut(this.#pool, whole, rect));
+        overlays.push({ x, y, z: z + OVER_PICTURE, drawn: { kind: 'picture', picture } });
+      }
+    }
+    this.#plates.sweep();
+    return overlays;
+  }
+
+  close(): void {
+    this.#plates.close();
+    this.#keep(new Set());
+  }
+
+  #keep(names: ReadonlySet<string>): void {
+    for (const [name, picture] of this.#whole) {
+      if (names.has(name)) continue;
+      picture?.free();
+      this.#whole.delete(name);
+    }
+  }
+
+  async #make(names: readonly string[]): Promise<void> {
+    const missing = [...new Set(names)].filter((name) => !this.#whole.has(name));
+    if (missing.length === 0) return;
+    const { plate: height, line: lineHeight, padding } = this.#sizes;
+    const style: TextStyle = {
+      width: this.#width,
+      height,
+      lineHeight,
+      font: 'sans',
+      align: { kind: 'left', margin: padding },
+      ink: INK,
+      outline: INK,
+      outlineWidth: 0,
+      ground: PLATE,
+    };
+    const drawn = await this.#texts.draw(missing, style, 'a name');
+    for (const [index, name] of missing.entries()) {
+      const full = drawn[index];
+      const ink = full ? inkWidth(full, PLATE) : 0;
+      const width = Math.min(this.#width, evenUp(ink + padding));
+      this.#whole.set(name, full && ink > 0 ? cut(this.#pool, full, { width, height }) : undefined);
+      full?.free();
+    }
+  }
+}

@@ -1,0 +1,56 @@
+/**
+ * Plates: pictures that cover what is under them, so that drawing one is copying it. Each is made once, and kept for as
+ * long as frames have it.
+ */
+import type { Picture } from '../../../media/frame.ts';
+import type { PicturePool } from '../../../stages/codec/picture-pool.ts';
+import type { PixelRect } from '../../../stages/compose/layout/place.ts';
+
+type Size = { width: number; height: number };
+
+export class Plates<K> {
+  readonly #made = new Map<K, Picture>();
+  #used = new Set<K>();
+
+  /** The picture of a key, made if there is none. It stays the plates' own. */
+  of(key: K, make: () => Picture): Picture {
+    this.#used.add(key);
+    const picture = this.#made.get(key) ?? make();
+    this.#made.set(key, picture);
+    return picture;
+  }
+
+  /** Frees those that were not asked for since the last call. */
+  sweep(): void {
+    for (const [key, picture] of this.#made) {
+      if (this.#used.has(key)) continue;
+      picture.free();
+      this.#made.delete(key);
+    }
+    this.#used = new Set();
+  }
+
+  close(): void {
+    this.#used.clear();
+    this.sweep();
+  }
+}
+
+/** The top left part of a picture, as one of its own; the caller frees it. */
+export function cut(pool: PicturePool, from: Picture, { width, height }: Size): Picture {
+  const part = pool.allocate(width, height);
+  pool.copyPart(from, part, { x: 0, y: 0, width, height });
+  return part;
+}
+
+/** The rectangles of a border within an area, each of them once; none where the area is too small for one. */
+export function borderOf({ x, y, width, height }: PixelRect, thick: number): PixelRect[] {
+  if (width < 4 * thick || height < 4 * thick) return [];
+  const inner = height - 2 * thick;
+  return [
+    { x, y, width, height: thick },
+    { x, y: y + height - thick, width, height: thick },
+    { x, y: y + thick, width: thick, height: inner },
+    { x: x + width - thick, y: y + thick, width: thick, height: inner },
+  ];
+}
