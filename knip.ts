@@ -10,6 +10,7 @@ const config: KnipConfig = {
     'src/store/pglite-worker.ts!',
     'src/worker/fork-server.ts!',
     'web/publish/*.js!',
+    'bench/encode-canvases.ts',
     'bench/query-load.ts',
     'bench/reception/{receiver,sender}.ts',
     'scripts/{check,generate-docs,test}.ts',

@@ -4,13 +4,14 @@
  *
  *   npm run bench -- start-latency ramp-up reception stop av-offset cpu memory individual many-recordings snapshots
  *                    api pages remix stores takeover crowd cost-model fork-stall at-rest starts-against
- *                    cpu-against                    only these
+ *                    cpu-against encoder            only these
  */
 import { measureApi } from './api.ts';
 import { measureAtRest } from './at-rest.ts';
 import { measureCpu, measureMemory } from './cost.ts';
 import { measureCostModel } from './cost-model.ts';
 import { measureCrowd } from './crowd.ts';
+import { measureEncoder } from './encoder.ts';
 import { measureForkStall } from './fork-stall.ts';
 import { measureIndividual, measureManyRecordings } from './individual.ts';
 import { type Figure, renderTable } from './measure.ts';
@@ -47,6 +48,7 @@ const MEASURES: Record<string, () => Promise<Figure[]>> = {
   'at-rest': measureAtRest,
   'starts-against': measureStartsAgainst,
   'cpu-against': measureCpuAgainst,
+  encoder: measureEncoder,
 };
 
 // Words that begin with a dash, and what follows them, are options of single measurements.

@@ -185,9 +185,9 @@ function openEncoder(options: VideoEncoderOptions): CodecContext {
     ['profile', 'high'],
     ['forced-idr', '1'],
     // Without scenecut key frames come only where asked for. repeat-headers: the global header flag alone takes SPS and
-    // PPS out of the stream. B-frames are 40 % of the encoder's work where all moves. At one bit rate they are worth
-    // 0.3 dB of SSIM; choosing quantizers by the variance of each block (aq-mode 2) wins most of that back, but for
-    // what is too much for its bit rate anyway (bench/encoder.ts).
+    // PPS out of the stream. B-frames are a third of the encoder's work where all moves. At one bit rate they are worth
+    // 0.1 to 0.4 dB of SSIM; choosing quantizers by the variance of each block (aq-mode 2) wins part of that back,
+    // nearly all in meetings (bench/encoder.ts).
     ['x264-params', 'scenecut=0:repeat-headers=1:bframes=0:aq-mode=2:aq-strength=0.8'],
   ];
   for (const [name, value] of settings) check(context.setOption(name, value), `setting x264's ${name}`);
