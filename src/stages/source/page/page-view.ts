@@ -16,12 +16,23 @@ const PAINTED = 'new Promise((done) => requestAnimationFrame(() => requestAnimat
 /** Longer than a picture takes to the screen. */
 const FLASH_FRAMES = 5;
 const FLASH_TIMEOUT_MS = 3_000;
+/**
+ * Frames that are drawn before the first flash, and those of them whose script takes too long. A browser that missed
+ * frames, as every page has it do while it loads, shows the ones behind them later, for as long as the page moves.
+ */
+const WARM_UP = { frames: 20, slow: 10, slowMs: 30 };
 /** Draws as pages do that move: each frame anew, all over. */
 const FLASHING = `async (count) => {
   const canvas = document.body.appendChild(document.createElement('canvas'));
   document.body.style.margin = 0;
   [canvas.width, canvas.height] = [innerWidth, innerHeight];
   const pen = canvas.getContext('2d');
+  for (let frame = 0; frame < ${WARM_UP.frames}; frame++) {
+    const at = await new Promise(requestAnimationFrame);
+    pen.fillStyle = frame % 2 ? '#000' : '#010101';
+    pen.fillRect(0, 0, canvas.width, canvas.height);
+    while (frame < ${WARM_UP.slow} && new Event('now').timeStamp < at + ${WARM_UP.slowMs});
+  }
   const drawn = [];
   for (let frame = 0; frame < (count + 1) * ${FLASH_FRAMES}; frame++) {
     const at = await new Promise(requestAnimationFrame);
