@@ -370,12 +370,8 @@ export class MixRecording implements Recording {
     const toUs = Math.min(clock.dueUs, this.#horizonUs);
     for (const hold of this.#holds?.between(this.#reachedUs, toUs) ?? []) {
       const passedUs = Math.min(hold.untilUs, toUs);
-      // Of a long one bit by bit: the mixer holds some seconds.
-      for (let us = this.#reachedUs; us < passedUs; ) {
-        us = Math.min(passedUs, us + US);
-        this.#participants.passOver(us);
-        await this.#recordSound(us);
-      }
+      this.#participants.passOver(passedUs);
+      await this.#recordSound(passedUs);
       if (!this.#onhold) await this.#output?.hold(clock.frame);
       this.#onhold = true;
       this.#participants.forget(passedUs);
