@@ -4,7 +4,7 @@
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { getPriority, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { pageUser, probeNamespaces } from '../../src/app/pages.ts';
@@ -21,6 +21,7 @@ import { probeFile } from '../support/judge/probe.ts';
 import { beepsIn, envelopeOf, listen } from '../support/judge/sound.ts';
 import { watch } from '../support/judge/watch.ts';
 import { addKindsPage, KIND_RECTS, KINDS_PAGE, KINDS_TONE_HZ } from '../support/kinds-page.ts';
+import { nicenesses, pagesRoot } from '../support/processes.ts';
 import { addReachingPage, CLOSED_WAYS, Listener, WAYS } from '../support/reach/listener.ts';
 import { localStorage, type TestRecording, TestServer, until } from '../support/test-server.ts';
 import { BEEP_HZ, CHOOSERS, FLASH, PAGE, PageServer, pageFrames } from '../support/web-page.ts';
@@ -194,7 +195,10 @@ describe.skipIf(refusal !== undefined)('a web page', { timeout: 120_000 }, () =>
     await untilOpen(recording);
     await seconds(3);
     // No script can open one: it takes a hand.
-    const dir = join(pagesRoot(), readdirSync(pagesRoot()).find((name) => name.startsWith(`${recorderPid()}-`))!);
+    const dir = join(
+      pagesRoot(server.dataDir),
+      readdirSync(pagesRoot(server.dataDir)).find((name) => name.startsWith(`${recorderPid()}-`))!,
+    );
     for (const { x, y } of Object.values(CHOOSERS)) await click(dir, x, y);
     await seconds(1);
     expect((await recording.stop()).status).toBe(200);
@@ -248,7 +252,7 @@ describe.skipIf(refusal !== undefined)('a web page', { timeout: 120_000 }, () =>
     await untilOpen(recording);
     await seconds(3);
     const pid = recorderPid();
-    const folderOf = join(pagesRoot(), `${pid}-1`);
+    const folderOf = join(pagesRoot(server.dataDir), `${pid}-1`);
     expect(withArgument(folderOf)).not.toEqual([]);
     process.kill(Number(pid), 'SIGKILL');
     await until('nothing of it runs', () => withArgument(folderOf).length === 0, 3_000);
@@ -301,7 +305,7 @@ describe.skipIf(refusal !== undefined)('a web page', { timeout: 120_000 }, () =>
     const guarded = await begin('private', '', { url });
     for (const recording of [kinds, guarded]) await untilOpen(recording);
     await seconds(4);
-    const kept = () => filesWith(Object.values(secrets), [pagesRoot(), server.dataDir, '/dev/shm']);
+    const kept = () => filesWith(Object.values(secrets), [pagesRoot(server.dataDir), server.dataDir, '/dev/shm']);
     // The browsers keep them while they run, or none of this would show anything.
     expect(kept()).not.toEqual([]);
     for (const recording of [kinds, guarded]) expect((await recording.stop()).status).toBe(200);
@@ -391,7 +395,7 @@ describe.skipIf(refusal !== undefined)('a web page', { timeout: 120_000 }, () =>
       },
     );
     await other.start();
-    const root = pagesRootOf(other);
+    const root = pagesRoot(other.dataDir);
     // Control groups, where this machine has any.
     const homes = Object.values(findGroupHome()).filter((home) => home !== undefined);
     const groupsOf = (name = '') => homes.map((home) => existsSync(join(home, `aircheck-page-${name}`)));
@@ -449,16 +453,9 @@ describe.skipIf(refusal !== undefined)('a web page', { timeout: 120_000 }, () =>
   });
 });
 
-const pagesRoot = () => pagesRootOf(server);
-/** Where a server's runs have their pages. */
-function pagesRootOf({ dataDir }: TestServer): string {
-  const identity = readFileSync(join(dataDir, 'folder-id'), 'utf8').trim();
-  return join(tmpdir(), `aircheck-pages-${identity.slice(0, 16)}`);
-}
-
 /** Folders of pages that are left of this server's runs. */
 function leftOver(): string[] {
-  return readdirSync(pagesRoot());
+  return readdirSync(pagesRoot(server.dataDir));
 }
 
 /** The number of the one recorder that has a page. */
@@ -468,15 +465,9 @@ function recorderPid(): string {
 
 /** Processes that run what pages are, of the one recorder that has a page. */
 function renderers(): number[] {
-  return withArgument(join(pagesRoot(), `${recorderPid()}-1`))
+  return withArgument(join(pagesRoot(server.dataDir), `${recorderPid()}-1`))
     .filter((pid) => readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('--type=renderer'))
     .map(Number);
-}
-
-/** What `nice` says of each thread of these processes. */
-function nicenesses(...pids: number[]): Set<number> {
-  const threads = pids.flatMap((pid) => readdirSync(`/proc/${pid}/task`));
-  return new Set(threads.map((thread) => getPriority(Number(thread))));
 }
 
 /** Processes that have this text in their command line or their environment. */

@@ -3,7 +3,7 @@
  * how to be sure that one of them is the one it was.
  */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { getPriority, tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 /** A pid alone may be given to another process later; with its start it names one process for good. */
@@ -138,4 +138,10 @@ function listPids(): number[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
     .map(Number);
+}
+
+/** What `nice` says of each thread of these processes. */
+export function nicenesses(...pids: number[]): Set<number> {
+  const threads = pids.flatMap((pid) => readdirSync(`/proc/${pid}/task`));
+  return new Set(threads.map((thread) => getPriority(Number(thread))));
 }
