@@ -12,7 +12,7 @@ import { completeSpool } from '../../src/pipeline/complete.ts';
 import { ATTENDANCE_NAME, Attendance, readAttendance } from '../../src/pipeline/individual/attendance.ts';
 import { liveFrames } from '../../src/stages/codec/native-frames.ts';
 import { sliceName } from '../../src/stages/mux/names.ts';
-import { Journal, readSpool } from '../../src/stages/spool/journal.ts';
+import { JOURNAL_NAME, Journal, readSpool } from '../../src/stages/spool/journal.ts';
 import { hear, onSeconds, see } from '../support/judge/user-streams.ts';
 import { GREEN, RED } from '../support/media/participants.ts';
 import type { ScriptedUser } from '../support/scripted-feed.ts';
@@ -87,6 +87,26 @@ describe('after an individual recording', { timeout: 60_000 }, () => {
     expect(onSeconds(beeps).seconds.filter((s) => s > 0)).toEqual(seconds(1, 4));
     expect((await readSpool(made.dir)).leftovers).toEqual([]);
     expect(readFileSync(before, 'utf8')).toBe('half');
+  });
+
+  test('the second MP4 of a user whose codec changed is made after a crash between the two', async () => {
+    const users: ScriptedUser[] = [
+      { uid: '1', participant: RED, fromS: -1, toS: 3 },
+      { uid: '1', participant: RED, codec: 'vp9', fromS: 3.5, toS: 60 },
+    ];
+    const made = await record(dir, users, individualPlanOf({ extras: EXTRAS }), 7.5);
+    const work = { extras: { ...WORK.extras, speakers: false, manifest: false } };
+    const [first, second] = [MP4S[0], MP4S[0].replace('_0.mp4', '_1.mp4')];
+    expect(await completeSpool(made.dir, work)).toEqual([first, second]);
+    const marks = see(join(made.dir, second), RED).flashes;
+    expect(marks.length).toBeGreaterThanOrEqual(3);
+    const journal = join(made.dir, JOURNAL_NAME);
+    const lines = readFileSync(journal, 'utf8').split('\n');
+    writeFileSync(journal, lines.filter((line) => !line.includes(second)).join('\n'));
+    rmSync(join(made.dir, second));
+    expect(await completeSpool(made.dir, work)).toEqual([second]);
+    expect(see(join(made.dir, second), RED).flashes).toEqual(marks);
+    expect((await readSpool(made.dir)).problems).toEqual([]);
   });
 
   test('a file that cannot be read costs its own user the MP4, and is told of', async () => {

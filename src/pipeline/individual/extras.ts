@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { Fault } from '../../kernel/fault.ts';
 import { US } from '../../kernel/time.ts';
 import type { Segment, SpooledFile, WholeFile } from '../../media/segment.ts';
-import { makeUserMp4 } from '../../stages/mux/mp4/user-mp4.ts';
+import { countUserMp4s, makeUserMp4 } from '../../stages/mux/mp4/user-mp4.ts';
 import { baseName, documentName, mp4Name, userBaseName } from '../../stages/mux/names.ts';
 import { finishPart, partPath } from '../../stages/mux/spool-file.ts';
 import { Journal, readSpool } from '../../stages/spool/journal.ts';
@@ -51,6 +51,8 @@ export async function makeExtras(
   const failures: unknown[] = [];
   const journal = await Journal.open(dir);
   const keep = async (file: SpooledFile) => {
+    // What a run that was killed had noted of several files is made again with those that it had not.
+    if (files.some(({ name }) => name === file.name)) return;
     await journal.append(file);
     files.push(file);
     made.push(file.name);
@@ -58,9 +60,9 @@ export async function makeExtras(
   try {
     if (mp4) {
       const uids = new Set(files.flatMap((file) => (file.type === 'slice' && file.owner ? [file.owner.uid] : [])));
-      const done = new Set(files.flatMap((file) => (file.type === 'mp4' && file.owner ? [file.owner.uid] : [])));
       for (const uid of uids) {
-        if (done.has(uid)) continue;
+        const made = files.filter((file) => file.type === 'mp4' && file.owner?.uid === uid);
+        if (made.length >= countUserMp4s(slicesOf(uid, files))) continue;
         // What is wrong with one user's files costs no one else theirs.
         await makeMp4(dir, uid, { options, attendance, files, keep, onProblem }).catch((error) => failures.push(error));
       }
@@ -88,6 +90,10 @@ export async function makeExtras(
   return made;
 }
 
+function slicesOf(uid: string, files: readonly SpooledFile[]): Segment[] {
+  return files.filter((file): file is Segment => file.type === 'slice' && file.owner?.uid === uid);
+}
+
 type Making = {
   options: ExtrasOptions;
   attendance: StoredAttendance;
@@ -100,7 +106,7 @@ type Making = {
 async function makeMp4(dir: string, uid: string, making: Making): Promise<void> {
   const { options, attendance, files, keep, onProblem } = making;
   const name = userBaseName(baseName(options.sid, options.cname), uid, 'av');
-  const slices = files.filter((file): file is Segment => file.type === 'slice' && file.owner?.uid === uid);
+  const slices = slicesOf(uid, files);
   try {
     const { holds } = attendedIn(attendance);
     await makeUserMp4({

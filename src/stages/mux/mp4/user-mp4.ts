@@ -31,6 +31,13 @@ export type UserMp4Options = {
 /** Codecs that MP4 has and players of MP4 take. VP8 must be transcoded. */
 const MP4_CODECS = new Set(['h264', 'vp9', 'av1', 'aac', 'opus']);
 
+/** How many files `makeUserMp4` makes of these slices, where it has samples of each codec; 1 where it refuses them. */
+export function countUserMp4s(slices: readonly Segment[]): number {
+  const codecs = inOrder(slices).flatMap(({ codecs }) => codecs?.video ?? []);
+  if (codecs.some((codec) => !MP4_CODECS.has(codec))) return 1;
+  return 1 + codecs.filter((codec, n) => n > 0 && codec !== codecs[n - 1]).length;
+}
+
 /**
  * Writes `<baseName>_0.mp4` and returns what was written: one file, and one more for each change of the picture's
  * codec, which an MP4 cannot hold. Throws a Fault with code `mp4-codec` when a slice's codec does not belong into an
@@ -38,7 +45,7 @@ const MP4_CODECS = new Set(['h264', 'vp9', 'av1', 'aac', 'opus']);
  */
 export async function makeUserMp4(options: UserMp4Options): Promise<WholeFile[]> {
   const { dir, baseName, uid, zeroUtcMs } = options;
-  const ordered = options.slices.filter(isOfOneKind).sort((a, b) => a.startUtcMs - b.startUtcMs);
+  const ordered = inOrder(options.slices);
   const pictures = ordered.filter(({ codecs }) => codecs?.video !== undefined);
   const sounds = ordered.filter(({ codecs }) => codecs?.video === undefined);
   for (const { name, codecs } of ordered)
@@ -81,8 +88,11 @@ export async function makeUserMp4(options: UserMp4Options): Promise<WholeFile[]>
   return made;
 }
 
-function isOfOneKind({ name, owner }: Segment): boolean {
-  return owner?.trackType !== 'audio_and_video' && !name.endsWith('.m4s');
+/** Those of one kind, which the MP4 is made from. */
+function inOrder(slices: readonly Segment[]): Segment[] {
+  return slices
+    .filter(({ name, owner }) => owner?.trackType !== 'audio_and_video' && !name.endsWith('.m4s'))
+    .sort((a, b) => a.startUtcMs - b.startUtcMs);
 }
 
 /** What was passed on has no steady rate, whatever a reader takes it for. */
