@@ -105,7 +105,8 @@ export class ChaosStage {
   leftovers(): Leftovers {
     const { dataDir } = this.server;
     const names = (folder: string) => (existsSync(join(dataDir, folder)) ? readdirSync(join(dataDir, folder)) : []);
-    return { spool: names('spool'), feeds: names('feeds') };
+    const filesOf = (sid: string) => readdirSync(join(dataDir, 'spool', sid), { recursive: true }).join(' ');
+    return { spool: names('spool').map((sid) => `${sid} (${filesOf(sid)})`), feeds: names('feeds') };
   }
 
   /** Kills the server and starts it again at once. What had arrived may be lost for `lostS` at most. */

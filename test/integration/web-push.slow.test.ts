@@ -159,8 +159,8 @@ describe.skipIf(refusal !== undefined)('a page that is pushed', { timeout: 120_0
     await untilStatus(recording, { [KEYS[2]]: 'publishing', [KEYS[1]]: 'publishing' });
 
     // What the page is played with dies: only loading it again brings its sound back, and the push goes on. One server
-    // is stopped for so long that it is given up.
-    await seconds(1.5);
+    // is stopped for so long that it is given up, once it has shown by some confirmations how often it confirms.
+    await seconds(4);
     second.signal('SIGSTOP');
     const [player] = processesNaming('audio.mojom.AudioService', pagesRoot(server.dataDir));
     expect(signal(player!, 'SIGKILL')).toBe(true);

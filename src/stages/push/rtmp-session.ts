@@ -31,8 +31,11 @@ export type RtmpSessionOptions = {
 const VERSION = 3;
 const HANDSHAKE = 1536;
 const CHUNK_SIZE = 4096;
-/** The server is asked to confirm what it got each time it is so much. */
-const ACK_BYTES = 128 * 1024;
+/**
+ * The server is asked to confirm what it got each time it is so much: little, as a page that stands still comes to some
+ * 10 kB a second, and a server that falls silent is known by what it does not confirm.
+ */
+const ACK_BYTES = 8 * 1024;
 /** What may wait for the network: some seconds at 4 Mbit/s. */
 const MAX_WAITING = 2 * 1024 * 1024;
 /** A server that takes nothing for so long is silent. */
