@@ -42,6 +42,16 @@ test('what a crash left unfinished is kept and told of', async () => {
   expect(world.lines.some(({ text }) => text.includes(`kept in /spool/${runner.task.sid}`))).toBe(true);
 });
 
+test('what a crash left empty holds nothing and is let go', async () => {
+  world.leftovers = ['begun.ts.part'];
+  world.leftoverBytes = 0;
+  const runner = hold();
+  await runner.start();
+  await crash();
+  await runner.ended;
+  expect(world.removed).toEqual([runner.task.sid]);
+});
+
 test('what completes a recording is started again when somebody kills it, each time in a folder of its own', async () => {
   world.leftovers = ['half.ts.part'];
   world.completeFaults.push(fakeFault('killed', true), fakeFault('killed again', true));

@@ -51,7 +51,8 @@ export class Completion {
     await this.#complete(generation, signal);
     signal.throwIfAborted();
     const { files, problems, leftovers } = await ports.spool.read(sid);
-    this.#leftovers = leftovers.map(({ name }) => name);
+    // A run that was lost as it began a file leaves an empty one, which holds nothing.
+    this.#leftovers = leftovers.flatMap(({ name, bytes }) => (bytes > 0 ? [name] : []));
     for (const problem of problems) ports.log.warn({ sid }, `the spool is damaged: ${problem}`);
     return upload.finish(await this.#withReport(files, generation));
   }

@@ -198,6 +198,8 @@ export type UploadPort = {
 
 /** A finished file and the folder it lies in. */
 export type RunFile = { dir: string; file: SpooledFile };
+/** A file that a crash left unfinished, and how much of it there is. */
+type RunLeftover = { dir: string; name: string; bytes: number };
 export type SpoolPort = {
   /** The recordings that have a folder here. */
   sids(): Promise<string[]>;
@@ -210,7 +212,7 @@ export type SpoolPort = {
    * All files that lie finished in the folders of all runs, what is wrong with others, in words, and those a crash left
    * unfinished.
    */
-  read(sid: string): Promise<{ files: RunFile[]; problems: string[]; leftovers: { dir: string; name: string }[] }>;
+  read(sid: string): Promise<{ files: RunFile[]; problems: string[]; leftovers: RunLeftover[] }>;
   /** A quality report that lies finished on the spool. Throws a Fault when it cannot be read. */
   readReport(file: RunFile): Promise<QualityReport>;
   /** Puts a quality report into the folder of a run, which is made when it is not there. */

@@ -238,6 +238,8 @@ export class FakeWorld {
   readonly written = new Map<string, QualityReport>();
   /** What a crash left unfinished on every spool. */
   leftovers: string[] = [];
+  /** Of each leftover. */
+  leftoverBytes = 1;
   readonly lines: { level: string; details: object; text: string }[] = [];
   readonly alive = new Set<number>();
   feedsOpen = 0;
@@ -332,7 +334,7 @@ export class FakeWorld {
         read: async (sid) => ({
           files: [...(this.spooled.get(sid) ?? [])],
           problems: [],
-          leftovers: this.leftovers.map((name) => ({ dir: `/spool/${sid}/1`, name })),
+          leftovers: this.leftovers.map((name) => ({ dir: `/spool/${sid}/1`, name, bytes: this.leftoverBytes })),
         }),
         readReport: async ({ file }) => {
           const report = this.written.get(file.name);

@@ -65,7 +65,7 @@ describe('a recording on the spool', () => {
         { dir: join(old, '1'), file: second },
       ],
       problems: [],
-      leftovers: [{ dir: old, name: 'y.ts.part' }],
+      leftovers: [{ dir: old, name: 'y.ts.part', bytes: expect.any(Number) }],
     });
   });
 
@@ -81,7 +81,7 @@ describe('a recording on the spool', () => {
         { dir: two, file: newer },
       ],
       problems: [],
-      leftovers: [{ dir: one, name: 'b.ts.part' }],
+      leftovers: [{ dir: one, name: 'b.ts.part', bytes: 0 }],
     });
   });
 

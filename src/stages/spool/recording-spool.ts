@@ -2,7 +2,7 @@
  * All that lies on the spool of one recording: `<spool>/<sid>/<generation>/`, a folder for each of its runs (ADR 0012).
  * The version before made no such folders: what lies in `<spool>/<sid>/` itself is read as generation 0.
  */
-import { chmod, mkdir, readdir } from 'node:fs/promises';
+import { chmod, mkdir, readdir, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { Fault, messageOf } from '../../kernel/fault.ts';
 import { withoutFailover } from '../../media/failover-names.ts';
@@ -13,7 +13,7 @@ import { freeBytes } from './spool-folder.ts';
 /** A finished file and the folder it lies in. */
 type RunFile = { dir: string; file: SpooledFile };
 /** A file that a crash left unfinished (`.part`), or finished and in no journal, and the folder it lies in. */
-type RunLeftover = { dir: string; name: string };
+type RunLeftover = { dir: string; name: string; bytes: number };
 
 export type RecordingSpool = {
   /**
@@ -125,7 +125,7 @@ export async function readRuns(dirs: readonly string[]): Promise<RecordingSpool>
       files.set(file.name, { dir, file });
     }
     problems.push(...run.problems.map((problem) => (dirs.length > 1 ? `${dir}: ${problem}` : problem)));
-    unfinished.push(...run.leftovers.map((name) => ({ dir, name })));
+    for (const name of run.leftovers) unfinished.push({ dir, name, bytes: (await stat(join(dir, name))).size });
   }
   const finished = new Set([...files.keys()].map(withoutFailover));
   const leftovers = unfinished.filter(({ name }) => !finished.has(withoutFailover(name.replace(/\.part$/, ''))));
