@@ -204,6 +204,23 @@ describe('a page’s files', () => {
     expect(liveFrames()).toBe(0);
   });
 
+  test('have no hole between two slices, wherever between two pictures a hold begins and ends', async () => {
+    const holds = Array.from({ length: 14 }, (_, n) => {
+      const fromS = 0.5 + n * 0.4573;
+      return [
+        { atS: fromS, onhold: true },
+        { atS: fromS + 0.2 + n * 0.0041, onhold: false },
+      ];
+    });
+    const page = new ScriptedPage(holds.flat());
+    expect(await page.run(0, 7.2)).toBe(true);
+    const { slices, playlist } = await page.slices();
+    expect(slices).toHaveLength(15);
+    const { tenths, offsets } = judge(playlist);
+    expect(tenths).toEqual(tenths.toSorted((a, b) => a - b));
+    expect(Math.abs(offsets.worstMs)).toBeLessThan(2000 / FPS);
+  });
+
   test('hold nothing of a hold in which the recorder was lost, nor of the time until the next was there', async () => {
     const page = new ScriptedPage([
       { atS: 2.45, onhold: true },

@@ -64,6 +64,8 @@ export class WebFiles {
   #begun: Begun | undefined;
   /** The output has been put on hold. */
   #onhold = false;
+  /** A hold is over, and no picture was written since. */
+  #goesOn = false;
   /** The next sample the mixer hands over, counted from the recording's zero. */
   #soundAt = 0;
   /** Up to where sound has come. */
@@ -128,8 +130,12 @@ export class WebFiles {
     if (!this.#begun && this.#holdsAhead.at(atUs)) return;
     const begun = this.#begun ?? (await this.#open(atUs));
     if (this.#onhold || begun.holds.isHeld(begun.holds.blockAt(atUs))) return;
-    const frame = begun.numbers.take(this.#fileUs(begun, atUs));
-    if (frame === undefined) return;
+    const { next } = begun.numbers;
+    const taken = begun.numbers.take(this.#fileUs(begun, atUs));
+    if (taken === undefined) return;
+    // The last picture before a hold is shown up to its end, and the first one after it from there on.
+    const frame = this.#goesOn ? next : taken;
+    this.#goesOn = false;
     this.#o.page.onPicture(frame, atUs, changed);
     this.#pictureUs = atUs;
     await begun.output.writePicture(picture, frame);
@@ -195,6 +201,7 @@ export class WebFiles {
     if (onhold) await output.hold(numbers.next);
     else await output.resume(sampleOf(holds, block), usOfBlocks(holds.heldBefore(block)));
     this.#onhold = onhold;
+    this.#goesOn = !onhold;
   }
 
   /** On hold before the files begin: the mixer holds no more than some seconds, and a hold may be long. */
