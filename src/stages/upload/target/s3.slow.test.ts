@@ -138,7 +138,8 @@ test('a recording goes up whole, playlist last, after the bucket was made late',
   const target = await open({ fileNamePrefix: ['late'] }, 'late-bucket');
   const events: UploadEvent[] = [];
   const failed = Promise.withResolvers<void>();
-  const wake: (() => void)[] = [];
+  const waiting: (() => void)[] = [];
+  let isBucketThere = false;
   const upload = new RecordingUpload({
     target,
     prefix: ['late'],
@@ -147,12 +148,14 @@ test('a recording goes up whole, playlist last, after the bucket was made late',
         .flat()
         .map((s) => s.name)
         .join('\n'),
-    // Real but for the pauses, which end when the test says so.
+    // Real but for the pauses, which end once the bucket is there.
     clock: {
       ...systemClock,
       after(delayMs, run) {
-        if (delayMs === 60_000) wake.push(run);
-        return delayMs === 60_000 ? { cancel() {} } : systemClock.after(delayMs, run);
+        if (delayMs !== 60_000) return systemClock.after(delayMs, run);
+        if (isBucketThere) setImmediate(run);
+        else waiting.push(run);
+        return { cancel() {} };
       },
     },
     log: { info() {}, warn() {} },
@@ -171,9 +174,8 @@ test('a recording goes up whole, playlist last, after the bucket was made late',
   await failed.promise;
   server.addBucket('late-bucket');
   const ending = upload.finish();
-  // All three that are under way come to their pause before the bucket is looked for again.
-  while (wake.length < 3) await new Promise((resolve) => setTimeout(resolve, 5));
-  for (const run of wake) run();
+  isBucketThere = true;
+  for (const run of waiting) run();
   const { files } = await ending;
   expect(files.map((f) => f.key)).toEqual(['late/r.m3u8', ...slices.map((s) => `late/${s.name}`)]);
   expect(events.filter((e) => e.type === 'uploadFailed')).toMatchObject([{ fault: { retryable: false }, attempt: 1 }]);
