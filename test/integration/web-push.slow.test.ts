@@ -156,6 +156,7 @@ describe.skipIf(refusal !== undefined)('a page that is pushed', { timeout: 120_0
     signal(doomed[0]!, 'SIGKILL');
     const recordedS = (performance.now() - openMs - (goesOnMs - heldMs)) / 1000;
     await until('both are gone', () => doomed.every((process_) => !isAlive(process_)), 3_000);
+    await untilStatus(recording, { [KEYS[2]]: 'disconnected', [KEYS[1]]: 'disconnected' });
     await untilStatus(recording, { [KEYS[2]]: 'publishing', [KEYS[1]]: 'publishing' });
 
     // What the page is played with dies: only loading it again brings its sound back, and the push goes on. One server
