@@ -56,12 +56,17 @@ const WATCH = `
   const sound = new AudioContext({ sampleRate: 48000 });
   const ear = sound.createScriptProcessor(256, 1, 1);
   let quietS = 1;
-  ear.onaudioprocess = ({ inputBuffer }) => {
+  // Blocks that a busy page is handed late belong where those belong that it was handed in time.
+  const lags = [];
+  ear.onaudioprocess = ({ inputBuffer, playbackTime }) => {
+    lags.push(now() - playbackTime);
+    if (lags.length > 400) lags.shift();
+    const seenS = playbackTime + Math.min(...lags);
     const samples = inputBuffer.getChannelData(0);
     let peak = 0;
     for (const s of samples) peak = Math.max(peak, Math.abs(s));
     const loud = peak > 0.1;
-    if (loud && quietS > 0.3) log.beeps.push({ timeS: v.currentTime, seenS: now() });
+    if (loud && quietS > 0.3) log.beeps.push({ timeS: v.currentTime - (now() - seenS), seenS });
     quietS = loud ? 0 : quietS + 256 / 48000;
   };
   sound.createMediaElementSource(v).connect(ear).connect(sound.destination);
