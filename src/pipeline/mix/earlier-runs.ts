@@ -27,7 +27,7 @@ const INTERRUPTION_MS = 500;
 type CompositePlan = MixPlan | WebPlan;
 
 /** Where files end: the first frame and the first sample, from the files' zero, that none of them holds. */
-export type End = { frame: number; sample: number };
+type End = { frame: number; sample: number };
 
 export type EarlierRuns = {
   /** Where the files begin, microseconds of the recording. */

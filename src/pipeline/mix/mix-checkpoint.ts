@@ -1,16 +1,8 @@
-/**
- * What a composite recording's run keeps in its checkpoint, and when it may: a moment counts once all that was made
- * before it is written, so that a run that goes on from there leaves nothing out.
- */
-
+/** What a composite recording's run keeps in its checkpoint, for a run that may have to go on from it. */
 import { z } from 'zod';
 import { activeSpeakerStateSchema } from '../../contract/line/active-speaker-state.ts';
 import { channelStateSchema } from '../../contract/line/channel-state.ts';
 import { soundMixerStateSchema } from '../../contract/line/sound-mixer-state.ts';
-import type { RecordingUs } from '../../kernel/time.ts';
-import { SOUND_RATE } from '../../media/frame.ts';
-import type { Flushed } from '../../stages/mux/slices.ts';
-import { PRIMING_SAMPLES } from './mix-output.ts';
 
 /** A moment of the recording: the next frame and the next sample, counted from where its files begin. */
 const momentMembers = { frame: z.int(), sample: z.int() };
@@ -42,40 +34,3 @@ export const mixCheckpointSchema = z.object({
 });
 export type MixCheckpoint = z.infer<typeof mixCheckpointSchema>;
 export type MixMoment = NonNullable<MixCheckpoint['moment']>;
-
-/** From one kept moment to the next. */
-const EVERY_US = 400_000;
-/** Of a slice that is cut off, so many pictures at its end may have to be left out (`cutUnits`). */
-const UNSURE_FRAMES = 12;
-/** Encoders hold some seconds at most; of slower ones the newest moments are left out. */
-const MAX_KEPT = 50;
-
-export class Moments {
-  readonly #fps: number | undefined;
-  #kept: MixMoment[] = [];
-  #lastUs = Number.NEGATIVE_INFINITY;
-
-  /** @param fps of the picture; undefined in a recording without one */
-  constructor(fps: number | undefined) {
-    this.#fps = fps;
-  }
-
-  /** Keeps a moment of `atUs`, if it is time for one again. */
-  note(atUs: RecordingUs, moment: () => MixMoment | undefined): void {
-    if (atUs - this.#lastUs < EVERY_US || this.#kept.length >= MAX_KEPT) return;
-    const noted = moment();
-    if (!noted) return;
-    this.#lastUs = atUs;
-    this.#kept.push(noted);
-  }
-
-  /** The newest moment before which everything is written, once. */
-  takeWritten({ video, audio }: Flushed, hasSound: boolean): MixMoment | undefined {
-    const frame = this.#fps === undefined ? Number.POSITIVE_INFINITY : Math.floor((video * this.#fps) / 1e6);
-    const sample = hasSound ? Math.floor((audio * SOUND_RATE) / 1e6) : Number.POSITIVE_INFINITY;
-    const isWritten = (moment: MixMoment) =>
-      moment.frame <= frame - UNSURE_FRAMES && moment.sample <= sample - PRIMING_SAMPLES;
-    const at = this.#kept.findLastIndex(isWritten);
-    return at < 0 ? undefined : this.#kept.splice(0, at + 1).at(-1);
-  }
-}
