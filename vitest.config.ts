@@ -11,7 +11,7 @@ export default defineConfig({
       {
         test: {
           name: 'fast',
-          include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
+          include: ['{src,test,bench}/**/*.test.ts'],
           exclude: ['**/*.held.test.ts', '**/*.slow.test.ts', 'node_modules/**'],
           // A database in WebAssembly takes some seconds to begin on a machine that does much else.
           testTimeout: 20_000,

@@ -5,22 +5,28 @@
  *   npm run bench -- start-latency ramp-up reception stop av-offset cpu memory individual many-recordings snapshots
  *                    api pages remix stores takeover crowd cost-model fork-stall at-rest starts-against
  *                    cpu-against encoder            only these
+ *   npm run bench -- at-rest --json FILE              writes its figures to a file
+ *   npm run bench -- at-rest --compare FILE           says what is worse by more than a tenth, and exits 1 then
  */
+import { parseArgs } from 'node:util';
+import { messageOf } from '../src/kernel/fault.ts';
 import { measureApi } from './api.ts';
 import { measureAtRest } from './at-rest.ts';
 import { measureCpu, measureMemory } from './cost.ts';
 import { measureCostModel } from './cost-model.ts';
 import { measureCrowd } from './crowd.ts';
+import { describeCommit } from './earlier.ts';
 import { measureEncoder } from './encoder.ts';
 import { measureForkStall } from './fork-stall.ts';
 import { measureIndividual, measureManyRecordings } from './individual.ts';
-import { type Figure, renderTable } from './measure.ts';
+import { atMost, type Figure, passes, renderTable } from './measure.ts';
 import { measurePages } from './pages.ts';
 import { describeMachine } from './proc.ts';
 import { measureRampUp } from './ramp-up.ts';
 import { measureReception } from './reception/reception.ts';
 import { measureAvOffset, measureStop } from './recording.ts';
 import { measureRemix } from './remix.ts';
+import { readResults, worseThan, writeResults } from './results.ts';
 import { measureSnapshots } from './snapshots.ts';
 import { measureStartLatency } from './start-latency.ts';
 import { measureStores } from './stores/stores.ts';
@@ -51,29 +57,57 @@ const MEASURES: Record<string, () => Promise<Figure[]>> = {
   encoder: measureEncoder,
 };
 
-// Words that begin with a dash, and what follows them, are options of single measurements.
-const words = process.argv.slice(2);
-if (words.includes('--help')) {
-  console.log(`npm run bench -- [NAME …]: measures these, or all.\n  ${Object.keys(MEASURES).join(' ')}`);
+const { positionals: names, values: options } = parseArgs({
+  allowPositionals: true,
+  options: {
+    help: { type: 'boolean' },
+    json: { type: 'string' },
+    compare: { type: 'string' },
+    // Of pages.
+    minutes: { type: 'string' },
+  },
+});
+if (options.help) {
+  console.log(`npm run bench -- [NAME …] [--json FILE] [--compare FILE]: measures these, or all.
+  --json FILE     writes the figures to a file
+  --compare FILE  says what is worse by more than a tenth than in that file, which alone decides the exit code then
+  ${Object.keys(MEASURES).join(' ')}`);
   process.exit(0);
 }
-const names = words.filter((word, n) => !word.startsWith('-') && !words[n - 1]?.startsWith('-'));
 const unknown = names.filter((name) => !(name in MEASURES));
 if (unknown.length > 0) {
   console.error(`there is no measurement ${unknown.join(', ')}; there are ${Object.keys(MEASURES).join(', ')}`);
   process.exit(2);
 }
+// Read before all is measured: a file that is not there should not be found out half an hour later.
+const before = options.compare === undefined ? undefined : readResults(options.compare);
 
-console.log(describeMachine());
+const machine = describeMachine();
+console.log(machine);
 const figures: Figure[] = [];
 for (const name of names.length > 0 ? names : Object.keys(MEASURES)) {
   console.error(`measuring ${name} …`);
   try {
     figures.push(...(await (MEASURES[name] as () => Promise<Figure[]>)()));
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    figures.push({ what: name, goal: 'to be measured', figure: 'failed', pass: false, detail: message });
+    figures.push(atMost(name, Number.NaN, 0, '', `failed: ${messageOf(error)}`));
   }
 }
 console.log(`\n${renderTable(figures)}`);
-process.exit(figures.every((f) => f.pass) ? 0 : 1);
+
+if (options.json !== undefined) {
+  const command = ['npm run bench --', ...names].join(' ');
+  const results = { command, date: new Date().toISOString(), commit: describeCommit(), machine, figures };
+  writeResults(options.json, results);
+}
+if (before) {
+  const worse = worseThan(before.figures, figures);
+  const since = `${before.commit}, ${before.date}, on ${before.machine}`;
+  console.log(
+    worse.length > 0
+      ? `\nworse by more than a tenth than ${since}:\n  ${worse.join('\n  ')}`
+      : `\nnothing is worse by more than a tenth than ${since}`,
+  );
+  process.exit(worse.length > 0 ? 1 : 0);
+}
+process.exit(figures.every(passes) ? 0 : 1);

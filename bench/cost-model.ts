@@ -68,12 +68,11 @@ const mixConfig = (video: Picture | undefined) =>
 /** Figures of one kind of recording. @param costs what it took, its browser's left out */
 function held(what: string, { cores, bytes }: Cost, thought: Cost, detail: string): Figure[] {
   const one = (name: 'cores' | 'bytes', measured: number, estimated: number, told: (n: number) => string): Figure => {
-    const ratio = estimated / measured;
     return {
       what: `${what}: its estimate of ${name === 'cores' ? 'CPU' : 'memory'}, against what it takes`,
-      goal: `${LEAST[name]} to ${MOST[name]} ×`,
-      figure: `${ratio.toFixed(2)} ×`,
-      pass: ratio >= LEAST[name] && ratio <= MOST[name],
+      value: estimated / measured,
+      unit: '×',
+      goal: { atLeast: LEAST[name], atMost: MOST[name] },
       detail: `${told(estimated)} for ${told(measured)}${detail && `; ${detail}`}`,
     };
   };

@@ -1,5 +1,5 @@
 /**
- * An earlier commit of this repository, to measure beside what is there now.
+ * Which commit is measured, and an earlier one of this repository to measure beside it.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, symlinkSync } from 'node:fs';
@@ -16,6 +16,15 @@ export async function withCheckout<T>(commit: string, measure: (checkout: string
   } finally {
     rmSync(checkout, { recursive: true, force: true });
   }
+}
+
+/** The commit that is measured; `+` behind it says that files were changed since. */
+export function describeCommit(): string {
+  const { stdout } = spawnSync('git', ['describe', '--always', '--dirty=+', '--exclude=*'], {
+    cwd: ROOT,
+    encoding: 'utf8',
+  });
+  return stdout.trim() || 'unknown';
 }
 
 /** The repository as it was, with the packages of now. Throws an Error where git does not have that commit. */

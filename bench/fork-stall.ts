@@ -31,9 +31,10 @@ export async function measureForkStall(): Promise<Figure[]> {
         own.push(await longestStandMs(startItself));
         byServer.push(await longestStandMs(() => startByServer(forks)));
       }
-      const detail = `by its own fork ${median(own).toFixed(1)} ms; ${byServer.map((ms) => ms.toFixed(1)).join(', ')}`;
       const memoryMb = process.memoryUsage.rss() / 1e6;
-      const what = `a process of ${memoryMb.toFixed(0)} MB stands while another is started`;
+      const single = byServer.map((ms) => ms.toFixed(1)).join(', ');
+      const detail = `of ${memoryMb.toFixed(0)} MB; by its own fork ${median(own).toFixed(1)} ms; ${single}`;
+      const what = `a process${mb > 0 ? ` of ${mb} MB more` : ''} stands while another is started`;
       figures.push(atMost(what, median(byServer), 10, 'ms', detail));
     }
     // The rest are pages of Node's program, which all its processes share.
