@@ -9,7 +9,7 @@ import { Fault } from '../kernel/fault.ts';
 import { BackupStore } from '../stages/upload/backup-store.ts';
 import { openLocalFolder } from '../stages/upload/target/local-folder.ts';
 
-/** Throws a Fault for a bucket that what lies in it cannot be had back from. */
+/** Throws a Fault when `backupStorage` is of a vendor from which files cannot be fetched again. */
 export async function openBackup({ backupDir, backupStorage }: Config): Promise<BackupStore> {
   if (!backupStorage) return new BackupStore(openLocalFolder(basename(backupDir), dirname(backupDir)));
   if (backupStorage.vendor === STORAGE_VENDORS.localFolder || backupStorage.vendor === STORAGE_VENDORS.azure)
@@ -20,18 +20,18 @@ export async function openBackup({ backupDir, backupStorage }: Config): Promise<
         blame: 'caller',
       },
     );
-  // The operator's own: no network is closed to it.
+  // The bucket is the operator's own, so it may lie in any network.
   const { openS3 } = await import('../stages/upload/target/s3.ts');
   return new BackupStore(openS3(backupStorage));
 }
 
-/** Whether what the backup store has lies on the same disk as a folder of this server. */
+/** Whether the backup store lies on the same disk as a folder of this server. */
 export function isOnDiskOf(folder: string, { backupDir, backupStorage }: Config): boolean {
   if (backupStorage) return false;
   try {
     return statSync(backupDir).dev === statSync(folder).dev;
   } catch (error) {
-    // It is made with the first file.
+    // The folder is made with the first file.
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
     throw error;
   }

@@ -20,11 +20,11 @@ type Credentials = z.infer<typeof credentialsSchema>;
 
 export type Completed = {
   config: Config;
-  /** True when something was made now, so that it can be said once. */
+  /** True when credentials were made now, so that the server can print them once. */
   made: boolean;
 };
 
-/** Makes the data folder, only this user's, or leaves the one that is there. Throws a Fault when it cannot be made. */
+/** Makes the data folder, readable by this user alone, unless it exists. Throws a Fault when it cannot be made. */
 export function makeDataDir(dataDir: string): void {
   try {
     if (mkdirSync(dataDir, { recursive: true, mode: 0o700 }) !== undefined) chmodSync(dataDir, 0o700);
@@ -37,8 +37,8 @@ export function makeDataDir(dataDir: string): void {
 }
 
 /**
- * The configuration with what it lacks read from `<dataDir>/credentials.json`, or made and kept there. With `make`
- * false nothing is made: a Fault says that the server was never started.
+ * The configuration, completed from `<dataDir>/credentials.json`; what is missing there too is made and kept. With
+ * `make` false nothing is made: a Fault says that the server was never started.
  */
 export function completeCredentials(config: Config, { make = true }: { make?: boolean } = {}): Completed {
   const needsApp = config.apps.length === 0;
@@ -98,7 +98,7 @@ function read(path: string): Credentials {
 }
 
 function write(path: string, credentials: Credentials): void {
-  // Written beside and renamed, so that a crash leaves the old file or the new one.
+  // The file is written under another name and renamed, so that a crash leaves the old one or the new one.
   const temporary = `${path}.new`;
   writeFileSync(temporary, `${JSON.stringify(credentials, null, 2)}\n`, { mode: 0o600 });
   chmodSync(temporary, 0o600);

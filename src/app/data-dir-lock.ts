@@ -1,6 +1,6 @@
 /**
- * One server per data folder: the database does not guard itself. The lock is a unix socket that the server listens on,
- * so that it is gone with its process however that ends, and whoever finds it can ask it who it is.
+ * One server per data folder, because the database does not protect itself. The lock is a unix socket that the server
+ * listens on: it ends with its process, however that ends, and whoever finds it can ask who holds it.
  */
 import { randomBytes } from 'node:crypto';
 import { linkSync, mkdtempSync, rmdirSync, statSync, symlinkSync, unlinkSync } from 'node:fs';
@@ -21,8 +21,8 @@ const ANSWER_TIMEOUT_MS = 2000;
 export type DataDirLock = { release(): Promise<void> };
 
 /**
- * Takes the folder, which exists. Throws a Fault `data-dir-taken` while another server has it, `data-dir-unusable` when
- * nothing can be put there.
+ * Takes the folder, which must exist. Throws a Fault: `data-dir-taken` while another server holds it,
+ * `data-dir-unusable` when this user cannot write there.
  */
 export async function lockDataDir(dataDir: string): Promise<DataDirLock> {
   const folder = reach(dataDir);
@@ -31,8 +31,7 @@ export async function lockDataDir(dataDir: string): Promise<DataDirLock> {
   let server: Server | undefined;
   try {
     server = await listen(own);
-    // Linking fails when the name is there, where binding to it or renaming over it could push out a server just
-    // started.
+    // A link fails when the name is taken; a bind or a rename could push out a server that has just started.
     while (!tryLink(own, path)) await removeStale(folder.path, path, own, dataDir);
     unlinkSync(own);
   } catch (error) {
@@ -51,8 +50,8 @@ export async function lockDataDir(dataDir: string): Promise<DataDirLock> {
 }
 
 /**
- * Removes a lock whose process is gone. Throws when it is not. Only one server may remove the socket of a given inode:
- * the one that could make its claim, a link to its own socket, so that of many that start at once none removes
+ * Removes the lock of a process that is gone. Throws when that process still runs. Of many servers that start at once,
+ * only one may remove the socket of a given inode: the one that links its own socket as the claim. So none removes
  * another's new lock.
  */
 async function removeStale(folder: string, path: string, own: string, dataDir: string): Promise<void> {
@@ -67,7 +66,7 @@ async function removeStale(folder: string, path: string, own: string, dataDir: s
     return;
   }
   try {
-    // Before the claim another may have removed it, and a new lock may even have got its inode.
+    // Before this claim another server may have removed the lock, and a new lock may even have got its inode.
     const again = await ask(path);
     if (again.state === 'dead' && inodeOf(path) === inode) unlinkSync(path);
   } finally {
@@ -121,12 +120,12 @@ function listen(path: string): Promise<Server> {
 
 type Answer = { state: 'alive'; pid: string } | { state: 'dead' | 'absent' };
 
-/** Whether somebody listens at `path`, and who. */
+/** Whether somebody listens at `path`, and who it is. */
 function ask(path: string): Promise<Answer> {
   return new Promise((resolve) => {
     let pid = '';
     const socket = connect(path);
-    // A server that is there but too busy to answer still has the folder.
+    // A server that is too busy to answer still holds the folder.
     const patience = systemClock.after(ANSWER_TIMEOUT_MS, () => socket.destroy());
     socket.on('close', () => {
       patience.cancel();
@@ -160,7 +159,7 @@ function tryUnlink(path: string): void {
   try {
     unlinkSync(path);
   } catch {
-    // Somebody else was faster.
+    // Another process removed it first.
   }
 }
 

@@ -1,6 +1,6 @@
 /**
- * What a data folder is known by in a database that several servers share: tasks whose files lie in one folder are gone
- * on with by a server of that folder (ADR 0012).
+ * The identity of a data folder in a database that several servers share: only a server of the same folder goes on with
+ * tasks whose files lie there (ADR 0012).
  */
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -9,7 +9,7 @@ import { newHexId } from '../kernel/ids.ts';
 
 const NAME = 'folder-id';
 
-/** The identity kept in the folder, which is made at its first start. Throws a Fault when it cannot be read or kept. */
+/** The identity kept in the folder; the first start makes it. Throws a Fault when it cannot be read or kept. */
 export function folderIdentity(dataDir: string): string {
   const path = join(dataDir, NAME);
   try {

@@ -1,6 +1,7 @@
 /**
- * Moves: brings what the backup store has to the customers' own stores when those are back, under the final names, and
- * tells them. What cannot be moved in the time it is kept is given up with an event, never silently.
+ * Moves: brings files from the backup store to the customers' own stores when those are back, under the final names,
+ * and tells the customers. A file that cannot be moved before its time is over is given up with an event, never
+ * silently.
  */
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -16,9 +17,9 @@ import { contentTypeOf, type Target } from '../stages/upload/target/target.ts';
 import type { KeyedJobs } from '../store/jobs.ts';
 import type { Move, ObjectTables } from '../store/object-tables.ts';
 
-/** However long a store has been away, it is asked again after this. */
+/** A store is asked again at least this often, however long it has been away. */
 const LONGEST_PAUSE_MS = 5 * 60_000;
-/** A recording hands its files over just before it ends. */
+/** A recording hands its files over just before it ends; this long later its end is looked for again. */
 const NOT_ENDED_MS = 200;
 
 export type MovesOptions = {
@@ -26,7 +27,9 @@ export type MovesOptions = {
   jobs: KeyedJobs;
   backup: BackupStore;
   openTarget(storage: StorageConfig, sid: string): Promise<Target>;
-  /** Tells the customer of an ended recording something more, and marks its files as uploaded where they are. */
+  /**
+   * Tells the customer of an ended recording what became of its files, and marks them as uploaded when they were moved.
+   */
   tell(sid: string, what: 'moved' | { gaveUp: string }): Promise<void>;
   /** Removes what the spool still has of a recording. */
   removeSpool(sid: string): Promise<void>;
@@ -39,28 +42,28 @@ export type MovesOptions = {
 
 export class Moves {
   readonly #options: MovesOptions;
-  /** Recordings of which the backup store may still have what their own store has. */
+  /** Recordings whose files may lie in the backup store although their own store has them. */
   readonly #unremoved = new Set<string>();
 
   constructor(options: MovesOptions) {
     this.#options = options;
   }
 
-  /** Begins to work on what is there. */
+  /** Begins to work on what waits already. */
   async start(): Promise<void> {
     const { jobs, tables, transitDir } = this.#options;
-    // What a server that died left there is fetched anew.
+    // A server that died may have left files there; they are fetched again.
     await rm(transitDir, { recursive: true, force: true });
     await mkdir(transitDir, { recursive: true, mode: 0o700 });
     await tables.resealMoves();
     const left = await tables.moves();
-    // A server that died may have got no further than to note what the store had.
+    // A server that died may have noted that the store has a file without removing it from the backup.
     for (const { sid } of left) this.#unremoved.add(sid);
     await jobs.start((sid, signal) => this.#work(sid, signal));
     for (const { sid } of left) await jobs.enqueue(sid);
   }
 
-  /** Notes that files of a recording are in this server's keeping. Resolves when that is kept. */
+  /** Takes a recording's files into this server's keeping. Resolves when the database has noted that. */
   async add(sid: string, appid: string, storage: StorageConfig): Promise<void> {
     const { tables, jobs, clock, keepMs } = this.#options;
     const sinceMs = clock.nowMs();
@@ -68,7 +71,7 @@ export class Moves {
     await jobs.enqueue(sid);
   }
 
-  /** Recordings of the app that wait for the same bucket go on with these credentials, and at once. */
+  /** The app's recordings that wait for the same bucket go on with these credentials, at once. */
   async renew(appid: string, storage: StorageConfig): Promise<void> {
     for (const sid of await this.#options.tables.renewCredentials(appid, storage)) await this.hasten(sid);
   }
@@ -94,12 +97,12 @@ export class Moves {
     return this.#options.jobs.close();
   }
 
-  /** Tries at once, also when the turn were later. */
+  /** Tries at once, even when the next turn is not due yet. */
   async hasten(sid: string): Promise<void> {
     await this.#options.jobs.hasten(sid);
   }
 
-  /** Moves what it can. Resolves to the pause before the next turn, undefined when nothing is left to do. */
+  /** Moves what it can. Resolves to the pause before the next turn; undefined when nothing is left to do. */
   async #work(sid: string, signal: AbortSignal): Promise<number | undefined> {
     const { tables, clock, log } = this.#options;
     const move = await tables.findMove(sid);
@@ -124,7 +127,7 @@ export class Moves {
   async #moveAll({ sid, storage }: Move, waiting: readonly ObjectRecord[], signal: AbortSignal): Promise<void> {
     const target = await this.#options.openTarget(storage, sid);
     try {
-      // Playlists come last in this order: they name what is there.
+      // In this order playlists come last, because they name files that must be there first.
       for (const object of waiting) await this.#moveOne(sid, object, target, signal);
     } finally {
       target.close();
@@ -145,7 +148,7 @@ export class Moves {
         resume: parts,
         onParts: (sofar) => {
           parts = sofar;
-          // A server that starts anew goes on from there.
+          // A server that starts anew goes on after these parts.
           noted = noted
             .then(() => tables.note(sid, [{ ...object, parts: sofar }]))
             .catch((error: unknown) =>
@@ -170,14 +173,14 @@ export class Moves {
     } finally {
       await rm(path, { force: true });
     }
-    // Its only copy is not taken away before the store has proved that it has another.
+    // The backup may be the only copy: it is removed only once the store has proved that it has the file.
     await backup.remove(sid, object.name).catch((error: unknown) => {
       this.#unremoved.add(sid);
       log.warn({ sid, name: object.name, why: messageOf(error) }, 'a file that was moved on is still in the backup');
     });
   }
 
-  /** Removes from the backup store what it may still have of files that their own store has. */
+  /** Removes files from the backup store that their own store has. */
   async #removeAgain(sid: string, objects: readonly ObjectRecord[]): Promise<void> {
     if (!this.#unremoved.delete(sid)) return;
     const { backup, log } = this.#options;
@@ -189,7 +192,7 @@ export class Moves {
     }
   }
 
-  /** Whoever put it before may have begun in parts, unheard and unnoted. */
+  /** Removes the parts of uploads that an earlier server began and never noted. */
   async #sweep(sid: string, target: Target, { key, bytes }: ObjectRecord): Promise<void> {
     try {
       await target.sweep(key, bytes);
@@ -199,10 +202,10 @@ export class Moves {
     }
   }
 
-  /** What was only accepted is kept on the spool until the time is over. */
+  /** A file that the store accepted without proof is kept on the spool until the time is over. */
   async #end(move: Move, objects: readonly ObjectRecord[]): Promise<number | undefined> {
     const { tables, clock, removeSpool, tell } = this.#options;
-    // Told once, whichever turn gets here: the recording knows what it was last told to be.
+    // Told once, however often a turn gets here: the recording keeps what it was last told.
     await tell(move.sid, 'moved');
     await this.#removeAgain(move.sid, objects);
     const leftMs = move.keepUntilMs - clock.nowMs();
@@ -228,7 +231,7 @@ export class Moves {
     return undefined;
   }
 
-  /** The store is asked once: it may be away for ever. */
+  /** The store is asked only once, as it may be away for ever. */
   async #takeBack({ sid, storage }: Move, waiting: readonly ObjectRecord[]): Promise<void> {
     const { openTarget, log } = this.#options;
     try {

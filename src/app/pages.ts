@@ -1,6 +1,6 @@
 /**
- * Pages: whether web pages can be recorded on this machine, what a run that records one is handed, and the folder under
- * which each run keeps its browser for as long as it lasts.
+ * Pages: whether this machine can record web pages, what a run that records one is given, and the folder in which each
+ * run keeps its browser while it lasts.
  */
 import { execFile } from 'node:child_process';
 import { chmodSync, chownSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
@@ -19,24 +19,24 @@ import { probeUserRules, removeUserRules, userOf } from '../stages/source/page/u
 import { identityOf } from '../worker/process-identity.ts';
 
 export type PagesOptions = {
-  /** Of the server, which no page may see. */
+  /** The server's data folder, which no page may see. */
   dataDir: string;
-  /** What tells this server's folder from others' (folderIdentity). */
+  /** Tells this server's folders from those of other servers (folderIdentity). */
   folder: string;
   /** Addresses and ranges that pages may reach beside public ones. */
   networks: readonly string[];
   guard: PageGuard;
-  /** Whom pages run as where the server is root. */
+  /** The user that pages run as when the server is root. */
   user: string;
-  /** What one page may take of the machine. */
+  /** The limits of one page's programs. */
   limits: Omit<PageLimits, 'home'>;
   log: Pick<SessionLog, 'info' | 'warn'>;
 };
 
-/** What `loopback` stands for among networks. */
+/** What `loopback` stands for in a list of networks. */
 export const LOOPBACK = ['127.0.0.0/8', '::1/128'];
 const PROBE_TIMEOUT_MS = 10_000;
-/** Folders of runs: the process's number, and the run's. */
+/** Names of run folders: the server's process id, then the run's number. */
 const RUN_FOLDER = /^(\d+)-\d+$/;
 
 export class Pages implements PagePort {
@@ -59,7 +59,10 @@ export class Pages implements PagePort {
     this.refusal = refusal;
   }
 
-  /** Looks what there is, and removes what an earlier server left. What is missing is a refusal, and no error. */
+  /**
+   * Looks at what the machine has, and removes what an earlier server left. When something is missing pages are
+   * refused; that is no error.
+   */
   static async open(options: PagesOptions): Promise<Pages> {
     const root = join(tmpdir(), `aircheck-pages-${options.folder.slice(0, 16)}`);
     let found: PageMachine | undefined;
@@ -85,13 +88,13 @@ export class Pages implements PagePort {
     return { kind: 'page', ...page, ...this.#place() };
   }
 
-  /** What has a recorder make a browser ready; undefined where no pages can be recorded. */
+  /** The command that has a recorder make a browser ready; undefined when no pages can be recorded. */
   prepareCommand(): PrepareCommand | undefined {
     return this.refusal === undefined ? { type: 'prepare', place: this.#place() } : undefined;
   }
 
   #place(): PagePlace {
-    // Systems clear away what lies untouched among temporary files for some days.
+    // Systems remove temporary files that nobody touched for some days, so the folder may be gone.
     makeOwnFolder(this.#root);
     const { networks, dataDir, guard, limits } = this.#options;
     const { user, sandboxed = true } = this.#machine ?? {};
@@ -135,40 +138,41 @@ export class Pages implements PagePort {
 /** What pages run with on this machine. */
 type PageMachine = {
   programs: Programs;
-  /** Undefined where the server has no rights to give up. */
+  /** Undefined when the server has no rights to give up. */
   user: PageUser;
   /** Whether Chromium's own sandbox works. */
   sandboxed: boolean;
 };
 
-/** Rejects with a Fault when pages cannot be recorded here, or not kept from what they may not reach. */
+/** Rejects with a Fault when pages cannot be recorded here, or cannot be kept from networks that are closed to them. */
 async function examineMachine({ guard, user: name }: Pick<PagesOptions, 'guard' | 'user'>): Promise<PageMachine> {
   const programs = findPrograms();
   const user = pageUser(name);
   return { programs, user, sandboxed: await probeGuard(guard, programs, user) };
 }
 
-/** Whether Chromium's own sandbox works. Rejects with a Fault when `guard` cannot be had. */
+/** Whether Chromium's own sandbox works. Rejects with a Fault when the machine cannot provide `guard`. */
 export async function probeGuard(guard: PageGuard, programs: Programs, user: PageUser): Promise<boolean> {
   if (guard === 'trust-the-browser') return probeSandbox(programs, user);
   if (guard === 'namespace') await probeNamespaces(programs, user);
   else await probeOwnUser(programs);
-  // Who may make namespaces has all that it needs.
+  // A user who may make namespaces has all that the sandbox needs.
   return true;
 }
 
-/** What holds pages to their limits, in words. */
+/** What keeps pages within their limits, in words. */
 export function limitWords(home: GroupHome): string {
   const held = (['memory', 'pids', 'cpu'] as const).filter((name) => home[name] !== undefined);
   if (held.length === 3) return 'pages are held to their limits by control groups';
   const by =
     held.length > 0 ? `only ${held.join(' and ')} of pages can be held by control groups` : 'no control groups';
-  const rest = 'memory and processes are looked at every 5 seconds then, and CPU is not limited';
+  const rest = 'memory and processes are checked every 5 seconds instead, and CPU is not limited';
   return `${by}; ${rest}`;
 }
 
 /**
- * Whom pages run as: undefined where the server has no rights to give up. Throws a Fault for a user who is not there.
+ * The user that pages run as; undefined when the server has no rights to give up. Throws a Fault for a user who does
+ * not exist.
  */
 export function pageUser(name: string): PageUser {
   if (process.getuid?.() !== 0) return undefined;
@@ -204,7 +208,7 @@ async function probeOwnUser(programs: Programs): Promise<void> {
   await probeUserRules();
 }
 
-/** Whether Chromium comes up with its own sandbox on: by namespaces, or by its setuid helper. */
+/** Whether Chromium starts with its own sandbox on: by namespaces, or by its setuid helper. */
 async function probeSandbox(programs: Programs, user: PageUser): Promise<boolean> {
   const profile = mkdtempSync(join(tmpdir(), 'aircheck-probe-'));
   if (user) chownSync(profile, user.uid, user.gid);
@@ -220,7 +224,7 @@ async function probeSandbox(programs: Programs, user: PageUser): Promise<boolean
   }
 }
 
-/** Makes a folder in a place where others may have made it. Throws a Fault when somebody has. */
+/** Makes a folder in a place where other users can make one too. Throws a Fault when one of them did. */
 function makeOwnFolder(path: string): void {
   try {
     mkdirSync(path, { mode: 0o711 });
@@ -233,7 +237,7 @@ function makeOwnFolder(path: string): void {
   chmodSync(path, 0o711);
 }
 
-/** An X server that was killed leaves its socket and its lock, and its number stays taken. */
+/** An X server that was killed leaves its socket and its lock behind, which keep its number taken. */
 function removeDisplay(dir: string): void {
   const number = read(join(dir, DISPLAY_NOTE))?.trim();
   if (number === undefined || !/^\d+$/.test(number)) return;
@@ -251,7 +255,7 @@ function namesIn(folder: string): string[] {
   return whereThere(() => readdirSync(folder)) ?? [];
 }
 
-/** What a file or folder gives; undefined when there is none. */
+/** What `look` returns of a file or folder; undefined when there is none. */
 function whereThere<T>(look: () => T): T | undefined {
   try {
     return look();

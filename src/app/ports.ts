@@ -1,6 +1,4 @@
-/**
- * The session's ports, joined to the channel and the spool.
- */
+/** The session's ports to the channel and the spool. */
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Rooms } from '../channel/room/rooms.ts';
@@ -50,8 +48,8 @@ export function channelPort(
 }
 
 /**
- * @param root folder that holds a folder per recording
- * @param minFreeBytes so much must be free for a recorder to begin; what is made after the end takes what there is
+ * @param root folder that holds one folder per recording
+ * @param minFreeBytes free space that a recorder needs to begin; what is made after the end may use all of it
  */
 export function spoolPort(root: string, minFreeBytes: number): SpoolPort {
   const pathOf = (sid: string) => join(root, sid);
@@ -82,7 +80,7 @@ export function spoolPort(root: string, minFreeBytes: number): SpoolPort {
     },
     async writeReport(sid, generation, baseName, report) {
       const dir = runFolder(root, sid, generation);
-      // There already when something was made in it.
+      // The folder is there already when an earlier process of this run made something in it.
       await mkdir(dir, { recursive: true, mode: 0o700 });
       return { dir, file: await writeReport(dir, baseName, report) };
     },

@@ -1,6 +1,6 @@
 /**
- * Which addresses recorded web pages may be pushed to. What a name leads to is judged at each connection, by who makes
- * it.
+ * Which addresses recorded web pages may be pushed to. A host name is judged when a connection is made, by the address
+ * that it leads to then.
  */
 import { isIP } from 'node:net';
 import { readRtmpAddress } from '../contract/line/push.ts';
@@ -8,7 +8,7 @@ import { AllowedAddresses, addressKind } from '../kernel/address.ts';
 import type { PushPort } from '../session/ports.ts';
 import { LOOPBACK } from './pages.ts';
 
-/** @param networks `loopback`, addresses and ranges that may be pushed to beside public ones */
+/** @param networks `loopback`, addresses and ranges that may be pushed to besides public ones */
 export function pushPort(networks: readonly string[]): PushPort {
   const ranges = networks.flatMap((range) => (range === 'loopback' ? LOOPBACK : range));
   const allowed = new AllowedAddresses(ranges);

@@ -10,7 +10,7 @@ import { Vault } from '../store/vault.ts';
 const NAME = 'secret.key';
 
 /**
- * Configured keys, and behind them the one of the data folder: what it sealed before must still be opened.
+ * The configured keys, followed by the one of the data folder, because what that one sealed must still be opened.
  * Throws a Fault when the file can be neither read nor made.
  */
 export function secretKeys(dataDir: string, configured: readonly string[]): string[] {
@@ -28,7 +28,7 @@ function read(path: string): string | undefined {
   }
 }
 
-/** Synced before it is used: a key that a power cut takes would take all that it sealed. */
+/** The key is synced before its first use: if a power cut took the key, everything it sealed would be lost. */
 function make(path: string): string {
   const key = Vault.newKey();
   try {

@@ -1,6 +1,4 @@
-/**
- * createServer: the one place where the control process is put together, and taken apart in the reverse order.
- */
+/** createServer: the one place where the control process is put together. It is taken apart in the reverse order. */
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -51,22 +49,22 @@ import { secretKeys } from './secret-key.ts';
 import { targetOpener, uploadPort } from './upload-port.ts';
 
 /**
- * A recorder encodes one frame at a time and syncs a file now and then: two threads do. More would hand the encoder's
- * working set from core to core, and give each a heap of its own.
+ * A recorder encodes one frame at a time and syncs a file now and then; two threads are enough. More would move the
+ * encoder's working set from core to core, and give each thread a heap of its own.
  */
 const RECORDER_ENVIRONMENT = { UV_THREADPOOL_SIZE: '2', MALLOC_ARENA_MAX: '2' };
 /**
- * A recorder that passes pictures on makes garbage of many small buffers. These have it collected, and given back to
- * the system, soon: a third of the memory at the same CPU (`npm run bench -- individual`).
+ * A recorder that passes pictures on makes garbage of many small buffers. These flags have it collected, and given back
+ * to the system, soon: a third less memory at the same CPU (`npm run bench -- individual`).
  */
 const PASSING_RECORDERS = {
   flags: ['--max-semi-space-size=1', '--optimize-for-size', '--single-threaded-gc'],
   env: { MALLOC_ARENA_MAX: '1', MALLOC_TRIM_THRESHOLD_: '131072', MALLOC_MMAP_THRESHOLD_: '65536' },
 };
-/** Reading a screen holds a thread from picture to picture, beside those that encode and write. */
+/** Reading a screen keeps a thread busy from picture to picture, besides those that encode and write. */
 const PAGE_RECORDERS = { flags: [], env: { UV_THREADPOOL_SIZE: '4' } };
 const MB = 1024 * 1024;
-/** Folder in the data folder where recorders find their code compiled: each starts sooner and holds 30 MB less. */
+/** Folder in the data folder that keeps recorders' compiled code: each recorder starts sooner and holds 30 MB less. */
 const COMPILED = 'compiled';
 
 export type AircheckServer = {
@@ -82,17 +80,17 @@ export type AircheckServer = {
    */
   close(): Promise<void>;
   /**
-   * After an error that nobody caught: takes no more calls and lets recorders finish their files. Nothing of it is kept
-   * as an end, so that the next start goes on with each recording. Resolves when the process may end.
+   * After an uncaught error: takes no more calls and lets recorders finish their files. No recording is noted as ended,
+   * so the next start goes on with each. Resolves when the process may end.
    */
   fail(error: unknown): Promise<void>;
 };
 
-/** Starts a server. Throws a Fault in words when it cannot, and then leaves nothing behind that runs. */
+/** Starts a server. Throws a Fault when it cannot, and then leaves nothing running. */
 export async function createServer(given: Config): Promise<AircheckServer> {
   const clock = systemClock;
   const log = createLog(given.logLevel);
-  // What was begun, to be ended from the last to the first.
+  // How to end what was begun, called from the last to the first.
   const endings: (() => unknown)[] = [];
   const end = async () => {
     for (const ending of endings.splice(0).reverse()) {
@@ -108,7 +106,7 @@ export async function createServer(given: Config): Promise<AircheckServer> {
     makeDataDir(given.dataDir);
     const lock = await lockDataDir(given.dataDir);
     endings.push(() => lock.release());
-    // Before this process grows: forking copies what the system keeps about its memory.
+    // Opened before this process grows: a fork copies what the system keeps about the memory of its parent.
     const children = childEnvironment({
       ...RECORDER_ENVIRONMENT,
       NODE_COMPILE_CACHE: join(given.dataDir, COMPILED),
@@ -162,7 +160,7 @@ export async function createServer(given: Config): Promise<AircheckServer> {
         cores: config.pageCores,
       },
     });
-    // After the processes that waited with a browser, which leave their folders.
+    // Swept after the processes that waited with a browser have ended, because they leave their folders.
     endings.push(() => pages.sweep());
     const { pagesReady } = config;
     const kept = pagesReady > 0 ? { count: pagesReady, prepare: () => pages.prepareCommand() } : undefined;
@@ -188,7 +186,7 @@ export async function createServer(given: Config): Promise<AircheckServer> {
     const webhookOf = (appid: string) => appOf(appid)?.notifications;
     const notifications = new Notifications({
       tables: new OutboxTables(database),
-      // Mostly they wait for receivers; some that hang must not hold up the others.
+      // Deliveries mostly wait for receivers; a few that hang must not hold up the others.
       jobs: new KeyedJobs({ database, queue: 'notifications', log, clock, parallel: 32 }),
       webhookOf,
       shared: !database.exclusive,
@@ -212,14 +210,14 @@ export async function createServer(given: Config): Promise<AircheckServer> {
     const stores = { localStorageDir: config.localStorageDir, guard, clock, log };
     const backup = await openBackup(config);
     endings.push(() => backup.close());
-    // Nobody waits for it: it counts only once a customer's store is away.
+    // Nothing waits for this test: the backup matters only once a customer's store is away.
     void backup.test(`${folder}_test`, clock).then((fault) => {
       const text = 'the backup store takes no files: those of a store that is away would wait on the spool';
       if (fault) log.warn({ why: fault.message }, text);
     });
     const moves = new Moves({
       tables: objects,
-      // Each server its own: what another one has in its keeping, only that one can move on.
+      // Each server has a queue of its own: only the server that keeps a file can move it on.
       jobs: new KeyedJobs({ database, queue: `moves-${folder}`, log, clock, parallel: 4 }),
       backup,
       openTarget: targetOpener(stores),
@@ -302,7 +300,7 @@ export async function createServer(given: Config): Promise<AircheckServer> {
 
     const http = buildHttp({ log, tls, legacyErrorCodes: config.legacyErrorCodes });
     endings.push(() => http.close());
-    // A call for a recording that a forerunner began must find it.
+    // Calls about a recording of an earlier server wait until it has been taken up.
     const ready = Promise.withResolvers<void>();
     ready.promise.catch(() => {});
     http.addHook('onRequest', () => ready.promise);
@@ -326,7 +324,7 @@ export async function createServer(given: Config): Promise<AircheckServer> {
     http.register(whipRoutes, { endpoint: whip, apps, clock, checkPublishPrivileges: true });
     http.register(publishPageRoutes);
     http.register(docsRoutes);
-    // Before recordings are taken up: they would have to be ended again if the port is not to be had.
+    // The port is taken before recordings are taken up; without it they would have to be ended again.
     await listen(http, config);
     endings.push(() => recordings.close(0));
     try {
@@ -338,7 +336,7 @@ export async function createServer(given: Config): Promise<AircheckServer> {
     }
     ready.resolve();
     supervisor.warmUp();
-    // Last to be begun, first to be ended: calls that wait for a stop are still answered.
+    // Begun last and ended first: calls that wait for a stop are still answered.
     endings.push(() => recordings.close(config.shutdownTimeoutS * 1000));
 
     let closing: Promise<void> | undefined;
@@ -363,15 +361,15 @@ export async function createServer(given: Config): Promise<AircheckServer> {
 }
 
 /**
- * Where the feeds' sockets lie. Sockets have short paths, which the data folder need not have; a temporary folder is
- * second choice, because machines clean those of what looks unused.
+ * The folder of the feeds' sockets. A socket needs a short path, which the data folder may not have. A temporary folder
+ * is the second choice, because machines clean out what looks unused there.
  */
 function feedDirOf(dataDir: string): string {
   const own = join(dataDir, 'feeds');
   return Buffer.byteLength(own) <= 80 ? own : mkdtempSync(join(tmpdir(), 'aircheck-'));
 }
 
-/** An address that this machine reaches the server at. */
+/** An address at which this machine reaches the server. */
 function urlOf({ address, family, port }: AddressInfo, scheme: 'http' | 'https'): string {
   const host =
     address === '0.0.0.0' ? '127.0.0.1' : address === '::' ? '[::1]' : family === 'IPv6' ? `[${address}]` : address;

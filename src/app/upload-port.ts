@@ -1,6 +1,6 @@
 /**
- * The session's way to stores: an upload of a recording with its ledger, the backup store behind it, and the move on
- * from there.
+ * The session's way to stores: the upload of a recording with its ledger, the backup store behind it, and the move from
+ * there to the customer's store.
  */
 
 import type { UploadLedger } from '../contract/line/objects.ts';
@@ -23,14 +23,16 @@ import { testWrite } from '../stages/upload/test-write.ts';
 export type UploadPortOptions = {
   localStorageDir: string;
   guard: EndpointGuard;
-  /** Whether a small object is put when a recording begins, so that a store that is no good is known at once. */
+  /** Whether a small test object is put when a recording begins, so that a store that refuses it is known at once. */
   testWrites: boolean;
   backup: { store: BackupStore; afterMs: number };
   ledgerOf(hold: TaskHold): Promise<UploadLedger>;
-  /** Files of a recording that ends are in this server's keeping, and go on to their store from there. */
+  /**
+   * Takes a recording's files into this server's keeping when the recording ends; they go on to their store from there.
+   */
   moves: {
     add(sid: string, appid: string, storage: StorageConfig): Promise<void>;
-    /** Recordings of the app that wait for the same bucket go on with these credentials. */
+    /** The app's recordings that wait for the same bucket go on with these credentials. */
     renew(appid: string, storage: StorageConfig): Promise<void>;
   };
   clock: Clock;
@@ -68,7 +70,7 @@ export function uploadPort(options: UploadPortOptions): UploadPort {
       let current = storage;
       let target = await open(storage, sid);
       const ledger = await ledgerOf(hold);
-      // Files may go up meanwhile, and show as well what the store does.
+      // The test goes on while files go up, which show as well whether the store works.
       const isTested = options.testWrites && hold.epoch === 1 && storage.vendor !== STORAGE_VENDORS.localFolder;
       const tested = isTested ? test(target, { sid, storage }, onEvent) : Promise.resolve(undefined);
       let addedBytes = 0;
@@ -98,7 +100,7 @@ export function uploadPort(options: UploadPortOptions): UploadPort {
         async useStorage(renewed) {
           target = await open(renewed, sid);
           current = renewed;
-          // What is under way breaks off with the old connections, and is sent again.
+          // Uploads under way break off with the old connections, and are sent again.
           upload.useTarget(target).close();
           await moves.renew(appid, renewed);
         },
@@ -112,7 +114,7 @@ export function uploadPort(options: UploadPortOptions): UploadPort {
             });
           }
           if (!backedUp && !accepted) return 'uploaded';
-          // From here on nobody else knows of these files.
+          // From here on only this record knows of these files.
           await ledger.settled();
           await moves.add(sid, appid, current);
           return backedUp ? 'backuped' : 'unknown';
@@ -126,7 +128,7 @@ export function uploadPort(options: UploadPortOptions): UploadPort {
   };
 }
 
-/** What the session hears of what happened to an upload. */
+/** The session's events for what happened to an upload. */
 function toSessionEvents(event: StageEvent): UploadEvent[] {
   switch (event.type) {
     case 'fileStored': {
@@ -135,14 +137,14 @@ function toSessionEvents(event: StageEvent): UploadEvent[] {
       const { startUtcMs } = file;
       if (file.type === 'mp4') events.push({ type: 'mp4Stored', key, startUtcMs, owner: file.owner });
       if (file.type === 'speakers') events.push({ type: 'mp4Stored', key, startUtcMs, trackType: 'audio' });
-      // One that the server before had stored was told by it.
+      // With no attempt the file was stored by an earlier server, which told of it.
       if (file.type === 'snapshot' && attempts > 0) events.push({ type: 'snapshotStored', key, startUtcMs });
       if (place === 'backup') events.push({ type: 'fileBackedUp' });
       else if (attempts > 1 && file.type !== 'document') events.push({ type: 'fileResent' });
       return events;
     }
     case 'uploadFailed':
-      // Failures that may pass are logged and tried again by the upload itself, and told when they have lasted a while.
+      // The upload itself logs passing failures and tries again; they are told only when they have lasted a while.
       if (event.fault.retryable && !event.lasting) return [];
       return [{ type: 'storeRefused', message: event.fault.message, forGood: !event.fault.retryable }];
     case 'playlistStored': {

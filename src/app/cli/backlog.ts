@@ -13,8 +13,8 @@ const SID = /^[0-9a-f]{32}$/;
 export type BacklogWords = { retry?: string; json?: boolean };
 
 /**
- * Prints the backlog, or has a recording's files tried at once. Throws a Fault for what is no sid, and when the server
- * does not answer.
+ * Prints the backlog, or has the files of one recording tried at once. Throws a Fault when the sid is malformed or the
+ * server does not answer.
  */
 export async function backlog({ retry, json }: BacklogWords): Promise<void> {
   if (retry !== undefined && !SID.test(retry))
@@ -68,7 +68,7 @@ async function ask(url: string, init: RequestInit): Promise<Response> {
   try {
     return await fetch(url, init);
   } catch (cause) {
-    // fetch says only that it failed; why stands in its cause.
+    // fetch says only that it failed; its cause says why.
     const why = messageOf((cause as Error).cause ?? cause);
     const { origin } = new URL(url);
     throw new Fault(
@@ -79,7 +79,7 @@ async function ask(url: string, init: RequestInit): Promise<Response> {
   }
 }
 
-/** What a server answers that has other credentials than this command, or is none of ours. */
+/** Why a server refused the call: its credentials are not this command's, or it is no Aircheck server. */
 async function refused(answer: Response): Promise<Fault> {
   const words = (await answer.text().catch(() => '')).slice(0, 200);
   const hint =

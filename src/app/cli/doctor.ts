@@ -1,17 +1,14 @@
-/**
- * `aircheck doctor`: says whether this machine has what recordings of web pages need, and what to do about what it
- * lacks.
- */
+/** `aircheck doctor`: says whether this machine can record web pages, and what to do about whatever it lacks. */
 import { type Config, loadConfig } from '../../config/load.ts';
 import { messageOf } from '../../kernel/fault.ts';
 import { findGroupHome } from '../../stages/source/page/page-group.ts';
 import { findPrograms } from '../../stages/source/page/programs.ts';
 import { limitWords, pageUser, probeGuard } from '../pages.ts';
 
-/** One thing that is needed: what was found of it, or what is wrong, in words. */
+/** One thing that web pages need: what was found, or what is wrong with it, in words. */
 type Finding = { ok: boolean; text: string };
 
-/** What a guard that can be had does, and what becomes of Chromium's sandbox, in words. */
+/** What each guard does, and what becomes of Chromium's sandbox, in words. */
 const GUARDED = {
   namespace: 'pages have a network of their own',
   user: 'each page has a user of its own, and nftables rules',
@@ -53,6 +50,6 @@ export async function doctor(): Promise<void> {
   process.stdout.write('Recording web pages:\n');
   for (const { ok, text } of findings) process.stdout.write(`  ${ok ? 'ok     ' : 'missing'} ${text}\n`);
   if (findings.every(({ ok }) => ok)) return;
-  process.stdout.write('Web mode is refused until then; all else works without. On Debian: npm run setup:pages\n');
+  process.stdout.write('Until then web mode is refused; everything else works. On Debian: npm run setup:pages\n');
   process.exitCode = 1;
 }

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { buildRtcToken } from '../../channel/whip/token.ts';
 import type { AircheckServer } from '../server.ts';
 
-/** Where the server is; after its first start also the credentials it made and a first call to try. */
+/** The server's address; after its first start also the credentials that it made, and a first call to try. */
 export function greeting({
   url,
   config,

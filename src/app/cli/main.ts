@@ -138,7 +138,7 @@ program
     const { childEnvironment, setVariable } = await import('../../config/child-environment.ts');
     const { fork } = await import('node:child_process');
     const startPusher = () =>
-      // In the recorder's group of processes, with which it ends. It holds little, and is to take little.
+      // The push process joins the recorder's process group and ends with it. Its flags keep it small.
       fork(import.meta.filename, ['push'], {
         env: childEnvironment({}),
         execArgv: ['--max-semi-space-size=1', '--optimize-for-size', '--single-threaded-gc'],
@@ -183,7 +183,7 @@ function wholeDays(text: string): number {
 try {
   await program.parseAsync();
 } catch (error) {
-  // A Fault is meant for whoever typed the command; of anything else the stack is the message.
+  // A Fault is written for whoever typed the command; any other error is shown with its stack.
   const text = error instanceof Fault || !(error instanceof Error) ? messageOf(error) : (error.stack ?? error.message);
   process.stderr.write(`aircheck: ${text}\n`);
   process.exit(1);

@@ -17,7 +17,7 @@ import { type RecordingUs, US } from '../../kernel/time.ts';
 
 const LAYOUTS = ['floating', 'best-fit', 'vertical', 'custom'] as const;
 
-/** As commander hands them over. */
+/** The options as commander hands them over. */
 export type MixWords = {
   layout?: (typeof LAYOUTS)[number];
   layoutConfig?: string;
@@ -54,14 +54,14 @@ export type MixRequest = {
   ignored: string[];
 };
 
-/** Members of a layout for which nothing is fetched when a recording is mixed afterwards. */
+/** Members of a layout that name images: nothing is fetched when a recording is mixed afterwards. */
 const IMAGES = ['backgroundImage', 'defaultUserBackgroundImage', 'backgroundConfig'] as const;
 const MAX_SIDE = 1920;
 const MAX_PIXELS = 1920 * 1080;
 const MAX_FPS = 60;
-/** Of --left and --right: all whom the other does not name. */
+/** In --left and --right: everybody whom the other option does not name. */
 const OTHERS = 'others';
-/** Of the bit rate when none is asked for: about what the contract's own table has for a canvas. */
+/** Bit rate of the picture when none is asked for: about what the contract's own table has for a canvas. */
 const BITS_PER_PIXEL = 0.1;
 const MIN_BITRATE_KBPS = 100;
 
@@ -101,7 +101,7 @@ export function readRequest(words: MixWords): MixRequest {
 function readLayout(words: MixWords): { layout: Pick<VideoPlan, 'layout' | 'backgroundColor'>; ignored: string[] } {
   const { layout, layoutConfig, maxResolutionUid, backgroundColor } = words;
   const given = layoutConfig === undefined ? {} : readLayoutConfig(layoutConfig);
-  // Regions mean the layout that has regions, unless another is named.
+  // Regions mean the layout that has regions, unless the caller names another.
   const named = layout ?? ('layoutConfig' in given && !('mixedVideoLayout' in given) ? 'custom' : undefined);
   const result = layoutSchema.safeParse({
     ...given,
@@ -122,7 +122,7 @@ function readLayout(words: MixWords): { layout: Pick<VideoPlan, 'layout' | 'back
   };
 }
 
-/** The regions alone, or an object that has them as `layoutConfig` among other members of `transcodingConfig`. */
+/** The regions alone, or an object such as `transcodingConfig` that holds them as `layoutConfig`. */
 function readLayoutConfig(text: string): object {
   const isFile = !/^\s*[[{]/.test(text);
   if (isFile && !existsSync(text)) throw refuse(`--layout-config ${text}: there is no such file, and it is no JSON`);
@@ -178,7 +178,7 @@ function seconds(option: string, text: string | undefined): number | undefined {
   return Math.round(Number(text) * US);
 }
 
-/** The first few of what a schema found wrong, one a line, each with where. */
+/** The first few problems that a schema found, one a line, each with its place. */
 export function problemsOf(error: z.ZodError): string {
   const MOST = 8;
   const lines = error.issues.slice(0, MOST).map(({ path, message }) => {

@@ -17,14 +17,14 @@ import { baseName } from '../../stages/mux/names.ts';
 import { type MixRequest, type MixWords, problemsOf, readRequest, refuse } from './mix-options.ts';
 import { Progress } from './progress.ts';
 
-/** How many missing files are named. */
+/** At most this many missing files are named. */
 const MOST_NAMED = 20;
-/** How many further problems are told; a torn disk has thousands. */
+/** At most this many further problems are told; a torn disk has thousands. */
 const MOST_PROBLEMS = 50;
 
 /**
- * Makes the mix and prints the path of the MP4. Throws a Fault for what is wrong with the words or the recording,
- * before anything is written; whatever happens, no half file is left.
+ * Makes the mix and prints the path of the MP4. Throws a Fault for wrong options or a recording that cannot be read,
+ * before anything is written. Whatever happens, no half file is left.
  */
 export async function mix(manifestPath: string, words: MixWords): Promise<void> {
   const request = readRequest(words);
@@ -119,7 +119,7 @@ function checkUsers(manifest: Manifest, option: string, uids: readonly string[] 
     throw refuse(`${option}: the recording has no user ${unknown.join(', ')}; it has ${[...known].join(', ')}`);
 }
 
-/** Names of slices that are not there. Those that are there in another size are told of, and read as far as they go. */
+/** Names of slices that are missing. A slice of another size is warned of, and read as far as it goes. */
 function missingOf(
   manifest: Manifest,
   selection: { uids: string[] | undefined; audio: boolean; video: boolean },
@@ -159,14 +159,14 @@ function spanOf(
 
 function makeFolder(beside: string): string {
   try {
-    // On the same disk, so that finished files only have to be renamed.
+    // The folder is on the target's disk, so that finished files only have to be renamed.
     return mkdtempSync(join(beside, '.aircheck-mix-'));
   } catch (error) {
     throw refuse(`cannot write in ${beside}: ${messageOf(error)}`);
   }
 }
 
-/** Gives finished files their names, the playlist after what it lists. */
+/** Gives finished files their names; a playlist gets its name after the files that it lists. */
 function place(files: readonly SpooledFile[], work: string, { folder, mp4, playlist }: Targets): void {
   const slices = files.filter((file): file is Segment => file.type === 'slice');
   for (const { name } of slices) renameSync(join(work, name), join(folder, name));

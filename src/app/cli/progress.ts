@@ -5,7 +5,7 @@
 import type { Clock } from '../../kernel/clock.ts';
 import { type HostUs, US } from '../../kernel/time.ts';
 
-/** How often a terminal is written to. */
+/** How often the line on a terminal is written anew. */
 const PERIOD_US = 200_000;
 
 export class Progress {
@@ -17,7 +17,7 @@ export class Progress {
   #toldTenth = 0;
   #open = false;
 
-  /** @param totalS seconds of media that there are to do */
+  /** @param totalS seconds of media to work through */
   constructor(clock: Clock, out: { write(text: string): unknown; isTTY?: boolean | undefined }, totalS: number) {
     this.#clock = clock;
     this.#out = out;
@@ -33,12 +33,12 @@ export class Progress {
     this.#toldUs = nowUs;
     this.#toldTenth = tenth;
     const text = this.#line(doneS, (nowUs - this.#startUs) / US);
-    // Blanks cover what a longer line left behind.
+    // Blanks overwrite what a longer line left behind.
     this.#out.write(this.#out.isTTY ? `\r${text.padEnd(60)}` : `${text}\n`);
     this.#open = this.#out.isTTY === true;
   }
 
-  /** Ends the line, with `words` on the next. */
+  /** Ends the line; `words` follow on the next one. */
   end(words?: string): void {
     if (this.#open) this.#out.write('\n');
     this.#open = false;

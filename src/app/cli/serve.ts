@@ -1,20 +1,18 @@
-/**
- * `aircheck serve`: runs a server until SIGTERM or SIGINT, and says on standard output where it is.
- */
+/** `aircheck serve`: runs a server until SIGTERM or SIGINT, and prints its address on standard output. */
 import { loadConfig } from '../../config/load.ts';
 import { messageOf } from '../../kernel/fault.ts';
 import { createServer } from '../server.ts';
 import { greeting } from './greeting.ts';
 
-/** Exit code after an error that nobody caught. */
+/** Exit code after an uncaught error. */
 const FAILED = 70;
 
 export async function serve(): Promise<void> {
   const server = await createServer(loadConfig());
   process.stdout.write(greeting(server));
 
-  // What nobody caught leaves the server in no state to go on. Its recorders finish their files, and the next start
-  // goes on with their recordings.
+  // After an uncaught error the server cannot go on. Its recorders finish their files, and the next start goes on with
+  // their recordings.
   let failed = false;
   const fail = (error: unknown) => {
     if (failed) return;

@@ -10,12 +10,12 @@ import { EndpointGuard } from '../../kernel/endpoint-guard.ts';
 import { Fault, messageOf } from '../../kernel/fault.ts';
 import { createTarget } from '../../stages/upload/target/create-target.ts';
 
-/** More than one part, so that uploads in parts are tried too. */
+/** Larger than one part, so that uploads in parts are tried too. */
 const LARGE_BYTES = 9 * 1024 * 1024;
 
 /**
  * @param given a storageConfig as JSON, or a file that holds one; `-` reads standard input
- * Throws a Fault, with the store's own words, for the first thing that does not work.
+ * Throws a Fault, with the store's own words, for the first step that does not work.
  */
 export async function testStore(given: string): Promise<void> {
   const parsed = storageConfigSchema.safeParse(read(given));
@@ -46,7 +46,7 @@ export async function testStore(given: string): Promise<void> {
       say(`ok       ${what}: ${tookMs} ms, ${PROVED[evidence]}`);
       await target.remove(key).then(
         () => say('ok       removed again'),
-        (error: unknown) => say(`note     ${key} stays, as it may not be removed: ${messageOf(error)}`),
+        (error: unknown) => say(`note     ${key} could not be removed: ${messageOf(error)}`),
       );
     }
   } finally {
@@ -57,7 +57,7 @@ export async function testStore(given: string): Promise<void> {
 const PROVED = {
   digest: 'the store told the digest of what it has',
   size: 'the store told the size of what it has',
-  accepted: 'the store took it, and tells nothing of what it has: copies on the spool will be kept for a while',
+  accepted: 'the store took it but cannot confirm what it holds: copies on the spool will be kept for a while',
 } as const;
 
 function read(given: string): unknown {

@@ -10,7 +10,7 @@ import { completeCredentials } from '../credentials.ts';
 
 export type TokenOptions = { channel: string; uid?: string; app?: string; life: number };
 
-/** Prints the token alone, so that a script can take it. Throws a Fault when there can be none. */
+/** Prints the token alone, so that a script can take it. Throws a Fault when no token can be made. */
 export function printToken({ channel, uid, app, life }: TokenOptions): void {
   const refuse = (words: string) => new Fault('token-refused', words, { blame: 'caller' });
   if (!isChannelName(channel)) throw refuse(`"${channel}" is not a channel name`);

@@ -1,6 +1,7 @@
 /**
- * A certificate authority of one's own for one certificate. Its key signs that certificate and is forgotten, so that
- * nobody can ever make another one that your machines would trust; to renew it, both are made anew.
+ * A certificate authority of one's own for one certificate. The authority's key signs that certificate and is
+ * forgotten, so that nobody can ever make another one that your machines would trust; to renew the certificate, both
+ * are made anew.
  */
 import { webcrypto } from 'node:crypto';
 import {

@@ -16,12 +16,15 @@ type TrustFiles = { ca: string; bundle: string };
 
 export type Library = {
   id: string;
-  /** What its users call it, and the version its hosts were read from. */
+  /** What its users call the library, and the version its hosts were read from. */
   name: string;
   version: string;
-  /** By the region that its caller chooses; of each the library takes any. */
+  /** Hosts by the region that its caller chooses; the library may call any of them. */
   hosts: Readonly<Record<Region, readonly string[]>>;
-  /** `dns`: asks the name servers and never reads /etc/hosts; `system`: as the system is set up, /etc/hosts first. */
+  /**
+   * `dns`: it asks the name servers and never reads /etc/hosts; `system`: it asks the system, which reads /etc/hosts
+   * first.
+   */
   lookup: 'dns' | 'system';
   /** Lines for a shell, after which the library trusts the certificate. */
   trust(files: TrustFiles): string[];

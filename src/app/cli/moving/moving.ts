@@ -19,12 +19,12 @@ export type MovingWords = MovingChoice & {
   json?: boolean;
 };
 
-/** Where certificates would be made, while none was wanted. */
+/** Where certificates would be made; used in the advice when none were asked for. */
 const FOLDER = './moving';
-/** The system's own authorities: Debian, Fedora and the like, Alpine. */
+/** Where systems keep the authorities that they trust: Debian, Fedora and the like, Alpine. */
 const SYSTEM_BUNDLES = ['/etc/ssl/certs/ca-certificates.crt', '/etc/pki/tls/certs/ca-bundle.crt', '/etc/ssl/cert.pem'];
 
-/** Throws a Fault for words that make no sense and files that are there already; then nothing was made. */
+/** Throws a Fault for options that make no sense and for files that exist already; nothing is made then. */
 export async function moving(words: MovingWords): Promise<void> {
   const names = namesOf(words.name);
   if (names.length > 0 && words.certificates === undefined)
@@ -49,7 +49,7 @@ async function makeFiles(folder: string, { force }: MovingWords, wish: Certifica
   const system = SYSTEM_BUNDLES.find((path) => existsSync(path));
   mkdirSync(folder, { recursive: true, mode: 0o755 });
   for (const path of there) rmSync(path);
-  // `wx` makes the file itself: what is written into one that was there would keep that one's mode.
+  // The flag `wx` makes a new file: one that was there would keep its old mode.
   const write = (path: string, text: string, mode: number) => writeFileSync(path, text, { mode, flag: 'wx' });
   write(files.key, key, 0o600);
   write(files.cert, cert, 0o644);

@@ -1,13 +1,13 @@
 /**
- * Which names of the vendor's are to be pointed where, for which of its libraries, and what the server and they are to
- * be told. Pure.
+ * Which of the vendor's host names must lead to this server, for which of its libraries, and which settings the server
+ * and the libraries need. Pure.
  */
 import { isIPv4 } from 'node:net';
 import { join } from 'node:path';
 import { Fault } from '../../../kernel/fault.ts';
 import { LIBRARIES, type Library, REGIONS, type Region } from './libraries.ts';
 
-/** Where what was made lies; absolute paths. */
+/** Where the files lie that were made; absolute paths. */
 export type MadeFiles = { ca: string; bundle: string; cert: string; key: string; ends: string };
 
 export type Moving = {
@@ -20,9 +20,9 @@ export type Moving = {
     hosts: string[];
     trust: string[];
   }[];
-  /** Of all of them. */
+  /** The hosts of all libraries. */
   hosts: string[];
-  /** The same said to several programs; each a list of lines. */
+  /** The same names for several programs; each is a list of lines. */
   names: { hostsFile: string[]; dnsmasq: string[]; unbound: string[] };
   /** Variables for `aircheck serve`. */
   settings: Record<string, string>;
@@ -40,7 +40,7 @@ export type MovingChoice = {
 };
 
 /**
- * Throws a Fault for a library or region that is none, and an address that they could not use.
+ * Throws a Fault for an unknown library or region, and for an address that the libraries cannot use.
  * @param folder absolute
  */
 export function planOf(words: MovingChoice, folder: string): Moving {
@@ -72,7 +72,7 @@ export function planOf(words: MovingChoice, folder: string): Moving {
     hosts,
     names: {
       hostsFile: [`${address} ${hosts.join(' ')}`],
-      // `local` keeps questions for another kind of address from being passed on.
+      // `local` keeps dnsmasq from passing on questions for other kinds of address.
       dnsmasq: hosts.flatMap((host) => [`local=/${host}/`, `host-record=${host},${address}`]),
       unbound: hosts.flatMap((host) => [`local-zone: "${host}." static`, `local-data: "${host}. A ${address}"`]),
     },

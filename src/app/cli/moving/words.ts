@@ -1,6 +1,4 @@
-/**
- * What `aircheck moving` found out and made, for people. Pure.
- */
+/** What `aircheck moving` found and made, written for people. Pure. */
 import type { Moving } from './plan.ts';
 
 export function inWords({ address, libraries, hosts, names, settings, certificate }: Moving): string {
