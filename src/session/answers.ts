@@ -15,7 +15,9 @@ export function queryResponse(task: Task, state: TaskState, unit: 's' | 'ms'): Q
   return { status: state.status, extensionServiceState: [page, ...pushStates(task, state, standing)] };
 }
 
-/** What query says beyond the contract, of a recording of a channel; a page's state has `onhold` itself. */
+/**
+ * What query says beyond the contract about a recording of a channel; a web page's state has `onhold` in the contract.
+ */
 export function extensionOf({ document: { plan } }: Task): Pick<QueryReply, 'aircheck'> {
   return plan.mode === 'web' || plan.onhold === undefined ? {} : { aircheck: { onhold: plan.onhold } };
 }
@@ -33,7 +35,10 @@ export function stopResponse(
   return { extensionServiceState: [toWebRecorderState(recording, standing, unit), upload] };
 }
 
-/** Of those that are wanted now, in the order in which they were named; none where no push was started. */
+/**
+ * The state of each push that is wanted now, in the order in which the customer named them; none where no push was
+ * started.
+ */
 function pushStates({ document: { pushes } }: Task, state: TaskState, standing: PageStanding): RtmpPublishState[] {
   if (!pushes) return [];
   const outputs = pushes.map(({ id, url: rtmpUrl }) => {
@@ -43,7 +48,7 @@ function pushStates({ document: { pushes } }: Task, state: TaskState, standing: 
   return [{ serviceName: 'rtmp_publish_service', payload: { outputs, state: standing.state } }];
 }
 
-/** Of a web page; undefined in other modes. */
+/** The state of a web page's recording; undefined in other modes. */
 function standingOf({ document: { plan } }: Task, { phase, joined }: TaskState): PageStanding | undefined {
   if (plan.mode !== 'web') return undefined;
   const isOver = phase === 'uploading' || phase === 'ended';

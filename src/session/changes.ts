@@ -1,23 +1,23 @@
 /**
- * Changes of a running recording as its task keeps them: the newest one by one, so that a run that begins anew makes
- * each hold from the same moment on; older ones are part of the plan.
+ * Changes of a running recording as its task keeps them. The newest are kept one by one, so that a new run makes each
+ * hold from the same moment on; older ones become part of the plan.
  */
 import type { Change, ChangeCommand } from '../contract/line/commands.ts';
 import { type OverlaysChange, withOverlays } from '../contract/line/overlays.ts';
 import type { Plan } from '../contract/line/plan.ts';
 import { type HostUs, type RecordingUs, toHost } from '../kernel/time.ts';
 
-/** A change and its moment, which is the recording's: a host's means nothing after a restart. */
+/** A change and its moment in the recording's time: a host's time means nothing after a restart. */
 export type KeptChange = { atUs: RecordingUs; change: Change };
-/** The plan as it was before `changes`. */
+/** `before`: the plan without `changes`. */
 export type ChangedPlan = { before: Plan; changes: readonly KeptChange[] };
 
-/** A new run goes on some seconds before the end of the one before it, never so far. */
+/** A new run goes on some seconds before the end of the one before it, never as far back as this. */
 const KEEP_US = 60_000_000;
-/** Whoever changes things more often than this within a minute has the oldest hold from the run's beginning. */
+/** When more changes than this come within a minute, the oldest hold from the run's beginning. */
 const MAX_KEPT = 100;
 
-/** Adds changes; what is too old, or too much, goes into the plan. */
+/** Adds changes; those that are too old or too many become part of the plan. */
 export function keepChanges(
   { before, changes }: ChangedPlan,
   added: readonly KeptChange[],
@@ -39,7 +39,7 @@ export function toCommands(changes: readonly KeptChange[], zeroMonoUs: HostUs): 
   return changes.map(({ atUs, change }) => ({ ...change, atMonoUs: toHost(atUs, zeroMonoUs) }));
 }
 
-/** The whole of a composite's overlays with a change made to some; nothing where there is no picture. */
+/** All overlays of a composite after a change to some of them; undefined where there is no picture. */
 export function overlaysChanged(plan: Plan, change: OverlaysChange): Change[] {
   if (plan.mode !== 'mix' || !plan.video) return [];
   return [{ type: 'changeOverlays', overlays: withOverlays(plan.video.overlays, change) }];
@@ -59,7 +59,7 @@ function changed(plan: Plan, change: Change): Plan {
     case 'changeLayout': {
       if (plan.mode !== 'mix' || !plan.video) return plan;
       const { type: _type, ...look } = change;
-      // It replaces the whole of the old one, whose images go with it.
+      // The new look replaces the whole old one, and the old one's images with it.
       const { backgrounds: _old, ...video } = plan.video;
       return { ...plan, video: { ...video, ...look } };
     }

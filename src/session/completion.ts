@@ -1,6 +1,6 @@
 /**
- * Completion: what is done once a recording is over. What is made of the whole is made, then all that lies on the spool
- * is stored, and the spool is let go.
+ * Completion: what is done once a recording is over. What is made of the whole recording is made, then everything on
+ * the spool is stored, and the spool folder is removed.
  */
 import type { CompleteCommand } from '../contract/line/complete.ts';
 import type { QualityReport } from '../contract/line/quality-report.ts';
@@ -17,19 +17,19 @@ export type CompletionOptions = {
   ports: TaskPorts;
   task(): Task;
   upload: TaskUpload;
-  /** As the recorder last told it; undefined when it never did. */
+  /** The recorder's newest quality report; undefined when there never was one. */
   quality(): QualityReport | undefined;
-  /** The report as it is in the end, to be kept. */
+  /** Keeps the final report. */
   onReport(report: QualityReport): Promise<void>;
-  /** Keeps what is known of the run that completes. */
+  /** Keeps the record of the run that completes the recording. */
   keep(run: RunRecord): Promise<void>;
 };
 
-/** A process that is killed, for want of memory say, may do better the next time. */
+/** A process that was killed, for want of memory say, may succeed the next time. */
 const MAX_TRIES = 3;
 /**
- * A disk without room is looked at again after this, then after longer and longer. When there is none for an hour, the
- * recording ends with what there is: its own files may be what takes the room.
+ * How long after a full disk was met it is tried again; the pauses grow. After an hour without room the recording ends
+ * with what there is, because its own files may be what fills the disk.
  */
 const ROOM_PAUSE_MS = 10_000;
 const LONGEST_ROOM_PAUSE_MS = 5 * 60_000;
@@ -44,7 +44,7 @@ export class Completion {
     this.#options = options;
   }
 
-  /** Resolves when all is stored, to where. Rejects when it was called off, or can never be stored. */
+  /** Resolves, when all is stored, to where it lies. Rejects when it was called off or can never be stored. */
   async finish(generation: number, signal: AbortSignal): Promise<UploadingStatus> {
     const { ports, task, upload } = this.#options;
     const { sid } = task();
@@ -57,7 +57,10 @@ export class Completion {
     return upload.finish(await this.#withReport(files, generation));
   }
 
-  /** Keeps the folder when a crash left unfinished files in it: what they hold is nowhere else. */
+  /**
+   * Removes the spool folder; keeps it when a crash left unfinished files in it, because what they hold is nowhere
+   * else.
+   */
   async discardSpool(): Promise<void> {
     const { spool, log } = this.#options.ports;
     const { sid } = this.#options.task();
@@ -66,8 +69,8 @@ export class Completion {
   }
 
   /**
-   * Repairs what a recorder that crashed left, and makes what is made after the end. What of it fails must not keep the
-   * rest from its store.
+   * Repairs what a recorder that crashed left, and makes what is made after the end. When some of it fails, the rest
+   * must still reach its store.
    */
   async #complete(generation: number, signal: AbortSignal): Promise<void> {
     const { ports, task } = this.#options;
@@ -80,12 +83,12 @@ export class Completion {
     for (let n = 0, tries = 1; ; n++) {
       try {
         const earlierDirs = (await spool.runs(sid)).map(({ dir }) => dir);
-        // Each in a folder of its own: what one that was killed left there is one more thing to repair.
+        // Each try has a folder of its own: what a killed one left there is one more thing to repair.
         const spoolDir = await spool.create(sid, generation + n, 'complete');
         await this.#run(generation + n, { spoolDir, earlierDirs, ...work }, signal);
         return;
       } catch (error) {
-        // One that was called off is done by the next server.
+        // When it was called off, the next server completes the recording.
         if (signal.aborted) throw error;
         const details = { sid, generation: generation + n, error: messageOf(error) };
         if (isOutOfRoom(error) && clock.monoUs() < waitsUntilUs) {
@@ -103,7 +106,7 @@ export class Completion {
     }
   }
 
-  /** Files that are finished need not wait for room. */
+  /** Finished files are stored while the rest waits for room. */
   async #storeMeanwhile(): Promise<void> {
     const { ports, task, upload } = this.#options;
     const { sid } = task();
@@ -116,7 +119,7 @@ export class Completion {
     }
   }
 
-  /** What there is to make; undefined when there is nothing. */
+  /** What is to be made after the end; undefined when there is nothing. */
   async #work(): Promise<Pick<CompleteCommand, 'mp4' | 'extras'> | undefined> {
     const { ports, task } = this.#options;
     const { sid, cname, document } = task();
@@ -124,10 +127,10 @@ export class Completion {
     const { files, leftovers } = await ports.spool.read(sid);
     const hasSlices = files.some(({ file }) => file.type === 'slice');
     const mp4 = plan.mode !== 'individual' && plan.files.mp4 ? plan.mp4Limit : undefined;
-    // Also where the MP4s end early: one that could not be written was given up, and is made from slices.
+    // Also when the MP4s end early: one that could not be written was given up, and is made from slices.
     const lacksMp4 = mp4 !== undefined && hasSlices && endOf(files, 'slice') - endOf(files, 'mp4') > END_TOLERANCE_MS;
     const extras = plan.mode === 'individual' && Object.values(plan.extras).includes(true) ? plan.extras : undefined;
-    // An MP4 of a recording that had several runs holds what the first had finished; the rest is made from slices.
+    // Of a recording of several runs the MP4s hold only what the first run finished; the rest is made from slices.
     const hadRuns = mp4 !== undefined && hasSlices && new Set(files.map(({ dir }) => dir)).size > 1;
     if (leftovers.length === 0 && !lacksMp4 && !hadRuns && !(extras && hasSlices)) return undefined;
     if (leftovers.length > 0 || lacksMp4)
@@ -166,8 +169,8 @@ export class Completion {
   }
 
   /**
-   * Sees to it that the quality report is kept, and returns the files to store. A recording that has no other files has
-   * no report in its store either, and one that has no report lacks nothing else.
+   * Makes sure that the quality report is kept, and returns the files to store. A recording without other files has no
+   * report in its store either, and a recording without a report is complete all the same.
    */
   async #withReport(files: RunFile[], generation: number): Promise<RunFile[]> {
     const { ports, task, quality, onReport } = this.#options;
@@ -189,10 +192,10 @@ export class Completion {
   }
 }
 
-/** Slices and MP4s of a recording need not end with the same sample. */
+/** The slices and MP4s of a recording need not end at the same sample. */
 const END_TOLERANCE_MS = 500;
 
-/** Where the files of a kind end, Unix milliseconds; before all time where there are none. */
+/** Where the files of a kind end, Unix milliseconds; minus infinity where there are none. */
 function endOf(files: readonly RunFile[], type: 'slice' | 'mp4'): number {
   const ends = files.flatMap(({ file }) => (file.type === type ? [file.startUtcMs + file.durationUs / 1000] : []));
   return Math.max(...ends);

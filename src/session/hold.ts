@@ -1,12 +1,12 @@
 /**
- * TaskHold: a task as one server holds it. Each write of what belongs to the task names owner and epoch, and changes
- * nothing when another server has taken the task over since (ADR 0012).
+ * TaskHold: proof that this server owns a task. Each write of what belongs to the task names owner and epoch, and
+ * changes nothing when another server has taken the task over since (ADR 0012).
  */
 import { Fault } from '../kernel/fault.ts';
 
 export type TaskHold = {
   sid: string;
-  /** The start of the server that holds it. */
+  /** The start of the server that owns it. */
   owner: string;
   /** How often the task has changed hands, from 1. */
   epoch: number;
@@ -14,7 +14,7 @@ export type TaskHold = {
 
 const FENCED = 'task-fenced';
 
-/** Another server has the task now. Whoever is told so stops, and touches nothing more. */
+/** Another server owns the task now. Whoever meets this fault stops, and touches nothing more. */
 export function fenced(sid: string): Fault {
   return new Fault(FENCED, `another server has taken recording ${sid} over`, { blame: 'self' });
 }

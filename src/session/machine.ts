@@ -27,7 +27,7 @@ export function transition(state: TaskState, event: TaskEvent): Transition {
         ? same
         : { state: { ...state, uploaderReady: true }, effects: [] };
     case 'uploadProgressed':
-      // Files that are added later make the part smaller; what was told is not taken back.
+      // Files that are added later would lower the progress; what was told is not taken back.
       return state.phase === 'ended'
         ? same
         : { state: { ...state, progress: Math.max(state.progress, event.progress) }, effects: [] };
@@ -38,7 +38,7 @@ export function transition(state: TaskState, event: TaskEvent): Transition {
     case 'pageReloaded':
     case 'fileResent':
     case 'fileBackedUp':
-      // Told to others, and of no consequence here.
+      // These are told to the customer and change nothing here.
       return same;
     case 'pushChanged': {
       const { type: _type, ...push } = event;
@@ -69,10 +69,10 @@ export function transition(state: TaskState, event: TaskEvent): Transition {
       return beginStopping({ ...state, healthy: false }, 'failure', event.message);
     case 'recorderEnded': {
       const message = event.message || event.reason;
-      // A recorder that stops unasked was told to by somebody who is not its server.
+      // A recorder that stops without our call was told to by somebody who is not its server.
       const asked = event.reason === 'stopped' && state.phase === 'stopping';
       if (asked || AS_PLANNED.has(event.reason)) return beginUploading(state, true, message);
-      // Another run would find the same page.
+      // Another run would meet the same page.
       if (NO_PAGE.has(event.reason)) return beginUploading(state, false, message);
       return lose(state, event.atMs, message);
     }
@@ -97,13 +97,13 @@ export function transition(state: TaskState, event: TaskEvent): Transition {
   }
 }
 
-/** Why a recorder ends by itself when all is well, and when there is no page to record. */
+/** Reasons for which a recorder ends by itself when all is well, and those for which there is no page to record. */
 const AS_PLANNED: ReadonlySet<EndReason> = new Set(['idle', 'aged']);
 const NO_PAGE: ReadonlySet<EndReason> = new Set(['pageLate', 'pageUnreachable']);
 
 const STOP_OUTCOMES = { uploaded: 'stored', backuped: 'backuped', unknown: 'unproved' } as const;
 
-/** Start-up only moves forward, and never out of a stop. */
+/** The status of a start only moves forward, and never out of a stop. */
 function raise(state: TaskState, status: 3 | 4 | 5): TaskState {
   return state.phase === 'recording' && state.status < status ? { ...state, status } : state;
 }
@@ -126,7 +126,8 @@ function beginStopping(state: TaskState, stoppedBy: 'call' | 'shutdown' | 'failu
 }
 
 /**
- * There is no use in recording for a store that takes nothing. Who waits for a stop is told that the recording is gone.
+ * It is of no use to record for a store that takes nothing. Whoever waits for a stop is told that the recording is
+ * gone.
  */
 function giveUp(state: TaskState, why: string): Transition {
   if (state.phase === 'ended' || state.refused) return { state, effects: [] };
@@ -141,7 +142,7 @@ function giveUp(state: TaskState, why: string): Transition {
 const LOSS_WINDOW_MS = 60_000;
 const MAX_LOSSES = 3;
 
-/** Another run goes on, also when a stop is asked for: what came before it is still in the feed. */
+/** Another run goes on, even when a stop was asked for: what came before the stop is still in the feed. */
 function lose(state: TaskState, atMs: number, why: string): Transition {
   if (state.phase !== 'recording' && state.phase !== 'stopping') return { state, effects: [] };
   const lossesMs = [...state.lossesMs.filter((ms) => ms > atMs - LOSS_WINDOW_MS), atMs];
@@ -173,7 +174,9 @@ function beginUploading(state: TaskState, healthy: boolean, ending: string): Tra
   };
 }
 
-/** After a restart of the server a task stays what it was for its callers; only who waited for an answer is gone. */
+/**
+ * After a restart of the server a task looks the same to its callers; only the call that waited for an answer is gone.
+ */
 function takeOver(state: TaskState, newestGeneration: number): Transition {
   if (state.phase === 'ended') return { state, effects: [] };
   const taken: TaskState = {
@@ -211,8 +214,8 @@ function end(
   if (state.phase !== 'uploading') return { state, effects: [] };
   const { waitingStop } = state;
   const effects: TaskEffect[] = waitingStop === undefined ? [] : [answer(waitingStop, outcome)];
-  // What could not be uploaded stays on the spool, the only place it is.
-  // So does what nothing but its store's word says is there.
+  // A file that could not be uploaded stays on the spool, the only place where it is. So does one whose arrival only
+  // its store's word confirms.
   if (outcome !== 'late' && outcome !== 'unproved') effects.push({ type: 'discardSpool' });
   return {
     state: { ...state, phase: 'ended', status: healthy ? 8 : 20, healthy, waitingStop: undefined, ending },
@@ -228,7 +231,10 @@ function hasFiles({ playlists, mp4s, snapshot }: TaskState): boolean {
   return playlists.length > 0 || mp4s.length > 0 || snapshot;
 }
 
-/** Those that are over and were told of are kept for a while only: calls may change pushes any number of times. */
+/**
+ * At most this many pushes are remembered, as calls may change them any number of times: of those that are over only
+ * the latest.
+ */
 const MAX_PUSHES = 16;
 
 function withPush(pushes: KnownPush[], push: KnownPush): KnownPush[] {
@@ -238,12 +244,12 @@ function withPush(pushes: KnownPush[], push: KnownPush): KnownPush[] {
   return [...pushes.slice(-MAX_PUSHES + 1), push];
 }
 
-/** Who pushed them is gone. */
+/** The server that pushed is gone, and its pushes with it. */
 function disconnected(pushes: KnownPush[]): KnownPush[] {
   return pushes.map((push) => ({ ...push, status: 'disconnected' }));
 }
 
-/** Newer versions of a playlist begin where the first did, and may have become one that no player shows. */
+/** A newer version of a playlist begins where the first did, but may be one that no player shows any more. */
 function withFile(files: ListedFile[], file: ListedFile): ListedFile[] {
   const known = files.find(({ key }) => key === file.key);
   if (known)

@@ -1,6 +1,4 @@
-/**
- * What a task tells its customer, by what happened to it (contract §3.4). Pure: state before, event, state after.
- */
+/** What a task tells its customer about each event (contract §3.4). Pure: state before, event, state after. */
 import type { PageReload } from '../contract/line/facts.ts';
 import { toEntries } from '../contract/rest/file-list.ts';
 import { toPageFiles } from '../contract/rest/page-state.ts';
@@ -9,7 +7,7 @@ import { type LastingTask, listed, type Task, type TaskEvent, type TaskState } f
 
 /** `module` of notice 1. */
 const MODULES = { recorder: 0, uploader: 1, page: 6 } as const;
-/** `errorLevel` of notice 1: the recording goes on, or it does not. */
+/** `errorLevel` of notice 1: whether the recording goes on or not. */
 const MAJOR = 4;
 const FATAL = 5;
 /** `errorCode` of notice 1 where the contract leaves it open; `docs/guide/notifications.md` lists them. */
@@ -22,9 +20,9 @@ export const ERROR_CODES = {
 } as const;
 /** `leaveCode` of notice 41. */
 const LEAVE = { failed: 0, signal: 2, idle: 4, stopped: 16 } as const;
-/** `recordingMode` of notice 3; there is none for a web page, which has no such notice. */
+/** `recordingMode` of notice 3, which does not exist for web pages. */
 const RECORDING_MODES = { individual: 0, mix: 1, web: undefined } as const;
-/** `reason` of notice 73, which knows no others. */
+/** `reason` of notice 73, which knows no other reasons. */
 const RELOADS: { [reason in PageReload]?: 'page_load_timeout' | 'audio_silence' } = {
   loadTimeout: 'page_load_timeout',
   audioSilence: 'audio_silence',
@@ -44,7 +42,7 @@ export function noticesOf(task: Task, before: TaskState, event: TaskEvent, after
   return [...pushesChanged(before, after), ...happened(task, before, event, after)];
 }
 
-/** Of every push that stands otherwise than before, whatever happened. */
+/** One notice for each push whose status has changed, whatever the event was. */
 function pushesChanged(before: TaskState, after: TaskState): NoticeDraft[] {
   if (before.pushes === after.pushes) return [];
   const was = new Map(before.pushes.map(({ id, status }) => [id, status]));
@@ -61,14 +59,14 @@ function happened(task: Task, before: TaskState, event: TaskEvent, after: TaskSt
       if (before.joined) return [];
       return [recorderStarted(task, event.atMs), ...(before.uploaderReady ? [uploaderStarted()] : [])];
     case 'uploaderReady':
-      // The recorder comes first, whoever was faster; a recording that never began has no uploader to tell of.
+      // The recorder is told of first, whichever was faster; a recording that never began has no uploader to tell of.
       return before.uploaderReady || !before.joined ? [] : [uploaderStarted()];
     case 'streamStateChanged':
       return [streamState(event)];
     case 'sliceStarted':
       return [sliceStart(event)];
     case 'holdChanged':
-      // In web mode the contract has no such notice, and the call to which it belongs is the contract's.
+      // The contract has no such notice for web mode, and the call that puts a web page on hold is the contract's own.
       return isPage(task) ? [] : [holdChanged(event)];
     case 'outputFailed':
       return [error(own(task), MAJOR, ERROR_CODES.notWritten, event.message)];
@@ -117,7 +115,7 @@ function uploaderStarted(): NoticeDraft {
   return { eventType: 30, details: { msgName: 'uploader_started', status: 0 } };
 }
 
-/** Of a page that crashed or the like there is no notice 73 in the contract; it is told as an error that was met. */
+/** The contract has notice 73 for two reasons only; a page that crashed, say, is told as an error that was mended. */
 function pageReloaded({ reason, message }: Extract<TaskEvent, { type: 'pageReloaded' }>): NoticeDraft {
   const told = RELOADS[reason];
   return told
@@ -167,11 +165,11 @@ function refused(
   event: Extract<TaskEvent, { type: 'storeRefused' }>,
   after: TaskState,
 ): NoticeDraft[] {
-  // The recording was given up for it, and that was told.
+  // The recording was given up for this refusal, which was told then.
   if (before.refused) return [];
   if (!after.refused) return [error('uploader', MAJOR, ERROR_CODES.storeRefused, event.message)];
   const told = error('uploader', FATAL, ERROR_CODES.storeRefused, event.message);
-  // Otherwise the recorder has to leave first.
+  // Otherwise the notice waits until the recorder has left.
   return before.phase === 'uploading' ? [told, exit(after)] : [told];
 }
 
@@ -182,22 +180,22 @@ function ran(task: Task, before: TaskState, event: RunEvent, after: TaskState): 
   if (before.phase === 'uploading') return [];
   if (after.phase !== 'uploading') {
     const goesOn = after.generation > before.generation && before.generation > 0;
-    // It joins under the uid of the one before: the channel never saw that one leave.
+    // The new recorder joins under the uid of the old one, which the channel never saw leave.
     const newUid = Number(task.uid);
     return goesOn ? [{ eventType: 12, details: { msgName: 'session_failover', newUid } }] : [];
   }
   const notices: NoticeDraft[] = [];
-  // What ended a recording that was ended in order was told then.
+  // A recording that was ended in order was told of then.
   if (!after.healthy && before.healthy) {
     const code = event.type === 'launchFailed' ? event.errorCode : ERROR_CODES.failed;
     notices.push(error(own(task), FATAL, code, after.ending ?? ''));
   }
   if (isPage(task)) notices.push(pageStopped(task, before, event, after));
-  // Who never came does not leave, and who crashed did not leave either.
+  // A recorder that never came does not leave, and one that crashed did not leave either.
   else if (before.joined && event.type === 'recorderEnded' && (after.healthy || !before.healthy))
     notices.push(leave(leaveCodeOf(before, event.reason)));
   else if (before.joined && event.type === 'orphansEnded') notices.push(leave(leaveCodeOf(before, 'stopped')));
-  // Its files may stay on the spool for long.
+  // The exit is told now, because the files of a refused recording may stay on the spool for long.
   if (before.refused) notices.push(exit(after));
   return notices;
 }
@@ -206,11 +204,11 @@ function leaveCodeOf(before: TaskState, reason: Extract<TaskEvent, { type: 'reco
   if (reason === 'idle') return LEAVE.idle;
   if (reason !== 'stopped') return LEAVE.failed;
   if (before.stoppedBy === 'failure' && !before.refused) return LEAVE.failed;
-  // Of the rest only a shutdown stops a recorder without a call.
+  // Of these only a shutdown stops a recorder without a call.
   return before.stoppedBy === 'shutdown' ? LEAVE.signal : LEAVE.stopped;
 }
 
-/** However far it came: who asked for the recording learns from this why there is none. */
+/** Told however far the recording came: from this notice its customer learns why there is no more of it. */
 function pageStopped(task: Task, before: TaskState, event: RunEvent, after: TaskState): NoticeDraft {
   const message = pageEndOf(before, event, after);
   return {
@@ -245,7 +243,7 @@ function pageEndOf(before: TaskState, event: RunEvent, after: TaskState): keyof 
   }
 }
 
-/** The module whose errors a task's recorder tells. */
+/** The module under which errors of a task's recorder are told. */
 function own(task: LastingTask): 'page' | 'recorder' {
   return isPage(task) ? 'page' : 'recorder';
 }
@@ -273,7 +271,7 @@ function ended(
   return [uploaded(files), ...exits];
 }
 
-/** Notices of a web page name no files here (contract §3.4). */
+/** The contract's notices of web pages name no files here (§3.4). */
 function filesOf(task: LastingTask, state: TaskState): { fileList?: ReturnType<typeof toEntries> } {
   return isPage(task) ? {} : { fileList: toEntries(listed(task, state), 'ms') };
 }
@@ -286,7 +284,7 @@ function uploaded(files: ReturnType<typeof filesOf>): NoticeDraft {
   return { eventType: 31, details: { msgName: 'uploaded', status: 0, ...files } };
 }
 
-/** What an ended recording still has to tell: its files are where they belong, or will never be. */
+/** What is told of a recording that has ended: its files have reached their store, or never will. */
 export function afterwards(task: LastingTask, state: TaskState, what: 'moved' | { gaveUp: string }): NoticeDraft {
   if (what === 'moved') return uploaded(filesOf(task, state));
   return error('uploader', MAJOR, ERROR_CODES.uploadAbandoned, what.gaveUp);

@@ -1,5 +1,6 @@
 /**
- * What the session needs from the world, as narrow as it uses it. The app joins the real ones; tests bring their own.
+ * What the session needs from the world, no wider than it uses it. The app connects the real parts; tests bring their
+ * own.
  */
 
 import type { ChangeCommand, Source, StartCommand } from '../contract/line/commands.ts';
@@ -28,12 +29,12 @@ export type Resource = {
   expiresMs: number;
   resourceExpiredHour: number;
   startHash: string | undefined;
-  /** The recording it started, and when. */
+  /** The recording that it started, and when. */
   sid: string | undefined;
   startedMs: number | undefined;
 };
 
-/** A task that was claimed: as its former owner left it. */
+/** A task that was claimed, as its former owner left it. */
 export type ClaimedTask = {
   task: Task;
   state: TaskState;
@@ -43,12 +44,12 @@ export type ClaimedTask = {
   runs: RunRecord[];
 };
 
-/** What is known of a task for ever; what it needed to run is forgotten when it ends. */
+/** What is kept of a task for ever; what it needed to run is removed when it ends. */
 export type PastTask = {
   task: Omit<Task, 'document'> & { document: Pick<TaskDocument, 'plan' | 'warnings'> };
   state: TaskState;
   endedMs: number | undefined;
-  /** Of a recorder at work, as it was last told; undefined when there was none. */
+  /** The newest quality report of a recorder at work; undefined when there was none. */
   quality: QualityReport | undefined;
 };
 
@@ -60,11 +61,11 @@ export type RecordingStore = {
   /** The running task of a channel and uid. */
   findRunning(appid: string, cname: string, uid: string): Promise<string | undefined>;
   /**
-   * Uses the resource up and adds the task as this server's, in one transaction. `used` and `conflict` say who was
-   * faster.
+   * Uses up the resource and adds the task as this server's, in one transaction. `used` and `conflict` say which other
+   * call was faster.
    */
   addTask(task: Task, state: TaskState): Promise<TaskHold | 'used' | 'conflict'>;
-  /** Lets a resource be started once more, after a start that came to nothing. */
+  /** Lets a resource be started once more, after a start that failed. */
   releaseResource(resourceId: string, sid: string): Promise<void>;
   /** Keeps what a call changed of a running task. Rejects as fenced when another server has it. */
   saveDocument(hold: TaskHold, document: TaskDocument): Promise<void>;
@@ -77,18 +78,18 @@ export type RecordingStore = {
   /** A task of an app, running or ended. */
   findTask(appid: string, sid: string): Promise<PastTask | undefined>;
   /**
-   * Keeps a task's new state, and what is to be told of it, in one transaction; the credentials of an ended task are
-   * forgotten. Rejects as fenced when another server has the task.
+   * Keeps a task's new state and the notices about it in one transaction, and removes the credentials of an ended task.
+   * Rejects as fenced when another server has the task.
    */
   saveState(hold: TaskHold, state: TaskState, nowMs: number, notices?: readonly Notice[]): Promise<void>;
   /**
-   * Takes unfinished tasks whose files lie here and whose owner is gone. One that is damaged does not hide the others.
+   * Takes unfinished tasks whose files lie here and whose owner is gone. A damaged one does not hide the others.
    * @param spooled sids that lie on this server's spool
    */
   claimTasks(spooled: readonly string[]): Promise<{ tasks: ClaimedTask[]; unreadable: { sid: string; why: string }[] }>;
-  /** Which of these recordings the database knows nothing of, neither running nor ended. */
+  /** Which of these recordings are not in the database, neither running nor ended. */
   unknownOf(sids: readonly string[]): Promise<string[]>;
-  /** Which of these tasks are no longer this server's. */
+  /** Which of these tasks belong to another server now. */
   lostOf(holds: readonly TaskHold[]): Promise<string[]>;
 };
 
@@ -98,10 +99,11 @@ export type Feed = { path: string; openedMonoUs: HostUs; close(): unknown };
 /** @property videoStreamType which of a sender's simulcast streams is wanted: 0 the high one, 1 the low one */
 type FeedRequest = { appid: string; cname: string; uid: string; sid: string; videoStreamType: 0 | 1 };
 export type ChannelPort = {
-  /** A recording of this channel is about to begin: the channel gets a whole picture of everyone ready. */
+  /** Announces a recording of this channel, so that the channel has a whole picture of everyone ready. */
   prepare(appid: string, cname: string): void;
   /**
-   * Joins the channel and keeps all it sends from this instant on. Throws a Fault, `uid-taken` when a user has the uid.
+   * Joins the channel and keeps everything that it sends from this instant on. Throws a Fault, `uid-taken` when a user
+   * has the uid.
    */
   openFeed(who: FeedRequest): Promise<Feed>;
   /** Why the token does not let the recorder in; undefined when it does, or when the app wants none. */
@@ -111,49 +113,52 @@ export type ChannelPort = {
 export type PagePort = {
   /** Why no web page can be recorded here, in words; undefined when pages can. */
   readonly refusal: string | undefined;
-  /** What a run that records the page reads. Throws a Fault when it cannot be made ready. */
+  /** The source of a run that records the page. Throws a Fault when it cannot be made ready. */
   sourceOf(page: PageAddress): Source;
-  /** Removes what runs left whose processes have ended. */
+  /** Removes what runs left behind whose processes have ended. */
   sweep(): void;
 };
 
-/** What becomes of a run's process. */
+/** Told what happens to a run's process. */
 export type RunListener = {
-  /** It is there. */
+  /** The process exists. */
   onProcess(process: ProcessIdentity): void;
   onFact(fact: Fact): void;
-  /** Once, and after the last fact. */
+  /** Called once, after the last fact. */
   onExit(why: string): void;
 };
 
 export type PushPort = {
-  /** Addresses and ranges that may be pushed to beside public ones. */
+  /** Addresses and ranges that may be pushed to besides public ones. */
   readonly networks: readonly string[];
-  /** Why nothing is ever pushed to this address, in words; undefined when it may be. */
+  /** Why this address may never be pushed to, in words; undefined when it may. */
   refusalOf(url: string): string | undefined;
 };
 
 export type RecorderProcess = {
   /** Ends the recording at monotonic `atMonoUs`; the process is ended by force when it takes too long. */
   stop(atMonoUs: HostUs): void;
-  /** Hands on a change; one that comes before the process is ready waits for it. */
+  /** Passes on a change; a change that comes before the process is ready waits for it. */
   change(command: ChangeCommand): void;
-  /** Ends the process at once, whatever it was about to finish. */
+  /** Ends the process at once, whatever it was finishing. */
   kill(): void;
 };
 export type RecorderPort = {
   /**
-   * Has a process started, or takes one that waits. The listener is called after this has returned. Throws a Fault when
-   * there can be none.
+   * Starts a process, or takes one that was kept ready. The listener is called only after this has returned. Throws a
+   * Fault when no process can be had.
    */
   launch(start: StartCommand, listener: RunListener): RecorderProcess;
-  /** Whether that very process is still there. */
+  /** Whether that very process still runs. */
   isAlive(process: ProcessIdentity): boolean;
-  /** Ends the process of a former server by force, with all it started; not when it may be another's. */
+  /**
+   * Ends the process of a former server by force, with all that it started; does nothing when it may be somebody
+   * else's.
+   */
   endOrphan(process: ProcessIdentity): void;
   /**
    * Finishes what recorders that died left unfinished, and makes what is made after the end, in a process of its own.
-   * Waits for its turn. Rejects when it failed, or `signal` called it off.
+   * Waits for its turn. Rejects when it failed or `signal` called it off.
    */
   complete(
     command: CompleteCommand,
@@ -167,21 +172,21 @@ export type UploadEvent =
   | { type: 'snapshotStored'; key: string; startUtcMs: number }
   | { type: 'fileResent' }
   | { type: 'fileBackedUp' }
-  /** `forGood`: it will until somebody does something about it; else it may come back by itself. */
+  /** The store refuses files. `forGood`: until somebody mends something; else it may take them again by itself. */
   | { type: 'storeRefused'; message: string; forGood: boolean }
   /** A playlist or MPD; `playable` is false where no player shows it. */
   | { type: 'playlistStored'; key: string; startUtcMs: number; owner?: FileOwner | undefined; playable?: boolean };
 export type Upload = {
   /** @param dir the folder it lies in */
   add(file: SpooledFile, dir: string): void;
-  /** Resolves when all that was added, and the playlist, is stored, to where. Rejects when aborted. */
+  /** Resolves, when all that was added and the playlist are stored, to where they lie. Rejects when aborted. */
   finish(): Promise<UploadingStatus>;
   abort(): void;
-  /** Tries at once what waits to be tried again. */
+  /** Tries now everything that waits to be tried again. */
   retry(): void;
-  /** Why the store did not take a test object, in words; undefined when it did, or was not asked to. Never rejects. */
+  /** Why the store refused a test object, in words; undefined when it took it or was not tested. Never rejects. */
   readonly tested: Promise<string | undefined>;
-  /** How much of what was added lies in the store, bytes. */
+  /** How much of what was added is in the store, bytes. */
   progress(): { storedBytes: number; addedBytes: number };
   /**
    * Goes on with other credentials for the same bucket. Throws a Fault when the store can never be reached with them.
@@ -209,18 +214,18 @@ export type SpoolPort = {
   /** The runs that have a folder, oldest first; 0 is that of a version which made none for each. */
   runs(sid: string): Promise<{ generation: number; dir: string }[]>;
   /**
-   * All files that lie finished in the folders of all runs, what is wrong with others, in words, and those a crash left
+   * All finished files in the folders of all runs, what is wrong with others, in words, and the files that a crash left
    * unfinished.
    */
   read(sid: string): Promise<{ files: RunFile[]; problems: string[]; leftovers: RunLeftover[] }>;
-  /** A quality report that lies finished on the spool. Throws a Fault when it cannot be read. */
+  /** Reads a quality report from the spool. Throws a Fault when it cannot be read. */
   readReport(file: RunFile): Promise<QualityReport>;
-  /** Puts a quality report into the folder of a run, which is made when it is not there. */
+  /** Writes a quality report into the folder of a run, which is made when it is missing. */
   writeReport(sid: string, generation: number, baseName: string, report: QualityReport): Promise<RunFile>;
   remove(sid: string): Promise<void>;
 };
 
-/** As much of a pino logger as the session uses. */
+/** The part of a pino logger that the session uses. */
 export type SessionLog = {
   debug(details: object, text: string): void;
   info(details: object, text: string): void;
@@ -228,13 +233,13 @@ export type SessionLog = {
   error(details: object, text: string): void;
 };
 
-/** What one task is carried through its life with. */
+/** What carries one task through its life. */
 export type TaskPorts = {
   store: RecordingStore;
   channel: ChannelPort;
   pages: PagePort;
   pushes: PushPort;
-  /** What images may be fetched from beside the public internet, as EndpointGuard has it. */
+  /** Networks that images may be fetched from besides the public internet, as EndpointGuard takes them. */
   imageNetworks: readonly string[];
   recorders: RecorderPort;
   uploads: UploadPort;

@@ -31,7 +31,7 @@ export type RecorderRunsOptions = {
   onFenced(): void;
 };
 
-/** How long the recorder of a server that died may take to finish its files before it is ended. */
+/** How long the recorder of a server that died may take to finish its files; then it is ended by force. */
 const ORPHAN_WAIT_MS = 30_000;
 const ORPHAN_LOOK_MS = 500;
 
@@ -53,7 +53,7 @@ export class RecorderRuns {
   }
 
   /**
-   * Why the first run could not be launched; undefined when it was, or when the recording fails after a good start
+   * Why the first run could not be launched; undefined when it was, and for a recording that fails after a good start
    * call.
    */
   get failure(): unknown {
@@ -75,8 +75,8 @@ export class RecorderRuns {
       this.#zeroMonoUs = zeroMono.us;
       return;
     }
-    // Only once the machine itself was started anew must wall time be believed. It may have been set back meanwhile,
-    // and the next run would wait until it is past what lies on the spool.
+    // After a restart of the machine only wall time is left to go by. It may have been set back meanwhile; but the
+    // present cannot lie before the end of what is on the spool, or the next run would wait until it is past that.
     const endMs = Math.max(clock.nowMs(), await this.#spooledUntilMs());
     this.#zeroMonoUs = Math.round(clock.monoUs() - (endMs - zeroUtcMs) * 1000);
   }
@@ -94,7 +94,7 @@ export class RecorderRuns {
     }
   }
 
-  /** Launches the next run. Resolves to whether it was; what keeps it from being launched is told as an event. */
+  /** Launches the next run. Resolves to whether that worked; what prevented it is dispatched as an event. */
   async launch(generation: number): Promise<boolean> {
     const { task, state, onEvent } = this.#options;
     const isFirst = state().zeroUtcMs === undefined;
@@ -108,8 +108,8 @@ export class RecorderRuns {
       return true;
     } catch (error) {
       const message = messageOf(error);
-      // A uid that a user has makes the recording fail after a good start call (contract §6.10); all else fails the
-      // call.
+      // When a user has the uid, the recording fails after a good start call (contract §6.10); any other fault fails
+      // the call.
       const taken = (error as { code?: unknown }).code === 'uid-taken';
       if (taken) onEvent({ type: 'launchFailed', message, errorCode: ERROR_CODES.uidTaken });
       else if (isFirst) {
@@ -123,8 +123,8 @@ export class RecorderRuns {
   }
 
   /**
-   * Ends the recording at this moment, also for the run that goes on after one that is lost just now. False when none
-   * was ever launched.
+   * Ends the recording at this moment, also for the run that replaces one being lost just now. False when none was ever
+   * launched.
    */
   stop(atMonoUs: HostUs): boolean {
     this.#stopAtMonoUs ??= atMonoUs;
@@ -142,7 +142,7 @@ export class RecorderRuns {
     await feed?.close();
   }
 
-  /** Ends whatever runs, at once. */
+  /** Ends at once whatever process is at work. */
   kill(): void {
     this.#run?.process.kill();
     this.#run = undefined;
@@ -150,7 +150,7 @@ export class RecorderRuns {
 
   /**
    * Waits until the processes of a server that died have ended. Recorders may finish their files; one that takes too
-   * long, and what completes a recording, is ended by force.
+   * long is ended by force, and so is a process that completes a recording.
    */
   async awaitOrphans(former: readonly RunRecord[], signal: AbortSignal): Promise<void> {
     const { recorders, clock, log } = this.#options.ports;
@@ -165,7 +165,7 @@ export class RecorderRuns {
     }
   }
 
-  /** Keeps what is known of a run; a database that does not answer holds nothing up. */
+  /** Keeps the record of a run; a database that does not answer holds nothing up. */
   async keep(record: RunRecord): Promise<void> {
     const { ports, hold, onFenced } = this.#options;
     try {
@@ -193,7 +193,7 @@ export class RecorderRuns {
     const { recorders, spool, clock } = ports;
     const { sid, document } = task();
     const { source, openedMonoUs } = await this.#openSource();
-    // What has begun counts from the same zero for ever, on this server or the next.
+    // Every run counts from the same zero, on this server and on the next.
     const zeroMonoUs = this.zeroMonoUs ?? openedMonoUs;
     this.#zeroMonoUs = zeroMonoUs;
     const zeroUtcMs = state().zeroUtcMs ?? Math.round(clock.nowMs() - (clock.monoUs() - openedMonoUs) / 1000);
@@ -241,7 +241,7 @@ export class RecorderRuns {
     if (this.#stopAtMonoUs !== undefined) process.stop(this.#stopAtMonoUs);
   }
 
-  /** What a run reads, and since when it is there, monotonic. */
+  /** The source of the runs, and since when it exists, monotonic. */
   async #openSource(): Promise<{ source: Source; openedMonoUs: HostUs }> {
     const { ports, task } = this.#options;
     const { sid, appid, cname, uid, document } = task();
@@ -279,14 +279,14 @@ export class RecorderRuns {
         onEvent({ type: 'recorderJoined', atMs: fact.atMs });
         return;
       case 'fileSpooled':
-        // A report is stored when all else is, and is no file of the recording for callers.
+        // The report is stored after everything else, and callers do not see it as a file of the recording.
         if (!isReport(fact.file)) onFile(fact.file, spoolDir);
         return;
       case 'qualityMeasured':
         onReport(fact.report);
         return;
       case 'ended':
-        // What comes after its last fact is of no consequence.
+        // Whatever a process says after its last fact is ignored.
         this.#run = undefined;
         onEvent({ type: 'recorderEnded', atMs: fact.atMs, reason: fact.reason, message: fact.message });
         return;

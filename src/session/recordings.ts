@@ -32,20 +32,20 @@ import { changeOf, refusePushes } from './update.ts';
 
 export type RecordingsOptions = TaskPorts & {
   resourceLifeMs: number;
-  /** A call that must wait longer than this for the database, or start for a recorder, is answered with a timeout. */
+  /** A call that waits longer than this for the database, or a start for a recorder, is answered with a timeout. */
   callTimeoutMs: number;
   /** Recordings that one app may run at once. */
   maxRecordings: number;
   /** Whether the machine can carry one more recording. */
   admission: Admission;
-  /** What start may leave out or ask for. */
+  /** What a start call may leave out, and what it may ask for. */
   start: StartOptions;
   sliceStartTimeUnit: 's' | 'ms';
   forceExtinfComma: boolean;
-  /** Whether the files of a recorder that took over have names of their own (`bak<n>_…`, contract §4.1). */
+  /** Whether a recorder that takes over names its files anew (`bak<n>_…`, contract §4.1). */
   failoverNames: boolean;
   mp4Limit: { durationMs: number; bytes: number };
-  /** Where quality reports are stored beside the files: in the server's own folder, everywhere, nowhere. */
+  /** Where quality reports are stored beside the files: only in the server's own folder, everywhere, or nowhere. */
   storeReports: 'local' | 'always' | 'never';
   /** The start of every file name of a recording (contract §4.1). */
   baseName(sid: string, cname: string): string;
@@ -53,19 +53,22 @@ export type RecordingsOptions = TaskPorts & {
   mayRecord(appid: string): boolean;
 };
 export type Admission = {
-  /** Why a recording cannot be begun, in words; undefined when it can, and is counted from now on. */
+  /** Why a recording cannot be begun, in words; undefined when it can, and then it counts from now on. */
   refusalOf(plan: Plan, appid: string): string | undefined;
-  /** It was not begun after all, or is at work. */
+  /** The recording failed to begin, or is at work and counts by itself. */
   forget(sid: string): void;
 };
 export type TaskPath = ResourcePath & { sid: string };
 
-/** A start that is answered, and what its store has said by then to a test object that it does not take. */
+/** The answer to a start, and why its store refused a test object, if that is known by then. */
 export type Started = { reply: StartReply; storeRefusal: string | undefined };
 
-/** So long start waits for a store's word on a test object. Most have answered by then; of others an event tells. */
+/**
+ * How long a start waits for the store's answer to the test object. Most have come by then; a later refusal is told by
+ * an event.
+ */
 const STORE_WORD_MS = 1_000;
-/** How often it is looked for tasks that nobody owns any more, and for own ones that somebody else has now. */
+/** How often tasks without an owner are looked for, and own tasks that another server has taken. */
 const CLAIM_EVERY_MS = 1_000;
 const SID = /^[0-9a-f]{32}$/;
 
@@ -73,9 +76,9 @@ export class Recordings {
   #options: RecordingsOptions;
   #runners = new Map<string, TaskRunner>();
   #resources: Resources;
-  /** The apps of starts under way, by sid: they count as recordings before they are any. */
+  /** Starts under way, their apps by sid: they count as recordings before there is one. */
   #starting = new Map<string, string>();
-  /** Starts with one resource, until the task is stored. */
+  /** Takes starts with one resource one after another, each until its task is stored. */
   #turns = new Turns();
   #claims: Timer | undefined;
   #claiming: Promise<void> | undefined;
@@ -92,13 +95,13 @@ export class Recordings {
   }
 
   /**
-   * Goes on with what a server that died left unfinished, now and, where other servers have the same database, whenever
-   * one of this folder is found. Rejects when the database cannot be read.
+   * Goes on with what a server that died left unfinished: now and, where other servers share the database, whenever a
+   * task of this data folder has lost its owner. Rejects when the database cannot be read.
    */
   async recover(): Promise<void> {
     const { store, spool, clock, log } = this.#options;
     await this.#claim();
-    // After a power cut the database may be some seconds behind (ADR 0013): one that had just begun then is not in it.
+    // After a power cut the database may lack the last seconds (ADR 0013), and so a recording that had just begun.
     for (const sid of await store.unknownOf(await spool.sids()))
       log.warn({ sid }, `the database knows no such recording; its files stay in ${spool.pathOf(sid)}`);
     if (!store.shared) return;
@@ -154,13 +157,13 @@ export class Recordings {
         ...unused,
       }),
     );
-    // In web mode the name is a label, and no channel's (contract §0.4).
+    // In web mode the name is a label, not a channel's (contract §0.4).
     if (scene !== 1) channel.prepare(appid, cname);
     return { cname, uid, resourceId };
   }
 
   /**
-   * One that is not done in time goes on: the same call again then tells the sid.
+   * A start that is not done in time goes on; when the same call comes again it learns the sid.
    * @param warnings what is doubtful in the request, kept with the recording
    */
   async start(path: ResourcePath, body: unknown, warnings: Warning[] = []): Promise<Started> {
@@ -179,8 +182,8 @@ export class Recordings {
   async #start(path: ResourcePath, body: unknown, warnings: Warning[], onStored: () => void): Promise<TaskRunner> {
     const { store, log, admission } = this.#options;
     const { resourceId } = path;
-    // Of two at once, as when a client asks again before the database has answered, the later is to find what the first
-    // has begun, and no conflict with it.
+    // When two starts come at once, as when a client asks again before the database has answered, the second must find
+    // the recording that the first began and not conflict with it.
     const runner = await this.#turns.take(resourceId, () => this.#begin(path, body, warnings));
     onStored();
     try {
@@ -195,13 +198,13 @@ export class Recordings {
       this.#resources.forget(resourceId, sid);
       throw problem('allocate-failed', undefined, { cause });
     } finally {
-      // From now on its recorder counts, for as long as there is one.
+      // From now on its recorder counts, as long as there is one.
       admission.forget(runner.task.sid);
     }
     return runner;
   }
 
-  /** Checks a start and makes the task one that is stored, and held here. */
+  /** Checks a start, and makes it a task that is stored and owned here. */
   async #begin(path: ResourcePath, body: unknown, warnings: Warning[]): Promise<TaskRunner> {
     const { store, admission } = this.#options;
     const { task, resource } = await this.#prepare(path, body, warnings);
@@ -215,7 +218,7 @@ export class Recordings {
         throw problem('internal-error');
       }
       const runner = this.#hold(new TaskRunner(task, state, added, this.#options));
-      // From now on calls need no database to find it.
+      // From now on calls find it without the database.
       this.#resources.keep({ ...resource, sid, startedMs: createdMs });
       return runner;
     } catch (error) {
@@ -226,7 +229,7 @@ export class Recordings {
     }
   }
 
-  /** All that start checks, in its order; the task that would be made, and of what. */
+  /** Makes all checks of a start, in their order; returns the task that would be made, and what it is made of. */
   async #prepare(path: ResourcePath, body: unknown, warnings: Warning[]): Promise<{ task: Task; resource: Resource }> {
     const { store, clock, log, baseName, mp4Limit, forceExtinfComma, storeReports, failoverNames } = this.#options;
     const { maxRecordings, admission, pages, pushes } = this.#options;
@@ -275,7 +278,7 @@ export class Recordings {
     return { task: { sid, resourceId, appid, cname, uid, createdMs: clock.nowMs(), document }, resource };
   }
 
-  /** What a lint of changes must know of a running recording. */
+  /** What checking changes of a running recording for doubtful values needs to know of it. */
   about(sid: string): (Begun & { canvas: { width: number; height: number } | undefined }) | undefined {
     const { plan, storage } = this.#runners.get(sid)?.task.document ?? {};
     if (!plan) return undefined;
@@ -330,7 +333,7 @@ export class Recordings {
     void this.#runners.get(sid)?.dispatch({ type: 'roomRanOut', message });
   }
 
-  /** Has what waits for a recording's store tried at once. False when there is no such upload. */
+  /** Tries at once what waits for a recording's store. False when there is no such upload. */
   retryUpload(appid: string, sid: string): boolean {
     const runner = this.#runners.get(sid);
     return runner?.task.appid === appid && runner.retryUpload();
@@ -353,7 +356,7 @@ export class Recordings {
     const { resourceId, sid } = path;
     const details = { cname, uid, resourceId, sid };
     const { clock, callTimeoutMs, syncStopTimeoutMs } = this.#options;
-    // From the call on, whatever holds the recording up; it stops all the same.
+    // The time counts from the call, whatever holds the recording up; it stops all the same.
     const outcome = await within(clock, asyncStop ? callTimeoutMs : syncStopTimeoutMs, runner.stop(!asyncStop), () =>
       problem(asyncStop ? 'request-timeout' : 'upload-timeout', undefined, { details }),
     );
@@ -371,7 +374,7 @@ export class Recordings {
       case 'unproved':
         return reply('unknown');
       case 'nothing':
-        // A task of snapshots alone made no recording to miss (contract §1.6).
+        // A task of snapshots alone has no recording that could be missing (contract §1.6).
         if (takesOnlySnapshots(runner.task.document.plan)) return reply('uploaded');
         throw problem('nothing-recorded', undefined, { details });
       case 'late':
@@ -384,8 +387,8 @@ export class Recordings {
   }
 
   /**
-   * Ends all recordings as a stop would, and waits for their uploads at most `timeoutMs`. What is not done by then
-   * stays on its spool for the next server.
+   * Ends all recordings as a stop would, and waits at most `timeoutMs` for their uploads. What is not done by then
+   * stays on the spool for the next server.
    */
   async close(timeoutMs: number): Promise<void> {
     this.#closing = true;
@@ -416,7 +419,7 @@ export class Recordings {
     return runner;
   }
 
-  /** How many recordings of an app hold a recorder, or are about to. */
+  /** How many recordings of an app have a recorder, or are about to have one. */
   #running(appid: string): number {
     let count = 0;
     for (const [sid, each] of this.#starting) if (each === appid && !this.#runners.has(sid)) count++;
@@ -424,7 +427,7 @@ export class Recordings {
     return count;
   }
 
-  /** Waits for `work` at most callTimeoutMs; it goes on after that, and what becomes of it is only logged. */
+  /** Waits for `work` at most callTimeoutMs. Work that takes longer goes on, and its failure is only logged. */
   #within<T>(late: ProblemName | (() => ProblemName), work: Promise<T>): Promise<T> {
     const { clock, log, callTimeoutMs } = this.#options;
     return within(clock, callTimeoutMs, work, () => {
@@ -447,8 +450,8 @@ export class Recordings {
   }
 
   /**
-   * The running recording of a path. A sid that is none, as clients send after a start that failed, is not found
-   * (stop.txt).
+   * The running recording of a path. A malformed sid, as clients send after a start that failed, is answered as not
+   * found (stop.txt).
    */
   async #runnerOf({ appid, sid, mode }: TaskPath, resource: Resource): Promise<TaskRunner> {
     const { cname, uid } = resource;
@@ -464,7 +467,7 @@ export class Recordings {
   }
 }
 
-/** A recording is asked for, and started again, in the mode it was started in (contract §0.2, §6.13). */
+/** Later calls, and a start that is sent again, must name the mode of the first start (contract §0.2, §6.13). */
 function refuseOtherMode({ document, cname, uid }: Task, mode: Mode): void {
   const started = document.plan.mode;
   if (started !== mode)

@@ -1,6 +1,6 @@
 /**
- * Resources: what acquire gave out, as the paths of later calls name it. Those of recordings that are held here are
- * known without the database.
+ * Resources: what acquire gave out, as later calls name it in their paths. Those of recordings that this server owns
+ * are found without the database.
  */
 import { type ProblemName, problem } from '../contract/problems.ts';
 import { MODES, type Mode } from '../contract/rest/fields.ts';
@@ -11,7 +11,7 @@ import type { RecordingStore, Resource } from './ports.ts';
 /** The path of a call on one resource. */
 export type ResourcePath = { appid: string; resourceId: string; mode: Mode };
 
-/** What an id may look like that a client spliced into a path; ours, those of other servers, and an empty one. */
+/** What an id in a path may look like: ours, those of other servers, and an empty one that a client spliced in. */
 const RESOURCE_ID = /^[\w-]{0,512}$/;
 const HOUR_MS = 3_600_000;
 
@@ -23,17 +23,17 @@ export class Resources {
     this.#options = { store, clock };
   }
 
-  /** Keeps the resource of a recording that is held here. */
+  /** Keeps the resource of a recording that this server owns. */
   keep(resource: Resource): void {
     this.#kept.set(resource.resourceId, resource);
   }
 
-  /** The recording that it started is not held here any more. */
+  /** Forgets it, once the recording that it started is not this server's any more. */
   forget(resourceId: string, sid: string): void {
     if (this.#kept.get(resourceId)?.sid === sid) this.#kept.delete(resourceId);
   }
 
-  /** The resource of a path, once it is known to belong to it. */
+  /** The resource of a path, after checking that it belongs to the path. */
   async of(
     endpoint: string,
     { appid, resourceId, mode }: ResourcePath,
@@ -42,8 +42,8 @@ export class Resources {
     const refuse = (name: ProblemName, why: string): Fault =>
       problem(name, `${endpoint}: ${why}`, { ...(names && { details: names }) });
     const resource = await this.#find(resourceId);
-    // What was never started is not found, as what has ended is (stop.txt). An id with other characters is an error of
-    // form.
+    // A resource that was never started is answered as not found, like a recording that has ended (stop.txt). An id
+    // with other characters is an error of form.
     if (!resource && endpoint !== 'start' && RESOURCE_ID.test(resourceId)) throw refuseUnfound(names);
     if (!resource) throw refuse('resource-unknown', 'resourceId is not one that acquire gave out!');
     if (resource.appid !== appid) throw refuse('sid-mismatch', 'resourceId does not belong to this appid!');
@@ -69,7 +69,7 @@ export class Resources {
   }
 }
 
-/** Nothing of the kind runs here. */
+/** Answers that no such recording runs here. */
 export function refuseUnfound(names: { cname: string; uid: string } | undefined): Fault {
   return problem('no-worker', undefined, names && { details: names });
 }

@@ -3,7 +3,7 @@
  * may still be at work (ADR 0012).
  */
 
-/** A process, told apart from a later one that merely got its number. */
+/** A process, told apart from a later one that got the same number. */
 export type ProcessIdentity = {
   pid: number;
   /**
@@ -11,7 +11,7 @@ export type ProcessIdentity = {
    * known.
    */
   startTicks: number | undefined;
-  /** Which start of the machine; undefined where that is not known. */
+  /** Which start of the machine the process belongs to; undefined where that is not known. */
   bootId: string | undefined;
 };
 
@@ -24,7 +24,7 @@ export type RunRecord = {
   generation: number;
   kind: RunKind;
   phase: RunPhase;
-  /** Absent until the process is there. */
+  /** Absent until the process exists. */
   process: ProcessIdentity | undefined;
   startedMs: number;
   endedMs: number | undefined;

@@ -1,5 +1,6 @@
 /**
- * Gives notices what makes each one itself: an id, its number in the recording, and whose it is (contract §3.2). Pure.
+ * Gives each notice what makes it unique: an id, its number in the recording, and the recording that it belongs to
+ * (contract §3.2). Pure.
  */
 import {
   NOTICE_TYPES,
@@ -17,7 +18,7 @@ function sceneOf({ document: { plan } }: LastingTask): ServiceScene {
 }
 
 /**
- * @param sequence number of the first of them
+ * @param sequence number of the first of these notices
  * @param nowMs when they happened, Unix milliseconds
  * @param newId makes a noticeId
  */

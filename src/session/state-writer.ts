@@ -1,6 +1,6 @@
 /**
- * StateWriter: keeps a task's states in the store, newest last, with what is to be told of them. The recording matters
- * more than its row: while the database does not answer nobody waits for it, and all is written when it does.
+ * StateWriter: keeps a task's states in the store, newest last, with the notices about them. The recording matters more
+ * than its row: nothing waits for a database that does not answer, and everything is written once it answers again.
  */
 import type { QualityReport } from '../contract/line/quality-report.ts';
 import type { Notice } from '../contract/webhook/notice.ts';
@@ -15,18 +15,18 @@ export type StateWriterOptions = {
   hold: TaskHold;
   clock: Clock;
   log: SessionLog;
-  /** Another server has the task; nothing more is written. */
+  /** Another server has the task; this one writes nothing more. */
   onFenced(): void;
 };
 
-/** A database that has not answered after this time is not waited for. */
+/** How long a database is waited for. */
 export const SAVE_TIMEOUT_MS = 5_000;
 const AGAIN_MS = 1_000;
 
 export class StateWriter {
   #options: StateWriterOptions;
   #state: TaskState | undefined;
-  /** Not known to be stored yet. */
+  /** Notices that are not known to be stored yet. */
   #notices: Notice[] = [];
   #quality: QualityReport | undefined;
   #catchingUp: Promise<void> | undefined;
@@ -37,16 +37,14 @@ export class StateWriter {
     this.#options = options;
   }
 
-  /**
-   * Resolves when the state is stored, or once it is known that the database does not answer: then it is stored later.
-   */
+  /** Resolves when the state is stored, or when the database has not answered in time: then it is stored later. */
   async save(state: TaskState, notices: readonly Notice[]): Promise<void> {
     this.#state = state;
     this.#notices.push(...notices);
     await this.#soon();
   }
 
-  /** The same for the quality report of a recorder that has ended. */
+  /** Does the same for the quality report of a recorder that has ended. */
   async saveQuality(report: QualityReport): Promise<void> {
     this.#quality = report;
     await this.#soon();
@@ -57,7 +55,7 @@ export class StateWriter {
     this.#catchingUp = this.#catchUp();
   }
 
-  /** Resolves when all is stored, or was given up. */
+  /** Resolves when everything is stored, or was given up. */
   async settled(): Promise<void> {
     await this.#catchingUp;
   }
@@ -74,13 +72,13 @@ export class StateWriter {
       while (!(await this.#write()));
       log.info({ sid: hold.sid }, 'the state of a recording is stored again');
     } catch {
-      // Given up.
+      // The writer was ended.
     } finally {
       this.#catchingUp = undefined;
     }
   }
 
-  /** Whether there is nothing left to write. What comes meanwhile is written in the same breath. */
+  /** Writes what waits, and what comes meanwhile; resolves to whether nothing is left. */
   async #write(): Promise<boolean> {
     const { store, hold, clock, log, onFenced } = this.#options;
     try {
@@ -111,7 +109,7 @@ export class StateWriter {
     }
   }
 
-  /** What the database does late, the next write repeats or outdoes. */
+  /** A write that the database does late is harmless: the next write repeats or replaces it. */
   #limited(work: Promise<void>): Promise<void> {
     const late = () => new Error(`the database did not answer within ${SAVE_TIMEOUT_MS} ms`);
     return within(this.#options.clock, SAVE_TIMEOUT_MS, work, late);

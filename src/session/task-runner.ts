@@ -28,10 +28,10 @@ import { SAVE_TIMEOUT_MS, StateWriter } from './state-writer.ts';
 import type { StopOutcome, Task, TaskEffect, TaskEvent, TaskState } from './task.ts';
 import { TaskUpload } from './task-upload.ts';
 
-/** Warnings of later calls are kept up to this many. */
+/** At most this many warnings about later calls are kept. */
 const MAX_WARNINGS = 200;
 
-/** What the log says of a task that has come so far. */
+/** What the log says when a task enters a phase. */
 const PHASE_WORDS: Record<TaskState['phase'], string> = {
   new: 'recording accepted',
   recording: 'recording started',
@@ -40,7 +40,7 @@ const PHASE_WORDS: Record<TaskState['phase'], string> = {
   ended: 'recording ended',
 };
 
-/** What an update or updateLayout changes; each but `overlays` replaces the whole of what it names. */
+/** What an update or updateLayout changes; each member except `overlays` replaces the whole of what it names. */
 export type TaskChange = {
   storage?: StorageConfig;
   subscribe?: { audio: Subscription; video: Subscription };
@@ -58,7 +58,7 @@ export type TaskChange = {
 
 export class TaskRunner {
   readonly hold: TaskHold;
-  /** Settles when the task has ended here and all that is to be kept of it is stored, or another server has it. */
+  /** Settles when the task has ended here and everything about it is stored, or when another server has it. */
   readonly ended: Promise<void>;
   #task: Task;
   #state: TaskState;
@@ -69,7 +69,7 @@ export class TaskRunner {
   readonly #completion: Completion;
   #turn: Promise<void> = Promise.resolve();
   #markEnded: () => void = () => {};
-  /** Runs of the server before, of which some may still be at work. */
+  /** The former server's runs, some of which may still be at work. */
   #former: readonly RunRecord[] = [];
   #requests = 0;
   #answers = new Map<number, (outcome: StopOutcome) => void>();
@@ -136,7 +136,7 @@ export class TaskRunner {
     if (this.#runs.failure !== undefined) throw this.#runs.failure;
   }
 
-  /** Has what waits for the store tried at once. False when nothing is uploaded yet. */
+  /** Tries at once what waits for the store. False when nothing is being uploaded yet. */
   retryUpload(): boolean {
     return this.#upload.retry();
   }
@@ -151,7 +151,7 @@ export class TaskRunner {
     const { spool, log } = this.#ports;
     const { sid } = this.#task;
     this.#former = former;
-    // A run that the database never heard of has its folder all the same, and no number is used twice.
+    // The database may not know a run that has a folder; its number must not be used twice.
     const spooled = await spool.runs(sid).catch((error) => {
       log.error({ sid, error: messageOf(error) }, 'the spool of a recording cannot be read');
       return [];
@@ -187,8 +187,8 @@ export class TaskRunner {
   }
 
   /**
-   * Another server has the task: all that this one does for it ends at once, and nobody is told. Whoever waits for a
-   * stop hears that the recording is gone.
+   * Another server has the task: everything that this one does for it ends at once, and no customer is told. Whoever
+   * waits for a stop hears that the recording is gone.
    */
   fence(): void {
     if (this.#fenced) return;
@@ -201,9 +201,7 @@ export class TaskRunner {
     this.#markEnded();
   }
 
-  /**
-   * Gives up completing and uploading, so that the process can end; the next server goes on with what is unfinished.
-   */
+  /** Gives up completing and uploading, so that the process can end; the next server finishes both. */
   abandon(): void {
     this.#aborted.abort(new Error('the server shuts down'));
     this.#stopTimer?.cancel();
@@ -211,16 +209,16 @@ export class TaskRunner {
     this.#writer.end();
   }
 
-  /** Takes an event after all earlier ones; resolves when its effects were carried out. */
+  /** Takes an event after all earlier ones; resolves when its effects have been carried out. */
   dispatch(event: TaskEvent): Promise<void> {
-    // A fault in one turn must not keep the next from being taken.
+    // A fault in one turn must not keep the next event from being taken.
     this.#turn = this.#turn.then(() => this.#take(event)).catch((error) => this.#failTurn(event, error));
     return this.#turn;
   }
 
   #failTurn(event: TaskEvent, error: unknown): void {
     this.#ports.log.error({ sid: this.#task.sid, event: event.type, err: error }, 'an event of a recording failed');
-    // A call that nobody would answer any more.
+    // Nobody else would answer this call any more.
     if (event.type === 'stopRequested') this.#answer(event.request, 'late');
   }
 
@@ -253,7 +251,7 @@ export class TaskRunner {
     }
     if (state.phase === 'ended' && before.phase !== 'ended') {
       this.#upload.end();
-      // Until then the recording is known here, and nowhere as ended.
+      // Until its end is stored, the recording is known here and is nowhere noted as ended.
       void this.#writer.settled().then(() => this.#markEnded());
     }
   }
@@ -282,7 +280,7 @@ export class TaskRunner {
       warnings: [...document.warnings, ...warnings].slice(0, MAX_WARNINGS),
     };
     try {
-      // What comes after this call must not wait for a database that hangs.
+      // Events after this call must not wait for a database that hangs.
       const late = () => new Error(`the database did not answer within ${SAVE_TIMEOUT_MS} ms`);
       await within(clock, SAVE_TIMEOUT_MS, store.saveDocument(this.hold, changed), late);
     } catch (error) {
@@ -299,7 +297,7 @@ export class TaskRunner {
     return true;
   }
 
-  /** Now, in microseconds from the recording's zero; 0 before there is one. */
+  /** The present in microseconds from the recording's zero; 0 before there is one. */
   #recordingUs(): RecordingUs {
     const { clock } = this.#ports;
     return clock.monoUs() - (this.#runs.zeroMonoUs ?? clock.monoUs());
@@ -352,7 +350,7 @@ export class TaskRunner {
   #stopRecorder(): void {
     const { clock } = this.#ports;
     if (this.#runs.stop(clock.monoUs()) || this.#waitsForOrphans) return;
-    // Nothing was launched yet: there is nothing to wait for.
+    // Nothing was launched yet, so there is nothing to wait for.
     const message = 'stopped before it began';
     void this.dispatch({ type: 'recorderEnded', atMs: clock.nowMs(), reason: 'stopped', message });
   }
@@ -371,7 +369,7 @@ export class TaskRunner {
     await this.dispatch({ type: 'orphansEnded' });
   }
 
-  /** Not awaited: the client of a store may take a second to load, and the start call need not wait for it. */
+  /** Not awaited: the client of a store may take a second to load, and the start call must not wait for it. */
   #beginUpload(): void {
     this.#upload.begin().catch((error) => {
       this.#ports.log.error(

@@ -1,6 +1,6 @@
 /**
- * TaskUpload: a task's way to its store. Files can be added before the store's client is loaded, and each is added
- * once, whoever tells of it first: the recorder, or the spool when it is read at the end.
+ * TaskUpload: a task's files on their way to the store. Files can be added before the store's client is loaded, and
+ * each is added once, whether the recorder tells of it first or the spool, which is read at the end.
  */
 import type { StorageConfig } from '../contract/line/storage.ts';
 import type { UploadingStatus } from '../contract/rest/stop.ts';
@@ -10,7 +10,7 @@ import type { TaskHold } from './hold.ts';
 import type { RunFile, Upload, UploadEvent, UploadPort } from './ports.ts';
 import type { Task, TaskEvent } from './task.ts';
 
-/** How often the customer is told how far uploading is (contract §3.4, 33). */
+/** How often the customer is told how far the upload is (contract §3.4, notice 33). */
 const PROGRESS_EVERY_MS = 60_000;
 
 export type TaskUploadOptions = {
@@ -37,7 +37,7 @@ export class TaskUpload {
   }
 
   /**
-   * Opens the store, once. Rejects with a Fault when it can never be reached as configured; a later call tries again.
+   * Opens the store once. Rejects with a Fault when it can never be reached as configured; a later call tries again.
    */
   begin(): Promise<Upload> {
     const { uploads, clock, hold, task, onEvent } = this.#options;
@@ -55,7 +55,7 @@ export class TaskUpload {
           return upload;
         },
         (error) => {
-          // A later attempt may do better; until then the spool holds the files.
+          // A later call may succeed; until then the spool holds the files.
           this.#beginning = undefined;
           throw error;
         },
@@ -64,7 +64,9 @@ export class TaskUpload {
     return this.#beginning;
   }
 
-  /** Why the store takes nothing, in words; undefined when it does, or was not begun with. Never rejects. */
+  /**
+   * Why the store refused a test object, in words; undefined when it did not, and before it was opened. Never rejects.
+   */
   get refusal(): Promise<string | undefined> {
     return this.#refusal ?? Promise.resolve(undefined);
   }
@@ -81,7 +83,7 @@ export class TaskUpload {
     await (await this.begin()).useStorage(storage);
   }
 
-  /** Resolves when these files, those added before, and the playlist are stored, to where. */
+  /** Resolves, when these files, those added before and the playlist are stored, to where they lie. */
   async finish(files: readonly RunFile[]): Promise<UploadingStatus> {
     if (files.length === 0) {
       this.#upload?.abort();
@@ -92,13 +94,13 @@ export class TaskUpload {
     return upload.finish();
   }
 
-  /** Has what waits tried at once. False when the store is not open. */
+  /** Tries at once what waits. False when the store is not open. */
   retry(): boolean {
     this.#upload?.retry();
     return this.#upload !== undefined;
   }
 
-  /** Says nothing of progress any more. */
+  /** Reports no more progress. */
   end(): void {
     this.#timer?.cancel();
   }

@@ -1,5 +1,5 @@
 /**
- * Task: one recording as the session sees it. What is known of it, what can happen to it, and what is to be done then.
+ * Task: one recording as the session sees it: what is known of it, what can happen to it, and what is to be done then.
  */
 
 import type { EndReason, PageReload } from '../contract/line/facts.ts';
@@ -12,20 +12,20 @@ import type { Status } from '../contract/rest/query.ts';
 import type { UploadingStatus } from '../contract/rest/stop.ts';
 import type { ChangedPlan } from './changes.ts';
 
-/** `new`: accepted, nothing launched; `recording`: a recorder is coming up or at work; the rest as they say. */
+/** `new`: accepted, nothing launched; `recording`: a recorder is starting or at work; the others mean what they say. */
 type Phase = 'new' | 'recording' | 'stopping' | 'uploading' | 'ended';
 
-/** A moment of monotonic time, microseconds, which holds for one start of the machine. */
+/** A moment of monotonic time, microseconds, valid within one start of the machine. */
 type MonoMoment = { bootId: string; us: number };
 
 export type TaskState = {
   phase: Phase;
   status: Status;
-  /** False once the recording had to be ended for a failure. A run that was lost and another went on is none. */
+  /** False once a failure has ended the recording. A lost run is no such failure when another run went on. */
   healthy: boolean;
   /**
-   * The store has never taken a file and will not: the recording is ended, and gone for callers (contract §6.11). Its
-   * files stay on the spool and are still offered to the store, which somebody may set right.
+   * The store has never taken a file and will not: the recording has ended, and is gone for callers (contract §6.11).
+   * Its files stay on the spool and are still offered to the store, in case somebody mends it.
    */
   refused: boolean;
   /** The number of the newest run, of whatever kind; 0 before the first. */
@@ -33,11 +33,12 @@ export type TaskState = {
   /** The recording's zero, Unix milliseconds, the same for all runs; undefined before the first. */
   zeroUtcMs: number | undefined;
   /**
-   * The same moment in monotonic time, microseconds, of the machine's start that the newest run was launched in: wall
-   * time may be set while no server runs. Undefined where starts cannot be told apart, and in rows of earlier versions.
+   * The same moment in monotonic time, microseconds, of the start of the machine in which the newest run was launched:
+   * wall time may be set while no server runs. Undefined where starts cannot be told apart, and in rows of earlier
+   * versions.
    */
   zeroMono: MonoMoment | undefined;
-  /** When runs were lost of late, Unix milliseconds. */
+  /** When the latest runs were lost, Unix milliseconds. */
   lossesMs: number[];
   /** The one stop call that is still to be answered. */
   waitingStop: number | undefined;
@@ -48,42 +49,42 @@ export type TaskState = {
   snapshot: boolean;
   /** Why the recording ended, in words. */
   ending: string | undefined;
-  /** What ended the recording first, when it was not the recorder itself. */
+  /** What ended the recording first; undefined when the recorder ended it itself. */
   stoppedBy: 'call' | 'shutdown' | 'failure' | undefined;
-  /** The recorder is, or was, in the channel. */
+  /** The recorder has joined the channel at some time. */
   joined: boolean;
   uploaderReady: boolean;
-  /** What was last told of uploading, in parts of 10 000. */
+  /** The upload progress that was told last, in parts of 10 000. */
   progress: number;
   /** Where the files are; undefined until all of them are somewhere. */
   uploadedTo: UploadingStatus | undefined;
-  /** How pushes stand, by what was told of them; the latest few of those that are over are among them. */
+  /** The status of each push as it was told last; of those that are over only the latest few. */
   pushes: KnownPush[];
   /** How many notices the task has sent; the number of the next one. */
   sequence: number;
-  /** Counts the states, so that one that reaches the database late does not undo a newer one. */
+  /** Counts the states, so that an older one that reaches the database late does not replace a newer one. */
   revision: number;
 };
 
-/** `address` is the push's address without its key. */
+/** `address` is the push's address without its stream key. */
 export type KnownPush = { id: string; address: string; status: PushStatus };
 
 /** What a task needs for its whole life, kept in its row. */
 export type TaskDocument = {
-  /** As it is now, with all changes that calls made. */
+  /** The plan as it is now, with all changes that calls made. */
   plan: Plan;
-  /** The plan before the newest changes, and those; undefined when there were none. */
+  /** The plan before the newest changes, and those changes; undefined when there were none. */
   changed?: ChangedPlan | undefined;
   storage: StorageConfig;
   extinfComma: boolean;
   /** Whether the quality report is stored beside the files. */
   storeReport: boolean;
   token: string | undefined;
-  /** What a web page recording shows; forgotten with the credentials, as its address may hold some. */
+  /** The page that a web recording shows; removed with the credentials, as its address may hold some. */
   page?: PageAddress | undefined;
-  /** Where a web page is pushed to; absent where no push was asked for at start. Forgotten with the credentials. */
+  /** Where a web page is pushed to; absent where start asked for no push. Removed with the credentials. */
   pushes?: PushTarget[] | undefined;
-  /** What was doubtful in the calls that made and changed the recording. */
+  /** What was doubtful in the calls that started and changed the recording. */
   warnings: Warning[];
 };
 
@@ -101,7 +102,7 @@ export type TaskEvent =
   | { type: 'startAccepted' }
   | { type: 'runLaunched'; zeroUtcMs: number; zeroMono: MonoMoment | undefined }
   | { type: 'recorderReady' }
-  /** It is in the channel, or the page is ready; `atMs` is when. */
+  /** The recorder is in the channel, or its page is ready; `atMs` is when. */
   | { type: 'recorderJoined'; atMs: number }
   | { type: 'uploaderReady' }
   | { type: 'streamStateChanged'; uid: string; kind: 'audio' | 'video'; receiving: boolean; atMs: number }
@@ -113,26 +114,23 @@ export type TaskEvent =
       trackType: TrackType;
       uid?: string | undefined;
     }
-  /** A call put the recording on hold, or has it go on. */
+  /** A call put the recording on hold, or ended the hold. */
   | { type: 'holdChanged'; onhold: boolean; atMs: number }
   /** One of the recording's outputs lacks something that could not be written; the others go on. */
   | { type: 'outputFailed'; message: string }
   /** A web page was loaded again. */
   | { type: 'pageReloaded'; reason: PageReload; message: string }
-  /** A push stands otherwise than before. */
+  /** The status of a push has changed. */
   | ({ type: 'pushChanged' } & KnownPush)
-  /** Parts of 10 000 of what is recorded lie in the store. */
+  /** So many parts of 10 000 of what is recorded are in the store. */
   | { type: 'uploadProgressed'; progress: number }
-  /** A file lies in the store that had to be sent again. */
+  /** A file is in the store after more than one try. */
   | { type: 'fileResent' }
-  /** A file lies in the backup store. */
+  /** A file is in the backup store. */
   | { type: 'fileBackedUp' }
-  /**
-   * The store refuses files. `forGood`: and will until somebody does something about it; else it may come back by
-   * itself.
-   */
+  /** The store refuses files. `forGood`: until somebody mends something; else it may take them again by itself. */
   | { type: 'storeRefused'; message: string; forGood: boolean }
-  /** A playlist or MPD lies in the store, the first or a newer version. */
+  /** The first or a newer version of a playlist or MPD is in the store. */
   | { type: 'playlistStored'; file: ListedFile }
   | { type: 'mp4Stored'; file: ListedFile }
   | { type: 'snapshotStored'; file: ListedFile }
@@ -143,7 +141,7 @@ export type TaskEvent =
   /** There is no room on the spool for more of the recording. */
   | { type: 'roomRanOut'; message: string }
   | { type: 'recorderEnded'; atMs: number; reason: EndReason; message: string }
-  /** The recorder crashed, hung, or could not be launched again: another run goes on. */
+  /** The recorder crashed, hung, or could not be launched again; another run goes on. */
   | { type: 'recorderLost'; atMs: number; message: string }
   /** There can be no recorder at all. `errorCode` is as in notice 1. */
   | { type: 'launchFailed'; message: string; errorCode: number }
@@ -151,15 +149,19 @@ export type TaskEvent =
   | { type: 'serverRestarted'; newestGeneration: number }
   /** No process of the former server is at work any more. */
   | { type: 'orphansEnded' }
-  /** `where`: all in the customer's store, some in the backup store, or some where only the store's word says so. */
+  /**
+   * `where`: all files in the customer's store, some in the backup store, or some of which only the store's word says
+   * that they arrived.
+   */
   | { type: 'uploadsFinished'; where: UploadingStatus }
-  /** Uploading can never be finished; the spool is kept. */
+  /** The upload can never be finished; the spool is kept. */
   | { type: 'uploadsAbandoned'; message: string };
 
 /**
- * How a stop call is answered: `accepted` it works on (asynchronous), `stored` all files are in the store, `backuped`
- * some in the backup store, `unproved` some by the store's word alone, `nothing` there never was one, `late` files are
- * still being uploaded, `exiting` an earlier stop or an idle channel came first, `gone`.
+ * How a stop call is answered. `accepted`: the stop goes on (asynchronous); `stored`: all files are in the store;
+ * `backuped`: some are in the backup store; `unproved`: of some only the store's word says that they arrived;
+ * `nothing`: there never was a file; `late`: files are still being uploaded; `exiting`: an earlier stop or an idle
+ * channel came first; `gone`: there is no such recording any more.
  */
 export type StopOutcome = 'accepted' | 'stored' | 'backuped' | 'unproved' | 'nothing' | 'late' | 'exiting' | 'gone';
 
@@ -167,9 +169,9 @@ export type TaskEffect =
   | { type: 'launchRecorder'; generation: number }
   | { type: 'stopRecorder' }
   | { type: 'releaseChannel' }
-  /** Wait until what a former server left running has ended. */
+  /** Wait until the processes that a former server left have ended. */
   | { type: 'awaitOrphans' }
-  /** Make what is made of the whole, store all that lies on the spool, and tell when that is done. */
+  /** Make what is made of the whole recording, store everything on the spool, and tell when that is done. */
   | { type: 'finishUpload'; generation: number }
   | { type: 'armStopTimer'; request: number }
   | { type: 'answerStop'; request: number; outcome: StopOutcome }
@@ -201,10 +203,10 @@ export function newTaskState(): TaskState {
   };
 }
 
-/** As much of a task as is kept for ever. */
+/** The part of a task that is kept for ever. */
 export type LastingTask = Omit<Task, 'document'> & { document: Pick<TaskDocument, 'plan'> };
 
-/** What the task has in its store. */
+/** The files that the task has in its store. */
 export function listed({ document }: LastingTask, { playlists, mp4s }: TaskState): ListedRecording {
   const { plan } = document;
   const { audio, video } = kindsOf(plan);
@@ -228,7 +230,7 @@ export function takesOnlySnapshots(plan: Plan): boolean {
   return plan.mode === 'individual' && plan.streamMode === 'none';
 }
 
-/** Whether the task holds its channel and uid, so that no other task may record under them. */
+/** Whether the task occupies its channel and uid, so that no other task may record under them. */
 export function isRunning(state: TaskState): boolean {
   return state.phase === 'new' || state.phase === 'recording' || state.phase === 'stopping';
 }

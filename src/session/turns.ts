@@ -1,8 +1,6 @@
-/**
- * Work on one thing after the other, work on different things side by side.
- */
+/** Does work on one thing in order, and work on different things side by side. */
 export class Turns {
-  /** The end of the last work on each thing that has any. */
+  /** The end of the latest work on each thing. */
   #ends = new Map<string, Promise<void>>();
 
   /** Begins `work` when all earlier work on `key` has ended, well or not. Resolves, or rejects, as it does. */

@@ -14,7 +14,7 @@ import type { PushPort, TaskPorts } from './ports.ts';
 import { kindsOf, type Task } from './task.ts';
 import type { TaskChange } from './task-runner.ts';
 
-/** Throws `request-invalid` for what may not be changed so. */
+/** Throws `request-invalid` for a change that is not allowed. */
 export function changeOf(
   task: Task,
   request: UpdateRequest['clientRequest'],
@@ -37,9 +37,9 @@ export function changeOf(
   return change;
 }
 
-/** Throws `request-invalid` where the files have one channel, which no encoder of theirs can make two of. */
+/** Throws `request-invalid` for files with one channel: no encoder can turn them into stereo while they are written. */
 function newStereo({ document: { plan } }: Task, lists: StereoLists | undefined): Stereo | undefined {
-  // Of a recording without sound the caller is warned.
+  // For a recording without sound the caller gets a warning.
   if (!lists || plan.mode !== 'mix' || !plan.audio) return undefined;
   if (plan.audio.channels === 1)
     throw problem(
@@ -57,7 +57,7 @@ export function refusePushes(pushes: PushPort, call: 'start' | 'update', urls: r
   }
 }
 
-/** It has an effect only where a push was started (contract §1.3). */
+/** Has an effect only where a push was started (contract §1.3). */
 function newTargets(
   { sid, document }: Task,
   outputs: { rtmpUrl: string }[] | undefined,
@@ -71,10 +71,7 @@ function newTargets(
   return undefined;
 }
 
-/**
- * The storage of a task with what an update may renew of it: the credentials. Throws `request-invalid` for another
- * bucket.
- */
+/** The task's storage with the credentials that an update may renew. Throws `request-invalid` for another bucket. */
 function renewed(task: Task, given: StorageConfig): StorageConfig {
   const { storage } = task.document;
   for (const member of ['vendor', 'region', 'bucket'] as const)
