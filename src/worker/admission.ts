@@ -1,6 +1,6 @@
 /**
  * Admission: whether the machine can carry one more recording. A recording that was let in counts from that moment,
- * before its recorder is there.
+ * before it has a recorder.
  */
 
 import type { Plan } from '../contract/line/plan.ts';
@@ -12,13 +12,13 @@ export type AdmissionOptions = {
   clock: Clock;
   limits: Limits;
   machine(): Machine;
-  /** Recordings at work, by sid. */
+  /** Recordings that have a recorder, by sid. */
   running(): ReadonlyMap<string, Running>;
   /** Why the spool takes no more of an app, in words; undefined when it does. */
   spoolRefusalOf(appid: string): string | undefined;
 };
 
-/** One whose recorder has not come by then has failed. */
+/** A recording that has no recorder by then has failed. */
 const FORGET_US = 60_000_000;
 
 export class Admission {
@@ -42,7 +42,7 @@ export class Admission {
     return refusal;
   }
 
-  /** It came to nothing, or its recorder is at work and counts by itself. */
+  /** Forgets a recording that failed to begin, or that has a recorder and counts by itself. */
   forget(sid: string): void {
     this.#letIn.delete(sid);
   }

@@ -1,6 +1,6 @@
 /**
- * CompleteRuns: runs that make what is made of recordings that are over, each in a process group of its own. Some at a
- * time, the rest in a queue, each with a limit of time, and each can be called off.
+ * CompleteRuns: runs that make what is made of recordings that are over, each in a process group of its own. A few work
+ * at once and the rest wait in a queue; each has a time limit and can be called off.
  */
 import { type CompleteCommand, NO_ROOM_EXIT } from '../contract/line/complete.ts';
 import type { Clock } from '../kernel/clock.ts';
@@ -17,19 +17,19 @@ export type CompleteRunsOptions = {
   entry: string;
   args: readonly string[];
   env: Record<string, string | undefined>;
-  /** How many are at work at once. */
+  /** How many may work at once. */
   parallel: number;
-  /** One that takes longer is ended by force. */
+  /** A run that takes longer is ended by force. */
   timeoutMs: number;
 };
 export type CompleteRunOptions = {
-  /** Takes it out of the queue, or ends its process by force. */
+  /** Takes the run out of the queue, or ends its process by force. */
   signal: AbortSignal;
-  /** It has left the queue, and this process is at work. */
+  /** The run has left the queue, and this process works on it. */
   onProcess(process: ProcessIdentity): void;
 };
 
-/** Of what a process says about its failure, the end. */
+/** Of what a process writes about its failure, this much of the end is kept. */
 const MAX_WORDS = 10_000;
 
 export class CompleteRuns {
@@ -43,8 +43,8 @@ export class CompleteRuns {
   }
 
   /**
-   * Resolves when the work is done. Rejects with a Fault when it failed, took too long, or was called off; with a
-   * retryable one when somebody else ended its process, and when there was no room for what it makes (`spool-full`).
+   * Resolves when the work is done. Rejects with a Fault when it failed, took too long, or was called off. The Fault is
+   * retryable when somebody else ended the process, and when there was no room for the files (`spool-full`).
    */
   async run(command: CompleteCommand, { signal, onProcess }: CompleteRunOptions): Promise<void> {
     const off = AbortSignal.any([signal, this.#closing.signal]);
@@ -59,7 +59,7 @@ export class CompleteRuns {
     }
   }
 
-  /** Calls all off. Resolves when their processes are gone. */
+  /** Calls off all runs. Resolves when their processes are gone. */
   async close(): Promise<void> {
     this.#closing.abort(calledOff());
     await Promise.allSettled(this.#running);

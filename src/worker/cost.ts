@@ -1,30 +1,31 @@
 /**
- * What recordings cost their machine: what running ones were seen to take, and what one by its plan is likely to. The
- * figures are near what the bench measured, and low enough that what ran together on two cores is still let in.
+ * What recordings cost their machine: what running ones were seen to take, and what a new one is likely to take by its
+ * plan. The figures are near what the bench measured, and low enough that what ran together on two cores is still let
+ * in.
  */
 import type { Plan } from '../contract/line/plan.ts';
 
 /** CPU in cores, memory in bytes. */
 export type Cost = { cores: number; bytes: number };
-/** A recording at work; `seen` is absent while too little was seen of it. */
+/** A recording at work; `seen` is absent while it has not been watched for long enough. */
 export type Running = { plan: Plan; seen: Cost | undefined };
-/** What the machine has for all recordings together, and what of its memory is free now. */
+/** What the machine has for all recordings together, and how much of its memory and its spool's disk is free now. */
 export type Machine = { cores: number; freeBytes: number; totalBytes: number; freeSpoolBytes: number };
 export type Limits = {
-  /** Of all cores, for recorders together. 0 sets no limit. */
+  /** Share of all cores that recorders may use together. 0 sets no limit. */
   cpuPercent: number;
-  /** Of the memory, for all that runs on the machine. 0 sets no limit. */
+  /** Share of the memory that everything on the machine may use together. 0 sets no limit. */
   memoryPercent: number;
-  /** Free space that the spool's disk keeps. 0 sets no limit. */
+  /** Free space that the spool's disk must keep. 0 sets no limit. */
   spoolFreeBytes: number;
 };
 
 const MB = 1_000_000;
-/** What estimates are made of; `npm run bench -- cost-model` measures the same. */
+/** The figures that estimates are made of; `npm run bench -- cost-model` measures the same. */
 export const COST_MODEL = {
-  /** A composite: joining, sound, and each pixel that is composed and encoded. */
+  /** A composite: a base, sound, and each pixel that is composed and encoded. */
   mix: { cores: 0.035, coresPerPixelPerS: 1.4e-8, bytes: 150 * MB, bytesPerPixel: 85 },
-  /** A recording of single users, or of snapshots alone, by the user; how many will come is not known. */
+  /** A recording of single users, or of snapshots alone, by the user; how many users will come is not known. */
   individual: { cores: 0.02, coresPerUser: 0.02, coresPerSnapshots: 0.01, likelyUsers: 2, bytes: 90 * MB },
   /** A web page: reading, converting and encoding each pixel of its screen. */
   web: { coresPerPixelPerS: 2.1e-8, bytes: 165 * MB, bytesPerPixel: 85 },
@@ -58,7 +59,7 @@ export function estimate(plan: Plan): Cost {
   };
 }
 
-/** What a recording at work takes, as far as it was seen. */
+/** What a recording at work takes: what was seen of it, or else its estimate. */
 function costOf({ plan, seen }: Running): Cost {
   return seen ?? estimate(plan);
 }
@@ -78,7 +79,7 @@ export function refusalOf(
   if (cpuPercent > 0 && coresTaken + own.cores > coresAllowed)
     return `${running.length} recordings take ${cores(coresTaken)}, this one is likely to take ${cores(own.cores)}, and ${cores(coresAllowed)} are allowed (admissionCpuPercent)`;
 
-  // What those that have just begun are going to take is not in the machine's own count yet.
+  // Recordings that have just begun do not use yet what they are going to take.
   const bytesToCome = running.reduce((sum, { plan, seen }) => sum + (seen ? 0 : estimate(plan).bytes), 0);
   const bytesFree = machine.freeBytes - (machine.totalBytes * (100 - memoryPercent)) / 100 - bytesToCome;
   if (memoryPercent > 0 && own.bytes > bytesFree)

@@ -9,11 +9,14 @@ import type { SessionLog } from '../session/ports.ts';
 import { endingsOf, type Occupant, type SpoolLimits, type SpoolState, spoolRefusalOf } from './spool-budget.ts';
 
 const LOOK_MS = 1_000;
-/** What lies on the spool is measured each time after so many looks. */
+/** The spool is measured at every fifth look at the disk. */
 const LOOKS_PER_MEASURE = 5;
-/** After a recording was ended the next is looked for so much later: its files are stored first, and make room. */
+/**
+ * After one recording was ended the next may be ended only this much later: the files of the first are stored
+ * meanwhile, and that makes room.
+ */
 const ROOM_COMES_MS = 30_000;
-/** The same where the disk itself is nearly full. */
+/** The same pause where the disk itself is nearly full. */
 const FULL_MS = 2_000;
 
 export type DiskWatchOptions = {
@@ -23,9 +26,9 @@ export type DiskWatchOptions = {
   spoolRoot: string;
   limits: SpoolLimits;
   isShared: boolean;
-  /** Bytes by sid of what lies on the spool. */
+  /** Bytes on the spool by sid. */
   measure(): Promise<ReadonlyMap<string, number>>;
-  /** Bytes by App ID of what the backup store has on this disk. */
+  /** Bytes by App ID that the backup store keeps on this disk. */
   backupBytes(): Promise<ReadonlyMap<string, number>>;
   /** The recordings that have not ended. */
   recordings(): Omit<Occupant, 'bytes'>[];
@@ -64,7 +67,7 @@ export class DiskWatch {
     return spoolRefusalOf(appid, this.#state(), this.#o.limits);
   }
 
-  /** Looks now. Calls while it looks wait for the same look. */
+  /** Looks now. A call that comes during a look waits for that look. */
   look(): Promise<void> {
     this.#looking ??= this.#look()
       .catch((error) => this.#o.log.warn({ error: messageOf(error) }, 'the disk of the spool cannot be looked at'))

@@ -1,6 +1,7 @@
 /**
- * The process that forks for the server (`forks.ts`): it stays small, so that a fork is soon over, and nobody's packets
- * wait for it. When the server is gone its children are told by the end of their channels, and it ends after them.
+ * The process that forks for the server (`forks.ts`). It stays small, so that a fork is soon over and no packets wait
+ * for it. When the server is gone the children learn of it by the end of their channels, and this process ends after
+ * them.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
@@ -19,7 +20,7 @@ function start(n: number, { entry, args, flags, env, input }: ForkSpec): void {
   const child = spawn(process.execPath, [...flags, entry, ...args], {
     env,
     stdio: talks ? ['ignore', 'ignore', 'pipe', 'ipc'] : ['pipe', 'pipe', 'pipe'],
-    // Of its own group: nothing it starts outlives it.
+    // A group of its own, so that nothing it starts outlives it.
     detached: true,
   });
   const { pid } = child;
@@ -40,13 +41,13 @@ function start(n: number, { entry, args, flags, env, input }: ForkSpec): void {
   }
   child.on('exit', (code, signal) => {
     signalGroup(pid, 'SIGKILL');
-    // After a `disconnect` of ours Node tells no `close`, and there is nothing to wait for.
+    // After we disconnected a child Node reports no `close`, and there is nothing to wait for.
     if (talks && !child.connected) close({ code, signal });
   });
-  // `close` rather than `exit`: what is still in the pipes comes first.
+  // `close` rather than `exit`: what is still in the pipes is read before it.
   child.on('close', (code, signal) => close({ code, signal }));
   if (child.stdin) {
-    // A process that ends before it has read its work says so by its exit code.
+    // A process that ends before it has read its work is told of by its exit code.
     child.stdin.on('error', () => {});
     child.stdin.end(input);
   }
@@ -55,7 +56,7 @@ function start(n: number, { entry, args, flags, env, input }: ForkSpec): void {
 process.on('message', (order: ForkOrder) => {
   const child = children.get(order.n);
   if (order.type === 'start') start(order.n, order.spec);
-  // One that is ending has closed its channel.
+  // A child that is ending has closed its channel.
   else if (!child?.connected) return;
   else if (order.type === 'send') child.send(order.message as object, () => {});
   else child.disconnect();
@@ -63,5 +64,5 @@ process.on('message', (order: ForkOrder) => {
 process.on('disconnect', () => {
   for (const child of children.values()) if (child.connected) child.disconnect();
 });
-// Whoever signals all processes of a unit, or of a terminal, means the server. This one ends when the server does.
+// Whoever signals all processes of a unit or a terminal means the server. This process ends when the server does.
 for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => {});

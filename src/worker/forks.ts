@@ -1,7 +1,7 @@
 /**
- * Forks: has processes started by a small process beside the server (`fork-server.ts`). The system copies a process's
- * page tables to fork it, and the process stands meanwhile: of the server that is 50 ms or more, in which packets wait.
- * What children say, and how they end, comes back by way of that process.
+ * Forks: has processes started by a small process beside the server (`fork-server.ts`). To fork a process the system
+ * copies its page tables, and the process stands still meanwhile: for the server 50 ms or more in which packets wait.
+ * What children say, and how they end, is reported by that small process.
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { extname, join } from 'node:path';
@@ -21,27 +21,30 @@ export type ForkSpec = {
   /** Flags of Node itself. */
   flags: readonly string[];
   env: Record<string, string | undefined>;
-  /** All of its standard input, and its output is read; without this it has neither, and messages come and go. */
+  /**
+   * All that it reads on standard input; its output is then read too. Without this it has neither, and exchanges
+   * messages.
+   */
   input?: string;
 };
 /** How a child ended; `lost` when nobody is left to say. */
 export type ForkEnd = { code: number | null; signal: NodeJS.Signals | null } | { lost: string };
 export type ForkListener = {
-  /** It is there. */
+  /** The process exists. */
   onStarted?(process: ProcessIdentity): void;
   onMessage?(message: unknown): void;
   onLine(from: 'stdout' | 'stderr', line: string): void;
-  /** Once, and after all else. Nothing that it started is left. */
+  /** Called once, after everything else. Nothing that the child started is left. */
   onClosed(end: ForkEnd): void;
 };
 
-/** What the fork server is asked, by numbers of ours for its children. */
+/** Orders to the fork server; `n` is our number for the child. */
 export type ForkOrder = { n: number } & (
   | { type: 'start'; spec: ForkSpec }
   | { type: 'send'; message: unknown }
   | { type: 'disconnect' }
 );
-/** What it tells. */
+/** Reports of the fork server. */
 export type ForkReport = { n: number } & (
   | { type: 'started'; pid: number }
   | { type: 'heard'; message: unknown }
@@ -50,9 +53,9 @@ export type ForkReport = { n: number } & (
   | { type: 'closed'; end: ForkEnd }
 );
 
-/** It holds little and has little to do: a small heap, collected by the one thread. */
+/** It holds little and does little: a small heap and one thread to collect it are enough. */
 const FLAGS = ['--max-semi-space-size=1', '--optimize-for-size', '--single-threaded-gc'];
-/** A child that was killed, and of whose end nothing is told in this many ticks: whoever should tell it hangs. */
+/** After this many ticks without a report on a child that we killed, the fork server hangs. */
 const MAX_TICKS_TO_TELL = 5;
 const LOOK_MS = 20;
 
@@ -73,17 +76,17 @@ export class Forks {
     this.#options = options;
   }
 
-  /** Pid of the process that forks; undefined while there is none. */
+  /** Pid of the fork server; undefined while there is none. */
   get pid(): number | undefined {
     return this.#server?.pid;
   }
 
-  /** Starts the process that forks. It costs least while this one is small. Throws a Fault when there can be none. */
+  /** Starts the fork server. That costs least while this process is small. Throws a Fault when it cannot be started. */
   open(): void {
     if (this.#server) return;
     const { env, log } = this.#options;
     const own = fileURLToPath(import.meta.url);
-    // Of its own group: Ctrl-C at the server does not cut recorders off from it.
+    // A group of its own: Ctrl-C at the server does not cut recorders off from it.
     const server = fork(join(own, '..', `fork-server${extname(own)}`), [], {
       env,
       execArgv: FLAGS,
@@ -106,7 +109,7 @@ export class Forks {
       );
   }
 
-  /** Starts a child. Throws a Fault when there is nobody to start it. */
+  /** Starts a child. Throws a Fault when there is no fork server to start it. */
   start(spec: ForkSpec, listener: ForkListener): Fork {
     if (this.#closed) throw new Fault('recorder-not-started', 'the server is ending', { blame: 'self' });
     this.open();
@@ -128,7 +131,7 @@ export class Forks {
     return child;
   }
 
-  /** Ends the process that forks; children that are still there are let go of. Resolves when it is gone. */
+  /** Ends the fork server and lets go of children that are still there. Resolves when it is gone. */
   async close(): Promise<void> {
     this.#closed = true;
     const server = this.#server;
@@ -140,7 +143,7 @@ export class Forks {
   }
 
   #order(order: ForkOrder): void {
-    // One that is ending tells it by `exit`.
+    // A fork server that is ending reports it by `exit`.
     if (this.#server?.connected) this.#server.send(order, () => {});
   }
 
@@ -149,7 +152,10 @@ export class Forks {
     this.#server?.kill('SIGKILL');
   }
 
-  /** Without it nothing more is heard of its children: they are ended, so that others can take their places. */
+  /**
+   * Without the fork server nothing more is heard of its children: they are ended, so that others can take their
+   * places.
+   */
   #lose(server: ChildProcess, how: string): void {
     if (this.#server === server) this.#server = undefined;
     const left = [...this.#children.values()];
@@ -165,11 +171,11 @@ type ForkOptions = {
   log: SessionLog;
   listener: ForkListener;
   order(order: { type: 'send'; message: unknown } | { type: 'disconnect' }): void;
-  /** It was killed, and its end is not told. */
+  /** The child was killed, and its end was not reported. */
   onUntold(): void;
 };
 
-/** One child. */
+/** A child of the fork server. */
 export class Fork {
   #options: ForkOptions;
   #identity: ProcessIdentity | undefined;
@@ -181,7 +187,7 @@ export class Fork {
     this.#options = options;
   }
 
-  /** Undefined until it is there. */
+  /** Undefined until the process exists. */
   get identity(): ProcessIdentity | undefined {
     return this.#identity;
   }
@@ -190,18 +196,18 @@ export class Fork {
     this.#options.order({ type: 'send', message });
   }
 
-  /** Closes the channel of messages to it. Its end is still told. */
+  /** Closes the channel of messages to the child. Its end is still reported. */
   disconnect(): void {
     this.#options.order({ type: 'disconnect' });
   }
 
-  /** Asks it to end. */
+  /** Asks the child to end. */
   terminate(): void {
     const identity = this.#identity;
     if (!this.#isOver && identity && isAlive(identity)) process.kill(identity.pid, 'SIGTERM');
   }
 
-  /** Ends it, and all that it started, by force; one that is not there yet as soon as it is. */
+  /** Ends the child and everything it started by force; a child that does not exist yet is ended as soon as it does. */
   kill(): void {
     if (this.#isOver) return;
     this.#isKilled = true;
@@ -212,7 +218,7 @@ export class Fork {
     });
   }
 
-  /** What the process that forks tells of this one. */
+  /** Takes a report of the fork server on this child. */
   hear(report: ForkReport): void {
     const { listener, log } = this.#options;
     switch (report.type) {
@@ -238,7 +244,7 @@ export class Fork {
     }
   }
 
-  /** Ends it, as nothing is heard of it any more. Resolves when it is gone. */
+  /** Ends the child when nothing more can be heard of it. Resolves when it is gone. */
   async lose(why: string): Promise<void> {
     const identity = this.#identity;
     this.#untold?.cancel();

@@ -1,12 +1,12 @@
 /**
- * What the machine has, and what of it this server may use: a container's limits count where they are lower (cgroup v2
- * and v1).
+ * What the machine has, and how much of it this server may use: a container's limits count where they are lower (cgroup
+ * v2 and v1).
  */
 import { readFileSync, statfsSync } from 'node:fs';
 import { availableParallelism, freemem, totalmem } from 'node:os';
 import type { Machine } from './cost.ts';
 
-/** @param spool folder, or one that is to be made; its disk is the nearest folder's that exists */
+/** @param spool a folder, which may not exist yet; its disk is that of the nearest folder above that exists */
 export function readMachine(spool: string, root = '/'): Machine {
   const { bavail, bsize } = statfsSync(spool);
   return { cores: readCores(root), ...readMemory(root), freeSpoolBytes: bavail * bsize };
@@ -25,7 +25,7 @@ function readMemory(root: string): { freeBytes: number; totalBytes: number } {
   const meminfo = read(root, 'proc/meminfo');
   const line = (name: string) =>
     Number(meminfo?.match(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm'))?.[1] ?? Number.NaN) * 1024;
-  // What files are cached in is given back when it is wanted.
+  // Memory that caches files is counted as free: the system gives it back on demand.
   const machine = { totalBytes: line('MemTotal') || totalmem(), freeBytes: line('MemAvailable') || freemem() };
   for (const { max, current, stat } of CGROUPS) {
     const limit = Number(read(root, max));

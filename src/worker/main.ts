@@ -1,7 +1,7 @@
 /**
  * The recorder process: Commands in, Facts out over the child's IPC channel, one recording in between. It ends with the
- * recording; when the control process vanishes it finishes its files first, as what lies on the spool is uploaded
- * later.
+ * recording. When the control process vanishes it finishes its files first, as the next server uploads what lies on the
+ * spool.
  */
 import { MessageChannel } from 'node:worker_threads';
 import { type Command, commandSchema, type PrepareCommand } from '../contract/line/commands.ts';
@@ -14,7 +14,7 @@ import { PreparedPage } from '../pipeline/web/prepared-page.ts';
 import { liveFrames } from '../stages/codec/native-frames.ts';
 import { NOBODY } from '../stages/source/page/page-source.ts';
 
-/** Exit codes that tell the parent why (0: ended as it should). */
+/** Exit codes that tell the parent why it ended (0: as it should). */
 const EXIT = { badCommand: 64, failed: 70, noParent: 71 } as const;
 
 /**
@@ -25,8 +25,8 @@ export function runRecorder(
   environment: Pick<RecordingContext, 'useXAuthority' | 'startPusher'> = {},
 ): Promise<number> {
   const clock = systemClock;
-  // No timer of ours keeps a process alive. When the server is killed its channel goes, and without this the recorder
-  // would end in the middle of finishing its files.
+  // Our timers keep no process alive. When the server is killed its channel goes too, and without this port the
+  // recorder would end in the middle of finishing its files.
   new MessageChannel().port1.on('message', () => {});
   return new Promise((exit) => {
     if (!process.send) {
@@ -81,7 +81,7 @@ export function runRecorder(
               return begun.done;
             })
             .then((ending) => {
-              // A leak that no test has met is to be seen where it happens.
+              // A leak that no test has found must be reported where it happens.
               const left = liveFrames();
               if (left > 0) process.stderr.write(`aircheck recorder: ${left} native frames were not freed\n`);
               finish({ type: 'ended', ...ending }, 0);
@@ -98,7 +98,7 @@ export function runRecorder(
         case 'changeSubscription':
         case 'changeHold':
         case 'changePushes':
-          // Before the recording is up this waits for it, and what follows waits behind.
+          // A change waits until the recording has started, and later changes wait behind it.
           if (!recording)
             process.stderr.write(`aircheck recorder: ${command.type} came before start and was ignored\n`);
           recording?.then((run) => run.change(command)).catch(fail);
@@ -111,16 +111,16 @@ export function runRecorder(
     const answer = (n: number) => {
       const cpu = process.cpuUsage();
       const pong = { type: 'pong', n, rssBytes: process.memoryUsage.rss(), cpuUs: cpu.user + cpu.system } as const;
-      // Also while it is coming up: that may take long on a busy machine, and is no hanging.
+      // Answered while the recording starts too: that may take long on a busy machine, and the process does not hang.
       const programs = run?.programs?.();
       emit({ ...pong, lagUs: run?.lagUs() ?? 0, ...(programs && { programs }) });
     };
     const machine = () => {
       const { user, system } = process.cpuUsage();
-      // The system counts it in kilobytes.
+      // The system counts this figure in kilobytes.
       return { cpuUs: user + system, peakRssBytes: process.resourceUsage().maxRSS * 1024 };
     };
-    /** A page that no recording has had goes first. */
+    /** A page that was made ready and that no recording took is closed first. */
     const leave = (code: number) => {
       const unused = recording ? undefined : preparedPage?.close();
       Promise.resolve(unused)
@@ -139,9 +139,9 @@ export function runRecorder(
     });
     process.on('disconnect', windUp);
     process.on('SIGTERM', windUp);
-    // Ctrl-C reaches the whole process group; the parent decides what it means for a recording.
+    // Ctrl-C reaches the whole process group; only the parent decides what it means for a recording.
     process.on('SIGINT', () => {});
-    // Nobody reads it once the server is gone; that must not end a recording that is finishing its files.
+    // Once the server is gone nobody reads this stream; that must not end a recording that is finishing its files.
     process.stderr.on('error', () => {});
     process.on('uncaughtException', fail);
     process.on('unhandledRejection', fail);

@@ -1,5 +1,5 @@
 /**
- * Telling a process from a later one that merely got its number: by when it began, and on which start of the machine
+ * Tells a process from a later one that got the same number: by when it began, and in which start of the machine
  * (Linux).
  */
 import { readFileSync } from 'node:fs';
@@ -10,35 +10,37 @@ export function readBootId(): string | undefined {
   return read('/proc/sys/kernel/random/boot_id')?.trim();
 }
 
-/** What tells this process from others; undefined when there is none of that number. */
+/** The identity of a process; undefined when none has that number. */
 export function identityOf(pid: number): ProcessIdentity | undefined {
   const bootId = readBootId();
   if (bootId === undefined) return isThere(pid) ? { pid, startTicks: undefined, bootId } : undefined;
   const stat = read(`/proc/${pid}/stat`);
   if (stat === undefined) return undefined;
-  // The second field is the command in parentheses, which may hold spaces and parentheses itself.
+  // The second field is the command in parentheses, and may hold spaces and parentheses itself.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   const state = fields[0];
-  // One that has ended, and whose parent has not asked how, does nothing any more.
+  // A process that has ended does nothing any more, even while its parent has not asked how it ended.
   if (state === 'Z' || state === 'X') return undefined;
   return { pid, startTicks: Number(fields[22 - 3]), bootId };
 }
 
-/** Whether that very process is still there. Where the system does not say when it began, any of its number counts. */
+/**
+ * Whether that very process still runs. Where the system does not say when a process began, any with its number counts.
+ */
 export function isAlive(identity: ProcessIdentity): boolean {
   const found = identityOf(identity.pid);
   if (!found) return false;
   return identity.startTicks === undefined || isSame(found, identity);
 }
 
-/** Ends the process and all of its group by force. Does nothing unless it is surely that very process. */
+/** Ends the process and its whole group by force. Does nothing unless it is surely that very process. */
 export function killGroup(identity: ProcessIdentity): void {
   const found = identityOf(identity.pid);
   if (!found || identity.startTicks === undefined || !isSame(found, identity)) return;
   signalGroup(identity.pid, 'SIGKILL');
 }
 
-/** Signals a group whose leader had, or has, this pid. One that is gone is fine. */
+/** Signals a group whose leader has, or had, this pid. Does nothing when the group is gone. */
 export function signalGroup(pid: number, signal: NodeJS.Signals): void {
   try {
     process.kill(-pid, signal);
@@ -56,7 +58,7 @@ function isThere(pid: number): boolean {
     process.kill(pid, 0);
     return true;
   } catch (error) {
-    // It is somebody else's.
+    // The process belongs to another user.
     return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
 }

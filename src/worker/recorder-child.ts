@@ -1,6 +1,6 @@
 /**
- * RecorderChild: one recorder process, in a process group of its own. It may wait for its work (a warm one), has each
- * Fact checked, is watched while it is at work, and takes all that it started along when it ends.
+ * RecorderChild: one recorder process, in a process group of its own. It may wait for its work (a warm one). Each of
+ * its Facts is checked, it is watched while it works, and when it ends everything that it started ends too.
  */
 
 import type { ChangeCommand, Command, PrepareCommand, StartCommand } from '../contract/line/commands.ts';
@@ -24,7 +24,7 @@ export type RecorderChildOptions = {
   flags: readonly string[];
   /** What it makes ready while it waits for its work. */
   prepare?: PrepareCommand | undefined;
-  /** A process that has work, and has not become ready in this time, is ended, so that another can take its place. */
+  /** A process that has work but has not become ready in this time is ended, so that another can take its place. */
   readyTimeoutMs: number;
   /** From the stop Command to SIGTERM; SIGKILL follows `KILL_AFTER_MS` later. */
   stopTimeoutMs: number;
@@ -32,9 +32,7 @@ export type RecorderChildOptions = {
 export type Pong = Extract<Fact, { type: 'pong' }>;
 
 const PING_EVERY_TICKS = 2;
-/**
- * What a recorder costs is measured over so many answers, half a minute: its beginning costs more than it does later.
- */
+/** A recorder's cost is measured over so many answers, half a minute, and not from its beginning, which costs more. */
 const SEEN_PONGS = 15;
 /** A process that leaves this many pings unanswered hangs. */
 const MAX_UNANSWERED = 5;
@@ -42,7 +40,7 @@ const KILL_AFTER_MS = 5_000;
 
 export class RecorderChild implements RecorderProcess {
   readonly exited: Promise<void>;
-  /** Its answers of late, oldest first. */
+  /** Its latest answers, oldest first. */
   #pongs: Pong[] = [];
   #process: Fork;
   #options: RecorderChildOptions;
@@ -51,15 +49,18 @@ export class RecorderChild implements RecorderProcess {
   #isReady = false;
   #unanswered = 0;
   #pings = 0;
-  /** Seconds, as far as they could be noticed, since it got its work and since it was told to stop. */
+  /**
+   * Seconds since it got its work, and since it was told to stop; seconds in which this process stood still are not
+   * counted.
+   */
   #workingTicks = 0;
   #stoppingTicks: number | undefined;
-  /** What came before `start` was sent, in order. */
+  /** Commands that came before `start` was sent, in order. */
   #early: Command[] = [];
-  /** What we ended it for, which says more than the signal it died of. */
+  /** Why this process ended it, which says more than the signal that it died of. */
   #killedFor: string | undefined;
 
-  /** Has the process started. Throws a Fault when there is nobody to start it. */
+  /** Starts the process. Throws a Fault when there is no fork server to start it. */
   constructor(options: RecorderChildOptions) {
     const { clock, forks, entry, args, env, flags, log } = options;
     this.#options = options;
@@ -90,27 +91,27 @@ export class RecorderChild implements RecorderProcess {
     return this.#pongs.at(-1);
   }
 
-  /** What it was seen to take of late; undefined while it has not been watched for long enough, past its beginning. */
+  /** What it has been seen to take lately; undefined until it has been watched for long enough, past its beginning. */
   get seen(): Cost | undefined {
     const [first, last] = [this.#pongs[0], this.#pongs.at(-1)];
     if (!first || !last || this.#pongs.length < SEEN_PONGS) return undefined;
-    // A page's programs are what it costs more than half of.
+    // More than half of what a page costs is taken by its programs.
     if (this.plan?.mode === 'web' && !first.programs) return undefined;
     const cpuUs = (pong: Pong) => pong.cpuUs + (pong.programs?.cpuUs ?? 0);
     const bytes = last.rssBytes + (last.programs?.memoryBytes ?? 0);
     return { cores: (cpuUs(last) - cpuUs(first)) / ((last.atMs - first.atMs) * 1000), bytes };
   }
 
-  /** Whether it is up and waits for work. */
+  /** Whether it has started and waits for work. */
   get isReady(): boolean {
     return this.#isReady;
   }
 
-  /** Gives it its work, once. It waits until the process is ready, however long the machine takes for that. */
+  /** Gives it its work, once. The work waits until the process is ready, however long the machine takes for that. */
   assign(start: StartCommand, listener: RunListener): void {
     this.#work = { start, listener };
     const { identity } = this.#process;
-    // Not before whoever launches it has it in hand.
+    // Called later, so that whoever launches it has the process in hand first.
     if (identity) queueMicrotask(() => listener.onProcess(identity));
     if (this.#isReady) this.#begin(this.#work);
   }
@@ -130,12 +131,12 @@ export class RecorderChild implements RecorderProcess {
     this.#process.kill();
   }
 
-  /** Has one that waits for its work end in order. */
+  /** Asks a process that waits for work to end in order. */
   terminate(): void {
     this.#process.terminate();
   }
 
-  /** Lets go of it: it finishes its files and ends by itself, and nobody hears of it any more. */
+  /** Lets go of the process: it finishes its files and ends by itself, and nobody listens to it any more. */
   release(): void {
     this.#ticks.cancel();
     this.#work = undefined;
@@ -166,7 +167,7 @@ export class RecorderChild implements RecorderProcess {
       return;
     }
     const fact = parsed.data;
-    // Whatever it says, it lives.
+    // Any answer shows that it lives.
     this.#unanswered = 0;
     if (fact.type === 'ready') {
       this.#isReady = true;
@@ -207,7 +208,7 @@ export class RecorderChild implements RecorderProcess {
 
   #watchStop(sinceMs: number): void {
     const { stopTimeoutMs } = this.#options;
-    // A process that is not ready yet has not heard of the stop.
+    // A process that is not ready has not received the stop yet.
     if (!this.#isReady) this.#stoppingTicks = 0;
     else if (sinceMs >= stopTimeoutMs + KILL_AFTER_MS) this.kill();
     else if (sinceMs >= stopTimeoutMs && this.#killedFor === undefined) {
@@ -221,7 +222,10 @@ export class RecorderChild implements RecorderProcess {
     this.kill();
   }
 
-  /** Before `start` was sent, a stop would end the process with nothing recorded of what the feed holds already. */
+  /**
+   * Commands wait until `start` has been sent: a stop before it would end the process, and nothing of what the feed
+   * holds already would be recorded.
+   */
   #tell(command: Command): void {
     if (this.#isReady) this.#send(command);
     else this.#early.push(command);

@@ -1,15 +1,13 @@
-/**
- * What recordings may take of the disk: in all, each, and those of one app together. Pure.
- */
+/** How much of the disk recordings may take: all together, each one, and those of one app. Pure. */
 
 export type SpoolLimits = {
   /** Free space below which running recordings end; 0 sets no limit. */
   reserveBytes: number;
-  /** All that lies on the spool; 0 sets no limit. */
+  /** Limit for everything on the spool; 0 sets none. */
   totalBytes: number;
-  /** One recording; 0 sets no limit. */
+  /** Limit for one recording; 0 sets none. */
   recordingBytes: number;
-  /** Of the disk, or of `totalBytes` where that is less: what one of several apps may take. 100 sets no limit. */
+  /** Share of the disk, or of `totalBytes` where that is less, that one of several apps may take. 100 sets no limit. */
   appPercent: number;
 };
 
@@ -18,12 +16,12 @@ export type Occupant = { sid: string; appid: string; bytes: number; isRunning: b
 
 export type SpoolState = {
   freeBytes: number;
-  /** Of the whole disk. */
+  /** Size of the whole disk. */
   diskBytes: number;
-  /** With those of nobody that is known. */
+  /** Everything on the spool, also folders of unknown recordings. */
   spoolBytes: number;
   occupants: readonly Occupant[];
-  /** What lies in the backup store on this disk, by app. */
+  /** Bytes of the backup store on this disk, by app. */
   backupBytes: ReadonlyMap<string, number>;
   /** Whether there is more than one app. */
   isShared: boolean;
@@ -43,9 +41,9 @@ export function spoolRefusalOf(appid: string, state: SpoolState, limits: SpoolLi
 }
 
 /**
- * Which running recordings are to end now. One that takes more than its own budget ends in any case; where the rest is
- * too much, the largest of whoever takes most, one at a time: a good store soon has its files, and that makes room. All
- * end when half of the reserve is gone.
+ * Which running recordings are to end now. One that takes more than its own budget always ends. Where all together take
+ * too much, the largest recording of the app that takes most ends, one at a time: a good store soon has its files, and
+ * that makes room. All end when half of the reserve is gone.
  */
 export function endingsOf(state: SpoolState, limits: SpoolLimits): Ending[] {
   const { freeBytes, spoolBytes, occupants } = state;

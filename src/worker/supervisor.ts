@@ -1,6 +1,6 @@
 /**
- * Supervisor: the processes that do the work of runs. It starts them or has one ready, sees to it that they end, and
- * tells why each has ended, in words.
+ * Supervisor: the processes that do the work of runs. It starts them or keeps some ready, sees to it that they end, and
+ * tells why each one ended, in words.
  */
 
 import type { PrepareCommand, StartCommand } from '../contract/line/commands.ts';
@@ -19,7 +19,7 @@ import { type Mode, WarmRecorders } from './warm-recorders.ts';
 export type SupervisorOptions = {
   clock: Clock;
   log: SessionLog;
-  /** Starts all processes; closed after this by whoever opened it. */
+  /** Starts all processes; whoever opened it closes it after this. */
   forks: Forks;
   /** The script that is run. */
   entry: string;
@@ -29,9 +29,9 @@ export type SupervisorOptions = {
   completeArgs: readonly string[];
   /** The environment of the processes. */
   env: Record<string, string | undefined>;
-  /** Of the recorders of single modes. */
+  /** What recorders of a mode have besides. */
   ofMode?: Partial<Record<Mode, OfMode>>;
-  /** A recorder with work that is not ready after this time is ended, so that another can take its place. */
+  /** A recorder that has work but is not ready after this time is ended, so that another can take its place. */
   readyTimeoutMs: number;
   /** From the stop Command to SIGTERM; SIGKILL follows some seconds later. */
   stopTimeoutMs: number;
@@ -43,15 +43,18 @@ export type SupervisorOptions = {
 };
 
 type OfMode = {
-  /** Of Node. */
+  /** Flags of Node. */
   flags: readonly string[];
-  /** On top of the environment of all. */
+  /** Added to the environment of all recorders. */
   env: Record<string, string>;
-  /** What recorders that wait make ready, and how many are kept so from the server's start on. */
+  /** What recorders that wait make ready, and how many are kept ready from the server's start on. */
   ready?: { count: number; prepare(): PrepareCommand | undefined };
 };
 
-/** A start has the machine to itself for so long; what is made ready besides takes more of it than a process. */
+/**
+ * After a start the machine is left alone for this long: making the next recorder ready takes more of it than a process
+ * at rest.
+ */
 const REFILL_MS = 1_000;
 const PREPARE_AFTER_MS = 5_000;
 
@@ -87,13 +90,13 @@ export class Supervisor implements RecorderPort {
     });
   }
 
-  /** Has a recorder ready for the first start, and pages where they are wanted. */
+  /** Makes a recorder ready for the first start, and pages where they are wanted. */
   warmUp(): void {
     this.#warm.keep('mix');
     if (this.#options.ofMode?.web?.ready) this.#warm.keep('web');
   }
 
-  /** Whether one is ready for a start in this mode. */
+  /** Whether a recorder is ready for a start in this mode. */
   isWarm(mode: Mode): boolean {
     return this.#warm.isReady(mode);
   }
@@ -147,8 +150,8 @@ export class Supervisor implements RecorderPort {
   }
 
   /**
-   * For a server that cannot go on: recorders are let go of, so that they finish their files as they do when their
-   * server is gone. Resolves when they have ended, or `timeoutMs` are over; none is killed.
+   * For a server that cannot go on: lets go of recorders, so that they finish their files as they do when their server
+   * is gone. Resolves when they have ended, or after `timeoutMs`; none is killed.
    */
   async release(timeoutMs: number): Promise<void> {
     this.#released = true;
@@ -163,7 +166,7 @@ export class Supervisor implements RecorderPort {
     await Promise.all([this.#warm.close(), this.#completeRuns.close()]);
   }
 
-  /** @param waits for work, and makes ready what its mode says */
+  /** @param waits the recorder waits for work, and makes ready what its mode says */
   #spawn(mode: Mode, waits = false): RecorderChild {
     const { clock, log, forks, entry, args, env, ofMode, readyTimeoutMs, stopTimeoutMs } = this.#options;
     const own = ofMode?.[mode];

@@ -1,6 +1,6 @@
 /**
- * WarmRecorders: keeps recorder processes ready for each mode that is in use, so that a start costs no process start.
- * One that is taken, or dies, is replaced after a pause, which grows while they go on dying.
+ * WarmRecorders: keeps recorder processes ready for each mode that is in use, so that a start need not wait for a
+ * process. One that is taken or dies is replaced after a pause, which grows while they go on dying.
  */
 import type { Plan } from '../contract/line/plan.ts';
 import type { Clock, Timer } from '../kernel/clock.ts';
@@ -12,9 +12,9 @@ export type Mode = Plan['mode'];
 export type WarmRecordersOptions = {
   clock: Clock;
   log: SessionLog;
-  /** How many are kept of a mode in use. */
+  /** How many are kept ready for a mode in use. */
   count(mode: Mode): number;
-  /** How long a start has the machine to itself, before another recorder is made ready. */
+  /** After a start the machine is left alone for this long, before another recorder is made ready. */
   refillMs(mode: Mode): number;
   spawn(mode: Mode): RecorderChild;
 };
@@ -23,7 +23,7 @@ export type WarmRecordersOptions = {
 const FIRST_PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = 60_000;
 const END_TIMEOUT_MS = 3_000;
-/** One that lived for so long was no failure. */
+/** A process that lived for this long did not fail. */
 const LIVED_US = 60_000_000;
 
 export class WarmRecorders {
@@ -44,12 +44,12 @@ export class WarmRecorders {
     this.#refill(mode, 0);
   }
 
-  /** Whether one is up. */
+  /** Whether one is ready. */
   isReady(mode: Mode): boolean {
     return [...(this.#ready.get(mode) ?? [])].some((child) => child.isReady);
   }
 
-  /** One that is up, or coming up; undefined when there is none. */
+  /** One that is ready or starting; undefined when there is none. */
   take(mode: Mode): RecorderChild | undefined {
     this.keep(mode);
     const kept = this.#ready.get(mode);
@@ -60,8 +60,8 @@ export class WarmRecorders {
   }
 
   /**
-   * Ends those that wait, by force where they take too long: what one made ready it takes down itself, and what a
-   * killed one leaves would lie there until the next start. Resolves when they are gone.
+   * Ends those that wait, by force where they take too long: what a recorder made ready it takes down itself, and what
+   * a killed one leaves behind would lie there until the next start. Resolves when they are gone.
    */
   async close(): Promise<void> {
     this.#closed = true;
@@ -101,7 +101,7 @@ export class WarmRecorders {
       const child = spawn(mode);
       kept.add(child);
       void child.exited.then(() => {
-        // One that was taken has somebody who is told.
+        // Of a recorder that was taken its listener is told.
         if (kept.delete(child) && !this.#closed) fail('its process ended');
       });
     } catch (error) {
