@@ -11,16 +11,20 @@ export type VideoStreamType = 0 | 1;
 /** The chosen encoding is dead when it is silent this long while another is heard. */
 export const DEAD_US = 1_000_000;
 /**
- * After this long a key frame of its substitute is asked for: what comes from there on can be shown, once it is dead.
+ * After this much silence a key frame of the substitute is asked for, so that it can be shown from there on once the
+ * chosen one is dead.
  */
 const SUSPECT_US = 400_000;
-/** An encoding that was dead is taken again when it was heard this long without a pause. */
+/** An encoding that was dead is chosen again after it was heard this long without a pause. */
 export const RETURN_US = 2_000_000;
-/** A pause of an encoding that is heard. */
+/** A silence longer than this is a pause of an encoding that is heard. */
 const PAUSE_US = 500_000;
-/** A recorder takes packets of the encoding it was just given before for stragglers, for a second. */
+/**
+ * After a change silence counts only this much later: for a second a recorder takes packets of the former encoding for
+ * stragglers.
+ */
 const SETTLE_US = 600_000;
-/** Encodings of one size, or of none that is known, are told apart by their bitrate when one has this much more. */
+/** Encodings of equal or unknown size are ranked by bitrate when one has this many times the other's. */
 const CLEARLY_MORE = 1.5;
 
 type Life = { sinceUs: HostUs; lastUs: HostUs; diedUs: HostUs | undefined };
@@ -31,12 +35,12 @@ export class EncodingChoice {
   readonly #lives = new Map<Encoding, Life>();
   #chosen: Encoding | undefined;
   #changedUs = Number.NEGATIVE_INFINITY;
-  /** When another encoding was first heard after the chosen one's last packet. */
+  /** When another encoding was first heard after the last packet of the chosen one. */
   #quietSinceUs: HostUs | undefined;
-  /** The encoding to change to, of which a key frame from then on is awaited. */
+  /** The encoding to change to, and since when a key frame of it is awaited. */
   #next: { encoding: Encoding; sinceUs: HostUs } | undefined;
 
-  /** Begins with the best encoding that is heard and has a key frame kept; none when there is none. */
+  /** Begins with the best encoding that is heard and has a key frame kept; with none when there is no such encoding. */
   constructor(encodings: readonly Encoding[], videoStreamType: VideoStreamType, nowUs: HostUs) {
     this.#encodings = encodings;
     this.#sign = videoStreamType === 0 ? 1 : -1;
@@ -58,14 +62,14 @@ export class EncodingChoice {
   }
 
   /**
-   * Tells of each packet of the track, after the encoding itself took it. Asks encodings for key frames that a change
-   * will need.
-   * @returns whether `chosen` changed: the recorder is then given what is kept of it, which begins with a key frame and
-   *   ends with this packet if it is of that encoding
+   * Takes note of each packet of the track, after the encoding itself has taken it. Asks encodings for key frames that
+   * a change will need.
+   * @returns whether `chosen` changed: the recorder is then given what is kept of the new one, which begins with a key
+   * frame and, if this packet is of it, ends with this packet
    */
   onPacket(encoding: Encoding, nowUs: HostUs): boolean {
     if (this.#encodings.length === 1) return false;
-    // Padding and headers are no sign of life: whole pictures are.
+    // Only whole pictures show that it lives; padding and headers do not.
     const isPicture = encoding.lastPictureUs === nowUs;
     if (isPicture) this.#note(encoding, nowUs);
     const chosen = this.#chosen;
@@ -81,7 +85,7 @@ export class EncodingChoice {
     }
     if (this.#next?.encoding !== target) {
       this.#next = { encoding: target, sinceUs: nowUs };
-      // An encoding that is heard for the first time brings its key frame with this very packet.
+      // An encoding that is heard for the first time may bring its key frame with this very packet.
       if (target.keyFrameUs !== nowUs) target.wantKeyFrame();
     }
     const isDead = quietUs >= DEAD_US;
@@ -118,13 +122,13 @@ export class EncodingChoice {
     }
   }
 
-  /** Who could take the place of the chosen encoding: those that never died before those that only came back. */
+  /** The encoding that takes the place of the chosen one: one that never died before one that came back. */
   #substitute(nowUs: HostUs): Encoding | undefined {
     const others = this.#heard(nowUs).filter((encoding) => encoding !== this.#chosen);
     return this.#best(others.filter((encoding) => this.#isTrusted(encoding, nowUs))) ?? this.#best(others);
   }
 
-  /** An encoding that is to be had and comes before the chosen one. */
+  /** An encoding that is alive and ranks above the chosen one. */
   #better(nowUs: HostUs): Encoding | undefined {
     const best = this.#best(this.#heard(nowUs).filter((encoding) => this.#isTrusted(encoding, nowUs)));
     return best && best !== this.#chosen && this.#order(best, this.#chosen!) > 0 ? best : undefined;
@@ -149,7 +153,7 @@ export class EncodingChoice {
     );
   }
 
-  /** Above zero when `a` is to be preferred. */
+  /** Above zero when `a` ranks above `b`. */
   #order(a: Encoding, b: Encoding): number {
     if (a.size && b.size) {
       const larger = a.size.width * a.size.height - b.size.width * b.size.height;

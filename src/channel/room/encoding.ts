@@ -1,7 +1,7 @@
 /**
- * Encoding: one RTP stream of a publication as it comes in (RFC 7656 §2.1.7), the whole of it or one layer of a
- * simulcast. Keeps statistics and a log of its packets, back to what somebody may still want; tells its readers of
- * each.
+ * Encoding: one RTP stream of a publication as it comes in (RFC 7656 §2.1.7), the whole publication or one layer of a
+ * simulcast. It keeps statistics and a log of its packets, back to what somebody may still want, and tells its readers
+ * of each packet.
  */
 import type { HostUs } from '../../kernel/time.ts';
 import type { Packet } from '../../media/packet.ts';
@@ -23,7 +23,7 @@ const QUIET_US = 1_500_000;
 const BITRATE_WINDOW_US = 1_000_000;
 /** The log is trimmed this often. */
 const TRIM_US = 250_000;
-/** What a key frame brings for its decoding stands in its first packets. */
+/** What a key frame brings for its decoding is looked for in so many of its first packets. */
 const MAX_SCANNED = 16;
 
 export type EncodingReport = {
@@ -36,26 +36,26 @@ export type EncodingReport = {
   jitterMs: number;
 };
 
-/** Who is told of all that comes in, in order. */
+/** Told of everything that comes in, in order. */
 export type EncodingReader = {
   /** @param index of the packet in the encoding's log */
   onPacket(encoding: Encoding, index: number): void;
-  /** RTCP was added to the encoding's log, a compound or not, which says something of this encoding. */
+  /** RTCP that says something of this encoding was added to its log; it may be a compound. */
   onRtcp(encoding: Encoding): void;
-  /** The first index of the encoding's log that may be read again. Infinity where nothing is. */
+  /** The first index of the encoding's log that this reader may read again; infinity when there is none. */
   needs(encoding: Encoding): number;
 };
 
-/** The memory that an encoding's log lives in, and the bounds of one log. */
+/** The memory of an encoding's log, and the log's bounds. */
 export type LogMemory = { arena: PacketArena; bounds: PacketLogBounds };
 
 export type EncodingOptions = {
   format: TrackFormat;
-  /** Its name among the encodings of a simulcast (RFC 8851), if they have names. */
+  /** Its name among the encodings of a simulcast (RFC 8851), if the offer names them. */
   rid?: string | undefined;
-  /** The source that the offer names for it, if it does. */
+  /** Its SSRC, if the offer names it. */
   ssrc?: number | undefined;
-  /** Whether it is one of several of its publication: then its pictures are watched, by which one of them is chosen. */
+  /** Whether it is one of several encodings of its publication: then its pictures are watched, to choose among them. */
   isLayer?: boolean;
   memory: LogMemory;
   /** A key frame is wanted from the sender. Not called for audio. */
@@ -96,22 +96,22 @@ export class Encoding {
     this.log = new PacketLog({ ...options.memory, hasKeyFrames: options.format.kind === 'video' });
   }
 
-  /** The source of its packets: the one last heard, or before that the one that was announced. */
+  /** The SSRC of its packets: the one heard last, or the announced one before any was heard. */
   get ssrc(): number | undefined {
     return this.#ssrc;
   }
 
-  /** Whether anything of it came in. */
+  /** Whether any packet of it came in. */
   get isHeard(): boolean {
     return this.#statistics !== undefined;
   }
 
-  /** When the last key frame of this source began to come in, monotonic microseconds. */
+  /** When the last key frame from this source began to come in, monotonic microseconds. */
   get keyFrameUs(): HostUs | undefined {
     return this.#keyFrameUs;
   }
 
-  /** Whether a key frame of this source is kept. */
+  /** Whether a key frame from this source is kept. */
   get hasKeyFrame(): boolean {
     return this.#keyFrameUs !== undefined && this.log.hasStart;
   }
@@ -121,22 +121,22 @@ export class Encoding {
     return this.#firstKeyFrameUs;
   }
 
-  /** Of its pictures, where the last key frame told it. */
+  /** Size of its pictures, if the last key frame told it. */
   get size(): PictureSize | undefined {
     return this.#size;
   }
 
-  /** When the last packet of a whole picture came in. Of a layer only. */
+  /** When the last packet of a whole picture came in; known only for a layer. */
   get lastPictureUs(): HostUs {
     return this.#lastPictureUs;
   }
 
-  /** Over the last second in which it sent. */
+  /** Bitrate over the last second in which it sent. */
   get bitrateKbps(): number {
     return this.#bitrateKbps;
   }
 
-  /** @param datagram that `packet` was parsed of */
+  /** @param datagram the bytes that `packet` was parsed from */
   take(packet: Packet, datagram: Buffer): void {
     const { format } = this;
     const { arrivalUs } = packet;
@@ -157,27 +157,27 @@ export class Encoding {
       }
       this.#size = readPayloadSize(format.codec, packet.payload) ?? this.#size;
     }
-    // The key frame that the sender began with was lost, went out before we could hear it, or was given up at a bound.
+    // The first key frame was lost, was sent before we could hear it, or was given up at a bound.
     if (!this.hasKeyFrame) this.wantKeyFrame();
     for (const reader of this.readers) reader.onPacket(this, index);
     if (arrivalUs - this.#trimmedUs >= TRIM_US) this.trim(arrivalUs);
   }
 
-  /** Takes RTCP that is about this encoding, with the sender report in it, if there is one. */
+  /** Takes RTCP about this encoding, with the sender report that it holds, if it holds one. */
   takeRtcp(datagram: Buffer, report: SenderReport | undefined, arrivalUs: HostUs): void {
     if (report && this.#statistics?.ssrc === report.ssrc) this.#statistics.onSenderReport(report, arrivalUs);
     this.log.append('rtcp', datagram, 0, arrivalUs);
     for (const reader of this.readers) reader.onRtcp(this);
   }
 
-  /** Has the sender asked for a key frame. Does nothing for audio. */
+  /** Asks the sender for a key frame. Does nothing for audio. */
   wantKeyFrame(): void {
     if (this.format.kind === 'video') this.#onKeyFrameWanted();
   }
 
   /**
-   * What a key frame needs for decoding that came in before it, and not with it: packets to be put before the one at
-   * `index`, as if they were the first of its picture.
+   * What the key frame at `index` needs for its decoding and does not bring itself, because it came in earlier: packets
+   * to put before that key frame, as if they were the first of its picture.
    */
   setsBefore(index: number): Buffer[] {
     const { log } = this;
@@ -199,13 +199,13 @@ export class Encoding {
     });
   }
 
-  /** Nothing comes in any more; only what readers may read again is kept. */
+  /** Nothing comes in any more; only what readers may still read again is kept. */
   end(nowUs: HostUs): void {
     this.#ended = true;
     this.trim(nowUs);
   }
 
-  /** Forgets what no reader needs, and what nobody who comes now would be given. */
+  /** Forgets what no reader needs and no newcomer would be given. */
   trim(nowUs: HostUs): void {
     this.#trimmedUs = nowUs;
     let from = this.#ended ? this.log.end : this.log.startOf(nowUs);

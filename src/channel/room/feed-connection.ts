@@ -19,12 +19,15 @@ import type { HostUs } from '../../kernel/time.ts';
 import { parseCompound } from '../../stages/rtp/rtcp.ts';
 import type { FeedSink } from './feed-reading.ts';
 
-/** Less than a recorder waits for stragglers after a stop. */
+/** Less time than a recorder waits for stragglers after a stop. */
 const GATHER_MS = 10;
-/** Holds the largest datagram with its header. */
+/** Room for the largest datagram with its header. */
 const GATHER_BYTES = 0x10000 + FEED_HEADER_BYTES;
 const MAX_SPARE = 4;
-/** So much is handed to the socket before the recorder has to take some; the rest stays where it is kept anyway. */
+/**
+ * At most this much is handed to the socket before the recorder takes some; the rest stays in the logs, which keep it
+ * anyway.
+ */
 const MAX_UNSENT_BYTES = 1024 * 1024;
 /** A recorder that does not read the end of its feed for this long is cut off. */
 const CLOSE_TIMEOUT_MS = 10_000;
@@ -46,10 +49,10 @@ export class FeedConnection implements FeedSink {
   readonly #socket: Socket;
   readonly #o: FeedConnectionOptions;
   readonly #frames = new FeedReader();
-  /** Media that is not on its way yet; the rest of its memory is free. */
+  /** Media that has not been written yet, at the start of its memory. */
   #gathered: Buffer = Buffer.alloc(0);
   #gatheredBytes = 0;
-  /** Memory whose media has gone out, to be used again. */
+  /** Memory of media that has been written, to be used again. */
   readonly #spare: Buffer[] = [];
 
   constructor(socket: Socket, options: FeedConnectionOptions) {
@@ -57,7 +60,7 @@ export class FeedConnection implements FeedSink {
     this.#o = options;
     socket.on('data', (chunk: Buffer) => this.#take(chunk));
     socket.on('drain', () => options.onDrained(this));
-    // A recorder that went away closes as well; what there is to say is said there.
+    // A recorder that went away closes its connection as well, and `onClose` tells of it.
     socket.on('error', () => {});
     socket.on('close', () => options.onClose(this));
   }
@@ -66,14 +69,15 @@ export class FeedConnection implements FeedSink {
     return this.#socket.writableLength > MAX_UNSENT_BYTES;
   }
 
-  /** Goes out at once, with all that was written before. */
+  /** Written at once, with all media gathered before it. */
   writeEvent(event: FeedEvent, atUs: HostUs): void {
     this.#sendGathered();
     if (this.#socket.writable) this.#socket.write(encodeFeedEvent(event, atUs));
   }
 
   /**
-   * One write, one system call and one waking of the recorder for all packets of some milliseconds: it is late by more.
+   * Media is gathered for some milliseconds: one write, one system call and one waking of the recorder serve many
+   * packets. The recorder works later than that anyway.
    */
   writeMedia(kind: 'rtp' | 'rtcp', track: number, datagram: Buffer, arrivalUs: HostUs): void {
     if (this.#gatheredBytes + FEED_HEADER_BYTES + datagram.length > this.#gathered.length) {

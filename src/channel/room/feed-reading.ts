@@ -1,52 +1,52 @@
 /**
- * FeedReading: one reading of a feed by one recorder. It begins with who was there at the point it is read from, goes
- * on with all that came since in the order it came, and then stays with the present.
+ * FeedReading: one reading of a feed by one recorder. It begins with who was in the room at the point where it begins,
+ * goes on with everything that came since, in that order, and then follows the present.
  */
 
 import type { FeedEvent } from '../../contract/line/feed.ts';
 import type { HostUs } from '../../kernel/time.ts';
 import type { FeedTrack, Run } from './feed-track.ts';
 
-/** Where a reading is written to. */
+/** Where a reading is written. */
 export type FeedSink = {
   writeEvent(event: FeedEvent, atUs: HostUs): void;
   writeMedia(kind: 'rtp' | 'rtcp', track: number, datagram: Buffer, arrivalUs: HostUs): void;
-  /** True when the recorder is to take some of what was written before it is given more; `onDrained` goes on then. */
+  /** True when the recorder must take some of what was written before more is written; then `onDrained` is called. */
   readonly isFull: boolean;
 };
 
-/** Presence as it is told, and tracks that start; with its place in the order of everything. */
+/** An event of the feed, or the start of a track, with its place in the order of everything. */
 export type FeedNote = { event: FeedEvent; track?: FeedTrack; atUs: HostUs; order: number };
 
 /** What a reading begins with. */
 export type FeedStart = {
   hello: FeedNote;
-  /** When what arrived is read again, monotonic microseconds. */
+  /** From when on what arrived is read again, monotonic microseconds. */
   fromUs: HostUs;
-  /** Of those who are there, in order of joining. */
+  /** The events of users who are there, in order of joining. */
   joined: readonly FeedNote[];
-  /** Of the tracks that are there, or whose last picture is still to be seen. */
+  /** The starts of tracks that are there, or whose last picture is still shown. */
   started: readonly FeedNote[];
-  /** What is told after this point in the order of everything happened after the recorder came. */
+  /** What comes after this place in the order of everything happened after the recorder came. */
   nowOrder: number;
   nowUs: HostUs;
-  /** The first of the notes that came since. */
+  /** The first of the notes that came since the safe point. */
   firstNote: number;
 };
 
 export type FeedNotes = {
   /** @param n counts from the feed's opening */
   note(n: number): FeedNote | undefined;
-  /** Packets of a track were given up at a bound before this reading came to them. */
+  /** Packets of a track were given up at a bound before this reading reached them. */
   onDropped(track: number, packets: number): void;
 };
 
 type Cursor = {
   track: FeedTrack;
   run: Run | undefined;
-  /** Of the next entry in the run's log. */
+  /** Index of the next entry in the log of the run's encoding. */
   index: number;
-  /** Whether nothing of the run was read yet, and it begins here. */
+  /** Whether nothing of the run has been read yet, and the reading begins at its start. */
   atStart: boolean;
   /** Whether the first packet is still to be given, and before it what its decoding needs. */
   needsSets: boolean;
@@ -74,32 +74,32 @@ export class FeedReading {
     this.#nowUs = start.nowUs;
     this.#note = start.firstNote;
     for (const { event, atUs } of [start.hello, ...start.joined, ...start.started]) sink.writeEvent(event, atUs);
-    // Reports first, so that every packet's clock can be mapped.
+    // Reports come first, so that the clock of every packet can be mapped.
     for (const { track } of start.started) if (track) this.#resume(track);
     this.#readOn();
   }
 
-  /** True when there is nothing that was not written. */
+  /** True when everything has been written. */
   get isLive(): boolean {
     return this.#isLive;
   }
 
-  /** True when all that came before the end was written. */
+  /** True when everything that came before the end has been written. */
   get isFinished(): boolean {
     return this.#isLive && this.#endOrder < NEVER;
   }
 
-  /** The first note that is not read yet, counted from the feed's opening. */
+  /** The first note that has not been read yet, counted from the feed's opening. */
   get nextNote(): number {
     return this.#note;
   }
 
-  /** Whether all of a track, and its end, is read. */
+  /** Whether a track has been read to its end. */
   hasFinished(track: FeedTrack): boolean {
     return !this.#cursors.has(track);
   }
 
-  /** There is something new of a track. */
+  /** A track has something new to read. */
   onTrackAdded(track: FeedTrack): void {
     if (!this.#isLive || this.isFinished) return;
     for (;;) {
@@ -114,12 +114,12 @@ export class FeedReading {
     if (this.#isLive) this.#readOn();
   }
 
-  /** What comes from now on is not read. */
+  /** What comes after `order` is not read. */
   end(order: number): void {
     this.#endOrder = order;
   }
 
-  /** The recorder took what was written. */
+  /** The recorder has taken what was written. */
   onDrained(): void {
     if (!this.#isLive) this.#readOn();
   }
@@ -154,7 +154,7 @@ export class FeedReading {
     this.#rest();
   }
 
-  /** A track that is there already goes on from the last place that a recorder can begin at. */
+  /** A track that is there already goes on from the last place at which a recorder can begin. */
   #resume(track: FeedTrack): void {
     const run = track.firstRun;
     const isUnderWay = run !== undefined && run.sinceUs <= this.#fromUs;
@@ -191,7 +191,7 @@ export class FeedReading {
     }
   }
 
-  /** Reports from before a run are given as its newest one alone. */
+  /** Of the reports from before a run only the newest is given. */
   #isToBeRead({ encoding: { log }, sinceOrder }: Run, index: number): boolean {
     return log.kind(index) === 'rtp' || (log.order(index) > sinceOrder && log.arrivalUs(index) >= this.#fromUs);
   }
@@ -211,7 +211,7 @@ export class FeedReading {
           this.#sink.writeMedia('rtp', track.number, set, log.arrivalUs(index));
       }
       this.#sink.writeMedia(log.kind(index), track.number, log.datagram(index), log.arrivalUs(index));
-      // Its clock comes right behind the first packet, by which it is known.
+      // The clock comes right behind the first packet, because the recorder knows the source only from there.
       if (cursor.atStart && run.report)
         this.#sink.writeMedia('rtcp', track.number, run.report.datagram, run.report.arrivalUs);
       cursor.atStart = false;
@@ -237,7 +237,7 @@ export class FeedReading {
   }
 }
 
-/** Goes on with the beginning of a run. */
+/** Moves the cursor to the beginning of a run. */
 function enter(cursor: Cursor, run: Run): void {
   cursor.run = run;
   cursor.index = run.from;
@@ -245,12 +245,12 @@ function enter(cursor: Cursor, run: Run): void {
   cursor.needsSets = true;
 }
 
-/** Whether there is surely nothing more of a cursor's track, as after nearly every packet of the present. */
+/** Whether there is surely nothing more of the cursor's track, as after nearly every packet of the present. */
 function isAtHead({ run, index, track }: Cursor): boolean {
   return run !== undefined && run.next === undefined && track.ended === undefined && index === run.encoding.log.end;
 }
 
-/** Whether an entry came in after the track had ended. */
+/** Whether an entry came in after its track had ended. */
 function isBehind({ ended }: FeedTrack, { encoding: { log } }: Run, index: number): boolean {
   return ended !== undefined && log.order(index) > ended.order;
 }

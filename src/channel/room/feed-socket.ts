@@ -1,6 +1,6 @@
 /**
- * FeedSocket: where recorders read a feed (`contract/line/feed.ts`), a unix socket for as long as the feed lives. One
- * reads at a time; a newer run of the recording takes the place of an older one.
+ * FeedSocket: where recorders read a feed (`contract/line/feed.ts`): a unix socket that lives as long as the feed. One
+ * recorder reads at a time; a newer run of the recording takes the place of an older one.
  */
 import { chmodSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
@@ -11,9 +11,9 @@ import type { Feed } from './feed.ts';
 import { FeedConnection, type FeedLog } from './feed-connection.ts';
 import type { FeedReading } from './feed-reading.ts';
 
-/** Whoever comes says within this time which run it is of, and is given nothing before. */
+/** Whoever connects must say within this time which run it is of, and gets nothing before. */
 const HELLO_TIMEOUT_MS = 5000;
-/** More that said nothing yet are not let in. */
+/** At most this many connections may wait without having said anything. */
 const MAX_WAITING = 8;
 
 export type FeedSocketOptions = {
@@ -32,7 +32,7 @@ export class FeedSocket {
   #server: Server | undefined;
   #alive: Timer | undefined;
   #current: { connection: FeedConnection; reading: FeedReading } | undefined;
-  /** The newest run that read the feed. */
+  /** The newest run that has read the feed. */
   #generation: number | undefined;
   #isOver = false;
 
@@ -63,7 +63,7 @@ export class FeedSocket {
     });
   }
 
-  /** Ends the feed: who reads it is given all that came before. Calling it again does nothing. */
+  /** Ends the feed: its reader still gets everything that came before. Calling it again does nothing. */
   close(): void {
     if (this.#isOver) return;
     this.#isOver = true;
@@ -75,7 +75,7 @@ export class FeedSocket {
     this.#finish();
   }
 
-  /** Not before what came in while this process had no turn: timers are first in a turn of the event loop. */
+  /** Only after what waited while this process had no turn: timers come first in a turn of the event loop. */
   #sayAlive(): void {
     const say = () => {
       const { connection, reading } = this.#current ?? {};
@@ -137,7 +137,7 @@ export class FeedSocket {
     else this.#log.info({ generation: this.#generation }, 'the recorder left its feed');
   }
 
-  /** Lets everything go once nobody has to be given anything any more. */
+  /** Frees everything once nobody has to be given anything any more. */
   #finish(): void {
     const current = this.#current;
     if (current && !current.reading.isFinished) return;

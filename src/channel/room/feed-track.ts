@@ -1,6 +1,6 @@
 /**
- * FeedTrack: a publication in one feed. Keeps down which encoding the recorder is given from when on, so that a later
- * reading of the feed gets the same packets.
+ * FeedTrack: a publication in one feed. It notes which encoding the recorder is given from when on, so that a later
+ * reading of the feed gives the same packets.
  */
 import type { HostUs } from '../../kernel/time.ts';
 import type { Encoding, EncodingReader } from './encoding.ts';
@@ -10,14 +10,14 @@ import type { Publication } from './publication.ts';
 /** A stretch in which the recorder is given one encoding. */
 export type Run = {
   encoding: Encoding;
-  /** Index in the encoding's log that it begins with: for video a key frame. */
+  /** Index in the encoding's log at which it begins; for video a key frame. */
   from: number;
-  /** When it was chosen. What of it came in before is given at that moment. */
+  /** When the encoding was chosen. Its packets from before are given at that moment. */
   sinceOrder: number;
   sinceUs: HostUs;
   /** The newest report of the encoding's sender at that moment. */
   report: { datagram: Buffer; arrivalUs: HostUs } | undefined;
-  /** The one that took its place. */
+  /** The run that took this one's place. */
   next: Run | undefined;
 };
 
@@ -27,12 +27,12 @@ export type FeedTrackOptions = {
   publication: Publication;
   videoStreamType: VideoStreamType;
   startedUs: HostUs;
-  /** Place in the order of everything; negative infinity for what was there when the feed was opened. */
+  /** Place in the order of everything; minus infinity for a track that was there when the feed was opened. */
   startedOrder: number;
   nextOrder(): number;
-  /** Where a reading that begins now would begin, monotonic microseconds. */
+  /** The place at which a reading that begins now would begin, monotonic microseconds. */
   safeUs(): HostUs;
-  /** There is something new to be read. */
+  /** The track has something new to read. */
   onAdded(track: FeedTrack): void;
 };
 
@@ -59,7 +59,7 @@ export class FeedTrack implements EncodingReader {
     for (const encoding of encodings) encoding.readers.add(this);
   }
 
-  /** The oldest stretch that may be read again. Undefined before the first encoding was chosen. */
+  /** The oldest run that may be read again. Undefined before the first encoding was chosen. */
   get firstRun(): Run | undefined {
     return this.#firstRun;
   }
@@ -68,7 +68,7 @@ export class FeedTrack implements EncodingReader {
     return this.#ended;
   }
 
-  /** Those whose key frame helps: the one that is given, or all while none is. */
+  /** The encodings whose key frame helps: the one that is given, or all while none is given. */
   get wanted(): readonly Encoding[] {
     return this.#choice.chosen ? [this.#choice.chosen] : this.publication.encodings;
   }
@@ -93,7 +93,7 @@ export class FeedTrack implements EncodingReader {
     return needed;
   }
 
-  /** Index that a reading of the run begins with when what arrived before `fromUs` is safe. */
+  /** Index at which a reading of the run begins when everything that arrived before `fromUs` is safe. */
   startOf(run: Run, fromUs: HostUs): number {
     return run === this.#firstRun && run.sinceUs <= fromUs
       ? Math.max(run.from, run.encoding.log.startOf(fromUs))
@@ -105,18 +105,18 @@ export class FeedTrack implements EncodingReader {
     this.#ended = { atUs, order: this.#o.nextOrder() };
   }
 
-  /** Whether it had a picture before `atUs`. */
+  /** Whether the track had a picture before `atUs`. */
   hadPicture(atUs: HostUs): boolean {
     return this.publication.encodings.some(({ firstKeyFrameUs }) => (firstKeyFrameUs ?? atUs) < atUs);
   }
 
   /** What arrived before `safeUs` is not read again. */
   release(safeUs: HostUs): void {
-    // All of a stretch arrived before the next one was chosen.
+    // Everything of a run arrived before the next one was chosen.
     while (this.#firstRun?.next && this.#firstRun.next.sinceUs < safeUs) this.#firstRun = this.#firstRun.next;
   }
 
-  /** It is not read again. */
+  /** The track is not read again. */
   close(nowUs: HostUs): void {
     for (const encoding of this.publication.encodings) {
       encoding.readers.delete(this);

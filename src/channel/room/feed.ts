@@ -1,7 +1,7 @@
 /**
  * Feed: what one recorder hears of a room, from the moment the feed was opened. Each publication is a track of it, with
- * a number that is never used twice, and of a simulcast the encoding that the recorder is to have. It can be read again
- * from the last thing that was said to be safe, with the same packets, numbers and times (ADR 0012).
+ * a number that is never used twice; of a simulcast it holds the encoding that the recorder is to have. It can be read
+ * again from the last safe point, with the same packets, numbers and times (ADR 0012).
  */
 import type { HostUs } from '../../kernel/time.ts';
 import type { VideoStreamType } from './encoding-choice.ts';
@@ -14,25 +14,25 @@ export type FeedOptions = {
   videoStreamType: VideoStreamType;
   openedUs: HostUs;
   utcMs: number;
-  /** Who is in the room, in order of joining. */
+  /** The users in the room, in order of joining. */
   present: readonly { uid: string; publications: readonly Publication[] }[];
   nextOrder(): number;
-  /** Packets of a track were given up at a bound before a recorder came to them. */
+  /** Packets of a track were given up at a bound before a recorder reached them. */
   onDropped(track: number, packets: number): void;
 };
 
 export class Feed {
   readonly #o: FeedOptions;
   readonly #hello: FeedNote;
-  /** What came since the safe point, and how many came before. */
+  /** Notes from the safe point on, and how many came before it. */
   #notes: FeedNote[] = [];
   #notesBefore = 0;
-  /** At the safe point: who is there, in order of joining, and the tracks. */
+  /** Who was there at the safe point, in order of joining, and the tracks. */
   readonly #joined = new Map<string, FeedNote>();
   readonly #started = new Map<FeedTrack, FeedNote>();
-  /** Those that may be read again. */
+  /** Tracks that may be read again. */
   readonly #tracks = new Set<FeedTrack>();
-  /** Those that are not over. */
+  /** Tracks that have not ended. */
   readonly #open = new Map<Publication, FeedTrack>();
   #safeUs: HostUs;
   #lastNumber = 0;
@@ -76,7 +76,10 @@ export class Feed {
     this.#reading?.onTrackAdded(track);
   }
 
-  /** Begins a reading, in the place of the one before. @param nowUs monotonic */
+  /**
+   * Begins a reading, which replaces the one before.
+   * @param nowUs monotonic
+   */
   read(sink: FeedSink, nowUs: HostUs): FeedReading {
     this.#reading = undefined;
     const reading = new FeedReading(
@@ -96,17 +99,17 @@ export class Feed {
     return reading;
   }
 
-  /** The reading is over; another may begin where it is safe to. */
+  /** The reading is over; another may begin at the safe point. */
   stopReading(): void {
     this.#reading = undefined;
   }
 
-  /** What arrived before `safeUs` is not read again. Does nothing where that was said already. */
+  /** What arrived before `safeUs` is not read again. Does nothing for a moment before the present safe point. */
   release(safeUs: HostUs, nowUs: HostUs): void {
     if (!(safeUs > this.#safeUs)) return;
     this.#safeUs = Math.min(safeUs, nowUs);
     while (this.#notes[0] && this.#notes[0].atUs < this.#safeUs) {
-      // What the reading has not come to yet stays, whatever it said.
+      // What the reading has not reached yet stays, whatever the recorder said.
       if (this.#reading && this.#reading.nextNote <= this.#notesBefore) break;
       this.#fold(this.#notes.shift()!);
       this.#notesBefore++;
@@ -117,18 +120,18 @@ export class Feed {
     }
   }
 
-  /** Has the senders of all tracks asked for a key frame. */
+  /** Asks the senders of all tracks for a key frame. */
   wantKeyFrames(): void {
     for (const track of this.#open.values()) for (const encoding of track.wanted) encoding.wantKeyFrame();
   }
 
-  /** @param number of a track; one that has ended is passed over */
+  /** @param number of a track; nothing is asked of one that has ended */
   wantKeyFrame(number: number): void {
     for (const track of this.#open.values())
       if (track.number === number) for (const encoding of track.wanted) encoding.wantKeyFrame();
   }
 
-  /** Nothing is added any more; what there is is still read. */
+  /** Nothing is added any more; what is there can still be read. */
   end(): void {
     if (this.#isOver) return;
     this.#isOver = true;
@@ -136,7 +139,7 @@ export class Feed {
     this.#reading?.end(this.#o.nextOrder());
   }
 
-  /** Lets everything go. */
+  /** Frees everything. */
   close(nowUs: HostUs): void {
     this.end();
     this.#reading = undefined;
@@ -169,7 +172,10 @@ export class Feed {
     if (track) this.#started.set(track, note);
   }
 
-  /** Whether an ended track is of no use: it ended before the safe point, and its last picture is not seen any more. */
+  /**
+   * Whether an ended track is of no use any more: it ended before the safe point, and its last picture is not shown any
+   * more.
+   */
   #isForgotten(track: FeedTrack): boolean {
     const { ended, uid, publication } = track;
     if (!ended || ended.atUs >= this.#safeUs || this.#reading?.hasFinished(track) === false) return false;

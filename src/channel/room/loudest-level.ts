@@ -1,6 +1,6 @@
 /**
- * LoudestLevel: the loudest of the levels that packets told within about the last second, so that whoever looks now and
- * then sees who speaks, and not the pause between two words.
+ * LoudestLevel: the loudest level that packets told within about the last second. Whoever looks now and then sees who
+ * speaks, and not the pause between two words.
  */
 import type { HostUs } from '../../kernel/time.ts';
 

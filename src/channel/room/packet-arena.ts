@@ -1,23 +1,23 @@
 /**
  * PacketArena: the memory that all packet logs of a server share, its bound, and the one order in which everything
- * happened. Memory is used over and over: packets kept by the thousand as they came would all grow old before they are
- * dropped, which costs the garbage collector as much as everything else that is done with them.
+ * happened. The memory is used again and again: thousands of packets in buffers of their own would all grow old before
+ * they are dropped, which costs the garbage collector as much as all other work with them.
  */
 import type { HostUs } from '../../kernel/time.ts';
 
-/** What takes part in the bound. */
+/** What shares the arena's memory. */
 export type ArenaUser = {
-  /** When the oldest of what it keeps came in, monotonic microseconds. Infinity while it keeps nothing. */
+  /** When the oldest part of what it keeps came in, monotonic microseconds; infinity while it keeps nothing. */
   readonly oldestUs: HostUs;
-  /** Gives up the oldest part of what it keeps that is of no use without its beginning. */
+  /** Gives up the oldest part of what it keeps, with all that is useless without it. */
   dropOldest(): void;
 };
 
-/** Holds some ten packets of usual size; a larger packet is given memory of its own. */
+/** Holds about ten packets of usual size; a larger packet gets memory of its own. */
 export const SLAB_BYTES = 16_384;
-/** Memory that is kept for the next packets when it is free. */
+/** At most this many free slabs are kept for the next packets. */
 const MAX_SPARE = 256;
-/** At the bound, so much is freed at once: looking for the oldest costs something. */
+/** When the bound is reached this share of it is freed at once, because looking for the oldest part costs something. */
 const RELIEF = 0.02;
 
 export class PacketArena {
@@ -37,7 +37,7 @@ export class PacketArena {
     return this.#bytes;
   }
 
-  /** How many keep something. */
+  /** How many users keep something. */
   get users(): number {
     return this.#users.size;
   }
@@ -47,7 +47,7 @@ export class PacketArena {
     return ++this.#order;
   }
 
-  /** Memory for at least `bytes`. Others may have to give up some of theirs. */
+  /** Memory for at least `bytes`; others may have to give up some of theirs for it. */
   take(user: ArenaUser, bytes: number): Buffer {
     const size = Math.max(SLAB_BYTES, bytes);
     if (this.#bytes + size > this.#maxBytes) this.#relieve(size);

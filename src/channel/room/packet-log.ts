@@ -1,15 +1,15 @@
 /**
- * PacketLog: what came in of one encoding, RTP and RTCP, in order of arrival, from some packet on. Every feed reads it
- * by index, as often as it must. Packets are copied into the arena's memory.
+ * PacketLog: the packets of one encoding, RTP and RTCP, in order of arrival, from a certain packet on. Every feed reads
+ * it by index, as often as it must. Packets are copied into the arena's memory.
  */
 import type { HostUs } from '../../kernel/time.ts';
 import type { ArenaUser, PacketArena } from './packet-arena.ts';
 
 export type LoggedKind = 'rtp' | 'rtcp';
 
-/** What a bound cost, of all that stood before `first`. */
+/** What was given up before `first` because a bound was reached. */
 export type Dropped = {
-  /** Index of the first that was given up. */
+  /** Index of the first packet that was given up. */
   from: number;
   /** When the first and the last of them arrived, monotonic microseconds. */
   fromUs: HostUs;
@@ -19,17 +19,19 @@ export type Dropped = {
 type Start = { index: number; arrivalUs: HostUs };
 
 export type PacketLogBounds = {
-  /** Of one encoding. A group of pictures that is larger is given up as a whole. */
+  /** Bound of one encoding. A group of pictures that is larger is given up as a whole. */
   maxBytes: number;
-  /** How long feeds may hold what is not the last group of pictures. */
+  /** How long feeds may hold anything but the last group of pictures. */
   maxUs: number;
 };
 
-/** A recorder that comes late is given this much sound from before. */
+/** A recorder that comes late gets this much of the sound from before it came. */
 export const AUDIO_BEFORE_US = 500_000;
 
 const FIRST_CAPACITY = 64;
-/** The first packet of a key frame that was lost and sent again comes no more than this many behind its place. */
+/**
+ * When the first packet of a key frame was lost and is sent again, it comes at most this many packets after its place.
+ */
 const MAX_LATE = 2048;
 
 export class PacketLog implements ArenaUser {
@@ -51,13 +53,13 @@ export class PacketLog implements ArenaUser {
   #slabAt = 0;
   #bytes = 0;
   #highest: number | undefined;
-  /** Where key frames begin, of those that are kept. */
+  /** Where the key frames begin that are kept. */
   #starts: Start[] = [];
-  /** The newest RTCP of what is not kept any more. */
+  /** The newest RTCP from before what is kept. */
   #formerReport: { datagram: Buffer; arrivalUs: HostUs } | undefined;
   #dropped: Dropped | undefined;
 
-  /** @param hasKeyFrames true for video, which is of use from a key frame on only */
+  /** @param hasKeyFrames true for video, which is useful only from a key frame on */
   constructor(options: { arena: PacketArena; bounds: PacketLogBounds; hasKeyFrames: boolean }) {
     this.#arena = options.arena;
     this.#bounds = options.bounds;
@@ -69,7 +71,7 @@ export class PacketLog implements ArenaUser {
     return this.#first;
   }
 
-  /** Index that the next entry will have. */
+  /** Index that the next entry will get. */
   get end(): number {
     return this.#end;
   }
@@ -96,7 +98,7 @@ export class PacketLog implements ArenaUser {
     return this.#arrivals[index & this.#mask]!;
   }
 
-  /** Its place in the order of everything, see `PacketArena`. */
+  /** The entry's place in the order of everything, see `PacketArena`. */
   order(index: number): number {
     return this.#orders[index & this.#mask]!;
   }
@@ -105,7 +107,7 @@ export class PacketLog implements ArenaUser {
     return this.#isRtcp[index & this.#mask] === 1 ? 'rtcp' : 'rtp';
   }
 
-  /** A view, good until the log changes. */
+  /** A view, valid until the log changes. */
   datagram(index: number): Buffer {
     const at = index & this.#mask;
     const slab = this.#slabs[this.#slabNumbers[at]! - this.#slabsBefore]!;
@@ -139,8 +141,8 @@ export class PacketLog implements ArenaUser {
   }
 
   /**
-   * A key frame begins with the packet that was appended last. When that one was lost and sent again, the rest of the
-   * frame is here already and belongs to its group.
+   * A key frame begins with the packet that was appended last. If that packet was lost and sent again, the rest of the
+   * frame is here already and belongs to the frame's group.
    */
   startGroup(): void {
     const last = this.#starts.at(-1);
@@ -155,37 +157,43 @@ export class PacketLog implements ArenaUser {
     this.#starts.push({ index: from, arrivalUs: this.arrivalUs(from) });
   }
 
-  /** The sender began anew: sequence numbers from now on say nothing about those before. */
+  /** The sender began anew: its sequence numbers cannot be compared with those before. */
   startSource(): void {
     this.#highest = undefined;
   }
 
-  /** Where reading for what arrives from `atUs` on begins: with the last key frame before it, or a moment before it. */
+  /**
+   * Index at which a reading of what arrives from `atUs` on begins: the last key frame before it; for sound a moment
+   * before it.
+   */
   startOf(atUs: HostUs): number {
     if (!this.#hasKeyFrames) return this.#indexOf(atUs - AUDIO_BEFORE_US);
     return this.#startBefore(atUs)?.index ?? this.#indexOf(atUs);
   }
 
-  /** Whether what `startOf` begins with was given up. */
+  /** Whether the entry at which `startOf` would begin was given up. */
   lacksStartOf(atUs: HostUs): boolean {
     return this.#dropped !== undefined && this.#dropped.toUs >= atUs && this.#startBefore(atUs) === undefined;
   }
 
-  /** The newest RTCP that arrived before `atUs`. A view, good until the log changes. */
+  /** The newest RTCP that arrived before `atUs`. A view, valid until the log changes. */
   reportBefore(atUs: HostUs): { datagram: Buffer; arrivalUs: HostUs } | undefined {
     for (let n = this.#indexOf(atUs) - 1; n >= this.#first; n--)
       if (this.#isRtcp[n & this.#mask] === 1) return { datagram: this.datagram(n), arrivalUs: this.arrivalUs(n) };
     return this.#formerReport && this.#formerReport.arrivalUs < atUs ? this.#formerReport : undefined;
   }
 
-  /** Forgets what nobody needs: all before `index`. Does nothing when that is gone already. */
+  /** Forgets everything before `index`, which nobody needs. Does nothing when that is gone already. */
   trimTo(index: number): void {
     if (index <= this.#first) return;
     this.#dropped = undefined;
     this.#forgetTo(index);
   }
 
-  /** Holds to the bounds. @returns whether anything had to be given up */
+  /**
+   * Gives up what exceeds the bounds.
+   * @returns whether anything was given up
+   */
   holdBounds(nowUs: HostUs): boolean {
     const before = this.#first;
     while (this.#bytes > this.#bounds.maxBytes && this.#first < this.#end) this.dropOldest();
@@ -199,7 +207,7 @@ export class PacketLog implements ArenaUser {
     return this.#first !== before;
   }
 
-  /** Gives up the oldest group of pictures, or some of the sound. */
+  /** Gives up the oldest group of pictures, or the oldest part of the sound. */
   dropOldest(): void {
     if (this.#first < this.#end) this.#drop(this.#groupEnd());
   }
@@ -243,7 +251,7 @@ export class PacketLog implements ArenaUser {
     return this.#starts.findLast(({ arrivalUs }) => arrivalUs <= atUs);
   }
 
-  /** The first that arrived at `atUs` or later. */
+  /** Index of the first entry that arrived at `atUs` or later. */
   #indexOf(atUs: HostUs): number {
     let low = this.#first;
     let high = this.#end;
@@ -272,7 +280,7 @@ export class PacketLog implements ArenaUser {
   }
 }
 
-/** By 16-bit sequence numbers (RFC 3550 §A.1). */
+/** Compares 16-bit sequence numbers (RFC 3550 §A.1). */
 function isAfter(a: number, b: number): boolean {
   return ((a - b) << 16) >> 16 > 0;
 }

@@ -1,6 +1,6 @@
 /**
- * PictureWatch: notices whole pictures of an encoding as their last packet comes in, without decoding anything. Whether
- * an encoding lives is told by its pictures: a sender whose bandwidth is gone goes on with padding and headers.
+ * PictureWatch: notices whole pictures of an encoding when their last packet comes in, without decoding. Only pictures
+ * show that an encoding lives: a sender that has lost its bandwidth goes on with padding and headers.
  */
 import type { Packet } from '../../media/packet.ts';
 import type { VideoCodec } from '../../media/track.ts';
@@ -8,22 +8,22 @@ import { holdsPicture, surelyBeginsPicture } from '../../stages/rtp/picture-data
 
 type Picture = { first: number; last: number | undefined; sequences: Set<number>; holds: boolean; begins: boolean };
 
-/** Pictures that may still become whole by packets that were sent again. */
+/** At most this many pictures are watched that packets sent again may still complete. */
 const MAX_PICTURES = 16;
 const MAX_EDGES = 256;
 
 export class PictureWatch {
   readonly #codec: VideoCodec;
-  /** By RTP timestamp, the oldest first. */
+  /** Pictures by RTP timestamp, the oldest first. */
   readonly #pictures = new Map<number, Picture>();
-  /** Sequence numbers that a picture can begin right behind: last packets of pictures, and padding. */
+  /** Sequence numbers right behind which a picture can begin: those of last packets of pictures, and of padding. */
   readonly #edges = new Set<number>();
 
   constructor(codec: VideoCodec) {
     this.#codec = codec;
   }
 
-  /** @returns whether a picture is whole with this packet */
+  /** @returns whether this packet completes a picture */
   onPacket({ sequence, timestamp, marker, payload }: Packet): boolean {
     const isPadding = payload.length === 0;
     if (isPadding || marker) this.#addEdge(sequence);

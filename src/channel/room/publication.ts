@@ -1,5 +1,5 @@
 /**
- * Publication: what a user sends of one source, a microphone, a camera or a screen, in one format. It comes in as one
+ * Publication: what a user sends of one source (a microphone, a camera or a screen) in one format. It comes in as one
  * encoding or, under simulcast, as several of the same picture.
  */
 import type { HostUs } from '../../kernel/time.ts';
@@ -10,13 +10,13 @@ import { LoudestLevel } from './loudest-level.ts';
 
 export type LayerReport = EncodingReport & Partial<PictureSize> & { rid?: string };
 
-/** Of a simulcast, the figures of all encodings together, with the jitter of the worst. */
+/** Under simulcast the figures are those of all encodings together, with the jitter of the worst. */
 export type PublicationReport = EncodingReport & {
   kind: TrackFormat['kind'];
   codec: TrackFormat['codec'];
-  /** The loudest of the last second or so, 0 to -127, where the sender says it (RFC 6464). */
+  /** The loudest level of the last second or so, 0 to -127, when the sender tells it (RFC 6464). */
   audioLevelDbov?: number;
-  /** Its encodings, where there is more than one. */
+  /** Its encodings, when there is more than one. */
   layers?: LayerReport[];
 };
 
@@ -24,7 +24,7 @@ export type PublicationReport = EncodingReport & {
 export type Publisher = {
   readonly sessionId: string;
   readonly publications: readonly Publication[];
-  /** `address:port` that its media comes from, if it is known. */
+  /** `address:port` that its media comes from, if known. */
   remoteAddress(): string | undefined;
   /** Another publisher took this one's place. */
   onReplaced(): void;
@@ -32,7 +32,7 @@ export type Publisher = {
 
 export class Publication {
   readonly format: TrackFormat;
-  /** In the order of the offer, which says nothing of their sizes. */
+  /** In the order of the offer, which says nothing about their sizes. */
   readonly encodings: readonly Encoding[];
   readonly #level = new LoudestLevel();
 

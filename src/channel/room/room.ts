@@ -1,6 +1,4 @@
-/**
- * Room: one channel, by app and name. Who is in it in order of joining, and the recorders' feeds that hear of it.
- */
+/** Room: one channel, by app and name: who is in it, in order of joining, and the feeds of its recorders. */
 
 import type { Clock } from '../../kernel/clock.ts';
 import type { HostUs } from '../../kernel/time.ts';
@@ -19,7 +17,7 @@ export class Room {
   readonly #arena: PacketArena;
   readonly #members = new Map<string, Member>();
   readonly #recorders = new Map<string, PresentRecorder & { feed: Feed }>();
-  /** How many publishers hold a place, by uid: those who are in, and those who are about to come. */
+  /** How many places publishers hold, by uid: those who are in and those who are about to come in. */
   readonly #places = new Map<string, number>();
   #tracks = 0;
 
@@ -49,12 +47,12 @@ export class Room {
     return this.#places.get(uid) ?? 0;
   }
 
-  /** Publishers who are in, or are about to come. */
+  /** How many publishers are in, or about to come in. */
   get places(): number {
     return [...this.#places.values()].reduce((sum, count) => sum + count, 0);
   }
 
-  /** Publications of all publishers who hold a place. */
+  /** How many publications all publishers bring who hold a place. */
   get tracks(): number {
     return this.#tracks;
   }
@@ -63,7 +61,7 @@ export class Room {
     return this.#recorders.has(uid);
   }
 
-  /** @param tracks how many publications it will bring */
+  /** @param tracks how many publications the publisher will bring */
   holdPlace(uid: string, tracks: number): void {
     this.#tracks += tracks;
     this.#places.set(uid, (this.#places.get(uid) ?? 0) + 1);
@@ -76,7 +74,7 @@ export class Room {
     else this.#places.delete(uid);
   }
 
-  /** Lets a user in. A user who is in already stays where he is in the order; only his tracks change. */
+  /** Lets a user in. A user who is in already keeps the place in the order; only the tracks change. */
   join(uid: string, publisher: Publisher): void {
     const nowUs = this.#clock.monoUs();
     const former = this.#members.get(uid);
@@ -91,7 +89,7 @@ export class Room {
     former?.publisher.onReplaced();
   }
 
-  /** Lets a user out, if it is this publisher that he is in by. */
+  /** Lets a user out, unless another publisher has taken this one's place. */
   leave(uid: string, publisher: Publisher): void {
     if (this.#members.get(uid)?.publisher !== publisher) return;
     this.#members.delete(uid);
@@ -104,8 +102,8 @@ export class Room {
   }
 
   /**
-   * Lets a recorder in: its feed holds what came before and all from now on. Asks every sender for a key frame.
-   * @param onDropped is told of packets that were given up at a bound before a recorder came to them
+   * Lets a recorder in: its feed holds what came before and everything from now on. Asks every sender for a key frame.
+   * @param onDropped is told of packets that were given up at a bound before a recorder reached them
    */
   addFeed(
     uid: string,
@@ -123,12 +121,12 @@ export class Room {
     return { feed, openedMonoUs };
   }
 
-  /** The recorder is out. What it has not read is still its own. */
+  /** The recorder leaves the room; it can still read the rest of its feed. */
   removeFeed(uid: string): void {
     this.#recorders.delete(uid);
   }
 
-  /** Asks every sender for a key frame of all encodings, so that what is kept begins at one. */
+  /** Asks every sender for a key frame of each encoding, so that what is kept begins with one. */
   wantKeyFrames(): void {
     for (const { publisher } of this.#members.values())
       for (const { encodings } of publisher.publications) for (const encoding of encodings) encoding.wantKeyFrame();

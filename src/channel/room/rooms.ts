@@ -1,6 +1,6 @@
 /**
- * Rooms: the channels of a server. Who is where, whoever brought them in; and the recorders' feeds.
- * A user is in a channel from the moment the connection stands, not from the moment it is asked for.
+ * Rooms: the channels of a server, who is in which (whatever brought them in), and the feeds of recorders. A user is in
+ * a channel from the moment the connection stands, not from the moment it is asked for.
  */
 
 import { randomBytes } from 'node:crypto';
@@ -27,18 +27,18 @@ export type ChannelLog = {
 export type RoomsOptions = {
   clock: Clock;
   log: ChannelLog;
-  /** Folder for the feeds' sockets; owned by this server, made when it is not there. */
+  /** Folder for the feeds' sockets; only this server uses it, and makes it when it is missing. */
   feedDir: string;
-  /** What is kept of streams, see `DEFAULT_BOUNDS`. */
+  /** How much of streams is kept, see `DEFAULT_BOUNDS`. */
   bounds?: MemoryBounds;
   limits?: PublisherLimits;
 };
 
-/** How much is kept so that a recorder that comes late, or comes again, misses nothing. */
+/** How much is kept, so that a recorder that comes late or again misses nothing. */
 export type MemoryBounds = {
-  /** Of one encoding. */
+  /** Bounds of one encoding. */
   perEncoding: PacketLogBounds;
-  /** Of all encodings of the server. */
+  /** Bound of all encodings of the server together. */
   totalBytes: number;
 };
 
@@ -48,33 +48,33 @@ export const DEFAULT_BOUNDS: MemoryBounds = {
   totalBytes: 512 * MB,
 };
 
-/** Who is in a channel: a publisher, or a recorder, which sends nothing. */
+/** Someone in a channel: a publisher, or a recorder, which sends nothing. */
 export type Participant = {
   uid: string;
   joinedAtMs: number;
   recorder: boolean;
-  /** Of a publisher. */
+  /** Only of a publisher. */
   sessionId?: string;
   remoteAddress?: string | undefined;
   tracks: PublicationReport[];
 };
 
-/** How many may publish at once, those who are about to come among them. */
+/** How many may publish at once, including those who are about to come in. */
 export type PublisherLimits = {
   total: number;
   perApp: number;
-  /** Publications in one channel. */
+  /** Bound of the publications in one channel. */
   tracksPerChannel: number;
 };
 export const DEFAULT_LIMITS: PublisherLimits = { total: 1000, perApp: 1000, tracksPerChannel: 200 };
-/** A user whose connection broke comes again while the former one still counts, and once more. */
+/** When a connection broke, its user comes again while the old session still counts, and perhaps once more. */
 const MAX_PLACES_OF_USER = 4;
 
-/** A publisher's place in a room, from when it asks for it. */
+/** A publisher's place in a room, from the moment it is asked for. */
 export type Place = {
-  /** The user is in from now on, in the place of the uid's former publisher, if there is one. */
+  /** The user is in from now on, and replaces the uid's former publisher, if there is one. */
   enter(publisher: Publisher): void;
-  /** The user is out, unless another publisher of the uid came in meanwhile. Calling it again does nothing. */
+  /** The user is out, unless another publisher of the uid has come in meanwhile. Calling it again does nothing. */
   free(): void;
 };
 
@@ -84,7 +84,7 @@ export type FeedRequest = {
   uid: string;
   sid: string;
   /**
-   * Which encoding of a simulcast the recorder is given, as long as it lives: 0, unless told, the highest, 1 the
+   * Which encoding of a simulcast the recorder is given, as long as it lives: 0, the default, the highest, 1 the
    * lowest.
    */
   videoStreamType?: VideoStreamType | undefined;
@@ -93,9 +93,9 @@ export type FeedRequest = {
 export type OpenFeed = {
   /** Unix socket for one recorder. */
   path: string;
-  /** The feed holds all that came in since this moment, monotonic microseconds. */
+  /** The feed holds everything that came in since this moment, monotonic microseconds. */
   openedMonoUs: HostUs;
-  /** Packets that were given up at a bound before a recorder read them. */
+  /** How many packets were given up at a bound before a recorder read them. */
   readonly dropped: number;
   /** Ends the feed and frees the recorder's uid. Calling it again does nothing. */
   close(): void;
@@ -105,7 +105,7 @@ export type OpenFeed = {
 const MAX_SOCKET_PATH_BYTES = 100;
 
 export class Rooms {
-  /** Where all that comes in is kept. */
+  /** Where everything that comes in is kept. */
   readonly memory: LogMemory;
   readonly #clock: Clock;
   readonly #log: ChannelLog;
@@ -130,13 +130,13 @@ export class Rooms {
         { blame: 'self' },
       );
     mkdirSync(feedDir, { recursive: true, mode: 0o700 });
-    // Sockets of a run that was killed.
+    // Sockets of a server that was killed.
     for (const name of readdirSync(feedDir)) if (name.endsWith('.sock')) rmSync(join(feedDir, name), { force: true });
   }
 
   /**
    * Keeps a place for a publisher who is about to come in.
-   * @param tracks how many publications it will bring
+   * @param tracks how many publications the publisher will bring
    * @throws Fault `uid-taken`, `channel-full`, `app-full`, `server-full`, `channel-closed`
    */
   holdPlace(appid: string, cname: string, uid: string, tracks: number): Place {
@@ -164,7 +164,7 @@ export class Rooms {
     };
   }
 
-  /** How much there is of everything. */
+  /** How many rooms, places and feeds there are, and how much memory is in use. */
   get held(): { rooms: number; places: number; feeds: number; bytes: number } {
     const places = [...this.#rooms.values()].reduce((sum, room) => sum + room.places, 0);
     return { rooms: this.#rooms.size, places, feeds: this.#feeds.size, bytes: this.memory.arena.bytes };
@@ -202,7 +202,7 @@ export class Rooms {
     if (this.#rooms.get(key)?.hasPublisher(uid)) throw uidTaken(`uid ${uid} is a publisher in channel "${cname}"`);
     this.#requireNoRecorder(key, uid);
     const room = this.#roomOf(key);
-    // Made again if something cleaned it away meanwhile.
+    // Made again in case something has removed it meanwhile.
     mkdirSync(this.#feedDir, { recursive: true, mode: 0o700 });
     const log = this.#log.child({ appid, cname, sid });
     let dropped = 0;
@@ -259,7 +259,8 @@ export class Rooms {
     const full = (code: string, message: string) => new Fault(code, message, { blame: 'self', retryable: true });
     const room = this.#rooms.get(key);
     if (room?.placesOf(uid)) {
-      // Who comes again takes the place that he has; only not without end.
+      // A user who comes again takes the place of the old session; there is only a bound on how many such places are
+      // held.
       if (room.placesOf(uid) < MAX_PLACES_OF_USER) return;
       throw full('channel-full', `User ${uid} has ${MAX_PLACES_OF_USER} sessions already; end one, or wait.`);
     }

@@ -1,7 +1,7 @@
 /**
- * How much a publisher is told it may send (REMB) when it does not estimate that by itself from transport-wide
- * feedback. It begins with more than anyone sends, so that a clean path holds nobody back, and gives way to loss and to
- * a queue that grows. The thresholds of loss are those of draft-ietf-rmcat-gcc-02 §6.
+ * How much a publisher is told it may send (REMB) when it does not estimate that itself from transport-wide feedback.
+ * It begins with more than anyone sends, so that a clean path holds nobody back, and falls with loss and with a growing
+ * queue. The thresholds of loss are those of draft-ietf-rmcat-gcc-02 §6.
  */
 import { type HostUs, US } from '../../kernel/time.ts';
 import type { ReportBlock } from '../../stages/rtp/rtcp.ts';
@@ -16,16 +16,16 @@ const HIGH_LOSS = 0.1;
 const LOW_LOSS = 0.02;
 const DECREASE = 0.85;
 const INCREASE = 1.08;
-/** Packets that wait this long, and longer than a second ago by the step, stand in a queue that grows. */
+/** Packets that wait this long, and longer by one step than a second ago, stand in a growing queue. */
 const QUEUE_MS = 100;
 const STEP_MS = 20;
 
-/** What came in within the last second or so. */
+/** What came in within about the last second. */
 export type Interval = {
   /** 0..1 */
   lossRatio: number;
   receivedBps: number;
-  /** How long packets waited on the way, the least of the interval, see `QueueDelay`. */
+  /** How long packets waited on the way: the least of the interval, see `QueueDelay`. */
   queueMs: number;
 };
 
@@ -37,15 +37,15 @@ export class BandwidthEstimate {
     return this.#bitrateBps;
   }
 
-  /** To be told once a second. An interval in which nothing came says nothing. */
+  /** Called once a second. An interval in which nothing came tells nothing. */
   onInterval({ lossRatio, receivedBps, queueMs }: Interval): void {
     if (receivedBps <= 0) return;
-    // A step from no queue at all is a jump of the sender's timestamps rather than a queue; that it goes on growing
-    // proves it.
+    // A jump from no queue at all is a jump of the sender's timestamps rather than a queue, unless it goes on growing.
     const isGrowing = queueMs >= QUEUE_MS && this.#formerQueueMs >= STEP_MS && queueMs - this.#formerQueueMs >= STEP_MS;
     this.#formerQueueMs = queueMs;
     if (lossRatio > HIGH_LOSS || isGrowing) {
-      // Less than what it sent, not than what it might have: else it takes many seconds before it feels anything.
+      // Reduced from what the sender really sent; reduced from the present limit, many seconds would pass before it has
+      // an effect.
       const sentBps = receivedBps / Math.max(1 - lossRatio, 0.01);
       this.#bitrateBps = DECREASE * Math.min(this.#bitrateBps, sentBps);
     } else if (lossRatio < LOW_LOSS && queueMs < QUEUE_MS) this.#bitrateBps *= INCREASE;
@@ -54,18 +54,21 @@ export class BandwidthEstimate {
 }
 
 /**
- * The loss of all of a track's streams together, so that one packet of a small layer does not count like one of a
- * large.
+ * The loss of all streams of a track together, so that one packet of a small layer does not count as much as a large
+ * layer's.
  */
 export class LossRatio {
   readonly #highest = new Map<number, number>();
 
-  /** @param blocks of this interval, which for each stream began at the last call @returns 0..1 */
+  /**
+   * @param blocks of this interval, which began for each stream at the last call
+   * @returns 0..1
+   */
   take(blocks: readonly ReportBlock[]): number {
     let expected = 0;
     let lost = 0;
     for (const { ssrc, extendedHighest, fractionLost } of blocks) {
-      // Of a stream that is new, or started over, its fraction counts all the same.
+      // Of a stream that is new or has started over the fraction counts all the same.
       const sent = Math.max(1, extendedHighest - (this.#highest.get(ssrc) ?? extendedHighest));
       this.#highest.set(ssrc, extendedHighest);
       expected += sent;
@@ -76,13 +79,14 @@ export class LossRatio {
 }
 
 /**
- * The fastest packet of this span is taken for one that did not wait. Clocks drift some milliseconds apart meanwhile.
+ * The fastest packet within this span counts as one that did not wait. Clocks drift apart by some milliseconds
+ * meanwhile.
  */
 const SPAN_US = 30 * US;
-/** Timestamps that are this far from where they should be began anew. */
+/** Timestamps further than this from where they should be have begun anew. */
 const JUMP_US = 5 * US;
 
-/** How much longer the packets of one stream are under way than the fastest lately, by timestamps against arrival. */
+/** How much longer the packets of one stream travel than the fastest lately, by timestamps and arrival. */
 export class QueueDelay {
   readonly #fastest = new SlidingMinimum(SPAN_US);
   #unwrapper = new TimestampUnwrapper();
@@ -107,7 +111,7 @@ export class QueueDelay {
     this.#leastUs = Math.min(this.#leastUs, transitUs);
   }
 
-  /** The least delay since the last call, milliseconds; each call begins an interval. 0 when nothing came. */
+  /** The least delay since the last call, milliseconds; each call begins a new interval. 0 when nothing came. */
   takeMs(): number {
     const leastUs = this.#leastUs;
     this.#leastUs = Number.POSITIVE_INFINITY;

@@ -1,10 +1,8 @@
-/**
- * Which of the codecs that a section of an offer names is taken, and how SDP writes it.
- */
+/** Which codec is taken of those that a section of an offer names, and how SDP writes it. */
 import type { MediaDescription } from 'sdp-transform';
 import type { TrackFormat, VideoCodec } from '../../media/track.ts';
 
-/** For refusals. */
+/** Words for refusals. */
 export const CODECS_TAKEN = 'audio sections with Opus, PCMU or PCMA and video sections with H.264, VP8, VP9 or AV1';
 
 type Rtp = MediaDescription['rtp'][number];
@@ -26,7 +24,8 @@ const ENCODINGS: Record<TrackFormat['codec'], string> = {
 };
 
 /**
- * The offerer's first codec of ours; for H.264 its first with packetization-mode=1, where fragments may be of any size.
+ * The first codec of the offer that we take; for H.264 the first with packetization-mode=1, in which fragments may have
+ * any size.
  */
 export function chooseCodec(line: MediaDescription): TrackFormat | undefined {
   const offered = String(line.payloads ?? '')
@@ -69,7 +68,7 @@ function audioFormat({ codec, rate, encoding, payload }: Rtp, fmtp: string): Tra
   return undefined;
 }
 
-/** What of the video codecs is decoded: of VP9 and AV1 profile 0, which is also meant where none is named. */
+/** The video codecs that can be decoded. Of VP9 and AV1 that is profile 0, which is also meant when none is named. */
 function videoCodec(rtp: Rtp, fmtp: string): VideoCodec | undefined {
   if (rtp.rate !== 90000) return undefined;
   switch (rtp.codec.toLowerCase()) {
@@ -90,7 +89,10 @@ function isProfile0(profile: RegExp, fmtp: string): boolean {
   return Number(profile.exec(fmtp)?.[1] ?? 0) === 0;
 }
 
-/** Baseline (66), main (77) and high (100); without a profile it is baseline (RFC 6184 §8.1). Mode 2 is interleaved. */
+/**
+ * Baseline (66), main (77) and high (100); no profile means baseline (RFC 6184 §8.1). Mode 2 is interleaved and not
+ * taken.
+ */
 function isUsableH264(fmtp: string): boolean {
   if (/packetization-mode=2\b/.test(fmtp)) return false;
   const profile = /profile-level-id=([0-9a-f]{2})[0-9a-f]{4}/i.exec(fmtp)?.[1];
@@ -103,7 +105,7 @@ function opusAnswer(fmtp: string): string {
   return `${fmtp};stereo=1`;
 }
 
-/** The line of a format in an answer. */
+/** The `a=rtpmap` line of a format in an answer. */
 export function rtpmapOf(format: TrackFormat): string {
   return `a=rtpmap:${format.payloadType} ${ENCODINGS[format.codec]}`;
 }

@@ -1,6 +1,6 @@
 /**
  * ConsentRelay: stands between the server's media port and one publisher that does not answer consent checks (RFC
- * 7675), as FFmpeg's WHIP client does not: its connection would be given up 30 s after it stood. The relay passes every
+ * 7675). FFmpeg's WHIP client does not: its connection would be given up 30 s after it stood. The relay passes every
  * datagram on, both ways, except the server's checks, which it answers in the publisher's name while the publisher is
  * heard. It has a UDP port of its own: the one exception to "all publishers on one port", and only for those that need
  * it.
@@ -14,7 +14,7 @@ import { isBindingRequest, isSignedWith, type TransportAddress, usernameOf, writ
 export type IceCredentials = { iceUfrag: string; icePwd: string };
 
 export type ConsentRelayOptions = {
-  /** Address to be reached at by the publisher: an IPv4 or IPv6 one, or the wildcard of either. */
+  /** Address at which the publisher reaches the relay: an IPv4 or IPv6 one, or the wildcard of either. */
   host: string;
   /** The server's media port, as it is reached from `host`. */
   server: TransportAddress;
@@ -23,15 +23,17 @@ export type ConsentRelayOptions = {
 };
 
 export type ConsentRelay = {
-  /** UDP port that the publisher is to send to. */
+  /** UDP port that the publisher must send to. */
   readonly port: number;
-  /** Where the publisher is, once a Binding request of its own has said so. */
+  /** Where the publisher is, once one of its own Binding requests has shown it. */
   readonly publisherAddress: TransportAddress | undefined;
   /** Gives the port back. Calling it again does nothing. */
   close(): void;
 };
 
-/** Asked of the system for each direction: room for key frames that come while the event loop is busy. */
+/**
+ * Buffer that is asked of the system for each direction: room for key frames that come while the event loop is busy.
+ */
 const BUFFER_BYTES = 1024 * 1024;
 
 /** @throws Fault `rtc-port-unavailable` */
@@ -41,11 +43,11 @@ export async function openConsentRelay(options: ConsentRelayOptions): Promise<Co
   const socket = await bind(host);
   let address: TransportAddress | undefined;
   let closed = false;
-  /** Whether the publisher was heard since the server's last check, for consent is not to outlive it. */
+  /** Whether the publisher was heard since the server's last check: consent must not outlive the publisher. */
   let heard = false;
 
   const send = (datagram: Buffer, to: TransportAddress) => {
-    // Datagrams may be lost; waiting ones must not pile up.
+    // Datagrams may be lost, but must not pile up while they wait.
     if (!closed && socket.getSendQueueSize() < BUFFER_BYTES) socket.send(datagram, to.port, to.address);
   };
   const onServer = (datagram: Buffer, from: RemoteInfo) => {
@@ -69,7 +71,7 @@ export async function openConsentRelay(options: ConsentRelayOptions): Promise<Co
     if (isFrom(from, server)) onServer(datagram, from);
     else onPublisher(datagram, from);
   });
-  // The network's complaints about single datagrams; a publisher that is gone is noticed by its silence.
+  // The network complains about single datagrams here; that a publisher is gone shows by its silence.
   socket.on('error', () => {});
 
   return {
@@ -87,11 +89,13 @@ export async function openConsentRelay(options: ConsentRelayOptions): Promise<Co
 
 const CANDIDATE = /^(a=candidate:\S+ \d+ UDP \d+ (\S+)) (\d+) /gim;
 
-/** A wildcard's candidates are the addresses of all interfaces; the media port is nearest at the loopback one. */
+/**
+ * The candidates of a wildcard are the addresses of all interfaces; the media port is nearest at the loopback address.
+ */
 const LOOPBACK: Record<string, string> = { '0.0.0.0': '127.0.0.1', '::': '::1' };
 
 /**
- * The relay that an answer of the peer connection needs.
+ * The options of the relay for an answer of the peer connection.
  * @param host that the media port was opened on
  * @throws Fault `answer-incomplete`
  */
@@ -111,7 +115,7 @@ export function relayOptionsOf(answer: string, host: string, publisher: IceCrede
   };
 }
 
-/** The answer with the port of all its candidates changed. */
+/** The answer with another port in all its candidates. */
 export function moveCandidates(answer: string, port: number): string {
   return answer.replace(CANDIDATE, `$1 ${port} `);
 }

@@ -1,6 +1,6 @@
 /**
- * EncodingFeedback: what the sender of one encoding is asked for by RTCP: lost packets (NACK), key frames (PLI). Also
- * knows how long its packets queue on the way. It writes RTCP and leaves sending it to the session.
+ * EncodingFeedback: what the sender of one encoding is asked for by RTCP: lost packets (NACK) and key frames (PLI). It
+ * also knows how long the encoding's packets queue on the way. It writes the RTCP; the session sends it.
  */
 import type { HostUs } from '../../kernel/time.ts';
 import type { Packet } from '../../media/packet.ts';
@@ -10,7 +10,7 @@ import type { Encoding } from '../room/encoding.ts';
 import { QueueDelay } from './bandwidth.ts';
 import { KeyFrameRequests } from './key-frame-requests.ts';
 
-/** A recorder waits 1.7 s for a missing packet; what is asked for later than this comes when it is of use to nobody. */
+/** A recorder waits 1.7 s for a missing packet; one that is asked for later than this would come too late. */
 const NACK_OPTIONS = { maxAgeMs: 1600, maxTries: 10 };
 
 export class EncodingFeedback {
@@ -28,7 +28,7 @@ export class EncodingFeedback {
     this.#senderSsrc = senderSsrc;
   }
 
-  /** To be told of each packet after the encoding took it. */
+  /** Called for each packet after the encoding has taken it. */
   onPacket(packet: Packet): void {
     if (packet.ssrc !== this.#ssrc) {
       this.#ssrc = packet.ssrc;
@@ -46,7 +46,7 @@ export class EncodingFeedback {
     this.#keyFrames.want();
   }
 
-  /** Feedback that is due now. */
+  /** The feedback that is due now. */
   due(nowUs: HostUs): Buffer[] {
     const { ssrc } = this.encoding;
     if (ssrc === undefined) return [];

@@ -19,18 +19,18 @@ export type WhipEndpointOptions = {
   rooms: Pick<Rooms, 'holdPlace' | 'memory'>;
   /** Address that media is received on, and that publishers are told to send to. */
   host: string;
-  /** UDP port of all publishers; FFmpeg's WHIP client is given one more each, see ConsentRelay. */
+  /** UDP port of all publishers; each FFmpeg WHIP client gets one more, see ConsentRelay. */
   port: number;
-  /** A publisher's own addresses are gathered within this time, or it is refused. */
+  /** The server's own addresses must be found within this time, or the publisher is refused. */
   gatherTimeoutMs?: number;
-  /** Peers other than WebRTC ones, for tests. */
+  /** Replaces the WebRTC peers in tests. */
   peers?: PeerHost;
 };
 
 export type PublishRequest = { appid: string; cname: string; uid: string; offer: string };
 export type Published = { sessionId: string; answer: string; etag: string };
 
-/** A publisher that has not connected by then has failed to. */
+/** A publisher that has not connected by then has failed. */
 const CONNECT_TIMEOUT_US = 30_000_000;
 const TICK_MS = 20;
 const GATHER_TIMEOUT_MS = 5000;
@@ -38,7 +38,7 @@ const GATHER_TIMEOUT_MS = 5000;
 type Session = {
   sessionId: string;
   etag: string;
-  /** App and channel. */
+  /** The app and the channel, as one text. */
   channel: string;
   uid: string;
   offer: Offer;
@@ -85,7 +85,7 @@ export class WhipEndpoint {
       session = await this.#open({ appid, cname, uid, offer, place });
       const answer = writeAnswer(offer, session.peer.answer);
       const { channel, sessionId, etag } = session;
-      // A second attempt of a user whose first has not come through yet.
+      // The same user tried before, and that attempt has not connected yet.
       for (const other of [...this.#sessions.values()])
         if (other.channel === channel && other.uid === uid && !other.present) this.#end(other, 'replaced');
       this.#sessions.set(sessionId, session);
@@ -103,8 +103,8 @@ export class WhipEndpoint {
   }
 
   /**
-   * Takes candidates a publisher found after its offer (RFC 8840).
-   * @param etag of the session's ICE, as the If-Match header has it
+   * Takes candidates that a publisher found after its offer (RFC 8840).
+   * @param etag of the session's ICE, as in the If-Match header
    * @throws Fault `session-unknown`, `etag-missing`, `etag-mismatch`, `sdp-invalid`, `ice-restart-unsupported`
    */
   trickle(sessionId: string, etag: string | undefined, fragment: string): void {
@@ -115,7 +115,7 @@ export class WhipEndpoint {
       });
     const parts = readFragment(fragment);
     const { iceUfrag, icePwd } = session.offer.transport;
-    // "*" and new credentials are how an ICE restart is asked for (RFC 9725 §4.3.2).
+    // A client asks for an ICE restart with "*" and new credentials (RFC 9725 §4.3.2).
     const restarts =
       etag === '*' ||
       (parts.iceUfrag !== undefined && parts.iceUfrag !== iceUfrag) ||

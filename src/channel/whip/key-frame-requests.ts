@@ -1,6 +1,6 @@
 /**
  * Decides when a track's sender is asked for a key frame (RFC 4585 §6.3.1). Many may want one at the same time; the
- * sender hears of it once, and again until the key frame comes.
+ * sender is asked once, and again until the key frame comes.
  */
 import type { HostUs } from '../../kernel/time.ts';
 
@@ -27,10 +27,10 @@ export class KeyFrameRequests {
     this.#intervalUs = MIN_INTERVAL_US;
   }
 
-  /** Whether to send a request now; true counts as sent. */
+  /** Whether a request is to be sent now; true counts as sent. */
   due(nowUs: HostUs): boolean {
     if (!this.#wanted || nowUs - this.#lastUs < this.#intervalUs) return false;
-    // A request after a pause starts over with short intervals.
+    // After a pause the intervals between requests are short again.
     const repeated = nowUs - this.#lastUs < 2 * MAX_INTERVAL_US;
     this.#lastUs = nowUs;
     this.#intervalUs = repeated ? Math.min(MAX_INTERVAL_US, this.#intervalUs * BACKOFF) : MIN_INTERVAL_US;

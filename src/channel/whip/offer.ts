@@ -1,6 +1,6 @@
 /**
  * What a publisher offers and what we take of it: sections of sound and picture (RFC 8829, RFC 9143, RFC 9725 §4.4),
- * each with one codec of ours. Codecs that would need more than we do (RTX, RED, FEC) are left out.
+ * each with one codec that we know. Codecs that we cannot use (RTX, RED, FEC) are left out.
  */
 import { type MediaDescription, parse, type SessionDescription } from 'sdp-transform';
 import { Fault } from '../../kernel/fault.ts';
@@ -22,17 +22,17 @@ export type Section = {
   index: number;
   mid: string;
   format: TrackFormat;
-  /** Payload type of the offer's RTX for the format. It is not answered; see `retransmission.ts`. */
+  /** Payload type of the offer's RTX for the format. The answer does not accept it; see `retransmission.ts`. */
   rtxPayloadType: number | undefined;
-  /** One, or under simulcast several of the same picture. */
+  /** One stream, or under simulcast several of the same picture. */
   streams: OfferedStream[];
   rtcpFeedback: string[];
   extensions: Extension[];
-  /** Header extension with the transport-wide sequence number, when transport-wide feedback is agreed. */
+  /** Id of the header extension with the transport-wide sequence number, when transport-wide feedback is agreed. */
   transportSequenceId: number | undefined;
 };
 
-/** ICE and DTLS of the bundle, as the offer has them. */
+/** ICE and DTLS parameters of the bundle, as the offer has them. */
 type Transport = {
   iceUfrag: string;
   icePwd: string;
@@ -43,7 +43,7 @@ type Transport = {
 };
 
 export type Offer = {
-  /** Every m-line in order, for an answer must have them all. */
+  /** Every m-line in order, because an answer must have them all. */
   lines: { media: string; protocol: string; formats: string; mid: string | undefined }[];
   /** The sections we take, in the offer's order. */
   sections: Section[];
@@ -53,10 +53,11 @@ export type Offer = {
 };
 
 const MAX_LINES = 64;
-/** Of one publisher: sound and picture of a camera, a screen with its sound, and some to spare. */
+/** Enough for one publisher: sound and picture of a camera, a screen with its sound, and some to spare. */
 const MAX_SECTIONS = 8;
 /**
- * What FFmpeg's WHIP client names its sessions (`s=`); it answers Binding requests until DTLS stands, and then none.
+ * The name that FFmpeg's WHIP client gives its sessions (`s=`). It answers Binding requests until DTLS stands, and none
+ * afterwards.
  */
 const FFMPEG_SESSION = 'FFmpegPublishSession';
 const FEEDBACK = new Set(['nack', 'nack pli', 'ccm fir', 'goog-remb', 'transport-cc']);
@@ -109,7 +110,9 @@ export function readOffer(sdp: string): Offer {
   };
 }
 
-/** The offer that the peer connection is given: one section is enough to carry every packet of the bundle, unsorted. */
+/**
+ * The offer for the peer connection. It has one section: that is enough to carry every packet of the bundle, unsorted.
+ */
 export function writeTransportOffer(offer: Offer): string {
   const section = offer.sections[0]!;
   const { format, mid } = section;
@@ -136,7 +139,7 @@ export function writeTransportOffer(offer: Offer): string {
 
 /**
  * The answer to the publisher: our sections, and every other m-line refused with port 0.
- * @param local the peer connection's own answer, of which the transport is taken
+ * @param local the peer connection's own answer, from which the transport is taken
  */
 export function writeAnswer(offer: Offer, local: string): string {
   const session = parse(local);
@@ -186,13 +189,13 @@ export function writeAnswer(offer: Offer, local: string): string {
       ...(format.fmtp ? [`a=fmtp:${format.payloadType} ${format.fmtp}`] : []),
       ...writeStreams(section.streams),
     );
-    // In a bundle the first section's candidates are everyone's (RFC 9143 §10.1).
+    // In a bundle the first section's candidates serve all sections (RFC 9143 §10.1).
     if (section === offer.sections[0]) out.push(...candidates, 'a=end-of-candidates');
   });
   return toText(out);
 }
 
-/** A camera and a screen are two sections of one kind; their packets must say which is whose (RFC 8843 §9.2). */
+/** A camera and a screen are two sections of one kind; their packets must say to which they belong (RFC 8843 §9.2). */
 function whyTooMany(line: MediaDescription, sections: readonly Section[]): string | undefined {
   if (sections.length >= MAX_SECTIONS) return `more than ${MAX_SECTIONS} sections`;
   if (!sections.some(({ format }) => format.kind === line.type)) return undefined;
@@ -212,7 +215,7 @@ function whyRefused(session: SessionDescription, line: MediaDescription): string
   return undefined;
 }
 
-/** The codec with the extensions that speak of its pictures. */
+/** The codec, with the header extensions that describe its pictures. */
 function chooseFormat(line: MediaDescription): TrackFormat | undefined {
   const format = chooseCodec(line);
   if (format?.kind !== 'video') return format;
@@ -249,10 +252,10 @@ function readSection(line: MediaDescription, index: number, format: TrackFormat)
 }
 
 /**
- * REMB or transport-wide feedback, for the whole bundle: the numbers are those of the transport. A sender that takes
- * both gets REMB. From transport-wide feedback it makes its own estimate, out of arrival times that are ours: on a
- * machine that is busy encoding they tell of our delays as if they were the network's, and hold it far below what the
- * way carries.
+ * Chooses REMB or transport-wide feedback for the whole bundle, because the numbers are those of the transport. A
+ * sender that takes both gets REMB. From transport-wide feedback it would make its own estimate out of our arrival
+ * times: on a machine that is busy encoding these show our delays as if they were the network's, and hold the sender
+ * far below what the path carries.
  */
 function settleBandwidthFeedback(sections: readonly Section[]): Section[] {
   const video = sections.find((section) => section.format.kind === 'video');
@@ -269,7 +272,7 @@ function settleBandwidthFeedback(sections: readonly Section[]): Section[] {
   });
 }
 
-/** Transport-wide feedback takes both: the numbers in the packets, and the reports on them. */
+/** Transport-wide feedback needs both: the numbers in the packets, and the reports about them. */
 function sequenceIdOf(section: Section): number | undefined {
   if (!section.rtcpFeedback.includes('transport-cc')) return undefined;
   return extensionId(section.extensions, TRANSPORT_WIDE_CC);
@@ -279,7 +282,7 @@ function extensionsOf(line: MediaDescription): Extension[] {
   return (line.ext ?? []).map(({ value, uri }) => ({ id: value, uri }));
 }
 
-/** All media comes over one transport (RFC 9725 §4.4), so two sections must be one bundle. */
+/** All media comes over one transport (RFC 9725 §4.4), so two sections must be in one bundle. */
 function requireOneBundle(session: SessionDescription, sections: Section[]): void {
   if (sections.length < 2) return;
   const bundles = (session.groups ?? []).filter((group) => group.type === 'BUNDLE');
@@ -293,7 +296,7 @@ function requireOneBundle(session: SessionDescription, sections: Section[]): voi
     });
 }
 
-/** In a bundle only the first section need carry the transport (RFC 9143 §7.1), so the first that has it counts. */
+/** In a bundle only the first section must carry the transport (RFC 9143 §7.1), so the first that has one counts. */
 function readTransport(session: SessionDescription, sections: Section[]): Transport {
   const bundle = (session.groups ?? []).find((group) => String(group.mids).split(' ').includes(sections[0]!.mid));
   const mids = bundle ? String(bundle.mids).split(' ') : [sections[0]!.mid];

@@ -11,7 +11,7 @@ import type { Section } from './offer.ts';
 export type ReceivedSection = {
   mid: string;
   publication: Publication;
-  /** Ids of header extensions that are read, where they are agreed. */
+  /** Ids of the header extensions that are read, when they are agreed. */
   ids: {
     mid: number | undefined;
     rid: number | undefined;
@@ -19,19 +19,19 @@ export type ReceivedSection = {
     audioLevel: number | undefined;
   };
   rtxPayloadType: number | undefined;
-  /** Encodings by the SSRC of what repeats them. */
+  /** Encodings by the SSRC of the RTX stream that repeats them. */
   repairs: Map<number, Encoding>;
 };
 
-/** A packet with the datagram it was parsed of. */
+/** A packet with the datagram that it was parsed from. */
 export type Received = { packet: Packet; datagram: Buffer };
 
-/** So many SSRCs are remembered by section: a sender has few at a time. */
+/** At most this many SSRCs are remembered with their sections: a sender has few at a time. */
 const MAX_SOURCES = 64;
 /** The second packet of a new source is at most this far behind the first, by sequence numbers. */
 const MAX_PROBATION_GAP = 16;
 
-/** @param onKeyFrameWanted is told the encoding whose sender is to be asked */
+/** @param onKeyFrameWanted is told the encoding whose sender must be asked */
 export function receiveSection(
   section: Section,
   memory: LogMemory,
@@ -63,10 +63,10 @@ export function receiveSection(
 
 export class PacketSorter {
   readonly #sections: readonly ReceivedSection[];
-  /** One for the bundle (RFC 9143 §9.3). */
+  /** The id that the whole bundle uses (RFC 9143 §9.3). */
   readonly #midId: number | undefined;
   readonly #bySsrc = new Map<number, ReceivedSection>();
-  /** Of each encoding, the packet of a source that is not believed yet. */
+  /** For each encoding, the packet of a new source that is not trusted yet. */
   readonly #onProbation = new Map<Encoding, Received>();
 
   constructor(sections: readonly ReceivedSection[]) {
@@ -78,7 +78,10 @@ export class PacketSorter {
     }
   }
 
-  /** The section that a packet says it belongs to, or its source did before, or alone can be of its payload type. */
+  /**
+   * The section of a packet: the one that it names, the one that its source named before, or the only one that has its
+   * payload type.
+   */
   sectionOf(packet: Packet): ReceivedSection | undefined {
     const mid = textOf(packet, this.#midId);
     const named = mid === undefined ? undefined : this.#sections.find((section) => section.mid === mid);
@@ -91,8 +94,8 @@ export class PacketSorter {
   }
 
   /**
-   * The encoding of a packet that repeats none. A simulcast's packets say their rid until the sender knows it was
-   * heard.
+   * The encoding of a packet that is no retransmission. The packets of a simulcast name their rid until the sender
+   * knows that it was heard.
    */
   encodingOf(packet: Packet, { publication, ids }: ReceivedSection): Encoding | undefined {
     const { encodings } = publication;
@@ -110,8 +113,8 @@ export class PacketSorter {
   }
 
   /**
-   * What may go on of an encoding now that this packet came. A sender may start over with another source; that is
-   * believed when the packet says whose it is, or when a second one of the source follows (RFC 3550 §A.1).
+   * The packets of an encoding that may go on now that this one came. A sender may start over with another source; that
+   * is trusted when the packet names its section, or when a second packet of the source follows (RFC 3550 §A.1).
    */
   admit(received: Received, encoding: Encoding, { ids }: ReceivedSection): Received[] {
     const { packet } = received;

@@ -1,6 +1,6 @@
 /**
- * Peer: the WebRTC end of one publisher (ICE, DTLS, SRTP), by node-datachannel. RTP and RTCP go in and out as they are.
- * All peers of a channel server share one UDP port, except those that need a ConsentRelay in front of it.
+ * Peer: the WebRTC end of one publisher (ICE, DTLS, SRTP), made with node-datachannel. RTP and RTCP go in and out
+ * unchanged. All peers of a server share one UDP port, except those that need a ConsentRelay in front of it.
  */
 import { initLogger, PeerConnection, type RtcConfig } from 'node-datachannel';
 import { type Clock, within } from '../../kernel/clock.ts';
@@ -19,7 +19,7 @@ export type Peer = {
   /** The peer connection's own answer, complete with candidates. */
   answer: string;
   send(datagram: Buffer): void;
-  /** Takes one remote candidate, the value of an `a=candidate:` line. Those it cannot read are left out. */
+  /** Takes one remote candidate, the value of an `a=candidate:` line. A candidate that cannot be read is left out. */
   addCandidate(candidate: string): void;
   /** `address:port` that the publisher's media comes from, once it is connected. */
   remoteAddress(): string | undefined;
@@ -28,18 +28,18 @@ export type Peer = {
 };
 
 export type PeerOptions = {
-  /** Names it in logs. */
+  /** Its name in logs. */
   name: string;
   /** An offer of one section, see `writeTransportOffer`. */
   offer: string;
   mid: string;
-  /** Given for a publisher that answers no consent checks (RFC 7675): what to answer them with in its place. */
+  /** For a publisher that answers no consent checks (RFC 7675): the credentials to answer them with in its place. */
   consentOf?: IceCredentials | undefined;
   onState(state: PeerState): void;
   onDatagram(datagram: Buffer): void;
 };
 
-/** What makes peers; a test puts its own here. */
+/** Makes peers; a test puts its own here. */
 export type PeerHost = { open(options: PeerOptions): Promise<Peer>; close(): void };
 
 export type PeerHostOptions = {
@@ -47,7 +47,7 @@ export type PeerHostOptions = {
   port: number;
   log: Log;
   clock: Clock;
-  /** Gathering our own candidates may take this long. */
+  /** How long gathering our own candidates may take. */
   gatherTimeoutMs: number;
 };
 
@@ -59,7 +59,7 @@ let libraryLog: Log | undefined;
 function takeLibraryLog(log: Log): void {
   const isFirst = libraryLog === undefined;
   libraryLog = log;
-  // What the library calls a warning or an error is mostly a publisher that went away; faults of ours are thrown.
+  // What the library calls a warning or an error is mostly a publisher that went away; we throw faults of our own.
   if (isFirst) initLogger('Warning', (level, message) => libraryLog?.debug({ level }, message));
 }
 
@@ -87,13 +87,13 @@ export function openPeerHost(options: PeerHostOptions): PeerHost {
 }
 
 /**
- * The shared port is open as long as one peer connection uses it: this one, that nobody ever answers. The library's own
- * IceUdpMuxListener is not fit for it: packets that come in after its `stop` crash the process.
+ * The shared port is open as long as one peer connection uses it, so this one, which nobody ever answers, holds it. The
+ * library's own IceUdpMuxListener cannot: packets that come in after its `stop` crash the process.
  */
 function holdPort(host: string, port: number): PeerConnection {
   const holder = new PeerConnection('port', configOf(host, port));
   try {
-    // Something to offer is needed for it to gather candidates, which is when the port is opened.
+    // The connection gathers candidates, and so opens the port, only when it has something to offer.
     holder.createDataChannel('port');
     return holder;
   } catch (cause) {
@@ -187,7 +187,7 @@ async function openPeer(
       try {
         connection.addRemoteCandidate(`candidate:${candidate}`, options.mid);
       } catch {
-        // A candidate of a kind we do not know; the others are enough, or the connection fails and says so.
+        // The candidate is of a kind we do not know. The others are enough, or the connection fails and says so.
       }
     },
     remoteAddress() {

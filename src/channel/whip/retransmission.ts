@@ -1,6 +1,6 @@
 /**
- * RTX (RFC 4588): a packet sent again in a stream of its own. We do not ask for it, as a sender without it repeats the
- * packet itself; but FFmpeg's WHIP client repeats by RTX whatever the answer says.
+ * RTX (RFC 4588): a packet sent again in a stream of its own. We do not ask for it, because a sender without it repeats
+ * the packet itself; but FFmpeg's WHIP client repeats by RTX whatever the answer says.
  */
 import type { Packet } from '../../media/packet.ts';
 
@@ -9,7 +9,7 @@ const SEQUENCE_BYTES = 2;
 /**
  * The datagram that was lost, made from the one that repeats it. Undefined when it repeats nothing: senders also fill
  * this stream with padding.
- * @param datagram the RTX packet, of which `packet` was parsed
+ * @param datagram the RTX packet, from which `packet` was parsed
  * @param to payload type and SSRC of the original stream
  */
 export function unwrapRetransmission(
@@ -22,7 +22,7 @@ export function unwrapRetransmission(
   // The payload is a view of the datagram, so this is the length of everything before it.
   const headerBytes = payload.byteOffset - datagram.byteOffset;
   const original = Buffer.concat([datagram.subarray(0, headerBytes), payload.subarray(SEQUENCE_BYTES)]);
-  // The payload comes without padding, so the bit that announces it goes as well.
+  // The parsed payload has no padding, so the bit that announces padding is cleared.
   original[0] = original[0]! & ~0x20;
   original[1] = (original[1]! & 0x80) | to.payloadType;
   original.writeUInt16BE(payload.readUInt16BE(0), 2);

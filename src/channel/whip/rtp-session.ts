@@ -1,7 +1,7 @@
 /**
- * RtpSession: the media of one WHIP session (RFC 3550 §3 calls this an RTP session). Sorts datagrams to encodings,
- * answers with RTCP (reports, NACK, PLI, transport-wide feedback or REMB), and tells when the sender has vanished.
- * Knows no WebRTC: a Peer sends for it, and hands it what came in.
+ * RtpSession: the media of one WHIP session (RFC 3550 §3 calls this an RTP session). It sorts datagrams to encodings,
+ * answers with RTCP (reports, NACK, PLI, transport-wide feedback or REMB), and tells when the sender has vanished. It
+ * knows no WebRTC: a Peer sends for it, and hands it what came in.
  */
 import type { Clock } from '../../kernel/clock.ts';
 import { Fault } from '../../kernel/fault.ts';
@@ -32,8 +32,8 @@ const SENDER_SSRC = 1;
 const SOURCE_DESCRIPTION = encodeSourceDescription(SENDER_SSRC, 'aircheck');
 const RTCP_PERIOD_US = 500_000;
 /**
- * Who answers no consent checks (RFC 7675) is gone when nothing was heard for this long, unless it had said goodbye to
- * what it sent. Others are gone when their consent ends, and until then may be as silent as they like.
+ * A publisher that answers no consent checks (RFC 7675) is gone when nothing was heard for this long, unless it said
+ * goodbye to all that it sent. Others are gone when their consent ends, and may be silent until then.
  */
 const SILENCE_US = 10_000_000;
 
@@ -46,16 +46,19 @@ export type RtpSessionOptions = {
 };
 
 export class RtpSession {
-  /** One for each section, in the offer's order. */
+  /** One publication for each section, in the offer's order. */
   readonly publications: readonly Publication[];
   readonly #clock: Clock;
   readonly #send: (datagram: Buffer) => void;
   readonly #sorter: PacketSorter;
   readonly #feedback: ReadonlyMap<Encoding, EncodingFeedback>;
-  /** Agreed extension of transport-wide feedback, one for the bundle (RFC 9143 §9.3). */
+  /** Id of the agreed extension of transport-wide feedback, one for the bundle (RFC 9143 §9.3). */
   readonly #sequenceId: number | undefined;
   readonly #transportFeedback = new TransportFeedbackCollector(SENDER_SSRC);
-  /** What REMB is told of: the picture, which is nearly all of the traffic, or the sound where there is none. */
+  /**
+   * The publication that REMB goes by: the picture, which is nearly all of the traffic, or the sound when there is
+   * none.
+   */
   readonly #heaviest: Publication | undefined;
   readonly #sendsRemb: boolean;
   readonly #estimate = new BandwidthEstimate();
@@ -82,7 +85,7 @@ export class RtpSession {
     this.#sendsRemb = this.#sequenceId === undefined;
   }
 
-  /** Datagrams that were neither RTP of an agreed payload type and encoding nor RTCP. */
+  /** How many datagrams were neither RTCP nor RTP of an agreed payload type and encoding. */
   get strays(): number {
     return this.#strays;
   }
@@ -92,7 +95,7 @@ export class RtpSession {
     return !this.#saidGoodbye && nowUs - this.#lastHeardUs > SILENCE_US;
   }
 
-  /** Takes one datagram, RTP or RTCP, decrypted. What makes no sense is counted and dropped. */
+  /** Takes one decrypted datagram, RTP or RTCP. One that makes no sense is counted and dropped. */
   onDatagram(datagram: Buffer): void {
     const arrivalUs = this.#clock.monoUs();
     this.#lastHeardUs = arrivalUs;
@@ -105,7 +108,7 @@ export class RtpSession {
     }
   }
 
-  /** Sends what is due; to be called about every 20 ms. */
+  /** Sends what is due; called about every 20 ms. */
   tick(): void {
     const nowUs = this.#clock.monoUs();
     for (const feedback of this.#feedback.values()) this.#sendDue(feedback, nowUs);
@@ -118,10 +121,10 @@ export class RtpSession {
 
   #takeRtp(datagram: Buffer, arrivalUs: HostUs): void {
     const packet = parsePacket(datagram, arrivalUs);
-    // Time before the first packet, or of a pause, is not time it sent in.
+    // The time before the first packet, or of a pause, is no time in which it sent.
     if (this.#received.bytes === 0) this.#received.sinceUs = arrivalUs;
     this.#received.bytes += datagram.length;
-    // Whatever carries a number is told of, padding and repeated packets too: the sender counts them all.
+    // Every packet with a number counts, padding and repeated packets too, because the sender counts them all.
     const number = this.#sequenceId === undefined ? undefined : packet.extensions?.get(this.#sequenceId);
     if (number) this.#transportFeedback.onPacket(number, arrivalUs);
     this.#sort(datagram, packet);
@@ -148,7 +151,7 @@ export class RtpSession {
     encoding.take(packet, datagram);
     const feedback = this.#feedback.get(encoding)!;
     feedback.onPacket(packet);
-    // Losses are asked for at once when a packet shows them, not at the next tick.
+    // A lost packet is asked for as soon as another shows that it is missing, not at the next tick.
     this.#sendDue(feedback, packet.arrivalUs);
   }
 
@@ -187,7 +190,7 @@ export class RtpSession {
     for (const packet of feedback.due(nowUs)) this.#send(compound([], packet));
   }
 
-  /** REMB every time, report blocks every other time: about twice and once a second. */
+  /** Sends REMB each time and report blocks every other time: about twice and once a second. */
   #sendReports(nowUs: HostUs): void {
     const blocks: ReportBlock[] = [];
     const extra: Buffer[] = [];
@@ -217,7 +220,7 @@ export class RtpSession {
   }
 }
 
-/** A compound packet begins with a report, be it empty, and says who we are (RFC 3550 §6.1). */
+/** A compound packet begins with a report, which may be empty, and names its sender (RFC 3550 §6.1). */
 function compound(blocks: ReportBlock[], ...rest: Buffer[]): Buffer {
   return Buffer.concat([encodeReceiverReport({ senderSsrc: SENDER_SSRC, blocks }), SOURCE_DESCRIPTION, ...rest]);
 }

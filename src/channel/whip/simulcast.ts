@@ -1,11 +1,11 @@
 /**
  * Simulcast as offers and answers write it (RFC 8853): the same picture in several sizes, one stream each. Streams are
- * named by rid, or in the older way by the SSRCs of an `a=ssrc-group:SIM`.
+ * named by rid or, in the older way, by the SSRCs of an `a=ssrc-group:SIM`.
  */
 import type { MediaDescription } from 'sdp-transform';
 import { RID } from './extensions.ts';
 
-/** One stream of a section, as far as the offer says. Without simulcast a section has one. */
+/** One stream of a section, as far as the offer describes it. Without simulcast a section has one. */
 export type OfferedStream = {
   rid: string | undefined;
   ssrc: number | undefined;
@@ -17,7 +17,7 @@ export type OfferedStream = {
 const MAX_STREAMS = 4;
 
 /**
- * The streams of a section that will be taken, in the offer's order; never none.
+ * The streams of a section that will be taken, in the offer's order; at least one.
  * @param payloadType of the codec that is taken: streams that are not sent in it are left out
  */
 export function readStreams(line: MediaDescription, payloadType: number): OfferedStream[] {
@@ -36,7 +36,7 @@ export function readStreams(line: MediaDescription, payloadType: number): Offere
   return ssrcs.map((ssrc) => ({ rid: undefined, ssrc, rtxSsrc: pairs.find(([media]) => media === ssrc)?.[1] }));
 }
 
-/** The answer's lines: all that is to be sent is to be received (RFC 8853 §5.3.2). */
+/** The answer's lines: we receive everything that is sent (RFC 8853 §5.3.2). */
 export function writeStreams(streams: readonly OfferedStream[]): string[] {
   const rids = streams.flatMap(({ rid }) => rid ?? []);
   if (rids.length === 0) return [];
@@ -44,8 +44,8 @@ export function writeStreams(streams: readonly OfferedStream[]): string[] {
 }
 
 /**
- * The rids to be sent, of alternatives (`1,2`) the first that can be taken; those that begin paused (`~1`) count as
- * well. None when packets do not say their rid: the sender then falls back to one stream.
+ * The rids to be sent: of alternatives (`1,2`) the first that can be taken; those that begin paused (`~1`) count as
+ * well. None when packets do not carry their rid: the sender then falls back to one stream.
  */
 function readRids(line: MediaDescription, payloadType: number): string[] {
   const { simulcast } = line;
@@ -66,7 +66,7 @@ function readRids(line: MediaDescription, payloadType: number): string[] {
   return [...new Set(rids)].slice(0, MAX_STREAMS);
 }
 
-/** A rid may name the payload types it is sent in (RFC 8851 §10); without, it is sent in all. */
+/** A rid may name the payload types that it is sent in (RFC 8851 §10); without them it is sent in all. */
 function isSentAs(payloadType: number, params: string): boolean {
   const formats = /(?:^|;)\s*pt=([\d,]+)/.exec(params)?.[1];
   return formats === undefined || formats.split(',').map(Number).includes(payloadType);

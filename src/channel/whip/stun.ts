@@ -1,6 +1,6 @@
 /**
- * What of STUN (RFC 8489) it takes to know a Binding request, to check who sent it, and to answer it, with the
- * short-term credentials that ICE uses (RFC 8445 §7).
+ * The part of STUN (RFC 8489) that is needed to know a Binding request, to check who sent it, and to answer it, with
+ * the short-term credentials that ICE uses (RFC 8445 §7).
  */
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import { isIPv4 } from 'node:net';
@@ -40,7 +40,7 @@ export function usernameOf(message: Buffer): string | undefined {
 }
 
 /**
- * Whether MESSAGE-INTEGRITY is there and made with this password (RFC 8489 §14.5).
+ * Whether MESSAGE-INTEGRITY is present and made with this password (RFC 8489 §14.5).
  * @param message for which `isBindingRequest` holds
  */
 export function isSignedWith(message: Buffer, password: string): boolean {
@@ -53,8 +53,8 @@ export function isSignedWith(message: Buffer, password: string): boolean {
 /**
  * The success response to a Binding request: XOR-MAPPED-ADDRESS, MESSAGE-INTEGRITY, FINGERPRINT.
  * @param request for which `isBindingRequest` holds
- * @param requester where it came from, an IPv4 or IPv6 address
- * @param password of the one that is asked
+ * @param requester the IPv4 or IPv6 address that it came from
+ * @param password of the agent that was asked
  */
 export function writeBindingSuccess(request: Buffer, requester: TransportAddress, password: string): Buffer {
   const ip = bytesOf(requester.address);
@@ -64,7 +64,7 @@ export function writeBindingSuccess(request: Buffer, requester: TransportAddress
   const response = Buffer.alloc(fingerprintAt + ATTRIBUTE_HEADER_BYTES + FINGERPRINT_BYTES);
   response.writeUInt16BE(BINDING_SUCCESS, 0);
   response.writeUInt16BE(response.length - HEADER_BYTES, 2);
-  // The magic cookie and the transaction's id, which are also what the address is masked with (§14.2).
+  // The magic cookie and the transaction id, which also mask the address (§14.2).
   request.copy(response, 4, 4, HEADER_BYTES);
 
   response.writeUInt16BE(XOR_MAPPED_ADDRESS, HEADER_BYTES);
@@ -84,7 +84,9 @@ export function writeBindingSuccess(request: Buffer, requester: TransportAddress
   return response;
 }
 
-/** HMAC-SHA1 of all before the attribute, under a header whose length ends with it (RFC 8489 §14.5). */
+/**
+ * HMAC-SHA1 of everything before the attribute, under a header whose length ends with the attribute (RFC 8489 §14.5).
+ */
 function signature(message: Buffer, integrityAt: number, password: string): Buffer {
   const length = Buffer.alloc(2);
   length.writeUInt16BE(integrityAt + ATTRIBUTE_HEADER_BYTES + SHA1_BYTES - HEADER_BYTES);
@@ -95,7 +97,7 @@ function signature(message: Buffer, integrityAt: number, password: string): Buff
     .digest();
 }
 
-/** Where an attribute begins; none that reaches over the end of the message is found. */
+/** Where an attribute begins; an attribute that reaches over the end of the message is not found. */
 function findAttribute(message: Buffer, type: number): number | undefined {
   let at = HEADER_BYTES;
   while (at + ATTRIBUTE_HEADER_BYTES <= message.length) {

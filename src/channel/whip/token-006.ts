@@ -1,7 +1,7 @@
 /**
- * RTC tokens of the older kind: AccessToken, "006…", which old token servers still make (contract §5.2). What they sign
- * is channel and uid in one text, so by its nature a token for channel "a1" and uid 2 is as good for channel "a" and
- * uid 12.
+ * RTC tokens of the older kind: AccessToken, "006…", which old token servers still make (contract §5.2). Such a token
+ * signs channel and uid as one text, so a token for channel "a1" and uid 2 is always as good for channel "a" and uid
+ * 12.
  */
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import { crc32 } from 'node:zlib';
@@ -25,7 +25,7 @@ type Parsed = {
   privileges: Map<number, number>;
 };
 
-/** Says whether a token that begins with "006" lets this uid into this channel, and if not, the first reason why. */
+/** Whether a token that begins with "006" lets this uid into this channel, and if not, the first reason why. */
 export function verify006(token: string, claim: TokenClaim): TokenVerdict {
   let parsed: Parsed;
   try {
@@ -34,7 +34,8 @@ export function verify006(token: string, claim: TokenClaim): TokenVerdict {
     return refuse('malformed', `the token is not a well-formed "006" token: ${(error as Error).message}`);
   }
   if (parsed.appId !== claim.appId) return refuse('appId', `the token is for another App ID than ${claim.appId}`);
-  // The token names neither channel nor uid, only their checksums; its maker may have signed any of these as the uid.
+  // The token names neither channel nor uid, only their checksums; the uid may have been signed in any of these
+  // spellings.
   if (parsed.channelCrc !== crc32(claim.cname))
     return refuse('channel', `the token is for another channel than "${claim.cname}"`);
   const uids = [claim.uid, '', '0'].filter((uid) => crc32(uid) === parsed.uidCrc);

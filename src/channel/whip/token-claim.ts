@@ -1,13 +1,11 @@
-/**
- * What is asked of an RTC token, and what is answered, whatever its version (contract §5.2).
- */
+/** What an RTC token must allow, and the answer, for tokens of every version (contract §5.2). */
 export type Privilege = 'join' | 'publishAudio' | 'publishVideo';
 
 export type TokenClaim = {
   appId: string;
   certificate: string;
   cname: string;
-  /** Decimal, as in the path. A token without a uid fits any. */
+  /** Decimal, as in the path. A token without a uid fits every user. */
   uid: string;
   privileges: readonly Privilege[];
   /** Now, Unix seconds. */
@@ -17,7 +15,7 @@ export type TokenClaim = {
 export type TokenRefusal = {
   ok: false;
   why: 'malformed' | 'signature' | 'appId' | 'channel' | 'uid' | 'expired' | 'privilege';
-  /** A sentence for whoever made the token; holds nothing secret. */
+  /** A sentence for whoever made the token; it holds nothing secret. */
   message: string;
 };
 export type TokenVerdict = { ok: true } | TokenRefusal;
@@ -34,7 +32,7 @@ export function refuse(why: TokenRefusal['why'], message: string): TokenRefusal 
 
 /**
  * The first claimed privilege that a token does not hold now, as a refusal.
- * @param granted moments, Unix seconds, that privileges end at, by their numbers; 0 is no end of its own
+ * @param granted when privileges end, Unix seconds, by their numbers; 0 means that a privilege has no end of its own
  */
 export function refusePrivileges(claim: TokenClaim, granted: ReadonlyMap<number, number>): TokenRefusal | undefined {
   for (const privilege of claim.privileges) {
@@ -47,8 +45,8 @@ export function refusePrivileges(claim: TokenClaim, granted: ReadonlyMap<number,
 }
 
 /**
- * Reads the fields of a token: little-endian numbers, and bytes after their 16-bit length. Throws when they are cut
- * short.
+ * Reads the fields of a token: little-endian numbers, and bytes that follow their 16-bit length. Throws when the token
+ * is cut short.
  */
 export class TokenReader {
   readonly #bytes: Buffer;
@@ -74,7 +72,7 @@ export class TokenReader {
     return this.bytes().toString('utf8');
   }
 
-  /** A count, and as many pairs of a 16-bit key and a 32-bit value. */
+  /** A count, followed by as many pairs of a 16-bit key and a 32-bit value. */
   map(): Map<number, number> {
     const map = new Map<number, number>();
     for (let left = this.u16(); left > 0; left--) {

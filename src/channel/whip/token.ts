@@ -1,6 +1,6 @@
 /**
  * RTC tokens: AccessToken2, "007…", and the older ones of token-006.ts (contract §5.2). Verification reads the bytes as
- * they were signed; it repacks nothing.
+ * they were signed and repacks nothing.
  */
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import { inflateSync } from 'node:zlib';
@@ -17,8 +17,8 @@ const RTC_SERVICE = 1;
 const MAX_CONTENT_BYTES = 64 * 1024;
 
 /**
- * Bodies of services that stand before the RTC one would have to be skipped; tokens are packed sorted by type, so none
- * do.
+ * Services before the RTC one would have to be skipped by their bodies; tokens are packed sorted by type, so there are
+ * none.
  */
 type RtcService = { privileges: Map<number, number>; cname: string; uid: string };
 type Parsed = {
@@ -31,7 +31,7 @@ type Parsed = {
   rtc: RtcService | undefined;
 };
 
-/** Says whether `token`, of either kind, lets this uid into this channel, and if not, the first reason why. */
+/** Whether `token`, of either kind, lets this uid into this channel, and if not, the first reason why. */
 export function verifyRtcToken(token: string, claim: TokenClaim): TokenVerdict {
   return token.startsWith(VERSION_006) ? verify006(token, claim) : verify007(token, claim);
 }
@@ -54,14 +54,14 @@ function verify007(token: string, claim: TokenClaim): TokenVerdict {
     return refuse('channel', `the token is for channel "${rtc.cname}", not for "${claim.cname}"`);
   if (rtc.uid !== '' && rtc.uid !== claim.uid)
     return refuse('uid', `the token is for uid ${rtc.uid}, not for ${claim.uid}`);
-  // They are told as seconds from the issue on; 0 is no end of its own.
+  // A token gives them as seconds from its issue; 0 means no end of its own.
   const endsS = new Map([...rtc.privileges].map(([key, lifeS]) => [key, lifeS && parsed.issuedS + lifeS]));
   return refusePrivileges(claim, endsS) ?? { ok: true };
 }
 
 /**
  * Makes a publisher's token.
- * @param options.lifeS seconds the token, and each of its rights, is valid
+ * @param options.lifeS how many seconds the token, and each of its rights, is valid
  */
 export function buildRtcToken(options: {
   appId: string;
@@ -112,7 +112,7 @@ function parseToken(token: string): Parsed {
     salt: info.u32(),
   };
   const services = info.u16();
-  // The body of any other service has a length we cannot know, and the RTC service is always the first.
+  // The length of another service's body is unknown, and the RTC service is always the first.
   const rtc = services > 0 && info.u16() === RTC_SERVICE ? readRtcService(info) : undefined;
   return { ...parsed, rtc };
 }

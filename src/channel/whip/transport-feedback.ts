@@ -1,6 +1,6 @@
 /**
- * Collects when a transport's packets came in, by their transport-wide sequence numbers, and writes the feedback that
- * the publisher's own estimate of the bandwidth lives on (draft-holmer-rmcat-transport-wide-cc-extensions-01).
+ * Collects when a transport's packets came in, by their transport-wide sequence numbers, and writes the feedback from
+ * which the publisher estimates its bandwidth (draft-holmer-rmcat-transport-wide-cc-extensions-01).
  */
 import type { HostUs } from '../../kernel/time.ts';
 import { encodeTransportWideFeedback } from '../../stages/rtp/rtcp.ts';
@@ -10,18 +10,18 @@ import { canFollow } from '../../stages/rtp/transport-feedback.ts';
 /** Feedback goes out this long after the last, or sooner when many packets have come. */
 const PERIOD_US = 50_000;
 const MANY = 100;
-/** Of one feedback packet, so that it fits a datagram however the packets lie. */
+/** At most this many arrivals go into one feedback packet, so that it fits a datagram however they are spread. */
 const MAX_ARRIVALS = 120;
-/** Packets this late are told of once more; what comes later is of no use to the publisher's estimate. */
+/** A packet that comes this late is still reported; what comes later is of no use to the publisher's estimate. */
 const BACK_US = 500_000;
 const MAX_KEPT = 4096;
-/** A jump of more than this is a counter that began anew, not packets that were lost. */
+/** A larger jump than this is a counter that began anew, not lost packets. */
 const MAX_GAP = 8191;
 
 export class TransportFeedbackCollector {
   readonly #senderSsrc: number;
   readonly #unwrapper = new SequenceUnwrapper();
-  /** Unwrapped number → arrival, in order of arrival. */
+  /** Arrival by unwrapped number, in order of arrival. */
   #arrivals = new Map<number, number>();
   #highest: number | undefined;
   /** The first number that the next feedback is about. */
@@ -36,7 +36,7 @@ export class TransportFeedbackCollector {
   }
 
   /**
-   * Takes the extension of one packet; one that is too short is passed over.
+   * Takes the extension of one packet; one that is too short is ignored.
    * @param arrivalUs monotonic microseconds
    */
   onPacket(extension: Buffer, arrivalUs: HostUs): void {
@@ -48,12 +48,12 @@ export class TransportFeedbackCollector {
       this.#next = sequence;
       this.#fresh = 0;
     }
-    // The first of two counts: the second is a duplicate made on the way.
+    // The first arrival counts: the second is a duplicate made on the way.
     if (this.#arrivals.has(sequence)) return;
     const [oldest] = this.#arrivals.keys();
     if (sequence < this.#next && (oldest === undefined || sequence < oldest)) return;
     this.#highest = Math.max(this.#highest, sequence);
-    // A late one is told of together with all that came since, which by then were told of as well.
+    // A late packet is reported together with everything that came since, although that has been reported already.
     this.#next = Math.min(this.#next, sequence);
     this.#arrivals.set(sequence, arrivalUs);
     this.#fresh++;
@@ -61,7 +61,7 @@ export class TransportFeedbackCollector {
   }
 
   /**
-   * The feedback that is due, often none; more than one packet when much came in.
+   * The feedback that is due, often none; more than one packet when much has come in.
    * @param mediaSsrc any stream of the transport
    */
   due(nowUs: HostUs, mediaSsrc: number): Buffer[] {
@@ -72,7 +72,7 @@ export class TransportFeedbackCollector {
     const out: Buffer[] = [];
     for (let at = 0; at < came.length; ) {
       const [first, firstUs] = came[at]!;
-      // Further on only when more came in at once than is kept.
+      // The feedback skips numbers only when more came in at once than is kept.
       const from = first - this.#next > MAX_GAP ? first : this.#next;
       const arrivals: { sequence: number; arrivalUs: HostUs }[] = [];
       let beforeUs = firstUs;
