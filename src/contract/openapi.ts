@@ -34,11 +34,13 @@ const TAGS = [
   { name: 'Server', description: 'The server itself.' },
 ];
 
-/** A request is shown as it is sent, before defaults; a reply as it comes. */
+/** Requests are described as they are sent, before defaults; replies as they arrive. */
 const request = (schema: z.ZodType, id: string) => schema.meta({ id, unusedIO: 'input' });
 const reply = (schema: z.ZodType, id: string) => schema.meta({ id, unusedIO: 'output' });
 
-/** Takes some tens of milliseconds: to be called once, when somebody asks. Always gives the same. */
+/**
+ * Takes some tens of milliseconds, so call it once, when somebody asks for the document. The result is always the same.
+ */
 export function openApiDocument(): OpenApiDocument {
   const document = createDocument({
     openapi: '3.1.0',
@@ -83,7 +85,7 @@ export function openApiDocument(): OpenApiDocument {
         },
       },
       schemas: {
-        // As it is: with an id of its own it would be a copy, and not be found within the requests.
+        // Registered as it is: with an id of its own it would be a copy that requests do not refer to.
         StorageConfig: storageConfigSchema,
         AcquireRequest: request(acquireRequestSchema, 'AcquireRequest'),
         AcquireReply: reply(acquireReplySchema, 'AcquireReply'),
@@ -108,14 +110,14 @@ export function openApiDocument(): OpenApiDocument {
     },
   });
   const schemas = document.components?.schemas ?? {};
-  // Made of what is registered as it is, and no answer has it.
+  // Registering the schema as it is makes this copy too, and no answer uses it.
   delete schemas['StorageConfigOutput'];
   for (const [name, schema] of Object.entries(schemas)) describeMembers(schema as object, name);
   relaxStorage(schemas['StorageConfig'] as { required?: string[] });
   return document;
 }
 
-/** Members that are read with a function before they are checked look as if they were required. */
+/** Members that a function reads before they are checked look as if they were required. */
 function relaxStorage(schema: { required?: string[] }): void {
   const optional = ['region', 'accessKey', 'secretKey', 'fileNamePrefix'];
   schema.required = schema.required?.filter((name) => !optional.includes(name)) ?? [];

@@ -1,5 +1,6 @@
 /**
- * Every error the REST API can answer with (contract §0.5, §2), by the Fault code that stands for it inside the server.
+ * Every error that the REST API can answer with (contract §0.5, §2), by the code of the Fault that stands for it inside
+ * the server.
  */
 import { Fault } from '../kernel/fault.ts';
 
@@ -9,7 +10,7 @@ export type ApiProblem = Blamed & {
   shape: 'api';
   code: number;
   reason: string;
-  /** The finer code that stood for it until 2026 (contract §2.2), sent when the server is set so. */
+  /** The more specific code that was sent for it until 2026 (contract §2.2); sent when a setting asks for it. */
   legacyCode?: number;
 };
 /** Answered as `{message}`, before any recording is looked at. */
@@ -30,7 +31,7 @@ const gateway = (http: number, message: string, meaning: string): GatewayProblem
   blame: 'caller',
   meaning,
 });
-/** Bad requests have one code and many texts. */
+/** Bad requests share one code and have many texts. */
 const badRequest = (reason: string, meaning: string, legacyCode?: number): ApiProblem =>
   caller({ http: 400, code: 2, reason, meaning, ...(legacyCode !== undefined && { legacyCode }) });
 
@@ -222,13 +223,13 @@ export type ProblemName = keyof typeof PROBLEMS;
 
 export type ProblemOptions = { cause?: unknown; details?: Readonly<Record<string, string>> };
 
-/** A Fault that is answered as the named problem; `reason` replaces the problem's own words where it may vary. */
+/** A Fault that is answered as the named problem; `reason` replaces the problem's own words where they may vary. */
 export function problem(name: ProblemName, reason?: string, options: ProblemOptions = {}): Fault {
   const { blame, ...rest } = PROBLEMS[name];
   return new Fault(name, reason ?? ('reason' in rest ? rest.reason : rest.message), { ...options, blame });
 }
 
-/** The problem a thrown value is answered as. What is no known problem is `internal-error`. */
+/** The problem that a thrown value is answered as; `internal-error` when it is no known problem. */
 export function problemOf(error: unknown): ProblemName {
   if (error instanceof Fault && Object.hasOwn(PROBLEMS, error.code)) return error.code as ProblemName;
   return 'internal-error';

@@ -249,7 +249,7 @@ export class Encoding {
   #measureBitrate(arrivalUs: HostUs, bytes: number): void {
     const spanUs = arrivalUs - this.#window.startUs;
     if (spanUs >= BITRATE_WINDOW_US) {
-      // After a pause the window is not one of sending.
+      // A window that a pause made longer does not count.
       if (spanUs < 2 * BITRATE_WINDOW_US) this.#bitrateKbps = Math.round((this.#window.bytes * 8000) / spanUs);
       this.#window = { startUs: arrivalUs, bytes: 0 };
     }

@@ -1,9 +1,7 @@
-/**
- * What a run keeps of who speaks, for one that goes on from it.
- */
+/** What a run keeps of who speaks, for a later run that goes on from there. */
 import { z } from 'zod';
 
-/** Levels in dBFS; all else counts windows of sound. */
+/** Levels are in dBFS; everything else counts windows of sound. */
 const voiceSchema = z.object({
   uid: z.string(),
   levelDb: z.number(),
@@ -13,9 +11,9 @@ const voiceSchema = z.object({
 });
 
 export const activeSpeakerStateSchema = z.object({
-  /** The first window that is not decided on. */
+  /** The first window that has not been decided. */
   next: z.int(),
-  /** Sums of squares of what was heard of later ones. */
+  /** Sums of squares of the sound heard in later windows. */
   energies: z.array(z.object({ window: z.int(), users: z.array(z.tuple([z.string(), z.number()])) })),
   voices: z.array(voiceSchema),
   recent: z.array(z.string()),

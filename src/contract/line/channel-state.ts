@@ -1,38 +1,38 @@
 /**
  * What a recorder knows of its channel at one moment, in a form that can be kept in a file: who is there, their tracks
- * and clocks. A run that goes on with another's recording reads the feed again from some time before that moment; what
- * the state holds already is not noted twice. Moments are monotonic microseconds where that is said, else microseconds
- * of the recording.
+ * and their clocks. A run that goes on with another's recording reads the feed again from some time before that moment;
+ * what the state holds already is not noted twice. A moment is monotonic microseconds where its comment says so, else
+ * microseconds of the recording.
  */
 import { z } from 'zod';
 import { participantClockStateSchema, receptionStateSchema } from './reception-state.ts';
 
 const kind = z.enum(['audio', 'video']);
 
-/** `leftUs` is absent of who is still there. */
+/** `leftUs` is absent for a user who is still there. */
 const rosterStateSchema = z.object({
   stays: z.array(z.object({ uid: z.string(), order: z.int(), joinedUs: z.number(), leftUs: z.number().optional() })),
   nextOrder: z.int(),
 });
 
-/** `lastUs` is when the last of the stream came in, monotonic. */
+/** `lastUs` is when the last packet of the stream came in, monotonic. */
 const streamsStateSchema = z.array(z.object({ uid: z.string(), kind, lastUs: z.number(), receiving: z.boolean() }));
 
 const trackStateSchema = z.object({
   track: z.int(),
   reception: receptionStateSchema,
-  /** The unwrapped timestamp of the last sample that was made use of; absent before the first. */
+  /** The unwrapped timestamp of the last sample that was used; absent before the first. */
   usedRtpTime: z.number().optional(),
-  /** Where the last sound of it ended. */
+  /** Where the track's last sound ended. */
   endUs: z.number().optional(),
 });
 
 export const channelStateSchema = z.object({
-  /** The feed that track numbers are of: what its `hello` said. Monotonic. */
+  /** Identifies the feed that the track numbers belong to: the time in its `hello`, monotonic. */
   feedUs: z.number(),
-  /** All that arrived up to here has been taken. Monotonic. */
+  /** Everything that arrived up to here has been taken. Monotonic. */
   takenUs: z.number(),
-  /** Since when nobody is there, monotonic; absent while somebody is. */
+  /** Since when nobody is in the channel, monotonic; absent while somebody is. */
   emptySinceUs: z.number().optional(),
   roster: rosterStateSchema,
   streams: streamsStateSchema,

@@ -10,7 +10,7 @@ import { backgroundsSchema, layoutSchema, pageSchema, planSchema, subscriptionSc
 import { pushTargetSchema } from './push.ts';
 import { stereoSchema } from './stereo.ts';
 
-/** Of the host that the recorder runs on. */
+/** Monotonic time of the host that the recorder runs on. */
 const hostUs: z.ZodType<HostUs> = z.number();
 
 const changeLayoutSchema = z.object({
@@ -22,7 +22,7 @@ const changeLayoutSchema = z.object({
   /** Absent when there are none. */
   backgrounds: backgroundsSchema.optional(),
 });
-/** Of a composite. A layout and what is drawn over it change by themselves. */
+/** For composites. The layout and the overlays change separately. */
 const changeOverlaysSchema = z.object({
   type: z.literal('changeOverlays'),
   atMonoUs: hostUs,
@@ -37,10 +37,13 @@ const changeSubscriptionSchema = z.object({
 /** Who is heard on which side of a composite in stereo. */
 const changeStereoSchema = z.object({ type: z.literal('changeStereo'), atMonoUs: hostUs, stereo: stereoSchema });
 
-/** Nothing is recorded for now, or again. */
+/** Puts the recording on hold, or ends the hold. */
 const changeHoldSchema = z.object({ type: z.literal('changeHold'), atMonoUs: hostUs, onhold: z.boolean() });
 
-/** A web page is pushed to these addresses and no others. What is pushed live has no earlier moment to hold from. */
+/**
+ * A web page is pushed to these addresses and no others. It takes effect at once, because a live stream has no earlier
+ * moment.
+ */
 const changePushesSchema = z.object({
   type: z.literal('changePushes'),
   atMonoUs: hostUs,
@@ -48,7 +51,7 @@ const changePushesSchema = z.object({
 });
 
 /**
- * Changes of a running recording, which hold from the frame of `atMonoUs` on. Each replaces the whole of what it names.
+ * Changes of a running recording, which hold from the frame at `atMonoUs` on. Each replaces the whole of what it names.
  */
 const changeCommandSchema = z.discriminatedUnion('type', [
   changeLayoutSchema,
@@ -58,7 +61,7 @@ const changeCommandSchema = z.discriminatedUnion('type', [
   changeHoldSchema,
   changePushesSchema,
 ]);
-/** A change that is kept, before it has its moment. */
+/** A change as it is kept, before it has its moment. */
 export const changeSchema = z.discriminatedUnion('type', [
   changeLayoutSchema.omit({ atMonoUs: true }),
   changeOverlaysSchema.omit({ atMonoUs: true }),
@@ -70,24 +73,24 @@ export type Change = z.infer<typeof changeSchema>;
 export type ChangeCommand = z.infer<typeof changeCommandSchema>;
 
 /**
- * What keeps a page from what it may not reach: a network namespace of its own; a user of its own, and rules for that
- * one; or nothing but the settings of its browser.
+ * What keeps a page from networks that are closed to it: a network namespace of its own, a user of its own with
+ * firewall rules, or nothing but the settings of its browser.
  */
 export const pageGuardSchema = z.enum(['namespace', 'user', 'trust-the-browser']);
 export type PageGuard = z.infer<typeof pageGuardSchema>;
 
-/** Where the programs run that a page is shown and heard with. */
+/** Where the programs run that show and play a page. */
 const pagePlaceSchema = z.object({
-  /** Folder under which the run makes one of its own for the time it lasts. Exists already. */
+  /** Folder in which the run makes one of its own for as long as it lasts. Exists already. */
   root: z.string().min(1),
-  /** Folders that are no business of a page; they exist. */
+  /** Folders that a page must not see; they exist. */
   hidden: z.array(z.string().min(1)),
-  /** Whom the page runs as; absent where that is the server's own user, who has no rights to give up. */
+  /** The user that the page runs as; absent where that is the server's own user, who has no rights to give up. */
   user: z.object({ uid: z.int().min(1), gid: z.int().min(1) }).optional(),
   guard: pageGuardSchema,
   /** Whether Chromium's own sandbox works here. */
   sandboxed: z.boolean(),
-  /** Addresses and ranges that pages may reach beside public ones. */
+  /** Addresses and ranges that pages may reach besides public ones. */
   networks: z.array(z.string()),
   limits: pageLimitsSchema,
 });
@@ -112,11 +115,11 @@ const startCommandSchema = z.object({
   /** Which run of the recording this is, from 1 on. */
   generation: z.int().min(1),
   source: sourceSchema,
-  /** Where a web page is pushed to. */
+  /** Where a web page is pushed. */
   pushes: z
     .object({
       targets: z.array(pushTargetSchema),
-      /** Addresses and ranges that may be pushed to beside public ones. */
+      /** Addresses and ranges that may be pushed to besides public ones. */
       networks: z.array(z.string()),
     })
     .optional(),
@@ -126,7 +129,7 @@ const startCommandSchema = z.object({
   earlierDirs: z.array(z.string().min(1)),
   /** Changes that were made before this run began, in order; the plan is as it was before them. */
   changes: z.array(changeCommandSchema),
-  /** What images may be fetched from beside the public internet, as EndpointGuard has it. */
+  /** Networks that images may be fetched from besides the public internet, as EndpointGuard takes them. */
   imageNetworks: z.array(z.string()).optional(),
   /** The recording's zero, as wall time (Unix milliseconds) and as the host's monotonic time (microseconds). */
   zeroUtcMs: z.number(),
@@ -136,7 +139,7 @@ const startCommandSchema = z.object({
 /** Which run a Command is meant for; another one ignores it. */
 const ofRun = { generation: z.int().min(1) };
 
-/** Before `start`: have a browser ready for the page that is to come. */
+/** Comes before `start`: make a browser ready for the page that is to come. */
 const prepareCommandSchema = z.object({ type: z.literal('prepare'), place: pagePlaceSchema });
 export type PrepareCommand = z.infer<typeof prepareCommandSchema>;
 

@@ -1,6 +1,6 @@
 /**
- * The work of a run that completes a recording: what is repaired and made of the whole once it is over. Handed to its
- * process as JSON on standard input.
+ * The work of a run that completes a recording: what is repaired, and what is made of the whole once the recording is
+ * over. Handed to the process as JSON on standard input.
  */
 import { z } from 'zod';
 
@@ -11,13 +11,13 @@ export const completeCommandSchema = z.object({
   earlierDirs: z.array(z.string().min(1)),
   /** Where an MP4 of all users ends; absent when none is to be made. */
   mp4: z.object({ durationMs: z.number().positive(), bytes: z.number().positive() }).optional(),
-  /** What is made of a recording of single users. */
+  /** What is made after the end of a recording of single users. */
   extras: z
     .object({
       sid: z.string(),
       cname: z.string(),
       mp4: z.boolean(),
-      /** As false where it is absent. */
+      /** Absent means false. */
       speakers: z.boolean().optional(),
       manifest: z.boolean(),
     })

@@ -84,8 +84,8 @@ export const spooledFileSchema = z.discriminatedUnion('type', [
 ]);
 
 /**
- * Why a recorder ended by itself or was asked to. Of web pages alone: `aged` after its longest time, `pageLate` the
- * page was never ready, `pageUnreachable` there is nothing to record at its address.
+ * Why a recorder ended. Only for web pages: `aged` it reached its longest time, `pageLate` the page was never ready,
+ * `pageUnreachable` there is nothing to record at its address.
  */
 const endReasonSchema = z.enum(['stopped', 'idle', 'feedLost', 'failed', 'aged', 'pageLate', 'pageUnreachable']);
 export type EndReason = z.infer<typeof endReasonSchema>;
@@ -97,14 +97,14 @@ export type PageReload = z.infer<typeof pageReloadSchema>;
 /** In every Fact. */
 const told = {
   atMs: z.number(),
-  /** Of the run that tells it; 0 before it has its `start`. */
+  /** The run that tells it; 0 before it has its `start`. */
   generation: z.int().min(0),
 };
 
 export const factSchema = z.discriminatedUnion('type', [
-  /** The process is up and can take a `start`. */
+  /** The process has started and can take a `start`. */
   z.object({ type: z.literal('ready'), ...told }),
-  /** What was to be made ready for the recording to come is. */
+  /** What was to be made ready for the coming recording is ready. */
   z.object({ type: z.literal('prepared'), ...told }),
   /** The feed is connected: the recorder is in the channel. */
   z.object({ type: z.literal('joined'), ...told }),
@@ -119,7 +119,7 @@ export const factSchema = z.discriminatedUnion('type', [
     receiving: z.boolean(),
   }),
   /**
-   * A slice was begun. `discontinueUtcMs` is the end of the last good slice after an interruption, else the slice's own
+   * A slice was begun. After an interruption `discontinueUtcMs` is the end of the last good slice, else the slice's own
    * start.
    */
   z.object({
@@ -128,14 +128,14 @@ export const factSchema = z.discriminatedUnion('type', [
     startUtcMs: z.number(),
     discontinueUtcMs: z.number(),
     trackType: z.enum(['audio', 'video', 'audio_and_video']),
-    /** Whose slice; absent when it is everybody's. */
+    /** Whose slice it is; absent when it is everybody's. */
     uid: z.string().optional(),
   }),
   /** A file lies finished and synced on the spool, and its journal line was written. */
   z.object({ type: z.literal('fileSpooled'), ...told, file: spooledFileSchema }),
   /** A web page was loaded again; `message` says why, in words. */
   z.object({ type: z.literal('pageReloaded'), ...told, reason: pageReloadSchema, message: z.string() }),
-  /** A push stands otherwise than before; `address` is its address without the key. */
+  /** The status of a push has changed; `address` is its address without the stream key. */
   z.object({
     type: z.literal('pushChanged'),
     ...told,
@@ -145,7 +145,10 @@ export const factSchema = z.discriminatedUnion('type', [
   }),
   /** Something was lost or slowed, in words, with how often it happened since the last such fact. */
   z.object({ type: z.literal('degraded'), ...told, what: z.string(), count: z.int().min(1) }),
-  /** A first part of an output (the slices, the MP4, a user's files) could not be written; the others go on. */
+  /**
+   * For the first time something of an output (the slices, the MP4, a user's files) could not be written; the others go
+   * on.
+   */
   z.object({ type: z.literal('outputFailed'), ...told, what: z.string() }),
   /** The quality report so far, every few seconds. The last one is a file on the spool. */
   z.object({ type: z.literal('qualityMeasured'), ...told, report: qualityReportSchema }),
@@ -158,10 +161,12 @@ export const factSchema = z.discriminatedUnion('type', [
     cpuUs: z.number(),
     /** How far encoding lags behind its due time, microseconds. */
     lagUs: z.number(),
-    /** Of a web page: what its browser, screen and sound take, likewise; absent until it was measured. */
+    /**
+     * Only for a web page: what its browser, screen and sound take, in the same units; absent until it was measured.
+     */
     programs: z.object({ memoryBytes: z.number(), cpuUs: z.number() }).optional(),
   }),
-  /** The last fact. `recorded` is false when no user ever sent anything, so that no file was made. */
+  /** The last fact. `recorded` is false when nobody ever sent anything, so that no file was made. */
   z.object({
     type: z.literal('ended'),
     ...told,

@@ -21,7 +21,10 @@ import type { HostUs } from '../../kernel/time.ts';
 import type { Track } from '../../media/track.ts';
 
 export const FEED_HEADER_BYTES = 11;
-/** How often a channel says that it is there. One that does not stands still, and will hand over what waits for it. */
+/**
+ * How often a channel says that it is there. A channel that does not say so stands still, and will hand over later what
+ * waits for it.
+ */
 export const FEED_ALIVE_MS = 250;
 /** The largest body a 16-bit length leaves room for. */
 const FEED_MAX_BODY = 0xffff - (FEED_HEADER_BYTES - 2);
@@ -63,24 +66,25 @@ const trackSchema: z.ZodType<Track> = z.object({
   format: formatSchema,
 });
 
-/** Presence in the channel, in order with the media around it. The first events describe who is there already. */
+/** Presence in the channel, in order with the media. The first events describe who is there already. */
 const feedEventSchema = z.discriminatedUnion('type', [
   /**
-   * Sent first. The channel host's clocks at one instant, so that a recorder elsewhere can relate `arrivalUs` to its
-   * own.
+   * Sent first. The clocks of the channel's host at one instant, so that a recorder elsewhere can relate `arrivalUs` to
+   * its own.
    */
   z.object({ type: z.literal('hello'), version: z.literal(1), monoUs: z.number(), utcMs: z.number() }),
   /** Everything after this happened after the recorder joined. */
   z.object({ type: z.literal('caughtUp') }),
-  /** All that came before was told. Sent every `FEED_ALIVE_MS` from `caughtUp` on, also while nobody sends. */
+  /**
+   * Everything that came before has been told. Sent every `FEED_ALIVE_MS` from `caughtUp` on, even while nobody sends.
+   */
   z.object({ type: z.literal('alive') }),
   z.object({ type: z.literal('userJoined'), uid: z.string() }),
   z.object({ type: z.literal('userLeft'), uid: z.string() }),
   z.object({ type: z.literal('trackStarted'), track: trackSchema }),
   z.object({ type: z.literal('trackEnded'), track: z.int() }),
   /**
-   * Packets that nobody will read: a bound of what the channel keeps was reached. Their arrival, and how many there
-   * were.
+   * Packets that were given up because a bound of what the channel keeps was reached: when they arrived, and how many.
    */
   z.object({
     type: z.literal('dropped'),
@@ -94,11 +98,9 @@ export type FeedEvent = z.infer<typeof feedEventSchema>;
 
 /** What a recorder tells its channel. */
 const recorderEventSchema = z.discriminatedUnion('type', [
-  /**
-   * Sent first. A run that is not newer than the last one that said so is turned away; a newer one takes the feed over.
-   */
+  /** Sent first. A run that is not newer than the last one is turned away; a newer run takes the feed over. */
   z.object({ type: z.literal('hello'), generation: z.int().min(1) }),
-  /** What arrived before `arrivalUs` is on disk; the channel may forget it. Never falls. */
+  /** What arrived before `arrivalUs` is on disk; the channel may forget it. The value never falls. */
   z.object({ type: z.literal('safe'), arrivalUs: z.number() }),
 ]);
 export type RecorderEvent = z.infer<typeof recorderEventSchema>;
@@ -163,8 +165,9 @@ export class FeedReader {
   #rest: Buffer = Buffer.alloc(0);
 
   /**
-   * Takes the next bytes and returns the frames they complete. Bodies are views of memory this reader no longer writes
-   * to. Throws a Fault for a frame no version of this format has, after which the stream cannot be read on.
+   * Takes the next bytes and returns the frames that they complete. Bodies are views of memory that this reader no
+   * longer writes to. Throws a Fault for a frame that no version of this format has; the stream cannot be read on after
+   * it.
    */
   push(chunk: Buffer): FeedFrame[] {
     const bytes = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);

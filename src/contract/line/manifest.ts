@@ -19,15 +19,18 @@ const fileSchema = z.object({
 });
 
 /**
- * A slice's own timestamps are the recording's time to the tick: in MPEG-TS they begin 1.4 s above it, in WebM and fMP4
- * at it.
+ * A slice's own timestamps are the recording's time to the tick: in MPEG-TS 1.4 s above it, in WebM and fMP4 equal to
+ * it.
  */
 const manifestSliceSchema = fileSchema.extend({
   playlist: fileName,
   index: z.int().min(0),
   audioCodec: z.enum(['aac', 'opus', 'pcmu', 'pcma']).optional(),
   videoCodec: z.enum(['h264', 'vp8', 'vp9', 'av1']).optional(),
-  /** Size and turn (anticlockwise degrees) of the picture from `atUs` on, where they begin or change in this slice. */
+  /**
+   * Size and rotation (anticlockwise degrees) of the picture from `atUs` on: at the slice's beginning and at each
+   * change.
+   */
   shapes: z.array(
     z.object({
       atUs: timeUs,
@@ -47,18 +50,18 @@ export const manifestSchema = z.object({
   zeroUtcMs: z.number(),
   /** Where the recording ended. */
   endUs: timeUs,
-  /** Who was in the channel, in order of joining, and when. `leftUs` is `endUs` for those who stayed. */
+  /** Who was in the channel, in order of joining, and when. `leftUs` equals `endUs` for those who stayed. */
   users: z.array(z.object({ uid: z.string(), stays: z.array(z.object({ joinedUs: timeUs, leftUs: timeUs })) })),
   /**
-   * When the recording was on hold, in order: nothing lies in any file of it, and what is made of the whole goes on as
-   * if no time had passed. Absent in manifests of earlier versions, which had no holds.
+   * When the recording was on hold, in order: no file holds anything of that time, and what is made of the whole goes
+   * on as if no time had passed. Absent in manifests of earlier versions, which had no holds.
    */
   holds: z.array(z.object({ fromUs: timeUs, untilUs: timeUs })).default([]),
   slices: z.array(manifestSliceSchema),
   mp4s: z.array(fileSchema),
   /**
    * One file with the sound of every speaker, one track each in the order of `uids`. It begins at the recording's zero
-   * and leaves holds out. Absent where none was asked for, and where nobody was heard.
+   * and leaves holds out. Absent when it was not asked for, or when nobody was heard.
    */
   speakers: fileSchema
     .pick({ name: true, startUs: true, durationUs: true, bytes: true })

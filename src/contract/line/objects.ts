@@ -1,27 +1,28 @@
 /**
- * Objects of a recording on their way to a store, and the ledger of them: what is known of each, so that a server that
- * starts anew sends nothing twice and goes on with a large file where it was. The spool alone is enough to make it
- * again: what the ledger has forgotten is stored once more, under the same key.
+ * Objects of a recording on their way to a store, and the ledger that notes what is known of each, so that a server
+ * that starts anew sends nothing twice and goes on with a large file where it was. The spool alone is enough to restore
+ * the ledger: an object that the ledger has lost is stored once more, under the same key.
  */
 
 /**
- * What shows that a store has the bytes that were sent: a digest it told, else the size it told, else nothing but its
- * word (`accepted`). What is only accepted is stored for all we know, and its spool copy is kept.
+ * What shows that a store has the bytes that were sent: a digest that it told, else the size that it told, else only
+ * its word (`accepted`). An object that is only accepted is treated as stored, but its spool copy is kept.
  */
 export const EVIDENCE = ['digest', 'size', 'accepted'] as const;
 export type Evidence = (typeof EVIDENCE)[number];
 
-/** The parts of a large file that a store has confirmed, so that a put can go on where another one ended. */
+/** The parts of a large file that a store has confirmed, so that a later put can go on after them. */
 export type PartsSoFar = {
   uploadId: string;
-  /** Bytes of each part but the last. */
+  /** Bytes of each part except the last. */
   partBytes: number;
   parts: { number: number; etag: string; md5: string }[];
 };
 
 /**
  * `waiting` for its store; `stored` there, as the store itself has proved; `accepted` there, by the store's word alone;
- * in the server's `backup` store; `lost` from the spool before it was stored; `gaveUp` in the backup store for good.
+ * in the server's `backup` store; `lost` from the spool before it was stored; `gaveUp`: it stays in the backup store
+ * for good.
  */
 export const OBJECT_STATES = ['waiting', 'stored', 'accepted', 'backup', 'lost', 'gaveUp'] as const;
 type ObjectState = (typeof OBJECT_STATES)[number];
@@ -31,10 +32,11 @@ export type ObjectRecord = {
   name: string;
   kind: 'playlist' | 'slice' | 'mp4' | 'snapshot' | 'document' | 'speakers';
   /**
-   * The run that made it, of a playlist the newest of its slices'; undefined in rows of versions that did not keep it.
+   * The run that made it; of a playlist the run of its newest slice. Undefined in rows of versions that did not keep
+   * it.
    */
   generation?: number | undefined;
-  /** In the customer's store, with the prefix. */
+  /** Key in the customer's store, with the prefix. */
   key: string;
   bytes: number;
   state: ObjectState;
@@ -50,15 +52,14 @@ export type ObjectRecord = {
 };
 
 export interface UploadLedger {
-  /** What was noted last of an object, also by the server before. */
+  /** What was noted last of an object, even by an earlier server. */
   known(name: string): ObjectRecord | undefined;
-  /** All that is noted as waiting, also by the server before. */
+  /** All objects that are noted as waiting, even by an earlier server. */
   waiting(): ObjectRecord[];
-  /** Keeps what is known now; soon, and in this order. */
+  /** Notes what is known now. Notes are kept soon, in the order in which they come. */
   note(record: ObjectRecord): void;
   /**
-   * Resolves when all that was noted is kept, however long the database takes. Rejects when another server has the
-   * recording.
+   * Resolves when all notes are kept, however long the database takes. Rejects when another server has the recording.
    */
   settled(): Promise<void>;
 }

@@ -1,14 +1,12 @@
-/**
- * What one web page may take of its machine, and the control groups that hold it to that.
- */
+/** What one web page may take of its machine, and the control groups that enforce it. */
 import { z } from 'zod';
 
 const folder = z.string().min(1).optional();
-/** Folders under which groups can be made, by what they limit. */
+/** Folders in which groups can be made, by what they limit. */
 const groupHomeSchema = z.object({ memory: folder, pids: folder, cpu: folder });
 export type GroupHome = z.infer<typeof groupHomeSchema>;
 
-/** 0 of any is no limit. */
+/** 0 sets no limit. */
 export const pageLimitsSchema = z.object({
   home: groupHomeSchema,
   memoryBytes: z.number().min(0),

@@ -1,5 +1,6 @@
 /**
- * Plan: all a recorder must know to make one recording, settled before it starts. Made from a validated start request.
+ * Plan: everything a recorder must know to make one recording, settled before it starts. Made from a validated start
+ * request.
  */
 import { z } from 'zod';
 import { overlaysSchema } from './overlays.ts';
@@ -13,7 +14,7 @@ const regionSchema = z.object({
   width: z.number(),
   height: z.number(),
   alpha: z.number().min(0).max(1),
-  /** `crop` fills the region and cuts what overhangs; `fit` shows all and leaves bars. */
+  /** `crop` fills the region and cuts what overhangs; `fit` shows the whole picture and leaves bars. */
   render: z.enum(['crop', 'fit']),
 });
 export type Region = z.infer<typeof regionSchema>;
@@ -31,9 +32,9 @@ export type Layout = z.infer<typeof layoutSchema>;
 export const backgroundsSchema = z.object({
   /** Covers the canvas, under everybody. */
   canvas: z.string().optional(),
-  /** In the place of each user who shows no video and has no image of its own. */
+  /** Stands in the place of each user who shows no video and has no image of their own. */
   defaultUser: z.string().optional(),
-  /** In the places of users who show no video. */
+  /** Stand in the places of these users while they show no video. */
   users: z.array(z.object({ uid: z.string(), url: z.string(), render: z.enum(['crop', 'fit']) })).max(17),
 });
 export type BackgroundImages = z.infer<typeof backgroundsSchema>;
@@ -57,7 +58,7 @@ const videoPlanSchema = z.object({
   backgroundColor: z.string().regex(/^#[0-9a-fA-F]{6}$/),
   /** Absent when there are none. */
   backgrounds: backgroundsSchema.optional(),
-  /** As `backgrounds`. */
+  /** Absent when there are none. */
   overlays: overlaysSchema.optional(),
 });
 export type VideoPlan = z.infer<typeof videoPlanSchema>;
@@ -71,26 +72,26 @@ export type AudioPlan = z.infer<typeof audioPlanSchema>;
 const nameMembers = {
   sid: z.string().regex(/^[0-9a-f]{32}$/),
   /**
-   * File names start with this: `<sid>_<cname>` with the characters that names may not hold replaced (contract §4.1).
+   * Every file name begins with this: `<sid>_<cname>`, with the characters replaced that names may not hold (contract
+   * §4.1).
    */
   baseName: z.string().min(1).max(255),
   /**
-   * Whether each run after the first has names and playlists of its own, `bak<n>_…` (contract §4.1). Absent, as false:
-   * it goes on with those of the run before.
+   * Whether each run after the first has names and playlists of its own, `bak<n>_…` (contract §4.1). When absent or
+   * false, a run goes on with those of the run before.
    */
   failoverNames: z.boolean().optional(),
 };
 const commonMembers = {
   ...nameMembers,
   subscribe: z.object({ audio: subscriptionSchema, video: subscriptionSchema }),
-  /** The recording ends once nobody was in the channel for this long. */
+  /** The recording ends when nobody was in the channel for this long. */
   maxIdleMs: z.int().min(1),
   /**
-   * Which of a sender's simulcast streams is recorded: 0, as when absent, the high one, 1 the low one (contract
-   * §1.2.2).
+   * Which of a sender's simulcast streams is recorded: 0, the default, the high one, 1 the low one (contract §1.2.2).
    */
   videoStreamType: z.union([z.literal(0), z.literal(1)]).optional(),
-  /** Whether nothing is recorded for now; absent in a recording that was never put on hold. */
+  /** Whether the recording begins on hold, or is on hold now; absent in a recording that was never put on hold. */
   onhold: z.boolean().optional(),
 };
 
@@ -108,13 +109,13 @@ export const mixPlanSchema = z.object({
   video: videoPlanSchema.optional(),
   /** Absent when the recording has no sound (streamTypes 1). */
   audio: audioPlanSchema.optional(),
-  /** Who is heard on which side; everybody on both when absent. */
+  /** Who is heard on which side; when absent everybody is heard on both. */
   stereo: stereoSchema.optional(),
   ...fileMembers,
 });
 export type MixPlan = z.infer<typeof mixPlanSchema>;
 
-/** Every user alone: streams as they came, or pictures of them, or both. */
+/** Every user separately: streams as they came, or snapshots of them, or both. */
 const individualPlanSchema = z.object({
   mode: z.literal('individual'),
   ...commonMembers,
@@ -127,19 +128,19 @@ const individualPlanSchema = z.object({
   /** How many users may be recorded at once (subscribeUidGroup). */
   maxUsers: z.int().min(1),
   /**
-   * What is made beyond the contract at the end: an MP4 of each user, one file with every speaker, and a manifest of
+   * What is made at the end beyond the contract: an MP4 of each user, one file with every speaker, and a manifest of
    * all files.
    */
   extras: z.object({
     mp4: z.boolean(),
-    /** As false where it is absent. */
+    /** Absent means false. */
     speakers: z.boolean().optional(),
     manifest: z.boolean(),
   }),
 });
 export type IndividualPlan = z.infer<typeof individualPlanSchema>;
 
-/** Which page is recorded, and how it is opened. Kept apart from the plan: an address may hold credentials. */
+/** Which page is recorded, and how it is opened. Kept apart from the plan, because an address may hold credentials. */
 export const pageSchema = z.object({
   url: z.string().min(1),
   /** Whether the page is told that it is on a telephone. */
@@ -149,7 +150,7 @@ export const pageSchema = z.object({
 });
 export type PageAddress = z.infer<typeof pageSchema>;
 
-/** A web page, as somebody would see and hear it. */
+/** A web page, recorded as somebody would see and hear it. */
 const webPlanSchema = z.object({
   mode: z.literal('web'),
   ...nameMembers,
@@ -162,7 +163,7 @@ const webPlanSchema = z.object({
   maxAgeMs: z.int().min(1),
   /** Whether nothing is recorded for now. */
   onhold: z.boolean(),
-  /** Whether it is pushed live too, wherever to: a process more. */
+  /** Whether it is also pushed live, to whatever address; that takes one more process. */
   pushed: z.boolean().optional(),
 });
 export type WebPlan = z.infer<typeof webPlanSchema>;

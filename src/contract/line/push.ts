@@ -1,14 +1,15 @@
 /**
- * Pushes: where a web page is sent live besides (contract §1.2.7, `rtmp_publish_service`). An address holds a stream
- * key, which lets whoever knows it send in the customer's name: what is told or written down says `***` in its place.
+ * Pushes: where a web page is also sent live (contract §1.2.7, `rtmp_publish_service`). An address holds a stream key,
+ * which lets whoever knows it send in the customer's name: in everything that is told or written down `***` stands in
+ * its place.
  */
 import { z } from 'zod';
 
 export const PUSH_STATUSES = ['connecting', 'publishing', 'onhold', 'disconnected'] as const;
-/** As query and event 100 have it. */
+/** As query and event 100 name them. */
 export type PushStatus = (typeof PUSH_STATUSES)[number];
 
-/** `id` tells one push of a recording from another, for as long as its address stays. */
+/** `id` tells one push of a recording from another; it stays the same as long as the address does. */
 export const pushTargetSchema = z.object({ id: z.string().min(1), url: z.string().min(1) });
 export type PushTarget = z.infer<typeof pushTargetSchema>;
 
@@ -20,13 +21,13 @@ export type RtmpAddress = {
   app: string;
   /** The name of the stream; empty where the address has none. */
   key: string;
-  /** The address without the key, as `connect` names it. */
+  /** The address without the key, as RTMP's `connect` names it. */
   tcUrl: string;
 };
 
 const PORTS: Readonly<Record<string, number>> = { 'rtmp:': 1935, 'rtmps:': 443 };
 
-/** Undefined for what is no such address, and for one that names a user: RTMP has no one way to log in. */
+/** Undefined for a text that is no such address, and for one that names a user: RTMP has no single way to log in. */
 export function readRtmpAddress(text: string): RtmpAddress | undefined {
   const url = URL.parse(text);
   const port = PORTS[url?.protocol ?? ''];
@@ -44,7 +45,7 @@ export function readRtmpAddress(text: string): RtmpAddress | undefined {
   };
 }
 
-/** The address as it may be told: host and application, and nothing of what may be a key. */
+/** The address as it may be told: host and application, without anything that may be a key. */
 export function maskedAddress(text: string): string {
   const url = URL.parse(text);
   if (!url || PORTS[url.protocol] === undefined) return '***';
@@ -53,7 +54,7 @@ export function maskedAddress(text: string): string {
 }
 
 /**
- * The pushes to `urls`: those that were there already keep their ids, and so go on.
+ * The pushes to `urls`: those that existed already keep their ids, and so go on.
  * @param newId makes an id
  */
 export function toTargets(urls: readonly string[], before: readonly PushTarget[], newId: () => string): PushTarget[] {
@@ -62,7 +63,7 @@ export function toTargets(urls: readonly string[], before: readonly PushTarget[]
 
 /**
  * The application is the first part of the path, or the first two where there are more than two, as other publishers
- * have it. Slashes in a query are none that part anything, unless the query stands before them.
+ * have it. Slashes in a query separate nothing, unless the query stands before the key.
  */
 function appAndKey(path: string): { app: string; key: string } {
   const query = path.indexOf('?');

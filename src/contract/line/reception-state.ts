@@ -1,12 +1,12 @@
 /**
- * What a recorder has found out about its senders' times, in a form that can be kept in a file: a recorder that goes on
- * with another's recording begins with it, and places media as the first one would have. All times are microseconds.
+ * What a recorder has found out about its senders' times, in a form that can be kept in a file: a run that goes on with
+ * another's recording begins with it, and places media as the first run would have. All times are microseconds.
  */
 import { z } from 'zod';
 
 const time = z.number();
 
-/** The lowest values of a while, rising in time and in value. */
+/** The lowest values within a window, rising in time and in value. */
 const slidingMinimumStateSchema = z.array(z.object({ value: z.number(), atUs: time }));
 
 const clockSkewStateSchema = z.object({
@@ -14,11 +14,11 @@ const clockSkewStateSchema = z.object({
   points: z.array(z.object({ span: z.int(), atUs: time, offsetUs: z.number() })),
 });
 
-/** A stream's timestamps as they would be had the sender never stopped counting. */
+/** A stream's timestamps as they would be if the sender had never stopped counting. */
 const mediaLineStateSchema = z.object({
-  /** What is added from `fromUs` of the media on. */
+  /** `shiftUs` is added to media from `fromUs` on. */
   steps: z.array(z.object({ fromUs: time, shiftUs: z.number() })),
-  /** Packets that have all been late since one. */
+  /** Runs of packets that have all been late since a certain one. */
   runs: z.array(
     z.object({
       fromUs: time,
@@ -30,7 +30,7 @@ const mediaLineStateSchema = z.object({
       denied: z.boolean(),
     }),
   ),
-  /** Packets that have all come sooner than any before the first of them. */
+  /** Packets that have all come earlier than any before the first of them. */
   fall: z
     .object({
       fromUs: time,
@@ -46,7 +46,7 @@ const mediaLineStateSchema = z.object({
 
 /** What a stream's sender reports say of its wall clock. */
 const wallClockStateSchema = z.object({
-  /** NTP time less media time, by the latest reports. */
+  /** NTP time minus media time, by the latest reports. */
   mappings: z.array(z.number()),
   doubtful: z.number().optional(),
   confirmed: z.boolean(),
@@ -55,7 +55,7 @@ const wallClockStateSchema = z.object({
 });
 
 const streamClockStateSchema = z.object({
-  /** What the recorder calls the stream. */
+  /** The recorder's name for the stream. */
   name: z.string(),
   clockRate: z.number().positive(),
   line: mediaLineStateSchema.optional(),
@@ -83,26 +83,26 @@ export const participantClockStateSchema = z.object({
 });
 
 /**
- * How one track's RTP timestamps lie on one growing line. What arrived from an epoch's `fromUs` on lies at its
- * timestamp plus `shift`, where the timestamp, of the many moments that 32 bits can mean, is the one closest to `raw`.
- * In ticks but the times.
+ * How one track's RTP timestamps lie on one growing line. A packet that arrived from an epoch's `fromUs` on lies at its
+ * timestamp plus `shift`; of the many moments that a 32-bit timestamp can mean, the one closest to `raw` counts. In
+ * ticks, except for times.
  */
 const rtpTimelineStateSchema = z.object({
   epochs: z.array(z.object({ fromUs: time, raw: z.int(), shift: z.int() })),
-  /** Arrival less time on the line. */
+  /** Arrival time minus time on the line. */
   offsets: slidingMinimumStateSchema,
   highest: z.int().optional(),
   last: z.object({ rtpTime: z.int(), arrivalUs: time }).optional(),
   firstUs: time.optional(),
   step: z.int().optional(),
-  /** When the last packet that this knows of came in. */
+  /** When the last packet came in that this state knows of. */
   untilUs: time.optional(),
 });
 
-/** What the reception of one track has to know of the packets before those it is given. */
+/** What the reception of one track must know of packets before the first that it is given. */
 export const receptionStateSchema = z.object({
   timeline: rtpTimelineStateSchema,
-  /** What decoding needs beside the pictures, as it was last sent, in base64: parameter sets, a sequence header. */
+  /** What decoding needs besides the pictures, as it was last sent, in base64: parameter sets, a sequence header. */
   sets: z.array(z.base64()).optional(),
 });
 

@@ -8,9 +8,9 @@ import { sideSchema } from './stereo.ts';
 const samples = z.array(z.base64());
 
 export const soundMixerStateSchema = z.object({
-  /** The next sample to be handed over, from the recording's zero. */
+  /** The next sample to be handed over, counted from the recording's zero. */
   position: z.int(),
-  /** What was added from there on, as far as there is any. */
+  /** The sound that was added from there on. */
   ahead: samples,
   limiterGain: z.number().optional(),
   voices: z.array(
@@ -20,7 +20,7 @@ export const soundMixerStateSchema = z.object({
       tail: samples,
       released: z.boolean(),
       cut: z.boolean(),
-      /** Checkpoints of earlier versions have none. */
+      /** Checkpoints of earlier versions have no side. */
       side: sideSchema.default('both'),
     }),
   ),

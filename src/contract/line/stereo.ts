@@ -10,7 +10,7 @@ export type Side = z.infer<typeof sideSchema>;
 export const stereoSchema = z.object({
   left: z.array(z.string()),
   right: z.array(z.string()),
-  /** Where those are heard whom neither list names. */
+  /** Where users are heard who are on neither list. */
   others: sideSchema,
 });
 export type Stereo = z.infer<typeof stereoSchema>;

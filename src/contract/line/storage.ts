@@ -29,8 +29,8 @@ const VENDORS = [0, 1, 2, 3, 4, 5, 6, 7, 8, 11, 1000] as const satisfies readonl
 const absentWhenEmpty = (value: unknown) => (value === '' || value === null ? undefined : value);
 
 /**
- * Joined with `/`, these and the file name make the object key. The contract has letters and digits; clients use `_`
- * and `-` too.
+ * These and the file name, joined with `/`, make the object key. The contract allows letters and digits; clients use
+ * `_` and `-` too.
  */
 const fileNamePrefixSchema = z
   .array(
@@ -66,7 +66,7 @@ export const storageConfigSchema = z
           ? `vendor must be one of ${VENDORS.map((vendor) => `${vendor} (${VENDOR_NAMES[vendor]})`).join(', ')}`
           : undefined,
     }),
-    /** A number of the vendor's REGIONS; without effect for vendors that have none. */
+    /** A number of the vendor's REGIONS; ignored for vendors that have none. */
     region: z.preprocess((value) => value ?? 0, z.int().min(0)),
     bucket: z.string().min(1, 'bucket must not be empty').max(255),
     accessKey: z.preprocess((value) => value ?? '', z.string()),
@@ -87,7 +87,7 @@ export const storageConfigSchema = z
         );
       return;
     }
-    // Both go into the request's path or host, where "/" or "?" would change what is asked for.
+    // Both go into the request's path or host, where "/" or "?" would change the request.
     if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,254}$/.test(storage.bucket))
       refuse(
         ['bucket'],

@@ -6,19 +6,19 @@ import { isEmpty, isObject, memberPath, type Warning } from './warning.ts';
 
 export type Canvas = { width: number; height: number };
 
-/** Regions wider than this cut more than half of a picture held upright. */
+/** Regions wider than this cut more than half of an upright picture. */
 const WIDE = 1.2;
-/** Width by height of a phone held upright. */
+/** Width by height of an upright phone. */
 const PORTRAIT = 9 / 16;
 
-/** Which layout a member is for, by the member's name. */
+/** The layout that a member is for, by the member's name. */
 const LAYOUT_OF = { layoutConfig: 3, maxResolutionUid: 2 } as const;
-/** Endings of images that are not shown; what has none of them may be one that is. */
+/** Endings of image files that cannot be shown; an address without any of them may be an image that can. */
 const OTHER_IMAGES = /\.(gif|webp|svg|avif|tiff?|ico|heic)$/i;
 
 /**
- * Of `transcodingConfig` of start, or `clientRequest` of updateLayout.
- * @param canvas in pixels; without it nothing can be said of what is cut
+ * Checks `transcodingConfig` of start, or `clientRequest` of updateLayout.
+ * @param canvas in pixels; without it no cropping can be found
  */
 export function lintLayout(config: Record<string, unknown>, path: string, canvas: Canvas | undefined): Warning[] {
   const layout = config['mixedVideoLayout'] ?? 0;
@@ -54,7 +54,7 @@ export function lintLayout(config: Record<string, unknown>, path: string, canvas
   return warnings;
 }
 
-/** What an image really is shows only once it is fetched; an address that names another kind tells before. */
+/** The kind of an image is known only once it is fetched; an address that names another kind tells it earlier. */
 export function lintImage(url: unknown, path: string): Warning[] {
   const ending = typeof url === 'string' ? OTHER_IMAGES.exec(URL.parse(url)?.pathname ?? '')?.[1] : undefined;
   if (ending === undefined) return [];
@@ -62,7 +62,7 @@ export function lintImage(url: unknown, path: string): Warning[] {
   return [{ code: 'left-out', path, message }];
 }
 
-/** There are 17 at most. */
+/** A list has at most 17 entries. */
 function entriesOf(list: unknown): Record<string, unknown>[] | undefined {
   if (!Array.isArray(list)) return undefined;
   return list.slice(0, 17).map((entry: unknown) => (isObject(entry) ? entry : {}));
@@ -72,7 +72,7 @@ function shownLayout(layout: unknown): string {
   return typeof layout === 'number' ? String(layout) : 'something else';
 }
 
-/** @param message of an entry whose user has the entry of that number already */
+/** @param message of an entry whose user already has the entry of that number */
 function lintUids(
   entries: readonly Record<string, unknown>[],
   path: string,
@@ -91,7 +91,7 @@ function lintUids(
   return warnings;
 }
 
-/** One warning for all regions: those of a grid are alike. */
+/** One warning for all regions, because those of a grid are alike. */
 function lintCropping(regions: readonly Record<string, unknown>[], path: string, canvas: Canvas): Warning[] {
   const wide: number[] = [];
   let widest = 0;

@@ -1,6 +1,6 @@
 /**
- * lint: everything there is to warn of in a request, for the log, the recording's report and the header
- * `X-Aircheck-Warnings`; never for the body of an answer.
+ * lint: everything in a request to warn of, for the log, the recording's report and the header `X-Aircheck-Warnings`;
+ * never for the body of an answer.
  */
 import type { z } from 'zod';
 import { acquireRequestSchema } from '../rest/acquire.ts';
@@ -14,7 +14,7 @@ import { type Begun, lintAcquire, lintStart, lintUpdate, lintUpdateLayout } from
 import { lintRequest } from './structure.ts';
 import { isObject, MAX_WARNINGS, type Warning } from './warning.ts';
 
-/** A request as it was sent, with what is known of the recording it is for. */
+/** A request as it was sent, with what is known of its recording. */
 export type LintedCall =
   | { call: 'acquire' | 'stop'; body: unknown }
   | { call: 'start'; mode: Mode; body: unknown }
@@ -25,7 +25,7 @@ export type LintedCall =
 export function lintCall(call: LintedCall): Warning[] {
   const meant = meaningOf(call);
   const said = new Set(meant.map((warning) => warning.path));
-  // Where a member is known to mean nothing, that says more than that its name is not known.
+  // Where a member is known to have no effect, that warning says more than that its name is unknown.
   const unknown = lintRequest(schemaOf(call), call.body).filter((warning) => !said.has(warning.path));
   return [...unknown, ...meant].slice(0, MAX_WARNINGS);
 }

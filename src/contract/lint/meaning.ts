@@ -1,6 +1,6 @@
 /**
- * What in a valid request will not do what its sender probably means, by the meaning of its members (contract §1.2 to
- * §1.4). Bodies are looked at as they were sent, before defaults, so that what was not sent is undefined.
+ * Finds what in a valid request will not do what its sender probably means, by the meaning of its members (contract
+ * §1.2 to §1.4). Bodies are taken as they were sent, before defaults, so that what was not sent is undefined.
  */
 import type { Mode } from '../rest/fields.ts';
 import { type Canvas, lintLayout } from './layout.ts';
@@ -8,17 +8,20 @@ import { lintOverlays } from './overlays.ts';
 import { lintLists, lintStreamSubscribe } from './subscription.ts';
 import { isEmpty, isObject, memberPath, type Warning } from './warning.ts';
 
-/** Where the members of these functions stand in a body. */
+/** Where in a body the members of these functions are. */
 const ROOT = 'clientRequest';
 const FRAME_RATES = [1, 7, 10, 15, 24, 30, 60];
 /** Contract §1.2.3. */
 const DEFAULT_CANVAS: Canvas = { width: 360, height: 640 };
 
-/** Members of clientRequest, and of its recordingConfig, that only some modes have; with what to say in the others. */
+/**
+ * Members of clientRequest, and of its recordingConfig, that only some modes have, with the warning for the other
+ * modes.
+ */
 const ONLY_IN: Record<string, { modes: readonly Mode[]; ignored: string }> = {
   recordingConfig: { modes: ['individual', 'mix'], ignored: 'has no effect in web mode, which records a page' },
   snapshotConfig: { modes: ['individual'], ignored: 'has an effect in individual mode only' },
-  // Composites once had services too: files sent on to a video platform, and moderation.
+  // Composites once had services too, which sent files on to a video platform or moderated them.
   extensionServiceConfig: {
     modes: ['web'],
     ignored: 'has an effect in web mode only: no file is sent on, and nothing is moderated',
@@ -30,7 +33,7 @@ const ONLY_IN_CONFIG: typeof ONLY_IN = {
   streamMode: { modes: ['individual'], ignored: 'has an effect in individual mode only' },
 };
 
-/** Members of `aircheck`, which are this server's own. */
+/** Members of `aircheck`, this server's own. */
 const ONLY_IN_EXTENSION: typeof ONLY_IN = {
   stereo: { modes: ['mix'], ignored: 'has an effect in mix mode only: elsewhere everybody has files of their own' },
   mp4: { modes: ['individual'], ignored: 'has an effect in individual mode only; avFileType is for all modes' },
@@ -38,14 +41,14 @@ const ONLY_IN_EXTENSION: typeof ONLY_IN = {
   manifest: { modes: ['individual'], ignored: 'has an effect in individual mode only' },
 };
 
-/** Of start. `clientRequest` may be anything that was sent. */
+/** Checks a start. `clientRequest` may be anything that was sent. */
 export function lintStart(mode: Mode, clientRequest: unknown): Warning[] {
   if (!isObject(clientRequest)) return [];
   const warnings = lintModes(mode, clientRequest, ONLY_IN, ROOT);
   if (mode === 'web') return [...warnings, ...lintPage(clientRequest)];
   const config = clientRequest['recordingConfig'] ?? undefined;
   if (isObject(config)) warnings.push(...lintRecordingConfig(mode, config, `${ROOT}.recordingConfig`));
-  // Optional in mix mode (contract §1.2.1). What names no storage either is no start that was meant.
+  // Optional in mix mode (contract §1.2.1). A request without storage either was hardly meant as a start.
   else if (mode === 'individual' && config === undefined && isObject(clientRequest['storageConfig']))
     warnings.push({
       code: 'replaced',
@@ -60,7 +63,7 @@ export function lintStart(mode: Mode, clientRequest: unknown): Warning[] {
   return warnings;
 }
 
-/** Of acquire. */
+/** Checks an acquire. */
 export function lintAcquire(clientRequest: unknown): Warning[] {
   if (!isObject(clientRequest) || clientRequest['scene'] !== 2) return [];
   const message = 'scene 2 is taken for 0: this server does not transcode after the recording.';
@@ -69,7 +72,10 @@ export function lintAcquire(clientRequest: unknown): Warning[] {
 
 const NOT_A_LAYOUT = 'aircheck has no effect in updateLayout, which leaves what it says as it is; update changes it.';
 
-/** Of updateLayout. @param canvas that of the recording, in pixels; without it nothing can be said of what is cut */
+/**
+ * Checks an updateLayout.
+ * @param canvas of the recording, in pixels; without it no cropping can be found
+ */
 export function lintUpdateLayout(clientRequest: unknown, canvas?: Canvas): Warning[] {
   if (!isObject(clientRequest)) return [];
   const warnings = lintLayout(clientRequest, ROOT, canvas);
@@ -78,16 +84,16 @@ export function lintUpdateLayout(clientRequest: unknown, canvas?: Canvas): Warni
   return warnings;
 }
 
-/** What a recording was started with, as far as changes of it are looked at; what is not known is not looked at. */
+/** What is known of how a recording was started, for checks of its changes; an unknown member is not checked. */
 export type Begun = {
   streamTypes?: 0 | 1 | 2 | undefined;
-  /** Where its files go to, as that was sent. */
+  /** The storage of its files, as it was sent. */
   storage?: Readonly<Partial<Record<(typeof KEPT_IN_STORAGE)[number], unknown>>> | undefined;
 };
-/** What an update of storageConfig leaves as it was at the start. */
+/** Members that an update of storageConfig leaves as they were at the start. */
 const KEPT_IN_STORAGE = ['fileNamePrefix', 'extensionParams'] as const;
 
-/** Of update. */
+/** Checks an update. */
 export function lintUpdate(mode: Mode, clientRequest: unknown, { streamTypes, storage }: Begun = {}): Warning[] {
   if (!isObject(clientRequest)) return [];
   const { streamSubscribe: subscribe, storageConfig } = clientRequest;
@@ -182,7 +188,7 @@ function lintExtension(mode: Mode, extension: unknown, streamTypes: unknown): Wa
 }
 
 function lintWithdrawn({ transcodeOptions }: Record<string, unknown>): Warning[] {
-  // A client library sends its members empty, however deep (contract §6.15).
+  // A client library sends its members empty at every depth (contract §6.15).
   if (!isObject(transcodeOptions) || Object.values(transcodeOptions).every(isEmpty)) return [];
   const message = 'transcodeOptions has no effect: files are not transcoded after the recording.';
   return [{ code: 'ignored', path: `${ROOT}.transcodeOptions`, message }];
@@ -192,7 +198,7 @@ function lintPage(clientRequest: Record<string, unknown>): Warning[] {
   const config = clientRequest['extensionServiceConfig'];
   const services = isObject(config) ? config['extensionServices'] : undefined;
   if (!Array.isArray(services)) return [];
-  // There are 8 at most.
+  // A request has at most 8 services.
   return services.slice(0, 8).flatMap((service: unknown, index): Warning[] => {
     const page = isObject(service) && service['serviceName'] === 'web_recorder_service' ? service['serviceParam'] : {};
     if (!isObject(page)) return [];

@@ -5,11 +5,11 @@ import { lintImage } from './layout.ts';
 import { isEmpty, isObject, memberPath, type Warning } from './warning.ts';
 
 const MEMBERS = ['nameLabels', 'watermark', 'clock', 'activeSpeaker', 'hideUsersWithoutVideo'];
-/** Where these stand when nothing is said of it. */
+/** Where these stand when the request does not say. */
 const PLACES = { watermark: 'bottom-right', clock: 'top-right' };
 
 /**
- * Of `aircheck` of start or update.
+ * Checks `aircheck` of start or update.
  * @param config the recording's `recordingConfig`, or what is known of it
  */
 export function lintOverlays(aircheck: unknown, path: string, config: unknown): Warning[] {

@@ -1,15 +1,12 @@
-/**
- * What members a Zod schema has, through all that may be wrapped round an object: optional, default, pipe, union and so
- * on.
- */
+/** Which members a Zod schema has, whatever is wrapped round its object: optional, default, pipe, union and so on. */
 import type { z } from 'zod';
 
-/** The ways a value may be read: a schema without its wrappings, and of a union each option. */
+/** The ways in which a value may be read: a schema without its wrappings, and each option of a union. */
 export type Shape =
   | { kind: 'object'; members: Map<string, z.core.$ZodType>; open: boolean }
   | { kind: 'array'; element: z.core.$ZodType }
   | { kind: 'record'; value: z.core.$ZodType }
-  /** Takes anything, so there is nothing to say of what is in it. */
+  /** Takes anything, so nothing can be said about its members. */
   | { kind: 'any' }
   | { kind: 'leaf'; values: ReadonlySet<unknown> | undefined };
 
@@ -44,7 +41,8 @@ function unwrap(schema: z.core.$ZodType): Shape[] {
     case 'lazy':
       return shapesOf(def.getter());
     case 'pipe':
-      // What is sent is what goes in, unless a function stands there, as in `preprocess`: then what it makes.
+      // A request is what goes into a pipe, unless the pipe begins with a function, as `preprocess` does: then what
+      // comes out.
       return shapesOf((def.in as z.core.$ZodTypes)._zod.def.type === 'transform' ? def.out : def.in);
     case 'union':
       return def.options.flatMap((option) => shapesOf(option));
@@ -63,8 +61,8 @@ function unwrap(schema: z.core.$ZodType): Shape[] {
 }
 
 /**
- * The shapes an object may have been meant as: of a union's options those whose fixed members it agrees with, or all
- * when there is none such.
+ * The shapes that an object may be meant as: those options of a union whose fixed members agree with it, or all when
+ * none does.
  */
 export function shapesFor(shapes: readonly Shape[], value: Record<string, unknown>): Shape[] {
   const objects = shapes.filter((shape) => shape.kind === 'object');
@@ -83,7 +81,9 @@ export function shapesFor(shapes: readonly Shape[], value: Record<string, unknow
 const MAX_SCHEMA_DEPTH = 12;
 const places = new WeakMap<z.core.$ZodType, Map<string, string[]>>();
 
-/** Where in bodies of a schema each name may stand: `clientRequest.storageConfig.bucket`. Items of arrays are `[]`. */
+/**
+ * Where each name may stand in a body of the schema: `clientRequest.storageConfig.bucket`. Items of arrays are `[]`.
+ */
 export function placesOf(root: z.core.$ZodType): Map<string, string[]> {
   let found = places.get(root);
   if (!found) {
@@ -100,7 +100,7 @@ function collect(
   above: readonly z.core.$ZodType[],
   found: Map<string, string[]>,
 ): void {
-  // A lazy schema may hold itself.
+  // A lazy schema may contain itself.
   if (above.length >= MAX_SCHEMA_DEPTH || above.includes(schema)) return;
   const chain = [...above, schema];
   for (const shape of shapesOf(schema)) {

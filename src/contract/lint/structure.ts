@@ -1,25 +1,25 @@
 /**
- * The members of a body that its schema does not have. They are taken and have no effect (contract §0.1), which their
- * sender would learn from the finished recording only.
+ * Finds members of a body that its schema does not have. They are taken and have no effect (contract §0.1), which their
+ * sender would otherwise learn only from the finished recording.
  */
 import { distance } from 'fastest-levenshtein';
 import type { z } from 'zod';
 import { placesOf, type Shape, shapesFor, shapesOf } from './shape.ts';
 import { isEmpty, isObject, MAX_WARNINGS, memberPath, shorten, type Warning } from './warning.ts';
 
-/** A body of 1 MiB can be deeper than any schema, and have more members than are worth looking at. */
+/** A body of 1 MiB can be deeper than any schema and have more members than are worth checking. */
 const MAX_DEPTH = 32;
 const MAX_VALUES = 20_000;
 
 /**
- * Names that official clients send where they do nothing, and that nobody misses: an undocumented member of some
- * (contract §1.2.2), and the group of users that individual mode needs, which many send in composite mode as well.
+ * Names that official clients send without effect and that nobody misses: an undocumented member (contract §1.2.2), and
+ * the user group, which individual mode needs and many send in composite mode as well.
  */
 const HARMLESS = new Set(['enableNTPtimestamp', 'subscribeUidGroup']);
 
 /**
  * Warns of members that `schema` does not have: `misspelt`, `misnested` or `ignored`. The body is taken as it was sent,
- * valid or not. At most 50 warnings, and time in proportion to the body.
+ * valid or not. At most 50 warnings, in time proportional to the body.
  */
 export function lintRequest(schema: z.core.$ZodType, body: unknown): Warning[] {
   const walk: Walk = { root: schema, warnings: [], left: MAX_VALUES };
@@ -33,7 +33,7 @@ function visit(walk: Walk, shapes: readonly Shape[], value: unknown, path: strin
   if (depth > MAX_DEPTH || isDone(walk)) return;
   if (Array.isArray(value)) {
     const elements = shapes.flatMap((shape) => (shape.kind === 'array' ? shapesOf(shape.element) : []));
-    // Items that can hold no members need not be looked at.
+    // Items that can hold no members are not checked.
     if (elements.every((element) => element.kind === 'leaf' || element.kind === 'any')) return;
     for (let index = 0; index < value.length && !isDone(walk); index += 1) {
       walk.left -= 1;
@@ -58,7 +58,7 @@ function visitObject(
     const members = objects.flatMap((object) => object.members.get(name) ?? []);
     const inner = [...members, ...records.map((record) => record.value)].flatMap((schema) => shapesOf(schema));
     if (inner.length > 0) visit(walk, inner, value[name], memberPath(path, name), depth + 1);
-    // What is no object here anyway is refused for that.
+    // A value that is not the object it should be is refused for that.
     else if (!open && objects.length > 0 && !isEmpty(value[name]) && !HARMLESS.has(name)) {
       const here = objects.flatMap((object) => [...object.members.keys()]);
       walk.warnings.push(judge(walk.root, new Set(here), value, path, name));
@@ -79,7 +79,7 @@ function judge(
 ): Warning {
   const path = memberPath(holder, name);
   const shown = shorten(name);
-  // A member that was sent as well was not meant by this one.
+  // A member that was sent as well is not the one that was misspelt.
   const missing = [...here].filter((member) => !Object.hasOwn(value, member));
   const same = missing.find((member) => plain(member) === plain(name));
   const elsewhere = placesOf(root).get(name);
@@ -93,16 +93,16 @@ function judge(
   return { code: 'ignored', path, message: `${shown} is not known and is ignored.` };
 }
 
-/** A name without what people write in several ways. */
+/** A name without the parts that people write in different ways. */
 function plain(name: string): string {
   return name.length > 64 ? name : name.toLowerCase().replace(/[_-]/g, '');
 }
 
-/** The known name that a few slips of the finger make the given one from. */
+/** The known name that differs from the given one by a few slips of the finger. */
 function nearest(name: string, candidates: readonly string[]): string | undefined {
   if (name.length > 64) return undefined;
   const written = plain(name);
-  // Two letters changing places count as two slips; of a short word, that leaves nothing.
+  // Two swapped letters count as two slips; in a short word that would leave nothing.
   const allowed = written.length < 5 ? 1 : written.length < 13 ? 2 : 3;
   let best: { candidate: string; slips: number } | undefined;
   for (const candidate of candidates) {

@@ -1,18 +1,16 @@
-/**
- * Lists of users that do not record what their sender probably means (contract §1.2.2, §1.3).
- */
+/** Finds lists of users that do not record what their sender probably means (contract §1.2.2, §1.3). */
 import { isUid } from '../rest/fields.ts';
 import { isEmpty, isObject, memberPath, shorten, type Warning } from './warning.ts';
 
 const KINDS = ['Audio', 'Video'] as const;
 type Kind = (typeof KINDS)[number];
 const WORDS = { Audio: 'sound', Video: 'picture' } as const;
-/** The `streamTypes` that leaves a kind out. */
+/** The `streamTypes` that leaves this kind out. */
 const WITHOUT = { Audio: 1, Video: 0 } as const;
 
 const listNames = (kind: Kind) => [`subscribe${kind}Uids`, `unSubscribe${kind}Uids`, `unsubscribe${kind}Uids`] as const;
 
-/** Of `recordingConfig` of start. */
+/** Checks `recordingConfig` of start. */
 export function lintLists(config: Record<string, unknown>, path: string): Warning[] {
   const streamTypes = config['streamTypes'] ?? 2;
   const given = (kind: Kind) => listNames(kind).filter((name) => !isEmpty(config[name]));
@@ -34,7 +32,7 @@ export function lintLists(config: Record<string, unknown>, path: string): Warnin
   return warnings;
 }
 
-/** Of `streamSubscribe` of update. `streamTypes` is that of the recording, where it is known. */
+/** Checks `streamSubscribe` of update. `streamTypes` is that of the recording, where it is known. */
 export function lintStreamSubscribe(
   subscribe: Record<string, unknown>,
   path: string,
@@ -63,7 +61,7 @@ export function lintStreamSubscribe(
   return warnings;
 }
 
-/** The surprise that most recordings without sound have come of. */
+/** This surprise causes most recordings without sound. */
 function leftOut(other: Kind, name: string, path: string): Warning {
   return {
     code: 'left-out',
@@ -79,14 +77,14 @@ function lintSpellings(lists: Record<string, unknown>, kind: Kind, path: string)
   return [{ code: 'contradictory', path: memberPath(path, alias), message }];
 }
 
-/** Of one list of users. */
+/** Checks one list of users. */
 function lintUids(list: unknown, path: string): Warning[] {
   if (!Array.isArray(list)) return [];
-  // A list has 32 at most; of one that is refused for its length, the first tell enough.
+  // A valid list has at most 32 users; of one that is refused for its length the first are enough.
   return list.slice(0, 32).flatMap((uid, index) => lintUid(uid, `${path}[${index}]`));
 }
 
-/** Of one user. `""` and `#allstream#` are no user accounts. */
+/** Checks one user. `""` and `#allstream#` are no user accounts. */
 export function lintUid(uid: unknown, path: string): Warning[] {
   if (typeof uid !== 'string' || uid === '' || uid === '#allstream#' || isUid(uid)) return [];
   const shown = JSON.stringify(shorten(uid));

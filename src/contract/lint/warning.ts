@@ -1,16 +1,17 @@
 /**
- * Warning: something in a request that the server takes and that will not do what its sender probably means. Warnings
- * never change an answer's body. They hold names and places, and no values but uids: values may be secrets.
+ * Warning: something in a request that the server accepts although it will not do what its sender probably means.
+ * Warnings never change an answer's body. They hold names and places, and no values except uids, because values may be
+ * secrets.
  */
 
 export const WARNING_CODES = [
   /** Has no effect. */
   'ignored',
-  /** Has no effect, and its name is nearly that of a member that has. */
+  /** Has no effect; its name is nearly that of a member that has. */
   'misspelt',
-  /** Has no effect here, and has one elsewhere in the body. */
+  /** Has no effect here; elsewhere in the body it would have. */
   'misnested',
-  /** Has no effect beside another member. */
+  /** Has no effect because of another member. */
   'contradictory',
   /** Will be missing from the recording. */
   'left-out',
@@ -25,17 +26,17 @@ type WarningCode = (typeof WARNING_CODES)[number];
 
 export type Warning = {
   code: WarningCode;
-  /** Where, from the body down: `clientRequest.recordingConfig.layoutConfig[2].uid`. */
+  /** The place in the body: `clientRequest.recordingConfig.layoutConfig[2].uid`. */
   path: string;
   /** One sentence. */
   message: string;
 };
 
-/** More than this many say nothing more to anyone, and a hostile body could have 100,000. */
+/** More warnings than this help nobody, and a hostile body could cause 100,000. */
 export const MAX_WARNINGS = 50;
 const MAX_NAME_LENGTH = 64;
 
-/** The path of a member of `parent`. What is no plain name is quoted, and what is long is cut. */
+/** The path of a member of `parent`. A name with special characters is quoted, and a long one is cut. */
 export function memberPath(parent: string, name: string): string {
   const short = shorten(name);
   if (!/^[A-Za-z_$][\w$]*…?$/.test(short)) return `${parent}[${JSON.stringify(short)}]`;
@@ -44,7 +45,7 @@ export function memberPath(parent: string, name: string): string {
 
 /** At most 64 characters of a text that a caller chose. */
 export function shorten(text: string): string {
-  // By code points: half of a pair is no character, and logs would refuse it.
+  // By code points: half of a surrogate pair is no character, and logs would refuse it.
   const points = [...text.slice(0, 2 * MAX_NAME_LENGTH)];
   if (points.length <= MAX_NAME_LENGTH && text.length <= 2 * MAX_NAME_LENGTH) return text;
   return `${points.slice(0, MAX_NAME_LENGTH - 1).join('')}…`;
@@ -55,8 +56,8 @@ export function isObject(value: unknown): value is Record<string, unknown> {
 }
 
 /**
- * Whether a value says nothing. Client libraries send `""`, `{}` and null for what their caller did not set (contract
- * §6.15).
+ * Whether a value means "not set". Client libraries send `""`, `{}` and null for what their caller did not set
+ * (contract §6.15).
  */
 export function isEmpty(value: unknown): boolean {
   if (value === undefined || value === null || value === '') return true;

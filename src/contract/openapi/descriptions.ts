@@ -1,10 +1,8 @@
-/**
- * What members of the REST API mean, for the document, where their schemas do not say so themselves (contract §1).
- */
+/** The meanings of the REST API's members for the document, where their schemas do not describe them (contract §1). */
 
 /**
- * By the member's name, or where that means several things, by the name of what holds it and its own. Holders are named
- * as members are, and those at the top as their schema.
+ * By the member's name; where a name means several things, by the name of its holder and its own. Holders are named
+ * like members, and those at the top like their schema.
  */
 const DESCRIPTIONS: Record<string, string> = {
   cname: 'The channel’s name: up to 63 of the characters channel names may have; in web mode only a label.',
@@ -133,9 +131,12 @@ type Schema = {
   maximum?: number;
 };
 
-/** Adds descriptions to the members of a schema that have none. Changes it. @param name what holds its members */
+/**
+ * Adds descriptions to the members of a schema that have none, in place.
+ * @param name of what holds the members
+ */
 export function describeMembers(schema: Schema, name: string): void {
-  // That a whole number is one that JavaScript can hold goes without saying.
+  // It goes without saying that JavaScript can hold the number.
   if (schema.minimum === Number.MIN_SAFE_INTEGER) delete schema.minimum;
   if (schema.maximum === Number.MAX_SAFE_INTEGER) delete schema.maximum;
   for (const option of [...(schema.anyOf ?? []), ...(schema.oneOf ?? []), ...(schema.allOf ?? [])])

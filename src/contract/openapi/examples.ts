@@ -25,7 +25,7 @@ const COMPATIBLE = {
   fileNamePrefix: ['dir1'],
   extensionParams: { endpoint: 's3.example.com' },
 };
-/** Each region shows a whole picture: a cut one would be no example to follow. */
+/** Each region shows a whole picture: nobody should copy an example that cuts pictures. */
 const REGIONS = [
   { uid: '123', x_axis: 0, y_axis: 0, width: 0.5, height: 1, alpha: 1, render_mode: 1 },
   { x_axis: 0.5, y_axis: 0, width: 0.5, height: 1, render_mode: 1 },

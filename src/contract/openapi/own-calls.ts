@@ -12,7 +12,7 @@ import { noticeSchema } from '../webhook/notice.ts';
 import { appidSchema, sidSchema } from './recording-calls.ts';
 import { EVERYWHERE, errors, success } from './responses.ts';
 
-/** These stand at no path with a region before it. */
+/** The paths of these calls never have a region before them. */
 const servers = [{ url: '/' }];
 const appPath = z.object({ appid: appidSchema });
 const cnameSchema = z.string().min(1).max(63).meta({ description: 'The channel.', example: 'ch1' });

@@ -20,7 +20,7 @@ const REQUEST_ID: Headers = { 'X-Request-Id': { $ref: '#/components/headers/Requ
 const WARNINGS: Headers = { 'X-Aircheck-Warnings': { $ref: '#/components/headers/Warnings' } };
 const STORE_WARNING: Headers = { 'X-Aircheck-Store-Warning': { $ref: '#/components/headers/StoreWarning' } };
 
-/** Whom a call may be refused by before anything of a recording is looked at (contract §2.4). */
+/** The problems that a call may be refused with before any recording is looked at (contract §2.4). */
 export const EVERYWHERE = [
   'no-route',
   'rate-limited',
@@ -29,7 +29,7 @@ export const EVERYWHERE = [
   'appid-invalid',
   'internal-error',
 ] as const satisfies ProblemName[];
-/** Of calls with a body. */
+/** Problems of calls with a body. */
 export const WITH_BODY = [
   'body-too-large',
   'content-type-unsupported',
@@ -38,9 +38,9 @@ export const WITH_BODY = [
 ] as const satisfies ProblemName[];
 
 /**
- * The answer to a call that went well.
- * @param options `linted`: it tells how many warnings there are of the request; `tested`: and what a store said that
- *   takes nothing
+ * The answer to a successful call.
+ * @param options `linted`: it tells how many warnings about the request there are; `tested`: it tells why a store
+ * refused the test object
  */
 export function success(
   description: string,

@@ -12,7 +12,7 @@ const headers = z.object({
   'Agora-Signature-V2': signature('HMAC-SHA256'),
 });
 
-/** By the `msgName` of each type. */
+/** Named by the `msgName` of each type. */
 export function noticeWebhooks(): ZodOpenApiPathsObject {
   const webhooks: ZodOpenApiPathsObject = {};
   for (const [eventType, { about, details, serviceType }] of Object.entries(NOTICE_TYPES)) {

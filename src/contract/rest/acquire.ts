@@ -61,7 +61,7 @@ function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** The same for two JSON values exactly when they are equal, whatever the order of their members. */
+/** Equal for two JSON values exactly when they are equal, whatever the order of their members. */
 export function hashOf(value: unknown): string {
   return createHash('sha256').update(canonical(value)).digest('hex');
 }

@@ -1,12 +1,12 @@
 /**
- * What all request and reply bodies share: the envelope, the rule of channel names (contract §0.3, §0.4), and how a
- * failed check becomes the one `reason` that callers of the real service know (contract §2.3).
+ * What all bodies of requests and replies share: the envelope, the rule for channel names (contract §0.3, §0.4), and
+ * how a failed check becomes the one `reason` that callers of the real service know (contract §2.3).
  */
 import { z } from 'zod';
 import { type ProblemName, problem } from '../problems.ts';
 import { type Mode, uidSchema } from './fields.ts';
 
-/** Whether a channel name keeps contract §0.4 in the given mode; in web mode it is only a label. */
+/** Whether a channel name is allowed by contract §0.4 in the given mode; in web mode it is only a label. */
 export function isChannelName(cname: string, mode: Mode | undefined = undefined): boolean {
   const bytes = Buffer.byteLength(cname);
   if (mode === 'web') return bytes > 0 && bytes <= 1024;
@@ -20,7 +20,7 @@ export function envelope<T extends z.ZodType>(clientRequest: T) {
 
 const namesSchema = envelope(z.looseObject({}));
 
-/** What every call on a resource is answered with. */
+/** The members of every answer to a call on a resource. */
 export const handleReplySchema = z.object({
   cname: z.string(),
   uid: z.string(),
@@ -40,16 +40,16 @@ function withoutNulls(value: unknown): unknown {
   );
 }
 
-/** A member in words: its last name, and the name of what holds it. */
+/** A member in words: its last name, and the name of its holder. */
 function placeOf(path: readonly PropertyKey[]): { field: string; parent: string } {
   const names = path.filter((part) => typeof part === 'string');
   return { field: names.at(-1) ?? 'body', parent: names.at(-2) ?? 'body' };
 }
 
-/** Zod's own texts begin so; ours say what is allowed, and go to the caller as they are. */
+/** How Zod's own texts begin; our texts say what is allowed, and go to the caller unchanged. */
 const ZODS_OWN = /^(Invalid|Too (big|small)|Unrecognized|Expected)/;
 
-/** The first failed check as a `reason`. `endpoint` is the word before it: `start`, `stop`, `Acquire`. */
+/** The first failed check as a `reason`. `endpoint` is the word that precedes it: `start`, `stop`, `Acquire`. */
 function reasonOf(endpoint: string, error: z.ZodError): string {
   const issue = error.issues[0];
   if (!issue) return 'api body validate failed!';
@@ -58,7 +58,7 @@ function reasonOf(endpoint: string, error: z.ZodError): string {
     const words = ZODS_OWN.test(issue.message) ? 'is missing or of the wrong type' : issue.message;
     return `api body validate failed! ${field} ${words}`;
   }
-  // Layout values out of range get the same text as ones of the wrong type, as the real service does it.
+  // A layout value out of range gets the same text as one of the wrong type, as in the real service.
   if (ZODS_OWN.test(issue.message) || parent === 'layoutConfig')
     return `${endpoint}: ${field} type mismatch or missing under ${parent}!`;
   if (issue.message.startsWith(`${endpoint}:`)) return issue.message;
@@ -78,7 +78,8 @@ export function parseBody<T extends z.ZodType>(
 }
 
 /**
- * `cname`, `uid` and the raw `clientRequest`, before anything else is judged (contract §2.4). Throws `request-invalid`.
+ * `cname`, `uid` and the raw `clientRequest`, read before anything else is checked (contract §2.4). Throws
+ * `request-invalid`.
  */
 export function parseNames(
   endpoint: string,

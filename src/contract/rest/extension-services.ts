@@ -29,7 +29,7 @@ const rtmpUrlSchema = z
   .string()
   .max(2048)
   .refine((text) => readRtmpAddress(text), 'must be an rtmp:// or rtmps:// address with an application');
-/** The contract has one. */
+/** The contract allows one. */
 const MAX_OUTPUTS = 4;
 export const rtmpOutputsSchema = z
   .array(z.object({ rtmpUrl: rtmpUrlSchema }))
@@ -39,7 +39,7 @@ export const rtmpOutputsSchema = z
     message: 'must name each address once',
   });
 
-/** A client library sends `""` for none. */
+/** A client library sends `""` when it sets none. */
 const abortPolicy = z.enum(['', 'error_abort'], 'must be "error_abort"').optional();
 
 const webRecorderSchema = z.object({

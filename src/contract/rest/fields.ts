@@ -1,6 +1,6 @@
 /**
- * The kinds of field that request bodies are made of. Texts of ours say what is allowed and go to the caller as they
- * are; where the type is wrong, Zod's own text stands, which `reasonOf` turns into the documented one (contract §2.3).
+ * The kinds of field that request bodies are made of. Our texts say what is allowed and go to the caller unchanged; for
+ * a wrong type Zod's own text stands, which `reasonOf` turns into the documented one (contract §2.3).
  */
 import { z } from 'zod';
 
@@ -18,7 +18,7 @@ export const uidSchema = z
   .refine(isUid, 'must be a string holding a whole number from 1 to 4294967295')
   .meta({ description: 'A decimal whole number from 1 to 4294967295, as text.', examples: ['527841'] });
 
-/** A uid, or `""` as client libraries send it for none. */
+/** A uid, or `""`, which client libraries send for none. */
 export const uidOrNoneSchema = z.union([z.literal(''), uidSchema]);
 
 /** One of some whole numbers. */
@@ -33,7 +33,10 @@ export const whole = (min: number, max: number) => {
   return z.number().int(words).min(min, words).max(max, words);
 };
 
-/** Part of a canvas's side. Client libraries send 32-bit floats, which may lie just outside (contract §6.15). */
+/**
+ * A part of the canvas's width or height. Client libraries send 32-bit floats, which may lie just outside the range
+ * (contract §6.15).
+ */
 export const fraction = () =>
   z
     .number()
@@ -43,7 +46,7 @@ export const fraction = () =>
 /** `#RRGGBB` */
 export const colorSchema = z.string().regex(/^#[0-9a-fA-F]{6}$/, 'must be "#RRGGBB"');
 
-/** The address of a picture or page. */
+/** The address of an image or page. */
 export const httpUrlSchema = z
   .string()
   .max(8192)

@@ -7,15 +7,15 @@ import { z } from 'zod';
 export const TRACK_TYPES = ['audio', 'video', 'audio_and_video'] as const;
 export type TrackType = (typeof TRACK_TYPES)[number];
 
-/** A file of a recording that lies in its store; `key` has the prefix. */
+/** A file of a recording in its store; `key` includes the prefix. */
 export type ListedFile = {
   key: string;
   startUtcMs: number;
-  /** Whose stream is in it, where every user is recorded alone. */
+  /** Whose stream it holds, where every user is recorded separately. */
   owner?: { uid: string; trackType: TrackType } | undefined;
-  /** What is in a file of all users, where that is not what is recorded of the channel. */
+  /** What a file of all users holds, where that differs from what is recorded of the channel. */
   trackType?: TrackType | undefined;
-  /** False where players of its kind cannot show it: a playlist of WebM slices. */
+  /** False where players of its kind cannot show it, as a playlist of WebM slices. */
   playable?: boolean | undefined;
 };
 
@@ -23,11 +23,11 @@ export type ListedRecording = {
   playlists: readonly ListedFile[];
   mp4s: readonly ListedFile[];
   /**
-   * `text` names one playlist, the newest, of a composite without MP4; `list` all files; with snapshots nothing is
-   * listed (contract §1.5 Q3, stop.txt).
+   * `text` names one playlist, the newest, of a composite without MP4; `list` names all files; `snapshots` names
+   * nothing (contract §1.5 Q3, stop.txt).
    */
   shape: 'text' | 'list' | 'snapshots';
-  /** Of files without an owner. */
+  /** What files without an owner hold. */
   trackType: TrackType;
 };
 
@@ -48,7 +48,7 @@ export type FileList =
   | { fileListMode: 'json'; fileList: FileListEntry[] };
 export type NoFileList = { fileListMode?: never; fileList?: never };
 
-/** Nothing at all where snapshots are taken. */
+/** Undefined where snapshots are taken. */
 export function toFileList(recording: ListedRecording, unit: 's' | 'ms'): FileList | NoFileList {
   switch (recording.shape) {
     case 'text':
@@ -68,7 +68,7 @@ export function toEntries({ playlists, mp4s, trackType }: ListedRecording, unit:
     uid: file.owner?.uid ?? '0',
     mixedAllUser: file.owner === undefined,
     isPlayable: file.playable ?? true,
-    // Typed clients take whole numbers only.
+    // Typed clients take only whole numbers.
     sliceStartTime: Math.floor(unit === 's' ? file.startUtcMs / 1000 : file.startUtcMs),
   }));
 }

@@ -23,7 +23,7 @@ export const snapshotConfigSchema = z.object({
 });
 
 export type FileTypeOptions = {
-  /** Refuses MP4 in individual mode, as the service this API comes from does (contract §1.2.4, against stop.txt). */
+  /** Refuses MP4 in individual mode, as the real service does (contract §1.2.4, against stop.txt). */
   refuseIndividualMp4?: boolean;
 };
 

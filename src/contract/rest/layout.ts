@@ -1,6 +1,6 @@
 /**
  * How users are placed on the canvas of a composite recording: the members that start has under `transcodingConfig` and
- * updateLayout has flat (contract §1.2.3, §1.4).
+ * updateLayout at its top level (contract §1.2.3, §1.4).
  */
 import { z } from 'zod';
 import { colorSchema, fraction, httpUrlSchema, oneOf, uidOrNoneSchema, uidSchema } from './fields.ts';
@@ -31,7 +31,7 @@ const backgroundSchema = z.object({
   render_mode: oneOf(0, 1).default(0),
 });
 
-/** `""` is how client libraries send an address they do not set. */
+/** Client libraries send `""` for an address that they do not set. */
 const imageUrlSchema = z.union([z.literal(''), httpUrlSchema]);
 
 export const layoutMembers = {
@@ -46,7 +46,7 @@ export const layoutMembers = {
 const layoutSchema = z.object(layoutMembers);
 export type LayoutMembers = z.output<typeof layoutSchema>;
 
-/** Layout 3 is the one that needs regions. For `superRefine`. */
+/** Layout 3 needs regions. For `superRefine`. */
 export function checkRegions(config: LayoutMembers, context: z.RefinementCtx): void {
   if (config.mixedVideoLayout === 3 && !config.layoutConfig?.length)
     context.addIssue({

@@ -1,6 +1,6 @@
 /**
- * What `clientRequest.aircheck` of a composite says of names, watermark, clock and speaker, in start and in update. An
- * extension of the contract.
+ * The members of `clientRequest.aircheck` for names, watermark, clock and active speaker of a composite, in start and
+ * update. An extension of the contract.
  */
 import { z } from 'zod';
 import { CORNERS, type OverlaysChange, WATERMARK_PLACES } from '../line/overlays.ts';
@@ -10,7 +10,7 @@ const MAX_NAMES = 200;
 const oneOfWords = (values: readonly string[]) => `must be one of ${values.map((value) => `"${value}"`).join(', ')}`;
 const cornerSchema = z.enum(CORNERS, oneOfWords(CORNERS));
 
-/** Text as it is drawn: on one line, and something of it to be seen. */
+/** Text that is drawn: on one line, and with something visible in it. */
 const lineOfText = (max: number) =>
   z
     .string()
@@ -91,7 +91,7 @@ const DESCRIPTIONS = {
 };
 const described = (name: keyof typeof DESCRIPTIONS) => ({ description: DESCRIPTIONS[name] });
 
-/** Members of `aircheck` of start. */
+/** Members of `aircheck` in start. */
 export const overlayMembers = {
   nameLabels: nameLabelsSchema.optional().meta(described('nameLabels')),
   watermark: watermarkSchema.optional().meta(described('watermark')),
@@ -104,7 +104,7 @@ export const overlayMembers = {
 };
 
 const REMOVABLE = ['nameLabels', 'watermark', 'clock', 'activeSpeaker'] as const;
-/** Of update. */
+/** Members of `aircheck` in update. */
 export const overlayChangeMembers = {
   ...overlayMembers,
   remove: z
@@ -114,7 +114,7 @@ export const overlayChangeMembers = {
 };
 const changeSchema = z.object(overlayChangeMembers);
 
-/** What start or update says of overlays; undefined when that is nothing. */
+/** The overlays that start or update asks for; undefined when it names none. */
 export function toOverlaysChange(said: z.output<typeof changeSchema> = {}): OverlaysChange | undefined {
   const { nameLabels, watermark, clock, activeSpeaker: speaker, hideUsersWithoutVideo: hides, remove = [] } = said;
   const change: OverlaysChange = {

@@ -23,7 +23,7 @@ export const webRecorderStateSchema = z.strictObject({
 });
 export type WebRecorderState = z.infer<typeof webRecorderStateSchema>;
 
-/** Query only (contract §1.5 Q5): stop.txt has no such member. */
+/** In query alone (contract §1.5 Q5): stop.txt has no such member. */
 export const rtmpPublishStateSchema = z.strictObject({
   serviceName: z.literal('rtmp_publish_service'),
   payload: z.strictObject({
@@ -33,7 +33,7 @@ export const rtmpPublishStateSchema = z.strictObject({
 });
 export type RtmpPublishState = z.infer<typeof rtmpPublishStateSchema>;
 
-/** Where a page's recording stands, beside its files. */
+/** The state of a page's recording, apart from its files. */
 export type PageStanding = { onhold: boolean; state: ServiceState };
 
 export function toWebRecorderState(
@@ -51,7 +51,7 @@ export function toWebRecorderState(
 export function toPageFiles({ playlists, mp4s }: ListedRecording, unit: 's' | 'ms'): PageFile[] {
   return [...playlists, ...mp4s].map(({ key, startUtcMs }) => ({
     filename: key,
-    // Typed clients take whole numbers only.
+    // Typed clients take only whole numbers.
     sliceStartTime: Math.floor(unit === 's' ? startUtcMs / 1000 : startUtcMs),
   }));
 }

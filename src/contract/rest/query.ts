@@ -42,7 +42,7 @@ const web = z.strictObject({
   extensionServiceState: z.array(z.discriminatedUnion('serviceName', [webRecorderStateSchema, rtmpPublishStateSchema])),
 });
 
-// Beside what the contract has, where client libraries read past it (contract §6.17).
+// Members beyond the contract, at a place where client libraries ignore them (contract §6.17).
 const extension = {
   aircheck: z
     .object({ onhold: z.boolean().meta({ description: 'Whether nothing is recorded for now.' }) })

@@ -22,7 +22,7 @@ export const transcodingConfigSchema = z
   });
 export type TranscodingConfig = z.output<typeof transcodingConfigSchema>;
 
-/** Encryption modes, and which of them need a salt. */
+/** Encryption modes; some of them need a salt. */
 const ENCRYPTED = [1, 2, 3, 4, 5, 6, 7, 8] as const;
 const SALTED = [7, 8];
 
@@ -56,7 +56,7 @@ export const mixRecordingConfigSchema = z
 export const individualRecordingConfigSchema = z
   .object({
     ...sharedMembers,
-    // Clients of languages that have no word for "not given" send an empty text.
+    // Clients in languages without a word for "not given" send an empty text.
     streamMode: z.preprocess(
       (value) => (value === '' ? undefined : value),
       z.enum(['default', 'standard', 'original'], 'must be "default", "standard" or "original"').default('default'),
@@ -86,7 +86,7 @@ function checkShared(config: SharedConfig, context: z.RefinementCtx): void {
   if (!config.secret) refuse('secret', 'secret is required when decryptionMode is not 0');
   else if (SALTED.includes(config.decryptionMode) && !isSalt(config.salt))
     refuse('salt', 'salt must be the base64 of 32 bytes when decryptionMode is 7 or 8');
-  // Never a recording of what cannot be decrypted.
+  // Nothing is ever recorded that cannot be decrypted.
   else
     refuse(
       'decryptionMode',

@@ -1,6 +1,4 @@
-/**
- * start: what is to be recorded, how, and to where (contract §1.2).
- */
+/** start: what is recorded, how, and where it is stored (contract §1.2). */
 import { z } from 'zod';
 import { storageConfigSchema } from '../line/storage.ts';
 import { problem } from '../problems.ts';
@@ -18,7 +16,7 @@ import { individualRecordingConfigSchema, MAX_BITRATE_KBPS, mixRecordingConfigSc
 import { stereoSchema } from './stereo.ts';
 
 const token = z.string().max(4096).optional();
-/** A start without the MP4s that its sender waits for would look like a good one until the recording is over. */
+/** A start that lacks the MP4s its sender waits for would look like a good one until the recording is over. */
 const NO_TRANSCODING =
   'combinationPolicy "postpone_transcoding" is not offered by this server; avFileType ["hls","mp4"] makes an MP4 of each user!';
 const EXTENSION = 'What this server offers beyond the API it speaks.';
@@ -26,7 +24,7 @@ const startsOnhold = z
   .boolean()
   .optional()
   .meta({ description: 'Whether to begin on hold: nothing is recorded until update says otherwise.' });
-/** Members that mean nothing in a mode, whatever they hold. */
+/** Members that mean nothing in this mode, whatever they hold. */
 const without = z.unknown().optional();
 
 const mixSchema = z.object({
@@ -108,9 +106,9 @@ export type StartClientRequest =
   | ({ mode: 'web' } & WebStart);
 
 export type StartOptions = FileTypeOptions & {
-  /** Takes a bitrate that is too high for the highest there is, instead of refusing it (contract §7). */
+  /** Lowers a bitrate that is too high to the highest allowed one, instead of refusing it (contract §7). */
   clampBitrate?: boolean;
-  /** Refuses individual mode without a subscribeUidGroup, as contract §1.2.2 has it, instead of taking it for 0. */
+  /** Refuses individual mode without a subscribeUidGroup, as contract §1.2.2 says, instead of taking 0. */
   requireUidGroup?: boolean;
 };
 
@@ -122,7 +120,7 @@ const SERVICES = [
   'extensionServiceConfig',
 ];
 
-/** The whole start request of the given mode. Throws `request-invalid` with the documented reason. */
+/** Reads the whole start request of the given mode. Throws `request-invalid` with the documented reason. */
 export function parseStart(mode: Mode, body: unknown, options: StartOptions = {}): StartClientRequest {
   const { cname, uid, clientRequest } = parseNames('start', body);
   if (!SERVICES.some((name) => clientRequest[name] !== undefined) || (mode === 'web' && !hasServices(clientRequest)))

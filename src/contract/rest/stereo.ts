@@ -25,7 +25,7 @@ export const stereoSchema = z
 
 export type StereoLists = z.output<typeof stereoSchema>;
 
-/** `["#allstream#"]` stands for everybody whom the other list does not name. */
+/** `["#allstream#"]` stands for everybody who is not on the other list. */
 export function toStereo({ left, right }: StereoLists): Stereo {
   const isAll = (uids: readonly string[]) => uids[0] === ALL;
   return {
@@ -35,7 +35,7 @@ export function toStereo({ left, right }: StereoLists): Stereo {
   };
 }
 
-/** The profile with two channels, each with as many bits as its one had, up to those of the best. */
+/** The profile with two channels, each with as many bits as the one channel had, up to the best profile's. */
 export function inStereo({ channels, bitrateKbps }: AudioPlan): AudioPlan {
   return { channels: 2, bitrateKbps: Math.min((bitrateKbps * 2) / channels, AUDIO_PROFILES[2].bitrateKbps) };
 }

@@ -1,6 +1,6 @@
 /**
- * From a validated start request to the Plan a recorder works by, with the contract's defaults (§1.2.2 to §1.2.5).
- * Pure.
+ * Turns a validated start request into the Plan that a recorder works by, with the contract's defaults (§1.2.2 to
+ * §1.2.5). Pure.
  */
 
 import { withOverlays } from '../line/overlays.ts';
@@ -23,12 +23,12 @@ import type { IndividualStart, MixStart, StartClientRequest } from './start.ts';
 import { inStereo, toStereo } from './stereo.ts';
 import { toWebPlan } from './to-web-plan.ts';
 
-/** Frame rates the contract has; any other falls back to 15. */
+/** Frame rates of the contract; any other becomes 15. */
 const FRAME_RATES = [1, 7, 10, 15, 24, 30, 60];
 
 export type Planned<P extends Plan> = {
   plan: P;
-  /** The caller asked for the comma after `#EXTINF:<seconds>`. */
+  /** The caller wants the comma after `#EXTINF:<seconds>`. */
   extinfComma: boolean;
 };
 
@@ -75,9 +75,9 @@ const GROUP_USERS = [2, 7, 12, 17, 32, 49] as const;
 function toIndividualPlan(request: IndividualStart, { mp4Limit: _, ...names }: PlanOptions): Planned<IndividualPlan> {
   const { recordingConfig: config, recordingFileConfig, snapshotConfig, aircheck } = request;
   const records = { audio: config.streamTypes !== 1, video: config.streamTypes !== 0 };
-  // Snapshots alone are meant where no file type is asked for beside them (contract §1.2.5).
+  // A request for snapshots that names no file types means snapshots alone (contract §1.2.5).
   const recordsStreams = !snapshotConfig || recordingFileConfig !== undefined;
-  // Passing sound through is meant for recordings of sound alone; otherwise it is as if it were not said (§1.2.2).
+  // Sound is passed through only in recordings of sound alone; elsewhere this mode counts as not given (§1.2.2).
   const isOriginal = config.streamMode === 'original' && config.streamTypes === 0;
   const streamMode = config.streamMode === 'original' && !isOriginal ? 'default' : config.streamMode;
   return {
@@ -165,8 +165,8 @@ function toRegion(entry: NonNullable<LayoutMembers['layoutConfig']>[number]): Re
 }
 
 /**
- * What start's or update's lists select of the kinds that are recorded. A list for one kind alone means that the other
- * kind is not wanted at all (contract §1.2.2).
+ * The users that the lists of start or update select, for the kinds that are recorded. A list for one kind alone means
+ * that the other kind is not wanted at all (contract §1.2.2).
  */
 export function toSubscriptions(
   lists: Lists,
@@ -201,7 +201,7 @@ function wantsExtinfComma(privateParams = ''): boolean {
     const params = JSON.parse(privateParams || '{}') as { correctEXTINF?: unknown } | null;
     return params?.correctEXTINF === true;
   } catch {
-    // The caller is warned of it.
+    // The caller gets a warning about it.
     return false;
   }
 }

@@ -1,5 +1,5 @@
 /**
- * From a validated start request in web mode to its Plan, and to the address of the page, with the contract's defaults
+ * Turns a validated start request in web mode into its Plan and the address of the page, with the contract's defaults
  * (§1.2.7). Pure.
  */
 import type { PageAddress, WebPlan } from '../line/plan.ts';
@@ -9,7 +9,7 @@ import type { WebStart } from './start.ts';
 
 const HOUR_MS = 3_600_000;
 const MINUTE_MS = 60_000;
-/** From this many pixels on a page has the higher bitrate. */
+/** From this many pixels on a page gets the higher bitrate. */
 const LARGE_PIXELS = 1280 * 720;
 
 type Service = WebStart['extensionServiceConfig']['extensionServices'][number];
@@ -46,6 +46,6 @@ export function pushesOf({ extensionServiceConfig }: WebStart): string[] {
 
 function pageOf({ extensionServiceConfig }: WebStart) {
   const isPage = (service: Service) => service.serviceName === 'web_recorder_service';
-  // The schema has one in every request.
+  // The schema makes sure that every request has one.
   return extensionServiceConfig.extensionServices.find(isPage)!.serviceParam;
 }

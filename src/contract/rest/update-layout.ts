@@ -1,6 +1,6 @@
 /**
- * updateLayout: another layout for a running composite recording. Replaces the whole of the old one: what is not sent
- * goes back to its default (contract §1.4).
+ * updateLayout: another layout for a running composite recording. It replaces the whole old one: what is not sent goes
+ * back to its default (contract §1.4).
  */
 import { z } from 'zod';
 import { envelope, parseBody } from './body.ts';

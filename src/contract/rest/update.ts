@@ -1,6 +1,6 @@
 /**
- * update: other subscriptions, fresh credentials of the store, a web page on hold (contract §1.3), or, beyond the
- * contract, a channel's recording on hold, and who is heard on which side of a composite.
+ * update: other subscriptions, fresh credentials of the store, a web page on hold (contract §1.3); and, beyond the
+ * contract, a channel's recording on hold and who is heard on which side of a composite.
  */
 import { z } from 'zod';
 import { storageConfigSchema } from '../line/storage.ts';
@@ -86,7 +86,10 @@ export function parseUpdate(mode: Mode, body: unknown): UpdateRequest {
   }
 }
 
-/** The lists of an update as start has them; undefined when it names none, which leaves subscriptions as they are. */
+/**
+ * The lists of an update in the form that start has; undefined when it names none, which leaves subscriptions
+ * unchanged.
+ */
 export function listsOf({ streamSubscribe }: z.output<typeof individualSchema>): Lists | undefined {
   const lists = { ...streamSubscribe?.audioUidList, ...streamSubscribe?.videoUidList };
   return Object.values(lists).some((list) => list !== undefined) ? lists : undefined;

@@ -1,6 +1,6 @@
 /**
- * Notices: what customers are told of a recording by webhook (contract §3). One schema gives the types, the document at
- * /openapi.json and what tests hold every body to.
+ * Notices: what customers are told about a recording by webhook (contract §3). The types, the document at /openapi.json
+ * and the tests' check of every body come from this one schema.
  */
 import { z } from 'zod';
 import { PUSH_STATUSES } from '../line/push.ts';
@@ -11,7 +11,7 @@ const fileEntrySchema = z.object({
   uid: z.string(),
   mixedAllUser: z.boolean(),
   isPlayable: z.boolean(),
-  /** Unix milliseconds, whatever the unit in answers of the REST API is. */
+  /** Unix milliseconds, whatever unit the REST API's answers have. */
   sliceStartTime: z.int(),
 });
 
@@ -23,7 +23,7 @@ const streamState = <const T extends string>(msgName: T) =>
     streamUid: z.string(),
     /** 0 receiving, 1 not receiving. */
     state: z.union([z.literal(0), z.literal(1)]),
-    // Documented with a capital, sent with a small letter by the real service: both.
+    // The real service documents it with a capital and sends it with a small letter, so both are sent.
     utcMs: z.int(),
     UtcMs: z.int(),
   });
@@ -168,7 +168,7 @@ export const NOTICE_TYPES = {
       status: z.enum(PUSH_STATUSES),
     }),
   },
-  // From 1000 on they are this server's own.
+  // Types from 1000 on are this server's own.
   1001: {
     serviceType: 1,
     about: 'A call put the recording of a channel on hold, or has it go on. Beyond the contract.',
@@ -179,13 +179,13 @@ export const NOTICE_TYPES = {
 export type NoticeType = keyof typeof NOTICE_TYPES;
 type NoticeDetails<T extends NoticeType = NoticeType> = z.infer<(typeof NOTICE_TYPES)[T]['details']>;
 
-/** Something a recording has to tell, before it has a number of its own. */
+/** What a recording tells, before it has a number of its own. */
 export type NoticeDraft = { [T in NoticeType]: { eventType: T; details: NoticeDetails<T> } }[NoticeType];
 
 const SERVICE_SCENES = ['mix_record', 'rtc_record', 'rtc_snapshot', 'web_record'] as const;
 export type ServiceScene = (typeof SERVICE_SCENES)[number];
 
-/** What of a notice stays the same however often it is sent (contract §3.2). */
+/** The part of a notice that stays the same however often it is sent (contract §3.2). */
 export const noticeSchema = z.object({
   /** 32 hexadecimal digits, unique. */
   noticeId: z.string().regex(/^[0-9a-f]{32}$/),
