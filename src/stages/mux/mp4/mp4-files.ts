@@ -5,7 +5,6 @@
  */
 
 import { join } from 'node:path';
-import { Dictionary, FormatContext, Packet } from 'node-av/lib';
 import { Fault, messageOf } from '../../../kernel/fault.ts';
 import type { StreamUs } from '../../../kernel/time.ts';
 import type { EncodedSample } from '../../../media/sample.ts';
@@ -13,8 +12,10 @@ import type { WholeFile } from '../../../media/segment.ts';
 import { endsFile, type FileLimit } from '../cut.ts';
 import { Interleaver } from '../interleave.ts';
 import { mp4Name } from '../names.ts';
-import { finishPart, partPath } from '../spool-file.ts';
-import { addStreams, check, checkSample, fillPacket, kindsOf, type MuxStream, type Streams } from '../stream.ts';
+import { finishPart } from '../spool-file.ts';
+import { kindsOf, type Streams } from '../stream.ts';
+import { indexRoom } from './index-place.ts';
+import { OpenMp4 } from './open-mp4.ts';
 
 export type Mp4FilesOptions = Streams & {
   /** The spool folder; exists. */
@@ -43,13 +44,11 @@ export type Mp4FilesOptions = Streams & {
 
 /** After a file could not be begun, none is begun for this long: what is wrong may pass. */
 const RETRY_US = 1_000_000;
-/** Ticks per second of pictures that came at no steady rate: those of their senders. */
-const UNSTEADY_RATE = 90_000;
 
 export class Mp4Files {
   #options: Mp4FilesOptions;
   #interleaver: Interleaver;
-  #file: OpenFile | undefined;
+  #file: OpenMp4 | undefined;
   #index: number;
   /** A picture was lost: what refers to it is left out. */
   #keyFrameWanted = false;
@@ -159,14 +158,15 @@ export class Mp4Files {
   }
 
   #beginFile(startUs: StreamUs): void {
-    const name = mp4Name(this.#options.baseName, this.#index);
+    const { dir, baseName, limit } = this.#options;
+    const name = mp4Name(baseName, this.#index);
     const begun = { startUs, heldUs: this.#heldUs, startUtcMs: this.#utcMs(startUs) };
-    this.#file = new OpenFile(join(this.#options.dir, name), name, begun, this.#options);
+    this.#file = new OpenMp4(join(dir, name), begun, this.#options, indexRoom(this.#options, limit));
     for (const sound of this.#lastSounds)
       if (sound.ptsUs + sound.durationUs > startUs - sound.durationUs) this.#file.write(sound);
   }
 
-  #endFile(file: OpenFile, endUs: StreamUs): void {
+  #endFile(file: OpenMp4, endUs: StreamUs): void {
     const index = this.#index++;
     this.#file = undefined;
     this.#finishing = this.#finishing.then(async () => {
@@ -200,93 +200,5 @@ export class Mp4Files {
 
   #utcMs(us: number): number {
     return this.#options.zeroUtcMs + Math.round((us + this.#heldUs) / 1000);
-  }
-}
-
-/** Where a file begins, in its own time and in the world's. */
-type Begun = { startUs: StreamUs; startUtcMs: number; heldUs: number };
-
-/** One MP4 being written. Samples before its start (priming, pre-roll) are kept from view by the edit list. */
-class OpenFile {
-  readonly path: string;
-  readonly name: string;
-  readonly startUs: StreamUs;
-  readonly startUtcMs: number;
-  readonly heldUs: number;
-  endUs: StreamUs;
-  bytes = 0;
-  #context = new FormatContext();
-  #packet = new Packet();
-  #streams: MuxStream[];
-  #lastSound: EncodedSample | undefined;
-  #closed = false;
-
-  constructor(path: string, name: string, begun: Begun, streams: Streams) {
-    this.path = path;
-    this.name = name;
-    this.startUs = begun.startUs;
-    this.startUtcMs = begun.startUtcMs;
-    this.heldUs = begun.heldUs;
-    this.endUs = begun.startUs;
-    this.#packet.alloc();
-    try {
-      this.#streams = this.#open(begun.startUtcMs, streams);
-    } catch (error) {
-      this.close();
-      throw error;
-    }
-  }
-
-  #open(startUtcMs: number, streams: Streams): MuxStream[] {
-    const { name } = this;
-    check(this.#context.allocOutputContext2(null, 'mp4', `file:${partPath(this.path)}`), 'opening the MP4 muxer');
-    using metadata = Dictionary.fromObject({ creation_time: new Date(startUtcMs).toISOString() });
-    this.#context.metadata = metadata;
-    // Ticks in which every frame of a steady rate falls on a whole number, and few frame rates need long numbers.
-    const fps = streams.video?.fps;
-    const added = addStreams(this.#context, streams, fps === undefined ? UNSTEADY_RATE : fps * 512);
-    check(this.#context.openOutputSync(), `creating ${name}`);
-    using settings = Dictionary.fromObject({ movflags: '+faststart' });
-    check(this.#context.writeHeaderSync(settings), `starting ${name}`);
-    return added;
-  }
-
-  write(sample: EncodedSample): void {
-    this.endUs = Math.max(this.endUs, sample.ptsUs + sample.durationUs);
-    this.bytes += sample.data.length;
-    if (sample.kind === 'video') {
-      this.#mux(sample);
-      return;
-    }
-    // One sound is held back: the file may turn out to end within it.
-    const before = this.#lastSound;
-    this.#lastSound = sample;
-    if (before) this.#mux(before);
-  }
-
-  /** Writes the sound that was held back, cut off at `endUs` by its duration, as the next file begins there. */
-  writeLast(endUs: StreamUs): void {
-    const last = this.#lastSound;
-    if (last) this.#mux({ ...last, durationUs: Math.max(1, Math.min(last.durationUs, endUs - last.ptsUs)) });
-  }
-
-  /** Writes the index and moves it to the front: for a large file the whole file is rewritten, off this thread. */
-  async end(): Promise<void> {
-    check(await this.#context.writeTrailer(), `ending ${this.name}`);
-    await this.#context.closeOutput();
-  }
-
-  #mux(sample: EncodedSample): void {
-    const target = this.#streams.find(({ kind }) => kind === sample.kind)!;
-    fillPacket(this.#packet, sample, target.stream, -this.startUs);
-    checkSample(this.#context.writeFrameSync(this.#packet), `writing to ${this.name}`);
-  }
-
-  close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.#context.closeOutputSync();
-    this.#context.freeContext();
-    this.#packet.free();
   }
 }

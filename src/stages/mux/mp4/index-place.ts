@@ -1,0 +1,146 @@
+/**
+ * Where an MP4 keeps its index (`moov`, ISO/IEC 14496-12 §8.2.1): in front of the media, so that it plays before it is
+ * loaded. Room is left for it when the file is begun: a file of gigabytes would else be written a second time when it
+ * ends.
+ */
+import { type FileHandle, open } from 'node:fs/promises';
+import { Fault } from '../../../kernel/fault.ts';
+import type { FileLimit } from '../cut.ts';
+import type { Streams } from '../stream.ts';
+
+/** Blocks of AAC, and packets of Opus, that a second of sound has at most. */
+const SOUNDS_PER_S = 50;
+/** What the index says of one sample, its size, and of one stretch of samples, its place and their number. */
+const SAMPLE_BYTES = 4;
+const STRETCH_BYTES = 4 + 12;
+/** What the index takes before it says anything of samples. */
+const HEAD_BYTES = 64_000;
+/** More than the longest recording lasts. */
+const MAX_S = 86_400;
+/** Room that is left over stays in the file where it is no more than this part of it; else the media is moved. */
+const MAX_ROOM_SHARE = 0.02;
+const MOVE_BYTES = 4 << 20;
+
+/**
+ * Bytes to leave for the index of a file that ends at `limit`; 0 where no length, or no rate, is known. Every picture
+ * is a stretch of its own, and sound between two of them another.
+ */
+export function indexRoom({ video, audio }: Streams, limit: FileLimit): number {
+  const fps = video ? video.fps : 1;
+  if (fps === undefined || !Number.isFinite(limit.durationMs)) return 0;
+  const perS = fps * (SAMPLE_BYTES + 2 * STRETCH_BYTES) + (audio ? SOUNDS_PER_S * SAMPLE_BYTES : 0);
+  return HEAD_BYTES + Math.ceil(perS * Math.min(MAX_S, limit.durationMs / 1000));
+}
+
+type Box = { type: string; at: number; bytes: number };
+
+/**
+ * Moves the index of the file at `path` from its end to its front: the file has `room` bytes of nothing, then its
+ * boxes. Takes as long as the index is large; where it leaves too much of the room, or finds too little, as the file is
+ * large. Throws a Fault when it is no such file, or cannot be written.
+ */
+export async function placeIndex(path: string, room: number): Promise<void> {
+  const file = await open(path, 'r+');
+  try {
+    const boxes = await boxesOf(file, room);
+    const [type, body] = boxes;
+    const moov = boxes.at(-1);
+    if (type?.type !== 'ftyp' || !body || moov?.type !== 'moov')
+      throw new Fault('mux-failed', 'an MP4 was not written as it should be', { blame: 'self' });
+    const index = await readBytes(file, moov);
+    const left = body.at - type.bytes - index.length;
+    const isLittle = left === 0 || (left >= 8 && left <= (moov.at - body.at) * MAX_ROOM_SHARE);
+    const bySize = isLittle ? 0 : -left;
+    if (!moveChunks(index, bySize)) {
+      // No 32-bit place says where the media would be: the index stays where it is.
+      await write(file, 0, [await readBytes(file, type), freeBox(body.at - type.bytes)]);
+      return;
+    }
+    const head = await readBytes(file, type);
+    if (bySize !== 0) await moveBytes(file, body.at, moov.at, bySize);
+    await write(file, 0, [head, index, freeBox(isLittle ? left : 0)]);
+    await file.truncate(moov.at + bySize);
+  } finally {
+    await file.close();
+  }
+}
+
+async function boxesOf(file: FileHandle, from: number): Promise<Box[]> {
+  const { size } = await file.stat();
+  const boxes: Box[] = [];
+  for (let at = from; at < size; ) {
+    const head = await readBytes(file, { at, bytes: Math.min(16, size - at) });
+    const short = head.length >= 8 ? head.readUInt32BE(0) : 0;
+    const bytes = short === 1 && head.length >= 16 ? Number(head.readBigUInt64BE(8)) : short;
+    if (bytes < 8 || at + bytes > size)
+      throw new Fault('mux-failed', `an MP4 is cut off at byte ${at}`, { blame: 'self' });
+    boxes.push({ type: head.toString('latin1', 4, 8), at, bytes });
+    at += bytes;
+  }
+  return boxes;
+}
+
+async function readBytes(file: FileHandle, { at, bytes }: Pick<Box, 'at' | 'bytes'>): Promise<Buffer> {
+  const buffer = Buffer.alloc(bytes);
+  for (let got = 0; got < bytes; ) {
+    const { bytesRead } = await file.read(buffer, got, bytes - got, at + got);
+    if (bytesRead === 0) throw new Fault('mux-failed', 'an MP4 ends too soon', { blame: 'self' });
+    got += bytesRead;
+  }
+  return buffer;
+}
+
+async function write(file: FileHandle, at: number, parts: readonly Buffer[]): Promise<void> {
+  const bytes = Buffer.concat(parts);
+  for (let put = 0; put < bytes.length; )
+    put += (await file.write(bytes, put, bytes.length - put, at + put)).bytesWritten;
+}
+
+/** The head of a box of nothing (§8.1.2) that is `bytes` long; what follows it counts for nothing. */
+function freeBox(bytes: number): Buffer {
+  if (bytes === 0) return Buffer.alloc(0);
+  const head = Buffer.alloc(8);
+  head.writeUInt32BE(bytes, 0);
+  head.write('free', 4, 'latin1');
+  return head;
+}
+
+/** Moves `[from, to)` of the file by `by` bytes, within the file. */
+async function moveBytes(file: FileHandle, from: number, to: number, by: number): Promise<void> {
+  const forward = by < 0;
+  for (let done = 0; done < to - from; ) {
+    const bytes = Math.min(MOVE_BYTES, to - from - done);
+    const at = forward ? from + done : to - done - bytes;
+    await write(file, at + by, [await readBytes(file, { at, bytes })]);
+    done += bytes;
+  }
+}
+
+/** Boxes on the way from the index to the tables of places. */
+const CONTAINERS = new Set(['moov', 'trak', 'mdia', 'minf', 'stbl']);
+
+/**
+ * Adds `by` to every place of media that `index` tells (`stco`, `co64`, §8.7.5). False, and nothing is changed, when
+ * one would no longer fit its table.
+ */
+function moveChunks(index: Buffer, by: number): boolean {
+  for (const at of placesOf(index, 'stco')) if (index.readUInt32BE(at) + by > 0xffff_ffff) return false;
+  for (const at of placesOf(index, 'stco')) index.writeUInt32BE(index.readUInt32BE(at) + by, at);
+  for (const at of placesOf(index, 'co64')) index.writeBigUInt64BE(index.readBigUInt64BE(at) + BigInt(by), at);
+  return true;
+}
+
+/** Where in `index` the entries of all tables of a type stand; of `co64` they are twice as long. */
+function* placesOf(
+  index: Buffer,
+  table: 'stco' | 'co64',
+  [from, to]: readonly [number, number] = [0, index.length],
+): Generator<number> {
+  for (let at = from; at + 8 <= to; at += index.readUInt32BE(at)) {
+    const type = index.toString('latin1', at + 4, at + 8);
+    if (CONTAINERS.has(type)) yield* placesOf(index, table, [at + 8, at + index.readUInt32BE(at)]);
+    if (type !== table) continue;
+    const entries = index.readUInt32BE(at + 12);
+    for (let n = 0; n < entries; n++) yield at + 16 + n * (table === 'stco' ? 4 : 8);
+  }
+}
