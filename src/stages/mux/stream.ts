@@ -13,6 +13,7 @@ import {
   AV_CODEC_ID_VP8,
   AV_CODEC_ID_VP9,
   AV_PIX_FMT_YUV420P,
+  AV_PKT_DATA_DISPLAYMATRIX,
   AV_PKT_FLAG_KEY,
   AV_PROFILE_AAC_LOW,
   AV_PROFILE_VP9_0,
@@ -24,6 +25,7 @@ import { type CodecParameters, type FormatContext, type Packet, Rational, type S
 import { Fault } from '../../kernel/fault.ts';
 import { rescale, US } from '../../kernel/time.ts';
 import type { EncodedSample } from '../../media/sample.ts';
+import type { RotateEvent } from '../../media/segment.ts';
 import type { MediaKind, VideoCodec } from '../../media/track.ts';
 
 /**
@@ -40,6 +42,8 @@ export type VideoStream = {
   extradata?: Buffer | undefined;
   /** What the stream itself says of its colours: some players believe only the container's word for it. */
   color?: StreamColor | undefined;
+  /** How players are to turn the pictures, anticlockwise degrees (MP4 only). */
+  rotate?: RotateEvent['rotate'] | undefined;
 };
 /** In FFmpeg's names; numbers of H.273. */
 type StreamColor = Pick<CodecParameters, 'colorRange' | 'colorSpace' | 'colorPrimaries' | 'colorTrc'>;
@@ -134,6 +138,24 @@ function describeVideo(parameters: CodecParameters, video: VideoStream): void {
   parameters.width = video.width;
   parameters.height = video.height;
   if (video.color) Object.assign(parameters, video.color);
+  if (video.rotate)
+    check(parameters.addCodedSideData(AV_PKT_DATA_DISPLAYMATRIX, turningMatrix(video)), 'turning the picture');
+}
+
+/**
+ * ISO/IEC 14496-12 §6.2.2, as FFmpeg has it: nine numbers, of which those for directions and places have 16 bits behind
+ * the point and the last has 30. Turned, the picture is moved back to where its corner was.
+ */
+function turningMatrix({ rotate, width, height }: VideoStream): Buffer {
+  const turns: Partial<Record<number, [a: number, b: number, c: number, d: number, x: number, y: number]>> = {
+    90: [0, -1, 1, 0, 0, width],
+    180: [-1, 0, 0, -1, width, height],
+    270: [0, 1, -1, 0, height, 0],
+  };
+  const [a, b, c, d, x, y] = turns[rotate ?? 0] ?? [1, 0, 0, 1, 0, 0];
+  const fixed = (value: number) => value * 2 ** 16;
+  const matrix = Int32Array.of(fixed(a), fixed(b), 0, fixed(c), fixed(d), 0, fixed(x), fixed(y), 2 ** 30);
+  return Buffer.from(matrix.buffer);
 }
 
 function describeAudio(parameters: CodecParameters, audio: AudioStream): void {

@@ -6,6 +6,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { ALL_FORMATS, FilePathSource, Input } from 'mediabunny';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { findFlashes } from '../../../../test/support/judge/picture.ts';
 import { readBoxes } from '../../../../test/support/judge/probe.ts';
@@ -18,7 +19,7 @@ import type { VideoCodec } from '../../../media/track.ts';
 import type { SliceContainer } from '../slices.ts';
 import { TsContainer } from '../ts/ts-slices.ts';
 import { WebmContainer } from '../webm/webm-container.ts';
-import { makeUserMp4 } from './user-mp4.ts';
+import { countUserMp4s, makeUserMp4 } from './user-mp4.ts';
 
 const run = promisify(execFile);
 const SIZE = { width: 320, height: 180 };
@@ -106,6 +107,44 @@ test('another codec begins another file', async () => {
   expect(files.map(({ name, durationUs }) => [name, Math.round(durationUs / 1e6)])).toEqual([
     ['x_av_0.mp4', 5],
     ['x_av_1.mp4', 5],
+  ]);
+});
+
+test('pictures of a phone are turned upright by players; each turn of it begins another file', async () => {
+  const phone = pictures('h264', 1, 9);
+  phone.shapes = [
+    { fromS: 1, shape: { ...SIZE, rotate: 90 } },
+    { fromS: 4, shape: { ...SIZE, rotate: 180 } },
+    { fromS: 7, shape: { ...SIZE, rotate: 270 } },
+  ];
+  const slices = await record([phone, pictures('vp9', 11, 3)], [sounds('aac', 1, 12)]);
+  expect(countUserMp4s(slices)).toBe(4);
+  const files = await make(slices);
+  expect(files.map(({ durationUs }) => Math.round(durationUs / 1e6))).toEqual([3, 3, 4, 3]);
+  const turns: unknown[] = [];
+  for (const { name } of files) {
+    const input = new Input({ source: new FilePathSource(join(dir, name)), formats: ALL_FORMATS });
+    const track = await input.getPrimaryVideoTrack();
+    // How far a player turns it, clockwise, and what of it the ffmpeg program makes.
+    const png = join(dir, 'turned.png');
+    await run('ffmpeg', ['-y', '-v', 'error', '-i', join(dir, name), '-frames:v', '1', png]);
+    const { stdout } = await run('ffprobe', [
+      '-v',
+      'error',
+      '-show_entries',
+      'stream=width,height',
+      '-of',
+      'csv=p=0',
+      png,
+    ]);
+    turns.push([track?.rotation, stdout.trim()]);
+    input.dispose();
+  }
+  expect(turns).toEqual([
+    [270, '180,320'],
+    [180, '320,180'],
+    [90, '180,320'],
+    [0, '320,180'],
   ]);
 });
 

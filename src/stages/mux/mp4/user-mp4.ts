@@ -4,7 +4,8 @@
  */
 import { join } from 'node:path';
 import { Fault } from '../../../kernel/fault.ts';
-import type { Segment, WholeFile } from '../../../media/segment.ts';
+import type { RotateEvent, Segment, WholeFile } from '../../../media/segment.ts';
+import type { VideoCodec } from '../../../media/track.ts';
 import { probeSlice, readSamples, type SliceSample } from '../read-slices.ts';
 import type { Streams, VideoStream } from '../stream.ts';
 import { type Hold, HoldCutter } from './hold-cutter.ts';
@@ -31,17 +32,40 @@ export type UserMp4Options = {
 /** Codecs that MP4 has and players of MP4 take. VP8 must be transcoded. */
 const MP4_CODECS = new Set(['h264', 'vp9', 'av1', 'aac', 'opus']);
 
-/** How many files `makeUserMp4` makes of these slices, where it has samples of each codec; 1 where it refuses them. */
+/** How many files `makeUserMp4` makes of these slices, where it has samples of each form; 1 where it refuses them. */
 export function countUserMp4s(slices: readonly Segment[]): number {
-  const codecs = inOrder(slices).flatMap(({ codecs }) => codecs?.video ?? []);
-  if (codecs.some((codec) => !MP4_CODECS.has(codec))) return 1;
-  return 1 + codecs.filter((codec, n) => n > 0 && codec !== codecs[n - 1]).length;
+  const forms = [...formsOf(inOrder(slices)).values()];
+  if (forms.some(({ codec }) => !MP4_CODECS.has(codec))) return 1;
+  return 1 + forms.filter((form, n) => n > 0 && !isSame(form, forms[n - 1])).length;
+}
+
+/** What an MP4 has one of: its pictures' codec, and how players turn them (anticlockwise degrees). */
+type Form = { codec: VideoCodec; rotate: RotateEvent['rotate'] };
+
+function isSame(a: Form, b: Form | undefined): boolean {
+  return a.codec === b?.codec && a.rotate === b.rotate;
+}
+
+/** Of each slice of pictures: how its first one is coded and turned. */
+function formsOf(ordered: readonly Segment[]): Map<Segment, Form> {
+  const forms = new Map<Segment, Form>();
+  let rotate: RotateEvent['rotate'] = 0;
+  for (const slice of ordered) {
+    const codec = slice.codecs?.video;
+    if (!codec) continue;
+    const [first] = slice.rotations;
+    if (first && first.utcMs <= slice.startUtcMs + 1) rotate = first.rotate;
+    forms.set(slice, { codec, rotate });
+    // One that was turned between two key frames stands so in the next slice.
+    rotate = slice.rotations.at(-1)?.rotate ?? rotate;
+  }
+  return forms;
 }
 
 /**
- * Writes `<baseName>_0.mp4` and returns what was written: one file, and one more for each change of the picture's
- * codec, which an MP4 cannot hold. Throws a Fault with code `mp4-codec` when a slice's codec does not belong into an
- * MP4, before anything is written, and another when a slice cannot be read.
+ * Writes `<baseName>_0.mp4` and returns what was written: one file, and one more with the first key frame after each
+ * change of the picture's codec or turn, of which an MP4 has one. Throws a Fault with code `mp4-codec` when a slice's
+ * codec does not belong into an MP4, before anything is written, and another when a slice cannot be read.
  */
 export async function makeUserMp4(options: UserMp4Options): Promise<WholeFile[]> {
   const { dir, baseName, uid, zeroUtcMs } = options;
@@ -66,17 +90,23 @@ export async function makeUserMp4(options: UserMp4Options): Promise<WholeFile[]>
       },
     });
   const read = (rows: Segment[]) => withoutHolds(samplesOf(dir, rows, zeroUtcMs), options.holds ?? []);
+  const forms = formsOf(pictures);
+  const streamOf = async (slice: Segment): Promise<VideoStream | undefined> => {
+    const { video } = await probeSlice(join(dir, slice.name));
+    return video && { ...video, rotate: forms.get(slice)?.rotate };
+  };
   const firstPicture = pictures[0];
-  let codec = firstPicture?.codecs?.video;
-  let video = firstPicture && (await probeSlice(join(dir, firstPicture.name))).video;
+  let form = firstPicture && forms.get(firstPicture);
+  let video = firstPicture && (await streamOf(firstPicture));
   if (!video && !audio) return [];
   let mp4 = begin(video);
   try {
     for await (const { sample, slice } of merged(read(pictures), read(sounds))) {
-      if (sample.kind === 'video' && sample.codec !== codec) {
+      const next = forms.get(slice);
+      if (sample.kind === 'video' && sample.keyFrame && next && !isSame(next, form)) {
         await mp4.finish();
-        codec = slice.codecs?.video;
-        video = (await probeSlice(join(dir, slice.name))).video;
+        form = next;
+        video = await streamOf(slice);
         mp4 = begin(video);
       }
       mp4.write(sample);
