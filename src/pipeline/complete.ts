@@ -1,6 +1,6 @@
 /**
  * Completes the spool folder of a recording that is over: repairs what a crash left, then makes what is made of the
- * whole. Safe to run again; what is there is left alone.
+ * whole. It may run again: finished files are left alone.
  */
 import { readdir, rm, stat, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -15,15 +15,15 @@ import { amendReport } from './report/amend-report.ts';
 const workSchema = completeCommandSchema.pick({ mp4: true, extras: true });
 
 /**
- * Completes a recording in the folder of one more run, from what the runs before it left. As `completeSpool` else. What
- * a disk without room for it has of unfinished files does not stay to take room.
+ * Completes a recording in the folder of one more run, from what the runs before it left; otherwise as `completeSpool`.
+ * When the disk has no room, its unfinished files are removed, so that they take none.
  */
 export async function completeRecording(command: unknown): Promise<string[]> {
   const { spoolDir, ...work } = completeCommandSchema.parse(command);
   try {
     return await completeWithRoom(spoolDir, work);
   } catch (error) {
-    // Those of earlier runs are linked here, and stay where they are.
+    // Files of earlier runs are linked into this folder, and stay where they are.
     if (isOutOfRoom(error))
       for (const name of await readdir(spoolDir)) if (name.endsWith('.part')) await rm(join(spoolDir, name));
     throw error;
@@ -31,7 +31,8 @@ export async function completeRecording(command: unknown): Promise<string[]> {
 }
 
 /**
- * A disk without room is given what torn MP4s and torn files of all speakers take: both are made again from the slices.
+ * When the disk has no room, it empties torn MP4s and torn files of all speakers, which are both made again from the
+ * slices.
  */
 async function completeWithRoom(
   spoolDir: string,
@@ -50,7 +51,7 @@ async function completeWithRoom(
   }
 }
 
-/** Whether that made any room. What they were stays: other folders have links to them. */
+/** Whether that made any room. The files themselves stay, because other folders have links to them. */
 async function emptyTorn(dirs: readonly string[]): Promise<boolean> {
   const { files } = await readRuns(dirs);
   if (!files.some(({ file }) => file.type === 'slice')) return false;
@@ -65,8 +66,8 @@ async function emptyTorn(dirs: readonly string[]): Promise<boolean> {
 }
 
 /**
- * Names of what was added to the journal. Throws a Fault when the folder cannot be read or written, a ZodError for
- * other work.
+ * Names of what was added to the journal. Throws a Fault when the folder cannot be read or written, a ZodError when
+ * `work` is invalid.
  */
 export async function completeSpool(dir: string, work: unknown): Promise<string[]> {
   const { mp4, extras } = workSchema.parse(work);
@@ -80,7 +81,7 @@ export async function completeSpool(dir: string, work: unknown): Promise<string[
   }
 }
 
-/** What files lack is told in the report, and to the server, which logs it. */
+/** Says in the report what the files lack, and tells the server, which logs it. */
 async function tell(dir: string, problems: ReadonlyMap<string, number>): Promise<void> {
   const told = [...problems].map(([what, count]) => ({ what, count }));
   for (const { what, count } of told) process.stderr.write(`${what}${count > 1 ? ` (${count} times)` : ''}\n`);

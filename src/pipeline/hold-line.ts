@@ -1,7 +1,7 @@
 /**
  * HoldLine: when a recording is on hold, in blocks of sound from where its files begin. What is held is in no file:
- * after it they go on as if no time had passed. Holds begin and end between blocks, so that sound and picture agree.
- * Pure.
+ * after a hold the files go on as if no time had passed. Holds begin and end between blocks, so that sound and picture
+ * agree. Pure.
  */
 import { type FileUs, type RecordingUs, US } from '../kernel/time.ts';
 import { SOUND_RATE } from '../media/frame.ts';
@@ -14,19 +14,19 @@ type Change = { at: number; onhold: boolean };
 export type Hold = { fromUs: RecordingUs; untilUs: RecordingUs };
 
 const BLOCK_US = (AAC_BLOCK * US) / SOUND_RATE;
-/** Moments are whole microseconds, and blocks are not: so much, in blocks, is the same moment. */
+/** Moments are whole microseconds and blocks are not: two moments this close, in blocks, are the same. */
 const SAME = 0.0001;
 
 export class HoldLine {
-  /** Where the files begin, microseconds of the recording, and the sample that is nearest to it. */
+  /** Where the files begin, microseconds of the recording, and the nearest sample. */
   readonly originUs: RecordingUs;
   readonly originSample: number;
-  /** In order; the first says how it was before all others. */
+  /** In order; the first one tells the state before all others. */
   #changes: Change[];
-  /** Blocks that were held before the first change. */
+  /** How many blocks were held before the first change. */
   #held = 0;
 
-  /** @param holds what is known of holds when the files begin */
+  /** @param holds the holds that are known when the files begin */
   constructor(originUs: RecordingUs, holds: Timeline<boolean>) {
     this.originUs = originUs;
     this.originSample = Math.round((originUs * SOUND_RATE) / US);
@@ -45,7 +45,10 @@ export class HoldLine {
     return ((this.originSample + block * AAC_BLOCK) * US) / SOUND_RATE;
   }
 
-  /** From block `at` on, which may lie between two. Returns the block from which it really holds. */
+  /**
+   * Holds, or goes on, from block `at` on, which may lie between two. Returns the block from which that really takes
+   * effect.
+   */
   change(at: number, onhold: boolean): number {
     const from = Math.max(Math.ceil(at - SAME), this.#changes.at(-1)!.at);
     this.#changes.push({ at: from, onhold });
@@ -56,7 +59,7 @@ export class HoldLine {
     return this.#changes.findLast((change) => change.at <= at)!.onhold;
   }
 
-  /** Where the nearest holds are of a block that is not held. */
+  /** How far the nearest holds are from a block that is not held. */
   edgesOf(block: number): Edges {
     return {
       sinceEdge: block > 0 && this.isHeld(block - 1) ? 0 : Number.POSITIVE_INFINITY,
@@ -64,14 +67,14 @@ export class HoldLine {
     };
   }
 
-  /** How many blocks before `at` are in no file. What was held before the files begin is none of them. */
+  /** How many blocks before `at` are in no file. Holds from before the files begin do not count. */
   heldBefore(at: number): number {
     let held = this.#held;
     for (const { from, to } of this.#holds()) held += Math.max(0, Math.min(at, to) - Math.max(0, from));
     return held;
   }
 
-  /** The recording's moment of what lies `fileUs` from where the files begin; infinite while a hold there goes on. */
+  /** The recording's moment of a place in the files; infinite while a hold at that place goes on. */
   toRecording(fileUs: FileUs): RecordingUs {
     let held = this.#held;
     for (const { from, to } of this.#holds())
@@ -79,7 +82,7 @@ export class HoldLine {
     return this.originUs + fileUs + held * BLOCK_US;
   }
 
-  /** The holds of which something lies from `fromUs` to `untilUs` of the recording. */
+  /** The holds that overlap `fromUs` to `untilUs` of the recording. */
   between(fromUs: RecordingUs, untilUs: RecordingUs): Hold[] {
     return this.#holds()
       .map(({ from, to }) => ({ fromUs: this.timeOf(from), untilUs: this.timeOf(to) }))
@@ -87,8 +90,8 @@ export class HoldLine {
   }
 
   /**
-   * What of `samples` samples of the recording from `start` on is not held, as stretches from and to a sample, with how
-   * far each is from a hold.
+   * The parts of `samples` samples of the recording from `start` on that are not held, each with how far it is from a
+   * hold.
    */
   unheldIn(start: number, samples: number): ({ from: number; to: number } & Edges)[] {
     const end = start + samples;
@@ -106,12 +109,12 @@ export class HoldLine {
     return parts;
   }
 
-  /** Of what lies before block `at`, `held` blocks are held: an earlier run has counted them. */
+  /** An earlier run has counted that `held` blocks before block `at` are held. */
   recount(at: number, held: number): void {
     this.#held += held - this.heldBefore(at);
   }
 
-  /** Nothing is asked for before `at` any more. */
+  /** Nothing before `at` is asked about any more. */
   forget(at: number): void {
     while (this.#changes.length > 1 && this.#changes[1]!.at <= at) {
       const [{ at: from, onhold }, next] = this.#changes as [Change, Change];
@@ -120,7 +123,7 @@ export class HoldLine {
     }
   }
 
-  /** In order, none empty. */
+  /** In order; none is empty. */
   #holds(): { from: number; to: number }[] {
     const holds: { from: number; to: number }[] = [];
     for (const [i, { at: from, onhold }] of this.#changes.entries()) {

@@ -1,6 +1,6 @@
 /**
- * Repairs the spool folder of a recorder that died: keeps what can be read of the slices it was writing, one of each
- * stream, and makes what no MP4 holds yet from the slices. Safe to run again; what is whole is left alone.
+ * Repairs the spool folder of a recorder that died: keeps what can be read of the slices that it was writing, one of
+ * each stream, and makes MP4s from slices that no MP4 holds yet. It may run again: what is whole is left alone.
  */
 import { readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -14,9 +14,9 @@ import { goesOnFrom } from '../stages/mux/ts/ts-units.ts';
 import { Journal, readSpool } from '../stages/spool/journal.ts';
 
 export type RepairOptions = {
-  /** Whether a recording of all users together was to have an MP4, and where one ends; undefined when not. */
+  /** Where an MP4 of all users ends; undefined when the recording was to have none. */
   mp4: FileLimit | undefined;
-  /** Something of the recording cannot go into an MP4, in words: it is left out. */
+  /** Something of the recording cannot go into an MP4, in words; it is left out. */
   onProblem?: ((what: string) => void) | undefined;
 };
 
@@ -25,13 +25,13 @@ export async function repairSpool(dir: string, options: RepairOptions): Promise<
   const { files, leftovers } = await readSpool(dir);
   const slices = files.filter((file) => file.type === 'slice');
   const torn = leftovers.map((name) => name.replace(/\.part$/, ''));
-  // What was finished and not noted any more is noted as what was not finished is. What is made of the whole recording
-  // is made again.
+  // A file that was finished but not noted is treated like an unfinished one. What is made of the whole recording is
+  // made again.
   for (const name of leftovers)
     if (readSliceName(name)) await rename(join(dir, name), partPath(join(dir, name)));
     else if (/\.(mp4|mka)$/.test(name)) await rm(join(dir, name), { force: true });
   const added: string[] = [];
-  // A report that was cut off while it was written says nothing.
+  // A report that was cut off while it was written is useless.
   for (const name of leftovers) if (name.endsWith('.json.part')) await rm(join(dir, name), { force: true });
   const journal = await Journal.open(dir);
   try {
@@ -47,7 +47,7 @@ export async function repairSpool(dir: string, options: RepairOptions): Promise<
       added.push(slice.name);
     }
     const together = slices.filter(({ owner }) => owner === undefined).sort((a, b) => a.startUtcMs - b.startUtcMs);
-    // Those of another playlist have MP4s of their own.
+    // Slices of another playlist have MP4s of their own.
     for (const [playlist, row] of Map.groupBy(together, (slice) => slice.playlist)) {
       const baseName = playlist.replace(/\.m3u8$/, '');
       const zeroUtcMs = together[0]!.startUtcMs;
@@ -64,7 +64,7 @@ export async function repairSpool(dir: string, options: RepairOptions): Promise<
       );
       added.push(...made.map((file) => file.name));
     }
-    // The torn ones hold nothing that those made from slices lack, and cannot be read without their index.
+    // Torn MP4s hold nothing that those made from slices lack, and cannot be read without their index.
     if (options.mp4 && together.length > 0)
       for (const name of leftovers) if (name.endsWith('.mp4.part')) await rm(join(dir, name), { force: true });
   } finally {
@@ -74,8 +74,8 @@ export async function repairSpool(dir: string, options: RepairOptions): Promise<
 }
 
 /**
- * What of one playlist's slices of all users is in none of its MP4s yet; undefined when all of it is.
- * @param zeroUtcMs where all the recording's slices begin
+ * The slices of all users of one playlist that are in none of its MP4s yet; undefined when all are.
+ * @param zeroUtcMs where the slices of the whole recording begin
  */
 function remainderOf(
   files: readonly SpooledFile[],
@@ -96,12 +96,12 @@ function remainderOf(
   return { firstIndex: newest.index + 1, fromUs: Math.round((endMs - zeroUtcMs) * 1000), heldUs: holding.heldUs };
 }
 
-/** Where a file ends, as if the recording had never been on hold: files go on over that. */
+/** Where a file ends, as if the recording had never been on hold: files continue over a hold. */
 function endOf({ startUtcMs, durationUs, heldUs = 0 }: Segment | WholeFile): number {
   return startUtcMs + (durationUs - heldUs) / 1000;
 }
 
-/** True of a torn slice of all users together in whose place a later run made others. */
+/** True for a torn slice of all users in whose place a later run made others. */
 function isSuperseded(name: string, slices: readonly Segment[]): boolean {
   const parts = readSliceName(name);
   if (!parts || parts.user) return false;
@@ -127,14 +127,14 @@ async function salvage(
   const last = before.at(-1);
   const goesOn = last !== undefined && (await goesOnFromSlice(dir, last.name, name));
   const gapMs = last ? startUtcMs - (last.startUtcMs + last.durationUs / 1000) : 0;
-  // All users' slices go on over a hold; a user's begin anew.
+  // Slices of all users continue over a hold; a single user's begin anew.
   const heldUs = last && !stream.owner && goesOn && gapMs > INTERRUPTION_MS ? Math.round(gapMs * 1000) : 0;
   const begins = !last || (gapMs > INTERRUPTION_MS && heldUs === 0);
   const heldSoFarUs = (last?.heldUs ?? 0) + heldUs;
   const size = mended.size;
   const lastSize = before.flatMap(({ rotations }) => rotations).at(-1);
   const isResized = size && (size.width !== lastSize?.width || size.height !== lastSize.height);
-  // How it was to be turned died with the recorder; it stands as it stood.
+  // The rotation was lost with the recorder; the former one is assumed.
   const rotation = isResized && { ...size, rotate: lastSize?.rotate ?? 0, utcMs: startUtcMs };
   return {
     type: 'slice',
@@ -153,14 +153,14 @@ async function salvage(
   };
 }
 
-/** False of the first slice of another run. Of a container other than MPEG-TS each file stands for itself. */
+/** False for the first slice of another run. In a container other than MPEG-TS each file stands for itself. */
 async function goesOnFromSlice(dir: string, before: string, name: string): Promise<boolean> {
   if (!before.endsWith('.ts') || !name.endsWith('.ts')) return true;
   const [former, next] = await Promise.all([before, name].map((each) => readFile(join(dir, each))));
   return goesOnFrom(former as Buffer, next as Buffer);
 }
 
-/** What stream a slice belongs to: as its earlier slices say, or as its name does. */
+/** The stream that a slice belongs to: told by its earlier slices, or by its name. */
 function streamOf(
   name: string,
   known: readonly Segment[],

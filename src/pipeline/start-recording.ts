@@ -1,6 +1,4 @@
-/**
- * The one switch from a plan's mode to the line that makes it.
- */
+/** The one switch from a plan's mode to the line that carries it out. */
 import type { StartCommand } from '../contract/line/commands.ts';
 import type { Plan } from '../contract/line/plan.ts';
 import { failoverBase } from '../media/failover-names.ts';
@@ -16,7 +14,7 @@ export function startRecording(start: StartCommand, context: RecordingContext): 
   return reported(start, context, (line) => startLine(named, line));
 }
 
-/** The names of a run's files; the report is one of the whole recording. */
+/** The plan with the names of this run's files; the report has the name of the whole recording. */
 function planOfRun({ plan, generation }: StartCommand): Plan {
   return plan.failoverNames ? { ...plan, baseName: failoverBase(plan.baseName, generation) } : plan;
 }

@@ -1,6 +1,6 @@
 /**
- * Timeline: a setting of the recording that is changed while it runs, by the moment each value holds from. Commands
- * come in the present and frames are made behind it, so both the old and the new value are wanted for a while. Pure.
+ * Timeline: a setting of the recording that changes while it runs, by the moment from which each value holds. Commands
+ * come in the present and frames are made behind it, so for a while both the old and the new value are needed. Pure.
  */
 import type { RecordingUs } from '../kernel/time.ts';
 
@@ -20,8 +20,8 @@ export class Timeline<T> {
   }
 
   /**
-   * `value` holds from `fromUs` on, until the next. Changes count in the order they are told: one that names a moment
-   * before an earlier one's takes its place from there on. Returns from when it really holds.
+   * `value` holds from `fromUs` on, until the next. Changes count in the order in which they are told: one for a moment
+   * before an earlier change's holds from that change's moment on. Returns from when it really holds.
    */
   change(fromUs: RecordingUs, value: T): number {
     const holds = Math.max(fromUs, (this.#values.at(-1) ?? this.#values[0]).fromUs);
@@ -29,18 +29,18 @@ export class Timeline<T> {
     return holds;
   }
 
-  /** What holds at `atUs`. */
+  /** The value that holds at `atUs`. */
   at(atUs: RecordingUs): T {
     return (this.#values.findLast(({ fromUs }) => fromUs <= atUs) ?? this.#values[0]).value;
   }
 
-  /** What holds at `atUs` and everything that will hold later, in order. */
+  /** The value that holds at `atUs` and every later one, in order. */
   since(atUs: RecordingUs): Holding<T>[] {
     const at = this.#values.findLastIndex(({ fromUs }) => fromUs <= atUs);
     return this.#values.slice(Math.max(0, at));
   }
 
-  /** Drops values that hold no more at `beforeUs`; nothing asks about the time before it again. */
+  /** Drops values that no longer hold at `beforeUs`; nothing before it is asked about again. */
   forget(beforeUs: RecordingUs): void {
     const [first, ...later] = this.since(beforeUs);
     if (first && later.length + 1 < this.#values.length) this.#values = [first, ...later];

@@ -10,14 +10,14 @@ import { Fault, messageOf } from '../../kernel/fault.ts';
 const CHECKPOINT_NAME = 'checkpoint.json';
 
 /**
- * Replaces the checkpoint in `dir`. Not synced: it is for a process that dies, and after a machine did the feed is gone
- * too. Throws a Fault when it cannot be written. One call at a time.
+ * Replaces the checkpoint in `dir`. It is not synced: it serves when a process dies, and when the machine dies the feed
+ * is gone too. Throws a Fault when it cannot be written. One call at a time.
  */
 export function writeCheckpoint(dir: string, checkpoint: object): Promise<void> {
   return writeNotes(dir, CHECKPOINT_NAME, checkpoint);
 }
 
-/** As `writeCheckpoint`, of any small file that a later run reads. */
+/** Does what `writeCheckpoint` does, for any small file that a later run reads. */
 export async function writeNotes(dir: string, name: string, notes: object): Promise<void> {
   const path = join(dir, name);
   try {
@@ -29,8 +29,8 @@ export async function writeNotes(dir: string, name: string, notes: object): Prom
 }
 
 /**
- * The newest checkpoint in the given runs' folders, oldest first, that can be read; `problems` says of others what is
- * wrong.
+ * The newest readable checkpoint in the folders of the given runs, oldest first; `problems` says what is wrong with
+ * others.
  */
 export async function readCheckpoint<T>(
   dirs: readonly string[],
@@ -40,7 +40,7 @@ export async function readCheckpoint<T>(
   return { checkpoint: notes, problems };
 }
 
-/** As `readCheckpoint`, of any small file that a run kept. */
+/** Does what `readCheckpoint` does, for any small file that a run kept. */
 export async function readNotes<T>(
   dirs: readonly string[],
   name: string,

@@ -1,6 +1,6 @@
 /**
- * Attendance: who was in the channel of an individual recording, and when, kept beside its journal. What is made once
- * the recording is over needs it (a manifest, MP4s), also when its recorder crashed.
+ * Attendance: who was in the channel of an individual recording, and when, kept beside its journal. What is made when
+ * the recording is over (a manifest, MP4s) needs it, even after a crash of the recorder.
  */
 
 import { readFile, rename, writeFile } from 'node:fs/promises';
@@ -12,9 +12,9 @@ import type { RecordingUs } from '../../kernel/time.ts';
 import type { HeldSpan, Stay } from './manifest.ts';
 
 export const ATTENDANCE_NAME = 'attendance.json';
-/** Holds that are kept, the first ones. */
+/** At most this many holds are kept, the first ones. */
 const MAX_HOLDS = 20_000;
-/** Stays that are kept; of a channel where people come and go more often, the first ones. */
+/** At most this many stays are kept; where people come and go more often, the first ones. */
 const MAX_STAYS = 20_000;
 
 const attendanceSchema = z.object({
@@ -22,13 +22,16 @@ const attendanceSchema = z.object({
   zeroUtcMs: z.number(),
   /** Where the recording ended, microseconds of it; null while it has not. */
   endUs: z.number().nullable(),
-  /** In order of joining; `leftUs` is null of one who is there. */
+  /** In order of joining; `leftUs` is null while the user is there. */
   stays: z.array(z.object({ uid: z.string(), joinedUs: z.number(), leftUs: z.number().nullable() })),
-  /** When the recording was on hold, in order; `untilUs` is null while it is. Absent where it never was. */
+  /**
+   * When the recording was on hold, in order; `untilUs` is null while the hold goes on. Absent when it never was on
+   * hold.
+   */
   holds: z.array(z.object({ fromUs: z.number(), untilUs: z.number().nullable() })).optional(),
 });
 export type StoredAttendance = z.infer<typeof attendanceSchema>;
-/** What was kept; what is open has an infinite end. */
+/** What was kept; a stay or hold without an end ends at infinity. */
 export type Attended = { stays: Stay[]; holds: HeldSpan[] };
 
 export class Attendance {
@@ -41,8 +44,9 @@ export class Attendance {
   #stale = false;
 
   /**
-   * @param dir the run's spool folder @param zeroUtcMs UTC of the recording's zero
-   * @param earlier what an earlier run of the recording knew of
+   * @param dir the run's spool folder
+   * @param zeroUtcMs UTC of the recording's zero
+   * @param earlier what an earlier run of the recording knew
    */
   constructor(dir: string, zeroUtcMs: number, earlier: Attended = { stays: [], holds: [] }) {
     this.#dir = dir;
@@ -55,7 +59,7 @@ export class Attendance {
   /** @param atUs of the recording */
   onEvent(event: FeedEvent, atUs: RecordingUs): void {
     if (event.type === 'userJoined') {
-      // A feed that is read again tells of who came before, too.
+      // A feed that is read again also tells of users who came before.
       if (this.#stays.some((stay) => stay.uid === event.uid && stay.leftUs > atUs)) return;
       if (this.#stays.length < MAX_STAYS)
         this.#stays.push({ uid: event.uid, joinedUs: atUs, leftUs: Number.POSITIVE_INFINITY });
@@ -67,7 +71,7 @@ export class Attendance {
     this.#save();
   }
 
-  /** The recording is on hold, or goes on, from `atUs` of it. What was told before may be told again. */
+  /** The recording is put on hold, or goes on, from moment `atUs` on. What was told before may be told again. */
   onHold(atUs: RecordingUs, onhold: boolean): void {
     const last = this.#holds.at(-1);
     const isOpen = last?.untilUs === Number.POSITIVE_INFINITY;
@@ -88,11 +92,11 @@ export class Attendance {
     await this.#writing;
   }
 
-  /** Written anew as a whole; what changes while that is under way is written after it, once. */
+  /** The file is written anew as a whole; changes during a write are written after it, once. */
   #save(): void {
     if (this.#stale) return;
     this.#stale = true;
-    // One that failed is made up for by the next.
+    // A write that failed is made up for by the next.
     const before = this.#writing.catch(() => undefined);
     this.#writing = before.then(async () => {
       this.#stale = false;
@@ -105,12 +109,14 @@ export class Attendance {
       await writeFile(`${path}.new`, JSON.stringify(stored), { mode: 0o600, flush: true });
       await rename(`${path}.new`, path);
     });
-    // Told by `finish`; a recording goes on without.
+    // `finish` tells of it; the recording goes on without.
     this.#writing.catch(() => undefined);
   }
 }
 
-/** What the newest of the given runs' folders, oldest first, knows; nothing where none can be read. */
+/**
+ * What the newest readable file in the folders of the given runs, oldest first, holds; nothing when none can be read.
+ */
 export async function readEarlierAttendance(dirs: readonly string[]): Promise<Attended> {
   for (const dir of dirs.toReversed()) {
     const stored = await readAttendance(dir).catch(() => undefined);

@@ -1,10 +1,10 @@
 /**
- * Whether a picture is wholly black. A browser whose camera is switched off by its page goes on sending, black
+ * Whether a picture is wholly black. When a page switches its camera off, the browser goes on sending, but black
  * pictures.
  */
 import type { Picture } from '../../media/frame.ts';
 
-/** As black is after it was encoded: limited range begins at 16, and codecs leave it a little off. */
+/** The brightest that black is after encoding: limited range begins at 16, and codecs miss it a little. */
 const MAX_LUMA = 20;
 const MAX_CHROMA_OFFSET = 3;
 

@@ -1,6 +1,6 @@
 /**
- * The checkpoint of a recording of single users: what its files and the feed do not say, for a run that goes on with
- * it.
+ * The checkpoint of a recording of single users: what a run that goes on with it finds neither in its files nor in the
+ * feed.
  */
 import { z } from 'zod';
 import { channelStateSchema } from '../../contract/line/channel-state.ts';
@@ -12,7 +12,7 @@ export const individualCheckpointSchema = z.object({
   users: z.array(
     z.object({
       uid: z.string(),
-      /** How the picture that is written now is to be turned, degrees anticlockwise. */
+      /** How players must turn the picture that is written now, degrees anticlockwise. */
       rotate: z.union([z.literal(0), z.literal(90), z.literal(180), z.literal(270)]),
     }),
   ),

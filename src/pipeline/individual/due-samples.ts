@@ -1,6 +1,6 @@
 /**
- * DueSamples: one received track's samples on their way to files as they came. They wait until their time can no longer
- * be corrected at once, and are handed over in order of time.
+ * DueSamples: one received track's samples on their way to files, unchanged. They wait until their time is final, and
+ * are handed over in order of time.
  */
 
 import type { TrackState } from '../../contract/line/channel-state.ts';
@@ -16,16 +16,16 @@ import { PictureNotes } from '../tracks/picture-notes.ts';
 import { ReceivedTrack, type ReceivedTrackOptions } from '../tracks/received-track.ts';
 import { INTERRUPTION_US } from './file-sink.ts';
 
-/** Samples that may wait, 40 s of sound or 30 s of picture; more means that nobody takes them. */
+/** How many samples may wait, 40 s of sound or 30 s of picture; when more wait, nobody takes them. */
 const MAX_WAITING = 2000;
 
-/** Of pictures decoded one after the other before either is shown. */
+/** From one decode time to the next, for pictures that are decoded before any of them is shown. */
 const DECODE_STEP_US = 1000;
 
 /** A sample with its place in the recording, microseconds, and what its sender said of it. */
 export type PlacedSample = ReceivedSample & {
   ptsUs: RecordingUs;
-  /** When it is decoded: below `ptsUs` where pictures are shown in another order than they are decoded in. */
+  /** Decode time: below `ptsUs` where pictures are decoded in another order than they are shown in. */
   dtsUs: RecordingUs;
   orientation?: Orientation | undefined;
   color?: VideoColor | undefined;
@@ -40,7 +40,7 @@ export class DueSamples implements TrackLine {
   #keyFrameWanted = false;
   #size: PictureSize | undefined;
   #arrivalUs = Number.POSITIVE_INFINITY;
-  /** It begins again after an interruption, and no key frame has come yet. */
+  /** The track goes on after an interruption, and no key frame has come since. */
   #resumed = false;
   readonly #notes = new PictureNotes();
   /** The last sample that was taken. */
@@ -54,7 +54,7 @@ export class DueSamples implements TrackLine {
   onRtp(packet: Packet): void {
     const rtpTime = this.#received.onRtp(packet);
     const { format } = this.track;
-    // A slice cannot begin with anything else; asked for at once, it is there when the slice is written.
+    // A slice can begin only with a key frame; one that is asked for now is there when the slice is written.
     this.#resumed ||= packet.arrivalUs - this.#arrivalUs >= INTERRUPTION_US;
     this.#arrivalUs = packet.arrivalUs;
     if (rtpTime !== undefined) this.#notes.note(packet, rtpTime, format);
@@ -77,12 +77,12 @@ export class DueSamples implements TrackLine {
     return this.#received.completeUs(nowUs);
   }
 
-  /** What was not wanted is wanted again, from its next key frame on, which is asked for at once. */
+  /** The track is wanted again, from its next key frame on, which is asked for at once. */
   resume(): void {
     this.#resumed = true;
   }
 
-  /** Whoever takes the samples cannot go on without a key frame, or can. */
+  /** Tells whether the reader of the samples needs a key frame to go on. */
   wantKeyFrame(wanted: boolean): void {
     this.#keyFrameWanted = wanted;
   }
@@ -97,7 +97,7 @@ export class DueSamples implements TrackLine {
     return dropped;
   }
 
-  /** What lies before `untilUs` of the recording, in order of decoding. */
+  /** The samples before `untilUs` of the recording, in decode order. */
   takeUntil(untilUs: RecordingUs): PlacedSample[] {
     let due = 0;
     while (due < this.#waiting.length && this.#received.peekTimeOf(this.#waiting[due] as ReceivedSample) < untilUs)
@@ -107,7 +107,7 @@ export class DueSamples implements TrackLine {
       const ptsUs = this.#received.timeOf(sample);
       return { ...sample, ptsUs, dtsUs: ptsUs, ...this.#notes.at(sample.rtpTime) };
     });
-    // A picture that waits for ones shown before it is decoded before them; they are due with it, and so at hand.
+    // A picture that is decoded before pictures shown earlier waits until those are due, and so has them at hand.
     let nextUs = Number.POSITIVE_INFINITY;
     for (const sample of placed.toReversed()) {
       sample.dtsUs = Math.min(sample.ptsUs, nextUs - DECODE_STEP_US);
@@ -143,7 +143,7 @@ export class DueSamples implements TrackLine {
 
   #enqueue(samples: ReceivedSample[]): void {
     for (const sample of samples) {
-      // What refers to a picture left out is left out with it.
+      // When a picture is left out, the pictures that refer to it are left out too.
       if (sample.keyFrame && this.#waiting.length < MAX_WAITING) this.#skipping = false;
       else this.#skipping ||= this.#waiting.length >= MAX_WAITING;
       if (this.#skipping) this.#dropped++;

@@ -1,6 +1,4 @@
-/**
- * What earlier runs of a recording left on the spool, user by user and row by row, for the run that goes on with it.
- */
+/** What earlier runs of a recording left on the spool, by user and row, for the run that goes on with it. */
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { withoutFailover } from '../../media/failover-names.ts';
@@ -14,7 +12,7 @@ import type { PastRowFiles, UserPast } from './user-files.ts';
 
 export type EarlierRuns = {
   users: Map<string, UserPast>;
-  /** How many files they finished. */
+  /** How many files earlier runs finished. */
   files: number;
 };
 
@@ -73,7 +71,7 @@ function rowOf(name: string): { uid: string; type: RowType } | undefined {
   return { uid: parts.user.uid, type: parts.extension === 'm4s' ? 'fragments' : parts.user.type };
 }
 
-/** Slices that no journal lists. Of those that several runs wrote, the one that got furthest. */
+/** Slices that no journal lists. When several runs wrote to one, the version that got furthest. */
 async function unfinished(dirs: readonly string[], known: ReadonlySet<string>): Promise<PastSlice[]> {
   const best = new Map<string, { slice: PastSlice; bytes: number }>();
   for (const dir of dirs)
@@ -82,7 +80,7 @@ async function unfinished(dirs: readonly string[], known: ReadonlySet<string>): 
       const utcMs = readSliceName(plain)?.startUtcMs;
       if (utcMs === undefined || known.has(plain)) continue;
       const { size: bytes } = await stat(join(dir, name));
-      // Killed between the renaming and the journal: the file is whole, and yet it is not told of.
+      // The run was killed between renaming the file and noting it: the file is whole, but has not been told of.
       if (bytes > (best.get(plain)?.bytes ?? 0)) best.set(plain, { slice: { dir, name, utcMs, isTorn: true }, bytes });
     }
   return [...best.values()].map(({ slice }) => slice).sort((a, b) => a.utcMs - b.utcMs);
@@ -92,7 +90,7 @@ function pastOf({ finished, torn }: Found, zeroUtcMs: number, ownNames: boolean)
   finished.sort((a, b) => a.file.startUtcMs - b.file.startUtcMs);
   const last = finished.at(-1);
   const endUs = last && (last.file.startUtcMs - zeroUtcMs) * 1000 + last.file.durationUs;
-  // What could not be finished while the row went on is for whoever repairs the whole.
+  // A slice that was left behind while its row went on is for the repair of the whole recording.
   const newest = torn.filter(({ utcMs }) => !last || utcMs > last.file.startUtcMs);
   const whole = last && { dir: last.dir, name: last.file.name, utcMs: last.file.startUtcMs, isTorn: false };
   return {

@@ -1,7 +1,7 @@
 /**
  * What is made of an individual recording once it is over, from the files on its spool: an MP4 of each user, one file
- * of every speaker and a manifest of everything. Not the recorder's work: it may take a while, and it is done as well
- * for a recorder that crashed.
+ * of every speaker, and a manifest of everything. The recorder does not make it: it may take a while, and it must also
+ * be made after a crash of the recorder.
  */
 import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -19,9 +19,9 @@ import { attendedIn, readAttendance, type StoredAttendance } from './attendance.
 import { manifestOf } from './manifest.ts';
 import { makeSpeakers } from './speakers.ts';
 
-/** A transcoded picture has this many frames a second: what was passed on has no steady rate. */
+/** Frames per second of a transcoded picture: a picture that was passed on has no steady rate. */
 const TRANSCODED_FPS = 30;
-/** Bits per pixel and frame of a transcoded picture: some more than senders spend, as it is coded twice. */
+/** Bits per pixel and frame of a transcoded picture: some more than senders spend, because it is encoded twice. */
 const TRANSCODED_BITS = 0.12;
 
 export type ExtrasOptions = {
@@ -33,9 +33,9 @@ export type ExtrasOptions = {
 };
 
 /**
- * Makes what is not there yet and returns its names. `onProblem` is told, in words, what a user's MP4 or the file of
- * all speakers lacks. Throws a Fault when the folder cannot be read or written, and, once all else is made, the first
- * Fault that kept a user's MP4 or the file of all speakers from being made.
+ * Makes what is missing and returns its names. `onProblem` is told, in words, what a user's MP4 or the file of all
+ * speakers lacks. Throws a Fault when the folder cannot be read or written; and, once everything else is made, the
+ * first Fault that prevented a user's MP4 or the file of all speakers.
  */
 export async function makeExtras(
   dir: string,
@@ -45,13 +45,13 @@ export async function makeExtras(
   const { sid, cname, mp4, speakers, manifest } = options;
   const { files, leftovers } = await readSpool(dir);
   const attendance = await readAttendance(dir);
-  // What is torn is made anew, in a file of its own: its folder may share it with a run that still writes.
+  // Torn files are made anew under other names: a run that still writes may share them with this folder.
   for (const name of leftovers) if (/\.(mp4|mka)\.part$/.test(name)) await rm(join(dir, name), { force: true });
   const made: string[] = [];
   const failures: unknown[] = [];
   const journal = await Journal.open(dir);
   const keep = async (file: SpooledFile) => {
-    // What a run that was killed had noted of several files is made again with those that it had not.
+    // Of several files that belong together, a killed run may have noted some; they are made again with the rest.
     if (files.some(({ name }) => name === file.name)) return;
     await journal.append(file);
     files.push(file);
@@ -63,7 +63,7 @@ export async function makeExtras(
       for (const uid of uids) {
         const made = files.filter((file) => file.type === 'mp4' && file.owner?.uid === uid);
         if (made.length >= countUserMp4s(slicesOf(uid, files))) continue;
-        // What is wrong with one user's files costs no one else theirs.
+        // A fault in one user's files must not cost anybody else theirs.
         await makeMp4(dir, uid, { options, attendance, files, keep, onProblem }).catch((error) => failures.push(error));
       }
     }
@@ -102,7 +102,7 @@ type Making = {
   onProblem(what: string): void;
 };
 
-/** Without transcoding where MP4 has the user's codecs; VP8 is made H.264. */
+/** Without transcoding where MP4 can hold the user's codecs; VP8 becomes H.264. */
 async function makeMp4(dir: string, uid: string, making: Making): Promise<void> {
   const { options, attendance, files, keep, onProblem } = making;
   const name = userBaseName(baseName(options.sid, options.cname), uid, 'av');
@@ -159,7 +159,7 @@ async function transcode(dir: string, uid: string, name: string, making: Making)
   }
 }
 
-/** One user fills the picture. */
+/** The layout in which one user fills the picture. */
 const ALONE = {
   layout: { kind: 'custom' as const, regions: [{ x: 0, y: 0, width: 1, height: 1, alpha: 1, render: 'fit' as const }] },
   backgroundColor: '#000000',
@@ -168,7 +168,7 @@ const ALONE = {
 function manifestFor({ sid, cname }: ExtrasOptions, attendance: StoredAttendance, files: readonly SpooledFile[]) {
   const { zeroUtcMs } = attendance;
   const ends = files.map((file) => (file.startUtcMs - zeroUtcMs) * 1000 + file.durationUs);
-  // A recorder that crashed could not say where it ended.
+  // A recorder that crashed could not note where the recording ended.
   const endUs = attendance.endUs ?? Math.max(0, ...ends);
   const { stays, holds } = attendedIn(attendance);
   return manifestOf({ sid, cname, zeroUtcMs, endUs: Math.max(endUs, US / TRANSCODED_FPS), stays, holds, files });

@@ -1,6 +1,6 @@
 /**
- * FileSink: where users' streams are written, and who hears of it. SliceRuns: one playlist's slices over all
- * interruptions of its stream, numbered through. UserRows: all of one user's.
+ * FileSink: where users' streams are written, and who is told of it. SliceRuns: one playlist's slices over all
+ * interruptions of its stream, numbered without gaps. UserRows: all rows of one user.
  */
 import { messageOf } from '../../kernel/fault.ts';
 import { type StreamUs, US } from '../../kernel/time.ts';
@@ -10,7 +10,7 @@ import type { MediaKind } from '../../media/track.ts';
 import { fragmentRowName, userBaseName } from '../../stages/mux/names.ts';
 import { type PictureShape, type SliceContainer, Slices } from '../../stages/mux/slices.ts';
 
-/** A stream of which nothing came for this long has ended; what comes then begins a new slice (contract §4.2). */
+/** A stream that was silent for this long has ended; what comes afterwards begins a new slice (contract §4.2). */
 export const INTERRUPTION_US = 15 * US;
 
 export type FileSink = {
@@ -24,7 +24,7 @@ export type FileSink = {
    * `discontinueUtcMs` is where the last slice of the stream ended after an interruption, else the slice's own start.
    */
   onSliceStart(owner: FileOwner, startUtcMs: number, discontinueUtcMs: number): void;
-  /** A file lies finished on the spool. */
+  /** A file is finished and on the spool. */
   onFile(file: Segment | Snapshot): Promise<void>;
   /** Something of a user could not be written, in words. */
   onLost(uid: string, what: string): void;
@@ -33,7 +33,7 @@ export type FileSink = {
 export type Run = {
   kinds: readonly MediaKind[];
   codecs: FileCodecs;
-  /** A new container. */
+  /** Makes the container of one slice. */
   container: () => SliceContainer;
   shape?: PictureShape | undefined;
   /** As of SlicesOptions. */
@@ -51,14 +51,14 @@ export type PastRow = {
   taken: readonly number[];
   /** Where its last finished slice ends, microseconds of the recording; undefined without any. */
   endUs: StreamUs | undefined;
-  /** Whether what is written now goes on in its playlist; false where it has one of its own. */
+  /** Whether what is written now continues its playlist; false when it begins one of its own. */
   goesOn: boolean;
 };
 
-/** A stream that goes on this soon after slices of an earlier run goes on from them. */
+/** A stream that comes again this soon after the slices of an earlier run continues them. */
 const JOINED_US = 500_000;
 
-/** What a row of slices is of: `fragments` of sound for an MPD have a row of their own beside `av`. */
+/** What a row of slices holds: `fragments` is sound for an MPD, in a row of its own beside `av`. */
 export type RowType = 'audio' | 'video' | 'av' | 'fragments';
 
 export class SliceRuns {
@@ -67,14 +67,14 @@ export class SliceRuns {
   readonly #baseName: string;
   readonly #playlist: string | undefined;
   readonly #taken = new Set<number>();
-  /** Begins with its first sample. */
+  /** The next run, which begins with its first sample. */
   #next: Run | undefined;
   #slices: Slices | undefined;
   #nextIndex = 0;
   /** Where the last run ended, microseconds of the recording. */
   #endedUs: StreamUs | undefined;
   #endUs = 0;
-  /** Where the slices of an earlier run of the recording end, until the first of this one. */
+  /** Where the slices of an earlier run end; undefined once this run has written one. */
   #pastUs: StreamUs | undefined;
   #finishing: Promise<void> = Promise.resolve();
 
@@ -90,7 +90,7 @@ export class SliceRuns {
     return this.#slices !== undefined || this.#next !== undefined;
   }
 
-  /** From where on what was written may not be on disk; undefined when all is. As of Slices. */
+  /** From here on what was written may not be on disk; undefined when everything is. As in Slices. */
   get unflushedUs(): StreamUs | undefined {
     return this.#slices?.unflushedUs;
   }
@@ -109,13 +109,13 @@ export class SliceRuns {
     return this.#slices?.keyFrameWanted ?? false;
   }
 
-  /** Begins a run with the sample that is written next; one that is going on is ended. */
+  /** Begins a run with the next sample that is written; ends the run that is going on. */
   begin(run: Run): void {
     this.end();
     this.#next = run;
   }
 
-  /** What cannot be written is told to the sink, and costs just that. */
+  /** When something cannot be written the sink is told, and only that is lost. */
   write(sample: EncodedSample): void {
     if (this.#next) this.#slices = this.#open(this.#next, sample.ptsUs);
     this.#next = undefined;
@@ -131,7 +131,7 @@ export class SliceRuns {
     const continues = run.continues || isJoined;
     const interruptedUs = continues ? undefined : this.#endedUs;
     let isFirst = true;
-    // Slices of the run before may still be on their way to the disk, and come first.
+    // Slices of the former run may still be on their way to the disk, and come first.
     const before = this.#finishing;
     return new Slices(
       {
@@ -151,10 +151,10 @@ export class SliceRuns {
         owner: this.#owner,
         onSliceStart: (startUtcMs) => {
           const isResumed = isFirst && interruptedUs !== undefined;
-          // A slice that is written anew was told when it was first begun.
+          // A slice that is written anew was told of when it was first begun.
           const isTold = isFirst && run.firstUtcMs !== undefined;
           isFirst = false;
-          // Slices for another container repeat what is told already.
+          // Slices of a second container repeat what has been told already.
           if (this.#playlist !== undefined || isTold) return;
           onSliceStart(this.#owner, startUtcMs, isResumed ? zeroUtcMs + interruptedUs / 1000 : startUtcMs);
         },
@@ -173,7 +173,10 @@ export class SliceRuns {
     this.#slices?.flush(untilUs);
   }
 
-  /** Ends the run; what comes next begins a new one. @param untilUs as of Slices */
+  /**
+   * Ends the run; what comes next begins a new one.
+   * @param untilUs as in Slices
+   */
   end(untilUs?: StreamUs): void {
     const slices = this.#slices;
     this.#next = undefined;
@@ -181,12 +184,12 @@ export class SliceRuns {
     this.#slices = undefined;
     this.#endedUs = this.#endUs;
     const finished = slices.finish(untilUs);
-    // Waited for in `finish`, which may be long after.
+    // `finish` waits for it, perhaps long after.
     const told = finished.catch((error) => this.#sink.onLost(this.#owner.uid, messageOf(error)));
     this.#finishing = this.#finishing.then(() => told);
   }
 
-  /** Resolves when all slices that could be written lie on the spool. */
+  /** Resolves when all slices that could be written are on the spool. */
   async finish(): Promise<void> {
     this.end();
     await this.#finishing;
@@ -198,7 +201,7 @@ export class SliceRuns {
   }
 }
 
-/** One user's rows of slices, whoever writes to them. */
+/** One user's rows of slices, whatever is written to them. */
 export class UserRows {
   readonly #sink: FileSink;
   readonly #uid: string;
@@ -217,23 +220,23 @@ export class UserRows {
     return row;
   }
 
-  /** From where on something may not be on disk; undefined when all is. */
+  /** From here on something may not be on disk; undefined when everything is. */
   get unflushedUs(): StreamUs | undefined {
     const held = [...this.#rows.values()].flatMap(({ unflushedUs: us }) => (us === undefined ? [] : [us]));
     return held.length > 0 ? Math.min(...held) : undefined;
   }
 
-  /** Hands over to the system what was written before `untilUs`. */
+  /** Hands everything that was written before `untilUs` to the system. */
   flush(untilUs: StreamUs): void {
     for (const row of this.#rows.values()) row.flush(untilUs);
   }
 
-  /** Ends every run, whatever state its stream is in. */
+  /** Ends every run, whatever the state of its stream. */
   end(): void {
     for (const row of this.#rows.values()) row.end();
   }
 
-  /** Resolves when all slices that could be written lie on the spool. */
+  /** Resolves when all slices that could be written are on the spool. */
   async finish(): Promise<void> {
     await Promise.all([...this.#rows.values()].map((row) => row.finish()));
   }

@@ -1,5 +1,5 @@
 /**
- * HeldMedia: what of single users' media is on hold, or refers to what was: sound is cut to the sample and faded,
+ * HeldMedia: which media of single users is on hold, or refers to media that was: sound is cut to the sample and faded,
  * pictures go on with a key frame.
  */
 import type { RecordingUs } from '../../kernel/time.ts';
@@ -10,12 +10,12 @@ import { type Hold, HoldLine } from '../hold-line.ts';
 import { Timeline } from '../timeline.ts';
 import type { PlacedSample } from './due-samples.ts';
 
-/** Nobody asks any more whether something so far back was held. */
+/** Nobody asks about holds further back than this. */
 const FORGET_US = 60_000_000;
 
 export class HeldMedia {
   readonly #holds: HoldLine;
-  /** Tracks of picture of which something was held. */
+  /** Video tracks of which something was held. */
   readonly #cut = new Set<number>();
 
   constructor(onhold: boolean) {
@@ -41,7 +41,7 @@ export class HeldMedia {
     return this.#holds.isHeld(this.#holds.blockAt(atUs));
   }
 
-  /** What of a sound that begins `start` samples from the recording's zero is heard. */
+  /** The parts that are not on hold of a sound that begins `start` samples from the recording's zero. */
   unheld(start: number, sound: Sound): { start: number; sound: Sound }[] {
     const first = Math.round(start);
     return this.#holds.unheldIn(first, sound.samples).map(({ from, to, ...edges }) => {
@@ -51,7 +51,7 @@ export class HeldMedia {
     });
   }
 
-  /** True of what is held, and of pictures after it that refer to what was. Ask in order. */
+  /** True for a sample on hold, and for pictures after it that refer to held ones. Call it in order. */
   isCut({ track, format }: Track, { ptsUs, keyFrame }: PlacedSample): boolean {
     const isHeld = this.isHeld(ptsUs);
     if (format.kind === 'audio') return isHeld;
@@ -60,7 +60,7 @@ export class HeldMedia {
     return this.#cut.has(track);
   }
 
-  /** Whether a track's pictures can go on with a key frame only. */
+  /** Whether a track's pictures can go on only with a key frame. */
   waitsForKeyFrame({ track }: Track): boolean {
     return this.#cut.has(track);
   }

@@ -1,6 +1,6 @@
 /**
- * IndividualRecording: every user of a channel alone. Pictures are passed on as they came, sound becomes AAC, snapshots
- * are taken; it runs a little behind the present, so that times are settled when they are written.
+ * IndividualRecording: records every user of a channel separately. Pictures are passed on as they came, sound becomes
+ * AAC, snapshots are taken. It works a little behind the present, so that times are final when they are written.
  */
 import type { ChangeCommand, StartCommand } from '../../contract/line/commands.ts';
 import type { EndReason } from '../../contract/line/facts.ts';
@@ -32,17 +32,16 @@ import { UserFiles } from './user-files.ts';
 const DELAY_US = 1_000_000;
 /** How far behind while somebody's media is incomplete: a gap may still be filled, packets may be late. */
 const MAX_DELAY_US = 2_000_000;
-/** How often packets are passed on and it is looked whether something is due. */
+/** How often packets are passed on and what is due is written. */
 const STEP_MS = 100;
 /** Files are written in bursts of this length: one system call instead of many. */
 const BURST_US = 200_000;
 /**
- * A run that goes on with this one's recording should find so much of each stream before what no file holds: sound
- * takes it.
+ * A run that goes on with this recording needs this much of each stream from before what no file holds, for its sound.
  */
 const SAFE_US = 1_000_000;
 const CHECKPOINT_US = 1_000_000;
-/** A track's line is kept this long after its end: what came last may be placed a little later. */
+/** A track's line is kept this long after its end, because its last sample may be placed a little later. */
 const LINGER_US = 500_000;
 
 type Line = DueSamples | AudioLine;
@@ -62,7 +61,7 @@ export class IndividualRecording implements Recording {
   readonly #users = new Map<string, UserFiles>();
   readonly #sink: FileSink;
   #timer: Timer | undefined;
-  /** Kept where something is made of the recording after its end. */
+  /** Kept when something is made of the recording after its end. */
   readonly #attendance: Attendance | undefined;
   /** Up to where everything is written, recording time. */
   #writtenUs = 0;
@@ -74,7 +73,7 @@ export class IndividualRecording implements Recording {
   readonly #losses: Losses;
   #checkpointUs = Number.NEGATIVE_INFINITY;
   #saving = false;
-  /** Users beyond the group that was asked for, told of once each. */
+  /** Users who are beyond the requested group; each is told of once. */
   readonly #refused = new Set<string>();
   #settle!: { resolve(ending: Ending): void; reject(error: unknown): void };
 
@@ -132,7 +131,7 @@ export class IndividualRecording implements Recording {
         const { format } = received.track;
         const passes = format.kind === 'video' || (plan.streamMode === 'original' && format.codec === 'opus');
         if (passes) return new DueSamples(received);
-        // What was heard already has to be heard again: whether a file holds it is known by the files alone.
+        // Sound that was heard already must be heard again: only the files tell whether they hold it.
         const state = received.state && { reception: received.state.reception };
         return new AudioLine({ ...received, state }, 'asSent');
       },
@@ -176,7 +175,7 @@ export class IndividualRecording implements Recording {
     };
   }
 
-  /** What earlier runs were writing is written anew, and goes on. */
+  /** Slices that earlier runs were writing are written anew, and continued. */
   async #goOn({ users, files }: EarlierRuns): Promise<void> {
     this.#files = files;
     this.#begun = files > 0;
@@ -213,7 +212,7 @@ export class IndividualRecording implements Recording {
     const atUs = this.#held.change(Math.max(fromUs, this.#writtenUs), onhold);
     this.#context.report.onHold(atUs, onhold);
     this.#attendance?.onHold(atUs, onhold);
-    // What is asked for now is there when files go on.
+    // Asked for now, a key frame is there when the files go on.
     if (!onhold) for (const { line } of this.#tracks.entries()) if (line instanceof DueSamples) line.resume();
   }
 
@@ -221,7 +220,7 @@ export class IndividualRecording implements Recording {
     return this.#session.lagUs;
   }
 
-  /** Up to where it may be written now, recording time. */
+  /** Up to where the files may be written now, recording time. */
   #dueUs(): RecordingUs {
     const { zeroMonoUs } = this.#start;
     if (this.#ending) return toRecording(this.#ending.atMonoUs, zeroMonoUs);
@@ -244,7 +243,7 @@ export class IndividualRecording implements Recording {
     }
   }
 
-  /** Takes and writes all that lies before `dueUs`. Files end where a hold begins. */
+  /** Takes and writes everything before `dueUs`. Files end where a hold begins. */
   #write(dueUs: RecordingUs): void {
     for (const hold of this.#held.between(this.#writtenUs, dueUs)) {
       if (hold.fromUs <= this.#writtenUs) continue;
@@ -260,7 +259,7 @@ export class IndividualRecording implements Recording {
   }
 
   #endFiles({ untilUs }: Hold): void {
-    // What an earlier run of the recording has written after the hold is gone on with.
+    // What an earlier run wrote after the hold is continued.
     for (const { uid, pastUs } of this.#users.values()) if (pastUs < untilUs) this.#guard(uid, (user) => user.rest());
   }
 
@@ -269,13 +268,13 @@ export class IndividualRecording implements Recording {
     const live = new Set<string>();
     for (const { track, unwantedUs, endedUs } of this.#tracks.entries())
       if (Math.min(unwantedUs, endedUs) > dueUs - LINGER_US) live.add(track.uid);
-    // What is read again comes before what an earlier run has written.
+    // What the feed gives again comes before the end of what an earlier run wrote.
     for (const { uid, pastUs } of this.#users.values())
       if (dueUs > pastUs) this.#guard(uid, (user) => (live.has(uid) ? user.step(dueUs) : user.rest()));
     this.#writtenUs = Math.max(this.#writtenUs, dueUs);
   }
 
-  /** Whatever goes wrong with one user's media costs no one else theirs; the user's own files begin anew. */
+  /** A fault with one user's media must not cost anybody else theirs; the user's own files begin anew. */
   #guard(uid: string, work: (user: UserFiles) => void): void {
     const user = this.#userOf(uid);
     try {
@@ -286,7 +285,7 @@ export class IndividualRecording implements Recording {
     }
   }
 
-  /** What was written, and handed to the system, a killed process leaves behind. */
+  /** What was handed to the system outlives the process, even a killed one. */
   #tellSafe(): void {
     let safeUs = this.#writtenUs;
     for (const { unflushedUs } of this.#users.values()) safeUs = Math.min(safeUs, unflushedUs ?? safeUs);
@@ -346,7 +345,7 @@ export class IndividualRecording implements Recording {
     return user;
   }
 
-  /** As many users as the start call's group has are recorded at once, first come first served (contract §1.2.2). */
+  /** As many users are recorded at once as the start call's group allows, first come first served (contract §1.2.2). */
   #admits({ uid }: Track): boolean {
     const recorded = new Set<string>();
     for (const { track, endedUs, unwantedUs } of this.#tracks.entries())
@@ -399,7 +398,7 @@ export class IndividualRecording implements Recording {
     }
   }
 
-  /** What was recorded is whole without it. */
+  /** The recording is complete without the attendance list. */
   async #finishAttendance(endUs: RecordingUs): Promise<void> {
     try {
       await this.#attendance?.finish(endUs);
@@ -424,7 +423,7 @@ export class IndividualRecording implements Recording {
   }
 }
 
-/** A user's files in words, as an output. */
+/** How a message names a user's files, as an output. */
 function filesOf(uid: string): string {
   return `files of user ${uid} lack something`;
 }

@@ -1,13 +1,13 @@
 /**
- * The manifest of a recording of single users, made at its end from what is known of its files and of who was there.
- * Pure.
+ * The manifest of a recording of single users, made at its end from what is known of its files and of who was in the
+ * channel. Pure.
  */
 
 import type { Manifest, ManifestSlice } from '../../contract/line/manifest.ts';
 import type { RecordingUs } from '../../kernel/time.ts';
 import type { FileOwner, RotateEvent, SpooledFile } from '../../media/segment.ts';
 
-/** One stay of one user, microseconds of the recording; `leftUs` may be infinite for one who never left. */
+/** One stay of one user, microseconds of the recording; `leftUs` may be infinite for a user who never left. */
 export type Stay = { uid: string; joinedUs: RecordingUs; leftUs: RecordingUs };
 
 /** A hold of the recording, microseconds of it; `untilUs` may be infinite. */
@@ -23,7 +23,7 @@ export type ManifestOptions = {
   stays: readonly Stay[];
   /** In order. */
   holds?: readonly HeldSpan[];
-  /** All that lies on the spool. Files of nobody in particular, and documents, are left out. */
+  /** Everything on the spool. Files that belong to no user, and documents, are left out. */
   files: readonly SpooledFile[];
 };
 
@@ -75,9 +75,7 @@ export function manifestOf(options: ManifestOptions): Manifest {
   return manifest;
 }
 
-/**
- * Stays of one user put together, users in order of their first. Who had left before the recording began was not in it.
- */
+/** The stays by user, users in order of their first stay. A user who left before the recording began was not in it. */
 function usersOf(stays: readonly Stay[], endUs: RecordingUs): Manifest['users'] {
   const users = new Map<string, Manifest['users'][number]>();
   for (const { uid, joinedUs, leftUs } of stays) {

@@ -1,7 +1,7 @@
 /**
  * MergedFiles: sound and picture of one user in the same slices (stream mode `standard`), H.264 as it came and AAC. A
- * slice of it always holds every kind its first one did: silence stands for missing sound, and where no picture comes
- * for long the last one is shown again, from its key frame on, so that a player goes on.
+ * slice always holds every kind that it began with: silence stands for missing sound, and where no picture comes for
+ * long the last one is shown again, from its key frame on, so that a player goes on.
  */
 import type { StreamUs } from '../../kernel/time.ts';
 import { SOUND_RATE } from '../../media/frame.ts';
@@ -14,18 +14,20 @@ import { MIN_STEP_US, type PassedPicture } from './passed-video.ts';
 import { isHeard, KnownPictures, type RowEnd } from './row-end.ts';
 import type { EncodedBlock } from './transcoded-sound.ts';
 
-/** Sound waits this long for the first picture of a user who has a camera; then it is recorded alone. */
+/** Sound waits this long for the first picture of a user who has a camera; then the sound is recorded alone. */
 const FIRST_PICTURE_US = 3_000_000;
-/** Sound comes out of its encoder a block or two after the pictures of its time. */
+/** An encoder hands sound over a block or two after the pictures of its time. */
 const ENCODER_DELAY_US = 100_000;
-/** Pictures since the last key frame that are kept to be shown again; of more, only the key frame is. */
+/**
+ * At most this many pictures since the last key frame are kept to be shown again; beyond that, only the key frame is.
+ */
 const GROUP_PICTURES = 60;
 const GROUP_BYTES = 1_000_000;
 
 export type MergedFilesOptions = {
-  /** The user's row of both kinds. */
+  /** The user's row of slices with both kinds. */
   runs: SliceRuns;
-  /** Of the user's wanted tracks as they are now: how many channels the sound has, and whether there is a camera. */
+  /** The user's wanted tracks as they are now: how many channels the sound has, and whether there is a camera. */
   sends(): { channels: 1 | 2 | undefined; video: boolean };
   /** A picture could not be used, in words. */
   onLost(what: string): void;
@@ -36,7 +38,9 @@ export type MergedFilesOptions = {
 /** The kinds of a run: channels of its sound, shape of its picture. */
 type CurrentRun = { channels: 1 | 2 | undefined; shape: PictureShape | undefined; fromUs: StreamUs };
 
-/** The pictures since a key frame, with it. Of too many only the key frame is kept, and the group is not whole. */
+/**
+ * A key frame and the pictures since. When they are too many only the key frame is kept, and the group is not whole.
+ */
 type Group = { key: PassedPicture; rest: EncodedSample[]; bytes: number; isWhole: boolean };
 type Arrival = { picture: PassedPicture } | { block: EncodedBlock };
 
@@ -45,9 +49,9 @@ export class MergedFiles {
   readonly #runs: SliceRuns;
   #run: CurrentRun | undefined;
   #group: Group | undefined;
-  /** Only the key frame was shown again: what refers to later pictures cannot be shown. */
+  /** Only the key frame was shown again, so pictures that refer to later ones cannot be shown. */
   #broken = false;
-  /** Where the last picture, and the last sound that was none of silence, ended. */
+  /** Where the last picture ended, and where the last sound ended that was not silence. */
   #pictureUs = Number.NEGATIVE_INFINITY;
   #soundUs = Number.NEGATIVE_INFINITY;
   /** Decode time of the last picture written. */
@@ -58,7 +62,7 @@ export class MergedFiles {
   #keyFrameWanted = false;
   /** What slices of an earlier run hold already. */
   #known: KnownPictures | undefined;
-  /** What came and was not written yet: sound and picture are taken in one order, so that a run begins with both. */
+  /** What has come and is not written yet: sound and picture are taken in one order, so that a run begins with both. */
   #queue: Arrival[] = [];
 
   constructor(options: MergedFilesOptions) {
@@ -74,12 +78,15 @@ export class MergedFiles {
     this.#lastUs = past.picture.decodedUs;
   }
 
-  /** True while slices wait for a key frame to begin, or to take on another kind. */
+  /** True while slices wait for a key frame, to begin or to add a kind. */
   get keyFrameWanted(): boolean {
     return this.#keyFrameWanted || this.#runs.keyFrameWanted;
   }
 
-  /** How sound without gaps is wanted, and from where, microseconds of the recording; undefined while it is not. */
+  /**
+   * From where on sound must have no gaps, microseconds of the recording, and with how many channels; undefined while
+   * that is not so.
+   */
   get fills(): { fromUs: StreamUs; channels: 1 | 2 } | undefined {
     const { channels, shape, fromUs } = this.#run ?? {};
     return shape && channels && fromUs !== undefined ? { fromUs, channels } : undefined;
@@ -91,7 +98,7 @@ export class MergedFiles {
     return waiting.length > 0 ? Math.min(...waiting) : undefined;
   }
 
-  /** Takes a picture of H.264, as soon as it is there. */
+  /** Takes a picture in H.264 as soon as it has come. */
   writePicture(picture: PassedPicture): void {
     this.#queue.push({ picture });
   }
@@ -101,7 +108,7 @@ export class MergedFiles {
     this.#queue.push({ block });
   }
 
-  /** Writes what lies before `nowUs` of the recording. */
+  /** Writes everything before `nowUs` of the recording. */
   step(nowUs: StreamUs): void {
     this.#take(nowUs - ENCODER_DELAY_US);
     const waitingUs = this.#waiting[0]?.sample.ptsUs ?? Number.POSITIVE_INFINITY;
@@ -110,7 +117,7 @@ export class MergedFiles {
     if (this.#run && nowUs - lastUs >= INTERRUPTION_US) this.#end();
   }
 
-  /** Writes what it has; what comes next begins anew. */
+  /** Writes what waits; what comes next begins anew. */
   end(): void {
     this.#take(Number.POSITIVE_INFINITY);
     if (!this.#run) this.#beginAlone();
@@ -119,7 +126,7 @@ export class MergedFiles {
 
   #take(untilUs: StreamUs): void {
     if (this.#queue.length === 0) return;
-    // A key frame goes before the sound of its own time.
+    // At the same time, a key frame comes before sound.
     this.#queue.sort((a, b) => timeOf(a) - timeOf(b) || Number('block' in a) - Number('block' in b));
     let due = this.#queue.findIndex((entry) => timeOf(entry) >= untilUs);
     if (due < 0) due = this.#queue.length;
@@ -137,7 +144,7 @@ export class MergedFiles {
     }
     if (sample.keyFrame) this.#broken = false;
     const { shape: before, channels } = this.#run ?? {};
-    // Sound that came later than the picture has its place in slices from the next key frame on.
+    // Sound that came after the picture is added to slices from the next key frame on.
     const wanted = channels ?? this.#o.sends().channels;
     const isSame = before?.width === shape.width && before.height === shape.height && wanted === channels;
     if (sample.keyFrame && !isSame) this.#beginWith(picture, wanted);
@@ -161,7 +168,7 @@ export class MergedFiles {
     if (isHeard(sample.ptsUs, this.#o.past?.soundEndUs)) return;
     if (!this.#run && !this.#waitsNoMore(block)) return;
     const run = this.#run;
-    // Silence that comes out of the encoder once other slices have begun has no place in them.
+    // Silence that the encoder hands over after other slices have begun belongs to none of them.
     if (!run?.channels || (silent && sample.ptsUs < run.fromUs)) return;
     if (run.channels !== format.channels) {
       this.#end();
@@ -169,7 +176,7 @@ export class MergedFiles {
       return;
     }
     if (!silent) this.#soundUs = sample.ptsUs + sample.durationUs;
-    // Nobody knows yet whether anything follows.
+    // It is not known yet whether anything follows.
     if (silent && sample.ptsUs >= this.#pictureUs) {
       this.#silence.push(sample);
       return;
@@ -178,7 +185,7 @@ export class MergedFiles {
     this.#writeSound(sample);
   }
 
-  /** What was shown last may be shown again, where the stream goes on from it. */
+  /** The last picture may be shown again where the stream goes on from it. */
   #end(): void {
     this.#run = undefined;
     this.#silence = [];
@@ -197,18 +204,21 @@ export class MergedFiles {
     if (!group.isWhole) group.rest = [];
   }
 
-  /** Begins slices where the sender goes on without a key frame. @param atUs of what follows */
+  /**
+   * Begins slices where the sender goes on without a key frame.
+   * @param atUs of what follows
+   */
   #goOnWith(group: Group, atUs: StreamUs, channels: 1 | 2 | undefined): void {
     const waiting = this.#takeWaiting(channels);
     const beforeUs = (group.rest.length + 1) * MIN_STEP_US;
-    // A player leaves out sound that no picture stands beside: it is shown from the first sound on.
+    // A player leaves out sound that no picture accompanies, so the picture is shown from the first sound on.
     const fromUs = Math.min(atUs - beforeUs, waiting[0]?.sample.ptsUs ?? Number.POSITIVE_INFINITY);
     this.#begin({ channels, shape: group.key.shape, fromUs });
     this.#showAgain(group, fromUs);
     for (const block of waiting) this.#takeSound(block);
   }
 
-  /** Writes what the last picture takes to be shown, in a moment. */
+  /** Writes, within a moment, the pictures that are needed to show the last one. */
   #showAgain({ key, rest, isWhole }: Group, atUs: StreamUs): void {
     this.#broken = !isWhole;
     for (const [n, sample] of [key.sample, ...rest].entries()) {
@@ -226,7 +236,7 @@ export class MergedFiles {
   }
 
   /**
-   * Sound of a user with a camera waits for the first picture. A player leaves out sound that no picture stands beside,
+   * Sound of a user with a camera waits for the first picture. A player leaves out sound that no picture accompanies,
    * so the picture is shown from where the sound began.
    */
   #beginWith(picture: PassedPicture, channels: 1 | 2 | undefined): void {
@@ -240,7 +250,7 @@ export class MergedFiles {
     for (const block of waiting) this.#takeSound(block);
   }
 
-  /** True once a user who was waited for is recorded by the sound alone. */
+  /** True once the first picture has been waited for long enough, and sound is recorded alone. */
   #waitsNoMore(block: EncodedBlock): boolean {
     if (block.silent && this.#waiting.length === 0) return false;
     this.#waiting.push(block);
@@ -251,7 +261,7 @@ export class MergedFiles {
     return true;
   }
 
-  /** Begins slices of sound alone with what waits, and with `next` where nothing does. */
+  /** Begins slices of sound alone with the sound that waits, or with `next` where none does. */
   #beginAlone(next?: EncodedBlock): void {
     const first = this.#waiting[0] ?? next;
     if (!first) return;
@@ -260,7 +270,7 @@ export class MergedFiles {
     for (const held of this.#takeWaiting(channels)) this.#takeSound(held);
   }
 
-  /** The sound that waits. What has another count of channels has no place in the slices that begin. */
+  /** Takes the sound that waits. Sound with another number of channels does not fit into the slices that begin. */
   #takeWaiting(channels: 1 | 2 | undefined): EncodedBlock[] {
     return this.#waiting.splice(0).filter((block) => block.format.channels === channels);
   }

@@ -1,13 +1,13 @@
 /**
- * NewestPictures: which of a user's tracks is recorded where there is room for the pictures of one, as with a camera
- * and a screen: the newest that brought a picture, for as long as it is there.
+ * NewestPictures: chooses the track whose pictures are recorded where only one fits, as with a camera and a screen: the
+ * newest that has brought a picture, as long as it is there.
  */
 export class NewestPictures {
-  /** Numbers of tracks rise; 0 is before the first. */
+  /** Track numbers rise; 0 comes before the first. */
   #track = 0;
 
   /**
-   * Whether a picture of this track is the user's.
+   * Whether a picture of this track is recorded.
    * @param present the numbers of the user's tracks that are there
    */
   takes(track: number, present: readonly number[]): boolean {

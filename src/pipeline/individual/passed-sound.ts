@@ -1,6 +1,6 @@
 /**
  * PassedSound: the audio slices of one user whose Opus is passed on as it came (stream mode `original`). A slice ends
- * at once where packets cease (contract §4.2).
+ * as soon as packets stop (contract §4.2).
  */
 import { type RecordingUs, US } from '../../kernel/time.ts';
 import { SOUND_RATE } from '../../media/frame.ts';
@@ -10,9 +10,9 @@ import type { PlacedSample } from './due-samples.ts';
 import type { SliceRuns } from './file-sink.ts';
 import { isHeard, type RowEnd } from './row-end.ts';
 
-/** A sender that says nothing of its silence (DTX) still sends a packet each 400 ms (RFC 7587 §3.1.3). */
+/** In silence a sender with DTX still sends a packet every 400 ms (RFC 7587 §3.1.3). */
 const INTERRUPTION_US = US;
-/** Packets that were lost in between leave a gap; ones that overlap are put behind each other. */
+/** Lost packets leave a gap; overlapping ones are placed one after the other. */
 const MIN_STEP_US = 1000;
 
 export class PassedSound {
@@ -24,7 +24,10 @@ export class PassedSound {
 
   readonly #past: RowEnd | undefined;
 
-  /** @param runs the user's row of sound @param past what an earlier run of the recording left of it */
+  /**
+   * @param runs the user's row of sound
+   * @param past where an earlier run of the recording left it
+   */
   constructor(runs: SliceRuns, past?: RowEnd) {
     this.#runs = runs;
     this.#past = past;

@@ -1,8 +1,8 @@
 /**
- * PassedVideo: the video slices of one user, passed on as they came: H.264 in MPEG-TS, VP8, VP9 and AV1 in WebM.
- * A new slice begins with another codec, another size or turn of the picture, and after an interruption (contract
- * §4.2); always with a key frame, so that where a sender has none the slice before goes on, and nothing that can be
- * decoded is left out.
+ * PassedVideo: the video slices of one user, passed on as they came: H.264 in MPEG-TS, VP8, VP9 and AV1 in WebM. A new
+ * slice begins with another codec, with another size or rotation of the picture, and after an interruption (contract
+ * §4.2); always with a key frame. Until the sender has one the former slice goes on, and nothing that can be decoded is
+ * left out.
  */
 import { type RecordingUs, US } from '../../kernel/time.ts';
 import type { Orientation } from '../../media/frame.ts';
@@ -18,7 +18,7 @@ import { KnownPictures, type RowEnd } from './row-end.ts';
 
 /** Times in a file grow by at least this, the tick of WebM. */
 export const MIN_STEP_US = 1000;
-/** How long a picture is shown that nothing follows, unless those before it were shown longer. */
+/** How long the last picture is shown, unless those before it were shown longer. */
 const LAST_PICTURE_US = 33_333;
 
 export type PassedPicture = { sample: EncodedSample; codec: VideoCodec; shape: PictureShape };
@@ -26,9 +26,11 @@ export type PassedPicture = { sample: EncodedSample; codec: VideoCodec; shape: P
 export type PassedVideoOptions = {
   /** The user's row of pictures. */
   runs: SliceRuns;
-  /** Lists slices of WebM as well. */
+  /** The MPD that lists slices of WebM as well. */
   mpd?: string | undefined;
-  /** Every picture that is passed on, in order of decoding, as it comes: nobody knows yet how long it is shown. */
+  /**
+   * Called for every picture that is passed on, in decode order, as it comes: how long it is shown is not known yet.
+   */
   onPicture?(picture: PassedPicture): void;
   /** A picture could not be used, in words. */
   onLost(what: string): void;
@@ -45,12 +47,12 @@ export class PassedVideo {
   /** The last picture that was written. */
   #last: EncodedSample | undefined;
   #typicalUs = LAST_PICTURE_US;
-  /** What files of a run that was lost hold already. */
+  /** The pictures that files of a lost run hold already. */
   #known: KnownPictures | undefined;
   #keyFrameWanted = false;
-  /** The stream was interrupted and went on without a key frame: the next one begins a new slice. */
+  /** The stream was interrupted and went on without a key frame: the next key frame begins a new slice. */
   #breaking = false;
-  /** Nothing came for so long that the stream is interrupted. */
+  /** Nothing came for so long that the stream counts as interrupted. */
   #stalled = false;
 
   constructor(options: PassedVideoOptions) {
@@ -66,19 +68,17 @@ export class PassedVideo {
     this.#last = { kind: 'video', ...at, durationUs: 0, keyFrame: false, data: Buffer.alloc(0) };
   }
 
-  /** True while nothing can be written before the sender sends a key frame, or a slice waits for one to begin. */
+  /** True while nothing can be written before a key frame comes, or a slice waits for one to begin. */
   get keyFrameWanted(): boolean {
     return this.#keyFrameWanted || this.#runs.keyFrameWanted;
   }
 
-  /** As of PictureShape; 0 while there is none. */
+  /** As in PictureShape; 0 while there is no picture. */
   get rotate(): PictureShape['rotate'] {
     return this.#run?.shape.rotate ?? 0;
   }
 
-  /**
-   * Where the stretch of pictures that goes on now began, microseconds of the recording; undefined while there is none.
-   */
+  /** Where the present stretch of pictures began, microseconds of the recording; undefined while there is none. */
   get runStartUs(): RecordingUs | undefined {
     return this.#stalled ? undefined : this.#run?.startUs;
   }
@@ -91,7 +91,8 @@ export class PassedVideo {
       return;
     }
     const lastUs = this.#last?.dtsUs ?? Number.NEGATIVE_INFINITY;
-    // What was sent before the start call is shown in a moment at the file's beginning: later pictures refer to it.
+    // What was sent before the start call is shown in a moment at the file's beginning, because later pictures refer to
+    // it.
     const dtsUs = Math.max(0, sample.dtsUs ?? sample.ptsUs, lastUs + MIN_STEP_US);
     const ptsUs = Math.max(dtsUs, sample.ptsUs);
     const run = this.#run;
@@ -128,7 +129,7 @@ export class PassedVideo {
     this.#o.onPicture?.({ sample: this.#last, codec, shape });
   }
 
-  /** The picture lies in a file of an earlier run; what comes next may refer to it. */
+  /** The picture is in a file of an earlier run; later pictures may refer to it. */
   #skip({ keyFrame, data, ...sample }: PlacedSample, track: number, codec: VideoCodec): void {
     const shape = shapeOf({ keyFrame, data, ...sample }, codec, this.#run?.shape);
     if (this.#run) this.#run = { ...this.#run, track };
@@ -145,7 +146,7 @@ export class PassedVideo {
     this.#o.onPicture?.({ sample: passed, codec, shape });
   }
 
-  /** The stream ended, or is not wanted any more: what comes next begins a new slice. */
+  /** The stream ended or is no longer wanted: what comes next begins a new slice. */
   interrupt(): void {
     this.#last = undefined;
     this.#run = undefined;
@@ -156,14 +157,18 @@ export class PassedVideo {
   }
 
   /**
-   * A picture is left out: the stream ends, and goes on with a key frame, which is asked for once it is wanted again.
+   * A picture was left out: the stream ends, and goes on with a key frame, which is asked for once the stream is wanted
+   * again.
    */
   leaveOut(): void {
     this.interrupt();
     this.#keyFrameWanted = true;
   }
 
-  /** Takes note where nothing came for long. @param nowUs of the recording */
+  /**
+   * Notices when nothing has come for long.
+   * @param nowUs of the recording
+   */
   step(nowUs: RecordingUs): void {
     this.#stalled = this.#last !== undefined && nowUs - this.#last.ptsUs >= INTERRUPTION_US;
   }
@@ -184,17 +189,17 @@ export class PassedVideo {
     });
   }
 
-  /** How long pictures are shown, to be said of one that nothing follows. */
+  /** Remembers how long pictures are shown, for the last one. */
   #noteStep(nextUs: RecordingUs): void {
     const last = this.#last;
-    // Of pictures squeezed into a moment, or decoded ahead of their time, the steps tell nothing.
+    // The steps between pictures that are squeezed into a moment, or decoded early, tell nothing.
     if (!last || last.ptsUs > last.dtsUs) return;
     const shownUs = nextUs - last.dtsUs;
     if (shownUs > MIN_STEP_US && shownUs < US) this.#typicalUs = shownUs;
   }
 }
 
-/** Playlists count anticlockwise (contract §4.3), senders clockwise. A mirrored picture cannot be told. */
+/** Playlists count anticlockwise (contract §4.3), senders clockwise. A playlist cannot tell of a mirrored picture. */
 function rotateOf({ turn }: Orientation): PictureShape['rotate'] {
   return ((360 - turn) % 360) as PictureShape['rotate'];
 }

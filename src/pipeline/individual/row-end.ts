@@ -1,6 +1,6 @@
 /**
- * RowEnd: where a row of slices stood when the run that wrote it was lost, read from its newest slice. What was being
- * written is written anew, sample by sample, so that the slice goes on as if nothing had been.
+ * RowEnd: where a row of slices stood when the run that wrote it was lost, read from its newest slice. A slice that was
+ * being written is written anew, sample by sample, so that it goes on as if nothing had happened.
  */
 
 import { join } from 'node:path';
@@ -17,15 +17,17 @@ import { TsContainer } from '../../stages/mux/ts/ts-slices.ts';
 import { WebmContainer } from '../../stages/mux/webm/webm-container.ts';
 import type { SliceRuns } from './file-sink.ts';
 
-/** The same moment, told by a clock that was put together anew, or counted in a container's ticks. */
+/**
+ * Two times this close are the same moment: one may come from a restored clock, or be counted in a container's ticks.
+ */
 const SAME_US = 2000;
 
 export type RowEnd = {
   /** Whether its last slice goes on. */
   isOpen: boolean;
-  /** Where that slice begins. All microseconds of the recording. */
+  /** Where that slice begins. All times are microseconds of the recording. */
   startUs: StreamUs;
-  /** The last picture, in order of decoding, when it was decoded, and the latest to be shown. */
+  /** The last picture in decode order, and the latest in display order. */
   picture:
     | { codec: VideoCodec; shape: PictureShape; lastUs: StreamUs; decodedUs: StreamUs; highestUs: StreamUs }
     | undefined;
@@ -34,32 +36,32 @@ export type RowEnd = {
   channels: 1 | 2 | undefined;
 };
 
-/** A slice of an earlier run. `utcMs` is what its name says. */
+/** A slice of an earlier run. `utcMs` is the time in its name. */
 export type PastSlice = { dir: string; name: string; utcMs: number; isTorn: boolean };
 
 export type ReadRowOptions = {
-  /** The row's slices that were not finished, in order, and its last finished one. */
+  /** The row's unfinished slices, in order, and its last finished one. */
   torn: readonly PastSlice[];
   finished: PastSlice | undefined;
   zeroUtcMs: number;
   /** As of Run; of slices that belong into an MPD. */
   mpd: string | undefined;
   rotate: RotateEvent['rotate'];
-  /** Whether its slices hold sound beside the picture, where there is any. */
+  /** Whether its slices hold sound beside the picture, where there is sound. */
   isMerged: boolean;
 };
 
-/** A slice of both kinds that lacks one has just begun: that one waits for the other, or in a muxer. */
+/** A slice of both kinds that lacks one has just begun: that kind is still waited for, or is in a muxer. */
 const BEGINNING_US = 2_000_000;
 
 /**
- * Reads the newest slices of a row, writes to `row` those that were not finished, and tells where the row ends.
+ * Reads the newest slices of a row, writes the unfinished ones to `row` again, and tells where the row ends.
  * @returns undefined when nothing of them can be read
  */
 export async function readRow(row: SliceRuns, options: ReadRowOptions): Promise<RowEnd | undefined> {
   let end: RowEnd | undefined;
   for (const slice of options.torn) end = (await readSlice(row, slice, options)) ?? end;
-  // Of a slice that had only been begun nothing may be on disk.
+  // Of a slice that was only begun nothing may be on disk.
   return end ?? (options.finished && readSlice(row, options.finished, options));
 }
 
@@ -93,7 +95,7 @@ async function readSlice(row: SliceRuns, slice: PastSlice, options: ReadRowOptio
   return end.picture || end.soundEndUs !== undefined ? end : undefined;
 }
 
-/** What has just begun is given again by the feed, and is made again as a whole. */
+/** The feed gives again what has just begun, so the slice is made again as a whole. */
 async function isBeginning(path: string, slice: PastSlice, { video, audio }: Streams, zeroUtcMs: number) {
   if (video && audio) return false;
   let [firstUs, lastUs] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
@@ -104,7 +106,7 @@ async function isBeginning(path: string, slice: PastSlice, { video, audio }: Str
   return !(lastUs - firstUs >= BEGINNING_US);
 }
 
-/** A slice that ends within its first samples is none. */
+/** A slice that ends within its first samples does not count. */
 async function streamsOf(path: string): Promise<Streams | undefined> {
   try {
     const streams = await probeSlice(path);
@@ -116,15 +118,15 @@ async function streamsOf(path: string): Promise<Streams | undefined> {
 }
 
 /**
- * The samples of a slice. Of a torn one the last of each kind are left out: they may be cut off, and whoever wrote them
- * has said of nothing so late that it is on disk.
+ * The samples of a slice. From a torn one the last of each kind are left out: they may be cut off, and none so late was
+ * reported to be on disk.
  */
 async function* whole(path: string, slice: PastSlice, zeroUtcMs: number): AsyncGenerator<EncodedSample> {
   const held = new Map<MediaKind, EncodedSample>();
   const samples = readSamples(path, (slice.utcMs - zeroUtcMs) * 1000);
   for (;;) {
     const next = await samples.next().catch((error) => {
-      // A reader may call what it finds at the tear an error.
+      // A reader may report an error at the tear.
       if (slice.isTorn) return undefined;
       throw error;
     });
@@ -163,19 +165,22 @@ function containerOf(name: string, { video, audio }: Streams): (() => SliceConta
   return () => new TsContainer({ video: size, audio });
 }
 
-/** Tells pictures that a file holds already from those that follow it, where a feed is read again. */
+/** Tells pictures that a file holds already from those after them, when a feed is read again. */
 export class KnownPictures {
   readonly #lastUs: StreamUs;
   readonly #highestUs: StreamUs;
   #isPast = false;
 
-  /** @param lastUs of the last one in the file, in order of decoding @param highestUs of the latest to be shown */
+  /**
+   * @param lastUs time of the last picture in the file, in decode order
+   * @param highestUs time of the latest to be shown
+   */
   constructor(lastUs: StreamUs, highestUs: StreamUs) {
     this.#lastUs = lastUs;
     this.#highestUs = highestUs;
   }
 
-  /** Ask in order of decoding. */
+  /** Ask in decode order. */
   has(ptsUs: StreamUs): boolean {
     if (this.#isPast) return false;
     if (ptsUs > this.#highestUs + SAME_US) this.#isPast = true;
@@ -185,7 +190,7 @@ export class KnownPictures {
   }
 }
 
-/** Whether sound at `ptsUs` lies in a file that ends at `endUs`. */
+/** Whether a file that ends at `endUs` holds the sound at `ptsUs`. */
 export function isHeard(ptsUs: StreamUs, endUs: StreamUs | undefined): boolean {
   return endUs !== undefined && ptsUs < endUs - SAME_US;
 }

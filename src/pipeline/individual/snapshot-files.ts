@@ -1,6 +1,4 @@
-/**
- * SnapshotFiles: pictures of one user in, JPEG files on the spool out, one after another.
- */
+/** SnapshotFiles: takes pictures of one user and writes JPEG files to the spool, one after another. */
 
 import { open, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -12,7 +10,7 @@ import type { NativePicture } from '../../stages/codec/picture-pool.ts';
 import { snapshotName } from '../../stages/mux/names.ts';
 import { finishPart, partPath } from '../../stages/mux/spool-file.ts';
 
-/** Pictures that may wait for the disk. */
+/** How many pictures may wait for the disk. */
 const MAX_WAITING = 3;
 
 export type SnapshotFilesOptions = {
@@ -35,7 +33,7 @@ export class SnapshotFiles {
     this.#o = options;
   }
 
-  /** Pictures whose file is not there yet. */
+  /** How many pictures have no file yet. */
   get waiting(): number {
     return this.#waiting;
   }
@@ -62,19 +60,19 @@ export class SnapshotFiles {
     });
   }
 
-  /** Pictures given up since the last call. */
+  /** How many pictures were given up since the last call. */
   takeDropped(): number {
     const dropped = this.#dropped;
     this.#dropped = 0;
     return dropped;
   }
 
-  /** Resolves when all files that could be written are there. */
+  /** Resolves when all files that could be written are written. */
   finish(): Promise<void> {
     return this.#writing;
   }
 
-  /** Undefined when it cannot be: a sender's odd picture must not end the recording. */
+  /** Undefined when the picture cannot be encoded: a sender's odd picture must not end the recording. */
   async #encode(picture: NativePicture): Promise<Buffer | undefined> {
     try {
       return await encodeJpeg(picture);
@@ -90,14 +88,14 @@ export class SnapshotFiles {
     const { dir, uid, zeroUtcMs, baseName, onFile } = this.#o;
     let startUtcMs = Math.trunc(zeroUtcMs + Math.round(ptsUs / 1000));
     let name = snapshotName(baseName, startUtcMs);
-    // The user's other track, a moment before or after it, may have given a picture the same millisecond.
+    // Another track of the user, just before or after this one, may have given a picture the same millisecond.
     while (!(await writePart(join(dir, name), jpeg))) name = snapshotName(baseName, ++startUtcMs);
     const bytes = await finishPart(join(dir, name));
     await onFile({ type: 'snapshot', name, uid, startUtcMs, durationUs: 0, bytes });
   }
 }
 
-/** Writes `<path>.part`. False when somebody else writes it, or wrote it. */
+/** Writes `<path>.part`. False when somebody else is writing it or has written it. */
 async function writePart(path: string, data: Buffer): Promise<boolean> {
   const part = partPath(path);
   const file = await open(part, 'wx').catch((error: NodeJS.ErrnoException) => {

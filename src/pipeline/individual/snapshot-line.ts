@@ -1,7 +1,7 @@
 /**
- * SnapshotLine: a JPEG of one video track every so often. Samples are kept encoded, and as few as can be are decoded:
- * where the sender answers requests, one is sent just before a picture is due, and only the key frame it brings is
- * decoded.
+ * SnapshotLine: takes a JPEG of one video track at every interval. Samples are kept encoded and as few as possible are
+ * decoded: where the sender answers requests, a key frame is asked for just before a picture is due, and only that key
+ * frame is decoded.
  */
 import { type RecordingUs, US } from '../../kernel/time.ts';
 import type { Orientation } from '../../media/frame.ts';
@@ -14,31 +14,34 @@ import { isBlack } from './black.ts';
 import { SnapshotFiles } from './snapshot-files.ts';
 
 /**
- * From this interval on a key frame is asked for; below, it would cost the sender more than decoding everything costs
- * here.
+ * From this interval on key frames are asked for; for shorter ones they would cost the sender more than decoding
+ * everything costs here.
  */
 const ASKING_FROM_US = 5 * US;
-/** How long before a picture is due the key frame is asked for; one that comes in this time is the picture. */
+/** How long before a picture is due a key frame is asked for; one that comes within this time is the picture. */
 const LEAD_US = 500_000;
-/** How long the sender has to answer, in its own time. */
+/** How long the sender may take to answer, in its own time. */
 const PATIENCE_US = US;
-/** A picture that was taken a little before the request can still be the answer, as it was not encoded yet. */
+/** A picture taken a little before the request can still be the answer, because it was not encoded yet. */
 const ENCODING_US = 100_000;
-/** Samples come here some time after they came in, so an answer is seen late; until then no second request is made. */
+/** Samples arrive here with a delay, so an answer is seen late; until then no second request is made. */
 const RETRY_US = 4 * US;
-/** Nothing for this long: the video is stopped, and requests are of no use. */
+/** After this much silence the video has stopped, and requests are useless. */
 const STOPPED_US = 4 * US;
-/** So few pictures are decoded rather than waited for. */
+/** Up to this many pictures are decoded rather than waited for. */
 const FEW = 20;
-/** How many samples are kept undecoded since the last key frame: with requests, and without. */
+/** How many samples since the last key frame are kept undecoded: with requests, and without. */
 const KEPT_ASKING = 300;
 const KEPT_FOLLOWING = 60;
-/** Of so many it is asked, ahead of time and once, whether the sender answers. */
+/** At this many samples one early request finds out whether the sender answers. */
 const PROBE_AT = 270;
 const KEPT_BYTES = 2_000_000;
-/** Samples decoded in one call while the present is caught up with, so that nobody else is held up for long. */
+/**
+ * At most this many samples are decoded in one call while catching up with the present, so that nobody else is held up
+ * for long.
+ */
 const BATCH = 10;
-/** How soon it is tried again when the picture was black. */
+/** How soon another picture is tried when one was black. */
 const BLACK_RETRY_US = 10 * US;
 
 export type SnapshotLineOptions = {
@@ -52,7 +55,7 @@ export type SnapshotLineOptions = {
   baseName: string;
   /** UTC of the recording's zero, Unix milliseconds. */
   zeroUtcMs: number;
-  /** A picture lies finished on the spool. Called in order, the next call only after this one has resolved. */
+  /** A picture is finished and on the spool. Called in order, and again only after this has resolved. */
   onFile(file: Snapshot): Promise<void>;
   /** A picture's file could not be written, in words. */
   onLost(what: string): void;
@@ -60,7 +63,7 @@ export type SnapshotLineOptions = {
   lastUs?: RecordingUs | undefined;
 };
 
-/** What the sender said of a sample beside the stream. */
+/** What the sender said of a sample besides the stream. */
 export type Shown = { color?: VideoColor | undefined; orientation?: Orientation | undefined };
 
 type Kept = Shown & { data: Buffer; ptsUs: RecordingUs; keyFrame: boolean };
@@ -70,16 +73,16 @@ export class SnapshotLine {
   readonly #files: SnapshotFiles;
   readonly #asks: boolean;
   #decoder: VideoDecoder | undefined;
-  /** What the decoder has to be given to come to the present; begins with a key frame or continues what it had. */
+  /** What the decoder must get to reach the present; begins with a key frame or continues what the decoder had. */
   #kept: Kept[] = [];
   #keptBytes = 0;
   /** Nothing can be decoded before the next key frame. */
   #cold = true;
   #newestUs = Number.NEGATIVE_INFINITY;
-  /** When the next picture is due; every interval from `#zeroUs`, the time of the first. */
+  /** When the next picture is due; from `#zeroUs`, the time of the first, at every interval. */
   #dueUs: RecordingUs | undefined;
   #zeroUs: RecordingUs | undefined;
-  /** When a key frame was asked for that has not come, and when one was last asked for. */
+  /** When the key frame was asked for that has not come, and when one was last asked for. */
   #askedUs: RecordingUs | undefined;
   #lastAskedUs = Number.NEGATIVE_INFINITY;
   /** Whether the sender answers requests, as far as is known. */
@@ -96,12 +99,12 @@ export class SnapshotLine {
     this.#dueUs = options.lastUs + options.intervalUs;
   }
 
-  /** Pictures taken that do not lie on the spool yet. */
+  /** How many pictures were taken and are not on the spool yet. */
   get waiting(): number {
     return this.#files.waiting;
   }
 
-  /** Samples decoded so far. */
+  /** How many samples have been decoded. */
   get decoded(): number {
     return this.#decoded;
   }
@@ -135,15 +138,15 @@ export class SnapshotLine {
   }
 
   /**
-   * Goes on with what there is to do.
+   * Does what is due.
    * @param nowUs the present, microseconds of the recording; not how far samples have been pushed
-   * @returns whether the sender should be asked for a key frame now, once; it is not said again before an answer could
+   * @returns whether the sender should be asked for a key frame now, once; true is not repeated before an answer could
    * be seen
    */
   poll(nowUs: RecordingUs): { keyFrameWanted: boolean } {
     if (this.#closed) return { keyFrameWanted: false };
     const stopped = this.#newestUs < nowUs - STOPPED_US;
-    // Who does not send at all cannot be said not to answer, nor be waited for.
+    // Nobody can say whether a silent sender answers, and it is not waited for.
     if (stopped) this.#askedUs = undefined;
     this.#advance(BATCH);
     const keyFrameWanted = !stopped && this.#isKeyFrameOfUse(nowUs) && nowUs - this.#lastAskedUs >= RETRY_US;
@@ -154,17 +157,19 @@ export class SnapshotLine {
     return { keyFrameWanted };
   }
 
-  /** Snapshots given up since the last call because the disk was too slow for them, or they could not be encoded. */
+  /**
+   * How many snapshots were given up since the last call, because the disk was too slow or they could not be encoded.
+   */
   takeDropped(): number {
     return this.#files.takeDropped();
   }
 
-  /** No more samples come: takes what is due, resolves when all lies on the spool, and frees everything. */
+  /** No more samples come: takes what is due, resolves when everything is on the spool, and frees everything. */
   async finish(): Promise<void> {
     try {
       this.#askedUs = undefined;
       if (!this.#closed) this.#advance(Number.POSITIVE_INFINITY);
-      // Of B-frames the last pictures are in the decoder yet.
+      // With B-frames the last pictures are still in the decoder.
       if (!this.#closed && !this.#cold && this.#decoder) this.#take(this.#decoder.flush(), false);
       await this.#files.finish();
     } finally {
@@ -172,34 +177,34 @@ export class SnapshotLine {
     }
   }
 
-  /** Frees what is native; snapshots being written are still finished. Calling it again does nothing. */
+  /** Frees everything native; snapshots that are being written are still finished. Calling it again does nothing. */
   close(): void {
     this.#closed = true;
     this.#chill();
   }
 
   #isKeyFrameOfUse(nowUs: RecordingUs): boolean {
-    // All is decoded in any case; only after damage does that need a key frame.
+    // Everything is decoded anyway; only damage makes that need a key frame.
     if (!this.#asks) return this.#cold;
-    // Once it is known whether the sender answers, it is known what need not be kept.
+    // Once it is known whether the sender answers, it is known which samples need not be kept.
     if (this.#answers === undefined && this.#kept.length >= PROBE_AT) return true;
     return nowUs >= this.#due().fromUs && !this.#isTaking();
   }
 
-  /** `fromUs`: a key frame from here on will do. */
+  /** `fromUs`: a key frame from here on is good enough. */
   #due(): { dueUs: RecordingUs; fromUs: RecordingUs } {
     const dueUs = this.#dueUs ?? Number.POSITIVE_INFINITY;
     return { dueUs, fromUs: this.#asks ? Math.max(0, dueUs - LEAD_US) : dueUs };
   }
 
-  /** Whether the next sample that is kept should be decoded for the picture that is due. */
+  /** Whether the next kept sample must be decoded for the picture that is due. */
   #isTaking(): boolean {
     const first = this.#kept[0];
     if (!first) return false;
     const { dueUs, fromUs } = this.#due();
     if (first.keyFrame && first.ptsUs >= fromUs) return true;
     if (this.#newestUs < dueUs) return false;
-    // An answer that may be under way saves decoding many.
+    // An answer that may be on its way saves decoding many samples.
     return this.#kept.length <= FEW || this.#askedUs === undefined || this.#answers === false;
   }
 
@@ -207,11 +212,11 @@ export class SnapshotLine {
     for (let n = 0; n < batch && this.#isTaking(); n++) this.#decodeNext();
   }
 
-  /** Holds what is kept within its bounds. */
+  /** Keeps what is kept within its bounds. */
   #trim(): void {
     const limit = this.#asks ? KEPT_ASKING : KEPT_FOLLOWING;
     while (this.#kept.length > limit || (this.#keptBytes > KEPT_BYTES && this.#kept.length > 1)) {
-      // Who answers will send a key frame when it is needed; of others everything has to be decoded.
+      // A sender that answers will send a key frame when it is needed; from others everything must be decoded.
       if (this.#asks && this.#answers) {
         this.#chill();
         return;
@@ -231,7 +236,7 @@ export class SnapshotLine {
     const pictures = this.#decoder.decode(sample);
     const broken = this.#decoder.undecodable > undecodable || pictures.some(({ damaged }) => damaged);
     this.#take(pictures, sample.keyFrame);
-    // What refers to a damaged picture is damaged too.
+    // A picture that refers to a damaged one is damaged too.
     if (broken) this.#chill();
   }
 
@@ -256,7 +261,7 @@ export class SnapshotLine {
     }
     this.#files.add(picture, ptsUs);
     this.#zeroUs ??= ptsUs;
-    // One that was late is not followed at once by the next.
+    // When one picture was late the next does not follow at once.
     const intervals = Math.floor((ptsUs - this.#zeroUs) / intervalUs + 0.5) + 1;
     this.#dueUs = this.#zeroUs + intervals * intervalUs;
   }

@@ -1,6 +1,6 @@
 /**
- * SoundFiles: the audio slices of one user, from encoded blocks. Silence is written once sound follows it, so that a
- * slice ends with its last sound.
+ * SoundFiles: the audio slices of one user, made from encoded blocks. Silence is written only when sound follows it, so
+ * that a slice ends with its last sound.
  */
 import type { EncodedSample } from '../../media/sample.ts';
 import { Fmp4Container } from '../../stages/mux/mp4/fmp4-container.ts';
@@ -16,7 +16,7 @@ type SoundPast = { audio?: RowEnd | undefined; fragments?: RowEnd | undefined };
 export class SoundFiles {
   readonly #runs: SliceRuns;
   readonly #rows: UserRows;
-  /** The same sound again for an MPD, as players of MPDs take no MPEG-TS. */
+  /** The same sound again for an MPD, because players of MPDs do not take MPEG-TS. */
   #fragments: SliceRuns | undefined;
   #mpd: string | undefined;
   #run: number | undefined;
@@ -27,7 +27,7 @@ export class SoundFiles {
   /** The slice that an earlier run left goes on with the first block. */
   #goesOn: boolean;
 
-  /** @param past what an earlier run of the recording left of both rows */
+  /** @param past where an earlier run of the recording left both rows */
   constructor(rows: UserRows, past: SoundPast = {}) {
     this.#rows = rows;
     this.#past = past;
@@ -36,7 +36,7 @@ export class SoundFiles {
     this.#runs = rows.row('audio');
   }
 
-  /** From now on the MPD of this name lists the sound as well, or none does any more. */
+  /** From now on this MPD lists the sound as well; undefined: no MPD does any more. */
   useMpd(mpd: string | undefined): void {
     if (mpd === this.#mpd) return;
     this.#mpd = mpd;
@@ -75,7 +75,7 @@ export class SoundFiles {
     this.#runs.end();
   }
 
-  /** Silence too: whoever wants it filled has a picture beside it. */
+  /** Writes silence too: when it is asked for, there is a picture beside it. */
   #writeFragment(sample: EncodedSample, format: AacFormat): void {
     if (!this.#fragments || this.#mpd === undefined || isHeard(sample.ptsUs, this.#past.fragments?.soundEndUs)) return;
     if (sample.ptsUs - this.#fragmentEndUs > sample.durationUs) this.#fragments.end();

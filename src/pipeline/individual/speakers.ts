@@ -1,6 +1,6 @@
 /**
- * One file with every speaker of a recording of single users: a track of sound each, gapless from the recording's zero
- * to its end, so that an editor that knows nothing of times has everybody in step (ADR 0022).
+ * One file with every speaker of a recording of single users: one track of sound each, without gaps from the
+ * recording's zero to its end, so that an editor that knows nothing of times has everybody in sync (ADR 0022).
  */
 import { join } from 'node:path';
 import type { Manifest } from '../../contract/line/manifest.ts';
@@ -23,22 +23,22 @@ import { UserSound } from '../remix/user-sound.ts';
 
 /** Sound is decoded this far before it is taken, so that a block's neighbours are there. */
 const AHEAD_US = 120_000;
-/** Blocks that are made of one user before the next user's: about a second. */
+/** How many blocks of one user are made before the next user's turn: about a second. */
 const BLOCKS_AT_ONCE = 45;
-/** As far as sound may be added before it is taken. */
+/** How far ahead sound may be added before it is taken. */
 const MIXER_MS = 2000;
 
 export type SpeakersOptions = {
   /** The spool folder, where the slices are and the file goes. */
   dir: string;
   manifest: Manifest;
-  /** Something of the recording could not be used, in words; the file goes on without it. */
+  /** Something of the recording could not be used, in words; the file is made without it. */
   onProblem(what: string): void;
 };
 
 /**
- * Writes `<sid>_<cname>_speakers.mka`; undefined when nobody was heard. It takes memory for each user who was, and none
- * for how long that was. Throws a Fault when the file cannot be written.
+ * Writes `<sid>_<cname>_speakers.mka`; undefined when nobody was heard. Its memory grows with the number of users
+ * heard, not with the time. Throws a Fault when the file cannot be written.
  */
 export async function makeSpeakers({ dir, manifest, onProblem }: SpeakersOptions): Promise<SpeakersFile | undefined> {
   const { sid, cname, zeroUtcMs, endUs } = manifest;
@@ -74,10 +74,10 @@ export async function makeSpeakers({ dir, manifest, onProblem }: SpeakersOptions
   }
 }
 
-/** Two where any of the slices has two: a track has as many from its beginning to its end. */
+/** Two when any of the slices has two: a track has the same number from beginning to end. */
 async function channelsOf(dir: string, slices: readonly CastSlice[]): Promise<1 | 2> {
   for (const { name } of slices) {
-    // One that cannot be read is told of when its sound is due.
+    // A slice that cannot be read is told of when its sound is due.
     const { audio } = await probeSlice(join(dir, name)).catch(() => ({ audio: undefined }));
     if (audio?.channels === 2) return 2;
   }
@@ -105,7 +105,7 @@ class Speaker {
     this.channels = channels;
     this.#holds = holds;
     this.#sound = new UserSound(slices, 0, channels, read, onProblem);
-    // One user's sound cannot add up to more than it was.
+    // The sound of one user alone cannot add up beyond full scale.
     this.#mixer = new SoundMixer({ channels, aheadMs: MIXER_MS, limited: false });
     this.#encoder = new FlacEncoder(channels);
   }
@@ -114,7 +114,7 @@ class Speaker {
     return this.#encoder.extradata;
   }
 
-  /** Blocks `from` to `until` of the recording, without what was on hold. Called in order. */
+  /** Blocks `from` to `until` of the recording, without those on hold. Called in order. */
   async encode(from: number, until: number): Promise<EncodedSample[]> {
     const samples: EncodedSample[] = [];
     await this.#sound.decodeUntil(this.#holds.timeOf(until) + AHEAD_US, (start, sound) =>

@@ -1,6 +1,6 @@
 /**
  * TranscodedSound: one user's decoded sound as AAC, at its absolute place. A gap is filled with silence, so that later
- * sound keeps its place; one of 15 s ends the slice (contract §4.2), and nothing is written of it.
+ * sound keeps its place; a gap of 15 s ends the slice (contract §4.2) and is not written.
  */
 import { type RecordingUs, US } from '../../kernel/time.ts';
 import { SOUND_RATE, type Sound } from '../../media/frame.ts';
@@ -11,16 +11,16 @@ import { INTERRUPTION_US } from './file-sink.ts';
 
 /** AAC-LC, kbit/s: what speech and music over WebRTC carry, and a little more. */
 const BITRATE_KBPS = { 1: 48, 2: 128 } as const;
-/** How far ahead of what is encoded sound is kept, milliseconds. */
+/** How far ahead of the encoder sound is kept, milliseconds. */
 const AHEAD_MS = 2000;
 const AHEAD_SAMPLES = SOUND_RATE;
-/** Nothing for this long is a pause. */
+/** A gap this long is a pause. */
 const PAUSE_SAMPLES = SOUND_RATE / 2;
 const INTERRUPTION_SAMPLES = (INTERRUPTION_US / US) * SOUND_RATE;
 
-/** How the encoder was set up, for a container. */
+/** The encoder's parameters, for a container. */
 export type AacFormat = { sampleRate: number; channels: 1 | 2; extradata: Buffer };
-/** An encoded block. `run` grows when the stream begins anew; `silent` where there was no sound. */
+/** An encoded block. `run` grows when the stream begins anew; `silent` tells that there was no sound. */
 export type EncodedBlock = { sample: EncodedSample; run: number; silent: boolean; format: AacFormat };
 
 type Voice = { encoder: AudioEncoder; mixer: SoundMixer; format: AacFormat; tags: { run: number; silent: boolean }[] };
@@ -33,11 +33,11 @@ export class TranscodedSound {
   /** Where the sound so far ends, in samples from the recording's zero. */
   #end = Number.NEGATIVE_INFINITY;
 
-  /** Where blocks of an earlier run of the recording ended: those of this one stand in one row with them. */
+  /** Where the blocks of an earlier run ended: those of this run continue the same row. */
   #past: number | undefined;
 
   /**
-   * @param onBlock takes every block that is ready, in order
+   * @param onBlock takes every finished block, in order
    * @param pastUs where the sound of an earlier run of the recording ended
    */
   constructor(onBlock: (block: EncodedBlock) => void, pastUs?: RecordingUs) {
@@ -60,16 +60,16 @@ export class TranscodedSound {
       this.#track = track;
     }
     const voice = this.#voice;
-    // A gap that nobody wanted filled is jumped over.
+    // A gap that need not be filled is skipped.
     const isOther = voice !== undefined && voice.format.channels !== channels;
     if (isOther && !isNew) {
-      // What has other channels cannot stand in the same file.
+      // Sound with another number of channels cannot be in the same file.
       this.#completeBlock();
       this.#run++;
     }
     const isFar = voice && start - voice.mixer.position >= INTERRUPTION_SAMPLES;
     if (isFar || isOther) this.rest();
-    // What is missing since the sound of an earlier run is silence.
+    // What is missing since the sound of an earlier run is filled with silence.
     const fromSample = goesOn && !isNew ? Math.min(start, this.#end) : start;
     const current = this.#voice ?? this.#open(channels, Math.max(0, fromSample));
     while (start - current.mixer.position > AHEAD_SAMPLES) this.#encode(current);
@@ -78,7 +78,7 @@ export class TranscodedSound {
   }
 
   /**
-   * Encodes what is complete up to `untilUs` of the recording; with `filled`, silence too, from `fromUs` at the
+   * Encodes what is complete before `untilUs` of the recording; with `filled` also silence, from `fromUs` at the
    * earliest.
    */
   advance(untilUs: RecordingUs, filled?: { fromUs: RecordingUs; channels: 1 | 2 }): void {
@@ -89,12 +89,12 @@ export class TranscodedSound {
     if (!voice) return;
     const limit = filled ? until : Math.min(until, this.#end);
     while (voice.mixer.position + AAC_BLOCK <= limit) this.#encode(voice);
-    // The last sound before a pause is not left in the encoder, which hands a block over once it has the next two.
+    // An encoder hands a block over only once it has the next two; the last sound before a pause must not stay in it.
     if (!filled && until - this.#end >= PAUSE_SAMPLES)
       while (voice.mixer.position < this.#end + 2 * AAC_BLOCK) this.#encode(voice);
   }
 
-  /** Hands over all that is held and frees what is native; what comes next begins anew. */
+  /** Hands over everything that is held and frees everything native; what comes next begins anew. */
   rest(): void {
     const voice = this.#voice;
     if (!voice) return;

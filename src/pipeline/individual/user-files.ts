@@ -1,6 +1,4 @@
-/**
- * UserFiles: all that is made of one user's streams: slices of picture and of sound, merged ones, snapshots.
- */
+/** UserFiles: everything that is made of one user's streams: slices of picture, of sound and of both, and snapshots. */
 
 import type { IndividualPlan } from '../../contract/line/plan.ts';
 import { messageOf } from '../../kernel/fault.ts';
@@ -22,10 +20,10 @@ import { SnapshotLine } from './snapshot-line.ts';
 import { SoundFiles } from './sound-files.ts';
 import { TranscodedSound } from './transcoded-sound.ts';
 
-/** What a stream that pauses wrote last is handed to the system after this. */
+/** When a stream pauses, what it wrote last is handed to the system after this time. */
 const FLUSH_US = 250_000;
 
-/** What is read of a row, as of readRow. */
+/** What readRow needs to read a row. */
 export type PastRowFiles = PastRow & Pick<ReadRowOptions, 'torn' | 'finished' | 'rotate'>;
 
 /** What earlier runs of the recording left of a user. */
@@ -55,12 +53,12 @@ export class UserFiles {
   #passedSound: PassedSound | undefined;
   #merged: MergedFiles | undefined;
   #snapshots: { track: number; line: SnapshotLine } | undefined;
-  /** Resolves when the snapshots of former tracks lie on the spool. */
+  /** Resolves when the snapshots of former tracks are on the spool. */
   #snapshotsDone: Promise<void> = Promise.resolve();
-  /** Where the rows ended of which earlier runs of the recording left something. */
+  /** Where the rows ended that earlier runs of the recording wrote to. */
   readonly #past = new Map<RowType, RowEnd>();
   #pastUs = Number.NEGATIVE_INFINITY;
-  /** Tracks whose sound turned out to be of two channels. */
+  /** Tracks whose sound turned out to have two channels. */
   readonly #stereo = new Set<number>();
   #snapshotUs: RecordingUs | undefined;
 
@@ -72,7 +70,7 @@ export class UserFiles {
     this.#mpd = plan.streamMode === 'standard' ? mpdName(userBaseName(sink.baseName, uid, 'av')) : undefined;
   }
 
-  /** Goes on from what earlier runs left: slices that were being written are written anew, and go on. */
+  /** Goes on from what earlier runs left: their unfinished slices are written anew, and continued. */
   async goOn({ rows, snapshotUs }: UserPast): Promise<void> {
     const { zeroUtcMs } = this.#o.sink;
     this.#snapshotUs = snapshotUs;
@@ -86,20 +84,22 @@ export class UserFiles {
     }
   }
 
-  /** How the picture that is written now is to be turned, degrees anticlockwise. */
+  /** How players must turn the picture that is written now, degrees anticlockwise. */
   get rotate(): RotateEvent['rotate'] {
     return this.#video?.rotate ?? 0;
   }
 
   /**
-   * Up to where earlier runs have written, microseconds of the recording: what comes before may still be read again.
+   * Up to where earlier runs have written, microseconds of the recording: the feed may still give again what comes
+   * before.
    */
   get pastUs(): RecordingUs {
     return this.#pastUs;
   }
 
   /**
-   * From where on something that was taken may not be on disk, microseconds of the recording; undefined when all is.
+   * From here on something that was taken may not be on disk, microseconds of the recording; undefined when everything
+   * is.
    */
   get unflushedUs(): StreamUs | undefined {
     const held = [this.#rows.unflushedUs, this.#merged?.unflushedUs].filter((us) => us !== undefined);
@@ -115,7 +115,7 @@ export class UserFiles {
     return (forSnapshot || this.#video?.keyFrameWanted || this.#merged?.keyFrameWanted) ?? false;
   }
 
-  /** Takes the next picture of a track, in order of decoding. */
+  /** Takes the next picture of a track, in decode order. */
   takePicture({ track, format }: Track, sample: PlacedSample): void {
     const { plan } = this.#o;
     if (format.kind !== 'video') return;
@@ -150,7 +150,7 @@ export class UserFiles {
     this.#passedSound.push(sample, track, this.#channelsOf(from));
   }
 
-  /** A sample of a track is not wanted. What is wanted next may refer to it, so it begins anew. */
+  /** A sample of a track is not wanted. The next wanted one may refer to it, so the stream begins anew. */
   leaveOut({ format }: Track): void {
     if (format.kind === 'audio') this.#passedSound?.interrupt();
     else {
@@ -171,7 +171,7 @@ export class UserFiles {
     for (let n = 0; n < dropped; n++) this.#tellLost('a snapshot could not be made in time');
   }
 
-  /** The user's tracks have ended: files end here, and nothing is kept that costs memory. */
+  /** The user's tracks have ended: files end here, and everything that costs memory is freed. */
   rest(): void {
     this.#video?.interrupt();
     this.#passedSound?.interrupt();
@@ -182,7 +182,7 @@ export class UserFiles {
     this.#endSnapshots();
   }
 
-  /** Something of the user broke: its files end as they are, and what comes next begins anew. */
+  /** Something of the user failed: the files end as they are, and what comes next begins anew. */
   restart(): void {
     this.#rows.end();
     this.#sound?.close();
@@ -196,7 +196,7 @@ export class UserFiles {
     this.#past.clear();
   }
 
-  /** Ends all files; resolves when they lie on the spool. */
+  /** Ends all files; resolves when they are on the spool. */
   async finish(): Promise<void> {
     this.rest();
     await Promise.all([this.#rows.finish(), this.#snapshotsDone]);
@@ -259,12 +259,12 @@ export class UserFiles {
     return this.#stereo.has(track) ? 2 : saidChannels(format);
   }
 
-  /** Whether the picture is one that only WebM takes, so that an MPD is made. */
+  /** Whether only WebM can hold the picture, so that an MPD is made. */
   #sendsWebm(): boolean {
     return this.#o.tracks().some(({ format }) => format.kind === 'video' && format.codec !== 'h264');
   }
 
-  /** An MPD shows a picture only where there is sound beside it, so silence goes where a user's own is missing. */
+  /** An MPD shows a picture only with sound beside it, so silence is written where the user's own sound is missing. */
   #fillsBesideWebm(): { fromUs: RecordingUs; channels: 1 | 2 } | undefined {
     const fromUs = this.#mpd === undefined ? undefined : this.#video?.runStartUs;
     const audio = this.#o.tracks().find(({ format }) => format.kind === 'audio');
@@ -274,7 +274,7 @@ export class UserFiles {
   #mergedFiles(): MergedFiles | undefined {
     const { plan, tracks } = this.#o;
     if (plan.streamMode !== 'standard') return undefined;
-    // Sound whose picture goes into an MPD is merged with nothing else.
+    // Sound whose picture is listed in an MPD is merged with nothing else.
     if (this.#sendsWebm()) {
       this.#merged?.end();
       return undefined;

@@ -1,6 +1,4 @@
-/**
- * AudioLine: one received audio track, from RTP to sound in the mixer at its absolute place.
- */
+/** AudioLine: one received audio track, from RTP to decoded sound at its absolute place. */
 
 import type { TrackState } from '../../contract/line/channel-state.ts';
 import type { HostUs, RecordingUs, SenderUs } from '../../kernel/time.ts';
@@ -12,7 +10,7 @@ import { HeardSound } from '../../stages/codec/heard-sound.ts';
 import { ReceivedTrack, type ReceivedTrackOptions } from '../tracks/received-track.ts';
 import { saidChannels } from '../tracks/said-channels.ts';
 
-/** Packets that may wait, 40 s of 20 ms each. */
+/** How many packets may wait, 40 s of 20 ms each. */
 const MAX_WAITING = 2000;
 
 export class AudioLine {
@@ -20,11 +18,11 @@ export class AudioLine {
   readonly #heard: HeardSound;
   readonly #isAsSent: boolean;
   #waiting: ReceivedSample[] = [];
-  /** The last sample that was made use of, by this line or the one that it goes on for. */
+  /** The last sample that was used, by this line or by the one that it continues. */
   #usedRtpTime: number | undefined;
   #dropped = 0;
 
-  /** @param channels of the sound that is handed over; `asSent` is as many as the sender turns out to send */
+  /** @param channels of the sound that is handed over; `asSent` means as many as the sender turns out to send */
   constructor(options: ReceivedTrackOptions, channels: 1 | 2 | 'asSent') {
     const { format } = options.track;
     if (format.kind !== 'audio') throw new TypeError('an AudioLine takes an audio track');
@@ -44,7 +42,7 @@ export class AudioLine {
     this.#received.onSenderReport(ntpUs, rtpTimestamp, arrivalUs);
   }
 
-  /** Takes what the jitter buffer lets go. Sound has no key frames to ask for. */
+  /** Takes what the jitter buffer releases. Sound has no key frames to ask for. */
   poll(nowUs: HostUs): false {
     this.#enqueue(this.#received.take(nowUs).samples);
     return false;
@@ -75,7 +73,7 @@ export class AudioLine {
     for (const sample of this.#waiting.splice(0, due)) {
       if (this.#isAsSent && this.#heard.codec === 'opus' && isStereoOpus(sample.data)) this.#heard.widen();
       if (this.#usedRtpTime !== undefined && sample.rtpTime <= this.#usedRtpTime) {
-        // It was heard already. The decoder has to have heard it too, to go on from it.
+        // The sample was heard already; but to go on from it the decoder must have decoded it too.
         this.#heard.prepare(sample.data);
         continue;
       }

@@ -1,13 +1,13 @@
 /**
- * Backgrounds: which images are seen in a frame, by what the layout names and what is there of it (contract §4.7). An
- * image is shown only once it is there; until then what was shown in its place stays.
+ * Backgrounds: which images are shown in a frame, by what the layout names and what has been loaded (contract §4.7). An
+ * image is shown only once it is loaded; until then what was shown in its place stays.
  */
 import type { RecordingUs } from '../../kernel/time.ts';
 import type { Picture } from '../../media/frame.ts';
 import type { Look, ShownImages, UserImage } from './canvas.ts';
 import type { ImageName, ImageState } from './images.ts';
 
-/** As Images, which has them. */
+/** The part of Images that is used here. */
 export type ImageSource = {
   want(name: ImageName, what: string): void;
   at(name: ImageName, atUs: RecordingUs): ImageState;
@@ -15,11 +15,11 @@ export type ImageSource = {
 };
 
 type Render = UserImage['render'];
-/** How much a user shows: `live` moves, or did a moment ago; `still` stands still; `none` was given up. */
+/** What a user shows: `live` moves, or did a moment ago; `still` stands still; `none` has ended. */
 export type UserView = 'live' | 'still' | 'none';
 
 type Named = ImageName & { render: Render };
-/** Where an image stands: under everybody, or in a user's place. */
+/** Where an image stands: behind everybody, or in a user's place. */
 const CANVAS = '';
 
 export class Backgrounds {
@@ -33,7 +33,7 @@ export class Backgrounds {
     this.#images = images;
   }
 
-  /** A look was told that will hold from some frame on: its images are loaded from now on. */
+  /** A look was announced that will hold from some frame on: its images are loaded from now on. */
   announce(look: Look): void {
     this.#newest = [];
     for (const { named, what } of imagesOf(look)) {
@@ -43,8 +43,8 @@ export class Backgrounds {
   }
 
   /**
-   * The images of the frame at `atUs`. Frames are asked about in order.
-   * @param views of the users who have a place; an image stands where one does not move
+   * The images of the frame at `atUs`. Call it in order of frames.
+   * @param views of the users who have a place; an image replaces a picture that does not move
    */
   at(look: Look, views: ReadonlyMap<string, UserView>, atUs: RecordingUs): ShownImages {
     const { backgrounds, backgroundColor } = look;
@@ -66,15 +66,15 @@ export class Backgrounds {
 
   /**
    * Forgets the images of looks that no frame has any more.
-   * @param looks those that hold, or will
-   * @param others images that are wanted beside theirs, and before them
+   * @param looks those that hold now or later
+   * @param others images that are wanted besides theirs, and rank before them
    */
   forget(looks: readonly Look[], others: readonly ImageName[] = []): void {
     const later = looks.toReversed().flatMap((look) => imagesOf(look).map(({ named }) => named));
     this.#images.keep([...others, ...this.#newest, ...this.#shown.values(), ...later]);
   }
 
-  /** The first that can be had. While one is being loaded, what was shown before it stays, if anything was. */
+  /** The first image that can be had. While one is loading, what was shown before stays, if anything was. */
   #pick(place: string, wanted: Named[], before: Named | undefined, atUs: RecordingUs): UserImage | undefined {
     for (const named of wanted) {
       const state = this.#images.at(named, atUs);

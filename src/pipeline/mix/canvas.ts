@@ -1,6 +1,4 @@
-/**
- * Canvas: the one picture of a composite recording, drawn anew for each frame from whoever is there.
- */
+/** Canvas: the one picture of a composite recording, drawn anew for each frame. */
 import type { BackgroundImages, Layout, VideoPlan } from '../../contract/line/plan.ts';
 import type { Picture } from '../../media/frame.ts';
 import { LayerBlender } from '../../stages/codec/layer.ts';
@@ -9,7 +7,7 @@ import { Scaler } from '../../stages/codec/scaler.ts';
 import { placeUsers } from '../../stages/compose/layout/place.ts';
 import { type Overlay, PictureCompositor } from '../../stages/compose/picture-compositor.ts';
 
-/** How a frame is laid out (contract §1.4), apart from who is in it. */
+/** How a frame looks (contract §1.4), apart from who is in it. */
 export type Look = {
   layout: Layout;
   /** `#RRGGBB` */
@@ -19,10 +17,10 @@ export type Look = {
 
 /** An image in a user's place. */
 export type UserImage = { picture: Picture; render: 'crop' | 'fit' };
-/** The images of one frame: under everybody, and in the places of users. */
+/** The images of one frame: behind everybody, and in the places of users. */
 export type ShownImages = { canvas: Picture | undefined; users: ReadonlyMap<string, UserImage> };
 
-/** Which of the users who are there have a place. */
+/** Which of the users in the channel have a place. */
 export function usersIn(look: Look, uids: string[]): ReadonlySet<string> {
   return new Set(placeUsers(look.layout, uids).map(({ uid }) => uid));
 }
@@ -33,7 +31,7 @@ export class Canvas {
   readonly #blender = new LayerBlender();
   readonly #compositor: PictureCompositor;
   readonly #size: { width: number; height: number };
-  /** The canvas image as it is drawn, and what it was made from. */
+  /** The canvas image as it is drawn, and its source. */
   #backdrop: { source: Picture; picture: Picture } | undefined;
 
   constructor({ width, height }: Pick<VideoPlan, 'width' | 'height'>) {
@@ -44,8 +42,8 @@ export class Canvas {
 
   /**
    * @param uids users in join order
-   * @param images those shown instead of pictures, and under them; none when left out
-   * @param overlays over all of it
+   * @param images shown behind users and instead of their pictures; none when left out
+   * @param overlays drawn over everything
    * @returns a picture that keeps its pixels until the next call
    */
   draw(
@@ -74,7 +72,7 @@ export class Canvas {
     this.#pool.close();
   }
 
-  /** The image cut to cover the canvas, made once. */
+  /** The image, cropped to cover the canvas; made once. */
   #cover(source: Picture | undefined): Picture | undefined {
     if (this.#backdrop && this.#backdrop.source === source) return this.#backdrop.picture;
     this.#backdrop?.picture.free();

@@ -20,29 +20,29 @@ import { type MixCheckpoint, type MixMoment, mixCheckpointSchema } from './mix-c
 
 const TS_RATE = 90_000;
 const TS_ZERO = rescale(TS_ZERO_US, US, TS_RATE);
-/** Slices further apart than this had an interruption between them. */
+/** When slices are further apart than this, there was an interruption between them. */
 const INTERRUPTION_MS = 500;
 
-/** What makes one picture and one sound. */
+/** Plans of recordings with one picture and one sound. */
 type CompositePlan = MixPlan | WebPlan;
 
-/** Where files end: the first frame and the first sample, from the files' zero, that none of them holds. */
+/** Where the files end: the first frame and the first sample, counted from the files' zero, that none of them holds. */
 type End = { frame: number; sample: number };
 
 export type EarlierRuns = {
   /** Where the files begin, microseconds of the recording. */
   originUs: RecordingUs;
   end: End;
-  /** Of the next slice. */
+  /** The number of the next slice. */
   sliceIndex: number;
-  /** Slices that are whole now, in this run's folder, and not in its journal yet. */
+  /** Slices that have been made whole, in this run's folder and not in its journal yet. */
   mended: Segment[];
-  /** A moment at or before the end from which the run can go on; undefined where there is none. */
+  /** A moment at or before the end from which the run can go on; undefined when there is none. */
   moment: MixMoment | undefined;
-  /** As of the newest checkpoint; 0 where there is none. */
+  /** As in the newest checkpoint; 0 when there is none. */
   heldUs: number;
   heldAtUs: RecordingUs | undefined;
-  /** In words: what could not be read. */
+  /** What could not be read, in words. */
   problems: string[];
 };
 
@@ -57,11 +57,11 @@ export async function readEarlierRuns(start: StartCommand, plan: CompositePlan):
   const { checkpoint, problems } = await readCheckpoint(earlierDirs, mixCheckpointSchema);
   const slices = slicesOf(spool);
   const torn = tornSlices(spool, slices.at(-1)?.file);
-  // A playlist of its own begins with this run.
+  // This run begins a playlist of its own.
   const lastListed = plan.failoverNames ? undefined : slices.at(-1)?.file;
   const firstUtcMs = slices[0]?.file.startUtcMs ?? torn[0]?.startUtcMs;
   if (!checkpoint && firstUtcMs === undefined) return undefined;
-  // A recording of the version before has no checkpoint; its slices' names say it to the millisecond.
+  // A recording of an earlier version has no checkpoint; the names of its slices tell the origin to the millisecond.
   const originUs = checkpoint?.originUs ?? ((firstUtcMs ?? zeroUtcMs) - zeroUtcMs) * 1000;
   const reader = new Reader(plan, zeroUtcMs + originUs / 1000);
   const last = slices.at(-1);
@@ -69,7 +69,7 @@ export async function readEarlierRuns(start: StartCommand, plan: CompositePlan):
   if (last) end = (await reader.read(join(last.dir, last.file.name), last.file.startUtcMs, false, end))?.end ?? end;
   const mended: Segment[] = [];
   for (const [n, part] of torn.entries()) {
-    // One that another one follows was complete, and not renamed yet.
+    // A slice that another one follows was complete, but had not been renamed.
     const read = await reader.readFurthest(part, n === torn.length - 1, end);
     if (!read) break;
     const before = mended.at(-1) ?? lastListed;
@@ -98,7 +98,7 @@ class Reader {
     this.#filesZeroUtcMs = filesZeroUtcMs;
   }
 
-  /** What is whole of the version of a slice that goes furthest; undefined when that is nothing. */
+  /** The whole part of that version of a slice that goes furthest; undefined when there is none. */
   async readFurthest({ paths, startUtcMs }: TornSlice, isTorn: boolean, before: End): Promise<Kept | undefined> {
     let furthest: Kept | undefined;
     for (const path of paths) {
@@ -108,7 +108,7 @@ class Reader {
     return furthest;
   }
 
-  /** What of the slice at `path` is whole, and where it ends; undefined when that is nothing. */
+  /** The whole part of the slice at `path`, and where it ends; undefined when there is none. */
   async read(path: string, startUtcMs: number, isTorn: boolean, before: End): Promise<Kept | undefined> {
     const file = await readFile(path);
     const near = Math.round((startUtcMs - this.#filesZeroUtcMs) * 90) + TS_ZERO;
@@ -118,7 +118,7 @@ class Reader {
     const { kept, left, videoStart, videoEnd, audioEnd } = cutUnits(units, { isTorn, pictureTicks, soundTo });
     const lacks = (this.#fps !== undefined && videoEnd === undefined) || kept.length === 0;
     if (lacks) return undefined;
-    // A slice begins with its picture; a run's first sound may begin a little earlier.
+    // A slice begins with its picture; only a run's first sound may begin a little earlier.
     const from = videoStart ?? kept[0]!.pts;
     const to = videoEnd ?? audioEnd ?? from;
     const end = {
@@ -130,7 +130,7 @@ class Reader {
   }
 }
 
-/** One that no run finished. Each run that wrote to it, or had begun to keep what is whole of it, left a version. */
+/** A slice that no run finished. Each run that wrote to it, or had begun to keep its whole part, left a version. */
 type TornSlice = { paths: string[]; startUtcMs: number };
 
 function slicesOf({ files }: RecordingSpool): { dir: string; file: Segment }[] {
@@ -139,7 +139,7 @@ function slicesOf({ files }: RecordingSpool): { dir: string; file: Segment }[] {
   return slices.sort((a, b) => a.file.startUtcMs - b.file.startUtcMs);
 }
 
-/** Slices that no journal lists, behind the last that one does, in their order. */
+/** Slices that no journal lists, after the last that one does, in order. */
 function tornSlices({ leftovers }: RecordingSpool, last: Segment | undefined): TornSlice[] {
   const from = last ? last.startUtcMs + last.durationUs / 1000 - INTERRUPTION_MS : Number.NEGATIVE_INFINITY;
   const byName = new Map<string, TornSlice>();
@@ -156,7 +156,7 @@ function tornSlices({ leftovers }: RecordingSpool, last: Segment | undefined): T
   return [...byName.values()].sort((a, b) => a.startUtcMs - b.startUtcMs);
 }
 
-/** Writes what is whole of a slice into this run's folder, under the name that this run gives it. */
+/** Writes the whole part of a slice into this run's folder, under the name that this run gives it. */
 async function keepSlice(
   { spoolDir }: StartCommand,
   { baseName, video }: CompositePlan,

@@ -10,7 +10,7 @@ import { Patience } from './patience.ts';
 
 /** How far behind the present pictures are composed. A stop encodes this much at once. */
 const DELAY_US = 1_000_000;
-/** How far behind while somebody's media is incomplete: a gap may still be filled, packets may be late. */
+/** How far behind while somebody's media is incomplete: a gap may still be filled, and packets may be late. */
 const MAX_DELAY_US = 2_000_000;
 /** While nobody is there nothing is recorded for this long: if nobody comes back, the file ends with the last user. */
 const HOLD_EMPTY_US = 60_000_000;
@@ -56,11 +56,11 @@ export class Horizon {
 
   end({ atMonoUs, reason, message }: SessionEnd): void {
     const atUs = toRecording(atMonoUs, this.#o.zeroUs);
-    // An empty channel adds nothing: the file ends with the last user who was held for.
+    // An empty channel adds nothing: when the horizon waits for users, the file ends with the last one.
     this.#ended = { endUs: Math.min(atUs, this.#heldUs(atUs) ?? atUs), reason, message };
   }
 
-  /** An earlier run made the recording up to `atUs`, and its channel is gone: nobody is there until they come back. */
+  /** An earlier run made the recording up to `atUs`, and its channel is gone: nobody is there until users come back. */
   loseChannel(atUs: RecordingUs): void {
     this.#lost = { atUs, emptyUs: this.#o.session.emptySinceUs };
   }

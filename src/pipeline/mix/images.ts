@@ -1,7 +1,7 @@
 /**
- * Images: those that a recording's layouts name, fetched and decoded beside the making of frames. Each lies in the
- * run's folder with the moment from which it is shown, so that a run that goes on shows the same; a bad one is told and
- * left out, and never ends a recording.
+ * Images: the images that a recording's layouts name, fetched and decoded beside the making of frames. Each is kept in
+ * the run's folder with the moment from which it is shown, so that a later run shows the same. A bad image is told of
+ * and left out; it never ends a recording.
  */
 import { createHash } from 'node:crypto';
 import { readFile, rm, writeFile } from 'node:fs/promises';
@@ -16,26 +16,28 @@ import { toColor } from '../../stages/compose/color.ts';
 import { readNotes, writeNotes } from '../checkpoint/checkpoint-file.ts';
 
 /**
- * An image of a layout; the same address over another colour is another one, as it may be seen through. Without a
+ * An image of a layout. The same address over another colour is another image, because it may be translucent. Without a
  * colour it keeps its alpha.
  */
 export type ImageName = { url: string; backgroundColor?: string | undefined };
 export type ImageState =
   | { is: 'loading' }
   | { is: 'failed' }
-  /** `picture` stays the images' own, and is valid until the next call of `keep` or `close`. */
+  /** Images owns `picture`, which is valid until the next call of `keep` or `close`. */
   | { is: 'ready'; picture: Picture };
 
 export type ImagesOptions = {
-  /** The run's folder, and those of the runs before it, oldest first. */
+  /** The run's folder, and the folders of the runs before it, oldest first. */
   dir: string;
   earlierDirs: readonly string[];
-  /** The canvas; no image is kept larger than it takes to cover it. */
+  /** The canvas; no image is kept larger than is needed to cover it. */
   cover: { width: number; height: number };
   clock: Clock;
-  /** The file at an address, as of `fetchImage`. */
+  /** Fetches the file at an address, as `fetchImage` does. */
   fetch(url: string, signal: AbortSignal): Promise<Buffer>;
-  /** The first frame that is not made yet, in recording time: an image that is ready is shown from it on. */
+  /**
+   * The first frame that has not been made yet, in recording time: an image that becomes ready is shown from there on.
+   */
   nextUs(): RecordingUs;
   onDegraded(what: string): void;
 };
@@ -43,26 +45,26 @@ export type ImagesOptions = {
 const NOTES_NAME = 'images.json';
 const notesSchema = z.object({
   version: z.literal(1),
-  /** `key` stands for an address and a colour, which are not written down: an address may hold credentials. */
+  /** `key` stands for an address and a colour; the address is not written down, because it may hold credentials. */
   images: z.array(z.object({ key: z.string(), file: z.string().regex(/^image-[0-9a-f]+$/), fromUs: z.number() })),
 });
 type Note = z.infer<typeof notesSchema>['images'][number];
 
-/** Waits before an address is asked again whose server, or the way to it, may do better later. */
+/** How long an address is left alone before it is asked again, when its server or the way to it may work later. */
 const RETRY_MS = [1000, 5000];
-/** Fetched at once, of at most 6 MB each. */
+/** How many images are fetched at once, of at most 6 MB each. */
 const LANES = 6;
-/** Two layouts with an image for each user, and one for the canvas, and some watermarks. */
+/** Room for two layouts with an image for each user, one for the canvas, and some watermarks. */
 const MAX_HELD = 44;
 
 type Image = {
   name: ImageName;
   key: string;
-  /** What it is for, in words. */
+  /** What the image is for, in words. */
   what: string;
   fromUs: RecordingUs;
   state: ImageState;
-  /** Aborted when nobody wants it any more. */
+  /** Aborted when nobody wants the image any more. */
   dropped: AbortController;
 };
 
@@ -72,7 +74,7 @@ export class Images {
   #earlier: readonly Note[] = [];
   #waiting: (() => void)[] = [];
   #busy = 0;
-  /** One image is decoded at a time: each takes many times its size meanwhile. */
+  /** One image is decoded at a time, because decoding takes many times its size. */
   #decoding: Promise<unknown> = Promise.resolve();
   #noting: Promise<void> = Promise.resolve();
   readonly #loads = new Set<Promise<void>>();
@@ -82,7 +84,7 @@ export class Images {
     this.#o = options;
   }
 
-  /** Reads what the runs before this one had. */
+  /** Reads the images of the runs before this one. */
   static async open(options: ImagesOptions): Promise<Images> {
     const images = new Images(options);
     const { notes, problems } = await readNotes(options.earlierDirs, NOTES_NAME, notesSchema);
@@ -91,7 +93,10 @@ export class Images {
     return images;
   }
 
-  /** Begins to load an image, if it is not loading or loaded already. `what` it is for, in words. */
+  /**
+   * Begins to load an image, unless it is loading or loaded.
+   * @param what it is for, in words
+   */
   want(name: ImageName, what: string): void {
     const key = keyOf(name);
     if (this.#held.has(key)) return;
@@ -109,29 +114,29 @@ export class Images {
     void load.finally(() => this.#loads.delete(load));
   }
 
-  /** Resolves when all that an earlier run showed is there again. */
+  /** Resolves when everything that an earlier run showed is loaded again. */
   async restored(): Promise<void> {
     await this.#restored;
   }
 
-  /** What there is of an image for the frame at `atUs`. One that nobody wanted has failed. */
+  /** The state of an image for the frame at `atUs`. An image that nobody wanted has failed. */
   at(name: ImageName, atUs: RecordingUs): ImageState {
     const image = this.#held.get(keyOf(name));
     if (!image) return { is: 'failed' };
     return image.state.is === 'ready' && image.fromUs > atUs ? { is: 'loading' } : image.state;
   }
 
-  /** Forgets all but those in `wanted`, the most important first; of too many the last. */
+  /** Forgets all images but those in `wanted`, the most important first; when they are too many, the last ones too. */
   keep(wanted: Iterable<ImageName>): void {
     const kept = new Set([...new Set([...wanted].map(keyOf))].slice(0, MAX_HELD));
     for (const image of this.#held.values()) if (!kept.has(image.key)) this.#drop(image);
   }
 
-  /** Frees all pictures, and gives up what is being loaded. Resolves when nothing is. */
+  /** Frees all pictures and gives up what is loading. Resolves when nothing loads any more. */
   async close(): Promise<void> {
     for (const { dropped } of this.#held.values()) dropped.abort();
     await Promise.all(this.#loads);
-    // What is there is noted first: another run may go on from it.
+    // The notes are finished first, because another run may go on from them.
     await this.#noting;
     for (const { state } of this.#held.values()) if (state.is === 'ready') state.picture.free();
     this.#held.clear();
@@ -142,20 +147,20 @@ export class Images {
     image.dropped.abort();
     if (image.state.is !== 'ready') return;
     image.state.picture.free();
-    // Another image may be of the same file.
+    // Another image may use the same file.
     const isShared = [...this.#held.values()].some(({ name }) => name.url === image.name.url);
-    // What cannot be removed goes with the folder.
+    // A file that cannot be removed now is removed with the folder.
     if (!isShared) this.#note(() => rm(join(this.#o.dir, fileOf(image.name)), { force: true })).catch(() => {});
   }
 
-  /** False when no earlier run's folder has it. */
+  /** False when no earlier run's folder has the image. */
   async #restore(image: Image, { file, fromUs }: Note): Promise<boolean> {
     for (const dir of this.#o.earlierDirs.toReversed()) {
       try {
         await this.#take(image, await readFile(join(dir, file)), () => fromUs);
         return true;
       } catch {
-        // A run that was lost while it wrote the file; one before it may have it, or the server of the image.
+        // A run was lost while it wrote the file; an earlier run may have it, or the image's server.
       }
     }
     return false;
@@ -180,7 +185,7 @@ export class Images {
     }
   }
 
-  /** The file, where it lies here already because another image is of the same address. */
+  /** The file, if it is in this folder already because another image has the same address. */
   async #kept({ name }: Image): Promise<Buffer | undefined> {
     const isKept = (other: Image) => other.name.url === name.url && other.state.is === 'ready';
     if (![...this.#held.values()].some(isKept)) return undefined;
@@ -188,7 +193,7 @@ export class Images {
     return await readFile(join(this.#o.dir, fileOf(name))).catch(() => undefined);
   }
 
-  /** Makes a picture of a file, and keeps the file for a run that goes on. Rejects with a Fault when it is no image. */
+  /** Makes a picture of a file, and keeps the file for a later run. Rejects with a Fault when it is no image. */
   async #take(image: Image, bytes: Buffer, shownFrom: () => RecordingUs): Promise<void> {
     const { cover, dir, onDegraded } = this.#o;
     const { backgroundColor } = image.name;
@@ -207,7 +212,7 @@ export class Images {
     );
   }
 
-  /** Changes files, and then the notes of them, one after the other. */
+  /** Changes files and then the notes about them, one change after another. */
   #note(change: () => Promise<void>): Promise<void> {
     const noted = this.#noting.then(change).then(() => {
       const images: Note[] = [];
@@ -232,7 +237,7 @@ export class Images {
   }
 }
 
-/** False when the wait was given up. */
+/** Resolves to false when the wait was given up. */
 function waited(clock: Clock, ms: number, signal: AbortSignal): Promise<boolean> {
   return sleep(clock, ms, signal).then(
     () => true,

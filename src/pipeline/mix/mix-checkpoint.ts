@@ -12,11 +12,11 @@ export const mixCheckpointSchema = z.object({
   mode: z.literal(['mix', 'web']),
   /** Where the files begin, microseconds of the recording. */
   originUs: z.number(),
-  /** Where this run's files begin, and whether they go on from an earlier run's. */
+  /** Where this run's files begin, and whether they continue an earlier run's. */
   begun: z.object({ ...momentMembers, continues: z.boolean() }),
   /**
-   * Of a web page: how much of the recording before `heldAtUs` was on hold and is in no file, microseconds. Without
-   * `heldAtUs` (of the version before) nothing more was on hold until the next run.
+   * Only of a web page: how much of the recording before `heldAtUs` was on hold and is in no file, microseconds.
+   * Without `heldAtUs` (in checkpoints of an earlier version) nothing more was on hold until the next run.
    */
   heldUs: z.number().optional(),
   heldAtUs: z.number().optional(),
@@ -24,7 +24,7 @@ export const mixCheckpointSchema = z.object({
   moment: z
     .object({
       ...momentMembers,
-      /** How much of the recording before it was on hold, samples; it may lie within a hold. */
+      /** How much of the recording before the moment was on hold, samples; the moment may lie within a hold. */
       heldSamples: z.int().optional(),
       channel: channelStateSchema,
       mixer: soundMixerStateSchema.optional(),

@@ -1,6 +1,6 @@
 /**
- * MixOutput: canvases and sound in, finished files on the spool out. Holds the encoders and the writers of one
- * recording; picture and sound are encoded once and go to every file that was asked for.
+ * MixOutput: takes canvases and sound, and makes finished files on the spool. It holds the encoders and the writers of
+ * one recording; picture and sound are encoded once and go to every file that was asked for.
  */
 import type { AudioPlan, MixPlan, VideoPlan } from '../../contract/line/plan.ts';
 import { messageOf } from '../../kernel/fault.ts';
@@ -19,14 +19,14 @@ import { FileNotes } from '../tracks/file-notes.ts';
 
 /** Samples per block of sound. */
 export const AUDIO_BLOCK = AAC_BLOCK;
-/** An encoder of sound that goes on is given at least so much of what came before. */
+/** An encoder of sound that goes on must first get at least this much of what came before. */
 export const PRIMING_SAMPLES = 2 * AUDIO_BLOCK;
 /** Key frames stand this far apart, so that a slice of at least 15 s (contract §4.2) is one of exactly 15 s. */
 const KEY_INTERVAL_S = 3;
 
-/** Somebody who is given what goes to the files too, as soon as it is encoded, and never keeps them waiting. */
+/** Gets everything that goes to the files as soon as it is encoded, and never makes the files wait. */
 export type LiveOutput = {
-  /** Before the first sample. */
+  /** Called before the first sample. */
   begin(streams: {
     video: Pick<VideoPlan, 'width' | 'height' | 'fps' | 'bitrateKbps'> & { extradata: Buffer };
     audio: AudioPlan & { sampleRate: number; extradata: Buffer };
@@ -44,28 +44,27 @@ export type MixOutputOptions = {
   /** Wall time of the files' zero, Unix milliseconds. */
   zeroUtcMs: number;
   /**
-   * Where a recording goes on that an earlier run wrote until then; the first frame and the first sample, from the
-   * files' zero.
+   * Where this run goes on after an earlier run: the first frame and the first sample, counted from the files' zero.
    */
   from?: { frame: number; sample: number; sliceIndex: number; continues: boolean; heldUs?: number } | undefined;
-  /** Threads of the video encoder; left out: as many as keep up with the clock. */
+  /** Threads of the video encoder; when left out, as many as keep up with the clock. */
   threads?: number | undefined;
   /** A slice was begun at `startUtcMs`, Unix milliseconds. */
   onSliceStart(startUtcMs: number): void;
   /**
-   * Something of an output could not be written, in words; the other outputs go on. Where this is left out, the first
+   * Something of an output could not be written, in words; the other outputs go on. Without this callback the first
    * such failure is thrown.
    */
   onLost?: ((output: string, what: string) => void) | undefined;
-  /** A file lies finished on the spool and in its journal. */
+  /** A file is finished, on the spool and in its journal. */
   onFile(file: SpooledFile): void;
-  /** Of a recording with picture and sound. */
+  /** Only for a recording with picture and sound. */
   live?: LiveOutput | undefined;
 };
 
 export class MixOutput {
   readonly #options: MixOutputOptions;
-  /** None while the recording is on hold. */
+  /** Undefined while the recording is on hold. */
   #video: VideoEncoder | undefined;
   #audio: AudioEncoder | undefined;
   readonly #writers: (TsSlices | Mp4Files)[] = [];
@@ -123,18 +122,19 @@ export class MixOutput {
     return new MixOutput(options, await Journal.open(options.spoolDir));
   }
 
-  /** As of Slices; undefined without slices. */
+  /** As in Slices; undefined without slices. */
   get flushed(): Flushed | undefined {
     return this.#slices?.flushed;
   }
 
-  /** Notes a file that was made beside the streams, before any of theirs. */
+  /** Notes a file that was made beside the streams, before any file of the streams. */
   keep(file: SpooledFile): Promise<void> {
     return this.#notes.add(file);
   }
 
   /**
-   * Encodes and writes one canvas as frame `frame` of the files. The canvas stays the caller's. Await before the next.
+   * Encodes and writes one canvas as frame `frame` of the files. The caller keeps the canvas. Await it before the next
+   * call.
    */
   async writePicture(canvas: Picture, frame: number): Promise<void> {
     if (this.#video) await this.#write(await this.#video.encode(canvas, frame));
@@ -149,8 +149,8 @@ export class MixOutput {
   }
 
   /**
-   * The recording is on hold from before frame `frame` on. All that came before lies on the spool and in its journal
-   * when this resolves, and nothing is encoded until `resume`.
+   * The recording is on hold from frame `frame` on. When this resolves everything before it is on the spool and in its
+   * journal; nothing is encoded until `resume`.
    */
   async hold(frame: number): Promise<void> {
     await this.#flush();
@@ -161,16 +161,16 @@ export class MixOutput {
 
   /**
    * Goes on with sample `sample`, right where `hold` left off, and with a key frame.
-   * @param heldUs how long the recording was on hold so far, all in all
+   * @param heldUs how long all holds so far took together
    */
   async resume(sample: number, heldUs: number): Promise<void> {
     for (const writer of this.#writers) writer.resume(heldUs);
     this.#openEncoders(sample);
-    // What was held was faded out.
+    // The sound before the hold was faded out.
     await this.prime(sample);
   }
 
-  /** Has an encoder of sound that goes on with sample `sample` think of silence before it. */
+  /** Makes the encoder of sound, which goes on with sample `sample`, assume silence before it. */
   async prime(sample: number): Promise<void> {
     const { audio } = this.#options;
     if (!audio) return;
@@ -187,7 +187,7 @@ export class MixOutput {
     await this.#journal.close();
   }
 
-  /** Frees what is native. Files that were not finished stay behind as `.part`. Calling it again does nothing. */
+  /** Frees everything native. Unfinished files stay behind as `.part`. Calling it again does nothing. */
   close(): void {
     this.#closeEncoders();
     for (const writer of this.#writers) writer.close();
@@ -214,7 +214,7 @@ export class MixOutput {
     if (this.#audio) await this.#write(this.#audio.flush());
   }
 
-  /** An MP4 that lacks nothing is made from the slices when the recording is over, where there are any. */
+  /** The MP4 lacks something. Where there are slices, a complete one is made from them when the recording is over. */
   #loseMp4(mp4: Mp4Files, what: string): void {
     if (this.#slices) mp4.abandon();
     const output = this.#slices

@@ -25,11 +25,13 @@ import { Participants } from './participants.ts';
 import { PictureClock } from './picture-clock.ts';
 import { Scene } from './scene.ts';
 
-/** How often packets are passed on and it is looked whether something is due. */
+/** How often packets are passed on and what is due is made. */
 const STEP_MS = 20;
 /** Frames are made in bursts of this length: caches stay warm, and nobody waits for the single frame. */
 const BURST_US = 200_000;
-/** Holds so far back, in blocks of sound, are only counted: more than what is composed and not written. */
+/**
+ * Holds this far back, in blocks of sound, are only counted: further than anything that is composed and not written.
+ */
 const FORGET_BLOCKS = 1000;
 /** A recording without a picture moves on in steps of this many frames a second. */
 const SOUND_ONLY_FPS = 25;
@@ -41,7 +43,7 @@ export class MixRecording implements Recording {
   readonly #context: LineContext;
   readonly #clock: Clock;
   readonly #participants: Participants;
-  /** Absent when the recording has no picture. */
+  /** Undefined when the recording has no picture. */
   readonly #scene: Scene | undefined;
   readonly #sound: MixSound;
   readonly #session: FeedSession;
@@ -49,19 +51,22 @@ export class MixRecording implements Recording {
   readonly #timer: Timer;
   #output: MixOutput | undefined;
   #pictureClock: PictureClock | undefined;
-  /** What is known of holds before the files begin, and when they are from then on. */
+  /** The holds that are known before the files begin; afterwards `#holds` knows them. */
   readonly #holdsAhead: Timeline<boolean>;
   #holds: HoldLine | undefined;
   /** The output has been put on hold. */
   #onhold = false;
   /** Where the first media is, in a recording that begins on hold. */
   #firstMediaUs: RecordingUs | undefined;
-  /** Up to where the recording is made, or was passed over. */
+  /** Up to where the recording has been made, or was passed over. */
   #reachedUs: RecordingUs = 0;
   readonly #pace = new Pace();
   /** What earlier runs left; undefined when nothing was recorded yet. */
   readonly #earlier: EarlierRuns | undefined;
-  /** Where the files of this run begin; what lies before is made for what follows from it, and not written. */
+  /**
+   * Where the files of this run begin; what lies before is made only because later frames and samples depend on it, and
+   * is not written.
+   */
   #begun: MixCheckpoint['begun'] = { frame: 0, sample: 0, continues: false };
   readonly #moments: Moments;
   readonly #losses: Losses;
@@ -167,7 +172,7 @@ export class MixRecording implements Recording {
     }
   }
 
-  /** Returns from when on it really holds. */
+  /** Returns from when on the change really holds. */
   #changeHold(fromUs: RecordingUs, onhold: boolean): RecordingUs {
     const holds = this.#holds;
     if (!holds) return this.#holdsAhead.change(fromUs, onhold);
@@ -203,12 +208,12 @@ export class MixRecording implements Recording {
     if (this.#horizon.ended) await this.#finish(this.#horizon.ended);
   }
 
-  /** Sets the file's first moment: the start call if media was there already, otherwise the first media. */
+  /** Sets the first moment of the files: the start call if media was there by then, otherwise the first media. */
   async #begin(): Promise<void> {
     this.#firstMediaUs ??= this.#participants.firstMediaUs();
     const firstUs = this.#unheldFrom(this.#firstMediaUs);
     if (firstUs === undefined || firstUs > this.#horizon.atUs) {
-      // No frame will be made of the time so far.
+      // No frame will be made of this time.
       if (this.#holdsAhead.at(this.#horizon.atUs)) {
         this.#participants.passOver(this.#horizon.atUs);
         this.#participants.soundUntil(this.#horizon.atUs, () => {});
@@ -233,13 +238,13 @@ export class MixRecording implements Recording {
   }
 
   /**
-   * Goes on where the files of earlier runs end, from the moment before that which they kept, if the feed is still the
-   * same.
+   * Goes on where the files of earlier runs end. If the feed is still the same, it begins from the moment that those
+   * runs kept before their end.
    */
   async #goOn({ originUs, end, mended, moment, sliceIndex }: EarlierRuns): Promise<void> {
     if (!this.#horizon.ended) {
       if (!this.#participants.hasBegun) return;
-      // Until then packets are taken and put in order as they were the first time.
+      // Until that moment packets are only taken and put in order, as they were the first time.
       if (moment && this.#participants.goesOn && this.#session.nowUs < moment.channel.takenUs) return;
     }
     const from = this.#participants.goesOn ? moment : undefined;
@@ -247,7 +252,7 @@ export class MixRecording implements Recording {
     this.#begun = { frame: endFrame, sample: end.sample, continues: sliceIndex > 0 };
     const holds = new HoldLine(originUs, this.#holdsAhead);
     this.#holds = holds;
-    // In the files, and then in the recording.
+    // Counted in the files here, and in the recording below.
     const sampleAt = from?.sample ?? Math.max(0, end.sample - PRIMING_SAMPLES);
     const heldSamples = from?.heldSamples ?? this.#heldSamplesAt(holds, sampleAt);
     this.#sound.begin(holds, sampleAt + heldSamples, from);
@@ -260,7 +265,7 @@ export class MixRecording implements Recording {
     for (const slice of mended) await this.#output?.keep(slice);
   }
 
-  /** How much was on hold before a sample of the files, as far as holds are known. */
+  /** How many samples were on hold before a sample of the files, as far as holds are known. */
   #heldSamplesAt(holds: HoldLine, sample: number): number {
     const atUs = holds.toRecording((sample * US) / SOUND_RATE);
     return Number.isFinite(atUs) ? Math.round(holds.blockAt(atUs) * AUDIO_BLOCK) - sample : 0;
@@ -278,10 +283,10 @@ export class MixRecording implements Recording {
     await writeCheckpoint(spoolDir, { version: 1, mode: 'mix', originUs, begun, moment } satisfies MixCheckpoint);
     this.#output = await MixOutput.open({
       ...{ video, audio, mp4Limit, baseName, spoolDir, from },
-      // What a run after the first would write begins in the middle: MP4s are made from the slices then, at the end.
+      // A run after the first would begin its MP4 in the middle; after the end it is made from the slices instead.
       files: { ...files, mp4: files.mp4 && generation === 1 },
       zeroUtcMs: zeroUtcMs + originUs / 1000,
-      // A slice that goes on from another run's begins where that one ended.
+      // A slice that continues another run's begins where that one ended.
       onSliceStart: (startUtcMs) =>
         this.#context.emit({ type: 'sliceStarted', startUtcMs, discontinueUtcMs: startUtcMs, trackType }),
       onLost: (output, what) => this.#losses.add(output, what),
@@ -335,7 +340,8 @@ export class MixRecording implements Recording {
   async #recordPicture(clock: PictureClock, atUs: RecordingUs): Promise<void> {
     const scene = this.#scene;
     if (!scene || !this.#output) return;
-    // A picture belongs to the frame nearest to it; shown at the first one after it, all would be half a frame late.
+    // A picture belongs to the nearest frame; shown at the first frame after it, all pictures would be half a frame
+    // late.
     const halfFrameUs = 500_000 / clock.fps;
     const spoke = this.#sound.spoke;
     const placed = (uids: string[]) => scene.placed(atUs, uids, spoke);
@@ -350,7 +356,7 @@ export class MixRecording implements Recording {
     if (output) await this.#sound.take(untilUs, (sound, sample) => output.writeSound(sound, sample));
   }
 
-  /** Keeps this moment for a run that may have to go on from it, and writes down the newest that it can. */
+  /** Keeps this moment for a run that may have to go on from it, and writes down the newest one that counts. */
   #keepMoment({ frame, originUs }: PictureClock): void {
     const { block, sample, heldSamples } = this.#sound.place;
     if (frame < this.#begun.frame || sample < this.#begun.sample || this.#horizon.ended) return;
@@ -367,7 +373,7 @@ export class MixRecording implements Recording {
     this.#context.report.onEnd(ending.endUs);
     this.#timer.cancel();
     if (this.#output) {
-      // With a picture, the last whole block before its end; without one, the block that holds the end.
+      // With a picture: up to the last whole block before the end. Without one: up to the block that holds the end.
       const lastUs = this.#plan.video ? this.#reachedUs : ending.endUs + usOfBlocks(1);
       if (!this.#onhold) await this.#recordSound(lastUs);
       await this.#output.finish();

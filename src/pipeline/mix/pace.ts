@@ -1,15 +1,15 @@
 /**
- * Pace: which frames a machine leaves out that cannot make all of them. Being late alone is no reason: what waits is
- * caught up with. Only when the lag has not fallen for long, every other frame goes, then three of four, until it is
- * small. Pure.
+ * Pace: which frames are left out on a machine that cannot make all of them. Being late is no reason: what waits is
+ * caught up with. Only when the lag has not fallen for long, every other frame is left out, then three of four, until
+ * the lag is small. Pure.
  */
 import { type HostUs, US } from '../../kernel/time.ts';
 
-/** Less than this is no lag. */
+/** A smaller lag than this counts as none. */
 const SMALL_US = 3 * US;
-/** A lag that has reached no new low for so long is one that grows. */
+/** A lag that has reached no new low for this long is growing. */
 const PATIENCE_US = 15 * US;
-/** At most so many of a row of frames are left out, and one is made. */
+/** At least one of this many frames in a row is made. */
 const MAX_STRIDE = 16;
 
 export class Pace {

@@ -1,6 +1,6 @@
 /**
- * Participants: every user's lines in one composite recording. Takes the feed's events and packets, answers what the
- * picture and the sound of a moment are made of.
+ * Participants: every user's lines in one composite recording. It takes the feed's events and packets, and answers what
+ * the picture and the sound of a moment consist of.
  */
 import type { ChannelState } from '../../contract/line/channel-state.ts';
 import type { FeedEvent } from '../../contract/line/feed.ts';
@@ -15,18 +15,18 @@ import { AudioLine } from './audio-line.ts';
 import type { UserView } from './backgrounds.ts';
 import { VideoLine } from './video-line.ts';
 
-/** A user with a camera has a place in the picture from the first frame on, or after this long without one. */
+/** A user with a camera gets a place in the picture with the first frame, or after this long without one. */
 export const FIRST_PICTURE_US = 2_000_000;
 
-/** So long the last picture of a user who stopped sending is held (contract §4.7). */
+/** The last picture of a user who stopped sending is held this long (contract §4.7). */
 const HELD_US = 3_500_000;
 
 type Line = VideoLine | AudioLine;
 
-/** Who may have a place in a frame, in join order, what each who is seen shows, and how much that is. */
+/** Who may have a place in a frame, in join order; what each user who is seen shows, and how alive that is. */
 export type Seen = {
   uids: string[];
-  /** They stay the lines' own. */
+  /** The lines own the pictures. */
   pictures: Map<string, Picture | undefined>;
   views: Map<string, UserView>;
 };
@@ -39,7 +39,7 @@ export type ParticipantsOptions = {
   sendRtcp(track: number, datagram: Buffer): void;
   onStreamChange(change: StreamChange): void;
   onDegraded(what: string, count: number): void;
-  /** Takes down who is there and what becomes of their tracks. */
+  /** Notes who is there and what becomes of their tracks. */
   report?: QualityCollector | undefined;
   /** As of ChannelTracks. */
   state?: ChannelState | undefined;
@@ -100,7 +100,7 @@ export class Participants {
     this.#tracks.onRtcp(track, datagram, arrivalUs);
   }
 
-  /** As of ChannelTracks; tells also of pictures that were held for want of a key frame. */
+  /** As of ChannelTracks; also tells of pictures that were held because a key frame was missing. */
   poll(nowUs: HostUs): void {
     this.#tracks.poll(nowUs);
     for (const { line, track } of this.#tracks.entries()) {
@@ -112,7 +112,7 @@ export class Participants {
     }
   }
 
-  /** The recording time of the first subscribed media that waits, microseconds, if any does. */
+  /** The recording time of the first subscribed media that waits, microseconds; undefined when none does. */
   firstMediaUs(): RecordingUs | undefined {
     let first: number | undefined;
     for (const { track, line, sinceUs, unwantedUs } of this.#tracks.entries()) {
@@ -125,7 +125,8 @@ export class Participants {
   }
 
   /**
-   * Up to where in the recording the media of all who send now is complete, microseconds; infinity when nobody sends.
+   * Up to where in the recording the media of all present senders is complete, microseconds; infinity when nobody
+   * sends.
    * @param nowUs monotonic
    */
   completeUs(nowUs: HostUs): RecordingUs {
@@ -139,8 +140,8 @@ export class Participants {
 
   /**
    * Who is seen at `atUs`, with the pictures of `shownUs`.
-   * @param seen of those who may have a place, who have one; of others nothing is decoded
-   * @param hides whether those may have none who show no video, or none that has moved of late
+   * @param seen chooses, among those who may have a place, those who have one; nothing of the others is decoded
+   * @param hides whether users get no place who show no video, or none that has moved lately
    */
   picturesAt(
     atUs: RecordingUs,
@@ -153,7 +154,7 @@ export class Participants {
     const { video } = this.#tracks.subscriptionAt(atUs);
     for (const { uid, joinedUs } of this.#tracks.roster.at(atUs)) {
       if (!isSubscribed(video, uid)) continue;
-      // The last one that has a picture is shown: of those that are there the newest, before all that ended.
+      // The last line with a picture is shown: of the present lines the newest, before all that ended.
       const own: VideoLine[] = [];
       const over: VideoLine[] = [];
       let hasCamera = false;
@@ -201,7 +202,9 @@ export class Participants {
     return this.#tracks.roster.at(atUs).map(({ uid }) => uid);
   }
 
-  /** Instead of `picturesAt` where nothing up to `atUs` is recorded: it costs next to nothing, as of VideoLine. */
+  /**
+   * Called instead of `picturesAt` where nothing up to `atUs` is recorded; it costs next to nothing, as in VideoLine.
+   */
   passOver(atUs: RecordingUs): void {
     for (const { line } of this.#tracks.entries()) if (line instanceof VideoLine) line.passOver(atUs);
   }
@@ -216,7 +219,7 @@ export class Participants {
     }
   }
 
-  /** Frees what ended, or was wanted no more, before `atUs`. */
+  /** Frees tracks that ended, or were last wanted, before `atUs`. */
   forget(atUs: RecordingUs): void {
     this.#tracks.forget(atUs, (entry) => {
       // A picture outlives its track for a while if its user is there and no new track brings another.
@@ -238,7 +241,8 @@ export class Participants {
 }
 
 /**
- * True when `entry` shows the picture of the same user as `old`, which ended: a newer one, or one that is still there.
+ * True when `entry` can replace the picture of `old`, an ended track of the same user: a newer track, or one that has
+ * not ended.
  */
 function replaces(entry: TrackEntry<Line>, old: TrackEntry<Line>): boolean {
   return (

@@ -1,31 +1,31 @@
 /**
  * Patience: how far a recording may be composed while its channel stands still. A server that was stopped, or had no
- * turn for seconds, hands over all that waited for it when it goes on: what is late by more than any network makes it
- * has its place then. Pure.
+ * turn for seconds, hands over everything that waited once it goes on: by waiting, the recording gives that its place
+ * even when it comes later than any network would make it. Pure.
  */
 import type { RecordingUs } from '../../kernel/time.ts';
 
 /**
- * A channel that is not heard of for so long stands still. Less than composition is behind: what it ends with is not
- * cut.
+ * A channel that was not heard for this long stands still. It is less than composition lies behind, so that the last
+ * media before the standstill is not cut off.
  */
 const UNHEARD_US = 600_000;
-/** One that stands still for longer is waited for no more. */
+/** A channel that stands still for longer is no longer waited for. */
 const MAX_AWAY_US = 20_000_000;
 /**
- * Afterwards so much is composed in each time. Packets that the system had no room for are asked for meanwhile, and a
- * machine that is too busy for one turn is too busy for the next.
+ * Afterwards the recording is composed at this many times real time. Lost packets that the system had no room for are
+ * asked for meanwhile, and a machine that was too busy for one turn may be too busy for the next.
  */
 const CATCH_UP = 2;
 
 export class Patience {
-  /** Up to where may be composed; undefined while nothing holds it up. */
+  /** Up to where it may be composed; undefined while nothing holds it up. */
   #limitUs: RecordingUs | undefined;
 
   /**
-   * Up to where may be composed.
+   * Up to where it may be composed.
    * @param horizonUs up to where the recording would be made if nothing held it up
-   * @param unheardUs how long the channel was not heard of
+   * @param unheardUs how long the channel has not been heard
    * @param stepUs since the last call
    */
   limit(horizonUs: RecordingUs, unheardUs: number, stepUs: number): number {

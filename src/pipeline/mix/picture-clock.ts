@@ -1,7 +1,6 @@
 /**
  * PictureClock: which frame is due, by absolute position. Frame n stands at n / fps from the recording's origin;
- * nothing is ever added up, so nothing drifts. What is on hold has no frames. Pure; times are microseconds of the
- * recording.
+ * nothing is summed up, so nothing drifts. Time on hold has no frames. Pure; times are microseconds of the recording.
  */
 import { type RecordingUs, US } from '../../kernel/time.ts';
 import type { HoldLine } from '../hold-line.ts';
@@ -14,7 +13,7 @@ export class PictureClock {
 
   /**
    * @param next the frame to begin with; later than 0 where a recording goes on
-   * @param holds what is on hold between two frames; nothing where left out
+   * @param holds the holds between frames; none when left out
    */
   constructor(fps: number, originUs: RecordingUs, next = 0, holds?: HoldLine) {
     this.fps = fps;
@@ -39,7 +38,7 @@ export class PictureClock {
     return this.#holds ? Math.round(this.#holds.toRecording(offsetUs)) : this.originUs + offsetUs;
   }
 
-  /** The next frame's place in the recording, as of `recordingUs`. */
+  /** The next frame's place in the recording, as `recordingUs` tells it. */
   get dueUs(): RecordingUs {
     return this.recordingUs(this.#next);
   }

@@ -1,6 +1,6 @@
 /**
  * Scene: what a composite recording's frames look like over time: its looks and overlays and when each holds, the
- * images that they name, and the canvas that it all is drawn on.
+ * images that they name, and the canvas that everything is drawn on.
  */
 import type { StartCommand } from '../../contract/line/commands.ts';
 import type { Overlays } from '../../contract/line/overlays.ts';
@@ -34,7 +34,7 @@ export class Scene {
 
   static async open(start: SceneStart, video: VideoPlan, { clock, emit }: SceneContext): Promise<Scene> {
     const { spoolDir: dir, earlierDirs, imageNetworks: networks = [], zeroUtcMs } = start;
-    // An image is no secret, and much of the web that has some has no certificate.
+    // Images are no secret, and many web servers that have some have no certificate.
     const guard = new EndpointGuard({ networks, plainHttp: true, setting: 'imageNetworks' });
     let scene: Scene | undefined;
     const onDegraded = (what: string) => emit({ type: 'degraded', what, count: 1 });
@@ -70,19 +70,19 @@ export class Scene {
     this.#backgrounds.announce(look);
   }
 
-  /** As of Timeline, of what is drawn over pictures, and of which are drawn. */
+  /** As of Timeline, for what is drawn over pictures, and for which pictures are drawn. */
   changeOverlays(fromUs: RecordingUs, overlays: Overlays): void {
     this.#overlays.change(fromUs, overlays);
     this.#painter.announce(overlays);
   }
 
-  /** Whether users who show no video have no place in the frame at `atUs`. */
+  /** Whether users who show no video get no place in the frame at `atUs`. */
   hidesWithoutVideo(atUs: RecordingUs): boolean {
     return this.#overlays.at(atUs).hidesWithoutVideo === true;
   }
 
   /**
-   * Which of the users who may have a place in the frame at `atUs` have one. Frames are asked about in order.
+   * Which of the users who may have a place in the frame at `atUs` have one. Call it in order of frames.
    * @param spoke who has spoken, the last one first
    */
   placed(atUs: RecordingUs, uids: string[], spoke: readonly string[]): ReadonlySet<string> {
@@ -90,7 +90,10 @@ export class Scene {
     return usersIn(this.#lookAt(atUs, uids, spoke), uids);
   }
 
-  /** The frame at `atUs`; it keeps its pixels until the next call. @param spoke as of `placed` */
+  /**
+   * The frame at `atUs`; it keeps its pixels until the next call.
+   * @param spoke as in `placed`
+   */
   async draw(atUs: RecordingUs, { uids, pictures, views }: Seen, spoke: readonly string[]): Promise<Picture> {
     const look = this.#lookAt(atUs, uids, spoke);
     const drawn = { placements: placeUsers(look.layout, uids), speaker: spoke[0] };

@@ -15,37 +15,41 @@ import { PictureNotes } from '../tracks/picture-notes.ts';
 import { ReceivedTrack, type ReceivedTrackOptions } from '../tracks/received-track.ts';
 
 /**
- * Frames that may wait for their time, some 20 s at 60 fps; beyond that the picture clock has stopped, and old ones go.
+ * How many frames may wait for their time, some 20 s at 60 fps; when more do, the picture clock has stopped, and old
+ * ones are dropped.
  */
 const MAX_WAITING = 1200;
 /**
- * Pictures that are decoded before they are due, and those that may come before others they are shown after (H.264
- * §C.4.5.3).
+ * How many pictures are decoded before they are due, and how many may come before others that they are shown after
+ * (H.264 §C.4.5.3).
  */
 const MAX_REORDER = 16;
 
 /**
- * What is kept of a track that nobody sees, from its last key frame on; beyond either a new key frame is asked for when
- * it is.
+ * How much is kept of a track that nobody sees, from its last key frame on; beyond either limit a new key frame is
+ * asked for when the track is seen.
  */
 const MAX_ASIDE = 900;
 const MAX_ASIDE_BYTES = 6_000_000;
 
-/** What went into the decoder and is not out. `isNew`: nobody told of it yet. */
+/** A picture that went into the decoder and is not out. `isNew`: it has not been told of yet. */
 type Fed = { ptsUs: RecordingUs; isNew: boolean };
 
 export class VideoLine {
   readonly #received: ReceivedTrack;
   readonly #decoder: VideoDecoder;
   #waiting: ReceivedSample[] = [];
-  /** Due while nobody saw this line, and not decoded: from the last key frame on, or from what the decoder had last. */
+  /**
+   * Samples that came due while nobody saw this line, and were not decoded: from the last key frame on, or from what
+   * the decoder had last.
+   */
   #aside: { sample: ReceivedSample; isTold: boolean }[] = [];
   #asideBytes = 0;
   #latest: Picture | undefined;
   #latestShape: ShownPicture | undefined;
-  /** In order of showing. */
+  /** In display order. */
   #fed: Fed[] = [];
-  /** Decoded and not yet due, in order of showing. */
+  /** Decoded and not yet due, in display order. */
   #ahead: (Fed & { picture: Picture })[] = [];
   /** Nothing more comes in. */
   #flushed = false;
@@ -53,14 +57,14 @@ export class VideoLine {
   #skipping = false;
   /** The decoder found damage that the packets did not show; nothing is decoded before the next key frame. */
   #broken = false;
-  /** While the latest picture is shown for longer than it was meant to be: where the one stands that ends it. */
+  /** While the latest picture is shown for longer than it should be: the place of the picture that ends it. */
   #holdEndUs: RecordingUs | undefined;
   /** Where in the recording the latest picture stands, microseconds. */
   #latestUs = 0;
   #heldUs: number[] = [];
-  /** The last sample that was made use of, by this line or the one that it goes on for. */
+  /** The last sample that was used, by this line or by the one that it continues. */
   #usedRtpTime: number | undefined;
-  /** Samples up to here were shown, and told of, by the line that this one goes on for. */
+  /** Samples up to here were shown, and told of, by the line that this one continues. */
   readonly #shownRtpTime: number;
   readonly #notes = new PictureNotes();
 
@@ -85,17 +89,17 @@ export class VideoLine {
   }
 
   /**
-   * Moves what the jitter buffer lets go into the queue. Returns true when the sender should be asked for a key frame.
+   * Moves what the jitter buffer releases into the queue. Returns true when the sender should be asked for a key frame.
    */
   poll(nowUs: HostUs): boolean {
     const { samples, keyFrameWanted } = this.#received.take(nowUs);
     this.#enqueue(samples);
-    // One that is here already ends the damage when its time comes.
+    // A key frame that waits already ends the damage when its time comes.
     const isHere = this.#aside[0]?.sample.keyFrame || this.#waiting.some((sample) => sample.keyFrame);
     return keyFrameWanted || (this.#broken && !isHere);
   }
 
-  /** Lets everything go that the jitter buffer still holds: no more packets will come. */
+  /** Takes everything that the jitter buffer still holds: no more packets will come. */
   flush(): void {
     this.#enqueue(this.#received.flush());
     this.#flushed = true;
@@ -113,13 +117,14 @@ export class VideoLine {
   }
 
   /**
-   * The picture to show at `atUs` of the recording: the last good one that came due, or undefined before the first. It
-   * stays this line's own, and is valid until the next call.
+   * The picture to show at `atUs` of the recording: the last good one that came due, or undefined before the first. The
+   * line owns it; it is valid until the next call.
    */
   pictureAt(atUs: RecordingUs): Picture | undefined {
     for (const { sample, isTold } of this.#takeAside()) this.#decode(sample, isTold);
     for (const sample of this.#waiting.splice(0, this.#countDue(atUs))) this.#decode(sample);
-    // A picture that others are shown after may leave the decoder only behind those that it is shown before.
+    // A picture may leave the decoder only after later ones went in, when it is decoded before pictures that are shown
+    // earlier.
     for (let n = 0; n < MAX_REORDER && this.#owes(atUs); n++) {
       const next = this.#waiting.shift();
       if (next) this.#decode(next);
@@ -135,7 +140,7 @@ export class VideoLine {
     return this.#latest && this.#latestUs;
   }
 
-  /** Where the last picture stands that is due at `atUs`, as far as can be told without decoding it. */
+  /** The place of the last picture that is due at `atUs`, as far as can be told without decoding it. */
   dueUs(atUs: RecordingUs): RecordingUs | undefined {
     const last = this.#waiting[this.#countDue(atUs) - 1] ?? this.#aside.at(-1)?.sample;
     return last ? this.#received.peekTimeOf(last) : this.shownUs;
@@ -147,22 +152,22 @@ export class VideoLine {
   }
 
   /**
-   * Instead of `pictureAt` where nobody sees the picture of `atUs`: it costs next to nothing, and `pictureAt` goes on
-   * from it at any time.
+   * Called instead of `pictureAt` where nobody sees the picture of `atUs`: it costs next to nothing, and `pictureAt`
+   * can go on from it at any time.
    */
   passOver(atUs: RecordingUs): void {
     for (const sample of this.#waiting.splice(0, this.#countDue(atUs))) this.#putAside(sample);
   }
 
   /**
-   * How long the picture was held after a loss or damage until a key frame came, microseconds, per time since the last
-   * call.
+   * For each time since the last call that the picture was held after a loss or damage until a key frame came: how
+   * long, microseconds.
    */
   takeHeldUs(): number[] {
     return this.#heldUs.splice(0);
   }
 
-  /** Frames given up because too many waited, since the last call. */
+  /** How many frames were given up since the last call because too many waited. */
   takeDropped(): number {
     const dropped = this.#dropped;
     this.#dropped = 0;
@@ -186,7 +191,7 @@ export class VideoLine {
   #putAside(sample: ReceivedSample): void {
     const report = sample.rtpTime > this.#shownRtpTime ? this.#received.report : undefined;
     this.#usedRtpTime = Math.max(this.#usedRtpTime ?? sample.rtpTime, sample.rtpTime);
-    // That it came is told though it is not looked at; of what size it is shows only when it is.
+    // The picture is told of although nobody looks at it; its size becomes known only when somebody does.
     const shape = this.#latestShape;
     if (shape) report?.onPicture(this.#received.peekTimeOf(sample), shape);
     if (sample.keyFrame) this.#takeAside();
@@ -204,7 +209,7 @@ export class VideoLine {
     return this.#aside.splice(0);
   }
 
-  /** How many samples that wait are due, those that the due ones are predicted from among them. */
+  /** How many waiting samples are due, including those that due ones are predicted from. */
   #countDue(atUs: RecordingUs): number {
     let due = 0;
     for (let n = 0; n < this.#waiting.length && n <= due + MAX_REORDER; n++)
@@ -227,7 +232,7 @@ export class VideoLine {
       report?.onHold('loss');
     }
     if (this.#broken) {
-      // What refers to a damaged picture is damaged too, and not worth decoding.
+      // A picture that refers to a damaged one is damaged too, and not worth decoding.
       if (!sample.keyFrame) return;
       this.#forget();
       this.#broken = false;
@@ -247,7 +252,7 @@ export class VideoLine {
 
   #take(decoded: DecodedPicture[]): void {
     for (const { picture, ptsUs, damaged } of decoded) {
-      // They come in order of showing: what lies before and is not out never will be.
+      // Pictures come in display order: an earlier one that is not out never will be.
       const at = this.#fed.findLastIndex((fed) => fed.ptsUs <= ptsUs);
       const isNew = this.#fed.splice(0, at + 1).at(-1)?.isNew ?? true;
       if (!damaged) this.#ahead.push({ picture, ptsUs, isNew });
@@ -284,13 +289,14 @@ export class VideoLine {
 
   #enqueue(samples: ReceivedSample[]): void {
     for (const sample of samples) {
-      // A key frame makes all before it needless, but only the picture clock may skip: dropping here is for a stopped
-      // clock.
+      // A key frame makes everything before it needless; but only the picture clock may skip, and frames are dropped
+      // here only when it has stopped.
       if (sample.keyFrame && this.#waiting.length >= MAX_WAITING) {
         this.#dropped += this.#waiting.length;
         this.#waiting = [];
       }
-      // Without a key frame there is an end too, and what refers to a frame left out is left out with it.
+      // The number is bounded even without a key frame, and what refers to a frame that was left out is left out with
+      // it.
       if (sample.keyFrame) this.#skipping = false;
       else this.#skipping ||= this.#waiting.length >= 2 * MAX_WAITING;
       if (this.#skipping) this.#dropped++;

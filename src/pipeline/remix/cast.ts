@@ -1,15 +1,13 @@
-/**
- * Cast: who is in a mix made from a manifest, when, and in which slices their sound and pictures are. Pure.
- */
+/** Cast: who is in a mix that is made from a manifest, when, and which slices hold their sound and pictures. Pure. */
 
 import type { Manifest, ManifestSlice } from '../../contract/line/manifest.ts';
 import type { RecordingUs } from '../../kernel/time.ts';
 import { FORCED_SLICE_BYTES, FORCED_SLICE_US } from '../../stages/mux/cut.ts';
 
 export type CastSlice = ManifestSlice & {
-  /** Its file is not there, so that what refers to it cannot be shown. */
+  /** Its file is missing, so what refers to it cannot be shown. */
   missing: boolean;
-  /** How its first picture stands, where none of its own shapes says so; anticlockwise degrees. */
+  /** How its first picture must be turned where none of its own shapes says so; anticlockwise degrees. */
   rotate: ManifestSlice['shapes'][number]['rotate'];
 };
 
@@ -18,20 +16,19 @@ export type CastStay = {
   uid: string;
   joinedUs: RecordingUs;
   leftUs: RecordingUs;
-  /** Pictures from before this are of an earlier stay. */
+  /** Pictures from before this belong to an earlier stay. */
   sinceUs: RecordingUs;
-  /** Of picture, in order; one that reaches from an earlier stay into this is in both. */
+  /** Slices with picture, in order; a slice that reaches from an earlier stay into this one is in both. */
   slices: CastSlice[];
 };
 
 export type Cast = {
   /** In order of joining. */
   stays: CastStay[];
-  /** Slices of sound, in order, by user. */
+  /** Slices with sound by user, in order. */
   sounds: Map<string, CastSlice[]>;
   /**
-   * Where the first sound or picture stands, and where there is nobody any more; undefined when there is no file to
-   * mix.
+   * From the first sound or picture to the moment from which nobody is there; undefined when there is no file to mix.
    */
   span: { startUs: RecordingUs; endUs: RecordingUs } | undefined;
 };
@@ -41,11 +38,11 @@ export type CastOptions = {
   uids?: readonly string[] | undefined;
   audio: boolean;
   video: boolean;
-  /** Names of files that are not there. */
+  /** Names of files that are missing. */
   missing: ReadonlySet<string>;
 };
 
-/** The slices that a mix reads: sound and picture alone. Those of both together hold the same media again. */
+/** The slices that a mix reads: those of sound or picture alone. Slices with both hold the same media again. */
 export function mixedSlices(manifest: Manifest, { uids, audio, video }: Omit<CastOptions, 'missing'>): ManifestSlice[] {
   return manifest.slices.filter(
     ({ uid, trackType, name }) =>
@@ -81,7 +78,7 @@ export function castOf(manifest: Manifest, options: CastOptions): Cast {
       sinceUs = leftUs;
     }
   }
-  // The sort is stable: who came at the same moment stands as the manifest has it.
+  // The sort is stable: users who came at the same moment keep the manifest's order.
   stays.sort((a, b) => a.joinedUs - b.joinedUs);
   const there = slices.filter(({ missing }) => !missing);
   const startUs = Math.max(0, Math.min(...there.map((slice) => slice.startUs)));
@@ -90,7 +87,7 @@ export function castOf(manifest: Manifest, options: CastOptions): Cast {
 }
 
 /**
- * The slices of picture that matter from `fromUs` on: from the one that holds the last key frame before it.
+ * The slices with picture that matter from `fromUs` on: from the one with the last key frame before it.
  * @param slices of one stay, in order
  */
 export function slicesFrom(slices: readonly CastSlice[], fromUs: RecordingUs): CastSlice[] {
@@ -98,7 +95,7 @@ export function slicesFrom(slices: readonly CastSlice[], fromUs: RecordingUs): C
     0,
     slices.findLastIndex((slice) => slice.startUs <= fromUs),
   );
-  // A slice that was ended by force is followed by one that may not begin with a key frame (contract §4.2).
+  // After a slice that was ended by force the next may not begin with a key frame (contract §4.2).
   while (first > 0 && wasForced(slices[first - 1]!)) first--;
   return slices.slice(first);
 }
@@ -107,13 +104,13 @@ function wasForced({ durationUs, bytes }: CastSlice): boolean {
   return durationUs >= FORCED_SLICE_US || bytes > FORCED_SLICE_BYTES;
 }
 
-/** Users of the manifest in its order, then those who have files only. */
+/** The manifest's users in its order, then those who only have files. */
 function usersOf(manifest: Manifest, uids: readonly string[] | undefined): string[] {
   const known = [...manifest.users.map(({ uid }) => uid), ...manifest.slices.map(({ uid }) => uid)];
   return [...new Set(known)].filter((uid) => !uids || uids.includes(uid));
 }
 
-/** A user's stays in order, none overlapping; of a user the manifest knows by files only, the span of those. */
+/** A user's stays in order, without overlaps; for a user of whom the manifest has only files, the span of those. */
 function staysOf(
   manifest: Manifest,
   uid: string,

@@ -1,6 +1,4 @@
-/**
- * Reads slices of a manifest from the folder they lie in, on the recording's clock.
- */
+/** Reads a manifest's slices from their folder, in the recording's time. */
 import { join } from 'node:path';
 import { readSamples } from '../../stages/mux/read-slices.ts';
 import type { ReadSlice } from './sample-stream.ts';

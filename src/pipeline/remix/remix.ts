@@ -1,5 +1,5 @@
 /**
- * A mix of what was recorded of single users: one picture and one sound, made from a manifest's slices as fast as the
+ * Mixes a recording of single users afterwards: one picture and one sound, made from a manifest's slices as fast as the
  * machine can. It joins readers, decoders, compositor, mixer, encoders and writers, driven by the same absolute clock
  * as a live mix.
  */
@@ -26,7 +26,7 @@ import { UserSound } from './user-sound.ts';
 const SOUND_AHEAD_US = 120_000;
 /** A mix without a picture moves on in steps of this many frames a second. */
 const SOUND_ONLY_FPS = 25;
-/** One file, however long. */
+/** Everything goes into one file, however long. */
 const NO_LIMIT = { durationMs: Number.MAX_SAFE_INTEGER, bytes: Number.MAX_SAFE_INTEGER };
 
 export type RemixOptions = {
@@ -34,11 +34,11 @@ export type RemixOptions = {
   /** The part of the recording that is mixed, microseconds of it. */
   fromUs: RecordingUs;
   toUs: RecordingUs;
-  /** When the recording was on hold, in order: it is cut out, whatever there is of that time. */
+  /** When the recording was on hold, in order: that time is cut out, whatever files hold of it. */
   holds: Manifest['holds'];
   /** UTC of the recording's zero, Unix milliseconds. */
   zeroUtcMs: number;
-  /** Absent when there is to be no picture, or no sound. */
+  /** Undefined when there is to be no picture, or no sound. */
   video: VideoPlan | undefined;
   audio: AudioPlan | undefined;
   /** Who is heard on which side, where the sound is stereo. */
@@ -50,11 +50,11 @@ export type RemixOptions = {
   /** Threads of the video encoder. */
   threads: number;
   read: ReadSlice;
-  /** How much of the mix is made, microseconds. */
+  /** How much of the mix has been made, microseconds. */
   onProgress?(doneUs: number): void;
   /** Something of the recording could not be used, in words; the mix goes on without it. */
   onProblem(what: string): void;
-  /** Gives up, and throws the signal's reason. */
+  /** Gives the mix up; the signal's reason is thrown. */
   signal?: AbortSignal | undefined;
 };
 
@@ -79,11 +79,11 @@ export async function remix(options: RemixOptions): Promise<SpooledFile[]> {
       options.signal?.throwIfAborted();
       const atUs = clock.dueUs;
       if (pictures) {
-        // A picture belongs to the frame nearest to it.
+        // A picture belongs to the nearest frame.
         const canvas = await pictures.draw(atUs, atUs + US / 2 / clock.fps);
         await encoding;
         encoding = output.writePicture(canvas, clock.frame);
-        // Awaited with the next canvas, or below; until then a failure has no one who hears of it.
+        // Awaited with the next canvas, or below; until then nobody handles a failure.
         encoding.catch(() => {});
       }
       await sounds?.mixUntil(atUs);
@@ -91,7 +91,7 @@ export async function remix(options: RemixOptions): Promise<SpooledFile[]> {
       options.onProgress?.(Math.min(clock.dueUs, toUs) - fromUs);
     }
     await encoding;
-    // With a picture, the last whole block before its end; without one, the block that holds the end.
+    // With a picture: up to the last whole block before its end. Without one: up to the block that holds the end.
     await sounds?.mixUntil(video ? Math.min(clock.dueUs, toUs + US / clock.fps) : toUs + usOfBlocks(1));
     await output.finish();
     return files;
@@ -103,7 +103,7 @@ export async function remix(options: RemixOptions): Promise<SpooledFile[]> {
   }
 }
 
-/** When what is made from `fromUs` on leaves the recording out. */
+/** The holds of the mix, which begins at `fromUs` of the recording. */
 export function holdLineOf({ holds, fromUs }: Pick<RemixOptions, 'holds' | 'fromUs'>): HoldLine {
   const timeline = new Timeline(false);
   for (const hold of holds) {
@@ -113,14 +113,14 @@ export function holdLineOf({ holds, fromUs }: Pick<RemixOptions, 'holds' | 'from
   return new HoldLine(fromUs, timeline);
 }
 
-/** Who is there, what they show, and the canvas it is drawn on. */
+/** Who is there, what they show, and the canvas that it is drawn on. */
 class Pictures {
   readonly #options: RemixOptions;
   readonly #plan: VideoPlan;
   readonly #canvas: Canvas;
   /** Stays that are still to come, in order of joining. */
   readonly #coming: CastStay[];
-  /** Those that have begun, in order of joining. */
+  /** Stays that have begun, in order of joining. */
   #there: { stay: CastStay; pictures: StayPictures }[] = [];
 
   constructor(options: RemixOptions, plan: VideoPlan) {
@@ -179,7 +179,7 @@ class Sounds {
   readonly #users: [uid: string, sound: UserSound][];
   readonly #holds: HoldLine;
   readonly #stereo: Stereo | undefined;
-  /** The next block that the mixer hands over, from the first of the mix on. */
+  /** The next block that the mixer hands over, counted from the mix's first. */
   #block = 0;
 
   constructor(options: RemixOptions, { channels }: AudioPlan, output: MixOutput, holds: HoldLine) {

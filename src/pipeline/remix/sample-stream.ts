@@ -1,6 +1,6 @@
 /**
- * SampleStream: the samples of one stream from its slices, one after another as time reaches them. A slice is opened
- * when it is due and closed when it is read, so that a stream costs the same however long it is.
+ * SampleStream: the samples of one stream from its slices, one slice after another as time reaches them. A slice is
+ * opened when it is due and closed when it has been read, so that a stream costs the same however long it is.
  */
 
 import { messageOf } from '../../kernel/fault.ts';
@@ -9,23 +9,22 @@ import type { SliceSample } from '../../stages/mux/read-slices.ts';
 import type { CastSlice } from './cast.ts';
 
 /**
- * Reads the samples of a slice in decode order, on the recording's clock. Throws a Fault for a file that cannot be
- * read.
+ * Reads the samples of a slice in decode order, in the recording's time. Throws a Fault for a file that cannot be read.
  */
 export type ReadSlice = (slice: CastSlice) => AsyncIterable<SliceSample>;
 
 export type StreamSample = {
   sample: SliceSample;
   slice: CastSlice;
-  /** True when samples before this are missing, so that what is predicted from them cannot be decoded. */
+  /** True when samples before this one are missing, so that what is predicted from them cannot be decoded. */
   afterGap: boolean;
 };
 
-/** A slice is opened this early: decode times run before presentation, and manifests round to milliseconds. */
+/** A slice is opened this early: decode times come before display times, and manifests round to milliseconds. */
 const LEAD_US = 500_000;
 /**
- * How far from its slice's place in the manifest a sample may stand. Farther ones are damage, and would stop the
- * stream.
+ * How far a sample may stand from its slice's place in the manifest. One that is further off is damaged, and would stop
+ * the stream.
  */
 const ASTRAY_US = 5_000_000;
 
@@ -46,7 +45,7 @@ export class SampleStream {
     this.#onProblem = onProblem;
   }
 
-  /** True when all was taken. */
+  /** True when everything was taken. */
   get ended(): boolean {
     return !this.#next && !this.#samples && this.#slices.length === 0;
   }
@@ -65,7 +64,7 @@ export class SampleStream {
     }
   }
 
-  /** Closes the file that is open. Nothing may be taken afterwards. */
+  /** Closes the open file. Nothing may be taken afterwards. */
   async close(): Promise<void> {
     const samples = this.#samples;
     this.#samples = undefined;

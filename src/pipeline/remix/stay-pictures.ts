@@ -1,6 +1,6 @@
 /**
- * StayPictures: what is seen of one user during one stay. Samples are decoded when the picture clock reaches them, and
- * those that a key frame makes needless are not decoded at all. No damaged picture is shown: the last good one is held.
+ * StayPictures: the pictures of one user during one stay. Samples are decoded when the picture clock reaches them, and
+ * those that a key frame makes needless are not decoded. No damaged picture is shown: the last good one is held.
  */
 import { type RecordingUs, US } from '../../kernel/time.ts';
 import type { Orientation, Picture } from '../../media/frame.ts';
@@ -10,12 +10,18 @@ import type { SliceSample } from '../../stages/mux/read-slices.ts';
 import { type CastStay, slicesFrom } from './cast.ts';
 import { type ReadSlice, SampleStream, type StreamSample } from './sample-stream.ts';
 
-/** Samples that wait for a key frame to make them needless; more are decoded, so that what waits stays small. */
+/**
+ * How many samples may wait in case a key frame makes them needless; when more wait they are decoded, so that the queue
+ * stays small.
+ */
 const MAX_WAITING = 300;
-/** So many samples later than a picture, and so much later, a decoder has given it (H.264 A.3.1, level limits). */
+/**
+ * By this many samples, and this much time, after a picture went in, a decoder has handed it over (H.264 A.3.1, level
+ * limits).
+ */
 const MAX_REORDER = 16;
 const MAX_REORDER_US = US;
-/** Manifests tell in milliseconds when a shape begins. */
+/** A manifest tells in whole milliseconds when a shape begins. */
 const SHAPE_SLACK_US = 1000;
 
 type Waiting = { sample: SliceSample; orientation: Orientation };
@@ -25,7 +31,7 @@ export class StayPictures {
   readonly #stream: SampleStream;
   #decoder: VideoDecoder | undefined;
   #waiting: Waiting[] = [];
-  /** Times of what is in the decoder. */
+  /** Times of the pictures in the decoder. */
   #fed: number[] = [];
   /** Decoded and not yet due: with B-frames some come early. */
   #ahead: { picture: Picture; ptsUs: RecordingUs }[] = [];
@@ -40,14 +46,14 @@ export class StayPictures {
     this.#stream = new SampleStream(slicesFrom(stay.slices, Math.max(fromUs, stay.joinedUs)), read, onProblem);
   }
 
-  /** Pictures so far that were damaged and not shown. */
+  /** How many pictures so far were damaged and not shown. */
   get damaged(): number {
     return this.#damaged;
   }
 
   /**
-   * The last good picture that came due by `shownUs`, undefined before the first. It stays this object's own, until the
-   * next call.
+   * The last good picture that came due by `shownUs`; undefined before the first. This object owns it; it is valid
+   * until the next call.
    */
   async pictureAt(shownUs: RecordingUs): Promise<Picture | undefined> {
     for (;;) {
@@ -73,7 +79,9 @@ export class StayPictures {
     await this.#stream.close();
   }
 
-  /** Where pictures are decoded in another order than shown in, the decoder gives one once later ones are in it. */
+  /**
+   * When pictures are decoded in another order than shown, the decoder hands one over only after later ones went in.
+   */
   async #readAhead(shownUs: RecordingUs): Promise<void> {
     for (let n = 0; n < MAX_REORDER && this.#fed.some((ptsUs) => ptsUs <= shownUs); n++) {
       const next = await this.#stream.take(shownUs + MAX_REORDER_US);
@@ -93,7 +101,7 @@ export class StayPictures {
     if (this.#broken) return;
     if (!isVideo(codec)) return;
     const { rotate } = slice.shapes.findLast(({ atUs }) => atUs <= ptsUs + SHAPE_SLACK_US) ?? slice;
-    // The manifest turns against the clock, as playlists do; pictures are turned with it.
+    // The manifest counts anticlockwise, as playlists do; pictures are turned clockwise.
     this.#waiting.push({ sample, orientation: { turn: ((360 - rotate) % 360) as Orientation['turn'], flip: false } });
   }
 
@@ -112,7 +120,7 @@ export class StayPictures {
         this.#broken = true;
         this.#damaged++;
       }
-      // What cannot be decoded is not waited for.
+      // A picture that cannot be decoded is not waited for.
       if (this.#broken) this.#fed = [];
     }
   }
@@ -127,7 +135,7 @@ export class StayPictures {
 
   #take(decoded: ReturnType<VideoDecoder['decode']>, shownUs: RecordingUs): void {
     for (const { picture, ptsUs, damaged } of decoded) {
-      // They come in order of showing: what lies before and is not out never will be.
+      // Pictures come in display order: an earlier one that is not out never will be.
       this.#fed = this.#fed.filter((fedUs) => fedUs > ptsUs);
       if (damaged) {
         this.#broken = true;

@@ -1,6 +1,4 @@
-/**
- * UserSound: what is heard of one user, decoded in order as the mixer needs it.
- */
+/** UserSound: the sound of one user, decoded in order as the mixer needs it. */
 import type { RecordingUs } from '../../kernel/time.ts';
 import type { Sound } from '../../media/frame.ts';
 import type { SoundCodec } from '../../stages/codec/audio-decoder.ts';
@@ -9,7 +7,7 @@ import type { SliceSample } from '../../stages/mux/read-slices.ts';
 import type { CastSlice } from './cast.ts';
 import { type ReadSlice, SampleStream } from './sample-stream.ts';
 
-/** Decoded before the mix begins, so that the decoder has found its way by then. */
+/** This much is decoded before the mix begins, so that the decoder has settled by then. */
 const PREROLL_US = 200_000;
 
 export class UserSound {

@@ -1,6 +1,4 @@
-/**
- * Adds to the quality report of a recording that is over what was found out as it was completed.
- */
+/** Adds to the quality report of a recording that is over what was found out while it was completed. */
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { qualityReportSchema } from '../../contract/line/quality-report.ts';
@@ -9,8 +7,8 @@ import { readSpool, writeJournal } from '../../stages/spool/journal.ts';
 import { MOST_SPANS } from './kept.ts';
 
 /**
- * Call it when no other writer has the folder's journal. Returns whether there was a report to add to. Throws a Fault
- * or the system's error when the folder cannot be read or written, and a ZodError for a report that is none.
+ * Call it when the folder's journal has no other writer. Returns whether there was a report to add to. Throws a Fault
+ * or the system's error when the folder cannot be read or written, and a ZodError for an invalid report.
  * @param problems what the files lack, in words, and how often
  */
 export async function amendReport(dir: string, problems: readonly { what: string; count: number }[]): Promise<boolean> {
@@ -23,7 +21,7 @@ export async function amendReport(dir: string, problems: readonly { what: string
   const atMs = told.endedMs ?? told.measuredMs;
   told.degraded.push(...problems.slice(0, room).map((problem) => ({ atMs, ...problem })));
   told.moreDegraded += Math.max(0, problems.length - room);
-  // The file of an earlier run may be linked here, and stays as it is.
+  // The file may be a link to an earlier run's, which must not change.
   await writeFile(partPath(path), `${JSON.stringify(told, null, 2)}\n`, { mode: 0o600 });
   const bytes = await finishPart(path);
   await writeJournal(

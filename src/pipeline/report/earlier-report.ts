@@ -1,6 +1,6 @@
 /**
  * The quality report over several runs of one recording: each run keeps its own in its folder as it grows, and the next
- * one's goes on from the newest that there is.
+ * run's continues the newest one.
  */
 import { z } from 'zod';
 import { type QualityReport, qualityReportSchema } from '../../contract/line/quality-report.ts';
@@ -11,17 +11,17 @@ import { MOST_PUSHES } from './quality-collector.ts';
 
 const NAME = 'quality.json';
 
-/** Keeps what is known so far in a run's folder. Throws a Fault when it cannot be written. */
+/** Keeps what is known so far in the run's folder. Throws a Fault when it cannot be written. */
 export function keepReport(dir: string, report: QualityReport): Promise<void> {
   return writeNotes(dir, NAME, report);
 }
 
-/** What the runs in `dirs`, oldest first, knew at last; undefined when none kept anything. */
+/** The last report of the runs in `dirs`, oldest first; undefined when none kept one. */
 export async function readEarlierReport(dirs: readonly string[]): Promise<QualityReport | undefined> {
   return (await readNotes(dirs, NAME, z.looseObject(qualityReportSchema.shape))).notes as QualityReport | undefined;
 }
 
-/** `report`, of the newest run, with all that the runs before it knew. */
+/** `report`, of the newest run, completed with what the runs before it knew. */
 export function goOnFrom(earlier: QualityReport, report: QualityReport): QualityReport {
   const lostMs = earlier.measuredMs;
   const now = new Map(report.participants.map((participant) => [participant.uid, participant]));
@@ -58,14 +58,14 @@ export function goOnFrom(earlier: QualityReport, report: QualityReport): Quality
   };
 }
 
-/** A hold that the run before did not see the end of is one with what the newest knows of it. */
+/** A hold whose end the earlier run did not see is the same as the one that the newest run knows. */
 function holdsOf(earlier: QualityReport, report: QualityReport): Pick<QualityReport, 'holds' | 'moreHolds' | 'heldMs'> {
   const holds = [...(earlier.holds ?? [])];
   for (const hold of report.holds ?? []) {
     const last = holds.at(-1);
     const untilMs = hold.durationMs === null ? Number.POSITIVE_INFINITY : hold.fromMs + hold.durationMs;
     const isOpen = last !== undefined && last.durationMs === null;
-    // The next run is told of the newest holds again.
+    // The next run is told of the latest holds again.
     if (last && untilMs <= last.fromMs + (last.durationMs ?? 0)) continue;
     if (!isOpen) holds.push(hold);
     else if (Number.isFinite(untilMs)) holds[holds.length - 1] = { ...last, durationMs: untilMs - last.fromMs };
@@ -83,10 +83,10 @@ function holdsOf(earlier: QualityReport, report: QualityReport): Pick<QualityRep
 
 type Participant = QualityReport['participants'][number];
 
-/** Of a participant of whom the newest run knows nothing. */
+/** Stands for a participant of whom the newest run knows nothing. */
 const NOTHING = { presence: [], morePresence: 0, codecs: [], sync: null, tracks: [], moreTracks: 0 };
 
-/** A stay that goes on is one stay; one that nobody saw the end of ended with what was known of it. */
+/** A stay that goes on is one stay; one whose end nobody saw ended at the last moment that is known of it. */
 function joinParticipant(before: Participant, after: Participant, lostMs: number): Participant {
   const known = new Set(after.presence.map(({ joinedMs }) => joinedMs));
   const stays = before.presence
@@ -112,7 +112,7 @@ function joinParticipant(before: Participant, after: Participant, lostMs: number
   };
 }
 
-/** The first `most` of a list, and how many there were besides, under their names. */
+/** The first `most` of a list, and how many more there were, under the names that the report has for them. */
 function limited<K extends string, M extends string, T>(
   name: K,
   moreName: M,

@@ -1,20 +1,17 @@
-/**
- * GapWatch: stretches in which nothing of a track came, and why, by the first packet after them. Pure.
- */
+/** GapWatch: stretches in which nothing of a track came, and why, as far as the first packet after them shows. Pure. */
 import type { GapReason } from '../../contract/line/quality-report.ts';
 import { type RecordingUs, type RtpTicks, US } from '../../kernel/time.ts';
 import type { HeldIn } from './hold-watch.ts';
 import { Kept, MOST_SPANS } from './kept.ts';
 
 /**
- * Longer than the pauses of discontinuous transmission (0.4 s) and than a second between two pictures of a still
- * screen.
+ * Longer than pauses of discontinuous transmission (0.4 s) and than a second between two pictures of a still screen.
  */
 export const GAP_US = 1_500_000;
-/** As the jitter buffer: a packet no further behind is late, not of a sender that began anew. */
+/** As in the jitter buffer: a packet no further behind is late, and does not show that the sender began anew. */
 const MAX_MISORDER = 2000;
 /**
- * When less than this share of what would have been sent is missing, the sender paused, and a few packets were lost
+ * When less than this share of what would have been sent is missing, the sender paused and a few packets were lost
  * besides.
  */
 const LOST_SHARE = 0.1;
@@ -30,19 +27,19 @@ export class GapWatch {
   #totalUs = 0;
   #packets = 0;
   #flowingUs = 0;
-  /** Packets of padding and of headers alone since the last of media: they take numbers, and are no life. */
+  /** Packets of padding or headers alone since the last media: they use numbers but are no sign of life. */
   #empty = 0;
 
   /**
    * @param clockRate ticks per second of `rtpTime`
-   * @param heldIn what of a span is not asked for; nothing by default
+   * @param heldIn how much of a span was on hold; nothing by default
    */
   constructor(clockRate: number, heldIn: HeldIn = () => 0) {
     this.#clockRate = clockRate;
     this.#heldIn = heldIn;
   }
 
-  /** A packet that is of use came at `atUs` of the recording. */
+  /** A useful packet came at `atUs` of the recording. */
   onPacket(packet: GapPacket): void {
     const last = this.#last;
     if (last) {
@@ -63,7 +60,7 @@ export class GapWatch {
     this.#empty++;
   }
 
-  /** The gaps up to `untilUs`; one that goes on then is listed with `open`. */
+  /** The gaps up to `untilUs`; one that still goes on is listed with the reason `open`. */
   until(untilUs: RecordingUs, open: GapReason): { gaps: Gap[]; more: number; totalUs: number } {
     const gaps = [...this.#gaps.items];
     let { more } = this.#gaps;
@@ -84,12 +81,12 @@ export class GapWatch {
   #why(last: GapPacket, packet: GapPacket): GapReason {
     if (packet.ssrc !== last.ssrc) return 'restarted';
     const missing = toSigned(packet.sequence - last.sequence) - 1 - this.#empty;
-    // What is empty and came twice, or late, is counted once too often.
+    // An empty packet that came twice, or late, is counted once too often.
     if (missing + this.#empty < 0) return 'restarted';
     const silentS = (packet.atUs - last.atUs) / US;
     const perS = this.#flowingUs > 0 ? (this.#packets * US) / this.#flowingUs : 0;
     if (missing > 0 && missing >= perS * silentS * LOST_SHARE) return 'networkLoss';
-    // What follows on in numbers and in media time was sent all along, and came late.
+    // A sender whose numbers and media time go on without a jump sent all along; the packets were late.
     return (packet.rtpTime - last.rtpTime) / this.#clockRate < silentS / 2 ? 'delayed' : 'notSent';
   }
 
@@ -99,7 +96,7 @@ export class GapWatch {
   }
 }
 
-/** The difference of two 16-bit numbers, the shorter way round. */
+/** The difference of two 16-bit numbers, taken the shorter way round. */
 function toSigned(difference: number): number {
   return (difference << 16) >> 16;
 }

@@ -1,6 +1,6 @@
 /**
- * HoldWatch: when a recording was on hold, for its report, and how much of a span was: what did not come then is missed
- * by nobody. Pure; times are microseconds of the recording.
+ * HoldWatch: when a recording was on hold, for its report, and how much of a span was: nobody misses what did not come
+ * then. Pure; times are microseconds of the recording.
  */
 import type { QualityReport } from '../../contract/line/quality-report.ts';
 import type { RecordingUs } from '../../kernel/time.ts';
@@ -11,7 +11,7 @@ export type HeldIn = (fromUs: RecordingUs, toUs: RecordingUs) => number;
 
 type Span = { fromUs: RecordingUs; untilUs: RecordingUs };
 
-/** Spans that are asked about are no longer than it takes for so many holds. */
+/** Enough holds for the longest span that is asked about. */
 const MOST_RECENT = 100;
 
 export class HoldWatch {
@@ -19,7 +19,10 @@ export class HoldWatch {
   #recent: Span[] = [];
   #totalUs = 0;
 
-  /** The recording is on hold, or goes on, from `atUs`. Told twice, or for a moment told before, it changes nothing. */
+  /**
+   * The recording is put on hold, or goes on, from `atUs` on. When it is told twice, or for a moment before the last
+   * one, nothing changes.
+   */
   onHold(atUs: RecordingUs, onhold: boolean): void {
     const last = this.#recent.at(-1);
     const isOpen = last?.untilUs === Number.POSITIVE_INFINITY;

@@ -1,6 +1,4 @@
-/**
- * Kept: the first of a list that could grow without end, and how many more there were.
- */
+/** Kept: the first items of a list that could grow without end, and how many more there were. */
 export class Kept<T> {
   readonly #most: number;
   readonly #items: T[] = [];
@@ -30,11 +28,11 @@ export class Kept<T> {
   }
 }
 
-/** How many spans or changes of one kind a report keeps of a track. */
+/** How many spans or changes of one kind a report keeps for a track. */
 export const MOST_SPANS = 50;
 
-/** Microseconds as a report has them. */
+/** Microseconds as milliseconds, as a report has them. */
 export function toMs(us: number): number {
-  // Without a negative zero, which JSON has no word for.
+  // Adding 0 avoids a negative zero, which JSON cannot express.
   return Math.round(us / 1000) + 0;
 }

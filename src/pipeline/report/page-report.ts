@@ -1,6 +1,6 @@
 /**
- * PageReport: takes down a web page for the quality report: how much its picture moved, when it stood still or was
- * silent, what went wrong in it, and what it took of the machine. Bounded. Times are microseconds of the recording.
+ * PageReport: what is noted of a web page for the quality report: how much its picture moved, when it stood still or
+ * was silent, what went wrong in it, and what it took of the machine. Bounded. Times are microseconds of the recording.
  */
 import type { PageReportData } from '../../contract/line/quality-report.ts';
 import type { RecordingUs } from '../../kernel/time.ts';
@@ -8,9 +8,9 @@ import type { Sound } from '../../media/frame.ts';
 import { Kept, MOST_SPANS, toMs } from './kept.ts';
 import { SpanWatch } from './span-watch.ts';
 
-/** A picture that stands still for less, and silence that is shorter, is nothing to be told. */
+/** A picture that stands still for less, or a shorter silence, is not reported. */
 const LEAST_US = 2_000_000;
-/** Below −80 dBFS nothing is heard. */
+/** Sound below −80 dBFS cannot be heard. */
 const SILENT = 1e-4;
 
 type ErrorKind = PageReportData['errors'][number]['kind'];
@@ -51,7 +51,7 @@ export class PageReport {
     this.#silent.note(atUs, isSilent);
   }
 
-  /** At `atUs` the recording is on hold. */
+  /** The recording is on hold at `atUs`. */
   onHeld(atUs: RecordingUs): void {
     this.#frozen.note(atUs, false);
     this.#silent.note(atUs, false);
@@ -96,7 +96,7 @@ export class PageReport {
   }
 }
 
-/** `now`, of the newest run, with what the runs before it knew. */
+/** `now`, of the newest run, completed with what the runs before it knew. */
 export function joinPages(before: PageReportData, now: PageReportData): PageReportData {
   const places = (page: PageReportData) => page.frames + page.leftOutFrames;
   const rate = (page: PageReportData) => page.distinctFramesPerS * places(page);

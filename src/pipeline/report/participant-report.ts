@@ -1,6 +1,6 @@
 /**
- * ParticipantReport: one user's part of a quality report: when there, with which codecs and tracks, and how far sound
- * and picture are apart. Times are microseconds of the recording.
+ * ParticipantReport: one user's part of a quality report: when the user was there, with which codecs and tracks, and
+ * how far sound and picture are apart. Times are microseconds of the recording.
  */
 
 import type { QualityReport } from '../../contract/line/quality-report.ts';
@@ -39,7 +39,7 @@ export class ParticipantReport {
     if (last) last.leftUs ??= atUs;
   }
 
-  /** @param listed false when the recording has too many tracks to list another */
+  /** @param listed false when the recording has too many tracks to list one more */
   onTrack(track: TrackReport, listed: boolean): void {
     const { kind, codec } = track.track.format;
     if (this.#codecNow.get(kind) !== codec) this.#codecs.add({ atUs: track.startedUs, kind, codec });
@@ -49,7 +49,7 @@ export class ParticipantReport {
     else this.#unlisted++;
   }
 
-  /** Compares the newest sound and picture, when both are coming and their sender reports relate them. */
+  /** Compares the newest sound and picture, when both arrive and sender reports relate them. */
   measure(atUs: RecordingUs): void {
     const [sound, picture] = [this.#newest.get('audio'), this.#newest.get('video')];
     if (!sound?.isOpen || !picture?.isOpen) return;

@@ -1,6 +1,6 @@
 /**
- * PictureWatch: when a track's picture stood still and why, what size it had, and how long key frames were waited for.
- * Pure; times are microseconds of the recording.
+ * PictureWatch: when a track's picture stood still and why, which sizes it had, and how long key frames were waited
+ * for. Pure; times are microseconds of the recording.
  */
 
 import type { FreezeReason, TrackReportData } from '../../contract/line/quality-report.ts';
@@ -8,9 +8,9 @@ import type { RecordingUs } from '../../kernel/time.ts';
 import type { HeldIn } from './hold-watch.ts';
 import { Kept, MOST_SPANS, toMs } from './kept.ts';
 
-/** Pictures this far apart stand still, when nothing was lost. */
+/** When nothing was lost, pictures this far apart stand still. */
 const STILL_US = 1_000_000;
-/** Pictures may be shown this much later than they came: before, one that is to come is no frozen one. */
+/** A picture may be shown this much later than it came: until then a picture that is still to come is not frozen. */
 const SHOWN_LATE_US = 4_000_000;
 
 export type ShownPicture = { width: number; height: number; turn: 0 | 90 | 180 | 270; flip: boolean };
@@ -27,7 +27,7 @@ export class PictureWatch {
   #waits = { count: 0, longestUs: 0, totalUs: 0 };
   #waitingSinceUs: RecordingUs | undefined;
 
-  /** @param heldIn what of a span nobody sees; nothing by default */
+  /** @param heldIn how much of a span nobody sees; nothing by default */
   constructor(heldIn: HeldIn = () => 0) {
     this.#heldIn = heldIn;
   }
@@ -46,12 +46,12 @@ export class PictureWatch {
     this.#pictures.add({ ...picture, atUs });
   }
 
-  /** What follows the latest picture cannot be shown, until the next that is. The first reason counts. */
+  /** The pictures after the latest cannot be shown, until one can again. The first reason counts. */
   onHold(why: 'loss' | 'damage'): void {
     this.#holding ??= why;
   }
 
-  /** Whether a key frame is wanted, as of now. */
+  /** Tells whether a key frame is wanted now. */
   onKeyFrameWanted(wanted: boolean, atUs: RecordingUs): void {
     if (wanted === (this.#waitingSinceUs !== undefined)) return;
     if (wanted) {
@@ -62,7 +62,7 @@ export class PictureWatch {
     this.#waitingSinceUs = undefined;
   }
 
-  /** @param whole nothing before `untilUs` is to come any more */
+  /** @param whole nothing before `untilUs` will come any more */
   until(untilUs: RecordingUs, whole: boolean): NonNullable<TrackReportData['video']> {
     const open = this.#spanUntil(untilUs, whole ? STILL_US : SHOWN_LATE_US, whole ? 0 : SHOWN_LATE_US);
     const listed = [...this.#frozen.items];

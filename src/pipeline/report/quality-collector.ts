@@ -1,6 +1,6 @@
 /**
- * QualityCollector: takes down a recording for its quality report. Every mode's line tells it what happens, by one
- * small set of calls; it is bounded however long a recording goes on. Times are microseconds of the recording.
+ * QualityCollector: notes what happens to a recording, for its quality report. Every mode's line tells it through the
+ * same few calls; it is bounded however long a recording goes on. Times are microseconds of the recording.
  */
 
 import type { PushReport, QualityReport } from '../../contract/line/quality-report.ts';
@@ -13,7 +13,7 @@ import { ParticipantReport } from './participant-report.ts';
 import { TrackReport } from './track-report.ts';
 
 const MOST_PARTICIPANTS = 200;
-/** Of all participants together. */
+/** Limit for all participants together. */
 const MOST_TRACKS = 600;
 export const MOST_PUSHES = 50;
 
@@ -22,11 +22,11 @@ export type QualityCollectorOptions = {
   mode: string;
   /** The recording's zero, Unix milliseconds. */
   zeroUtcMs: number;
-  /** Which run this is, and when it began, microseconds of the recording. */
+  /** The number of this run, and when it began, microseconds of the recording. */
   run?: { generation: number; startedUs: RecordingUs } | undefined;
 };
 export type MachineFacts = { cpuUs: number; peakRssBytes: number };
-/** What is known besides when a report is made. */
+/** What is measured when a report is made. */
 export type Measurement = { atUs: RecordingUs; lagUs: number; machine: MachineFacts | undefined };
 
 export class QualityCollector {
@@ -58,8 +58,8 @@ export class QualityCollector {
   }
 
   /**
-   * A track is received from now on. What is told to the returned report is in the recording's, as long as there is
-   * room.
+   * A track is received from now on. What is told to the returned report becomes part of the recording's, as long as
+   * there is room.
    */
   onTrack(track: Track, atUs: RecordingUs): TrackReport {
     const report = new TrackReport(track, atUs, (fromUs, toUs) => this.#holds.heldIn(fromUs, toUs));
@@ -68,25 +68,25 @@ export class QualityCollector {
     return report;
   }
 
-  /** How a push stands now; beyond the first many of a recording they are not taken down. */
+  /** The present state of a push; only the first many pushes of a recording are noted. */
   onPush(id: string, push: PushReport): void {
     if (this.#pushes.has(id) || this.#pushes.size < MOST_PUSHES) this.#pushes.set(id, { ...push });
   }
 
-  /** The recording is of a web page; what is told to the returned report is in the recording's. */
+  /** The recording is of a web page; what is told to the returned report becomes part of the recording's. */
   onPage(fps: number): PageReport {
     this.#page = new PageReport(fps);
     return this.#page;
   }
 
-  /** The recording is on hold, or goes on, from `atUs`; undefined: since before this run. As of HoldWatch. */
+  /** The recording is put on hold, or goes on, from `atUs` on; undefined: since before this run. As in HoldWatch. */
   onHold(atUs: RecordingUs | undefined, onhold: boolean): void {
     this.#holds.onHold(atUs ?? this.#o.run?.startedUs ?? 0, onhold);
   }
 
   onDegraded(what: string, count: number, atUs: RecordingUs): void {
     const last = this.#degraded.items.at(-1);
-    // The same again and again, as of a machine that is too slow, is one entry.
+    // The same message again and again, as from a machine that is too slow, is one entry.
     if (last?.what === what) last.count += count;
     else this.#degraded.add({ atUs, what, count });
   }
@@ -97,19 +97,19 @@ export class QualityCollector {
     this.#runFilesFromUs ??= runFromUs;
   }
 
-  /** Nothing after `atUs` is recorded. Told before the tracks are closed. */
+  /** Nothing after `atUs` is recorded. Called before the tracks are closed. */
   onEnd(atUs: RecordingUs): void {
     this.#endUs ??= atUs;
     for (const participant of this.#participants.values()) participant.measure(atUs);
   }
 
-  /** Now and then, so that what can only be measured while it lasts is known. */
+  /** Called now and then, for what can be measured only while it lasts. */
   measure({ atUs, lagUs }: Pick<Measurement, 'atUs' | 'lagUs'>): void {
     this.#worstLagUs = Math.max(this.#worstLagUs, lagUs);
     for (const participant of this.#participants.values()) participant.measure(atUs);
   }
 
-  /** The report so far, or with an `endReason` the final one. */
+  /** The report so far; with an `endReason`, the final one. */
   report(measurement: Measurement, endReason?: string): QualityReport {
     this.measure(measurement);
     const isFinal = endReason !== undefined;

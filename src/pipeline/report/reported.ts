@@ -1,6 +1,6 @@
 /**
- * reported: a recording of any mode with its quality report: measured as it goes on, told now and then, and put on the
- * spool as its last file.
+ * reported: adds the quality report to a recording of any mode: it is measured as the recording goes on, told now and
+ * then, and put on the spool as the last file.
  */
 
 import type { StartCommand } from '../../contract/line/commands.ts';
@@ -40,7 +40,7 @@ export async function reported(
   const timer = clock.every(TELL_EVERY_MS, () => {
     const measuredReport = reportOf(measured());
     context.emit({ type: 'qualityMeasured', report: measuredReport });
-    // A disk that is slow or full keeps the one before; what it means for the files is told with them.
+    // On a slow or full disk the former report stays; what that means for the files is told with them.
     keeping ??= keepReport(spoolDir, measuredReport)
       .catch((error) => context.emit({ type: 'degraded', what: messageOf(error), count: 1 }))
       .finally(() => {
@@ -54,7 +54,7 @@ export async function reported(
       const file = await writeReport(spoolDir, plan.baseName, reportOf(measured(), ending.reason));
       context.emit({ type: 'fileSpooled', file });
     } catch (error) {
-      // What was recorded is whole without it.
+      // The recording is complete without the report.
       const what = `the quality report could not be written: ${messageOf(error)}`;
       context.emit({ type: 'degraded', what, count: 1 });
     }

@@ -1,5 +1,5 @@
 /**
- * SoundWatch: what of a track's sound was made up, and what is silence because nothing was there. Pure; times are
+ * SoundWatch: how much of a track's sound was concealed, and how much is silence because nothing came. Pure; times are
  * microseconds of the recording.
  */
 
@@ -9,17 +9,17 @@ import { GAP_US } from './gap-watch.ts';
 import type { HeldIn } from './hold-watch.ts';
 import { toMs } from './kept.ts';
 
-/** Less than this between two sounds is their clock being corrected. */
+/** A smaller gap between two sounds is a correction of their clock. */
 const JOINED_US = 5_000;
 
 export type PlacedSound = {
   startUs: RecordingUs;
   endUs: RecordingUs;
-  /** Packets before it were lost. */
+  /** Packets before this sound were lost. */
   afterLoss: boolean;
-  /** How much right before it was made up for lost packets. */
+  /** How much was made up right before this sound for lost packets. */
   concealedUs: number;
-  /** It is made up itself, as its packet could not be decoded. */
+  /** This sound is made up itself, because its packet could not be decoded. */
   madeUp: boolean;
 };
 
@@ -31,7 +31,7 @@ export class SoundWatch {
   #lostUs = 0;
   #dtx = { count: 0, totalUs: 0 };
 
-  /** @param heldIn what of a span nobody hears; nothing by default */
+  /** @param heldIn how much of a span nobody hears; nothing by default */
   constructor(heldIn: HeldIn = () => 0) {
     this.#heldIn = heldIn;
   }
@@ -40,10 +40,10 @@ export class SoundWatch {
   onSound({ startUs, endUs, afterLoss, concealedUs, madeUp }: PlacedSound): void {
     const lastUs = this.#endUs ?? startUs;
     this.#endUs = Math.max(endUs, lastUs);
-    // Of sound that nobody hears it does not matter what was made up.
+    // It does not matter how sound that nobody hears was made up.
     if (this.#heldIn(startUs, endUs) === endUs - startUs) return;
     const missingUs = Math.max(0, startUs - lastUs - this.#heldIn(lastUs, startUs));
-    // What is made up may reach into the sound after it, which then covers it.
+    // Made-up sound may reach into the sound after it, which then covers it.
     this.#concealedUs += Math.min(concealedUs, missingUs) + (madeUp ? endUs - startUs : 0);
     const silentUs = missingUs - concealedUs;
     if (silentUs > JOINED_US) {
@@ -56,7 +56,7 @@ export class SoundWatch {
     }
   }
 
-  /** So far; silence counts when sound follows it. */
+  /** The figures so far; silence counts only once sound follows it. */
   read(): NonNullable<TrackReportData['audio']> {
     return {
       concealedMs: toMs(this.#concealedUs),

@@ -13,12 +13,12 @@ export class SpanWatch {
   #fromUs: RecordingUs | undefined;
   #totalUs = 0;
 
-  /** @param leastUs shorter stretches are none */
+  /** @param leastUs shorter stretches do not count */
   constructor(leastUs: number) {
     this.#leastUs = leastUs;
   }
 
-  /** From `atUs` on it holds, or does not. In order. */
+  /** From `atUs` on it holds, or does not. Call it in order. */
   note(atUs: RecordingUs, holds: boolean): void {
     if (holds) this.#fromUs ??= atUs;
     else if (this.#fromUs !== undefined) {
@@ -30,7 +30,7 @@ export class SpanWatch {
     }
   }
 
-  /** All up to `untilUs`, the one that goes on then included. */
+  /** All stretches up to `untilUs`, including one that goes on. */
   report(untilUs: RecordingUs): { spans: SpanData[]; more: number; totalMs: number } {
     const spans = this.#spans.items.map(dataOf);
     const openUs = this.#fromUs === undefined ? 0 : untilUs - this.#fromUs;

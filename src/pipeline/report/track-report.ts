@@ -1,6 +1,6 @@
 /**
- * TrackReport: takes down what becomes of one received track. Lines tell it of packets, pictures and sound; what the
- * track's reception and clock count themselves is read from them. Times are microseconds of the recording.
+ * TrackReport: notes what becomes of one received track. Lines tell it of packets, pictures and sound; it reads what
+ * the track's reception and clock count themselves. Times are microseconds of the recording.
  */
 
 import type { GapReason, TrackReportData } from '../../contract/line/quality-report.ts';
@@ -16,7 +16,7 @@ import { PictureWatch, type ShownPicture } from './picture-watch.ts';
 import { type PlacedSound, SoundWatch } from './sound-watch.ts';
 
 export type TrackEnd = NonNullable<TrackReportData['endedBy']>;
-/** Where counters and clock of the track are read. */
+/** Gives the track's counters and clock. */
 export type TrackSource = { counters(): ReceptionCounters; clock(): ClockReading };
 
 const NO_COUNTERS: ReceptionCounters = {
@@ -52,22 +52,25 @@ export class TrackReport {
     return this.#source !== undefined;
   }
 
-  /** From now until `close`, counters and clock are read from there. */
+  /** From now until `close`, counters and clock are read from `source`. */
   readFrom(source: TrackSource): void {
     this.#source = source;
   }
 
-  /** A packet that is of use came. @param rtpTime its unwrapped timestamp */
+  /**
+   * A useful packet came.
+   * @param rtpTime its unwrapped timestamp
+   */
   onPacket({ ssrc, sequence }: Packet, rtpTime: RtpTicks, atUs: RecordingUs): void {
     this.#gaps.onPacket({ ssrc, sequence, rtpTime, atUs });
   }
 
-  /** A packet without picture and sound came: padding, or headers alone. */
+  /** A packet without media came: padding, or headers alone. */
   onEmpty(): void {
     this.#gaps.onEmpty();
   }
 
-  /** Whether a key frame is wanted, asked at every turn of the line. */
+  /** Whether a key frame is wanted; told at every turn of the line. */
   onKeyFrameWanted(wanted: boolean, atUs: RecordingUs): void {
     this.#pictures?.onKeyFrameWanted(wanted, atUs);
   }
@@ -77,7 +80,7 @@ export class TrackReport {
     this.#pictures?.onPicture(atUs, picture);
   }
 
-  /** What follows the latest picture cannot be shown, until the next `onPicture`. */
+  /** The pictures after the latest cannot be shown, until the next `onPicture`. */
   onHold(why: 'loss' | 'damage'): void {
     this.#pictures?.onHold(why);
   }
@@ -86,12 +89,12 @@ export class TrackReport {
     this.#sounds?.onSound(sound);
   }
 
-  /** Nothing that comes later belongs to it; its line may still make use of what came before. The first end counts. */
+  /** What comes later does not belong to the track; its line may still use what came before. The first end counts. */
   onEnd(atUs: RecordingUs, by: TrackEnd): void {
     this.#end ??= { atUs, by };
   }
 
-  /** It is wanted again before its line was closed. */
+  /** The track is wanted again before its line was closed. */
   onResume(): void {
     this.#end = undefined;
   }
@@ -102,7 +105,7 @@ export class TrackReport {
     this.#source = undefined;
   }
 
-  /** What the clock of the track has found out. */
+  /** What is known of the track's clock. */
   reading(): ClockReading {
     this.#read();
     return this.#reading;
@@ -127,7 +130,7 @@ export class TrackReport {
       endedBy: end?.by ?? null,
       reception: {
         packets: counters.packets,
-        // A sender that begins anew leaves a hole of one in the numbers, where nothing was lost.
+        // A sender that begins anew leaves a hole of one in the numbers where nothing was lost.
         lost: Math.max(0, counters.lost - counters.restarts),
         recovered: counters.recovered,
         reordered: counters.reordered,

@@ -10,7 +10,7 @@ import { finishPart, partPath } from '../../stages/mux/spool-file.ts';
 import { Journal } from '../../stages/spool/journal.ts';
 
 /**
- * Call it when no other writer has the folder's journal. Throws when the folder cannot be written.
+ * Call it when the folder's journal has no other writer. Throws when the folder cannot be written.
  * @param base the start of the recording's file names
  */
 export async function writeReport(dir: string, base: string, report: QualityReport): Promise<SpooledDocument> {

@@ -1,16 +1,19 @@
 /**
- * Announced: what a sender says beside its pictures (colours, orientation), and from which of them on. Packets come in
- * any order and pictures are decoded a second later, so each saying is kept with its RTP time until a later one is in
- * force.
+ * Announced: what a sender says besides its pictures (colours, orientation), and from which picture on. Packets come in
+ * any order and pictures are decoded a second later, so each announcement is kept with its RTP time until a later one
+ * holds.
  */
 
-/** Sayings kept, one a frame at most: more than frames can be waiting. */
+/** How many announcements are kept, at most one a frame: more than frames can be waiting. */
 const MAX_KEPT = 4096;
-/** Sayings kept of before the last that was asked for: pictures are not always sent in the order they are shown in. */
+/**
+ * How many announcements are kept from before the last one asked for: pictures are not always sent in the order in
+ * which they are shown.
+ */
 const KEPT_BEFORE = 16;
 
 export class Announced<T> {
-  /** By RTP time. */
+  /** Ordered by RTP time. */
   #kept: { rtpTime: number; value: T }[] = [];
 
   /** `value` holds for the picture of `rtpTime` (unwrapped, in ticks) and all after it until another is announced. */
@@ -22,7 +25,8 @@ export class Announced<T> {
   }
 
   /**
-   * What holds for the picture of `rtpTime`; undefined when nothing was said yet. What lies far before is forgotten.
+   * What holds for the picture of `rtpTime`; undefined when nothing was announced yet. What lies far before it is
+   * forgotten.
    */
   at(rtpTime: number): T | undefined {
     let inForce = 0;

@@ -1,6 +1,7 @@
 /**
  * ChannelTracks: every track of a channel that a recording wants, each with a line of the mode's own, kept in step with
- * the channel and the subscription. Takes the feed's events and packets; asks for key frames; tells who falls silent.
+ * the channel and the subscription. It takes the feed's events and packets, asks for key frames, and tells who falls
+ * silent.
  */
 
 import type { ChannelState, TrackState } from '../../contract/line/channel-state.ts';
@@ -20,11 +21,13 @@ import type { ReceivedTrackOptions } from './received-track.ts';
 import { isSubscribed, Roster } from './roster.ts';
 import { type StreamChange, StreamState } from './stream-state.ts';
 
-/** A gap in a track is waited for this long; what was asked for again has come by then or never will. */
+/** A gap in a track is waited for this long; a packet that was asked for again has come by then, or never will. */
 const MAX_GAP_US = 1_700_000;
 /** Key frame requests of one track are at least this far apart. */
 const KEY_FRAME_REQUEST_US = 500_000;
-/** Our SSRC in feedback. Any fixed number will do: the channel only looks at what it is about. */
+/**
+ * Our SSRC in feedback. Any fixed number will do, because the channel only looks at which track the feedback is about.
+ */
 const FEEDBACK_SSRC = 1;
 const RTP_HEADER_BYTES = 12;
 
@@ -35,18 +38,18 @@ export type TrackLine = {
   onRtp(packet: Packet): void;
   /** As of ReceivedTrack. */
   onSenderReport(ntpUs: SenderUs, rtpTimestamp: number, arrivalUs: HostUs): void;
-  /** Takes what the jitter buffer lets go. Returns true when the sender should be asked for a key frame. */
+  /** Takes what the jitter buffer releases. Returns true when the sender should be asked for a key frame. */
   poll(nowUs: HostUs): boolean;
-  /** Lets everything go that the jitter buffer still holds: no more packets will come. */
+  /** Takes everything that the jitter buffer still holds: no more packets will come. */
   flush(): void;
-  /** Samples given up because too many waited, since the last call. */
+  /** How many samples were given up since the last call because too many waited. */
   takeDropped(): number;
-  /** How far it has come, for a line that goes on for it. */
+  /** The line's state, for a line that continues it. */
   save(): Omit<TrackState, 'track'>;
   close(): void;
 };
 
-/** The newest report of a track's sender. */
+/** The newest report from a track's sender. */
 type Report = { ssrc: number; ntpUs: SenderUs; rtpTimestamp: number; arrivalUs: HostUs };
 
 /** A track of the channel, whether it is wanted or not. */
@@ -56,11 +59,11 @@ type Source = { track: Track; ssrc: number | undefined; report: Report | undefin
 export type TrackEntry<L extends TrackLine> = {
   readonly track: Track;
   readonly line: L;
-  /** From when a change of the subscription brought it in; negative infinity when it was wanted from its start. */
+  /** When a change of the subscription added the track; minus infinity when it was wanted from its start. */
   readonly sinceUs: RecordingUs;
-  /** From when it is wanted no more; its line lives on until the mode has made use of what came before. */
+  /** From when on the track is not wanted; its line lives on until the mode has used what came before. */
   readonly unwantedUs: RecordingUs;
-  /** Where the track ended; its line lives on likewise. */
+  /** Where the track ended; its line lives on in the same way. */
   readonly endedUs: RecordingUs;
 };
 
@@ -73,22 +76,20 @@ type Entry<L extends TrackLine> = { -readonly [K in keyof TrackEntry<L>]: TrackE
 
 export type ChannelTracksOptions<L extends TrackLine> = {
   subscribe: Subscriptions;
-  /** The kinds that the recording is of. */
+  /** The kinds that are recorded. */
   records: { audio: boolean; video: boolean };
   /** The recording's zero on the monotonic clock, microseconds. */
   zeroUs: HostUs;
   createLine(received: ReceivedTrackOptions): L;
-  /**
-   * Whether there is room for a track that is wanted; asked again when others end. All are taken where it is left out.
-   */
+  /** Whether there is room for a wanted track; asked again when others end. When left out all are taken. */
   admits?(track: Track): boolean;
   /** Sends one RTCP datagram about a track to the channel. */
   sendRtcp(track: number, datagram: Buffer): void;
   onStreamChange(change: StreamChange): void;
   onDegraded(what: string, count: number): void;
-  /** Takes down who is there and what becomes of their tracks. */
+  /** Notes who is there and what becomes of their tracks. */
   report?: QualityCollector | undefined;
-  /** Of an earlier run, whose recording this one goes on with; of use only where the feed is still the same. */
+  /** The state of an earlier run, whose recording this one continues; used only where the feed is still the same. */
   state?: ChannelState | undefined;
 };
 
@@ -103,7 +104,7 @@ export class ChannelTracks<L extends TrackLine> {
   readonly #clocks = new Map<string, ParticipantClock>();
   #endUs: HostUs = Number.POSITIVE_INFINITY;
   #feedUs: HostUs | undefined;
-  /** The state of an earlier run, once the feed has shown that it is of this one. */
+  /** The state of an earlier run, once the feed has shown that the state belongs to it. */
   #known: ChannelState | undefined;
 
   constructor(options: ChannelTracksOptions<L>) {
@@ -116,14 +117,14 @@ export class ChannelTracks<L extends TrackLine> {
     return this.#feedUs !== undefined;
   }
 
-  /** Whether this goes on from the state it was given; known once the feed has begun. */
+  /** Whether this continues the state that it was given; known once the feed has begun. */
   get goesOn(): boolean {
     return this.#known !== undefined;
   }
 
   /**
-   * What is known by `takenUs`, up to which moment everything was taken; undefined before the feed has begun.
-   * @param emptySinceUs since when nobody is there. Both monotonic
+   * What is known when everything up to `takenUs` has been taken; undefined before the feed has begun.
+   * @param emptySinceUs since when nobody is there. Both are monotonic
    */
   save(takenUs: HostUs, emptySinceUs: HostUs | undefined): ChannelState | undefined {
     if (this.#feedUs === undefined) return undefined;
@@ -143,7 +144,7 @@ export class ChannelTracks<L extends TrackLine> {
     return this.roster.present().length;
   }
 
-  /** The tracks that are or were wanted and are not forgotten, in the order they began. */
+  /** The tracks that are or were wanted and have not been forgotten, in order of their beginning. */
   entries(): IterableIterator<TrackEntry<L>> {
     return this.#entries.values();
   }
@@ -192,8 +193,8 @@ export class ChannelTracks<L extends TrackLine> {
   }
 
   /**
-   * From `atUs` of the recording on, `subscribe` says who is seen and heard (contract §1.3). Tracks that are wanted
-   * anew are received from now on; of those no longer wanted, what comes before `atUs` is still used.
+   * From `atUs` of the recording on, `subscribe` tells whose streams are recorded (contract §1.3). Newly wanted tracks
+   * are received from now on; of tracks no longer wanted, what comes before `atUs` is still used.
    * @param nowUs monotonic
    */
   changeSubscription(atUs: RecordingUs, subscribe: Subscriptions, nowUs: HostUs): void {
@@ -218,7 +219,7 @@ export class ChannelTracks<L extends TrackLine> {
       const entry = this.#receive(source, fromUs);
       if (!entry) continue;
       const { report } = source;
-      // A stream without a report goes by arrival: sound and picture would only drift into step.
+      // Without a report a stream is placed by arrival, and sound and picture would only slowly come into step.
       if (report && report.ssrc === source.ssrc)
         entry.line.onSenderReport(report.ntpUs, report.rtpTimestamp, report.arrivalUs);
       if (entry.track.format.kind === 'video') this.#askKeyFrame(entry, nowUs);
@@ -230,7 +231,7 @@ export class ChannelTracks<L extends TrackLine> {
     if (!source || arrivalUs > this.#endUs) return;
     const entry = this.#entries.get(track);
     if (!entry) {
-      // Nobody wants it. Should that change, a key frame is asked for by its SSRC (RFC 3550 §5.1).
+      // Nobody wants the track. Should that change, a key frame is asked for by its SSRC (RFC 3550 §5.1).
       if (datagram.length >= RTP_HEADER_BYTES) source.ssrc = datagram.readUInt32BE(8);
       return;
     }
@@ -240,7 +241,7 @@ export class ChannelTracks<L extends TrackLine> {
     entry.line.onRtp(packet);
   }
 
-  /** Padding, headers and parts of pictures are no sign of life: only what can be shown or heard is. */
+  /** Padding, headers and parts of pictures are no sign of life; only what can be shown or heard is. */
   #onWhole(number: number, arrivalUs: HostUs): void {
     const entry = this.#entries.get(number);
     const isWanted = entry?.unwantedUs === Number.POSITIVE_INFINITY && entry.endedUs === Number.POSITIVE_INFINITY;
@@ -262,7 +263,7 @@ export class ChannelTracks<L extends TrackLine> {
     }
   }
 
-  /** Lets packets go on whose wait is over, asks for key frames, and tells streams that fell silent. */
+  /** Releases packets that have waited long enough, asks for key frames, and tells of streams that fell silent. */
   poll(nowUs: HostUs): void {
     for (const entry of this.#entries.values()) {
       const { line, track } = entry;
@@ -277,8 +278,8 @@ export class ChannelTracks<L extends TrackLine> {
   }
 
   /**
-   * Frees what was wanted no more, or ended, before `atUs`, and forgets who left before.
-   * @param keeps true of a track that ended and whose line is still of use
+   * Frees tracks that ended, or were last wanted, before `atUs`, and forgets users who left before.
+   * @param keeps true for a track that ended and whose line is still needed
    */
   forget(atUs: RecordingUs, keeps: (entry: TrackEntry<L>) => boolean): void {
     this.roster.forget(atUs);
@@ -290,14 +291,14 @@ export class ChannelTracks<L extends TrackLine> {
       this.#clocks.get(entry.track.uid)?.removeStream(entry.clock);
       this.#entries.delete(number);
     }
-    // A clock is of use as long as its user may send: thousands may pass through a channel.
+    // A clock is kept as long as its user may send: thousands of users may pass through a channel.
     if (this.#clocks.size <= this.#entries.size && this.#clocks.size <= this.count) return;
     const needed = new Set(this.roster.present());
     for (const { track } of this.#entries.values()) needed.add(track.uid);
     for (const uid of this.#clocks.keys()) if (!needed.has(uid)) this.#clocks.delete(uid);
   }
 
-  /** Nothing that arrives after `atUs` (monotonic) belongs to the recording; what waits in jitter buffers is let go. */
+  /** Nothing that arrives after `atUs` (monotonic) belongs to the recording; jitter buffers release what waits. */
   end(atUs: HostUs): void {
     this.#endUs = atUs;
     for (const { line } of this.#entries.values()) line.flush();
@@ -326,7 +327,7 @@ export class ChannelTracks<L extends TrackLine> {
     for (const { uid, clock } of state.clocks) this.#clocks.set(uid, new ParticipantClock(clock));
   }
 
-  /** True of what the earlier run had taken when its state was saved. */
+  /** True for what the earlier run had taken when its state was saved. */
   #isKnown(atUs: HostUs): boolean {
     return this.#known !== undefined && atUs <= this.#known.takenUs;
   }
@@ -338,13 +339,13 @@ export class ChannelTracks<L extends TrackLine> {
     this.#receive(source, at);
   }
 
-  /** Begins a line for a track that is wanted at `at` or will be later. */
+  /** Begins a line for a track that is wanted at `at` or later. */
   #receive(source: Source, at: RecordingUs): Entry<L> | undefined {
     const { records, zeroUs, createLine } = this.#o;
     const { track } = source;
     const { uid, format } = track;
     if (!records[format.kind]) return undefined;
-    // Changes may be known already of a time the feed has not come to yet.
+    // Changes may be known already for a time that the feed has not reached.
     const held = this.#subscriptions.since(at);
     const wants = ({ value }: (typeof held)[number]) => isSubscribed(value[format.kind], uid);
     const first = held.findIndex(wants);
@@ -397,7 +398,7 @@ export class ChannelTracks<L extends TrackLine> {
     for (const source of this.#sources.values()) if (!this.#entries.has(source.track.track)) this.#receive(source, at);
   }
 
-  /** Bytes from a stranger that cannot be read cost themselves, and are counted. */
+  /** Bytes that cannot be read are counted, and cost nothing else. */
   #parse<T>(read: () => T): T | undefined {
     try {
       return read();

@@ -1,7 +1,7 @@
 /**
  * FeedSession: a recorder's stay in its channel, from the connected feed to its end. It is the recording's clock: a run
- * goes from moment to moment of what has been read, and so does in its turn what happened while it was not there, or
- * was too busy.
+ * goes from moment to moment of what it has read, and does the same with what happened while it was not there or was
+ * too busy.
  */
 
 import type { ChannelState } from '../../contract/line/channel-state.ts';
@@ -23,9 +23,9 @@ const FEEDBACK_US = 400_000;
 /** Where the recording ends, monotonic microseconds, and why. */
 export type SessionEnd = { atMonoUs: HostUs; reason: EndReason; message: string };
 
-/** What takes a feed's events and packets: the recording's tracks. */
+/** Takes a feed's events and packets: the recording's tracks. */
 type FeedTaker = {
-  /** How many users are there. */
+  /** How many users are in the channel. */
   count(): number;
   onEvent(event: FeedEvent, atUs: HostUs): void;
   onRtp(track: number, datagram: Buffer, arrivalUs: HostUs): void;
@@ -38,7 +38,7 @@ export type FeedSessionOptions = {
   start: Pick<StartCommand, 'source' | 'generation' | 'zeroMonoUs'>;
   clock: Clock;
   maxIdleMs: number;
-  /** From moment to moment of the recording, on whose multiples the moments lie. */
+  /** The distance of the recording's moments; each lies at a multiple of it. */
   stepMs: number;
   taker: FeedTaker;
   emit(happening: Happening): void;
@@ -56,11 +56,11 @@ export class FeedSession {
   #caughtUp = false;
   /** What became of streams before that. */
   readonly #early: StreamChange[] = [];
-  /** Per track, when its sender was last told something. */
+  /** When the sender of each track was last told something. */
   readonly #fedBackUs = new Map<number, number>();
-  /** Up to which moment all was taken, in steps from the recording's zero; undefined before the first. */
+  /** Up to which moment everything was taken, in steps from the recording's zero; undefined before the first. */
   #step: number | undefined;
-  /** When the channel was heard last, by what was taken. */
+  /** When the channel was last heard, as far as has been taken. */
   #heardUs: HostUs | undefined;
   #ending: SessionEnd | undefined;
   #ended = false;
@@ -69,18 +69,18 @@ export class FeedSession {
   constructor(options: FeedSessionOptions) {
     this.#o = options;
     const { start, clock } = options;
-    // Those who were there when an earlier run was lost with its channel have this long to come back.
+    // Users who were there when an earlier run was lost with its channel have this long to come back.
     this.#idle = new IdleWatch(start.generation > 1 ? clock.monoUs() : start.zeroMonoUs);
   }
 
-  /** The present of this run, monotonic microseconds: all that came before has been taken. */
+  /** The present of this run, monotonic microseconds: everything from before it has been taken. */
   get nowUs(): HostUs {
     const { zeroMonoUs } = this.#o.start;
     if (this.#ended && this.#ending) return this.#ending.atMonoUs;
     return this.#step === undefined ? zeroMonoUs : this.#timeOf(this.#step);
   }
 
-  /** How far the run's present is behind the world's, microseconds. */
+  /** How far the run's present is behind real time, microseconds. */
   get lagUs(): number {
     if (this.#ended || this.#step === undefined) return 0;
     const untilUs = Math.min(this.#o.clock.monoUs(), this.#ending?.atMonoUs ?? Number.POSITIVE_INFINITY);
@@ -97,9 +97,7 @@ export class FeedSession {
     return this.#idle.emptySinceUs;
   }
 
-  /**
-   * How long nothing at all was heard of the channel, which says every `FEED_ALIVE_MS` that it is there; microseconds.
-   */
+  /** How long nothing at all was heard of the channel, microseconds; it says every `FEED_ALIVE_MS` that it is there. */
   get unheardUs(): number {
     return this.#heardUs === undefined ? 0 : this.nowUs - this.#heardUs;
   }
@@ -120,8 +118,8 @@ export class FeedSession {
   }
 
   /**
-   * Takes all that has been read, moment by moment, and calls `step` after each. Does nothing while an earlier call
-   * goes on; what is read meanwhile is taken by a later call. Rejects when `step` does.
+   * Takes everything that has been read, moment by moment, and calls `step` after each. Does nothing while an earlier
+   * call goes on; a later call takes what is read meanwhile. Rejects when `step` does.
    */
   async advance(step: () => Promise<void> | void): Promise<void> {
     const { clock, onEnd } = this.#o;
@@ -161,18 +159,21 @@ export class FeedSession {
     this.#feed?.sendRtcp(track, datagram, nowUs);
   }
 
-  /** Tells the channel that what arrived before `arrivalUs` (monotonic) is on disk and will not be asked for again. */
+  /**
+   * Tells the channel that everything that arrived before `arrivalUs` (monotonic) is on disk and will not be asked for
+   * again.
+   */
   sendSafe(arrivalUs: HostUs): void {
     this.#feed?.sendSafe(arrivalUs, this.#o.clock.monoUs());
   }
 
-  /** Streams are told of once the recorder has told that it is there, also those that were there before it. */
+  /** Streams are told of only after the recorder has told that it joined, including those that were there before. */
   tellStream(change: StreamChange): void {
     if (this.#caughtUp) this.#o.emit({ type: 'streamStateChanged', ...change });
     else this.#early.push(change);
   }
 
-  /** Ends the recording, once what was sent before has been taken. Calling it again does nothing. */
+  /** Ends the recording once everything sent before has been taken. Calling it again does nothing. */
   end(end: SessionEnd): void {
     this.#ending ??= end;
   }
@@ -186,8 +187,8 @@ export class FeedSession {
   }
 
   /**
-   * A run begins with the first media, or with the recording if that is later; undefined while there may be earlier
-   * media.
+   * A run begins with the first media, or with the recording if that is later; undefined while earlier media may still
+   * come.
    */
   #firstStep(feed: FeedClient): number | undefined {
     if (feed.firstMediaUs === undefined && !this.#caughtUp) return undefined;

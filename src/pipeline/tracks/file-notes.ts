@@ -1,15 +1,15 @@
 /**
- * FileNotes: notes finished files in the journal, one after another, and tells of each. What a full disk does not take
- * is noted before the next file: the file itself is whole, and has its number.
+ * FileNotes: notes finished files in the journal, one after another, and tells of each. When the disk is full, a note
+ * is written before the next file's: the file itself is whole, and has its number.
  */
 import type { SpooledFile } from '../../media/segment.ts';
 import type { Journal } from '../../stages/spool/journal.ts';
 
 export type FileNotesOptions = {
   journal: Journal;
-  /** A file lies on the spool and in its journal. */
+  /** A file is on the spool and in its journal. */
   onNoted(file: SpooledFile): void;
-  /** A file cannot be noted for now. What this throws is thrown to whoever added it. */
+  /** A file cannot be noted now. An error that this throws is thrown to whoever added the file. */
   onLate(file: SpooledFile, error: unknown): void;
 };
 
@@ -22,13 +22,13 @@ export class FileNotes {
     this.#o = options;
   }
 
-  /** Resolves when the file is noted, or waits for the next. */
+  /** Resolves when the file is noted, or waits for the next one. */
   add(file: SpooledFile): Promise<void> {
     this.#waiting.push(file);
     return this.flush();
   }
 
-  /** Tries what waits once more. Resolves when it is noted, or cannot be. */
+  /** Tries once more to note what waits. Resolves when it is noted, or cannot be. */
   flush(): Promise<void> {
     const turn = this.#turn.then(() => this.#noteAll());
     this.#turn = turn.catch(() => undefined);

@@ -6,12 +6,12 @@ import type { HostUs } from '../../kernel/time.ts';
 export class IdleWatch {
   #emptySinceUs: HostUs | undefined;
 
-  /** @param nowUs the moment the recorder joined; a channel that stays empty is idle from then on */
+  /** @param nowUs when the recorder joined; a channel that stays empty is idle from then on */
   constructor(nowUs: HostUs) {
     this.#emptySinceUs = nowUs;
   }
 
-  /** Told after every change of presence. */
+  /** Called after every change of presence. */
   onPresence(users: number, atUs: HostUs): void {
     if (users > 0) this.#emptySinceUs = undefined;
     else this.#emptySinceUs ??= atUs;

@@ -1,11 +1,11 @@
 /**
- * Losses: what could not be written of a recording's outputs, gathered so that it is told now and then, and not for
- * each sample.
+ * Losses: collects what could not be written of a recording's outputs, so that it is told now and then and not for each
+ * sample.
  */
 import type { RecordingUs } from '../../kernel/time.ts';
 import type { Happening } from '../recording.ts';
 
-/** What could not be written is told this often, microseconds of the recording. */
+/** How often losses are told, microseconds of the recording. */
 const TELL_US = 1_000_000;
 
 export class Losses {
@@ -19,7 +19,7 @@ export class Losses {
   }
 
   /**
-   * @param output which lacks something, in words
+   * @param output the output that lacks something, in words
    * @param what could not be written, in words
    */
   add(output: string, what: string): void {
@@ -30,7 +30,10 @@ export class Losses {
     this.#emit({ type: 'outputFailed', what: told });
   }
 
-  /** Tells what there is, once it is time. @param nowUs of the recording */
+  /**
+   * Tells what was collected, when it is time.
+   * @param nowUs of the recording
+   */
   step(nowUs: RecordingUs): void {
     if (nowUs - this.#toldUs < TELL_US) return;
     this.#toldUs = nowUs;

@@ -1,5 +1,5 @@
 /**
- * PictureNotes: what a sender says of its pictures in header extensions, its colours and how they are turned, from each
+ * PictureNotes: what a sender says in header extensions of its pictures (their colours and orientation), from each
  * packet on (RFC 8285).
  */
 import type { Orientation } from '../../media/frame.ts';
@@ -13,7 +13,7 @@ export class PictureNotes {
   readonly #colors = new Announced<VideoColor>();
   readonly #orientations = new Announced<Orientation>();
 
-  /** @param rtpTime the packet's, unwrapped */
+  /** @param rtpTime the packet's unwrapped timestamp */
   note({ extensions }: Packet, rtpTime: number, format: TrackFormat): void {
     if (!extensions || format.kind !== 'video') return;
     const { colorExtension = 0, orientationExtension = 0 } = format;
@@ -25,7 +25,7 @@ export class PictureNotes {
     if (orientation) this.#orientations.note(rtpTime, orientation);
   }
 
-  /** What holds for the picture of `rtpTime`. Ask in growing order. */
+  /** What holds for the picture of `rtpTime`. Ask in rising order. */
   at(rtpTime: number): { color: VideoColor | undefined; orientation: Orientation | undefined } {
     return { color: this.#colors.at(rtpTime), orientation: this.#orientations.at(rtpTime) };
   }

@@ -1,6 +1,6 @@
 /**
- * ReceivedTrack: what a picture's and a sound's line have in common, RTP in and whole samples with their place in the
- * recording out.
+ * ReceivedTrack: what lines of picture and of sound have in common: it takes RTP, and gives whole samples with their
+ * place in the recording.
  */
 
 import type { TrackState } from '../../contract/line/channel-state.ts';
@@ -21,17 +21,20 @@ export type ReceivedTrackOptions = {
   zeroUs: HostUs;
   /** How long a gap is waited for, microseconds. */
   maxGapUs: number;
-  /** Takes down what becomes of the track. */
+  /** Notes what becomes of the track. */
   report?: TrackReport | undefined;
-  /** What another recorder came to know of the track, whose recording this one goes on with. */
+  /** What another run knew of the track, when this one continues that run's recording. */
   state?: Omit<TrackState, 'track'> | undefined;
-  /** Up to when that one had taken what arrived, monotonic microseconds. */
+  /** Up to when that run had taken what arrived, monotonic microseconds. */
   knownUs?: HostUs | undefined;
-  /** Told of each whole picture, or sound, that came. @param arrivalUs of its last packet */
+  /**
+   * Called for each whole picture or sound that came.
+   * @param arrivalUs of its last packet
+   */
   onWhole?: ((arrivalUs: HostUs) => void) | undefined;
 };
 
-/** Packets that come later than this after the one before were not on their way for so long; the sender paused. */
+/** A packet that comes this long after the one before was not on its way for so long; the sender paused. */
 const QUIET_US = 2_000_000;
 
 export class ReceivedTrack {
@@ -54,7 +57,7 @@ export class ReceivedTrack {
     report?.readFrom({ counters: () => this.#reception.counters(), clock: () => clock.reading() });
   }
 
-  /** Returns the packet's unwrapped timestamp, or undefined when the packet is of no use. */
+  /** Returns the packet's unwrapped timestamp; undefined when the packet is useless. */
   onRtp(packet: Packet): RtpTicks | undefined {
     const rtpTime = this.#reception.onRtp(packet);
     const isNew = packet.arrivalUs > this.#knownUs;
@@ -66,7 +69,7 @@ export class ReceivedTrack {
     return rtpTime;
   }
 
-  /** Padding, headers and parameter sets are no picture: a sender of nothing else sends nothing. */
+  /** Padding, headers and parameter sets are no picture: a sender that sends nothing else sends no media. */
   #holdsMedia({ payload, payloadType }: Packet): boolean {
     const { format } = this.track;
     if (format.kind === 'audio' || payloadType !== format.payloadType) return payload.length > 0;
@@ -74,13 +77,14 @@ export class ReceivedTrack {
   }
 
   /**
-   * @param ntpUs the sender's clock, microseconds @param rtpTimestamp the same instant as the track counts it, 32 bits
+   * @param ntpUs the sender's clock, microseconds
+   * @param rtpTimestamp the same instant in the track's 32-bit timestamps
    */
   onSenderReport(ntpUs: SenderUs, rtpTimestamp: number, arrivalUs: HostUs): void {
     this.#clock.onSenderReport(ntpUs, this.#reception.rtpTimeOf(rtpTimestamp, arrivalUs), arrivalUs);
   }
 
-  /** As of TrackReception; the clock is saved with its participant's. */
+  /** As in TrackReception; the clock is saved with its participant's. */
   save(): ReceptionState {
     return this.#reception.save();
   }
@@ -97,8 +101,8 @@ export class ReceivedTrack {
   }
 
   /**
-   * Up to where in the recording all came in that will, microseconds: while a gap is waited for, or packets are late,
-   * that falls behind. Undefined of a track that has sent nothing lately.
+   * Up to where in the recording everything has come in that will, microseconds; it falls behind while a gap is waited
+   * for or packets are late. Undefined for a track that has sent nothing lately.
    */
   completeUs(nowUs: HostUs): RecordingUs | undefined {
     const { arrivedUs, releasedRtpTime } = this.#reception;
@@ -107,14 +111,14 @@ export class ReceivedTrack {
   }
 
   /**
-   * Where a sample lies by what is known now. Only `timeOf` settles it: what was not used yet may still be corrected at
-   * once.
+   * The place of a sample by what is known now. Only `timeOf` makes it final: the place of an unused sample may still
+   * be corrected at once.
    */
   peekTimeOf(sample: ReceivedSample): RecordingUs {
     return toRecording(this.#clock.peekLocalUs(sample.rtpTime), this.#zeroUs);
   }
 
-  /** Where a sample lies that is used now, microseconds of the recording. */
+  /** The place of a sample that is used now, microseconds of the recording. */
   timeOf(sample: ReceivedSample): RecordingUs {
     return toRecording(this.#clock.toLocalUs(sample.rtpTime), this.#zeroUs);
   }

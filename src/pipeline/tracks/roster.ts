@@ -1,6 +1,6 @@
 /**
- * Roster: who is in the channel at which moment of the recording, in join order. Fed with the channel's events, asked
- * by the picture clock; pure.
+ * Roster: who is in the channel at which moment of the recording, in join order. It takes the channel's events, and the
+ * picture clock asks it. Pure.
  */
 
 import type { RosterState } from '../../contract/line/channel-state.ts';
@@ -36,7 +36,7 @@ export class Roster {
     return { stays, nextOrder: this.#order };
   }
 
-  /** Goes on where another one stood. */
+  /** Goes on from the state of another roster. */
   restore({ stays, nextOrder }: RosterState): void {
     this.#stays = stays.map((stay) => ({ ...stay, leftUs: stay.leftUs ?? Number.POSITIVE_INFINITY }));
     this.#order = nextOrder;
@@ -55,7 +55,7 @@ export class Roster {
     this.#stays.push({ uid, order: this.#order++, joinedUs: atUs, leftUs: Number.POSITIVE_INFINITY });
   }
 
-  /** A user went at `atUs`. Unknown users are ignored. */
+  /** A user left at `atUs`. Unknown users are ignored. */
   leave(uid: string, atUs: RecordingUs): void {
     for (const stay of this.#stays) {
       if (stay.uid === uid && stay.leftUs === Number.POSITIVE_INFINITY) stay.leftUs = Math.max(atUs, stay.joinedUs);
@@ -69,12 +69,12 @@ export class Roster {
     return there;
   }
 
-  /** Users there now, by what has been told so far. */
+  /** Users who are there now, as far as has been told. */
   present(): string[] {
     return this.#stays.filter((s) => s.leftUs === Number.POSITIVE_INFINITY).map((s) => s.uid);
   }
 
-  /** Drops stays that ended before `beforeUs`; nothing asks about them again. */
+  /** Drops stays that ended before `beforeUs`; they are not asked about again. */
   forget(beforeUs: RecordingUs): void {
     if (this.#stays.some((s) => s.leftUs < beforeUs)) this.#stays = this.#stays.filter((s) => s.leftUs >= beforeUs);
   }

@@ -7,8 +7,8 @@ import type { HostUs } from '../../kernel/time.ts';
 import type { MediaKind } from '../../media/track.ts';
 
 /**
- * Nothing for this long means the stream stopped. Chromium sends a muted microphone's silence and black pictures all
- * along.
+ * A stream that was silent for this long has stopped. For a muted microphone or camera Chromium goes on sending silence
+ * and black pictures.
  */
 const SILENT_US = 3_000_000;
 
@@ -21,12 +21,12 @@ export class StreamState {
     return [...this.#lastUs.values()].map((stream) => ({ ...stream }));
   }
 
-  /** Goes on where another one stood: what that one told is not told again. */
+  /** Goes on from the state of another one: what that one told is not told again. */
   restore(streams: StreamsState): void {
     for (const stream of streams) this.#lastUs.set(`${stream.kind} ${stream.uid}`, { ...stream });
   }
 
-  /** A whole picture, or sound, came. Returns the change it makes, if any. */
+  /** A whole picture or sound came. Returns the change that this makes, if any. */
   onMedia(uid: string, kind: MediaKind, nowUs: HostUs): StreamChange | undefined {
     const key = `${kind} ${uid}`;
     const known = this.#lastUs.get(key);
@@ -38,7 +38,7 @@ export class StreamState {
     return { uid, kind, receiving: true };
   }
 
-  /** Streams that fell silent by now. */
+  /** Streams that have fallen silent by now. */
   onTime(nowUs: HostUs): StreamChange[] {
     const changes: StreamChange[] = [];
     for (const s of this.#lastUs.values()) {
@@ -49,7 +49,7 @@ export class StreamState {
     return changes;
   }
 
-  /** The user's stream ended. Returns the change, if it was arriving. */
+  /** The user's stream ended. Returns the change if it was arriving. */
   onEnd(uid: string, kind: MediaKind): StreamChange | undefined {
     const known = this.#lastUs.get(`${kind} ${uid}`);
     this.#lastUs.delete(`${kind} ${uid}`);

@@ -1,11 +1,12 @@
 /**
- * FrameNumbers: which frame of the files each picture of a screen is. Pictures come at a steady rate, a little early or
- * late; each is the next frame unless it is further from it than a frame allows. Pure.
+ * FrameNumbers: gives each picture of a screen its frame in the files. Pictures come at a steady rate, a little early
+ * or late; each is the next frame unless it is too far from that frame's place. Pure.
  */
 import type { FileUs } from '../../kernel/time.ts';
 
 /**
- * A picture may stand this far from its place, in frames: less would leave one out and double another at every jitter.
+ * How far a picture may stand from its place, in frames: with less, every jitter would leave one out and double
+ * another.
  */
 const TOLERANCE = 0.75;
 
@@ -19,7 +20,7 @@ export class FrameNumbers {
     this.#next = first;
   }
 
-  /** The frame of a picture at `atUs` of the files; undefined when there is one at its place already. */
+  /** The frame of a picture at `atUs` of the files; undefined when its place is taken. */
   take(atUs: FileUs): number | undefined {
     const place = (atUs * this.#fps) / 1e6;
     if (place < this.#next - TOLERANCE) return undefined;
@@ -28,7 +29,7 @@ export class FrameNumbers {
     return frame;
   }
 
-  /** The frame that comes next at the earliest. */
+  /** The earliest frame that can come next. */
   get next(): number {
     return this.#next;
   }

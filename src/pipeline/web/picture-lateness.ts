@@ -1,7 +1,7 @@
 /**
- * PictureLateness: how long a picture takes from the page's script to the screen that is read (two frames of
- * compositing, mostly). It is measured on the empty page, before the real one is opened: the page flashes, and a corner
- * of its screen is read so often that the moment is known to some milliseconds.
+ * PictureLateness: how long a picture takes from the page's script to the screen that is read (mostly two frames of
+ * compositing). It is measured on the empty page, before the real one is opened: the page flashes, and a corner of its
+ * screen is read often enough to know the moment to some milliseconds.
  */
 
 import { messageOf } from '../../kernel/fault.ts';
@@ -11,25 +11,26 @@ import { ScreenGrabber } from '../../stages/codec/screen-grabber.ts';
 
 /** One flash: when the script drew it, and when a reading of the screen showed it first; wall time, microseconds. */
 export type Flash = { drawnUs: UtcUs; shownUs: UtcUs };
-/** `measured` is false when `us` is what it comes to as a rule. */
+/** `measured` is false when `us` is the usual value. */
 export type Lateness = { us: number; measured: boolean };
 
 const CORNER_PX = 16;
 const READINGS_PER_S = 200;
 const READING_US = 1e6 / READINGS_PER_S;
-/** An odd number, so that the middle one is one of them. */
+/** An odd number, so that there is a middle one. */
 const FLASHES = 3;
-/** After the last one was drawn, for as long as that may take to be shown. */
+/** Readings after the last flash was drawn, for as long as it may take to be shown. */
 const MORE_READINGS = READINGS_PER_S / 5;
 const MIDDLE_LUMA = 126;
-/** Nothing is shown sooner, and nothing of a machine that can record a page takes longer. */
+/** Nothing is shown sooner, and no machine that can record a page takes longer. */
 const PLAUSIBLE_US = { from: 2_000, to: 120_000 };
-/** What was measured on two cores without a GPU. */
+/** The value measured on two cores without a GPU. */
 const USUAL_US = 25_000;
 
 /**
- * @param flash has the page flash so often; resolves to when its script drew each flash, wall time in microseconds
- * @param onFailed told why nothing could be measured, in words
+ * @param flash makes the page flash this many times; resolves to when its script drew each flash, wall time in
+ * microseconds
+ * @param onFailed is told why nothing could be measured, in words
  */
 export async function measureLateness(
   display: string,
@@ -54,7 +55,7 @@ export async function measureLateness(
   }
 }
 
-/** When each change between black and white was shown, from the first that is white. */
+/** When each change between black and white was shown, beginning with the first white. */
 async function readFlashes(grabber: ScreenGrabber, drawing: Promise<unknown>): Promise<number[]> {
   const shown: number[] = [];
   let more = Number.POSITIVE_INFINITY;
@@ -62,7 +63,7 @@ async function readFlashes(grabber: ScreenGrabber, drawing: Promise<unknown>): P
     more = MORE_READINGS;
   };
   drawing.then(stop, stop);
-  // The empty page is white, and black first.
+  // The empty page is white, and turns black first.
   let white = true;
   for (; more > 0; more--) {
     const next = await grabber.next();
@@ -76,10 +77,11 @@ async function readFlashes(grabber: ScreenGrabber, drawing: Promise<unknown>): P
 }
 
 /**
- * The middle of what flashes took. Throws an Error when that cannot be. @param flashes an odd number of them
+ * The median of what the flashes took. Throws an Error when that is not plausible.
+ * @param flashes an odd number of them
  */
 export function latenessOf(flashes: readonly Flash[]): Lateness {
-  // A flash was there already for half the time between two readings, on average.
+  // On average a flash has been there for half the time between two readings.
   const eachUs = flashes.map(({ drawnUs, shownUs }) => shownUs - drawnUs - READING_US / 2).sort((a, b) => a - b);
   const us = eachUs[Math.floor(eachUs.length / 2)] ?? Number.NaN;
   if (!(us >= PLAUSIBLE_US.from && us <= PLAUSIBLE_US.to))

@@ -1,6 +1,6 @@
 /**
- * PushLine: what a page's recording has to do with its pushes: their samples, in order, and what is told and taken down
- * of how they stand.
+ * PushLine: what a page's recording does for its pushes: it sends their samples in order, and tells and notes their
+ * states.
  */
 import type { StartCommand } from '../../contract/line/commands.ts';
 import { maskedAddress, type PushStatus, type PushTarget } from '../../contract/line/push.ts';
@@ -65,7 +65,7 @@ export class PushLine {
     for (const next of this.#interleaver.push(sample)) this.#pusher.write(next);
   }
 
-  /** Pushes to these addresses and no others from now on. */
+  /** From now on pushes to these addresses and no others. */
   use(targets: readonly PushTarget[]): void {
     for (const [id, kept] of this.#kept) if (!targets.some((target) => target.id === id)) this.#end(kept);
     for (const target of targets) {
@@ -90,7 +90,7 @@ export class PushLine {
     this.#pusher.hold(onhold);
   }
 
-  /** What pushing takes of the machine, and took, in processes of its own. */
+  /** What pushing takes and took of the machine, in processes of its own. */
   measure(): Promise<PageUse> {
     return this.#meter.read();
   }

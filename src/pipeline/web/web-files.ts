@@ -1,6 +1,6 @@
 /**
- * WebFiles: the files of a page's recording. It says where in them each picture and each piece of sound belongs, leaves
- * out what is on hold, and goes on after an earlier run's.
+ * WebFiles: the files of a page's recording. It decides where in them each picture and each piece of sound belongs,
+ * leaves out what is on hold, and continues an earlier run's files.
  */
 import type { StartCommand } from '../../contract/line/commands.ts';
 import type { WebPlan } from '../../contract/line/plan.ts';
@@ -38,8 +38,8 @@ const VOICE = 'page';
 /** How long after its moment sound may still arrive. */
 const SOUND_DELAY_US = 400_000;
 /**
- * How long sound is waited for that has not come by then: a process that got no time finds what came meanwhile only
- * after its timers.
+ * How long sound that has not come by then is still waited for: after a time in which the process could not run, its
+ * timers come before what arrived meanwhile.
  */
 const SOUND_PATIENCE_US = 2 * US;
 const CHECKPOINT_US = US;
@@ -58,7 +58,7 @@ export class WebFiles {
   readonly #mixer: SoundMixer;
   readonly #losses: Losses;
   readonly #soundClock = new ParticipantClock().addStream(SOUND_RATE);
-  /** What is known of holds before the files begin. */
+  /** The holds that are known before the files begin. */
   readonly #holdsAhead: Timeline<boolean>;
   #earlier: EarlierRuns | undefined;
   #begun: Begun | undefined;
@@ -66,7 +66,7 @@ export class WebFiles {
   #onhold = false;
   /** A hold is over, and no picture was written since. */
   #goesOn = false;
-  /** The next sample the mixer hands over, counted from the recording's zero. */
+  /** The next sample that the mixer hands over, counted from the recording's zero. */
   #soundAt = 0;
   /** Up to where sound has come. */
   #heardUs: RecordingUs = Number.NEGATIVE_INFINITY;
@@ -81,15 +81,16 @@ export class WebFiles {
     this.#mixer = new SoundMixer({ channels: options.plan.audio.channels, limited: false });
   }
 
-  /** What is recorded from `nowUs` on belongs into the files. */
+  /** What is recorded from `nowUs` on belongs in the files. */
   async begin(nowUs: RecordingUs, earlier: EarlierRuns | undefined): Promise<void> {
     this.#earlier = earlier;
     this.#mixer.seek(Math.round((nowUs * SOUND_RATE) / US));
-    // Files begin with a picture; but on hold none may come for long, and what earlier runs left is kept all the same.
+    // Files begin with a picture; but during a hold none may come for long, and what earlier runs left must be kept
+    // anyway.
     if (earlier && earlier.mended.length > 0 && this.#holdsAhead.at(nowUs)) await this.#open(nowUs);
   }
 
-  /** Whether nothing is recorded from `fromUs` of the recording on. Returns from when on it really holds. */
+  /** Puts the recording on hold from `fromUs` on, or ends the hold. Returns from when that really takes effect. */
   changeHold(fromUs: RecordingUs, onhold: boolean): RecordingUs {
     const holds = this.#begun?.holds;
     if (!holds) return this.#holdsAhead.change(fromUs, onhold);
@@ -112,19 +113,20 @@ export class WebFiles {
   }
 
   /**
-   * Whether a picture of this moment can be written now. One from after a hold waits until sound has come so far: both
-   * end together where the hold begins.
+   * Whether a picture of this moment can be written now. A picture from after a hold waits until sound has come that
+   * far: both end together where the hold begins.
    */
   takesPicture(atUs: RecordingUs): boolean {
     const holds = this.#begun?.holds;
     if (!holds || holds.isHeld(holds.blockAt(atUs))) return true;
     const soundUs = holds.timeOf(this.#soundBlock(holds));
-    // On hold only one that came far too late is of a moment before it, and is let go.
+    // During a hold only a picture that came far too late belongs to a moment before it, and it is dropped.
     return this.#onhold ? atUs < soundUs : holds.between(soundUs, atUs).length === 0;
   }
 
   /**
-   * Encodes and writes a picture, unless it is on hold or has no place. It stays the caller's. Await before the next.
+   * Encodes and writes a picture, unless it is on hold or has no place. The caller keeps it. Await it before the next
+   * call.
    */
   async addPicture({ picture, atUs, changed }: Grabbed): Promise<void> {
     if (!this.#begun && this.#holdsAhead.at(atUs)) return;
@@ -133,7 +135,7 @@ export class WebFiles {
     const { next } = begun.numbers;
     const taken = begun.numbers.take(this.#fileUs(begun, atUs));
     if (taken === undefined) return;
-    // The last picture before a hold is shown up to its end, and the first one after it from there on.
+    // The last picture before a hold is shown to its end, and the first one after the hold from there on.
     const frame = this.#goesOn ? next : taken;
     this.#goesOn = false;
     this.#o.page.onPicture(frame, atUs, changed);
@@ -143,7 +145,7 @@ export class WebFiles {
 
   /**
    * Writes whole blocks of sound that end before `untilUs`. Resolves to false when all are written, and to true where a
-   * hold begins or ends: what there is of pictures up to there comes before the next call. Await before the next.
+   * hold begins or ends: then the pictures up to there come before the next call. Await it before the next call.
    */
   async recordSound(untilUs: RecordingUs): Promise<boolean> {
     const begun = this.#begun;
@@ -196,7 +198,7 @@ export class WebFiles {
     return atUs - originUs - usOfBlocks(holds.heldBefore(holds.blockAt(atUs)));
   }
 
-  /** A hold begins, or ends, with this block. */
+  /** A hold begins or ends with this block. */
   async #turn({ output, holds, numbers }: Begun, block: number, onhold: boolean): Promise<void> {
     if (onhold) await output.hold(numbers.next);
     else await output.resume(sampleOf(holds, block), usOfBlocks(holds.heldBefore(block)));
@@ -204,15 +206,15 @@ export class WebFiles {
     this.#goesOn = !onhold;
   }
 
-  /** On hold before the files begin: the mixer holds no more than some seconds, and a hold may be long. */
+  /** The recording is on hold before the files begin: the mixer holds only some seconds, and a hold may be long. */
   #passOver(untilUs: RecordingUs): void {
     const until = Math.floor((untilUs * SOUND_RATE) / US);
     if (this.#holdsAhead.at(untilUs) && until > this.#mixer.position) this.#skipTo(until);
-    // What was held since an earlier run counts for where its files go on.
+    // What was on hold since an earlier run decides where its files go on.
     if (!this.#earlier) this.#holdsAhead.forget(untilUs);
   }
 
-  /** Begins the files with what is shown at `atUs`, or goes on with those of earlier runs. */
+  /** Begins the files with the picture of `atUs`, or continues those of earlier runs. */
   async #open(atUs: RecordingUs): Promise<Begun> {
     const { start, plan, report, emit } = this.#o;
     const { video, audio, files, mp4Limit, baseName } = plan;
@@ -230,10 +232,10 @@ export class WebFiles {
     const output = await MixOutput.open({
       ...{ video, audio, mp4Limit, baseName, spoolDir },
       from: earlier && { frame, sample, sliceIndex: earlier.sliceIndex, continues: first.continues, heldUs },
-      // What a run after the first would write begins in the middle: MP4s are made from the slices then, at the end.
+      // A run after the first would begin its MP4 in the middle; after the end it is made from the slices instead.
       files: { ...files, mp4: files.mp4 && generation === 1 },
       zeroUtcMs: zeroUtcMs + originUs / 1000,
-      // Slices of a page are told of as they are stored.
+      // Slices of a page are told of when they are stored.
       onSliceStart: () => {},
       onLost: (output, what) => this.#losses.add(output, what),
       onFile: (file) => emit({ type: 'fileSpooled', file }),
@@ -248,15 +250,15 @@ export class WebFiles {
     return begun;
   }
 
-  /** Leaves out sound before `sample`; what follows from it is there already. */
+  /** Leaves out sound before `sample`; the files go on from there. */
   #skipTo(sample: number): void {
     if (this.#mixer.position > sample) this.#mixer.seek(sample);
     while (this.#mixer.position < sample) this.#mixer.take(Math.min(SOUND_RATE, sample - this.#mixer.position));
   }
 
   /**
-   * The first frame and sample of this run, and the block of sound that it begins with; sets what of the time before it
-   * is held.
+   * The first frame and sample of this run, and the block of sound that it begins with; also sets how much of the time
+   * before was on hold.
    */
   #goOn(earlier: EarlierRuns, holds: HoldLine, atUs: RecordingUs): { frame: number; sample: number; block: number } {
     const { fps } = this.#o.plan.video;
@@ -275,7 +277,7 @@ export class WebFiles {
     return { frame, sample, block };
   }
 
-  /** Writes down what was held, for a run that may have to go on. */
+  /** Writes down what was on hold, for a run that may have to go on. */
   async #checkpoint(begun: Begun): Promise<void> {
     const block = this.#soundBlock(begun.holds);
     const atUs = begun.holds.timeOf(block);
@@ -285,12 +287,12 @@ export class WebFiles {
   }
 }
 
-/** The sample of the files at which a block begins that is not held. */
+/** The sample of the files at which a block that is not held begins. */
 function sampleOf(holds: HoldLine, block: number): number {
   return (block - holds.heldBefore(block)) * AUDIO_BLOCK;
 }
 
-/** @param block up to where what is held was counted */
+/** @param block up to which held blocks were counted */
 function notesOf(
   { originUs, holds, first }: Pick<Begun, 'originUs' | 'holds' | 'first'>,
   block: number,

@@ -1,5 +1,5 @@
 /**
- * WebRecording: a web page in one picture and one sound. Pictures are read off the page's screen at a steady rate,
+ * WebRecording: a web page in one picture and one sound. Pictures are read off the page's screen at a steady rate, and
  * sound is placed by when it arrived; both are encoded once and written by the writers that composites have (ADR 0016).
  */
 import type { ChangeCommand, StartCommand } from '../../contract/line/commands.ts';
@@ -21,9 +21,9 @@ import { PushLine } from './push-line.ts';
 import { type Grabbed, WebFiles } from './web-files.ts';
 
 const STEP_MS = 20;
-/** Pictures that may wait for the encoder, in seconds of them. */
+/** How many pictures may wait for the encoder, in seconds. */
 const MAX_WAITING_S = 1;
-/** Different things that a page is refused, or that go wrong, that are told. */
+/** How many different notes about refused requests and errors of a page are told. */
 const MAX_NOTES = 100;
 
 type Ended = { endUs: RecordingUs; reason: EndReason; message: string };
@@ -44,12 +44,12 @@ export class WebRecording implements Recording {
   readonly #waiting: Grabbed[] = [];
   readonly #notes = new Set<string>();
   #grabber: ScreenGrabber | undefined;
-  /** Set once the page is ready, and its screen and the files are being opened. */
+  /** Set once the page is ready, while its screen and the files are being opened. */
   #beginning: Promise<void> | undefined;
   #grabbing: Promise<void> = Promise.resolve();
-  /** What the page shows and plays is recorded. */
+  /** Whether what the page shows and plays is being recorded. */
   #capturing = false;
-  /** While one is under way: what it writes to is freed after it. */
+  /** The step under way: what it writes to is freed only after it. */
   #stepping: Promise<unknown> | undefined;
   #leftOut = 0;
   #use: PageUse | undefined;
@@ -72,7 +72,7 @@ export class WebRecording implements Recording {
     this.done = new Promise((resolve, reject) => {
       this.#settle = { resolve, reject };
     });
-    // What was held before this run was is of no concern to who is pushed to.
+    // Holds from before this run do not concern the pushes.
     const held = start.changes.findLast((command) => command.type === 'changeHold');
     this.#pushes = new PushLine({ start, context, onhold: held?.onhold ?? plan.onhold });
     this.#report = context.report.onPage(plan.video.fps);
@@ -136,7 +136,7 @@ export class WebRecording implements Recording {
     };
   }
 
-  /** Who pushes the page is counted with it. */
+  /** The process that pushes the page counts as part of it. */
   async #countUse(page: PageUse): Promise<void> {
     const push = await this.#pushes.measure();
     this.#use = {
@@ -172,16 +172,16 @@ export class WebRecording implements Recording {
     this.#grabbing = this.#grab(grabber, lateness);
   }
 
-  /** Reads pictures until the recording's end. */
+  /** Reads pictures until the recording ends. */
   async #grab(grabber: ScreenGrabber, lateness: Lateness): Promise<void> {
     const { fps } = this.#plan.video;
-    // What is shown waits half the time between two readings, on average.
+    // On average a shown picture waits for half the time between two readings.
     const latenessUs = lateness.us + 500_000 / fps;
     while (!this.#finished) {
       const next = await grabber.next();
       if (!next) return;
       const { picture, utcUs, changed } = next;
-      // The grabber tells wall time, which the recording does not count by.
+      // The grabber tells wall time, by which the recording does not count.
       const agoUs = this.#clock.nowMs() * 1000 - utcUs;
       const atUs = this.#nowUs - agoUs - latenessUs;
       if (this.#ending && atUs >= this.#ending.endUs) {
@@ -210,7 +210,7 @@ export class WebRecording implements Recording {
     }
   }
 
-  /** Resolves to how the recording ends, once all is recorded up to there. */
+  /** Resolves to how the recording ends, once everything up to there is recorded. */
   async #step(): Promise<Ended | undefined> {
     const { maxAgeMs } = this.#plan;
     const nowUs = this.#nowUs;
@@ -242,7 +242,7 @@ export class WebRecording implements Recording {
     }
   }
 
-  /** The oldest picture that waits, if it can be written now. */
+  /** The oldest waiting picture, if it can be written now. */
   #takePicture(): Grabbed | undefined {
     const [oldest] = this.#waiting;
     if (!oldest || this.#finished || !this.#files.takesPicture(oldest.atUs)) return undefined;
@@ -254,12 +254,12 @@ export class WebRecording implements Recording {
   }
 
   #onLost({ kind, why }: PageLoss): void {
-    // Another run may find what we need for it working.
+    // For another run what we need may work again.
     if (kind === 'engine') this.#fail(new Error(why));
     else this.#end(this.#clock.monoUs(), kind === 'late' ? 'pageLate' : 'pageUnreachable', why);
   }
 
-  /** Each once: a page may do the same thing wrong at every frame. */
+  /** Each note is told once: a page may repeat an error at every frame. */
   #note(what: string): void {
     if (this.#notes.has(what) || this.#notes.size >= MAX_NOTES) return;
     this.#notes.add(what);
@@ -293,7 +293,7 @@ export class WebRecording implements Recording {
 
   async #free(): Promise<void> {
     this.#timer.cancel();
-    // What is opened later than this would stay.
+    // Whatever is still being opened would otherwise stay open.
     await this.#beginning?.catch(() => {});
     await this.#grabbing.catch(() => {});
     await this.#stepping?.catch(() => {});

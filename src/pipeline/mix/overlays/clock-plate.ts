@@ -1,6 +1,6 @@
 /**
- * ClockPlate: the time of day of the recording's own timeline, on a plate in a corner of the canvas. Its letters are
- * drawn once, and put together anew for each second.
+ * ClockPlate: the time of day of the recording's own timeline, on a plate in a corner of the canvas. The letters are
+ * drawn once, and put together anew each second.
  */
 import type { ClockOverlay } from '../../../contract/line/overlays.ts';
 import type { RecordingUs } from '../../../kernel/time.ts';
@@ -14,10 +14,10 @@ import { clockCharacters, clockTexts } from './clock-text.ts';
 import { evenUp, INK, inCorner, type OverlaySizes, PLATE } from './sizes.ts';
 import type { Texts } from './texts.ts';
 
-/** Over all else. */
+/** On top of everything else. */
 const TOP = Number.MAX_SAFE_INTEGER;
 
-/** A clock's letters, and what it says when. */
+/** A clock's letters, and the text that it shows at a moment. */
 type Face = { settings: ClockOverlay; letters: ReadonlyMap<string, Picture>; textAt: (utcMs: number) => string };
 
 export class ClockPlate {
@@ -29,7 +29,7 @@ export class ClockPlate {
   #face: Face | undefined;
   #shown: { text: string; picture: Picture; x: number; y: number } | undefined;
 
-  /** @param zeroUtcMs the wall time of the recording's zero */
+  /** @param zeroUtcMs wall time of the recording's zero */
   constructor(pool: PicturePool, texts: Texts, sizes: OverlaySizes, canvas: PixelRect, zeroUtcMs: number) {
     this.#pool = pool;
     this.#texts = texts;
@@ -38,7 +38,7 @@ export class ClockPlate {
     this.#zeroUtcMs = zeroUtcMs;
   }
 
-  /** The clock of the frame at `atUs`, if there is one. It stays its own until the next call. */
+  /** The clock of the frame at `atUs`, if there is one. ClockPlate owns it; it is valid until the next call. */
   async draw(settings: ClockOverlay | undefined, atUs: RecordingUs): Promise<Overlay[]> {
     if (this.#face?.settings !== settings) this.close();
     if (!settings) return [];

@@ -1,11 +1,9 @@
-/**
- * What a clock in the picture says: a moment in a time zone, in a format of the caller's. Pure.
- */
+/** The text of a clock in the picture: a moment in a time zone, in a format that the caller chose. Pure. */
 
-/** Parts of a format; what stands in brackets, or is none of them, is as it is. */
+/** The parts of a format; text in brackets, and any other text, is shown unchanged. */
 const PARTS = /\[([^\]]*)\]|YYYY|MM|DD|HH|hh|mm|ss|A/g;
 
-/** A function that says, by a format and a zone of the IANA database, what time it is. Making one costs some. */
+/** Makes a function that tells the time in a format and a zone of the IANA database. Making one is not cheap. */
 export function clockTexts(format: string, timeZone: string): (utcMs: number) => string {
   const calendar = new Intl.DateTimeFormat('en-US', {
     ...{ timeZone, hourCycle: 'h23', calendar: 'gregory', numberingSystem: 'latn' },
@@ -29,7 +27,7 @@ export function clockTexts(format: string, timeZone: string): (utcMs: number) =>
   };
 }
 
-/** All characters that a format can come to. */
+/** All characters that the texts of a format can contain. */
 export function clockCharacters(format: string): string[] {
   const literal = format.replace(PARTS, (_part, inBrackets?: string) => inBrackets ?? '');
   return [...new Set(`0123456789${/A/.test(format) ? 'AMP' : ''}${literal}`)];

@@ -1,6 +1,4 @@
-/**
- * NameLabels: the names of users on plates, each in a corner of its user's place and cut where that ends.
- */
+/** NameLabels: the names of users on plates, each in a corner of the user's place and cut at its edge. */
 import type { Overlays } from '../../../contract/line/overlays.ts';
 import type { Picture } from '../../../media/frame.ts';
 import type { PicturePool } from '../../../stages/codec/picture-pool.ts';
@@ -15,7 +13,7 @@ type Settings = NonNullable<Overlays['nameLabels']>;
 /** A user's place on the canvas, in pixels. */
 export type Place = { uid: string; area: PixelRect; z: number };
 
-/** A label lies right over its user's picture and border, under what lies over these. */
+/** A label lies just above its user's picture and border, and below everything that covers these. */
 const OVER_PICTURE = 0.5;
 
 export class NameLabels {
@@ -23,12 +21,12 @@ export class NameLabels {
   readonly #texts: Texts;
   readonly #sizes: OverlaySizes;
   readonly #width: number;
-  /** By name, of their full width; undefined where a name cannot be drawn. */
+  /** Labels of full width by name; undefined for a name that cannot be drawn. */
   readonly #whole = new Map<string, Picture | undefined>();
   readonly #plates = new Plates<string>();
   #settings: Settings | undefined;
 
-  /** @param width of the canvas, which no label is wider than */
+  /** @param width of the canvas; no label is wider */
   constructor(pool: PicturePool, texts: Texts, sizes: OverlaySizes, width: number) {
     this.#pool = pool;
     this.#texts = texts;
@@ -36,7 +34,7 @@ export class NameLabels {
     this.#width = width;
   }
 
-  /** The labels of users who have a place. They stay its own until the next call. */
+  /** The labels of users who have a place. NameLabels owns them; they are valid until the next call. */
   async draw(settings: Settings | undefined, places: readonly Place[]): Promise<Overlay[]> {
     if (settings !== this.#settings) this.#keep(new Set(Object.values(settings?.names ?? {})));
     this.#settings = settings;

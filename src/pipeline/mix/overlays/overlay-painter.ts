@@ -1,7 +1,7 @@
 /**
- * OverlayPainter: what is drawn over the users' pictures of a composite, in one frame: names, the border of who speaks,
- * watermark and clock. Everything is made when it changes and drawn by the compositor; what a frame has depends on its
- * moment and never on when it is made.
+ * OverlayPainter: what is drawn over the users' pictures of a composite in one frame: names, the border of the active
+ * speaker, watermark and clock. Each is made when it changes, and the compositor draws it; what a frame shows depends
+ * on its moment and never on when it is made.
  */
 import type { Overlays } from '../../../contract/line/overlays.ts';
 import type { RecordingUs } from '../../../kernel/time.ts';
@@ -19,7 +19,7 @@ import { Texts } from './texts.ts';
 import { imagesOf, WatermarkLayer } from './watermark-layer.ts';
 
 export type OverlayPainterOptions = {
-  /** Of the canvas. */
+  /** Size of the canvas. */
   size: { width: number; height: number };
   images: ImageSource;
   /** The wall time of the recording's zero, Unix milliseconds. */
@@ -30,13 +30,13 @@ export type OverlayPainterOptions = {
 /** What overlays are drawn over. */
 export type Drawn = {
   placements: readonly Placement[];
-  /** Who speaks, or did last. */
+  /** The user who speaks, or spoke last. */
   speaker: string | undefined;
 };
 
-/** A border lies right over its user's picture. */
+/** A border lies just above its user's picture. */
 const OVER_PICTURE = 0.25;
-/** Memory of plates that waits to be used again, bytes: that of a clock's next second, and some more. */
+/** Memory of plates that waits to be used again, bytes: enough for a clock's next second and some more. */
 const IDLE_BYTES = 1 << 20;
 
 export class OverlayPainter {
@@ -57,17 +57,23 @@ export class OverlayPainter {
     this.#clock = new ClockPlate(this.#pool, texts, this.#sizes, this.#canvas, zeroUtcMs);
   }
 
-  /** Overlays were told that will hold from some frame on. */
+  /** Overlays were announced that will hold from some frame on. */
   announce(overlays: Overlays): void {
     this.#watermark.announce(overlays.watermark);
   }
 
-  /** The images of these and of what is shown. @param overlays those that hold, or will */
+  /**
+   * The images of these overlays and of what is shown.
+   * @param overlays those that hold now or later
+   */
   imagesOf(overlays: readonly Overlays[]): ImageName[] {
     return [...overlays.flatMap(({ watermark }) => imagesOf(watermark)), ...this.#watermark.images];
   }
 
-  /** The overlays of the frame at `atUs`. They stay the painter's, until the next call. Frames come in order. */
+  /**
+   * The overlays of the frame at `atUs`. The painter owns them; they are valid until the next call. Call it in order of
+   * frames.
+   */
   async draw(overlays: Overlays, { placements, speaker }: Drawn, atUs: RecordingUs): Promise<Overlay[]> {
     const places: Place[] = [];
     for (const placement of placements) {
@@ -93,7 +99,7 @@ export class OverlayPainter {
 
   #drawBorder({ speaker: settings }: Overlays, places: readonly Place[], speaker: string | undefined): Overlay[] {
     const border = settings?.border;
-    // Where nobody else is seen, nobody needs to be pointed out.
+    // Where only the speaker is shown, no border is needed.
     const place = settings?.layout === 'alone' ? undefined : places.find(({ uid }) => uid === speaker);
     const rects = border && place ? borderOf(place.area, this.#sizes.border) : [];
     const overlays = rects.map(({ x, y, width, height }): Overlay => {

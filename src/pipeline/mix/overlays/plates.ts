@@ -1,7 +1,4 @@
-/**
- * Plates: pictures that cover what is under them, so that drawing one is copying it. Each is made once, and kept for as
- * long as frames have it.
- */
+/** Plates: opaque pictures, which are drawn by copying. Each is made once, and kept as long as frames use it. */
 import type { Picture } from '../../../media/frame.ts';
 import type { PicturePool } from '../../../stages/codec/picture-pool.ts';
 import type { PixelRect } from '../../../stages/compose/layout/place.ts';
@@ -12,7 +9,7 @@ export class Plates<K> {
   readonly #made = new Map<K, Picture>();
   #used = new Set<K>();
 
-  /** The picture of a key, made if there is none. It stays the plates' own. */
+  /** The picture of a key, made if there is none. Plates owns it. */
   of(key: K, make: () => Picture): Picture {
     this.#used.add(key);
     const picture = this.#made.get(key) ?? make();
@@ -20,7 +17,7 @@ export class Plates<K> {
     return picture;
   }
 
-  /** Frees those that were not asked for since the last call. */
+  /** Frees the pictures that were not asked for since the last call. */
   sweep(): void {
     for (const [key, picture] of this.#made) {
       if (this.#used.has(key)) continue;
@@ -36,14 +33,14 @@ export class Plates<K> {
   }
 }
 
-/** The top left part of a picture, as one of its own; the caller frees it. */
+/** The top left part of a picture, as a picture of its own; the caller frees it. */
 export function cut(pool: PicturePool, from: Picture, { width, height }: Size): Picture {
   const part = pool.allocate(width, height);
   pool.copyPart(from, part, { x: 0, y: 0, width, height });
   return part;
 }
 
-/** The rectangles of a border within an area, each of them once; none where the area is too small for one. */
+/** The rectangles of a border within an area, without overlaps; none where the area is too small for a border. */
 export function borderOf({ x, y, width, height }: PixelRect, thick: number): PixelRect[] {
   if (width < 4 * thick || height < 4 * thick) return [];
   const inner = height - 2 * thick;

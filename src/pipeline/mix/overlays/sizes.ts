@@ -1,20 +1,18 @@
-/**
- * How large overlays are on a canvas, and where they stand: all even pixels. Pure.
- */
+/** How large overlays are on a canvas, and where they stand. All values are even pixels. Pure. */
 import type { Corner } from '../../../contract/line/overlays.ts';
 import type { PixelRect } from '../../../stages/compose/layout/place.ts';
 
-/** Luma of letters, and of the plates that they stand on. */
+/** Luma of letters, and of the plates behind them. */
 export const [INK, PLATE] = [235, 24];
 
 export type OverlaySizes = {
-  /** The height of a plate, of the line of text on it, and the room before and behind the text. */
+  /** The height of a plate and of the line of text on it, and the room before and behind the text. */
   plate: number;
   line: number;
   padding: number;
-  /** From the edges of what it stands in. */
+  /** Distance from the edges of the area. */
   margin: number;
-  /** How thick a border is. */
+  /** Thickness of a border. */
   border: number;
 };
 
@@ -27,7 +25,7 @@ export function overlaySizes({ width, height }: { width: number; height: number 
   };
 }
 
-/** Where something stands in a corner of an area; it is cut to what of the area is left there. */
+/** Where something stands in a corner of an area; it is cut to the room that is left there. */
 export function inCorner(
   area: PixelRect,
   corner: Corner,

@@ -1,6 +1,4 @@
-/**
- * Texts: text for overlays, drawn once. That some could not be drawn is told, and never ends a recording.
- */
+/** Texts: text for overlays, drawn once. Text that cannot be drawn is told of and never ends a recording. */
 import { messageOf } from '../../../kernel/fault.ts';
 import type { Picture } from '../../../media/frame.ts';
 import { drawTexts, type TextStyle } from '../../../stages/codec/text.ts';
@@ -15,7 +13,10 @@ export class Texts {
     this.#drawn = drawn;
   }
 
-  /** A picture of each, which the caller frees; none at all when one cannot be drawn. `what` they are for, in words. */
+  /**
+   * A picture of each text, which the caller frees; none at all when one cannot be drawn.
+   * @param what the texts are for, in words
+   */
   async draw(texts: readonly string[], style: TextStyle, what: string): Promise<Picture[]> {
     try {
       return await this.#drawn(texts, style);

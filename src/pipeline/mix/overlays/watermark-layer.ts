@@ -1,6 +1,6 @@
 /**
- * WatermarkLayer: an image or a text over all pictures, as translucent as it is asked to be. An image is shown only
- * once it is there; until then the watermark that was there before stays.
+ * WatermarkLayer: an image or a text over all pictures, with the opacity that was asked for. An image is shown only
+ * once it is loaded; until then the former watermark stays.
  */
 import type { Overlays, Watermark } from '../../../contract/line/overlays.ts';
 import type { RecordingUs } from '../../../kernel/time.ts';
@@ -16,19 +16,19 @@ import { cut } from './plates.ts';
 import { evenUp, INK, inCorner, type OverlaySizes } from './sizes.ts';
 import type { Texts } from './texts.ts';
 
-/** Over all pictures and their labels, and under the clock. */
+/** Above all pictures and their labels, below the clock. */
 const OVER_PICTURES = Number.MAX_SAFE_INTEGER - 1;
-/** Luma of nothing, and of the rim that keeps letters readable on any ground. */
+/** Luma of the empty layer, and of the rim that keeps letters readable on any background. */
 const BLACK = 16;
-/** The rim's thickness by the height of the text. */
+/** The rim's thickness as a fraction of the text's height. */
 const RIM = 0.05;
-/** A text that is too wide is tried again so much smaller, down to this many pixels. */
+/** A text that is too wide is tried again at this fraction of its size, down to this many pixels. */
 const SMALLER = 0.75;
 const MIN_HEIGHT = 8;
 
 type Shown = {
   settings: Watermark;
-  /** The image that the layer was made of. */
+  /** The image that the layer was made from. */
   source: Picture | undefined;
   layer: Layer | undefined;
 };
@@ -49,7 +49,7 @@ export class WatermarkLayer {
     this.#images = images;
   }
 
-  /** A watermark was told that will be shown from some frame on: its image is loaded from now on. */
+  /** A watermark was announced that will be shown from some frame on: its image is loaded from now on. */
   announce(settings: Overlays['watermark']): void {
     for (const name of imagesOf(settings)) this.#images.want(name, 'watermark');
   }
@@ -59,7 +59,7 @@ export class WatermarkLayer {
     return imagesOf(this.#shown?.settings);
   }
 
-  /** The watermark of the frame at `atUs`, if there is one. It stays its own until the next call. */
+  /** The watermark of the frame at `atUs`, if there is one. The layer owns it; it is valid until the next call. */
   async draw(settings: Watermark | undefined, atUs: RecordingUs): Promise<Overlay[]> {
     if (!settings) this.close();
     else if (settings.shown.kind === 'text') {
@@ -84,7 +84,7 @@ export class WatermarkLayer {
   #drawImage(settings: Watermark, url: string, atUs: RecordingUs): void {
     const state = this.#images.at({ url }, atUs);
     if (state.is === 'failed') this.close();
-    // Without its image it would be drawn anew.
+    // The former watermark cannot be kept without its image.
     if (state.is === 'loading' && this.#isLost(atUs)) this.close();
     if (state.is !== 'ready') return;
     const { picture } = state;
@@ -96,7 +96,7 @@ export class WatermarkLayer {
     });
   }
 
-  /** Whether what was shown is of an image that is there no more. */
+  /** Whether the layer was made from an image that is gone. */
   #isLost(atUs: RecordingUs): boolean {
     return this.images.some((name) => this.#images.at(name, atUs).is !== 'ready');
   }
@@ -171,7 +171,7 @@ export class WatermarkLayer {
   }
 }
 
-/** What of a watermark is fetched. */
+/** The images of a watermark that must be fetched. */
 export function imagesOf(settings: Watermark | undefined): ImageName[] {
   return settings?.shown.kind === 'image' ? [{ url: settings.shown.image }] : [];
 }
