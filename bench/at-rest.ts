@@ -17,7 +17,7 @@ import { peakMemoryMbOf } from './proc.ts';
 const BEFORE = '49b8915';
 const TAKES = 3;
 /** What its start leaves behind is let go by then. */
-const SETTLE_MS = 15_000;
+const SETTLE_MS = 10_000;
 
 type Rest = { restMb: number; peakMb: number; answersMs: number };
 type Folder = 'new' | 'known';

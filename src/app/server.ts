@@ -38,6 +38,7 @@ import { readMachine } from '../worker/machine-limits.ts';
 import { readBootId } from '../worker/process-identity.ts';
 import { Supervisor } from '../worker/supervisor.ts';
 import { isOnDiskOf, openBackup } from './backup.ts';
+import { COMPILED } from './compiled.ts';
 import { completeCredentials, makeDataDir } from './credentials.ts';
 import { lockDataDir } from './data-dir-lock.ts';
 import { folderIdentity } from './folder-identity.ts';
@@ -64,8 +65,6 @@ const PASSING_RECORDERS = {
 /** Reading a screen keeps a thread busy from picture to picture, besides those that encode and write. */
 const PAGE_RECORDERS = { flags: [], env: { UV_THREADPOOL_SIZE: '4' } };
 const MB = 1024 * 1024;
-/** Folder in the data folder that keeps recorders' compiled code: each recorder starts sooner and holds 30 MB less. */
-const COMPILED = 'compiled';
 
 export type AircheckServer = {
   /** Where the HTTP server answers, with the port it really has. */

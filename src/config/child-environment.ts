@@ -8,6 +8,11 @@ export function childEnvironment(more: Record<string, string>): Record<string, s
   return { ...Object.fromEntries(plain), ...more };
 }
 
+/** All of ours and what is needed besides, for a process that takes the place of this one. */
+export function environmentWith(more: Record<string, string>): NodeJS.ProcessEnv {
+  return { ...process.env, ...more };
+}
+
 /** Sets a variable of this process, also for the C libraries in it. */
 export function setVariable(name: string, value: string): void {
   process.env[name] = value;

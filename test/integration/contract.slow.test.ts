@@ -2,7 +2,7 @@
  * The contract on a whole server: layout and subscription changed by calls while real publishers send, events posted to
  * a real receiver, and what is still known after a crash.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, type TestContext, test } from 'vitest';
@@ -76,6 +76,12 @@ const CUSTOM = {
   layoutConfig: [{ uid: '1', x_axis: 0.5, y_axis: 0, width: 0.5, height: 1, alpha: 1, render_mode: 0 }],
 };
 const types = (notices: { eventType: number }[]) => notices.map(({ eventType }) => eventType);
+
+test('the server is the small process that it began again as, under the pid that it was started with', async () => {
+  const { pid, dataDir } = server.running;
+  expect(readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')).toContain('--max-semi-space-size=2');
+  expect(readdirSync(join(dataDir, 'compiled'))).not.toEqual([]);
+});
 
 // Side by side: small pictures, and each waits for seconds to pass.
 describe.concurrent('recordings that are changed by calls', () => {

@@ -1,14 +1,18 @@
 /** `aircheck serve`: runs a server until SIGTERM or SIGINT, and prints its address on standard output. */
 import { loadConfig } from '../../config/load.ts';
 import { messageOf } from '../../kernel/fault.ts';
-import { createServer } from '../server.ts';
-import { greeting } from './greeting.ts';
+import { makeDataDir } from '../credentials.ts';
+import { becomeSmall } from './small-process.ts';
 
 /** Exit code after an uncaught error. */
 const FAILED = 70;
 
 export async function serve(): Promise<void> {
-  const server = await createServer(loadConfig());
+  const config = loadConfig();
+  makeDataDir(config.dataDir);
+  becomeSmall(config.dataDir);
+  const [{ createServer }, { greeting }] = await Promise.all([import('../server.ts'), import('./greeting.ts')]);
+  const server = await createServer(config);
   process.stdout.write(greeting(server));
 
   // After an uncaught error the server cannot go on. Its recorders finish their files, and the next start goes on with
