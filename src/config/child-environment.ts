@@ -1,8 +1,9 @@
-/**
- * The environment of child processes, and what of our own a library reads that is loaded later.
- */
+/** The environment of child processes, and variables of our own process that libraries read when they are loaded. */
 
-/** Ours without the settings, among which are secrets that a child has no use for, and what it needs besides. */
+/**
+ * Our environment without the settings, some of which are secrets that no child needs, and with what the child needs
+ * besides.
+ */
 export function childEnvironment(more: Record<string, string>): Record<string, string | undefined> {
   const plain = Object.entries(process.env).filter(([name]) => !name.startsWith('AIRCHECK_'));
   return { ...Object.fromEntries(plain), ...more };

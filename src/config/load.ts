@@ -1,5 +1,6 @@
 /**
- * Reads the settings: environment over aircheck.yaml over defaults. The only place that sees `process.env`.
+ * Reads the settings: the environment goes before aircheck.yaml, and that before the defaults. The only place that sees
+ * `process.env`.
  */
 import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
@@ -11,7 +12,7 @@ import { Fault, messageOf } from '../kernel/fault.ts';
 import { aboutSetting } from './setting.ts';
 import { environmentName, type SettingKey, type Settings, settingsShape, YAML_ONLY } from './settings.ts';
 
-/** Where an app's events are posted; an empty list of events means all. */
+/** Where an app's events are posted; an empty list of event types means all. */
 type Notifications = { url: string; secret: string; events: readonly number[] };
 type App = {
   appid: string;
@@ -22,7 +23,7 @@ type App = {
 };
 type Customer = { id: string; secret: string; apps: string[] | undefined };
 
-/** Settings with paths made absolute and the single app and customer joined to the lists. */
+/** The settings with absolute paths, and with the single app and customer added to the lists. */
 export type Config = Omit<
   Settings,
   | 'appId'
@@ -37,13 +38,13 @@ export type Config = Omit<
   | 'storageNetworks'
   | 'imageNetworks'
 > & {
-  /** Networks beside the public internet that customers may store into. */
+  /** Networks besides the public internet that customers may store into. */
   storageNetworks: string[];
-  /** Networks beside the public internet that images may be fetched from. */
+  /** Networks besides the public internet that images may be fetched from. */
   imageNetworks: string[];
-  /** Empty when none is configured; the first start then makes one. */
+  /** Empty when none is configured; the first start then makes an app. */
   apps: App[];
-  /** Of the app that the first start makes. */
+  /** For the app that the first start makes. */
   defaultNotifications: Notifications | undefined;
   customers: Customer[];
 };
@@ -51,7 +52,7 @@ export type Config = Omit<
 export type LoadOptions = { env?: Record<string, string | undefined>; cwd?: string };
 
 /**
- * The configuration. Throws a Fault that lists every bad setting with its value (a secret's excepted) and what is
+ * Reads the configuration. Throws a Fault that lists every bad setting with its value (unless it is secret) and what is
  * allowed.
  */
 export function loadConfig({ env = process.env, cwd = process.cwd() }: LoadOptions = {}): Config {
@@ -81,7 +82,7 @@ export function loadConfig({ env = process.env, cwd = process.cwd() }: LoadOptio
   return settle(values as Settings, cwd);
 }
 
-/** Which members of a setting that has some are wrong, and how; no message holds a value. */
+/** Which members of a setting are wrong, and how; no message holds a value. */
 function membersOf({ issues }: z.ZodError): string {
   const members = issues
     .filter(({ path }) => path.length > 0)

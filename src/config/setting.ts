@@ -1,14 +1,12 @@
-/**
- * How one setting is made: its schema, and the words about it that the reference and the errors have.
- */
+/** How a setting is made: its schema, and what the reference and the error messages say about it. */
 import { z } from 'zod';
 import { AllowedAddresses } from '../kernel/address.ts';
 
 type About = {
   description: string;
-  /** What values are allowed, in words; also the text of the error for a bad one. */
+  /** The allowed values, in words; also the text of the error about a bad value. */
   allowed: string;
-  /** The default, in words, when the schema's own is empty or worked out at start. */
+  /** The default, in words, when the schema's own is empty or is worked out at start. */
   otherwise?: string;
   /** A secret's value is never repeated in an error. */
   secret?: boolean;
@@ -27,7 +25,7 @@ export function aboutSetting(schema: z.ZodType): About {
 }
 
 export const text = () => z.string().trim();
-/** A whole number, also when it was written as text, as the environment does. */
+/** A whole number, also when it is written as text, as in the environment. */
 export const whole = (min: number, max: number, otherwise: number) =>
   z
     .preprocess(
@@ -46,7 +44,7 @@ export const flag = (otherwise: boolean) =>
 export const wholeWords = (min: number, max: number) => `a whole number from ${min} to ${max}`;
 export const flagWords = 'true or false';
 
-/** One text, as the environment has it, separated by commas; or a list. */
+/** A list, or one text with commas, as in the environment. */
 export const words = (value: unknown) =>
   typeof value === 'string'
     ? value

@@ -11,7 +11,7 @@ const hexId = () => text().regex(/^([0-9a-fA-F]{32})?$/);
 const hexWords = '32 hexadecimal characters';
 
 const urlText = () => text().regex(/^(https?:\/\/[^\s]+)?$/);
-/** Numbers of event types; as one text, as the environment has it, separated by commas. */
+/** Numbers of event types: a list, or one text with commas, as in the environment. */
 const eventList = () =>
   z
     .preprocess(
@@ -31,7 +31,7 @@ const secretKeyList = () => z.preprocess(words, z.array(z.string().regex(/^[0-9a
 const appSchema = z.object({
   id: text().regex(/^[0-9a-fA-F]{32}$/),
   certificate: hexId().default(''),
-  /** False: the app exists, and may not record. */
+  /** When false the app exists but may not record. */
   recording: z.boolean().default(true),
   notifications: z
     .object({ url: urlText().min(1), secret: text().min(1), events: z.array(z.int().min(1).max(9999)).default([]) })
@@ -420,5 +420,5 @@ export function environmentName(key: string): string {
   return `AIRCHECK_${key.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
 }
 
-/** Settings that one variable cannot hold. */
+/** Settings that a single variable cannot hold. */
 export const YAML_ONLY: ReadonlySet<string> = new Set(['apps', 'customers', 'backupStorage']);

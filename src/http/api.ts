@@ -1,6 +1,4 @@
-/**
- * What the routes of the recording API are given to answer with.
- */
+/** What the routes of the recording API need to answer. */
 import type { Recordings } from '../session/recordings.ts';
 import type { CustomerAccount } from './auth.ts';
 import type { BacklogApi } from './backlog.ts';
@@ -14,8 +12,8 @@ export type RecordingApi = EventsApi & {
   /** Who is in a channel, as JSON. */
   participants(appid: string, cname: string): unknown[];
   backlog: BacklogApi;
-  /** Absent: no limit. */
+  /** When absent there is no limit. */
   rateLimit?: RateLimit;
-  /** Where webhooks come from; none, or absent, means the addresses of this machine. */
+  /** Addresses that webhooks come from; when none are given, the addresses of this machine. */
   notifySourceIps?: readonly string[];
 };

@@ -1,6 +1,4 @@
-/**
- * HTTP Basic authentication of customers, and which apps each may use (contract §5.1).
- */
+/** HTTP Basic authentication of customers, and which apps each of them may use (contract §5.1). */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { FastifyRequest } from 'fastify';
 import { problem } from '../contract/problems.ts';
@@ -15,7 +13,7 @@ export type CustomerAccount = {
 /** The customer of an Authorization header. Throws `unauthorized` or `credentials-invalid`. */
 export function authenticate(header: string | undefined, customers: readonly CustomerAccount[]): CustomerAccount {
   if (header === undefined || header.trim() === '') throw problem('unauthorized');
-  // A client in production sends "Basic" and the credentials without a space between.
+  // A client in production sends "Basic" and the credentials without a space in between.
   const encoded = /^\s*basic\s*([A-Za-z0-9+/_=-]+)\s*$/i.exec(header)?.[1];
   if (encoded === undefined) throw problem('credentials-invalid');
   const pair = Buffer.from(encoded, 'base64').toString('utf8');
@@ -24,7 +22,7 @@ export function authenticate(header: string | undefined, customers: readonly Cus
   const id = pair.slice(0, colon);
   const secret = pair.slice(colon + 1);
   let found: CustomerAccount | undefined;
-  // All are compared, each in constant time: how long it takes tells nothing about which id exists.
+  // All ids are compared, each in constant time, so that the time tells nothing about which ids exist.
   for (const customer of customers) {
     const idFits = sameText(customer.id, id);
     const secretFits = sameText(customer.secret, secret);
@@ -40,7 +38,7 @@ function sameText(a: string, b: string): boolean {
 }
 
 /**
- * Lets a request pass whose credentials may use the app in its path. Throws `appid-invalid` and what `authenticate`
+ * Lets a request pass when its credentials may use the app in its path. Throws `appid-invalid` and what `authenticate`
  * throws.
  */
 export function authorize(

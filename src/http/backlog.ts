@@ -1,6 +1,6 @@
 /**
- * GET /v1/apps/{appid}/aircheck/backlog: files of an app's recordings that are not in their store yet, and why. POST
- * …/backlog/{sid}/retry has a recording's tried at once. Aircheck's own, not of the contract.
+ * GET /v1/apps/{appid}/aircheck/backlog: which files of an app's recordings are not in their store yet, and why. POST
+ * …/backlog/{sid}/retry tries those of one recording at once. Aircheck's own, not part of the contract.
  */
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
@@ -22,7 +22,7 @@ export type BacklogEntry = z.infer<typeof backlogEntrySchema>;
 
 export type BacklogApi = {
   list(appid: string): Promise<BacklogEntry[]>;
-  /** False when nothing of the recording is on its way. */
+  /** False when nothing of the recording waits. */
   retry(appid: string, sid: string): Promise<boolean>;
 };
 

@@ -1,13 +1,13 @@
 /**
- * GET /openapi.json: what this server answers, as an OpenAPI 3.1 document; GET /docs: a page to read it and try it out
- * with. The page needs nothing from elsewhere. The document is made when somebody first asks.
+ * GET /openapi.json: what this server answers, as an OpenAPI 3.1 document; GET /docs: a page to read it and try it out.
+ * The page needs nothing from other hosts. The document is made when somebody first asks for it.
  */
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
 import type { FastifyPluginAsync } from 'fastify';
 import type { OpenApiDocument } from '../contract/openapi.ts';
 
-/** Inline styles are how the page lays itself out; scripts come from this server alone. */
+/** The page needs inline styles for its layout; scripts come only from this server. */
 const CONTENT_SECURITY_POLICY = [
   "default-src 'none'",
   "script-src 'self'",
@@ -25,7 +25,7 @@ type Documents = { document: OpenApiDocument; json: string };
 export const docsRoutes: FastifyPluginAsync = async (server) => {
   let made: Documents | undefined;
   let making: Promise<Documents> | undefined;
-  // Loading what makes the document takes longer than making it, and most servers are never asked.
+  // Loading the code takes longer than making the document, and most servers are never asked for it.
   const make = async (): Promise<Documents> => {
     const { openApiDocument } = await import('../contract/openapi.ts');
     const document = openApiDocument();
@@ -45,7 +45,7 @@ export const docsRoutes: FastifyPluginAsync = async (server) => {
     return reply.type('application/json; charset=utf-8').header('cache-control', 'no-cache').send(json);
   });
 
-  // The page's plugin asks for a document at once and takes one at each request: the first is never seen.
+  // The page's plugin asks for a document now and takes another at each request, so nobody sees this one.
   await server.register(swagger, {
     mode: 'static',
     specification: { document: { openapi: '3.1.0', info: { title: 'Aircheck', version: '1' }, paths: {} } },
@@ -55,7 +55,7 @@ export const docsRoutes: FastifyPluginAsync = async (server) => {
     staticCSP: CONTENT_SECURITY_POLICY,
     theme: { title: 'Aircheck: API' },
     uiConfig: {
-      // Without the bar at the top, which asks for the address of any other document.
+      // Leaves out the bar at the top, which asks for the address of another document.
       layout: 'BaseLayout',
       deepLinking: true,
       docExpansion: 'list',
@@ -68,7 +68,7 @@ export const docsRoutes: FastifyPluginAsync = async (server) => {
       },
     },
     transformSpecificationClone: false,
-    // The hook has seen to it that there is one.
+    // The hook has made sure that there is a document.
     transformSpecification: () => ({ ...made?.document }),
   });
 };

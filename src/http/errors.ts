@@ -13,9 +13,9 @@ export type ErrorOptions = {
 /** Sends the answer for `error`; what is our own fault is logged with its cause. */
 export type SendError = (error: unknown, request: FastifyRequest, reply: FastifyReply) => FastifyReply;
 
-/** No channel name is longer in any mode (contract §0.4); what is longer is not repeated to its sender. */
+/** No channel name is longer in any mode (contract §0.4); a longer text is not sent back. */
 const MAX_NAME_LENGTH = 1024;
-/** Bodies up to this size are logged with the refusal; larger ones would let any customer fill the log. */
+/** Refused bodies up to this size are logged; with larger ones any customer could fill the log. */
 const MAX_LOGGED_BODY_BYTES = 16 * 1024;
 
 export function errorSender({ legacyErrorCodes }: ErrorOptions): SendError {
@@ -24,7 +24,7 @@ export function errorSender({ legacyErrorCodes }: ErrorOptions): SendError {
     const name = problemOf(fault);
     const shape = PROBLEMS[name];
     if (name === 'internal-error') request.log.error({ err: fault, url: request.url }, 'a request failed');
-    // It was foreseen, and whoever refused has said why: a stack would tell nothing more.
+    // This fault was foreseen, and its message says why: a stack would tell nothing more.
     else if (shape.blame === 'self')
       request.log.error({ problem: name, why: messageFor(fault), url: request.url }, 'a request was refused');
     else request.log.info({ problem: name, why: messageFor(fault), body: loggable(request) }, 'a request was refused');
@@ -36,7 +36,7 @@ export function errorSender({ legacyErrorCodes }: ErrorOptions): SendError {
       ...(request.routeOptions.url?.endsWith('/acquire') ? {} : namesOf(request.body)),
       ...details,
       code: legacyErrorCodes && shape.legacyCode !== undefined ? shape.legacyCode : shape.code,
-      // The words of an unforeseen error are for the log: they may hold what callers should not see.
+      // The words of an unforeseen error are only for the log, as they may hold what callers must not see.
       reason: name === 'internal-error' || !(fault instanceof Fault) ? shape.reason : fault.message,
     });
   };
@@ -48,16 +48,16 @@ function messageFor(fault: unknown): string {
 
 function loggable({ body, headers }: FastifyRequest): unknown {
   if (body === undefined) return undefined;
-  // A body sent in chunks has no stated length, and one that was packed that of the package; both may be of any.
+  // A chunked body states no length, and a packed one only the length of the package; either may be of any size.
   const isStated = headers['content-length'] !== undefined && headers['content-encoding'] === undefined;
   const bytes = isStated ? Number(headers['content-length']) : Number.POSITIVE_INFINITY;
   return bytes <= MAX_LOGGED_BODY_BYTES ? redact(body) : '[too large for the log]';
 }
 
-/** Fastify's own errors for requests it could not read are the caller's. */
+/** Fastify's own errors about requests that it cannot read are the caller's fault. */
 function fromFastify(error: unknown): unknown {
   if (error instanceof Fault) return error;
-  // Anything can be thrown, also what has no members to ask for.
+  // Anything can be thrown, even null.
   const { statusCode, code } = (error ?? {}) as Partial<FastifyError>;
   if (statusCode === undefined || statusCode >= 500) return error;
   if (statusCode === 413 || code === 'FST_ERR_CTP_BODY_TOO_LARGE')
@@ -65,7 +65,7 @@ function fromFastify(error: unknown): unknown {
   return problem('request-invalid', `api body validate failed! ${(error as Error).message}`, { cause: error });
 }
 
-/** cname and uid go back with every error where the caller sent them (contract §0.5 A+). acquire has the short form. */
+/** When the caller sent cname and uid they go back with every error (contract §0.5 A+). acquire has the short form. */
 function namesOf(body: unknown): { cname?: string; uid?: string } {
   if (typeof body !== 'object' || body === null) return {};
   const { cname, uid } = body as Record<string, unknown>;

@@ -1,6 +1,6 @@
 /**
- * /v1/apps/{appid}/aircheck/events: what recordings told, whether it was delivered, and sending it again. Aircheck's
- * own, not of the contract.
+ * /v1/apps/{appid}/aircheck/events: which events recordings had, whether they were delivered, and sending one again.
+ * Aircheck's own, not part of the contract.
  */
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';

@@ -1,19 +1,17 @@
-/**
- * Unpacks a request body that was sent with gzip, without letting a small one become a large one.
- */
+/** Unpacks a request body that was sent with gzip, so that a small body cannot become a huge one. */
 import { gunzipSync } from 'node:zlib';
 import { type ProblemName, problem } from '../contract/problems.ts';
 import { messageOf } from '../kernel/fault.ts';
 
-/** JSON that people send shrinks to a tenth or so; what shrinks to less than a hundredth was made to. */
+/** JSON that people send shrinks to a tenth or so; what shrinks to less than a hundredth was made to do so. */
 const MAX_RATIO = 100;
-/** Up to this size, bytes, any ratio is harmless, and short repetitive bodies have a high one. */
+/** Below this size, bytes, any ratio is harmless; short repetitive bodies have a high one. */
 const ANY_RATIO_BYTES = 65_536;
 
 /**
- * The body as it was before it was packed. At once and not on another thread: no more is unpacked than `limitBytes`,
- * which takes about as long as to read it as JSON. Throws `body-too-large` beyond that or beyond a hundred times the
- * packed size, and `json-invalid` for what is no gzip.
+ * The body as it was before it was packed. It is unpacked on this thread: at most `limitBytes` come out, which takes
+ * about as long as parsing them as JSON. Throws `body-too-large` beyond that or beyond a hundred times the packed size,
+ * and `json-invalid` for a body that is no gzip.
  */
 export function gunzip(packed: Buffer, limitBytes: number): Buffer {
   if (packed.length === 0) return packed;

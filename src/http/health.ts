@@ -1,11 +1,11 @@
 /**
- * GET /healthz: 200 while the server can do its work, 503 with the reason while it cannot. Without credentials, for
- * load balancers.
+ * GET /healthz: 200 while the server can do its work, else 503 with the reason. Without credentials, for load
+ * balancers.
  */
 import type { FastifyInstance } from 'fastify';
 import { messageOf } from '../kernel/fault.ts';
 
-/** @param check rejects when something that recordings need does not work */
+/** @param check rejects when something does not work that recordings need */
 export function healthRoute(app: FastifyInstance, check: () => Promise<{ recordings: number }>): void {
   app.get('/healthz', async (request, reply) => {
     try {

@@ -1,39 +1,42 @@
 /**
- * Reads a JSON body whatever its content type is called: clients spell it in many ways, and some not at all. Only a
- * body that is not JSON is asked what it was said to be (contract §0.1). A body may be packed with gzip.
+ * Reads a JSON body whatever its content type: clients spell it in many ways, and some leave it out. Only for a body
+ * that is not JSON the content type decides the error (contract §0.1). A body may be packed with gzip.
  */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { problem } from '../contract/problems.ts';
 import { Fault, messageOf } from '../kernel/fault.ts';
 import { gunzip } from './gunzip.ts';
 
-/** The deepest body of the contract has 7 levels. What reads bodies recurses, and a stack ends at some thousands. */
+/**
+ * The deepest body of the contract has 7 levels. The code that reads bodies recurses, and a stack ends at some
+ * thousands.
+ */
 export const MAX_DEPTH = 64;
 
 const MEDIA_TYPE = /^\s*[\w!#$%&'*+.^`|~-]+\/[\w!#$%&'*+.^`|~-]+\s*(;|$)/;
 const JSON_TYPE = /^\s*(application\/json|text\/json|[^;]*\+json)\s*(;|$)/i;
-/** Both names of one encoding (RFC 9110 §8.4.1.3). */
+/** The two names of this encoding (RFC 9110 §8.4.1.3). */
 const GZIP = new Set(['gzip', 'x-gzip']);
 const UTF8 = new TextDecoder('utf-8', { fatal: true });
 
 /**
- * Makes the routes of `app` take JSON bodies. They are refused with `content-type-unsupported` or `json-invalid`; the
- * limit on their size is the server's.
+ * Makes the routes of `app` take JSON bodies. Others are refused with `content-type-unsupported` or `json-invalid`; the
+ * server itself limits their size.
  */
 export function acceptJson(app: FastifyInstance): void {
   app.removeAllContentTypeParsers();
-  // Not in onRequest: a stranger is told that he is one, and not what is wrong with his headers.
+  // Not in onRequest, so that whoever has no credentials learns that first, and nothing about the headers.
   app.addHook('preParsing', async (request, reply) => {
     if (request.method !== 'POST') return;
     const encoding = encodingOf(request);
     if (encoding !== 'identity' && !GZIP.has(encoding)) {
-      // Tells the caller what would do (RFC 9110 §15.5.16).
+      // Tells the caller which encoding is accepted (RFC 9110 §15.5.16).
       reply.header('Accept-Encoding', 'gzip');
       throw problem('content-type-unsupported', 'api body validate failed! Content-Encoding must be gzip or identity');
     }
     const type = request.headers['content-type'];
-    // Without a type, the framework takes a body of HTTP/2 that states no length for none at all; with a type that it
-    // cannot read, it refuses the body unseen.
+    // Without a type, the framework treats an HTTP/2 body of unstated length as no body; with a type that it cannot
+    // read, it refuses the body unseen.
     if (type === undefined) request.headers['content-type'] = 'application/json';
     else if (!MEDIA_TYPE.test(type)) request.headers['content-type'] = 'application/octet-stream';
   });
@@ -42,7 +45,7 @@ export function acceptJson(app: FastifyInstance): void {
     let value: unknown;
     try {
       if (GZIP.has(encodingOf(request))) body = gunzip(body, request.routeOptions.bodyLimit);
-      // An empty body is judged like a missing one, by the schema of its endpoint.
+      // The schema of the endpoint judges an empty body as it does a missing one.
       if (body.length === 0) return done(null, undefined);
       value = JSON.parse(UTF8.decode(body));
     } catch (cause) {
@@ -69,7 +72,7 @@ function notJson(request: FastifyRequest, cause: unknown): Error {
   return problem('json-invalid', `api body validate failed! ${why}`, { cause });
 }
 
-/** Without recursion, so that it holds for any depth. */
+/** Works without recursion, so that any depth is safe. */
 function isDeeperThan(value: unknown, levels: number): boolean {
   let level = [value];
   for (let depth = 0; level.length > 0; depth++) {
@@ -77,7 +80,7 @@ function isDeeperThan(value: unknown, levels: number): boolean {
     const next: unknown[] = [];
     for (const item of level) {
       if (typeof item !== 'object' || item === null) continue;
-      // Not spread: a long list would be more arguments than a call may have.
+      // Not spread, because a long list would be more arguments than a call can have.
       for (const member of Array.isArray(item) ? item : Object.values(item)) {
         if (typeof member === 'object' && member !== null) next.push(member);
       }

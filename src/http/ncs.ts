@@ -1,6 +1,6 @@
 /**
- * GET /v1/ncs/ip and /v2/ncs/ip: where webhooks come from, for those who keep a firewall (contract §0.2). Any customer
- * may ask.
+ * GET /v1/ncs/ip and /v2/ncs/ip: the addresses that webhooks come from, for customers with a firewall (contract §0.2).
+ * Any customer may ask.
  */
 import { networkInterfaces } from 'node:os';
 import type { FastifyInstance } from 'fastify';
@@ -9,7 +9,7 @@ import { REGION } from './paths.ts';
 
 export type NcsOptions = {
   customers: readonly CustomerAccount[];
-  /** IP addresses to tell; none means the addresses of this machine, as they are when asked. */
+  /** The IP addresses to tell; when none are given, the present addresses of this machine. */
   sourceIps?: readonly string[] | undefined;
 };
 
@@ -31,10 +31,10 @@ export function ncsRoutes(app: FastifyInstance, { customers, sourceIps = [] }: N
   }
 }
 
-/** What others see this machine as; loopback where there is nothing else. */
+/** The addresses at which others see this machine; loopback when there are no others. */
 export function machineAddresses(interfaces: ReturnType<typeof networkInterfaces> = networkInterfaces()): string[] {
   const all = Object.values(interfaces).flatMap((addresses) => addresses ?? []);
-  // Link-local addresses are not seen beyond the next router, and no firewall is told of them.
+  // Link-local addresses do not pass a router, so no firewall sees them.
   const seen = all.filter(({ address, internal }) => !internal && !/^(fe[89ab].:|169\.254\.)/i.test(address));
   return [...new Set((seen.length > 0 ? seen : all).map(({ address }) => address))];
 }

@@ -1,6 +1,6 @@
 /**
- * GET /v1/apps/{appid}/aircheck/channels/{cname}: who is in a channel and what they send. Aircheck's own, not of the
- * contract.
+ * GET /v1/apps/{appid}/aircheck/channels/{cname}: who is in a channel and what they send. Aircheck's own, not part of
+ * the contract.
  */
 import type { FastifyInstance } from 'fastify';
 import type { RecordingApi } from './api.ts';

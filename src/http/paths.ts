@@ -4,9 +4,9 @@
 import type { Mode } from '../contract/rest/fields.ts';
 import type { ResourcePath } from '../session/resources.ts';
 
-/** The mode's place in a path; any other word is an unknown route. */
+/** The mode in a path; any other word is an unknown route. */
 export const MODE = ':mode(^(?:individual|mix|web)$)';
-/** Callers may put their region first; it has no effect (contract §0.1). */
+/** Callers may put their region before the path; it has no effect (contract §0.1). */
 export const REGION = '/:region(^(?:cn|eu|ap|us|na)$)';
 
 export type ResourceParams = { appid: string; resourceid: string; mode: Mode };
@@ -17,16 +17,16 @@ export function toPath({ appid, resourceid, mode }: ResourceParams): ResourcePat
 }
 
 const API_PATH = /^\/+(?:(?:cn|eu|ap|us|na)\/+)?v[12]\//;
-/** What comes after an id in a path, by the word before the id. */
+/** What follows an id in a path, by the word before the id. */
 const AFTER_ID = new Map([
   ['resourceid', ['sid', 'mode']],
   ['sid', ['mode']],
 ]);
 
 /**
- * The address of a call without doubled slashes and slashes at the end, which gateways merge and clients make when they
- * join a base address and a path. An id that its client left empty stays empty, so that the call is told that there is
- * no such recording, and not that there is no such path. Other addresses stay as they are.
+ * The address of a call without doubled slashes and slashes at its end, which clients make when they join a base
+ * address and a path, and which gateways merge. An id that the client left empty stays, so that the answer is "no such
+ * recording" and not "no such path". Other addresses do not change.
  */
 export function toPlainUrl(url: string): string {
   const [path = ''] = url.split('?', 1);

@@ -1,6 +1,6 @@
 /**
- * GET /publish: a page that publishes a camera or a made test picture from the browser. Files of web/publish, read
- * once.
+ * GET /publish: a page that publishes a camera or a generated test picture from the browser. Its files are in
+ * web/publish and are read once.
  */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -23,7 +23,7 @@ export const publishPageRoutes: FastifyPluginAsync = async (server) => {
         .type(type)
         .header('cache-control', 'no-cache')
         .header('x-content-type-options', 'nosniff')
-        // A token may stand in the address; nobody is to be told of it.
+        // The address may hold a token, which no other site must learn.
         .header('referrer-policy', 'no-referrer')
         .header('permissions-policy', 'camera=(self), microphone=(self)')
         .header(

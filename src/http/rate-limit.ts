@@ -1,6 +1,6 @@
 /**
- * How many calls a second one App ID may make (contract §0.6). Counted before authorization (§2.4), so a client that
- * asks in vain is held up as well.
+ * How many calls a second one App ID may make (contract §0.6). Calls are counted before authorization (§2.4), so that a
+ * client with wrong credentials is limited too.
  */
 import rateLimit from '@fastify/rate-limit';
 import type { FastifyInstance } from 'fastify';
@@ -9,7 +9,7 @@ import type { Clock } from '../kernel/clock.ts';
 import { WindowCounts } from './window-counts.ts';
 
 export type RateLimit = {
-  /** Calls a second of one App ID; 0 sets no limit. */
+  /** Calls a second for one App ID; 0 sets no limit. */
   perS: number;
   clock: Clock;
 };
@@ -19,7 +19,7 @@ const APP_ID = /^[0-9a-fA-F]{32}$/;
 
 /**
  * Limits the routes of `app` that are registered after it, by the `appid` of their path. Calls beyond the limit are
- * answered `rate-limited`, with Retry-After in seconds. Must be awaited before hooks that are to run later are added.
+ * answered `rate-limited`, with Retry-After in seconds. Await it before adding hooks that must run later.
  */
 export async function limitRate(app: FastifyInstance, { perS, clock }: RateLimit): Promise<void> {
   if (perS === 0) return;
@@ -28,7 +28,8 @@ export async function limitRate(app: FastifyInstance, { perS, clock }: RateLimit
     max: perS,
     timeWindow: WINDOW_MS,
     enableDraftSpec: true,
-    // What can be no App ID of ours is counted as one; else a caller could make up keys as long as paths may be.
+    // Everything that cannot be an App ID of ours is counted under one key; else a caller could make up keys as long as
+    // a path.
     keyGenerator: ({ params }) => {
       const { appid = '' } = params as { appid?: string };
       return APP_ID.test(appid) ? appid : '';

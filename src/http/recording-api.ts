@@ -1,5 +1,5 @@
 /**
- * The recording API: every route of the contract behind authentication, at its path and at the path with a region
+ * The recording API: every route of the contract, behind authentication, at its path and at the path with a region
  * before it.
  */
 import type { FastifyInstance, FastifyPluginAsync } from 'fastify';
@@ -24,12 +24,12 @@ import { updateLayoutRoute } from './update-layout.ts';
 export function recordingApi(app: FastifyInstance, api: RecordingApi): void {
   const guardedRoutes: FastifyPluginAsync = async (guarded) => {
     acceptJson(guarded);
-    // Fastify answers HEAD wherever there is GET; this API has no such method.
+    // Fastify answers HEAD wherever there is GET, but this API has no such method.
     guarded.addHook('onRequest', async ({ method }) => {
       if (method === 'HEAD') throw problem('no-route');
     });
     if (api.rateLimit) await limitRate(guarded, api.rateLimit);
-    // Before the body is read: a stranger's body is not parsed.
+    // Checked before the body is read, so that no body without valid credentials is parsed.
     guarded.addHook('onRequest', async (request) => authorize(request, api.customers, api.isApp));
     for (const region of ['', REGION]) {
       guarded.register(

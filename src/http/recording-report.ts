@@ -1,6 +1,6 @@
 /**
- * GET /v1/apps/{appid}/aircheck/recordings/{sid}: what is known of a recording, also long after its end. Aircheck's
- * own, not of the contract.
+ * GET /v1/apps/{appid}/aircheck/recordings/{sid}: what is known of a recording, even long after its end. Aircheck's
+ * own, not part of the contract.
  */
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
@@ -23,16 +23,16 @@ export const recordingReportSchema = z.object({
   phase: z.string(),
   /** False once the recorder crashed, failed, or was lost with its server. */
   healthy: z.boolean(),
-  /** Why it ended, in words; null while it has not. */
+  /** Why it ended, in words; null while it goes on. */
   ending: z.string().nullable(),
   startedMs: z.int(),
   endedMs: z.int().nullable(),
-  /** What lies in the store, playlists first. */
+  /** Files in the store, playlists first. */
   files: z.array(z.object({ fileName: z.string(), startUtcMs: z.int() })),
-  /** How many events it has told; `…/aircheck/events?sid=` has them. */
+  /** How many events the recording had; `…/aircheck/events?sid=` lists them. */
   events: z.int(),
   warnings: z.array(z.object({ code: z.enum(WARNING_CODES), path: z.string(), message: z.string() })),
-  /** While it records a few seconds old; null before the first measurement, and when it was lost. */
+  /** While it records, a few seconds old; null before the first measurement, and when the report was lost. */
   quality: qualityReportSchema.nullable(),
 });
 type RecordingReport = z.infer<typeof recordingReportSchema>;

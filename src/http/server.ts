@@ -1,6 +1,6 @@
 /**
- * The HTTP server: what every request and answer share. Plain HTTP, or HTTPS with HTTP/2 and HTTP/1.1 on the same port.
- * Routes are registered by whoever builds it.
+ * The HTTP server: what all requests and answers share. Plain HTTP, or HTTPS with HTTP/2 and HTTP/1.1 on the same port.
+ * Whoever builds it registers the routes.
  */
 import { randomUUID } from 'node:crypto';
 import type { Socket } from 'node:net';
@@ -25,28 +25,29 @@ export type HttpOptions = {
   legacyErrorCodes?: boolean;
 };
 
-/** Bytes of a body; what is larger is answered 413. */
+/** Size limit of a body, bytes; a larger one is answered 413. */
 export const BODY_LIMIT_BYTES = 1_048_576;
 /**
- * A request that has not come in whole after this time ends its connection: one byte at a time would hold it for ever.
+ * A request that has not arrived completely in this time ends its connection; else one byte at a time would keep it
+ * open for ever.
  */
 const REQUEST_TIMEOUT_MS = 60_000;
 
-/** @throws Fault `tls-invalid` when the certificate and key cannot be served with */
+/** @throws Fault `tls-invalid` when the certificate and key cannot be used */
 export function buildHttp({ log, tls, legacyErrorCodes = false }: HttpOptions): FastifyInstance {
   if (tls) checkTls(tls);
   const sendError = errorSender({ legacyErrorCodes });
   const options: FastifyServerOptions = {
     loggerInstance: log,
     genReqId: () => randomUUID(),
-    // Resource ids are longer than the router would take by itself.
+    // Resource ids are longer than the router allows by default.
     routerOptions: { maxParamLength: 1024 },
     rewriteUrl: ({ url = '/' }) => toPlainUrl(url),
     bodyLimit: BODY_LIMIT_BYTES,
     requestTimeout: REQUEST_TIMEOUT_MS,
-    // Waiting stop calls and kept-open connections must not hold up the end of the server.
+    // Stop calls that wait, and connections that clients keep open, must not delay the end of the server.
     forceCloseConnections: true,
-    // What the router cannot read is no route; without this the answer would have a shape of its own.
+    // A path that the router cannot read is no route; without this the answer would have another shape.
     frameworkErrors: (_error, request, reply) => {
       reply.header('X-Request-Id', request.id);
       return sendError(problem('no-route'), request, reply);
@@ -58,7 +59,7 @@ export function buildHttp({ log, tls, legacyErrorCodes = false }: HttpOptions): 
 
   app.addHook('onRequest', async (request, reply) => {
     reply.header('X-Request-Id', request.id);
-    // Before the body is read: what has no route has no use for one, be it JSON or not.
+    // Answered before the body is read: a path without a route needs none, JSON or not.
     if (request.is404 && request.method !== 'GET') throw problem('no-route');
   });
   app.addHook('onResponse', async (request, reply) => {
@@ -70,7 +71,7 @@ export function buildHttp({ log, tls, legacyErrorCodes = false }: HttpOptions): 
   return app;
 }
 
-/** Takes the port. Throws a Fault `port-unusable` that says which settings to change. */
+/** Opens the port. Throws a Fault `port-unusable` that says which settings to change. */
 export async function listen(app: FastifyInstance, { host, port }: { host: string; port: number }): Promise<void> {
   try {
     await app.listen({ host, port });
@@ -81,16 +82,14 @@ export async function listen(app: FastifyInstance, { host, port }: { host: strin
 }
 
 /**
- * The same server over TLS. Its type differs only in the raw request and reply below Fastify's own, which no route
- * touches.
+ * The same server over TLS. Its type differs only in the raw request and reply beneath Fastify's, which no route uses.
  */
 function overTls(options: FastifyServerOptions, { cert, key }: TlsIdentity): FastifyInstance {
   const app = fastify({ ...(options as object), http2: true, https: { cert, key, allowHTTP1: true } });
   const { server } = app;
-  // For its HTTP/1.1 half; the types do not know of it, and Fastify sets it on plain servers only.
+  // For HTTP/1.1 on this server: its types do not have the member, and Fastify sets it only on plain servers.
   Object.assign(server, { requestTimeout: REQUEST_TIMEOUT_MS });
-  // A server for both versions cannot close its own connections at once, as a plain one can; one open session would
-  // hold it up.
+  // Unlike a plain server, one for both versions cannot close its connections at once; one open session would delay it.
   const sockets = new Set<Socket>();
   let closing = false;
   server.on('connection', (socket: Socket) => {
@@ -102,14 +101,17 @@ function overTls(options: FastifyServerOptions, { cert, key }: TlsIdentity): Fas
     closing = true;
     for (const socket of sockets) socket.destroy();
   });
-  // Fastify sets it beside some errors; HTTP/2 has no such header, and Node warns of it.
+  // Fastify sets this header on some errors; HTTP/2 does not have it, and Node warns about it.
   app.addHook('onSend', async (request, reply) => {
     if (request.raw.httpVersionMajor === 2) reply.removeHeader('connection');
   });
   return app as unknown as FastifyInstance;
 }
 
-/** Answers what is not HTTP, or too much or too slow of it: a bare status line, as there is no request to answer. */
+/**
+ * Answers what is not HTTP, or is too large or too slow: with a bare status line, because there is no request to
+ * answer.
+ */
 function refuseUnreadable(error: NodeJS.ErrnoException, socket: Socket): void {
   if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
   const status =

@@ -1,5 +1,5 @@
 /**
- * POST …/resourceid/{resourceid}/sid/{sid}/mode/{mode}/stop. The recording stops whether or not the caller waits for
+ * POST …/resourceid/{resourceid}/sid/{sid}/mode/{mode}/stop. The recording stops even when the caller does not wait for
  * the answer.
  */
 import type { FastifyInstance } from 'fastify';

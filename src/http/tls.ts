@@ -1,6 +1,4 @@
-/**
- * The certificate that HTTPS is served with, and whether doing without one is worth a warning.
- */
+/** The certificate for HTTPS, and whether serving without one deserves a warning. */
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { isIPv4 } from 'node:net';
@@ -47,7 +45,7 @@ export function checkTls({ cert, key }: TlsIdentity): void {
   attempt('the TLS certificate and private key cannot be used together', () => createSecureContext({ cert, key }));
 }
 
-/** Whether passwords and tokens would cross a network in the clear: plain HTTP on an address others can reach. */
+/** Whether passwords and tokens would cross a network unencrypted: plain HTTP on an address that others can reach. */
 export function isPlainBeyondLoopback({ host, tls }: { host: string; tls: boolean }): boolean {
   if (tls) return false;
   const name = host.toLowerCase().replace(/^\[|\]$/g, '');

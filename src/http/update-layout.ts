@@ -1,6 +1,6 @@
 /**
- * POST …/resourceid/{resourceid}/sid/{sid}/mode/{mode}/updateLayout. Other modes than mix have the route, to be told
- * so.
+ * POST …/resourceid/{resourceid}/sid/{sid}/mode/{mode}/updateLayout. Modes other than mix have the route too, so that
+ * their callers are told that it is for mix.
  */
 import type { FastifyInstance } from 'fastify';
 import type { RecordingApi } from './api.ts';

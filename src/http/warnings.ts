@@ -1,6 +1,6 @@
 /**
- * Warnings of a request: counted in a header and said in the log, whether or not the request succeeds; never in the
- * body.
+ * Warnings about a request: a header counts them and the log names them, whether or not the request succeeds; the body
+ * never has them.
  */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { type LintedCall, lintCall } from '../contract/lint/lint.ts';
@@ -10,7 +10,7 @@ const HEADER = 'X-Aircheck-Warnings';
 const STORE_HEADER = 'X-Aircheck-Store-Warning';
 const MAX_HEADER_LENGTH = 500;
 
-/** What is doubtful in the call. The header is set on its answer when there is anything. */
+/** Finds what is doubtful in the call; sets the header on its answer when there is anything. */
 export function warn(request: FastifyRequest, reply: FastifyReply, call: LintedCall): Warning[] {
   const warnings = lintCall(call);
   if (warnings.length > 0) {
@@ -21,7 +21,7 @@ export function warn(request: FastifyRequest, reply: FastifyReply, call: LintedC
 }
 
 /**
- * The store does not take what is put into it: one warning more, and what the store said. The log and an event have it
+ * The store did not take the test object: one more warning, with what the store said. The log and an event have told it
  * already.
  */
 export function warnOfStore(reply: FastifyReply, warnings: readonly Warning[], refusal: string): void {
@@ -29,7 +29,7 @@ export function warnOfStore(reply: FastifyReply, warnings: readonly Warning[], r
   reply.header(STORE_HEADER, toHeaderValue(refusal));
 }
 
-/** A store's words may be in any script, and hold line breaks; a header has room for printable ASCII. */
+/** What a store says may be in any script and hold line breaks; a header can only hold printable ASCII. */
 function toHeaderValue(text: string): string {
   return text
     .replaceAll('’', "'")

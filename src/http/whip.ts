@@ -1,6 +1,6 @@
 /**
- * WHIP (RFC 9725): how publishers come into the embedded channel. POST an offer, get an answer; DELETE ends the
- * session; PATCH trickles candidates. Pages of any origin may publish, as the token is what lets them in.
+ * WHIP (RFC 9725): how publishers come into the embedded channel. POST an offer and get an answer; DELETE ends the
+ * session; PATCH trickles candidates. Pages of any origin may publish, because it is the token that lets them in.
  */
 import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
 import type { App, AppDirectory } from '../channel/whip/apps.ts';
@@ -14,9 +14,8 @@ export type WhipOptions = {
   apps: AppDirectory;
   clock: Clock;
   /**
-   * Also ask tokens for the right to publish. Off unless told: in the service this one stands in for, that is a feature
-   * to be switched on ("co-host authentication", contract §5.2), and many token servers give everyone the right to join
-   * only.
+   * Whether tokens must also hold the right to publish. Off by default: in the real service it must be switched on
+   * ("co-host authentication", contract §5.2), and many token servers give everyone only the right to join.
    */
   checkPublishPrivileges?: boolean;
 };
@@ -28,7 +27,7 @@ const MAX_UID = 4_294_967_295;
 /** Contract §0.4. */
 const CNAME = /^[a-zA-Z0-9 !#$%&()+\-:;<=.>?@[\]^_{}|~,]{1,63}$/;
 
-/** Status and title by Fault code. */
+/** Status and title by the code of the Fault. */
 const PROBLEMS: Record<string, [status: number, title: string]> = {
   'app-unknown': [404, 'Unknown app'],
   'cname-invalid': [400, 'Invalid channel name'],
@@ -72,7 +71,7 @@ export const whipRoutes: FastifyPluginAsync<WhipOptions> = async (server, option
     endpoint,
     {
       bodyLimit: BODY_LIMIT_BYTES,
-      // Before the body is read: nobody without a token makes us hold 256 kB.
+      // Checked before the body is read: nobody without a token can make us hold 256 kB.
       onRequest: async (request) => {
         admit(request, options);
         requireType(request, SDP);
@@ -144,7 +143,7 @@ function requireToken(
   if (token === undefined)
     throw refuse('token-refused', 'This app needs a token: send "Authorization: Bearer <RTC token>".');
   const privileges: Privilege[] = ['join'];
-  // Which kinds are offered is known only from the body; whoever may publish may publish both.
+  // Only the body says which kinds are offered; whoever may publish may publish both.
   if (options.checkPublishPrivileges) privileges.push('publishAudio', 'publishVideo');
   const nowS = Math.floor(options.clock.nowMs() / 1000);
   const verdict = verifyRtcToken(token, { appId: app.appid, certificate, cname, uid, privileges, nowS });
@@ -170,12 +169,12 @@ function preflight(server: FastifyInstance, url: string, methods: string, header
   );
 }
 
-/** RFC 9725 §4.1: other methods are refused as such. */
+/** Other methods are refused as RFC 9725 §4.1 says. */
 function refuseMethods(server: FastifyInstance, url: string, methods: string[], allowed: string): void {
   server.route({
     method: methods,
     url,
-    // The body, of whatever type, is of no interest.
+    // The body does not matter, whatever its type.
     onRequest: async (_request, reply) => {
       reply.header('allow', allowed);
       throw refuse('method-not-allowed', `Only ${allowed} can be used here.`);
@@ -184,7 +183,7 @@ function refuseMethods(server: FastifyInstance, url: string, methods: string[], 
   });
 }
 
-/** RFC 9457. Faults that are not the caller's are logged, and told without their insides. */
+/** Answers as RFC 9457 says. Faults that are not the caller's are logged, and told without details. */
 function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   let [status, title] = [500, 'Internal error'];
   let code = 'internal';

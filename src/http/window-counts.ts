@@ -1,18 +1,20 @@
-/**
- * WindowCounts: how many calls each key made in a window of time.
- */
+/** WindowCounts: how many calls each key has made in a window of time. */
 
 import type { FastifyRateLimitStore } from '@fastify/rate-limit';
 import type { Clock } from '../kernel/clock.ts';
 import type { HostUs } from '../kernel/time.ts';
 
-/** App IDs counted at a time; beyond, the one longest unseen is forgotten. Strangers can name any number of them. */
+/**
+ * How many App IDs are counted at once; beyond, the one that called least recently is forgotten. Anybody can name any
+ * number of them.
+ */
 const MAX_COUNTED = 5000;
 
 type Window = { beganUs: HostUs; count: number };
 
 /**
- * Calls by key in windows of a second. By the monotonic clock: a step of the wall clock must not shut a customer out.
+ * Calls by key, in windows of a second. They go by the monotonic clock: a step of the wall clock must not lock a
+ * customer out.
  */
 export class WindowCounts implements FastifyRateLimitStore {
   readonly #clock: Clock;
@@ -42,7 +44,7 @@ export class WindowCounts implements FastifyRateLimitStore {
     callback(null, { current: window.count, ttl: windowMs - (nowUs - window.beganUs) / 1000 });
   }
 
-  /** All routes of an app share its count. */
+  /** All routes of an app share one count. */
   child(): this {
     return this;
   }

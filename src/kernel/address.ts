@@ -37,7 +37,7 @@ const RANGES: [AddressKind, string[]][] = [
   ],
 ];
 
-/** All that is not public, but for IPv6 addresses that wrap such an IPv4 one. */
+/** Everything that is not public, except IPv6 addresses that wrap an IPv4 address of these. */
 export const SPECIAL_RANGES: readonly string[] = RANGES.flatMap(([, ranges]) => ranges);
 
 const LISTS = RANGES.map(([kind, ranges]) => {
@@ -50,8 +50,8 @@ const LISTS = RANGES.map(([kind, ranges]) => {
 });
 
 /**
- * What an IPv4 or IPv6 address in text form is for. One that wraps an IPv4 address is judged by that. Throws a
- * TypeError for other text.
+ * The kind of an IPv4 or IPv6 address in text form. An IPv6 address that wraps an IPv4 address is judged by that one.
+ * Throws a TypeError for other text.
  */
 export function addressKind(address: string): AddressKind {
   const bare = address.replace(/%.*$/, '');
@@ -69,7 +69,7 @@ function wrappedIpv4(address: string): string | undefined {
   const begins = (...prefix: number[]) => prefix.every((word, i) => words[i] === word);
   const last = dotted(words[6] ?? 0, words[7] ?? 0);
   if (begins(0, 0, 0, 0, 0, 0xffff) || begins(0, 0, 0, 0, 0xffff, 0) || begins(0x64, 0xff9b, 0, 0, 0, 0)) return last;
-  // Addresses of the form ::a.b.c.d are out of use, and still reach their host on some systems.
+  // Addresses of the form ::a.b.c.d are obsolete, but still reach their host on some systems.
   if (begins(0, 0, 0, 0, 0, 0) && ((words[6] ?? 0) !== 0 || (words[7] ?? 0) > 1)) return last;
   return begins(0x2002) ? dotted(words[1] ?? 0, words[2] ?? 0) : undefined;
 }
@@ -86,11 +86,11 @@ function wordsOf(address: string): number[] {
   return [...first, ...new Array<number>(8 - first.length - rest.length).fill(0), ...rest];
 }
 
-/** Addresses that may be connected to beside public ones: single ones, or ranges as `10.1.0.0/16`. */
+/** Addresses that may be connected to besides public ones: single ones, or ranges such as `10.1.0.0/16`. */
 export class AllowedAddresses {
   readonly #list = new BlockList();
 
-  /** Throws a TypeError for what is neither an address nor a range. */
+  /** Throws a TypeError for a text that is neither an address nor a range. */
   constructor(ranges: readonly string[] = []) {
     for (const range of ranges) {
       const [address = '', bits] = range.split('/');
@@ -103,7 +103,7 @@ export class AllowedAddresses {
     }
   }
 
-  /** Whether `address` is public or allowed. False for what is no address. */
+  /** Whether `address` is public or allowed. False for a text that is no address. */
   permits(address: string): boolean {
     const bare = address.replace(/%.*$/, '');
     const version = isIP(bare);

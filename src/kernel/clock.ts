@@ -1,10 +1,10 @@
 /**
- * The only door to time: wall time, monotonic time and timers. Everything else is handed a Clock, so tests can hold
- * time still.
+ * The only access to time: wall time, monotonic time and timers. Everything else is given a Clock, so that tests can
+ * hold time still.
  */
 import type { HostUs } from './time.ts';
 
-/** A timer that was started; `cancel` may be called any number of times, also after it fired. */
+/** A running timer; `cancel` may be called any number of times, even after the timer has fired. */
 export type Timer = { cancel(): void };
 
 export type Clock = {
@@ -34,7 +34,7 @@ export const systemClock: Clock = {
   },
 };
 
-/** Resolves after `delayMs` by `clock`; the wait is given up, with the signal's reason, when `signal` aborts. */
+/** Resolves after `delayMs` by `clock`; rejects with the signal's reason when `signal` aborts before. */
 export function sleep(clock: Clock, delayMs: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     if (signal?.aborted) {
@@ -54,8 +54,8 @@ export function sleep(clock: Clock, delayMs: number, signal?: AbortSignal): Prom
 }
 
 /**
- * What `work` comes to, or a rejection with `late()` when it has not within `limitMs` by `clock`. The work goes on
- * then, and nobody hears of it any more.
+ * Settles as `work` does, or rejects with `late()` when that takes longer than `limitMs` by `clock`. The work then goes
+ * on, and its outcome is ignored.
  */
 export function within<T>(clock: Clock, limitMs: number, work: Promise<T>, late: () => unknown): Promise<T> {
   return new Promise((resolve, reject) => {

@@ -1,8 +1,8 @@
 /**
  * EndpointGuard: which addresses a caller's request (its storageConfig, the addresses of its images) may make this
- * server connect to. Without it a caller could have the server knock at doors that only it can reach: its own loopback,
- * its network, the metadata address of its cloud. The check is made at each connection, on the address that is really
- * connected to, so neither a name that resolves anew nor a redirect gets around it.
+ * server connect to. Without it a caller could reach through the server what only the server can reach: its loopback,
+ * its network, the metadata address of its cloud. Each connection is checked, by the address that is really connected
+ * to, so that neither a name that resolves anew nor a redirect gets around it.
  */
 import dns from 'node:dns';
 import http from 'node:http';
@@ -12,20 +12,23 @@ import type { Duplex } from 'node:stream';
 import { AllowedAddresses, addressKind } from './address.ts';
 import { Fault } from './fault.ts';
 
-/** Kinds of addresses that an operator can allow as a whole. Others are allowed as ranges. */
+/** Kinds of addresses that an operator can allow as a whole; others can be allowed as ranges. */
 const ALLOWABLE = ['loopback', 'private'] as const;
 
-/** Where clouds answer what only the machine itself should know. Within `private`, and not allowed with it. */
+/**
+ * Where clouds answer what only the machine itself should know. These addresses lie within `private` but are not
+ * allowed with it.
+ */
 const METADATA = new BlockList();
 METADATA.addAddress('100.100.100.200');
 METADATA.addAddress('fd00:ec2::254', 'ipv6');
 
 export type EndpointGuardOptions = {
-  /** What the operator lets callers name: `loopback`, `private`, and ranges as `10.1.0.0/16`. */
+  /** What callers may name: `loopback`, `private`, and ranges such as `10.1.0.0/16`. */
   networks: readonly string[];
-  /** Whether plain http may leave those networks. */
+  /** Whether plain http may be used beyond those networks. */
   plainHttp: boolean;
-  /** The setting that `networks` come from, for messages; that of stores where it is left out. */
+  /** The setting that `networks` come from, for messages; by default that of stores. */
   setting?: string;
 };
 
@@ -38,7 +41,7 @@ export class EndpointGuard {
   readonly #lookup: typeof dns.lookup;
 
   /**
-   * Throws a TypeError for networks that are none.
+   * Throws a TypeError for a malformed network.
    * @param lookup resolves names; a test brings its own
    */
   constructor(options: EndpointGuardOptions, lookup: typeof dns.lookup = dns.lookup) {
@@ -69,7 +72,7 @@ export class EndpointGuard {
       throw refused(`${endpoint} is plain http, which this server's operator has not allowed (storagePlainHttp)`);
   }
 
-  /** Agents that check each connection they make. */
+  /** Agents that check each of their connections. */
   agents(options: { keepAlive: boolean; maxSockets: number }): { httpAgent: http.Agent; httpsAgent: https.Agent } {
     const guarded = (connect: TcpNetConnectOpts): TcpNetConnectOpts => {
       const { host } = connect;
@@ -90,7 +93,7 @@ export class EndpointGuard {
     return { httpAgent: new GuardedHttp(options), httpsAgent: new GuardedHttps(options) };
   }
 
-  /** As dns.lookup, and fails when one of the addresses is refused. */
+  /** Works as dns.lookup does, and fails when one of the addresses is refused. */
   readonly lookup: LookupFunction = (hostname, options, callback) => {
     this.#lookup(hostname, { ...options, all: true }, (error, addresses) => {
       if (error) {
@@ -109,7 +112,7 @@ export class EndpointGuard {
     });
   };
 
-  /** A name is looked up only when it is connected to; `localhost` is known without. */
+  /** A name is looked up only when it is connected to; only `localhost` is known before. */
   #isOwnNetwork(host: string): boolean {
     const address = /^localhost\.?$/i.test(host) ? '127.0.0.1' : host;
     return isIP(address) !== 0 && addressKind(address) !== 'public' && this.refusalOf(address) === undefined;

@@ -8,7 +8,7 @@ export type FaultOptions = {
   blame: Blame;
   /** True when the same attempt may succeed later. */
   retryable?: boolean;
-  /** How long whoever refused asks to be left alone, milliseconds. */
+  /** How long the refusing side asks to be left alone, milliseconds. */
   retryAfterMs?: number | undefined;
   cause?: unknown;
   /** Names that belong to the fault and may be told to whoever has to act, such as a recording's ids. */
@@ -44,7 +44,7 @@ export function messageOf(error: unknown): string {
   return text.startsWith(QUOTA_CODE) ? text.replaceAll(`${QUOTA_CODE}: `, '').replace(QUOTA_CODE, QUOTA_WORDS) : text;
 }
 
-/** Whether an error comes from a disk without room, or from what a user or a folder may take of it. */
+/** Whether an error comes from a full disk, or from a quota of a user or folder. */
 export function isOutOfRoom(error: unknown): boolean {
   for (let at = error; at instanceof Error; at = at.cause) {
     const { code } = at as { code?: unknown };
@@ -53,7 +53,9 @@ export function isOutOfRoom(error: unknown): boolean {
   return false;
 }
 
-/** Throws when an invariant of our own is broken; in a recorder this ends the process, and the parent takes over. */
+/**
+ * Throws when an invariant of our own is broken; in a recorder this ends the process, and its parent starts another.
+ */
 export function invariant(condition: unknown, message: string): asserts condition {
   if (!condition) throw new Fault('invariant', message, { blame: 'self' });
 }

@@ -1,6 +1,6 @@
 /**
- * A connection to a host whose addresses are judged before: the one that is connected to is the one that was judged, so
- * a name that changes its address is judged anew each time.
+ * A connection to a host whose addresses are judged first: the connection is made to the very address that was judged,
+ * so a name that changes its address is judged anew each time.
  */
 import type { LookupAddress } from 'node:dns';
 import { lookup } from 'node:dns/promises';
@@ -12,24 +12,24 @@ export type Destination = {
   port: number;
   /** Whether an address may be connected to. */
   permits(address: string): boolean;
-  /** Where a name leads; the system's resolver when left out. */
+  /** Resolves a name to addresses; by default the system's resolver. */
   resolve?: ((host: string) => Promise<LookupAddress[]>) | undefined;
-  /** How long one address may take: another one of the same name may answer. */
+  /** How long one address may take; another one of the same name may answer. */
   attemptMs: number;
-  /** Gives up when it aborts; left out: never before the addresses' own times are over. */
+  /** Gives up when it aborts; by default only when the times of all addresses are over. */
   signal?: AbortSignal | undefined;
 };
 
 const REFUSED = 'address-refused';
 
-/** Whether a connection was not made because none of the host's addresses is permitted. */
+/** Whether no connection was made because none of the host's addresses is permitted. */
 export function isAddressRefused(error: unknown): boolean {
   return error instanceof Fault && error.code === REFUSED;
 }
 
 /**
- * Connects to the first address of a host that answers, of those that are permitted. Rejects with a Fault
- * `address-refused` when there is none such.
+ * Connects to the first permitted address of a host that answers. Rejects with a Fault `address-refused` when no
+ * address is permitted.
  */
 export async function connectPermitted(destination: Destination): Promise<Socket> {
   const { host, port, permits, resolve = (name) => lookup(name, { all: true }), attemptMs, signal } = destination;
@@ -60,11 +60,11 @@ function dial(
     signal?.addEventListener('abort', giveUp, { once: true });
     socket.once('close', () => signal?.removeEventListener('abort', giveUp));
     socket.once('timeout', goOn);
-    // Also later: one that nobody hears of would end the process. That the connection is over is told by `close`.
+    // It stays: an unheard error would end the process. `close` tells that the connection is over.
     socket.on('error', reject);
     socket.once('connect', () => {
       signal?.removeEventListener('abort', giveUp);
-      // An open connection may be silent for as long as it likes.
+      // An open connection may be silent for any length of time.
       socket.off('timeout', goOn).setTimeout(0);
       resolve(socket);
     });

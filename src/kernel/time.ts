@@ -17,8 +17,8 @@ export function utcStamp(unixMs: number): string {
 
 declare const clock: unique symbol;
 /**
- * A moment that one clock tells, as a number. A moment of another clock is not taken for it; the outcome of arithmetic,
- * a plain number, is. Only the type-checker knows of it (ADR 0017).
+ * A moment told by one clock, as a number. The type-checker refuses a moment of another clock in its place, but accepts
+ * the result of arithmetic, which is a plain number (ADR 0017).
  */
 type Moment<C extends string> = number & { readonly [clock]?: C };
 /** Microseconds of a host's monotonic clock, the same for all processes of the host (`Clock.monoUs`). */
@@ -26,13 +26,13 @@ export type HostUs = Moment<'host'>;
 /** Microseconds since a recording's zero. */
 export type RecordingUs = Moment<'recording'>;
 /**
- * Microseconds from where a recording's files begin. A hold takes none of it: after it files go on as if no time had
+ * Microseconds from where a recording's files begin. Holds do not count: after a hold files go on as if no time had
  * passed (ADR 0020).
  */
 export type FileUs = Moment<'file'>;
 /**
- * Microseconds of the timeline on which a writer's or reader's samples lie: a composite's files, or the recording where
- * every user is recorded alone. It is for whoever joins the two to know which; the type-checker takes either.
+ * Microseconds of the timeline of a writer's or reader's samples: a composite's files, or the recording where every
+ * user is recorded separately. Whoever joins the two must know which it is; the type-checker accepts either.
  */
 export type StreamUs = number;
 /** Microseconds of a track's RTP clock: its ticks by its clock rate. */
@@ -42,7 +42,7 @@ export type UtcUs = Moment<'utc'>;
 /** Microseconds since 1900 by a sender's wall clock, as its sender reports tell them (RFC 3550 §4). */
 export type SenderUs = Moment<'sender'>;
 /**
- * Ticks of a track's RTP clock, unwrapped to grow beyond 32 bits. How many make a second is its format's clock rate.
+ * Ticks of a track's RTP clock, unwrapped to grow beyond 32 bits. The format's clock rate tells how many make a second.
  */
 export type RtpTicks = Moment<'rtp'>;
 

@@ -6,7 +6,7 @@ import { BitReader, BitsExhausted } from './bit-reader.ts';
 import { OBU_SEQUENCE_HEADER, readObu, withObuSize } from './obu.ts';
 
 export type Av1Sequence = {
-  /** Of the largest frame of the sequence, pixels. */
+  /** Width of the largest frame of the sequence, pixels. */
   width: number;
   height: number;
   profile: number;
@@ -74,7 +74,7 @@ function readSequence(read: BitReader): Av1Sequence {
   return { width, height, profile, level, highTier, ...readColor(read, profile) };
 }
 
-/** The first point's level; it is the one that decoders take. */
+/** The level of the first operating point, which decoders choose. */
 function readOperatingPoints(read: BitReader): { level: number; highTier: boolean } {
   let delayBits: number | undefined;
   if (read.flag()) {

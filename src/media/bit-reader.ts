@@ -1,6 +1,4 @@
-/**
- * Reads numbers of any count of bits from a bitstream, the highest bit first.
- */
+/** Reads numbers of any length in bits from a bitstream, the highest bit first. */
 
 /** What `BitReader` throws when the stream ends before the number. */
 export class BitsExhausted extends Error {}
@@ -25,12 +23,12 @@ export class BitReader {
     return value;
   }
 
-  /** Passes over bits, also beyond the end. */
+  /** Skips bits, even beyond the end. */
   skip(count: number): void {
     this.#at += count;
   }
 
-  /** Bits read so far. */
+  /** How many bits have been read. */
   get position(): number {
     return this.#at;
   }

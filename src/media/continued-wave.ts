@@ -1,14 +1,14 @@
 /**
- * How a wave that breaks off goes on, fading: the next samples by linear prediction from the last ones (Burg's
- * method). A mirrored or a cut wave has a bend or an edge where it ends, and that is heard as a click.
+ * How a wave that breaks off goes on, fading: the next samples are predicted linearly from the last ones (Burg's
+ * method). A mirrored or cut wave would have a bend or an edge at its end, which is heard as a click.
  */
 
-/** How many samples each prediction is made of: enough for the formants and the pitches of a voice. */
+/** How many samples each prediction uses: enough for the formants and the pitch of a voice. */
 const ORDER = 24;
 
 /**
  * @param past the last samples before the break
- * @param count how many samples the fade to nothing takes
+ * @param count how many samples the fade takes
  */
 export function continueWave(past: Float32Array, count: number): Float32Array {
   const out = new Float32Array(count);
@@ -25,7 +25,7 @@ export function continueWave(past: Float32Array, count: number): Float32Array {
   return out;
 }
 
-/** The weights of the prediction error filter, the first of which is 1. What it predicts never grows. */
+/** The weights of the prediction error filter, of which the first is 1. Its prediction never grows. */
 function predictorOf(past: Float32Array): Float64Array {
   const forward = Float64Array.from(past);
   const backward = Float64Array.from(past);
@@ -33,7 +33,7 @@ function predictorOf(past: Float32Array): Float64Array {
   weights[0] = 1;
   for (let order = 1; order <= ORDER; order++) {
     let product = 0;
-    // Not nothing, so that silence divides by something.
+    // Above zero, so that silence is not divided by zero.
     let energy = 1e-12;
     for (let i = order; i < past.length; i++) {
       product += forward[i]! * backward[i - 1]!;

@@ -32,30 +32,30 @@ export type Sound = { channels: Float32Array[]; samples: number };
 /** The rate of all sound inside a recording, Hz. */
 export const SOUND_RATE = 48_000;
 
-/** A picture of even size with an alpha plane of its own. It has one owner too. */
+/** A picture of even size with an alpha plane. It too has one owner. */
 export type Layer = { readonly width: number; readonly height: number; free(): void };
 
-/** Where pictures come from. `stages/codec` provides it; stages that may not import codec ask for it by this type. */
+/** Makes and copies pictures. `stages/codec` provides it; stages that may not import codec use this type. */
 export type PictureSource = {
   /** A picture of even size whose content is undefined. Throws when the size is not even or not positive. */
   allocate(width: number, height: number): Picture;
-  /** A second owner of the same memory, to be freed on its own. */
+  /** A second owner of the same memory, freed separately. */
   share(picture: Picture): Picture;
-  /** True when nobody else owns the memory, so writing to it disturbs no one. */
+  /** True when the memory has no other owner, so that writing to it disturbs nobody. */
   exclusive(picture: Picture): boolean;
-  /** Copies the whole of `from` into `to` with its top left corner at (x, y). Both are even, and it must fit. */
+  /** Copies all of `from` into `to`, its top left corner at (x, y). Both numbers are even, and it must fit. */
   copy(from: Picture, to: Picture, x: number, y: number): void;
-  /** Copies an even rectangle of `from` to the same place in `to`, in both of which it lies. */
+  /** Copies an even rectangle of `from` to the same place in `to`; it must lie in both. */
   copyPart(from: Picture, to: Picture, part: { x: number; y: number; width: number; height: number }): void;
 };
 
-/** Lays what is translucent over pictures, as `PictureSource` copies what is not. */
+/** Blends translucent layers over pictures; opaque pictures are copied by `PictureSource`. */
 export type PictureBlender = {
-  /** Lays all of a layer over `to` with its top left corner at (x, y). Both are even, and it must fit. */
+  /** Blends all of a layer over `to`, its top left corner at (x, y). Both numbers are even, and it must fit. */
   lay(layer: Layer, to: Picture, x: number, y: number): void;
 };
 
-/** `crop` fills the target and cuts what overhangs; `fit` shows all of the picture, centred, and leaves the rest. */
+/** `crop` fills the target and cuts what overhangs; `fit` shows the whole picture, centred, and leaves the rest. */
 export type Fitting = { width: number; height: number; render: 'crop' | 'fit' };
 
 /** A picture made to fit, and where its top left corner belongs inside the target. All even. */
@@ -63,7 +63,7 @@ export type FittedPicture = { picture: Picture; x: number; y: number };
 
 export type PictureScaler = {
   /**
-   * Leaves `picture` alone; the returned picture is upright and the caller's to free, and shares the memory when
+   * Does not change `picture`. The caller frees the returned picture, which is upright, and shares the memory when
    * nothing had to change.
    */
   scale(picture: Picture, target: Fitting): FittedPicture;

@@ -1,5 +1,5 @@
 /**
- * Open bitstream units of AV1 (AV1 bitstream specification §5.3): their headers, sizes and what tells a key frame.
+ * Open bitstream units of AV1 (AV1 bitstream specification §5.3): their headers and sizes, and how to tell a key frame.
  */
 
 export const OBU_SEQUENCE_HEADER = 1;
@@ -15,19 +15,19 @@ const HAS_EXTENSION = 0x04;
 export const HAS_SIZE = 0x02;
 const FORBIDDEN = 0x80;
 
-/** What stands before a unit's payload. */
+/** What precedes a unit's payload. */
 type ObuStart = {
   type: number;
   spatialLayer: number;
   headerBytes: number;
   payloadAt: number;
-  /** As its size field says; undefined without one. */
+  /** The value of its size field; undefined without one. */
   payloadBytes: number | undefined;
 };
 
 export type Obu = {
   type: number;
-  /** One or two bytes, as they came. */
+  /** One or two bytes, unchanged. */
   header: Buffer;
   payload: Buffer;
 };
@@ -55,14 +55,14 @@ export function writeLeb128(value: number): Buffer {
   return Buffer.from(bytes);
 }
 
-/** A unit without extension that says how long it is (AV1 §5.3.1). */
+/** A unit without extension that has a size field (AV1 §5.3.1). */
 export function withObuSize(type: number, payload: Buffer): Buffer {
   return Buffer.concat([Buffer.of((type << 3) | HAS_SIZE), writeLeb128(payload.length), payload]);
 }
 
 /**
- * The header and size field that `bytes` begin with; undefined when they are no unit's or cut short. The payload may
- * be.
+ * The header and size field at the beginning of `bytes`; undefined when they are malformed or cut short. The payload
+ * may be cut short.
  */
 export function readObuStart(bytes: Buffer): ObuStart | undefined {
   const first = bytes[0];
@@ -81,7 +81,7 @@ export function readObuStart(bytes: Buffer): ObuStart | undefined {
 }
 
 /**
- * The unit that `bytes` begin with. One without a size field takes all of them.
+ * The unit at the beginning of `bytes`. A unit without a size field takes all of them.
  * @returns undefined when they do not begin with a whole unit
  */
 export function readObu(bytes: Buffer): (Obu & { end: number }) | undefined {
@@ -99,8 +99,8 @@ export function startsPicture(type: number): boolean {
 }
 
 /**
- * By the first byte of the payload of a unit that starts a picture: no repetition of an older one, and frame type
- * KEY_FRAME (AV1 §5.9.2).
+ * Told by the first payload byte of a unit that starts a picture: it does not repeat an older picture, and its frame
+ * type is KEY_FRAME (AV1 §5.9.2).
  */
 export function isAv1KeyFrame(first: number | undefined): boolean {
   return first !== undefined && (first & 0xe0) === 0;

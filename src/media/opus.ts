@@ -1,8 +1,6 @@
-/**
- * What the first bytes of an Opus packet say of it (RFC 6716 §3.1).
- */
+/** What the first bytes of an Opus packet say about it (RFC 6716 §3.1). */
 
-/** 120 ms, the longest packet there may be, at 48 kHz. */
+/** 120 ms at 48 kHz, the longest possible packet. */
 const MAX_TICKS = 5760;
 /** Frame lengths at 48 kHz by the low bits of the configuration number (RFC 6716 table 2). */
 const SILK_TICKS = [480, 960, 1920, 2880];
@@ -10,8 +8,8 @@ const HYBRID_TICKS = [480, 960];
 const CELT_TICKS = [120, 240, 480, 960];
 
 /**
- * How long an Opus packet plays, in ticks of 48 kHz, which are its samples too. 0 when it is none: it has no frames, or
- * more than 120 ms of them.
+ * How long an Opus packet plays, in ticks of 48 kHz, which are its samples too. 0 when it is malformed: without frames,
+ * or with more than 120 ms of them.
  */
 export function opusTicks(packet: Buffer): number {
   const [toc, second = 0] = packet;
@@ -25,7 +23,7 @@ export function opusTicks(packet: Buffer): number {
   return ticks <= MAX_TICKS ? ticks : 0;
 }
 
-/** Whether an Opus packet is of two channels. An SDP need not say so (RFC 7587 §6.1). */
+/** Whether an Opus packet has two channels. An SDP need not say so (RFC 7587 §6.1). */
 export function isStereoOpus(packet: Buffer): boolean {
   return ((packet[0] ?? 0) & 0x04) !== 0;
 }

@@ -4,7 +4,7 @@
 import type { HostUs, RtpTicks, StreamUs } from '../kernel/time.ts';
 import type { MediaKind } from './track.ts';
 
-/** One whole frame put together from RTP, not yet placed on the recording's clock. */
+/** One whole frame put together from RTP, not yet placed in the recording's time. */
 export type ReceivedSample = {
   /** RTP timestamp unwrapped to a growing number, in ticks of the track's clock rate. */
   rtpTime: RtpTicks;
@@ -12,17 +12,17 @@ export type ReceivedSample = {
   data: Buffer;
   keyFrame: boolean;
   /**
-   * True when packets before this sample were lost for good, so a predicted frame may decode to a damaged picture; of a
-   * track's reception also in a key frame that ends what was held back for a loss.
+   * True when packets before this sample were lost for good, so that a predicted frame may decode to a damaged picture.
+   * Also true for a key frame after which a track's reception goes on, when it held frames back because of a loss.
    */
   afterLoss: boolean;
   /** The picture has another size than those before it and is no key frame: a spatial layer was switched on or off. */
   resized?: boolean;
-  /** Arrival of the sample's last packet, monotonic microseconds. */
+  /** When the sample's last packet arrived, monotonic microseconds. */
   arrivalUs: HostUs;
 };
 
-/** One encoded access unit on the recording's clock, ready to be muxed. */
+/** One encoded access unit in the recording's time, ready to be muxed. */
 export type EncodedSample = {
   kind: MediaKind;
   /** Presentation and decode time in microseconds from the recording's start. */

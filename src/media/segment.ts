@@ -1,6 +1,4 @@
-/**
- * A finished file of a recording, as it lies on the spool.
- */
+/** A finished file of a recording on the spool. */
 import type { RecordingUs } from '../kernel/time.ts';
 import type { AudioCodec, MediaKind, VideoCodec } from './track.ts';
 
@@ -8,7 +6,7 @@ import type { AudioCodec, MediaKind, VideoCodec } from './track.ts';
 type TrackEvent = { kind: MediaKind; startUtcMs: number };
 export type RotateEvent = { width: number; height: number; rotate: 0 | 90 | 180 | 270; utcMs: number };
 
-/** Whose stream a file holds, in a recording of every user alone. */
+/** Whose stream a file holds, in a recording of single users. */
 export type FileOwner = { uid: string; trackType: MediaKind | 'audio_and_video' };
 
 /** How the samples in a file are coded. */
@@ -16,7 +14,7 @@ export type FileCodecs = { audio?: 'aac' | AudioCodec | undefined; video?: Video
 
 export type Segment = {
   type: 'slice';
-  /** Bare file name, as it stands in the playlist. */
+  /** Bare file name, as in the playlist. */
   name: string;
   /** Bare name of the playlist that lists it. */
   playlist: string;
@@ -28,8 +26,8 @@ export type Segment = {
   durationUs: number;
   bytes: number;
   /**
-   * How much of the recording before it was on hold and is in no file, microseconds, of files whose own time goes on
-   * over holds. Absent where nothing was.
+   * How much of the recording before it was on hold and is in no file, microseconds. Only for files whose own time
+   * continues over holds; absent when nothing was on hold.
    */
   heldUs?: number | undefined;
   discontinuity: boolean;
@@ -38,15 +36,16 @@ export type Segment = {
   /** Absent in a recording of all users together. */
   owner?: FileOwner | undefined;
   codecs?: FileCodecs | undefined;
-  /** Bare name of an MPD that lists it as well, or instead where `playlist` is only the row it counts in. */
-  mpd?: string | undefined;
   /**
-   * Recording time of the first sample, microseconds, which is what the file's own timestamps say. There where `mpd`
-   * is.
+   * Bare name of an MPD that also lists it, or lists it instead when `playlist` only names the row that it is counted
+   * in.
    */
+  mpd?: string | undefined;
+  /** Recording time of the first sample, microseconds, equal to the file's own timestamps. Present when `mpd` is. */
   startUs?: RecordingUs | undefined;
   /**
-   * Bytes at the file's beginning that describe its streams, which an MPD names apart. There where `mpd` is, if known.
+   * Bytes at the file's beginning that describe its streams, which an MPD names separately. Present when `mpd` is, if
+   * known.
    */
   headBytes?: number | undefined;
 };
@@ -54,7 +53,7 @@ export type Segment = {
 export type WholeFile = {
   type: 'mp4';
   name: string;
-  /** Position among the recording's MP4 files, or the owner's, from 0. */
+  /** Position among the recording's MP4 files, or among the owner's, from 0. */
   index: number;
   startUtcMs: number;
   durationUs: number;
@@ -74,7 +73,7 @@ export type Snapshot = {
   bytes: number;
 };
 
-/** What is told of a recording beside its media, as JSON. */
+/** A JSON document about a recording. */
 export type SpooledDocument = {
   type: 'document';
   kind: 'report' | 'manifest';
@@ -84,14 +83,14 @@ export type SpooledDocument = {
   bytes: number;
 };
 
-/** The sound of all users of a recording of single users, each on a track of its own. */
+/** The sound of all users in a recording of single users, each on a separate track. */
 export type SpeakersFile = {
   type: 'speakers';
   name: string;
   startUtcMs: number;
   durationUs: number;
   bytes: number;
-  /** Whose the tracks are, in their order. */
+  /** The users of the tracks, in the tracks' order. */
   uids: string[];
 };
 

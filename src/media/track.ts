@@ -1,6 +1,4 @@
-/**
- * A track as the line knows it: one kind of media from one user, in one codec.
- */
+/** A track as all stages know it: one kind of media from one user, in one codec. */
 export type MediaKind = 'audio' | 'video';
 export type AudioCodec = 'opus' | 'pcmu' | 'pcma';
 export type VideoCodec = 'h264' | 'vp8' | 'vp9' | 'av1';
@@ -21,7 +19,9 @@ export type TrackFormat =
       orientationExtension?: number | undefined;
     };
 
-/** How a picture's numbers mean colours. `matrix` is a code of ITU-T H.273 §8.3: 1 is BT.709, 5 and 6 are BT.601. */
+/**
+ * How the values of a picture mean colours. `matrix` is a code of ITU-T H.273 §8.3: 1 is BT.709, 5 and 6 are BT.601.
+ */
 export type VideoColor = { matrix: number; fullRange: boolean };
 
 /** Numbered within a feed; a number is never used twice in one feed. */

@@ -1,6 +1,6 @@
 /**
  * Delivery of one recording's events: one after another, in the order of their sequence, each again and again until it
- * is taken or given up. Whoever calls `run` sees to it that it runs once per recording at a time.
+ * is taken or given up. The caller must make sure that `run` runs only once per recording at a time.
  */
 import { noticeBody } from '../contract/webhook/notice.ts';
 import type { Clock } from '../kernel/clock.ts';
@@ -10,13 +10,13 @@ import type { Send, Sent, Webhook } from './sender.ts';
 
 export type DeliveryOptions = {
   events: OutboxTables;
-  /** Where an app's events go; undefined when it wants none. */
+  /** Where an app's events go; undefined when the app wants none. */
   webhookOf: (appid: string) => Webhook | undefined;
   send: Send;
   clock: Clock;
   log: SessionLog;
   retry: RetryRule;
-  /** Whether other servers have the same outbox: an app that has no webhook here may have one there. */
+  /** Whether other servers use the same outbox: an app without a webhook here may have one there. */
   shared: boolean;
   /** Uniform in [0, 1). */
   random?: () => number;
@@ -25,17 +25,17 @@ export type DeliveryOptions = {
 export type RetryRule = {
   /** How long after the first try an event is given up. */
   forMs: number;
-  /** How often it is sent again at most; 0 for no such limit. */
+  /** How often it is sent again at most; 0 sets no limit. */
   maxRetries: number;
-  /** Before the first retry; twice as long before each further one. */
+  /** The wait before the first retry; each further wait is twice as long. */
   firstMs?: number;
   longestMs?: number;
 };
 
-/** After this long a recording with much to tell makes room for others, well before its job would count as hung. */
+/** After this time a recording with many events makes room for others, well before its job would count as hung. */
 const TURN_MS = 60_000;
 
-/** Whether an app wants to be told of this type of event. */
+/** Whether an app wants this type of event. */
 export function wants(webhook: Webhook | undefined, eventType: number): webhook is Webhook {
   return webhook !== undefined && (webhook.events.length === 0 || webhook.events.includes(eventType));
 }
@@ -49,7 +49,7 @@ export class Delivery {
   }
 
   /**
-   * Sends what is pending of a recording and due. Resolves to the milliseconds until the next is due, or to undefined
+   * Sends the recording's pending events that are due. Resolves to the milliseconds until the next is due, to undefined
    * when nothing is pending, or to `elsewhere` when only another server knows where to send it. Rejects when the
    * database fails; then what was sent last may be sent again.
    */
@@ -57,12 +57,12 @@ export class Delivery {
     const { events, webhookOf, send, clock, retry, random } = this.#options;
     const beganUs = clock.monoUs();
     for (;;) {
-      // What is left is for the next turn, in this server or another.
+      // The next turn sends what is left, in this server or another.
       if (this.#closing || signal.aborted || clock.monoUs() - beganUs > TURN_MS * 1000) return 0;
       const event = await events.nextOf(sid);
       if (!event) return undefined;
       const waitMs = (event.nextAttemptMs ?? 0) - clock.nowMs();
-      // A wait longer than any that is ever set means that the clock was set back meanwhile.
+      // A longer wait than any that is ever set means that the clock was set back.
       if (waitMs > 0 && waitMs <= longestWaitMs(retry)) return waitMs;
 
       const webhook = webhookOf(event.appid);
@@ -77,7 +77,7 @@ export class Delivery {
         await events.delivered(event.notice.noticeId, sentMs, clock.nowMs());
         continue;
       }
-      // Broken off by ourselves: that says nothing about the receiver.
+      // We broke it off ourselves, which says nothing about the receiver.
       if (signal.aborted) return 0;
       const attempt = {
         attempts: event.attempts + 1,
@@ -91,15 +91,15 @@ export class Delivery {
   }
 
   /**
-   * Whoever added a pending event had a webhook for it. For as long as it would be sent again there, it is left to
-   * them.
+   * Whoever added a pending event had a webhook for it. As long as that server would send it again, the event is left
+   * to it.
    */
   #isOthers({ notice }: StoredEvent): boolean {
     const { shared, clock, retry } = this.#options;
     return shared && clock.nowMs() - notice.payload.sendts < retry.forMs;
   }
 
-  /** Sends one event at once, whatever its state is, and keeps how that went. */
+  /** Sends one event at once, whatever its state, and keeps the outcome. */
   async redeliver(event: StoredEvent, webhook: Webhook, signal: AbortSignal): Promise<Sent> {
     const { events, send, clock } = this.#options;
     const sentMs = clock.nowMs();
@@ -109,7 +109,7 @@ export class Delivery {
     return sent;
   }
 
-  /** Has `run` end after the sending that is under way. */
+  /** Makes `run` end after the present sending. */
   close(): void {
     this.#closing = true;
   }
@@ -131,7 +131,7 @@ export class Delivery {
   }
 }
 
-/** When an event that failed is sent again, Unix milliseconds; undefined when it is to be given up. */
+/** When an event that failed is sent again, Unix milliseconds; undefined when it must be given up. */
 export function nextAttempt(
   { attempts, firstTriedMs, nowMs }: { attempts: number; firstTriedMs: number; nowMs: number },
   retry: RetryRule,
@@ -142,12 +142,12 @@ export function nextAttempt(
   const endMs = firstTriedMs + forMs;
   if (nowMs >= endMs) return undefined;
   const waitMs = Math.min(longestMs, firstMs * 2 ** (attempts - 1)) * (1 - JITTER + 2 * JITTER * random);
-  // The last try is at the very end, not up to one wait before it.
+  // The last try comes at the very end, not up to one wait before it.
   return Math.min(nowMs + Math.round(waitMs), endMs);
 }
 
 const DEFAULT_WAITS = { firstMs: 1_000, longestMs: 600_000 };
-/** Many recordings of one receiver that was away shall not all come back to it at the same moment. */
+/** When a receiver comes back, many recordings must not send to it at the same moment. */
 const JITTER = 0.2;
 
 function longestWaitMs(retry: RetryRule): number {

@@ -1,6 +1,6 @@
 /**
- * Notifications: takes what recordings have to tell into the outbox, sees to it that it is delivered, and gives it back
- * to whoever asks later (contract §3).
+ * Notifications: takes the events of recordings into the outbox, has them delivered, and gives them back to whoever
+ * asks later (contract §3).
  */
 import { problem } from '../contract/problems.ts';
 import type { Clock, Timer } from '../kernel/clock.ts';
@@ -15,9 +15,9 @@ export type NotificationsOptions = {
   tables: OutboxTables;
   /** One job per recording that has something to deliver. */
   jobs: Pick<KeyedJobs, 'start' | 'enqueue' | 'hasten' | 'close'>;
-  /** Where an app's events go; undefined when it wants none. */
+  /** Where an app's events go; undefined when the app wants none. */
   webhookOf: (appid: string) => Webhook | undefined;
-  /** Whether any app wants events. When not, the jobs are only begun for what is still pending from before. */
+  /** Whether any app wants events. If not, the jobs are begun only for what is still pending from before. */
   configured: boolean;
   /** Whether other servers may have the same database. */
   shared: boolean;
@@ -30,10 +30,13 @@ export type NotificationsOptions = {
 };
 
 const DAY_MS = 24 * 3_600_000;
-/** Finds what is due and has no job, because the server that committed it was gone before it could make one. */
+/**
+ * How often events are looked for that are due and have no job, because the server that committed them ended before it
+ * could make one.
+ */
 const SWEEP_MS = 60_000;
 const SWEEP_RECORDINGS = 1_000;
-/** Until the jobs are begun again, when the database would not let them. */
+/** How soon the jobs are begun again when the database did not let them. */
 const BEGIN_AGAIN_MS = 10_000;
 
 export class Notifications {
@@ -41,7 +44,7 @@ export class Notifications {
   readonly #delivery: Delivery;
   readonly #timers: Timer[] = [];
   readonly #ending = new AbortController();
-  /** Recordings with something to deliver that is in the outbox, or about to be committed. */
+  /** Recordings with events to deliver that are in the outbox, or are about to be committed. */
   readonly #wanted = new Set<string>();
   #beginning: Promise<void> | undefined;
   #begun = false;
@@ -54,7 +57,7 @@ export class Notifications {
     this.#delivery = new Delivery({ events, webhookOf, send, clock, log, retry, shared });
   }
 
-  /** For the tables of recordings. */
+  /** The outbox, as the tables of recordings use it. */
   readonly outbox: Outbox = {
     add: async (inside, notices, nowMs) => {
       const { tables, webhookOf } = this.#options;
@@ -63,13 +66,13 @@ export class Notifications {
     },
     added: (sid) => {
       if (!this.#wanted.delete(sid)) return;
-      // When the jobs are not begun yet, what is in the outbox by then is found there.
+      // When the jobs have not begun yet, they will find in the outbox what is there by then.
       if (this.#begun) void this.#enqueue(sid);
       else this.#begin();
     },
   };
 
-  /** Forgets old events and goes on with what is pending; the jobs for that are begun without being waited for. */
+  /** Forgets old events and goes on with pending ones; it does not wait for the jobs to begin. */
   async start(): Promise<void> {
     const { clock, configured, tables } = this.#options;
     this.#timers.push(clock.every(DAY_MS, () => void this.#forget()));
@@ -78,7 +81,7 @@ export class Notifications {
     if (configured || (await tables.hasPending())) this.#begin();
   }
 
-  /** Ends deliveries, those under way within seconds. What is pending is delivered after the next start. */
+  /** Ends deliveries; those under way end within seconds. What is pending is delivered after the next start. */
   async close(): Promise<void> {
     for (const timer of this.#timers.splice(0)) timer.cancel();
     this.#delivery.close();
@@ -104,7 +107,7 @@ export class Notifications {
     const webhook = webhookOf(appid);
     if (!webhook) throw problem('notifications-not-configured');
     const sent = await this.#delivery.redeliver(event, webhook, this.#ending.signal);
-    // Others of its recording may have waited behind it for long.
+    // Other events of the recording may have waited behind it for long.
     if (sent.delivered && event.state === 'pending' && this.#begun) void this.#enqueue(event.sid, 'now');
     return sent;
   }
@@ -119,7 +122,7 @@ export class Notifications {
     try {
       await jobs.start((sid, signal) => this.#delivery.run(sid, signal));
       this.#begun = true;
-      // After that: an event that was committed before is found by this sweep, one that comes later makes its own job.
+      // Only afterwards: this sweep finds events that were committed before, and later ones make their own jobs.
       await this.#sweep();
     } catch (error) {
       log.error({ why: messageOf(error) }, 'deliveries of events cannot begin; it is tried again');

@@ -1,19 +1,20 @@
-/**
- * One sending of a webhook: a signed POST that the receiver has to answer with 200 in time (contract §3.1).
- */
+/** One sending of a webhook: a signed POST that the receiver must answer with 200 in time (contract §3.1). */
 import type { Clock } from '../kernel/clock.ts';
 import { messageOf } from '../kernel/fault.ts';
 import { signatureHeaders } from './signature.ts';
 
-/** Where an app's events go. An empty list of event types stands for all of them. */
+/** Where an app's events go. An empty list of event types means all of them. */
 export type Webhook = { url: string; secret: string; events: readonly number[] };
 export type Sent = { delivered: true } | { delivered: false; error: string };
 export type Send = (webhook: Webhook, body: string, signal?: AbortSignal) => Promise<Sent>;
 
-/** As much of an answer as is read: a receiver has nothing to tell us, and a connection can be used again after it. */
+/**
+ * How much of an answer is read: a receiver has nothing to tell us, but only a connection whose answer was read can be
+ * used again.
+ */
 const READ_BYTES = 64 * 1024;
 const READ_MS = 1_000;
-/** What of a refusal is kept for whoever looks for the reason. */
+/** How much of a refusal is kept for whoever looks for the reason. */
 const QUOTED_CHARACTERS = 200;
 
 export function createSender({ clock, timeoutMs }: { clock: Clock; timeoutMs: number }): Send {
@@ -31,7 +32,7 @@ export function createSender({ clock, timeoutMs }: { clock: Clock; timeoutMs: nu
           ...signatureHeaders(webhook.secret, body),
         },
         body,
-        // A redirected POST would become a GET, or take the customer's events to someone who was not configured.
+        // A redirected POST would become a GET, or would take the customer's events to somebody who was not configured.
         redirect: 'manual',
         signal: signal ? AbortSignal.any([timeout.signal, signal]) : timeout.signal,
       });
@@ -46,7 +47,7 @@ export function createSender({ clock, timeoutMs }: { clock: Clock; timeoutMs: nu
   };
 }
 
-/** fetch refuses addresses that hold a name and a password; receivers get them as the header they stand for. */
+/** fetch refuses addresses with a name and password; receivers get these as the header that they stand for. */
 function addressOf(configured: string): { url: URL; headers: Record<string, string> } {
   const url = new URL(configured);
   if (!url.username && !url.password) return { url, headers: {} };
@@ -56,7 +57,7 @@ function addressOf(configured: string): { url: URL; headers: Record<string, stri
   return { url, headers: { Authorization: `Basic ${Buffer.from(pair).toString('base64')}` } };
 }
 
-/** Reads an answer to its end, or until it has become too long or too slow; then the connection is given up. */
+/** Reads an answer to its end, unless it gets too long or too slow; then the connection is given up. */
 async function readSome(response: Response, clock: Clock): Promise<string> {
   const reader = response.body?.getReader();
   if (!reader) return '';
@@ -75,7 +76,7 @@ async function readSome(response: Response, clock: Clock): Promise<string> {
       }
     }
   } catch {
-    // The status has arrived, and that is the answer.
+    // The status has arrived, and only that counts.
   } finally {
     timer.cancel();
   }
@@ -94,7 +95,7 @@ function wordsOf(error: unknown, timedOut: boolean, timeoutMs: number, signal: A
   if (timedOut) return `the receiver did not answer within ${timeoutMs / 1000} s`;
   if (signal?.aborted) return `the sending was broken off: ${messageOf(signal.reason)}`;
   const { cause } = error as { cause?: { code?: string; errors?: unknown[] } };
-  // Where a name has several addresses, each has failed; the first says enough.
+  // When a name has several addresses, each has failed; the first error says enough.
   const deepest = cause?.errors?.[0] ?? cause ?? error;
   return `the receiver cannot be reached: ${messageOf(deepest) || cause?.code || 'no answer'}`;
 }

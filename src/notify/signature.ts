@@ -1,6 +1,4 @@
-/**
- * The signatures of a webhook (contract §3.1), over exactly the bytes that are sent.
- */
+/** The signatures of a webhook (contract §3.1), made over exactly the bytes that are sent. */
 import { createHmac } from 'node:crypto';
 
 /** `Agora-Signature` is HMAC-SHA1 and `Agora-Signature-V2` HMAC-SHA256, both in lowercase hexadecimal digits. */

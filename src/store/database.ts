@@ -1,6 +1,4 @@
-/**
- * Database: the little of SQL that the store needs, the same over PGlite and Postgres.
- */
+/** Database: the few SQL operations that the store needs, the same over PGlite and Postgres. */
 
 export type Row = Record<string, unknown>;
 export type Queryable = {
@@ -9,25 +7,25 @@ export type Queryable = {
    */
   query(sql: string, params?: unknown[]): Promise<Row[]>;
 };
-/** A connection that belongs to one user, so that what it holds (an advisory lock) is gone when it breaks. */
+/** A connection for one user alone, so that what it holds (an advisory lock) is released when it breaks. */
 export type Connection = Queryable & { close(): Promise<void> };
 export type Database = Queryable & {
   readonly description: string;
-  /** Whether no other process can have it open. */
+  /** Whether no other process can have the database open. */
   readonly exclusive: boolean;
   /**
-   * Runs SQL without parameters that may be many statements, and gives the rows of all of them. What it leaves open
-   * when it fails is rolled back.
+   * Runs SQL without parameters, which may be many statements, and returns the rows of all. What it leaves open when it
+   * fails is rolled back.
    */
   script(sql: string): Promise<Row[]>;
   /** Commits when `run` resolves and rolls back when it rejects. */
   transaction<T>(run: (inside: Queryable) => Promise<T>): Promise<T>;
-  /** Opens a connection beside the others. `onLost` is called once when it breaks. In PGlite it is the one there is. */
+  /** Opens another connection. `onLost` is called once when it breaks. In PGlite it is the only one there is. */
   connect(onLost: () => void): Promise<Connection>;
   close(): Promise<void>;
 };
 
-/** Whether a statement failed because a row with that unique key is there already. */
+/** Whether a statement failed because a row with the same unique key exists already. */
 export function isUniqueViolation(error: unknown): boolean {
   return (error as { code?: unknown }).code === '23505';
 }

@@ -1,6 +1,6 @@
 /**
- * Jobs by key in pg-boss, over the same database as everything else: of one key at most one job is worked on at a time,
- * in all servers together, and a key that is asked for meanwhile gets another turn. Different keys go side by side.
+ * Jobs by key in pg-boss, in the same database as everything else. At most one job per key is worked on at a time, in
+ * all servers together; a key that is asked for meanwhile gets another turn. Different keys are worked on side by side.
  */
 import { PgBoss } from 'pg-boss';
 import { type Clock, systemClock, type Timer } from '../kernel/clock.ts';
@@ -18,20 +18,20 @@ export type KeyedJobsOptions = {
   database: Database;
   queue: string;
   log: SessionLog;
-  /** pg-boss tells time by the database's clock, so only the machine's own fits together with it. */
+  /** pg-boss goes by the database's clock, so only the system's own clock agrees with it. */
   clock?: Clock;
   /** How many keys are worked on at once, in this process. */
   parallel?: number;
 };
 
-/** For what other servers enqueue, and what was woken for in vain. All else wakes at once. */
+/** For jobs that other servers enqueue, and for a wake-up that came too early. Everything else wakes this at once. */
 const POLL_MS = 5_000;
 /**
- * After this long a key that is not for this server can be had again: another one, which looks as often, then has it
+ * After this time a key that is not for this server can be fetched again: another server, which looks as often, gets it
  * sooner or later.
  */
 const ELSEWHERE_S = 2;
-/** A server that has not confirmed its job for this long is gone, and the job is another's. */
+/** A server that has not confirmed its job for this long is gone, and another may take the job. */
 const HEARTBEAT_S = 30;
 /** How long jobs under way may take to end by themselves on close. */
 const CLOSE_GRACE_MS = 3_000;
@@ -67,11 +67,11 @@ export class KeyedJobs {
         clearTimeout: (timer) => (timer as Timer | null)?.cancel(),
         clearInterval: (timer) => (timer as Timer | null)?.cancel(),
       },
-      // Of pg-boss we use jobs that are lost with their server and come again; not cron, flows or its own statistics.
+      // We use only pg-boss's jobs, which come again when their server is lost; not its cron, flows or statistics.
       schedule: false,
       registerInstance: false,
       monitorVacuum: false,
-      // Rebuilds indexes of jobs that pile up by the thousand; ours are deleted within the hour.
+      // It would rebuild indexes for thousands of old jobs; ours are deleted within the hour.
       reindex: false,
       flowIntervalSeconds: 3_600,
       superviseIntervalSeconds: HEARTBEAT_S / 2,
@@ -83,14 +83,14 @@ export class KeyedJobs {
     this.#boss.on('warning', (warning) => log.info({ warning }, 'pg-boss'));
   }
 
-  /** Makes pg-boss's tables when they are not there (about 0.1 s in PGlite), and begins to work. */
+  /** Makes pg-boss's tables when they are missing (about 0.1 s in PGlite), and begins to work. */
   async start(work: Work): Promise<void> {
     const { clock, database, queue } = this.#options;
     await this.#boss.start();
     await this.#boss.createQueue(queue, {
-      // One job waiting and one at work per key: the one that waits is there for what came while the other was at work.
+      // One waiting and one working job per key: the waiting one is for what comes while the other works.
       policy: 'stately',
-      // A job only fails when the database did, or its server ended. It is never given up for that.
+      // A job fails only when the database did or its server ended. It is never given up for that.
       retryLimit: 1_000_000,
       retryDelay: 1,
       retryBackoff: true,
@@ -98,8 +98,8 @@ export class KeyedJobs {
       heartbeatSeconds: HEARTBEAT_S,
       deleteAfterSeconds: 600,
     });
-    // In a database of our own, jobs at work are those of a forerunner that crashed. Nobody needs to wait for their
-    // heartbeat.
+    // In a database that only we use, active jobs belong to an earlier server that crashed. Nothing is gained by
+    // waiting for their heartbeats.
     if (database.exclusive) await this.#boss.deleteAllJobs(queue);
     if (this.#closing) return;
     this.#work = work;
@@ -108,7 +108,7 @@ export class KeyedJobs {
     this.#wake();
   }
 
-  /** Has the key worked on after `delayMs`. A turn that it waits for already stays at its time. */
+  /** Has the key worked on after `delayMs`. A turn that it already waits for keeps its time. */
   async enqueue(key: string, delayMs = 0): Promise<void> {
     const { queue, clock } = this.#options;
     const startAfter = Math.max(0, delayMs) / 1000;
@@ -118,7 +118,7 @@ export class KeyedJobs {
     else clock.after(delayMs + 20, () => this.#wake());
   }
 
-  /** Has the key worked on now, also when its turn were later. */
+  /** Has the key worked on now, even when its turn would come later. */
   async hasten(key: string): Promise<void> {
     const { queue } = this.#options;
     const { updated } = await this.#boss.update(queue, undefined, { singletonKey: key, startAfter: 0, match: 'all' });
@@ -126,7 +126,7 @@ export class KeyedJobs {
     this.#wake();
   }
 
-  /** Begins no more jobs, lets those at work end for some seconds, then aborts them. Resolves when all have ended. */
+  /** Begins no more jobs, lets active ones end for some seconds, then aborts them. Resolves when all have ended. */
   async close(): Promise<void> {
     this.#closing = true;
     for (const timer of this.#timers.splice(0)) timer.cancel();
@@ -146,14 +146,14 @@ export class KeyedJobs {
     this.#fetching = this.#fetchJobs(this.#work);
   }
 
-  /** Takes as many jobs as there is room for. Whoever wakes it meanwhile has it look once more. */
+  /** Fetches as many jobs as there is room for. When it is woken meanwhile it looks once more. */
   async #fetchJobs(work: Work): Promise<void> {
     const { queue, parallel, log } = this.#options;
     try {
       while (this.#again && !this.#closing) {
         this.#again = false;
         const room = parallel - this.#claims.size;
-        // The end of any job wakes.
+        // The end of any job wakes this again.
         if (room <= 0) break;
         for (const job of await this.#boss.fetch<{ key: string }>(queue, { batchSize: room })) {
           const claim = { id: job.id, retryCount: job.retryCount, abort: new AbortController() };
@@ -177,19 +177,19 @@ export class KeyedJobs {
     const { queue, log } = this.#options;
     try {
       const againMs = await work(key, abort.signal);
-      // Before the job is completed: a crash between the two costs a turn in vain, not the turn.
+      // Before the job is completed: a crash between the two then costs a needless turn rather than a missing one.
       if (againMs === 'elsewhere')
         await this.#boss.send(queue, { key }, { singletonKey: key, startAfter: ELSEWHERE_S });
       else if (againMs !== undefined) await this.enqueue(key, againMs);
       await this.#boss.complete(queue, claim);
     } catch (error) {
       log.warn({ key, why: messageOf(error) }, 'a job failed; it is tried again');
-      // When this fails too, the job comes back for want of a heartbeat.
+      // If this fails too, the job comes again when its heartbeats stay away.
       await this.#boss.fail(queue, claim, { message: messageOf(error) }).catch(() => {});
     }
   }
 
-  /** Tells that the jobs at work are still at work, and drops those that were taken from this process. */
+  /** Confirms that active jobs are still being worked on, and drops those that were taken from this process. */
   async #confirm(): Promise<void> {
     const { queue, log } = this.#options;
     const claims = [...this.#claims.values()];

@@ -1,6 +1,4 @@
-/**
- * The tables, as numbered steps that are applied once each, in order, and never changed after a release.
- */
+/** The tables, as numbered steps that are applied once each, in order, and that never change after a release. */
 import type { Database } from './database.ts';
 
 const MIGRATIONS: readonly { name: string; statements: readonly string[] }[] = [
@@ -35,7 +33,7 @@ const MIGRATIONS: readonly { name: string; statements: readonly string[] }[] = [
         state jsonb not null,
         document jsonb not null
       )`,
-      // Two recorders under one uid in one channel would throw each other out.
+      // Two recorders under one uid in one channel would push each other out.
       `create unique index tasks_running on tasks (appid, cname, uid) where running`,
       `create index tasks_unfinished on tasks (created_ms) where ended_ms is null`,
     ],
@@ -70,8 +68,8 @@ const MIGRATIONS: readonly { name: string; statements: readonly string[] }[] = [
   {
     name: 'quality reports',
     statements: [
-      // Apart from tasks, whose rows are read and written all the time. json, not jsonb: its members stay in their
-      // order.
+      // Kept apart from tasks, whose rows are read and written all the time. json, not jsonb, so that members keep
+      // their order.
       `create table quality_reports (
         sid text primary key references tasks (sid),
         report json not null
@@ -81,7 +79,7 @@ const MIGRATIONS: readonly { name: string; statements: readonly string[] }[] = [
   {
     name: 'owners and runs',
     statements: [
-      // One row per start of a server. All times are the database's: servers' clocks may differ.
+      // One row per start of a server. All times are the database's, because servers' clocks may differ.
       `create table owners (
         owner text primary key,
         folder text not null,
@@ -114,7 +112,7 @@ const MIGRATIONS: readonly { name: string; statements: readonly string[] }[] = [
   {
     name: 'objects',
     statements: [
-      // One row per object of a recording: what it is, and where it lies.
+      // One row per object of a recording: what it is and where it lies.
       `create table objects (
         sid text not null references tasks (sid),
         name text not null,
@@ -135,8 +133,8 @@ const MIGRATIONS: readonly { name: string; statements: readonly string[] }[] = [
         primary key (sid, name)
       )`,
       `create index objects_waiting on objects (sid) where state in ('waiting', 'backup')`,
-      // Recordings that have ended and whose files this server still has. Their credentials are sealed, and go with the
-      // row.
+      // Recordings that have ended and whose files this server still keeps. Their credentials are sealed, and deleted
+      // with the row.
       `create table moves (
         sid text primary key references tasks (sid),
         appid text not null,
@@ -171,7 +169,7 @@ export async function migrate(database: Database): Promise<void> {
   for (const [index, { name, statements }] of MIGRATIONS.entries()) {
     const number = index + 1;
     await database.transaction(async (inside) => {
-      // Of several servers that start at once, one applies a migration and the others wait for it here.
+      // When several servers start at once, one applies a migration and the others wait here.
       await inside.query('lock table migrations in exclusive mode');
       if ((await inside.query('select 1 from migrations where number = $1', [number])).length > 0) return;
       for (const statement of statements) await inside.query(statement);

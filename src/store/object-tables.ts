@@ -1,6 +1,6 @@
 /**
- * Objects in SQL: the ledger of what lies where, and the recordings whose files wait in the backup store to be moved
- * on.
+ * Objects in SQL: the ledger of where each file lies, and the recordings whose files wait in the backup store to be
+ * moved on.
  */
 import { z } from 'zod';
 import { EVIDENCE, OBJECT_STATES, type ObjectRecord, type UploadLedger } from '../contract/line/objects.ts';
@@ -12,7 +12,7 @@ import type { SessionLog } from '../session/ports.ts';
 import type { Database, Row } from './database.ts';
 import type { Vault } from './vault.ts';
 
-/** A database that fails is asked again after this long. */
+/** How soon a failing database is tried again. */
 const AGAIN_MS = 1_000;
 
 const partsSchema = z.object({
@@ -21,13 +21,13 @@ const partsSchema = z.object({
   parts: z.array(z.object({ number: z.number(), etag: z.string(), md5: z.string() })),
 });
 
-/** A recording whose files are in the server's keeping after its end. Times are Unix milliseconds. */
+/** A recording whose files this server keeps after its end. Times are Unix milliseconds. */
 export type Move = {
   sid: string;
   appid: string;
   storage: StorageConfig;
   sinceMs: number;
-  /** Until when it is tried. */
+  /** Until when moving is tried. */
   keepUntilMs: number;
   attempts: number;
   nextTryMs: number | undefined;
@@ -51,13 +51,16 @@ export type Backlog = {
 export type ObjectTablesOptions = {
   database: Database;
   vault: Vault;
-  /** Which data folder this server has: what another server keeps is moved on by that one, with its own keys. */
+  /**
+   * The data folder of this server: what a server of another folder keeps is moved on by that server, with its own
+   * keys.
+   */
   folder: string;
   clock: Clock;
   log: SessionLog;
 };
 
-/** Moves of this folder ($1). Tasks of a version that had no folders belong to whoever asks. */
+/** Moves of this folder ($1). Tasks from before servers had folders belong to whoever asks. */
 const OWN_MOVES = `select m.* from moves m join tasks t using (sid) where (t.folder = $1 or t.folder is null)`;
 
 export class ObjectTables {
@@ -75,13 +78,13 @@ export class ObjectTables {
     this.#log = log;
   }
 
-  /** The ledger of a task that is held; what is written to it once another server has the task changes nothing. */
+  /** The ledger of a task that this server owns; once another server has the task, writes to it change nothing. */
   async open(hold: TaskHold): Promise<UploadLedger> {
     const rows = await this.objectsOf(hold.sid);
     return new HeldLedger(rows, (records) => this.#save(hold, records), this.#clock, this.#log);
   }
 
-  /** All objects of a recording; slices and the like first, playlists last. */
+  /** All objects of a recording: slices and other files first, playlists last. */
   async objectsOf(sid: string): Promise<ObjectRecord[]> {
     const rows = await this.#database.query(`select * from objects where sid = $1 order by (kind = 'playlist'), name`, [
       sid,
@@ -103,12 +106,12 @@ export class ObjectTables {
     });
   }
 
-  /** Notes what became of objects of a recording that has ended, and is nobody's. */
+  /** Notes what became of objects of a recording that has ended and has no owner. */
   async note(sid: string, records: readonly ObjectRecord[]): Promise<void> {
     await this.#database.query(UPSERT, [sid, JSON.stringify(records.map(toRow)), Math.round(this.#clock.nowMs())]);
   }
 
-  /** Has the files of a recording moved on. One that is there already goes on with the new credentials. */
+  /** Has the files of a recording moved on. A move that exists already goes on with the new credentials. */
   async addMove(move: Pick<Move, 'sid' | 'appid' | 'storage' | 'sinceMs' | 'keepUntilMs'>): Promise<void> {
     await this.#database.query(
       `insert into moves (sid, appid, place, storage, since_ms, keep_until_ms) values ($1, $2, $3, $4, $5, $6)
@@ -124,25 +127,25 @@ export class ObjectTables {
     );
   }
 
-  /** Whether a recording has ended for its server too: until then nobody else touches what it has to tell. */
+  /** Whether the recording has ended for its own server too: until then only that server may tell events of it. */
   async isEnded(sid: string): Promise<boolean> {
     return (
       (await this.#database.query('select 1 from tasks where sid = $1 and ended_ms is not null', [sid])).length > 0
     );
   }
 
-  /** What this server has to move on, oldest first. */
+  /** This server's moves, oldest first. */
   async moves(): Promise<Move[]> {
     const rows = await this.#database.query(`${OWN_MOVES} order by m.since_ms`, [this.#folder]);
     return rows.map((row) => this.#toMove(row));
   }
 
-  /** Seals the credentials of this server's moves with the key that seals now, so that older keys can be taken out. */
+  /** Seals the credentials of this server's moves with the present key, so that older keys can be removed. */
   async resealMoves(): Promise<void> {
     for (const row of await this.#database.query(OWN_MOVES, [this.#folder])) {
       const sealed = String(row['storage']);
       if (this.#vault.isCurrent(sealed)) continue;
-      // What was renewed meanwhile is sealed with the new key already.
+      // Credentials that were renewed meanwhile are sealed with the present key already.
       await this.#database.query('update moves set storage = $3 where sid = $1 and storage = $2', [
         row['sid'],
         sealed,
@@ -151,7 +154,7 @@ export class ObjectTables {
     }
   }
 
-  /** Bytes that this server's backup store has, by App ID. */
+  /** Bytes in this server's backup store by App ID. */
   async backupBytes(): Promise<Map<string, number>> {
     const rows = await this.#database.query(
       `select t.appid, sum(o.bytes) as bytes from objects o join tasks t using (sid)
@@ -173,13 +176,13 @@ export class ObjectTables {
     );
   }
 
-  /** Forgets a move, and the credentials with it. */
+  /** Forgets a move and its credentials. */
   async endMove(sid: string): Promise<void> {
     await this.#database.query('delete from moves where sid = $1', [sid]);
   }
 
   /**
-   * Has this server's moves of an app to the same bucket use these credentials. Resolves to the recordings that do now.
+   * Makes this server's moves of an app to the same bucket use these credentials. Resolves to the recordings concerned.
    */
   async renewCredentials(appid: string, storage: StorageConfig): Promise<string[]> {
     const moves = await this.#database.query(`${OWN_MOVES} and m.appid = $2 and m.place = $3`, [
@@ -236,7 +239,7 @@ export class ObjectTables {
   }
 }
 
-/** Which bucket it is, whoever's keys open it. */
+/** Identifies the bucket, whatever the keys. */
 function placeOf({ vendor, region, bucket, extensionParams }: StorageConfig): string {
   return JSON.stringify([vendor, region, bucket, extensionParams?.endpoint ?? '']);
 }
@@ -278,7 +281,7 @@ function toRecord(row: Row): ObjectRecord {
   };
 }
 
-/** Writes behind: an upload never waits for the database, and many changes of one object cost one write. */
+/** Writes later: an upload never waits for the database, and many changes of one object cost one write. */
 class HeldLedger implements UploadLedger {
   readonly #records: Map<string, ObjectRecord>;
   readonly #save: (records: readonly ObjectRecord[]) => Promise<void>;
@@ -323,7 +326,7 @@ class HeldLedger implements UploadLedger {
   }
 
   async #saveAll(): Promise<void> {
-    // What else is noted in this turn goes with it.
+    // Everything that is noted in this turn of the event loop is written together.
     await Promise.resolve();
     let isFailing = false;
     while (this.#unsaved.size > 0) {
@@ -340,7 +343,7 @@ class HeldLedger implements UploadLedger {
         if (!isFailing)
           this.#log.warn({ error: messageOf(error) }, 'the ledger of uploads cannot be written; it is tried again');
         isFailing = true;
-        // What was noted meanwhile is newer.
+        // What was noted meanwhile is newer and wins.
         this.#unsaved = new Map([...batch, ...this.#unsaved]);
         await sleep(this.#clock, AGAIN_MS);
       }

@@ -1,6 +1,6 @@
 /**
- * The outbox: every event that recordings had to tell, written in the transaction that changed the recording, and how
- * far its delivery is. Events stay readable after that, until they are forgotten by age.
+ * The outbox: every event of every recording, written in the transaction that changed the recording, and how far its
+ * delivery is. Events stay readable afterwards, until they are forgotten by age.
  */
 import { type Notice, noticeSchema } from '../contract/webhook/notice.ts';
 import type { Database, Queryable, Row } from './database.ts';
@@ -13,17 +13,17 @@ type EventState = (typeof EVENT_STATES)[number];
 
 /** An event of the outbox. Times are Unix milliseconds. */
 export type StoredEvent = {
-  /** Grows with each event of the whole server, in the order in which they became visible; not without gaps. */
+  /** Grows with each event of the whole server, in the order in which events became visible; numbers may be missing. */
   position: number;
   sid: string;
   appid: string;
   state: EventState;
-  /** How often it was sent, but for what was asked for by hand and failed while it was pending. */
+  /** How often it was sent, without failed sendings by hand while it was pending. */
   attempts: number;
-  /** When it, or an event of its recording that it waits behind, was first sent. */
+  /** When it, or an earlier event of its recording that it waits for, was first sent. */
   firstTriedMs: number | undefined;
   lastAttemptMs: number | undefined;
-  /** When it is sent again; undefined while it was never sent, or when it is not pending. */
+  /** When it is sent again; undefined before the first sending, and when it is not pending. */
   nextAttemptMs: number | undefined;
   deliveredMs: number | undefined;
   lastError: string | undefined;
@@ -40,13 +40,13 @@ export type EventFilter = {
 
 /** Where the tables of recordings put what is to be told. */
 export type Outbox = {
-  /** Adds notices inside the transaction they belong to. A noticeId that is there already is left as it is. */
+  /** Adds notices inside the transaction that they belong to. A notice whose noticeId exists already is not changed. */
   add(inside: Queryable, notices: readonly Notice[], nowMs: number): Promise<void>;
-  /** The transaction that added notices of this recording was committed. */
+  /** A transaction that added notices of this recording was committed. */
   added(sid: string): void;
 };
 
-/** Held until the commit by whoever adds events, so that no position becomes visible after a higher one. */
+/** Whoever adds events holds this lock until the commit, so that no position becomes visible after a higher one. */
 const POSITION_LOCK = 4_227_316_801;
 
 export class OutboxTables {
@@ -57,7 +57,7 @@ export class OutboxTables {
   }
 
   /**
-   * Adds notices of known recordings, pending where `wants` says so. Resolves to whether there is something to deliver.
+   * Adds notices of known recordings, pending when `wants` says so. Resolves to whether there is anything to deliver.
    * Rejects when a recording has another notice with the same sequence.
    */
   async add(
@@ -92,7 +92,7 @@ export class OutboxTables {
     return pending;
   }
 
-  /** The pending event of a recording that has to go first. */
+  /** The first pending event of a recording, which must be sent before the others. */
   async nextOf(sid: string): Promise<StoredEvent | undefined> {
     const [row] = await this.#database.query(
       `select * from events where sid = $1 and state = 'pending' order by sequence limit 1`,
@@ -101,7 +101,7 @@ export class OutboxTables {
     return row && toEvent(row);
   }
 
-  /** Recordings whose first pending event is due at `nowMs`; those that wait longest come first. */
+  /** Recordings whose first pending event is due at `nowMs`; the longest wait comes first. */
   async dueSids(nowMs: number, limit: number): Promise<string[]> {
     const rows = await this.#database.query(
       `select sid from (
@@ -129,8 +129,8 @@ export class OutboxTables {
 
   /**
    * The receiver did not take a pending event: it is sent again at `nextAttemptMs`, or is dead when that is undefined.
-   * The time of those of its recording that wait behind it begins to count as well: else, with a receiver that stays
-   * away, they would be given up one after another, each after the whole time.
+   * The time of the recording's later events begins to count too: else, when a receiver stays away, they would be given
+   * up one after another, each after the whole time.
    */
   async failed(event: StoredEvent, sentMs: number, error: string, nextAttemptMs: number | undefined): Promise<void> {
     await this.#database.transaction(async (inside) => {
@@ -146,7 +146,7 @@ export class OutboxTables {
     });
   }
 
-  /** A sending that was asked for by hand failed: its state stays, and so do the retries a pending one has left. */
+  /** A sending by hand failed: the event keeps its state, and a pending one keeps its remaining retries. */
   async redeliveryFailed(noticeId: string, sentMs: number, error: string): Promise<void> {
     await this.#database.query(
       `update events set last_attempt_ms = $2, last_error = $3,
@@ -156,7 +156,7 @@ export class OutboxTables {
     );
   }
 
-  /** Nobody asks for a pending event any more. */
+  /** Nobody wants a pending event any more. */
   async unwanted(noticeId: string): Promise<void> {
     await this.#database.query(
       `update events set state = 'unwanted', next_attempt_ms = null where notice_id = $1 and state = 'pending'`,
@@ -182,7 +182,7 @@ export class OutboxTables {
     return row && toEvent(row);
   }
 
-  /** Forgets events that are older, and were not sent later either; never one that is pending. Resolves to how many. */
+  /** Forgets events that are older and were not sent later either; never a pending one. Resolves to how many. */
   async forget(beforeMs: number): Promise<number> {
     const rows = await this.#database.query(
       `delete from events where created_ms < $1 and coalesce(last_attempt_ms, 0) < $1 and state <> 'pending'

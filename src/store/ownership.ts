@@ -1,6 +1,6 @@
 /**
- * Ownership: this server's row among the owners, renewed each second, and the tasks it takes over (ADR 0012). A task
- * goes to whoever may claim it only when its owner is surely gone; all leases are told by the database's clock.
+ * Ownership: this server's row among the owners, renewed each second, and the tasks that it takes over (ADR 0012). A
+ * task can be claimed only when its owner is surely gone; all leases go by the database's clock.
  */
 import type { Clock, Timer } from '../kernel/clock.ts';
 import { messageOf } from '../kernel/fault.ts';
@@ -11,20 +11,20 @@ import type { Connection, Database, Queryable, Row } from './database.ts';
 
 export type OwnershipOptions = {
   database: Database;
-  /** Which data folder this server has: tasks of another folder have their files elsewhere. */
+  /** The data folder of this server: the files of other folders' tasks are elsewhere. */
   folder: string;
-  /** Which start of which machine this is. */
+  /** Identifies this start of this machine. */
   bootId: string;
   clock: Clock;
   log: SessionLog;
 };
 
 const RENEW_EVERY_MS = 1_000;
-/** An owner that has not renewed for so long has lost what it held to whoever claims it. */
+/** When an owner has not renewed for this long, others may claim its tasks. */
 const LEASE = `interval '4 seconds'`;
-/** A renewal that is later than this is more than slow. */
+/** A renewal that is this late is more than slow. */
 const LATE = `interval '2 seconds'`;
-/** First number of the advisory locks that owners hold; the second is their own. */
+/** First number of the owners' advisory locks; the second is each owner's own. */
 const LOCK_CLASS = 4_227;
 
 export class Ownership {
@@ -61,7 +61,7 @@ export class Ownership {
     return ownership;
   }
 
-  /** Lets go of all at once, so that nobody need wait for the lease to end. */
+  /** Gives up all tasks at once, so that nobody must wait for the lease to end. */
   async close(): Promise<void> {
     this.#timer?.cancel();
     await this.#renewing;
@@ -81,14 +81,14 @@ export class Ownership {
 
   /**
    * Takes the unfinished tasks of this folder whose owner is gone, each with the next epoch, and returns their rows.
-   * @param spooled sids that lie on this server's spool: tasks of a version that had no owners are known by these alone
+   * @param spooled sids that lie on this server's spool: tasks from before there were owners are known only by these
    */
   claim(inside: Queryable, spooled: readonly string[]): Promise<Row[]> {
     const { database, bootId } = this.#options;
     return inside.query(CLAIM, [this.owner, this.folder, database.exclusive, spooled, bootId]);
   }
 
-  /** Renews the lease, and takes the advisory lock again where its connection was lost. */
+  /** Renews the lease, and takes the advisory lock again when its connection was lost. */
   async renew(): Promise<void> {
     const { folder, bootId } = this.#options;
     const connection = await this.#connected();
@@ -149,10 +149,10 @@ export class Ownership {
 
 /**
  * $1 the claimer, $2 its folder, $3 whether no other server can have the database open, $4 sids on its spool, $5 its
- * boot id. A former server of the same folder on the same start of the same machine is gone: this one has the folder's
- * lock. Of any other owner, the lease must be over, or its connection (the lock) gone and a renewal overdue. Neither
- * counts before the claimer itself has renewed in time for a whole lease: when the database was away, everybody is
- * late, and nobody is gone for it.
+ * boot id. An earlier server of the same folder in the same start of the same machine is gone, because the claimer has
+ * the folder's lock. Any other owner is gone when its lease is over, or when its connection (the lock) is gone and a
+ * renewal is overdue. Neither counts before the claimer itself has renewed in time for a whole lease: when the database
+ * was away, everybody is late, and nobody is gone.
  */
 const CLAIM = `
   with due as (
@@ -183,8 +183,8 @@ const CLAIM = `
   update tasks set owner = $1, folder = $2, epoch = tasks.epoch + 1 from due where tasks.sid = due.sid returning tasks.*`;
 
 /**
- * Throws the fault of a fenced task unless this server still holds it, and keeps it held until the transaction ends.
- * For every transaction that writes what belongs to a task.
+ * Throws the fault of a fenced task unless this server still owns the task, and keeps it owned until the transaction
+ * ends. Every transaction calls it that writes what belongs to a task.
  */
 export async function requireHold(inside: Queryable, { sid, owner, epoch }: TaskHold): Promise<void> {
   const held = await inside.query('select 1 from tasks where sid = $1 and owner = $2 and epoch = $3 for share', [

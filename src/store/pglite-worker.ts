@@ -1,18 +1,18 @@
 /**
- * The thread that PGlite runs in: one statement after the other for `pglite.ts`. Its WebAssembly works for milliseconds
- * at a time, and packets must not wait for it.
+ * The thread that runs PGlite: it takes one statement after the other from `pglite.ts`. PGlite's WebAssembly works for
+ * milliseconds at a time, and packets must not wait for it.
  */
 import { setFlagsFromString } from 'node:v8';
 import { parentPort, workerData } from 'node:worker_threads';
 import type { PgliteCall, PgliteReply } from './pglite.ts';
 
-// V8 would compile Postgres a second time while it works, optimising, which takes 500 MB and a core for seconds. What
-// the first compilation made is fast enough. Flags hold from here on, and only for what is loaded behind them.
+// V8 would compile Postgres a second time, optimised, which takes 500 MB and a core for seconds. The result of the
+// first compilation is fast enough. The flag applies from here on, and only to what is loaded later.
 setFlagsFromString('--no-wasm-tier-up');
 setFlagsFromString('--no-wasm-dynamic-tiering');
 const { PGlite } = await import('@electric-sql/pglite');
 
-/** For one connection and some thousand rows; what Postgres takes by itself is meant for many of both. */
+/** Sizes for one connection and some thousand rows; Postgres's defaults are meant for many of both. */
 const SMALL = {
   shared_buffers: '1MB',
   max_connections: '5',
@@ -23,7 +23,7 @@ const SMALL = {
   max_wal_size: '32MB',
 };
 
-/** What a driver's error tells beside its words; an Error loses it on its way to another thread. */
+/** What a driver's error holds besides its message; an Error loses it on the way to another thread. */
 function told(error: unknown): Extract<PgliteReply, { error: unknown }>['error'] {
   const { message, code, detail } = error as { message?: unknown; code?: unknown; detail?: unknown };
   return {

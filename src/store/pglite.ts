@@ -8,9 +8,9 @@ import { Worker } from 'node:worker_threads';
 import { Fault, messageOf } from '../kernel/fault.ts';
 import type { Database, Queryable, Row } from './database.ts';
 
-/** What the thread is asked; `id` comes back with the answer. */
+/** A request to the thread; the answer has the same `id`. */
 export type PgliteCall = { id: number } & ({ sql: string; params: unknown[] } | { script: string } | { close: true });
-/** `id` 0 answers the opening. */
+/** The reply with `id` 0 tells that the database is open. */
 export type PgliteReply = { id: number } & (
   | { rows: Row[] }
   | { error: { message: string; code?: string; detail?: string } }
@@ -45,7 +45,7 @@ export async function openPglite(folder: string): Promise<Database> {
         await thread.ask({ script: 'commit' });
         return result;
       } catch (error) {
-        // What went wrong first is what the caller wants to know; a thread that is gone cannot roll back.
+        // The caller wants the first error; and a thread that is gone cannot roll back.
         await thread.ask({ script: 'rollback' }).catch(() => undefined);
         throw error;
       }
@@ -54,8 +54,8 @@ export async function openPglite(folder: string): Promise<Database> {
     description,
     exclusive: true,
     script(sql) {
-      // A script that opens a transaction may fail in the middle of it. Whoever comes next on the one connection would
-      // find that transaction failed, so it is undone in the same turn. Outside of one, `rollback` does nothing.
+      // A script that opens a transaction may fail inside it. The next user of the one connection would find that
+      // failed transaction, so it is undone in the same turn. Outside a transaction `rollback` does nothing.
       return turns.take(() =>
         thread.ask({ script: sql }).catch(async (error) => {
           if (OPENS_TRANSACTION.test(sql)) await thread.ask({ script: 'rollback' }).catch(() => undefined);
@@ -77,7 +77,7 @@ export async function openPglite(folder: string): Promise<Database> {
   };
 }
 
-/** Lets one piece of work at a time at the connection, in the order they came. */
+/** Lets one piece of work at a time use the connection, in order of arrival. */
 class Turns {
   #last: Promise<unknown> = Promise.resolve();
 
@@ -88,7 +88,7 @@ class Turns {
   }
 }
 
-/** The thread and the calls it has not answered yet. */
+/** The thread, and the calls that it has not answered yet. */
 class PgliteThread {
   readonly opened: Promise<Row[]>;
   readonly #worker: Worker;
@@ -105,7 +105,7 @@ class PgliteThread {
     this.opened = this.#wait(0);
   }
 
-  /** Rows of all results. Rejects with an Error whose `code` is the SQLSTATE. */
+  /** Returns the rows of all results. Rejects with an Error whose `code` is the SQLSTATE. */
   ask(call: Unnumbered<PgliteCall>): Promise<Row[]> {
     if (this.#failure) return Promise.reject(this.#failure);
     const id = ++this.#calls;

@@ -5,8 +5,8 @@ import { Client, Pool } from 'pg';
 import type { Database, Row } from './database.ts';
 
 /**
- * Nothing waits for ever for a database that hangs or is gone: not for a connection, nor for an answer. The server's
- * own limit comes first, so that a statement is not left running when nobody waits for it.
+ * Nothing waits for ever when a database hangs or is gone: neither for a connection nor for an answer. The server's own
+ * limit comes first, so that no statement goes on when nobody waits for it.
  */
 const LIMITS = {
   connectionTimeoutMillis: 5_000,
@@ -22,7 +22,7 @@ const OWN_CONNECTION = { ...LIMITS, connectionTimeoutMillis: 3_000, statement_ti
 
 export function openPostgres(url: string): Database {
   const pool = new Pool({ connectionString: url, max: MAX_CONNECTIONS, ...LIMITS });
-  // A connection that breaks while idle is replaced at its next use; unheard, the event would end the process.
+  // An idle connection that breaks is replaced at its next use; without a listener the event would end the process.
   pool.on('error', () => {});
   return {
     description: `Postgres at ${placeOf(url)}`,
@@ -33,10 +33,10 @@ export function openPostgres(url: string): Database {
       try {
         const answer = await client.query<Row>(sql);
         client.release();
-        // The driver gives one result for each of several statements.
+        // With several statements the driver returns one result for each.
         return [answer].flat().flatMap(({ rows }) => rows);
       } catch (error) {
-        // It may be inside a transaction that the script opened.
+        // The connection may be inside a transaction that the script opened.
         client.release(true);
         throw error;
       }

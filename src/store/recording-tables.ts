@@ -24,7 +24,7 @@ import { type Ownership, requireHold } from './ownership.ts';
 import { openDocument, sealDocument } from './sealed-document.ts';
 import type { Vault } from './vault.ts';
 
-/** Unused resources are forgotten this long after they could be started. */
+/** Unused resources are forgotten this long after their last possible start. */
 const KEEP_UNUSED_MS = 24 * 3_600_000;
 
 const fileSchema = z.object({
@@ -48,7 +48,7 @@ const stateSchema = z
     mp4s: z.array(fileSchema),
     snapshot: z.boolean().default(false),
     ending: z.string().optional(),
-    // Rows of earlier versions have one playlist, and lack what follows.
+    // Rows of earlier versions have one playlist, and lack the members below.
     playlist: fileSchema.optional(),
     stoppedBy: z.enum(['call', 'shutdown', 'failure']).optional(),
     refused: z.boolean().default(false),
@@ -60,7 +60,7 @@ const stateSchema = z
     sequence: z.number().default(0),
     revision: z.number().default(0),
   })
-  // JSON leaves out what is undefined.
+  // JSON leaves out undefined members.
   .transform(
     ({ waitingStop, zeroUtcMs, zeroMono, playlist, playlists, ending, stoppedBy, uploadedTo, ...rest }): TaskState => ({
       ...rest,
@@ -99,8 +99,8 @@ export class RecordingTables implements RecordingStore {
 
   /**
    * @param vault seals the credentials of recordings that have not ended
-   * @param ownership whose the tasks are that are added or claimed
-   * @param outbox takes what `saveState` has to tell; without one nothing is told
+   * @param ownership the owner of tasks that are added or claimed
+   * @param outbox takes the notices of `saveState`; without one none are kept
    */
   constructor(database: Database, ownership: Ownership, vault: Vault, outbox?: Outbox) {
     this.#vault = vault;
@@ -172,7 +172,7 @@ export class RecordingTables implements RecordingStore {
         return { sid, owner, epoch: 1 };
       });
     } catch (error) {
-      // The unique index on running tasks decides between two starts at the same moment.
+      // The unique index on running tasks decides when two starts come at the same moment.
       if (isUniqueViolation(error)) return 'conflict';
       throw error;
     }
@@ -239,7 +239,7 @@ export class RecordingTables implements RecordingStore {
       `select tasks.*, report from tasks left join quality_reports using (sid) where sid = $1 and appid = $2`,
       [sid, appid],
     );
-    // One of a version that had other members is none.
+    // A report of a version with other members cannot be read.
     const quality = qualityReportSchema.safeParse(row?.['report']);
     return (
       row && {
@@ -264,8 +264,7 @@ export class RecordingTables implements RecordingStore {
   }
 
   /**
-   * Tells what became of a recording's files in the backup store, once, and keeps it. Any other recording is left
-   * alone.
+   * Tells, once, what became of a recording's files in the backup store, and keeps it. Other recordings do not change.
    */
   async tellAfterwards(sid: string, what: 'moved' | { gaveUp: string }, nowMs: number): Promise<void> {
     const outbox = this.#outbox;
@@ -291,11 +290,11 @@ export class RecordingTables implements RecordingStore {
     outbox?.added(sid);
   }
 
-  /** A state that comes late, after a newer one, changes nothing; a task that is another's is left alone. */
+  /** A state that arrives after a newer one changes nothing, nor does one of a task that another server owns. */
   async #updateState(inside: Queryable, hold: TaskHold, state: TaskState, nowMs: number): Promise<void> {
     const ended = state.phase === 'ended';
     const { sid, owner, epoch } = hold;
-    // The row is touched in either case, which tells a late state from a task that was taken over.
+    // The row is touched in both cases, which tells a late state from a task that was taken over.
     const held = await inside.query(
       `with news as (
          select t.sid, coalesce((t.state->>'revision')::integer, 0) <= $9 as is_new
@@ -319,7 +318,7 @@ export class RecordingTables implements RecordingStore {
   ): Promise<{ tasks: ClaimedTask[]; unreadable: { sid: string; why: string }[] }> {
     const tasks: ClaimedTask[] = [];
     const unreadable: { sid: string; why: string }[] = [];
-    // In one transaction: a task that was claimed and could not be read would be nobody's.
+    // In one transaction, because a task that was claimed but could not be read would belong to nobody.
     await this.#database.transaction(async (inside) => {
       for (const row of await this.#ownership.claim(inside, spooled)) {
         const sid = String(row['sid']);

@@ -1,6 +1,6 @@
 /**
- * A task's document as its row has it: what would let somebody else into the customer's store or channel, or to its
- * images, is sealed. Rows of versions that kept it as it was are understood.
+ * A task's document as its row keeps it. Whatever would let somebody else into the customer's store or channel, or to
+ * its images, is sealed. Unsealed rows of earlier versions can be read.
  */
 import { z } from 'zod';
 import type { TaskDocument } from '../session/task.ts';
@@ -37,8 +37,8 @@ const rowSchema = z.looseObject({
 });
 
 /**
- * The document with its secrets opened, still to be validated, and whether its row is to be written again: because it
- * is of a version that sealed nothing, or sealed with a key that is to be taken out. Throws a Fault when a secret
+ * The document with its secrets opened, still to be validated, and whether its row must be written again: because an
+ * earlier version sealed nothing, or because the key that sealed it is being retired. Throws a Fault when a secret
  * cannot be opened.
  */
 export function openDocument(vault: Vault, value: unknown): { document: unknown; isStale: boolean } {
@@ -68,12 +68,12 @@ export function openDocument(vault: Vault, value: unknown): { document: unknown;
   };
 }
 
-/** Members of a plan that hold images. */
+/** Members of a plan that name images. */
 const HOLDERS = new Set(['backgrounds', 'watermark']);
 /** Members of these that are addresses of images, which may hold keys. */
 const IMAGE_ADDRESSES = new Set(['canvas', 'defaultUser', 'url', 'image']);
 
-/** A part of a document, as JSON, with each address of an image changed. */
+/** A part of a document, as JSON, with every address of an image changed. */
 function mapImages(value: unknown, change: (url: string) => string, isOfImages = false): unknown {
   if (Array.isArray(value)) return value.map((each) => mapImages(each, change, isOfImages));
   if (typeof value !== 'object' || value === null) return value;

@@ -1,7 +1,7 @@
 /**
- * Vault: secrets as the database keeps them. AES-256-GCM with a key that is not in the database, so that a copy of the
- * database alone tells nobody's storage keys or tokens. Each sealed text names its key, so keys can be changed one
- * after another.
+ * Vault: secrets as the database keeps them, sealed by AES-256-GCM with a key that is not in the database, so that a
+ * copy of the database alone reveals no storage keys or tokens. Each sealed text names its key, so that keys can be
+ * changed one after another.
  */
 import { createCipheriv, createDecipheriv, createHash, randomBytes } from 'node:crypto';
 import { Fault } from '../kernel/fault.ts';
@@ -17,16 +17,15 @@ export class Vault {
   readonly #keys: readonly VaultKey[];
 
   /**
-   * @param keys 64 hex digits each. The first seals; all of them open, which lets a key be changed while rows are
-   * sealed with
-   *   the old one. Throws a Fault for one that is no key, and when there is none.
+   * @param keys 64 hex digits each. The first one seals and all of them open, so that a key can be changed while rows
+   * are still sealed with the old one. Throws a Fault for a malformed key, and when there is none.
    */
   constructor(keys: readonly string[]) {
     this.#keys = keys.map((hex) => {
       if (!/^[0-9a-fA-F]{64}$/.test(hex))
         throw new Fault('secret-key-invalid', 'a secret key is 64 hexadecimal characters', { blame: 'caller' });
       const key = Buffer.from(hex, 'hex');
-      // Tells keys apart, and nothing of the key.
+      // Identifies the key, and reveals nothing of it.
       return { id: createHash('sha256').update('aircheck key id').update(key).digest('hex').slice(0, 8), key };
     });
     if (this.#keys.length === 0)
@@ -43,7 +42,7 @@ export class Vault {
     const { id, key } = this.#keys[0] as VaultKey;
     const iv = randomBytes(IV_BYTES);
     const cipher = createCipheriv('aes-256-gcm', key, iv);
-    // The key's name is under the seal as well: a row cannot be made to look as if another key had sealed it.
+    // The key's id is authenticated too: a row cannot be changed to look as if another key had sealed it.
     cipher.setAAD(Buffer.from(id));
     const data = Buffer.concat([cipher.update(text, 'utf8'), cipher.final()]);
     return `${PREFIX}:${id}:${Buffer.concat([iv, cipher.getAuthTag(), data]).toString('base64')}`;
@@ -75,12 +74,12 @@ export class Vault {
     }
   }
 
-  /** Whether a text is of `seal`, and not of a version that kept secrets as they are. */
+  /** Whether `seal` made the text; earlier versions kept secrets unsealed. */
   static isSealed(text: string): boolean {
     return text.startsWith(`${PREFIX}:`);
   }
 
-  /** Whether it is sealed with the key that seals now. */
+  /** Whether it is sealed with the present key. */
   isCurrent(text: string): boolean {
     return text.startsWith(`${PREFIX}:${this.#keys[0]?.id}:`);
   }
