@@ -72,6 +72,18 @@ function importsOf(file: string): string[] {
   return [...(textOf.get(file) ?? '').matchAll(IMPORT)].map((m) => m[1] as string);
 }
 
+const STATIC_IMPORT = /^(?:import|export) (?!type\b)[^;='(]*'([^']+)';/gm;
+/** What a file's start loads: all that it imports, and what those import, but types and what is imported later. */
+function loadedWith(file: string, seen = new Set<string>()): Set<string> {
+  for (const [, spec = ''] of (textOf.get(file) ?? '').matchAll(STATIC_IMPORT)) {
+    const target = spec.startsWith('.') ? normalize(join(dirname(file), spec)) : spec;
+    if (seen.has(target)) continue;
+    seen.add(target);
+    if (target !== spec) loadedWith(target, seen);
+  }
+  return seen;
+}
+
 /** Library → the only places that may import it. */
 const HOMES: [RegExp, string[]][] = [
   [/^node-av(\/|$)/, ['src/stages/codec/', 'src/stages/mux/']],
@@ -147,6 +159,11 @@ describe('the direction of imports', () => {
       }
     }
     expect(wrong).toEqual([]);
+  });
+
+  test('a recorder is loaded with few libraries: each takes memory and time of every recording', () => {
+    const libraries = [...loadedWith('src/worker/main.ts')].filter((name) => !/^(src\/|node:)/.test(name)).toSorted();
+    expect(libraries).toEqual(['node-av/constants', 'node-av/lib', 'zod']);
   });
 
   test.each(DOORS)('%s only in %s', (pattern, places, why) => {

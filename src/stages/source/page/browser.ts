@@ -4,7 +4,7 @@
  */
 import { chown, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type BrowserContext, type CDPSession, chromium, type Page } from 'playwright-core';
+import type { BrowserContext, BrowserType, CDPSession, Page } from 'playwright-core';
 import { messageOf } from '../../../kernel/fault.ts';
 import { browserPid, type LauncherOptions, PROXY_PORT, writeLauncher } from './launcher.ts';
 import { engineFault } from './programs.ts';
@@ -65,6 +65,11 @@ function networkFlags({ guard, proxy }: Pick<PageBrowserOptions, 'guard' | 'prox
  */
 const UNWANTED = ['--enable-automation', '--disable-popup-blocking'];
 
+/** What drives Chromium. Loaded only where a page is shown, as it takes 35 MB of a recorder. */
+export async function loadDriver(): Promise<BrowserType> {
+  return (await import('playwright-core')).chromium;
+}
+
 export class PageBrowser {
   readonly page: Page;
   /** Speaks the DevTools protocol with the page; goes on when the page has crashed. */
@@ -89,6 +94,7 @@ export class PageBrowser {
       // Playwright would make it as the server's user.
       await mkdir(profile, { mode: 0o700 });
       if (user) await chown(profile, user.uid, user.gid);
+      const chromium = await loadDriver();
       context = await chromium.launchPersistentContext(profile, {
         executablePath: await writeLauncher(options),
         headless: false,

@@ -10,7 +10,7 @@ import type { PageAddress } from '../../../contract/line/plan.ts';
 import { AllowedAddresses } from '../../../kernel/address.ts';
 import { type Clock, sleep, type Timer } from '../../../kernel/clock.ts';
 import { type HostUs, US } from '../../../kernel/time.ts';
-import { PageBrowser } from './browser.ts';
+import { loadDriver, PageBrowser } from './browser.ts';
 import { EgressProxy } from './egress-proxy.ts';
 import { PageGroup } from './page-group.ts';
 import { guardPage, type PageErrorKind } from './page-guard.ts';
@@ -133,6 +133,8 @@ export class PageSource {
     const socket = join(dir, 'proxy.sock');
     const allowed = new AllowedAddresses(networks);
     const starting = [
+      // Ready by the time that there is a screen to start the browser on.
+      loadDriver(),
       startScreen({ ...common, dir, ...largest }).then((screen) => {
         this.#screen = screen;
       }),
