@@ -27,16 +27,16 @@ import { Upsampler } from './upsampler.ts';
 
 /**
  * How far an Opus stream runs behind its timestamps: the encoder's lookahead of 312 samples (RFC 6716 with libopus,
- * which every browser uses). A file would say so as pre-skip; RTP has no word for it.
+ * which every browser uses). A file would say so as pre-skip; RTP cannot.
  */
 const OPUS_DELAY_SAMPLES = 312;
 
 export type DecodedSound = { sound: Sound; ptsUs: RecordingUs };
 
-/** What sound is coded with where it is received or kept. */
+/** How sound is coded when it is received or kept. */
 export type SoundCodec = NonNullable<FileCodecs['audio']>;
 
-/** `channels` is what is handed out, whatever the stream has. */
+/** `channels` is the number handed out, whatever the stream has. */
 export type AudioDecoderOptions = { codec: SoundCodec; channels: 1 | 2 };
 
 /** Ticks per second of G.711. */
@@ -49,25 +49,22 @@ const DECODERS = {
   pcma: FF_DECODER_PCM_ALAW,
   aac: FF_DECODER_AAC,
 } as const;
-/**
- * Samples that a stream runs behind its timestamps, by codec; what an AAC encoder of ours holds back is taken off
- * there.
- */
+/** By how many samples a stream runs behind its timestamps, by codec. Our AAC encoder corrects its own delay. */
 const DELAYS = { opus: OPUS_DELAY_SAMPLES, aac: 0 } as const;
 
-/** Concealed sound fades to nothing within this, in samples: a longer echo of the past is heard as a stutter. */
+/** Concealed sound fades out within this many samples: a longer echo of the past is heard as a stutter. */
 const FADE_SAMPLES = 480;
 
 export class AudioDecoder {
   readonly codec: SoundCodec;
   readonly channels: 1 | 2;
-  /** Where the codec's own rate is not ours. */
+  /** Present when the codec's own rate is not ours. */
   #upsampler: Upsampler | undefined;
   #delayUs: number;
   #context: CodecContext;
   #packet: Packet;
   #frame: Frame;
-  /** Of the stream that the context was opened for; only AAC minds. */
+  /** Channels of the stream that the context was opened for; only AAC needs to know. */
   #sentChannels: 1 | 2;
   #damaged = 0;
   #tail: Float32Array[] = [];
@@ -87,7 +84,7 @@ export class AudioDecoder {
     this.#frame = newFrame();
   }
 
-  /** Packets so far that could not be decoded and were concealed. */
+  /** How many packets could not be decoded and were concealed. */
   get damaged(): number {
     return this.#damaged;
   }
@@ -114,9 +111,7 @@ export class AudioDecoder {
     return [{ sound: this.conceal(rescale(durationSamples, SOUND_RATE, US)), ptsUs }];
   }
 
-  /**
-   * Sound in place of a lost packet: the wave that was heard goes on and fades to silence.
-   */
+  /** Sound in place of a lost packet: what was heard last goes on and fades to silence. */
   conceal(durationUs: number): Sound {
     const samples = Math.max(0, rescale(durationUs, US, SOUND_RATE));
     const channels: Float32Array[] = [];
@@ -131,7 +126,7 @@ export class AudioDecoder {
     return sound;
   }
 
-  /** Forgets what came before, for a stream that begins anew. */
+  /** Forgets what came before, because the stream begins anew. */
   reset(): void {
     this.#context.flushBuffers();
     this.#upsampler?.reset();
@@ -167,7 +162,7 @@ export class AudioDecoder {
     return parts.length <= 1 ? parts[0] : join(parts);
   }
 
-  /** A decoder of AAC keeps to the channels it was opened for. */
+  /** An AAC decoder keeps the number of channels that it was opened for, so another number needs another decoder. */
   #suit(channels: 1 | 2): void {
     if (channels === this.#sentChannels) return;
     this.#sentChannels = channels;
@@ -185,7 +180,7 @@ function isG711(codec: SoundCodec): codec is 'pcmu' | 'pcma' {
   return codec === 'pcmu' || codec === 'pcma';
 }
 
-/** Samples at 48 kHz that a packet holds, 0 when it is none. */
+/** How many samples at 48 kHz a packet holds; 0 for a malformed one. */
 function samplesIn(codec: SoundCodec, data: Buffer): number {
   if (codec === 'opus') return opusTicks(data);
   if (codec === 'aac') return data.length > 0 ? AAC_SAMPLES : 0;
@@ -197,7 +192,7 @@ const AAC_SINGLE = 0;
 const AAC_PAIR = 1;
 const AAC_FILL = 6;
 
-/** How many channels a raw AAC block of mono or stereo has, by its first element that is no filling. */
+/** How many channels a raw AAC block of mono or stereo has: told by its first element that is not filling. */
 function aacChannels(data: Buffer): 1 | 2 | undefined {
   const reader = new BitReader(data);
   try {
@@ -215,7 +210,7 @@ function aacChannels(data: Buffer): 1 | 2 | undefined {
   }
 }
 
-/** @param wanted channels of the sound, where the codec leaves the choice, or of the stream, where it needs to know */
+/** @param wanted channels of the sound where the codec leaves the choice; of the stream where the codec must know */
 function openDecoder(name: SoundCodec, wanted: 1 | 2): CodecContext {
   const codec = Codec.findDecoderByName(DECODERS[name]);
   if (!codec) throw new Fault('codec-missing', `this FFmpeg build has no ${name} decoder`, { blame: 'self' });
@@ -240,7 +235,7 @@ function openDecoder(name: SoundCodec, wanted: 1 | 2): CodecContext {
   return context;
 }
 
-/** One channel at a lower rate to `channels` the same at ours. */
+/** Turns one channel at a lower rate into `channels` equal ones at our rate. */
 function raise(sound: Sound, upsampler: Upsampler, channels: number): Sound {
   const samples = upsampler.push(sound.channels[0]!);
   return { channels: Array.from({ length: channels }, () => samples.slice()), samples: samples.length };

@@ -25,8 +25,8 @@ export type AudioEncoderOptions = {
   channels: 1 | 2;
   bitrateKbps: number;
   /**
-   * Units before this sample are not handed on. An encoder that goes on for another is given at least two blocks of
-   * what came before, so that its first unit joins on to the other's last.
+   * Units before this sample are not handed on. An encoder that continues another one's work must first get at least
+   * two blocks of what came before, so that its first unit joins the other's last.
    */
   firstSample?: number | undefined;
 };
@@ -62,8 +62,8 @@ export class AudioEncoder {
   }
 
   /**
-   * Encodes the 1024 samples that begin at `sampleIndex` (48 kHz, from the recording's zero). Blocks follow each other
-   * without gaps. Returns the units that are ready, one block late.
+   * Encodes the 1024 samples that begin at `sampleIndex` (48 kHz, from the recording's zero). Blocks must follow each
+   * other without gaps. Returns the finished units, one block late.
    */
   encode(sound: Sound, sampleIndex: number): EncodedSample[] {
     invariant(
@@ -75,7 +75,7 @@ export class AudioEncoder {
       `sound at ${sampleIndex} does not follow`,
     );
     this.#nextIndex = sampleIndex + AAC_BLOCK;
-    // The encoder keeps a reference to what it was given last.
+    // The encoder keeps a reference to the last frame, so this one needs memory of its own.
     check(this.#frame.makeWritable(), 'allocating sound');
     const planes = this.#frame.data;
     invariant(planes, 'a frame has data');

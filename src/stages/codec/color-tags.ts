@@ -1,6 +1,4 @@
-/**
- * What a coded picture says of its colours, in H.273's numbers, which are FFmpeg's.
- */
+/** What a coded picture says about its colours, in the numbers of H.273, which FFmpeg uses too. */
 import {
   AVCOL_PRI_BT709,
   AVCOL_RANGE_MPEG,

@@ -1,6 +1,7 @@
 /**
- * FLAC encoder (RFC 9639), 16 bits. Frames have 4608 samples, 96 ms: whole milliseconds, as Matroska counts them. What
- * is decoded is what was put in, sample by sample, without a delay or padding that an editor would have to know of.
+ * FLAC encoder (RFC 9639), 16 bits. Frames have 4608 samples, 96 ms: whole milliseconds, as Matroska counts them.
+ * Decoding gives exactly what was put in, sample by sample, without a delay or padding that an editor would have to
+ * know.
  */
 import {
   AV_CHANNEL_ORDER_NATIVE,
@@ -22,12 +23,12 @@ const FULL_SCALE = 32_767;
 
 export class FlacEncoder {
   readonly channels: 1 | 2;
-  /** The STREAMINFO block (RFC 9639 §8.2). It says nothing of the stream's length, which is not known yet. */
+  /** The STREAMINFO block (RFC 9639 §8.2). It leaves out the stream's length, which is not known yet. */
   readonly extradata: Buffer;
   #context: CodecContext;
   #frame: Frame;
   #packet: Packet;
-  /** Interleaved samples of the frame to come, and how many of each channel there are. */
+  /** Interleaved samples of the next frame, and how many of each channel there are. */
   readonly #pending: Int16Array;
   #filled = 0;
   #position = 0;
@@ -45,7 +46,7 @@ export class FlacEncoder {
     this.#frame = newFrame();
   }
 
-  /** Encodes what follows the sound so far, of any length. Returns the frames that are ready. */
+  /** Encodes the next sound, of any length. Returns the finished frames. */
   encode(sound: Sound): EncodedSample[] {
     invariant(sound.channels.length === this.channels, `FLAC of ${this.channels} channels takes as many`);
     const samples: EncodedSample[] = [];
@@ -81,7 +82,7 @@ export class FlacEncoder {
   }
 
   #send(): EncodedSample[] {
-    // The encoder keeps a reference to what it was given last, so each frame has memory of its own.
+    // The encoder keeps a reference to the last frame, so each frame needs memory of its own.
     this.#frame.unref();
     this.#frame.format = AV_SAMPLE_FMT_S16;
     this.#frame.sampleRate = SOUND_RATE;
@@ -105,7 +106,7 @@ export class FlacEncoder {
       if (result === AVERROR_EAGAIN || result === AVERROR_EOF) return samples;
       check(result, 'encoding sound');
       const { data, pts, duration } = this.#packet;
-      // The last packet of all only tells the stream's digest.
+      // The very last packet holds only the stream's digest.
       if (data && data.length > 0) samples.push(toSample(Number(pts), Number(duration), data));
       this.#packet.unref();
     }

@@ -1,42 +1,42 @@
 /**
- * HeardSound: one stream of encoded sound, decoded at its absolute place. What is missing between two samples is
- * concealed where it is short, and left silent where it is not.
+ * HeardSound: one stream of encoded sound, decoded at its absolute place. A short gap between two samples is concealed,
+ * and a longer one is left silent.
  */
 import { type RecordingUs, US } from '../../kernel/time.ts';
 import { SOUND_RATE, type Sound } from '../../media/frame.ts';
 import { AudioDecoder, type AudioDecoderOptions } from './audio-decoder.ts';
 import { OpusRedundancy, type Recovered } from './opus-redundancy.ts';
 
-/** A lost stretch up to this long is concealed; a longer echo of the past would be heard as one. */
+/** A gap up to this long is concealed; a longer echo of the past would be noticed. */
 const MAX_CONCEALED_US = 60_000;
-/** Length of the fade after it, 5 ms. */
+/** Length of the fade-in after a gap, 5 ms. */
 const FADE_SAMPLES = 240;
-/** Timestamps of samples that follow each other differ from their lengths by less than this. */
+/** The distance of consecutive samples by their timestamps differs from their lengths by less than this. */
 const JITTER_US = 1000;
 
 export type HeardSample = {
   data: Buffer;
-  /** By the timestamp, which a codec's delay moves from where the sound lies. */
+  /** The timestamp, which differs from where the sound lies by the codec's delay. */
   ptsUs: RecordingUs;
-  /** Whether packets before it were lost; undefined where that is not known, and each short gap is taken for a loss. */
+  /** Whether packets before it were lost; when undefined, each short gap counts as a loss. */
   afterLoss?: boolean;
 };
 
-/** What became of one sample. Times are microseconds of the sound itself. */
+/** What became of one sample. Times are those of the sound itself, in microseconds. */
 export type Heard = { startUs: RecordingUs; endUs: RecordingUs; concealedUs: number; madeUp: boolean };
 
 export class HeardSound {
   #decoder: AudioDecoder;
   readonly #redundancy = new OpusRedundancy();
   /**
-   * Where the last sample ended, by its timestamp: never where its sound did, or a gap would be off by the codec's
+   * Where the last sample ended by its timestamp, not where its sound ended: else a gap would be wrong by the codec's
    * delay.
    */
   #endUs: RecordingUs | undefined;
-  /** The last sample could not be decoded. */
+  /** The last sample could not be decoded and was made up. */
   #madeUp = false;
 
-  /** @param endUs where the last sample ended that another decoder had, whose stream this one goes on with */
+  /** @param endUs where the last sample ended of the decoder that this one continues */
   constructor(options: AudioDecoderOptions, endUs?: RecordingUs) {
     this.#decoder = new AudioDecoder(options);
     this.#endUs = endUs;
@@ -46,7 +46,7 @@ export class HeardSound {
     return this.#decoder.channels;
   }
 
-  /** From the next sample on, two channels are handed out. */
+  /** From the next sample on, hands out two channels. */
   widen(): void {
     if (this.#decoder.channels === 2) return;
     const { codec } = this.#decoder;
@@ -63,7 +63,7 @@ export class HeardSound {
     return this.#endUs;
   }
 
-  /** Decodes what was heard already, so that what follows goes on from it. */
+  /** Decodes a sample that was heard already, so that the next one continues it. */
   prepare(data: Buffer): void {
     this.#redundancy.note(data);
     this.#decoder.decode({ data, ptsUs: 0 });
@@ -71,15 +71,15 @@ export class HeardSound {
 
   /**
    * Decodes the next sample.
-   * @param use takes sound and where it begins, in samples of 48 kHz; twice where a gap is concealed
-   * @returns undefined when it gave no sound
+   * @param use takes sound and where it begins, in samples of 48 kHz; it is called twice where a gap is concealed
+   * @returns undefined when the sample gave no sound
    */
   decode(sample: HeardSample, use: (startSample: number, sound: Sound) => void): Heard | undefined {
     const { delayUs, codec } = this.#decoder;
     const gapUs = this.#endUs === undefined ? 0 : sample.ptsUs - this.#endUs;
     let concealedUs = 0;
     let recovered: Recovered | undefined;
-    // An AAC block overlaps the one before it: of another time, that would be heard.
+    // An AAC block overlaps the block before it; overlapping one of another time would be heard.
     if (codec === 'aac' && gapUs > JITTER_US) this.#decoder.reset();
     else if (sample.afterLoss !== false && gapUs > JITTER_US && gapUs <= MAX_CONCEALED_US) {
       recovered = this.#recover(sample.data, gapUs);
@@ -105,14 +105,17 @@ export class HeardSound {
     this.#decoder.close();
   }
 
-  /** Lost sound out of the packet behind it, which our decoder, that did not hear it, gives a little bent. */
+  /**
+   * Lost sound recovered from the packet after it. That packet's own sound is taken from the same decoder, because ours
+   * did not hear the lost sound and would distort it a little.
+   */
   #recover(data: Buffer, gapUs: number): Recovered | undefined {
     if (this.codec !== 'opus') return undefined;
     return this.#redundancy.recover(data, Math.round((gapUs * SOUND_RATE) / US), this.channels);
   }
 }
 
-/** Goes over from a sound to another of the same time, which is changed. */
+/** Crossfades from one sound to another of the same time, which is changed. */
 function blend(from: Sound, to: Sound): void {
   const length = Math.min(from.samples, to.samples);
   for (const [channel, samples] of to.channels.entries())
@@ -122,7 +125,7 @@ function blend(from: Sound, to: Sound): void {
     }
 }
 
-/** What follows made-up sound, which has faded, begins in the middle of a wave. */
+/** Sound after a concealed gap begins in the middle of a wave, and the concealment has faded out. */
 function fadeIn({ channels, samples }: Sound): void {
   const length = Math.min(FADE_SAMPLES, samples);
   for (const channel of channels)

@@ -1,6 +1,6 @@
 /**
- * Image files (PNG, JPEG, BMP) as pictures. What a file says of itself is judged before a decoder makes room for it;
- * decoding and scaling go on the thread pool.
+ * Turns image files (PNG, JPEG, BMP) into pictures. A file's header is judged before a decoder reserves memory for it;
+ * decoding and scaling use the thread pool.
  */
 import {
   AV_CODEC_ID_BMP,
@@ -24,10 +24,10 @@ import { type ImageHeader, readImageHeader } from './image-header.ts';
 import { freeFrame, freePacket, newFrame, newPacket } from './native-frames.ts';
 import { NativePicture, tagColor } from './picture-pool.ts';
 
-/** As many as 4096×4096 has: 64 MB as FFmpeg decodes them, for as long as that takes. */
+/** The pixels of 4096×4096: 64 MB while FFmpeg decodes them. */
 export const MAX_IMAGE_PIXELS = 4096 * 4096;
 const CODEC_IDS = { png: AV_CODEC_ID_PNG, jpeg: AV_CODEC_ID_MJPEG, bmp: AV_CODEC_ID_BMP } as const;
-/** What decoders of these files give that may be seen through. */
+/** Translucent pixel formats that the decoders of these files give. */
 const TRANSLUCENT = new Set<AVPixelFormat>([
   AV_PIX_FMT_RGBA,
   AV_PIX_FMT_BGRA,
@@ -38,7 +38,9 @@ const TRANSLUCENT = new Set<AVPixelFormat>([
   AV_PIX_FMT_YA16LE,
   AV_PIX_FMT_PAL8,
 ]);
-/** Rows that are laid over the backdrop before others have their turn: half a millisecond of the widest picture. */
+/**
+ * How many rows are blended with the backdrop before other work has its turn: half a millisecond of the widest picture.
+ */
 const ROWS_AT_ONCE = 64;
 const EOI = Buffer.from([0xff, 0xd9]);
 const SOS = Buffer.from([0xff, 0xda]);
@@ -47,15 +49,19 @@ const SOS = Buffer.from([0xff, 0xda]);
 type Backdrop = { luma: number; cb: number; cr: number };
 
 export type ImageDecoding = {
-  /** In pixels. The picture is made no larger than it takes to cover it, keeps its shape, and is never grown. */
+  /**
+   * In pixels. The picture becomes no larger than is needed to cover this size; it keeps its shape and is never
+   * enlarged.
+   */
   cover: { width: number; height: number };
-  /** What shows through where the image does not cover. Undefined keeps its alpha, which `pictureLayer` alone takes. */
+  /** Shows through where the image is translucent. Undefined keeps the alpha plane, which only `pictureLayer` takes. */
   backdrop: Backdrop | undefined;
 };
 
 /**
- * The picture in an image file, of even size; the first of an animated one. The caller frees it. Rejects with a Fault
- * that is the caller's when the file is none of the three, is larger than `MAX_IMAGE_PIXELS`, or does not decode whole.
+ * The picture in an image file, of even size; of an animated one the first. The caller frees it. Rejects with a Fault
+ * that is the caller's when the file is none of the three kinds, is larger than `MAX_IMAGE_PIXELS`, or cannot be
+ * decoded completely.
  */
 export async function decodeImage(file: Buffer, { cover, backdrop }: ImageDecoding): Promise<NativePicture> {
   const header = judge(file);
@@ -76,14 +82,14 @@ export async function decodeImage(file: Buffer, { cover, backdrop }: ImageDecodi
   }
 }
 
-/** What the file says it is, if that may be decoded. */
+/** The file's header, if the file may be decoded. */
 function judge(file: Buffer): ImageHeader {
   const header = readImageHeader(file);
   if (!header) throw refusal('image-type', 'it is no PNG, JPEG or BMP');
   const { type, width, height } = header;
   if (width < 1 || height < 1 || width * height > MAX_IMAGE_PIXELS)
     throw refusal('image-size', `it is of ${width}×${height} pixels, and may have 1 to ${MAX_IMAGE_PIXELS}`);
-  // FFmpeg takes what is missing of a JPEG for grey, and says nothing.
+  // FFmpeg fills the missing part of a JPEG with grey and reports no error.
   const isCut = type === 'jpeg' && file.lastIndexOf(EOI) < file.lastIndexOf(SOS);
   if (isCut) throw refusal('image-damaged', 'it breaks off');
   return header;
@@ -98,7 +104,7 @@ async function decode(file: Buffer, { type, width, height }: ImageHeader): Promi
   const frame = newFrame();
   try {
     context.threadCount = 1;
-    // Damage is an error, and no room is made for more than the header was judged by.
+    // Damage must be an error, and memory is limited to what the header was judged by.
     check(context.setOption('err_detect', 'explode'), 'preparing a decoder', 'self');
     check(context.setOption('max_pixels', MAX_IMAGE_PIXELS), 'preparing a decoder', 'self');
     check(await context.open2(codec), 'opening a decoder', 'self');
@@ -118,7 +124,7 @@ async function decode(file: Buffer, { type, width, height }: ImageHeader): Promi
   }
 }
 
-/** Even, at least 2, and as large as the picture where that is smaller than the size to cover. */
+/** An even size of at least 2 that covers `cover`, or the picture's own where that is smaller. */
 function sizeToCover(picture: { width: number; height: number }, cover: { width: number; height: number }) {
   const scale = Math.min(1, Math.max(cover.width / picture.width, cover.height / picture.height));
   const even = (size: number) => Math.max(2, 2 * Math.round((size * scale) / 2));
@@ -139,7 +145,8 @@ async function convert(
     to.width = width;
     to.height = height;
     tagColor(to);
-    // Range and matrix are converted; another transfer or other primaries would change what browsers show as it is.
+    // Only range and matrix are converted; converting transfer or primaries would change what browsers show
+    // unconverted.
     to.colorTrc = from.colorTrc;
     to.colorPrimaries = from.colorPrimaries;
     check(to.getBuffer(), `no memory for a picture of ${width}x${height}`, 'self');
@@ -155,7 +162,7 @@ async function convert(
   }
 }
 
-/** Lays a picture with an alpha plane over the backdrop. */
+/** Blends a picture that has an alpha plane with the backdrop. */
 async function flatten(from: Frame, { luma, cb, cr }: Backdrop): Promise<NativePicture> {
   const to = newFrame();
   to.format = AV_PIX_FMT_YUV420P;
@@ -170,7 +177,7 @@ async function flatten(from: Frame, { luma, cb, cr }: Backdrop): Promise<NativeP
     const alpha = planes[3]!;
     const alphaStride = from.linesize[3]!;
     for (const [index, under] of [luma, cb, cr].entries()) {
-      // One chroma sample stands for four pixels; the first tells how much it covers.
+      // One chroma sample stands for four pixels; the first one's alpha counts.
       const step = index === 0 ? 1 : 2;
       const source = planes[index]!;
       const target = picture.planes[index]!;

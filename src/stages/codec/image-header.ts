@@ -1,6 +1,6 @@
 /**
- * What an image file says of itself in its first bytes: PNG, JPEG or BMP, and its size. Told by content, whatever its
- * name or its server say, and before a decoder makes room for it.
+ * What an image file says in its first bytes: PNG, JPEG or BMP, and its size. The content tells it, whatever the name
+ * or the server say, before a decoder reserves memory.
  */
 
 type ImageType = 'png' | 'jpeg' | 'bmp';
@@ -8,7 +8,7 @@ export type ImageHeader = { type: ImageType; width: number; height: number };
 
 const PNG_SIGNATURE = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
 
-/** Undefined when the file is none of the three, or breaks off before its size. Sizes may be zero. Pure. */
+/** Undefined when the file is none of the three or breaks off before its size. A size may be zero. Pure. */
 export function readImageHeader(file: Buffer): ImageHeader | undefined {
   if (file.subarray(0, 8).equals(PNG_SIGNATURE)) return readPng(file);
   if (file.length >= 3 && file.readUIntBE(0, 3) === 0xffd8ff) return readJpeg(file);
@@ -27,7 +27,7 @@ function readJpeg(file: Buffer): ImageHeader | undefined {
   for (let at = 2; at + 9 <= file.length; ) {
     if (file[at] !== 0xff) return undefined;
     const marker = file[at + 1]!;
-    // Any number of fill bytes may stand before a marker; TEM and RSTn have no length.
+    // A marker may have any number of fill bytes before it; TEM and RSTn have no length.
     if (marker === 0xff) at += 1;
     else if (marker === 0x01 || (marker >= 0xd0 && marker <= 0xd7)) at += 2;
     else if (isFrameHeader(marker))
@@ -37,12 +37,14 @@ function readJpeg(file: Buffer): ImageHeader | undefined {
   return undefined;
 }
 
-/** SOF0 to SOF15, without the tables and the reserved marker among their numbers. */
+/** SOF0 to SOF15, without the tables and the reserved marker between them. */
 function isFrameHeader(marker: number): boolean {
   return marker >= 0xc0 && marker <= 0xcf && marker !== 0xc4 && marker !== 0xc8 && marker !== 0xcc;
 }
 
-/** A core header has 16-bit sizes; all later ones have 32 bits, the height negative where rows go from the top down. */
+/**
+ * A core header has 16-bit sizes; all later ones have 32 bits, and a negative height where rows go from the top down.
+ */
 function readBmp(file: Buffer): ImageHeader | undefined {
   if (file.length < 26) return undefined;
   if (file.readUInt32LE(14) === 12) return { type: 'bmp', width: file.readUInt16LE(18), height: file.readUInt16LE(20) };

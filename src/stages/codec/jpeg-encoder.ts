@@ -1,5 +1,6 @@
 /**
- * Pictures as JPEG files: upright, full range and BT.601 as JFIF has it. Each is encoded by itself on the thread pool.
+ * Pictures as JPEG files: upright, full range and BT.601 as JFIF requires. Each is encoded separately on the thread
+ * pool.
  */
 import {
   AV_CODEC_FLAG_BITEXACT,
@@ -17,21 +18,21 @@ import { freeFrame, freePacket, newFrame, newPacket } from './native-frames.ts';
 import { NativePicture, nativeOf, tagColor } from './picture-pool.ts';
 import { isSideways, isUpright, turnPicture } from './turn.ts';
 
-/** Of 2 (best) to 31. Measured on a made 640x360 of text, edges and noise: 43 dB (luma) in 30 kB. */
+/** From 2 (best) to 31. Measured on a generated 640x360 picture of text, edges and noise: 43 dB (luma) in 30 kB. */
 const QUANTIZER = 3;
 /** FFmpeg counts quantizers in 1/118 (FF_QP2LAMBDA). */
 const LAMBDA = 118;
 
 /**
- * The JPEG file of a picture, of its size when it stands upright. Any size that decodes will do, odd ones too.
- * The picture stays the caller's and must live until this resolves. Rejects with a Fault when FFmpeg refuses it.
+ * The JPEG file of a picture, in its upright size. Any size that can be decoded is accepted, odd ones too. The caller
+ * keeps the picture, which must live until this resolves. Rejects with a Fault when FFmpeg refuses it.
  */
 export async function encodeJpeg(picture: Picture): Promise<Buffer> {
   const upright = setUpright(picture);
   const full = newImage(AV_PIX_FMT_YUVJ420P, upright.width, upright.height);
   try {
     full.colorRange = AVCOL_RANGE_JPEG;
-    // As the picture's own, which is BT.601 or untagged: anything else would be converted.
+    // The picture's own, which is BT.601 or untagged: another one would cause a conversion.
     full.colorSpace = upright.frame.colorSpace;
     full.colorPrimaries = upright.frame.colorPrimaries;
     full.colorTrc = upright.frame.colorTrc;
@@ -43,7 +44,7 @@ export async function encodeJpeg(picture: Picture): Promise<Buffer> {
   }
 }
 
-/** A second owner of the picture, or one that is turned. */
+/** A second owner of the picture, or a rotated copy of it. */
 function setUpright(picture: Picture): NativePicture {
   const { orientation, width, height } = picture;
   if (!orientation || isUpright(orientation)) return nativeOf(picture).share();
@@ -56,7 +57,7 @@ function setUpright(picture: Picture): NativePicture {
   return upright;
 }
 
-/** From limited to full range. */
+/** Converts limited range to full range. */
 async function widen(from: Frame, to: Frame): Promise<void> {
   const context = new SoftwareScaleContext();
   context.allocContext();
@@ -82,7 +83,7 @@ async function encode(image: Frame): Promise<Buffer> {
   }
 }
 
-/** None is kept between pictures that are seconds apart. */
+/** No encoder is kept, because pictures come seconds apart. */
 function openEncoder(width: number, height: number): CodecContext {
   const codec = Codec.findEncoder(AV_CODEC_ID_MJPEG);
   if (!codec) throw new Fault('codec-missing', 'this FFmpeg build has no JPEG encoder', { blame: 'self' });
@@ -94,10 +95,10 @@ function openEncoder(width: number, height: number): CodecContext {
   context.colorRange = AVCOL_RANGE_JPEG;
   context.colorSpace = AVCOL_SPC_SMPTE170M;
   context.timeBase = new Rational(1, 1);
-  // With it the file has a JFIF header, by which readers know the matrix.
+  // Gives the file a JFIF header, by which readers know the matrix.
   context.sampleAspectRatio = new Rational(1, 1);
   context.threadCount = 1;
-  // Bit exact: no comment that names the library.
+  // Bit exact: no comment with the library's name.
   context.setFlags(AV_CODEC_FLAG_QSCALE, AV_CODEC_FLAG_BITEXACT);
   context.globalQuality = QUANTIZER * LAMBDA;
   const result = context.open2Sync(codec);

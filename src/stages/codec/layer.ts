@@ -1,5 +1,5 @@
 /**
- * Layers: small pictures with an alpha plane, made once, and laid over a canvas by FFmpeg's overlay filter for each
+ * Layers: small pictures with an alpha plane, made once and blended over a canvas by FFmpeg's overlay filter for each
  * frame.
  */
 import {
@@ -23,7 +23,7 @@ import type { Layer, Picture, PictureBlender } from '../../media/frame.ts';
 import { freeFrame, newFrame } from './native-frames.ts';
 import { nativeOf, planesAt, tagColor } from './picture-pool.ts';
 
-/** Of alpha, all that there is. */
+/** Full alpha. */
 const OPAQUE = 255;
 /** Luma of black and of white in a Picture. */
 const [BLACK, WHITE] = [16, 235];
@@ -39,7 +39,7 @@ class NativeLayer implements Layer {
     this.height = frame.height;
   }
 
-  /** It stays the layer's. */
+  /** The layer owns it. */
   get frame(): Frame {
     invariant(this.#frame, 'a layer was used after it was freed');
     return this.#frame;
@@ -52,8 +52,8 @@ class NativeLayer implements Layer {
 }
 
 /**
- * A picture, with the alpha that its image file had or with none, as a layer of an even size. The caller frees it.
- * @param opacity of what covers wholly, up to 1
+ * Makes a layer of an even size from a picture, with its image file's alpha if it has any. The caller frees it.
+ * @param opacity where the image is opaque, up to 1
  */
 export function pictureLayer(picture: Picture, size: { width: number; height: number }, opacity: number): Layer {
   const { frame: from } = nativeOf(picture);
@@ -78,9 +78,9 @@ export function pictureLayer(picture: Picture, size: { width: number; height: nu
 }
 
 /**
- * A layer in greys. The caller frees it.
+ * A grey layer. The caller frees it.
  * @param shade how light it is
- * @param coverage of the same size; white covers as much as `opacity` says, black nothing
+ * @param coverage of the same size; where it is white the layer has the full `opacity`, where it is black none
  */
 export function shadedLayer(shade: Picture, coverage: Picture, opacity: number): Layer {
   const { width, height } = shade;
@@ -98,18 +98,18 @@ export function shadedLayer(shade: Picture, coverage: Picture, opacity: number):
   return new NativeLayer(to);
 }
 
-/** A filter graph that lays layers of one size over parts of pictures of that size. */
+/** A filter graph that blends layers of one size over parts of pictures. */
 type Laying = {
   graph: FilterGraph;
   under: FilterContext;
   over: FilterContext;
   out: FilterContext;
-  /** The part of a picture that is laid over; it goes through the graph and comes back. */
+  /** The covered part of a picture; it passes through the graph and comes back. */
   part: Frame;
   pts: bigint;
 };
 
-/** Sizes of layers that are laid in turn. */
+/** How many sizes of layers have a graph at the same time. */
 const LAYINGS = 4;
 
 export class LayerBlender implements PictureBlender {
@@ -138,7 +138,7 @@ export class LayerBlender implements PictureBlender {
     copy(target, [...to.strides], part.data!, part.linesize);
   }
 
-  /** Frees what it holds. Calling it again does nothing. */
+  /** Frees everything it holds. Calling it again does nothing. */
   close(): void {
     for (const laying of this.#layings.values()) freeLaying(laying);
     this.#layings.clear();

@@ -1,17 +1,16 @@
 /**
- * The count of native frames and packets that are alive, and the one place that makes and frees them; tests want zero
+ * Counts the native frames and packets that are alive, and is the one place that makes and frees them; tests want zero
  * at the end.
  */
 import { AV_LOG_FATAL } from 'node-av/constants';
 import { Frame, Log, Packet } from 'node-av/lib';
 
-// A stream damaged on its way prints a line per frame otherwise; damage is counted and reported by the decoders
-// instead.
+// Without this a damaged stream prints a line per frame; the decoders count and report damage instead.
 Log.setLevel(AV_LOG_FATAL);
 
 let live = 0;
 
-/** Native frames and packets made here and not yet freed. */
+/** How many native frames and packets were made here and not yet freed. */
 export function liveFrames(): number {
   return live;
 }

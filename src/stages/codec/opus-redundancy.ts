@@ -1,20 +1,20 @@
 /**
- * Lost sound taken out of the packet behind it: Opus for voice can carry each frame once more, coarser, in the next
- * packet (in-band FEC, RFC 6716 §2.1.7). FFmpeg never asks libopus for it, so libopus is here once more, as
- * WebAssembly. It hears the packets around a loss and nothing else.
+ * Recovers lost sound from the packet after it: Opus for voice can carry each frame once more, coarser, in the next
+ * packet (in-band FEC, RFC 6716 §2.1.7). FFmpeg never asks libopus for it, so a second libopus is used here, as
+ * WebAssembly. It decodes only the packets around a loss.
  */
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { invariant } from '../../kernel/fault.ts';
 import { SOUND_RATE, type Sound } from '../../media/frame.ts';
 
-/** Packets before a loss that a decoder hears first, so that it goes on from what was heard: 80 ms of browsers'. */
+/** How many packets before a loss a decoder hears first, so that it continues what was heard: 80 ms of a browser's. */
 const PRIMING = 4;
 /** The longest Opus packet, and the most samples that one holds (RFC 6716 §3.2). */
 const MAX_BYTES = 8192;
 const MAX_SAMPLES = 5760;
 
-/** What libopus is called by (opus.h). */
+/** The functions of libopus (opus.h). */
 type Libopus = {
   memory: { buffer: ArrayBuffer };
   _initialize(): void;
@@ -25,36 +25,36 @@ type Libopus = {
   opus_decode(decoder: number, data: number, bytes: number, pcm: number, samples: number, fec: 0 | 1): number;
 };
 
-/** As far as it is used here; the types that come with it are those of browsers. */
+/** The part of WebAssembly that is used here; the types of Node have none. */
 declare const WebAssembly: {
   Module: new (bytes: Uint8Array) => object;
   Instance: new (module: object, imports: object) => { exports: object };
 };
 
-/** One for the process: calls do not overlap. */
+/** One for the whole process, because calls do not overlap. */
 let shared: { libopus: Libopus; input: number; output: number } | undefined;
 
-/** What was lost, and the packet behind it as it sounds to whoever heard that. */
+/** The lost sound, and the packet after it as it sounds to a decoder that heard it. */
 export type Recovered = { lost: Sound; next: Sound };
 
 export class OpusRedundancy {
   #before: Buffer[] = [];
 
-  /** Takes note of a packet that was heard. */
+  /** Remembers a packet that was heard. */
   note(data: Buffer): void {
     this.#before.push(data);
     if (this.#before.length > PRIMING) this.#before.shift();
   }
 
-  /** Forgets what came before, for a stream that begins anew. */
+  /** Forgets what came before, because the stream begins anew. */
   reset(): void {
     this.#before = [];
   }
 
   /**
-   * @param data the packet behind the loss
-   * @param samples how much was lost; all but the last frame of it is made up by libopus
-   * @returns undefined where the packet holds nothing of what was lost
+   * @param data the packet after the loss
+   * @param samples how much was lost; libopus makes up everything but its last frame
+   * @returns undefined when the packet holds nothing of what was lost
    */
   recover(data: Buffer, samples: number, channels: 1 | 2): Recovered | undefined {
     if (!holdsRedundancy(data) || samples <= 0 || samples > MAX_SAMPLES || data.length > MAX_BYTES) return undefined;
@@ -74,12 +74,15 @@ export class OpusRedundancy {
   }
 }
 
-/** Frames of SILK, in samples, by configuration (RFC 6716 §3.1); above it and hybrid is CELT, which has no FEC. */
+/**
+ * Lengths of SILK frames, in samples, by configuration (RFC 6716 §3.1); configurations above these and hybrid are CELT,
+ * which has no FEC.
+ */
 const SILK_SAMPLES = [480, 960, 1920, 2880];
 const HYBRID_FROM = 12;
 const CELT_FROM = 16;
 
-/** Whether the first frame of a packet is preceded by the one before it, coarser: the LBRR flag (RFC 6716 §4.2.3). */
+/** Whether a packet repeats the frame before its first one, coarser: the LBRR flag (RFC 6716 §4.2.3). */
 export function holdsRedundancy(data: Buffer): boolean {
   const toc = data[0] ?? 0xff;
   const config = toc >> 3;
@@ -87,7 +90,7 @@ export function holdsRedundancy(data: Buffer): boolean {
   if (config >= CELT_FROM) return false;
   const frame = data[at] ?? 0;
   const samples = config < HYBRID_FROM ? SILK_SAMPLES[config & 3]! : SILK_SAMPLES[config & 1]!;
-  // A flag of activity for each 20 ms, and then that of redundancy; the same again for the second channel.
+  // One activity flag for each 20 ms, followed by the redundancy flag; then the same for the second channel.
   const parts = Math.max(1, samples / 960);
   const isStereo = (toc & 0x04) !== 0;
   return ((frame >> (7 - parts)) & 1) === 1 || (isStereo && ((frame >> (6 - 2 * parts)) & 1) === 1);
@@ -99,7 +102,7 @@ function firstFrameAt(data: Buffer): number {
   const code = (data[0] ?? 0) & 3;
   if (code < 2) return 1;
   if (code === 2) return 1 + lengthAt(1);
-  // A count of frames, the length of a padding that comes last, and of all frames but the last their own.
+  // A byte with the count of frames, the length of the padding at the end, and the lengths of all frames but the last.
   const count = data[1] ?? 0;
   let at = 2;
   if (count & 0x40) while (data[at++] === 255);
@@ -111,7 +114,7 @@ function decode(decoder: number, data: Buffer, samples: number, channels: 1 | 2,
   invariant(shared, 'libopus is loaded');
   const { libopus, input, output } = shared;
   if (data.length === 0 || data.length > MAX_BYTES) return undefined;
-  // Memory may have grown, and moved, since the last call.
+  // Memory may have grown and moved since the last call.
   new Uint8Array(libopus.memory.buffer).set(data, input);
   const count = libopus.opus_decode(decoder, input, data.length, output, samples, fec);
   if (count <= 0) return undefined;

@@ -1,7 +1,4 @@
-/**
- * Pictures in native memory: counted owners, plane views, and a pool that hands memory out again instead of returning
- * it.
- */
+/** Pictures in native memory: counted owners, plane views, and a pool that reuses memory instead of returning it. */
 import { AV_PIX_FMT_YUV420P } from 'node-av/constants';
 import { avImageCopy2, FFmpegError, type Frame } from 'node-av/lib';
 import { invariant } from '../../kernel/fault.ts';
@@ -12,7 +9,7 @@ import { freeFrame, newFrame } from './native-frames.ts';
 type Planes = readonly [Buffer, Buffer, Buffer];
 type Strides = readonly [number, number, number];
 
-/** A frame with the views of it that were made, how many pictures own it, and what becomes of it after the last. */
+/** A frame, the views that were made of it, how many pictures own it, and what happens after the last. */
 type Memory = {
   frame: Frame;
   owners: number;
@@ -22,8 +19,8 @@ type Memory = {
 };
 
 /**
- * Frees a frame and its views. V8 counts a view as memory of its size until it is collected: pictures by the hundred a
- * second would have it collect several times a second, a tenth of a core for nothing. A detached view counts no more.
+ * Frees a frame and its views. Until a view is collected V8 counts it as memory of its size: hundreds of pictures a
+ * second would start several collections a second, a tenth of a core for nothing. A detached view does not count.
  */
 function freeMemory(memory: Memory): void {
   for (const plane of memory.planes ?? []) (plane.buffer as ArrayBuffer).transfer(0);
@@ -44,13 +41,13 @@ export class NativePicture implements Picture {
     this.#memory = memory;
   }
 
-  /** Takes over `frame` (8-bit 4:2:0); it is freed when its last owner frees. */
+  /** Takes over `frame` (8-bit 4:2:0); it is freed when its last owner frees it. */
   static wrap(frame: Frame, orientation?: Orientation): NativePicture {
     const memory = { frame, owners: 1, release: freeMemory, planes: undefined, strides: undefined };
     return new NativePicture(memory, orientation);
   }
 
-  /** The first owner of `memory`, which `memory.release` is given back after the last. */
+  /** The first owner of `memory`; after the last owner `memory.release` is called. */
   static own(memory: Memory): NativePicture {
     memory.owners = 1;
     return new NativePicture(memory);
@@ -75,7 +72,7 @@ export class NativePicture implements Picture {
     return memory.strides;
   }
 
-  /** The frame itself, for encoders and scalers; it stays the picture's. */
+  /** The frame itself, for encoders and scalers; the picture still owns it. */
   get frame(): Frame {
     return this.#live().frame;
   }
@@ -104,19 +101,19 @@ export class NativePicture implements Picture {
   }
 }
 
-/** The native side of a picture that came from a pool or a decoder. */
+/** The native side of a picture from a pool or a decoder. */
 export function nativeOf(picture: Picture): NativePicture {
   invariant(picture instanceof NativePicture, 'the picture was not made by the codec stage');
   return picture;
 }
 
-/** Marks a frame as what Picture promises. */
+/** Tags a frame with the colours that Picture promises. */
 export function tagColor(frame: Frame): void {
   Object.assign(frame, PICTURE_COLOR);
 }
 
 export type PicturePoolOptions = {
-  /** The most memory kept for later use, in bytes of picture. What is in use is not limited here. */
+  /** How much memory is kept for reuse, bytes of pictures. Memory in use is not limited here. */
   idleBytes?: number;
 };
 
@@ -193,7 +190,7 @@ export class PicturePool implements PictureSource {
     );
   }
 
-  /** Frees what is idle. Pictures still in use are freed by their owners and not kept. */
+  /** Frees idle memory. Pictures in use are freed by their owners and then not kept. */
   close(): void {
     this.#closed = true;
     for (const memory of this.#idle.splice(0)) freeMemory(memory);
@@ -207,7 +204,7 @@ export class PicturePool implements PictureSource {
     }
     this.#idle.push(memory);
     this.#idleBytes += bytesOf(memory.frame);
-    // The oldest go first: a size no longer asked for would stay for ever otherwise.
+    // The oldest are freed first; else a size that nobody asks for any more would stay for ever.
     while (this.#idleBytes > this.#idleLimit) {
       const oldest = this.#idle.shift()!;
       this.#idleBytes -= bytesOf(oldest.frame);

@@ -1,6 +1,6 @@
 /**
- * Scales pictures with libswscale, and sets them upright. One context per pair of sizes is kept, since making one costs
- * more than using it.
+ * Scales pictures with libswscale, and turns them upright. One context per pair of sizes is kept, because making one
+ * costs more than using it.
  */
 import { AV_PIX_FMT_YUV420P, SWS_AREA, SWS_BILINEAR } from 'node-av/constants';
 import { avImageCopy2, SoftwareScaleContext } from 'node-av/lib';
@@ -9,10 +9,10 @@ import type { FittedPicture, Fitting, Picture, PictureScaler } from '../../media
 import { nativeOf, type PicturePool, planesAt } from './picture-pool.ts';
 import { isSideways, isUpright, turnPicture } from './turn.ts';
 
-/** Contexts kept; 17 users rarely have more sizes than this between them. */
+/** How many contexts are kept; 17 users together rarely have more sizes. */
 const CONTEXT_LIMIT = 32;
 
-/** The part of a source that is shown, and the even size it is shown at. */
+/** The part of a source that is shown, and the even size at which it is shown. */
 type Cut = { x: number; y: number; width: number; height: number; toWidth: number; toHeight: number };
 
 export class Scaler implements PictureScaler {
@@ -27,7 +27,7 @@ export class Scaler implements PictureScaler {
   scale(picture: Picture, target: Fitting): FittedPicture {
     const { orientation } = picture;
     if (!orientation || isUpright(orientation)) return this.#fit(picture, target);
-    // It is turned when it is as small as it will be. Fitting is the same lying and standing, so it may be done before.
+    // Turned after scaling, when it is small. Fitting works the same lying and standing, so it can come first.
     const sideways = isSideways(orientation);
     const lying = this.#fit(picture, sideways ? { ...target, width: target.height, height: target.width } : target);
     try {
@@ -40,7 +40,7 @@ export class Scaler implements PictureScaler {
     }
   }
 
-  /** As sent, whatever its orientation. */
+  /** Fits the picture as it was sent, without regard to its orientation. */
   #fit(picture: Picture, target: Fitting): FittedPicture {
     const cut = cutFor(picture.width, picture.height, target);
     const place = { x: evenFloor((target.width - cut.toWidth) / 2), y: evenFloor((target.height - cut.toHeight) / 2) };
@@ -108,9 +108,12 @@ export class Scaler implements PictureScaler {
   }
 }
 
-/** What of a `width`×`height` source is shown in the target, and how large. Source offsets and shown sizes are even. */
+/**
+ * Which part of a `width`×`height` source is shown in the target, and how large. Source offsets and shown sizes are
+ * even.
+ */
 export function cutFor(width: number, height: number, target: Fitting): Cut {
-  // Which side is the longer one, compared without division so that equal shapes are found equal.
+  // Which side is longer; compared without a division, so that equal shapes are found equal.
   const wider = width * target.height > target.width * height;
   if (target.render === 'crop') {
     const cutWidth = wider ? Math.max(2, evenRound((height * target.width) / target.height)) : width;

@@ -1,5 +1,6 @@
 /**
- * ScreenGrabber: pictures of the top left corner of an X screen, at a steady rate, with the moment each was read.
+ * ScreenGrabber: pictures of the top left corner of an X screen, at a steady rate, each with the moment at which it was
+ * read.
  */
 import {
   AV_CODEC_ID_RAWVIDEO,
@@ -39,9 +40,9 @@ export type ReadPicture = { picture: NativePicture; utcUs: UtcUs; changed: boole
 export class ScreenGrabber {
   readonly #context: FormatContext;
   readonly #packet: Packet;
-  /** Hands on a packet's own memory as a frame's. Asked for its bytes, node-av copies a packet. */
+  /** Turns a packet's memory into a frame without copying. node-av copies a packet when it is asked for its bytes. */
   readonly #decoder: CodecContext;
-  /** What is read next, and what was read last, which the next picture is compared with. */
+  /** The frame that is read next, and the last one, with which the next is compared. */
   #frames: [Frame, Frame];
   #last: Buffer | undefined;
   readonly #scaler: SoftwareScaleContext;
@@ -79,8 +80,8 @@ export class ScreenGrabber {
   }
 
   /**
-   * The next picture, when it is due; the caller frees it. `utcUs` is the wall time it was read at, microseconds;
-   * `changed` whether any pixel differs from the one before. Resolves to undefined after `close`.
+   * The next picture, when it is due; the caller frees it. `utcUs` is the wall time at which it was read, microseconds;
+   * `changed` tells whether any pixel differs from the one before. Resolves to undefined after `close`.
    * @throws Fault `screen-unreadable` when the screen has gone
    */
   async next(): Promise<ReadPicture | undefined> {
@@ -112,15 +113,15 @@ export class ScreenGrabber {
   }
 
   /**
-   * V8 counts a view as memory of its size until it is collected, and would collect all the time. One that is detached
-   * counts no more.
+   * Until a view is collected V8 counts it as memory of its size, and would collect all the time. A detached view does
+   * not count.
    */
   #forgetLast(): void {
     if (this.#last) (this.#last.buffer as ArrayBuffer).transfer(0);
     this.#last = undefined;
   }
 
-  /** To be called when no `next` is under way. */
+  /** Call it when no `next` is under way. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;

@@ -1,6 +1,6 @@
 /**
- * Text as pictures, drawn by libass: any script that an installed font has, in its own direction. DejaVu, which comes
- * along, has Latin, Greek, Cyrillic, Hebrew, Arabic and more; fonts of the system are asked for the others.
+ * Text as pictures, drawn by libass: any script for which a font is installed, in its own direction. The bundled DejaVu
+ * has Latin, Greek, Cyrillic, Hebrew, Arabic and more; the system's fonts are used for others.
  */
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -12,16 +12,16 @@ import { freeFrame, newFrame } from './native-frames.ts';
 import { NativePicture, tagColor } from './picture-pool.ts';
 
 export type TextStyle = {
-  /** Of each picture, in pixels; even. What is wider is cut. */
+  /** Size of each picture, in pixels; even. Wider text is cut. */
   width: number;
   height: number;
-  /** From the top of the highest letters to the foot of the lowest, pixels. */
+  /** From the top of the highest letters to the bottom of the lowest, pixels. */
   lineHeight: number;
-  /** `mono` has letters of one width. */
+  /** In `mono` all letters are equally wide. */
   font: 'sans' | 'mono';
-  /** Where on the picture: in the middle, or as far as `margin` from its left edge. */
+  /** Where the text stands: in the middle, or `margin` from the left edge. */
   align: { kind: 'center' } | { kind: 'left'; margin: number };
-  /** Luma, 16 to 235, of the letters, of what is round them up to `outlineWidth`, and of all else. */
+  /** Luma, 16 to 235, of the letters, of the outline up to `outlineWidth` round them, and of the ground. */
   ink: number;
   outline: number;
   ground: number;
@@ -30,14 +30,14 @@ export type TextStyle = {
 
 const FONTS = join(dirname(fileURLToPath(import.meta.resolve('dejavu-fonts-ttf/package.json'))), 'ttf');
 const FONT_NAMES = { sans: 'DejaVu Sans', mono: 'DejaVu Sans Mono' } as const;
-/** How wide a letter of the `mono` font is, by its line's height: 1233 of 2384 units of the font. */
+/** Width of a letter of the `mono` font as a part of its line's height: 1233 of the font's 2384 units. */
 export const MONO_WIDTH = 0.5173;
-/** So far from the ground's luma a sample is part of the text. */
+/** A sample that differs this much from the ground's luma is part of the text. */
 const INK_STEPS = 6;
 
 /**
- * One picture of each text, in greys. The caller frees them. Rejects with a Fault when text cannot be drawn at all; a
- * letter that no font has is drawn as a box.
+ * One grey picture of each text. The caller frees them. Rejects with a Fault when no text can be drawn; a letter that
+ * no font has is drawn as a box.
  */
 export async function drawTexts(texts: readonly string[], style: TextStyle): Promise<NativePicture[]> {
   const { width, height } = style;
@@ -84,7 +84,7 @@ export async function drawTexts(texts: readonly string[], style: TextStyle): Pro
   }
 }
 
-/** Where the text on a picture of `drawTexts` ends at the right, in pixels; 0 where there is none. */
+/** Where the text on a picture of `drawTexts` ends at the right, in pixels; 0 when there is none. */
 export function inkWidth({ planes, strides, width, height }: Picture, ground: number): number {
   for (let x = width - 1; x >= 0; x--)
     for (let y = 0; y < height; y++) if (Math.abs(planes[0][y * strides[0] + x]! - ground) > INK_STEPS) return x + 1;
@@ -107,12 +107,12 @@ function groundOf({ width, height, ground }: TextStyle) {
   }
 }
 
-/** The texts as a script of Advanced SubStation Alpha, each shown for a second of its own. */
+/** The texts as a script of Advanced SubStation Alpha, in which each is shown for one second. */
 function scriptOf(texts: readonly string[], style: TextStyle): string {
   const { width, height, lineHeight, font, align, ink, outline, outlineWidth } = style;
   const margin = align.kind === 'left' ? Math.round(align.margin) : 0;
   const anchor = align.kind === 'left' ? 4 : 5;
-  // Encoding -1 has libass find out from the letters in which direction the text runs.
+  // With encoding -1 libass finds the direction of the text from its letters.
   const values = [FONT_NAMES[font], lineHeight, greyOf(ink), greyOf(outline), 1, outlineWidth, 0, anchor, margin, 0, 0];
   const lines = texts.map(
     (text, second) => `Dialogue: ${momentOf(second)},${momentOf(second + 1)},Text,${escaped(text)}`,
@@ -122,7 +122,7 @@ function scriptOf(texts: readonly string[], style: TextStyle): string {
     'ScriptType: v4.00+',
     `PlayResX: ${width}`,
     `PlayResY: ${height}`,
-    // Nothing is broken into lines, and an outline is as wide as it says.
+    // Text is not broken into lines, and an outline has exactly the given width.
     'WrapStyle: 2',
     'ScaledBorderAndShadow: yes',
     '[V4+ Styles]',
@@ -146,9 +146,9 @@ function greyOf(luma: number): string {
   return `&H00${value.toString(16).padStart(2, '0').repeat(3).toUpperCase()}`;
 }
 
-/** Text as libass draws it letter by letter: it takes braces and backslashes for orders otherwise. */
+/** Text that libass draws letter by letter: otherwise it takes braces and backslashes for commands. */
 function escaped(text: string): string {
-  // A word joiner is not seen, and what follows the backslash is no order then.
+  // A word joiner is invisible, and after it the backslash begins no command.
   return text
     .replace(/\\/g, '\\\u2060')
     .replace(/[{}]/g, '\\$&')

@@ -1,16 +1,16 @@
 /**
- * Raises the sampling rate of telephone sound by a whole factor: a windowed sinc in one phase per output sample.
- * Samples in and out stay in a fixed relation, so that a stream with gaps keeps its place in time.
+ * Raises the sampling rate of telephone sound by a whole factor, with a windowed sinc in one phase per output sample.
+ * Samples in and out are in a fixed relation, so that a stream with gaps keeps its place in time.
  */
 
 /**
- * Input samples that one output sample is made of. More would ring longer, fewer would leave more of the mirrored
+ * How many input samples make one output sample. More would ring longer, fewer would leave more of the mirrored
  * spectrum.
  */
 const TAPS = 24;
 
 export class Upsampler {
-  /** How much later in the output what goes in comes out, in output samples. */
+  /** By how many output samples the output is delayed. */
   readonly delaySamples: number;
   readonly #factor: number;
   /** By phase, then from the newest input sample to the oldest. */
@@ -47,7 +47,7 @@ export class Upsampler {
   }
 }
 
-/** Each phase passes a constant unchanged. */
+/** A constant passes each phase unchanged. */
 function phasesOf(factor: number): Float32Array[] {
   const center = (TAPS * factor) / 2;
   return Array.from({ length: factor }, (_, phase) => {

@@ -1,6 +1,6 @@
 /**
- * Decodes H.264, VP8, VP9 and AV1 to pictures, in the calling thread, one access unit at a time.
- * Damage in the stream never throws: pictures carry a mark, and units that gave nothing are counted.
+ * Decodes H.264, VP8, VP9 and AV1 to pictures, in the calling thread, one access unit at a time. Damage in the stream
+ * never throws: pictures are marked, and units that gave nothing are counted.
  */
 
 import {
@@ -29,10 +29,10 @@ import type { VideoCodec, VideoColor } from '../../media/track.ts';
 import { freeFrame, freePacket, newFrame, newPacket } from './native-frames.ts';
 import { NativePicture, tagColor } from './picture-pool.ts';
 
-/** `damaged`: concealed, or predicted from something that was; holds from the damage to the next key frame. */
+/** `damaged`: concealed, or predicted from a damaged picture; true from the damage to the next key frame. */
 export type DecodedPicture = { picture: NativePicture; ptsUs: RecordingUs; damaged: boolean };
 
-/** For AV1 FFmpeg's first choice is dav1d; its own decoder needs hardware. */
+/** For AV1 FFmpeg prefers dav1d; its own decoder needs hardware. */
 const CODEC_IDS = {
   h264: AV_CODEC_ID_H264,
   vp8: AV_CODEC_ID_VP8,
@@ -40,22 +40,22 @@ const CODEC_IDS = {
   av1: AV_CODEC_ID_AV1,
 } as const;
 
-/** More than a decoder ever holds back. */
+/** More units than a decoder ever holds back. */
 const MAX_HELD = 64;
 
-/** What the sender said of a picture beside the stream. */
+/** What the sender said of a picture outside the stream. */
 type Said = { color?: VideoColor | undefined; orientation?: Orientation | undefined };
 
 export class VideoDecoder {
   readonly codec: VideoCodec;
   #context: CodecContext;
   #packet: Packet;
-  /** What the next picture is received into. */
+  /** The next picture is received into it. */
   #frame: Frame;
   #closed = false;
   #converter: SoftwareScaleContext | undefined;
   #damaged = false;
-  /** What was said of the units that are in the decoder, by their times. */
+  /** What was said of the units in the decoder, by their times. */
   #said = new Map<bigint, Said>();
   #undecodable = 0;
 
@@ -67,16 +67,16 @@ export class VideoDecoder {
     this.#frame = newFrame();
   }
 
-  /** Access units so far that FFmpeg refused. */
+  /** How many access units FFmpeg has refused. */
   get undecodable(): number {
     return this.#undecodable;
   }
 
   /**
-   * Decodes one access unit (Annex B, one VP8 or VP9 frame, one AV1 temporal unit) and returns what is ready, in order
-   * of presentation; with B-frames that is later units' time. The caller frees the pictures.
-   * @param sample.color what the sender said of its colours beside the stream, which VP8 has no room for
-   * @param sample.orientation what it said of how the picture stands; the picture carries it
+   * Decodes one access unit (Annex B, one VP8 or VP9 frame, one AV1 temporal unit) and returns the finished pictures,
+   * in display order; with B-frames they come with later units. The caller frees the pictures.
+   * @param sample.color what the sender said of its colours outside the stream, where VP8 has no place for it
+   * @param sample.orientation how the sender said the picture stands; the picture carries it
    */
   decode(sample: {
     data: Buffer;
@@ -101,7 +101,8 @@ export class VideoDecoder {
   }
 
   /**
-   * Returns the pictures held back for reordering. The decoder takes new units afterwards, starting with a key frame.
+   * Returns the pictures that were held back for reordering. Afterwards the decoder takes new units, starting with a
+   * key frame.
    */
   flush(): DecodedPicture[] {
     this.#context.sendPacketSync(null);
@@ -160,11 +161,11 @@ export class VideoDecoder {
   #say(pts: bigint, { color, orientation }: Said): void {
     this.#said.set(pts, { color, orientation });
     const [oldest] = this.#said.keys();
-    // Of units that give no picture nobody asks.
+    // Units that give no picture would never be asked about.
     if (this.#said.size > MAX_HELD && oldest !== undefined) this.#said.delete(oldest);
   }
 
-  /** The frame as Picture promises it. Nearly always it is that already. */
+  /** The frame as Picture promises it. Nearly always it is so already. */
   #toPlain(frame: Frame): Frame | undefined {
     if (isPlain(frame)) return frame;
     const plain = newFrame();
@@ -172,8 +173,8 @@ export class VideoDecoder {
     plain.width = frame.width;
     plain.height = frame.height;
     tagColor(plain);
-    // Range and matrix are converted. A different transfer would be too, which changes brightness: what a sender calls
-    // sRGB is shown as it is everywhere else.
+    // Only range and matrix are converted. Converting the transfer would change the brightness: what a sender calls
+    // sRGB is shown unconverted everywhere else.
     plain.colorTrc = frame.colorTrc;
     plain.colorPrimaries = frame.colorPrimaries;
     this.#converter ??= newConverter();
@@ -192,10 +193,9 @@ function openDecoder(codec: VideoCodec): CodecContext {
   if (!decoder) throw new Fault('codec-missing', `this FFmpeg build has no ${codec} decoder`, { blame: 'self' });
   const context = new CodecContext();
   context.allocContext3(decoder);
-  // More threads would each hold a picture back.
+  // Each further thread would hold a picture back.
   context.threadCount = 1;
-  // It makes H.264 forget that pictures are not always sent in the order they are shown in; others hold none back for
-  // it.
+  // With this flag H.264 pictures come in decode order instead of display order; the other codecs do not reorder.
   if (codec !== 'h264') context.setFlags(AV_CODEC_FLAG_LOW_DELAY);
   context.pktTimebase = new Rational(1, 1_000_000);
   const result = context.open2Sync(decoder);

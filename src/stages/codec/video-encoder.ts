@@ -24,12 +24,12 @@ export type VideoEncoderOptions = {
   /** Even. */
   width: number;
   height: number;
-  /** The grid of frame indexes: frame n is shown at n / fps seconds. */
+  /** Frame n is shown at n / fps seconds. */
   fps: number;
   bitrateKbps: number;
   /** An IDR comes at the first frame on or after each multiple of this, counted in frame indexes. */
   keyIntervalFrames: number;
-  /** Encoder threads. Left out: as many as the size and rate need to keep up. */
+  /** Encoder threads; when left out, as many as the size and rate need to keep up. */
   threads?: number;
 };
 
@@ -39,7 +39,7 @@ export class VideoEncoder {
   readonly fps: number;
   /** SPS and PPS, Annex B. */
   readonly extradata: Buffer;
-  /** What the parameter sets say of colours; containers say the same. */
+  /** The colours that the parameter sets tell; containers tell the same. */
   readonly color: ColorTags;
   readonly #keyIntervalFrames: number;
   #context: CodecContext;
@@ -65,9 +65,9 @@ export class VideoEncoder {
   }
 
   /**
-   * Encodes one canvas as frame `frameIndex`, larger than the last; indexes may be left out. Resolves with the units
-   * that are ready, in order: with lookahead they belong to earlier frames. The canvas is shared while it is read, so
-   * the caller may free it at once. Await each call before the next.
+   * Encodes one canvas as frame `frameIndex`, larger than the last; indexes may be left out. Resolves with the finished
+   * units, in order: with lookahead they belong to earlier frames. The canvas is shared while it is read, so the caller
+   * may free it at once. Await each call before the next.
    */
   async encode(canvas: Picture, frameIndex: number, options: { keyFrame?: boolean } = {}): Promise<EncodedSample[]> {
     invariant(!this.#closed && !this.#busy, 'one call of a video encoder at a time, and none after close');
@@ -83,7 +83,7 @@ export class VideoEncoder {
       frame.pts = BigInt(frameIndex);
       frame.pictType = keyFrame ? AV_PICTURE_TYPE_I : AV_PICTURE_TYPE_NONE;
       check(await this.#context.sendFrame(frame), 'encoding a frame');
-      // The work was done by sendFrame; this only fetches.
+      // sendFrame did the work; this only fetches the result.
       return this.#fetch();
     } finally {
       picture.free();
@@ -91,7 +91,7 @@ export class VideoEncoder {
     }
   }
 
-  /** Ends the stream and resolves with all that was held back. Only `close` may follow. */
+  /** Ends the stream and resolves with everything that was held back. Only `close` may follow. */
   async flush(): Promise<EncodedSample[]> {
     invariant(!this.#closed && !this.#busy, 'one call of a video encoder at a time, and none after close');
     if (this.#lastIndex < 0) return [];
@@ -179,7 +179,7 @@ function openEncoder(options: VideoEncoderOptions): CodecContext {
   context.threadCount = options.threads ?? threadsFor(width * height * fps);
   Object.assign(context, PICTURE_COLOR);
   context.setFlags(AV_CODEC_FLAG_GLOBAL_HEADER);
-  // Options go in one by one: node-av 6.1 frees a Dictionary given to open2 twice, which ends the process.
+  // Options are set one by one: node-av 6.1 frees a Dictionary given to open2 twice, which ends the process.
   const settings: [string, string][] = [
     ['preset', 'veryfast'],
     ['profile', 'high'],
@@ -215,7 +215,7 @@ function check(result: number, doing: string): void {
   throw new Fault('encode-failed', `${doing} failed: ${FFmpegError.strerror(result)}`, { blame: 'self' });
 }
 
-/** The first unit begins with x264's note of its own settings (an SEI), placed where strict readers expect the SPS. */
+/** The first unit begins with an SEI about x264's settings, where strict readers expect the SPS. */
 function withoutLeadingSei(unit: Buffer): Buffer {
   if (nalTypeAt(unit, 0) !== 6) return unit;
   const next = unit.indexOf(Buffer.from([0, 0, 1]), 4);

@@ -1,6 +1,6 @@
 /**
- * ActiveSpeaker: who speaks, by how loud users are. It hears in windows of 50 ms that are counted from the recording's
- * zero, so what it says of a moment depends on what was heard before it and on nothing else. Pure.
+ * ActiveSpeaker: who speaks, by how loud users are. It hears in windows of 50 ms, counted from the recording's zero, so
+ * what it says of a moment depends only on what was heard before. Pure.
  */
 import type { ActiveSpeakerState } from '../../contract/line/active-speaker-state.ts';
 import type { RecordingUs } from '../../kernel/time.ts';
@@ -10,37 +10,37 @@ import type { Sound } from '../../media/frame.ts';
 const WINDOW_SAMPLES = 2400;
 const WINDOW_US = 50_000;
 
-/** Whose level is above this, dBFS, is heard to speak. */
+/** A user whose level is above this, dBFS, is speaking. */
 const SPEECH_DB = -50;
-/** Silence, as far as levels go down. */
+/** The lowest level; it means silence. */
 const FLOOR_DB = -100;
-/** How far a level goes towards a louder window. */
+/** How far a level moves towards that of a louder window. */
 const RISE = 0.5;
-/** How fast a level falls, dB in a window: 60 dB/s, so pauses between words do not count. */
+/** How fast a level falls, dB per window: 60 dB/s, so that pauses between words do not count. */
 const FALL_DB = 3;
 /**
- * Attack: so long one must speak before being taken for the speaker, 0.3 s. A window in which one is heard counts two,
- * and one in which one is not takes one away: words are not without pauses, and a cough is no speech.
+ * Attack: a user must speak this long to become the speaker, 0.3 s. A window with speech counts two and one without
+ * takes one away, because words have pauses, and a cough is no speech.
  */
 const ATTACK = 12;
-/** Release: so long the speaker must be silent before somebody else may follow who is not louder, windows. */
+/** Release: after the speaker was silent for this many windows, a user who is not louder may follow. */
 const RELEASE = 10;
-/** Who is louder than a speaker by this, dB, for so many windows, follows one who still speaks. */
+/** A user who is louder than the speaker by this many dB, for this many windows, follows a speaker who still speaks. */
 const LOUDER_DB = 6;
 const LOUDER = 20;
-/** Hold: so long a speaker stays whoever else speaks, windows. */
+/** Hold: a speaker stays for this many windows, whoever else speaks. */
 const HOLD = 30;
-/** Windows ahead of what was decided that are kept: sound comes a little before its moment. */
+/** How many windows ahead of the last decision are kept: sound comes a little before its moment. */
 const MAX_AHEAD = 40;
 
-/** A user who was heard. Counts are of windows and end where they say nothing more. */
+/** A user who was heard. Counts are of windows, and stop where they no longer matter. */
 type Voice = {
   levelDb: number;
-  /** As of `ATTACK`. */
+  /** Counted as described at `ATTACK`. */
   speaking: number;
-  /** For how long the level was below what counts as speech. */
+  /** How long the level has been below that of speech. */
   silent: number;
-  /** For how long it was louder than the speaker's. */
+  /** How long the level has been above the speaker's. */
   louder: number;
 };
 
@@ -50,25 +50,25 @@ export class ActiveSpeaker {
   /** The first window that is not decided on. */
   #next = 0;
   readonly #voices = new Map<string, Voice>();
-  /** Who spoke, the last one first. */
+  /** Who has spoken, the last one first. */
   #recent: string[] = [];
   /** For how long the first of them has been the speaker. */
   #held = 0;
 
-  /** Those present who have spoken, the speaker first; who was silent all the time is not among them. */
+  /** Present users who have spoken, the speaker first; users who were always silent are not among them. */
   get recent(): readonly string[] {
     return this.#recent;
   }
 
-  /** Goes on from a sample, counted from the recording's zero, with nothing heard yet. */
+  /** Goes on from a sample, counted from the recording's zero, without having heard anything. */
   seek(position: number): void {
     const next = Math.floor(position / WINDOW_SAMPLES);
     this.restore({ next, energies: [], voices: [], recent: [], held: 0 });
   }
 
   /**
-   * A user's sound from `startSample` on, counted from the recording's zero. What lies in windows that are decided on
-   * is left out.
+   * A user's sound from `startSample` on, counted from the recording's zero. Sound in windows that have been decided is
+   * left out.
    */
   add(uid: string, startSample: number, { channels, samples }: Sound): void {
     const start = Math.round(startSample);
@@ -81,8 +81,8 @@ export class ActiveSpeaker {
   }
 
   /**
-   * Decides on all windows that end by `untilUs`.
-   * @param presentAt who is there at a moment, in join order: of those equally loud the first is taken
+   * Decides all windows that end by `untilUs`.
+   * @param presentAt who is in the channel at a moment, in join order: of equally loud users the first is chosen
    */
   advance(untilUs: RecordingUs, presentAt: (atUs: RecordingUs) => readonly string[]): void {
     const end = Math.floor(untilUs / WINDOW_US);
@@ -93,7 +93,7 @@ export class ActiveSpeaker {
     }
   }
 
-  /** For another one that goes on as this one would. */
+  /** The state for another one that goes on in the same way. */
   save(): ActiveSpeakerState {
     return {
       next: this.#next,
@@ -104,7 +104,7 @@ export class ActiveSpeaker {
     };
   }
 
-  /** Goes on where another one stood. */
+  /** Goes on from another one's state. */
   restore({ next, energies, voices, recent, held }: ActiveSpeakerState): void {
     this.#next = next;
     this.#energies = new Map(energies.map(({ window, users }) => [window, new Map(users)]));
@@ -132,7 +132,7 @@ export class ActiveSpeaker {
     for (const uid of present) this.#hear(uid, energies?.get(uid) ?? 0);
     const speaker = this.#recent[0];
     const voice = speaker === undefined ? undefined : this.#voices.get(speaker);
-    // Then there is nobody to be held.
+    // Nobody is left who could be held.
     if (hasLeft) this.#held = HOLD;
     this.#held = Math.min(HOLD, this.#held + 1);
     const follower = this.#followerOf(speaker, voice, present);
@@ -145,7 +145,7 @@ export class ActiveSpeaker {
   #hear(uid: string, energy: number): void {
     const heardDb = Math.max(FLOOR_DB, 10 * Math.log10(energy / WINDOW_SAMPLES));
     const known = this.#voices.get(uid);
-    // Who was never heard is not kept.
+    // Users who were never heard are not kept.
     if (!known && heardDb <= SPEECH_DB) return;
     const voice = known ?? { levelDb: FLOOR_DB, speaking: 0, silent: 0, louder: 0 };
     this.#voices.set(uid, voice);
@@ -156,7 +156,7 @@ export class ActiveSpeaker {
     voice.silent = voice.levelDb > SPEECH_DB ? 0 : Math.min(RELEASE, voice.silent + 1);
   }
 
-  /** Who becomes the speaker now, if somebody does. */
+  /** The user who becomes the speaker now, if anybody does. */
   #followerOf(
     speaker: string | undefined,
     { levelDb: speakerDb, silent }: Pick<Voice, 'levelDb' | 'silent'> = { levelDb: FLOOR_DB, silent: RELEASE },

@@ -1,6 +1,6 @@
 /**
- * Blends a translucent picture over a canvas. Rare enough (custom layouts with alpha below 1) to be plain loops over
- * the planes.
+ * Blends a translucent picture over a canvas. It is needed so rarely (custom layouts with alpha below 1) that plain
+ * loops over the planes will do.
  */
 import type { Picture } from '../../media/frame.ts';
 

@@ -1,6 +1,4 @@
-/**
- * A colour as a Picture holds it (8-bit limited range, BT.601), and filling a rectangle with it.
- */
+/** A colour as a Picture holds it (8-bit limited range, BT.601), and a rectangle filled with it. */
 import type { Picture } from '../../media/frame.ts';
 
 export type Color = { luma: number; cb: number; cr: number };
@@ -19,7 +17,7 @@ export function toColor(hex: string): Color {
   };
 }
 
-/** Fills an even rectangle that lies inside the picture. */
+/** Fills an even rectangle inside the picture. */
 export function fill(
   picture: Picture,
   rect: { x: number; y: number; width: number; height: number },

@@ -1,13 +1,13 @@
 /**
- * Fades at the edges of sound that is cut: where a hold is taken out, what was before it and what comes after it meet
- * in the middle of two waves. Pure.
+ * Fades at the edges of cut sound: where a hold is taken out, what was before it and what comes after it meet in the
+ * middle of two waves. Pure.
  */
 import type { Sound } from '../../media/frame.ts';
 
-/** Length of fades, 5 ms, as of the mixer's. */
+/** Length of the fades, 5 ms, as in the mixer. */
 const FADE_SAMPLES = 240;
 
-/** How far sound is from the edges next to it, samples from its beginning and from its end; infinite without any. */
+/** How far the nearest edges are from the sound's beginning and from its end, samples; infinite when there is none. */
 export type Edges = { sinceEdge: number; untilEdge: number };
 
 /** The same sound, faded in where an edge is right before it and out where one is right after it. */

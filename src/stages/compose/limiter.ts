@@ -1,23 +1,23 @@
 /**
- * A peak limiter for a sum of voices: leaves anything below −3 dBFS alone, never passes full scale, and turns down
- * ahead of a peak so that nothing clicks.
+ * A peak limiter for a sum of voices: it leaves everything below −3 dBFS unchanged, never passes full scale, and turns
+ * down ahead of a peak so that nothing clicks.
  */
 
 /** −3 dBFS. */
 const KNEE = 10 ** (-3 / 20);
-/** What the loudest sum approaches. */
+/** The value that the loudest sum approaches. */
 const CEILING = 0.99;
-/** How far ahead a peak is seen, samples at 48 kHz: 2.7 ms. */
+/** How far ahead peaks are seen, samples at 48 kHz: 2.7 ms. */
 export const LIMITER_HOP = 128;
 /** Share of the way back to full gain per hop; about 90 ms to two thirds. */
 const RELEASE = 0.03;
 
 export class Limiter {
-  /** The gain at the next sample to come. */
+  /** The gain at the next sample. */
   #gain = 1;
   #started = false;
 
-  /** At the next sample; undefined before the first. */
+  /** The gain at the next sample; undefined before the first. */
   get gain(): number | undefined {
     return this.#started ? this.#gain : undefined;
   }
@@ -31,18 +31,18 @@ export class Limiter {
   /**
    * Limits samples in place.
    * @param block all channels, of one length
-   * @param ahead the samples that follow, up to LIMITER_HOP of them, only looked at
+   * @param ahead the samples that follow, up to LIMITER_HOP of them; they are only read
    */
   process(block: Float32Array[], ahead: Float32Array[]): void {
     const total = block[0]?.length ?? 0;
     let peak = peakOf(block, 0, Math.min(LIMITER_HOP, total));
-    // Nobody could look ahead at the very first samples.
+    // The very first samples have nothing before them from which the gain could change gradually.
     if (!this.#started) this.#gain = gainFor(peak);
     this.#started = true;
     for (let start = 0; start < total; start += LIMITER_HOP) {
       const end = Math.min(total, start + LIMITER_HOP);
       const nextPeak = end < total ? peakOf(block, end, Math.min(total, end + LIMITER_HOP)) : 0;
-      // A short last hop looks on into what follows the block, as far as a full hop would reach.
+      // A short last hop looks on into what follows the block, as far as a full hop would.
       const seenInBlock = end < total ? Math.min(total, end + LIMITER_HOP) - end : 0;
       const aheadPeak = seenInBlock < LIMITER_HOP ? peakOf(ahead, 0, LIMITER_HOP - seenInBlock) : 0;
       const wanted = gainFor(Math.max(peak, nextPeak, aheadPeak));
@@ -60,14 +60,14 @@ export class Limiter {
       for (let i = start; i < end; i++) {
         gain += step;
         const value = samples[i]! * gain;
-        // Reached only when a voice was added after its place had been looked at.
+        // Only needed when a voice was added after its place had been looked at.
         samples[i] = Math.max(-1, Math.min(1, value));
       }
     }
   }
 }
 
-/** Loud peaks are squeezed into the room above the knee, the louder the more. */
+/** Peaks are squeezed into the room above the knee, louder ones more. */
 function gainFor(peak: number): number {
   if (peak <= KNEE) return 1;
   const room = CEILING - KNEE;

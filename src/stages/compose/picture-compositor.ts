@@ -1,6 +1,6 @@
 /**
- * Puts the users' pictures on one canvas. A picture is scaled once, when it is new; a canvas is touched only where it
- * differs from what it should show; and a canvas somebody else still reads is never written to.
+ * Puts the users' pictures on one canvas. A picture is scaled once, when it is new; a canvas is changed only where it
+ * differs from what it should show; and a canvas that somebody else still reads is never written to.
  */
 import { invariant } from '../../kernel/fault.ts';
 import type { FittedPicture, Layer, Picture, PictureBlender, PictureScaler, PictureSource } from '../../media/frame.ts';
@@ -17,35 +17,35 @@ export type PictureCompositorOptions = {
   blender: PictureBlender;
 };
 
-/** Something that is drawn over pictures, or between them. */
+/** Something that is drawn over or between pictures. */
 export type Overlay = {
-  /** Its top left corner on the canvas, on which all of it lies. Even. */
+  /** Its top left corner on the canvas, which it must not leave. Even. */
   x: number;
   y: number;
-  /** As placements have it. */
+  /** As in placements. */
   z: number;
-  /** As of `Tick.pictures`, what looks different is another object. */
+  /** As in `Tick.pictures`: a different look is a different object. */
   drawn: { kind: 'picture'; picture: Picture } | { kind: 'layer'; layer: Layer };
 };
 
 export type Tick = {
   placements: Placement[];
   /**
-   * The picture to show for each user; the compositor reads it during the call and keeps nothing of it. One user's next
-   * picture is another object.
+   * The picture to show for each user; the compositor reads it only during the call. A user's next picture is another
+   * object.
    */
   pictures: ReadonlyMap<string, Picture | undefined>;
   /** `#RRGGBB` */
   background: string;
   /**
-   * Covers that colour: a picture of the canvas' size. As of `pictures`, another one is another object, and this one
-   * lives as long as it is shown.
+   * Covers the background colour: a picture of the canvas's size. Like `pictures`, a different one is another object;
+   * this one lives as long as it is shown.
    */
   backdrop?: Picture | undefined;
   overlays?: readonly Overlay[] | undefined;
 };
 
-/** One user's picture as it is shown, and what it was made from. */
+/** One user's picture as it is shown, and its source. */
 type Shown = FittedPicture & {
   source: Picture;
   width: number;
@@ -60,15 +60,15 @@ type Paint =
   | { kind: 'blended'; picture: Picture; alpha: number }
   | { kind: 'layer'; layer: Layer };
 
-/** A rectangle to draw. `version` changes with the pixels and with nothing else. */
+/** A rectangle to draw. `version` changes exactly when the pixels do. */
 type Item = { rect: PixelRect; paint: Paint; version: number };
 
-/** Where everything lies. Two canvases of one scene differ in pixels only. */
+/** Where everything lies. Two canvases with the same scene differ only in pixels. */
 type Scene = { key: string; background: string; backdrop: Picture | undefined };
 
 type Canvas = { picture: Picture; scene: Scene | undefined; versions: number[] };
 
-/** Canvases held at most: one being shown, one being encoded, one to draw on. */
+/** At most this many canvases are held: one is shown, one is encoded, one is drawn on. */
 const CANVAS_LIMIT = 3;
 
 export class PictureCompositor {
@@ -92,14 +92,14 @@ export class PictureCompositor {
     this.#blender = options.blender;
   }
 
-  /** True when the last `compose` returned the canvas of the one before, untouched. */
+  /** True when the last `compose` returned the same canvas as the one before, unchanged. */
   get unchanged(): boolean {
     return this.#unchanged;
   }
 
   /**
-   * The canvas for one tick. It stays the compositor's and keeps its pixels until the next call; who needs it for
-   * longer shares it, and it is left alone until that share is freed.
+   * The canvas for one tick. The compositor owns it and keeps its pixels until the next call. Whoever needs it longer
+   * shares it, and it is not written to until that share is freed.
    */
   compose(tick: Tick): Picture {
     const items = this.#layOut(tick);
@@ -119,7 +119,7 @@ export class PictureCompositor {
     return canvas.picture;
   }
 
-  /** Frees all pictures held. Calling it again does nothing. */
+  /** Frees all pictures. Calling it again does nothing. */
   close(): void {
     for (const shown of this.#shown.values()) shown.picture.free();
     this.#shown.clear();
@@ -127,7 +127,7 @@ export class PictureCompositor {
     this.#current = undefined;
   }
 
-  /** Scales what is new and says what goes where, bottom-most first. */
+  /** Scales new pictures and says where everything goes, the lowest first. */
   #layOut(tick: Tick): Item[] {
     const items: (Item & { z: number })[] = [];
     const placed = new Set<string>();
@@ -187,7 +187,7 @@ export class PictureCompositor {
     return shown;
   }
 
-  /** A canvas nobody else reads; the one shown now if possible, because it needs the least drawing. */
+  /** A canvas that nobody else reads; if possible the one shown now, because it needs the least drawing. */
   #writableCanvas(): Canvas {
     const current = this.#current;
     if (current && this.#pictures.exclusive(current.picture)) return current;
@@ -206,12 +206,12 @@ export class PictureCompositor {
   #redrawAll(canvas: Canvas, items: Item[], scene: Scene): void {
     const whole = { x: 0, y: 0, width: this.width, height: this.height };
     const first = items[0];
-    // One opaque picture over everything needs no background under it.
+    // When one opaque picture covers everything no background is needed.
     if (first?.paint.kind !== 'opaque' || !covers(first.rect, whole)) this.#clear(canvas.picture, whole, scene);
     for (const item of items) this.#draw(canvas.picture, item);
   }
 
-  /** Draws the items whose pixels changed, and with them what lies over or shows through them. */
+  /** Draws the items whose pixels changed, together with what lies over them or shows through them. */
   #redrawChanged(canvas: Canvas, items: Item[], scene: Scene): void {
     const dirty = items.map((item, i) => item.version !== canvas.versions[i]);
     for (let grown = true; grown; ) {
@@ -219,7 +219,7 @@ export class PictureCompositor {
       for (let low = 0; low < items.length; low++) {
         for (let high = low + 1; high < items.length; high++) {
           if (dirty[low] === dirty[high] || !overlap(items[low]!.rect, items[high]!.rect)) continue;
-          // What lies over a redrawn item is drawn again; what lies under one only when it shows through.
+          // An item over a redrawn one is drawn again; an item under one only when it shows through.
           if (dirty[high] && items[high]!.paint.kind === 'opaque') continue;
           dirty[low] = true;
           dirty[high] = true;

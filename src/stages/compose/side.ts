@@ -1,15 +1,13 @@
-/**
- * Puts a user's sound on one side of a stereo sum. Pure.
- */
+/** Puts a user's sound on one side of a stereo mix. Pure. */
 import type { Side } from '../../contract/line/stereo.ts';
 
-/** Of both sides alike: a user whose two channels are one is as loud there as before. */
+/** Gain when a stereo sound goes to one side: a user whose channels are equal stays as loud as before. */
 const HALF = 0.5;
 
 /**
- * Two channels with all of the sound on `side`. Where it was on another side before, it moves there within the first
- * `fade` samples: at once would be a step in the wave, and a click.
- * @param channels two, which are left as they are
+ * Two channels with the whole sound on `side`. A sound that was on another side moves within the first `fade` samples:
+ * an abrupt change would be a step in the wave, and a click.
+ * @param channels two channels, which are not changed
  */
 export function toSide(channels: Float32Array[], side: Side, before: Side, fade: number): Float32Array[] {
   if (side === 'both' && before === 'both') return channels;

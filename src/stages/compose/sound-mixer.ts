@@ -14,18 +14,18 @@ export type SoundMixerOptions = {
   channels: 1 | 2;
   /** How far ahead of `take` sound may be added. */
   aheadMs?: number;
-  /** False where one user alone is in it, whose sound cannot add up to more than it was. */
+  /** False for a mixer with a single user, whose sound cannot exceed full scale. */
   limited?: boolean;
 };
 
-/** A block that begins this close to the end of the one before continues it: 3 ms. */
+/** A block continues the one before when it begins this close to its end: 3 ms. */
 const SNAP_SAMPLES = 144;
-/** Below this, 0.5 ms, a block's error is jitter of its timestamp and not worth correcting. */
+/** A smaller error of a block's position than this, 0.5 ms, is jitter of its timestamp and not corrected. */
 const DRIFT_SAMPLES = 24;
-/** A block is stretched or squeezed by at most this share to make up for drift; half a percent is not heard. */
+/** A block is stretched or squeezed by at most this share to correct drift; half a percent is not heard. */
 const MAX_STRETCH = 0.005;
 /**
- * Near the end of what can be joined on, by up to this: a stream's clock is slewed as fast after a late first report.
+ * Used when the error is almost too large to join blocks: after a late first report a stream's clock is slewed as fast.
  */
 const URGENT_STRETCH = 0.05;
 /** Length of fades, 5 ms. */
@@ -36,13 +36,13 @@ const FORGET_SAMPLES = SOUND_RATE;
 type Voice = {
   /** Where this user's sound ends. */
   end: number;
-  /** The last samples written, for fading on from them; fewer when fewer were written. */
+  /** The last samples written, from which a fade continues; fewer when fewer were written. */
   tail: Float32Array[];
-  /** True when the fade after `end` has been written: what comes next begins anew. */
+  /** True when the fade after `end` has been written, so that the next sound begins anew. */
   released: boolean;
-  /** True when sound was left out since the last that was written, so the next may not join on to it. */
+  /** True when sound has been left out since the last that was written, so that the next must not join it. */
   cut: boolean;
-  /** Where this user's last sound was put. */
+  /** Where this user's last sound was heard. */
   side: Side;
 };
 
@@ -68,24 +68,24 @@ export class SoundMixer {
     return this.#position;
   }
 
-  /** Samples so far that came after their place had been taken. */
+  /** How many samples came after their place had been taken. */
   get lateSamples(): number {
     return this.#late;
   }
 
-  /** Samples so far that lay too far ahead to be kept. */
+  /** How many samples were too far ahead to be kept. */
   get earlySamples(): number {
     return this.#early;
   }
 
-  /** Goes on from `position` with nothing added yet. */
+  /** Goes on from `position` without any sound. */
   seek(position: number): void {
     this.#position = position;
     this.#voices.clear();
     for (const samples of this.#ring) samples.fill(0);
   }
 
-  /** For a mixer that goes on as this one would. */
+  /** The state for a mixer that goes on in the same way. */
   save(): SoundMixerState {
     let end = this.#position;
     // A voice that ended was faded out beyond its end.
@@ -100,7 +100,7 @@ export class SoundMixer {
     };
   }
 
-  /** Goes on where another one, of as many channels, stood. */
+  /** Goes on from the state of another mixer with the same number of channels. */
   restore(state: SoundMixerState): void {
     this.seek(state.position);
     this.#ring.forEach((ring, channel) => {
@@ -115,15 +115,16 @@ export class SoundMixer {
   }
 
   /**
-   * Adds a user's sound that begins at `startSample`. What overlaps sound of the same user, or is late, is left out.
-   * @param side where it is heard, in a mixer of two channels; one who is moved glides there
+   * Adds a user's sound that begins at `startSample`. Sound that overlaps other sound of the user, or is late, is left
+   * out.
+   * @param side where it is heard, in a mixer of two channels; a user who is moved glides there
    */
   add(uid: string, startSample: number, sound: Sound, side: Side = 'both'): void {
     if (sound.samples === 0) return;
     const start = Math.round(startSample);
     const voice = this.#voices.get(uid);
     const error = voice ? start - voice.end : 0;
-    // Three blocks' worth of the fastest slew: where blocks are long, one of them alone moves further than 3 ms.
+    // Three blocks at the fastest slew: where blocks are long, a single one moves further than 3 ms.
     const snap = Math.max(SNAP_SAMPLES, 3 * URGENT_STRETCH * sound.samples);
     const joins = voice !== undefined && !voice.released && !voice.cut && Math.abs(error) <= snap;
     const input = this.#onSide(this.#toChannels(sound), side, joins ? voice.side : side);
@@ -133,7 +134,7 @@ export class SoundMixer {
       return;
     }
     if (voice && start + sound.samples <= voice.end) {
-      // What follows this need not follow what is there.
+      // Sound after this need not continue what is there.
       voice.cut = true;
       return;
     }
@@ -141,7 +142,7 @@ export class SoundMixer {
     next.side = side;
     if (!voice) this.#voices.set(uid, next);
     this.#release(next);
-    // Sound before the voice's end is there already; of one that starts anew nothing is.
+    // Sound before the voice's end is there already; a voice that starts anew has none.
     const from = voice ? Math.max(start, voice.end) : start;
     this.#write(next, from, input, from - start, true);
   }
@@ -153,7 +154,7 @@ export class SoundMixer {
       `a block of ${count} samples is longer than the mixer holds`,
     );
     const end = this.#position + count;
-    // Nothing follows these voices in time, so they fade out here. Sound arriving later for them fades in.
+    // These voices have no sound that follows in time, so they fade out here. Sound that arrives later fades in.
     for (const voice of this.#voices.values()) if (voice.end < end + LIMITER_HOP) this.#release(voice);
     const channels = this.#read(this.#position, count);
     this.#limiter?.process(channels, this.#read(end, LIMITER_HOP));
@@ -173,7 +174,7 @@ export class SoundMixer {
     this.#late += late;
     this.#early += length - kept;
     if (kept <= late) {
-      // All of it too late: the voice still moves on in time. All of it too early: it was never heard.
+      // When all of it is too late the voice still moves on in time. When all of it is too early it was never heard.
       if (kept > 0 && position + kept > voice.end) {
         voice.end = position + kept;
         voice.tail = [];
@@ -181,7 +182,7 @@ export class SoundMixer {
       }
       return;
     }
-    // Sound cut at its beginning starts in the middle of a wave.
+    // Sound whose beginning was cut off starts in the middle of a wave.
     const fade = fadeIn || late > 0 ? Math.min(FADE_SAMPLES, kept - late) : 0;
     input.forEach((samples, channel) => {
       const ring = this.#ring[channel]!;
@@ -199,9 +200,7 @@ export class SoundMixer {
     voice.cut = false;
   }
 
-  /**
-   * Lets a voice fade out after its end, as its wave would have gone on.
-   */
+  /** Fades a voice out after its end, as its wave would have gone on. */
   #release(voice: Voice): void {
     if (voice.released) return;
     voice.released = true;
@@ -249,9 +248,8 @@ export class SoundMixer {
 }
 
 /**
- * The input made a little longer or shorter, so that a block that continues another also drifts towards where it
- * belongs.
- * @param urgent an error of more than so many samples is made up for as fast as it may
+ * The input made a little longer or shorter, so that a block that continues another drifts towards its proper place.
+ * @param urgent a larger error than this many samples is corrected as fast as possible
  */
 function stretch(input: Float32Array[], error: number, urgent: number): Float32Array[] {
   const length = input[0]?.length ?? 0;

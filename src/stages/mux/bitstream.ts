@@ -1,6 +1,4 @@
-/**
- * The little of H.264 Annex B, AAC ADTS and Opus that remuxing needs. Pure.
- */
+/** The small parts of H.264 Annex B, AAC ADTS and Opus that remuxing needs. Pure. */
 
 const NAL_SPS = 7;
 const NAL_PPS = 8;
@@ -13,7 +11,7 @@ export function parameterSetsOf(annexB: Buffer): Buffer {
   while (start >= 0) {
     const next = annexB.indexOf(START_CODE, start + 3);
     let end = next < 0 ? annexB.length : next;
-    // Zeros before a start code belong to the code, not to the unit, which never ends in one.
+    // Zeros before a start code belong to the code, not to the unit, which never ends in zero.
     while (end > start + 3 && annexB[end - 1] === 0) end--;
     const type = (annexB[start + 3] ?? 0) & 31;
     if (type === NAL_SPS || type === NAL_PPS) parts.push(Buffer.from([0]), START_CODE, annexB.subarray(start + 3, end));
@@ -22,14 +20,14 @@ export function parameterSetsOf(annexB: Buffer): Buffer {
   return Buffer.concat(parts);
 }
 
-/** The payload of one ADTS frame (ISO 14496-3 §1.A.2), or undefined when `frame` is none. */
+/** The payload of one ADTS frame (ISO 14496-3 §1.A.2); undefined when `frame` is not one. */
 export function withoutAdts(frame: Buffer): Buffer | undefined {
   if (!isAdts(frame)) return undefined;
   const hasCrc = (frame[1]! & 1) === 0;
   return frame.subarray(hasCrc ? 9 : 7);
 }
 
-/** The AudioSpecificConfig (ISO 14496-3 §1.6.2) of one ADTS frame, or undefined when `frame` is none. */
+/** The AudioSpecificConfig (ISO 14496-3 §1.6.2) of one ADTS frame; undefined when `frame` is not one. */
 export function audioConfigOf(frame: Buffer): Buffer | undefined {
   if (!isAdts(frame)) return undefined;
   const objectType = (frame[2]! >> 6) + 1;
@@ -42,13 +40,13 @@ export function audioConfigOf(frame: Buffer): Buffer | undefined {
 
 function isAdts(frame: Buffer): boolean {
   if (frame.length < 9 || frame[0] !== 0xff || (frame[1]! & 0xf6) !== 0xf0) return false;
-  // A frame that a torn file cut short is none.
+  // A frame that was cut short does not count.
   return (((frame[3]! & 3) << 11) | (frame[4]! << 3) | (frame[5]! >> 5)) === frame.length;
 }
 
 /**
- * The AudioSpecificConfig of AAC-LC at 48 kHz (ISO/IEC 14496-3 §1.6.2.1): object type 2, rate index 3, as many
- * channels.
+ * The AudioSpecificConfig of AAC-LC at 48 kHz (ISO/IEC 14496-3 §1.6.2.1): object type 2, rate index 3, and the number
+ * of channels.
  */
 export function aacConfig(channels: 1 | 2): Buffer {
   const config = Buffer.alloc(2);
@@ -57,9 +55,10 @@ export function aacConfig(channels: 1 | 2): Buffer {
 }
 
 /**
- * The Opus packet with its count of frames told, where it is one byte long: one or two frames of no bytes, as senders
- * say silence. It means the same (RFC 6716 §3.2.5), and FFmpeg's MPEG-TS muxer refuses packets below two bytes. Two
- * frames of different length (code 2) take two bytes at least, so what claims to be such is left as it is.
+ * The Opus packet with an explicit count of frames, if it is one byte long: that is one or two empty frames, by which
+ * senders mean silence. The meaning stays the same (RFC 6716 §3.2.5), and FFmpeg's MPEG-TS muxer refuses packets below
+ * two bytes. Two frames of different length (code 2) take at least two bytes, so a single byte that claims to be such a
+ * packet does not change.
  */
 export function withFrameCount(packet: Buffer): Buffer {
   const toc = packet[0];

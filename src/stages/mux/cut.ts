@@ -4,20 +4,20 @@
 import type { StreamUs } from '../../kernel/time.ts';
 import type { EncodedSample } from '../../media/sample.ts';
 
-/** A slice takes at least this much before it may end. */
+/** A slice may end only when it is this long. */
 const MIN_SLICE_US = 15_000_000;
-/** An H.264 slice ends here even without a key frame. */
+/** An H.264 slice of this length ends even without a key frame. */
 export const FORCED_SLICE_US = 330_000_000;
 export const FORCED_SLICE_BYTES = 50_000_000;
 
-/** What has gone into the slice or file so far. */
+/** What the slice or file holds so far. */
 export type Written = { startUs: StreamUs; bytes: number };
 
 type Moment = Pick<EncodedSample, 'kind' | 'keyFrame' | 'ptsUs'>;
 
 /**
- * True when `next` must begin a new slice: with video, a key frame once 15 s are full, or anything once H.264 has gone
- * on for 5.5 minutes or 50 MB and `forced`; without video, the first sound once 15 s are full.
+ * True when `next` must begin a new slice. With video: at a key frame once 15 s are full, or at anything once an H.264
+ * slice has reached 5.5 minutes or 50 MB and `forced` is set. Without video: at the first sound once 15 s are full.
  */
 export function endsSlice(next: Moment, slice: Written, hasVideo: boolean, forced = true): boolean {
   const lengthUs = next.ptsUs - slice.startUs;

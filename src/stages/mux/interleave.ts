@@ -1,13 +1,15 @@
 /**
- * Interleaver: puts sound and picture, which come out of their encoders at different delays, into one order by time.
- * A key frame comes out before any sound of its own time and after all earlier sound, so that a file cut at it divides
- * both kinds at the same moment.
+ * Interleaver: puts sound and picture, which their encoders delay differently, into one order by time. A key frame
+ * comes before any sound of the same time and after all earlier sound, so that a file cut at it divides both kinds at
+ * the same moment.
  */
 import type { StreamUs } from '../../kernel/time.ts';
 import type { EncodedSample } from '../../media/sample.ts';
 import type { MediaKind } from '../../media/track.ts';
 
-/** How far one kind may run ahead of a silent other one. A one-frame-per-second encoder looks a dozen seconds ahead. */
+/**
+ * How far one kind may run ahead of a silent other kind. An encoder at one frame a second looks a dozen seconds ahead.
+ */
 export const MAX_HELD_US = 30_000_000;
 
 type Held = { orderUs: StreamUs; sample: EncodedSample };
@@ -16,14 +18,14 @@ export class Interleaver {
   #held: { kind: MediaKind; queue: Held[] }[];
   #keyUs = Number.NEGATIVE_INFINITY;
 
-  /** @param kinds the kinds of sample that will come */
+  /** @param kinds which kinds of sample will come */
   constructor(kinds: readonly MediaKind[]) {
     // Picture first: at equal times it wins.
     const order: MediaKind[] = ['video', 'audio'];
     this.#held = order.filter((kind) => kinds.includes(kind)).map((kind) => ({ kind, queue: [] }));
   }
 
-  /** Decode time of the first sample that is held; undefined when none is. */
+  /** Decode time of the first held sample; undefined when none is held. */
   get firstHeldUs(): StreamUs | undefined {
     const firsts = this.#held.flatMap(({ queue }) => (queue[0] ? [queue[0].sample.dtsUs] : []));
     return firsts.length > 0 ? Math.min(...firsts) : undefined;
@@ -33,7 +35,7 @@ export class Interleaver {
   push(sample: EncodedSample): EncodedSample[] {
     let orderUs = sample.ptsUs;
     if (sample.kind === 'video') {
-      // With B-frames a key frame is decoded earlier than it is shown; what it begins, begins when it is shown.
+      // With B-frames a key frame is decoded earlier than it is shown; what begins with it begins when it is shown.
       if (sample.keyFrame) this.#keyUs = Math.max(this.#keyUs, sample.ptsUs);
       orderUs = Math.max(sample.dtsUs, this.#keyUs);
     }
@@ -46,7 +48,7 @@ export class Interleaver {
     });
   }
 
-  /** Returns all that is held; no more will come. */
+  /** Returns everything that is held; no more will come. */
   flush(): EncodedSample[] {
     return this.#take((queues) => queues.some((queue) => queue.length > 0));
   }

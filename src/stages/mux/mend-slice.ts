@@ -1,6 +1,4 @@
-/**
- * Mends the slice that a dead recorder was writing: what is whole in it becomes a finished file.
- */
+/** Mends the slice that a dead recorder was writing: its whole part becomes a finished file. */
 
 import { rename, stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -17,7 +15,7 @@ import { cutToPackets } from './ts/ts-slices.ts';
 import { WebmContainer } from './webm/webm-container.ts';
 
 export type MendedSlice = {
-  /** Of its samples, from recording zero. A transport stream's are modulo its 26.5 hours. */
+  /** Times of its samples, from the recording's zero. Those of a transport stream are modulo its 26.5 hours. */
   startUs: StreamUs;
   endUs: StreamUs;
   bytes: number;
@@ -27,9 +25,9 @@ export type MendedSlice = {
 };
 
 /**
- * Finishes `<name>.part` in `dir` as `name`. A transport stream is whole wherever it ends; the other containers are
- * written anew, without what was torn.
- * @returns undefined, leaving all as it is, when nothing of it can be used. Throws a Fault when it cannot be written.
+ * Finishes `<name>.part` in `dir` as `name`. A transport stream is whole wherever it ends; files of other containers
+ * are written anew without the torn part.
+ * @returns undefined, changing nothing, when none of it can be used. Throws a Fault when it cannot be written.
  */
 export async function mendSlice(dir: string, name: string): Promise<MendedSlice | undefined> {
   const path = join(dir, name);
@@ -56,7 +54,7 @@ export async function mendSlice(dir: string, name: string): Promise<MendedSlice 
     }
     anew?.container.end(true, found.endUs);
   } catch (error) {
-    // Too little of it was written to be a slice.
+    // Too little was written to be a slice.
     if (error instanceof Fault && error.code === 'slice-unreadable') return undefined;
     throw error;
   } finally {
@@ -79,14 +77,14 @@ function sizeOf({ width, height }: { width: number; height: number }): { width: 
   return { width, height };
 }
 
-/** Undefined for what needs not be written anew. */
+/** Undefined for a file that need not be written anew. */
 function containerOf(name: string, { video, audio }: Streams): SliceContainer | undefined {
   if (name.endsWith('.m4s') && audio) return new Fmp4Container(audio);
   if (name.endsWith('.webm') && video?.codec && video.codec !== 'h264') return new WebmContainer(video.codec);
   return undefined;
 }
 
-/** A slice torn within its first sample may end the search for its streams with any error. */
+/** A slice that is torn within its first sample may end the search for its streams with any error. */
 async function probeOf(path: string): Promise<Streams> {
   try {
     return await probeSlice(path);
@@ -95,7 +93,7 @@ async function probeOf(path: string): Promise<Streams> {
   }
 }
 
-/** The samples before the tear; a reader may call what it finds there an error. */
+/** The samples before the tear; a reader may report an error at the tear. */
 async function* wholeSamples(path: string): ReturnType<typeof readSamples> {
   const samples = readSamples(path);
   for (;;) {

@@ -1,6 +1,6 @@
 /**
- * The names of a recording's files (contract §4.1). Pure. A name never holds a separator, so none can climb out of a
- * folder.
+ * The names of a recording's files (contract §4.1). Pure. A name never holds a separator, so no file can lie outside
+ * its folder.
  */
 import { invariant } from '../../kernel/fault.ts';
 import { utcStamp } from '../../kernel/time.ts';
@@ -9,8 +9,8 @@ import { utcStamp } from '../../kernel/time.ts';
 const MAX_CNAME_CHARACTERS = 180;
 
 /**
- * `<sid>_<cname>`, where every character of `cname` that is not an ASCII letter, digit or `-` has become `-`
- * (the contract's special characters, `_` among them, and anything no file name should hold).
+ * `<sid>_<cname>`, where every character of `cname` that is not an ASCII letter, digit or `-` becomes `-` (the
+ * contract's special characters, `_` among them, and anything that no file name should hold).
  * @param sid 32 lowercase hex characters
  */
 export function baseName(sid: string, cname: string): string {
@@ -24,15 +24,13 @@ export function playlistName(base: string): string {
   return `${base}.m3u8`;
 }
 
-/**
- * `<base>__uid_s_<uid>__uid_e_<type>`: the base of the files of one user's stream, `av` for those of sound and picture.
- */
+/** `<base>__uid_s_<uid>__uid_e_<type>`: how the names of one user's files begin; `av` means sound and picture. */
 export function userBaseName(base: string, uid: string, type: 'audio' | 'video' | 'av'): string {
   invariant(/^\d{1,10}$/.test(uid), 'a uid is a decimal integer');
   return `${base}__uid_s_${uid}__uid_e_${type}`;
 }
 
-/** The row that a user's fragments of sound count in; no file of that name is written. */
+/** Names the row in which a user's fragments of sound are counted; no file with this name is written. */
 export function fragmentRowName(base: string, uid: string): string {
   return `${userBaseName(base, uid, 'av')}_audio.m4s`;
 }
@@ -73,15 +71,15 @@ export function reportName(base: string): string {
 }
 
 export type SliceNameParts = {
-  /** All before the stamp: the base of the stream's files. */
+  /** Everything before the stamp: how the names of the stream's files begin. */
   base: string;
   startUtcMs: number;
   extension: string;
-  /** Of a recording of single users; `recording` is the base of all its files. */
+  /** For a recording of single users; `recording` is how the names of all its files begin. */
   user: { recording: string; uid: string; type: 'audio' | 'video' | 'av' } | undefined;
 };
 
-/** Takes `sliceName` apart; undefined when it is none. */
+/** Takes the parts of a `sliceName`; undefined for another name. */
 export function readSliceName(name: string): SliceNameParts | undefined {
   const match = /^(.+)_(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d{3})\.(ts|webm|m4s)$/.exec(name);
   if (!match) return undefined;

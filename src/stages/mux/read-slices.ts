@@ -1,6 +1,6 @@
 /**
- * Reads slices of this server (MPEG-TS, WebM, fragmented MP4) back into samples on the recording's clock, for what is
- * made of them later: MP4s, mixes, and what a crash left.
+ * Reads slices of this server (MPEG-TS, WebM, fragmented MP4) back into samples in the recording's time, to make
+ * something of them later: MP4s, mixes, or files that a crash left unfinished.
  */
 
 import {
@@ -28,14 +28,14 @@ export type SliceCodec = VideoCodec | 'aac' | 'opus';
 
 export type SliceSample = EncodedSample & {
   codec: SliceCodec;
-  /** Of AAC: the AudioSpecificConfig (ISO 14496-3 §1.6.2), which a decoder needs. */
+  /** For AAC: the AudioSpecificConfig (ISO 14496-3 §1.6.2), which a decoder needs. */
   config?: Buffer | undefined;
 };
 
 const TS_RATE = 90_000;
-/** Transport stream times have 33 bits and start over after 26.5 hours. */
+/** Transport stream times have 33 bits and wrap after 26.5 hours. */
 const TS_WRAP = 2 ** 33;
-/** Of a picture that is its slice's only one. */
+/** Duration of a picture that is the only one of its slice. */
 const ONE_PICTURE_US = 33_333;
 
 const CODECS = new Map<number, { kind: MediaKind; codec: SliceCodec }>([
@@ -47,14 +47,14 @@ const CODECS = new Map<number, { kind: MediaKind; codec: SliceCodec }>([
   [AV_CODEC_ID_OPUS, { kind: 'audio', codec: 'opus' }],
 ]);
 
-/** The value that is `ticks` modulo 2^33 and nearest to `near`. */
+/** The value that equals `ticks` modulo 2^33 and is nearest to `near`. */
 export function unwrapTs(ticks: number, near: number): number {
   return ticks + Math.round((near - ticks) / TS_WRAP) * TS_WRAP;
 }
 
 /**
- * What the slice at `path` holds, from its first key frame and first sound.
- * Throws a Fault when it is no slice of ours.
+ * The streams of the slice at `path`, told by its first key frame and first sound. Throws a Fault when it is no slice
+ * of ours.
  */
 export async function probeSlice(path: string): Promise<Streams> {
   using input = await Input.open(path);
@@ -93,7 +93,8 @@ function audioStreamOf({ stream, codec }: Lane, data: Buffer): AudioStream | und
 }
 
 /**
- * The samples of the slices at `paths`, in file order; `readSamples` of each. @param nearUs as there, for the first
+ * The samples of the slices at `paths`, in file order, as `readSamples` gives them.
+ * @param nearUs as in `readSamples`, for the first slice
  */
 export async function* readSlices(paths: readonly string[], nearUs: RecordingUs = 0): AsyncGenerator<SliceSample> {
   let near = nearUs;
@@ -105,13 +106,14 @@ export async function* readSlices(paths: readonly string[], nearUs: RecordingUs 
 }
 
 /**
- * The samples of the slice at `path`, in file order, with times from recording zero. A picture lasts until the next. A
- * torn last packet is left out. Throws a Fault for a file that is no slice of ours.
- * @param nearUs where in the recording it lies, to half a day; a transport stream's own times repeat after a day
+ * The samples of the slice at `path`, in file order, with times from the recording's zero. A picture lasts until the
+ * next. A torn last packet is left out. Throws a Fault for a file that is no slice of ours.
+ * @param nearUs the slice's approximate place in the recording, to half a day; the times of a transport stream repeat
+ * after a day
  */
 export async function* readSamples(path: string, nearUs = 0): AsyncGenerator<SliceSample> {
   using input = await Input.open(path);
-  /** Samples behind a picture whose end is not known yet. */
+  /** Samples after a picture whose end is not known yet. */
   let held: SliceSample[] = [];
   let pictureUs = ONE_PICTURE_US;
   let near = nearUs;
@@ -136,7 +138,7 @@ export async function* readSamples(path: string, nearUs = 0): AsyncGenerator<Sli
 type Lane = { stream: Stream; kind: MediaKind; codec: SliceCodec };
 type InputPacket = { lane: Lane; pts: number; dts: number; duration: number; keyFrame: boolean; data: Buffer };
 
-/** FFmpeg's name of a container, given so that it does not guess another from a damaged file. */
+/** FFmpeg's name of each container; without it FFmpeg may guess another one from a damaged file. */
 const FORMATS = { ts: 'mpegts', webm: 'matroska', m4s: 'mov' } as const;
 
 /** One opened slice. */
@@ -193,7 +195,7 @@ class Input implements Disposable {
     }
   }
 
-  /** On the recording's clock; undefined for sound that is not whole. */
+  /** The sample in the recording's time; undefined for sound that is incomplete. */
   sampleOf({ lane, data, ...packet }: InputPacket, nearUs: StreamUs): SliceSample | undefined {
     const { kind, codec, stream } = lane;
     const { num, den } = stream.timeBase;

@@ -1,6 +1,6 @@
 /**
- * How a file becomes a finished one: written under `.part`, synced, then renamed, so that a name without `.part` always
- * means a whole file, whatever the machine did in between.
+ * How a file is finished: it is written under `.part`, synced, then renamed, so that a name without `.part` always
+ * means a whole file, whatever happened to the machine.
  */
 import { open, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
@@ -21,7 +21,7 @@ export async function finishPart(path: string): Promise<number> {
     await file.close();
   }
   await rename(partPath(path), path);
-  // The rename itself lasts only once the folder is on disk.
+  // The rename itself is lasting only once the folder is on disk.
   const folder = await open(dirname(path), 'r');
   try {
     await folder.sync();

@@ -1,7 +1,4 @@
-/**
- * What both muxers share at the FFmpeg edge: the description of a stream, checked calls, and a sample as an FFmpeg
- * packet.
- */
+/** What both muxers share at the FFmpeg edge: descriptions of streams, checked calls, and samples as FFmpeg packets. */
 
 import {
   AV_CHANNEL_LAYOUT_MONO,
@@ -29,9 +26,9 @@ import type { RotateEvent } from '../../media/segment.ts';
 import type { MediaKind, VideoCodec } from '../../media/track.ts';
 
 /**
- * H.264. `extradata` is SPS and PPS in Annex B; every IDR sample carries them in-band as well. One that is
- * passed on as it came has no steady frame rate, says its colours itself, and may do without `extradata`. Of the other
- * codecs (MP4 only) AV1 needs `extradata`, its configuration record.
+ * H.264: `extradata` is SPS and PPS in Annex B; every IDR sample also carries them in band. A stream that is passed on
+ * has no steady frame rate, tells its colours itself, and may lack `extradata`. Of the other codecs (only in MP4) AV1
+ * needs `extradata`, its configuration record.
  */
 export type VideoStream = {
   /** H.264 when left out. */
@@ -40,12 +37,12 @@ export type VideoStream = {
   height: number;
   fps?: number;
   extradata?: Buffer | undefined;
-  /** What the stream itself says of its colours: some players believe only the container's word for it. */
+  /** The colours that the stream itself tells: some players believe only the container. */
   color?: StreamColor | undefined;
   /** How players are to turn the pictures, anticlockwise degrees (MP4 only). */
   rotate?: RotateEvent['rotate'] | undefined;
 };
-/** In FFmpeg's names; numbers of H.273. */
+/** Named as in FFmpeg; the numbers are H.273's. */
 type StreamColor = Pick<CodecParameters, 'colorRange' | 'colorSpace' | 'colorPrimaries' | 'colorTrc'>;
 /** AAC-LC, whose `extradata` is the AudioSpecificConfig (ISO 14496-3 §1.6.2), or Opus as it came, which needs none. */
 export type AudioStream =
@@ -54,7 +51,7 @@ export type AudioStream =
 
 export type Streams = { video?: VideoStream | undefined; audio?: AudioStream | undefined };
 
-/** The kinds that `streams` has. Throws a Fault when there are none. */
+/** The kinds that `streams` contains. Throws a Fault when there are none. */
 export function kindsOf(streams: Streams): MediaKind[] {
   const kinds: MediaKind[] = [];
   if (streams.video) kinds.push('video');
@@ -63,10 +60,12 @@ export function kindsOf(streams: Streams): MediaKind[] {
   return kinds;
 }
 
-/** Linux's numbers, which FFmpeg passes on with a sign: no space, and a quota that is used up. */
+/** Linux's error numbers, which FFmpeg passes on negated: no space, and quota exceeded. */
 const NO_ROOM = new Set([-28, -122]);
 const IO_FAILED = -5;
-/** What FFmpeg's muxers say of a sample that they do not take, as one whose time goes back; the file is sound. */
+/**
+ * What FFmpeg's muxers return for a sample that they refuse, such as one whose time goes back; the file stays sound.
+ */
 const REFUSED = new Set([-1, -22, AVERROR_INVALIDDATA]);
 
 /** Throws a Fault for a negative FFmpeg return code. */
@@ -80,8 +79,8 @@ export function check(code: number, what: string): void {
 }
 
 /**
- * As `check`, of the return code of writing one sample. A Fault with code `sample-refused` says that the sample alone
- * is at fault: the muxer takes what follows.
+ * As `check`, for the return code of writing one sample. A Fault with code `sample-refused` says that only this sample
+ * is at fault: the muxer takes the next ones.
  */
 export function checkSample(code: number, what: string): void {
   if (REFUSED.has(code))
@@ -89,7 +88,7 @@ export function checkSample(code: number, what: string): void {
   check(code, what);
 }
 
-/** A stream of `context` with its rate in ticks per second, as asked of the muxer before the header is written. */
+/** A stream of `context`, with the tick rate that the muxer was asked for before the header was written. */
 export type MuxStream = { stream: Stream; kind: MediaKind };
 
 /**
@@ -129,8 +128,7 @@ function describeVideo(parameters: CodecParameters, video: VideoStream): void {
   parameters.codecType = AVMEDIA_TYPE_VIDEO;
   parameters.codecId = VIDEO_CODEC_IDS[video.codec ?? 'h264'];
   if (video.extradata) parameters.extradata = video.extradata;
-  // MP4 says of VP9 in its index what WebM leaves to the stream. WebRTC sends profile 0: 8 bits, chroma halved both
-  // ways.
+  // MP4's index tells what WebM leaves to the VP9 stream. WebRTC sends profile 0: 8 bits, chroma halved both ways.
   if (video.codec === 'vp9') {
     parameters.format = AV_PIX_FMT_YUV420P;
     parameters.profile = AV_PROFILE_VP9_0;
@@ -143,8 +141,8 @@ function describeVideo(parameters: CodecParameters, video: VideoStream): void {
 }
 
 /**
- * ISO/IEC 14496-12 §6.2.2, as FFmpeg has it: nine numbers, of which those for directions and places have 16 bits behind
- * the point and the last has 30. Turned, the picture is moved back to where its corner was.
+ * The matrix of ISO/IEC 14496-12 §6.2.2, as FFmpeg has it: nine numbers, of which those for directions and places have
+ * 16 fractional bits and the last has 30. A turned picture is moved back to where its corner was.
  */
 function turningMatrix({ rotate, width, height }: VideoStream): Buffer {
   const turns: Partial<Record<number, [a: number, b: number, c: number, d: number, x: number, y: number]>> = {
@@ -174,7 +172,10 @@ function describeAudio(parameters: CodecParameters, audio: AudioStream): void {
   parameters.extradata = audio.extradata;
 }
 
-/** RFC 7845 §5.1. Nothing is skipped at the start: a received stream's times are those of what is heard. */
+/**
+ * As RFC 7845 §5.1 says. Nothing is skipped at the start, because the times of a received stream are those of what is
+ * heard.
+ */
 function opusHead(channels: 1 | 2): Buffer {
   const head = Buffer.alloc(19);
   head.write('OpusHead', 'latin1');
@@ -184,7 +185,7 @@ function opusHead(channels: 1 | 2): Buffer {
   return head;
 }
 
-/** Fills `packet` with `sample`, its times moved by `offsetUs` and counted in `stream`'s ticks. */
+/** Fills `packet` with `sample`; its times are moved by `offsetUs` and converted to `stream`'s ticks. */
 export function fillPacket(packet: Packet, sample: EncodedSample, stream: Stream, offsetUs: number): void {
   const { num, den } = stream.timeBase;
   const ticks = (us: number) => rescale(us, US * num, den);

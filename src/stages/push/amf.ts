@@ -1,6 +1,6 @@
 /**
- * AMF0, in which RTMP's commands are written (Adobe's "Action Message Format -- AMF 0", 2007): what publishing needs of
- * it. Pure.
+ * AMF0, in which RTMP's commands are written (Adobe's "Action Message Format -- AMF 0", 2007): the part that publishing
+ * needs. Pure.
  */
 import { Fault } from '../../kernel/fault.ts';
 
@@ -19,14 +19,14 @@ const MARKER = {
   date: 11,
   longString: 12,
 } as const;
-/** Objects and arrays in each other: no command of RTMP comes near it. */
+/** How deeply objects and arrays may be nested: no command of RTMP comes near it. */
 const MAX_DEPTH = 16;
 
 export function encodeAmf(...values: AmfValue[]): Buffer {
   return Buffer.concat(values.map(encode));
 }
 
-/** All values of a message. Throws a Fault for what is none, or has types that no command has. */
+/** All values of a message. Throws a Fault for a malformed message, and for types that no command has. */
 export function decodeAmf(bytes: Buffer): AmfValue[] {
   const reader = new AmfReader(bytes);
   const values: AmfValue[] = [];

@@ -29,12 +29,12 @@ export type Message = {
 };
 
 export const FIRST_CHUNK_SIZE = 128;
-/** Of messages that a server sends: no answer to a publisher comes near it. */
+/** Size limit of a message from a server: no answer to a publisher comes near it. */
 const MAX_MESSAGE = 1024 * 1024;
 const MAX_CHUNK_STREAMS = 64;
 const EXTENDED = 0xffffff;
 
-/** One chunk stream for each kind of message, so that a picture does not hold up a command. */
+/** Each kind of message has a chunk stream of its own, so that a picture does not hold up a command. */
 function chunkStreamOf(type: number): number {
   switch (type) {
     case MESSAGE.audio:
@@ -81,13 +81,13 @@ type ChunkStream = {
   bytes: number;
 };
 
-/** Puts the chunks that come in back together. It obeys changes of the chunk size itself, and hands them on too. */
+/** Puts incoming chunks together to messages. It follows changes of the chunk size itself, and returns them too. */
 export class ChunkReader {
   #chunkSize = FIRST_CHUNK_SIZE;
   #streams = new Map<number, ChunkStream>();
   #rest: Buffer = Buffer.alloc(0);
 
-  /** The messages that are whole now. Throws a Fault for what no server may send. */
+  /** The messages that are complete now. Throws a Fault for bytes that no server may send. */
   read(bytes: Buffer): Message[] {
     this.#rest = this.#rest.length > 0 ? Buffer.concat([this.#rest, bytes]) : bytes;
     const messages: Message[] = [];
@@ -109,7 +109,7 @@ export class ChunkReader {
     }
   }
 
-  /** The first chunk of `from`, and the message that it ends; undefined when it is not there whole. */
+  /** The first chunk of `from`, and the message that it completes; undefined when the chunk is incomplete. */
   #readChunk(from: Buffer): { bytes: number; message: Message | undefined } | undefined {
     const basic = basicHeader(from);
     if (!basic) return undefined;
@@ -156,7 +156,7 @@ export class ChunkReader {
   }
 }
 
-/** Format and chunk stream (§5.3.1.1); undefined when it is not there whole. */
+/** Format and chunk stream (§5.3.1.1); undefined when the header is incomplete. */
 function basicHeader(from: Buffer): { format: number; id: number; bytes: number } | undefined {
   const first = from[0];
   if (first === undefined) return undefined;

@@ -5,7 +5,7 @@
 import type { EncodedSample } from '../../media/sample.ts';
 import { encodeAmf } from './amf.ts';
 
-/** What is pushed: H.264 and AAC-LC, encoded already. */
+/** What is pushed: H.264 and AAC-LC that is encoded already. */
 export type PushedStreams = {
   /** `extradata` is SPS and PPS in Annex B. */
   video: { width: number; height: number; fps: number; bitrateKbps: number; extradata: Buffer };
@@ -17,10 +17,10 @@ const AVC = 7;
 const AAC = 10;
 const FRAME = { key: 1, inter: 2 } as const;
 const PACKET = { header: 0, data: 1 } as const;
-/** Of AAC it says nothing, and has to be this: 44 kHz, 16 bits, stereo. */
+/** For AAC it means nothing and must be this: 44 kHz, 16 bits, stereo. */
 const SOUND = (AAC << 4) | 0b1111;
 
-/** What is said before the first sample, so that players know what comes. */
+/** Tells players, before the first sample, what will come. */
 export function metadata({ video, audio }: PushedStreams): Buffer {
   return encodeAmf('@setDataFrame', 'onMetaData', {
     width: video.width,
@@ -85,7 +85,7 @@ function unitsOf(annexB: Buffer): Buffer[] {
   while (start >= 0) {
     const next = annexB.indexOf(START_CODE, start + 3);
     let end = next < 0 ? annexB.length : next;
-    // Zeros before a start code belong to the code, not to the unit, which never ends in one.
+    // Zeros before a start code belong to the code, not to the unit, which never ends in zero.
     while (end > start + 3 && annexB[end - 1] === 0) end--;
     if (end > start + 3) units.push(annexB.subarray(start + 3, end));
     start = next;

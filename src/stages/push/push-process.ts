@@ -1,6 +1,6 @@
 /**
- * The process that pushes for one recording: samples that are encoded already come in, and go to every address that is
- * wanted. It ends with its input, and with the recorder that started it.
+ * The process that pushes for one recording: it reads encoded samples and sends them to every wanted address. It ends
+ * with its input, and with the recorder that started it.
  */
 import { AllowedAddresses } from '../../kernel/address.ts';
 import { systemClock } from '../../kernel/clock.ts';
@@ -64,7 +64,7 @@ export function runPushes(): Promise<number> {
     // Without its recorder there is nothing to push.
     process.on('disconnect', () => exit(0));
     process.stdin.on('error', () => exit(0));
-    // The recorder decides what these mean.
+    // The recorder decides what these signals mean.
     process.on('SIGINT', () => {});
     process.on('SIGTERM', () => {});
     process.on('uncaughtException', fail);

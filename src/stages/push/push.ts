@@ -1,6 +1,6 @@
 /**
- * Push: one address that a live stream is sent to, for as long as it is wanted. What ends a connection is followed by
- * another, later each time.
+ * Push: sends a live stream to one address for as long as that is wanted. When a connection ends it makes another one,
+ * each time after a longer wait.
  */
 
 import { isIP, type Socket } from 'node:net';
@@ -23,19 +23,19 @@ export type PushOptions = {
   permits: Destination['permits'];
   resolve?: Destination['resolve'];
   onhold: boolean;
-  /** Its status is another one. */
+  /** The status has changed. */
   onChanged(): void;
 };
 
-/** From the first packet to the server's word that it takes the stream. */
+/** How long it may take from the first packet until the server takes the stream. */
 const CONNECT_TIMEOUT_MS = 10_000;
-/** For one of the addresses that a name leads to. */
+/** How long one of the addresses of a name may take. */
 const ATTEMPT_MS = 3_000;
-/** How long is waited after one failure after the other; the last holds for all that follow. */
+/** How long it waits after each failure in a row; the last wait is repeated. */
 const WAITS_MS = [1_000, 2_000, 4_000, 8_000, 15_000];
-/** What has been published for this long was no failure from the start. */
+/** A stream that was published for this long did not fail from the start. */
 const SETTLED_US = 10_000_000;
-/** For the last bytes to leave. */
+/** How long the last bytes may take to leave. */
 const CLOSE_TIMEOUT_MS = 1_000;
 
 export class Push {
@@ -43,7 +43,7 @@ export class Push {
   readonly #address: RtmpAddress;
   #onhold: boolean;
   #closed = false;
-  /** An attempt to connect, or the connection that came of it. */
+  /** An attempt to connect, or the connection that it led to. */
   #attempt: AbortController | undefined;
   #socket: Duplex | undefined;
   #session: RtmpSession | undefined;
@@ -52,11 +52,11 @@ export class Push {
   #waiting: Timer | undefined;
   #why: string | undefined;
   #connections = 0;
-  /** Of sessions that are over. */
+  /** Bytes sent in sessions that are over. */
   #sentBytes = 0;
   #droppedBytes = 0;
 
-  /** Throws a Fault for what is no address to push to. */
+  /** Throws a Fault when the target is no address to push to. */
   constructor(options: PushOptions) {
     const address = readRtmpAddress(options.target.url);
     if (!address) throw new Fault('push-address', 'there is no RTMP address to push to', { blame: 'caller' });
@@ -77,7 +77,7 @@ export class Push {
     };
   }
 
-  /** A connection stays open over a pause; without one, none is made before its end. */
+  /** An open connection stays open during a pause; when there is none, none is made before the pause ends. */
   hold(onhold: boolean): void {
     if (onhold === this.#onhold) return;
     this.#onhold = onhold;
@@ -90,7 +90,7 @@ export class Push {
     if (!this.#session?.write(sample)) this.#droppedBytes += sample.data.length;
   }
 
-  /** Ends the stream in order. Resolves when the connection is closed, or would not be. */
+  /** Ends the stream in order. Resolves when the connection is closed or has not closed in time. */
   async close(): Promise<void> {
     this.#closed = true;
     this.#waiting?.cancel();
@@ -177,7 +177,7 @@ export class Push {
   }
 }
 
-/** The server has to prove that it is `host`. */
+/** Encrypts the connection; the server must prove that it is `host`. */
 function encrypted(socket: Socket, host: string, signal: AbortSignal): Promise<Duplex> {
   return new Promise((resolve, reject) => {
     const secure = encrypt({ socket, host, ...(isIP(host) === 0 && { servername: host }) });

@@ -1,6 +1,6 @@
 /**
- * Pusher: a recorder's side of the process that pushes for it. Whatever becomes of that process, the recorder never
- * waits for it: what the pipe to it has no room for is left out, one that died or hangs is followed by another.
+ * Pusher: a recorder's side of the process that pushes for it. Whatever happens to that process, the recorder never
+ * waits for it: samples that the pipe has no room for are left out, and a process that died or hangs is replaced.
  */
 
 import type { ChildProcess } from 'node:child_process';
@@ -17,20 +17,20 @@ export type PusherOptions = {
   /** Starts the process, with a pipe as standard input and a channel for messages. */
   start(): ChildProcess;
   clock: Clock;
-  /** Addresses and ranges that may be pushed to beside public ones. */
+  /** Addresses and ranges that may be pushed to besides public ones. */
   networks: readonly string[];
-  /** How each push stands; each second, and at each change. */
+  /** The state of each push; told each second, and at each change. */
   onStates(states: PushState[]): void;
 };
 
-/** What may wait in the pipe: some seconds of the largest pictures. */
+/** How much may wait in the pipe: some seconds of the largest pictures. */
 const MAX_WAITING = 4 * 1024 * 1024;
-/** It tells of itself each second; one that does not for so long hangs. */
+/** The process reports every second; when it has been silent for this long it hangs. */
 const SILENT_US = 15_000_000;
 const LOOK_EVERY_MS = 1_000;
-/** How long is waited before the next process after one that died; the last holds for all that follow. */
+/** How long the recorder waits before it replaces a process that died; the last wait is repeated. */
 const WAITS_MS = [500, 2_000, 8_000, 15_000];
-/** One that lived for so long did not die of its beginning. */
+/** A process that lived for this long did not die of its start. */
 const SETTLED_US = 60_000_000;
 const CLOSE_TIMEOUT_MS = 2_000;
 
@@ -46,9 +46,9 @@ export class Pusher {
   #closed = false;
   #deaths = 0;
   #waiting: Timer | undefined;
-  /** What was counted by processes that are gone, and what never reached one. */
+  /** Counts of processes that are gone, and of samples that reached none. */
   readonly #before = new Map<string, Pick<PushState, 'connections' | 'sentBytes' | 'droppedBytes'>>();
-  /** As the process told last. */
+  /** The latest report of the process. */
   #told = new Map<string, PushState>();
 
   constructor(options: PusherOptions) {
@@ -56,7 +56,7 @@ export class Pusher {
     this.#looking = options.clock.every(LOOK_EVERY_MS, () => this.#look());
   }
 
-  /** Of the process; undefined while there is none. */
+  /** Pid of the process; undefined while there is none. */
   get pid(): number | undefined {
     return this.#running?.child.pid;
   }
@@ -67,7 +67,7 @@ export class Pusher {
     this.#want();
   }
 
-  /** Pushes to these addresses and no others from now on; one whose id stays goes on. */
+  /** From now on pushes to these addresses and no others; one whose id stays goes on. */
   use(targets: readonly PushTarget[]): void {
     this.#targets = targets;
     this.#want();
@@ -76,7 +76,7 @@ export class Pusher {
 
   hold(onhold: boolean): void {
     this.#onhold = onhold;
-    // Of a process that is not there yet nothing else will tell.
+    // A process that does not exist yet reports nothing else.
     if (!this.#running) this.#told.clear();
     this.#want();
     this.#tell();
@@ -93,7 +93,7 @@ export class Pusher {
       this.#count(id, { connections: 0, sentBytes: 0, droppedBytes: sample.data.length });
   }
 
-  /** Ends all pushes in order. Resolves when the process is gone, which is ended by force when it takes too long. */
+  /** Ends all pushes in order. Resolves when the process is gone; one that takes too long is ended by force. */
   async close(): Promise<void> {
     this.#closed = true;
     this.#waiting?.cancel();
@@ -121,7 +121,7 @@ export class Pusher {
       onhold: this.#onhold,
     };
     const child = this.#running?.child;
-    // One that has just died is told of by `close`.
+    // `close` tells of a process that has just died.
     if (child?.connected) child.send(wanted, () => {});
   }
 
@@ -139,7 +139,7 @@ export class Pusher {
     child.on('message', (message) => this.#hear(running, message));
     child.once('error', (error) => this.#lose(running, error.message));
     child.once('close', (code, signal) => this.#lose(running, `it ended with ${signal ?? `exit code ${code}`}`));
-    // A process that is gone reads nothing any more; that it is gone is told by `close`.
+    // A process that is gone reads nothing; `close` tells that it is gone.
     child.stdin?.on('error', () => {});
   }
 
@@ -161,7 +161,7 @@ export class Pusher {
     if (!this.#closed) this.#goOnAfter(running.startedUs, why);
   }
 
-  /** A process that was started at `startedUs` is gone; another one follows. */
+  /** The process that was started at `startedUs` is gone; another one replaces it. */
   #goOnAfter(startedUs: HostUs, why: string): void {
     const { clock } = this.#o;
     for (const { id } of this.#targets) {

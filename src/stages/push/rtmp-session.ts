@@ -1,7 +1,7 @@
 /**
  * RtmpSession: one connection that publishes (Adobe's "Real-Time Messaging Protocol", 1.0): handshake, connect,
- * publish, then what was encoded already. It never waits for its server: what there is no room for is left out, and a
- * server that takes nothing any more is given up.
+ * publish, then the encoded samples. It never waits for its server: samples that there is no room for are left out, and
+ * a server that takes nothing any more is given up.
  */
 
 import { randomBytes } from 'node:crypto';
@@ -17,14 +17,14 @@ import { audioHeader, metadata, type PushedStreams, toPayload, videoHeader } fro
 import { KeyFrameGate } from './key-frame-gate.ts';
 
 export type RtmpSessionOptions = {
-  /** Connected, and encrypted where it is to be. Its one owner is the session from now on. */
+  /** Connected, and encrypted where that is wanted. From now on only the session owns it. */
   socket: Duplex;
   address: RtmpAddress;
   streams: PushedStreams;
   clock: Clock;
   /** The server takes the stream. */
   onPublishing(): void;
-  /** Once: it is over, and why, in words that hold no key. Not after `close`. */
+  /** Called once, when the session is over: why, in words without the key. Not called after `close`. */
   onEnded(why: string): void;
 };
 
@@ -32,16 +32,16 @@ const VERSION = 3;
 const HANDSHAKE = 1536;
 const CHUNK_SIZE = 4096;
 /**
- * The server is asked to confirm what it got each time it is so much: little, as a page that stands still comes to some
- * 10 kB a second, and a server that falls silent is known by what it does not confirm.
+ * How often the server is asked to confirm what it got, in bytes. It is little, because a page that stands still makes
+ * some 10 kB a second, and a server that falls silent is known only by missing confirmations.
  */
 const ACK_BYTES = 8 * 1024;
-/** What may wait for the network: some seconds at 4 Mbit/s. */
+/** How much may wait for the network: some seconds at 4 Mbit/s. */
 const MAX_WAITING = 2 * 1024 * 1024;
-/** A server that takes nothing for so long is silent. */
+/** A server that takes nothing for this long is silent. */
 const SILENT_US = 10_000_000;
 const LOOK_EVERY_MS = 1_000;
-/** So many confirmations show how often a server confirms. */
+/** After this many confirmations it is known how often a server confirms. */
 const MIN_ACKS = 3;
 const PING = { request: 6, response: 7 } as const;
 const CALL = { connect: 1, releaseStream: 2, announce: 3, createStream: 4, publish: 5 } as const;
@@ -54,12 +54,12 @@ export class RtmpSession {
   #phase: 'shakingHands' | 'connecting' | 'publishing' | 'over' = 'shakingHands';
   #heard: Buffer = Buffer.alloc(0);
   #chunkSize = FIRST_CHUNK_SIZE;
-  /** The message stream that is published on. */
+  /** The message stream on which it publishes. */
   #stream = 0;
   /** Decode time of the first picture, milliseconds: the connection's zero. */
   #zeroMs: number | undefined;
   #sentBytes = 0;
-  /** Bytes that came in, and of them those that were confirmed, each time the server wants it. */
+  /** Bytes that came in, how many of them were confirmed, and how often the server wants a confirmation. */
   #received = { bytes: 0, confirmed: 0, window: Number.POSITIVE_INFINITY };
   #acks = { count: 0, last: 0, largestStep: ACK_BYTES };
   #written = 0;
@@ -79,12 +79,12 @@ export class RtmpSession {
     this.#write(Buffer.concat([Buffer.of(VERSION), Buffer.alloc(8), randomBytes(HANDSHAKE - 8)]));
   }
 
-  /** Bytes of sound and picture that went to the server. */
+  /** How many bytes of sound and picture were sent to the server. */
   get sentBytes(): number {
     return this.#sentBytes;
   }
 
-  /** Sends a sample. False when it was left out. */
+  /** Sends a sample. Returns false when it was left out. */
   write(sample: EncodedSample): boolean {
     if (this.#phase !== 'publishing') return false;
     if (!this.#gate.admits(sample, this.#o.socket.writableLength > MAX_WAITING)) return false;
@@ -141,7 +141,8 @@ export class RtmpSession {
     if (this.#heard[0] !== VERSION)
       throw new Fault('rtmp-malformed', 'the server does not speak RTMP', { blame: 'destination' });
     const second = 1 + HANDSHAKE;
-    // The server's own part is echoed as soon as it is there. What it echoes of ours is not compared: some change it.
+    // The server's own part is echoed as soon as it has come. Its echo of ours is not compared, because some servers
+    // change it.
     if (before < second && this.#heard.length >= second) this.#write(this.#heard.subarray(1, second));
     if (this.#heard.length < second + HANDSHAKE) return;
     const rest = this.#heard.subarray(second + HANDSHAKE);
@@ -173,7 +174,7 @@ export class RtmpSession {
         this.#answer(decodeAmf(payload));
         return;
       case MESSAGE.commandAmf3:
-        // As AMF0, behind one byte that says so.
+        // The command is AMF0 too, after one byte that says so.
         this.#answer(decodeAmf(payload.subarray(1)));
         return;
     }
@@ -186,7 +187,7 @@ export class RtmpSession {
         if (call === CALL.createStream && typeof info === 'number') this.#publish(info);
         return;
       case '_error':
-        // Servers that do not know the calls of old encoders say so, and go on.
+        // Servers that do not know the calls of old encoders answer with an error, and go on.
         if (call === CALL.connect || call === CALL.createStream || call === CALL.publish)
           throw refused(info, this.#o.address);
         return;
@@ -245,7 +246,7 @@ export class RtmpSession {
     });
   }
 
-  /** Confirms what came in, each time it is as much as the server said (§5.4.3). */
+  /** Confirms what came in whenever it is as much as the server asked for (§5.4.3). */
   #confirm(): void {
     const { bytes, confirmed, window } = this.#received;
     if (bytes - confirmed < window) return;
@@ -259,7 +260,9 @@ export class RtmpSession {
     this.#acks = { count: count + 1, last: sequence, largestStep: Math.max(largestStep, step) };
   }
 
-  /** The system takes megabytes for a server that reads nothing any more; what it confirms tells of it sooner. */
+  /**
+   * For a server that reads nothing any more the system still takes megabytes; missing confirmations show it sooner.
+   */
   #look(): void {
     const nowUs = this.#o.clock.monoUs();
     const isStuck = this.#unsent > 0 && nowUs - this.#movedUs > SILENT_US;
@@ -290,7 +293,7 @@ function refused(info: AmfValue, address: RtmpAddress): Fault {
 
 const MAX_WORDS = 300;
 
-/** Servers like to repeat the name of the stream, which is its key. */
+/** Servers often repeat the name of the stream, which is its key. */
 function withoutKey(words: string, { app, key }: RtmpAddress): string {
   const [, ...rest] = app.split(/[/?]/);
   const secrets = [key, key.split('?')[0]!, ...rest].filter((secret) => secret !== '');

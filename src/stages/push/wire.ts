@@ -1,7 +1,6 @@
 /**
- * What a recorder and the process that pushes for it say to each other. What is wanted, and what has come of it, are
- * messages of the process's channel; samples come on its standard input, where they may be left out but hold up nothing
- * else.
+ * What a recorder and the process that pushes for it tell each other. What is wanted, and what came of it, are messages
+ * on the process's channel; samples come on its standard input, where they may be left out but hold up nothing else.
  */
 import { z } from 'zod';
 import { PUSH_STATUSES, pushTargetSchema } from '../../contract/line/push.ts';
@@ -10,7 +9,7 @@ import type { EncodedSample } from '../../media/sample.ts';
 
 const extradata = z.base64().transform((text) => Buffer.from(text, 'base64'));
 
-/** All that is wanted, anew at each change. */
+/** Everything that is wanted, told again at each change. */
 export const wantedSchema = z.object({
   streams: z.object({
     video: z.object({
@@ -23,7 +22,7 @@ export const wantedSchema = z.object({
     audio: z.object({ sampleRate: z.int(), channels: z.int(), bitrateKbps: z.number(), extradata }),
   }),
   targets: z.array(pushTargetSchema),
-  /** Addresses and ranges that may be pushed to beside public ones. */
+  /** Addresses and ranges that may be pushed to besides public ones. */
   networks: z.array(z.string()),
   onhold: z.boolean(),
 });
@@ -34,11 +33,11 @@ const pushStateSchema = z.object({
   status: z.enum(PUSH_STATUSES),
   /** Why it was disconnected last, in words. */
   why: z.string().optional(),
-  /** How often its server took it. */
+  /** How often its server has taken the stream. */
   connections: z.int(),
-  /** Of sound and picture. */
+  /** Bytes of sound and picture. */
   sentBytes: z.int(),
-  /** Of sound and picture that did not go to it, because it was away or too slow. */
+  /** Bytes of sound and picture that were not sent, because the server was away or too slow. */
   droppedBytes: z.int(),
 });
 export type PushState = z.infer<typeof pushStateSchema>;
@@ -52,7 +51,9 @@ const HEADER = 21;
 const VIDEO = 1;
 const KEY = 2;
 
-/** A sample as bytes: how many follow, its kind, its times, its data. Its duration is of no use to who pushes. */
+/**
+ * A sample as bytes: their number, the kind, the times, the data. The duration is left out, as a push does not need it.
+ */
 export function sampleBytes({ kind, keyFrame, ptsUs, dtsUs, data }: EncodedSample): Buffer {
   const header = Buffer.alloc(HEADER);
   header.writeUInt32BE(HEADER - 4 + data.length);
@@ -66,7 +67,7 @@ export class SampleReader {
   #chunks: Buffer[] = [];
   #bytes = 0;
 
-  /** The samples that are whole now. Throws a Fault for bytes that are none. */
+  /** The samples that are complete now. Throws a Fault for malformed bytes. */
   read(bytes: Buffer): EncodedSample[] {
     this.#chunks.push(bytes);
     this.#bytes += bytes.length;

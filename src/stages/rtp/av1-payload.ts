@@ -1,6 +1,5 @@
 /**
- * The AV1 aggregation header and the elements behind it (RTP Payload Format For AV1 v1.0 §4.4): units, or parts of
- * them.
+ * The AV1 aggregation header and the elements after it (RTP Payload Format For AV1 v1.0 §4.4): units, or parts of them.
  */
 import {
   isAv1KeyFrame,
@@ -19,7 +18,7 @@ const GOES_ON = 0x40;
 const NEW_SEQUENCE = 0x08;
 
 export type Av1Payload = {
-  /** Z: the first element is the rest of a unit begun before. */
+  /** Z: the first element is the rest of a unit that began before. */
   continues: boolean;
   /** Y: the last element is not the end of its unit. */
   goesOn: boolean;
@@ -28,7 +27,7 @@ export type Av1Payload = {
   elements: Buffer[];
 };
 
-/** Undefined when an element's length is missing or says more than there is. */
+/** Undefined when an element's length is missing or exceeds what is there. */
 export function readAv1Payload(payload: Buffer): Av1Payload | undefined {
   const first = payload[0];
   if (first === undefined) return undefined;
@@ -36,7 +35,7 @@ export function readAv1Payload(payload: Buffer): Av1Payload | undefined {
   const elements: Buffer[] = [];
   let at = 1;
   while (counted === 0 ? at < payload.length : elements.length < counted) {
-    // Where elements are counted the last one takes what is left.
+    // When elements are counted the last one has no length and takes the rest.
     const isLast = elements.length === counted - 1;
     const length = isLast ? { value: payload.length - at, end: at } : readLeb128(payload, at);
     if (!length || length.end + length.value > payload.length) return undefined;
@@ -51,7 +50,7 @@ export function readAv1Payload(payload: Buffer): Av1Payload | undefined {
   };
 }
 
-/** What can be the first unit of a temporal unit. */
+/** Types that the first unit of a temporal unit can have. */
 const FIRST = [OBU_SEQUENCE_HEADER, OBU_TEMPORAL_DELIMITER, OBU_METADATA, OBU_FRAME_HEADER, OBU_FRAME];
 
 /** Whether a temporal unit can begin with this payload. The unit of a higher spatial layer is not the first. */
@@ -62,8 +61,8 @@ export function beginsAv1Unit(payload: Buffer): boolean {
 }
 
 /**
- * A key frame, whose sequence header may have come long before; or a sequence header and the key frame that N says will
- * follow.
+ * A key frame, whose sequence header may have come long before; or a sequence header with the N flag, which says that a
+ * key frame follows.
  */
 export function startsAv1KeyFrame(payload: Buffer): boolean {
   const read = readAv1Payload(payload);

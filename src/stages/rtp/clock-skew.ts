@@ -1,27 +1,30 @@
 /**
- * ClockSkew: how much faster or slower than our clock a sender counts, by its packets' arrival. Delay only ever adds,
- * so the least of each while lies on the true line; the median slope between those is the skew, whatever a changed
- * route does to some.
+ * ClockSkew: how much faster or slower than our clock a sender counts, by the arrival of its packets. Delay can only
+ * add, so the least offset of each span lies on the true line; the median slope between these is the skew, even when a
+ * changed route moves some of them.
  */
 import type { ClockSkewState } from '../../contract/line/reception-state.ts';
 import { type HostUs, US } from '../../kernel/time.ts';
 
-/** The least offset of this long is one point of the line at first; it doubles whenever there are too many. */
+/**
+ * At first the least offset of a span of this length makes one point of the line; the length doubles whenever there are
+ * too many points.
+ */
 const FIRST_SPAN_US = 2 * US;
 const MAX_POINTS = 64;
-/** Below this, jitter makes more of a slope than any crystal. */
+/** Over a shorter time jitter makes a larger slope than any crystal. */
 const MIN_OBSERVED_US = 15 * US;
 
-/** `offsetUs` is the least arrival less media time in a span, `atUs` when it was seen. */
+/** `offsetUs` is the least arrival time minus media time in a span; `atUs` is when it was seen. */
 type Point = { span: number; atUs: HostUs; offsetUs: number };
 
 export class ClockSkew {
   #spanUs = FIRST_SPAN_US;
   #points: Point[] = [];
-  /** What `ppm` came to since the last whole span; null when it has to be worked out. */
+  /** The latest result for `ppm`; null when it must be worked out again. */
   #known: { ppm: number | undefined } | null = null;
 
-  /** @param state of another one that this one goes on for */
+  /** @param state of another one that this one continues */
   constructor(state?: ClockSkewState) {
     if (!state) return;
     this.#spanUs = state.spanUs;
@@ -33,7 +36,7 @@ export class ClockSkew {
   }
 
   /**
-   * @param offsetUs arrival less media time of a packet, microseconds
+   * @param offsetUs arrival time minus media time of a packet, microseconds
    * @param atUs arrival, monotonic
    */
   push(offsetUs: number, atUs: HostUs): void {
@@ -48,7 +51,7 @@ export class ClockSkew {
     if (this.#points.length > MAX_POINTS) this.#halve();
   }
 
-  /** The sender's timestamps jumped: what was before has nothing to do with what comes. */
+  /** The sender's timestamps jumped: earlier points say nothing about later ones. */
   clear(): void {
     this.#points = [];
     this.#spanUs = FIRST_SPAN_US;
@@ -61,14 +64,14 @@ export class ClockSkew {
     return first ? this.#points.at(-1)!.atUs - first.atUs : 0;
   }
 
-  /** Parts per million by which the sender counts faster than we do; undefined until there is enough to tell. */
+  /** Parts per million by which the sender counts faster than we do; undefined until enough has been seen. */
   get ppm(): number | undefined {
     this.#known ??= { ppm: this.#slope() };
     return this.#known.ppm;
   }
 
   #slope(): number | undefined {
-    // The newest point may be of a moment: too few packets to hold a fast one.
+    // The newest point may come from only a moment, in which no packet was fast.
     const points = this.#points.slice(0, -1);
     const [first] = points;
     if (!first || points.at(-1)!.atUs - first.atUs < MIN_OBSERVED_US) return undefined;
@@ -76,13 +79,13 @@ export class ClockSkew {
     const slopes: number[] = [];
     for (const [i, a] of points.entries()) {
       for (const b of points.slice(i + 1)) {
-        // Points close to each other say nothing but noise.
+        // The slope between points that are close to each other is only noise.
         if (b.atUs - a.atUs >= leastUs) slopes.push((b.offsetUs - a.offsetUs) / (b.atUs - a.atUs));
       }
     }
     slopes.sort((a, b) => a - b);
     const middle = slopes[slopes.length >> 1];
-    // A sender that counts fast has its packets arrive ever earlier by its own count.
+    // When a sender counts fast its packets arrive ever earlier by its own count.
     return middle === undefined ? undefined : -middle * 1e6;
   }
 

@@ -5,12 +5,12 @@
  */
 import type { VideoColor } from '../../media/track.ts';
 
-/** The four bytes without, and with, HDR metadata behind them. */
+/** Length without and with HDR metadata, which follows the four bytes. */
 const LENGTHS = [4, 28];
 const UNSPECIFIED = 2;
 const FULL_RANGE = 2;
 
-/** What an extension element says, or undefined when it says nothing of use. */
+/** What an extension element says; undefined when it says nothing useful. */
 export function parseColorSpace(data: Buffer): VideoColor | undefined {
   if (!LENGTHS.includes(data.length)) return undefined;
   const matrix = data[2]!;

@@ -1,20 +1,23 @@
 /**
- * DecoderSets: what decoding needs beside the pictures, as a stream sent it: parameter sets of H.264, the sequence
- * header of AV1. Many senders send it once; a recorder that comes later is given it before its first key frame.
+ * DecoderSets: what decoding needs besides the pictures, as a stream sent it: parameter sets of H.264, the sequence
+ * header of AV1. Many senders send it only once; a recorder that comes later gets it before its first key frame.
  */
 import { OBU_SEQUENCE_HEADER, readObuStart } from '../../media/obu.ts';
 import type { VideoCodec } from '../../media/track.ts';
 import { readAv1Payload } from './av1-payload.ts';
 import { isParameterSet, setKey } from './depacketize/h264.ts';
 
-/** What tells a set from others of the stream, and an RTP payload that brings it alone. */
+/** What tells a set from the stream's other sets, and an RTP payload with this set alone. */
 type FoundSet = { key: string; payload: Buffer };
 
-/** More than any encoder sends; a sender of nothing else must not fill the memory. */
+/** More sets than any encoder sends; a sender of nothing else must not fill the memory. */
 const MAX_SETS = 64;
 const MAX_VERSIONS = 8;
 const STAP_A = 24;
-/** Of AV1: one element that takes all that is left, and a coded video sequence that begins (payload format §4.4). */
+/**
+ * AV1 aggregation header for one element that takes everything left, at the beginning of a coded video sequence
+ * (payload format §4.4).
+ */
 const ONE_ELEMENT_NEW_SEQUENCE = 0x18;
 
 export class DecoderSets {
@@ -39,16 +42,16 @@ export class DecoderSets {
     }
   }
 
-  /** Nobody begins before `index` any more: of each set only the newest from before is of use. */
+  /** Nobody begins before `index` any more, so only the newest version of each set from before it is needed. */
   forgetBefore(index: number): void {
     for (const versions of this.#sets.values()) while (versions[1] && versions[1].index <= index) versions.shift();
   }
 
   /**
-   * What a key frame needs and does not bring.
+   * The sets that a key frame needs and does not bring.
    * @param index of its first packet
    * @param payloads of its packets
-   * @returns RTP payloads to be put before it
+   * @returns RTP payloads to put before it
    */
   missingFrom(index: number, payloads: readonly Buffer[]): Buffer[] {
     if (this.#sets.size === 0) return [];
@@ -60,7 +63,7 @@ export class DecoderSets {
   }
 }
 
-/** Looked at of each packet, so it costs nearly nothing. */
+/** Asked for every packet, so it must cost nearly nothing. */
 function mayHoldSets(codec: VideoCodec, payload: Buffer): boolean {
   const type = (payload[0] ?? 0) & 0x1f;
   return codec === 'av1' || (codec === 'h264' && (type === STAP_A || isParameterSet(type)));
@@ -72,7 +75,8 @@ function setsIn(codec: VideoCodec, payload: Buffer): FoundSet[] {
 }
 
 /**
- * Alone, or in a STAP-A (RFC 6184 §5.7.1). One in fragments would be larger than a datagram, which no encoder makes.
+ * Sets in units of their own, or in a STAP-A (RFC 6184 §5.7.1). A set in fragments would be larger than a datagram,
+ * which no encoder makes.
  */
 function parameterSetsIn(payload: Buffer): Buffer[] {
   const type = (payload[0] ?? 0) & 0x1f;

@@ -1,18 +1,16 @@
-/**
- * Writes RTP packets (RFC 3550), for what is to be read as if it had come from the network.
- */
+/** Writes RTP packets (RFC 3550), for data that is to be read as if it had come from the network. */
 
 export type PacketFields = {
   payloadType: number;
-  /** 16 bits; what is above is cut off. */
+  /** 16 bits; higher bits are cut off. */
   sequence: number;
-  /** 32 bits; what is above is cut off. */
+  /** 32 bits; higher bits are cut off. */
   timestamp: number;
   ssrc: number;
   marker: boolean;
   payload: Buffer;
   csrcs?: number[];
-  /** Written in the one-byte form when all fit it, in the two-byte form otherwise (RFC 8285). */
+  /** Written in the one-byte form when all of them fit it, else in the two-byte form (RFC 8285). */
   extensions?: Map<number, Buffer>;
   /** Bytes of padding after the payload, 0..255. */
   paddingBytes?: number;

@@ -1,6 +1,6 @@
 /**
- * Puts one track's packets in order. A gap is waited for, as a retransmission may fill it, and given up after a while.
- * Kept as a heap by sequence number beside a queue by arrival, so a packet costs O(log n) however long the gaps are.
+ * Puts one track's packets in order. A gap is waited for, because a retransmission may fill it, and given up after a
+ * while. A heap by sequence number and a queue by arrival make a packet cost O(log n), however long the gaps are.
  */
 
 import type { RtpTimelineState } from '../../contract/line/reception-state.ts';
@@ -11,50 +11,50 @@ import { RtpTimeline } from './rtp-timeline.ts';
 import { SequenceTracker } from './sequence.ts';
 
 export type JitterBufferOptions = {
-  /** How long a packet may wait for those before it, microseconds. A recorder can afford a second or two. */
+  /** How long a packet may wait for earlier ones, microseconds. A recorder can afford a second or two. */
   maxDelayUs: number;
   /** Ticks per second of the RTP timestamps. */
   clockRate: number;
   /** What the packets are of. */
   kind?: 'audio' | 'video';
-  /** Where the timestamps of a buffer stood that this one goes on for. */
+  /** The state of the timestamps in a buffer that this one continues. */
   timeline?: RtpTimelineState | undefined;
-  /**
-   * Bounds of what is held. At three quarters of either, gaps are given up early; at the bound, packets are dropped.
-   */
+  /** Bounds of the buffer. At three quarters of either, gaps are given up early; at the bound, packets are dropped. */
   maxPackets?: number;
   maxBytes?: number;
 };
 
-/** A packet in its place. */
+/** A packet at its place in the order. */
 export type Ordered = {
   packet: Packet;
-  /** The RTP timestamp unwrapped; of a sender that started over it goes on above all before. */
+  /** The unwrapped RTP timestamp; when a sender starts over it goes on above all earlier ones. */
   rtpTime: number;
   /** How many packets before this one are lost for good; 1 also when the sender started over. */
   lostBefore: number;
 };
 
 export type JitterCounters = {
-  /** Packets given up, holes left by restarts included. */
+  /** Packets that were given up, including the holes that restarts leave. */
   lost: number;
-  /** Missing long enough to be asked for again, and came in time. */
+  /** Packets that were missing long enough to be asked for again, and came in time. */
   recovered: number;
-  /** Came behind others, too soon for having been asked for again. */
+  /** Packets that came after later ones, too soon for having been asked for again. */
   reordered: number;
   duplicates: number;
-  /** Came after they had been given up, or far off any run. */
+  /** Packets that came after they had been given up, or far away from any run. */
   late: number;
-  /** Dropped as the buffer was full. */
+  /** Packets that were dropped because the buffer was full. */
   overflowed: number;
   restarts: number;
 };
 
 type Entry = { packet: Packet; extended: number; rtpTime: number; released: boolean };
 
-/** After a change of SSRC, stragglers of the one before are late, not another change. */
+/** For this long after a change of SSRC, packets of the former SSRC are late and not another change. */
 const STRAGGLER_US = 1_000_000;
-/** This many late packets in order, with none in time between them, are a sender that started over a little behind. */
+/**
+ * When this many late packets come in order, and none in time between them, the sender started over a little behind.
+ */
 const LATE_RUN = 100;
 
 export class JitterBuffer {
@@ -74,9 +74,9 @@ export class JitterBuffer {
   #held = new Set<number>();
   readonly #missing = new MissingPackets();
   #heldBytes = 0;
-  /** Undefined until something was let go: what comes out of order before that is not late. */
+  /** Undefined until a packet was released: what comes out of order before that is not late. */
   #next: number | undefined;
-  /** Gaps before this extended number are not waited for any more. */
+  /** Gaps before this extended number are no longer waited for. */
   #giveUpBefore = Number.NEGATIVE_INFINITY;
 
   constructor(options: JitterBufferOptions) {
@@ -84,17 +84,17 @@ export class JitterBuffer {
     this.#timeline = new RtpTimeline(options.clockRate, options.kind ?? 'audio', options.timeline);
   }
 
-  /** Packets held now. */
+  /** How many packets are held. */
   get held(): number {
     return this.#held.size;
   }
 
-  /** When the first of the packets that wait for a gap came in, monotonic microseconds; to be asked after `pop`. */
+  /** When the first of the packets that wait for a gap came in, monotonic microseconds; ask after `pop`. */
   get waitingSinceUs(): HostUs | undefined {
     return this.#held.size === 0 ? undefined : this.#oldestArrival()?.packet.arrivalUs;
   }
 
-  /** Takes a packet. Returns its unwrapped timestamp, or undefined when it was dropped or may not belong here. */
+  /** Takes a packet. Returns its unwrapped timestamp; undefined when it was dropped or may not belong here. */
   push(packet: Packet): number | undefined {
     if (packet.ssrc !== this.#ssrc) {
       const former = this.#former;
@@ -137,8 +137,8 @@ export class JitterBuffer {
   }
 
   /**
-   * Lets go what is in order by now, and what has waited too long for its gap.
-   * @param nowUs monotonic microseconds, on the clock of the packets' arrival
+   * Releases what is in order now, and what has waited too long for its gap.
+   * @param nowUs monotonic microseconds, by the same clock as the packets' arrival
    */
   pop(nowUs: HostUs): Ordered[] {
     const out: Ordered[] = [];
@@ -159,7 +159,7 @@ export class JitterBuffer {
     return out;
   }
 
-  /** Lets everything go: nothing more will come. */
+  /** Releases everything: nothing more will come. */
   flush(): Ordered[] {
     this.#giveUpBefore = this.#tracker.highest ?? this.#giveUpBefore;
     return this.pop(Number.NEGATIVE_INFINITY);
@@ -170,7 +170,7 @@ export class JitterBuffer {
     return this.#timeline.rtpTimeOf(timestamp, arrivalUs);
   }
 
-  /** Where the timestamps stand, for a buffer that goes on for this one. */
+  /** The state of the timestamps, for a buffer that continues this one. */
   saveTimeline(): RtpTimelineState {
     return this.#timeline.save();
   }
@@ -224,7 +224,7 @@ export class JitterBuffer {
     return this.#insert(packet, extended, rtpTime);
   }
 
-  /** Whether the gap before `top` is not to be waited for any longer. */
+  /** Whether the gap before `top` is no longer waited for. */
   #giveUp(top: Entry, nowUs: HostUs): boolean {
     const { maxDelayUs, maxPackets, maxBytes } = this.#options;
     const oldest = this.#oldestArrival();
@@ -237,7 +237,7 @@ export class JitterBuffer {
     return true;
   }
 
-  /** The held packet that came in first. Forgets those released on the way to it. */
+  /** The held packet that came in first. Forgets released packets before it. */
   #oldestArrival(): Entry | undefined {
     while (this.#arrivals[this.#arrivalsHead]?.released) this.#arrivalsHead++;
     if (this.#arrivalsHead === this.#arrivals.length || this.#arrivalsHead > 1024) {
@@ -248,7 +248,7 @@ export class JitterBuffer {
   }
 }
 
-/** A binary heap, lowest extended number on top. */
+/** A binary heap with the lowest extended number on top. */
 class EntryHeap {
   #entries: Entry[] = [];
 

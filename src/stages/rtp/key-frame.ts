@@ -1,14 +1,12 @@
-/**
- * Tells from one RTP payload whether a key frame begins in it, without putting the frame together.
- */
+/** Tells from one RTP payload whether a key frame begins in it, without joining the frame. */
 import type { VideoCodec } from '../../media/track.ts';
 import { startsAv1KeyFrame } from './av1-payload.ts';
 import { startsVp9KeyFrame } from './vp9-descriptor.ts';
 
 /**
- * True when the payload holds the start of a key frame, so that decoding can begin at this packet.
- * It can be true for more than one packet of a frame (parameter sets first, then the picture): those share a timestamp.
- * Payloads that are empty or cut short are never a start.
+ * True when the payload holds the start of a key frame, so that decoding can begin with this packet. It can be true for
+ * several packets of a frame (parameter sets first, then the picture), which then share a timestamp. Empty payloads,
+ * and those that are cut short, are never a start.
  */
 export function startsKeyFrame(codec: VideoCodec, payload: Buffer): boolean {
   switch (codec) {
@@ -41,8 +39,8 @@ function startsH264KeyFrame(payload: Buffer): boolean {
 }
 
 /**
- * An SPS, or an IDR slice that is its picture's first: `first_mb_in_slice` is 0, written as a single 1 bit (H.264
- * §7.3.3). A later slice of an IDR picture is no place to start.
+ * An SPS, or an IDR slice that is the first of its picture: `first_mb_in_slice` is 0, written as a single 1 bit (H.264
+ * §7.3.3). Decoding cannot start with a later slice of an IDR picture.
  */
 function beginsKeyFrame(nalType: number, second: number | undefined): boolean {
   return nalType === 7 || (nalType === 5 && second !== undefined && (second & 0x80) !== 0);
@@ -56,7 +54,7 @@ function startsVp8KeyFrame(payload: Buffer): boolean {
   return header !== undefined && (header & 0x01) === 0;
 }
 
-/** Length of the VP8 payload descriptor (RFC 7741 §4.2). May be more than the payload holds when it is cut short. */
+/** Length of the VP8 payload descriptor (RFC 7741 §4.2). It may exceed a payload that is cut short. */
 export function vp8DescriptorBytes(payload: Buffer): number {
   if (((payload[0] ?? 0) & 0x80) === 0) return 1;
   const extension = payload[1] ?? 0;

@@ -1,37 +1,39 @@
 /**
- * MediaLine: a stream's timestamps as they would be if the sender had never stopped counting them, or counted too far.
- * Capture that stalls (a phone call, another microphone) leaves no gap in the timestamps: from then on every packet is
- * late by the same. Steps are found by packets that are suddenly late and stay so, or by what sender reports say. All
- * times in microseconds.
+ * MediaLine: a stream's timestamps as they would be if the sender had never stopped counting, nor counted too far. When
+ * capture stalls (a phone call, another microphone) the timestamps have no gap, but from then on every packet is late
+ * by the same time. Such steps show in packets that are suddenly late and stay so, and in sender reports. All times in
+ * microseconds.
  */
 
 import type { MediaLineState } from '../../contract/line/reception-state.ts';
 import type { HostUs, MediaUs } from '../../kernel/time.ts';
 
-/** Packets that are later than this are late: less is the jitter of good networks. */
+/** A packet is late when it is later than this; good networks have less jitter. */
 const LATE_US = 40_000;
-/** Lateness that grows by less than this from one packet to the next is a queue that fills, not a stall. */
+/**
+ * Lateness that grows by less than this from one packet to the next comes from a queue that fills, not from a stall.
+ */
 const SUDDEN_US = 30_000;
-/** Packets that come this much sooner than any before them. */
+/** A packet has come early when it is this much earlier than any before it. */
 const FALL_US = 15_000;
-/** So many packets show that it is not one alone. */
+/** This many packets show that it is not only one. */
 const MIN_PACKETS = 4;
-/** What has lasted so long is no burst that was held up. */
+/** Lateness that has lasted this long does not come from a burst that was held up. */
 const HELD_UP_US = 700_000;
-/** How closely packets bear out what a report says. */
+/** How closely packets must agree with what a report says. */
 const TOLERANCE_US = 30_000;
 const MAX_STEPS = 16;
 
 type Step = MediaLineState['steps'][number];
-/** Packets from `fromUs` on that are all late, by the least of `leastUs - floorUs`. */
+/** Packets from `fromUs` on that are all late, by at least `leastUs - floorUs`. */
 type LateRun = MediaLineState['runs'][number];
 type Fall = NonNullable<MediaLineState['fall']>;
 type Last = MediaLineState['last'];
 
 export class MediaLine {
-  /** What is added from `fromUs` of the media on. */
+  /** What is added to media from `fromUs` on. */
   #steps: Step[];
-  /** The outermost first; each begins within the one before it. */
+  /** The outermost run first; each begins within the one before it. */
   #runs: LateRun[];
   /** Packets that came earlier than any before them. */
   #fall: Fall | undefined;
@@ -53,13 +55,14 @@ export class MediaLine {
     };
   }
 
-  /** Where the media of a timestamp lies on the line, by all steps that are sure. */
+  /** The place of a timestamp's media on the line, by all steps that are certain. */
   at(mediaUs: MediaUs): number {
     return mediaUs + (this.#steps.findLast(({ fromUs }) => mediaUs >= fromUs)?.shiftUs ?? 0);
   }
 
   /**
-   * How much later it lies if what is late now is late for good: at least since `minAgeUs`, and by at least `minUs`.
+   * How much later it lies if what is late now stays late: lateness that has lasted at least `minAgeUs`, and is at
+   * least `minUs`.
    */
   supposedUs(mediaUs: MediaUs, nowUs: HostUs, minAgeUs: number, minUs = 0): number {
     let us = 0;
@@ -71,7 +74,7 @@ export class MediaLine {
   }
 
   /**
-   * Since when packets are late in a way that no network makes them, as far as is known; undefined when they are not.
+   * Since when packets have been late in a way that no network causes, as far as is known; undefined when they are not.
    */
   get suspectSinceUs(): HostUs | undefined {
     return this.#runs.find(isSuspect)?.sinceUs;
@@ -79,8 +82,8 @@ export class MediaLine {
 
   /**
    * Takes note of a packet that is newer than all before it.
-   * @param offsetUs arrival less its place on the line
-   * @param baseUs the least of the offsets lately; undefined while they are not known well
+   * @param offsetUs arrival minus its place on the line
+   * @param baseUs the least of the latest offsets; undefined while they are not well known
    * @returns whether it is on time
    */
   onPacket(mediaUs: MediaUs, arrivalUs: HostUs, offsetUs: number, baseUs: number | undefined): boolean {
@@ -97,7 +100,7 @@ export class MediaLine {
       const sudden = offsetUs - last.offsetUs >= SUDDEN_US;
       const fromUs = (last.mediaUs + mediaUs) / 2;
       const run = { fromUs, sinceUs: arrivalUs, floorUs, leastUs: offsetUs, packets: 1, sudden, denied: false };
-      // A second one within the first counts only where it is another stall.
+      // A second run within the first counts only when it comes from another stall.
       if (this.#runs.length === 0 || sudden) this.#runs.push(run);
     }
     this.#noteFall(mediaUs, arrivalUs, offsetUs, baseUs, last);
@@ -105,8 +108,8 @@ export class MediaLine {
   }
 
   /**
-   * What came earlier than any before it for `afterUs` was counted too far: a step. Returns by how much, and from when
-   * on packets came by the new count.
+   * Packets that have been earlier than any before them for `afterUs` show a step: the sender counted too far before.
+   * Returns by how much, and from when on packets came by the new count.
    */
   settleFall(nowUs: HostUs, afterUs: number): { sinceUs: HostUs; byUs: number } | undefined {
     const fall = this.#fall;
@@ -118,7 +121,7 @@ export class MediaLine {
     return { sinceUs: fall.sinceUs, byUs };
   }
 
-  /** What was late for `afterUs` is late for good: a step. Returns whether there was any. */
+  /** Packets that have been late for `afterUs` stay late: a step. Returns whether there was one. */
   settle(nowUs: HostUs, afterUs: number): boolean {
     const at = this.#runs.findIndex(isSuspect);
     const run = this.#runs[at];
@@ -128,9 +131,8 @@ export class MediaLine {
   }
 
   /**
-   * A report says that media lies later on the sender's clock than was known, by `stepUs`, or earlier where it is
-   * negative. Returns whether packets bear that out, which makes it a step, and from when on packets came by the new
-   * count.
+   * A report says that media lies later on the sender's clock than was known, by `stepUs`, or earlier when that is
+   * negative. Returns whether packets agree, which makes it a step, and from when on packets came by the new count.
    */
   onReport(stepUs: number): { sinceUs: HostUs } | undefined {
     const tolerance = TOLERANCE_US + Math.abs(stepUs) / 10;
@@ -139,7 +141,7 @@ export class MediaLine {
       const lateUs = this.#runs.at(-1)!.leastUs - run.floorUs;
       if (lateUs < stepUs - tolerance) return undefined;
       const { sinceUs } = run;
-      // Each by what its packets show, and the last one by the rest of what the report says.
+      // Each run by the amount that its packets show, and the last one by the rest of what the report says.
       let restUs = stepUs;
       while (this.#runs.length > 0) {
         const first = this.#runs[0]!;
@@ -156,7 +158,7 @@ export class MediaLine {
     return { sinceUs: fall.sinceUs };
   }
 
-  /** A report says that what is late is late on its way, by any. */
+  /** A report says that late packets are only late on their way. */
   deny(): void {
     for (const run of this.#runs) run.denied = true;
   }
@@ -175,7 +177,7 @@ export class MediaLine {
     this.#fall = { fromUs, sinceUs: arrivalUs, floorUs: baseUs, leastUs: offsetUs, packets: 1, sudden };
   }
 
-  /** Makes a run a step, after which those within it are late by so much less. */
+  /** Turns a run into a step; runs within it are then late by that much less. */
   #accept(at: MediaUs, stepUs: number): void {
     const [run] = this.#runs.splice(at, 1);
     if (!run) return;
@@ -193,7 +195,7 @@ export class MediaLine {
   }
 }
 
-/** Whether packets came late all at once, and no report says that it was on their way. */
+/** Whether packets became late all at once, and no report says that they were late on their way. */
 function isSuspect({ sudden, denied }: LateRun): boolean {
   return sudden && !denied;
 }

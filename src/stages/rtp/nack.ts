@@ -1,5 +1,5 @@
 /**
- * Decides which lost packets to ask for again, and when (RFC 4585 §6.2.1): at once, then ever more seldom, then no
+ * Decides which lost packets to ask for again, and when (RFC 4585 §6.2.1): at once, then less and less often, then no
  * more.
  */
 import type { HostUs } from '../../kernel/time.ts';
@@ -13,11 +13,11 @@ export type NackOptions = {
   maxTries: number;
 };
 
-/** A gap that at most this many packets overtook may still be mere reordering... */
+/** A gap that at most this many packets have overtaken may be mere reordering... */
 const REORDER_PACKETS = 2;
 /** ...but no longer than this after it was noticed: at the end of a burst nothing follows that could overtake it. */
 const REORDER_US = 10_000;
-/** More packets than this missing at once are not worth asking for; a key frame is what helps. */
+/** When more packets than this are missing at once it is no use to ask for them; only a key frame helps. */
 const MAX_MISSING = 1000;
 const BACKOFF = 1.5;
 const MIN_REPEAT_US = 20_000;
@@ -25,14 +25,14 @@ const MAX_ROUND_TRIP_US = 1_000_000;
 
 type Missing = { sinceUs: HostUs; tries: number; nextUs: HostUs; askedUs: HostUs | undefined };
 
-/** Of answers that came within this time the fastest tells the round trip. */
+/** The fastest answer within this time tells the round trip. */
 const ANSWERS_US = 30_000_000;
 
 export class NackGenerator {
   readonly #maxAgeUs: number;
   readonly #maxTries: number;
   #tracker = new SequenceTracker();
-  /** Asking again makes sense when an answer can be here. 100 ms until it is known better. */
+  /** It makes sense to ask again only when an answer could have come. 100 ms until the round trip is known. */
   #roundTripUs = 100_000;
   readonly #answers = new SlidingMinimum(ANSWERS_US);
   /** By extended sequence number, in rising order, which is also the order of `sinceUs`. */
@@ -43,7 +43,7 @@ export class NackGenerator {
     this.#maxTries = options.maxTries;
   }
 
-  /** How many packets are being missed now, at most 1000. */
+  /** How many packets are missing now, at most 1000. */
   get missing(): number {
     return this.#missing.size;
   }
@@ -94,8 +94,8 @@ export class NackGenerator {
   }
 
   /**
-   * How long it took from the first time a packet was asked for until it came. That is too long where a question or an
-   * answer was lost, so the least of it counts.
+   * The time from the first question for a packet until it came. It is too long when a question or an answer was lost,
+   * so the least of these times counts.
    */
   #measure(askedUs: HostUs | undefined, nowUs: HostUs): void {
     if (askedUs === undefined) return;

@@ -1,6 +1,6 @@
 /**
  * The video orientation RTP header extension (`urn:3gpp:video-orientation`, 3GPP TS 26.114 §7.4.5): a byte of 0000CFRR,
- * by which phones turn their pictures without encoding them anew.
+ * with which phones turn their pictures without encoding them anew.
  */
 import type { Orientation } from '../../media/frame.ts';
 
@@ -8,7 +8,7 @@ const FLIP = 0x04;
 const TURNS = [0, 90, 180, 270] as const;
 
 /**
- * What an extension element says, or undefined when it is not of one byte. The upper bits belong to another extension
+ * What an extension element says; undefined when it does not have one byte. The upper bits belong to another extension,
  * and C only says which camera it is; neither matters for showing.
  */
 export function parseOrientation(data: Buffer): Orientation | undefined {

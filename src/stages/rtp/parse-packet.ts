@@ -68,13 +68,13 @@ function parseExtensions(profile: number, bytes: Buffer): Map<number, Buffer> | 
   while (at < bytes.length) {
     const head = bytes[at]!;
     const id = oneByte ? head >> 4 : head;
-    // A zero byte is padding in the two-byte form. In the one-byte form id 0 is padding only with a length field of
-    // zero, but receivers are to skip it either way.
+    // In the two-byte form a zero byte is padding. In the one-byte form id 0 is padding only with a zero length field,
+    // but receivers must skip it in both cases.
     if (id === 0) {
       at++;
       continue;
     }
-    // Id 15 is reserved in the one-byte form: what follows must not be read.
+    // In the one-byte form id 15 is reserved: what follows must not be read.
     if (oneByte && id === 15) break;
     const headBytes = oneByte ? 1 : 2;
     if (at + headBytes > bytes.length) throw malformed('a header extension element is cut short');

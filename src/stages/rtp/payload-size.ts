@@ -1,5 +1,5 @@
 /**
- * How large a stream's pictures are, by the RTP payload that a key frame begins with, before the frame is put together.
+ * How large a stream's pictures are, told by the RTP payload with which a key frame begins, before the frame is joined.
  */
 import { OBU_SEQUENCE_HEADER, readObu, withObuSize } from '../../media/obu.ts';
 import type { VideoCodec } from '../../media/track.ts';
@@ -12,20 +12,20 @@ const NAL_SPS = 7;
 const STAP_A = 24;
 const START_CODE = Buffer.of(0, 0, 0, 1);
 
-/** @returns undefined when this payload does not say, as when the parameter sets of H.264 came in one before it */
+/** @returns undefined when this payload does not tell, as when the parameter sets of H.264 came in an earlier one */
 export function readPayloadSize(codec: VideoCodec, payload: Buffer): PictureSize | undefined {
   const beginning = BEGINNINGS[codec](payload);
   return beginning && pictureSizeOf(codec, beginning);
 }
 
-/** What of a key frame says its size, as `pictureSizeOf` takes it. */
+/** The part of a key frame that tells its size, as `pictureSizeOf` takes it. */
 const BEGINNINGS: Record<VideoCodec, (payload: Buffer) => Buffer | undefined> = {
   vp8: (payload) => (((payload[0] ?? 0) & 0x17) === 0x10 ? payload.subarray(vp8DescriptorBytes(payload)) : undefined),
   h264: (payload) => {
     const sps = parameterSetIn(payload);
     return sps && Buffer.concat([START_CODE, sps]);
   },
-  // With spatial layers it is the size of the lowest.
+  // With spatial layers this is the size of the lowest.
   vp9: (payload) => {
     const descriptor = readVp9Descriptor(payload);
     return descriptor?.begins && descriptor.spatialLayer === 0 ? payload.subarray(descriptor.bytes) : undefined;

@@ -1,24 +1,22 @@
-/**
- * Tells from one RTP payload whether it holds some of a picture, and whether a picture surely begins with it.
- */
+/** Tells from one RTP payload whether it holds a part of a picture, and whether a picture surely begins with it. */
 import { OBU_FRAME, OBU_FRAME_HEADER, OBU_TILE_GROUP, readObuStart } from '../../media/obu.ts';
 import type { VideoCodec } from '../../media/track.ts';
 import { beginsAv1Unit, readAv1Payload } from './av1-payload.ts';
 import { vp8DescriptorBytes } from './key-frame.ts';
 import { readVp9Descriptor } from './vp9-descriptor.ts';
 
-/** An inter frame's header without a picture behind it (RFC 6386 §9.1). */
+/** Length of an inter frame's header without the picture after it (RFC 6386 §9.1). */
 const VP8_FRAME_TAG_BYTES = 3;
 const STAP_A = 24;
 const FU_A = 28;
 const AV1_PICTURE = [OBU_FRAME, OBU_FRAME_HEADER, OBU_TILE_GROUP];
 
-/** False for padding, for headers alone, and for what belongs to no picture (parameter sets, SEI, delimiters). */
+/** False for padding, for headers alone, and for what is no part of a picture (parameter sets, SEI, delimiters). */
 export function holdsPicture(codec: VideoCodec, payload: Buffer): boolean {
   return payload.length > 0 && HOLDS[codec](payload);
 }
 
-/** Whether a picture begins with the payload. H.264 does not say so in its packets. */
+/** Whether a picture surely begins with the payload. H.264 packets do not tell. */
 export function surelyBeginsPicture(codec: VideoCodec, payload: Buffer): boolean {
   if (codec === 'vp8') return beginsVp8(payload);
   if (codec === 'vp9') return readVp9Descriptor(payload)?.begins === true;
@@ -32,7 +30,7 @@ const HOLDS: Record<VideoCodec, (payload: Buffer) => boolean> = {
   av1: (payload) => {
     const read = readAv1Payload(payload);
     if (!read) return false;
-    // What goes on from the packet before is as good as always a picture: headers are small.
+    // What continues from the packet before is nearly always a picture, because headers are small.
     if (read.continues && (read.elements[0]?.length ?? 0) > 0) return true;
     return read.elements.some((element) => AV1_PICTURE.includes(readObuStart(element)?.type ?? -1));
   },
@@ -43,7 +41,7 @@ function beginsVp8(payload: Buffer): boolean {
   return ((payload[0] ?? 0) & 0x17) === 0x10;
 }
 
-/** RFC 6184 §5.4: of a single NAL unit, of those in a STAP-A, or of the one that an FU-A is a part of. */
+/** RFC 6184 §5.4: the type of a single NAL unit, of those in a STAP-A, or of the one that an FU-A is a part of. */
 function nalTypesIn(payload: Buffer): number[] {
   const type = payload[0]! & 0x1f;
   if (type === FU_A) return [(payload[1] ?? 0) & 0x1f];

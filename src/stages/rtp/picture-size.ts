@@ -1,6 +1,4 @@
-/**
- * The size of a picture, read from its key frame without decoding it. Pure; what cannot be read has no size.
- */
+/** The size of a picture, read from its key frame without decoding. Pure; a frame that cannot be read has no size. */
 
 import { av1SequenceOf } from '../../media/av1-sequence.ts';
 import { BitReader, BitsExhausted } from '../../media/bit-reader.ts';
@@ -9,13 +7,13 @@ import { splitSuperframe, Vp9Slots } from './vp9-frame.ts';
 
 export type PictureSize = { width: number; height: number };
 
-/** No codec here codes a picture wider or higher; a number above it comes from damage. */
+/** No codec here can code a wider or higher picture; a larger number comes from damage. */
 const MAX_SIDE = 65_536;
 
 /**
- * Width and height in pixels as a decoder hands them out, before any rotation.
+ * Width and height in pixels as a decoder returns them, before any rotation.
  * @param keyFrame Annex B for H.264, one frame for VP8, one frame or superframe for VP9, one temporal unit for AV1
- * @returns undefined when it is no key frame of that codec, or damaged
+ * @returns undefined when it is damaged or no key frame of that codec
  */
 export function pictureSizeOf(codec: VideoCodec, keyFrame: Buffer): PictureSize | undefined {
   try {
@@ -46,7 +44,7 @@ function sizeOfH264(annexB: Buffer): PictureSize | undefined {
   return undefined;
 }
 
-/** Takes out the 3 that keeps two zeros and a small number from looking like a start code (H.264 §7.4.1.1). */
+/** Removes the 3 that keeps two zeros and a small number from looking like a start code (H.264 §7.4.1.1). */
 function withoutEmulation(nal: Buffer): Buffer {
   const out = Buffer.alloc(nal.length);
   let length = 0;
@@ -62,10 +60,10 @@ function withoutEmulation(nal: Buffer): Buffer {
   return out.subarray(0, length);
 }
 
-/** Profiles whose SPS says how the chroma is sampled (H.264 §7.3.2.1.1). */
+/** Profiles whose SPS tells how the chroma is sampled (H.264 §7.3.2.1.1). */
 const HIGH_PROFILES = new Set([100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135]);
 
-/** H.264 §7.3.2.1.1, the bytes behind the unit's header. Cropping counts in the units of §7.4.2.1.1. */
+/** H.264 §7.3.2.1.1, the bytes after the unit's header. Cropping counts in the units of §7.4.2.1.1. */
 function sizeOfSps(sps: Buffer): PictureSize {
   const read = new BitReader(sps);
   const profile = read.bits(8);
@@ -129,7 +127,7 @@ function sizeOfVp8(frame: Buffer): PictureSize | undefined {
   return { width: frame.readUInt16LE(6) & 0x3fff, height: frame.readUInt16LE(8) & 0x3fff };
 }
 
-/** Of a superframe, that of the picture which is shown: of spatial layers the highest. */
+/** For a superframe, the size of the picture that is shown: of spatial layers the highest. */
 function sizeOfVp9(data: Buffer): PictureSize | undefined {
   const slots = new Vp9Slots();
   const headers = splitSuperframe(data).map((frame) => slots.read(frame));

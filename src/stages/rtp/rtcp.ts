@@ -7,14 +7,14 @@ import { Fault } from '../../kernel/fault.ts';
 import type { SenderUs } from '../../kernel/time.ts';
 import { encodeTransportFeedback, parseTransportFeedback, type TransportFeedback } from './transport-feedback.ts';
 
-/** One report block, fields as on the wire (RFC 3550 §6.4.1). */
+/** One report block, with the fields as on the wire (RFC 3550 §6.4.1). */
 export type ReportBlock = {
   ssrc: number;
   /** 1/256ths, 0..255. */
   fractionLost: number;
   /** Signed, 24 bits. */
   cumulativeLost: number;
-  /** Cycles in the upper 16 bits, highest sequence number in the lower. */
+  /** Wrap count in the upper 16 bits, highest sequence number in the lower. */
   extendedHighest: number;
   /** Ticks of the stream's clock. */
   jitter: number;
@@ -61,7 +61,7 @@ const BLOCK_BYTES = 24;
 const MAX_COUNT = 31;
 
 /**
- * Reads a compound packet. What this module does not know is kept as `unknown`.
+ * Reads a compound packet. Packets that this module does not know are kept as `unknown`.
  * @throws Fault `rtcp-malformed`
  */
 export function parseCompound(datagram: Buffer): RtcpPacket[] {
@@ -251,8 +251,8 @@ export function encodeNack(senderSsrc: number, mediaSsrc: number, sequences: num
 }
 
 /**
- * Tells a sender how much it may send in all. The wire carries 18 bits of precision: the value is rounded down to that.
- * @param ssrcs the streams it is about, at most 255
+ * Tells a sender how much it may send in all. The wire carries 18 bits of precision, so the value is rounded down.
+ * @param ssrcs the streams that it is about, at most 255
  */
 export function encodeRemb(senderSsrc: number, bitrateBps: number, ssrcs: number[]): Buffer {
   if (ssrcs.length > 255) throw new RangeError(`a REMB names at most 255 streams, got ${ssrcs.length}`);
@@ -275,7 +275,7 @@ export function encodeRemb(senderSsrc: number, bitrateBps: number, ssrcs: number
 }
 
 /**
- * Tells a sender which packets of its transport came and when; see `encodeTransportFeedback` for what fits.
+ * Tells a sender which packets of its transport came and when; `encodeTransportFeedback` says what fits.
  * @param mediaSsrc any stream of the transport
  */
 export function encodeTransportWideFeedback(senderSsrc: number, mediaSsrc: number, about: TransportFeedback): Buffer {

@@ -9,22 +9,22 @@ import type { RtpTimelineState } from '../../contract/line/reception-state.ts';
 import { type HostUs, type RtpTicks, US } from '../../kernel/time.ts';
 import { SlidingMinimum } from './sliding-minimum.ts';
 
-/** The delay of packets is compared to the least of this last while. */
+/** The delay of packets is compared with the least delay within this window. */
 const WINDOW_US = 4 * US;
-/** A silence, or a receiver that stood still, makes what was known of the delay older by this at most. */
+/** A silence, or a receiver that stood still, ages what is known of the delay by at most this. */
 const PAUSE_US = US;
-/** No packet is this much faster than the fastest before it: its timestamp jumped ahead. */
+/** No packet is this much faster than the fastest before it, so its timestamp has jumped ahead. */
 const AHEAD_US = 300_000;
-/** The same, while the sender is hardly known: its first packets may have been slow. */
+/** The same limit while the sender is hardly known, because its first packets may have been slow. */
 const AHEAD_AT_START_US = 2 * US;
 const START_US = US;
-/** A newer packet may be this much older than one before it: pictures are not sent in the order they are shown in. */
+/** A newer packet may be this much older than one before it, because pictures are not sent in display order. */
 const BACK_US = { audio: 50_000, video: US };
-/** A sender that returns to timestamps of this long ago meant them all along. */
+/** A sender that returns to timestamps from within this time meant them all along. */
 const RETURN_US = 10 * US;
-/** Timestamps of neighbours that are sent without a pause differ by no more. */
+/** The timestamps of neighbours that are sent without a pause differ by at most this. */
 const MAX_STEP_US = 200_000;
-/** Sender reports are as old as this at most when they come in. */
+/** A sender report is at most this old when it comes in. */
 const REPORT_US = 2 * US;
 const MAX_EPOCHS = 8;
 
@@ -34,20 +34,20 @@ export class RtpTimeline {
   readonly #clockRate: number;
   readonly #backUs: number;
   #epochs: Epoch[];
-  /** Arrival less time on the line. */
+  /** Arrival minus place on the line. */
   readonly #offsets: SlidingMinimum;
   #highest: number | undefined;
   #last: RtpTimelineState['last'];
   #firstUs: HostUs | undefined;
-  /** Ticks between neighbours. */
+  /** Ticks between neighbours, lately. */
   #step: number | undefined;
   #untilUs: HostUs;
-  /** What arrived until then was unwrapped once, by whoever saved the state. */
+  /** What arrived up to here has been unwrapped before, by whoever saved the state. */
   readonly #savedUntilUs: HostUs;
 
   /**
    * @param clockRate ticks per second
-   * @param state where another one, of the same track, stood
+   * @param state of another one of the same track, which this one continues
    */
   constructor(clockRate: number, kind: 'audio' | 'video', state?: RtpTimelineState) {
     this.#clockRate = clockRate;
@@ -62,7 +62,7 @@ export class RtpTimeline {
     this.#savedUntilUs = this.#untilUs;
   }
 
-  /** For a line that goes on where this one stands now. */
+  /** The state for a line that continues this one. */
   save(): RtpTimelineState {
     return {
       epochs: structuredClone(this.#epochs),
@@ -76,8 +76,8 @@ export class RtpTimeline {
   }
 
   /**
-   * The time of a packet on the line, in ticks.
-   * @param isNewest false of one that came behind others
+   * The place of a packet on the line, in ticks.
+   * @param isNewest false for one that came after later ones
    */
   unwrap(timestamp: number, arrivalUs: HostUs, isNewest: boolean): RtpTicks {
     const known = this.#asSaved(timestamp, arrivalUs);
@@ -94,14 +94,14 @@ export class RtpTimeline {
     return this.#enter(again, near(timestamp, again.raw), arrivalUs);
   }
 
-  /** The time of the first packet of another source, which has nothing to do with the timestamps before it. */
+  /** The place of the first packet of another source, whose timestamps have no relation to those before. */
   unwrapNewSource(timestamp: number, arrivalUs: HostUs): RtpTicks {
     const known = this.#asSaved(timestamp, arrivalUs);
     if (known !== undefined) return known;
     return this.#last ? this.#begin(timestamp, arrivalUs) : this.unwrap(timestamp, arrivalUs, true);
   }
 
-  /** Places a timestamp that no packet had, such as a sender report's. */
+  /** Places a timestamp that belongs to no packet, such as a sender report's. */
   rtpTimeOf(timestamp: number, arrivalUs: HostUs): RtpTicks {
     const known = this.#asSaved(timestamp, arrivalUs);
     if (known !== undefined) return known;
@@ -114,12 +114,12 @@ export class RtpTimeline {
     const timeIn = (epoch: Epoch) => near(timestamp, epoch.raw) + epoch.shift;
     if (base === undefined) return timeIn(current);
     const farUs = (epoch: Epoch) => Math.abs(arrivalUs - this.#us(timeIn(epoch)) - base);
-    // One that was under way while the timestamps jumped speaks of those before the jump.
+    // A report that was on its way while the timestamps jumped refers to those before the jump.
     const fits = [current, ...this.#recent(arrivalUs)].find((epoch) => farUs(epoch) < REPORT_US);
     return timeIn(fits ?? current);
   }
 
-  /** The epoch that the newest packet belongs to, if it is none of its own. */
+  /** The epoch of the newest packet, if it needs none of its own. */
   #epochOf(timestamp: number, arrivalUs: HostUs, current: Epoch): Epoch | undefined {
     const base = this.#offsets.value;
     const highest = this.#highest;
@@ -148,7 +148,7 @@ export class RtpTimeline {
     return this.#epochs.filter((_, n) => (this.#epochs[n + 1]?.fromUs ?? 0) >= arrivalUs - RETURN_US).reverse();
   }
 
-  /** Where a packet lies that came behind others: wherever that is closest to the present. */
+  /** The place of a packet that came after later ones: the possible one that is closest to the present. */
   #nearest(timestamp: number): number {
     const highest = this.#highest ?? 0;
     let best: number | undefined;
@@ -159,16 +159,14 @@ export class RtpTimeline {
     return best ?? timestamp;
   }
 
-  /** The time of what arrived before the state was saved, as it was unwrapped then; undefined of what is new. */
+  /** The place of what arrived before the state was saved, as it was unwrapped then; undefined for what is new. */
   #asSaved(timestamp: number, arrivalUs: HostUs): number | undefined {
     if (arrivalUs > this.#savedUntilUs) return undefined;
     const epoch = this.#epochs.findLast(({ fromUs }) => fromUs <= arrivalUs) ?? this.#epochs[0];
     return epoch && near(timestamp, epoch.raw) + epoch.shift;
   }
 
-  /**
-   * The timestamps jumped: the line goes on by what is usual between packets, or by arrival where there was a pause.
-   */
+  /** The timestamps jumped: the line goes on by the usual distance of packets, or by arrival if there was a pause. */
   #begin(timestamp: number, arrivalUs: HostUs): number {
     const last = this.#last ?? { rtpTime: timestamp, arrivalUs };
     const passed = Math.round(((arrivalUs - last.arrivalUs) * this.#clockRate) / US);
@@ -203,7 +201,7 @@ export class RtpTimeline {
   }
 }
 
-/** The moment that a 32-bit timestamp means, of all those it can, closest to `raw`. */
+/** Of all moments that a 32-bit timestamp can mean, the one closest to `raw`. */
 function near(timestamp: number, raw: number): number {
   const delta = (timestamp - raw) % 2 ** 32;
   if (delta >= 2 ** 31) return raw + delta - 2 ** 32;

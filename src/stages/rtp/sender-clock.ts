@@ -1,8 +1,8 @@
 /**
- * Where on our monotonic clock a sender's media belongs, so that sound and picture of one person keep their true
- * relation. Each stream tells by its sender reports how its media lies on the sender's wall clock (RFC 3550 §6.4.1);
- * one offset per person leads from there to our clock. Streams without reports go by arrival. What drifts is slewed;
- * what jumped is stepped.
+ * The place of a sender's media on our monotonic clock, so that sound and picture of one person keep their true
+ * relation. The sender reports of each stream tell how its media lies on the sender's wall clock (RFC 3550 §6.4.1); one
+ * offset per person leads from there to our clock. Streams without reports are placed by arrival. Drift is slewed,
+ * jumps are stepped.
  */
 import type { ParticipantClockState, StreamClockState } from '../../contract/line/reception-state.ts';
 import { Fault } from '../../kernel/fault.ts';
@@ -12,44 +12,48 @@ import { MediaLine } from './media-line.ts';
 import { SlidingMinimum } from './sliding-minimum.ts';
 import { FIT_US, WallClock } from './wall-clock.ts';
 
-/** The least delay of this last while counts, so that jitter does not move anything. */
+/** The least delay within this window counts, so that jitter moves nothing. */
 const WINDOW_US = 10 * US;
-/** A silence, or a receiver that stood still, makes what was known of the delay older by this at most. */
+/** A silence, or a receiver that stood still, ages what is known of the delay by at most this. */
 const PAUSE_US = US;
-/** Slew per second of media: unheard and unseen, yet ten times the worst skew of a crystal. */
+/** Slew per second of media: inaudible and invisible, yet ten times the worst skew of a crystal. */
 const SLOW = 0.005;
-/** Slew while a stream settles: after its start, and after its first report. */
+/** Slew while a stream settles: after its start and after its first report. */
 const FAST = 0.05;
 const SETTLE_AFTER_START_US = 10 * US;
 const SETTLE_AFTER_REPORT_US = 5 * US;
 const SETTLED_US = 5_000;
-/** Streams of one person further apart than this do not share a wall clock, whatever their reports say. */
+/** Streams of one person that are further apart than this do not share a wall clock, whatever their reports say. */
 const MAX_SPREAD_US = 1.5 * US;
-/** An error larger than this is stepped: to slew it would be heard, as another pitch, for long. */
+/** A larger error than this is stepped: slewing it would be heard for long, as another pitch. */
 const STEP_US = 80_000;
 /**
- * The same while a stream settles, when every stream is slewed to the others of its person, more than MAX_SPREAD_US.
+ * The same limit while a stream settles; it exceeds MAX_SPREAD_US, so that every stream is slewed to the person's
+ * others.
  */
 const SETTLING_STEP_US = 2 * US;
-/** Before so much of a stream is known, packets cannot be told to be late. */
+/** Until this much of a stream is known, packets cannot be called late. */
 const KNOWN_US = US;
 /**
- * Packets that came this much sooner than any before count for others once a report shows that they are not miscounted.
+ * Packets that came this much earlier than any before count for the person's other streams only once a report shows
+ * that they are not miscounted.
  */
 const UNPROVEN_US = 30_000;
-/** A sender that has not reported for so long does so no more. */
+/** A sender that has not reported for this long no longer does. */
 const REPORTS_END_US = 15 * US;
 /**
- * How long packets must have been late for their sender to have stalled: where other packets of the same person were on
- * time meanwhile, where the sender sends no reports, and where a report is still to come that would tell.
+ * How long packets must have been late until their sender counts as having stalled: when other packets of the person
+ * were on time, when the sender sends no reports, and when a report that would tell is still to come.
  */
 const STALLED_AFTER_US = { othersOnTime: 1.5 * US, noReports: 0.7 * US, noOthers: 3 * US };
-/** What is used so long after it came in, and is late by so much, is more likely of a stall than of a network. */
+/**
+ * Media that is used this long after it came in, and is this late, was more likely stalled than delayed by a network.
+ */
 const SUPPOSED_AFTER_US = 700_000;
 const SUPPOSED_US = 300_000;
-/** Others came on time, and reports speak of what came late, so long after it began. */
+/** When other streams were on time, reports count for media that came late this long after the lateness began. */
 const HELD_BACK_US = 300_000;
-/** A stream that was silent this long is no longer kept among its person's. */
+/** A stream that was silent for this long no longer counts among its person's. */
 const FORGET_US = 60 * US;
 
 /** What the streams of one person share. */
@@ -58,10 +62,10 @@ type Company = { streams: Set<StreamClock>; nowUs: HostUs };
 /** One per user: relates the streams of that user to each other and to our clock. */
 export class ParticipantClock {
   readonly #company: Company;
-  /** Those in use, and those of a saved state that nobody asked for yet. */
+  /** Those in use, and those of a saved state that nobody has asked for yet. */
   readonly #streams = new Set<StreamClock>();
 
-  /** @param state of another one, in whose place this one goes on */
+  /** @param state of another one that this one continues */
   constructor(state?: ParticipantClockState) {
     this.#company = { streams: new Set(), nowUs: state?.nowUs ?? Number.NEGATIVE_INFINITY };
     for (const saved of state?.streams ?? []) {
@@ -72,9 +76,9 @@ export class ParticipantClock {
   }
 
   /**
-   * The clock of a stream; one of the saved state, of the same name and rate, goes on where it stood.
+   * The clock of a stream; one from the saved state with the same name and rate goes on from there.
    * @param clockRate ticks per second of the stream's RTP timestamps
-   * @param name what tells the stream from the user's others, such as the number of its track
+   * @param name tells the stream from the user's others, such as the number of its track
    */
   addStream(clockRate: number, name = `${this.#streams.size}`): StreamClock {
     for (const stream of this.#streams) if (stream.name === name && stream.clockRate === clockRate) return stream;
@@ -83,32 +87,32 @@ export class ParticipantClock {
     return added;
   }
 
-  /** The stream has ended. For a while it still counts as one of its person's. */
+  /** The stream has ended. For a while it still counts among its person's. */
   removeStream(stream: StreamClock): void {
     this.#streams.delete(stream);
   }
 
-  /** For the clock of a recorder that goes on with this one's recording, from some packets before this moment. */
+  /** The state for the clock of another run that continues this recording, from some packets before this moment. */
   save(): ParticipantClockState {
     const streams = new Set([...this.#streams, ...this.#company.streams]);
     return { nowUs: finite(this.#company.nowUs), streams: [...streams].map((stream) => stream.save()) };
   }
 }
 
-/** What a stream's clock has found out. All in microseconds but the skew. */
+/** What is known of a stream's clock. All in microseconds except the skew. */
 export type ClockReading = {
-  /** Whether sender reports place the stream, or arrival alone. */
+  /** Whether sender reports place the stream, or only its arrival. */
   hasReports: boolean;
   /**
-   * Our clock less the sender's wall clock, by this stream's packets alone; undefined without reports or recent
+   * Our clock minus the sender's wall clock, by this stream's packets alone; undefined without reports or recent
    * packets.
    */
   wallOffsetUs: number | undefined;
-  /** The same by where the stream's media was last placed; undefined before it was used. */
+  /** The same by the last place of the stream's media; undefined before it was used. */
   placedOffsetUs: number | undefined;
-  /** Parts per million by which the sender counts faster than we do; undefined until there is enough to tell. */
+  /** Parts per million by which the sender counts faster than we do; undefined until enough has been seen. */
   skewPpm: number | undefined;
-  /** Over how long the skew was watched. */
+  /** For how long the skew was watched. */
   observedUs: number;
 };
 
@@ -118,7 +122,7 @@ export class StreamClock {
   readonly #company: Company;
   readonly #line: MediaLine;
   readonly #wall: WallClock;
-  /** Arrival less place on the line, of the packets. */
+  /** Arrival minus place on the line, of the packets. */
   readonly #offsets: SlidingMinimum;
   readonly #skew: ClockSkew;
   #highestUs: MediaUs | undefined;
@@ -126,16 +130,18 @@ export class StreamClock {
   #firstReportUs: HostUs | undefined;
   #lastReportUs: HostUs | undefined;
   #lastSeenUs: HostUs;
-  /** When the last packet came in that is newer than all before it, and the last of those that was on time. */
+  /**
+   * When the last packet came in that was newer than all before it, and when the last of those came that was on time.
+   */
   #newestUs: HostUs | undefined;
   #onTimeUs: HostUs | undefined;
   /** The least offset when the latest report came. */
   #provenUs: number | undefined;
   #settling: boolean;
-  /** What was added last to a place on the line for local time. */
+  /** What was last added to a place on the line to get local time. */
   #correctionUs: number | undefined;
   #latest: { mediaUs: MediaUs; localUs: HostUs } | undefined;
-  /** When the last came in that a saved state knows of. */
+  /** When the last packet came in that a saved state includes. */
   readonly #savedUs: HostUs;
 
   /** Made by `ParticipantClock`. */
@@ -184,8 +190,8 @@ export class StreamClock {
   }
 
   /**
-   * Takes note of a packet. What came before the clock was saved is noted already: a feed that is read again brings it
-   * twice.
+   * Takes note of a packet. Packets from before the clock was saved are included already: a feed that is read again
+   * brings them twice.
    * @param rtpTime unwrapped ticks
    * @param arrivalUs monotonic microseconds
    */
@@ -209,7 +215,7 @@ export class StreamClock {
   }
 
   /**
-   * @param ntpUs the sender's wall time, microseconds of any epoch; 0 means that it has none (RFC 3550 §6.4.1)
+   * @param ntpUs the sender's wall time, microseconds of any epoch; 0 means that the sender has none (RFC 3550 §6.4.1)
    * @param rtpTime the same moment in unwrapped ticks
    * @param arrivalUs monotonic microseconds
    */
@@ -237,8 +243,8 @@ export class StreamClock {
   }
 
   /**
-   * The moment on our monotonic clock, in whole microseconds, at which this media instant belongs. Growing timestamps
-   * give growing moments. What was once asked for is taken as used: later corrections go on from there.
+   * The moment on our monotonic clock, in whole microseconds, to which this media instant belongs. Growing timestamps
+   * give growing moments. What was asked for counts as used, and later corrections go on from there.
    * @throws Fault `invariant` before the stream's first packet
    */
   toLocalUs(rtpTime: RtpTicks): HostUs {
@@ -255,10 +261,10 @@ export class StreamClock {
     return localUs;
   }
 
-  /** What `toLocalUs` would return for a sample that waits until its time comes, without counting as use. */
+  /** What `toLocalUs` would return for a sample that waits until its time comes; it does not count as use. */
   peekLocalUs(rtpTime: RtpTicks): HostUs {
     const mediaUs = this.#mediaUs(rtpTime);
-    // By then it will be known whether what came late all at once is of a stall; if not, it is due sooner.
+    // By then it will be known whether sudden lateness came from a stall; if not, the sample is due earlier.
     return this.#peek(mediaUs, this.#line.supposedUs(mediaUs, this.#company.nowUs, 0));
   }
 
@@ -267,7 +273,7 @@ export class StreamClock {
     return this.#peek(this.#mediaUs(rtpTime), 0);
   }
 
-  /** Our clock less the sender's wall clock by this stream alone; undefined without reports or recent packets. */
+  /** Our clock minus the sender's wall clock by this stream alone; undefined without reports or recent packets. */
   get wallOffsetUs(): number | undefined {
     const mapping = this.#wall.mappingUs;
     const offset = this.#offsets.value;
@@ -275,11 +281,11 @@ export class StreamClock {
     return Math.max(offset, (this.#provenUs ?? offset) - UNPROVEN_US) - mapping;
   }
 
-  /** What is known by now; nothing changes by asking. */
+  /** What is known now; asking changes nothing. */
   reading(): ClockReading {
     const mapping = this.#wall.mappingUs;
     const placed = this.#correctionUs;
-    // What others of the same person contradict places nothing, and says nothing.
+    // A stream that the person's others contradict does not place anything and tells nothing.
     const isBelieved = this.#isTrusted() || (this.#wall.isConfirmed && !this.#isContradicted());
     return {
       hasReports: mapping !== undefined && isBelieved,
@@ -319,13 +325,13 @@ export class StreamClock {
     return this.#reports(this.#company.nowUs) ? SUPPOSED_US : 0;
   }
 
-  /** Whether another stream of the same person tells the same time, which no nonsense does. */
+  /** Whether another stream of the person tells the same time, which nonsense never does. */
   #isTrusted(): boolean {
     const own = this.wallOffsetUs;
     return own !== undefined && this.#otherOffsets().some((other) => Math.abs(other - own) <= MAX_SPREAD_US);
   }
 
-  /** Whether others of the same person, each by more than one report, all tell another time. */
+  /** Whether other streams of the person, each with more than one report, all tell another time. */
   #isContradicted(): boolean {
     const hasOther = [...this.#company.streams].some(
       (stream) => stream !== this && stream.#wall.isConfirmed && stream.wallOffsetUs !== undefined,
@@ -338,7 +344,7 @@ export class StreamClock {
     return others.flatMap((stream) => stream.wallOffsetUs ?? []);
   }
 
-  /** What has to be added to a place on the line for local time, by all that is known now. */
+  /** What must be added to a place on the line to get local time, by everything that is known now. */
   #targetUs(): number | undefined {
     const byArrival = this.#offsets.value;
     const own = this.wallOffsetUs;
@@ -353,7 +359,7 @@ export class StreamClock {
     return this.#latest && mediaUs >= this.#latest.mediaUs ? Math.max(localUs, this.#latest.localUs) : localUs;
   }
 
-  /** The correction at `mediaUs`, moved from the last used one towards the target as far as the slew allows. */
+  /** The correction at `mediaUs`: from the last one used towards the target, as far as the slew allows. */
   #correction(mediaUs: MediaUs): number {
     const target = this.#targetUs();
     const current = this.#correctionUs;

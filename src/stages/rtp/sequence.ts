@@ -1,29 +1,29 @@
 /**
- * Makes growing numbers of RTP's wrapping ones: 16-bit sequence numbers and 32-bit timestamps, and tells a sender that
- * started over from packets that are merely late (RFC 3550 §A.1).
+ * Turns RTP's wrapping numbers into growing ones: 16-bit sequence numbers and 32-bit timestamps. It also tells a sender
+ * that started over from packets that are only late (RFC 3550 §A.1).
  */
 
-/** Unwraps numbers of `bits` bits: each is placed nearest to the one before it, forwards or backwards. */
+/** Unwraps numbers of `bits` bits: each is placed as near as possible to the one before it, forwards or backwards. */
 class Unwrapper {
   readonly #span: number;
   #latest: number | undefined;
 
   /**
    * @param bits width of the field, 1..32
-   * @param latest an unwrapped number that the first one lies near to
+   * @param latest an unwrapped number near the first one
    */
   constructor(bits: number, latest?: number) {
     this.#span = 2 ** bits;
     this.#latest = latest;
   }
 
-  /** The first value comes back as it is; later ones may be lower than it, even negative, after a wrap backwards. */
+  /** The first value is returned unchanged; later ones may be lower, even negative, after a wrap backwards. */
   unwrap(value: number): number {
     this.#latest = this.peek(value);
     return this.#latest;
   }
 
-  /** What `unwrap` would return, without taking note of the value. */
+  /** What `unwrap` would return; the value is not remembered. */
   peek(value: number): number {
     if (this.#latest === undefined) return value;
     let delta = modulo(value - this.#latest, this.#span);
@@ -50,29 +50,30 @@ export class TimestampUnwrapper extends Unwrapper {
   }
 }
 
-/** How far ahead a packet may be and still be the same run with packets lost (RFC 3550 §A.1 MAX_DROPOUT). */
+/** How far ahead a packet may be and still belong to the same run after losses (RFC 3550 §A.1 MAX_DROPOUT). */
 const MAX_DROPOUT = 3000;
 /**
- * How far behind a packet may be and still be a late one. More than §A.1's 100, as answers to NACKs come late on
+ * How far behind a packet may be and still be only late. It exceeds §A.1's 100, because answers to NACKs come late on
  * purpose.
  */
 const MAX_MISORDER = 2000;
 
-/** What a sequence number turned out to be. `stray` numbers are far off: noise, or the first of a new run. */
+/** What a sequence number turned out to be. `stray` numbers are far off: noise, or the first number of a new run. */
 export type Placement =
   | { kind: 'stray' }
   | {
       kind: 'placed';
       extended: number;
       /**
-       * True for the packet that proved that the sender started over; the stray before it belongs at `extended - 1`.
+       * True for the packet that showed that the sender started over; the stray packet before it belongs at `extended -
+       * 1`.
        */
       restarted: boolean;
     };
 
 /**
- * Places 16-bit sequence numbers on one growing line. Two numbers in order far off the line are a sender that started
- * over; they are placed above all before them, leaving a hole, so that the break can be seen as a loss.
+ * Places 16-bit sequence numbers on one growing line. Two consecutive numbers far off the line show that the sender
+ * started over; they are placed above all before them, with a hole between, so that the break looks like a loss.
  */
 export class SequenceTracker {
   #highest: number | undefined;

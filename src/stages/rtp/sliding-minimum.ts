@@ -1,6 +1,4 @@
-/**
- * The least of the values seen within a span of time, in constant time and bounded memory.
- */
+/** The least of the values seen within a span of time, in constant time and bounded memory. */
 
 import type { SlidingMinimumState } from '../../contract/line/reception-state.ts';
 import type { HostUs } from '../../kernel/time.ts';
@@ -10,7 +8,7 @@ const GRAIN_US = 50_000;
 
 export type SlidingMinimumOptions = {
   /**
-   * A pause between values makes those before it older by this at most: nothing was seen meanwhile that speaks against
+   * A pause between values ages those before it by at most this, because nothing was seen meanwhile that contradicts
    * them.
    */
   pauseUs?: number;
@@ -19,12 +17,12 @@ export type SlidingMinimumOptions = {
 export class SlidingMinimum {
   readonly #spanUs: number;
   readonly #pauseUs: number;
-  /** When the last value was seen, also one that was not kept. */
+  /** When the last value was seen, including values that were not kept. */
   #seenUs: HostUs;
-  /** Rising in time and in value; the head is the minimum. At most one per grain of the span. */
+  /** Rising in time and in value; the first is the minimum. At most one per grain of the span. */
   #entries: SlidingMinimumState;
 
-  /** @param state of another one that this one goes on for */
+  /** @param state of another one that this one continues */
   constructor(spanUs: number, state: SlidingMinimumState = [], { pauseUs = Infinity }: SlidingMinimumOptions = {}) {
     this.#spanUs = spanUs;
     this.#pauseUs = pauseUs;
@@ -51,7 +49,7 @@ export class SlidingMinimum {
     this.#forget(atUs);
   }
 
-  /** The minimum, of the latest value when all are older than the span; undefined before the first. */
+  /** The minimum; the latest value when all are older than the span; undefined before the first. */
   get value(): number | undefined {
     return this.#entries[0]?.value;
   }
@@ -72,7 +70,8 @@ export class SlidingMinimum {
     this.#entries = [];
     for (const entry of entries) {
       const value = entry.atUs >= atUs ? entry.value + by : entry.value;
-      // What was not kept for a lower one that is not so low after all is gone: the one before it stands for it.
+      // Values that were dropped because of a lower one are gone, although that one is not so low after all: the one
+      // before it stands for them.
       if (value >= (this.#entries.at(-1)?.value ?? Number.NEGATIVE_INFINITY)) this.#entries.push({ ...entry, value });
     }
   }

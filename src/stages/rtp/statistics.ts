@@ -1,5 +1,5 @@
 /**
- * What a receiver knows of one source: packets lost, jitter, and the report block that says so (RFC 3550 §A.1, A.3,
+ * What a receiver knows of one source: lost packets, jitter, and the report block that tells them (RFC 3550 §A.1, A.3,
  * A.8).
  */
 import { type HostUs, US } from '../../kernel/time.ts';
@@ -23,22 +23,22 @@ export class ReceptionStatistics {
   #latest: { timestamp: number; arrivalUs: HostUs } | undefined;
   #report: { middle: number; arrivalUs: HostUs } | undefined;
 
-  /** @param ssrc the source whose packets it will be handed */
+  /** @param ssrc the source of all packets that will be passed in */
   constructor(ssrc: number) {
     this.ssrc = ssrc;
   }
 
-  /** Packets that came in, duplicates and late ones included. */
+  /** How many packets came in, including duplicates and late ones. */
   get packets(): number {
     return this.#packets;
   }
 
-  /** Payload bytes that came in. */
+  /** How many payload bytes came in. */
   get bytes(): number {
     return this.#bytes;
   }
 
-  /** Packets that never came, over all runs of the source. Below zero when duplicates outnumber losses (§6.4.1). */
+  /** How many packets never came, in all runs of the source. Below zero when duplicates outnumber losses (§6.4.1). */
   get lost(): number {
     return this.#lostInFormerRuns + this.#lostInRun();
   }
@@ -79,7 +79,7 @@ export class ReceptionStatistics {
     return {
       ssrc: this.ssrc,
       fractionLost: Math.min(255, fraction),
-      // 24 bits, held at their ends (§A.3).
+      // 24 bits, limited at both ends (§A.3).
       cumulativeLost: Math.max(-0x800000, Math.min(0x7fffff, this.#lostInRun())),
       extendedHighest: this.#extendedHighest >>> 0,
       jitter: Math.floor(this.#jitterTicks),
@@ -90,7 +90,7 @@ export class ReceptionStatistics {
     };
   }
 
-  /** §A.1 init_seq. A restart was proven by two packets; the first of them is counted as well. */
+  /** As init_seq in §A.1. Two packets show a restart, so the first of them is counted too. */
   #beginRun(sequence: number, restarted: boolean): void {
     if (restarted) this.#lostInFormerRuns += this.#lostInRun();
     this.#extendedHighest = sequence;
@@ -116,7 +116,7 @@ export class ReceptionStatistics {
       const sent = (packet.timestamp - latest.timestamp) | 0;
       const arrived = ((packet.arrivalUs - latest.arrivalUs) * clockRate) / US;
       const change = Math.abs(arrived - sent);
-      // A jump of the timestamps is a new beginning, not jitter; it would spoil the figure for minutes.
+      // A jump of the timestamps is a new beginning, not jitter; counted, it would spoil the figure for minutes.
       if (change < clockRate * 10) this.#jitterTicks += (change - this.#jitterTicks) / 16;
     }
     this.#clockRate = clockRate;

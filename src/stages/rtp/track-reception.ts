@@ -1,6 +1,6 @@
 /**
- * TrackReception: one track from RTP packets to whole samples. Joins the jitter buffer and the codec's depacketizer,
- * and holds video back after a loss until the next key frame, as a damaged picture must never be shown.
+ * TrackReception: one track from RTP packets to whole samples. It joins the jitter buffer and the codec's depacketizer,
+ * and after a loss holds video back until the next key frame, because a damaged picture must never be shown.
  */
 
 import type { ReceptionState } from '../../contract/line/reception-state.ts';
@@ -13,30 +13,30 @@ import type { Depacketizer } from './depacketize/depacketizer.ts';
 import { JitterBuffer, type JitterCounters, type Ordered } from './jitter-buffer.ts';
 import { startsKeyFrame } from './key-frame.ts';
 
-/**
- * A gap that is still waited for after this long may never be filled; a key frame behind it then ends the damage
- * sooner.
- */
+/** A gap that is still open after this time may never be filled; then a key frame after it ends the damage sooner. */
 const KEY_FRAME_AFTER_US = 600_000;
-/** The start of a first key frame may be overtaken by the rest of it. Let go without it, the frame would be lost. */
+/**
+ * The start of the first key frame may be overtaken by the rest of it. Released without its start, the frame would be
+ * lost.
+ */
 const START_WAIT_US = 100_000;
 
 export type TrackReceptionOptions = {
   format: TrackFormat;
   /** How long packets wait for one that is missing, microseconds. */
   maxDelayUs: number;
-  /** What another reception of the same track came to know, which this one goes on for. */
+  /** The state of another reception of the same track, which this one continues. */
   state?: ReceptionState | undefined;
 };
 
 export type ReceptionCounters = JitterCounters & {
-  /** Packets handed in. */
+  /** Packets that were passed in. */
   packets: number;
-  /** Packets of payload types that were not agreed on, ignored. */
+  /** Packets of payload types that were not agreed on; they are ignored. */
   otherPayloadTypes: number;
-  /** Frames dropped because a part of them was lost or malformed. */
+  /** Frames that were dropped because a part was lost or malformed. */
   damaged: number;
-  /** Whole video frames dropped because they follow a loss, or come before the first key frame. */
+  /** Whole video frames that were dropped because they follow a loss or come before the first key frame. */
   withheld: number;
   samples: number;
 };
@@ -51,7 +51,7 @@ export class TrackReception {
   /** When the newest key frame began to come in. */
   #keyFrameUs = Number.NEGATIVE_INFINITY;
   #keyFrameRtpTime = Number.POSITIVE_INFINITY;
-  /** Something of the newest key frame, or after it, is lost. */
+  /** A part of the newest key frame, or of what came after it, is lost. */
   #isBroken = false;
   #firstUs: HostUs | undefined;
   #arrivedUs: HostUs | undefined;
@@ -77,7 +77,7 @@ export class TrackReception {
 
   /**
    * Takes a packet as it came in. Returns its unwrapped timestamp, for the track's StreamClock; undefined when the
-   * packet is of no use (another payload type, a duplicate, too late, nothing but padding).
+   * packet is useless (another payload type, a duplicate, too late, only padding).
    */
   onRtp(packet: Packet): RtpTicks | undefined {
     this.#packets++;
@@ -98,32 +98,35 @@ export class TrackReception {
     return rtpTime;
   }
 
-  /** When the last packet that is of use came in, monotonic microseconds. */
+  /** When the last useful packet came in, monotonic microseconds. */
   get arrivedUs(): HostUs | undefined {
     return this.#arrivedUs;
   }
 
-  /** The unwrapped timestamp up to which packets were let go; undefined before the first. */
+  /** The unwrapped timestamp up to which packets were released; undefined before the first. */
   get releasedRtpTime(): RtpTicks | undefined {
     return this.#releasedRtpTime;
   }
 
-  /** Places a 32-bit timestamp, such as a sender report's, on the line of `onRtp`'s and the samples' unwrapped ones. */
+  /**
+   * Places a 32-bit timestamp, such as a sender report's, on the same line as the unwrapped timestamps of `onRtp` and
+   * of the samples.
+   */
   rtpTimeOf(timestamp: number, arrivalUs: HostUs): RtpTicks {
     return this.#buffer.rtpTimeOf(timestamp, arrivalUs);
   }
 
-  /** For a reception that goes on with the same track's feed, from some packets before this moment. */
+  /** The state for a reception that continues with the feed of the same track, from some packets before this moment. */
   save(): ReceptionState {
     const sets = this.#depacketizer.decoderSets().map((set) => set.toString('base64'));
     return { timeline: this.#buffer.saveTimeline(), sets };
   }
 
   /**
-   * The samples that are whole by now. `keyFrameWanted` stays true for as long as video is held back, so it may be
-   * asked for again and again; before the first packet it is false. It is also true when a gap stays open for long,
-   * until a key frame waits behind it, and from a change of size on that came without one: files of one size begin with
-   * a key frame.
+   * The samples that are complete now. `keyFrameWanted` stays true as long as video is held back, so that a key frame
+   * can be asked for repeatedly; before the first packet it is false. It is also true while a gap stays open for long,
+   * until a key frame waits after it, and after a change of size without a key frame: a file of one size begins with a
+   * key frame.
    */
   take(nowUs: HostUs): { samples: ReceivedSample[]; keyFrameWanted: boolean } {
     const samples = this.#awaitsStart(nowUs) ? [] : this.#depacketize(this.#buffer.pop(nowUs));
@@ -131,13 +134,13 @@ export class TrackReception {
     const settled = this.#depacketizer.settle(nowUs);
     if (this.#depacketizer.dropped > damagedBefore) this.#onDamage(Number.POSITIVE_INFINITY);
     samples.push(...this.#admit(settled));
-    // One that is coming in need not be asked for.
+    // A key frame that is already coming in need not be asked for.
     const isComing = nowUs - this.#keyFrameUs < START_WAIT_US && !this.#isBroken;
     const withheld = this.#awaitingKeyFrame && this.#packets > this.#otherPayloadTypes && !isComing;
     return { samples, keyFrameWanted: withheld || this.#resized || this.#isStuck(nowUs) };
   }
 
-  /** Everything still held: nothing more will come. */
+  /** Returns everything that is still held: nothing more will come. */
   flush(): ReceivedSample[] {
     const samples = this.#depacketize(this.#buffer.flush());
     samples.push(...this.#admit(this.#depacketizer.flush()));
@@ -171,7 +174,7 @@ export class TrackReception {
       this.#releasedRtpTime = ordered.rtpTime;
       const damagedBefore = this.#depacketizer.dropped;
       const whole = this.#depacketizer.push(ordered);
-      // Ask at once, not only when the next whole frame shows that it comes after a loss.
+      // Asks now, and not only when the next whole frame shows that it comes after a loss.
       if (ordered.lostBefore > 0 || this.#depacketizer.dropped > damagedBefore) this.#onDamage(ordered.rtpTime);
       samples.push(...this.#admit(whole));
     }

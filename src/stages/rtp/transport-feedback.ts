@@ -1,25 +1,25 @@
 /**
  * The body of a transport-wide feedback packet: which packets of a transport came, and when
- * (draft-holmer-rmcat-transport-wide-cc-extensions-01 §3.1). `rtcp.ts` puts the RTCP header around it.
+ * (draft-holmer-rmcat-transport-wide-cc-extensions-01 §3.1). `rtcp.ts` adds the RTCP header.
  */
 
 import { Fault } from '../../kernel/fault.ts';
 import type { HostUs } from '../../kernel/time.ts';
 
-/** The reference time counts these; a packet's delta counts ticks. */
+/** Unit of the reference time; a packet's delta counts ticks. */
 export const REFERENCE_US = 64_000;
 export const TICK_US = 250;
 
 export type TransportFeedback = {
   /** 16-bit number of the first packet it is about. */
   baseSequence: number;
-  /** How many packets it is about, 1..65535: `baseSequence` and those that follow. */
+  /** How many packets it is about, 1..65535: `baseSequence` and the following. */
   statusCount: number;
   /** Counts the feedback packets, 8 bits. */
   feedbackCount: number;
   /**
-   * Those of them that came, in order of sequence. Times are microseconds on the receiver's clock, to 250 µs on the
-   * wire and modulo 2^24 of `REFERENCE_US`, about twelve days.
+   * The packets that came, in order of sequence. Times are microseconds of the receiver's clock; on the wire they are
+   * rounded to 250 µs and modulo 2^24 of `REFERENCE_US`, about twelve days.
    */
   arrivals: { sequence: number; arrivalUs: HostUs }[];
 };
@@ -32,15 +32,15 @@ const LARGE_DELTA = 2;
 const MAX_RUN = 0x1fff;
 const MAX_TICKS = 0x7fff;
 
-/** Whether `next` can stand in one feedback packet after `previous`: deltas have 16 bits, about 8 seconds. */
+/** Whether `next` can follow `previous` in one feedback packet: deltas have 16 bits, about 8 seconds. */
 export function canFollow(previousUs: HostUs, nextUs: HostUs): boolean {
   return Math.abs(nextUs - previousUs) <= (MAX_TICKS - 1) * TICK_US;
 }
 
 /**
  * Writes the body, not padded to whole words.
- * @throws RangeError when it names no packet that came, a packet outside its count or out of order, or when two
- *   neighbours lie more than `canFollow` apart
+ * @throws RangeError when no packet came, when a packet is outside the count or out of order, or when two neighbours
+ * are further apart than `canFollow` allows
  */
 export function encodeTransportFeedback(feedback: TransportFeedback): Buffer {
   const { baseSequence, statusCount, feedbackCount, arrivals } = feedback;
@@ -51,7 +51,7 @@ export function encodeTransportFeedback(feedback: TransportFeedback): Buffer {
   const reference = Math.floor(first.arrivalUs / REFERENCE_US);
   const symbols = new Uint8Array(statusCount);
   const deltas: number[] = [];
-  // Each delta is taken from the time as the wire has it, so that what rounding leaves does not add up.
+  // Each delta is counted from the rounded time on the wire, so that rounding errors do not add up.
   let atTicks = (reference * REFERENCE_US) / TICK_US;
   let before = -1;
   for (const { sequence, arrivalUs } of arrivals) {
@@ -79,7 +79,9 @@ export function encodeTransportFeedback(feedback: TransportFeedback): Buffer {
   return out;
 }
 
-/** Runs where they say as much as a vector would or more (§3.1.3), else 14 symbols of one bit or 7 of two (§3.1.4). */
+/**
+ * Runs where they cover at least as much as a vector would (§3.1.3), else 14 symbols of one bit or 7 of two (§3.1.4).
+ */
 function chunksOf(symbols: Uint8Array): number[] {
   const chunks: number[] = [];
   for (let at = 0; at < symbols.length; ) {
@@ -103,7 +105,7 @@ function chunksOf(symbols: Uint8Array): number[] {
   return chunks;
 }
 
-/** Symbols beyond the end read as not received, which the count makes unheard. */
+/** Symbols beyond the end count as not received, and the status count makes them meaningless. */
 function vector(kind: number, symbols: Uint8Array, from: number, count: number, bits: number): number {
   let chunk = kind;
   for (let n = 0; n < count; n++) chunk |= (symbols[from + n] ?? NOT_RECEIVED) << ((count - 1 - n) * bits);
@@ -111,15 +113,15 @@ function vector(kind: number, symbols: Uint8Array, from: number, count: number, 
 }
 
 /**
- * Reads a body as `encodeTransportFeedback` writes it; zero bytes after it are passed over. Times begin at the
- * reference time, 0 up to 2^24 of `REFERENCE_US`, and packets that came earlier than it lie below.
+ * Reads a body as `encodeTransportFeedback` writes it; zero bytes after it are ignored. Times count from the reference
+ * time, 0 up to 2^24 of `REFERENCE_US`; those of packets that came before it are lower.
  * @throws Fault `rtcp-malformed`
  */
 export function parseTransportFeedback(body: Buffer): TransportFeedback {
   if (body.length < HEAD_BYTES) throw malformed(`${body.length} bytes`);
   const baseSequence = body.readUInt16BE(0);
   const statusCount = body.readUInt16BE(2);
-  // Only those that came are kept: a few bytes can tell of thousands that did not.
+  // Only packets that came are kept: a few bytes can tell of thousands that did not.
   const came: { place: number; large: boolean }[] = [];
   let at = HEAD_BYTES;
   let place = 0;
@@ -144,7 +146,7 @@ export function parseTransportFeedback(body: Buffer): TransportFeedback {
     if (run === 0) throw malformed('a run of no packets');
     if (symbol === NOT_RECEIVED) place += run;
     else {
-      // Each has a delta of a byte at least.
+      // Each of them has a delta of at least one byte.
       if (came.length + run > body.length) throw malformed('its arrival times are cut short');
       for (let n = 0; n < run; n++) note(symbol);
     }

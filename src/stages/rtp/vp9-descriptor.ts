@@ -13,7 +13,7 @@ const STRUCTURE = 0x02;
 const MAX_REFERENCES = 3;
 
 export type Vp9Descriptor = {
-  /** Its length; what follows is the frame's. May be all that the payload holds. */
+  /** Its length; the frame's bytes follow. It may fill the whole payload. */
   bytes: number;
   /** Whether a layer frame begins, or ends, with this payload. */
   begins: boolean;
@@ -59,18 +59,18 @@ function skipStructure(payload: Buffer, from: number): number {
 }
 
 /**
- * By the first byte of a frame: marker, profile, no repetition of an older frame, and frame type KEY_FRAME (VP9
+ * Told by the first byte of a frame: marker, profile, not showing an older frame again, and frame type KEY_FRAME (VP9
  * bitstream specification §6.2).
  */
 export function isVp9KeyFrame(frame: Buffer): boolean {
   const first = frame[0];
   if (first === undefined || first >> 6 !== 0b10) return false;
-  // Profile 3 has a reserved bit more.
+  // Profile 3 has one more reserved bit.
   const flags = (first & 0x30) === 0x30 ? first >> 1 : first >> 2;
   return (flags & 0x03) === 0;
 }
 
-/** RFC 9628 §4.2: the lowest layer's frame begins, and it is a key frame by its own header. */
+/** RFC 9628 §4.2: the lowest layer's frame begins, and its own header says that it is a key frame. */
 export function startsVp9KeyFrame(payload: Buffer): boolean {
   const descriptor = readVp9Descriptor(payload);
   if (!descriptor?.begins || descriptor.spatialLayer > 0) return false;

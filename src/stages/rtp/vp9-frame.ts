@@ -1,6 +1,6 @@
 /**
- * VP9 frames as they stand behind the RTP descriptor: the uncompressed header, superframes, and how a frame is made one
- * that is decoded and not shown. Sections are those of the VP9 bitstream specification.
+ * VP9 frames as they follow the RTP descriptor: the uncompressed header, superframes, and how a frame is turned into
+ * one that is decoded but not shown. Sections are those of the VP9 bitstream specification.
  */
 import { BitReader, BitsExhausted } from '../../media/bit-reader.ts';
 
@@ -14,16 +14,16 @@ type PictureSize = { width: number; height: number };
 
 export type Vp9FrameHeader = {
   keyFrame: boolean;
-  /** Whether a decoder hands out a picture for it. */
+  /** Whether a decoder returns a picture for it. */
   shown: boolean;
-  /** It says only that an older picture is to be shown. */
+  /** It only says that an older picture is to be shown. */
   showsExisting: boolean;
   errorResilient: boolean;
-  /** Undefined where it is that of a picture which is not known. */
+  /** Undefined when it is the size of an unknown picture. */
   size: PictureSize | undefined;
-  /** The slots for references that it fills, a bit each. */
+  /** The reference slots that it fills, one bit each. */
   refreshes: number;
-  /** Length of the uncompressed header, without what fills its last byte; undefined where the size is not known. */
+  /** Length of the uncompressed header, without the padding of its last byte; undefined when the size is unknown. */
   bits: number | undefined;
 };
 
@@ -31,7 +31,7 @@ export type Vp9FrameHeader = {
 export class Vp9Slots {
   #sizes: (PictureSize | undefined)[] = [];
 
-  /** Reads the next frame, in order of decoding. Undefined when it is damaged. */
+  /** Reads the next frame, in decode order. Undefined when it is damaged. */
   read(frame: Buffer): Vp9FrameHeader | undefined {
     try {
       const header = readHeader(frame, this.#sizes);
@@ -90,7 +90,7 @@ function readHeader(frame: Buffer, slots: readonly (PictureSize | undefined)[]):
   return { ...header, bits: read.position };
 }
 
-/** §6.2.2. Returns false where what is reserved is used. */
+/** §6.2.2. Returns false when reserved values are used. */
 function skipColor(read: BitReader, profile: number): boolean {
   if (profile >= 2) read.flag();
   const isRgb = read.bits(3) === COLOR_RGB;
@@ -117,7 +117,7 @@ function skipLoopFilter(read: BitReader): void {
   read.bits(9);
   const hasDeltas = read.flag();
   if (!hasDeltas || !read.flag()) return;
-  // Of four references and two modes, those that are told anew.
+  // Those of four references and two modes that are told anew.
   for (let n = 0; n < 6; n++) if (read.flag()) read.bits(7);
 }
 
@@ -127,7 +127,7 @@ function skipQuantization(read: BitReader): void {
   for (let n = 0; n < 3; n++) if (read.flag()) read.bits(5);
 }
 
-/** Bits of the value of each feature of a segment, and of its sign. */
+/** Bits of the value of each segment feature, and of its sign. */
 const SEGMENT_FEATURES = [9, 7, 2, 0];
 
 /** §6.2.11 */
@@ -154,7 +154,7 @@ function skipTiles(read: BitReader, width: number): void {
   if (read.flag()) read.flag();
 }
 
-/** Annex B: the frames of a superframe; what is none is one frame. */
+/** Annex B: the frames of a superframe; other data is one frame. */
 export function splitSuperframe(data: Buffer): Buffer[] {
   const marker = data.at(-1) ?? 0;
   const count = (marker & 7) + 1;
@@ -173,7 +173,7 @@ export function splitSuperframe(data: Buffer): Buffer[] {
 }
 
 /**
- * Annex B: the frames, and behind them their sizes between two marker bytes. One frame stays as it is.
+ * Annex B: the frames, followed by their sizes between two marker bytes. A single frame does not change.
  * @param frames 1 to 8
  */
 export function superframeOf(frames: Buffer[]): Buffer {
@@ -190,12 +190,12 @@ export function superframeOf(frames: Buffer[]): Buffer {
 }
 
 /**
- * The same frame, decoded and not shown: `show_frame` is cleared, and into a predicted frame `intra_only` is put, which
- * only frames that are not shown have.
+ * The same frame, decoded but not shown: `show_frame` is cleared, and a predicted frame gets `intra_only`, which only
+ * hidden frames have.
  * @param header the frame's own, with `bits`
  */
 export function hidden(frame: Buffer, { keyFrame, bits }: { keyFrame: boolean; bits: number }): Buffer {
-  // Profile 3 has a reserved bit in front.
+  // Profile 3 has a reserved bit before it.
   const shownAt = (frame[0]! & 0x30) === 0x30 ? 7 : 6;
   const insertAt = shownAt + 2;
   const oldBytes = Math.ceil(bits / 8);

@@ -1,24 +1,24 @@
 /**
- * WallClock: how one stream's media lies on its sender's wall clock, by sender reports (RFC 3550 §6.4.1). Reports that
- * do not fit are not believed before others bear them out; a wall clock that is set moves nothing.
+ * WallClock: how one stream's media lies on its sender's wall clock, by sender reports (RFC 3550 §6.4.1). A report that
+ * does not fit is not believed until another one agrees; when the wall clock is set nothing moves.
  */
 
 import type { WallClockState } from '../../contract/line/reception-state.ts';
 import type { MediaUs, SenderUs } from '../../kernel/time.ts';
 
-/** Some senders' reports are off by how long they waited to be sent; the median of the latest is not. */
+/** Some senders' reports are wrong by the time they waited to be sent; the median of the latest is not. */
 const KEPT = 3;
-/** Reports within this fit: less is what senders' clocks and timers make. */
+/** Reports this close agree: senders' clocks and timers cause smaller differences. */
 export const FIT_US = 20_000;
-/** Reports that differ by more than this are of another wall clock, or of other timestamps. */
+/** Reports that differ by more than this come from another wall clock or other timestamps. */
 const JUMP_US = 500_000;
 
 export class WallClock {
   #mappings: number[];
-  /** A report that did not fit, until another bears it out. */
+  /** A report that did not fit, until another one agrees with it. */
   #doubtful: number | undefined;
   #confirmed: boolean;
-  /** By how much the sender's wall clock was set since the first report. */
+  /** By how much the sender's wall clock has been set since the first report. */
   #setUs: number;
   /** The first of the latest reports that named the same moment. */
   #named: WallClockState['named'];
@@ -41,20 +41,20 @@ export class WallClock {
     };
   }
 
-  /** NTP time less media time, microseconds; undefined before the first report. */
+  /** NTP time minus media time, microseconds; undefined before the first report. */
   get mappingUs(): number | undefined {
     const sorted = [...this.#mappings].sort((a, b) => a - b);
     return sorted.length === 2 ? (sorted[0]! + sorted[1]!) / 2 : sorted[sorted.length >> 1];
   }
 
-  /** Whether two reports have said the same. */
+  /** Whether two reports have agreed. */
   get isConfirmed(): boolean {
     return this.#confirmed;
   }
 
   /**
-   * Whether the report names the same moment as one before it, for other media: a clock that stands still tells
-   * nothing. What a single report said of it is forgotten then.
+   * Whether the report names the same moment as an earlier one, for other media: a clock that stands still tells
+   * nothing. What a single report said of it is then forgotten.
    */
   standsStill(ntpUs: SenderUs, lineUs: MediaUs): boolean {
     if (this.#named?.ntpUs !== ntpUs) {
@@ -66,7 +66,7 @@ export class WallClock {
     return true;
   }
 
-  /** How much later than known the report puts its media; 0 for the first. Nothing changes by asking. */
+  /** How much later than known the report puts its media; 0 for the first. Asking changes nothing. */
   difference(ntpUs: SenderUs, lineUs: MediaUs): number {
     const known = this.mappingUs;
     return known === undefined ? 0 : ntpUs - this.#setUs - lineUs - known;
@@ -74,8 +74,8 @@ export class WallClock {
 
   /**
    * Takes a report.
-   * @param lineUs where on the media's line its timestamp lies
-   * @param isTrusted whether what was known so far agrees with what others of the same person say
+   * @param lineUs the place of its timestamp on the media's line
+   * @param isTrusted whether what was known so far agrees with the person's other streams
    */
   add(ntpUs: SenderUs, lineUs: MediaUs, isTrusted: boolean): void {
     const mapping = ntpUs - this.#setUs - lineUs;
@@ -88,7 +88,7 @@ export class WallClock {
       return;
     }
     if (!this.#confirmed && !isTrusted) {
-      // One of the two is nonsense, and the first has nothing that speaks for it.
+      // One of the two is nonsense, and nothing supports the first.
       this.#mappings = [mapping];
       return;
     }

@@ -22,11 +22,12 @@ export type PixelRect = { x: number; y: number; width: number; height: number };
 
 type Box = { x: number; y: number; width: number; height: number };
 
-/** The most users a picture shows; those beyond are heard, not seen. */
+/** The most users that a picture shows; others are heard but not seen. */
 export const MAX_SHOWN = 17;
 
 /**
- * Places users, given in the order they joined, bottom-most first. Users for whom a layout has no place are left out.
+ * Places users, who are given in join order; the result begins with the lowest. Users for whom a layout has no place
+ * are left out.
  * @param uids without repeats
  */
 export function placeUsers(layout: Layout, uids: string[]): Placement[] {
@@ -43,8 +44,8 @@ export function placeUsers(layout: Layout, uids: string[]): Placement[] {
 }
 
 /**
- * A placement in pixels of an even-sized canvas. Edges, not sizes, are rounded, so regions that share an edge meet
- * exactly. Undefined when nothing of it is left.
+ * A placement in pixels of an even-sized canvas. Edges are rounded, not sizes, so that regions that share an edge meet
+ * exactly. Undefined when nothing of it remains.
  */
 export function toPixels(box: Box, width: number, height: number): PixelRect | undefined {
   const left = evenEdge(box.x, width);
@@ -56,7 +57,7 @@ export function toPixels(box: Box, width: number, height: number): PixelRect | u
 }
 
 function evenEdge(fraction: number, size: number): number {
-  // The small lift makes one edge of two computed in different ways, as 3 × 0.2 and 0.4 + 0.2 are.
+  // Edges that are computed in different ways, such as 3 × 0.2 and 0.4 + 0.2, become equal by this small addition.
   const edge = 2 * Math.round((fraction * size) / 2 + 1e-6);
   return Math.min(size, Math.max(0, edge));
 }
@@ -91,8 +92,8 @@ function bestFitBox(index: number, count: number): Box {
 }
 
 /**
- * Columns of small windows at the right: from how many windows on, the canvas' width in small widths, and rows per
- * column.
+ * Columns of small windows at the right: from how many windows on they are used, the canvas's width in small widths,
+ * and rows per column.
  */
 const VERTICAL = [
   { windows: 5, widths: 5, rows: 4, columns: 1 },
@@ -102,8 +103,8 @@ const VERTICAL = [
 ] as const;
 
 /**
- * One big window at the left for `maxResolutionUid`, shown whole, and small ones at the right. While that user is not
- * there the big window is empty and still counts as a window, as its place is kept.
+ * One large window at the left for `maxResolutionUid`, shown whole, and small ones at the right. While that user is
+ * absent the large window stays empty and still counts as a window, because its place is kept.
  */
 function placeVertical(maxResolutionUid: string | undefined, uids: string[]): Placement[] {
   const first = uids[0];
@@ -132,7 +133,7 @@ function placeVertical(maxResolutionUid: string | undefined, uids: string[]): Pl
   return placed;
 }
 
-/** Regions with a uid wait for that user; the others are filled in join order by users no region names. */
+/** Regions with a uid wait for that user; users whom no region names fill the others in join order. */
 function placeCustom(regions: Region[], uids: string[]): Placement[] {
   const named = new Set(regions.map((region) => region.uid).filter(isName));
   const unnamed = uids.filter((uid) => !named.has(uid));

@@ -1,6 +1,4 @@
-/**
- * The layouts that follow who speaks: a user large, and the others beside or not at all. Pure.
- */
+/** The layouts that follow the active speaker: one user large, and the others beside or not shown. Pure. */
 import type { Layout } from '../../../contract/line/plan.ts';
 
 /**
@@ -13,7 +11,7 @@ export function speakerLayout(kind: 'large' | 'alone', recent: readonly string[]
   const there = new Set(uids);
   const large = recent.find((uid) => there.has(uid)) ?? uids[0];
   if (large === undefined) return { kind: 'bestFit' };
-  // One user needs no room beside.
+  // A single user needs no room at the side.
   if (kind === 'large' && uids.length > 1) return { kind: 'vertical', maxResolutionUid: large };
   return { kind: 'custom', regions: [{ uid: large, x: 0, y: 0, width: 1, height: 1, alpha: 1, render: 'fit' }] };
 }

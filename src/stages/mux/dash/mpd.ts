@@ -1,24 +1,25 @@
 /**
  * The MPD of one user's recording (ISO/IEC 23009-1, contract §4.3): WebM slices of picture beside MP4 slices of sound.
- * Pure. Players take one set of kinds for a whole presentation and stop where one of them is missing. So it holds the
- * stretches in which both are there; what lies between is in no Period, and the presentation goes on at once, as at a
- * discontinuity.
+ * Pure. Players choose one set of kinds for a whole presentation and stop where one of them is missing. So the MPD
+ * holds only the stretches that have both; what lies between is in no Period, and the presentation goes on at once, as
+ * at a discontinuity.
  */
 import { type RecordingUs, utcStamp } from '../../../kernel/time.ts';
 import type { RotateEvent, Segment } from '../../../media/segment.ts';
 import type { MediaKind } from '../../../media/track.ts';
 
 /**
- * Kinds that begin or end within this of each other do so together: a player gets over it, and needs no Period for it.
+ * Kinds that begin or end this close together count as doing so at the same time: players bear that, and it needs no
+ * Period.
  */
 const TOGETHER_US = 300_000;
-/** Slices no further apart follow each other. */
+/** Slices this close together follow each other. */
 const JOINED_US = 100_000;
-/** Of what is ours in an MPD; players pass over what they do not know. */
+/** Namespace of our own elements in an MPD; players ignore what they do not know. */
 const NAMESPACE = 'urn:aircheck:dash:2026';
 
 type PlacedSlice = Segment & { startUs: RecordingUs };
-/** Slices of one kind without a hole and of one form. */
+/** Slices of one kind without a gap and of one form. */
 type Run = {
   kind: MediaKind;
   codecs: string;
@@ -30,8 +31,8 @@ type Run = {
 type Period = { fromUs: RecordingUs; toUs: RecordingUs; runs: Run[] };
 
 /**
- * A static MPD that names the slices of `rows`, one row of pictures and one of sound in any order, each slice in order.
- * Slices without `startUs` are left out: where they belong is not known.
+ * A static MPD that names the slices of `rows`: one row of pictures and one of sound in any order, each slice in order.
+ * Slices without `startUs` are left out, because their place is unknown.
  */
 export function renderMpd(rows: readonly (readonly Segment[])[]): string {
   const runs = rows.flatMap((row) => runsOf(row.filter(isPlaced)));
@@ -66,7 +67,8 @@ function runsOf(row: PlacedSlice[]): Run[] {
   for (const slice of row) {
     const kind: MediaKind = slice.codecs?.video ? 'video' : 'audio';
     const codecs = codecsOf(slice);
-    // What is said last before the slice's end holds for what follows; its own pictures have what was said first.
+    // The rotation told last before the slice's end holds for what follows; the slice's own pictures have the one told
+    // first.
     const own = slice.rotations[0] ?? size;
     const last = runs.at(-1);
     const isSame = last?.codecs === codecs && last.size?.width === own?.width && last.size?.height === own?.height;
@@ -80,7 +82,8 @@ function runsOf(row: PlacedSlice[]): Run[] {
 }
 
 /**
- * RFC 6381, as far as slices tell: profile and bit depth are what WebRTC sends, the level is one that is high enough.
+ * As RFC 6381 says, as far as slices tell: profile and bit depth are those that WebRTC sends, and the level is high
+ * enough for all.
  */
 function codecsOf({ codecs }: Segment): string {
   switch (codecs?.video) {
@@ -95,7 +98,7 @@ function codecsOf({ codecs }: Segment): string {
   }
 }
 
-/** Where each of the kinds that the recording has is there. */
+/** The stretches in which all kinds of the recording are present. */
 function periodsOf(runs: readonly Run[]): Period[] {
   const edges = edgesOf(runs);
   const periods = edges.slice(0, -1).flatMap((fromUs, n) => {
@@ -110,7 +113,7 @@ function periodsOf(runs: readonly Run[]): Period[] {
   return periods.filter((period) => kindsOf(period) === kindsOf(fullest!));
 }
 
-/** Where runs begin or end, those together taken as one: the first of them, or the last where all end. */
+/** Where runs begin or end. Those close together count as one: the first of them or, at the very end, the last. */
 function edgesOf(runs: readonly Run[]): number[] {
   const edges = runs.flatMap(({ fromUs, toUs }) => [
     { atUs: fromUs, isEnd: false },
@@ -122,7 +125,7 @@ function edgesOf(runs: readonly Run[]): number[] {
     if (group && edge.atUs - group[0]!.atUs <= TOGETHER_US) group.push(edge);
     else groups.push([edge]);
   }
-  // All of it may be shorter than what is taken together.
+  // The whole recording may be shorter than the distance that counts as together.
   if (groups.length === 1) return [edges[0]!.atUs, edges.at(-1)!.atUs];
   return groups.map((group) => (group.every(({ isEnd }) => isEnd) ? group.at(-1)! : group[0]!).atUs);
 }
@@ -150,15 +153,18 @@ function adaptationSet(run: Run, period: Period, id: number, told: Set<Segment>)
 }
 
 /**
- * Every slice begins with a head of its own; that of the first serves. Where its length is not known, the whole slice
- * does.
+ * Every slice begins with a head of its own; the first one's serves all. When its length is unknown the whole slice
+ * serves.
  */
 function initialization({ name, headBytes }: PlacedSlice): string {
   const range = headBytes === undefined ? '' : ` range="0-${headBytes - 1}"`;
   return `sourceURL="${escaped(name)}"${range}`;
 }
 
-/** From and until when each slice serves: without a hole, as a player would wait at the smallest that is told of. */
+/**
+ * The time in which each slice serves, without gaps, because a player would wait at the smallest gap that it is told
+ * of.
+ */
 function timesIn(period: Period, slices: PlacedSlice[]): { fromUs: RecordingUs; toUs: RecordingUs }[] {
   return slices.map((slice, n) => ({
     fromUs: n === 0 ? Math.min(slice.startUs, period.fromUs) : slice.startUs,
@@ -166,7 +172,7 @@ function timesIn(period: Period, slices: PlacedSlice[]): { fromUs: RecordingUs; 
   }));
 }
 
-/** A slice named twice, because a Period ends within it, tells only once what the contract wants told of it. */
+/** A slice that is named twice, because a Period ends within it, gets the contract's information only once. */
 function segmentUrl(slice: PlacedSlice, told: Set<Segment>): string[] {
   const notes: string[] = [];
   if (!told.has(slice)) {
@@ -183,7 +189,7 @@ function segmentUrl(slice: PlacedSlice, told: Set<Segment>): string[] {
   return [`${open}>`, ...notes.map((note) => `            ${note}`), '          </SegmentURL>'];
 }
 
-/** Microseconds as xs:duration, exact. */
+/** Microseconds as an exact xs:duration. */
 function duration(us: number): string {
   return `PT${Math.floor(us / 1e6)}.${String(us % 1e6).padStart(6, '0')}S`;
 }

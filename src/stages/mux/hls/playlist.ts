@@ -5,13 +5,16 @@ import { US, utcStamp } from '../../../kernel/time.ts';
 import type { Segment } from '../../../media/segment.ts';
 
 export type PlaylistOptions = {
-  /** Puts the comma after EXTINF's duration that RFC 8216 §4.3.2.1 wants and the contract's playlists lack. */
+  /**
+   * Whether to write the comma after EXTINF's duration that RFC 8216 §4.3.2.1 asks for and the contract's playlists
+   * lack.
+   */
   extinfComma: boolean;
 };
 
 /**
- * The whole playlist, ended, of `slices` in their order. Every version ends with EXT-X-ENDLIST, also one that will be
- * replaced while the recording goes on.
+ * The whole playlist of `slices` in their order. Every version ends with EXT-X-ENDLIST, even one that will be replaced
+ * while the recording goes on.
  */
 export function renderPlaylist(slices: readonly Segment[], options: PlaylistOptions): string {
   const longestUs = slices.reduce((longest, slice) => Math.max(longest, slice.durationUs), 0);
@@ -20,7 +23,7 @@ export function renderPlaylist(slices: readonly Segment[], options: PlaylistOpti
     '#EXT-X-VERSION:3',
     '#EXT-X-MEDIA-SEQUENCE:0',
     '#EXT-X-ALLOW-CACHE:YES',
-    // At least as long as the longest slice, not only rounded: players plan their buffers by it.
+    // At least as long as the longest slice, not merely rounded: players plan their buffers by it.
     `#EXT-X-TARGETDURATION:${Math.max(1, Math.ceil(longestUs / US))}`,
   ];
   for (const slice of slices) {
@@ -35,7 +38,7 @@ export function renderPlaylist(slices: readonly Segment[], options: PlaylistOpti
   return `${lines.join('\n')}\n`;
 }
 
-/** Microseconds as seconds with six decimals, exact at any length. */
+/** Microseconds as seconds with six decimals, exact for every length. */
 function seconds(us: number): string {
   return `${Math.floor(us / US)}.${String(us % US).padStart(6, '0')}`;
 }

@@ -39,7 +39,7 @@ export class TrackFile {
     }
   }
 
-  /** Writes the next frames of all tracks: each track's in order, whatever their order among each other. */
+  /** Writes the next frames of all tracks: each track's frames in order, the tracks in any order. */
   write(frames: readonly { track: number; sample: EncodedSample }[]): void {
     for (const { track, sample } of frames.toSorted((a, b) => a.sample.ptsUs - b.sample.ptsUs)) {
       fillPacket(this.#packet, sample, this.#streams[track]!, 0);
@@ -53,7 +53,7 @@ export class TrackFile {
     await this.#context.closeOutput();
   }
 
-  /** Frees what is native. Calling it again does nothing. */
+  /** Frees everything native. Calling it again does nothing. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;

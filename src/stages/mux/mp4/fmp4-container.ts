@@ -11,10 +11,10 @@ import type { SliceContainer } from '../slices.ts';
 import { type AudioStream, addStreams, check, fillPacket, type MuxStream } from '../stream.ts';
 
 const SETTINGS = {
-  // No sample is told of in `moov`; a fragment ends when asked; its time is absolute, also of the first.
+  // `moov` describes no samples; a fragment ends when asked; all times are absolute, the first one too.
   movflags: '+empty_moov+default_base_moof+frag_custom+frag_discont',
   use_editlist: '0',
-  // Else the first sample would be moved to zero.
+  // Otherwise the first sample would be moved to zero.
   avoid_negative_ts: 'disabled',
 };
 
@@ -56,7 +56,7 @@ export class Fmp4Container implements SliceContainer {
   write(sample: EncodedSample): void {
     const file = this.#file;
     if (!file) return;
-    // The first sound of a recording may begin before zero, and a fragment's time has no sign.
+    // The first sound of a recording may begin before zero, and a fragment's time is unsigned.
     const [ptsUs, dtsUs] = [Math.max(0, sample.ptsUs), Math.max(0, sample.dtsUs)];
     fillPacket(this.#packet, { ...sample, ptsUs, dtsUs }, file.target.stream, 0);
     check(file.context.writeFrameSync(this.#packet), `writing to ${file.name}`);
@@ -68,11 +68,11 @@ export class Fmp4Container implements SliceContainer {
     if (!file) return;
     check(file.context.writeFrameSync(null), `writing to ${file.name}`);
     file.io.flushSync();
-    // The flush itself does not say that the disk took nothing.
+    // The flush itself does not report that the disk took nothing.
     check(file.io.error, `writing ${file.name}`);
   }
 
-  /** Every file is whole by itself, so that it makes no difference which is the last. */
+  /** Every file is complete by itself, so it does not matter which one is the last. */
   end(): void {
     const file = this.#file;
     if (!file) return;

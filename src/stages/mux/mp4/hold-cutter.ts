@@ -1,7 +1,7 @@
 /**
- * HoldCutter: where samples of one kind that were passed on, or encoded, at their own times go in a file that leaves
- * holds out. Sound is in blocks that heed no hold: they stand in a row, at most half a block from their place. Pure;
- * times are microseconds.
+ * HoldCutter: where samples of one kind that have their own times go in a file that leaves holds out. Blocks of sound
+ * ignore the edges of holds: they are placed one after the other, at most half a block from their place. Pure; times
+ * are microseconds.
  */
 import type { RecordingUs, StreamUs } from '../../../kernel/time.ts';
 import type { EncodedSample } from '../../../media/sample.ts';
@@ -10,7 +10,7 @@ import type { EncodedSample } from '../../../media/sample.ts';
 export type Hold = { fromUs: RecordingUs; untilUs: RecordingUs };
 type Placed = Pick<EncodedSample, 'kind' | 'ptsUs' | 'dtsUs' | 'durationUs'>;
 
-/** Decode times grow by at least this. */
+/** Decode times grow by at least this much. */
 const MIN_STEP_US = 100;
 
 export class HoldCutter {
@@ -18,12 +18,12 @@ export class HoldCutter {
   #endUs = Number.NEGATIVE_INFINITY;
   #dtsUs = Number.NEGATIVE_INFINITY;
 
-  /** @param holds in order, none within another */
+  /** @param holds in order, without overlaps */
   constructor(holds: readonly Hold[]) {
     this.#holds = holds;
   }
 
-  /** Where the next sample in order of decoding goes; undefined of one that lies in a hold. */
+  /** Where the next sample in decode order goes; undefined for one within a hold. */
   place(sample: Placed): { ptsUs: StreamUs; dtsUs: StreamUs } | undefined {
     if (this.#holds.length === 0) return sample;
     return sample.kind === 'audio' ? this.#placeSound(sample) : this.#placePicture(sample);
@@ -40,7 +40,7 @@ export class HoldCutter {
     const ownUs = ptsUs - this.#heldBefore(ptsUs);
     const atUs = Math.max(ownUs, this.#endUs);
     const hold = this.#holds.find(({ fromUs, untilUs }) => ptsUs < untilUs && ptsUs + durationUs > fromUs);
-    // One that begins in a hold, and ends after it, is heard from where it begins.
+    // A block that begins in a hold and ends after it is heard from its beginning.
     const isLeftOut =
       hold !== undefined &&
       (ptsUs >= hold.fromUs

@@ -1,29 +1,28 @@
 /**
- * Where an MP4 keeps its index (`moov`, ISO/IEC 14496-12 §8.2.1): in front of the media, so that it plays before it is
- * loaded. Room is left for it when the file is begun: a file of gigabytes would else be written a second time when it
- * ends.
+ * Where an MP4 keeps its index (`moov`, ISO/IEC 14496-12 §8.2.1): in front of the media, so that the file plays before
+ * it is loaded completely. Room is left for it when the file is begun; else a file of gigabytes would be written twice.
  */
 import { type FileHandle, open } from 'node:fs/promises';
 import { Fault } from '../../../kernel/fault.ts';
 import type { FileLimit } from '../cut.ts';
 import type { Streams } from '../stream.ts';
 
-/** Blocks of AAC, and packets of Opus, that a second of sound has at most. */
+/** The most blocks of AAC, or packets of Opus, in a second of sound. */
 const SOUNDS_PER_S = 50;
-/** What the index says of one sample, its size, and of one stretch of samples, its place and their number. */
+/** Bytes of the index for each sample (its size), and for each chunk (its place and its number of samples). */
 const SAMPLE_BYTES = 4;
 const STRETCH_BYTES = 4 + 12;
-/** What the index takes before it says anything of samples. */
+/** Bytes of the index before any sample is described. */
 const HEAD_BYTES = 64_000;
-/** More than the longest recording lasts. */
+/** Longer than any recording. */
 const MAX_S = 86_400;
-/** Room that is left over stays in the file where it is no more than this part of it; else the media is moved. */
+/** Room that is left over stays in the file when it is at most this share of it; else the media is moved. */
 const MAX_ROOM_SHARE = 0.02;
 const MOVE_BYTES = 4 << 20;
 
 /**
- * Bytes to leave for the index of a file that ends at `limit`; 0 where no length, or no rate, is known. Every picture
- * is a stretch of its own, and sound between two of them another.
+ * How many bytes to leave for the index of a file that ends at `limit`; 0 when its length or a rate is unknown. Every
+ * picture counts as a chunk, and so does the sound between two pictures.
  */
 export function indexRoom({ video, audio }: Streams, limit: FileLimit): number {
   const fps = video ? video.fps : 1;
@@ -35,9 +34,9 @@ export function indexRoom({ video, audio }: Streams, limit: FileLimit): number {
 type Box = { type: string; at: number; bytes: number };
 
 /**
- * Moves the index of the file at `path` from its end to its front: the file has `room` bytes of nothing, then its
- * boxes. Takes as long as the index is large; where it leaves too much of the room, or finds too little, as the file is
- * large. Throws a Fault when it is no such file, or cannot be written.
+ * Moves the index of the file at `path` from its end to its front; the file begins with `room` empty bytes, followed by
+ * its boxes. The time it takes grows with the index; when too much room is left over, or too little was left, with the
+ * whole file. Throws a Fault when the file has another form or cannot be written.
  */
 export async function placeIndex(path: string, room: number): Promise<void> {
   const file = await open(path, 'r+');
@@ -52,7 +51,7 @@ export async function placeIndex(path: string, room: number): Promise<void> {
     const isLittle = left === 0 || (left >= 8 && left <= (moov.at - body.at) * MAX_ROOM_SHARE);
     const bySize = isLittle ? 0 : -left;
     if (!moveChunks(index, bySize)) {
-      // No 32-bit place says where the media would be: the index stays where it is.
+      // No 32-bit field could hold the media's new place, so the index stays where it is.
       await write(file, 0, [await readBytes(file, type), freeBox(body.at - type.bytes)]);
       return;
     }
@@ -96,7 +95,7 @@ async function write(file: FileHandle, at: number, parts: readonly Buffer[]): Pr
     put += (await file.write(bytes, put, bytes.length - put, at + put)).bytesWritten;
 }
 
-/** The head of a box of nothing (§8.1.2) that is `bytes` long; what follows it counts for nothing. */
+/** The head of a free-space box (§8.1.2) of `bytes` bytes; its content is ignored. */
 function freeBox(bytes: number): Buffer {
   if (bytes === 0) return Buffer.alloc(0);
   const head = Buffer.alloc(8);
@@ -105,7 +104,7 @@ function freeBox(bytes: number): Buffer {
   return head;
 }
 
-/** Moves `[from, to)` of the file by `by` bytes, within the file. */
+/** Moves bytes `[from, to)` of the file by `by` bytes. */
 async function moveBytes(file: FileHandle, from: number, to: number, by: number): Promise<void> {
   const forward = by < 0;
   for (let done = 0; done < to - from; ) {
@@ -116,12 +115,12 @@ async function moveBytes(file: FileHandle, from: number, to: number, by: number)
   }
 }
 
-/** Boxes on the way from the index to the tables of places. */
+/** Boxes that lead from the index to the tables of places. */
 const CONTAINERS = new Set(['moov', 'trak', 'mdia', 'minf', 'stbl']);
 
 /**
- * Adds `by` to every place of media that `index` tells (`stco`, `co64`, §8.7.5). False, and nothing is changed, when
- * one would no longer fit its table.
+ * Adds `by` to every place of media in `index` (`stco`, `co64`, §8.7.5). Returns false and changes nothing when a place
+ * would no longer fit its table.
  */
 function moveChunks(index: Buffer, by: number): boolean {
   for (const at of placesOf(index, 'stco')) if (index.readUInt32BE(at) + by > 0xffff_ffff) return false;
@@ -130,7 +129,7 @@ function moveChunks(index: Buffer, by: number): boolean {
   return true;
 }
 
-/** Where in `index` the entries of all tables of a type stand; of `co64` they are twice as long. */
+/** Where the entries of all tables of a type are in `index`; those of `co64` are twice as long. */
 function* placesOf(
   index: Buffer,
   table: 'stco' | 'co64',

@@ -1,7 +1,7 @@
 /**
- * Mp4Files: samples in, MP4 files on the spool out, one after another as each reaches its limit. The index (`moov`) of
- * a finished file stands before the media, so that it plays before it is fully loaded. Until then a file cannot be
- * read: after a crash it is made anew from the slices (`remux-slices.ts`).
+ * Mp4Files: takes samples and writes MP4 files to the spool, one after another as each reaches its limit. The index
+ * (`moov`) of a finished file comes before the media, so that the file plays before it is fully loaded. An unfinished
+ * file cannot be read: after a crash it is made anew from the slices (`remux-slices.ts`).
  */
 
 import { join } from 'node:path';
@@ -23,26 +23,26 @@ export type Mp4FilesOptions = Streams & {
   baseName: string;
   /** Wall time of recording zero, Unix milliseconds. */
   zeroUtcMs: number;
-  /** A file is ended, and the next begun, at the first key frame past either. */
+  /** A file ends, and the next begins, at the first key frame beyond either limit. */
   limit: FileLimit;
   /** Index of the first file; 0 when left out. */
   firstIndex?: number | undefined;
   /**
-   * Something could not be written: a sample that the muxer refused, or a file. It costs just that, and the next file
-   * is begun where one was lost. Where this is left out, the first such failure is thrown.
+   * Something could not be written: a sample that the muxer refused, or a file. Only that is lost, and after a lost
+   * file the next one is begun. Without this callback the first such failure is thrown.
    */
   onLost?: ((what: string) => void) | undefined;
-  /** As `onLost`, of refused samples alone, where a file that cannot be written is to be thrown. */
+  /** As `onLost`, but only for refused samples; for users that want a file that cannot be written to be thrown. */
   onRefused?: ((what: string) => void) | undefined;
-  /** The first file begins here, where one that is whole already ended; what comes before is passed over. */
+  /** The first file begins here, where a finished one ended; earlier samples are ignored. */
   fromUs?: StreamUs | undefined;
   /** As of SlicesOptions. */
   heldUs?: number | undefined;
-  /** A file lies finished and synced on the spool. Called in order, the next call only after this one has resolved. */
+  /** A file is finished and synced on the spool. Called in order, and again only after this has resolved. */
   onFile(file: WholeFile): Promise<void> | void;
 };
 
-/** After a file could not be begun, none is begun for this long: what is wrong may pass. */
+/** After a file could not be begun, none is begun for this long, because the cause may pass. */
 const RETRY_US = 1_000_000;
 
 export class Mp4Files {
@@ -50,12 +50,12 @@ export class Mp4Files {
   #interleaver: Interleaver;
   #file: OpenMp4 | undefined;
   #index: number;
-  /** A picture was lost: what refers to it is left out. */
+  /** A picture was lost, so pictures that refer to it are left out. */
   #keyFrameWanted = false;
-  /** Where no file could be begun. */
+  /** Where a file could not be begun. */
   #brokeOffUs: StreamUs | undefined;
   /**
-   * The last sounds before now: a file begun in the middle of one needs it, and the one before it to decode it whole.
+   * The latest sounds: a file that begins in the middle of one needs it, and the one before it to decode it correctly.
    */
   #lastSounds: EncodedSample[] = [];
   #finishing: Promise<void> = Promise.resolve();
@@ -72,27 +72,27 @@ export class Mp4Files {
   }
 
   /**
-   * Takes the next sample; sound and picture may come in any interleave, each kind in its decode order.
-   * Throws a Fault when a file could not be written, also an earlier one, and nobody takes losses.
+   * Takes the next sample; sound and picture may be interleaved in any way, each kind in its decode order. Throws a
+   * Fault when a file could not be written, perhaps an earlier one, and there is no `onLost`.
    */
   write(sample: EncodedSample): void {
     if (this.#failure) throw this.#failure;
     for (const next of this.#interleaver.push(sample)) this.#take(next);
   }
 
-  /** As of Slices. All that was encoded before has been written. */
+  /** As in Slices. Everything that was encoded before has been written. */
   resume(heldUs: number): void {
     for (const next of this.#interleaver.flush()) this.#take(next);
     this.#heldUs = heldUs;
   }
 
-  /** Writes no more, and leaves the file that was begun as `.part`; those that were ended are finished. */
+  /** Stops writing, and leaves the file that was begun as `.part`; files that were ended are finished. */
   abandon(): void {
     this.#abandoned = true;
     this.close();
   }
 
-  /** Ends the last file; resolves when all files are finished and given to `onFile`. Frees everything. */
+  /** Ends the last file; resolves when all files are finished and have been given to `onFile`. Frees everything. */
   async finish(): Promise<void> {
     try {
       if (this.#failure) throw this.#failure;
@@ -105,7 +105,7 @@ export class Mp4Files {
     }
   }
 
-  /** Frees what is native. A file not finished stays behind as `.part`. Calling it again does nothing. */
+  /** Frees everything native. An unfinished file stays behind as `.part`. Calling it again does nothing. */
   close(): void {
     this.#file?.close();
     this.#file = undefined;
@@ -127,7 +127,7 @@ export class Mp4Files {
     }
   }
 
-  /** Throws the error where nobody takes it. */
+  /** Throws the error when there is no `onLost`. */
   #tellLost(error: unknown): void {
     const { onLost, onRefused } = this.#options;
     const tell = error instanceof Fault && error.code === 'sample-refused' ? (onLost ?? onRefused) : onLost;
@@ -149,7 +149,7 @@ export class Mp4Files {
     if (sample.kind === 'audio') this.#lastSounds = [...this.#lastSounds.slice(-1), sample];
   }
 
-  /** True of what an earlier file holds. A new one begins with a key frame where there is a picture. */
+  /** True for a sample that an earlier file holds. A new file begins with a key frame if there is a picture. */
   #isPast({ kind, keyFrame, ptsUs, durationUs }: EncodedSample): boolean {
     const { fromUs, video } = this.#options;
     if (fromUs === undefined || this.#index > (this.#options.firstIndex ?? 0)) return false;

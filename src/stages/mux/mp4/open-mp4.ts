@@ -1,6 +1,6 @@
 /**
- * OpenMp4: one MP4 being written, under its `.part` name. Samples before its start (priming, pre-roll) are kept from
- * view by the edit list.
+ * OpenMp4: one MP4 that is being written, under its `.part` name. The edit list hides samples before its start
+ * (priming, pre-roll).
  */
 import { basename } from 'node:path';
 import { AVIO_FLAG_WRITE, AVSEEK_SET } from 'node-av/constants';
@@ -11,10 +11,10 @@ import { partPath } from '../spool-file.ts';
 import { addStreams, check, checkSample, fillPacket, type MuxStream, type Streams } from '../stream.ts';
 import { placeIndex } from './index-place.ts';
 
-/** Where a file begins, in its own time and in the world's. */
+/** Where a file begins, in the stream's time and in wall time. */
 type Begun = { startUs: StreamUs; startUtcMs: number; heldUs: number };
 
-/** Ticks per second of pictures that came at no steady rate: those of their senders. */
+/** Ticks per second for pictures without a steady rate: those of their senders. */
 const UNSTEADY_RATE = 90_000;
 
 export class OpenMp4 {
@@ -59,7 +59,7 @@ export class OpenMp4 {
     check(this.#context.allocOutputContext2(null, 'mp4', null), 'opening the MP4 muxer');
     using metadata = Dictionary.fromObject({ creation_time: new Date(startUtcMs).toISOString() });
     this.#context.metadata = metadata;
-    // Ticks in which every frame of a steady rate falls on a whole number, and few frame rates need long numbers.
+    // Ticks in which every frame of a steady rate has a whole number, and that need long numbers only at few rates.
     const fps = streams.video?.fps;
     const added = addStreams(this.#context, streams, fps === undefined ? UNSTEADY_RATE : fps * 512);
     check(this.#io.open2Sync(`file:${partPath(this.path)}`, AVIO_FLAG_WRITE), `creating ${name}`);
@@ -76,13 +76,13 @@ export class OpenMp4 {
       this.#mux(sample);
       return;
     }
-    // One sound is held back: the file may turn out to end within it.
+    // One sound is held back, because the file may end within it.
     const before = this.#lastSound;
     this.#lastSound = sample;
     if (before) this.#mux(before);
   }
 
-  /** Writes the sound that was held back, cut off at `endUs` by its duration, as the next file begins there. */
+  /** Writes the sound that was held back; its duration is cut at `endUs`, where the next file begins. */
   writeLast(endUs: StreamUs): void {
     const last = this.#lastSound;
     if (last) this.#mux({ ...last, durationUs: Math.max(1, Math.min(last.durationUs, endUs - last.ptsUs)) });

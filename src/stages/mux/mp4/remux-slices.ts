@@ -1,5 +1,6 @@
 /**
- * Makes the MP4 files of a recording from its slices, without transcoding: what a recorder that died could not finish.
+ * Makes the MP4 files of a recording from its slices, without transcoding, when a recorder died before it could finish
+ * them.
  */
 import { Fault } from '../../../kernel/fault.ts';
 import type { RecordingUs } from '../../../kernel/time.ts';
@@ -9,7 +10,7 @@ import { probeSlice, readSlices } from '../read-slices.ts';
 import { Mp4Files } from './mp4-files.ts';
 
 export type RemuxOptions = {
-  /** Where the files go: the spool folder. */
+  /** The folder of the files: the spool folder. */
   dir: string;
   baseName: string;
   /** Wall time of recording zero, Unix milliseconds. */
@@ -28,8 +29,9 @@ export type RemuxOptions = {
 };
 
 /**
- * Writes `<baseName>_<firstIndex>.mp4` and on from the slices at `slicePaths`, in order, and returns what was written.
- * The first slice decides which kinds of stream there are. Throws a Fault for no slices, or one that cannot be read.
+ * Writes MP4 files from `<baseName>_<firstIndex>.mp4` on, from the slices at `slicePaths` in order, and returns what
+ * was written. The first slice decides which kinds of stream there are. Throws a Fault when there are no slices, or one
+ * cannot be read.
  */
 export async function remuxSlices(slicePaths: readonly string[], options: RemuxOptions): Promise<WholeFile[]> {
   const [first] = slicePaths;

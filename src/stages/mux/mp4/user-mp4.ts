@@ -1,6 +1,6 @@
 /**
- * Makes the MP4 of one user from the slices of a recording of single users, without transcoding. What is missing in the
- * slices is missing in the MP4: every sample keeps its place after the user's first, but for holds, which are cut out.
+ * Makes the MP4 of one user from the slices of a recording of single users, without transcoding. What the slices lack
+ * the MP4 lacks too: every sample keeps its place after the user's first, except that holds are cut out.
  */
 import { join } from 'node:path';
 import { Fault } from '../../../kernel/fault.ts';
@@ -12,41 +12,41 @@ import { type Hold, HoldCutter } from './hold-cutter.ts';
 import { Mp4Files } from './mp4-files.ts';
 
 export type UserMp4Options = {
-  /** The spool folder, where the slices are and the MP4 goes. */
+  /** The spool folder, which holds the slices and gets the MP4. */
   dir: string;
-  /** Of the files' names. */
+  /** The start of the files' names. */
   baseName: string;
   uid: string;
   /** Wall time of recording zero, Unix milliseconds. */
   zeroUtcMs: number;
   /** When the recording was on hold, in order, microseconds of it. */
   holds?: readonly Hold[];
-  /** The user's slices of single kinds, in any order; others of the user are passed over. */
+  /** The user's slices of single kinds, in any order; other slices of the user are ignored. */
   slices: readonly Segment[];
-  /** The muxer refused a sample, in words: it is left out, and pictures up to the next key frame. */
+  /** The muxer refused a sample, in words: it is left out, and with a picture also those up to the next key frame. */
   onRefused?: ((what: string) => void) | undefined;
-  /** A file lies finished and synced on the spool. Called in order, the next call only after this one has resolved. */
+  /** A file is finished and synced on the spool. Called in order, and again only after this has resolved. */
   onFile?(file: WholeFile): Promise<void> | void;
 };
 
-/** Codecs that MP4 has and players of MP4 take. VP8 must be transcoded. */
+/** Codecs that MP4 can hold and that players of MP4 support. VP8 must be transcoded. */
 const MP4_CODECS = new Set(['h264', 'vp9', 'av1', 'aac', 'opus']);
 
-/** How many files `makeUserMp4` makes of these slices, where it has samples of each form; 1 where it refuses them. */
+/** How many files `makeUserMp4` makes of these slices, if there are samples of each form; 1 where it refuses them. */
 export function countUserMp4s(slices: readonly Segment[]): number {
   const forms = [...formsOf(inOrder(slices)).values()];
   if (forms.some(({ codec }) => !MP4_CODECS.has(codec))) return 1;
   return 1 + forms.filter((form, n) => n > 0 && !isSame(form, forms[n - 1])).length;
 }
 
-/** What an MP4 has one of: its pictures' codec, and how players turn them (anticlockwise degrees). */
+/** What an MP4 can have only one of: the codec of its pictures, and how players turn them (anticlockwise degrees). */
 type Form = { codec: VideoCodec; rotate: RotateEvent['rotate'] };
 
 function isSame(a: Form, b: Form | undefined): boolean {
   return a.codec === b?.codec && a.rotate === b.rotate;
 }
 
-/** Of each slice of pictures: how its first one is coded and turned. */
+/** The codec and rotation with which each slice of pictures begins. */
 function formsOf(ordered: readonly Segment[]): Map<Segment, Form> {
   const forms = new Map<Segment, Form>();
   let rotate: RotateEvent['rotate'] = 0;
@@ -56,16 +56,16 @@ function formsOf(ordered: readonly Segment[]): Map<Segment, Form> {
     const [first] = slice.rotations;
     if (first && first.utcMs <= slice.startUtcMs + 1) rotate = first.rotate;
     forms.set(slice, { codec, rotate });
-    // One that was turned between two key frames stands so in the next slice.
+    // A picture that was turned between two key frames stands that way in the next slice.
     rotate = slice.rotations.at(-1)?.rotate ?? rotate;
   }
   return forms;
 }
 
 /**
- * Writes `<baseName>_0.mp4` and returns what was written: one file, and one more with the first key frame after each
- * change of the picture's codec or turn, of which an MP4 has one. Throws a Fault with code `mp4-codec` when a slice's
- * codec does not belong into an MP4, before anything is written, and another when a slice cannot be read.
+ * Writes `<baseName>_0.mp4` and returns what was written: one file, and one more from the first key frame after each
+ * change of codec or rotation, because an MP4 can have only one of each. Throws a Fault with code `mp4-codec` when MP4
+ * cannot hold a slice's codec, before anything is written, and another Fault when a slice cannot be read.
  */
 export async function makeUserMp4(options: UserMp4Options): Promise<WholeFile[]> {
   const { dir, baseName, uid, zeroUtcMs } = options;
@@ -118,14 +118,14 @@ export async function makeUserMp4(options: UserMp4Options): Promise<WholeFile[]>
   return made;
 }
 
-/** Those of one kind, which the MP4 is made from. */
+/** The slices of a single kind, which the MP4 is made from. */
 function inOrder(slices: readonly Segment[]): Segment[] {
   return slices
     .filter(({ name, owner }) => owner?.trackType !== 'audio_and_video' && !name.endsWith('.m4s'))
     .sort((a, b) => a.startUtcMs - b.startUtcMs);
 }
 
-/** What was passed on has no steady rate, whatever a reader takes it for. */
+/** Streams that were passed on have no steady rate, whatever a reader detects. */
 function unsteady({ fps: _, ...video }: VideoStream): VideoStream {
   return video;
 }
@@ -151,7 +151,7 @@ async function* withoutHolds(samples: AsyncGenerator<FromSlice>, holds: readonly
   }
 }
 
-/** Both in order of decode time. */
+/** Both sources in order of decode time. */
 async function* merged(...sources: AsyncGenerator<FromSlice>[]): AsyncGenerator<FromSlice> {
   const heads = await Promise.all(sources.map(async (source) => ({ source, next: await source.next() })));
   try {

@@ -1,7 +1,7 @@
 /**
- * MPEG-TS slices. One muxer runs through all of a stream and only the file under it changes, so continuity counters and
- * timestamps go on and the slices in a row are one transport stream (RFC 8216 §3.2, without EXT-X-DISCONTINUITY between
- * them).
+ * MPEG-TS slices. One muxer runs through the whole stream and only the file beneath it changes, so continuity counters
+ * and timestamps go on, and consecutive slices are one transport stream (RFC 8216 §3.2, without EXT-X-DISCONTINUITY
+ * between them).
  */
 import { statSync, truncateSync } from 'node:fs';
 import { basename } from 'node:path';
@@ -12,13 +12,11 @@ import { withFrameCount } from '../bitstream.ts';
 import { type SliceContainer, Slices, type SlicesOptions } from '../slices.ts';
 import { addStreams, check, fillPacket, kindsOf, type MuxStream, type Streams } from '../stream.ts';
 
-/**
- * Recording zero stands at this transport stream time: decode times before zero stay positive, and the PCR has a lead.
- */
+/** Transport stream time of the recording's zero: decode times before zero stay positive, and the PCR can run ahead. */
 export const TS_ZERO_US = 1_400_000;
 /** ISO/IEC 13818-1 §2.4.3.2 */
 const PACKET_BYTES = 188;
-/** The PCR runs this far ahead of decode times, which is what a decoder gets for buffering. */
+/** The PCR runs this far ahead of decode times; that is how long a decoder may buffer. */
 const PCR_LEAD_US = 700_000;
 
 export class TsContainer implements SliceContainer {
@@ -60,13 +58,13 @@ export class TsContainer implements SliceContainer {
 
   #writeHead(): void {
     if (!this.#headerWritten) {
-      // Times are ours to the tick: without copyts the muxer would add twice the delay.
+      // Makes the muxer keep our times: without copyts it would add twice the delay.
       this.#context.setOption('max_delay', PCR_LEAD_US);
       this.#context.setOption('mpegts_copyts', true);
       check(this.#context.writeHeaderSync(null), 'starting the MPEG-TS muxer');
       this.#headerWritten = true;
     } else {
-      // PAT and PMT again at the head of this file, or it could not be played alone.
+      // Without a new PAT and PMT at its head this file could not be played alone.
       check(this.#context.setOption('mpegts_flags', '+resend_headers'), 'asking for a new PAT');
     }
   }
@@ -79,11 +77,11 @@ export class TsContainer implements SliceContainer {
   }
 
   flush(): void {
-    // Sound waits in the muxer for a full PES, which may take a second of a quiet recording.
+    // Sound waits in the muxer until a PES is full, which may take a second in a quiet recording.
     if (!this.#io) return;
     check(this.#context.writeFrameSync(null), `flushing ${this.#name}`);
     this.#io.flushSync();
-    // The flush itself does not say that the disk took nothing.
+    // The flush itself does not report that the disk took nothing.
     check(this.#io.error, `writing ${this.#name}`);
   }
 
@@ -91,7 +89,7 @@ export class TsContainer implements SliceContainer {
     const io = this.#io;
     if (!io) return;
     try {
-      // Sound waits in the muxer for a full PES; it belongs to this file.
+      // Sound that waits in the muxer for a full PES belongs to this file.
       check(this.#context.writeFrameSync(null), `completing ${this.#name}`);
       if (last) check(this.#context.writeTrailerSync(), `ending ${this.#name}`);
       io.flushSync();
@@ -118,7 +116,7 @@ export class TsContainer implements SliceContainer {
   }
 }
 
-/** Takes the part of a packet away that a full disk, or a process that died, left at the end of a file. */
+/** Removes the part of a packet that a full disk, or a process that died, left at the end of a file. */
 export function cutToPackets(path: string): void {
   const { size } = statSync(path);
   if (size % PACKET_BYTES > 0) truncateSync(path, size - (size % PACKET_BYTES));

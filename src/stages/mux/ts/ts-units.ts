@@ -1,6 +1,6 @@
 /**
- * A transport stream (ISO/IEC 13818-1) taken apart into its units: a picture, or some frames of sound, with the packets
- * that they lie in. For cutting a slice that was not finished where all before is whole, without touching what is kept.
+ * A transport stream (ISO/IEC 13818-1) taken apart into its units: a picture or some frames of sound, with the packets
+ * that hold them. With it an unfinished slice is cut where everything before is whole, without changing what is kept.
  * Pure.
  */
 import type { MediaKind } from '../../../media/track.ts';
@@ -10,25 +10,25 @@ const PACKET_BYTES = 188;
 const SYNC = 0x47;
 /** Samples in an AAC frame; one of 48 kHz takes 1920 ticks. */
 const AAC_TICKS = 1920;
-/** A picture is decoded at most so many units before others that are shown earlier. */
+/** How many units a picture may be decoded before others that are shown earlier. */
 const MAX_REORDER = 4;
 
 export type TsUnit = {
   kind: MediaKind;
-  /** Ticks of 90 kHz. The file has 33 bits of it; which of the moments they can mean it is, the reader says. */
+  /** Ticks of 90 kHz. The file holds 33 bits of them; the reader decides which of the possible moments is meant. */
   pts: number;
-  /** Of sound: where its last whole frame ends. */
+  /** For sound: where its last whole frame ends. */
   endPts: number;
-  /** False of sound that the file does not hold all of. A picture's end cannot be seen from itself. */
+  /** False for sound of which the file lacks a part. A picture does not show by itself where it ends. */
   isWhole: boolean;
-  /** Numbers of its packets in the file. */
+  /** Positions of its packets in the file, counted in packets. */
   packets: number[];
 };
 
 /**
- * The units of `file`, in the order they begin. What is no whole packet, and what stands before a first unit, is passed
- * over.
- * @param near a time in the file, or half a day from one at most, ticks
+ * The units of `file`, in order of their beginnings. Incomplete packets, and packets before the first unit, are
+ * ignored.
+ * @param near a time in the file, or at most half a day from one, ticks
  */
 export function readTsUnits(file: Buffer, near: number): TsUnit[] {
   const units: { unit: TsUnit; parts: Buffer[] }[] = [];
@@ -65,8 +65,8 @@ export function withoutUnits(file: Buffer, units: readonly TsUnit[]): Buffer {
 }
 
 /**
- * Which of a slice's units are kept, and where the kinds begin and end then, ticks of 90 kHz; undefined of a kind it
- * has none of.
+ * Which of a slice's units are kept, and where each kind begins and ends then, ticks of 90 kHz; undefined for a kind
+ * that has none.
  */
 export type TsCut = {
   kept: TsUnit[];
@@ -77,8 +77,9 @@ export type TsCut = {
 };
 
 /**
- * Cuts units that a dead process was writing: the most pictures that are whole and want none that is left out, as far
- * as there is sound to them, and all whole sound. With `isTorn` false the file was finished, and all of it is kept.
+ * Leaves out the units that a dead process was writing: it keeps the most pictures that are whole, need none that is
+ * left out and have sound beside them, and all whole sound. With `isTorn` false the file was finished, and everything
+ * is kept.
  * @param pictureTicks how long a picture lasts
  * @param soundTo up to where there is sound before these units, ticks; undefined in a recording without sound
  */
@@ -105,7 +106,7 @@ export function cutUnits(
   return {
     kept: units.filter((unit) => kept.has(unit)),
     left: units.filter((unit) => !kept.has(unit)),
-    // A key frame, which none is shown before.
+    // A key frame, before which no picture is shown.
     videoStart: shown[0]?.pts,
     videoEnd: videoEnd === undefined ? undefined : videoEnd + pictureTicks,
     audioEnd,
@@ -113,8 +114,8 @@ export function cutUnits(
 }
 
 /**
- * Whether `next` goes on with the transport stream that `file` ends with: the packets of each PID that both have are
- * counted on (§2.4.3.3).
+ * Whether `next` continues the transport stream that `file` ends with: for each PID that both have, the continuity
+ * counter goes on (§2.4.3.3).
  */
 export function goesOnFrom(file: Buffer, next: Buffer): boolean {
   const counts = new Map<number, number>();
@@ -128,7 +129,7 @@ export function goesOnFrom(file: Buffer, next: Buffer): boolean {
   return true;
 }
 
-/** The continuity counters of packets that have a payload; of others they stand still. */
+/** The continuity counters of packets with a payload; for other packets they do not change. */
 function* countsOf(file: Buffer): Generator<{ pid: number; count: number }> {
   for (let at = 0; at + PACKET_BYTES <= file.length && file[at] === SYNC; at += PACKET_BYTES)
     if (file[at + 3]! & 0x10) yield { pid: file.readUInt16BE(at + 1) & 0x1fff, count: file[at + 3]! & 0xf };
@@ -140,7 +141,7 @@ function payloadOf(packet: Buffer): Buffer | undefined {
   return control === 1 || (control === 3 && at < PACKET_BYTES) ? packet.subarray(at) : undefined;
 }
 
-/** The unit that a PES packet (§2.4.3.6) begins; undefined of tables, and of units without a time. */
+/** The unit that begins with a PES packet (§2.4.3.6); undefined for tables, and for units without a time. */
 function beginUnit(payload: Buffer, near: number): TsUnit | undefined {
   if (payload.length < 14 || payload.readUIntBE(0, 3) !== 1 || (payload[7]! & 0x80) === 0) return undefined;
   const id = payload[3]!;

@@ -1,14 +1,15 @@
-/**
- * Elements of EBML (RFC 8794) as bytes: all that writing WebM takes. Pure.
- */
+/** Elements of EBML (RFC 8794) as bytes: everything that is needed to write WebM. Pure. */
 
-/** An element with its id as it is written, marker included. */
+/** An element; its id is given as it is written, including the marker. */
 export function element(id: number, ...payload: Buffer[]): Buffer {
   const body = Buffer.concat(payload);
   return Buffer.concat([idOf(id), sizeOf(body.length), body]);
 }
 
-/** What begins an element whose size is written later, into the last eight bytes; until then it is unknown (§6.2). */
+/**
+ * The beginning of an element whose size is written later, into its last eight bytes; until then the size is unknown
+ * (§6.2).
+ */
 export function openElement(id: number): Buffer {
   return Buffer.concat([idOf(id), Buffer.from('01ffffffffffffff', 'hex')]);
 }
@@ -20,7 +21,7 @@ export function longSize(bytes: number): Buffer {
   return size;
 }
 
-/** The shortest form of a whole number from 0 (§7.2). */
+/** The shortest form of a whole number of 0 or more (§7.2). */
 export function unsigned(id: number, value: number): Buffer {
   const bytes = Buffer.alloc(8);
   bytes.writeBigUInt64BE(BigInt(value));
@@ -28,14 +29,14 @@ export function unsigned(id: number, value: number): Buffer {
   return element(id, bytes.subarray(first < 0 ? 7 : first));
 }
 
-/** In eight bytes, whatever the number. */
+/** A number in eight bytes, whatever its value. */
 export function longUnsigned(id: number, value: number): Buffer {
   const bytes = Buffer.alloc(8);
   bytes.writeBigUInt64BE(BigInt(value));
   return element(id, bytes);
 }
 
-/** A whole number of at most 32 bits with a sign (§7.1), in four bytes. */
+/** A signed whole number of at most 32 bits (§7.1), in four bytes. */
 export function signed(id: number, value: number): Buffer {
   const bytes = Buffer.alloc(4);
   bytes.writeInt32BE(value);
@@ -52,7 +53,7 @@ export function text(id: number, value: string): Buffer {
   return element(id, Buffer.from(value, 'latin1'));
 }
 
-/** Bytes that mean nothing (§11.3.2), `bytes` of them in all, at least 9. */
+/** An element without meaning (§11.3.2) of `bytes` bytes in all, at least 9. */
 export function voidOf(bytes: number): Buffer {
   return Buffer.concat([Buffer.of(0xec), longSize(bytes - 9), Buffer.alloc(bytes - 9)]);
 }

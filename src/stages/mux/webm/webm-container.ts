@@ -1,7 +1,7 @@
 /**
  * WebM slices of one video stream, passed on as it came. Times in a file are the recording's, not the file's. FFmpeg's
- * muxer cannot say how long a picture lasts, and a player that is fed slices then takes a sender's pause for a hole in
- * the stream and stops at it; so the few elements that it takes (RFC 9559) are written here.
+ * muxer cannot write how long a picture lasts; a player that gets the slices one by one then takes a sender's pause for
+ * a hole in the stream and stops. So the few elements that are needed (RFC 9559) are written here.
  */
 
 import { closeSync, ftruncateSync, openSync, writeSync } from 'node:fs';
@@ -26,13 +26,13 @@ const TRACKS = 0x1654ae6b;
 const CLUSTER = 0x1f43b675;
 const CUES = 0x1c53bb6b;
 const TRACK = 1;
-/** A block's time is its cluster's and 16 bits with a sign. */
+/** A block's time is relative to its cluster's, in 16 signed bits. */
 const MAX_RELATIVE_MS = 32_767;
 const IS_KEY = 0x80;
 
 /** Whole milliseconds: WebM's ticks. */
 type Block = { atMs: number; endMs: number; keyFrame: boolean; data: Buffer };
-/** Places in the file, bytes from its beginning. */
+/** Places in the file, in bytes from its beginning. */
 type Places = { segment: number; seekHead: number; info: number; tracks: number; duration: number; media: number };
 
 export class WebmContainer implements SliceContainer {
@@ -48,7 +48,7 @@ export class WebmContainer implements SliceContainer {
   #endMs = 0;
   /** Time of the last picture. */
   #lastMs = Number.NEGATIVE_INFINITY;
-  /** The last picture that lies in the file, and where it says how long it lasts. */
+  /** The last picture in the file, and the place where its duration is written. */
   #lastWritten: { atMs: number; endMs: number; place: number } | undefined;
 
   constructor(codec: WebmCodec) {
@@ -72,7 +72,7 @@ export class WebmContainer implements SliceContainer {
     this.#file = this.#do('creating', () => openSync(path, 'w'));
   }
 
-  /** The first of a file must be a key frame. */
+  /** The first sample of a file must be a key frame. */
   write(sample: EncodedSample): void {
     this.#places ??= this.#writeHead(sample);
     const atMs = Math.round(sample.ptsUs / 1000);
@@ -94,7 +94,7 @@ export class WebmContainer implements SliceContainer {
     this.#writeCluster();
   }
 
-  /** Every file is whole by itself, so that it makes no difference which is the last. */
+  /** Every file is complete by itself, so it does not matter which one is the last. */
   end(_last: boolean, untilUs: StreamUs): void {
     const file = this.#file;
     if (file === undefined) return;
@@ -108,7 +108,7 @@ export class WebmContainer implements SliceContainer {
       this.#blocks = [];
       this.#file = undefined;
       try {
-        // What a full disk took half of would stand behind the end.
+        // When a full disk took a part of the last write, that part would lie behind the end.
         this.#do('ending', () => ftruncateSync(file, this.#bytes));
       } finally {
         this.#do('ending', () => closeSync(file));
@@ -131,7 +131,7 @@ export class WebmContainer implements SliceContainer {
       ...[unsigned(0x4286, 1), unsigned(0x42f7, 1), unsigned(0x42f2, 4), unsigned(0x42f3, 8)],
       ...[text(0x4282, 'webm'), unsigned(0x4287, 4), unsigned(0x4285, 2)],
     );
-    // Kept free for what is known only at the end: where things are, and how long it all is.
+    // Reserved for what is known only at the end: the places of the elements and the duration.
     const seekHead = voidOf(seekHeadOf([0, 0, 0]).length);
     const duration = float(DURATION, 0);
     const scale = unsigned(0x2ad7b1, 1_000_000);
@@ -153,8 +153,7 @@ export class WebmContainer implements SliceContainer {
   }
 
   /**
-   * The last picture in the file turns out to last until the next, at `untilMs`; it was written when that was not
-   * known.
+   * The last picture in the file turns out to last until the next, at `untilMs`, which was unknown when it was written.
    */
   #prolong(untilMs: number): void {
     const last = this.#lastWritten;
@@ -162,13 +161,13 @@ export class WebmContainer implements SliceContainer {
     if (last && last.endMs !== untilMs) this.#writeAt(durationOf(untilMs - last.atMs), last.place);
   }
 
-  /** The last picture is a block of the kind that says how long it lasts; the others last until the next. */
+  /** The last picture is written in the kind of block that has a duration; the others last until the next. */
   #writeCluster(): void {
     const [first] = this.#blocks;
     if (!first) return;
     if (first.keyFrame) this.#cues.push({ atMs: first.atMs, place: this.#bytes });
     const held = this.#blocks;
-    // One that cannot be written must not keep what follows from it.
+    // A cluster that cannot be written must not keep the next ones from being written.
     this.#blocks = [];
     const blocks = held.map(({ atMs, endMs, keyFrame, data }, n) => {
       const isLast = n === held.length - 1;
@@ -192,7 +191,7 @@ export class WebmContainer implements SliceContainer {
     this.#lastWritten = { atMs: last.atMs, endMs: last.endMs, place: this.#bytes - durationOf(0).length };
   }
 
-  /** Writes the index, and into what was kept free at the beginning how large and how long the file is. */
+  /** Writes the index, and puts the size and duration of the file into the reserved room at its beginning. */
   #complete(places: Places): void {
     const from = places.segment;
     const cues = this.#bytes - from;
@@ -202,11 +201,11 @@ export class WebmContainer implements SliceContainer {
     if (points.length > 0) this.#append(element(CUES, ...points));
     this.#writeAt(longSize(this.#bytes - from), from - 8);
     this.#writeAt(seekHeadOf([places.info - from, places.tracks - from, cues]), places.seekHead);
-    // Counted from zero like the blocks' times, as FFmpeg has it: a player ends where the last picture does.
+    // Counted from zero like the blocks' times, as FFmpeg does: a player ends where the last picture does.
     this.#writeAt(float(DURATION, this.#endMs), places.duration);
   }
 
-  /** Without the temporal delimiter, which files leave out (AV1 in Matroska and WebM §2.4). */
+  /** The picture without its temporal delimiter, which files leave out (AV1 in Matroska and WebM §2.4). */
   #bare(data: Buffer): Buffer {
     return this.#codec === 'av1' && data[0] === 0x12 && data[1] === 0 ? data.subarray(2) : data;
   }
@@ -238,12 +237,12 @@ export class WebmContainer implements SliceContainer {
   }
 }
 
-/** BlockDuration, of the same length for all durations. */
+/** BlockDuration, equally long for all durations. */
 function durationOf(ms: number): Buffer {
   return longUnsigned(0x9b, Math.max(1, ms));
 }
 
-/** Of the same length for all places, which count from the segment's beginning. */
+/** Equally long for all places, which count from the segment's beginning. */
 function seekHeadOf([info, tracks, cues]: [number, number, number]): Buffer {
   const seek = (id: number, place: number) => {
     const bytes = Buffer.alloc(4);

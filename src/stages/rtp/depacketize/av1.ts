@@ -1,5 +1,5 @@
 /**
- * AV1 payloads to temporal units in the low-overhead format, where each unit says its size (RTP Payload Format For AV1
+ * AV1 payloads to temporal units in the low-overhead format, where each unit tells its size (RTP Payload Format For AV1
  * v1.0 §4; AV1 bitstream specification §5.2). Temporal delimiters are left out, as they are in files.
  */
 
@@ -22,12 +22,12 @@ const MAX_UNITS = 1024;
 
 export class Av1Assembly implements FrameAssembly {
   #obus: Obu[] = [];
-  /** As it was sent last: some senders send it once. */
+  /** The latest sequence header: some senders send it only once. */
   #sequence: Obu | undefined;
   /** The parts of a unit that goes on in the next payload. */
   #parts: Buffer[] = [];
 
-  /** @param sequence the unit of the sequence header, where it was sent before */
+  /** @param sequence the unit with the sequence header, if it was sent before */
   constructor(sequence?: Buffer) {
     this.#sequence = sequence && readObu(sequence);
   }
@@ -45,7 +45,7 @@ export class Av1Assembly implements FrameAssembly {
       const whole = Buffer.concat(this.#parts);
       this.#parts = [];
       const obu = readObu(whole);
-      // Bytes behind a unit that gives its own size belong to nothing.
+      // A unit that tells its own size must not be followed by other bytes.
       if (!obu || obu.end !== whole.length) return false;
       if (obu.type !== OBU_TEMPORAL_DELIMITER && obu.type !== OBU_TILE_LIST) this.#obus.push(obu);
       return this.#obus.length <= MAX_UNITS;

@@ -11,7 +11,7 @@ import { OpusDepacketizer } from './opus.ts';
 import { Vp8Assembly } from './vp8.ts';
 import { Vp9Assembly } from './vp9.ts';
 
-/** @param sets what another one of the same track came to know, by `decoderSets` */
+/** @param sets the result of `decoderSets` of another depacketizer of the same track */
 export function createDepacketizer(format: TrackFormat, sets: Buffer[] = []): Depacketizer {
   switch (format.codec) {
     case 'opus':

@@ -1,6 +1,4 @@
-/**
- * The seam between packets in order and whole encoded frames.
- */
+/** The interface between packets in order and whole encoded frames. */
 import type { HostUs } from '../../../kernel/time.ts';
 import type { ReceivedSample } from '../../../media/sample.ts';
 import type { Ordered } from '../jitter-buffer.ts';
@@ -8,15 +6,17 @@ import type { Ordered } from '../jitter-buffer.ts';
 export type Depacketizer = {
   /** Takes the next packet and returns the samples it completes. */
   push(ordered: Ordered): ReceivedSample[];
-  /** Returns what is whole by now, as nothing more of it came for a while. @param nowUs monotonic microseconds */
+  /**
+   * Returns what counts as complete, because nothing more of it has come for a while.
+   * @param nowUs monotonic microseconds
+   */
   settle(nowUs: HostUs): ReceivedSample[];
-  /** Returns what is whole though no packet said so: nothing more will come. */
+  /** Returns what is complete although no packet said so, because nothing more will come. */
   flush(): ReceivedSample[];
-  /** Frames thrown away so far because a part was lost or malformed. */
+  /** How many frames were dropped because a part was lost or malformed. */
   readonly dropped: number;
   /**
-   * What decoding needs beside the samples that come, as it was last sent; for a depacketizer that goes on for this
-   * one.
+   * What decoding needs besides the samples that come, as it was last sent; for a depacketizer that continues this one.
    */
   decoderSets(): Buffer[];
 };

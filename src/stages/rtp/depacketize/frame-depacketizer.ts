@@ -1,6 +1,6 @@
 /**
- * What all video codecs share on the way from packets to frames: a frame is all packets of one timestamp, whatever
- * their marker bits say (RFC 3550 §5.1), and one that lost a part is dropped whole.
+ * The way from packets to frames that all video codecs share: a frame is all packets of one timestamp, whatever their
+ * marker bits say (RFC 3550 §5.1), and a frame that lost a part is dropped whole.
  */
 import type { HostUs } from '../../../kernel/time.ts';
 import type { ReceivedSample } from '../../../media/sample.ts';
@@ -9,25 +9,25 @@ import type { Depacketizer } from './depacketizer.ts';
 
 /** One codec's way of joining payloads to a frame. */
 export type FrameAssembly = {
-  /** Whether a frame can begin with this payload; asked only where packets before it are missing. */
+  /** Whether a frame can begin with this payload; asked only when packets before it are missing. */
   begins(payload: Buffer): boolean;
-  /** Adds the next payload of the frame. Returns false when it does not fit, after which the frame is damaged. */
+  /** Adds the next payload of the frame. Returns false when it does not fit; the frame is damaged then. */
   add(payload: Buffer): boolean;
-  /** Ends the frame. `damaged` when a part is missing, undefined when there is nothing to show in it. */
+  /** Ends the frame. `damaged` when a part is missing, undefined when it contains nothing to show. */
   finish(): { data: Buffer; keyFrame: boolean; resized?: boolean } | 'damaged' | undefined;
-  /** Forgets the frame begun. */
+  /** Forgets the frame that was begun. */
   reset(): void;
-  /** As of Depacketizer; a codec that has none needs no such method. */
+  /** As in Depacketizer; not needed for a codec without such sets. */
   decoderSets?(): Buffer[];
 };
 
-/** No frame is this large, at any bitrate we take; a sender that never ends one must not fill the memory. */
+/** No frame is this large at any bitrate that we accept; a sender that never ends one must not fill the memory. */
 const MAX_FRAME_BYTES = 8 * 1024 * 1024;
 
 /**
- * The marker says that a frame is whole, and the next timestamp would: so long after its last packet it is taken at its
- * word. Senders who mark each NAL unit, or each packet, are found out where more of a frame comes; from then on it is
- * waited longer.
+ * The marker says that a frame is complete before the next timestamp would: this long after its last packet the marker
+ * is believed. Senders that mark each NAL unit, or each packet, are detected when more of a frame comes; from then on
+ * the wait is longer.
  */
 const MARKED_US = 20_000;
 const MARKED_WRONGLY_US = 500_000;
@@ -37,7 +37,7 @@ type Open = { rtpTime: number; arrivalUs: HostUs; bytes: number; damaged: boolea
 export class FrameDepacketizer implements Depacketizer {
   readonly #assembly: FrameAssembly;
   #open: Open | undefined;
-  /** Packets before the next one are missing, or it is the first: it may be the middle of a frame. */
+  /** Packets before the next one are missing, or it is the first: it may belong to the middle of a frame. */
   #unsure = true;
   #afterLoss = false;
   #dropped = 0;
@@ -56,18 +56,18 @@ export class FrameDepacketizer implements Depacketizer {
     const { packet, rtpTime, lostBefore } = ordered;
     const done: ReceivedSample[] = [];
     if (lostBefore > 0) {
-      // What is lost comes after a marker that can be trusted: none of it is of this frame.
+      // After a marker that can be trusted, lost packets do not belong to this frame.
       if (this.#open?.marked && this.#waitUs === MARKED_US && this.#open.rtpTime !== rtpTime)
         done.push(...this.#close());
       this.#afterLoss = true;
       this.#unsure = true;
       if (this.#open) this.#open.damaged = true;
     }
-    // Padding-only packets probe for bandwidth; they take a sequence number but are no part of a frame.
+    // Padding-only packets probe for bandwidth; they use a sequence number but are no part of a frame.
     if (packet.payload.length === 0) return done;
     if (this.#open && this.#open.rtpTime !== rtpTime) done.push(...this.#close());
     const isRest = !this.#open && rtpTime === this.#closedRtpTime;
-    // What was taken for the whole was not: its rest belongs to no frame.
+    // The frame was taken for complete too early: its rest belongs to no frame.
     if (isRest) this.#waitUs = MARKED_WRONGLY_US;
     const damaged = isRest || (this.#unsure && !this.#assembly.begins(packet.payload));
     this.#open ??= { rtpTime, arrivalUs: 0, bytes: 0, damaged, marked: false };
@@ -92,8 +92,8 @@ export class FrameDepacketizer implements Depacketizer {
 
   flush(): ReceivedSample[] {
     if (this.#open?.marked) return this.#close();
-    // Without marker and without a packet after it, the last frame may have lost its end; not every codec would show
-    // it.
+    // Without a marker, and without a packet after it, the last frame may lack its end; not every codec would show
+    // that.
     if (this.#open) {
       this.#open = undefined;
       this.#assembly.reset();

@@ -6,7 +6,7 @@ import type { Ordered } from '../jitter-buffer.ts';
 import type { Depacketizer } from './depacketizer.ts';
 
 export class G711Depacketizer implements Depacketizer {
-  /** No byte is wrong in G.711. */
+  /** In G.711 no byte is invalid. */
   readonly dropped = 0;
   #afterLoss = false;
 

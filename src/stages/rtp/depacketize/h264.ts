@@ -15,23 +15,23 @@ const SUBSET_SPS = 15;
 const STAP_A = 24;
 const FU_A = 28;
 const START_CODE = Buffer.from([0, 0, 0, 1]);
-/** A stream has one or two; the format allows 32 and 256, and strangers must not fill the memory. */
+/** A stream has one or two sets; the format allows 32 and 256, and strangers must not fill the memory. */
 const MAX_SETS = 64;
 const MAX_SETS_BYTES = 65_536;
 
 export class H264Assembly implements FrameAssembly {
-  /** What was sent last of each kind and number, in band or beside the stream: some senders send them once. */
+  /** The latest set of each kind and number, from the stream or from outside it: some senders send them only once. */
   readonly #sets = new Map<string, Buffer>();
-  /** Sets came, in a timestamp of their own or with a picture that was lost: the next picture carries them. */
+  /** Sets came alone, or with a picture that was lost: the next picture must carry them. */
   #renewed = false;
-  /** The last key frame came without sets of its own, and so may the next. */
+  /** The last key frame came without sets of its own, so the next may do so too. */
   #idrAlone: boolean;
   #nals: Buffer[] = [];
   #fragments: Buffer[] | undefined;
 
   /**
    * @param fmtp the format parameters of the SDP; its `sprop-parameter-sets` hold until others come in band
-   * @param sets those of an assembly that this one goes on for, which are newer
+   * @param sets those of an assembly that this one continues; they are newer
    */
   constructor(fmtp: string, sets: Buffer[] = []) {
     for (const nal of [...parseParameterSets(fmtp), ...sets]) this.#keep(nal);
@@ -48,10 +48,10 @@ export class H264Assembly implements FrameAssembly {
   add(payload: Buffer): boolean {
     const type = payload[0]! & 0x1f;
     if (type === FU_A) return this.#addFragment(payload);
-    // A NAL unit begun but not ended by its last fragment cannot be told from a whole one by a decoder.
+    // A decoder cannot tell a NAL unit that lacks its last fragment from a whole one.
     if (this.#fragments) return false;
     if (type === STAP_A) return this.#addAggregate(payload);
-    // 0, 30 and 31 are to be ignored; the others are of the interleaved mode, which we never agree to (§5.2).
+    // Types 0, 30 and 31 must be ignored; the others belong to the interleaved mode, which we never agree to (§5.2).
     if (type === 0 || type === 30 || type === 31) return true;
     if (type > 23) return false;
     return this.#push(payload);
@@ -88,9 +88,10 @@ export class H264Assembly implements FrameAssembly {
   }
 
   /**
-   * Whether a NAL unit can be its access unit's first (H.264 §7.4.1.2.3): SEI, SPS, PPS and AUD come before the
-   * picture; a slice is the picture's first when `first_mb_in_slice` is 0, a single 1 bit. An IDR slice whose parameter
-   * sets come in band has them before it: where they are missing they were lost, and may have been new ones.
+   * Whether a NAL unit can be the first of its access unit (H.264 §7.4.1.2.3): SEI, SPS, PPS and AUD come before the
+   * picture; a slice is the picture's first when `first_mb_in_slice` is 0, a single 1 bit. An IDR slice has its
+   * parameter sets before it when they come in band: if they are missing there they were lost, and may have been new
+   * ones.
    */
   #startsPicture(type: number, second: number | undefined): boolean {
     if (type >= 6 && type <= 9) return true;
@@ -98,11 +99,11 @@ export class H264Assembly implements FrameAssembly {
     return (type === SLICE || type === IDR) && second !== undefined && (second & 0x80) !== 0;
   }
 
-  /** Returns false for a slice that is a header and nothing else: what refers to its picture would be smeared. */
+  /** Returns false for a slice that consists only of a header: pictures that refer to its picture would be smeared. */
   #push(nal: Buffer): boolean {
     const type = nal[0]! & 0x1f;
     if (nal.length === 1 && type >= SLICE && type <= IDR) return false;
-    // An empty set would stand for one that was never sent.
+    // An empty set would take the place of one that was sent.
     if (nal.length === 1 && isParameterSet(type)) return true;
     this.#nals.push(nal);
     if (isParameterSet(type)) this.#keep(nal);
@@ -119,7 +120,7 @@ export class H264Assembly implements FrameAssembly {
     else if (former) this.#sets.set(key, former);
   }
 
-  /** §5.7.1: aggregation header, then 16-bit sizes each before its NAL unit. */
+  /** As §5.7.1 says: an aggregation header, then NAL units, each after its 16-bit size. */
   #addAggregate(payload: Buffer): boolean {
     let at = 1;
     while (at + 2 < payload.length) {
@@ -132,7 +133,7 @@ export class H264Assembly implements FrameAssembly {
     return at === payload.length && at > 1;
   }
 
-  /** §5.8: the NAL header's type stands in the FU header, the rest of it in the FU indicator. */
+  /** As §5.8 says: the NAL header's type is in the FU header, the rest of it in the FU indicator. */
   #addFragment(payload: Buffer): boolean {
     if (payload.length < 3) return false;
     const indicator = payload[0]!;
@@ -140,7 +141,7 @@ export class H264Assembly implements FrameAssembly {
     const start = (fu & 0x80) !== 0;
     const end = (fu & 0x40) !== 0;
     if (start === (this.#fragments !== undefined)) return false;
-    // A NAL unit of one fragment must not be sent as an FU, but some senders do; it is whole all the same.
+    // A NAL unit with a single fragment must not be sent as an FU, but some senders do so; it is complete nevertheless.
     const fragments = this.#fragments ?? [Buffer.of((indicator & 0xe0) | (fu & 0x1f))];
     fragments.push(payload.subarray(2));
     this.#fragments = end ? undefined : fragments;
@@ -166,15 +167,15 @@ export function isParameterSet(type: number): boolean {
   return type === SPS || type === PPS || type === SPS_EXTENSION || type === SUBSET_SPS;
 }
 
-/** What tells a parameter set from the stream's others: its type and number (H.264 §7.3.2). */
+/** What tells a parameter set from the stream's other sets: its type and number (H.264 §7.3.2). */
 export function setKey(nal: Buffer): string {
   const type = nal[0]! & 0x1f;
   const isSps = type === SPS || type === SUBSET_SPS;
-  // Before the number of an SPS stand its profile, constraints and level.
+  // In an SPS the profile, constraints and level come before its number.
   return `${type} ${readNumber(nal.subarray(isSps ? 4 : 1))}`;
 }
 
-/** A first ue(v) of H.264 §9.1; undefined where there is none. */
+/** The ue(v) of H.264 §9.1 at the beginning; undefined when there is none. */
 function readNumber(bytes: Buffer): number | undefined {
   try {
     return new BitReader(bytes).golomb();
@@ -184,13 +185,13 @@ function readNumber(bytes: Buffer): number | undefined {
   }
 }
 
-/** Sets go before everything but an access unit delimiter, which is first in its unit (H.264 §7.4.1.2.3). */
+/** Sets come before everything except an access unit delimiter, which is the first in its unit (H.264 §7.4.1.2.3). */
 function withSets(nals: Buffer[], sets: Buffer[]): Buffer[] {
   const at = nals[0] && (nals[0][0]! & 0x1f) === DELIMITER ? 1 : 0;
   return [...nals.slice(0, at), ...sets, ...nals.slice(at)];
 }
 
-/** False for slices that need other pictures: `slice_type` other than I (2, 7) (H.264 §7.4.3). */
+/** False for slices that need other pictures: those with a `slice_type` other than I (2, 7) (H.264 §7.4.3). */
 function isIntraOrNoSlice(nal: Buffer): boolean {
   const type = nal[0]! & 0x1f;
   if (type > IDR) return true;

@@ -1,6 +1,5 @@
 /**
- * Opus over RTP: every packet is one sample (RFC 7587 §4.2); its length in time stands in its first bytes (RFC 6716
- * §3.1).
+ * Opus over RTP: every packet is one sample (RFC 7587 §4.2); its first bytes tell how long it plays (RFC 6716 §3.1).
  */
 import { opusTicks } from '../../../media/opus.ts';
 import type { ReceivedSample } from '../../../media/sample.ts';

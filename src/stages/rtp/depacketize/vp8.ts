@@ -1,6 +1,4 @@
-/**
- * VP8 payloads to frames: the payload descriptor is taken off, what remains is joined (RFC 7741 §4).
- */
+/** VP8 payloads to frames: the payload descriptor is removed, and the rest is joined (RFC 7741 §4). */
 import { vp8DescriptorBytes } from '../key-frame.ts';
 import type { FrameAssembly } from './frame-depacketizer.ts';
 
@@ -17,10 +15,10 @@ export class Vp8Assembly implements FrameAssembly {
   }
 
   add(payload: Buffer): boolean {
-    // A second start within one timestamp is another frame, of which one cannot tell where the first ended.
+    // A second start within one timestamp belongs to another frame, and nothing tells where the first ended.
     if (this.begins(payload) !== (this.#parts.length === 0)) return false;
     const start = vp8DescriptorBytes(payload);
-    // A descriptor alone adds nothing to a frame that has begun; no frame consists of it.
+    // A descriptor alone adds nothing to a frame that has begun, but no frame consists of it.
     if (start > payload.length || (start === payload.length && this.#parts.length === 0)) return false;
     this.#parts.push(payload.subarray(start));
     return true;
@@ -29,7 +27,7 @@ export class Vp8Assembly implements FrameAssembly {
   finish(): { data: Buffer; keyFrame: boolean } | 'damaged' | undefined {
     const data = Buffer.concat(this.#parts);
     this.#parts = [];
-    // P of the frame's own header: 0 in key frames (§4.3).
+    // The P bit of the frame's own header: 0 in key frames (§4.3).
     return { data, keyFrame: (data[0]! & 0x01) === 0 };
   }
 

@@ -1,29 +1,29 @@
 /**
- * VP9 payloads to frames: the payload descriptor is taken off and what remains is joined (RFC 9628 §4). The spatial
- * layers of one picture become a superframe (VP9 bitstream specification, annex B), of which only the highest layer is
- * shown: senders mark each as shown, and FFmpeg shows all that are so marked. Frames of which none is shown go into the
- * superframe of the next picture that is: a sample of a file shows one picture (WebM and MP4 bindings of VP9).
+ * VP9 payloads to frames: the payload descriptor is removed and the rest is joined (RFC 9628 §4). The spatial layers of
+ * one picture become a superframe (VP9 bitstream specification, annex B), of which only the highest layer is shown:
+ * senders mark each layer as shown, and FFmpeg shows every frame that is so marked. Frames that are not shown go into
+ * the superframe of the next picture that is: a sample of a file shows one picture (WebM and MP4 bindings of VP9).
  */
 import { isVp9KeyFrame, readVp9Descriptor } from '../vp9-descriptor.ts';
 import { hidden, splitSuperframe, superframeOf, type Vp9FrameHeader, Vp9Slots } from '../vp9-frame.ts';
 import type { FrameAssembly } from './frame-depacketizer.ts';
 
-/** A superframe's count of frames has three bits (annex B). */
+/** The number of frames in a superframe has three bits (annex B). */
 const MAX_FRAMES = 8;
 export class Vp9Assembly implements FrameAssembly {
   readonly #slots = new Vp9Slots();
-  /** The layer frames that are whole. */
+  /** The complete layer frames. */
   #layers: Buffer[] = [];
-  /** The parts of the layer frame begun. */
+  /** The parts of the layer frame that was begun. */
   #parts: Buffer[] = [];
-  /** Frames since the picture that was shown last. */
+  /** Frames since the last picture that was shown. */
   #unshown: Buffer[] = [];
-  /** The most frames that a picture had. */
+  /** The most frames that a picture has had. */
   #most = 1;
-  /** Pixels of the picture that was shown last. */
+  /** Number of pixels of the last picture that was shown. */
   #shownPixels = 0;
 
-  /** The start of the lowest layer's frame; without layer indices there is but one (§4.2). */
+  /** The start of the lowest layer's frame; without layer indices there is only one layer (§4.2). */
   begins(payload: Buffer): boolean {
     const descriptor = readVp9Descriptor(payload);
     return descriptor?.begins === true && descriptor.spatialLayer === 0;
@@ -35,7 +35,7 @@ export class Vp9Assembly implements FrameAssembly {
     // A descriptor alone adds nothing to what has come, but may tell its end; no layer frame consists of it.
     const isEmpty = descriptor.bytes === payload.length;
     if (isEmpty && this.#parts.length === 0) return this.#layers.length > 0 && !descriptor.begins;
-    // A layer frame that begins within another, or goes on without a beginning, has lost a part.
+    // A layer frame that begins within another one, or goes on without a beginning, has lost a part.
     if (descriptor.begins !== (this.#parts.length === 0)) return false;
     this.#parts.push(payload.subarray(descriptor.bytes));
     if (!descriptor.ends) return true;
@@ -50,7 +50,7 @@ export class Vp9Assembly implements FrameAssembly {
     const frames = this.#layers.flatMap(splitSuperframe);
     this.#layers = [];
     const keyFrame = isVp9KeyFrame(first);
-    // Nothing refers to what came before a key frame.
+    // Nothing after a key frame refers to what came before it.
     if (keyFrame) this.#unshown = [];
     this.#most = Math.max(this.#most, frames.length);
     const canWait = !keyFrame && this.#unshown.length + frames.length + this.#most <= MAX_FRAMES;
@@ -78,13 +78,14 @@ export class Vp9Assembly implements FrameAssembly {
 
   /**
    * An encoder that cannot keep up leaves the highest layer out of one picture, and the next has it again: such
-   * pictures are not shown. Where there are more than fit into a superframe, the sender has switched the layer off.
+   * pictures are not shown. When there are more of them than fit into a superframe, the sender has switched the layer
+   * off.
    */
   #lacksTop(header: Vp9FrameHeader | undefined): boolean {
     return header?.size !== undefined && header.errorResilient && pixelsOf(header.size) < this.#shownPixels;
   }
 
-  /** Whether the picture, which is shown, has another size than the one before without being a key frame. */
+  /** Whether the shown picture has another size than the one before without being a key frame. */
   #resize(header: Vp9FrameHeader | undefined, keyFrame: boolean): boolean {
     if (!header?.size) return false;
     const before = this.#shownPixels;
@@ -96,8 +97,8 @@ export class Vp9Assembly implements FrameAssembly {
 const pixelsOf = ({ width, height }: { width: number; height: number }) => width * height;
 
 /**
- * The frame after one that was not shown takes no motion from it (§7.2, UsePrevFrameMvs). Where it would have, which is
- * only a frame of the same size that does not do without what came before, the one before must stay as it is.
+ * A frame after a hidden one takes no motion from it (§7.2, UsePrevFrameMvs). When a frame would have taken motion from
+ * the one before, that one must stay shown. Only frames of the same size that are not error resilient do.
  */
 function isFreeToHide(
   header: Vp9FrameHeader,
