@@ -1,7 +1,7 @@
 /**
- * Gathers what several runs of a recording left into the folder of one more run: what completes a recording then finds
- * it as if one run had made it. Files are linked, so that nothing is copied, and the folders of the other runs stay as
- * they are.
+ * Gathers what several runs of a recording left into the folder of one more run, so that whatever completes the
+ * recording finds it as if one run had made it. Files are linked, so nothing is copied, and the folders of the other
+ * runs do not change.
  */
 import { link, readdir, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
@@ -12,14 +12,14 @@ import { readRuns } from './recording-spool.ts';
 
 /**
  * @param earlierDirs oldest first; of files with one name the newest run's counts
- * Throws a Fault when a folder cannot be read or written. Not safe to run twice in one folder.
+ * Throws a Fault when a folder cannot be read or written. It must not run twice in one folder.
  */
 export async function gatherRuns(dir: string, earlierDirs: readonly string[]): Promise<void> {
   const { files, leftovers } = await readRuns(earlierDirs);
   const named = new Map<string, string>();
   try {
     const unfinished = new Set(leftovers.map(({ dir: from, name }) => join(from, name)));
-    // What is no file of the recording, such as who was there: the newest run's knows most.
+    // Notes that are no files of the recording, such as who was there: the newest run's are the most complete.
     for (const from of earlierDirs)
       for (const entry of await readdir(from, { withFileTypes: true }))
         if (entry.isFile() && entry.name !== JOURNAL_NAME && !entry.name.endsWith('.part')) {
@@ -27,8 +27,8 @@ export async function gatherRuns(dir: string, earlierDirs: readonly string[]): P
           if (!unfinished.has(path)) named.set(entry.name, path);
         }
     for (const { dir: from, file } of files) named.set(file.name, join(from, file.name));
-    // Whoever mends these renames or replaces its own link, and leaves what it leads to alone. Of one that several runs
-    // wrote to, the version that got furthest counts.
+    // Whoever mends one of these renames or replaces its own link, and does not change the linked file. When several
+    // runs wrote to one, the version that got furthest counts.
     const furthest = new Map<string, { name: string; path: string; bytes: number }>();
     for (const { dir: from, name } of leftovers) {
       const [plainName, path] = [withoutFailover(name.replace(/\.part$/, '')), join(from, name)];

@@ -1,6 +1,6 @@
 /**
  * The journal of a spool folder: one JSON line per finished file, appended and synced after the file itself is on disk.
- * What it lists can be uploaded, whatever became of the recorder that wrote it.
+ * What it lists can be uploaded, whatever happened to the recorder that wrote it.
  */
 import { type FileHandle, open, readdir, readFile, rename, stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -10,10 +10,13 @@ import type { SpooledFile } from '../../media/segment.ts';
 
 export const JOURNAL_NAME = 'journal.ndjson';
 
-/** Appends to the journal of one folder. One writer at a time: the recorder, or after its death whoever recovers. */
+/**
+ * Appends to the journal of one folder. There may be one writer at a time: the recorder or, after its death, whoever
+ * recovers its files.
+ */
 export class Journal {
   #file: FileHandle;
-  /** An append failed half way, on a full disk for example: what follows it must not stand on its line. */
+  /** An append failed half way, on a full disk for example: the next one must not continue its line. */
   #isTorn: boolean;
   #tail: Promise<unknown> = Promise.resolve();
   #closed: Promise<void> | undefined;
@@ -23,7 +26,7 @@ export class Journal {
     this.#isTorn = isTorn;
   }
 
-  /** Opens the journal of `dir`, creating it when there is none. Throws a Fault when the folder cannot be written. */
+  /** Opens the journal of `dir`, creating it when it is missing. Throws a Fault when the folder cannot be written. */
   static async open(dir: string): Promise<Journal> {
     const path = join(dir, JOURNAL_NAME);
     try {
@@ -31,14 +34,14 @@ export class Journal {
       const { size } = await file.stat();
       const last = Buffer.alloc(1);
       if (size > 0) await file.read(last, 0, 1, size - 1);
-      // A line that a crash tore stays alone on its line; else the next one would be lost with it.
+      // A line that a crash cut off must stay a line of its own; else the next one would be lost with it.
       return new Journal(file, size > 0 && last[0] !== 0x0a);
     } catch (cause) {
       throw new Fault('journal-unwritable', `cannot write ${path}: ${messageOf(cause)}`, { blame: 'self', cause });
     }
   }
 
-  /** Notes a finished file; resolves when the line is on disk. Calls are carried out in their order. */
+  /** Notes a finished file; resolves when the line is on disk. Calls are carried out in order. */
   append(file: SpooledFile): Promise<void> {
     const done = this.#tail.then(async () => {
       const before = this.#isTorn ? '\n' : '';
@@ -51,7 +54,7 @@ export class Journal {
     return done;
   }
 
-  /** Waits for what was appended and closes the file. Calling it again gives the same promise. */
+  /** Waits for what was appended and closes the file. Further calls return the same promise. */
   close(): Promise<void> {
     this.#closed ??= this.#tail.then(() => this.#file.close());
     return this.#closed;
@@ -59,8 +62,8 @@ export class Journal {
 }
 
 /**
- * Writes the journal of `dir` anew: whole or not at all, as one that lacks lines would hide files. Throws the system's
- * error when it cannot be written. Call it when no other writer has the journal.
+ * Replaces the journal of `dir` completely or not at all, because a journal without some lines would hide files. Throws
+ * the system's error when it cannot be written. Call it when the journal has no other writer.
  */
 export async function writeJournal(dir: string, files: readonly SpooledFile[]): Promise<void> {
   const path = join(dir, JOURNAL_NAME);
@@ -75,21 +78,21 @@ export async function writeJournal(dir: string, files: readonly SpooledFile[]): 
 }
 
 export type SpoolContents = {
-  /** Finished files that are there and whole, in the order they were finished. */
+  /** Finished files that exist and are whole, in the order in which they were finished. */
   files: SpooledFile[];
-  /** In words: each journal line that could not be used, and why. */
+  /** Each journal line that could not be used, and why, in words. */
   problems: string[];
-  /** Names of files that a crash left unfinished (`.part`), or finished and not yet in the journal. */
+  /** Names of files that a crash left unfinished (`.part`), or finished but not in the journal. */
   leftovers: string[];
 };
 
-/** What a recording is made of; other files of the folder are notes beside it. */
+/** Files of the recording; other files in the folder are notes. */
 const MEDIA = /\.(ts|webm|m4s|mp4|mka|jpg)$/;
 
 /**
- * Reads back what lies in a spool folder. A torn last line is what a crash leaves and no problem; other lines that are
- * no SpooledFile, or whose file is missing or of another size, are left out and reported.
- * Throws a Fault when the folder itself cannot be read.
+ * Reads what is in a spool folder. A torn last line is what a crash leaves, and no problem; other lines that are no
+ * SpooledFile, or whose file is missing or has another size, are left out and reported. Throws a Fault when the folder
+ * itself cannot be read.
  */
 export async function readSpool(dir: string): Promise<SpoolContents> {
   let names: string[];
@@ -129,7 +132,7 @@ function parseLine(line: string): SpooledFile | undefined {
     return undefined;
   }
   const parsed = spooledFileSchema.safeParse(value);
-  // "." and ".." hold no separator and are no files.
+  // "." and ".." contain no separator but are no files.
   return parsed.success && !/^\.{1,2}$/.test(parsed.data.name) ? parsed.data : undefined;
 }
 

@@ -1,6 +1,6 @@
 /**
- * All that lies on the spool of one recording: `<spool>/<sid>/<generation>/`, a folder for each of its runs (ADR 0012).
- * The version before made no such folders: what lies in `<spool>/<sid>/` itself is read as generation 0.
+ * Everything on the spool of one recording: `<spool>/<sid>/<generation>/`, a folder for each of its runs (ADR 0012). An
+ * earlier version made no such folders: what is in `<spool>/<sid>/` itself is read as generation 0.
  */
 import { chmod, mkdir, readdir, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
@@ -12,21 +12,22 @@ import { freeBytes } from './spool-folder.ts';
 
 /** A finished file and the folder it lies in. */
 type RunFile = { dir: string; file: SpooledFile };
-/** A file that a crash left unfinished (`.part`), or finished and in no journal, and the folder it lies in. */
+/** A file that a crash left unfinished (`.part`), or finished but in no journal, and its folder. */
 type RunLeftover = { dir: string; name: string; bytes: number };
 
 export type RecordingSpool = {
   /**
-   * Finished files that are there and whole, in the order they were finished, run after run. Each name is there once.
+   * Finished files that exist and are whole, in the order in which they were finished, run after run. Each name occurs
+   * once.
    */
   files: RunFile[];
-  /** In words: each journal line that could not be used, and why. */
+  /** Each journal line that could not be used, and why, in words. */
   problems: string[];
-  /** Unfinished files that no run has finished, be it under a name of its own. */
+  /** Unfinished files that no run has finished, not even under another name. */
   leftovers: RunLeftover[];
 };
 
-/** The folder that holds those of a recording's runs. */
+/** The folder that holds the folders of a recording's runs. */
 export function recordingFolder(spoolRoot: string, sid: string): string {
   if (!/^[0-9a-f]{32}$/.test(sid))
     throw new Fault('sid-invalid', 'a sid is 32 lowercase hex characters', { blame: 'self' });
@@ -40,15 +41,17 @@ export function runFolder(spoolRoot: string, sid: string, generation: number): s
   return join(recordingFolder(spoolRoot, sid), String(generation));
 }
 
-/** The number of the run whose folder it is; 0 for one of the version that made none for each run. */
+/**
+ * The number of the run that a folder belongs to; 0 for the folder of an earlier version, which made none for each run.
+ */
 export function generationOf(dir: string): number {
   const name = basename(dir);
   return /^[1-9]\d{0,9}$/.test(name) ? Number(name) : 0;
 }
 
 /**
- * Makes the folder of a run for this user's eyes only and returns its path. One that is there already and empty will
- * do. Throws a Fault when another run has written there, when the disk has less than `minFreeBytes` left, or when the
+ * Makes the folder of a run, readable by this user alone, and returns its path. An existing empty folder is accepted.
+ * Throws a Fault when another run has written there, when the disk has less than `minFreeBytes` left, or when the
  * folder cannot be made.
  */
 export async function createRunFolder(
@@ -62,7 +65,7 @@ export async function createRunFolder(
     await mkdir(spoolRoot, { recursive: true, mode: 0o700 });
     await checkFreeBytes(spoolRoot, minFreeBytes);
     await mkdir(dir, { recursive: true, mode: 0o700 });
-    // The mode above is subject to the umask, and does nothing for a folder that was there.
+    // The mode above is limited by the umask, and ignored when the folder exists.
     await chmod(recordingFolder(spoolRoot, sid), 0o700);
     await chmod(dir, 0o700);
     if ((await readdir(dir)).length > 0)
@@ -86,8 +89,8 @@ export async function checkFreeBytes(path: string, minFreeBytes: number): Promis
 }
 
 /**
- * The folders of a recording's runs, oldest first. The recording's own folder is the first of them when the version
- * before wrote there. Throws a Fault when it cannot be read.
+ * The folders of a recording's runs, oldest first. The first is the recording's own folder when an earlier version
+ * wrote there. Throws a Fault when it cannot be read.
  */
 export async function runFolders(recordingDir: string): Promise<string[]> {
   try {
@@ -110,8 +113,8 @@ export async function readRecording(recordingDir: string): Promise<RecordingSpoo
 }
 
 /**
- * Reads back the given runs' folders, oldest first. Of files with one name the newest run's counts: what follows it was
- * made to follow it. Throws a Fault when a folder cannot be read.
+ * Reads the folders of the given runs, oldest first. Of files with one name the newest run's counts, because what
+ * follows was made to continue it. Throws a Fault when a folder cannot be read.
  */
 export async function readRuns(dirs: readonly string[]): Promise<RecordingSpool> {
   const files = new Map<string, RunFile>();
@@ -120,7 +123,7 @@ export async function readRuns(dirs: readonly string[]): Promise<RecordingSpool>
   for (const dir of dirs) {
     const run = await readSpool(dir);
     for (const file of run.files) {
-      // A Map keeps a key in its first place.
+      // Without this the Map would keep the key at its first position.
       files.delete(file.name);
       files.set(file.name, { dir, file });
     }

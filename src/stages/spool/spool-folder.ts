@@ -1,11 +1,7 @@
-/**
- * The folders of recordings on the server's disk: which there are, how much room is left, and their end.
- */
+/** The folders of recordings on the server's disk: which there are, how much room is left, and their removal. */
 import { readdir, rm, statfs } from 'node:fs/promises';
 
-/**
- * The recordings that have a folder in `spoolRoot`; none when there is no such folder. Throws when it cannot be read.
- */
+/** The recordings that have a folder in `spoolRoot`; none when that does not exist. Throws when it cannot be read. */
 export async function spooledSids(spoolRoot: string): Promise<string[]> {
   try {
     return (await readdir(spoolRoot)).filter((name) => /^[0-9a-f]{32}$/.test(name));
@@ -15,13 +11,15 @@ export async function spooledSids(spoolRoot: string): Promise<string[]> {
   }
 }
 
-/** Bytes that this process may still write to the disk that `path` is on. */
+/** Bytes that this process may still write to the disk of `path`. */
 export async function freeBytes(path: string): Promise<number> {
   const { bavail, bsize } = await statfs(path);
   return bavail * bsize;
 }
 
-/** Removes a recording's folder with all in it. Call it when every file is stored. One that is gone already is fine. */
+/**
+ * Removes a recording's folder with everything in it. Call it when every file is stored. Does nothing when it is gone.
+ */
 export async function removeSpoolFolder(dir: string): Promise<void> {
   await rm(dir, { recursive: true, force: true });
 }

@@ -1,6 +1,5 @@
 /**
- * SpoolUsage: how much of the disk each recording takes. A finished file is looked at once, what is being written each
- * time.
+ * SpoolUsage: how much of the disk each recording takes. A finished file is measured once, an unfinished one each time.
  */
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -12,7 +11,7 @@ const FINISHED = /\.(ts|webm|m4s|mp4|mka|jpg)$/;
 
 export class SpoolUsage {
   readonly #root: string;
-  /** Sizes of finished files, by recording and name: runs have links to each other's files. */
+  /** Sizes of finished files by recording and name: runs have links to each other's files. */
   #finished = new Map<string, Map<string, number>>();
 
   /** @param root folder that holds a folder per recording */
@@ -46,7 +45,7 @@ async function measureRecording(dir: string, finished: Map<string, number>): Pro
         else growing.set(name, Math.max(found.size, growing.get(name) ?? 0));
       }
   } catch (error) {
-    // Recordings end meanwhile, and their folders with them.
+    // A recording may end meanwhile, and its folder with it.
     whenGone((error as Error).cause ?? error);
   }
   let bytes = 0;

@@ -1,5 +1,5 @@
 /**
- * BackupStore: where files go whose own store is down when their recording has ended. What is put there can be fetched
+ * BackupStore: where files go when their own store is down at the end of their recording. Files can be fetched from it
  * again; each recording has a folder of its own in it.
  */
 import type { UploadLedger } from '../../contract/line/objects.ts';
@@ -20,7 +20,7 @@ export class BackupStore {
     return this.#store.description;
   }
 
-  /** As `testWrite`. */
+  /** As in `testWrite`. */
   test(key: string, clock: Clock): Promise<Fault | undefined> {
     return testWrite(this.#store, key, clock);
   }
@@ -30,14 +30,14 @@ export class BackupStore {
   }
 
   /**
-   * Brings an object to `path`, which must not be there yet. Throws a Fault `backup-missing` when the store has it no
-   * more.
+   * Fetches an object to `path`, which must not exist yet. Throws a Fault `backup-missing` when the store no longer has
+   * it.
    */
   fetch(sid: string, name: string, path: string, signal?: AbortSignal): Promise<void> {
     return this.#store.fetch(`${sid}/${name}`, path, signal);
   }
 
-  /** As `Target.sweep`. */
+  /** As in `Target.sweep`. */
   sweep(sid: string, name: string, bytes: number): Promise<void> {
     return this.#store.sweep(`${sid}/${name}`, bytes);
   }
@@ -51,5 +51,8 @@ export class BackupStore {
   }
 }
 
-/** What an upload needs of it: the store, its recording and how long the customer's own may fail first. */
+/**
+ * What an upload needs of the backup store: the store, the recording, and how long the customer's own store may fail
+ * first.
+ */
 export type Backup = { store: BackupStore; sid: string; afterMs: number; ledger?: UploadLedger };

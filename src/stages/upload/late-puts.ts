@@ -1,10 +1,10 @@
 /**
- * LatePuts: puts of one object's older versions that ended without the store's word, and that the store, or something
+ * LatePuts: puts of older versions of an object that ended without the store's answer, and that the store, or something
  * before it, may still carry out. Such a put would replace a newer version that the store has confirmed. Pure.
  */
 import type { HostUs } from '../../kernel/time.ts';
 
-/** A store that has not carried out a put so long after we gave it up will not do so any more. */
+/** When a store has not carried out a put this long after we gave it up, it never will. */
 const LATE_MS = 10_000;
 
 type Version = { text: string; us: HostUs };
@@ -12,7 +12,7 @@ type Version = { text: string; us: HostUs };
 export class LatePuts {
   /** The newest version whose put ended without an answer, and when. */
   #unheard: Version | undefined;
-  /** When the put of any older version ended so. */
+  /** When the put of any older version ended without an answer. */
   #olderUs: HostUs | undefined;
   #stored: Version | undefined;
 
@@ -29,8 +29,8 @@ export class LatePuts {
   }
 
   /**
-   * From when on the version that the store has must be put once more, since another one may come after it until then;
-   * undefined when none can. A late put of the same text does no harm, so that once more is enough.
+   * When the version in the store must be put once more, because until then an older one may replace it; undefined when
+   * none can. A late put of the same text is harmless, so once more is enough.
    */
   get againAtUs(): HostUs | undefined {
     if (this.#olderUs === undefined || !this.#stored) return undefined;

@@ -1,6 +1,6 @@
 import type { ObjectRecord, UploadLedger } from '../../contract/line/objects.ts';
 
-/** A ledger that lasts as long as the process. */
+/** A ledger that lasts only as long as the process. */
 export function memoryLedger(): UploadLedger {
   const records = new Map<string, ObjectRecord>();
   return {

@@ -1,6 +1,6 @@
 /**
- * PersistentPut: puts one object after another until its store has it, through everything that passes: it waits longer
- * and longer, goes on with large files where they were, tells what somebody has to mend, and turns to the backup store
+ * PersistentPut: puts one object after another until its store has it, through everything that passes. It waits longer
+ * and longer, goes on with large files where they were, tells of what somebody must mend, and turns to the backup store
  * when the recording has ended and its own store is still away.
  */
 
@@ -13,14 +13,16 @@ import { retryDelayMs } from './retry.ts';
 import type { Source } from './target/source.ts';
 import { contentTypeOf, type Receipt, type Target } from './target/target.ts';
 
-/** An attempt may take this long, and longer by its size at the slowest rate that is still worth waiting for. */
+/**
+ * How long an attempt may take, and how much longer by its size: at the slowest rate that is still worth waiting for.
+ */
 const ATTEMPT_BASE_MS = 60_000;
 const SLOWEST_BYTES_PER_MS = 32;
 /** A store that has failed for this long has more than a hiccup. */
 const LASTING_MS = 50_000;
-/** Among the faults that were told, the one that lasts, whatever its words. */
+/** Stands among the faults that were told for a lasting one, whatever its words. */
 const LASTING = 'lasting';
-/** Bytes that changed on the way are sent again at once, so often. */
+/** How often bytes that changed on their way are sent again at once. */
 const CHANGED_AGAIN = 2;
 
 export type UploadLog = {
@@ -28,27 +30,27 @@ export type UploadLog = {
   warn(fields: object, text: string): void;
 };
 
-/** Whose store an object is in: the customer's, or the server's backup store. */
+/** The store of an object: the customer's, or the server's backup store. */
 export type Place = 'store' | 'backup';
 
 export type Wanted = {
   record: ObjectRecord;
   source(): Source;
-  /** Bytes of the same file when a server before this one put it; undefined where it is put for the first time. */
+  /** Size of the same file when an earlier server put it; undefined when it is put for the first time. */
   earlierBytes?: number | undefined;
-  /** Asked after `source`: whether the customer's own store may not have it yet. */
+  /** Asked after `source`: whether the customer's own store must not get it yet. */
   onlyBackup?: () => boolean;
   /**
-   * Called when a put of what `source` gave last ended without the store's final word: the store may still carry it
-   * out, at any later time.
+   * Called when a put of the latest `source` ended without the store's final answer: the store may still carry it out
+   * at any later time.
    */
   onUnheard?: () => void;
 };
 export type Outcome = { attempts: number; receipt: Receipt; place: Place };
 
 /**
- * `attempt` counts from 1. What will not heal by itself is told once, and tried again each minute. `lasting` is set
- * once when what might have passed has not for about a minute.
+ * `attempt` counts from 1. A fault that will not pass by itself is told once, and the put is tried again each minute.
+ * `lasting` is set once, when a fault that might have passed has lasted about a minute.
  */
 export type FailedAttempt = { key: string; fault: Fault; attempt: number; lasting: boolean };
 
@@ -60,7 +62,7 @@ export type PersistentPutOptions = {
   log: UploadLog;
   /** 0 (inclusive) to 1, for the jitter of retries. */
   random: () => number;
-  /** Ends all that is under way. */
+  /** Ends everything that is under way. */
   signal: AbortSignal;
   onFailed(failed: FailedAttempt): void;
 };
@@ -73,9 +75,9 @@ export class PersistentPut {
   #wake = new Set<() => void>();
   #reported = new Set<string>();
   #fault: Fault | undefined;
-  /** When the store first failed since it last worked, monotonic microseconds. */
+  /** When the store first failed after it last worked, monotonic microseconds. */
   #failingSinceUs: HostUs | undefined;
-  /** The time in which the customer's own store may come back after the end is over. */
+  /** After the end, the customer's own store has had its time to come back. */
   #mayDivert = false;
 
   constructor(options: PersistentPutOptions) {
@@ -89,7 +91,7 @@ export class PersistentPut {
   }
 
   /**
-   * Goes on with another way to the same store; returns the old one, to be closed. What waits is tried again at once.
+   * Goes on with another way to the same store; returns the old one, which must be closed. What waits is tried at once.
    */
   useTarget(target: Target): Target {
     const old = this.#target;
@@ -98,12 +100,14 @@ export class PersistentPut {
     return old;
   }
 
-  /** Tries at once what waits to be tried again. */
+  /** Tries now what waits to be tried again. */
   retry(): void {
     this.#wakeAll();
   }
 
-  /** The recording has ended: when its store does not come back in a while, the backup store takes what it does not. */
+  /**
+   * The recording has ended: if its store does not come back soon, the backup store takes the files that it does not.
+   */
   divertSoon(): void {
     const { backup, clock } = this.#options;
     if (!backup) return;
@@ -113,12 +117,12 @@ export class PersistentPut {
     });
   }
 
-  /** Has the store forget parts of a file of so many bytes that nobody noted; none of it may be under way. */
+  /** Makes the store remove parts of a file of this size that nobody noted; none of it may be under way. */
   sweep(key: string, bytes: number): Promise<void> {
     return this.#sweep(key, () => this.#target.sweep(key, bytes));
   }
 
-  /** What is left in a store is no reason to hold up, or to send again, what is stored. */
+  /** What is left in a store is no reason to delay or repeat what is stored. */
   async #sweep(key: string, sweep: () => Promise<void>): Promise<void> {
     try {
       await sweep();
@@ -128,7 +132,7 @@ export class PersistentPut {
     }
   }
 
-  /** Has the store forget parts that nobody will go on with. */
+  /** Makes the store remove parts that nobody will go on with. */
   async abandon(key: string, parts: PartsSoFar): Promise<void> {
     try {
       await this.#target.abandon(key, parts);
@@ -147,9 +151,10 @@ export class PersistentPut {
     const { key, name } = record;
     const before = this.#options.ledger.known(name);
     let parts = before?.parts;
-    // A server that dies does not note what it put there last, and the next one tries the customer's own store first.
+    // A server that dies does not note its last puts into the backup store, and the next server tries the customer's
+    // own store first.
     let mayBeInBackup = earlierBytes !== undefined || isUnsettled(before);
-    // What a file in parts has come to is not given up with the attempt, and an attempt that came further counts as the
+    // The confirmed parts of a file are not given up with an attempt, and an attempt that got further counts as the
     // first.
     let pauses = 0;
     for (let attempt = 1; ; attempt++) {
@@ -162,7 +167,7 @@ export class PersistentPut {
         const { evidence, etag, md5, sha256 } = receipt;
         note({ state, evidence, etag, md5, sha256, parts: state === 'backup' ? parts : undefined });
       };
-      // Whether it may have begun in parts, unheard and unnoted.
+      // Whether parts may have been begun that nobody noted.
       const isAgain = attempt > 1 || earlierBytes !== undefined;
       const mostBytes = Math.max(bytes, earlierBytes ?? 0);
       const isOnlyBackup = onlyBackup?.() ?? false;
@@ -186,10 +191,10 @@ export class PersistentPut {
         this.#fault = undefined;
         this.#failingSinceUs = undefined;
         this.#reported.clear();
-        // The store works again: whoever waits out a long pause need not.
+        // The store works again, so nobody need wait out a long pause.
         this.#wakeAll();
         if (result.repeated) onUnheard?.();
-        // Noted as stored, it would not be looked at again.
+        // Once it is noted as stored it would not be looked at again.
         if (isAgain || result.unnoted) await this.sweep(key, mostBytes);
         if (mayBeInBackup) await this.#takeOutOfBackup(name, mostBytes);
         keep(result, result.evidence === 'accepted' ? 'accepted' : 'stored');
@@ -197,7 +202,7 @@ export class PersistentPut {
       }
       this.#options.signal.throwIfAborted();
       this.#fault = result;
-      // Gateways answer for stores too: only a refusal of the kind that stays says that nothing will be done.
+      // A gateway may answer for the store: only a permanent refusal says that the put will not be carried out.
       if (result.retryable && !isOnlyBackup) onUnheard?.();
       this.#report(key, result, attempt);
       if (result.code === 'source-missing' || result.code === 'source-changed') {
@@ -210,7 +215,7 @@ export class PersistentPut {
       const delayMs = retryDelayMs(pauses, result.retryable, this.#options.random());
       const pauseMs = Math.max(delayMs, result.retryAfterMs ?? 0);
       note({ lastError: result.message, nextTryMs: this.#options.clock.nowMs() + pauseMs });
-      // The backup is tried before the store is again; when it fails too, both are waited for.
+      // The backup store is tried before the own store is tried again; when it fails too, both are waited for.
       if (attempt > 1 || !this.#isDiverting()) await this.#pause(pauseMs);
     }
   }
@@ -220,7 +225,7 @@ export class PersistentPut {
     return this.#mayDivert && this.#fault?.retryable === true;
   }
 
-  /** @param sweepBytes how large the file was at most when it was put before; undefined for the first time */
+  /** @param sweepBytes the largest size of the file in earlier puts; undefined for the first put */
   async #putIntoBackup(name: string, source: Source, sweepBytes?: number): Promise<Receipt | undefined> {
     const { backup, log } = this.#options;
     if (!backup) return undefined;
@@ -237,7 +242,7 @@ export class PersistentPut {
     }
   }
 
-  /** What the customer's own store has is of no use there, and nobody would look at it again. */
+  /** A file in the customer's own store is of no use in the backup, and nobody would look at it there again. */
   async #takeOutOfBackup(name: string, bytes: number): Promise<void> {
     const { backup, log } = this.#options;
     if (!backup) return;
@@ -261,7 +266,7 @@ export class PersistentPut {
     const broken = Promise.withResolvers<never>();
     const breakOff = (reason: unknown) => {
       attempt.abort(reason);
-      // A target that does not heed its signal must not hold us.
+      // A target that ignores its signal must not hold us up.
       broken.reject(reason);
     };
     const onAbort = () => breakOff(this.#options.signal.reason);
@@ -306,7 +311,7 @@ export class PersistentPut {
     const failedUs = clock.monoUs() - this.#failingSinceUs;
     const lasting = fault.retryable && failedUs >= LASTING_MS * 1000 && !this.#reported.has(LASTING);
     if (!fault.retryable || lasting) {
-      // One wrong password fails every file: say it once until something has worked again.
+      // One wrong password fails every file: it is told once, until something has worked again.
       const what = lasting ? LASTING : `${fault.code} ${fault.message}`;
       if (this.#reported.has(what)) return;
       this.#reported.add(what);
@@ -329,7 +334,7 @@ export class PersistentPut {
   }
 }
 
-/** Whether an earlier put of the object may have come to the backup store, and none to its own store since. */
+/** Whether an earlier put of the object may have reached the backup store, and none its own store since. */
 function isUnsettled(record: ObjectRecord | undefined): boolean {
   return record !== undefined && (record.state === 'backup' || (record.state === 'waiting' && record.attempts > 0));
 }

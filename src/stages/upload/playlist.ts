@@ -1,17 +1,17 @@
 /**
- * SliceRow: which slices of a row may be named already. Those are the stored ones that have none missing before them,
- * so that what a player reads grows only at its end. IndexFile: a playlist of one row, or an MPD of several.
+ * SliceRow: which slices of a row may be named already: the stored ones with none missing before them, so that what a
+ * player reads grows only at its end. IndexFile: a playlist of one row, or an MPD of several.
  */
 import type { Segment } from '../../media/segment.ts';
 
-/** A version is worth its bytes when it names one slice more for each so many of the version before. */
+/** A version is worth sending when it names one more slice for each so many that the former version named. */
 const SLICES_PER_NEW = 24;
-/** The same while slices wait in numbers: what is sent then is old before it is there. */
+/** The same while many slices wait: what is sent then is old before it arrives. */
 const SLICES_PER_NEW_BEHIND = 4;
 
 export class SliceRow {
   #slices = new Map<number, { slice: Segment; state: 'waiting' | 'stored' | 'lost' }>();
-  /** How many slices of the row are settled, so that the next version need not look at them again. */
+  /** How many slices of the row are final, so that the next version need not look at them again. */
   #row: Segment[] = [];
   #next = 0;
   #skipped = false;
@@ -33,7 +33,7 @@ export class SliceRow {
     this.#set(slice, 'lost');
   }
 
-  /** No more slices will be added: a number that never came no longer holds up what follows it. */
+  /** No more slices will be added: a number that never came no longer holds up the next ones. */
   end(): void {
     this.#ended = true;
     this.#advance();
@@ -68,7 +68,7 @@ export class SliceRow {
       } else if (entry.state === 'lost') {
         this.#skipped = true;
       } else {
-        // Without the mark a player would take the jump in time for a broken stream.
+        // A player would take the jump in time for a broken stream without this mark.
         const isJump = this.#skipped && this.#row.length > 0;
         this.#row.push(isJump ? { ...entry.slice, discontinuity: true } : entry.slice);
         this.#skipped = false;
@@ -97,9 +97,9 @@ export class IndexFile {
   }
 
   /**
-   * True when there is enough to name that another version is worth its bytes: each is sent whole, so versions must
-   * grow rarer as they grow longer. A new slice is enough at first; later it takes one for each 24 that are named,
-   * which makes the sum of all versions some 25 times the last.
+   * True when there are enough new slices to make another version worth sending. Each version is sent whole, so
+   * versions must become rarer as they grow. At first one new slice is enough; later one is needed for each 24 that are
+   * named, which makes the sum of all versions some 25 times the last.
    */
   get isDue(): boolean {
     const news = this.#rows.reduce((sum, { row, taken }) => sum + row.named.length - taken, 0);

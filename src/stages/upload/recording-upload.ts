@@ -16,15 +16,15 @@ import type { Source } from './target/source.ts';
 import type { Target } from './target/target.ts';
 
 /**
- * A file is read, digested, sent and asked about in turn, and is being sent for two fifths of that time: of so many,
- * two or three bodies are on their way at once. More bring nothing (`npm run bench -- stores --parts files`).
+ * A file is read, digested, sent and checked in turn, and sending takes two fifths of that time: with this many files,
+ * two or three are being sent at once. More files bring nothing (`npm run bench -- stores --parts files`).
  */
 export const FILES_AT_ONCE = 6;
 
 /** A file that the store has. */
 export type StoredFile = {
   kind: 'playlist' | SpooledFile['type'];
-  /** With the file name prefix. */
+  /** The key, including the file name prefix. */
   key: string;
   bytes: number;
   /** UTC of the first sample, Unix milliseconds. */
@@ -33,10 +33,11 @@ export type StoredFile = {
 };
 
 export type UploadEvent =
-  /** `attempts` is how often it was sent until the store had it; 0 when a server before this one had stored it. */
+  /** `attempts` is how often it was sent until the store had it; 0 when an earlier server stored it. */
   | { type: 'fileStored'; file: SpooledFile; key: string; attempts: number; place: Place }
   /**
-   * A playlist or MPD; `slices` is how many it names, `owner` whose they are, `playable` false for a playlist of WebM.
+   * A playlist or MPD. `slices` is how many it names, `owner` whose they are; `playable` is false for a playlist of
+   * WebM.
    */
   | {
       type: 'playlistStored';
@@ -52,14 +53,17 @@ export type RecordingUploadOptions = {
   target: Target;
   /** storageConfig.fileNamePrefix */
   prefix: readonly string[];
-  /** Text of the playlist, or the MPD, of this name: the slices it is to name, row by row. A playlist has one row. */
+  /**
+   * Makes the text of the playlist or MPD with this name from the slices that it names, row by row. A playlist has one
+   * row.
+   */
   renderIndex(name: string, rows: readonly (readonly Segment[])[]): string;
   clock: Clock;
   log: UploadLog;
   onEvent(event: UploadEvent): void;
-  /** What is known of the objects; for this process only without one. */
+  /** What is known of the objects; without it, they are known only to this process. */
   ledger?: UploadLedger;
-  /** Where files go that their own store does not take at the end; they wait without one. */
+  /** Where files go that their own store does not take at the end; without it they wait. */
   backup?: Backup | undefined;
   /** 0 (inclusive) to 1, for the jitter of retries. */
   random?: () => number;
@@ -68,24 +72,24 @@ export type RecordingUploadOptions = {
 export type UploadSummary = {
   /** Playlists first, then slices, MP4s and documents in the order they were added. */
   files: StoredFile[];
-  /** Files that had vanished from the spool before they were stored. */
+  /** Files that vanished from the spool before they were stored. */
   lost: SpooledFile[];
-  /** Whether some are in the backup store. */
+  /** Whether some files are in the backup store. */
   backedUp: boolean;
-  /** Whether of some there is no more than the store's word, so that the spool's copies are to be kept. */
+  /** Whether only the store's word says that some files arrived, so that the spool's copies must be kept. */
   accepted: boolean;
 };
 
 export type UploadState = {
   files: StoredFile[];
-  /** Files not stored yet, those under way included. */
+  /** How many files are not stored yet, including those under way. */
   waiting: number;
   waitingBytes: number;
   /** Why the last attempt failed; undefined when it did not. */
   fault: Fault | undefined;
 };
 
-/** A file for the store; `earlierBytes` is how large it was when a server before this one had it. */
+/** A file for the store; `earlierBytes` is its size when an earlier server had it. */
 type Waiting = { file: SpooledFile; dir: string; earlierBytes: number | undefined };
 
 export class RecordingUpload {
@@ -107,7 +111,7 @@ export class RecordingUpload {
   #abort = new AbortController();
   #ending: PromiseWithResolvers<UploadSummary> | undefined;
   #ledger: UploadLedger;
-  /** Names of slices, and all other files, that the backup store has. */
+  /** Names of slices, and of all other files, that the backup store has. */
   #backedUp = new Set<string>();
   #accepted = false;
 
@@ -124,7 +128,7 @@ export class RecordingUpload {
   }
 
   /**
-   * Takes a finished file of the spool, which lies in `dir`, and the number of the run that made it. One that was added
+   * Takes a finished file of the spool, its folder, and the number of the run that made it. A file that was added
    * before is not stored twice. Throws a Fault after `finish`.
    */
   add(file: SpooledFile, dir: string, generation?: number): void {
@@ -143,20 +147,20 @@ export class RecordingUpload {
     }
     const { attempts = 0, parts } = isSame ? before : {};
     this.#ledger.note({ ...this.#recordOf(file), attempts, parts });
-    // It was made anew: the store has parts of another file.
+    // The file was made anew, and the store has parts of the former one.
     if (before && !isSame) this.#takeBack(before, { isOver: before.key !== this.#key(file.name) });
     this.#queue.push({ file, dir, earlierBytes: before?.bytes });
     this.#pump();
   }
 
   /**
-   * Says that no more files will come. Resolves when the store has all of them and the final playlists, however long
-   * that takes; rejects with a Fault `upload-aborted` after `abort`. Calling it again gives the same promise.
+   * Tells that no more files will come. Resolves when the store has all of them and the final playlists, however long
+   * that takes; rejects with a Fault `upload-aborted` after `abort`. Further calls return the same promise.
    */
   finish(): Promise<UploadSummary> {
     if (!this.#ending) {
       this.#ending = Promise.withResolvers();
-      // An abort may come when nobody waits here yet.
+      // An abort may come before anybody awaits this promise.
       this.#ending.promise.catch(() => undefined);
       this.#passOverGone();
       if (this.#abort.signal.aborted) this.#ending.reject(this.#abort.signal.reason);
@@ -166,7 +170,7 @@ export class RecordingUpload {
     return this.#ending.promise;
   }
 
-  /** Gives up: what is under way is broken off, nothing more is stored. The spool is untouched. */
+  /** Gives up: what is under way is broken off, and nothing more is stored. The spool does not change. */
   abort(): void {
     if (this.#abort.signal.aborted) return;
     const fault = new Fault('upload-aborted', 'the upload was given up', { blame: 'self' });
@@ -176,13 +180,13 @@ export class RecordingUpload {
   }
 
   /**
-   * Goes on with another way to the same store; returns the old one, to be closed. What waits is tried again at once.
+   * Goes on with another way to the same store; returns the old one, which must be closed. What waits is tried at once.
    */
   useTarget(target: Target): Target {
     return this.#puts.useTarget(target);
   }
 
-  /** Tries at once what waits to be tried again. */
+  /** Tries now what waits to be tried again. */
   retry(): void {
     this.#puts.retry();
   }
@@ -197,7 +201,7 @@ export class RecordingUpload {
     };
   }
 
-  /** What a server before this one had begun with and is not on the spool any more will never be stored. */
+  /** What an earlier server began and is no longer on the spool will never be stored. */
   #passOverGone(): void {
     for (const record of this.#ledger.waiting()) {
       const { name, kind } = record;
@@ -209,8 +213,8 @@ export class RecordingUpload {
   }
 
   /**
-   * Has the store forget what was begun of a file. The end waits for it.
-   * @param isOver whether nothing more is put under its key, so that what nobody noted can go too
+   * Makes the store remove what was begun of a file. The upload ends only after that.
+   * @param isOver whether nothing more is put under its key, so that parts that nobody noted can be removed too
    */
   #takeBack({ key, bytes, parts }: ObjectRecord, { isOver }: { isOver: boolean }): void {
     const takeBack = async () => {
@@ -266,7 +270,7 @@ export class RecordingUpload {
     }
   }
 
-  /** Only a defect of ours, or an abort, gets here. */
+  /** Only a defect of ours, or an abort, leads here. */
   #giveUp(error: unknown): void {
     if (this.#abort.signal.aborted) return;
     this.#options.log.warn({ err: error }, 'an upload broke off');
@@ -291,7 +295,7 @@ export class RecordingUpload {
     }
   }
 
-  /** A file is out of the spool's hands. */
+  /** The store has the file, so the spool is not needed for it. */
   #have(file: SpooledFile, { attempts, place, accepted }: { attempts: number; place: Place; accepted: boolean }): void {
     const key = this.#key(file.name);
     const { startUtcMs, durationUs, bytes } = file;
@@ -314,13 +318,16 @@ export class RecordingUpload {
    */
   #refresh(name: string): void {
     const index = this.#indexes.get(name);
-    // A long playlist is not sent for each of its slices, but for the last of them.
+    // A long playlist is not sent for each of its slices; the last slice always sends it.
     const isDue = this.#ending && index?.waiting === 0 ? index.hasNews : index?.isDue;
     if (!index || !isDue || this.#storing.has(name) || this.#abort.signal.aborted) return;
     this.#storeAlone(name, () => this.#storeIndex(name, index));
   }
 
-  /** Puts the final version once more where a late put of an older one may have replaced it, when none can any more. */
+  /**
+   * Puts the final version once more, if an older one may have replaced it by a late put, when no late put can come any
+   * more.
+   */
   #storeAgain(name: string, index: IndexFile): void {
     const againAtUs = this.#latePuts.get(name)?.againAtUs;
     if (againAtUs === undefined) return;
@@ -349,7 +356,7 @@ export class RecordingUpload {
     let begunUs = this.#options.clock.monoUs();
     const latePuts = this.#latePuts.get(name) ?? new LatePuts();
     this.#latePuts.set(name, latePuts);
-    // Rendered anew for each attempt: a retry an hour later must not store an hour-old playlist.
+    // Rendered for each attempt: a retry an hour later must not store an hour-old playlist.
     const source = () => {
       const rows = index.take();
       slices = rows.flat();
@@ -360,7 +367,7 @@ export class RecordingUpload {
     const outcome = await this.#puts.put({
       record: this.#recordOf({ name, type: 'playlist', bytes: 0 }),
       source,
-      // One that names what is not there would be of use to nobody.
+      // A playlist in the customer's store must not name files that are not there.
       onlyBackup: () => slices.some((slice) => this.#backedUp.has(slice.name)),
       onUnheard: () => latePuts.note(data.toString(), this.#options.clock.monoUs()),
     });
@@ -368,7 +375,7 @@ export class RecordingUpload {
     if (outcome?.place === 'backup') this.#backedUp.add(name);
     const startUtcMs = slices.reduce((first, slice) => Math.min(first, slice.startUtcMs), slices[0]?.startUtcMs ?? 0);
     const durationUs = slices.reduce((sum, slice) => sum + slice.durationUs, 0);
-    // HLS knows no WebM; such a playlist is for tools.
+    // HLS does not know WebM; such a playlist is only for tools.
     const playable = !name.endsWith('.m3u8') || slices.every((slice) => slice.name.endsWith('.ts'));
     const owner = slices[0]?.owner && { ...slices[0].owner, ...(name.endsWith('.mpd') && AV) };
     this.#storedPlaylists.set(name, { kind: 'playlist', key, bytes: data.length, startUtcMs, durationUs });
@@ -399,7 +406,7 @@ export class RecordingUpload {
   }
 }
 
-/** An MPD is of sound and picture, whichever of its slices came first. */
+/** An MPD holds sound and picture, whichever of its slices came first. */
 const AV = { trackType: 'audio_and_video' } as const;
 
 /** The files that name a slice. */

@@ -6,8 +6,8 @@ const FIRST_MS = 1000;
 const LONGEST_MS = 60_000;
 
 /**
- * Milliseconds before attempt `attempt + 1`: doubling from a second to a minute, less up to half of it at random so
- * that many recordings do not return to a store in step. What will not heal by itself is tried once a minute.
+ * Milliseconds before attempt `attempt + 1`: they double from a second to a minute, less up to half at random, so that
+ * many recordings do not return to a store at once. A fault that will not pass by itself is tried once a minute.
  * @param attempt how many attempts have failed, from 1
  * @param random 0 (inclusive) to 1
  */
@@ -18,9 +18,9 @@ export function retryDelayMs(attempt: number, retryable: boolean, random: number
 }
 
 /**
- * Milliseconds that a store asks to be left alone for, a minute at most; undefined when it does not say.
+ * How long a store asks to be left alone, milliseconds, at most a minute; undefined when it does not say.
  * @param retryAfter value of the header `Retry-After`: seconds, or an HTTP date (RFC 9110 §10.2.3)
- * @param nowMs the store's own time, Unix milliseconds; a date says nothing without it
+ * @param nowMs the store's own time, Unix milliseconds; without it a date is ignored
  */
 export function retryAfterMs(retryAfter: string | undefined, nowMs: number | undefined): number | undefined {
   if (!retryAfter) return undefined;

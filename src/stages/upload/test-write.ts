@@ -1,18 +1,17 @@
 /**
- * A test write: a small object that shows at the start of a recording whether its store takes what is put into it.
- * Otherwise a wrong key would be known with the first slice only, a quarter of a minute later.
+ * A test write: a small object that shows, when a recording starts, whether its store takes files. Otherwise a wrong
+ * key would show only with the first slice, a quarter of a minute later.
  */
 import { type Clock, within } from '../../kernel/clock.ts';
 import { Fault } from '../../kernel/fault.ts';
 import type { Target } from './target/target.ts';
 
-/** What a store has not answered by then is told as well. */
+/** A store that has not answered by then is told of as well. */
 const LIMIT_MS = 2_500;
 const DATA = Buffer.from('Aircheck wrote this to see whether it may, and removes it again.\n');
 
 /**
- * Why the store does not take the object `key`; undefined when it does. The object is removed again where that is
- * allowed.
+ * Why the store does not take the object `key`; undefined when it does. The object is removed again if that is allowed.
  */
 export async function testWrite(target: Target, key: string, clock: Clock): Promise<Fault | undefined> {
   const late = new AbortController();
@@ -30,7 +29,7 @@ export async function testWrite(target: Target, key: string, clock: Clock): Prom
   } catch (error) {
     return error instanceof Fault ? error : undefined;
   }
-  // Keys that may put and not remove are common, and the object is of no harm.
+  // Keys that may put but not remove are common, and the object is harmless.
   await target.remove(key).catch(() => undefined);
   return undefined;
 }

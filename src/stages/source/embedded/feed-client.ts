@@ -1,6 +1,6 @@
 /**
- * The recorder's end of a feed (`contract/line/feed.ts`): reads a channel's events and packets from a unix socket,
- * keeps them in their order until their moment is taken, and tells the channel what it wants (RTCP) and what is safe.
+ * The recorder's end of a feed (`contract/line/feed.ts`): it reads a channel's events and packets from a unix socket,
+ * keeps them in order until their moment is taken, and tells the channel what it wants (RTCP) and what is safe.
  */
 
 import { createConnection, type Socket } from 'node:net';
@@ -15,7 +15,7 @@ import {
 import { Fault } from '../../../kernel/fault.ts';
 import type { HostUs } from '../../../kernel/time.ts';
 
-/** Bytes that are read ahead of what was taken; what is beyond that waits in the socket, and then in the channel. */
+/** How many bytes are read ahead of what was taken; everything beyond waits in the socket, and then in the channel. */
 const MAX_AHEAD_BYTES = 32 * 1024 * 1024;
 
 export type FeedListener = {
@@ -27,9 +27,9 @@ export type FeedListener = {
 };
 
 export type FeedClientOptions = {
-  /** Of the run that reads; the channel turns away a run that is not newer than one before it. */
+  /** The number of the reading run; the channel turns away a run that is not newer than the last one. */
   generation: number;
-  /** All that was kept from before the recorder came has been read, but not taken yet. */
+  /** Everything from before the recorder came has been read, but not taken yet. */
   onCaughtUp(): void;
   /**
    * The feed is over: `undefined` when the channel ended it, a Fault when it broke. What was read can still be taken.
@@ -90,20 +90,20 @@ export class FeedClient {
     });
   }
 
-  /** When the first media of the feed came in, monotonic microseconds; undefined before it was read. */
+  /** When the first media of the feed came in, monotonic microseconds; undefined until it was read. */
   get firstMediaUs(): HostUs | undefined {
     return this.#firstUs;
   }
 
   /**
-   * Up to which moment all that came has been read by now, monotonic microseconds. That is the present when nothing
-   * more waits to be read; a process that could not read for a while has to catch up first, from moment to moment.
+   * The moment up to which everything that came has been read, monotonic microseconds. It is the present when nothing
+   * waits to be read; a process that could not read for a while must first catch up, from moment to moment.
    * @param monoUs gives the present
    */
   async readUntil(monoUs: () => number): Promise<number> {
     const nowUs = monoUs();
     const readBefore = this.#bytesRead;
-    // What waits in the socket is read between two turns of the event loop.
+    // The socket is read between two turns of the event loop.
     await new Promise((resolve) => setImmediate(resolve));
     await new Promise((resolve) => setImmediate(resolve));
     if (this.#ended) return nowUs;
@@ -140,8 +140,8 @@ export class FeedClient {
   }
 
   /**
-   * Tells the channel that nothing that arrived before `arrivalUs` is needed again. What is not later than before is
-   * not told.
+   * Tells the channel that nothing from before `arrivalUs` is needed again. A moment that is not later than the last
+   * one is not told.
    */
   sendSafe(arrivalUs: HostUs, nowUs: HostUs): void {
     if (this.#ended || arrivalUs <= this.#safeUs) return;

@@ -1,6 +1,6 @@
 /**
- * Fetches an image that a caller named. Its server may be anybody's, so it gets a limited time and may send a limited
- * number of bytes, and the guard judges each address that is connected to, those of redirects among them.
+ * Fetches an image that a caller named. Its server may be anybody's, so it gets limited time and may send a limited
+ * number of bytes, and the guard judges each address that is connected to, also after redirects.
  */
 import http from 'node:http';
 import https from 'node:https';
@@ -10,7 +10,7 @@ import { Fault, messageOf } from '../../../kernel/fault.ts';
 
 /** The most bytes of an image (contract §1.2.3). */
 export const MAX_IMAGE_BYTES = 6 * 1024 * 1024;
-/** From the first connection to the last byte, redirects included. */
+/** From the first connection to the last byte, including redirects. */
 export const IMAGE_TIMEOUT_MS = 10_000;
 const MAX_REDIRECTS = 5;
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
@@ -18,9 +18,9 @@ const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 export type ImageFetchOptions = { guard: EndpointGuard; clock: Clock; signal?: AbortSignal };
 
 /**
- * The bytes at an http or https address, at most `MAX_IMAGE_BYTES`, of whatever they are. Rejects with a Fault that
- * repeats no more of an address than its host, as the rest may hold credentials; `retryable` when the server or the way
- * to it may do better later.
+ * The bytes at an http or https address, at most `MAX_IMAGE_BYTES`, whatever they are. Rejects with a Fault that names
+ * only the host of an address, because the rest may hold credentials; it is `retryable` when the server, or the way to
+ * it, may work later.
  */
 export async function fetchImage(url: string, { guard, clock, signal }: ImageFetchOptions): Promise<Buffer> {
   const giveUp = new AbortController();
@@ -61,7 +61,7 @@ async function follow(first: URL, guard: EndpointGuard, agents: Agents, signal: 
 }
 
 function get(url: URL, { httpAgent, httpsAgent }: Agents, signal: AbortSignal): Promise<http.IncomingMessage> {
-  // Compressed bytes could be few and mean many.
+  // A few compressed bytes could become very many.
   const headers = { accept: 'image/png, image/jpeg, image/bmp', 'accept-encoding': 'identity' };
   return new Promise((resolve, reject) => {
     const request =
@@ -101,7 +101,7 @@ function redirected(location: string, from: URL): URL {
 }
 
 function unreachable(host: string, cause: unknown): Fault {
-  // What the guard refused stays refused.
+  // A refusal by the guard stays one.
   if (cause instanceof Fault) return cause;
   return new Fault('image-unreachable', `${host} did not send it: ${messageOf(cause)}`, {
     blame: 'destination',

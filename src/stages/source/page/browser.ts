@@ -1,6 +1,6 @@
 /**
  * PageBrowser: Chromium with one page, as a participant would see it. It runs without rights, in a network of its own
- * whose only way out is our proxy, with a profile that is gone afterwards.
+ * whose only way out is our proxy, with a profile that is removed afterwards.
  */
 import { chown, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -14,7 +14,7 @@ import type { Speaker } from './speaker.ts';
 export type PageBrowserOptions = Omit<LauncherOptions, 'screen' | 'speaker'> & {
   screen: Screen;
   speaker: Speaker;
-  /** Of the page. */
+  /** Size of the page. */
   width: number;
   height: number;
   /** Whether Chromium's own sandbox works here. */
@@ -31,7 +31,8 @@ const FLAGS = [
   '--disable-background-networking',
   '--disable-component-update',
   '--disable-sync',
-  // The last ones would have processes of their own: for menus that nobody opens, and for a page that nobody goes to.
+  // The last of these features would start processes of their own: for menus that nobody opens, and for a page that
+  // nobody visits.
   `--disable-features=${[
     ...['Translate', 'MediaRouter', 'OptimizationHints', 'GlobalMediaControls'],
     ...['WebUIOmniboxPopup', 'WebUIOmniboxAimPopup', 'PreloadTopChromeWebUI', 'SpareRendererForSitePerProcess'],
@@ -46,13 +47,14 @@ const FLAGS = [
   '--force-color-profile=srgb',
   '--force-device-scale-factor=1',
   '--disable-blink-features=AutomationControlled',
-  // Software rendering for WebGL alone: with `--use-angle=swiftshader` all compositing would move to it, at 6 frames/s.
+  // Software rendering only for WebGL: with `--use-angle=swiftshader` all compositing would use it, at 6 frames a
+  // second.
   '--enable-unsafe-swiftshader',
-  // Without the loopback rule's removal pages would go past the proxy.
+  // By default Chromium contacts loopback addresses without the proxy; this ends that.
   '--proxy-bypass-list=<-loopback>',
 ];
 
-/** The way out; WebRTC's own sockets would go past the proxy, which they may where rules judge what they send. */
+/** The way out. WebRTC's sockets bypass the proxy, which is allowed only where rules judge what they send. */
 function networkFlags({ guard, proxy }: Pick<PageBrowserOptions, 'guard' | 'proxy'>): string[] {
   const port = typeof proxy === 'number' ? proxy : PROXY_PORT;
   const policy = guard === 'user' ? 'default_public_interface_only' : 'disable_non_proxied_udp';
@@ -60,22 +62,22 @@ function networkFlags({ guard, proxy }: Pick<PageBrowserOptions, 'guard' | 'prox
 }
 
 /**
- * Flags of Playwright's that would draw over the page: a bar that says that it is driven, and windows that scripts open
- * though nobody clicked, which cover it until they are closed.
+ * Flags of Playwright's that would draw over the page: a bar that says that the browser is driven, and popup windows
+ * that open without a click and cover the page until they are closed.
  */
 const UNWANTED = ['--enable-automation', '--disable-popup-blocking'];
 
-/** What drives Chromium. Loaded only where a page is shown, as it takes 35 MB of a recorder. */
+/** Drives Chromium. Loaded only where a page is shown, because it takes 35 MB of a recorder. */
 export async function loadDriver(): Promise<BrowserType> {
   return (await import('playwright-core')).chromium;
 }
 
 export class PageBrowser {
   readonly page: Page;
-  /** Speaks the DevTools protocol with the page; goes on when the page has crashed. */
+  /** Speaks the DevTools protocol with the page; stays usable when the page has crashed. */
   readonly session: CDPSession;
   readonly context: BrowserContext;
-  /** Of the process that all of it is in. */
+  /** Pid of the process that contains everything. */
   readonly pid: number;
 
   private constructor(context: BrowserContext, page: Page, session: CDPSession, pid: number) {
@@ -113,7 +115,7 @@ export class PageBrowser {
       return new PageBrowser(context, page, await context.newCDPSession(page), await browserPid(options.dir));
     } catch (error) {
       await context?.close().catch(() => {});
-      // What follows is a log of the whole launch.
+      // After the first line comes a log of the whole launch.
       const [why = ''] = messageOf(error).split('\n');
       throw engineFault(`the browser could not be started: ${why}`, error);
     }
@@ -123,7 +125,7 @@ export class PageBrowser {
   async resize({ width, height }: { width: number; height: number }): Promise<void> {
     const { session } = this;
     const { windowId } = await session.send('Browser.getWindowForTarget');
-    // One that fills its screen keeps its size.
+    // A window that fills its screen would keep its size.
     await session.send('Browser.setWindowBounds', { windowId, bounds: { windowState: 'normal' } });
     await session.send('Browser.setWindowBounds', { windowId, bounds: { left: 0, top: 0, width, height } });
     await session.send('Browser.setWindowBounds', { windowId, bounds: { windowState: 'fullscreen' } });

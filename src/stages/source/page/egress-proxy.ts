@@ -1,6 +1,6 @@
 /**
- * EgressProxy: the only way out for a page. It resolves each name itself, judges every address, and connects to the one
- * it judged, so a redirect or a name that changes its address is judged anew each time.
+ * EgressProxy: a page's only way out. It resolves each name itself, judges every address, and connects to the very one
+ * that it judged, so a redirect or a name that changes its address is judged anew each time.
  */
 import type { LookupAddress } from 'node:dns';
 import { createServer, type IncomingHttpHeaders, type IncomingMessage, request, type ServerResponse } from 'node:http';
@@ -10,25 +10,25 @@ import { messageOf } from '../../../kernel/fault.ts';
 import { connectPermitted, isAddressRefused } from '../../../kernel/permitted-connection.ts';
 
 export type EgressProxyOptions = {
-  /** Path of the unix socket it listens on; a port of 127.0.0.1 that is free when left out. */
+  /** Path of the unix socket it listens on; when left out, it listens on a free port of 127.0.0.1. */
   socket?: string;
   /** Whether a page may reach an address. */
   permits(address: string): boolean;
-  /** Where a name leads; the system's resolver when left out. */
+  /** Resolves a name to addresses; by default the system's resolver. */
   resolve?: (host: string) => Promise<LookupAddress[]>;
   /** A connection was refused. `target` is `host:port`. */
   onRefused(target: string): void;
-  /** A connection failed, or its name leads nowhere. `why` in words. */
+  /** A connection failed, or its name could not be resolved. `why` in words. */
   onFailed?: (target: string, why: string) => void;
 };
 
 const CONNECT_TIMEOUT_MS = 20_000;
-/** Connections of one page at once. */
+/** How many connections one page may have at once. */
 const MAX_CONNECTIONS = 256;
-/** Headers that concern one connection alone (RFC 9110 §7.6.1). */
+/** Headers that concern only one connection (RFC 9110 §7.6.1). */
 const HOP_HEADERS = new Set(['proxy-connection', 'proxy-authorization', 'connection', 'keep-alive', 'te', 'trailer']);
 
-/** What the page asks for is no request to a proxy. */
+/** The page sent what is no request to a proxy. */
 class Refusal extends Error {}
 
 export class EgressProxy {
@@ -40,7 +40,7 @@ export class EgressProxy {
     this.#options = options;
     this.#server.maxConnections = MAX_CONNECTIONS;
     this.#server.on('connection', (socket) => this.#keep(socket));
-    // WebSockets to http pages come as an upgrade of a forwarded request, all that is encrypted as CONNECT.
+    // WebSockets of http pages come as an upgrade of a forwarded request, everything encrypted as CONNECT.
     this.#server.on('connect', (asked: IncomingMessage, client: Duplex, head: Buffer) =>
       this.#tunnel(client, head, () => this.#connectTo(...targetOf(asked.url ?? '')), 'HTTP/1.1 200 \r\n\r\n'),
     );
@@ -66,7 +66,7 @@ export class EgressProxy {
     return proxy;
   }
 
-  /** Where it listens, when that is no socket. */
+  /** The port it listens on; undefined when it listens on a socket. */
   get port(): number | undefined {
     const address = this.#server.address();
     return typeof address === 'object' ? address?.port : undefined;
@@ -84,7 +84,7 @@ export class EgressProxy {
     return socket;
   }
 
-  /** Connects to an address of `host` that may be reached. */
+  /** Connects to an address of `host` that the page may reach. */
   async #connectTo(host: string, port: number): Promise<Socket> {
     const { permits, resolve, onRefused, onFailed } = this.#options;
     const bare = host.replace(/^\[(.*)\]$/, '$1');
@@ -97,7 +97,7 @@ export class EgressProxy {
     }
   }
 
-  /** @param greeting told to the client once the way is open */
+  /** @param greeting sent to the client once the connection stands */
   async #tunnel(client: Duplex, head: Buffer, begin: () => Promise<Socket>, greeting = ''): Promise<void> {
     client.on('error', () => client.destroy());
     try {
@@ -138,7 +138,7 @@ export class EgressProxy {
   }
 }
 
-/** Host and port of a CONNECT. Throws a Refusal for other text. */
+/** Host and port of a CONNECT. Throws a Refusal for another text. */
 function targetOf(text: string): [string, number] {
   const port = /:(\d{1,5})$/.exec(text)?.[1];
   const host = URL.parse(`http://${text}`)?.hostname;
@@ -146,7 +146,7 @@ function targetOf(text: string): [string, number] {
   return [host, Number(port)];
 }
 
-/** The address of a request to a proxy. Throws a Refusal for one that is not http. */
+/** The address of a request to a proxy. Throws a Refusal when it is not http. */
 function plainUrl(text: string | undefined): URL {
   const url = URL.parse(text ?? '');
   if (url?.protocol !== 'http:' && url?.protocol !== 'ws:') throw new Refusal('only http addresses are forwarded');
@@ -157,7 +157,7 @@ function withoutHops(headers: IncomingHttpHeaders): IncomingHttpHeaders {
   return Object.fromEntries(Object.entries(headers).filter(([name]) => !HOP_HEADERS.has(name)));
 }
 
-/** The header lines of a request that is handed on as it is, but for what is meant for the proxy. */
+/** The header lines of a request, unchanged except for those that are meant for the proxy. */
 function ownHeaders({ rawHeaders }: IncomingMessage): string {
   const lines = rawHeaders.flatMap((name, i) =>
     i % 2 === 0 && !/^proxy-/i.test(name) ? [`${name}: ${rawHeaders[i + 1]}`] : [],

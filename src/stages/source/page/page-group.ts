@@ -1,7 +1,7 @@
 /**
  * PageGroup: a control group (cgroup) for all processes of one browser, so that a page that takes more memory,
- * processes or CPU than it may harms nobody but itself. Both versions of Linux's control groups; which there are, and
- * whether this process may make some, depends on the machine.
+ * processes or CPU than it may harms only itself. It works with both versions of Linux's control groups; which there
+ * are, and whether this process may make groups, depends on the machine.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -13,15 +13,15 @@ type Controller = (typeof CONTROLLERS)[number];
 const PREFIX = 'aircheck-page-';
 const CPU_PERIOD_US = 100_000;
 /**
- * In version 1 a group has the weight of one process among those that are in none, however many of its own want to run:
- * the encoders of a busy machine would leave a browser no time to play its sound. It has that of the threads that draw
- * and play a page instead.
+ * In version 1 a group weighs as much as a single process outside groups, however many of its own want to run: on a
+ * busy machine the encoders would leave a browser no time to play its sound. This is the weight of the threads that
+ * draw and play a page.
  */
 const CPU_SHARES = 6 * 1024;
 /** Where control groups are mounted. */
 const MOUNT = '/sys/fs/cgroup';
 
-/** The folders under which groups of pages can be made, by what they limit; empty where none can. */
+/** The folders in which groups of pages can be made, by what they limit; empty where none can. */
 export function findGroupHome(mount = MOUNT, membership = readFileSync('/proc/self/cgroup', 'utf8')): GroupHome {
   const own = membership
     .trim()
@@ -32,7 +32,8 @@ export function findGroupHome(mount = MOUNT, membership = readFileSync('/proc/se
     });
   if (existsSync(join(mount, 'cgroup.controllers'))) {
     const path = own.find(({ names }) => names[0] === '')?.path ?? '/';
-    // A group that has processes can have no limited groups below it, but beside it (systemd's DelegateSubgroup).
+    // A group with processes of its own cannot have limited groups below it, only beside it (systemd's
+    // DelegateSubgroup).
     const home = [join(mount, path), join(mount, dirname(path))].find(isUnifiedHome);
     return home === undefined ? {} : Object.fromEntries(CONTROLLERS.map((name) => [name, home]));
   }
@@ -46,7 +47,10 @@ export function findGroupHome(mount = MOUNT, membership = readFileSync('/proc/se
   );
 }
 
-/** Groups under `home` whose processes have all ended are removed. @param isOver whether a name's owner has ended */
+/**
+ * Removes groups under `home` whose processes have all ended.
+ * @param isOver whether the owner that a name tells has ended
+ */
 export function sweepGroups(home: GroupHome, isOver: (name: string) => boolean): void {
   for (const dir of foldersOf(home))
     for (const name of readdirSync(dir))
@@ -60,7 +64,7 @@ export class PageGroup {
     this.#dirs = dirs;
   }
 
-  /** @param name tells whose it is. Throws an Error of the system when it cannot be made. */
+  /** @param name tells the group's owner. Throws the system's Error when the group cannot be made. */
   static make({ home, memoryBytes, processes, cores }: PageLimits, name: string): PageGroup {
     const dirs: GroupHome = {};
     for (const controller of CONTROLLERS) {
@@ -72,7 +76,7 @@ export class PageGroup {
     }
     const group = new PageGroup(dirs);
     const quotaUs = Math.round(cores * CPU_PERIOD_US);
-    // Each knob has a name in either version; the group has one of the two.
+    // Each limit has a file name in either version; the group has one of the two.
     if (memoryBytes > 0) group.#set('memory', { 'memory.max': memoryBytes, 'memory.limit_in_bytes': memoryBytes });
     if (memoryBytes > 0) group.#set('memory', { 'memory.swap.max': 0 });
     if (processes > 0) group.#set('pids', { 'pids.max': processes });
@@ -81,12 +85,12 @@ export class PageGroup {
     return group;
   }
 
-  /** Files that a process writes its number to, so that it and all its children are in the group. */
+  /** Files to which a process writes its pid, to put itself and all its later children into the group. */
   get entrances(): string[] {
     return foldersOf(this.#dirs).map((dir) => join(dir, 'cgroup.procs'));
   }
 
-  /** How many of its processes were killed because they took too much memory together. */
+  /** How many of its processes were killed because together they took too much memory. */
   get killedForMemory(): number {
     const dir = this.#dirs.memory;
     if (dir === undefined) return 0;
@@ -95,7 +99,7 @@ export class PageGroup {
     return line ? Number(line[1]) : 0;
   }
 
-  /** To be called when its processes have ended; what is still in use then is swept up later. */
+  /** Call it when its processes have ended; what is still in use then is removed later. */
   remove(): void {
     for (const dir of foldersOf(this.#dirs)) remove(dir);
   }
@@ -108,12 +112,12 @@ export class PageGroup {
   }
 }
 
-/** Each folder once: version 2 has one for all. */
+/** Each folder once: in version 2 it is the same for all limits. */
 function foldersOf(dirs: GroupHome): string[] {
   return [...new Set(CONTROLLERS.flatMap((name) => dirs[name] ?? []))];
 }
 
-/** Whether groups can be made in `dir`, and limited. */
+/** Whether limited groups can be made in `dir`. */
 function isUnifiedHome(dir: string): boolean {
   try {
     const control = join(dir, 'cgroup.subtree_control');
@@ -142,7 +146,7 @@ function remove(dir: string): void {
     rmdirSync(dir);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    // In use: what is in it has not quite ended.
+    // In use: a process in it has not quite ended.
     if (code !== 'EBUSY' && code !== 'ENOENT') throw error;
   }
 }

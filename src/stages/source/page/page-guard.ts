@@ -1,6 +1,6 @@
 /**
- * What a page would draw over itself, or have somebody answer, is answered or denied at once: nothing of the browser
- * gets into the picture, and nothing waits for a hand that is not there.
+ * Answers or denies at once what a page would draw over itself or have somebody answer: nothing of the browser gets
+ * into the picture, and nothing waits for somebody who is not there.
  */
 import { newHexId } from '../../../kernel/ids.ts';
 import type { PageBrowser } from './browser.ts';
@@ -11,11 +11,11 @@ export type PageListener = {
   onReady(): void;
   /** The page's process ended. */
   onCrashed(): void;
-  /** The browser ended: no page can close itself. */
+  /** The browser ended; a page cannot close itself. */
   onClosed(): void;
-  /** Something was kept out of the picture, or refused, in words. */
+  /** Something was kept out of the picture or refused, in words. */
   onRefused(what: string): void;
-  /** An error in the page's scripts, or one that it put on its console. */
+  /** An error in the page's scripts, or one that they wrote to the console. */
   onPageError(kind: PageErrorKind, text: string): void;
 };
 
@@ -24,8 +24,8 @@ const REFUSED = '__aircheckRefused';
 const MAX_WORDS = 200;
 
 /**
- * Runs in every document before its own scripts, in frames too. A frame from elsewhere, in a process of its own, has no
- * bindings: what it is refused goes to its console, after a word that no page knows.
+ * Runs in every document before its own scripts, also in frames. A frame from another site, in a process of its own,
+ * has no bindings: its refusals go to its console, after a word that no page knows.
  */
 const documentScript = (word: string) => `(() => {
   const say = console.debug.bind(console);
@@ -48,7 +48,7 @@ const documentScript = (word: string) => `(() => {
 export async function guardPage({ page, context, session }: PageBrowser, listener: PageListener): Promise<void> {
   const { onRefused, onReady, onCrashed, onClosed, onPageError } = listener;
   page.on('dialog', (dialog) => {
-    // A page that asks whether it may be left is left.
+    // When a page asks whether it may be left the answer is yes.
     const isLeaving = dialog.type() === 'beforeunload';
     if (!isLeaving) onRefused(`a dialog (${dialog.type()})`);
     (isLeaving ? dialog.accept() : dialog.dismiss()).catch(() => {});
@@ -62,7 +62,7 @@ export async function guardPage({ page, context, session }: PageBrowser, listene
   page.on('console', (message) => {
     if (message.text().startsWith(word))
       onRefused(`${message.text().slice(word.length, word.length + MAX_WORDS)}, in a foreign frame`);
-    // The browser itself asks for an icon, and notes it as an error of the page when there is none.
+    // The browser itself asks for an icon, and when there is none it notes that as an error of the page.
     const isIcon = URL.parse(message.location().url)?.pathname === '/favicon.ico';
     if (message.type() === 'error' && !isIcon) onPageError('console', tellable(message.text()));
   });
@@ -75,11 +75,11 @@ export async function guardPage({ page, context, session }: PageBrowser, listene
     if (name === READY) onReady();
     if (name === REFUSED) onRefused(payload.slice(0, MAX_WORDS));
   });
-  // Bindings of Playwright's answer with a user's gesture, and with one the page may open windows and downloads.
+  // Playwright's bindings answer with a user gesture, and with a gesture the page could open windows and downloads.
   for (const name of [READY, REFUSED]) await session.send('Runtime.addBinding', { name });
   await Promise.all([session.send('Runtime.enable'), session.send('Page.enable')]);
   await page.addInitScript(documentScript(word));
-  // A 401 would draw a login dialog; its request goes on without.
+  // A 401 would draw a login dialog; the request goes on without credentials.
   session.on('Fetch.requestPaused', ({ requestId }) => {
     session.send('Fetch.continueRequest', { requestId }).catch(() => {});
   });
@@ -91,7 +91,7 @@ export async function guardPage({ page, context, session }: PageBrowser, listene
   await session.send('Fetch.enable', { handleAuthRequests: true, patterns: [{ urlPattern: '*' }] });
 }
 
-/** What a page says, short, and without user and password of the addresses in it: the browser names its own in full. */
+/** A page's text, shortened, and without the user and password in its addresses, which the browser writes in full. */
 export function tellable(text: string): string {
   return text.replace(/\/\/[^\s/?#]*@/g, '//').slice(0, MAX_WORDS);
 }

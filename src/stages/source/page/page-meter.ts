@@ -1,5 +1,6 @@
 /**
- * PageMeter: what the programs of a page take of the machine, by what Linux tells of them and of all that they started.
+ * PageMeter: what the programs of a page take of the machine, by what Linux tells of them and of all processes that
+ * they started.
  */
 import { readdir, readFile } from 'node:fs/promises';
 
@@ -7,9 +8,9 @@ import { readdir, readFile } from 'node:fs/promises';
 const TICKS = 100;
 
 export type PageUse = {
-  /** Of all processes since their start, also of those that have ended, microseconds. */
+  /** All processes since their start, including those that have ended, microseconds. */
   cpuUs: number;
-  /** Now; what processes share is counted once (PSS). */
+  /** At present; memory that processes share is counted once (PSS). */
   memoryBytes: number;
   processes: number;
 };
@@ -18,11 +19,11 @@ type ProcessUse = { pid: number; startedTicks: number; cpuUs: number; memoryByte
 export class PageMeter {
   readonly #roots: () => readonly number[];
   readonly #proc: string;
-  /** Of processes that were there at the last reading. */
+  /** Processes that existed at the last reading. */
   #living = new Map<number, ProcessUse>();
   #endedUs = 0;
 
-  /** @param roots numbers of the programs, whose children count too */
+  /** @param roots pids of the programs, whose children count too */
   constructor(roots: () => readonly number[], proc = '/proc') {
     this.#roots = roots;
     this.#proc = proc;
@@ -32,7 +33,7 @@ export class PageMeter {
     const before = this.#living;
     this.#living = new Map();
     for (const pid of this.#roots()) await this.#readTree(pid);
-    // Numbers of processes are used again.
+    // A pid may belong to another process by now.
     for (const [pid, { startedTicks, cpuUs }] of before)
       if (this.#living.get(pid)?.startedTicks !== startedTicks) this.#endedUs += cpuUs;
     const all = [...this.#living.values()];
@@ -43,7 +44,9 @@ export class PageMeter {
     };
   }
 
-  /** The process with the most memory of those whose command line has `word`, at the last reading. */
+  /**
+   * Of the processes whose command line contains `word`, the pid of the one with the most memory at the last reading.
+   */
   async largest(word: string): Promise<number | undefined> {
     const sorted = [...this.#living.values()].sort((a, b) => b.memoryBytes - a.memoryBytes);
     for (const { pid } of sorted) if ((await this.#text(pid, 'cmdline'))?.split('\0').includes(word)) return pid;
@@ -54,7 +57,7 @@ export class PageMeter {
     if (this.#living.has(pid)) return;
     const stat = await this.#text(pid, 'stat');
     if (stat === undefined) return;
-    // The name in brackets may hold spaces; fields are counted from behind it.
+    // The name in brackets may hold spaces, so fields are counted from behind it.
     const fields = (stat.split(') ').at(-1) ?? '').split(' ');
     const cpuUs = ((Number(fields[11]) + Number(fields[12])) * 1e6) / TICKS;
     const startedTicks = Number(fields[19]);
@@ -66,7 +69,7 @@ export class PageMeter {
     const rollup = await this.#text(pid, 'smaps_rollup');
     const pss = rollup && /^Pss:\s+(\d+) kB$/m.exec(rollup);
     if (pss) return Number(pss[1]) * 1024;
-    // Another user's, or one that hides its memory: what it has for itself.
+    // A process of another user, or one that hides its memory: only its own memory is known.
     const status = (await this.#text(pid, 'status')) ?? '';
     return Number(/^RssAnon:\s+(\d+) kB$/m.exec(status)?.[1] ?? 0) * 1024;
   }
@@ -77,7 +80,7 @@ export class PageMeter {
     return lists.flatMap((list) => (list ?? '').trim().split(/\s+/).filter(Boolean).map(Number));
   }
 
-  /** Undefined when the process has ended, or may not be asked. */
+  /** Undefined when the process has ended or may not be read. */
   #text(pid: number, file: string): Promise<string | undefined> {
     return readFile(`${this.#proc}/${pid}/${file}`, 'utf8').catch(() => undefined);
   }

@@ -1,6 +1,7 @@
 /**
- * PageSource: a web page on a screen and a speaker of its own, from the programs' start to their end. It opens the
- * page, waits until it is ready, and loads it again when it has crashed, hangs, or went where nothing is (ADR 0016).
+ * PageSource: a web page on a screen and a speaker of its own, from the start of the programs to their end. It opens
+ * the page, waits until it is ready, and loads it again when it has crashed, hangs, or went to an address that fails
+ * (ADR 0016).
  */
 import { chmod, chown, mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -24,40 +25,41 @@ import { removeUserRules, setUserRules, userOf } from './user-rules.ts';
 
 export type PageSourceListener = {
   onSound: OnSound;
-  /** It was loaded again; `why` in words. */
+  /** The page was loaded again; `why` in words. */
   onReloaded(reason: PageReload, why: string): void;
   /** Something was refused, in words. */
   onNoted(what: string): void;
   onPageError(kind: PageErrorKind, text: string): void;
   /** What its programs take of the machine, every few seconds. */
   onUse(use: PageUse): void;
-  /** The page can be shown no more, or never could. Comes once, and nothing after it. */
+  /** The page can no longer be shown, or never could. Called once, and nothing after it. */
   onLost(loss: PageLoss): void;
 };
 /**
- * `late`: it never called `notifyReady`; `unreachable`: its address, or what it made of itself; `engine`: our programs.
+ * `late`: the page never called `notifyReady`; `unreachable`: its address, or one that it went to, fails; `engine`: our
+ * programs failed.
  */
 export type PageLoss = { kind: 'late' | 'unreachable' | 'engine'; why: string };
 
 export type PageSourceOptions = {
   place: PagePlace;
-  /** Of the empty page, even; and the largest that its screen takes. */
+  /** Size of the empty page, even; also the largest size that its screen takes. */
   size: PageSize;
   largest?: PageSize;
   clock: Clock;
 };
 export type PageSize = { width: number; height: number };
 
-/** Before anybody listens there is an empty page, which is nobody's. */
+/** Used before anybody listens: an empty page that belongs to nobody. */
 export const NOBODY: PageSourceListener = {
   ...{ onSound() {}, onReloaded() {}, onNoted() {}, onPageError() {}, onUse() {}, onLost() {} },
 };
 
 const BEAT_MS = 5_000;
 const HANG_MS = 15_000;
-/** A page that has to be loaded again more often than this within a minute is lost. */
+/** A page that must be loaded again more often than this within a minute is lost. */
 const MAX_RELOADS = 3;
-/** A page that goes elsewhere so often within ten seconds does so for ever. */
+/** A page that navigates this often within ten seconds will never stop. */
 const MAX_NAVIGATIONS = 10;
 const TOO_MUCH_MEMORY = 'it took more memory than a page may have';
 const MOBILE_AGENT = 'Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/';
@@ -75,7 +77,7 @@ export class PageSource {
   #speaker: Speaker | undefined;
   #proxy: EgressProxy | undefined;
   #group: PageGroup | undefined;
-  /** Of its processes, killed because they took too much memory together. */
+  /** How many of its processes were killed because they took too much memory together. */
   #killedForMemory = 0;
   readonly #meter = new PageMeter(() => this.#programs());
   #browser: PageBrowser | undefined;
@@ -91,10 +93,10 @@ export class PageSource {
   #loss: PageLoss | undefined;
   #reloadsUs: HostUs[] = [];
   #navigationsUs: HostUs[] = [];
-  /** Why the proxy did not get to the page's own host, since it was last opened. */
+  /** Why the proxy could not reach the page's own host since the page was last opened. */
   #hostFailure: string | undefined;
 
-  /** @param id of the process, which tells whose folder it is */
+  /** @param id of the process; names the page's folder */
   constructor(options: PageSourceOptions, id: string) {
     this.#o = options;
     this.#id = id;
@@ -102,7 +104,7 @@ export class PageSource {
     this.#dir = join(options.place.root, id);
   }
 
-  /** The screen; there once `start` has resolved. */
+  /** The screen; available once `start` has resolved. */
   get screen(): Screen {
     if (!this.#screen) throw new TypeError('the page has no screen yet');
     return this.#screen;
@@ -113,7 +115,7 @@ export class PageSource {
    * with an AbortError after `close`.
    */
   async start(): Promise<void> {
-    // Nobody would end what is started now.
+    // Nobody would end programs that are started now.
     this.#ended.signal.throwIfAborted();
     this.#starting = this.#start();
     return this.#starting;
@@ -133,7 +135,7 @@ export class PageSource {
     const socket = join(dir, 'proxy.sock');
     const allowed = new AllowedAddresses(networks);
     const starting = [
-      // Ready by the time that there is a screen to start the browser on.
+      // Made by the time that there is a screen to start the browser on.
       loadDriver(),
       startScreen({ ...common, dir, ...largest }).then((screen) => {
         this.#screen = screen;
@@ -161,7 +163,7 @@ export class PageSource {
         else if (guard === 'user' && user) await setUserRules({ uid: user.uid, proxyPort: proxy.port, networks });
       }),
     ];
-    // What came up later than a failure has to be ended as well.
+    // Programs that came up after a failure must be ended too.
     const settled = await Promise.allSettled(starting);
     const [screen, speaker] = [this.#screen, this.#speaker];
     for (const each of settled) if (each.status === 'rejected') throw each.reason;
@@ -178,7 +180,7 @@ export class PageSource {
     await this.#prepare(this.#browser);
   }
 
-  /** Gives the empty page another size. Resolves to whether it had another one before. */
+  /** Gives the empty page another size. Resolves to whether the size has changed. */
   async resize(size: PageSize): Promise<boolean> {
     const { width, height } = this.#size;
     if (width === size.width && height === size.height) return false;
@@ -192,21 +194,21 @@ export class PageSource {
     return this.#browser;
   }
 
-  /** As of PageView.flash; before a page is opened. */
+  /** As in PageView.flash; only before a page is opened. */
   async flash(count: number): Promise<number[]> {
     if (!this.#view) throw new TypeError('the page has not been started');
     return this.#view.flash(count);
   }
 
-  /** From now on what happens is told to `listener`, and at once what has been lost before. */
+  /** From now on `listener` is told what happens; a loss that came before is told at once. */
   listen(listener: PageSourceListener): void {
     this.#listener = listener;
     if (this.#loss && !this.#closed) listener.onLost(this.#loss);
   }
 
   /**
-   * Opens a page, once, and waits until it is ready. Resolves to whether it is; what is wrong is told as a loss. From
-   * then on it is watched.
+   * Opens a page, once, and waits until it is ready. Resolves to whether it is; a failure is told as a loss. From then
+   * on the page is watched.
    */
   async open(page: PageAddress): Promise<boolean> {
     const { readyTimeoutMs, mobile } = page;
@@ -228,12 +230,12 @@ export class PageSource {
     return !this.#isOver;
   }
 
-  /** Ends the programs, and removes all they left. */
+  /** Ends the programs, and removes everything they left. */
   async close(): Promise<void> {
     this.#closed = true;
     this.#ended.abort();
     this.#beat?.cancel();
-    // What comes up later than this would stay.
+    // A program that comes up later than this would stay.
     await this.#starting?.catch(() => {});
     await this.#browser?.close();
     this.#proxy?.close();
@@ -245,7 +247,7 @@ export class PageSource {
     if (this.#o.place.guard === 'user' && this.#user) await removeUserRules(this.#user.uid);
   }
 
-  /** Whom the page runs as. */
+  /** The user that the page runs as. */
   get #user(): PageUser {
     const { guard, user } = this.#o.place;
     return guard === 'user' ? userOf(process.pid) : user;
@@ -272,7 +274,7 @@ export class PageSource {
     });
   }
 
-  /** Tells the page that it is on a telephone. */
+  /** Makes the page believe that it is on a telephone. */
   async #beMobile(): Promise<void> {
     const browser = this.#running;
     const { session } = browser;
@@ -295,7 +297,7 @@ export class PageSource {
     const why = await this.#view.open(this.#page.url);
     this.#loading = false;
     if (why === undefined) return !this.#isOver;
-    // The browser knows no more than that the proxy gave it an error.
+    // The browser only knows that the proxy answered with an error.
     const cause = this.#hostFailure ?? why;
     this.#lose({ kind: 'unreachable', why: `the page cannot be opened: ${cause}` });
     return false;
@@ -317,7 +319,7 @@ export class PageSource {
     return Promise.race([this.#ready.promise.then(() => true), late]);
   }
 
-  /** Tells of a reload that is about to be made. False when there were too many. */
+  /** Tells of a reload that is about to be made. Returns false when there were too many. */
   #reload(reason: PageReload, why: string): boolean {
     if (this.#isOver) return false;
     this.#reloadsUs = this.#recent(this.#reloadsUs, 60 * US);
@@ -353,7 +355,7 @@ export class PageSource {
       this.#onTrouble('audioSilence', 'the page is silent since what it is played with died');
   }
 
-  /** Numbers of the processes that we started. */
+  /** Pids of the processes that we started. */
   #programs(): number[] {
     return [this.#browser?.pid, ...(this.#screen?.pids ?? []), ...(this.#speaker?.pids ?? [])].filter(
       (pid) => pid !== undefined,
@@ -375,7 +377,7 @@ export class PageSource {
     const tooMuch = memoryBytes > 0 && home.memory === undefined && use.memoryBytes > memoryBytes;
     const tooMany = processes > 0 && home.pids === undefined && use.processes > processes;
     if (!tooMuch && !tooMany) return;
-    // No group holds it to its limits here: what is the page's own goes, and it is loaded again.
+    // Here no group enforces the page's limits: its own process is ended, and the page is loaded again.
     const largest = await this.#meter.largest('--type=renderer');
     if (largest === undefined) return;
     this.#overLimit = tooMuch ? TOO_MUCH_MEMORY : 'it had more processes than a page may have';
@@ -391,7 +393,7 @@ export class PageSource {
     return `the page crashed${why}`;
   }
 
-  /** The moments of late, with the present one. */
+  /** The latest moments, including the present one. */
   #recent(momentsUs: readonly HostUs[], spanUs: number): HostUs[] {
     const nowUs = this.#o.clock.monoUs();
     return [...momentsUs.filter((us) => us > nowUs - spanUs), nowUs];

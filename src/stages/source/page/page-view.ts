@@ -1,27 +1,28 @@
 /**
- * PageView: goes to addresses with a browser's one page, and says what came of it. An error page of the server has a
- * body as any other, so it is known by its status alone; one of the browser itself by the address that could not be
- * reached.
+ * PageView: goes to addresses with a browser's one page, and tells what came of it. A server's error page is a document
+ * like any other, so only its status shows it; an error page of the browser itself shows by the address that could not
+ * be reached.
  */
 import type { CDPSession } from 'playwright-core';
 import { type Clock, within } from '../../../kernel/clock.ts';
 import { messageOf } from '../../../kernel/fault.ts';
 
 const NAVIGATION_TIMEOUT_MS = 30_000;
-/** A document that is not read by then is shown as far as it is. */
+/** A document that has not been read by then is shown as far as it is. */
 const DOCUMENT_TIMEOUT_MS = 3_000;
 const PAINT_TIMEOUT_MS = 1_000;
-/** Resolves once the page was drawn. */
+/** Resolves once the page has been drawn. */
 const PAINTED = 'new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(0))))';
-/** Longer than a picture takes to the screen. */
+/** Longer than a picture takes to reach the screen. */
 const FLASH_FRAMES = 5;
 const FLASH_TIMEOUT_MS = 3_000;
 /**
- * Frames that are drawn before the first flash, and those of them whose script takes too long. A browser that missed
- * frames, as every page has it do while it loads, shows the ones behind them later, for as long as the page moves.
+ * Frames that are drawn before the first flash; in some of them the script takes too long. While a page loads the
+ * browser misses frames, and from then on it shows later frames with more delay, as long as the page moves. These
+ * frames make the empty page behave like that.
  */
 const WARM_UP = { frames: 20, slow: 10, slowMs: 30 };
-/** Draws as pages do that move: each frame anew, all over. */
+/** Draws like a page that moves: each frame anew, and all of it. */
 const FLASHING = `async (count) => {
   const canvas = document.body.appendChild(document.createElement('canvas'));
   document.body.style.margin = 0;
@@ -44,18 +45,18 @@ const FLASHING = `async (count) => {
   canvas.remove();
   return drawn;
 }`;
-/** Statuses of documents that are remembered. */
+/** How many documents' statuses are remembered. */
 const MAX_DOCUMENTS = 20;
 
-/** What answered a document request. */
+/** The answer to a document request. */
 type Answer = { status: number; mimeType: string };
 
 export type PageViewOptions = {
   session: CDPSession;
   clock: Clock;
-  /** The page went to an address that failed, by itself. `why` in words. */
+  /** The page itself went to an address that failed. `why` in words. */
   onFailed(why: string): void;
-  /** The page went somewhere, wherever to. */
+  /** The page went somewhere, to whatever address. */
   onNavigated(): void;
 };
 
@@ -93,12 +94,12 @@ export class PageView {
   }
 
   /**
-   * Goes to `url`, and waits until its document was drawn, or as long as that may take. Resolves to why that failed, in
-   * words without the address; undefined when it did not.
+   * Goes to `url` and waits until its document has been drawn, or for the longest time that may take. Resolves to why
+   * that failed, in words without the address; undefined when it did not.
    */
   async open(url: string): Promise<string | undefined> {
     const { protocol } = URL.parse(url) ?? {};
-    // The browser itself would open files of this machine.
+    // The browser would even open files of this machine.
     if (protocol !== 'http:' && protocol !== 'https:') return 'only http and https pages are opened';
     this.#opening = true;
     try {
@@ -120,15 +121,15 @@ export class PageView {
   }
 
   /**
-   * Has the empty page draw a picture at each of its frames, black and white by turns of `FLASH_FRAMES`. Resolves to
-   * when its script drew each change, in order, the first one to white; wall time in microseconds.
+   * Makes the empty page draw a picture in each of its frames, black and white in turns of `FLASH_FRAMES`. Resolves to
+   * when its script drew each change, in order, beginning with the first white; wall time in microseconds.
    */
   async flash(count: number): Promise<number[]> {
     const { result } = await this.#within(FLASH_TIMEOUT_MS, this.#evaluate(`(${FLASHING})(${count})`));
     return result.value as number[];
   }
 
-  /** Whether the page's script answers within `timeoutMs`. When the page goes elsewhere meanwhile it is asked anew. */
+  /** Whether the page's script answers within `timeoutMs`. When the page navigates meanwhile it is asked again. */
   async answers(timeoutMs: number): Promise<boolean> {
     const answer = this.#evaluate('0').catch(() => this.#evaluate('0'));
     return this.#within(timeoutMs, answer).then(

@@ -1,6 +1,6 @@
 /**
- * The programs that a page is shown and heard with: where they lie, and how each is run, as a user without rights where
- * the server is root, with its last words kept for whoever must know why it ended.
+ * The programs that show and play a page: where they are, and how each is run: as a user without rights when the server
+ * is root, with its last words kept for whoever must know why it ended.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -18,16 +18,16 @@ const PACKAGES = {
   setpriv: 'util-linux',
 } as const;
 type Program = keyof typeof PACKAGES;
-/** The path of each. */
+/** The path of each program. */
 export type Programs = Record<Program, string>;
 
-/** Debian's own places. Chromium's is its executable, not the wrapper script before it. */
+/** Debian's folders. Chromium's is that of its executable, not of the wrapper script. */
 const FOLDERS = ['/usr/lib/chromium', '/usr/local/bin', '/usr/bin', '/bin'];
 
-/** Where each program lies. Throws a Fault `page-programs-missing`, which names what to install. */
+/** The path of each program. Throws a Fault `page-programs-missing` that names the packages to install. */
 export function findPrograms(folders: readonly string[] = FOLDERS): Programs {
   const names = Object.keys(PACKAGES) as Program[];
-  // In /usr/bin lies the wrapper, whose child Chromium would be.
+  // In /usr/bin is only the wrapper, which would start Chromium as its child.
   const foldersOf = (name: Program) => (name === 'chromium' ? folders.slice(0, 1) : folders);
   const found = names.map((name) =>
     foldersOf(name)
@@ -43,7 +43,7 @@ export function findPrograms(folders: readonly string[] = FOLDERS): Programs {
   return Object.fromEntries(names.map((name, i) => [name, found[i]])) as Programs;
 }
 
-/** A user without rights, by number; absent where the server itself has none. */
+/** A user without rights, by number; undefined when the server itself has none. */
 export type PageUser = { uid: number; gid: number } | undefined;
 
 export type RunningProgram = {
@@ -86,7 +86,9 @@ export function pidsOf(...programs: RunningProgram[]): number[] {
   return programs.flatMap(({ child: { pid } }) => pid ?? []);
 }
 
-/** The first line that a program writes to a descriptor of its own. Rejects with a Fault when it ends before. */
+/**
+ * The first line that a program writes to one of its descriptors. Rejects with a Fault when the program ends before.
+ */
 export function firstLine({ child, exited }: RunningProgram, descriptor: number): Promise<string> {
   const stream = child.stdio[descriptor];
   return new Promise((resolve, reject) => {
@@ -100,7 +102,7 @@ export function firstLine({ child, exited }: RunningProgram, descriptor: number)
   });
 }
 
-/** What a page is shown and heard with does not work; another attempt may find it working. */
+/** A program that shows or plays a page failed; another attempt may succeed. */
 export function engineFault(why: string, cause?: unknown): Fault {
   return new Fault('page-engine-failed', why, { blame: 'self', retryable: true, cause });
 }

@@ -1,6 +1,6 @@
 /**
- * Screen: an X server without a monitor, for one page alone. It is larger than the page: on a screen of just its size,
- * and without a window manager, Chromium makes the page one pixel narrower and lower.
+ * Screen: an X server without a monitor, for one page alone. It is larger than the page: on a screen of exactly its
+ * size, and without a window manager, Chromium makes the page one pixel narrower and lower.
  */
 import { randomBytes } from 'node:crypto';
 import { chown, writeFile } from 'node:fs/promises';
@@ -11,17 +11,17 @@ const MARGIN_PX = 180;
 /** Xauth's file format: any host, any display. */
 const FAMILY_WILD = 0xffff;
 const COOKIE_NAME = 'MIT-MAGIC-COOKIE-1';
-/** Where in a page's folder its display is noted, for whoever sweeps up what a killed X server left. */
+/** File in a page's folder that notes its display, for whoever removes what a killed X server left. */
 export const DISPLAY_NOTE = 'display';
 
 export type Screen = {
-  /** As of DISPLAY. */
+  /** As in DISPLAY. */
   display: string;
-  /** File with the key to it, as of XAUTHORITY. */
+  /** File with the screen's key, as in XAUTHORITY. */
   authority: string;
   /** Its socket. */
   socket: string;
-  /** Of its process. */
+  /** Pid of its process. */
   pids: readonly number[];
   /** Resolves with why it ended. */
   exited: Promise<string>;
@@ -31,9 +31,9 @@ export type Screen = {
 export type ScreenOptions = {
   programs: Programs;
   user: PageUser;
-  /** Of the recording; `user` may write to it. */
+  /** The recording's folder; `user` may write to it. */
   dir: string;
-  /** Of the page. */
+  /** Size of the page. */
   width: number;
   height: number;
 };
@@ -45,7 +45,8 @@ export async function startScreen({ programs, user, dir, width, height }: Screen
   if (user) await chown(authority, user.uid, user.gid);
   const size = `${width + MARGIN_PX}x${height + MARGIN_PX}x24`;
   const server = runProgram(programs.Xvfb, {
-    // It chooses its own number, and ends with its last client: nothing is left of a recorder that was killed.
+    // The server chooses its own number, and ends with its last client, so that nothing is left of a recorder that was
+    // killed.
     args: ['-displayfd', '3', '-screen', '0', size, '-nolisten', 'tcp', '-auth', authority, '-terminate'],
     user,
     env: {},
@@ -64,7 +65,7 @@ export async function startScreen({ programs, user, dir, width, height }: Screen
   };
 }
 
-/** A file as xauth writes it, with one cookie for every display. */
+/** A file in xauth's format, with one cookie for every display. */
 function authorityOf(cookie: Buffer): Buffer {
   const u16 = (value: number) => {
     const bytes = Buffer.alloc(2);

@@ -1,17 +1,19 @@
 /**
  * SoundLoss: whether a page has lost its sound for good. Chromium plays in a process of its own; when that dies, what
- * the page plays with stays suspended, no event says so, and only loading the page again brings sound back. A page that
- * falls silent by itself is let be.
+ * the page plays with stays suspended, no event tells it, and only loading the page again brings sound back. A page
+ * that is silent by itself is left alone.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { type HostUs, US } from '../../../kernel/time.ts';
 import type { Sound } from '../../../media/frame.ts';
 
-/** Silence of so long, after the process had died, is loss: another part of the page may have started it anew. */
+/**
+ * After the process has died, this much silence means loss; before, another part of the page may have started it anew.
+ */
 const SILENT_US = 5 * US;
-/** A process that is gone when nothing was heard for so long ended because nobody needed it. */
+/** A process that is gone when nothing was heard for this long ended because nobody needed it. */
 const HEARD_US = 10 * US;
-/** What was played before it died may be heard for so long. */
+/** Sound that was played before it died may be heard for this long. */
 const TRAIL_US = US;
 
 export class SoundLoss {
@@ -21,7 +23,7 @@ export class SoundLoss {
   /** When the process was found to be gone. */
   #goneUs: HostUs | undefined;
 
-  /** @param find the number of the process that plays; asked with the one that it was, which may be there still */
+  /** @param find the pid of the process that plays; called with the former pid, which may still be right */
   constructor(find: (known: number | undefined) => number | undefined) {
     this.#find = find;
   }
@@ -30,9 +32,9 @@ export class SoundLoss {
     if (channels.some((channel) => channel.some((sample) => sample !== 0))) this.#heardUs = atUs;
   }
 
-  /** Whether it is lost by now. Asked every few seconds. */
+  /** Whether the sound is lost by now. Called every few seconds. */
   isLost(nowUs: HostUs): boolean {
-    // Nothing is looked for where nothing was heard.
+    // When nothing was ever heard no process is looked for.
     if (this.#heardUs === Number.NEGATIVE_INFINITY) return false;
     const service = this.#find(this.#service);
     const isGone = service === undefined || service !== (this.#service ?? service);
@@ -43,7 +45,7 @@ export class SoundLoss {
     return this.#goneUs !== undefined && nowUs - this.#heardUs >= SILENT_US;
   }
 
-  /** The page is loaded again. */
+  /** The page is being loaded again. */
   reset(): void {
     this.#service = undefined;
     this.#goneUs = undefined;
@@ -51,7 +53,9 @@ export class SoundLoss {
   }
 }
 
-/** The process that plays for the browser with this profile; undefined when it has none, as before the first sound. */
+/**
+ * The process that plays for the browser with this profile; undefined when there is none, as before the first sound.
+ */
 export function soundProcess(profile: string, known: number | undefined): number | undefined {
   const plays = (pid: number) => {
     const args = argumentsOf(pid);
@@ -62,7 +66,7 @@ export function soundProcess(profile: string, known: number | undefined): number
   return pids.map(Number).find(plays);
 }
 
-/** Behind each a space, as programs that write their own command line leave it. */
+/** Each argument is followed by a space, as programs that write their own command line leave it. */
 function argumentsOf(pid: number): string {
   try {
     return `${readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ')} `;

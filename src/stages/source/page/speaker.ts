@@ -1,6 +1,7 @@
 /**
- * Speaker: a PulseAudio daemon with one sink that nobody hears, and what is played to it. The sink's clock is not ours
- * (measured 60 to 95 ppm fast) and begins late when nothing plays, so each block comes with the moment it arrived at.
+ * Speaker: a PulseAudio daemon with one sink that nobody hears, and the sound that is played to it. The sink's clock is
+ * not ours (measured 60 to 95 ppm fast) and starts late when nothing plays, so each block comes with the moment at
+ * which it arrived.
  */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -12,20 +13,20 @@ import { engineFault, type PageUser, type Programs, pidsOf, type RunningProgram,
 const CHANNELS = 2;
 const BYTES_PER_FRAME = CHANNELS * Float32Array.BYTES_PER_ELEMENT;
 const READY_TIMEOUT_US = 10 * US;
-/** Unasked, the monitor would hand over one block each two seconds. */
+/** Without this the monitor would hand over one block every two seconds. */
 const BLOCK_MS = 20;
-/** What the reader says once the monitor is connected. */
+/** Written by the reader once the monitor is connected. */
 const CONNECTED = /Stream successfully created/;
 
 /** @param firstFrame how many frames came before the block */
 export type OnSound = (sound: Sound, firstFrame: number, arrivalUs: HostUs) => void;
 
 export type Speaker = {
-  /** As of PULSE_SERVER. */
+  /** As in PULSE_SERVER. */
   server: string;
   /** Its socket. */
   socket: string;
-  /** Of its processes. */
+  /** Pids of its processes. */
   pids: readonly number[];
   /** Resolves with why it ended. */
   exited: Promise<string>;
@@ -35,14 +36,14 @@ export type Speaker = {
 export type SpeakerOptions = {
   programs: Programs;
   user: PageUser;
-  /** Of the recording; `user` may write to it. */
+  /** The recording's folder; `user` may write to it. */
   dir: string;
   clock: Clock;
   /** 48 kHz stereo, in order. */
   onSound: OnSound;
 };
 
-/** Resolves once it is being listened to. Rejects with a Fault `page-engine-failed`. */
+/** Resolves once somebody listens to it. Rejects with a Fault `page-engine-failed`. */
 export async function startSpeaker(options: SpeakerOptions): Promise<Speaker> {
   const { programs, user, dir } = options;
   const socket = join(dir, 'sound.sock');
@@ -58,7 +59,7 @@ export async function startSpeaker(options: SpeakerOptions): Promise<Speaker> {
     args: [
       ...['-n', '--daemonize=no', '--use-pid-file=no', '--disallow-exit=no', '--log-level=error'],
       ...['--high-priority=no', '--realtime=no'],
-      // It ends by itself when a recorder that was killed listens no more.
+      // Ends the daemon when a killed recorder no longer listens.
       '--exit-idle-time=2',
       ...modules.flatMap((module) => ['-L', module]),
     ],
@@ -79,7 +80,7 @@ export async function startSpeaker(options: SpeakerOptions): Promise<Speaker> {
   };
 }
 
-/** A reader that comes before the daemon listens ends at once, and is started again. */
+/** A reader that starts before the daemon listens ends at once, and is started again. */
 async function readMonitor(
   { programs, user, dir, clock, onSound }: SpeakerOptions,
   env: Record<string, string>,
@@ -118,7 +119,7 @@ async function readMonitor(
   }
 }
 
-/** Makes blocks of sound of bytes that come in pieces of any length. */
+/** Makes blocks of sound from bytes that come in pieces of any length. */
 export class SoundSplitter {
   #rest: Buffer = Buffer.alloc(0);
   #frames = 0;

@@ -1,6 +1,7 @@
 /**
- * Rules of nftables that keep one user from what its page may not reach, where a page has this machine's network rather
- * than one of its own. All TCP goes through the egress proxy; UDP, which the proxy cannot carry, goes out by itself.
+ * Rules of nftables that keep one user from networks that are closed to its page, when the page uses this machine's
+ * network instead of one of its own. All TCP goes through the egress proxy; UDP, which the proxy cannot carry, goes out
+ * directly.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -10,27 +11,30 @@ import { SPECIAL_RANGES } from '../../../kernel/address.ts';
 import { Fault } from '../../../kernel/fault.ts';
 import type { PageUser } from './programs.ts';
 
-/** Debian's place of it, which is in no path of users without rights. */
+/** Debian's path, which is not in the search path of users without rights. */
 const NFT = '/usr/sbin/nft';
-/** Of user numbers that no distribution and no systemd gives to anybody (systemd's UIDS-GIDS page). */
+/** User numbers from here on are given to nobody by any distribution or systemd (systemd's UIDS-GIDS page). */
 const FIRST_UID = 0x7000_0000;
-/** IPv6 addresses that stand for IPv4 ones, which only somebody who unwraps them can judge. */
+/** IPv6 addresses that stand for IPv4 ones; to judge them they would have to be unwrapped. */
 const WRAPPING_RANGES = ['::/96', '::ffff:0:0/96', '::ffff:0:0:0/96', '64:ff9b::/96', '2002::/16'];
 
-/** The user of a recorder's page, whom no page of another recorder at work is run as. @param pid of the recorder */
+/**
+ * The user for the page of a recorder; the page of another running recorder never has the same one.
+ * @param pid of the recorder
+ */
 export function userOf(pid: number): NonNullable<PageUser> {
   return { uid: FIRST_UID + pid, gid: FIRST_UID + pid };
 }
 
 export type UserRules = {
   uid: number;
-  /** Of the egress proxy, at 127.0.0.1. */
+  /** Port of the egress proxy at 127.0.0.1. */
   proxyPort: number;
-  /** Addresses and ranges that may be reached beside public ones. */
+  /** Addresses and ranges that may be reached besides public ones. */
   networks: readonly string[];
 };
 
-/** Resolves once they hold. Rejects with a Fault `page-rules-refused`. */
+/** Resolves once the rules are in force. Rejects with a Fault `page-rules-refused`. */
 export async function setUserRules({ uid, proxyPort, networks }: UserRules): Promise<void> {
   const judge = (verdict: string, ranges: readonly string[]) => {
     const [six, four] = [
@@ -52,14 +56,14 @@ export async function setUserRules({ uid, proxyPort, networks }: UserRules): Pro
   await nft(`${removalOf(uid)}\ntable inet ${tableOf(uid)} {\n  chain output {\n    ${rules.join('\n    ')}\n  }\n}`);
 }
 
-/** Takes the rules of a user away, if there are any. Rejects with a Fault `page-rules-refused`. */
+/** Removes the rules of a user, if there are any. Rejects with a Fault `page-rules-refused`. */
 export async function removeUserRules(uid: number): Promise<void> {
   await nft(removalOf(uid));
 }
 
-/** Rejects with a Fault `page-rules-refused` where no such rules can be made. */
+/** Rejects with a Fault `page-rules-refused` when such rules cannot be made. */
 export async function probeUserRules(): Promise<void> {
-  // Nobody has a user number of process 0.
+  // No recorder has pid 0, so its user is nobody's.
   const { uid } = userOf(0);
   await setUserRules({ uid, proxyPort: 1, networks: [] });
   await removeUserRules(uid);
@@ -69,7 +73,7 @@ function tableOf(uid: number): string {
   return `aircheck_page_${uid}`;
 }
 
-/** A table that is not there cannot be deleted. */
+/** Adds the table before deleting it, because a missing table cannot be deleted. */
 function removalOf(uid: number): string {
   return `add table inet ${tableOf(uid)}\ndelete table inet ${tableOf(uid)}`;
 }
@@ -85,7 +89,7 @@ async function nft(script: string): Promise<void> {
     });
   const child = spawn(NFT, ['-f', '-'], { stdio: ['pipe', 'ignore', 'pipe'] });
   try {
-    // One that ends early leaves the rest unread, and says why.
+    // When it ends early it leaves the rest unread, and tells why.
     child.stdin.on('error', () => {});
     child.stdin.end(script);
     const [words, [code]] = await Promise.all([text(child.stderr), once(child, 'close')]);

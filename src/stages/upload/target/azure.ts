@@ -1,7 +1,7 @@
 /**
  * Vendor 5: Azure Blob Storage. `accessKey` is the account's name, `secretKey` its key, `bucket` the container. Small
- * files go as one Put Blob, larger ones as blocks; Azure checks the MD5 of each, and what it has is compared
- * afterwards.
+ * files go as one Put Blob, larger ones as blocks; Azure checks the MD5 of each, and afterwards its own copy is
+ * compared.
  */
 import { createHash } from 'node:crypto';
 import {
@@ -30,8 +30,8 @@ const TRY_TIMEOUT_MS = 60_000;
 export type AzureOptions = { guard?: EndpointGuard | undefined; warn?: (text: string) => void; blockBytes?: number };
 
 /**
- * Opens the container that `storage` names; nothing is asked of it yet. Throws a Fault blaming `caller` for a key that
- * is none.
+ * Opens the container that `storage` names; it is not contacted yet. Throws a Fault blaming `caller` for a malformed
+ * key.
  */
 export function openAzure(storage: StorageConfig, options: AzureOptions = {}): Target {
   try {
@@ -60,7 +60,7 @@ class AzureContainer implements Target {
     const agents = guard?.agents({ keepAlive: true, maxSockets: 16 });
     this.#agents = agents;
     const pipeline = newPipeline(new StorageSharedKeyCredential(accessKey, secretKey), {
-      // Retrying is the caller's.
+      // Retrying is left to the caller.
       retryOptions: { maxTries: 1, tryTimeoutInMs: TRY_TIMEOUT_MS },
     });
     if (agents) pipeline.factories.push(throughAgents(agents));
@@ -84,7 +84,7 @@ class AzureContainer implements Target {
     }
   }
 
-  /** Blocks that nobody commits are forgotten after a week, and there is no call to be rid of them sooner. */
+  /** Blocks that nobody commits are removed after a week, and no call removes them earlier. */
   async abandon(): Promise<void> {}
 
   async sweep(): Promise<void> {}
@@ -113,7 +113,8 @@ class AzureContainer implements Target {
       const { data, md5, sha256 } = await source.read(0, source.bytes, buffer);
       const answer = await blob.upload(data, data.length, {
         ...(signal && { abortSignal: signal }),
-        // Without it Azure would compute one of what it got; with it, it refuses what was changed on the way.
+        // Without it Azure would compute a digest of what it got; with it, Azure refuses bytes that changed on their
+        // way.
         blobHTTPHeaders: { blobContentType: contentType, blobContentMD5: Buffer.from(md5, 'hex') },
         ...(this.#tags && { tags: this.#tags }),
       });
@@ -143,7 +144,7 @@ class AzureContainer implements Target {
       await partBuffers.lend(length, async (buffer) => {
         const { data, md5 } = await source.read(offset, length, buffer);
         whole.update(data);
-        // One that was confirmed is only read, for the digest of the whole.
+        // A confirmed block is only read, for the digest of the whole.
         if (parts.some(({ number, md5: had }) => number === at + 1 && had === md5)) return;
         await blob.stageBlock(ids(count)[at] as string, data, length, {
           ...(signal && { abortSignal: signal }),
@@ -195,7 +196,7 @@ class AzureContainer implements Target {
 
 type Agents = ReturnType<EndpointGuard['agents']>;
 
-/** The library takes agents for each request only. */
+/** The library takes agents only for each request. */
 function throughAgents({ httpAgent, httpsAgent }: Agents): RequestPolicyFactory {
   return {
     create: (next) => ({
@@ -213,7 +214,7 @@ function errorCode(error: unknown): string {
   return details?.errorCode ?? code ?? (error instanceof Error ? error.name : 'Error');
 }
 
-/** A failure of the library as a Fault. */
+/** An error of the library as a Fault. */
 function azureFault(cause: unknown, description: string): Fault {
   const status = statusCode(cause);
   const code = errorCode(cause);
@@ -228,7 +229,7 @@ function azureFault(cause: unknown, description: string): Fault {
         : status === 403
           ? '; check accessKey (the account’s name), secretKey (its key) and the permission to write blobs'
           : '';
-  // The library's message is many lines of headers.
+  // The library's message has many lines of headers.
   const [text = code] = messageOf(cause).split('\n');
   const answer = status === undefined ? code : `${code}, HTTP ${status}`;
   return new Fault('store-failed', `${description} failed: ${text} (${answer})${advice}`, {

@@ -11,22 +11,23 @@ import type { Target } from './target.ts';
 export type TargetOptions = {
   /** The folder that holds the folders of vendor 1000. */
   localStorageDir: string;
-  /** Which addresses may be connected to; all of them without one. */
+  /** Which addresses may be connected to; without it, all of them. */
   guard?: EndpointGuard | undefined;
   clock?: Clock;
-  /** Takes what a store does otherwise than asked, and does not matter enough to fail for. */
+  /** Told when a store does something else than it was asked, but nothing that is worth failing for. */
   warn?: (text: string) => void;
 };
 
 /**
- * The target that `storage` names. Throws a Fault blaming `caller` for a place this server may not or cannot store to.
+ * The target that `storage` names. Throws a Fault blaming `caller` for a place that this server may not, or cannot,
+ * store to.
  */
 export async function createTarget(storage: StorageConfig, options: TargetOptions): Promise<Target> {
   const { localStorageDir, guard, clock = systemClock, warn = () => {} } = options;
   if (storage.vendor === STORAGE_VENDORS.localFolder) return openLocalFolder(storage.bucket, localStorageDir);
   if (storage.vendor === STORAGE_VENDORS.azure) {
     guard?.checkUrl(azureEndpoint(storage));
-    // Loaded on first use: the libraries are large, and most servers on one machine never need them.
+    // Loaded at first use: the libraries are large, and most servers never need them.
     const { openAzure } = await import('./azure.ts');
     return openAzure(storage, { guard, warn });
   }

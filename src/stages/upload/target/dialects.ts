@@ -1,5 +1,5 @@
 /**
- * Dialects: how each vendor wants the S3 protocol spoken, one row a vendor. A new vendor is a row here, its name in
+ * Dialects: how each vendor wants the S3 protocol spoken, one row per vendor. A new vendor is a row here, its name in
  * contract/line/storage.ts, its regions in contract/line/regions.ts, and a line of the test. The sources are in
  * docs/reference/storage-vendors.md.
  */
@@ -9,22 +9,24 @@ import { Fault } from '../../../kernel/fault.ts';
 
 export type Dialect = {
   name: string;
-  /** Address of the service, by the region's name of the contract. Vendor 11 brings its own. */
+  /** Address of the service, by the contract's name of the region. Vendor 11 has its own. */
   endpoint: (region: string) => string;
-  /** Region in the signature, by the region's name of the contract. */
+  /** Region in the signature, by the contract's name of the region. */
   signingRegion: (region: string) => string;
-  /** Where the bucket is named: in the path or in the host. */
+  /** Whether the bucket is named in the path or in the host. */
   addressing: 'path' | 'host';
-  /** `header`: x-amz-tagging, also when parts are begun. `afterwards`: PutObjectTagging for what went in parts. */
+  /**
+   * `header`: x-amz-tagging, also when an upload in parts begins. `afterwards`: PutObjectTagging for files in parts.
+   */
   tags: 'header' | 'afterwards' | 'none';
   /** Whether x-amz-server-side-encryption is sent when `sse` is given. */
   sse: boolean;
   /** Whether session tokens exist (x-amz-security-token). */
   sts: boolean;
-  /** Smallest part but for the last, and how many parts there may be. */
+  /** The smallest part except the last, and how many parts there may be. */
   minPartBytes: number;
   maxParts: number;
-  /** Whether ListMultipartUploads shows what was begun in parts, so that what nobody noted can be found. */
+  /** Whether ListMultipartUploads shows uploads in parts that were begun, so that those nobody noted can be found. */
   listsUploads: boolean;
 };
 
@@ -102,8 +104,7 @@ export const DIALECTS: Readonly<Record<number, Dialect>> = {
     endpoint: (region) => `https://s3.${region}.bcebos.com`,
     listsUploads: true,
   },
-  // Whatever the operator of the store runs: what it lacks is found out and left out. Few have a DNS name for each
-  // bucket.
+  // Whatever store an operator runs: what it lacks is found out and left out. Few have a DNS name for each bucket.
   11: {
     ...COMMON,
     name: 'S3-compatible',
@@ -117,10 +118,10 @@ export const DIALECTS: Readonly<Record<number, Dialect>> = {
   },
 };
 
-/** Where an S3 client goes and how it signs. */
+/** Where an S3 client connects, and how it signs. */
 export type S3Address = { dialect: Dialect; endpoint: string; region: string };
 
-/** Throws a Fault blaming `caller` for a vendor that does not speak S3 and for a region that it does not have. */
+/** Throws a Fault blaming `caller` for a vendor that does not speak S3, and for a region that it does not have. */
 export function s3AddressOf(storage: StorageConfig): S3Address {
   const { vendor, region, extensionParams } = storage;
   const dialect = DIALECTS[vendor];
@@ -136,19 +137,19 @@ export function s3AddressOf(storage: StorageConfig): S3Address {
   };
 }
 
-/** A bare host means https, as the contract's sample has it; a scheme that is given is kept. */
+/** A bare host means https, as in the contract's sample; a given scheme is kept. */
 export function endpointUrl(endpoint: string): string {
   const url = /^https?:\/\//.test(endpoint) ? endpoint : `https://${endpoint}`;
   return url.replace(/\/+$/, '');
 }
 
-/** The address of the account's blobs: vendor 5 has the account's name for accessKey, unless an endpoint is given. */
+/** The address of the account's blobs: for vendor 5 accessKey is the account's name, unless an endpoint is given. */
 export function azureEndpoint({ accessKey, extensionParams }: StorageConfig): string {
   const given = extensionParams?.endpoint;
   return given === undefined ? `https://${accessKey}.blob.core.windows.net` : endpointUrl(given);
 }
 
-/** The x-amz-tagging value of `tag`: `key=value` pairs as they are, a bare word as the value of a tag named `tag`. */
+/** The x-amz-tagging value of `tag`: `key=value` pairs unchanged, a bare word as the value of a tag named `tag`. */
 export function taggingOf(tag: string): string {
   return tagPairs(tag)
     .map((pair) => pair.map((word) => encodeURIComponent(word)).join('='))

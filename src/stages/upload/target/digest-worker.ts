@@ -6,16 +6,16 @@ import { createReadStream } from 'node:fs';
 import { parentPort } from 'node:worker_threads';
 import { type Digests, digestsOf, type PartDigests } from './digests-of.ts';
 
-/** These bytes, in a thread's shared memory. */
+/** Bytes in a thread's shared memory. */
 type Bytes = { memory: SharedArrayBuffer; offset: number; length: number };
-/** The running SHA-256 of file `id` goes on with these bytes, of which the first is its byte `at`. */
+/** The running SHA-256 of file `id` goes on with these bytes, the first of which is the file's byte `at`. */
 type FilePart = Bytes & { file: { id: number; at: number }; signed: boolean };
-/** What the running SHA-256 of a file has come to; it is forgotten. */
+/** Asks for the result of a file's running SHA-256, which is then forgotten. */
 type FileEnd = { end: number };
-/** A file is read whole. */
+/** Asks for the digest of a whole file. */
 type WholeFile = { path: string };
 export type DigestTask = { id: number; task: Bytes | FilePart | FileEnd | WholeFile };
-/** `bytes` is how many the SHA-256 is of. */
+/** `bytes` is how many bytes the SHA-256 covers. */
 export type FileSha256 = { bytes: number; sha256: string };
 export type DigestAnswer = { id: number; answer: Digests | PartDigests | FileSha256 } | { id: number; error: string };
 
@@ -34,7 +34,7 @@ async function answer(task: DigestTask['task']) {
 
 function goOn({ id, at }: FilePart['file'], data: Buffer): void {
   const state = running.get(id) ?? { hash: createHash('sha256'), bytes: 0 };
-  // After a gap, or a part that came out of turn, no digest of the whole can come of it.
+  // After a gap, or a part in the wrong order, there can be no digest of the whole.
   if (state.bytes !== at) return;
   running.set(id, state);
   state.hash.update(data);

@@ -2,7 +2,7 @@ import { hash } from 'node:crypto';
 
 /** Both in hex. */
 export type Digests = { md5: string; sha256: string };
-/** Of a part of a file, which need not have a SHA-256 of its own. */
+/** For a part of a file, which may have no SHA-256 of its own. */
 export type PartDigests = { md5: string; sha256?: string };
 
 export function digestsOf(data: Buffer): Digests {

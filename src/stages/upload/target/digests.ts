@@ -1,12 +1,12 @@
 /**
- * Digests of what is sent, made in a thread of their own: a large part would hold up the server's thread for tens of
- * milliseconds, and that thread takes in media.
+ * Digests of what is sent, made in a thread of their own: a large part would hold up the server's main thread, which
+ * receives media, for tens of milliseconds.
  */
 import { Worker } from 'node:worker_threads';
 import type { DigestAnswer, DigestTask, FileSha256 } from './digest-worker.ts';
 import { type Digests, digestsOf, type PartDigests } from './digests-of.ts';
 
-/** Less than this is digested sooner than told to another thread. */
+/** Fewer bytes than this are digested sooner than another thread is told of them. */
 const SMALL_BYTES = 64 * 1024;
 
 type Answer = Digests | PartDigests | FileSha256;
@@ -22,7 +22,7 @@ class DigestThread {
     const answer = Promise.withResolvers<Answer>();
     const id = this.#next++;
     this.#waiting.set(id, answer);
-    // It keeps the process alive while somebody waits, and no longer.
+    // The thread keeps the process alive only while somebody waits.
     worker.ref();
     worker.postMessage({ id, task } satisfies DigestTask);
     return answer.promise as Promise<A>;
@@ -44,7 +44,7 @@ class DigestThread {
     return worker;
   }
 
-  /** Whoever asks next has a new thread, which may be at work already when one that failed exits. */
+  /** The next request gets a new thread, which may be at work already when the failed one exits. */
   #lose(worker: Worker, error: Error): void {
     if (this.#worker !== worker) return;
     this.#worker = undefined;
@@ -57,8 +57,8 @@ const thread = new DigestThread();
 let nextFile = 0;
 
 /**
- * The digests of a file that is read in parts. The SHA-256 of the whole comes of the parts where all were read here,
- * one after the other; else, as where some were confirmed before a restart, the file is read again for it.
+ * The digests of a file that is read in parts. The SHA-256 of the whole is built from the parts if all were read here
+ * in order; else, as when some were confirmed before a restart, the file is read again for it.
  */
 export class FileDigest {
   readonly #path: string;
@@ -72,9 +72,9 @@ export class FileDigest {
   }
 
   /**
-   * Digests the bytes that begin at `at` of the file; those of a SharedArrayBuffer must stay as they are meanwhile.
-   * Rejects with an Error when the thread dies.
-   * @param signed whether a part is to have its own SHA-256, which costs as much as that of the whole
+   * Digests the bytes that begin at `at` of the file; those of a SharedArrayBuffer must not change meanwhile. Rejects
+   * with an Error when the thread dies.
+   * @param signed whether a part gets its own SHA-256, which costs as much as that of the whole
    */
   async part(data: Buffer, at: number, signed = false): Promise<PartDigests> {
     const isWhole = data.length === this.#bytes;
@@ -85,7 +85,7 @@ export class FileDigest {
     return thread.ask<PartDigests>({ memory, offset, length, file: { id: this.#id, at }, signed });
   }
 
-  /** Rejects with an Error when the thread dies or the file cannot be read; undefined when it has changed. */
+  /** Rejects with an Error when the thread dies or the file cannot be read; undefined when the file has changed. */
   async whole(): Promise<string | undefined> {
     const running = await this.#end();
     const isComplete = running?.bytes === this.#bytes;
@@ -93,7 +93,7 @@ export class FileDigest {
     return bytes === this.#bytes ? sha256 : undefined;
   }
 
-  /** Lets go of what the thread keeps. */
+  /** Makes the thread forget the file. */
   async close(): Promise<void> {
     await this.#end();
   }

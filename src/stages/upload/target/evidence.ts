@@ -1,5 +1,5 @@
 /**
- * What a store's answers prove about an object. Pure: digests as the store told them against those of what was sent.
+ * What a store's answers prove about an object. Pure: compares digests that the store told with those of what was sent.
  */
 import { createHash } from 'node:crypto';
 import { Fault } from '../../../kernel/fault.ts';
@@ -17,8 +17,8 @@ export function plainEtag(etag: string | undefined): string | undefined {
 }
 
 /**
- * Whether the ETag says that the store has the bytes of this MD5: `same`, `other`, or `unknown` where the ETag is no
- * MD5. Under encryption with KMS keys it looks like one and is none.
+ * Whether the ETag shows that the store has the bytes with this MD5: `same`, `other`, or `unknown` when the ETag is no
+ * MD5. Under encryption with KMS keys it looks like an MD5 but is none.
  */
 export function compareEtag({ etag, encryption }: Told, md5: string): 'same' | 'other' | 'unknown' {
   const plain = plainEtag(etag);
@@ -27,14 +27,14 @@ export function compareEtag({ etag, encryption }: Told, md5: string): 'same' | '
   return 'other';
 }
 
-/** The ETag that most stores give what was put in parts: the MD5 of the parts' MD5s, and their number. */
+/** The ETag that most stores give a file in parts: the MD5 of the parts' MD5s, and the number of parts. */
 function multipartEtag(md5s: readonly string[]): string {
   const hash = createHash('md5');
   for (const md5 of md5s) hash.update(md5, 'hex');
   return `${hash.digest('hex')}-${md5s.length}`;
 }
 
-/** As compareEtag, for the whole of what was put in parts. Some stores give such objects another kind of ETag. */
+/** As compareEtag, for a whole file that was put in parts. Some stores give such objects another kind of ETag. */
 export function compareMultipartEtag(
   { etag, encryption }: Told,
   md5s: readonly string[],

@@ -1,6 +1,6 @@
 /**
  * Vendor 1000: a folder on the server's own disk. `bucket` is a folder under the server's storage folder, and nothing
- * that a request says leads out of it, neither by `..` nor through a symbolic link.
+ * in a request leads out of it, neither `..` nor a symbolic link.
  */
 import { createHash, randomBytes } from 'node:crypto';
 import { copyFile, link, lstat, mkdir, open, readdir, realpath, rename, rm, rmdir, stat } from 'node:fs/promises';
@@ -14,8 +14,8 @@ import type { PutOptions, Receipt, StoreWithFetch } from './target.ts';
 const SEGMENT = /^[A-Za-z0-9_-][A-Za-z0-9._-]*$/;
 
 /**
- * Opens the folder `bucket` under `storageDir`, making both when missing at the first put. Throws a Fault for a bad
- * name.
+ * Opens the folder `bucket` under `storageDir`; the first put makes both when they are missing. Throws a Fault for a
+ * bad name.
  */
 export function openLocalFolder(bucket: string, storageDir: string): StoreWithFetch {
   if (!SEGMENT.test(bucket))
@@ -64,7 +64,7 @@ class LocalFolder implements StoreWithFetch {
     signal?.throwIfAborted();
     const from = this.#pathOf(key);
     try {
-      // On one disk no bytes move.
+      // On the same disk no bytes are copied.
       await link(from, path).catch(() => copyFile(from, path));
     } catch (cause) {
       const isMissing = (cause as NodeJS.ErrnoException).code === 'ENOENT';
@@ -79,7 +79,7 @@ class LocalFolder implements StoreWithFetch {
   /** Files are not put in parts here. */
   async abandon(): Promise<void> {}
 
-  /** A server that was killed leaves the name that it had not yet changed to the final one. */
+  /** A server that was killed leaves a file under its temporary name. */
   async sweep(key: string): Promise<void> {
     const dir = dirname(this.#pathOf(key));
     const names = await readdir(dir).catch((error: NodeJS.ErrnoException) => {
@@ -94,7 +94,7 @@ class LocalFolder implements StoreWithFetch {
   async remove(key: string): Promise<void> {
     const path = this.#pathOf(key);
     await rm(path, { force: true });
-    // The last one takes its folder with it.
+    // The last file's folder is removed with it.
     await rmdir(dirname(path)).catch(() => undefined);
   }
 
@@ -110,7 +110,7 @@ class LocalFolder implements StoreWithFetch {
   /** Makes `dir`, step by step, and refuses when a step is a link that leads out of the bucket. */
   async #makeFolder(dir: string): Promise<void> {
     await mkdir(this.#storageDir, { recursive: true });
-    // The operator may have made the storage folder itself a link, to a larger disk for example.
+    // The operator may have made the storage folder itself a link, for example to a larger disk.
     const home = await realpath(this.#storageDir);
     let at = this.#storageDir;
     for (const part of dir.slice(this.#storageDir.length).split(sep)) {
@@ -128,14 +128,14 @@ class LocalFolder implements StoreWithFetch {
   }
 }
 
-/** How names begin that a file has until it is whole: short, however long its own is. */
+/** How a file's temporary name begins until the file is whole; it is short however long the final name is. */
 function temporaryPrefix(key: string): string {
   return `.${createHash('sha256').update(key).digest('hex').slice(0, 16)}.`;
 }
 
 /**
- * Brings the source to `path`, synced. A spool file on the same disk is linked: no bytes move, and both names stay
- * whole.
+ * Writes the source to `path`, synced. A spool file on the same disk is linked: no bytes are copied, and both names
+ * stay whole.
  */
 async function write(source: Source, path: string): Promise<void> {
   if ('data' in source) {
@@ -156,7 +156,7 @@ async function write(source: Source, path: string): Promise<void> {
   try {
     await link(source.path, path);
   } catch {
-    // Another disk, or one that has no hard links.
+    // It is on another disk, or on one without hard links.
     await copyFile(source.path, path);
     const file = await open(path, 'r+');
     try {
@@ -167,7 +167,7 @@ async function write(source: Source, path: string): Promise<void> {
   }
 }
 
-/** Of what lies at `path`; undefined when it cannot be read, which is no reason to put it again. */
+/** The SHA-256 of the file at `path`; undefined when it cannot be read, which is no reason to put it again. */
 function sha256Of(source: Source, path: string): Promise<string | undefined> {
   if ('data' in source) return Promise.resolve(digestsOf(source.data).sha256);
   return new FileDigest(path, source.bytes).whole().catch(() => undefined);
@@ -186,7 +186,7 @@ function faultOf(cause: unknown, description: string, source: Source): Fault {
   const { code, path } = cause as NodeJS.ErrnoException;
   if ('path' in source && path === source.path && code === 'ENOENT')
     return new Fault('source-missing', `${source.path} is no longer on the spool`, { blame: 'self', cause });
-  // A full or absent disk comes back; a missing permission does only when a person grants it.
+  // A full or missing disk may come back; a missing permission must be granted by somebody.
   const retryable = code !== 'EACCES' && code !== 'EPERM' && code !== 'EROFS' && code !== 'ENOTDIR';
   return new Fault('store-failed', `${description}: ${messageOf(cause)}`, { blame: 'destination', retryable, cause });
 }

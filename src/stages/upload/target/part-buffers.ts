@@ -1,10 +1,9 @@
 /**
- * PartBuffers: the memory that files are read into on their way to a store. Buffers are used over and over, and all
- * uploads of a server share one budget, so a backlog of any length costs the same. Whoever would exceed it waits for
- * its turn.
+ * PartBuffers: the memory that files are read into on their way to a store. Buffers are used again and again, and all
+ * uploads of a server share one budget, so a backlog of any length costs the same. Whoever would exceed it waits.
  */
 const SMALLEST_BYTES = 1024 * 1024;
-/** So much is kept for the next turn; what is beyond goes back to the system. */
+/** This much is kept for later use; everything beyond goes back to the system. */
 const KEEP_BYTES = 48 * SMALLEST_BYTES;
 
 class PartBuffers {
@@ -20,7 +19,7 @@ class PartBuffers {
 
   /** Lends a buffer of at least `bytes` to `use` until it settles. */
   async lend<T>(bytes: number, use: (buffer: Buffer) => Promise<T>): Promise<T> {
-    // A few sizes, so that a returned buffer fits whoever comes next.
+    // Only a few sizes, so that a returned buffer fits the next user.
     const size = Math.max(SMALLEST_BYTES, 2 ** Math.ceil(Math.log2(Math.max(bytes, 1))));
     if (!this.#fits(size)) await new Promise<void>((go) => this.#waiting.push({ bytes: size, go }));
     else this.#lent += size;
@@ -48,10 +47,10 @@ class PartBuffers {
 
   #take(size: number): Buffer {
     const at = this.#free.findIndex(({ length }) => length === size);
-    // Another thread digests what is in it.
+    // Shared, because another thread digests its content.
     return at < 0 ? Buffer.from(new SharedArrayBuffer(size)) : (this.#free.splice(at, 1)[0] as Buffer);
   }
 }
 
-/** What the server's uploads share. */
+/** The buffers that all uploads of the server share. */
 export const partBuffers = new PartBuffers(384 * SMALLEST_BYTES);

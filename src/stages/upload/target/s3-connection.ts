@@ -1,7 +1,7 @@
 /**
- * S3Connection: signed requests to one bucket, and what came of them. It learns the bucket's region and address, and
- * how far its own clock is off, from the store's refusal, and asks again with those. Amazon's SDK does all this too and
- * costs two milliseconds of CPU a request, which is more than all else that a file of a recording takes.
+ * S3Connection: signed requests to one bucket, and their answers. From the store's refusal it learns the bucket's
+ * region and address, and how far its own clock is off, and asks again with those. Amazon's SDK does all this too but
+ * costs two milliseconds of CPU a request, more than everything else that a recording's file takes.
  */
 import { createWriteStream } from 'node:fs';
 import http, { type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
@@ -21,26 +21,26 @@ const IDLE_TIMEOUT_MS = 30_000;
 /** The same while a store puts parts together. */
 const PATIENT_TIMEOUT_MS = 15 * 60_000;
 const MAX_SOCKETS = 16;
-/** What an answer may have to say; stores say little. */
+/** Size limit of an answer; stores answer with little. */
 const MAX_ANSWER_BYTES = 1024 * 1024;
-/** Pause before the one repetition of what failed in passing; the caller waits longer. */
+/** Pause before a passing failure is repeated once; the caller waits longer. */
 const AGAIN_MS = 100;
-/** Region, address and time of a store: more than these cannot be wrong. */
+/** How often a request may be repeated after learning: region, address and time can each be wrong once. */
 const LEARNT_AT_ONCE = 3;
-/** A clock that is off by less is not what a store complains of. */
+/** Stores do not complain of a clock that is off by less. */
 const SKEW_MS = 60_000;
-/** What is signed in place of a body's SHA-256: its `Content-MD5` is signed too, and vouches for it. */
+/** Signed in place of a body's SHA-256: its `Content-MD5` is signed too, and proves the body. */
 const UNSIGNED_PAYLOAD = 'UNSIGNED-PAYLOAD';
 const SHA256_OF_NOTHING = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855';
 
 export type S3ConnectionOptions = {
   clock?: Clock;
   idleTimeoutMs?: number;
-  /** Which addresses may be connected to; all of them without one. */
+  /** Which addresses may be connected to; without it, all of them. */
   guard?: EndpointGuard | undefined;
-  /** Where the vendor's own address leads in a test. */
+  /** Replaces the vendor's own address in a test. */
   endpoint?: string;
-  /** Takes what a store does otherwise than asked, and does not matter enough to fail for. */
+  /** Told when a store does something else than it was asked, but nothing that is worth failing for. */
   warn?: (text: string) => void;
 };
 
@@ -48,18 +48,18 @@ export type S3Request = {
   method: 'GET' | 'HEAD' | 'PUT' | 'POST' | 'DELETE';
   key: string;
   query?: Readonly<Record<string, string>>;
-  /** Names in lower case. Those without a value are left out. */
+  /** Names in lower case. Headers without a value are left out. */
   headers?: Readonly<Record<string, string | undefined>>;
-  /** One without a SHA-256 is signed by its MD5 alone. */
+  /** A part without a SHA-256 is signed only by its MD5. */
   body?: Part;
-  /** Waits minutes for the first word of the answer. */
+  /** Waits minutes for the beginning of the answer. */
   patient?: boolean;
   signal?: AbortSignal | undefined;
 };
-/** `repeated` when the same was asked before, and what became of that is not known. */
+/** `repeated` when the same was asked before and the outcome of that is unknown. */
 export type S3Answer = { headers: IncomingHttpHeaders; text: string; repeated: boolean };
 
-/** What an answer says of the object it is about. */
+/** What an answer tells of its object. */
 export function toldBy({ headers }: Pick<S3Answer, 'headers'>): Told {
   const encryption = headers['x-amz-server-side-encryption'];
   return { etag: headers.etag, encryption: typeof encryption === 'string' ? encryption : undefined };
@@ -99,7 +99,7 @@ export class S3Connection {
     return `bucket ${bucket} at ${own ? this.#place.endpoint : `${dialect.name}, ${this.#place.region}`}`;
   }
 
-  /** Throws an S3Error for what the store refuses, and the system's error when no answer comes. */
+  /** Throws an S3Error when the store refuses, and the system's error when no answer comes. */
   async send(request: S3Request): Promise<S3Answer> {
     const { response, repeated } = await this.#ask(request);
     return { headers: response.headers, text: await textOf(response), repeated };
@@ -117,9 +117,7 @@ export class S3Connection {
     this.#agents.httpsAgent.destroy();
   }
 
-  /**
-   * Asks, again where the refusal says how it would have succeeded, and once more after what may have been a hiccup.
-   */
+  /** Asks; asks again when the refusal tells how to succeed, and once more after what may have been a hiccup. */
   async #ask(request: S3Request): Promise<{ response: IncomingMessage; repeated: boolean }> {
     for (let learnt = 0, hiccups = 0; ; ) {
       const tried = this.#place;
@@ -137,7 +135,7 @@ export class S3Connection {
     }
   }
 
-  /** Resolves to an answer of success, whose body is still to be read. */
+  /** Resolves to a successful answer, whose body is still to be read. */
   async #exchange(request: S3Request): Promise<IncomingMessage> {
     const response = await this.#request(request);
     const { statusCode: status = 0, headers } = response;
@@ -150,7 +148,7 @@ export class S3Connection {
     const { dialect } = s3AddressOf(this.#storage);
     const { bucket } = this.#storage;
     const url = new URL(endpoint);
-    // A name with dots is none that a certificate for all buckets covers.
+    // A certificate for all buckets does not cover a name with dots.
     const inHost = dialect.addressing === 'host' && /^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$/.test(bucket);
     if (inHost) url.hostname = `${bucket}.${url.hostname}`;
     const path = inHost ? uriPath(key) : uriPath(bucket, key);
@@ -161,7 +159,7 @@ export class S3Connection {
         headers: {
           ...Object.fromEntries(given),
           host: url.host,
-          // Buckets that keep objects locked insist on it, and everyone else checks it.
+          // Buckets that lock objects require it, and all others check it.
           ...(body && { 'content-md5': Buffer.from(body.md5, 'hex').toString('base64') }),
         },
       },
@@ -186,13 +184,13 @@ export class S3Connection {
         ...(signal && { signal }),
       });
       sent.once('timeout', () => sent.destroy(silence(timeout)));
-      // Stores may answer and close before they have heard all: what they said counts.
+      // Stores may answer and close before they have read everything: their answer counts.
       sent.once('response', resolve).on('error', reject);
       sent.end(body?.data);
     });
   }
 
-  /** Whether there was something to learn, be it that another request has learnt it meanwhile. */
+  /** Whether something was learnt, here or meanwhile by another request. */
   #learn(error: unknown, tried: Place): boolean {
     if (!(error instanceof S3Error)) return false;
     if (error.code === 'RequestTimeTooSkewed') {
@@ -216,7 +214,7 @@ export class S3Connection {
   }
 }
 
-/** The address that a redirect names, or that the vendor has for the region it named. */
+/** The address that a redirect names, or the vendor's address for the region that it named. */
 function placeOf(storage: StorageConfig, region: string | undefined, location: string | undefined): Partial<Place> {
   const { dialect } = s3AddressOf(storage);
   if (location !== undefined && URL.canParse(location)) {

@@ -1,5 +1,5 @@
 /**
- * What an S3 store's refusal says and means: whether it can pass, and what somebody has to change when it cannot. Pure.
+ * What an S3 store's refusal says and means: whether it can pass, and what somebody must change when it cannot. Pure.
  */
 import { type IncomingHttpHeaders, STATUS_CODES } from 'node:http';
 import { Fault, messageOf } from '../../../kernel/fault.ts';
@@ -9,18 +9,18 @@ import { elementText } from './s3-xml.ts';
 /** A store's refusal, in its own words. */
 export class S3Error extends Error {
   readonly status: number;
-  /** The store's own word, as `NoSuchBucket`; HTTP's, as `NotFound`, where it gave none. */
+  /** The store's own word, such as `NoSuchBucket`; when it gave none, HTTP's, such as `NotFound`. */
   readonly code: string;
   /** The region that the store says the bucket is in. */
   readonly region: string | undefined;
-  /** Where the store sends the request instead. */
+  /** The address to which the store redirects the request. */
   readonly location: string | undefined;
-  /** The time by the store's clock, Unix milliseconds. */
+  /** The store's time, Unix milliseconds. */
   readonly dateMs: number | undefined;
   /** How long a busy store asks to be left alone, milliseconds. */
   readonly retryAfterMs: number | undefined;
 
-  /** @param text the answer's body: XML, or whatever else came */
+  /** @param text the answer's body: XML, or whatever came instead */
   constructor(status: number, headers: IncomingHttpHeaders, text: string) {
     const code = elementText(text, 'Code') || (STATUS_CODES[status] ?? `HTTP${status}`).replace(/[ '-]/g, '');
     super(elementText(text, 'Message') || code);
@@ -42,7 +42,9 @@ export function statusOf(error: unknown): number | undefined {
   return error instanceof S3Error ? error.status : undefined;
 }
 
-/** The store's own word for the error, as `NoSuchBucket`; of a connection, the system's, as `ECONNREFUSED`. */
+/**
+ * The store's own word for the error, such as `NoSuchBucket`; for a connection the system's, such as `ECONNREFUSED`.
+ */
 export function nameOf(error: unknown): string {
   const { code } = error as { code?: unknown };
   if (typeof code === 'string') return code;
@@ -50,17 +52,18 @@ export function nameOf(error: unknown): string {
 }
 
 /**
- * A hiccup, after which asking once more at once is worth it: a connection that broke, a store that was busy or failed.
+ * Whether it is a hiccup after which it is worth asking again at once: a broken connection, or a store that was busy or
+ * failed.
  */
 export function isPassing(error: unknown): boolean {
   const status = statusOf(error);
-  // One that says when it may be asked again is not asked before.
+  // When a store tells when it may be asked again it is not asked earlier.
   if (error instanceof S3Error && error.retryAfterMs) return false;
   if (status !== undefined) return status === 429 || (status >= 500 && status <= 504 && status !== 501);
   return ['ECONNRESET', 'EPIPE'].includes(nameOf(error));
 }
 
-/** Answers that say "later" although their status says "never". */
+/** Answers that mean "later" although their status means "never". */
 const LATER = new Set([
   'RequestTimeout',
   'SlowDown',
@@ -73,14 +76,14 @@ const LATER = new Set([
   'IncompleteBody',
   'OperationAborted',
 ]);
-/** Failures of a connection that a person has to mend. */
+/** Failures of a connection that somebody must mend. */
 const NEVER = new Set(['ENOTFOUND', 'endpoint-refused', 'ERR_INVALID_URL']);
-/** What answers is no TLS: the first when that shows in a write, the others when it shows in a read. */
+/** The other side does not speak TLS: the first when a write shows it, the others when a read does. */
 const NO_TLS = new Set(['EPROTO', 'ERR_SSL_WRONG_VERSION_NUMBER', 'ERR_SSL_PACKET_LENGTH_TOO_LONG']);
 const CERTIFICATE = /CERT|SELF_SIGNED|UNABLE_TO_(GET_ISSUER|VERIFY)|ERR_TLS|HOSTNAME_MISMATCH/;
 const FULL = /^(QuotaExceeded|EntityTooLarge|InsufficientStorage|InsufficientCapacity|XMinioStorageFull)$/;
 
-/** What a request failed with, as a Fault. `retryable` says that it may pass by itself. */
+/** The failure of a request as a Fault. `retryable` tells that it may pass by itself. */
 export function faultOf(cause: unknown, description: string): Fault {
   const status = statusOf(cause);
   const name = nameOf(cause);
@@ -97,7 +100,7 @@ export function faultOf(cause: unknown, description: string): Fault {
   );
 }
 
-/** On one line. OpenSSL's end with where in its source the error arose, which tells an operator nothing. */
+/** On one line. OpenSSL's messages end with the place in its source, which tells an operator nothing. */
 function wordsOf(cause: unknown): string {
   const openssl = messageOf(cause).match(/:error:[0-9A-F]{8}:[^:]*:[^:]*:([^:]+):/);
   return (openssl?.[1] ?? messageOf(cause)).replace(/\s+/g, ' ').trim();
@@ -106,7 +109,7 @@ function wordsOf(cause: unknown): string {
 function canPass(name: string, status: number | undefined): boolean {
   if (LATER.has(name)) return true;
   if (FULL.test(name) || NEVER.has(name) || NO_TLS.has(name) || CERTIFICATE.test(name)) return false;
-  // 501 means that the store lacks what was asked; 505 and 511 are of no passing kind either.
+  // 501 means that the store lacks what was asked for; 505 and 511 do not pass by themselves either.
   if (status === 501 || status === 505 || status === 507 || status === 511) return false;
   return status === undefined || status >= 500 || [307, 308, 408, 409, 425, 429].includes(status);
 }

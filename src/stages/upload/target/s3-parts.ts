@@ -1,6 +1,6 @@
 /**
- * S3Parts: large files in a bucket that speaks S3, in parts that are begun, sent some at once, put together, or taken
- * back. Parts that nobody puts together cost their owner money, and no listing of objects shows them.
+ * S3Parts: large files in a bucket that speaks S3, in parts: begun, sent some at once, put together, or removed. Parts
+ * that nobody puts together cost their owner money, and no listing of objects shows them.
  */
 import type { PartsSoFar } from '../../../contract/line/objects.ts';
 import { Fault } from '../../../kernel/fault.ts';
@@ -13,24 +13,24 @@ import { element, elements, elementText } from './s3-xml.ts';
 import { digested, type OpenSource } from './source.ts';
 import type { PutOptions } from './target.ts';
 
-/** Parts of one file under way at once. */
+/** How many parts of one file are sent at once. */
 const PARTS_AT_ONCE = 2;
-/** A store tells of a thousand uploads at once; one that goes on and on is listened to no longer. */
+/** A page lists a thousand uploads; when a store sends more pages than this they are ignored. */
 const MOST_PAGES = 20;
-/** What a store that wants the SHA-256 of each body signed may say of one without. */
+/** Errors that a store may answer when it wants a signed SHA-256 of each body. */
 const REFUSES_UNSIGNED = /^(AccessDenied|InvalidRequest|InvalidArgument|NotImplemented|XAmzContentSHA256Mismatch)$/;
 
 export type S3PartsOptions = {
   dialect: Dialect;
-  /** Bytes of each part but the last; more where a file would have too many. */
+  /** Size of each part except the last; larger when a file would have too many parts. */
   partBytes: number;
 };
 
-/** Throws S3Errors and the connection's errors as they come, and Faults for answers that a store must not give. */
+/** Throws S3Errors and the connection's errors unchanged, and Faults for answers that a store must not give. */
 export class S3Parts {
   readonly #connection: S3Connection;
   readonly #options: S3PartsOptions;
-  /** Some buckets have a policy against bodies whose SHA-256 is not signed. */
+  /** Some buckets have a policy against bodies without a signed SHA-256. */
   #signsParts = false;
 
   constructor(connection: S3Connection, options: S3PartsOptions) {
@@ -38,7 +38,7 @@ export class S3Parts {
     this.#options = options;
   }
 
-  /** `repeated` when the store may have begun another one too, whose answer was lost. */
+  /** `repeated` when the store may have begun another upload, whose answer was lost. */
   async begin(
     key: string,
     bytes: number,
@@ -53,7 +53,7 @@ export class S3Parts {
     return { sofar: { uploadId, partBytes: fitting, parts: [] }, repeated };
   }
 
-  /** Sends what the store has not confirmed, some at once, and tells of each part as it is confirmed. */
+  /** Sends what the store has not confirmed, some parts at once, and tells of each part as it is confirmed. */
   async send(key: string, source: OpenSource, sofar: PartsSoFar, options: PutOptions): Promise<PartsSoFar> {
     const { partBytes, uploadId } = sofar;
     const done = new Map(sofar.parts.map((part) => [part.number, part]));
@@ -75,7 +75,7 @@ export class S3Parts {
     };
     const lanes = Array.from({ length: PARTS_AT_ONCE }, () =>
       lane().catch((error) => {
-        // The other lanes need not finish what will be sent again.
+        // The other lanes stop, because their parts will be sent again.
         if (!failed.signal.aborted) failed.abort(error);
       }),
     );
@@ -84,7 +84,7 @@ export class S3Parts {
     return state();
   }
 
-  /** Has the store put the parts together. Resolves to what it says of the whole. */
+  /** Makes the store put the parts together. Resolves to what it tells of the whole. */
   async complete(key: string, { uploadId, parts }: PartsSoFar, signal?: AbortSignal): Promise<Told> {
     const list = parts.map(({ number, etag }) =>
       element('Part', [element('PartNumber', String(number)), element('ETag', `"${etag}"`)]),
@@ -93,18 +93,18 @@ export class S3Parts {
       ...{ method: 'POST', key, query: { uploadId }, signal },
       headers: { 'content-type': 'application/xml' },
       body: digested(Buffer.from(element('CompleteMultipartUpload', list))),
-      // A store may put hundreds of parts together before it says a word.
+      // A store may put hundreds of parts together before it answers.
       patient: true,
     });
-    // It may have said 200 to keep the connection before it knew.
+    // It may have answered 200 only to keep the connection open, before it knew the outcome.
     if (elementText(answer.text, 'Code') !== undefined) throw new S3Error(500, answer.headers, answer.text);
-    // Any page will do for a proxy's 200, and where HEAD is refused nothing else would tell.
+    // A proxy may answer 200 with any page, and where HEAD is refused nothing else would show that.
     if (!/<CompleteMultipartUploadResult\b/.test(answer.text))
       throw this.#answerEmpty(`does not say that it put the parts of ${key} together`);
     return { ...toldBy(answer), etag: elementText(answer.text, 'ETag') };
   }
 
-  /** Takes one upload back with all its parts. One that is gone already is fine. */
+  /** Removes one upload with all its parts. Does nothing when it is gone. */
   async abort(key: string, uploadId: string): Promise<void> {
     try {
       await this.#connection.send({ method: 'DELETE', key, query: { uploadId } });
@@ -113,13 +113,13 @@ export class S3Parts {
     }
   }
 
-  /** Takes back all uploads of exactly this key. Stores that do not list them have nothing done. */
+  /** Removes all uploads of exactly this key. Does nothing for stores that do not list them. */
   async sweep(key: string): Promise<void> {
     if (!this.#options.dialect.listsUploads) return;
     for (const uploadId of await this.#unfinished(key)) await this.abort(key, uploadId);
   }
 
-  /** Other keys that begin with this one may come first: Swift lists `x.old` before `x`. */
+  /** Other keys that begin with this one may be listed first: Swift lists `x.old` before `x`. */
   async #unfinished(key: string): Promise<Set<string>> {
     const found = new Set<string>();
     let markers: Record<string, string> = {};
@@ -160,7 +160,9 @@ export class S3Parts {
     return etag;
   }
 
-  /** Sends a part with no SHA-256 of its own, which costs a fifth of all CPU, for as long as the store takes that. */
+  /**
+   * Sends a part without a SHA-256 of its own, which would take a fifth of all CPU, as long as the store accepts that.
+   */
   async #withSigning<T>(send: (signed: boolean) => Promise<T>): Promise<T> {
     if (this.#signsParts) return send(true);
     try {

@@ -1,6 +1,6 @@
 /**
- * AWS Signature Version 4 of a request to S3, in its header. Pure, but for a key that is worked out once a day.
- * Source: https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
+ * AWS Signature Version 4 of a request to S3, in its header. Pure, except for a key that is derived once a day. Source:
+ * https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
  */
 import { createHash, createHmac, createSecretKey, type KeyObject } from 'node:crypto';
 
@@ -11,18 +11,18 @@ export type UnsignedRequest = {
   /** As it is sent: `uriPath` of the bucket and key. */
   path: string;
   query: Readonly<Record<string, string>>;
-  /** Names in lower case, `host` among them; each is signed. */
+  /** Names in lower case, including `host`; all are signed. */
   headers: Readonly<Record<string, string>>;
-  /** SHA-256 of the body; hex; or `UNSIGNED-PAYLOAD`. */
+  /** SHA-256 of the body in hex, or `UNSIGNED-PAYLOAD`. */
   sha256: string;
 };
 
-/** A path's segments encoded as S3 wants them in a signature: all but unreserved characters, and not twice. */
+/** A path's segments, encoded as S3 wants them in a signature: all characters except unreserved ones, and only once. */
 export function uriPath(...segments: readonly string[]): string {
   return segments.map((segment) => `/${segment.split('/').map(encode).join('/')}`).join('');
 }
 
-/** A query as it is sent and signed: names in their order, each with a `=`. Empty without any. */
+/** A query as it is sent and signed: names in order, each with a `=`. Empty when there are none. */
 export function queryText(query: Readonly<Record<string, string>>): string {
   return Object.entries(query)
     .map(([name, value]) => `${encode(name)}=${encode(value)}`)
@@ -31,9 +31,8 @@ export function queryText(query: Readonly<Record<string, string>>): string {
 }
 
 /**
- * The headers that make `request` a signed one: its own, the date, the body's digest, the session token and the
- * signature.
- * @param nowMs wall time by the store's clock, Unix milliseconds
+ * The headers of the signed `request`: its own, the date, the body's digest, the session token and the signature.
+ * @param nowMs wall time of the store's clock, Unix milliseconds
  */
 export function signed(
   request: UnsignedRequest,
@@ -70,7 +69,7 @@ export function signed(
 
 type Key = { scope: string; key: KeyObject };
 
-/** It costs four times as much as the signature itself, and holds for a day. */
+/** Deriving the key costs four times as much as the signature itself, and it is valid for a day. */
 const keys = new WeakMap<Credentials, Key>();
 
 function keyOf(credentials: Credentials, scope: string): KeyObject {
@@ -87,7 +86,7 @@ function hmac(key: KeyObject, text: string): Buffer {
   return createHmac('sha256', key).update(text).digest();
 }
 
-/** RFC 3986: encodeURIComponent leaves five characters that are reserved. */
+/** As RFC 3986 says: encodeURIComponent leaves five reserved characters unencoded. */
 function encode(text: string): string {
   return encodeURIComponent(text).replace(/[!'()*]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`);
 }

@@ -1,6 +1,4 @@
-/**
- * As much of XML as S3 speaks: elements without attributes that hold text. Pure.
- */
+/** The part of XML that S3 uses: elements without attributes that hold text. Pure. */
 const ENTITIES: Readonly<Record<string, string>> = { amp: '&', lt: '<', gt: '>', quot: '"', apos: "'" };
 
 /** The text of the first element of this name; undefined when there is none. */
@@ -11,12 +9,12 @@ export function elementText(xml: string, name: string): string | undefined {
   );
 }
 
-/** What is in each element of this name; none of them lies in another one. */
+/** The content of each element with this name; none of them may contain another one. */
 export function elements(xml: string, name: string): string[] {
   return [...xml.matchAll(new RegExp(`<${name}>(.*?)</${name}>`, 'gs'))].map(([, content = '']) => content);
 }
 
-/** An element that holds text, or elements that were made by this function. */
+/** An element that holds text, or elements made by this function. */
 export function element(name: string, content: string | readonly XmlElement[]): XmlElement {
   const text =
     typeof content === 'string' ? content.replace(/[&<>]/g, (char) => ESCAPED[char] ?? char) : content.join('');

@@ -1,6 +1,6 @@
 /**
- * Buckets that speak S3, Amazon's and others' by their dialect. Small files go as one PutObject, larger ones in parts
- * that can be gone on with; each is compared with what the store says it has. Retrying is mostly left to the caller,
+ * Buckets that speak S3, Amazon's and others' by their dialect. Small files go as one PutObject, larger ones in parts,
+ * which can be continued; each file is compared with what the store says it has. Retrying is mostly left to the caller,
  * who can wait for hours.
  */
 import type { PartsSoFar } from '../../../contract/line/objects.ts';
@@ -18,14 +18,14 @@ import { digested, type OpenSource, openSource, type Source } from './source.ts'
 import type { PutOptions, Receipt, StoreWithFetch } from './target.ts';
 
 const PART_BYTES = 8 * 1024 * 1024;
-/** Pauses between questions about an object that a store has taken and does not show yet; some seconds are common. */
+/** Pauses between questions about an object that a store has taken but does not show yet; some seconds are common. */
 const NOT_YET_MS = [250, 500, 1000, 2000, 4000, 8000];
 
 /** What a test may change, and what only the server knows. */
 export type S3Options = S3ConnectionOptions & { partBytes?: number };
 
 /**
- * Opens the bucket that `storage` names; nothing is asked of it yet. Throws a Fault blaming `caller` for an unknown
+ * Opens the bucket that `storage` names; it is not contacted yet. Throws a Fault blaming `caller` for an unknown
  * region.
  */
 export function openS3(storage: StorageConfig, options: S3Options = {}): StoreWithFetch {
@@ -40,7 +40,7 @@ class S3Bucket implements StoreWithFetch {
   #connection: S3Connection;
   #clock: Clock;
   #parts: S3Parts;
-  /** Files of more bytes go in parts. */
+  /** Larger files go in parts. */
   #partBytes: number;
   #warn: (text: string) => void;
   #tags: 'header' | 'afterwards' | 'none';
@@ -168,12 +168,13 @@ class S3Bucket implements StoreWithFetch {
       const receipt = { key, bytes: source.bytes, etag: plainEtag(told.etag), sha256, evidence };
       return begun?.repeated ? { ...receipt, unnoted: true } : receipt;
     } catch (error) {
-      // What is complete, lost or wrong cannot be gone on with; what was only interrupted can, by whoever knows of it.
+      // An upload that is complete, lost or wrong cannot be continued; one that was only interrupted can, by whoever
+      // knows of it.
       const over = error instanceof Fault && /^stored-/.test(error.code);
       const forgotten = nameOf(error) === 'NoSuchUpload' || nameOf(error) === 'InvalidPart';
       if (!over && !forgotten && onParts) throw error;
       onParts?.(undefined);
-      // That this fails is no reason to fail for.
+      // When this fails too the first error still counts.
       await this.abandon(key, sofar).catch(() => undefined);
       throw forgotten ? retryable(error, this.description) : error;
     }
@@ -191,8 +192,8 @@ class S3Bucket implements StoreWithFetch {
   }
 
   /**
-   * What the store has, when it has forgotten an upload because its answer that it is complete was lost on the way.
-   * Throws `error` when that is not so.
+   * What the store has, if it has forgotten an upload because its answer to the completion was lost on the way. Throws
+   * `error` when that is not so.
    */
   async #completedUnheard(key: string, bytes: number, md5s: readonly string[], error: unknown): Promise<Told> {
     if (nameOf(error) !== 'NoSuchUpload') throw error;
@@ -202,11 +203,13 @@ class S3Bucket implements StoreWithFetch {
     return toldBy(answer);
   }
 
-  /** Asks the store what it has, and says what that proves. Throws a Fault when it proves the contrary, or nothing. */
+  /**
+   * Asks the store what it has, and returns what that proves. Throws a Fault when it proves the contrary, or nothing.
+   */
   async #confirm({ key, bytes, told, digest, signal, compare }: Claim): Promise<Receipt['evidence']> {
     const head = await this.#head(key, signal);
     if (head === 'refused' || head.bytes === undefined) {
-      // Keys that may write and not read are common.
+      // Keys that may write but not read are common.
       if (digest === 'same') return 'digest';
       if (plainEtag(told.etag) !== undefined) return 'accepted';
       throw new Fault(
@@ -259,7 +262,7 @@ class S3Bucket implements StoreWithFetch {
     return { 'x-amz-server-side-encryption': sse === 'kms' ? 'aws:kms' : 'AES256' };
   }
 
-  /** Sends with the tags, and for ever without them once the store has said that it has none. */
+  /** Sends with tags, and always without them once the store has said that it has none. */
   async #withTagging<T>(send: (tagging: string | undefined) => Promise<T>, wanted = true): Promise<T> {
     const tagging = wanted ? this.#tagging : undefined;
     try {
@@ -283,7 +286,7 @@ class S3Bucket implements StoreWithFetch {
       });
     } catch (error) {
       signal?.throwIfAborted();
-      // The file is there, and is worth more than its tags.
+      // The file is stored, which matters more than its tags.
       this.#leaveTagsOut(error);
     }
   }

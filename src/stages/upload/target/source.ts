@@ -1,7 +1,6 @@
 /**
- * Source: what is put into a store. A file is opened once and read part by part into buffers that are used over and
- * over; only what opening and reading it comes to is a fault of the spool, whatever becomes of the connection
- * meanwhile.
+ * Source: what is put into a store. A file is opened once and read part by part into buffers that are used again and
+ * again; only failures to open or read it are the spool's fault, whatever happens to the connection meanwhile.
  */
 import { type FileHandle, open } from 'node:fs/promises';
 import { Fault, messageOf } from '../../../kernel/fault.ts';
@@ -17,17 +16,17 @@ export type Part = { data: Buffer } & PartDigests;
 export interface OpenSource {
   readonly bytes: number;
   /**
-   * Reads `length` bytes at `offset` into `buffer`, and digests them on the way. Throws a Fault blaming `self`.
-   * @param signed whether a part of a larger file is to have a SHA-256 of its own
+   * Reads `length` bytes at `offset` into `buffer`, and digests them. Throws a Fault blaming `self`.
+   * @param signed whether a part of a larger file gets a SHA-256 of its own
    */
   read(offset: number, length: number, buffer: Buffer, signed?: boolean): Promise<Part>;
-  /** SHA-256 of the whole, hex; undefined when it cannot be had, which is no reason to send a file again. */
+  /** SHA-256 of the whole, hex; undefined when it cannot be computed, which is no reason to send a file again. */
   sha256(): Promise<string | undefined>;
   close(): Promise<void>;
 }
 
 /**
- * Throws a Fault `source-missing` or `source-changed` when the spool file is gone or not what was noted of it, and
+ * Throws a Fault `source-missing` or `source-changed` when the spool file is gone or differs from what was noted, and
  * `source-unreadable`, which may pass, when it cannot be read.
  */
 export async function openSource(source: Source): Promise<OpenSource> {
@@ -56,7 +55,7 @@ export async function openSource(source: Source): Promise<OpenSource> {
   return {
     bytes,
     async read(offset, length, buffer, signed) {
-      // One after the other, so that the digest of the whole sees the parts in their order.
+      // One after the other, so that the digest of the whole gets the parts in order.
       const reading = turn.then(() => readPart(file, { path, offset, length, buffer }));
       const digesting = reading.then((data) => ({ data, digests: whole.part(data, offset, signed) }));
       turn = digesting.catch(() => undefined);
@@ -90,7 +89,7 @@ async function readPart(file: FileHandle, { path, offset, length, buffer }: Plac
   return data;
 }
 
-/** What is gone will not come back. A disk that fails, or a process with too many files open, may do better later. */
+/** A file that is gone will not come back. A disk that fails, or a process with too many open files, may recover. */
 function unreadable(cause: unknown): Fault {
   const isGone = (cause as NodeJS.ErrnoException).code === 'ENOENT';
   const code = isGone ? 'source-missing' : 'source-unreadable';

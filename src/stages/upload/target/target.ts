@@ -1,33 +1,31 @@
-/**
- * Target: one store that a recording's files go to. A put is whole and checked, or it throws a Fault.
- */
+/** Target: one store for a recording's files. A put is complete and checked, or it throws a Fault. */
 import type { Evidence, PartsSoFar } from '../../../contract/line/objects.ts';
 import type { Source } from './source.ts';
 
 export type PutOptions = {
   signal?: AbortSignal | undefined;
-  /** What an earlier put of the same file came to. One that the store has forgotten is begun anew. */
+  /** The parts of an earlier put of the same file. If the store has forgotten them the put begins anew. */
   resume?: PartsSoFar | undefined;
   /**
-   * Tells each time the store has confirmed one more part, and `undefined` when it has forgotten them. A put that tells
-   * nobody leaves no parts in the store when it fails.
+   * Called each time the store has confirmed one more part, and with `undefined` when it has forgotten them. A put
+   * without this callback leaves no parts in the store when it fails.
    */
   onParts?: (parts: PartsSoFar | undefined) => void;
 };
 
-/** What a store has, as it said itself. */
+/** What a store has, as it told itself. */
 export type Receipt = {
   key: string;
   bytes: number;
   etag?: string | undefined;
-  /** Of what was sent; hex. Absent where the source was linked, or sent in parts. */
+  /** MD5 of what was sent, hex. Absent when the source was linked or sent in parts. */
   md5?: string | undefined;
-  /** Of what was sent; hex. Absent only where the file was gone when its digest was wanted. */
+  /** SHA-256 of what was sent, hex. Absent only when the file was gone before its digest was made. */
   sha256?: string | undefined;
   evidence: Evidence;
-  /** Whether it was asked for once before, in the same put, without the store's final word. */
+  /** Whether the same was asked before in this put, without the store's final answer. */
   repeated?: boolean;
-  /** Whether the store may hold parts of the file that nobody knows of: it was asked twice to begin them. */
+  /** Whether the store may hold parts of the file that nobody knows of, because it was asked twice to begin them. */
   unnoted?: boolean;
 };
 
@@ -35,33 +33,33 @@ export interface Target {
   /** The store in words for logs; holds no secret. */
   readonly description: string;
   /**
-   * Stores `source` under `key`, replacing what is there, and resolves when the store has it whole.
-   * Throws a Fault blaming `destination` when the store refuses or fails (`retryable` says which), `self` when the
-   * source cannot be read, and the signal's reason when `signal` aborts.
+   * Stores `source` under `key`, replacing what is there, and resolves when the store has all of it. Throws a Fault
+   * blaming `destination` when the store refuses or fails (`retryable` tells which), `self` when the source cannot be
+   * read, and the signal's reason when `signal` aborts.
    */
   put(key: string, source: Source, contentType: string, options?: PutOptions): Promise<Receipt>;
   /**
-   * Has the store forget parts of a put that nobody will go on with: they cost their owner money, and no listing of
-   * objects shows them. Parts that are gone already are fine. Throws a Fault when the store refuses or fails.
+   * Makes the store remove parts of a put that nobody will go on with: they cost their owner money, and no listing of
+   * objects shows them. Does nothing when the parts are gone. Throws a Fault when the store refuses or fails.
    */
   abandon(key: string, parts: PartsSoFar): Promise<void>;
   /**
-   * Has the store forget all that was begun under exactly this key and was not put together, noted or not: a server
-   * that is killed just as it begins, or whose store's answer is lost, does not know of it. Nothing may be under way
-   * under the key. Does nothing where a file of so many bytes does not go in parts, and where the store does not tell
+   * Makes the store remove everything that was begun under exactly this key and never put together, noted or not: a
+   * server that is killed just as it begins, or misses its store's answer, does not know of it. Nothing may be under
+   * way under the key. Does nothing when a file of this size does not go in parts, and when the store does not list
    * what was begun. Throws a Fault when the store refuses or fails.
    */
   sweep(key: string, bytes: number): Promise<void>;
-  /** Removes an object. One that is gone already is fine. Throws a Fault when the store refuses or fails. */
+  /** Removes an object. Does nothing when it is gone. Throws a Fault when the store refuses or fails. */
   remove(key: string): Promise<void>;
-  /** Gives connections back. */
+  /** Closes the connections. */
   close(): void;
 }
 
-/** A store that what was put into it can be had back from. */
+/** A store from which files can be fetched again. */
 export interface StoreWithFetch extends Target {
   /**
-   * Brings an object to `path`, which must not be there yet. Throws a Fault, `object-missing` when there is no such
+   * Fetches an object to `path`, which must not exist yet. Throws a Fault, `object-missing` when there is no such
    * object.
    */
   fetch(key: string, path: string, signal?: AbortSignal): Promise<void>;
@@ -79,7 +77,7 @@ const CONTENT_TYPES: readonly [extension: string, type: string][] = [
   ['.json', 'application/json'],
 ];
 
-/** The media type of a recording's file by its name's extension. */
+/** The media type of a recording's file, by the extension of its name. */
 export function contentTypeOf(name: string): string {
   return CONTENT_TYPES.find(([extension]) => name.endsWith(extension))?.[1] ?? 'application/octet-stream';
 }
