@@ -1,36 +1,22 @@
 /**
- * H.264 encoder (libx264 veryfast, without B-frames). Access units are Annex B with SPS and PPS in band before every
- * IDR; the same SPS and PPS are known from the start as `extradata`, for writers that need them in a header. Encoding
- * runs on the thread pool, one call at a time.
+ * H.264 encoder (libx264, without B-frames). Access units are Annex B with SPS and PPS in band before every IDR; the
+ * same SPS and PPS are known from the start as `extradata`, for writers that need them in a header. How much work goes
+ * into a picture can change while it runs, and the SPS and PPS stay the same. Encoding runs on the thread pool, one
+ * call at a time.
  */
-import {
-  AV_CODEC_FLAG_GLOBAL_HEADER,
-  AV_PICTURE_TYPE_I,
-  AV_PICTURE_TYPE_NONE,
-  AV_PIX_FMT_YUV420P,
-  AVERROR_EAGAIN,
-  AVERROR_EOF,
-  FF_ENCODER_LIBX264,
-} from 'node-av/constants';
-import { Codec, CodecContext, FFmpegError, type Packet, Rational } from 'node-av/lib';
-import { Fault, invariant } from '../../kernel/fault.ts';
+import { AV_PICTURE_TYPE_I, AV_PICTURE_TYPE_NONE, AVERROR_EAGAIN, AVERROR_EOF } from 'node-av/constants';
+import type { CodecContext, Packet } from 'node-av/lib';
+import { invariant } from '../../kernel/fault.ts';
 import type { Picture } from '../../media/frame.ts';
 import type { EncodedSample } from '../../media/sample.ts';
-import { type ColorTags, PICTURE_COLOR } from './color-tags.ts';
+import type { ColorTags } from './color-tags.ts';
 import { freePacket, newPacket } from './native-frames.ts';
 import { nativeOf } from './picture-pool.ts';
+import { check, type Effort, openX264, parameterSetsOf, setDetail, USUAL_EFFORT, type X264Options } from './x264.ts';
 
-export type VideoEncoderOptions = {
-  /** Even. */
-  width: number;
-  height: number;
-  /** Frame n is shown at n / fps seconds. */
-  fps: number;
-  bitrateKbps: number;
-  /** An IDR comes at the first frame on or after each multiple of this, counted in frame indexes. */
-  keyIntervalFrames: number;
-  /** Encoder threads; when left out, as many as the size and rate need to keep up. */
-  threads?: number;
+export type VideoEncoderOptions = X264Options & {
+  /** How much work goes into a picture, until `setEffort` says otherwise. */
+  effort?: Effort;
 };
 
 export class VideoEncoder {
@@ -41,10 +27,14 @@ export class VideoEncoder {
   readonly extradata: Buffer;
   /** The colours that the parameter sets tell; containers tell the same. */
   readonly color: ColorTags;
-  readonly #keyIntervalFrames: number;
+  readonly #options: X264Options;
   #context: CodecContext;
+  /** As much as goes into a picture now, and from the next picture on where it can change. */
+  #effort: Effort;
+  #nextEffort: Effort;
   #packet: Packet;
   #lastIndex = -1;
+  #lastKeyIndex = -1;
   #nextKeyIndex = 0;
   #busy = false;
   #closed = false;
@@ -54,14 +44,24 @@ export class VideoEncoder {
     this.width = options.width;
     this.height = options.height;
     this.fps = options.fps;
-    this.#keyIntervalFrames = options.keyIntervalFrames;
-    this.#context = openEncoder(options);
+    this.#options = options;
+    this.#effort = options.effort ?? USUAL_EFFORT;
+    this.#nextEffort = this.#effort;
+    this.#context = openX264(options, this.#effort);
     const extradata = this.#context.extraData;
     invariant(extradata, 'x264 gave no parameter sets');
     this.extradata = Buffer.from(extradata);
     const { colorRange, colorSpace, colorPrimaries, colorTrc } = this.#context;
     this.color = { colorRange, colorSpace, colorPrimaries, colorTrc };
     this.#packet = newPacket();
+  }
+
+  /**
+   * So much work goes into pictures from the next one on that this can begin with. Another preset begins with a key
+   * frame.
+   */
+  setEffort(effort: Effort): void {
+    this.#nextEffort = effort;
   }
 
   /**
@@ -75,16 +75,19 @@ export class VideoEncoder {
     const picture = nativeOf(canvas).share();
     this.#busy = true;
     try {
-      const keyFrame = options.keyFrame === true || frameIndex >= this.#nextKeyIndex;
+      const before = await this.#changeEffort();
+      const { keyIntervalFrames } = this.#options;
+      const keyFrame = before !== undefined || options.keyFrame === true || frameIndex >= this.#nextKeyIndex;
       if (frameIndex >= this.#nextKeyIndex)
-        this.#nextKeyIndex = (Math.floor(frameIndex / this.#keyIntervalFrames) + 1) * this.#keyIntervalFrames;
+        this.#nextKeyIndex = (Math.floor(frameIndex / keyIntervalFrames) + 1) * keyIntervalFrames;
       this.#lastIndex = frameIndex;
+      if (keyFrame) this.#lastKeyIndex = frameIndex;
       const { frame } = picture;
       frame.pts = BigInt(frameIndex);
       frame.pictType = keyFrame ? AV_PICTURE_TYPE_I : AV_PICTURE_TYPE_NONE;
       check(await this.#context.sendFrame(frame), 'encoding a frame');
       // sendFrame did the work; this only fetches the result.
-      return this.#fetch();
+      return [...(before ?? []), ...this.#fetch()];
     } finally {
       picture.free();
       this.#idle();
@@ -94,17 +97,9 @@ export class VideoEncoder {
   /** Ends the stream and resolves with everything that was held back. Only `close` may follow. */
   async flush(): Promise<EncodedSample[]> {
     invariant(!this.#closed && !this.#busy, 'one call of a video encoder at a time, and none after close');
-    if (this.#lastIndex < 0) return [];
     this.#busy = true;
     try {
-      check(await this.#context.sendFrame(null), 'ending the video');
-      const samples: EncodedSample[] = [];
-      for (;;) {
-        const result = await this.#context.receivePacket(this.#packet);
-        if (result === AVERROR_EOF) return samples;
-        check(result, 'reading an encoded frame');
-        samples.push(this.#takeSample());
-      }
+      return await this.#drain();
     } finally {
       this.#idle();
     }
@@ -115,6 +110,50 @@ export class VideoEncoder {
     if (this.#closed) return;
     this.#closed = true;
     if (!this.#busy) this.#free();
+  }
+
+  /**
+   * Turns to the effort that was asked for last. Resolves to what the encoder until then held back when another one
+   * goes on, and to undefined when the same does.
+   */
+  async #changeEffort(): Promise<EncodedSample[] | undefined> {
+    const next = this.#nextEffort;
+    if (next === this.#effort) return undefined;
+    if (next.preset === this.#effort.preset) {
+      setDetail(this.#context, this.#options, next.detail);
+      this.#effort = next;
+      return undefined;
+    }
+    // Two key frames in a row may not have the same number (idr_pic_id, H.264 §7.4.3), and each encoder's first has 0.
+    if (this.#lastIndex >= 0 && this.#lastKeyIndex === this.#lastIndex) return undefined;
+    const context = openX264(this.#options, next);
+    try {
+      invariant(
+        parameterSetsOf(context).equals(parameterSetsOf(this.#context)),
+        `x264's ${next.preset} has other parameter sets than its ${this.#effort.preset}`,
+      );
+      const samples = await this.#drain();
+      this.#context.freeContext();
+      this.#context = context;
+      this.#effort = next;
+      return samples;
+    } catch (error) {
+      context.freeContext();
+      throw error;
+    }
+  }
+
+  /** Ends the context's stream and resolves to all that it held back. */
+  async #drain(): Promise<EncodedSample[]> {
+    if (this.#lastIndex < 0) return [];
+    check(await this.#context.sendFrame(null), 'ending the video');
+    const samples: EncodedSample[] = [];
+    for (;;) {
+      const result = await this.#context.receivePacket(this.#packet);
+      if (result === AVERROR_EOF) return samples;
+      check(result, 'reading an encoded frame');
+      samples.push(this.#takeSample());
+    }
   }
 
   #idle(): void {
@@ -158,61 +197,6 @@ export class VideoEncoder {
   #timeUs(index: number): number {
     return Math.round((index * 1_000_000) / this.fps);
   }
-}
-
-function openEncoder(options: VideoEncoderOptions): CodecContext {
-  const { width, height, fps, bitrateKbps, keyIntervalFrames } = options;
-  invariant(width % 2 === 0 && height % 2 === 0, `a canvas of ${width}x${height} has an odd side`);
-  const codec = Codec.findEncoderByName(FF_ENCODER_LIBX264);
-  if (!codec) throw new Fault('codec-missing', 'this FFmpeg build has no libx264 encoder', { blame: 'self' });
-  const context = new CodecContext();
-  context.allocContext3(codec);
-  context.width = width;
-  context.height = height;
-  context.pixelFormat = AV_PIX_FMT_YUV420P;
-  context.timeBase = new Rational(1, fps);
-  context.framerate = new Rational(fps, 1);
-  context.bitRate = BigInt(bitrateKbps * 1000);
-  context.rcMaxRate = BigInt(Math.round(bitrateKbps * 1200));
-  context.rcBufferSize = bitrateKbps * 2000;
-  context.gopSize = keyIntervalFrames;
-  context.threadCount = options.threads ?? threadsFor(width * height * fps);
-  Object.assign(context, PICTURE_COLOR);
-  context.setFlags(AV_CODEC_FLAG_GLOBAL_HEADER);
-  // Options are set one by one: node-av 6.1 frees a Dictionary given to open2 twice, which ends the process.
-  const settings: [string, string][] = [
-    ['preset', 'veryfast'],
-    ['profile', 'high'],
-    ['forced-idr', '1'],
-    // Without scenecut key frames come only where asked for. repeat-headers: the global header flag alone takes SPS and
-    // PPS out of the stream. B-frames are a third of the encoder's work where all moves. At one bit rate they are worth
-    // 0.1 to 0.4 dB of SSIM; choosing quantizers by the variance of each block (aq-mode 2) wins part of that back,
-    // nearly all in meetings (bench/encoder.ts).
-    ['x264-params', 'scenecut=0:repeat-headers=1:bframes=0:aq-mode=2:aq-strength=0.8'],
-  ];
-  for (const [name, value] of settings) check(context.setOption(name, value), `setting x264's ${name}`);
-  const result = context.open2Sync(codec);
-  if (result < 0) {
-    context.freeContext();
-    throw new Fault('codec-open', `x264 did not open for ${width}x${height} at ${fps} fps, ${bitrateKbps} kbit/s`, {
-      blame: 'self',
-      cause: new FFmpegError(result),
-    });
-  }
-  return context;
-}
-
-/**
- * One thread encodes 1280x720 at 30 fps in about a third of real time; each further one adds its share of latency and
- * memory.
- */
-function threadsFor(pixelsPerSecond: number): number {
-  return Math.min(4, Math.max(1, Math.ceil(pixelsPerSecond / (1280 * 720 * 40))));
-}
-
-function check(result: number, doing: string): void {
-  if (result >= 0) return;
-  throw new Fault('encode-failed', `${doing} failed: ${FFmpegError.strerror(result)}`, { blame: 'self' });
 }
 
 /** The first unit begins with an SEI about x264's settings, where strict readers expect the SPS. */
