@@ -11,6 +11,7 @@ import { childEnvironment } from '../config/child-environment.ts';
 import type { Config } from '../config/load.ts';
 import { docsRoutes } from '../http/docs.ts';
 import { healthRoute } from '../http/health.ts';
+import { metricsRoute } from '../http/metrics.ts';
 import { publishPageRoutes } from '../http/publish-page.ts';
 import { recordingApi } from '../http/recording-api.ts';
 import { buildHttp, listen } from '../http/server.ts';
@@ -46,6 +47,7 @@ import { Moves } from './moves.ts';
 import { Pages } from './pages.ts';
 import { channelPort, spoolPort } from './ports.ts';
 import { pushPort } from './pushes.ts';
+import { recorderSamples } from './recorder-samples.ts';
 import { secretKeys } from './secret-key.ts';
 import { targetOpener, uploadPort } from './upload-port.ts';
 
@@ -245,6 +247,7 @@ export async function createServer(given: Config): Promise<AircheckServer> {
       pages,
       pushes: pushPort(config.pushNetworks),
       imageNetworks: config.imageNetworks,
+      lowestRung: config.lowestRung,
       store: tables,
       channel: channelPort(rooms, apps, clock),
       recorders: supervisor,
@@ -306,6 +309,11 @@ export async function createServer(given: Config): Promise<AircheckServer> {
     healthRoute(http, async () => {
       await database.query('select 1');
       return { recordings: recordings.size };
+    });
+    metricsRoute(http, {
+      customers: config.customers,
+      recordings: () => recordings.list().map(({ appid }) => appid),
+      recorders: () => recorderSamples(recordings.list(), supervisor.atWork()),
     });
     recordingApi(http, {
       recordings,

@@ -3,6 +3,7 @@
  * by its own name in aircheck.yaml; the environment wins. docs/reference/configuration.md is generated from here.
  */
 import { z } from 'zod';
+import { RUNG_NAMES, rungSchema } from '../contract/line/rungs.ts';
 import { storageConfigSchema } from '../contract/line/storage.ts';
 import { pageSettings } from './page-settings.ts';
 import { flag, flagWords, networkList, setting, text, whole, wholeWords, words } from './setting.ts';
@@ -209,6 +210,11 @@ export const settingsShape = {
   mp4MaxBytes: setting(whole(1_000_000, 1_000_000_000_000, 2_000_000_000), {
     description: 'An MP4 file is ended, and the next begun, at this size.',
     allowed: wholeWords(1_000_000, 1_000_000_000_000),
+  }),
+  lowestRung: setting(rungSchema.default('oneASecond'), {
+    description:
+      'How much may be taken from the picture of a composite or a web page while the machine is too slow for it, rung by rung as the guide to composites lists them. `full` takes nothing: a recording that stays too late then loses what its channel kept for it no longer, sound too.',
+    allowed: RUNG_NAMES.join(', ').replace(/, (?=\w+$)/, ' or '),
   }),
   qualityReport: setting(z.enum(['local', 'always', 'never']).default('local'), {
     description:

@@ -8,6 +8,7 @@ import type { RecordingApi } from './api.ts';
 import { docsRoutes } from './docs.ts';
 import { eventsQuerySchema } from './events.ts';
 import { healthRoute } from './health.ts';
+import { metricsRoute } from './metrics.ts';
 import { publishPageRoutes } from './publish-page.ts';
 import { recordingApi } from './recording-api.ts';
 import { recordingReportSchema } from './recording-report.ts';
@@ -26,6 +27,7 @@ beforeAll(async () => {
   });
   await app.register(docsRoutes);
   healthRoute(app, async () => ({ recordings: 0 }));
+  metricsRoute(app, { customers: [], recordings: () => [], recorders: () => [] });
   recordingApi(app, { customers: [], isApp: () => false } as unknown as RecordingApi);
   const clock = new ManualClock();
   app.register(whipRoutes, { endpoint: {} as never, apps: { find: () => undefined }, clock });

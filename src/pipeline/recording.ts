@@ -3,6 +3,7 @@
 import type { ChildProcess } from 'node:child_process';
 import type { ChangeCommand } from '../contract/line/commands.ts';
 import type { EndReason, Fact } from '../contract/line/facts.ts';
+import type { RungName } from '../contract/line/rungs.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { HostUs } from '../kernel/time.ts';
 import type { MachineFacts, QualityCollector } from './report/quality-collector.ts';
@@ -47,6 +48,8 @@ export type Recording = {
   readonly done: Promise<Ending>;
   /** How far encoding lags behind its due time, microseconds. */
   lagUs(): number;
+  /** What is taken from the picture now; undefined where none is encoded. */
+  rung?(): RungName | undefined;
   /** What other programs took for the recording when it was last measured; undefined where there are none. */
   programs?(): { memoryBytes: number; cpuUs: number } | undefined;
 };

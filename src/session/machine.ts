@@ -40,6 +40,10 @@ export function transition(state: TaskState, event: TaskEvent): Transition {
     case 'fileBackedUp':
       // These are told to the customer and change nothing here.
       return same;
+    case 'rungChanged':
+      return state.phase === 'ended' || state.rung === event.rung
+        ? same
+        : { state: { ...state, rung: event.rung }, effects: [] };
     case 'pushChanged': {
       const { type: _type, ...push } = event;
       return state.phase === 'uploading' || state.phase === 'ended'

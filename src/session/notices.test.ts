@@ -107,6 +107,27 @@ describe('what is told', () => {
     expect(runner.state).toMatchObject({ phase: 'recording', healthy: true });
   });
 
+  test('each rung that the picture comes to, once, with where it is now', async () => {
+    const { runner, recorder } = await running();
+    recorder.tell({ type: 'rungChanged', rung: 'fastCoding', lagMs: 1234.5 });
+    recorder.tell({ type: 'rungChanged', rung: 'halfRate', lagMs: 2000 });
+    // As a run tells that goes on after a lost one.
+    recorder.tell({ type: 'rungChanged', rung: 'halfRate', lagMs: 0 });
+    recorder.tell({ type: 'rungChanged', rung: 'full', lagMs: 0 });
+    await settle();
+    const told = world.store.notices.filter(({ eventType }) => eventType === 1002);
+    for (const { payload } of told) expect(NOTICE_TYPES[1002].details.safeParse(payload.details).error).toBeUndefined();
+    expect(told.map(({ payload }) => payload.details)).toMatchObject([
+      { msgName: 'aircheck_degradation_changed', rung: 'fastCoding', depth: 1, lagMs: 1235 },
+      { rung: 'halfRate', depth: 3, lagMs: 2000 },
+      { rung: 'full', depth: 0 },
+    ]);
+    expect(runner.state.rung).toBe('full');
+    expect(world.lines.filter(({ text }) => text.includes('the whole picture')).map(({ level }) => level)).toEqual([
+      ...['warn', 'warn', 'warn', 'warn'],
+    ]);
+  });
+
   test.each([
     [109, 'the token has expired'],
     [110, 'the token is for another channel'],

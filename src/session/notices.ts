@@ -1,5 +1,6 @@
 /** What a task tells its customer about each event (contract §3.4). Pure: state before, event, state after. */
 import type { PageReload } from '../contract/line/facts.ts';
+import { RUNG_NAMES } from '../contract/line/rungs.ts';
 import { toEntries } from '../contract/rest/file-list.ts';
 import { toPageFiles } from '../contract/rest/page-state.ts';
 import type { NoticeDraft } from '../contract/webhook/notice.ts';
@@ -68,6 +69,8 @@ function happened(task: Task, before: TaskState, event: TaskEvent, after: TaskSt
     case 'holdChanged':
       // The contract has no such notice for web mode, and the call that puts a web page on hold is the contract's own.
       return isPage(task) ? [] : [holdChanged(event)];
+    case 'rungChanged':
+      return before.rung === after.rung ? [] : [degradationChanged(event)];
     case 'outputFailed':
       return [error(own(task), MAJOR, ERROR_CODES.notWritten, event.message)];
     case 'pageReloaded':
@@ -133,6 +136,12 @@ function streamState({ uid, kind, receiving, atMs }: Extract<TaskEvent, { type: 
 
 function holdChanged({ onhold, atMs }: Extract<TaskEvent, { type: 'holdChanged' }>): NoticeDraft {
   return { eventType: 1001, details: { msgName: 'aircheck_hold_changed', onhold, utcMs: Math.floor(atMs) } };
+}
+
+function degradationChanged({ rung, lagMs, atMs }: Extract<TaskEvent, { type: 'rungChanged' }>): NoticeDraft {
+  const utcMs = Math.floor(atMs);
+  const details = { depth: RUNG_NAMES.indexOf(rung), rung, lagMs: Math.round(lagMs), utcMs };
+  return { eventType: 1002, details: { msgName: 'aircheck_degradation_changed', ...details } };
 }
 
 function sliceStart(event: Extract<TaskEvent, { type: 'sliceStarted' }>): NoticeDraft {

@@ -8,6 +8,7 @@ import type { CompleteCommand } from '../contract/line/complete.ts';
 import type { Fact } from '../contract/line/facts.ts';
 import type { PageAddress } from '../contract/line/plan.ts';
 import type { QualityReport } from '../contract/line/quality-report.ts';
+import type { RungName } from '../contract/line/rungs.ts';
 import type { StorageConfig } from '../contract/line/storage.ts';
 import type { UploadingStatus } from '../contract/rest/stop.ts';
 import type { Notice } from '../contract/webhook/notice.ts';
@@ -241,6 +242,8 @@ export type TaskPorts = {
   pushes: PushPort;
   /** Networks that images may be fetched from besides the public internet, as EndpointGuard takes them. */
   imageNetworks: readonly string[];
+  /** How much may be taken from the picture where the machine is too slow. */
+  lowestRung: RungName;
   recorders: RecorderPort;
   uploads: UploadPort;
   spool: SpoolPort;

@@ -221,6 +221,7 @@ export class RecorderRuns {
         ...(document.pushes && { pushes: { targets: document.pushes, networks: [...ports.pushes.networks] } }),
         changes: toCommands(changes, zeroMonoUs),
         ...(before.mode === 'mix' && { imageNetworks: [...ports.imageNetworks] }),
+        ...(before.mode !== 'individual' && { lowestRung: ports.lowestRung }),
         zeroUtcMs,
         zeroMonoUs,
       },
@@ -296,6 +297,14 @@ export class RecorderRuns {
       case 'sliceStarted': {
         const { generation: _its, ...event } = fact;
         onEvent(event);
+        return;
+      }
+      case 'rungChanged': {
+        const { rung, lagMs, atMs } = fact;
+        const text =
+          rung === 'full' ? 'the whole picture is recorded' : 'the machine is too slow for the whole picture';
+        ports.log.warn({ sid, rung, lagMs }, text);
+        onEvent({ type: 'rungChanged', rung, lagMs, atMs });
         return;
       }
       case 'outputFailed':

@@ -5,6 +5,7 @@
 import type { EndReason, PageReload } from '../contract/line/facts.ts';
 import type { PageAddress, Plan } from '../contract/line/plan.ts';
 import type { PushStatus, PushTarget } from '../contract/line/push.ts';
+import type { RungName } from '../contract/line/rungs.ts';
 import type { StorageConfig } from '../contract/line/storage.ts';
 import type { Warning } from '../contract/lint/warning.ts';
 import type { ListedFile, ListedRecording, TrackType } from '../contract/rest/file-list.ts';
@@ -60,6 +61,8 @@ export type TaskState = {
   uploadedTo: UploadingStatus | undefined;
   /** The status of each push as it was told last; of those that are over only the latest few. */
   pushes: KnownPush[];
+  /** What was last told of what is taken from the picture. */
+  rung: RungName;
   /** How many notices the task has sent; the number of the next one. */
   sequence: number;
   /** Counts the states, so that an older one that reaches the database late does not replace a newer one. */
@@ -116,6 +119,8 @@ export type TaskEvent =
     }
   /** A call put the recording on hold, or ended the hold. */
   | { type: 'holdChanged'; onhold: boolean; atMs: number }
+  /** The machine is too slow for the whole picture, or no longer: so much is taken from it. */
+  | { type: 'rungChanged'; rung: RungName; lagMs: number; atMs: number }
   /** One of the recording's outputs lacks something that could not be written; the others go on. */
   | { type: 'outputFailed'; message: string }
   /** A web page was loaded again. */
@@ -198,6 +203,7 @@ export function newTaskState(): TaskState {
     progress: 0,
     uploadedTo: undefined,
     pushes: [],
+    rung: 'full',
     sequence: 0,
     revision: 0,
   };

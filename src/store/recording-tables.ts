@@ -6,6 +6,7 @@ import { changeSchema } from '../contract/line/commands.ts';
 import { pageSchema, planSchema } from '../contract/line/plan.ts';
 import { PUSH_STATUSES, pushTargetSchema } from '../contract/line/push.ts';
 import { type QualityReport, qualityReportSchema } from '../contract/line/quality-report.ts';
+import { rungSchema } from '../contract/line/rungs.ts';
 import { storageConfigSchema } from '../contract/line/storage.ts';
 import { WARNING_CODES } from '../contract/lint/warning.ts';
 import { TRACK_TYPES } from '../contract/rest/file-list.ts';
@@ -57,6 +58,7 @@ const stateSchema = z
     progress: z.number().default(0),
     uploadedTo: z.enum(['uploaded', 'backuped', 'unknown']).optional(),
     pushes: z.array(z.object({ id: z.string(), address: z.string(), status: z.enum(PUSH_STATUSES) })).default([]),
+    rung: rungSchema.default('full'),
     sequence: z.number().default(0),
     revision: z.number().default(0),
   })

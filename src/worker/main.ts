@@ -113,7 +113,8 @@ export function runRecorder(
       const pong = { type: 'pong', n, rssBytes: process.memoryUsage.rss(), cpuUs: cpu.user + cpu.system } as const;
       // Answered while the recording starts too: that may take long on a busy machine, and the process does not hang.
       const programs = run?.programs?.();
-      emit({ ...pong, lagUs: run?.lagUs() ?? 0, ...(programs && { programs }) });
+      const rung = run?.rung?.();
+      emit({ ...pong, lagUs: run?.lagUs() ?? 0, ...(rung && { rung }), ...(programs && { programs }) });
     };
     const machine = () => {
       const { user, system } = process.cpuUsage();

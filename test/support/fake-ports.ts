@@ -270,6 +270,7 @@ export class FakeWorld {
       store: this.store,
       clock: this.clock,
       bootId: 'boot',
+      lowestRung: 'oneASecond',
       syncStopTimeoutMs: 20_000,
       log: { debug: line('debug'), info: line('info'), warn: line('warn'), error: line('error') },
       channel: {

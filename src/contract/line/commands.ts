@@ -8,6 +8,7 @@ import { overlaysSchema } from './overlays.ts';
 import { pageLimitsSchema } from './page-limits.ts';
 import { backgroundsSchema, layoutSchema, pageSchema, planSchema, subscriptionSchema } from './plan.ts';
 import { pushTargetSchema } from './push.ts';
+import { rungSchema } from './rungs.ts';
 import { stereoSchema } from './stereo.ts';
 
 /** Monotonic time of the host that the recorder runs on. */
@@ -131,6 +132,8 @@ const startCommandSchema = z.object({
   changes: z.array(changeCommandSchema),
   /** Networks that images may be fetched from besides the public internet, as EndpointGuard takes them. */
   imageNetworks: z.array(z.string()).optional(),
+  /** How much may be taken from the picture where the machine is too slow; all there is when absent. */
+  lowestRung: rungSchema.optional(),
   /** The recording's zero, as wall time (Unix milliseconds) and as the host's monotonic time (microseconds). */
   zeroUtcMs: z.number(),
   zeroMonoUs: hostUs,

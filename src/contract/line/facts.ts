@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import { PUSH_STATUSES } from './push.ts';
 import { qualityReportSchema } from './quality-report.ts';
+import { rungSchema } from './rungs.ts';
 
 const kind = z.enum(['audio', 'video']);
 const trackEvent = z.object({ kind, startUtcMs: z.number() });
@@ -146,6 +147,11 @@ export const factSchema = z.discriminatedUnion('type', [
   /** Something was lost or slowed, in words, with how often it happened since the last such fact. */
   z.object({ type: z.literal('degraded'), ...told, what: z.string(), count: z.int().min(1) }),
   /**
+   * The machine is too slow for the whole picture, or no longer: the picture is made on another rung (ADR 0023). A run
+   * after the first tells the rung that it begins on. `lagMs` is how late the recording was.
+   */
+  z.object({ type: z.literal('rungChanged'), ...told, rung: rungSchema, lagMs: z.number() }),
+  /**
    * For the first time something of an output (the slices, the MP4, a user's files) could not be written; the others go
    * on.
    */
@@ -161,6 +167,8 @@ export const factSchema = z.discriminatedUnion('type', [
     cpuUs: z.number(),
     /** How far encoding lags behind its due time, microseconds. */
     lagUs: z.number(),
+    /** What is taken from the picture; absent where none is encoded. */
+    rung: rungSchema.optional(),
     /**
      * Only for a web page: what its browser, screen and sound take, in the same units; absent until it was measured.
      */

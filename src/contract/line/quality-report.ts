@@ -4,6 +4,7 @@
  * docs/guide/quality-report.md tells more.
  */
 import { z } from 'zod';
+import { rungSchema } from './rungs.ts';
 
 const at = () =>
   z.number().meta({ description: 'Milliseconds from the zero of the recording; below zero: before it.' });
@@ -153,6 +154,23 @@ const pushReportSchema = z.object({
 });
 export type PushReport = z.infer<typeof pushReportSchema>;
 
+const overloadReportSchema = z.object({
+  rung: rungSchema.meta({ description: 'The rung of the ladder that the recording is on, or ended on.' }),
+  steps: z
+    .array(
+      z.object({
+        atMs: at(),
+        rung: rungSchema,
+        lagMs: z.number().meta({ description: 'How late encoding was then.' }),
+      }),
+    )
+    .meta({ description: 'Each change, and the rung that a run began with where that is not the whole picture.' }),
+  moreSteps: more(),
+  degradedMs: ms('All the time in which something was taken from the picture.'),
+  leftOutFrames: count('Frames that were not made.'),
+});
+export type OverloadReport = z.infer<typeof overloadReportSchema>;
+
 const spanSchema = z.object({ fromMs: at(), durationMs: z.number().min(0) });
 const pageReportSchema = z.object({
   pictureLatenessMs: z.number().nullable().meta({
@@ -221,6 +239,9 @@ export const qualityReportSchema = z.object({
   moreParticipants: more(),
   pushes: z.array(pushReportSchema).optional().meta({ description: 'Of a web page: where it was pushed to.' }),
   page: pageReportSchema.optional().meta({ description: 'Of a web page.' }),
+  overload: overloadReportSchema.optional().meta({
+    description: 'What was taken from the picture because the machine was too slow; absent where nothing was.',
+  }),
   degraded: z.array(z.object({ atMs: at(), what: z.string(), count: z.int().min(1) })),
   moreDegraded: more(),
   machine: z

@@ -173,6 +173,19 @@ const health: ZodOpenApiOperationObject = {
   },
 };
 
+const metrics: ZodOpenApiOperationObject = {
+  operationId: 'metrics',
+  tags: ['Server'],
+  summary: 'Read the metrics of running recorders, of apps that the customer may use',
+  responses: {
+    200: {
+      description: 'In the text format of Prometheus, version 0.0.4.',
+      content: { 'text/plain': { schema: z.string() } },
+    },
+    ...errors(['unauthorized', 'credentials-invalid']),
+  },
+};
+
 /** RFC 9457. */
 const whipProblem = (description: string): ZodOpenApiResponseObject => ({
   description,
@@ -285,6 +298,7 @@ export const ownPaths: ZodOpenApiPathsObject = {
   '/v1/apps/{appid}/aircheck/backlog': { servers, get: backlog },
   '/v1/apps/{appid}/aircheck/backlog/{sid}/retry': { servers, post: retryBacklog },
   '/healthz': { servers, get: health },
+  '/metrics': { servers, get: metrics },
   '/whip/{appid}/{cname}': { servers, post: publish },
   '/whip/sessions/{sessionId}': { servers, patch: trickle, delete: unpublish },
 };

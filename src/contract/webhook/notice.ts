@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { PUSH_STATUSES } from '../line/push.ts';
+import { rungSchema } from '../line/rungs.ts';
 
 const fileEntrySchema = z.object({
   fileName: z.string(),
@@ -173,6 +174,20 @@ export const NOTICE_TYPES = {
     serviceType: 1,
     about: 'A call put the recording of a channel on hold, or has it go on. Beyond the contract.',
     details: z.object({ msgName: z.literal('aircheck_hold_changed'), onhold: z.boolean(), utcMs: z.int() }),
+  },
+  1002: {
+    serviceType: 1,
+    about:
+      'The machine is too slow for the whole picture, and takes something from it; or it takes less again. Sound is whole. Beyond the contract.',
+    details: z.object({
+      msgName: z.literal('aircheck_degradation_changed'),
+      rung: rungSchema,
+      /** How many rungs below the whole picture: 0 is all of it. */
+      depth: z.int().min(0),
+      /** How late the recording was, milliseconds. */
+      lagMs: z.int().min(0),
+      utcMs: z.int(),
+    }),
   },
 } as const;
 

@@ -6,6 +6,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { StartCommand } from '../../contract/line/commands.ts';
 import type { MixPlan, WebPlan } from '../../contract/line/plan.ts';
+import type { RungName } from '../../contract/line/rungs.ts';
 import { type FileUs, type RecordingUs, rescale, US } from '../../kernel/time.ts';
 import { withoutFailover } from '../../media/failover-names.ts';
 import { SOUND_RATE } from '../../media/frame.ts';
@@ -42,6 +43,8 @@ export type EarlierRuns = {
   /** As in the newest checkpoint; 0 when there is none. */
   heldUs: number;
   heldAtUs: RecordingUs | undefined;
+  /** What was taken from the picture, in the newest checkpoint. */
+  rung: RungName | undefined;
   /** What could not be read, in words. */
   problems: string[];
 };
@@ -82,6 +85,7 @@ export async function readEarlierRuns(start: StartCommand, plan: CompositePlan):
     moment: checkpoint?.moment,
     heldUs: checkpoint?.heldUs ?? 0,
     heldAtUs: checkpoint?.heldAtUs,
+    rung: checkpoint?.rung,
   };
 }
 

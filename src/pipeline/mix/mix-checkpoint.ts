@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { activeSpeakerStateSchema } from '../../contract/line/active-speaker-state.ts';
 import { channelStateSchema } from '../../contract/line/channel-state.ts';
+import { rungSchema } from '../../contract/line/rungs.ts';
 import { soundMixerStateSchema } from '../../contract/line/sound-mixer-state.ts';
 
 /** A moment of the recording: the next frame and the next sample, counted from where its files begin. */
@@ -20,6 +21,8 @@ export const mixCheckpointSchema = z.object({
    */
   heldUs: z.number().optional(),
   heldAtUs: z.number().optional(),
+  /** What is taken from the picture; absent in a recording without one, and of the version before. */
+  rung: rungSchema.optional().catch(undefined),
   /** All that is needed to go on from a moment; absent before there is one. */
   moment: z
     .object({

@@ -11,6 +11,7 @@ import type { EncodedSample } from '../../media/sample.ts';
 import type { SpooledFile } from '../../media/segment.ts';
 import { AAC_BLOCK, AudioEncoder } from '../../stages/codec/audio-encoder.ts';
 import { VideoEncoder } from '../../stages/codec/video-encoder.ts';
+import type { Effort } from '../../stages/codec/x264.ts';
 import { Mp4Files } from '../../stages/mux/mp4/mp4-files.ts';
 import type { Flushed } from '../../stages/mux/slices.ts';
 import { TsSlices } from '../../stages/mux/ts/ts-slices.ts';
@@ -47,6 +48,8 @@ export type MixOutputOptions = {
    * Where this run goes on after an earlier run: the first frame and the first sample, counted from the files' zero.
    */
   from?: { frame: number; sample: number; sliceIndex: number; continues: boolean; heldUs?: number } | undefined;
+  /** How much work goes into a picture, until `setEffort` says otherwise; left out: as much as usual. */
+  effort?: Effort | undefined;
   /** Threads of the video encoder; when left out, as many as keep up with the clock. */
   threads?: number | undefined;
   /** A slice was begun at `startUtcMs`, Unix milliseconds. */
@@ -67,6 +70,8 @@ export class MixOutput {
   /** Undefined while the recording is on hold. */
   #video: VideoEncoder | undefined;
   #audio: AudioEncoder | undefined;
+  #effort: Effort | undefined;
+  #awaitsPicture = true;
   readonly #writers: (TsSlices | Mp4Files)[] = [];
   readonly #journal: Journal;
   readonly #slices: TsSlices | undefined;
@@ -80,6 +85,7 @@ export class MixOutput {
     this.#journal = journal;
     this.#onLost = options.onLost;
     this.#live = options.live;
+    this.#effort = options.effort;
     this.#openEncoders(options.from?.sample);
     this.#notes = new FileNotes({
       journal,
@@ -127,6 +133,17 @@ export class MixOutput {
     return this.#slices?.flushed;
   }
 
+  /** No picture was written yet, or none since the last hold: the next one begins a file, and may not be left out. */
+  get awaitsPicture(): boolean {
+    return this.#awaitsPicture;
+  }
+
+  /** So much work goes into pictures from now on. */
+  setEffort(effort: Effort): void {
+    this.#effort = effort;
+    this.#video?.setEffort(effort);
+  }
+
   /** Notes a file that was made beside the streams, before any file of the streams. */
   keep(file: SpooledFile): Promise<void> {
     return this.#notes.add(file);
@@ -137,7 +154,9 @@ export class MixOutput {
    * call.
    */
   async writePicture(canvas: Picture, frame: number): Promise<void> {
-    if (this.#video) await this.#write(await this.#video.encode(canvas, frame));
+    if (!this.#video) return;
+    this.#awaitsPicture = false;
+    await this.#write(await this.#video.encode(canvas, frame));
   }
 
   /**
@@ -196,9 +215,9 @@ export class MixOutput {
 
   #openEncoders(firstSample: number | undefined): void {
     const { video, audio, threads } = this.#options;
-    this.#video =
-      video &&
-      new VideoEncoder({ ...video, ...(threads && { threads }), keyIntervalFrames: video.fps * KEY_INTERVAL_S });
+    const chosen = { ...(threads && { threads }), ...(this.#effort && { effort: this.#effort }) };
+    this.#video = video && new VideoEncoder({ ...video, ...chosen, keyIntervalFrames: video.fps * KEY_INTERVAL_S });
+    this.#awaitsPicture = true;
     this.#audio = audio && new AudioEncoder({ ...audio, firstSample });
   }
 

@@ -5,11 +5,13 @@
 import type { ChangeCommand, StartCommand } from '../../contract/line/commands.ts';
 import type { EndReason } from '../../contract/line/facts.ts';
 import type { MixPlan } from '../../contract/line/plan.ts';
+import type { RungName } from '../../contract/line/rungs.ts';
 import type { Clock, Timer } from '../../kernel/clock.ts';
 import { type HostUs, type RecordingUs, toHost, toRecording, US } from '../../kernel/time.ts';
 import { SOUND_RATE } from '../../media/frame.ts';
 import { writeCheckpoint } from '../checkpoint/checkpoint-file.ts';
 import { HoldLine, usOfBlocks } from '../hold-line.ts';
+import { Degradation } from '../overload/degradation.ts';
 import type { Ending, LineContext, Recording } from '../recording.ts';
 import { Timeline } from '../timeline.ts';
 import { FeedSession } from '../tracks/feed-session.ts';
@@ -20,7 +22,6 @@ import type { MixCheckpoint, MixMoment } from './mix-checkpoint.ts';
 import { AUDIO_BLOCK, MixOutput, type MixOutputOptions, PRIMING_SAMPLES } from './mix-output.ts';
 import { MixSound } from './mix-sound.ts';
 import { Moments } from './moments.ts';
-import { Pace } from './pace.ts';
 import { Participants } from './participants.ts';
 import { PictureClock } from './picture-clock.ts';
 import { Scene } from './scene.ts';
@@ -33,6 +34,8 @@ const BURST_US = 200_000;
  * Holds this far back, in blocks of sound, are only counted: further than anything that is composed and not written.
  */
 const FORGET_BLOCKS = 1000;
+/** Pictures are made up to a burst late, and up to a second where media that was waited for has come. */
+const LAG_LIMITS = { lateLagUs: 1_000_000, inTimeLagUs: 500_000 };
 /** A recording without a picture moves on in steps of this many frames a second. */
 const SOUND_ONLY_FPS = 25;
 
@@ -60,7 +63,10 @@ export class MixRecording implements Recording {
   #firstMediaUs: RecordingUs | undefined;
   /** Up to where the recording has been made, or was passed over. */
   #reachedUs: RecordingUs = 0;
-  readonly #pace = new Pace();
+  /** What is taken from the picture where the machine is too slow; absent when the recording has none. */
+  readonly #degradation: Degradation | undefined;
+  /** The newest frame, when it was left out: files end with it all the same. */
+  #leftOut: { frame: number; atUs: RecordingUs } | undefined;
   /** What earlier runs left; undefined when nothing was recorded yet. */
   readonly #earlier: EarlierRuns | undefined;
   /**
@@ -131,6 +137,7 @@ export class MixRecording implements Recording {
       participants: this.#participants,
       stepUs: STEP_MS * 1000,
     });
+    this.#degradation = plan.video && this.#degradationOf(plan.video.fps);
     this.#moments = new Moments({
       clock: this.#clock,
       spoolDir: start.spoolDir,
@@ -144,6 +151,17 @@ export class MixRecording implements Recording {
     for (const problem of earlier?.problems ?? [])
       context.emit({ type: 'degraded', what: `of an earlier run: ${problem}`, count: 1 });
     for (const command of start.changes) this.change(command);
+  }
+
+  #degradationOf(fps: number): Degradation {
+    const { generation, lowestRung } = this.#start;
+    const { report, clock, emit } = this.#context;
+    return new Degradation({
+      ...{ limits: LAG_LIMITS, fps, lowest: lowestRung, clock, emit, report: report.overload },
+      from: generation > 1 ? (this.#earlier?.rung ?? 'full') : undefined,
+      nowUs: () => toRecording(clock.monoUs(), this.#start.zeroMonoUs),
+      onEffort: (effort) => this.#output?.setEffort(effort),
+    });
   }
 
   stop(atMonoUs: HostUs, reason: EndReason): void {
@@ -184,6 +202,10 @@ export class MixRecording implements Recording {
   lagUs(): number {
     const lateUs = this.#pictureClock ? Math.max(0, this.#horizon.atUs - this.#reachedUs) : 0;
     return this.#session.lagUs + lateUs;
+  }
+
+  rung(): RungName | undefined {
+    return this.#degradation?.rung;
   }
 
   async #advance(): Promise<void> {
@@ -280,9 +302,10 @@ export class MixRecording implements Recording {
     const { spoolDir, zeroUtcMs, generation } = this.#start;
     const trackType = video && audio ? 'audio_and_video' : video ? 'video' : 'audio';
     const begun = this.#begun;
-    await writeCheckpoint(spoolDir, { version: 1, mode: 'mix', originUs, begun, moment } satisfies MixCheckpoint);
+    const rung = this.rung();
+    await writeCheckpoint(spoolDir, { version: 1, mode: 'mix', originUs, begun, rung, moment } satisfies MixCheckpoint);
     this.#output = await MixOutput.open({
-      ...{ video, audio, mp4Limit, baseName, spoolDir, from },
+      ...{ video, audio, mp4Limit, baseName, spoolDir, from, effort: this.#degradation?.effort },
       // A run after the first would begin its MP4 in the middle; after the end it is made from the slices instead.
       files: { ...files, mp4: files.mp4 && generation === 1 },
       zeroUtcMs: zeroUtcMs + originUs / 1000,
@@ -299,15 +322,14 @@ export class MixRecording implements Recording {
   /** Makes all frames and sound that are due. */
   async #record(clock: PictureClock): Promise<void> {
     if (!this.#horizon.ended && this.#horizon.atUs - this.#reachedUs < BURST_US) return;
-    let leftOut = 0;
     for (;;) {
+      this.#degradation?.observe(this.lagUs());
       await this.#passHolds(clock);
       const atUs = clock.dueUs;
       if (atUs >= this.#horizon.atUs) break;
       this.#sound.hear(atUs);
-      if (this.#horizon.ended || !this.#pace.leavesOut(clock.frame, this.lagUs(), this.#clock.monoUs()))
-        await this.#recordPicture(clock, atUs);
-      else leftOut++;
+      if (this.#leavesOut(clock.frame)) this.#leftOut = { frame: clock.frame, atUs };
+      else await this.#recordPicture(clock.frame, atUs);
       await this.#recordSound(atUs);
       clock.advance();
       this.#reachedUs = Math.min(clock.dueUs, atUs + Math.round(US / clock.fps));
@@ -315,8 +337,10 @@ export class MixRecording implements Recording {
     }
     this.#scene?.forget(this.#reachedUs);
     this.#sound.forget(this.#reachedUs);
-    const what = 'encoding is too slow for this machine; frames were left out';
-    if (leftOut > 0) this.#context.emit({ type: 'degraded', what, count: leftOut });
+  }
+
+  #leavesOut(frame: number): boolean {
+    return this.#output?.awaitsPicture === false && this.#degradation?.leavesOut(frame) === true;
   }
 
   /** Passes over what is on hold before the next frame, up to where the recording may be made. */
@@ -324,6 +348,7 @@ export class MixRecording implements Recording {
     const toUs = Math.min(clock.dueUs, this.#horizon.atUs);
     for (const hold of this.#holds?.between(this.#reachedUs, toUs) ?? []) {
       const passedUs = Math.min(hold.untilUs, toUs);
+      if (!this.#onhold) await this.#recordLastPicture();
       this.#participants.passOver(passedUs);
       await this.#recordSound(passedUs);
       if (!this.#onhold) await this.#output?.hold(clock.frame);
@@ -337,18 +362,24 @@ export class MixRecording implements Recording {
     }
   }
 
-  async #recordPicture(clock: PictureClock, atUs: RecordingUs): Promise<void> {
+  /** The picture reaches as far as the sound, also where its last frame was left out. */
+  async #recordLastPicture(): Promise<void> {
+    if (this.#leftOut) await this.#recordPicture(this.#leftOut.frame, this.#leftOut.atUs);
+  }
+
+  async #recordPicture(frame: number, atUs: RecordingUs): Promise<void> {
+    this.#leftOut = undefined;
     const scene = this.#scene;
     if (!scene || !this.#output) return;
     // A picture belongs to the nearest frame; shown at the first frame after it, all pictures would be half a frame
     // late.
-    const halfFrameUs = 500_000 / clock.fps;
+    const halfFrameUs = 500_000 / this.#fps;
     const spoke = this.#sound.spoke;
     const placed = (uids: string[]) => scene.placed(atUs, uids, spoke);
     const hides = scene.hidesWithoutVideo(atUs);
     const seen = this.#participants.picturesAt(atUs, atUs + halfFrameUs, placed, hides);
-    if (clock.frame < this.#begun.frame) return;
-    await this.#output.writePicture(await scene.draw(atUs, seen, spoke), clock.frame);
+    if (frame < this.#begun.frame) return;
+    await this.#output.writePicture(await scene.draw(atUs, seen, spoke), frame);
   }
 
   async #recordSound(untilUs: RecordingUs): Promise<void> {
@@ -366,7 +397,7 @@ export class MixRecording implements Recording {
     });
     this.#holds?.forget(block - FORGET_BLOCKS);
     const flushed = this.#output?.flushed;
-    if (flushed) this.#moments.write(flushed, { originUs, begun: this.#begun });
+    if (flushed) this.#moments.write(flushed, { originUs, begun: this.#begun, rung: this.rung() });
   }
 
   async #finish(ending: Ended): Promise<void> {
@@ -375,7 +406,10 @@ export class MixRecording implements Recording {
     if (this.#output) {
       // With a picture: up to the last whole block before the end. Without one: up to the block that holds the end.
       const lastUs = this.#plan.video ? this.#reachedUs : ending.endUs + usOfBlocks(1);
-      if (!this.#onhold) await this.#recordSound(lastUs);
+      if (!this.#onhold) {
+        await this.#recordLastPicture();
+        await this.#recordSound(lastUs);
+      }
       await this.#output.finish();
     }
     this.#losses.flush();

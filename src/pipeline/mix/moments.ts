@@ -58,9 +58,9 @@ export class Moments {
   /**
    * Writes the newest moment that counts, if it is time for a checkpoint again.
    * @param flushed up to where the files are written
-   * @param begun where this run's files begin
+   * @param begun where this run's files begin, and what is taken from its picture now
    */
-  write(flushed: Flushed, begun: Pick<MixCheckpoint, 'originUs' | 'begun'>): void {
+  write(flushed: Flushed, begun: Pick<MixCheckpoint, 'originUs' | 'begun' | 'rung'>): void {
     const { clock, spoolDir, fps, onSafe, onDegraded } = this.#o;
     const nowUs = clock.monoUs();
     if (this.#writing || nowUs - this.#writtenUs < CHECKPOINT_US) return;

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { OverloadController, TRIAL_US, UP_AFTER_US } from './overload-controller.ts';
 
 const S = 1_000_000;
-const LIMITS = { lateUs: 1 * S, inTimeUs: 0.5 * S };
+const LIMITS = { lateLagUs: 1 * S, inTimeLagUs: 0.5 * S };
 const LOWEST = 6;
 const STEP_S = 0.05;
 

@@ -9,9 +9,9 @@ import { type HostUs, US } from '../../kernel/time.ts';
 /** When a recording counts as late, and when as in time. Between the two nothing changes. */
 export type LagLimits = {
   /** From so much lag on, microseconds. */
-  lateUs: number;
+  lateLagUs: number;
   /** Up to so much, microseconds. */
-  inTimeUs: number;
+  inTimeLagUs: number;
 };
 
 /** Late for so long, without getting less late, a recording goes down one rung. */
@@ -55,12 +55,12 @@ export class OverloadController {
   /** Takes how late the recording is at `nowUs`, microseconds, often. Returns whether the rung is another one now. */
   observe(lagUs: number, nowUs: HostUs): boolean {
     this.#endTrial(nowUs);
-    if (lagUs <= this.#limits.inTimeUs) this.#outOfTimeFromUs = undefined;
+    if (lagUs <= this.#limits.inTimeLagUs) this.#outOfTimeFromUs = undefined;
     else {
       this.#outOfTimeFromUs ??= nowUs;
       if (nowUs - this.#outOfTimeFromUs >= JUMP_US) this.#inTimeFromUs = undefined;
     }
-    if (lagUs >= this.#limits.lateUs) return this.#observeLate(lagUs, nowUs);
+    if (lagUs >= this.#limits.lateLagUs) return this.#observeLate(lagUs, nowUs);
     this.#late = undefined;
     return this.#outOfTimeFromUs === undefined && this.#observeInTime(nowUs);
   }

@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { type QualityReport, qualityReportSchema } from '../../contract/line/quality-report.ts';
 import { readNotes, writeNotes } from '../checkpoint/checkpoint-file.ts';
 import { MOST_SPANS } from './kept.ts';
+import { joinOverloads } from './overload-watch.ts';
 import { joinPages } from './page-report.ts';
 import { MOST_PUSHES } from './quality-collector.ts';
 
@@ -31,6 +32,7 @@ export function goOnFrom(earlier: QualityReport, report: QualityReport): Quality
     return after ? joinParticipant(before, after, lostMs) : joinParticipant(before, { ...before, ...NOTHING }, lostMs);
   });
   const { machine } = report;
+  const overload = joinOverloads(earlier.overload, report.overload);
   const pushes = [
     ...(earlier.pushes ?? []).map((push) => ({ ...push, endedMs: push.endedMs ?? lostMs })),
     ...(report.pushes ?? []),
@@ -43,6 +45,7 @@ export function goOnFrom(earlier: QualityReport, report: QualityReport): Quality
     moreParticipants: Math.max(earlier.moreParticipants, report.moreParticipants),
     ...(pushes.length > 0 && { pushes }),
     ...(report.page && earlier.page && { page: joinPages(earlier.page, report.page) }),
+    ...(overload && { overload }),
     ...limited('degraded', 'moreDegraded', [...earlier.degraded, ...report.degraded], {
       most: 2 * MOST_SPANS,
       more: earlier.moreDegraded + report.moreDegraded,

@@ -8,6 +8,7 @@ import type { RecordingUs } from '../../kernel/time.ts';
 import type { Track } from '../../media/track.ts';
 import { HoldWatch } from './hold-watch.ts';
 import { Kept, MOST_SPANS, toMs } from './kept.ts';
+import { OverloadWatch } from './overload-watch.ts';
 import { PageReport } from './page-report.ts';
 import { ParticipantReport } from './participant-report.ts';
 import { TrackReport } from './track-report.ts';
@@ -30,6 +31,8 @@ export type MachineFacts = { cpuUs: number; peakRssBytes: number };
 export type Measurement = { atUs: RecordingUs; lagUs: number; machine: MachineFacts | undefined };
 
 export class QualityCollector {
+  /** Takes down what is taken from the picture. */
+  readonly overload = new OverloadWatch();
   readonly #o: QualityCollectorOptions;
   readonly #participants = new Map<string, ParticipantReport>();
   readonly #others = new Set<string>();
@@ -117,6 +120,7 @@ export class QualityCollector {
     const { sid, mode, zeroUtcMs, run } = this.#o;
     const filesFromMs = this.#runFilesFromUs === undefined ? null : toMs(this.#runFilesFromUs);
     const { machine } = measurement;
+    const overload = this.overload.report(untilUs);
     return {
       version: 1,
       sid,
@@ -135,6 +139,7 @@ export class QualityCollector {
       moreParticipants: this.#others.size,
       ...(this.#pushes.size > 0 && { pushes: [...this.#pushes.values()] }),
       ...(this.#page && { page: this.#page.report(untilUs) }),
+      ...(overload && { overload }),
       degraded: this.#degraded.items.map(({ atUs, what, count }) => ({ atMs: toMs(atUs), what, count })),
       moreDegraded: this.#degraded.more,
       machine: machine

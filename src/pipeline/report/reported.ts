@@ -66,6 +66,7 @@ export async function reported(
     stop: (atMonoUs, reason) => recording.stop(atMonoUs, reason),
     change: (command) => recording.change(command),
     lagUs: () => recording.lagUs(),
+    rung: () => recording.rung?.(),
     programs: () => recording.programs?.(),
   };
 }

@@ -6,6 +6,7 @@ import { avOffsets } from '../../../test/support/judge/offsets.ts';
 import { judgePlaylist } from '../../../test/support/judge/playlist.ts';
 import { readMedia } from '../../../test/support/judge/read-media.ts';
 import { beepsIn, listen } from '../../../test/support/judge/sound.ts';
+import { ManualClock } from '../../../test/support/manual-clock.ts';
 import type { StartCommand } from '../../contract/line/commands.ts';
 import type { WebPlan } from '../../contract/line/plan.ts';
 import { newSid } from '../../kernel/ids.ts';
@@ -70,7 +71,8 @@ class ScriptedPage {
     } as unknown as StartCommand;
     const report = new QualityCollector({ sid: this.#plan.sid, mode: 'web', zeroUtcMs: ZERO_UTC_MS });
     const emit = (happening: Happening) => void this.happenings.push(happening);
-    const files = new WebFiles({ start, plan: this.#plan, report, page: report.onPage(FPS), emit });
+    const clock = new ManualClock();
+    const files = new WebFiles({ start, plan: this.#plan, report, page: report.onPage(FPS), clock, emit });
     const pool = new PicturePool();
     const holds = [...this.#holds];
     const changeHolds = (untilS: number) => {

@@ -4,7 +4,9 @@
  */
 import type { StartCommand } from '../../contract/line/commands.ts';
 import type { WebPlan } from '../../contract/line/plan.ts';
-import { type FileUs, type HostUs, type RecordingUs, US } from '../../kernel/time.ts';
+import type { RungName } from '../../contract/line/rungs.ts';
+import type { Clock } from '../../kernel/clock.ts';
+import { type FileUs, type HostUs, type RecordingUs, toRecording, US } from '../../kernel/time.ts';
 import { SOUND_RATE, type Sound } from '../../media/frame.ts';
 import type { NativePicture } from '../../stages/codec/picture-pool.ts';
 import { withFades } from '../../stages/compose/edges.ts';
@@ -15,6 +17,7 @@ import { HoldLine, usOfBlocks } from '../hold-line.ts';
 import type { EarlierRuns } from '../mix/earlier-runs.ts';
 import type { MixCheckpoint } from '../mix/mix-checkpoint.ts';
 import { AUDIO_BLOCK, type LiveOutput, MixOutput } from '../mix/mix-output.ts';
+import { Degradation } from '../overload/degradation.ts';
 import type { Happening } from '../recording.ts';
 import type { PageReport } from '../report/page-report.ts';
 import type { QualityCollector } from '../report/quality-collector.ts';
@@ -30,11 +33,14 @@ export type WebFilesOptions = {
   plan: WebPlan;
   report: QualityCollector;
   page: PageReport;
+  clock: Clock;
   emit(happening: Happening): void;
   live?: LiveOutput | undefined;
 };
 
 const VOICE = 'page';
+/** Pictures wait for no more than a second, so half of one is late already. */
+const LAG_LIMITS = { lateLagUs: 500_000, inTimeLagUs: 200_000 };
 /** How long after its moment sound may still arrive. */
 const SOUND_DELAY_US = 400_000;
 /**
@@ -62,6 +68,10 @@ export class WebFiles {
   readonly #holdsAhead: Timeline<boolean>;
   #earlier: EarlierRuns | undefined;
   #begun: Begun | undefined;
+  /** What is taken from the picture where the machine is too slow. */
+  #degradation: Degradation | undefined;
+  /** A picture was left out that differed from the one before it. */
+  #changeLeftOut = false;
   /** The output has been put on hold. */
   #onhold = false;
   /** A hold is over, and no picture was written since. */
@@ -84,10 +94,21 @@ export class WebFiles {
   /** What is recorded from `nowUs` on belongs in the files. */
   async begin(nowUs: RecordingUs, earlier: EarlierRuns | undefined): Promise<void> {
     this.#earlier = earlier;
+    this.#degradation = this.#degradationOf(earlier);
     this.#mixer.seek(Math.round((nowUs * SOUND_RATE) / US));
     // Files begin with a picture; but during a hold none may come for long, and what earlier runs left must be kept
     // anyway.
     if (earlier && earlier.mended.length > 0 && this.#holdsAhead.at(nowUs)) await this.#open(nowUs);
+  }
+
+  /** What is taken from the picture now. */
+  get rung(): RungName | undefined {
+    return this.#degradation?.rung;
+  }
+
+  /** Takes for how long the oldest picture that waits has done so, microseconds. */
+  observeLag(lagUs: number): void {
+    this.#degradation?.observe(lagUs);
   }
 
   /** Puts the recording on hold from `fromUs` on, or ends the hold. Returns from when that really takes effect. */
@@ -138,8 +159,13 @@ export class WebFiles {
     // The last picture before a hold is shown to its end, and the first one after the hold from there on.
     const frame = this.#goesOn ? next : taken;
     this.#goesOn = false;
-    this.#o.page.onPicture(frame, atUs, changed);
     this.#pictureUs = atUs;
+    if (!begun.output.awaitsPicture && this.#degradation?.leavesOut(frame)) {
+      this.#changeLeftOut ||= changed;
+      return;
+    }
+    this.#o.page.onPicture(frame, atUs, changed || this.#changeLeftOut);
+    this.#changeLeftOut = false;
     await begun.output.writePicture(picture, frame);
   }
 
@@ -188,6 +214,16 @@ export class WebFiles {
     this.#begun?.output.close();
   }
 
+  #degradationOf(earlier: EarlierRuns | undefined): Degradation {
+    const { start, plan, report, clock, emit } = this.#o;
+    return new Degradation({
+      ...{ limits: LAG_LIMITS, fps: plan.video.fps, lowest: start.lowestRung, clock, emit, report: report.overload },
+      from: start.generation > 1 ? (earlier?.rung ?? 'full') : undefined,
+      nowUs: () => toRecording(clock.monoUs(), start.zeroMonoUs),
+      onEffort: (effort) => this.#begun?.output.setEffort(effort),
+    });
+  }
+
   /** The block of sound that comes next. */
   #soundBlock(holds: HoldLine): number {
     return (this.#soundAt - holds.originSample) / AUDIO_BLOCK;
@@ -228,9 +264,9 @@ export class WebFiles {
     this.#soundAt = holds.originSample + block * AUDIO_BLOCK;
     this.#skipTo(this.#soundAt);
     const heldUs = usOfBlocks(holds.heldBefore(block));
-    await writeCheckpoint(spoolDir, notesOf({ originUs, holds, first }, block));
+    await writeCheckpoint(spoolDir, notesOf({ originUs, holds, first }, block, this.rung));
     const output = await MixOutput.open({
-      ...{ video, audio, mp4Limit, baseName, spoolDir },
+      ...{ video, audio, mp4Limit, baseName, spoolDir, effort: this.#degradation?.effort },
       from: earlier && { frame, sample, sliceIndex: earlier.sliceIndex, continues: first.continues, heldUs },
       // A run after the first would begin its MP4 in the middle; after the end it is made from the slices instead.
       files: { ...files, mp4: files.mp4 && generation === 1 },
@@ -283,7 +319,7 @@ export class WebFiles {
     const atUs = begun.holds.timeOf(block);
     if (atUs - this.#checkpointUs < CHECKPOINT_US) return;
     this.#checkpointUs = atUs;
-    await writeCheckpoint(this.#o.start.spoolDir, notesOf(begun, block));
+    await writeCheckpoint(this.#o.start.spoolDir, notesOf(begun, block, this.rung));
   }
 }
 
@@ -296,7 +332,8 @@ function sampleOf(holds: HoldLine, block: number): number {
 function notesOf(
   { originUs, holds, first }: Pick<Begun, 'originUs' | 'holds' | 'first'>,
   block: number,
+  rung: RungName | undefined,
 ): MixCheckpoint {
   const held = { heldUs: usOfBlocks(holds.heldBefore(block)), heldAtUs: holds.timeOf(block) };
-  return { version: 1, mode: 'web', originUs, begun: first, ...held };
+  return { version: 1, mode: 'web', originUs, begun: first, rung, ...held };
 }

@@ -5,6 +5,7 @@
 import type { ChangeCommand, StartCommand } from '../../contract/line/commands.ts';
 import type { EndReason } from '../../contract/line/facts.ts';
 import type { PageAddress, WebPlan } from '../../contract/line/plan.ts';
+import type { RungName } from '../../contract/line/rungs.ts';
 import type { Clock, Timer } from '../../kernel/clock.ts';
 import { messageOf } from '../../kernel/fault.ts';
 import { type HostUs, type RecordingUs, toRecording } from '../../kernel/time.ts';
@@ -77,7 +78,7 @@ export class WebRecording implements Recording {
     this.#pushes = new PushLine({ start, context, onhold: held?.onhold ?? plan.onhold });
     this.#report = context.report.onPage(plan.video.fps);
     this.#files = new WebFiles({
-      ...{ start, plan, report: context.report, page: this.#report, live: this.#pushes },
+      ...{ start, plan, report: context.report, page: this.#report, clock: this.#clock, live: this.#pushes },
       emit: (happening) => context.emit(happening),
     });
     this.#address = start.source;
@@ -110,6 +111,10 @@ export class WebRecording implements Recording {
   lagUs(): number {
     const [oldest] = this.#waiting;
     return oldest ? Math.max(0, this.#nowUs - oldest.atUs) : 0;
+  }
+
+  rung(): RungName | undefined {
+    return this.#files.rung;
   }
 
   programs(): PageUse | undefined {
@@ -226,6 +231,7 @@ export class WebRecording implements Recording {
     const ending = this.#ending;
     const dueUs = this.#files.soundDueUs(nowUs);
     const untilUs = Math.min(dueUs, ending?.endUs ?? dueUs);
+    this.#files.observeLag(this.lagUs());
     do await this.#recordPictures();
     while (this.#capturing && !this.#finished && (await this.#files.recordSound(untilUs)));
     const isOver = ending && (!this.#beginning || (this.#capturing && dueUs >= ending.endUs));
@@ -233,7 +239,11 @@ export class WebRecording implements Recording {
   }
 
   async #recordPictures(): Promise<void> {
-    for (let next = this.#takePicture(); next; next = this.#takePicture()) {
+    // Those that come meanwhile wait for another turn: sound has its own between, however slow the encoder is.
+    for (let left = this.#waiting.length; left > 0; left--) {
+      this.#files.observeLag(this.lagUs());
+      const next = this.#takePicture();
+      if (!next) return;
       try {
         await this.#files.addPicture(next);
       } finally {
