@@ -4,7 +4,7 @@
  *
  *   npm run bench -- start-latency ramp-up reception stop av-offset cpu memory individual many-recordings snapshots
  *                    api pages remix stores takeover crowd cost-model fork-stall at-rest starts-against
- *                    cpu-against encoder            only these
+ *                    cpu-against encoder rungs      only these
  *   npm run bench -- at-rest --json FILE              writes its figures to a file
  *   npm run bench -- at-rest --compare FILE           says what is worse by more than a tenth, and exits 1 then
  */
@@ -27,6 +27,7 @@ import { measureReception } from './reception/reception.ts';
 import { measureAvOffset, measureStop } from './recording.ts';
 import { measureRemix } from './remix.ts';
 import { readResults, worseThan, writeResults } from './results.ts';
+import { measureRungs } from './rungs.ts';
 import { measureSnapshots } from './snapshots.ts';
 import { measureStartLatency } from './start-latency.ts';
 import { measureStores } from './stores/stores.ts';
@@ -55,6 +56,7 @@ const MEASURES: Record<string, () => Promise<Figure[]>> = {
   'starts-against': measureStartsAgainst,
   'cpu-against': measureCpuAgainst,
   encoder: measureEncoder,
+  rungs: measureRungs,
 };
 
 const { positionals: names, values: options } = parseArgs({

@@ -9,6 +9,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { RungName } from '../src/contract/line/rungs.ts';
 import { median } from '../test/support/judge/offsets.ts';
 import { withCheckout } from './earlier.ts';
 import { atLeast, atMost, type Figure } from './measure.ts';
@@ -21,7 +22,7 @@ const GOP_FRAMES = 90;
 const BEFORE = process.env['BENCH_BEFORE'] ?? 'e9eac24';
 
 /** Four users of 640×360 as sources of FFmpeg's libavfilter. Noise is what a camera leaves. */
-const CANVASES: Record<string, readonly [string, string, string, string]> = {
+export const CANVASES: Record<string, readonly [string, string, string, string]> = {
   'test patterns': [
     'testsrc2=s=640x360:r=30',
     'testsrc=s=640x360:r=30',
@@ -97,7 +98,7 @@ function noise(strength: number): string {
 }
 
 /** Writes I420 pictures of all four, two by two, as they come out of the VP8 that browsers send. */
-function makeCanvases(sources: readonly string[], dir: string): string {
+export function makeCanvases(sources: readonly string[], dir: string): string {
   const seconds = ['-t', String(SECONDS)];
   const vp8 = ['-pix_fmt', 'yuv420p', '-c:v', 'libvpx', '-deadline', 'realtime', '-cpu-used', '8'];
   const rate = ['-b:v', `${SOURCE.bitrateKbps}k`, '-lag-in-frames', '0', '-g', '300'];
@@ -117,10 +118,10 @@ function makeCanvases(sources: readonly string[], dir: string): string {
 const QUIET = ['-hide_banner', '-nostdin', '-nostats', '-y'];
 const RAW = ['-f', 'rawvideo', '-s', `${CANVAS.width}x${CANVAS.height}`, '-r', String(CANVAS.fps), '-i'];
 
-/** Returns cores: CPU seconds per second of media. */
-function encodeWith(checkout: string, raw: string, path: string): number {
+/** Returns cores: CPU seconds per second of media. @param rung of the ladder; left out: the whole picture */
+export function encodeWith(checkout: string, raw: string, path: string, rung?: RungName): number {
   const script = join(import.meta.dirname, 'encode-canvases.ts');
-  const { stdout } = run(process.execPath, [script, checkout, raw, path, String(GOP_FRAMES)]);
+  const { stdout } = run(process.execPath, [script, checkout, raw, path, String(GOP_FRAMES), ...(rung ? [rung] : [])]);
   return Number(stdout) / SECONDS;
 }
 
