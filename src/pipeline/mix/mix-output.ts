@@ -119,7 +119,7 @@ export class MixOutput {
     }
     if (files.mp4) {
       const onLost = options.onLost && ((what: string) => this.#loseMp4(mp4, what));
-      const mp4: Mp4Files = new Mp4Files({ ...streams, limit: mp4Limit, onLost });
+      const mp4: Mp4Files = new Mp4Files({ ...streams, limit: mp4Limit, endsSoon: true, onLost });
       this.#writers.push(mp4);
     }
   }

@@ -58,7 +58,7 @@ async function record(seconds: number, pictureBytes: number, limit: FileLimit) {
     video: { ...SIZE, fps: FPS, extradata: picture.extradata },
     audio: { sampleRate: 48_000, channels: 2 as const, extradata: sound.extradata },
   };
-  const files = new Mp4Files({ dir, baseName: 'x', zeroUtcMs: 0, limit, ...streams, onFile: () => {} });
+  const files = new Mp4Files({ dir, baseName: 'x', zeroUtcMs: 0, limit, endsSoon: true, ...streams, onFile: () => {} });
   const sent = { video: 0, audio: 0 };
   for (const sample of samplesOf(seconds, pictureBytes)) {
     files.write(sample);

@@ -14,11 +14,11 @@ const SAMPLE_BYTES = 4;
 const STRETCH_BYTES = 4 + 12;
 /** Bytes of the index before any sample is described. */
 const HEAD_BYTES = 64_000;
-/** Longer than any recording. */
+/** A file with a limit beyond this one ends where its input ends, so no room is left for its index. */
 const MAX_S = 86_400;
 /** Room that is left over stays in the file when it is at most this share of it; else the media is moved. */
 const MAX_ROOM_SHARE = 0.02;
-const MOVE_BYTES = 4 << 20;
+const MOVE_BYTES = 1 << 20;
 
 /**
  * How many bytes to leave for the index of a file that ends at `limit`; 0 when its length or a rate is unknown. Every
@@ -26,9 +26,9 @@ const MOVE_BYTES = 4 << 20;
  */
 export function indexRoom({ video, audio }: Streams, limit: FileLimit): number {
   const fps = video ? video.fps : 1;
-  if (fps === undefined || !Number.isFinite(limit.durationMs)) return 0;
+  if (fps === undefined || limit.durationMs > MAX_S * 1000) return 0;
   const perS = fps * (SAMPLE_BYTES + 2 * STRETCH_BYTES) + (audio ? SOUNDS_PER_S * SAMPLE_BYTES : 0);
-  return HEAD_BYTES + Math.ceil(perS * Math.min(MAX_S, limit.durationMs / 1000));
+  return HEAD_BYTES + Math.ceil((perS * limit.durationMs) / 1000);
 }
 
 type Box = { type: string; at: number; bytes: number };
@@ -104,13 +104,19 @@ function freeBox(bytes: number): Buffer {
   return head;
 }
 
-/** Moves bytes `[from, to)` of the file by `by` bytes. */
+/**
+ * Moves bytes `[from, to)` of the file by `by` bytes. Where the target lies wholly before the source, it is moved from
+ * its end, and the file is cut bit by bit: the room before it takes no space on disk until something is written there,
+ * and a full disk has none.
+ */
 async function moveBytes(file: FileHandle, from: number, to: number, by: number): Promise<void> {
-  const forward = by < 0;
+  const shrinks = by < 0 && to + by <= from;
+  const forward = by < 0 && !shrinks;
   for (let done = 0; done < to - from; ) {
     const bytes = Math.min(MOVE_BYTES, to - from - done);
     const at = forward ? from + done : to - done - bytes;
     await write(file, at + by, [await readBytes(file, { at, bytes })]);
+    if (shrinks) await file.truncate(at);
     done += bytes;
   }
 }

@@ -25,6 +25,11 @@ export type Mp4FilesOptions = Streams & {
   zeroUtcMs: number;
   /** A file ends, and the next begins, at the first key frame beyond either limit. */
   limit: FileLimit;
+  /**
+   * Leaves room for the index where a file begins, so that it ends soon: while a recording waits for it. The room may
+   * take some megabytes of the disk when it ends.
+   */
+  endsSoon?: boolean | undefined;
   /** Index of the first file; 0 when left out. */
   firstIndex?: number | undefined;
   /**
@@ -158,10 +163,11 @@ export class Mp4Files {
   }
 
   #beginFile(startUs: StreamUs): void {
-    const { dir, baseName, limit } = this.#options;
+    const { dir, baseName, limit, endsSoon } = this.#options;
     const name = mp4Name(baseName, this.#index);
+    const room = endsSoon ? indexRoom(this.#options, limit) : 0;
     const begun = { startUs, heldUs: this.#heldUs, startUtcMs: this.#utcMs(startUs) };
-    this.#file = new OpenMp4(join(dir, name), begun, this.#options, indexRoom(this.#options, limit));
+    this.#file = new OpenMp4(join(dir, name), begun, this.#options, room);
     for (const sound of this.#lastSounds)
       if (sound.ptsUs + sound.durationUs > startUs - sound.durationUs) this.#file.write(sound);
   }
