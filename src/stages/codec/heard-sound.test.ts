@@ -14,6 +14,8 @@ afterEach(() => {
   expect(liveFrames()).toBe(0);
 });
 
+/** How far a decoder of Opus runs behind, samples: 6.5 ms. */
+const LEAD = 312;
 const packets = encodeOpus(sweep(48_000, 100), { application: 'audio', bitrate: 64_000, frameMs: 20, channels: 1 });
 
 /**
@@ -45,7 +47,8 @@ test.each([
     expect(concealedUs).toBe(us);
     // Block joins block, from the first to the last.
     for (const [n, [start]] of blocks.entries()) if (n > 0) expect(start).toBe(blocks[n - 1]![1]);
-    expect(blocks.at(-1)![1] - blocks[0]![0]).toBe(20 * 960);
+    expect(blocks[0]![0]).toBe(0);
+    expect(blocks.at(-1)![1]).toBe(20 * 960 - LEAD);
   }
 });
 
@@ -68,6 +71,15 @@ test('more than that stays silent', () => {
   const { blocks, concealedUs } = hear([7, 8, 9, 10]);
   expect(concealedUs).toBe(0);
   expect(blocks.length).toBe(16);
+});
+
+test.each([
+  ['at its beginning', 0, []],
+  ['after a pause', 12, [7, 8, 9, 10, 11]],
+])('a wave has no silence of the decoder before it, %s', (_, first, lost) => {
+  const { blocks } = hear(lost);
+  // Whoever fades it in begins where the wave does.
+  expect(blocks.find(([start]) => start >= first * 960)![0]).toBe(first * 960);
 });
 
 test('a pause of the sender is no loss', () => {

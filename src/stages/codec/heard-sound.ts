@@ -4,7 +4,7 @@
  */
 import { type RecordingUs, US } from '../../kernel/time.ts';
 import { SOUND_RATE, type Sound } from '../../media/frame.ts';
-import { AudioDecoder, type AudioDecoderOptions } from './audio-decoder.ts';
+import { AudioDecoder, type AudioDecoderOptions, type DecodedSound } from './audio-decoder.ts';
 import { OpusRedundancy, type Recovered } from './opus-redundancy.ts';
 
 /** A gap up to this long is concealed; a longer echo of the past would be noticed. */
@@ -94,8 +94,10 @@ export class HeardSound {
     if (first && recovered) blend(recovered.next, first.sound);
     else if (first && !madeUp && (concealedUs > 0 || this.#madeUp)) fadeIn(first.sound);
     this.#madeUp = madeUp;
-    for (const { sound, ptsUs } of decoded) use(samplesAt(ptsUs), sound);
     if (!first || !last) return undefined;
+    const beginsAnew = this.#endUs === undefined || (gapUs > JITTER_US && concealedUs === 0 && !recovered);
+    if (beginsAnew && codec === 'opus') leaveOutLead(first, delayUs);
+    for (const { sound, ptsUs } of decoded) use(samplesAt(ptsUs), sound);
     const endUs = last.ptsUs + (last.sound.samples * US) / SOUND_RATE;
     this.#endUs = endUs + delayUs;
     return { startUs: first.ptsUs, endUs, concealedUs, madeUp };
@@ -123,6 +125,17 @@ function blend(from: Sound, to: Sound): void {
       const share = 0.5 - 0.5 * Math.cos((Math.PI * (i + 1)) / (length + 1));
       samples[i] = samples[i]! * share + from.channels[channel]![i]! * (1 - share);
     }
+}
+
+/**
+ * Cuts off what a decoder hands out before the sound of a first packet: as long as its delay, it is silence or an echo
+ * of what was heard before a pause. A fade-in must begin where the sound itself begins, or it ends before it.
+ */
+function leaveOutLead(decoded: DecodedSound, delayUs: number): void {
+  const { channels, samples } = decoded.sound;
+  const lead = Math.min(samples, Math.round((delayUs * SOUND_RATE) / US));
+  decoded.sound = { channels: channels.map((each) => each.subarray(lead)), samples: samples - lead };
+  decoded.ptsUs += (lead * US) / SOUND_RATE;
 }
 
 /** Sound after a concealed gap begins in the middle of a wave, and the concealment has faded out. */
