@@ -35,7 +35,7 @@ export function inFile(holds: readonly HeldSpan[], atS: number): number {
 }
 
 /** The recording's moment that lies at `fileS` of a file. */
-function inRecording(holds: readonly HeldSpan[], fileS: number): number {
+export function inRecording(holds: readonly HeldSpan[], fileS: number): number {
   let atS = fileS;
   for (const [fromS, toS] of holds) if (atS >= fromS - 1e-6) atS += toS - fromS;
   return atS;
