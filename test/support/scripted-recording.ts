@@ -82,6 +82,7 @@ export type ScriptedChange = { atS: number } & (
  * @param upAtS when the recorder's process is up; what came before waits in the feed
  * @param changes in order
  * @param prepare takes the spool's folder before anything is written to it
+ * @param earlierDirs what earlier runs left
  */
 export async function record(
   dir: string,
@@ -91,6 +92,7 @@ export async function record(
   upAtS = 0,
   changes: readonly ScriptedChange[] = [],
   prepare: (spoolDir: string) => void = () => {},
+  earlierDirs: readonly string[] = [],
 ): Promise<Made> {
   const clock = new ManualClock();
   clock.advance(60_000);
@@ -101,10 +103,10 @@ export async function record(
   const start: StartCommand = {
     type: 'start',
     plan,
-    generation: 1,
+    generation: earlierDirs.length + 1,
     source: { kind: 'feed', path: feed.path },
     spoolDir,
-    earlierDirs: [],
+    earlierDirs: [...earlierDirs],
     changes: [],
     imageNetworks: ['loopback'],
     // The clock may outrun the machine that the test is on, which is no overload.
