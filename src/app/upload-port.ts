@@ -135,8 +135,8 @@ function toSessionEvents(event: StageEvent): UploadEvent[] {
       const { file, key, attempts, place } = event;
       const events: UploadEvent[] = [];
       const { startUtcMs } = file;
-      if (file.type === 'mp4') events.push({ type: 'mp4Stored', key, startUtcMs, owner: file.owner });
-      if (file.type === 'speakers') events.push({ type: 'mp4Stored', key, startUtcMs, trackType: 'audio' });
+      if (file.type === 'mp4') events.push({ type: 'wholeFileStored', key, startUtcMs, owner: file.owner });
+      if (file.type === 'speakers') events.push({ type: 'wholeFileStored', key, startUtcMs, trackType: 'audio' });
       // With no attempt the file was stored by an earlier server, which told of it.
       if (file.type === 'snapshot' && attempts > 0) events.push({ type: 'snapshotStored', key, startUtcMs });
       if (place === 'backup') events.push({ type: 'fileBackedUp' });

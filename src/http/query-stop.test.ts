@@ -68,7 +68,7 @@ describe('query', () => {
       serverResponse: { status: 2, fileListMode: 'json', fileList: [], sliceStartTime: 0 },
     });
     upload.tell({ type: 'playlistStored', key: 'dir1/a.m3u8', startUtcMs: 1_562_724_971_626 });
-    upload.tell({ type: 'mp4Stored', key: 'dir1/a_0.mp4', startUtcMs: 1_562_724_972_000 });
+    upload.tell({ type: 'wholeFileStored', key: 'dir1/a_0.mp4', startUtcMs: 1_562_724_972_000 });
     await settle();
     const entry = { trackType: 'audio', uid: '0', mixedAllUser: true, isPlayable: true };
     expect((await call('GET', path('query'), 'null')).body['serverResponse']).toEqual({

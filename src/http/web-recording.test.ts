@@ -110,7 +110,7 @@ describe('query and stop', () => {
     recorder.tell({ type: 'joined' });
     world.spool(recorder, SLICE);
     upload.tell({ type: 'playlistStored', key: 'dir1/a.m3u8', startUtcMs: 1_562_724_971_626.8 });
-    upload.tell({ type: 'mp4Stored', key: 'dir1/a_0.mp4', startUtcMs: 1_562_724_971_626.8 });
+    upload.tell({ type: 'wholeFileStored', key: 'dir1/a_0.mp4', startUtcMs: 1_562_724_971_626.8 });
     await settle();
     const files = ['dir1/a.m3u8', 'dir1/a_0.mp4'].map((filename) => ({ filename, sliceStartTime: 1_562_724_971 }));
     expect(await query()).toEqual({ status: 200, state: [service(false, 'inProgress', files)] });

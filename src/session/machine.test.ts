@@ -193,7 +193,7 @@ const anyEvent: fc.Arbitrary<TaskEvent> = fc.oneof(
   fc.constant<TaskEvent>({ type: 'recorderReady' }),
   fc.constant<TaskEvent>({ type: 'recorderJoined', atMs: 0 }),
   fc.constant<TaskEvent>({ type: 'playlistStored', file }),
-  fc.nat(3).map((n): TaskEvent => ({ type: 'mp4Stored', file: { key: `${n}.mp4`, startUtcMs: n } })),
+  fc.nat(3).map((n): TaskEvent => ({ type: 'wholeFileStored', file: { key: `${n}.mp4`, startUtcMs: n } })),
   fc.boolean().map((wait): TaskEvent => ({ type: 'stopRequested', request: 0, wait })),
   fc.nat(20).map((request): TaskEvent => ({ type: 'stopTimedOut', request })),
   fc.constant<TaskEvent>({ type: 'shutdownRequested' }),

@@ -57,7 +57,7 @@ export function transition(state: TaskState, event: TaskEvent): Transition {
       return { state: raise({ ...state, playlists: withFile(state.playlists, event.file) }, 5), effects: [] };
     case 'snapshotStored':
       return state.phase === 'ended' ? same : { state: raise({ ...state, snapshot: true }, 5), effects: [] };
-    case 'mp4Stored':
+    case 'wholeFileStored':
       return state.phase === 'ended'
         ? same
         : { state: { ...state, mp4s: withFile(state.mp4s, event.file) }, effects: [] };

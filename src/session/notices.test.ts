@@ -41,7 +41,7 @@ describe('what is told', () => {
   ] as const)('a recording whose files are %s: %s', async (where, told, outcome) => {
     const { runner, recorder, upload } = await running();
     world.spool(recorder, mp4);
-    upload.tell({ type: 'mp4Stored', key: 'dir/a_0.mp4', startUtcMs: 1 });
+    upload.tell({ type: 'wholeFileStored', key: 'dir/a_0.mp4', startUtcMs: 1 });
     if (where === 'backuped') upload.tell({ type: 'fileBackedUp' });
     const stopping = runner.stop(true);
     await settle();
@@ -66,7 +66,7 @@ describe('what is told', () => {
     upload.stored = { addedBytes: 300, storedBytes: 100 };
     await settle();
     world.clock.advance(60_000);
-    upload.tell({ type: 'mp4Stored', key: 'dir/a_0.mp4', startUtcMs: 1500.7 });
+    upload.tell({ type: 'wholeFileStored', key: 'dir/a_0.mp4', startUtcMs: 1500.7 });
     void runner.stop(true);
     await settle();
     recorder.tell({ type: 'streamStateChanged', uid: '5', kind: 'audio', receiving: false });

@@ -169,7 +169,7 @@ export type RecorderPort = {
 
 export type UploadEvent =
   /** An MP4, or the file of all speakers, which has a `trackType` of its own: sound, whatever else is recorded. */
-  | { type: 'mp4Stored'; key: string; startUtcMs: number; owner?: FileOwner | undefined; trackType?: 'audio' }
+  | { type: 'wholeFileStored'; key: string; startUtcMs: number; owner?: FileOwner | undefined; trackType?: 'audio' }
   | { type: 'snapshotStored'; key: string; startUtcMs: number }
   | { type: 'fileResent' }
   | { type: 'fileBackedUp' }

@@ -113,7 +113,7 @@ describe('a run that is lost', () => {
     world.spool(second, mp4('rest.mp4'));
     second.tell({ type: 'ended', reason: 'stopped', recorded: true, message: '' });
     await settle();
-    world.uploads[0]!.tell({ type: 'mp4Stored', key: 'rest.mp4', startUtcMs: 1 });
+    world.uploads[0]!.tell({ type: 'wholeFileStored', key: 'rest.mp4', startUtcMs: 1 });
     world.uploads[0]!.letFinish();
     expect(await stopped).toBe('stored');
     expect(world.uploads[0]?.dirs.get('rest.mp4')).toBe(`/spool/${runner.task.sid}/2`);

@@ -45,6 +45,7 @@ export type TaskState = {
   waitingStop: number | undefined;
   /** Playlists and MPDs. */
   playlists: ListedFile[];
+  /** And the file of all speakers. */
   mp4s: ListedFile[];
   /** Whether a snapshot lies in the store. */
   snapshot: boolean;
@@ -137,7 +138,8 @@ export type TaskEvent =
   | { type: 'storeRefused'; message: string; forGood: boolean }
   /** The first or a newer version of a playlist or MPD is in the store. */
   | { type: 'playlistStored'; file: ListedFile }
-  | { type: 'mp4Stored'; file: ListedFile }
+  /** An MP4 or the file of all speakers is in the store. */
+  | { type: 'wholeFileStored'; file: ListedFile }
   | { type: 'snapshotStored'; file: ListedFile }
   /** `request` numbers the call, so that each is answered once. */
   | { type: 'stopRequested'; request: number; wait: boolean }

@@ -160,7 +160,7 @@ describe('sliceStartTime', () => {
     const owned = mode === 'individual' ? { owner } : {};
     const upload = world.uploads.at(-1);
     upload?.tell({ type: 'playlistStored', key: 'dir1/a.m3u8', startUtcMs: START_MS, ...owned });
-    upload?.tell({ type: 'mp4Stored', key: 'dir1/a_0.mp4', startUtcMs: START_MS + 0.4, ...owned });
+    upload?.tell({ type: 'wholeFileStored', key: 'dir1/a_0.mp4', startUtcMs: START_MS + 0.4, ...owned });
     await settle();
     const fileList = [
       { ...members, fileName: 'dir1/a.m3u8', sliceStartTime: start },
@@ -175,7 +175,7 @@ describe('sliceStartTime', () => {
     buildApi();
     const { path } = await begin('individual', { ...GROUP, ...HLS, aircheck: { speakers: true } });
     const file = { key: 'dir1/a_speakers.mka', startUtcMs: START_MS, trackType: 'audio' } as const;
-    world.uploads.at(-1)?.tell({ type: 'mp4Stored', ...file });
+    world.uploads.at(-1)?.tell({ type: 'wholeFileStored', ...file });
     await settle();
     const entry = { ...ofAll, trackType: 'audio', fileName: file.key, sliceStartTime: 1_562_724_971 };
     expect(await stopped(path)).toMatchObject({ fileListMode: 'json', fileList: [entry] });

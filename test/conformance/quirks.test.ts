@@ -74,7 +74,7 @@ async function recordedWithFiles(changes: object = MP4): Promise<Started> {
   const handle = await started(changes);
   world.spool(handle.recorder, slice);
   handle.upload.tell({ type: 'playlistStored', key: 'dir1/a.m3u8', startUtcMs: START_UTC_MS });
-  handle.upload.tell({ type: 'mp4Stored', key: 'dir1/a_0.mp4', startUtcMs: START_UTC_MS + 400 });
+  handle.upload.tell({ type: 'wholeFileStored', key: 'dir1/a_0.mp4', startUtcMs: START_UTC_MS + 400 });
   await settle();
   return handle;
 }

@@ -191,7 +191,7 @@ describe('query', () => {
     await settle();
     expect(await status()).toBe(4);
     upload.tell({ type: 'playlistStored', key: 'dir1/a.m3u8', startUtcMs: START_MS });
-    if (changes === MP4_TOO) upload.tell({ type: 'mp4Stored', key: 'dir1/a_0.mp4', startUtcMs: START_MS });
+    if (changes === MP4_TOO) upload.tell({ type: 'wholeFileStored', key: 'dir1/a_0.mp4', startUtcMs: START_MS });
     await settle();
     expect(await status()).toBe(5);
     const stopping = ask(api, { endpoint: 'stop', handle, body: stopBody() });

@@ -9,6 +9,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { manifestSchema } from '../../src/contract/line/manifest.ts';
 import { type Browser, startBrowser } from '../support/browser.ts';
 import { avOffsets } from '../support/judge/offsets.ts';
+import { beepsIn, listen } from '../support/judge/sound.ts';
 import { hear, see } from '../support/judge/user-streams.ts';
 import { GREEN, RED } from '../support/media/participants.ts';
 import { playInBrowser } from '../support/playback.ts';
@@ -63,7 +64,7 @@ describe('individual mode', { timeout: 150_000 }, () => {
         recordingConfig: { ...INDIVIDUAL, streamMode: 'standard' },
         storageConfig: localStorage('alone'),
         recordingFileConfig: { avFileType: ['hls', 'mp4'] },
-        aircheck: { manifest: true },
+        aircheck: { manifest: true, speakers: true },
       },
       'individual',
     );
@@ -80,8 +81,11 @@ describe('individual mode', { timeout: 150_000 }, () => {
     };
     expect(uploadingStatus).toBe('uploaded');
     const base = `${recording.sid}_alone__uid_s_`;
+    const speakers = `${recording.sid}_alone_speakers.mka`;
     const told = fileList.map(({ fileName, trackType, uid, mixedAllUser, isPlayable }) =>
-      [fileName.replace(base, ''), trackType, uid, mixedAllUser, isPlayable].join(' '),
+      [fileName.replace(base, '').replace(speakers, 'speakers.mka'), trackType, uid, mixedAllUser, isPlayable].join(
+        ' ',
+      ),
     );
     expect(told.sort()).toEqual([
       '11__uid_e_audio.m3u8 audio 11 false true',
@@ -92,6 +96,7 @@ describe('individual mode', { timeout: 150_000 }, () => {
       '22__uid_e_av.mpd audio_and_video 22 false true',
       '22__uid_e_av_0.mp4 audio_and_video 22 false true',
       '22__uid_e_video.m3u8 video 22 false false',
+      'speakers.mka audio 0 true true',
     ]);
     const dir = join(server.dataDir, 'recordings', 'alone');
     for (const { fileName } of fileList) expect(existsSync(join(dir, fileName))).toBe(true);
@@ -116,6 +121,16 @@ describe('individual mode', { timeout: 150_000 }, () => {
     );
     expect(manifest.users.map(({ uid }) => uid)).toEqual(['11', '22']);
     expect(manifest.mp4s).toHaveLength(2);
+    // A track of each speaker, from the recording's zero to its end, in step with the same user's own playlist.
+    expect(manifest.speakers).toMatchObject({ name: speakers, startUs: 0, uids: ['11', '22'] });
+    for (const [track, participant] of [RED, GREEN].entries()) {
+      const spoken = beepsIn(listen(join(dir, speakers), { track }), participant).map(({ atS }) => atS);
+      expect(spoken.length).toBeGreaterThan(18);
+      const alone = hear(join(dir, `${base}${track === 0 ? 11 : 22}__uid_e_audio.m3u8`), participant).beeps;
+      const offsets = avOffsets(alone.slice(1, -1), spoken);
+      expect(offsets.missing).toEqual([]);
+      expect(Math.abs(offsets.worstMs)).toBeLessThan(25);
+    }
     browser = await startBrowser();
     for (const name of ['av', 'video', 'audio']) {
       const played = await playInBrowser(browser.context, join(dir, `${base}11__uid_e_${name}.m3u8`), { seekS: 16 });
@@ -135,7 +150,7 @@ describe('individual mode', { timeout: 150_000 }, () => {
       ),
     );
     expect(events.every(({ payload }) => payload.serviceScene === 'rtc_record')).toBe(true);
-    expect(kinds(31)[0]?.payload.details['fileList']).toHaveLength(8);
+    expect(kinds(31)[0]?.payload.details['fileList']).toHaveLength(9);
   });
 
   test('without anything to record is 206 with code 435', async () => {
