@@ -17,7 +17,7 @@ const MOST: Record<Exclude<RungName, 'full'>, number> = {
   fastestCoding: 0.7,
   halfRate: 0.45,
   thirdRate: 0.35,
-  lessDetail: 0.25,
+  lessDetail: 0.3,
   oneASecond: 0.12,
 };
 

@@ -16,14 +16,15 @@ import { recorderOf } from '../support/processes.ts';
 import { Publisher } from '../support/publish/publisher.ts';
 import { localStorage, type TestRecording, TestServer, until } from '../support/test-server.ts';
 
-const CANVAS = { width: 1280, height: 720, fps: 30, bitrate: 2000, mixedVideoLayout: 1 };
+// Small enough for any machine that has its core to itself.
+const CANVAS = { width: 640, height: 360, fps: 30, bitrate: 800, mixedVideoLayout: 1 };
 const CLIENT = {
   recordingConfig: { channelType: 1, maxIdleTime: 30, transcodingConfig: CANVAS },
   recordingFileConfig: { avFileType: ['hls', 'mp4'] },
 };
 /** The core that the recorder shares with the others. */
 const CORE = '0';
-const HOGS = 8;
+const HOGS = 20;
 
 /** So many processes that want all of a core; each ends by itself after a minute. */
 function loadCore(): ChildProcess[] {
@@ -86,8 +87,10 @@ test('a recorder that is starved loses pictures and no sound, says so, and comes
   expect(damaged).toBe(0);
   const rate = (fromS: number, toS: number) =>
     views[0]!.filter(({ atS }) => atS >= fromS && atS < toS).length / (toS - fromS);
-  expect(rate(1, 4)).toBeCloseTo(30, 0);
-  expect(rate(backS + 1, backS + 3)).toBeCloseTo(30, 0);
+  const starved = Array.from({ length: Math.floor(backS) - 5 }, (_, n) => rate(4 + n, 6 + n));
+  expect(rate(1, 4)).toBeGreaterThan(28);
+  expect(Math.min(...starved)).toBeLessThan(16);
+  expect(rate(backS + 1, backS + 3)).toBeGreaterThan(28);
 
   const { overload } = await reportOf(server, recording.sid);
   const told = (await recording.events()).filter(({ eventType }) => eventType === 1002);
