@@ -213,7 +213,7 @@ export const settingsShape = {
   }),
   lowestRung: setting(rungSchema.default('oneASecond'), {
     description:
-      'How much may be taken from the picture of a composite or a web page while the machine is too slow for it, rung by rung as the guide to composites lists them. `full` takes nothing: a recording that stays too late then loses what its channel kept for it no longer, sound too.',
+      'How much may be taken from the picture of a composite or a web page while the machine is too slow for it, rung by rung as the guide to composites lists them. `full` takes nothing: a recording that falls further behind than keepS then loses what it has not read, sound too.',
     allowed: RUNG_NAMES.join(', ').replace(/, (?=\w+$)/, ' or '),
   }),
   qualityReport: setting(z.enum(['local', 'always', 'never']).default('local'), {
