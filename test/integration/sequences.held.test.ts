@@ -84,11 +84,11 @@ function holdsOf(random: Random): HeldSpan[] {
   return spans;
 }
 
-/** Seeds; of the last the recorder is lost on the way. */
+/** Seeds. In 23 a hold begins right where a frame does; in 4 the recorder is lost on the way. */
 test.each([
   [1, []],
   [2, []],
-  [3, []],
+  [23, []],
   [4, [{ atS: 6.3, downS: 0.4 }]],
 ] as [number, Kill[]][])('a recording keeps to the model of its changes: seed %d', async (seed, kills) => {
   const random = seededRandom(seed);

@@ -347,7 +347,9 @@ export class MixRecording implements Recording {
   async #passHolds(clock: PictureClock): Promise<void> {
     const toUs = Math.min(clock.dueUs, this.#horizon.atUs);
     for (const hold of this.#holds?.between(this.#reachedUs, toUs) ?? []) {
-      const passedUs = Math.min(hold.untilUs, toUs);
+      // The frame after it is due at its end, to the whole microsecond.
+      const isOver = hold.untilUs < toUs + 1;
+      const passedUs = isOver ? hold.untilUs : toUs;
       if (!this.#onhold) await this.#recordLastPicture();
       this.#participants.passOver(passedUs);
       await this.#recordSound(passedUs);
@@ -355,7 +357,7 @@ export class MixRecording implements Recording {
       this.#onhold = true;
       this.#participants.forget(passedUs);
       this.#reachedUs = passedUs;
-      if (passedUs < hold.untilUs) return;
+      if (!isOver) return;
       this.#onhold = false;
       const { sample, heldSamples } = this.#sound.place;
       await this.#output?.resume(sample, usOfBlocks(heldSamples / AUDIO_BLOCK));
