@@ -184,7 +184,8 @@ export class MixOutput {
    */
   async resume(sample: number, heldUs: number): Promise<void> {
     for (const writer of this.#writers) writer.resume(heldUs);
-    this.#openEncoders(sample);
+    // A run that goes on from within a hold may find that the files already hold some of what comes after it.
+    this.#openEncoders(Math.max(sample, this.#options.from?.sample ?? sample));
     // The sound before the hold was faded out.
     await this.prime(sample);
   }
