@@ -19,10 +19,11 @@ import { toLayout, toPlan } from '../contract/rest/to-plan.ts';
 import { pushesOf, toPageAddress } from '../contract/rest/to-web-plan.ts';
 import { parseUpdate } from '../contract/rest/update.ts';
 import { parseUpdateLayout } from '../contract/rest/update-layout.ts';
-import { sleep, type Timer, within } from '../kernel/clock.ts';
+import { within } from '../kernel/clock.ts';
 import { type Fault, messageOf } from '../kernel/fault.ts';
 import { newHexId, newResourceId, newSid } from '../kernel/ids.ts';
 import { extensionOf, queryResponse, stopResponse } from './answers.ts';
+import { HeldTasks } from './held-tasks.ts';
 import type { PastTask, Resource, TaskPorts } from './ports.ts';
 import { type ResourcePath, Resources, refuseUnfound } from './resources.ts';
 import { isRunning, kindsOf, newTaskState, type Task, takesOnlySnapshots } from './task.ts';
@@ -68,75 +69,36 @@ export type Started = { reply: StartReply; storeRefusal: string | undefined };
  * an event.
  */
 const STORE_WORD_MS = 1_000;
-/** How often tasks without an owner are looked for, and own tasks that another server has taken. */
-const CLAIM_EVERY_MS = 1_000;
 const SID = /^[0-9a-f]{32}$/;
 
 export class Recordings {
   #options: RecordingsOptions;
-  #runners = new Map<string, TaskRunner>();
   #resources: Resources;
+  #tasks: HeldTasks;
   /** Starts under way, their apps by sid: they count as recordings before there is one. */
   #starting = new Map<string, string>();
   /** Takes starts with one resource one after another, each until its task is stored. */
   #turns = new Turns();
-  #claims: Timer | undefined;
-  #claiming: Promise<void> | undefined;
-  #closing = false;
 
   constructor(options: RecordingsOptions) {
     this.#options = options;
     this.#resources = new Resources(options);
+    this.#tasks = new HeldTasks(options, this.#resources);
   }
 
   /** How many tasks have not ended, uploads included. */
   get size(): number {
-    return this.#runners.size;
+    return this.#tasks.size;
   }
 
-  /**
-   * Goes on with what a server that died left unfinished: now and, where other servers share the database, whenever a
-   * task of this data folder has lost its owner. Rejects when the database cannot be read.
-   */
-  async recover(): Promise<void> {
-    const { store, spool, clock, log } = this.#options;
-    await this.#claim();
-    // After a power cut the database may lack the last seconds (ADR 0013), and so a recording that had just begun.
-    for (const sid of await store.unknownOf(await spool.sids()))
-      log.warn({ sid }, `the database knows no such recording; its files stay in ${spool.pathOf(sid)}`);
-    if (!store.shared) return;
-    this.#claims = clock.every(CLAIM_EVERY_MS, () => {
-      this.#claiming ??= this.#claim()
-        .catch((error) =>
-          log.debug(
-            { error: messageOf(error) },
-            'the database could not be asked for unfinished recordings; it is asked again',
-          ),
-        )
-        .finally(() => {
-          this.#claiming = undefined;
-        });
-    });
-  }
-
-  async #claim(): Promise<void> {
-    const { store, spool, log } = this.#options;
-    for (const sid of await store.lostOf([...this.#runners.values()].map(({ hold }) => hold)))
-      this.#runners.get(sid)?.fence();
-    if (this.#closing) return;
-    const { tasks, unreadable } = await store.claimTasks(await spool.sids());
-    for (const { sid, why } of unreadable)
-      log.error({ sid }, `an unfinished recording cannot be read, and its files stay on the spool: ${why}`);
-    for (const { task, state, hold, resource, runs } of tasks) {
-      this.#resources.keep(resource);
-      const runner = this.#hold(new TaskRunner(task, state, hold, this.#options));
-      void runner.resume(runs);
-    }
+  /** As of HeldTasks. */
+  recover(): Promise<void> {
+    return this.#tasks.recover();
   }
 
   async acquire(appid: string, request: AcquireRequest): Promise<AcquireReply> {
     const { store, clock, channel, resourceLifeMs, maxRecordings, mayRecord } = this.#options;
-    if (this.#closing) throw problem('no-worker-manager');
+    if (this.#tasks.closing) throw problem('no-worker-manager');
     if (!mayRecord(appid)) throw problem('app-inactive');
     if (this.#running(appid) >= maxRecordings) throw problem('too-many-recordings');
     const { cname, uid, scene, resourceExpiredHour, startHash } = request;
@@ -217,7 +179,7 @@ export class Recordings {
         this.#refuseUsed(await this.#resources.of('start', path, { cname, uid }), path.mode);
         throw problem('internal-error');
       }
-      const runner = this.#hold(new TaskRunner(task, state, added, this.#options));
+      const runner = this.#tasks.add(new TaskRunner(task, state, added, this.#options));
       // From now on calls find it without the database.
       this.#resources.keep({ ...resource, sid, startedMs: createdMs });
       return runner;
@@ -251,7 +213,7 @@ export class Recordings {
       if (pages.refusal !== undefined) throw refuse(pages.refusal);
     }
     const { vendor } = request.storageConfig;
-    if (this.#closing) throw refuse('the server is shutting down');
+    if (this.#tasks.closing) throw refuse('the server is shutting down');
     if (this.#running(appid) >= maxRecordings)
       throw problem('too-many-recordings', undefined, { details: { cname, uid } });
 
@@ -280,7 +242,7 @@ export class Recordings {
 
   /** What checking changes of a running recording for doubtful values needs to know of it. */
   about(sid: string): (Begun & { canvas: { width: number; height: number } | undefined }) | undefined {
-    const { plan, storage } = this.#runners.get(sid)?.task.document ?? {};
+    const { plan, storage } = this.#tasks.get(sid)?.task.document ?? {};
     if (!plan) return undefined;
     const { video, audio } = kindsOf(plan);
     const canvas = plan.mode === 'mix' && plan.video && { width: plan.video.width, height: plan.video.height };
@@ -318,24 +280,22 @@ export class Recordings {
     const { store } = this.#options;
     const task = SID.test(sid) ? await this.#within('request-timeout', store.findTask(appid, sid)) : undefined;
     if (!task) throw problem('recording-unknown');
-    return { ...task, quality: this.#runners.get(sid)?.quality ?? task.quality };
+    return { ...task, quality: this.#tasks.get(sid)?.quality ?? task.quality };
   }
 
-  /** The recordings that have not ended, and whether they still record. */
-  list(): { sid: string; appid: string; isRunning: boolean }[] {
-    return [...this.#runners.values()].map(({ task: { sid, appid }, state: { phase } }) => {
-      return { sid, appid, isRunning: phase === 'new' || phase === 'recording' };
-    });
+  /** As of HeldTasks. */
+  list(): ReturnType<HeldTasks['list']> {
+    return this.#tasks.list();
   }
 
   /** Ends a running recording in order, because there is no room for more of it. */
   endForRoom(sid: string, message: string): void {
-    void this.#runners.get(sid)?.dispatch({ type: 'roomRanOut', message });
+    void this.#tasks.get(sid)?.dispatch({ type: 'roomRanOut', message });
   }
 
   /** Tries at once what waits for a recording's store. False when there is no such upload. */
   retryUpload(appid: string, sid: string): boolean {
-    const runner = this.#runners.get(sid);
+    const runner = this.#tasks.get(sid);
     return runner?.task.appid === appid && runner.retryUpload();
   }
 
@@ -386,45 +346,15 @@ export class Recordings {
     }
   }
 
-  /**
-   * Ends all recordings as a stop would, and waits at most `timeoutMs` for their uploads. What is not done by then
-   * stays on the spool for the next server.
-   */
-  async close(timeoutMs: number): Promise<void> {
-    this.#closing = true;
-    this.#claims?.cancel();
-    await this.#claiming;
-    const runners = [...this.#runners.values()];
-    for (const runner of runners) void runner.dispatch({ type: 'shutdownRequested' });
-    const over = new AbortController();
-    await Promise.race([
-      Promise.all(runners.map((runner) => runner.ended)),
-      sleep(this.#options.clock, timeoutMs, over.signal).catch(() => {}),
-    ]);
-    over.abort();
-    for (const runner of this.#runners.values()) {
-      const { sid } = runner.task;
-      this.#options.log.warn({ sid }, 'not all files are uploaded; the next start of the server goes on with them');
-      runner.abandon();
-    }
-  }
-
-  #hold(runner: TaskRunner): TaskRunner {
-    const { sid, resourceId } = runner.task;
-    this.#runners.set(sid, runner);
-    void runner.ended.then(() => {
-      this.#runners.delete(sid);
-      this.#resources.forget(resourceId, sid);
-    });
-    return runner;
+  /** As of HeldTasks. */
+  close(timeoutMs: number): Promise<void> {
+    return this.#tasks.close(timeoutMs);
   }
 
   /** How many recordings of an app have a recorder, or are about to have one. */
   #running(appid: string): number {
-    let count = 0;
-    for (const [sid, each] of this.#starting) if (each === appid && !this.#runners.has(sid)) count++;
-    for (const { task, state } of this.#runners.values()) if (task.appid === appid && isRunning(state)) count++;
-    return count;
+    const starting = [...this.#starting].filter(([sid, each]) => each === appid && !this.#tasks.get(sid));
+    return starting.length + this.#tasks.running(appid);
   }
 
   /** Waits for `work` at most callTimeoutMs. Work that takes longer goes on, and its failure is only logged. */
@@ -439,7 +369,7 @@ export class Recordings {
   /** Throws when the resource has started a recording. */
   #refuseUsed({ sid, cname, uid, resourceId }: Resource, mode: Mode): void {
     if (sid === undefined) return;
-    const runner = this.#runners.get(sid);
+    const runner = this.#tasks.get(sid);
     if (runner && isRunning(runner.state) && runner.state.phase !== 'stopping') {
       refuseOtherMode(runner.task, mode);
       throw problem('already-started', undefined, { details: { cname, uid, resourceId, sid } });
@@ -460,7 +390,7 @@ export class Recordings {
       const other = SID.test(sid) && (await this.#within('request-timeout', this.#options.store.findTask(appid, sid)));
       throw other ? problem('sid-mismatch', undefined, { details: { cname, uid } }) : refuseUnfound({ cname, uid });
     }
-    const runner = this.#runners.get(sid);
+    const runner = this.#tasks.get(sid);
     if (!runner || runner.state.refused || runner.state.phase === 'ended') throw refuseUnfound({ cname, uid });
     refuseOtherMode(runner.task, mode);
     return runner;
