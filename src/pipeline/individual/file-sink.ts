@@ -8,7 +8,8 @@ import type { EncodedSample } from '../../media/sample.ts';
 import type { FileCodecs, FileOwner, Segment, Snapshot } from '../../media/segment.ts';
 import type { MediaKind } from '../../media/track.ts';
 import { fragmentRowName, userBaseName } from '../../stages/mux/names.ts';
-import { type PictureShape, type SliceContainer, Slices } from '../../stages/mux/slices.ts';
+import type { PictureShape, SliceContainer } from '../../stages/mux/slice-container.ts';
+import { Slices } from '../../stages/mux/slices.ts';
 
 /** A stream that was silent for this long has ended; what comes afterwards begins a new slice (contract §4.2). */
 export const INTERRUPTION_US = 15 * US;

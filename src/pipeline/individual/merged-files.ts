@@ -7,7 +7,7 @@ import type { StreamUs } from '../../kernel/time.ts';
 import { SOUND_RATE } from '../../media/frame.ts';
 import type { EncodedSample } from '../../media/sample.ts';
 import { aacConfig } from '../../stages/mux/bitstream.ts';
-import type { PictureShape } from '../../stages/mux/slices.ts';
+import type { PictureShape } from '../../stages/mux/slice-container.ts';
 import { TsContainer } from '../../stages/mux/ts/ts-slices.ts';
 import { INTERRUPTION_US, type SliceRuns } from './file-sink.ts';
 import { MIN_STEP_US, type PassedPicture } from './passed-video.ts';

@@ -8,7 +8,7 @@ import { type RecordingUs, US } from '../../kernel/time.ts';
 import type { Orientation } from '../../media/frame.ts';
 import type { EncodedSample } from '../../media/sample.ts';
 import type { VideoCodec } from '../../media/track.ts';
-import type { PictureShape, SliceContainer } from '../../stages/mux/slices.ts';
+import type { PictureShape, SliceContainer } from '../../stages/mux/slice-container.ts';
 import { TsContainer } from '../../stages/mux/ts/ts-slices.ts';
 import { WebmContainer } from '../../stages/mux/webm/webm-container.ts';
 import { pictureSizeOf } from '../../stages/rtp/picture-size.ts';

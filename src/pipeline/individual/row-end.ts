@@ -11,7 +11,7 @@ import type { FileCodecs, RotateEvent } from '../../media/segment.ts';
 import type { MediaKind, VideoCodec } from '../../media/track.ts';
 import { Fmp4Container } from '../../stages/mux/mp4/fmp4-container.ts';
 import { probeSlice, readSamples } from '../../stages/mux/read-slices.ts';
-import type { PictureShape, SliceContainer } from '../../stages/mux/slices.ts';
+import type { PictureShape, SliceContainer } from '../../stages/mux/slice-container.ts';
 import type { Streams } from '../../stages/mux/stream.ts';
 import { TsContainer } from '../../stages/mux/ts/ts-slices.ts';
 import { WebmContainer } from '../../stages/mux/webm/webm-container.ts';

@@ -8,7 +8,7 @@ import type { FileCodecs } from '../../media/segment.ts';
 import type { MediaKind } from '../../media/track.ts';
 import { Fmp4Container } from './mp4/fmp4-container.ts';
 import { probeSlice, readSamples, type SliceCodec } from './read-slices.ts';
-import type { SliceContainer } from './slices.ts';
+import type { SliceContainer } from './slice-container.ts';
 import { finishPart, partPath } from './spool-file.ts';
 import type { Streams } from './stream.ts';
 import { cutToPackets } from './ts/ts-slices.ts';

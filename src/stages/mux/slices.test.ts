@@ -9,7 +9,8 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { EncodedSample } from '../../media/sample.ts';
 import type { Segment } from '../../media/segment.ts';
 import { sliceName } from './names.ts';
-import { type SliceContainer, Slices, type SlicesOptions } from './slices.ts';
+import type { SliceContainer } from './slice-container.ts';
+import { Slices, type SlicesOptions } from './slices.ts';
 import { partPath } from './spool-file.ts';
 
 const ZERO = Date.UTC(2026, 0, 2, 3, 4, 5);

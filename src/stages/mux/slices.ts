@@ -9,11 +9,13 @@ import { join } from 'node:path';
 import { Fault, messageOf } from '../../kernel/fault.ts';
 import type { StreamUs } from '../../kernel/time.ts';
 import type { EncodedSample } from '../../media/sample.ts';
-import type { FileCodecs, FileOwner, RotateEvent, Segment } from '../../media/segment.ts';
+import type { FileCodecs, FileOwner, Segment } from '../../media/segment.ts';
 import type { MediaKind } from '../../media/track.ts';
 import { endsSlice } from './cut.ts';
 import { Interleaver } from './interleave.ts';
 import { playlistName, sliceName } from './names.ts';
+import type { PictureShape, SliceContainer } from './slice-container.ts';
+import { type SliceTags, StreamTags } from './slice-tags.ts';
 import { finishPart, partPath } from './spool-file.ts';
 
 /**
@@ -25,32 +27,6 @@ const FLUSH_US = 250_000;
 const MAX_REFUSED = 10;
 /** After a file could not be begun, or was given up, none is begun for this long: what is wrong may pass. */
 const RETRY_US = 1_000_000;
-
-/** One container's way of writing samples to one file after another. Every file can be played alone. */
-export type SliceContainer = {
-  /** Of the files' names, without a dot. */
-  readonly extension: string;
-  /**
-   * Bytes at the beginning of the file being written that describe its streams; undefined in containers without such.
-   */
-  readonly headBytes?: number | undefined;
-  /** Begins the file at `path`, whose first picture has `shape`. Throws a Fault. */
-  begin(path: string, shape?: PictureShape | undefined): void;
-  /** Throws a Fault. */
-  write(sample: EncodedSample): void;
-  /** Hands what was written to the system. */
-  flush(): void;
-  /**
-   * Ends the file, whose last picture is shown until `untilUs`; `last` when no other follows. Throws a Fault; the file
-   * is closed nevertheless.
-   */
-  end(last: boolean, untilUs: StreamUs): void;
-  /** Frees everything; a file not ended stays as it is. Calling it again does nothing. */
-  close(): void;
-};
-
-/** A picture's size, and how it is to be turned when shown, anticlockwise as playlists have it (contract §4.3). */
-export type PictureShape = Pick<RotateEvent, 'width' | 'height' | 'rotate'>;
 
 export type SlicesOptions = {
   /** The spool folder; exists. */
@@ -111,13 +87,9 @@ type OpenSlice = {
   flushedEndUs: StreamUs;
   /** The system did not take all that came since. */
   flushFailed: boolean;
-  starts: Segment['starts'];
-  rotations: Segment['rotations'];
-  discontinuity: boolean;
+  tags: SliceTags;
 };
 
-/** What a playlist says before a slice. */
-type SaidBefore = Pick<Segment, 'discontinuity' | 'starts' | 'rotations'>;
 /**
  * Up to where samples have been handed to the system, microseconds: picture in decode time, sound to the end of its
  * last.
@@ -133,8 +105,7 @@ export class Slices {
   readonly #taken: Set<number>;
   #slice: OpenSlice | undefined;
   #nextIndex: number;
-  #seen = new Set<MediaKind>();
-  #shape: PictureShape | undefined;
+  readonly #tags: StreamTags;
   /**
    * The next key frame, or without pictures the next sound, begins a slice that its playlist marks as a discontinuity.
    */
@@ -147,8 +118,6 @@ export class Slices {
   #refused = 0;
   /** Where a file could not be begun or was given up. */
   #brokeOffUs: StreamUs | undefined;
-  /** A finished slice that is in no playlist: what was to be said before it is said before the next. */
-  #unlisted: OpenSlice | undefined;
   #written: Flushed = { video: Number.NEGATIVE_INFINITY, audio: Number.NEGATIVE_INFINITY };
   #flushed: Flushed = { ...this.#written };
   #finishing: Promise<void> = Promise.resolve();
@@ -168,7 +137,7 @@ export class Slices {
     this.#interleaver = new Interleaver(options.kinds);
     this.#taken = options.taken ?? new Set();
     this.#nextIndex = options.firstIndex ?? 0;
-    this.#shape = options.shape;
+    this.#tags = new StreamTags({ shape: options.shape, continues: options.continues });
     this.#startUs = options.startUs;
     this.#firstUtcMs = options.firstUtcMs;
     this.#heldUs = options.heldUs ?? 0;
@@ -205,9 +174,8 @@ export class Slices {
    * new slice begins there when it is a key frame, else with the next one.
    */
   turn(shape: PictureShape, atUs: StreamUs, isKeyFrame: boolean): void {
-    this.#shape = shape;
     this.#cutting = true;
-    if (!isKeyFrame) this.#slice?.rotations.push({ ...shape, utcMs: this.#utcMs(atUs) });
+    this.#tags.turn(shape, isKeyFrame ? undefined : this.#slice?.tags, this.#utcMs(atUs));
   }
 
   /** Hands over to the system what was written before `untilUs`. Call it where nothing may come for a while. */
@@ -325,10 +293,8 @@ export class Slices {
     this.#slice ??= this.#beginSlice(sample.ptsUs, cutting);
     const slice = this.#slice;
     this.#container?.write(sample);
-    if (cutting && hasVideo && this.#shape && slice.rotations.length === 0)
-      slice.rotations.push({ ...this.#shape, utcMs: this.#utcMs(sample.ptsUs) });
+    this.#tags.note(slice.tags, sample.kind, this.#utcMs(sample.ptsUs), cutting);
     if (cutting) this.#cutting = false;
-    this.#note(slice, sample);
     slice.endUs = Math.max(slice.endUs, sample.ptsUs + sample.durationUs);
     slice.bytes += sample.data.length;
     this.#written[sample.kind] = sample.kind === 'video' ? sample.dtsUs : sample.ptsUs + sample.durationUs;
@@ -342,20 +308,6 @@ export class Slices {
     this.#flushed = { ...this.#written };
   }
 
-  /**
-   * What the playlist says before this slice: the first sample of each kind, and the picture's size with the first
-   * picture.
-   */
-  #note(slice: OpenSlice, sample: EncodedSample): void {
-    if (this.#seen.has(sample.kind)) return;
-    this.#seen.add(sample.kind);
-    const utcMs = this.#utcMs(sample.ptsUs);
-    if (!this.#options.continues) slice.starts.push({ kind: sample.kind, startUtcMs: utcMs });
-    slice.discontinuity = true;
-    if (sample.kind === 'video' && this.#shape && slice.rotations.length === 0)
-      slice.rotations.push({ ...this.#shape, utcMs });
-  }
-
   #beginSlice(firstUs: StreamUs, discontinuity: boolean): OpenSlice {
     const { dir, baseName, onSliceStart } = this.#options;
     this.#container ??= this.#open();
@@ -367,7 +319,7 @@ export class Slices {
     const name = sliceName(baseName, startUtcMs, this.#container.extension);
     const path = join(dir, name);
     try {
-      this.#container.begin(partPath(path), this.#shape);
+      this.#container.begin(partPath(path), this.#tags.shape);
     } catch (error) {
       removeEmpty(partPath(path));
       throw error;
@@ -377,7 +329,7 @@ export class Slices {
     // Nothing of it is with the system yet, not its first sample either.
     const times = { writtenUs: firstUs, flushedUs: firstUs - 1, flushedEndUs: startUs, flushFailed: false };
     const counted = { startUs, startUtcMs, heldUs: this.#heldUs, endUs: startUs, bytes: 0, ...times };
-    return { name, path, ...counted, starts: [], rotations: [], discontinuity };
+    return { name, path, ...counted, tags: { starts: [], rotations: [], discontinuity } };
   }
 
   #endSlice(slice: OpenSlice, endUs: StreamUs, last: boolean): void {
@@ -392,7 +344,7 @@ export class Slices {
       try {
         await this.#keep(slice, reachedUs, headBytes);
       } catch (error) {
-        this.#unlisted = slice;
+        this.#tags.leaveOut(slice.tags, slice.startUtcMs);
         const { onLost } = this.#options;
         if (onLost) onLost(`${slice.name}: ${messageOf(error)}`);
         else this.#failure = error instanceof Error ? error : new Error(messageOf(error));
@@ -403,7 +355,7 @@ export class Slices {
   async #keep(slice: OpenSlice, endUs: StreamUs, headBytes: number | undefined): Promise<void> {
     if (slice.bytes === 0) {
       await rm(partPath(slice.path), { force: true });
-      this.#unlisted ??= slice;
+      this.#tags.leaveOut(slice.tags, slice.startUtcMs);
       return;
     }
     const { baseName, playlist = playlistName(baseName), owner, codecs, mpd, onFile } = this.#options;
@@ -417,24 +369,13 @@ export class Slices {
       durationUs: Math.max(0, endUs - slice.startUs),
       bytes,
       ...(slice.heldUs > 0 && { heldUs: slice.heldUs }),
-      ...this.#saidBefore(slice),
+      ...this.#tags.before(slice.tags, slice.startUtcMs),
       ...(owner && { owner }),
       ...(codecs && { codecs }),
       ...(mpd !== undefined && { mpd, startUs: slice.startUs, ...(headBytes && { headBytes }) }),
     });
     this.#nextIndex++;
-    this.#unlisted = undefined;
-  }
-
-  #saidBefore({ discontinuity, starts, rotations, startUtcMs }: OpenSlice): SaidBefore {
-    const before = this.#unlisted;
-    if (!before) return { discontinuity, starts, rotations };
-    const turned = before.rotations.at(-1);
-    return {
-      discontinuity: true,
-      starts: starts.length > 0 ? starts : before.starts.map((start) => ({ ...start, startUtcMs })),
-      rotations: rotations.length > 0 || !turned ? rotations : [{ ...turned, utcMs: startUtcMs }],
-    };
+    this.#tags.listed();
   }
 
   #utcMs(us: number): number {

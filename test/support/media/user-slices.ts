@@ -5,7 +5,8 @@
 import type { EncodedSample } from '../../../src/media/sample.ts';
 import type { FileCodecs, FileOwner, Segment } from '../../../src/media/segment.ts';
 import type { MediaKind } from '../../../src/media/track.ts';
-import { type PictureShape, type SliceContainer, Slices } from '../../../src/stages/mux/slices.ts';
+import type { PictureShape, SliceContainer } from '../../../src/stages/mux/slice-container.ts';
+import { Slices } from '../../../src/stages/mux/slices.ts';
 
 /** Wall time of the made recordings' zero. */
 export const SLICES_ZERO_MS = Date.UTC(2026, 0, 2, 3, 4, 5, 678);

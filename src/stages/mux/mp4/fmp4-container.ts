@@ -7,7 +7,7 @@ import { basename } from 'node:path';
 import { AVIO_FLAG_WRITE } from 'node-av/constants';
 import { Dictionary, FormatContext, IOContext, Packet } from 'node-av/lib';
 import type { EncodedSample } from '../../../media/sample.ts';
-import type { SliceContainer } from '../slices.ts';
+import type { SliceContainer } from '../slice-container.ts';
 import { type AudioStream, addStreams, check, fillPacket, type MuxStream } from '../stream.ts';
 
 const SETTINGS = {

@@ -16,7 +16,7 @@ import { RED } from '../../../../test/support/media/participants.ts';
 import { SLICES_ZERO_MS, type SliceRun, writeSlices } from '../../../../test/support/media/user-slices.ts';
 import type { Segment } from '../../../media/segment.ts';
 import type { VideoCodec } from '../../../media/track.ts';
-import type { SliceContainer } from '../slices.ts';
+import type { SliceContainer } from '../slice-container.ts';
 import { TsContainer } from '../ts/ts-slices.ts';
 import { WebmContainer } from '../webm/webm-container.ts';
 import { countUserMp4s, makeUserMp4 } from './user-mp4.ts';

@@ -9,7 +9,8 @@ import { AVIO_FLAG_WRITE } from 'node-av/constants';
 import { FormatContext, IOContext, Packet } from 'node-av/lib';
 import type { EncodedSample } from '../../../media/sample.ts';
 import { withFrameCount } from '../bitstream.ts';
-import { type SliceContainer, Slices, type SlicesOptions } from '../slices.ts';
+import type { SliceContainer } from '../slice-container.ts';
+import { Slices, type SlicesOptions } from '../slices.ts';
 import { addStreams, check, fillPacket, kindsOf, type MuxStream, type Streams } from '../stream.ts';
 
 /** Transport stream time of the recording's zero: decode times before zero stay positive, and the PCR can run ahead. */

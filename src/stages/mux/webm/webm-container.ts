@@ -11,7 +11,7 @@ import type { StreamUs } from '../../../kernel/time.ts';
 import { av1ConfigOf } from '../../../media/av1-sequence.ts';
 import type { EncodedSample } from '../../../media/sample.ts';
 import type { VideoCodec } from '../../../media/track.ts';
-import type { PictureShape, SliceContainer } from '../slices.ts';
+import type { PictureShape, SliceContainer } from '../slice-container.ts';
 import { element, float, longSize, longUnsigned, openElement, signed, text, unsigned, voidOf } from './ebml.ts';
 
 export type WebmCodec = Exclude<VideoCodec, 'h264'>;
