@@ -138,6 +138,8 @@ describe('MP4s past the limit', () => {
     ]);
     expect(files.slice(0, 2).map((f) => f.durationUs)).toEqual([8e6, 8e6]);
     let frames = 0;
+    /** The number of each sound on the recording's grid, file by file. */
+    const heard: number[][] = [];
     for (const { name, startUtcMs, durationUs } of files) {
       const { packets, durationS } = await read(join(dir, name));
       expect(durationS).toBeCloseTo(durationUs / 1e6, 4);
@@ -146,16 +148,18 @@ describe('MP4s past the limit', () => {
       expect(pictures[0]).toEqual({ kind: 'video', ptsS: 0, keyFrame: true });
       // Sound keeps its place to the sample: each stands on the one grid of the recording.
       const startS = (startUtcMs - ZERO) / 1000;
-      for (const { ptsS } of packets.filter((p) => p.kind === 'audio')) {
-        const grid = ((ptsS + startS) * 48_000) / 1024;
-        expect(Math.abs(grid - Math.round(grid))).toBeLessThan(0.01);
-      }
+      const places = packets.filter((p) => p.kind === 'audio').map(({ ptsS }) => ((ptsS + startS) * 48_000) / 1024);
+      for (const place of places) expect(Math.abs(place - Math.round(place))).toBeLessThan(0.01);
+      heard.push(places.map(Math.round));
       // Nothing is missing at the start: sound covers zero, and the one before it is there for the decoder.
       const sounds = packets.filter((p) => p.kind === 'audio').map((p) => p.ptsS);
       expect(sounds[0]).toBeLessThan(0);
       expect(sounds.some((s) => s <= 0 && s + 1024 / 48_000 > 0)).toBe(true);
     }
     expect(frames).toBe(picture.samples.length);
+    // Each file has its sounds in a row, and no sound of the recording is in none of them.
+    for (const row of heard) expect(row).toEqual(row.map((_, n) => row[0]! + n));
+    expect(new Set(heard.flat()).size).toBe(sound.samples.length);
   });
 
   test('are cut by size too', async () => {
