@@ -74,6 +74,16 @@ function wrappedIpv4(address: string): string | undefined {
   return begins(0x2002) ? dotted(words[1] ?? 0, words[2] ?? 0) : undefined;
 }
 
+/** The 4 or 16 bytes of an IP address in text form, in network order. Throws a TypeError for other text. */
+export function bytesOfAddress(address: string): Buffer {
+  const bare = address.replace(/%.*$/, '');
+  if (isIPv4(bare)) return Buffer.from(bare.split('.').map(Number));
+  if (isIP(bare) === 0) throw new TypeError(`${address} is no IP address`);
+  const bytes = Buffer.alloc(16);
+  for (const [n, word] of wordsOf(bare).entries()) bytes.writeUInt16BE(word, 2 * n);
+  return bytes;
+}
+
 /** The eight 16-bit words of an IPv6 address. */
 function wordsOf(address: string): number[] {
   const hex = address.replace(/(\d+)\.(\d+)\.(\d+)\.(\d+)$/, (_, ...bytes: string[]) => {

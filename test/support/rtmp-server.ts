@@ -32,8 +32,8 @@ export class RtmpServer {
     this.#server = tls ? createTlsServer(tls, serve) : createServer(serve);
   }
 
-  async listen(): Promise<this> {
-    await new Promise<void>((resolve) => this.#server.listen(0, '127.0.0.1', resolve));
+  async listen(host = '127.0.0.1'): Promise<this> {
+    await new Promise<void>((resolve) => this.#server.listen(0, host, resolve));
     return this;
   }
 

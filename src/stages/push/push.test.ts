@@ -2,6 +2,7 @@
  * A push against a server in this process. Time stands still but where a test moves it; bytes cross real sockets.
  */
 import type { LookupAddress } from 'node:dns';
+import { isIPv6 } from 'node:net';
 import { setImmediate as turn } from 'node:timers/promises';
 import { getCACertificates, setDefaultCACertificates } from 'node:tls';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
@@ -50,6 +51,10 @@ async function until(isSo: () => boolean): Promise<void> {
     if (performance.now() > giveUpMs) throw new Error(`it never came to that: ${JSON.stringify(push?.state)}`);
     await turn();
   }
+}
+/** Lets sockets do their work for so many turns of the event loop. */
+async function turns(count: number): Promise<void> {
+  for (let n = 0; n < count; n++) await turn();
 }
 const untilStatus = (status: string) => until(() => push?.state.status === status);
 
@@ -229,6 +234,56 @@ describe('a server that', () => {
     expect(push.state.status).toBe('publishing');
     clock.advance(2_000);
     expect(push.state).toMatchObject({ status: 'disconnected', why: 'the server has taken nothing for 10 s' });
+  });
+
+  test.each(['127.0.0.1', '::1'])('falls silent at once, and never confirmed a thing, is given up (%s)', async (host) => {
+    await server.close();
+    server = await new RtmpServer().listen(host);
+    const push = begin({}, `rtmp://${isIPv6(host) ? `[${host}]` : host}:${server.port}/live/${KEY}`);
+    await untilStatus('publishing');
+    server.pause(true);
+    // More than the server's system takes for it, and less than ours does.
+    for (const keyFrame of [true, false]) push.write(picture(0, keyFrame, 700_000));
+    for (let n = 1; n <= 10; n++) {
+      await turns(20);
+      clock.advance(1_000);
+      push.write(picture(n * 1_000));
+    }
+    expect(push.state).toMatchObject({ status: 'publishing', droppedBytes: 0 });
+    // Its system may have taken a little more after the first looks.
+    for (let s = 0; s < 3; s++) {
+      await turns(20);
+      clock.advance(1_000);
+    }
+    expect(push.state).toMatchObject({ status: 'disconnected', why: 'the server has taken nothing for 10 s' });
+  });
+
+  test('takes what it is sent, little by little, and confirms nothing, is not given up', async () => {
+    const push = begin();
+    await untilStatus('publishing');
+    server.pause(true);
+    for (const keyFrame of [true, false]) push.write(picture(0, keyFrame, 700_000));
+    for (let s = 0; s < 40; s++) {
+      if (s % 8 === 7) {
+        server.pause(false);
+        await turns(3);
+        server.pause(true);
+        push.write(picture(s * 1_000, false, 300_000));
+      }
+      await turns(20);
+      clock.advance(1_000);
+    }
+    expect(push.state.status).toBe('publishing');
+    server.pause(false);
+  });
+
+  test('is sent nothing for long is not given up', async () => {
+    const push = begin();
+    await untilStatus('publishing');
+    push.write(picture(0, true));
+    await until(() => media(MESSAGE.video).length === 2);
+    for (let s = 0; s < 40; s++) clock.advance(1_000);
+    expect(push.state.status).toBe('publishing');
   });
 
   test('does not speak RTMP is no server of it', async () => {

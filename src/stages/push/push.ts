@@ -14,6 +14,7 @@ import type { HostUs } from '../../kernel/time.ts';
 import type { EncodedSample } from '../../media/sample.ts';
 import type { PushedStreams } from './flv.ts';
 import { RtmpSession } from './rtmp-session.ts';
+import { unacknowledgedBytes } from './unacknowledged.ts';
 import type { PushState } from './wire.ts';
 
 export type PushOptions = {
@@ -142,6 +143,7 @@ export class Push {
     this.#socket = socket;
     this.#session = new RtmpSession({
       ...{ socket, streams, clock, address: this.#address },
+      unacknowledged: () => unacknowledgedBytes(plain),
       onPublishing: () => {
         deadline.cancel();
         this.#connections++;

@@ -19,6 +19,8 @@ import { KeyFrameGate } from './key-frame-gate.ts';
 export type RtmpSessionOptions = {
   /** Connected, and encrypted where that is wanted. From now on only the session owns it. */
   socket: Duplex;
+  /** Bytes that the other end's system has not confirmed of what left this process; undefined where none can tell. */
+  unacknowledged(): number | undefined;
   address: RtmpAddress;
   streams: PushedStreams;
   clock: Clock;
@@ -63,15 +65,16 @@ export class RtmpSession {
   #received = { bytes: 0, confirmed: 0, window: Number.POSITIVE_INFINITY };
   #acks = { count: 0, last: 0, largestStep: ACK_BYTES };
   #written = 0;
-  #unsent = 0;
-  #movedUs: HostUs;
+  /** The most that the server's system has ever taken, and when that last grew, or nothing waited for it. */
+  #taken = 0;
+  #takenUs: HostUs;
   #heardUs: HostUs;
 
   constructor(options: RtmpSessionOptions) {
     this.#o = options;
     const { socket, clock } = options;
-    this.#movedUs = clock.monoUs();
-    this.#heardUs = this.#movedUs;
+    this.#takenUs = clock.monoUs();
+    this.#heardUs = this.#takenUs;
     socket.on('data', (bytes: Buffer) => this.#hear(bytes));
     socket.on('error', (error) => this.#end(error.message));
     socket.on('close', () => this.#end('the server closed the connection'));
@@ -236,14 +239,8 @@ export class RtmpSession {
   }
 
   #write(bytes: Buffer): void {
-    const { socket, clock } = this.#o;
-    if (this.#unsent === 0) this.#movedUs = clock.monoUs();
-    this.#unsent++;
     this.#written += bytes.length;
-    socket.write(bytes, () => {
-      this.#unsent--;
-      this.#movedUs = clock.monoUs();
-    });
+    this.#o.socket.write(bytes);
   }
 
   /** Confirms what came in whenever it is as much as the server asked for (§5.4.3). */
@@ -261,11 +258,18 @@ export class RtmpSession {
   }
 
   /**
-   * For a server that reads nothing any more the system still takes megabytes; missing confirmations show it sooner.
+   * A server that reads nothing any more takes nothing more, once its system has a window full for it; ours goes on
+   * taking megabytes. What lies between, as a proxy, may hold much: what the server itself confirms tells of it sooner.
    */
   #look(): void {
     const nowUs = this.#o.clock.monoUs();
-    const isStuck = this.#unsent > 0 && nowUs - this.#movedUs > SILENT_US;
+    const waiting = this.#o.socket.writableLength + (this.#o.unacknowledged() ?? 0);
+    const taken = this.#written - waiting;
+    if (taken > this.#taken || waiting === 0) {
+      this.#taken = Math.max(taken, this.#taken);
+      this.#takenUs = nowUs;
+    }
+    const isStuck = nowUs - this.#takenUs > SILENT_US;
     const { count, last, largestStep } = this.#acks;
     const unconfirmed = (this.#written - last) >>> 0;
     const isDeaf = count >= MIN_ACKS && unconfirmed > 3 * largestStep && nowUs - this.#heardUs > SILENT_US;
