@@ -45,9 +45,12 @@ export async function startScreen({ programs, user, dir, width, height }: Screen
   if (user) await chown(authority, user.uid, user.gid);
   const size = `${width + MARGIN_PX}x${height + MARGIN_PX}x24`;
   const server = runProgram(programs.Xvfb, {
-    // The server chooses its own number, and ends with its last client, so that nothing is left of a recorder that was
-    // killed.
-    args: ['-displayfd', '3', '-screen', '0', size, '-nolisten', 'tcp', '-auth', authority, '-terminate'],
+    args: [
+      // It chooses its own number, and ends with its last client: nothing is left of a recorder that was killed.
+      ...['-displayfd', '3', '-screen', '0', size, '-nolisten', 'tcp', '-auth', authority, '-terminate'],
+      // Chromium draws WebGL by itself. The screen's own OpenGL would load a compiler of 50 MB, and be used by nobody.
+      ...['-extension', 'GLX'],
+    ],
     user,
     env: {},
     cwd: dir,
