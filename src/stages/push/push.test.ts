@@ -236,7 +236,7 @@ describe('a server that', () => {
     expect(push.state).toMatchObject({ status: 'disconnected', why: 'the server has taken nothing for 10 s' });
   });
 
-  test.each(['127.0.0.1', '::1'])('falls silent at once, and never confirmed a thing, is given up (%s)', async (host) => {
+  test.each(['127.0.0.1', '::1'])('falls silent before it confirms a thing is given up (%s)', async (host) => {
     await server.close();
     server = await new RtmpServer().listen(host);
     const push = begin({}, `rtmp://${isIPv6(host) ? `[${host}]` : host}:${server.port}/live/${KEY}`);

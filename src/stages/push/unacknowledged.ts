@@ -8,13 +8,13 @@ import { endianness } from 'node:os';
 import { bytesOfAddress } from '../../kernel/address.ts';
 
 /** @returns bytes; undefined for a connection that is over, or where the system does not tell */
-export function unacknowledgedBytes({ remoteAddress, remotePort, localPort }: Socket, proc = '/proc'): number | undefined {
+export function unacknowledgedBytes({ remoteAddress, remotePort, localPort }: Socket): number | undefined {
   if (remoteAddress === undefined || remotePort === undefined || localPort === undefined) return undefined;
   let table: string;
   try {
-    table = readFileSync(`${proc}/self/net/${isIPv4(remoteAddress) ? 'tcp' : 'tcp6'}`, 'latin1');
+    table = readFileSync(`/proc/self/net/${isIPv4(remoteAddress) ? 'tcp' : 'tcp6'}`, 'latin1');
   } catch {
-    return undefined; // not Linux, or a /proc that hides it
+    return undefined; // not Linux
   }
   return queueIn(table, { localPort, remoteAddress, remotePort });
 }
