@@ -54,6 +54,8 @@ export type RunningProgram = {
 };
 
 export type RunOptions = {
+  /** Sent to it when this process ends, however that may be. */
+  atOurEnd: 'KILL' | 'TERM';
   args: readonly string[];
   user: PageUser;
   env: Record<string, string>;
@@ -65,18 +67,18 @@ export type RunOptions = {
 
 const WORDS_KEPT = 2_000;
 
-export function runProgram(path: string, options: RunOptions): RunningProgram {
-  const { args, user, env, cwd, output = 'ignore', more = [] } = options;
-  const child = spawn(path, args, { ...user, env, cwd, stdio: ['ignore', output, 'pipe', ...more] });
-  let words = '';
+export function runProgram(programs: Programs, name: Program, options: RunOptions): RunningProgram {
+  const { atOurEnd, args, user, env, cwd, output = 'ignore', more = [] } = options;
+  const words = ['--pdeathsig', atOurEnd, programs[name], ...args];
+  const child = spawn(programs.setpriv, words, { ...user, env, cwd, stdio: ['ignore', output, 'pipe', ...more] });
+  let said = '';
   child.stderr?.on('data', (chunk: Buffer) => {
-    words = (words + chunk.toString()).slice(-WORDS_KEPT);
+    said = (said + chunk.toString()).slice(-WORDS_KEPT);
   });
-  const name = path.split('/').at(-1);
   const exited = new Promise<string>((resolve) => {
     child.once('error', (error) => resolve(`${name} could not be run: ${error.message}`));
     child.once('close', (code, signal) =>
-      resolve(`${name} ended with ${signal ?? `exit code ${code}`}${words ? `: ${words.trim()}` : ''}`),
+      resolve(`${name} ended with ${signal ?? `exit code ${code}`}${said ? `: ${said.trim()}` : ''}`),
     );
   });
   return { child, exited, kill: () => void child.kill('SIGKILL') };

@@ -44,9 +44,11 @@ export async function startScreen({ programs, user, dir, width, height }: Screen
   await writeFile(authority, authorityOf(randomBytes(16)), { mode: 0o600 });
   if (user) await chown(authority, user.uid, user.gid);
   const size = `${width + MARGIN_PX}x${height + MARGIN_PX}x24`;
-  const server = runProgram(programs.Xvfb, {
+  const server = runProgram(programs, 'Xvfb', {
+    // It takes its socket along then.
+    atOurEnd: 'TERM',
     args: [
-      // It chooses its own number, and ends with its last client: nothing is left of a recorder that was killed.
+      // It chooses its own number, and ends with its last client.
       ...['-displayfd', '3', '-screen', '0', size, '-nolisten', 'tcp', '-auth', authority, '-terminate'],
       // Chromium draws WebGL by itself. The screen's own OpenGL would load a compiler of 50 MB, and be used by nobody.
       ...['-extension', 'GLX'],

@@ -55,12 +55,13 @@ export async function startSpeaker(options: SpeakerOptions): Promise<Speaker> {
     `module-null-sink sink_name=page rate=${SOUND_RATE} channels=${CHANNELS}`,
     `module-native-protocol-unix socket=${socket} auth-anonymous=1`,
   ];
-  const daemon = runProgram(programs.pulseaudio, {
+  const daemon = runProgram(programs, 'pulseaudio', {
+    atOurEnd: 'KILL',
     args: [
       ...['-n', '--daemonize=no', '--use-pid-file=no', '--disallow-exit=no', '--log-level=error'],
       ...['--high-priority=no', '--realtime=no'],
-      // Ends the daemon when a killed recorder no longer listens.
-      '--exit-idle-time=2',
+      // The reader is there from the start to the end.
+      '--exit-idle-time=-1',
       ...modules.flatMap((module) => ['-L', module]),
     ],
     user,
@@ -92,7 +93,8 @@ async function readMonitor(
   });
   const giveUpUs = clock.monoUs() + READY_TIMEOUT_US;
   for (;;) {
-    const reader = runProgram(programs.parec, {
+    const reader = runProgram(programs, 'parec', {
+      atOurEnd: 'KILL',
       args: [
         ...['--device=page.monitor', '--raw', '--format=float32le', `--rate=${SOUND_RATE}`],
         ...[`--channels=${CHANNELS}`, `--latency-msec=${BLOCK_MS}`, '--verbose'],
