@@ -77,13 +77,18 @@ export function movingPage(scale: number, readyAfterS: number): string {
 export const CHOOSERS = { own: { x: 340, y: 330 }, foreign: { x: 480, y: 330 } } as const;
 const chooserAt = (x: number, y: number) =>
   `<input type=file style="position:fixed;left:${x - 50}px;top:${y - 10}px;width:100px;height:20px">`;
+/** What the page that opens all, and its frame of another site, put on the console when they have. */
+export const ALL_OPENED = 'all was opened';
 /** What the frame of another site opens. */
 const FOREIGN = `<!doctype html><body style="margin:0">${chooserAt(50, 10)}<script>
 const open = () => {
-  alert('a'); print();
+  alert('a'); document.execCommand('print');
   navigator.mediaDevices.getDisplayMedia().catch(() => {});
+  location = 'tel:+2';
 };
-open(); setInterval(open, 400);
+open();
+const opening = setInterval(open, 400);
+setTimeout(() => { clearInterval(opening); console.error('${ALL_OPENED}'); }, 2000);
 </script>`;
 const PDF =
   '%PDF-1.4\n1 0 obj <</Type/Catalog/Pages 2 0 R>> endobj\n2 0 obj <</Type/Pages/Kids[]/Count 0>> endobj\n%%EOF';
@@ -102,10 +107,13 @@ const DIALOGS = COUNTER.replace(
   document.body.append(link, other);
   const open = () => {
     alert('a'); confirm('b'); prompt('c'); print();
-    inner.contentWindow.alert('d'); inner.contentWindow.print();
+    inner.contentWindow.alert('d'); inner.contentWindow.print(); document.execCommand('print');
     Notification.requestPermission(); navigator.geolocation.getCurrentPosition(() => {});
     navigator.mediaDevices.getDisplayMedia().catch(() => {});
     window.open('/missing'); other.click(); link.click();
+    location = 'tel:+1'; location = 'unknown-to-all:x';
+    navigator.credentials.get({ publicKey: { challenge: new Uint8Array(16) } }).catch(() => {});
+    delete navigator.mediaDevices.getDisplayMedia; navigator.mediaDevices.getDisplayMedia().catch(() => {});
     fetch('/login');
   };
   const framed = (src, style) => document.body.append(Object.assign(document.createElement('iframe'),
@@ -114,7 +122,7 @@ const DIALOGS = COUNTER.replace(
   framed(location.search.slice(1) + '/foreign', 'left:${CHOOSERS.foreign.x - 50}px;width:100px');
   open();
   const opening = setInterval(open, 400);
-  setTimeout(() => clearInterval(opening), 2000);
+  setTimeout(() => { clearInterval(opening); console.error('${ALL_OPENED}'); }, 2000);
 </script>${chooserAt(CHOOSERS.own.x, CHOOSERS.own.y)}`,
 );
 
@@ -127,7 +135,7 @@ const html =
 const PATHS: Record<string, Answer> = {
   '/counter': html(200, COUNTER),
   '/dialogs': html(200, DIALOGS),
-  '/ready': html(200, COUNTER.replace('</script>', 'setTimeout(() => navigator.notifyReady(), 500);</script>')),
+  '/ready': html(200, COUNTER.replace('frame++;', 'if (++frame === 30) navigator.notifyReady();')),
   '/foreign': html(200, FOREIGN),
   '/document': (response) => response.writeHead(200, { 'content-type': 'application/pdf' }).end(PDF),
   '/missing': html(404, '<h1>Not Found</h1>'),

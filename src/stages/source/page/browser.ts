@@ -2,12 +2,12 @@
  * PageBrowser: Chromium with one page, as a participant would see it. It runs without rights, in a network of its own
  * whose only way out is our proxy, with a profile that is removed afterwards.
  */
-import { chown, mkdir } from 'node:fs/promises';
+import { chown, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { BrowserContext, BrowserType, CDPSession, Page } from 'playwright-core';
 import { messageOf } from '../../../kernel/fault.ts';
 import { browserPid, type LauncherOptions, PROXY_PORT, writeLauncher } from './launcher.ts';
-import { engineFault } from './programs.ts';
+import { engineFault, type PageUser } from './programs.ts';
 import type { Screen } from './screen.ts';
 import type { Speaker } from './speaker.ts';
 
@@ -72,6 +72,47 @@ export async function loadDriver(): Promise<BrowserType> {
   return (await import('playwright-core')).chromium;
 }
 
+/** A folder that there is not. */
+const NOWHERE = '/nonexistent';
+/** What the browser says of an address that another program would open, when it leaves it at that. */
+const NOT_LAUNCHED = 'Not allowed to launch';
+/** Long enough on a machine that is busy. */
+const LAUNCH_TIMEOUT_MS = 5_000;
+
+/**
+ * A page may have another program open an address (`tel:` and the like) once without a user's hand, and for that the
+ * browser draws a dialog over the page that stays. The empty page has it done here, with a mail address, for which none
+ * is drawn, and no program is found: all later ones are refused. Resolves to whether they are.
+ */
+async function useUpLaunch(page: Page): Promise<boolean> {
+  const refused = page.waitForEvent('console', {
+    predicate: (message) => message.text().startsWith(NOT_LAUNCHED),
+    timeout: LAUNCH_TIMEOUT_MS,
+  });
+  const [isRefused] = await Promise.all([
+    refused.then(
+      () => true,
+      () => false,
+    ),
+    // The second one may come while the first is being looked at, and take its place.
+    page.evaluate("globalThis.launching = setInterval(() => { location = 'mailto:'; }, 20)"),
+  ]);
+  await page.evaluate('clearInterval(globalThis.launching); delete globalThis.launching');
+  return isRefused;
+}
+
+/** Printing is off: what scripts cannot be kept from, as PDF documents in frames, would draw a dialog too. */
+const PREFERENCES = { printing: { enabled: false } };
+
+/** Playwright would make it as the server's user. */
+async function makeProfile(dir: string, user: PageUser): Promise<void> {
+  const settings = join(dir, 'Default');
+  const preferences = join(settings, 'Preferences');
+  await mkdir(settings, { recursive: true, mode: 0o700 });
+  await writeFile(preferences, JSON.stringify(PREFERENCES), { mode: 0o600 });
+  if (user) for (const path of [dir, settings, preferences]) await chown(path, user.uid, user.gid);
+}
+
 export class PageBrowser {
   readonly page: Page;
   /** Speaks the DevTools protocol with the page; stays usable when the page has crashed. */
@@ -79,12 +120,15 @@ export class PageBrowser {
   readonly context: BrowserContext;
   /** Pid of the process that contains everything. */
   readonly pid: number;
+  /** Whether the page can have the browser ask if another program is to open an address. */
+  readonly mayLaunch: boolean;
 
-  private constructor(context: BrowserContext, page: Page, session: CDPSession, pid: number) {
-    this.pid = pid;
-    this.context = context;
-    this.page = page;
-    this.session = session;
+  private constructor(parts: Pick<PageBrowser, 'page' | 'session' | 'context' | 'pid' | 'mayLaunch'>) {
+    this.page = parts.page;
+    this.session = parts.session;
+    this.context = parts.context;
+    this.pid = parts.pid;
+    this.mayLaunch = parts.mayLaunch;
   }
 
   /** Resolves with the browser on an empty page. Rejects with a Fault `page-engine-failed`. */
@@ -93,9 +137,7 @@ export class PageBrowser {
     let context: BrowserContext | undefined;
     try {
       const profile = join(home, 'profile');
-      // Playwright would make it as the server's user.
-      await mkdir(profile, { mode: 0o700 });
-      if (user) await chown(profile, user.uid, user.gid);
+      await makeProfile(profile, user);
       const chromium = await loadDriver();
       context = await chromium.launchPersistentContext(profile, {
         executablePath: await writeLauncher(options),
@@ -106,13 +148,19 @@ export class PageBrowser {
         args: [...FLAGS, ...networkFlags(options), `--window-size=${width},${height}`, '--window-position=0,0'],
         viewport: null,
         acceptDownloads: false,
-        env: { DISPLAY: screen.display, XAUTHORITY: screen.authority, PULSE_SERVER: speaker.server, HOME: home },
+        env: {
+          ...{ DISPLAY: screen.display, XAUTHORITY: screen.authority, PULSE_SERVER: speaker.server, HOME: home },
+          // No program is found by its name: the browser would have one open mail addresses, in a window over the page.
+          PATH: NOWHERE,
+        },
         handleSIGINT: false,
         handleSIGTERM: false,
         handleSIGHUP: false,
       });
       const page = context.pages()[0] ?? (await context.newPage());
-      return new PageBrowser(context, page, await context.newCDPSession(page), await browserPid(options.dir));
+      const mayLaunch = !(await useUpLaunch(page));
+      const session = await context.newCDPSession(page);
+      return new PageBrowser({ context, page, session, pid: await browserPid(options.dir), mayLaunch });
     } catch (error) {
       await context?.close().catch(() => {});
       // After the first line comes a log of the whole launch.

@@ -70,7 +70,7 @@ function shutIn({ programs, dir, home, hidden, screen, speaker, proxy }: Launche
     ...['/tmp', '/run', '/var/tmp', ...hidden].flatMap((folder) => ['--tmpfs', folder]),
     ...['--ro-bind', dir, dir, '--bind', home, home],
     ...files.flatMap((file) => ['--bind', file, file]),
-    ...['sh', '-c', inside.join('\n'), 'chromium'],
+    ...['/bin/sh', '-c', inside.join('\n'), 'chromium'],
   ];
 }
 

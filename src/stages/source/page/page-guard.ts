@@ -24,6 +24,24 @@ const REFUSED = '__aircheckRefused';
 const MAX_WORDS = 200;
 
 /**
+ * What draws something to choose from, a login or a notice. Each returns a promise. Most wait for a user's hand, but not
+ * all: sharing a screen, a login by passkey and the first payment of a page do not.
+ */
+const DRAWING = [
+  ['MediaDevices', 'getDisplayMedia', 'sharing a screen'],
+  ['USB', 'requestDevice', 'choosing a device'],
+  ['HID', 'requestDevice', 'choosing a device'],
+  ['Serial', 'requestPort', 'choosing a device'],
+  ['Bluetooth', 'requestDevice', 'choosing a device'],
+  ['CredentialsContainer', 'get', 'a login'],
+  ['CredentialsContainer', 'create', 'a login'],
+  ['CredentialsContainer', 'store', 'a login'],
+  ['PaymentRequest', 'show', 'a payment'],
+  ['EyeDropper', 'open', 'choosing a colour'],
+  ['Element', 'requestPointerLock', 'catching the pointer'],
+] as const;
+
+/**
  * Runs in every document before its own scripts, also in frames. A frame from another site, in a process of its own,
  * has no bindings: its refusals go to its console, after a word that no page knows.
  */
@@ -38,11 +56,20 @@ const documentScript = (word: string) => `(() => {
   window.confirm = () => { refused('a dialog (confirm)'); return false; };
   window.prompt = () => { refused('a dialog (prompt)'); return null; };
   window.print = () => { refused('printing'); };
-  const devices = navigator.mediaDevices;
-  if (devices) devices.getDisplayMedia = () => {
-    refused('sharing a screen');
-    return Promise.reject(new DOMException('Permission denied', 'NotAllowedError'));
+  const { execCommand } = Document.prototype;
+  Document.prototype.execCommand = function (command, ...values) {
+    if (String(command).toLowerCase() !== 'print') return execCommand.call(this, command, ...values);
+    refused('printing');
+    return false;
   };
+  // Of their prototypes: what a page deletes from an object comes back from there.
+  for (const [owner, method, what] of ${JSON.stringify(DRAWING)}) {
+    const { prototype } = window[owner] ?? {};
+    if (prototype?.[method]) prototype[method] = () => {
+      refused(what);
+      return Promise.reject(new DOMException('Permission denied', 'NotAllowedError'));
+    };
+  }
 })()`;
 
 export async function guardPage({ page, context, session }: PageBrowser, listener: PageListener): Promise<void> {

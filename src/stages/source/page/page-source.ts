@@ -213,6 +213,8 @@ export class PageSource {
   async open(page: PageAddress): Promise<boolean> {
     const { readyTimeoutMs, mobile } = page;
     this.#page = page;
+    if (this.#running.mayLaunch)
+      this.#listener.onNoted('the browser may ask whether another program is to open an address');
     if (mobile) await this.#beMobile();
     if (!(await this.#load())) return false;
     if (readyTimeoutMs > 0 && !(await this.#isReady(readyTimeoutMs))) {
