@@ -166,7 +166,8 @@ export function limitWords(home: GroupHome): string {
   if (held.length === 3) return 'pages are held to their limits by control groups';
   const by =
     held.length > 0 ? `only ${held.join(' and ')} of pages can be held by control groups` : 'no control groups';
-  const rest = 'memory and processes are checked every 5 seconds instead, and CPU is not limited';
+  const rest =
+    'memory and processes are checked every 5 seconds instead, and a page that takes too much CPU makes way for all else';
   return `${by}; ${rest}`;
 }
 

@@ -38,7 +38,7 @@ export const pageSettings = {
   }),
   pageCores: setting(z.coerce.number().min(0).max(1000).default(2), {
     description:
-      'CPU cores that the browser of one recorded web page may take. It needs control groups. 0 sets no limit.',
+      'CPU cores that the browser of one recorded web page may take. Without control groups one that takes more makes way for all else. 0 sets no limit.',
     allowed: 'a number from 0 to 1000',
   }),
   pagesReady: setting(whole(0, 100, 0), {

@@ -15,6 +15,7 @@ import { messageOf } from '../../src/kernel/fault.ts';
 import { NOBODY, PageSource } from '../../src/stages/source/page/page-source.ts';
 import { findPrograms } from '../../src/stages/source/page/programs.ts';
 import { ManualClock } from '../support/manual-clock.ts';
+import { nicenesses, processesNaming } from '../support/processes.ts';
 import { until } from '../support/test-server.ts';
 import { PAGE, PageServer } from '../support/web-page.ts';
 
@@ -43,12 +44,12 @@ afterAll(async () => {
 });
 
 /** A page that was not opened yet, with all that is told of it. */
-async function scene(url: string) {
+async function scene(url: string, cores = 0) {
   const listener = { ...NOBODY, onReloaded: vi.fn(), onNoted: vi.fn(), onLost: vi.fn() };
   const place = {
     ...{ root, hidden: [], networks: [PAGE_ADDRESS], ...(user && { user }) },
     ...{ guard: 'namespace' as const, sandboxed: true },
-    limits: { home: {}, memoryBytes: 0, processes: 0, cores: 0 },
+    limits: { home: {}, memoryBytes: 0, processes: 0, cores },
   };
   const page = new PageSource({ place, size: PAGE, clock: held }, `${process.pid}-${opened.length}`);
   page.listen(listener);
@@ -126,6 +127,26 @@ describe.skipIf(refusal !== undefined)('a page', { timeout: 60_000 }, () => {
     await until('it is loaded again', () => asked.count === 2, 20_000);
     expect(listener.onReloaded.mock.calls).toEqual([['hung', 'the page did not answer for 15 s']]);
     expect(listener.onLost).not.toHaveBeenCalled();
+  });
+
+  test('that takes more CPU than it may makes way for all else, where no control group holds it', async () => {
+    addAnswers('/busy', '<script>(function draw() { requestAnimationFrame(draw); })()</script>');
+    // Next to nothing: what it takes is of this machine, and what it takes it in of the held clock.
+    const { page, listener, open } = await scene(pages.url('/busy'), 1e-6);
+    expect(await open()).toBe(true);
+    const pids = processesNaming(join(root, `${process.pid}-${opened.indexOf(page)}`), '--type=').map(({ pid }) => pid);
+    expect(nicenesses(...pids)).toEqual(new Set([0]));
+    const words = 'the page took more CPU than it may, and makes way for all else now';
+    await until(
+      'it makes way',
+      () => {
+        held.advance(5_000);
+        return listener.onNoted.mock.calls.some(([what]) => what === words);
+      },
+      20_000,
+    );
+    expect(nicenesses(...pids)).toEqual(new Set([10]));
+    expect(listener.onReloaded).not.toHaveBeenCalled();
   });
 
   test('that loads itself for ever is noticed', async () => {

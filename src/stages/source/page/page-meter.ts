@@ -44,6 +44,11 @@ export class PageMeter {
     };
   }
 
+  /** Pids of the processes that were there at the last reading. */
+  get pids(): number[] {
+    return [...this.#living.keys()];
+  }
+
   /**
    * Of the processes whose command line contains `word`, the pid of the one with the most memory at the last reading.
    */

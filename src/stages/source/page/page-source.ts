@@ -12,6 +12,7 @@ import { AllowedAddresses } from '../../../kernel/address.ts';
 import { type Clock, sleep, type Timer } from '../../../kernel/clock.ts';
 import { type HostUs, US } from '../../../kernel/time.ts';
 import { loadDriver, PageBrowser } from './browser.ts';
+import { CpuShare, lowerPriority } from './cpu-share.ts';
 import { EgressProxy } from './egress-proxy.ts';
 import { PageGroup } from './page-group.ts';
 import { guardPage, type PageErrorKind } from './page-guard.ts';
@@ -61,6 +62,8 @@ const HANG_MS = 15_000;
 const MAX_RELOADS = 3;
 /** A page that navigates this often within ten seconds will never stop. */
 const MAX_NAVIGATIONS = 10;
+/** Of `nice`: behind what encodes pages too. */
+const BEHIND_ALL = 10;
 const TOO_MUCH_MEMORY = 'it took more memory than a page may have';
 const MOBILE_AGENT = 'Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/';
 
@@ -80,6 +83,7 @@ export class PageSource {
   /** How many of its processes were killed because they took too much memory together. */
   #killedForMemory = 0;
   readonly #meter = new PageMeter(() => this.#programs());
+  readonly #cpuShare: CpuShare;
   #browser: PageBrowser | undefined;
   #view: PageView | undefined;
   #starting: Promise<void> | undefined;
@@ -101,6 +105,7 @@ export class PageSource {
     this.#o = options;
     this.#id = id;
     this.#size = options.size;
+    this.#cpuShare = new CpuShare(options.place.limits.cores);
     this.#dir = join(options.place.root, id);
   }
 
@@ -375,7 +380,12 @@ export class PageSource {
     const use = await this.#meter.read();
     if (this.#isOver) return;
     this.#listener.onUse(use);
-    const { memoryBytes, processes, home } = this.#o.place.limits;
+    const { memoryBytes, processes, cores, home } = this.#o.place.limits;
+    if (cores > 0 && home.cpu === undefined && this.#cpuShare.isExceeded(use.cpuUs, this.#o.clock.monoUs())) {
+      // Again and again: it may have started more.
+      for (const pid of this.#meter.pids) lowerPriority(pid, BEHIND_ALL);
+      this.#listener.onNoted('the page took more CPU than it may, and makes way for all else now');
+    }
     const tooMuch = memoryBytes > 0 && home.memory === undefined && use.memoryBytes > memoryBytes;
     const tooMany = processes > 0 && home.pids === undefined && use.processes > processes;
     if (!tooMuch && !tooMany) return;
