@@ -65,8 +65,8 @@ const PASSING_RECORDERS = {
   env: { MALLOC_ARENA_MAX: '1', MALLOC_TRIM_THRESHOLD_: '131072', MALLOC_MMAP_THRESHOLD_: '65536' },
 };
 /**
- * Reading a screen holds a thread from picture to picture, beside those that encode and write. A heap that is kept small
- * saves 50 MB of the 230 that a page's recorder takes otherwise (`npm run bench -- pages`).
+ * Reading a screen holds a thread from picture to picture, beside those that encode and write. A heap that is kept
+ * small saves 50 MB of the 230 that a page's recorder takes otherwise (`npm run bench -- pages`).
  */
 const PAGE_RECORDERS = { flags: ['--optimize-for-size'], env: { UV_THREADPOOL_SIZE: '4' } };
 const MB = 1024 * 1024;

@@ -85,20 +85,25 @@ const LAUNCH_TIMEOUT_MS = 5_000;
  * is drawn, and no program is found: all later ones are refused. Resolves to whether they are.
  */
 async function useUpLaunch(page: Page): Promise<boolean> {
-  const refused = page.waitForEvent('console', {
-    predicate: (message) => message.text().startsWith(NOT_LAUNCHED),
-    timeout: LAUNCH_TIMEOUT_MS,
-  });
-  const [isRefused] = await Promise.all([
-    refused.then(
+  const refused = page
+    .waitForEvent('console', {
+      predicate: (message) => message.text().startsWith(NOT_LAUNCHED),
+      timeout: LAUNCH_TIMEOUT_MS,
+    })
+    .then(
       () => true,
       () => false,
-    ),
-    // The second one may come while the first is being looked at, and take its place.
-    page.evaluate("globalThis.launching = setInterval(() => { location = 'mailto:'; }, 20)"),
-  ]);
-  await page.evaluate('clearInterval(globalThis.launching); delete globalThis.launching');
-  return isRefused;
+    );
+  let isOver = false;
+  void refused.then(() => {
+    isOver = true;
+  });
+  while (!isOver) {
+    await page.evaluate("location = 'mailto:'");
+    // Another one that came at once would take its place.
+    await page.waitForTimeout(20);
+  }
+  return refused;
 }
 
 /** Printing is off: what scripts cannot be kept from, as PDF documents in frames, would draw a dialog too. */

@@ -50,7 +50,7 @@ export async function startScreen({ programs, user, dir, width, height }: Screen
     args: [
       // It chooses its own number, and ends with its last client.
       ...['-displayfd', '3', '-screen', '0', size, '-nolisten', 'tcp', '-auth', authority, '-terminate'],
-      // Chromium draws WebGL by itself. The screen's own OpenGL would load a compiler of 50 MB, and be used by nobody.
+      // Chromium draws WebGL by itself. The screen's own OpenGL would load a compiler of 50 MB for nobody.
       ...['-extension', 'GLX'],
     ],
     user,
