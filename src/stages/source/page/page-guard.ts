@@ -24,8 +24,8 @@ const REFUSED = '__aircheckRefused';
 const MAX_WORDS = 200;
 
 /**
- * What draws something to choose from, a login or a notice. Each returns a promise. Most wait for a user's hand, but not
- * all: sharing a screen, a login by passkey and the first payment of a page do not.
+ * What draws something to choose from, a login or a notice. Each returns a promise. Most wait for a user's hand, but
+ * not all: sharing a screen, a login by passkey and the first payment of a page do not.
  */
 const DRAWING = [
   ['MediaDevices', 'getDisplayMedia', 'sharing a screen'],
