@@ -123,8 +123,9 @@ const DIALOGS = COUNTER.replace(
   open();
   const opening = setInterval(open, 400);
   setTimeout(() => { clearInterval(opening); console.error('${ALL_OPENED}'); }, 2000);
-</script>${chooserAt(CHOOSERS.own.x, CHOOSERS.own.y)}`,
-);
+</script>`,
+  // What stands behind a script that goes elsewhere is not read any more.
+).replace('<script>', `${chooserAt(CHOOSERS.own.x, CHOOSERS.own.y)}<script>`);
 
 /** @param path with what follows its question mark */
 type Answer = (response: ServerResponse, path: string) => void;

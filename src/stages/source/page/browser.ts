@@ -77,14 +77,14 @@ const NOWHERE = '/nonexistent';
 /** What the browser says of an address that another program would open, when it leaves it at that. */
 const NOT_LAUNCHED = 'Not allowed to launch';
 /** Long enough on a machine that is busy. */
-const LAUNCH_TIMEOUT_MS = 5_000;
+const LAUNCH_TIMEOUT_MS = 20_000;
 
 /**
  * A page may have another program open an address (`tel:` and the like) once without a user's hand, and for that the
  * browser draws a dialog over the page that stays. The empty page has it done here, with a mail address, for which none
  * is drawn, and no program is found: all later ones are refused. Resolves to whether they are.
  */
-async function useUpLaunch(page: Page): Promise<boolean> {
+async function useUpLaunch(page: Page, session: CDPSession): Promise<boolean> {
   const refused = page
     .waitForEvent('console', {
       predicate: (message) => message.text().startsWith(NOT_LAUNCHED),
@@ -99,7 +99,8 @@ async function useUpLaunch(page: Page): Promise<boolean> {
     isOver = true;
   });
   while (!isOver) {
-    await page.evaluate("location = 'mailto:'");
+    // Playwright's own evaluation counts as a user's hand.
+    await session.send('Runtime.evaluate', { expression: "location = 'mailto:'" });
     // Another one that came at once would take its place.
     await page.waitForTimeout(20);
   }
@@ -163,8 +164,8 @@ export class PageBrowser {
         handleSIGHUP: false,
       });
       const page = context.pages()[0] ?? (await context.newPage());
-      const mayLaunch = !(await useUpLaunch(page));
       const session = await context.newCDPSession(page);
+      const mayLaunch = !(await useUpLaunch(page, session));
       return new PageBrowser({ context, page, session, pid: await browserPid(options.dir), mayLaunch });
     } catch (error) {
       await context?.close().catch(() => {});
