@@ -50,18 +50,25 @@ export const MOVING_BEEPS_S = 1 + 0.382 / 30;
 
 /**
  * The counter page `scale` times as large, in which discs move all over, and which tells its frames of each second to
- * `/rate?fps=`. It says that it is ready after so many seconds.
+ * `/rate?fps=`, and to `/late?ms=` how long after its beep was heard it drew each flash, which waits for the page's next
+ * frame. It says that it is ready after so many seconds.
  */
 export function movingPage(scale: number, readyAfterS: number): string {
   return counterPage(MOVING_BEEPS_S)
     .replace('width=640 height=360', `width=${640 * scale} height=${360 * scale}`)
-    .replace('let frame = 0', `pen.scale(${scale}, ${scale}); let frame = 0`)
+    .replace('let frame = 0', `pen.scale(${scale}, ${scale}); let frame = 0, flashed = false`)
     .replace(
       'requestAnimationFrame(draw)',
       `for (let disc = 0; disc < 30; disc++) {
     const [x, y] = [20 + (disc * 97 + frame * 3) % 600, 320 + (disc * 13 + frame) % 30];
     pen.beginPath(); pen.arc(x, y, 8, 0, 7); pen.fillStyle = 'hsl(' + disc * 12 + ' 80% 60%)'; pen.fill();
   }
+  if (flashes && !flashed) {
+    const { contextTime, performanceTime } = sound.getOutputTimestamp();
+    const heardS = contextTime + (document.timeline.currentTime - performanceTime) / 1000;
+    fetch('/late?ms=' + ((heardS - 0.5) % ${MOVING_BEEPS_S} - 0.5) * 1000).catch(() => {});
+  }
+  flashed = flashes;
   requestAnimationFrame(draw)`,
     )
     .replace(
