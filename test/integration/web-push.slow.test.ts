@@ -147,6 +147,8 @@ describe.skipIf(refusal !== undefined)('a page that is pushed', { timeout: 180_0
     await untilStatus(recording, { [KEYS[2]]: 'publishing', [KEYS[1]]: 'publishing' });
     await seconds(1);
     second.signal('SIGCONT');
+    // From its first key frame on.
+    await untilSent(recording, first.url('***'), 5_000);
     const heldMs = performance.now();
     await recording.update({ webRecordingConfig: { onhold: true } });
     await untilStatus(recording, { [KEYS[2]]: 'onhold', [KEYS[1]]: 'onhold' });
