@@ -62,6 +62,38 @@ describe.skipIf(refusal !== undefined)('a web page', { timeout: 120_000 }, () =>
     await foreign.close();
   });
 
+  test('that leads to other programs is shown on, and none is asked for', async () => {
+    const foreign = await new PageServer().start(FOREIGN_ADDRESS);
+    const leads = (afterMs: number, ...urls: string[]) =>
+      urls.map((url, n) => `setTimeout(() => { location = '${url}'; }, ${afterMs + 500 * n});`).join('');
+    foreign.pages['/leads'] = (response) =>
+      response
+        .setHeader('content-type', 'text/html')
+        .end(`<!doctype html><script>${leads(0, 'tel:+2', 'mailto:a@b.test')}</script>`);
+    scene.pages.add(
+      '/leads',
+      `const inner = document.body.appendChild(document.createElement('iframe'));
+      inner.style = 'position:fixed;top:320px;left:40px;width:10px;height:10px'; inner.src = '${foreign.url('/leads')}';
+      ${leads(2000, 'tel:+1', 'unknown-to-all:x', 'mailto:a@b.test')}`,
+    );
+    const recording = await scene.begin('leads', '/leads');
+    await scene.untilOpen(recording);
+    const refused = async () =>
+      ((await scene.qualityOf(recording))?.page?.errors ?? []).flatMap(
+        ({ text }) => /^Not allowed to launch '(.*?)'/.exec(text)?.[1] ?? [],
+      );
+    const all = ['mailto:a@b.test', 'tel:+1', 'tel:+2', 'unknown-to-all:x'];
+    await vi.waitFor(async () => expect((await refused()).sort()).toEqual(all), { timeout: 30_000, interval: 200 });
+    await scene.untilFrames(recording, 30);
+    expect((await recording.stop()).status).toBe(200);
+    const frames = pageFrames(scene.stored(`${recording.sid}_leads_0.mp4`));
+    expect(frames.every(({ whole }) => whole)).toBe(true);
+    const counts = frames.map(({ count }) => count);
+    expect(counts).toEqual(counts.toSorted((a, b) => a - b));
+    expect(counts.at(-1)).toBeGreaterThan(counts[0]!);
+    await foreign.close();
+  });
+
   test('that is not there ends the recording', async () => {
     const recording = await scene.begin('gone', '/missing');
     await scene.untilOver(recording);

@@ -91,7 +91,6 @@ const FOREIGN = `<!doctype html><body style="margin:0">${chooserAt(50, 10)}<scri
 const open = () => {
   alert('a'); document.execCommand('print');
   navigator.mediaDevices.getDisplayMedia().catch(() => {});
-  location = 'tel:+2';
 };
 open();
 const opening = setInterval(open, 400);
@@ -118,7 +117,6 @@ const DIALOGS = COUNTER.replace(
     Notification.requestPermission(); navigator.geolocation.getCurrentPosition(() => {});
     navigator.mediaDevices.getDisplayMedia().catch(() => {});
     window.open('/missing'); other.click(); link.click();
-    location = 'tel:+1'; location = 'unknown-to-all:x';
     navigator.credentials.get({ publicKey: { challenge: new Uint8Array(16) } }).catch(() => {});
     delete navigator.mediaDevices.getDisplayMedia; navigator.mediaDevices.getDisplayMedia().catch(() => {});
     fetch('/login');
@@ -130,9 +128,8 @@ const DIALOGS = COUNTER.replace(
   open();
   const opening = setInterval(open, 400);
   setTimeout(() => { clearInterval(opening); console.error('${ALL_OPENED}'); }, 2000);
-</script>`,
-  // What stands behind a script that goes elsewhere is not read any more.
-).replace('<script>', `${chooserAt(CHOOSERS.own.x, CHOOSERS.own.y)}<script>`);
+</script>${chooserAt(CHOOSERS.own.x, CHOOSERS.own.y)}`,
+);
 
 /** @param path with what follows its question mark */
 type Answer = (response: ServerResponse, path: string) => void;
