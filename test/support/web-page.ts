@@ -50,8 +50,8 @@ export const MOVING_BEEPS_S = 1 + 0.382 / 30;
 
 /**
  * The counter page `scale` times as large, in which discs move all over, and which tells its frames of each second to
- * `/rate?fps=`, and to `/late?ms=` how long after its beep was heard it drew each flash, which waits for the page's next
- * frame. It says that it is ready after so many seconds.
+ * `/rate?fps=`, and to `/late?ms=` how long after its beep was heard it drew each flash, which waits for the page's
+ * next frame. It says that it is ready after so many seconds.
  */
 export function movingPage(scale: number, readyAfterS: number): string {
   return counterPage(MOVING_BEEPS_S)
