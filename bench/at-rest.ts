@@ -11,7 +11,7 @@ import { descendantsOf } from '../test/support/processes.ts';
 import { ServerProcess } from '../test/support/server-process.ts';
 import { withCheckout } from './earlier.ts';
 import { atMost, type Figure } from './measure.ts';
-import { peakMemoryMbOf } from './proc.ts';
+import { peakMemoryMbOf, pssMbOf } from './proc.ts';
 
 /** The last commit in which PGlite had the settings and the compiler that it comes with. */
 const BEFORE = '49b8915';
@@ -78,10 +78,6 @@ async function rest(options: Parameters<typeof ServerProcess.start>[0]): Promise
 function restMbOf(server: number): number {
   const forks = descendantsOf(server).filter((pid) => fileOf(pid, 'cmdline').includes('fork-server'));
   return [server, ...forks].reduce((sum, pid) => sum + pssMbOf(pid), 0);
-}
-
-function pssMbOf(pid: number): number {
-  return Number(fileOf(pid, 'smaps_rollup').match(/^Pss:\s+(\d+) kB$/m)?.[1] ?? Number.NaN) / 1024;
 }
 
 function fileOf(pid: number, name: string): string {

@@ -4,7 +4,7 @@
  *
  *   npm run bench -- start-latency ramp-up reception stop av-offset cpu memory individual many-recordings snapshots
  *                    api pages remix stores takeover crowd cost-model fork-stall at-rest starts-against
- *                    cpu-against encoder rungs      only these
+ *                    cpu-against individual-against encoder rungs   only these
  *   npm run bench -- at-rest --json FILE              writes its figures to a file
  *   npm run bench -- at-rest --compare FILE           says what is worse by more than a tenth, and exits 1 then
  */
@@ -18,7 +18,7 @@ import { measureCrowd } from './crowd.ts';
 import { describeCommit } from './earlier.ts';
 import { measureEncoder } from './encoder.ts';
 import { measureForkStall } from './fork-stall.ts';
-import { measureIndividual, measureManyRecordings } from './individual.ts';
+import { measureIndividual, measureIndividualAgainst, measureManyRecordings } from './individual.ts';
 import { atMost, type Figure, passes, renderTable } from './measure.ts';
 import { measurePages } from './pages.ts';
 import { describeMachine } from './proc.ts';
@@ -42,6 +42,7 @@ const MEASURES: Record<string, () => Promise<Figure[]>> = {
   cpu: measureCpu,
   memory: measureMemory,
   individual: measureIndividual,
+  'individual-against': measureIndividualAgainst,
   'many-recordings': measureManyRecordings,
   snapshots: measureSnapshots,
   api: measureApi,

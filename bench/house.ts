@@ -19,9 +19,9 @@ export class House {
   readonly server: TestServer;
   readonly #publishers: Publisher[] = [];
 
-  /** @param env settings of the server besides */
-  constructor(env: Record<string, string> = {}) {
-    this.server = new TestServer(join(this.dir, 'data'), { AIRCHECK_LOG_LEVEL: 'warn', ...env });
+  /** @param env settings of the server besides @param checkout another checkout of this repository to run it from */
+  constructor(env: Record<string, string> = {}, checkout?: string) {
+    this.server = new TestServer(join(this.dir, 'data'), { AIRCHECK_LOG_LEVEL: 'warn', ...env }, undefined, checkout);
   }
 
   get pid(): number {

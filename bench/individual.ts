@@ -11,14 +11,18 @@ import { hear, onSeconds, see } from '../test/support/judge/user-streams.ts';
 import { PARTICIPANTS } from '../test/support/media/participants.ts';
 import { recordersOf } from '../test/support/processes.ts';
 import { type TestRecording, until } from '../test/support/test-server.ts';
+import { withCheckout } from './earlier.ts';
 import { coresOf, House, recorderAtWork, stopped } from './house.ts';
 import { atMost, type Figure } from './measure.ts';
-import { peakMemoryMbOf } from './proc.ts';
+import { peakMemoryMbOf, pssMbOf } from './proc.ts';
 
 const TAKES = 3;
 const MEASURE_MS = 15_000;
 /** A recorder writes a second or two behind the present. */
 const WARM_UP_MS = 4000;
+/** The last commit whose recorders all held what drives a browser, and whose AAC came from FFmpeg's first choice. */
+const BEFORE = process.env['BENCH_BEFORE'] ?? '0deaa42';
+const TAKES_AGAINST = 1;
 const USER = { width: 640, height: 360, fps: 30, bitrateKbps: 1000 };
 const SMALL = { width: 320, height: 240, fps: 15, bitrateKbps: 150 };
 
@@ -83,6 +87,67 @@ export async function measureIndividual(): Promise<Figure[]> {
     atMost('recorder memory with two users alone, peak', ofTwo, 110, 'MB', detail),
     atMost('recorder memory for each further user', (ofMany - ofTwo) / (users - 2), 2, 'MB', detail),
   ];
+}
+
+type Costs = { ofTwoMb: number; furtherMb: number; bothCores: number; videoCores: number };
+
+/** What the same costs beside an earlier commit, turn by turn: memory of recorders (PSS), CPU per user. */
+export function measureIndividualAgainst(): Promise<Figure[]> {
+  return withCheckout(BEFORE, async (before) => {
+    const takes: [now: Costs, then: Costs][] = [];
+    for (let take = 0; take < TAKES_AGAINST; take++) takes.push([await costsOf(), await costsOf(before)]);
+    const figure = (what: string, of: keyof Costs, limit: number): Figure => {
+      const list = (side: 0 | 1) => takes.map((take) => take[side][of].toPrecision(3)).join('/');
+      const unit = of.endsWith('Mb') ? 'MB' : 'cores';
+      const ratio = median(takes.map(([now, then]) => now[of] / then[of]));
+      return atMost(`${what}, against ${BEFORE}`, ratio, limit, '×', `${list(0)} against ${list(1)} ${unit}`);
+    };
+    const furtherMb = median(takes.map(([now]) => now.furtherMb));
+    return [
+      figure('recorder memory with two users alone', 'ofTwoMb', 0.5),
+      atMost('recorder memory for each further user, PSS', furtherMb, 1.5, 'MB', ''),
+      figure('a user alone, sound and picture', 'bothCores', 0.6),
+      figure('a user alone, picture only', 'videoCores', 0.7),
+    ];
+  });
+}
+
+/** Of a server with a compiled recorder, as any is from its second recording on. */
+async function costsOf(checkout?: string): Promise<Costs> {
+  const house = new House({}, checkout);
+  const users = 8;
+  try {
+    await house.server.start();
+    await house.publish(['few'], 2, USER);
+    const memoryOf = async (recording: TestRecording) => {
+      await pause(WARM_UP_MS + MEASURE_MS);
+      const mb = pssMbOf(recorderAtWork(house.pid));
+      await stopped(recording);
+      return mb;
+    };
+    await stopped(await house.recordEach('few', {}, 0));
+    const ofTwoMb = await memoryOf(await house.recordEach('few', {}, 0));
+    await house.leave();
+    await house.publish(['many'], users, USER);
+    const idle = await coresOf([house.pid], MEASURE_MS);
+    const ofMany = await house.recordEach('many', { streamTypes: 2 }, 2);
+    await pause(WARM_UP_MS);
+    const both = await coresOf([house.pid, recorderAtWork(house.pid)], MEASURE_MS);
+    const ofManyMb = pssMbOf(recorderAtWork(house.pid));
+    await stopped(ofMany);
+    const pictures = await house.recordEach('many', { streamTypes: 1 }, 2);
+    await pause(WARM_UP_MS);
+    const video = await coresOf([house.pid, recorderAtWork(house.pid)], MEASURE_MS);
+    await stopped(pictures);
+    return {
+      ofTwoMb,
+      furtherMb: (ofManyMb - ofTwoMb) / (users - 2),
+      bothCores: (both - idle) / users,
+      videoCores: (video - idle) / users,
+    };
+  } finally {
+    await house.close();
+  }
 }
 
 /** 40 recordings of two users each at once: marks that are missing in any of their files. */

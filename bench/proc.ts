@@ -24,6 +24,12 @@ export function peakMemoryMbOf(pid: number): number {
   return Number(line?.[1] ?? Number.NaN) / 1024;
 }
 
+/** Memory of the process, MB, of which what it shares counts in part (PSS). */
+export function pssMbOf(pid: number): number {
+  const line = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8').match(/^Pss:\s+(\d+) kB$/m);
+  return Number(line?.[1] ?? Number.NaN) / 1024;
+}
+
 /** The recorder that records: others may wait, ready for the next recording. */
 export function busiestOf(recorders: readonly number[]): number {
   const [busiest] = recorders.toSorted((a, b) => cpuSecondsOf(b) - cpuSecondsOf(a));

@@ -26,15 +26,18 @@ export class TestServer {
   readonly dataDir: string;
   readonly #env: Record<string, string>;
   readonly #onLog: ((line: string) => void) | undefined;
+  readonly #checkout: string | undefined;
   #process: ServerProcess | undefined;
 
   /**
    * @param env settings besides addresses and credentials
    * @param onLog takes each line that the server says
+   * @param checkout as of ServerOptions
    */
-  constructor(dataDir: string, env: Record<string, string> = {}, onLog?: (line: string) => void) {
+  constructor(dataDir: string, env: Record<string, string> = {}, onLog?: (line: string) => void, checkout?: string) {
     this.dataDir = dataDir;
     this.#onLog = onLog;
+    this.#checkout = checkout;
     this.#env = {
       AIRCHECK_APP_ID: randomBytes(16).toString('hex'),
       AIRCHECK_APP_CERTIFICATE: randomBytes(16).toString('hex'),
@@ -71,7 +74,8 @@ export class TestServer {
     this.#env['AIRCHECK_PORT'] ??= String(await freeTcpPort());
     this.#env['AIRCHECK_RTC_PORT'] ??= String(await freeUdpPort());
     const onLog = this.#onLog && { onLog: this.#onLog };
-    this.#process = await ServerProcess.start({ dataDir: this.dataDir, env: this.#env, ...onLog });
+    const checkout = this.#checkout === undefined ? undefined : { checkout: this.#checkout };
+    this.#process = await ServerProcess.start({ dataDir: this.dataDir, env: this.#env, ...onLog, ...checkout });
   }
 
   async end(): Promise<void> {

@@ -245,6 +245,27 @@ describe('AAC', () => {
     expect(Math.abs(lagOf(signal, heard, 14_700 + 3000))).toBeLessThanOrEqual(1);
   });
 
+  it('keeps what is quiet in a voice, at the bit rate of one user', () => {
+    // A hum with overtones, and 26 dB below it another one that an ear still tells apart.
+    const quiet = wave(60 * AAC_BLOCK, (t) => 0.01 * Math.sin(2 * Math.PI * (3100 + 40 * Math.sin(9 * t)) * t));
+    const loud = wave(quiet.length, (t) =>
+      [1, 2, 3, 4].reduce((sum, n) => sum + (0.2 / n) * Math.sin(2 * Math.PI * 160 * n * t), 0),
+    );
+    const signal = loud.map((value, i) => value + quiet[i]!);
+    const encoder = new AudioEncoder({ channels: 1, bitrateKbps: 48 });
+    const samples: EncodedSample[] = [];
+    for (let at = 0; at < signal.length; at += AAC_BLOCK)
+      samples.push(...encoder.encode({ channels: [signal.subarray(at, at + AAC_BLOCK)], samples: AAC_BLOCK }, at));
+    samples.push(...encoder.flush());
+    const { extradata } = encoder;
+    encoder.close();
+    const heard = decodeAac(samples, extradata, 1);
+    const middle = [10 * AAC_BLOCK, 50 * AAC_BLOCK] as const;
+    const powerOf = (wanted: Float32Array) => wanted.slice(...middle).reduce((sum, value) => sum + value * value, 0);
+    const lost = signal.map((value, i) => value - heard[i]!);
+    expect(10 * Math.log10(powerOf(quiet) / powerOf(lost))).toBeGreaterThan(20);
+  });
+
   it('refuses blocks of the wrong shape and gaps', () => {
     const encoder = new AudioEncoder({ channels: 2, bitrateKbps: 128 });
     const block = { channels: [new Float32Array(AAC_BLOCK), new Float32Array(AAC_BLOCK)], samples: AAC_BLOCK };
@@ -254,6 +275,10 @@ describe('AAC', () => {
     encoder.close();
   });
 });
+
+function wave(samples: number, at: (seconds: number) => number): Float32Array {
+  return Float32Array.from({ length: samples }, (_, i) => at(i / 48_000));
+}
 
 function nalTypes(unit: Buffer): number[] {
   const types: number[] = [];
