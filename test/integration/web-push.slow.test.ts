@@ -189,9 +189,7 @@ describe.skipIf(refusal !== undefined)('a page that is pushed', { timeout: 180_0
 
     // What was recorded: nothing is missing but what was on hold and what nobody saw while there was no recorder.
     const name = `${recording.sid}_pushed.m3u8`;
-    const { problems } = judgePlaylist(join(server.dataDir, 'recordings', 'web'), name);
-    // A machine that is too busy to read its screen leaves pictures out.
-    expect(problems.filter((problem) => !problem.includes('of video missing'))).toEqual([]);
+    expect(judgePlaylist(join(server.dataDir, 'recordings', 'web'), name).problems).toEqual([]);
     const frames = pageFrames(join(server.dataDir, 'recordings', 'web', name));
     expect(frames.every(({ whole }) => whole)).toBe(true);
     const again = frames.findIndex(({ count }, i) => i > 0 && count < frames[i - 1]!.count);
@@ -200,9 +198,9 @@ describe.skipIf(refusal !== undefined)('a page that is pushed', { timeout: 180_0
     const beeps = beepsIn(listen(join(server.dataDir, 'recordings', 'web', name)), { toneHz: BEEP_HZ });
     expect(beeps.at(-1)!.atS).toBeGreaterThan(frames.at(-1)!.atS - 1.5);
     const steps = frames.slice(1, again).map(({ atS }, i) => atS - frames[i]!.atS);
-    expect(Math.max(...steps)).toBeLessThan(2);
-    // What the encoder still held, and what waited for it, went with the recorder.
-    expect(frames[again - 1]!.atS).toBeGreaterThan(recordedS - 2.5);
+    expect(Math.max(...steps)).toBeLessThan(0.5);
+    // What the encoder still held went with the recorder.
+    expect(frames[again - 1]!.atS).toBeGreaterThan(recordedS - 1.5);
 
     // What was pushed: at each connection from a key frame on, at its zero, in step.
     const [[one, oneAgain], twos, threes] = [first.files(KEYS[0]), second.files(KEYS[1]), first.files(KEYS[2])];
@@ -214,7 +212,7 @@ describe.skipIf(refusal !== undefined)('a page that is pushed', { timeout: 180_0
     ] as const) {
       const { frames, offsets } = judgePushed(file);
       expect(frames.at(-1)!.atS, file).toBeGreaterThan(leastS);
-      expect(Math.abs(offsets.medianMs), file).toBeLessThan(120);
+      expect(Math.abs(offsets.medianMs), file).toBeLessThan(80);
     }
     // Each process that pushed, and each run, made connections of its own; the second of them was short. The server
     // that was stopped got one more.

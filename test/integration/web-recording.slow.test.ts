@@ -44,6 +44,7 @@ describe.skipIf(refusal !== undefined)('a web page', { timeout: 120_000 }, () =>
     const recording = await scene.begin('whole', '/counter');
     expect(await scene.stateOf(recording)).toMatchObject({ fileList: [], onhold: false, state: 'init' });
     await scene.untilOpen(recording);
+    const openMs = performance.now();
     await scene.untilFrames(recording, 90);
     expect((await recording.update({ webRecordingConfig: { onhold: true } })).status).toBe(200);
     expect(await scene.stateOf(recording)).toMatchObject({ onhold: true, state: 'inProgress' });
@@ -52,6 +53,8 @@ describe.skipIf(refusal !== undefined)('a web page', { timeout: 120_000 }, () =>
     await scene.untilFrames(recording, 60);
     expect(nicenesses(Number(scene.recorderPid()))).toEqual(new Set([5]));
     expect(nicenesses(...scene.renderers())).toEqual(new Set([0]));
+    // From the page's opening to the end, less what was on hold.
+    const longestS = (performance.now() - openMs) / 1000 - 2 + 1;
     const { status, body } = await recording.stop();
     const base = `${recording.sid}_whole`;
     const files = [`${base}.m3u8`, `${base}_0.mp4`];
@@ -81,6 +84,7 @@ describe.skipIf(refusal !== undefined)('a web page', { timeout: 120_000 }, () =>
       expect(video).toMatchObject({ width: PAGE.width, height: PAGE.height });
       const durationS = frames.at(-1)!.atS;
       expect(durationS).toBeGreaterThan(4);
+      expect(durationS).toBeLessThan(longestS);
       expect(audio!.endS).toBeCloseTo(video!.endS, 0);
       // What was on hold is one jump of the page's own count, and none of the file's time: a page draws up to 60 times
       // a second of it, and a busy machine far less often.
@@ -89,7 +93,7 @@ describe.skipIf(refusal !== undefined)('a web page', { timeout: 120_000 }, () =>
         return count - before.count > 60 * (atS - before.atS) + 15;
       });
       expect(jumps).toHaveLength(1);
-      expect(video!.maxStepS).toBeLessThan(1);
+      expect(video!.maxStepS).toBeLessThan(0.5);
       // What a busy machine's page draws less often is there less often.
       const counts = frames.map(({ count }) => count);
       const held = frames.indexOf(jumps[0]!);
@@ -101,8 +105,7 @@ describe.skipIf(refusal !== undefined)('a web page', { timeout: 120_000 }, () =>
         beepsIn(listen(scene.stored(name)), { toneHz: BEEP_HZ }).map(({ atS }) => atS),
       );
       expect(offsets.eachMs.length).toBeGreaterThan(2);
-      // How near it comes on a quiet machine is for the bench.
-      expect(Math.abs(offsets.medianMs)).toBeLessThan(100);
+      expect(Math.abs(offsets.medianMs)).toBeLessThan(60);
     }
     const page = (await scene.qualityOf(recording))?.page;
     const notes = (await scene.notesOf(recording)).join();
