@@ -62,6 +62,15 @@ describe('the cost of recordings', () => {
     expect(refusalOf(mix(), [seen(50)], MACHINE, { ...LIMITS, cpuPercent: 0 })).toBeUndefined();
   });
 
+  test('one of whose picture a part is left out counts by what the whole would take', () => {
+    const large = mix(1920, 1080, 60);
+    const running = (isDegraded: boolean): Running => ({ plan: large, seen: { cores: 0.3, bytes: 3e8 }, isDegraded });
+    expect(refusalOf(mix(), [running(false)], MACHINE, { ...LIMITS, cpuPercent: 60 })).toBeUndefined();
+    expect(refusalOf(mix(), [running(true)], MACHINE, { ...LIMITS, cpuPercent: 60 })).toMatch(/admissionCpuPercent/);
+    const busy: Running = { plan: mix(), seen: { cores: 1.97, bytes: 3e8 }, isDegraded: true };
+    expect(refusalOf(mix(), [busy], MACHINE, LIMITS)).toMatch(/1\.97 cores/);
+  });
+
   test('memory is kept for those that have just begun', () => {
     const machine = { ...MACHINE, freeBytes: 0.4e9 + 400e6 };
     expect(refusalOf(mix(), [], machine, LIMITS)).toBeUndefined();

@@ -7,8 +7,11 @@ import type { Plan } from '../contract/line/plan.ts';
 
 /** CPU in cores, memory in bytes. */
 export type Cost = { cores: number; bytes: number };
-/** A recording at work; `seen` is absent while it has not been watched for long enough. */
-export type Running = { plan: Plan; seen: Cost | undefined };
+/**
+ * A recording at work; `seen` is absent while it has not been watched for long enough. `isDegraded`: the machine is too
+ * slow for its whole picture (ADR 0023).
+ */
+export type Running = { plan: Plan; seen: Cost | undefined; isDegraded?: boolean };
 /** What the machine has for all recordings together, and how much of its memory and its spool's disk is free now. */
 export type Machine = { cores: number; freeBytes: number; totalBytes: number; freeSpoolBytes: number };
 export type Limits = {
@@ -59,9 +62,14 @@ export function estimate(plan: Plan): Cost {
   };
 }
 
-/** What a recording at work takes: what was seen of it, or else its estimate. */
-function costOf({ plan, seen }: Running): Cost {
-  return seen ?? estimate(plan);
+/**
+ * What a recording at work takes: what was seen of it, or else its estimate. One of which a part is left out takes less
+ * than it should, and is to have the rest back.
+ */
+function costOf({ plan, seen, isDegraded }: Running): Cost {
+  const estimated = estimate(plan);
+  if (!seen) return estimated;
+  return isDegraded ? { ...seen, cores: Math.max(seen.cores, estimated.cores) } : seen;
 }
 
 /** Why the machine cannot carry one more recording, in words; undefined when it can. */

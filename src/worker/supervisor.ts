@@ -133,7 +133,8 @@ export class Supervisor implements RecorderPort {
   /** Recorders at work, by sid. */
   atWork(): Map<string, AtWork> {
     const found = new Map<string, AtWork>();
-    for (const { plan, pong, seen } of this.#atWork) if (plan) found.set(plan.sid, { plan, pong, seen });
+    for (const { plan, pong, seen } of this.#atWork)
+      if (plan) found.set(plan.sid, { plan, pong, seen, isDegraded: (pong?.rung ?? 'full') !== 'full' });
     return found;
   }
 
