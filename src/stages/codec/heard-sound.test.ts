@@ -7,6 +7,7 @@ import type { Heard } from '../../../test/support/judge/sound.ts';
 import { madeSound } from '../../../test/support/media/made-media.ts';
 import { encodeOpus, sweep } from '../../../test/support/media/opus.ts';
 import { RED } from '../../../test/support/media/participants.ts';
+import { SoundMixer } from '../compose/sound-mixer.ts';
 import { HeardSound } from './heard-sound.ts';
 import { liveFrames } from './native-frames.ts';
 
@@ -80,6 +81,23 @@ test.each([
   const { blocks } = hear(lost);
   // Whoever fades it in begins where the wave does.
   expect(blocks.find(([start]) => start >= first * 960)![0]).toBe(first * 960);
+});
+
+test('sound whose clock is slewed goes on: nothing of it is taken for a new beginning', () => {
+  const heard = new HeardSound({ codec: 'opus', channels: 1 });
+  const mixer = new SoundMixer({ channels: 1, limited: false });
+  const lengths: number[] = [];
+  // At the fastest slew there is, packets of 20 ms lie 21 ms apart, and a little more where their timestamps round.
+  for (const [n, { data }] of packets.slice(0, 40).entries())
+    heard.decode({ data, ptsUs: n * 21_020, afterLoss: false }, (start, sound) => {
+      lengths.push(sound.samples);
+      mixer.add('1', start, sound);
+    });
+  heard.close();
+  expect(lengths).toEqual([960 - LEAD, ...Array.from({ length: 39 }, () => 960)]);
+  const [mono] = mixer.take(38 * 1008).channels;
+  const levels = Array.from({ length: 37 * 4 }, (_, n) => Math.max(...mono!.slice((n + 4) * 240, (n + 5) * 240)));
+  expect(Math.min(...levels)).toBeGreaterThan(0.05);
 });
 
 test('a pause of the sender is no loss', () => {

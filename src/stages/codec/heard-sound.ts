@@ -13,6 +13,11 @@ const MAX_CONCEALED_US = 60_000;
 const FADE_SAMPLES = 240;
 /** The distance of consecutive samples by their timestamps differs from their lengths by less than this. */
 const JITTER_US = 1000;
+/**
+ * A clock that is slewed moves samples apart by up to a twentieth of their length. What lies further apart than three
+ * times as much, or 3 ms, does not go on: the mixer joins nothing beyond that either.
+ */
+const SLEWED = { share: 0.15, leastUs: 3000 };
 
 export type HeardSample = {
   data: Buffer;
@@ -95,7 +100,8 @@ export class HeardSound {
     else if (first && !madeUp && (concealedUs > 0 || this.#madeUp)) fadeIn(first.sound);
     this.#madeUp = madeUp;
     if (!first || !last) return undefined;
-    const beginsAnew = this.#endUs === undefined || (gapUs > JITTER_US && concealedUs === 0 && !recovered);
+    const slewedUs = Math.max(SLEWED.leastUs, (SLEWED.share * first.sound.samples * US) / SOUND_RATE);
+    const beginsAnew = this.#endUs === undefined || (gapUs > slewedUs && concealedUs === 0 && !recovered);
     if (beginsAnew && codec === 'opus') leaveOutLead(first, delayUs);
     for (const { sound, ptsUs } of decoded) use(samplesAt(ptsUs), sound);
     const endUs = last.ptsUs + (last.sound.samples * US) / SOUND_RATE;
