@@ -93,6 +93,8 @@ export class VideoEncoder {
     must(this.#frame.getBuffer(), 'allocating a picture');
   }
 
+  #isFlushed = false;
+
   /** @param pts frame number in 1/fps */
   encode(i420: Buffer, pts: number, keyFrame = false): Encoded[] {
     const frame = this.#frame;
@@ -108,11 +110,14 @@ export class VideoEncoder {
   }
 
   flush(): Encoded[] {
+    this.#isFlushed = true;
     must(this.context.sendFrameSync(null), 'flushing the video encoder');
     return drain(this.context, this.#packet);
   }
 
   close(): void {
+    // SVT-AV1 may wait for its own threads for ever when it is freed before it was told of the end.
+    if (!this.#isFlushed) this.flush();
     this.#frame.free();
     this.#packet.free();
     this.context.freeContext();
