@@ -53,6 +53,7 @@ export class VideoEncoder {
   readonly fps: number;
   #frame = new Frame();
   #packet = new Packet();
+  #isFlushed = false;
   #width: number;
   #height: number;
 
@@ -92,8 +93,6 @@ export class VideoEncoder {
     this.#frame.format = AV_PIX_FMT_YUV420P;
     must(this.#frame.getBuffer(), 'allocating a picture');
   }
-
-  #isFlushed = false;
 
   /** @param pts frame number in 1/fps */
   encode(i420: Buffer, pts: number, keyFrame = false): Encoded[] {
