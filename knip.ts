@@ -13,7 +13,7 @@ const config: KnipConfig = {
     'bench/encode-canvases.ts',
     'bench/query-load.ts',
     'bench/reception/{receiver,sender}.ts',
-    'scripts/{check,generate-docs,test}.ts',
+    'scripts/{check,generate-docs,prepare,test}.ts',
     'test/support/{fake-completer,fake-recorder,forking-server,moved-client,page-programs-process,s3-server-process}.ts',
     'test/support/publish/publisher-process.ts',
   ],

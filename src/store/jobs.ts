@@ -36,6 +36,44 @@ const HEARTBEAT_S = 30;
 /** How long jobs under way may take to end by themselves on close. */
 const CLOSE_GRACE_MS = 3_000;
 
+/** Makes pg-boss's tables, or brings them up to date. */
+export async function makeJobTables(database: Database): Promise<void> {
+  const boss = createBoss(database, systemClock);
+  // A fault of what it does beside this, in the background, is none of its tables.
+  boss.on('error', () => {});
+  await boss.start();
+  await boss.stop({ graceful: false });
+}
+
+function createBoss(database: Database, clock: Clock): PgBoss {
+  return new PgBoss({
+    db: {
+      executeSql: async (text, values) => ({
+        rows: values?.length ? await database.query(text, [...values]) : await database.script(text),
+      }),
+    },
+    backend: database.exclusive ? 'pglite' : 'postgres',
+    clock: {
+      now: () => clock.nowMs(),
+      setTimeout: (run, ms) => clock.after(ms, run),
+      setInterval: (run, ms) => clock.every(ms, run),
+      clearTimeout: (timer) => (timer as Timer | null)?.cancel(),
+      clearInterval: (timer) => (timer as Timer | null)?.cancel(),
+    },
+    // We use only pg-boss's jobs, which come again when their server is lost; not its cron, flows or statistics.
+    schedule: false,
+    registerInstance: false,
+    monitorVacuum: false,
+    // It would rebuild indexes for thousands of old jobs; ours are deleted within the hour.
+    reindex: false,
+    flowIntervalSeconds: 3_600,
+    superviseIntervalSeconds: HEARTBEAT_S / 2,
+    monitorIntervalSeconds: HEARTBEAT_S / 2,
+    maintenanceIntervalSeconds: 3_600,
+    openTelemetry: { enabled: false },
+  });
+}
+
 type Claim = { id: string; retryCount: number; abort: AbortController };
 
 export class KeyedJobs {
@@ -53,32 +91,7 @@ export class KeyedJobs {
   constructor(options: KeyedJobsOptions) {
     this.#options = { clock: systemClock, parallel: 8, ...options };
     const { database, log, clock } = this.#options;
-    this.#boss = new PgBoss({
-      db: {
-        executeSql: async (text, values) => ({
-          rows: values?.length ? await database.query(text, [...values]) : await database.script(text),
-        }),
-      },
-      backend: database.exclusive ? 'pglite' : 'postgres',
-      clock: {
-        now: () => clock.nowMs(),
-        setTimeout: (run, ms) => clock.after(ms, run),
-        setInterval: (run, ms) => clock.every(ms, run),
-        clearTimeout: (timer) => (timer as Timer | null)?.cancel(),
-        clearInterval: (timer) => (timer as Timer | null)?.cancel(),
-      },
-      // We use only pg-boss's jobs, which come again when their server is lost; not its cron, flows or statistics.
-      schedule: false,
-      registerInstance: false,
-      monitorVacuum: false,
-      // It would rebuild indexes for thousands of old jobs; ours are deleted within the hour.
-      reindex: false,
-      flowIntervalSeconds: 3_600,
-      superviseIntervalSeconds: HEARTBEAT_S / 2,
-      monitorIntervalSeconds: HEARTBEAT_S / 2,
-      maintenanceIntervalSeconds: 3_600,
-      openTelemetry: { enabled: false },
-    });
+    this.#boss = createBoss(database, clock);
     this.#boss.on('error', (error) => log.warn({ err: error }, 'pg-boss'));
     this.#boss.on('warning', (warning) => log.info({ warning }, 'pg-boss'));
   }

@@ -1,7 +1,7 @@
 /** The tables, as numbered steps that are applied once each, in order, and that never change after a release. */
 import type { Database } from './database.ts';
 
-const MIGRATIONS: readonly { name: string; statements: readonly string[] }[] = [
+export const MIGRATIONS: readonly { name: string; statements: readonly string[] }[] = [
   {
     name: 'resources and tasks',
     statements: [

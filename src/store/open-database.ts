@@ -8,15 +8,13 @@ import { migrate } from './migrations.ts';
 export type DatabaseOptions = {
   /** A postgres:// address, or empty for PGlite. */
   url: string;
-  /** Folder of the PGlite database, or `memory://`. */
+  /** Folder of the PGlite database, or `MEMORY`. */
   pgliteDir: string;
 };
 
 /** Opens the database and brings its tables up to date. Throws a Fault that says what cannot be reached. */
 export async function openDatabase({ url, pgliteDir }: DatabaseOptions): Promise<Database> {
-  const database = url
-    ? (await import('./postgres.ts')).openPostgres(url)
-    : await (await import('./pglite.ts')).openPglite(pgliteDir);
+  const database = url ? (await import('./postgres.ts')).openPostgres(url) : await openEmbedded(pgliteDir);
   try {
     await migrate(database);
   } catch (cause) {
@@ -28,4 +26,18 @@ export async function openDatabase({ url, pgliteDir }: DatabaseOptions): Promise
     });
   }
   return database;
+}
+
+async function openEmbedded(folder: string): Promise<Database> {
+  const { isDatabase, MEMORY, openPglite } = await import('./pglite.ts');
+  if (folder !== MEMORY && !isDatabase(folder)) {
+    const { layDatabase } = await import('./template.ts');
+    await layDatabase(folder).catch((cause: unknown) => {
+      throw new Fault('database-unusable', `no database can be made in ${folder}: ${messageOf(cause)}`, {
+        blame: 'self',
+        cause,
+      });
+    });
+  }
+  return openPglite(folder);
 }

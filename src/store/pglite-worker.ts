@@ -1,10 +1,10 @@
 /**
- * The thread that runs PGlite: it takes one statement after the other from `pglite.ts`. PGlite's WebAssembly works for
- * milliseconds at a time, and packets must not wait for it.
+ * The thread that runs PGlite: it takes one statement after the other from `pglite-thread.ts`. PGlite's WebAssembly
+ * works for milliseconds at a time, and packets must not wait for it.
  */
 import { setFlagsFromString } from 'node:v8';
 import { parentPort, workerData } from 'node:worker_threads';
-import type { PgliteCall, PgliteReply } from './pglite.ts';
+import type { PgliteCall, PgliteReply } from './pglite-thread.ts';
 
 // V8 would compile Postgres a second time, optimised, which takes 500 MB and a core for seconds. The result of the
 // first compilation is fast enough. The flag applies from here on, and only to what is loaded later.

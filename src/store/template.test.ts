@@ -1,0 +1,106 @@
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { PgliteThread } from './pglite-thread.ts';
+import { layDatabase } from './template.ts';
+
+let dir: string;
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'aircheck-cluster-'));
+});
+afterEach(() => rmSync(dir, { recursive: true, force: true }));
+
+/** Opens a database as the next start would, works with it and closes it. */
+async function ask(folder: string, script: string) {
+  const thread = new PgliteThread(folder);
+  try {
+    await thread.opened;
+    const rows = await thread.ask({ script });
+    await thread.ask({ close: true });
+    return rows;
+  } finally {
+    await thread.end();
+  }
+}
+
+describe('a new data folder', () => {
+  test('gets a database of its own, copied from the one that the first start makes', async () => {
+    const template = join(dir, 'template');
+    const folders = [join(dir, 'a', 'db'), join(dir, 'b', 'db')] as const;
+    for (const folder of folders) await layDatabase(folder, template);
+    await ask(folders[0], "insert into migrations values (1000, 'of a')");
+    expect(await ask(folders[0], 'select name from migrations where number = 1000')).toEqual([{ name: 'of a' }]);
+    expect(await ask(folders[1], 'select name from migrations where number = 1000')).toEqual([]);
+    // All tables are there, those of the jobs too.
+    expect(await ask(folders[1], 'select 1 as one from tasks, pgboss.job')).toEqual([]);
+    expect(readdirSync(dir).toSorted()).toEqual(['a', 'b', 'template']);
+  });
+
+  test('gets one that is made for it where no template can be kept, and nothing else stays', async () => {
+    const folder = join(dir, 'db');
+    // A file, in which no user can make a folder.
+    writeFileSync(join(dir, 'file'), '');
+    await layDatabase(folder, join(dir, 'file', 'template'));
+    expect(await ask(folder, 'select 1 as one from tasks')).toEqual([]);
+    expect(readdirSync(dir).toSorted()).toEqual(['db', 'file']);
+  });
+});
+
+describe('copying', () => {
+  let template: string;
+  beforeEach(() => {
+    template = join(dir, 'template');
+    mkdirSync(join(template, 'base', '5'), { recursive: true });
+    mkdirSync(join(template, 'pg_notify'));
+    writeFileSync(join(template, 'base', '5', '112'), 'rows');
+    writeFileSync(join(template, 'base', '5', 'PG_VERSION'), '17\n');
+    writeFileSync(join(template, 'PG_VERSION'), '17\n');
+  });
+
+  test('takes files, folders with nothing in them, and lets nobody else look in', async () => {
+    const folder = join(dir, 'db');
+    await layDatabase(folder, template);
+    expect(readdirSync(folder, { recursive: true }).toSorted()).toEqual(
+      readdirSync(template, { recursive: true }).toSorted(),
+    );
+    expect(readFileSync(join(folder, 'base', '5', '112'), 'utf8')).toBe('rows');
+    expect(statSync(folder).mode & 0o777).toBe(0o700);
+  });
+
+  test('goes over what a crash left of it', async () => {
+    const folder = join(dir, 'db');
+    mkdirSync(join(folder, 'base', '5'), { recursive: true });
+    writeFileSync(join(folder, 'base', '5', '112'), 'ro');
+    writeFileSync(join(folder, 'PG_VERSION.new'), '');
+    await layDatabase(folder, template);
+    expect(readFileSync(join(folder, 'base', '5', '112'), 'utf8')).toBe('rows');
+    expect(readFileSync(join(folder, 'PG_VERSION'), 'utf8')).toBe('17\n');
+    expect(existsSync(join(folder, 'PG_VERSION.new'))).toBe(false);
+  });
+
+  test('makes nothing that counts as a database where it cannot end', async () => {
+    const folder = join(dir, 'db');
+    // A folder where a file is to lie.
+    mkdirSync(join(folder, 'base', '5', '112'), { recursive: true });
+    await expect(layDatabase(folder, template)).rejects.toThrow(/EISDIR|ENOTSUP|EEXIST/);
+    expect(existsSync(join(folder, 'PG_VERSION'))).toBe(false);
+  });
+
+  test('leaves alone what is a database', async () => {
+    const folder = join(dir, 'db');
+    mkdirSync(folder);
+    writeFileSync(join(folder, 'PG_VERSION'), '17\n');
+    await layDatabase(folder, template);
+    expect(readdirSync(folder)).toEqual(['PG_VERSION']);
+  });
+});

@@ -1,0 +1,119 @@
+/**
+ * The template: an embedded database as it is before anything is written to it, with all tables. To make one takes
+ * seconds and 400 MB, and all are alike, so an installation makes it once (`scripts/prepare.ts`, or the first start),
+ * and each new data folder gets a copy.
+ */
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { copyFile, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { join, relative } from 'node:path';
+import { PACKAGE_CACHE } from '../kernel/package-cache.ts';
+import { makeJobTables } from './jobs.ts';
+import { MIGRATIONS, migrate } from './migrations.ts';
+import { isDatabase, openPglite, SEAL } from './pglite.ts';
+
+/** Files that are copied and synced at once: the disk makes many of them safe in one go. */
+const PARALLEL = 16;
+
+/** Where the template lies that this version makes. */
+function templateFolder(): string {
+  const made = [versionOf('@electric-sql/pglite'), versionOf('pg-boss'), JSON.stringify(MIGRATIONS)];
+  const key = createHash('sha256').update(made.join('\n')).digest('hex').slice(0, 16);
+  return join(PACKAGE_CACHE, `database-${key}`);
+}
+
+function versionOf(library: string): string {
+  const entry = createRequire(import.meta.url).resolve(library);
+  const { version } = JSON.parse(readFileSync(join(entry, '../../package.json'), 'utf8')) as { version: string };
+  return version;
+}
+
+/** Makes the template, unless it is there. Throws where the folder cannot be written. */
+export async function makeTemplate(template = templateFolder()): Promise<void> {
+  if (isDatabase(template)) return;
+  await withNewDatabase(`${template}.${process.pid}`, async (made) => {
+    await syncAll(made);
+    // Several servers may start at once: what the first has made stays.
+    await rename(made, template).catch((error: unknown) => {
+      if (!isDatabase(template)) throw error;
+    });
+  });
+}
+
+/**
+ * Makes a database of a folder that is none, with everything on the disk when it resolves. What a crash left of an
+ * earlier try is written over.
+ */
+export async function layDatabase(folder: string, template = templateFolder()): Promise<void> {
+  if (isDatabase(folder)) return;
+  // Where this user may not write, each data folder makes its own.
+  await makeTemplate(template).catch(() => {});
+  if (isDatabase(template)) await copyDatabase(template, folder);
+  else await withNewDatabase(`${folder}.new`, (made) => copyDatabase(made, folder));
+}
+
+/** Makes a database in the folder `made`, which is removed again after its use. */
+async function withNewDatabase(made: string, use: (made: string) => Promise<void>): Promise<void> {
+  await rm(made, { recursive: true, force: true });
+  await mkdir(made, { recursive: true, mode: 0o700 });
+  try {
+    // Closed before its use, so that it is whole; and the memory that making takes is given back with its thread.
+    const database = await openPglite(made);
+    try {
+      await migrate(database);
+      await makeJobTables(database);
+    } finally {
+      await database.close();
+    }
+    await use(made);
+  } finally {
+    await rm(made, { recursive: true, force: true });
+  }
+}
+
+async function copyDatabase(from: string, to: string): Promise<void> {
+  const { folders, files } = await list(from);
+  for (const folder of folders) await mkdir(join(to, folder), { recursive: true, mode: 0o700 });
+  await each(files, (file) => (file === SEAL ? Promise.resolve() : copyFile(join(from, file), join(to, file))));
+  await syncAll(to);
+  const seal = join(to, SEAL);
+  await copyFile(join(from, SEAL), `${seal}.new`);
+  await sync(`${seal}.new`);
+  await rename(`${seal}.new`, seal);
+  await sync(to);
+}
+
+async function syncAll(folder: string): Promise<void> {
+  const { folders, files } = await list(folder);
+  await each([...files, ...folders], (path) => sync(join(folder, path)));
+}
+
+/** Paths in a folder, itself among them as an empty one. */
+async function list(folder: string): Promise<{ folders: string[]; files: string[] }> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+  const pathsOf = (some: typeof entries) =>
+    some.map(({ parentPath, name }) => relative(folder, join(parentPath, name)));
+  return {
+    folders: ['', ...pathsOf(entries.filter((entry) => entry.isDirectory()))],
+    files: pathsOf(entries.filter((entry) => entry.isFile())),
+  };
+}
+
+async function each<T>(things: readonly T[], work: (thing: T) => Promise<void>): Promise<void> {
+  const left = things.values();
+  await Promise.all(
+    Array.from({ length: PARALLEL }, async () => {
+      for (const thing of left) await work(thing);
+    }),
+  );
+}
+
+async function sync(path: string): Promise<void> {
+  const handle = await open(path, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
