@@ -27,7 +27,6 @@ import { baseName } from '../stages/mux/names.ts';
 import { SpoolUsage } from '../stages/spool/spool-usage.ts';
 import { KeyedJobs } from '../store/jobs.ts';
 import { ObjectTables } from '../store/object-tables.ts';
-import { openDatabase } from '../store/open-database.ts';
 import { OutboxTables } from '../store/outbox-tables.ts';
 import { Ownership } from '../store/ownership.ts';
 import { RecordingTables } from '../store/recording-tables.ts';
@@ -39,10 +38,10 @@ import { readMachine } from '../worker/machine-limits.ts';
 import { readBootId } from '../worker/process-identity.ts';
 import { Supervisor } from '../worker/supervisor.ts';
 import { isOnDiskOf, openBackup } from './backup.ts';
-import { COMPILED } from './compiled.ts';
-import { completeCredentials, makeDataDir } from './credentials.ts';
-import { lockDataDir } from './data-dir-lock.ts';
+import { compiledFolder } from './compiled.ts';
+import { completeCredentials } from './credentials.ts';
 import { folderIdentity } from './folder-identity.ts';
+import type { Ground } from './ground.ts';
 import { Moves } from './moves.ts';
 import { Pages } from './pages.ts';
 import { channelPort, spoolPort } from './ports.ts';
@@ -90,8 +89,8 @@ export type AircheckServer = {
   fail(error: unknown): Promise<void>;
 };
 
-/** Starts a server. Throws a Fault when it cannot, and then leaves nothing running. */
-export async function createServer(given: Config): Promise<AircheckServer> {
+/** Starts a server. Throws a Fault when it cannot, and then leaves nothing running, and its ground free. */
+export async function createServer(given: Config, ground: Ground): Promise<AircheckServer> {
   const clock = systemClock;
   const log = createLog(given.logLevel);
   // How to end what was begun, called from the last to the first.
@@ -107,16 +106,17 @@ export async function createServer(given: Config): Promise<AircheckServer> {
   };
 
   try {
-    makeDataDir(given.dataDir);
-    const lock = await lockDataDir(given.dataDir);
-    endings.push(() => lock.release());
+    endings.push(() => ground.lock.release());
     // Opened before this process grows: a fork copies what the system keeps about the memory of its parent.
     const children = childEnvironment({
       ...RECORDER_ENVIRONMENT,
-      NODE_COMPILE_CACHE: join(given.dataDir, COMPILED),
+      NODE_COMPILE_CACHE: compiledFolder(given.dataDir),
     });
     const forks = new Forks({ clock, log, env: children });
     endings.push(() => forks.close());
+    // One that cannot be opened is told of where it is needed first.
+    const opened = ground.database.catch(() => undefined);
+    endings.push(async () => (await opened)?.close());
     forks.open();
     const { config, made } = completeCredentials(given);
     const appOf = (appid: string) => config.apps.find((app) => app.appid === appid);
@@ -128,8 +128,7 @@ export async function createServer(given: Config): Promise<AircheckServer> {
         'plain HTTP beyond this machine: passwords and tokens cross the network in the clear; set tlsCertFile and tlsKeyFile, or put a proxy that speaks TLS before it',
       );
 
-    const database = await openDatabase({ url: config.databaseUrl, pgliteDir: join(config.dataDir, 'db') });
-    endings.push(() => database.close());
+    const database = await ground.database;
 
     const folder = folderIdentity(config.dataDir);
     const bootId = readBootId();

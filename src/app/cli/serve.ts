@@ -1,7 +1,9 @@
 /** `aircheck serve`: runs a server until SIGTERM or SIGINT, and prints its address on standard output. */
 import { loadConfig } from '../../config/load.ts';
 import { messageOf } from '../../kernel/fault.ts';
+import { compiledFolder } from '../compiled.ts';
 import { makeDataDir } from '../credentials.ts';
+import { takeGround } from '../ground.ts';
 import { becomeSmall } from './small-process.ts';
 
 /** Exit code after an uncaught error. */
@@ -10,9 +12,10 @@ const FAILED = 70;
 export async function serve(): Promise<void> {
   const config = loadConfig();
   makeDataDir(config.dataDir);
-  becomeSmall(config.dataDir);
+  becomeSmall(compiledFolder(config.dataDir));
+  const ground = await takeGround(config);
   const [{ createServer }, { greeting }] = await Promise.all([import('../server.ts'), import('./greeting.ts')]);
-  const server = await createServer(config);
+  const server = await createServer(config, ground);
   process.stdout.write(greeting(server));
 
   // After an uncaught error the server cannot go on. Its recorders finish their files, and the next start goes on with

@@ -2,9 +2,7 @@
  * How `aircheck serve` comes to be a small process. Flags of V8 and where compiled code lies are told to a process as
  * it starts, by whatever command that was; so it starts a second time, in its place, with the same pid.
  */
-import { join } from 'node:path';
 import { environmentWith } from '../../config/child-environment.ts';
-import { COMPILED } from '../compiled.ts';
 
 /**
  * Loading a server's code leaves V8 with 32 MB for young objects, which it would keep. Receiving needs no more than
@@ -16,10 +14,10 @@ const SET_ALREADY = /--max[-_]semi[-_]space[-_]size/;
 
 /**
  * Begins again as a small process, unless this is one. Nothing may have been opened yet.
- * @param dataDir keeps compiled code: without compiling TypeScript a server starts sooner, and holds 18 MB less
+ * @param compiled folder of compiled code: without compiling TypeScript a server starts sooner, and holds 18 MB less
  */
-export function becomeSmall(dataDir: string): void {
-  const env = environmentWith({ NODE_COMPILE_CACHE: join(dataDir, COMPILED) });
+export function becomeSmall(compiled: string): void {
+  const env = environmentWith({ NODE_COMPILE_CACHE: compiled });
   const words = smallArguments({ ...process, nodeOptions: env['NODE_OPTIONS'] });
   // Some systems cannot replace a process: there the server is as large as it comes.
   if (words) process.execve?.(process.execPath, words, env);
