@@ -142,10 +142,10 @@ export async function watchPlayback(context: BrowserContext, path: string, timeo
   }
 }
 
-/** Beep minus flash of each pair that was met within half a second, milliseconds. */
-export function playedOffsetsMs({ flashes, beeps }: PlaybackLog): number[] {
+/** Of each flash that has a beep within half a second: its time on the player's timeline, and beep minus flash. */
+export function playedOffsets({ flashes, beeps }: PlaybackLog): { timeS: number; ms: number }[] {
   return flashes.flatMap((flash) => {
     const near = beeps.filter((beep) => Math.abs(beep.seenS - flash.seenS) < 0.5);
-    return near.map((beep) => (beep.seenS - flash.seenS) * 1000);
+    return near.map((beep) => ({ timeS: flash.timeS, ms: (beep.seenS - flash.seenS) * 1000 }));
   });
 }
