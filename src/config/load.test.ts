@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { loadConfig } from './load.ts';
+import { loadConfig, unknownVariables } from './load.ts';
 import { environmentName } from './settings.ts';
 
 const APP = '0123456789abcdef0123456789abcdef';
@@ -113,6 +113,22 @@ test.each([
   ],
 ])('the file %j is refused in words', (yaml, words) => {
   expect(() => loadConfig({ env: {}, cwd: folder(yaml) })).toThrow(words);
+});
+
+test('variables that set nothing are told of', () => {
+  const env = {
+    AIRCHECK_PORT: '1',
+    AIRCHECK_PROT: '1',
+    AIRCHECK_RTCPORT: '1',
+    AIRCHECK_APPS: '[]',
+    AIRCHECK_CONFIG: 'x',
+  };
+  expect(unknownVariables({ ...env, PATH: '/bin', AIRCHECK_CUSTOMERID: 's3cret' })).toEqual([
+    'AIRCHECK_PROT is no setting',
+    'AIRCHECK_RTCPORT is no setting; did you mean AIRCHECK_RTC_PORT?',
+    'AIRCHECK_APPS sets nothing; apps is set in aircheck.yaml',
+    'AIRCHECK_CUSTOMERID is no setting; did you mean AIRCHECK_CUSTOMER_ID?',
+  ]);
 });
 
 test("a secret's value is never repeated", () => {

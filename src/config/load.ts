@@ -82,6 +82,25 @@ export function loadConfig({ env = process.env, cwd = process.cwd() }: LoadOptio
   return settle(values as Settings, cwd);
 }
 
+/**
+ * Says of each variable AIRCHECK_… of the environment that sets nothing that it is no setting. Nobody but a person who
+ * misspelt it wants to hear that, so it is no fault: other programs name theirs as they like.
+ */
+export function unknownVariables(env: Record<string, string | undefined> = process.env): string[] {
+  const known = new Set(
+    Object.keys(settingsShape)
+      .filter((key) => !YAML_ONLY.has(key))
+      .map(environmentName),
+  );
+  return Object.keys(env)
+    .filter((name) => name.startsWith('AIRCHECK_') && name !== 'AIRCHECK_CONFIG' && !known.has(name))
+    .map((name) => {
+      const key = sameLetters(name);
+      if (key && YAML_ONLY.has(key)) return `${name} sets nothing; ${key} is set in aircheck.yaml`;
+      return `${name} is no setting${key ? `; did you mean ${environmentName(key)}?` : ''}`;
+    });
+}
+
 /** Which members of a setting are wrong, and how; no message holds a value. */
 function membersOf({ issues }: z.ZodError): string {
   const members = issues
@@ -115,13 +134,18 @@ function readYaml(given: string | undefined, cwd: string): { path: string; value
 }
 
 function nearestKey(key: string): string {
+  const match = sameLetters(key);
+  return match ? `; did you mean ${match}?` : '';
+}
+
+/** The setting whose name has the same letters and digits, however they are joined. */
+function sameLetters(name: string): SettingKey | undefined {
   const plain = (word: string) =>
     word
       .toLowerCase()
       .replace(/^aircheck_/, '')
       .replace(/[^a-z0-9]/g, '');
-  const match = (Object.keys(settingsShape) as SettingKey[]).find((known) => plain(known) === plain(key));
-  return match ? `; did you mean ${match}?` : '';
+  return (Object.keys(settingsShape) as SettingKey[]).find((known) => plain(known) === plain(name));
 }
 
 function pairProblems(settings: Settings): string[] {

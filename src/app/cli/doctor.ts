@@ -1,5 +1,5 @@
 /** `aircheck doctor`: says whether this machine can record web pages, and what to do about whatever it lacks. */
-import { type Config, loadConfig } from '../../config/load.ts';
+import { type Config, loadConfig, unknownVariables } from '../../config/load.ts';
 import { messageOf } from '../../kernel/fault.ts';
 import { findGroupHome } from '../../stages/source/page/page-group.ts';
 import { findPrograms } from '../../stages/source/page/programs.ts';
@@ -47,6 +47,7 @@ async function examine({
 
 export async function doctor(): Promise<void> {
   const findings = await examine(loadConfig());
+  for (const words of unknownVariables()) process.stdout.write(`${words}\n`);
   process.stdout.write('Recording web pages:\n');
   for (const { ok, text } of findings) process.stdout.write(`  ${ok ? 'ok     ' : 'missing'} ${text}\n`);
   if (findings.every(({ ok }) => ok)) return;

@@ -1,5 +1,5 @@
 /** `aircheck serve`: runs a server until SIGTERM or SIGINT, and prints its address on standard output. */
-import { loadConfig } from '../../config/load.ts';
+import { loadConfig, unknownVariables } from '../../config/load.ts';
 import { messageOf } from '../../kernel/fault.ts';
 import { compiledFolder } from '../compiled.ts';
 import { makeDataDir } from '../credentials.ts';
@@ -13,6 +13,7 @@ export async function serve(): Promise<void> {
   const config = loadConfig();
   makeDataDir(config.dataDir);
   becomeSmall(compiledFolder(config.dataDir));
+  for (const words of unknownVariables()) process.stderr.write(`aircheck: ${words}\n`);
   const ground = await takeGround(config);
   const [{ createServer }, { greeting }] = await Promise.all([import('../server.ts'), import('./greeting.ts')]);
   const server = await createServer(config, ground);
