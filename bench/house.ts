@@ -95,7 +95,12 @@ export async function coresOf(pids: readonly number[], ms: number): Promise<numb
 
 /** The recorder that records: others may wait, ready for the next recording. */
 export function recorderAtWork(server: number): number {
-  const [busiest] = recordersOf(server).toSorted((a, b) => cpuSecondsOf(b) - cpuSecondsOf(a));
-  if (busiest === undefined) throw new Error('the server has no recorder process');
-  return busiest;
+  return recordersAtWork(server, 1)[0]!;
+}
+
+/** The recorders that record, of so many recordings. */
+export function recordersAtWork(server: number, recordings: number): number[] {
+  const busiest = recordersOf(server).toSorted((a, b) => cpuSecondsOf(b) - cpuSecondsOf(a));
+  if (busiest.length < recordings) throw new Error(`the server has ${busiest.length} of ${recordings} recorders`);
+  return busiest.slice(0, recordings);
 }

@@ -5,7 +5,7 @@
  *   npm run test:chaos -- kill server-hang     only these scenarios
  *   npm run test:chaos -- --keep=DIR kill      leaves the recordings, and what was done meanwhile, in DIR
  */
-import { parseArgs } from 'node:util';
+import { inspect, parseArgs } from 'node:util';
 import { keepIn, latenessOf, missesOf, type Scenario, summaryOf } from './play.ts';
 import { SCENARIOS } from './scenarios.ts';
 
@@ -28,7 +28,7 @@ async function run(name: string, { meaning, run: perform }: Scenario): Promise<b
     console.log(misses.map((miss) => `  MISS ${miss}`).join('\n') || '  met');
     return misses.length === 0;
   } catch (error) {
-    console.log(`  FAILED ${error instanceof Error ? error.stack : error}`);
+    console.log(`  FAILED ${inspect(error)}`);
     return false;
   }
 }

@@ -46,6 +46,9 @@ export async function play(
       report.problems.push(...(judge?.(outcomes) ?? []));
     }
     report.problems.push(...(await leftBy(stage)));
+  } catch (error) {
+    if (keepDir !== undefined) keepLog(stage.server.running.log, keepDir);
+    throw error;
   } finally {
     await stage.close();
   }
@@ -57,7 +60,12 @@ function keep(outcome: Outcome, log: string, dir: string): void {
   mkdirSync(own, { recursive: true });
   if (existsSync(outcome.dir)) cpSync(outcome.dir, own, { recursive: true });
   writeFileSync(join(own, 'outcome.json'), JSON.stringify(outcome, null, 2));
-  writeFileSync(join(own, 'server.log'), log);
+  keepLog(log, own);
+}
+
+function keepLog(log: string, dir: string): void {
+  mkdirSync(dir, { recursive: true });
+  writeFileSync(join(dir, 'server.log'), log);
 }
 
 /** What is left after all recordings have ended, and after the server has. */

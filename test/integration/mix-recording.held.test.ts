@@ -245,6 +245,9 @@ describe('a composite recording', { timeout: 120_000 }, () => {
     );
     const [view = []] = watch(made.mp4, [{ rect: region }]).views;
     const [red, blue] = [presenceIn(view, RED.colour), presenceIn(view, BLUE.colour)];
+    const strangers = view.filter(({ atS }) => ![...red, ...blue].some((s) => s.fromS <= atS && atS < s.toS));
+    // What is seen besides, if anything is: when, and which colours.
+    expect(strangers.map(({ atS, luma, y, u, v, moved }) => ({ atS, luma, y, u, v, moved }))).toEqual([]);
     expect(red).toHaveLength(1);
     expect(blue).toHaveLength(1);
     expect(Math.abs(red[0]!.toS - 3.2)).toBeLessThanOrEqual(0.1);
