@@ -1,7 +1,7 @@
 /**
  * A Postgres server as Database.
  */
-import { Client, Pool } from 'pg';
+import { Client, Pool, type PoolClient } from 'pg';
 import type { Database, Row } from './database.ts';
 
 /**
@@ -28,36 +28,19 @@ export function openPostgres(url: string): Database {
     description: `Postgres at ${placeOf(url)}`,
     exclusive: false,
     query: async (sql, params = []) => (await pool.query<Row>(sql, params)).rows,
-    async script(sql) {
-      const client = await pool.connect();
-      try {
+    script: (sql) =>
+      withClient(pool, async (client) => {
         const answer = await client.query<Row>(sql);
-        client.release();
         // With several statements the driver returns one result for each.
         return [answer].flat().flatMap(({ rows }) => rows);
-      } catch (error) {
-        // The connection may be inside a transaction that the script opened.
-        client.release(true);
-        throw error;
-      }
-    },
-    async transaction(run) {
-      const client = await pool.connect();
-      try {
+      }),
+    transaction: (run) =>
+      withClient(pool, async (client) => {
         await client.query('begin');
         const result = await run({ query: async (sql, params = []) => (await client.query<Row>(sql, params)).rows });
         await client.query('commit');
-        client.release();
         return result;
-      } catch (error) {
-        const broken = await client.query('rollback').then(
-          () => false,
-          () => true,
-        );
-        client.release(broken);
-        throw error;
-      }
-    },
+      }),
     async connect(onLost) {
       const client = new Client({ connectionString: url, ...OWN_CONNECTION });
       let closing = false;
@@ -78,6 +61,34 @@ export function openPostgres(url: string): Database {
     },
     close: () => pool.end(),
   };
+}
+
+/**
+ * Runs `use` with a connection of its own. Where that fails the transaction that it may have opened is rolled back, and
+ * a connection that cannot do so is given up.
+ */
+async function withClient<T>(pool: Pool, use: (client: PoolClient) => Promise<T>): Promise<T> {
+  const client = await pool.connect();
+  // The pool listens only while a connection is idle in it. One that breaks between two statements is told of by the
+  // next; without a listener the event would end the process.
+  const ignore = () => {};
+  client.on('error', ignore);
+  const release = (broken: boolean) => {
+    client.off('error', ignore);
+    client.release(broken);
+  };
+  try {
+    const result = await use(client);
+    release(false);
+    return result;
+  } catch (error) {
+    const broken = await client.query('rollback').then(
+      () => false,
+      () => true,
+    );
+    release(broken);
+    throw error;
+  }
 }
 
 /** Host and database of the address, without user and password. */
