@@ -18,6 +18,7 @@ export class House {
   readonly dir = mkdtempSync(join(tmpdir(), 'aircheck-bench-'));
   readonly server: TestServer;
   readonly #publishers: Publisher[] = [];
+  #recordings = 0;
 
   /** @param env settings of the server besides @param checkout another checkout of this repository to run it from */
   constructor(env: Record<string, string> = {}, checkout?: string) {
@@ -61,7 +62,9 @@ export class House {
   }
 
   record(cname: string, mode: 'mix' | 'individual' | 'web', request: object): Promise<TestRecording> {
-    return this.server.record(cname, '9000', { storageConfig: localStorage(cname), ...request }, mode);
+    // A channel can have several recordings, each by a recorder with a uid of its own.
+    const uid = String(9000 + this.#recordings++);
+    return this.server.record(cname, uid, { storageConfig: localStorage(cname), ...request }, mode);
   }
 
   /** All publishers end. */
