@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { type PutCall, denied, down, mp4, settled, slice, uploadScene } from '../../../test/support/upload-scene.ts';
+import { denied, down, mp4, type PutCall, settled, slice, uploadScene } from '../../../test/support/upload-scene.ts';
 import { Fault } from '../../kernel/fault.ts';
 
 describe('RecordingUpload', () => {
