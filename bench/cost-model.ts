@@ -167,6 +167,7 @@ async function measureIndividual(house: House): Promise<Figure[]> {
   await house.publish(['eight'], 8, SENT_SMALL);
   const eight = await eachOfMany(house, () => house.recordEach('eight', {}, 2));
   await house.leave();
+  const joining = await joiningOf(house);
   const perUser = (eight.cores - two.cores) / 6;
   const { individual } = COST_MODEL;
   const fitted = [
@@ -178,7 +179,31 @@ async function measureIndividual(house: House): Promise<Figure[]> {
   return [
     ...held('two users alone', two, estimate(individualPlan(2)), `fit: ${fitted.join(', ')}`),
     ...held('snapshots of two users, and nothing else', pictures, estimate(individualPlan(2, 10_000)), ''),
+    ...held('two users alone, in a process that is there', joining, estimate(individualPlan(2), true), ''),
   ];
+}
+
+/** What one more recording of two users adds to a process that is there for others. */
+async function joiningOf(house: House): Promise<Cost> {
+  const channels = ['a', 'b', 'c', 'd', 'e'];
+  await house.publish(channels, 2, SENT_SMALL);
+  const recordings: TestRecording[] = [];
+  const taken: Cost[] = [];
+  for (const count of [1, channels.length]) {
+    for (const cname of channels.slice(recordings.length, count)) recordings.push(await house.recordEach(cname, {}, 0));
+    // A process that is young takes more, and holds more, than it will.
+    await pause(2 * WARM_UP_MS);
+    const recorder = recorderAtWork(house.pid);
+    taken.push({
+      cores: await coresOf([recorder], MEASURE_MS),
+      bytes: memoryOf(recorder, 'status', 'RssAnon'),
+    });
+  }
+  for (const recording of recordings) await stopped(recording);
+  await house.leave();
+  const [one, all] = taken as [Cost, Cost];
+  const added = channels.length - 1;
+  return { cores: (all.cores - one.cores) / added, bytes: (all.bytes - one.bytes) / added };
 }
 
 /** Nothing where the programs that show a page are not installed. */

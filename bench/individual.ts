@@ -9,7 +9,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { median } from '../test/support/judge/offsets.ts';
 import { hear, onSeconds, see } from '../test/support/judge/user-streams.ts';
 import { PARTICIPANTS } from '../test/support/media/participants.ts';
-import { recordersOf } from '../test/support/processes.ts';
+import { recorderOf, recordersOf } from '../test/support/processes.ts';
 import { type TestRecording, until } from '../test/support/test-server.ts';
 import { withCheckout } from './earlier.ts';
 import { coresOf, House, recorderAtWork, stopped } from './house.ts';
@@ -89,7 +89,10 @@ export async function measureIndividual(): Promise<Figure[]> {
   ];
 }
 
-type Costs = { ofTwoMb: number; furtherMb: number; bothCores: number; videoCores: number };
+/** So many recordings of two users share one recorder where a server is as it comes. */
+const SHARING = 8;
+
+type Costs = { ofTwoMb: number; sharedMb: number; furtherMb: number; bothCores: number; videoCores: number };
 
 /** What the same costs beside an earlier commit, turn by turn: memory of recorders (PSS), CPU per user. */
 export function measureIndividualAgainst(): Promise<Figure[]> {
@@ -105,6 +108,7 @@ export function measureIndividualAgainst(): Promise<Figure[]> {
     const furtherMb = median(takes.map(([now]) => now.furtherMb));
     return [
       figure('recorder memory with two users alone', 'ofTwoMb', 0.5),
+      figure(`recorder memory for each of ${SHARING} recordings of two users`, 'sharedMb', 0.2),
       atMost('recorder memory for each further user, PSS', furtherMb, 1.5, 'MB', ''),
       figure('a user alone, sound and picture', 'bothCores', 0.6),
       figure('a user alone, picture only', 'videoCores', 0.7),
@@ -128,6 +132,7 @@ async function costsOf(checkout?: string): Promise<Costs> {
     await stopped(await house.recordEach('few', {}, 0));
     const ofTwoMb = await memoryOf(await house.recordEach('few', {}, 0));
     await house.leave();
+    const sharedMb = await memoryOfMany(house);
     await house.publish(['many'], users, USER);
     const idle = await coresOf([house.pid], MEASURE_MS);
     const ofMany = await house.recordEach('many', { streamTypes: 2 }, 2);
@@ -141,6 +146,7 @@ async function costsOf(checkout?: string): Promise<Costs> {
     await stopped(pictures);
     return {
       ofTwoMb,
+      sharedMb,
       furtherMb: (ofManyMb - ofTwoMb) / (users - 2),
       bothCores: (both - idle) / users,
       videoCores: (video - idle) / users,
@@ -148,6 +154,20 @@ async function costsOf(checkout?: string): Promise<Costs> {
   } finally {
     await house.close();
   }
+}
+
+/** Memory of all recorders at work, by the recording, of several recordings of two users. */
+async function memoryOfMany(house: House): Promise<number> {
+  const channels = Array.from({ length: SHARING }, (_, n) => `one of ${SHARING}, ${n}`);
+  await house.publish(channels, 2, SMALL);
+  const recordings: TestRecording[] = [];
+  for (const cname of channels) recordings.push(await house.recordEach(cname, {}, 0));
+  await pause(WARM_UP_MS + MEASURE_MS);
+  const pids = new Set(recordings.map(({ sid }) => recorderOf(house.server.dataDir, sid)?.pid ?? Number.NaN));
+  const mb = [...pids].reduce((sum, pid) => sum + pssMbOf(pid), 0);
+  for (const recording of recordings) await stopped(recording);
+  await house.leave();
+  return mb / SHARING;
 }
 
 /** 40 recordings of two users each at once: marks that are missing in any of their files. */

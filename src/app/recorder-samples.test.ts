@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { planOf } from '../../test/support/scripted-recording.ts';
-import type { Pong } from '../worker/recorder-child.ts';
+import type { Pong } from '../worker/child-run.ts';
 import { recorderSamples } from './recorder-samples.ts';
 
 const pong: Pong = { type: 'pong', atMs: 0, generation: 1, n: 1, rssBytes: 100, cpuUs: 50, lagUs: 7, rung: 'halfRate' };

@@ -36,6 +36,7 @@ import { DiskWatch } from '../worker/disk-watch.ts';
 import { Forks } from '../worker/forks.ts';
 import { readMachine } from '../worker/machine-limits.ts';
 import { readBootId } from '../worker/process-identity.ts';
+import { Sharing } from '../worker/sharing.ts';
 import { Supervisor } from '../worker/supervisor.ts';
 import { isOnDiskOf, openBackup } from './backup.ts';
 import { compiledFolder } from './compiled.ts';
@@ -181,6 +182,7 @@ export async function createServer(given: Config, ground: Ground): Promise<Airch
       readyTimeoutMs: config.recorderReadyTimeoutS * 1000,
       stopTimeoutMs: config.recorderStopTimeoutS * 1000,
       warmRecorders: config.warmRecorders,
+      sharing: new Sharing(config.recordingsPerRecorder),
       completeParallel: config.completeParallel,
       completeTimeoutMs: config.completeTimeoutS * 1000,
     });
@@ -242,6 +244,7 @@ export async function createServer(given: Config, ground: Ground): Promise<Airch
       },
       machine: () => readMachine(spoolRoot),
       running: () => supervisor.atWork(),
+      joins: (plan) => supervisor.hasRoomFor(plan),
       spoolRefusalOf: (appid) => diskWatch.refusalOf(appid),
     });
 

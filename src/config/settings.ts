@@ -231,6 +231,11 @@ export const settingsShape = {
       'Recorder processes that are kept ready for each mode in use, so that a start need not wait for a process to begin. Each holds some 80 MB. 0 keeps none.',
     allowed: wholeWords(0, 100),
   }),
+  recordingsPerRecorder: setting(whole(1, 64, 8), {
+    description:
+      'Individual recordings (without snapshots) that share one recorder process, counted as recordings of two users: one of up to 7 users (`subscribeUidGroup` 1) counts as three and a half, and one that may have more users than this number goes alone. Sharing saves most of a recording’s memory; when the process dies, each recording in it goes on in one of its own. 1: none share.',
+    allowed: wholeWords(1, 64),
+  }),
   completeParallel: setting(whole(1, 64, 1), {
     description:
       'Recordings that are completed at once after their end (repair after a crash, MP4s of single users, manifests). Others wait for their turn.',

@@ -21,7 +21,7 @@ export type RecordingContext = {
   clock: Clock;
   /** Tells the control process what happened; the caller adds the time. */
   emit(happening: Happening): void;
-  /** What the process has taken of its machine; absent when the recording has no process of its own. */
+  /** What the process has taken of its machine, or this recording's part of that; absent where nobody measures. */
   machine?(): MachineFacts;
   /** Lets this process use an X server, whose key is in this file (XAUTHORITY). */
   useXAuthority?(path: string): void;
@@ -44,12 +44,22 @@ export type Recording = {
    * Ignored after a stop.
    */
   change(command: ChangeCommand): void;
-  /** Settles once every file is on the spool. Rejects when an invariant broke. */
+  /**
+   * Settles once every file is on the spool. Rejects when an invariant broke; of a recording that may share its process
+   * only once nothing is written any more, because another run reads what lies there.
+   */
   readonly done: Promise<Ending>;
+  /**
+   * Gives up at once, finishes no file, and has `done` reject with `why`. Only recordings that may share their process
+   * can be given up: the others end with theirs.
+   */
+  abort?(why: unknown): void;
   /** How far encoding lags behind its due time, microseconds. */
   lagUs(): number;
   /** What is taken from the picture now; undefined where none is encoded. */
   rung?(): RungName | undefined;
+  /** How many packets it has taken so far, by which a shared process shares out its CPU time; undefined where none. */
+  packets?(): number;
   /** What other programs took for the recording when it was last measured; undefined where there are none. */
   programs?(): { memoryBytes: number; cpuUs: number } | undefined;
 };

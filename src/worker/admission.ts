@@ -14,6 +14,8 @@ export type AdmissionOptions = {
   machine(): Machine;
   /** Recordings that have a recorder, by sid. */
   running(): ReadonlyMap<string, Running>;
+  /** Whether there is a process that a recording would come into. */
+  joins(plan: Plan): boolean;
   /** Why the spool takes no more of an app, in words; undefined when it does. */
   spoolRefusalOf(appid: string): string | undefined;
 };
@@ -23,7 +25,7 @@ const FORGET_US = 60_000_000;
 
 export class Admission {
   #options: AdmissionOptions;
-  #letIn = new Map<string, { plan: Plan; atUs: HostUs }>();
+  #letIn = new Map<string, { plan: Plan; joins: boolean; atUs: HostUs }>();
 
   constructor(options: AdmissionOptions) {
     this.#options = options;
@@ -31,14 +33,15 @@ export class Admission {
 
   /** Why this recording cannot be begun, in words; undefined when it is let in. */
   refusalOf(plan: Plan, appid: string): string | undefined {
-    const { clock, limits, machine, running, spoolRefusalOf } = this.#options;
+    const { clock, limits, machine, running, joins: joinsNow, spoolRefusalOf } = this.#options;
     const nowUs = clock.monoUs();
     const all = new Map(running());
-    for (const [sid, { plan, atUs }] of this.#letIn)
+    for (const [sid, { plan, joins, atUs }] of this.#letIn)
       if (all.has(sid) || nowUs - atUs > FORGET_US) this.#letIn.delete(sid);
-      else all.set(sid, { plan, seen: undefined });
-    const refusal = refusalOf(plan, [...all.values()], machine(), limits) ?? spoolRefusalOf(appid);
-    if (refusal === undefined) this.#letIn.set(plan.sid, { plan, atUs: nowUs });
+      else all.set(sid, { plan, joins, seen: undefined });
+    const joins = joinsNow(plan);
+    const refusal = refusalOf(plan, [...all.values()], machine(), limits, joins) ?? spoolRefusalOf(appid);
+    if (refusal === undefined) this.#letIn.set(plan.sid, { plan, joins, atUs: nowUs });
     return refusal;
   }
 

@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { taskOf } from '../../test/support/fake-ports.ts';
 import { ManualClock } from '../../test/support/manual-clock.ts';
+import { individualPlanOf } from '../../test/support/scripted-recording.ts';
 import type { MixPlan, Plan } from '../contract/line/plan.ts';
 import { newSid } from '../kernel/ids.ts';
 import { Admission } from './admission.ts';
@@ -16,6 +17,7 @@ function mix(width = 640, height = 360, fps = 15): Plan {
   const look = { bitrateKbps: 500, layout: { kind: 'floating' as const }, backgroundColor: '#000000' };
   return { ...plan, sid, video: { width, height, fps, ...look } };
 }
+const pair = (): Plan => individualPlanOf({ sid: newSid(), maxUsers: 2 });
 const seen = (cores: number): Running => ({ plan: mix(), seen: { cores, bytes: 150e6 } });
 const MACHINE: Machine = { cores: 2, freeBytes: 4e9, totalBytes: 8e9, freeSpoolBytes: 1e11 };
 const LIMITS: Limits = { cpuPercent: 100, memoryPercent: 95, spoolFreeBytes: 5e8 };
@@ -79,6 +81,15 @@ describe('the cost of recordings', () => {
     expect(refusalOf(mix(), young, machine, { ...LIMITS, memoryPercent: 0 })).toBeUndefined();
   });
 
+  test('forty recordings of two users that share recorders are let in at once, and not forty that do not', () => {
+    const machine = { ...MACHINE, freeBytes: 3e9 };
+    const of = (joins: boolean) =>
+      Array.from({ length: 39 }, (_, n): Running => ({ plan: pair(), seen: undefined, joins: joins && n % 8 > 0 }));
+    expect(refusalOf(pair(), of(true), machine, LIMITS, true)).toBeUndefined();
+    expect(refusalOf(pair(), of(false), machine, LIMITS)).toMatch(/recordings take/);
+    expect(refusalOf(pair(), of(false), machine, { ...LIMITS, cpuPercent: 0 })).toMatch(/of memory/);
+  });
+
   test('a full disk takes none', () => {
     const machine = { ...MACHINE, freeSpoolBytes: 4e8 };
     expect(refusalOf(mix(), [], machine, LIMITS)).toMatch(/400 MB free, and keeps 500 MB/);
@@ -93,6 +104,7 @@ test('who was let in counts before its recorder is there, and not for ever', () 
   const spoolRefusalOf = () => spoolRefusal;
   const admission = new Admission({
     ...{ clock, limits: LIMITS, machine: () => MACHINE, running: () => running, spoolRefusalOf },
+    joins: () => false,
   });
   const big = () => mix(1920, 1080, 30);
   const first = big();
@@ -110,6 +122,19 @@ test('who was let in counts before its recorder is there, and not for ever', () 
   spoolRefusal = 'no room';
   clock.advance(61_000);
   expect(admission.refusalOf(big(), 'app')).toBe('no room');
+});
+
+test('a recording that comes into a process which is there counts for what it adds', () => {
+  const running = new Map<string, Running>();
+  let joins = true;
+  const admission = new Admission({
+    ...{ clock: new ManualClock(), limits: LIMITS, running: () => running, spoolRefusalOf: () => undefined },
+    machine: () => ({ ...MACHINE, freeBytes: 0.05 * MACHINE.totalBytes + 60e6 }),
+    joins: () => joins,
+  });
+  for (let n = 0; n < 5; n++) expect(admission.refusalOf(pair(), 'app')).toBeUndefined();
+  joins = false;
+  expect(admission.refusalOf(pair(), 'app')).toMatch(/of memory/);
 });
 
 describe('the machine', () => {

@@ -9,9 +9,9 @@ import type { Plan } from '../contract/line/plan.ts';
 export type Cost = { cores: number; bytes: number };
 /**
  * A recording at work; `seen` is absent while it has not been watched for long enough. `isDegraded`: the machine is too
- * slow for its whole picture (ADR 0023).
+ * slow for its whole picture (ADR 0023). `joins`: it came into a process that was there for others (ADR 0024).
  */
-export type Running = { plan: Plan; seen: Cost | undefined; isDegraded?: boolean };
+export type Running = { plan: Plan; seen: Cost | undefined; isDegraded?: boolean; joins?: boolean };
 /** What the machine has for all recordings together, and how much of its memory and its spool's disk is free now. */
 export type Machine = { cores: number; freeBytes: number; totalBytes: number; freeSpoolBytes: number };
 export type Limits = {
@@ -28,8 +28,14 @@ const MB = 1_000_000;
 export const COST_MODEL = {
   /** A composite: a base, sound, and each pixel that is composed and encoded. */
   mix: { cores: 0.035, coresPerPixelPerS: 1.4e-8, bytes: 150 * MB, bytesPerPixel: 85 },
-  /** A recording of single users, or of snapshots alone, by the user; how many users will come is not known. */
-  individual: { cores: 0.02, coresPerUser: 0.02, coresPerSnapshots: 0.01, likelyUsers: 2, bytes: 90 * MB },
+  /**
+   * A recording of single users, or of snapshots alone, by the user; how many users will come is not known. `joining`:
+   * what it takes besides its users where the process is there already.
+   */
+  individual: {
+    ...{ cores: 0.02, coresPerUser: 0.02, coresPerSnapshots: 0.01, likelyUsers: 2, bytes: 90 * MB },
+    joining: { cores: 0.005, bytes: 12 * MB },
+  },
   /** A web page: reading, converting and encoding each pixel of its screen. */
   web: { coresPerPixelPerS: 2.1e-8, bytes: 165 * MB, bytesPerPixel: 85 },
   /** Chromium, its screen and its sound. */
@@ -38,10 +44,11 @@ export const COST_MODEL = {
   push: { cores: 0.01, bytes: 40 * MB },
 };
 
-/** What a recording is likely to cost by its plan. */
-export function estimate(plan: Plan): Cost {
+/** What a recording is likely to cost by its plan. @param joins as of Running */
+export function estimate(plan: Plan, joins = false): Cost {
   if (plan.mode === 'individual') {
-    const { cores, coresPerUser, coresPerSnapshots, likelyUsers, bytes } = COST_MODEL.individual;
+    const { coresPerUser, coresPerSnapshots, likelyUsers, joining } = COST_MODEL.individual;
+    const { cores, bytes } = joins ? joining : COST_MODEL.individual;
     const perUser = plan.streamMode === 'none' ? coresPerSnapshots : coresPerUser;
     return { cores: cores + perUser * Math.min(likelyUsers, plan.maxUsers), bytes };
   }
@@ -66,20 +73,21 @@ export function estimate(plan: Plan): Cost {
  * What a recording at work takes: what was seen of it, or else its estimate. One of which a part is left out takes less
  * than it should, and is to have the rest back.
  */
-function costOf({ plan, seen, isDegraded }: Running): Cost {
-  const estimated = estimate(plan);
+function costOf({ plan, seen, isDegraded, joins }: Running): Cost {
+  const estimated = estimate(plan, joins);
   if (!seen) return estimated;
   return isDegraded ? { ...seen, cores: Math.max(seen.cores, estimated.cores) } : seen;
 }
 
-/** Why the machine cannot carry one more recording, in words; undefined when it can. */
+/** Why the machine cannot carry one more recording, in words; undefined when it can. @param joins as of Running */
 export function refusalOf(
   plan: Plan,
   running: readonly Running[],
   machine: Machine,
   limits: Limits,
+  joins = false,
 ): string | undefined {
-  const own = estimate(plan);
+  const own = estimate(plan, joins);
   const { cpuPercent, memoryPercent, spoolFreeBytes } = limits;
 
   const coresTaken = running.reduce((sum, each) => sum + costOf(each).cores, 0);
@@ -88,7 +96,7 @@ export function refusalOf(
     return `${running.length} recordings take ${cores(coresTaken)}, this one is likely to take ${cores(own.cores)}, and ${cores(coresAllowed)} are allowed (admissionCpuPercent)`;
 
   // Recordings that have just begun do not use yet what they are going to take.
-  const bytesToCome = running.reduce((sum, { plan, seen }) => sum + (seen ? 0 : estimate(plan).bytes), 0);
+  const bytesToCome = running.reduce((sum, { plan, seen, joins }) => sum + (seen ? 0 : estimate(plan, joins).bytes), 0);
   const bytesFree = machine.freeBytes - (machine.totalBytes * (100 - memoryPercent)) / 100 - bytesToCome;
   if (memoryPercent > 0 && own.bytes > bytesFree)
     return `this recording is likely to take ${megabytes(own.bytes)} of memory, and ${megabytes(bytesFree)} are free for it (admissionMemoryPercent)`;

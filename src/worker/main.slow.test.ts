@@ -13,6 +13,7 @@ import { ScriptedFeed } from '../../test/support/scripted-feed.ts';
 import type { Fact } from '../contract/line/facts.ts';
 import { systemClock } from '../kernel/clock.ts';
 import { Forks } from './forks.ts';
+import { Sharing } from './sharing.ts';
 import { Supervisor } from './supervisor.ts';
 
 const FPS = 15;
@@ -42,6 +43,7 @@ test('changes told before it is up, and while it records, show in the file at th
     stopTimeoutMs: 20_000,
     completeArgs: [],
     warmRecorders: 0,
+    sharing: new Sharing(1),
     completeParallel: 1,
     completeTimeoutMs: 60_000,
   });

@@ -1,14 +1,13 @@
 /**
- * RecorderChild: one recorder process, in a process group of its own. It may wait for its work (a warm one). Each of
- * its Facts is checked, it is watched while it works, and when it ends everything that it started ends too.
+ * RecorderChild: one recorder process, in a process group of its own. It may wait for its work (a warm one), and have
+ * one run or several (ADR 0024). Each of its Facts is checked, it is watched while it works, and when it ends
+ * everything that it started ends too.
  */
-
-import type { ChangeCommand, Command, PrepareCommand, StartCommand } from '../contract/line/commands.ts';
+import type { Command, PrepareCommand, StartCommand } from '../contract/line/commands.ts';
 import { type Fact, factSchema } from '../contract/line/facts.ts';
 import type { Clock, Timer } from '../kernel/clock.ts';
-import type { HostUs } from '../kernel/time.ts';
 import type { RecorderProcess, RunListener, SessionLog } from '../session/ports.ts';
-import type { Cost } from './cost.ts';
+import { ChildRun, type RunProcess } from './child-run.ts';
 import type { Fork, ForkEnd, Forks } from './forks.ts';
 import { steadyTicks, TICK_MS } from './steady-ticks.ts';
 
@@ -26,39 +25,37 @@ export type RecorderChildOptions = {
   prepare?: PrepareCommand | undefined;
   /** A process that has work but has not become ready in this time is ended, so that another can take its place. */
   readyTimeoutMs: number;
-  /** From the stop Command to SIGTERM; SIGKILL follows `KILL_AFTER_MS` later. */
+  /** As of ChildRun. */
   stopTimeoutMs: number;
+  /** It died with these runs in it, and which of them it died of is not known. Called before they are told. */
+  onDied?(sids: readonly string[]): void;
 };
-export type Pong = Extract<Fact, { type: 'pong' }>;
 
 const PING_EVERY_TICKS = 2;
-/** A recorder's cost is measured over so many answers, half a minute, and not from its beginning, which costs more. */
-const SEEN_PONGS = 15;
 /** A process that leaves this many pings unanswered hangs. */
 const MAX_UNANSWERED = 5;
-const KILL_AFTER_MS = 5_000;
+/** A process that has no run any more ends within this time. */
+const LEAVE_MS = 5_000;
 
-export class RecorderChild implements RecorderProcess {
+export class RecorderChild implements RunProcess {
   readonly exited: Promise<void>;
-  /** Its latest answers, oldest first. */
-  #pongs: Pong[] = [];
   #process: Fork;
   #options: RecorderChildOptions;
-  #work: { start: StartCommand; listener: RunListener } | undefined;
+  /** Those that are not over, by sid. */
+  #runs = new Map<string, ChildRun>();
   #ticks: Timer;
   #isReady = false;
+  #isShared = false;
+  /** It takes no further run. */
+  #isClosed = false;
   #unanswered = 0;
-  #pings = 0;
-  /**
-   * Seconds since it got its work, and since it was told to stop; seconds in which this process stood still are not
-   * counted.
-   */
+  /** Seconds since it got its work; those in which this process stood still are not counted. */
   #workingTicks = 0;
-  #stoppingTicks: number | undefined;
-  /** Commands that came before `start` was sent, in order. */
-  #early: Command[] = [];
-  /** Why this process ended it, which says more than the signal that it died of. */
+  /** Why this process ended it, which says more than the signal that it died of; and which run was to blame. */
   #killedFor: string | undefined;
+  #blamed: ChildRun | undefined;
+  /** Seconds since it was let go of. */
+  #leavingTicks: number | undefined;
 
   /** Starts the process. Throws a Fault when there is no fork server to start it. */
   constructor(options: RecorderChildOptions) {
@@ -69,12 +66,14 @@ export class RecorderChild implements RecorderProcess {
     this.#process = forks.start(
       { entry, args, env, flags },
       {
-        onStarted: (process) => this.#work?.listener.onProcess(process),
+        onStarted: (process) => {
+          for (const { listener } of this.#runs.values()) listener.onProcess(process);
+        },
         onMessage: (message) => this.#hear(message),
         onLine: (_from, line) => log.warn({ ...this.#who(), pid: this.#process.identity?.pid }, `recorder: ${line}`),
         onClosed: (end) => {
           this.#ticks.cancel();
-          this.#work?.listener.onExit(this.#killedFor ?? wordsOf(end));
+          this.#lose(end);
           exited.resolve();
         },
       },
@@ -82,24 +81,9 @@ export class RecorderChild implements RecorderProcess {
     this.#ticks = steadyTicks(clock, (late) => this.#tick(late));
   }
 
-  get plan(): StartCommand['plan'] | undefined {
-    return this.#work?.start.plan;
-  }
-
-  /** Its newest answer. */
-  get pong(): Pong | undefined {
-    return this.#pongs.at(-1);
-  }
-
-  /** What it has been seen to take lately; undefined until it has been watched for long enough, past its beginning. */
-  get seen(): Cost | undefined {
-    const [first, last] = [this.#pongs[0], this.#pongs.at(-1)];
-    if (!first || !last || this.#pongs.length < SEEN_PONGS) return undefined;
-    // More than half of what a page costs is taken by its programs.
-    if (this.plan?.mode === 'web' && !first.programs) return undefined;
-    const cpuUs = (pong: Pong) => pong.cpuUs + (pong.programs?.cpuUs ?? 0);
-    const bytes = last.rssBytes + (last.programs?.memoryBytes ?? 0);
-    return { cores: (cpuUs(last) - cpuUs(first)) / ((last.atMs - first.atMs) * 1000), bytes };
+  /** The runs in it that are not over. */
+  get runs(): readonly ChildRun[] {
+    return [...this.#runs.values()];
   }
 
   /** Whether it has started and waits for work. */
@@ -107,60 +91,63 @@ export class RecorderChild implements RecorderProcess {
     return this.#isReady;
   }
 
-  /** Gives it its work, once. The work waits until the process is ready, however long the machine takes for that. */
-  assign(start: StartCommand, listener: RunListener): void {
-    this.#work = { start, listener };
+  /** Whether it can take one more run, of this recording. */
+  takes(sid: string): boolean {
+    if (this.#isClosed || this.#runs.has(sid)) return false;
+    return this.#runs.size === 0 || this.#isShared;
+  }
+
+  /** Gives it a run. The run waits until the process is ready, however long the machine takes for that. */
+  assign(start: StartCommand, listener: RunListener): RecorderProcess {
+    this.#isShared = start.shared === true;
+    const run = new ChildRun({ start, listener, process: this, stopTimeoutMs: this.#options.stopTimeoutMs });
+    this.#runs.set(run.sid, run);
     const { identity } = this.#process;
     // Called later, so that whoever launches it has the process in hand first.
     if (identity) queueMicrotask(() => listener.onProcess(identity));
-    if (this.#isReady) this.#begin(this.#work);
+    if (this.#isReady) run.begin(this.#options.clock.nowMs());
+    return run;
   }
 
-  stop(atMonoUs: HostUs): void {
-    if (this.#stoppingTicks !== undefined) return;
-    this.#stoppingTicks = 0;
-    this.#tell({ type: 'stop', atMonoUs, generation: this.#generation });
+  hasOthers(run: ChildRun): boolean {
+    return this.runs.some((each) => each !== run);
   }
 
-  /** After a stop there is nothing left to change, and the command is ignored. */
-  change(command: ChangeCommand): void {
-    if (this.#stoppingTicks === undefined) this.#tell({ ...command, generation: this.#generation });
+  send(command: Command): void {
+    this.#process.send(command);
   }
 
   kill(): void {
+    this.#isClosed = true;
     this.#process.kill();
   }
 
-  /** Asks a process that waits for work to end in order. */
+  killFor(run: ChildRun): void {
+    this.#blamed ??= run;
+    this.kill();
+  }
+
+  /** Asks it to end in order. */
   terminate(): void {
+    this.#isClosed = true;
     this.#process.terminate();
   }
 
   /** Lets go of the process: it finishes its files and ends by itself, and nobody listens to it any more. */
   release(): void {
     this.#ticks.cancel();
-    this.#work = undefined;
+    this.#isClosed = true;
+    this.#runs.clear();
     this.#process.disconnect();
   }
 
-  get #generation(): number {
-    return this.#work?.start.generation ?? 0;
-  }
-
   #who(): object {
-    return { sid: this.plan?.sid, generation: this.#work?.start.generation };
-  }
-
-  #begin({ start, listener }: { start: StartCommand; listener: RunListener }): void {
-    this.#workingTicks = 0;
-    const ready: Fact = { type: 'ready', atMs: this.#options.clock.nowMs(), generation: start.generation };
-    queueMicrotask(() => listener.onFact(ready));
-    this.#send(start);
-    for (const command of this.#early.splice(0)) this.#send(command);
+    const runs = this.runs.map(({ sid, start: { generation } }) => ({ sid, generation }));
+    return runs.length > 1 ? { sids: runs.map(({ sid }) => sid) } : { ...runs[0] };
   }
 
   #hear(message: unknown): void {
-    const { log } = this.#options;
+    const { log, clock, prepare } = this.#options;
     const parsed = factSchema.safeParse(message);
     if (!parsed.success) {
       log.error(this.#who(), `a fact of the recorder is malformed and was ignored: ${parsed.error.message}`);
@@ -171,27 +158,52 @@ export class RecorderChild implements RecorderProcess {
     this.#unanswered = 0;
     if (fact.type === 'ready') {
       this.#isReady = true;
-      const { prepare } = this.#options;
-      if (this.#work) this.#begin(this.#work);
-      else if (prepare) this.#send(prepare);
+      this.#workingTicks = 0;
+      for (const run of this.#runs.values()) run.begin(clock.nowMs());
+      if (this.#runs.size === 0 && prepare) this.send(prepare);
       return;
     }
     if (fact.type === 'prepared') {
       log.info({ pid: this.#process.identity?.pid }, 'a browser is kept ready');
       return;
     }
-    if (fact.type === 'pong') {
-      this.#pongs.push(fact);
-      if (this.#pongs.length > SEEN_PONGS) this.#pongs.shift();
+    const run = this.#runs.get(fact.sid ?? '');
+    if (run?.start.generation !== fact.generation) return;
+    if (fact.type === 'ended' && this.#isShared) this.#finish(run, fact);
+    else run.hear(fact);
+  }
+
+  /** A run is over, and its process is not. */
+  #finish(run: ChildRun, fact: Extract<Fact, { type: 'ended' }>): void {
+    this.#runs.delete(run.sid);
+    // What failed one run may be about to fail others; and a process that was told to end from outside ends them all.
+    if (fact.reason === 'failed' || (fact.reason === 'stopped' && !run.isStopping)) this.#isClosed = true;
+    if (this.#runs.size === 0) {
+      this.#isClosed = true;
+      this.#leavingTicks = 0;
+      this.#process.disconnect();
     }
-    this.#work?.listener.onFact(fact);
+    run.hear(fact);
+    run.listener.onExit(run.killedFor ?? `the run has ended: ${fact.message || fact.reason}`);
+  }
+
+  #lose(end: ForkEnd): void {
+    const runs = this.runs;
+    this.#runs.clear();
+    this.#isClosed = true;
+    // That the process which starts others is gone is no run's fault; and where one is blamed, the others are not.
+    const suspects = this.#blamed ? [this.#blamed] : 'lost' in end ? [] : runs;
+    if (this.#isShared) this.#options.onDied?.(suspects.map(({ sid }) => sid));
+    for (const run of runs) run.listener.onExit(run.killedFor ?? this.#killedFor ?? wordsOf(end));
   }
 
   #tick(late: boolean): void {
-    if (late || !this.#work) return;
+    if (late) return;
+    if (this.#leavingTicks !== undefined && ++this.#leavingTicks * TICK_MS >= LEAVE_MS) this.kill();
+    if (this.#runs.size === 0) return;
     const { readyTimeoutMs } = this.#options;
     this.#workingTicks++;
-    if (this.#stoppingTicks !== undefined) this.#watchStop(++this.#stoppingTicks * TICK_MS);
+    for (const run of this.#runs.values()) run.tick();
     if (!this.#isReady) {
       if (this.#workingTicks * TICK_MS >= readyTimeoutMs)
         this.#kill(`the recorder process was not ready after ${readyTimeoutMs} ms`);
@@ -203,36 +215,12 @@ export class RecorderChild implements RecorderProcess {
       return;
     }
     this.#unanswered++;
-    this.#send({ type: 'ping', n: ++this.#pings, generation: this.#generation });
-  }
-
-  #watchStop(sinceMs: number): void {
-    const { stopTimeoutMs } = this.#options;
-    // A process that is not ready has not received the stop yet.
-    if (!this.#isReady) this.#stoppingTicks = 0;
-    else if (sinceMs >= stopTimeoutMs + KILL_AFTER_MS) this.kill();
-    else if (sinceMs >= stopTimeoutMs && this.#killedFor === undefined) {
-      this.#killedFor = `the recorder had not finished ${stopTimeoutMs} ms after a stop`;
-      this.#process.terminate();
-    }
+    for (const run of this.#runs.values()) run.ping();
   }
 
   #kill(why: string): void {
     this.#killedFor ??= why;
     this.kill();
-  }
-
-  /**
-   * Commands wait until `start` has been sent: a stop before it would end the process, and nothing of what the feed
-   * holds already would be recorded.
-   */
-  #tell(command: Command): void {
-    if (this.#isReady) this.#send(command);
-    else this.#early.push(command);
-  }
-
-  #send(command: Command): void {
-    this.#process.send(command);
   }
 }
 

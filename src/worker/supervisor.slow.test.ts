@@ -8,6 +8,7 @@ import type { RecorderProcess } from '../session/ports.ts';
 import type { ProcessIdentity } from '../session/run-record.ts';
 import { Forks } from './forks.ts';
 import { identityOf, isAlive } from './process-identity.ts';
+import { Sharing } from './sharing.ts';
 import { Supervisor, type SupervisorOptions } from './supervisor.ts';
 
 const start: StartCommand = {
@@ -55,6 +56,7 @@ function launch<C extends Clock = ManualClock>(
     stopTimeoutMs: 15_000,
     completeArgs: [],
     warmRecorders: 0,
+    sharing: new Sharing(1),
     completeParallel: 1,
     completeTimeoutMs: 60_000,
     ...options,

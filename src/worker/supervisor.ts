@@ -5,15 +5,18 @@
 
 import type { PrepareCommand, StartCommand } from '../contract/line/commands.ts';
 import type { CompleteCommand } from '../contract/line/complete.ts';
+import type { Plan } from '../contract/line/plan.ts';
 import { type Clock, sleep } from '../kernel/clock.ts';
 import { Fault } from '../kernel/fault.ts';
 import type { RecorderPort, RecorderProcess, RunListener, SessionLog } from '../session/ports.ts';
 import type { ProcessIdentity } from '../session/run-record.ts';
+import type { Pong } from './child-run.ts';
 import { type CompleteRunOptions, CompleteRuns } from './complete-runs.ts';
 import type { Running } from './cost.ts';
 import type { Forks } from './forks.ts';
 import { isAlive, killGroup } from './process-identity.ts';
-import { type Pong, RecorderChild } from './recorder-child.ts';
+import { RecorderChild } from './recorder-child.ts';
+import type { Sharing } from './sharing.ts';
 import { type Mode, WarmRecorders } from './warm-recorders.ts';
 
 export type SupervisorOptions = {
@@ -23,7 +26,7 @@ export type SupervisorOptions = {
   forks: Forks;
   /** The script that is run. */
   entry: string;
-  /** Its arguments for a recorder. */
+  /** Its arguments for a recorder; the mode of its recordings follows them. */
   args: readonly string[];
   /** Its arguments for a process that completes a recording. */
   completeArgs: readonly string[];
@@ -37,6 +40,7 @@ export type SupervisorOptions = {
   stopTimeoutMs: number;
   /** How many recorders are kept ready for each mode in use. */
   warmRecorders: number;
+  sharing: Sharing;
   /** How many recordings are completed at once, and how long one may take. */
   completeParallel: number;
   completeTimeoutMs: number;
@@ -104,17 +108,23 @@ export class Supervisor implements RecorderPort {
   launch(start: StartCommand, listener: RunListener): RecorderProcess {
     if (this.#released)
       throw new Fault('recorder-not-started', 'the server is ending', { blame: 'self', retryable: true });
-    const { mode } = start.plan;
+    const { plan } = start;
+    if (!this.#options.sharing.mayShare(plan)) return this.#childOf(plan.mode).assign(start, listener);
+    const child = this.#options.sharing.find(plan, this.#atWork) ?? this.#childOf(plan.mode);
+    return child.assign({ ...start, shared: true }, listener);
+  }
+
+  /** Whether a recording would come into a process that is there for others. */
+  hasRoomFor(plan: Plan): boolean {
+    const { sharing } = this.#options;
+    return sharing.mayShare(plan) && sharing.find(plan, this.#atWork) !== undefined;
+  }
+
+  /** A process without work. */
+  #childOf(mode: Mode): RecorderChild {
     const child = this.#warm.take(mode) ?? this.#spawn(mode);
     this.#atWork.add(child);
     void child.exited.then(() => this.#atWork.delete(child));
-    child.assign(start, {
-      ...listener,
-      onExit: (why) => {
-        this.#atWork.delete(child);
-        listener.onExit(why);
-      },
-    });
     return child;
   }
 
@@ -133,8 +143,11 @@ export class Supervisor implements RecorderPort {
   /** Recorders at work, by sid. */
   atWork(): Map<string, AtWork> {
     const found = new Map<string, AtWork>();
-    for (const { plan, pong, seen } of this.#atWork)
-      if (plan) found.set(plan.sid, { plan, pong, seen, isDegraded: (pong?.rung ?? 'full') !== 'full' });
+    for (const { runs } of this.#atWork)
+      for (const [i, { start, pong, seen }] of runs.entries()) {
+        const isDegraded = (pong?.rung ?? 'full') !== 'full';
+        found.set(start.plan.sid, { plan: start.plan, pong, seen, isDegraded, joins: i > 0 });
+      }
     return found;
   }
 
@@ -169,19 +182,20 @@ export class Supervisor implements RecorderPort {
 
   /** @param waits the recorder waits for work, and makes ready what its mode says */
   #spawn(mode: Mode, waits = false): RecorderChild {
-    const { clock, log, forks, entry, args, env, ofMode, readyTimeoutMs, stopTimeoutMs } = this.#options;
+    const { clock, log, forks, entry, args, env, ofMode, readyTimeoutMs, stopTimeoutMs, sharing } = this.#options;
     const own = ofMode?.[mode];
     return new RecorderChild({
       clock,
       log,
       forks,
       entry,
-      args,
+      args: [...args, mode],
       env: { ...env, ...own?.env },
       flags: own?.flags ?? [],
       prepare: waits ? own?.ready?.prepare() : undefined,
       readyTimeoutMs,
       stopTimeoutMs,
+      onDied: (sids) => sharing.suspect(sids),
     });
   }
 }

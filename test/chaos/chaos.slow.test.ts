@@ -3,12 +3,13 @@
  */
 import { expect, test } from 'vitest';
 import { missesOf, type Report } from './play.ts';
-import { endServer, killServer, randomKills } from './scenarios.ts';
+import { endServer, killServer, killShared, randomKills } from './scenarios.ts';
 
 const SEED = 1;
 
 const held: [string, () => Promise<Report>][] = [
   ['recorders of both modes are killed at random moments', () => randomKills(2, 1, SEED)],
+  ['a recorder that three recordings share is killed', () => killShared(SEED)],
   ['the server is killed and started at once', killServer],
   ['the server is ended in order', endServer],
 ];

@@ -4,7 +4,8 @@
 import { seededRandom } from '../support/impair/random.ts';
 import { databaseAway, twoServers } from './databases.ts';
 import { play, type Report, type Scenario } from './play.ts';
-import { type Harm, kill, livelyPlan, steadyPlan, takesOf } from './show.ts';
+import { type Harm, kill, killBeside, livelyPlan, steadyPlan, takesOf } from './show.ts';
+import type { Outcome } from './stage.ts';
 
 const SECONDS = 18;
 const SEED = 2010;
@@ -19,6 +20,31 @@ export function randomKills(count: number, shows: number, seed = SEED): Promise<
   return play(() =>
     Array.from({ length: shows }, (_, n) => ({ plan: livelyPlan(SECONDS, seed + n), takes: takesOf(rows(), SECONDS) })),
   );
+}
+
+/**
+ * Kills a recorder process that three recordings share, and then twice the new one of the first: the others go on
+ * beside it, and lose no second run.
+ */
+export function killShared(seed = SEED): Promise<Report> {
+  const [firstS, secondS] = [5.4, 10.2];
+  const harms = [[kill(firstS), kill(secondS)], [killBeside(firstS)], [killBeside(firstS)]];
+  return play(
+    () => [
+      {
+        plan: livelyPlan(SECONDS, seed),
+        takes: harms.map((harm) => ({ mode: 'individual', harm })),
+      },
+    ],
+    // Recordings of up to 7 users, of which each takes as much room as three and a half of two.
+    { env: { AIRCHECK_RECORDINGS_PER_RECORDER: '16' }, judge: (outcomes) => (haveShared(outcomes) ? [] : ALONE) },
+  );
+}
+
+const ALONE = ['the recordings did not share a recorder, so that nothing was tried'];
+
+function haveShared(outcomes: readonly Outcome[]): boolean {
+  return new Set(outcomes.map(({ takeovers }) => takeovers[0]?.pid)).size === 1;
 }
 
 /** Kills the server while one recording is made in each mode, and one more is stored. */
@@ -57,6 +83,10 @@ export const SCENARIOS: Record<string, Scenario> = {
   kill: {
     meaning: 'recorders are killed at 20 random moments of each mode, while people come and go and the layout changes',
     run: () => randomKills(20, 5),
+  },
+  'kill-shared': {
+    meaning: 'a recorder that three recordings share is killed, and the next one of one of them as well',
+    run: () => killShared(),
   },
   'kill-twice': {
     meaning: 'two recorders of one recording are killed within 10 s',

@@ -9,8 +9,11 @@ import { BLUE, GREEN, RED } from '../support/media/participants.ts';
 /** Done to the recorder of one recording; seconds from the start call of the first recording. */
 export type Harm = {
   atS: number;
-  /** SIGKILL, or SIGSTOP: a process that is there and does nothing. */
-  does: 'kill' | 'hang';
+  /**
+   * SIGKILL, or SIGSTOP: a process that is there and does nothing. `share`: nothing by itself, but the recorder is that
+   * of another recording too, to which harm is done right after.
+   */
+  does: 'kill' | 'hang' | 'share';
 };
 
 export type Take = {
@@ -99,4 +102,9 @@ export function takesOf(rows: readonly (readonly Harm[])[], seconds?: number, mo
 
 export function kill(atS: number): Harm {
   return { atS, does: 'kill' };
+}
+
+/** The same moment for a recording whose recorder is killed with that of another. */
+export function killBeside(atS: number): Harm {
+  return { atS: atS - 0.3, does: 'share' };
 }

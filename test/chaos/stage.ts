@@ -64,6 +64,8 @@ export class ChaosStage {
     this.server = new TestServer(join(dir, 'data'), {
       AIRCHECK_NOTIFY_URL: receiver.url,
       AIRCHECK_NOTIFY_SECRET: receiver.secret,
+      // What is done to the recorder of one recording is done to that alone.
+      AIRCHECK_RECORDINGS_PER_RECORDER: '1',
       ...env,
     });
   }

@@ -180,7 +180,7 @@ export class TakeWatch {
       REPLACED_WITHIN_MS,
     );
     const atWallS = Date.now() / 1000;
-    signal(recorder, harm.does === 'kill' ? 'SIGKILL' : 'SIGSTOP');
+    if (harm.does !== 'share') signal(recorder, harm.does === 'kill' ? 'SIGKILL' : 'SIGSTOP');
     const takeover: Takeover = { harm, pid: recorder.pid, atWallS };
     this.#watched.takeovers.push(takeover);
     this.#looks.push(this.#lookForLife(takeover, recorder));

@@ -136,6 +136,7 @@ describe('start', () => {
       // Each has ended before the next is asked for.
       running: () => new Map(),
       spoolRefusalOf: () => undefined,
+      joins: () => false,
     });
     const api = await setUp({ recordings: { admission, maxRecordings: 50 } });
     for (let uid = 1; uid <= 8; uid++) {

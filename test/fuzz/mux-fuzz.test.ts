@@ -219,7 +219,7 @@ describe('all that is made of one user', { timeout: 120_000 }, () => {
     }
     user.step(nowUs + 2 * US);
     await user.finish();
-    user.close();
+    await user.close();
     return { files, problems };
   }
 });

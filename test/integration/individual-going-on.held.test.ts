@@ -121,6 +121,25 @@ describe('a lost run is gone on with', { timeout: 170_000 }, () => {
     );
   });
 
+  test.each([
+    ['h264', 'standard', 12.2],
+    // The slice before has just ended, and is on its way to the disk.
+    ['h264', 'default', 16.3],
+  ] as const)('given up by a process that lives, beside another recording: %s, %s, at %f s', async (...row) => {
+    const [codec, streamMode, atS] = row;
+    const whole = await wholeOf({ codec, streamMode });
+    const [made, other] = await Promise.all([
+      record([userOf(codec)], { streamMode }, STOP_S, [{ atS, downS: 0.8, isGivenUp: true }]),
+      recordScript(mkdtempSync(join(dir, 'other')), [userOf(codec)], individualPlanOf({ streamMode }), STOP_S),
+    ]);
+    expect(degraded(made)).toEqual([]);
+    judgeRows(made, 1);
+    const rows = new Set(whole.files.flatMap((file) => (file.type === 'slice' ? [file.playlist] : [])));
+    for (const playlist of rows)
+      for (const each of [made, other])
+        expect([playlist, await samplesOf(each, playlist)]).toEqual([playlist, await samplesOf(whole, playlist)]);
+  });
+
   test('passes Opus on through it', async () => {
     const user: ScriptedUser = { uid: '1', participant: RED, fromS: -0.7, toS: 60, video: false };
     const over = { streamMode: 'original', records: { audio: true, video: false } } as const;

@@ -2,10 +2,10 @@
  * A recording of a scripted channel whose runs are lost on the way: each is let go of in the middle of its work, as a
  * killed process is, and another goes on in a folder of its own with what the channel kept.
  */
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { onTestFinished, vi } from 'vitest';
+import { expect, onTestFinished, vi } from 'vitest';
 import type { ChangeCommand, StartCommand } from '../../src/contract/line/commands.ts';
 import type { Plan } from '../../src/contract/line/plan.ts';
 import type { Clock, Timer } from '../../src/kernel/clock.ts';
@@ -42,9 +42,17 @@ export class MortalClock implements Clock {
 
 /**
  * A run is lost at `atS` and the next is up `downS` later. With `newChannel` the channel was lost too, and those in it;
- * with `endsItself` only the channel was, and the run ends its files. After one that is `last` no other comes.
+ * with `endsItself` only the channel was, and the run ends its files. One that `isGivenUp` shares its process, which
+ * lives. After one that is `last` no other comes.
  */
-export type Kill = { atS: number; downS: number; newChannel?: ScriptedUser[]; endsItself?: true; last?: true };
+export type Kill = {
+  atS: number;
+  downS: number;
+  newChannel?: ScriptedUser[];
+  endsItself?: true;
+  isGivenUp?: true;
+  last?: true;
+};
 type NewChange = ChangeCommand extends infer C ? (C extends ChangeCommand ? Omit<C, 'atMonoUs'> : never) : never;
 export type ChangeAt = { atS: number; change: NewChange };
 
@@ -85,6 +93,7 @@ export async function recordKilled(
   let ending: Ending | undefined;
   let failure: unknown;
   let upMs = 0;
+  const givenUp: { dir: string; files: object }[] = [];
   const begin = async (ms: number) => {
     own = new MortalClock(clock);
     const spoolDir = join(dir, String(dirs.length + 1));
@@ -123,7 +132,12 @@ export async function recordKilled(
         }
         ending = undefined;
       }
-      own?.die();
+      if (kill.isGivenUp && recording) {
+        recording.abort?.(new Error('given up'));
+        await recording.done.catch(() => {});
+        failure = undefined;
+        givenUp.push({ dir: dirs.at(-1) as string, files: filesIn(dirs.at(-1) as string) });
+      } else own?.die();
       recording = undefined;
       feed.cut();
       if (kill.last) break;
@@ -155,7 +169,15 @@ export async function recordKilled(
     clock.advance(10);
   }
   await feed.close();
+  // Another run reads what one that was given up has left, so that one writes nothing any more.
+  for (const { dir, files } of givenUp) expect(filesIn(dir)).toEqual(files);
   for (const opened of journals.mock.results) await (await (opened.value as Promise<Journal>)).close();
   if (failure) throw failure;
   return { spool: await readRuns(dirs), dirs, ending, happenings, feed, lagsUs };
+}
+
+/** The files in a folder, with their sizes and the times at which they were written. */
+function filesIn(dir: string): Record<string, [bytes: number, ms: number]> {
+  const of = (name: string) => statSync(join(dir, name));
+  return Object.fromEntries(readdirSync(dir).map((name) => [name, [of(name).size, of(name).mtimeMs]]));
 }

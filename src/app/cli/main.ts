@@ -4,8 +4,9 @@
  * server's libraries.
  */
 import { text } from 'node:stream/consumers';
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Argument, Command, InvalidArgumentError, Option } from 'commander';
 import { NO_ROOM_EXIT } from '../../contract/line/complete.ts';
+import type { Plan } from '../../contract/line/plan.ts';
 import { Fault, isOutOfRoom, messageOf } from '../../kernel/fault.ts';
 import type { BacklogWords } from './backlog.ts';
 import type { MixWords } from './mix-options.ts';
@@ -17,7 +18,7 @@ const program = new Command('aircheck').description(
 
 program
   .command('serve')
-  .description('run the server: REST API, WHIP, the publish page, and a recorder process per recording')
+  .description('run the server: REST API, WHIP, the publish page, and processes that record')
   .action(async () => {
     const { serve } = await import('./serve.ts');
     await serve();
@@ -132,8 +133,9 @@ program
 
 program
   .command('recorder', { hidden: true })
-  .description('make one recording; started by `aircheck serve`')
-  .action(async () => {
+  .description('make recordings of one mode; started by `aircheck serve`')
+  .addArgument(new Argument('<mode>').choices(['mix', 'individual', 'web']))
+  .action(async (mode: Plan['mode']) => {
     const { runRecorder } = await import('../../worker/main.ts');
     const { childEnvironment, setVariable } = await import('../../config/child-environment.ts');
     const { fork } = await import('node:child_process');
@@ -144,7 +146,7 @@ program
         execArgv: ['--max-semi-space-size=1', '--optimize-for-size', '--single-threaded-gc'],
         stdio: ['pipe', 'ignore', 'inherit', 'ipc'],
       });
-    process.exit(await runRecorder({ useXAuthority: (path) => setVariable('XAUTHORITY', path), startPusher }));
+    process.exit(await runRecorder(mode, { useXAuthority: (path) => setVariable('XAUTHORITY', path), startPusher }));
   });
 
 program

@@ -137,10 +137,15 @@ const startCommandSchema = z.object({
   /** The recording's zero, as wall time (Unix milliseconds) and as the host's monotonic time (microseconds). */
   zeroUtcMs: z.number(),
   zeroMonoUs: hostUs,
+  /**
+   * Other runs may be in the same process, before, beside and after this one: it ends when its server lets go of it.
+   * Otherwise the process is this run's alone and ends with it (ADR 0024).
+   */
+  shared: z.literal(true).optional(),
 });
 
 /** Which run a Command is meant for; another one ignores it. */
-const ofRun = { generation: z.int().min(1) };
+const ofRun = { sid: planSchema.options[0].shape.sid, generation: z.int().min(1) };
 
 /** Comes before `start`: make a browser ready for the page that is to come. */
 const prepareCommandSchema = z.object({ type: z.literal('prepare'), place: pagePlaceSchema });
@@ -155,8 +160,10 @@ export const commandSchema = z.discriminatedUnion('type', [
   changeStereoSchema.extend(ofRun),
   changeHoldSchema.extend(ofRun),
   changePushesSchema.extend(ofRun),
-  /** Leave the channel, finish the files, send `ended`, exit with 0. */
+  /** Leave the channel, finish the files, send `ended`. */
   z.object({ type: z.literal('stop'), atMonoUs: hostUs, ...ofRun }),
+  /** Give up a run that shares its process: finish no file, and send `ended` once nothing is written any more. */
+  z.object({ type: z.literal('abort'), why: z.string(), ...ofRun }),
   /** Answered by a `pong` of the same number. */
   z.object({ type: z.literal('ping'), n: z.int(), ...ofRun }),
 ]);

@@ -98,7 +98,8 @@ export type PageReload = z.infer<typeof pageReloadSchema>;
 /** In every Fact. */
 const told = {
   atMs: z.number(),
-  /** The run that tells it; 0 before it has its `start`. */
+  /** The recording and run that it is about; absent and 0 before the process has a `start`. */
+  sid: z.string().optional(),
   generation: z.int().min(0),
 };
 
@@ -162,8 +163,11 @@ export const factSchema = z.discriminatedUnion('type', [
     type: z.literal('pong'),
     ...told,
     n: z.int(),
+    /**
+     * Memory of the process, and its CPU time since its start in microseconds, user and system. Of a process that runs
+     * share: this run's part of both.
+     */
     rssBytes: z.number(),
-    /** CPU time of the process since its start, microseconds, user and system. */
     cpuUs: z.number(),
     /** How far encoding lags behind its due time, microseconds. */
     lagUs: z.number(),
@@ -174,7 +178,7 @@ export const factSchema = z.discriminatedUnion('type', [
      */
     programs: z.object({ memoryBytes: z.number(), cpuUs: z.number() }).optional(),
   }),
-  /** The last fact. `recorded` is false when nobody ever sent anything, so that no file was made. */
+  /** The last fact of a run. `recorded` is false when nobody ever sent anything, so that no file was made. */
   z.object({
     type: z.literal('ended'),
     ...told,

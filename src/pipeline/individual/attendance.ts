@@ -92,6 +92,11 @@ export class Attendance {
     await this.#writing;
   }
 
+  /** Resolves when nothing is being written. Never rejects. */
+  async settled(): Promise<void> {
+    await this.#writing.catch(() => undefined);
+  }
+
   /** The file is written anew as a whole; changes during a write are written after it, once. */
   #save(): void {
     if (this.#stale) return;

@@ -196,9 +196,12 @@ export class SliceRuns {
     await this.#finishing;
   }
 
-  close(): void {
-    this.#slices?.close();
+  /** Ends no file. Resolves when none that was ended is on its way to the disk any more. */
+  async close(): Promise<void> {
+    const slices = this.#slices;
     this.#slices = undefined;
+    slices?.close();
+    await Promise.all([slices?.settled(), this.#finishing]);
   }
 }
 
@@ -242,7 +245,8 @@ export class UserRows {
     await Promise.all([...this.#rows.values()].map((row) => row.finish()));
   }
 
-  close(): void {
-    for (const row of this.#rows.values()) row.close();
+  /** As of SliceRuns, for all rows. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#rows.values()].map((row) => row.close()));
   }
 }

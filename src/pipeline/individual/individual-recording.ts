@@ -72,7 +72,8 @@ export class IndividualRecording implements Recording {
   #finishing = false;
   readonly #losses: Losses;
   #checkpointUs = Number.NEGATIVE_INFINITY;
-  #saving = false;
+  #saving: Promise<void> | undefined;
+  #failed = false;
   /** Users who are beyond the requested group; each is told of once. */
   readonly #refused = new Set<string>();
   #settle!: { resolve(ending: Ending): void; reject(error: unknown): void };
@@ -89,7 +90,7 @@ export class IndividualRecording implements Recording {
       await recording.#session.join();
       await recording.#goOn(earlier);
     } catch (error) {
-      recording.#free();
+      await recording.#giveUp();
       throw error;
     }
     recording.#begin();
@@ -191,7 +192,8 @@ export class IndividualRecording implements Recording {
   }
 
   #begin(): void {
-    this.#timer = this.#clock.every(STEP_MS, () => void this.#session.advance(() => this.#step()));
+    const advance = () => this.#session.advance(() => this.#step()).catch((error) => this.#fail(error));
+    this.#timer = this.#clock.every(STEP_MS, () => void advance());
   }
 
   stop(atMonoUs: HostUs, reason: EndReason): void {
@@ -199,7 +201,7 @@ export class IndividualRecording implements Recording {
   }
 
   change(command: ChangeCommand): void {
-    if (!this.#session.stopping) this.#change(command, this.#session.nowUs);
+    if (!this.#session.stopping && !this.#failed) this.#change(command, this.#session.nowUs);
   }
 
   #change(command: ChangeCommand, nowUs: HostUs): void {
@@ -218,6 +220,14 @@ export class IndividualRecording implements Recording {
 
   lagUs(): number {
     return this.#session.lagUs;
+  }
+
+  packets(): number {
+    return this.#session.packets;
+  }
+
+  abort(why: unknown): void {
+    this.#fail(why);
   }
 
   /** Up to where the files may be written now, recording time. */
@@ -297,13 +307,12 @@ export class IndividualRecording implements Recording {
     const channel = this.#tracks.save(this.#session.nowUs, this.#session.emptySinceUs);
     if (!channel) return;
     this.#checkpointUs = this.#writtenUs;
-    this.#saving = true;
     const users = [...this.#users.values()].map(({ uid, rotate }) => ({ uid, rotate }));
     const checkpoint: IndividualCheckpoint = { version: 1, mode: 'individual', channel, users };
-    writeCheckpoint(this.#start.spoolDir, checkpoint)
+    this.#saving = writeCheckpoint(this.#start.spoolDir, checkpoint)
       .catch((error) => this.#context.emit({ type: 'degraded', what: messageOf(error), count: 1 }))
       .finally(() => {
-        this.#saving = false;
+        this.#saving = undefined;
       });
   }
 
@@ -380,9 +389,8 @@ export class IndividualRecording implements Recording {
       this.#context.report.onEnd(toRecording(atMonoUs, this.#start.zeroMonoUs));
       await this.#finishAttendance(toRecording(atMonoUs, this.#start.zeroMonoUs));
       await this.#notes.flush();
-      await this.#journal.close();
-      this.#free();
-      this.#settle.resolve({ reason, recorded: this.#files > 0, message });
+      await this.#giveUp();
+      if (!this.#failed) this.#settle.resolve({ reason, recorded: this.#files > 0, message });
     } catch (error) {
       this.#fail(error);
     }
@@ -409,17 +417,20 @@ export class IndividualRecording implements Recording {
   }
 
   #fail(error: unknown): void {
+    if (this.#failed) return;
+    this.#failed = true;
     this.#finishing = true;
-    this.#free();
-    this.#settle.reject(error);
+    void this.#giveUp().then(() => this.#settle.reject(error), this.#settle.reject);
   }
 
-  #free(): void {
+  /** Frees everything, whatever is not finished. Resolves when nothing is written any more. */
+  async #giveUp(): Promise<void> {
     this.#timer?.cancel();
     this.#session.close();
     this.#tracks.close();
-    for (const user of this.#users.values()) user.close();
-    void this.#journal.close();
+    const users = [...this.#users.values()].map((user) => user.close());
+    await Promise.all([...users, this.#saving, this.#attendance?.settled()]);
+    await this.#journal.close();
   }
 }
 

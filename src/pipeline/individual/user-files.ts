@@ -202,10 +202,11 @@ export class UserFiles {
     await Promise.all([this.#rows.finish(), this.#snapshotsDone]);
   }
 
-  close(): void {
-    this.#rows.close();
+  /** Ends no file, and frees everything. Resolves when none that was ended is on its way to the disk any more. */
+  async close(): Promise<void> {
     this.#sound?.close();
     this.#snapshots?.line.close();
+    await this.#rows.close();
   }
 
   #tellLost(what: string): void {

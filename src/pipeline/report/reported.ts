@@ -60,10 +60,18 @@ export async function reported(
     }
     return ending;
   };
-  const done = recording.done.finally(() => timer.cancel()).then(finish);
+  // A recording that failed writes nothing any more when it says so, and no report either.
+  const fail = async (error: unknown): Promise<never> => {
+    await keeping;
+    throw error;
+  };
+  const done = recording.done.finally(() => timer.cancel()).then(finish, fail);
+  const { abort, packets } = recording;
   return {
     done,
     stop: (atMonoUs, reason) => recording.stop(atMonoUs, reason),
+    ...(abort && { abort: abort.bind(recording) }),
+    ...(packets && { packets: packets.bind(recording) }),
     change: (command) => recording.change(command),
     lagUs: () => recording.lagUs(),
     rung: () => recording.rung?.(),

@@ -17,6 +17,11 @@ import type { StreamChange } from './stream-state.ts';
 
 /** After a stop, packets that were sent before it may still come up the socket for this long. */
 const STRAGGLERS_US = 30_000;
+/**
+ * A run that catches up lets others have a turn after this long: recordings that share its process, and whoever asks
+ * whether it hangs.
+ */
+const TURN_US = 20_000;
 /** A track's sender is asked for the same thing at most this often, however fast a run catches up. */
 const FEEDBACK_US = 400_000;
 
@@ -65,6 +70,8 @@ export class FeedSession {
   #ending: SessionEnd | undefined;
   #ended = false;
   #advancing = false;
+  #closed = false;
+  #packets = 0;
 
   constructor(options: FeedSessionOptions) {
     this.#o = options;
@@ -85,6 +92,11 @@ export class FeedSession {
     if (this.#ended || this.#step === undefined) return 0;
     const untilUs = Math.min(this.#o.clock.monoUs(), this.#ending?.atMonoUs ?? Number.POSITIVE_INFINITY);
     return Math.max(0, untilUs - this.nowUs - this.#o.stepMs * 1000);
+  }
+
+  /** How many packets have been taken. */
+  get packets(): number {
+    return this.#packets;
   }
 
   /** True once the recording was told to end. */
@@ -119,7 +131,7 @@ export class FeedSession {
 
   /**
    * Takes everything that has been read, moment by moment, and calls `step` after each. Does nothing while an earlier
-   * call goes on; a later call takes what is read meanwhile. Rejects when `step` does.
+   * call goes on; a later call takes what is read meanwhile. Rejects when `step` does, or who takes what was read.
    */
   async advance(step: () => Promise<void> | void): Promise<void> {
     const { clock, onEnd } = this.#o;
@@ -130,7 +142,8 @@ export class FeedSession {
       const untilUs = await feed.readUntil(() => clock.monoUs());
       this.#step ??= this.#firstStep(feed);
       if (this.#step === undefined) return;
-      while (!this.#ended) {
+      let turnUs = clock.monoUs();
+      while (!this.#ended && !this.#closed) {
         const nextUs = this.#timeOf(this.#step + 1);
         const end = this.#ending;
         if (end && nextUs >= end.atMonoUs) {
@@ -146,6 +159,9 @@ export class FeedSession {
           this.#endIfIdle(nextUs);
         }
         await step();
+        if (clock.monoUs() - turnUs < TURN_US) continue;
+        await new Promise((resolve) => setImmediate(resolve));
+        turnUs = clock.monoUs();
       }
     } finally {
       this.#advancing = false;
@@ -178,7 +194,9 @@ export class FeedSession {
     this.#ending ??= end;
   }
 
+  /** Leaves the channel. Nothing more is taken. */
   close(): void {
+    this.#closed = true;
     this.#feed?.close();
   }
 
@@ -217,6 +235,7 @@ export class FeedSession {
       },
       onRtp: (track, datagram, arrivalUs) => {
         hear(arrivalUs);
+        this.#packets++;
         taker.onRtp(track, datagram, arrivalUs);
       },
       onRtcp: (track, datagram, arrivalUs) => taker.onRtcp(track, datagram, arrivalUs),

@@ -231,6 +231,11 @@ export class Slices {
     }
   }
 
+  /** Resolves when none of the slices that were ended is on its way to the disk any more. Never rejects. */
+  settled(): Promise<void> {
+    return this.#finishing;
+  }
+
   /** Frees what is native. A slice not finished stays behind as `.part`. Calling it again does nothing. */
   close(): void {
     if (this.#closed) return;

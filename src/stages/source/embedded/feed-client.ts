@@ -149,9 +149,14 @@ export class FeedClient {
     this.#socket.write(encodeFeedEvent({ type: 'safe', arrivalUs }, nowUs));
   }
 
-  /** Leaves the channel. */
+  /** Leaves the channel; what was not taken is dropped. */
   close(): void {
+    this.#ended = true;
+    this.#waiting = [];
+    this.#head = 0;
     this.#socket.end();
+    // What the channel has sent already is read, or the socket would stay open for it.
+    this.#socket.resume();
   }
 
   #read(chunk: Buffer): void {

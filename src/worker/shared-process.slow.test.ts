@@ -1,0 +1,198 @@
+/**
+ * Real recordings in one real recorder process, on scripted feeds in real time: what fails in one ends that one alone,
+ * and all are whole however their process ends.
+ */
+import { cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { afterAll, afterEach, expect, test } from 'vitest';
+import { hear, onSeconds, see, writePlaylists } from '../../test/support/judge/user-streams.ts';
+import { GREEN, RED } from '../../test/support/media/participants.ts';
+import { ScriptedFeed } from '../../test/support/scripted-feed.ts';
+import { individualPlanOf } from '../../test/support/scripted-recording.ts';
+import type { Fact } from '../contract/line/facts.ts';
+import { systemClock } from '../kernel/clock.ts';
+import { newSid } from '../kernel/ids.ts';
+import { readRuns } from '../stages/spool/recording-spool.ts';
+import { Forks } from './forks.ts';
+import { Sharing } from './sharing.ts';
+import { Supervisor } from './supervisor.ts';
+
+/** On a signal the next step of a recording throws; the recorder steps every 100 ms. */
+const DEFECT = `
+  let broken = false;
+  process.on('SIGUSR2', () => { broken = true; });
+  const { setInterval } = globalThis;
+  globalThis.setInterval = (run, ms) => setInterval(() => {
+    if (!broken || ms !== 100) return run();
+    broken = false;
+    throw new Error('a defect');
+  }, ms);`;
+const STOP_S = 6;
+
+const lines: string[] = [];
+const line = (_details: object, text: string) => void lines.push(text);
+const log = { debug: line, info: line, warn: line, error: line };
+const env = { NODE_OPTIONS: `--import "data:text/javascript,${encodeURIComponent(DEFECT)}"` };
+const forks = new Forks({ clock: systemClock, log, env: {} });
+const supervisor = new Supervisor({
+  ...{ clock: systemClock, log, forks, env, args: ['recorder'], completeArgs: [] },
+  entry: join(import.meta.dirname, '../app/cli/main.ts'),
+  ...{ readyTimeoutMs: 60_000, stopTimeoutMs: 20_000, warmRecorders: 0, sharing: new Sharing(8) },
+  ...{ completeParallel: 1, completeTimeoutMs: 60_000 },
+});
+afterAll(async () => {
+  await supervisor.close();
+  await forks.close();
+});
+const scenes: Scene[] = [];
+afterEach(async () => {
+  for (const scene of scenes.splice(0)) await scene.close();
+});
+
+/** A recording of one user, whose runs come one after another as the server has them. */
+class Scene {
+  readonly sid = newSid();
+  readonly dir = mkdtempSync(join(tmpdir(), 'aircheck-shared-'));
+  readonly zeroMonoUs = systemClock.monoUs();
+  readonly #zeroUtcMs = systemClock.nowMs();
+  readonly pids: number[] = [];
+  readonly dirs: string[] = [];
+  /** Why runs were over. */
+  readonly exits: string[] = [];
+  feed!: ScriptedFeed;
+  #stop: () => void = () => {};
+  #stopAtUs: number | undefined;
+  readonly #ended = Promise.withResolvers<Fact>();
+
+  static async open(participant: typeof RED): Promise<Scene> {
+    const scene = new Scene();
+    const user = { uid: '1', participant, fromS: -1, toS: 60 };
+    scene.feed = await ScriptedFeed.serve(join(scene.dir, 'feed.sock'), [user], scene.zeroMonoUs, scene.zeroMonoUs);
+    scenes.push(scene);
+    await scene.#launch();
+    return scene;
+  }
+
+  #launch(): Promise<void> {
+    const spoolDir = join(this.dir, String(this.dirs.length + 1));
+    mkdirSync(spoolDir);
+    const joined = Promise.withResolvers<void>();
+    const { sid, zeroMonoUs, feed } = this;
+    const earlierDirs = [...this.dirs];
+    this.dirs.push(spoolDir);
+    let isOver = false;
+    const plan = individualPlanOf({ sid, maxUsers: 2, baseName: 'x' });
+    const process = supervisor.launch(
+      {
+        ...{ type: 'start', plan, generation: this.dirs.length, spoolDir, earlierDirs, changes: [] },
+        ...{ source: { kind: 'feed', path: feed.path }, zeroUtcMs: this.#zeroUtcMs, zeroMonoUs },
+      },
+      {
+        onProcess: ({ pid }) => this.pids.push(pid),
+        onFact: (fact) => {
+          if (fact.type === 'joined') joined.resolve();
+          if (fact.type !== 'ended') return;
+          isOver = fact.reason === 'stopped';
+          if (isOver) this.#ended.resolve(fact);
+        },
+        onExit: (why) => {
+          this.exits.push(why);
+          if (!isOver) void this.#launch();
+        },
+      },
+    );
+    this.#stop = () => this.#stopAtUs !== undefined && process.stop(this.#stopAtUs);
+    this.#stop();
+    return joined.promise;
+  }
+
+  get nowS(): number {
+    return (systemClock.monoUs() - this.zeroMonoUs) / 1e6;
+  }
+
+  /** Stops the recording at a second of it, and resolves when it has ended. */
+  async end(atS: number): Promise<Fact> {
+    this.#stopAtUs = this.zeroMonoUs + atS * 1e6;
+    this.#stop();
+    return this.#ended.promise;
+  }
+
+  /** The seconds whose flash and beep lie in its files. */
+  async marks(participant: typeof RED): Promise<{ flashes: number[]; beeps: number[] }> {
+    const { files } = await readRuns(this.dirs);
+    const all = mkdtempSync(join(this.dir, 'all-'));
+    for (const { dir, file } of files) cpSync(join(dir, file.name), join(all, file.name));
+    writePlaylists(
+      all,
+      files.map(({ file }) => file),
+    );
+    const flashes = see(join(all, 'x__uid_s_1__uid_e_video.m3u8'), participant).flashes;
+    const { beeps } = hear(join(all, 'x__uid_s_1__uid_e_audio.m3u8'), participant);
+    return { flashes: onSeconds(flashes).seconds, beeps: onSeconds(beeps).seconds };
+  }
+
+  async close(): Promise<void> {
+    await this.feed.close();
+    rmSync(this.dir, { recursive: true, force: true });
+  }
+}
+
+/** Plays the feeds of all, as the time is, until `done`. */
+async function play(done: () => boolean): Promise<void> {
+  while (!done()) {
+    for (const { feed } of scenes) await feed.playUntil(systemClock.monoUs());
+    await pause(10);
+  }
+}
+
+async function playWhile<T>(work: Promise<T>): Promise<T> {
+  let isDone = false;
+  const done = work.finally(() => {
+    isDone = true;
+  });
+  await play(() => isDone);
+  return done;
+}
+
+const SECONDS = [1, 2, 3, 4, 5];
+
+async function recordAndHarm(harm: (pid: number) => void): Promise<[Scene, Scene]> {
+  const first = await playWhile(Scene.open(RED));
+  const second = await playWhile(Scene.open(GREEN));
+  expect(second.pids).toEqual(first.pids);
+  await play(() => second.nowS > 2.3);
+  harm(first.pids[0] as number);
+  await play(() => second.nowS > STOP_S);
+  const endings = await playWhile(Promise.all([first.end(STOP_S), second.end(STOP_S)]));
+  expect(endings, lines.join('\n')).toMatchObject([{ recorded: true }, { recorded: true }]);
+  for (const [scene, participant] of [
+    [first, RED],
+    [second, GREEN],
+  ] as const) {
+    const { flashes, beeps } = await scene.marks(participant);
+    expect(flashes.filter((s) => s > 0 && s < STOP_S)).toEqual(SECONDS);
+    expect(beeps.filter((s) => s > 0 && s < STOP_S)).toEqual(SECONDS);
+  }
+  return [first, second];
+}
+
+test('a process that two recordings share is killed: both go on alone, and nothing is lost', {
+  timeout: 60_000,
+}, async () => {
+  const [first, second] = await recordAndHarm((pid) => process.kill(pid, 'SIGKILL'));
+  for (const { exits } of [first, second]) expect(exits[0]).toBe('the recorder process was ended by SIGKILL');
+  expect(new Set([...first.pids, ...second.pids]).size).toBe(3);
+});
+
+test('what one recording throws ends its run alone: it goes on elsewhere, and the other does not notice', {
+  timeout: 60_000,
+}, async () => {
+  const scenesOf = await recordAndHarm((pid) => process.kill(pid, 'SIGUSR2'));
+  const [failed, whole] = scenesOf.toSorted((a, b) => b.dirs.length - a.dirs.length) as [Scene, Scene];
+  expect([failed.dirs.length, whole.dirs.length]).toEqual([2, 1]);
+  expect(failed.exits[0]).toBe('the run has ended: a defect');
+  expect(whole.exits).toEqual(['the run has ended: stopped as asked']);
+  expect(failed.pids[1]).not.toBe(whole.pids[0]);
+});
