@@ -118,16 +118,24 @@ function memoryOf(pid: number, file: string, name: string): number {
 }
 
 export async function measureCostModel(): Promise<Figure[]> {
-  const house = new House({ AIRCHECK_ADMISSION_CPU_PERCENT: '0', AIRCHECK_PAGE_NETWORKS: PAGE_ADDRESS });
+  const house = new House({
+    AIRCHECK_ADMISSION_CPU_PERCENT: '0',
+    AIRCHECK_PAGE_NETWORKS: PAGE_ADDRESS,
+    // What a process takes is to be what its recording takes.
+    AIRCHECK_RECORDINGS_PER_RECORDER: '1',
+  });
   try {
     await house.server.start();
     // A recorder holds more until its code lies compiled in the data folder, which is so after the first one's end.
     await house.publish(['first'], 1, SENT_SMALL);
     await stopped(await house.record('first', 'mix', { recordingConfig: mixConfig(SMALL) }));
+    await stopped(await house.recordEach('first', {}, 0));
     await house.leave();
     await house.server.end();
     await house.server.start();
-    return [...(await measureMix(house)), ...(await measureIndividual(house)), ...(await measureWeb(house))];
+    const alone = [...(await measureMix(house)), ...(await measureIndividual(house)), ...(await measureWeb(house))];
+    await house.server.end();
+    return [...alone, ...(await measureJoining())];
   } finally {
     await house.close();
   }
@@ -167,7 +175,6 @@ async function measureIndividual(house: House): Promise<Figure[]> {
   await house.publish(['eight'], 8, SENT_SMALL);
   const eight = await eachOfMany(house, () => house.recordEach('eight', {}, 2));
   await house.leave();
-  const joining = await joiningOf(house);
   const perUser = (eight.cores - two.cores) / 6;
   const { individual } = COST_MODEL;
   const fitted = [
@@ -179,31 +186,33 @@ async function measureIndividual(house: House): Promise<Figure[]> {
   return [
     ...held('two users alone', two, estimate(individualPlan(2)), `fit: ${fitted.join(', ')}`),
     ...held('snapshots of two users, and nothing else', pictures, estimate(individualPlan(2, 10_000)), ''),
-    ...held('two users alone, in a process that is there', joining, estimate(individualPlan(2), true), ''),
   ];
 }
 
 /** What one more recording of two users adds to a process that is there for others. */
-async function joiningOf(house: House): Promise<Cost> {
-  const channels = ['a', 'b', 'c', 'd', 'e'];
-  await house.publish(channels, 2, SENT_SMALL);
+async function measureJoining(): Promise<Figure[]> {
+  const house = new House({ AIRCHECK_ADMISSION_CPU_PERCENT: '0' });
   const recordings: TestRecording[] = [];
   const taken: Cost[] = [];
-  for (const count of [1, channels.length]) {
-    for (const cname of channels.slice(recordings.length, count)) recordings.push(await house.recordEach(cname, {}, 0));
-    // A process that is young takes more, and holds more, than it will.
-    await pause(2 * WARM_UP_MS);
-    const recorder = recorderAtWork(house.pid);
-    taken.push({
-      cores: await coresOf([recorder], MEASURE_MS),
-      bytes: memoryOf(recorder, 'status', 'RssAnon'),
-    });
+  try {
+    await house.server.start();
+    const channels = Array.from({ length: 1 + AT_ONCE }, (_, n) => `joining ${n}`);
+    await house.publish(channels, 2, SENT_SMALL);
+    for (const count of [1, channels.length]) {
+      for (const cname of channels.slice(recordings.length, count))
+        recordings.push(await house.recordEach(cname, {}, 0));
+      // A process that is young takes more, and holds more, than it will.
+      await pause(2 * WARM_UP_MS);
+      const [recorder = Number.NaN] = recordersAtWork(house.pid, 1);
+      taken.push({ cores: await coresOf([recorder], MEASURE_MS), bytes: memoryOf(recorder, 'status', 'RssAnon') });
+    }
+    for (const recording of recordings) await stopped(recording);
+  } finally {
+    await house.close();
   }
-  for (const recording of recordings) await stopped(recording);
-  await house.leave();
   const [one, all] = taken as [Cost, Cost];
-  const added = channels.length - 1;
-  return { cores: (all.cores - one.cores) / added, bytes: (all.bytes - one.bytes) / added };
+  const added = { cores: (all.cores - one.cores) / AT_ONCE, bytes: (all.bytes - one.bytes) / AT_ONCE };
+  return held('two users alone, in a process that is there', added, estimate(individualPlan(2), true), '');
 }
 
 /** Nothing where the programs that show a page are not installed. */
