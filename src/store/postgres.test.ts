@@ -15,14 +15,17 @@ const READY = message('Z', Buffer.from('T'));
 const WELCOME = Buffer.concat([message('R', Buffer.alloc(4)), READY]);
 const DONE = Buffer.concat([message('C', Buffer.from('BEGIN\0')), READY]);
 
+/** What a connection that an administrator ends is told last (PostgreSQL documentation, appendix A). */
+const ENDED = message('E', Buffer.from('SFATAL\0C57P01\0Mterminating connection due to administrator command\0\0'));
+
 /** Speaks as much of the protocol as lets a client in and does whatever it asks. */
-async function openFake(): Promise<{ url: string; sockets: Set<Socket>; close(): void }> {
+async function openFake(welcome: Buffer): Promise<{ url: string; sockets: Set<Socket>; close(): void }> {
   const sockets = new Set<Socket>();
   const server = createServer((socket) => {
     sockets.add(socket);
     socket.on('error', () => {});
     socket.once('data', () => {
-      socket.write(WELCOME);
+      socket.write(welcome);
       socket.on('data', () => socket.write(DONE));
     });
   });
@@ -44,20 +47,30 @@ afterEach(async () => {
   for (const each of opened.splice(0).reverse()) await each.close();
 });
 
-async function open() {
-  const fake = await openFake();
+async function open(welcome = WELCOME) {
+  const fake = await openFake(welcome);
   const database: Database = openPostgres(fake.url);
   opened.push(fake, database);
   return { fake, database };
 }
 
+/** What nobody caught while `run` went on, which would have ended a server. */
+async function uncaughtDuring(run: () => Promise<void>): Promise<unknown[]> {
+  const uncaught: unknown[] = [];
+  const note = (error: unknown) => uncaught.push(error);
+  process.on('uncaughtException', note);
+  try {
+    await run();
+  } finally {
+    process.off('uncaughtException', note);
+  }
+  return uncaught;
+}
+
 describe('a connection that breaks', () => {
   test('within a transaction, between two statements, fails that transaction alone', async () => {
     const { fake, database } = await open();
-    const uncaught: unknown[] = [];
-    const note = (error: unknown) => uncaught.push(error);
-    process.on('uncaughtException', note);
-    try {
+    const uncaught = await uncaughtDuring(async () => {
       const lost = database.transaction(async ({ query }) => {
         const broken = [...fake.sockets].map((socket) => once(socket, 'close'));
         for (const socket of fake.sockets) socket.destroy();
@@ -65,11 +78,18 @@ describe('a connection that breaks', () => {
         return await query('select 1');
       });
       await expect(lost).rejects.toThrow(/connection|terminated|queryable/i);
-    } finally {
-      process.off('uncaughtException', note);
-    }
+    });
     expect(uncaught).toEqual([]);
     // The next one has a connection that works.
     await expect(database.transaction(async () => 'done')).resolves.toBe('done');
+  });
+
+  test('at the moment in which it is ready, fails what waited for it alone', async () => {
+    const { database } = await open(Buffer.concat([WELCOME, ENDED]));
+    const uncaught = await uncaughtDuring(async () => {
+      await expect(database.transaction(async ({ query }) => query('select 1'))).rejects.toThrow(/queryable/);
+      await expect(database.query('select 1')).rejects.toThrow(/terminating/);
+    });
+    expect(uncaught).toEqual([]);
   });
 });

@@ -1,7 +1,7 @@
 /**
  * A Postgres server as Database.
  */
-import { Client, Pool, type PoolClient } from 'pg';
+import { Client, type ClientConfig, Pool, type PoolClient } from 'pg';
 import type { Database, Row } from './database.ts';
 
 /**
@@ -20,8 +20,20 @@ const MAX_CONNECTIONS = 10;
 /** A renewal that takes longer than a lease has failed. */
 const OWN_CONNECTION = { ...LIMITS, connectionTimeoutMillis: 3_000, statement_timeout: 3_000, query_timeout: 4_000 };
 
+/**
+ * A client that may break at any moment. Whoever uses it is told by its next statement; without a listener the event
+ * would end the process. The pool listens only while a client is idle in it, and a client can break in the very moment
+ * in which the pool hands it out, before whoever asked for it can listen.
+ */
+class PooledClient extends Client {
+  constructor(config?: ClientConfig) {
+    super(config);
+    this.on('error', () => {});
+  }
+}
+
 export function openPostgres(url: string): Database {
-  const pool = new Pool({ connectionString: url, max: MAX_CONNECTIONS, ...LIMITS });
+  const pool = new Pool({ connectionString: url, max: MAX_CONNECTIONS, Client: PooledClient, ...LIMITS });
   // An idle connection that breaks is replaced at its next use; without a listener the event would end the process.
   pool.on('error', () => {});
   return {
@@ -69,24 +81,16 @@ export function openPostgres(url: string): Database {
  */
 async function withClient<T>(pool: Pool, use: (client: PoolClient) => Promise<T>): Promise<T> {
   const client = await pool.connect();
-  // The pool listens only while a connection is idle in it. One that breaks between two statements is told of by the
-  // next; without a listener the event would end the process.
-  const ignore = () => {};
-  client.on('error', ignore);
-  const release = (broken: boolean) => {
-    client.off('error', ignore);
-    client.release(broken);
-  };
   try {
     const result = await use(client);
-    release(false);
+    client.release();
     return result;
   } catch (error) {
     const broken = await client.query('rollback').then(
       () => false,
       () => true,
     );
-    release(broken);
+    client.release(broken);
     throw error;
   }
 }
