@@ -31,12 +31,12 @@ describe('the cost of recordings', () => {
     expect(new Set(cores).size).toBe(cores.length);
   });
 
-  test('two cores take the 23 recordings that they are known to carry, begun at once or one by one', () => {
+  test('two cores take the 23 recordings of single users that they are known to carry, begun at once or one by one', () => {
     const machine = { ...MACHINE, freeBytes: 6e9 };
-    const young = Array.from({ length: 22 }, (): Running => ({ plan: mix(), seen: undefined }));
-    expect(refusalOf(mix(), young, machine, LIMITS)).toBeUndefined();
+    const young = Array.from({ length: 22 }, (): Running => ({ plan: pair(), seen: undefined }));
+    expect(refusalOf(pair(), young, machine, LIMITS)).toBeUndefined();
     const old = Array.from({ length: 22 }, () => seen(0.08));
-    expect(refusalOf(mix(), old, machine, LIMITS)).toBeUndefined();
+    expect(refusalOf(pair(), old, machine, LIMITS)).toBeUndefined();
   });
 
   test('a web page costs its browser as well, by what was seen of both once it was', () => {

@@ -27,13 +27,13 @@ const MB = 1_000_000;
 /** The figures that estimates are made of; `npm run bench -- cost-model` measures the same. */
 export const COST_MODEL = {
   /** A composite: a base, sound, and each pixel that is composed and encoded. */
-  mix: { cores: 0.035, coresPerPixelPerS: 1.4e-8, bytes: 150 * MB, bytesPerPixel: 85 },
+  mix: { cores: 0.06, coresPerPixelPerS: 1.4e-8, bytes: 95 * MB, bytesPerPixel: 85 },
   /**
    * A recording of single users, or of snapshots alone, by the user; how many users will come is not known. `joining`:
    * what it takes besides its users where the process is there already.
    */
   individual: {
-    ...{ cores: 0.02, coresPerUser: 0.02, coresPerSnapshots: 0.01, likelyUsers: 2, bytes: 90 * MB },
+    ...{ cores: 0.025, coresPerUser: 0.02, coresPerSnapshots: 0.01, likelyUsers: 2, bytes: 70 * MB },
     joining: { cores: 0.005, bytes: 12 * MB },
   },
   /** A web page: reading, converting and encoding each pixel of its screen. */

@@ -15,16 +15,15 @@ export type ProcessRef = {
   args: string[];
 };
 
-/**
- * All processes that were started with this data folder, or a folder in it, in their environment: the server itself,
- * and what it started, which is not given its settings.
- */
+/** Names a server's data folder to all that it starts; its settings are not handed on. */
+export const STARTED_FOR = 'STARTED_FOR_DATA_DIR';
+
+/** All processes of a server that a test started with this data folder: itself, and what it started. */
 export function processesOf(dataDir: string): ProcessRef[] {
   return listPids().flatMap((pid) => {
     try {
       const environment = readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0');
-      const names = (entry: string) => entry === `AIRCHECK_DATA_DIR=${dataDir}` || entry.includes(`=${dataDir}/`);
-      return environment.some(names) ? [refOf(pid)] : [];
+      return environment.includes(`${STARTED_FOR}=${dataDir}`) ? [refOf(pid)] : [];
     } catch {
       return []; // ended while we looked, or is another user's
     }

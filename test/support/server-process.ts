@@ -9,6 +9,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { buildRtcToken } from '../../src/channel/whip/token.ts';
+import { STARTED_FOR } from './processes.ts';
 
 export type ServerOptions = {
   dataDir: string;
@@ -66,6 +67,7 @@ export class ServerProcess {
         AIRCHECK_PORT: String(port),
         AIRCHECK_RTC_PORT: String(rtcPort),
         AIRCHECK_DATA_DIR: dataDir,
+        [STARTED_FOR]: dataDir,
         AIRCHECK_APP_ID: this.appid,
         AIRCHECK_APP_CERTIFICATE: this.certificate,
         AIRCHECK_CUSTOMER_ID: this.customerId,
