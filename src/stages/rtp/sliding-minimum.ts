@@ -26,12 +26,12 @@ export class SlidingMinimum {
   constructor(spanUs: number, state: SlidingMinimumState = [], { pauseUs = Infinity }: SlidingMinimumOptions = {}) {
     this.#spanUs = spanUs;
     this.#pauseUs = pauseUs;
-    this.#entries = structuredClone(state);
+    this.#entries = state.map((entry) => ({ ...entry }));
     this.#seenUs = this.#entries.at(-1)?.atUs ?? Number.POSITIVE_INFINITY;
   }
 
   save(): SlidingMinimumState {
-    return structuredClone(this.#entries);
+    return this.#entries.map((entry) => ({ ...entry }));
   }
 
   /** @param atUs when the value was seen; not less than the times before it */

@@ -14,7 +14,9 @@ export const FIT_US = 20_000;
 const JUMP_US = 500_000;
 
 export class WallClock {
-  #mappings: number[];
+  #mappings: readonly number[] = [];
+  /** Their median: it is asked for many times a frame, and they change every few seconds. */
+  #mappingUs: number | undefined;
   /** A report that did not fit, until another one agrees with it. */
   #doubtful: number | undefined;
   #confirmed: boolean;
@@ -24,7 +26,7 @@ export class WallClock {
   #named: WallClockState['named'];
 
   constructor(state?: WallClockState) {
-    this.#mappings = [...(state?.mappings ?? [])];
+    this.#keep(state?.mappings ?? []);
     this.#doubtful = state?.doubtful;
     this.#confirmed = state?.confirmed ?? false;
     this.#setUs = state?.setUs ?? 0;
@@ -43,8 +45,7 @@ export class WallClock {
 
   /** NTP time minus media time, microseconds; undefined before the first report. */
   get mappingUs(): number | undefined {
-    const sorted = [...this.#mappings].sort((a, b) => a - b);
-    return sorted.length === 2 ? (sorted[0]! + sorted[1]!) / 2 : sorted[sorted.length >> 1];
+    return this.#mappingUs;
   }
 
   /** Whether two reports have agreed. */
@@ -62,7 +63,7 @@ export class WallClock {
       return false;
     }
     if (Math.abs(lineUs - this.#named.lineUs) <= FIT_US) return false;
-    if (!this.#confirmed) this.#mappings = [];
+    if (!this.#confirmed) this.#keep([]);
     return true;
   }
 
@@ -83,13 +84,13 @@ export class WallClock {
     const off = known === undefined ? 0 : mapping - known;
     if (Math.abs(off) <= JUMP_US) {
       this.#confirmed ||= known !== undefined;
-      this.#mappings = [...this.#mappings, mapping].slice(-KEPT);
+      this.#keep([...this.#mappings, mapping]);
       this.#doubtful = undefined;
       return;
     }
     if (!this.#confirmed && !isTrusted) {
       // One of the two is nonsense, and nothing supports the first.
-      this.#mappings = [mapping];
+      this.#keep([mapping]);
       return;
     }
     if (this.#doubtful === undefined || Math.abs(this.#doubtful - mapping) > FIT_US) {
@@ -98,6 +99,12 @@ export class WallClock {
     }
     this.#doubtful = undefined;
     if (isTrusted) this.#setUs += off;
-    else this.#mappings = [mapping];
+    else this.#keep([mapping]);
+  }
+
+  #keep(mappings: readonly number[]): void {
+    this.#mappings = mappings.slice(-KEPT);
+    const sorted = this.#mappings.toSorted((a, b) => a - b);
+    this.#mappingUs = sorted.length === 2 ? (sorted[0]! + sorted[1]!) / 2 : sorted[sorted.length >> 1];
   }
 }
