@@ -4,7 +4,8 @@
  *
  *   npm run bench -- start-latency ramp-up reception stop av-offset cpu memory individual many-recordings snapshots
  *                    api pages remix stores takeover crowd cost-model fork-stall at-rest starts-against
- *                    cpu-against individual-against encoder rungs   only these
+ *                    cpu-against individual-against encoder rungs seventeen meeting route in-real-time
+ *                    layout-change   only these
  *   npm run bench -- at-rest --json FILE              writes its figures to a file
  *   npm run bench -- at-rest --compare FILE           says what is worse by more than a tenth, and exits 1 then
  */
@@ -12,14 +13,17 @@ import { parseArgs } from 'node:util';
 import { messageOf } from '../src/kernel/fault.ts';
 import { measureApi } from './api.ts';
 import { measureAtRest } from './at-rest.ts';
-import { measureCpu, measureMemory } from './cost.ts';
+import { measureCpu, measureMemory, measureSeventeen } from './cost.ts';
 import { measureCostModel } from './cost-model.ts';
 import { measureCrowd } from './crowd.ts';
 import { describeCommit } from './earlier.ts';
 import { measureEncoder } from './encoder.ts';
 import { measureForkStall } from './fork-stall.ts';
+import { measureInRealTime } from './in-real-time.ts';
 import { measureIndividual, measureIndividualAgainst, measureManyRecordings } from './individual.ts';
+import { measureLayoutChange } from './layout-change.ts';
 import { atMost, type Figure, passes, renderTable } from './measure.ts';
+import { measureMeeting } from './meeting.ts';
 import { measurePages } from './pages.ts';
 import { describeMachine } from './proc.ts';
 import { measureRampUp } from './ramp-up.ts';
@@ -27,6 +31,7 @@ import { measureReception } from './reception/reception.ts';
 import { measureAvOffset, measureStop } from './recording.ts';
 import { measureRemix } from './remix.ts';
 import { readResults, worseThan, writeResults } from './results.ts';
+import { measureRoute } from './route.ts';
 import { measureRungs } from './rungs.ts';
 import { measureSnapshots } from './snapshots.ts';
 import { measureStartLatency } from './start-latency.ts';
@@ -58,6 +63,11 @@ const MEASURES: Record<string, () => Promise<Figure[]>> = {
   'cpu-against': measureCpuAgainst,
   encoder: measureEncoder,
   rungs: measureRungs,
+  seventeen: measureSeventeen,
+  meeting: measureMeeting,
+  route: measureRoute,
+  'in-real-time': measureInRealTime,
+  'layout-change': measureLayoutChange,
 };
 
 const { positionals: names, values: options } = parseArgs({

@@ -7,12 +7,17 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { PARTICIPANTS } from '../test/support/media/participants.ts';
 import { recordersOf } from '../test/support/processes.ts';
-import { type Publisher, publishCrowd, type RtcPublishOptions } from '../test/support/publish/publisher.ts';
+import {
+  type Publisher,
+  publishCrowd,
+  publishWithRtc,
+  type RtcPublishOptions,
+} from '../test/support/publish/publisher.ts';
 import { localStorage, type TestRecording, TestServer, until } from '../test/support/test-server.ts';
 import { cpuSecondsOf } from './proc.ts';
 
-/** What each user sends. */
-export type Media = { width: number; height: number; fps: number; bitrateKbps: number };
+/** What each user sends; H.264 where no codec is named. */
+export type Media = { width: number; height: number; fps: number; bitrateKbps: number; codec?: 'h264' | 'vp8' };
 
 export class House {
   readonly dir = mkdtempSync(join(tmpdir(), 'aircheck-bench-'));
@@ -29,6 +34,11 @@ export class House {
     return this.server.running.pid;
   }
 
+  /** Pids of the processes that publish. */
+  get publisherPids(): number[] {
+    return this.#publishers.map(({ pid }) => pid);
+  }
+
   /**
    * Users of these channels publish from one process; resolves when all of it arrives.
    * @param after users that are there already; who comes is numbered from there on
@@ -42,17 +52,15 @@ export class House {
       }),
     );
     this.#publishers.push(await publishCrowd(crowd));
-    for (const cname of channels)
-      await until(
-        `everyone in ${cname} sends`,
-        async () => {
-          const people = await this.server.participants(cname);
-          return (
-            people.length === after + users && people.every(({ tracks }) => tracks.every(({ receiving }) => receiving))
-          );
-        },
-        60_000,
-      );
+    for (const cname of channels) await this.#untilReceiving(cname, after + users);
+  }
+
+  /** One more user publishes, from a process of its own; resolves when all of it arrives. */
+  async join(cname: string, uid: string, sent: Omit<RtcPublishOptions, 'url' | 'token'>): Promise<Publisher> {
+    const publisher = await publishWithRtc({ ...this.server.running.whip(cname, uid), ...sent });
+    this.#publishers.push(publisher);
+    await this.#untilReceiving(cname, (await this.server.participants(cname)).length);
+    return publisher;
   }
 
   /** Records every user alone. @param group `subscribeUidGroup`, how many users may come */
@@ -67,6 +75,23 @@ export class House {
     return this.server.record(cname, uid, { storageConfig: localStorage(cname), ...request }, mode);
   }
 
+  /**
+   * Of each recorder at work, by its recording: how many rungs are taken from its picture, and how late it is, seconds;
+   * as it told of itself last.
+   */
+  async lateness(): Promise<Map<string, { depth: number; lagS: number }>> {
+    const { url, customerId, customerSecret } = this.server.running;
+    const authorization = `Basic ${Buffer.from(`${customerId}:${customerSecret}`).toString('base64')}`;
+    const text = await (await fetch(`${url}/metrics`, { headers: { authorization } })).text();
+    const valuesOf = (name: string) =>
+      [...text.matchAll(new RegExp(`^${name}{sid="(\\w+)".*} (\\S+)$`, 'gm'))].map(
+        ([, sid = '', value]): [string, number] => [sid, Number(value)],
+      );
+    const lags = new Map(valuesOf('aircheck_recorder_lag_seconds'));
+    const depths = valuesOf('aircheck_recorder_rung');
+    return new Map(depths.map(([sid, depth]) => [sid, { depth, lagS: lags.get(sid) ?? Number.NaN }]));
+  }
+
   /** All publishers end. */
   async leave(): Promise<void> {
     await Promise.all(this.#publishers.splice(0).map((publisher) => publisher.stop()));
@@ -76,6 +101,14 @@ export class House {
     await this.leave();
     await this.server.end();
     rmSync(this.dir, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
+  }
+
+  #untilReceiving(cname: string, users: number): Promise<boolean> {
+    const isSending = async () => {
+      const people = await this.server.participants(cname);
+      return people.length === users && people.every(({ tracks }) => tracks.every(({ receiving }) => receiving));
+    };
+    return until(`everyone in ${cname} sends`, isSending, 60_000);
   }
 }
 

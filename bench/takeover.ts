@@ -5,10 +5,10 @@
  */
 import { randomKills } from '../test/chaos/scenarios.ts';
 import { median } from '../test/support/judge/offsets.ts';
-import { compareCosts } from './cost.ts';
+import { compareWithCommit, FOUR } from './cost.ts';
 import { withCheckout } from './earlier.ts';
+import type { House } from './house.ts';
 import { atMost, type Figure } from './measure.ts';
-import { Stage } from './stage.ts';
 import { makeStarts, type Starts } from './start-latency.ts';
 
 /** Kills per mode. */
@@ -54,18 +54,8 @@ export function measureStartsAgainst(): Promise<Figure[]> {
 }
 
 /** CPU of a recording, the server's share included, against the commit before. */
-export function measureCpuAgainst(): Promise<Figure[]> {
-  return withCheckout(BEFORE, async (before) => {
-    const stages: Stage[] = [];
-    try {
-      stages.push(await Stage.open(), await Stage.open({ checkout: before }));
-      const [now = [], then = []] = await compareCosts(stages, COST_TAKES);
-      const list = (values: readonly number[]) => values.map((value) => value.toFixed(3)).join('/');
-      const ratios = now.map((cores, i) => cores / (then[i] ?? Number.NaN));
-      const detail = `cores ${list(now)} against ${list(then)}; ratios ${list(ratios)}`;
-      return [atMost(`CPU of a recording against ${BEFORE}`, median(ratios), 1, '×', detail)];
-    } finally {
-      for (const stage of stages) await stage.close();
-    }
-  });
+export async function measureCpuAgainst(): Promise<Figure[]> {
+  const publish = (house: House) => house.publish(['cost'], FOUR.users, FOUR.media);
+  const { ratio, detail } = await compareWithCommit(BEFORE, COST_TAKES, FOUR, publish);
+  return [atMost(`CPU of a recording against ${BEFORE}`, ratio, 1, '×', detail)];
 }

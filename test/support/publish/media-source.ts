@@ -41,6 +41,8 @@ function audioEncoderOf({
   return new AudioEncoder({ codec: 'opus', channels: mono ? 1 : 2, bitrateKbps: mono ? 32 : 64, dtx });
 }
 
+/** The moment that a still scene shows, past the flash of its second. */
+const STILL_US = 500_000;
 /** Opus of silence with DTX is so long; senders leave it out. */
 const DTX_BYTES = 2;
 
@@ -68,8 +70,8 @@ export class LiveSource implements MediaSource {
   }
 
   frame(n: number, contentUs: number, keyFrame: boolean): { data: Buffer; n: number }[] {
-    const { width, height, turn = 0 } = this.#scene;
-    if (!this.#black) this.#picture.draw(Math.round(contentUs));
+    const { width, height, turn = 0, still = false } = this.#scene;
+    if (!this.#black) this.#picture.draw(still ? STILL_US : Math.round(contentUs));
     // Sent the other way round, so that it stands upright once a receiver has turned it.
     const back = ((360 - turn) % 360) as 0 | 90 | 180 | 270;
     const i420 = turnI420(this.#black ?? this.#picture.i420, width, height, back);

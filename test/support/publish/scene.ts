@@ -13,4 +13,6 @@ export type Scene = {
   black?: boolean;
   /** One of so many frames is sent, as of a screen on which little happens. */
   everyNth?: number;
+  /** The same picture all the time, as of a screen that nobody touches. */
+  still?: boolean;
 };
