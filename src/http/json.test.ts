@@ -192,6 +192,20 @@ describe('nesting', () => {
   });
 });
 
+test.each([
+  ['U+0000 in a name', '{"cname":"a\\u0000b","uid":"1","clientRequest":{"scene":1}}'],
+  ['U+0000 in an unknown member', '{"cname":"ch1","uid":"1","clientRequest":{"x":[{"y":"\\u0000"}]}}'],
+  ['U+0000 in the name of a member', '{"cname":"ch1","uid":"1","clientRequest":{"a\\u0000b":1}}'],
+  ['half of a surrogate pair', '{"cname":"ch1","uid":"1","clientRequest":{"x":"\\ud800"}}'],
+  ['halves in the wrong order', '{"cname":"ch1","uid":"1","clientRequest":{"x":"\\udc00\\ud800"}}'],
+])('a text that no database keeps is refused: %s', async (_what, body) => {
+  expect(await post(body)).toMatchObject(refused(400, 'U+0000'));
+});
+
+test('a surrogate pair is one character', async () => {
+  expect((await post('{"cname":"ch1","uid":"1","clientRequest":{"x":"\\ud83d\\udc69"}}')).status).toBe(200);
+});
+
 test('members that name prototypes are data', async () => {
   const names = '"cname":"ch1","uid":"1","clientRequest":{}';
   for (const member of ['"__proto__":{"polluted":1}', '"constructor":{"prototype":{"polluted":1}}'])

@@ -52,10 +52,8 @@ export function acceptJson(app: FastifyInstance): void {
       if (cause instanceof Fault) return done(cause);
       return done(notJson(request, cause));
     }
-    if (isDeeperThan(value, MAX_DEPTH))
-      return done(
-        problem('json-invalid', `api body validate failed! the body is nested deeper than ${MAX_DEPTH} levels`),
-      );
+    const flaw = flawOf(value);
+    if (flaw !== undefined) return done(problem('json-invalid', `api body validate failed! the body ${flaw}`));
     return done(null, value);
   });
 }
@@ -72,20 +70,32 @@ function notJson(request: FastifyRequest, cause: unknown): Error {
   return problem('json-invalid', `api body validate failed! ${why}`, { cause });
 }
 
-/** Works without recursion, so that any depth is safe. */
-function isDeeperThan(value: unknown, levels: number): boolean {
+/**
+ * Why nothing can be done with a body, in words; undefined when something can. Works without recursion, so that any
+ * depth is safe.
+ */
+function flawOf(value: unknown): string | undefined {
   let level = [value];
   for (let depth = 0; level.length > 0; depth++) {
-    if (depth === levels) return true;
     const next: unknown[] = [];
     for (const item of level) {
+      if (typeof item === 'string' && !isStorable(item)) return UNSTORABLE;
       if (typeof item !== 'object' || item === null) continue;
+      if (depth === MAX_DEPTH) return `is nested deeper than ${MAX_DEPTH} levels`;
+      if (!Array.isArray(item) && !Object.keys(item).every(isStorable)) return UNSTORABLE;
       // Not spread, because a long list would be more arguments than a call can have.
       for (const member of Array.isArray(item) ? item : Object.values(item)) {
-        if (typeof member === 'object' && member !== null) next.push(member);
+        if (typeof member === 'string' || (typeof member === 'object' && member !== null)) next.push(member);
       }
     }
     level = next;
   }
-  return false;
+  return undefined;
+}
+
+const UNSTORABLE = 'holds a text with the character U+0000, or with half of a surrogate pair';
+
+/** JSON can spell them, but Postgres keeps neither, whether as text or in a document. */
+function isStorable(text: string): boolean {
+  return !text.includes('\0') && text.isWellFormed();
 }
