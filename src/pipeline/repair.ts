@@ -57,7 +57,7 @@ export async function repairSpool(dir: string, options: RepairOptions): Promise<
         row.map((slice) => join(dir, slice.name)),
         {
           ...{ dir, baseName, zeroUtcMs, limit: options.mp4, ...rest },
-          nearUs: (row[0]!.startUtcMs - zeroUtcMs) * 1000,
+          nearUs: (startOf(row[0]!) - zeroUtcMs) * 1000,
           onRefused: options.onProblem,
           onFile: (file) => journal.append(file),
         },
@@ -92,13 +92,18 @@ function remainderOf(
   if (!newest) return { firstIndex: 0, fromUs: undefined, heldUs: first.heldUs };
   const endMs = endOf(newest);
   if (endOf(last) - endMs < INTERRUPTION_MS) return undefined;
-  const holding = slices.findLast(({ startUtcMs, heldUs = 0 }) => startUtcMs - heldUs / 1000 <= endMs) ?? first;
+  const holding = slices.findLast((slice) => startOf(slice) <= endMs) ?? first;
   return { firstIndex: newest.index + 1, fromUs: Math.round((endMs - zeroUtcMs) * 1000), heldUs: holding.heldUs };
 }
 
-/** Where a file ends, as if the recording had never been on hold: files continue over a hold. */
-function endOf({ startUtcMs, durationUs, heldUs = 0 }: Segment | WholeFile): number {
-  return startUtcMs + (durationUs - heldUs) / 1000;
+/** Where a file begins, as if the recording had never been on hold: files continue over a hold. Unix milliseconds. */
+function startOf({ startUtcMs, heldUs = 0 }: Segment | WholeFile): number {
+  return startUtcMs - heldUs / 1000;
+}
+
+/** Where it ends, likewise. */
+function endOf(file: Segment | WholeFile): number {
+  return startOf(file) + file.durationUs / 1000;
 }
 
 /** True for a torn slice of all users in whose place a later run made others. */

@@ -15,7 +15,7 @@ import { bestFitRegions, type Rect } from '../support/judge/regions.ts';
 import { beepsIn, listen } from '../support/judge/sound.ts';
 import { type Reading, watch } from '../support/judge/watch.ts';
 import { makeBmp, makePng } from '../support/media/image-files.ts';
-import { BLUE, GREEN, RED, type Rgb, type Yuv } from '../support/media/participants.ts';
+import { BLUE, GREEN, RED, type Rgb, type Yuv, yuv601 } from '../support/media/participants.ts';
 import type { ScriptedUser } from '../support/scripted-feed.ts';
 import { BASE, type Made, planOf, record } from '../support/scripted-recording.ts';
 
@@ -24,16 +24,6 @@ const ORANGE = { rgb: { r: 200, g: 100, b: 20 }, yuv: yuv601({ r: 200, g: 100, b
 const TEAL = { rgb: { r: 20, g: 90, b: 90 }, yuv: yuv601({ r: 20, g: 90, b: 90 }) };
 const VIOLET = { rgb: { r: 90, g: 20, b: 120 }, yuv: yuv601({ r: 90, g: 20, b: 120 }) };
 const BACKGROUND = { hex: '#405060', yuv: yuv601({ r: 0x40, g: 0x50, b: 0x60 }) };
-
-/** BT.601, limited range: what canvases are made of. */
-function yuv601({ r, g, b }: Rgb): Yuv {
-  const luma = 0.299 * r + 0.587 * g + 0.114 * b;
-  return {
-    y: Math.round(16 + (219 * luma) / 255),
-    u: Math.round(128 + (224 * (b - luma)) / 1.772 / 255),
-    v: Math.round(128 + (224 * (r - luma)) / 1.402 / 255),
-  };
-}
 
 const flat = ({ rgb }: { rgb: Rgb }) => makePng(320, 180, () => rgb);
 const answers: Record<string, Answer> = {

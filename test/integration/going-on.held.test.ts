@@ -10,7 +10,6 @@ import type { Overlays } from '../../src/contract/line/overlays.ts';
 import type { MixPlan } from '../../src/contract/line/plan.ts';
 import type { Segment } from '../../src/media/segment.ts';
 import { completeRecording, completeSpool } from '../../src/pipeline/complete.ts';
-import { renderPlaylist } from '../../src/stages/mux/hls/playlist.ts';
 import { readSlices } from '../../src/stages/mux/read-slices.ts';
 import { JOURNAL_NAME } from '../../src/stages/spool/journal.ts';
 import { readRuns } from '../../src/stages/spool/recording-spool.ts';
@@ -22,7 +21,7 @@ import { bestFitRegions } from '../support/judge/regions.ts';
 import { differenceOf } from '../support/judge/sameness.ts';
 import { beepsIn, listen } from '../support/judge/sound.ts';
 import { watch } from '../support/judge/watch.ts';
-import { type ChangeAt, type Kill, type Killed, recordKilled } from '../support/killed-recording.ts';
+import { type ChangeAt, joinRuns, type Kill, type Killed, recordKilled } from '../support/killed-recording.ts';
 import { BLUE, GREEN, RED, YELLOW } from '../support/media/participants.ts';
 import type { ScriptedUser } from '../support/scripted-feed.ts';
 import { BASE, planOf } from '../support/scripted-recording.ts';
@@ -33,23 +32,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(dir, { recursive: true, force: true }));
 
-/** All slices of a recording, in one folder with their playlist. */
-function gather(
-  { spool }: Pick<Killed, 'spool'>,
-  name: string,
-): { folder: string; slices: Segment[]; playlist: string } {
-  const folder = join(dir, name);
-  mkdirSync(folder);
-  const slices: Segment[] = [];
-  for (const { dir: from, file } of spool.files) {
-    if (file.type !== 'slice') continue;
-    linkSync(join(from, file.name), join(folder, file.name));
-    slices.push(file);
-  }
-  slices.sort((a, b) => a.index - b.index);
-  writeFileSync(join(folder, `${BASE}.m3u8`), renderPlaylist(slices, { extinfComma: false }));
-  return { folder, slices, playlist: join(folder, `${BASE}.m3u8`) };
-}
+const gather = (made: Pick<Killed, 'spool'>, name: string) => joinRuns(made, join(dir, name));
 
 async function timesOf({ folder, slices }: { folder: string; slices: Segment[] }) {
   const [video, audio]: [number[], number[]] = [[], []];

@@ -2,7 +2,7 @@
  * Composite recordings that are put on hold and go on, judged by their files: what was held is cut out of picture and
  * sound, and nothing else is.
  */
-import { linkSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -10,7 +10,6 @@ import type { MixPlan } from '../../src/contract/line/plan.ts';
 import type { QualityReport } from '../../src/contract/line/quality-report.ts';
 import type { Segment } from '../../src/media/segment.ts';
 import { completeRecording } from '../../src/pipeline/complete.ts';
-import { renderPlaylist } from '../../src/stages/mux/hls/playlist.ts';
 import { changesOf, type HeldSpan, inFile, marksIn, onBlocks, worstStamp } from '../support/held-recording.ts';
 import { seededRandom } from '../support/impair/random.ts';
 import { clicksIn } from '../support/judge/clicks.ts';
@@ -20,7 +19,7 @@ import { judgePlaylist } from '../support/judge/playlist.ts';
 import { bestFitRegions } from '../support/judge/regions.ts';
 import { beepsIn, listen } from '../support/judge/sound.ts';
 import { watch } from '../support/judge/watch.ts';
-import { type ChangeAt, type Kill, type Killed, recordKilled } from '../support/killed-recording.ts';
+import { type ChangeAt, joinRuns, type Kill, type Killed, recordKilled } from '../support/killed-recording.ts';
 import { BLUE, GREEN, RED } from '../support/media/participants.ts';
 import type { ScriptedUser } from '../support/scripted-feed.ts';
 import { BASE, planOf } from '../support/scripted-recording.ts';
@@ -52,14 +51,8 @@ async function record(
 ): Promise<Made> {
   const work = mkdtempSync(join(dir, 'w'));
   const made = await recordKilled(work, users, planOf(over), stopS, { changes, kills });
-  const folder = join(work, 'all');
-  mkdirSync(folder);
-  for (const { dir: from, file } of made.spool.files) linkSync(join(from, file.name), join(folder, file.name));
-  const slices = made.spool.files.flatMap(({ file }) => (file.type === 'slice' ? [file] : []));
-  slices.sort((a, b) => a.index - b.index);
-  const playlist = join(folder, `${BASE}.m3u8`);
-  writeFileSync(playlist, renderPlaylist(slices, { extinfComma: false }));
-  return { ...made, folder, slices, playlist, mp4: join(folder, `${BASE}_0.mp4`) };
+  const joined = joinRuns(made, join(work, 'all'));
+  return { ...made, ...joined, mp4: join(joined.folder, `${BASE}_0.mp4`) };
 }
 
 /** Every frame and every beep of the first user is where the model has it, and nothing clicks. */

@@ -2,22 +2,21 @@
  * Random sequences of changes to a composite recording: layouts, users who come and go, holds, a lost run. Every frame
  * of the file is held against a model, and its sound must know of none of it.
  */
-import { linkSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { Layout, MixPlan } from '../../src/contract/line/plan.ts';
-import { renderPlaylist } from '../../src/stages/mux/hls/playlist.ts';
 import { changesOf, type HeldSpan, inFile, inRecording, marksIn, onBlocks } from '../support/held-recording.ts';
 import { seededRandom } from '../support/impair/random.ts';
 import { clicksIn } from '../support/judge/clicks.ts';
 import { beepsIn, listen } from '../support/judge/sound.ts';
 import { watch } from '../support/judge/watch.ts';
-import { type ChangeAt, type Kill, recordKilled } from '../support/killed-recording.ts';
+import { type ChangeAt, joinRuns, type Kill, recordKilled } from '../support/killed-recording.ts';
 import { BLUE, GREEN, PARTICIPANTS, RED } from '../support/media/participants.ts';
 import { around, differsFrom, type ModelLook, type ModelStay, PRESENCE_S, PROBES } from '../support/scene-model.ts';
 import type { ScriptedUser } from '../support/scripted-feed.ts';
-import { BASE, planOf } from '../support/scripted-recording.ts';
+import { planOf } from '../support/scripted-recording.ts';
 
 const FPS = 15;
 const END_S = 12;
@@ -110,18 +109,7 @@ test.each([
     changes: [...layouts, ...changesOf(spans)].toSorted((a, b) => a.atS - b.atS),
     kills,
   });
-  const folder = join(dir, 'all');
-  mkdirSync(folder);
-  for (const { dir: from, file } of made.spool.files) linkSync(join(from, file.name), join(folder, file.name));
-  const slices = made.spool.files.flatMap(({ file }) => (file.type === 'slice' ? [file] : []));
-  const playlist = join(folder, `${BASE}.m3u8`);
-  writeFileSync(
-    playlist,
-    renderPlaylist(
-      slices.toSorted((a, b) => a.index - b.index),
-      { extinfComma: false },
-    ),
-  );
+  const { playlist } = joinRuns(made, join(dir, 'all'));
 
   const holds = onBlocks(spans);
   const { views, damaged } = watch(

@@ -1,9 +1,10 @@
 /**
  * A composite recording that was begun by the version before, whose encoder made pictures that refer to later ones, and
- * goes on with this one, whose encoder makes none: its playlist, and the MP4 made of its slices, are one recording.
+ * goes on with this one, whose encoder makes none: its playlist is one recording, and so are the MP4s made of its
+ * slices, one for each encoder.
  */
 import { execFile } from 'node:child_process';
-import { linkSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -11,14 +12,15 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { MixPlan } from '../../src/contract/line/plan.ts';
 import { writeCheckpoint } from '../../src/pipeline/checkpoint/checkpoint-file.ts';
 import { completeRecording } from '../../src/pipeline/complete.ts';
-import { renderPlaylist } from '../../src/stages/mux/hls/playlist.ts';
 import { TsSlices } from '../../src/stages/mux/ts/ts-slices.ts';
 import { Journal } from '../../src/stages/spool/journal.ts';
 import { readRuns } from '../../src/stages/spool/recording-spool.ts';
 import { interleave, makeAudio, makeVideo } from '../support/encoded-samples.ts';
 import { judgePlaylist } from '../support/judge/playlist.ts';
 import { probeFile } from '../support/judge/probe.ts';
+import { withInput } from '../support/judge/read-media.ts';
 import { listen } from '../support/judge/sound.ts';
+import { joinRuns } from '../support/killed-recording.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { RED } from '../support/media/participants.ts';
 import { BASE, planOf, record } from '../support/scripted-recording.ts';
@@ -64,35 +66,40 @@ async function writeFirstRun(): Promise<string> {
   return first;
 }
 
-test('goes on in one playlist and one MP4', async () => {
+/** The sequence parameter set that the index of an MP4 tells (avcC, ISO/IEC 14496-15 §5.3.3.1). */
+function toldSetOf(path: string): Buffer {
+  const config = withInput(path, ({ streams }) => {
+    const stream = streams.find(({ codecpar }) => codecpar.width > 0);
+    return Buffer.from(stream?.codecpar.extradata ?? []);
+  });
+  return config.subarray(8, 8 + config.readUInt16BE(6));
+}
+
+test('goes on in one playlist, and in MP4s that follow each other', async () => {
   const first = await writeFirstRun();
   const plan: MixPlan = planOf({ files: { hls: true, mp4: true } });
   const video = { ...plan.video!, ...SIZE, fps: FPS, bitrateKbps: 200 };
   const users = [{ uid: '1', participant: RED, fromS: -1, toS: 60 }];
   const made = await record(dir, users, { ...plan, video }, END_S, LOST_S + 1, [], () => {}, [first]);
   const runs = [first, made.dir];
-  const { files } = await readRuns(runs);
-  const slices = files.flatMap(({ file }) => (file.type === 'slice' ? [file] : []));
-  const folder = join(dir, 'all');
-  mkdirSync(folder);
-  for (const { dir: from, file } of files) linkSync(join(from, file.name), join(folder, file.name));
-  const playlist = join(folder, `${BASE}.m3u8`);
-  writeFileSync(
-    playlist,
-    renderPlaylist(
-      slices.toSorted((a, b) => a.index - b.index),
-      { extinfComma: false },
-    ),
-  );
+  const { folder, playlist } = joinRuns({ spool: await readRuns(runs) }, join(dir, 'all'));
   expect(judgePlaylist(folder, `${BASE}.m3u8`).problems).toEqual([]);
 
   const last = join(dir, 'last');
   mkdirSync(last);
   const mp4 = plan.mp4Limit;
-  expect(await completeRecording({ spoolDir: last, earlierDirs: runs, mp4 })).toEqual([`${BASE}_0.mp4`]);
-  for (const path of [playlist, join(last, `${BASE}_0.mp4`)]) {
+  const mp4s = [`${BASE}_0.mp4`, `${BASE}_1.mp4`];
+  expect(await completeRecording({ spoolDir: last, earlierDirs: runs, mp4 })).toEqual(mp4s);
+  const paths = mp4s.map((name) => join(last, name));
+  // Some players heed no parameter sets but those of the index: each file has one, for all its pictures.
+  const [before, after] = paths.map((path) => ({ bytes: readFileSync(path), told: toldSetOf(path) }));
+  expect(before!.told.length).toBeGreaterThan(10);
+  expect([before!.bytes.includes(before!.told), before!.bytes.includes(after!.told)]).toEqual([true, false]);
+  expect([after!.bytes.includes(after!.told), after!.bytes.includes(before!.told)]).toEqual([true, false]);
+  expect(paths.reduce((sum, path) => sum + probeFile(path).video!.packets, 0)).toBe(END_S * FPS);
+  expect(probeFile(playlist).video?.packets).toBe(END_S * FPS);
+  for (const path of [playlist, ...paths]) {
     const { video, audio } = probeFile(path);
-    expect(video?.packets).toBe(END_S * FPS);
     expect(video?.maxStepS).toBeLessThan(1.1 / FPS);
     expect(audio?.maxStepS).toBeLessThan(0.0225);
     expect(listen(path).gaps).toEqual([]);

@@ -2,19 +2,22 @@
  * A recording of a scripted channel whose runs are lost on the way: each is let go of in the middle of its work, as a
  * killed process is, and another goes on in a folder of its own with what the channel kept.
  */
-import { mkdirSync, readdirSync, statSync } from 'node:fs';
+import { linkSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { expect, onTestFinished, vi } from 'vitest';
 import type { ChangeCommand, StartCommand } from '../../src/contract/line/commands.ts';
 import type { Plan } from '../../src/contract/line/plan.ts';
 import type { Clock, Timer } from '../../src/kernel/clock.ts';
+import type { Segment } from '../../src/media/segment.ts';
 import type { Ending, Happening, Recording } from '../../src/pipeline/recording.ts';
 import { startRecording } from '../../src/pipeline/start-recording.ts';
+import { renderPlaylist } from '../../src/stages/mux/hls/playlist.ts';
 import { Journal } from '../../src/stages/spool/journal.ts';
 import { type RecordingSpool, readRuns } from '../../src/stages/spool/recording-spool.ts';
 import { ManualClock } from './manual-clock.ts';
 import { ScriptedFeed, type ScriptedUser } from './scripted-feed.ts';
+import { BASE } from './scripted-recording.ts';
 
 /** A clock whose timers stand still once its process is gone. */
 export class MortalClock implements Clock {
@@ -69,6 +72,20 @@ export type Killed = {
   lagsUs: number[];
 };
 
+/** Brings the files of all runs of a composite into a new folder, with the playlist of its slices. */
+export function joinRuns(
+  { spool }: Pick<Killed, 'spool'>,
+  folder: string,
+): { folder: string; slices: Segment[]; playlist: string } {
+  mkdirSync(folder);
+  for (const { dir, file } of spool.files) linkSync(join(dir, file.name), join(folder, file.name));
+  const slices = spool.files.flatMap(({ file }) => (file.type === 'slice' ? [file] : []));
+  slices.sort((a, b) => a.index - b.index);
+  const playlist = join(folder, `${BASE}.m3u8`);
+  writeFileSync(playlist, renderPlaylist(slices, { extinfComma: false }));
+  return { folder, slices, playlist };
+}
+
 export async function recordKilled(
   dir: string,
   users: ScriptedUser[],
@@ -100,7 +117,7 @@ export async function recordKilled(
     mkdirSync(spoolDir);
     const start: StartCommand = {
       ...{ type: 'start', plan, generation: dirs.length + 1, source: { kind: 'feed', path: feed.path }, spoolDir },
-      ...{ earlierDirs: [...dirs], changes: [...made], zeroUtcMs, zeroMonoUs },
+      ...{ earlierDirs: [...dirs], changes: [...made], imageNetworks: ['loopback'], zeroUtcMs, zeroMonoUs },
       // The clock may outrun the machine that the test is on, which is no overload.
       lowestRung: 'full',
     };

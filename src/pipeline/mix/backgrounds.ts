@@ -2,10 +2,11 @@
  * Backgrounds: which images are shown in a frame, by what the layout names and what has been loaded (contract §4.7). An
  * image is shown only once it is loaded; until then what was shown in its place stays.
  */
+import type { ShownImagesState } from '../../contract/line/shown-images-state.ts';
 import type { RecordingUs } from '../../kernel/time.ts';
 import type { Picture } from '../../media/frame.ts';
 import type { Look, ShownImages, UserImage } from './canvas.ts';
-import type { ImageName, ImageState } from './images.ts';
+import { hashOfImage, type ImageName, type ImageState } from './images.ts';
 
 /** The part of Images that is used here. */
 export type ImageSource = {
@@ -28,9 +29,18 @@ export class Backgrounds {
   #shown = new Map<string, Named>();
   /** What the newest look names. */
   #newest: Named[] = [];
+  /** What an earlier run showed, until the look is announced that names it. */
+  #earlier: ShownImagesState;
 
-  constructor(images: ImageSource) {
+  /** @param earlier what an earlier run saved */
+  constructor(images: ImageSource, earlier: ShownImagesState = []) {
     this.#images = images;
+    this.#earlier = earlier;
+  }
+
+  /** What is shown, for a later run. */
+  save(): ShownImagesState {
+    return [...this.#shown].map(([place, named]) => ({ place, key: hashOfImage(named), render: named.render }));
   }
 
   /** A look was announced that will hold from some frame on: its images are loaded from now on. */
@@ -39,6 +49,9 @@ export class Backgrounds {
     for (const { named, what } of imagesOf(look)) {
       this.#newest.push(named);
       this.#images.want(named, what);
+      const key = hashOfImage(named);
+      for (const shown of this.#earlier)
+        if (shown.key === key) this.#shown.set(shown.place, { ...named, render: shown.render });
     }
   }
 
@@ -51,6 +64,7 @@ export class Backgrounds {
     const { canvas, defaultUser } = backgrounds ?? {};
     const before = this.#shown;
     this.#shown = new Map();
+    this.#earlier = [];
     const everybody: Named[] = defaultUser ? [{ url: defaultUser, backgroundColor, render: 'crop' }] : [];
     const own = new Map(backgrounds?.users.map(({ uid, url, render }) => [uid, { url, backgroundColor, render }]));
     const users = new Map<string, UserImage>();

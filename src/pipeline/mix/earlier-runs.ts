@@ -5,6 +5,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { StartCommand } from '../../contract/line/commands.ts';
+import type { OverloadState } from '../../contract/line/overload-state.ts';
 import type { MixPlan, WebPlan } from '../../contract/line/plan.ts';
 import type { RungName } from '../../contract/line/rungs.ts';
 import { type FileUs, type RecordingUs, rescale, US } from '../../kernel/time.ts';
@@ -21,6 +22,8 @@ import { type MixCheckpoint, type MixMoment, mixCheckpointSchema } from './mix-c
 
 const TS_RATE = 90_000;
 const TS_ZERO = rescale(TS_ZERO_US, US, TS_RATE);
+/** A hold takes a block of sound at least, 21 ms; two moments that are closer than this are the same. */
+const SHORTEST_HOLD_US = 10_000;
 /** When slices are further apart than this, there was an interruption between them. */
 const INTERRUPTION_MS = 500;
 
@@ -43,8 +46,9 @@ export type EarlierRuns = {
   /** As in the newest checkpoint; 0 when there is none. */
   heldUs: number;
   heldAtUs: RecordingUs | undefined;
-  /** What was taken from the picture, in the newest checkpoint. */
+  /** What was taken from the picture, and for how long it was to be, in the newest checkpoint. */
   rung: RungName | undefined;
+  overload: OverloadState | undefined;
   /** What could not be read, in words. */
   problems: string[];
 };
@@ -66,17 +70,22 @@ export async function readEarlierRuns(start: StartCommand, plan: CompositePlan):
   if (!checkpoint && firstUtcMs === undefined) return undefined;
   // A recording of an earlier version has no checkpoint; the names of its slices tell the origin to the millisecond.
   const originUs = checkpoint?.originUs ?? ((firstUtcMs ?? zeroUtcMs) - zeroUtcMs) * 1000;
-  const reader = new Reader(plan, zeroUtcMs + originUs / 1000);
+  const reader = new Reader(plan);
   const last = slices.at(-1);
   let end: End = { frame: 0, sample: 0 };
-  if (last) end = (await reader.read(join(last.dir, last.file.name), last.file.startUtcMs, false, end))?.end ?? end;
+  if (last) {
+    // Its name tells the recording's time, which goes on during holds; its timestamps tell the files'.
+    const { startUtcMs, heldUs = 0 } = last.file;
+    const startUs = (startUtcMs - zeroUtcMs) * 1000 - originUs - heldUs;
+    end = (await reader.read(join(last.dir, last.file.name), startUs, false, end))?.end ?? end;
+  }
   const mended: Segment[] = [];
   for (const [n, part] of torn.entries()) {
     // A slice that another one follows was complete, but had not been renamed.
     const read = await reader.readFurthest(part, n === torn.length - 1, end);
     if (!read) break;
     const before = mended.at(-1) ?? lastListed;
-    mended.push(await keepSlice(start, plan, part, { ...read, before, checkpoint }));
+    mended.push(await keepSlice(start, plan, part, { ...read, originUs, before, checkpoint }));
     end = read.end;
   }
   return {
@@ -86,6 +95,7 @@ export async function readEarlierRuns(start: StartCommand, plan: CompositePlan):
     heldUs: checkpoint?.heldUs ?? 0,
     heldAtUs: checkpoint?.heldAtUs,
     rung: checkpoint?.rung,
+    overload: checkpoint?.overload,
   };
 }
 
@@ -94,29 +104,34 @@ type Kept = { bytes: Buffer; startUs: FileUs; end: End; endUs: FileUs };
 class Reader {
   readonly #fps: number | undefined;
   readonly #hasSound: boolean;
-  readonly #filesZeroUtcMs: number;
 
-  constructor(plan: CompositePlan, filesZeroUtcMs: number) {
+  constructor(plan: CompositePlan) {
     this.#fps = plan.video?.fps;
     this.#hasSound = plan.audio !== undefined;
-    this.#filesZeroUtcMs = filesZeroUtcMs;
   }
 
-  /** The whole part of that version of a slice that goes furthest; undefined when there is none. */
-  async readFurthest({ paths, startUtcMs }: TornSlice, isTorn: boolean, before: End): Promise<Kept | undefined> {
+  /**
+   * The whole part of that version of a slice that goes furthest; undefined when there is none.
+   * @param before where the slices before it end: files go on from there, however long the recording was on hold
+   */
+  async readFurthest({ paths }: TornSlice, isTorn: boolean, before: End): Promise<Kept | undefined> {
+    const fps = this.#fps;
+    const startUs = fps === undefined ? (before.sample * US) / SOUND_RATE : (before.frame * US) / fps;
     let furthest: Kept | undefined;
     for (const path of paths) {
-      const read = await this.read(path, startUtcMs, isTorn, before);
+      const read = await this.read(path, startUs, isTorn, before);
       if (read && (!furthest || read.endUs > furthest.endUs)) furthest = read;
     }
     return furthest;
   }
 
-  /** The whole part of the slice at `path`, and where it ends; undefined when there is none. */
-  async read(path: string, startUtcMs: number, isTorn: boolean, before: End): Promise<Kept | undefined> {
+  /**
+   * The whole part of the slice at `path`, and where it ends; undefined when there is none.
+   * @param startUs where in the files it begins, to half a day: the times of a transport stream repeat after a day
+   */
+  async read(path: string, startUs: FileUs, isTorn: boolean, before: End): Promise<Kept | undefined> {
     const file = await readFile(path);
-    const near = Math.round((startUtcMs - this.#filesZeroUtcMs) * 90) + TS_ZERO;
-    const units = readTsUnits(file, near);
+    const units = readTsUnits(file, rescale(startUs, US, TS_RATE) + TS_ZERO);
     const soundTo = this.#hasSound ? rescale(before.sample, SOUND_RATE, TS_RATE) + TS_ZERO : undefined;
     const pictureTicks = this.#fps === undefined ? 0 : TS_RATE / this.#fps;
     const { kept, left, videoStart, videoEnd, audioEnd } = cutUnits(units, { isTorn, pictureTicks, soundTo });
@@ -162,12 +177,15 @@ function tornSlices({ leftovers }: RecordingSpool, last: Segment | undefined): T
 
 /** Writes the whole part of a slice into this run's folder, under the name that this run gives it. */
 async function keepSlice(
-  { spoolDir }: StartCommand,
+  { spoolDir, zeroUtcMs }: StartCommand,
   { baseName, video }: CompositePlan,
   { startUtcMs }: TornSlice,
-  kept: Kept & { before: Segment | undefined; checkpoint: MixCheckpoint | undefined },
+  kept: Kept & { originUs: RecordingUs; before: Segment | undefined; checkpoint: MixCheckpoint | undefined },
 ): Promise<Segment> {
   const { before, checkpoint, startUs, endUs } = kept;
+  // The name tells the recording's time, to the millisecond, and the timestamps tell the files', which lacks holds.
+  const aheadUs = Math.round((startUtcMs - zeroUtcMs) * 1000 - kept.originUs - startUs);
+  const heldUs = Math.abs(aheadUs - (before?.heldUs ?? 0)) < SHORTEST_HOLD_US ? (before?.heldUs ?? 0) : aheadUs;
   const name = sliceName(baseName, startUtcMs);
   const path = join(spoolDir, name);
   await writeFile(partPath(path), kept.bytes, { mode: 0o600 });
@@ -180,7 +198,7 @@ async function keepSlice(
   const kinds = [...(video ? (['video'] as const) : []), ...(kept.end.sample > 0 ? (['audio'] as const) : [])];
   return {
     ...{ type: 'slice', name, playlist: playlistName(baseName), index: isFirst ? 0 : before.index + 1, startUtcMs },
-    ...{ durationUs: endUs - startUs, bytes, discontinuity: isFirst || beginsRun },
+    ...{ durationUs: endUs - startUs, bytes, discontinuity: isFirst || beginsRun, ...(heldUs > 0 && { heldUs }) },
     starts: isFirst ? kinds.map((kind) => ({ kind, startUtcMs })) : [],
     rotations: size && (isFirst || beginsRun) ? [{ ...size, utcMs: startUtcMs }] : [],
   };

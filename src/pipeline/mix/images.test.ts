@@ -120,14 +120,30 @@ test('one file is seen through to the colour of each look, and fetched once', as
   expect(fetched).toHaveLength(1);
 });
 
-test('what no look names any more is freed, and so is its file', async () => {
+test('what no look names any more is freed, and so is its file once no later run needs it', async () => {
   const images = await openImages();
   for (const each of [RED, BLUE]) images.want(each, 'user');
   await soon(() => [lumaOf(images, RED), lumaOf(images, BLUE)]).toEqual([81, 41]);
+  const files = () => readdirSync(dir).filter((file) => file !== 'images.json').length;
   images.keep([BLUE]);
   expect(lumaOf(images, RED)).toBe('failed');
   await images.close();
-  expect(readdirSync(dir).filter((file) => file !== 'images.json')).toHaveLength(1);
+  expect(files()).toBe(2);
+
+  // Another run that makes again what came before has it, from its old moment on.
+  const later = mkdtempSync(join(tmpdir(), 'aircheck-images-'));
+  const next = await openImages({ dir: later, earlierDirs: [dir] });
+  for (const each of [RED, BLUE]) next.want(each, 'user');
+  await next.restored();
+  expect([lumaOf(next, RED, 999), lumaOf(next, RED, 1000)]).toEqual(['loading', 81]);
+  nextUs += 1_000_000;
+  next.keep([BLUE]);
+  nextUs += 61_000_000;
+  next.keep([BLUE]);
+  await next.close();
+  expect(readdirSync(later).filter((file) => file !== 'images.json')).toHaveLength(1);
+  expect(fetched).toHaveLength(2);
+  rmSync(later, { recursive: true });
 });
 
 test('closing gives up what hangs', async () => {

@@ -50,6 +50,11 @@ const notesSchema = z.object({
 });
 type Note = z.infer<typeof notesSchema>['images'][number];
 
+/**
+ * What a run makes again lies at most this far back: for so long after an image was forgotten a later run may still
+ * need it.
+ */
+const KEPT_FOR_US = 60_000_000;
 /** How long an address is left alone before it is asked again, when its server or the way to it may work later. */
 const RETRY_MS = [1000, 5000];
 /** How many images are fetched at once, of at most 6 MB each. */
@@ -71,6 +76,8 @@ type Image = {
 export class Images {
   readonly #o: ImagesOptions;
   readonly #held = new Map<string, Image>();
+  /** Images that were shown and are not held any more, while their files stay; in order. */
+  #past: { image: Image; droppedUs: RecordingUs }[] = [];
   #earlier: readonly Note[] = [];
   #waiting: (() => void)[] = [];
   #busy = 0;
@@ -106,7 +113,7 @@ export class Images {
       dropped: new AbortController(),
     };
     this.#held.set(key, image);
-    const known = this.#earlier.find((note) => note.key === hashOf(key));
+    const known = this.#earlier.find((note) => note.key === hashOfImage(name));
     const restored = known ? this.#restore(image, known) : Promise.resolve(false);
     this.#restored = Promise.all([this.#restored, restored]);
     const load = restored.then((isThere) => (isThere ? undefined : this.#load(image, 0)));
@@ -130,6 +137,8 @@ export class Images {
   keep(wanted: Iterable<ImageName>): void {
     const kept = new Set([...new Set([...wanted].map(keyOf))].slice(0, MAX_HELD));
     for (const image of this.#held.values()) if (!kept.has(image.key)) this.#drop(image);
+    const untilUs = this.#o.nextUs() - KEPT_FOR_US;
+    while (this.#past[0] && (this.#past[0].droppedUs < untilUs || this.#past.length > MAX_HELD)) this.#removeOldest();
   }
 
   /** Frees all pictures and gives up what is loading. Resolves when nothing loads any more. */
@@ -147,10 +156,17 @@ export class Images {
     image.dropped.abort();
     if (image.state.is !== 'ready') return;
     image.state.picture.free();
+    this.#past.push({ image, droppedUs: this.#o.nextUs() });
+  }
+
+  #removeOldest(): void {
+    const name = this.#past.shift()?.image.name;
+    if (!name) return;
     // Another image may use the same file.
-    const isShared = [...this.#held.values()].some(({ name }) => name.url === image.name.url);
+    const others = [...this.#held.values(), ...this.#past.map(({ image }) => image)];
+    if (others.some(({ name: { url } }) => url === name.url)) return;
     // A file that cannot be removed now is removed with the folder.
-    if (!isShared) this.#note(() => rm(join(this.#o.dir, fileOf(image.name)), { force: true })).catch(() => {});
+    this.#note(() => rm(join(this.#o.dir, fileOf(name)), { force: true })).catch(() => {});
   }
 
   /** False when no earlier run's folder has the image. */
@@ -215,9 +231,11 @@ export class Images {
   /** Changes files and then the notes about them, one change after another. */
   #note(change: () => Promise<void>): Promise<void> {
     const noted = this.#noting.then(change).then(() => {
-      const images: Note[] = [];
-      for (const { key, name, fromUs, state } of this.#held.values())
-        if (state.is === 'ready') images.push({ key: hashOf(key), file: fileOf(name), fromUs });
+      const ready = [...this.#held.values()].filter(({ state }) => state.is === 'ready');
+      const past = this.#past.map(({ image }) => image).filter(({ key }) => !ready.some((other) => other.key === key));
+      const images = [...ready, ...past].map(({ name, fromUs }): Note => {
+        return { key: hashOfImage(name), file: fileOf(name), fromUs };
+      });
       return writeNotes(this.#o.dir, NOTES_NAME, { version: 1, images } satisfies z.infer<typeof notesSchema>);
     });
     this.#noting = noted.catch(() => {});
@@ -247,6 +265,11 @@ function waited(clock: Clock, ms: number, signal: AbortSignal): Promise<boolean>
 
 function keyOf({ url, backgroundColor }: ImageName): string {
   return `${url} ${backgroundColor?.toLowerCase() ?? 'translucent'}`;
+}
+
+/** Stands for an image where its address may not be written down. */
+export function hashOfImage(name: ImageName): string {
+  return hashOf(keyOf(name));
 }
 
 function fileOf({ url }: ImageName): string {

@@ -2,7 +2,9 @@
 import { z } from 'zod';
 import { activeSpeakerStateSchema } from '../../contract/line/active-speaker-state.ts';
 import { channelStateSchema } from '../../contract/line/channel-state.ts';
+import { overloadStateSchema } from '../../contract/line/overload-state.ts';
 import { rungSchema } from '../../contract/line/rungs.ts';
+import { shownImagesStateSchema } from '../../contract/line/shown-images-state.ts';
 import { soundMixerStateSchema } from '../../contract/line/sound-mixer-state.ts';
 
 /** A moment of the recording: the next frame and the next sample, counted from where its files begin. */
@@ -23,6 +25,8 @@ export const mixCheckpointSchema = z.object({
   heldAtUs: z.number().optional(),
   /** What is taken from the picture; absent in a recording without one, and of the version before. */
   rung: rungSchema.optional().catch(undefined),
+  /** Absent likewise. */
+  overload: overloadStateSchema.optional(),
   /** All that is needed to go on from a moment; absent before there is one. */
   moment: z
     .object({
@@ -32,6 +36,8 @@ export const mixCheckpointSchema = z.object({
       channel: channelStateSchema,
       mixer: soundMixerStateSchema.optional(),
       speaker: activeSpeakerStateSchema.optional(),
+      /** Absent without a picture, and in checkpoints of an earlier version. */
+      images: shownImagesStateSchema.optional(),
     })
     .optional(),
 });

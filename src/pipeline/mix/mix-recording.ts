@@ -80,7 +80,7 @@ export class MixRecording implements Recording {
 
   static async start(start: StartCommand, plan: MixPlan, context: LineContext): Promise<MixRecording> {
     const earlier = await readEarlierRuns(start, plan);
-    const scene = plan.video && (await Scene.open(start, plan.video, context));
+    const scene = plan.video && (await Scene.open(start, plan.video, context, earlier?.moment?.images));
     const recording = new MixRecording(start, plan, context, earlier, scene);
     try {
       await scene?.restored();
@@ -156,9 +156,10 @@ export class MixRecording implements Recording {
   #degradationOf(fps: number): Degradation {
     const { generation, lowestRung } = this.#start;
     const { report, clock, emit } = this.#context;
+    const { rung = 'full', overload } = this.#earlier ?? {};
     return new Degradation({
       ...{ limits: LAG_LIMITS, fps, lowest: lowestRung, clock, emit, report: report.overload },
-      from: generation > 1 ? (this.#earlier?.rung ?? 'full') : undefined,
+      from: generation > 1 ? { rung, overload } : undefined,
       nowUs: () => toRecording(clock.monoUs(), this.#start.zeroMonoUs),
       onEffort: (effort) => this.#output?.setEffort(effort),
     });
@@ -282,6 +283,7 @@ export class MixRecording implements Recording {
     this.#pictureClock = new PictureClock(this.#fps, originUs, from?.frame ?? endFrame, holds);
     this.#reachedUs = Math.min(this.#pictureClock.dueUs, this.#sound.reachedUs);
     if (!from) this.#horizon.loseChannel(this.#reachedUs);
+    await this.#scene?.goOn(this.#reachedUs);
     const heldUs = usOfBlocks(heldSamples / AUDIO_BLOCK);
     await this.#open(originUs, { ...this.#begun, sliceIndex, heldUs }, from);
     for (const slice of mended) await this.#output?.keep(slice);
@@ -302,8 +304,8 @@ export class MixRecording implements Recording {
     const { spoolDir, zeroUtcMs, generation } = this.#start;
     const trackType = video && audio ? 'audio_and_video' : video ? 'video' : 'audio';
     const begun = this.#begun;
-    const rung = this.rung();
-    await writeCheckpoint(spoolDir, { version: 1, mode: 'mix', originUs, begun, rung, moment } satisfies MixCheckpoint);
+    const notes: MixCheckpoint = { version: 1, mode: 'mix', originUs, begun, moment, ...this.#degradation?.save() };
+    await writeCheckpoint(spoolDir, notes);
     this.#output = await MixOutput.open({
       ...{ video, audio, mp4Limit, baseName, spoolDir, from, effort: this.#degradation?.effort },
       // A run after the first would begin its MP4 in the middle; after the end it is made from the slices instead.
@@ -380,7 +382,7 @@ export class MixRecording implements Recording {
     const placed = (uids: string[]) => scene.placed(atUs, uids, spoke);
     const hides = scene.hidesWithoutVideo(atUs);
     const seen = this.#participants.picturesAt(atUs, atUs + halfFrameUs, placed, hides);
-    if (frame < this.#begun.frame) return;
+    if (frame < this.#begun.frame) return scene.pass(atUs, seen, spoke);
     await this.#output.writePicture(await scene.draw(atUs, seen, spoke), frame);
   }
 
@@ -395,11 +397,12 @@ export class MixRecording implements Recording {
     if (frame < this.#begun.frame || sample < this.#begun.sample || this.#horizon.ended) return;
     this.#moments.note(this.#reachedUs, () => {
       const channel = this.#participants.save(this.#session.nowUs, this.#session.emptySinceUs);
-      return channel && { frame, sample, heldSamples, channel, ...this.#sound.save() };
+      const images = this.#scene?.saveImages();
+      return channel && { frame, sample, heldSamples, channel, ...this.#sound.save(), images };
     });
     this.#holds?.forget(block - FORGET_BLOCKS);
     const flushed = this.#output?.flushed;
-    if (flushed) this.#moments.write(flushed, { originUs, begun: this.#begun, rung: this.rung() });
+    if (flushed) this.#moments.write(flushed, { originUs, begun: this.#begun, ...this.#degradation?.save() });
   }
 
   async #finish(ending: Ended): Promise<void> {

@@ -60,7 +60,7 @@ export class Moments {
    * @param flushed up to where the files are written
    * @param begun where this run's files begin, and what is taken from its picture now
    */
-  write(flushed: Flushed, begun: Pick<MixCheckpoint, 'originUs' | 'begun' | 'rung'>): void {
+  write(flushed: Flushed, begun: Pick<MixCheckpoint, 'originUs' | 'begun' | 'rung' | 'overload'>): void {
     const { clock, spoolDir, fps, onSafe, onDegraded } = this.#o;
     const nowUs = clock.monoUs();
     if (this.#writing || nowUs - this.#writtenUs < CHECKPOINT_US) return;

@@ -5,6 +5,7 @@
 import type { StartCommand } from '../../contract/line/commands.ts';
 import type { Overlays } from '../../contract/line/overlays.ts';
 import type { VideoPlan } from '../../contract/line/plan.ts';
+import type { ShownImagesState } from '../../contract/line/shown-images-state.ts';
 import { EndpointGuard } from '../../kernel/endpoint-guard.ts';
 import type { RecordingUs } from '../../kernel/time.ts';
 import type { Picture } from '../../media/frame.ts';
@@ -32,7 +33,13 @@ export class Scene {
   /** The last frame that was asked about. */
   #atUs: RecordingUs = -1;
 
-  static async open(start: SceneStart, video: VideoPlan, { clock, emit }: SceneContext): Promise<Scene> {
+  /** @param earlier the images that an earlier run showed */
+  static async open(
+    start: SceneStart,
+    video: VideoPlan,
+    { clock, emit }: SceneContext,
+    earlier?: ShownImagesState,
+  ): Promise<Scene> {
     const { spoolDir: dir, earlierDirs, imageNetworks: networks = [], zeroUtcMs } = start;
     // Images are no secret, and many web servers that have some have no certificate.
     const guard = new EndpointGuard({ networks, plainHttp: true, setting: 'imageNetworks' });
@@ -44,16 +51,17 @@ export class Scene {
       nextUs: () => (scene ? scene.#atUs + 1 : 0),
       onDegraded,
     });
-    scene = new Scene(video, images, new OverlayPainter({ size: video, images, zeroUtcMs, onDegraded }));
+    const painter = new OverlayPainter({ size: video, images, zeroUtcMs, onDegraded });
+    scene = new Scene(video, images, painter, earlier);
     return scene;
   }
 
-  private constructor(video: VideoPlan, images: Images, painter: OverlayPainter) {
+  private constructor(video: VideoPlan, images: Images, painter: OverlayPainter, earlier?: ShownImagesState) {
     this.#looks = new Timeline<Look>(video);
     this.#overlays = new Timeline<Overlays>(video.overlays ?? {});
     this.#painter = painter;
     this.#images = images;
-    this.#backgrounds = new Backgrounds(images);
+    this.#backgrounds = new Backgrounds(images, earlier);
     this.#canvas = new Canvas(video);
     this.#backgrounds.announce(video);
     painter.announce(this.#overlays.newest);
@@ -62,6 +70,24 @@ export class Scene {
   /** Resolves when the images that an earlier run showed are there again. */
   restored(): Promise<void> {
     return this.#images.restored();
+  }
+
+  /** The images that are shown, for a later run. */
+  saveImages(): ShownImagesState {
+    return this.#backgrounds.save();
+  }
+
+  /** Goes on at `atUs` as an earlier run would have: a watermark that is replaced stays until the next is loaded. */
+  async goOn(atUs: RecordingUs): Promise<void> {
+    const settings = this.#overlays.since(Number.NEGATIVE_INFINITY).filter(({ fromUs }) => fromUs <= atUs);
+    for (const [n, { value }] of settings.entries())
+      await this.#painter.pass(value, Math.min(atUs, (settings[n + 1]?.fromUs ?? atUs) - 1));
+  }
+
+  /** Called instead of `draw` for a frame that the files hold already. */
+  async pass(atUs: RecordingUs, { uids, views }: Seen, spoke: readonly string[]): Promise<void> {
+    this.#backgrounds.at(this.#lookAt(atUs, uids, spoke), views, atUs);
+    await this.#painter.pass(this.#overlays.at(atUs), atUs);
   }
 
   /** As of Timeline. */

@@ -2,6 +2,7 @@
  * Degradation: carries out what the overload controller says. It knows the rung that a recording is on, has the encoder
  * work by it, says which frames are left out, and tells whoever wants to know (ADR 0023).
  */
+import type { OverloadState } from '../../contract/line/overload-state.ts';
 import { RUNG_NAMES, type RungName } from '../../contract/line/rungs.ts';
 import type { Clock } from '../../kernel/clock.ts';
 import type { RecordingUs } from '../../kernel/time.ts';
@@ -16,8 +17,8 @@ export type DegradationOptions = {
   fps: number;
   /** As far down as it may go; left out: all the way. */
   lowest?: RungName | undefined;
-  /** The rung that an earlier run was on; undefined in the first. */
-  from?: RungName | undefined;
+  /** The rung that an earlier run was on, and what else it kept; undefined in the first. */
+  from?: { rung: RungName; overload?: OverloadState | undefined } | undefined;
   clock: Clock;
   report: OverloadWatch;
   /** The present of the recording. */
@@ -34,13 +35,19 @@ export class Degradation {
   constructor(options: DegradationOptions) {
     this.#o = options;
     const { limits, lowest = 'oneASecond', from } = options;
-    this.#controller = new OverloadController(limits, depthOf(lowest), from && depthOf(from));
+    const depth = from && depthOf(from.rung);
+    this.#controller = new OverloadController(limits, depthOf(lowest), depth, from?.overload);
     // Whoever was told of the run before does not know where this one begins.
     if (from !== undefined) this.#tell(0);
   }
 
   get rung(): RungName {
     return RUNG_NAMES[this.#controller.depth]!;
+  }
+
+  /** For the checkpoint of a run. */
+  save(): { rung: RungName; overload: OverloadState } {
+    return { rung: this.rung, overload: this.#controller.save() };
   }
 
   get effort(): Effort {

@@ -17,6 +17,28 @@ function changes(lagS: (atS: number) => number, { untilS = 60, depth = 0, lowest
   return seen;
 }
 
+test('one that goes on from what another saved waits as long before it tries again, and counts a trial that fails', () => {
+  let nowS = 0;
+  /** How long it took until the rung changed. */
+  const untilChange = (controller: OverloadController, lagS: number) => {
+    const fromS = nowS;
+    while (!controller.observe(lagS * S, nowS * S)) nowS += STEP_S;
+    return Math.round(nowS - fromS);
+  };
+  const goOn = (from: OverloadController) =>
+    new OverloadController(LIMITS, LOWEST, from.depth, JSON.parse(JSON.stringify(from.save())));
+  let controller = new OverloadController(LIMITS, LOWEST);
+  untilChange(controller, 2);
+  for (const waitS of [10, 20, 40, 80]) {
+    controller = goOn(controller);
+    expect(untilChange(controller, 0.1)).toBe(waitS);
+    // Lost on trial: what it tried fails in the next one's hands.
+    controller = goOn(controller);
+    expect(untilChange(controller, 2)).toBe(2);
+  }
+  expect(untilChange(new OverloadController(LIMITS, LOWEST, 1), 0.1)).toBe(10);
+});
+
 type Case = [name: string, lagS: (atS: number) => number, changes: [number, number][], options?: object];
 
 const CASES: Case[] = [

@@ -4,6 +4,7 @@
  * that is in time goes up, after a while, and waits longer and longer before it tries again what failed. Pure; times
  * are microseconds of the host's monotonic clock.
  */
+import type { OverloadState } from '../../contract/line/overload-state.ts';
 import { type HostUs, US } from '../../kernel/time.ts';
 
 /** When a recording counts as late, and when as in time. Between the two nothing changes. */
@@ -34,17 +35,24 @@ export class OverloadController {
   #late: { atUs: HostUs; lagUs: number } | undefined;
   #inTimeFromUs: HostUs | undefined;
   #outOfTimeFromUs: HostUs | undefined;
-  #upAfterUs = UP_AFTER_US;
+  #upAfterUs: number;
   #wentUpUs: HostUs | undefined;
 
   /**
    * @param lowest how deep it may go; 0 keeps it where it is
    * @param depth where it begins: 0 is the whole picture
+   * @param state what another one saved, which this one goes on from
    */
-  constructor(limits: LagLimits, lowest: number, depth = 0) {
+  constructor(limits: LagLimits, lowest: number, depth = 0, state?: OverloadState) {
     this.#limits = limits;
     this.#lowest = lowest;
     this.#depth = Math.min(depth, lowest);
+    this.#upAfterUs = state?.upAfterUs ?? UP_AFTER_US;
+    this.#wentUpUs = state?.wentUpUs;
+  }
+
+  save(): OverloadState {
+    return { upAfterUs: this.#upAfterUs, wentUpUs: this.#wentUpUs };
   }
 
   /** How many rungs it is down; 0 is the whole picture. */

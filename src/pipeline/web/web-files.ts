@@ -216,9 +216,10 @@ export class WebFiles {
 
   #degradationOf(earlier: EarlierRuns | undefined): Degradation {
     const { start, plan, report, clock, emit } = this.#o;
+    const { rung = 'full', overload } = earlier ?? {};
     return new Degradation({
       ...{ limits: LAG_LIMITS, fps: plan.video.fps, lowest: start.lowestRung, clock, emit, report: report.overload },
-      from: start.generation > 1 ? (earlier?.rung ?? 'full') : undefined,
+      from: start.generation > 1 ? { rung, overload } : undefined,
       nowUs: () => toRecording(clock.monoUs(), start.zeroMonoUs),
       onEffort: (effort) => this.#begun?.output.setEffort(effort),
     });
@@ -264,7 +265,7 @@ export class WebFiles {
     this.#soundAt = holds.originSample + block * AUDIO_BLOCK;
     this.#skipTo(this.#soundAt);
     const heldUs = usOfBlocks(holds.heldBefore(block));
-    await writeCheckpoint(spoolDir, notesOf({ originUs, holds, first }, block, this.rung));
+    await writeCheckpoint(spoolDir, notesOf({ originUs, holds, first }, block, this.#degradation));
     const output = await MixOutput.open({
       ...{ video, audio, mp4Limit, baseName, spoolDir, effort: this.#degradation?.effort },
       from: earlier && { frame, sample, sliceIndex: earlier.sliceIndex, continues: first.continues, heldUs },
@@ -319,7 +320,7 @@ export class WebFiles {
     const atUs = begun.holds.timeOf(block);
     if (atUs - this.#checkpointUs < CHECKPOINT_US) return;
     this.#checkpointUs = atUs;
-    await writeCheckpoint(this.#o.start.spoolDir, notesOf(begun, block, this.rung));
+    await writeCheckpoint(this.#o.start.spoolDir, notesOf(begun, block, this.#degradation));
   }
 }
 
@@ -332,8 +333,8 @@ function sampleOf(holds: HoldLine, block: number): number {
 function notesOf(
   { originUs, holds, first }: Pick<Begun, 'originUs' | 'holds' | 'first'>,
   block: number,
-  rung: RungName | undefined,
+  degradation: Degradation | undefined,
 ): MixCheckpoint {
   const held = { heldUs: usOfBlocks(holds.heldBefore(block)), heldAtUs: holds.timeOf(block) };
-  return { version: 1, mode: 'web', originUs, begun: first, rung, ...held };
+  return { version: 1, mode: 'web', originUs, begun: first, ...degradation?.save(), ...held };
 }

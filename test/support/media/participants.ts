@@ -17,6 +17,16 @@ export function yuvOf({ r, g, b }: Rgb): Yuv {
   };
 }
 
+/** BT.601, limited range: what canvases are made of. */
+export function yuv601({ r, g, b }: Rgb): Yuv {
+  const luma = 0.299 * r + 0.587 * g + 0.114 * b;
+  return {
+    y: Math.round(16 + (219 * luma) / 255),
+    u: Math.round(128 + (224 * (b - luma)) / 1.772 / 255),
+    v: Math.round(128 + (224 * (r - luma)) / 1.402 / 255),
+  };
+}
+
 /** Shades stay dark enough (luma below 130) that the white flash is a clear jump, and far apart in colour. */
 export const RED: Participant = { name: 'RED', colour: yuvOf({ r: 200, g: 20, b: 20 }), toneHz: 440 };
 export const GREEN: Participant = { name: 'GREEN', colour: yuvOf({ r: 0, g: 130, b: 20 }), toneHz: 660 };

@@ -89,6 +89,11 @@ export class OverlayPainter {
     ];
   }
 
+  /** Called instead of `draw` for a frame that need not be drawn; later frames look as if it had been. */
+  async pass({ watermark }: Overlays, atUs: RecordingUs): Promise<void> {
+    await this.#watermark.draw(watermark, atUs);
+  }
+
   close(): void {
     this.#labels.close();
     this.#watermark.close();

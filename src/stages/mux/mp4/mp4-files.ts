@@ -9,6 +9,7 @@ import { Fault, messageOf } from '../../../kernel/fault.ts';
 import type { StreamUs } from '../../../kernel/time.ts';
 import type { EncodedSample } from '../../../media/sample.ts';
 import type { WholeFile } from '../../../media/segment.ts';
+import { parameterSetsOf } from '../bitstream.ts';
 import { endsFile, type FileLimit } from '../cut.ts';
 import { Interleaver } from '../interleave.ts';
 import { mp4Name } from '../names.ts';
@@ -23,8 +24,16 @@ export type Mp4FilesOptions = Streams & {
   baseName: string;
   /** Wall time of recording zero, Unix milliseconds. */
   zeroUtcMs: number;
-  /** A file ends, and the next begins, at the first key frame beyond either limit. */
+  /**
+   * A file ends, and the next begins, at the first key frame beyond either limit; at the first sound where no picture
+   * is shown.
+   */
   limit: FileLimit;
+  /**
+   * A key frame of H.264 may bring other parameter sets than those of `video`, as after a change of encoders. An index
+   * holds one of each, so a new file begins there.
+   */
+  setsMayChange?: boolean | undefined;
   /**
    * Leaves room for the index where a file begins, so that it ends soon: while a recording waits for it. The room may
    * take some megabytes of the disk when it ends.
@@ -47,6 +56,8 @@ export type Mp4FilesOptions = Streams & {
   onFile(file: WholeFile): Promise<void> | void;
 };
 
+/** Where the last picture has ended and no other came for this long, none is shown. */
+const PICTURE_AWAY_US = 15_000_000;
 /** After a file could not be begun, none is begun for this long, because the cause may pass. */
 const RETRY_US = 1_000_000;
 
@@ -67,10 +78,14 @@ export class Mp4Files {
   #failure: unknown;
   #abandoned = false;
   #heldUs: number;
+  #streams: Streams;
+  /** Where the last picture ends. */
+  #pictureEndUs = Number.NEGATIVE_INFINITY;
 
   /** Throws a Fault when no stream is described. */
   constructor(options: Mp4FilesOptions) {
     this.#options = options;
+    this.#streams = { video: options.video, audio: options.audio };
     this.#index = options.firstIndex ?? 0;
     this.#interleaver = new Interleaver(kindsOf(options));
     this.#heldUs = options.heldUs ?? 0;
@@ -144,14 +159,26 @@ export class Mp4Files {
     if (sample.data.length === 0)
       throw new Fault('sample-refused', `a sample of ${sample.kind} is empty`, { blame: 'channel' });
     const { limit, video } = this.#options;
-    const hasVideo = video !== undefined;
-    if (this.#file && endsFile(sample, this.#file, limit, hasVideo)) this.#endFile(this.#file, sample.ptsUs);
+    const isShown = video !== undefined && sample.ptsUs - this.#pictureEndUs < PICTURE_AWAY_US;
+    const ends = this.#takeSets(sample) || (this.#file && endsFile(sample, this.#file, limit, isShown));
+    if (this.#file && ends) this.#endFile(this.#file, sample.ptsUs);
     if (!this.#file && !this.#isPast(sample)) {
       const isPriming = sample.kind === 'audio' && sample.ptsUs + sample.durationUs <= 0;
       if (!isPriming) this.#beginFile(sample.ptsUs);
     }
     this.#file?.write(sample);
     if (sample.kind === 'audio') this.#lastSounds = [...this.#lastSounds.slice(-1), sample];
+    else this.#pictureEndUs = Math.max(this.#pictureEndUs, sample.ptsUs + sample.durationUs);
+  }
+
+  /** True for a key frame with other parameter sets than those before it; the next file tells these. */
+  #takeSets({ kind, keyFrame, data }: EncodedSample): boolean {
+    const { video } = this.#streams;
+    if (!this.#options.setsMayChange || kind !== 'video' || !keyFrame || video?.extradata === undefined) return false;
+    const extradata = parameterSetsOf(data);
+    if (extradata.length === 0 || extradata.equals(video.extradata)) return false;
+    this.#streams = { ...this.#streams, video: { ...video, extradata } };
+    return true;
   }
 
   /** True for a sample that an earlier file holds. A new file begins with a key frame if there is a picture. */
@@ -167,7 +194,7 @@ export class Mp4Files {
     const name = mp4Name(baseName, this.#index);
     const room = endsSoon ? indexRoom(this.#options, limit) : 0;
     const begun = { startUs, heldUs: this.#heldUs, startUtcMs: this.#utcMs(startUs) };
-    this.#file = new OpenMp4(join(dir, name), begun, this.#options, room);
+    this.#file = new OpenMp4(join(dir, name), begun, this.#streams, room);
     for (const sound of this.#lastSounds)
       if (sound.ptsUs + sound.durationUs > startUs - sound.durationUs) this.#file.write(sound);
   }

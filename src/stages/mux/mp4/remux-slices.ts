@@ -46,6 +46,8 @@ export async function remuxSlices(slicePaths: readonly string[], options: RemuxO
     limit: options.limit,
     firstIndex: options.firstIndex,
     fromUs: options.fromUs,
+    // Slices of a server's next version may come from another encoder.
+    setsMayChange: true,
     heldUs: options.heldUs,
     onRefused: options.onRefused,
     async onFile(file) {
