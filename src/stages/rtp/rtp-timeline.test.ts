@@ -6,6 +6,8 @@ import { expect, test } from 'vitest';
 import { receptionStateSchema } from '../../contract/line/reception-state.ts';
 import type { Packet } from '../../media/packet.ts';
 import type { TrackFormat } from '../../media/track.ts';
+import { RtpTimeline } from './rtp-timeline.ts';
+import { ParticipantClock } from './sender-clock.ts';
 import { TrackReception } from './track-reception.ts';
 
 const PCMU: TrackFormat = { kind: 'audio', codec: 'pcmu', payloadType: 0, clockRate: 8000, channels: 1, fmtp: '' };
@@ -86,5 +88,80 @@ test.each([3, 8, 12, 40])('timestamps go on as they were after a receiver has st
       const packet = { payloadType: 0, sequence: n, timestamp, ssrc: 1, marker: false, payload, arrivalUs };
       expect(reception.onRtp(packet), `packet ${n}, ${keptS} s kept`).toBe(zero + n * 160);
     }
+  }
+});
+
+test.each([
+  ['video', 90_000, 33_333],
+  ['audio', 48_000, 20_000],
+  ['audio', 8000, 20_000],
+] as const)('a silence of %s at %d Hz, however long, lasts as long on the line', (kind, rate, stepUs) => {
+  const zero = 4_000_000_000;
+  for (let hours = 1; hours < 60; hours++) {
+    const timeline = new RtpTimeline(rate, kind);
+    const ticksAt = (us: number) => Math.round((us * rate) / 1e6);
+    const placeOf = (us: number) => timeline.unwrap((zero + ticksAt(us)) % 2 ** 32, us + 40_000, true);
+    const first = placeOf(0);
+    for (let n = 1; n < 100; n++) placeOf(n * stepUs);
+    const silentToUs = hours * 3_600_000_000;
+    // The report that comes with the first packet tells the moment before it.
+    const reportUs = silentToUs - 10_000;
+    const report = timeline.rtpTimeOf((zero + ticksAt(reportUs)) % 2 ** 32, silentToUs + 30_000);
+    expect([hours, report - first]).toEqual([hours, ticksAt(reportUs)]);
+    for (let n = 0; n < 3; n++) {
+      const atUs = silentToUs + n * stepUs;
+      expect([hours, placeOf(atUs) - first]).toEqual([hours, ticksAt(atUs)]);
+    }
+    const restored = new RtpTimeline(rate, kind, JSON.parse(JSON.stringify(timeline.save())));
+    const againUs = silentToUs + 2 * stepUs;
+    expect(restored.unwrap((zero + ticksAt(againUs)) % 2 ** 32, againUs + 40_000, true) - first).toBe(ticksAt(againUs));
+  }
+});
+
+test('a sender whose count stood still for hours goes on where the packets come in', () => {
+  for (let hours = 1; hours < 30; hours++) {
+    const timeline = new RtpTimeline(90_000, 'video');
+    const place = (count: number, arrivalUs: number) =>
+      timeline.unwrap((4e9 + count * 3000) % 2 ** 32, arrivalUs, true);
+    for (let n = 0; n < 100; n++) place(n, n * 33_333);
+    const last = place(100, 100 * 33_333);
+    const again = place(101, 100 * 33_333 + hours * 3_600_000_000);
+    // What comes so late within some hours may have been on its way, for all that timestamps tell.
+    const wanted = hours < 4 ? 3000 : hours * 3600 * 90_000;
+    expect([hours, Math.round((again - last - wanted) / 6000)]).toEqual([hours, 0]);
+  }
+});
+
+test.each([-90, 0, 90])('sound and picture are in step after hours of silence, at %d parts per million', (skewPpm) => {
+  for (const hours of [1, 7, 14, 25, 30]) {
+    const participant = new ParticipantClock();
+    const speed = 1 + skewPpm / 1e6;
+    const silentToUs = hours * 3_600_000_000;
+    const streams = [
+      { rate: 48_000, kind: 'audio' as const, stepUs: 20_000, delayUs: 30_000 },
+      { rate: 90_000, kind: 'video' as const, stepUs: 33_333, delayUs: 90_000 },
+    ].map(({ rate, kind, ...sent }) => {
+      const timeline = new RtpTimeline(rate, kind);
+      const ticksAt = (us: number) => (4_100_000_000 + Math.round((us * speed * rate) / 1e6)) % 2 ** 32;
+      return { ...sent, kind, timeline, ticksAt, clock: participant.addStream(rate) };
+    });
+    const offsets = { audio: [] as number[], video: [] as number[] };
+    for (const fromUs of [0, silentToUs])
+      for (let us = fromUs; us < fromUs + 25e6; us += 1000)
+        for (const { kind, stepUs, delayUs, timeline, ticksAt, clock } of streams) {
+          if (us % 1_000_000 === 400_000) {
+            const report = timeline.rtpTimeOf(ticksAt(us), us + delayUs);
+            clock.onSenderReport(3.9e15 + us * speed, report, us + delayUs);
+          }
+          if ((us - fromUs) % stepUs >= 1000) continue;
+          const rtpTime = timeline.unwrap(ticksAt(us), us + delayUs, true);
+          clock.onPacket(rtpTime, us + delayUs);
+          const placedUs = clock.toLocalUs(rtpTime);
+          if (us > silentToUs + 15e6) offsets[kind].push(placedUs - us);
+        }
+    const mean = (of: number[]) => of.reduce((sum, us) => sum + us, 0) / of.length;
+    const apartMs = Math.abs(mean(offsets.audio) - mean(offsets.video)) / 1000;
+    expect([hours, apartMs < 15, apartMs]).toEqual([hours, true, apartMs]);
+    expect(Math.abs(mean(offsets.audio)) / 1000).toBeLessThan(150);
   }
 });

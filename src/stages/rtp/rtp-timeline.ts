@@ -27,6 +27,10 @@ const MAX_STEP_US = 200_000;
 /** A sender report is at most this old when it comes in. */
 const REPORT_US = 2 * US;
 const MAX_EPOCHS = 8;
+/** After a silence of so many ticks timestamps may have begun anew, and only time tells how often. */
+const LONG_SILENCE_TICKS = 2 ** 30;
+/** Clocks differ by less than this part of the time; what is further off after such a silence was not counted on. */
+const MOST_SKEW = 0.001;
 
 type Epoch = RtpTimelineState['epochs'][number];
 
@@ -88,10 +92,11 @@ export class RtpTimeline {
     if (!isNewest) return this.#nearest(timestamp);
     const epoch = this.#epochOf(timestamp, arrivalUs, current);
     if (!epoch) return this.#begin(timestamp, arrivalUs);
-    if (epoch === current) return this.#enter(epoch, near(timestamp, epoch.raw), arrivalUs);
+    const raw = this.#rawOf(timestamp, epoch, arrivalUs);
+    if (epoch === current) return this.#enter(epoch, raw, arrivalUs);
     const again = { ...epoch, fromUs: arrivalUs };
     this.#add(again);
-    return this.#enter(again, near(timestamp, again.raw), arrivalUs);
+    return this.#enter(again, raw, arrivalUs);
   }
 
   /** The place of the first packet of another source, whose timestamps have no relation to those before. */
@@ -111,7 +116,7 @@ export class RtpTimeline {
       this.#add({ fromUs: arrivalUs, raw: timestamp, shift: 0 });
       return timestamp;
     }
-    const timeIn = (epoch: Epoch) => near(timestamp, epoch.raw) + epoch.shift;
+    const timeIn = (epoch: Epoch) => this.#rawOf(timestamp, epoch, arrivalUs) + epoch.shift;
     if (base === undefined) return timeIn(current);
     const farUs = (epoch: Epoch) => Math.abs(arrivalUs - this.#us(timeIn(epoch)) - base);
     // A report that was on its way while the timestamps jumped refers to those before the jump.
@@ -124,17 +129,18 @@ export class RtpTimeline {
     const base = this.#offsets.value;
     const highest = this.#highest;
     if (base === undefined || highest === undefined) return current;
-    const time = near(timestamp, current.raw) + current.shift;
+    const time = this.#rawOf(timestamp, current, arrivalUs) + current.shift;
     const lateUs = arrivalUs - this.#us(time) - base;
     const backUs = this.#us(highest - time);
     const isEarly = arrivalUs - (this.#firstUs ?? arrivalUs) < START_US;
     const aheadUs = isEarly ? AHEAD_AT_START_US : AHEAD_US;
     const sinceUs = arrivalUs - (this.#last?.arrivalUs ?? arrivalUs);
     const isAhead = -lateUs > aheadUs && -backUs - sinceUs > aheadUs / 2;
-    const fits = !isAhead && backUs <= this.#backUs;
+    const isOff = this.#isLong(sinceUs) && Math.abs(lateUs) > sinceUs * MOST_SKEW;
+    const fits = !isAhead && !isOff && backUs <= this.#backUs;
     if (fits && backUs <= BACK_US.audio) return current;
     const earlier = this.#recent(arrivalUs).find((epoch) => {
-      const there = near(timestamp, epoch.raw) + epoch.shift;
+      const there = this.#rawOf(timestamp, epoch, arrivalUs) + epoch.shift;
       const off = Math.abs(arrivalUs - this.#us(there) - base);
       return (
         off < Math.min(AHEAD_US, fits ? Math.abs(lateUs) / 2 : AHEAD_US) && this.#us(highest - there) <= this.#backUs
@@ -163,7 +169,17 @@ export class RtpTimeline {
   #asSaved(timestamp: number, arrivalUs: HostUs): number | undefined {
     if (arrivalUs > this.#savedUntilUs) return undefined;
     const epoch = this.#epochs.findLast(({ fromUs }) => fromUs <= arrivalUs) ?? this.#epochs[0];
-    return epoch && near(timestamp, epoch.raw) + epoch.shift;
+    return epoch && this.#rawOf(timestamp, epoch, arrivalUs) + epoch.shift;
+  }
+
+  /** Of all moments that a timestamp can mean in an epoch, the one that fits to when it came in. */
+  #rawOf(timestamp: number, { raw }: Epoch, arrivalUs: HostUs): RtpTicks {
+    const passedUs = arrivalUs - (this.#last?.arrivalUs ?? arrivalUs);
+    return near(timestamp, this.#isLong(passedUs) ? raw + Math.round((passedUs * this.#clockRate) / US) : raw);
+  }
+
+  #isLong(us: number): boolean {
+    return (Math.abs(us) * this.#clockRate) / US >= LONG_SILENCE_TICKS;
   }
 
   /** The timestamps jumped: the line goes on by the usual distance of packets, or by arrival if there was a pause. */
