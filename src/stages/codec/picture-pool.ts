@@ -172,15 +172,23 @@ export class PicturePool implements PictureSource {
     );
   }
 
-  copyPart(from: Picture, to: Picture, part: { x: number; y: number; width: number; height: number }): void {
+  /** @param at where the part goes in `to`; where it is in `from` when left out */
+  copyPart(
+    from: Picture,
+    to: Picture,
+    part: { x: number; y: number; width: number; height: number },
+    at: { x: number; y: number } = part,
+  ): void {
     const { x, y, width, height } = part;
-    const isInside = (picture: Picture) => x + width <= picture.width && y + height <= picture.height;
+    const isInside = (picture: Picture, point: { x: number; y: number }) =>
+      point.x + width <= picture.width && point.y + height <= picture.height;
+    const isEven = [x, y, width, height, at.x, at.y].every((side) => side >= 0 && side % 2 === 0);
     invariant(
-      [x, y, width, height].every((side) => side >= 0 && side % 2 === 0) && isInside(from) && isInside(to),
-      `a copy of ${width}x${height} at (${x}, ${y}) leaves its pictures`,
+      isEven && isInside(from, part) && isInside(to, at),
+      `a copy of ${width}x${height} from (${x}, ${y}) to (${at.x}, ${at.y}) leaves its pictures`,
     );
     avImageCopy2(
-      planesAt(to, x, y),
+      planesAt(to, at.x, at.y),
       [...to.strides],
       planesAt(from, x, y),
       [...from.strides],

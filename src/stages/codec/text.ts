@@ -85,10 +85,21 @@ export async function drawTexts(texts: readonly string[], style: TextStyle): Pro
 }
 
 /** Where the text on a picture of `drawTexts` ends at the right, in pixels; 0 when there is none. */
-export function inkWidth({ planes, strides, width, height }: Picture, ground: number): number {
-  for (let x = width - 1; x >= 0; x--)
-    for (let y = 0; y < height; y++) if (Math.abs(planes[0][y * strides[0] + x]! - ground) > INK_STEPS) return x + 1;
+export function inkWidth(picture: Picture, ground: number): number {
+  for (let x = picture.width - 1; x >= 0; x--) if (hasInk(picture, x, ground)) return x + 1;
   return 0;
+}
+
+/** Whether there is text in a column of a picture of `drawTexts`. */
+export function hasInk({ planes, strides, height }: Picture, x: number, ground: number): boolean {
+  for (let y = 0; y < height; y++) if (Math.abs(planes[0][y * strides[0] + x]! - ground) > INK_STEPS) return true;
+  return false;
+}
+
+/** Whether a text is read from the right, as its first letter is. */
+export function isReadFromRight(text: string): boolean {
+  const [letter = ''] = /\p{L}/u.exec(text) ?? [];
+  return /\p{Script=Hebrew}|\p{Script=Arabic}|\p{Script=Syriac}|\p{Script=Thaana}|\p{Script=Nko}/u.test(letter);
 }
 
 function groundOf({ width, height, ground }: TextStyle) {

@@ -1,11 +1,12 @@
-/** NameLabels: the names of users on plates, each in a corner of the user's place and cut at its edge. */
+/** NameLabels: the names of users on plates, each in a corner of the user's place and shortened where that ends. */
 import type { Overlays } from '../../../contract/line/overlays.ts';
 import type { Picture } from '../../../media/frame.ts';
 import type { PicturePool } from '../../../stages/codec/picture-pool.ts';
-import { inkWidth, type TextStyle } from '../../../stages/codec/text.ts';
+import { inkWidth, isReadFromRight, type TextStyle } from '../../../stages/codec/text.ts';
 import type { PixelRect } from '../../../stages/compose/layout/place.ts';
 import type { Overlay } from '../../../stages/compose/picture-compositor.ts';
 import { cut, Plates } from './plates.ts';
+import { shortened } from './shortened.ts';
 import { evenUp, INK, inCorner, type OverlaySizes, PLATE } from './sizes.ts';
 import type { Texts } from './texts.ts';
 
@@ -13,6 +14,7 @@ type Settings = NonNullable<Overlays['nameLabels']>;
 /** A user's place on the canvas, in pixels. */
 export type Place = { uid: string; area: PixelRect; z: number };
 
+const ELLIPSIS = '…';
 /** A label lies just above its user's picture and border, and below everything that covers these. */
 const OVER_PICTURE = 0.5;
 
@@ -45,10 +47,11 @@ export class NameLabels {
       for (const { uid, area, z } of places) {
         const name = names[uid];
         const whole = name === undefined ? undefined : this.#whole.get(name);
-        const rect = whole && inCorner(area, corner, whole, this.#sizes.margin);
-        if (!whole || !rect) continue;
+        const label = whole && this.#labelOf(name!, whole, area);
+        const rect = label && inCorner(area, corner, label, this.#sizes.margin);
+        if (!label || !rect) continue;
         const { x, y, width, height } = rect;
-        const picture = this.#plates.of(`${width}x${height} ${name}`, () => cut(this.#pool, whole, rect));
+        const picture = this.#plates.of(`${width}x${height} ${name}`, () => cut(this.#pool, label, rect));
         overlays.push({ x, y, z: z + OVER_PICTURE, drawn: { kind: 'picture', picture } });
       }
     }
@@ -61,9 +64,18 @@ export class NameLabels {
     this.#keep(new Set());
   }
 
+  /** The label of a name in a place of that width. */
+  #labelOf(name: string, whole: Picture, area: PixelRect): Picture {
+    const width = area.width - 2 * this.#sizes.margin;
+    const ellipsis = this.#whole.get(ELLIPSIS);
+    if (whole.width <= width || width < 2 || !ellipsis) return whole;
+    const begins = isReadFromRight(name) ? 'right' : 'left';
+    return this.#plates.of(`in ${width} ${name}`, () => shortened(this.#pool, whole, ellipsis, { width, begins }));
+  }
+
   #keep(names: ReadonlySet<string>): void {
     for (const [name, picture] of this.#whole) {
-      if (names.has(name)) continue;
+      if (names.has(name) || (name === ELLIPSIS && names.size > 0)) continue;
       picture?.free();
       this.#whole.delete(name);
     }
@@ -72,6 +84,7 @@ export class NameLabels {
   async #make(names: readonly string[]): Promise<void> {
     const missing = [...new Set(names)].filter((name) => !this.#whole.has(name));
     if (missing.length === 0) return;
+    if (!this.#whole.has(ELLIPSIS)) missing.push(ELLIPSIS);
     const { plate: height, line: lineHeight, padding } = this.#sizes;
     const style: TextStyle = {
       width: this.#width,
