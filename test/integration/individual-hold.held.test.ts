@@ -15,7 +15,16 @@ import { readSlicesIn } from '../../src/pipeline/remix/read-slice.ts';
 import { remix } from '../../src/pipeline/remix/remix.ts';
 import { readSamples } from '../../src/stages/mux/read-slices.ts';
 import { readSpool } from '../../src/stages/spool/journal.ts';
-import { changesOf, type HeldSpan, heldAt, inFile, marksIn, onBlocks, worstStamp } from '../support/held-recording.ts';
+import {
+  changesOf,
+  type HeldSpan,
+  heldAt,
+  inFile,
+  inRecording,
+  marksIn,
+  onBlocks,
+  worstStamp,
+} from '../support/held-recording.ts';
 import { clicksIn } from '../support/judge/clicks.ts';
 import { flashesIn } from '../support/judge/picture.ts';
 import { judgePlaylist } from '../support/judge/playlist.ts';
@@ -163,6 +172,7 @@ describe('a recording of single users on hold', { timeout: 180_000 }, () => {
       ...{ cast, fromUs: 0, toUs: manifest.endUs, holds: manifest.holds, zeroUtcMs, audio: individualSound },
       video: { ...SIZE, fps: 30, bitrateKbps: 800, backgroundColor: '#000000', layout: { kind: 'bestFit' } },
       ...{ files: { mp4: true, hls: false }, dir: mixed, baseName: 'x', threads: 1, read: readSlicesIn(made.folder) },
+      mp4Limit: { durationMs: 7_200_000, bytes: 2_000_000_000 },
       onProblem: (what) => expect.unreachable(what),
     });
     for (const [n, participant] of [RED, GREEN].entries())
@@ -189,6 +199,40 @@ describe('a recording of single users on hold', { timeout: 180_000 }, () => {
       (await samplesOf(from, row)).map(({ atS, keyFrame }) => [Math.round(atS * 1000), keyFrame]);
     for (const row of rows) expect([row, await rounded(made, row)]).toEqual([row, await rounded(whole, row)]);
     expect(made.files.map(({ name }) => name).sort()).toEqual(whole.files.map(({ name }) => name).sort());
+  });
+
+  test('gives MP4s that are cut at their limit their own times, also of what is transcoded', async () => {
+    const users: ScriptedUser[] = [
+      { uid: '1', participant: RED, codec: 'h264', fromS: -0.7, toS: 60 },
+      { uid: '2', participant: GREEN, codec: 'vp8', fromS: -0.7, toS: 60 },
+    ];
+    const spans: HeldSpan[] = [[3.33, 6.21]];
+    const extras = { mp4: true, mp4Limit: { durationMs: 4000, bytes: 2_000_000_000 }, manifest: true };
+    const made = await record(users, { extras }, 11, spans);
+    const holds = onBlocks(spans);
+    const { mp4s } = manifestOf(made);
+    for (const [uid, participant] of [
+      ['1', RED],
+      ['2', GREEN],
+    ] as const) {
+      const own = mp4s.filter((file) => file.uid === uid);
+      expect(own.map(({ name }) => name)).toEqual(own.map((_, n) => `${BASE}__uid_s_${uid}__uid_e_av_${n}.mp4`));
+      expect(own.length).toBeGreaterThanOrEqual(2);
+      let fileS = 0;
+      const [flashes, beeps]: [number[], number[]] = [[], []];
+      for (const { name, startUs, durationUs } of own) {
+        expect(Math.abs(startUs / 1e6 - inRecording(holds, fileS))).toBeLessThan(0.03);
+        const path = join(made.folder, name);
+        const [view = []] = watch(path, [{ rect: WHOLE, source: SOURCE }]).views;
+        flashes.push(...flashesIn(view).map(({ atS }) => atS + fileS));
+        beeps.push(...beepsIn(listen(path), { toneHz: participant.toneHz }).map(({ atS }) => atS + fileS));
+        fileS += durationUs / 1e6;
+      }
+      expect(Math.abs(fileS - inFile(holds, 11))).toBeLessThan(0.1);
+      for (const marks of [flashes, beeps])
+        for (const atS of marksIn(holds, 0, 11))
+          expect(Math.min(...marks.map((mark) => Math.abs(mark - atS - DELAY_S)))).toBeLessThan(0.06);
+    }
   });
 
   test('passes Opus on around it', async () => {

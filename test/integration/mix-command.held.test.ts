@@ -340,6 +340,29 @@ describe('a recording that is not whole', () => {
     expect((await mix(join(dir, 'none.json'))).err).toMatch(/cannot read the manifest .*no such file/);
   });
 
+  test('a mix that reaches its limit goes on in another MP4, and none that exists is lost', async () => {
+    const output = join(dir, 'long.mp4');
+    const parts = [output, join(dir, 'long_1.mp4'), join(dir, 'long_2.mp4')];
+    const words = ['--mp4-max-duration', '8', '--size', '64x36', '--fps', '10', '-q', '-o', output];
+    writeFileSync(parts[1]!, 'mine');
+    const refused = await mix(path, ...words);
+    expect(refused).toMatchObject({ code: 1, out: '' });
+    expect(refused.err).toMatch(/long_1\.mp4 exists already; --force replaces it/);
+    // What is shorter than the limit needs no such name.
+    expect(await mix(path, ...words, '--to', '1')).toMatchObject({ code: 0, out: `${output}\n` });
+    expect(readFileSync(parts[1]!, 'utf8')).toBe('mine');
+    const ran = await mix(path, ...words, '--force');
+    expect(ran).toMatchObject({ code: 0, err: '', out: `${parts.join('\n')}\n` });
+    const probes = parts.map(probeFile);
+    // Key frames stand three seconds apart.
+    expect(probes.map(({ video }) => video?.packets)).toEqual([90, 90, 20]);
+    expect(probes.every(({ video, moovFirst }) => moovFirst && video!.keyFrames[0]! < 0.01)).toBe(true);
+    const beeps = probes.flatMap((_, n) =>
+      beepsIn(listen(parts[n]!), { toneHz: BLUE.toneHz }).map(({ atS }) => Math.round(atS) + 9 * n),
+    );
+    expect([...new Set(beeps)].filter((s) => s > 0 && s < 20)).toEqual(range(1, 20));
+  });
+
   test('an output that exists is kept unless it may be replaced, and a failure leaves nothing behind', async () => {
     const taken = join(dir, 'taken.mp4');
     writeFileSync(taken, 'mine');
@@ -400,6 +423,7 @@ describe('in this process', () => {
         video,
         audio: { channels: 1 as const, bitrateKbps: 48 },
       },
+      mp4Limit: { durationMs: 7_200_000, bytes: 2_000_000_000 },
       ...{ files: { mp4: true, hls: false }, dir: folder, baseName: 'x', threads: 1, read: readSlicesIn(dir) },
       onProblem: (what: string) => expect.unreachable(what),
     };

@@ -62,6 +62,12 @@ program
   .option('--from <seconds>', 'where to begin, in seconds of the recording; its first sound or picture when left out')
   .option('--to <seconds>', 'where to end; when the last user left when left out')
   .option('-o, --output <file>', 'the MP4; <sid>_<cname>_mix.mp4 beside the manifest when left out')
+  .option(
+    '--mp4-max-duration <seconds>',
+    'at this length the MP4 ends and another begins, named after it with _1',
+    '7200',
+  )
+  .option('--mp4-max-bytes <n>', 'at this size likewise', '2000000000')
   .option('--hls', 'make a playlist and slices as well, beside the MP4')
   .option('--no-video', 'sound alone')
   .option('--no-audio', 'picture alone')
@@ -79,7 +85,7 @@ Examples:
   aircheck mix rec/5f…_room_manifest.json --users 7,8 --no-video -o voices.mp4
   aircheck mix rec/5f…_room_manifest.json --left 7 --right others --no-video -o call.mp4
 
-The path of the MP4 is printed on standard output, all else on standard error.
+The path of each MP4 is printed on standard output, all else on standard error.
 Exit codes: 0 done (maybe with warnings), 1 refused or failed, with nothing written.`,
   )
   .action(async (manifest: string, words: MixWords) => {

@@ -5,7 +5,10 @@ import { expect, test } from 'vitest';
 import { type MixWords, readRequest } from './mix-options.ts';
 
 /** As commander has them when nothing is said. */
-const PLAIN: MixWords = { size: '1280x720', fps: '30', audioProfile: '1', video: true, audio: true };
+const PLAIN: MixWords = {
+  ...{ size: '1280x720', fps: '30', audioProfile: '1', video: true, audio: true },
+  ...{ mp4MaxDuration: '7200', mp4MaxBytes: '2000000000' },
+};
 const read = (words: Partial<MixWords>) => readRequest({ ...PLAIN, ...words });
 const REGION = { x_axis: 0, y_axis: 0, width: 0.5, height: 1 };
 
@@ -16,6 +19,7 @@ test('nothing said is a floating mix of everybody, whole', () => {
       layout: { kind: 'floating' },
     },
     audio: { channels: 1, bitrateKbps: 128 },
+    mp4Limit: { durationMs: 7_200_000, bytes: 2_000_000_000 },
     ...{ stereo: undefined, uids: undefined, fromUs: undefined, toUs: undefined, ignored: [] },
   });
 });
@@ -83,6 +87,8 @@ test.each<[Partial<MixWords>, RegExp]>([
   [{ fps: '29.97' }, /--fps/],
   [{ bitrate: '6501' }, /--bitrate 6501: .* from 1 to 6500/],
   [{ audioProfile: '3' }, /--audio-profile 3/],
+  [{ mp4MaxDuration: '0' }, /--mp4-max-duration 0: .* from 1 to 86400/],
+  [{ mp4MaxBytes: '999999' }, /--mp4-max-bytes 999999: .* from 1000000 to/],
   [{ users: '1,,2' }, /"" is not a uid/],
   [{ users: 'bob' }, /"bob" is not a uid/],
   [{ from: '-1' }, /--from -1: it is seconds/],

@@ -4,7 +4,7 @@
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { z } from 'zod';
-import type { AudioPlan, VideoPlan } from '../../contract/line/plan.ts';
+import type { AudioPlan, MixPlan, VideoPlan } from '../../contract/line/plan.ts';
 import type { Stereo } from '../../contract/line/stereo.ts';
 import { isUid } from '../../contract/rest/fields.ts';
 import { checkRegions, layoutMembers } from '../../contract/rest/layout.ts';
@@ -29,6 +29,8 @@ export type MixWords = {
   audioProfile: string;
   left?: string;
   right?: string;
+  mp4MaxDuration: string;
+  mp4MaxBytes: string;
   users?: string;
   from?: string;
   to?: string;
@@ -46,6 +48,8 @@ export type MixRequest = {
   audio: AudioPlan | undefined;
   /** Who is heard on which side; undefined when everybody is on both. */
   stereo: Stereo | undefined;
+  /** Where an MP4 ends, and the next begins. */
+  mp4Limit: MixPlan['mp4Limit'];
   uids: string[] | undefined;
   /** Microseconds of the recording; undefined where its own beginning or end is meant. */
   fromUs: RecordingUs | undefined;
@@ -59,6 +63,9 @@ const IMAGES = ['backgroundImage', 'defaultUserBackgroundImage', 'backgroundConf
 const MAX_SIDE = 1920;
 const MAX_PIXELS = 1920 * 1080;
 const MAX_FPS = 60;
+const MAX_MP4_S = 86_400;
+const MIN_MP4_BYTES = 1_000_000;
+const MAX_MP4_BYTES = 1_000_000_000_000;
 /** In --left and --right: everybody whom the other option does not name. */
 const OTHERS = 'others';
 /** Bit rate of the picture when none is asked for: about what the contract's own table has for a canvas. */
@@ -91,6 +98,10 @@ export function readRequest(words: MixWords): MixRequest {
     video: words.video ? { width, height, fps, bitrateKbps, ...layout } : undefined,
     audio: words.audio ? (stereo ? inStereo(profile) : profile) : undefined,
     stereo,
+    mp4Limit: {
+      durationMs: whole('--mp4-max-duration', words.mp4MaxDuration, 1, MAX_MP4_S) * 1000,
+      bytes: whole('--mp4-max-bytes', words.mp4MaxBytes, MIN_MP4_BYTES, MAX_MP4_BYTES),
+    },
     uids: words.users === undefined ? undefined : readUids('--users', words.users),
     fromUs,
     toUs,
@@ -166,7 +177,7 @@ function readUids(option: string, text: string): string[] {
 }
 
 function whole(option: string, text: string, min: number, max: number): number {
-  const value = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN;
+  const value = /^\d{1,13}$/.test(text) ? Number(text) : Number.NaN;
   if (!(value >= min && value <= max)) throw refuse(`${option} ${text}: it is a whole number from ${min} to ${max}`);
   return value;
 }

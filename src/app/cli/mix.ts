@@ -1,7 +1,16 @@
 /**
  * `aircheck mix`: a composite made later from a recording of single users, by its manifest and the files beside it.
  */
-import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { type Manifest, manifestSchema } from '../../contract/line/manifest.ts';
@@ -23,7 +32,7 @@ const MOST_NAMED = 20;
 const MOST_PROBLEMS = 50;
 
 /**
- * Makes the mix and prints the path of the MP4. Throws a Fault for wrong options or a recording that cannot be read,
+ * Makes the mix and prints the path of each MP4. Throws a Fault for wrong options or a recording that cannot be read,
  * before anything is written. Whatever happens, no half file is left.
  */
 export async function mix(manifestPath: string, words: MixWords): Promise<void> {
@@ -45,6 +54,7 @@ export async function mix(manifestPath: string, words: MixWords): Promise<void> 
   if (missing.size > 0) tellMissing(missing, words.strict ?? false, warn);
   const cast = castOf(manifest, { ...selection, missing });
   const { fromUs, toUs } = spanOf(cast.span, request, manifest);
+  if (mayBeCut(request, (toUs - fromUs) / US)) checkParts(targets, words);
 
   const stop = new AbortController();
   const end = (signal: NodeJS.Signals) => stop.abort(refuse(`ended by ${signal}; nothing was written`));
@@ -66,14 +76,16 @@ export async function mix(manifestPath: string, words: MixWords): Promise<void> 
         stereo: request.stereo,
       },
       files: { mp4: true, hls: words.hls ?? false },
+      mp4Limit: request.mp4Limit,
       ...{ dir: work, baseName: targets.stem, threads: availableParallelism() },
       read: readSlicesIn(folder),
       onProgress: (doneUs) => progress?.show(doneUs / US),
       onProblem: warn,
       signal: stop.signal,
     });
-    place(files, work, targets);
-    progress?.end(`wrote ${output}: ${told((toUs - fromUs) / US, files, systemClock, startedUs)}`);
+    const placed = place(files, work, targets);
+    progress?.end(`wrote ${placed.join(', ')}: ${told((toUs - fromUs) / US, files, systemClock, startedUs)}`);
+    process.stdout.write(placed.map((mp4) => `${mp4}\n`).join(''));
   } catch (error) {
     progress?.end();
     throw error;
@@ -82,7 +94,6 @@ export async function mix(manifestPath: string, words: MixWords): Promise<void> 
     process.off('SIGINT', end);
     process.off('SIGTERM', end);
   }
-  process.stdout.write(`${output}\n`);
 }
 
 function readManifest(path: string): Manifest {
@@ -110,6 +121,19 @@ function targetsOf(output: string, { hls, force }: MixWords): Targets {
   if (taken !== undefined && (!force || statSync(taken).isDirectory()))
     throw refuse(`${taken} exists already${force ? ' and is a folder' : '; --force replaces it'}`);
   return { folder, stem, mp4: output, playlist };
+}
+
+/** Whether the mix may become more than one MP4: by its length, or by its size where encoders overshoot. */
+function mayBeCut({ video, audio, mp4Limit }: MixRequest, lengthS: number): boolean {
+  const kbps = (video?.bitrateKbps ?? 0) + (audio?.bitrateKbps ?? 0);
+  return lengthS * 1000 > mp4Limit.durationMs || lengthS * kbps * (1000 / 8) * 2 > mp4Limit.bytes;
+}
+
+/** Throws a Fault when a further MP4 lies there already that must not be lost. */
+function checkParts({ folder, stem }: Targets, { force }: MixWords): void {
+  const parts = readdirSync(folder).filter((name) => name.startsWith(`${stem}_`));
+  const taken = parts.find((name) => /^\d+\.mp4$/.test(name.slice(stem.length + 1)));
+  if (taken !== undefined && !force) throw refuse(`${join(folder, taken)} exists already; --force replaces it`);
 }
 
 function checkUsers(manifest: Manifest, option: string, uids: readonly string[] | undefined): void {
@@ -166,12 +190,21 @@ function makeFolder(beside: string): string {
   }
 }
 
-/** Gives finished files their names; a playlist gets its name after the files that it lists. */
-function place(files: readonly SpooledFile[], work: string, { folder, mp4, playlist }: Targets): void {
+/**
+ * Gives finished files their names; a playlist gets its name after the files that it lists. Returns the paths of the
+ * MP4s.
+ */
+function place(files: readonly SpooledFile[], work: string, { folder, stem, mp4, playlist }: Targets): string[] {
   const slices = files.filter((file): file is Segment => file.type === 'slice');
   for (const { name } of slices) renameSync(join(work, name), join(folder, name));
   if (playlist !== undefined) writeFileSync(playlist, renderPlaylist(slices, { extinfComma: true }));
-  for (const file of files) if (file.type === 'mp4') renameSync(join(work, file.name), mp4);
+  return files
+    .filter((file) => file.type === 'mp4')
+    .map(({ name, index }) => {
+      const path = index === 0 ? mp4 : join(folder, `${stem}_${index}.mp4`);
+      renameSync(join(work, name), path);
+      return path;
+    });
 }
 
 function warner(before: () => void): (what: string) => void {

@@ -4,19 +4,23 @@
  */
 import { z } from 'zod';
 
+const limitSchema = z.object({ durationMs: z.number().positive(), bytes: z.number().positive() });
+
 export const completeCommandSchema = z.object({
   /** Folder that this run owns. Exists already. */
   spoolDir: z.string().min(1),
   /** Folders of the runs before this one, oldest first. They are read and never written. */
   earlierDirs: z.array(z.string().min(1)),
   /** Where an MP4 of all users ends; absent when none is to be made. */
-  mp4: z.object({ durationMs: z.number().positive(), bytes: z.number().positive() }).optional(),
+  mp4: limitSchema.optional(),
   /** What is made after the end of a recording of single users. */
   extras: z
     .object({
       sid: z.string(),
       cname: z.string(),
       mp4: z.boolean(),
+      /** Where an MP4 of a user ends. Absent means nowhere. */
+      mp4Limit: limitSchema.optional(),
       /** Absent means false. */
       speakers: z.boolean().optional(),
       manifest: z.boolean(),

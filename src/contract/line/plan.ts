@@ -95,10 +95,11 @@ const commonMembers = {
   onhold: z.boolean().optional(),
 };
 
+/** An MP4 is ended, and the next begun, when it reaches either. */
+const mp4LimitSchema = z.object({ durationMs: z.int().min(1000), bytes: z.int().min(1_000_000) });
 const fileMembers = {
   files: z.object({ hls: z.boolean(), mp4: z.boolean() }),
-  /** An MP4 is ended, and the next begun, when it reaches either. */
-  mp4Limit: z.object({ durationMs: z.int().min(1000), bytes: z.int().min(1_000_000) }),
+  mp4Limit: mp4LimitSchema,
 };
 
 /** All users in one picture and one sound. */
@@ -133,6 +134,8 @@ const individualPlanSchema = z.object({
    */
   extras: z.object({
     mp4: z.boolean(),
+    /** Absent in recordings of earlier versions, whose MP4s of single users had none. */
+    mp4Limit: mp4LimitSchema.optional(),
     /** Absent means false. */
     speakers: z.boolean().optional(),
     manifest: z.boolean(),

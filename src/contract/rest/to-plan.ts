@@ -72,7 +72,7 @@ export function toMixPlan(request: MixStart, { mp4Limit, ...names }: PlanOptions
 /** Users of `subscribeUidGroup` 0 to 5 (contract §1.2.2). */
 const GROUP_USERS = [2, 7, 12, 17, 32, 49] as const;
 
-function toIndividualPlan(request: IndividualStart, { mp4Limit: _, ...names }: PlanOptions): Planned<IndividualPlan> {
+function toIndividualPlan(request: IndividualStart, { mp4Limit, ...names }: PlanOptions): Planned<IndividualPlan> {
   const { recordingConfig: config, recordingFileConfig, snapshotConfig, aircheck } = request;
   const records = { audio: config.streamTypes !== 1, video: config.streamTypes !== 0 };
   // A request for snapshots that names no file types means snapshots alone (contract §1.2.5).
@@ -80,6 +80,7 @@ function toIndividualPlan(request: IndividualStart, { mp4Limit: _, ...names }: P
   // Sound is passed through only in recordings of sound alone; elsewhere this mode counts as not given (§1.2.2).
   const isOriginal = config.streamMode === 'original' && config.streamTypes === 0;
   const streamMode = config.streamMode === 'original' && !isOriginal ? 'default' : config.streamMode;
+  const mp4 = recordsStreams && (aircheck.mp4 || recordingFileConfig?.avFileType.includes('mp4') === true);
   return {
     plan: {
       mode: 'individual',
@@ -92,7 +93,8 @@ function toIndividualPlan(request: IndividualStart, { mp4Limit: _, ...names }: P
       maxUsers: GROUP_USERS[config.subscribeUidGroup],
       maxIdleMs: config.maxIdleTime * 1000,
       extras: {
-        mp4: recordsStreams && (aircheck.mp4 || recordingFileConfig?.avFileType.includes('mp4') === true),
+        mp4,
+        ...(mp4 && { mp4Limit }),
         ...(recordsStreams && records.audio && aircheck.speakers && { speakers: true }),
         manifest: recordsStreams && aircheck.manifest,
       },

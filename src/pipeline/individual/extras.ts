@@ -8,8 +8,9 @@ import { join } from 'node:path';
 import { Fault } from '../../kernel/fault.ts';
 import { US } from '../../kernel/time.ts';
 import type { Segment, SpooledFile, WholeFile } from '../../media/segment.ts';
-import { countUserMp4s, makeUserMp4 } from '../../stages/mux/mp4/user-mp4.ts';
-import { baseName, documentName, mp4Name, userBaseName } from '../../stages/mux/names.ts';
+import type { FileLimit } from '../../stages/mux/cut.ts';
+import { hasAllMp4s, makeUserMp4 } from '../../stages/mux/mp4/user-mp4.ts';
+import { baseName, documentName, userBaseName } from '../../stages/mux/names.ts';
 import { finishPart, partPath } from '../../stages/mux/spool-file.ts';
 import { Journal, readSpool } from '../../stages/spool/journal.ts';
 import { castOf } from '../remix/cast.ts';
@@ -23,11 +24,15 @@ import { makeSpeakers } from './speakers.ts';
 const TRANSCODED_FPS = 30;
 /** Bits per pixel and frame of a transcoded picture: some more than senders spend, because it is encoded twice. */
 const TRANSCODED_BITS = 0.12;
+/** Everything goes into one file, however long: what recordings of earlier versions were promised. */
+const NO_LIMIT: FileLimit = { durationMs: Number.MAX_SAFE_INTEGER, bytes: Number.MAX_SAFE_INTEGER };
 
 export type ExtrasOptions = {
   sid: string;
   cname: string;
   mp4: boolean;
+  /** Where an MP4 ends, and the next begins; nowhere when left out. */
+  mp4Limit?: FileLimit | undefined;
   speakers?: boolean | undefined;
   manifest: boolean;
 };
@@ -61,8 +66,10 @@ export async function makeExtras(
     if (mp4) {
       const uids = new Set(files.flatMap((file) => (file.type === 'slice' && file.owner ? [file.owner.uid] : [])));
       for (const uid of uids) {
-        const made = files.filter((file) => file.type === 'mp4' && file.owner?.uid === uid);
-        if (made.length >= countUserMp4s(slicesOf(uid, files))) continue;
+        const isOwn = (file: SpooledFile): file is WholeFile => file.type === 'mp4' && file.owner?.uid === uid;
+        const { zeroUtcMs } = attendance;
+        const all = { slices: slicesOf(uid, files), holds: attendedIn(attendance).holds, zeroUtcMs };
+        if (hasAllMp4s(files.filter(isOwn), all)) continue;
         // A fault in one user's files must not cost anybody else theirs.
         await makeMp4(dir, uid, { options, attendance, files, keep, onProblem }).catch((error) => failures.push(error));
       }
@@ -111,6 +118,7 @@ async function makeMp4(dir: string, uid: string, making: Making): Promise<void> 
     const { holds } = attendedIn(attendance);
     await makeUserMp4({
       ...{ dir, baseName: name, uid, zeroUtcMs: attendance.zeroUtcMs, holds, slices, onFile: keep },
+      limit: options.mp4Limit ?? NO_LIMIT,
       onRefused: onProblem,
     });
   } catch (error) {
@@ -139,21 +147,24 @@ async function transcode(dir: string, uid: string, name: string, making: Making)
   );
   const work = await mkdtemp(join(dir, 'transcoding-'));
   try {
-    const [file] = await remix({
+    const made = await remix({
       ...{ cast, fromUs: cast.span.startUs, toUs: cast.span.endUs, zeroUtcMs: attendance.zeroUtcMs },
       holds: manifest.holds,
       video: sizes.length > 0 ? { width, height, fps: TRANSCODED_FPS, bitrateKbps, ...ALONE } : undefined,
       audio: hasSound ? { channels: 2, bitrateKbps: 128 } : undefined,
       files: { mp4: true, hls: false },
+      mp4Limit: options.mp4Limit ?? NO_LIMIT,
       ...{ dir: work, baseName: name, threads: 1, read: readSlicesIn(dir) },
       onProblem,
     });
-    if (file?.type !== 'mp4') return;
-    const stored = mp4Name(name, 0);
-    await rename(join(work, file.name), partPath(join(dir, stored)));
-    await finishPart(join(dir, stored));
     const trackType = sizes.length === 0 ? 'audio' : hasSound ? 'audio_and_video' : 'video';
-    await keep({ ...file, name: stored, index: 0, owner: { uid, trackType } });
+    for (const file of made) {
+      if (file.type !== 'mp4') continue;
+      const stored = join(dir, file.name);
+      await rename(join(work, file.name), partPath(stored));
+      await finishPart(stored);
+      await keep({ ...file, owner: { uid, trackType } });
+    }
   } finally {
     await rm(work, { recursive: true, force: true });
   }

@@ -26,8 +26,6 @@ import { UserSound } from './user-sound.ts';
 const SOUND_AHEAD_US = 120_000;
 /** A mix without a picture moves on in steps of this many frames a second. */
 const SOUND_ONLY_FPS = 25;
-/** Everything goes into one file, however long. */
-const NO_LIMIT = { durationMs: Number.MAX_SAFE_INTEGER, bytes: Number.MAX_SAFE_INTEGER };
 
 export type RemixOptions = {
   cast: Cast;
@@ -44,6 +42,8 @@ export type RemixOptions = {
   /** Who is heard on which side, where the sound is stereo. */
   stereo?: Stereo | undefined;
   files: MixPlan['files'];
+  /** Where an MP4 ends, and the next begins. */
+  mp4Limit: MixPlan['mp4Limit'];
   /** An empty folder for the files, and the start of their names. */
   dir: string;
   baseName: string;
@@ -64,9 +64,13 @@ export async function remix(options: RemixOptions): Promise<SpooledFile[]> {
   const files: SpooledFile[] = [];
   const holds = holdLineOf(options);
   const clock = new PictureClock(video?.fps ?? SOUND_ONLY_FPS, fromUs, 0, holds);
+  /** Where the files begin: a mix may begin within a hold. */
+  const beginUs = Math.min(clock.dueUs, toUs);
+  const heldUs = (atUs: RecordingUs) =>
+    usOfBlocks(holds.heldBefore(holds.blockAt(atUs)) - holds.heldBefore(holds.blockAt(beginUs)));
   const output = await MixOutput.open({
-    ...{ video, audio, files: wanted, mp4Limit: NO_LIMIT, baseName, spoolDir: dir, threads },
-    zeroUtcMs: zeroUtcMs + fromUs / 1000,
+    ...{ video, audio, files: wanted, mp4Limit: options.mp4Limit, baseName, spoolDir: dir, threads },
+    zeroUtcMs: zeroUtcMs + beginUs / 1000,
     onSliceStart: () => {},
     onFile: (file) => files.push(file),
   });
@@ -74,10 +78,19 @@ export async function remix(options: RemixOptions): Promise<SpooledFile[]> {
   const sounds = audio && new Sounds(options, audio, output, holds);
   /** One canvas is encoded while the next is drawn. */
   let encoding: Promise<void> = Promise.resolve();
+  let reachedUs = beginUs;
   try {
     while (clock.dueUs < toUs) {
       options.signal?.throwIfAborted();
       const atUs = clock.dueUs;
+      // Files are told of each hold, as in a live mix: what begins after it begins at its own time.
+      for (const hold of holds.between(reachedUs, atUs)) {
+        await encoding;
+        await sounds?.mixUntil(hold.fromUs);
+        await output.hold(clock.frame);
+        await output.resume(sounds?.sample ?? 0, heldUs(hold.untilUs));
+      }
+      reachedUs = atUs;
       if (pictures) {
         // A picture belongs to the nearest frame.
         const canvas = await pictures.draw(atUs, atUs + US / 2 / clock.fps);
@@ -194,6 +207,11 @@ class Sounds {
       .map(([uid, slices]) => [uid, new UserSound(slices, fromUs, channels, read, onProblem)]);
   }
 
+  /** Where in the files the next block goes, samples. */
+  get sample(): number {
+    return (this.#block - this.#holds.heldBefore(this.#block)) * AUDIO_BLOCK;
+  }
+
   /** Mixes and writes whole blocks that end before `untilUs`. */
   async mixUntil(untilUs: RecordingUs): Promise<void> {
     for (const [uid, sound] of this.#users) {
@@ -202,10 +220,10 @@ class Sounds {
     }
     const holds = this.#holds;
     while (holds.timeOf(this.#block + 1) <= untilUs) {
+      const { sample } = this;
       const block = this.#block++;
       const sound = this.#mixer.take(AUDIO_BLOCK);
       if (holds.isHeld(block)) continue;
-      const sample = (block - holds.heldBefore(block)) * AUDIO_BLOCK;
       await this.#output.writeSound(withFades(sound, holds.edgesOf(block)), sample);
     }
   }

@@ -31,13 +31,13 @@ export class HoldCutter {
 
   #placePicture({ ptsUs, dtsUs }: Placed): { ptsUs: StreamUs; dtsUs: StreamUs } | undefined {
     if (this.#holds.some(({ fromUs, untilUs }) => ptsUs >= fromUs && ptsUs < untilUs)) return undefined;
-    const shownUs = ptsUs - this.#heldBefore(ptsUs);
-    this.#dtsUs = Math.max(dtsUs - this.#heldBefore(dtsUs), this.#dtsUs + MIN_STEP_US);
+    const shownUs = ptsUs - this.heldBefore(ptsUs);
+    this.#dtsUs = Math.max(dtsUs - this.heldBefore(dtsUs), this.#dtsUs + MIN_STEP_US);
     return { ptsUs: Math.max(shownUs, this.#dtsUs), dtsUs: this.#dtsUs };
   }
 
   #placeSound({ ptsUs, durationUs }: Placed): { ptsUs: StreamUs; dtsUs: StreamUs } | undefined {
-    const ownUs = ptsUs - this.#heldBefore(ptsUs);
+    const ownUs = ptsUs - this.heldBefore(ptsUs);
     const atUs = Math.max(ownUs, this.#endUs);
     const hold = this.#holds.find(({ fromUs, untilUs }) => ptsUs < untilUs && ptsUs + durationUs > fromUs);
     // A block that begins in a hold and ends after it is heard from its beginning.
@@ -45,13 +45,14 @@ export class HoldCutter {
       hold !== undefined &&
       (ptsUs >= hold.fromUs
         ? ptsUs + durationUs / 2 < hold.untilUs
-        : atUs + durationUs / 2 > hold.fromUs - this.#heldBefore(hold.fromUs));
+        : atUs + durationUs / 2 > hold.fromUs - this.heldBefore(hold.fromUs));
     if (isLeftOut) return undefined;
     this.#endUs = atUs + durationUs;
     return { ptsUs: atUs, dtsUs: atUs };
   }
 
-  #heldBefore(atUs: RecordingUs): number {
+  /** How much of the recording before `atUs` is held. */
+  heldBefore(atUs: RecordingUs): number {
     return this.#holds.reduce((sum, { fromUs, untilUs }) => sum + Math.max(0, Math.min(atUs, untilUs) - fromUs), 0);
   }
 }

@@ -7,19 +7,19 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { ALL_FORMATS, FilePathSource, Input } from 'mediabunny';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { findFlashes } from '../../../../test/support/judge/picture.ts';
-import { readBoxes } from '../../../../test/support/judge/probe.ts';
+import { probeFile, readBoxes } from '../../../../test/support/judge/probe.ts';
 import { findBeeps } from '../../../../test/support/judge/sound.ts';
 import { makeAacSamples, makeOpusSamples, makeVideoSamples } from '../../../../test/support/media/made-samples.ts';
 import { RED } from '../../../../test/support/media/participants.ts';
 import { SLICES_ZERO_MS, type SliceRun, writeSlices } from '../../../../test/support/media/user-slices.ts';
-import type { Segment } from '../../../media/segment.ts';
+import type { Segment, WholeFile } from '../../../media/segment.ts';
 import type { VideoCodec } from '../../../media/track.ts';
 import type { SliceContainer } from '../slice-container.ts';
 import { TsContainer } from '../ts/ts-slices.ts';
 import { WebmContainer } from '../webm/webm-container.ts';
-import { countUserMp4s, makeUserMp4 } from './user-mp4.ts';
+import { hasAllMp4s, makeUserMp4, type UserMp4Options } from './user-mp4.ts';
 
 const run = promisify(execFile);
 const SIZE = { width: 320, height: 180 };
@@ -57,7 +57,11 @@ async function record(videoRuns: SliceRun[], audioRuns: SliceRun[]): Promise<Seg
   ];
 }
 
-const make = (slices: Segment[]) => makeUserMp4({ dir, baseName: 'x_av', uid: '7', zeroUtcMs: SLICES_ZERO_MS, slices });
+const LIMIT = { durationMs: 7_200_000, bytes: 2_000_000_000 };
+const optionsOf = (slices: Segment[], over: Partial<UserMp4Options> = {}): UserMp4Options => ({
+  ...{ dir, baseName: 'x_av', uid: '7', zeroUtcMs: SLICES_ZERO_MS, limit: LIMIT, slices, ...over },
+});
+const make = (slices: Segment[], over?: Partial<UserMp4Options>) => makeUserMp4(optionsOf(slices, over));
 
 /** Whole seconds at which marks stand, and none elsewhere. */
 function secondsOf(marks: { atS: number }[], withinS: number): number[] {
@@ -118,8 +122,8 @@ test('pictures of a phone are turned upright by players; each turn of it begins 
     { fromS: 7, shape: { ...SIZE, rotate: 270 } },
   ];
   const slices = await record([phone, pictures('vp9', 11, 3)], [sounds('aac', 1, 12)]);
-  expect(countUserMp4s(slices)).toBe(4);
   const files = await make(slices);
+  expect([3, 4].map((count) => hasAllMp4s(files.slice(0, count), optionsOf(slices)))).toEqual([false, true]);
   expect(files.map(({ durationUs }) => Math.round(durationUs / 1e6))).toEqual([3, 3, 4, 3]);
   const turns: unknown[] = [];
   for (const { name } of files) {
@@ -155,7 +159,7 @@ test('samples that the muxer refuses are left out and told of, and cost nothing 
     [sounds('aac', 40, 9), sounds('aac', 47, 12)],
   );
   const refused: string[] = [];
-  const options = { dir, baseName: 'x_av', uid: '7', zeroUtcMs: SLICES_ZERO_MS, slices };
+  const options = optionsOf(slices);
   await expect(makeUserMp4(options)).rejects.toMatchObject({ code: 'sample-refused' });
   const [file] = await makeUserMp4({ ...options, onRefused: (what) => refused.push(what) });
   expect(file).toMatchObject({ name: 'x_av_0.mp4' });
@@ -173,4 +177,87 @@ test('samples that the muxer refuses are left out and told of, and cost nothing 
 test('VP8 is refused before anything is written', async () => {
   const slices = await record([pictures('vp8', 1, 2)], []);
   await expect(make(slices)).rejects.toMatchObject({ code: 'mp4-codec' });
+});
+
+/** Full seconds of flashes and beeps of the recording, whose first sample is at `fromS`, over files one after another. */
+function marksIn(files: WholeFile[], fromS: number): { flashes: number[]; beeps: number[] } {
+  const whole = { x: 0, y: 0, width: SIZE.width, height: SIZE.height };
+  let atS = fromS;
+  const marks = { flashes: [] as number[], beeps: [] as number[] };
+  for (const { name, durationUs } of files) {
+    const path = join(dir, name);
+    const placed = (found: { atS: number }[]) =>
+      secondsOf(
+        found.map((mark) => ({ atS: mark.atS + atS })),
+        0.07,
+      );
+    marks.flashes.push(...placed(findFlashes(path, whole)));
+    marks.beeps.push(...placed(findBeeps(path, { toneHz: RED.toneHz })));
+    atS += durationUs / 1e6;
+  }
+  return marks;
+}
+
+describe('at its limit a file ends, and the next goes on', () => {
+  test('with a key frame after so many seconds; every picture and every sound is in one of them', async () => {
+    const slices = await record([pictures('h264', 40.5, 25)], [sounds('aac', 40.5, 25)]);
+    const files = await make(slices, { limit: { ...LIMIT, durationMs: 8000 } });
+    // Key frames stand three seconds apart.
+    expect(files.map(({ name, durationUs }) => [name, Math.round(durationUs / 1e6)])).toEqual([
+      ['x_av_0.mp4', 9],
+      ['x_av_1.mp4', 9],
+      ['x_av_2.mp4', 7],
+    ]);
+    const startsMs = files.map(({ startUtcMs }) => startUtcMs - SLICES_ZERO_MS);
+    for (const [n, ms] of startsMs.entries()) expect(Math.abs(ms - 40_500 - n * 9000)).toBeLessThan(30);
+    const { flashes, beeps } = marksIn(files, 40.5);
+    expect(flashes).toEqual(range(41, 66));
+    expect(beeps).toEqual(range(41, 66));
+    const counts = files.map(({ name }) => probeFile(join(dir, name)));
+    const pictureCount = counts.reduce((sum, { video }) => sum + video!.packets, 0);
+    const whole = await make(slices, { baseName: 'whole' });
+    expect(pictureCount).toBe(probeFile(join(dir, 'whole_0.mp4')).video!.packets);
+    expect(counts.every(({ moovFirst, video }) => moovFirst && video!.keyFrames[0]! < 0.03)).toBe(true);
+    // What a killed run had made of it is known to lack the rest.
+    expect([1, 2, 3].map((count) => hasAllMp4s(files.slice(0, count), optionsOf(slices)))).toEqual([
+      false,
+      false,
+      true,
+    ]);
+    expect(hasAllMp4s(whole, optionsOf(slices))).toBe(true);
+  });
+
+  test('by its size', async () => {
+    const slices = await record([pictures('vp9', 1.5, 24)], [sounds('opus', 1.5, 24)]);
+    const [all] = await make(slices, { baseName: 'whole' });
+    const files = await make(slices, { limit: { ...LIMIT, bytes: Math.round(all!.bytes / 3) } });
+    expect(files.length).toBeGreaterThanOrEqual(2);
+    for (const { bytes } of files.slice(0, -1)) expect(bytes).toBeLessThan(0.6 * all!.bytes);
+    expect(marksIn(files, 1.5).flashes).toEqual(range(2, 26));
+  });
+
+  test('with a sound where no picture has come for long', async () => {
+    const slices = await record([pictures('h264', 1.5, 4), pictures('h264', 52.5, 6)], [sounds('aac', 1.5, 57)]);
+    const files = await make(slices, { limit: { ...LIMIT, durationMs: 25_000 } });
+    expect(files.map(({ durationUs }) => Math.round(durationUs / 1e6))).toEqual([25, 25, 7]);
+    expect(marksIn(files, 1.5).beeps).toEqual(range(2, 59));
+    expect(marksIn(files, 1.5).flashes).toEqual([...range(2, 6), ...range(53, 59)]);
+  });
+
+  test('of a recording that was on hold each begins at its own time', async () => {
+    const holds = [{ fromUs: 10_000_000, untilUs: 3_610_000_000 }];
+    const slices = await record(
+      [pictures('h264', 1, 9), pictures('h264', 3610, 12)],
+      [sounds('aac', 1, 9), sounds('aac', 3610, 12)],
+    );
+    const files = await make(slices, { holds, limit: { ...LIMIT, durationMs: 8000 } });
+    const starts = files.map(({ startUtcMs }) => Math.round((startUtcMs - SLICES_ZERO_MS) / 1000));
+    // What is cut out belongs to no file's length.
+    expect(starts).toEqual([1, 3610, 3619]);
+    expect(files.map(({ durationUs }) => Math.round(durationUs / 1e6))).toEqual([9, 9, 3]);
+    expect([2, 3].map((count) => hasAllMp4s(files.slice(0, count), optionsOf(slices, { holds })))).toEqual([
+      false,
+      true,
+    ]);
+  });
 });

@@ -4,8 +4,10 @@
  */
 import { join } from 'node:path';
 import { Fault } from '../../../kernel/fault.ts';
+import type { RecordingUs } from '../../../kernel/time.ts';
 import type { RotateEvent, Segment, WholeFile } from '../../../media/segment.ts';
 import type { VideoCodec } from '../../../media/track.ts';
+import type { FileLimit } from '../cut.ts';
 import { probeSlice, readSamples, type SliceSample } from '../read-slices.ts';
 import type { Streams, VideoStream } from '../stream.ts';
 import { type Hold, HoldCutter } from './hold-cutter.ts';
@@ -21,6 +23,8 @@ export type UserMp4Options = {
   zeroUtcMs: number;
   /** When the recording was on hold, in order, microseconds of it. */
   holds?: readonly Hold[];
+  /** As of Mp4Files. */
+  limit: FileLimit;
   /** The user's slices of single kinds, in any order; other slices of the user are ignored. */
   slices: readonly Segment[];
   /** The muxer refused a sample, in words: it is left out, and with a picture also those up to the next key frame. */
@@ -32,9 +36,28 @@ export type UserMp4Options = {
 /** Codecs that MP4 can hold and that players of MP4 support. VP8 must be transcoded. */
 const MP4_CODECS = new Set(['h264', 'vp9', 'av1', 'aac', 'opus']);
 
-/** How many files `makeUserMp4` makes of these slices, if there are samples of each form; 1 where it refuses them. */
-export function countUserMp4s(slices: readonly Segment[]): number {
-  const forms = [...formsOf(inOrder(slices)).values()];
+/** MP4s and slices of one user need not end at the same sample. */
+const END_TOLERANCE_US = 500_000;
+
+/**
+ * True when `made` is all that can be made of these slices: a file of each form, the last of which reaches to their
+ * end.
+ */
+export function hasAllMp4s(
+  made: readonly WholeFile[],
+  { slices, holds = [], zeroUtcMs }: Pick<UserMp4Options, 'slices' | 'holds' | 'zeroUtcMs'>,
+): boolean {
+  const cutter = new HoldCutter(holds);
+  const ordered = inOrder(slices);
+  const startUs = ({ startUtcMs }: Segment | WholeFile): RecordingUs => (startUtcMs - zeroUtcMs) * 1000;
+  const madeUs = made.map((file) => startUs(file) - (file.heldUs ?? 0) + file.durationUs);
+  const slicesUs = ordered.map((slice) => startUs(slice) + slice.durationUs).map((us) => us - cutter.heldBefore(us));
+  return made.length >= countForms(ordered) && Math.max(...madeUs) > Math.max(...slicesUs) - END_TOLERANCE_US;
+}
+
+/** How many files the slices make at least, if there are samples of each form; 1 where MP4 cannot hold them. */
+function countForms(ordered: readonly Segment[]): number {
+  const forms = [...formsOf(ordered).values()];
   if (forms.some(({ codec }) => !MP4_CODECS.has(codec))) return 1;
   return 1 + forms.filter((form, n) => n > 0 && !isSame(form, forms[n - 1])).length;
 }
@@ -63,8 +86,8 @@ function formsOf(ordered: readonly Segment[]): Map<Segment, Form> {
 }
 
 /**
- * Writes `<baseName>_0.mp4` and returns what was written: one file, and one more from the first key frame after each
- * change of codec or rotation, because an MP4 can have only one of each. Throws a Fault with code `mp4-codec` when MP4
+ * Writes `<baseName>_0.mp4` and returns what was written: one file, and one more where it reaches its limit, and from
+ * the first key frame after each change of codec or rotation, because an MP4 can have only one of each. Throws a Fault with code `mp4-codec` when MP4
  * cannot hold a slice's codec, before anything is written, and another Fault when a slice cannot be read.
  */
 export async function makeUserMp4(options: UserMp4Options): Promise<WholeFile[]> {
@@ -77,12 +100,14 @@ export async function makeUserMp4(options: UserMp4Options): Promise<WholeFile[]>
       throw new Fault('mp4-codec', `${name} cannot go into an MP4 as it is`, { blame: 'self' });
   const audio = sounds[0] && (await probeSlice(join(dir, sounds[0].name))).audio;
   const made: WholeFile[] = [];
+  /** How long the recording was on hold before the present sample. */
+  let heldUs = 0;
   const begin = (video: VideoStream | undefined) =>
     new Mp4Files({
-      ...{ dir, baseName, zeroUtcMs, audio, firstIndex: made.length },
+      ...{ dir, baseName, zeroUtcMs, audio, heldUs, firstIndex: made.length },
       video: video && unsteady(video),
       onRefused: options.onRefused,
-      limit: { durationMs: Number.POSITIVE_INFINITY, bytes: Number.POSITIVE_INFINITY },
+      limit: options.limit,
       async onFile(written) {
         const file: WholeFile = { ...written, owner: { uid, trackType: trackTypeOf({ video, audio }) } };
         made.push(file);
@@ -101,7 +126,11 @@ export async function makeUserMp4(options: UserMp4Options): Promise<WholeFile[]>
   if (!video && !audio) return [];
   let mp4 = begin(video);
   try {
-    for await (const { sample, slice } of merged(read(pictures), read(sounds))) {
+    for await (const { sample, slice, heldUs: heldBeforeUs } of merged(read(pictures), read(sounds))) {
+      if (heldBeforeUs > heldUs) {
+        heldUs = heldBeforeUs;
+        mp4.resume(heldUs);
+      }
       const next = forms.get(slice);
       if (sample.kind === 'video' && sample.keyFrame && next && !isSame(next, form)) {
         await mp4.finish();
@@ -136,6 +165,7 @@ function trackTypeOf({ video, audio }: Streams): 'audio' | 'video' | 'audio_and_
 }
 
 type FromSlice = { sample: SliceSample; slice: Segment };
+type Cut = FromSlice & { heldUs: number };
 
 async function* samplesOf(dir: string, slices: readonly Segment[], zeroUtcMs: number): AsyncGenerator<FromSlice> {
   for (const slice of slices)
@@ -143,16 +173,16 @@ async function* samplesOf(dir: string, slices: readonly Segment[], zeroUtcMs: nu
       yield { sample, slice };
 }
 
-async function* withoutHolds(samples: AsyncGenerator<FromSlice>, holds: readonly Hold[]): AsyncGenerator<FromSlice> {
+async function* withoutHolds(samples: AsyncGenerator<FromSlice>, holds: readonly Hold[]): AsyncGenerator<Cut> {
   const cutter = new HoldCutter(holds);
   for await (const { sample, slice } of samples) {
     const place = cutter.place(sample);
-    if (place) yield { sample: { ...sample, ...place }, slice };
+    if (place) yield { sample: { ...sample, ...place }, slice, heldUs: cutter.heldBefore(sample.ptsUs) };
   }
 }
 
 /** Both sources in order of decode time. */
-async function* merged(...sources: AsyncGenerator<FromSlice>[]): AsyncGenerator<FromSlice> {
+async function* merged(...sources: AsyncGenerator<Cut>[]): AsyncGenerator<Cut> {
   const heads = await Promise.all(sources.map(async (source) => ({ source, next: await source.next() })));
   try {
     for (;;) {
