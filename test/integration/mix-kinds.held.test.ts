@@ -9,13 +9,15 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { MixPlan } from '../../src/contract/line/plan.ts';
 import { AUDIO_PROFILES } from '../../src/contract/rest/media-values.ts';
 import { inStereo } from '../../src/contract/rest/stereo.ts';
+import { AUDIO_BLOCK, MixOutput } from '../../src/pipeline/mix/mix-output.ts';
 import { liveFrames } from '../../src/stages/codec/native-frames.ts';
+import { seededRandom } from '../support/impair/random.ts';
 import { clicksIn } from '../support/judge/clicks.ts';
 import { probeFile } from '../support/judge/probe.ts';
 import { envelopeOf, listen } from '../support/judge/sound.ts';
 import { BLUE, GREEN, RED } from '../support/media/participants.ts';
 import type { ScriptedUser } from '../support/scripted-feed.ts';
-import { planOf, record } from '../support/scripted-recording.ts';
+import { BASE, planOf, record } from '../support/scripted-recording.ts';
 
 /** Entries of an envelope a second. */
 const ENVELOPE_RATE = 400;
@@ -65,6 +67,28 @@ describe('a composite', () => {
       expect(listen(mp4).peak).toBeGreaterThan(0.02);
     },
   );
+
+  test.each([0, 1, 2] as const)('spends the bits of audio profile %i on a sound that needs them', async (profile) => {
+    const audio = AUDIO_PROFILES[profile];
+    const output = await MixOutput.open({
+      ...{ video: undefined, audio, files: { hls: true, mp4: true }, mp4Limit: planOf().mp4Limit },
+      ...{ baseName: BASE, spoolDir: dir, zeroUtcMs: 0, onSliceStart: () => {}, onFile: () => {} },
+    });
+    const random = seededRandom(profile);
+    const blocks = 400;
+    for (let n = 0; n < blocks; n++) {
+      const noise = () => Float32Array.from({ length: AUDIO_BLOCK }, () => 0.4 * (random() - 0.5));
+      const channels = Array.from({ length: audio.channels }, noise);
+      await output.writeSound({ channels, samples: AUDIO_BLOCK }, n * AUDIO_BLOCK);
+    }
+    await output.finish();
+    output.close();
+    const { audio: found } = probeFile(join(dir, `${BASE}_0.mp4`));
+    const kbps = (found!.bytes * 8) / 1000 / ((blocks * AUDIO_BLOCK) / found!.sampleRate);
+    expect(found).toMatchObject({ codec: 'aac', sampleRate: 48_000, channels: audio.channels });
+    expect(kbps / audio.bitrateKbps).toBeGreaterThan(0.93);
+    expect(kbps / audio.bitrateKbps).toBeLessThan(1.07);
+  });
 
   test('of pictures alone has no sound', async () => {
     const users: ScriptedUser[] = [{ uid: '1', participant: GREEN, fromS: -1, toS: 9 }];

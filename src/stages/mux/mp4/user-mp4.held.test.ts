@@ -179,7 +179,7 @@ test('VP8 is refused before anything is written', async () => {
   await expect(make(slices)).rejects.toMatchObject({ code: 'mp4-codec' });
 });
 
-/** Full seconds of flashes and beeps of the recording, whose first sample is at `fromS`, over files one after another. */
+/** Full seconds of flashes and beeps in files that follow each other, by the recording, which begins at `fromS`. */
 function marksIn(files: WholeFile[], fromS: number): { flashes: number[]; beeps: number[] } {
   const whole = { x: 0, y: 0, width: SIZE.width, height: SIZE.height };
   let atS = fromS;

@@ -87,8 +87,9 @@ function formsOf(ordered: readonly Segment[]): Map<Segment, Form> {
 
 /**
  * Writes `<baseName>_0.mp4` and returns what was written: one file, and one more where it reaches its limit, and from
- * the first key frame after each change of codec or rotation, because an MP4 can have only one of each. Throws a Fault with code `mp4-codec` when MP4
- * cannot hold a slice's codec, before anything is written, and another Fault when a slice cannot be read.
+ * the first key frame after each change of codec or rotation, because an MP4 can have only one of each. Throws a Fault
+ * with code `mp4-codec` when MP4 cannot hold a slice's codec, before anything is written, and another Fault when a
+ * slice cannot be read.
  */
 export async function makeUserMp4(options: UserMp4Options): Promise<WholeFile[]> {
   const { dir, baseName, uid, zeroUtcMs } = options;
