@@ -15,8 +15,10 @@ export type ArenaUser = {
 
 /** Holds about ten packets of usual size; a larger packet gets memory of its own. */
 export const SLAB_BYTES = 16_384;
-/** At most this many free slabs are kept for the next packets. */
-const MAX_SPARE = 256;
+/** This many free slabs are kept for the next packets, and more while more are in use: a share of those. */
+const MIN_SPARE = 256;
+/** A recorder tells every second what is safe, which frees a second's packets of the three or more that are kept. */
+const SPARE_SHARE = 0.5;
 /** When the bound is reached this share of it is freed at once, because looking for the oldest part costs something. */
 const RELIEF = 0.02;
 
@@ -59,7 +61,9 @@ export class PacketArena {
   /** Takes back what `take` gave. */
   give(slab: Buffer): void {
     this.#bytes -= slab.length;
-    if (slab.length === SLAB_BYTES && this.#spare.length < MAX_SPARE) this.#spare.push(slab);
+    if (slab.length === SLAB_BYTES) this.#spare.push(slab);
+    const most = Math.max(MIN_SPARE, (SPARE_SHARE * this.#bytes) / SLAB_BYTES);
+    while (this.#spare.length > most) this.#spare.pop();
   }
 
   /** The user keeps nothing any more. */
