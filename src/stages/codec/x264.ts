@@ -36,6 +36,12 @@ export const USUAL_EFFORT: Effort = { preset: 'veryfast', detail: 1 };
  * PPS, and are as veryfast has them.
  */
 const PARAMETERS = 'scenecut=0:repeat-headers=1:bframes=0:aq-mode=2:aq-strength=0.8:ref=1:cabac=1:8x8dct=1:weightp=1';
+/**
+ * Whether blocks of a picture that are not predicted from another one are tried as 8×8 besides 16×16 and 4×4: at one
+ * bit rate pictures come out better without, by up to 1 dB of SSIM where fine texture moves, and 0.1 dB worse in
+ * meetings. The faster presets try less.
+ */
+const PARTITIONS: Partial<Record<Effort['preset'], string>> = { veryfast: ':partitions=p8x8,i4x4' };
 
 /** Throws a Fault when x264 refuses the options. The caller frees the context. */
 export function openX264(options: X264Options, { preset, detail }: Effort): CodecContext {
@@ -62,7 +68,7 @@ export function openX264(options: X264Options, { preset, detail }: Effort): Code
     ['preset', preset],
     ['profile', 'high'],
     ['forced-idr', '1'],
-    ['x264-params', PARAMETERS],
+    ['x264-params', `${PARAMETERS}${PARTITIONS[preset] ?? ''}`],
   ];
   for (const [name, value] of settings) check(context.setOption(name, value), `setting x264's ${name}`);
   const result = context.open2Sync(codec);
