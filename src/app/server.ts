@@ -57,6 +57,11 @@ import { targetOpener, uploadPort } from './upload-port.ts';
  */
 const RECORDER_ENVIRONMENT = { UV_THREADPOOL_SIZE: '2', MALLOC_ARENA_MAX: '2' };
 /**
+ * Most of what a composite's recorder holds is native. A small space for young objects, collected by the thread that
+ * makes them, saves 30 MB of 150 and takes no more CPU (`npm run bench -- route`).
+ */
+const MIXING_RECORDERS = { flags: ['--max-semi-space-size=2', '--single-threaded-gc'], env: {} };
+/**
  * A recorder that passes pictures on makes garbage of many small buffers. These flags have it collected, and given back
  * to the system, soon: a third less memory at the same CPU (`npm run bench -- individual`).
  */
@@ -178,7 +183,11 @@ export async function createServer(given: Config, ground: Ground): Promise<Airch
       args: ['recorder'],
       env: children,
       completeArgs: ['complete'],
-      ofMode: { individual: PASSING_RECORDERS, web: { ...PAGE_RECORDERS, ...(kept && { ready: kept }) } },
+      ofMode: {
+        mix: MIXING_RECORDERS,
+        individual: PASSING_RECORDERS,
+        web: { ...PAGE_RECORDERS, ...(kept && { ready: kept }) },
+      },
       readyTimeoutMs: config.recorderReadyTimeoutS * 1000,
       stopTimeoutMs: config.recorderStopTimeoutS * 1000,
       warmRecorders: config.warmRecorders,
