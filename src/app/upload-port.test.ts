@@ -1,7 +1,9 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, expect, onTestFinished, test } from 'vitest';
+import { afterAll, describe, expect, onTestFinished, test, vi } from 'vitest';
+import { settle } from '../../test/support/fake-ports.ts';
+import { ManualClock } from '../../test/support/manual-clock.ts';
 import { refuse, S3Stub } from '../../test/support/s3-stub.ts';
 import type { StorageConfig } from '../contract/line/storage.ts';
 import { systemClock } from '../kernel/clock.ts';
@@ -33,8 +35,10 @@ async function begin(storage: (stub: S3Stub) => StorageConfig, testWrites = true
   const events: UploadEvent[] = [];
   const begun = performance.now();
   const hold = { sid: SID, owner: 'me', epoch: 1 };
-  const upload = await uploads.begin({ hold, appid: 'a', storage: storage(stub), extinfComma: false }, (event) =>
-    events.push(event),
+  const { signal } = new AbortController();
+  const upload = await uploads.begin(
+    { hold, appid: 'a', storage: storage(stub), extinfComma: false, signal },
+    (event) => events.push(event),
   );
   onTestFinished(async () => {
     upload.abort();
@@ -76,4 +80,52 @@ test('a store that takes the test object is told nothing of, and one that is not
   expect(await untested.upload.tested).toBeUndefined();
   expect(untested.stub.requests).toEqual([]);
   expect([...good.events, ...untested.events]).toEqual([]);
+});
+
+describe('a database that is away', () => {
+  /** An upload whose database answers no question before the `answered`th, by a clock that is held. */
+  function beginLate(answered: number) {
+    const clock = new ManualClock();
+    let asked = 0;
+    const uploads = uploadPort({
+      localStorageDir: dir,
+      guard: new EndpointGuard({ networks: [], plainHttp: false }),
+      testWrites: true,
+      backup: { store: new BackupStore(openLocalFolder('backup', dir)), afterMs: 5_000 },
+      ledgerOf: async () => {
+        if (++asked < answered) throw new Error('connect ECONNREFUSED');
+        return memoryLedger();
+      },
+      moves: { add: async () => {}, renew: async () => {} },
+      clock,
+      log: createLog('silent'),
+    });
+    const off = new AbortController();
+    const events: UploadEvent[] = [];
+    const place = { vendor: 1000, region: 0, bucket: 'late' } as const;
+    const storage: StorageConfig = { ...place, accessKey: '', secretKey: '', fileNamePrefix: [] };
+    const hold = { sid: SID, owner: 'me', epoch: 1 };
+    const beginning = uploads.begin({ hold, appid: 'a', storage, extinfComma: false, signal: off.signal }, (event) =>
+      events.push(event),
+    );
+    return { clock, off, events, beginning, asked: () => asked };
+  }
+
+  test('is waited for, and nothing is said against the store', async () => {
+    const { clock, beginning, events, asked } = beginLate(61);
+    for (let second = 0; second < 60; second++) {
+      await vi.waitUntil(() => asked() === second + 1);
+      await settle();
+      clock.advance(1_000);
+    }
+    (await beginning).abort();
+    expect(events).toEqual([]);
+  });
+
+  test('is waited for no longer once the upload is called off', async () => {
+    const { off, beginning, asked } = beginLate(Number.POSITIVE_INFINITY);
+    await vi.waitUntil(() => asked() === 1);
+    off.abort(new Error('called off'));
+    await expect(beginning).rejects.toThrow('called off');
+  });
 });

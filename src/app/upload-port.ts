@@ -5,9 +5,9 @@
 
 import type { UploadLedger } from '../contract/line/objects.ts';
 import { STORAGE_VENDORS, type StorageConfig } from '../contract/line/storage.ts';
-import type { Clock } from '../kernel/clock.ts';
+import { type Clock, sleep } from '../kernel/clock.ts';
 import type { EndpointGuard } from '../kernel/endpoint-guard.ts';
-import { Fault } from '../kernel/fault.ts';
+import { Fault, messageOf } from '../kernel/fault.ts';
 import type { Log } from '../observe/log.ts';
 import type { TaskHold } from '../session/hold.ts';
 import type { UploadEvent, UploadPort } from '../session/ports.ts';
@@ -39,6 +39,9 @@ export type UploadPortOptions = {
   log: Log;
 };
 
+/** How long after a question that the database did not answer it is asked again. */
+const AGAIN_MS = 1_000;
+
 /** Opens a customer's store for a recording. */
 export function targetOpener({
   localStorageDir,
@@ -64,12 +67,28 @@ export function uploadPort(options: UploadPortOptions): UploadPort {
     onEvent({ type: 'storeRefused', message: fault.message, forGood: !fault.retryable });
     return fault.message;
   };
+  /** A recording must not end, nor its files be given up, because the database is away for a while. */
+  const insist = async <T>(sid: string, ask: () => Promise<T>, signal: AbortSignal): Promise<T> => {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await ask();
+      } catch (error) {
+        signal.throwIfAborted();
+        const text = 'the database does not answer an upload; it is asked again';
+        if (tries === 1) log.warn({ sid, error: messageOf(error) }, text);
+        await sleep(clock, AGAIN_MS, signal);
+      }
+    }
+  };
   return {
-    async begin({ hold, appid, storage, extinfComma }, onEvent) {
+    async begin({ hold, appid, storage, extinfComma, signal }, onEvent) {
       const { sid } = hold;
       let current = storage;
       let target = await open(storage, sid);
-      const ledger = await ledgerOf(hold);
+      const ledger = await insist(sid, () => ledgerOf(hold), signal).catch((error: unknown) => {
+        target.close();
+        throw error;
+      });
       // The test goes on while files go up, which show as well whether the store works.
       const isTested = options.testWrites && hold.epoch === 1 && storage.vendor !== STORAGE_VENDORS.localFolder;
       const tested = isTested ? test(target, { sid, storage }, onEvent) : Promise.resolve(undefined);
@@ -116,7 +135,7 @@ export function uploadPort(options: UploadPortOptions): UploadPort {
           if (!backedUp && !accepted) return 'uploaded';
           // From here on only this record knows of these files.
           await ledger.settled();
-          await moves.add(sid, appid, current);
+          await insist(sid, () => moves.add(sid, appid, current), signal);
           return backedUp ? 'backuped' : 'unknown';
         },
         abort() {

@@ -195,9 +195,12 @@ export type Upload = {
   useStorage(storage: StorageConfig): Promise<void>;
 };
 export type UploadPort = {
-  /** Throws a Fault when the store can never be reached with this configuration. */
+  /**
+   * Waits for a database that is away, until `signal` calls it off: then it rejects with the signal's reason, and so
+   * does `finish`. Throws a Fault when the store can never be reached with this configuration.
+   */
   begin(
-    options: { hold: TaskHold; appid: string; storage: StorageConfig; extinfComma: boolean },
+    options: { hold: TaskHold; appid: string; storage: StorageConfig; extinfComma: boolean; signal: AbortSignal },
     onEvent: (event: UploadEvent) => void,
   ): Promise<Upload>;
 };

@@ -372,6 +372,7 @@ export class TaskRunner {
   /** Not awaited: the client of a store may take a second to load, and the start call must not wait for it. */
   #beginUpload(): void {
     this.#upload.begin().catch((error) => {
+      if (this.#upload.isOver) return;
       this.#ports.log.error(
         { sid: this.#task.sid, error: messageOf(error) },
         'the store cannot be used; the recording is stopped',

@@ -31,6 +31,7 @@ export class TaskUpload {
   #early: RunFile[] = [];
   #added = new Set<string>();
   #timer: Timer | undefined;
+  readonly #off = new AbortController();
 
   constructor(options: TaskUploadOptions) {
     this.#options = options;
@@ -43,12 +44,17 @@ export class TaskUpload {
     const { uploads, clock, hold, task, onEvent } = this.#options;
     const { appid, document } = task();
     this.#beginning ??= uploads
-      .begin({ hold, appid, storage: document.storage, extinfComma: document.extinfComma }, (event) =>
-        onEvent(toTaskEvent(event)),
+      .begin(
+        { hold, appid, storage: document.storage, extinfComma: document.extinfComma, signal: this.#off.signal },
+        (event) => onEvent(toTaskEvent(event)),
       )
       .then(
         (upload) => {
           this.#upload = upload;
+          if (this.isOver) {
+            upload.abort();
+            return upload;
+          }
           onEvent({ type: 'uploaderReady' });
           this.#timer ??= clock.every(PROGRESS_EVERY_MS, () => this.#tellProgress(upload));
           for (const { file, dir } of this.#early.splice(0)) upload.add(file, dir);
@@ -86,7 +92,7 @@ export class TaskUpload {
   /** Resolves, when these files, those added before and the playlist are stored, to where they lie. */
   async finish(files: readonly RunFile[]): Promise<UploadingStatus> {
     if (files.length === 0) {
-      this.#upload?.abort();
+      this.abort();
       return 'uploaded';
     }
     const upload = await this.begin();
@@ -107,7 +113,13 @@ export class TaskUpload {
 
   abort(): void {
     this.end();
+    this.#off.abort(new Error('the upload was called off'));
     this.#upload?.abort();
+  }
+
+  /** Whether it was called off: nothing that it meets from then on is a fault of the store. */
+  get isOver(): boolean {
+    return this.#off.signal.aborted;
   }
 
   #tellProgress(upload: Upload): void {
