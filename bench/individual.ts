@@ -31,12 +31,15 @@ async function statusOf(recording: TestRecording): Promise<number> {
   return (body['serverResponse'] as { status?: number } | undefined)?.status ?? 0;
 }
 
-/** Share of the machine's CPU time, 0 to 1, that nobody used over `ms`; the publishers of a bench use some too. */
+/**
+ * Share of the machine's CPU time, 0 to 1, that nobody used over `ms`; the publishers of a bench use some too. What is
+ * niced gives way to all that is measured.
+ */
 async function idleShare(ms: number): Promise<number> {
   const total = () =>
     cpus().reduce(
       (sum, { times }) => ({
-        idle: sum.idle + times.idle,
+        idle: sum.idle + times.idle + times.nice,
         all: sum.all + times.idle + times.user + times.sys + times.irq + times.nice,
       }),
       { idle: 0, all: 0 },
