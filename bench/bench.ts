@@ -5,7 +5,7 @@
  *   npm run bench -- start-latency ramp-up reception stop av-offset cpu memory individual many-recordings snapshots
  *                    api pages remix stores takeover crowd cost-model fork-stall at-rest starts-against
  *                    cpu-against individual-against encoder rungs seventeen meeting route in-real-time
- *                    layout-change   only these
+ *                    layout-change cold-start install-size   only these
  *   npm run bench -- at-rest --json FILE              writes its figures to a file
  *   npm run bench -- at-rest --compare FILE           says what is worse by more than a tenth, and exits 1 then
  */
@@ -13,6 +13,7 @@ import { parseArgs } from 'node:util';
 import { messageOf } from '../src/kernel/fault.ts';
 import { measureApi } from './api.ts';
 import { measureAtRest } from './at-rest.ts';
+import { measureColdStart } from './cold-start.ts';
 import { measureCpu, measureMemory, measureSeventeen } from './cost.ts';
 import { measureCostModel } from './cost-model.ts';
 import { measureCrowd } from './crowd.ts';
@@ -21,6 +22,7 @@ import { measureEncoder } from './encoder.ts';
 import { measureForkStall } from './fork-stall.ts';
 import { measureInRealTime } from './in-real-time.ts';
 import { measureIndividual, measureIndividualAgainst, measureManyRecordings } from './individual.ts';
+import { measureInstallSize } from './install-size.ts';
 import { measureLayoutChange } from './layout-change.ts';
 import { atMost, type Figure, passes, renderTable } from './measure.ts';
 import { measureMeeting } from './meeting.ts';
@@ -59,6 +61,8 @@ const MEASURES: Record<string, () => Promise<Figure[]>> = {
   crowd: measureCrowd,
   'fork-stall': measureForkStall,
   'at-rest': measureAtRest,
+  'cold-start': measureColdStart,
+  'install-size': measureInstallSize,
   'starts-against': measureStartsAgainst,
   'cpu-against': measureCpuAgainst,
   encoder: measureEncoder,
