@@ -66,6 +66,8 @@ export type RecordingStore = {
    * call was faster.
    */
   addTask(task: Task, state: TaskState): Promise<TaskHold | 'used' | 'conflict'>;
+  /** Removes a task of which nobody was told, if it was stored, and lets its resource be started once more. */
+  dropTask(resourceId: string, sid: string): Promise<void>;
   /** Lets a resource be started once more, after a start that failed. */
   releaseResource(resourceId: string, sid: string): Promise<void>;
   /** Keeps what a call changed of a running task. Rejects as fenced when another server has it. */

@@ -19,7 +19,7 @@ import { toLayout, toPlan } from '../contract/rest/to-plan.ts';
 import { pushesOf, toPageAddress } from '../contract/rest/to-web-plan.ts';
 import { parseUpdate } from '../contract/rest/update.ts';
 import { parseUpdateLayout } from '../contract/rest/update-layout.ts';
-import { within } from '../kernel/clock.ts';
+import { sleep, within } from '../kernel/clock.ts';
 import { type Fault, messageOf } from '../kernel/fault.ts';
 import { newHexId, newResourceId, newSid } from '../kernel/ids.ts';
 import { extensionOf, queryResponse, stopResponse } from './answers.ts';
@@ -69,6 +69,8 @@ export type Started = { reply: StartReply; storeRefusal: string | undefined };
  * an event.
  */
 const STORE_WORD_MS = 1_000;
+/** How long after an attempt to take a start back the next one follows. */
+const DROP_AGAIN_MS = 1_000;
 const SID = /^[0-9a-f]{32}$/;
 
 export class Recordings {
@@ -173,7 +175,10 @@ export class Recordings {
     const { sid, cname, uid, createdMs } = task;
     const state = newTaskState();
     try {
-      const added = await store.addTask(task, state);
+      const added = await store.addTask(task, state).catch(async (error: unknown) => {
+        await this.#takeBack(task);
+        throw error;
+      });
       if (added === 'conflict') throw problem('task-conflict');
       if (added === 'used') {
         this.#refuseUsed(await this.#resources.of('start', path, { cname, uid }), path.mode);
@@ -189,6 +194,26 @@ export class Recordings {
     } finally {
       this.#starting.delete(sid);
     }
+  }
+
+  /**
+   * A database that broke off may have stored the task all the same. Nobody was told its sid, and there it would keep
+   * every later start from its channel and uid. Resolves when it is gone, or when that must wait for the database.
+   */
+  async #takeBack({ sid, resourceId }: Task): Promise<void> {
+    const { store, clock, log } = this.#options;
+    const isDropped = () =>
+      store.dropTask(resourceId, sid).then(
+        () => true,
+        () => false,
+      );
+    const dropLater = async () => {
+      do await sleep(clock, DROP_AGAIN_MS);
+      while (!this.#tasks.closing && !(await isDropped()));
+    };
+    if (await isDropped()) return;
+    log.warn({ sid }, 'it is not known whether a start that failed was stored; it is taken back once that can be seen');
+    void dropLater();
   }
 
   /** Makes all checks of a start, in their order; returns the task that would be made, and what it is made of. */

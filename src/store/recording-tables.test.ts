@@ -212,6 +212,18 @@ describe.each(targets)('%s', (_name, url) => {
     expect(await store.findResource(made.resourceId)).toEqual(made);
   });
 
+  test('a task of which nobody was told can be dropped, stored or not, and no other goes with it', async () => {
+    const made = await resource();
+    const task = taskOf(made);
+    await store.dropTask(made.resourceId, task.sid);
+    await store.addTask(task, newTaskState());
+    await store.dropTask(made.resourceId, 'another sid');
+    expect((await store.findResource(made.resourceId))?.sid).toBe(task.sid);
+    await store.dropTask(made.resourceId, task.sid);
+    expect(await store.findTask(task.appid, task.sid)).toBeUndefined();
+    expect(await store.addTask(taskOf(made), newTaskState())).toMatchObject({ epoch: 1 });
+  });
+
   test('credentials are sealed in the row, and those of versions that sealed nothing are sealed when they are read', async () => {
     const task = taskOf(await resource());
     await store.addTask(task, newTaskState());

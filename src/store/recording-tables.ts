@@ -180,11 +180,17 @@ export class RecordingTables implements RecordingStore {
     }
   }
 
-  async releaseResource(resourceId: string, sid: string): Promise<void> {
-    await this.#database.query(
-      'update resources set sid = null, started_ms = null where resource_id = $1 and sid = $2',
-      [resourceId, sid],
-    );
+  async dropTask(resourceId: string, sid: string): Promise<void> {
+    await this.#database.transaction(async (inside) => {
+      // A connection that was given up may still be storing it; the resource is locked until that is over.
+      await inside.query('select 1 from resources where resource_id = $1 for update', [resourceId]);
+      await inside.query('delete from tasks where sid = $1 and owner = $2', [sid, this.#ownership.owner]);
+      await release(inside, resourceId, sid);
+    });
+  }
+
+  releaseResource(resourceId: string, sid: string): Promise<void> {
+    return release(this.#database, resourceId, sid);
   }
 
   async saveDocument({ sid, owner, epoch }: TaskHold, document: TaskDocument): Promise<void> {
@@ -419,4 +425,11 @@ function toStored<T extends z.ZodType>(row: Row, schema: T) {
     },
     state: stateSchema.parse(row['state']),
   };
+}
+
+async function release(inside: Queryable, resourceId: string, sid: string): Promise<void> {
+  await inside.query('update resources set sid = null, started_ms = null where resource_id = $1 and sid = $2', [
+    resourceId,
+    sid,
+  ]);
 }

@@ -147,7 +147,13 @@ export class FakeStore {
     this.resources.set(task.resourceId, { ...resource, sid: task.sid, startedMs: task.createdMs });
     this.tasks.set(task.sid, { task, state });
     this.claimed.add(task.sid);
+    if (this.broken) throw new Error('the database is gone');
     return this.holdOf(task.sid);
+  }
+  async dropTask(resourceId: string, sid: string): Promise<void> {
+    if (this.broken) throw new Error('the database is gone');
+    this.tasks.delete(sid);
+    await this.releaseResource(resourceId, sid);
   }
   async releaseResource(resourceId: string, sid: string): Promise<void> {
     const resource = this.resources.get(resourceId);
