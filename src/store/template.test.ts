@@ -14,6 +14,9 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { PgliteThread } from './pglite-thread.ts';
 import { layDatabase } from './template.ts';
 
+/** A database is made, and opened several times: seconds each on a machine that does much else. */
+const SLOW = { timeout: 90_000 };
+
 let dir: string;
 beforeEach(() => {
   dir = mkdtempSync(join(tmpdir(), 'aircheck-cluster-'));
@@ -34,7 +37,7 @@ async function ask(folder: string, script: string) {
 }
 
 describe('a new data folder', () => {
-  test('gets a database of its own, copied from the one that the first start makes', async () => {
+  test('gets a database of its own, copied from the one that the first start makes', SLOW, async () => {
     const template = join(dir, 'template');
     const folders = [join(dir, 'a', 'db'), join(dir, 'b', 'db')] as const;
     for (const folder of folders) await layDatabase(folder, template);
@@ -44,9 +47,10 @@ describe('a new data folder', () => {
     // All tables are there, those of the jobs too.
     expect(await ask(folders[1], 'select 1 as one from tasks, pgboss.job')).toEqual([]);
     expect(readdirSync(dir).toSorted()).toEqual(['a', 'b', 'template']);
+    expect(readdirSync(join(folders[1], 'base'))).toHaveLength(1);
   });
 
-  test('gets one that is made for it where no template can be kept, and nothing else stays', async () => {
+  test('gets one that is made for it where no template can be kept, and nothing else stays', SLOW, async () => {
     const folder = join(dir, 'db');
     // A file, in which no user can make a folder.
     writeFileSync(join(dir, 'file'), '');

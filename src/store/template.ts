@@ -13,13 +13,18 @@ import { makeJobTables } from './jobs.ts';
 import { MIGRATIONS, migrate } from './migrations.ts';
 import { isDatabase, openPglite, SEAL } from './pglite.ts';
 
+/**
+ * What Postgres makes further databases from. Nobody makes any here, and without the two a copy has half as many files,
+ * each of which takes a third of a millisecond.
+ */
+const SPARE = ['template0', 'template1'];
 /** Files that are copied and synced at once: the disk makes many of them safe in one go. */
 const PARALLEL = 16;
 
 /** Where the template lies that this version makes. */
 function templateFolder(): string {
-  const made = [versionOf('@electric-sql/pglite'), versionOf('pg-boss'), JSON.stringify(MIGRATIONS)];
-  const key = createHash('sha256').update(made.join('\n')).digest('hex').slice(0, 16);
+  const made = [versionOf('@electric-sql/pglite'), versionOf('pg-boss'), MIGRATIONS, SPARE];
+  const key = createHash('sha256').update(JSON.stringify(made)).digest('hex').slice(0, 16);
   return join(PACKAGE_CACHE, `database-${key}`);
 }
 
@@ -63,6 +68,8 @@ async function withNewDatabase(made: string, use: (made: string) => Promise<void
     try {
       await migrate(database);
       await makeJobTables(database);
+      await database.query('update pg_database set datistemplate = false');
+      for (const name of SPARE) await database.script(`drop database ${name}`);
     } finally {
       await database.close();
     }
