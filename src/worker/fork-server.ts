@@ -15,14 +15,26 @@ function tell(report: ForkReport): void {
   if (process.connected) process.send?.(report, undefined, undefined, () => {});
 }
 
-function start(n: number, { entry, args, flags, env, input }: ForkSpec): void {
-  const talks = input === undefined;
-  const child = spawn(process.execPath, [...flags, entry, ...args], {
+function launch({ entry, args, flags, env, input }: ForkSpec): ChildProcess {
+  return spawn(process.execPath, [...flags, entry, ...args], {
     env,
-    stdio: talks ? ['ignore', 'ignore', 'pipe', 'ipc'] : ['pipe', 'pipe', 'pipe'],
+    stdio: input === undefined ? ['ignore', 'ignore', 'pipe', 'ipc'] : ['pipe', 'pipe', 'pipe'],
     // A group of its own, so that nothing it starts outlives it.
     detached: true,
   });
+}
+
+function start(n: number, spec: ForkSpec): void {
+  const { input } = spec;
+  const talks = input === undefined;
+  let child: ChildProcess;
+  try {
+    child = launch(spec);
+  } catch (error) {
+    // As for want of memory. Thrown, it would end this process, and with it the children of everybody else.
+    tell({ type: 'closed', n, end: { lost: messageOf(error) } });
+    return;
+  }
   const { pid } = child;
   const close = (end: ForkEnd) => {
     if (children.delete(n)) tell({ type: 'closed', n, end });

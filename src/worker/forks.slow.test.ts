@@ -62,6 +62,20 @@ test('a signal that is meant for all of the server does not end the process that
   }
 });
 
+test('a child that the system cannot start costs the others nothing', async () => {
+  const { forks } = make();
+  const first = begin(forks, 'good');
+  await first.ready;
+  const { pid } = forks;
+  // More than Linux passes to a program in one argument.
+  const second = begin(forks, 'x'.repeat(200_000));
+  expect(await second.ended).toEqual({ lost: expect.stringContaining('E2BIG') });
+  expect(forks.pid).toBe(pid);
+  expect(isAlive(await first.started)).toBe(true);
+  first.child.kill();
+  await first.ended;
+});
+
 test('when the process that forks dies its children are ended, and the next child has another', async () => {
   const { forks } = make();
   const children = [begin(forks, 'good'), begin(forks, 'deaf')];

@@ -11,7 +11,7 @@ import { type Clock, sleep, type Timer } from '../kernel/clock.ts';
 import { Fault, messageOf } from '../kernel/fault.ts';
 import type { SessionLog } from '../session/ports.ts';
 import type { ProcessIdentity } from '../session/run-record.ts';
-import { identityOf, isAlive, killGroup, signalGroup } from './process-identity.ts';
+import { identityOf, isAlive, killGroup, signalGroup, signalProcess } from './process-identity.ts';
 import { steadyTicks } from './steady-ticks.ts';
 
 /** What is started: a script under this Node, in a process group of its own. */
@@ -204,7 +204,7 @@ export class Fork {
   /** Asks the child to end. */
   terminate(): void {
     const identity = this.#identity;
-    if (!this.#isOver && identity && isAlive(identity)) process.kill(identity.pid, 'SIGTERM');
+    if (!this.#isOver && identity && isAlive(identity)) signalProcess(identity.pid, 'SIGTERM');
   }
 
   /** Ends the child and everything it started by force; a child that does not exist yet is ended as soon as it does. */

@@ -42,8 +42,13 @@ export function killGroup(identity: ProcessIdentity): void {
 
 /** Signals a group whose leader has, or had, this pid. Does nothing when the group is gone. */
 export function signalGroup(pid: number, signal: NodeJS.Signals): void {
+  signalProcess(-pid, signal);
+}
+
+/** Signals the process with this pid. Does nothing when it is gone, as it may be since it was last looked for. */
+export function signalProcess(pid: number, signal: NodeJS.Signals): void {
   try {
-    process.kill(-pid, signal);
+    process.kill(pid, signal);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
   }

@@ -1,10 +1,10 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer, request, type Server } from 'node:http';
-import { type AddressInfo, connect } from 'node:net';
+import { type AddressInfo, connect, createServer as createTcpServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, expect, onTestFinished, test, vi } from 'vitest';
 import { EgressProxy } from './egress-proxy.ts';
 
 let folder: string;
@@ -151,6 +151,16 @@ test.each([
   looking.resolve();
   await ended;
   expect(came).toEqual([]);
+});
+
+test('an answer that no server may give is a bad gateway', async () => {
+  const odd = createTcpServer((socket) => {
+    socket.on('error', () => {});
+    socket.once('data', () => socket.end('HTTP/1.1 099 Odd\r\ncontent-length: 0\r\n\r\n'));
+  });
+  await new Promise<void>((done) => odd.listen(0, '127.0.0.1', done));
+  onTestFinished(() => void odd.close());
+  expect(await get(`http://public.test:${(odd.address() as AddressInfo).port}/`)).toMatch(/^HTTP\/1.1 502 /);
 });
 
 test('a host that cannot be reached is a bad gateway, and no refusal', async () => {

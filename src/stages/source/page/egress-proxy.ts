@@ -125,8 +125,14 @@ export class EgressProxy {
         createConnection: () => socket,
       });
       onward.on('response', (response) => {
-        answer.writeHead(response.statusCode ?? 502, withoutHops(response.headers));
         response.on('error', () => answer.destroy());
+        try {
+          answer.writeHead(response.statusCode ?? 502, withoutHops(response.headers));
+        } catch (error) {
+          // A status or a header that can be read need not be one that can be written.
+          onward.destroy(error as Error);
+          return;
+        }
         response.pipe(answer);
       });
       onward.on('error', () => (answer.headersSent ? answer.destroy() : answer.writeHead(502).end()));
