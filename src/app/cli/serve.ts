@@ -10,6 +10,8 @@ import { becomeSmall } from './small-process.ts';
 const FAILED = 70;
 
 export async function serve(): Promise<void> {
+  // Whoever read our words may be gone when the server is told to end; that must not keep it from ending in order.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
   const config = loadConfig();
   makeDataDir(config.dataDir);
   becomeSmall(compiledFolder(config.dataDir));
@@ -17,7 +19,6 @@ export async function serve(): Promise<void> {
   const ground = await takeGround(config);
   const [{ createServer }, { greeting }] = await Promise.all([import('../server.ts'), import('./greeting.ts')]);
   const server = await createServer(config, ground);
-  process.stdout.write(greeting(server));
 
   // After an uncaught error the server cannot go on. Its recorders finish their files, and the next start goes on with
   // their recordings.
@@ -49,4 +50,6 @@ export async function serve(): Promise<void> {
   };
   process.on('SIGTERM', end);
   process.on('SIGINT', end);
+  // Whoever reads the address may send a signal at once.
+  process.stdout.write(greeting(server));
 }
