@@ -109,24 +109,29 @@ export async function makeVideo(options: {
 
 /**
  * `seconds` of silence with a 1 kHz beep in the first tenth of each second; the encoder's priming comes first, before
- * zero.
+ * zero. At 48 kHz when no rate is given.
  */
-export async function makeAudio(options: { seconds: number; channels: 1 | 2 }): Promise<MadeSamples> {
+export async function makeAudio(options: {
+  seconds: number;
+  channels: 1 | 2;
+  sampleRate?: number;
+}): Promise<MadeSamples> {
+  const { sampleRate = 48_000 } = options;
   const codec = Codec.findEncoder(AV_CODEC_ID_AAC);
   if (!codec) throw new Error('no AAC encoder');
   using context = new CodecContext();
   context.allocContext3(codec);
-  context.sampleRate = 48_000;
+  context.sampleRate = sampleRate;
   context.sampleFormat = AV_SAMPLE_FMT_FLTP;
   context.channelLayout = options.channels === 2 ? AV_CHANNEL_LAYOUT_STEREO : AV_CHANNEL_LAYOUT_MONO;
-  context.timeBase = new Rational(1, 48_000);
-  context.bitRate = 64_000n;
+  context.timeBase = new Rational(1, sampleRate);
+  context.bitRate = BigInt(Math.round((64_000 * sampleRate) / 48_000));
   // Puts the AudioSpecificConfig into extradata instead of leaving it out.
   context.setFlags((1 << 22) as never);
   must(await context.open2(codec, null), 'opening AAC');
 
   const samples: EncodedSample[] = [];
-  const us = (ticks: bigint) => Math.round((Number(ticks) * 1_000_000) / 48_000);
+  const us = (ticks: bigint) => Math.round((Number(ticks) * 1_000_000) / sampleRate);
   using packet = new Packet();
   packet.alloc();
   const take = (p: Packet) =>
@@ -141,17 +146,19 @@ export async function makeAudio(options: { seconds: number; channels: 1 | 2 }): 
   using frame = new Frame();
   frame.alloc();
   frame.format = AV_SAMPLE_FMT_FLTP;
-  frame.sampleRate = 48_000;
+  frame.sampleRate = sampleRate;
   frame.channelLayout = context.channelLayout;
   frame.nbSamples = 1024;
   must(frame.getBuffer(), 'allocating sound');
-  for (let at = 0; at < options.seconds * 48_000; at += 1024) {
+  for (let at = 0; at < options.seconds * sampleRate; at += 1024) {
     must(frame.makeWritable(), 'writing sound');
     for (const plane of frame.data!.slice(0, options.channels))
       for (let i = 0; i < 1024; i++) {
         const t = at + i;
         plane.writeFloatLE(
-          t < options.seconds * 48_000 && t % 48_000 < 4800 ? 0.5 * Math.sin((2 * Math.PI * 1000 * t) / 48_000) : 0,
+          t < options.seconds * sampleRate && t % sampleRate < sampleRate / 10
+            ? 0.5 * Math.sin((2 * Math.PI * 1000 * t) / sampleRate)
+            : 0,
           i * 4,
         );
       }
