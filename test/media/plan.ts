@@ -110,6 +110,8 @@ export type Course = {
 /** What a mark of a full second must be in the file. */
 export type Expectation = 'required' | 'optional' | 'forbidden';
 
+/** A mark lasts a tenth of a second, and some of it may still be on its way; what ends meanwhile cuts it off. */
+const MARK_S = 0.15;
 /** Marks this close to something that was done, or to a blackout, may be there or not. */
 const MARGIN_S = 1;
 /** So long after a clock's step its marks may be lost. */
@@ -183,7 +185,7 @@ export function expectationAt(course: Course, role: Role, kind: MediaKind, atS: 
   const near = (edge: Edge) => atS > edge.fromS - MARGIN_S && atS < edge.toS + MARGIN_S;
   if (stepsFor(course, role, kind).some(near)) return 'optional';
   if (kind === 'video' && course.layouts?.some(near)) return 'optional';
-  if (course.outages?.some(({ fromS, toS }) => atS > fromS && atS < toS + MARGIN_S)) return 'optional';
+  if (course.outages?.some(({ fromS, toS }) => atS > fromS - MARK_S && atS < toS + MARGIN_S)) return 'optional';
   for (const { fromS, toS } of blackoutsOf(role)) {
     if (near({ fromS, toS: fromS })) return 'optional';
     if (atS > toS - RECOVERABLE_S && atS < toS + MARGIN_S) return 'optional';
