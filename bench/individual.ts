@@ -161,7 +161,7 @@ async function costsOf(checkout?: string): Promise<Costs> {
 
 /** Memory of all recorders at work, by the recording, of several recordings of two users. */
 async function memoryOfMany(house: House): Promise<number> {
-  const channels = Array.from({ length: SHARING }, (_, n) => `one of ${SHARING}, ${n}`);
+  const channels = Array.from({ length: SHARING }, (_, n) => `sharing-${n}`);
   await house.publish(channels, 2, SMALL);
   const recordings: TestRecording[] = [];
   for (const cname of channels) recordings.push(await house.recordEach(cname, {}, 0));

@@ -228,7 +228,7 @@ export const settingsShape = {
   }),
   warmRecorders: setting(whole(0, 100, 1), {
     description:
-      'Recorder processes that are kept ready for each mode in use, so that a start need not wait for a process to begin. Each holds some 80 MB. 0 keeps none.',
+      'Recorder processes that are kept ready for each mode in use, so that a start need not wait for a process to begin. Each holds 35 to 55 MB. 0 keeps none.',
     allowed: wholeWords(0, 100),
   }),
   recordingsPerRecorder: setting(whole(1, 64, 8), {
