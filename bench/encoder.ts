@@ -1,5 +1,5 @@
 /**
- * What the H.264 encoder of composites costs and how its pictures come out, on three kinds of canvas of 1280×720 at
+ * What the H.264 encoder of composites costs and how its pictures come out, on four kinds of canvas of 1280×720 at
  * 30 fps: against the ffmpeg program with x264's veryfast as it is, and against an earlier commit, all in one run.
  *
  * The canvases are raw pictures in a file that everyone reads as fast as it can, so nothing here needs a machine that
@@ -13,7 +13,8 @@ import type { RungName } from '../src/contract/line/rungs.ts';
 import { median } from '../test/support/judge/offsets.ts';
 import { withCheckout } from './earlier.ts';
 import { atLeast, atMost, type Figure } from './measure.ts';
-import { BITRATE_KBPS, CANVAS, SOURCE } from './stage.ts';
+import { writeInputs } from './reference.ts';
+import { BITRATE_KBPS, CANVAS, CAST, SOURCE } from './stage.ts';
 
 const SECONDS = 10;
 const TAKES = 3;
@@ -49,15 +50,19 @@ type Quality = { kbps: number; ssimDb: number };
 export function measureEncoder(): Promise<Figure[]> {
   return withCheckout(BEFORE, async (before) => {
     const figures: Figure[] = [];
-    for (const [name, sources] of Object.entries(CANVASES)) figures.push(...measureCanvas(name, sources, before));
+    for (const [name, sources] of Object.entries(CANVASES))
+      figures.push(...measureCanvas(name, (dir) => makeCanvases(sources, dir), before));
+    const texture = (dir: string) => stack(writeInputs(dir, CAST, { ...SOURCE, codec: 'vp8' }, SECONDS), dir);
+    figures.push(...measureCanvas('scrolling texture and flashes', texture, before));
     return figures;
   });
 }
 
-function measureCanvas(name: string, sources: readonly string[], before: string): Figure[] {
+/** @param make writes raw canvases into a folder and returns their path */
+function measureCanvas(name: string, make: (dir: string) => string, before: string): Figure[] {
   const dir = mkdtempSync(join(tmpdir(), 'aircheck-encoder-'));
   try {
-    const raw = makeCanvases(sources, dir);
+    const raw = make(dir);
     const [ours, theirs] = [join(dir, 'ours.h264'), join(dir, 'theirs.h264')];
     const cores: Record<'now' | 'before' | 'ffmpeg', number[]> = { now: [], before: [], ffmpeg: [] };
     // By turns, so that what else the machine does falls on all.
@@ -102,16 +107,31 @@ export function makeCanvases(sources: readonly string[], dir: string): string {
   const seconds = ['-t', String(SECONDS)];
   const vp8 = ['-pix_fmt', 'yuv420p', '-c:v', 'libvpx', '-deadline', 'realtime', '-cpu-used', '8'];
   const rate = ['-b:v', `${SOURCE.bitrateKbps}k`, '-lag-in-frames', '0', '-g', '300'];
-  const inputs = sources.flatMap((source, i) => {
-    const sent = join(dir, `${i}.mkv`);
-    run('ffmpeg', [...QUIET, '-f', 'lavfi', '-i', source, ...seconds, ...vp8, ...rate, sent]);
-    return ['-i', sent];
+  const sent = sources.map((source, i) => {
+    const path = join(dir, `${i}.mkv`);
+    run('ffmpeg', [...QUIET, '-f', 'lavfi', '-i', source, ...seconds, ...vp8, ...rate, path]);
+    return path;
   });
-  const steady = sources.map((_, i) => `[${i}:v]fps=${CANVAS.fps}[v${i}]`).join(';');
-  const stack = `${sources.map((_, i) => `[v${i}]`).join('')}xstack=inputs=4:layout=0_0|w0_0|0_h0|w0_h0`;
+  return stack(sent, dir);
+}
+
+/** Writes I420 pictures of four files, two by two. Returns their path. */
+function stack(files: readonly string[], dir: string): string {
+  const inputs = files.flatMap((path) => ['-i', path]);
+  const steady = files.map((_, i) => `[${i}:v]fps=${CANVAS.fps}[v${i}]`).join(';');
+  const stacked = `${files.map((_, i) => `[v${i}]`).join('')}xstack=inputs=4:layout=0_0|w0_0|0_h0|w0_h0`;
   const canvases = join(dir, 'canvases.yuv');
   const frames = ['-frames:v', String(SECONDS * CANVAS.fps)];
-  run('ffmpeg', [...QUIET, ...inputs, '-filter_complex', `${steady};${stack}`, ...frames, '-f', 'rawvideo', canvases]);
+  run('ffmpeg', [
+    ...QUIET,
+    ...inputs,
+    '-filter_complex',
+    `${steady};${stacked}`,
+    ...frames,
+    '-f',
+    'rawvideo',
+    canvases,
+  ]);
   return canvases;
 }
 
