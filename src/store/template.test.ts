@@ -15,7 +15,7 @@ import { PgliteThread } from './pglite-thread.ts';
 import { layDatabase } from './template.ts';
 
 /** A database is made, and opened several times: seconds each on a machine that does much else. */
-const SLOW = { timeout: 90_000 };
+const SLOW = { timeout: 150_000 };
 
 let dir: string;
 beforeEach(() => {
@@ -38,7 +38,7 @@ async function ask(folder: string, script: string) {
 
 describe('a new data folder', () => {
   test('gets a database of its own, copied from the one that the first start makes', SLOW, async () => {
-    const template = join(dir, 'template');
+    const template = join(dir, 'cache', 'template');
     const folders = [join(dir, 'a', 'db'), join(dir, 'b', 'db')] as const;
     for (const folder of folders) await layDatabase(folder, template);
     await ask(folders[0], "insert into migrations values (1000, 'of a')");
@@ -46,8 +46,15 @@ describe('a new data folder', () => {
     expect(await ask(folders[1], 'select name from migrations where number = 1000')).toEqual([]);
     // All tables are there, those of the jobs too.
     expect(await ask(folders[1], 'select 1 as one from tasks, pgboss.job')).toEqual([]);
-    expect(readdirSync(dir).toSorted()).toEqual(['a', 'b', 'template']);
+    expect(readdirSync(dir).toSorted()).toEqual(['a', 'b', 'cache']);
+    expect(readdirSync(join(dir, 'cache'))).toEqual(['template']);
     expect(readdirSync(join(folders[1], 'base'))).toHaveLength(1);
+    // Another user can copy the template, and look into no database.
+    const modeOf = (...path: string[]) => statSync(join(...path)).mode & 0o777;
+    mkdirSync(join(dir, 'any'));
+    expect(modeOf(dir, 'cache')).toBe(modeOf(dir, 'any'));
+    expect([modeOf(template), modeOf(template, 'base'), modeOf(template, 'PG_VERSION')]).toEqual([0o755, 0o755, 0o644]);
+    expect(modeOf(folders[0])).toBe(0o700);
   });
 
   test('gets one that is made for it where no template can be kept, and nothing else stays', SLOW, async () => {

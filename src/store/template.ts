@@ -5,9 +5,9 @@
  */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { copyFile, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { join, relative } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { PACKAGE_CACHE } from '../kernel/package-cache.ts';
 import { makeJobTables } from './jobs.ts';
 import { MIGRATIONS, migrate } from './migrations.ts';
@@ -38,6 +38,10 @@ function versionOf(library: string): string {
 export async function makeTemplate(template = templateFolder()): Promise<void> {
   if (isDatabase(template)) return;
   await withNewDatabase(`${template}.${process.pid}`, async (made) => {
+    // Whoever installs may be another user than the one that a server runs as; nobody's data is in it.
+    const { folders, files } = await list(made);
+    await each(folders, (folder) => chmod(join(made, folder), 0o755));
+    await each(files, (file) => chmod(join(made, file), 0o644));
     await syncAll(made);
     // Several servers may start at once: what the first has made stays.
     await rename(made, template).catch((error: unknown) => {
@@ -61,7 +65,8 @@ export async function layDatabase(folder: string, template = templateFolder()): 
 /** Makes a database in the folder `made`, which is removed again after its use. */
 async function withNewDatabase(made: string, use: (made: string) => Promise<void>): Promise<void> {
   await rm(made, { recursive: true, force: true });
-  await mkdir(made, { recursive: true, mode: 0o700 });
+  await mkdir(dirname(made), { recursive: true });
+  await mkdir(made, { mode: 0o700 });
   try {
     // Closed before its use, so that it is whole; and the memory that making takes is given back with its thread.
     const database = await openPglite(made);
