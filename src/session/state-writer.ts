@@ -69,7 +69,12 @@ export class StateWriter {
     const { clock, log, hold } = this.#options;
     try {
       do await sleep(clock, AGAIN_MS, this.#off.signal);
-      while (!(await this.#write()));
+      while (
+        // What was saved in the very turn in which the last write ended counts on this one.
+        !(await this.#write()) ||
+        this.#state ||
+        this.#quality
+      );
       log.info({ sid: hold.sid }, 'the state of a recording is stored again');
     } catch {
       // The writer was ended.

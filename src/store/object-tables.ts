@@ -315,9 +315,7 @@ class HeldLedger implements UploadLedger {
     this.#records.set(record.name, record);
     if (this.#fenced !== undefined) return;
     this.#unsaved.set(record.name, record);
-    this.#saving ??= this.#saveAll().finally(() => {
-      this.#saving = undefined;
-    });
+    this.#saving ??= this.#saveAll();
   }
 
   async settled(): Promise<void> {
@@ -338,7 +336,7 @@ class HeldLedger implements UploadLedger {
       } catch (error) {
         if (isFenced(error)) {
           this.#fenced = error;
-          return;
+          break;
         }
         if (!isFailing)
           this.#log.warn({ error: messageOf(error) }, 'the ledger of uploads cannot be written; it is tried again');
@@ -348,5 +346,7 @@ class HeldLedger implements UploadLedger {
         await sleep(this.#clock, AGAIN_MS);
       }
     }
+    // In the very turn of the last look at what waits: a note that comes after it begins anew.
+    this.#saving = undefined;
   }
 }
