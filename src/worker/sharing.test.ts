@@ -41,7 +41,7 @@ test('the fullest process with room comes first, so that others become empty', (
 
 test('nobody comes into a process that is late, closed, without work or another recording’s own', () => {
   const sharing = new Sharing(8);
-  expect(sharing.find(recording(), [processOf(full(1), { lagUs: 1_500_000 })])).toBeUndefined();
+  expect(sharing.find(recording(), [processOf(full(1), { lagUs: 3_500_000 })])).toBeUndefined();
   expect(sharing.find(recording(), [processOf(full(1), { open: false })])).toBeUndefined();
   expect(sharing.find(recording(), [processOf(full(1), { own: true })])).toBeUndefined();
   expect(sharing.find(recording(), [processOf([])])).toBeUndefined();

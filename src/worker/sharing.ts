@@ -17,8 +17,8 @@ type Late = { lagUs: number };
 
 /** How many users of a recording go into one place. */
 const USERS_PER_PLACE = 2;
-/** A process whose recordings are this late has enough to do. */
-const LATE_US = 1_000_000;
+/** A process that is this late has enough to do. One that has just begun may be late for a second or two. */
+const LATE_US = 3_000_000;
 /** So many recordings that may have killed their process are remembered, the latest. */
 const MAX_SUSPECTS = 10_000;
 
