@@ -16,17 +16,29 @@ export type PgliteReply = { id: number } & (
 );
 type Unnumbered<T> = T extends unknown ? Omit<T, 'id'> : never;
 
+/** @param folder where the database lies, or is to lie; or `MEMORY` */
+export function startPglite(folder: string): Worker {
+  const entry = fileURLToPath(import.meta.url);
+  return new Worker(join(entry, '..', `pglite-worker${extname(entry)}`), { workerData: folder });
+}
+
 export class PgliteThread {
   readonly opened: Promise<Row[]>;
   readonly #worker: Worker;
   readonly #waiting = new Map<number, { resolve(rows: Row[]): void; reject(error: unknown): void }>();
   #calls = 0;
   #failure: Error | undefined;
+  #isOpen = false;
+  #isEnding = false;
+  readonly #onLost: (why: Error) => void;
 
-  /** @param folder where the database lies, or is to lie; or `MEMORY` */
-  constructor(folder: string) {
-    const entry = fileURLToPath(import.meta.url);
-    this.#worker = new Worker(join(entry, '..', `pglite-worker${extname(entry)}`), { workerData: folder });
+  /**
+   * @param worker as of `startPglite`
+   * @param onLost called once when the thread ends that has opened the database, and was not told to
+   */
+  constructor(worker: Worker, onLost: (why: Error) => void) {
+    this.#worker = worker;
+    this.#onLost = onLost;
     this.#worker.on('message', (reply: PgliteReply) => this.#answer(reply));
     this.#worker.on('error', (error) => this.#fail(error));
     this.#worker.on('exit', () => this.#fail(new Error('the database thread has ended')));
@@ -43,6 +55,7 @@ export class PgliteThread {
   }
 
   async end(): Promise<void> {
+    this.#isEnding = true;
     await this.#worker.terminate();
   }
 
@@ -53,13 +66,17 @@ export class PgliteThread {
   #answer(reply: PgliteReply): void {
     const call = this.#waiting.get(reply.id);
     this.#waiting.delete(reply.id);
+    this.#isOpen ||= reply.id === 0 && 'rows' in reply;
     if ('rows' in reply) call?.resolve(reply.rows);
     else call?.reject(Object.assign(new Error(reply.error.message), reply.error));
   }
 
   #fail(error: unknown): void {
-    this.#failure ??= error instanceof Error ? error : new Error(messageOf(error));
-    for (const { reject } of this.#waiting.values()) reject(this.#failure);
+    if (this.#failure) return;
+    const failure = error instanceof Error ? error : new Error(messageOf(error));
+    this.#failure = failure;
+    for (const { reject } of this.#waiting.values()) reject(failure);
     this.#waiting.clear();
+    if (this.#isOpen && !this.#isEnding) this.#onLost(failure);
   }
 }

@@ -53,5 +53,7 @@ port.on('message', async ({ id, ...call }: PgliteCall) => {
     reply({ id, rows: results.flatMap(({ rows }) => rows as Record<string, unknown>[]) });
   } catch (error) {
     reply({ id, error: told(error) });
+    // After an abort WebAssembly answers nothing any more, and neither would this thread.
+    if (error instanceof Error && error.name === 'RuntimeError') throw error;
   }
 });

@@ -6,7 +6,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { Fault, messageOf } from '../kernel/fault.ts';
 import type { Database, Queryable } from './database.ts';
-import { PgliteThread } from './pglite-thread.ts';
+import { PgliteThread, startPglite } from './pglite-thread.ts';
 
 /** In place of a folder: a database that is gone when it is closed. */
 export const MEMORY = 'memory://';
@@ -24,7 +24,14 @@ export function isDatabase(folder: string): boolean {
  */
 export async function openPglite(folder: string): Promise<Database> {
   const description = folder === MEMORY ? 'PGlite in memory' : `PGlite in ${folder}`;
-  const thread = new PgliteThread(folder);
+  // Nothing can be stored any more, and only a new process has another database: it is for whoever ends this one after
+  // an error that nobody caught.
+  const thread = new PgliteThread(startPglite(folder), (why) => {
+    throw new Fault('database-lost', `the database (${description}) is gone: ${why.message}`, {
+      blame: 'self',
+      cause: why,
+    });
+  });
   try {
     await thread.opened;
   } catch (cause) {

@@ -11,7 +11,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { PgliteThread } from './pglite-thread.ts';
+import { PgliteThread, startPglite } from './pglite-thread.ts';
 import { layDatabase } from './template.ts';
 
 /** A database is made, and opened several times: seconds each on a machine that does much else. */
@@ -25,7 +25,7 @@ afterEach(() => rmSync(dir, { recursive: true, force: true }));
 
 /** Opens a database as the next start would, works with it and closes it. */
 async function ask(folder: string, script: string) {
-  const thread = new PgliteThread(folder);
+  const thread = new PgliteThread(startPglite(folder), () => {});
   try {
     await thread.opened;
     const rows = await thread.ask({ script });

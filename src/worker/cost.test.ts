@@ -163,6 +163,9 @@ describe('the machine', () => {
     expect(found).toMatchObject({ totalBytes: 8_192_000_000, freeBytes: 5_120_000_000 });
     expect(found.cores).toBeGreaterThanOrEqual(1);
     expect(found.freeSpoolBytes).toBeGreaterThan(0);
+    // Somebody has taken the spool away; the next recording makes it again.
+    const gone = readMachine(join(root, 'no', 'such', 'spool'), root);
+    expect(gone.freeSpoolBytes).toBeGreaterThan(0);
   });
 
   test('is as small as its container is', () => {

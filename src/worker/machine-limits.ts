@@ -4,12 +4,23 @@
  */
 import { readFileSync, statfsSync } from 'node:fs';
 import { availableParallelism, freemem, totalmem } from 'node:os';
+import { dirname } from 'node:path';
 import type { Machine } from './cost.ts';
 
 /** @param spool a folder, which may not exist yet; its disk is that of the nearest folder above that exists */
 export function readMachine(spool: string, root = '/'): Machine {
-  const { bavail, bsize } = statfsSync(spool);
-  return { cores: readCores(root), ...readMemory(root), freeSpoolBytes: bavail * bsize };
+  return { cores: readCores(root), ...readMemory(root), freeSpoolBytes: freeBytesOf(spool) };
+}
+
+function freeBytesOf(folder: string): number {
+  try {
+    const { bavail, bsize } = statfsSync(folder);
+    return bavail * bsize;
+  } catch (error) {
+    const above = dirname(folder);
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || above === folder) throw error;
+    return freeBytesOf(above);
+  }
 }
 
 function readCores(root: string): number {
