@@ -3,10 +3,11 @@
  * playlist, by hls.js; WebM and MP4 slices by dash.js and the MPD that names them. What such files must hold so that
  * sound and picture stay together over everything that happens to a user.
  */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { linkSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Plan } from '../../src/contract/line/plan.ts';
 import type { EncodedSample } from '../../src/media/sample.ts';
 import type { FileCodecs } from '../../src/media/segment.ts';
 import { renderMpd } from '../../src/stages/mux/dash/mpd.ts';
@@ -15,8 +16,14 @@ import { Fmp4Container } from '../../src/stages/mux/mp4/fmp4-container.ts';
 import { TsContainer } from '../../src/stages/mux/ts/ts-slices.ts';
 import { type WebmCodec, WebmContainer } from '../../src/stages/mux/webm/webm-container.ts';
 import { startBrowser } from '../support/browser.ts';
+import { changesOf } from '../support/held-recording.ts';
+import { writePlaylists } from '../support/judge/user-streams.ts';
+import { type Killed, recordKilled } from '../support/killed-recording.ts';
 import { makeAacSamples, makeVideoSamples } from '../support/media/made-samples.ts';
+import { RED } from '../support/media/participants.ts';
 import { type SliceRun, writeSlices } from '../support/media/user-slices.ts';
+import type { ScriptedUser } from '../support/scripted-feed.ts';
+import { BASE, individualPlanOf, planOf } from '../support/scripted-recording.ts';
 import { type PlaybackLog, playedOffsets, watchPlayback } from '../support/watch-playback.ts';
 
 const WIDE = { width: 320, height: 180 };
@@ -212,4 +219,39 @@ describe.concurrent('players stay in step', () => {
     // Where one kind or both are missing the presentation goes on at once.
     expectPlayed(log, range(1, 25), range(1, 25), [6, 17]);
   });
+});
+
+/** The files of all runs in one folder, with every playlist and MPD. */
+function gather({ spool }: Killed): string {
+  const dir = mkdtempSync(join(folder, 'held-'));
+  for (const { dir: from, file } of spool.files) linkSync(join(from, file.name), join(dir, file.name));
+  const files = spool.files.map(({ file }) => file);
+  writePlaylists(dir, files);
+  const slices = files.filter((file) => file.type === 'slice');
+  for (const [mpd, listed] of Map.groupBy(slices, (slice) => slice.mpd))
+    if (mpd !== undefined)
+      writeFileSync(join(dir, mpd), renderMpd([...Map.groupBy(listed, (slice) => slice.playlist).values()]));
+  return dir;
+}
+
+test('players go on over a hold at once and in step: a composite, a merged playlist, and an MPD', async () => {
+  // The hold takes whole blocks of sound, and lasts three seconds but for a few frames.
+  const changes = changesOf([[4.26, 7.25]]);
+  const user = { fromS: -1, toS: 60, answersKeyFrameRequests: true };
+  const users: ScriptedUser[] = [
+    { ...user, uid: '1', participant: RED, codec: 'h264' },
+    { ...user, uid: '2', participant: RED, codec: 'vp8' },
+  ];
+  const endS = 12.5;
+  const record = (cast: ScriptedUser[], plan: Plan) =>
+    recordKilled(mkdtempSync(join(folder, 'recording-')), cast, plan, endS, { changes });
+  const composite = gather(await record(users.slice(0, 1), planOf({ files: { hls: true, mp4: false } })));
+  const single = gather(await record(users, individualPlanOf({ streamMode: 'standard' })));
+  const alone = (uid: string) => join(single, `${BASE}__uid_s_${uid}__uid_e_av`);
+  const paths = [join(composite, `${BASE}.m3u8`), `${alone('1')}.m3u8`, `${alone('2')}.mpd`];
+  const logs = await Promise.all(paths.map(play));
+  for (const log of logs) {
+    expectWhole(log, endS - 3);
+    expectPlayed(log, range(1, 10), range(1, 10), [5]);
+  }
 });
