@@ -67,7 +67,7 @@ export const PROBLEMS = {
   }),
   'json-invalid': badRequest(
     'api body validate failed! the body is not JSON',
-    'The body cannot be read as JSON in UTF-8.',
+    'The body cannot be read as JSON in UTF-8, or holds what no database keeps: U+0000 or half of a surrogate pair.',
     8,
   ),
   'request-invalid': badRequest('api body validate failed!', 'A field is missing, misspelt or out of range.'),
