@@ -6,6 +6,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, type TestContext, test } from 'vitest';
+import { compiledFolder } from '../../src/app/compiled.ts';
 import { NOTICE_TYPES, type NoticeType } from '../../src/contract/webhook/notice.ts';
 import { avOffsets } from '../support/judge/offsets.ts';
 import { flashesIn, isColour, presenceIn, spansWhere } from '../support/judge/picture.ts';
@@ -79,8 +80,11 @@ const types = (notices: { eventType: number }[]) => notices.map(({ eventType }) 
 
 test('the server is the small process that it began again as, under the pid that it was started with', async () => {
   const { pid, dataDir } = server.running;
-  expect(readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')).toContain('--max-semi-space-size=2');
-  expect(readdirSync(join(dataDir, 'compiled'))).not.toEqual([]);
+  const told = (what: 'cmdline' | 'environ') => readFileSync(`/proc/${pid}/${what}`, 'utf8').split('\0');
+  expect(told('cmdline')).toContain('--max-semi-space-size=2');
+  const compiled = compiledFolder(dataDir);
+  expect(told('environ')).toContain(`NODE_COMPILE_CACHE=${compiled}`);
+  expect(readdirSync(compiled)).not.toEqual([]);
 });
 
 // Side by side: small pictures, and each waits for seconds to pass.
