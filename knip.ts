@@ -24,7 +24,7 @@ const config: KnipConfig = {
   // benches.
   ignoreDependencies: ['@evan/opus', 'autocannon', 'azurite', 'dashjs', 'hls.js', 's3rver'],
   // Debian's own, and a package of it (scripts/setup.sh).
-  ignoreBinaries: ['ffmpeg', 'mount', 'taskset', 'umount'],
+  ignoreBinaries: ['chrt', 'ffmpeg', 'mount', 'taskset', 'umount'],
 };
 
 export default config;

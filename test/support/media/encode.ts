@@ -2,6 +2,7 @@
  * Encoders for made media, on FFmpeg's libraries: H.264, VP8, VP9 and AV1 as WebRTC senders use them, Opus and AAC for
  * sound. Calls are synchronous: the pictures are small and each publisher has a process of its own.
  */
+import { execFileSync } from 'node:child_process';
 import {
   AV_CHANNEL_ORDER_NATIVE,
   AV_CODEC_FLAG_GLOBAL_HEADER,
@@ -221,6 +222,15 @@ function layoutOf(channels: 1 | 2) {
 function open(context: CodecContext, encoder: Codec, options: Record<string, string>, name: string): void {
   for (const [key, value] of Object.entries(options)) must(context.setOption(key, value), `setting ${name}'s ${key}`);
   must(context.open2Sync(encoder), `opening the ${name} encoder`);
+  if (name === 'av1') leaveRealTime();
+}
+
+/**
+ * Where it may, SVT-AV1 makes its threads real-time (SCHED_FIFO, 99), and the one that opens it too. What that one
+ * starts inherits it: a publisher or a browser then takes the machine from the recorder that it is to be recorded by.
+ */
+function leaveRealTime(): void {
+  execFileSync('chrt', ['--all-tasks', '--other', '--pid', '0', String(process.pid)]);
 }
 
 function drain(context: CodecContext, packet: Packet): Encoded[] {
