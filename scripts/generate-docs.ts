@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { openApiDocument } from '../src/contract/openapi.ts';
 import { PROBLEMS, type Problem } from '../src/contract/problems.ts';
 import { renderReference } from './configuration-page.ts';
+import { renderMetrics } from './metrics-page.ts';
 
 const ROOT = join(import.meta.dirname, '../docs/reference');
 
@@ -34,6 +35,7 @@ function renderErrors(): string {
 const pages: [string, string][] = [
   ['configuration.md', renderReference()],
   ['errors.md', renderErrors()],
+  ['metrics.md', renderMetrics()],
   // As the server has it at /openapi.json, for those who make clients from it without one that runs.
   ['openapi.json', `${JSON.stringify(openApiDocument(), null, 2)}\n`],
 ];

@@ -2,7 +2,7 @@
  * recorderSamples: what running recorders told of themselves last, with whose they are, for /metrics.
  */
 import { RUNG_NAMES } from '../contract/line/rungs.ts';
-import type { RecorderSample } from '../http/metrics.ts';
+import type { RecorderSample } from '../observe/metrics.ts';
 import type { AtWork } from '../worker/supervisor.ts';
 
 /**

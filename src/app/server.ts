@@ -11,17 +11,20 @@ import { childEnvironment } from '../config/child-environment.ts';
 import type { Config } from '../config/load.ts';
 import { docsRoutes } from '../http/docs.ts';
 import { healthRoute } from '../http/health.ts';
-import { metricsRoute } from '../http/metrics.ts';
+import { metricsRoute, openMetricsPort } from '../http/metrics.ts';
 import { publishPageRoutes } from '../http/publish-page.ts';
 import { recordingApi } from '../http/recording-api.ts';
 import { buildHttp, listen } from '../http/server.ts';
 import { isPlainBeyondLoopback, readTls } from '../http/tls.ts';
+import { traceCalls } from '../http/trace-calls.ts';
 import { whipRoutes } from '../http/whip.ts';
 import { systemClock } from '../kernel/clock.ts';
 import { EndpointGuard } from '../kernel/endpoint-guard.ts';
 import { US } from '../kernel/time.ts';
 import { Notifications } from '../notify/notifications.ts';
 import { createLog } from '../observe/log.ts';
+import { Metrics } from '../observe/metrics.ts';
+import { ProcessWatch } from '../observe/process-watch.ts';
 import { Recordings } from '../session/recordings.ts';
 import { baseName } from '../stages/mux/names.ts';
 import { SpoolUsage } from '../stages/spool/spool-usage.ts';
@@ -40,15 +43,18 @@ import { Sharing } from '../worker/sharing.ts';
 import { Supervisor } from '../worker/supervisor.ts';
 import { isOnDiskOf, openBackup } from './backup.ts';
 import { compiledFolder } from './compiled.ts';
+import { countRecordings } from './count-recordings.ts';
 import { completeCredentials } from './credentials.ts';
 import { folderIdentity } from './folder-identity.ts';
 import type { Ground } from './ground.ts';
+import { metricsSource } from './metrics-source.ts';
 import { Moves } from './moves.ts';
+import { allOf } from './observers.ts';
 import { Pages } from './pages.ts';
 import { channelPort, spoolPort } from './ports.ts';
 import { pushPort } from './pushes.ts';
-import { recorderSamples } from './recorder-samples.ts';
 import { secretKeys } from './secret-key.ts';
+import { openTracing } from './trace-recordings.ts';
 import { targetOpener, uploadPort } from './upload-port.ts';
 
 /**
@@ -139,7 +145,15 @@ export async function createServer(given: Config, ground: Ground): Promise<Airch
 
     const folder = folderIdentity(config.dataDir);
     const bootId = readBootId();
-    const ownership = await Ownership.begin({ database, folder, bootId: bootId ?? folder, clock, log });
+    const processWatch = new ProcessWatch(clock);
+    endings.push(() => processWatch.close());
+    const tracing = await openTracing(config, { version: processWatch.version, clock, log });
+    endings.push(() => tracing?.close());
+    const metrics = new Metrics();
+    const ownership = await Ownership.begin({
+      ...{ database, folder, bootId: bootId ?? folder, clock, log },
+      onRenewal: (tookUs) => (tookUs === undefined ? metrics.leaseRenewalFailed() : metrics.leaseRenewed(tookUs / US)),
+    });
     endings.push(() => ownership.close());
 
     const feedDir = feedDirOf(config.dataDir);
@@ -199,8 +213,9 @@ export async function createServer(given: Config, ground: Ground): Promise<Airch
     endings.push(() => supervisor.close());
 
     const webhookOf = (appid: string) => appOf(appid)?.notifications;
+    const outbox = new OutboxTables(database);
     const notifications = new Notifications({
-      tables: new OutboxTables(database),
+      tables: outbox,
       // Deliveries mostly wait for receivers; a few that hang must not hold up the others.
       jobs: new KeyedJobs({ database, queue: 'notifications', log, clock, parallel: 32 }),
       webhookOf,
@@ -277,6 +292,7 @@ export async function createServer(given: Config, ground: Ground): Promise<Airch
       clock,
       bootId,
       log,
+      observer: allOf(tracing ? [countRecordings(metrics), tracing.recordings] : [countRecordings(metrics)]),
       syncStopTimeoutMs: config.syncStopTimeoutS * 1000,
       resourceLifeMs: config.resourceLifeS * 1000,
       callTimeoutMs: config.callTimeoutMs,
@@ -317,6 +333,7 @@ export async function createServer(given: Config, ground: Ground): Promise<Airch
 
     const http = buildHttp({ log, tls, legacyErrorCodes: config.legacyErrorCodes });
     endings.push(() => http.close());
+    if (tracing) traceCalls(http, tracing.recordings.onCall);
     // Calls about a recording of an earlier server wait until it has been taken up.
     const ready = Promise.withResolvers<void>();
     ready.promise.catch(() => {});
@@ -325,11 +342,20 @@ export async function createServer(given: Config, ground: Ground): Promise<Airch
       await database.query('select 1');
       return { recordings: recordings.size };
     });
-    metricsRoute(http, {
-      customers: config.customers,
-      recordings: () => recordings.list().map(({ appid }) => appid),
-      recorders: () => recorderSamples(recordings.list(), supervisor.atWork()),
+    const source = metricsSource({
+      ...{ metrics, rooms, objects, outbox, process: processWatch, clock, log },
+      recordings: () => recordings.list(),
+      atWork: () => supervisor.atWork(),
+      reception: whip.reception,
+      disk: diskWatch,
+      cores: () => readMachine(spoolRoot).cores,
     });
+    metricsRoute(http, { customers: config.customers, source });
+    const { metricsHost, metricsPort } = config;
+    if (metricsPort > 0) {
+      const scraped = await openMetricsPort(source, { host: metricsHost, port: metricsPort, log });
+      endings.push(() => scraped.close());
+    }
     recordingApi(http, {
       recordings,
       notifications,

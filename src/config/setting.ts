@@ -25,6 +25,8 @@ export function aboutSetting(schema: z.ZodType): About {
 }
 
 export const text = () => z.string().trim();
+/** A web address, or nothing. */
+export const urlText = () => text().regex(/^(https?:\/\/[^\s]+)?$/);
 /** A whole number, also when it is written as text, as in the environment. */
 export const whole = (min: number, max: number, otherwise: number) =>
   z

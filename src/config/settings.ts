@@ -5,13 +5,13 @@
 import { z } from 'zod';
 import { RUNG_NAMES, rungSchema } from '../contract/line/rungs.ts';
 import { storageConfigSchema } from '../contract/line/storage.ts';
+import { observeSettings } from './observe-settings.ts';
 import { pageSettings } from './page-settings.ts';
-import { flag, flagWords, networkList, setting, text, whole, wholeWords, words } from './setting.ts';
+import { flag, flagWords, networkList, setting, text, urlText, whole, wholeWords, words } from './setting.ts';
 
 const hexId = () => text().regex(/^([0-9a-fA-F]{32})?$/);
 const hexWords = '32 hexadecimal characters';
 
-const urlText = () => text().regex(/^(https?:\/\/[^\s]+)?$/);
 /** Numbers of event types: a list, or one text with commas, as in the environment. */
 const eventList = () =>
   z
@@ -56,6 +56,7 @@ export const settingsShape = {
     description: 'Port of the HTTP server: REST API, WHIP and the publish page. 0 takes a free one.',
     allowed: wholeWords(0, 65535),
   }),
+  ...observeSettings,
   dataDir: setting(text().min(1).default('./data'), {
     description: 'Folder for everything the server keeps: database, credentials, recordings that are being made.',
     allowed: 'a path; a relative one starts at the working folder',

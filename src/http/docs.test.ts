@@ -27,7 +27,7 @@ beforeAll(async () => {
   });
   await app.register(docsRoutes);
   healthRoute(app, async () => ({ recordings: 0 }));
-  metricsRoute(app, { customers: [], recordings: () => [], recorders: () => [] });
+  metricsRoute(app, { customers: [], source: {} as never });
   recordingApi(app, { customers: [], isApp: () => false } as unknown as RecordingApi);
   const clock = new ManualClock();
   app.register(whipRoutes, { endpoint: {} as never, apps: { find: () => undefined }, clock });

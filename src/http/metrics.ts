@@ -1,86 +1,41 @@
 /**
- * GET /metrics: what Prometheus reads, in its text format (version 0.0.4). Aircheck's own, not of the contract. A
- * customer sees the recordings of the apps that it may use.
+ * GET /metrics: what Prometheus reads. Aircheck's own, not of the contract. A customer that may use only some apps sees
+ * the recordings of those; one that may use all is the operator, and sees the whole server. On a port of its own
+ * (`metricsPort`) everybody is.
  */
-import type { FastifyInstance } from 'fastify';
+import type { FastifyBaseLogger, FastifyInstance } from 'fastify';
 import { authenticate, type CustomerAccount } from './auth.ts';
+import { buildHttp, listen } from './server.ts';
 
-/** A recorder at work, as it told of itself last. */
-export type RecorderSample = {
-  sid: string;
-  appid: string;
-  mode: string;
-  /** How many rungs are taken from the picture (ADR 0023); undefined where none is encoded. */
-  depth: number | undefined;
-  lagUs: number;
-  /** Of the process, and of the programs of a web page. */
-  cpuUs: number;
-  memoryBytes: number;
+const TEXT = 'text/plain; version=0.0.4; charset=utf-8';
+
+export type MetricsSource = {
+  /** All there is. */
+  ofServer(): Promise<string>;
+  /** What is known of the recordings of these apps. */
+  ofApps(apps: readonly string[]): Promise<string>;
 };
 
-export type MetricsOptions = {
-  customers: readonly CustomerAccount[];
-  /** The App IDs of recordings that are not over, one for each. */
-  recordings(): string[];
-  /** Those that have told of themselves. */
-  recorders(): RecorderSample[];
-};
-
-type Metric = {
-  name: string;
-  type: 'gauge' | 'counter';
-  help: string;
-  valueIn(recorder: RecorderSample): number | undefined;
-};
-
-const METRICS: readonly Metric[] = [
-  {
-    name: 'aircheck_recorder_rung',
-    type: 'gauge',
-    help: 'What is taken from the picture because the machine is too slow; 0 is nothing.',
-    valueIn: ({ depth }) => depth,
-  },
-  {
-    name: 'aircheck_recorder_lag_seconds',
-    type: 'gauge',
-    help: 'How late the recording is made.',
-    valueIn: ({ lagUs }) => lagUs / 1e6,
-  },
-  {
-    name: 'aircheck_recorder_cpu_seconds_total',
-    type: 'counter',
-    help: 'CPU time of the recorder.',
-    valueIn: ({ cpuUs }) => cpuUs / 1e6,
-  },
-  {
-    name: 'aircheck_recorder_memory_bytes',
-    type: 'gauge',
-    help: 'Memory of the recorder.',
-    valueIn: ({ memoryBytes }) => memoryBytes,
-  },
-];
-
-export function metricsRoute(app: FastifyInstance, { customers, recordings, recorders }: MetricsOptions): void {
+export function metricsRoute(
+  app: FastifyInstance,
+  { customers, source }: { customers: readonly CustomerAccount[]; source: MetricsSource },
+): void {
   app.get('/metrics', async (request, reply) => {
     const { apps } = authenticate(request.headers.authorization, customers);
-    const isSeen = (appid: string) => apps === undefined || apps.includes(appid);
-    const seen = recorders().filter(({ appid }) => isSeen(appid));
-    const lines = [
-      ...headOf('aircheck_recordings', 'gauge', 'Recordings that are not over.'),
-      `aircheck_recordings ${recordings().filter(isSeen).length}`,
-    ];
-    for (const { name, type, help, valueIn } of METRICS) {
-      lines.push(...headOf(name, type, help));
-      for (const recorder of seen) {
-        const value = valueIn(recorder);
-        // Neither label has a character that the format would have escaped.
-        if (value !== undefined) lines.push(`${name}{sid="${recorder.sid}",mode="${recorder.mode}"} ${value}`);
-      }
-    }
-    return reply.type('text/plain; version=0.0.4; charset=utf-8').send(`${lines.join('\n')}\n`);
+    return reply.type(TEXT).send(await (apps ? source.ofApps(apps) : source.ofServer()));
   });
 }
 
-function headOf(name: string, type: string, help: string): [string, string] {
-  return [`# HELP ${name} ${help}`, `# TYPE ${name} ${type}`];
+/**
+ * Opens a port that has nothing else, without credentials: for a private network. Throws as `listen` does.
+ * @returns what closes it
+ */
+export async function openMetricsPort(
+  source: MetricsSource,
+  options: { host: string; port: number; log: FastifyBaseLogger },
+): Promise<FastifyInstance> {
+  const app = buildHttp({ log: options.log });
+  app.get('/metrics', async (_request, reply) => reply.type(TEXT).send(await source.ofServer()));
+  await listen(app, options, 'AIRCHECK_METRICS_HOST and AIRCHECK_METRICS_PORT');
+  return app;
 }

@@ -71,12 +71,19 @@ export function buildHttp({ log, tls, legacyErrorCodes = false }: HttpOptions): 
   return app;
 }
 
-/** Opens the port. Throws a Fault `port-unusable` that says which settings to change. */
-export async function listen(app: FastifyInstance, { host, port }: { host: string; port: number }): Promise<void> {
+/**
+ * Opens the port. Throws a Fault `port-unusable` that says which settings to change.
+ * @param settings what the port and its address are set by, in words
+ */
+export async function listen(
+  app: FastifyInstance,
+  { host, port }: { host: string; port: number },
+  settings = 'AIRCHECK_HOST and AIRCHECK_PORT',
+): Promise<void> {
   try {
     await app.listen({ host, port });
   } catch (cause) {
-    const message = `cannot listen on TCP ${host}:${port}: ${messageOf(cause)}. Set AIRCHECK_HOST and AIRCHECK_PORT.`;
+    const message = `cannot listen on TCP ${host}:${port}: ${messageOf(cause)}. Set ${settings}.`;
     throw new Fault('port-unusable', message, { blame: 'caller', cause });
   }
 }

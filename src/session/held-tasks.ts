@@ -2,15 +2,23 @@
  * HeldTasks: the tasks that this server owns, each with its runner until it has ended. It takes over those that a
  * server which died left unfinished, lets go of those that another server has taken, and ends all in order.
  */
+import type { Plan } from '../contract/line/plan.ts';
 import { sleep, type Timer } from '../kernel/clock.ts';
 import { messageOf } from '../kernel/fault.ts';
 import type { TaskPorts } from './ports.ts';
 import type { Resources } from './resources.ts';
-import { isRunning } from './task.ts';
+import { isRunning, type Task, type TaskState } from './task.ts';
 import { TaskRunner } from './task-runner.ts';
 
 /** How often tasks without an owner are looked for, and own tasks that another server has taken. */
 const CLAIM_EVERY_MS = 1_000;
+
+/** A task that has not ended. */
+export type HeldTask = Pick<Task, 'sid' | 'appid'> & {
+  mode: Plan['mode'];
+  phase: TaskState['phase'];
+  isRunning: boolean;
+};
 
 export class HeldTasks {
   readonly #ports: TaskPorts;
@@ -41,9 +49,9 @@ export class HeldTasks {
   }
 
   /** The tasks that have not ended, and whether they still record. */
-  list(): { sid: string; appid: string; isRunning: boolean }[] {
-    return [...this.#runners.values()].map(({ task: { sid, appid }, state: { phase } }) => {
-      return { sid, appid, isRunning: phase === 'new' || phase === 'recording' };
+  list(): HeldTask[] {
+    return [...this.#runners.values()].map(({ task: { sid, appid, document }, state: { phase } }) => {
+      return { sid, appid, mode: document.plan.mode, phase, isRunning: phase === 'new' || phase === 'recording' };
     });
   }
 

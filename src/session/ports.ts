@@ -17,7 +17,7 @@ import type { HostUs } from '../kernel/time.ts';
 import type { FileOwner, SpooledFile } from '../media/segment.ts';
 import type { TaskHold } from './hold.ts';
 import type { ProcessIdentity, RunRecord } from './run-record.ts';
-import type { Task, TaskDocument, TaskState } from './task.ts';
+import type { Task, TaskDocument, TaskEvent, TaskState } from './task.ts';
 
 /** What acquire gave out (contract §1.1). Times are Unix milliseconds. */
 export type Resource = {
@@ -257,4 +257,16 @@ export type TaskPorts = {
   bootId: string | undefined;
   log: SessionLog;
   syncStopTimeoutMs: number;
+  /** Told of what happens to tasks; nothing waits for it. */
+  observer?: TaskObserver | undefined;
+};
+
+/** Whoever counts or traces what happens to tasks. It must not throw. */
+export type TaskObserver = {
+  /** An event was taken, which made of `before` the state `after`. */
+  onEvent(task: Task, event: TaskEvent, before: TaskState, after: TaskState): void;
+  /** The recorder at work told this of the task. */
+  onFact(task: Task, fact: Fact): void;
+  /** Another server has the task now; nothing more is told of it. */
+  onLeft(task: Task): void;
 };

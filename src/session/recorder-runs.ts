@@ -272,6 +272,7 @@ export class RecorderRuns {
     const run = this.#run;
     if (run?.record.generation !== generation || fact.generation !== generation) return;
     const { sid } = task();
+    ports.observer?.onFact(task(), fact);
     switch (fact.type) {
       case 'ready':
         onEvent({ type: 'recorderReady' });

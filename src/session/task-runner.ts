@@ -198,6 +198,7 @@ export class TaskRunner {
     this.#runs.kill();
     void this.#runs.releaseChannel().catch(() => {});
     for (const request of [...this.#answers.keys()]) this.#answer(request, 'gone');
+    this.#ports.observer?.onLeft(this.#task);
     this.#markEnded();
   }
 
@@ -237,6 +238,7 @@ export class TaskRunner {
       ? { ...next.state, sequence: before.sequence + notices.length, revision: before.revision + 1 }
       : before;
     this.#state = state;
+    this.#ports.observer?.onEvent(this.#task, event, before, state);
     if (state !== before) {
       await this.#writer.save(state, notices);
       if (this.#fenced) return;

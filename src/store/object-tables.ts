@@ -48,6 +48,8 @@ export type Backlog = {
   nextTryMs: number | undefined;
 };
 
+export type BacklogTotal = Pick<Backlog, 'where' | 'files' | 'bytes'> & { sinceMs: number | undefined };
+
 export type ObjectTablesOptions = {
   database: Database;
   vault: Vault;
@@ -223,6 +225,25 @@ export class ObjectTables {
       lastError: row['last_error'] === null ? undefined : String(row['last_error']),
       nextTryMs: row['next_try_ms'] === null ? undefined : Number(row['next_try_ms']),
     }));
+  }
+
+  /** What of this server's files waits altogether; `sinceMs` is when the oldest began to, undefined where none does. */
+  async backlogTotals(): Promise<BacklogTotal[]> {
+    const rows = await this.#database.query(
+      `select o.state, count(*) as files, sum(o.bytes) as bytes, min(o.since_ms) as since_ms
+       from objects o join tasks t using (sid)
+       where o.state in ('waiting', 'backup') and (t.folder = $1 or t.folder is null) group by o.state`,
+      [this.#folder],
+    );
+    return (['waiting', 'backup'] as const).map((state) => {
+      const row = rows.find((each) => each['state'] === state);
+      return {
+        where: state === 'backup' ? 'backup' : 'spool',
+        files: Number(row?.['files'] ?? 0),
+        bytes: Number(row?.['bytes'] ?? 0),
+        sinceMs: row && Number(row['since_ms']),
+      };
+    });
   }
 
   #toMove(row: Row): Move {

@@ -117,6 +117,15 @@ export class OutboxTables {
     return (await this.#database.query(`select 1 from events where state = 'pending' limit 1`)).length > 0;
   }
 
+  /** How many are pending, due or not, and since when the oldest is, Unix milliseconds. */
+  async pendingTotal(): Promise<{ pending: number; sinceMs: number | undefined }> {
+    const [row] = await this.#database.query(
+      `select count(*) as pending, min(created_ms) as since_ms from events where state = 'pending'`,
+    );
+    const since = row?.['since_ms'];
+    return { pending: Number(row?.['pending'] ?? 0), sinceMs: since == null ? undefined : Number(since) };
+  }
+
   /** The receiver took it. */
   async delivered(noticeId: string, sentMs: number, nowMs: number): Promise<void> {
     await this.#database.query(

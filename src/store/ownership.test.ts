@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { ManualClock } from '../../test/support/manual-clock.ts';
 import { beginOwner } from '../../test/support/stored-recording.ts';
 import { newHexId, newSid } from '../kernel/ids.ts';
 import type { Database } from './database.ts';
 import { openDatabase } from './open-database.ts';
-import type { Ownership } from './ownership.ts';
+import { Ownership } from './ownership.ts';
 
 const targets: [string, string][] = [['PGlite', '']];
 const postgres = process.env['AIRCHECK_TEST_DATABASE_URL'];
@@ -137,5 +138,32 @@ describe.each(targets)('who may claim a task, in %s', (_name, url) => {
     await database.query('delete from owners where owner = $1', [owner.owner]);
     await owner.renew();
     expect(await database.query('select 1 as there from owners where owner = $1', [owner.owner])).toHaveLength(1);
+  });
+
+  test('each renewal is told of, with how long it took, and one that failed as such', async () => {
+    const clock = new ManualClock();
+    const told: (number | undefined)[] = [];
+    let isAway = false;
+    const away = async () => Promise.reject(new Error('away'));
+    const flaky: Database = {
+      ...database,
+      connect: async () => ({
+        query: (...given) => (isAway ? away() : database.query(...given)),
+        close: async () => {},
+      }),
+    };
+    const silent = () => {};
+    const owner = await Ownership.begin({
+      ...{ database: flaky, folder, bootId: 'boot', clock },
+      log: { debug: silent, info: silent, warn: silent, error: silent },
+      onRenewal: (tookUs) => void told.push(tookUs),
+    });
+    owners.push(owner);
+    clock.advance(1000);
+    await expect.poll(() => told).toEqual([0]);
+    isAway = true;
+    clock.advance(1000);
+    await expect.poll(() => told).toEqual([0, undefined]);
+    isAway = false;
   });
 });

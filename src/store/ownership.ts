@@ -17,6 +17,8 @@ export type OwnershipOptions = {
   bootId: string;
   clock: Clock;
   log: SessionLog;
+  /** Told of each renewal after the first: how long it took, or undefined where it failed. */
+  onRenewal?(durationUs: number | undefined): void;
 };
 
 const RENEW_EVERY_MS = 1_000;
@@ -112,12 +114,15 @@ export class Ownership {
   }
 
   async #tryRenew(): Promise<void> {
-    const { log } = this.#options;
+    const { log, clock, onRenewal } = this.#options;
+    const beganUs = clock.monoUs();
     try {
       await this.renew();
+      onRenewal?.(clock.monoUs() - beganUs);
       if (this.#failing) log.info({}, 'the lease of this server is renewed again');
       this.#failing = false;
     } catch (error) {
+      onRenewal?.(undefined);
       this.#drop();
       if (!this.#failing)
         log.error(

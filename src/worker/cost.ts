@@ -79,6 +79,11 @@ function costOf({ plan, seen, isDegraded, joins }: Running): Cost {
   return isDegraded ? { ...seen, cores: Math.max(seen.cores, estimated.cores) } : seen;
 }
 
+/** How many cores these take together, as they count for whether one more is let in. */
+export function coresOf(running: readonly Running[]): number {
+  return running.reduce((sum, each) => sum + costOf(each).cores, 0);
+}
+
 /** Why the machine cannot carry one more recording, in words; undefined when it can. @param joins as of Running */
 export function refusalOf(
   plan: Plan,
@@ -90,7 +95,7 @@ export function refusalOf(
   const own = estimate(plan, joins);
   const { cpuPercent, memoryPercent, spoolFreeBytes } = limits;
 
-  const coresTaken = running.reduce((sum, each) => sum + costOf(each).cores, 0);
+  const coresTaken = coresOf(running);
   const coresAllowed = (machine.cores * cpuPercent) / 100;
   if (cpuPercent > 0 && coresTaken + own.cores > coresAllowed)
     return `${running.length} recordings take ${cores(coresTaken)}, this one is likely to take ${cores(own.cores)}, and ${cores(coresAllowed)} are allowed (admissionCpuPercent)`;

@@ -67,6 +67,12 @@ export class DiskWatch {
     return spoolRefusalOf(appid, this.#state(), this.#o.limits);
   }
 
+  /** What was seen last, bytes: what recordings take of the spool, and its disk. */
+  get seen(): { bytes: number; freeBytes: number; sizeBytes: number } {
+    const { spoolBytes, freeBytes, diskBytes } = this.#state();
+    return { bytes: spoolBytes, freeBytes, sizeBytes: diskBytes };
+  }
+
   /** Looks now. A call that comes during a look waits for that look. */
   look(): Promise<void> {
     this.#looking ??= this.#look()

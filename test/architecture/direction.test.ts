@@ -94,7 +94,7 @@ const HOMES: [RegExp, string[]][] = [
   [/^(@aws-sdk|@smithy|@azure)\//, ['src/stages/upload/target/']],
   [/^(commander|@peculiar\/x509)$/, ['src/app/']],
   [/^(zod-openapi|fastest-levenshtein)$/, ['src/contract/']],
-  [/^(pino|prom-client)$/, ['src/observe/']],
+  [/^(pino|prom-client|@opentelemetry\/.*)$/, ['src/observe/']],
 ];
 
 /** Expressions that only some places may hold. */
@@ -164,6 +164,12 @@ describe('the direction of imports', () => {
   test('a recorder is loaded with few libraries: each takes memory and time of every recording', () => {
     const libraries = [...loadedWith('src/worker/main.ts')].filter((name) => !/^(src\/|node:)/.test(name)).toSorted();
     expect(libraries).toEqual(['node-av/constants', 'node-av/lib', 'zod']);
+  });
+
+  test('a server is loaded without the libraries of traces, which few switch on', () => {
+    const loaded = [...loadedWith('src/app/server.ts')];
+    expect(loaded.length).toBeGreaterThan(100);
+    expect(loaded.filter((name) => name.startsWith('@opentelemetry/') || name === 'src/observe/traces.ts')).toEqual([]);
   });
 
   test.each(DOORS)('%s only in %s', (pattern, places, why) => {

@@ -89,6 +89,17 @@ export class FeedReading {
     return this.#isLive && this.#endOrder < NEVER;
   }
 
+  /** How long the oldest entry waits that has not been written. */
+  backlogAgeUs(nowUs: HostUs): number {
+    if (this.#isLive) return 0;
+    let oldestUs = nowUs;
+    for (const { run, index } of this.#cursors.values()) {
+      const log = run?.encoding.log;
+      if (log && index < log.end) oldestUs = Math.min(oldestUs, log.arrivalUs(Math.max(index, log.first)));
+    }
+    return nowUs - oldestUs;
+  }
+
   /** The first note that has not been read yet, counted from the feed's opening. */
   get nextNote(): number {
     return this.#note;

@@ -104,6 +104,12 @@ export class Feed {
     this.#reading = undefined;
   }
 
+  /** How long the oldest part waits that the recorder has not been given; while none reads, all that is not safe. */
+  backlogAgeUs(nowUs: HostUs): number {
+    if (this.#reading) return this.#reading.backlogAgeUs(nowUs);
+    return this.#isOver ? 0 : nowUs - this.#safeUs;
+  }
+
   /** What arrived before `safeUs` is not read again. Does nothing for a moment before the present safe point. */
   release(safeUs: HostUs, nowUs: HostUs): void {
     if (!(safeUs > this.#safeUs)) return;

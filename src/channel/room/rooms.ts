@@ -95,8 +95,12 @@ export type OpenFeed = {
   path: string;
   /** The feed holds everything that came in since this moment, monotonic microseconds. */
   openedMonoUs: HostUs;
+  readonly appid: string;
+  readonly sid: string;
   /** How many packets were given up at a bound before a recorder read them. */
   readonly dropped: number;
+  /** As of Feed. */
+  backlogAgeUs(nowUs: HostUs): number;
   /** Ends the feed and frees the recorder's uid. Calling it again does nothing. */
   close(): void;
 };
@@ -113,6 +117,7 @@ export class Rooms {
   readonly #limits: PublisherLimits;
   readonly #rooms = new Map<string, Room>();
   readonly #feeds = new Set<OpenFeed>();
+  #droppedPackets = 0;
   #closed = false;
 
   /** @throws Fault `feed-dir-too-long` */
@@ -170,6 +175,21 @@ export class Rooms {
     return { rooms: this.#rooms.size, places, feeds: this.#feeds.size, bytes: this.memory.arena.bytes };
   }
 
+  /** How far each recorder is behind its channel. */
+  backlogs(): { sid: string; appid: string; backlogAgeUs: number }[] {
+    const nowUs = this.#clock.monoUs();
+    return [...this.#feeds].map((feed) => ({
+      sid: feed.sid,
+      appid: feed.appid,
+      backlogAgeUs: feed.backlogAgeUs(nowUs),
+    }));
+  }
+
+  /** Packets of all feeds that were given up at a bound before a recorder read them, since the server began. */
+  get droppedPackets(): number {
+    return this.#droppedPackets;
+  }
+
   /** Who is in the channel: publishers in order of joining, then recorders. */
   participants(appid: string, cname: string): Participant[] {
     const nowUs = this.#clock.monoUs();
@@ -208,16 +228,18 @@ export class Rooms {
     let dropped = 0;
     const { feed: kept, openedMonoUs } = room.addFeed(uid, videoStreamType, (track, packets) => {
       dropped += packets;
+      this.#droppedPackets += packets;
       log.warn({ track, packets, total: dropped }, 'packets were given up: the recorder is too far behind');
     });
     const path = join(this.#feedDir, `${randomBytes(6).toString('base64url')}.sock`);
     const socket = new FeedSocket({ clock: this.#clock, log, path, feed: kept });
     const feed: OpenFeed = {
-      path,
+      ...{ path, appid, sid },
       openedMonoUs,
       get dropped() {
         return dropped;
       },
+      backlogAgeUs: (nowUs) => kept.backlogAgeUs(nowUs),
       close: () => {
         if (!this.#feeds.delete(feed)) return;
         room.removeFeed(uid);

@@ -4,7 +4,7 @@
  */
 import type { HostUs } from '../../kernel/time.ts';
 import type { Packet } from '../../media/packet.ts';
-import { NackGenerator } from '../../stages/rtp/nack.ts';
+import { type LossTally, NackGenerator } from '../../stages/rtp/nack.ts';
 import { encodeNack, encodePictureLossIndication } from '../../stages/rtp/rtcp.ts';
 import type { Encoding } from '../room/encoding.ts';
 import { QueueDelay } from './bandwidth.ts';
@@ -13,6 +13,9 @@ import { KeyFrameRequests } from './key-frame-requests.ts';
 /** A recorder waits 1.7 s for a missing packet; one that is asked for later than this would come too late. */
 const NACK_OPTIONS = { maxAgeMs: 1600, maxTries: 10 };
 
+/** Packets of all publishers, since the server began. */
+export type ReceptionTally = LossTally & { received: number };
+
 export class EncodingFeedback {
   readonly encoding: Encoding;
   readonly queueDelay = new QueueDelay();
@@ -20,19 +23,27 @@ export class EncodingFeedback {
   readonly #keyFrames = new KeyFrameRequests();
   #ssrc: number | undefined;
   #keyFrameUs: HostUs | undefined;
-  #nack = new NackGenerator(NACK_OPTIONS);
+  readonly #tally: ReceptionTally;
+  #nack: NackGenerator;
 
-  /** @param senderSsrc ours, in the RTCP we send */
-  constructor(encoding: Encoding, senderSsrc: number) {
+  /**
+   * @param senderSsrc ours, in the RTCP we send
+   * @param tally where packets are counted
+   */
+  constructor(encoding: Encoding, senderSsrc: number, tally: ReceptionTally = { received: 0, lost: 0, recovered: 0 }) {
     this.encoding = encoding;
     this.#senderSsrc = senderSsrc;
+    this.#tally = tally;
+    this.#nack = new NackGenerator({ ...NACK_OPTIONS, tally });
   }
 
   /** Called for each packet after the encoding has taken it. */
   onPacket(packet: Packet): void {
+    this.#tally.received++;
     if (packet.ssrc !== this.#ssrc) {
       this.#ssrc = packet.ssrc;
-      this.#nack = new NackGenerator(NACK_OPTIONS);
+      this.#tally.lost += this.#nack.missing;
+      this.#nack = new NackGenerator({ ...NACK_OPTIONS, tally: this.#tally });
     }
     this.#nack.onPacket(packet.sequence, packet.arrivalUs);
     this.queueDelay.onPacket(packet.timestamp, packet.arrivalUs, this.encoding.format.clockRate);

@@ -8,6 +8,7 @@ import { Fault } from '../../kernel/fault.ts';
 import type { HostUs } from '../../kernel/time.ts';
 import type { Publisher } from '../room/publication.ts';
 import type { ChannelLog, Place, Rooms } from '../room/rooms.ts';
+import type { ReceptionTally } from './encoding-feedback.ts';
 import { type Offer, readOffer, writeAnswer, writeTransportOffer } from './offer.ts';
 import { openPeerHost, type Peer, type PeerHost, type PeerState } from './peer.ts';
 import { RtpSession } from './rtp-session.ts';
@@ -50,6 +51,8 @@ type Session = {
 };
 
 export class WhipEndpoint {
+  /** Packets of all publishers, since the server began. */
+  readonly reception: ReceptionTally = { received: 0, lost: 0, recovered: 0 };
   readonly #clock: Clock;
   readonly #log: ChannelLog;
   readonly #rooms: Pick<Rooms, 'holdPlace' | 'memory'>;
@@ -151,6 +154,7 @@ export class WhipEndpoint {
       clock: this.#clock,
       sections: offer.sections,
       memory: this.#rooms.memory,
+      tally: this.reception,
       send: (datagram) => sendTo?.send(datagram),
     });
     const peer = await this.#peers.open({

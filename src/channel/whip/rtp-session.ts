@@ -21,7 +21,7 @@ import {
 import type { Encoding, LogMemory } from '../room/encoding.ts';
 import type { Publication } from '../room/publication.ts';
 import { BandwidthEstimate, LossRatio } from './bandwidth.ts';
-import { EncodingFeedback } from './encoding-feedback.ts';
+import { EncodingFeedback, type ReceptionTally } from './encoding-feedback.ts';
 import type { Section } from './offer.ts';
 import { PacketSorter, type Received, type ReceivedSection, receiveSection } from './packet-sorter.ts';
 import { unwrapRetransmission } from './retransmission.ts';
@@ -42,6 +42,8 @@ export type RtpSessionOptions = {
   sections: readonly Section[];
   /** Where what comes in is kept. */
   memory: LogMemory;
+  /** Where packets are counted. */
+  tally?: ReceptionTally;
   send(datagram: Buffer): void;
 };
 
@@ -71,7 +73,7 @@ export class RtpSession {
   #strays = 0;
 
   constructor(options: RtpSessionOptions) {
-    const { clock, sections, memory } = options;
+    const { clock, sections, memory, tally = { received: 0, lost: 0, recovered: 0 } } = options;
     this.#clock = clock;
     this.#send = options.send;
     this.#lastHeardUs = clock.monoUs();
@@ -79,7 +81,9 @@ export class RtpSession {
     this.#sorter = new PacketSorter(received);
     this.publications = received.map(({ publication }) => publication);
     const encodings = this.publications.flatMap((publication) => publication.encodings);
-    this.#feedback = new Map(encodings.map((encoding) => [encoding, new EncodingFeedback(encoding, SENDER_SSRC)]));
+    this.#feedback = new Map(
+      encodings.map((encoding) => [encoding, new EncodingFeedback(encoding, SENDER_SSRC, tally)]),
+    );
     this.#heaviest = this.publications.find(({ format }) => format.kind === 'video') ?? this.publications[0];
     this.#sequenceId = sections.find((section) => section.transportSequenceId !== undefined)?.transportSequenceId;
     this.#sendsRemb = this.#sequenceId === undefined;

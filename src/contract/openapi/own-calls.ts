@@ -176,7 +176,8 @@ const health: ZodOpenApiOperationObject = {
 const metrics: ZodOpenApiOperationObject = {
   operationId: 'metrics',
   tags: ['Server'],
-  summary: 'Read the metrics of running recorders, of apps that the customer may use',
+  summary:
+    'Read the metrics of recordings of apps that the customer may use; of the whole server for one who may use all',
   responses: {
     200: {
       description: 'In the text format of Prometheus, version 0.0.4.',

@@ -102,3 +102,32 @@ test('a long way is learned although packets are asked for before they can come,
   expect(ask(2000, 50)).toEqual([10]);
   expect(ask(3000, 80)).toEqual([10, 60]);
 });
+
+test('what became of missing packets is counted: given up, or asked for and come; mere reordering is neither', () => {
+  const tally = { lost: 0, recovered: 0 };
+  const nack = new NackGenerator({ maxAgeMs: 300, maxTries: 10, tally });
+  nack.onPacket(1, 0);
+  // 2 comes late and was never asked for.
+  nack.onPacket(3, 0);
+  nack.onPacket(2, ms(1));
+  expect(tally).toEqual({ lost: 0, recovered: 0 });
+  // 4 and 5 are asked for; 5 comes, twice, and 4 does not.
+  nack.onPacket(6, ms(10));
+  expect(nack.due(ms(30))).toEqual([4, 5]);
+  nack.onPacket(5, ms(60));
+  nack.onPacket(5, ms(61));
+  nack.due(ms(400));
+  expect(tally).toEqual({ lost: 1, recovered: 1 });
+  // What comes after it was given up does not make the loss undone: a counter never decreases.
+  nack.onPacket(4, ms(500));
+  expect(tally).toEqual({ lost: 1, recovered: 1 });
+});
+
+test('a gap that is too long to ask for is lost at once, and one of a sender that began anew is none', () => {
+  const tally = { lost: 0, recovered: 0 };
+  const nack = new NackGenerator({ maxAgeMs: 300, maxTries: 10, tally });
+  nack.onPacket(1, 0);
+  nack.onPacket(2002, ms(1));
+  expect(tally.lost).toBe(2000);
+  expect(nack.missing).toBe(0);
+});

@@ -11,7 +11,15 @@ export type NackOptions = {
   maxAgeMs: number;
   /** How often a packet is asked for at most. */
   maxTries: number;
+  /** Where it is counted what became of missing packets. */
+  tally?: LossTally;
 };
+
+/**
+ * Packets that were missing: given up, or asked for and come. Mere reordering is neither. Unlike the losses of RFC 3550
+ * §6.4.1 these never decrease.
+ */
+export type LossTally = { lost: number; recovered: number };
 
 /** A gap that at most this many packets have overtaken may be mere reordering... */
 const REORDER_PACKETS = 2;
@@ -31,6 +39,7 @@ const ANSWERS_US = 30_000_000;
 export class NackGenerator {
   readonly #maxAgeUs: number;
   readonly #maxTries: number;
+  readonly #tally: LossTally;
   #tracker = new SequenceTracker();
   /** It makes sense to ask again only when an answer could have come. 100 ms until the round trip is known. */
   #roundTripUs = 100_000;
@@ -41,6 +50,7 @@ export class NackGenerator {
   constructor(options: NackOptions) {
     this.#maxAgeUs = options.maxAgeMs * 1000;
     this.#maxTries = options.maxTries;
+    this.#tally = options.tally ?? { lost: 0, recovered: 0 };
   }
 
   /** How many packets are missing now, at most 1000. */
@@ -55,6 +65,9 @@ export class NackGenerator {
     if (placement.kind === 'stray') return;
     const { extended } = placement;
     if (placement.restarted || (before !== undefined && extended - before > MAX_MISSING)) {
+      this.#tally.lost += this.#missing.size;
+      // A sender that began anew may have left out any number.
+      if (!placement.restarted && before !== undefined) this.#tally.lost += extended - before - 1;
       this.#missing.clear();
       this.#offsetTo(sequence, extended);
       return;
@@ -62,7 +75,9 @@ export class NackGenerator {
     this.#offsetTo(sequence, extended);
     if (before === undefined) return;
     if (extended <= before) {
-      this.#measure(this.#missing.get(extended)?.askedUs, nowUs);
+      const askedUs = this.#missing.get(extended)?.askedUs;
+      this.#measure(askedUs, nowUs);
+      if (askedUs !== undefined) this.#tally.recovered++;
       this.#missing.delete(extended);
       return;
     }
@@ -70,7 +85,7 @@ export class NackGenerator {
       this.#missing.set(lost, { sinceUs: nowUs, tries: 0, nextUs: nowUs + REORDER_US, askedUs: undefined });
     for (const oldest of this.#missing.keys()) {
       if (this.#missing.size <= MAX_MISSING) break;
-      this.#missing.delete(oldest);
+      this.#giveUp(oldest);
     }
   }
 
@@ -80,7 +95,7 @@ export class NackGenerator {
     const highest = this.#tracker.highest ?? 0;
     for (const [extended, entry] of this.#missing) {
       if (nowUs - entry.sinceUs > this.#maxAgeUs || entry.tries >= this.#maxTries) {
-        this.#missing.delete(extended);
+        this.#giveUp(extended);
         continue;
       }
       const overtaken = entry.tries === 0 && highest - extended > REORDER_PACKETS;
@@ -91,6 +106,11 @@ export class NackGenerator {
       asked.push((extended - this.#offset) & 0xffff);
     }
     return asked;
+  }
+
+  #giveUp(extended: number): void {
+    this.#missing.delete(extended);
+    this.#tally.lost++;
   }
 
   /**
