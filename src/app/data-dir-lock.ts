@@ -49,6 +49,16 @@ export async function lockDataDir(dataDir: string): Promise<DataDirLock> {
   };
 }
 
+/** Whether a server holds the folder, which need not exist. */
+export async function isDataDirTaken(dataDir: string): Promise<boolean> {
+  const folder = reach(dataDir);
+  try {
+    return (await ask(join(folder.path, LOCK_NAME))).state === 'alive';
+  } finally {
+    folder.leave();
+  }
+}
+
 /**
  * Removes the lock of a process that is gone. Throws when that process still runs. Of many servers that start at once,
  * only one may remove the socket of a given inode: the one that links its own socket as the claim. So none removes

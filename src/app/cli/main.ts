@@ -131,10 +131,34 @@ program
 
 program
   .command('doctor')
-  .description('say whether this machine has what recordings of web pages need')
+  .description(
+    'look at packages, ports, clock, disk, database, stores, webhooks and web pages, and say what to do about each',
+  )
+  .option('--json', 'print the same as JSON')
+  .addHelpText(
+    'after',
+    `
+Exit codes: 0 all is well, 1 nothing can be recorded, 2 recordings are made but something should be seen to.`,
+  )
+  .action(async (words: { json?: boolean }) => {
+    const { doctor } = await import('./doctor/doctor.ts');
+    await doctor(words);
+  });
+
+program
+  .command('health')
+  .description('ask the server of these settings whether it can do its work; exit code 0 when it can, else 1')
   .action(async () => {
-    const { doctor } = await import('./doctor.ts');
-    await doctor();
+    const { health } = await import('./health.ts');
+    await health();
+  });
+
+program
+  .command('prepare')
+  .description('make what every first start on a new data folder needs, once for this installation; for images')
+  .action(async () => {
+    const { makeTemplate } = await import('../../store/template.ts');
+    await makeTemplate();
   });
 
 program
