@@ -15,7 +15,7 @@ if ! cmp -s package-lock.json "$stamp"; then
   SKIP_FFMPEG=true npm ci --include=dev --no-audit --no-fund --loglevel=error >&2
   cp package-lock.json "$stamp"
   # Without it the first start makes what it needs.
-  node_modules/.bin/node scripts/prepare.ts >&2 || echo "aircheck: the first start will take longer" >&2
+  node_modules/.bin/node src/app/cli/main.ts prepare >&2 || echo "aircheck: the first start will take longer" >&2
 fi
 
 case "${1:-}" in test | pages) ;; *) exit 0 ;; esac

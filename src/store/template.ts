@@ -1,6 +1,6 @@
 /**
  * The template: an embedded database as it is before anything is written to it, with all tables. To make one takes
- * seconds and 400 MB, and all are alike, so an installation makes it once (`scripts/prepare.ts`, or the first start),
+ * seconds and 400 MB, and all are alike, so an installation makes it once (`aircheck prepare`, or the first start),
  * and each new data folder gets a copy.
  */
 import { createHash } from 'node:crypto';

@@ -2,6 +2,8 @@
  * Digests of what is sent, made in a thread of their own: a large part would hold up the server's main thread, which
  * receives media, for tens of milliseconds.
  */
+import { extname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import type { DigestAnswer, DigestTask, FileSha256 } from './digest-worker.ts';
 import { type Digests, digestsOf, type PartDigests } from './digests-of.ts';
@@ -30,7 +32,8 @@ class DigestThread {
 
   #start(): Worker {
     if (this.#worker) return this.#worker;
-    const worker = new Worker(new URL('./digest-worker.ts', import.meta.url));
+    const own = fileURLToPath(import.meta.url);
+    const worker = new Worker(join(own, '..', `digest-worker${extname(own)}`));
     this.#worker = worker;
     worker.on('message', (message: DigestAnswer) => {
       const waiting = this.#waiting.get(message.id);

@@ -1,0 +1,20 @@
+/**
+ * `npm run build`: the program as plain JavaScript in `dist`, for the npm package. Node strips types from our sources
+ * itself, but not from what lies under node_modules.
+ */
+import { spawnSync } from 'node:child_process';
+import { chmodSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+
+const ROOT = join(import.meta.dirname, '..');
+const DIST = join(ROOT, 'dist');
+
+// What was built of a file that is gone must not be packed.
+rmSync(DIST, { recursive: true, force: true });
+const { status, error } = spawnSync(join(ROOT, 'node_modules/.bin/tsc'), ['-p', 'tsconfig.build.json'], {
+  cwd: ROOT,
+  stdio: 'inherit',
+});
+if (error) throw error;
+if (status !== 0) process.exit(status ?? 1);
+chmodSync(join(DIST, 'app/cli/main.js'), 0o755);
