@@ -43,8 +43,13 @@ const env = async () => ({
 test('it has the program, its pages and its licences, and no source or test', () => {
   const files = globSync('**/*', { cwd: home, exclude: ['node_modules'] });
   expect(files.filter((file) => file.endsWith('.ts') || file.includes('.test.'))).toEqual([]);
-  for (const file of ['LICENSE', 'NOTICE', 'README.md', 'web/publish/index.html', 'dist/app/cli/main.js'])
+  for (const file of ['LICENSE', 'NOTICE', 'README.md', 'web/publish/index.html', 'bin/aircheck.js'])
     expect(existsSync(join(home, file)), file).toBe(true);
+});
+
+test('its command is that of a clone as well, where nothing is built', () => {
+  const help = (root: string) => execFileSync(join(root, 'bin/aircheck.js'), ['--help'], { encoding: 'utf8' });
+  expect(help(ROOT)).toBe(help(home));
 });
 
 test('it names every library that it imports', () => {
@@ -59,7 +64,7 @@ test('it names every library that it imports', () => {
 
 test('its server serves, and ends in order', async () => {
   const settings = await env();
-  const bin = join(home, 'dist/app/cli/main.js');
+  const bin = join(home, 'bin/aircheck.js');
   const server = spawn(bin, ['serve'], { env: settings, stdio: ['ignore', 'pipe', 'inherit'] });
   const ended = once(server, 'exit');
   try {
