@@ -1,5 +1,12 @@
 import { afterEach, describe, expect, test } from 'vitest';
-import { makeBmp, makePalettePng, makePng, makePngHeader } from '../../../test/support/media/image-files.ts';
+import {
+  makeBmp,
+  makePalettePng,
+  makePng,
+  makePngHeader,
+  withOrientation,
+  withScans,
+} from '../../../test/support/media/image-files.ts';
 import type { Fault } from '../../kernel/fault.ts';
 import type { Picture } from '../../media/frame.ts';
 import { decodeImage, MAX_IMAGE_PIXELS } from './image-decoder.ts';
@@ -53,6 +60,32 @@ describe('an image file as a picture', () => {
     });
   });
 
+  test.each([
+    [1, 'abcd'],
+    [2, 'badc'],
+    [3, 'dcba'],
+    [4, 'cdab'],
+    [5, 'acbd'],
+    [6, 'cadb'],
+    [7, 'dbca'],
+    [8, 'bdac'],
+  ])('stands as its camera was held: orientation %i', async (orientation, corners) => {
+    const colours = { a: GREEN, b: BLUE, c: { r: 255, g: 255, b: 255 }, d: { r: 0, g: 0, b: 0 } };
+    const quarter = (x: number, y: number) => [...'abcd'][(y < 18 ? 0 : 2) + (x < 32 ? 0 : 1)] as keyof typeof colours;
+    const png = makePng(64, 36, (x, y) => colours[quarter(x, y)]);
+    const picture = await decodeImage(png, { cover: COVER, backdrop: BLACK });
+    const jpeg = await encodeJpeg(picture).finally(() => picture.free());
+    const inYuv = { a: GREEN_601, b: BLUE_601, c: WHITE_601, d: [16, 128, 128] };
+    await decoded(withOrientation(jpeg, orientation), (upright) => {
+      const { width, height } = upright;
+      expect([width, height]).toEqual(orientation < 5 ? [64, 36] : [36, 64]);
+      for (const [n, name] of [...corners].entries()) {
+        const [x, y] = [n % 2 === 0 ? 6 : width - 7, n < 2 ? 6 : height - 7];
+        expect(isNear(upright, x, y, inYuv[name as keyof typeof inYuv]), `${name} at ${x},${y}`).toBe(true);
+      }
+    });
+  });
+
   test('is made no larger than it must be, keeps its shape, and is never grown', async () => {
     const size = (width: number, height: number) =>
       decoded(
@@ -100,6 +133,12 @@ describe('a file that is no image to be shown', () => {
     expect(await refused(makePngHeader(0xffffffff, 0xffffffff))).toBe('caller image-size');
     expect(process.memoryUsage.rss() - before).toBeLessThan(50e6);
     expect(await refused(makePngHeader(MAX_IMAGE_PIXELS / 4, 4))).toBe('caller image-damaged');
+  });
+
+  test('has more scans than any camera or program writes, each of which is as much work as the first', async () => {
+    const picture = await decodeImage(makePng(64, 36, left), { cover: COVER, backdrop: BLACK });
+    const jpeg = await encodeJpeg(picture).finally(() => picture.free());
+    expect(await refused(withScans(jpeg, 200))).toBe('caller image-scans');
   });
 
   test('breaks off, of whatever kind, at any place', async () => {

@@ -6,6 +6,7 @@ import {
   AV_CODEC_ID_BMP,
   AV_CODEC_ID_MJPEG,
   AV_CODEC_ID_PNG,
+  AV_FRAME_DATA_DISPLAYMATRIX,
   AV_PIX_FMT_BGRA,
   AV_PIX_FMT_PAL8,
   AV_PIX_FMT_RGBA,
@@ -20,9 +21,11 @@ import {
 } from 'node-av/constants';
 import { Codec, CodecContext, FFmpegError, type Frame, SoftwareScaleContext } from 'node-av/lib';
 import { Fault } from '../../kernel/fault.ts';
-import { type ImageHeader, readImageHeader } from './image-header.ts';
+import type { Orientation } from '../../media/frame.ts';
+import { countScans, type ImageHeader, readImageHeader } from './image-header.ts';
 import { freeFrame, freePacket, newFrame, newPacket } from './native-frames.ts';
 import { NativePicture, tagColor } from './picture-pool.ts';
+import { isSideways, isUpright, turnPicture } from './turn.ts';
 
 /** The pixels of 4096×4096: 64 MB while FFmpeg decodes them. */
 export const MAX_IMAGE_PIXELS = 4096 * 4096;
@@ -42,8 +45,12 @@ const TRANSLUCENT = new Set<AVPixelFormat>([
  * How many rows are blended with the backdrop before other work has its turn: half a millisecond of the widest picture.
  */
 const ROWS_AT_ONCE = 64;
+/** Cameras and programs write up to some tens. */
+const MAX_SCANS = 100;
 const EOI = Buffer.from([0xff, 0xd9]);
 const SOS = Buffer.from([0xff, 0xda]);
+
+type ConvertedFormat = typeof AV_PIX_FMT_YUV420P | typeof AV_PIX_FMT_YUVA420P;
 
 /** A colour as `Picture` holds it. */
 type Backdrop = { luma: number; cb: number; cr: number };
@@ -67,10 +74,14 @@ export async function decodeImage(file: Buffer, { cover, backdrop }: ImageDecodi
   const header = judge(file);
   const decoded = await decode(file, header);
   try {
-    const { width, height } = sizeToCover(decoded, cover);
+    const orientation = orientationOf(decoded);
+    const lying = orientation && isSideways(orientation) ? { width: cover.height, height: cover.width } : cover;
+    const { width, height } = sizeToCover(decoded, lying);
+    const converted = async (format: ConvertedFormat) =>
+      upright(await convert(decoded, format, width, height), orientation);
     if (!TRANSLUCENT.has(decoded.format as AVPixelFormat))
-      return NativePicture.wrap(await convert(decoded, AV_PIX_FMT_YUV420P, width, height));
-    const translucent = await convert(decoded, AV_PIX_FMT_YUVA420P, width, height);
+      return NativePicture.wrap(await converted(AV_PIX_FMT_YUV420P));
+    const translucent = await converted(AV_PIX_FMT_YUVA420P);
     if (!backdrop) return NativePicture.wrap(translucent);
     try {
       return await flatten(translucent, backdrop);
@@ -92,6 +103,8 @@ function judge(file: Buffer): ImageHeader {
   // FFmpeg fills the missing part of a JPEG with grey and reports no error.
   const isCut = type === 'jpeg' && file.lastIndexOf(EOI) < file.lastIndexOf(SOS);
   if (isCut) throw refusal('image-damaged', 'it breaks off');
+  if (type === 'jpeg' && countScans(file) > MAX_SCANS)
+    throw refusal('image-scans', `it has more than ${MAX_SCANS} scans`);
   return header;
 }
 
@@ -124,6 +137,54 @@ async function decode(file: Buffer, { type, width, height }: ImageHeader): Promi
   }
 }
 
+/** The eight ways in which a camera may have been held, by how its picture is to be turned. */
+const ORIENTATIONS: readonly Orientation[] = ([0, 90, 180, 270] as const).flatMap((turn) =>
+  [false, true].map((flip) => ({ turn, flip })),
+);
+
+/**
+ * How the camera was held that made the picture; undefined when upright. FFmpeg tells it as a matrix that says where a
+ * step to the right and a step down lead (ISO/IEC 14496-12 §6.2.2).
+ */
+function orientationOf(frame: Frame): Orientation | undefined {
+  const said = frame.getSideData(AV_FRAME_DATA_DISPLAYMATRIX);
+  if (!said || said.length < 36) return undefined;
+  const steps = [0, 4, 12, 16].map((at) => Math.sign(said.readInt32LE(at)));
+  return ORIENTATIONS.find((each) => !isUpright(each) && stepsOf(each).every((step, n) => step === steps[n]));
+}
+
+/** Where a step to the right leads, and where a step down, in a picture that is turned so. */
+function stepsOf({ turn, flip }: Orientation): [number, number, number, number] {
+  const steps = { 0: [1, 0, 0, 1], 90: [0, 1, -1, 0], 180: [-1, 0, 0, -1], 270: [0, -1, 1, 0] } as const;
+  const [rightX, rightY, downX, downY] = steps[turn];
+  // Zero has a sign in JavaScript, too.
+  return flip ? [0 - rightX, rightY, 0 - downX, downY] : [rightX, rightY, downX, downY];
+}
+
+/** The frame turned as is said. Takes it over. */
+function upright(frame: Frame, orientation: Orientation | undefined): Frame {
+  if (!orientation) return frame;
+  const to = newFrame();
+  try {
+    to.format = frame.format;
+    const { width, height } = frame;
+    Object.assign(to, isSideways(orientation) ? { width: height, height: width } : { width, height });
+    tagColor(to);
+    check(to.getBuffer(), `no memory for a picture of ${width}x${height}`, 'self');
+    turnPicture(planesOf(frame), planesOf(to), orientation);
+    return to;
+  } catch (error) {
+    freeFrame(to);
+    throw error;
+  } finally {
+    freeFrame(frame);
+  }
+}
+
+function planesOf({ width, height, data, linesize }: Frame) {
+  return { width, height, planes: data ?? [], strides: linesize };
+}
+
 /** An even size of at least 2 that covers `cover`, or the picture's own where that is smaller. */
 function sizeToCover(picture: { width: number; height: number }, cover: { width: number; height: number }) {
   const scale = Math.min(1, Math.max(cover.width / picture.width, cover.height / picture.height));
@@ -132,12 +193,7 @@ function sizeToCover(picture: { width: number; height: number }, cover: { width:
 }
 
 /** A new frame of the given format and size, in the colours that `Picture` promises. */
-async function convert(
-  from: Frame,
-  format: typeof AV_PIX_FMT_YUV420P | typeof AV_PIX_FMT_YUVA420P,
-  width: number,
-  height: number,
-): Promise<Frame> {
+async function convert(from: Frame, format: ConvertedFormat, width: number, height: number): Promise<Frame> {
   const to = newFrame();
   const context = new SoftwareScaleContext();
   try {

@@ -8,12 +8,24 @@ export type ImageHeader = { type: ImageType; width: number; height: number };
 
 const PNG_SIGNATURE = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
 
+const SOS = Buffer.from([0xff, 0xda]);
+
 /** Undefined when the file is none of the three or breaks off before its size. A size may be zero. Pure. */
 export function readImageHeader(file: Buffer): ImageHeader | undefined {
   if (file.subarray(0, 8).equals(PNG_SIGNATURE)) return readPng(file);
   if (file.length >= 3 && file.readUIntBE(0, 3) === 0xffd8ff) return readJpeg(file);
   if (file.toString('latin1', 0, 2) === 'BM') return readBmp(file);
   return undefined;
+}
+
+/**
+ * How many scans a JPEG has, each of which may code the whole picture. They can be counted without reading them: coded
+ * data never holds the bytes of a marker (ITU-T T.81 §B.1.1.5).
+ */
+export function countScans(jpeg: Buffer): number {
+  let scans = 0;
+  for (let at = jpeg.indexOf(SOS); at >= 0; at = jpeg.indexOf(SOS, at + SOS.length)) scans++;
+  return scans;
 }
 
 /** The first chunk is IHDR (ISO/IEC 15948 §11.2.2). */

@@ -1,7 +1,7 @@
 /**
  * Turns and mirrors pictures in memory, plane by plane.
  */
-import type { Orientation, Picture } from '../../media/frame.ts';
+import type { Orientation } from '../../media/frame.ts';
 
 /** True when a picture can be shown as it is. */
 export function isUpright(orientation: Orientation | undefined): boolean {
@@ -13,21 +13,17 @@ export function isSideways({ turn }: Orientation): boolean {
   return turn === 90 || turn === 270;
 }
 
-/** Draws all of `from` into `to` as `orientation` says. `to` has the size of the turned picture. */
-export function turnPicture(from: Picture, to: Picture, orientation: Orientation): void {
-  for (const plane of [0, 1, 2] as const) {
-    const scale = plane === 0 ? 1 : 2;
+/** A picture in memory: luma, two planes of chroma of half the size, and perhaps alpha. */
+type Planes = { width: number; height: number; planes: readonly Buffer[]; strides: readonly number[] };
+
+/** Draws all of `from` into `to` as `orientation` says. `to` has the size of the turned picture, and as many planes. */
+export function turnPicture(from: Planes, to: Planes, orientation: Orientation): void {
+  for (const [index, plane] of from.planes.entries()) {
+    const scale = index === 1 || index === 2 ? 2 : 1;
     // On an odd side the last chroma sample stands for only one row or column.
     const width = Math.ceil(from.width / scale);
     const height = Math.ceil(from.height / scale);
-    turnPlane(
-      from.planes[plane],
-      from.strides[plane],
-      { width, height },
-      to.planes[plane],
-      to.strides[plane],
-      orientation,
-    );
+    turnPlane(plane, from.strides[index]!, { width, height }, to.planes[index]!, to.strides[index]!, orientation);
   }
 }
 

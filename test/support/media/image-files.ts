@@ -35,6 +35,20 @@ export function makePngHeader(width: number, height: number): Buffer {
   return png(header(width, height, COLOUR_TYPES.rgb));
 }
 
+/** The JPEG with what a camera notes of how it was held: a value from 1 to 8 (Exif 2.32 §4.6.4, tag 274). */
+export function withOrientation(jpeg: Buffer, value: number): Buffer {
+  const exif = Buffer.from('FFE100224578696600004D4D002A00000008000101120003000000010000000000000000', 'hex');
+  exif.writeUInt16BE(value, exif.length - 8);
+  return Buffer.concat([jpeg.subarray(0, 2), exif, jpeg.subarray(2)]);
+}
+
+/** The JPEG with its only scan so many times. */
+export function withScans(jpeg: Buffer, scans: number): Buffer {
+  const at = jpeg.indexOf(Buffer.of(0xff, 0xda));
+  const scan = jpeg.subarray(at, jpeg.length - 2);
+  return Buffer.concat([jpeg.subarray(0, at), ...Array<Buffer>(scans).fill(scan), jpeg.subarray(-2)]);
+}
+
 /** A BMP of 24 bits a pixel, whose rows go from the bottom up. */
 export function makeBmp(width: number, height: number, paint: Paint): Buffer {
   const stride = Math.ceil((width * 3) / 4) * 4;
