@@ -89,11 +89,8 @@ export class WatermarkLayer {
     if (state.is !== 'ready') return;
     const { picture } = state;
     if (this.#shown?.settings === settings && this.#shown.source === picture) return;
-    this.#show({
-      settings,
-      source: picture,
-      layer: pictureLayer(picture, this.#sizeOf(settings, picture), settings.opacity),
-    });
+    const size = this.#sizeOf(settings, picture);
+    this.#show({ settings, source: picture, layer: size && pictureLayer(picture, size, settings.opacity) });
   }
 
   /** Whether the layer was made from an image that is gone. */
@@ -101,9 +98,16 @@ export class WatermarkLayer {
     return this.images.some((name) => this.#images.at(name, atUs).is !== 'ready');
   }
 
-  #sizeOf({ size }: Watermark, { width, height }: Picture): { width: number; height: number } {
+  /** The most that a watermark may take, within the margins; undefined on a canvas that is hardly larger than these. */
+  #room(): { width: number; height: number } | undefined {
     const { margin } = this.#sizes;
     const room = { width: this.#canvas.width - 2 * margin, height: this.#canvas.height - 2 * margin };
+    return Math.min(room.width, room.height) < 2 ? undefined : room;
+  }
+
+  #sizeOf({ size }: Watermark, { width, height }: Picture): { width: number; height: number } | undefined {
+    const room = this.#room();
+    if (!room) return undefined;
     const scale = Math.min((this.#canvas.height * size) / height, room.width / width, room.height / height);
     const even = (pixels: number, most: number) => Math.min(most, Math.max(2, 2 * Math.round((pixels * scale) / 2)));
     return { width: even(width, room.width), height: even(height, room.height) };
@@ -111,8 +115,8 @@ export class WatermarkLayer {
 
   /** White letters with a dark rim; undefined when they cannot be drawn. */
   async #textLayer({ size, opacity }: Watermark, text: string): Promise<Layer | undefined> {
-    const width = this.#canvas.width - 2 * this.#sizes.margin;
-    const most = this.#canvas.height - 2 * this.#sizes.margin;
+    const { width = 0, height: most = 0 } = this.#room() ?? {};
+    if (width === 0) return undefined;
     for (let wanted = this.#canvas.height * size; ; wanted *= SMALLER) {
       const height = Math.min(most, evenUp(Math.max(MIN_HEIGHT, wanted)));
       const drawn = await this.#drawText(text, width, height);
