@@ -2,8 +2,8 @@
 # Installs what a bare clone lacks, and says nothing when there is nothing to do.
 #   setup.sh        npm packages (once per lockfile)
 #   setup.sh pages  also the Debian packages that web pages are recorded with
-#   setup.sh test   also those, and what tests and benches use: dnsmasq, ffmpeg, nftables,
-#                   nginx with its RTMP module, postgresql, OpenStack Swift's libraries
+#   setup.sh test   also those, and what tests and benches use: dnsmasq, ffmpeg, mpv, nftables,
+#                   nginx with its RTMP module, postgresql, OpenStack Swift's libraries, VLC
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -28,6 +28,8 @@ done
 if [ "$1" = test ]; then
   command -v dnsmasq >/dev/null 2>&1 || [ -x /usr/sbin/dnsmasq ] || missing="$missing dnsmasq-base"
   command -v ffmpeg >/dev/null 2>&1 || missing="$missing ffmpeg"
+  command -v mpv >/dev/null 2>&1 || missing="$missing mpv"
+  command -v vlc >/dev/null 2>&1 || missing="$missing vlc-bin vlc-plugin-base"
   [ -e /usr/lib/nginx/modules/ngx_rtmp_module.so ] || missing="$missing libnginx-mod-rtmp"
   [ -x /usr/sbin/nft ] || missing="$missing nftables"
   # Debian keeps its programs out of the path, in a folder per version.

@@ -10,6 +10,23 @@
 export type Orientation = { turn: 0 | 90 | 180 | 270; flip: boolean };
 
 /**
+ * Width of a pixel by its height, `num` / `den`, both positive: of a picture that is shown wider or narrower than it
+ * was sent.
+ */
+export type SampleAspect = { num: number; den: number };
+
+/** Streams call pixels up to 32:11 wide by name (H.264 table E-1). */
+const MAX_ASPECT = 4;
+
+/**
+ * What a stream says of its pixels; undefined when they are square, when it says nothing, and when it says nonsense.
+ */
+export function sampleAspectOf({ num, den }: { num: number; den: number }): SampleAspect | undefined {
+  const isSaid = num > 0 && den > 0 && num !== den;
+  return isSaid && num <= MAX_ASPECT * den && den <= MAX_ASPECT * num ? { num, den } : undefined;
+}
+
+/**
  * One decoded picture, 8-bit planar YUV 4:2:0, limited range, BT.601 matrix (what browsers send, untagged, over
  * WebRTC).
  */
@@ -22,6 +39,8 @@ export type Picture = {
   strides: readonly [number, number, number];
   /** How it is to be shown; size and planes are as they were sent. Absent when it stands upright. */
   orientation?: Orientation | undefined;
+  /** Before it is turned. Absent when pixels are square. */
+  sampleAspect?: SampleAspect | undefined;
   /** Gives the native memory back. Calling it again does nothing. */
   free(): void;
 };

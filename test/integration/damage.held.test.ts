@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { liveFrames } from '../../src/stages/codec/native-frames.ts';
-import { frozenIn, type Span } from '../support/judge/picture.ts';
+import { frozenIn, presenceIn, type Span } from '../support/judge/picture.ts';
 import { probeFile } from '../support/judge/probe.ts';
 import { readMedia, type ShownPicture } from '../support/judge/read-media.ts';
 import { watch } from '../support/judge/watch.ts';
@@ -179,4 +179,18 @@ describe('orientation', { timeout: 120_000 }, () => {
       expect(wrong).toEqual([]);
     },
   );
+
+  test('pictures whose pixels are not square are seen in their shape', async () => {
+    const whole = { x: 0, y: 0, width: 1, height: 1, alpha: 1, render: 'fit' as const };
+    const layout = { kind: 'custom' as const, regions: [whole] };
+    const user: ScriptedUser = {
+      ...{ uid: '1', participant: RED, fromS: -1, toS: 60 },
+      ...{ sizes: [{ fromS: -1, width: 240, height: 180 }], sampleAspect: [4, 3] },
+    };
+    const { mp4 } = await record(dir, [user], planOf({ video: { ...planOf().video!, layout } }), 1.5);
+    // Square ones would leave an eighth of the canvas at either side.
+    const sides = [0.02, 0.9].map((x) => ({ rect: { x, y: 0.2, width: 0.08, height: 0.3 } }));
+    for (const view of watch(mp4, sides).views)
+      expect(presenceIn(view, RED.colour)).toEqual([{ fromS: expect.closeTo(0, 1), toS: expect.closeTo(1.5, 1) }]);
+  });
 });

@@ -14,13 +14,13 @@ import {
   type FeedFrame,
   FeedReader,
 } from '../../src/contract/line/feed.ts';
-import type { MediaKind, TrackFormat, VideoCodec } from '../../src/media/track.ts';
+import type { MediaKind, TrackFormat, VideoCodec, VideoColor } from '../../src/media/track.ts';
 import { startsKeyFrame } from '../../src/stages/rtp/key-frame.ts';
 import { parsePacket } from '../../src/stages/rtp/parse-packet.ts';
 import { AudioEncoder, VideoEncoder } from './media/encode.ts';
 import { G711Encoder } from './media/g711.ts';
 import { MadePicture, madeSound, SOUND_RATE } from './media/made-media.ts';
-import type { Participant } from './media/participants.ts';
+import type { Participant, Yuv } from './media/participants.ts';
 import { splitAnnexB } from './packetize/h264.ts';
 import { Packetizer } from './packetize/packetizer.ts';
 
@@ -78,6 +78,11 @@ export type ScriptedUser = {
   tinyPackets?: { fromS: number; toS: number }[];
   /** How loud the sound is on the left and on the right, of its usual level. No SDP says that it is stereo. */
   levels?: [left: number, right: number];
+  /** As of MadePicture. */
+  quarters?: readonly Yuv[];
+  /** As of VideoEncoding. */
+  color?: VideoColor;
+  sampleAspect?: readonly [number, number];
   /** Bytes of the video orientation header extension, and from when on they are sent. */
   orientations?: { fromS: number; bits: number }[];
   /** PCMU at 8 kHz, as of telephones, instead of Opus. */
@@ -175,8 +180,10 @@ function scriptOf(user: ScriptedUser, index: number, zeroUs: number): Script {
         height,
         gopFrames: Math.round((user.gopS ?? 1) * VIDEO.fps),
         bFrames: user.bFrames ? 2 : 0,
+        color: user.color,
+        sampleAspect: user.sampleAspect,
       }),
-      picture: new MadePicture(user.participant, { width, height }),
+      picture: new MadePicture(user.participant, { width, height, quarters: user.quarters }),
       size: { width, height },
       firstFrame,
     });

@@ -13,7 +13,10 @@ const SCRIPTS: Record<string, string> = {
   'hls.js': join(MODULES, 'hls.js/dist/hls.min.js'),
   'dash.js': join(MODULES, 'dashjs/dist/modern/umd/dash.all.min.js'),
 };
-const TYPES: Record<string, string> = { ts: 'video/mp2t', webm: 'video/webm', m4s: 'audio/mp4' };
+const TYPES: Record<string, string> = {
+  ...{ js: 'text/javascript', mjs: 'text/javascript' },
+  ...{ ts: 'video/mp2t', webm: 'video/webm', m4s: 'audio/mp4', mp4: 'video/mp4' },
+};
 
 /** Something seen or heard: at which second of the player's own timeline, and when, in seconds since the page began. */
 type Mark = { timeS: number; seenS: number };
@@ -31,11 +34,31 @@ export type PlaybackLog = {
   error: string;
 };
 
+/**
+ * Runs in a page: plays the sound of a media element, and calls `heard` with each block of its samples and when it is
+ * heard, in seconds since the page began.
+ */
+export const LISTENING = `
+  const now = () => performance.now() / 1000;
+  const sound = new AudioContext({ sampleRate: 48000 });
+  function listenTo(element, heard) {
+    const ear = sound.createScriptProcessor(256, 1, 1);
+    // Blocks that a busy page is handed late belong where those belong that it was handed in time.
+    const lags = [];
+    ear.onaudioprocess = ({ inputBuffer, playbackTime }) => {
+      lags.push(now() - playbackTime);
+      if (lags.length > 400) lags.shift();
+      heard(inputBuffer.getChannelData(0), playbackTime + Math.min(...lags));
+    };
+    sound.createMediaElementSource(element).connect(ear).connect(sound.destination);
+    sound.resume();
+  }
+`;
+
 /** Runs in the page; `v` is the video element. */
-const WATCH = `
+const WATCH = `${LISTENING}
   const log = { flashes: [], beeps: [], jumps: [], waits: [], sizes: [], durationS: 0, reachedS: 0, error: '' };
   window.log = log;
-  const now = () => performance.now() / 1000;
   const canvas = document.createElement('canvas');
   canvas.width = 8; canvas.height = 8;
   const draw = canvas.getContext('2d', { willReadFrequently: true });
@@ -53,24 +76,14 @@ const WATCH = `
     v.requestVideoFrameCallback(look);
   };
   v.requestVideoFrameCallback(look);
-  const sound = new AudioContext({ sampleRate: 48000 });
-  const ear = sound.createScriptProcessor(256, 1, 1);
   let quietS = 1;
-  // Blocks that a busy page is handed late belong where those belong that it was handed in time.
-  const lags = [];
-  ear.onaudioprocess = ({ inputBuffer, playbackTime }) => {
-    lags.push(now() - playbackTime);
-    if (lags.length > 400) lags.shift();
-    const seenS = playbackTime + Math.min(...lags);
-    const samples = inputBuffer.getChannelData(0);
+  listenTo(v, (samples, seenS) => {
     let peak = 0;
     for (const s of samples) peak = Math.max(peak, Math.abs(s));
     const loud = peak > 0.1;
     if (loud && quietS > 0.3) log.beeps.push({ timeS: v.currentTime - (now() - seenS), seenS });
-    quietS = loud ? 0 : quietS + 256 / 48000;
-  };
-  sound.createMediaElementSource(v).connect(ear).connect(sound.destination);
-  sound.resume();
+    quietS = loud ? 0 : quietS + samples.length / 48000;
+  });
   let last = { timeS: 0, atS: now() };
   setInterval(() => {
     const timeS = v.currentTime, atS = now();
@@ -102,6 +115,36 @@ const DASH = (name: string) => `
   window.d = d;`;
 
 /**
+ * Serves a page, and beside it files, or parts of them.
+ * @param fileOf where the file of a name lies
+ */
+export async function servePage(
+  page: string,
+  fileOf: (name: string) => string,
+): Promise<{ url: string; close(): void }> {
+  const server = createServer((request, response) => {
+    const wanted = basename(decodeURIComponent((request.url ?? '/').split('?')[0]!));
+    if (wanted === '') return response.setHeader('content-type', 'text/html').end(page);
+    const file = fileOf(wanted);
+    if (!statSync(file, { throwIfNoEntry: false })) return response.writeHead(404).end();
+    const type = TYPES[wanted.split('.').at(-1)!] ?? 'text/plain';
+    const range = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '');
+    const bytes = readFileSync(file);
+    response.setHeader('content-type', type);
+    if (!range) return response.end(bytes);
+    const [from, to] = [Number(range[1]), range[2] ? Number(range[2]) : bytes.length - 1];
+    response.writeHead(206, { 'content-range': `bytes ${from}-${to}/${bytes.length}` });
+    return response.end(bytes.subarray(from, to + 1));
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const close = () => {
+    server.closeAllConnections();
+    server.close();
+  };
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`, close };
+}
+
+/**
  * Plays the playlist or MPD at `path`, whose slices lie beside it, until it ends.
  * Rejects with an Error when that takes longer than `timeoutS`.
  */
@@ -112,23 +155,10 @@ export async function watchPlayback(context: BrowserContext, path: string, timeo
   const page = `<!doctype html><video id="v" playsinline></video><script src="/${script}"></script><script>${WATCH}${
     isHls ? HLS(name) : DASH(name)
   }</script>`;
-  const server = createServer((request, response) => {
-    const wanted = basename(decodeURIComponent((request.url ?? '/').split('?')[0]!));
-    if (wanted === '') return response.setHeader('content-type', 'text/html').end(page);
-    const file = SCRIPTS[wanted] ?? join(dirname(path), wanted);
-    if (!statSync(file, { throwIfNoEntry: false })) return response.writeHead(404).end();
-    const type = TYPES[wanted.split('.').at(-1)!] ?? 'text/plain';
-    const range = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? '');
-    const bytes = readFileSync(file);
-    response.setHeader('content-type', wanted in SCRIPTS ? 'text/javascript' : type);
-    if (!range) return response.end(bytes);
-    response.writeHead(206, { 'content-range': `bytes ${range[1]}-${range[2]}/${bytes.length}` });
-    return response.end(bytes.subarray(Number(range[1]), Number(range[2]) + 1));
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const server = await servePage(page, (wanted) => SCRIPTS[wanted] ?? join(dirname(path), wanted));
   const view = await context.newPage();
   try {
-    await view.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`, { waitUntil: 'commit' });
+    await view.goto(server.url, { waitUntil: 'commit' });
     await view
       .waitForFunction('window.log && (log.ended || log.error)', undefined, { timeout: timeoutS * 1000, polling: 200 })
       .catch(() => undefined);
@@ -137,7 +167,6 @@ export async function watchPlayback(context: BrowserContext, path: string, timeo
     return log;
   } finally {
     await view.close();
-    server.closeAllConnections();
     server.close();
   }
 }

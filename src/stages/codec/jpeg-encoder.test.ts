@@ -9,8 +9,8 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { colourDistance, readImage, type SeenImage } from '../../../test/support/judge/image.ts';
 import { VideoEncoder } from '../../../test/support/media/encode.ts';
 import { MadePicture } from '../../../test/support/media/made-media.ts';
-import { RED, type Rgb } from '../../../test/support/media/participants.ts';
-import type { Orientation, Picture } from '../../media/frame.ts';
+import { BT601, RED, type Rgb, yuvIn } from '../../../test/support/media/participants.ts';
+import type { Orientation, Picture, SampleAspect } from '../../media/frame.ts';
 import type { VideoColor } from '../../media/track.ts';
 import { encodeJpeg } from './jpeg-encoder.ts';
 import { liveFrames, newFrame } from './native-frames.ts';
@@ -41,33 +41,26 @@ const PLACES = [
   [0.75, 0.75],
 ] as const;
 
-/** ITU-R BT.601 and BT.709, in 8 bits of limited or full range. */
-function yuvOf({ r, g, b }: Rgb, { matrix, fullRange }: VideoColor): [number, number, number] {
-  const [kr, kb] = matrix === 1 ? [0.2126, 0.0722] : [0.299, 0.114];
-  const light = (kr * r + (1 - kr - kb) * g + kb * b) / 255;
-  const [blue, red] = [(b / 255 - light) / (2 - 2 * kb), (r / 255 - light) / (2 - 2 * kr)];
-  return fullRange
-    ? [255 * light, 128 + 255 * blue, 128 + 255 * red]
-    : [16 + 219 * light, 128 + 224 * blue, 128 + 224 * red];
-}
-
 function drawQuarters({ planes, strides, width, height }: Picture, color: VideoColor): void {
-  const colours = QUARTERS.map((rgb) => yuvOf(rgb, color));
+  const colours = QUARTERS.map((rgb) => yuvIn(rgb, color)).map(({ y, u, v }) => [y, u, v]);
   planes.forEach((plane, p) => {
     const [w, h] = p === 0 ? [width, height] : [Math.ceil(width / 2), Math.ceil(height / 2)];
     for (let y = 0; y < h; y++)
-      for (let x = 0; x < w; x++)
-        plane[y * strides[p]! + x] = Math.round(colours[(y < h / 2 ? 0 : 2) + (x < w / 2 ? 0 : 1)]![p]!);
+      for (let x = 0; x < w; x++) plane[y * strides[p]! + x] = colours[(y < h / 2 ? 0 : 2) + (x < w / 2 ? 0 : 1)]![p]!;
   });
 }
 
-const BT601 = { matrix: 6, fullRange: false };
-function quarters(width: number, height: number, orientation?: Orientation): NativePicture {
+function quarters(
+  width: number,
+  height: number,
+  orientation?: Orientation,
+  sampleAspect?: SampleAspect,
+): NativePicture {
   const frame = newFrame();
   Object.assign(frame, { format: AV_PIX_FMT_YUV420P, width, height });
   expect(frame.getBuffer()).toBeGreaterThanOrEqual(0);
   tagColor(frame);
-  const picture = NativePicture.wrap(frame, orientation);
+  const picture = NativePicture.wrap(frame, { orientation, sampleAspect });
   drawQuarters(picture, BT601);
   return picture;
 }
@@ -144,6 +137,17 @@ test.each<[Orientation, number[]]>([
   const sideways = orientation.turn % 180 !== 0;
   expect([image.width, image.height]).toEqual(sideways ? [180, 320] : [320, 180]);
   expectQuarters(image, order);
+});
+
+test('pixels that are not square are made so, and none is lost', async () => {
+  const wide = await jpegOf(quarters(240, 180, undefined, { num: 4, den: 3 }));
+  expect([wide.width, wide.height]).toEqual([320, 180]);
+  expectQuarters(wide);
+  const standing = await jpegOf(quarters(240, 180, { turn: 90, flip: false }, { num: 4, den: 3 }));
+  expect([standing.width, standing.height]).toEqual([180, 320]);
+  expectQuarters(standing, [2, 0, 3, 1]);
+  const narrow = await jpegOf(quarters(320, 90, undefined, { num: 1, den: 2 }));
+  expect([narrow.width, narrow.height]).toEqual([320, 180]);
 });
 
 test.each([

@@ -90,7 +90,18 @@ describe('cutFor', () => {
     ['fit', 360, 640, 640, 360, { x: 0, y: 0, width: 360, height: 640, toWidth: 202, toHeight: 360 }],
     ['fit', 2000, 2, 100, 100, { x: 0, y: 0, width: 2000, height: 2, toWidth: 100, toHeight: 2 }],
   ] as const)('%s of %ix%i in %ix%i', (render, width, height, toWidth, toHeight, cut) => {
-    expect(cutFor(width, height, { width: toWidth, height: toHeight, render })).toEqual(cut);
+    expect(cutFor({ width, height }, { width: toWidth, height: toHeight, render })).toEqual(cut);
+  });
+
+  it.each([
+    // All of 640x360 as it is seen, a third of it at either side, and bars.
+    ['crop', 480, 360, [4, 3], 320, 180, { x: 0, y: 0, width: 480, height: 360, toWidth: 320, toHeight: 180 }],
+    ['crop', 480, 360, [4, 3], 180, 180, { x: 104, y: 0, width: 270, height: 360, toWidth: 180, toHeight: 180 }],
+    ['fit', 480, 360, [4, 3], 300, 300, { x: 0, y: 0, width: 480, height: 360, toWidth: 300, toHeight: 168 }],
+    ['fit', 1280, 360, [1, 2], 300, 300, { x: 0, y: 0, width: 1280, height: 360, toWidth: 300, toHeight: 168 }],
+  ] as const)('%s of %ix%i with pixels of %j in %ix%i', (render, width, height, [num, den], toWidth, toHeight, cut) => {
+    const picture = { width, height, sampleAspect: { num, den } };
+    expect(cutFor(picture, { width: toWidth, height: toHeight, render })).toEqual(cut);
   });
 });
 

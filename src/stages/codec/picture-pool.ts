@@ -2,10 +2,11 @@
 import { AV_PIX_FMT_YUV420P } from 'node-av/constants';
 import { avImageCopy2, FFmpegError, type Frame } from 'node-av/lib';
 import { invariant } from '../../kernel/fault.ts';
-import type { Orientation, Picture, PictureSource } from '../../media/frame.ts';
+import type { Orientation, Picture, PictureSource, SampleAspect } from '../../media/frame.ts';
 import { PICTURE_COLOR } from './color-tags.ts';
 import { freeFrame, newFrame } from './native-frames.ts';
 
+type Shown = Pick<Picture, 'orientation' | 'sampleAspect'>;
 type Planes = readonly [Buffer, Buffer, Buffer];
 type Strides = readonly [number, number, number];
 
@@ -32,19 +33,24 @@ export class NativePicture implements Picture {
   readonly width: number;
   readonly height: number;
   readonly orientation: Orientation | undefined;
+  readonly sampleAspect: SampleAspect | undefined;
   #memory: Memory | undefined;
 
-  private constructor(memory: Memory, orientation?: Orientation) {
+  private constructor(memory: Memory, { orientation, sampleAspect }: Shown = {}) {
     this.width = memory.frame.width;
     this.height = memory.frame.height;
     this.orientation = orientation;
+    this.sampleAspect = sampleAspect;
     this.#memory = memory;
   }
 
-  /** Takes over `frame` (8-bit 4:2:0); it is freed when its last owner frees it. */
-  static wrap(frame: Frame, orientation?: Orientation): NativePicture {
+  /**
+   * Takes over `frame` (8-bit 4:2:0); it is freed when its last owner frees it.
+   * @param shown how, if not as it is
+   */
+  static wrap(frame: Frame, shown?: Shown): NativePicture {
     const memory = { frame, owners: 1, release: freeMemory, planes: undefined, strides: undefined };
-    return new NativePicture(memory, orientation);
+    return new NativePicture(memory, shown);
   }
 
   /** The first owner of `memory`; after the last owner `memory.release` is called. */
@@ -84,7 +90,7 @@ export class NativePicture implements Picture {
   share(): NativePicture {
     const memory = this.#live();
     memory.owners++;
-    return new NativePicture(memory, this.orientation);
+    return new NativePicture(memory, this);
   }
 
   free(): void {

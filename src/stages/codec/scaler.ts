@@ -12,6 +12,7 @@ import { isSideways, isUpright, turnPicture } from './turn.ts';
 /** How many contexts are kept; 17 users together rarely have more sizes. */
 const CONTEXT_LIMIT = 32;
 
+type Shape = Pick<Picture, 'width' | 'height' | 'sampleAspect'>;
 /** The part of a source that is shown, and the even size at which it is shown. */
 type Cut = { x: number; y: number; width: number; height: number; toWidth: number; toHeight: number };
 
@@ -42,7 +43,7 @@ export class Scaler implements PictureScaler {
 
   /** Fits the picture as it was sent, without regard to its orientation. */
   #fit(picture: Picture, target: Fitting): FittedPicture {
-    const cut = cutFor(picture.width, picture.height, target);
+    const cut = cutFor(picture, target);
     const place = { x: evenFloor((target.width - cut.toWidth) / 2), y: evenFloor((target.height - cut.toHeight) / 2) };
     const same = cut.width === cut.toWidth && cut.height === cut.toHeight;
     if (same && cut.width === picture.width && cut.height === picture.height)
@@ -109,15 +110,15 @@ export class Scaler implements PictureScaler {
 }
 
 /**
- * Which part of a `width`×`height` source is shown in the target, and how large. Source offsets and shown sizes are
- * even.
+ * Which part of a source is shown in the target, and how large. Source offsets and shown sizes are even.
  */
-export function cutFor(width: number, height: number, target: Fitting): Cut {
+export function cutFor({ width, height, sampleAspect }: Shape, target: Fitting): Cut {
+  const { num, den } = sampleAspect ?? { num: 1, den: 1 };
   // Which side is longer; compared without a division, so that equal shapes are found equal.
-  const wider = width * target.height > target.width * height;
+  const wider = width * num * target.height > target.width * height * den;
   if (target.render === 'crop') {
-    const cutWidth = wider ? Math.max(2, evenRound((height * target.width) / target.height)) : width;
-    const cutHeight = wider ? height : Math.max(2, evenRound((width * target.height) / target.width));
+    const cutWidth = wider ? Math.max(2, evenRound((height * den * target.width) / (target.height * num))) : width;
+    const cutHeight = wider ? height : Math.max(2, evenRound((width * num * target.height) / (target.width * den)));
     const shown = { width: Math.min(width, cutWidth), height: Math.min(height, cutHeight) };
     return {
       x: evenFloor((width - shown.width) / 2),
@@ -127,8 +128,8 @@ export function cutFor(width: number, height: number, target: Fitting): Cut {
       toHeight: target.height,
     };
   }
-  const toWidth = wider ? target.width : evenRound((width * target.height) / height);
-  const toHeight = wider ? evenRound((height * target.width) / width) : target.height;
+  const toWidth = wider ? target.width : evenRound((width * num * target.height) / (height * den));
+  const toHeight = wider ? evenRound((height * den * target.width) / (width * num)) : target.height;
   return {
     x: 0,
     y: 0,

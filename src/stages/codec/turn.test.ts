@@ -35,7 +35,7 @@ function oriented(width: number, height: number, orientation: Orientation): Nati
   const frame = newFrame();
   frame.ref(made.frame);
   made.free();
-  return NativePicture.wrap(frame, orientation);
+  return NativePicture.wrap(frame, { orientation });
 }
 
 /** Writes rows of letters into a plane, and reads them back. */

@@ -24,7 +24,7 @@ import {
 import { Codec, CodecContext, FFmpegError, type Frame, type Packet, Rational, SoftwareScaleContext } from 'node-av/lib';
 import { Fault } from '../../kernel/fault.ts';
 import type { RecordingUs } from '../../kernel/time.ts';
-import type { Orientation } from '../../media/frame.ts';
+import { type Orientation, sampleAspectOf } from '../../media/frame.ts';
 import type { VideoCodec, VideoColor } from '../../media/track.ts';
 import { freeFrame, freePacket, newFrame, newPacket } from './native-frames.ts';
 import { NativePicture, tagColor } from './picture-pool.ts';
@@ -152,9 +152,10 @@ export class VideoDecoder {
         frame.colorSpace = said.color.matrix as AVColorSpace;
       }
       const ptsUs = Number(pts);
+      const shown = { orientation: said?.orientation, sampleAspect: sampleAspectOf(frame.sampleAspectRatio) };
       const plain = this.#toPlain(frame);
       if (!plain) continue;
-      pictures.push({ picture: NativePicture.wrap(plain, said?.orientation), ptsUs, damaged: this.#damaged });
+      pictures.push({ picture: NativePicture.wrap(plain, shown), ptsUs, damaged: this.#damaged });
     }
   }
 

@@ -18,6 +18,7 @@ import { FormatContext, InputFormat, Packet, type Stream } from 'node-av/lib';
 import { Fault } from '../../kernel/fault.ts';
 import { type RecordingUs, rescale, type StreamUs, US } from '../../kernel/time.ts';
 import { av1ConfigOf } from '../../media/av1-sequence.ts';
+import { sampleAspectOf } from '../../media/frame.ts';
 import type { EncodedSample } from '../../media/sample.ts';
 import type { MediaKind, VideoCodec } from '../../media/track.ts';
 import { audioConfigOf, parameterSetsOf, withoutAdts } from './bitstream.ts';
@@ -71,17 +72,17 @@ export async function probeSlice(path: string): Promise<Streams> {
 }
 
 function videoStreamOf({ stream, codec }: Lane, data: Buffer): VideoStream | undefined {
-  const { width, height } = stream.codecpar;
-  if (codec === 'vp8' || codec === 'vp9') return { codec, width, height };
+  const { width, height, colorRange, colorSpace, colorPrimaries, colorTrc } = stream.codecpar;
+  const color = { colorRange, colorSpace, colorPrimaries, colorTrc };
+  if (codec === 'vp8' || codec === 'vp9') return { codec, width, height, color };
   if (codec === 'av1') {
     const extradata = av1ConfigOf(data);
-    return extradata && { codec, width, height, extradata };
+    return extradata && { codec, width, height, extradata, color };
   }
   const extradata = parameterSetsOf(data);
   const { num, den } = stream.rFrameRate;
-  const { colorRange, colorSpace, colorPrimaries, colorTrc } = stream.codecpar;
-  const color = { colorRange, colorSpace, colorPrimaries, colorTrc };
-  return extradata.length > 0 ? { width, height, fps: num / den, extradata, color } : undefined;
+  const sampleAspect = sampleAspectOf(stream.codecpar.sampleAspectRatio);
+  return extradata.length > 0 ? { width, height, fps: num / den, extradata, color, sampleAspect } : undefined;
 }
 
 function audioStreamOf({ stream, codec }: Lane, data: Buffer): AudioStream | undefined {

@@ -21,6 +21,7 @@ import {
 import { type CodecParameters, type FormatContext, type Packet, Rational, type Stream } from 'node-av/lib';
 import { Fault } from '../../kernel/fault.ts';
 import { rescale, US } from '../../kernel/time.ts';
+import type { SampleAspect } from '../../media/frame.ts';
 import type { EncodedSample } from '../../media/sample.ts';
 import type { RotateEvent } from '../../media/segment.ts';
 import type { MediaKind, VideoCodec } from '../../media/track.ts';
@@ -39,6 +40,8 @@ export type VideoStream = {
   extradata?: Buffer | undefined;
   /** The colours that the stream itself tells: some players believe only the container. */
   color?: StreamColor | undefined;
+  /** Width of a pixel by its height, as the stream itself tells it; square when left out. */
+  sampleAspect?: SampleAspect | undefined;
   /** How players are to turn the pictures, anticlockwise degrees (MP4 only). */
   rotate?: RotateEvent['rotate'] | undefined;
 };
@@ -102,6 +105,7 @@ export function addStreams(context: FormatContext, streams: Streams, videoRate: 
     const stream = context.newStream(null);
     describeVideo(stream.codecpar, video);
     stream.timeBase = new Rational(1, videoRate);
+    if (video.sampleAspect) stream.sampleAspectRatio = rationalOf(video.sampleAspect);
     if (video.fps !== undefined) {
       stream.avgFrameRate = new Rational(video.fps, 1);
       stream.rFrameRate = new Rational(video.fps, 1);
@@ -136,8 +140,13 @@ function describeVideo(parameters: CodecParameters, video: VideoStream): void {
   parameters.width = video.width;
   parameters.height = video.height;
   if (video.color) Object.assign(parameters, video.color);
+  if (video.sampleAspect) parameters.sampleAspectRatio = rationalOf(video.sampleAspect);
   if (video.rotate)
     check(parameters.addCodedSideData(AV_PKT_DATA_DISPLAYMATRIX, turningMatrix(video)), 'turning the picture');
+}
+
+function rationalOf({ num, den }: SampleAspect): Rational {
+  return new Rational(num, den);
 }
 
 /**

@@ -6,6 +6,7 @@
 import {
   AV_LOG_QUIET,
   AV_NOPTS_VALUE,
+  AV_PIX_FMT_RGB24,
   AV_PIX_FMT_YUV420P,
   AV_PIX_FMT_YUVJ420P,
   AV_SAMPLE_FMT_FLTP,
@@ -17,7 +18,9 @@ import {
 } from 'node-av/constants';
 import { Codec, CodecContext, FFmpegError, FormatContext, Frame, Log, Packet, type Stream } from 'node-av/lib';
 
-/** A decoded picture; the planes are valid only during the callback. */
+/**
+ * A decoded picture: 4:2:0, or where the file has it so one plane of RGB24. Planes are valid only during the callback.
+ */
 export type ShownPicture = {
   atS: number;
   width: number;
@@ -189,9 +192,11 @@ class Lane {
   }
 }
 
+const FORMATS: readonly unknown[] = [AV_PIX_FMT_YUV420P, AV_PIX_FMT_YUVJ420P, AV_PIX_FMT_RGB24];
+
 function pictureOf(frame: Frame, atS: number): ShownPicture {
-  if (frame.format !== AV_PIX_FMT_YUV420P && frame.format !== AV_PIX_FMT_YUVJ420P)
-    throw new Error(`the picture is not 8-bit 4:2:0 (pixel format ${frame.format})`);
+  if (!FORMATS.includes(frame.format))
+    throw new Error(`the picture is neither 8-bit 4:2:0 nor RGB24 (pixel format ${frame.format})`);
   return { atS, width: frame.width, height: frame.height, planes: frame.data ?? [], strides: frame.linesize };
 }
 

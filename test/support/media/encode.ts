@@ -13,11 +13,17 @@ import {
   AV_PIX_FMT_YUV420P,
   AV_SAMPLE_FMT_FLT,
   AV_SAMPLE_FMT_FLTP,
+  AVCOL_PRI_BT709,
+  AVCOL_RANGE_JPEG,
+  AVCOL_RANGE_MPEG,
+  AVCOL_TRC_BT709,
+  type AVColorSpace,
   AVERROR_EAGAIN,
   AVERROR_EOF,
   type FFEncoderCodec,
 } from 'node-av/constants';
 import { avImageCopy2, Codec, CodecContext, FFmpegError, Frame, Log, Packet, Rational } from 'node-av/lib';
+import type { VideoColor } from '../../../src/media/track.ts';
 import { SOUND_RATE, splitPlanes } from './made-media.ts';
 
 /** One encoded packet; `pts` and `dts` in the encoder's time base. */
@@ -39,6 +45,10 @@ export type VideoEncoding = {
   bFrames?: number;
   /** Puts parameter sets into the stream's header instead of before each key frame, as MP4 wants them. */
   globalHeader?: boolean;
+  /** What the stream says of its colours; nothing when left out. */
+  color?: VideoColor | undefined;
+  /** Width of a pixel by its height, which only H.264 has a place for. */
+  sampleAspect?: readonly [number, number] | undefined;
 };
 
 /** Throws an Error that says what was being done when `code` is an FFmpeg error. */
@@ -76,6 +86,8 @@ export class VideoEncoder {
     c.threadCount = 1;
     if (live || codec !== 'h264') c.maxBFrames = 0;
     if (encoding.globalHeader) c.setFlags(AV_CODEC_FLAG_GLOBAL_HEADER);
+    if (encoding.color) sayColor(c, encoding.color);
+    if (encoding.sampleAspect) c.sampleAspectRatio = new Rational(...encoding.sampleAspect);
     const options = optionsOf(codec, gopFrames);
     if (bFrames > 0) options['x264-params'] += `:bframes=${bFrames}:b-adapt=0:rc-lookahead=0:sync-lookahead=0`;
     if (codec === 'h264' && live) Object.assign(options, { tune: 'zerolatency', profile: 'baseline', level: '3.1' });
@@ -122,6 +134,16 @@ export class VideoEncoder {
     this.#packet.free();
     this.context.freeContext();
   }
+}
+
+/**
+ * Primaries and transfer are those of cameras and canvases, whatever the matrix. FFmpeg's numbers are those of H.273.
+ */
+function sayColor(context: CodecContext, { matrix, fullRange }: VideoColor): void {
+  context.colorRange = fullRange ? AVCOL_RANGE_JPEG : AVCOL_RANGE_MPEG;
+  context.colorSpace = matrix as AVColorSpace;
+  context.colorPrimaries = AVCOL_PRI_BT709;
+  context.colorTrc = AVCOL_TRC_BT709;
 }
 
 function optionsOf(codec: VideoCodecName, gopFrames: number): Record<string, string> {

@@ -4,7 +4,7 @@
  * loud. All is a function of content time (microseconds since the Unix epoch), so any two senders agree.
  */
 import { eachDot, textWidth } from './font.ts';
-import type { Participant } from './participants.ts';
+import type { Participant, Yuv } from './participants.ts';
 import { STAMP_AREA, STAMP_DARK, STAMP_LIGHT, stampBits } from './stamp.ts';
 
 export const SOUND_RATE = 48_000;
@@ -24,6 +24,11 @@ export type PictureOptions = {
   motion?: 'calm' | 'busy';
   /** Draws no flash: for pictures that only have to be seen. */
   flash?: boolean;
+  /**
+   * Colours of the quarters, top left, top right, bottom left, bottom right, in place of the participant's: they tell
+   * how the picture is turned. In the corners nothing else is drawn.
+   */
+  quarters?: readonly Yuv[] | undefined;
 };
 
 /** Planes of a picture: width × height luma, then two of half the size, without padding. */
@@ -46,6 +51,7 @@ export class MadePicture {
   #still: Buffer;
   #busy: boolean;
   #flash: boolean;
+  #quarters: readonly Yuv[];
   #texture: Buffer = Buffer.alloc(0);
   #bar: Box;
   #stamp: Box;
@@ -61,6 +67,7 @@ export class MadePicture {
     this.height = height;
     this.#busy = options.motion === 'busy';
     this.#flash = options.flash ?? true;
+    this.#quarters = options.quarters ?? Array(4).fill(participant.colour);
     this.i420 = Buffer.alloc((width * height * 3) / 2);
     this.planes = splitPlanes(this.i420, width, height);
     const unit = Math.max(2, Math.round(width / 40 / 2) * 2);
@@ -96,10 +103,19 @@ export class MadePicture {
 
   #drawStill(): void {
     const { y, u, v } = splitPlanes(this.#still, this.width, this.height);
-    const { colour, name } = this.participant;
-    y.fill(colour.y);
-    u.fill(colour.u);
-    v.fill(colour.v);
+    const { name } = this.participant;
+    const quarter = { width: even(this.width / 2), height: even(this.height / 2) };
+    for (const [n, colour] of this.#quarters.entries()) {
+      const [right, low] = [n % 2 === 1, n >= 2];
+      const box = {
+        ...{ x: right ? quarter.width : 0, y: low ? quarter.height : 0 },
+        width: right ? this.width - quarter.width : quarter.width,
+        height: low ? this.height - quarter.height : quarter.height,
+      };
+      fill(y, this.width, box, colour.y);
+      fill(u, this.width / 2, halve(box), colour.u);
+      fill(v, this.width / 2, halve(box), colour.v);
+    }
     const scale = Math.max(1, Math.floor((this.width * 0.4) / Math.max(29, textWidth(name))));
     const left = Math.round((this.width - textWidth(name) * scale) / 2);
     const top = Math.round(this.height * 0.24);

@@ -2,29 +2,35 @@
  * The cast of made media: per participant a name, a colour of its own and a pitch of its own, so that a recording tells
  * who is where and who is heard.
  */
+import type { VideoColor } from '../../../src/media/track.ts';
+
 export type Rgb = { r: number; g: number; b: number };
 export type Yuv = { y: number; u: number; v: number };
 export type Participant = { name: string; colour: Yuv; toneHz: number };
 
-/** BT.709, limited range, 8 bits. */
-export function yuvOf({ r, g, b }: Rgb): Yuv {
-  const [rl, gl, bl] = [r / 255, g / 255, b / 255];
-  const luma = 0.2126 * rl + 0.7152 * gl + 0.0722 * bl;
+/** 8 bits. */
+export function yuvIn({ r, g, b }: Rgb, { matrix, fullRange }: VideoColor): Yuv {
+  const [kr, kb] = matrix === BT709.matrix ? [0.2126, 0.0722] : [0.299, 0.114];
+  const luma = (kr * r + (1 - kr - kb) * g + kb * b) / 255;
+  const [blue, red] = [(b / 255 - luma) / (2 - 2 * kb), (r / 255 - luma) / (2 - 2 * kr)];
+  const [zero, light, chroma] = fullRange ? [0, 255, 255] : [16, 219, 224];
   return {
-    y: Math.round(16 + 219 * luma),
-    u: Math.round(128 + (224 * (bl - luma)) / 1.8556),
-    v: Math.round(128 + (224 * (rl - luma)) / 1.5748),
+    y: Math.round(zero + light * luma),
+    u: Math.min(255, Math.round(128 + chroma * blue)),
+    v: Math.min(255, Math.round(128 + chroma * red)),
   };
 }
 
-/** BT.601, limited range: what canvases are made of. */
-export function yuv601({ r, g, b }: Rgb): Yuv {
-  const luma = 0.299 * r + 0.587 * g + 0.114 * b;
-  return {
-    y: Math.round(16 + (219 * luma) / 255),
-    u: Math.round(128 + (224 * (b - luma)) / 1.772 / 255),
-    v: Math.round(128 + (224 * (r - luma)) / 1.402 / 255),
-  };
+/** What senders of high definition make, and what canvases are made of. */
+export const BT709: VideoColor = { matrix: 1, fullRange: false };
+export const BT601: VideoColor = { matrix: 6, fullRange: false };
+
+export function yuvOf(rgb: Rgb): Yuv {
+  return yuvIn(rgb, BT709);
+}
+
+export function yuv601(rgb: Rgb): Yuv {
+  return yuvIn(rgb, BT601);
 }
 
 /** Shades stay dark enough (luma below 130) that the white flash is a clear jump, and far apart in colour. */
