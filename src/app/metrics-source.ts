@@ -12,7 +12,7 @@ import type { HeldTask } from '../session/held-tasks.ts';
 import type { SessionLog } from '../session/ports.ts';
 import type { ObjectTables } from '../store/object-tables.ts';
 import type { OutboxTables } from '../store/outbox-tables.ts';
-import { coresOf } from '../worker/cost.ts';
+import { loadOf } from '../worker/cost.ts';
 import type { DiskWatch } from '../worker/disk-watch.ts';
 import type { AtWork } from '../worker/supervisor.ts';
 import { recorderSamples } from './recorder-samples.ts';
@@ -49,7 +49,7 @@ export function metricsSource(options: MetricsSourceOptions): MetricsSource {
           channel: { publishers, channels, keptBytes, droppedPackets: rooms.droppedPackets },
           reception,
           spool: disk.seen,
-          load: coresOf([...options.atWork().values()]) / options.cores(),
+          load: loadOf(options.atWork().values()).cores / options.cores(),
           stored,
           process: process.snapshot(),
         },

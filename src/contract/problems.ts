@@ -47,6 +47,11 @@ export const PROBLEMS = {
     'appid is invalid',
     'The App ID is not configured, or these credentials may not use it.',
   ),
+  'operator-needed': gateway(
+    403,
+    'These credentials are not those of an operator',
+    'What concerns the server and no app is for customers who may use all apps.',
+  ),
   'no-route': gateway(404, 'no Route matched with those values', 'No such path, or not with this method.'),
   'rate-limited': gateway(
     429,
@@ -185,7 +190,7 @@ export const PROBLEMS = {
     http: 500,
     code: 501,
     reason: 'no_worker_manager_available',
-    meaning: 'The server is shutting down and takes no new recordings.',
+    meaning: 'The server is shutting down, or draining, and takes no new recordings.',
   }),
   'allocate-failed': self({
     http: 500,

@@ -38,6 +38,14 @@ function sameText(a: string, b: string): boolean {
 }
 
 /**
+ * Lets a request of an operator pass: of a customer who may use all apps. Throws `operator-needed` and what
+ * `authenticate` throws.
+ */
+export function authorizeOperator(request: FastifyRequest, customers: readonly CustomerAccount[]): void {
+  if (authenticate(request.headers.authorization, customers).apps !== undefined) throw problem('operator-needed');
+}
+
+/**
  * Lets a request pass when its credentials may use the app in its path. Throws `appid-invalid` and what `authenticate`
  * throws.
  */

@@ -53,6 +53,13 @@ export function sleep(clock: Clock, delayMs: number, signal?: AbortSignal): Prom
   });
 }
 
+/** A pause of a command that has nothing else to keep its process alive. */
+export function pauseCommand(delayMs: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, delayMs);
+  });
+}
+
 /**
  * Settles as `work` does, or rejects with `late()` when that takes longer than `limitMs` by `clock`. The work then goes
  * on, and its outcome is ignored.

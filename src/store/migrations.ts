@@ -161,6 +161,44 @@ export const MIGRATIONS: readonly { name: string; statements: readonly string[] 
         check (kind in ('playlist', 'slice', 'mp4', 'snapshot', 'document', 'speakers'))`,
     ],
   },
+  {
+    name: 'nodes',
+    statements: [
+      // An owner is a node of the fleet. A server of a version before this one says none of it.
+      `alter table owners
+        add column name text,
+        add column version text,
+        add column wire integer,
+        add column node_url text,
+        add column public_url text,
+        add column cores real,
+        add column memory_bytes bigint,
+        add column load_cores real,
+        add column load_bytes bigint,
+        add column recordings integer,
+        add column publishers integer,
+        add column calls jsonb,
+        add column draining boolean not null default false,
+        add column ended boolean not null default false`,
+    ],
+  },
+  {
+    name: 'homes of channels',
+    statements: [
+      // Which node the publishers of a channel come to. A home is valid while the lease of its owner lives.
+      `create table homes (
+        appid text not null,
+        cname text not null,
+        owner text not null,
+        claimed_at timestamptz not null default clock_timestamp(),
+        used_at timestamptz not null default clock_timestamp(),
+        primary key (appid, cname)
+      )`,
+      `create index homes_of_owner on homes (owner, claimed_at)`,
+      `create index resources_of_channel on resources (appid, cname) where sid is null`,
+      `create index tasks_of_owner on tasks (owner) where running`,
+    ],
+  },
 ];
 
 /** Applies what the database lacks, each migration in a transaction of its own. */

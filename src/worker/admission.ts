@@ -6,7 +6,7 @@
 import type { Plan } from '../contract/line/plan.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { HostUs } from '../kernel/time.ts';
-import { type Limits, type Machine, type Running, refusalOf } from './cost.ts';
+import { type Cost, capacityOf, type Limits, loadOf, type Machine, type Running, refusalOf } from './cost.ts';
 
 export type AdmissionOptions = {
   clock: Clock;
@@ -33,16 +33,28 @@ export class Admission {
 
   /** Why this recording cannot be begun, in words; undefined when it is let in. */
   refusalOf(plan: Plan, appid: string): string | undefined {
-    const { clock, limits, machine, running, joins: joinsNow, spoolRefusalOf } = this.#options;
+    const { clock, limits, machine, joins: joinsNow, spoolRefusalOf } = this.#options;
+    const joins = joinsNow(plan);
+    const refusal = refusalOf(plan, this.#carried(), machine(), limits, joins) ?? spoolRefusalOf(appid);
+    if (refusal === undefined) this.#letIn.set(plan.sid, { plan, joins, atUs: clock.monoUs() });
+    return refusal;
+  }
+
+  /** What the machine has for recordings, and what those take that it carries. */
+  carries(): { capacity: Cost; load: Cost } {
+    const { machine, limits } = this.#options;
+    return { capacity: capacityOf(machine(), limits), load: loadOf(this.#carried()) };
+  }
+
+  /** Recordings at work, and those that were let in and are about to be. */
+  #carried(): Running[] {
+    const { clock, running } = this.#options;
     const nowUs = clock.monoUs();
     const all = new Map(running());
     for (const [sid, { plan, joins, atUs }] of this.#letIn)
       if (all.has(sid) || nowUs - atUs > FORGET_US) this.#letIn.delete(sid);
       else all.set(sid, { plan, joins, seen: undefined });
-    const joins = joinsNow(plan);
-    const refusal = refusalOf(plan, [...all.values()], machine(), limits, joins) ?? spoolRefusalOf(appid);
-    if (refusal === undefined) this.#letIn.set(plan.sid, { plan, joins, atUs: nowUs });
-    return refusal;
+    return [...all.values()];
   }
 
   /** Forgets a recording that failed to begin, or that has a recorder and counts by itself. */

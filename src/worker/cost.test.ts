@@ -8,7 +8,7 @@ import { individualPlanOf } from '../../test/support/scripted-recording.ts';
 import type { MixPlan, Plan } from '../contract/line/plan.ts';
 import { newSid } from '../kernel/ids.ts';
 import { Admission } from './admission.ts';
-import { estimate, type Limits, type Machine, type Running, refusalOf } from './cost.ts';
+import { capacityOf, estimate, type Limits, type Machine, type Running, refusalOf } from './cost.ts';
 import { readMachine } from './machine-limits.ts';
 
 function mix(width = 640, height = 360, fps = 15): Plan {
@@ -21,6 +21,26 @@ const pair = (): Plan => individualPlanOf({ sid: newSid(), maxUsers: 2 });
 const seen = (cores: number): Running => ({ plan: mix(), seen: { cores, bytes: 150e6 } });
 const MACHINE: Machine = { cores: 2, freeBytes: 4e9, totalBytes: 8e9, freeSpoolBytes: 1e11 };
 const LIMITS: Limits = { cpuPercent: 100, memoryPercent: 95, spoolFreeBytes: 5e8 };
+
+test('a node carries what its recordings take, of what its limits leave of the machine', () => {
+  const admission = new Admission({
+    clock: new ManualClock(),
+    limits: { ...LIMITS, cpuPercent: 50 },
+    machine: () => MACHINE,
+    running: () => new Map([['a', seen(0.4)]]),
+    joins: () => false,
+    spoolRefusalOf: () => undefined,
+  });
+  expect(admission.carries()).toEqual({ capacity: { cores: 1, bytes: 7.6e9 }, load: { cores: 0.4, bytes: 150e6 } });
+  const plan = mix();
+  admission.refusalOf(plan, 'app');
+  const { cores, bytes } = estimate(plan);
+  expect(admission.carries().load).toEqual({ cores: 0.4 + cores, bytes: 150e6 + bytes });
+});
+
+test('without limits a node may use all of its machine', () => {
+  expect(capacityOf(MACHINE, { ...LIMITS, cpuPercent: 0, memoryPercent: 0 })).toEqual({ cores: 2, bytes: 8e9 });
+});
 
 describe('the cost of recordings', () => {
   test('a bigger and faster picture costs more, sound alone least', () => {

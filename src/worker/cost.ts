@@ -79,9 +79,21 @@ function costOf({ plan, seen, isDegraded, joins }: Running): Cost {
   return isDegraded ? { ...seen, cores: Math.max(seen.cores, estimated.cores) } : seen;
 }
 
-/** How many cores these take together, as they count for whether one more is let in. */
-export function coresOf(running: readonly Running[]): number {
-  return running.reduce((sum, each) => sum + costOf(each).cores, 0);
+/** What recordings take together, as they count for whether one more is let in. */
+export function loadOf(running: Iterable<Running>): Cost {
+  const load = { cores: 0, bytes: 0 };
+  for (const each of running) {
+    const { cores, bytes } = costOf(each);
+    load.cores += cores;
+    load.bytes += bytes;
+  }
+  return load;
+}
+
+/** What recordings may take together: all that the machine has where there is no limit. */
+export function capacityOf({ cores, totalBytes }: Machine, { cpuPercent, memoryPercent }: Limits): Cost {
+  const share = (percent: number) => (percent > 0 ? percent / 100 : 1);
+  return { cores: cores * share(cpuPercent), bytes: totalBytes * share(memoryPercent) };
 }
 
 /** Why the machine cannot carry one more recording, in words; undefined when it can. @param joins as of Running */
@@ -95,7 +107,7 @@ export function refusalOf(
   const own = estimate(plan, joins);
   const { cpuPercent, memoryPercent, spoolFreeBytes } = limits;
 
-  const coresTaken = coresOf(running);
+  const coresTaken = loadOf(running).cores;
   const coresAllowed = (machine.cores * cpuPercent) / 100;
   if (cpuPercent > 0 && coresTaken + own.cores > coresAllowed)
     return `${running.length} recordings take ${cores(coresTaken)}, this one is likely to take ${cores(own.cores)}, and ${cores(coresAllowed)} are allowed (admissionCpuPercent)`;

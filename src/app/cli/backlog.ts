@@ -2,10 +2,9 @@
  * `aircheck backlog`: what waits to be stored, of every app, asked of the server that runs.
  */
 import { z } from 'zod';
-import { loadConfig } from '../../config/load.ts';
 import { backlogEntrySchema } from '../../http/backlog.ts';
-import { Fault, messageOf } from '../../kernel/fault.ts';
-import { completeCredentials } from '../credentials.ts';
+import { Fault } from '../../kernel/fault.ts';
+import { ask, authorizationOf, ownConfig, ownUrl, refused } from './own-server.ts';
 
 /** As of newSid. */
 const SID = /^[0-9a-f]{32}$/;
@@ -23,15 +22,14 @@ export async function backlog({ retry, json }: BacklogWords): Promise<void> {
       `"${retry}" is not the sid of a recording: that is 32 hexadecimal characters, as \`aircheck backlog\` prints it`,
       { blame: 'caller' },
     );
-  const { config } = completeCredentials(loadConfig(), { make: false });
-  const host = /^(0\.0\.0\.0|::)$/.test(config.host) ? '127.0.0.1' : config.host;
-  const base = `${config.tlsCertFile ? 'https' : 'http'}://${host.includes(':') ? `[${host}]` : host}:${config.port}`;
+  const config = ownConfig();
+  const base = ownUrl(config);
   const entries: (z.infer<typeof backlogEntrySchema> & { appid: string })[] = [];
   let retried = false;
   for (const { appid } of config.apps) {
     const customer = config.customers.find(({ apps }) => apps === undefined || apps.includes(appid));
     if (!customer) continue;
-    const authorization = `Basic ${Buffer.from(`${customer.id}:${customer.secret}`).toString('base64')}`;
+    const authorization = authorizationOf(customer);
     const path = `${base}/v1/apps/${appid}/aircheck/backlog`;
     if (retry !== undefined) {
       const answer = await ask(`${path}/${encodeURIComponent(retry)}/retry`, {
@@ -62,35 +60,4 @@ function lineOf(entry: z.infer<typeof backlogEntrySchema>): string {
   const why = lastError === null ? '' : `\n    ${lastError}`;
   const amount = `${files} ${files === 1 ? 'file' : 'files'}, ${(bytes / 1e6).toFixed(1)} MB`;
   return `${sid}  ${where}  ${amount}, since ${utc(sinceMs)}, ${attempts} tries${next}${why}`;
-}
-
-async function ask(url: string, init: RequestInit): Promise<Response> {
-  try {
-    return await fetch(url, init);
-  } catch (cause) {
-    // fetch says only that it failed; its cause says why.
-    const why = messageOf((cause as Error).cause ?? cause);
-    const { origin } = new URL(url);
-    throw new Fault(
-      'server-unreachable',
-      `the server at ${origin} does not answer: ${why}. Start it, or run this where its settings are, which say its address.`,
-      { blame: 'caller', cause },
-    );
-  }
-}
-
-/** Why a server refused the call: its credentials are not this command's, or it is no Aircheck server. */
-async function refused(answer: Response): Promise<Fault> {
-  const words = (await answer.text().catch(() => '')).slice(0, 200);
-  const hint =
-    answer.status === 401 || answer.status === 400
-      ? ' Run this with the settings and the data folder of the server.'
-      : '';
-  return new Fault(
-    'server-refused',
-    `the server at ${new URL(answer.url).origin} answered ${answer.status}: ${words}.${hint}`,
-    {
-      blame: 'caller',
-    },
-  );
 }

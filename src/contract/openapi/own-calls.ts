@@ -7,6 +7,7 @@ import type { ZodOpenApiOperationObject, ZodOpenApiPathsObject, ZodOpenApiRespon
 import { qualityReportSchema } from '../line/quality-report.ts';
 import { WARNING_CODES } from '../lint/warning.ts';
 import { MODES, uidSchema } from '../rest/fields.ts';
+import { nodesReplySchema } from '../rest/nodes.ts';
 import { STATUSES } from '../rest/query.ts';
 import { noticeSchema } from '../webhook/notice.ts';
 import { appidSchema, sidSchema } from './recording-calls.ts';
@@ -187,6 +188,37 @@ const metrics: ZodOpenApiOperationObject = {
   },
 };
 
+const nodes: ZodOpenApiOperationObject = {
+  operationId: 'nodes',
+  tags: ['Server'],
+  summary: 'List the servers that share this one’s database, and what each carries',
+  description: 'For operators: customers who may use all apps.',
+  responses: {
+    200: success('Those that live, and those that went within the last hour without having said so.', {
+      schema: nodesReplySchema,
+    }),
+    ...errors(['unauthorized', 'credentials-invalid', 'operator-needed', 'internal-error']),
+  },
+};
+
+const drainSchema = z.object({ draining: z.boolean().meta({ description: 'Whether it takes nothing new.' }) });
+const drained = {
+  200: success('Done.', { schema: drainSchema }),
+  ...errors(['unauthorized', 'credentials-invalid', 'operator-needed', 'internal-error']),
+};
+const drain: ZodOpenApiOperationObject = {
+  operationId: 'drain',
+  tags: ['Server'],
+  summary: 'Have this server take no new recordings and channels, and go on with those that it has',
+  description: 'For operators: customers who may use all apps.',
+  responses: drained,
+};
+const undrain: ZodOpenApiOperationObject = {
+  ...drain,
+  operationId: 'undrain',
+  summary: 'Have this server take new recordings and channels again',
+};
+
 /** RFC 9457. */
 const whipProblem = (description: string): ZodOpenApiResponseObject => ({
   description,
@@ -206,19 +238,35 @@ const sdp = { schema: { type: 'string' as const } };
 const text = (description: string) => ({ description, schema: { type: 'string' as const } });
 const whipSecurity = [{ rtcToken: [] }, {}];
 
+const afterSchema = z.string().optional().meta({
+  description:
+    'Ids of sessions that this publisher had, with commas between them. Where another one of the uid has come in meanwhile, the answer is 409.',
+});
+
 const publish: ZodOpenApiOperationObject = {
   operationId: 'publish',
   tags: ['Channels'],
   summary: 'Publish into a channel (WHIP)',
   description: 'A token is needed where the app has a certificate.',
   security: whipSecurity,
-  requestParams: { path: appPath.extend({ cname: cnameSchema }), query: z.object({ uid: uidSchema }) },
+  requestParams: {
+    path: appPath.extend({ cname: cnameSchema }),
+    query: z.object({ uid: uidSchema, after: afterSchema }),
+  },
   requestBody: { required: true, content: { 'application/sdp': sdp } },
   responses: {
     201: {
       description: 'The answer to the offer.',
-      headers: { Location: text('The session.'), ETag: text('The session’s state, for trickled candidates.') },
+      headers: {
+        Location: text('The session.'),
+        ETag: text('The session’s state, for trickled candidates.'),
+        'Aircheck-Nodes': text('In a fleet: where else publishers may come in, addresses with spaces between them.'),
+      },
       content: { 'application/sdp': sdp },
+    },
+    307: {
+      description: 'The channel is at home on another node of the fleet: the same request is to go there.',
+      headers: { Location: text('Where to send it. It lets the user in without a token for half a minute.') },
     },
     400: whipProblem('The channel name, the uid or the offer is not valid.'),
     401: whipProblem('The token is missing or refused.'),
@@ -298,6 +346,9 @@ export const ownPaths: ZodOpenApiPathsObject = {
   '/v1/apps/{appid}/aircheck/events/{noticeId}/redeliver': { servers, post: redeliver },
   '/v1/apps/{appid}/aircheck/backlog': { servers, get: backlog },
   '/v1/apps/{appid}/aircheck/backlog/{sid}/retry': { servers, post: retryBacklog },
+  '/v1/aircheck/nodes': { servers, get: nodes },
+  '/v1/aircheck/drain': { servers, post: drain },
+  '/v1/aircheck/undrain': { servers, post: undrain },
   '/healthz': { servers, get: health },
   '/metrics': { servers, get: metrics },
   '/whip/{appid}/{cname}': { servers, post: publish },

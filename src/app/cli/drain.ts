@@ -1,0 +1,36 @@
+/**
+ * `aircheck drain`: has the server that runs take nothing new, and waits until it has nothing left.
+ */
+import { nodesReplySchema } from '../../contract/rest/nodes.ts';
+import { pauseCommand, systemClock } from '../../kernel/clock.ts';
+import { askAsOperator } from './own-server.ts';
+
+export type DrainWords = { wait: number; undo?: boolean };
+
+/** Exit code when there is something left after the wait. */
+const NOT_EMPTY = 2;
+const LOOK_MS = 1_000;
+
+/** Throws a Fault when the server does not answer, or not to these credentials. */
+export async function drain({ wait, undo }: DrainWords): Promise<void> {
+  await askAsOperator(`/v1/aircheck/${undo ? 'undrain' : 'drain'}`, 'POST');
+  if (undo) {
+    process.stdout.write('new recordings and channels are taken again\n');
+    return;
+  }
+  const untilUs = systemClock.monoUs() + wait * 1_000_000;
+  for (;;) {
+    const { self, nodes } = nodesReplySchema.parse(await askAsOperator('/v1/aircheck/nodes'));
+    const { recordings = 0, publishers = 0 } = nodes.find(({ id }) => id === self) ?? {};
+    if (recordings === 0) {
+      process.stdout.write(`draining: no recording is left, ${publishers} publishers are\n`);
+      return;
+    }
+    if (systemClock.monoUs() >= untilUs) {
+      process.stdout.write(`draining: ${recordings} recordings are left, ${publishers} publishers\n`);
+      process.exitCode = wait > 0 ? NOT_EMPTY : 0;
+      return;
+    }
+    await pauseCommand(LOOK_MS);
+  }
+}

@@ -1,0 +1,27 @@
+/** The answer to GET /v1/aircheck/nodes: the servers that share a database, and what each carries. */
+import { z } from 'zod';
+
+const amount = (description: string) => z.object({ cores: z.number(), bytes: z.int() }).meta({ description });
+
+const nodeSchema = z.object({
+  id: z.string().meta({ description: 'Of one start of a server; another with each start.' }),
+  name: z.string(),
+  version: z.string(),
+  wire: z.int().nullable().meta({ description: 'The newest protocol between nodes that it speaks.' }),
+  nodeUrl: z.string().nullable().meta({ description: 'How other nodes reach it; null where it is in no fleet.' }),
+  publicUrl: z.string().nullable().meta({ description: 'How publishers reach it; null where it is in no fleet.' }),
+  state: z.enum(['live', 'draining', 'gone']).meta({
+    description: 'draining: it takes nothing new. gone: its lease is over, and it never said that it ends.',
+  }),
+  capacity: amount('What recordings may take together there.'),
+  load: amount('What those at work take, by the cost model.'),
+  recordings: z.int().meta({ description: 'Those whose files are still being stored among them.' }),
+  publishers: z.int(),
+  seenMsAgo: z.int().meta({ description: 'Since it last renewed its lease, which it does each second.' }),
+});
+
+export const nodesReplySchema = z.object({
+  self: z.string().meta({ description: 'The id of the node that answers.' }),
+  nodes: z.array(nodeSchema),
+});
+export type NodesReply = z.infer<typeof nodesReplySchema>;
