@@ -61,11 +61,13 @@ export type RecordingStore = {
   findResource(resourceId: string): Promise<Resource | undefined>;
   /** The running task of a channel and uid. */
   findRunning(appid: string, cname: string, uid: string): Promise<string | undefined>;
+  /** How many recordings of an app other servers of the fleet run; 0 outside of a fleet. */
+  runningElsewhere(appid: string): Promise<number>;
   /**
    * Uses up the resource and adds the task as this server's, in one transaction. `used` and `conflict` say which other
-   * call was faster.
+   * call was faster, `full` that other servers of the fleet run more recordings of the app than `mostElsewhere`.
    */
-  addTask(task: Task, state: TaskState): Promise<TaskHold | 'used' | 'conflict'>;
+  addTask(task: Task, state: TaskState, mostElsewhere?: number): Promise<TaskHold | 'used' | 'conflict' | 'full'>;
   /** Removes a task of which nobody was told, if it was stored, and lets its resource be started once more. */
   dropTask(resourceId: string, sid: string): Promise<void>;
   /** Lets a resource be started once more, after a start that failed. */

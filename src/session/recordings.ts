@@ -79,6 +79,7 @@ export class Recordings {
   #tasks: HeldTasks;
   /** Starts under way, their apps by sid: they count as recordings before there is one. */
   #starting = new Map<string, string>();
+  #draining = false;
   /** Takes starts with one resource one after another, each until its task is stored. */
   #turns = new Turns();
 
@@ -93,6 +94,16 @@ export class Recordings {
     return this.#tasks.size;
   }
 
+  /** Whether this server takes no new recordings, which it may do long before it ends. */
+  drain(draining: boolean): void {
+    this.#draining = draining;
+  }
+
+  /** Whether this server has the task, and it has not ended. */
+  holds(sid: string): boolean {
+    return this.#tasks.get(sid) !== undefined;
+  }
+
   /** As of HeldTasks. */
   recover(): Promise<void> {
     return this.#tasks.recover();
@@ -100,9 +111,10 @@ export class Recordings {
 
   async acquire(appid: string, request: AcquireRequest): Promise<AcquireReply> {
     const { store, clock, channel, resourceLifeMs, maxRecordings, mayRecord } = this.#options;
-    if (this.#tasks.closing) throw problem('no-worker-manager');
+    if (this.#tasks.closing || this.#draining) throw problem('no-worker-manager');
     if (!mayRecord(appid)) throw problem('app-inactive');
-    if (this.#running(appid) >= maxRecordings) throw problem('too-many-recordings');
+    const elsewhere = await this.#within('allocate-timeout', store.runningElsewhere(appid));
+    if (this.#running(appid) + elsewhere >= maxRecordings) throw problem('too-many-recordings');
     const { cname, uid, scene, resourceExpiredHour, startHash } = request;
     const resourceId = newResourceId();
     const expiresMs = clock.nowMs() + resourceLifeMs;
@@ -170,16 +182,19 @@ export class Recordings {
 
   /** Checks a start, and makes it a task that is stored and owned here. */
   async #begin(path: ResourcePath, body: unknown, warnings: Warning[]): Promise<TaskRunner> {
-    const { store, admission } = this.#options;
+    const { store, admission, maxRecordings } = this.#options;
     const { task, resource } = await this.#prepare(path, body, warnings);
-    const { sid, cname, uid, createdMs } = task;
+    const { sid, appid, cname, uid, createdMs } = task;
     const state = newTaskState();
     try {
-      const added = await store.addTask(task, state).catch(async (error: unknown) => {
+      // This recording is among those that run here.
+      const mostElsewhere = maxRecordings - this.#running(appid);
+      const added = await store.addTask(task, state, mostElsewhere).catch(async (error: unknown) => {
         await this.#takeBack(task);
         throw error;
       });
       if (added === 'conflict') throw problem('task-conflict');
+      if (added === 'full') throw problem('too-many-recordings', undefined, { details: { cname, uid } });
       if (added === 'used') {
         this.#refuseUsed(await this.#resources.of('start', path, { cname, uid }), path.mode);
         throw problem('internal-error');
@@ -238,7 +253,7 @@ export class Recordings {
       if (pages.refusal !== undefined) throw refuse(pages.refusal);
     }
     const { vendor } = request.storageConfig;
-    if (this.#tasks.closing) throw refuse('the server is shutting down');
+    if (this.#tasks.closing || this.#draining) throw refuse('the server takes no new recordings');
     if (this.#running(appid) >= maxRecordings)
       throw problem('too-many-recordings', undefined, { details: { cname, uid } });
 

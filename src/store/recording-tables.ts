@@ -22,6 +22,7 @@ import { isRunning, type Task, type TaskDocument, type TaskState } from '../sess
 import { type Database, isUniqueViolation, type Queryable, type Row } from './database.ts';
 import type { Outbox } from './outbox-tables.ts';
 import { type Ownership, requireHold } from './ownership.ts';
+import { lockStarts, runningElsewhere } from './running-elsewhere.ts';
 import { openDocument, sealDocument } from './sealed-document.ts';
 import type { Vault } from './vault.ts';
 
@@ -98,13 +99,16 @@ export class RecordingTables implements RecordingStore {
   #ownership: Ownership;
   #outbox: Outbox | undefined;
   #vault: Vault;
+  #inFleet: boolean;
 
   /**
    * @param vault seals the credentials of recordings that have not ended
    * @param ownership the owner of tasks that are added or claimed
    * @param outbox takes the notices of `saveState`; without one none are kept
+   * @param inFleet recordings of other servers count as well where an app may run only so many
    */
-  constructor(database: Database, ownership: Ownership, vault: Vault, outbox?: Outbox) {
+  constructor(database: Database, ownership: Ownership, vault: Vault, outbox?: Outbox, inFleet = false) {
+    this.#inFleet = inFleet;
     this.#vault = vault;
     this.#database = database;
     this.#ownership = ownership;
@@ -140,11 +144,23 @@ export class RecordingTables implements RecordingStore {
     return row && String(row['sid']);
   }
 
-  async addTask(task: Task, state: TaskState): Promise<TaskHold | 'used' | 'conflict'> {
+  async runningElsewhere(appid: string): Promise<number> {
+    return this.#inFleet ? runningElsewhere(this.#database, appid, this.#ownership.owner) : 0;
+  }
+
+  async addTask(
+    task: Task,
+    state: TaskState,
+    mostElsewhere = Number.POSITIVE_INFINITY,
+  ): Promise<TaskHold | 'used' | 'conflict' | 'full'> {
     const { owner, folder } = this.#ownership;
     const { sid, resourceId, appid, cname, uid, createdMs, document } = task;
     try {
       return await this.#database.transaction(async (inside) => {
+        if (this.#inFleet) {
+          await lockStarts(inside, appid);
+          if ((await runningElsewhere(inside, appid, owner)) > mostElsewhere) return 'full';
+        }
         const claimed = await inside.query(
           `update resources set sid = $2, started_ms = $3 where resource_id = $1 and sid is null returning 1 as claimed`,
           [resourceId, sid, createdMs],

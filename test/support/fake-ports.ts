@@ -140,7 +140,17 @@ export class FakeStore {
       if (task.appid === appid && task.cname === cname && task.uid === uid && isRunning(state)) return task.sid;
     return undefined;
   }
-  async addTask(task: Task, state: TaskState): Promise<TaskHold | 'used' | 'conflict'> {
+  /** Recordings that other servers run, of any app. */
+  elsewhere = 0;
+  async runningElsewhere(): Promise<number> {
+    return this.elsewhere;
+  }
+  async addTask(
+    task: Task,
+    state: TaskState,
+    mostElsewhere = Number.POSITIVE_INFINITY,
+  ): Promise<TaskHold | 'used' | 'conflict' | 'full'> {
+    if (this.elsewhere > mostElsewhere) return 'full';
     const resource = this.resources.get(task.resourceId);
     if (!resource || resource.sid !== undefined) return 'used';
     if (await this.findRunning(task.appid, task.cname, task.uid)) return 'conflict';

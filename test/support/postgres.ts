@@ -19,14 +19,15 @@ export class PostgresServer {
   readonly url: string;
   readonly #dir: string;
   readonly #port: number;
+  readonly #maxConnections: number;
   #process: ChildProcess | undefined;
 
   /** Makes an empty database. Rejects with an Error that says why there is none. */
-  static async start(): Promise<PostgresServer> {
+  static async start({ maxConnections = 100 } = {}): Promise<PostgresServer> {
     const dir = mkdtempSync(join(tmpdir(), 'aircheck-postgres-'));
     const as = account();
     if (as) chownSync(dir, as.uid, as.gid);
-    const server = new PostgresServer(dir, await freeTcpPort());
+    const server = new PostgresServer(dir, await freeTcpPort(), maxConnections);
     try {
       const made = spawnSync(program('initdb'), ['-D', join(dir, 'db'), '-U', USER, '-A', 'trust', '-E', 'UTF8'], {
         ...as,
@@ -42,10 +43,16 @@ export class PostgresServer {
     return server;
   }
 
-  private constructor(dir: string, port: number) {
+  private constructor(dir: string, port: number, maxConnections: number) {
+    this.#maxConnections = maxConnections;
     this.#dir = dir;
     this.#port = port;
     this.url = `postgres://${USER}@127.0.0.1:${port}/postgres`;
+  }
+
+  /** Of the process that all its others are children of. */
+  get pid(): number {
+    return this.#process?.pid ?? 0;
   }
 
   /** Answers nothing from now on, and breaks no connection off, until `resume`. */
@@ -77,6 +84,8 @@ export class PostgresServer {
         this.#dir,
         '-c',
         'listen_addresses=127.0.0.1',
+        '-c',
+        `max_connections=${this.#maxConnections}`,
       ];
       this.#process = spawn(program('postgres'), args, { ...account(), cwd: this.#dir, stdio: 'ignore' });
     }
