@@ -114,7 +114,7 @@ function cpuMeter(pid: number): () => number {
 }
 
 /** Lets a process of its own do the asking. Rejects with an Error when it ends before it has reported. */
-function runLoad(job: QueryLoadJob, onMeasuring: () => void): Promise<QueryLoadResult> {
+export function runLoad(job: QueryLoadJob, onMeasuring: () => void): Promise<QueryLoadResult> {
   const child = fork(join(import.meta.dirname, 'query-load.ts'), [JSON.stringify(job)], {
     execArgv: [],
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],

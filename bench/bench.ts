@@ -5,7 +5,7 @@
  *   npm run bench -- start-latency ramp-up reception stop av-offset cpu memory individual many-recordings snapshots
  *                    api pages remix stores takeover crowd cost-model fork-stall at-rest starts-against
  *                    cpu-against individual-against encoder rungs seventeen meeting route in-real-time
- *                    layout-change cold-start install-size   only these
+ *                    layout-change cold-start install-size lease-renewals forwarded-query   only these
  *   npm run bench -- at-rest --json FILE              writes its figures to a file
  *   npm run bench -- at-rest --compare FILE           says what is worse by more than a tenth, and exits 1 then
  */
@@ -19,6 +19,7 @@ import { measureCostModel } from './cost-model.ts';
 import { measureCrowd } from './crowd.ts';
 import { describeCommit } from './earlier.ts';
 import { measureEncoder } from './encoder.ts';
+import { measureForwardedQuery, measureLeaseRenewals } from './fleet.ts';
 import { measureForkStall } from './fork-stall.ts';
 import { measureInRealTime } from './in-real-time.ts';
 import { measureIndividual, measureIndividualAgainst, measureManyRecordings } from './individual.ts';
@@ -72,6 +73,8 @@ const MEASURES: Record<string, () => Promise<Figure[]>> = {
   route: measureRoute,
   'in-real-time': measureInRealTime,
   'layout-change': measureLayoutChange,
+  'lease-renewals': measureLeaseRenewals,
+  'forwarded-query': measureForwardedQuery,
 };
 
 const { positionals: names, values: options } = parseArgs({

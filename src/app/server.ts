@@ -9,15 +9,19 @@ import type { AppDirectory } from '../channel/whip/apps.ts';
 import { WhipEndpoint } from '../channel/whip/endpoint.ts';
 import { childEnvironment } from '../config/child-environment.ts';
 import type { Config } from '../config/load.ts';
+import type { RecordingApi } from '../http/api.ts';
 import { docsRoutes } from '../http/docs.ts';
+import { drainRoutes } from '../http/drain.ts';
 import { healthRoute } from '../http/health.ts';
 import { metricsRoute, openMetricsPort } from '../http/metrics.ts';
+import { nodesRoute } from '../http/nodes.ts';
 import { publishPageRoutes } from '../http/publish-page.ts';
 import { recordingApi } from '../http/recording-api.ts';
 import { buildHttp, listen } from '../http/server.ts';
 import { isPlainBeyondLoopback, readTls } from '../http/tls.ts';
 import { traceCalls } from '../http/trace-calls.ts';
-import { whipRoutes } from '../http/whip.ts';
+import { type WhipOptions, whipRoutes } from '../http/whip.ts';
+import { WindowCounts } from '../http/window-counts.ts';
 import { systemClock } from '../kernel/clock.ts';
 import { EndpointGuard } from '../kernel/endpoint-guard.ts';
 import { US } from '../kernel/time.ts';
@@ -29,6 +33,7 @@ import { Recordings } from '../session/recordings.ts';
 import { baseName } from '../stages/mux/names.ts';
 import { SpoolUsage } from '../stages/spool/spool-usage.ts';
 import { KeyedJobs } from '../store/jobs.ts';
+import { NodeTables } from '../store/node-tables.ts';
 import { ObjectTables } from '../store/object-tables.ts';
 import { OutboxTables } from '../store/outbox-tables.ts';
 import { Ownership } from '../store/ownership.ts';
@@ -142,6 +147,7 @@ export async function createServer(given: Config, ground: Ground): Promise<Airch
       );
 
     const database = await ground.database;
+    const isInFleet = config.fleetKey.length > 0;
 
     const folder = folderIdentity(config.dataDir);
     const bootId = readBootId();
@@ -234,7 +240,7 @@ export async function createServer(given: Config, ground: Ground): Promise<Airch
     mkdirSync(spoolRoot, { recursive: true, mode: 0o700 });
     const spool = spoolPort(spoolRoot, config.spoolReserveMb * 1_000_000);
     const vault = new Vault(secretKeys(config.dataDir, config.secretKeys));
-    const tables = new RecordingTables(database, ownership, vault, notifications.outbox);
+    const tables = new RecordingTables(database, ownership, vault, notifications.outbox, isInFleet);
     const objects = new ObjectTables({ database, vault, folder, clock, log });
     const guard = new EndpointGuard({ networks: config.storageNetworks, plainHttp: config.storagePlainHttp });
     const stores = { localStorageDir: config.localStorageDir, guard, clock, log };
@@ -356,10 +362,25 @@ export async function createServer(given: Config, ground: Ground): Promise<Airch
       const scraped = await openMetricsPort(source, { host: metricsHost, port: metricsPort, log });
       endings.push(() => scraped.close());
     }
-    recordingApi(http, {
+    const joined = isInFleet
+      ? // Most servers are in none, and need not load it.
+        (await import('./fleet.ts')).openFleet({ config, database, ownership, recordings, rooms, whip, clock, log })
+      : undefined;
+    endings.push(() => joined?.close());
+    const drain = async (draining: boolean) => {
+      recordings.drain(draining);
+      await ownership.drain(draining);
+      if (draining) await joined?.leaveHomes();
+    };
+    const nodes = new NodeTables(database);
+    nodesRoute(http, { customers: config.customers, self: ownership.owner, list: () => nodes.list() });
+    drainRoutes(http, { customers: config.customers, drain });
+    const calls = new WindowCounts(clock, joined?.callsElsewhere);
+    const api: RecordingApi = {
       recordings,
+      ...(joined && { fleet: joined.fleet }),
       notifications,
-      ...(config.rateLimitPerS > 0 && { rateLimit: { perS: config.rateLimitPerS, clock } }),
+      ...(config.rateLimitPerS > 0 && { rateLimit: { perS: config.rateLimitPerS, clock, counts: calls } }),
       notifySourceIps: config.notifySourceIps,
       customers: config.customers,
       isApp: (appid) => apps.find(appid) !== undefined,
@@ -368,16 +389,30 @@ export async function createServer(given: Config, ground: Ground): Promise<Airch
         retry: async (appid, sid) => recordings.retryUpload(appid, sid) || moves.retry(appid, sid),
       },
       participants: (appid, cname) => rooms.participants(appid, cname),
-    });
-    http.register(whipRoutes, { endpoint: whip, apps, clock, checkPublishPrivileges: true });
-    http.register(publishPageRoutes);
+    };
+    recordingApi(http, api);
+    const whipOptions: WhipOptions = { endpoint: whip, apps, clock, checkPublishPrivileges: true };
+    http.register(whipRoutes, { ...whipOptions, fleet: joined?.whipFleet });
+    http.register(publishPageRoutes, { isInFleet });
     http.register(docsRoutes);
     // The port is taken before recordings are taken up; without it they would have to be ended again.
     await listen(http, config);
+    const url = urlOf(http.server.address() as AddressInfo, tls ? 'https' : 'http');
+    const nodeUrl = await joined?.listen(api, whipOptions, ready.promise);
     endings.push(() => recordings.close(0));
     try {
       await recordings.recover();
       await diskWatch.start();
+      await ownership.announce(
+        {
+          ...{ name: config.nodeName, version: processWatch.version, nodeUrl },
+          publicUrl: nodeUrl && (config.publicUrl || url),
+        },
+        () => ({
+          ...{ ...admission.carries(), recordings: recordings.size, publishers: rooms.held.places },
+          calls: Object.fromEntries([...calls.take()].filter(([appid]) => appOf(appid) !== undefined)),
+        }),
+      );
     } catch (error) {
       ready.reject(error);
       throw error;
@@ -386,10 +421,12 @@ export async function createServer(given: Config, ground: Ground): Promise<Airch
     supervisor.warmUp();
     // Begun last and ended first: calls that wait for a stop are still answered.
     endings.push(() => recordings.close(config.shutdownTimeoutS * 1000));
+    // Other nodes take what is new while this one ends what it has.
+    endings.push(() => drain(true));
 
     let closing: Promise<void> | undefined;
     return {
-      url: urlOf(http.server.address() as AddressInfo, tls ? 'https' : 'http'),
+      url,
       config,
       madeCredentials: made,
       close: () => {

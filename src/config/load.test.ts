@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { loadConfig, unknownVariables } from './load.ts';
 import { environmentName } from './settings.ts';
 
@@ -113,6 +113,51 @@ test.each([
   ],
 ])('the file %j is refused in words', (yaml, words) => {
   expect(() => loadConfig({ env: {}, cwd: folder(yaml) })).toThrow(words);
+});
+
+describe('a fleet', () => {
+  const FLEET = {
+    AIRCHECK_FLEET_KEY: `${'o'.repeat(32)}, ${'n'.repeat(32)}`,
+    AIRCHECK_DATABASE_URL: 'postgres://db/aircheck',
+    AIRCHECK_APP_ID: APP,
+    AIRCHECK_CUSTOMER_ID: 'id',
+    AIRCHECK_CUSTOMER_SECRET: 's',
+  };
+
+  test('has a key, or several while it is changed, and addresses of its own', () => {
+    const config = loadConfig({
+      env: { ...FLEET, AIRCHECK_NODE_URL: 'http://10.0.0.1:7302/', AIRCHECK_PUBLIC_URL: 'https://node.example.com' },
+      cwd: folder(),
+    });
+    expect(config).toMatchObject({
+      fleetKey: ['o'.repeat(32), 'n'.repeat(32)],
+      ...{ nodeName: hostname(), nodeHost: '127.0.0.1', nodePort: 7302 },
+      ...{ nodeUrl: 'http://10.0.0.1:7302', publicUrl: 'https://node.example.com', whipElsewhere: 'redirect' },
+    });
+  });
+
+  const tls = { AIRCHECK_NODE_TLS_CERT_FILE: 'c', AIRCHECK_NODE_TLS_KEY_FILE: 'k', AIRCHECK_NODE_TLS_CA_FILE: 'a' };
+  test.each([
+    [{ AIRCHECK_FLEET_KEY: 'short' }, /AIRCHECK_FLEET_KEY has a value that is not texts of at least 32/],
+    [{ AIRCHECK_DATABASE_URL: '' }, /AIRCHECK_FLEET_KEY is set without AIRCHECK_DATABASE_URL: .* share a Postgres/],
+    [{ AIRCHECK_APP_ID: '' }, /a fleet needs apps that all its nodes have/],
+    [{ AIRCHECK_CUSTOMER_ID: '', AIRCHECK_CUSTOMER_SECRET: '' }, /a fleet needs customers that all its nodes have/],
+    [{ AIRCHECK_NODE_HOST: '0.0.0.0' }, /AIRCHECK_NODE_HOST is every address.*AIRCHECK_NODE_URL must say/],
+    [{ AIRCHECK_HOST: '::' }, /AIRCHECK_HOST is every address.*AIRCHECK_PUBLIC_URL must say/],
+    [{ ...tls, AIRCHECK_NODE_TLS_CA_FILE: '' }, /AIRCHECK_NODE_TLS_CA_FILE are needed all, or none/],
+    [{ ...tls, AIRCHECK_NODE_URL: 'http://n' }, /AIRCHECK_NODE_URL must begin with https:/],
+    [{ AIRCHECK_NODE_URL: 'https://n' }, /AIRCHECK_NODE_URL must begin with https:/],
+    [{ AIRCHECK_PUBLIC_URL: 'https://n/path' }, /AIRCHECK_PUBLIC_URL is "https:..n.path".*without a path/],
+    [{ AIRCHECK_WHIP_ELSEWHERE: 'carry' }, /AIRCHECK_WHIP_ELSEWHERE.*redirect or proxy/],
+    [{ AIRCHECK_NODE_NAME: 'a b' }, /AIRCHECK_NODE_NAME is "a b"/],
+    [
+      { AIRCHECK_FLEET_KEY: '', AIRCHECK_PUBLIC_URL: 'https://n' },
+      /AIRCHECK_PUBLIC_URL is set, but AIRCHECK_FLEET_KEY/,
+    ],
+    [{ ...tls, AIRCHECK_FLEET_KEY: '' }, /AIRCHECK_NODE_TLS_CERT_FILE is set, but AIRCHECK_FLEET_KEY/],
+  ])('with %o is refused in words', (env, words) => {
+    expect(() => loadConfig({ env: { ...FLEET, ...env }, cwd: folder() })).toThrow(words);
+  });
 });
 
 test('variables that set nothing are told of', () => {

@@ -4,6 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
+import { hostname } from 'node:os';
 import { resolve } from 'node:path';
 import { parse } from 'yaml';
 import type { z } from 'zod';
@@ -173,6 +174,46 @@ function pairProblems(settings: Settings): string[] {
     );
   if (Boolean(settings.tlsCertFile) !== Boolean(settings.tlsKeyFile))
     problems.push(`${environmentName('tlsCertFile')} and ${environmentName('tlsKeyFile')} are needed both, or neither`);
+  problems.push(...fleetProblems(settings));
+  return problems;
+}
+
+/** What keeps a server from being a node of a fleet, in words. */
+function fleetProblems(settings: Settings): string[] {
+  const { fleetKey, databaseUrl, nodeUrl, nodeHost, publicUrl, host } = settings;
+  const variable = environmentName;
+  const tlsFiles = (['nodeTlsCertFile', 'nodeTlsKeyFile', 'nodeTlsCaFile'] as const).filter((key) => settings[key]);
+  const ofFleetsOnly = (['nodeUrl', 'publicUrl'] as const).filter((key) => settings[key]);
+  if (fleetKey.length === 0)
+    return [...ofFleetsOnly, ...tlsFiles].map(
+      (key) => `${variable(key)} is set, but ${variable('fleetKey')} is not, without which this server is in no fleet`,
+    );
+  const problems: string[] = [];
+  if (!databaseUrl)
+    problems.push(
+      `${variable('fleetKey')} is set without ${variable('databaseUrl')}: the nodes of a fleet share a Postgres`,
+    );
+  if (tlsFiles.length % 3 !== 0)
+    problems.push(
+      `${variable('nodeTlsCertFile')}, ${variable('nodeTlsKeyFile')} and ${variable('nodeTlsCaFile')} are needed all, or none`,
+    );
+  if (nodeUrl && nodeUrl.startsWith('https:') !== tlsFiles.length > 0)
+    problems.push(
+      `${variable('nodeUrl')} must begin with https:// if, and only if, ${variable('nodeTlsCertFile')} is set`,
+    );
+  const isEverywhere = (address: string) => /^(0\.0\.0\.0|\[?::\]?)$/.test(address);
+  if (!nodeUrl && isEverywhere(nodeHost))
+    problems.push(
+      `${variable('nodeHost')} is every address of this machine: ${variable('nodeUrl')} must say which to use`,
+    );
+  if (!publicUrl && isEverywhere(host))
+    problems.push(
+      `${variable('host')} is every address of this machine: ${variable('publicUrl')} must say which to use`,
+    );
+  if (!settings.appId && settings.apps.length === 0)
+    problems.push('a fleet needs apps that all its nodes have in their settings; none is set here');
+  if (!settings.customerId && settings.customers.length === 0)
+    problems.push('a fleet needs customers that all its nodes have in their settings; none is set here');
   return problems;
 }
 
@@ -191,6 +232,12 @@ function settle(settings: Settings, cwd: string): Config {
     ...rest,
     tlsCertFile: pathOf(rest.tlsCertFile),
     tlsKeyFile: pathOf(rest.tlsKeyFile),
+    nodeTlsCertFile: pathOf(rest.nodeTlsCertFile),
+    nodeTlsKeyFile: pathOf(rest.nodeTlsKeyFile),
+    nodeTlsCaFile: pathOf(rest.nodeTlsCaFile),
+    nodeName: rest.nodeName || hostname(),
+    nodeUrl: rest.nodeUrl.replace(/\/$/, ''),
+    publicUrl: rest.publicUrl.replace(/\/$/, ''),
     defaultNotifications,
     dataDir,
     backupDir: rest.backupDir ? resolve(cwd, rest.backupDir) : resolve(dataDir, 'backup'),

@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import { RUNG_NAMES, rungSchema } from '../contract/line/rungs.ts';
 import { storageConfigSchema } from '../contract/line/storage.ts';
+import { fleetSettings } from './fleet-settings.ts';
 import { observeSettings } from './observe-settings.ts';
 import { pageSettings } from './page-settings.ts';
 import { flag, flagWords, networkList, setting, text, urlText, whole, wholeWords, words } from './setting.ts';
@@ -113,6 +114,7 @@ export const settingsShape = {
       secret: true,
     },
   ),
+  ...fleetSettings,
   rtcHost: setting(text().min(1).default('127.0.0.1'), {
     description: 'Address that WebRTC media is received on, and that publishers are told to send to.',
     allowed: 'an IP address of this machine',

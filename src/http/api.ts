@@ -3,10 +3,13 @@ import type { Recordings } from '../session/recordings.ts';
 import type { CustomerAccount } from './auth.ts';
 import type { BacklogApi } from './backlog.ts';
 import type { EventsApi } from './events.ts';
+import type { Fleet } from './fleet/fleet.ts';
 import type { RateLimit } from './rate-limit.ts';
 
 export type RecordingApi = EventsApi & {
   recordings: Pick<Recordings, 'about' | 'acquire' | 'start' | 'update' | 'updateLayout' | 'query' | 'stop' | 'report'>;
+  /** When absent this server is in no fleet, and answers every call itself. */
+  fleet?: Pick<Fleet, 'carry'>;
   customers: readonly CustomerAccount[];
   isApp(appid: string): boolean;
   /** Who is in a channel, as JSON. */

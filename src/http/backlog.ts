@@ -30,7 +30,8 @@ export function backlogRoutes(app: FastifyInstance, { backlog }: { backlog: Back
   app.get<{ Params: { appid: string } }>('/backlog', async ({ params }) => ({
     backlog: await backlog.list(params.appid),
   }));
-  app.post<{ Params: { appid: string; sid: string } }>('/backlog/:sid/retry', async ({ params }) => {
+  const options = { config: { livesAt: 'taskOrFiles' } } as const;
+  app.post<{ Params: { appid: string; sid: string } }>('/backlog/:sid/retry', options, async ({ params }) => {
     const { appid, sid } = params;
     if (!(await backlog.retry(appid, sid))) throw problem('recording-unknown');
     return { sid };

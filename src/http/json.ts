@@ -42,6 +42,7 @@ export function acceptJson(app: FastifyInstance): void {
   });
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (request, received, done) => {
     let body = received as Buffer;
+    request.rawBody = body;
     let value: unknown;
     try {
       if (GZIP.has(encodingOf(request))) body = gunzip(body, request.routeOptions.bodyLimit);

@@ -6,8 +6,12 @@ import type { FastifyInstance } from 'fastify';
 import type { RecordingApi } from './api.ts';
 
 export function participantsRoute(app: FastifyInstance, { participants }: RecordingApi): void {
-  app.get<{ Params: { appid: string; cname: string } }>('/channels/:cname', ({ params }) => ({
-    cname: params.cname,
-    participants: participants(params.appid, params.cname),
-  }));
+  app.get<{ Params: { appid: string; cname: string } }>(
+    '/channels/:cname',
+    { config: { livesAt: 'channel' } },
+    ({ params }) => ({
+      cname: params.cname,
+      participants: participants(params.appid, params.cname),
+    }),
+  );
 }

@@ -15,7 +15,13 @@ const FILES = [
   { url: '/publish/publish.css', name: 'publish.css', type: 'text/css; charset=utf-8' },
 ];
 
-export const publishPageRoutes: FastifyPluginAsync = async (server) => {
+export type PublishPageOptions = {
+  /** The page may be sent to other nodes, whose addresses are not known beforehand. */
+  isInFleet?: boolean;
+};
+
+export const publishPageRoutes: FastifyPluginAsync<PublishPageOptions> = async (server, { isInFleet = false }) => {
+  const connects = isInFleet ? "'self' http: https:" : "'self'";
   for (const { url, name, type } of FILES) {
     const body = await readFile(join(FOLDER, name));
     server.get(url, async (_request, reply) =>
@@ -28,7 +34,7 @@ export const publishPageRoutes: FastifyPluginAsync = async (server) => {
         .header('permissions-policy', 'camera=(self), microphone=(self)')
         .header(
           'content-security-policy',
-          "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self'; connect-src 'self'; media-src 'self' blob:; img-src 'self' data:; frame-ancestors 'self'",
+          `default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self'; connect-src ${connects}; media-src 'self' blob:; img-src 'self' data:; frame-ancestors 'self'`,
         )
         .send(body),
     );

@@ -6,7 +6,8 @@ import type { RecordingApi } from './api.ts';
 import { MODE, type TaskParams, toPath } from './paths.ts';
 
 export function queryRoute(app: FastifyInstance, { recordings }: RecordingApi): void {
-  app.get<{ Params: TaskParams }>(`/resourceid/:resourceid/sid/:sid/mode/${MODE}/query`, ({ params }) =>
+  const options = { config: { livesAt: 'task' } } as const;
+  app.get<{ Params: TaskParams }>(`/resourceid/:resourceid/sid/:sid/mode/${MODE}/query`, options, ({ params }) =>
     recordings.query({ ...toPath(params), sid: params.sid }),
   );
 }

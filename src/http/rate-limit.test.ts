@@ -73,6 +73,66 @@ test('0 sets no limit', async () => {
   expect(await statuses(50, acquire)).toEqual(Array(50).fill(200));
 });
 
+describe('in a fleet', () => {
+  /** Nodes of whose calls each knows what they were in the second before. */
+  function openFleet(count: number) {
+    let told: ReadonlyMap<string, number>[] = [];
+    const nodes = Array.from(
+      { length: count },
+      (_, self): WindowCounts =>
+        new WindowCounts(clock, (key) =>
+          told.reduce((sum, calls, n) => sum + (n === self ? 0 : (calls.get(key) ?? 0)), 0),
+        ),
+    );
+    /** How many of a second's calls each node lets through. */
+    const second = (calls: readonly number[], max: number) => {
+      const passedBy = nodes.map((node, n) => {
+        let passed = 0;
+        for (let i = 0; i < calls[n]!; i++)
+          node.incr(
+            'app',
+            (_error, result) => {
+              if (result!.current <= max) passed++;
+            },
+            1000,
+            max,
+          );
+        return passed;
+      });
+      clock.advance(1000);
+      told = nodes.map((node) => node.take());
+      return passedBy;
+    };
+    return { second };
+  }
+  const sum = (list: readonly number[]) => list.reduce((all, one) => all + one, 0);
+
+  test('the limit is one for all nodes, from the second on in which they know of each other', () => {
+    const { second } = openFleet(3);
+    expect(second([8, 8, 8], 10)).toEqual([8, 8, 8]);
+    for (let i = 0; i < 5; i++) expect(sum(second([8, 8, 8], 10))).toBeLessThanOrEqual(10);
+    expect(sum(second([8, 8, 8], 10))).toBeGreaterThanOrEqual(8);
+  });
+
+  test('each node lets through its share of what is too much', () => {
+    const { second } = openFleet(2);
+    second([30, 10], 20);
+    expect(second([30, 10], 20)).toEqual([15, 5]);
+  });
+
+  test('calls that are not too many all pass, however they are spread, and whichever node they change to', () => {
+    const { second } = openFleet(2);
+    for (const calls of [
+      [10, 0],
+      [5, 5],
+      [2, 8],
+      [1, 9],
+      [1, 9],
+    ])
+      expect(second(calls, 20)).toEqual(calls);
+  });
+});
+
 test('WHIP, health and pages are not of an app, and have no limit', async () => {
   for (const url of ['/other/:appid', '/healthz']) app.get(url, async () => 'ok');
   const other = () => app.inject({ url: `/other/${APP}` });

@@ -2,7 +2,7 @@
  * How many calls a second one App ID may make (contract §0.6). Calls are counted before authorization (§2.4), so that a
  * client with wrong credentials is limited too.
  */
-import rateLimit from '@fastify/rate-limit';
+import rateLimit, { type FastifyRateLimitStore } from '@fastify/rate-limit';
 import type { FastifyInstance } from 'fastify';
 import { problem } from '../contract/problems.ts';
 import type { Clock } from '../kernel/clock.ts';
@@ -12,6 +12,8 @@ export type RateLimit = {
   /** Calls a second for one App ID; 0 sets no limit. */
   perS: number;
   clock: Clock;
+  /** Counts the calls, in a fleet with those of other nodes; when absent a counter of this server's own does. */
+  counts?: WindowCounts;
 };
 
 const WINDOW_MS = 1000;
@@ -21,7 +23,10 @@ const APP_ID = /^[0-9a-fA-F]{32}$/;
  * Limits the routes of `app` that are registered after it, by the `appid` of their path. Calls beyond the limit are
  * answered `rate-limited`, with Retry-After in seconds. Await it before adding hooks that must run later.
  */
-export async function limitRate(app: FastifyInstance, { perS, clock }: RateLimit): Promise<void> {
+export async function limitRate(
+  app: FastifyInstance,
+  { perS, clock, counts = new WindowCounts(clock) }: RateLimit,
+): Promise<void> {
   if (perS === 0) return;
   await app.register(rateLimit, {
     global: false,
@@ -35,9 +40,11 @@ export async function limitRate(app: FastifyInstance, { perS, clock }: RateLimit
       return APP_ID.test(appid) ? appid : '';
     },
     errorResponseBuilder: () => problem('rate-limited'),
-    store: class extends WindowCounts {
-      constructor() {
-        super(clock);
+    // The plugin makes a store for each route; all routes of an app share one count.
+    store: class implements FastifyRateLimitStore {
+      incr: FastifyRateLimitStore['incr'] = (...given) => counts.incr(...given);
+      child(): this {
+        return this;
       }
     },
   });

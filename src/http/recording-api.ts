@@ -9,6 +9,7 @@ import type { RecordingApi } from './api.ts';
 import { authorize } from './auth.ts';
 import { backlogRoutes } from './backlog.ts';
 import { eventsRoutes } from './events.ts';
+import { passOn } from './fleet/fleet.ts';
 import { acceptJson } from './json.ts';
 import { ncsRoutes } from './ncs.ts';
 import { participantsRoute } from './participants.ts';
@@ -31,31 +32,49 @@ export function recordingApi(app: FastifyInstance, api: RecordingApi): void {
     if (api.rateLimit) await limitRate(guarded, api.rateLimit);
     // Checked before the body is read, so that no body without valid credentials is parsed.
     guarded.addHook('onRequest', async (request) => authorize(request, api.customers, api.isApp));
-    for (const region of ['', REGION]) {
-      guarded.register(
-        (routes, _routeOptions, routesDone) => {
-          acquireRoute(routes, api);
-          startRoute(routes, api);
-          updateRoute(routes, api);
-          updateLayoutRoute(routes, api);
-          queryRoute(routes, api);
-          stopRoute(routes, api);
-          routesDone();
-        },
-        { prefix: `${region}/v1/apps/:appid/cloud_recording` },
-      );
-    }
-    guarded.register(
-      (routes, _routeOptions, routesDone) => {
-        participantsRoute(routes, api);
-        recordingReportRoute(routes, api);
-        eventsRoutes(routes, api);
-        backlogRoutes(routes, api);
-        routesDone();
-      },
-      { prefix: '/v1/apps/:appid/aircheck' },
-    );
+    const { fleet } = api;
+    if (fleet)
+      guarded.addHook('preHandler', async (request, reply) => {
+        const answer = await fleet.carry(request);
+        return answer && passOn(reply, answer);
+      });
+    recordingRoutes(guarded, api);
   };
   app.register(guardedRoutes);
   ncsRoutes(app, { customers: api.customers, sourceIps: api.notifySourceIps });
+}
+
+/** The same routes for other nodes of the fleet, without what was checked where a call came in. */
+export function carriedRoutes(api: RecordingApi): FastifyPluginAsync {
+  return async (guarded) => {
+    acceptJson(guarded);
+    recordingRoutes(guarded, api);
+  };
+}
+
+function recordingRoutes(guarded: FastifyInstance, api: RecordingApi): void {
+  for (const region of ['', REGION]) {
+    guarded.register(
+      (routes, _routeOptions, routesDone) => {
+        acquireRoute(routes, api);
+        startRoute(routes, api);
+        updateRoute(routes, api);
+        updateLayoutRoute(routes, api);
+        queryRoute(routes, api);
+        stopRoute(routes, api);
+        routesDone();
+      },
+      { prefix: `${region}/v1/apps/:appid/cloud_recording` },
+    );
+  }
+  guarded.register(
+    (routes, _routeOptions, routesDone) => {
+      participantsRoute(routes, api);
+      recordingReportRoute(routes, api);
+      eventsRoutes(routes, api);
+      backlogRoutes(routes, api);
+      routesDone();
+    },
+    { prefix: '/v1/apps/:appid/aircheck' },
+  );
 }

@@ -38,7 +38,8 @@ export const recordingReportSchema = z.object({
 type RecordingReport = z.infer<typeof recordingReportSchema>;
 
 export function recordingReportRoute(app: FastifyInstance, { recordings }: RecordingApi): void {
-  app.get<{ Params: { appid: string; sid: string } }>('/recordings/:sid', async ({ params }) =>
+  const options = { config: { livesAt: 'task' } } as const;
+  app.get<{ Params: { appid: string; sid: string } }>('/recordings/:sid', options, async ({ params }) =>
     toReport(await recordings.report(params.appid, params.sid)),
   );
 }

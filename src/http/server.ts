@@ -3,6 +3,7 @@
  * Whoever builds it registers the routes.
  */
 import { randomUUID } from 'node:crypto';
+import type { IncomingHttpHeaders } from 'node:http';
 import type { Socket } from 'node:net';
 import {
   type FastifyBaseLogger,
@@ -23,6 +24,8 @@ export type HttpOptions = {
   tls?: TlsIdentity | undefined;
   /** Send the finer codes in use until 2026 (contract §2.2); default false. */
   legacyErrorCodes?: boolean;
+  /** Goes on with the ids of requests that other nodes carry here; default false. */
+  takesRequestIds?: boolean;
 };
 
 /** Size limit of a body, bytes; a larger one is answered 413. */
@@ -34,12 +37,13 @@ export const BODY_LIMIT_BYTES = 1_048_576;
 const REQUEST_TIMEOUT_MS = 60_000;
 
 /** @throws Fault `tls-invalid` when the certificate and key cannot be used */
-export function buildHttp({ log, tls, legacyErrorCodes = false }: HttpOptions): FastifyInstance {
+export function buildHttp(given: HttpOptions): FastifyInstance {
+  const { log, tls, legacyErrorCodes = false, takesRequestIds = false } = given;
   if (tls) checkTls(tls);
   const sendError = errorSender({ legacyErrorCodes });
   const options: FastifyServerOptions = {
     loggerInstance: log,
-    genReqId: () => randomUUID(),
+    genReqId: ({ headers }) => (takesRequestIds && requestIdIn(headers)) || randomUUID(),
     // Resource ids are longer than the router allows by default.
     routerOptions: { maxParamLength: 1024 },
     rewriteUrl: ({ url = '/' }) => toPlainUrl(url),
@@ -71,6 +75,12 @@ export function buildHttp({ log, tls, legacyErrorCodes = false }: HttpOptions): 
   return app;
 }
 
+/** A request id of ours. */
+function requestIdIn(headers: IncomingHttpHeaders): string | undefined {
+  const id = headers['x-request-id'];
+  return typeof id === 'string' && /^[0-9a-f-]{36}$/.test(id) ? id : undefined;
+}
+
 /**
  * Opens the port. Throws a Fault `port-unusable` that says which settings to change.
  * @param settings what the port and its address are set by, in words
@@ -91,8 +101,9 @@ export async function listen(
 /**
  * The same server over TLS. Its type differs only in the raw request and reply beneath Fastify's, which no route uses.
  */
-function overTls(options: FastifyServerOptions, { cert, key }: TlsIdentity): FastifyInstance {
-  const app = fastify({ ...(options as object), http2: true, https: { cert, key, allowHTTP1: true } });
+function overTls(options: FastifyServerOptions, { cert, key, clientCa }: TlsIdentity): FastifyInstance {
+  const ofClients = clientCa && { ca: clientCa, requestCert: true, rejectUnauthorized: true };
+  const app = fastify({ ...(options as object), http2: true, https: { cert, key, ...ofClients, allowHTTP1: true } });
   const { server } = app;
   // For HTTP/1.1 on this server: its types do not have the member, and Fastify sets it only on plain servers.
   Object.assign(server, { requestTimeout: REQUEST_TIMEOUT_MS });

@@ -7,11 +7,16 @@ import { MODE, type ResourceParams, toPath } from './paths.ts';
 import { warn, warnOfStore } from './warnings.ts';
 
 export function startRoute(app: FastifyInstance, { recordings }: RecordingApi): void {
-  app.post<{ Params: ResourceParams }>(`/resourceid/:resourceid/mode/${MODE}/start`, async (request, reply) => {
-    const { params, body } = request;
-    const warnings = warn(request, reply, { call: 'start', mode: params.mode, body });
-    const started = await recordings.start(toPath(params), body, warnings);
-    if (started.storeRefusal !== undefined) warnOfStore(reply, warnings, started.storeRefusal);
-    return started.reply;
-  });
+  const options = { config: { livesAt: 'resource' } } as const;
+  app.post<{ Params: ResourceParams }>(
+    `/resourceid/:resourceid/mode/${MODE}/start`,
+    options,
+    async (request, reply) => {
+      const { params, body } = request;
+      const warnings = warn(request, reply, { call: 'start', mode: params.mode, body });
+      const started = await recordings.start(toPath(params), body, warnings);
+      if (started.storeRefusal !== undefined) warnOfStore(reply, warnings, started.storeRefusal);
+      return started.reply;
+    },
+  );
 }

@@ -8,7 +8,8 @@ import { MODE, type TaskParams, toPath } from './paths.ts';
 import { warn } from './warnings.ts';
 
 export function stopRoute(app: FastifyInstance, { recordings }: RecordingApi): void {
-  app.post<{ Params: TaskParams }>(`/resourceid/:resourceid/sid/:sid/mode/${MODE}/stop`, (request, reply) => {
+  const options = { config: { livesAt: 'task', waitsForUploads: true } } as const;
+  app.post<{ Params: TaskParams }>(`/resourceid/:resourceid/sid/:sid/mode/${MODE}/stop`, options, (request, reply) => {
     const { params, body } = request;
     warn(request, reply, { call: 'stop', body });
     return recordings.stop({ ...toPath(params), sid: params.sid }, body);

@@ -8,7 +8,8 @@ import { MODE, type TaskParams, toPath } from './paths.ts';
 import { warn } from './warnings.ts';
 
 export function updateLayoutRoute(app: FastifyInstance, { recordings }: RecordingApi): void {
-  app.post<{ Params: TaskParams }>(`/resourceid/:resourceid/sid/:sid/mode/${MODE}/updateLayout`, (request, reply) => {
+  const path = `/resourceid/:resourceid/sid/:sid/mode/${MODE}/updateLayout`;
+  app.post<{ Params: TaskParams }>(path, { config: { livesAt: 'task' } }, (request, reply) => {
     const { params, body } = request;
     const canvas = recordings.about(params.sid)?.canvas;
     const warnings = warn(request, reply, { call: 'updateLayout', body, ...(canvas && { canvas }) });

@@ -7,7 +7,8 @@ import { MODE, type TaskParams, toPath } from './paths.ts';
 import { warn } from './warnings.ts';
 
 export function updateRoute(app: FastifyInstance, { recordings }: RecordingApi): void {
-  app.post<{ Params: TaskParams }>(`/resourceid/:resourceid/sid/:sid/mode/${MODE}/update`, (request, reply) => {
+  const path = `/resourceid/:resourceid/sid/:sid/mode/${MODE}/update`;
+  app.post<{ Params: TaskParams }>(path, { config: { livesAt: 'task' } }, (request, reply) => {
     const { params, body } = request;
     const begun = recordings.about(params.sid);
     const warnings = warn(request, reply, { call: 'update', mode: params.mode, body, begun });

@@ -8,6 +8,7 @@ import type { WhipEndpoint } from '../channel/whip/endpoint.ts';
 import { type Privilege, verifyRtcToken } from '../channel/whip/token.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { Fault } from '../kernel/fault.ts';
+import { NODES_HEADER, type WhipFleet } from './fleet/whip-fleet.ts';
 
 export type WhipOptions = {
   endpoint: Pick<WhipEndpoint, 'publish' | 'trickle' | 'leave'>;
@@ -18,6 +19,8 @@ export type WhipOptions = {
    * ("co-host authentication", contract §5.2), and many token servers give everyone only the right to join.
    */
   checkPublishPrivileges?: boolean;
+  /** The fleet that this server is a node of; without one it is the home of all channels. */
+  fleet?: WhipFleet | undefined;
 };
 
 const SDP = 'application/sdp';
@@ -48,24 +51,31 @@ const PROBLEMS: Record<string, [status: number, title: string]> = {
   'channel-full': [403, 'Channel full'],
   'app-full': [403, 'App full'],
   'server-full': [503, 'Server full'],
+  'node-unreachable': [503, 'Node away'],
+  'node-silent': [503, 'Node away'],
 };
 
 export const whipRoutes: FastifyPluginAsync<WhipOptions> = async (server, options) => {
   server.removeAllContentTypeParsers();
   for (const type of [SDP, FRAGMENT])
-    server.addContentTypeParser(type, { parseAs: 'string', bodyLimit: BODY_LIMIT_BYTES }, (_request, body, done) =>
-      done(null, body),
-    );
+    server.addContentTypeParser(type, { parseAs: 'buffer', bodyLimit: BODY_LIMIT_BYTES }, (request, body, done) => {
+      request.rawBody = body as Buffer;
+      done(null, body.toString());
+    });
   server.setErrorHandler(sendProblem);
   server.addHook('onRequest', async (_request, reply) => {
     reply.header('access-control-allow-origin', '*');
-    reply.header('access-control-expose-headers', 'Location, ETag, Link, Accept-Post, Accept-Patch');
+    reply.header('access-control-expose-headers', `Location, ETag, Link, Accept-Post, Accept-Patch, ${NODES_HEADER}`);
   });
 
+  const { fleet } = options;
+  /** The id of the session of an address; undefined once another node's answer was sent. */
+  const sessionOf = async (request: FastifyRequest<SessionParams>, reply: FastifyReply) => {
+    const { sessionId } = request.params;
+    return fleet ? fleet.sessionHere(sessionId, request, reply) : sessionId;
+  };
   const endpoint = '/whip/:appid/:cname';
   const session = '/whip/sessions/:sessionId';
-  type EndpointParams = { Params: { appid: string; cname: string }; Querystring: { uid?: string } };
-  type SessionParams = { Params: { sessionId: string } };
 
   server.post<EndpointParams>(
     endpoint,
@@ -78,12 +88,16 @@ export const whipRoutes: FastifyPluginAsync<WhipOptions> = async (server, option
       },
     },
     async (request, reply) => {
-      const { appid, cname } = request.params;
+      const who = whoOf(request);
+      if (await fleet?.publishElsewhere(who, request, reply)) return reply;
       const offer = typeof request.body === 'string' ? request.body : '';
-      const published = await options.endpoint.publish({ appid, cname, uid: String(request.query.uid), offer });
+      const { after } = request.query;
+      const former = typeof after === 'string' ? { after: after.split(',') } : undefined;
+      const published = await options.endpoint.publish({ ...who, offer, ...former });
+      await fleet?.tellNodes(reply);
       return reply
         .code(201)
-        .header('location', `/whip/sessions/${published.sessionId}`)
+        .header('location', fleet?.addressOf(published.sessionId) ?? `/whip/sessions/${published.sessionId}`)
         .header('etag', published.etag)
         .header('accept-patch', FRAGMENT)
         .type(SDP)
@@ -92,7 +106,9 @@ export const whipRoutes: FastifyPluginAsync<WhipOptions> = async (server, option
   );
 
   server.delete<SessionParams>(session, async (request, reply) => {
-    options.endpoint.leave(request.params.sessionId);
+    const sessionId = await sessionOf(request, reply);
+    if (sessionId === undefined) return reply;
+    options.endpoint.leave(sessionId);
     return reply.code(200).send();
   });
 
@@ -100,8 +116,10 @@ export const whipRoutes: FastifyPluginAsync<WhipOptions> = async (server, option
     session,
     { bodyLimit: BODY_LIMIT_BYTES, onRequest: async (request) => requireType(request, FRAGMENT) },
     async (request, reply) => {
+      const sessionId = await sessionOf(request, reply);
+      if (sessionId === undefined) return reply;
       const body = typeof request.body === 'string' ? request.body : '';
-      options.endpoint.trickle(request.params.sessionId, request.headers['if-match'], body);
+      options.endpoint.trickle(sessionId, request.headers['if-match'], body);
       return reply.code(204).send();
     },
   );
@@ -112,11 +130,16 @@ export const whipRoutes: FastifyPluginAsync<WhipOptions> = async (server, option
   refuseMethods(server, session, ['GET', 'HEAD', 'PUT', 'POST'], 'OPTIONS, DELETE, PATCH');
 };
 
+type EndpointParams = { Params: { appid: string; cname: string }; Querystring: { uid?: string; after?: string } };
+type SessionParams = { Params: { sessionId: string } };
+type PublishRequest = FastifyRequest<EndpointParams>;
+
+function whoOf({ params: { appid, cname }, query }: PublishRequest): { appid: string; cname: string; uid: string } {
+  return { appid, cname, uid: String(query.uid) };
+}
+
 /** Checks who wants to publish where. @throws Fault `app-unknown`, `cname-invalid`, `uid-invalid`, `token-refused` */
-function admit(
-  request: FastifyRequest<{ Params: { appid: string; cname: string }; Querystring: { uid?: string } }>,
-  options: WhipOptions,
-): void {
+function admit(request: PublishRequest, options: WhipOptions): void {
   const { appid, cname } = request.params;
   const app = options.apps.find(appid);
   if (!app) throw refuse('app-unknown', 'This server has no app with the App ID in the path.');
@@ -128,7 +151,8 @@ function admit(
   const uid: unknown = request.query.uid;
   if (typeof uid !== 'string' || !/^[1-9]\d{0,9}$/.test(uid) || Number(uid) > MAX_UID)
     throw refuse('uid-invalid', `The address must end in ?uid= and one whole number from 1 to ${MAX_UID}.`);
-  if (app.certificate !== undefined) requireToken(request, app, app.certificate, cname, uid, options);
+  if (app.certificate === undefined || options.fleet?.isAdmitted(whoOf(request), request)) return;
+  requireToken(request, app, app.certificate, cname, uid, options);
 }
 
 function requireToken(

@@ -92,6 +92,7 @@ const HOMES: [RegExp, string[]][] = [
   [/^(fastify|@fastify\/.*)$/, ['src/http/']],
   [/^(pg|@electric-sql\/pglite.*|pg-boss)$/, ['src/store/']],
   [/^(@aws-sdk|@smithy|@azure)\//, ['src/stages/upload/target/']],
+  [/^undici$/, ['src/http/fleet/']],
   [/^(commander|@peculiar\/x509)$/, ['src/app/']],
   [/^(zod-openapi|fastest-levenshtein)$/, ['src/contract/']],
   [/^(pino|prom-client|@opentelemetry\/.*)$/, ['src/observe/']],

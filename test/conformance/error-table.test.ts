@@ -193,7 +193,11 @@ test('every problem the server knows is provoked', () => {
   const provoked = new Set<string>([...GATEWAY, ...ROWS].map((row) => row.problem));
   // The second is of routes that are not in the contract; `src/http/nodes.test.ts` provokes it.
   const others = ['body-too-large', 'operator-needed'];
-  expect(Object.keys(PROBLEMS).filter((name) => !provoked.has(name)).sort()).toEqual(others);
+  expect(
+    Object.keys(PROBLEMS)
+      .filter((name) => !provoked.has(name))
+      .sort(),
+  ).toEqual(others);
 });
 
 test('every finer code of before 2026 is provoked', () => {

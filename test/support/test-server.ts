@@ -59,10 +59,13 @@ export class TestServer {
   get appid(): string {
     return this.#env['AIRCHECK_APP_ID'] as string;
   }
-  /** Another server of the same fleet: the same settings and credentials, but a data folder and ports of its own. */
-  another(dataDir: string): TestServer {
+  /**
+   * Another server with the same settings and credentials, but a data folder and ports of its own.
+   * @param env settings that differ
+   */
+  another(dataDir: string, env: Record<string, string> = {}): TestServer {
     const { AIRCHECK_PORT: _port, AIRCHECK_RTC_PORT: _rtcPort, ...shared } = this.#env;
-    return new TestServer(dataDir, shared, this.#onLog);
+    return new TestServer(dataDir, { ...shared, ...env }, this.#onLog);
   }
   /** The UDP port of all media; known once it was started. */
   get rtcPort(): number {
@@ -95,8 +98,13 @@ export class TestServer {
 
   /** One REST call below `/v1/apps/{appid}`. */
   async call(method: 'GET' | 'POST', path: string, body?: unknown, signal?: AbortSignal): Promise<Reply> {
+    return this.ask(method, `/v1/apps/${this.appid}${path}`, body, signal);
+  }
+
+  /** One call of any path. */
+  async ask(method: 'GET' | 'POST', path: string, body?: unknown, signal?: AbortSignal): Promise<Reply> {
     const pair = `${this.#env['AIRCHECK_CUSTOMER_ID']}:${this.#env['AIRCHECK_CUSTOMER_SECRET']}`;
-    const response = await fetch(`${this.baseUrl}/v1/apps/${this.appid}${path}`, {
+    const response = await fetch(`${this.baseUrl}${path}`, {
       method,
       headers: {
         authorization: `Basic ${Buffer.from(pair).toString('base64')}`,

@@ -16,6 +16,14 @@ const WORDS = {
   left: 'Left',
 };
 const GATHER_MS = 1000;
+/** The server says something twice a second: after this long without a word the connection is lost. */
+const SILENT_MS = 1500;
+const LOOK_MS = 250;
+/** One attempt to connect again may take so long; the next follows this much later. */
+const ATTEMPT_MS = 4000;
+const AGAIN_MS = 250;
+/** How long it is tried to connect again. */
+const GIVE_UP_MS = 60_000;
 
 let state = 'idle';
 let error = '';
@@ -110,12 +118,23 @@ function gathered(connection) {
   });
 }
 
-async function postOffer(options, offer) {
+/** The server does not take the publisher now; it may later, or another node may. */
+class Away extends Error {}
+
+/**
+ * @param former ids of sessions that this page had: where another publisher has come in their place, that one stays
+ * @param base where the server is reached: this page's own address, or another node's
+ */
+async function postOffer(options, offer, former, base = document.baseURI) {
   const path = `whip/${encodeURIComponent(options.appid)}/${encodeURIComponent(options.cname)}`;
-  const url = new URL(`${path}?uid=${encodeURIComponent(options.uid)}`, document.baseURI);
+  const url = new URL(`${path}?uid=${encodeURIComponent(options.uid)}`, base);
+  if (former.length > 0) url.searchParams.set('after', former.slice(-5).join(','));
   const headers = { 'content-type': 'application/sdp' };
   if (options.token) headers.authorization = `Bearer ${options.token}`;
-  const response = await fetch(url, { method: 'POST', headers, body: offer });
+  const request = { method: 'POST', headers, body: offer, signal: AbortSignal.timeout(ATTEMPT_MS) };
+  const response = await fetch(url, request).catch((cause) => {
+    throw new Away(`The server cannot be reached: ${cause.message}`);
+  });
   const body = await response.text();
   if (response.status !== 201) {
     let detail = body;
@@ -124,56 +143,130 @@ async function postOffer(options, offer) {
     } catch {
       // Not from our server, then: a proxy says things in its own way.
     }
-    throw new Error(`The server refused (${response.status}): ${detail}`);
+    throw new (response.status >= 500 ? Away : Error)(`The server refused (${response.status}): ${detail}`);
   }
-  return { answer: body, resource: new URL(response.headers.get('location'), url) };
+  return {
+    answer: body,
+    // A redirect may have led to another node.
+    resource: new URL(response.headers.get('location'), response.url),
+    nodes: response.headers.get('aircheck-nodes')?.split(' ').filter(Boolean) ?? [],
+  };
 }
 
 async function join() {
   if (session) return;
-  const mine = { resource: undefined, source: undefined, connection: undefined, bytes: undefined };
+  const mine = { options: readOptions(), nodes: [], sessions: [], reconnects: 0 };
   session = mine;
-  const stillWanted = () => {
-    if (session !== mine) throw new DOMException('left', 'AbortError');
-  };
   show('starting');
   try {
-    const options = readOptions();
-    mine.source = await openSource(options);
-    stillWanted();
+    mine.source = await openSource(mine.options);
+    requireWanted(mine);
     byId('preview').srcObject = new MediaStream(mine.source.stream.getVideoTracks());
-    const connection = new RTCPeerConnection();
-    mine.connection = connection;
-    for (const track of mine.source.stream.getTracks()) {
-      const sending = { direction: 'sendonly', streams: [mine.source.stream] };
-      if (track.kind === 'video') sending.sendEncodings = videoEncodings(options);
-      const transceiver = connection.addTransceiver(track, sending);
-      const codec = track.kind === 'video' ? options.codec : options.audioCodec;
-      if (codec) preferCodec(transceiver, track.kind, codec);
-    }
-    connection.addEventListener('connectionstatechange', () => {
-      if (session !== mine) return;
-      if (connection.connectionState === 'connected') show('connected');
-      if (connection.connectionState === 'failed') void stop('failed', 'The connection to the server broke.');
-      if (connection.connectionState === 'disconnected')
-        show('connecting', 'The server does not answer at the moment.');
-    });
-    await connection.setLocalDescription(await connection.createOffer());
-    await gathered(connection);
-    stillWanted();
-    show('connecting');
-    const { answer, resource } = await postOffer(options, connection.localDescription.sdp);
-    mine.resource = resource;
-    if (session !== mine) {
-      void release(mine);
-      return;
-    }
-    await connection.setRemoteDescription({ type: 'answer', sdp: answer });
-    if (options.source === 'test') await keepResolution(connection);
+    await connect(mine);
   } catch (cause) {
     void release(mine);
     if (session === mine) void stop('failed', cause.message);
   }
+}
+
+function requireWanted(mine) {
+  if (session !== mine) throw new DOMException('left', 'AbortError');
+}
+
+/** Publishes over a new connection. Resolves once the server has answered, and shows when media can flow. */
+async function connect(mine, base) {
+  const { options, source } = mine;
+  const connection = new RTCPeerConnection();
+  mine.connection = connection;
+  for (const track of source.stream.getTracks()) {
+    const sending = { direction: 'sendonly', streams: [source.stream] };
+    if (track.kind === 'video') sending.sendEncodings = videoEncodings(options);
+    const transceiver = connection.addTransceiver(track, sending);
+    const codec = track.kind === 'video' ? options.codec : options.audioCodec;
+    if (codec) preferCodec(transceiver, track.kind, codec);
+  }
+  connection.addEventListener('connectionstatechange', () => {
+    if (session !== mine || mine.connection !== connection) return;
+    if (connection.connectionState === 'connected') {
+      mine.heard = { bytes: 0, at: performance.now() };
+      show('connected');
+    }
+    if (['failed', 'closed'].includes(connection.connectionState)) void reconnect(mine);
+    if (connection.connectionState === 'disconnected') show('connecting', 'The server does not answer at the moment.');
+  });
+  await connection.setLocalDescription(await connection.createOffer());
+  await gathered(connection);
+  requireWanted(mine);
+  show('connecting');
+  const { answer, resource, nodes } = await postOffer(options, connection.localDescription.sdp, mine.sessions, base);
+  mine.resource = resource;
+  // Behind the id stands the node, in a fleet.
+  mine.sessions.push(resource.pathname.split('/').at(-1).split('.')[0]);
+  if (nodes.length > 0) mine.nodes = nodes;
+  if (session !== mine) {
+    void release(mine);
+    return;
+  }
+  await connection.setRemoteDescription({ type: 'answer', sdp: answer });
+  if (options.source === 'test') await keepResolution(connection);
+}
+
+/** Publishes anew, at this server or another node, until one takes the publisher or it is given up. */
+async function reconnect(mine) {
+  if (session !== mine || mine.reconnecting) return;
+  mine.reconnecting = true;
+  const giveUpAt = performance.now() + GIVE_UP_MS;
+  let why = 'The connection to the server broke.';
+  try {
+    for (let attempt = 0; session === mine && performance.now() < giveUpAt; attempt++) {
+      show('connecting', 'The connection to the server broke. Connecting again…');
+      mine.connection.close();
+      // The server itself first: it may just have started again.
+      const bases = [document.baseURI, ...mine.nodes];
+      try {
+        await connect(mine, bases[attempt % bases.length]);
+        if (await isConnected(mine.connection)) {
+          mine.reconnects++;
+          return;
+        }
+      } catch (cause) {
+        if (!(cause instanceof Away)) throw cause;
+        why = cause.message;
+      }
+      await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
+    }
+    if (session === mine) void stop('failed', why);
+  } catch (cause) {
+    if (session === mine) void stop('failed', cause.message);
+  } finally {
+    mine.reconnecting = false;
+  }
+}
+
+/** Whether a connection that is being made comes to stand. */
+function isConnected(connection) {
+  return new Promise((resolve) => {
+    const look = () => {
+      if (connection.connectionState === 'connected') resolve(true);
+      if (['failed', 'closed'].includes(connection.connectionState)) resolve(false);
+    };
+    connection.addEventListener('connectionstatechange', look);
+    setTimeout(() => resolve(connection.connectionState === 'connected'), ATTEMPT_MS);
+    look();
+  });
+}
+
+/** A server that died says nothing any more; the browser itself would notice only after many seconds. */
+async function watchSilence() {
+  const mine = session;
+  if (!mine?.heard || mine.reconnecting) return;
+  const { connection } = mine;
+  let bytes = 0;
+  for (const s of (await connection.getStats()).values()) if (s.type === 'transport') bytes += s.bytesReceived;
+  if (session !== mine || mine.connection !== connection || mine.reconnecting) return;
+  const now = performance.now();
+  if (bytes !== mine.heard.bytes) mine.heard = { bytes, at: now };
+  else if (now - mine.heard.at >= SILENT_MS) void reconnect(mine);
 }
 
 /** A test picture is to arrive as it was made, not scaled down when the machine is busy. */
@@ -278,6 +371,7 @@ for (const kind of ['audio', 'video'])
   );
 window.addEventListener('pagehide', leave);
 setInterval(showFigures, 1000);
+setInterval(watchSilence, LOOK_MS);
 
 window.aircheckPublisher = {
   get state() {
@@ -288,6 +382,10 @@ window.aircheckPublisher = {
   },
   get connection() {
     return session?.connection;
+  },
+  /** How often it has connected again. */
+  get reconnects() {
+    return session?.reconnects ?? 0;
   },
   stats,
   leave,

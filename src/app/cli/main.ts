@@ -9,6 +9,7 @@ import { NO_ROOM_EXIT } from '../../contract/line/complete.ts';
 import type { Plan } from '../../contract/line/plan.ts';
 import { Fault, isOutOfRoom, messageOf } from '../../kernel/fault.ts';
 import type { BacklogWords } from './backlog.ts';
+import type { DrainWords } from './drain.ts';
 import type { MixWords } from './mix-options.ts';
 import type { MovingWords } from './moving/moving.ts';
 
@@ -117,6 +118,27 @@ program
   .action(async (words: BacklogWords) => {
     const { backlog } = await import('./backlog.ts');
     await backlog(words);
+  });
+
+program
+  .command('nodes')
+  .description('list the servers that share the database of this one, and what each carries')
+  .option('--json', 'print the same as JSON')
+  .addHelpText('after', '\nExit codes: 0 all live or are draining, 1 not answered, 2 one went without having said so.')
+  .action(async (words: { json?: boolean }) => {
+    const { nodes } = await import('./nodes.ts');
+    await nodes(words);
+  });
+
+program
+  .command('drain')
+  .description('have the server take no new recordings and channels; it goes on with those that it has')
+  .option('-w, --wait <seconds>', 'wait until no recording is left, at most so long', wholeSeconds, 0)
+  .option('--undo', 'have it take them again')
+  .addHelpText('after', '\nExit codes: 0 done, 1 not answered, 2 recordings were left after the wait.')
+  .action(async (words: DrainWords) => {
+    const { drain } = await import('./drain.ts');
+    await drain(words);
   });
 
 program

@@ -204,6 +204,14 @@ export class Rooms {
     return [...publishers, ...recorders];
   }
 
+  /** The channels that have publishers, those who are about to come in among them. */
+  occupied(): { appid: string; cname: string }[] {
+    return [...this.#rooms].flatMap(([key, { places }]) => {
+      const slash = key.indexOf('/');
+      return places > 0 ? [{ appid: key.slice(0, slash), cname: key.slice(slash + 1) }] : [];
+    });
+  }
+
   /**
    * Asks everyone in the channel for a key frame: a recorder that comes soon then finds a whole picture kept for it.
    */

@@ -24,6 +24,33 @@ import { type PublisherLimits, Rooms } from '../room/rooms.ts';
 beforeEach(() => openStage());
 afterEach(closeStage);
 
+describe('a publisher who comes again', () => {
+  test('takes the place of a session of its own, and of nobody else', async () => {
+    const first = await stage.publish('1');
+    const again = (after: string[]) => whip.publish({ ...ROOM, uid: '1', offer: capturedOffer('chromium'), after });
+    expect(await codeOf(again(['other']))).toBe('uid-taken');
+    expect(await codeOf(again(['other', first.sessionId]))).toBe('done');
+    peers.at(-1)!.options.onState('connected');
+    expect(first.peer.closed).toBe(true);
+    expect(await codeOf(again([first.sessionId]))).toBe('uid-taken');
+  });
+
+  test('finds its place free when nobody is there any more', async () => {
+    const again = whip.publish({ ...ROOM, uid: '1', offer: capturedOffer('chromium'), after: ['gone'] });
+    expect(await codeOf(again)).toBe('done');
+  });
+});
+
+test('those of a channel can be sent away, and no others', async () => {
+  const gone = [await stage.publish('1'), await stage.publish('2', { connect: false })];
+  const other = await whip.publish({ ...ROOM, cname: 'other', uid: '1', offer: capturedOffer('chromium') });
+  expect(rooms.occupied()).toEqual([ROOM, { ...ROOM, cname: 'other' }]);
+  whip.sendAway(ROOM.appid, ROOM.cname);
+  expect(gone.map(({ peer }) => peer.closed)).toEqual([true, true]);
+  expect(rooms.occupied()).toEqual([{ ...ROOM, cname: 'other' }]);
+  whip.leave(other.sessionId);
+});
+
 describe('presence', () => {
   test('begins with the connection and ends with leaving', async () => {
     const { sessionId, peer } = await stage.publish('1', { connect: false });

@@ -28,7 +28,17 @@ export type WhipEndpointOptions = {
   peers?: PeerHost;
 };
 
-export type PublishRequest = { appid: string; cname: string; uid: string; offer: string };
+export type PublishRequest = {
+  appid: string;
+  cname: string;
+  uid: string;
+  offer: string;
+  /**
+   * Sessions of a publisher who comes again. Where another one of the uid has come in meanwhile, that one stays. When
+   * absent, whoever comes last takes the uid's place.
+   */
+  after?: readonly string[] | undefined;
+};
 export type Published = { sessionId: string; answer: string; etag: string };
 
 /** A publisher that has not connected by then has failed. */
@@ -79,8 +89,11 @@ export class WhipEndpoint {
    * @throws Fault `sdp-invalid`, `offer-unacceptable`, `uid-taken`, `channel-full`, `app-full`, `server-full`,
    *   `rtc-port-unavailable`, `ice-gathering-timeout`, `channel-closed`
    */
-  async publish({ appid, cname, uid, offer: sdp }: PublishRequest): Promise<Published> {
+  async publish({ appid, cname, uid, offer: sdp, after }: PublishRequest): Promise<Published> {
     this.#requireOpen();
+    for (const { channel, uid: taken, present, sessionId } of this.#sessions.values())
+      if (after && present && taken === uid && channel === `${appid}/${cname}` && !after.includes(sessionId))
+        throw new Fault('uid-taken', `Another publisher has come in as user ${uid}.`, { blame: 'caller' });
     const offer = readOffer(sdp);
     const place = this.#rooms.holdPlace(appid, cname, uid, offer.sections.length);
     let session: Session | undefined;
@@ -135,6 +148,12 @@ export class WhipEndpoint {
   /** Ends a session. @throws Fault `session-unknown` */
   leave(sessionId: string): void {
     this.#end(this.#require(sessionId), 'left');
+  }
+
+  /** Ends the sessions of a channel whose publishers are to come in elsewhere. */
+  sendAway(appid: string, cname: string): void {
+    for (const session of [...this.#sessions.values()])
+      if (session.channel === `${appid}/${cname}`) this.#end(session, 'sent away');
   }
 
   /** Ends all sessions and gives the port back. */

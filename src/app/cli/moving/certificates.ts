@@ -22,6 +22,8 @@ export type CertificateWish = {
   /** Unix milliseconds; it is good from a day before, for clocks that are behind. */
   nowMs: number;
   days: number;
+  /** Whether its holder also shows it to servers, as nodes of a fleet do. */
+  ofClient?: boolean;
 };
 /** PEM. `cert` is the server's with the authority's after it. */
 export type MadeCertificates = { ca: string; cert: string; key: string; endsMs: number };
@@ -33,7 +35,7 @@ const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
  * Both certificates have what strict clients ask for (RFC 5280 §4.2.1): key identifiers, without which Python 3.13
  * refuses them, and the names as alternative names, the only ones Go looks at.
  */
-export async function makeCertificates({ hosts, nowMs, days }: CertificateWish): Promise<MadeCertificates> {
+export async function makeCertificates({ hosts, nowMs, days, ofClient }: CertificateWish): Promise<MadeCertificates> {
   const newKeys = () => webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify']);
   const [authority, server] = [await newKeys(), await newKeys()];
   const endsMs = nowMs + days * DAY_MS;
@@ -63,7 +65,7 @@ export async function makeCertificates({ hosts, nowMs, days }: CertificateWish):
     extensions: [
       new BasicConstraintsExtension(false, undefined, true),
       new KeyUsagesExtension(KeyUsageFlags.digitalSignature, true),
-      new ExtendedKeyUsageExtension([ExtendedKeyUsage.serverAuth]),
+      new ExtendedKeyUsageExtension([ExtendedKeyUsage.serverAuth, ...(ofClient ? [ExtendedKeyUsage.clientAuth] : [])]),
       new SubjectAlternativeNameExtension(hosts.map((value) => ({ type: 'dns' as const, value }))),
       await SubjectKeyIdentifierExtension.create(server.publicKey),
       await AuthorityKeyIdentifierExtension.create(authority.publicKey),

@@ -1,0 +1,206 @@
+/**
+ * FleetScene: nodes of a fleet in this process, each with a listener for customers and one for other nodes on the
+ * loopback, over a memory of who has what that a test writes itself.
+ */
+import type { AddressInfo } from 'node:net';
+import type { FastifyInstance } from 'fastify';
+import { pino } from 'pino';
+import type { RecordingApi } from '../../src/http/api.ts';
+import { NodeDirectory } from '../../src/http/fleet/directory.ts';
+import { Fleet, type FleetOptions } from '../../src/http/fleet/fleet.ts';
+import { NodeLinks } from '../../src/http/fleet/links.ts';
+import { nodeApi } from '../../src/http/fleet/node-api.ts';
+import { Signatures } from '../../src/http/fleet/signature.ts';
+import { WhipFleet } from '../../src/http/fleet/whip-fleet.ts';
+import { carriedRoutes, recordingApi } from '../../src/http/recording-api.ts';
+import { buildHttp } from '../../src/http/server.ts';
+import { type WhipOptions, whipRoutes } from '../../src/http/whip.ts';
+import { systemClock } from '../../src/kernel/clock.ts';
+import type { Node } from '../../src/store/node-tables.ts';
+import { APP } from './rest-api.ts';
+
+export const KEY = 'a key of a fleet that is long enough';
+
+type FleetPlaces = FleetOptions['places'];
+
+/** Who has what, as the database would say. */
+class Places implements FleetPlaces {
+  /** Owners by sid. */
+  readonly tasks = new Map<string, string>();
+  /** Channels by resource id. */
+  readonly resources = new Map<string, { appid: string; cname: string; owner?: string }>();
+  /** Owners by channel. */
+  readonly homes = new Map<string, string>();
+  /** Owners by sid. */
+  readonly files = new Map<string, string>();
+  async ofTask(_appid: string, sid: string): Promise<string | undefined> {
+    return this.tasks.get(sid);
+  }
+  async ofResource(resourceId: string) {
+    return this.resources.get(resourceId);
+  }
+  async ofFiles(_appid: string, sid: string): Promise<string | undefined> {
+    return this.files.get(sid);
+  }
+  async home(_appid: string, cname: string): Promise<string | undefined> {
+    return this.homes.get(cname);
+  }
+  claimHome(appid: string, cname: string): Promise<string | undefined> {
+    return this.home(appid, cname);
+  }
+}
+
+/** A node, and what its handlers were asked. */
+export class SceneNode {
+  readonly id: string;
+  /** What each call on its recordings was given, by the name of the call. */
+  readonly asked: { call: string; given: unknown[] }[] = [];
+  /** Answers a call; may throw. */
+  answer: (call: string, given: unknown[]) => unknown = (call) => ({ by: this.id, call });
+  /** Headers that requests brought to the listener for nodes. */
+  readonly carried: Record<string, unknown>[] = [];
+  readonly published: object[] = [];
+  readonly left: string[] = [];
+  url = '';
+  nodeUrl = '';
+  http!: FastifyInstance;
+  inside!: FastifyInstance;
+  links!: NodeLinks;
+  constructor(id: string) {
+    this.id = id;
+  }
+
+  async close(): Promise<void> {
+    await this.http.close();
+    await this.inside.close();
+    await this.links.close();
+  }
+}
+
+export type SceneOptions = {
+  keysOf?: (id: string) => string[];
+  callTimeoutMs?: number;
+  whipElsewhere?: 'redirect' | 'proxy';
+  /** Clock of the database. */
+  databaseMs?: () => number;
+  certificate?: string;
+};
+
+export class FleetScene {
+  readonly places = new Places();
+  readonly nodes = new Map<string, SceneNode>();
+  /** Nodes whose leases are over. */
+  readonly dead = new Set<string>();
+  readonly #options: SceneOptions;
+
+  static async open(ids: readonly string[], options: SceneOptions = {}): Promise<FleetScene> {
+    const scene = new FleetScene(options);
+    for (const id of ids) await scene.#add(id);
+    return scene;
+  }
+
+  private constructor(options: SceneOptions) {
+    this.#options = options;
+  }
+
+  node(id: string): SceneNode {
+    const node = this.nodes.get(id);
+    if (!node) throw new Error(`there is no node ${id}`);
+    return node;
+  }
+
+  async close(): Promise<void> {
+    for (const node of this.nodes.values()) await node.close();
+  }
+
+  async #add(id: string): Promise<void> {
+    const { keysOf = () => [KEY], callTimeoutMs = 1_000, databaseMs = () => Date.now() } = this.#options;
+    const { whipElsewhere = 'redirect', certificate } = this.#options;
+    const node = new SceneNode(id);
+    const log = pino({ level: 'silent' });
+    const keys = keysOf(id);
+    const links = new NodeLinks({ keys, databaseMs, tls: undefined });
+    const fleet = new Fleet({
+      ...{ self: id, places: this.places, links, clock: systemClock, log, callTimeoutMs },
+      directory: new NodeDirectory(
+        { live: async () => this.#live() },
+        { ...systemClock, monoUs: () => clockUs++ * 1e7 },
+      ),
+      holds: () => false,
+      syncStopTimeoutMs: callTimeoutMs,
+    });
+    const recordings = new Proxy({}, { get: (_, call) => this.#handler(node, String(call)) });
+    const api = {
+      recordings,
+      fleet,
+      customers: [{ id: 'id', secret: 'se:cret', apps: undefined }],
+      isApp: (appid: string) => appid === APP,
+      participants: (_appid: string, cname: string) => [{ at: id, cname }],
+      backlog: { list: async () => [], retry: async () => true },
+      notifications: {},
+    } as unknown as RecordingApi;
+    const whip: WhipOptions = {
+      endpoint: {
+        async publish(request) {
+          node.published.push(request);
+          return { sessionId: `session-of-${id}`, answer: 'v=0\r\n', etag: '"e"' };
+        },
+        trickle: () => {},
+        leave: (sessionId) => void node.left.push(sessionId),
+      },
+      apps: { find: (appid) => (appid === APP ? { appid, certificate } : undefined) },
+      clock: systemClock,
+    };
+    const whipFleet = (elsewhere: 'redirect' | 'proxy' | 'tell') =>
+      new WhipFleet({ fleet, elsewhere, keys, databaseMs });
+    node.links = links;
+    node.http = buildHttp({ log });
+    recordingApi(node.http, api);
+    node.http.register(whipRoutes, { ...whip, fleet: whipFleet(whipElsewhere) });
+    node.inside = buildHttp({ log, takesRequestIds: true });
+    node.inside.addHook('onRequest', async ({ headers }) => void node.carried.push(headers));
+    nodeApi(node.inside, { fleet, signatures: new Signatures(keys), databaseMs }, async (routes) => {
+      routes.register(carriedRoutes(api));
+      routes.register(whipRoutes, { ...whip, fleet: whipFleet('tell') });
+    });
+    for (const app of [node.http, node.inside]) await app.listen({ host: '127.0.0.1', port: 0 });
+    node.url = originOf(node.http);
+    node.nodeUrl = originOf(node.inside);
+    this.nodes.set(id, node);
+  }
+
+  #handler(node: SceneNode, call: string): unknown {
+    if (call === 'about') return () => undefined;
+    return async (...given: unknown[]) => {
+      node.asked.push({ call, given });
+      const reply = await node.answer(call, given);
+      return call === 'start' ? { reply, storeRefusal: undefined } : reply;
+    };
+  }
+
+  #live(): Node[] {
+    return [...this.nodes.values()]
+      .filter(({ id }) => !this.dead.has(id))
+      .map(({ id, url, nodeUrl }) => ({
+        ...{
+          id,
+          name: id,
+          version: '1',
+          wire: 1,
+          nodeUrl,
+          publicUrl: url,
+          state: 'live',
+          recordings: 0,
+          publishers: 0,
+        },
+        ...{ capacity: { cores: 1, bytes: 1 }, load: { cores: 0, bytes: 0 }, calls: new Map(), seenMsAgo: 0 },
+      }));
+  }
+}
+
+/** Each look at this clock is later than the last by more than a directory is good for. */
+let clockUs = 0;
+
+function originOf(app: FastifyInstance): string {
+  return `http://127.0.0.1:${(app.server.address() as AddressInfo).port}`;
+}
