@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import {
   existsSync,
   mkdirSync,
@@ -39,6 +40,9 @@ async function ask(folder: string, script: string) {
 describe('a new data folder', () => {
   test('gets a database of its own, copied from the one that the first start makes', SLOW, async () => {
     const template = join(dir, 'cache', 'template');
+    // One process was killed while it made the template, another makes it now.
+    const [killed, parallel] = [spawnSync('true').pid, process.ppid];
+    for (const pid of [killed, parallel]) mkdirSync(join(`${template}.${pid}`, 'base'), { recursive: true });
     const folders = [join(dir, 'a', 'db'), join(dir, 'b', 'db')] as const;
     for (const folder of folders) await layDatabase(folder, template);
     await ask(folders[0], "insert into migrations values (1000, 'of a')");
@@ -47,7 +51,7 @@ describe('a new data folder', () => {
     // All tables are there, those of the jobs too.
     expect(await ask(folders[1], 'select 1 as one from tasks, pgboss.job')).toEqual([]);
     expect(readdirSync(dir).toSorted()).toEqual(['a', 'b', 'cache']);
-    expect(readdirSync(join(dir, 'cache'))).toEqual(['template']);
+    expect(readdirSync(join(dir, 'cache')).toSorted()).toEqual(['template', `template.${parallel}`]);
     expect(readdirSync(join(folders[1], 'base'))).toHaveLength(1);
     // Another user can copy the template, and look into no database.
     const modeOf = (...path: string[]) => statSync(join(...path)).mode & 0o777;

@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { chmod, copyFile, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { dirname, join, relative } from 'node:path';
+import { basename, dirname, join, relative } from 'node:path';
 import { PACKAGE_CACHE } from '../kernel/package-cache.ts';
 import { makeJobTables } from './jobs.ts';
 import { MIGRATIONS, migrate } from './migrations.ts';
@@ -36,6 +36,7 @@ function versionOf(library: string): string {
 
 /** Makes the template, unless it is there. Throws where the folder cannot be written. */
 export async function makeTemplate(template = templateFolder()): Promise<void> {
+  await removeUnfinished(template);
   if (isDatabase(template)) return;
   await withNewDatabase(`${template}.${process.pid}`, async (made) => {
     // Whoever installs may be another user than the one that a server runs as; nobody's data is in it.
@@ -60,6 +61,26 @@ export async function layDatabase(folder: string, template = templateFolder()): 
   await makeTemplate(template).catch(() => {});
   if (isDatabase(template)) await copyDatabase(template, folder);
   else await withNewDatabase(`${folder}.new`, (made) => copyDatabase(made, folder));
+}
+
+/** Removes what processes that were killed while they made the template left of it. */
+async function removeUnfinished(template: string): Promise<void> {
+  const [folder, start] = [dirname(template), `${basename(template)}.`];
+  const names = await readdir(folder).catch(() => []);
+  for (const name of names.filter((each) => each.startsWith(start))) {
+    const pid = Number(name.slice(start.length));
+    if (Number.isInteger(pid) && !isRunning(pid)) await rm(join(folder, name), { recursive: true, force: true });
+  }
+}
+
+/** Also where another process has the number by now: its folder stays until that one is gone. */
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== 'ESRCH';
+  }
 }
 
 /** Makes a database in the folder `made`, which is removed again after its use. */
