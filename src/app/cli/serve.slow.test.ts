@@ -1,21 +1,23 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { expect, onTestFinished, test } from 'vitest';
 import { freeTcpPort, freeUdpPort } from '../../../test/support/server-process.ts';
 
-test('a server whose words nobody reads any more ends in order', { timeout: 60_000 }, async () => {
+/** Starts a server on a new data folder; resolves with it once it runs, when it prints its address. */
+async function started(flags: string[] = [], env: Record<string, string> = {}) {
   const dataDir = mkdtempSync(join(tmpdir(), 'aircheck-serve-'));
-  const server = spawn(process.execPath, [join(import.meta.dirname, 'main.ts'), 'serve'], {
+  const server = spawn(process.execPath, [...flags, join(import.meta.dirname, 'main.ts'), 'serve'], {
     env: {
       ...process.env,
       AIRCHECK_DATA_DIR: dataDir,
       AIRCHECK_PORT: String(await freeTcpPort()),
       AIRCHECK_RTC_PORT: String(await freeUdpPort()),
       AIRCHECK_WARM_RECORDERS: '0',
+      ...env,
     },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
@@ -23,10 +25,27 @@ test('a server whose words nobody reads any more ends in order', { timeout: 60_0
     server.kill('SIGKILL');
     rmSync(dataDir, { recursive: true, force: true });
   });
-  // It prints its address once it runs.
   await once(createInterface({ input: server.stdout }), 'line');
+  return server;
+}
+
+test('a server whose words nobody reads any more ends in order', { timeout: 60_000 }, async () => {
+  const server = await started();
   const ended = once(server, 'exit');
   for (const stream of [server.stdout, server.stderr]) stream.destroy();
   server.kill('SIGTERM');
   expect(await ended).toEqual([0, null]);
+});
+
+test('a server that is killed leaves compiled code to the next one', { timeout: 60_000 }, async () => {
+  const compiled = mkdtempSync(join(tmpdir(), 'aircheck-compiled-'));
+  onTestFinished(() => rmSync(compiled, { recursive: true, force: true }));
+  // By this flag it is the small process already, which has its code where it was told.
+  const server = await started(['--max-semi-space-size=2'], { NODE_COMPILE_CACHE: compiled });
+  const ended = once(server, 'exit');
+  server.kill('SIGKILL');
+  await ended;
+  const files = readdirSync(compiled, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+  // One for each module of the server and its libraries.
+  expect(files.length).toBeGreaterThan(300);
 });

@@ -1,4 +1,5 @@
 /** `aircheck serve`: runs a server until SIGTERM or SIGINT, and prints its address on standard output. */
+import { flushCompileCache } from 'node:module';
 import { loadConfig, unknownVariables } from '../../config/load.ts';
 import { messageOf } from '../../kernel/fault.ts';
 import { compiledFolder } from '../compiled.ts';
@@ -50,6 +51,9 @@ export async function serve(): Promise<void> {
   };
   process.on('SIGTERM', end);
   process.on('SIGINT', end);
+  // Node keeps compiled code as a process ends, and one that is killed would leave none. Where all is kept already this
+  // does nothing.
+  flushCompileCache();
   // Whoever reads the address may send a signal at once.
   process.stdout.write(greeting(server));
 }
