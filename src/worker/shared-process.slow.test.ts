@@ -6,11 +6,12 @@ import { cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { afterAll, afterEach, expect, test } from 'vitest';
+import { afterAll, afterEach, expect, onTestFinished, test } from 'vitest';
 import { hear, onSeconds, see, writePlaylists } from '../../test/support/judge/user-streams.ts';
 import { GREEN, RED } from '../../test/support/media/participants.ts';
 import { ScriptedFeed } from '../../test/support/scripted-feed.ts';
 import { individualPlanOf } from '../../test/support/scripted-recording.ts';
+import { SmallDisk } from '../../test/support/small-disk.ts';
 import type { Fact } from '../contract/line/facts.ts';
 import { systemClock } from '../kernel/clock.ts';
 import { newSid } from '../kernel/ids.ts';
@@ -55,6 +56,8 @@ afterEach(async () => {
 class Scene {
   readonly sid = newSid();
   readonly dir = mkdtempSync(join(tmpdir(), 'aircheck-shared-'));
+  /** What its runs write lies here, each in a folder of its own. */
+  readonly spool: string;
   readonly zeroMonoUs = systemClock.monoUs();
   readonly #zeroUtcMs = systemClock.nowMs();
   readonly pids: number[] = [];
@@ -66,8 +69,12 @@ class Scene {
   #stopAtUs: number | undefined;
   readonly #ended = Promise.withResolvers<Fact>();
 
-  static async open(participant: typeof RED): Promise<Scene> {
-    const scene = new Scene();
+  constructor(spool?: string) {
+    this.spool = spool ?? this.dir;
+  }
+
+  static async open(participant: typeof RED, spool?: string): Promise<Scene> {
+    const scene = new Scene(spool);
     const user = { uid: '1', participant, fromS: -1, toS: 60 };
     scene.feed = await ScriptedFeed.serve(join(scene.dir, 'feed.sock'), [user], scene.zeroMonoUs, scene.zeroMonoUs);
     scenes.push(scene);
@@ -76,7 +83,7 @@ class Scene {
   }
 
   #launch(): Promise<void> {
-    const spoolDir = join(this.dir, String(this.dirs.length + 1));
+    const spoolDir = join(this.spool, String(this.dirs.length + 1));
     mkdirSync(spoolDir);
     const joined = Promise.withResolvers<void>();
     const { sid, zeroMonoUs, feed } = this;
@@ -158,32 +165,40 @@ async function playWhile<T>(work: Promise<T>): Promise<T> {
 
 const SECONDS = [1, 2, 3, 4, 5];
 
-async function recordAndHarm(harm: (pid: number) => void): Promise<[Scene, Scene]> {
-  const first = await playWhile(Scene.open(RED));
+/**
+ * Two recordings come into one process and are stopped at the same second.
+ * @param harm is done to it while both record
+ * @param mend is done 1.5 s later
+ * @param spool of the first one
+ */
+async function recordTwo(harm: (pid: number) => void, mend = () => {}, spool?: string): Promise<[Scene, Scene]> {
+  const first = await playWhile(Scene.open(RED, spool));
   // Nobody comes into a process that is late, as it may be on a slow machine while it begins.
   await play(() => (supervisor.atWork().get(first.sid)?.pong?.lagUs ?? Number.POSITIVE_INFINITY) < 500_000);
   const second = await playWhile(Scene.open(GREEN));
   expect(second.pids).toEqual(first.pids);
   await play(() => second.nowS > 2.3);
   harm(first.pids[0] as number);
+  await play(() => second.nowS > 3.8);
+  mend();
   await play(() => second.nowS > STOP_S);
   const endings = await playWhile(Promise.all([first.end(STOP_S), second.end(STOP_S)]));
   expect(endings, lines.join('\n')).toMatchObject([{ recorded: true }, { recorded: true }]);
-  for (const [scene, participant] of [
-    [first, RED],
-    [second, GREEN],
-  ] as const) {
-    const { flashes, beeps } = await scene.marks(participant);
-    expect(flashes.filter((s) => s > 0 && s < STOP_S)).toEqual(SECONDS);
-    expect(beeps.filter((s) => s > 0 && s < STOP_S)).toEqual(SECONDS);
-  }
   return [first, second];
+}
+
+async function expectWhole(scene: Scene, participant: typeof RED): Promise<void> {
+  const { flashes, beeps } = await scene.marks(participant);
+  expect(flashes.filter((s) => s > 0 && s < STOP_S)).toEqual(SECONDS);
+  expect(beeps.filter((s) => s > 0 && s < STOP_S)).toEqual(SECONDS);
 }
 
 test('a process that two recordings share is killed: both go on alone, and nothing is lost', {
   timeout: 60_000,
 }, async () => {
-  const [first, second] = await recordAndHarm((pid) => process.kill(pid, 'SIGKILL'));
+  const [first, second] = await recordTwo((pid) => process.kill(pid, 'SIGKILL'));
+  await expectWhole(first, RED);
+  await expectWhole(second, GREEN);
   for (const { exits } of [first, second]) expect(exits[0]).toBe('the recorder process was ended by SIGKILL');
   expect(new Set([...first.pids, ...second.pids]).size).toBe(3);
 });
@@ -191,10 +206,35 @@ test('a process that two recordings share is killed: both go on alone, and nothi
 test('what one recording throws ends its run alone: it goes on elsewhere, and the other does not notice', {
   timeout: 60_000,
 }, async () => {
-  const scenesOf = await recordAndHarm((pid) => process.kill(pid, 'SIGUSR2'));
-  const [failed, whole] = scenesOf.toSorted((a, b) => b.dirs.length - a.dirs.length) as [Scene, Scene];
+  const [first, second] = await recordTwo((pid) => process.kill(pid, 'SIGUSR2'));
+  await expectWhole(first, RED);
+  await expectWhole(second, GREEN);
+  const [failed, whole] = [first, second].toSorted((a, b) => b.dirs.length - a.dirs.length) as [Scene, Scene];
   expect([failed.dirs.length, whole.dirs.length]).toEqual([2, 1]);
   expect(failed.exits[0]).toBe('the run has ended: a defect');
   expect(whole.exits).toEqual(['the run has ended: stopped as asked']);
   expect(failed.pids[1]).not.toBe(whole.pids[0]);
+});
+
+test('a disk without room costs the recording that writes to it some seconds, and the other nothing', {
+  timeout: 60_000,
+}, async () => {
+  const disk = SmallDisk.mount(mkdtempSync(join(tmpdir(), 'aircheck-shared-disk-')), 16_000_000);
+  if (!disk) return;
+  onTestFinished(() => {
+    disk.unmount();
+    rmSync(disk.path, { recursive: true });
+  });
+  let freeBytes = Number.NaN;
+  const mend = () => {
+    freeBytes = disk.freeBytes;
+    disk.makeRoom();
+  };
+  const [first, second] = await recordTwo(() => disk.fill(0), mend, disk.path);
+  await expectWhole(second, GREEN);
+  // It was full indeed.
+  expect(freeBytes).toBe(0);
+  const { flashes, beeps } = await first.marks(RED);
+  for (const marks of [flashes, beeps]) expect(marks).toEqual(expect.arrayContaining([1, 5]));
+  for (const { exits } of [first, second]) expect(exits).toEqual(['the run has ended: stopped as asked']);
 });
