@@ -1,16 +1,11 @@
 /**
- * What recording every user alone costs: CPU per user of the recorder and of its share of the server, the recorder's
- * memory by the number of users, and whether 40 recordings of two users each lose anything on this machine.
+ * What recording every user alone costs: CPU per user of the recorder and of its share of the server, and the
+ * recorder's memory by the number of users.
  */
-import { readdirSync } from 'node:fs';
-import { cpus } from 'node:os';
-import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { median } from '../test/support/judge/offsets.ts';
-import { hear, onSeconds, see } from '../test/support/judge/user-streams.ts';
-import { PARTICIPANTS } from '../test/support/media/participants.ts';
-import { recorderOf, recordersOf } from '../test/support/processes.ts';
-import { type TestRecording, until } from '../test/support/test-server.ts';
+import { recorderOf } from '../test/support/processes.ts';
+import type { TestRecording } from '../test/support/test-server.ts';
 import { withCheckout } from './earlier.ts';
 import { coresOf, House, recorderAtWork, stopped } from './house.ts';
 import { atMost, type Figure } from './measure.ts';
@@ -25,30 +20,6 @@ const BEFORE = process.env['BENCH_BEFORE'] ?? '0deaa42';
 const TAKES_AGAINST = 1;
 const USER = { width: 640, height: 360, fps: 30, bitrateKbps: 1000 };
 const SMALL = { width: 320, height: 240, fps: 15, bitrateKbps: 150 };
-
-async function statusOf(recording: TestRecording): Promise<number> {
-  const { body } = await recording.query();
-  return (body['serverResponse'] as { status?: number } | undefined)?.status ?? 0;
-}
-
-/**
- * Share of the machine's CPU time, 0 to 1, that nobody used over `ms`; the publishers of a bench use some too. What is
- * niced gives way to all that is measured.
- */
-async function idleShare(ms: number): Promise<number> {
-  const total = () =>
-    cpus().reduce(
-      (sum, { times }) => ({
-        idle: sum.idle + times.idle + times.nice,
-        all: sum.all + times.idle + times.user + times.sys + times.irq + times.nice,
-      }),
-      { idle: 0, all: 0 },
-    );
-  const before = total();
-  await pause(ms);
-  const after = total();
-  return (after.idle - before.idle) / (after.all - before.all);
-}
 
 /** CPU per user, and memory for 2 users and for each further one. */
 export async function measureIndividual(): Promise<Figure[]> {
@@ -171,49 +142,4 @@ async function memoryOfMany(house: House): Promise<number> {
   for (const recording of recordings) await stopped(recording);
   await house.leave();
   return mb / SHARING;
-}
-
-/** 40 recordings of two users each at once: marks that are missing in any of their files. */
-export async function measureManyRecordings(): Promise<Figure[]> {
-  const house = new House();
-  const channels = Array.from({ length: 40 }, (_, n) => `room${n}`);
-  const seconds = 30;
-  let missing = 0;
-  let judged = 0;
-  let degraded = 0;
-  try {
-    await house.server.start();
-    for (let n = 0; n < channels.length; n += 10) await house.publish(channels.slice(n, n + 10), 2, SMALL);
-    const recordings: TestRecording[] = [];
-    for (const cname of channels) {
-      const recording = await house.recordEach(cname, {}, 0);
-      recordings.push(recording);
-      // One after another: forty processes that start at once on two cores are another question.
-      await until(`${cname} is recorded`, async () => (await statusOf(recording)) >= 4, 30_000);
-      if ((await idleShare(2000)) < 0.1) break;
-    }
-    await pause(seconds * 1000);
-    const cores = await coresOf([house.pid, ...recordersOf(house.pid)], 10_000);
-    for (const recording of recordings) await stopped(recording);
-    for (const [n, { sid }] of recordings.entries()) {
-      const dir = join(house.server.dataDir, 'recordings', channels[n] as string);
-      for (const name of readdirSync(dir).filter((file) => file.startsWith(sid) && file.endsWith('.m3u8'))) {
-        const participant = PARTICIPANTS[Number(/uid_s_(\d+)/.exec(name)?.[1]) - 1]!;
-        const path = join(dir, name);
-        const marks = name.includes('_video.') ? see(path, participant).flashes : hear(path, participant).beeps;
-        const heard = new Set(onSeconds(marks.map((atS) => atS - (marks[0] ?? 0))).seconds);
-        judged++;
-        for (let s = 0; s < seconds; s++) if (!heard.has(s)) missing++;
-      }
-    }
-    degraded = house.server.running.log.match(/degraded|dropped|left out/g)?.length ?? 0;
-    const detail = `${judged} playlists of ${seconds + 10} s; server and recorders ${cores.toFixed(2)} cores`;
-    return [
-      atMost('of 40 recordings of two users, those with no CPU left for them', 40 - recordings.length, 0, '', ''),
-      atMost('marks missing in those that were', missing + 4 * recordings.length - judged, 0, '', detail),
-      atMost('losses the server tells of meanwhile', degraded, 0, '', ''),
-    ];
-  } finally {
-    await house.close();
-  }
 }
