@@ -8,7 +8,7 @@ import { environmentWith } from '../../config/child-environment.ts';
  * Loading a server's code leaves V8 with 32 MB for young objects, which it would keep. Receiving needs no more than
  * this: what is kept of a packet is kept for seconds, and would be moved out of any such space.
  */
-const FLAGS = ['--max-semi-space-size=2', '--optimize-for-size'];
+export const SMALL_FLAGS = ['--max-semi-space-size=2', '--optimize-for-size'];
 /** Whoever set it themselves wants it so; and it shows the second start. */
 const SET_ALREADY = /--max[-_]semi[-_]space[-_]size/;
 
@@ -29,5 +29,5 @@ type Started = Pick<NodeJS.Process, 'argv' | 'execArgv'> & { nodeOptions: string
 export function smallArguments({ argv, execArgv, nodeOptions = '' }: Started): string[] | undefined {
   if ([...execArgv, nodeOptions].some((given) => SET_ALREADY.test(given))) return undefined;
   const [node = '', ...script] = argv;
-  return [node, ...execArgv, ...FLAGS, ...script];
+  return [node, ...execArgv, ...SMALL_FLAGS, ...script];
 }

@@ -13,7 +13,7 @@ import {
   type RecorderEvent,
   writeFeedFrame,
 } from '../../contract/line/feed.ts';
-import type { Clock } from '../../kernel/clock.ts';
+import type { Clock, Timer } from '../../kernel/clock.ts';
 import { Fault } from '../../kernel/fault.ts';
 import type { HostUs } from '../../kernel/time.ts';
 import { parseCompound } from '../../stages/rtp/rtcp.ts';
@@ -52,6 +52,8 @@ export class FeedConnection implements FeedSink {
   /** Media that has not been written yet, at the start of its memory. */
   #gathered: Buffer = Buffer.alloc(0);
   #gatheredBytes = 0;
+  /** Runs while media is gathered, and once more after what filled its memory sooner. */
+  #timer: Timer | undefined;
   /** Memory of media that has been written, to be used again. */
   readonly #spare: Buffer[] = [];
 
@@ -84,7 +86,10 @@ export class FeedConnection implements FeedSink {
       this.#sendGathered();
       this.#gathered = this.#spare.pop() ?? Buffer.allocUnsafeSlow(GATHER_BYTES);
     }
-    if (this.#gatheredBytes === 0) this.#o.clock.after(GATHER_MS, () => this.#sendGathered());
+    this.#timer ??= this.#o.clock.after(GATHER_MS, () => {
+      this.#timer = undefined;
+      this.#sendGathered();
+    });
     this.#gatheredBytes = writeFeedFrame(this.#gathered, this.#gatheredBytes, kind, track, arrivalUs, datagram);
   }
 

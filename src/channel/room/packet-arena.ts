@@ -15,10 +15,15 @@ export type ArenaUser = {
 
 /** Holds about ten packets of usual size; a larger packet gets memory of its own. */
 export const SLAB_BYTES = 16_384;
-/** This many free slabs are kept for the next packets, and more while more are in use: a share of those. */
+/** This many free slabs are kept for the next packets, and more after more were in use lately. */
 const MIN_SPARE = 256;
-/** A recorder tells every second what is safe, which frees a second's packets of the three or more that are kept. */
-const SPARE_SHARE = 0.5;
+/**
+ * After each slab that is taken, so much of the most that was in use lately still counts: half after 1.1 GB came in.
+ * Recorders tell every second what is safe, and a key frame makes a whole group of pictures useless, often of many
+ * senders at once. What that frees is wanted again within seconds, and new memory has the whole heap collected time and
+ * again.
+ */
+const PEAK_LEFT = 0.99999;
 /** When the bound is reached this share of it is freed at once, because looking for the oldest part costs something. */
 const RELIEF = 0.02;
 
@@ -27,6 +32,8 @@ export class PacketArena {
   readonly #users = new Set<ArenaUser>();
   readonly #spare: Buffer[] = [];
   #bytes = 0;
+  /** The most that was in use lately. */
+  #peakBytes = 0;
   #order = 0;
 
   /** @param maxBytes that all users may hold together */
@@ -55,6 +62,7 @@ export class PacketArena {
     if (this.#bytes + size > this.#maxBytes) this.#relieve(size);
     this.#users.add(user);
     this.#bytes += size;
+    this.#peakBytes = Math.max(this.#bytes, this.#peakBytes * PEAK_LEFT);
     return size === SLAB_BYTES ? (this.#spare.pop() ?? Buffer.allocUnsafeSlow(size)) : Buffer.allocUnsafeSlow(size);
   }
 
@@ -62,13 +70,20 @@ export class PacketArena {
   give(slab: Buffer): void {
     this.#bytes -= slab.length;
     if (slab.length === SLAB_BYTES) this.#spare.push(slab);
-    const most = Math.max(MIN_SPARE, (SPARE_SHARE * this.#bytes) / SLAB_BYTES);
-    while (this.#spare.length > most) this.#spare.pop();
+    this.#limitSpare();
   }
 
   /** The user keeps nothing any more. */
   leave(user: ArenaUser): void {
     this.#users.delete(user);
+    if (this.#users.size > 0) return;
+    this.#peakBytes = 0;
+    this.#limitSpare();
+  }
+
+  #limitSpare(): void {
+    const most = Math.max(MIN_SPARE, (this.#peakBytes - this.#bytes) / SLAB_BYTES);
+    while (this.#spare.length > most) this.#spare.pop();
   }
 
   #relieve(bytes: number): void {

@@ -13,6 +13,9 @@ import { KeyFrameRequests } from './key-frame-requests.ts';
 /** A recorder waits 1.7 s for a missing packet; one that is asked for later than this would come too late. */
 const NACK_OPTIONS = { maxAgeMs: 1600, maxTries: 10 };
 
+/** Asked for every packet, which mostly wants nothing. */
+const NOTHING: readonly Buffer[] = [];
+
 /** Packets of all publishers, since the server began. */
 export type ReceptionTally = LossTally & { received: number };
 
@@ -58,9 +61,10 @@ export class EncodingFeedback {
   }
 
   /** The feedback that is due now. */
-  due(nowUs: HostUs): Buffer[] {
+  due(nowUs: HostUs): readonly Buffer[] {
     const { ssrc } = this.encoding;
-    if (ssrc === undefined) return [];
+    const isQuiet = this.#nack.missing === 0 && !this.#keyFrames.wanted;
+    if (isQuiet || ssrc === undefined) return NOTHING;
     const out: Buffer[] = [];
     if (this.#nack.missing > 0) {
       const lost = this.#nack.due(nowUs);

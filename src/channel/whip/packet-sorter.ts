@@ -113,12 +113,13 @@ export class PacketSorter {
   }
 
   /**
-   * The packets of an encoding that may go on now that this one came. A sender may start over with another source; that
-   * is trusted when the packet names its section, or when a second packet of the source follows (RFC 3550 §A.1).
+   * The packets of an encoding that may go on now that this one came, which is of another source than those before. A
+   * sender may start over with another source; that is trusted when the packet names its section, or when a second
+   * packet of the source follows (RFC 3550 §A.1).
    */
   admit(received: Received, encoding: Encoding, { ids }: ReceivedSection): Received[] {
     const { packet } = received;
-    if (packet.ssrc === encoding.ssrc || !encoding.isHeard) return [received];
+    if (!encoding.isHeard) return [received];
     if ([this.#midId, ids.rid].some((id) => textOf(packet, id) !== undefined)) return [received];
     const former = this.#onProbation.get(encoding);
     const gap = former?.packet.ssrc === packet.ssrc ? (packet.sequence - former.packet.sequence) & 0xffff : 0;

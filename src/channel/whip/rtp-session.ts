@@ -23,7 +23,7 @@ import type { Publication } from '../room/publication.ts';
 import { BandwidthEstimate, LossRatio } from './bandwidth.ts';
 import { EncodingFeedback, type ReceptionTally } from './encoding-feedback.ts';
 import type { Section } from './offer.ts';
-import { PacketSorter, type Received, type ReceivedSection, receiveSection } from './packet-sorter.ts';
+import { PacketSorter, type ReceivedSection, receiveSection } from './packet-sorter.ts';
 import { unwrapRetransmission } from './retransmission.ts';
 import { TransportFeedbackCollector } from './transport-feedback.ts';
 
@@ -137,17 +137,20 @@ export class RtpSession {
   #sort(datagram: Buffer, packet: Packet): void {
     const section = this.#sorter.sectionOf(packet);
     const repeats = section !== undefined && packet.payloadType !== section.publication.format.payloadType;
-    const encoding = section && this.#sorter[repeats ? 'repairedBy' : 'encodingOf'](packet, section);
+    const sorter = this.#sorter;
+    const encoding = section && (repeats ? sorter.repairedBy(packet, section) : sorter.encodingOf(packet, section));
     if (!encoding) {
       this.#strays++;
       return;
     }
     if (repeats) this.#takeRepeated(datagram, packet, encoding);
+    else if (packet.ssrc === encoding.ssrc) this.#take(packet, datagram, encoding, section);
     else
-      for (const one of this.#sorter.admit({ packet, datagram }, encoding, section)) this.#take(one, encoding, section);
+      for (const admitted of this.#sorter.admit({ packet, datagram }, encoding, section))
+        this.#take(admitted.packet, admitted.datagram, encoding, section);
   }
 
-  #take({ packet, datagram }: Received, encoding: Encoding, { publication, ids }: ReceivedSection): void {
+  #take(packet: Packet, datagram: Buffer, encoding: Encoding, { publication, ids }: ReceivedSection): void {
     this.#saidGoodbye = false;
     const level = ids.audioLevel === undefined ? undefined : packet.extensions?.get(ids.audioLevel);
     const levelDbov = level && parseAudioLevel(level);
