@@ -4,7 +4,7 @@ import type { Picture } from '../../media/frame.ts';
 import { LayerBlender } from '../../stages/codec/layer.ts';
 import { PicturePool } from '../../stages/codec/picture-pool.ts';
 import { Scaler } from '../../stages/codec/scaler.ts';
-import { placeUsers } from '../../stages/compose/layout/place.ts';
+import { type PixelRect, placeUsers } from '../../stages/compose/layout/place.ts';
 import { type Overlay, PictureCompositor } from '../../stages/compose/picture-compositor.ts';
 
 /** How a frame looks (contract §1.4), apart from who is in it. */
@@ -62,6 +62,11 @@ export class Canvas {
     const backdrop = this.#cover(images?.canvas);
     const background = look.backgroundColor;
     return this.#compositor.compose({ placements, pictures: shown, background, backdrop, overlays });
+  }
+
+  /** As of PictureCompositor, for the last `draw`. */
+  get changed(): readonly PixelRect[] | undefined {
+    return this.#compositor.changed;
   }
 
   close(): void {

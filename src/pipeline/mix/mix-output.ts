@@ -10,6 +10,7 @@ import { SOUND_RATE } from '../../media/frame.ts';
 import type { EncodedSample } from '../../media/sample.ts';
 import type { SpooledFile } from '../../media/segment.ts';
 import { AAC_BLOCK, AudioEncoder } from '../../stages/codec/audio-encoder.ts';
+import type { Part } from '../../stages/codec/changed-parts.ts';
 import { VideoEncoder } from '../../stages/codec/video-encoder.ts';
 import type { Effort } from '../../stages/codec/x264.ts';
 import { Mp4Files } from '../../stages/mux/mp4/mp4-files.ts';
@@ -152,11 +153,12 @@ export class MixOutput {
   /**
    * Encodes and writes one canvas as frame `frame` of the files. The caller keeps the canvas. Await it before the next
    * call.
+   * @param changed where it may differ from the canvas of the call before; left out: anywhere
    */
-  async writePicture(canvas: Picture, frame: number): Promise<void> {
+  async writePicture(canvas: Picture, frame: number, changed?: readonly Part[]): Promise<void> {
     if (!this.#video) return;
     this.#awaitsPicture = false;
-    await this.#write(await this.#video.encode(canvas, frame));
+    await this.#write(await this.#video.encode(canvas, frame, { changed }));
   }
 
   /**

@@ -383,7 +383,7 @@ export class MixRecording implements Recording {
     const hides = scene.hidesWithoutVideo(atUs);
     const seen = this.#participants.picturesAt(atUs, atUs + halfFrameUs, placed, hides);
     if (frame < this.#begun.frame) return scene.pass(atUs, seen, spoke);
-    await this.#output.writePicture(await scene.draw(atUs, seen, spoke), frame);
+    await this.#output.writePicture(await scene.draw(atUs, seen, spoke), frame, scene.changed);
   }
 
   async #recordSound(untilUs: RecordingUs): Promise<void> {

@@ -9,7 +9,7 @@ import type { ShownImagesState } from '../../contract/line/shown-images-state.ts
 import { EndpointGuard } from '../../kernel/endpoint-guard.ts';
 import type { RecordingUs } from '../../kernel/time.ts';
 import type { Picture } from '../../media/frame.ts';
-import { placeUsers } from '../../stages/compose/layout/place.ts';
+import { type PixelRect, placeUsers } from '../../stages/compose/layout/place.ts';
 import { speakerLayout } from '../../stages/compose/layout/speaker.ts';
 import { fetchImage } from '../../stages/source/image/fetch-image.ts';
 import type { LineContext } from '../recording.ts';
@@ -125,6 +125,11 @@ export class Scene {
     const drawn = { placements: placeUsers(look.layout, uids), speaker: spoke[0] };
     const overlays = await this.#painter.draw(this.#overlays.at(atUs), drawn, atUs);
     return this.#canvas.draw(look, uids, pictures, this.#backgrounds.at(look, views, atUs), overlays);
+  }
+
+  /** Where the newest frame may differ from the one drawn before it; undefined: anywhere. */
+  get changed(): readonly PixelRect[] | undefined {
+    return this.#canvas.changed;
   }
 
   /** Nothing before `atUs` is asked about again. */

@@ -95,7 +95,7 @@ export async function remix(options: RemixOptions): Promise<SpooledFile[]> {
         // A picture belongs to the nearest frame.
         const canvas = await pictures.draw(atUs, atUs + US / 2 / clock.fps);
         await encoding;
-        encoding = output.writePicture(canvas, clock.frame);
+        encoding = output.writePicture(canvas, clock.frame, pictures.changed);
         // Awaited with the next canvas, or below; until then nobody handles a failure.
         encoding.catch(() => {});
       }
@@ -155,6 +155,11 @@ class Pictures {
       shown.set(stay.uid, picture);
     }
     return this.#canvas.draw(this.#plan, uids, shown);
+  }
+
+  /** As of Canvas. */
+  get changed(): Canvas['changed'] {
+    return this.#canvas.changed;
   }
 
   async close(): Promise<void> {

@@ -17,6 +17,7 @@ import { lagOf, sweep } from '../../../test/support/media/opus.ts';
 import type { Picture } from '../../media/frame.ts';
 import type { EncodedSample } from '../../media/sample.ts';
 import { AAC_BLOCK, AudioEncoder } from './audio-encoder.ts';
+import type { Part } from './changed-parts.ts';
 import { freeFrame, freePacket, liveFrames, newFrame, newPacket } from './native-frames.ts';
 import { PicturePool } from './picture-pool.ts';
 import { type DecodedPicture, VideoDecoder } from './video-decoder.ts';
@@ -112,6 +113,48 @@ describe('H.264', () => {
     const samples = await encodeFrames(encoder, range(60));
     expect(nalTypes(extradata)).toEqual([7, 8]);
     for (const sample of samples.filter((s) => s.keyFrame)) expect(sample.data.indexOf(extradata)).toBe(0);
+  });
+
+  it('looks no further at parts that are said not to have changed, and forgets what it was told', async () => {
+    // The left half is noise, so that there are no bits to spare for making the right one finer.
+    const [left, right] = [0, 160].map((x) => ({ x, y: 0, width: 160, height: 180 })) as [Part, Part];
+    const pool = new PicturePool();
+    const encoder = new VideoEncoder(options);
+    const canvas = pool.allocate(320, 180);
+    const [luma, cb, cr] = canvas.planes;
+    for (const chroma of [cb, cr]) chroma.fill(128);
+    let seed = 1;
+    const noise = () => {
+      seed = (seed * 1103515245 + 12345) & 0x7fffffff;
+      return 60 + ((seed >> 16) & 127);
+    };
+    const paintPart = ({ x, y, width, height }: Part, value: (x: number, y: number) => number) => {
+      for (let row = y; row < y + height; row++)
+        for (let at = x; at < x + width; at++) luma[row * canvas.strides[0] + at] = value(at, row);
+    };
+    const samples: EncodedSample[] = [];
+    for (const frame of range(22)) {
+      const base = Math.max(0, frame - 19) * 50 + 60;
+      paintPart(left, noise);
+      paintPart(right, (x, y) => base + ((x * 31 + y * 17) % 13));
+      samples.push(...(await encoder.encode(canvas, frame, { changed: frame < 21 ? [left] : undefined })));
+    }
+    samples.push(...(await encoder.flush()));
+    canvas.free();
+    encoder.close();
+    pool.close();
+    const decoder = new VideoDecoder('h264');
+    const shades = samples
+      .flatMap((sample) => decoder.decode(sample))
+      .map(({ picture }) => {
+        const shade = picture.planes[0][90 * picture.strides[0] + 280]!;
+        picture.free();
+        return shade;
+      });
+    decoder.close();
+    const near = (base: number) => expect.toSatisfy((shade: number) => Math.abs(shade - base - 6) < 15);
+    // The right half is lighter from frame 20 on, and was said to be as it was; and again in frame 21.
+    expect(shades.slice(19)).toEqual([near(60), near(60), near(160)]);
   });
 
   it('stays near its bit rate on noise', async () => {

@@ -9,6 +9,7 @@ import type { CodecContext, Packet } from 'node-av/lib';
 import { invariant } from '../../kernel/fault.ts';
 import type { Picture } from '../../media/frame.ts';
 import type { EncodedSample } from '../../media/sample.ts';
+import { forgetChanged, type Part, tellChanged } from './changed-parts.ts';
 import type { ColorTags } from './color-tags.ts';
 import { freePacket, newPacket } from './native-frames.ts';
 import { nativeOf } from './picture-pool.ts';
@@ -68,8 +69,14 @@ export class VideoEncoder {
    * Encodes one canvas as frame `frameIndex`, larger than the last; indexes may be left out. Resolves with the finished
    * units, in order: with lookahead they belong to earlier frames. The canvas is shared while it is read, so the caller
    * may free it at once. Await each call before the next.
+   * @param options.changed where the canvas may differ from that of the call before, if that is known: the rest is not
+   * looked at again
    */
-  async encode(canvas: Picture, frameIndex: number, options: { keyFrame?: boolean } = {}): Promise<EncodedSample[]> {
+  async encode(
+    canvas: Picture,
+    frameIndex: number,
+    options: { keyFrame?: boolean; changed?: readonly Part[] | undefined } = {},
+  ): Promise<EncodedSample[]> {
     invariant(!this.#closed && !this.#busy, 'one call of a video encoder at a time, and none after close');
     invariant(frameIndex > this.#lastIndex, `frame ${frameIndex} came after frame ${this.#lastIndex}`);
     const picture = nativeOf(canvas).share();
@@ -85,7 +92,13 @@ export class VideoEncoder {
       const { frame } = picture;
       frame.pts = BigInt(frameIndex);
       frame.pictType = keyFrame ? AV_PICTURE_TYPE_I : AV_PICTURE_TYPE_NONE;
-      check(await this.#context.sendFrame(frame), 'encoding a frame');
+      if (options.changed) tellChanged(frame, options.changed);
+      try {
+        check(await this.#context.sendFrame(frame), 'encoding a frame');
+      } finally {
+        // The canvas may be shown again, or drawn on and encoded again.
+        if (options.changed) forgetChanged(frame);
+      }
       // sendFrame did the work; this only fetches the result.
       return [...(before ?? []), ...this.#fetch()];
     } finally {

@@ -143,6 +143,19 @@ function tick(placements: Placement[], pictures: Record<string, Picture | undefi
   return { placements, pictures: new Map(Object.entries(pictures)), background };
 }
 
+/** Whether `canvas` is as `before` everywhere but in these parts. */
+function differsWithin(before: readonly Buffer[], canvas: Picture, parts: readonly PixelRect[]): boolean {
+  return canvas.planes.every((plane, i) => {
+    const scale = i === 0 ? 1 : 2;
+    const isWithin = (x: number, y: number) =>
+      parts.some((part) => x >= part.x && x < part.x + part.width && y >= part.y && y < part.y + part.height);
+    return plane.every((value, at) => {
+      const [x, y] = [(at % canvas.strides[i]!) * scale, Math.floor(at / canvas.strides[i]!) * scale];
+      return value === before[i]![at] || isWithin(x, y);
+    });
+  });
+}
+
 const luma = (canvas: Picture, x: number, y: number) => canvas.planes[0][y * canvas.strides[0] + x];
 
 describe('colours', () => {
@@ -175,9 +188,9 @@ describe('PictureCompositor', () => {
     const same = tick([place('a', 0, 1)], { a: flat(100) });
     const first = compositor.compose(same);
     const copies = pictures.copies;
-    expect(compositor.unchanged).toBe(false);
+    expect(compositor.changed).toBeUndefined();
     expect(compositor.compose(same)).toBe(first);
-    expect(compositor.unchanged).toBe(true);
+    expect(compositor.changed).toEqual([]);
     expect([scaler.calls, pictures.copies]).toEqual([1, copies]);
   });
 
@@ -190,6 +203,7 @@ describe('PictureCompositor', () => {
     const canvas = compositor.compose(tick(places, { a, b: flat(60) }));
     expect([luma(canvas, 0, 0), luma(canvas, 16, 0)]).toEqual([100, 60]);
     expect([pictures.copies - copies, scaler.calls]).toEqual([1, 3]);
+    expect(compositor.changed).toEqual([{ x: 16, y: 0, width: 16, height: 16 }]);
   });
 
   it('draws again what lies over a picture that changed', () => {
@@ -235,7 +249,7 @@ describe('PictureCompositor', () => {
     const { compositor } = setUp();
     compositor.compose(tick([], {}));
     expect(luma(compositor.compose(tick([], {}, '#ffffff')), 3, 3)).toBe(235);
-    expect(compositor.unchanged).toBe(false);
+    expect(compositor.changed).toBeUndefined();
   });
 
   it('shows an image of its size instead of the background, through what is translucent too, and until it goes', () => {
@@ -293,8 +307,9 @@ describe('PictureCompositor', () => {
     const second = [overlay(2)];
     expect(luma(compositor.compose({ ...now, overlays: second }), 5, 5)).toBe(2);
     expect(pictures.copies - copies).toBe(1);
+    expect(compositor.changed).toEqual([{ x: 4, y: 4, width: 4, height: 4 }]);
     compositor.compose({ ...now, overlays: second });
-    expect(compositor.unchanged).toBe(true);
+    expect(compositor.changed).toEqual([]);
   });
 
   it('frees everything on close', () => {
@@ -307,7 +322,7 @@ describe('PictureCompositor', () => {
     expect(pictures.live).toBe(0);
   });
 
-  it('always shows what drawing everything anew would show, whatever changed and whoever holds canvases', () => {
+  it('shows what drawing everything anew would show, whatever changed and whoever holds canvases, and says where', () => {
     const spot = fc.record({
       x: fc.integer({ min: 0, max: 10 }),
       width: fc.integer({ min: 1, max: 16 }),
@@ -332,6 +347,7 @@ describe('PictureCompositor', () => {
         let placements: Placement[] = [];
         const current = new Map<string, Picture | undefined>();
         let held: Picture | undefined;
+        let before: Buffer[] | undefined;
         const image = pictures.allocate(WIDTH, HEIGHT);
         for (const plane of image.planes) for (let i = 0; i < plane.length; i++) plane[i] = i % 251;
         const plates = [100, 200].map((value) => {
@@ -371,6 +387,9 @@ describe('PictureCompositor', () => {
           });
           expect(canvas.planes.every((plane, i) => plane.equals(anew.compose(now).planes[i]!))).toBe(true);
           anew.close();
+          if (before && compositor.changed) expect(differsWithin(before, canvas, compositor.changed)).toBe(true);
+          else expect(compositor.changed).toBeUndefined();
+          before = canvas.planes.map((plane) => Buffer.from(plane));
           held?.free();
           held = hold ? pictures.share(canvas) : undefined;
         }

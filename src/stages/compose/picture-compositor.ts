@@ -82,7 +82,7 @@ export class PictureCompositor {
   #current: Canvas | undefined;
   #version = 0;
   readonly #versions = new WeakMap<Picture | Layer, number>();
-  #unchanged = false;
+  #changed: readonly PixelRect[] | undefined;
 
   constructor(options: PictureCompositorOptions) {
     this.width = options.width;
@@ -92,9 +92,12 @@ export class PictureCompositor {
     this.#blender = options.blender;
   }
 
-  /** True when the last `compose` returned the same canvas as the one before, unchanged. */
-  get unchanged(): boolean {
-    return this.#unchanged;
+  /**
+   * Where the canvas of the last `compose` may differ from the one before: nowhere when empty, and anywhere when
+   * undefined. The parts may overlap.
+   */
+  get changed(): readonly PixelRect[] | undefined {
+    return this.#changed;
   }
 
   /**
@@ -105,11 +108,8 @@ export class PictureCompositor {
     const items = this.#layOut(tick);
     const scene: Scene = { key: sceneKey(items), background: tick.background, backdrop: tick.backdrop };
     const current = this.#current;
-    if (current && isScene(current, scene) && items.every((item, i) => item.version === current.versions[i])) {
-      this.#unchanged = true;
-      return current.picture;
-    }
-    this.#unchanged = false;
+    this.#changed = current && isScene(current, scene) ? changedParts(items, current.versions) : undefined;
+    if (current && this.#changed?.length === 0) return current.picture;
     const canvas = this.#writableCanvas();
     if (isScene(canvas, scene)) this.#redrawChanged(canvas, items, scene);
     else this.#redrawAll(canvas, items, scene);
@@ -255,6 +255,11 @@ export class PictureCompositor {
         break;
     }
   }
+}
+
+/** What was drawn otherwise before. What lies over or under it changes nowhere else. */
+function changedParts(items: readonly Item[], before: readonly number[]): PixelRect[] {
+  return items.filter(({ version }, i) => version !== before[i]).map(({ rect }) => rect);
 }
 
 function paintOf(picture: Picture, alpha: number): Paint {
