@@ -23,6 +23,12 @@ try() {
 
 echo '{}' >"$work/values.yaml"
 try aircheck
+# The schemas must be able to refuse something.
+sed 's/hostNetwork: true/hostNetwork: "yes"/' "$work/rendered.yaml" >"$work/wrong.yaml"
+if (cd "$work" && node validate.mjs <wrong.yaml >/dev/null 2>&1); then
+  echo "a wrong object was let in" >&2
+  exit 1
+fi
 cat >"$work/values.yaml" <<'VALUES'
 replicaCount: 3
 existingSecret: aircheck-credentials

@@ -66,7 +66,17 @@ test('a recorder that is starved loses pictures and no sound, says so, and comes
   hogs = loadCore();
   await until('frames are left out', async () => (await depths(recording)).some((depth) => depth >= 3), 50_000);
   const metrics = await metricsOf(server);
-  expect(metrics).toMatch(new RegExp(`^aircheck_recorder_rung{sid="${recording.sid}",mode="mix"} [1-6]$`, 'm'));
+  for (const sample of [
+    `aircheck_recorder_rung{sid="${recording.sid}",mode="mix"} [1-6]`,
+    `aircheck_recorder_cpu_seconds_total{sid="${recording.sid}",mode="mix"} \\d*[1-9].*`,
+    `aircheck_feed_backlog_seconds{sid="${recording.sid}",mode="mix"} \\S+`,
+    'aircheck_recordings{mode="mix",state="recording"} 1',
+    'aircheck_recording_start_duration_seconds_count{mode="mix"} 1',
+    'aircheck_recording_degradations_total{mode="mix",kind="rung"} [1-9]',
+    'aircheck_publishers 1',
+    'aircheck_rtp_packets_received_total \\d{3,}',
+  ])
+    expect(metrics).toMatch(new RegExp(`^${sample}$`, 'm'));
   const starvedS = seconds();
   free();
   execFileSync('taskset', ['-a', '-p', 'ff', String(recorder)]);
