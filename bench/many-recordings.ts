@@ -102,12 +102,15 @@ function judge(dir: string, sid: string, ms: number, marks: Marks): void {
   }
 }
 
-/** Share of the machine's CPU time, 0 to 1, that nobody used over `ms`. */
+/**
+ * Share of the machine's CPU time, 0 to 1, that nobody used over `ms`. What is niced is none of this, and gives way to
+ * it.
+ */
 async function idleShare(ms: number): Promise<number> {
   const total = () =>
     cpus().reduce(
       (sum, { times: { idle, user, sys, irq, nice } }) => ({
-        idle: sum.idle + idle,
+        idle: sum.idle + idle + nice,
         all: sum.all + idle + user + sys + irq + nice,
       }),
       { idle: 0, all: 0 },
