@@ -11,8 +11,8 @@ base=localhost/aircheck-try-base:24
 image=localhost/aircheck-try:latest
 work=$(mktemp -d)
 name=aircheck-try-$$
-# Works on whatever file system there is, and without the rights to make namespaces for the build.
-export STORAGE_DRIVER="${STORAGE_DRIVER:-vfs}" BUILDAH_ISOLATION=chroot
+# Works without the rights to make namespaces for the build.
+export BUILDAH_ISOLATION=chroot
 
 finish() {
   podman rm --force --time 1 "$name" >/dev/null 2>&1 || true
@@ -24,7 +24,9 @@ if ! buildah inspect --type image "$base" >/dev/null 2>&1; then
   debootstrap --variant=minbase bookworm "$work/base"
   install -m 0755 "$("$root/node_modules/.bin/node" -p process.execPath)" "$work/base/usr/local/bin/node"
   mkdir -p "$work/base/usr/local/lib/node_modules"
-  cp -R "$(npm root --global)/npm" "$work/base/usr/local/lib/node_modules/npm"
+  # Of the installed npm, whichever Node stands first in the path.
+  npm_home=$(dirname "$(dirname "$(readlink -f "$(command -v npm)")")")
+  cp -R "$npm_home" "$work/base/usr/local/lib/node_modules/npm"
   ln -s ../lib/node_modules/npm/bin/npm-cli.js "$work/base/usr/local/bin/npm"
   container=$(buildah from scratch)
   buildah add --quiet "$container" "$work/base" / >/dev/null

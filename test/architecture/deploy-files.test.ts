@@ -48,8 +48,8 @@ describe('the Dockerfile', () => {
 
   test('opens the ports that are the default', () => {
     const exposed = keywords('EXPOSE')[0]?.getRawArgumentsContent();
-    const { port, rtcPort } = loadConfig({ env: {}, cwd: tmpdir() });
-    expect(exposed).toBe(`${port}/tcp ${rtcPort}/udp 7303/tcp`);
+    const { port, rtcPort, nodePort } = loadConfig({ env: {}, cwd: tmpdir() });
+    expect(exposed).toBe(`${port}/tcp ${rtcPort}/udp ${nodePort}/tcp 7303/tcp`);
   });
 
   test('installs for web pages what setup.sh does', () => {
@@ -103,7 +103,7 @@ describe('the chart', () => {
     for (const wrong of [
       { replicas: 2 },
       { replicaCount: -1 },
-      { ports: { http: 7300, rtc: 70_000, metrics: 7303 } },
+      { ports: { http: 7300, rtc: 70_000, node: 7302, metrics: 7303 } },
       { settings: { dataDir: '/elsewhere' } },
       { settings: { databaseUrl: 'postgres://…' } },
       { secrets: { databaseUrl: 'postgres://…' } },

@@ -8,11 +8,9 @@ import { text } from 'node:stream/consumers';
 import { type Config, loadConfig } from '../../config/load.ts';
 import { systemClock, within } from '../../kernel/clock.ts';
 import { Fault, messageOf } from '../../kernel/fault.ts';
+import { ownUrl } from './own-server.ts';
 
 const LIMIT_MS = 5_000;
-
-/** Addresses that mean every address of the machine; what is asked is this machine. */
-const EVERYWHERE: Readonly<Record<string, string>> = { '0.0.0.0': '127.0.0.1', '::': '::1' };
 
 /** Prints what the server says. Throws a Fault when it says that it cannot work, or nothing. */
 export async function health(
@@ -23,7 +21,7 @@ export async function health(
   const fail = (why: string, cause?: unknown) =>
     new Fault('unhealthy', `the server at ${place} ${why}`, { blame: 'self', retryable: true, cause });
   const late = () => fail(`does not answer within ${LIMIT_MS / 1000} s`);
-  const asking = ask(config).catch((cause: unknown) => {
+  const asking = ask(new URL('/healthz', ownUrl(config))).catch((cause: unknown) => {
     throw fail(`does not answer: ${messageOf(cause)}`, cause);
   });
   const { status, said } = await within(systemClock, LIMIT_MS, asking, late);
@@ -31,14 +29,13 @@ export async function health(
   say(`${said}\n`);
 }
 
-async function ask({ host, port, tlsCertFile }: Pick<Config, 'host' | 'port' | 'tlsCertFile'>) {
-  const name = host.replace(/^\[|\]$/g, '');
-  const address = { host: EVERYWHERE[name] ?? name, port, path: '/healthz', agent: false as const };
+async function ask(url: URL) {
   const response = await new Promise<IncomingMessage>((resolve, reject) => {
     // The certificate is for the name that clients use, which is not the one asked for here; nothing secret is sent.
-    const request = tlsCertFile
-      ? getHttps({ ...address, rejectUnauthorized: false }, resolve)
-      : getHttp(address, resolve);
+    const request =
+      url.protocol === 'https:'
+        ? getHttps(url, { agent: false, rejectUnauthorized: false }, resolve)
+        : getHttp(url, { agent: false }, resolve);
     request.once('error', reject);
   });
   return { status: response.statusCode ?? 0, said: (await text(response)).slice(0, 1000) };

@@ -9,7 +9,7 @@ export function ownConfig(): Config {
 }
 
 /** The address at which the server of these settings answers on this machine. */
-export function ownUrl({ host: listensAt, port, tlsCertFile }: Config): string {
+export function ownUrl({ host: listensAt, port, tlsCertFile }: Pick<Config, 'host' | 'port' | 'tlsCertFile'>): string {
   const host = /^(0\.0\.0\.0|::)$/.test(listensAt) ? '127.0.0.1' : listensAt;
   return `${tlsCertFile ? 'https' : 'http'}://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }

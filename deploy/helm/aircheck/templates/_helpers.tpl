@@ -31,4 +31,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- if and $several (not .Values.existingSecret) (not (hasKey .Values.secrets "AIRCHECK_SECRET_KEYS")) -}}
 {{- fail "several servers need the same keys: set secrets.AIRCHECK_SECRET_KEYS (openssl rand -hex 32)" -}}
 {{- end -}}
+{{- if and $several (not .Values.existingSecret) (not (hasKey .Values.secrets "AIRCHECK_FLEET_KEY")) -}}
+{{- fail "several servers answer as one with a key of their own: set secrets.AIRCHECK_FLEET_KEY (openssl rand -hex 32)" -}}
+{{- end -}}
 {{- end -}}
