@@ -6,6 +6,7 @@ import type { Socket } from 'node:net';
 import {
   decodeRecorderEvent,
   encodeFeedEvent,
+  FEED_GATHER_MS,
   FEED_HEADER_BYTES,
   type FeedEvent,
   type FeedFrame,
@@ -19,8 +20,6 @@ import type { HostUs } from '../../kernel/time.ts';
 import { parseCompound } from '../../stages/rtp/rtcp.ts';
 import type { FeedSink } from './feed-reading.ts';
 
-/** Less time than a recorder waits for stragglers after a stop. */
-const GATHER_MS = 10;
 /** Room for the largest datagram with its header. */
 const GATHER_BYTES = 0x10000 + FEED_HEADER_BYTES;
 const MAX_SPARE = 4;
@@ -56,6 +55,7 @@ export class FeedConnection implements FeedSink {
   #timer: Timer | undefined;
   /** Memory of media that has been written, to be used again. */
   readonly #spare: Buffer[] = [];
+  #gatherMs = FEED_GATHER_MS;
 
   constructor(socket: Socket, options: FeedConnectionOptions) {
     this.#socket = socket;
@@ -65,6 +65,11 @@ export class FeedConnection implements FeedSink {
     // A recorder that went away closes its connection as well, and `onClose` tells of it.
     socket.on('error', () => {});
     socket.on('close', () => options.onClose(this));
+  }
+
+  /** From now on media is gathered for so long. */
+  gatherFor(ms: number): void {
+    this.#gatherMs = ms;
   }
 
   get isFull(): boolean {
@@ -78,15 +83,15 @@ export class FeedConnection implements FeedSink {
   }
 
   /**
-   * Media is gathered for some milliseconds: one write, one system call and one waking of the recorder serve many
-   * packets. The recorder works later than that anyway.
+   * Media is gathered for as long as the recorder said: one write, one system call and one waking of the recorder serve
+   * many packets. The recorder works later than that anyway.
    */
   writeMedia(kind: 'rtp' | 'rtcp', track: number, datagram: Buffer, arrivalUs: HostUs): void {
     if (this.#gatheredBytes + FEED_HEADER_BYTES + datagram.length > this.#gathered.length) {
       this.#sendGathered();
       this.#gathered = this.#spare.pop() ?? Buffer.allocUnsafeSlow(GATHER_BYTES);
     }
-    this.#timer ??= this.#o.clock.after(GATHER_MS, () => {
+    this.#timer ??= this.#o.clock.after(this.#gatherMs, () => {
       this.#timer = undefined;
       this.#sendGathered();
     });

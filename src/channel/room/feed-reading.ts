@@ -5,6 +5,7 @@
 
 import type { FeedEvent } from '../../contract/line/feed.ts';
 import type { HostUs } from '../../kernel/time.ts';
+import type { MediaKind } from '../../media/track.ts';
 import type { FeedTrack, Run } from './feed-track.ts';
 
 /** Where a reading is written. */
@@ -32,6 +33,8 @@ export type FeedStart = {
   nowUs: HostUs;
   /** The first of the notes that came since the safe point. */
   firstNote: number;
+  /** Of other kinds of track only events are read. */
+  kinds: readonly MediaKind[];
 };
 
 export type FeedNotes = {
@@ -60,6 +63,7 @@ export class FeedReading {
   readonly #fromUs: HostUs;
   readonly #nowOrder: number;
   readonly #nowUs: HostUs;
+  readonly #kinds: readonly MediaKind[];
   readonly #cursors = new Map<FeedTrack, Cursor>();
   #note: number;
   #isLive = false;
@@ -72,6 +76,7 @@ export class FeedReading {
     this.#fromUs = start.fromUs;
     this.#nowOrder = start.nowOrder;
     this.#nowUs = start.nowUs;
+    this.#kinds = start.kinds;
     this.#note = start.firstNote;
     for (const { event, atUs } of [start.hello, ...start.joined, ...start.started]) sink.writeEvent(event, atUs);
     // Reports come first, so that the clock of every packet can be mapped.
@@ -160,14 +165,14 @@ export class FeedReading {
     this.#note++;
     this.#sink.writeEvent(note.event, note.atUs);
     const { track } = note;
-    const run = track?.firstRun;
+    const run = track && this.#runOf(track);
     if (track) this.#cursors.set(track, { track, run, index: run?.from ?? 0, atStart: true, needsSets: true });
     this.#rest();
   }
 
   /** A track that is there already goes on from the last place at which a recorder can begin. */
   #resume(track: FeedTrack): void {
-    const run = track.firstRun;
+    const run = this.#runOf(track);
     const isUnderWay = run !== undefined && run.sinceUs <= this.#fromUs;
     const index = run ? track.startOf(run, this.#fromUs) : 0;
     this.#cursors.set(track, { track, run, index, atStart: !isUnderWay, needsSets: true });
@@ -179,10 +184,16 @@ export class FeedReading {
     if (dropped && log.lacksStartOf(this.#fromUs)) this.#tellDropped(track, log.first - dropped.from, dropped.fromUs);
   }
 
+  /** Where the media of a track begins; undefined while there is none, and where its kind is not wanted. */
+  #runOf({ firstRun, publication }: FeedTrack): Run | undefined {
+    return this.#kinds.includes(publication.format.kind) ? firstRun : undefined;
+  }
+
   /** Place of the cursor's next entry in the order of everything. */
   #orderOf(cursor: Cursor): number {
     const { ended } = cursor.track;
-    if (!cursor.run && cursor.track.firstRun) enter(cursor, cursor.track.firstRun);
+    const first = cursor.run ?? this.#runOf(cursor.track);
+    if (!cursor.run && first) enter(cursor, first);
     for (;;) {
       const { run } = cursor;
       if (!run) return ended?.order ?? NEVER;

@@ -108,7 +108,7 @@ export class FeedSocket {
       if (this.#current?.connection === connection) this.#feed.release(event.arrivalUs, this.#clock.monoUs());
       return;
     }
-    const { generation } = event;
+    const { generation, gatherMs, kinds } = event;
     if (this.#generation !== undefined && generation <= this.#generation) {
       this.#log.warn({ generation, newest: this.#generation }, 'a run that is not the newest is turned away');
       connection.destroy();
@@ -119,7 +119,8 @@ export class FeedSocket {
     this.#current = undefined;
     former?.destroy();
     this.#waiting.delete(connection);
-    this.#current = { connection, reading: this.#feed.read(connection, this.#clock.monoUs()) };
+    if (gatherMs !== undefined) connection.gatherFor(gatherMs);
+    this.#current = { connection, reading: this.#feed.read(connection, this.#clock.monoUs(), kinds) };
   }
 
   #onDrained(connection: FeedConnection): void {

@@ -4,6 +4,7 @@
  * again from the last safe point, with the same packets, numbers and times (ADR 0012).
  */
 import type { HostUs } from '../../kernel/time.ts';
+import type { MediaKind } from '../../media/track.ts';
 import type { VideoStreamType } from './encoding-choice.ts';
 import { type FeedNote, FeedReading, type FeedSink } from './feed-reading.ts';
 import { FeedTrack } from './feed-track.ts';
@@ -79,8 +80,9 @@ export class Feed {
   /**
    * Begins a reading, which replaces the one before.
    * @param nowUs monotonic
+   * @param kinds of track whose media is read
    */
-  read(sink: FeedSink, nowUs: HostUs): FeedReading {
+  read(sink: FeedSink, nowUs: HostUs, kinds: readonly MediaKind[] = ['audio', 'video']): FeedReading {
     this.#reading = undefined;
     const reading = new FeedReading(
       sink,
@@ -93,6 +95,7 @@ export class Feed {
         nowOrder: this.#o.nextOrder(),
         nowUs,
         firstNote: this.#notesBefore,
+        kinds,
       },
     );
     this.#reading = reading;

@@ -26,6 +26,10 @@ export const FEED_HEADER_BYTES = 11;
  * waits for it.
  */
 export const FEED_ALIVE_MS = 250;
+/** How long a channel gathers media before it hands it over together, for a recorder that wants nothing else. */
+export const FEED_GATHER_MS = 10;
+/** The longest time that a recorder can have media gathered for. */
+const MAX_GATHER_MS = 500;
 /** The largest body a 16-bit length leaves room for. */
 const FEED_MAX_BODY = 0xffff - (FEED_HEADER_BYTES - 2);
 
@@ -98,12 +102,22 @@ export type FeedEvent = z.infer<typeof feedEventSchema>;
 
 /** What a recorder tells its channel. */
 const recorderEventSchema = z.discriminatedUnion('type', [
-  /** Sent first. A run that is not newer than the last one is turned away; a newer run takes the feed over. */
-  z.object({ type: z.literal('hello'), generation: z.int().min(1) }),
+  /**
+   * Sent first. A run that is not newer than the last one is turned away; a newer run takes the feed over. It says how
+   * long media may be gathered (`FEED_GATHER_MS` when left out), and of which kinds of track it wants the media; of
+   * both when left out. It is told of all tracks either way.
+   */
+  z.object({
+    type: z.literal('hello'),
+    generation: z.int().min(1),
+    gatherMs: z.int().min(0).max(MAX_GATHER_MS).optional(),
+    kinds: z.array(z.enum(['audio', 'video'])).optional(),
+  }),
   /** What arrived before `arrivalUs` is on disk; the channel may forget it. The value never falls. */
   z.object({ type: z.literal('safe'), arrivalUs: z.number() }),
 ]);
 export type RecorderEvent = z.infer<typeof recorderEventSchema>;
+export type RecorderHello = Extract<RecorderEvent, { type: 'hello' }>;
 
 /** One frame as bytes. */
 export function encodeFeedFrame(kind: FeedKind, track: number, arrivalUs: HostUs, body: Buffer): Buffer {
@@ -160,6 +174,14 @@ function decodeEvent<T>(schema: z.ZodType<T>, body: Buffer): T {
   return parsed.data;
 }
 
+/** Both as one; without a copy where they lie side by side in memory. */
+function joined(first: Buffer, second: Buffer): Buffer {
+  if (first.length === 0) return second;
+  const { buffer, byteOffset, length } = first;
+  if (buffer !== second.buffer || byteOffset + length !== second.byteOffset) return Buffer.concat([first, second]);
+  return Buffer.from(buffer, byteOffset, length + second.length);
+}
+
 /** Cuts a byte stream into feed frames, however the stream was chunked. */
 export class FeedReader {
   #rest: Buffer = Buffer.alloc(0);
@@ -170,7 +192,7 @@ export class FeedReader {
    * it.
    */
   push(chunk: Buffer): FeedFrame[] {
-    const bytes = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
+    const bytes = joined(this.#rest, chunk);
     const frames: FeedFrame[] = [];
     let at = 0;
     while (bytes.length - at >= 2) {

@@ -34,6 +34,11 @@ const DELAY_US = 1_000_000;
 const MAX_DELAY_US = 2_000_000;
 /** How often packets are passed on and what is due is written. */
 const STEP_MS = 100;
+/**
+ * For so long the channel gathers media before it hands it over, because what wakes two processes costs more than what
+ * is done with a packet. Files are written later than that anyway.
+ */
+const GATHER_MS = 100;
 /** Files are written in bursts of this length: one system call instead of many. */
 const BURST_US = 200_000;
 /**
@@ -44,6 +49,7 @@ const CHECKPOINT_US = 1_000_000;
 /** A track's line is kept this long after its end, because its last sample may be placed a little later. */
 const LINGER_US = 500_000;
 
+const KINDS = ['audio', 'video'] as const;
 type Line = DueSamples | AudioLine;
 /** What a run begins with. */
 type Known = { journal: Journal; checkpoint: IndividualCheckpoint | undefined; attended: Attended };
@@ -121,10 +127,10 @@ export class IndividualRecording implements Recording {
       this.#attendance?.onHold(0, true);
     }
     this.#losses = new Losses(context.emit);
-    const snapshots = plan.snapshots !== undefined;
+    const records = { audio: plan.records.audio, video: plan.records.video || plan.snapshots !== undefined };
     this.#tracks = new ChannelTracks<Line>({
       subscribe: plan.subscribe,
-      records: { audio: plan.records.audio, video: plan.records.video || snapshots },
+      records,
       zeroUs: start.zeroMonoUs,
       report: context.report,
       admits: (track) => this.#admits(track),
@@ -148,6 +154,7 @@ export class IndividualRecording implements Recording {
       clock: this.#clock,
       maxIdleMs: plan.maxIdleMs,
       stepMs: STEP_MS,
+      feed: { gatherMs: GATHER_MS, kinds: KINDS.filter((kind) => records[kind]) },
       taker: {
         count: () => this.#tracks.count,
         onEvent: (event, atUs) => {

@@ -7,7 +7,7 @@
 import type { ChannelState } from '../../contract/line/channel-state.ts';
 import type { StartCommand } from '../../contract/line/commands.ts';
 import type { EndReason } from '../../contract/line/facts.ts';
-import type { FeedEvent } from '../../contract/line/feed.ts';
+import type { FeedEvent, RecorderHello } from '../../contract/line/feed.ts';
 import type { Clock } from '../../kernel/clock.ts';
 import { type HostUs, toHost, toRecording } from '../../kernel/time.ts';
 import { FeedClient } from '../../stages/source/embedded/feed-client.ts';
@@ -45,6 +45,8 @@ export type FeedSessionOptions = {
   maxIdleMs: number;
   /** The distance of the recording's moments; each lies at a multiple of it. */
   stepMs: number;
+  /** How the channel is to hand over media, where that is not as usual. */
+  feed?: Pick<RecorderHello, 'gatherMs' | 'kinds'> | undefined;
   taker: FeedTaker;
   emit(happening: Happening): void;
   /** Everything sent before the end has been taken. Called once, before the last step. */
@@ -116,10 +118,10 @@ export class FeedSession {
 
   /** Rejects with a Fault when the feed cannot be had. */
   async join(): Promise<void> {
-    const { start, clock } = this.#o;
+    const { start, clock, feed } = this.#o;
     if (start.source.kind !== 'feed') throw new TypeError('a channel is read by its feed');
     this.#feed = await FeedClient.connect(start.source.path, {
-      generation: start.generation,
+      hello: { generation: start.generation, ...feed },
       onCaughtUp: () => this.#onCaughtUp(),
       onEnd: (fault) => {
         this.#onCaughtUp();

@@ -11,10 +11,15 @@ import {
   type FeedEvent,
   type FeedFrame,
   FeedReader,
+  type RecorderHello,
 } from '../../../contract/line/feed.ts';
 import { Fault } from '../../../kernel/fault.ts';
 import type { HostUs } from '../../../kernel/time.ts';
 
+/** Memory that is read into, one read behind the other. Memory of its own for each read would cost more than the read. */
+const SLAB_BYTES = 128 * 1024;
+/** Less room than this is left at the end of a slab. */
+const MIN_READ_BYTES = 16 * 1024;
 /** How many bytes are read ahead of what was taken; everything beyond waits in the socket, and then in the channel. */
 const MAX_AHEAD_BYTES = 32 * 1024 * 1024;
 
@@ -27,8 +32,8 @@ export type FeedListener = {
 };
 
 export type FeedClientOptions = {
-  /** The number of the reading run; the channel turns away a run that is not newer than the last one. */
-  generation: number;
+  /** What the channel is told first: which run reads, and what it wants. */
+  hello: Omit<RecorderHello, 'type'>;
   /** Everything from before the recorder came has been read, but not taken yet. */
   onCaughtUp(): void;
   /**
@@ -53,30 +58,21 @@ export class FeedClient {
   #paused = false;
   #ended = false;
   #safeUs = Number.NEGATIVE_INFINITY;
+  /** Memory that is read into, and where the next read goes. What was read lives as long as somebody has a view of it. */
+  #slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
+  #slabAt = 0;
 
-  private constructor(socket: Socket, options: FeedClientOptions) {
-    this.#socket = socket;
+  private constructor(path: string, options: FeedClientOptions) {
     this.#options = options;
-    socket.on('data', (chunk: Buffer) => {
-      if (this.#ended) return;
-      try {
-        this.#read(chunk);
-      } catch (error) {
-        if (!(error instanceof Fault) || error.code === 'invariant') throw error;
-        this.#end(error);
-      }
-    });
-    socket.on('end', () => this.#end(undefined));
-    socket.on('error', (cause) =>
-      this.#end(new Fault('feed-lost', `the feed broke: ${cause.message}`, { blame: 'self', cause })),
-    );
-    socket.on('close', () => this.#end(new Fault('feed-lost', 'the feed closed without an end', { blame: 'self' })));
+    const onread = { buffer: () => this.#room(), callback: (bytes: number) => this.#onRead(bytes) };
+    this.#socket = createConnection({ path, onread });
   }
 
   /** Connects to the socket at `path`. Rejects with a Fault when nobody serves it. */
   static connect(path: string, options: FeedClientOptions): Promise<FeedClient> {
     return new Promise((resolve, reject) => {
-      const socket = createConnection(path);
+      const client = new FeedClient(path, options);
+      const socket = client.#socket;
       const refuse = (cause: Error) =>
         reject(
           new Fault('feed-unreachable', `no feed at the given socket: ${cause.message}`, { blame: 'self', cause }),
@@ -84,8 +80,9 @@ export class FeedClient {
       socket.once('error', refuse);
       socket.once('connect', () => {
         socket.off('error', refuse);
-        socket.write(encodeFeedEvent({ type: 'hello', generation: options.generation }, 0));
-        resolve(new FeedClient(socket, options));
+        socket.write(encodeFeedEvent({ type: 'hello', ...options.hello }, 0));
+        client.#listen();
+        resolve(client);
       });
     });
   }
@@ -96,8 +93,9 @@ export class FeedClient {
   }
 
   /**
-   * The moment up to which everything that came has been read, monotonic microseconds. It is the present when nothing
-   * waits to be read; a process that could not read for a while must first catch up, from moment to moment.
+   * The moment up to which everything that came has been read, monotonic microseconds. It is the present, less the time
+   * for which the channel was asked to gather media, when nothing waits to be read; a process that could not read for a
+   * while must first catch up, from moment to moment.
    * @param monoUs gives the present
    */
   async readUntil(monoUs: () => number): Promise<number> {
@@ -108,7 +106,8 @@ export class FeedClient {
     await new Promise((resolve) => setImmediate(resolve));
     if (this.#ended) return nowUs;
     const isWhole = this.#caughtUp && !this.#paused && this.#bytesRead === readBefore;
-    return isWhole ? nowUs : Math.min(nowUs, this.#newestUs);
+    const gatheredUs = (this.#options.hello.gatherMs ?? 0) * 1000;
+    return isWhole ? nowUs - gatheredUs : Math.min(nowUs, this.#newestUs);
   }
 
   /** Hands over, in order, what arrived up to `untilUs` (monotonic) and was not taken before. */
@@ -157,6 +156,38 @@ export class FeedClient {
     this.#socket.end();
     // What the channel has sent already is read, or the socket would stay open for it.
     this.#socket.resume();
+  }
+
+  #listen(): void {
+    const socket = this.#socket;
+    socket.on('end', () => this.#end(undefined));
+    socket.on('error', (cause) =>
+      this.#end(new Fault('feed-lost', `the feed broke: ${cause.message}`, { blame: 'self', cause })),
+    );
+    socket.on('close', () => this.#end(new Fault('feed-lost', 'the feed closed without an end', { blame: 'self' })));
+  }
+
+  /** Memory for the next read. */
+  #room(): Buffer {
+    if (this.#slab.length - this.#slabAt < MIN_READ_BYTES) {
+      this.#slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
+      this.#slabAt = 0;
+    }
+    return this.#slab.subarray(this.#slabAt);
+  }
+
+  /** Returns whether more is to be read. */
+  #onRead(bytes: number): boolean {
+    if (this.#ended) return true;
+    const chunk = this.#slab.subarray(this.#slabAt, this.#slabAt + bytes);
+    this.#slabAt += bytes;
+    try {
+      this.#read(chunk);
+    } catch (error) {
+      if (!(error instanceof Fault) || error.code === 'invariant') throw error;
+      this.#end(error);
+    }
+    return true;
   }
 
   #read(chunk: Buffer): void {
