@@ -9,11 +9,12 @@ import { AAC_BLOCK, AudioEncoder } from '../../stages/codec/audio-encoder.ts';
 import { SoundMixer } from '../../stages/compose/sound-mixer.ts';
 import { INTERRUPTION_US } from './file-sink.ts';
 
-/** AAC-LC, kbit/s: what speech and music over WebRTC carry, and a little more. */
-const BITRATE_KBPS = { 1: 48, 2: 128 } as const;
-/** How far ahead of the encoder sound is kept, milliseconds. */
-const AHEAD_MS = 2000;
-const AHEAD_SAMPLES = SOUND_RATE;
+/** AAC-LC: what speech and music over WebRTC carry, and a little more. Two channels are a pair that shares its bits. */
+const CODING = { 1: { bitrateKbps: 52, frugal: true }, 2: { bitrateKbps: 128 } } as const;
+/** Sound that begins further ahead of the encoder has what is before it encoded. */
+const AHEAD_SAMPLES = SOUND_RATE / 4;
+/** Room for that, and for the longest packet from there on. */
+const AHEAD_MS = 500;
 /** A gap this long is a pause. */
 const PAUSE_SAMPLES = SOUND_RATE / 2;
 const INTERRUPTION_SAMPLES = (INTERRUPTION_US / US) * SOUND_RATE;
@@ -110,7 +111,7 @@ export class TranscodedSound {
   }
 
   #open(channels: 1 | 2, start: number): Voice {
-    const encoder = new AudioEncoder({ channels, bitrateKbps: BITRATE_KBPS[channels] });
+    const encoder = new AudioEncoder({ channels, ...CODING[channels] });
     const mixer = new SoundMixer({ channels, aheadMs: AHEAD_MS, limited: false });
     const past = this.#past;
     mixer.seek(past === undefined ? start : start - ((((start - past) % AAC_BLOCK) + AAC_BLOCK) % AAC_BLOCK));

@@ -1,4 +1,5 @@
-import { afterEach, describe, expect, it } from 'vitest';
+import { CodecContext } from 'node-av/lib';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { encodeOpus, lagOf, type OpusSettings, sweep } from '../../../test/support/media/opus.ts';
 import { opusTicks } from '../../media/opus.ts';
 import { AudioDecoder } from './audio-decoder.ts';
@@ -44,6 +45,29 @@ describe('AudioDecoder', () => {
       decoder.close();
     },
   );
+
+  it.each(['voip', 'audio'] as const)('decodes no further packets of a muted microphone (%s)', (application) => {
+    const speaking = sweep(12_000, 0);
+    const sent = new Float32Array(48_000 * 20);
+    sent.set(speaking);
+    sent.set(speaking, sent.length - 12_000);
+    const packets = encodeOpus(sent, { application, bitrate: 32_000, frameMs: 20, channels: 1 });
+    const decode = vi.spyOn(CodecContext.prototype, 'sendPacketSync');
+    const decoder = new AudioDecoder({ codec: 'opus', channels: 1 });
+    const heard = packets.flatMap((packet) => decoder.decode(packet));
+    const decoded = decode.mock.calls.length;
+    decode.mockRestore();
+    decoder.close();
+    expect(decoded).toBeLessThan(packets.length / 5);
+    expect(heard).toHaveLength(packets.length);
+    expect(heard.map(({ sound }) => sound.samples)).toEqual(packets.map(() => 960));
+    const all = Float32Array.from(heard.flatMap(({ sound }) => [...sound.channels[0]!]));
+    const loudest = (from: number, to: number) =>
+      all.subarray(from, to).reduce((top, v) => Math.max(top, Math.abs(v)), 0);
+    // It takes a moment until it is known to be silence.
+    expect(loudest(36_000, sent.length - 13_000)).toBe(0);
+    expect(loudest(sent.length - 12_000, sent.length)).toBeGreaterThan(0.3);
+  });
 
   it('takes frames of 2.5 ms, which have 4 ms less lookahead', () => {
     const decoder = new AudioDecoder({ codec: 'opus', channels: 1 });

@@ -52,6 +52,15 @@ const DECODERS = {
 /** By how many samples a stream runs behind its timestamps, by codec. Our AAC encoder corrects its own delay. */
 const DELAYS = { opus: OPUS_DELAY_SAMPLES, aac: 0 } as const;
 
+/**
+ * A muted microphone sends a few packets again and again. Once so many in a row gave silence, those that did are not
+ * decoded again, and what others give is silence itself; so many different ones are remembered.
+ */
+const SETTLED_PACKETS = 5;
+const MAX_KNOWN_PACKETS = 8;
+/** Of silence libopus makes one step of 16 bits for voices, or a trifle more: 90 dB below full scale. */
+const SILENT_LEVEL = 1.5 / 32768;
+
 /** Concealed sound fades out within this many samples: a longer echo of the past is heard as a stutter. */
 const FADE_SAMPLES = 480;
 
@@ -68,6 +77,9 @@ export class AudioDecoder {
   #sentChannels: 1 | 2;
   #damaged = 0;
   #tail: Float32Array[] = [];
+  /** How many packets in a row gave silence, and which. */
+  #silentPackets = 0;
+  #knownSilent: Buffer[] = [];
   #closed = false;
 
   /** Throws a Fault when FFmpeg refuses the codec, which means a broken installation. */
@@ -102,8 +114,11 @@ export class AudioDecoder {
     const durationSamples = samplesIn(this.codec, sample.data);
     const ptsUs = sample.ptsUs - this.#delayUs;
     if (durationSamples === 0) return [];
+    if (this.#silentPackets >= SETTLED_PACKETS && this.#knownSilent.some((known) => known.equals(sample.data)))
+      return [{ sound: silence(this.channels, durationSamples), ptsUs }];
     const sound = this.#decodePacket(sample.data);
     if (sound) {
+      this.#noteSilence(sample.data, sound);
       this.#remember(sound);
       return [{ sound, ptsUs }];
     }
@@ -131,6 +146,7 @@ export class AudioDecoder {
     this.#context.flushBuffers();
     this.#upsampler?.reset();
     this.#tail = [];
+    this.#forgetSilence();
   }
 
   /** Calling it again does nothing. */
@@ -170,10 +186,30 @@ export class AudioDecoder {
     this.#context = openDecoder(this.codec, channels);
   }
 
+  #noteSilence(data: Buffer, { channels }: Sound): void {
+    if (!channels.every((samples) => samples.every((sample) => Math.abs(sample) <= SILENT_LEVEL))) {
+      this.#forgetSilence();
+      return;
+    }
+    if (this.#silentPackets++ >= SETTLED_PACKETS) for (const samples of channels) samples.fill(0);
+    if (this.#knownSilent.some((known) => known.equals(data))) return;
+    this.#knownSilent.push(Buffer.from(data));
+    if (this.#knownSilent.length > MAX_KNOWN_PACKETS) this.#knownSilent.shift();
+  }
+
+  #forgetSilence(): void {
+    this.#silentPackets = 0;
+    this.#knownSilent = [];
+  }
+
   #remember(sound: Sound): void {
     if (sound.samples === 0) return;
     this.#tail = sound.channels.map((samples) => samples.slice(-FADE_SAMPLES));
   }
+}
+
+function silence(channels: number, samples: number): Sound {
+  return { channels: Array.from({ length: channels }, () => new Float32Array(samples)), samples };
 }
 
 function isG711(codec: SoundCodec): codec is 'pcmu' | 'pcma' {

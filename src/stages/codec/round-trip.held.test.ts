@@ -12,7 +12,7 @@ import {
   FF_ENCODER_LIBX264,
 } from 'node-av/constants';
 import { Codec, CodecContext, FFmpegError, Rational } from 'node-av/lib';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { lagOf, sweep } from '../../../test/support/media/opus.ts';
 import type { Picture } from '../../media/frame.ts';
 import type { EncodedSample } from '../../media/sample.ts';
@@ -307,6 +307,39 @@ describe('AAC', () => {
     const powerOf = (wanted: Float32Array) => wanted.slice(...middle).reduce((sum, value) => sum + value * value, 0);
     const lost = signal.map((value, i) => value - heard[i]!);
     expect(10 * Math.log10(powerOf(quiet) / powerOf(lost))).toBeGreaterThan(20);
+  });
+
+  it('encodes silence once, and goes on from it as an encoder does that heard all of it', () => {
+    const sounding = wave(40 * AAC_BLOCK, (t) => 0.3 * Math.sin(2 * Math.PI * 440 * t));
+    const silence = new Float32Array(500 * AAC_BLOCK);
+    const signal = new Float32Array(silence.length + 2 * sounding.length);
+    signal.set(sounding);
+    signal.set(sounding, sounding.length + silence.length);
+    const send = vi.spyOn(CodecContext.prototype, 'sendFrameSync');
+    const encoder = new AudioEncoder({ channels: 1, bitrateKbps: 48 });
+    const samples: EncodedSample[] = [];
+    const start = 3 * AAC_BLOCK;
+    for (let at = 0; at < signal.length; at += AAC_BLOCK)
+      samples.push(
+        ...encoder.encode({ channels: [signal.subarray(at, at + AAC_BLOCK)], samples: AAC_BLOCK }, start + at),
+      );
+    samples.push(...encoder.flush());
+    const blocks = send.mock.calls.length - 1;
+    send.mockRestore();
+    const { extradata } = encoder;
+    encoder.close();
+    expect(blocks - 80).toBeLessThanOrEqual(8);
+    expect(samples.map((s) => Math.round((s.ptsUs * 48) / 1000))).toEqual(range(580).map((n) => start + n * AAC_BLOCK));
+    const heard = decodeAac(samples, extradata, 1);
+    const [from, to] = [42 * AAC_BLOCK, 538 * AAC_BLOCK];
+    expect(heard.subarray(from, to).every((value) => value === 0)).toBe(true);
+    // Both times the sound begins out of silence.
+    const lostIn = (begin: number) => {
+      let lost = 0;
+      for (let i = begin; i < begin + 38 * AAC_BLOCK; i++) lost += (signal[i]! - heard[i]!) ** 2;
+      return 10 * Math.log10(lost / (38 * AAC_BLOCK));
+    };
+    expect(lostIn(540 * AAC_BLOCK)).toBeLessThan(Math.max(-60, lostIn(0) + 1));
   });
 
   it('refuses blocks of the wrong shape and gaps', () => {

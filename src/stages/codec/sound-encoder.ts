@@ -37,6 +37,9 @@ export class SoundEncoder {
   readonly #context: CodecContext;
   readonly #packet: Packet;
   readonly #options: SoundEncoderOptions;
+  /** The memory of `frame`. */
+  #planes: Buffer[] | undefined;
+  #planesSamples = 0;
   #closed = false;
 
   /** Throws a Fault when the encoder refuses the options. */
@@ -52,19 +55,23 @@ export class SoundEncoder {
   }
 
   /**
-   * Gives `frame` new memory for so many samples of each channel: the encoder keeps a reference to what it was sent
-   * last. Returns the memory of each plane.
+   * Gives `frame` memory for so many samples of each channel; new memory where the encoder still has a reference to
+   * what it was sent last. Returns the memory of each plane.
    */
   allocate(samples: number): Buffer[] {
     const { frame } = this;
+    if (this.#planes && this.#planesSamples === samples && frame.isWritable) return this.#planes;
     frame.unref();
     frame.format = this.#options.format;
     frame.sampleRate = SOUND_RATE;
     frame.channelLayout = layoutOf(this.#options.channels);
     frame.nbSamples = samples;
     check(frame.getBuffer(), 'allocating sound');
-    invariant(frame.data, 'a frame has data');
-    return frame.data;
+    const { data } = frame;
+    invariant(data, 'a frame has data');
+    this.#planes = data;
+    this.#planesSamples = samples;
+    return data;
   }
 
   /** Encodes `frame`, which begins with sample `start`. Returns what is finished. */

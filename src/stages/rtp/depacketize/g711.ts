@@ -15,7 +15,8 @@ export class G711Depacketizer implements Depacketizer {
     if (packet.payload.length === 0) return [];
     const afterLoss = this.#afterLoss;
     this.#afterLoss = false;
-    return [{ rtpTime, data: packet.payload, keyFrame: true, afterLoss, arrivalUs: packet.arrivalUs }];
+    // A view would keep all that was read with it in memory for as long as the sample waits.
+    return [{ rtpTime, data: Buffer.from(packet.payload), keyFrame: true, afterLoss, arrivalUs: packet.arrivalUs }];
   }
 
   settle(): ReceivedSample[] {

@@ -25,7 +25,9 @@ export class OpusDepacketizer implements Depacketizer {
     }
     const afterLoss = this.#afterLoss;
     this.#afterLoss = false;
-    return [{ rtpTime, data: packet.payload, keyFrame: true, afterLoss, arrivalUs: packet.arrivalUs }];
+    // A view would keep all that was read with it in memory for as long as the sample waits.
+    const data = Buffer.from(packet.payload);
+    return [{ rtpTime, data, keyFrame: true, afterLoss, arrivalUs: packet.arrivalUs }];
   }
 
   settle(): ReceivedSample[] {
