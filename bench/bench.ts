@@ -4,8 +4,9 @@
  *
  *   npm run bench -- start-latency ramp-up reception stop av-offset cpu memory individual many-recordings snapshots
  *                    api pages remix stores takeover crowd cost-model fork-stall at-rest starts-against
- *                    cpu-against individual-against encoder rungs seventeen meeting route in-real-time
- *                    layout-change cold-start install-size lease-renewals forwarded-query   only these
+ *                    cpu-against individual-against individual-cpu-against encoder rungs seventeen meeting
+ *                    route in-real-time layout-change cold-start install-size lease-renewals forwarded-query   only
+ *                    these
  *   npm run bench -- at-rest --json FILE              writes its figures to a file
  *   npm run bench -- at-rest --compare FILE           says what is worse by more than a tenth, and exits 1 then
  */
@@ -22,7 +23,7 @@ import { measureEncoder } from './encoder.ts';
 import { measureForwardedQuery, measureLeaseRenewals } from './fleet.ts';
 import { measureForkStall } from './fork-stall.ts';
 import { measureInRealTime } from './in-real-time.ts';
-import { measureIndividual, measureIndividualAgainst } from './individual.ts';
+import { measureIndividual, measureIndividualAgainst, measureIndividualCpuAgainst } from './individual.ts';
 import { measureInstallSize } from './install-size.ts';
 import { measureLayoutChange } from './layout-change.ts';
 import { measureManyRecordings } from './many-recordings.ts';
@@ -52,6 +53,7 @@ const MEASURES: Record<string, () => Promise<Figure[]>> = {
   memory: measureMemory,
   individual: measureIndividual,
   'individual-against': measureIndividualAgainst,
+  'individual-cpu-against': measureIndividualCpuAgainst,
   'many-recordings': measureManyRecordings,
   snapshots: measureSnapshots,
   api: measureApi,

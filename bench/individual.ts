@@ -17,7 +17,11 @@ const MEASURE_MS = 15_000;
 const WARM_UP_MS = 4000;
 /** The last commit whose recorders all held what drives a browser, and whose AAC came from FFmpeg's first choice. */
 const BEFORE = process.env['BENCH_BEFORE'] ?? '0deaa42';
-const TAKES_AGAINST = 1;
+const MEMORY_TAKES = 1;
+const CPU_TAKES = 2;
+const CPU_USERS = 8;
+/** Long enough for the CPU time that Linux counts in hundredths of a second. */
+const TURN_MS = 8000;
 const USER = { width: 640, height: 360, fps: 30, bitrateKbps: 1000 };
 const SMALL = { width: 320, height: 240, fps: 15, bitrateKbps: 150 };
 
@@ -66,68 +70,108 @@ export async function measureIndividual(): Promise<Figure[]> {
 /** So many recordings of two users share one recorder where a server is as it comes. */
 const SHARING = 8;
 
-type Costs = { ofTwoMb: number; sharedMb: number; furtherMb: number; bothCores: number; videoCores: number };
+/** Of this commit, and of the earlier one. */
+type Pair<T> = [now: T, then: T];
+type Memory = { ofTwoMb: number; sharedMb: number; furtherMb: number };
+type Cpu = { bothCores: number; videoCores: number };
 
-/** What the same costs beside an earlier commit, turn by turn: memory of recorders (PSS), CPU per user. */
+/** What memory recorders take (PSS) beside an earlier commit, turn by turn. */
 export function measureIndividualAgainst(): Promise<Figure[]> {
   return withCheckout(BEFORE, async (before) => {
-    const takes: [now: Costs, then: Costs][] = [];
-    for (let take = 0; take < TAKES_AGAINST; take++) takes.push([await costsOf(), await costsOf(before)]);
-    const figure = (what: string, of: keyof Costs, limit: number): Figure => {
-      const list = (side: 0 | 1) => takes.map((take) => take[side][of].toPrecision(3)).join('/');
-      const unit = of.endsWith('Mb') ? 'MB' : 'cores';
-      const ratio = median(takes.map(([now, then]) => now[of] / then[of]));
-      return atMost(`${what}, against ${BEFORE}`, ratio, limit, '×', `${list(0)} against ${list(1)} ${unit}`);
-    };
+    const takes: Pair<Memory>[] = [];
+    for (let take = 0; take < MEMORY_TAKES; take++) takes.push([await memoryOf(), await memoryOf(before)]);
     const furtherMb = median(takes.map(([now]) => now.furtherMb));
     return [
-      figure('recorder memory with two users alone', 'ofTwoMb', 0.5),
-      figure(`recorder memory for each of ${SHARING} recordings of two users`, 'sharedMb', 0.2),
+      against('recorder memory with two users alone', takes, 'ofTwoMb', 0.5, 'MB'),
+      against(`recorder memory for each of ${SHARING} recordings of two users`, takes, 'sharedMb', 0.2, 'MB'),
       atMost('recorder memory for each further user, PSS', furtherMb, 1.5, 'MB', ''),
-      figure('a user alone, sound and picture', 'bothCores', 0.6),
-      figure('a user alone, picture only', 'videoCores', 0.7),
     ];
   });
 }
 
+/**
+ * What CPU a user takes beside an earlier commit. Both servers receive their users all the time, and record by turns:
+ * what else goes on on the machine is the same for both.
+ */
+export function measureIndividualCpuAgainst(): Promise<Figure[]> {
+  return withCheckout(BEFORE, async (before) => {
+    const houses: Pair<House> = [new House(), new House({}, before)];
+    try {
+      for (const house of houses) {
+        await house.server.start();
+        await house.publish(['many'], CPU_USERS, USER);
+        // From its second recording on a server has a compiled recorder.
+        await stopped(await house.recordEach('many', { streamTypes: 2 }, 2));
+      }
+      const [now, then] = houses;
+      const takes: Pair<Cpu>[] = [];
+      for (let take = 0; take < CPU_TAKES; take++) takes.push([await cpuOf(now), await cpuOf(then)]);
+      return [
+        against('a user alone, sound and picture', takes, 'bothCores', 0.6, 'cores'),
+        against('a user alone, picture only', takes, 'videoCores', 0.7, 'cores'),
+      ];
+    } finally {
+      for (const house of houses) await house.close();
+    }
+  });
+}
+
+function against<T extends Record<string, number>>(
+  what: string,
+  takes: readonly Pair<T>[],
+  of: keyof T,
+  limit: number,
+  unit: string,
+): Figure {
+  const list = (side: 0 | 1) => takes.map((take) => take[side][of]!.toPrecision(3)).join('/');
+  const ratio = median(takes.map(([now, then]) => now[of]! / then[of]!));
+  return atMost(`${what}, against ${BEFORE}`, ratio, limit, '×', `${list(0)} against ${list(1)} ${unit}`);
+}
+
+/** CPU of the recorder and of its share of the server by the user. */
+async function cpuOf(house: House): Promise<Cpu> {
+  // Beside each take: while a server warms up, it takes less and less for the same.
+  const idle = await coresOf([house.pid], TURN_MS);
+  const perUser: number[] = [];
+  for (const streamTypes of [2, 1]) {
+    const recording = await house.recordEach('many', { streamTypes }, 2);
+    await pause(WARM_UP_MS);
+    const cores = await coresOf([house.pid, recorderPidOf(house, recording)], TURN_MS);
+    await stopped(recording);
+    perUser.push((cores - idle) / CPU_USERS);
+  }
+  const [bothCores = Number.NaN, videoCores = Number.NaN] = perUser;
+  return { bothCores, videoCores };
+}
+
 /** Of a server with a compiled recorder, as any is from its second recording on. */
-async function costsOf(checkout?: string): Promise<Costs> {
+async function memoryOf(checkout?: string): Promise<Memory> {
   const house = new House({}, checkout);
   const users = 8;
   try {
     await house.server.start();
     await house.publish(['few'], 2, USER);
-    const memoryOf = async (recording: TestRecording) => {
+    const measure = async (recording: TestRecording) => {
       await pause(WARM_UP_MS + MEASURE_MS);
-      const mb = pssMbOf(recorderAtWork(house.pid));
+      const mb = pssMbOf(recorderPidOf(house, recording));
       await stopped(recording);
       return mb;
     };
     await stopped(await house.recordEach('few', {}, 0));
-    const ofTwoMb = await memoryOf(await house.recordEach('few', {}, 0));
+    const ofTwoMb = await measure(await house.recordEach('few', {}, 0));
     await house.leave();
     const sharedMb = await memoryOfMany(house);
     await house.publish(['many'], users, USER);
-    const idle = await coresOf([house.pid], MEASURE_MS);
-    const ofMany = await house.recordEach('many', { streamTypes: 2 }, 2);
-    await pause(WARM_UP_MS);
-    const both = await coresOf([house.pid, recorderAtWork(house.pid)], MEASURE_MS);
-    const ofManyMb = pssMbOf(recorderAtWork(house.pid));
-    await stopped(ofMany);
-    const pictures = await house.recordEach('many', { streamTypes: 1 }, 2);
-    await pause(WARM_UP_MS);
-    const video = await coresOf([house.pid, recorderAtWork(house.pid)], MEASURE_MS);
-    await stopped(pictures);
-    return {
-      ofTwoMb,
-      sharedMb,
-      furtherMb: (ofManyMb - ofTwoMb) / (users - 2),
-      bothCores: (both - idle) / users,
-      videoCores: (video - idle) / users,
-    };
+    const ofManyMb = await measure(await house.recordEach('many', { streamTypes: 2 }, 2));
+    return { ofTwoMb, sharedMb, furtherMb: (ofManyMb - ofTwoMb) / (users - 2) };
   } finally {
     await house.close();
   }
+}
+
+/** Of this very recording: the busiest of all recorders may be one that has not ended yet. */
+function recorderPidOf({ server }: House, { sid }: TestRecording): number {
+  return recorderOf(server.dataDir, sid)?.pid ?? Number.NaN;
 }
 
 /** Memory of all recorders at work, by the recording, of several recordings of two users. */
@@ -137,7 +181,7 @@ async function memoryOfMany(house: House): Promise<number> {
   const recordings: TestRecording[] = [];
   for (const cname of channels) recordings.push(await house.recordEach(cname, {}, 0));
   await pause(WARM_UP_MS + MEASURE_MS);
-  const pids = new Set(recordings.map(({ sid }) => recorderOf(house.server.dataDir, sid)?.pid ?? Number.NaN));
+  const pids = new Set(recordings.map((recording) => recorderPidOf(house, recording)));
   const mb = [...pids].reduce((sum, pid) => sum + pssMbOf(pid), 0);
   for (const recording of recordings) await stopped(recording);
   await house.leave();
