@@ -55,7 +55,13 @@ export class HoldLine {
     return from;
   }
 
+  /** Whether nothing is held, as in nearly every recording; asked for each sample. */
+  get isFree(): boolean {
+    return this.#changes.length === 1 && !this.#changes[0]!.onhold;
+  }
+
   isHeld(at: number): boolean {
+    if (this.#changes.length === 1) return this.#changes[0]!.onhold;
     return this.#changes.findLast((change) => change.at <= at)!.onhold;
   }
 

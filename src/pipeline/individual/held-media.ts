@@ -43,6 +43,7 @@ export class HeldMedia {
 
   /** The parts that are not on hold of a sound that begins `start` samples from the recording's zero. */
   unheld(start: number, sound: Sound): { start: number; sound: Sound }[] {
+    if (this.#holds.isFree) return [{ start, sound }];
     const first = Math.round(start);
     return this.#holds.unheldIn(first, sound.samples).map(({ from, to, ...edges }) => {
       const channels = sound.channels.map((samples) => samples.subarray(from - first, to - first));

@@ -71,6 +71,8 @@ export class IndividualRecording implements Recording {
   readonly #attendance: Attendance | undefined;
   /** Up to where everything is written, recording time. */
   #writtenUs = 0;
+  /** The tracks of each user that are wanted at `#writtenUs`, as far as somebody asked since it or they changed. */
+  readonly #wanted = new Map<string, Track[]>();
   readonly #held: HeldMedia;
   #files = 0;
   #begun = false;
@@ -208,6 +210,7 @@ export class IndividualRecording implements Recording {
   }
 
   change(command: ChangeCommand): void {
+    this.#wanted.clear();
     if (!this.#session.stopping && !this.#failed) this.#change(command, this.#session.nowUs);
   }
 
@@ -251,6 +254,7 @@ export class IndividualRecording implements Recording {
   #step(): void {
     if (this.#finishing) return;
     try {
+      this.#wanted.clear();
       this.#tracks.poll(this.#session.nowUs);
       const dueUs = this.#dueUs();
       if (this.#ending || dueUs - this.#writtenUs >= BURST_US) this.#write(dueUs);
@@ -289,6 +293,7 @@ export class IndividualRecording implements Recording {
     for (const { uid, pastUs } of this.#users.values())
       if (dueUs > pastUs) this.#guard(uid, (user) => (live.has(uid) ? user.step(dueUs) : user.rest()));
     this.#writtenUs = Math.max(this.#writtenUs, dueUs);
+    this.#wanted.clear();
   }
 
   /** A fault with one user's media must not cost anybody else theirs; the user's own files begin anew. */
@@ -350,15 +355,21 @@ export class IndividualRecording implements Recording {
       uid,
       plan: this.#plan,
       sink: this.#sink,
-      tracks: () => {
-        const tracks: Track[] = [];
-        for (const { track, endedUs, unwantedUs } of this.#tracks.entries())
-          if (track.uid === uid && Math.min(endedUs, unwantedUs) > this.#writtenUs) tracks.push(track);
-        return tracks;
-      },
+      tracks: () => this.#wantedOf(uid),
     });
     this.#users.set(uid, user);
     return user;
+  }
+
+  /** Asked for each picture and each block of sound. */
+  #wantedOf(uid: string): readonly Track[] {
+    const known = this.#wanted.get(uid);
+    if (known) return known;
+    const tracks: Track[] = [];
+    for (const { track, endedUs, unwantedUs } of this.#tracks.entries())
+      if (track.uid === uid && Math.min(endedUs, unwantedUs) > this.#writtenUs) tracks.push(track);
+    this.#wanted.set(uid, tracks);
+    return tracks;
   }
 
   /** As many users are recorded at once as the start call's group allows, first come first served (contract §1.2.2). */

@@ -38,7 +38,7 @@ export type UserFilesOptions = {
   plan: IndividualPlan;
   sink: FileSink;
   /** The user's tracks that are wanted now. */
-  tracks(): Track[];
+  tracks(): readonly Track[];
 };
 
 export class UserFiles {

@@ -41,6 +41,8 @@ export class Interleaver {
     }
     const lane = this.#held.find(({ kind }) => kind === sample.kind);
     if (!lane) return [];
+    // What has nothing beside it waits for nothing.
+    if (this.#held.length === 1 && lane.queue.length === 0) return [sample];
     lane.queue.push({ orderUs, sample });
     return this.#take((queues) => {
       if (queues.every((queue) => queue.length > 0)) return true;

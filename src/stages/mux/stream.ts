@@ -92,7 +92,9 @@ export function checkSample(code: number, what: string): void {
 }
 
 /** A stream of `context`, with the tick rate that the muxer was asked for before the header was written. */
-export type MuxStream = { stream: Stream; kind: MediaKind };
+export type MuxStream = { stream: Stream; kind: MediaKind; ticks?: Ticks };
+/** How the muxer counts, once the header is written: asking it for each sample costs more than the sample. */
+type Ticks = { index: number; timeBase: Rational };
 
 /**
  * Adds the streams to an output context, picture first.
@@ -194,16 +196,22 @@ function opusHead(channels: 1 | 2): Buffer {
   return head;
 }
 
-/** Fills `packet` with `sample`; its times are moved by `offsetUs` and converted to `stream`'s ticks. */
-export function fillPacket(packet: Packet, sample: EncodedSample, stream: Stream, offsetUs: number): void {
-  const { num, den } = stream.timeBase;
+/**
+ * Fills `packet` with `sample`; its times are moved by `offsetUs` and converted to the ticks of the stream, whose header
+ * is written.
+ */
+export function fillPacket(packet: Packet, sample: EncodedSample, target: MuxStream, offsetUs: number): void {
+  const { stream } = target;
+  target.ticks ??= { index: stream.index, timeBase: stream.timeBase };
+  const { index, timeBase } = target.ticks;
+  const { num, den } = timeBase;
   const ticks = (us: number) => rescale(us, US * num, den);
   packet.unref();
   packet.data = sample.data;
-  packet.streamIndex = stream.index;
+  packet.streamIndex = index;
   packet.pts = BigInt(ticks(sample.ptsUs + offsetUs));
   packet.dts = BigInt(ticks(sample.dtsUs + offsetUs));
   packet.duration = BigInt(ticks(sample.durationUs));
-  packet.timeBase = stream.timeBase;
+  packet.timeBase = timeBase;
   if (sample.keyFrame) packet.setFlags(AV_PKT_FLAG_KEY);
 }

@@ -176,7 +176,8 @@ export class TrackReception {
       const whole = this.#depacketizer.push(ordered);
       // Asks now, and not only when the next whole frame shows that it comes after a loss.
       if (ordered.lostBefore > 0 || this.#depacketizer.dropped > damagedBefore) this.#onDamage(ordered.rtpTime);
-      samples.push(...this.#admit(whole));
+      // Most packets complete nothing.
+      if (whole.length > 0) samples.push(...this.#admit(whole));
     }
     return samples;
   }
@@ -187,7 +188,8 @@ export class TrackReception {
     this.#isBroken = rtpTime >= this.#keyFrameRtpTime;
   }
 
-  #admit(samples: ReceivedSample[]): ReceivedSample[] {
+  #admit(samples: readonly ReceivedSample[]): readonly ReceivedSample[] {
+    if (samples.length === 0) return samples;
     const admitted = samples.filter((sample) => {
       if (this.#format.kind === 'audio') {
         this.#samples++;

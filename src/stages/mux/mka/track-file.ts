@@ -7,9 +7,9 @@ import {
   AV_CODEC_ID_FLAC,
   AVMEDIA_TYPE_AUDIO,
 } from 'node-av/constants';
-import { Dictionary, FormatContext, Packet, Rational, type Stream } from 'node-av/lib';
+import { Dictionary, FormatContext, Packet, Rational } from 'node-av/lib';
 import type { EncodedSample } from '../../../media/sample.ts';
-import { check, fillPacket } from '../stream.ts';
+import { check, fillPacket, type MuxStream } from '../stream.ts';
 
 export type SoundTrack = {
   name: string;
@@ -22,7 +22,7 @@ export type SoundTrack = {
 export class TrackFile {
   readonly #context = new FormatContext();
   readonly #packet = new Packet();
-  readonly #streams: Stream[];
+  readonly #streams: MuxStream[];
   #closed = false;
 
   /** Begins the file at `path`. Throws a Fault when it cannot be written. */
@@ -62,7 +62,7 @@ export class TrackFile {
     this.#packet.free();
   }
 
-  #add({ name, sampleRate, channels, extradata }: SoundTrack): Stream {
+  #add({ name, sampleRate, channels, extradata }: SoundTrack): MuxStream {
     const stream = this.#context.newStream(null);
     const { codecpar } = stream;
     codecpar.codecType = AVMEDIA_TYPE_AUDIO;
@@ -73,6 +73,6 @@ export class TrackFile {
     stream.timeBase = new Rational(1, sampleRate);
     using metadata = Dictionary.fromObject({ title: name });
     stream.metadata = metadata;
-    return stream;
+    return { stream, kind: 'audio' };
   }
 }

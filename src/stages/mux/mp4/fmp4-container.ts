@@ -58,7 +58,7 @@ export class Fmp4Container implements SliceContainer {
     if (!file) return;
     // The first sound of a recording may begin before zero, and a fragment's time is unsigned.
     const [ptsUs, dtsUs] = [Math.max(0, sample.ptsUs), Math.max(0, sample.dtsUs)];
-    fillPacket(this.#packet, { ...sample, ptsUs, dtsUs }, file.target.stream, 0);
+    fillPacket(this.#packet, { ...sample, ptsUs, dtsUs }, file.target, 0);
     check(file.context.writeFrameSync(this.#packet), `writing to ${file.name}`);
   }
 

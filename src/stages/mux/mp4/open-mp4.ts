@@ -99,7 +99,7 @@ export class OpenMp4 {
 
   #mux(sample: EncodedSample): void {
     const target = this.#streams.find(({ kind }) => kind === sample.kind)!;
-    fillPacket(this.#packet, sample, target.stream, -this.startUs);
+    fillPacket(this.#packet, sample, target, -this.startUs);
     checkSample(this.#context.writeFrameSync(this.#packet), `writing to ${this.name}`);
   }
 

@@ -73,7 +73,7 @@ export class TsContainer implements SliceContainer {
   write(sample: EncodedSample): void {
     const target = this.#streams.find(({ kind }) => kind === sample.kind)!;
     const data = this.#isOpus && sample.kind === 'audio' ? withFrameCount(sample.data) : sample.data;
-    fillPacket(this.#packet, { ...sample, data }, target.stream, TS_ZERO_US);
+    fillPacket(this.#packet, { ...sample, data }, target, TS_ZERO_US);
     check(this.#context.writeFrameSync(this.#packet), `writing to ${this.#name}`);
   }
 

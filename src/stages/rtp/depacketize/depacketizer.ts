@@ -5,14 +5,14 @@ import type { Ordered } from '../jitter-buffer.ts';
 
 export type Depacketizer = {
   /** Takes the next packet and returns the samples it completes. */
-  push(ordered: Ordered): ReceivedSample[];
+  push(ordered: Ordered): readonly ReceivedSample[];
   /**
    * Returns what counts as complete, because nothing more of it has come for a while.
    * @param nowUs monotonic microseconds
    */
-  settle(nowUs: HostUs): ReceivedSample[];
+  settle(nowUs: HostUs): readonly ReceivedSample[];
   /** Returns what is complete although no packet said so, because nothing more will come. */
-  flush(): ReceivedSample[];
+  flush(): readonly ReceivedSample[];
   /** How many frames were dropped because a part was lost or malformed. */
   readonly dropped: number;
   /**

@@ -34,6 +34,9 @@ const MARKED_WRONGLY_US = 500_000;
 
 type Open = { rtpTime: number; arrivalUs: HostUs; bytes: number; damaged: boolean; marked: boolean };
 
+/** What nearly every packet completes. */
+const NOTHING: readonly ReceivedSample[] = [];
+
 export class FrameDepacketizer implements Depacketizer {
   readonly #assembly: FrameAssembly;
   #open: Open | undefined;
@@ -52,20 +55,19 @@ export class FrameDepacketizer implements Depacketizer {
     return this.#dropped;
   }
 
-  push(ordered: Ordered): ReceivedSample[] {
+  push(ordered: Ordered): readonly ReceivedSample[] {
     const { packet, rtpTime, lostBefore } = ordered;
-    const done: ReceivedSample[] = [];
+    let done = NOTHING;
     if (lostBefore > 0) {
       // After a marker that can be trusted, lost packets do not belong to this frame.
-      if (this.#open?.marked && this.#waitUs === MARKED_US && this.#open.rtpTime !== rtpTime)
-        done.push(...this.#close());
+      if (this.#open?.marked && this.#waitUs === MARKED_US && this.#open.rtpTime !== rtpTime) done = this.#close();
       this.#afterLoss = true;
       this.#unsure = true;
       if (this.#open) this.#open.damaged = true;
     }
     // Padding-only packets probe for bandwidth; they use a sequence number but are no part of a frame.
     if (packet.payload.length === 0) return done;
-    if (this.#open && this.#open.rtpTime !== rtpTime) done.push(...this.#close());
+    if (this.#open && this.#open.rtpTime !== rtpTime) done = [...done, ...this.#close()];
     const isRest = !this.#open && rtpTime === this.#closedRtpTime;
     // The frame was taken for complete too early: its rest belongs to no frame.
     if (isRest) this.#waitUs = MARKED_WRONGLY_US;
@@ -82,15 +84,15 @@ export class FrameDepacketizer implements Depacketizer {
     return done;
   }
 
-  settle(nowUs: HostUs): ReceivedSample[] {
-    return this.#open?.marked && nowUs - this.#open.arrivalUs >= this.#waitUs ? this.#close() : [];
+  settle(nowUs: HostUs): readonly ReceivedSample[] {
+    return this.#open?.marked && nowUs - this.#open.arrivalUs >= this.#waitUs ? this.#close() : NOTHING;
   }
 
   decoderSets(): Buffer[] {
     return this.#assembly.decoderSets?.() ?? [];
   }
 
-  flush(): ReceivedSample[] {
+  flush(): readonly ReceivedSample[] {
     if (this.#open?.marked) return this.#close();
     // Without a marker, and without a packet after it, the last frame may lack its end; not every codec would show
     // that.
@@ -103,7 +105,7 @@ export class FrameDepacketizer implements Depacketizer {
     return [];
   }
 
-  #close(): ReceivedSample[] {
+  #close(): readonly ReceivedSample[] {
     const open = this.#open;
     if (!open) return [];
     this.#open = undefined;
