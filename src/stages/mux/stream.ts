@@ -197,8 +197,8 @@ function opusHead(channels: 1 | 2): Buffer {
 }
 
 /**
- * Fills `packet` with `sample`; its times are moved by `offsetUs` and converted to the ticks of the stream, whose header
- * is written.
+ * Fills `packet` with `sample`; its times are moved by `offsetUs` and converted to the ticks of the stream, whose
+ * header is written.
  */
 export function fillPacket(packet: Packet, sample: EncodedSample, target: MuxStream, offsetUs: number): void {
   const { stream } = target;

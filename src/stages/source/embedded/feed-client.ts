@@ -16,7 +16,7 @@ import {
 import { Fault } from '../../../kernel/fault.ts';
 import type { HostUs } from '../../../kernel/time.ts';
 
-/** Memory that is read into, one read behind the other. Memory of its own for each read would cost more than the read. */
+/** Memory that is read into, one read behind the other. Memory for each read would cost more than the read. */
 const SLAB_BYTES = 128 * 1024;
 /** Less room than this is left at the end of a slab. */
 const MIN_READ_BYTES = 16 * 1024;
@@ -58,7 +58,7 @@ export class FeedClient {
   #paused = false;
   #ended = false;
   #safeUs = Number.NEGATIVE_INFINITY;
-  /** Memory that is read into, and where the next read goes. What was read lives as long as somebody has a view of it. */
+  /** Memory that is read into, and where the next read goes. It lives as long as somebody has a view of it. */
   #slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
   #slabAt = 0;
 
