@@ -47,7 +47,10 @@ export type OpenFleet = {
   whipFleet: WhipFleet;
   /** Takes the same calls from other nodes, once `ready`. Resolves to the address that they use. */
   listen(api: RecordingApi, whip: WhipOptions, ready: Promise<void>): Promise<string>;
-  /** Gives up the homes that hold nothing, so that other nodes take those channels. */
+  /**
+   * Of a draining server: gives up the homes where nothing is recorded, so that other nodes take those channels, and
+   * has their publishers come in there.
+   */
   leaveHomes(): Promise<void>;
   close(): Promise<void>;
 };
@@ -78,7 +81,16 @@ export function openFleet({ config, database, ownership, recordings, rooms, whip
     takesRequestIds: true,
   });
 
-  const sweep = async (leaving = false) => {
+  const sweep = async () => {
+    const leaving = ownership.draining;
+    if (leaving)
+      for (const { appid, cname } of await places.unrecorded(self, rooms.occupied())) {
+        log.info(
+          { appid, cname },
+          'nothing is recorded in a channel of this draining server: its publishers are sent away',
+        );
+        whip.sendAway(appid, cname);
+      }
     const occupied = rooms.occupied();
     if (!leaving) await places.keepHomes(self, occupied);
     await places.releaseHomes(self, occupied, clock.nowMs(), leaving);
@@ -113,7 +125,7 @@ export function openFleet({ config, database, ownership, recordings, rooms, whip
       const { port } = http.server.address() as AddressInfo;
       return config.nodeUrl || `${tls ? 'https' : 'http'}://${host.includes(':') ? `[${host}]` : host}:${port}`;
     },
-    leaveHomes: () => sweep(true),
+    leaveHomes: sweep,
     async close() {
       timer.cancel();
       await sweeping;

@@ -187,6 +187,18 @@ test('a node that was cut off gets back what it alone records, and learns what i
   expect(await places.home(APP, recorded)).toBe(a.owner);
 });
 
+test('channels that a node does not record are told apart from those that it does', async () => {
+  const [a, b] = [await join('a', 4), await join('b', 4)];
+  const [recorded, elsewhere, over, idle] = [channel(), channel(), channel(), channel()];
+  await record(a.owner, recorded);
+  await record(a.owner, recorded, '2');
+  await record(b.owner, elsewhere);
+  await end(await record(a.owner, over));
+  const all = [recorded, elsewhere, over, idle].map((cname) => ({ appid: APP, cname }));
+  const found = await places.unrecorded(a.owner, all);
+  expect(found.map(({ cname }) => cname)).toEqual([elsewhere, over, idle]);
+});
+
 test('tasks and files are found by their owner', async () => {
   const a = await join('a', 4);
   const sid = await record(a.owner, channel());

@@ -2,7 +2,7 @@
  * PlaceTables: which node of the fleet has what. A task is its owner's; a channel is at home on the node that all of
  * its publishers come to and that its recordings begin on (ADR 0026).
  */
-import type { Database } from './database.ts';
+import type { Database, Row } from './database.ts';
 
 /** A home is valid while its owner's lease lives. */
 const IS_LIVE = 'k.lease_until > now() and k.node_url is not null';
@@ -93,17 +93,34 @@ export class PlaceTables {
     await this.#database.query(KEEP_HOMES, [owner, JSON.stringify(occupied)]);
   }
 
+  /** Which of these channels a node does not record. */
+  async unrecorded<C extends { appid: string; cname: string }>(owner: string, occupied: readonly C[]): Promise<C[]> {
+    if (occupied.length === 0) return [];
+    const rows = await this.#database.query(
+      `select distinct t.appid, t.cname from jsonb_to_recordset($2::jsonb) as c(appid text, cname text)
+       join tasks t using (appid, cname) where t.running and t.owner = $1`,
+      [owner, JSON.stringify(occupied)],
+    );
+    return without(occupied, rows);
+  }
+
   /** Which of these channels, in which people publish at this node, are at home on another. */
   async elsewhere<C extends { appid: string; cname: string }>(owner: string, occupied: readonly C[]): Promise<C[]> {
     if (occupied.length === 0) return [];
     const rows = await this.#database.query(
       `select h.appid, h.cname from jsonb_to_recordset($2::jsonb) as c(appid text, cname text)
        join homes h using (appid, cname) join owners k on k.owner = h.owner where h.owner <> $1 and ${IS_LIVE}`,
-      [owner, JSON.stringify(occupied.map(({ appid, cname }) => ({ appid, cname })))],
+      [owner, JSON.stringify(occupied)],
     );
-    const found = new Set(rows.map((row) => `${row['appid']}/${row['cname']}`));
-    return occupied.filter(({ appid, cname }) => found.has(`${appid}/${cname}`));
+    const here = without(occupied, rows);
+    return occupied.filter((channel) => !here.includes(channel));
   }
+}
+
+/** The channels that no row names. */
+function without<C extends { appid: string; cname: string }>(channels: readonly C[], rows: readonly Row[]): C[] {
+  const named = new Set(rows.map((row) => `${row['appid']}/${row['cname']}`));
+  return channels.filter(({ appid, cname }) => !named.has(`${appid}/${cname}`));
 }
 
 /**
