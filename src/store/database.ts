@@ -7,7 +7,10 @@ export type Queryable = {
    */
   query(sql: string, params?: unknown[]): Promise<Row[]>;
 };
-/** A connection for one user alone, so that what it holds (an advisory lock) is released when it breaks. */
+/**
+ * A connection for one user alone, so that what it holds (an advisory lock) is released when it breaks. What it writes
+ * is seen by others at once, and may be lost when the database crashes within the next second.
+ */
 export type Connection = Queryable & { close(): Promise<void> };
 export type Database = Queryable & {
   readonly description: string;

@@ -63,8 +63,17 @@ export function openPostgres(url: string): Database {
       client.on('error', lose);
       client.on('end', lose);
       await client.connect();
+      // What is written here is written anew each second. After a crash of the database the last of it may be missing,
+      // and to wait for the disk each time would be most of what it costs.
+      await client.query('set synchronous_commit to off');
+      // The same few statements over and over: each is planned once.
+      const names = new Map<string, string>();
       return {
-        query: async (sql, params = []) => (await client.query<Row>(sql, params)).rows,
+        async query(sql, params = []) {
+          const name = names.get(sql) ?? `statement ${names.size}`;
+          names.set(sql, name);
+          return (await client.query<Row>({ name, text: sql, values: params })).rows;
+        },
         async close() {
           closing = true;
           await client.end();

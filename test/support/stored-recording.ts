@@ -2,7 +2,7 @@
  * A recording as the database knows it, and notices of it, for tests of what becomes of them.
  */
 import type { Notice } from '../../src/contract/webhook/notice.ts';
-import { systemClock } from '../../src/kernel/clock.ts';
+import { type Clock, systemClock } from '../../src/kernel/clock.ts';
 import { newHexId, newSid } from '../../src/kernel/ids.ts';
 import type { TaskHold } from '../../src/session/hold.ts';
 import type { Database } from '../../src/store/database.ts';
@@ -34,11 +34,17 @@ export function holdOf(sid: string): TaskHold {
   return { sid, owner: OWNER, epoch: 1 };
 }
 
-/** Registers a server, of a data folder and a machine of its own unless told otherwise. */
-export function beginOwner(database: Database, { folder = newHexId(), bootId = newHexId() } = {}): Promise<Ownership> {
+/**
+ * Registers a server, of a data folder and a machine of its own unless told otherwise. By a clock that stands still it
+ * never renews its lease by itself.
+ */
+export function beginOwner(
+  database: Database,
+  { folder = newHexId(), bootId = newHexId(), clock = systemClock as Clock } = {},
+): Promise<Ownership> {
   const line = () => {};
   const log = { debug: line, info: line, warn: line, error: line };
-  return Ownership.begin({ database, folder, bootId, clock: systemClock, log });
+  return Ownership.begin({ database, folder, bootId, clock, log });
 }
 
 /** The notice with this number; odd ones are of type 33, even ones of type 4. */
