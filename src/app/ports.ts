@@ -7,6 +7,8 @@ import { verifyRtcToken } from '../channel/whip/token.ts';
 import { qualityReportSchema } from '../contract/line/quality-report.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { Fault, messageOf } from '../kernel/fault.ts';
+import { keepAttendance } from '../pipeline/individual/attendance.ts';
+import { keepReport } from '../pipeline/report/earlier-report.ts';
 import { writeReport } from '../pipeline/report/write-report.ts';
 import type { ChannelPort, SpoolPort } from '../session/ports.ts';
 import {
@@ -16,7 +18,7 @@ import {
   runFolder,
   runFolders,
 } from '../stages/spool/recording-spool.ts';
-import { removeSpoolFolder, spooledSids } from '../stages/spool/spool-folder.ts';
+import { freeSpoolFolder, removeSpoolFolder, spooledSids } from '../stages/spool/spool-folder.ts';
 
 export function channelPort(
   rooms: Pick<Rooms, 'requestKeyFrames' | 'openFeed'>,
@@ -85,6 +87,14 @@ export function spoolPort(root: string, minFreeBytes: number): SpoolPort {
       return { dir, file: await writeReport(dir, baseName, report) };
     },
     remove: (sid) => removeSpoolFolder(pathOf(sid)),
+    free: (sid) => freeSpoolFolder(pathOf(sid)),
+    async keepLeft(sid, generation, report) {
+      const dir = runFolder(root, sid, generation);
+      await mkdir(dir, { recursive: true, mode: 0o700 });
+      await keepReport(dir, report);
+      await keepAttendance(dir, report);
+      return dir;
+    },
   };
 }
 

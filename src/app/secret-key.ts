@@ -1,19 +1,30 @@
 /**
- * The key that secrets in the database are sealed with, when none is configured: made at the first start, in a file for
- * this user's eyes only.
+ * The key that secrets in the database are sealed with, when none is configured: in a fleet made of its key, so that
+ * each node can open what another sealed; else made at the first start, in a file for this user's eyes only.
  */
+import { hkdfSync } from 'node:crypto';
 import { closeSync, fsyncSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { Fault, messageOf } from '../kernel/fault.ts';
 import { Vault } from '../store/vault.ts';
 
 const NAME = 'secret.key';
+/** Keeps what is made of a fleet's key for this from being of use for anything else. */
+const LABEL = 'aircheck secrets in the database';
+
+type Keys = {
+  /** 64 hexadecimal digits each. */
+  secretKeys: readonly string[];
+  fleetKey: readonly string[];
+};
 
 /**
- * The configured keys, followed by the one of the data folder, because what that one sealed must still be opened.
- * Throws a Fault when the file can be neither read nor made.
+ * The configured keys, followed by those of the fleet and the one of the data folder, because what these sealed must
+ * still be opened. Throws a Fault when the file can be neither read nor made.
  */
-export function secretKeys(dataDir: string, configured: readonly string[]): string[] {
+export function secretKeys(dataDir: string, keys: Keys): string[] {
+  const ofFleet = keys.fleetKey.map((key) => Buffer.from(hkdfSync('sha256', key, '', LABEL, 32)).toString('hex'));
+  const configured = [...keys.secretKeys, ...ofFleet];
   const kept = read(join(dataDir, NAME));
   if (kept !== undefined) return [...configured, kept];
   return configured.length > 0 ? [...configured] : [make(join(dataDir, NAME))];

@@ -38,6 +38,7 @@ import { ObjectTables } from '../store/object-tables.ts';
 import { OutboxTables } from '../store/outbox-tables.ts';
 import { Ownership } from '../store/ownership.ts';
 import { RecordingTables } from '../store/recording-tables.ts';
+import { StrayTables } from '../store/stray-tables.ts';
 import { Vault } from '../store/vault.ts';
 import { Admission } from '../worker/admission.ts';
 import { DiskWatch } from '../worker/disk-watch.ts';
@@ -59,6 +60,7 @@ import { Pages } from './pages.ts';
 import { channelPort, spoolPort } from './ports.ts';
 import { pushPort } from './pushes.ts';
 import { secretKeys } from './secret-key.ts';
+import { openStrays } from './strays.ts';
 import { openTracing } from './trace-recordings.ts';
 import { targetOpener, uploadPort } from './upload-port.ts';
 
@@ -239,7 +241,7 @@ export async function createServer(given: Config, ground: Ground): Promise<Airch
     const spoolRoot = join(config.dataDir, 'spool');
     mkdirSync(spoolRoot, { recursive: true, mode: 0o700 });
     const spool = spoolPort(spoolRoot, config.spoolReserveMb * 1_000_000);
-    const vault = new Vault(secretKeys(config.dataDir, config.secretKeys));
+    const vault = new Vault(secretKeys(config.dataDir, config));
     const tables = new RecordingTables(database, ownership, vault, notifications.outbox, isInFleet);
     const objects = new ObjectTables({ database, vault, folder, clock, log });
     const guard = new EndpointGuard({ networks: config.storageNetworks, plainHttp: config.storagePlainHttp });
@@ -266,6 +268,7 @@ export async function createServer(given: Config, ground: Ground): Promise<Airch
     });
     endings.push(() => moves.close());
     await moves.start();
+    const strayTables = new StrayTables({ database, ownership, objects, vault });
     const admission = new Admission({
       clock,
       limits: {
@@ -292,9 +295,11 @@ export async function createServer(given: Config, ground: Ground): Promise<Airch
         testWrites: config.storageTest,
         backup: { store: backup, afterMs: config.backupAfterS * 1000 },
         ledgerOf: (hold) => objects.open(hold),
+        certaintyOf: isInFleet ? (hold) => ownership.certainty(hold) : undefined,
         moves,
       }),
       spool,
+      strays: { of: (sids) => strayTables.of(sids), filesOf: (sid, stretches) => strayTables.filesOf(sid, stretches) },
       clock,
       bootId,
       log,
@@ -317,6 +322,15 @@ export async function createServer(given: Config, ground: Ground): Promise<Airch
       mp4Limit: { durationMs: config.mp4MaxDurationS * 1000, bytes: config.mp4MaxBytes },
       baseName,
     });
+
+    if (isInFleet) {
+      const strays = await openStrays({
+        ...{ tables: strayTables, objects, database, spool, recorders: supervisor, openTarget: targetOpener(stores) },
+        isHeld: (sid) => recordings.holds(sid),
+        ...{ clock, log },
+      });
+      endings.push(() => strays.close());
+    }
 
     const usage = new SpoolUsage(spoolRoot);
     const diskWatch: DiskWatch = new DiskWatch({

@@ -37,7 +37,7 @@ async function begin(storage: (stub: S3Stub) => StorageConfig, testWrites = true
   const hold = { sid: SID, owner: 'me', epoch: 1 };
   const { signal } = new AbortController();
   const upload = await uploads.begin(
-    { hold, appid: 'a', storage: storage(stub), extinfComma: false, signal },
+    { hold, appid: 'a', storage: storage(stub), extinfComma: false, stretches: [], signal },
     (event) => events.push(event),
   );
   onTestFinished(async () => {
@@ -105,8 +105,9 @@ describe('a database that is away', () => {
     const place = { vendor: 1000, region: 0, bucket: 'late' } as const;
     const storage: StorageConfig = { ...place, accessKey: '', secretKey: '', fileNamePrefix: [] };
     const hold = { sid: SID, owner: 'me', epoch: 1 };
-    const beginning = uploads.begin({ hold, appid: 'a', storage, extinfComma: false, signal: off.signal }, (event) =>
-      events.push(event),
+    const beginning = uploads.begin(
+      { hold, appid: 'a', storage, extinfComma: false, stretches: [], signal: off.signal },
+      (event) => events.push(event),
     );
     return { clock, off, events, beginning, asked: () => asked };
   }

@@ -27,6 +27,8 @@ export type UploadPortOptions = {
   testWrites: boolean;
   backup: { store: BackupStore; afterMs: number };
   ledgerOf(hold: TaskHold): Promise<UploadLedger>;
+  /** As of Ownership; absent where no other server can have the recording. */
+  certaintyOf?: ((hold: TaskHold) => (signal: AbortSignal) => Promise<void>) | undefined;
   /**
    * Takes a recording's files into this server's keeping when the recording ends; they go on to their store from there.
    */
@@ -81,7 +83,7 @@ export function uploadPort(options: UploadPortOptions): UploadPort {
     }
   };
   return {
-    async begin({ hold, appid, storage, extinfComma, signal }, onEvent) {
+    async begin({ hold, appid, storage, extinfComma, stretches, signal }, onEvent) {
       const { sid } = hold;
       let current = storage;
       let target = await open(storage, sid);
@@ -103,6 +105,8 @@ export function uploadPort(options: UploadPortOptions): UploadPort {
         log: log.child({ sid }),
         ledger,
         backup: { ...backup, sid },
+        stretches,
+        certainty: options.certaintyOf?.(hold),
         onEvent(event) {
           if (event.type === 'fileStored') storedBytes += event.file.bytes;
           for (const told of toSessionEvents(event)) onEvent(told);
@@ -115,6 +119,10 @@ export function uploadPort(options: UploadPortOptions): UploadPort {
           upload.add(file, dir, generationOf(dir));
         },
         retry: () => upload.retry(),
+        async recall() {
+          await ledger.refresh();
+          upload.recall();
+        },
         progress: () => ({ storedBytes, addedBytes }),
         async useStorage(renewed) {
           target = await open(renewed, sid);
@@ -132,6 +140,8 @@ export function uploadPort(options: UploadPortOptions): UploadPort {
               blame: 'self',
             });
           }
+          // Without the spool only the ledger tells another node of these files.
+          if (options.certaintyOf) await ledger.settled();
           if (!backedUp && !accepted) return 'uploaded';
           // From here on only this record knows of these files.
           await ledger.settled();
@@ -150,12 +160,12 @@ export function uploadPort(options: UploadPortOptions): UploadPort {
 /** The session's events for what happened to an upload. */
 function toSessionEvents(event: StageEvent): UploadEvent[] {
   switch (event.type) {
+    case 'fileRecalled':
+      return toWholeFile(event);
     case 'fileStored': {
       const { file, key, attempts, place } = event;
-      const events: UploadEvent[] = [];
+      const events: UploadEvent[] = toWholeFile(event);
       const { startUtcMs } = file;
-      if (file.type === 'mp4') events.push({ type: 'wholeFileStored', key, startUtcMs, owner: file.owner });
-      if (file.type === 'speakers') events.push({ type: 'wholeFileStored', key, startUtcMs, trackType: 'audio' });
       // With no attempt the file was stored by an earlier server, which told of it.
       if (file.type === 'snapshot' && attempts > 0) events.push({ type: 'snapshotStored', key, startUtcMs });
       if (place === 'backup') events.push({ type: 'fileBackedUp' });
@@ -171,4 +181,10 @@ function toSessionEvents(event: StageEvent): UploadEvent[] {
       return [{ type: 'playlistStored', key, startUtcMs: firstStartUtcMs, owner, playable }];
     }
   }
+}
+
+function toWholeFile({ file, key }: Pick<Extract<StageEvent, { file: unknown }>, 'file' | 'key'>): UploadEvent[] {
+  const { type, startUtcMs } = file;
+  if (type === 'mp4') return [{ type: 'wholeFileStored', key, startUtcMs, owner: file.owner }];
+  return type === 'speakers' ? [{ type: 'wholeFileStored', key, startUtcMs, trackType: 'audio' }] : [];
 }

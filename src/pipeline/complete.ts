@@ -12,7 +12,7 @@ import { makeExtras } from './individual/extras.ts';
 import { repairSpool } from './repair.ts';
 import { amendReport } from './report/amend-report.ts';
 
-const workSchema = completeCommandSchema.pick({ mp4: true, extras: true });
+const workSchema = completeCommandSchema.omit({ spoolDir: true, earlierDirs: true });
 
 /**
  * Completes a recording in the folder of one more run, from what the runs before it left; otherwise as `completeSpool`.
@@ -70,12 +70,12 @@ async function emptyTorn(dirs: readonly string[]): Promise<boolean> {
  * `work` is invalid.
  */
 export async function completeSpool(dir: string, work: unknown): Promise<string[]> {
-  const { mp4, extras } = workSchema.parse(work);
-  const problems = new Map<string, number>();
+  const { mp4, firstMp4, lacks = [], extras } = workSchema.parse(work);
+  const problems = new Map(lacks.map((what) => [what, 1]));
   const onProblem = (what: string) => void problems.set(what, (problems.get(what) ?? 0) + 1);
   try {
-    const repaired = await repairSpool(dir, { mp4, onProblem });
-    return extras ? [...repaired, ...(await makeExtras(dir, extras, onProblem))] : repaired;
+    const repaired = await repairSpool(dir, { mp4, firstMp4, onProblem });
+    return extras ? [...repaired, ...(await makeExtras(dir, { ...extras, firstMp4 }, onProblem))] : repaired;
   } finally {
     if (problems.size > 0) await tell(dir, problems);
   }

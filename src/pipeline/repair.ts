@@ -4,6 +4,7 @@
  */
 import { readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { withoutFailover } from '../media/failover-names.ts';
 import type { Segment, SpooledFile, WholeFile } from '../media/segment.ts';
 import type { FileLimit } from '../stages/mux/cut.ts';
 import { mendSlice } from '../stages/mux/mend-slice.ts';
@@ -16,6 +17,8 @@ import { Journal, readSpool } from '../stages/spool/journal.ts';
 export type RepairOptions = {
   /** Where an MP4 of all users ends; undefined when the recording was to have none. */
   mp4: FileLimit | undefined;
+  /** Number of the first MP4 of the recording's own name; 0 when left out. */
+  firstMp4?: number | undefined;
   /** Something of the recording cannot go into an MP4, in words; it is left out. */
   onProblem?: ((what: string) => void) | undefined;
 };
@@ -51,7 +54,9 @@ export async function repairSpool(dir: string, options: RepairOptions): Promise<
     for (const [playlist, row] of Map.groupBy(together, (slice) => slice.playlist)) {
       const baseName = playlist.replace(/\.m3u8$/, '');
       const zeroUtcMs = together[0]!.startUtcMs;
-      const rest = remainderOf(files, row, { baseName, zeroUtcMs });
+      // Whoever has names of its own counts from 0.
+      const firstIndex = withoutFailover(baseName) === baseName ? (options.firstMp4 ?? 0) : 0;
+      const rest = remainderOf(files, row, { baseName, zeroUtcMs, firstIndex });
       if (!options.mp4 || !rest) continue;
       const made = await remuxSlices(
         row.map((slice) => join(dir, slice.name)),
@@ -80,7 +85,7 @@ export async function repairSpool(dir: string, options: RepairOptions): Promise<
 function remainderOf(
   files: readonly SpooledFile[],
   slices: readonly Segment[],
-  { baseName, zeroUtcMs }: { baseName: string; zeroUtcMs: number },
+  { baseName, zeroUtcMs, firstIndex }: { baseName: string; zeroUtcMs: number; firstIndex: number },
 ): Pick<RemuxOptions, 'firstIndex' | 'fromUs' | 'heldUs'> | undefined {
   const [first, last] = [slices[0], slices.at(-1)];
   if (!first || !last) return undefined;
@@ -89,7 +94,7 @@ function remainderOf(
     .filter((file) => file.name === mp4Name(baseName, file.index))
     .sort((a, b) => a.index - b.index)
     .at(-1);
-  if (!newest) return { firstIndex: 0, fromUs: undefined, heldUs: first.heldUs };
+  if (!newest) return { firstIndex, fromUs: undefined, heldUs: first.heldUs };
   const endMs = endOf(newest);
   if (endOf(last) - endMs < INTERRUPTION_MS) return undefined;
   const holding = slices.findLast((slice) => startOf(slice) <= endMs) ?? first;

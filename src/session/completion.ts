@@ -4,11 +4,12 @@
  */
 import type { CompleteCommand } from '../contract/line/complete.ts';
 import type { QualityReport } from '../contract/line/quality-report.ts';
+import type { Stretch } from '../contract/line/stretches.ts';
 import type { UploadingStatus } from '../contract/rest/stop.ts';
 import { sleep } from '../kernel/clock.ts';
 import { Fault, isOutOfRoom, messageOf } from '../kernel/fault.ts';
 import type { SpooledDocument, SpooledFile } from '../media/segment.ts';
-import type { RunFile, TaskPorts } from './ports.ts';
+import type { FileElsewhere, RunFile, TaskPorts } from './ports.ts';
 import type { ProcessIdentity, RunRecord } from './run-record.ts';
 import type { Task } from './task.ts';
 import type { TaskUpload } from './task-upload.ts';
@@ -23,6 +24,8 @@ export type CompletionOptions = {
   onReport(report: QualityReport): Promise<void>;
   /** Keeps the record of the run that completes the recording. */
   keep(run: RunRecord): Promise<void>;
+  /** As of stretchesOf. */
+  stretches(): readonly Stretch[];
 };
 
 /** A process that was killed, for want of memory say, may succeed the next time. */
@@ -34,11 +37,15 @@ const MAX_TRIES = 3;
 const ROOM_PAUSE_MS = 10_000;
 const LONGEST_ROOM_PAUSE_MS = 5 * 60_000;
 const ROOM_WAIT_MS = 60 * 60_000;
+/** How long after a question that the database did not answer it is asked again. */
+const AGAIN_MS = 1_000;
 
 export class Completion {
   #options: CompletionOptions;
   /** Unfinished files that nothing could be made of. */
   #leftovers: string[] = [];
+  /** What lies on other nodes' disks alone, in words. */
+  #lacks: string[] = [];
 
   constructor(options: CompletionOptions) {
     this.#options = options;
@@ -76,7 +83,7 @@ export class Completion {
     const { ports, task } = this.#options;
     const { spool, log, clock } = ports;
     const { sid } = task();
-    const work = await this.#work();
+    const work = await this.#work(signal);
     if (!work) return;
     const waitsUntilUs = clock.monoUs() + ROOM_WAIT_MS * 1000;
     let pauseMs = ROOM_PAUSE_MS;
@@ -120,7 +127,7 @@ export class Completion {
   }
 
   /** What is to be made after the end; undefined when there is nothing. */
-  async #work(): Promise<Pick<CompleteCommand, 'mp4' | 'extras'> | undefined> {
+  async #work(signal: AbortSignal): Promise<Omit<CompleteCommand, 'spoolDir' | 'earlierDirs'> | undefined> {
     const { ports, task } = this.#options;
     const { sid, cname, document } = task();
     const { plan } = document;
@@ -132,10 +139,43 @@ export class Completion {
     const extras = plan.mode === 'individual' && Object.values(plan.extras).includes(true) ? plan.extras : undefined;
     // Of a recording of several runs the MP4s hold only what the first run finished; the rest is made from slices.
     const hadRuns = mp4 !== undefined && hasSlices && new Set(files.map(({ dir }) => dir)).size > 1;
-    if (leftovers.length === 0 && !lacksMp4 && !hadRuns && !(extras && hasSlices)) return undefined;
+    const elsewhere = (await this.#elsewhere(signal)).map(({ file }) => file);
+    const isWhole = leftovers.length === 0 && !lacksMp4 && !hadRuns && !(extras && hasSlices);
+    if (isWhole && (this.#lacks.length === 0 || files.length === 0)) return undefined;
     if (leftovers.length > 0 || lacksMp4)
       ports.log.warn({ sid, leftovers: leftovers.map(({ name }) => name) }, 'a recorder left unfinished files');
-    return { mp4, extras: extras && { sid, cname, ...extras } };
+    const firstMp4 = this.#options.stretches().length > 0 ? firstMp4After(elsewhere, this.#lacks.length) : undefined;
+    const all = elsewhere.length > 0 ? { elsewhere } : {};
+    return { mp4, firstMp4, lacks: this.#lacks, extras: extras && { sid, cname, ...extras, ...all } };
+  }
+
+  /** What the report says of files that lie on other nodes' disks and nowhere else. */
+  async #lacksOf(elsewhere: readonly FileElsewhere[]): Promise<string[]> {
+    const { ports, task } = this.#options;
+    const away = (await ports.strays.of([task().sid])).filter(({ storedMs }) => storedMs === undefined);
+    const waiting = elsewhere.filter(({ isStored }) => !isStored).length;
+    return away.map(
+      ({ sinceMs }) =>
+        `another node recorded until ${new Date(sinceMs).toISOString()} and has been away since: what it had not stored (${waiting} files that are known, and what was being written) is missing until it is back`,
+    );
+  }
+
+  /** What other nodes recorded, as far as the database knows. Waits for a database that is away. */
+  async #elsewhere(signal: AbortSignal): Promise<FileElsewhere[]> {
+    const { ports, task, stretches } = this.#options;
+    const { sid } = task();
+    if (stretches().length === 0) return [];
+    for (let tries = 1; ; tries++) {
+      try {
+        const files = await ports.strays.filesOf(sid, stretches());
+        this.#lacks = await this.#lacksOf(files);
+        return files;
+      } catch (error) {
+        if (tries === 1)
+          ports.log.warn({ sid, error: messageOf(error) }, 'the database does not tell what other nodes recorded');
+        await sleep(ports.clock, AGAIN_MS, signal);
+      }
+    }
   }
 
   async #run(generation: number, command: CompleteCommand, signal: AbortSignal): Promise<void> {
@@ -173,23 +213,35 @@ export class Completion {
    * report in its store either, and a recording without a report is complete all the same.
    */
   async #withReport(files: RunFile[], generation: number): Promise<RunFile[]> {
-    const { ports, task, quality, onReport } = this.#options;
+    const { ports, task, quality, stretches, onReport } = this.#options;
     const { spool, log } = ports;
     const { sid, document } = task();
     const media = files.filter(({ file }) => !isReport(file));
+    const hasMedia = media.length > 0 || stretches().length > 0;
     let written = files.findLast(({ file }) => isReport(file));
     try {
       const told = quality();
-      if (!written && told && media.length > 0)
-        written = await spool.writeReport(sid, generation, document.plan.baseName, { ...told, state: 'partial' });
+      if (!written && told && hasMedia) {
+        const lacks = this.#lacks.map((what) => ({ atMs: told.measuredMs, what, count: 1 }));
+        const partial = { ...told, state: 'partial' as const, degraded: [...told.degraded, ...lacks] };
+        written = await spool.writeReport(sid, generation, document.plan.baseName, partial);
+      }
       if (!written) return media;
       const report = await spool.readReport(written);
       await onReport(report);
     } catch (error) {
       log.error({ sid, error: messageOf(error) }, 'the quality report of a recording could not be kept');
     }
-    return written && document.storeReport && media.length > 0 ? [...media, written] : media;
+    return written && document.storeReport && hasMedia ? [...media, written] : media;
   }
+}
+
+/**
+ * The number of the first MP4 that is made here: after those of other nodes, and one for each node that is away, which
+ * makes the MP4 of its slices once it is back.
+ */
+function firstMp4After(elsewhere: readonly SpooledFile[], away: number): number {
+  return away + 1 + elsewhere.reduce((last, file) => (file.type === 'mp4' ? Math.max(last, file.index) : last), -1);
 }
 
 /** The slices and MP4s of a recording need not end at the same sample. */

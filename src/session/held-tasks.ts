@@ -27,6 +27,8 @@ export class HeldTasks {
   #claims: Timer | undefined;
   #claiming: Promise<void> | undefined;
   #closing = false;
+  /** What other nodes have stored and has got its place here, by recording, folder and time. */
+  readonly #recalled = new Set<string>();
 
   /** @param resources keeps the resources of the tasks, and forgets them with the tasks */
   constructor(ports: TaskPorts, resources: Resources) {
@@ -125,14 +127,27 @@ export class HeldTasks {
     const { store, spool, log } = this.#ports;
     for (const sid of await store.lostOf([...this.#runners.values()].map(({ hold }) => hold)))
       this.#runners.get(sid)?.fence();
+    await this.#recall();
     if (this.#closing) return;
     const { tasks, unreadable } = await store.claimTasks(await spool.sids());
     for (const { sid, why } of unreadable)
       log.error({ sid }, `an unfinished recording cannot be read, and its files stay on the spool: ${why}`);
-    for (const { task, state, hold, resource, runs } of tasks) {
+    for (const { task, state, hold, resource, runs, left } of tasks) {
       this.#resources.keep(resource);
       const runner = this.add(new TaskRunner(task, state, hold, this.#ports));
-      void runner.resume(runs);
+      void runner.resume(runs, left);
+    }
+  }
+
+  /** Looks for what nodes that are back have stored of the recordings here. */
+  async #recall(): Promise<void> {
+    const sids = [...this.#runners].filter(([, runner]) => runner.wasElsewhere).map(([sid]) => sid);
+    if (sids.length === 0) return;
+    for (const { sid, folder, storedMs } of await this.#ports.strays.of(sids)) {
+      const what = `${sid} ${folder} ${storedMs}`;
+      if (storedMs === undefined || this.#recalled.has(what)) continue;
+      await this.#runners.get(sid)?.recall();
+      this.#recalled.add(what);
     }
   }
 }

@@ -10,13 +10,14 @@ import type { PageAddress } from '../contract/line/plan.ts';
 import type { QualityReport } from '../contract/line/quality-report.ts';
 import type { RungName } from '../contract/line/rungs.ts';
 import type { StorageConfig } from '../contract/line/storage.ts';
+import type { Stretch } from '../contract/line/stretches.ts';
 import type { UploadingStatus } from '../contract/rest/stop.ts';
 import type { Notice } from '../contract/webhook/notice.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { HostUs } from '../kernel/time.ts';
 import type { FileOwner, SpooledFile } from '../media/segment.ts';
 import type { TaskHold } from './hold.ts';
-import type { ProcessIdentity, RunRecord } from './run-record.ts';
+import type { FormerRun, ProcessIdentity, RunRecord } from './run-record.ts';
 import type { Task, TaskDocument, TaskEvent, TaskState } from './task.ts';
 
 /** What acquire gave out (contract §1.1). Times are Unix milliseconds. */
@@ -42,7 +43,17 @@ export type ClaimedTask = {
   hold: TaskHold;
   resource: Resource;
   /** Oldest first. */
-  runs: RunRecord[];
+  runs: FormerRun[];
+  /** What another node left in the database; undefined where the files of all runs lie here. */
+  left: LeftElsewhere | undefined;
+};
+
+/** What the database knows of a recording whose files lie on another node's disk. */
+export type LeftElsewhere = {
+  /** The newest quality report that was kept; undefined before the first. */
+  quality: QualityReport | undefined;
+  /** Where the newest file ends, Unix milliseconds; 0 when there is none. */
+  recordedUntilMs: number;
 };
 
 /** What is kept of a task for ever; what it needed to run is removed when it ends. */
@@ -57,6 +68,8 @@ export type PastTask = {
 export type RecordingStore = {
   /** Whether other servers may have the same database. */
   readonly shared: boolean;
+  /** Whether nodes go on with each other's recordings. */
+  readonly fleet: boolean;
   addResource(resource: Resource): Promise<void>;
   findResource(resourceId: string): Promise<Resource | undefined>;
   /** The running task of a channel and uid. */
@@ -75,7 +88,8 @@ export type RecordingStore = {
   /** Keeps what a call changed of a running task. Rejects as fenced when another server has it. */
   saveDocument(hold: TaskHold, document: TaskDocument): Promise<void>;
   /**
-   * Keeps the quality report of a task whose recorder has ended. Rejects as fenced when another server has the task.
+   * Keeps the quality report of a task: the last, or in a fleet the newest. Rejects as fenced when another server has
+   * the task.
    */
   saveQuality(hold: TaskHold, report: QualityReport): Promise<void>;
   /** Keeps a run of a task, new or changed. Rejects as fenced when another server has the task. */
@@ -96,6 +110,24 @@ export type RecordingStore = {
   unknownOf(sids: readonly string[]): Promise<string[]>;
   /** Which of these tasks belong to another server now. */
   lostOf(holds: readonly TaskHold[]): Promise<string[]>;
+};
+
+/** What a node has on its spool of a recording that another node took over. */
+export type Stray = {
+  sid: string;
+  /** The node's data folder. */
+  folder: string;
+  /** When it was taken over, Unix milliseconds. */
+  sinceMs: number;
+  /** When the node, back again, had stored all of it; undefined while it has not. */
+  storedMs: number | undefined;
+};
+export type FileElsewhere = { file: SpooledFile; isStored: boolean };
+type StrayPort = {
+  /** What other nodes recorded of these tasks, oldest first. */
+  of(sids: readonly string[]): Promise<Stray[]>;
+  /** The files of a task that other nodes made, as far as the database knows of them. */
+  filesOf(sid: string, stretches: readonly Stretch[]): Promise<FileElsewhere[]>;
 };
 
 /** 109: the token has expired; 110: it is wrong (contract §5.2). */
@@ -189,6 +221,8 @@ export type Upload = {
   abort(): void;
   /** Tries now everything that waits to be tried again. */
   retry(): void;
+  /** Gives what other nodes have stored since its place in the playlists. Rejects when the database cannot be read. */
+  recall(): Promise<void>;
   /** Why the store refused a test object, in words; undefined when it took it or was not tested. Never rejects. */
   readonly tested: Promise<string | undefined>;
   /** How much of what was added is in the store, bytes. */
@@ -204,7 +238,15 @@ export type UploadPort = {
    * does `finish`. Throws a Fault when the store can never be reached with this configuration.
    */
   begin(
-    options: { hold: TaskHold; appid: string; storage: StorageConfig; extinfComma: boolean; signal: AbortSignal },
+    options: {
+      hold: TaskHold;
+      appid: string;
+      storage: StorageConfig;
+      extinfComma: boolean;
+      /** Empty where only one node has ever had the recording. */
+      stretches: readonly Stretch[];
+      signal: AbortSignal;
+    },
     onEvent: (event: UploadEvent) => void,
   ): Promise<Upload>;
 };
@@ -228,9 +270,16 @@ export type SpoolPort = {
   read(sid: string): Promise<{ files: RunFile[]; problems: string[]; leftovers: RunLeftover[] }>;
   /** Reads a quality report from the spool. Throws a Fault when it cannot be read. */
   readReport(file: RunFile): Promise<QualityReport>;
+  /**
+   * Keeps what another node knew of a recording where the next run looks for what earlier runs knew: in a folder of
+   * that node's newest run, which has no files here. Returns the folder.
+   */
+  keepLeft(sid: string, generation: number, report: QualityReport): Promise<string>;
   /** Writes a quality report into the folder of a run, which is made when it is missing. */
   writeReport(sid: string, generation: number, baseName: string, report: QualityReport): Promise<RunFile>;
   remove(sid: string): Promise<void>;
+  /** Removes a recording's folder, of which nothing is seen any more once this is called. */
+  free(sid: string): Promise<void>;
 };
 
 /** The part of a pino logger that the session uses. */
@@ -254,6 +303,7 @@ export type TaskPorts = {
   recorders: RecorderPort;
   uploads: UploadPort;
   spool: SpoolPort;
+  strays: StrayPort;
   clock: Clock;
   /** Which start of the machine this is; undefined where the system does not say. */
   bootId: string | undefined;

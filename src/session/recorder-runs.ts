@@ -6,7 +6,7 @@
 import type { ChangeCommand, Source } from '../contract/line/commands.ts';
 import type { Fact } from '../contract/line/facts.ts';
 import type { QualityReport } from '../contract/line/quality-report.ts';
-import { sleep } from '../kernel/clock.ts';
+import { type Stretch, stretchOf } from '../contract/line/stretches.ts';
 import { Fault, isOutOfRoom, messageOf } from '../kernel/fault.ts';
 import { type HostUs, toRecording } from '../kernel/time.ts';
 import type { SpooledFile } from '../media/segment.ts';
@@ -29,11 +29,9 @@ export type RecorderRunsOptions = {
   onFile(file: SpooledFile, dir: string): void;
   onReport(report: QualityReport): void;
   onFenced(): void;
+  /** As of stretchesOf. */
+  stretches(): readonly Stretch[];
 };
-
-/** How long the recorder of a server that died may take to finish its files; then it is ended by force. */
-const ORPHAN_WAIT_MS = 30_000;
-const ORPHAN_LOOK_MS = 500;
 
 type Run = { record: RunRecord; spoolDir: string; process: RecorderProcess };
 
@@ -65,8 +63,11 @@ export class RecorderRuns {
     return this.#zeroMonoUs;
   }
 
-  /** Finds the zero of a recording that was claimed. */
-  async recall(): Promise<void> {
+  /**
+   * Finds the zero of a recording that was claimed.
+   * @param recordedUntilMs up to when files of it are known that lie elsewhere, Unix milliseconds
+   */
+  async recall(recordedUntilMs = 0): Promise<void> {
     const { state, ports } = this.#options;
     const { clock, bootId } = ports;
     const { zeroUtcMs, zeroMono } = state();
@@ -76,8 +77,8 @@ export class RecorderRuns {
       return;
     }
     // After a restart of the machine only wall time is left to go by. It may have been set back meanwhile; but the
-    // present cannot lie before the end of what is on the spool, or the next run would wait until it is past that.
-    const endMs = Math.max(clock.nowMs(), await this.#spooledUntilMs());
+    // present cannot lie before the end of what is recorded, or the next run would wait until it is past that.
+    const endMs = Math.max(clock.nowMs(), await this.#spooledUntilMs(), recordedUntilMs);
     this.#zeroMonoUs = Math.round(clock.monoUs() - (endMs - zeroUtcMs) * 1000);
   }
 
@@ -148,23 +149,6 @@ export class RecorderRuns {
     this.#run = undefined;
   }
 
-  /**
-   * Waits until the processes of a server that died have ended. Recorders may finish their files; one that takes too
-   * long is ended by force, and so is a process that completes a recording.
-   */
-  async awaitOrphans(former: readonly RunRecord[], signal: AbortSignal): Promise<void> {
-    const { recorders, clock, log } = this.#options.ports;
-    const giveUpUs = clock.monoUs() + ORPHAN_WAIT_MS * 1000;
-    for (const { process, phase, kind, generation } of former) {
-      if (phase === 'ended' || !process) continue;
-      if (kind === 'complete') recorders.endOrphan(process);
-      while (recorders.isAlive(process) && clock.monoUs() < giveUpUs) await sleep(clock, ORPHAN_LOOK_MS, signal);
-      if (!recorders.isAlive(process)) continue;
-      log.warn({ sid: this.#options.task().sid, generation, ...process }, 'the process of a former server is ended');
-      recorders.endOrphan(process);
-    }
-  }
-
   /** Keeps the record of a run; a database that does not answer holds nothing up. */
   async keep(record: RunRecord): Promise<void> {
     const { ports, hold, onFenced } = this.#options;
@@ -197,7 +181,7 @@ export class RecorderRuns {
     const zeroMonoUs = this.zeroMonoUs ?? openedMonoUs;
     this.#zeroMonoUs = zeroMonoUs;
     const zeroUtcMs = state().zeroUtcMs ?? Math.round(clock.nowMs() - (clock.monoUs() - openedMonoUs) / 1000);
-    const earlierDirs = generation > 1 ? (await spool.runs(sid)).map(({ dir }) => dir) : [];
+    const earlierDirs = generation > 1 ? await this.#earlierDirs(sid, generation) : [];
     const spoolDir = await spool.create(sid, generation, 'record');
     const kept = document.changed ?? { before: document.plan, changes: [] };
     const { before, changes } = keepChanges(kept, [], toRecording(clock.monoUs(), zeroMonoUs));
@@ -240,6 +224,18 @@ export class RecorderRuns {
     const zeroMono = ports.bootId === undefined ? undefined : { bootId: ports.bootId, us: zeroMonoUs };
     onEvent({ type: 'runLaunched', zeroUtcMs, zeroMono });
     if (this.#stopAtMonoUs !== undefined) process.stop(this.#stopAtMonoUs);
+  }
+
+  /**
+   * The folders of the runs that this one goes on from: those of its own stretch, before them what another node left.
+   * The runs of an earlier stretch of this node are not gone on from, because another node recorded after them.
+   */
+  async #earlierDirs(sid: string, generation: number): Promise<string[]> {
+    const { ports, stretches } = this.#options;
+    const own = stretchOf(stretches(), generation);
+    const isNeeded = (each: number) => each === own || (each === own - 1 && stretches()[each]?.isHere === false);
+    const runs = await ports.spool.runs(sid);
+    return runs.filter((run) => isNeeded(stretchOf(stretches(), run.generation))).map(({ dir }) => dir);
   }
 
   /** The source of the runs, and since when it exists, monotonic. */

@@ -2,6 +2,7 @@
  * RunRecord: what is kept of one run of a task, so that the next server knows which numbers are used and which process
  * may still be at work (ADR 0012).
  */
+import { type Stretch, stretchOf } from '../contract/line/stretches.ts';
 
 /** A process, told apart from a later one that got the same number. */
 export type ProcessIdentity = {
@@ -31,3 +32,27 @@ export type RunRecord = {
   /** Why it ended, in words. */
   why: string | undefined;
 };
+
+/** A run of a task that was claimed. */
+export type FormerRun = RunRecord & {
+  /** The data folder of the node that made it; absent where that is this server's own. */
+  elsewhere?: string | undefined;
+};
+
+/**
+ * The stretches of a recording whose next run is made here: empty where only this server's folder has ever had it.
+ * @param runs oldest first
+ * @param next the number of the next run
+ * @param spooled the runs that have a folder here: what was stored and removed is known as other nodes' files are
+ */
+export function stretchesOf(runs: readonly FormerRun[], next: number, spooled: readonly number[]): Stretch[] {
+  const stretches: (Stretch & { folder: string | undefined })[] = [];
+  for (const { generation, elsewhere } of [...runs, { generation: next, elsewhere: undefined }])
+    if (stretches.length === 0 || stretches.at(-1)?.folder !== elsewhere)
+      stretches.push({ from: generation, isHere: elsewhere === undefined, folder: elsewhere });
+  if (stretches.length < 2) return [];
+  return stretches.map(({ from, isHere }, n) => ({
+    from,
+    isHere: isHere && (n === stretches.length - 1 || spooled.some((run) => stretchOf(stretches, run) === n)),
+  }));
+}

@@ -1,6 +1,8 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { FakeWorld, settle, taskOf } from '../../test/support/fake-ports.ts';
-import { hold, lying, mp4, recordingsOf, running } from '../../test/support/task-scene.ts';
+import { hold, lying, mp4, recordingsOf, running, sliceOf } from '../../test/support/task-scene.ts';
+import type { QualityReport } from '../contract/line/quality-report.ts';
+import type { Stray } from './ports.ts';
 import { newTaskState, type TaskState } from './task.ts';
 import { TaskRunner } from './task-runner.ts';
 
@@ -174,5 +176,149 @@ describe('a task that another server has', () => {
     await settle();
     expect(all.size).toBe(0);
     expect(world.recorders[0]?.killed).toBe(true);
+  });
+});
+
+describe('a task whose files lie on another node', () => {
+  const elsewhere = { ...running, elsewhere: 'the other folder' };
+  const report = { sid: 'x', measuredMs: 7 } as unknown as QualityReport;
+
+  /** A task that the other node left in this state. */
+  async function taken(state: Partial<TaskState>, quality: QualityReport | undefined = report, recordedUntilMs = 0) {
+    world.store.shared = true;
+    world.store.fleet = true;
+    const task = taskOf();
+    world.store.tasks.set(task.sid, { task, state: { ...newTaskState(), generation: 1, zeroUtcMs: 0, ...state } });
+    world.store.runs.set(task.sid, [elsewhere]);
+    world.store.left.set(task.sid, { quality, recordedUntilMs });
+    // A process of this machine has the number that the recorder had on the other.
+    world.alive.add(99);
+    const all = recordingsOf(world);
+    await all.recover();
+    await settle();
+    return { task, all };
+  }
+
+  test('goes on at once under the same sid in a run of its own, which begins anew and has event 12', async () => {
+    const { task } = await taken({ phase: 'recording', status: 5 });
+    const [recorder] = world.recorders;
+    expect(recorder?.start).toMatchObject({ generation: 2, zeroUtcMs: 0 });
+    // Of the other node's run there is only what the database knows.
+    expect(recorder?.start.earlierDirs).toEqual([`/spool/${task.sid}/1`]);
+    expect(world.left.get(task.sid)).toBe(report);
+    expect(world.ended).toEqual([]);
+    expect(world.store.notices.map(({ eventType }) => eventType)).toEqual([12]);
+    expect(world.uploads[0]?.options.stretches).toEqual([
+      { from: 1, isHere: false },
+      { from: 2, isHere: true },
+    ]);
+    expect(world.lines.filter(({ level }) => level === 'error')).toEqual([]);
+  });
+
+  test('counts from no earlier than where the other node had recorded, whose clock may be ahead', async () => {
+    world.clock.advance(100_000);
+    const zeroUtcMs = world.clock.nowMs() - 60_000;
+    const zeroMono = { bootId: 'another machine', us: 7 };
+    await taken({ phase: 'recording', status: 5, zeroUtcMs, zeroMono }, report, zeroUtcMs + 360_000);
+    expect(world.recorders[0]?.start).toMatchObject({ zeroUtcMs, zeroMonoUs: 100_000_000 - 360_000_000 });
+  });
+
+  test('runs that follow here go on from those here alone', async () => {
+    const { task } = await taken({ phase: 'recording', status: 5 });
+    world.recorders[0]?.exit('SIGKILL');
+    await settle();
+    expect(world.recorders[1]?.start).toMatchObject({
+      generation: 3,
+      earlierDirs: [`/spool/${task.sid}/1`, `/spool/${task.sid}/2`],
+    });
+  });
+
+  test('that was being stored has its playlists finished though nothing of it lies here', async () => {
+    const { task, all } = await taken({ phase: 'uploading', status: 7, playlists: [{ key: 'k', startUtcMs: 1 }] });
+    expect(world.recorders).toEqual([]);
+    expect(world.uploads[0]?.finishing).toBe(true);
+    world.uploads[0]?.letFinish();
+    await settle();
+    expect(all.size).toBe(0);
+    expect(world.store.tasks.get(task.sid)?.state).toMatchObject({ phase: 'ended', uploadedTo: 'uploaded' });
+  });
+
+  test('numbers its MP4s after one that the other node may still make, and says what is missing', async () => {
+    const { task, all } = await taken({ phase: 'recording', status: 5 });
+    const stray = { sid: task.sid, folder: 'the other folder', sinceMs: 0, storedMs: undefined };
+    world.strays.push(stray);
+    world.filesElsewhere.push({ file: mp4('x_0.mp4'), isStored: false });
+    const [recorder] = world.recorders;
+    world.spool(recorder!, sliceOf('b.ts'));
+    recorder!.tell({ type: 'ended', reason: 'idle', recorded: true, message: '' });
+    await settle();
+    expect(world.completed[0]).toMatchObject({
+      firstMp4: 2,
+      lacks: [expect.stringMatching(/until 1970-01-01T00:00:00.000Z .* \(1 files that are known/)],
+    });
+    world.uploads[0]?.letFinish();
+    await settle();
+    expect(all.size).toBe(0);
+  });
+
+  test('gives what the other node stores when it is back its place, once', async () => {
+    const { task } = await taken({ phase: 'recording', status: 5 });
+    const stray: Stray = { sid: task.sid, folder: 'the other folder', sinceMs: 0, storedMs: undefined };
+    world.strays.push(stray);
+    const sweep = async () => {
+      world.clock.advance(1_000);
+      await settle();
+    };
+    await sweep();
+    expect(world.uploads[0]?.recalls).toBe(0);
+    stray.storedMs = 5;
+    await sweep();
+    await sweep();
+    expect(world.uploads[0]?.recalls).toBe(1);
+  });
+
+  test('that comes back to the node that had it first begins anew there, and knows what both had', async () => {
+    const task = taskOf();
+    world.store.tasks.set(task.sid, { task, state: { ...newTaskState(), phase: 'recording', generation: 2 } });
+    world.store.runs.set(task.sid, [
+      { ...running, phase: 'ended' },
+      { ...elsewhere, generation: 2 },
+    ]);
+    world.store.left.set(task.sid, { quality: undefined, recordedUntilMs: 0 });
+    world.runs.set(task.sid, [1]);
+    await recordingsOf(world).recover();
+    await settle();
+    expect(world.recorders[0]?.start).toMatchObject({ generation: 3, earlierDirs: [] });
+    const stretches = (isHere: boolean) => [
+      { from: 1, isHere },
+      { from: 2, isHere: false },
+      { from: 3, isHere: true },
+    ];
+    expect(world.uploads[0]?.options.stretches).toEqual(stretches(true));
+    // Once it has stored its part and freed its spool, that too is known from the database alone.
+    world = new FakeWorld();
+    world.store.tasks.set(task.sid, { task, state: { ...newTaskState(), phase: 'recording', generation: 2 } });
+    world.store.runs.set(task.sid, [
+      { ...running, phase: 'ended' },
+      { ...elsewhere, generation: 2 },
+    ]);
+    await recordingsOf(world).recover();
+    await settle();
+    expect(world.uploads[0]?.options.stretches).toEqual(stretches(false));
+  });
+
+  test('has its quality report kept now and then, for whoever goes on with it', async () => {
+    const { task } = await taken({ phase: 'recording', status: 5 });
+    const tell = async (measuredMs: number) => {
+      world.recorders[0]?.tell({ type: 'qualityMeasured', report: { ...report, measuredMs } });
+      await settle();
+    };
+    const kept = () => world.store.reports.get(task.sid)?.measuredMs;
+    await tell(1);
+    await tell(2);
+    expect(kept()).toBe(1);
+    world.clock.advance(15_000);
+    await tell(3);
+    expect(kept()).toBe(3);
   });
 });

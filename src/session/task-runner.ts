@@ -10,6 +10,7 @@ import type { PushTarget } from '../contract/line/push.ts';
 import type { QualityReport } from '../contract/line/quality-report.ts';
 import type { Stereo } from '../contract/line/stereo.ts';
 import type { StorageConfig } from '../contract/line/storage.ts';
+import type { Stretch } from '../contract/line/stretches.ts';
 import type { Warning } from '../contract/lint/warning.ts';
 import { type Timer, within } from '../kernel/clock.ts';
 import { messageOf } from '../kernel/fault.ts';
@@ -20,14 +21,17 @@ import { Completion } from './completion.ts';
 import { isFenced, type TaskHold } from './hold.ts';
 import { transition } from './machine.ts';
 import { noticesOf } from './notices.ts';
-import type { TaskPorts } from './ports.ts';
+import { awaitOrphans } from './orphans.ts';
+import type { LeftElsewhere, TaskPorts } from './ports.ts';
 import { RecorderRuns } from './recorder-runs.ts';
-import type { RunRecord } from './run-record.ts';
+import { type FormerRun, type RunRecord, stretchesOf } from './run-record.ts';
 import { stamp } from './stamp.ts';
 import { SAVE_TIMEOUT_MS, StateWriter } from './state-writer.ts';
 import type { StopOutcome, Task, TaskEffect, TaskEvent, TaskState } from './task.ts';
 import { TaskUpload } from './task-upload.ts';
 
+/** How often another node could learn what the quality report of a recording of a fleet says. */
+const KEEP_REPORT_EVERY_MS = 15_000;
 /** At most this many warnings about later calls are kept. */
 const MAX_WARNINGS = 200;
 
@@ -78,6 +82,8 @@ export class TaskRunner {
   #fenced = false;
   #waitsForOrphans = false;
   #quality: QualityReport | undefined;
+  #qualityKeptMs = Number.NEGATIVE_INFINITY;
+  #stretches: readonly Stretch[] = [];
 
   constructor(task: Task, state: TaskState, hold: TaskHold, ports: TaskPorts) {
     this.#task = task;
@@ -90,6 +96,7 @@ export class TaskRunner {
       state: () => this.#state,
       onEvent: (event: TaskEvent) => void this.dispatch(event),
       onFenced: () => this.fence(),
+      stretches: () => this.#stretches,
     };
     this.#writer = new StateWriter({ ...ports, ...own });
     this.#upload = new TaskUpload({ ...ports, ...own });
@@ -97,9 +104,7 @@ export class TaskRunner {
       ...own,
       ports,
       onFile: (file, dir) => this.#upload.add({ file, dir }),
-      onReport: (report) => {
-        this.#quality = report;
-      },
+      onReport: (report) => this.#onMeasured(report),
     });
     this.#completion = new Completion({
       ...own,
@@ -146,22 +151,63 @@ export class TaskRunner {
     return this.#upload.refusal;
   }
 
-  /** Goes on with a task that was claimed. */
-  async resume(former: readonly RunRecord[]): Promise<void> {
+  /** Whether another node has recorded a part of it. */
+  get wasElsewhere(): boolean {
+    return this.#stretches.length > 0;
+  }
+
+  /** Gives what other nodes have stored since its place in the playlists. Rejects when the database cannot be read. */
+  recall(): Promise<void> {
+    return this.#upload.recall();
+  }
+
+  /**
+   * Goes on with a task that was claimed.
+   * @param former its runs, oldest first
+   * @param left what another node left of it in the database; undefined where the files of all runs lie here
+   */
+  async resume(former: readonly FormerRun[], left?: LeftElsewhere): Promise<void> {
     const { spool, log } = this.#ports;
     const { sid } = this.#task;
-    this.#former = former;
+    const own = former.filter(({ elsewhere }) => elsewhere === undefined);
+    this.#former = own;
     // The database may not know a run that has a folder; its number must not be used twice.
     const spooled = await spool.runs(sid).catch((error) => {
       log.error({ sid, error: messageOf(error) }, 'the spool of a recording cannot be read');
       return [];
     });
-    for (const { kind, generation } of former)
-      if (kind === 'record' && !spooled.some((each) => each.generation === generation))
+    // What this node stored and removed while another had the recording is not lost.
+    const isElsewhere = own.length < former.length;
+    for (const { kind, generation } of own)
+      if (kind === 'record' && !isElsewhere && !spooled.some((each) => each.generation === generation))
         log.error({ sid, generation }, 'the spool folder of a run is gone: what was not stored of it is lost');
     const newestGeneration = Math.max(0, ...[...former, ...spooled].map(({ generation }) => generation));
-    await this.#runs.recall();
+    const next = Math.max(this.#state.generation, newestGeneration) + 1;
+    const here = spooled.map(({ generation }) => generation);
+    this.#stretches = stretchesOf(former, next, here);
+    if (left) await this.#takeUp(left, next - 1);
+    await this.#runs.recall(left?.recordedUntilMs);
     await this.dispatch({ type: 'serverRestarted', newestGeneration });
+  }
+
+  /** Has the next run go on from what another node, up to the run with this number, left in the database. */
+  async #takeUp({ quality }: LeftElsewhere, generation: number): Promise<void> {
+    const { spool, log } = this.#ports;
+    const { sid } = this.#task;
+    this.#quality = quality;
+    if (!quality) return;
+    await spool.keepLeft(sid, generation, quality).catch((error) => {
+      log.error({ sid, error: messageOf(error) }, 'the quality report says nothing of what another node recorded');
+    });
+  }
+
+  #onMeasured(report: QualityReport): void {
+    const { store, clock } = this.#ports;
+    this.#quality = report;
+    const nowMs = clock.monoUs() / 1000;
+    if (!store.fleet || nowMs - this.#qualityKeptMs < KEEP_REPORT_EVERY_MS) return;
+    this.#qualityKeptMs = nowMs;
+    void this.#writer.saveQuality(report);
   }
 
   /** Ends the recording. With `wait`, resolves when its files are stored or the time for that is over. */
@@ -361,7 +407,7 @@ export class TaskRunner {
     const { log } = this.#ports;
     this.#waitsForOrphans = true;
     try {
-      await this.#runs.awaitOrphans(this.#former, this.#aborted.signal);
+      await awaitOrphans(this.#ports, { sid: this.#task.sid, former: this.#former }, this.#aborted.signal);
     } catch (error) {
       if (this.#aborted.signal.aborted) return;
       log.error({ sid: this.#task.sid, error: messageOf(error) }, 'processes of a former server cannot be waited for');

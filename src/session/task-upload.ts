@@ -3,6 +3,7 @@
  * each is added once, whether the recorder tells of it first or the spool, which is read at the end.
  */
 import type { StorageConfig } from '../contract/line/storage.ts';
+import type { Stretch } from '../contract/line/stretches.ts';
 import type { UploadingStatus } from '../contract/rest/stop.ts';
 import type { Clock, Timer } from '../kernel/clock.ts';
 import { messageOf } from '../kernel/fault.ts';
@@ -20,6 +21,8 @@ export type TaskUploadOptions = {
   /** The task as it is now: an update may change its credentials. */
   task(): Task;
   onEvent(event: TaskEvent): void;
+  /** As of stretchesOf. */
+  stretches(): readonly Stretch[];
 };
 
 export class TaskUpload {
@@ -41,12 +44,12 @@ export class TaskUpload {
    * Opens the store once. Rejects with a Fault when it can never be reached as configured; a later call tries again.
    */
   begin(): Promise<Upload> {
-    const { uploads, clock, hold, task, onEvent } = this.#options;
+    const { uploads, clock, hold, task, stretches, onEvent } = this.#options;
     const { appid, document } = task();
+    const { storage, extinfComma } = document;
     this.#beginning ??= uploads
-      .begin(
-        { hold, appid, storage: document.storage, extinfComma: document.extinfComma, signal: this.#off.signal },
-        (event) => onEvent(toTaskEvent(event)),
+      .begin({ hold, appid, storage, extinfComma, stretches: stretches(), signal: this.#off.signal }, (event) =>
+        onEvent(toTaskEvent(event)),
       )
       .then(
         (upload) => {
@@ -91,7 +94,8 @@ export class TaskUpload {
 
   /** Resolves, when these files, those added before and the playlist are stored, to where they lie. */
   async finish(files: readonly RunFile[]): Promise<UploadingStatus> {
-    if (files.length === 0) {
+    // What other nodes have stored has playlists all the same.
+    if (files.length === 0 && this.#options.stretches().length === 0) {
       this.abort();
       return 'uploaded';
     }
@@ -104,6 +108,11 @@ export class TaskUpload {
   retry(): boolean {
     this.#upload?.retry();
     return this.#upload !== undefined;
+  }
+
+  /** As of Upload; does nothing before the store is open, which then knows of all that is stored. */
+  async recall(): Promise<void> {
+    await this.#upload?.recall();
   }
 
   /** Reports no more progress. */

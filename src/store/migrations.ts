@@ -199,6 +199,26 @@ export const MIGRATIONS: readonly { name: string; statements: readonly string[] 
       `create index tasks_of_owner on tasks (owner) where running`,
     ],
   },
+  {
+    name: 'strays',
+    statements: [
+      // What the spool's journal says of the file, so that a playlist can be made without the spool.
+      `alter table objects add column file jsonb`,
+      // The data folder of the node that made the run; null in rows of versions before, which only that node reads.
+      `alter table runs add column folder text`,
+      // What a node has on its spool of a recording that another node took over. The credentials are sealed, and go
+      // once nothing has to be stored any more.
+      `create table strays (
+        sid text not null references tasks (sid),
+        folder text not null,
+        storage text,
+        since_ms bigint not null,
+        stored_ms bigint,
+        primary key (sid, folder)
+      )`,
+      `create index strays_of_folder on strays (folder) where stored_ms is null`,
+    ],
+  },
 ];
 
 /** Applies what the database lacks, each migration in a transaction of its own. */

@@ -3,6 +3,7 @@
  * moved on.
  */
 import { z } from 'zod';
+import { spooledFileSchema } from '../contract/line/facts.ts';
 import { EVIDENCE, OBJECT_STATES, type ObjectRecord, type UploadLedger } from '../contract/line/objects.ts';
 import { type StorageConfig, storageConfigSchema } from '../contract/line/storage.ts';
 import { type Clock, sleep } from '../kernel/clock.ts';
@@ -83,7 +84,11 @@ export class ObjectTables {
   /** The ledger of a task that this server owns; once another server has the task, writes to it change nothing. */
   async open(hold: TaskHold): Promise<UploadLedger> {
     const rows = await this.objectsOf(hold.sid);
-    return new HeldLedger(rows, (records) => this.#save(hold, records), this.#clock, this.#log);
+    const tables = {
+      save: (records: readonly ObjectRecord[]) => this.#save(hold, records),
+      read: () => this.objectsOf(hold.sid),
+    };
+    return new HeldLedger(rows, tables, this.#clock, this.#log);
   }
 
   /** All objects of a recording: slices and other files first, playlists last. */
@@ -106,6 +111,19 @@ export class ObjectTables {
       if (held.length === 0) throw fenced(sid);
       await inside.query(UPSERT, [sid, JSON.stringify(records.map(toRow)), nowMs]);
     });
+  }
+
+  /**
+   * Notes an object of one of these runs, whoever owns the task. False, and nothing is noted, when another run has an
+   * object of that name, or the store has this one already.
+   */
+  async noteOwn(sid: string, record: ObjectRecord, runs: readonly number[]): Promise<boolean> {
+    const rows = [toRow(record)];
+    const noted = await this.#database.query(
+      `${UPSERT} where objects.generation = any($4) and objects.state not in ('stored', 'accepted') returning 1`,
+      [sid, JSON.stringify(rows), Math.round(this.#clock.nowMs()), [...runs]],
+    );
+    return noted.length > 0;
   }
 
   /** Notes what became of objects of a recording that has ended and has no owner. */
@@ -267,15 +285,15 @@ function placeOf({ vendor, region, bucket, extensionParams }: StorageConfig): st
 
 const UPSERT = `insert into objects
     (sid, name, kind, generation, key, bytes, state, evidence, etag, md5, sha256, attempts, last_error, next_try_ms, parts,
-     since_ms, updated_ms)
+     file, since_ms, updated_ms)
   select $1, r.name, r.kind, r.generation, r.key, r.bytes, r.state, r.evidence, r.etag, r.md5, r.sha256, r.attempts, r.last_error,
-    r.next_try_ms, r.parts, $3, $3
+    r.next_try_ms, r.parts, r.file, $3, $3
   from jsonb_to_recordset($2::jsonb) as r(name text, kind text, generation integer, key text, bytes bigint, state text, evidence text,
-    etag text, md5 text, sha256 text, attempts integer, last_error text, next_try_ms bigint, parts jsonb)
+    etag text, md5 text, sha256 text, attempts integer, last_error text, next_try_ms bigint, parts jsonb, file jsonb)
   on conflict (sid, name) do update set generation = excluded.generation, key = excluded.key, bytes = excluded.bytes, state = excluded.state,
     evidence = excluded.evidence, etag = excluded.etag, md5 = excluded.md5, sha256 = excluded.sha256,
     attempts = excluded.attempts, last_error = excluded.last_error, next_try_ms = excluded.next_try_ms,
-    parts = excluded.parts, updated_ms = excluded.updated_ms`;
+    parts = excluded.parts, file = excluded.file, updated_ms = excluded.updated_ms`;
 
 function toRow({ lastError, nextTryMs, ...record }: ObjectRecord): Row {
   return { ...record, last_error: lastError, next_try_ms: nextTryMs && Math.round(nextTryMs) };
@@ -284,6 +302,7 @@ function toRow({ lastError, nextTryMs, ...record }: ObjectRecord): Row {
 function toRecord(row: Row): ObjectRecord {
   const text = (value: unknown) => (value === null ? undefined : String(value));
   const parts = partsSchema.safeParse(row['parts']);
+  const file = spooledFileSchema.safeParse(row['file']);
   return {
     name: String(row['name']),
     kind: z.enum(['playlist', 'slice', 'mp4', 'snapshot', 'document', 'speakers']).parse(row['kind']),
@@ -299,27 +318,30 @@ function toRecord(row: Row): ObjectRecord {
     lastError: text(row['last_error']),
     nextTryMs: row['next_try_ms'] === null ? undefined : Number(row['next_try_ms']),
     parts: parts.data,
+    file: file.data,
   };
 }
+
+type HeldRows = {
+  save(records: readonly ObjectRecord[]): Promise<void>;
+  read(): Promise<ObjectRecord[]>;
+};
 
 /** Writes later: an upload never waits for the database, and many changes of one object cost one write. */
 class HeldLedger implements UploadLedger {
   readonly #records: Map<string, ObjectRecord>;
-  readonly #save: (records: readonly ObjectRecord[]) => Promise<void>;
+  /** Objects that were noted here: nobody else changes their rows. */
+  readonly #own = new Set<string>();
+  readonly #rows: HeldRows;
   readonly #clock: Clock;
   readonly #log: SessionLog;
   #unsaved = new Map<string, ObjectRecord>();
   #saving: Promise<void> | undefined;
   #fenced: unknown;
 
-  constructor(
-    records: readonly ObjectRecord[],
-    save: (records: readonly ObjectRecord[]) => Promise<void>,
-    clock: Clock,
-    log: SessionLog,
-  ) {
+  constructor(records: readonly ObjectRecord[], rows: HeldRows, clock: Clock, log: SessionLog) {
     this.#records = new Map(records.map((record) => [record.name, record]));
-    this.#save = save;
+    this.#rows = rows;
     this.#clock = clock;
     this.#log = log;
   }
@@ -328,11 +350,17 @@ class HeldLedger implements UploadLedger {
     return this.#records.get(name);
   }
 
-  waiting(): ObjectRecord[] {
-    return [...this.#records.values()].filter(({ state }) => state === 'waiting');
+  all(): ObjectRecord[] {
+    return [...this.#records.values()];
+  }
+
+  async refresh(): Promise<void> {
+    for (const record of await this.#rows.read())
+      if (!this.#own.has(record.name)) this.#records.set(record.name, record);
   }
 
   note(record: ObjectRecord): void {
+    this.#own.add(record.name);
     this.#records.set(record.name, record);
     if (this.#fenced !== undefined) return;
     this.#unsaved.set(record.name, record);
@@ -352,7 +380,7 @@ class HeldLedger implements UploadLedger {
       const batch = this.#unsaved;
       this.#unsaved = new Map();
       try {
-        await this.#save([...batch.values()]);
+        await this.#rows.save([...batch.values()]);
         isFailing = false;
       } catch (error) {
         if (isFenced(error)) {

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { ManualClock } from '../../test/support/manual-clock.ts';
-import { beginOwner } from '../../test/support/stored-recording.ts';
-import { newHexId, newSid } from '../kernel/ids.ts';
+import { addRunning, beginOwner, age as dateBack } from '../../test/support/stored-recording.ts';
+import { newHexId } from '../kernel/ids.ts';
 import type { Database } from './database.ts';
 import { openDatabase } from './open-database.ts';
 import { Ownership } from './ownership.ts';
@@ -31,32 +31,10 @@ describe.each(targets)('who may claim a task, in %s', (_name, url) => {
     owners.push(owner);
     return owner;
   }
-  /** A task of this owner, recording. */
-  async function add(owner: { owner: string | null; folder: string | null }): Promise<string> {
-    const sid = newSid();
-    await database.query(
-      `insert into resources (resource_id, appid, cname, uid, scene, expires_ms, expired_hour, sid, started_ms)
-       values ($1, 'a', $1, '1', 0, 1, 72, $1, 1)`,
-      [sid],
-    );
-    await database.query(
-      `insert into tasks (sid, resource_id, appid, cname, uid, mode, created_ms, updated_ms, running, status, state,
-         document, owner, folder, epoch)
-       values ($1, $1, 'a', $1, '1', 'mix', 1, 1, true, 5, '{}', '{}', $2, $3, 1)`,
-      [sid, owner.owner, owner.folder],
-    );
-    return sid;
-  }
+  const add = (owner: { owner: string | null; folder: string | null }) => addRunning(database, owner);
   const claim = async (owner: Ownership, spooled: string[] = []) =>
     (await database.transaction((inside) => owner.claim(inside, spooled))).map((row) => [row['sid'], row['epoch']]);
-  /** Has an owner look as if its last renewal, and the time since which it was steady, were so long ago. */
-  const age = (owner: Ownership, { renewedS, steadyS = 0 }: { renewedS: number; steadyS?: number }) =>
-    database.query(
-      `update owners set renewed_at = now() - make_interval(secs => $2), steady_since = now() - make_interval(secs => $3),
-         lease_until = now() + interval '4 seconds' - make_interval(secs => $2)
-       where owner = $1`,
-      [owner.owner, renewedS, steadyS],
-    );
+  const age = (owner: Ownership, aged: { renewedS: number; steadyS?: number }) => dateBack(database, owner, aged);
   const steady = (owner: Ownership) => age(owner, { renewedS: 0, steadyS: 60 });
 
   test('nobody, while its owner lives, and whoever has the folder once the lease is over', async () => {

@@ -3,12 +3,13 @@
  * over (ADR 0012, 0026). A task can be claimed only when its owner is surely gone; all leases go by the database's
  * clock.
  */
-import type { Clock, Timer } from '../kernel/clock.ts';
+import { type Clock, sleep, type Timer } from '../kernel/clock.ts';
 import { messageOf } from '../kernel/fault.ts';
 import { newHexId } from '../kernel/ids.ts';
 import type { HostUs } from '../kernel/time.ts';
 import { fenced, type TaskHold } from '../session/hold.ts';
 import type { SessionLog } from '../session/ports.ts';
+import { CLAIM, LATE, LATE_MS, LEASE, LOCK_CLASS } from './claim.ts';
 import type { Connection, Database, Queryable, Row } from './database.ts';
 
 export type OwnershipOptions = {
@@ -52,12 +53,8 @@ export type NodeLoad = {
 export const WIRE = 1;
 
 const RENEW_EVERY_MS = 1_000;
-/** When an owner has not renewed for this long, others may claim its tasks. */
-const LEASE = `interval '4 seconds'`;
-/** A renewal that is this late is more than slow. */
-const LATE = `interval '2 seconds'`;
-/** First number of the owners' advisory locks; the second is each owner's own. */
-const LOCK_CLASS = 4_227;
+/** How often a server that may have lost its tasks looks whether it has renewed. */
+const LOOK_AGAIN_MS = 200;
 
 export class Ownership {
   readonly owner = newHexId();
@@ -72,6 +69,10 @@ export class Ownership {
   #draining = false;
   /** The database's clock at a moment of this machine's. */
   #databaseTime: { ms: number; atUs: HostUs } | undefined;
+  /** Until when nobody can have claimed a task of this server, by its own clock. */
+  #sureUntilUs: HostUs = Number.NEGATIVE_INFINITY;
+  /** Counts the renewals that came too late to be sure of that. */
+  #term = 0;
 
   private constructor(options: OwnershipOptions) {
     this.#options = options;
@@ -145,18 +146,42 @@ export class Ownership {
   }
 
   /**
-   * Takes the unfinished tasks of this folder whose owner is gone, each with the next epoch, and returns their rows.
+   * Takes the unfinished tasks whose owner is gone, each with the next epoch, and returns their rows: those of this
+   * folder, and in a fleet some of other nodes'. What the other node has of these on its spool is noted as strayed.
    * @param spooled sids that lie on this server's spool: tasks from before there were owners are known only by these
    */
   claim(inside: Queryable, spooled: readonly string[]): Promise<Row[]> {
     const { database, bootId } = this.#options;
-    return inside.query(CLAIM, [this.owner, this.folder, database.exclusive, spooled, bootId]);
+    const isNode = this.#node?.facts.nodeUrl !== undefined;
+    return inside.query(CLAIM, [this.owner, this.folder, database.exclusive, spooled, bootId, isNode]);
+  }
+
+  /**
+   * A wait for the moment in which this server is sure to own a task: that is at once while it has renewed its lease in
+   * time, and after the next renewal and a look at the task's row where it has not, as after a process that stood still
+   * or a database that was away. The wait rejects as fenced when another server has the task, and with its signal's
+   * reason.
+   */
+  certainty(hold: TaskHold): (signal: AbortSignal) => Promise<void> {
+    const { clock, database } = this.#options;
+    let seenTerm: number | undefined;
+    return async (signal) => {
+      for (;;) {
+        signal.throwIfAborted();
+        const term = this.#term;
+        const isSure = clock.monoUs() < this.#sureUntilUs;
+        if (isSure && term === seenTerm) return;
+        if (isSure && (await owns(database, hold))) seenTerm = term;
+        else await sleep(clock, LOOK_AGAIN_MS, signal);
+      }
+    };
   }
 
   /** Renews the lease, and takes the advisory lock again when its connection was lost. */
   async renew(): Promise<void> {
     const { folder, bootId, clock } = this.#options;
     const connection = await this.#connected();
+    const askedUs = clock.monoUs();
     const node = this.#nodeColumns();
     let renewed = await connection.query(RENEW, [this.owner, ...node]);
     if (renewed.length === 0) {
@@ -168,9 +193,13 @@ export class Ownership {
     }
     const [row] = renewed;
     this.#databaseTime = { ms: Number(row?.['now_ms']), atUs: clock.monoUs() };
-    if (this.#isLocked) return;
-    await connection.query('select pg_try_advisory_lock($1::integer, $2::integer)', [LOCK_CLASS, row?.['lock_key']]);
-    this.#isLocked = true;
+    if (!this.#isLocked) {
+      await connection.query('select pg_try_advisory_lock($1::integer, $2::integer)', [LOCK_CLASS, row?.['lock_key']]);
+      this.#isLocked = true;
+    }
+    if (askedUs > this.#sureUntilUs) this.#term++;
+    // The database renewed it later than it was asked. Others may think the connection lost before the lease is over.
+    this.#sureUntilUs = askedUs + LATE_MS * 1000;
   }
 
   /** The parameters of RENEW from $2 on. */
@@ -235,40 +264,16 @@ const RENEW = `
   where owner = $1
   returning lock_key, extract(epoch from clock_timestamp()) * 1000 as now_ms`;
 
-/**
- * $1 the claimer, $2 its folder, $3 whether no other server can have the database open, $4 sids on its spool, $5 its
- * boot id. An earlier server of the same folder in the same start of the same machine is gone, because the claimer has
- * the folder's lock. Any other owner is gone when its lease is over, or when its connection (the lock) is gone and a
- * renewal is overdue. Neither counts before the claimer itself has renewed in time for a whole lease: when the database
- * was away, everybody is late, and nobody is gone.
- */
-const CLAIM = `
-  with due as (
-    select t.sid from tasks t left join owners o on o.owner = t.owner
-    where t.ended_ms is null and t.owner is distinct from $1
-      and (t.folder = $2 or (t.folder is null and ($3 or t.sid = any($4))))
-      and (
-        $3 or o.owner is null or (o.folder = $2 and o.boot_id = $5)
-        or (
-          exists (select 1 from owners me where me.owner = $1 and me.steady_since < now() - ${LEASE})
-          and (
-            o.lease_until < now()
-            or (
-              o.renewed_at < now() - ${LATE}
-              and not exists (
-                select 1 from pg_locks l
-                where l.locktype = 'advisory' and l.classid = ${LOCK_CLASS} and l.objid = o.lock_key::oid
-                  and l.objsubid = 2 and l.granted
-                  and l.database = (select d.oid from pg_database d where d.datname = current_database())
-              )
-            )
-          )
-        )
-      )
-    order by t.created_ms
-    for update of t skip locked
-  )
-  update tasks set owner = $1, folder = $2, epoch = tasks.epoch + 1 from due where tasks.sid = due.sid returning tasks.*`;
+/** Whether the task is still held; false where the database cannot be asked. Throws the fault of a fenced task. */
+async function owns(database: Database, { sid, owner, epoch }: TaskHold): Promise<boolean> {
+  const found = await database
+    .query('select owner, epoch from tasks where sid = $1', [sid])
+    .catch((): undefined => undefined);
+  if (!found) return false;
+  const [row] = found;
+  if (row?.['owner'] !== owner || Number(row['epoch']) !== epoch) throw fenced(sid);
+  return true;
+}
 
 /**
  * Throws the fault of a fenced task unless this server still owns the task, and keeps it owned until the transaction

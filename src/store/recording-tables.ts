@@ -15,13 +15,14 @@ import { messageOf } from '../kernel/fault.ts';
 import { newHexId } from '../kernel/ids.ts';
 import { fenced, type TaskHold } from '../session/hold.ts';
 import { afterwards } from '../session/notices.ts';
-import type { ClaimedTask, PastTask, RecordingStore, Resource } from '../session/ports.ts';
+import type { ClaimedTask, LeftElsewhere, PastTask, RecordingStore, Resource } from '../session/ports.ts';
 import type { RunRecord } from '../session/run-record.ts';
 import { stamp } from '../session/stamp.ts';
 import { isRunning, type Task, type TaskDocument, type TaskState } from '../session/task.ts';
 import { type Database, isUniqueViolation, type Queryable, type Row } from './database.ts';
 import type { Outbox } from './outbox-tables.ts';
 import { type Ownership, requireHold } from './ownership.ts';
+import { toRun } from './run-row.ts';
 import { lockStarts, runningElsewhere } from './running-elsewhere.ts';
 import { openDocument, sealDocument } from './sealed-document.ts';
 import type { Vault } from './vault.ts';
@@ -119,6 +120,10 @@ export class RecordingTables implements RecordingStore {
     return !this.#database.exclusive;
   }
 
+  get fleet(): boolean {
+    return this.#inFleet;
+  }
+
   async addResource(resource: Resource): Promise<void> {
     const { resourceId, appid, cname, uid, scene, expiresMs, resourceExpiredHour, startHash } = resource;
     await this.#database.query(
@@ -210,10 +215,17 @@ export class RecordingTables implements RecordingStore {
   }
 
   async saveDocument({ sid, owner, epoch }: TaskHold, document: TaskDocument): Promise<void> {
+    const sealed = sealDocument(this.#vault, document);
     const saved = await this.#database.query(
-      `update tasks set document = $4::jsonb where sid = $1 and owner = $2 and epoch = $3 and ended_ms is null
-       returning 1`,
-      [sid, owner, epoch, JSON.stringify(sealDocument(this.#vault, document))],
+      // A node that comes back with files of the recording stores them with the same credentials.
+      `with saved as (
+         update tasks set document = $4::jsonb where sid = $1 and owner = $2 and epoch = $3 and ended_ms is null
+         returning sid
+       ), strayed as (
+         update strays set storage = $5 from saved where strays.sid = saved.sid
+       )
+       select 1 from saved`,
+      [sid, owner, epoch, JSON.stringify(sealed), sealed.storage],
     );
     if (saved.length === 0) throw fenced(sid);
   }
@@ -235,8 +247,8 @@ export class RecordingTables implements RecordingStore {
       await requireHold(inside, hold);
       await inside.query(
         `insert into runs
-           (sid, generation, kind, owner, epoch, phase, pid, process_started, boot_id, started_ms, ended_ms, why)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+           (sid, generation, kind, owner, epoch, phase, pid, process_started, boot_id, started_ms, ended_ms, why, folder)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
          on conflict (sid, generation) do update set phase = excluded.phase, pid = excluded.pid,
            process_started = excluded.process_started, boot_id = excluded.boot_id, ended_ms = excluded.ended_ms,
            why = excluded.why`,
@@ -253,6 +265,7 @@ export class RecordingTables implements RecordingStore {
           startedMs,
           endedMs ?? null,
           why ?? null,
+          this.#ownership.folder,
         ],
       );
     });
@@ -347,7 +360,8 @@ export class RecordingTables implements RecordingStore {
       for (const row of await this.#ownership.claim(inside, spooled)) {
         const sid = String(row['sid']);
         const resources = await inside.query('select * from resources where resource_id = $1', [row['resource_id']]);
-        const runs = await inside.query('select * from runs where sid = $1 order by generation', [sid]);
+        const rows = await inside.query('select * from runs where sid = $1 order by generation', [sid]);
+        const runs = rows.map((run) => toRun(run, this.#ownership.folder));
         const hold = { sid, owner: this.#ownership.owner, epoch: Number(row['epoch']) };
         try {
           const opened = openDocument(this.#vault, row['document']);
@@ -363,7 +377,8 @@ export class RecordingTables implements RecordingStore {
             state,
             hold,
             resource: toResource(resources[0] ?? {}),
-            runs: runs.map(toRun),
+            runs,
+            left: runs.at(-1)?.elsewhere === undefined ? undefined : await leftOf(inside, sid),
           });
         } catch (error) {
           unreadable.push({ sid, why: messageOf(error) });
@@ -391,24 +406,17 @@ export class RecordingTables implements RecordingStore {
   }
 }
 
-function toRun(row: Row): RunRecord {
-  const optional = (name: string) => (row[name] === null ? undefined : Number(row[name]));
-  const pid = optional('pid');
+/** What another node left in the database of a recording that lies on its disk. */
+async function leftOf(inside: Queryable, sid: string): Promise<LeftElsewhere> {
+  const [report] = await inside.query('select report from quality_reports where sid = $1', [sid]);
+  const [row] = await inside.query(
+    `select max((file->>'startUtcMs')::float8 + (file->>'durationUs')::float8 / 1000) as until from objects
+     where sid = $1 and kind <> 'document'`,
+    [sid],
+  );
   return {
-    generation: Number(row['generation']),
-    kind: row['kind'] === 'complete' ? 'complete' : 'record',
-    phase: row['phase'] as RunRecord['phase'],
-    process:
-      pid === undefined
-        ? undefined
-        : {
-            pid,
-            startTicks: optional('process_started'),
-            bootId: row['boot_id'] === null ? undefined : String(row['boot_id']),
-          },
-    startedMs: Number(row['started_ms']),
-    endedMs: optional('ended_ms'),
-    why: row['why'] === null ? undefined : String(row['why']),
+    quality: qualityReportSchema.safeParse(report?.['report']).data,
+    recordedUntilMs: Number(row?.['until'] ?? 0),
   };
 }
 

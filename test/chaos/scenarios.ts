@@ -3,6 +3,7 @@
  */
 import { seededRandom } from '../support/impair/random.ts';
 import { databaseAway, twoServers } from './databases.ts';
+import { nodeCutOff, nodeKilled, nodeStopped } from './nodes.ts';
 import { play, type Report, type Scenario } from './play.ts';
 import { type Harm, kill, killBeside, livelyPlan, steadyPlan, takesOf } from './show.ts';
 import type { Outcome } from './stage.ts';
@@ -161,4 +162,17 @@ export const SCENARIOS: Record<string, Scenario> = {
   },
   'database-hang': { meaning: 'the database hangs for 60 s', run: () => databaseAway('hang', 60, SEED) },
   'database-crash': { meaning: 'the database is gone for 60 s', run: () => databaseAway('crash', 60, SEED) },
+  'node-kill': {
+    meaning:
+      'a node of a fleet is killed: another goes on, and what the first had comes into its place when it is back',
+    run: nodeKilled,
+  },
+  'node-stop': {
+    meaning: 'a node of a fleet stands still for 10 s and more: another goes on, and nothing changes when it wakes',
+    run: nodeStopped,
+  },
+  'node-database-cut': {
+    meaning: 'a node of a fleet is cut off from the database: it records on, stores nothing, and brings it later',
+    run: nodeCutOff,
+  },
 };

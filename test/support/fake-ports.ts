@@ -9,6 +9,7 @@ import type { MixPlan, Plan } from '../../src/contract/line/plan.ts';
 import type { PushTarget } from '../../src/contract/line/push.ts';
 import type { QualityReport } from '../../src/contract/line/quality-report.ts';
 import type { StorageConfig } from '../../src/contract/line/storage.ts';
+import type { Stretch } from '../../src/contract/line/stretches.ts';
 import type { UploadingStatus } from '../../src/contract/rest/stop.ts';
 import type { Notice } from '../../src/contract/webhook/notice.ts';
 import { Fault } from '../../src/kernel/fault.ts';
@@ -17,16 +18,19 @@ import type { SpooledDocument, SpooledFile } from '../../src/media/segment.ts';
 import { fenced, type TaskHold } from '../../src/session/hold.ts';
 import type {
   ClaimedTask,
+  FileElsewhere,
+  LeftElsewhere,
   PastTask,
   Resource,
   RunFile,
   RunListener,
+  Stray,
   TaskPorts,
   TokenRefusal,
   UploadEvent,
 } from '../../src/session/ports.ts';
 import type { Admission } from '../../src/session/recordings.ts';
-import type { RunRecord } from '../../src/session/run-record.ts';
+import type { FormerRun, RunRecord } from '../../src/session/run-record.ts';
 import type { Task, TaskDocument, TaskState } from '../../src/session/task.ts';
 import { isRunning } from '../../src/session/task.ts';
 import { ManualClock } from './manual-clock.ts';
@@ -69,7 +73,7 @@ export class FakeRecorder {
 
 export class FakeUpload {
   readonly files: SpooledFile[] = [];
-  readonly options: { extinfComma: boolean };
+  readonly options: { extinfComma: boolean; stretches: readonly Stretch[] };
   /** The folder that each file was said to lie in, by name. */
   readonly dirs = new Map<string, string>();
   finishing = false;
@@ -78,7 +82,7 @@ export class FakeUpload {
   readonly #end = Promise.withResolvers<UploadingStatus>();
   #onEvent: (event: UploadEvent) => void;
   constructor(
-    options: { extinfComma: boolean },
+    options: { extinfComma: boolean; stretches: readonly Stretch[] },
     onEvent: (event: UploadEvent) => void,
     tested: Promise<string | undefined>,
   ) {
@@ -108,6 +112,10 @@ export class FakeUpload {
   async useStorage(storage: StorageConfig): Promise<void> {
     this.storages.push(storage);
   }
+  recalls = 0;
+  async recall(): Promise<void> {
+    this.recalls++;
+  }
   retries = 0;
   retry(): void {
     this.retries++;
@@ -123,6 +131,7 @@ export class FakeUpload {
 /** A store in memory, for tests that need no SQL. */
 export class FakeStore {
   shared = false;
+  fleet = false;
   readonly resources = new Map<string, Resource>();
   readonly tasks = new Map<string, StoredTask>();
   /** What was told, of all tasks, in the order it was stored. */
@@ -172,7 +181,9 @@ export class FakeStore {
   /** Tasks that another server has taken over. */
   readonly taken = new Set<string>();
   /** Runs by sid, oldest first. */
-  readonly runs = new Map<string, RunRecord[]>();
+  readonly runs = new Map<string, FormerRun[]>();
+  /** What another node left in the database, by sid. */
+  readonly left = new Map<string, LeftElsewhere>();
   /** How this server holds a task. */
   holdOf(sid: string): TaskHold {
     return { sid, owner: 'me', epoch: 1 };
@@ -222,6 +233,7 @@ export class FakeStore {
         hold: this.holdOf(task.sid),
         resource: this.resources.get(task.resourceId) ?? resourceOf(task),
         runs: this.runs.get(task.sid) ?? [],
+        left: this.left.get(task.sid),
       }));
     for (const { hold } of tasks) this.claimed.add(hold.sid);
     return { tasks, unreadable: [] };
@@ -250,6 +262,11 @@ export class FakeWorld {
   /** Runs that have a folder, by sid. */
   readonly runs = new Map<string, number[]>();
   readonly removed: string[] = [];
+  /** What other nodes recorded, and what the database knows of their files. */
+  readonly strays: Stray[] = [];
+  readonly filesElsewhere: FileElsewhere[] = [];
+  /** The reports of other nodes that were kept for the next run, by sid. */
+  readonly left = new Map<string, QualityReport>();
   /** Quality reports that lie on a spool, by name. */
   readonly written = new Map<string, QualityReport>();
   /** What a crash left unfinished on every spool. */
@@ -364,6 +381,16 @@ export class FakeWorld {
           return { dir: `/spool/${sid}/${generation}`, file };
         },
         remove: async (sid) => void this.removed.push(sid),
+        free: async (sid) => void this.removed.push(sid),
+        keepLeft: async (sid, generation, report) => {
+          this.left.set(sid, report);
+          this.runs.set(sid, [...(this.runs.get(sid) ?? []), generation]);
+          return `/spool/${sid}/${generation}`;
+        },
+      },
+      strays: {
+        of: async (sids) => this.strays.filter(({ sid }) => sids.includes(sid)),
+        filesOf: async () => this.filesElsewhere,
       },
     };
   }

@@ -47,6 +47,54 @@ export function beginOwner(
   return Ownership.begin({ database, folder, bootId, clock, log });
 }
 
+/** Registers a node of a fleet with so many free cores. */
+export async function beginNode(
+  database: Database,
+  { freeCores = 1, ...options }: { freeCores?: number; folder?: string; clock?: Clock } = {},
+): Promise<Ownership> {
+  const owner = await beginOwner(database, options);
+  const urls = { nodeUrl: 'http://node', publicUrl: 'http://node' };
+  const capacity = { cores: 4, bytes: 4e9 };
+  const load = { cores: 4 - freeCores, bytes: 0 };
+  await owner.announce({ name: 'node', version: '1', ...urls }, () => ({
+    ...{ capacity, load, recordings: 0, publishers: 0, calls: {} },
+  }));
+  return owner;
+}
+
+/** Adds a recording of this owner that goes on, of a channel of its own. */
+export async function addRunning(
+  database: Database,
+  { owner, folder }: { owner: string | null; folder: string | null },
+) {
+  const sid = newSid();
+  await database.query(
+    `insert into resources (resource_id, appid, cname, uid, scene, expires_ms, expired_hour, sid, started_ms)
+     values ($1, 'a', $1, '1', 0, 1, 72, $1, 1)`,
+    [sid],
+  );
+  await database.query(
+    `insert into tasks (sid, resource_id, appid, cname, uid, mode, created_ms, updated_ms, running, status, state,
+       document, owner, folder, epoch)
+     values ($1, $1, 'a', $1, '1', 'mix', 1, 1, true, 5, '{}', '{"storage":"sealed"}', $2, $3, 1)`,
+    [sid, owner, folder],
+  );
+  return sid;
+}
+
+/** What a test needs of an owner whose renewals it dates back. */
+type Aged = { renewedS: number; steadyS?: number };
+
+/** Has an owner look as if its last renewal, and the time since which it was steady, were so long ago. */
+export async function age(database: Database, { owner }: Ownership, { renewedS, steadyS = 0 }: Aged): Promise<void> {
+  await database.query(
+    `update owners set renewed_at = now() - make_interval(secs => $2), steady_since = now() - make_interval(secs => $3),
+       lease_until = now() + interval '4 seconds' - make_interval(secs => $2)
+     where owner = $1`,
+    [owner, renewedS, steadyS],
+  );
+}
+
 /** The notice with this number; odd ones are of type 33, even ones of type 4. */
 export function noticeOf(sid: string, sequence: number): Notice {
   const progress = sequence % 2 === 1;

@@ -16,6 +16,11 @@ export const mp4 = (name: string, startUtcMs = 1, durationUs = 1): SpooledFile =
   ...{ type: 'mp4', name, index: 0, startUtcMs, durationUs, bytes: 1 },
 });
 
+export const sliceOf = (name: string): SpooledFile => ({
+  ...{ type: 'slice', name, playlist: 'x.m3u8', index: 0, startUtcMs: 1, durationUs: 1, bytes: 1 },
+  ...{ discontinuity: false, starts: [], rotations: [] },
+});
+
 /** The runner of a task that the world's store has. */
 export function hold(world: FakeWorld, task = taskOf(), state: TaskState = newTaskState()): TaskRunner {
   world.store.tasks.set(task.sid, { task, state });

@@ -1,8 +1,13 @@
 /** Files of a recording on their way to a store whose every put waits for the test to say how it ends. */
+import type { ObjectRecord } from '../../src/contract/line/objects.ts';
 import { Fault } from '../../src/kernel/fault.ts';
 import type { Segment, WholeFile } from '../../src/media/segment.ts';
 import { memoryLedger } from '../../src/stages/upload/ledger.ts';
-import { RecordingUpload, type UploadEvent } from '../../src/stages/upload/recording-upload.ts';
+import {
+  RecordingUpload,
+  type RecordingUploadOptions,
+  type UploadEvent,
+} from '../../src/stages/upload/recording-upload.ts';
 import type { Source } from '../../src/stages/upload/target/source.ts';
 import type { PutOptions, Receipt, Target } from '../../src/stages/upload/target/target.ts';
 import { ManualClock } from './manual-clock.ts';
@@ -89,12 +94,17 @@ class FakeTarget implements Target {
 /** Lets everything run that waits for nothing but its turn. */
 export const settled = () => new Promise<void>((resolve) => setImmediate(resolve));
 
-export function uploadScene(prefix: string[] = ['a', 'b']) {
+/** What the upload of a recording is given that others have a part in; nothing unless told otherwise. */
+type Shared = Pick<RecordingUploadOptions, 'stretches' | 'certainty'> & { known?: readonly ObjectRecord[] };
+
+export function uploadScene(prefix: string[] = ['a', 'b'], { known = [], ...shared }: Shared = {}) {
   const target = new FakeTarget();
   const clock = new ManualClock();
   const events: UploadEvent[] = [];
   const ledger = memoryLedger();
+  for (const record of known) ledger.note(record);
   const upload = new RecordingUpload({
+    ...shared,
     target,
     prefix,
     ledger,

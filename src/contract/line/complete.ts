@@ -3,6 +3,7 @@
  * over. Handed to the process as JSON on standard input.
  */
 import { z } from 'zod';
+import { spooledFileSchema } from './facts.ts';
 
 const limitSchema = z.object({ durationMs: z.number().positive(), bytes: z.number().positive() });
 
@@ -13,6 +14,10 @@ export const completeCommandSchema = z.object({
   earlierDirs: z.array(z.string().min(1)),
   /** Where an MP4 of all users ends; absent when none is to be made. */
   mp4: limitSchema.optional(),
+  /** Number of the first MP4 that is made here, where another node has recorded before; 0 when absent. */
+  firstMp4: z.int().min(0).optional(),
+  /** What the recording lacks, in words: its report says so. */
+  lacks: z.array(z.string()).optional(),
   /** What is made after the end of a recording of single users. */
   extras: z
     .object({
@@ -24,6 +29,8 @@ export const completeCommandSchema = z.object({
       /** Absent means false. */
       speakers: z.boolean().optional(),
       manifest: z.boolean(),
+      /** What other nodes recorded: it lies in the store or on their disks, and the manifest names it. */
+      elsewhere: z.array(spooledFileSchema).optional(),
     })
     .optional(),
 });

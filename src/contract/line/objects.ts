@@ -1,8 +1,11 @@
 /**
  * Objects of a recording on their way to a store, and the ledger that notes what is known of each, so that a server
  * that starts anew sends nothing twice and goes on with a large file where it was. The spool alone is enough to restore
- * the ledger: an object that the ledger has lost is stored once more, under the same key.
+ * the ledger: an object that the ledger has lost is stored once more, under the same key. And the ledger alone is
+ * enough to name what is stored in a playlist, so that another server can go on with the recording.
  */
+import type { z } from 'zod';
+import type { spooledFileSchema } from './facts.ts';
 
 /**
  * What shows that a store has the bytes that were sent: a digest that it told, else the size that it told, else only
@@ -49,13 +52,20 @@ export type ObjectRecord = {
   /** When the next attempt is due, Unix milliseconds. */
   nextTryMs?: number | undefined;
   parts?: PartsSoFar | undefined;
+  /**
+   * The file as its journal has it. Absent for playlists, which are made from slices, and in rows of versions that did
+   * not keep it.
+   */
+  file?: z.infer<typeof spooledFileSchema> | undefined;
 };
 
 export interface UploadLedger {
   /** What was noted last of an object, even by an earlier server. */
   known(name: string): ObjectRecord | undefined;
-  /** All objects that are noted as waiting, even by an earlier server. */
-  waiting(): ObjectRecord[];
+  /** What was noted last of all objects, even by an earlier server or another node. */
+  all(): Iterable<ObjectRecord>;
+  /** Reads again what others have noted: the nodes that had the recording before. Rejects when it cannot be read. */
+  refresh(): Promise<void>;
   /** Notes what is known now. Notes are kept soon, in the order in which they come. */
   note(record: ObjectRecord): void;
   /**

@@ -7,6 +7,7 @@ import { readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { FeedEvent } from '../../contract/line/feed.ts';
+import type { QualityReport } from '../../contract/line/quality-report.ts';
 import { Fault, messageOf } from '../../kernel/fault.ts';
 import type { RecordingUs } from '../../kernel/time.ts';
 import type { HeldSpan, Stay } from './manifest.ts';
@@ -92,6 +93,11 @@ export class Attendance {
     await this.#writing;
   }
 
+  /** Resolves when what is known is on disk. Rejects with the system's error when it cannot be written. */
+  async written(): Promise<void> {
+    await this.#writing;
+  }
+
   /** Resolves when nothing is being written. Never rejects. */
   async settled(): Promise<void> {
     await this.#writing.catch(() => undefined);
@@ -146,4 +152,26 @@ export async function readAttendance(dir: string): Promise<StoredAttendance> {
   } catch (cause) {
     throw new Fault('attendance-unreadable', `cannot read ${path}: ${messageOf(cause)}`, { blame: 'self', cause });
   }
+}
+
+/**
+ * What a quality report tells of who was there: less exact than what a run keeps, and all that there is when that lies
+ * on another node's disk. Whoever was there at its end had gone by then.
+ */
+export function attendedOf({ participants, holds = [], endedMs, measuredMs }: QualityReport): Attended {
+  const lastMs = endedMs ?? measuredMs;
+  const stays = participants.flatMap(({ uid, presence }) =>
+    presence.map((stay) => ({ uid, joinedUs: stay.joinedMs * 1000, leftUs: (stay.leftMs ?? lastMs) * 1000 })),
+  );
+  const spans = holds.map(({ fromMs, durationMs }) => {
+    const untilUs = durationMs === null ? Number.POSITIVE_INFINITY : (fromMs + durationMs) * 1000;
+    return { fromUs: fromMs * 1000, untilUs };
+  });
+  return { stays: stays.sort((a, b) => a.joinedUs - b.joinedUs), holds: spans };
+}
+
+/** Keeps what a report tells in a folder, as a run would have. Rejects with the system's error. */
+export async function keepAttendance(dir: string, report: QualityReport): Promise<void> {
+  const attendance = new Attendance(dir, report.zeroUtcMs, attendedOf(report));
+  await attendance.written();
 }

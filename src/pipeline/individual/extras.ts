@@ -10,14 +10,14 @@ import { US } from '../../kernel/time.ts';
 import type { Segment, SpooledFile, WholeFile } from '../../media/segment.ts';
 import type { FileLimit } from '../../stages/mux/cut.ts';
 import { hasAllMp4s, makeUserMp4 } from '../../stages/mux/mp4/user-mp4.ts';
-import { baseName, documentName, userBaseName } from '../../stages/mux/names.ts';
+import { baseName, documentName, mp4Name, userBaseName } from '../../stages/mux/names.ts';
 import { finishPart, partPath } from '../../stages/mux/spool-file.ts';
 import { Journal, readSpool } from '../../stages/spool/journal.ts';
 import { castOf } from '../remix/cast.ts';
 import { readSlicesIn } from '../remix/read-slice.ts';
 import { remix } from '../remix/remix.ts';
 import { attendedIn, readAttendance, type StoredAttendance } from './attendance.ts';
-import { manifestOf } from './manifest.ts';
+import { countedThrough, manifestOf } from './manifest.ts';
 import { makeSpeakers } from './speakers.ts';
 
 /** Frames per second of a transcoded picture: a picture that was passed on has no steady rate. */
@@ -35,6 +35,10 @@ export type ExtrasOptions = {
   mp4Limit?: FileLimit | undefined;
   speakers?: boolean | undefined;
   manifest: boolean;
+  /** Number of each user's first MP4; 0 when left out. */
+  firstMp4?: number | undefined;
+  /** What other nodes recorded, and the manifest names as well. */
+  elsewhere?: readonly SpooledFile[] | undefined;
 };
 
 /**
@@ -47,7 +51,7 @@ export async function makeExtras(
   options: ExtrasOptions,
   onProblem: (what: string) => void,
 ): Promise<string[]> {
-  const { sid, cname, mp4, speakers, manifest } = options;
+  const { sid, cname, mp4, speakers } = options;
   const { files, leftovers } = await readSpool(dir);
   const attendance = await readAttendance(dir);
   // Torn files are made anew under other names: a run that still writes may share them with this folder.
@@ -82,10 +86,11 @@ export async function makeExtras(
         failures.push(error);
       }
     }
-    if (manifest && !files.some((file) => file.type === 'document' && file.kind === 'manifest')) {
+    if (options.manifest && !files.some((file) => file.type === 'document' && file.kind === 'manifest')) {
       const name = documentName(baseName(sid, cname), 'manifest');
       const path = join(dir, name);
-      await writeFile(partPath(path), `${JSON.stringify(manifestFor(options, attendance, files), null, 1)}\n`);
+      const manifest = manifestFor(options, attendance, joined(options.elsewhere ?? [], files));
+      await writeFile(partPath(path), `${JSON.stringify(manifest, null, 1)}\n`);
       const bytes = await finishPart(path);
       const place = { startUtcMs: attendance.zeroUtcMs, durationUs: 0, bytes };
       await keep({ type: 'document', kind: 'manifest', name, ...place });
@@ -119,6 +124,7 @@ async function makeMp4(dir: string, uid: string, making: Making): Promise<void> 
     await makeUserMp4({
       ...{ dir, baseName: name, uid, zeroUtcMs: attendance.zeroUtcMs, holds, slices, onFile: keep },
       limit: options.mp4Limit ?? NO_LIMIT,
+      firstIndex: options.firstMp4,
       onRefused: onProblem,
     });
   } catch (error) {
@@ -160,10 +166,11 @@ async function transcode(dir: string, uid: string, name: string, making: Making)
     const trackType = sizes.length === 0 ? 'audio' : hasSound ? 'audio_and_video' : 'video';
     for (const file of made) {
       if (file.type !== 'mp4') continue;
-      const stored = join(dir, file.name);
-      await rename(join(work, file.name), partPath(stored));
-      await finishPart(stored);
-      await keep({ ...file, owner: { uid, trackType } });
+      const index = file.index + (options.firstMp4 ?? 0);
+      const stored = { ...file, index, name: mp4Name(name, index) };
+      await rename(join(work, file.name), partPath(join(dir, stored.name)));
+      await finishPart(join(dir, stored.name));
+      await keep({ ...stored, owner: { uid, trackType } });
     }
   } finally {
     await rm(work, { recursive: true, force: true });
@@ -175,6 +182,13 @@ const ALONE = {
   layout: { kind: 'custom' as const, regions: [{ x: 0, y: 0, width: 1, height: 1, alpha: 1, render: 'fit' as const }] },
   backgroundColor: '#000000',
 };
+
+/** The files of all nodes. */
+function joined(elsewhere: readonly SpooledFile[], own: readonly SpooledFile[]): readonly SpooledFile[] {
+  if (elsewhere.length === 0) return own;
+  const names = new Set(own.map(({ name }) => name));
+  return countedThrough([...elsewhere.filter(({ name }) => !names.has(name)), ...own]);
+}
 
 function manifestFor({ sid, cname }: ExtrasOptions, attendance: StoredAttendance, files: readonly SpooledFile[]) {
   const { zeroUtcMs } = attendance;

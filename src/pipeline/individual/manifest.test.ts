@@ -4,7 +4,7 @@
 import { expect, test } from 'vitest';
 import { manifestSchema } from '../../contract/line/manifest.ts';
 import type { SpooledFile } from '../../media/segment.ts';
-import { manifestOf } from './manifest.ts';
+import { countedThrough, manifestOf } from './manifest.ts';
 
 const ZERO = 1_795_000_000_123;
 const SID = '0123456789abcdef0123456789abcdef';
@@ -86,5 +86,19 @@ test('users stand in order of joining with all their stays, which end with the r
       ],
     },
     { uid: '8', stays: [{ joinedUs: 4_000_000, leftUs: 30_000_000 }] },
+  ]);
+});
+
+test('slices of several nodes, each of which counts from 0, are counted through by playlist', () => {
+  const of = (playlist: string, index: number, atMs: number): SpooledFile => ({
+    ...{ ...slice, name: `${playlist}${atMs}`, playlist, index, startUtcMs: ZERO + atMs, durationUs: 1, bytes: 1 },
+  });
+  const files = [of('a', 0, 30), of('b', 0, 5), of('a', 0, 10), of('a', 1, 20)];
+  const counted = countedThrough(files).map((file) => file.type === 'slice' && [file.name, file.index]);
+  expect(counted).toEqual([
+    ['b5', 0],
+    ['a10', 0],
+    ['a20', 1],
+    ['a30', 2],
   ]);
 });

@@ -75,6 +75,22 @@ export function manifestOf(options: ManifestOptions): Manifest {
   return manifest;
 }
 
+/**
+ * Files of several nodes in order of time. Each node counts its slices from 0; here those of each playlist are counted
+ * through.
+ */
+export function countedThrough(files: readonly SpooledFile[]): SpooledFile[] {
+  const counts = new Map<string, number>();
+  return files
+    .toSorted((a, b) => a.startUtcMs - b.startUtcMs)
+    .map((file) => {
+      if (file.type !== 'slice') return file;
+      const index = counts.get(file.playlist) ?? 0;
+      counts.set(file.playlist, index + 1);
+      return { ...file, index };
+    });
+}
+
 /** The stays by user, users in order of their first stay. A user who left before the recording began was not in it. */
 function usersOf(stays: readonly Stay[], endUs: RecordingUs): Manifest['users'] {
   const users = new Map<string, Manifest['users'][number]>();

@@ -5,8 +5,9 @@ export function memoryLedger(): UploadLedger {
   const records = new Map<string, ObjectRecord>();
   return {
     known: (name) => records.get(name),
-    waiting: () => [...records.values()].filter(({ state }) => state === 'waiting'),
+    all: () => [...records.values()],
     note: (record) => void records.set(record.name, record),
+    refresh: async () => undefined,
     settled: async () => undefined,
   };
 }

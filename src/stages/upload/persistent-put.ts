@@ -64,6 +64,11 @@ export type PersistentPutOptions = {
   random: () => number;
   /** Ends everything that is under way. */
   signal: AbortSignal;
+  /**
+   * Waits until the recording is surely still this server's, before each attempt. Rejects when it is another's; so does
+   * the put then. Absent where no other server can have it.
+   */
+  certainty?: ((signal: AbortSignal) => Promise<void>) | undefined;
   onFailed(failed: FailedAttempt): void;
 };
 
@@ -146,7 +151,10 @@ export class PersistentPut {
     for (const wake of this.#wake) wake();
   }
 
-  /** Undefined when the source is gone for good. Throws the abort's reason. */
+  /**
+   * Undefined when the source is gone for good. Throws the abort's reason, and the fault of a recording that another
+   * server has.
+   */
   async put({ record, source, earlierBytes, onlyBackup, onUnheard }: Wanted): Promise<Outcome | undefined> {
     const { key, name } = record;
     const before = this.#options.ledger.known(name);
@@ -159,6 +167,7 @@ export class PersistentPut {
     let pauses = 0;
     for (let attempt = 1; ; attempt++) {
       this.#options.signal.throwIfAborted();
+      if (this.#options.certainty) await this.#options.certainty(this.#options.signal);
       const data = source();
       const bytes = 'data' in data ? data.data.length : data.bytes;
       const note = (more: Partial<ObjectRecord>) =>

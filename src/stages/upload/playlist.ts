@@ -1,6 +1,7 @@
 /**
  * SliceRow: which slices of a row may be named already: the stored ones with none missing before them, so that what a
- * player reads grows only at its end. IndexFile: a playlist of one row, or an MPD of several.
+ * player reads grows only at its end; what other nodes recorded comes into its place whenever it is stored. IndexFile:
+ * a playlist of one row, or an MPD of several.
  */
 import type { Segment } from '../../media/segment.ts';
 
@@ -8,51 +9,96 @@ import type { Segment } from '../../media/segment.ts';
 const SLICES_PER_NEW = 24;
 /** The same while many slices wait: what is sent then is old before it arrives. */
 const SLICES_PER_NEW_BEHIND = 4;
+/** Streams of two nodes need not begin and end at the same sample: this much that only one has is nothing. */
+const UNNOTICED_MS = 500;
 
 export class SliceRow {
+  /** What this node recorded, by stretch, in which slices are counted from 0. */
+  #here = new Map<number, CountedSlices>();
+  /** What other nodes recorded and is stored, by stretch, each in order. */
+  #elsewhere = new Map<number, Segment[]>();
+  #named: readonly Segment[] | undefined;
+  #ended = false;
+
+  /** @param stretch the position of the slice's stretch of the recording */
+  add(slice: Segment, stretch = 0): void {
+    if (!this.#here.has(stretch)) this.#here.set(stretch, new CountedSlices());
+    this.#here.get(stretch)?.add(slice);
+    this.#named = undefined;
+  }
+
+  store(slice: Segment, stretch = 0): void {
+    this.#here.get(stretch)?.set(slice, 'stored');
+    this.#named = undefined;
+  }
+
+  /** The slice will never be stored; the row goes on after it. */
+  lose(slice: Segment, stretch = 0): void {
+    this.#here.get(stretch)?.set(slice, 'lost');
+    this.#named = undefined;
+  }
+
+  /** Takes a slice of another node that is stored, once. Nothing waits for those of other nodes that are not. */
+  recall(slice: Segment, stretch: number): void {
+    const known = this.#elsewhere.get(stretch) ?? [];
+    if (known.some(({ name }) => name === slice.name)) return;
+    this.#elsewhere.set(stretch, [...known, slice].sort(byTime));
+    this.#named = undefined;
+  }
+
+  /** No more slices will be added: a number that never came no longer holds up the next ones. */
+  end(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    for (const slices of this.#here.values()) slices.end();
+    this.#named = undefined;
+  }
+
+  /** The slices that may be named now, in order. One after a gap is marked as a discontinuity. */
+  get named(): readonly Segment[] {
+    this.#named ??= this.#inOrder();
+    return this.#named;
+  }
+
+  /** How many slices are on their way. */
+  get waiting(): number {
+    return [...this.#here.values()].reduce((sum, { waiting }) => sum + waiting, 0);
+  }
+
+  #inOrder(): readonly Segment[] {
+    const stretches = [
+      ...[...this.#here].map(([stretch, { row }]) => ({ stretch, slices: row })),
+      ...[...this.#elsewhere].map(([stretch, slices]) => ({ stretch, slices: withJumps(slices) })),
+    ].sort((a, b) => a.stretch - b.stretch);
+    return stretches.length === 1 ? (stretches[0]?.slices ?? []) : joined(stretches.map(({ slices }) => slices));
+  }
+}
+
+/** The slices that one node made, each counted on from the one before. */
+class CountedSlices {
   #slices = new Map<number, { slice: Segment; state: 'waiting' | 'stored' | 'lost' }>();
-  /** How many slices of the row are final, so that the next version need not look at them again. */
-  #row: Segment[] = [];
+  /** Those that may be named. They are final, so that the next version need not look at them again. */
+  readonly row: Segment[] = [];
   #next = 0;
   #skipped = false;
-  #waiting = 0;
+  waiting = 0;
   #ended = false;
 
   add(slice: Segment): void {
     if (this.#slices.has(slice.index)) return;
     this.#slices.set(slice.index, { slice, state: 'waiting' });
-    this.#waiting++;
+    this.waiting++;
   }
 
-  store(slice: Segment): void {
-    this.#set(slice, 'stored');
-  }
-
-  /** The slice will never be stored; the row goes on after it. */
-  lose(slice: Segment): void {
-    this.#set(slice, 'lost');
-  }
-
-  /** No more slices will be added: a number that never came no longer holds up the next ones. */
-  end(): void {
-    this.#ended = true;
+  set(slice: Segment, state: 'stored' | 'lost'): void {
+    const entry = this.#slices.get(slice.index);
+    if (entry?.state === 'waiting') this.waiting--;
+    if (entry) entry.state = state;
     this.#advance();
   }
 
-  /** The slices that may be named now, in order. One after a gap is marked as a discontinuity. */
-  get named(): readonly Segment[] {
-    return this.#row;
-  }
-
-  /** How many slices are on their way. */
-  get waiting(): number {
-    return this.#waiting;
-  }
-
-  #set(slice: Segment, state: 'stored' | 'lost'): void {
-    const entry = this.#slices.get(slice.index);
-    if (entry?.state === 'waiting') this.#waiting--;
-    if (entry) entry.state = state;
+  end(): void {
+    this.#ended = true;
     this.#advance();
   }
 
@@ -69,13 +115,60 @@ export class SliceRow {
         this.#skipped = true;
       } else {
         // A player would take the jump in time for a broken stream without this mark.
-        const isJump = this.#skipped && this.#row.length > 0;
-        this.#row.push(isJump ? { ...entry.slice, discontinuity: true } : entry.slice);
+        const isJump = this.#skipped && this.row.length > 0;
+        this.row.push(isJump ? { ...entry.slice, discontinuity: true } : entry.slice);
         this.#skipped = false;
       }
       this.#slices.delete(this.#next++);
     }
   }
+}
+
+/**
+ * The slices of all stretches, oldest stretch first, in order of time. Where two nodes recorded the same, as when one
+ * was cut off and knew nothing of the other, a slice is left out that has nothing which later stretches lack.
+ */
+function joined(stretches: readonly (readonly Segment[])[]): Segment[] {
+  let kept: Segment[] = [];
+  const stretchOf = new Map<string, number>();
+  for (const [n, slices] of stretches.toReversed().entries()) {
+    const own = slices.filter((slice) => !isCovered(slice, kept));
+    for (const { name } of own) stretchOf.set(name, n);
+    kept = [...own, ...kept].sort(byTime);
+  }
+  return kept.map((slice, n) => {
+    const before = kept[n - 1];
+    // A player would take the jump to another node's stream for a broken one without this mark.
+    const isJump = before && stretchOf.get(before.name) !== stretchOf.get(slice.name);
+    return isJump ? { ...slice, discontinuity: true } : slice;
+  });
+}
+
+/** @param others in order of time */
+function isCovered(slice: Segment, others: readonly Segment[]): boolean {
+  const toMs = endMsOf(slice);
+  let coveredMs = 0;
+  for (const other of others) {
+    if (other.startUtcMs >= toMs) break;
+    coveredMs += Math.max(0, Math.min(toMs, endMsOf(other)) - Math.max(slice.startUtcMs, other.startUtcMs));
+  }
+  return coveredMs > 0 && coveredMs >= toMs - slice.startUtcMs - UNNOTICED_MS;
+}
+
+/** What is stored of another node's slices, with a mark after each that is not. */
+function withJumps(slices: readonly Segment[]): Segment[] {
+  return slices.map((slice, n) => {
+    const before = slices[n - 1];
+    return before && slice.index !== before.index + 1 ? { ...slice, discontinuity: true } : slice;
+  });
+}
+
+function endMsOf({ startUtcMs, durationUs }: Segment): number {
+  return startUtcMs + durationUs / 1000;
+}
+
+function byTime(a: Segment, b: Segment): number {
+  return a.startUtcMs - b.startUtcMs;
 }
 
 export class IndexFile {

@@ -4,6 +4,7 @@
  */
 import { join } from 'node:path';
 import type { ObjectRecord, UploadLedger } from '../../contract/line/objects.ts';
+import { isElsewhere, type Stretch, stretchOf } from '../../contract/line/stretches.ts';
 import { type Clock, sleep } from '../../kernel/clock.ts';
 import { Fault } from '../../kernel/fault.ts';
 import type { FileOwner, Segment, SpooledFile } from '../../media/segment.ts';
@@ -35,6 +36,8 @@ export type StoredFile = {
 export type UploadEvent =
   /** `attempts` is how often it was sent until the store had it; 0 when an earlier server stored it. */
   | { type: 'fileStored'; file: SpooledFile; key: string; attempts: number; place: Place }
+  /** A file that another node recorded is in the store, as the ledger knows. */
+  | { type: 'fileRecalled'; file: SpooledFile; key: string }
   /**
    * A playlist or MPD. `slices` is how many it names, `owner` whose they are; `playable` is false for a playlist of
    * WebM.
@@ -65,6 +68,10 @@ export type RecordingUploadOptions = {
   ledger?: UploadLedger;
   /** Where files go that their own store does not take at the end; without it they wait. */
   backup?: Backup | undefined;
+  /** The stretches of a recording that more than one node has had; what others recorded is known from the ledger. */
+  stretches?: readonly Stretch[] | undefined;
+  /** As of PersistentPut. */
+  certainty?: ((signal: AbortSignal) => Promise<void>) | undefined;
   /** 0 (inclusive) to 1, for the jitter of retries. */
   random?: () => number;
 };
@@ -111,6 +118,7 @@ export class RecordingUpload {
   #abort = new AbortController();
   #ending: PromiseWithResolvers<UploadSummary> | undefined;
   #ledger: UploadLedger;
+  #stretches: readonly Stretch[];
   /** Names of slices, and of all other files, that the backup store has. */
   #backedUp = new Set<string>();
   #accepted = false;
@@ -118,13 +126,45 @@ export class RecordingUpload {
   constructor(options: RecordingUploadOptions) {
     this.#options = options;
     this.#ledger = options.ledger ?? memoryLedger();
-    const { target, backup, clock, log, random = Math.random, onEvent } = options;
+    this.#stretches = options.stretches ?? [];
+    const { target, backup, clock, log, certainty, random = Math.random, onEvent } = options;
     this.#puts = new PersistentPut({
-      ...{ target, backup, clock, log, random },
+      ...{ target, backup, clock, log, certainty, random },
       ledger: this.#ledger,
       signal: this.#abort.signal,
       onFailed: (failed) => onEvent({ type: 'uploadFailed', ...failed }),
     });
+    for (const name of this.#recall()) {
+      // A put by the node from which the recording was taken over may still come, and replace ours.
+      if (this.#stretches.at(-1)?.isHere) this.#latePutsOf(name).note('', clock.monoUs());
+      this.#refresh(name);
+    }
+  }
+
+  /**
+   * Takes what other nodes recorded and have stored, as far as the ledger knows of it by now: it gets its place in the
+   * playlists.
+   */
+  recall(): void {
+    for (const name of this.#recall()) this.#refresh(name);
+  }
+
+  /** Returns the playlists and MPDs that have news. */
+  #recall(): Set<string> {
+    const indexes = new Set<string>();
+    for (const { name, key, state, generation, file } of this.#ledger.all()) {
+      const isThere = state === 'stored' || state === 'accepted';
+      if (!file || !isThere || !isElsewhere(this.#stretches, generation) || this.#known.has(name)) continue;
+      this.#known.set(name, file);
+      this.#noteGeneration(file, generation);
+      const { type: kind, bytes, startUtcMs, durationUs } = file;
+      this.#stored.set(name, { kind, key, bytes, startUtcMs, durationUs });
+      this.#options.onEvent({ type: 'fileRecalled', file, key });
+      if (file.type !== 'slice') continue;
+      this.#rowOf(file).recall(file, this.#stretchOf(name));
+      for (const index of indexesOf(file)) indexes.add(index);
+    }
+    return indexes;
   }
 
   /**
@@ -135,10 +175,8 @@ export class RecordingUpload {
     if (this.#ending) throw new Fault('upload-ended', `${file.name} came after the end`, { blame: 'self' });
     if (this.#known.has(file.name)) return;
     this.#known.set(file.name, file);
-    if (generation !== undefined)
-      for (const name of [file.name, ...(file.type === 'slice' ? indexesOf(file) : [])])
-        this.#generations.set(name, Math.max(generation, this.#generations.get(name) ?? 0));
-    if (file.type === 'slice') this.#rowOf(file).add(file);
+    this.#noteGeneration(file, generation);
+    if (file.type === 'slice') this.#rowOf(file).add(file, this.#stretchOf(file.name));
     const before = this.#ledger.known(file.name);
     const isSame = before?.key === this.#key(file.name) && before.bytes === file.bytes;
     if (isSame && (before.state === 'stored' || before.state === 'accepted')) {
@@ -203,9 +241,11 @@ export class RecordingUpload {
 
   /** What an earlier server began and is no longer on the spool will never be stored. */
   #passOverGone(): void {
-    for (const record of this.#ledger.waiting()) {
-      const { name, kind } = record;
-      if (kind === 'playlist' || this.#known.has(name)) continue;
+    for (const record of this.#ledger.all()) {
+      const { name, kind, state, generation } = record;
+      if (state !== 'waiting' || kind === 'playlist' || this.#known.has(name)) continue;
+      // The node that has it stores it, once it is back.
+      if (isElsewhere(this.#stretches, generation)) continue;
       this.#options.log.warn({ name }, 'a file is gone from the spool before it was stored');
       this.#ledger.note({ ...record, state: 'lost', parts: undefined, nextTryMs: undefined });
       this.#takeBack(record, { isOver: true });
@@ -239,6 +279,23 @@ export class RecordingUpload {
 
   #key(name: string): string {
     return [...this.#options.prefix, name].join('/');
+  }
+
+  /** Notes which run made a file; of a playlist or MPD which made the newest slice that it names. */
+  #noteGeneration(file: SpooledFile, generation: number | undefined): void {
+    if (generation === undefined) return;
+    for (const name of [file.name, ...(file.type === 'slice' ? indexesOf(file) : [])])
+      this.#generations.set(name, Math.max(generation, this.#generations.get(name) ?? 0));
+  }
+
+  #stretchOf(name: string): number {
+    return stretchOf(this.#stretches, this.#generations.get(name) ?? 0);
+  }
+
+  #latePutsOf(name: string): LatePuts {
+    const latePuts = this.#latePuts.get(name) ?? new LatePuts();
+    this.#latePuts.set(name, latePuts);
+    return latePuts;
   }
 
   #rowOf(slice: Segment): SliceRow {
@@ -290,7 +347,7 @@ export class RecordingUpload {
     this.#lost.push(file);
     this.#ledger.note({ ...this.#recordOf(file), state: 'lost' });
     if (file.type === 'slice') {
-      this.#rowOf(file).lose(file);
+      this.#rowOf(file).lose(file, this.#stretchOf(file.name));
       for (const name of indexesOf(file)) this.#refresh(name);
     }
   }
@@ -302,14 +359,18 @@ export class RecordingUpload {
     this.#stored.set(file.name, { kind: file.type, key, bytes, startUtcMs, durationUs });
     if (place === 'backup') this.#backedUp.add(file.name);
     this.#accepted ||= accepted;
-    if (file.type === 'slice') this.#rowOf(file).store(file);
+    if (file.type === 'slice') this.#rowOf(file).store(file, this.#stretchOf(file.name));
     this.#options.onEvent({ type: 'fileStored', file, key, attempts, place });
     if (file.type === 'slice') for (const name of indexesOf(file)) this.#refresh(name);
   }
 
-  #recordOf({ name, type, bytes }: Pick<SpooledFile, 'name' | 'bytes'> & { type: ObjectRecord['kind'] }): ObjectRecord {
+  #recordOf(file: SpooledFile): ObjectRecord {
+    return { ...this.#newRecord(file.name, file.type), bytes: file.bytes, file };
+  }
+
+  #newRecord(name: string, kind: ObjectRecord['kind']): ObjectRecord {
     const generation = this.#generations.get(name);
-    return { name, kind: type, generation, key: this.#key(name), bytes, state: 'waiting', attempts: 0 };
+    return { name, kind, generation, key: this.#key(name), bytes: 0, state: 'waiting', attempts: 0 };
   }
 
   /**
@@ -354,8 +415,7 @@ export class RecordingUpload {
     let slices: Segment[] = [];
     let data = Buffer.alloc(0);
     let begunUs = this.#options.clock.monoUs();
-    const latePuts = this.#latePuts.get(name) ?? new LatePuts();
-    this.#latePuts.set(name, latePuts);
+    const latePuts = this.#latePutsOf(name);
     // Rendered for each attempt: a retry an hour later must not store an hour-old playlist.
     const source = () => {
       const rows = index.take();
@@ -365,7 +425,7 @@ export class RecordingUpload {
       return { data };
     };
     const outcome = await this.#puts.put({
-      record: this.#recordOf({ name, type: 'playlist', bytes: 0 }),
+      record: this.#newRecord(name, 'playlist'),
       source,
       // A playlist in the customer's store must not name files that are not there.
       onlyBackup: () => slices.some((slice) => this.#backedUp.has(slice.name)),

@@ -47,7 +47,7 @@ describe('parts of a file that nobody will put together are taken back', () => {
     expect(stub.unfinished).toEqual([]);
     expect(ledger.known(mp4.name)?.state).toBe('lost');
     expect(ledger.known(mp4.name)?.parts).toBeUndefined();
-    expect(ledger.waiting()).toEqual([]);
+    expect([...ledger.all()].filter(({ state }) => state === 'waiting')).toEqual([]);
   });
 
   test('when it was made anew', async () => {

@@ -25,6 +25,8 @@ export type UserMp4Options = {
   holds?: readonly Hold[];
   /** As of Mp4Files. */
   limit: FileLimit;
+  /** Number of the first file; 0 when left out. */
+  firstIndex?: number | undefined;
   /** The user's slices of single kinds, in any order; other slices of the user are ignored. */
   slices: readonly Segment[];
   /** The muxer refused a sample, in words: it is left out, and with a picture also those up to the next key frame. */
@@ -86,10 +88,10 @@ function formsOf(ordered: readonly Segment[]): Map<Segment, Form> {
 }
 
 /**
- * Writes `<baseName>_0.mp4` and returns what was written: one file, and one more where it reaches its limit, and from
- * the first key frame after each change of codec or rotation, because an MP4 can have only one of each. Throws a Fault
- * with code `mp4-codec` when MP4 cannot hold a slice's codec, before anything is written, and another Fault when a
- * slice cannot be read.
+ * Writes `<baseName>_<firstIndex>.mp4` and returns what was written: one file, and one more where it reaches its limit,
+ * and from the first key frame after each change of codec or rotation, because an MP4 can have only one of each. Throws
+ * a Fault with code `mp4-codec` when MP4 cannot hold a slice's codec, before anything is written, and another Fault
+ * when a slice cannot be read.
  */
 export async function makeUserMp4(options: UserMp4Options): Promise<WholeFile[]> {
   const { dir, baseName, uid, zeroUtcMs } = options;
@@ -105,7 +107,7 @@ export async function makeUserMp4(options: UserMp4Options): Promise<WholeFile[]>
   let heldUs = 0;
   const begin = (video: VideoStream | undefined) =>
     new Mp4Files({
-      ...{ dir, baseName, zeroUtcMs, audio, heldUs, firstIndex: made.length },
+      ...{ dir, baseName, zeroUtcMs, audio, heldUs, firstIndex: (options.firstIndex ?? 0) + made.length },
       video: video && unsteady(video),
       onRefused: options.onRefused,
       limit: options.limit,

@@ -1,0 +1,258 @@
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest';
+import { FakeWorld, taskOf } from '../../test/support/fake-ports.ts';
+import { beginNode } from '../../test/support/stored-recording.ts';
+import { slice } from '../../test/support/upload-scene.ts';
+import type { QualityReport } from '../contract/line/quality-report.ts';
+import { type Clock, systemClock } from '../kernel/clock.ts';
+import { newHexId } from '../kernel/ids.ts';
+import type { Segment } from '../media/segment.ts';
+import { createLog } from '../observe/log.ts';
+import { completeRecording } from '../pipeline/complete.ts';
+import { newTaskState, type Task } from '../session/task.ts';
+import { writeJournal } from '../stages/spool/journal.ts';
+import { openLocalFolder } from '../stages/upload/target/local-folder.ts';
+import type { Database } from '../store/database.ts';
+import { ObjectTables } from '../store/object-tables.ts';
+import { openDatabase } from '../store/open-database.ts';
+import type { Ownership } from '../store/ownership.ts';
+import { RecordingTables } from '../store/recording-tables.ts';
+import { StrayTables } from '../store/stray-tables.ts';
+import { Vault } from '../store/vault.ts';
+import { spoolPort } from './ports.ts';
+import { openStrays } from './strays.ts';
+
+const log = createLog('silent');
+const vault = new Vault([Vault.newKey()]);
+/** Pauses of seconds take milliseconds; what may take a minute still may. */
+const hasty: Clock = {
+  ...systemClock,
+  after: (delayMs, run) => systemClock.after(delayMs < 60_000 ? Math.min(delayMs, 20) : delayMs, run),
+  every: (periodMs, run) => systemClock.every(Math.min(periodMs, 20), run),
+};
+
+const WAITS = { timeout: 15_000 };
+
+let database: Database;
+beforeAll(async () => {
+  database = { ...(await openDatabase({ url: '', pgliteDir: 'memory://' })), exclusive: false };
+}, 60_000);
+afterAll(() => database?.close());
+
+/** A node of the fleet: what it has in the database and on its disk. */
+class Node {
+  readonly ownership: Ownership;
+  readonly recordings: RecordingTables;
+  readonly objects: ObjectTables;
+  readonly strays: StrayTables;
+  readonly spool: string;
+
+  static async begin(root: string): Promise<Node> {
+    return new Node(await beginNode(database), root);
+  }
+
+  private constructor(ownership: Ownership, root: string) {
+    this.ownership = ownership;
+    this.spool = join(root, ownership.folder);
+    mkdirSync(this.spool, { recursive: true });
+    this.recordings = new RecordingTables(database, ownership, vault);
+    this.objects = new ObjectTables({ database, vault, folder: ownership.folder, clock: systemClock, log });
+    this.strays = new StrayTables({ database, ownership, objects: this.objects, vault });
+  }
+
+  holdOf(sid: string, epoch: number) {
+    return { sid, owner: this.ownership.owner, epoch };
+  }
+
+  /** Lets a run of its own make these files, which the database knows of as `state` says. */
+  async record(sid: string, { generation, epoch }: { generation: number; epoch: number }, files: Recorded[]) {
+    const dir = join(this.spool, sid, String(generation));
+    mkdirSync(dir, { recursive: true });
+    for (const { file } of files) writeFileSync(join(dir, file.name), contentOf(file, this));
+    await writeJournal(
+      dir,
+      files.map(({ file }) => file),
+    );
+    const times = { startedMs: 1, endedMs: undefined, why: undefined, process: undefined };
+    const hold = this.holdOf(sid, epoch);
+    await this.recordings.saveRun(hold, { generation, kind: 'record', phase: 'running', ...times });
+    const ledger = await this.objects.open(hold);
+    for (const { file, state } of files)
+      if (state) {
+        const { name, bytes } = file;
+        ledger.note({ ...{ name, kind: 'slice', generation, key: `p/${name}`, bytes, state, attempts: 1, file } });
+        if (state === 'stored') await this.store(file);
+      }
+    await ledger.settled();
+  }
+
+  async store(file: Segment): Promise<void> {
+    const target = openLocalFolder('b', stores);
+    await target.put(`p/${file.name}`, { data: Buffer.from(contentOf(file, this)) }, 'video/mp2t');
+  }
+
+  /** Begins to bring back what strayed from it. */
+  async comeBack(isHeld = () => false) {
+    const strays = await openStrays({
+      tables: this.strays,
+      objects: this.objects,
+      database,
+      spool: spoolPort(this.spool, 0),
+      recorders: {
+        ...new FakeWorld().ports().recorders,
+        atWork: () => new Map(),
+        complete: async (command) => void (await completeRecording(command)),
+      },
+      openTarget: async () => openLocalFolder('b', stores),
+      isHeld,
+      clock: hasty,
+      log,
+    });
+    onTestFinished(() => strays.close());
+  }
+}
+
+type Recorded = { file: Segment; state?: 'stored' | 'waiting' };
+
+/** As many bytes as the file says, and others for each node. */
+function contentOf({ name, bytes }: Segment, { ownership }: Node): string {
+  return `${name} of ${ownership.folder} `.padEnd(bytes, '.').slice(0, bytes);
+}
+
+let root: string;
+let stores: string;
+let first: Node;
+let second: Node;
+let task: Task;
+beforeEach(async () => {
+  root = mkdtempSync(join(tmpdir(), 'aircheck-strays-'));
+  stores = join(root, 'stores');
+  onTestFinished(() => rmSync(root, { recursive: true, force: true }));
+  [first, second] = [await Node.begin(root), await Node.begin(root)];
+  const made = taskOf();
+  const plan = { ...made.document.plan, files: { hls: true, mp4: false } };
+  const storage = { ...made.document.storage, fileNamePrefix: ['p'] };
+  task = { ...made, appid: newHexId(), resourceId: newHexId(), document: { ...made.document, plan, storage } as never };
+  await database.query(
+    `insert into resources (resource_id, appid, cname, uid, scene, expires_ms, expired_hour) values ($1, $2, 'c', '1', 0, 1, 72)`,
+    [task.resourceId, task.appid],
+  );
+  const state = { ...newTaskState(), phase: 'recording' as const, zeroUtcMs: 1000 };
+  await first.recordings.addTask(task, state);
+});
+
+/** The second node takes the recording over, as a claim does. */
+async function takeOver(): Promise<void> {
+  await database.query(`update owners set lease_until = now() - interval '1 hour' where owner = $1`, [
+    first.ownership.owner,
+  ]);
+  await database.query(`update owners set steady_since = now() - interval '1 hour' where owner = $1`, [
+    second.ownership.owner,
+  ]);
+  const { tasks, unreadable } = await second.recordings.claimTasks([]);
+  expect(unreadable).toEqual([]);
+  expect(tasks.map(({ hold }) => hold.sid)).toContain(task.sid);
+}
+
+async function end(report?: Partial<QualityReport>): Promise<void> {
+  const hold = second.holdOf(task.sid, 2);
+  if (report) await second.recordings.saveQuality(hold, report as QualityReport);
+  await second.recordings.saveState(hold, { ...newTaskState(), phase: 'ended', status: 8, revision: 9 }, 20);
+}
+
+const stored = () => (existsSync(join(stores, 'b', 'p')) ? readdirSync(join(stores, 'b', 'p')).sort() : []);
+const playlist = () => {
+  const path = join(stores, 'b', 'p', 'x.m3u8');
+  if (!existsSync(path)) return [];
+  const lines = readFileSync(path, 'utf8').split('\n');
+  return lines
+    .filter((line) => /\.ts$|DISCONTINUITY/.test(line))
+    .map((line) => line.replace('#EXT-X-DISCONTINUITY', '!'));
+};
+const own = (index: number, afterS: number): Segment => ({
+  ...slice(index),
+  name: `own_${index}.ts`,
+  startUtcMs: 1000 + afterS * 1000,
+});
+const strayRow = async () =>
+  (
+    await database.query('select stored_ms is not null as stored, storage is null as done from strays where sid = $1', [
+      task.sid,
+    ])
+  )[0];
+
+test('what a node had not stored is stored when it is back, and its spool is freed', async () => {
+  const known: Recorded[] = [
+    { file: slice(0), state: 'stored' },
+    { file: slice(1), state: 'waiting' },
+    { file: slice(2) },
+  ];
+  await first.record(task.sid, { generation: 1, epoch: 1 }, known);
+  await takeOver();
+  await second.record(task.sid, { generation: 2, epoch: 2 }, [{ file: own(0, 60), state: 'stored' }]);
+  await first.comeBack();
+  await expect.poll(strayRow, WAITS).toEqual({ stored: true, done: false });
+  expect(stored()).toEqual(['own_0.ts', 'x_0.ts', 'x_1.ts', 'x_2.ts']);
+  await expect.poll(() => readdirSync(first.spool), WAITS).toEqual([]);
+  expect(readdirSync(second.spool)).toEqual([task.sid]);
+  // Whoever has the recording sees it, and has the playlist to itself.
+  expect(await second.strays.of([task.sid])).toMatchObject([
+    { folder: first.ownership.folder, storedMs: expect.any(Number) },
+  ]);
+  const objects = await second.objects.objectsOf(task.sid);
+  expect(objects.map(({ name, state, generation }) => [name, state, generation])).toEqual([
+    ['own_0.ts', 'stored', 2],
+    ['x_0.ts', 'stored', 1],
+    ['x_1.ts', 'stored', 1],
+    ['x_2.ts', 'stored', 1],
+  ]);
+  expect(playlist()).toEqual([]);
+});
+
+test('a recording that has ended meanwhile gets them into their place, and its report says when', async () => {
+  await first.record(task.sid, { generation: 1, epoch: 1 }, [{ file: slice(0), state: 'stored' }, { file: slice(1) }]);
+  await takeOver();
+  await second.record(task.sid, { generation: 2, epoch: 2 }, [{ file: own(0, 60), state: 'stored' }]);
+  await end({
+    ...{ version: 1, sid: task.sid, mode: 'mix', state: 'final', zeroUtcMs: 1000, filesFromMs: 0, measuredMs: 1 },
+    ...{
+      endedMs: 2,
+      endReason: 'idle',
+      participants: [],
+      moreParticipants: 0,
+      degraded: [],
+      moreDegraded: 0,
+      machine: null,
+    },
+  });
+  await first.comeBack();
+  await expect.poll(strayRow, WAITS).toEqual({ stored: true, done: true });
+  expect(playlist()).toEqual(['!', 'x_0.ts', 'x_1.ts', '!', 'own_0.ts']);
+  expect((await second.strays.reportOf(task.sid))?.degraded).toEqual([
+    { atMs: 2, count: 1, what: expect.stringMatching(/^what a node had recorded and not stored .* was stored at 20/) },
+  ]);
+});
+
+test('nothing that another node made is replaced, whatever its name', async () => {
+  const same = { ...slice(1), bytes: 300 };
+  await first.record(task.sid, { generation: 1, epoch: 1 }, [{ file: slice(0) }, { file: same }]);
+  await takeOver();
+  await second.record(task.sid, { generation: 2, epoch: 2 }, [{ file: slice(1), state: 'stored' }]);
+  await first.comeBack();
+  await expect.poll(strayRow, WAITS).toMatchObject({ stored: true });
+  expect(readFileSync(join(stores, 'b', 'p', 'x_1.ts'), 'utf8')).toContain(second.ownership.folder);
+  expect(stored()).toEqual(['x_0.ts', 'x_1.ts']);
+});
+
+test('a spool whose recording has come back to its node stays', async () => {
+  await first.record(task.sid, { generation: 1, epoch: 1 }, [{ file: slice(0) }]);
+  await takeOver();
+  // It is claimed while its files are stored.
+  let asked = 0;
+  await first.comeBack(() => asked++ > 0);
+  await expect.poll(strayRow, WAITS).toMatchObject({ stored: true });
+  await expect.poll(() => asked, WAITS).toBeGreaterThan(1);
+  expect(readdirSync(first.spool)).toEqual([task.sid]);
+});

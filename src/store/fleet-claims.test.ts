@@ -1,0 +1,178 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { ManualClock } from '../../test/support/manual-clock.ts';
+import { addRunning, age, beginNode, beginOwner } from '../../test/support/stored-recording.ts';
+import { isFenced } from '../session/hold.ts';
+import type { Database } from './database.ts';
+import { openDatabase } from './open-database.ts';
+import type { Ownership } from './ownership.ts';
+
+const targets: [string, string][] = [['PGlite', '']];
+const postgres = process.env['AIRCHECK_TEST_DATABASE_URL'];
+if (postgres) targets.push(['Postgres', postgres]);
+
+// PGlite is taken for a database that others have open as well: the rules are the same SQL.
+describe.each(targets)('nodes of a fleet, in %s', (_name, url) => {
+  let database: Database;
+  const owners: Ownership[] = [];
+  beforeAll(async () => {
+    database = { ...(await openDatabase({ url, pgliteDir: 'memory://' })), exclusive: false };
+  }, 60_000);
+  afterEach(async () => {
+    // A node of one test must not be the choice of the next.
+    for (const owner of owners.splice(0)) {
+      await owner.close();
+      await database.query('update tasks set ended_ms = 1 where owner = $1', [owner.owner]);
+    }
+  });
+  afterAll(() => database?.close());
+
+  /** A node that has renewed in time for long. */
+  async function node(freeCores = 1, { fleet = true, ...options }: { fleet?: boolean; folder?: string } = {}) {
+    const owner = await (fleet ? beginNode(database, { freeCores, ...options }) : beginOwner(database, options));
+    owners.push(owner);
+    await age(database, owner, { renewedS: 0, steadyS: 60 });
+    return owner;
+  }
+  const claim = async (owner: Ownership) =>
+    (await database.transaction((inside) => owner.claim(inside, []))).map((row) => row['sid']);
+  const dies = (owner: Ownership, agoS = 4.5) => age(database, owner, { renewedS: agoS, steadyS: 60 });
+  const strays = (sid: string) =>
+    database.query('select folder, storage, stored_ms from strays where sid = $1 order by folder', [sid]);
+
+  test('a task whose node is gone is gone on with by another, which notes what strayed', async () => {
+    const [first, second] = [await node(), await node()];
+    const sid = await addRunning(database, first);
+    expect(await claim(second)).toEqual([]);
+    await dies(first);
+    expect(await claim(second)).toEqual([sid]);
+    expect(await database.query('select owner, folder, epoch from tasks where sid = $1', [sid])).toEqual([
+      { owner: second.owner, folder: second.folder, epoch: 2 },
+    ]);
+    expect(await strays(sid)).toEqual([{ folder: first.folder, storage: 'sealed', stored_ms: null }]);
+  });
+
+  test('the node that had it first may take it back, and then nothing strayed from it', async () => {
+    const [first, second] = [await node(), await node()];
+    const sid = await addRunning(database, first);
+    await dies(first);
+    await claim(second);
+    const back = await node(1, { folder: first.folder });
+    expect(await claim(back)).toEqual([]);
+    await dies(second);
+    expect(await claim(back)).toEqual([sid]);
+    expect(await strays(sid)).toEqual([{ folder: second.folder, storage: 'sealed', stored_ms: null }]);
+  });
+
+  test.each([
+    ['the dead server is in no fleet', { fleet: false }, { fleet: true }],
+    ['the other is in no fleet', { fleet: true }, { fleet: false }],
+  ])('nobody goes on with a task when %s', async (_what, dead, other) => {
+    const [first, second] = [await node(1, dead), await node(1, other)];
+    await addRunning(database, first);
+    await dies(first, 60);
+    expect(await claim(second)).toEqual([]);
+  });
+
+  test('the home of the channel is the first choice, and the node with most free capacity where there is none', async () => {
+    const [first, busy, idle] = [await node(), await node(1), await node(3)];
+    const [homed, other] = [await addRunning(database, first), await addRunning(database, first)];
+    await database.query(`insert into homes (appid, cname, owner) values ('a', $1, $2)`, [homed, busy.owner]);
+    await dies(first);
+    expect(await claim(busy)).toEqual([homed]);
+    expect(await claim(idle)).toEqual([other]);
+  });
+
+  test('a channel that was at home on the dead node comes with its recording, and no other does', async () => {
+    const [first, second, third] = [await node(), await node(), await node()];
+    const [mine, others] = [await addRunning(database, first), await addRunning(database, first)];
+    await database.query(`insert into homes (appid, cname, owner) values ('a', $1, $2), ('a', $3, $4)`, [
+      ...[mine, first.owner, others, third.owner],
+    ]);
+    await dies(first, 60);
+    expect((await claim(second)).toSorted()).toEqual([mine, others].toSorted());
+    expect(
+      await database.query('select cname, owner from homes where cname = any($1) order by cname', [[mine, others]]),
+    ).toEqual(
+      [
+        { cname: mine, owner: second.owner },
+        { cname: others, owner: third.owner },
+      ].sort((a, b) => (a.cname < b.cname ? -1 : 1)),
+    );
+  });
+
+  test('where the first choice does nothing, another does not wait long', async () => {
+    const [first, busy] = [await node(), await node(1), await node(3)];
+    const sid = await addRunning(database, first);
+    await dies(first, 5);
+    expect(await claim(busy)).toEqual([]);
+    await dies(first, 6);
+    expect(await claim(busy)).toEqual([sid]);
+  });
+
+  test('a node that takes nothing new leaves the tasks to others, and no node takes all at once', async () => {
+    const [first, leaving, second] = [await node(), await node(), await node()];
+    await leaving.drain(true);
+    const sids = await Promise.all(Array.from({ length: 10 }, () => addRunning(database, first)));
+    await dies(first, 60);
+    expect(await claim(leaving)).toEqual([]);
+    expect(await claim(second)).toHaveLength(8);
+    expect(await claim(second)).toHaveLength(sids.length - 8);
+  });
+
+  describe('is sure to own a task', () => {
+    async function held() {
+      const clock = new ManualClock();
+      const owner = await beginNode(database, { clock });
+      owners.push(owner);
+      const sid = await addRunning(database, owner);
+      const signal = new AbortController();
+      const certain = owner.certainty({ sid, owner: owner.owner, epoch: 1 });
+      /** Whether it is sure at once. */
+      const isSure = async () => {
+        let sure = false;
+        const done = certain(signal.signal).then(() => {
+          sure = true;
+        });
+        // A question to the database, behind the one that it may ask.
+        for (let n = 0; n < 3; n++) await database.query('select 1');
+        return { sure, done };
+      };
+      return { clock, owner, sid, signal, isSure };
+    }
+
+    test('while it renews in time, and again after a late renewal when the task is still its own', async () => {
+      const { clock, owner, isSure } = await held();
+      expect((await isSure()).sure).toBe(true);
+      clock.advance(1_900);
+      expect((await isSure()).sure).toBe(true);
+      clock.advance(8_100);
+      const { sure, done } = await isSure();
+      expect(sure).toBe(false);
+      await owner.renew();
+      clock.advance(200);
+      await done;
+      expect((await isSure()).sure).toBe(true);
+    });
+
+    test('never again once another has it: not even in the moment in which it wakes', async () => {
+      const { clock, owner, sid, isSure } = await held();
+      expect((await isSure()).sure).toBe(true);
+      // As a process that was stopped: its clock goes on, and nothing of it runs.
+      clock.advance(10_000);
+      await database.query(`update tasks set owner = 'another', epoch = 2 where sid = $1`, [sid]);
+      const { sure, done } = await isSure();
+      expect(sure).toBe(false);
+      await owner.renew();
+      clock.advance(200);
+      await expect(done).rejects.toSatisfy(isFenced);
+    });
+
+    test('and waits no longer when it is called off', async () => {
+      const { clock, signal, isSure } = await held();
+      clock.advance(10_000);
+      const { done } = await isSure();
+      signal.abort(new Error('enough'));
+      await expect(done).rejects.toThrow('enough');
+    });
+  });
+});

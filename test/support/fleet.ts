@@ -1,0 +1,189 @@
+/** A fleet on this machine: two nodes with one Postgres, one key and one folder of stores, and a recording on it. */
+import { randomBytes } from 'node:crypto';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { verify } from '../media/verify.ts';
+import { parsePlaylist } from './judge/playlist.ts';
+import { RED } from './media/participants.ts';
+import type { PostgresServer } from './postgres.ts';
+import { type Publisher, publishWithRtc } from './publish/publisher.ts';
+import { TcpProxy } from './tcp-proxy.ts';
+import { localStorage, type Reply, type TestRecording, TestServer, until } from './test-server.ts';
+
+const CANVAS = { width: 320, height: 180, fps: 15 };
+const PICTURE = { ...CANVAS, bitrateKbps: 150 };
+const CNAME = 'room';
+const UID = '900';
+const BUCKET = 'b';
+/** A recording that has so many bytes of media on a disk is live there. */
+const LIVE_BYTES = 10_000;
+
+export class FleetScene {
+  readonly #dir = mkdtempSync(join(tmpdir(), 'aircheck-fleet-'));
+  readonly #postgres: PostgresServer;
+  /** Between the first node and the database. */
+  readonly #cable: TcpProxy;
+  readonly first: TestServer;
+  readonly second: TestServer;
+  #publisher: Publisher | undefined;
+  /** When the publisher left the first node, Unix milliseconds. */
+  #leftMs = Number.POSITIVE_INFINITY;
+  recording!: TestRecording;
+
+  /** Two nodes, of which the first records a publisher of its own, with more than a second on its disk. */
+  static async open(postgres: PostgresServer): Promise<FleetScene> {
+    const scene = new FleetScene(postgres, await TcpProxy.open(Number(new URL(postgres.url).port)));
+    try {
+      await scene.first.start();
+      // The only node there is: the channel is at home on it.
+      await scene.publish(scene.first);
+      await scene.#record();
+      await scene.second.start();
+      await scene.live(scene.first, 12 * LIVE_BYTES);
+    } catch (error) {
+      await scene.close();
+      throw error;
+    }
+    return scene;
+  }
+
+  private constructor(postgres: PostgresServer, cable: TcpProxy) {
+    this.#postgres = postgres;
+    this.#cable = cable;
+    const url = new URL(postgres.url);
+    url.port = String(cable.port);
+    this.first = new TestServer(join(this.#dir, 'first'), {
+      AIRCHECK_DATABASE_URL: url.href,
+      AIRCHECK_FLEET_KEY: randomBytes(32).toString('hex'),
+      AIRCHECK_NODE_PORT: '0',
+      AIRCHECK_LOCAL_STORAGE_DIR: join(this.#dir, 'stores'),
+    });
+    this.second = this.first.another(join(this.#dir, 'second'), { AIRCHECK_DATABASE_URL: postgres.url });
+  }
+
+  /** Cuts the first node off from the database. */
+  cut(): void {
+    this.#cable.cut();
+  }
+  mend(): void {
+    this.#cable.mend();
+  }
+
+  /** Resolves once the second node has the recording. Publishers that come to it before may be sent to the first. */
+  async takenOver(): Promise<void> {
+    const taken = () => this.#rows(`select 1 from tasks where sid = '${this.recording.sid}' and epoch = 2`);
+    await until('the second node has the recording', async () => (await taken()).length > 0, 15_000);
+    const home = () =>
+      this.#rows(
+        `select 1 from homes h join tasks t using (appid, cname, owner) where t.sid = '${this.recording.sid}'`,
+      );
+    await until('the channel is at home there', async () => (await home()).length > 0, 5_000);
+  }
+
+  /** The publisher leaves where it is without a word, and comes to this node. */
+  async publish(node: TestServer): Promise<void> {
+    this.#publisher?.kill();
+    if (node !== this.first) this.#leftMs = Date.now();
+    this.#publisher = await publishWithRtc({
+      ...node.running.whip(CNAME, '1'),
+      ...{ participant: RED, codec: 'vp8', ...PICTURE, motion: 'busy' },
+    });
+  }
+
+  async #record(): Promise<void> {
+    this.recording = await this.first.record(CNAME, UID, {
+      storageConfig: localStorage(BUCKET),
+      recordingConfig: {
+        ...{ channelType: 1, maxIdleTime: 60 },
+        transcodingConfig: { ...CANVAS, bitrate: 300, mixedVideoLayout: 1 },
+      },
+      recordingFileConfig: { avFileType: ['hls', 'mp4'] },
+    });
+  }
+
+  /** Resolves to the wall time at which the recording is live on a node, Unix milliseconds. */
+  async live(node: TestServer, bytes = LIVE_BYTES): Promise<number> {
+    await until('a node records', () => this.#spooledBytes(node) > bytes, 20_000);
+    return Date.now();
+  }
+
+  #spooledBytes({ dataDir }: TestServer): number {
+    const folder = join(dataDir, 'spool', this.recording.sid);
+    if (!existsSync(folder)) return 0;
+    const names = (readdirSync(folder, { recursive: true }) as string[]).filter((name) => /\.ts(\.part)?$/.test(name));
+    return names.reduce((sum, name) => sum + (statSync(join(folder, name), { throwIfNoEntry: false })?.size ?? 0), 0);
+  }
+
+  get #task(): string {
+    const { resourceId, sid } = this.recording;
+    return `/cloud_recording/resourceid/${resourceId}/sid/${sid}/mode/mix`;
+  }
+  query(node: TestServer): Promise<Reply> {
+    return node.call('GET', `${this.#task}/query`);
+  }
+  stop(node: TestServer): Promise<Reply> {
+    return node.call('POST', `${this.#task}/stop`, { cname: CNAME, uid: UID, clientRequest: {} });
+  }
+
+  /** Resolves once a node that is back has stored what it had. */
+  async broughtBack(): Promise<void> {
+    const stored = () =>
+      this.#rows(`select 1 from strays where sid = '${this.recording.sid}' and stored_ms is not null`);
+    await until('the first node has stored what it had', async () => (await stored()).length > 0, 40_000);
+  }
+  /** Resolves once a recording that has ended has all of it in its place. */
+  async mended(): Promise<void> {
+    const left = () => this.#rows(`select 1 from strays where sid = '${this.recording.sid}' and storage is not null`);
+    await until('nothing is left to mend', async () => (await left()).length === 0, 20_000);
+  }
+  #rows(sql: string): Promise<Record<string, unknown>[]> {
+    return this.#postgres.rows(sql);
+  }
+
+  /**
+   * What is wrong with the files of a recording that both nodes made, the first from its start call on and the second
+   * from `liveMs` on, in words.
+   */
+  problems(liveMs: number): string[] {
+    const store = join(this.#dir, 'stores', BUCKET);
+    const base = `${this.recording.sid}_${CNAME}`;
+    const problems: string[] = [];
+    const { slices } = parsePlaylist(readFileSync(join(store, `${base}.m3u8`), 'utf8'));
+    const named = slices.map(({ name }) => name);
+    const stored = readdirSync(store).sort();
+    const all = stored.filter((name) => name.endsWith('.ts'));
+    if (named.join() !== all.join()) problems.push(`the playlist names ${named.join(', ')} of ${all.join(', ')}`);
+    const breaks = slices.slice(1).filter(({ discontinuity }) => discontinuity).length;
+    if (breaks !== 1) problems.push(`the playlist has ${breaks} discontinuities`);
+    const mp4s = stored.filter((name) => name.endsWith('.mp4'));
+    const parts = [
+      { name: `${base}_0.mp4`, fromMs: this.recording.calledAtMs },
+      { name: `${base}_1.mp4`, fromMs: liveMs },
+    ];
+    if (mp4s.join() !== parts.map(({ name }) => name).join()) return [...problems, `its MP4s are ${mp4s.join(', ')}`];
+    const roles = [{ uid: '1', participant: RED, codec: 'vp8' as const, picture: PICTURE }];
+    for (const { name, fromMs } of parts) {
+      const plan = { seconds: 60, seed: 1, roles, canvas: CANVAS };
+      const gone = { fromS: (this.#leftMs - fromMs) / 1000, toS: Number.POSITIVE_INFINITY };
+      const outages = gone.fromS > 0 ? [gone] : [];
+      const course = { plan, zeroWallS: fromMs / 1000, steps: [], outages };
+      const { flashes, beeps, damaged } = verify(join(store, name), course);
+      for (const [kind, { required, missing }] of Object.entries({ flashes, beeps })) {
+        if (required < 2) problems.push(`${name} is too short to be judged`);
+        if (missing.length > 0) problems.push(`${name}: ${kind} are missing at ${missing.join(', ')} of ${required}`);
+      }
+      if (damaged > 0) problems.push(`${name}: ${damaged} pictures or blocks of sound are damaged`);
+    }
+    return problems;
+  }
+
+  async close(): Promise<void> {
+    this.#publisher?.kill();
+    this.#cable.mend();
+    await this.first.end();
+    await this.second.end();
+    this.#cable.close();
+    rmSync(this.#dir, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
+  }
+}
