@@ -113,7 +113,13 @@ export class PostgresServer {
     const pid = this.#process?.pid;
     if (pid === undefined) return;
     // The one that takes new connections first: it must not replace a worker that stands still.
-    for (const each of [pid, ...childrenOf(pid)]) process.kill(each, name);
+    for (const each of [pid, ...childrenOf(pid)])
+      try {
+        process.kill(each, name);
+      } catch (error) {
+        // One of a connection that was closed may have ended since it was listed.
+        if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+      }
   }
 }
 
