@@ -1,12 +1,12 @@
 /**
- * `npm run bench`: the figures that the project promises, measured on this machine, in one table. Takes about thirteen
- * minutes.
+ * `npm run bench`: the figures that the project promises, measured on this machine, in one table. Takes about a quarter
+ * of an hour.
  *
  *   npm run bench -- start-latency ramp-up reception stop av-offset cpu memory individual many-recordings snapshots
  *                    api pages remix stores takeover crowd cost-model fork-stall at-rest starts-against
  *                    cpu-against individual-against individual-cpu-against encoder rungs seventeen meeting
- *                    route in-real-time layout-change cold-start install-size lease-renewals forwarded-query   only
- *                    these
+ *                    route in-real-time layout-change long-end cold-start install-size lease-renewals
+ *                    forwarded-query   only these
  *   npm run bench -- at-rest --json FILE              writes its figures to a file
  *   npm run bench -- at-rest --compare FILE           says what is worse by more than a tenth, and exits 1 then
  */
@@ -26,6 +26,7 @@ import { measureInRealTime } from './in-real-time.ts';
 import { measureIndividual, measureIndividualAgainst, measureIndividualCpuAgainst } from './individual.ts';
 import { measureInstallSize } from './install-size.ts';
 import { measureLayoutChange } from './layout-change.ts';
+import { measureLongEnd } from './long-end.ts';
 import { measureManyRecordings } from './many-recordings.ts';
 import { atMost, type Figure, passes, renderTable } from './measure.ts';
 import { measureMeeting } from './meeting.ts';
@@ -76,6 +77,7 @@ const MEASURES: Record<string, () => Promise<Figure[]>> = {
   route: measureRoute,
   'in-real-time': measureInRealTime,
   'layout-change': measureLayoutChange,
+  'long-end': measureLongEnd,
   'lease-renewals': measureLeaseRenewals,
   'forwarded-query': measureForwardedQuery,
 };
