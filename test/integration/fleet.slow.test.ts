@@ -202,8 +202,8 @@ test('the publish page comes back at another server when its own dies', async ()
     ...{ appid: a.appid, cname, uid: '1', token: a.token(cname, '1') },
     ...{ width: 320, height: 180, fps: 10, bitrate: 200_000 },
   });
-  const home = (await nodes()).nodes.find(({ publishers }) => publishers > 0)!;
-  const dying = servers[['a', 'b', 'c'].indexOf(home.name)]!;
+  const home = await homeOf(cname);
+  const dying = servers[['a', 'b', 'c'].indexOf(home)]!;
   await dying.kill();
   const left = servers.filter((server) => server !== dying);
   servers = left;
@@ -213,5 +213,5 @@ test('the publish page comes back at another server when its own dies', async ()
     20_000,
   );
   expect((await page.stats()).state).toBe('connected');
-  expect((await nodes(left[0])).nodes.find(({ name }) => name === home.name)).toMatchObject({ state: 'gone' });
+  expect((await nodes(left[0])).nodes.find(({ name }) => name === home)).toMatchObject({ state: 'gone' });
 });
