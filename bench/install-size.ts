@@ -7,8 +7,8 @@ import { z } from 'zod';
 import { atMost, type Figure } from './measure.ts';
 
 /**
- * Somewhat more than it was when this was last measured: what makes it larger wants a reason. The last was OpenTelemetry
- * (22 MB), which sends traces.
+ * Somewhat more than it was when this was last measured: what makes it larger wants a reason. The last one was
+ * OpenTelemetry (22 MB), which sends traces.
  */
 const LIMIT_MB = 420;
 
