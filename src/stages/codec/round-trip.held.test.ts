@@ -288,14 +288,17 @@ describe('AAC', () => {
     expect(Math.abs(lagOf(signal, heard, 14_700 + 3000))).toBeLessThanOrEqual(1);
   });
 
-  it('keeps what is quiet in a voice, at the bit rate of one user', () => {
+  it.each([
+    ['at a held bit rate', { bitrateKbps: 48 }],
+    ['with no more bits than it needs', { bitrateKbps: 52, frugal: true }],
+  ])('keeps what is quiet in a voice, %s', (_how, coding) => {
     // A hum with overtones, and 26 dB below it another one that an ear still tells apart.
     const quiet = wave(60 * AAC_BLOCK, (t) => 0.01 * Math.sin(2 * Math.PI * (3100 + 40 * Math.sin(9 * t)) * t));
     const loud = wave(quiet.length, (t) =>
       [1, 2, 3, 4].reduce((sum, n) => sum + (0.2 / n) * Math.sin(2 * Math.PI * 160 * n * t), 0),
     );
     const signal = loud.map((value, i) => value + quiet[i]!);
-    const encoder = new AudioEncoder({ channels: 1, bitrateKbps: 48 });
+    const encoder = new AudioEncoder({ channels: 1, ...coding });
     const samples: EncodedSample[] = [];
     for (let at = 0; at < signal.length; at += AAC_BLOCK)
       samples.push(...encoder.encode({ channels: [signal.subarray(at, at + AAC_BLOCK)], samples: AAC_BLOCK }, at));
@@ -307,6 +310,24 @@ describe('AAC', () => {
     const powerOf = (wanted: Float32Array) => wanted.slice(...middle).reduce((sum, value) => sum + value * value, 0);
     const lost = signal.map((value, i) => value - heard[i]!);
     expect(10 * Math.log10(powerOf(quiet) / powerOf(lost))).toBeGreaterThan(20);
+  });
+
+  it('gives a single user no more bits than about their rate, whatever is heard', () => {
+    // Noise needs the most bits there are.
+    let state = 1;
+    const noise = wave(100 * AAC_BLOCK, () => {
+      state = (state * 48_271) % 2_147_483_647;
+      return state / 2_147_483_647 - 0.5;
+    });
+    const encoder = new AudioEncoder({ channels: 1, bitrateKbps: 52, frugal: true });
+    let bytes = 0;
+    for (let at = 0; at < noise.length; at += AAC_BLOCK)
+      for (const { data } of encoder.encode({ channels: [noise.subarray(at, at + AAC_BLOCK)], samples: AAC_BLOCK }, at))
+        bytes += data.length;
+    encoder.close();
+    const kbps = (bytes * 8) / ((98 * AAC_BLOCK) / 48_000) / 1000;
+    expect(kbps).toBeGreaterThan(30);
+    expect(kbps).toBeLessThan(62);
   });
 
   it('encodes silence once, and goes on from it as an encoder does that heard all of it', () => {
