@@ -201,6 +201,24 @@ describe('a recording of single users on hold', { timeout: 180_000 }, () => {
     expect(made.files.map(({ name }) => name).sort()).toEqual(whole.files.map(({ name }) => name).sort());
   });
 
+  // A packet of sound that begins right after a hold sounds from before it.
+  test.each([[[]], [[{ atS: 1.88, downS: 0.5 }]]])(
+    'goes on where a short hold ends, with runs lost at %j',
+    async (kills) => {
+      const user: ScriptedUser = { uid: '1', participant: RED, codec: 'h264', fromS: -0.7, toS: 60 };
+      const spans: HeldSpan[] = [[1.85, 2.43]];
+      const made = await record([user], { streamMode: 'standard' }, 6, spans, kills);
+      const holds = onBlocks(spans);
+      const inside = (atS: number) => holds.some(([fromS, toS]) => atS > fromS && atS < toS - 0.022);
+      for (const row of ['audio', 'av'] as const) {
+        const times = (await samplesOf(made, nameOf('1', row))).map(({ atS }) => atS);
+        expect([row, times.filter(inside)]).toEqual([row, []]);
+        // What follows begins where the hold ends.
+        expect(Math.min(...times.filter((atS) => atS > 2)) - holds[0]![1]).toBeLessThan(0.03);
+      }
+    },
+  );
+
   test('gives MP4s that are cut at their limit their own times, also of what is transcoded', async () => {
     const users: ScriptedUser[] = [
       { uid: '1', participant: RED, codec: 'h264', fromS: -0.7, toS: 60 },

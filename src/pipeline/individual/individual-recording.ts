@@ -48,6 +48,8 @@ const SAFE_US = 1_000_000;
 const CHECKPOINT_US = 1_000_000;
 /** A track's line is kept this long after its end, because its last sample may be placed a little later. */
 const LINGER_US = 500_000;
+/** What a packet sounds like begins before its time: with Opus by 6.5 ms, and by some for the sender's clock. */
+const EARLY_SOUND_US = 10_000;
 
 const KINDS = ['audio', 'video'] as const;
 type Line = DueSamples | AudioLine;
@@ -71,6 +73,8 @@ export class IndividualRecording implements Recording {
   readonly #attendance: Attendance | undefined;
   /** Up to where everything is written, recording time. */
   #writtenUs = 0;
+  /** Where files ended last for a hold. */
+  #endedUs = Number.NEGATIVE_INFINITY;
   /** The tracks of each user that are wanted at `#writtenUs`, as far as somebody asked since it or they changed. */
   readonly #wanted = new Map<string, Track[]>();
   readonly #held: HeldMedia;
@@ -268,8 +272,9 @@ export class IndividualRecording implements Recording {
   #write(dueUs: RecordingUs): void {
     for (const hold of this.#held.between(this.#writtenUs, dueUs)) {
       if (hold.fromUs <= this.#writtenUs) continue;
-      this.#writeUntil(hold.fromUs);
+      this.#writeUntil(hold.fromUs, hold.fromUs + EARLY_SOUND_US);
       this.#endFiles(hold);
+      this.#endedUs = hold.fromUs;
     }
     this.#writeUntil(dueUs);
     this.#losses.step(dueUs);
@@ -284,8 +289,10 @@ export class IndividualRecording implements Recording {
     for (const { uid, pastUs } of this.#users.values()) if (pastUs < untilUs) this.#guard(uid, (user) => user.rest());
   }
 
-  #writeUntil(dueUs: RecordingUs): void {
-    for (const entry of this.#tracks.entries()) this.#guard(entry.track.uid, (user) => this.#take(user, entry, dueUs));
+  /** @param soundUs up to where packets of sound are decoded */
+  #writeUntil(dueUs: RecordingUs, soundUs = dueUs): void {
+    for (const entry of this.#tracks.entries())
+      this.#guard(entry.track.uid, (user) => this.#take(user, entry, dueUs, soundUs));
     const live = new Set<string>();
     for (const { track, unwantedUs, endedUs } of this.#tracks.entries())
       if (Math.min(unwantedUs, endedUs) > dueUs - LINGER_US) live.add(track.uid);
@@ -328,11 +335,15 @@ export class IndividualRecording implements Recording {
       });
   }
 
-  #take(user: UserFiles, { track, line }: TrackEntry<Line>, dueUs: RecordingUs): void {
+  #take(user: UserFiles, { track, line }: TrackEntry<Line>, dueUs: RecordingUs, soundUs: RecordingUs): void {
     if (line instanceof AudioLine) {
-      line.decodeUntil(dueUs, (start, sound) => {
+      line.decodeUntil(soundUs, (start, sound) => {
         if (!this.#tracks.isWanted(track, (start * US) / SOUND_RATE)) return;
-        for (const part of this.#held.unheld(start, sound)) user.takeSound(track, part.start, part.sound);
+        for (const part of this.#held.unheld(start, sound)) {
+          // What is left of a packet that came too late for files that have ended would begin them again.
+          const isLate = (part.start * US) / SOUND_RATE < this.#endedUs;
+          if (!isLate) user.takeSound(track, part.start, part.sound);
+        }
       });
       return;
     }

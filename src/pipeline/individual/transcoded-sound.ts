@@ -36,6 +36,8 @@ export class TranscodedSound {
 
   /** Where the blocks of an earlier run ended: those of this run continue the same row. */
   #past: number | undefined;
+  /** The next sound goes on where the earlier run's ended, and what is missing between them is silence. */
+  #goesOn: boolean;
 
   /**
    * @param onBlock takes every finished block, in order
@@ -43,6 +45,7 @@ export class TranscodedSound {
    */
   constructor(onBlock: (block: EncodedBlock) => void, pastUs?: RecordingUs) {
     this.#onBlock = onBlock;
+    this.#goesOn = pastUs !== undefined;
     if (pastUs === undefined) return;
     this.#past = Math.round((pastUs * SOUND_RATE) / US);
     this.#end = this.#past;
@@ -52,7 +55,8 @@ export class TranscodedSound {
   add(track: number, start: number, sound: Sound): void {
     const channels = sound.channels.length === 2 ? 2 : 1;
     if (start + sound.samples <= 0 || sound.samples === 0) return;
-    const goesOn = this.#past !== undefined && this.#track === undefined;
+    const goesOn = this.#goesOn;
+    this.#goesOn = false;
     if (goesOn) this.#track = track;
     const isNew = this.#track !== track || start - this.#end >= INTERRUPTION_SAMPLES;
     if (isNew) {
@@ -97,6 +101,7 @@ export class TranscodedSound {
 
   /** Hands over everything that is held and frees everything native; what comes next begins anew. */
   rest(): void {
+    this.#goesOn = false;
     const voice = this.#voice;
     if (!voice) return;
     this.#completeBlock();
