@@ -7,6 +7,7 @@
  *                    cpu-against individual-against individual-cpu-against encoder rungs seventeen meeting
  *                    route in-real-time layout-change long-end cold-start install-size lease-renewals
  *                    forwarded-query   only these
+ *   npm run bench -- memory-over-time                 this takes half an hour, and is not among all
  *   npm run bench -- at-rest --json FILE              writes its figures to a file
  *   npm run bench -- at-rest --compare FILE           says what is worse by more than a tenth, and exits 1 then
  */
@@ -30,6 +31,7 @@ import { measureLongEnd } from './long-end.ts';
 import { measureManyRecordings } from './many-recordings.ts';
 import { atMost, type Figure, passes, renderTable } from './measure.ts';
 import { measureMeeting } from './meeting.ts';
+import { measureMemoryOverTime } from './memory-over-time.ts';
 import { measurePages } from './pages.ts';
 import { describeMachine } from './proc.ts';
 import { measureRampUp } from './ramp-up.ts';
@@ -78,9 +80,13 @@ const MEASURES: Record<string, () => Promise<Figure[]>> = {
   'in-real-time': measureInRealTime,
   'layout-change': measureLayoutChange,
   'long-end': measureLongEnd,
+  'memory-over-time': measureMemoryOverTime,
   'lease-renewals': measureLeaseRenewals,
   'forwarded-query': measureForwardedQuery,
 };
+
+/** It takes half an hour. */
+const ONLY_WHEN_NAMED = 'memory-over-time';
 
 const { positionals: names, values: options } = parseArgs({
   allowPositionals: true,
@@ -88,12 +94,12 @@ const { positionals: names, values: options } = parseArgs({
     help: { type: 'boolean' },
     json: { type: 'string' },
     compare: { type: 'string' },
-    // Of pages.
+    // Of pages and memory-over-time.
     minutes: { type: 'string' },
   },
 });
 if (options.help) {
-  console.log(`npm run bench -- [NAME …] [--json FILE] [--compare FILE]: measures these, or all.
+  console.log(`npm run bench -- [NAME …] [--json FILE] [--compare FILE]: measures these, or all but ${ONLY_WHEN_NAMED}.
   --json FILE     writes the figures to a file
   --compare FILE  says what is worse by more than a tenth than in that file, which alone decides the exit code then
   ${Object.keys(MEASURES).join(' ')}`);
@@ -110,7 +116,7 @@ const before = options.compare === undefined ? undefined : readResults(options.c
 const machine = describeMachine();
 console.log(machine);
 const figures: Figure[] = [];
-for (const name of names.length > 0 ? names : Object.keys(MEASURES)) {
+for (const name of names.length > 0 ? names : Object.keys(MEASURES).filter((each) => each !== ONLY_WHEN_NAMED)) {
   console.error(`measuring ${name} …`);
   try {
     figures.push(...(await (MEASURES[name] as () => Promise<Figure[]>)()));
