@@ -38,7 +38,12 @@ export class SmallDisk {
   /** Takes room until so many bytes are free. */
   fill(leftBytes: number): void {
     this.makeRoom();
-    writeFileSync(join(this.path, FILLER), Buffer.alloc(Math.max(0, this.freeBytes - leftBytes)));
+    try {
+      writeFileSync(join(this.path, FILLER), Buffer.alloc(Math.max(0, this.freeBytes - leftBytes)));
+    } catch (error) {
+      // Whoever writes to the disk meanwhile takes of the room that was free; what is left of it is taken all the same.
+      if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
+    }
   }
 
   /** Gives back what `fill` took. */
