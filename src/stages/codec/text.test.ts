@@ -8,7 +8,7 @@ import { drawTexts, inkWidth, MONO_WIDTH, type TextStyle } from './text.ts';
 afterEach(() => expect(liveFrames()).toBe(0));
 
 const STYLE: TextStyle = {
-  ...{ width: 240, height: 36, lineHeight: 24, font: 'sans', align: { kind: 'left', margin: 8 } },
+  ...{ width: 240, height: 36, lineHeight: 24, font: 'sans', align: { kind: 'start', margin: 8 } },
   ...{ ink: 235, outline: 235, outlineWidth: 0, ground: 24 },
 };
 
@@ -61,10 +61,31 @@ describe('text as pictures', () => {
 
   test('that runs from right to left begins at the right, also where letters of both directions meet', async () => {
     // Alef and then i, read from the right, look as i and then alef, read from the left.
-    await drawn(['אi', 'iא', 'iא!', 'אi!'], ([hebrew, latin, ...ended]) => {
-      expect(isSame(hebrew!, latin!)).toBe(true);
-      expect(isSame(ended[0]!, ended[1]!)).toBe(false);
-    });
+    await drawn(
+      ['אi', 'iא', 'iא!', 'אi!'],
+      ([hebrew, latin, ...ended]) => {
+        expect(isSame(hebrew!, latin!)).toBe(true);
+        expect(isSame(ended[0]!, ended[1]!)).toBe(false);
+      },
+      { align: { kind: 'center' } },
+    );
+  });
+
+  test.each([
+    ['left', 'Augusta Ada King'],
+    ['right', 'אדה לאבלייס המלכה'],
+  ] as const)('that begins at the %s and is too wide lacks its end', async (side, text) => {
+    const beginningOf = (width: number) =>
+      drawn(
+        [text],
+        ([whole]) =>
+          lumaOf(whole!).map((row) => Buffer.from(side === 'left' ? row.subarray(0, 60) : row.subarray(-60))),
+        {
+          width,
+        },
+      );
+    expect(await beginningOf(64)).toEqual(await beginningOf(400));
+    await drawn([text], ([whole]) => expect(inkWidth(whole!, 24, side)).toBeGreaterThan(120), { width: 400 });
   });
 
   test('of one width has letters as wide as is said', async () => {

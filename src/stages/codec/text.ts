@@ -11,16 +11,18 @@ import type { Picture } from '../../media/frame.ts';
 import { freeFrame, newFrame } from './native-frames.ts';
 import { NativePicture, tagColor } from './picture-pool.ts';
 
+type Side = 'left' | 'right';
+
 export type TextStyle = {
-  /** Size of each picture, in pixels; even. Wider text is cut. */
+  /** Size of each picture, in pixels; even. Wider text is cut at its end, or in the middle at both. */
   width: number;
   height: number;
   /** From the top of the highest letters to the bottom of the lowest, pixels. */
   lineHeight: number;
   /** In `mono` all letters are equally wide. */
   font: 'sans' | 'mono';
-  /** Where the text stands: in the middle, or `margin` from the left edge. */
-  align: { kind: 'center' } | { kind: 'left'; margin: number };
+  /** Where the text stands: in the middle, or `margin` from the edge that it begins at (`beginsAt`). */
+  align: { kind: 'center' } | { kind: 'start'; margin: number };
   /** Luma, 16 to 235, of the letters, of the outline up to `outlineWidth` round them, and of the ground. */
   ink: number;
   outline: number;
@@ -84,9 +86,10 @@ export async function drawTexts(texts: readonly string[], style: TextStyle): Pro
   }
 }
 
-/** Where the text on a picture of `drawTexts` ends at the right, in pixels; 0 when there is none. */
-export function inkWidth(picture: Picture, ground: number): number {
-  for (let x = picture.width - 1; x >= 0; x--) if (hasInk(picture, x, ground)) return x + 1;
+/** How far the text on a picture of `drawTexts` reaches from a side, in pixels; 0 when there is none. */
+export function inkWidth(picture: Picture, ground: number, from: Side = 'left'): number {
+  for (let reach = picture.width; reach > 0; reach--)
+    if (hasInk(picture, from === 'left' ? reach - 1 : picture.width - reach, ground)) return reach;
   return 0;
 }
 
@@ -96,10 +99,11 @@ export function hasInk({ planes, strides, height }: Picture, x: number, ground: 
   return false;
 }
 
-/** Whether a text is read from the right, as its first letter is. */
-export function isReadFromRight(text: string): boolean {
+/** The side at which a text begins, as its first letter tells. */
+export function beginsAt(text: string): Side {
   const [letter = ''] = /\p{L}/u.exec(text) ?? [];
-  return /\p{Script=Hebrew}|\p{Script=Arabic}|\p{Script=Syriac}|\p{Script=Thaana}|\p{Script=Nko}/u.test(letter);
+  const isFromRight = /\p{Script=Hebrew}|\p{Script=Arabic}|\p{Script=Syriac}|\p{Script=Thaana}|\p{Script=Nko}/u;
+  return isFromRight.test(letter) ? 'right' : 'left';
 }
 
 function groundOf({ width, height, ground }: TextStyle) {
@@ -121,13 +125,14 @@ function groundOf({ width, height, ground }: TextStyle) {
 /** The texts as a script of Advanced SubStation Alpha, in which each is shown for one second. */
 function scriptOf(texts: readonly string[], style: TextStyle): string {
   const { width, height, lineHeight, font, align, ink, outline, outlineWidth } = style;
-  const margin = align.kind === 'left' ? Math.round(align.margin) : 0;
-  const anchor = align.kind === 'left' ? 4 : 5;
+  const margin = align.kind === 'start' ? Math.round(align.margin) : 0;
+  const anchorOf = (text: string) => (align.kind === 'center' ? 5 : beginsAt(text) === 'left' ? 4 : 6);
   // With encoding -1 libass finds the direction of the text from its letters.
-  const values = [FONT_NAMES[font], lineHeight, greyOf(ink), greyOf(outline), 1, outlineWidth, 0, anchor, margin, 0, 0];
-  const lines = texts.map(
-    (text, second) => `Dialogue: ${momentOf(second)},${momentOf(second + 1)},Text,${escaped(text)}`,
-  );
+  const values = [FONT_NAMES[font], lineHeight, greyOf(ink), greyOf(outline), 1, outlineWidth, 0, margin, margin, 0];
+  const lines = texts.map((text, second) => {
+    const when = `${momentOf(second)},${momentOf(second + 1)}`;
+    return `Dialogue: ${when},Text,{\\an${anchorOf(text)}}${escaped(text)}`;
+  });
   return [
     '[Script Info]',
     'ScriptType: v4.00+',
@@ -137,7 +142,7 @@ function scriptOf(texts: readonly string[], style: TextStyle): string {
     'WrapStyle: 2',
     'ScaledBorderAndShadow: yes',
     '[V4+ Styles]',
-    'Format: Name, Fontname, Fontsize, PrimaryColour, OutlineColour, BorderStyle, Outline, Shadow, Alignment, MarginL, MarginR, MarginV, Encoding',
+    'Format: Name, Fontname, Fontsize, PrimaryColour, OutlineColour, BorderStyle, Outline, Shadow, MarginL, MarginR, MarginV, Encoding',
     `Style: Text,${values.join(',')},-1`,
     '[Events]',
     'Format: Start, End, Style, Text',

@@ -2,7 +2,7 @@
 import type { Overlays } from '../../../contract/line/overlays.ts';
 import type { Picture } from '../../../media/frame.ts';
 import type { PicturePool } from '../../../stages/codec/picture-pool.ts';
-import { inkWidth, isReadFromRight, type TextStyle } from '../../../stages/codec/text.ts';
+import { beginsAt, inkWidth, type TextStyle } from '../../../stages/codec/text.ts';
 import type { PixelRect } from '../../../stages/compose/layout/place.ts';
 import type { Overlay } from '../../../stages/compose/picture-compositor.ts';
 import { cut, Plates } from './plates.ts';
@@ -51,7 +51,9 @@ export class NameLabels {
         const rect = label && inCorner(area, corner, label, this.#sizes.margin);
         if (!label || !rect) continue;
         const { x, y, width, height } = rect;
-        const picture = this.#plates.of(`${width}x${height} ${name}`, () => cut(this.#pool, label, rect));
+        const picture = this.#plates.of(`${width}x${height} ${name}`, () =>
+          cut(this.#pool, label, rect, beginsAt(name!)),
+        );
         overlays.push({ x, y, z: z + OVER_PICTURE, drawn: { kind: 'picture', picture } });
       }
     }
@@ -69,7 +71,7 @@ export class NameLabels {
     const width = area.width - 2 * this.#sizes.margin;
     const ellipsis = this.#whole.get(ELLIPSIS);
     if (whole.width <= width || width < 2 || !ellipsis) return whole;
-    const begins = isReadFromRight(name) ? 'right' : 'left';
+    const begins = beginsAt(name);
     return this.#plates.of(`in ${width} ${name}`, () => shortened(this.#pool, whole, ellipsis, { width, begins }));
   }
 
@@ -91,7 +93,7 @@ export class NameLabels {
       height,
       lineHeight,
       font: 'sans',
-      align: { kind: 'left', margin: padding },
+      align: { kind: 'start', margin: padding },
       ink: INK,
       outline: INK,
       outlineWidth: 0,
@@ -100,9 +102,10 @@ export class NameLabels {
     const drawn = await this.#texts.draw(missing, style, 'a name');
     for (const [index, name] of missing.entries()) {
       const full = drawn[index];
-      const ink = full ? inkWidth(full, PLATE) : 0;
+      const side = beginsAt(name);
+      const ink = full ? inkWidth(full, PLATE, side) : 0;
       const width = Math.min(this.#width, evenUp(ink + padding));
-      this.#whole.set(name, full && ink > 0 ? cut(this.#pool, full, { width, height }) : undefined);
+      this.#whole.set(name, full && ink > 0 ? cut(this.#pool, full, { width, height }, side) : undefined);
       full?.free();
     }
   }

@@ -33,10 +33,11 @@ export class Plates<K> {
   }
 }
 
-/** The top left part of a picture, as a picture of its own; the caller frees it. */
-export function cut(pool: PicturePool, from: Picture, { width, height }: Size): Picture {
+/** The upper part of a picture, at one side of it, as a picture of its own; the caller frees it. */
+export function cut(pool: PicturePool, from: Picture, { width, height }: Size, side: 'left' | 'right'): Picture {
   const part = pool.allocate(width, height);
-  pool.copyPart(from, part, { x: 0, y: 0, width, height });
+  const x = side === 'left' ? 0 : from.width - width;
+  pool.copyPart(from, part, { x, y: 0, width, height }, { x: 0, y: 0 });
   return part;
 }
 

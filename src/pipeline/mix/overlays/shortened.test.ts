@@ -23,9 +23,13 @@ afterEach(() => {
 });
 
 /** The luma of each column of the label of `uid` in a place that is so wide. */
-async function columnsOf(uid: keyof typeof NAMES, width: number): Promise<{ x: number; columns: string[] }> {
+async function columnsOf(
+  uid: keyof typeof NAMES,
+  width: number,
+  by = labels,
+): Promise<{ x: number; columns: string[] }> {
   const area = { x: 0, y: 0, width, height: 100 };
-  const drawn = await labels.draw({ names: NAMES, corner: 'top-right' }, [{ uid: String(uid), area, z: 0 }]);
+  const drawn = await by.draw({ names: NAMES, corner: 'top-right' }, [{ uid: String(uid), area, z: 0 }]);
   const [overlay] = drawn;
   if (overlay?.drawn.kind !== 'picture') return { x: 0, columns: [] };
   return { x: overlay.x, columns: columnsIn(overlay.drawn.picture) };
@@ -69,6 +73,19 @@ test('one that is read from the right keeps its right side', async () => {
   expect(endsWithDots(columns.toReversed())).toBe(true);
   const alike = columns.toReversed().findIndex((column, n) => column !== whole.at(-1 - n));
   expect(alike).toBeGreaterThan(columns.length / 2);
+});
+
+test.each([1, 2] as const)('name %d begins as it does elsewhere where the canvas is too narrow for it', async (uid) => {
+  const narrow = new NameLabels(pool, new Texts((what) => expect.unreachable(what)), sizes, 150);
+  try {
+    expect(await columnsOf(uid, 130, narrow)).toEqual(await columnsOf(uid, 130));
+    const { columns } = await columnsOf(uid, 20, narrow);
+    const { columns: whole } = await columnsOf(uid, CANVAS.width);
+    const begins = uid === 1 ? whole.slice(0, columns.length) : whole.slice(-columns.length);
+    expect(columns).toEqual(begins);
+  } finally {
+    narrow.close();
+  }
 });
 
 test('a name that fits is whole, and where hardly a letter has room there is no ellipsis', async () => {

@@ -22,7 +22,7 @@ export function shortened(
 ): Picture {
   const { height } = whole;
   const room = width - ellipsis.width;
-  if (width < LEAST_ELLIPSES * ellipsis.width) return cut(pool, whole, { width, height });
+  if (width < LEAST_ELLIPSES * ellipsis.width) return cut(pool, whole, { width, height }, begins);
   const isLeft = begins === 'left';
   const kept = between(whole, room, isLeft);
   const label = pool.allocate(kept + ellipsis.width, height);

@@ -7,7 +7,7 @@ import type { RecordingUs } from '../../../kernel/time.ts';
 import type { Layer, Picture } from '../../../media/frame.ts';
 import { pictureLayer, shadedLayer } from '../../../stages/codec/layer.ts';
 import type { PicturePool } from '../../../stages/codec/picture-pool.ts';
-import { inkWidth, type TextStyle } from '../../../stages/codec/text.ts';
+import { beginsAt, inkWidth, type TextStyle } from '../../../stages/codec/text.ts';
 import type { PixelRect } from '../../../stages/compose/layout/place.ts';
 import type { Overlay } from '../../../stages/compose/picture-compositor.ts';
 import type { ImageSource } from '../backgrounds.ts';
@@ -122,13 +122,14 @@ export class WatermarkLayer {
       const drawn = await this.#drawText(text, width, height);
       if (!drawn) return undefined;
       const { shade, coverage } = drawn;
-      const ink = inkWidth(coverage, BLACK);
+      const side = beginsAt(text);
+      const ink = inkWidth(coverage, BLACK, side);
       const isWhole = ink < width - 2 || height <= MIN_HEIGHT;
       try {
         if (!isWhole) continue;
         if (ink === 0) return undefined;
         const part = { width: Math.min(width, evenUp(ink)), height };
-        const [shaded, covering] = [cut(this.#pool, shade, part), cut(this.#pool, coverage, part)];
+        const [shaded, covering] = [cut(this.#pool, shade, part, side), cut(this.#pool, coverage, part, side)];
         try {
           return shadedLayer(shaded, covering, opacity);
         } finally {
@@ -155,7 +156,7 @@ export class WatermarkLayer {
       font: 'sans',
       ground: BLACK,
       ink: INK,
-      align: { kind: 'left', margin: Math.ceil(rim) },
+      align: { kind: 'start', margin: Math.ceil(rim) },
       outlineWidth: rim,
       outline: BLACK,
     };
