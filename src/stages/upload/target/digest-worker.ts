@@ -2,7 +2,7 @@
  * The thread of `digests.ts`.
  */
 import { createHash, type Hash, hash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { parentPort } from 'node:worker_threads';
 import { type Digests, digestsOf, type PartDigests } from './digests-of.ts';
 
@@ -19,12 +19,17 @@ export type DigestTask = { id: number; task: Bytes | FilePart | FileEnd | WholeF
 export type FileSha256 = { bytes: number; sha256: string };
 export type DigestAnswer = { id: number; answer: Digests | PartDigests | FileSha256 } | { id: number; error: string };
 
-const READ_BYTES = 1024 * 1024;
+/**
+ * Files are read one after the other through the same memory: new memory for each would stay until this thread's
+ * garbage is collected, which it is only when there are tens of megabytes of it.
+ */
+const readBuffer = Buffer.allocUnsafeSlow(1024 * 1024);
+let reading: Promise<unknown> = Promise.resolve();
 
 const running = new Map<number, { hash: Hash; bytes: number }>();
 
 async function answer(task: DigestTask['task']) {
-  if ('path' in task) return readWhole(task.path);
+  if ('path' in task) return inTurn(() => readWhole(task.path));
   if ('end' in task) return end(task.end);
   const data = Buffer.from(task.memory, task.offset, task.length);
   if (!('file' in task)) return digestsOf(data);
@@ -47,14 +52,26 @@ function end(id: number): FileSha256 {
   return { bytes, sha256: hash.digest('hex') };
 }
 
+function inTurn<T>(read: () => Promise<T>): Promise<T> {
+  const done = reading.then(read);
+  reading = done.catch(() => {});
+  return done;
+}
+
 async function readWhole(path: string): Promise<FileSha256> {
-  const hash = createHash('sha256');
-  let bytes = 0;
-  for await (const chunk of createReadStream(path, { highWaterMark: READ_BYTES }) as AsyncIterable<Buffer>) {
-    hash.update(chunk);
-    bytes += chunk.length;
+  const file = await open(path);
+  try {
+    const hash = createHash('sha256');
+    let bytes = 0;
+    for (;;) {
+      const { bytesRead } = await file.read(readBuffer);
+      if (bytesRead === 0) return { bytes, sha256: hash.digest('hex') };
+      hash.update(readBuffer.subarray(0, bytesRead));
+      bytes += bytesRead;
+    }
+  } finally {
+    await file.close();
   }
-  return { bytes, sha256: hash.digest('hex') };
 }
 
 parentPort?.on('message', ({ id, task }: DigestTask) => {
