@@ -82,9 +82,10 @@ export function judgeRecording(path: string, expected: Expected): Verdict {
   const worstMs = all.reduce((worst, ms) => (Math.abs(ms) > Math.abs(worst) ? ms : worst), 0);
   if (!(Math.abs(medianMs) <= (expected.medianMs ?? 40)))
     problems.push(`sound is ${medianMs.toFixed(1)} ms off the picture in the median`);
-  const betweenParticipantsMs = apart(watched.views);
+  const farthest = apart(watched.views);
+  const betweenParticipantsMs = farthest.ms;
   if (betweenParticipantsMs > (expected.togetherMs ?? 70))
-    problems.push(`participants are up to ${betweenParticipantsMs.toFixed(0)} ms apart`);
+    problems.push(`participants are up to ${betweenParticipantsMs.toFixed(0)} ms apart (${farthest.where})`);
   return {
     probe,
     participants,
@@ -179,19 +180,24 @@ function judgeParticipant(
   return { name, presence, flashes, beeps, offsets, frozen, dropouts };
 }
 
-/** The largest difference of content time between participants in one frame, ms. */
-function apart(views: readonly Reading[][]): number {
+/**
+ * The largest difference of content time between participants in one frame, ms, and which frame that is; NaN without
+ * stamps.
+ */
+function apart(views: readonly Reading[][]): { ms: number; where: string } {
   const lags = views.map((readings) => new Map(lagsIn(readings).map((l) => [l.atS, l.lagS])));
-  let worst = Number.NaN;
+  let farthest = { ms: Number.NaN, where: 'no stamps were read' };
   for (const [atS, lag] of lags[0] ?? []) {
-    for (const other of lags.slice(1)) {
+    for (const [i, other] of lags.slice(1).entries()) {
       const lagS = other.get(atS);
       if (lagS === undefined) continue;
       const difference = Math.abs(lagS - lag) * 1000;
-      worst = Number.isNaN(worst) ? difference : Math.max(worst, difference);
+      if (difference <= farthest.ms) continue;
+      const stamps = [0, i + 1].map((view) => views[view]!.find((reading) => reading.atS === atS)?.stamp);
+      farthest = { ms: difference, where: `participant ${i + 2} at ${atS.toFixed(3)} s: stamps ${stamps.join(', ')}` };
     }
   }
-  return worst;
+  return farthest;
 }
 
 function allSeenAt(views: readonly Reading[][], participants: readonly Participant[]): number {

@@ -8,7 +8,7 @@ import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { AV_PKT_FLAG_KEY } from 'node-av/constants';
 import { Dictionary, FormatContext, Packet, Rational } from 'node-av/lib';
-import { AudioEncoder, type Encoded, must, VideoEncoder } from './encode.ts';
+import { AudioEncoder, type Encoded, must, type VideoCodecName, VideoEncoder } from './encode.ts';
 import { MadePicture, madeSound, SOUND_RATE, splitPlanes } from './made-media.ts';
 import type { Participant } from './participants.ts';
 
@@ -39,7 +39,7 @@ export type MadeFile = {
   /**
    * `live` encodes as WebRTC senders do: these codecs, no B-frames. By default H.264 and AAC as recordings have them.
    */
-  live?: 'h264' | 'vp8';
+  live?: VideoCodecName;
   videoBitrateKbps?: number;
   gopFrames?: number;
   globalHeader?: boolean;
