@@ -3,7 +3,7 @@
  * a recording by the whole product: what is in the picture, and what is told of it. Which pages cannot be opened, and
  * why, is for page-readiness.slow.test.ts.
  */
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { addReachingPage, CLOSED_WAYS, Listener, WAYS } from '../support/reach/listener.ts';
 import { until } from '../support/test-server.ts';
 import { ALL_OPENED, CHOOSERS, PageServer, pageFrames } from '../support/web-page.ts';
@@ -20,6 +20,8 @@ let scene: WebScene;
 beforeAll(async () => {
   scene = await WebScene.open({ AIRCHECK_PAGE_MEMORY_MB: '1000' });
 });
+// A page that a failed test leaves would be taken for one of the next test's.
+afterEach(() => scene.stopAll());
 afterAll(() => scene.close());
 
 describe.skipIf(refusal !== undefined)('a web page', { timeout: 120_000 }, () => {

@@ -27,6 +27,7 @@ export class WebScene {
   readonly folder: string;
   readonly server: TestServer;
   readonly pages: PageServer;
+  readonly #begun: TestRecording[] = [];
 
   /** @param env settings of the server, beside those that all have */
   static async open(env: Record<string, string> = {}): Promise<WebScene> {
@@ -52,13 +53,13 @@ export class WebScene {
   }
 
   /** @param more of the web recorder's parameters; @param on another server than the scene's */
-  begin(cname: string, path: string, more: object = {}, on = this.server): Promise<TestRecording> {
+  async begin(cname: string, path: string, more: object = {}, on = this.server): Promise<TestRecording> {
     const serviceParam = {
       ...{ url: this.pages.url(path), audioProfile: 1, videoWidth: PAGE.width, videoHeight: PAGE.height },
       ...{ videoFps: 30, maxRecordingHour: 1, ...more },
     };
     const service = { serviceName: 'web_recorder_service', errorHandlePolicy: 'error_abort', serviceParam };
-    return on.record(
+    const recording = await on.record(
       cname,
       '1',
       {
@@ -68,6 +69,13 @@ export class WebScene {
       },
       'web',
     );
+    this.#begun.push(recording);
+    return recording;
+  }
+
+  /** Ends what still records of all that were begun. */
+  async stopAll(): Promise<void> {
+    for (const recording of this.#begun.splice(0)) if ((await recording.query()).status === 200) await recording.stop();
   }
 
   /** As it stands by now; undefined before the recorder has told any. */

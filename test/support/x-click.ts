@@ -13,6 +13,9 @@ const COOKIE_BYTES = 16;
 const QUERY_EXTENSION = 98;
 const GET_INPUT_FOCUS = 43;
 const FAKE_INPUT = 2;
+/** How long an answer's head is, and where it says how many words of four bytes follow. */
+const GREETING = { headBytes: 8, moreWords: (head: Buffer) => head.readUInt16LE(6) };
+const REPLY = { headBytes: 32, moreWords: (head: Buffer) => head.readUInt32LE(4) };
 const EVENT = { press: 4, release: 5, motion: 6 } as const;
 
 /** @param dir of a page, with its display's number and the key to it; the point is in pixels of the screen */
@@ -21,24 +24,49 @@ export async function click(dir: string, x: number, y: number): Promise<void> {
   const socket = connect(`/tmp/.X11-unix/X${display}`);
   try {
     await once(socket, 'connect');
+    const answers = new Answers(socket);
     socket.write(hello(readFileSync(join(dir, 'xauthority')).subarray(-COOKIE_BYTES)));
-    const [greeting] = (await once(socket, 'data')) as [Buffer];
+    const greeting = await answers.next(GREETING);
     if (greeting[0] !== 1) throw new Error(`the display ${display} refused us`);
-    const extension = await ask(socket, queryExtension('XTEST'));
+    socket.write(queryExtension('XTEST'));
+    const extension = await answers.next(REPLY);
     const opcode = extension[9]!;
     if (extension[8] !== 1) throw new Error('the display has no XTEST');
     socket.write(fakeInput(opcode, EVENT.motion, 0, x, y));
     for (const type of [EVENT.press, EVENT.release]) socket.write(fakeInput(opcode, type, 1, 0, 0));
     // It is answered after what came before it.
-    await ask(socket, request(GET_INPUT_FOCUS, 0));
+    socket.write(request(GET_INPUT_FOCUS, 0));
+    await answers.next(REPLY);
   } finally {
     socket.destroy();
   }
 }
 
-async function ask(socket: Socket, words: Buffer): Promise<Buffer> {
-  socket.write(words);
-  return ((await once(socket, 'data')) as [Buffer])[0];
+/** What the display says, answer by answer: a socket hands one over in pieces as it likes. */
+class Answers {
+  readonly #chunks: AsyncIterator<Buffer>;
+  #held = Buffer.alloc(0);
+
+  constructor(socket: Socket) {
+    this.#chunks = socket[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
+  }
+
+  async next(kind: typeof GREETING | typeof REPLY): Promise<Buffer> {
+    await this.#hold(kind.headBytes);
+    const bytes = kind.headBytes + 4 * kind.moreWords(this.#held);
+    await this.#hold(bytes);
+    const answer = this.#held.subarray(0, bytes);
+    this.#held = this.#held.subarray(bytes);
+    return answer;
+  }
+
+  async #hold(bytes: number): Promise<void> {
+    while (this.#held.length < bytes) {
+      const { value, done } = await this.#chunks.next();
+      if (done) throw new Error('the display has hung up');
+      this.#held = Buffer.concat([this.#held, value as Buffer]);
+    }
+  }
 }
 
 /** Little endian, protocol 11.0. */
