@@ -155,8 +155,8 @@ function optionsOf(codec: VideoCodecName, gopFrames: number): Record<string, str
     case 'vp9':
       return { deadline: 'realtime', 'cpu-used': '8', 'lag-in-frames': '0', 'error-resilient': 'default' };
     case 'av1':
-      // Each picture is predicted from earlier ones only, and comes out before the next goes in. Presets from 10 on leave
-      // a block of 16×16 now and then as it was in the picture before, and a stamp then reads as of another time.
+      // Each picture is predicted from earlier ones only, and comes out before the next goes in. Presets from 10 on
+      // leave a block of 16×16 now and then as it was in the picture before, and a stamp then reads as of another time.
       return { preset: '8', 'svtav1-params': 'pred-struct=1:lookahead=0:scd=0:lp=1:rc=2' };
   }
 }
