@@ -6,7 +6,7 @@
  *                    api pages remix stores takeover crowd cost-model fork-stall at-rest starts-against
  *                    cpu-against individual-against individual-cpu-against encoder rungs seventeen meeting
  *                    route in-real-time layout-change long-end cold-start install-size lease-renewals
- *                    forwarded-query   only these
+ *                    forwarded-query recording-list   only these
  *   npm run bench -- memory-over-time                 this takes half an hour, and is not among all
  *   npm run bench -- at-rest --json FILE              writes its figures to a file
  *   npm run bench -- at-rest --compare FILE           says what is worse by more than a tenth, and exits 1 then
@@ -37,6 +37,7 @@ import { describeMachine } from './proc.ts';
 import { measureRampUp } from './ramp-up.ts';
 import { measureReception } from './reception/reception.ts';
 import { measureAvOffset, measureStop } from './recording.ts';
+import { measureRecordingList } from './recording-list.ts';
 import { measureRemix } from './remix.ts';
 import { readResults, worseThan, writeResults } from './results.ts';
 import { measureRoute } from './route.ts';
@@ -83,6 +84,7 @@ const MEASURES: Record<string, () => Promise<Figure[]>> = {
   'memory-over-time': measureMemoryOverTime,
   'lease-renewals': measureLeaseRenewals,
   'forwarded-query': measureForwardedQuery,
+  'recording-list': measureRecordingList,
 };
 
 /** It takes half an hour. */

@@ -37,6 +37,7 @@ import { NodeTables } from '../store/node-tables.ts';
 import { ObjectTables } from '../store/object-tables.ts';
 import { OutboxTables } from '../store/outbox-tables.ts';
 import { Ownership } from '../store/ownership.ts';
+import { RecordingList } from '../store/recording-list.ts';
 import { RecordingTables } from '../store/recording-tables.ts';
 import { StrayTables } from '../store/stray-tables.ts';
 import { Vault } from '../store/vault.ts';
@@ -393,6 +394,7 @@ export async function createServer(given: Config, ground: Ground): Promise<Airch
     const api: RecordingApi = {
       recordings,
       ...(joined && { fleet: joined.fleet }),
+      list: new RecordingList(database),
       notifications,
       ...(config.rateLimitPerS > 0 && { rateLimit: { perS: config.rateLimitPerS, clock, counts: calls } }),
       notifySourceIps: config.notifySourceIps,

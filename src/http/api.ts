@@ -5,6 +5,7 @@ import type { BacklogApi } from './backlog.ts';
 import type { EventsApi } from './events.ts';
 import type { Fleet } from './fleet/fleet.ts';
 import type { RateLimit } from './rate-limit.ts';
+import type { RecordingListApi } from './recording-list.ts';
 
 export type RecordingApi = EventsApi & {
   recordings: Pick<Recordings, 'about' | 'acquire' | 'start' | 'update' | 'updateLayout' | 'query' | 'stop' | 'report'>;
@@ -15,6 +16,7 @@ export type RecordingApi = EventsApi & {
   /** Who is in a channel, as JSON. */
   participants(appid: string, cname: string): unknown[];
   backlog: BacklogApi;
+  list: RecordingListApi['list'];
   /** When absent there is no limit. */
   rateLimit?: RateLimit;
   /** Addresses that webhooks come from; when none are given, the addresses of this machine. */

@@ -16,6 +16,7 @@ import { participantsRoute } from './participants.ts';
 import { REGION } from './paths.ts';
 import { queryRoute } from './query.ts';
 import { limitRate } from './rate-limit.ts';
+import { recordingListRoute } from './recording-list.ts';
 import { recordingReportRoute } from './recording-report.ts';
 import { startRoute } from './start.ts';
 import { stopRoute } from './stop.ts';
@@ -70,6 +71,7 @@ function recordingRoutes(guarded: FastifyInstance, api: RecordingApi): void {
   guarded.register(
     (routes, _routeOptions, routesDone) => {
       participantsRoute(routes, api);
+      recordingListRoute(routes, api);
       recordingReportRoute(routes, api);
       eventsRoutes(routes, api);
       backlogRoutes(routes, api);

@@ -219,6 +219,17 @@ export const MIGRATIONS: readonly { name: string; statements: readonly string[] 
       `create index strays_of_folder on strays (folder) where stored_ms is null`,
     ],
   },
+  {
+    name: 'lists of recordings',
+    statements: [
+      // Where the files lie: vendor, region and bucket, which stay when the credentials go. Null in rows of versions
+      // before.
+      `alter table tasks add column place jsonb`,
+      `create index tasks_listed on tasks (appid, created_ms, sid)`,
+      // What lists show of a report, so that they need not read reports.
+      `alter table quality_reports add column mark text, add column length_ms bigint`,
+    ],
+  },
 ];
 
 /** Applies what the database lacks, each migration in a transaction of its own. */

@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { changeSchema } from '../contract/line/commands.ts';
 import { pageSchema, planSchema } from '../contract/line/plan.ts';
 import { PUSH_STATUSES, pushTargetSchema } from '../contract/line/push.ts';
+import { lengthMs, qualityMark } from '../contract/line/quality-mark.ts';
 import { type QualityReport, qualityReportSchema } from '../contract/line/quality-report.ts';
 import { rungSchema } from '../contract/line/rungs.ts';
 import { storageConfigSchema } from '../contract/line/storage.ts';
@@ -160,6 +161,7 @@ export class RecordingTables implements RecordingStore {
   ): Promise<TaskHold | 'used' | 'conflict' | 'full'> {
     const { owner, folder } = this.#ownership;
     const { sid, resourceId, appid, cname, uid, createdMs, document } = task;
+    const { vendor, region, bucket } = document.storage;
     try {
       return await this.#database.transaction(async (inside) => {
         if (this.#inFleet) {
@@ -174,8 +176,8 @@ export class RecordingTables implements RecordingStore {
         await inside.query(
           `insert into tasks
              (sid, resource_id, appid, cname, uid, mode, created_ms, updated_ms, running, status, state, document,
-              owner, folder, epoch)
-           values ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9, $10::jsonb, $11::jsonb, $12, $13, 1)`,
+              owner, folder, epoch, place)
+           values ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9, $10::jsonb, $11::jsonb, $12, $13, 1, $14::jsonb)`,
           [
             sid,
             resourceId,
@@ -190,6 +192,7 @@ export class RecordingTables implements RecordingStore {
             JSON.stringify(sealDocument(this.#vault, document)),
             owner,
             folder,
+            JSON.stringify({ vendor, region, bucket }),
           ],
         );
         return { sid, owner, epoch: 1 };
@@ -234,9 +237,9 @@ export class RecordingTables implements RecordingStore {
     await this.#database.transaction(async (inside) => {
       await requireHold(inside, hold);
       await inside.query(
-        `insert into quality_reports (sid, report) values ($1, $2::json)
-         on conflict (sid) do update set report = excluded.report`,
-        [hold.sid, JSON.stringify(report)],
+        `insert into quality_reports (sid, report, mark, length_ms) values ($1, $2::json, $3, $4)
+         on conflict (sid) do update set report = excluded.report, mark = excluded.mark, length_ms = excluded.length_ms`,
+        [hold.sid, JSON.stringify(report), qualityMark(report), lengthMs(report) ?? null],
       );
     });
   }
