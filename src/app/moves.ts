@@ -7,7 +7,7 @@ import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ObjectRecord, PartsSoFar } from '../contract/line/objects.ts';
 import type { StorageConfig } from '../contract/line/storage.ts';
-import type { BacklogEntry } from '../http/backlog.ts';
+import type { BacklogEntry } from '../contract/rest/backlog.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { Fault, messageOf } from '../kernel/fault.ts';
 import type { Log } from '../observe/log.ts';

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { APP, BASE, basic, buildApi, call, closeApi, OTHER_APP } from '../../test/support/rest-api.ts';
-import type { BacklogEntry } from './backlog.ts';
+import type { BacklogEntry } from '../contract/rest/backlog.ts';
 
 const SID = 'a'.repeat(32);
 const entry: BacklogEntry = {

@@ -3,22 +3,8 @@
  * …/backlog/{sid}/retry tries those of one recording at once. Aircheck's own, not part of the contract.
  */
 import type { FastifyInstance } from 'fastify';
-import { z } from 'zod';
 import { problem } from '../contract/problems.ts';
-
-/** Times are Unix milliseconds. One entry for each recording and place. */
-export const backlogEntrySchema = z.object({
-  sid: z.string(),
-  /** `spool`: of a recording that has not ended; `backup`: in the backup store, after its end. */
-  where: z.enum(['spool', 'backup']),
-  files: z.int(),
-  bytes: z.int(),
-  sinceMs: z.int(),
-  attempts: z.int(),
-  lastError: z.string().nullable(),
-  nextTryMs: z.int().nullable(),
-});
-export type BacklogEntry = z.infer<typeof backlogEntrySchema>;
+import type { BacklogEntry, BacklogReply } from '../contract/rest/backlog.ts';
 
 export type BacklogApi = {
   list(appid: string): Promise<BacklogEntry[]>;
@@ -27,9 +13,12 @@ export type BacklogApi = {
 };
 
 export function backlogRoutes(app: FastifyInstance, { backlog }: { backlog: BacklogApi }): void {
-  app.get<{ Params: { appid: string } }>('/backlog', async ({ params }) => ({
-    backlog: await backlog.list(params.appid),
-  }));
+  app.get<{ Params: { appid: string } }>(
+    '/backlog',
+    async ({ params }): Promise<BacklogReply> => ({
+      backlog: await backlog.list(params.appid),
+    }),
+  );
   const options = { config: { livesAt: 'taskOrFiles' } } as const;
   app.post<{ Params: { appid: string; sid: string } }>('/backlog/:sid/retry', options, async ({ params }) => {
     const { appid, sid } = params;

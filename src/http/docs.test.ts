@@ -1,7 +1,6 @@
 import { type FastifyInstance, fastify } from 'fastify';
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { z } from 'zod';
 import { ManualClock } from '../../test/support/manual-clock.ts';
 import { openApiDocument } from '../contract/openapi.ts';
 import type { RecordingApi } from './api.ts';
@@ -13,7 +12,6 @@ import { metricsRoute } from './metrics.ts';
 import { nodesRoute } from './nodes.ts';
 import { publishPageRoutes } from './publish-page.ts';
 import { recordingApi } from './recording-api.ts';
-import { recordingReportSchema } from './recording-report.ts';
 import { buildHttp } from './server.ts';
 import { whipRoutes } from './whip.ts';
 
@@ -77,26 +75,7 @@ describe('the document and the server', () => {
     const names = parameters.filter((p) => 'in' in p && p.in === 'query').map((p) => 'name' in p && p.name);
     expect(names.toSorted()).toEqual(Object.keys(eventsQuerySchema.shape).toSorted());
   });
-
-  test('have the same report of a recording', () => {
-    const response = paths['/v1/apps/{appid}/aircheck/recordings/{sid}']?.get?.responses?.['200'];
-    const inDocument = (response as { content: Record<string, { schema: object }> }).content['application/json']
-      ?.schema;
-    expect(withoutWords(inDocument)).toEqual(
-      withoutWords(z.toJSONSchema(recordingReportSchema, { target: 'draft-2020-12' })),
-    );
-  });
 });
-
-/** A schema without what is only for readers. */
-function withoutWords(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(withoutWords);
-  if (typeof value !== 'object' || value === null) return value;
-  const members = Object.entries(value).filter(
-    ([name]) => !['description', '$schema', 'minimum', 'maximum'].includes(name),
-  );
-  return Object.fromEntries(members.map(([name, member]) => [name, withoutWords(member)]));
-}
 
 describe('GET /openapi.json', () => {
   test('is the document, without credentials, and is not kept by caches unasked', async () => {

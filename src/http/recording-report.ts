@@ -3,39 +3,9 @@
  * own, not part of the contract.
  */
 import type { FastifyInstance } from 'fastify';
-import { z } from 'zod';
-import { qualityReportSchema } from '../contract/line/quality-report.ts';
-import { WARNING_CODES } from '../contract/lint/warning.ts';
-import { MODES } from '../contract/rest/fields.ts';
-import { STATUSES } from '../contract/rest/query.ts';
+import type { RecordingReport } from '../contract/rest/recording-report.ts';
 import type { PastTask } from '../session/ports.ts';
 import type { RecordingApi } from './api.ts';
-
-/** Times are Unix milliseconds. */
-export const recordingReportSchema = z.object({
-  sid: z.string(),
-  resourceId: z.string(),
-  cname: z.string(),
-  uid: z.string(),
-  mode: z.enum(MODES),
-  status: z.literal(STATUSES),
-  /** new, recording, stopping, uploading or ended. */
-  phase: z.string(),
-  /** False once the recorder crashed, failed, or was lost with its server. */
-  healthy: z.boolean(),
-  /** Why it ended, in words; null while it goes on. */
-  ending: z.string().nullable(),
-  startedMs: z.int(),
-  endedMs: z.int().nullable(),
-  /** Files in the store, playlists first. */
-  files: z.array(z.object({ fileName: z.string(), startUtcMs: z.int() })),
-  /** How many events the recording had; `…/aircheck/events?sid=` lists them. */
-  events: z.int(),
-  warnings: z.array(z.object({ code: z.enum(WARNING_CODES), path: z.string(), message: z.string() })),
-  /** While it records, a few seconds old; null before the first measurement, and when the report was lost. */
-  quality: qualityReportSchema.nullable(),
-});
-type RecordingReport = z.infer<typeof recordingReportSchema>;
 
 export function recordingReportRoute(app: FastifyInstance, { recordings }: RecordingApi): void {
   const options = { config: { livesAt: 'task' } } as const;

@@ -1,8 +1,7 @@
 /**
  * `aircheck backlog`: what waits to be stored, of every app, asked of the server that runs.
  */
-import { z } from 'zod';
-import { backlogEntrySchema } from '../../http/backlog.ts';
+import { type BacklogEntry, backlogReplySchema } from '../../contract/rest/backlog.ts';
 import { Fault } from '../../kernel/fault.ts';
 import { ask, authorizationOf, ownConfig, ownUrl, refused } from './own-server.ts';
 
@@ -24,7 +23,7 @@ export async function backlog({ retry, json }: BacklogWords): Promise<void> {
     );
   const config = ownConfig();
   const base = ownUrl(config);
-  const entries: (z.infer<typeof backlogEntrySchema> & { appid: string })[] = [];
+  const entries: (BacklogEntry & { appid: string })[] = [];
   let retried = false;
   for (const { appid } of config.apps) {
     const customer = config.customers.find(({ apps }) => apps === undefined || apps.includes(appid));
@@ -42,7 +41,7 @@ export async function backlog({ retry, json }: BacklogWords): Promise<void> {
     }
     const answer = await ask(path, { headers: { authorization } });
     if (!answer.ok) throw await refused(answer);
-    const { backlog: of } = z.object({ backlog: z.array(backlogEntrySchema) }).parse(await answer.json());
+    const { backlog: of } = backlogReplySchema.parse(await answer.json());
     entries.push(...of.map((entry) => ({ ...entry, appid })));
   }
   if (retry !== undefined) {
@@ -53,7 +52,7 @@ export async function backlog({ retry, json }: BacklogWords): Promise<void> {
   else process.stdout.write(`${entries.length === 0 ? 'nothing waits' : entries.map(lineOf).join('\n')}\n`);
 }
 
-function lineOf(entry: z.infer<typeof backlogEntrySchema>): string {
+function lineOf(entry: BacklogEntry): string {
   const { sid, where, files, bytes, sinceMs, attempts, lastError, nextTryMs } = entry;
   const utc = (ms: number) => new Date(ms).toISOString();
   const next = nextTryMs === null ? '' : `, next try ${utc(nextTryMs)}`;

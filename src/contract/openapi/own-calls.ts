@@ -4,12 +4,12 @@
  */
 import { z } from 'zod';
 import type { ZodOpenApiOperationObject, ZodOpenApiPathsObject, ZodOpenApiResponseObject } from 'zod-openapi';
-import { qualityReportSchema } from '../line/quality-report.ts';
-import { WARNING_CODES } from '../lint/warning.ts';
-import { MODES, uidSchema } from '../rest/fields.ts';
+import { backlogReplySchema } from '../rest/backlog.ts';
+import { channelReplySchema } from '../rest/channel.ts';
+import { eventSchema, eventsReplySchema, redeliverReplySchema } from '../rest/events.ts';
+import { uidSchema } from '../rest/fields.ts';
 import { nodesReplySchema } from '../rest/nodes.ts';
-import { STATUSES } from '../rest/query.ts';
-import { noticeSchema } from '../webhook/notice.ts';
+import { recordingReportSchema } from '../rest/recording-report.ts';
 import { appidSchema, sidSchema } from './recording-calls.ts';
 import { EVERYWHERE, errors, success } from './responses.ts';
 
@@ -17,45 +17,6 @@ import { EVERYWHERE, errors, success } from './responses.ts';
 const servers = [{ url: '/' }];
 const appPath = z.object({ appid: appidSchema });
 const cnameSchema = z.string().min(1).max(63).meta({ description: 'The channel.', example: 'ch1' });
-const unixMs = (description: string) => z.int().meta({ description: `${description} Unix milliseconds.` });
-
-const streamFields = {
-  receiving: z.boolean().meta({ description: 'Whether packets came within the last seconds.' }),
-  packets: z.int(),
-  bytes: z.int().meta({ description: 'Bytes of payload.' }),
-  bitrateKbps: z.number(),
-  lost: z.int().meta({ description: 'Packets that never came.' }),
-  jitterMs: z.number(),
-};
-
-const participantSchema = z.object({
-  uid: z.string(),
-  joinedAtMs: unixMs('When the session began.'),
-  recorder: z.boolean().meta({ description: 'True of a recorder, which is there for as long as it records.' }),
-  sessionId: z.string().optional().meta({ description: 'The WHIP session; absent of a recorder.' }),
-  remoteAddress: z.string().optional().meta({ description: 'Where media comes from; absent before it is known.' }),
-  tracks: z.array(
-    z.object({
-      kind: z.enum(['audio', 'video']),
-      codec: z.enum(['opus', 'pcmu', 'pcma', 'h264', 'vp8', 'vp9', 'av1']),
-      ...streamFields,
-      audioLevelDbov: z.int().min(-127).max(0).optional().meta({
-        description: 'The loudest of the last second, 0 to -127 (silent); absent where the sender does not say it.',
-      }),
-      layers: z
-        .array(
-          z.object({
-            rid: z.string().optional(),
-            width: z.int().optional(),
-            height: z.int().optional(),
-            ...streamFields,
-          }),
-        )
-        .optional()
-        .meta({ description: 'The streams of a simulcast; the figures of the track are those of all together.' }),
-    }),
-  ),
-});
 
 const participants: ZodOpenApiOperationObject = {
   operationId: 'channel',
@@ -64,36 +25,11 @@ const participants: ZodOpenApiOperationObject = {
   requestParams: { path: appPath.extend({ cname: cnameSchema }) },
   responses: {
     200: success('Those in the channel: publishers in the order they came, then recorders.', {
-      schema: z.object({ cname: z.string(), participants: z.array(participantSchema) }),
+      schema: channelReplySchema,
     }),
     ...errors(EVERYWHERE),
   },
 };
-
-const reportSchema = z.object({
-  sid: z.string(),
-  resourceId: z.string(),
-  cname: z.string(),
-  uid: z.string(),
-  mode: z.enum(MODES),
-  status: z.literal(STATUSES).meta({ description: 'As in query.' }),
-  phase: z.string().meta({ description: 'new, recording, stopping, uploading or ended.' }),
-  healthy: z.boolean().meta({ description: 'False once the recorder crashed, failed, or was lost with its server.' }),
-  ending: z.string().nullable().meta({ description: 'Why it ended, in words; null while it has not.' }),
-  startedMs: unixMs('When it was started.'),
-  endedMs: unixMs('When it ended.').nullable(),
-  files: z
-    .array(z.object({ fileName: z.string(), startUtcMs: unixMs('When it begins.') }))
-    .meta({ description: 'What lies in the store, the playlist first.' }),
-  events: z.int().meta({ description: 'How many events it has told.' }),
-  warnings: z
-    .array(z.object({ code: z.enum(WARNING_CODES), path: z.string(), message: z.string() }))
-    .meta({ description: 'What in its requests does not do what it seems to.' }),
-  quality: qualityReportSchema.nullable().meta({
-    description:
-      'The quality report, while it records a few seconds old. Null before the first measurement, and when it was lost.',
-  }),
-});
 
 const report: ZodOpenApiOperationObject = {
   operationId: 'report',
@@ -101,23 +37,10 @@ const report: ZodOpenApiOperationObject = {
   summary: 'Tell what is known of a recording, also after its end',
   requestParams: { path: appPath.extend({ sid: sidSchema }) },
   responses: {
-    200: success('The recording.', { schema: reportSchema }),
+    200: success('The recording.', { schema: recordingReportSchema }),
     ...errors([...EVERYWHERE, 'recording-unknown']),
   },
 };
-
-const eventSchema = z.object({
-  position: z.int().meta({ description: 'Grows with each event of the server, not without gaps.' }),
-  state: z
-    .enum(['pending', 'delivered', 'dead', 'unwanted'])
-    .meta({ description: 'dead: given up after too long; unwanted: of a type the app does not ask for.' }),
-  attempts: z.int(),
-  lastAttemptMs: unixMs('When it was last sent.').optional(),
-  nextAttemptMs: unixMs('When it is sent again.').optional(),
-  deliveredMs: unixMs('When its receiver took it.').optional(),
-  lastError: z.string().optional().meta({ description: 'Why it was last not taken.' }),
-  notice: noticeSchema,
-});
 
 const listEvents: ZodOpenApiOperationObject = {
   operationId: 'events',
@@ -136,10 +59,7 @@ const listEvents: ZodOpenApiOperationObject = {
   },
   responses: {
     200: success('Events, the oldest first.', {
-      schema: z.object({
-        events: z.array(eventSchema),
-        next: z.int().meta({ description: 'What to ask for as `after` next.' }),
-      }),
+      schema: eventsReplySchema,
     }),
     ...errors([...EVERYWHERE, 'request-invalid']),
   },
@@ -154,10 +74,7 @@ const redeliver: ZodOpenApiOperationObject = {
   },
   responses: {
     200: success('Whether it was taken.', {
-      schema: z.object({
-        delivered: z.boolean(),
-        error: z.string().optional().meta({ description: 'Why not, in words.' }),
-      }),
+      schema: redeliverReplySchema,
     }),
     ...errors([...EVERYWHERE, 'event-unknown', 'notifications-not-configured']),
   },
@@ -306,25 +223,13 @@ const unpublish: ZodOpenApiOperationObject = {
   responses: { 200: { description: 'It is ended.' }, 404: whipProblem('There is no such session.') },
 };
 
-const backlogSchema = z.object({
-  sid: z.string(),
-  where: z.enum(['spool', 'backup']).meta({
-    description: 'spool: of a recording that has not ended; backup: in the backup store, after its end.',
-  }),
-  files: z.int(),
-  bytes: z.int(),
-  sinceMs: unixMs('Since when the first of them waits.'),
-  attempts: z.int().meta({ description: 'How often the most tried of them was.' }),
-  lastError: z.string().nullable().meta({ description: 'Why the last attempt failed, in words.' }),
-  nextTryMs: unixMs('When the next attempt is due.').nullable(),
-});
 const backlog: ZodOpenApiOperationObject = {
   operationId: 'backlog',
   tags: ['Recording'],
   summary: 'List files that are not in their store yet, and why',
   requestParams: { path: appPath },
   responses: {
-    200: success('One entry for each recording and place.', { schema: z.object({ backlog: z.array(backlogSchema) }) }),
+    200: success('One entry for each recording and place.', { schema: backlogReplySchema }),
     ...errors(EVERYWHERE),
   },
 };

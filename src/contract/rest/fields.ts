@@ -60,3 +60,6 @@ export const uidListSchema = z
   .max(32, 'may name at most 32 users')
   .refine((uids) => uids.every(isUid) || (uids.length === 1 && uids[0] === '#allstream#'), UID_LIST_WORDS)
   .meta({ description: 'Up to 32 uids, or ["#allstream#"] for all users.', examples: [['123', '456']] });
+
+/** A moment of an answer, Unix milliseconds. */
+export const unixMs = (description: string) => z.int().meta({ description: `${description} Unix milliseconds.` });
