@@ -7,6 +7,7 @@ import type { KnipConfig } from 'knip';
 const config: KnipConfig = {
   // What is started by a path rather than imported, beside what package.json names. `!` marks parts of the program.
   entry: [
+    'src/client/index.ts!',
     'src/store/pglite-worker.ts!',
     'src/worker/fork-server.ts!',
     'src/stages/upload/target/digest-worker.ts!',

@@ -103,10 +103,14 @@ const DOORS: [RegExp, string[], string][] = [
   [/\bprocess\.env\b/, ['src/config/'], 'process.env is read only in src/config'],
   [
     /\bDate\.now\(|\bnew Date\(\)|\bperformance\.now\(|\bprocess\.hrtime\b/,
-    ['src/kernel/'],
+    ['src/kernel/', 'src/client/time.ts'],
     'time is read only through kernel/clock',
   ],
-  [/\bset(?:Timeout|Interval)\(|node:timers/, ['src/kernel/'], 'timers are started only through kernel/clock'],
+  [
+    /\bset(?:Timeout|Interval)\(|node:timers/,
+    ['src/kernel/', 'src/client/time.ts'],
+    'timers are started only through kernel/clock',
+  ],
 ];
 
 describe('the direction of imports', () => {
@@ -165,6 +169,12 @@ describe('the direction of imports', () => {
   test('a recorder is loaded with few libraries: each takes memory and time of every recording', () => {
     const libraries = [...loadedWith('src/worker/main.ts')].filter((name) => !/^(src\/|node:)/.test(name)).toSorted();
     expect(libraries).toEqual(['node-av/constants', 'node-av/lib', 'zod']);
+  });
+
+  test('the client is loaded with nothing but itself: it runs in browsers', () => {
+    const loaded = [...loadedWith('src/client/index.ts')];
+    expect(loaded.length).toBeGreaterThan(4);
+    expect(loaded.filter((name) => !name.startsWith('src/client/'))).toEqual([]);
   });
 
   test('a server is loaded without the libraries of traces, which few switch on', () => {

@@ -4,7 +4,16 @@
  */
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import {
+  existsSync,
+  globSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -42,7 +51,8 @@ const env = async () => ({
 
 test('it has the program, its pages and its licences, and no source or test', () => {
   const files = globSync('**/*', { cwd: home, exclude: ['node_modules'] });
-  expect(files.filter((file) => file.endsWith('.ts') || file.includes('.test.'))).toEqual([]);
+  const isSource = (file: string) => file.endsWith('.ts') && !file.endsWith('.d.ts');
+  expect(files.filter((file) => isSource(file) || file.includes('.test.'))).toEqual([]);
   for (const file of ['LICENSE', 'NOTICE', 'README.md', 'web/publish/index.html', 'bin/aircheck.js'])
     expect(existsSync(join(home, file)), file).toBe(true);
 });
@@ -60,6 +70,47 @@ test('it names every library that it imports', () => {
       if (!name.startsWith('node:')) imported.add(name.split('/', name.startsWith('@') ? 2 : 1).join('/'));
   expect(imported.size).toBeGreaterThan(15);
   expect([...imported].filter((name) => !(name in dependencies))).toEqual([]);
+});
+
+test('its client is typed by the schemas of the server, and loads', () => {
+  // What stands under @ts-expect-error must be an error: types that were not found would take anything.
+  writeFileSync(
+    join(dir, 'consumer.mts'),
+    `import { AircheckClient, type Notice, readWebhook } from 'aircheck/client';
+const client = new AircheckClient({ url: 'http://127.0.0.1:1', appId: 'a', customerId: 'b', customerSecret: 'c' });
+export async function use(body: string): Promise<string[]> {
+  const clientRequest = { storageConfig: { vendor: 1000, bucket: 'b' } } as const;
+  const recording = await client.record('mix', { cname: 'a', uid: '1', clientRequest });
+  // @ts-expect-error no such vendor
+  await client.record('mix', { cname: 'a', uid: '1', clientRequest: { storageConfig: { vendor: 9, bucket: 'b' } } });
+  // @ts-expect-error a uid is text
+  await client.acquire({ cname: 'a', uid: 1 });
+  const notice: Notice = await readWebhook({ body, signature: '', secret: 's' });
+  // @ts-expect-error of this type of event there are no files
+  if (notice.eventType === 11) return notice.payload.details.fileList;
+  if (notice.eventType === 31) return (notice.payload.details.fileList ?? []).map(({ fileName }) => fileName);
+  const { files, quality } = await client.finish(recording);
+  return [...files.map(({ fileName }) => fileName), ...(quality?.participants.map(({ uid }) => uid) ?? [])];
+}
+`,
+  );
+  const strict = [
+    '--noEmit',
+    '--strict',
+    '--skipLibCheck',
+    '--target',
+    'es2022',
+    '--module',
+    'nodenext',
+    '--types',
+    '',
+  ];
+  const tsc = join(ROOT, 'node_modules/.bin/tsc');
+  execFileSync(tsc, [...strict, '--lib', 'es2022,dom', join(dir, 'consumer.mts')], { cwd: dir, stdio: 'inherit' });
+  const script = "import('aircheck/client').then((all) => console.log(Object.keys(all).sort().join()))";
+  expect(execFileSync(process.execPath, ['-e', script], { cwd: dir, encoding: 'utf8' }).trim()).toBe(
+    'AircheckClient,AircheckError,readWebhook',
+  );
 });
 
 test('its server serves, and ends in order', async () => {

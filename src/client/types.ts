@@ -1,0 +1,75 @@
+/**
+ * What goes over the wire, from the schemas that the server reads and writes with. Nothing of them is loaded: these are
+ * types alone, so that the client stays small in a browser.
+ */
+import type { z } from 'zod';
+import type { acquireReplySchema, acquireRequestSchema } from '../contract/rest/acquire.ts';
+import type { handleReplySchema } from '../contract/rest/body.ts';
+import type { EventsReply } from '../contract/rest/events.ts';
+import type { Mode } from '../contract/rest/fields.ts';
+import type { queryReplySchemas } from '../contract/rest/query.ts';
+import type { startRequestSchemas } from '../contract/rest/start.ts';
+import type { stopReplySchemas } from '../contract/rest/stop.ts';
+import type { updateRequestSchemas } from '../contract/rest/update.ts';
+import type { updateLayoutRequestSchema } from '../contract/rest/update-layout.ts';
+import type { NOTICE_TYPES, NoticeType, noticeSchema } from '../contract/webhook/notice.ts';
+
+export type { BacklogEntry } from '../contract/rest/backlog.ts';
+export type { ChannelReply } from '../contract/rest/channel.ts';
+export type { RedeliverReply } from '../contract/rest/events.ts';
+export type { NodesReply } from '../contract/rest/nodes.ts';
+export type { RecordingReport } from '../contract/rest/recording-report.ts';
+export type { EventsReply, Mode };
+
+/**
+ * What may be sent: as the schema reads it. Where it takes anything and makes something of it, what it makes; such a
+ * member may be left out.
+ */
+type Sent<In, Out> = In extends readonly (infer Item)[]
+  ? readonly Sent<Item, Out extends readonly (infer Made)[] ? Made : unknown>[]
+  : In extends object
+    ? { [K in keyof In as unknown extends In[K] ? never : K]: Sent<In[K], MemberOf<Out, K>> } & {
+        [K in keyof In as unknown extends In[K] ? K : never]?: Sent<MemberOf<Out, K>, unknown>;
+      }
+    : In;
+type MemberOf<T, K> = T extends object ? (K extends keyof T ? Exclude<T[K], undefined> : unknown) : unknown;
+type Request<T extends z.ZodType<{ clientRequest: unknown }>> = Sent<
+  (z.input<T> & { clientRequest: unknown })['clientRequest'],
+  z.output<T>['clientRequest']
+>;
+
+export type AcquireRequest = Request<typeof acquireRequestSchema>;
+/** `clientRequest` of start, by the mode. */
+export type StartRequest<M extends Mode = Mode> = { [K in Mode]: Request<(typeof startRequestSchemas)[K]> }[M];
+/** `clientRequest` of update, by the mode. */
+export type UpdateRequest<M extends Mode = Mode> = { [K in Mode]: Request<(typeof updateRequestSchemas)[K]> }[M];
+export type UpdateLayoutRequest = Request<typeof updateLayoutRequestSchema>;
+
+export type AcquireReply = z.output<typeof acquireReplySchema>;
+export type HandleReply = z.output<typeof handleReplySchema>;
+export type QueryReply<M extends Mode = Mode> = { [K in Mode]: z.output<(typeof queryReplySchemas)[K]> }[M];
+export type StopReply<M extends Mode = Mode> = { [K in Mode]: z.output<(typeof stopReplySchemas)[K]> }[M];
+
+/** A recording that was started: what every later call about it needs. May be kept as JSON. */
+export type Recording<M extends Mode = Mode> = { [K in Mode]: HandleReply & { mode: K } }[M];
+
+type Told = z.output<typeof noticeSchema>;
+/** A webhook as it arrives; its `eventType` says which `details` it has. */
+export type Notice<T extends NoticeType = NoticeType> = {
+  [K in NoticeType]: Omit<Told, 'eventType' | 'payload'> & {
+    eventType: K;
+    /** When it was sent, Unix milliseconds; another at each sending. */
+    notifyMs: number;
+    payload: Omit<Told['payload'], 'details'> & { details: z.output<(typeof NOTICE_TYPES)[K]['details']> };
+  };
+}[T];
+
+export type EventFilter = {
+  /** Only events of this recording. */
+  sid?: string;
+  /** Only events after this position, as an earlier answer has it in `next`. */
+  after?: number;
+  state?: EventsReply['events'][number]['state'];
+  /** 1 to 1000; 100 when left out. */
+  limit?: number;
+};
