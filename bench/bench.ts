@@ -6,7 +6,7 @@
  *                    api pages remix stores takeover crowd cost-model fork-stall at-rest starts-against
  *                    cpu-against individual-against individual-cpu-against encoder rungs seventeen meeting
  *                    route in-real-time layout-change long-end cold-start install-size lease-renewals
- *                    forwarded-query recording-list   only these
+ *                    forwarded-query recording-list simulation   only these
  *   npm run bench -- memory-over-time                 this takes half an hour, and is not among all
  *   npm run bench -- at-rest --json FILE              writes its figures to a file
  *   npm run bench -- at-rest --compare FILE           says what is worse by more than a tenth, and exits 1 then
@@ -42,6 +42,7 @@ import { measureRemix } from './remix.ts';
 import { readResults, worseThan, writeResults } from './results.ts';
 import { measureRoute } from './route.ts';
 import { measureRungs } from './rungs.ts';
+import { measureSimulation } from './simulation/simulation.ts';
 import { measureSnapshots } from './snapshots.ts';
 import { measureStartLatency } from './start-latency.ts';
 import { measureStores } from './stores/stores.ts';
@@ -85,6 +86,7 @@ const MEASURES: Record<string, () => Promise<Figure[]>> = {
   'lease-renewals': measureLeaseRenewals,
   'forwarded-query': measureForwardedQuery,
   'recording-list': measureRecordingList,
+  simulation: measureSimulation,
 };
 
 /** It takes half an hour. */

@@ -2,7 +2,7 @@
  * What a fleet costs: renewals of many nodes' leases in Postgres' CPU time, and a query that comes to another node than
  * its recording's, against one that comes to the right one.
  */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -10,11 +10,11 @@ import { openDatabase } from '../src/store/open-database.ts';
 import type { Ownership } from '../src/store/ownership.ts';
 import { median } from '../test/support/judge/offsets.ts';
 import { PostgresServer } from '../test/support/postgres.ts';
-import { childrenOf } from '../test/support/processes.ts';
 import { beginOwner } from '../test/support/stored-recording.ts';
 import { localStorage, TestServer, until } from '../test/support/test-server.ts';
 import { runLoad } from './api.ts';
 import { atMost, type Figure } from './measure.ts';
+import { meterOf } from './proc.ts';
 
 /** Nodes, each of which renews once a second. */
 const NODES = 300;
@@ -32,7 +32,7 @@ export async function measureLeaseRenewals(): Promise<Figure[]> {
   const database = await openDatabase({ url: postgres.url, pgliteDir: '' });
   try {
     await pause(SETTLE_MS);
-    const restCores = await coresOf(postgres.pid, MEASURE_MS / 3);
+    const restCores = await coresOver(postgres, MEASURE_MS / 3);
     for (let n = 0; n < NODES; n++) {
       const owner = await beginOwner(database);
       owners.push(owner);
@@ -47,7 +47,7 @@ export async function measureLeaseRenewals(): Promise<Figure[]> {
     }
     await pause(SETTLE_MS);
     const before = await renewalsIn(postgres);
-    const cores = await coresOf(postgres.pid, MEASURE_MS);
+    const cores = await coresOver(postgres, MEASURE_MS);
     const perS = ((await renewalsIn(postgres)) - before) / (MEASURE_MS / 1000);
     const percent = (100 * (cores - restCores) * NODES) / perS;
     const detail = `${perS.toFixed(0)} renewals/s; Postgres ${(100 * cores).toFixed(2)} %, at rest ${(100 * restCores).toFixed(2)} %`;
@@ -66,22 +66,10 @@ async function renewalsIn(postgres: PostgresServer): Promise<number> {
   return Number(row?.['n_tup_upd']);
 }
 
-/** Cores that a process and its children use over `ms`. */
-async function coresOf(pid: number, ms: number): Promise<number> {
-  const total = () => [pid, ...childrenOf(pid)].reduce((sum, each) => sum + cpuNsOf(each), 0);
-  const before = total();
-  const began = performance.now();
+async function coresOver(postgres: PostgresServer, ms: number): Promise<number> {
+  const cores = meterOf(postgres.pid);
   await pause(ms);
-  return (total() - before) / 1e6 / (performance.now() - began);
-}
-
-/** To the nanosecond, where /proc/<pid>/stat counts hundredths of a second. */
-function cpuNsOf(pid: number): number {
-  try {
-    return Number(readFileSync(`/proc/${pid}/schedstat`, 'utf8').split(' ')[0]);
-  } catch {
-    return 0; // It ended meanwhile.
-  }
+  return cores();
 }
 
 /** A query of one recording, at the node that has it and at another, turn by turn. */

@@ -28,6 +28,12 @@ export function passes({ value, goal: { atLeast, atMost } }: Figure): boolean {
   return Number.isFinite(value) && value >= (atLeast ?? value) && value <= (atMost ?? value);
 }
 
+/** Of values in any order the one that this share of all is at most, by nearest rank; NaN when there are none. */
+export function quantile(values: readonly number[], share: number): number {
+  const sorted = Float64Array.from(values).sort();
+  return sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)] ?? Number.NaN;
+}
+
 /** The figures as one table for a terminal. */
 export function renderTable(figures: readonly Figure[]): string {
   const rows = [

@@ -3,6 +3,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { cpus, loadavg, totalmem } from 'node:os';
+import { childrenOf } from '../test/support/processes.ts';
 
 /** Clock ticks per second of /proc/<pid>/stat; 100 on every Linux that Node runs on. */
 const TICKS = 100;
@@ -16,6 +17,29 @@ function statOf(pid: number): string[] {
 export function cpuSecondsOf(pid: number): number {
   const fields = statOf(pid);
   return (Number(fields[11]) + Number(fields[12])) / TICKS;
+}
+
+/**
+ * Cores that a process and its children use from this call to the call of what it returns. A child that ends meanwhile
+ * is left out, and one that begins counts from its beginning.
+ */
+export function meterOf(pid: number): () => number {
+  const before = new Map([pid, ...childrenOf(pid)].map((each) => [each, cpuNsOf(each)]));
+  const began = performance.now();
+  return () => {
+    const ms = performance.now() - began;
+    const now = [pid, ...childrenOf(pid)].map((each) => Math.max(0, cpuNsOf(each) - (before.get(each) ?? 0)));
+    return now.reduce((sum, ns) => sum + ns, 0) / 1e6 / ms;
+  };
+}
+
+/** To the nanosecond, where /proc/<pid>/stat counts hundredths of a second. */
+function cpuNsOf(pid: number): number {
+  try {
+    return Number(readFileSync(`/proc/${pid}/schedstat`, 'utf8').split(' ')[0]);
+  } catch {
+    return 0; // It ended meanwhile.
+  }
 }
 
 /** The most memory the process ever held, MB (VmHWM). */
