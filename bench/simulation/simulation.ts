@@ -16,7 +16,7 @@ import { RecordingTables } from '../../src/store/recording-tables.ts';
 import { Vault } from '../../src/store/vault.ts';
 import { PostgresServer } from '../../test/support/postgres.ts';
 import { noticeOf } from '../../test/support/stored-recording.ts';
-import { atLeast, atMost, type Figure, quantile } from '../measure.ts';
+import { atLeast, atMost, type Figure, quantile, renderTable } from '../measure.ts';
 import { meterOf } from '../proc.ts';
 import { SimulatedNode, type Watch } from './node.ts';
 import { begin, seed, taskIn } from './seed.ts';
@@ -97,11 +97,12 @@ export async function simulate(size: Size): Promise<Figure[]> {
       scene.nodes.push(...(await Promise.all(begun)));
     }
     await seed(databases[0]!, scene.nodes, size.tasksEach);
-    const figures = await atRest(scene);
-    figures.push(...(await deaths(scene, databases[0]!)));
-    figures.push(await starts(scene));
-    for (const node of scene.nodes) await node.end();
-    figures.push(...(await rows(scene, databases[0]!, vault)));
+    const figures: Figure[] = [];
+    const parts = [atRest, deaths, starts, rows];
+    for (const part of parts) {
+      figures.push(...(await part(scene, databases[0]!, vault)));
+      console.error(renderTable(figures));
+    }
     if (scene.tally.failures.length > 0) {
       const [first] = scene.tally.failures;
       throw new Error(`${scene.tally.failures.length} sweeps failed: ${first}`, { cause: first });
@@ -208,7 +209,7 @@ async function deaths({ nodes, tally, size, postgres }: Scene, database: Databas
 }
 
 /** Starts at a steady rate, each at the home of its channel. */
-async function starts({ nodes, size, postgres }: Scene): Promise<Figure> {
+async function starts({ nodes, size, postgres }: Scene): Promise<Figure[]> {
   const living = nodes.filter(({ isDead }) => !isDead);
   const byOwner = new Map(living.map((node) => [node.ownership.owner, node]));
   const cores = meterOf(postgres.pid);
@@ -235,11 +236,12 @@ async function starts({ nodes, size, postgres }: Scene): Promise<Figure> {
   if (failed.length > 0) throw new Error(`${failed.length} starts failed: ${failed[0]}`, { cause: failed[0] });
   const perS = took.length / ((performance.now() - began) / 1000);
   const detail = `${timesOf(took, perS)}; Postgres ${used.toFixed(2)} cores`;
-  return atMost('acquire and start in the database, p99', quantile(took, 0.99), 50, 'ms', detail);
+  return [atMost('acquire and start in the database, p99', quantile(took, 0.99), 50, 'ms', detail)];
 }
 
 /** Events and files, as fast as they are taken. */
-async function rows({ size, postgres }: Scene, database: Database, vault: Vault): Promise<Figure[]> {
+async function rows({ size, postgres, nodes }: Scene, database: Database, vault: Vault): Promise<Figure[]> {
+  for (const node of nodes) await node.end();
   const line = () => {};
   const log = { debug: line, info: line, warn: line, error: line };
   const holds = (
