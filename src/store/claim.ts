@@ -1,6 +1,7 @@
 /**
- * The statement that claims tasks whose owner is gone: those of the claimer's data folder, and in a fleet some of other
- * nodes' (ADR 0012, 0027). All leases go by the database's clock.
+ * The statements that claim tasks whose owner is gone: those of the claimer's data folder, and in a fleet some of other
+ * nodes' (ADR 0012, 0027). All leases go by the database's clock. Each node asks each second, so what is asked begins
+ * with owners that are overdue, and touches no task of those that live.
  */
 
 /** When an owner has not renewed for this long, others may claim its tasks. */
@@ -10,73 +11,106 @@ export const LATE_MS = 2_000;
 export const LATE = `interval '${LATE_MS} milliseconds'`;
 /** First number of the owners' advisory locks; the second is each owner's own. */
 export const LOCK_CLASS = 4_227;
-/** How many tasks of other nodes are claimed at once: when a node dies, all others shall take some. */
+/** How many tasks of other nodes are claimed at once: when a node dies, several others shall take some. */
 const MOST_OF_OTHERS = 8;
 /** A server that was ended in order has this long to come back, before others take what it had not stored. */
 const COMES_BACK = `interval '1 minute'`;
-/** Whoever is not the first choice for a task leaves it to that for so long after its owner's lease is over. */
+/** Whoever is not a first choice for a task leaves it to those for so long after its owner's lease is over. */
 const CHOICE = `interval '1.5 seconds'`;
-/** Of a node that may lose its lease any moment, only the connection's end tells sooner that it is gone. */
-const CAN_GO_ON = 'n.lease_until > now() and n.node_url is not null and not n.draining and n.owner <> o.owner';
 
 /**
- * An owner is gone when its lease is over, or when its connection (the lock) is gone and a renewal is overdue. Neither
- * counts before the claimer itself has renewed in time for a whole lease: when the database was away, everybody is
- * late, and nobody is gone.
+ * Nobody counts as gone before the claimer itself has renewed in time for a whole lease: when the database was away,
+ * everybody is late, and nobody is gone.
  */
-const IS_GONE = `(
-  exists (select 1 from owners me where me.owner = $1 and me.steady_since < now() - ${LEASE})
-  and (
-    o.lease_until < now()
-    or (
-      o.renewed_at < now() - ${LATE}
-      and not exists (
-        select 1 from pg_locks l
-        where l.locktype = 'advisory' and l.classid = ${LOCK_CLASS} and l.objid = o.lock_key::oid
-          and l.objsubid = 2 and l.granted
-          and l.database = (select d.oid from pg_database d where d.datname = current_database())
-      )
+const IS_STEADY = `exists (select 1 from owners me where me.owner = $1 and me.steady_since < now() - ${LEASE})`;
+/** The keys of all owners whose connection stands. */
+const LOCKED = `array(
+  select l.objid from pg_locks l
+  where l.locktype = 'advisory' and l.classid = ${LOCK_CLASS} and l.objsubid = 2 and l.granted
+    and l.database = (select d.oid from pg_database d where d.datname = current_database()))`;
+/** Whether an owner is gone: its lease is over, or its connection (the lock) is gone and a renewal is overdue. */
+const IS_GONE = `(o.lease_until < now() or (o.renewed_at < now() - ${LATE} and not o.lock_key::oid = any(${LOCKED})))`;
+
+/**
+ * Tasks of the claimer's folder. An earlier server of the same folder in the same start of the same machine is gone,
+ * because the claimer has the folder's lock. Each of the lines in brackets is a range of the index by folder and owner;
+ * those that the claimer has already are in none of them.
+ */
+const OWN = `
+  from tasks t left join owners o on o.owner = t.owner
+  where t.ended_ms is null
+    and (
+      (t.folder = $2 and t.owner < $1)
+      or (t.folder = $2 and t.owner > $1)
+      or (t.folder = $2 and t.owner is null)
+      or (t.folder is null and t.owner is distinct from $1 and ($3 or t.sid = any($4)))
     )
-  )
-)`;
+    and ($3 or o.owner is null or (o.folder = $2 and o.boot_id = $5) or (${IS_STEADY} and ${IS_GONE}))`;
 
+/** Other nodes that may be gone, and whose tasks the claimer may go on with. */
+const OVERDUE = `
+  select o.owner, o.renewed_at, o.lease_until from owners o
+  where $6 and (o.lease_until < now() or o.renewed_at < now() - ${LATE}) and o.node_url is not null and o.owner <> $1
+    and (not o.ended or o.lease_until < now() - ${COMES_BACK})
+    and exists (select 1 from tasks t where t.owner = o.owner and t.ended_ms is null)
+    and ${IS_STEADY}
+    and not exists (select 1 from owners me where me.owner = $1 and me.draining)`;
+// Arrays here and below, so that indexes are used however many rows the planner expects of what is overdue.
+const OF_OVERDUE = 't.owner = any(array(select owner from overdue)) and t.ended_ms is null and t.folder <> $2';
+
+const CAN_GO_ON = `n.node_url is not null and not n.draining and n.lease_until > now() and n.renewed_at > now() - ${LATE}`;
+const FREE = 'coalesce(n.cores - n.load_cores, 0)';
+/** Whether the claimer is among as many nodes with most free capacity as shall share what the overdue ones had. */
+const IS_AMONG_FREE = `(
+  (
+    select count(*) from owners n, (select ${FREE} as free from owners n where n.owner = $1) mine
+    where ${CAN_GO_ON} and (${FREE} > mine.free or (${FREE} = mine.free and n.owner < $1))
+  ) < (select count(*) / ${MOST_OF_OTHERS}.0 from tasks t where ${OF_OVERDUE})
+)`;
+/** The node to which the publishers of the task's channel have come since its owner's last renewal. */
+const NEW_HOME = `(
+  select h.owner from homes h join owners n on n.owner = h.owner
+  where h.appid = t.appid and h.cname = t.cname and h.claimed_at > o.renewed_at and ${CAN_GO_ON}
+)`;
 /**
- * Whether the claimer ($1) is the node that should go on with a task of another: the home of its channel, and where
- * that is gone too, the one with most free capacity.
+ * Tasks of other nodes. First choice is the new home of the channel, and where there is none, those with most free
+ * capacity. While nobody is overdue nothing but owners is read, and before \`CHOICE\` is over most nodes read no task.
  */
-const IS_CHOICE = `(
-  o.lease_until < now() - ${CHOICE}
-  or $1 = coalesce(
-    (select h.owner from homes h join owners n on n.owner = h.owner
-     where h.appid = t.appid and h.cname = t.cname and ${CAN_GO_ON}),
-    (select n.owner from owners n where ${CAN_GO_ON} order by n.cores - n.load_cores desc nulls last, n.owner limit 1)
-  )
-)`;
+const OTHERS = `
+  from tasks t join owners o on o.owner = t.owner
+  where
+    case when not exists (select 1 from overdue) then false else
+      ${IS_AMONG_FREE}
+      or exists (select 1 from homes h where h.owner = $1 and h.claimed_at > (select min(renewed_at) from overdue))
+      or exists (select 1 from overdue where lease_until < now() - ${CHOICE})
+    end
+    and ${OF_OVERDUE}
+    and case
+      when o.lease_until < now() - ${CHOICE} then true
+      when coalesce(${NEW_HOME} = $1, ${IS_AMONG_FREE}) then ${IS_GONE}
+      else false
+    end`;
 
 /**
- * $1 the claimer, $2 its folder, $3 whether no other server can have the database open, $4 sids on its spool, $5 its
- * boot id, $6 whether it goes on with other nodes' tasks. An earlier server of the same folder in the same start of the
- * same machine is gone, because the claimer has the folder's lock. Channels that were at home on a node that is gone
- * come with their recordings, so that publishers find them at once.
+ * Whether there is anything to claim. $1 the claimer, $2 its folder, $3 whether no other server can have the database
+ * open, $4 sids on its spool, $5 its boot id, $6 whether it goes on with other nodes' tasks.
+ */
+export const LOOK = `
+  with overdue as materialized (${OVERDUE})
+  select exists (select 1 ${OWN}) or exists (select 1 ${OTHERS}) as due`;
+
+/**
+ * Claims what there is; the same parameters. Channels that were at home on a node that is gone come with their
+ * recordings, so that publishers find them at once.
  */
 export const CLAIM = `
-  with own as (
-    select t.sid from tasks t left join owners o on o.owner = t.owner
-    where t.ended_ms is null and t.owner is distinct from $1
-      and (t.folder = $2 or (t.folder is null and ($3 or t.sid = any($4))))
-      and ($3 or o.owner is null or (o.folder = $2 and o.boot_id = $5) or ${IS_GONE})
-    order by t.created_ms
-    for update of t skip locked
+  with overdue as materialized (${OVERDUE}), own as (
+    select t.sid ${OWN} order by t.created_ms for update of t skip locked
   ), others as (
-    select t.sid from tasks t join owners o on o.owner = t.owner
-    where $6 and t.ended_ms is null and t.folder <> $2 and o.node_url is not null and ${IS_GONE} and ${IS_CHOICE}
-      and (not o.ended or o.lease_until < now() - ${COMES_BACK})
-      and not exists (select 1 from owners me where me.owner = $1 and me.draining)
-    order by t.created_ms limit ${MOST_OF_OTHERS}
-    for update of t skip locked
+    select t.sid ${OTHERS} order by t.created_ms limit ${MOST_OF_OTHERS} for update of t skip locked
   ), due as (
     select t.sid, t.appid, t.cname, t.mode, t.owner, t.folder, t.document->>'storage' as storage from tasks t
-    where t.sid in (select sid from own union all select sid from others)
+    where t.sid = any(array(select sid from own union all select sid from others))
   ), homed as (
     insert into homes (appid, cname, owner)
     select distinct appid, cname, $1::text from due where folder <> $2 and mode <> 'web'
@@ -89,4 +123,4 @@ export const CLAIM = `
   ), back as (
     delete from strays using due where strays.sid = due.sid and strays.folder = $2
   )
-  update tasks set owner = $1, folder = $2, epoch = tasks.epoch + 1 from due where tasks.sid = due.sid returning tasks.*`;
+  update tasks set owner = $1, folder = $2, epoch = epoch + 1 where sid = any(array(select sid from due)) returning *`;

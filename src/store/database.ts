@@ -16,6 +16,8 @@ export type Database = Queryable & {
   readonly description: string;
   /** Whether no other process can have the database open. */
   readonly exclusive: boolean;
+  /** As `query`, for a statement that is asked over and over: it is planned once for each connection. */
+  repeated(sql: string, params?: unknown[]): Promise<Row[]>;
   /**
    * Runs SQL without parameters, which may be many statements, and returns the rows of all. What it leaves open when it
    * fails is rolled back.

@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { ManualClock } from '../../test/support/manual-clock.ts';
 import { addRunning, age, beginNode, beginOwner } from '../../test/support/stored-recording.ts';
 import { isFenced } from '../session/hold.ts';
-import type { Database } from './database.ts';
+import type { Database, Queryable } from './database.ts';
 import { openDatabase } from './open-database.ts';
 import type { Ownership } from './ownership.ts';
 
@@ -14,10 +14,13 @@ if (postgres) targets.push(['Postgres', postgres]);
 describe.each(targets)('nodes of a fleet, in %s', (_name, url) => {
   let database: Database;
   const owners: Ownership[] = [];
+  /** When each node has renewed last, seconds before whatever is done next. */
+  const ages = new Map<Ownership, number>();
   beforeAll(async () => {
     database = { ...(await openDatabase({ url, pgliteDir: 'memory://' })), exclusive: false };
   }, 60_000);
   afterEach(async () => {
+    ages.clear();
     // A node of one test must not be the choice of the next.
     for (const owner of owners.splice(0)) {
       await owner.close();
@@ -28,14 +31,22 @@ describe.each(targets)('nodes of a fleet, in %s', (_name, url) => {
 
   /** A node that has renewed in time for long. */
   async function node(freeCores = 1, { fleet = true, ...options }: { fleet?: boolean; folder?: string } = {}) {
-    const owner = await (fleet ? beginNode(database, { freeCores, ...options }) : beginOwner(database, options));
+    // None renews by itself: a slow machine must not make a node late, nor raise one from the dead.
+    const given = { clock: new ManualClock(), ...options };
+    const owner = await (fleet ? beginNode(database, { freeCores, ...given }) : beginOwner(database, given));
     owners.push(owner);
-    await age(database, owner, { renewedS: 0, steadyS: 60 });
+    ages.set(owner, 0);
     return owner;
   }
-  const claim = async (owner: Ownership) =>
-    (await database.transaction((inside) => owner.claim(inside, []))).map((row) => row['sid']);
-  const dies = (owner: Ownership, agoS = 4.5) => age(database, owner, { renewedS: agoS, steadyS: 60 });
+  async function atTheirAges(inside: Queryable): Promise<void> {
+    for (const [owner, renewedS] of ages) await age(inside, owner, { renewedS, steadyS: 60 });
+  }
+  const claim = (owner: Ownership) =>
+    database.transaction(async (inside) => {
+      await atTheirAges(inside);
+      return (await owner.claim(inside, [])).map((row) => row['sid']);
+    });
+  const dies = (owner: Ownership, agoS = 4.5) => ages.set(owner, agoS);
   const strays = (sid: string) =>
     database.query('select folder, storage, stored_ms from strays where sid = $1 order by folder', [sid]);
 
@@ -43,7 +54,7 @@ describe.each(targets)('nodes of a fleet, in %s', (_name, url) => {
     const [first, second] = [await node(), await node()];
     const sid = await addRunning(database, first);
     expect(await claim(second)).toEqual([]);
-    await dies(first);
+    dies(first);
     expect(await claim(second)).toEqual([sid]);
     expect(await database.query('select owner, folder, epoch from tasks where sid = $1', [sid])).toEqual([
       { owner: second.owner, folder: second.folder, epoch: 2 },
@@ -54,11 +65,11 @@ describe.each(targets)('nodes of a fleet, in %s', (_name, url) => {
   test('the node that had it first may take it back, and then nothing strayed from it', async () => {
     const [first, second] = [await node(), await node()];
     const sid = await addRunning(database, first);
-    await dies(first);
+    dies(first);
     await claim(second);
     const back = await node(1, { folder: first.folder });
     expect(await claim(back)).toEqual([]);
-    await dies(second);
+    dies(second);
     expect(await claim(back)).toEqual([sid]);
     expect(await strays(sid)).toEqual([{ folder: second.folder, storage: 'sealed', stored_ms: null }]);
   });
@@ -69,7 +80,7 @@ describe.each(targets)('nodes of a fleet, in %s', (_name, url) => {
   ])('nobody goes on with a task when %s', async (_what, dead, other) => {
     const [first, second] = [await node(1, dead), await node(1, other)];
     await addRunning(database, first);
-    await dies(first, 60);
+    dies(first, 60);
     expect(await claim(second)).toEqual([]);
   });
 
@@ -77,7 +88,7 @@ describe.each(targets)('nodes of a fleet, in %s', (_name, url) => {
     const [first, busy, idle] = [await node(), await node(1), await node(3)];
     const [homed, other] = [await addRunning(database, first), await addRunning(database, first)];
     await database.query(`insert into homes (appid, cname, owner) values ('a', $1, $2)`, [homed, busy.owner]);
-    await dies(first);
+    dies(first);
     expect(await claim(busy)).toEqual([homed]);
     expect(await claim(idle)).toEqual([other]);
   });
@@ -88,7 +99,7 @@ describe.each(targets)('nodes of a fleet, in %s', (_name, url) => {
     await database.query(`insert into homes (appid, cname, owner) values ('a', $1, $2), ('a', $3, $4)`, [
       ...[mine, first.owner, others, third.owner],
     ]);
-    await dies(first, 60);
+    dies(first, 60);
     expect((await claim(second)).toSorted()).toEqual([mine, others].toSorted());
     expect(
       await database.query('select cname, owner from homes where cname = any($1) order by cname', [[mine, others]]),
@@ -103,17 +114,41 @@ describe.each(targets)('nodes of a fleet, in %s', (_name, url) => {
   test('where the first choice does nothing, another does not wait long', async () => {
     const [first, busy] = [await node(), await node(1), await node(3)];
     const sid = await addRunning(database, first);
-    await dies(first, 5);
+    dies(first, 5);
     expect(await claim(busy)).toEqual([]);
-    await dies(first, 6);
+    dies(first, 6);
     expect(await claim(busy)).toEqual([sid]);
+  });
+
+  test('of what a node had, as many others take some as are needed, those with most free capacity', async () => {
+    const [first, least, most, second] = [await node(), await node(1), await node(3), await node(2)];
+    const sids = await Promise.all(Array.from({ length: 10 }, () => addRunning(database, first)));
+    dies(first);
+    expect(await claim(least)).toEqual([]);
+    const taken = [await claim(second), await claim(most)];
+    expect(taken.map(({ length }) => length)).toEqual([8, 2]);
+    expect(taken.flat().toSorted()).toEqual(sids.toSorted());
+  });
+
+  test('where nothing is to be claimed it is known beforehand', async () => {
+    const [first, second] = [await node(), await node()];
+    const mayClaim = async () => {
+      await atTheirAges(database);
+      return second.mayClaim([]);
+    };
+    await addRunning(database, first);
+    expect(await mayClaim()).toBe(false);
+    dies(first);
+    expect(await mayClaim()).toBe(true);
+    await claim(second);
+    expect(await mayClaim()).toBe(false);
   });
 
   test('a node that takes nothing new leaves the tasks to others, and no node takes all at once', async () => {
     const [first, leaving, second] = [await node(), await node(), await node()];
     await leaving.drain(true);
     const sids = await Promise.all(Array.from({ length: 10 }, () => addRunning(database, first)));
-    await dies(first, 60);
+    dies(first, 60);
     expect(await claim(leaving)).toEqual([]);
     expect(await claim(second)).toHaveLength(8);
     expect(await claim(second)).toHaveLength(sids.length - 8);

@@ -230,6 +230,14 @@ export const MIGRATIONS: readonly { name: string; statements: readonly string[] 
       `alter table quality_reports add column mark text, add column length_ms bigint`,
     ],
   },
+  {
+    name: 'claims that read no task of a living owner',
+    statements: [
+      `create index tasks_unfinished_of_folder on tasks (folder, owner) where ended_ms is null`,
+      `create index tasks_unfinished_of_owner on tasks (owner) where ended_ms is null`,
+      `create index homes_by_age on homes (claimed_at)`,
+    ],
+  },
 ];
 
 /** Applies what the database lacks, each migration in a transaction of its own. */

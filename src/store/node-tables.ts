@@ -51,7 +51,7 @@ export class NodeTables {
 
   /** The nodes of the fleet that live. */
   async live(): Promise<Node[]> {
-    const rows = await this.#database.query(
+    const rows = await this.#database.repeated(
       `select ${COLUMNS} from owners where lease_until > now() and node_url is not null`,
     );
     return rows.map(toNode);

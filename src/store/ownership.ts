@@ -9,7 +9,7 @@ import { newHexId } from '../kernel/ids.ts';
 import type { HostUs } from '../kernel/time.ts';
 import { fenced, type TaskHold } from '../session/hold.ts';
 import type { SessionLog } from '../session/ports.ts';
-import { CLAIM, LATE, LATE_MS, LEASE, LOCK_CLASS } from './claim.ts';
+import { CLAIM, LATE, LATE_MS, LEASE, LOCK_CLASS, LOOK } from './claim.ts';
 import type { Connection, Database, Queryable, Row } from './database.ts';
 
 export type OwnershipOptions = {
@@ -151,9 +151,19 @@ export class Ownership {
    * @param spooled sids that lie on this server's spool: tasks from before there were owners are known only by these
    */
   claim(inside: Queryable, spooled: readonly string[]): Promise<Row[]> {
+    return inside.query(CLAIM, this.#claimColumns(spooled));
+  }
+
+  /** Whether `claim` would take anything now. Servers ask each second, and mostly there is nothing. */
+  async mayClaim(spooled: readonly string[]): Promise<boolean> {
+    const [row] = await this.#options.database.repeated(LOOK, this.#claimColumns(spooled));
+    return row?.['due'] === true;
+  }
+
+  #claimColumns(spooled: readonly string[]): unknown[] {
     const { database, bootId } = this.#options;
     const isNode = this.#node?.facts.nodeUrl !== undefined;
-    return inside.query(CLAIM, [this.owner, this.folder, database.exclusive, spooled, bootId, isNode]);
+    return [this.owner, this.folder, database.exclusive, spooled, bootId, isNode];
   }
 
   /**

@@ -70,6 +70,7 @@ export async function openPglite(folder: string): Promise<Database> {
       );
     },
     query: (sql, params) => turns.take(() => inside.query(sql, params)),
+    repeated: (sql, params) => turns.take(() => inside.query(sql, params)),
     transaction,
     connect: async () => ({
       query: (sql, params) => turns.take(() => inside.query(sql, params)),

@@ -36,10 +36,13 @@ export function openPostgres(url: string): Database {
   const pool = new Pool({ connectionString: url, max: MAX_CONNECTIONS, Client: PooledClient, ...LIMITS });
   // An idle connection that breaks is replaced at its next use; without a listener the event would end the process.
   pool.on('error', () => {});
+  const nameOf = statementNames();
   return {
     description: `Postgres at ${placeOf(url)}`,
     exclusive: false,
     query: async (sql, params = []) => (await pool.query<Row>(sql, params)).rows,
+    repeated: async (sql, params = []) =>
+      (await pool.query<Row>({ name: nameOf(sql), text: sql, values: params })).rows,
     script: (sql) =>
       withClient(pool, async (client) => {
         const answer = await client.query<Row>(sql);
@@ -67,13 +70,10 @@ export function openPostgres(url: string): Database {
       // and to wait for the disk each time would be most of what it costs.
       await client.query('set synchronous_commit to off');
       // The same few statements over and over: each is planned once.
-      const names = new Map<string, string>();
+      const ownNameOf = statementNames();
       return {
-        async query(sql, params = []) {
-          const name = names.get(sql) ?? `statement ${names.size}`;
-          names.set(sql, name);
-          return (await client.query<Row>({ name, text: sql, values: params })).rows;
-        },
+        query: async (sql, params = []) =>
+          (await client.query<Row>({ name: ownNameOf(sql), text: sql, values: params })).rows,
         async close() {
           closing = true;
           await client.end();
@@ -102,6 +102,16 @@ async function withClient<T>(pool: Pool, use: (client: PoolClient) => Promise<T>
     client.release(broken);
     throw error;
   }
+}
+
+/** Names for statements that are planned once. They are few: none is ever forgotten. */
+function statementNames(): (sql: string) => string {
+  const names = new Map<string, string>();
+  return (sql) => {
+    const name = names.get(sql) ?? `statement ${names.size}`;
+    names.set(sql, name);
+    return name;
+  };
 }
 
 /** Host and database of the address, without user and password. */

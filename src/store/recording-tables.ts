@@ -358,6 +358,7 @@ export class RecordingTables implements RecordingStore {
   ): Promise<{ tasks: ClaimedTask[]; unreadable: { sid: string; why: string }[] }> {
     const tasks: ClaimedTask[] = [];
     const unreadable: { sid: string; why: string }[] = [];
+    if (!(await this.#ownership.mayClaim(spooled))) return { tasks, unreadable };
     // In one transaction, because a task that was claimed but could not be read would belong to nobody.
     await this.#database.transaction(async (inside) => {
       for (const row of await this.#ownership.claim(inside, spooled)) {
@@ -400,12 +401,12 @@ export class RecordingTables implements RecordingStore {
 
   async lostOf(holds: readonly TaskHold[]): Promise<string[]> {
     if (holds.length === 0) return [];
-    const rows = await this.#database.query('select sid, epoch from tasks where sid = any($1) and owner = $2', [
-      holds.map(({ sid }) => sid),
-      this.#ownership.owner,
-    ]);
-    const epochs = new Map(rows.map((row) => [String(row['sid']), Number(row['epoch'])]));
-    return holds.filter(({ sid, epoch }) => epochs.get(sid) !== epoch).map(({ sid }) => sid);
+    const rows = await this.#database.repeated(
+      `select h.sid from unnest($1::text[], $2::integer[]) as h(sid, epoch)
+       where not exists (select 1 from tasks t where t.sid = h.sid and t.owner = $3 and t.epoch = h.epoch)`,
+      [holds.map(({ sid }) => sid), holds.map(({ epoch }) => epoch), this.#ownership.owner],
+    );
+    return rows.map((row) => String(row['sid']));
   }
 }
 

@@ -62,7 +62,7 @@ export class StrayTables {
 
   /** What other nodes recorded of these tasks, oldest first. */
   async of(sids: readonly string[]): Promise<Stray[]> {
-    const rows = await this.#database.query(
+    const rows = await this.#database.repeated(
       'select sid, folder, since_ms, stored_ms from strays where sid = any($1) and folder <> $2 order by since_ms',
       [[...sids], this.#folder],
     );
@@ -96,7 +96,7 @@ export class StrayTables {
   /** Which of these recordings strayed from this node, and still lie here. */
   async mine(sids: readonly string[]): Promise<string[]> {
     if (sids.length === 0) return [];
-    const rows = await this.#database.query(
+    const rows = await this.#database.repeated(
       'select sid from strays where sid = any($1) and folder = $2 and stored_ms is null order by since_ms',
       [[...sids], this.#folder],
     );

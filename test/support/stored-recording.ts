@@ -5,7 +5,7 @@ import type { Notice } from '../../src/contract/webhook/notice.ts';
 import { type Clock, systemClock } from '../../src/kernel/clock.ts';
 import { newHexId, newSid } from '../../src/kernel/ids.ts';
 import type { TaskHold } from '../../src/session/hold.ts';
-import type { Database } from '../../src/store/database.ts';
+import type { Database, Queryable } from '../../src/store/database.ts';
 import { Ownership } from '../../src/store/ownership.ts';
 
 const OWNER = 'a server of the past';
@@ -86,7 +86,7 @@ export async function addRunning(
 type Aged = { renewedS: number; steadyS?: number };
 
 /** Has an owner look as if its last renewal, and the time since which it was steady, were so long ago. */
-export async function age(database: Database, { owner }: Ownership, { renewedS, steadyS = 0 }: Aged): Promise<void> {
+export async function age(database: Queryable, { owner }: Ownership, { renewedS, steadyS = 0 }: Aged): Promise<void> {
   await database.query(
     `update owners set renewed_at = now() - make_interval(secs => $2), steady_since = now() - make_interval(secs => $3),
        lease_until = now() + interval '4 seconds' - make_interval(secs => $2)
