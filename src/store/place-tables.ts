@@ -12,6 +12,8 @@ const EXPECTED_CORES = 0.3;
 const EXPECTED_FOR = `interval '10 seconds'`;
 /** A home that nobody has asked for in this time, and that nothing holds, is given up. */
 const UNUSED = `interval '30 seconds'`;
+/** A home that was asked for in this time need not be noted as in use again. */
+const USED_RECENTLY = `interval '10 seconds'`;
 
 export class PlaceTables {
   readonly #database: Database;
@@ -22,7 +24,7 @@ export class PlaceTables {
 
   /** The owner of a task that has not ended, whether it lives or not. */
   async ofTask(appid: string, sid: string): Promise<string | undefined> {
-    const [row] = await this.#database.query(
+    const [row] = await this.#database.repeated(
       'select owner from tasks where sid = $1 and appid = $2 and ended_ms is null and owner is not null',
       [sid, appid],
     );
@@ -31,7 +33,7 @@ export class PlaceTables {
 
   /** The channel that a resource was acquired for, and the owner of the task that it started and that has not ended. */
   async ofResource(resourceId: string): Promise<{ appid: string; cname: string; owner?: string } | undefined> {
-    const [row] = await this.#database.query(
+    const [row] = await this.#database.repeated(
       `select r.appid, r.cname, t.owner from resources r left join tasks t on t.sid = r.sid and t.ended_ms is null
        where r.resource_id = $1`,
       [resourceId],
@@ -43,7 +45,7 @@ export class PlaceTables {
 
   /** The living node on whose disk the files of an ended recording lie that are still to be moved to their store. */
   async ofFiles(appid: string, sid: string): Promise<string | undefined> {
-    const [row] = await this.#database.query(
+    const [row] = await this.#database.repeated(
       `select k.owner from moves m join tasks t using (sid) join owners k on k.folder = t.folder
        where m.sid = $1 and m.appid = $2 and ${IS_LIVE}`,
       [sid, appid],
@@ -65,8 +67,11 @@ export class PlaceTables {
    * one with most free capacity. Undefined when no node takes anything new.
    */
   async claimHome(appid: string, cname: string): Promise<string | undefined> {
-    const [row] = await this.#database.query(CLAIM_HOME, [appid, cname]);
-    return row ? String(row['owner']) : this.home(appid, cname);
+    for (const statement of [RECENT_HOME, USE_HOME, CLAIM_HOME]) {
+      const [row] = await this.#database.repeated(statement, [appid, cname]);
+      if (row) return String(row['owner']);
+    }
+    return this.home(appid, cname);
   }
 
   /**
@@ -82,7 +87,7 @@ export class PlaceTables {
     nowMs: number,
     leaving: boolean,
   ): Promise<void> {
-    await this.#database.query(RELEASE_HOMES, [owner, JSON.stringify(occupied), Math.round(nowMs), leaving]);
+    await this.#database.repeated(RELEASE_HOMES, [owner, JSON.stringify(occupied), Math.round(nowMs), leaving]);
   }
 
   /**
@@ -90,13 +95,13 @@ export class PlaceTables {
    * it alone records, wherever their home is: after it was cut off from the database for longer than a lease.
    */
   async keepHomes(owner: string, occupied: readonly { appid: string; cname: string }[]): Promise<void> {
-    await this.#database.query(KEEP_HOMES, [owner, JSON.stringify(occupied)]);
+    await this.#database.repeated(KEEP_HOMES, [owner, JSON.stringify(occupied)]);
   }
 
   /** Which of these channels a node does not record. */
   async unrecorded<C extends { appid: string; cname: string }>(owner: string, occupied: readonly C[]): Promise<C[]> {
     if (occupied.length === 0) return [];
-    const rows = await this.#database.query(
+    const rows = await this.#database.repeated(
       `select distinct t.appid, t.cname from jsonb_to_recordset($2::jsonb) as c(appid text, cname text)
        join tasks t using (appid, cname) where t.running and t.owner = $1`,
       [owner, JSON.stringify(occupied)],
@@ -107,7 +112,7 @@ export class PlaceTables {
   /** Which of these channels, in which people publish at this node, are at home on another. */
   async elsewhere<C extends { appid: string; cname: string }>(owner: string, occupied: readonly C[]): Promise<C[]> {
     if (occupied.length === 0) return [];
-    const rows = await this.#database.query(
+    const rows = await this.#database.repeated(
       `select h.appid, h.cname from jsonb_to_recordset($2::jsonb) as c(appid text, cname text)
        join homes h using (appid, cname) join owners k on k.owner = h.owner where h.owner <> $1 and ${IS_LIVE}`,
       [owner, JSON.stringify(occupied)],
@@ -123,6 +128,14 @@ function without<C extends { appid: string; cname: string }>(channels: readonly 
   return channels.filter(({ appid, cname }) => !named.has(`${appid}/${cname}`));
 }
 
+/** The home of a channel that has one. Most calls end here, and write nothing. */
+const RECENT_HOME = `
+  select h.owner from homes h join owners k using (owner)
+  where h.appid = $1 and h.cname = $2 and h.used_at > now() - ${USED_RECENTLY} and ${IS_LIVE}`;
+const USE_HOME = `
+  update homes set used_at = clock_timestamp()
+  where appid = $1 and cname = $2 and exists (select 1 from owners k where k.owner = homes.owner and ${IS_LIVE})
+  returning owner`;
 /**
  * One statement, so that of nodes that claim at once all learn the same home. The row is written either way: that makes
  * those who come at the same moment wait for each other, and then see what the first one wrote. A row that was written
@@ -132,14 +145,16 @@ const KEEPS = `(homes.claimed_at > statement_timestamp()
   or exists (select 1 from owners k where k.owner = homes.owner and ${IS_LIVE}))`;
 const CLAIM_HOME = `
   insert into homes (appid, cname, owner)
-  select $1, $2, o.owner from owners o
+  select $1, $2, o.owner from owners o left join (
+    select h.owner, count(*) as homes from homes h where h.claimed_at > now() - ${EXPECTED_FOR} group by h.owner
+  ) young using (owner)
   where o.lease_until > now() and o.node_url is not null and not o.draining
   order by
-    exists (select 1 from tasks t where t.appid = $1 and t.cname = $2 and t.running and t.owner = o.owner) desc,
+    o.owner = any(array(
+      select t.owner from tasks t where t.appid = $1 and t.cname = $2 and t.running and t.owner is not null
+    )) desc,
     o.cores * least(1 - o.load_cores / nullif(o.cores, 0), 1 - o.load_bytes / nullif(o.memory_bytes, 0)::real)
-      - ${EXPECTED_CORES}
-        * (select count(*) from homes h where h.owner = o.owner and h.claimed_at > now() - ${EXPECTED_FOR})
-      desc nulls last,
+      - ${EXPECTED_CORES} * coalesce(young.homes, 0) desc nulls last,
     o.owner
   limit 1
   on conflict (appid, cname) do update set
@@ -148,13 +163,14 @@ const CLAIM_HOME = `
     claimed_at = case when ${KEEPS} then homes.claimed_at else clock_timestamp() end
   returning owner`;
 
-/** $1 the owner, $2 the channels with publishers. */
+/** $1 the owner, $2 the channels with publishers. What is at home there already is not written. */
 const KEEP_HOMES = `
   insert into homes (appid, cname, owner)
   select c.appid, c.cname, $1 from (
     select appid, cname from jsonb_to_recordset($2::jsonb) as c(appid text, cname text)
     union select appid, cname from tasks where running and owner = $1
   ) c
+  where not exists (select 1 from homes h where h.appid = c.appid and h.cname = c.cname and h.owner = $1)
   on conflict (appid, cname) do update set owner = $1, claimed_at = clock_timestamp(), used_at = clock_timestamp()
   where homes.owner <> $1 and (
     not exists (select 1 from owners k where k.owner = homes.owner and ${IS_LIVE})
