@@ -5,7 +5,7 @@ import type { Database } from '../../src/store/database.ts';
 import type { SimulatedNode } from './node.ts';
 
 /** Of all recordings. */
-export const APP_ID = newHexId();
+const APP_ID = newHexId();
 const HOUR_MS = 3_600_000;
 
 /** A composite of 720p in a channel of its own, as acquire and start store it. */

@@ -21,7 +21,7 @@ import { meterOf } from '../proc.ts';
 import { SimulatedNode, type Watch } from './node.ts';
 import { begin, seed, taskIn } from './seed.ts';
 
-export type Size = {
+type Size = {
   nodes: number;
   tasksEach: number;
   /** Of each part of the measurement. */
@@ -80,11 +80,7 @@ class Tally implements Watch {
 
 type Scene = { postgres: PostgresServer; nodes: SimulatedNode[]; tally: Tally; size: Size };
 
-export function measureSimulation(): Promise<Figure[]> {
-  return simulate(SIZE);
-}
-
-export async function simulate(size: Size): Promise<Figure[]> {
+export async function measureSimulation(size = SIZE): Promise<Figure[]> {
   const postgres = await PostgresServer.start({ maxConnections: size.nodes + 10 * POOLS + 20 });
   const databases: Database[] = [];
   const scene: Scene = { postgres, nodes: [], tally: new Tally(), size };
