@@ -64,7 +64,7 @@ export function openFleet({ config, database, ownership, recordings, rooms, whip
   const { fleetKey: keys } = config;
   const files = { certFile: config.nodeTlsCertFile, keyFile: config.nodeTlsKeyFile };
   const tls = files.certFile ? { ...readTls(files), ca: readAuthorities(config.nodeTlsCaFile) } : undefined;
-  const databaseMs = () => ownership.databaseMs();
+  const databaseMs = () => ownership.clock.nowMs();
   const places = new PlaceTables(database);
   const links = new NodeLinks({ keys, databaseMs, tls });
   const directory = new NodeDirectory(new NodeTables(database), clock);

@@ -112,7 +112,7 @@ export type AircheckServer = {
 
 /** Starts a server. Throws a Fault when it cannot, and then leaves nothing running, and its ground free. */
 export async function createServer(given: Config, ground: Ground): Promise<AircheckServer> {
-  const clock = systemClock;
+  const machineClock = systemClock;
   const log = createLog(given.logLevel);
   // How to end what was begun, called from the last to the first.
   const endings: (() => unknown)[] = [];
@@ -133,7 +133,7 @@ export async function createServer(given: Config, ground: Ground): Promise<Airch
       ...RECORDER_ENVIRONMENT,
       NODE_COMPILE_CACHE: compiledFolder(given.dataDir),
     });
-    const forks = new Forks({ clock, log, env: children });
+    const forks = new Forks({ clock: machineClock, log, env: children });
     endings.push(() => forks.close());
     // One that cannot be opened is told of where it is needed first.
     const opened = ground.database.catch(() => undefined);
@@ -154,16 +154,18 @@ export async function createServer(given: Config, ground: Ground): Promise<Airch
 
     const folder = folderIdentity(config.dataDir);
     const bootId = readBootId();
-    const processWatch = new ProcessWatch(clock);
+    const processWatch = new ProcessWatch(machineClock);
     endings.push(() => processWatch.close());
-    const tracing = await openTracing(config, { version: processWatch.version, clock, log });
+    const tracing = await openTracing(config, { version: processWatch.version, clock: machineClock, log });
     endings.push(() => tracing?.close());
     const metrics = new Metrics();
     const ownership = await Ownership.begin({
-      ...{ database, folder, bootId: bootId ?? folder, clock, log },
+      ...{ database, folder, bootId: bootId ?? folder, clock: machineClock, log },
       onRenewal: (tookUs) => (tookUs === undefined ? metrics.leaseRenewalFailed() : metrics.leaseRenewed(tookUs / US)),
     });
     endings.push(() => ownership.close());
+    // Nodes go on with each other's recordings, and must agree on what time it is.
+    const clock = isInFleet ? ownership.clock : machineClock;
 
     const feedDir = feedDirOf(config.dataDir);
     endings.push(() => rmSync(feedDir, { recursive: true, force: true }));

@@ -6,6 +6,7 @@
 import { type Clock, sleep, type Timer } from '../kernel/clock.ts';
 import { messageOf } from '../kernel/fault.ts';
 import { newHexId } from '../kernel/ids.ts';
+import { SteeredClock } from '../kernel/steered-clock.ts';
 import type { HostUs } from '../kernel/time.ts';
 import { fenced, type TaskHold } from '../session/hold.ts';
 import type { SessionLog } from '../session/ports.ts';
@@ -67,8 +68,11 @@ export class Ownership {
   #failing = false;
   #node: { facts: NodeFacts; loadOf: () => NodeLoad } | undefined;
   #draining = false;
-  /** The database's clock at a moment of this machine's. */
-  #databaseTime: { ms: number; atUs: HostUs } | undefined;
+  /**
+   * Tells the time by the database's clock: the same for all servers, however wrong their own clocks are. Each renewal
+   * sets it right.
+   */
+  readonly clock: SteeredClock;
   /** Until when nobody can have claimed a task of this server, by its own clock. */
   #sureUntilUs: HostUs = Number.NEGATIVE_INFINITY;
   /** Counts the renewals that came too late to be sure of that. */
@@ -77,6 +81,7 @@ export class Ownership {
   private constructor(options: OwnershipOptions) {
     this.#options = options;
     this.folder = options.folder;
+    this.clock = new SteeredClock(options.clock);
   }
 
   /** Registers this server as an owner. Rejects when the database cannot be written. */
@@ -116,15 +121,6 @@ export class Ownership {
   async drain(draining: boolean): Promise<void> {
     this.#draining = draining;
     await this.renew();
-  }
-
-  /**
-   * The time by the database's clock, Unix milliseconds: the same for all servers, however wrong their own clocks are.
-   */
-  databaseMs(): number {
-    const { clock } = this.#options;
-    const { ms, atUs } = this.#databaseTime ?? { ms: clock.nowMs(), atUs: clock.monoUs() };
-    return ms + (clock.monoUs() - atUs) / 1000;
   }
 
   /** Gives up all tasks at once, so that nobody must wait for the lease to end. */
@@ -191,7 +187,7 @@ export class Ownership {
   async renew(): Promise<void> {
     const { folder, bootId, clock } = this.#options;
     const connection = await this.#connected();
-    const askedUs = clock.monoUs();
+    let askedUs = clock.monoUs();
     const node = this.#nodeColumns();
     let renewed = await connection.query(RENEW, [this.owner, ...node]);
     if (renewed.length === 0) {
@@ -199,10 +195,11 @@ export class Ownership {
         `insert into owners (owner, folder, boot_id, lease_until) values ($1, $2, $3, now() + ${LEASE})`,
         [this.owner, folder, bootId],
       );
+      askedUs = clock.monoUs();
       renewed = await connection.query(RENEW, [this.owner, ...node]);
     }
     const [row] = renewed;
-    this.#databaseTime = { ms: Number(row?.['now_ms']), atUs: clock.monoUs() };
+    this.clock.steer(Number(row?.['now_ms']), askedUs, clock.monoUs());
     if (!this.#isLocked) {
       await connection.query('select pg_try_advisory_lock($1::integer, $2::integer)', [LOCK_CLASS, row?.['lock_key']]);
       this.#isLocked = true;

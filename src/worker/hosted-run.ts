@@ -109,7 +109,9 @@ export class HostedRun {
 
   #tell(happening: Happening, then?: () => void): void {
     if (this.#over) return;
-    const { sid } = this.start.plan;
-    this.#o.send({ ...happening, atMs: this.#o.clock.nowMs(), sid, generation: this.start.generation } as Fact, then);
+    const { plan, generation, zeroUtcMs, zeroMonoUs } = this.start;
+    // By the clock that names the recording's files; this machine's own may show another time.
+    const atMs = Math.round(zeroUtcMs + (this.#o.clock.monoUs() - zeroMonoUs) / 1000);
+    this.#o.send({ ...happening, atMs, sid: plan.sid, generation } as Fact, then);
   }
 }
