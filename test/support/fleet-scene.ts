@@ -91,6 +91,8 @@ export class FleetScene {
   readonly nodes = new Map<string, SceneNode>();
   /** Nodes whose leases are over. */
   readonly dead = new Set<string>();
+  /** Since when others have not renewed their leases, milliseconds. */
+  readonly seenMsAgo = new Map<string, number>();
   readonly #options: SceneOptions;
 
   static async open(ids: readonly string[], options: SceneOptions = {}): Promise<FleetScene> {
@@ -193,7 +195,8 @@ export class FleetScene {
           recordings: 0,
           publishers: 0,
         },
-        ...{ capacity: { cores: 1, bytes: 1 }, load: { cores: 0, bytes: 0 }, calls: new Map(), seenMsAgo: 0 },
+        ...{ capacity: { cores: 1, bytes: 1 }, load: { cores: 0, bytes: 0 }, calls: new Map() },
+        seenMsAgo: this.seenMsAgo.get(id) ?? 0,
       }));
   }
 }

@@ -19,7 +19,11 @@ const GATHER_MS = 1000;
 /** The server says something twice a second: after this long without a word the connection is lost. */
 const SILENT_MS = 1500;
 const LOOK_MS = 250;
-/** One attempt to connect again may take so long; the next follows this much later. */
+/**
+ * The first attempt to connect again may take so long, and each further one twice as long: a machine without power
+ * answers nothing, and a slow network late. The next follows a moment later.
+ */
+const FIRST_ATTEMPT_MS = 1000;
 const ATTEMPT_MS = 4000;
 const AGAIN_MS = 250;
 /** How long it is tried to connect again. */
@@ -124,14 +128,15 @@ class Away extends Error {}
 /**
  * @param former ids of sessions that this page had: where another publisher has come in their place, that one stays
  * @param base where the server is reached: this page's own address, or another node's
+ * @param limitMs how long its answer may take
  */
-async function postOffer(options, offer, former, base = document.baseURI) {
+async function postOffer(options, offer, former, base = document.baseURI, limitMs = ATTEMPT_MS) {
   const path = `whip/${encodeURIComponent(options.appid)}/${encodeURIComponent(options.cname)}`;
   const url = new URL(`${path}?uid=${encodeURIComponent(options.uid)}`, base);
   if (former.length > 0) url.searchParams.set('after', former.slice(-5).join(','));
   const headers = { 'content-type': 'application/sdp' };
   if (options.token) headers.authorization = `Bearer ${options.token}`;
-  const request = { method: 'POST', headers, body: offer, signal: AbortSignal.timeout(ATTEMPT_MS) };
+  const request = { method: 'POST', headers, body: offer, signal: AbortSignal.timeout(limitMs) };
   const response = await fetch(url, request).catch((cause) => {
     throw new Away(`The server cannot be reached: ${cause.message}`);
   });
@@ -174,7 +179,7 @@ function requireWanted(mine) {
 }
 
 /** Publishes over a new connection. Resolves once the server has answered, and shows when media can flow. */
-async function connect(mine, base) {
+async function connect(mine, base, limitMs) {
   const { options, source } = mine;
   const connection = new RTCPeerConnection();
   mine.connection = connection;
@@ -198,7 +203,13 @@ async function connect(mine, base) {
   await gathered(connection);
   requireWanted(mine);
   show('connecting');
-  const { answer, resource, nodes } = await postOffer(options, connection.localDescription.sdp, mine.sessions, base);
+  const { answer, resource, nodes } = await postOffer(
+    options,
+    connection.localDescription.sdp,
+    mine.sessions,
+    base,
+    limitMs,
+  );
   mine.resource = resource;
   // Behind the id stands the node, in a fleet.
   mine.sessions.push(resource.pathname.split('/').at(-1).split('.')[0]);
@@ -221,10 +232,12 @@ async function reconnect(mine) {
     for (let attempt = 0; session === mine && performance.now() < giveUpAt; attempt++) {
       show('connecting', 'The connection to the server broke. Connecting again…');
       mine.connection.close();
-      // The server itself first: it may just have started again.
-      const bases = [document.baseURI, ...mine.nodes];
+      // Other nodes first: they know whether the one that was lost is still the one to go to.
+      const others = mine.nodes.filter((node) => new URL(node).origin !== mine.resource?.origin);
+      const bases = [...others, document.baseURI];
+      const limitMs = Math.min(FIRST_ATTEMPT_MS * 2 ** attempt, ATTEMPT_MS);
       try {
-        await connect(mine, bases[attempt % bases.length]);
+        await connect(mine, bases[attempt % bases.length], limitMs);
         if (await isConnected(mine.connection)) {
           mine.reconnects++;
           return;

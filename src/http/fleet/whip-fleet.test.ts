@@ -55,6 +55,16 @@ describe('a publisher who comes to another node than the channel’s home', () =
     expect((await post(scene.node('a').url + PATH, {})).status).toBe(401);
   });
 
+  test.each(['redirect', 'proxy'] as const)('is told to try again while the home is not heard of (%s)', async (how) => {
+    await open({ whipElsewhere: how });
+    scene.seenMsAgo.set('b', 2_500);
+    const answer = await post(scene.node('a').url + PATH);
+    expect([answer.status, answer.headers.get('retry-after')]).toEqual([503, '1']);
+    expect(publishedAt('b')).toEqual([]);
+    scene.seenMsAgo.set('b', 1_500);
+    expect((await post(scene.node('a').url + PATH)).status).toBe(how === 'redirect' ? 307 : 201);
+  });
+
   test('is sent on when the home has moved meanwhile', async () => {
     await open();
     const location = (await post(scene.node('a').url + PATH)).headers.get('location')!;

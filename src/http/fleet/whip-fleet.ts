@@ -4,6 +4,7 @@
  */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Fault } from '../../kernel/fault.ts';
+import { LATE_MS } from '../../store/claim.ts';
 import type { Node } from '../../store/node-tables.ts';
 import { type Fleet, MISDIRECTED, passOn } from './fleet.ts';
 import { type Admitted, isAdmitted, issueTicket } from './ticket.ts';
@@ -42,13 +43,23 @@ export class WhipFleet {
 
   /**
    * Answers a publisher whose channel is at home elsewhere. False when this node is its home, and is to answer.
-   * @throws Fault as of NodeLinks
+   * @throws Fault as of NodeLinks, and `node-silent` when the home has not renewed its lease in time
    */
   async publishElsewhere(who: Admitted, request: FastifyRequest, reply: FastifyReply): Promise<boolean> {
     const { fleet, elsewhere } = this.#options;
     for (let tries = 1; ; tries++) {
       const home = await fleet.homeElsewhere(who.appid, who.cname);
       if (!home) return false;
+      // Most likely it is gone. Whoever is sent to a machine without power waits there longer than another node needs
+      // to take over.
+      if (home.seenMsAgo > LATE_MS)
+        throw new Fault(
+          'node-silent',
+          `node ${home.name}, where the channel is at home, has not been heard of in time`,
+          {
+            ...{ blame: 'self', retryable: true },
+          },
+        );
       if (elsewhere === 'proxy') {
         const answer = await fleet.send(request, home, ['authorization']);
         if (answer.status === MISDIRECTED && tries < TRIES) continue;
