@@ -27,7 +27,7 @@ const config: KnipConfig = {
   ignoreDependencies: ['@evan/opus', 'autocannon', 'azurite', 'dashjs', 'hls.js', 's3rver'],
   // Debian's own, and packages of it (scripts/setup.sh); the last four are used by tests only where they are installed.
   ignoreBinaries: [
-    ...['chrt', 'ffmpeg', 'mount', 'taskset', 'timedatectl', 'umount'],
+    ...['chrt', 'ffmpeg', 'ip', 'mount', 'taskset', 'timedatectl', 'umount', 'unshare'],
     ...['docker-compose', 'helm', 'promtool', 'systemd-analyze'],
   ],
 };

@@ -2,8 +2,8 @@
 # Installs what a bare clone lacks, and says nothing when there is nothing to do.
 #   setup.sh        npm packages (once per lockfile)
 #   setup.sh pages  also the Debian packages that web pages are recorded with
-#   setup.sh test   also those, and what tests and benches use: dnsmasq, ffmpeg, mpv, nftables,
-#                   nginx with its RTMP module, postgresql, OpenStack Swift's libraries, VLC
+#   setup.sh test   also those, and what tests and benches use: dnsmasq, faketime, ffmpeg, iproute2,
+#                   mpv, nftables, nginx with its RTMP module, postgresql, OpenStack Swift's libraries, VLC
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -27,7 +27,9 @@ for package in chromium chromium-sandbox xvfb pulseaudio pulseaudio-utils bubble
 done
 if [ "$1" = test ]; then
   command -v dnsmasq >/dev/null 2>&1 || [ -x /usr/sbin/dnsmasq ] || missing="$missing dnsmasq-base"
+  command -v faketime >/dev/null 2>&1 || missing="$missing faketime"
   command -v ffmpeg >/dev/null 2>&1 || missing="$missing ffmpeg"
+  command -v ip >/dev/null 2>&1 || [ -x /usr/sbin/ip ] || missing="$missing iproute2"
   command -v mpv >/dev/null 2>&1 || missing="$missing mpv"
   command -v vlc >/dev/null 2>&1 || missing="$missing vlc-bin vlc-plugin-base"
   [ -e /usr/lib/nginx/modules/ngx_rtmp_module.so ] || missing="$missing libnginx-mod-rtmp"

@@ -3,6 +3,7 @@
  */
 import { seededRandom } from '../support/impair/random.ts';
 import { databaseAway, twoServers } from './databases.ts';
+import * as machines from './machines.ts';
 import { nodeCutOff, nodeKilled, nodeStopped } from './nodes.ts';
 import { play, type Report, type Scenario } from './play.ts';
 import { type Harm, kill, killBeside, livelyPlan, steadyPlan, takesOf } from './show.ts';
@@ -174,5 +175,46 @@ export const SCENARIOS: Record<string, Scenario> = {
   'node-database-cut': {
     meaning: 'a node of a fleet is cut off from the database: it records on, stores nothing, and brings it later',
     run: nodeCutOff,
+  },
+  'machine-kill': {
+    meaning: 'the machine of a node loses its power, and is back later',
+    run: machines.machineKilled,
+  },
+  'machine-stop': { meaning: 'the machine of a node stands still for 10 s', run: machines.machineStopped },
+  'machine-database-cut': {
+    meaning: 'a node is cut off from the database, and its publishers stay with it: nothing is lost',
+    run: machines.machineCutFromDatabase,
+  },
+  'machine-publishers-cut': {
+    meaning: 'a node is cut off from its publishers for 10 s: its recordings wait for them',
+    run: machines.machineCutFromPublishers,
+  },
+  'machine-both-cut': {
+    meaning: 'a node is cut off from the database and its publishers: others go on',
+    run: machines.machineCutFromBoth,
+  },
+  'machine-all-cut': {
+    meaning: 'a node is cut off from the database, its publishers and the other nodes: others go on',
+    run: machines.machineCutFromAll,
+  },
+  'machines-database': {
+    meaning: 'the database of three nodes is gone for 60 s: nothing changes its owner, and nothing is lost',
+    run: machines.machineDatabaseRestarts,
+  },
+  'machines-rolling': {
+    meaning: 'three nodes with 12 recordings are ended and started one after another',
+    run: machines.machinesRolled,
+  },
+  'machines-clocks': {
+    meaning: 'of three nodes one has a clock 5 minutes fast, one 5 minutes slow; each dies in turn',
+    run: machines.machinesOfWrongClocks,
+  },
+  'machines-versions': {
+    meaning: 'two of three nodes are of the version before; recordings go from one version to the other',
+    run: machines.machinesOfTwoVersions,
+  },
+  'machines-short': {
+    meaning: 'a node dies, the database is gone for 5 s, a node is cut off from its publishers; clocks are wrong',
+    run: machines.machinesInShort,
   },
 };

@@ -1,33 +1,35 @@
 /**
- * A Postgres of the test's own: Debian's, in a temporary folder, on a free port, as an unprivileged user. It can hang,
- * be stopped and come back.
+ * A Postgres of the test's own: Debian's, in a temporary folder, on a free port, as an unprivileged user, here or on a
+ * machine of its own. It can hang, be stopped and come back.
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { chownSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { appendFileSync, chownSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client } from 'pg';
 import { childrenOf } from './processes.ts';
-import { freeTcpPort } from './server-process.ts';
+import { freeTcpPort, type Host } from './server-process.ts';
 import { until } from './test-server.ts';
 
 const INSTALLED = '/usr/lib/postgresql';
 const USER = 'aircheck';
 
+type PostgresOptions = { maxConnections?: number /** Where it runs. */; machine?: Host | undefined };
+
 export class PostgresServer {
   readonly url: string;
   readonly #dir: string;
   readonly #port: number;
-  readonly #maxConnections: number;
+  readonly #options: Required<PostgresOptions>;
   #process: ChildProcess | undefined;
 
   /** Makes an empty database. Rejects with an Error that says why there is none. */
-  static async start({ maxConnections = 100 } = {}): Promise<PostgresServer> {
+  static async start({ maxConnections = 100, machine }: PostgresOptions = {}): Promise<PostgresServer> {
     const dir = mkdtempSync(join(tmpdir(), 'aircheck-postgres-'));
     const as = account();
     if (as) chownSync(dir, as.uid, as.gid);
-    const server = new PostgresServer(dir, await freeTcpPort(), maxConnections);
+    const server = new PostgresServer(dir, await freeTcpPort(), { maxConnections, machine });
     try {
       const made = spawnSync(program('initdb'), ['-D', join(dir, 'db'), '-U', USER, '-A', 'trust', '-E', 'UTF8'], {
         ...as,
@@ -35,6 +37,7 @@ export class PostgresServer {
         encoding: 'utf8',
       });
       if (made.status !== 0) throw new Error(`initdb: ${made.error?.message ?? made.stderr}`);
+      if (machine) appendFileSync(join(dir, 'db', 'pg_hba.conf'), 'host all all 0.0.0.0/0 trust\n');
       await server.resume();
     } catch (error) {
       await server.close();
@@ -43,11 +46,11 @@ export class PostgresServer {
     return server;
   }
 
-  private constructor(dir: string, port: number, maxConnections: number) {
-    this.#maxConnections = maxConnections;
+  private constructor(dir: string, port: number, options: Required<PostgresOptions>) {
+    this.#options = options;
     this.#dir = dir;
     this.#port = port;
-    this.url = `postgres://${USER}@127.0.0.1:${port}/postgres`;
+    this.url = `postgres://${USER}@${options.machine?.address ?? '127.0.0.1'}:${port}/postgres`;
   }
 
   /** Of the process that all its others are children of. */
@@ -75,19 +78,15 @@ export class PostgresServer {
   async resume(): Promise<void> {
     if (this.#process) this.#signal('SIGCONT');
     else {
-      const args = [
-        '-D',
-        join(this.#dir, 'db'),
-        '-p',
-        String(this.#port),
-        '-k',
-        this.#dir,
-        '-c',
-        'listen_addresses=127.0.0.1',
-        '-c',
-        `max_connections=${this.#maxConnections}`,
-      ];
-      this.#process = spawn(program('postgres'), args, { ...account(), cwd: this.#dir, stdio: 'ignore' });
+      const { machine, maxConnections } = this.#options;
+      const settings = [`listen_addresses=${machine?.address ?? '127.0.0.1'}`, `max_connections=${maxConnections}`];
+      const options = ['-D', join(this.#dir, 'db'), '-p', String(this.#port), '-k', this.#dir];
+      const command = [program('postgres'), ...options, ...settings.flatMap((setting) => ['-c', setting])];
+      const as = account();
+      // Only root may enter a machine; it gives that up there.
+      const given = machine && as ? ['setpriv', `--reuid=${as.uid}`, `--regid=${as.gid}`, '--clear-groups', '--'] : [];
+      const [first, ...rest] = [...(machine?.enter ?? []), ...given, ...command];
+      this.#process = spawn(first as string, rest, { ...(!machine && as), cwd: this.#dir, stdio: 'ignore' });
     }
     await until('Postgres answers', () => this.rows('select 1').catch(() => undefined), 30_000);
   }

@@ -11,12 +11,22 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { buildRtcToken } from '../../src/channel/whip/token.ts';
 import { STARTED_FOR } from './processes.ts';
 
+/** A machine of a test's own (machines.ts), as whoever starts something there sees it. */
+export type Host = {
+  readonly name: string;
+  readonly address: string;
+  /** What stands before a program and its arguments so that it runs there, in the same process. */
+  readonly enter: readonly [string, ...string[]];
+};
+
 export type ServerOptions = {
   dataDir: string;
   /** Further AIRCHECK_… variables; ports that are not among them are free ones. */
   env?: Record<string, string>;
   /** Another checkout of this repository, with its packages, whose server is run instead of this one's. */
   checkout?: string;
+  /** Where it runs; its ports are reached at that machine's address. */
+  machine?: Host;
   /** Takes each line of the server's log; by default they are kept for error messages only. */
   onLog?: (line: string) => void;
 };
@@ -51,16 +61,18 @@ export class ServerProcess {
     return server;
   }
 
-  private constructor({ dataDir, env, checkout = CHECKOUT, onLog }: ServerOptions, port: number, rtcPort: number) {
+  private constructor(options: ServerOptions, port: number, rtcPort: number) {
+    const { dataDir, env, checkout = CHECKOUT, machine, onLog } = options;
     this.dataDir = dataDir;
-    this.url = `http://127.0.0.1:${port}`;
+    this.url = `http://${machine?.address ?? '127.0.0.1'}:${port}`;
     this.appid = env?.['AIRCHECK_APP_ID'] ?? randomBytes(16).toString('hex');
     this.certificate = env?.['AIRCHECK_APP_CERTIFICATE'] ?? randomBytes(16).toString('hex');
     this.customerId = env?.['AIRCHECK_CUSTOMER_ID'] ?? randomBytes(8).toString('hex');
     this.customerSecret = env?.['AIRCHECK_CUSTOMER_SECRET'] ?? randomBytes(16).toString('hex');
     // Settings of whoever runs this must not reach a server that is to be like any other.
     const clean = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('AIRCHECK_')));
-    this.#child = spawn(process.execPath, [join(checkout, MAIN), 'serve'], {
+    const [program, ...args] = [...(machine?.enter ?? []), process.execPath, join(checkout, MAIN), 'serve'];
+    this.#child = spawn(program as string, args, {
       cwd: import.meta.dirname,
       env: {
         ...clean,
@@ -72,6 +84,7 @@ export class ServerProcess {
         AIRCHECK_APP_CERTIFICATE: this.certificate,
         AIRCHECK_CUSTOMER_ID: this.customerId,
         AIRCHECK_CUSTOMER_SECRET: this.customerSecret,
+        ...(machine && addressesOf(machine)),
         ...env,
       },
       // A group of its own: Ctrl-C reaches the parent alone, which then stops the server in order.
@@ -123,9 +136,14 @@ export class ServerProcess {
     await exited;
   }
 
+  /** Resolves once it has ended, whoever ended it. */
+  async gone(): Promise<void> {
+    if (!this.#ended) await once(this.#child, 'exit');
+  }
+
   /** The code it ends with, once it has ended by itself; undefined when a signal ended it. */
   async exitCode(): Promise<number | undefined> {
-    if (!this.#ended) await once(this.#child, 'exit');
+    await this.gone();
     return this.#child.exitCode ?? undefined;
   }
 
@@ -142,6 +160,16 @@ export class ServerProcess {
     }
     throw new Error(`the server does not answer within a minute:\n${this.#log}`);
   }
+}
+
+/** Settings of a server on a machine of its own. */
+function addressesOf({ name, address }: Host): Record<string, string> {
+  return {
+    AIRCHECK_HOST: address,
+    AIRCHECK_RTC_HOST: address,
+    AIRCHECK_NODE_HOST: address,
+    AIRCHECK_NODE_NAME: name,
+  };
 }
 
 /** A port that was free a moment ago. */

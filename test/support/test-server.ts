@@ -4,7 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import type { Notice } from '../../src/contract/webhook/notice.ts';
-import { freeTcpPort, freeUdpPort, ServerProcess } from './server-process.ts';
+import { freeTcpPort, freeUdpPort, type Host, ServerProcess } from './server-process.ts';
 
 export type Reply = { status: number; body: Record<string, unknown>; headers: Headers };
 
@@ -27,17 +27,26 @@ export class TestServer {
   readonly #env: Record<string, string>;
   readonly #onLog: ((line: string) => void) | undefined;
   readonly #checkout: string | undefined;
+  readonly #machine: Host | undefined;
   #process: ServerProcess | undefined;
 
   /**
    * @param env settings besides addresses and credentials
    * @param onLog takes each line that the server says
    * @param checkout as of ServerOptions
+   * @param machine as of ServerOptions
    */
-  constructor(dataDir: string, env: Record<string, string> = {}, onLog?: (line: string) => void, checkout?: string) {
+  constructor(
+    dataDir: string,
+    env: Record<string, string> = {},
+    onLog?: (line: string) => void,
+    checkout?: string,
+    machine?: Host,
+  ) {
     this.dataDir = dataDir;
     this.#onLog = onLog;
     this.#checkout = checkout;
+    this.#machine = machine;
     this.#env = {
       AIRCHECK_APP_ID: randomBytes(16).toString('hex'),
       AIRCHECK_APP_CERTIFICATE: randomBytes(16).toString('hex'),
@@ -53,6 +62,9 @@ export class TestServer {
     if (!this.#process) throw new Error('the server does not run');
     return this.#process;
   }
+  get isRunning(): boolean {
+    return this.#process !== undefined;
+  }
   get baseUrl(): string {
     return this.running.url;
   }
@@ -62,10 +74,15 @@ export class TestServer {
   /**
    * Another server with the same settings and credentials, but a data folder and ports of its own.
    * @param env settings that differ
+   * @param where the checkout that it is run from, and its machine; this one's checkout and no machine where left out
    */
-  another(dataDir: string, env: Record<string, string> = {}): TestServer {
+  another(
+    dataDir: string,
+    env: Record<string, string> = {},
+    where: { checkout?: string; machine?: Host } = {},
+  ): TestServer {
     const { AIRCHECK_PORT: _port, AIRCHECK_RTC_PORT: _rtcPort, ...shared } = this.#env;
-    return new TestServer(dataDir, { ...shared, ...env }, this.#onLog);
+    return new TestServer(dataDir, { ...shared, ...env }, this.#onLog, where.checkout, where.machine);
   }
   /** The UDP port of all media; known once it was started. */
   get rtcPort(): number {
@@ -78,7 +95,14 @@ export class TestServer {
     this.#env['AIRCHECK_RTC_PORT'] ??= String(await freeUdpPort());
     const onLog = this.#onLog && { onLog: this.#onLog };
     const checkout = this.#checkout === undefined ? undefined : { checkout: this.#checkout };
-    this.#process = await ServerProcess.start({ dataDir: this.dataDir, env: this.#env, ...onLog, ...checkout });
+    const machine = this.#machine && { machine: this.#machine };
+    this.#process = await ServerProcess.start({
+      dataDir: this.dataDir,
+      env: this.#env,
+      ...onLog,
+      ...checkout,
+      ...machine,
+    });
   }
 
   async end(): Promise<void> {
@@ -89,6 +113,12 @@ export class TestServer {
   /** Ends the server as a crash would; its recorders are left to themselves. */
   async kill(): Promise<void> {
     await this.running.kill();
+    this.#process = undefined;
+  }
+
+  /** Resolves once it has ended with its machine; its recorders have as well. */
+  async lost(): Promise<void> {
+    await this.running.gone();
     this.#process = undefined;
   }
 

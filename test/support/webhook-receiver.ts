@@ -35,9 +35,9 @@ export class WebhookReceiver {
   #watchers = new Set<() => void>();
   #server = createServer((request, response) => void this.#answer(request, response));
 
-  /** @param port 0 for any free one */
-  async start(port = 0): Promise<this> {
-    this.#server.listen(port, '127.0.0.1');
+  /** @param port 0 for any free one @param host the address that it is reached at */
+  async start(port = 0, host = '127.0.0.1'): Promise<this> {
+    this.#server.listen(port, host);
     await once(this.#server, 'listening');
     return this;
   }
@@ -47,7 +47,8 @@ export class WebhookReceiver {
   }
 
   get url(): string {
-    return `http://127.0.0.1:${this.port}/hook?x=1`;
+    const { address, port } = this.#server.address() as AddressInfo;
+    return `http://${address}:${port}/hook?x=1`;
   }
 
   get webhook(): { url: string; secret: string; events: number[] } {

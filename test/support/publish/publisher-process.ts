@@ -3,7 +3,8 @@
  * and leaves when the parent is gone.
  */
 import { FfmpegPublisher } from './ffmpeg-publisher.ts';
-import type { PublisherCommand, PublisherJob, PublisherReport } from './publisher.ts';
+import type { PublisherCommand, PublisherJob, PublisherReport, RtcPublishOptions } from './publisher.ts';
+import { ReturningPublisher } from './returning-publisher.ts';
 import { RtcPublisher } from './rtc-publisher.ts';
 
 const job = JSON.parse(process.argv[2] ?? '{}') as PublisherJob;
@@ -20,11 +21,15 @@ const fail = async (error: unknown) => {
 /** On a busy machine node-datachannel 0.33.4 sometimes has no ICE any more by the time an answer comes. */
 const lostIce = (error: unknown) => error instanceof Error && error.message.includes('without ICE transport');
 
+function rtcPublisher(options: RtcPublishOptions, onFailure: (error: unknown) => void) {
+  if (!options.comesBack) return new RtcPublisher(options, onFailure);
+  return new ReturningPublisher(options, (type) => void report({ type, atMs: Date.now() }), onFailure);
+}
+
 async function run(): Promise<void> {
   const onFailure = (error: unknown) => void fail(error);
   const waits = job.client === 'rtc' && job.options.waits;
-  const rtcs =
-    job.client === 'ffmpeg' ? [] : [job.options].flat().map((options) => new RtcPublisher(options, onFailure));
+  const rtcs = job.client === 'ffmpeg' ? [] : [job.options].flat().map((options) => rtcPublisher(options, onFailure));
   const others = job.client === 'ffmpeg' ? [await FfmpegPublisher.start(job.options, onFailure)] : [];
   const join = async () => {
     // One after another: a crowd that connects at once is another test.
@@ -34,7 +39,7 @@ async function run(): Promise<void> {
       } catch (error) {
         if (!lostIce(error) || job.client === 'ffmpeg') throw error;
         await each.stop();
-        rtcs[n] = new RtcPublisher([job.options].flat()[n]!, onFailure);
+        rtcs[n] = rtcPublisher([job.options].flat()[n]!, onFailure);
         await rtcs[n].join();
       }
     }

@@ -6,6 +6,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import type { AudioCodec, VideoCodec } from '../../../src/media/track.ts';
 import type { Participant } from '../media/participants.ts';
+import type { Host } from '../server-process.ts';
 import type { Via } from './proxied-sdp.ts';
 import type { Scene } from './scene.ts';
 
@@ -59,6 +60,11 @@ export type RtcPublishOptions = PublishOptions & {
   neverResendsSound?: boolean;
   /** Pictures are sent so much later than they were taken. */
   videoLateMs?: number;
+  /**
+   * Publishes again when its connection is lost, as docs/guide/fleet.md tells clients to: at the server that it came
+   * from or another of the fleet, until one takes it.
+   */
+  comesBack?: boolean;
   /** Makes all ready, and joins only when told to. */
   waits?: boolean;
   /** Where to send instead of to the server, and by no other way: a proxy before it. */
@@ -80,6 +86,8 @@ export type PublisherReport =
   | { type: 'waiting' }
   | { type: 'publishing' }
   | { type: 'failed'; message: string }
+  /** Of one that comes back: nothing was heard of its server any more, and media flows again; Unix milliseconds. */
+  | { type: 'lost' | 'back'; atMs: number }
   | { type: 'done' };
 export type PublisherJob =
   | { client: 'ffmpeg'; options: PublishOptions }
@@ -93,6 +101,8 @@ let joined: Promise<unknown> = Promise.resolve();
 export class Publisher {
   readonly #child: ChildProcess;
   readonly #name: string;
+  /** When it lost its server, and was back at one. */
+  readonly comebacks: { type: 'lost' | 'back'; atMs: number }[] = [];
   /** The last words of the process on standard error. */
   #stderr = '';
 
@@ -101,17 +111,15 @@ export class Publisher {
    * Those that do not wait join one after another, whoever starts them: node-datachannel 0.33 refuses a good answer now
    * and then ("Got a remote candidate without ICE transport") while both peers are its own and the cores are busy.
    */
-  static start(job: PublisherJob, timeoutMs = 20_000): Promise<Publisher> {
+  static start(job: PublisherJob, timeoutMs = 20_000, machine?: Host): Promise<Publisher> {
     const waits = job.client === 'rtc' && job.options.waits === true;
-    const started = waits
-      ? Publisher.#start(job, 'waiting', timeoutMs)
-      : joined.then(() => Publisher.#start(job, 'publishing', timeoutMs));
+    const start = (ready: 'waiting' | 'publishing') => Publisher.#start(new Publisher(job, machine), ready, timeoutMs);
+    const started = waits ? start('waiting') : joined.then(() => start('publishing'));
     if (!waits) joined = started.catch(() => undefined);
     return started;
   }
 
-  static async #start(job: PublisherJob, ready: 'waiting' | 'publishing', timeoutMs: number): Promise<Publisher> {
-    const publisher = new Publisher(job);
+  static async #start(publisher: Publisher, ready: 'waiting' | 'publishing', timeoutMs: number): Promise<Publisher> {
     try {
       await publisher.#report(ready, timeoutMs);
     } catch (error) {
@@ -121,11 +129,16 @@ export class Publisher {
     return publisher;
   }
 
-  private constructor(job: PublisherJob) {
+  private constructor(job: PublisherJob, machine: Host | undefined) {
     this.#name = job.client === 'crowd' ? 'crowd' : job.options.participant.name;
+    const [execPath, ...execArgv] = [...(machine?.enter ?? []), process.execPath];
     this.#child = fork(join(import.meta.dirname, 'publisher-process.ts'), [JSON.stringify(job)], {
-      execArgv: [],
+      execPath: execPath as string,
+      execArgv,
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+    });
+    this.#child.on('message', (message: PublisherReport) => {
+      if (message.type === 'lost' || message.type === 'back') this.comebacks.push(message);
     });
     this.#child.stderr?.on('data', (chunk: Buffer) => {
       this.#stderr = (this.#stderr + chunk.toString()).slice(-2000);
@@ -218,8 +231,8 @@ export function publishWithFfmpeg(options: PublishOptions): Promise<Publisher> {
 }
 
 /** Publishes with a node-datachannel client that can pause, vanish, lose packets and answer feedback. */
-export function publishWithRtc(options: RtcPublishOptions): Promise<Publisher> {
-  return Publisher.start({ client: 'rtc', options });
+export function publishWithRtc(options: RtcPublishOptions, machine?: Host): Promise<Publisher> {
+  return Publisher.start({ client: 'rtc', options }, undefined, machine);
 }
 
 /** Publishes as many users from one process. Resolves once media of all of them flows. */

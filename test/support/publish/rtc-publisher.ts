@@ -35,6 +35,10 @@ export class RtcPublisher {
   #pc: PeerConnection;
   #options: RtcPublishOptions;
   #session = '';
+  /** Addresses of the other nodes, where its server is one of a fleet. */
+  #nodes: string[] = [];
+  /** When the server was heard last. */
+  #heardUs = 0;
   /** Where sound comes from, and the picture of the first layer. */
   #source: MediaSource;
   /** One, or those of a simulcast, the largest first. */
@@ -110,10 +114,14 @@ export class RtcPublisher {
       return layer;
     });
     pictures.onMessage((message) => {
+      this.#heardUs = wallUs();
       for (const { track } of this.#layers) track.onFeedback(message);
     });
     const sounds = this.#pc.addTrack(audio);
-    sounds.onMessage((message) => this.#audio.onFeedback(message));
+    sounds.onMessage((message) => {
+      this.#heardUs = wallUs();
+      this.#audio.onFeedback(message);
+    });
     this.#audio = new OutgoingTrack(sounds, sound, {
       ssrc: audioSsrc,
       offset: offset?.audio ?? randomSsrc(),
@@ -122,10 +130,29 @@ export class RtcPublisher {
     });
   }
 
-  /** Connects and begins to send. Rejects with an Error when the server refuses or no connection comes about. */
-  async join(): Promise<void> {
+  /** How long nothing has come from the server; 0 before anything has. */
+  get silentMs(): number {
+    return this.#heardUs === 0 ? 0 : (wallUs() - this.#heardUs) / 1000;
+  }
+  /** The id of its session, as it tells the next server whom that replaces; '' before there is one. */
+  get sessionId(): string {
+    return (this.#session.split('/').at(-1) ?? '').split('.')[0] ?? '';
+  }
+  /** Where its session is. */
+  get origin(): string {
+    return new URL(this.#session || this.#options.url).origin;
+  }
+  get nodes(): readonly string[] {
+    return this.#nodes;
+  }
+
+  /**
+   * Connects and begins to send. Rejects with an Error when the server refuses or no connection comes about.
+   * @param answerMs how long the server may take to answer @param connectMs and how long the connection may take then
+   */
+  async join(answerMs = 10_000, connectMs = 10_000): Promise<void> {
     try {
-      await this.#connect();
+      await this.#connect(answerMs, connectMs);
     } catch (error) {
       this.vanish();
       throw error;
@@ -210,7 +237,7 @@ export class RtcPublisher {
     return this.#options.token ? { authorization: `Bearer ${this.#options.token}` } : {};
   }
 
-  async #connect(): Promise<void> {
+  async #connect(answerMs: number, connectMs: number): Promise<void> {
     const gathered = new Promise<void>((resolve) => {
       this.#pc.onGatheringStateChange((state) => {
         if (state === 'complete') resolve();
@@ -219,7 +246,8 @@ export class RtcPublisher {
     this.#pc.setLocalDescription('offer');
     await gathered;
     const connected = new Promise<void>((resolve, reject) => {
-      const timer = setTimeout(() => reject(new Error('no connection within 10 s')), 10_000);
+      const limitMs = answerMs + connectMs;
+      const timer = setTimeout(() => reject(new Error(`no connection within ${limitMs} ms`)), limitMs);
       this.#pc.onStateChange((state) => {
         if (state === 'connected') resolve();
         else if (state === 'failed' || state === 'closed') reject(new Error(`the connection ${state}`));
@@ -236,10 +264,12 @@ export class RtcPublisher {
       method: 'POST',
       headers: { 'content-type': 'application/sdp', ...this.#authorization() },
       body: via ? withoutCandidates(offer) : offer,
+      signal: AbortSignal.timeout(answerMs),
     });
     const text = await answer.text();
     if (answer.status !== 201) throw new Error(`the server answers ${answer.status}: ${text}`);
-    this.#session = new URL(answer.headers.get('location') ?? '', this.#options.url).href;
+    this.#session = new URL(answer.headers.get('location') ?? '', answer.url).href;
+    this.#nodes = (answer.headers.get('aircheck-nodes') ?? '').split(' ').filter(Boolean);
     this.#pc.setRemoteDescription(via ? sentTo(via, text) : text, 'answer');
     await connected;
   }
