@@ -61,6 +61,25 @@ test('while a key is changed both are accepted, and no third', () => {
   expect(signatures.refusalOf(REQUEST, sign(REQUEST, 'x'.repeat(32), NOW), NOW)).toMatch(/another key/);
 });
 
+test('what nodes of the first protocol sign is accepted as it was signed then', () => {
+  const request: SignedRequest = {
+    method: 'POST',
+    url: `/v1/apps/${'a'.repeat(32)}/cloud_recording/acquire`,
+    headers: {
+      'aircheck-wire': '1',
+      'aircheck-to': 'b'.repeat(32),
+      'aircheck-body-digest': bodyDigest(Buffer.from('{"cname":"room","uid":"9","clientRequest":{}}')),
+      'content-type': 'application/json',
+      'x-request-id': 'r-1',
+    },
+  };
+  // Recorded from version 0.1.0: nodes of two versions stand side by side while a fleet is upgraded.
+  const digest = 'bee580bb72d294b2d658d370e54ed838b4c874847cf7e8cb7a01d025417ae8a1';
+  const signature = `1795968000000.692bcc1175c15d4d92cf1c2f.${digest}`;
+  const signatures = new Signatures(['a key of a fleet that is long enough']);
+  expect(signatures.refusalOf(request, signature, 1_795_968_001_000)).toBeUndefined();
+});
+
 test.each([undefined, '', 'x', `${NOW}.aa.bb`, `${NOW}.${'a'.repeat(24)}.${'é'.repeat(64)}`])(
   'what is no signature is refused: %s',
   (signature) => {
