@@ -16,6 +16,7 @@ import { clicksIn } from '../support/judge/clicks.ts';
 import { avOffsets } from '../support/judge/offsets.ts';
 import { flashesIn, isColour } from '../support/judge/picture.ts';
 import { judgePlaylist } from '../support/judge/playlist.ts';
+import { probeFile } from '../support/judge/probe.ts';
 import { bestFitRegions } from '../support/judge/regions.ts';
 import { beepsIn, listen } from '../support/judge/sound.ts';
 import { watch } from '../support/judge/watch.ts';
@@ -116,6 +117,41 @@ describe('a composite recording on hold', { timeout: 180_000 }, () => {
     const tracks = report.participants.flatMap((participant) => participant.tracks);
     expect(tracks.map(({ gaps, video }) => [...gaps, ...(video?.frozen ?? [])])).toEqual(tracks.map(() => []));
     expect(tracks.map(({ audio }) => audio?.silenceMs ?? 0)).toEqual(tracks.map(() => 0));
+  });
+
+  test('has MP4s that are cut at their limit before, behind and within holds, each in step from its zero', async () => {
+    const limit = { durationMs: 3000, bytes: 1e12 };
+    // The first MP4 is full while the first hold goes on, and the second ends right at the next.
+    const spans: HeldSpan[] = [
+      [2.9, 4.2],
+      [7.2, 7.31],
+      [8.05, 9.4],
+    ];
+    const made = await record(TWO, { mp4Limit: limit }, 12, changesOf(spans));
+    const holds = onBlocks(spans);
+    const parts = made.spool.files.flatMap(({ file }) => (file.type === 'mp4' ? [file.name] : []));
+    expect(parts.length).toBeGreaterThan(1);
+    expect(parts).toEqual(parts.map((_, n) => `${BASE}_${n}.mp4`));
+    let beginS = 0;
+    for (const name of parts) {
+      const path = join(made.folder, name);
+      const { video, audio } = probeFile(path);
+      expect([video!.startS, Math.abs(video!.endS - audio!.endS) < 0.05]).toEqual([0, true]);
+      const [view = []] = watch(path, [{ rect: bestFitRegions(2)[0]!, source: SOURCE }]).views;
+      // Where this part begins in the whole of what was not held.
+      const inWhole = view.map((reading) => ({ ...reading, atS: reading.atS + beginS }));
+      const stamps = worstStamp(inWhole, holds);
+      expect([stamps.worstS < FRAME_S + 0.011, stamps]).toEqual([true, stamps]);
+      const heard = listen(path);
+      expect([heard.gaps, clicksIn(heard)]).toEqual([[], []]);
+      const beeps = beepsIn(heard, { toneHz: RED.toneHz }).map(({ atS }) => atS + beginS);
+      const endS = beginS + view.length * FRAME_S;
+      for (const atS of marksIn(holds, 0, 12))
+        if (atS > beginS + 0.1 && atS < endS - 0.2)
+          expect(Math.min(...beeps.map((beep) => Math.abs(beep - atS - DELAY_S)))).toBeLessThan(0.008);
+      beginS = endS;
+    }
+    expect(Math.abs(beginS - inFile(holds, 12))).toBeLessThan(2 * FRAME_S);
   });
 
   test('begins on hold, shows who came and what was asked for meanwhile, and ends on hold', async () => {

@@ -1,7 +1,7 @@
 /**
- * Random sequences of changes to a composite recording: layouts with images, users who come and go and switch cameras and
- * microphones off, what is drawn over them, holds, a lost run. Every frame of the file is held against a model, and its
- * sound must know of none of it.
+ * Random sequences of changes to a composite recording: layouts with images, users who come and go and switch cameras
+ * and microphones off, what is drawn over them, holds, a lost run. Every frame of the file is held against a model, and
+ * its sound must know of none of it.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -10,7 +10,7 @@ import { BLACK, type Rgb, WHITE, type Yuv, yuv601 } from '../media/participants.
 import { STAMP_AREA } from '../media/stamp.ts';
 import type { ModelLook, ModelStay, SceneModel } from './scene.ts';
 
-/** Of 360 lines: how far plates and watermarks are from edges, how high plates are, how wide letters of clocks, borders. */
+/** Pixels of 360 lines: how far plates are from edges, how high; how wide letters of clocks are; how thick borders. */
 const [MARGIN, PLATE_HIGH, LETTER, PADDING, BORDER] = [6, 18, 8, 6, 4];
 /** Labels of the names in these scenes are at least and at most so wide. */
 const LABEL = { least: 50, most: 150 };
