@@ -13,10 +13,13 @@ import type {
   EventFilter,
   EventsReply,
   HandleReply,
+  ListedRecording,
   Mode,
   NodesReply,
   QueryReply,
   Recording,
+  RecordingFilter,
+  RecordingListReply,
   RecordingReport,
   RedeliverReply,
   StartRequest,
@@ -146,6 +149,24 @@ export class AircheckClient {
     )) as RecordingReport;
   }
 
+  /** Recordings, the newest first: one page. */
+  async recordings(filter: RecordingFilter = {}, options?: CallOptions): Promise<RecordingListReply> {
+    return (await this.#get('recordings', `/aircheck/recordings${searchOf(filter)}`, options)) as RecordingListReply;
+  }
+
+  /** All recordings there are, page after page. */
+  async *allRecordings(filter: RecordingFilter = {}, options?: CallOptions): AsyncGenerator<ListedRecording> {
+    for (let before = filter.before; ; ) {
+      const { recordings, next } = await this.recordings(
+        { ...filter, ...(before !== undefined && { before }) },
+        options,
+      );
+      yield* recordings;
+      if (next === null) return;
+      before = next;
+    }
+  }
+
   /** Who is in a channel and what they send. */
   async channel(cname: string, options?: CallOptions): Promise<ChannelReply> {
     return (await this.#get('channel', `/aircheck/channels/${encodeURIComponent(cname)}`, options)) as ChannelReply;
@@ -214,7 +235,7 @@ function taskPath({ resourceId, sid, mode }: Recording): string {
   return `/cloud_recording/resourceid/${encodeURIComponent(resourceId)}/sid/${encodeURIComponent(sid)}/mode/${mode}`;
 }
 
-function searchOf(filter: EventFilter): string {
+function searchOf(filter: EventFilter | RecordingFilter): string {
   const search = new URLSearchParams();
   for (const [name, value] of Object.entries(filter)) if (value !== undefined) search.set(name, String(value));
   return search.size === 0 ? '' : `?${search}`;

@@ -8,6 +8,7 @@ import type { handleReplySchema } from '../contract/rest/body.ts';
 import type { EventsReply } from '../contract/rest/events.ts';
 import type { Mode } from '../contract/rest/fields.ts';
 import type { queryReplySchemas } from '../contract/rest/query.ts';
+import type { RecordingListQuery } from '../contract/rest/recording-list.ts';
 import type { startRequestSchemas } from '../contract/rest/start.ts';
 import type { stopReplySchemas } from '../contract/rest/stop.ts';
 import type { updateRequestSchemas } from '../contract/rest/update.ts';
@@ -18,6 +19,7 @@ export type { BacklogEntry } from '../contract/rest/backlog.ts';
 export type { ChannelReply } from '../contract/rest/channel.ts';
 export type { RedeliverReply } from '../contract/rest/events.ts';
 export type { NodesReply } from '../contract/rest/nodes.ts';
+export type { ListedRecordingReply as ListedRecording, RecordingListReply } from '../contract/rest/recording-list.ts';
 export type { RecordingReport } from '../contract/rest/recording-report.ts';
 export type { EventsReply, Mode };
 
@@ -63,6 +65,22 @@ export type Notice<T extends NoticeType = NoticeType> = {
     payload: Omit<Told['payload'], 'details'> & { details: z.output<(typeof NOTICE_TYPES)[K]['details']> };
   };
 }[T];
+
+/** Which recordings are listed; all when nothing is said. */
+export type RecordingFilter = {
+  cname?: string;
+  mode?: Mode;
+  state?: RecordingListQuery['state'] & string;
+  /** A text in their channel, uid or sid. */
+  search?: string;
+  /** Started at or after, and before: Unix milliseconds. */
+  from?: number;
+  until?: number;
+  /** As `next` of an earlier answer. */
+  before?: string;
+  /** 1 to 200; 50 when left out. */
+  limit?: number;
+};
 
 export type EventFilter = {
   /** Only events of this recording. */
