@@ -86,14 +86,14 @@ function loadedWith(file: string, seen = new Set<string>()): Set<string> {
 
 /** Library → the only places that may import it. */
 const HOMES: [RegExp, string[]][] = [
-  [/^node-av(\/|$)/, ['src/stages/codec/', 'src/stages/mux/']],
+  [/^node-av(\/|$)/, ['src/stages/codec/', 'src/stages/mux/', 'src/stages/sender/']],
   [/^(node-datachannel|sdp-transform)$/, ['src/channel/whip/']],
   [/^playwright-core$/, ['src/stages/source/page/']],
   [/^(fastify|@fastify\/.*)$/, ['src/http/']],
   [/^(pg|@electric-sql\/pglite.*|pg-boss)$/, ['src/store/']],
   [/^(@aws-sdk|@smithy|@azure)\//, ['src/stages/upload/target/']],
   [/^undici$/, ['src/http/fleet/']],
-  [/^(commander|@peculiar\/x509)$/, ['src/app/']],
+  [/^(commander|@peculiar\/x509|@modelcontextprotocol\/.*)$/, ['src/app/']],
   [/^(zod-openapi|fastest-levenshtein)$/, ['src/contract/']],
   [/^(pino|prom-client|@opentelemetry\/.*)$/, ['src/observe/']],
 ];

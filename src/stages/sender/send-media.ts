@@ -1,0 +1,193 @@
+/**
+ * Sends a file, or a made test picture and sound, into a channel in real time, by FFmpeg's own WHIP client: H.264
+ * baseline without B-frames and stereo Opus, which is all that it sends. For `aircheck publish`.
+ */
+import { Decoder, Demuxer, Encoder, FilterAPI, Muxer } from 'node-av/api';
+import {
+  AV_LOG_ERROR,
+  AVMEDIA_TYPE_AUDIO,
+  AVMEDIA_TYPE_VIDEO,
+  FF_ENCODER_LIBOPUS,
+  FF_ENCODER_LIBX264,
+} from 'node-av/constants';
+import { type Frame, Log, type Packet, type Stream } from 'node-av/lib';
+import type { Clock } from '../../kernel/clock.ts';
+import { Fault, messageOf } from '../../kernel/fault.ts';
+import { rescale, US } from '../../kernel/time.ts';
+import type { MediaKind } from '../../media/track.ts';
+import { SendQueue } from './send-queue.ts';
+
+export type SentPicture = {
+  /** Even. */
+  width: number;
+  height: number;
+  fps: number;
+  bitrateKbps: number;
+};
+
+export type SendOptions = {
+  /** A path or address that FFmpeg reads, or a made picture and sound. */
+  source: { file: string; loop: boolean } | 'test';
+  /** WHIP endpoint, with the uid. */
+  url: string;
+  token: string | undefined;
+  /** What is sent of pictures: those of a file are fitted in, with bars. */
+  picture: SentPicture;
+  clock: Clock;
+  pause: (ms: number) => Promise<void>;
+  /** Ends it in good order. */
+  signal: AbortSignal;
+  /** Told as it goes on, of seconds of media. */
+  onSent?: (sentS: number) => void;
+  /** Told once when this machine is too slow to send in real time. */
+  onLate?: () => void;
+};
+
+const SOUND_RATE = 48_000;
+const SOUND_KBPS = 64;
+/** A key frame so often: FFmpeg's client answers no request for one. */
+const KEY_FRAME_S = 1;
+
+/** One kind of media on its way from the source to the wire. */
+type Lane = { kind: MediaKind; encoder: Encoder; output: number; decoder: Decoder; filter: FilterAPI; stream: number };
+
+/** Resolves to the seconds that were sent when the file is over or the signal aborts. Throws a Fault when it cannot. */
+export async function sendMedia(options: SendOptions): Promise<number> {
+  const { source, url, token, signal } = options;
+  const said: string[] = [];
+  // FFmpeg tells why an offer was refused in its log alone.
+  Log.setCallback((_level, text) => void said.push(firstLineOf(text)), { maxLevel: AV_LOG_ERROR });
+  Log.setLevel(AV_LOG_ERROR);
+  let input = await openSource(options);
+  const muxer = await Muxer.open(url, {
+    format: 'whip',
+    ...(token !== undefined && { options: { authorization: token } }),
+  });
+  let lanes: Lane[] = [];
+  const queue = new SendQueue(options);
+  try {
+    lanes = await openLanes(input, muxer, options);
+    for (let fromUs = 0; ; ) {
+      await sendOnce(input, lanes, muxer, queue, { fromUs, signal });
+      if (signal.aborted || source === 'test' || !source.loop) break;
+      fromUs = queue.endUs;
+      await input.close();
+      input = await openSource(options);
+      for (const lane of lanes) await reopen(lane, input, options.picture);
+    }
+    await queue.drain(muxer, signal);
+  } catch (error) {
+    const why = [messageOf(error), ...new Set(said)].join('; ');
+    throw new Fault('publish-failed', `cannot publish to ${url}: ${why}`, { blame: 'destination', cause: error });
+  } finally {
+    Log.resetCallback();
+    // Leaves the channel; a server that is gone cannot be told.
+    await muxer.close().catch(() => {});
+    for (const { decoder, filter, encoder } of lanes) for (const part of [decoder, filter, encoder]) part.close();
+    await input.close();
+  }
+  return queue.endUs / US;
+}
+
+async function openSource({ source, picture: { width, height, fps } }: SendOptions): Promise<Demuxer> {
+  if (source === 'test') {
+    const made = `testsrc2=size=${width}x${height}:rate=${fps}[out0];sine=frequency=330:beep_factor=4:sample_rate=${SOUND_RATE}[out1]`;
+    return Demuxer.open(made, { format: 'lavfi' });
+  }
+  try {
+    return await Demuxer.open(source.file);
+  } catch (cause) {
+    const message = `${source.file} cannot be read: ${messageOf(cause)}. Give a file or an address that FFmpeg reads, or the word test.`;
+    throw new Fault('source-unreadable', message, { blame: 'caller', cause });
+  }
+}
+
+function streamOf(input: Demuxer, kind: MediaKind): Stream | undefined {
+  const type = kind === 'video' ? AVMEDIA_TYPE_VIDEO : AVMEDIA_TYPE_AUDIO;
+  return input.streams.find(({ codecpar }) => codecpar.codecType === type);
+}
+
+async function openLanes(input: Demuxer, muxer: Muxer, { source, picture }: SendOptions): Promise<Lane[]> {
+  const lanes: Lane[] = [];
+  for (const kind of ['video', 'audio'] as const) {
+    const stream = streamOf(input, kind);
+    if (!stream) continue;
+    const filter = filterOf(kind, picture);
+    const encoder = await (kind === 'video' ? pictureEncoder(picture, filter) : soundEncoder(filter));
+    const output = muxer.addStream(encoder);
+    lanes.push({ kind, encoder, output, filter, decoder: await Decoder.create(stream), stream: stream.index });
+  }
+  if (lanes.length === 0) {
+    const name = source === 'test' ? 'the test' : source.file;
+    throw new Fault('source-unreadable', `${name} has neither picture nor sound`, { blame: 'caller' });
+  }
+  return lanes;
+}
+
+function pictureEncoder({ fps, bitrateKbps }: SentPicture, filter: FilterAPI): Promise<Encoder> {
+  return Encoder.create(FF_ENCODER_LIBX264, {
+    ...{ filter, bitrate: `${bitrateKbps}k`, gopSize: Math.round(fps * KEY_FRAME_S), maxBFrames: 0 },
+    options: { preset: 'veryfast', tune: 'zerolatency', profile: 'baseline' },
+  });
+}
+
+function soundEncoder(filter: FilterAPI): Promise<Encoder> {
+  return Encoder.create(FF_ENCODER_LIBOPUS, { filter, bitrate: `${SOUND_KBPS}k` });
+}
+
+/** A file is read from its beginning again: what is decoded of it has times from zero. */
+async function reopen(lane: Lane, input: Demuxer, picture: SentPicture): Promise<void> {
+  lane.decoder.close();
+  lane.filter.close();
+  const stream = streamOf(input, lane.kind);
+  if (!stream) throw new Fault('source-unreadable', `the file lost its ${lane.kind}`, { blame: 'caller' });
+  lane.stream = stream.index;
+  lane.decoder = await Decoder.create(stream);
+  lane.filter = filterOf(lane.kind, picture);
+}
+
+function filterOf(kind: MediaKind, { width, height, fps }: SentPicture): FilterAPI {
+  return FilterAPI.create(
+    kind === 'audio'
+      ? `aresample=${SOUND_RATE}:async=1:first_pts=0,aformat=sample_fmts=s16:sample_rates=${SOUND_RATE}:channel_layouts=stereo`
+      : `fps=${fps}:start_time=0,scale=${width}:${height}:force_original_aspect_ratio=decrease:force_divisible_by=2,pad=${width}:${height}:-1:-1,setsar=1,format=yuv420p`,
+  );
+}
+
+/** Sends the source once, from `fromUs` of what is sent on. */
+async function sendOnce(
+  input: Demuxer,
+  lanes: readonly Lane[],
+  muxer: Muxer,
+  queue: SendQueue,
+  { fromUs, signal }: { fromUs: number; signal: AbortSignal },
+): Promise<void> {
+  const encode = async (lane: Lane, frames: Frame[]) => {
+    for (using frame of frames) {
+      const { num, den } = frame.timeBase;
+      frame.pts += BigInt(rescale(fromUs, US * num, den));
+      for (const packet of await lane.encoder.encodeAll(frame)) queue.add(packet, lane);
+    }
+  };
+  const decode = async (lane: Lane, packet: Packet | null) => {
+    for (using decoded of await lane.decoder.decodeAll(packet))
+      await encode(lane, await lane.filter.processAll(decoded));
+  };
+  for await (using packet of input.packets()) {
+    if (signal.aborted) return;
+    if (!packet) break;
+    const lane = lanes.find(({ stream }) => stream === packet.streamIndex);
+    if (!lane) continue;
+    await decode(lane, packet);
+    await queue.send(muxer, lanes.length, signal);
+  }
+  for (const lane of lanes) {
+    await decode(lane, null);
+    await encode(lane, await lane.filter.processAll(null));
+  }
+}
+
+/** What FFmpeg says may go on with the whole of an offer. */
+function firstLineOf(text: string): string {
+  return (text.trim().split('\n', 1)[0] ?? '').replace(/, offer:.*$/, '');
+}
