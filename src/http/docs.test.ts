@@ -39,7 +39,7 @@ beforeAll(async () => {
 afterAll(() => app.close());
 
 const REGION = /^\/:region\([^)]*\)\)?/;
-const PAGES = /^\/(publish|docs|openapi\.json)(\/|$)/;
+const PAGES = /^\/(publish|docs|openapi\.json|llms\.txt)(\/|$)/;
 /** As the document writes it. */
 const templateOf = (url: string) => url.replace(/:([a-z]+)(\([^/]*\))?/gi, '{$1}');
 const isCall = ({ method, url }: (typeof routes)[number]) => !['HEAD', 'OPTIONS'].includes(method) && !PAGES.test(url);

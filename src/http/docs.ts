@@ -1,11 +1,13 @@
 /**
  * GET /openapi.json: what this server answers, as an OpenAPI 3.1 document; GET /docs: a page to read it and try it out.
- * The page needs nothing from other hosts. The document is made when somebody first asks for it.
+ * The page needs nothing from other hosts. The document is made when somebody first asks for it. Beside it lie the
+ * pages of the documentation.
  */
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
 import type { FastifyPluginAsync } from 'fastify';
 import type { OpenApiDocument } from '../contract/openapi.ts';
+import { docPageRoutes } from './doc-pages.ts';
 
 /** The page needs inline styles for its layout; scripts come only from this server. */
 const CONTENT_SECURITY_POLICY = [
@@ -44,6 +46,8 @@ export const docsRoutes: FastifyPluginAsync = async (server) => {
     const { json } = await documents();
     return reply.type('application/json; charset=utf-8').header('cache-control', 'no-cache').send(json);
   });
+
+  await server.register(docPageRoutes);
 
   // The page's plugin asks for a document now and takes another at each request, so nobody sees this one.
   await server.register(swagger, {

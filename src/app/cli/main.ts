@@ -10,6 +10,7 @@ import type { Plan } from '../../contract/line/plan.ts';
 import { Fault, isOutOfRoom, messageOf } from '../../kernel/fault.ts';
 import type { BacklogWords } from './backlog.ts';
 import type { DrainWords } from './drain.ts';
+import { addEverydayCommands } from './everyday/commands.ts';
 import type { MixWords } from './mix-options.ts';
 import type { MovingWords } from './moving/moving.ts';
 
@@ -24,6 +25,8 @@ program
     const { serve } = await import('./serve.ts');
     await serve();
   });
+
+addEverydayCommands(program);
 
 program
   .command('token')
