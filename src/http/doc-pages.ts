@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import type { FastifyPluginAsync } from 'fastify';
 import { problem } from '../contract/problems.ts';
 
-export type DocPage = {
+type DocPage = {
   /** Below `docs`, with slashes: `guide/moving.md`. */
   path: string;
   title: string;
@@ -37,7 +37,7 @@ export async function docPages(): Promise<DocPage[]> {
 }
 
 /** The list of all pages as Markdown, with the address of each. */
-export async function llmsText(): Promise<string> {
+async function llmsText(): Promise<string> {
   const pages = await listedPages();
   const lines = (folder: string) =>
     pages

@@ -2,7 +2,8 @@
  * The npm package as it is packed: plain JavaScript under node_modules, where Node strips no types. Its libraries are
  * those of this repository; that it names all that it needs is checked by what it imports.
  */
-import { execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import {
   existsSync,
@@ -16,8 +17,12 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { Readable } from 'node:stream';
+import { text } from 'node:stream/consumers';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { readMedia } from '../support/judge/read-media.ts';
 import { freeTcpPort, freeUdpPort } from '../support/server-process.ts';
+import { until } from '../support/test-server.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 
@@ -113,19 +118,98 @@ export async function use(body: string): Promise<string[]> {
   );
 });
 
-test('its server serves, and ends in order', async () => {
-  const settings = await env();
-  const bin = join(home, 'bin/aircheck.js');
-  const server = spawn(bin, ['serve'], { env: settings, stdio: ['ignore', 'pipe', 'inherit'] });
-  const ended = once(server, 'exit');
-  try {
-    const [said] = (await once(server.stdout, 'data')) as [Buffer];
-    const url = /is at (\S+)/.exec(said.toString())?.[1];
-    expect((await fetch(`${url}/publish`)).status).toBe(200);
-    const healthy = execFileSync(bin, ['health'], { env: settings, encoding: 'utf8' });
-    expect(JSON.parse(healthy)).toEqual({ status: 'ok', recordings: 0 });
-  } finally {
+describe('its server', () => {
+  let settings: Record<string, string | undefined>;
+  let url: string;
+  let server: ChildProcess;
+  let ended: Promise<unknown[]>;
+  const bin = () => join(home, 'bin/aircheck.js');
+  const run = (...words: string[]) => execFileSync(bin(), words, { env: settings, encoding: 'utf8' });
+  beforeAll(async () => {
+    settings = { ...(await env()), AIRCHECK_APP_ID: 'a'.repeat(32), AIRCHECK_APP_CERTIFICATE: 'b'.repeat(32) };
+    settings['AIRCHECK_CUSTOMER_ID'] = 'customer';
+    settings['AIRCHECK_CUSTOMER_SECRET'] = 'a secret';
+    const begun = spawn(bin(), ['serve'], { env: settings, stdio: ['ignore', 'pipe', 'inherit'] });
+    server = begun;
+    ended = once(begun, 'exit');
+    const [said] = (await once(begun.stdout, 'data')) as [Buffer];
+    url = /is at (\S+)/.exec(said.toString())?.[1] ?? '';
+  });
+  afterAll(async () => {
     server.kill('SIGTERM');
+    expect(await ended).toEqual([0, null]);
+  });
+
+  test('serves', async () => {
+    expect((await fetch(`${url}/publish`)).status).toBe(200);
+    const list = await (await fetch(`${url}/llms.txt`)).text();
+    const [, page = ''] = /\]\((\/docs\/guide\/[^)]+)\)/.exec(list) ?? [];
+    expect(await (await fetch(url + page)).text()).toMatch(/^# /);
+    expect(JSON.parse(run('health'))).toEqual({ status: 'ok', recordings: 0 });
+  });
+
+  test('a test picture is published and recorded by commands alone, and is whole', async () => {
+    const { publisher, gone } = publishing('room', '7');
+    await once(publisher.stderr as Readable, 'data');
+    const recorder = spawn(bin(), ['record', 'room', '--size', '640x360', '--json'], { env: settings });
+    const printed = text(recorder.stdout);
+    let told = '';
+    recorder.stderr.on('data', (words: Buffer) => {
+      told += words.toString();
+    });
+    await until('the publisher is seen', () => told.includes('7 ('), 30_000);
+    const named = /as ([0-9a-f]{32})/.exec(told)?.[1] ?? '';
+    await until('some seconds are recorded', async () => (await measuredMs(named)) > 4_000, 60_000);
+    // As Ctrl-C does.
+    recorder.kill('SIGINT');
+    expect(await once(recorder, 'exit')).toEqual([0, null]);
+    publisher.kill('SIGINT');
+    expect(await gone).toEqual([0, null]);
+
+    const { sid, whole, files } = JSON.parse(await printed) as { sid: string; whole: boolean; files: string[] };
+    expect([whole, files.length]).toEqual([true, 2]);
+    for (const file of files) {
+      const { problems, durationS } = JSON.parse(run('inspect', file, '--json'));
+      expect([file, problems]).toEqual([file, []]);
+      expect(durationS).toBeGreaterThan(3);
+    }
+    judgeTestMedia(files.find((file) => file.endsWith('.mp4'))!);
+    expect(run('show', sid)).toMatch(/7 video h264 +\|.*█{10}/);
+    expect(run('events', '--sid', sid)).toContain('31 uploaded');
+    expect(JSON.parse(run('recordings', '--json'))).toMatchObject([{ sid, phase: 'ended', cname: 'room' }]);
+  });
+
+  /** Publishes until it is told to end. */
+  function publishing(channel: string, uid: string) {
+    const words = ['publish', 'test', '--channel', channel, '--uid', uid, '--size', '640x360', '--fps', '15'];
+    const publisher = spawn(bin(), words, { env: settings, stdio: ['ignore', 'ignore', 'pipe'] });
+    return { publisher, gone: once(publisher, 'exit') };
   }
-  expect(await ended).toEqual([0, null]);
+
+  async function measuredMs(sid: string): Promise<number> {
+    const pair = `${settings['AIRCHECK_CUSTOMER_ID']}:${settings['AIRCHECK_CUSTOMER_SECRET']}`;
+    const headers = { authorization: `Basic ${Buffer.from(pair).toString('base64')}` };
+    const answer = await fetch(`${url}/v1/apps/${'a'.repeat(32)}/aircheck/recordings/${sid}`, { headers });
+    const { quality } = (await answer.json()) as { quality: { measuredMs: number } | null };
+    return quality?.measuredMs ?? 0;
+  }
 });
+
+/** A picture of many shades that moves, and a tone, as FFmpeg's test sources make them. */
+function judgeTestMedia(path: string): void {
+  const shades = new Set<number>();
+  const pictures = new Set<string>();
+  let loudest = 0;
+  readMedia(path, {
+    onPicture: ({ planes: [luma] }) => {
+      for (let n = 0; n < luma!.length; n += 997) shades.add(luma![n]!);
+      pictures.add(createHash('sha1').update(luma!).digest('hex'));
+    },
+    onSound: ({ mono }) => {
+      for (const sample of mono) loudest = Math.max(loudest, Math.abs(sample));
+    },
+  });
+  expect(shades.size).toBeGreaterThan(20);
+  expect(pictures.size).toBeGreaterThan(20);
+  expect(loudest).toBeGreaterThan(0.05);
+}

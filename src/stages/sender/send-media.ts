@@ -13,11 +13,11 @@ import {
 import { type Frame, Log, type Packet, type Stream } from 'node-av/lib';
 import type { Clock } from '../../kernel/clock.ts';
 import { Fault, messageOf } from '../../kernel/fault.ts';
-import { rescale, US } from '../../kernel/time.ts';
+import { rescale, type StreamUs, US } from '../../kernel/time.ts';
 import type { MediaKind } from '../../media/track.ts';
 import { SendQueue } from './send-queue.ts';
 
-export type SentPicture = {
+type SentPicture = {
   /** Even. */
   width: number;
   height: number;
@@ -25,7 +25,7 @@ export type SentPicture = {
   bitrateKbps: number;
 };
 
-export type SendOptions = {
+type SendOptions = {
   /** A path or address that FFmpeg reads, or a made picture and sound. */
   source: { file: string; loop: boolean } | 'test';
   /** WHIP endpoint, with the uid. */
@@ -160,7 +160,7 @@ async function sendOnce(
   lanes: readonly Lane[],
   muxer: Muxer,
   queue: SendQueue,
-  { fromUs, signal }: { fromUs: number; signal: AbortSignal },
+  { fromUs, signal }: { fromUs: StreamUs; signal: AbortSignal },
 ): Promise<void> {
   const encode = async (lane: Lane, frames: Frame[]) => {
     for (using frame of frames) {

@@ -5,7 +5,7 @@
 import type { Muxer } from 'node-av/api';
 import type { Packet } from 'node-av/lib';
 import type { Clock } from '../../kernel/clock.ts';
-import { type HostUs, rescale, US } from '../../kernel/time.ts';
+import { type HostUs, rescale, type StreamUs, US } from '../../kernel/time.ts';
 import type { MediaKind } from '../../media/track.ts';
 
 /** A kind of which nothing came for so long has paused, or is over: the other goes on without it. */
@@ -14,9 +14,9 @@ const MOST_WAITING_US = 3_000_000;
 /** Receivers keep no more than this back for what is late. */
 const LATE_US = 1_000_000;
 
-type Waiting = { packet: Packet; output: number; kind: MediaKind; atUs: number };
+type Waiting = { packet: Packet; output: number; kind: MediaKind; atUs: StreamUs };
 
-export type Pace = {
+type Pace = {
   clock: Clock;
   pause: (ms: number) => Promise<void>;
   onSent?: (sentS: number) => void;
@@ -28,7 +28,7 @@ export class SendQueue {
   #waiting: Waiting[] = [];
   /** When time zero of the media is due. */
   #zeroUs: HostUs | undefined;
-  #endUs = 0;
+  #endUs: StreamUs = 0;
   #isLate = false;
 
   constructor(pace: Pace) {
@@ -36,7 +36,7 @@ export class SendQueue {
   }
 
   /** Where the last packet that was added ends, microseconds of media. */
-  get endUs(): number {
+  get endUs(): StreamUs {
     return this.#endUs;
   }
 

@@ -87,7 +87,7 @@ function customerOf(text: string): { id: string; secret: string } {
 }
 
 /** Tells remarks on standard error. */
-export function warnOf(remark: Remark): void {
+function warnOf(remark: Remark): void {
   const line =
     remark.kind === 'retry'
       ? `${remark.why}; tried again in ${(remark.afterMs / 1000).toFixed(0)} s`

@@ -58,7 +58,7 @@ function stateOf(text: string): Event['state'] {
 }
 
 /** One line: when, which recording, what, and what became of it. */
-export function lineOf({ state, attempts, lastError, notice }: Event): string {
+function lineOf({ state, attempts, lastError, notice }: Event): string {
   const { sid, eventType, payload, noticeId } = notice;
   const { msgName, ...details } = payload.details;
   const more = Object.keys(details).length === 0 ? '' : ` ${shown(JSON.stringify(details))}`;

@@ -20,7 +20,7 @@ export async function inspect(path: string, { json }: { json?: boolean }): Promi
   if (found.problems.length > 0) process.exitCode = NOT_WHOLE;
 }
 
-export function fileText({ name, format, bytes, durationS, streams, index, offsetMs, problems }: Inspected): string {
+function fileText({ name, format, bytes, durationS, streams, index, offsetMs, problems }: Inspected): string {
   return [
     `${shown(name)}  ${format}  ${placeOf(durationS * 1000)}${bytes === null ? '' : `  ${sizeOf(bytes)}`}`,
     ...streams.map((stream) => `  ${streamText(stream)}`),
@@ -31,7 +31,7 @@ export function fileText({ name, format, bytes, durationS, streams, index, offse
   ].join('\n');
 }
 
-export function listText({ name, format, ended, durationS, slices, problems }: InspectedList): string {
+function listText({ name, format, ended, durationS, slices, problems }: InspectedList): string {
   const bytes = slices.reduce((sum, { file }) => sum + (file?.bytes ?? 0), 0);
   const first = slices.find(({ file }) => file)?.file;
   const breaks = slices.filter(({ discontinuity }) => discontinuity).length;

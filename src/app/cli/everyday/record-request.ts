@@ -34,7 +34,7 @@ export type Requested = {
   bucket: string | undefined;
 };
 
-export const LAYOUTS = ['floating', 'best-fit', 'vertical'] as const;
+const LAYOUTS = ['floating', 'best-fit', 'vertical'] as const;
 /** As the contract's own table has it, about. */
 const BITS_PER_PIXEL = 0.1;
 const MIN_BITRATE_KBPS = 100;

@@ -35,12 +35,13 @@ export async function recordings(words: RecordingsWords): Promise<void> {
     }
   });
   if (words.json) printJson(found);
-  else if (found.length === 0) process.stderr.write('aircheck: there are none; `aircheck record <channel>` makes one\n');
+  else if (found.length === 0)
+    process.stderr.write('aircheck: there are none; `aircheck record <channel>` makes one\n');
   else print(listText(found));
 }
 
 /** A line for each, under a line of titles. */
-export function listText(found: readonly ListedRecording[]): string {
+function listText(found: readonly ListedRecording[]): string {
   return tableOf([
     ['sid', 'channel', 'mode', 'started', 'length', 'size', 'state', 'quality'],
     ...found.map(({ sid, cname, mode, startedMs, lengthMs, bytes, phase, healthy, mark, waiting, warnings }) => [

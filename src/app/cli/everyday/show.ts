@@ -14,7 +14,7 @@ export async function show(sid: string, words: AccessWords): Promise<void> {
 }
 
 /** The report as lines of text, `columns` wide. */
-export function reportText(report: RecordingReport, columns: number): string {
+function reportText(report: RecordingReport, columns: number): string {
   const { sid, cname, uid, mode, phase, healthy, ending, startedMs, endedMs, files, warnings, events, quality } =
     report;
   return [

@@ -31,7 +31,7 @@ const FREEZE_WORDS: Record<FreezeReason, string> = {
   ...{ loss: 'packets were lost', damage: 'it was damaged', nothingSent: 'nothing was sent' },
 };
 
-export type Timeline = { rows: { title: string; places: string }[]; incidents: { atMs: number; text: string }[] };
+type Timeline = { rows: { title: string; places: string }[]; incidents: { atMs: number; text: string }[] };
 
 /** @param width places of a row */
 export function timelineOf(report: QualityReport, width: number): Timeline {

@@ -7,7 +7,7 @@ import { dirname, join, resolve } from 'node:path';
 import { Fault } from '../../../kernel/fault.ts';
 import { type Inspected, inspectMedia } from './inspect-media.ts';
 
-export type InspectedSlice = {
+type InspectedSlice = {
   name: string;
   /** What the playlist says it lasts, seconds; null in an MPD. */
   saidS: number | null;
