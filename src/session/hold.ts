@@ -13,10 +13,20 @@ export type TaskHold = {
 };
 
 const FENCED = 'task-fenced';
+const MOVED = 'task-moved';
 
 /** Another server owns the task now. Whoever meets this fault stops, and touches nothing more. */
 export function fenced(sid: string): Fault {
   return new Fault(FENCED, `another server has taken recording ${sid} over`, { blame: 'self' });
+}
+
+/** Another node has taken the task over as planned, and answers this call. */
+export function moved(sid: string): Fault {
+  return new Fault(MOVED, `another node has recording ${sid} now`, { blame: 'self', retryable: true });
+}
+
+export function isMoved(error: unknown): boolean {
+  return error instanceof Fault && error.code === MOVED;
 }
 
 export function isFenced(error: unknown): boolean {

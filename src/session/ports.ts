@@ -108,6 +108,11 @@ export type RecordingStore = {
   claimTasks(spooled: readonly string[]): Promise<{ tasks: ClaimedTask[]; unreadable: { sid: string; why: string }[] }>;
   /** Which of these recordings are not in the database, neither running nor ended. */
   unknownOf(sids: readonly string[]): Promise<string[]>;
+  /**
+   * Has another node take over tasks of this server, or keeps them here again. Resolves to those that are still this
+   * server's.
+   */
+  offer(sids: readonly string[], offered: boolean): Promise<string[]>;
   /** Which of these tasks belong to another server now. */
   lostOf(holds: readonly TaskHold[]): Promise<string[]>;
 };
@@ -128,6 +133,8 @@ type StrayPort = {
   of(sids: readonly string[]): Promise<Stray[]>;
   /** The files of a task that other nodes made, as far as the database knows of them. */
   filesOf(sid: string, stretches: readonly Stretch[]): Promise<FileElsewhere[]>;
+  /** Of which of these recordings, that other nodes took over, this node has something that is not stored yet. */
+  mine(sids: readonly string[]): Promise<string[]>;
 };
 
 /** 109: the token has expired; 110: it is wrong (contract §5.2). */
@@ -143,6 +150,11 @@ export type ChannelPort = {
    * has the uid.
    */
   openFeed(who: FeedRequest): Promise<Feed>;
+  /**
+   * Has the publishers of a channel come in at the node that it is at home on now: those who can move by themselves at
+   * once, the others after `graceMs`, when they are disconnected. Resolves once all have gone.
+   */
+  sendAway(appid: string, cname: string, graceMs: number): Promise<void>;
   /** Why the token does not let the recorder in; undefined when it does, or when the app wants none. */
   refusalOf(who: { appid: string; cname: string; uid: string; token: string | undefined }): TokenRefusal | undefined;
 };

@@ -1,7 +1,7 @@
 /**
  * The statements that claim tasks whose owner is gone: those of the claimer's data folder, and in a fleet some of other
  * nodes' (ADR 0012, 0027). All leases go by the database's clock. Each node asks each second, so what is asked begins
- * with owners that are overdue, and touches no task of those that live.
+ * with owners that are overdue, and touches no task of those that live but what they offer (ADR 0029).
  */
 
 /** When an owner has not renewed for this long, others may claim its tasks. */
@@ -91,13 +91,31 @@ const OTHERS = `
       else false
     end`;
 
+/** The home of the task's channel, where that is another node than the task's owner and can go on with it. */
+const HOME = `(
+  select n.owner from homes h join owners n on n.owner = h.owner
+  where h.appid = t.appid and h.cname = t.cname and n.owner <> t.owner and ${CAN_GO_ON}
+)`;
+const MOST_FREE = `(
+  select n.owner from owners n where n.owner <> t.owner and ${CAN_GO_ON} order by ${FREE} desc, n.owner limit 1
+)`;
+/**
+ * Tasks that other nodes, which live, offer and still record: of one that is being stopped, whoever waits for its files
+ * has asked its owner. They are for the home of their channel, and for the node with most free capacity where that is
+ * their owner's. What is offered has an index of its own, which is empty most of the time.
+ */
+const OFFERED = `
+  from tasks t join owners o on o.owner = t.owner
+  where $6 and t.offered and t.ended_ms is null and t.owner <> $1 and t.folder <> $2 and t.running
+    and t.state->>'phase' = 'recording' and o.lease_until > now() and $1 = coalesce(${HOME}, ${MOST_FREE})`;
+
 /**
  * Whether there is anything to claim. $1 the claimer, $2 its folder, $3 whether no other server can have the database
  * open, $4 sids on its spool, $5 its boot id, $6 whether it goes on with other nodes' tasks.
  */
 export const LOOK = `
   with overdue as materialized (${OVERDUE})
-  select exists (select 1 ${OWN}) or exists (select 1 ${OTHERS}) as due`;
+  select exists (select 1 ${OWN}) or exists (select 1 ${OTHERS}) or exists (select 1 ${OFFERED}) as due`;
 
 /**
  * Claims what there is; the same parameters. Channels that were at home on a node that is gone come with their
@@ -108,9 +126,11 @@ export const CLAIM = `
     select t.sid ${OWN} order by t.created_ms for update of t skip locked
   ), others as (
     select t.sid ${OTHERS} order by t.created_ms limit ${MOST_OF_OTHERS} for update of t skip locked
+  ), offered as (
+    select t.sid ${OFFERED} order by t.created_ms limit ${MOST_OF_OTHERS} for update of t skip locked
   ), due as (
     select t.sid, t.appid, t.cname, t.mode, t.owner, t.folder, t.document->>'storage' as storage from tasks t
-    where t.sid = any(array(select sid from own union all select sid from others))
+    where t.sid = any(array(select sid from own union all select sid from others union all select sid from offered))
   ), homed as (
     insert into homes (appid, cname, owner)
     select distinct appid, cname, $1::text from due where folder <> $2 and mode <> 'web'
@@ -123,4 +143,5 @@ export const CLAIM = `
   ), back as (
     delete from strays using due where strays.sid = due.sid and strays.folder = $2
   )
-  update tasks set owner = $1, folder = $2, epoch = epoch + 1 where sid = any(array(select sid from due)) returning *`;
+  update tasks set owner = $1, folder = $2, epoch = epoch + 1, offered = false
+  where sid = any(array(select sid from due)) returning *`;

@@ -3,6 +3,7 @@ import { ManualClock } from '../../test/support/manual-clock.ts';
 import { addRunning, age, beginNode, beginOwner } from '../../test/support/stored-recording.ts';
 import { isFenced } from '../session/hold.ts';
 import type { Database, Queryable } from './database.ts';
+import { offerTasks } from './offers.ts';
 import { openDatabase } from './open-database.ts';
 import type { Ownership } from './ownership.ts';
 
@@ -152,6 +153,61 @@ describe.each(targets)('nodes of a fleet, in %s', (_name, url) => {
     expect(await claim(leaving)).toEqual([]);
     expect(await claim(second)).toHaveLength(8);
     expect(await claim(second)).toHaveLength(sids.length - 8);
+  });
+
+  describe('a node that lives', () => {
+    const records = (sid: string, phase = 'recording') =>
+      database.query(`update tasks set state = jsonb_build_object('phase', $2::text) where sid = $1`, [sid, phase]);
+    const offer = (owner: Ownership, sids: string[], offered = true) =>
+      offerTasks(database, owner.owner, { sids, offered });
+
+    test('hands over what it offers and records, its channel with it, and nothing else', async () => {
+      const [first, second] = [await node(), await node()];
+      const [offered, kept, stopping] = [
+        await addRunning(database, first),
+        await addRunning(database, first),
+        await addRunning(database, first),
+      ];
+      await database.query(`insert into homes (appid, cname, owner) values ('a', $1, $2)`, [offered, first.owner]);
+      for (const sid of [offered, kept]) await records(sid);
+      await records(stopping, 'stopping');
+      await first.drain(true);
+      expect((await offer(first, [offered, stopping])).toSorted()).toEqual([offered, stopping].toSorted());
+      expect(await claim(second)).toEqual([offered]);
+      expect(await database.query('select owner, epoch, offered from tasks where sid = $1', [offered])).toEqual([
+        { owner: second.owner, epoch: 2, offered: false },
+      ]);
+      expect(await database.query('select owner from homes where cname = $1', [offered])).toEqual([
+        { owner: second.owner },
+      ]);
+      expect(await strays(offered)).toEqual([{ folder: first.folder, storage: 'sealed', stored_ms: null }]);
+      expect(await claim(second)).toEqual([]);
+    });
+
+    test('hands it to the node with most free capacity that does not drain itself, and to no other', async () => {
+      const [first, busy, idle, leaving] = [await node(), await node(1), await node(2), await node(3)];
+      const sid = await addRunning(database, first);
+      await records(sid);
+      await leaving.drain(true);
+      await first.drain(true);
+      await offer(first, [sid]);
+      expect(await claim(leaving)).toEqual([]);
+      expect(await claim(busy)).toEqual([]);
+      expect(await claim(first)).toEqual([]);
+      expect(await claim(idle)).toEqual([sid]);
+    });
+
+    test('keeps what it takes back, and cannot take back what another has', async () => {
+      const [first, second] = [await node(), await node()];
+      const [sid, gone] = [await addRunning(database, first), await addRunning(database, first)];
+      await first.drain(true);
+      for (const each of [sid, gone]) await records(each);
+      await offer(first, [gone]);
+      expect(await claim(second)).toEqual([gone]);
+      await offer(first, [sid]);
+      expect(await offer(first, [sid, gone], false)).toEqual([sid]);
+      expect(await claim(second)).toEqual([]);
+    });
   });
 
   describe('is sure to own a task', () => {

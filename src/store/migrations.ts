@@ -238,6 +238,14 @@ export const MIGRATIONS: readonly { name: string; statements: readonly string[] 
       `create index homes_by_age on homes (claimed_at)`,
     ],
   },
+  {
+    name: 'offers',
+    statements: [
+      // Whether the owner, which lives, would have another node take the task over.
+      `alter table tasks add column offered boolean not null default false`,
+      `create index tasks_offered on tasks (owner) where offered`,
+    ],
+  },
 ];
 
 /** Applies what the database lacks, each migration in a transaction of its own. */

@@ -21,6 +21,7 @@ import type { RunRecord } from '../session/run-record.ts';
 import { stamp } from '../session/stamp.ts';
 import { isRunning, type Task, type TaskDocument, type TaskState } from '../session/task.ts';
 import { type Database, isUniqueViolation, type Queryable, type Row } from './database.ts';
+import { offerTasks } from './offers.ts';
 import type { Outbox } from './outbox-tables.ts';
 import { type Ownership, requireHold } from './ownership.ts';
 import { toRun } from './run-row.ts';
@@ -397,6 +398,10 @@ export class RecordingTables implements RecordingStore {
     const rows = await this.#database.query('select sid from tasks where sid = any($1)', [[...sids]]);
     const known = new Set(rows.map((row) => String(row['sid'])));
     return sids.filter((sid) => !known.has(sid));
+  }
+
+  offer(sids: readonly string[], offered: boolean): Promise<string[]> {
+    return offerTasks(this.#database, this.#ownership.owner, { sids, offered });
   }
 
   async lostOf(holds: readonly TaskHold[]): Promise<string[]> {
