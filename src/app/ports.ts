@@ -3,6 +3,7 @@ import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Rooms } from '../channel/room/rooms.ts';
 import type { AppDirectory } from '../channel/whip/apps.ts';
+import type { WhipEndpoint } from '../channel/whip/endpoint.ts';
 import { verifyRtcToken } from '../channel/whip/token.ts';
 import { qualityReportSchema } from '../contract/line/quality-report.ts';
 import type { Clock } from '../kernel/clock.ts';
@@ -22,10 +23,12 @@ import { freeSpoolFolder, removeSpoolFolder, spooledSids } from '../stages/spool
 
 export function channelPort(
   rooms: Pick<Rooms, 'requestKeyFrames' | 'openFeed'>,
+  whip: Pick<WhipEndpoint, 'sendAway'>,
   apps: AppDirectory,
   clock: Clock,
 ): ChannelPort {
   return {
+    sendAway: (appid, cname, graceMs) => whip.sendAway(appid, cname, graceMs),
     prepare: (appid, cname) => rooms.requestKeyFrames(appid, cname),
     openFeed: (who) => rooms.openFeed(who),
     refusalOf({ appid, cname, uid, token }) {

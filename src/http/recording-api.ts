@@ -4,12 +4,14 @@
  */
 import type { FastifyInstance, FastifyPluginAsync } from 'fastify';
 import { problem } from '../contract/problems.ts';
+import { messageOf } from '../kernel/fault.ts';
+import { isMoved } from '../session/hold.ts';
 import { acquireRoute } from './acquire.ts';
 import type { RecordingApi } from './api.ts';
 import { authorize } from './auth.ts';
 import { backlogRoutes } from './backlog.ts';
 import { eventsRoutes } from './events.ts';
-import { passOn } from './fleet/fleet.ts';
+import { MISDIRECTED, passOn } from './fleet/fleet.ts';
 import { acceptJson } from './json.ts';
 import { ncsRoutes } from './ncs.ts';
 import { participantsRoute } from './participants.ts';
@@ -34,11 +36,18 @@ export function recordingApi(app: FastifyInstance, api: RecordingApi): void {
     // Checked before the body is read, so that no body without valid credentials is parsed.
     guarded.addHook('onRequest', async (request) => authorize(request, api.customers, api.isApp));
     const { fleet } = api;
-    if (fleet)
+    if (fleet) {
       guarded.addHook('preHandler', async (request, reply) => {
         const answer = await fleet.carry(request);
         return answer && passOn(reply, answer);
       });
+      guarded.setErrorHandler(async (error, request, reply) => {
+        // The recording went to another node while it was asked here.
+        const answer = isMoved(error) ? await fleet.carry(request) : undefined;
+        if (!answer) throw error;
+        return passOn(reply, answer);
+      });
+    }
     recordingRoutes(guarded, api);
   };
   app.register(guardedRoutes);
@@ -49,6 +58,10 @@ export function recordingApi(app: FastifyInstance, api: RecordingApi): void {
 export function carriedRoutes(api: RecordingApi): FastifyPluginAsync {
   return async (guarded) => {
     acceptJson(guarded);
+    guarded.setErrorHandler(async (error, _request, reply) => {
+      if (!isMoved(error)) throw error;
+      return reply.code(MISDIRECTED).send({ message: messageOf(error) });
+    });
     recordingRoutes(guarded, api);
   };
 }

@@ -5,6 +5,7 @@
 import type { Plan } from '../contract/line/plan.ts';
 import { sleep, type Timer } from '../kernel/clock.ts';
 import { messageOf } from '../kernel/fault.ts';
+import { LeavingTasks } from './leaving-tasks.ts';
 import type { TaskPorts } from './ports.ts';
 import type { Resources } from './resources.ts';
 import { isRunning, type Task, type TaskState } from './task.ts';
@@ -29,6 +30,9 @@ export class HeldTasks {
   #closing = false;
   /** What other nodes have stored and has got its place here, by recording, folder and time. */
   readonly #recalled = new Set<string>();
+  /** Whether other nodes are to take over what is recorded here. */
+  #isOffering = false;
+  readonly #leaving = new LeavingTasks();
 
   /** @param resources keeps the resources of the tasks, and forgets them with the tasks */
   constructor(ports: TaskPorts, resources: Resources) {
@@ -36,9 +40,12 @@ export class HeldTasks {
     this.#resources = resources;
   }
 
-  /** How many tasks have not ended, uploads included. */
+  /**
+   * How many tasks have not ended, uploads included, and how many that another node has taken over are not stored yet
+   * as far as they were recorded here.
+   */
   get size(): number {
-    return this.#runners.size;
+    return this.#runners.size + this.#leaving.size;
   }
 
   /** True once `close` was called. */
@@ -48,6 +55,11 @@ export class HeldTasks {
 
   get(sid: string): TaskRunner | undefined {
     return this.#runners.get(sid);
+  }
+
+  /** Whether another node has taken the task over as planned, a moment ago. */
+  hasMoved(sid: string): boolean {
+    return this.#leaving.has(sid);
   }
 
   /** The tasks that have not ended, and whether they still record. */
@@ -71,6 +83,7 @@ export class HeldTasks {
     void runner.ended.then(() => {
       this.#runners.delete(sid);
       this.#resources.forget(resourceId, sid);
+      if (runner.leaving !== undefined) this.#leaving.add(sid, runner.leaving);
     });
     return runner;
   }
@@ -101,21 +114,49 @@ export class HeldTasks {
   }
 
   /**
-   * Ends all tasks as a stop would, and waits at most `timeoutMs` for their uploads. What is not done by then stays on
-   * the spool for the next server.
+   * Has other nodes take over what is recorded here and can move (ADR 0029), also what begins to be recorded later; or
+   * keeps it here. Rejects when the database cannot be written.
+   */
+  async offer(offered: boolean): Promise<void> {
+    this.#isOffering = offered;
+    await this.#offer();
+  }
+
+  async #offer(): Promise<void> {
+    const { store } = this.#ports;
+    const offered = this.#isOffering;
+    const runners = [...this.#runners.values()].filter((each) => each.isOffered !== offered && each.mayMove);
+    // Another node may have one before this one is told that the offer is stored.
+    if (offered) await Promise.all(runners.map((runner) => runner.setOffered(true)));
+    const own = await store.offer(
+      runners.map(({ task }) => task.sid),
+      offered,
+    );
+    if (!offered) for (const sid of own) await this.#runners.get(sid)?.setOffered(false);
+  }
+
+  /** Resolves once no recording is left here that another node could take over, or after `timeoutMs`. */
+  handedOver(timeoutMs: number): Promise<void> {
+    const moving = [...this.#runners.values()].filter(({ mayMove }) => mayMove);
+    return this.#within(timeoutMs, Promise.all(moving.map(({ ended }) => ended)));
+  }
+
+  /**
+   * Ends all tasks as a stop would, and waits at most `timeoutMs` for their uploads, and for what is left here of tasks
+   * that other nodes have. What is not done by then stays on the spool for the next server.
    */
   async close(timeoutMs: number): Promise<void> {
     this.#closing = true;
-    this.#claims?.cancel();
     await this.#claiming;
     const runners = [...this.#runners.values()];
     for (const runner of runners) void runner.dispatch({ type: 'shutdownRequested' });
-    const over = new AbortController();
-    await Promise.race([
-      Promise.all(runners.map((runner) => runner.ended)),
-      sleep(this.#ports.clock, timeoutMs, over.signal).catch(() => {}),
-    ]);
-    over.abort();
+    const ended = Promise.all(runners.map((runner) => runner.ended));
+    await this.#within(
+      timeoutMs,
+      ended.then(() => this.#leaving.gone()),
+    );
+    this.#claims?.cancel();
+    await this.#claiming;
     for (const runner of this.#runners.values()) {
       const { sid } = runner.task;
       this.#ports.log.warn({ sid }, 'not all files are uploaded; the next start of the server goes on with them');
@@ -123,12 +164,20 @@ export class HeldTasks {
     }
   }
 
+  async #within(timeoutMs: number, work: Promise<unknown>): Promise<void> {
+    const over = new AbortController();
+    await Promise.race([work, sleep(this.#ports.clock, timeoutMs, over.signal).catch(() => {})]);
+    over.abort();
+  }
+
   async #claim(): Promise<void> {
-    const { store, spool, log } = this.#ports;
+    const { store, spool, strays, log } = this.#ports;
     for (const sid of await store.lostOf([...this.#runners.values()].map(({ hold }) => hold)))
       this.#runners.get(sid)?.fence();
     await this.#recall();
+    await this.#leaving.look((sids) => strays.mine(sids));
     if (this.#closing) return;
+    if (this.#isOffering) await this.#offer();
     const { tasks, unreadable } = await store.claimTasks(await spool.sids());
     for (const { sid, why } of unreadable)
       log.error({ sid }, `an unfinished recording cannot be read, and its files stay on the spool: ${why}`);

@@ -33,7 +33,15 @@ export type RecorderRunsOptions = {
   stretches(): readonly Stretch[];
 };
 
-type Run = { record: RunRecord; spoolDir: string; process: RecorderProcess };
+type Run = {
+  record: RunRecord;
+  spoolDir: string;
+  process: RecorderProcess;
+  /** Resolves when its process has ended. */
+  ended: Promise<void>;
+};
+/** Publishers who do not move by themselves are disconnected after this time. */
+const MOVE_MS = 10_000;
 
 export class RecorderRuns {
   #options: RecorderRunsOptions;
@@ -45,6 +53,7 @@ export class RecorderRuns {
   #stopAtMonoUs: HostUs | undefined;
   /** What kept the first run from being launched. */
   #failure: unknown;
+  #isLeaving = false;
 
   constructor(options: RecorderRunsOptions) {
     this.#options = options;
@@ -149,6 +158,24 @@ export class RecorderRuns {
     this.#run = undefined;
   }
 
+  /**
+   * Another node has the recording, as was planned. The run at work records on until the channel's publishers have gone
+   * there; what it makes is brought from the spool, and nobody is told of it. Resolves once its process has ended.
+   */
+  async leave(): Promise<void> {
+    this.#isLeaving = true;
+    const { ports, task } = this.#options;
+    const { appid, cname, document } = task();
+    const { plan } = document;
+    // Where they came to the other node later than that, the recording would have ended there.
+    const idleMs = plan.mode === 'web' ? MOVE_MS : plan.maxIdleMs / 2;
+    await ports.channel.sendAway(appid, cname, Math.min(MOVE_MS, idleMs));
+    const run = this.#run;
+    this.stop(ports.clock.monoUs());
+    await run?.ended;
+    await this.releaseChannel();
+  }
+
   /** Keeps the record of a run; a database that does not answer holds nothing up. */
   async keep(record: RunRecord): Promise<void> {
     const { ports, hold, onFenced } = this.#options;
@@ -194,6 +221,7 @@ export class RecorderRuns {
       endedMs: undefined,
       why: undefined,
     };
+    const ended = Promise.withResolvers<void>();
     const process = recorders.launch(
       {
         type: 'start',
@@ -215,10 +243,13 @@ export class RecorderRuns {
           void this.keep(run.record);
         },
         onFact: (fact) => this.#hear(generation, spoolDir, fact),
-        onExit: (why) => this.#lose(run, why),
+        onExit: (why) => {
+          this.#lose(run, why);
+          ended.resolve();
+        },
       },
     );
-    const run: Run = { record, spoolDir, process };
+    const run: Run = { record, spoolDir, process, ended: ended.promise };
     this.#run = run;
     this.#hasRun = true;
     const zeroMono = ports.bootId === undefined ? undefined : { bootId: ports.bootId, us: zeroMonoUs };
@@ -257,7 +288,7 @@ export class RecorderRuns {
     const { ports, task, onEvent } = this.#options;
     const atMs = ports.clock.nowMs();
     if (task().document.plan.mode === 'web') ports.pages.sweep();
-    void this.keep({ ...run.record, phase: 'ended', endedMs: atMs, why });
+    if (!this.#isLeaving) void this.keep({ ...run.record, phase: 'ended', endedMs: atMs, why });
     if (this.#run !== run) return;
     this.#run = undefined;
     onEvent({ type: 'recorderLost', atMs, message: why });
@@ -266,7 +297,7 @@ export class RecorderRuns {
   #hear(generation: number, spoolDir: string, fact: Fact): void {
     const { ports, task, onEvent, onFile, onReport } = this.#options;
     const run = this.#run;
-    if (run?.record.generation !== generation || fact.generation !== generation) return;
+    if (run?.record.generation !== generation || fact.generation !== generation || this.#isLeaving) return;
     const { sid } = task();
     ports.observer?.onFact(task(), fact);
     switch (fact.type) {

@@ -24,10 +24,12 @@ import { type Fault, messageOf } from '../kernel/fault.ts';
 import { newHexId, newResourceId, newSid } from '../kernel/ids.ts';
 import { extensionOf, queryResponse, stopResponse } from './answers.ts';
 import { HeldTasks } from './held-tasks.ts';
+import { moved } from './hold.ts';
 import type { PastTask, Resource, TaskPorts } from './ports.ts';
 import { type ResourcePath, Resources, refuseUnfound } from './resources.ts';
 import { isRunning, kindsOf, newTaskState, type Task, takesOnlySnapshots } from './task.ts';
-import { type TaskChange, TaskRunner } from './task-runner.ts';
+import type { TaskChange } from './task-change.ts';
+import { TaskRunner } from './task-runner.ts';
 import { Turns } from './turns.ts';
 import { changeOf, refusePushes } from './update.ts';
 
@@ -89,7 +91,7 @@ export class Recordings {
     this.#tasks = new HeldTasks(options, this.#resources);
   }
 
-  /** How many tasks have not ended, uploads included. */
+  /** As of HeldTasks. */
   get size(): number {
     return this.#tasks.size;
   }
@@ -97,6 +99,16 @@ export class Recordings {
   /** Whether this server takes no new recordings, which it may do long before it ends. */
   drain(draining: boolean): void {
     this.#draining = draining;
+  }
+
+  /** As of HeldTasks. */
+  offer(offered: boolean): Promise<void> {
+    return this.#tasks.offer(offered);
+  }
+
+  /** As of HeldTasks. */
+  handedOver(timeoutMs: number): Promise<void> {
+    return this.#tasks.handedOver(timeoutMs);
   }
 
   /** Whether this server has the task, and it has not ended. */
@@ -381,6 +393,8 @@ export class Recordings {
         throw problem('upload-timeout', undefined, { details });
       case 'exiting':
         throw problem('invalid-operation', undefined, { details });
+      case 'moved':
+        throw moved(sid);
       case 'gone':
         throw problem('no-worker', undefined, { details });
     }
@@ -431,6 +445,7 @@ export class Recordings {
       throw other ? problem('sid-mismatch', undefined, { details: { cname, uid } }) : refuseUnfound({ cname, uid });
     }
     const runner = this.#tasks.get(sid);
+    if (!runner && this.#tasks.hasMoved(sid)) throw moved(sid);
     if (!runner || runner.state.refused || runner.state.phase === 'ended') throw refuseUnfound({ cname, uid });
     refuseOtherMode(runner.task, mode);
     return runner;

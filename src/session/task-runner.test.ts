@@ -4,7 +4,8 @@ import { hold, lying, mp4, recordingsOf } from '../../test/support/task-scene.ts
 import type { TaskHold } from './hold.ts';
 import type { RecordingStore } from './ports.ts';
 import { newTaskState, type TaskState } from './task.ts';
-import { type TaskChange, TaskRunner } from './task-runner.ts';
+import type { TaskChange } from './task-change.ts';
+import { TaskRunner } from './task-runner.ts';
 
 let world: FakeWorld;
 beforeEach(() => {

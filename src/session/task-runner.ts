@@ -3,22 +3,15 @@
  * effects are carried out, so that after a crash the store never knows less than the world.
  */
 
-import type { Change } from '../contract/line/commands.ts';
-import type { OverlaysChange } from '../contract/line/overlays.ts';
-import type { Layout, Subscription } from '../contract/line/plan.ts';
-import type { PushTarget } from '../contract/line/push.ts';
 import type { QualityReport } from '../contract/line/quality-report.ts';
-import type { Stereo } from '../contract/line/stereo.ts';
-import type { StorageConfig } from '../contract/line/storage.ts';
 import type { Stretch } from '../contract/line/stretches.ts';
-import type { Warning } from '../contract/lint/warning.ts';
 import { type Timer, within } from '../kernel/clock.ts';
 import { messageOf } from '../kernel/fault.ts';
 import { newHexId } from '../kernel/ids.ts';
 import type { RecordingUs } from '../kernel/time.ts';
-import { keepChanges, overlaysChanged, planAfter, toCommands } from './changes.ts';
+import { toCommands } from './changes.ts';
 import { Completion } from './completion.ts';
-import { isFenced, type TaskHold } from './hold.ts';
+import { isFenced, moved, type TaskHold } from './hold.ts';
 import { transition } from './machine.ts';
 import { noticesOf } from './notices.ts';
 import { awaitOrphans } from './orphans.ts';
@@ -28,12 +21,11 @@ import { type FormerRun, type RunRecord, stretchesOf } from './run-record.ts';
 import { stamp } from './stamp.ts';
 import { SAVE_TIMEOUT_MS, StateWriter } from './state-writer.ts';
 import type { StopOutcome, Task, TaskEffect, TaskEvent, TaskState } from './task.ts';
+import { documentAfter, type TaskChange } from './task-change.ts';
 import { TaskUpload } from './task-upload.ts';
 
 /** How often another node could learn what the quality report of a recording of a fleet says. */
 const KEEP_REPORT_EVERY_MS = 15_000;
-/** At most this many warnings about later calls are kept. */
-const MAX_WARNINGS = 200;
 
 /** What the log says when a task enters a phase. */
 const PHASE_WORDS: Record<TaskState['phase'], string> = {
@@ -42,22 +34,6 @@ const PHASE_WORDS: Record<TaskState['phase'], string> = {
   stopping: 'recording stopping',
   uploading: 'recording uploading',
   ended: 'recording ended',
-};
-
-/** What an update or updateLayout changes; each member except `overlays` replaces the whole of what it names. */
-export type TaskChange = {
-  storage?: StorageConfig;
-  subscribe?: { audio: Subscription; video: Subscription };
-  layout?: { layout: Layout; backgroundColor: string };
-  /** Who is heard on which side of a composite in stereo. */
-  stereo?: Stereo | undefined;
-  /** Has no effect where there is no picture. */
-  overlays?: OverlaysChange | undefined;
-  /** Whether nothing is recorded for now. */
-  onhold?: boolean | undefined;
-  /** Where a web page is pushed to. */
-  pushes?: PushTarget[] | undefined;
-  warnings?: readonly Warning[];
 };
 
 export class TaskRunner {
@@ -84,6 +60,9 @@ export class TaskRunner {
   #quality: QualityReport | undefined;
   #qualityKeptMs = Number.NEGATIVE_INFINITY;
   #stretches: readonly Stretch[] = [];
+  /** Whether another node may take it over from this one, which lives. */
+  #isOffered = false;
+  #leaving: Promise<void> | undefined;
 
   constructor(task: Task, state: TaskState, hold: TaskHold, ports: TaskPorts) {
     this.#task = task;
@@ -161,6 +140,29 @@ export class TaskRunner {
     return this.#upload.recall();
   }
 
+  /** Whether another node could go on with it: a channel's publishers can move, and a web page cannot. */
+  get mayMove(): boolean {
+    return !this.#fenced && this.#state.phase === 'recording' && this.#task.document.plan.mode !== 'web';
+  }
+
+  get isOffered(): boolean {
+    return this.#isOffered;
+  }
+
+  /** Another node may take it over from now on, or must not any more. What another would know of it is kept first. */
+  async setOffered(offered: boolean): Promise<void> {
+    if (offered && this.#quality) await this.#writer.saveQuality(this.#quality);
+    this.#isOffered = offered;
+  }
+
+  /**
+   * Once another node has taken it over as planned: settles when nothing is recorded here any more. Undefined where
+   * none has.
+   */
+  get leaving(): Promise<void> | undefined {
+    return this.#leaving;
+  }
+
   /**
    * Goes on with a task that was claimed.
    * @param former its runs, oldest first
@@ -221,7 +223,8 @@ export class TaskRunner {
 
   /**
    * Changes the running recording, from this instant on. Resolves to false, and changes nothing, when it is not running
-   * any more. Rejects with a Fault when the store can never be reached with the new credentials.
+   * any more. Rejects with a Fault when the store can never be reached with the new credentials, and as moved when
+   * another node has it as planned.
    */
   change(change: TaskChange): Promise<boolean> {
     const changed = this.#turn.then(() => this.#change(change));
@@ -234,18 +237,38 @@ export class TaskRunner {
 
   /**
    * Another server has the task: everything that this one does for it ends at once, and no customer is told. Whoever
-   * waits for a stop hears that the recording is gone.
+   * waits for a stop hears that the recording is gone. Of one that was offered the recorder goes on for a while, and
+   * whoever waits is answered by the other node.
    */
   fence(): void {
     if (this.#fenced) return;
     this.#fenced = true;
-    this.#ports.log.error({ sid: this.#task.sid }, 'another server has taken this recording over; it ends here');
     this.abandon();
-    this.#runs.kill();
-    void this.#runs.releaseChannel().catch(() => {});
-    for (const request of [...this.#answers.keys()]) this.#answer(request, 'gone');
+    if (this.#isOffered) this.#leaving = this.#leave();
+    else {
+      this.#ports.log.error({ sid: this.#task.sid }, 'another server has taken this recording over; it ends here');
+      this.#runs.kill();
+      void this.#runs.releaseChannel().catch(() => {});
+    }
+    for (const request of [...this.#answers.keys()]) this.#answer(request, this.#awayOutcome);
     this.#ports.observer?.onLeft(this.#task);
     this.#markEnded();
+  }
+
+  async #leave(): Promise<void> {
+    const { log } = this.#ports;
+    const { sid } = this.#task;
+    log.info({ sid }, 'another node has taken this recording over; it goes on here until its publishers are there');
+    // A run that is being launched just now must be stopped as well.
+    await this.#turn;
+    await this.#runs.leave().catch((error) => {
+      log.error({ sid, error: messageOf(error) }, 'a recorder whose recording another node has could not be ended');
+      this.#runs.kill();
+    });
+  }
+
+  get #awayOutcome(): 'moved' | 'gone' {
+    return this.#isOffered ? 'moved' : 'gone';
   }
 
   /** Gives up completing and uploading, so that the process can end; the next server finishes both. */
@@ -272,7 +295,7 @@ export class TaskRunner {
   async #take(event: TaskEvent): Promise<void> {
     const { clock, log } = this.#ports;
     if (this.#fenced) {
-      if (event.type === 'stopRequested') this.#answer(event.request, 'gone');
+      if (event.type === 'stopRequested') this.#answer(event.request, this.#awayOutcome);
       return;
     }
     const before = this.#state;
@@ -305,28 +328,13 @@ export class TaskRunner {
   }
 
   async #change(change: TaskChange): Promise<boolean> {
-    const { storage, subscribe, layout, stereo, overlays, onhold, pushes, warnings = [] } = change;
+    const { storage, onhold, pushes } = change;
     const { store, clock } = this.#ports;
+    if (this.#fenced && this.#isOffered) throw moved(this.#task.sid);
     if (this.#fenced || (this.#state.phase !== 'new' && this.#state.phase !== 'recording')) return false;
     const { document } = this.#task;
     if (storage) await this.#upload.useStorage(storage);
-    const nowUs = this.#recordingUs();
-    const changes: Change[] = [
-      ...(subscribe ? [{ type: 'changeSubscription', subscribe } as const] : []),
-      ...(layout ? [{ type: 'changeLayout', ...layout } as const] : []),
-      ...(stereo ? [{ type: 'changeStereo', stereo } as const] : []),
-      ...(overlays ? overlaysChanged(document.plan, overlays) : []),
-      ...(onhold === undefined ? [] : [{ type: 'changeHold', onhold } as const]),
-    ];
-    const added = changes.map((change) => ({ atUs: nowUs, change }));
-    const kept = keepChanges(document.changed ?? { before: document.plan, changes: [] }, added, nowUs);
-    const changed = {
-      ...document,
-      storage: storage ?? document.storage,
-      ...(pushes && { pushes }),
-      ...(added.length > 0 && { plan: planAfter(kept), changed: kept }),
-      warnings: [...document.warnings, ...warnings].slice(0, MAX_WARNINGS),
-    };
+    const { added, changed } = documentAfter(document, change, this.#recordingUs());
     try {
       // Events after this call must not wait for a database that hangs.
       const late = () => new Error(`the database did not answer within ${SAVE_TIMEOUT_MS} ms`);
@@ -334,6 +342,7 @@ export class TaskRunner {
     } catch (error) {
       if (!isFenced(error)) throw error;
       this.fence();
+      if (this.#isOffered) throw moved(this.#task.sid);
       return false;
     }
     const wasHeld = document.plan.onhold === true;

@@ -168,9 +168,18 @@ export type TaskEvent =
  * How a stop call is answered. `accepted`: the stop goes on (asynchronous); `stored`: all files are in the store;
  * `backuped`: some are in the backup store; `unproved`: of some only the store's word says that they arrived;
  * `nothing`: there never was a file; `late`: files are still being uploaded; `exiting`: an earlier stop or an idle
- * channel came first; `gone`: there is no such recording any more.
+ * channel came first; `gone`: there is no such recording any more; `moved`: another node has it, as planned.
  */
-export type StopOutcome = 'accepted' | 'stored' | 'backuped' | 'unproved' | 'nothing' | 'late' | 'exiting' | 'gone';
+export type StopOutcome =
+  | 'accepted'
+  | 'stored'
+  | 'backuped'
+  | 'unproved'
+  | 'nothing'
+  | 'late'
+  | 'exiting'
+  | 'gone'
+  | 'moved';
 
 export type TaskEffect =
   | { type: 'launchRecorder'; generation: number }

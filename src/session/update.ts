@@ -12,7 +12,7 @@ import { listsOf, type UpdateRequest } from '../contract/rest/update.ts';
 import { newHexId } from '../kernel/ids.ts';
 import type { PushPort, TaskPorts } from './ports.ts';
 import { kindsOf, type Task } from './task.ts';
-import type { TaskChange } from './task-runner.ts';
+import type { TaskChange } from './task-change.ts';
 
 /** Throws `request-invalid` for a change that is not allowed. */
 export function changeOf(

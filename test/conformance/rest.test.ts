@@ -162,7 +162,7 @@ describe('start', () => {
     expect(await starting).toMatchObject({ status: 500, body: { code: 62 } });
 
     asked = false;
-    const channel = { prepare: () => {}, refusalOf: () => undefined, openFeed: never };
+    const channel = { ...api.world.ports().channel, openFeed: never };
     const slow = await setUp({ recordings: { channel } });
     const handle = { resourceId: await acquire(slow) };
     const late = ask(slow, { endpoint: 'start', handle, body: startBody() });

@@ -241,6 +241,14 @@ export class FakeStore {
   async unknownOf(sids: readonly string[]): Promise<string[]> {
     return sids.filter((sid) => !this.tasks.has(sid));
   }
+  /** Tasks that other servers may take over. */
+  readonly offered = new Set<string>();
+  async offer(sids: readonly string[], offered: boolean): Promise<string[]> {
+    const own = sids.filter((sid) => !this.taken.has(sid));
+    for (const sid of own) if (offered) this.offered.add(sid);
+    for (const sid of own) if (!offered) this.offered.delete(sid);
+    return own;
+  }
   async lostOf(holds: readonly TaskHold[]): Promise<string[]> {
     return holds.map(({ sid }) => sid).filter((sid) => this.taken.has(sid));
   }
@@ -276,6 +284,11 @@ export class FakeWorld {
   readonly lines: { level: string; details: object; text: string }[] = [];
   readonly alive = new Set<number>();
   feedsOpen = 0;
+  /** Channels whose publishers were sent to another node, which have left once `channelEmptied` is resolved. */
+  readonly sentAway: { cname: string; graceMs: number }[] = [];
+  readonly channelEmptied = Promise.withResolvers<void>();
+  /** Recordings that other nodes took over and of which something is not stored. */
+  readonly unstored = new Set<string>();
   /** Channels that were told of a recording to come. */
   readonly prepared: string[] = [];
   /** What opening a feed, launching a recorder or beginning an upload fails with. */
@@ -308,6 +321,10 @@ export class FakeWorld {
       log: { debug: line('debug'), info: line('info'), warn: line('warn'), error: line('error') },
       channel: {
         prepare: (_appid, cname) => void this.prepared.push(cname),
+        sendAway: (_appid, cname, graceMs) => {
+          this.sentAway.push({ cname, graceMs });
+          return this.channelEmptied.promise;
+        },
         refusalOf: () => this.tokenRefusal,
         openFeed: async () => {
           if (this.feedFault) throw this.feedFault;
@@ -391,6 +408,7 @@ export class FakeWorld {
       strays: {
         of: async (sids) => this.strays.filter(({ sid }) => sids.includes(sid)),
         filesOf: async () => this.filesElsewhere,
+        mine: async (sids) => sids.filter((sid) => this.unstored.has(sid)),
       },
     };
   }

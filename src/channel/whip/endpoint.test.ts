@@ -42,10 +42,25 @@ describe('a publisher who comes again', () => {
 });
 
 test('those of a channel can be sent away, and no others', async () => {
-  const gone = [await stage.publish('1'), await stage.publish('2', { connect: false })];
+  expect(await whip.sendAway(ROOM.appid, ROOM.cname, 5_000)).toBeUndefined();
+  const [asks, stays] = [await stage.publish('1'), await stage.publish('2', { connect: false })];
+  const gone = [asks, stays];
   const other = await whip.publish({ ...ROOM, cname: 'other', uid: '1', offer: capturedOffer('chromium') });
   expect(rooms.occupied()).toEqual([ROOM, { ...ROOM, cname: 'other' }]);
-  whip.sendAway(ROOM.appid, ROOM.cname);
+  let left = false;
+  const leaving = whip.sendAway(ROOM.appid, ROOM.cname, 5_000).then(() => {
+    left = true;
+  });
+  // Who asks knows at once; who does not is heard for a while.
+  expect([asks, other].map(({ sessionId }) => whip.isSentAway(sessionId))).toEqual([true, false]);
+  whip.leave(asks.sessionId);
+  clock.advance(4_999);
+  await Promise.resolve();
+  expect([left, stays.peer.closed]).toEqual([false, false]);
+  // A second reason to leave does not prolong it.
+  void whip.sendAway(ROOM.appid, ROOM.cname, 5_000);
+  clock.advance(1);
+  await leaving;
   expect(gone.map(({ peer }) => peer.closed)).toEqual([true, true]);
   expect(rooms.occupied()).toEqual([{ ...ROOM, cname: 'other' }]);
   whip.leave(other.sessionId);

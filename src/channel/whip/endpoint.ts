@@ -68,6 +68,8 @@ export class WhipEndpoint {
   readonly #rooms: Pick<Rooms, 'holdPlace' | 'memory'>;
   readonly #peers: PeerHost;
   readonly #sessions = new Map<string, Session>();
+  /** Channels whose publishers are to come in elsewhere. */
+  readonly #departures = new Map<string, { timer: Timer; gone: PromiseWithResolvers<void> }>();
   #ticker: Timer | undefined;
   #closed = false;
 
@@ -150,10 +152,28 @@ export class WhipEndpoint {
     this.#end(this.#require(sessionId), 'left');
   }
 
-  /** Ends the sessions of a channel whose publishers are to come in elsewhere. */
-  sendAway(appid: string, cname: string): void {
-    for (const session of [...this.#sessions.values()])
-      if (session.channel === `${appid}/${cname}`) this.#end(session, 'sent away');
+  /**
+   * Has the publishers of a channel come in elsewhere. Those who ask (`isSentAway`) can go before they are missed;
+   * after `graceMs` the sessions of the others are ended. Resolves once none is left.
+   */
+  sendAway(appid: string, cname: string, graceMs: number): Promise<void> {
+    const channel = `${appid}/${cname}`;
+    if (!this.#isOccupied(channel)) return Promise.resolve();
+    let departure = this.#departures.get(channel);
+    if (!departure) {
+      const timer = this.#clock.after(graceMs, () => {
+        for (const session of [...this.#sessions.values()])
+          if (session.channel === channel) this.#end(session, 'sent away');
+      });
+      departure = { timer, gone: Promise.withResolvers() };
+      this.#departures.set(channel, departure);
+    }
+    return departure.gone.promise;
+  }
+
+  /** Whether a publisher is to come in elsewhere, and soon. @throws Fault `session-unknown` */
+  isSentAway(sessionId: string): boolean {
+    return this.#departures.has(this.#require(sessionId).channel);
   }
 
   /** Ends all sessions and gives the port back. */
@@ -226,7 +246,18 @@ export class WhipEndpoint {
       this.#ticker?.cancel();
       this.#ticker = undefined;
     }
+    const departure = this.#departures.get(session.channel);
+    if (departure && !this.#isOccupied(session.channel)) {
+      this.#departures.delete(session.channel);
+      departure.timer.cancel();
+      departure.gone.resolve();
+    }
     this.#log.info({ uid: session.uid, channel: session.channel, why }, 'publisher left');
+  }
+
+  #isOccupied(channel: string): boolean {
+    for (const session of this.#sessions.values()) if (session.channel === channel) return true;
+    return false;
   }
 
   #tick(): void {

@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { FleetScene, KEY, type SceneOptions } from '../../../test/support/fleet-scene.ts';
 import { APP, basic, STORAGE } from '../../../test/support/rest-api.ts';
 import { problem } from '../../contract/problems.ts';
+import { moved } from '../../session/hold.ts';
 import { bodyDigest, sign } from './signature.ts';
 
 const SID = '5'.repeat(32);
@@ -72,6 +73,24 @@ describe('a call', () => {
     expect([there.status, there.text]).toEqual([404, here.text]);
     expect(there.headers.get('x-aircheck-warnings')).toBe(here.headers.get('x-aircheck-warnings'));
     expect(there.headers.get('x-aircheck-warnings')).toBe('1');
+  });
+
+  test('whose recording moves while it is asked is answered by the node that it moved to', async () => {
+    const moves = (from: string, to: string) => {
+      scene.places.tasks.set(SID, from);
+      scene.node(from).answer = () => {
+        scene.places.tasks.set(SID, to);
+        throw moved(SID);
+      };
+    };
+    const body = JSON.stringify({ ...NAMES, clientRequest: {} });
+    moves('a', 'b');
+    expect(await call('a', 'POST', `${TASK}/stop`, body)).toMatchObject({
+      status: 200,
+      text: '{"by":"b","call":"stop"}',
+    });
+    moves('b', 'c');
+    expect(await call('a', 'GET', `${TASK}/query`)).toMatchObject({ status: 200, text: '{"by":"c","call":"query"}' });
   });
 
   test('is checked where it comes in: nothing wrong crosses', async () => {
