@@ -35,6 +35,10 @@ beforeEach(async () => {
       calls.leave.push(sessionId);
       if (fault) throw fault;
     },
+    isSentAway(sessionId) {
+      if (fault) throw fault;
+      return sessionId === 'session1';
+    },
   };
   const apps: WhipOptions['apps'] = {
     find(appid) {
@@ -173,6 +177,15 @@ describe('a session', () => {
     const reply = await server.inject({ method, url: session });
     expect([reply.statusCode, reply.headers['allow']]).toEqual([405, 'OPTIONS, DELETE, PATCH']);
   });
+});
+
+test('a publisher learns that its session is to move, and that there is no such session', async () => {
+  const ask = (id: string) => server.inject({ url: `/whip/sessions/${id}/stays` });
+  const reply = await ask('session1');
+  expect([reply.json(), reply.headers['access-control-allow-origin']]).toEqual([{ stays: false }, '*']);
+  expect((await ask('session2')).json()).toEqual({ stays: true });
+  fault = new Fault('session-unknown', 'because', { blame: 'caller' });
+  expect((await ask('session1')).statusCode).toBe(404);
 });
 
 test.each(['GET', 'HEAD', 'PUT', 'DELETE'] as const)('%s on the endpoint is 405', async (method) => {

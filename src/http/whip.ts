@@ -1,6 +1,7 @@
 /**
  * WHIP (RFC 9725): how publishers come into the embedded channel. POST an offer and get an answer; DELETE ends the
  * session; PATCH trickles candidates. Pages of any origin may publish, because it is the token that lets them in.
+ * Beyond the RFC a publisher can ask whether its session stays here.
  */
 import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
 import type { App, AppDirectory } from '../channel/whip/apps.ts';
@@ -11,7 +12,7 @@ import { Fault } from '../kernel/fault.ts';
 import { NODES_HEADER, type WhipFleet } from './fleet/whip-fleet.ts';
 
 export type WhipOptions = {
-  endpoint: Pick<WhipEndpoint, 'publish' | 'trickle' | 'leave'>;
+  endpoint: Pick<WhipEndpoint, 'publish' | 'trickle' | 'leave' | 'isSentAway'>;
   apps: AppDirectory;
   clock: Clock;
   /**
@@ -123,6 +124,12 @@ export const whipRoutes: FastifyPluginAsync<WhipOptions> = async (server, option
       return reply.code(204).send();
     },
   );
+
+  server.get<SessionParams>(`${session}/stays`, { exposeHeadRoute: false }, async (request, reply) => {
+    const sessionId = await sessionOf(request, reply);
+    if (sessionId === undefined) return reply;
+    return reply.header('cache-control', 'no-store').send({ stays: !options.endpoint.isSentAway(sessionId) });
+  });
 
   preflight(server, endpoint, 'OPTIONS, POST', { 'accept-post': SDP });
   preflight(server, session, 'OPTIONS, DELETE, PATCH', { 'accept-patch': FRAGMENT });

@@ -61,6 +61,8 @@ export class SceneNode {
   readonly carried: Record<string, unknown>[] = [];
   readonly published: object[] = [];
   readonly left: string[] = [];
+  /** A session whose publisher is to come in elsewhere. */
+  sentAway: string | undefined;
   url = '';
   nodeUrl = '';
   http!: FastifyInstance;
@@ -149,6 +151,7 @@ export class FleetScene {
         },
         trickle: () => {},
         leave: (sessionId) => void node.left.push(sessionId),
+        isSentAway: (sessionId) => sessionId === node.sentAway,
       },
       apps: { find: (appid) => (appid === APP ? { appid, certificate } : undefined) },
       clock: systemClock,

@@ -26,6 +26,10 @@ const LOOK_MS = 250;
 const FIRST_ATTEMPT_MS = 1000;
 const ATTEMPT_MS = 4000;
 const AGAIN_MS = 250;
+/** How often a node of a fleet is asked whether this page should publish at another. */
+const ASK_MS = 1000;
+/** How long both connections stand when the page moves to another node: until the new one's picture has begun. */
+const BOTH_MS = 1000;
 /** How long it is tried to connect again. */
 const GIVE_UP_MS = 60_000;
 
@@ -160,7 +164,7 @@ async function postOffer(options, offer, former, base = document.baseURI, limitM
 
 async function join() {
   if (session) return;
-  const mine = { options: readOptions(), nodes: [], sessions: [], reconnects: 0 };
+  const mine = { options: readOptions(), nodes: [], sessions: [], reconnects: 0, moves: 0 };
   session = mine;
   show('starting');
   try {
@@ -254,6 +258,60 @@ async function reconnect(mine) {
   } finally {
     mine.reconnecting = false;
   }
+}
+
+/** A node that drains has its publishers come in at another, and hears them on until they are there. */
+async function watchPlace() {
+  const mine = session;
+  if (!mine?.heard || mine.reconnecting || mine.nodes.length === 0 || !mine.resource) return;
+  const asked = new URL(`${mine.resource.pathname}/stays`, mine.resource);
+  const answer = await fetch(asked, { signal: AbortSignal.timeout(ASK_MS) })
+    .then((response) => (response.ok ? response.json() : undefined))
+    // A node that is gone is noticed by its silence.
+    .catch(() => undefined);
+  if (answer?.stays === false && session === mine && !mine.reconnecting) await move(mine);
+}
+
+/** Publishes at the channel's new home before the connection to the old one is given up. */
+async function move(mine) {
+  mine.reconnecting = true;
+  const { connection: former, resource: left } = mine;
+  try {
+    if (await moveTo(mine, [document.baseURI, ...mine.nodes])) {
+      await new Promise((resolve) => setTimeout(resolve, BOTH_MS));
+      former.close();
+      await fetch(left, { method: 'DELETE' }).catch(() => undefined);
+    } else if (session === mine) {
+      // Until it is disconnected here, or asked again, it stays.
+      if (mine.connection !== former) mine.connection.close();
+      Object.assign(mine, { connection: former, resource: left });
+      if (former.connectionState === 'connected') show('connected');
+    }
+  } catch (cause) {
+    if (session === mine) void stop('failed', cause.message);
+  } finally {
+    if (session !== mine) former.close();
+    mine.reconnecting = false;
+  }
+  // It was disconnected while no other took it.
+  if (session === mine && ['failed', 'closed'].includes(mine.connection.connectionState)) await reconnect(mine);
+}
+
+/** Whether one of these servers has the page's media now. */
+async function moveTo(mine, bases) {
+  for (const base of bases) {
+    try {
+      await connect(mine, base);
+      if (await isConnected(mine.connection)) {
+        mine.moves++;
+        return true;
+      }
+    } catch (cause) {
+      if (!(cause instanceof Away)) throw cause;
+    }
+    if (session !== mine) return false;
+  }
+  return false;
 }
 
 /** Whether a connection that is being made comes to stand. */
@@ -385,6 +443,7 @@ for (const kind of ['audio', 'video'])
 window.addEventListener('pagehide', leave);
 setInterval(showFigures, 1000);
 setInterval(watchSilence, LOOK_MS);
+setInterval(watchPlace, ASK_MS);
 
 window.aircheckPublisher = {
   get state() {
@@ -399,6 +458,10 @@ window.aircheckPublisher = {
   /** How often it has connected again. */
   get reconnects() {
     return session?.reconnects ?? 0;
+  },
+  /** How often a node has sent it to another. */
+  get moves() {
+    return session?.moves ?? 0;
   },
   stats,
   leave,

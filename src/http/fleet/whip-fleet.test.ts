@@ -103,6 +103,8 @@ test('a session is reached through any node', async () => {
     expect((await fetch(url, { method: 'DELETE' })).status).toBe(200);
     const headers = { 'content-type': 'application/trickle-ice-sdpfrag', 'if-match': '"e"' };
     expect((await fetch(url, { method: 'PATCH', headers, body: 'a=x' })).status).toBe(204);
+    scene.node('b').sentAway = at === 'a' ? 'session-of-b' : undefined;
+    expect(await (await fetch(`${url}/stays`)).json()).toEqual({ stays: at !== 'a' });
   }
   expect([scene.node('a').left, scene.node('b').left]).toEqual([[], ['session-of-b', 'session-of-b']]);
 });
