@@ -44,7 +44,7 @@ podAnnotations: { example.com/note: "1" }
 VALUES
 try recorder
 grep -q 'averageValue: "600m"' "$work/rendered.yaml"
-grep -q 'terminationGracePeriodSeconds: 390' "$work/rendered.yaml"
+grep -q 'terminationGracePeriodSeconds: 420' "$work/rendered.yaml"
 cat >"$work/values.yaml" <<'VALUES'
 secrets: { AIRCHECK_CUSTOMER_ID: me, AIRCHECK_CUSTOMER_SECRET: "1" }
 podDisruptionBudget: { enabled: false }

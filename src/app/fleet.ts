@@ -1,6 +1,7 @@
 /**
  * openFleet: what makes a server a node of a fleet (ADR 0026). It takes requests of other nodes on a listener of its
- * own, carries calls to them, and keeps the homes of its channels.
+ * own, carries calls to them, keeps the homes of its channels, hands over what it records when it drains (ADR 0029),
+ * and brings back what other nodes took over (ADR 0027).
  */
 import type { AddressInfo } from 'node:net';
 import type { Rooms } from '../channel/room/rooms.ts';
@@ -24,8 +25,10 @@ import type { Log } from '../observe/log.ts';
 import type { Recordings } from '../session/recordings.ts';
 import type { Database } from '../store/database.ts';
 import { NodeTables } from '../store/node-tables.ts';
+import type { ObjectTables } from '../store/object-tables.ts';
 import type { Ownership } from '../store/ownership.ts';
 import { PlaceTables } from '../store/place-tables.ts';
+import { openStrays, type StraysOptions } from './strays.ts';
 
 export type FleetParts = {
   config: Config;
@@ -34,6 +37,8 @@ export type FleetParts = {
   recordings: Recordings;
   rooms: Rooms;
   whip: WhipEndpoint;
+  /** What strayed from this node is brought back with these. */
+  strays: Pick<StraysOptions, 'tables' | 'spool' | 'recorders' | 'openTarget'> & { objects: ObjectTables };
   clock: Clock;
   log: Log;
 };
@@ -48,18 +53,27 @@ export type OpenFleet = {
   /** Takes the same calls from other nodes, once `ready`. Resolves to the address that they use. */
   listen(api: RecordingApi, whip: WhipOptions, ready: Promise<void>): Promise<string>;
   /**
-   * Of a draining server: gives up the homes where nothing is recorded, so that other nodes take those channels, and
-   * has their publishers come in there.
+   * Of a draining server: offers what is recorded to other nodes, gives up the homes where nothing is, so that other
+   * nodes take those channels, and has their publishers come in there. Or takes the offers back. Rejects when the
+   * database cannot be written.
    */
-  leaveHomes(): Promise<void>;
+  drain(draining: boolean): Promise<void>;
+  /**
+   * Of a draining server that is about to end: resolves once nothing is left that another node could take over, or when
+   * none has in time.
+   */
+  handOver(): Promise<void>;
   close(): Promise<void>;
 };
 
 /** How often homes are looked after. */
 const SWEEP_MS = 5_000;
+/** Publishers who do not move by themselves to their channel's new home are disconnected after this time. */
+const MOVE_MS = 10_000;
 
 /** Throws a Fault when the certificates for requests between nodes cannot be used. */
-export function openFleet({ config, database, ownership, recordings, rooms, whip, clock, log }: FleetParts): OpenFleet {
+export async function openFleet(parts: FleetParts): Promise<OpenFleet> {
+  const { config, database, ownership, recordings, rooms, whip, clock, log } = parts;
   const { owner: self } = ownership;
   const { fleetKey: keys } = config;
   const files = { certFile: config.nodeTlsCertFile, keyFile: config.nodeTlsKeyFile };
@@ -83,22 +97,30 @@ export function openFleet({ config, database, ownership, recordings, rooms, whip
 
   const sweep = async () => {
     const leaving = ownership.draining;
+    const occupied = rooms.occupied();
+    if (!leaving) await places.keepHomes(self, occupied);
+    // Where a draining server records nothing, publishers who move find the channel a new home.
+    await places.releaseHomes(self, leaving ? [] : occupied, clock.nowMs(), leaving);
     if (leaving)
-      for (const { appid, cname } of await places.unrecorded(self, rooms.occupied())) {
+      for (const { appid, cname } of await places.unrecorded(self, occupied)) {
         log.info(
           { appid, cname },
           'nothing is recorded in a channel of this draining server: its publishers are sent away',
         );
-        whip.sendAway(appid, cname);
+        void whip.sendAway(appid, cname, MOVE_MS);
       }
-    const occupied = rooms.occupied();
-    if (!leaving) await places.keepHomes(self, occupied);
-    await places.releaseHomes(self, occupied, clock.nowMs(), leaving);
     for (const { appid, cname } of await places.elsewhere(self, occupied)) {
       log.warn({ appid, cname }, 'a channel is at home on another node now: its publishers are sent there');
-      whip.sendAway(appid, cname);
+      void whip.sendAway(appid, cname, MOVE_MS);
     }
   };
+  const { handOverTimeoutS } = config;
+  const isAlone = async () => !(await directory.all()).some(({ id, state }) => id !== self && state === 'live');
+  const { objects, ...forStrays } = parts.strays;
+  const strays = await openStrays({
+    ...{ ...forStrays, objects, database, clock, log },
+    isHeld: (sid) => recordings.holds(sid),
+  });
   let sweeping: Promise<void> | undefined;
   const timer = clock.every(SWEEP_MS, () => {
     sweeping ??= sweep()
@@ -125,10 +147,17 @@ export function openFleet({ config, database, ownership, recordings, rooms, whip
       const { port } = http.server.address() as AddressInfo;
       return config.nodeUrl || `${tls ? 'https' : 'http'}://${host.includes(':') ? `[${host}]` : host}:${port}`;
     },
-    leaveHomes: sweep,
+    async drain(draining) {
+      if (handOverTimeoutS > 0 || !draining) await recordings.offer(draining);
+      if (draining) await sweep();
+    },
+    async handOver() {
+      if (handOverTimeoutS > 0 && !(await isAlone())) await recordings.handedOver(handOverTimeoutS * 1000);
+    },
     async close() {
       timer.cancel();
       await sweeping;
+      await strays.close();
       await http.close();
       await links.close();
     },

@@ -61,7 +61,6 @@ import { Pages } from './pages.ts';
 import { channelPort, spoolPort } from './ports.ts';
 import { pushPort } from './pushes.ts';
 import { secretKeys } from './secret-key.ts';
-import { openStrays } from './strays.ts';
 import { openTracing } from './trace-recordings.ts';
 import { targetOpener, uploadPort } from './upload-port.ts';
 
@@ -291,7 +290,7 @@ export async function createServer(given: Config, ground: Ground): Promise<Airch
       imageNetworks: config.imageNetworks,
       lowestRung: config.lowestRung,
       store: tables,
-      channel: channelPort(rooms, apps, clock),
+      channel: channelPort(rooms, whip, apps, clock),
       recorders: supervisor,
       uploads: uploadPort({
         ...stores,
@@ -302,7 +301,7 @@ export async function createServer(given: Config, ground: Ground): Promise<Airch
         moves,
       }),
       spool,
-      strays: { of: (sids) => strayTables.of(sids), filesOf: (sid, stretches) => strayTables.filesOf(sid, stretches) },
+      strays: strayTables,
       clock,
       bootId,
       log,
@@ -325,15 +324,6 @@ export async function createServer(given: Config, ground: Ground): Promise<Airch
       mp4Limit: { durationMs: config.mp4MaxDurationS * 1000, bytes: config.mp4MaxBytes },
       baseName,
     });
-
-    if (isInFleet) {
-      const strays = await openStrays({
-        ...{ tables: strayTables, objects, database, spool, recorders: supervisor, openTarget: targetOpener(stores) },
-        isHeld: (sid) => recordings.holds(sid),
-        ...{ clock, log },
-      });
-      endings.push(() => strays.close());
-    }
 
     const usage = new SpoolUsage(spoolRoot);
     const diskWatch: DiskWatch = new DiskWatch({
@@ -381,13 +371,16 @@ export async function createServer(given: Config, ground: Ground): Promise<Airch
     }
     const joined = isInFleet
       ? // Most servers are in none, and need not load it.
-        (await import('./fleet.ts')).openFleet({ config, database, ownership, recordings, rooms, whip, clock, log })
+        await (await import('./fleet.ts')).openFleet({
+          ...{ config, database, ownership, recordings, rooms, whip, clock, log },
+          strays: { tables: strayTables, objects, spool, recorders: supervisor, openTarget: targetOpener(stores) },
+        })
       : undefined;
     endings.push(() => joined?.close());
     const drain = async (draining: boolean) => {
       recordings.drain(draining);
       await ownership.drain(draining);
-      if (draining) await joined?.leaveHomes();
+      await joined?.drain(draining);
     };
     const nodes = new NodeTables(database);
     nodesRoute(http, { customers: config.customers, self: ownership.owner, list: () => nodes.list() });
@@ -439,7 +432,8 @@ export async function createServer(given: Config, ground: Ground): Promise<Airch
     supervisor.warmUp();
     // Begun last and ended first: calls that wait for a stop are still answered.
     endings.push(() => recordings.close(config.shutdownTimeoutS * 1000));
-    // Other nodes take what is new while this one ends what it has.
+    // Other nodes take what is new, and what can move, while this one ends what it has.
+    endings.push(() => joined?.handOver());
     endings.push(() => drain(true));
 
     let closing: Promise<void> | undefined;

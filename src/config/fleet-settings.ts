@@ -59,6 +59,11 @@ export const fleetSettings = {
     allowed: 'a path; a relative one starts at the working folder',
     otherwise: 'none',
   }),
+  handOverTimeoutS: setting(whole(0, 3600, 20), {
+    description:
+      'At shutdown, recordings of channels wait this long for another node to take them over; those that none took are ended. A node that drains hands them over as well. 0: none is handed over.',
+    allowed: wholeWords(0, 3600),
+  }),
   whipElsewhere: setting(z.enum(['redirect', 'proxy']).default('redirect'), {
     description:
       'What becomes of a publisher that comes to another node than its channel’s. `redirect`: it is sent there (307), as RFC 9725 allows. `proxy`: its offer is carried there, for clients that follow no redirect; its media goes to that node all the same.',

@@ -184,6 +184,10 @@ test('a draining server takes nothing new, and the channels that it does not rec
     20_000,
   );
   expect((await publisher.stats()).state).toBe('connected');
+  // It was at both for a moment, and missed nowhere.
+  const count = (what: string) => publisher.page.evaluate(`window.aircheckPublisher.${what}`);
+  await until('the page has moved by itself', async () => (await count('moves')) === 1, 10_000);
+  expect(await count('reconnects')).toBe(0);
   for (let i = 0; i < 4; i++) {
     const { status } = await drained.call('POST', '/cloud_recording/acquire', {
       ...{ cname: `${cname}-${i}`, uid: '9', clientRequest: {} },

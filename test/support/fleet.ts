@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { nodesReplySchema } from '../../src/contract/rest/nodes.ts';
 import { verify } from '../media/verify.ts';
 import { parsePlaylist } from './judge/playlist.ts';
 import { RED } from './media/participants.ts';
@@ -19,6 +20,17 @@ const BUCKET = 'b';
 /** A recording that has so many bytes of media on a disk is live there. */
 const LIVE_BYTES = 10_000;
 
+/** A part of a recording, Unix milliseconds, and its slices where they are known. */
+type Span = { fromMs: number; untilMs: number; slices?: { name: string; fromMs: number; untilMs: number }[] };
+
+/** Whether all of a slice was recorded by a later run as well: then no playlist names it. */
+function isCovered(name: string, spans: readonly Span[]): boolean {
+  const n = spans.findIndex(({ slices }) => slices?.some((slice) => slice.name === name));
+  const own = spans[n]?.slices?.find((slice) => slice.name === name);
+  if (!own) return false;
+  return spans.slice(n + 1).some(({ fromMs, untilMs }) => fromMs <= own.fromMs + 500 && untilMs >= own.untilMs - 500);
+}
+
 export class FleetScene {
   readonly #dir = mkdtempSync(join(tmpdir(), 'aircheck-fleet-'));
   readonly #postgres: PostgresServer;
@@ -27,6 +39,8 @@ export class FleetScene {
   readonly first: TestServer;
   readonly second: TestServer;
   #publisher: Publisher | undefined;
+  /** What the nodes say. */
+  readonly #said: string[] = [];
   /** When the publisher left the first node, Unix milliseconds. */
   #leftMs = Number.POSITIVE_INFINITY;
   recording!: TestRecording;
@@ -53,12 +67,13 @@ export class FleetScene {
     this.#cable = cable;
     const url = new URL(postgres.url);
     url.port = String(cable.port);
-    this.first = new TestServer(join(this.#dir, 'first'), {
+    const env = {
       AIRCHECK_DATABASE_URL: url.href,
       AIRCHECK_FLEET_KEY: randomBytes(32).toString('hex'),
       AIRCHECK_NODE_PORT: '0',
       AIRCHECK_LOCAL_STORAGE_DIR: join(this.#dir, 'stores'),
-    });
+    };
+    this.first = new TestServer(join(this.#dir, 'first'), env, (line) => void this.#said.push(line));
     this.second = this.first.another(join(this.#dir, 'second'), { AIRCHECK_DATABASE_URL: postgres.url });
   }
 
@@ -70,10 +85,13 @@ export class FleetScene {
     this.#cable.mend();
   }
 
-  /** Resolves once the second node has the recording. Publishers that come to it before may be sent to the first. */
-  async takenOver(): Promise<void> {
-    const taken = () => this.#rows(`select 1 from tasks where sid = '${this.recording.sid}' and epoch = 2`);
-    await until('the second node has the recording', async () => (await taken()).length > 0, 15_000);
+  /**
+   * Resolves once the other node has the recording. Publishers that come to it before may be sent to the first.
+   * @param epoch how many nodes have had it by then
+   */
+  async takenOver(epoch = 2): Promise<void> {
+    const taken = () => this.#rows(`select 1 from tasks where sid = '${this.recording.sid}' and epoch = ${epoch}`);
+    await until('the other node has the recording', async () => (await taken()).length > 0, 15_000);
     const home = () =>
       this.#rows(
         `select 1 from homes h join tasks t using (appid, cname, owner) where t.sid = '${this.recording.sid}'`,
@@ -85,9 +103,63 @@ export class FleetScene {
   async publish(node: TestServer): Promise<void> {
     this.#publisher?.kill();
     if (node !== this.first) this.#leftMs = Date.now();
-    this.#publisher = await publishWithRtc({
+    this.#publisher = await this.#newPublisher(node);
+  }
+
+  #newPublisher(node: TestServer, more: { waits?: boolean } = {}): Promise<Publisher> {
+    return publishWithRtc({
       ...node.running.whip(CNAME, '1'),
-      ...{ participant: RED, codec: 'vp8', ...PICTURE, motion: 'busy' },
+      ...{ participant: RED, codec: 'vp8', ...PICTURE, motion: 'busy', ...more },
+    });
+  }
+
+  /** A publisher that is ready to join at a node, however long the machine takes for that. */
+  ready(node: TestServer): Promise<Publisher> {
+    return this.#newPublisher(node, { waits: true });
+  }
+
+  /** The publisher comes to a node while it still sends to the other, as the publish page does when it is told. */
+  async follow(node: TestServer, next: Publisher): Promise<void> {
+    const former = this.#publisher;
+    this.#publisher = next;
+    await next.join();
+    const arrived = async () => (await node.participants(CNAME)).some(({ tracks }) => tracks.every((t) => t.receiving));
+    await until('the publisher is at its new node', arrived, 10_000);
+    this.#leftMs = Date.now();
+    await former?.stop();
+  }
+
+  /** The publisher does not know that it is to move: it is disconnected, and then comes to a node at once. */
+  async comeAgain(next: Publisher): Promise<void> {
+    const isSentAway = () => this.#said.some((line) => line.includes('"sent away"'));
+    await until('the publisher is disconnected', isSentAway, 30_000);
+    await next.join();
+    this.#publisher?.kill();
+    this.#publisher = next;
+  }
+
+  /** Resolves once a node has nothing of any recording any more. */
+  async emptied(node: TestServer): Promise<void> {
+    const carries = async () => {
+      const { self, nodes } = nodesReplySchema.parse((await node.ask('GET', '/v1/aircheck/nodes')).body);
+      return nodes.find(({ id }) => id === self)?.recordings;
+    };
+    await until('a draining node has nothing left', async () => (await carries()) === 0, 30_000);
+  }
+
+  /** What each run recorded, in order. */
+  async spans(): Promise<Span[]> {
+    const rows = await this.#rows(
+      `select o.name, generation, (o.file->>'startUtcMs')::float8 as from_ms,
+         (o.file->>'startUtcMs')::float8 + (o.file->>'durationUs')::float8 / 1000 as until_ms
+       from objects o join runs r using (sid, generation)
+       where o.sid = '${this.recording.sid}' and o.kind = 'slice' and r.kind = 'record' order by generation, from_ms`,
+    );
+    return [...Map.groupBy(rows, (row) => row['generation']).values()].map((all) => {
+      const slices = all.map(({ name, from_ms, until_ms }) => ({
+        ...{ name: String(name), fromMs: Number(from_ms), untilMs: Number(until_ms) },
+      }));
+      return { fromMs: slices[0]!.fromMs, untilMs: slices.at(-1)!.untilMs, slices };
     });
   }
 
@@ -146,27 +218,33 @@ export class FleetScene {
    * from `liveMs` on, in words.
    */
   problems(liveMs: number): string[] {
+    const { calledAtMs } = this.recording;
+    return this.problemsOf([
+      { fromMs: calledAtMs, untilMs: this.#leftMs },
+      { fromMs: liveMs, untilMs: Number.POSITIVE_INFINITY },
+    ]);
+  }
+
+  /** The same of one made in these spans: each has an MP4 in which the publisher is seen and heard throughout. */
+  problemsOf(spans: readonly Span[]): string[] {
     const store = join(this.#dir, 'stores', BUCKET);
     const base = `${this.recording.sid}_${CNAME}`;
     const problems: string[] = [];
     const { slices } = parsePlaylist(readFileSync(join(store, `${base}.m3u8`), 'utf8'));
     const named = slices.map(({ name }) => name);
     const stored = readdirSync(store).sort();
-    const all = stored.filter((name) => name.endsWith('.ts'));
+    const all = stored.filter((name) => name.endsWith('.ts') && !isCovered(name, spans));
     if (named.join() !== all.join()) problems.push(`the playlist names ${named.join(', ')} of ${all.join(', ')}`);
     const breaks = slices.slice(1).filter(({ discontinuity }) => discontinuity).length;
-    if (breaks !== 1) problems.push(`the playlist has ${breaks} discontinuities`);
+    if (breaks !== spans.length - 1) problems.push(`the playlist has ${breaks} discontinuities`);
     const mp4s = stored.filter((name) => name.endsWith('.mp4'));
-    const parts = [
-      { name: `${base}_0.mp4`, fromMs: this.recording.calledAtMs },
-      { name: `${base}_1.mp4`, fromMs: liveMs },
-    ];
+    const parts = spans.map((span, n) => ({ name: `${base}_${n}.mp4`, ...span }));
     if (mp4s.join() !== parts.map(({ name }) => name).join()) return [...problems, `its MP4s are ${mp4s.join(', ')}`];
     const roles = [{ uid: '1', participant: RED, codec: 'vp8' as const, picture: PICTURE }];
-    for (const { name, fromMs } of parts) {
+    for (const { name, fromMs, untilMs } of parts) {
       const plan = { seconds: 60, seed: 1, roles, canvas: CANVAS };
-      const gone = { fromS: (this.#leftMs - fromMs) / 1000, toS: Number.POSITIVE_INFINITY };
-      const outages = gone.fromS > 0 ? [gone] : [];
+      const gone = { fromS: (untilMs - fromMs) / 1000, toS: Number.POSITIVE_INFINITY };
+      const outages = Number.isFinite(untilMs) && gone.fromS > 0 ? [gone] : [];
       const course = { plan, zeroWallS: fromMs / 1000, steps: [], outages };
       const { flashes, beeps, damaged } = verify(join(store, name), course);
       for (const [kind, { required, missing }] of Object.entries({ flashes, beeps })) {

@@ -105,8 +105,9 @@ export class TestServer {
     });
   }
 
-  async end(): Promise<void> {
-    await this.#process?.stop();
+  /** @param timeoutMs as of ServerProcess */
+  async end(timeoutMs?: number): Promise<void> {
+    await this.#process?.stop(timeoutMs);
     this.#process = undefined;
   }
 

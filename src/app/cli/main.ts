@@ -135,7 +135,7 @@ program
 
 program
   .command('drain')
-  .description('have the server take no new recordings and channels; it goes on with those that it has')
+  .description('have the server take no new recordings and channels, and in a fleet hand over what it records')
   .option('-w, --wait <seconds>', 'wait until no recording is left, at most so long', wholeSeconds, 0)
   .option('--undo', 'have it take them again')
   .addHelpText('after', '\nExit codes: 0 done, 1 not answered, 2 recordings were left after the wait.')
