@@ -226,6 +226,11 @@ async function connect(mine, base, limitMs) {
   if (options.source === 'test') await keepResolution(connection);
 }
 
+/** Where the nodes are reached that this page does not publish at now. */
+function otherNodes({ nodes, resource }) {
+  return nodes.filter((node) => new URL(node).origin !== resource?.origin);
+}
+
 /** Publishes anew, at this server or another node, until one takes the publisher or it is given up. */
 async function reconnect(mine) {
   if (session !== mine || mine.reconnecting) return;
@@ -237,8 +242,7 @@ async function reconnect(mine) {
       show('connecting', 'The connection to the server broke. Connecting again…');
       mine.connection.close();
       // Other nodes first: they know whether the one that was lost is still the one to go to.
-      const others = mine.nodes.filter((node) => new URL(node).origin !== mine.resource?.origin);
-      const bases = [...others, document.baseURI];
+      const bases = [...otherNodes(mine), document.baseURI];
       const limitMs = Math.min(FIRST_ATTEMPT_MS * 2 ** attempt, ATTEMPT_MS);
       try {
         await connect(mine, bases[attempt % bases.length], limitMs);
@@ -277,7 +281,7 @@ async function move(mine) {
   mine.reconnecting = true;
   const { connection: former, resource: left } = mine;
   try {
-    if (await moveTo(mine, [document.baseURI, ...mine.nodes])) {
+    if (await moveTo(mine, [...otherNodes(mine), document.baseURI])) {
       await new Promise((resolve) => setTimeout(resolve, BOTH_MS));
       former.close();
       await fetch(left, { method: 'DELETE' }).catch(() => undefined);
