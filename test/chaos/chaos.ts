@@ -1,6 +1,6 @@
 /**
- * `npm run test:chaos`: kills and stops recorders, servers and databases, and judges what was recorded meanwhile. Takes
- * less than 25 minutes.
+ * `npm run test:chaos`: kills and stops recorders, servers, databases and machines, and judges what was recorded
+ * meanwhile. Takes less than 45 minutes.
  *
  *   npm run test:chaos -- kill server-hang     only these scenarios
  *   npm run test:chaos -- --keep=DIR kill      leaves the recordings, and what was done meanwhile, in DIR

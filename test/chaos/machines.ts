@@ -30,17 +30,22 @@ const WRONG_S = 300;
 type Played = { gaps: Gap[]; livesMs?: number[]; problems?: string[]; notes?: string[] };
 type Play = (fleet: MachineFleet, takes: FleetTake[]) => Promise<Played>;
 
-/** Records in these modes, does what `play` does meanwhile, stops all, and judges what came of it. */
+/**
+ * Records in these modes, does what `play` does meanwhile, stops all, and judges what came of it.
+ * @param channels how many there are; as many as recordings when left out
+ */
 async function onMachines(
   modes: readonly FleetTake['mode'][],
   play: Play,
   nodes?: readonly NodeOptions[],
+  channels = modes.length,
 ): Promise<Report> {
   const refusal = await Machines.refusal();
   if (refusal !== undefined) throw new Error(`there can be no machines here: ${refusal}`);
   const fleet = await MachineFleet.open(nodes);
   try {
-    for (const mode of modes) await fleet.record(mode);
+    for (const [n, mode] of modes.entries())
+      await fleet.record(mode, n < channels ? undefined : fleet.takes[n % channels]);
     await pause(UNDER_WAY_MS);
     const { gaps, livesMs = [], problems = [], notes = [] } = await play(fleet, fleet.takes);
     await pause(ALONE_MS);
@@ -116,6 +121,7 @@ const machineCutOff =
   async (fleet, takes) => {
     const others = (node: FleetNode) => (fromNodes ? fleet.nodes.filter((each) => each !== node) : []);
     const ends = (node: FleetNode) => [fleet.database, fleet.people, ...others(node).map(({ machine }) => machine)];
+    fleet.recordedTwice = true;
     const { node, ...played } = await taken(fleet, takes, async (each) =>
       fleet.machines.cut(each.machine, ...ends(each)),
     );
@@ -128,6 +134,7 @@ const machineCutOff =
 const machineWithoutDatabase: Play = async (fleet, takes) => {
   const node = await fleet.ownerOf(takes.at(-1)!);
   const lost = await ownedBy(fleet, node, takes);
+  fleet.recordedTwice = true;
   fleet.machines.cut(node.machine, fleet.database);
   for (const take of lost) await fleet.takenFrom(node, take);
   await pause(ALONE_MS);
@@ -149,8 +156,11 @@ const machineWithoutPublishers =
     await pause(awayMs);
     const mendedMs = Date.now();
     fleet.machines.mend(node.machine, fleet.people);
-    for (const take of own) await fleet.live(node, take, mendedMs);
-    return { gaps: [{ fromMs: cutMs - 1_000, toMs: Date.now() + 1_500 }] };
+    const backs = () =>
+      own.every(({ publisher }) => publisher.comebacks.some(({ type, atMs }) => type === 'back' && atMs > cutMs));
+    // A cut that ends soon may have been noticed by nobody.
+    await until('its publishers are back', backs, 8_000).catch(() => {});
+    return { gaps: [{ fromMs: cutMs - 1_000, toMs: Math.max(mendedMs, Date.now()) + 1_500 }] };
   };
 
 /** The database is gone for a while: everybody is late, and nobody loses anything. */
@@ -217,6 +227,8 @@ export const machinesRolled = () =>
   onMachines(
     Array.from({ length: 12 }, () => 'individual' as const),
     rollingRestart,
+    undefined,
+    4,
   );
 
 /** Each node in turn loses its power, so that recordings go from right clocks to wrong ones and back. */
@@ -253,6 +265,9 @@ export const machinesOfTwoVersions = () =>
     ),
   );
 
+/** A server that keeps no recorder ready, which would take its share of a small machine. */
+const FRUGAL = { AIRCHECK_WARM_RECORDERS: '0' };
+
 /** The short form of most of the above: one node of two modes' recordings dies, and the database goes. */
 export const machinesInShort = () =>
   onMachines(
@@ -264,5 +279,5 @@ export const machinesInShort = () =>
       await until('all three are there', async () => (await fleet.liveNodes()) === 3, 10_000);
       return { ...died, gaps: [...died.gaps, ...gone.gaps, ...alone.gaps], problems: gone.problems ?? [] };
     },
-    wrongClocks(),
+    wrongClocks().map(({ env }) => ({ env: { ...env, ...FRUGAL } })),
   );

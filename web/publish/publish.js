@@ -20,8 +20,8 @@ const GATHER_MS = 1000;
 const SILENT_MS = 1500;
 const LOOK_MS = 250;
 /**
- * The first attempt to connect again may take so long, and each further one twice as long: a machine without power
- * answers nothing, and a slow network late. The next follows a moment later.
+ * The first attempt at each server to connect again may take so long, and each further one twice as long: a machine
+ * without power answers nothing, and a slow network late. The next follows a moment later.
  */
 const FIRST_ATTEMPT_MS = 1000;
 const ATTEMPT_MS = 4000;
@@ -243,7 +243,7 @@ async function reconnect(mine) {
       mine.connection.close();
       // Other nodes first: they know whether the one that was lost is still the one to go to.
       const bases = [...otherNodes(mine), document.baseURI];
-      const limitMs = Math.min(FIRST_ATTEMPT_MS * 2 ** attempt, ATTEMPT_MS);
+      const limitMs = Math.min(FIRST_ATTEMPT_MS * 2 ** Math.floor(attempt / bases.length), ATTEMPT_MS);
       try {
         await connect(mine, bases[attempt % bases.length], limitMs);
         if (await isConnected(mine.connection)) {

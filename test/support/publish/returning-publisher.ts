@@ -9,7 +9,7 @@ import { RtcPublisher } from './rtc-publisher.ts';
 const LOOK_MS = 100;
 /** The server says something twice a second. */
 const SILENT_MS = 1500;
-/** The first attempt may take so long, and each further one twice as long. */
+/** The first attempt at each server may take so long, and each further one twice as long. */
 const FIRST_ATTEMPT_MS = 1000;
 const ATTEMPT_MS = 4000;
 const AGAIN_MS = 250;
@@ -73,7 +73,7 @@ export class ReturningPublisher {
     const lost = this.#publisher.origin;
     for (let attempt = 0; !this.#isOver; attempt++) {
       const bases = [...this.#nodes.filter((node) => new URL(node).origin !== lost), origin];
-      const limitMs = Math.min(FIRST_ATTEMPT_MS * 2 ** attempt, ATTEMPT_MS);
+      const limitMs = Math.min(FIRST_ATTEMPT_MS * 2 ** Math.floor(attempt / bases.length), ATTEMPT_MS);
       const url = new URL(pathname + search, bases[attempt % bases.length]);
       url.searchParams.set('after', this.#sessions.slice(-FORMER).join(','));
       const next = new RtcPublisher({ ...this.#options, url: url.href }, this.#failed);
