@@ -12,6 +12,8 @@ const config: KnipConfig = {
     'src/worker/fork-server.ts!',
     'src/stages/upload/target/digest-worker.ts!',
     'web/publish/*.js!',
+    'web/dashboard/src/main.tsx',
+    'scripts/{build-dashboard,screenshots}.ts',
     'bench/encode-canvases.ts',
     'bench/query-load.ts',
     'bench/reception/{receiver,sender}.ts',
@@ -19,12 +21,12 @@ const config: KnipConfig = {
     'test/support/{fake-completer,fake-recorder,forking-server,moved-client,page-programs-process,s3-server-process}.ts',
     'test/support/publish/publisher-process.ts',
   ],
-  project: ['src/**/*.ts!', 'web/publish/*.js!', '{bench,examples,scripts,test,types}/**/*.ts'],
+  project: ['src/**/*.ts!', 'web/publish/*.js!', 'web/dashboard/src/**/*.{ts,tsx}', '{bench,examples,scripts,test,types}/**/*.ts'],
   // A test may look at what a file of the program uses itself.
   ignoreExportsUsedInFile: process.argv.includes('--production'),
   // These are read from node_modules by path: the first by the program, for its WebAssembly, the others by tests and
   // benches.
-  ignoreDependencies: ['@evan/opus', 'autocannon', 'azurite', 'dashjs', 'hls.js', 's3rver'],
+  ignoreDependencies: ['@evan/opus', 'autocannon', 'axe-core', 'azurite', 'dashjs', 's3rver'],
   // Debian's own, and packages of it (scripts/setup.sh); the last four are used by tests only where they are installed.
   ignoreBinaries: [
     ...['chrt', 'ffmpeg', 'ip', 'mount', 'taskset', 'timedatectl', 'umount', 'unshare'],

@@ -1,5 +1,5 @@
 /**
- * `npm run build`: the program as plain JavaScript in `dist`, for the npm package. Node strips types from our sources
+ * `npm run build`: the program as plain JavaScript in `dist`, for the npm package, and the dashboard. Node strips types from our sources
  * itself, but not from what lies under node_modules.
  */
 import { spawnSync } from 'node:child_process';
@@ -20,4 +20,5 @@ for (const project of ['tsconfig.build.json', 'tsconfig.client.json']) {
   if (error) throw error;
   if (status !== 0) process.exit(status ?? 1);
 }
+await import('./build-dashboard.ts');
 chmodSync(join(DIST, 'app/cli/main.js'), 0o755);

@@ -18,6 +18,9 @@ if ! cmp -s package-lock.json "$stamp"; then
   node_modules/.bin/node src/app/cli/main.ts prepare >&2 || echo "aircheck: the first start will take longer" >&2
 fi
 
+node_modules/.bin/node scripts/build-dashboard.ts --if-changed >&2 ||
+  echo "aircheck: the dashboard could not be built; everything else works" >&2
+
 case "${1:-}" in test | pages) ;; *) exit 0 ;; esac
 missing=""
 # Some of these have no program of their own name.

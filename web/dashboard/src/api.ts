@@ -1,0 +1,168 @@
+/** The calls that the dashboard makes: those of the public API, by the session of the browser. */
+import type { QualityReport } from '../../../src/contract/line/quality-report.ts';
+import type { BacklogEntry } from '../../../src/contract/rest/backlog.ts';
+import type { NodesReply } from '../../../src/contract/rest/nodes.ts';
+import type { RecordingCallsReply } from '../../../src/contract/rest/recording-calls.ts';
+import type { RecordingFilesReply } from '../../../src/contract/rest/recording-files.ts';
+import type { ListedRecordingReply, RecordingListReply } from '../../../src/contract/rest/recording-list.ts';
+import type { RecordingReport } from '../../../src/contract/rest/recording-report.ts';
+import type { SessionReply } from '../../../src/contract/rest/session.ts';
+
+export type { BacklogEntry, NodesReply, QualityReport, RecordingListReply };
+export type Session = SessionReply;
+export type Listed = ListedRecordingReply;
+export type Files = RecordingFilesReply;
+export type Calls = RecordingCallsReply['calls'];
+
+type Stream = { receiving: boolean; packets: number; bitrateKbps: number; lost: number; jitterMs: number };
+type Layer = Stream & { rid?: string; width?: number; height?: number };
+export type Track = Stream & { kind: 'audio' | 'video'; codec: string; audioLevelDbov?: number; layers?: Layer[] };
+export type Participant = { uid: string; joinedAtMs: number; recorder: boolean; tracks: Track[] };
+export type EventEntry = {
+  position: number;
+  state: 'pending' | 'delivered' | 'dead' | 'unwanted';
+  attempts: number;
+  lastAttemptMs?: number;
+  nextAttemptMs?: number;
+  deliveredMs?: number;
+  lastError?: string;
+  notice: {
+    noticeId: string;
+    sid: string;
+    eventType: number;
+    payload: { sequence: number; sendts: number; cname: string; details: Record<string, unknown> };
+  };
+};
+export type Report = RecordingReport;
+
+/** Every call has it: no page of another origin can send it. */
+const HEADERS = { 'x-aircheck-dashboard': '1' };
+
+export class CallFailed extends Error {
+  readonly status: number;
+
+  constructor(status: number, message: string) {
+    super(message);
+    this.status = status;
+  }
+}
+
+let onSignedOut = () => {};
+/** @param told called when the server says that the session is over */
+export function whenSignedOut(told: () => void): void {
+  onSignedOut = told;
+}
+
+/** Throws CallFailed with what the server says, in words. */
+async function call<T>(method: 'GET' | 'POST' | 'DELETE', path: string, body?: unknown): Promise<T> {
+  const answer = await fetch(path, {
+    method,
+    headers: { ...HEADERS, ...(body !== undefined && { 'content-type': 'application/json' }) },
+    ...(body !== undefined && { body: JSON.stringify(body) }),
+  }).catch(() => {
+    throw new CallFailed(0, 'The server does not answer.');
+  });
+  const said = (await answer.json().catch(() => ({}))) as { message?: string; reason?: string };
+  // start answers 206 and 201 where a recording goes on.
+  if (answer.ok) return said as T;
+  if (answer.status === 401 && path !== SESSION) onSignedOut();
+  throw new CallFailed(answer.status, said.reason ?? said.message ?? `The server answered ${answer.status}.`);
+}
+
+const SESSION = '/v1/aircheck/session';
+const own = (appid: string) => `/v1/apps/${appid}/aircheck`;
+const id = encodeURIComponent;
+
+export const api = {
+  session: () => call<Session>('GET', SESSION),
+  signIn: (customerId: string, customerSecret: string) =>
+    call<Session>('POST', SESSION, { customerId, customerSecret }),
+  signOut: () => call<object>('DELETE', SESSION),
+  recordings: (appid: string, query: Record<string, string>) =>
+    call<RecordingListReply>('GET', `${own(appid)}/recordings?${new URLSearchParams(query)}`),
+  report: (appid: string, sid: string) => call<Report>('GET', `${own(appid)}/recordings/${id(sid)}`),
+  files: (appid: string, sid: string) => call<Files>('GET', `${own(appid)}/recordings/${id(sid)}/files`),
+  calls: async (appid: string, sid: string) =>
+    (await call<RecordingCallsReply>('GET', `${own(appid)}/recordings/${id(sid)}/calls`)).calls,
+  fileUrl: (appid: string, sid: string, name: string) => `${own(appid)}/recordings/${id(sid)}/files/${id(name)}`,
+  events: async (appid: string, query: Record<string, string>) =>
+    (await call<{ events: EventEntry[] }>('GET', `${own(appid)}/events?${new URLSearchParams(query)}`)).events,
+  redeliver: (appid: string, noticeId: string) =>
+    call<{ delivered: boolean; error?: string }>('POST', `${own(appid)}/events/${id(noticeId)}/redeliver`, {}),
+  channels: async (appid: string) =>
+    (await call<{ channels: { cname: string }[] }>('GET', `${own(appid)}/channels`)).channels.map(({ cname }) => cname),
+  participants: async (appid: string, cname: string) =>
+    (await call<{ participants: Participant[] }>('GET', `${own(appid)}/channels/${id(cname)}`)).participants,
+  backlog: async (appid: string) => (await call<{ backlog: BacklogEntry[] }>('GET', `${own(appid)}/backlog`)).backlog,
+  retry: (appid: string, sid: string) => call<object>('POST', `${own(appid)}/backlog/${id(sid)}/retry`, {}),
+  nodes: () => call<NodesReply>('GET', '/v1/aircheck/nodes'),
+  /** acquire and start. Resolves to the sid. */
+  async start(appid: string, { cname, uid, mode, clientRequest }: StartRequest): Promise<string> {
+    const base = `/v1/apps/${appid}/cloud_recording`;
+    const { resourceId } = await call<{ resourceId: string }>('POST', `${base}/acquire`, {
+      ...{ cname, uid, clientRequest: {} },
+    });
+    const path = `${base}/resourceid/${id(resourceId)}/mode/${mode}/start`;
+    const { sid } = await call<{ sid: string }>('POST', path, { cname, uid, clientRequest });
+    return sid;
+  },
+  stop: (
+    appid: string,
+    { resourceId, sid, mode, cname, uid }: Pick<Listed, 'resourceId' | 'sid' | 'mode' | 'cname' | 'uid'>,
+  ) =>
+    call<object>(
+      'POST',
+      `/v1/apps/${appid}/cloud_recording/resourceid/${id(resourceId)}/sid/${id(sid)}/mode/${mode}/stop`,
+      { cname, uid, clientRequest: { async_stop: true } },
+    ),
+};
+export type StartRequest = { cname: string; uid: string; mode: 'mix' | 'individual'; clientRequest: object };
+
+const RECONNECT_MS = 2_000;
+/**
+ * Tells of each recording as it changes. Not by EventSource, which can send no header: without one, a browser asks for
+ * credentials of its own accord when a session is over.
+ * @param onConnected called each time that what was told before may have gaps
+ * @returns what ends it
+ */
+export function watchChanges(
+  appid: string,
+  onChange: (recording: Listed) => void,
+  onConnected: () => void,
+): () => void {
+  const over = new AbortController();
+  const run = async () => {
+    while (!over.signal.aborted) {
+      try {
+        const answer = await fetch(`${own(appid)}/changes`, { headers: HEADERS, signal: over.signal });
+        if (answer.status === 401) return onSignedOut();
+        if (answer.ok && answer.body) {
+          onConnected();
+          await readEvents(answer.body, onChange);
+        }
+      } catch {
+        // It is connected again below.
+      }
+      if (!over.signal.aborted) await new Promise((resolve) => setTimeout(resolve, RECONNECT_MS));
+    }
+  };
+  void run();
+  return () => over.abort();
+}
+
+async function readEvents(body: ReadableStream<Uint8Array>, onChange: (recording: Listed) => void): Promise<void> {
+  const reader = body.getReader();
+  const decoder = new TextDecoder();
+  let rest = '';
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) return;
+    rest += decoder.decode(value, { stream: true });
+    const events = rest.split('\n\n');
+    rest = events.pop() ?? '';
+    for (const event of events) {
+      const data = /^data: (.*)$/m.exec(event)?.[1];
+      if (data !== undefined) onChange(JSON.parse(data) as Listed);
+    }
+  }
+}

@@ -1,0 +1,222 @@
+/** Timeline: who was there when, and what is wrong with what came of them, from the quality report. */
+import type { QualityReport } from './api.ts';
+import { seconds, span } from './format.ts';
+
+type Participant = QualityReport['participants'][number];
+type Track = Participant['tracks'][number];
+/** Milliseconds from the recording's zero. */
+type Stretch = { fromMs: number; untilMs: number; look: string; text: string };
+type Seek = ((s: number) => void) | undefined;
+
+const GAPS: Record<Track['gaps'][number]['why'], [look: string, text: string]> = {
+  notSent: ['muted', 'muted'],
+  networkLoss: ['bad', 'nothing came: lost on the way'],
+  delayed: ['bad', 'nothing came: late'],
+  restarted: ['bad', 'nothing came: the sender began anew'],
+  left: ['muted', 'nothing more came, then the user left'],
+  ended: ['muted', 'nothing more came, then the track ended'],
+  open: ['muted', 'nothing comes'],
+};
+const FREEZES = {
+  loss: ['bad', 'picture frozen by loss'],
+  damage: ['bad', 'picture frozen by damage'],
+  nothingSent: ['still', 'no picture sent'],
+} as const;
+const STEPS_S = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14_400];
+const MOST_NOTES = 200;
+
+export function Timeline({ report, atS, seek }: { report: QualityReport; atS: number; seek: Seek }) {
+  const { filesFromMs, participants } = report;
+  const endMs = report.endedMs ?? report.measuredMs;
+  if (filesFromMs === null || endMs <= filesFromMs) return null;
+  const axis = new Axis(filesFromMs, endMs);
+  const holds = holdsOf(report, endMs);
+  const overall = [...holds, ...stepsOf(report, endMs)];
+  const rows = participants.map((participant) => ({ participant, ...stretchesOf(participant, endMs) }));
+  const notes = [
+    ...overall,
+    ...rows.flatMap(({ participant, trouble }) => trouble.map((each) => ({ ...each, uid: participant.uid }))),
+  ]
+    .toSorted((a, b) => a.fromMs - b.fromMs)
+    .slice(0, MOST_NOTES) as (Stretch & { uid?: string })[];
+  const fileS = (ms: number) => Math.max(0, ms - filesFromMs - heldBefore(holds, ms)) / 1000;
+  const click = (event: MouseEvent) => {
+    const { left, width } = (event.currentTarget as Element).getBoundingClientRect();
+    seek?.(fileS(axis.atShare((event.clientX - left) / width)));
+  };
+  const headMs = msOfFile(atS * 1000, filesFromMs, holds);
+  return (
+    <section class="card" aria-labelledby="timeline">
+      <h2 id="timeline">Timeline</h2>
+      <p class="legend" aria-hidden="true">
+        <span class="key there" /> there <span class="key sound" /> sound <span class="key picture" /> picture{' '}
+        <span class="key muted" /> muted <span class="key still" /> stands still <span class="key bad" /> lost or frozen{' '}
+        <span class="key hold" /> on hold
+      </p>
+      <div class={`lanes ${seek ? 'seekable' : ''}`} role="presentation">
+        <div class="names">
+          <span class="ruler" />
+          {overall.length > 0 && <span>Recording</span>}
+          {rows.map(({ participant: { uid } }) => (
+            <span key={uid} class="name">
+              {uid}
+            </span>
+          ))}
+        </div>
+        {/* biome-ignore lint/a11y/useKeyWithClickEvents: the list below does the same by key */}
+        {/* biome-ignore lint/a11y/noStaticElementInteractions: the same */}
+        <div class="scale" onClick={click} data-testid="timeline">
+          <div class="ruler">
+            {axis.ticks().map((ms) => (
+              <span key={ms} style={{ left: axis.percent(ms) }}>
+                {span(ms - filesFromMs)}
+              </span>
+            ))}
+          </div>
+          {overall.length > 0 && (
+            <div class="lane">
+              <Bars axis={axis} stretches={overall} />
+            </div>
+          )}
+          {rows.map(({ participant, there, media, trouble }) => (
+            <div class="lane" key={participant.uid}>
+              <Bars axis={axis} stretches={[...there, ...media, ...trouble]} />
+            </div>
+          ))}
+          {seek && <span class="headline" style={{ left: axis.percent(headMs) }} />}
+        </div>
+      </div>
+      {notes.length === 0 ? (
+        <p class="hint">Nothing was lost, frozen or paused.</p>
+      ) : (
+        <ol class="notes-list" aria-label="What happened">
+          {notes.map(({ fromMs, untilMs, text, look, uid }, index) => (
+            <li key={`${fromMs} ${index}`}>
+              <button type="button" class="quiet" disabled={!seek} onClick={() => seek?.(fileS(fromMs))}>
+                {span(Math.max(0, fromMs - filesFromMs))}
+              </button>
+              <span class={`key ${look}`} aria-hidden="true" />
+              <span>
+                {uid !== undefined && <b class="name">{uid} </b>}
+                {text} <span class="sub">{seconds(untilMs - fromMs)}</span>
+              </span>
+            </li>
+          ))}
+        </ol>
+      )}
+    </section>
+  );
+}
+
+function Bars({ axis, stretches }: { axis: Axis; stretches: Stretch[] }) {
+  return (
+    <>
+      {stretches.map(({ fromMs, untilMs, look, text }, index) => (
+        <span
+          key={`${fromMs} ${index}`}
+          class={`stretch ${look}`}
+          title={`${text}: ${span(Math.max(0, fromMs - axis.fromMs))}, ${seconds(untilMs - fromMs)}`}
+          style={{ left: axis.percent(fromMs), width: axis.width(fromMs, untilMs) }}
+        />
+      ))}
+    </>
+  );
+}
+
+class Axis {
+  readonly fromMs: number;
+  readonly #untilMs: number;
+
+  constructor(fromMs: number, untilMs: number) {
+    this.fromMs = fromMs;
+    this.#untilMs = untilMs;
+  }
+
+  atShare(share: number): number {
+    return this.fromMs + (this.#untilMs - this.fromMs) * Math.min(1, Math.max(0, share));
+  }
+
+  percent(ms: number): string {
+    return `${(100 * this.#share(ms)).toFixed(3)}%`;
+  }
+
+  width(fromMs: number, untilMs: number): string {
+    return `${(100 * (this.#share(untilMs) - this.#share(fromMs))).toFixed(3)}%`;
+  }
+
+  /** About eight, at round times. */
+  ticks(): number[] {
+    const lengthS = (this.#untilMs - this.fromMs) / 1000;
+    const stepS = STEPS_S.find((each) => lengthS / each <= 8) ?? 28_800;
+    return Array.from({ length: Math.floor(lengthS / stepS) + 1 }, (_, n) => this.fromMs + n * stepS * 1000);
+  }
+
+  #share(ms: number): number {
+    return Math.min(1, Math.max(0, (ms - this.fromMs) / (this.#untilMs - this.fromMs)));
+  }
+}
+
+function stretchesOf({ presence, tracks }: Participant, endMs: number) {
+  const there = presence.map(
+    ({ joinedMs, leftMs }): Stretch => ({ fromMs: joinedMs, untilMs: leftMs ?? endMs, look: 'there', text: 'there' }),
+  );
+  const media = tracks.map(({ kind, codec, startedMs, endedMs }): Stretch => {
+    const look = kind === 'audio' ? 'sound' : 'picture';
+    return { fromMs: startedMs, untilMs: endedMs ?? endMs, look, text: `${look}, ${codec}` };
+  });
+  const trouble = tracks.flatMap(({ kind, gaps, video }) => {
+    const lane = kind === 'audio' ? 'in-sound' : 'in-picture';
+    const of = kind === 'audio' ? 'sound' : 'picture';
+    return [
+      ...gaps.map(({ fromMs, durationMs, why }): Stretch => {
+        const [look, text] = GAPS[why];
+        return { fromMs, untilMs: fromMs + durationMs, look: `${look} ${lane}`, text: `${of}: ${text}` };
+      }),
+      ...(video?.frozen ?? []).map(({ fromMs, durationMs, why }): Stretch => {
+        const [look, text] = FREEZES[why];
+        return { fromMs, untilMs: fromMs + durationMs, look: `${look} ${lane}`, text };
+      }),
+    ];
+  });
+  return { there, media, trouble };
+}
+
+function holdsOf({ holds = [] }: QualityReport, endMs: number): Stretch[] {
+  return holds.map(({ fromMs, durationMs }) => ({
+    ...{ fromMs, untilMs: durationMs === null ? endMs : fromMs + durationMs, look: 'hold', text: 'on hold' },
+  }));
+}
+
+/** Takeovers, and times in which the machine was too slow. */
+function stepsOf({ runs = [], overload }: QualityReport, endMs: number): Stretch[] {
+  const lost = runs.flatMap(({ lastKnownMs, generation }) => {
+    if (lastKnownMs === null) return [];
+    const nextMs = runs.find((run) => run.generation > generation)?.filesFromMs ?? endMs;
+    return [
+      {
+        fromMs: lastKnownMs,
+        untilMs: Math.max(lastKnownMs, nextMs),
+        look: 'bad',
+        text: 'recorder lost, another went on',
+      },
+    ];
+  });
+  const steps = overload?.steps ?? [];
+  const slow = steps.flatMap(({ atMs, rung }, index) =>
+    rung === 'full'
+      ? []
+      : [{ fromMs: atMs, untilMs: steps[index + 1]?.atMs ?? endMs, look: 'still', text: `machine too slow: ${rung}` }],
+  );
+  return [...lost, ...slow];
+}
+
+function heldBefore(holds: readonly Stretch[], ms: number): number {
+  return holds.reduce((sum, { fromMs, untilMs }) => sum + Math.max(0, Math.min(ms, untilMs) - fromMs), 0);
+}
+
+/** Where in the recording a place of its files is: what was held is in none of them. */
+function msOfFile(fileMs: number, filesFromMs: number, holds: readonly Stretch[]): number {
+  let ms = filesFromMs + fileMs;
+  for (const { fromMs, untilMs } of holds) if (ms >= fromMs) ms += untilMs - Math.max(fromMs, filesFromMs);
+  return ms;
+}
