@@ -21,7 +21,12 @@ const config: KnipConfig = {
     'test/support/{fake-completer,fake-recorder,forking-server,moved-client,page-programs-process,s3-server-process}.ts',
     'test/support/publish/publisher-process.ts',
   ],
-  project: ['src/**/*.ts!', 'web/publish/*.js!', 'web/dashboard/src/**/*.{ts,tsx}', '{bench,examples,scripts,test,types}/**/*.ts'],
+  project: [
+    'src/**/*.ts!',
+    'web/publish/*.js!',
+    'web/dashboard/src/**/*.{ts,tsx}',
+    '{bench,examples,scripts,test,types}/**/*.ts',
+  ],
   // A test may look at what a file of the program uses itself.
   ignoreExportsUsedInFile: process.argv.includes('--production'),
   // These are read from node_modules by path: the first by the program, for its WebAssembly, the others by tests and

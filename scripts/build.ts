@@ -1,6 +1,6 @@
 /**
- * `npm run build`: the program as plain JavaScript in `dist`, for the npm package, and the dashboard. Node strips types from our sources
- * itself, but not from what lies under node_modules.
+ * `npm run build`: the program as plain JavaScript in `dist`, for the npm package, and the dashboard. Node strips types
+ * from our sources itself, but not from what lies under node_modules.
  */
 import { spawnSync } from 'node:child_process';
 import { chmodSync, rmSync } from 'node:fs';

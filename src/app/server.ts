@@ -37,7 +37,6 @@ import { NodeTables } from '../store/node-tables.ts';
 import { ObjectTables } from '../store/object-tables.ts';
 import { OutboxTables } from '../store/outbox-tables.ts';
 import { Ownership } from '../store/ownership.ts';
-import { RecordingList } from '../store/recording-list.ts';
 import { RecordingTables } from '../store/recording-tables.ts';
 import { StrayTables } from '../store/stray-tables.ts';
 import { Vault } from '../store/vault.ts';
@@ -52,6 +51,7 @@ import { isOnDiskOf, openBackup } from './backup.ts';
 import { compiledFolder } from './compiled.ts';
 import { countRecordings } from './count-recordings.ts';
 import { completeCredentials } from './credentials.ts';
+import { openDashboard } from './dashboard.ts';
 import { folderIdentity } from './folder-identity.ts';
 import type { Ground } from './ground.ts';
 import { metricsSource } from './metrics-source.ts';
@@ -383,13 +383,20 @@ export async function createServer(given: Config, ground: Ground): Promise<Airch
       await joined?.drain(draining);
     };
     const nodes = new NodeTables(database);
-    nodesRoute(http, { customers: config.customers, self: ownership.owner, list: () => nodes.list() });
+    const { version } = processWatch;
+    const { signedIn, ...shown } = openDashboard(http, { ...{ database, config, rooms, version }, clock, log });
+    nodesRoute(http, {
+      ...{ customers: config.customers, signedIn, self: ownership.owner },
+      list: () => nodes.list(),
+      disk: () => diskWatch.seen,
+    });
     drainRoutes(http, { customers: config.customers, drain });
     const calls = new WindowCounts(clock, joined?.callsElsewhere);
     const api: RecordingApi = {
       recordings,
       ...(joined && { fleet: joined.fleet }),
-      list: new RecordingList(database),
+      ...shown,
+      signedIn,
       notifications,
       ...(config.rateLimitPerS > 0 && { rateLimit: { perS: config.rateLimitPerS, clock, counts: calls } }),
       notifySourceIps: config.notifySourceIps,

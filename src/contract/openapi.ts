@@ -4,8 +4,8 @@
 import type { z } from 'zod';
 import { createDocument } from 'zod-openapi';
 import { storageConfigSchema } from './line/storage.ts';
+import { dashboardPaths } from './openapi/dashboard-calls.ts';
 import { describeMembers } from './openapi/descriptions.ts';
-import { listPaths } from './openapi/list-calls.ts';
 import { ownPaths } from './openapi/own-calls.ts';
 import { recordingPaths } from './openapi/recording-calls.ts';
 import { apiErrorSchema, gatewayErrorSchema } from './openapi/responses.ts';
@@ -61,7 +61,7 @@ export function openApiDocument(): OpenApiDocument {
     ],
     tags: TAGS,
     security: [{ customer: [] }],
-    paths: { ...recordingPaths, ...listPaths, ...ownPaths },
+    paths: { ...recordingPaths, ...dashboardPaths, ...ownPaths },
     webhooks: noticeWebhooks(),
     components: {
       securitySchemes: {

@@ -42,6 +42,11 @@ export const PROBLEMS = {
     'Invalid authentication credentials',
     'The customer id or secret is wrong, or the header is not HTTP Basic.',
   ),
+  'session-over': gateway(
+    401,
+    'Sign in first',
+    'The browser has not signed in to the dashboard, or its session is over. Or another page than the dashboard sent the call.',
+  ),
   'appid-invalid': gateway(
     400,
     'appid is invalid',
@@ -215,6 +220,12 @@ export const PROBLEMS = {
     code: 404,
     reason: 'no such recording',
     meaning: 'No recording of this App ID has that sid.',
+  }),
+  'file-unknown': caller({
+    http: 404,
+    code: 404,
+    reason: 'no such file',
+    meaning: 'The recording has no such file in the server’s own folder: it is unknown, or lies in another store.',
   }),
   'notifications-not-configured': caller({
     http: 409,

@@ -1,21 +1,32 @@
 /** What the routes of the recording API need to answer. */
+import type { Clock } from '../kernel/clock.ts';
 import type { Recordings } from '../session/recordings.ts';
-import type { CustomerAccount } from './auth.ts';
+import type { CustomerAccount, SignedIn } from './auth.ts';
 import type { BacklogApi } from './backlog.ts';
+import type { Changes } from './dashboard/changes.ts';
+import type { ChannelsApi } from './dashboard/channels.ts';
+import type { FilesApi } from './dashboard/files.ts';
+import type { KeepCall } from './dashboard/kept-calls.ts';
 import type { EventsApi } from './events.ts';
 import type { Fleet } from './fleet/fleet.ts';
 import type { RateLimit } from './rate-limit.ts';
 import type { RecordingListApi } from './recording-list.ts';
+
+export type DashboardApi = FilesApi & ChannelsApi & { changes: Changes; clock: Clock; keepCall: KeepCall };
 
 export type RecordingApi = EventsApi & {
   recordings: Pick<Recordings, 'about' | 'acquire' | 'start' | 'update' | 'updateLayout' | 'query' | 'stop' | 'report'>;
   /** When absent this server is in no fleet, and answers every call itself. */
   fleet?: Pick<Fleet, 'carry'>;
   customers: readonly CustomerAccount[];
+  /** When absent, only clients with credentials of their own can call. */
+  signedIn?: SignedIn;
   isApp(appid: string): boolean;
   /** Who is in a channel, as JSON. */
   participants(appid: string, cname: string): unknown[];
   backlog: BacklogApi;
+  /** What the dashboard asks for; when absent there are no such calls. */
+  dashboard?: DashboardApi;
   list: RecordingListApi['list'];
   /** When absent there is no limit. */
   rateLimit?: RateLimit;

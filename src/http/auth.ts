@@ -10,6 +10,9 @@ export type CustomerAccount = {
   apps: readonly string[] | undefined;
 };
 
+/** How a browser that has signed in is known; undefined where the request is of none. */
+export type SignedIn = (request: FastifyRequest) => Promise<CustomerAccount | undefined>;
+
 /** The customer of an Authorization header. Throws `unauthorized` or `credentials-invalid`. */
 export function authenticate(header: string | undefined, customers: readonly CustomerAccount[]): CustomerAccount {
   if (header === undefined || header.trim() === '') throw problem('unauthorized');
@@ -19,8 +22,14 @@ export function authenticate(header: string | undefined, customers: readonly Cus
   const pair = Buffer.from(encoded, 'base64').toString('utf8');
   const colon = pair.indexOf(':');
   if (colon < 0) throw problem('credentials-invalid');
-  const id = pair.slice(0, colon);
-  const secret = pair.slice(colon + 1);
+  return findCustomer({ id: pair.slice(0, colon), secret: pair.slice(colon + 1) }, customers);
+}
+
+/** The customer with this id and secret. Throws `credentials-invalid`. */
+export function findCustomer(
+  { id, secret }: { id: string; secret: string },
+  customers: readonly CustomerAccount[],
+): CustomerAccount {
   let found: CustomerAccount | undefined;
   // All ids are compared, each in constant time, so that the time tells nothing about which ids exist.
   for (const customer of customers) {
@@ -38,23 +47,42 @@ function sameText(a: string, b: string): boolean {
 }
 
 /**
- * Lets a request of an operator pass: of a customer who may use all apps. Throws `operator-needed` and what
- * `authenticate` throws.
+ * Whose request it is: by its Authorization header, or without one by the session of its browser. Throws `session-over`
+ * and what `authenticate` throws.
  */
-export function authorizeOperator(request: FastifyRequest, customers: readonly CustomerAccount[]): void {
-  if (authenticate(request.headers.authorization, customers).apps !== undefined) throw problem('operator-needed');
+async function callerOf(
+  request: FastifyRequest,
+  customers: readonly CustomerAccount[],
+  signedIn: SignedIn | undefined,
+): Promise<CustomerAccount> {
+  const { authorization } = request.headers;
+  const found = authorization === undefined ? await signedIn?.(request) : undefined;
+  return found ?? authenticate(authorization, customers);
 }
 
 /**
- * Lets a request pass when its credentials may use the app in its path. Throws `appid-invalid` and what `authenticate`
+ * Lets a request of an operator pass: of a customer who may use all apps. Throws `operator-needed` and what `callerOf`
  * throws.
  */
-export function authorize(
+export async function authorizeOperator(
+  request: FastifyRequest,
+  customers: readonly CustomerAccount[],
+  signedIn?: SignedIn,
+): Promise<void> {
+  if ((await callerOf(request, customers, signedIn)).apps !== undefined) throw problem('operator-needed');
+}
+
+/**
+ * Lets a request pass when its credentials may use the app in its path. Throws `appid-invalid` and what `callerOf`
+ * throws.
+ */
+export async function authorize(
   request: FastifyRequest,
   customers: readonly CustomerAccount[],
   isApp: (appid: string) => boolean,
-): void {
-  const customer = authenticate(request.headers.authorization, customers);
+  signedIn?: SignedIn,
+): Promise<void> {
+  const customer = await callerOf(request, customers, signedIn);
   const { appid } = request.params as { appid: string };
   if (!isApp(appid) || (customer.apps && !customer.apps.includes(appid))) throw problem('appid-invalid');
 }

@@ -4,6 +4,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ManualClock } from '../../test/support/manual-clock.ts';
 import { openApiDocument } from '../contract/openapi.ts';
 import type { RecordingApi } from './api.ts';
+import { dashboardPage } from './dashboard/page.ts';
+import { type SignInApi, signInRoutes } from './dashboard/sign-in.ts';
 import { docsRoutes } from './docs.ts';
 import { drainRoutes } from './drain.ts';
 import { eventsQuerySchema } from './events.ts';
@@ -29,8 +31,10 @@ beforeAll(async () => {
   healthRoute(app, async () => ({ recordings: 0 }));
   metricsRoute(app, { customers: [], source: {} as never });
   nodesRoute(app, { customers: [], self: '', list: async () => [] });
+  signInRoutes(app, { customers: [] } as unknown as SignInApi);
+  dashboardPage(app);
   drainRoutes(app, { customers: [], drain: async () => {} });
-  recordingApi(app, { customers: [], isApp: () => false } as unknown as RecordingApi);
+  recordingApi(app, { customers: [], isApp: () => false, dashboard: {} } as unknown as RecordingApi);
   const clock = new ManualClock();
   app.register(whipRoutes, { endpoint: {} as never, apps: { find: () => undefined }, clock });
   app.register(publishPageRoutes);
@@ -39,7 +43,7 @@ beforeAll(async () => {
 afterAll(() => app.close());
 
 const REGION = /^\/:region\([^)]*\)\)?/;
-const PAGES = /^\/(publish|docs|openapi\.json|llms\.txt)(\/|$)/;
+const PAGES = /^\/(publish|docs|dashboard|openapi\.json|llms\.txt)?(\/|$)/;
 /** As the document writes it. */
 const templateOf = (url: string) => url.replace(/:([a-z]+)(\([^/]*\))?/gi, '{$1}');
 const isCall = ({ method, url }: (typeof routes)[number]) => !['HEAD', 'OPTIONS'].includes(method) && !PAGES.test(url);

@@ -13,6 +13,11 @@ export type ErrorOptions = {
 /** Sends the answer for `error`; what is our own fault is logged with its cause. */
 export type SendError = (error: unknown, request: FastifyRequest, reply: FastifyReply) => FastifyReply;
 
+/**
+ * A header of every call of the dashboard. A page of another origin cannot add one without asking the server first,
+ * which never allows it; so a call that has it comes from the dashboard.
+ */
+export const DASHBOARD_HEADER = 'x-aircheck-dashboard';
 /** No channel name is longer in any mode (contract §0.4); a longer text is not sent back. */
 const MAX_NAME_LENGTH = 1024;
 /** Refused bodies up to this size are logged; with larger ones any customer could fill the log. */
@@ -28,7 +33,9 @@ export function errorSender({ legacyErrorCodes }: ErrorOptions): SendError {
     else if (shape.blame === 'self')
       request.log.error({ problem: name, why: messageFor(fault), url: request.url }, 'a request was refused');
     else request.log.info({ problem: name, why: messageFor(fault), body: loggable(request) }, 'a request was refused');
-    if (shape.http === 401) reply.header('WWW-Authenticate', 'Basic realm="aircheck"');
+    // With it a browser would ask for credentials of its own accord, over the dashboard.
+    const isBrowsers = name === 'session-over' || request.headers[DASHBOARD_HEADER] !== undefined;
+    if (shape.http === 401 && !isBrowsers) reply.header('WWW-Authenticate', 'Basic realm="aircheck"');
     reply.code(shape.http).type('application/json; charset=utf-8');
     if (shape.shape === 'gateway') return reply.send({ message: shape.message });
     const details = fault instanceof Fault ? fault.details : {};

@@ -17,12 +17,14 @@ const customers = [
   { id: 'limited', secret: 's', apps: [APP] },
 ];
 
+const DISK = { bytes: 1, freeBytes: 2, sizeBytes: 3 };
+
 let http: ReturnType<typeof buildHttp>;
 let drained: boolean[];
 beforeEach(() => {
   drained = [];
   http = buildHttp({ log: pino({ level: 'silent' }) });
-  nodesRoute(http, { customers, self: 'n1', list: async () => [NODE] });
+  nodesRoute(http, { customers, self: 'n1', list: async () => [NODE], disk: () => DISK });
   drainRoutes(http, { customers, drain: async (draining) => void drained.push(draining) });
 });
 afterEach(() => http.close());
@@ -33,7 +35,7 @@ const ask = (method: 'GET' | 'POST', url: string, pair: string | undefined = 'op
 test('nodes are listed with what they carry, and without what apps call', async () => {
   const reply = await ask('GET', '/v1/aircheck/nodes');
   const { calls: _, ...rest } = NODE;
-  expect(reply.json()).toEqual({ self: 'n1', nodes: [{ ...rest, wire: null, nodeUrl: null }] });
+  expect(reply.json()).toEqual({ self: 'n1', nodes: [{ ...rest, wire: null, nodeUrl: null }], disk: DISK });
   expect(nodesReplySchema.parse(reply.json()).nodes).toHaveLength(1);
 });
 

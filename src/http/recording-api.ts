@@ -10,6 +10,9 @@ import { acquireRoute } from './acquire.ts';
 import type { RecordingApi } from './api.ts';
 import { authorize } from './auth.ts';
 import { backlogRoutes } from './backlog.ts';
+import { changesRoute } from './dashboard/changes.ts';
+import { channelsRoute } from './dashboard/channels.ts';
+import { filesRoutes } from './dashboard/files.ts';
 import { eventsRoutes } from './events.ts';
 import { MISDIRECTED, passOn } from './fleet/fleet.ts';
 import { acceptJson } from './json.ts';
@@ -25,6 +28,10 @@ import { stopRoute } from './stop.ts';
 import { updateRoute } from './update.ts';
 import { updateLayoutRoute } from './update-layout.ts';
 
+const OWN = { prefix: '/v1/apps/:appid/aircheck' };
+/** How many files may be fetched where one call may be made. */
+const FILES_PER_CALL = 20;
+
 export function recordingApi(app: FastifyInstance, api: RecordingApi): void {
   const guardedRoutes: FastifyPluginAsync = async (guarded) => {
     acceptJson(guarded);
@@ -34,7 +41,7 @@ export function recordingApi(app: FastifyInstance, api: RecordingApi): void {
     });
     if (api.rateLimit) await limitRate(guarded, api.rateLimit);
     // Checked before the body is read, so that no body without valid credentials is parsed.
-    guarded.addHook('onRequest', async (request) => authorize(request, api.customers, api.isApp));
+    guarded.addHook('onRequest', async (request) => authorize(request, api.customers, api.isApp, api.signedIn));
     const { fleet } = api;
     if (fleet) {
       guarded.addHook('preHandler', async (request, reply) => {
@@ -51,7 +58,21 @@ export function recordingApi(app: FastifyInstance, api: RecordingApi): void {
     recordingRoutes(guarded, api);
   };
   app.register(guardedRoutes);
+  app.register(fileRoutes(api), OWN);
   ncsRoutes(app, { customers: api.customers, sourceIps: api.notifySourceIps });
+}
+
+/** Apart from the calls, because a player fetches many files in a row. */
+function fileRoutes({ dashboard, rateLimit, customers, isApp, signedIn }: RecordingApi): FastifyPluginAsync {
+  return async (guarded) => {
+    if (!dashboard) return;
+    if (rateLimit) {
+      const { perS, clock } = rateLimit;
+      await limitRate(guarded, { perS: perS * FILES_PER_CALL, clock, apart: 'files ' });
+    }
+    guarded.addHook('onRequest', async (request) => authorize(request, customers, isApp, signedIn));
+    filesRoutes(guarded, dashboard);
+  };
 }
 
 /** The same routes for other nodes of the fleet, without what was checked where a call came in. */
@@ -81,15 +102,16 @@ function recordingRoutes(guarded: FastifyInstance, api: RecordingApi): void {
       { prefix: `${region}/v1/apps/:appid/cloud_recording` },
     );
   }
-  guarded.register(
-    (routes, _routeOptions, routesDone) => {
-      participantsRoute(routes, api);
-      recordingListRoute(routes, api);
-      recordingReportRoute(routes, api);
-      eventsRoutes(routes, api);
-      backlogRoutes(routes, api);
-      routesDone();
-    },
-    { prefix: '/v1/apps/:appid/aircheck' },
-  );
+  guarded.register((routes, _routeOptions, routesDone) => {
+    participantsRoute(routes, api);
+    recordingListRoute(routes, api);
+    recordingReportRoute(routes, api);
+    eventsRoutes(routes, api);
+    backlogRoutes(routes, api);
+    if (api.dashboard) {
+      channelsRoute(routes, api.dashboard);
+      changesRoute(routes, api.dashboard);
+    }
+    routesDone();
+  }, OWN);
 }

@@ -7,12 +7,14 @@ import type { RecordingApi } from './api.ts';
 import { MODE, type TaskParams, toPath } from './paths.ts';
 import { warn } from './warnings.ts';
 
-export function updateLayoutRoute(app: FastifyInstance, { recordings }: RecordingApi): void {
+export function updateLayoutRoute(app: FastifyInstance, { recordings, dashboard }: RecordingApi): void {
   const path = `/resourceid/:resourceid/sid/:sid/mode/${MODE}/updateLayout`;
-  app.post<{ Params: TaskParams }>(path, { config: { livesAt: 'task' } }, (request, reply) => {
+  app.post<{ Params: TaskParams }>(path, { config: { livesAt: 'task' } }, async (request, reply) => {
     const { params, body } = request;
     const canvas = recordings.about(params.sid)?.canvas;
     const warnings = warn(request, reply, { call: 'updateLayout', body, ...(canvas && { canvas }) });
-    return recordings.updateLayout({ ...toPath(params), sid: params.sid }, body, warnings);
+    const answer = await recordings.updateLayout({ ...toPath(params), sid: params.sid }, body, warnings);
+    dashboard?.keepCall(request, params.sid, 'updateLayout');
+    return answer;
   });
 }

@@ -49,6 +49,15 @@ export class NodeTables {
     return rows.map(toNode);
   }
 
+  /** The channels of an app that have a home in the fleet. */
+  async channels(appid: string): Promise<string[]> {
+    const rows = await this.#database.query(
+      `select cname from homes join owners using (owner) where appid = $1 and lease_until > now()`,
+      [appid],
+    );
+    return rows.map((row) => String(row['cname']));
+  }
+
   /** The nodes of the fleet that live. */
   async live(): Promise<Node[]> {
     const rows = await this.#database.repeated(

@@ -26,6 +26,7 @@ export const EVERYWHERE = [
   'rate-limited',
   'unauthorized',
   'credentials-invalid',
+  'session-over',
   'appid-invalid',
   'internal-error',
 ] as const satisfies ProblemName[];

@@ -23,5 +23,15 @@ const nodeSchema = z.object({
 export const nodesReplySchema = z.object({
   self: z.string().meta({ description: 'The id of the node that answers.' }),
   nodes: z.array(nodeSchema),
+  disk: z
+    .object({
+      bytes: z.int().meta({ description: 'What recordings take of it.' }),
+      freeBytes: z.int(),
+      sizeBytes: z.int(),
+    })
+    .optional()
+    .meta({
+      description: 'The disk of the spool of the node that answers; absent of a version that does not tell it.',
+    }),
 });
 export type NodesReply = z.infer<typeof nodesReplySchema>;

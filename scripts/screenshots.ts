@@ -1,0 +1,61 @@
+/** Makes screenshots of the dashboard, of a recording that it makes. Wants Chromium; takes a minute. */
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { DashboardStage } from '../test/support/dashboard-stage.ts';
+
+const FOLDER = process.argv[2] ?? join(import.meta.dirname, '../docs/guide/dashboard');
+const CHANNEL = 'morning show';
+const SIZES = {
+  wide: { width: 1280, height: 800 },
+  large: { width: 1920, height: 1080 },
+  phone: { width: 360, height: 740 },
+};
+
+mkdirSync(FOLDER, { recursive: true });
+const stage = await DashboardStage.open();
+const { page } = stage;
+async function shoot(name: string, size: keyof typeof SIZES, colorScheme: 'light' | 'dark', fullPage = false) {
+  await page.setViewportSize(SIZES[size]);
+  await page.emulateMedia({ colorScheme });
+  await pause(500);
+  await page.screenshot({ path: join(FOLDER, `${name}.png`), fullPage });
+}
+try {
+  const first = await stage.join(CHANNEL, '1');
+  await stage.join(CHANNEL, '2');
+  await page.goto(`${stage.server.baseUrl}/`);
+  await shoot('sign-in', 'wide', 'light');
+  await stage.signIn();
+  const sid = await stage.start(CHANNEL, '901');
+  await pause(8_000);
+  await first.mute('video');
+  await pause(4_000);
+  await first.unmute('video');
+  await pause(8_000);
+  await page.getByRole('link', { name: 'Channels' }).click();
+  await page.getByText('2 publishers').waitFor();
+  await shoot('channels', 'wide', 'light');
+  await page.getByRole('link', { name: 'Recordings' }).click();
+  await page.getByRole('link', { name: CHANNEL }).first().click();
+  await page.getByRole('button', { name: 'Stop' }).click();
+  await page.getByText('Ended', { exact: true }).first().waitFor({ timeout: 60_000 });
+  await page.getByRole('link', { name: 'Recordings', exact: true }).first().click();
+  await stage.start(CHANNEL, '902');
+  await page.getByRole('link', { name: 'Recordings', exact: true }).first().click();
+  await page.getByRole('link', { name: CHANNEL }).first().waitFor();
+  await shoot('recordings', 'wide', 'light');
+  await shoot('recordings-large-dark', 'large', 'dark');
+  await shoot('recordings-phone', 'phone', 'light');
+  await page.goto(`${page.url().split('#')[0]}#/${stage.server.appid}/recordings/${sid}`);
+  await page.locator('video').evaluate('(v) => { v.muted = true; return v.play(); }');
+  await pause(3_000);
+  await shoot('recording', 'wide', 'dark', true);
+  await shoot('recording-light', 'wide', 'light', true);
+  await shoot('recording-phone', 'phone', 'dark', true);
+  await page.getByRole('link', { name: 'Health' }).click();
+  await shoot('health', 'wide', 'dark');
+  for (const complaint of stage.complaints) console.error(complaint);
+} finally {
+  await stage.close();
+}
