@@ -6,7 +6,6 @@ import { createHash } from 'node:crypto';
 import { globSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { brotliCompressSync, constants, gzipSync } from 'node:zlib';
-import { build } from 'vite';
 
 const ROOT = join(import.meta.dirname, '../web/dashboard');
 const DIST = join(ROOT, 'dist');
@@ -22,6 +21,8 @@ const digest = hash.digest('hex');
 
 if (!process.argv.includes('--if-changed') || readStamp() !== digest) {
   rmSync(DIST, { recursive: true, force: true });
+  // Loading it takes longer than finding out that there is nothing to do.
+  const { build } = await import('vite');
   await build({
     root: ROOT,
     configFile: false,

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { DashboardStage } from '../test/support/dashboard-stage.ts';
 
-const FOLDER = process.argv[2] ?? join(import.meta.dirname, '../docs/guide/dashboard');
+const FOLDER = process.argv[2] ?? 'screenshots';
 const CHANNEL = 'morning show';
 const SIZES = {
   wide: { width: 1280, height: 800 },

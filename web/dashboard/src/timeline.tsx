@@ -172,13 +172,24 @@ function stretchesOf({ presence, tracks }: Participant, endMs: number) {
         const [look, text] = GAPS[why];
         return { fromMs, untilMs: fromMs + durationMs, look: `${look} ${lane}`, text: `${of}: ${text}` };
       }),
-      ...(video?.frozen ?? []).map(({ fromMs, durationMs, why }): Stretch => {
-        const [look, text] = FREEZES[why];
-        return { fromMs, untilMs: fromMs + durationMs, look: `${look} ${lane}`, text };
-      }),
+      // Of a muted picture that stands still one note is enough.
+      ...(video?.frozen ?? [])
+        .filter((frozen) => !gaps.some((gap) => covers(gap, frozen)))
+        .map(({ fromMs, durationMs, why }): Stretch => {
+          const [look, text] = FREEZES[why];
+          return { fromMs, untilMs: fromMs + durationMs, look: `${look} ${lane}`, text };
+        }),
     ];
   });
   return { there, media, trouble };
+}
+
+type Span = { fromMs: number; durationMs: number };
+/** Whether most of one span lies in another. */
+function covers(outer: Span, inner: Span): boolean {
+  const fromMs = Math.max(outer.fromMs, inner.fromMs);
+  const untilMs = Math.min(outer.fromMs + outer.durationMs, inner.fromMs + inner.durationMs);
+  return untilMs - fromMs > inner.durationMs / 2;
 }
 
 function holdsOf({ holds = [] }: QualityReport, endMs: number): Stretch[] {
