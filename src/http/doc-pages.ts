@@ -16,7 +16,7 @@ type DocPage = {
 };
 
 const ROOT = join(import.meta.dirname, '../..');
-const FOLDERS = ['guide', 'reference', 'adr'];
+const FOLDERS = ['guide', 'reference', 'reference/bench', 'adr'];
 /** A page of the README's list: `- [title](docs/…​.md): what it tells`. */
 const LISTED = /^- \[([^\]]+)\]\(docs\/([\w/-]+\.md)\)(?:: (.*))?$/gm;
 
