@@ -6,6 +6,7 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import {
+  cpSync,
   existsSync,
   globSync,
   mkdirSync,
@@ -44,7 +45,7 @@ beforeAll(() => {
   mkdirSync(home, { recursive: true });
   execFileSync('tar', ['-xzf', join(dir, tarball!), '-C', home, '--strip-components=1']);
   symlinkSync(join(ROOT, 'node_modules'), join(home, 'node_modules'));
-});
+}, 300_000);
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
 const env = async () => ({
@@ -123,12 +124,27 @@ describe('its server', () => {
   let url: string;
   let server: ChildProcess;
   let ended: Promise<unknown[]>;
+  let receiver: ChildProcess;
+  let received = '';
   const bin = () => join(home, 'bin/aircheck.js');
   const run = (...words: string[]) => execFileSync(bin(), words, { env: settings, encoding: 'utf8' });
   beforeAll(async () => {
     settings = { ...(await env()), AIRCHECK_APP_ID: 'a'.repeat(32), AIRCHECK_APP_CERTIFICATE: 'b'.repeat(32) };
     settings['AIRCHECK_CUSTOMER_ID'] = 'customer';
     settings['AIRCHECK_CUSTOMER_SECRET'] = 'a secret';
+    // The examples find the package as those do who installed it.
+    cpSync(join(ROOT, 'examples'), join(dir, 'examples'), { recursive: true });
+    const port = await freeTcpPort();
+    receiver = spawn(process.execPath, [join(dir, 'examples/webhooks/receiver.mjs'), String(port)], {
+      env: { ...process.env, SECRET: 'a webhook secret' },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    receiver.stdout?.on('data', (words: Buffer) => {
+      received += words.toString();
+    });
+    await once(receiver.stderr as Readable, 'data');
+    settings['AIRCHECK_NOTIFY_URL'] = `http://127.0.0.1:${port}/`;
+    settings['AIRCHECK_NOTIFY_SECRET'] = 'a webhook secret';
     const begun = spawn(bin(), ['serve'], { env: settings, stdio: ['ignore', 'pipe', 'inherit'] });
     server = begun;
     ended = once(begun, 'exit');
@@ -138,6 +154,7 @@ describe('its server', () => {
   afterAll(async () => {
     server.kill('SIGTERM');
     expect(await ended).toEqual([0, null]);
+    receiver.kill();
   });
 
   test('serves', async () => {
@@ -177,6 +194,46 @@ describe('its server', () => {
     expect(run('show', sid)).toMatch(/7 video h264 +\|.*█{10}/);
     expect(run('events', '--sid', sid)).toContain('31 uploaded');
     expect(JSON.parse(run('recordings', '--json'))).toMatchObject([{ sid, phase: 'ended', cname: 'room' }]);
+  });
+
+  test('the examples record what is published, each at once with the others', async () => {
+    const { publisher, gone } = publishing('examples', '8');
+    await once(publisher.stderr as Readable, 'data');
+    const record = async (command: string, name: string, uid: string) => {
+      const token = run('token', '--channel', 'examples', '--uid', uid).trim();
+      const [customer, secret] = [settings['AIRCHECK_CUSTOMER_ID'], settings['AIRCHECK_CUSTOMER_SECRET']];
+      const example = spawn(command, [join(dir, 'examples/record', name), 'examples', '4'], {
+        env: {
+          ...{ PATH: process.env['PATH'], URL: url, APP_ID: 'a'.repeat(32), TOKEN: token },
+          ...{ CUSTOMER_ID: customer, CUSTOMER_SECRET: secret },
+        },
+        stdio: ['ignore', 'pipe', 'inherit'],
+      });
+      const [printed, [code]] = await Promise.all([text(example.stdout), once(example, 'exit')]);
+      expect([name, code]).toEqual([name, 0]);
+      return JSON.parse(printed) as { sid: string; files?: string[]; serverResponse?: { uploadingStatus: string } };
+    };
+    const [node, python, curl] = await Promise.all([
+      record(process.execPath, 'record.mjs', '9000'),
+      record('python3', 'record.py', '9001'),
+      record('sh', 'record.sh', '9002'),
+    ]);
+    publisher.kill('SIGINT');
+    expect(await gone).toEqual([0, null]);
+    expect(curl.serverResponse).toMatchObject({ uploadingStatus: 'uploaded' });
+    for (const { sid, files = [] } of [node, python]) {
+      expect(files.map((file) => file.split('.').at(-1)).toSorted()).toEqual(['m3u8', 'mp4']);
+      for (const file of files) {
+        const path = join(dir, 'data/recordings/examples', file);
+        expect([file, JSON.parse(run('inspect', path, '--json')).problems]).toEqual([file, []]);
+      }
+      await until('the receiver has the end', () => received.includes(`{"sid":"${sid}","eventType":11,`), 30_000);
+    }
+    // One that is not signed is refused, and told of nowhere.
+    const forged = received.trim().split('\n')[0] ?? '';
+    const before = received;
+    const answer = await fetch(settings['AIRCHECK_NOTIFY_URL'] ?? '', { method: 'POST', body: forged });
+    expect([answer.status, received]).toEqual([401, before]);
   });
 
   /** Publishes until it is told to end. */
