@@ -223,6 +223,20 @@ const unpublish: ZodOpenApiOperationObject = {
   responses: { 200: { description: 'It is ended.' }, 404: whipProblem('There is no such session.') },
 };
 
+const stays: ZodOpenApiOperationObject = {
+  operationId: 'stays',
+  tags: ['Channels'],
+  summary: 'Ask whether a publisher should publish anew, at the channel’s new home',
+  security: [],
+  requestParams: { path: sessionPath },
+  responses: {
+    200: success('`stays` is false while this node hears the publisher only until it is at another.', {
+      schema: z.object({ stays: z.boolean() }),
+    }),
+    404: whipProblem('There is no such session.'),
+  },
+};
+
 const backlog: ZodOpenApiOperationObject = {
   operationId: 'backlog',
   tags: ['Recording'],
@@ -258,4 +272,5 @@ export const ownPaths: ZodOpenApiPathsObject = {
   '/metrics': { servers, get: metrics },
   '/whip/{appid}/{cname}': { servers, post: publish },
   '/whip/sessions/{sessionId}': { servers, patch: trickle, delete: unpublish },
+  '/whip/sessions/{sessionId}/stays': { servers, get: stays },
 };
