@@ -49,24 +49,25 @@ const OWN = `
 
 /** Other nodes that may be gone, and whose tasks the claimer may go on with. */
 const OVERDUE = `
-  select o.owner, o.renewed_at, o.lease_until from owners o
+  select o.owner, o.renewed_at, o.lease_until, had.tasks from owners o cross join lateral (
+    select count(*) as tasks from tasks t where t.owner = o.owner and t.ended_ms is null
+  ) had
   where $6 and (o.lease_until < now() or o.renewed_at < now() - ${LATE}) and o.node_url is not null and o.owner <> $1
-    and (not o.ended or o.lease_until < now() - ${COMES_BACK})
-    and exists (select 1 from tasks t where t.owner = o.owner and t.ended_ms is null)
+    and (not o.ended or o.lease_until < now() - ${COMES_BACK}) and had.tasks > 0
     and ${IS_STEADY}
     and not exists (select 1 from owners me where me.owner = $1 and me.draining)`;
-// Arrays here and below, so that indexes are used however many rows the planner expects of what is overdue.
+// An array, so that the index is used however many rows the planner expects of what is overdue; here and below.
 const OF_OVERDUE = 't.owner = any(array(select owner from overdue)) and t.ended_ms is null and t.folder <> $2';
 
 const CAN_GO_ON = `n.node_url is not null and not n.draining and n.lease_until > now() and n.renewed_at > now() - ${LATE}`;
 const FREE = 'coalesce(n.cores - n.load_cores, 0)';
 /** Whether the claimer is among as many nodes with most free capacity as shall share what the overdue ones had. */
-const IS_AMONG_FREE = `(
-  (
+const CHOSEN = `
+  select (
     select count(*) from owners n, (select ${FREE} as free from owners n where n.owner = $1) mine
     where ${CAN_GO_ON} and (${FREE} > mine.free or (${FREE} = mine.free and n.owner < $1))
-  ) < (select count(*) / ${MOST_OF_OTHERS}.0 from tasks t where ${OF_OVERDUE})
-)`;
+  ) < (select sum(tasks) / ${MOST_OF_OTHERS}.0 from overdue) as by_capacity`;
+const IS_AMONG_FREE = '(select by_capacity from chosen)';
 /** The node to which the publishers of the task's channel have come since its owner's last renewal. */
 const NEW_HOME = `(
   select h.owner from homes h join owners n on n.owner = h.owner
@@ -114,7 +115,7 @@ const OFFERED = `
  * open, $4 sids on its spool, $5 its boot id, $6 whether it goes on with other nodes' tasks.
  */
 export const LOOK = `
-  with overdue as materialized (${OVERDUE})
+  with overdue as materialized (${OVERDUE}), chosen as materialized (${CHOSEN})
   select exists (select 1 ${OWN}) or exists (select 1 ${OTHERS}) or exists (select 1 ${OFFERED}) as due`;
 
 /**
@@ -122,7 +123,7 @@ export const LOOK = `
  * recordings, so that publishers find them at once.
  */
 export const CLAIM = `
-  with overdue as materialized (${OVERDUE}), own as (
+  with overdue as materialized (${OVERDUE}), chosen as materialized (${CHOSEN}), own as (
     select t.sid ${OWN} order by t.created_ms for update of t skip locked
   ), others as (
     select t.sid ${OTHERS} order by t.created_ms limit ${MOST_OF_OTHERS} for update of t skip locked
