@@ -1,7 +1,7 @@
 /** Seeds a database with running recordings: one that the server's own code has stored, and copies of it. */
+import { Client } from 'pg';
 import { newHexId, newResourceId, newSid } from '../../src/kernel/ids.ts';
 import { newTaskState, type Task } from '../../src/session/task.ts';
-import type { Database } from '../../src/store/database.ts';
 import type { SimulatedNode } from './node.ts';
 
 /** Of all recordings. */
@@ -48,7 +48,7 @@ export function taskIn(cname: string): Task {
 export async function begin({ places, tables }: SimulatedNode, task: Task): Promise<string | undefined> {
   const { appid, cname, uid, resourceId } = task;
   await places.claimHome(appid, cname);
-  await tables.runningElsewhere(appid);
+  await tables.runningElsewhere(appid, Number.MAX_SAFE_INTEGER);
   await tables.addResource({
     ...{ resourceId, appid, cname, uid, scene: 0, expiresMs: Date.now() + HOUR_MS / 12, resourceExpiredHour: 72 },
     ...{ startHash: undefined, sid: undefined, startedMs: undefined },
@@ -60,11 +60,14 @@ export async function begin({ places, tables }: SimulatedNode, task: Task): Prom
 }
 
 /** Gives each node `each` recordings that run, with their channels at home there. */
-export async function seed(database: Database, nodes: readonly SimulatedNode[], each: number): Promise<void> {
+export async function seed(url: string, nodes: readonly SimulatedNode[], each: number): Promise<void> {
   const [first] = nodes;
   if (!first) return;
   const model = taskIn('a model');
   await begin(first, model);
+  // What the server's own connections do is limited in time.
+  const database = new Client({ connectionString: url });
+  await database.connect();
   await database.query(
     `insert into resources
        select md5('r' || n), r.appid, 'channel-' || n, r.uid, r.scene, r.expires_ms, r.expired_hour, r.start_hash,
@@ -93,10 +96,11 @@ export async function seed(database: Database, nodes: readonly SimulatedNode[], 
   await database.query('delete from resources where resource_id = $1', [model.resourceId]);
   await database.query('delete from homes where cname = $1', [model.cname]);
   const byOwner = new Map(nodes.map((node) => [node.ownership.owner, node]));
-  for (const row of await database.query('select sid, owner from tasks where ended_ms is null')) {
+  for (const row of (await database.query('select sid, owner from tasks where ended_ms is null')).rows) {
     const [sid, owner] = [String(row['sid']), String(row['owner'])];
     byOwner.get(owner)?.holds.set(sid, { sid, owner, epoch: 1 });
   }
   // As autovacuum leaves it behind in a database that has been in service.
-  await database.script('vacuum analyze');
+  await database.query('vacuum analyze');
+  await database.end();
 }

@@ -92,7 +92,7 @@ export async function measureSimulation(size = SIZE): Promise<Figure[]> {
       const begun = numbers.map((each) => SimulatedNode.begin(each, databases[each % POOLS]!, vault, scene.tally));
       scene.nodes.push(...(await Promise.all(begun)));
     }
-    await seed(databases[0]!, scene.nodes, size.tasksEach);
+    await seed(postgres.url, scene.nodes, size.tasksEach);
     const figures: Figure[] = [];
     const parts = [atRest, deaths, starts, rows];
     for (const part of parts) {
