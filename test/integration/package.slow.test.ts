@@ -59,7 +59,8 @@ test('it has the program, its pages and its licences, and no source or test', ()
   const files = globSync('**/*', { cwd: home, exclude: ['node_modules'] });
   const isSource = (file: string) => file.endsWith('.ts') && !file.endsWith('.d.ts');
   expect(files.filter((file) => isSource(file) || file.includes('.test.'))).toEqual([]);
-  for (const file of ['LICENSE', 'NOTICE', 'README.md', 'web/publish/index.html', 'bin/aircheck.js'])
+  const pages = ['web/publish/index.html', 'web/dashboard/dist/index.html'];
+  for (const file of ['LICENSE', 'NOTICE', 'README.md', ...pages, 'bin/aircheck.js'])
     expect(existsSync(join(home, file)), file).toBe(true);
 });
 
