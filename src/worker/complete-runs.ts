@@ -1,27 +1,10 @@
-/**
- * CompleteRuns: runs that make what is made of recordings that are over, each in a process group of its own. A few work
- * at once and the rest wait in a queue; each has a time limit and can be called off.
- */
-import { type CompleteCommand, NO_ROOM_EXIT } from '../contract/line/complete.ts';
-import type { Clock } from '../kernel/clock.ts';
-import { Fault, messageOf } from '../kernel/fault.ts';
+/** CompleteRuns: runs that make what is made of recordings that are over, a few at once. */
+import type { CompleteCommand } from '../contract/line/complete.ts';
 import type { SessionLog } from '../session/ports.ts';
 import type { ProcessIdentity } from '../session/run-record.ts';
-import type { Forks } from './forks.ts';
+import { QueuedRuns, type QueuedRunsOptions } from './queued-runs.ts';
 
-export type CompleteRunsOptions = {
-  clock: Clock;
-  log: SessionLog;
-  forks: Forks;
-  /** The script that is run, and its arguments. */
-  entry: string;
-  args: readonly string[];
-  env: Record<string, string | undefined>;
-  /** How many may work at once. */
-  parallel: number;
-  /** A run that takes longer is ended by force. */
-  timeoutMs: number;
-};
+export type CompleteRunsOptions = Omit<QueuedRunsOptions, 'name'> & { log: SessionLog };
 export type CompleteRunOptions = {
   /** Takes the run out of the queue, or ends its process by force. */
   signal: AbortSignal;
@@ -29,102 +12,23 @@ export type CompleteRunOptions = {
   onProcess(process: ProcessIdentity): void;
 };
 
-/** Of what a process writes about its failure, this much of the end is kept. */
-const MAX_WORDS = 10_000;
-
 export class CompleteRuns {
-  #options: CompleteRunsOptions;
-  #running = new Set<Promise<unknown>>();
-  #waiting: (() => void)[] = [];
-  #closing = new AbortController();
+  readonly #log: SessionLog;
+  readonly #runs: QueuedRuns;
 
-  constructor(options: CompleteRunsOptions) {
-    this.#options = options;
+  constructor({ log, ...options }: CompleteRunsOptions) {
+    this.#log = log;
+    this.#runs = new QueuedRuns({ ...options, name: 'complete' });
   }
 
-  /**
-   * Resolves when the work is done. Rejects with a Fault when it failed, took too long, or was called off. The Fault is
-   * retryable when somebody else ended the process, and when there was no room for the files (`spool-full`).
-   */
-  async run(command: CompleteCommand, { signal, onProcess }: CompleteRunOptions): Promise<void> {
-    const off = AbortSignal.any([signal, this.#closing.signal]);
-    await this.#turn(off);
-    const running = this.#perform(command, off, onProcess);
-    this.#running.add(running);
-    try {
-      await running;
-    } finally {
-      this.#running.delete(running);
-      this.#waiting.shift()?.();
-    }
+  /** Resolves when the work is done. Rejects as QueuedRuns does, with codes of `complete-…`. */
+  async run(command: CompleteCommand, options: CompleteRunOptions): Promise<void> {
+    const files = await this.#runs.run(command, options);
+    this.#log.info({ spoolDir: command.spoolDir, files }, 'recording completed');
   }
 
   /** Calls off all runs. Resolves when their processes are gone. */
-  async close(): Promise<void> {
-    this.#closing.abort(calledOff());
-    await Promise.allSettled(this.#running);
+  close(): Promise<void> {
+    return this.#runs.close();
   }
-
-  async #turn(off: AbortSignal): Promise<void> {
-    off.throwIfAborted();
-    if (this.#running.size < this.#options.parallel) return;
-    await new Promise<void>((resolve, reject) => {
-      const leave = () => {
-        this.#waiting.splice(this.#waiting.indexOf(enter), 1);
-        reject(off.reason);
-      };
-      const enter = () => {
-        off.removeEventListener('abort', leave);
-        resolve();
-      };
-      off.addEventListener('abort', leave, { once: true });
-      this.#waiting.push(enter);
-    });
-  }
-
-  #perform(command: CompleteCommand, off: AbortSignal, onProcess: CompleteRunOptions['onProcess']): Promise<void> {
-    const { clock, log, forks, entry, args, env, timeoutMs } = this.#options;
-    return new Promise((resolve, reject) => {
-      const fail = (why: string, retryable = false, code = 'complete-failed') =>
-        reject(new Fault(code, why, { blame: 'self', retryable }));
-      let said = '';
-      const made: string[] = [];
-      let endedFor: string | undefined;
-      const child = forks.start(
-        { entry, args, env, flags: [], input: JSON.stringify(command) },
-        {
-          onStarted: onProcess,
-          onLine: (from, line) => {
-            if (from === 'stdout') made.push(line);
-            else said = `${said}${line}\n`.slice(-MAX_WORDS);
-          },
-          onClosed: (closed) => {
-            timer.cancel();
-            off.removeEventListener('abort', onAbort);
-            if (off.aborted) reject(off.reason);
-            else if (endedFor !== undefined) fail(endedFor);
-            else if ('lost' in closed) fail(closed.lost, true);
-            else if (closed.signal) fail(`its process was ended by ${closed.signal}`, true);
-            else if (closed.code === NO_ROOM_EXIT) fail(said.trim(), true, 'spool-full');
-            else if (closed.code !== 0) fail(said.trim() || `its process ended with exit code ${closed.code}`);
-            else {
-              log.info({ spoolDir: command.spoolDir, files: made }, 'recording completed');
-              resolve();
-            }
-          },
-        },
-      );
-      const end = (why: string) => {
-        endedFor ??= why;
-        child.kill();
-      };
-      const onAbort = () => end(messageOf(off.reason));
-      const timer = clock.after(timeoutMs, () => end(`it took longer than ${timeoutMs / 1000} s`));
-      off.addEventListener('abort', onAbort, { once: true });
-    });
-  }
-}
-
-function calledOff(): Fault {
-  return new Fault('complete-called-off', 'the server shuts down', { blame: 'self', retryable: true });
 }
