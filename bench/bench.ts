@@ -3,7 +3,7 @@
  * of an hour.
  *
  *   npm run bench -- start-latency ramp-up reception stop av-offset cpu memory individual many-recordings snapshots
- *                    api pages remix stores takeover crowd cost-model fork-stall at-rest starts-against
+ *                    api pages remix cut stores takeover crowd cost-model fork-stall at-rest starts-against
  *                    cpu-against individual-against individual-cpu-against encoder rungs seventeen meeting
  *                    route in-real-time layout-change long-end cold-start install-size lease-renewals
  *                    forwarded-query recording-list simulation   only these
@@ -19,6 +19,7 @@ import { measureColdStart } from './cold-start.ts';
 import { measureCpu, measureMemory, measureSeventeen } from './cost.ts';
 import { measureCostModel } from './cost-model.ts';
 import { measureCrowd } from './crowd.ts';
+import { measureCut } from './cut.ts';
 import { describeCommit } from './earlier.ts';
 import { measureEncoder } from './encoder.ts';
 import { measureForwardedQuery, measureLeaseRenewals } from './fleet.ts';
@@ -64,6 +65,7 @@ const MEASURES: Record<string, () => Promise<Figure[]>> = {
   api: measureApi,
   pages: measurePages,
   remix: measureRemix,
+  cut: measureCut,
   stores: measureStores,
   takeover: measureTakeover,
   'cost-model': measureCostModel,

@@ -57,6 +57,7 @@ import type { Ground } from './ground.ts';
 import { metricsSource } from './metrics-source.ts';
 import { Moves } from './moves.ts';
 import { allOf } from './observers.ts';
+import { openCuts } from './open-cuts.ts';
 import { Pages } from './pages.ts';
 import { channelPort, spoolPort } from './ports.ts';
 import { pushPort } from './pushes.ts';
@@ -200,11 +201,12 @@ export async function createServer(given: Config, ground: Ground): Promise<Airch
     const kept = pagesReady > 0 ? { count: pagesReady, prepare: () => pages.prepareCommand() } : undefined;
 
     const script = fileURLToPath(import.meta.url);
+    const entry = join(script, '..', 'cli', `main${extname(script)}`);
     const supervisor = new Supervisor({
       clock,
       log,
       forks,
-      entry: join(script, '..', 'cli', `main${extname(script)}`),
+      entry,
       args: ['recorder'],
       env: children,
       completeArgs: ['complete'],
@@ -325,6 +327,13 @@ export async function createServer(given: Config, ground: Ground): Promise<Airch
       baseName,
     });
 
+    const cuts = await openCuts({
+      ...{ dataDir: config.dataDir, owner: ownership.owner, reserveBytes: config.spoolReserveMb * 1_000_000 },
+      ...{ recordings, spool, backup, openTarget: targetOpener(stores), objectsOf: (sid) => objects.objectsOf(sid) },
+      ...{ forks, entry, env: children, clock, log },
+    });
+    endings.push(() => cuts.close());
+
     const usage = new SpoolUsage(spoolRoot);
     const diskWatch: DiskWatch = new DiskWatch({
       clock,
@@ -406,6 +415,7 @@ export async function createServer(given: Config, ground: Ground): Promise<Airch
         list: (appid) => moves.list(appid),
         retry: async (appid, sid) => recordings.retryUpload(appid, sid) || moves.retry(appid, sid),
       },
+      cuts,
       participants: (appid, cname) => rooms.participants(appid, cname),
     };
     recordingApi(http, api);

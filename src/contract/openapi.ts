@@ -4,6 +4,7 @@
 import type { z } from 'zod';
 import { createDocument } from 'zod-openapi';
 import { storageConfigSchema } from './line/storage.ts';
+import { cutPaths } from './openapi/cut-calls.ts';
 import { dashboardPaths } from './openapi/dashboard-calls.ts';
 import { describeMembers } from './openapi/descriptions.ts';
 import { ownPaths } from './openapi/own-calls.ts';
@@ -61,7 +62,7 @@ export function openApiDocument(): OpenApiDocument {
     ],
     tags: TAGS,
     security: [{ customer: [] }],
-    paths: { ...recordingPaths, ...dashboardPaths, ...ownPaths },
+    paths: { ...recordingPaths, ...dashboardPaths, ...ownPaths, ...cutPaths },
     webhooks: noticeWebhooks(),
     components: {
       securitySchemes: {

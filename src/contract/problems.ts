@@ -227,6 +227,48 @@ export const PROBLEMS = {
     reason: 'no such file',
     meaning: 'The recording has no such file in the server’s own folder: it is unknown, or lies in another store.',
   }),
+  'nothing-stored': caller({
+    http: 404,
+    code: 404,
+    reason: 'nothing of the recording is stored any more',
+    meaning: 'cut: there are no slices: none were made, or they are gone from the spool and from the store.',
+  }),
+  'cut-outside': badRequest(
+    'the stretch was not recorded',
+    'cut: the stretch, or a part of it, lies before or after what is recorded; or its user sent nothing in it.',
+  ),
+  'cut-impossible': caller({
+    http: 409,
+    code: 2,
+    reason: 'the stretch cannot be cut out',
+    meaning:
+      'cut: one MP4 cannot hold what the stretch has, the files of the recording need a user to be named, or its store cannot be read with what is known of it. The reason says which.',
+  }),
+  'cut-unknown': caller({
+    http: 404,
+    code: 404,
+    reason: 'no such cut',
+    meaning: 'No cut of this recording has that id, or it was made more than an hour ago.',
+  }),
+  'cut-unfinished': caller({
+    http: 409,
+    code: 2,
+    reason: 'the cut is not done',
+    meaning: 'The file of a cut was asked for that is still being made, or that failed.',
+  }),
+  'range-invalid': caller({
+    http: 416,
+    code: 2,
+    reason: 'Range must be one span of bytes of the file',
+    meaning:
+      'The Range header asks for nothing that the file has. Or the file lies on another node of the fleet, and more than 64 MB of it were asked for at once.',
+  }),
+  'cut-refused': self({
+    http: 503,
+    code: 2,
+    reason: 'no cut can be made now',
+    meaning: 'Too many cuts are kept or under way, or the disk has no room for this one.',
+  }),
   'notifications-not-configured': caller({
     http: 409,
     code: 2,

@@ -3,6 +3,7 @@ import type { Clock } from '../kernel/clock.ts';
 import type { Recordings } from '../session/recordings.ts';
 import type { CustomerAccount, SignedIn } from './auth.ts';
 import type { BacklogApi } from './backlog.ts';
+import type { CutsApi } from './cuts.ts';
 import type { Changes } from './dashboard/changes.ts';
 import type { ChannelsApi } from './dashboard/channels.ts';
 import type { FilesApi } from './dashboard/files.ts';
@@ -28,6 +29,7 @@ export type RecordingApi = EventsApi & {
   /** What the dashboard asks for; when absent there are no such calls. */
   dashboard?: DashboardApi;
   list: RecordingListApi['list'];
+  cuts: CutsApi;
   /** When absent there is no limit. */
   rateLimit?: RateLimit;
   /** Addresses that webhooks come from; when none are given, the addresses of this machine. */

@@ -10,6 +10,7 @@ import { acquireRoute } from './acquire.ts';
 import type { RecordingApi } from './api.ts';
 import { authorize } from './auth.ts';
 import { backlogRoutes } from './backlog.ts';
+import { cutRoutes } from './cuts.ts';
 import { changesRoute } from './dashboard/changes.ts';
 import { channelsRoute } from './dashboard/channels.ts';
 import { filesRoutes } from './dashboard/files.ts';
@@ -83,11 +84,11 @@ export function carriedRoutes(api: RecordingApi): FastifyPluginAsync {
       if (!isMoved(error)) throw error;
       return reply.code(MISDIRECTED).send({ message: messageOf(error) });
     });
-    recordingRoutes(guarded, api);
+    recordingRoutes(guarded, api, true);
   };
 }
 
-function recordingRoutes(guarded: FastifyInstance, api: RecordingApi): void {
+function recordingRoutes(guarded: FastifyInstance, api: RecordingApi, isCarried = false): void {
   for (const region of ['', REGION]) {
     guarded.register(
       (routes, _routeOptions, routesDone) => {
@@ -108,6 +109,7 @@ function recordingRoutes(guarded: FastifyInstance, api: RecordingApi): void {
     recordingReportRoute(routes, api);
     eventsRoutes(routes, api);
     backlogRoutes(routes, api);
+    cutRoutes(routes, api, isCarried);
     if (api.dashboard) {
       channelsRoute(routes, api.dashboard);
       changesRoute(routes, api.dashboard);

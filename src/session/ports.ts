@@ -9,7 +9,7 @@ import type { Fact } from '../contract/line/facts.ts';
 import type { PageAddress } from '../contract/line/plan.ts';
 import type { QualityReport } from '../contract/line/quality-report.ts';
 import type { RungName } from '../contract/line/rungs.ts';
-import type { StorageConfig } from '../contract/line/storage.ts';
+import type { StorageConfig, StoragePlace } from '../contract/line/storage.ts';
 import type { Stretch } from '../contract/line/stretches.ts';
 import type { UploadingStatus } from '../contract/rest/stop.ts';
 import type { Notice } from '../contract/webhook/notice.ts';
@@ -58,7 +58,10 @@ export type LeftElsewhere = {
 
 /** What is kept of a task for ever; what it needed to run is removed when it ends. */
 export type PastTask = {
-  task: Omit<Task, 'document'> & { document: Pick<TaskDocument, 'plan' | 'warnings'> };
+  task: Omit<Task, 'document'> & {
+    /** `place` is where its files lie; undefined in rows of versions that did not keep it. */
+    document: Pick<TaskDocument, 'plan' | 'warnings'> & { place?: StoragePlace | undefined };
+  };
   state: TaskState;
   endedMs: number | undefined;
   /** The newest quality report of a recorder at work; undefined when there was none. */

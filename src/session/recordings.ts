@@ -5,7 +5,7 @@
 
 import type { Plan } from '../contract/line/plan.ts';
 import { toTargets } from '../contract/line/push.ts';
-import { STORAGE_VENDORS } from '../contract/line/storage.ts';
+import { STORAGE_VENDORS, type StorageConfig } from '../contract/line/storage.ts';
 import type { Begun } from '../contract/lint/meaning.ts';
 import type { Warning } from '../contract/lint/warning.ts';
 import { type ProblemName, problem } from '../contract/problems.ts';
@@ -290,6 +290,11 @@ export class Recordings {
       warnings,
     };
     return { task: { sid, resourceId, appid, cname, uid, createdMs: clock.nowMs(), document }, resource };
+  }
+
+  /** The store of a recording that has not ended here, with its keys; undefined of others. */
+  storageOf(sid: string): StorageConfig | undefined {
+    return this.#tasks.get(sid)?.task.document.storage;
   }
 
   /** What checking changes of a running recording for doubtful values needs to know of it. */

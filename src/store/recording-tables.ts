@@ -8,7 +8,7 @@ import { PUSH_STATUSES, pushTargetSchema } from '../contract/line/push.ts';
 import { lengthMs, qualityMark } from '../contract/line/quality-mark.ts';
 import { type QualityReport, qualityReportSchema } from '../contract/line/quality-report.ts';
 import { rungSchema } from '../contract/line/rungs.ts';
-import { storageConfigSchema } from '../contract/line/storage.ts';
+import { storageConfigSchema, storagePlaceSchema } from '../contract/line/storage.ts';
 import { WARNING_CODES } from '../contract/lint/warning.ts';
 import { TRACK_TYPES } from '../contract/rest/file-list.ts';
 import type { Notice } from '../contract/webhook/notice.ts';
@@ -86,8 +86,10 @@ const changedPlanSchema = z.object({
 const lastingSchema = z.object({
   plan: planSchema,
   warnings: z.array(z.object({ code: z.enum(WARNING_CODES), path: z.string(), message: z.string() })).default([]),
+  // Rows of earlier versions lack it.
+  place: storagePlaceSchema.optional(),
 });
-const documentSchema = lastingSchema.extend({
+const documentSchema = lastingSchema.omit({ place: true }).extend({
   storage: storageConfigSchema,
   changed: changedPlanSchema.optional(),
   extinfComma: z.boolean(),

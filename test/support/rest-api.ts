@@ -74,6 +74,20 @@ export function makeApi({ recordings: options, http: httpOptions, api }: ApiOpti
     list: { page: async () => ({ recordings: [], next: null }) },
     participants: (_appid, cname) => [{ uid: '7', in: cname }],
     backlog: { list: async () => [], retry: async () => false },
+    cuts: {
+      begin: async () => {
+        throw problem('recording-unknown');
+      },
+      of: () => {
+        throw problem('cut-unknown');
+      },
+      file: () => {
+        throw problem('cut-unknown');
+      },
+      remove: async () => {
+        throw problem('cut-unknown');
+      },
+    },
     ...api,
   });
   return { world: fakes, recordings: made, http: server };

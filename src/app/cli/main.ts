@@ -9,6 +9,7 @@ import { NO_ROOM_EXIT } from '../../contract/line/complete.ts';
 import type { Plan } from '../../contract/line/plan.ts';
 import { Fault, isOutOfRoom, messageOf } from '../../kernel/fault.ts';
 import type { BacklogWords } from './backlog.ts';
+import type { CutWords } from './cut.ts';
 import type { DrainWords } from './drain.ts';
 import { addEverydayCommands } from './everyday/commands.ts';
 import type { MixWords } from './mix-options.ts';
@@ -95,6 +96,43 @@ Exit codes: 0 done (maybe with warnings), 1 refused or failed, with nothing writ
   .action(async (manifest: string, words: MixWords) => {
     const { mix } = await import('./mix.ts');
     await mix(manifest, words);
+  });
+
+program
+  .command('cut <sid>')
+  .description('cut a stretch out of a recording as an MP4, without transcoding, also while it is being recorded')
+  .requiredOption('--from <moment>', 'where it begins: 14:02, 842.5, +14:02 or 2026-05-04T14:02:00Z; see below')
+  .requiredOption('--to <moment>', 'where it ends, likewise')
+  .option('-u, --uid <uid>', 'whose picture and sound, of a recording of single users')
+  .option('-a, --app <appid>', 'App ID; needed only when several are configured')
+  .option(
+    '-k, --keys <json>',
+    'accessKey, secretKey and stsToken of the store of a recording that has ended: JSON or a file',
+  )
+  .option('-o, --output <file>', 'the MP4; <sid>_<from>-<to>.mp4 here when left out')
+  .option('-f, --force', 'replace an output that exists')
+  .option('-q, --quiet', 'tell errors only')
+  .option('--json', 'print what is known of the cut as JSON')
+  .addHelpText(
+    'after',
+    `
+Moments:
+  14:02, 14:02:30.5     time of day, in the time zone of this command, first reached by the recording
+  842, 842.5            seconds of the recording as it plays, without its holds
+  +14:02, +1:14:02      minutes and seconds of it, hours too
+  2026-05-04T14:02:00Z  a moment of any time zone
+
+Examples:
+  aircheck cut 5f…3a --from 14:02 --to 14:07
+  aircheck cut 5f…3a --from 842 --to +19:02 -o part.mp4
+  aircheck cut 5f…3a --uid 7 --from 2026-05-04T14:02:00+02:00 --to 2026-05-04T14:07:00+02:00
+
+The path of the MP4 is printed on standard output, all else on standard error.
+Exit codes: 0 done, 1 refused or failed, with nothing written.`,
+  )
+  .action(async (sid: string, words: CutWords) => {
+    const { cut } = await import('./cut.ts');
+    await cut(sid, words);
   });
 
 program
@@ -225,6 +263,18 @@ program
       process.stderr.write(`${messageOf(error)}\n`);
       process.exitCode = NO_ROOM_EXIT;
     }
+  });
+
+program
+  .command('cutter', { hidden: true })
+  .description('cut a stretch out of a recording, as told on standard input; started by `aircheck serve`')
+  .action(async () => {
+    const { cutRecording } = await import('../../pipeline/cut/cut-recording.ts');
+    const command: unknown = JSON.parse(await text(process.stdin));
+    const bytes = await cutRecording(command, {
+      onProgress: (part) => process.stdout.write(`progress ${part.toFixed(3)}\n`),
+    });
+    process.stdout.write(`bytes ${bytes}\n`);
   });
 
 function wholeSeconds(text: string): number {

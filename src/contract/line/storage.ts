@@ -105,3 +105,17 @@ export const storageConfigSchema = z
       refuse(['extensionParams', 'endpoint'], 'extensionParams.endpoint must be given for vendor 11');
   });
 export type StorageConfig = z.infer<typeof storageConfigSchema>;
+
+/** Where a recording's files lie, without what opens it: kept with the recording for ever. */
+export const storagePlaceSchema = z.object({
+  vendor: z.literal(VENDORS),
+  region: z.int(),
+  bucket: z.string(),
+  endpoint: z.string().optional(),
+});
+export type StoragePlace = z.infer<typeof storagePlaceSchema>;
+
+export function placeOf({ vendor, region, bucket, extensionParams }: StorageConfig): StoragePlace {
+  const endpoint = extensionParams?.endpoint;
+  return { vendor, region, bucket, ...(endpoint !== undefined && { endpoint }) };
+}

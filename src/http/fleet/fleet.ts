@@ -13,10 +13,11 @@ import type { NodeDirectory } from './directory.ts';
 import type { CarriedAnswer, CarriedRequest, NodeLinks } from './links.ts';
 
 /**
- * What says where a call belongs: the channel in its body, its resource, its task, the channel in its path, or a task
- * and then whatever files are left of it. A route without one is answered by any node.
+ * What says where a call belongs: the channel in its body, its resource, its task, the channel in its path, a task and
+ * then whatever files are left of it, or the node that a cut's id begins with. A route without one is answered by any
+ * node.
  */
-type LivesAt = 'channelOfBody' | 'resource' | 'task' | 'channel' | 'taskOrFiles';
+type LivesAt = 'channelOfBody' | 'resource' | 'task' | 'channel' | 'taskOrFiles' | 'cut';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -47,7 +48,7 @@ export type FleetOptions = {
 /** The answer of a node that a request was carried to, and to which the call does not belong any more. */
 export const MISDIRECTED = 421;
 /** Headers that a call needs where it is answered. Credentials were checked where it came in. */
-const CARRIED_HEADERS = ['content-type', 'content-encoding', 'if-match'] as const;
+const CARRIED_HEADERS = ['content-type', 'content-encoding', 'if-match', 'range'] as const;
 /** How much longer than the other node's own limit its answer is waited for. */
 const GRACE_MS = 2_000;
 /** How soon the owner of a call is looked for again, while nobody has taken over from one that is gone. */
@@ -148,7 +149,8 @@ export class Fleet {
   /** @param mayRecall whether what was found before is good enough */
   async #ownerOf(request: FastifyRequest, mayRecall: boolean): Promise<string | undefined> {
     const { places } = this.#options;
-    const { appid = '', sid = '', resourceid = '', cname = '' } = request.params as Record<string, string | undefined>;
+    const params = request.params as Record<string, string | undefined>;
+    const { appid = '', sid = '', resourceid = '', cname = '', cutid = '' } = params;
     switch (request.routeOptions.config.livesAt) {
       case 'channelOfBody': {
         const named = cnameOf(request.body);
@@ -165,6 +167,11 @@ export class Fleet {
         return this.#ownerOfTask(appid, sid, mayRecall);
       case 'taskOrFiles':
         return (await this.#ownerOfTask(appid, sid, mayRecall)) ?? this.#ownerOfFiles(appid, sid);
+      case 'cut': {
+        const [owner = ''] = cutid.split('.');
+        // What a node that is gone had made is gone with it.
+        return (await this.#options.directory.find(owner)) && owner;
+      }
       default:
         return undefined;
     }

@@ -24,7 +24,7 @@ export const AUDIO_BLOCK = AAC_BLOCK;
 /** An encoder of sound that goes on must first get at least this much of what came before. */
 export const PRIMING_SAMPLES = 2 * AUDIO_BLOCK;
 /** Key frames stand this far apart, so that a slice of at least 15 s (contract §4.2) is one of exactly 15 s. */
-const KEY_INTERVAL_S = 3;
+export const KEY_INTERVAL_S = 3;
 
 /** Gets everything that goes to the files as soon as it is encoded, and never makes the files wait. */
 export type LiveOutput = {

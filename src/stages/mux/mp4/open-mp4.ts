@@ -12,7 +12,13 @@ import { addStreams, check, checkSample, fillPacket, type MuxStream, type Stream
 import { placeIndex } from './index-place.ts';
 
 /** Where a file begins, in the stream's time and in wall time. */
-type Begun = { startUs: StreamUs; startUtcMs: number; heldUs: number };
+type Begun = {
+  startUs: StreamUs;
+  startUtcMs: number;
+  heldUs: number;
+  /** Ticks per second in which the file tells how long it is; 1000 when left out. */
+  lengthRate?: number | undefined;
+};
 
 /** Ticks per second for pictures without a steady rate: those of their senders. */
 const UNSTEADY_RATE = 90_000;
@@ -47,16 +53,17 @@ export class OpenMp4 {
     this.endUs = begun.startUs;
     this.#packet.alloc();
     try {
-      this.#streams = this.#open(begun.startUtcMs, streams);
+      this.#streams = this.#open(begun, streams);
     } catch (error) {
       this.close();
       throw error;
     }
   }
 
-  #open(startUtcMs: number, streams: Streams): MuxStream[] {
+  #open({ startUtcMs, lengthRate }: Begun, streams: Streams): MuxStream[] {
     const { name } = this;
     check(this.#context.allocOutputContext2(null, 'mp4', null), 'opening the MP4 muxer');
+    if (lengthRate) check(this.#context.setOption('movie_timescale', lengthRate), 'setting how lengths are told');
     using metadata = Dictionary.fromObject({ creation_time: new Date(startUtcMs).toISOString() });
     this.#context.metadata = metadata;
     // Ticks in which every frame of a steady rate has a whole number, and that need long numbers only at few rates.

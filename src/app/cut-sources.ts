@@ -1,0 +1,135 @@
+/**
+ * CutSources: where the slices of a recording lie that cuts are made of: on this node's spool, the one that is being
+ * written too, or in a store.
+ */
+import { copyFile, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { ObjectRecord } from '../contract/line/objects.ts';
+import { STORAGE_VENDORS, type StorageConfig, storageConfigSchema } from '../contract/line/storage.ts';
+import { problem } from '../contract/problems.ts';
+import type { CutRequest } from '../contract/rest/cut.ts';
+import { messageOf } from '../kernel/fault.ts';
+import type { CutPlan, CutSource } from '../pipeline/cut/cut-plan.ts';
+import { growingSlice } from '../pipeline/cut/growing-slice.ts';
+import type { PastTask, SpoolPort } from '../session/ports.ts';
+import { readSliceName } from '../stages/mux/names.ts';
+import type { StoreWithFetch, Target } from '../stages/upload/target/target.ts';
+
+export type CutSourcesOptions = {
+  spool: Pick<SpoolPort, 'read'>;
+  objectsOf(sid: string): Promise<ObjectRecord[]>;
+  /** The store of a recording that has not ended, with its keys; undefined of others. */
+  storageOf(sid: string): StorageConfig | undefined;
+  openTarget(storage: StorageConfig, sid: string): Promise<Target>;
+  /** The server's own store for files that a customer's does not take. */
+  backup: { fetch(sid: string, name: string, path: string, signal?: AbortSignal): Promise<void> };
+};
+
+/** Brings slices from where they lie. Close it. */
+export type Fetch = {
+  /** @param path must not exist yet. Throws a Fault, `object-missing` when the slice is gone. */
+  fetch(name: string, at: CutSource['at'], path: string, signal: AbortSignal): Promise<void>;
+  close(): void;
+};
+
+/** Keys of objects that are in the backup store begin with this, which no key of a store does. */
+const IN_BACKUP = 'backup:';
+
+export class CutSources {
+  readonly #o: CutSourcesOptions;
+
+  constructor(options: CutSourcesOptions) {
+    this.#o = options;
+  }
+
+  /** All slices of a recording that can be had. */
+  async of({ task }: PastTask): Promise<CutSource[]> {
+    const { spool, objectsOf } = this.#o;
+    const { sid } = task;
+    // First the spool: what leaves it meanwhile is in the store by then.
+    const [spooled, objects] = [await spool.read(sid), await objectsOf(sid)];
+    const found = new Map<string, CutSource>();
+    for (const { name, key, state, file } of objects) {
+      if (file?.type !== 'slice') continue;
+      if (state === 'stored' || state === 'accepted') found.set(name, { file, at: { key } });
+      else if (state === 'backup') found.set(name, { file, at: { key: `${IN_BACKUP}${name}` } });
+    }
+    for (const { dir, file } of spooled.files)
+      if (file.type === 'slice') found.set(file.name, { file, at: { path: join(dir, file.name) } });
+    const whole = [...found.values()];
+    const growing = spooled.leftovers.filter(({ name }) => name.endsWith('.ts.part'));
+    for (const { dir, name } of newestOfRows(growing)) {
+      const bytes = await readFile(join(dir, name)).catch(() => undefined);
+      const file =
+        bytes &&
+        growingSlice(
+          name.replace(/\.part$/, ''),
+          bytes,
+          whole.map((each) => each.file),
+        );
+      if (file) found.set(file.name, { file, at: { path: join(dir, name) } });
+    }
+    return [...found.values()];
+  }
+
+  /**
+   * Opens what the slices of a cut lie in. Throws `cut-impossible` where its store cannot be opened.
+   * @param keys of a store whose own keys the server has forgotten
+   */
+  async opened({ task }: PastTask, { rows }: CutPlan, keys: CutRequest['keys']): Promise<Fetch> {
+    const { sid } = task;
+    const { backup } = this.#o;
+    const isFar = rows.flat().some(({ at }) => 'key' in at && !at.key.startsWith(IN_BACKUP));
+    const store = isFar ? await this.#storeOf(task, keys) : undefined;
+    return {
+      async fetch(name, at, path, signal) {
+        if ('path' in at) await copyFile(at.path, path);
+        else if (at.key.startsWith(IN_BACKUP)) await backup.fetch(sid, name, path, signal);
+        else await store!.fetch(at.key, path, signal);
+      },
+      close: () => store?.close(),
+    };
+  }
+
+  async #storeOf({ sid, document }: PastTask['task'], keys: CutRequest['keys']): Promise<StoreWithFetch> {
+    const { storageOf, openTarget } = this.#o;
+    const known = storageOf(sid) ?? storageFrom(document.place, keys);
+    if (!known)
+      throw problem(
+        'cut-impossible',
+        document.place
+          ? 'the recording has ended, and the keys of its store are forgotten: give them as keys'
+          : 'an earlier version made the recording, and did not keep where its files lie',
+      );
+    const target = await openTarget(known, sid).catch((cause: unknown) => {
+      throw problem('cut-impossible', `its store cannot be opened: ${messageOf(cause)}`, { cause });
+    });
+    if ('fetch' in target) return target as StoreWithFetch;
+    target.close();
+    throw problem('cut-impossible', 'files cannot be fetched from a store of this vendor');
+  }
+}
+
+/** Undefined without keys, where keys are needed. */
+function storageFrom(
+  place: PastTask['task']['document']['place'],
+  keys: CutRequest['keys'],
+): StorageConfig | undefined {
+  if (!place || (place.vendor !== STORAGE_VENDORS.localFolder && !keys)) return undefined;
+  const { endpoint, ...rest } = place;
+  return storageConfigSchema.parse({
+    ...rest,
+    ...keys,
+    ...(endpoint !== undefined && { extensionParams: { endpoint } }),
+  });
+}
+
+/** Of each stream the file that was begun last. */
+function newestOfRows<T extends { name: string }>(files: readonly T[]): T[] {
+  const newest = new Map<string, T>();
+  for (const file of files.toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
+    const parts = readSliceName(file.name.replace(/\.part$/, ''));
+    if (parts) newest.set(parts.base, file);
+  }
+  return [...newest.values()];
+}
