@@ -6,7 +6,7 @@ import { basename, dirname, join } from 'node:path';
 import { finished } from 'node:stream/promises';
 import { z } from 'zod';
 import { type CutReply, cutReplySchema } from '../../contract/rest/cut.ts';
-import { sleep, systemClock } from '../../kernel/clock.ts';
+import { pauseCommand, systemClock } from '../../kernel/clock.ts';
 import { Fault, messageOf } from '../../kernel/fault.ts';
 import { readMoment } from './cut-moment.ts';
 import { ask, authorizationOf, ownConfig, ownUrl } from './own-server.ts';
@@ -47,7 +47,7 @@ export async function cut(sid: string, words: CutWords): Promise<void> {
   try {
     checkOutput(output, words.force);
     while (reply.state === 'queued' || reply.state === 'running') {
-      await sleep(systemClock, LOOK_MS);
+      await pauseCommand(LOOK_MS);
       reply = await server.call('GET', path);
       progress?.show(reply.progress * (reply.to - reply.from));
     }
