@@ -7,11 +7,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
-import type { VideoPlan } from '../../src/contract/line/plan.ts';
 import type { VideoColor } from '../../src/media/track.ts';
 import { completeSpool } from '../../src/pipeline/complete.ts';
-import { planCut } from '../../src/pipeline/cut/cut-plan.ts';
-import { cutRecording } from '../../src/pipeline/cut/cut-recording.ts';
 import { startBrowser } from '../support/browser.ts';
 import { colourDistance } from '../support/judge/image.ts';
 import { BLUE, BT601, BT709, GREEN, RED, type Rgb, yuvIn } from '../support/media/participants.ts';
@@ -72,14 +69,7 @@ const USERS: Record<string, Case> = {
     corners: [0, 1, 2, 3],
   },
 };
-const CASES = [
-  ['a composite', COMPOSITE] as const,
-  // From a second before a key frame on.
-  ['a stretch cut out of a composite', COMPOSITE] as const,
-  ...Object.entries(USERS),
-];
-/** Where the stretch begins in its recording, seconds. */
-const CUT_FROM_S = 2;
+const CASES = [['a composite', COMPOSITE] as const, ...Object.entries(USERS)];
 
 /** What players made of each case, in order. */
 const played: Record<string, Played[]> = {};
@@ -130,22 +120,7 @@ async function recordAll(dir: string): Promise<string[]> {
   const extras = { sid: SID, cname: 'room', mp4: true, speakers: false, manifest: false };
   await completeSpool(singles.dir, { extras });
   const ofUser = (uid: string) => join(singles.dir, `${BASE}__uid_s_${uid}__uid_e_av_0.mp4`);
-  const stretch = await cutOut(mkdtempSync(join(dir, 'cut-')), { ...shown, width: 640, height: 360, bitrateKbps: 800 });
-  return [composite.mp4, stretch, ...Object.values(USERS).map((each) => ofUser(each.user.uid))];
-}
-
-async function cutOut(dir: string, video: VideoPlan): Promise<string> {
-  const made = await record(dir, [COMPOSITE.user], planOf({ video }), CUT_FROM_S + END_S);
-  const sources = made.files
-    .filter((file) => file.type === 'slice')
-    .map((file) => ({ file, at: { path: join(made.dir, file.name) } }));
-  const wish = { from: { playedS: CUT_FROM_S }, to: { playedS: CUT_FROM_S + END_S } };
-  const { rows, ...plan } = planCut(sources, wish, { kind: 'together' });
-  const output = join(dir, 'stretch.mp4');
-  const coding = { fps: video.fps, bitrateKbps: video.bitrateKbps };
-  const slices = rows.map((row) => row.map(({ file, placeUs }) => ({ path: join(made.dir, file.name), placeUs })));
-  await cutRecording({ ...plan, output, coding, rows: slices });
-  return output;
+  return [composite.mp4, ...Object.values(USERS).map((each) => ofUser(each.user.uid))];
 }
 
 /** How far marks of players may be off: pictures first, sound second. */
