@@ -15,7 +15,6 @@ afterAll(() => postgres?.close());
 
 test('a recording moves to the other node and back, and nothing of it is lost', {
   timeout: 150_000,
-  retry: 2,
 }, async () => {
   const scene = await FleetScene.open(postgres);
   onTestFinished(() => scene.close());

@@ -18,8 +18,12 @@ const fail = async (error: unknown) => {
   process.exit(1);
 };
 
-/** On a busy machine node-datachannel 0.33.4 sometimes has no ICE any more by the time an answer comes. */
-const lostIce = (error: unknown) => error instanceof Error && error.message.includes('without ICE transport');
+/**
+ * On a busy machine node-datachannel 0.33.4 sometimes has no ICE any more by the time an answer comes, or gives it up
+ * right after. It is said and tried once more, as a client of a user's would.
+ */
+const lostIce = (error: unknown) =>
+  error instanceof Error && /without ICE transport|^the connection failed$/.test(error.message);
 
 function rtcPublisher(options: RtcPublishOptions, onFailure: (error: unknown) => void) {
   if (!options.comesBack) return new RtcPublisher(options, onFailure);
@@ -38,6 +42,7 @@ async function run(): Promise<void> {
         await each.join();
       } catch (error) {
         if (!lostIce(error) || job.client === 'ffmpeg') throw error;
+        process.stderr.write(`publisher connects again: ${(error as Error).message}\n`);
         await each.stop();
         rtcs[n] = rtcPublisher([job.options].flat()[n]!, onFailure);
         await rtcs[n].join();
