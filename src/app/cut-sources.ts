@@ -5,7 +5,12 @@
 import { copyFile, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ObjectRecord } from '../contract/line/objects.ts';
-import { STORAGE_VENDORS, type StorageConfig, storageConfigSchema } from '../contract/line/storage.ts';
+import {
+  STORAGE_VENDORS,
+  type StorageConfig,
+  type StoragePlace,
+  storageConfigSchema,
+} from '../contract/line/storage.ts';
 import { problem } from '../contract/problems.ts';
 import type { CutRequest } from '../contract/rest/cut.ts';
 import { messageOf } from '../kernel/fault.ts';
@@ -76,11 +81,11 @@ export class CutSources {
    * Opens what the slices of a cut lie in. Throws `cut-impossible` where its store cannot be opened.
    * @param keys of a store whose own keys the server has forgotten
    */
-  async opened({ task }: PastTask, { rows }: CutPlan, keys: CutRequest['keys']): Promise<Fetch> {
+  async opened({ task, place }: PastTask, { rows }: CutPlan, keys: CutRequest['keys']): Promise<Fetch> {
     const { sid } = task;
     const { backup } = this.#o;
     const isFar = rows.flat().some(({ at }) => 'key' in at && !at.key.startsWith(IN_BACKUP));
-    const store = isFar ? await this.#storeOf(task, keys) : undefined;
+    const store = isFar ? await this.#storeOf(task.sid, place, keys) : undefined;
     return {
       async fetch(name, at, path, signal) {
         if ('path' in at) await copyFile(at.path, path);
@@ -91,13 +96,13 @@ export class CutSources {
     };
   }
 
-  async #storeOf({ sid, document }: PastTask['task'], keys: CutRequest['keys']): Promise<StoreWithFetch> {
+  async #storeOf(sid: string, place: StoragePlace | undefined, keys: CutRequest['keys']): Promise<StoreWithFetch> {
     const { storageOf, openTarget } = this.#o;
-    const known = storageOf(sid) ?? storageFrom(document.place, keys);
+    const known = storageOf(sid) ?? storageFrom(place, keys);
     if (!known)
       throw problem(
         'cut-impossible',
-        document.place
+        place
           ? 'the recording has ended, and the keys of its store are forgotten: give them as keys'
           : 'an earlier version made the recording, and did not keep where its files lie',
       );
@@ -111,10 +116,7 @@ export class CutSources {
 }
 
 /** Undefined without keys, where keys are needed. */
-function storageFrom(
-  place: PastTask['task']['document']['place'],
-  keys: CutRequest['keys'],
-): StorageConfig | undefined {
+function storageFrom(place: StoragePlace | undefined, keys: CutRequest['keys']): StorageConfig | undefined {
   if (!place || (place.vendor !== STORAGE_VENDORS.localFolder && !keys)) return undefined;
   const { endpoint, ...rest } = place;
   return storageConfigSchema.parse({

@@ -59,9 +59,10 @@ export type LeftElsewhere = {
 /** What is kept of a task for ever; what it needed to run is removed when it ends. */
 export type PastTask = {
   task: Omit<Task, 'document'> & {
-    /** `place` is where its files lie; undefined in rows of versions that did not keep it. */
-    document: Pick<TaskDocument, 'plan' | 'warnings'> & { place?: StoragePlace | undefined };
+    document: Pick<TaskDocument, 'plan' | 'warnings'>;
   };
+  /** Where its files lie; undefined in rows of versions that did not keep it. */
+  place: StoragePlace | undefined;
   state: TaskState;
   endedMs: number | undefined;
   /** The newest quality report of a recorder at work; undefined when there was none. */

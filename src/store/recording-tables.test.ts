@@ -203,9 +203,13 @@ describe.each(targets)('%s', (_name, url) => {
     await store.addTask(task, newTaskState());
     const warnings = [{ code: 'misspelt' as const, path: 'a.b', message: 'No.' }];
     await store.saveDocument(holdOf(task), { ...task.document, warnings });
+    await store.saveState(holdOf(task), { ...newTaskState(), phase: 'ended', status: 8 }, 20);
     expect(await store.findTask('another app', task.sid)).toBeUndefined();
     const found = await store.findTask(task.appid, task.sid);
     expect(found?.task.document).toEqual({ plan: task.document.plan, warnings });
+    // Where the files lie is still known when the keys are gone.
+    const { endpoint } = task.document.storage.extensionParams!;
+    expect(found?.place).toEqual({ vendor: 11, region: 0, bucket: 'bucket', endpoint });
     await store.releaseResource(made.resourceId, 'another sid');
     expect((await store.findResource(made.resourceId))?.sid).toBe(task.sid);
     await store.releaseResource(made.resourceId, task.sid);

@@ -8,7 +8,7 @@ import { PUSH_STATUSES, pushTargetSchema } from '../contract/line/push.ts';
 import { lengthMs, qualityMark } from '../contract/line/quality-mark.ts';
 import { type QualityReport, qualityReportSchema } from '../contract/line/quality-report.ts';
 import { rungSchema } from '../contract/line/rungs.ts';
-import { storageConfigSchema, storagePlaceSchema } from '../contract/line/storage.ts';
+import { placeOf, storageConfigSchema, storagePlaceSchema } from '../contract/line/storage.ts';
 import { WARNING_CODES } from '../contract/lint/warning.ts';
 import { TRACK_TYPES } from '../contract/rest/file-list.ts';
 import type { Notice } from '../contract/webhook/notice.ts';
@@ -86,10 +86,8 @@ const changedPlanSchema = z.object({
 const lastingSchema = z.object({
   plan: planSchema,
   warnings: z.array(z.object({ code: z.enum(WARNING_CODES), path: z.string(), message: z.string() })).default([]),
-  // Rows of earlier versions lack it.
-  place: storagePlaceSchema.optional(),
 });
-const documentSchema = lastingSchema.omit({ place: true }).extend({
+const documentSchema = lastingSchema.extend({
   storage: storageConfigSchema,
   changed: changedPlanSchema.optional(),
   extinfComma: z.boolean(),
@@ -164,7 +162,6 @@ export class RecordingTables implements RecordingStore {
   ): Promise<TaskHold | 'used' | 'conflict' | 'full'> {
     const { owner, folder } = this.#ownership;
     const { sid, resourceId, appid, cname, uid, createdMs, document } = task;
-    const { vendor, region, bucket } = document.storage;
     try {
       return await this.#database.transaction(async (inside) => {
         if (this.#inFleet) {
@@ -195,7 +192,7 @@ export class RecordingTables implements RecordingStore {
             JSON.stringify(sealDocument(this.#vault, document)),
             owner,
             folder,
-            JSON.stringify({ vendor, region, bucket }),
+            JSON.stringify(placeOf(document.storage)),
           ],
         );
         return { sid, owner, epoch: 1 };
@@ -225,13 +222,14 @@ export class RecordingTables implements RecordingStore {
     const saved = await this.#database.query(
       // A node that comes back with files of the recording stores them with the same credentials.
       `with saved as (
-         update tasks set document = $4::jsonb where sid = $1 and owner = $2 and epoch = $3 and ended_ms is null
+         update tasks set document = $4::jsonb, place = $6::jsonb
+         where sid = $1 and owner = $2 and epoch = $3 and ended_ms is null
          returning sid
        ), strayed as (
          update strays set storage = $5 from saved where strays.sid = saved.sid
        )
        select 1 from saved`,
-      [sid, owner, epoch, JSON.stringify(sealed), sealed.storage],
+      [sid, owner, epoch, JSON.stringify(sealed), sealed.storage, JSON.stringify(placeOf(document.storage))],
     );
     if (saved.length === 0) throw fenced(sid);
   }
@@ -284,11 +282,13 @@ export class RecordingTables implements RecordingStore {
     );
     // A report of a version with other members cannot be read.
     const quality = qualityReportSchema.safeParse(row?.['report']);
+    const place = storagePlaceSchema.safeParse(row?.['place']);
     return (
       row && {
         ...toStored(row, lastingSchema),
         endedMs: row['ended_ms'] === null ? undefined : Number(row['ended_ms']),
         quality: quality.data,
+        place: place.data,
       }
     );
   }

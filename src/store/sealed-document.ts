@@ -3,7 +3,6 @@
  * its images, is sealed. Unsealed rows of earlier versions can be read.
  */
 import { z } from 'zod';
-import { placeOf, type StoragePlace } from '../contract/line/storage.ts';
 import type { TaskDocument } from '../session/task.ts';
 import { Vault } from './vault.ts';
 
@@ -11,7 +10,6 @@ type SealedDocument = Omit<TaskDocument, 'storage' | 'token' | 'page' | 'pushes'
   plan: unknown;
   changed?: unknown;
   storage: string;
-  place: StoragePlace;
   token: string | undefined;
   page?: string;
   pushes?: string;
@@ -27,8 +25,6 @@ export function sealDocument(vault: Vault, document: TaskDocument): SealedDocume
     ...(page && { page: vault.seal(JSON.stringify(page)) }),
     ...(pushes && { pushes: vault.seal(JSON.stringify(pushes)) }),
     storage: vault.seal(JSON.stringify(storage)),
-    // Where the files lie is still known when the keys are gone.
-    place: placeOf(storage),
     token: token === undefined ? undefined : vault.seal(token),
   };
 }

@@ -8,7 +8,7 @@ import type { Fact } from '../../src/contract/line/facts.ts';
 import type { MixPlan, Plan } from '../../src/contract/line/plan.ts';
 import type { PushTarget } from '../../src/contract/line/push.ts';
 import type { QualityReport } from '../../src/contract/line/quality-report.ts';
-import type { StorageConfig } from '../../src/contract/line/storage.ts';
+import { placeOf, type StorageConfig } from '../../src/contract/line/storage.ts';
 import type { Stretch } from '../../src/contract/line/stretches.ts';
 import type { UploadingStatus } from '../../src/contract/rest/stop.ts';
 import type { Notice } from '../../src/contract/webhook/notice.ts';
@@ -204,7 +204,9 @@ export class FakeStore {
   }
   async findTask(appid: string, sid: string): Promise<PastTask | undefined> {
     const stored = this.tasks.get(sid);
-    return stored?.task.appid === appid ? { ...stored, endedMs: undefined, quality: this.reports.get(sid) } : undefined;
+    if (stored?.task.appid !== appid) return undefined;
+    const place = placeOf(stored.task.document.storage);
+    return { ...stored, endedMs: undefined, quality: this.reports.get(sid), place };
   }
   /** Quality reports by sid. */
   readonly reports = new Map<string, QualityReport>();
