@@ -78,8 +78,11 @@ export type RecordingStore = {
   findResource(resourceId: string): Promise<Resource | undefined>;
   /** The running task of a channel and uid. */
   findRunning(appid: string, cname: string, uid: string): Promise<string | undefined>;
-  /** How many recordings of an app other servers of the fleet run; 0 outside of a fleet. */
-  runningElsewhere(appid: string): Promise<number>;
+  /**
+   * How many recordings of an app other servers of the fleet run; 0 outside of a fleet. Where there are no more than
+   * `most` it may be too many, but no more than that.
+   */
+  runningElsewhere(appid: string, most: number): Promise<number>;
   /**
    * Uses up the resource and adds the task as this server's, in one transaction. `used` and `conflict` say which other
    * call was faster, `full` that other servers of the fleet run more recordings of the app than `mostElsewhere`.
@@ -327,6 +330,8 @@ export type TaskPorts = {
   syncStopTimeoutMs: number;
   /** Told of what happens to tasks; nothing waits for it. */
   observer?: TaskObserver | undefined;
+  /** What query answers of this recording may be something else from now on. It must not throw. */
+  onChanged?: ((sid: string) => void) | undefined;
 };
 
 /** Whoever counts or traces what happens to tasks. It must not throw. */

@@ -125,8 +125,9 @@ export class Recordings {
     const { store, clock, channel, resourceLifeMs, maxRecordings, mayRecord } = this.#options;
     if (this.#tasks.closing || this.#draining) throw problem('no-worker-manager');
     if (!mayRecord(appid)) throw problem('app-inactive');
-    const elsewhere = await this.#within('allocate-timeout', store.runningElsewhere(appid));
-    if (this.#running(appid) + elsewhere >= maxRecordings) throw problem('too-many-recordings');
+    const mostElsewhere = maxRecordings - this.#running(appid) - 1;
+    const elsewhere = await this.#within('allocate-timeout', store.runningElsewhere(appid, mostElsewhere));
+    if (elsewhere > mostElsewhere) throw problem('too-many-recordings');
     const { cname, uid, scene, resourceExpiredHour, startHash } = request;
     const resourceId = newResourceId();
     const expiresMs = clock.nowMs() + resourceLifeMs;

@@ -230,7 +230,7 @@ test('starts of one app wait for each other in all servers, so that no limit is 
   const begin = (owner: string) =>
     database.transaction(async (inside) => {
       await lockStarts(inside, appid);
-      if ((await runningElsewhere(inside, appid, owner)) > 0) return false;
+      if ((await runningElsewhere(inside, appid, owner, 0)) > 0) return false;
       const sid = newSid();
       await inside.query(
         `insert into resources (resource_id, appid, cname, uid, scene, expires_ms, expired_hour, sid, started_ms)
@@ -240,8 +240,8 @@ test('starts of one app wait for each other in all servers, so that no limit is 
       await inside.query(
         `insert into tasks (sid, resource_id, appid, cname, uid, mode, created_ms, updated_ms, running, status, state,
            document, owner, folder, epoch)
-         values ($1, $1, $2, $1, '1', 'mix', 1, 1, true, 5, '{}', '{}', $3, 'f', 1)`,
-        [sid, appid, owner],
+         values ($1, $1, $2, $1, '1', 'mix', $4, $4, true, 5, '{}', '{}', $3, 'f', 1)`,
+        [sid, appid, owner, Date.now()],
       );
       return true;
     });

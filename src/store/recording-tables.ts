@@ -151,8 +151,8 @@ export class RecordingTables implements RecordingStore {
     return row && String(row['sid']);
   }
 
-  async runningElsewhere(appid: string): Promise<number> {
-    return this.#inFleet ? runningElsewhere(this.#database, appid, this.#ownership.owner) : 0;
+  async runningElsewhere(appid: string, most: number): Promise<number> {
+    return this.#inFleet ? runningElsewhere(this.#database, appid, this.#ownership.owner, most) : 0;
   }
 
   async addTask(
@@ -166,7 +166,7 @@ export class RecordingTables implements RecordingStore {
       return await this.#database.transaction(async (inside) => {
         if (this.#inFleet) {
           await lockStarts(inside, appid);
-          if ((await runningElsewhere(inside, appid, owner)) > mostElsewhere) return 'full';
+          if ((await runningElsewhere(inside, appid, owner, mostElsewhere)) > mostElsewhere) return 'full';
         }
         const claimed = await inside.query(
           `update resources set sid = $2, started_ms = $3 where resource_id = $1 and sid is null returning 1 as claimed`,
