@@ -48,7 +48,7 @@ export function taskIn(cname: string): Task {
 export async function begin({ places, tables }: SimulatedNode, task: Task): Promise<string | undefined> {
   const { appid, cname, uid, resourceId } = task;
   await places.claimHome(appid, cname);
-  await tables.runningElsewhere(appid);
+  await tables.runningElsewhere(appid, Number.MAX_SAFE_INTEGER);
   await tables.addResource({
     ...{ resourceId, appid, cname, uid, scene: 0, expiresMs: Date.now() + HOUR_MS / 12, resourceExpiredHour: 72 },
     ...{ startHash: undefined, sid: undefined, startedMs: undefined },
