@@ -9,6 +9,8 @@ import type { WhipEndpoint } from '../channel/whip/endpoint.ts';
 import type { Config } from '../config/load.ts';
 import { environmentName } from '../config/settings.ts';
 import type { RecordingApi } from '../http/api.ts';
+import type { Changes } from '../http/fleet/changes.ts';
+import { Copies } from '../http/fleet/copies.ts';
 import { NodeDirectory } from '../http/fleet/directory.ts';
 import { Fleet } from '../http/fleet/fleet.ts';
 import { NodeLinks } from '../http/fleet/links.ts';
@@ -39,6 +41,8 @@ export type FleetParts = {
   whip: WhipEndpoint;
   /** What strayed from this node is brought back with these. */
   strays: Pick<StraysOptions, 'tables' | 'spool' | 'recorders' | 'openTarget'> & { objects: ObjectTables };
+  /** Told of each change of a recording here. */
+  changes: Changes;
   clock: Clock;
   log: Log;
 };
@@ -73,7 +77,7 @@ const MOVE_MS = 10_000;
 
 /** Throws a Fault when the certificates for requests between nodes cannot be used. */
 export async function openFleet(parts: FleetParts): Promise<OpenFleet> {
-  const { config, database, ownership, recordings, rooms, whip, clock, log } = parts;
+  const { config, database, ownership, recordings, rooms, whip, changes, clock, log } = parts;
   const { owner: self } = ownership;
   const { fleetKey: keys } = config;
   const files = { certFile: config.nodeTlsCertFile, keyFile: config.nodeTlsKeyFile };
@@ -81,9 +85,10 @@ export async function openFleet(parts: FleetParts): Promise<OpenFleet> {
   const databaseMs = () => ownership.clock.nowMs();
   const places = new PlaceTables(database);
   const links = new NodeLinks({ keys, databaseMs, tls });
+  const copies = new Copies({ links, clock, databaseMs, log });
   const directory = new NodeDirectory(new NodeTables(database), clock);
   const fleet = new Fleet({
-    ...{ self, places, links, directory, clock, log },
+    ...{ self, places, links, copies, directory, clock, log },
     holds: (sid) => recordings.holds(sid),
     callTimeoutMs: config.callTimeoutMs,
     syncStopTimeoutMs: config.syncStopTimeoutS * 1000,
@@ -136,7 +141,7 @@ export async function openFleet(parts: FleetParts): Promise<OpenFleet> {
     whipFleet: new WhipFleet({ fleet, elsewhere: config.whipElsewhere, keys, databaseMs }),
     async listen(api, whipOptions, ready) {
       http.addHook('onRequest', () => ready);
-      nodeApi(http, { fleet, signatures: new Signatures(keys), databaseMs }, async (routes) => {
+      nodeApi(http, { fleet, signatures: new Signatures(keys), changes, clock, databaseMs }, async (routes) => {
         routes.register(carriedRoutes(api));
         const whipFleet = new WhipFleet({ fleet, elsewhere: 'tell', keys, databaseMs });
         routes.register(whipRoutes, { ...whipOptions, fleet: whipFleet });
@@ -159,6 +164,7 @@ export async function openFleet(parts: FleetParts): Promise<OpenFleet> {
       await sweeping;
       await strays.close();
       await http.close();
+      copies.close();
       await links.close();
     },
   };

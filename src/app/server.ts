@@ -10,6 +10,7 @@ import { WhipEndpoint } from '../channel/whip/endpoint.ts';
 import { childEnvironment } from '../config/child-environment.ts';
 import type { Config } from '../config/load.ts';
 import type { RecordingApi } from '../http/api.ts';
+import { Changes } from '../http/fleet/changes.ts';
 import { docsRoutes } from '../http/docs.ts';
 import { drainRoutes } from '../http/drain.ts';
 import { healthRoute } from '../http/health.ts';
@@ -286,6 +287,7 @@ export async function createServer(given: Config, ground: Ground): Promise<Airch
       spoolRefusalOf: (appid) => diskWatch.refusalOf(appid),
     });
 
+    const changes = new Changes();
     const recordings = new Recordings({
       pages,
       pushes: pushPort(config.pushNetworks),
@@ -308,6 +310,7 @@ export async function createServer(given: Config, ground: Ground): Promise<Airch
       bootId,
       log,
       observer: allOf(tracing ? [countRecordings(metrics), tracing.recordings] : [countRecordings(metrics)]),
+      onChanged: (sid) => changes.tell(sid),
       syncStopTimeoutMs: config.syncStopTimeoutS * 1000,
       resourceLifeMs: config.resourceLifeS * 1000,
       callTimeoutMs: config.callTimeoutMs,
@@ -381,7 +384,7 @@ export async function createServer(given: Config, ground: Ground): Promise<Airch
     const joined = isInFleet
       ? // Most servers are in none, and need not load it.
         await (await import('./fleet.ts')).openFleet({
-          ...{ config, database, ownership, recordings, rooms, whip, clock, log },
+          ...{ config, database, ownership, recordings, rooms, whip, changes, clock, log },
           strays: { tables: strayTables, objects, spool, recorders: supervisor, openTarget: targetOpener(stores) },
         })
       : undefined;

@@ -6,7 +6,7 @@ import type { RecordingApi } from './api.ts';
 import { MODE, type TaskParams, toPath } from './paths.ts';
 
 export function queryRoute(app: FastifyInstance, { recordings }: RecordingApi): void {
-  const options = { config: { livesAt: 'task' } } as const;
+  const options = { config: { livesAt: 'task', isOfRecording: true } } as const;
   app.get<{ Params: TaskParams }>(`/resourceid/:resourceid/sid/:sid/mode/${MODE}/query`, options, ({ params }) =>
     recordings.query({ ...toPath(params), sid: params.sid }),
   );

@@ -84,6 +84,7 @@ export class HeldTasks {
       this.#runners.delete(sid);
       this.#resources.forget(resourceId, sid);
       if (runner.leaving !== undefined) this.#leaving.add(sid, runner.leaving);
+      this.#ports.onChanged?.(sid);
     });
     return runner;
   }

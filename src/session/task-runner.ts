@@ -309,6 +309,7 @@ export class TaskRunner {
     this.#state = state;
     this.#ports.observer?.onEvent(this.#task, event, before, state);
     if (state !== before) {
+      this.#ports.onChanged?.(this.hold.sid);
       await this.#writer.save(state, notices);
       if (this.#fenced) return;
       if (state.phase !== before.phase) this.#sayPhase(state);
@@ -347,6 +348,7 @@ export class TaskRunner {
     }
     const wasHeld = document.plan.onhold === true;
     this.#task = { ...this.#task, document: changed };
+    this.#ports.onChanged?.(this.hold.sid);
     for (const command of toCommands(added, this.#runs.zeroMonoUs ?? clock.monoUs())) this.#runs.change(command);
     if (pushes) this.#runs.change({ type: 'changePushes', atMonoUs: clock.monoUs(), targets: pushes });
     if (onhold !== undefined && onhold !== wasHeld)

@@ -6,6 +6,8 @@ import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import { pino } from 'pino';
 import type { RecordingApi } from '../../src/http/api.ts';
+import { CHANGES_PATH, Changes } from '../../src/http/fleet/changes.ts';
+import { Copies } from '../../src/http/fleet/copies.ts';
 import { NodeDirectory } from '../../src/http/fleet/directory.ts';
 import { Fleet, type FleetOptions } from '../../src/http/fleet/fleet.ts';
 import { NodeLinks } from '../../src/http/fleet/links.ts';
@@ -57,7 +59,7 @@ export class SceneNode {
   readonly asked: { call: string; given: unknown[] }[] = [];
   /** Answers a call; may throw. */
   answer: (call: string, given: unknown[]) => unknown = (call) => ({ by: this.id, call });
-  /** Headers that requests brought to the listener for nodes. */
+  /** Headers that calls brought to the listener for nodes. */
   readonly carried: Record<string, unknown>[] = [];
   readonly published: object[] = [];
   readonly left: string[] = [];
@@ -68,6 +70,8 @@ export class SceneNode {
   http!: FastifyInstance;
   inside!: FastifyInstance;
   links!: NodeLinks;
+  copies!: Copies;
+  readonly changes = new Changes();
   constructor(id: string) {
     this.id = id;
   }
@@ -75,6 +79,7 @@ export class SceneNode {
   async close(): Promise<void> {
     await this.http.close();
     await this.inside.close();
+    this.copies.close();
     await this.links.close();
   }
 }
@@ -124,8 +129,9 @@ export class FleetScene {
     const log = pino({ level: 'silent' });
     const keys = keysOf(id);
     const links = new NodeLinks({ keys, databaseMs, tls: undefined });
+    node.copies = new Copies({ links, clock: systemClock, databaseMs, log });
     const fleet = new Fleet({
-      ...{ self: id, places: this.places, links, clock: systemClock, log, callTimeoutMs },
+      ...{ self: id, places: this.places, links, clock: systemClock, log, callTimeoutMs, copies: node.copies },
       directory: new NodeDirectory(
         { live: async () => this.#live() },
         { ...systemClock, monoUs: () => clockUs++ * 1e7 },
@@ -163,8 +169,12 @@ export class FleetScene {
     recordingApi(node.http, api);
     node.http.register(whipRoutes, { ...whip, fleet: whipFleet(whipElsewhere) });
     node.inside = buildHttp({ log, takesRequestIds: true });
-    node.inside.addHook('onRequest', async ({ headers }) => void node.carried.push(headers));
-    nodeApi(node.inside, { fleet, signatures: new Signatures(keys), databaseMs }, async (routes) => {
+    node.inside.addHook('onRequest', async ({ headers, url }) => {
+      if (url !== CHANGES_PATH) node.carried.push(headers);
+    });
+    const { changes } = node;
+    const guard = { fleet, signatures: new Signatures(keys), changes, clock: systemClock, databaseMs };
+    nodeApi(node.inside, guard, async (routes) => {
       routes.register(carriedRoutes(api));
       routes.register(whipRoutes, { ...whip, fleet: whipFleet('tell') });
     });

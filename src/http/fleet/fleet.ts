@@ -9,6 +9,7 @@ import { type Clock, sleep, within } from '../../kernel/clock.ts';
 import { Fault, messageOf } from '../../kernel/fault.ts';
 import type { Node } from '../../store/node-tables.ts';
 import type { PlaceTables } from '../../store/place-tables.ts';
+import type { Copies } from './copies.ts';
 import type { NodeDirectory } from './directory.ts';
 import type { CarriedAnswer, CarriedRequest, NodeLinks } from './links.ts';
 
@@ -24,6 +25,8 @@ declare module 'fastify' {
     livesAt?: LivesAt;
     /** The call may wait for uploads, as long as a synchronous stop does. */
     waitsForUploads?: boolean;
+    /** The answer is a function of the recording alone, and a copy is as good until the recording changes. */
+    isOfRecording?: boolean;
   }
   interface FastifyRequest {
     /** The body as it came. */
@@ -37,6 +40,8 @@ export type FleetOptions = {
   places: Pick<PlaceTables, 'ofTask' | 'ofResource' | 'ofFiles' | 'home' | 'claimHome'>;
   directory: Pick<NodeDirectory, 'find' | 'all'>;
   links: Pick<NodeLinks, 'send'>;
+  /** Without it each call is carried. */
+  copies?: Pick<Copies, 'answer' | 'forget'> | undefined;
   /** Whether this node has the task, and it has not ended. */
   holds(sid: string): boolean;
   clock: Clock;
@@ -107,7 +112,7 @@ export class Fleet {
       const owner = await this.#soon(request, this.#ownerOf(request, isFirst));
       if (owner === undefined || owner === this.#options.self) return undefined;
       const node = await this.#soon(request, this.#options.directory.find(owner));
-      const answer = node && (await this.#try(request, node));
+      const answer = node && (await this.#ask(request, node));
       if (answer) {
         if (answer.status !== MISDIRECTED) return answer;
         // It had the call when this node last looked; one more look is at the database.
@@ -120,6 +125,20 @@ export class Fleet {
       }
       if (!answer) await sleep(clock, LOOK_AGAIN_MS);
     }
+  }
+
+  /** As `#try`, from a copy where there is a good one. */
+  async #ask(request: FastifyRequest, node: Node): Promise<CarriedAnswer | undefined> {
+    const { copies } = this.#options;
+    const { sid } = request.params as { sid?: string };
+    const { url, method, routeOptions } = request;
+    if (!copies || sid === undefined) return this.#try(request, node);
+    if (routeOptions.config.isOfRecording && !url.includes('?'))
+      return copies.answer(node, { url, sid }, () => this.#try(request, node));
+    if (method === 'GET') return this.#try(request, node);
+    // Whoever changed something here finds it changed when they ask next.
+    copies.forget(node.id, sid);
+    return this.#try(request, node).finally(() => copies.forget(node.id, sid));
   }
 
   /** Undefined where the request may be sent again, to whoever has the call by then. */

@@ -31,6 +31,9 @@ const CONNECT_TIMEOUT_MS = 1_000;
 const CONNECTIONS_PER_NODE = 128;
 /** Sooner than a node closes a connection that is not used, so that no request meets one that closes. */
 const KEEP_ALIVE_MS = 30_000;
+/** A node that is followed says something far more often. */
+const SILENCE_MS = 3_000;
+const MOST_OF_A_LINE = 1_000;
 /** Headers that are of one connection, not of the answer (RFC 9110 §7.6.1). */
 const OF_CONNECTION = new Set(['connection', 'keep-alive', 'transfer-encoding', 'upgrade', 'content-length', 'date']);
 
@@ -54,24 +57,8 @@ export class NodeLinks {
    *   it
    */
   async send(node: Pick<Node, 'id' | 'name' | 'nodeUrl' | 'wire'>, given: CarriedRequest, timeoutMs: number) {
-    const { keys, databaseMs } = this.#options;
-    const { method, url, body } = given;
-    const headers: Record<string, string> = {
-      ...given.headers,
-      [WIRE_HEADER]: String(Math.min(WIRE, node.wire ?? WIRE)),
-      [TO_HEADER]: node.id,
-      [DIGEST_HEADER]: bodyDigest(body),
-    };
-    const signature = sign({ method, url, headers }, keys[0]!, databaseMs());
     try {
-      const answer = await this.#agent.request({
-        origin: node.nodeUrl!,
-        path: url,
-        method: method as 'GET',
-        headers: { ...headers, [SIGNATURE_HEADER]: signature },
-        ...(body !== undefined && { body }),
-        signal: AbortSignal.timeout(timeoutMs),
-      });
+      const answer = await this.#request(node, given, { signal: AbortSignal.timeout(timeoutMs) });
       const bytes = Buffer.from(await answer.body.arrayBuffer());
       return { status: answer.statusCode, headers: ofAnswer(answer.headers), body: bytes } satisfies CarriedAnswer;
     } catch (cause) {
@@ -83,6 +70,56 @@ export class NodeLinks {
         { blame: 'self', retryable: true, cause },
       );
     }
+  }
+
+  /**
+   * Reads an answer that does not end, line by line, until `signal` aborts. Rejects when it is refused, when it breaks
+   * off, and when nothing comes for some seconds.
+   */
+  async follow(
+    node: Pick<Node, 'id' | 'nodeUrl' | 'wire'>,
+    url: string,
+    onLine: (line: string) => void,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const given = { method: 'GET', url, headers: {}, body: undefined };
+    const { statusCode, body } = await this.#request(node, given, {
+      ...{ signal, headersTimeout: SILENCE_MS, bodyTimeout: SILENCE_MS },
+    });
+    if (statusCode !== 200) {
+      await body.dump();
+      throw new Fault('node-not-followed', `${url} was answered ${statusCode}`, { blame: 'self' });
+    }
+    let rest = '';
+    for await (const chunk of body.setEncoding('utf8')) {
+      const lines = `${rest}${chunk}`.split('\n');
+      rest = lines.pop() ?? '';
+      for (const line of lines) onLine(line);
+      if (rest.length > MOST_OF_A_LINE) throw new Fault('node-not-followed', `${url} has no lines`, { blame: 'self' });
+    }
+  }
+
+  async #request(
+    node: Pick<Node, 'id' | 'nodeUrl' | 'wire'>,
+    { method, url, headers: given, body }: CarriedRequest,
+    limits: { signal: AbortSignal; headersTimeout?: number; bodyTimeout?: number },
+  ) {
+    const { keys, databaseMs } = this.#options;
+    const headers: Record<string, string> = {
+      ...given,
+      [WIRE_HEADER]: String(Math.min(WIRE, node.wire ?? WIRE)),
+      [TO_HEADER]: node.id,
+      [DIGEST_HEADER]: bodyDigest(body),
+    };
+    const signature = sign({ method, url, headers }, keys[0]!, databaseMs());
+    return this.#agent.request({
+      origin: node.nodeUrl!,
+      path: url,
+      method: method as 'GET',
+      headers: { ...headers, [SIGNATURE_HEADER]: signature },
+      ...(body !== undefined && { body }),
+      ...limits,
+    });
   }
 
   /** Ends all connections, those in use too. */

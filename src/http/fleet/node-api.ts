@@ -4,20 +4,24 @@
  * does not belong here any more is answered 421, and whoever carried it looks again.
  */
 import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
+import type { Clock } from '../../kernel/clock.ts';
 import { WIRE } from '../../store/ownership.ts';
+import { type Changes, changesRoute } from './changes.ts';
 import { type Fleet, MISDIRECTED } from './fleet.ts';
 import { bodyDigest, DIGEST_HEADER, SIGNATURE_HEADER, type Signatures, TO_HEADER, WIRE_HEADER } from './signature.ts';
 
 export type NodeApiOptions = {
   fleet: Pick<Fleet, 'self' | 'isHere'>;
   signatures: Signatures;
+  changes: Changes;
+  clock: Clock;
   /** The database's time, Unix milliseconds. */
   databaseMs(): number;
 };
 
 /** @param routes registered behind the check of signatures */
 export function nodeApi(app: FastifyInstance, options: NodeApiOptions, routes: FastifyPluginAsync): void {
-  const { fleet, signatures, databaseMs } = options;
+  const { fleet, signatures, changes, clock, databaseMs } = options;
   const guardedRoutes: FastifyPluginAsync = async (guarded) => {
     // Before the body is read.
     guarded.addHook('onRequest', async (request, reply) => {
@@ -42,6 +46,7 @@ export function nodeApi(app: FastifyInstance, options: NodeApiOptions, routes: F
       if (await fleet.isHere(request)) return undefined;
       return reply.code(MISDIRECTED).send({ message: 'this call does not belong here any more' });
     });
+    changesRoute(guarded, { changes, clock, databaseMs });
     await guarded.register(routes);
   };
   app.register(guardedRoutes);

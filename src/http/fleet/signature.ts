@@ -83,7 +83,11 @@ function digestOf({ method, url, headers }: SignedRequest, key: string, time: st
 
 /** The value of DIGEST_HEADER for a body. */
 export function bodyDigest(body: Buffer | undefined): string {
-  return createHash('sha256')
-    .update(body ?? '')
-    .digest('hex');
+  return body === undefined || body.length === 0 ? OF_NOTHING : sha256(body);
 }
+
+function sha256(bytes: Buffer | string): string {
+  return createHash('sha256').update(bytes).digest('hex');
+}
+/** Most requests have no body. */
+const OF_NOTHING = sha256('');
