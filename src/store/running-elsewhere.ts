@@ -27,12 +27,7 @@ const EXACTLY = 'select count(*) as n from tasks where appid = $1 and running an
  * @param owner the server that asks; its own recordings are not counted
  * @param most what the answer is compared with: it may be more than run as long as it is no more than this
  */
-export async function runningElsewhere(
-  inside: Queryable,
-  appid: string,
-  owner: string,
-  most: number,
-): Promise<number> {
+export async function runningElsewhere(inside: Queryable, appid: string, owner: string, most: number): Promise<number> {
   const [bound] = await inside.query(AT_MOST, [appid, owner]);
   const atMost = bound?.['at_most'];
   if (atMost != null && Number(atMost) <= most) return Number(atMost);
