@@ -368,7 +368,9 @@ export class MixRecording implements Recording {
 
   /** The picture reaches as far as the sound, also where its last frame was left out. */
   async #recordLastPicture(): Promise<void> {
-    if (this.#leftOut) await this.#recordPicture(this.#leftOut.frame, this.#leftOut.atUs);
+    if (!this.#leftOut) return;
+    await this.#recordPicture(this.#leftOut.frame, this.#leftOut.atUs);
+    this.#degradation?.takeBack();
   }
 
   async #recordPicture(frame: number, atUs: RecordingUs): Promise<void> {

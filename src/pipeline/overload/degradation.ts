@@ -68,6 +68,11 @@ export class Degradation {
     return isLeftOut;
   }
 
+  /** The newest frame that was left out is made after all, because nothing follows it. */
+  takeBack(): void {
+    this.#o.report.onMadeAfterAll();
+  }
+
   #tell(lagUs: number): void {
     const { report, nowUs, emit } = this.#o;
     report.onRung(nowUs(), this.rung, lagUs);

@@ -32,6 +32,14 @@ test('each step has its moment and its lag, and the time below the top is added 
   });
 });
 
+test('a frame that was left out and made after all, as nothing came after it, was not left out', () => {
+  const watch = new OverloadWatch();
+  watch.onRung(3 * S, 'halfRate', 2 * S);
+  for (let n = 0; n < 3; n++) watch.onLeftOut();
+  watch.onMadeAfterAll();
+  expect(watch.report(4 * S)?.leftOutFrames).toBe(2);
+});
+
 test('a machine that goes up and down for a day fills no memory', () => {
   const watch = new OverloadWatch();
   for (let n = 0; n < 10_000; n++) watch.onRung(n * S, n % 2 === 0 ? 'fastCoding' : 'full', 0);

@@ -32,6 +32,11 @@ export class OverloadWatch {
     this.#leftOut++;
   }
 
+  /** A frame that was left out is in the files all the same. */
+  onMadeAfterAll(): void {
+    this.#leftOut--;
+  }
+
   /** Undefined where nothing was ever taken from the picture. */
   report(nowUs: RecordingUs): OverloadReport | undefined {
     const { items, more } = this.#steps;

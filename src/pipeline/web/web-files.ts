@@ -70,6 +70,8 @@ export class WebFiles {
   #begun: Begun | undefined;
   /** What is taken from the picture where the machine is too slow. */
   #degradation: Degradation | undefined;
+  /** The newest picture, where it was left out: a slice ends with it all the same before a hold, and the files do. */
+  #leftOut: (Pick<Grabbed, 'picture' | 'atUs'> & { frame: number }) | undefined;
   /** A picture was left out that differed from the one before it. */
   #changeLeftOut = false;
   /** The output has been put on hold. */
@@ -160,13 +162,11 @@ export class WebFiles {
     const frame = this.#goesOn ? next : taken;
     this.#goesOn = false;
     this.#pictureUs = atUs;
-    if (!begun.output.awaitsPicture && this.#degradation?.leavesOut(frame)) {
-      this.#changeLeftOut ||= changed;
-      return;
-    }
-    this.#o.page.onPicture(frame, atUs, changed || this.#changeLeftOut);
-    this.#changeLeftOut = false;
-    await begun.output.writePicture(picture, frame);
+    this.#forgetLeftOut();
+    this.#changeLeftOut ||= changed;
+    if (!begun.output.awaitsPicture && this.#degradation?.leavesOut(frame))
+      this.#leftOut = { picture: picture.share(), atUs, frame };
+    else await this.#writePicture(begun, picture, frame, atUs);
   }
 
   /**
@@ -205,12 +205,14 @@ export class WebFiles {
 
   /** Finishes all files. Resolves to whether there are any. */
   async finish(): Promise<boolean> {
+    if (this.#begun) await this.#writeLastPicture(this.#begun);
     await this.#begun?.output.finish();
     this.#losses.flush();
     return this.#begun !== undefined || (this.#earlier?.sliceIndex ?? 0) > 0;
   }
 
   close(): void {
+    this.#forgetLeftOut();
     this.#begun?.output.close();
   }
 
@@ -235,10 +237,33 @@ export class WebFiles {
     return atUs - originUs - usOfBlocks(holds.heldBefore(holds.blockAt(atUs)));
   }
 
+  async #writePicture({ output }: Begun, picture: NativePicture, frame: number, atUs: RecordingUs): Promise<void> {
+    this.#o.page.onPicture(frame, atUs, this.#changeLeftOut);
+    this.#changeLeftOut = false;
+    await output.writePicture(picture, frame);
+  }
+
+  /** The picture reaches as far as the sound, also where its last frame was left out. */
+  async #writeLastPicture(begun: Begun): Promise<void> {
+    if (!this.#leftOut) return;
+    const { picture, frame, atUs } = this.#leftOut;
+    await this.#writePicture(begun, picture, frame, atUs);
+    this.#degradation?.takeBack();
+    this.#forgetLeftOut();
+  }
+
+  #forgetLeftOut(): void {
+    this.#leftOut?.picture.free();
+    this.#leftOut = undefined;
+  }
+
   /** A hold begins or ends with this block. */
-  async #turn({ output, holds, numbers }: Begun, block: number, onhold: boolean): Promise<void> {
-    if (onhold) await output.hold(numbers.next);
-    else await output.resume(sampleOf(holds, block), usOfBlocks(holds.heldBefore(block)));
+  async #turn(begun: Begun, block: number, onhold: boolean): Promise<void> {
+    const { output, holds, numbers } = begun;
+    if (onhold) {
+      await this.#writeLastPicture(begun);
+      await output.hold(numbers.next);
+    } else await output.resume(sampleOf(holds, block), usOfBlocks(holds.heldBefore(block)));
     this.#onhold = onhold;
     this.#goesOn = !onhold;
   }

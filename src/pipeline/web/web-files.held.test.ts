@@ -277,6 +277,37 @@ describe('a page’s files', () => {
     }
   });
 
+  test.each([
+    ['as it records', []],
+    ['on hold', [{ atS: 17.83, onhold: true }]],
+  ])('show their picture up to a hold and to their end %s, also where the encoder is behind there', async (_, last) => {
+    // One picture in two is made at the first hold, and one in a second at the others.
+    const page = new ScriptedPage([
+      { atS: 5.57, onhold: true },
+      { atS: 6.1, onhold: false },
+      { atS: 14.27, onhold: true },
+      { atS: 15.4, onhold: false },
+      ...last,
+    ]);
+    await page.run(0, last.length > 0 ? 18.5 : 17.83, { lagS: (nowS) => (nowS >= 2 ? 0.8 : 0) });
+    const rungs = page.happenings.flatMap((each) => (each.type === 'rungChanged' ? [each.rung] : []));
+    expect(rungs.at(-1)).toBe('oneASecond');
+    const { folder, slices, playlist } = await page.slices(/^[\d.]+ ms of video missing before /);
+    expect(slices).toHaveLength(3);
+    for (const { name } of slices) {
+      const { atS, heard } = judge(join(folder, name));
+      expect(Math.abs(atS.at(-1)! + 1 / FPS - heard.endS), name).toBeLessThan(1.1 / FPS);
+    }
+    expect(judge(playlist).tenths.at(-1)).toBe(178 % 90);
+    const { frames } = judge(join(folder, 'x_0.mp4'));
+    const places = Math.round((17.83 - 0.53 - 1.13) * FPS);
+    expect(page.report!.page!.frames).toBe(frames);
+    const { leftOutFrames } = page.report!.overload!;
+    expect(page.report!.page!.leftOutFrames).toBe(leftOutFrames);
+    expect(Math.abs(leftOutFrames + frames - places)).toBeLessThanOrEqual(2);
+    expect(liveFrames()).toBe(0);
+  });
+
   test('begin on the rung of the run that was lost', async () => {
     const page = new ScriptedPage([]);
     await page.run(0, 6, { lost: true, lagS: (nowS) => (nowS >= 1 && nowS < 3.5 ? 0.8 : 0) });
