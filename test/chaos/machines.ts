@@ -9,7 +9,7 @@ import { withCheckout } from '../../bench/earlier.ts';
 import { type FleetNode, type FleetTake, type Gap, MachineFleet, type NodeOptions } from '../support/machine-fleet.ts';
 import { Machines } from '../support/machines.ts';
 import { until } from '../support/test-server.ts';
-import type { Report } from './play.ts';
+import { keptIn, type Report } from './play.ts';
 
 /**
  * How soon a recording whose node is gone is live on another, with publishers that come back: nobody hears of a machine
@@ -54,6 +54,8 @@ async function onMachines(
     problems.push(...(await fleet.problems(gaps)));
     return { takes: [], problems, livesMs, liveAgainMs: LIVE_AGAIN_MS, notes: [...notes, ...fleet.notes()] };
   } finally {
+    const keepDir = keptIn();
+    if (keepDir !== undefined) await fleet.keep(keepDir);
     await fleet.close();
   }
 }
@@ -121,7 +123,6 @@ const machineCutOff =
   async (fleet, takes) => {
     const others = (node: FleetNode) => (fromNodes ? fleet.nodes.filter((each) => each !== node) : []);
     const ends = (node: FleetNode) => [fleet.database, fleet.people, ...others(node).map(({ machine }) => machine)];
-    fleet.recordedTwice = true;
     const { node, ...played } = await taken(fleet, takes, async (each) =>
       fleet.machines.cut(each.machine, ...ends(each)),
     );
@@ -134,7 +135,6 @@ const machineCutOff =
 const machineWithoutDatabase: Play = async (fleet, takes) => {
   const node = await fleet.ownerOf(takes.at(-1)!);
   const lost = await ownedBy(fleet, node, takes);
-  fleet.recordedTwice = true;
   fleet.machines.cut(node.machine, fleet.database);
   for (const take of lost) await fleet.takenFrom(node, take);
   await pause(ALONE_MS);

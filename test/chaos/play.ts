@@ -25,6 +25,11 @@ export function keepIn(dir: string): void {
   keepDir = dir;
 }
 
+/** Where files are to be left, if they are. */
+export function keptIn(): string | undefined {
+  return keepDir;
+}
+
 /** How soon a recording must be live again, over all of a scenario. */
 const LIVE_AGAIN_MS = { median: 3000, worst: 5000 };
 const ENDS_WITHIN_MS = 10_000;

@@ -3,11 +3,12 @@
  * it whose publishers come back by themselves. What came of a recording is judged by its files.
  */
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Notice } from '../../src/contract/webhook/notice.ts';
+import { leftOutIn } from './judge/left-out.ts';
 import { parsePlaylist } from './judge/playlist.ts';
 import { type Marks, marksIn } from './judge/stretches.ts';
 import { lastWritten } from './judge/user-streams.ts';
@@ -68,9 +69,9 @@ export class MachineFleet {
   /** Where all publishers are. */
   people!: Machine;
   #owners: OwnerWatch | undefined;
+  /** What all nodes said. */
+  readonly #log: string[] = [];
   readonly takes: FleetTake[] = [];
-  /** Whether two nodes may have recorded at once, because one did not know that it had lost its recordings. */
-  recordedTwice = false;
 
   /** Starts a database, and one node after another that these options name. */
   static async open(nodes: readonly NodeOptions[] = [{}, {}, {}]): Promise<MachineFleet> {
@@ -102,7 +103,7 @@ export class MachineFleet {
       // The machine that all machines are on is small.
       AIRCHECK_ADMISSION_CPU_PERCENT: '0',
     };
-    const pattern = new TestServer(join(this.#dir, 'none'), shared);
+    const pattern = new TestServer(join(this.#dir, 'none'), shared, (line) => void this.#log.push(line));
     for (const [n, { env = {}, checkout }] of nodes.entries()) {
       const name = String.fromCharCode(97 + n);
       const machine = await this.machines.add(name);
@@ -283,9 +284,7 @@ export class MachineFleet {
       .filter((name) => name.endsWith('.m3u8'))
       .flatMap((name) => parsePlaylist(readFileSync(join(dir, name), 'utf8')).slices.map((slice) => slice.name));
     const slices = names.filter((name) => name.endsWith('.ts'));
-    const unnamed = slices.filter((name) => !named.includes(name));
-    // Of what two nodes recorded at once, the playlist leaves out what one of them has all of.
-    if (unnamed.length > 0 && !this.recordedTwice) problems.push(`stored and named nowhere: ${unnamed.join(', ')}`);
+    problems.push(...leftOutIn(dir));
     const absent = named.filter((name) => !slices.includes(name));
     if (absent.length > 0) problems.push(`named and stored nowhere: ${absent.join(', ')}`);
     if (new Set(named).size !== named.length) problems.push('a slice is named twice');
@@ -330,6 +329,17 @@ export class MachineFleet {
 
   #storeOf(bucket: string): string {
     return join(this.#dir, 'stores', bucket);
+  }
+
+  /** Copies what is stored, what the nodes said, and what the database has of all files and runs into a folder. */
+  async keep(dir: string): Promise<void> {
+    cpSync(join(this.#dir, 'stores'), join(dir, 'stores'), { recursive: true });
+    writeFileSync(join(dir, 'nodes.log'), this.#log.join('\n'));
+    const of = async (table: string) => this.postgres.rows(`select * from ${table} order by sid`);
+    const rows = { objects: await of('objects'), runs: await of('runs'), strays: await of('strays') };
+    writeFileSync(join(dir, 'rows.json'), JSON.stringify(rows, null, 1));
+    const comebacks = this.takes.map(({ bucket, publisher }) => ({ bucket, comebacks: publisher.comebacks }));
+    writeFileSync(join(dir, 'publishers.json'), JSON.stringify(comebacks, null, 1));
   }
 
   async close(): Promise<void> {

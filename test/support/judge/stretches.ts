@@ -6,6 +6,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import type { Participant } from '../media/participants.ts';
+import { namedS } from './left-out.ts';
 import { median } from './offsets.ts';
 import { flashesIn, isColour, lagsIn } from './picture.ts';
 import { parsePlaylist } from './playlist.ts';
@@ -88,13 +89,6 @@ function keep(into: Set<number>, marks: readonly number[], zeroWallS: number): v
     const wallS = zeroWallS + atS;
     if (Math.abs(wallS - Math.round(wallS)) <= REACH_S) into.add(Math.round(wallS));
   }
-}
-
-/** The time in a slice's name (contract §4.2: yyyyMMddHHmmssSSS, UTC), Unix seconds. */
-function namedS(path: string): number {
-  const [, year, month, day, hour, minute, second, ms] =
-    /_(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d{3})\.\w+$/.exec(path) ?? [];
-  return Date.UTC(+year!, +month! - 1, +day!, +hour!, +minute!, +second!, +ms!) / 1000;
 }
 
 /** Paths of the slices between two discontinuities each, in the order of the playlist. */
