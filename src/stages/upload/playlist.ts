@@ -9,8 +9,8 @@ import type { Segment } from '../../media/segment.ts';
 const SLICES_PER_NEW = 24;
 /** The same while many slices wait: what is sent then is old before it arrives. */
 const SLICES_PER_NEW_BEHIND = 4;
-/** Streams of two nodes need not begin and end at the same sample: this much that only one has is nothing. */
-const UNNOTICED_MS = 500;
+/** Two nodes place a sample some milliseconds apart: less than a packet of sound that only one has is nothing. */
+const UNNOTICED_MS = 20;
 
 export class SliceRow {
   /** What this node recorded, by stretch, in which slices are counted from 0. */
@@ -125,8 +125,8 @@ class CountedSlices {
 }
 
 /**
- * The slices of all stretches, oldest stretch first, in order of time. Where two nodes recorded the same, as when one
- * was cut off and knew nothing of the other, a slice is left out that has nothing which later stretches lack.
+ * The slices of all stretches, oldest stretch first, in order of time. Where nodes recorded the same, as when one was
+ * cut off and knew nothing of the others, a slice is left out all of whose time slices of later stretches have.
  */
 function joined(stretches: readonly (readonly Segment[])[]): Segment[] {
   let kept: Segment[] = [];
@@ -144,15 +144,15 @@ function joined(stretches: readonly (readonly Segment[])[]): Segment[] {
   });
 }
 
-/** @param others in order of time */
+/** @param others in order of time; they may lie over each other */
 function isCovered(slice: Segment, others: readonly Segment[]): boolean {
   const toMs = endMsOf(slice);
-  let coveredMs = 0;
+  let reachedMs = slice.startUtcMs;
   for (const other of others) {
-    if (other.startUtcMs >= toMs) break;
-    coveredMs += Math.max(0, Math.min(toMs, endMsOf(other)) - Math.max(slice.startUtcMs, other.startUtcMs));
+    if (reachedMs + UNNOTICED_MS >= toMs || other.startUtcMs > reachedMs + UNNOTICED_MS) break;
+    reachedMs = Math.max(reachedMs, endMsOf(other));
   }
-  return coveredMs > 0 && coveredMs >= toMs - slice.startUtcMs - UNNOTICED_MS;
+  return reachedMs > slice.startUtcMs && reachedMs + UNNOTICED_MS >= toMs;
 }
 
 /** What is stored of another node's slices, with a mark after each that is not. */
@@ -171,17 +171,22 @@ function byTime(a: Segment, b: Segment): number {
   return a.startUtcMs - b.startUtcMs;
 }
 
+/** What a version named of a row. */
+type Taken = { slices: readonly Segment[]; names: ReadonlySet<string> };
+
 export class IndexFile {
-  #rows: { row: SliceRow; taken: number }[] = [];
+  #rows: { row: SliceRow; taken: Taken }[] = [];
 
   /** Adds a row, once. */
   list(row: SliceRow): void {
-    if (!this.#rows.some((known) => known.row === row)) this.#rows.push({ row, taken: 0 });
+    if (!this.#rows.some((known) => known.row === row)) this.#rows.push({ row, taken: takenOf([]) });
   }
 
-  /** True when there is more to name than `take` has given. */
+  /** True when what may be named is not what `take` has given. */
   get hasNews(): boolean {
-    return this.#rows.some(({ row, taken }) => row.named.length > taken);
+    return this.#rows.some(({ row: { named }, taken: { slices } }) => {
+      return named.length !== slices.length || named.some((slice, n) => !isNamedAs(slice, slices[n]));
+    });
   }
 
   /** How many slices of its rows are on their way. */
@@ -195,8 +200,8 @@ export class IndexFile {
    * named, which makes the sum of all versions some 25 times the last.
    */
   get isDue(): boolean {
-    const news = this.#rows.reduce((sum, { row, taken }) => sum + row.named.length - taken, 0);
-    const named = this.#rows.reduce((sum, { taken }) => sum + taken, 0);
+    const news = this.#rows.flatMap(({ row, taken }) => row.named.filter(({ name }) => !taken.names.has(name))).length;
+    const named = this.#rows.reduce((sum, { taken }) => sum + taken.slices.length, 0);
     const perNew = this.waiting > SLICES_PER_NEW ? SLICES_PER_NEW_BEHIND : SLICES_PER_NEW;
     return news > Math.floor(named / perNew);
   }
@@ -204,8 +209,18 @@ export class IndexFile {
   /** The slices that may be named now, row by row. */
   take(): Segment[][] {
     return this.#rows.map((entry) => {
-      entry.taken = entry.row.named.length;
-      return [...entry.row.named];
+      const slices = [...entry.row.named];
+      entry.taken = takenOf(slices);
+      return slices;
     });
   }
+}
+
+function takenOf(slices: readonly Segment[]): Taken {
+  return { slices, names: new Set(slices.map(({ name }) => name)) };
+}
+
+/** Whether a playlist has the same of both. */
+function isNamedAs(slice: Segment, other: Segment | undefined): boolean {
+  return slice.name === other?.name && slice.discontinuity === other.discontinuity;
 }
