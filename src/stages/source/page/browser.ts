@@ -76,6 +76,8 @@ export async function loadDriver(): Promise<BrowserType> {
 const NOWHERE = '/nonexistent';
 /** What the browser says of an address that another program would open, when it leaves it at that. */
 const NOT_LAUNCHED = 'Not allowed to launch';
+/** Nothing that a page would open. */
+const NO_ADDRESS = 'mailto:';
 /** Long enough on a machine that is busy. */
 const LAUNCH_TIMEOUT_MS = 20_000;
 
@@ -100,11 +102,19 @@ async function useUpLaunch(page: Page, session: CDPSession): Promise<boolean> {
   });
   while (!isOver) {
     // Playwright's own evaluation counts as a user's hand.
-    await session.send('Runtime.evaluate', { expression: "location = 'mailto:'" });
+    await session.send('Runtime.evaluate', { expression: `location = '${NO_ADDRESS}'` });
     // Another one that came at once would take its place.
     await page.waitForTimeout(20);
   }
   return refused;
+}
+
+/**
+ * Whether words on the console are of the empty page, before the one that is recorded: on a machine that is busy those
+ * of its last launches come after its end.
+ */
+export function isOfEmptyPage(text: string): boolean {
+  return text.startsWith(`${NOT_LAUNCHED} '${NO_ADDRESS}'`);
 }
 
 /** Printing is off: what scripts cannot be kept from, as PDF documents in frames, would draw a dialog too. */

@@ -3,7 +3,7 @@
  * into the picture, and nothing waits for somebody who is not there.
  */
 import { newHexId } from '../../../kernel/ids.ts';
-import type { PageBrowser } from './browser.ts';
+import { isOfEmptyPage, type PageBrowser } from './browser.ts';
 
 export type PageErrorKind = 'script' | 'console';
 export type PageListener = {
@@ -89,9 +89,8 @@ export async function guardPage({ page, context, session }: PageBrowser, listene
   page.on('console', (message) => {
     if (message.text().startsWith(word))
       onRefused(`${message.text().slice(word.length, word.length + MAX_WORDS)}, in a foreign frame`);
-    // The browser itself asks for an icon, and when there is none it notes that as an error of the page.
-    const isIcon = URL.parse(message.location().url)?.pathname === '/favicon.ico';
-    if (message.type() === 'error' && !isIcon) onPageError('console', tellable(message.text()));
+    const said = { type: message.type(), text: message.text(), url: message.location().url };
+    if (isPageError(said)) onPageError('console', tellable(said.text));
   });
   context.on('page', (other) => {
     onRefused('a window of its own');
@@ -121,4 +120,14 @@ export async function guardPage({ page, context, session }: PageBrowser, listene
 /** A page's text, shortened, and without the user and password in its addresses, which the browser writes in full. */
 export function tellable(text: string): string {
   return text.replace(/\/\/[^\s/?#]*@/g, '//').slice(0, MAX_WORDS);
+}
+
+/**
+ * Whether what was said on the console is an error of the recorded page.
+ * @param said `url` is where it was said
+ */
+export function isPageError({ type, text, url }: { type: string; text: string; url: string }): boolean {
+  // The browser itself asks for an icon, and when there is none it notes that as an error of the page.
+  const isIcon = URL.parse(url)?.pathname === '/favicon.ico';
+  return type === 'error' && !isIcon && !isOfEmptyPage(text);
 }
