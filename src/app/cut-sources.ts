@@ -14,6 +14,7 @@ import {
 import { problem } from '../contract/problems.ts';
 import type { CutRequest } from '../contract/rest/cut.ts';
 import { messageOf } from '../kernel/fault.ts';
+import type { Segment } from '../media/segment.ts';
 import type { CutPlan, CutSource } from '../pipeline/cut/cut-plan.ts';
 import { growingSlice } from '../pipeline/cut/growing-slice.ts';
 import type { PastTask, SpoolPort } from '../session/ports.ts';
@@ -37,6 +38,9 @@ export type Fetch = {
   close(): void;
 };
 
+/** A finished slice and where it lies. */
+export type WholeSource = CutSource & { file: Segment };
+
 /** Keys of objects that are in the backup store begin with this, which no key of a store does. */
 const IN_BACKUP = 'backup:';
 
@@ -49,19 +53,8 @@ export class CutSources {
 
   /** All slices of a recording that can be had. */
   async of({ task }: PastTask): Promise<CutSource[]> {
-    const { spool, objectsOf } = this.#o;
-    const { sid } = task;
-    // First the spool: what leaves it meanwhile is in the store by then.
-    const [spooled, objects] = [await spool.read(sid), await objectsOf(sid)];
-    const found = new Map<string, CutSource>();
-    for (const { name, key, state, file } of objects) {
-      if (file?.type !== 'slice') continue;
-      if (state === 'stored' || state === 'accepted') found.set(name, { file, at: { key } });
-      else if (state === 'backup') found.set(name, { file, at: { key: `${IN_BACKUP}${name}` } });
-    }
-    for (const { dir, file } of spooled.files)
-      if (file.type === 'slice') found.set(file.name, { file, at: { path: join(dir, file.name) } });
-    const whole = [...found.values()];
+    const { whole, spooled } = await this.#found(task.sid);
+    const found = new Map<string, CutSource>(whole.map((each) => [each.file.name, each]));
     const growing = spooled.leftovers.filter(({ name }) => name.endsWith('.ts.part'));
     for (const { dir, name } of newestOfRows(growing)) {
       const bytes = await readFile(join(dir, name)).catch(() => undefined);
@@ -77,15 +70,43 @@ export class CutSources {
     return [...found.values()];
   }
 
+  /** All finished slices of a recording that can be had. */
+  async whole(sid: string): Promise<WholeSource[]> {
+    return (await this.#found(sid)).whole;
+  }
+
+  async #found(sid: string): Promise<{ whole: WholeSource[]; spooled: Awaited<ReturnType<SpoolPort['read']>> }> {
+    const { spool, objectsOf } = this.#o;
+    // First the spool: what leaves it meanwhile is in the store by then.
+    const [spooled, objects] = [await spool.read(sid), await objectsOf(sid)];
+    const found = new Map<string, WholeSource>();
+    for (const { name, key, state, file } of objects) {
+      if (file?.type !== 'slice') continue;
+      if (state === 'stored' || state === 'accepted') found.set(name, { file, at: { key } });
+      else if (state === 'backup') found.set(name, { file, at: { key: `${IN_BACKUP}${name}` } });
+    }
+    for (const { dir, file } of spooled.files)
+      if (file.type === 'slice') found.set(file.name, { file, at: { path: join(dir, file.name) } });
+    return { whole: [...found.values()], spooled };
+  }
+
   /**
    * Opens what the slices of a cut lie in. Throws `cut-impossible` where its store cannot be opened.
    * @param keys of a store whose own keys the server has forgotten
    */
   async opened({ task, place }: PastTask, { rows }: CutPlan, keys: CutRequest['keys']): Promise<Fetch> {
     const { sid } = task;
+    const isFar = rows.flat().some(({ at }) => isInStore(at));
+    return this.fetchFrom(sid, isFar ? this.storageOf(sid, place, keys) : undefined);
+  }
+
+  /**
+   * Opens what slices lie in. Throws `cut-impossible` where the store cannot be opened.
+   * @param storage undefined where none of them is in a store
+   */
+  async fetchFrom(sid: string, storage: StorageConfig | undefined): Promise<Fetch> {
     const { backup } = this.#o;
-    const isFar = rows.flat().some(({ at }) => 'key' in at && !at.key.startsWith(IN_BACKUP));
-    const store = isFar ? await this.#storeOf(task.sid, place, keys) : undefined;
+    const store = storage && (await this.#open(sid, storage));
     return {
       async fetch(name, at, path, signal) {
         if ('path' in at) await copyFile(at.path, path);
@@ -96,23 +117,31 @@ export class CutSources {
     };
   }
 
-  async #storeOf(sid: string, place: StoragePlace | undefined, keys: CutRequest['keys']): Promise<StoreWithFetch> {
-    const { storageOf, openTarget } = this.#o;
-    const known = storageOf(sid) ?? storageFrom(place, keys);
-    if (!known)
-      throw problem(
-        'cut-impossible',
-        place
-          ? 'the recording has ended, and the keys of its store are forgotten: give them as keys'
-          : 'an earlier version made the recording, and did not keep where its files lie',
-      );
-    const target = await openTarget(known, sid).catch((cause: unknown) => {
+  /** The store of a recording. Throws `cut-impossible` where it is not known, or its keys are not. */
+  storageOf(sid: string, place: StoragePlace | undefined, keys?: CutRequest['keys']): StorageConfig {
+    const known = this.#o.storageOf(sid) ?? storageFrom(place, keys);
+    if (known) return known;
+    throw problem(
+      'cut-impossible',
+      place
+        ? 'the recording has ended, and the keys of its store are forgotten: give them as keys'
+        : 'an earlier version made the recording, and did not keep where its files lie',
+    );
+  }
+
+  async #open(sid: string, storage: StorageConfig): Promise<StoreWithFetch> {
+    const target = await this.#o.openTarget(storage, sid).catch((cause: unknown) => {
       throw problem('cut-impossible', `its store cannot be opened: ${messageOf(cause)}`, { cause });
     });
     if ('fetch' in target) return target as StoreWithFetch;
     target.close();
     throw problem('cut-impossible', 'files cannot be fetched from a store of this vendor');
   }
+}
+
+/** Whether a slice lies in its recording's store. */
+export function isInStore(at: CutSource['at']): boolean {
+  return 'key' in at && !at.key.startsWith(IN_BACKUP);
 }
 
 /** Undefined without keys, where keys are needed. */

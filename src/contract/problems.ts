@@ -269,6 +269,39 @@ export const PROBLEMS = {
     reason: 'no cut can be made now',
     meaning: 'Too many cuts are kept or under way, or the disk has no room for this one.',
   }),
+  'watch-token-invalid': gateway(
+    401,
+    'This address does not open the recording',
+    'watch: the token is missing, was changed, or is that of another recording.',
+  ),
+  'watch-token-over': gateway(
+    401,
+    'This address is good no longer: ask for another one',
+    'watch: the token was good until a while ago. POST …/watch gives out another one.',
+  ),
+  'watch-impossible': caller({
+    http: 409,
+    code: 2,
+    reason: 'the recording cannot be watched',
+    meaning:
+      'watch: the files of the recording need a user to be named, or it has ended and its store cannot be read with what is known of it. The reason says which.',
+  }),
+  'watch-refused': self({
+    http: 503,
+    code: 2,
+    reason: 'too many recordings are watched at once',
+    meaning: 'watch: 200 recordings are watched at this node, or it is ending.',
+  }),
+  'live-file-unknown': caller({
+    http: 404,
+    code: 404,
+    reason: 'there is nothing of that kind to watch',
+    meaning: 'watch: nothing is recorded yet, nothing of that user, or no such slice or part.',
+  }),
+  'live-version-unknown': badRequest(
+    'a version of the playlist was asked for that is too far ahead',
+    'watch: _HLS_msn or _HLS_part lie further ahead than a player may ask (RFC 8216bis §6.2.5.2).',
+  ),
   'notifications-not-configured': caller({
     http: 409,
     code: 2,

@@ -63,6 +63,9 @@ export type Admission = {
 };
 export type TaskPath = ResourcePath & { sid: string };
 
+/** A recording that somebody watches. `isRecorded` is false once nothing is written any more. */
+export type WatchedTask = { plan: Plan; isRecorded(): boolean };
+
 /** The answer to a start, and why its store refused a test object, if that is known by then. */
 export type Started = { reply: StartReply; storeRefusal: string | undefined };
 
@@ -296,6 +299,13 @@ export class Recordings {
   /** The store of a recording that has not ended here, with its keys; undefined of others. */
   storageOf(sid: string): StorageConfig | undefined {
     return this.#tasks.get(sid)?.task.document.storage;
+  }
+
+  /** A recording that has not ended here, for those who watch it; undefined of others. */
+  watched(appid: string, sid: string): WatchedTask | undefined {
+    const runner = this.#tasks.get(sid);
+    if (runner?.task.appid !== appid || runner.state.refused) return undefined;
+    return { plan: runner.task.document.plan, isRecorded: () => isRunning(runner.state) };
   }
 
   /** What checking changes of a running recording for doubtful values needs to know of it. */

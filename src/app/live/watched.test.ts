@@ -1,0 +1,299 @@
+/** A recording that is watched: its files grow under a held clock, as a recorder has them grow. */
+import { appendFileSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { interleave, type MadeSamples, makeAudio, makeVideo } from '../../../test/support/encoded-samples.ts';
+import { ManualClock } from '../../../test/support/manual-clock.ts';
+import type { Plan } from '../../contract/line/plan.ts';
+import type { LiveWish } from '../../contract/rest/watch.ts';
+import type { Segment } from '../../media/segment.ts';
+import { baseName, sliceName, userBaseName } from '../../stages/mux/names.ts';
+import { partRule, TsParts } from '../../stages/mux/ts/ts-parts.ts';
+import { TsSlices } from '../../stages/mux/ts/ts-slices.ts';
+import type { WholeSource } from '../cut-sources.ts';
+import { type FileSpan, LiveFiles } from './live-files.ts';
+import { Watched } from './watched.ts';
+
+const SID = 'a'.repeat(32);
+const BASE = baseName(SID, 'room');
+const ZERO = Date.UTC(2026, 0, 2, 3, 4, 5, 678);
+const FPS = 15;
+const SIZE = { width: 160, height: 90, fps: FPS };
+const WAIT_MS = 1_000;
+const NONE: LiveWish = { skips: false };
+
+let picture: MadeSamples;
+let made: { name: string; bytes: Buffer; segment: Segment }[];
+/** Two slices of 15 s and some of a third, as our own muxer writes them. */
+beforeAll(async () => {
+  const dir = mkdtempSync(join(tmpdir(), 'aircheck-made-'));
+  picture = await makeVideo({ seconds: 33, ...SIZE, keyIntervalFrames: 3 * FPS, bFrames: 2 });
+  const sound = await makeAudio({ seconds: 33, channels: 1 });
+  const segments: Segment[] = [];
+  const writer = new TsSlices({
+    ...{ dir, baseName: BASE, zeroUtcMs: ZERO, onFile: (file) => void segments.push(file) },
+    video: { ...SIZE, extradata: picture.extradata },
+    audio: { sampleRate: 48_000, channels: 1, extradata: sound.extradata },
+  });
+  for (const sample of interleave(picture.samples, sound.samples)) writer.write(sample);
+  await writer.finish();
+  made = segments.map((segment) => {
+    return { name: segment.name, bytes: readFileSync(join(dir, segment.name)), segment };
+  });
+  rmSync(dir, { recursive: true });
+  expect(made).toHaveLength(3);
+}, 60_000);
+
+let root: string;
+let run: string;
+let clock: ManualClock;
+let whole: WholeSource[];
+let isRecorded: boolean;
+let watched: Watched;
+let closed: number;
+
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), 'aircheck-watched-'));
+  run = join(root, '1');
+  mkdirSync(run);
+  clock = new ManualClock();
+  whole = [];
+  isRecorded = true;
+  closed = 0;
+});
+afterEach(async () => {
+  await watched?.close();
+  rmSync(root, { recursive: true, force: true });
+});
+
+async function watch(plan: object = { mode: 'mix', baseName: BASE, video: SIZE }): Promise<void> {
+  const sources = { whole: async () => whole, fetchFrom: () => Promise.reject(new Error('there is no store')) };
+  watched = await Watched.open({
+    ...{ sid: SID, sources, clock, log: SILENT, waitMs: WAIT_MS },
+    task: { plan: plan as Plan, isRecorded: () => isRecorded },
+    spool: { runs: async () => [{ generation: 1, dir: run }] },
+    files: new LiveFiles({ sid: SID, dir: join(root, 'brought'), sources, storage: undefined }),
+    onClosed: () => closed++,
+  });
+}
+const bytesOf = ({ path, from, to }: FileSpan) => readFileSync(path).subarray(from, to);
+const SILENT = { debug() {}, info() {}, warn() {}, error() {} };
+
+/** A tenth of a second goes by, in which the files are looked at once. */
+async function pass(): Promise<void> {
+  clock.advance(100);
+  await watched.settled();
+  // Who waits for news of it hears them.
+  await new Promise((resolve) => setImmediate(resolve));
+}
+
+/** Time goes on until what is asked for has come, or does not come any more. */
+async function settled<T>(asked: Promise<T>): Promise<T> {
+  let isOpen = true;
+  const done = asked.finally(() => {
+    isOpen = false;
+  });
+  done.catch(() => undefined);
+  while (isOpen) await pass();
+  return done;
+}
+const playlist = (wish: Partial<LiveWish> = {}) => settled(watched.playlist({ ...NONE, ...wish }, 'token=t'));
+/** Lets the files be looked at. */
+async function look(): Promise<void> {
+  for (let n = 0; n < 5; n++) await pass();
+}
+
+const partOf = (n: number) => join(run, `${made[n]!.name}.part`);
+/** A part more of what the recorder writes of a slice, `share` of it in all. */
+function grow(n: number, share: number): void {
+  const { bytes } = made[n]!;
+  const has = writtenOf(n);
+  appendFileSync(partOf(n), bytes.subarray(has, Math.floor(bytes.length * share)));
+}
+function writtenOf(n: number): number {
+  try {
+    return readFileSync(partOf(n)).length;
+  } catch {
+    return 0;
+  }
+}
+function finish(n: number): void {
+  grow(n, 1);
+  renameSync(partOf(n), join(run, made[n]!.name));
+  whole.push({ file: made[n]!.segment, at: { path: join(run, made[n]!.name) } });
+}
+const partsIn = (text: string) => [
+  ...text.matchAll(/#EXT-X-PART:DURATION=([\d.]+),URI="live\/all\/(\d+)\.(\d+)\.ts\?token=t"/g),
+];
+
+test('lists parts as the file grows, and hands them over to the byte', async () => {
+  grow(0, 0.5);
+  await watch();
+  const text = await playlist();
+  const listed = partsIn(text);
+  expect(listed.length).toBeGreaterThan(8);
+  expect(text).toContain(`#EXT-X-PRELOAD-HINT:TYPE=PART,URI="live/all/0.${listed.length}.ts?token=t"`);
+  const pieces = [];
+  for (const n of listed.keys()) pieces.push(bytesOf(await settled(watched.spanOf('all', 0, n))));
+  const sent = Buffer.concat(pieces);
+  expect(sent.equals(made[0]!.bytes.subarray(0, sent.length))).toBe(true);
+  expect(sent.length).toBeGreaterThan(made[0]!.bytes.length * 0.3);
+  // What is being written is not handed over as a whole.
+  await expect(settled(watched.spanOf('all', 0))).rejects.toMatchObject({ code: 'live-file-unknown' });
+});
+
+test('a slice that has ended is whole, its parts add up to it, and the next one goes on from it', async () => {
+  await watch();
+  grow(0, 0.4);
+  await look();
+  grow(0, 1);
+  grow(1, 0.3);
+  await look();
+  finish(0);
+  await look();
+  const text = await playlist();
+  const [first] = made;
+  const [durationS] = [...text.matchAll(/#EXTINF:([\d.]+),\nlive\/all\/0\.ts\?token=t/g)].map((match) =>
+    Number(match[1]),
+  );
+  expect(Math.abs(durationS! - first!.segment.durationUs / 1e6)).toBeLessThan(0.0015);
+  const sumS = partsIn(text)
+    .filter(([, , slice]) => slice === '0')
+    .reduce((sum, [, s]) => sum + Number(s), 0);
+  expect(Math.abs(sumS - durationS!)).toBeLessThan(0.03);
+  expect(bytesOf(await settled(watched.spanOf('all', 0))).equals(first!.bytes)).toBe(true);
+  const times = [...text.matchAll(/PROGRAM-DATE-TIME:(.*)/g)].map((match) => Date.parse(match[1]!));
+  expect(times).toEqual(made.slice(0, 2).map(({ segment }) => Math.trunc(segment.startUtcMs)));
+});
+
+test('a request for what comes next is answered once it is there', async () => {
+  grow(0, 0.3);
+  await watch();
+  const has = partsIn(await playlist()).length;
+  const asked = watched.playlist({ ...NONE, slice: 0, part: has }, 'token=t');
+  const hinted = watched.spanOf('all', 0, has);
+  let answered = false;
+  void asked.then(() => {
+    answered = true;
+  });
+  await look();
+  expect(answered).toBe(false);
+  grow(0, 0.5);
+  expect(partsIn(await settled(asked)).length).toBeGreaterThan(has);
+  const { from, to } = await settled(hinted);
+  const scan = new TsParts(partRule('video', FPS));
+  scan.push(made[0]!.bytes);
+  expect({ from, to }).toEqual({ from: scan.parts[has]!.from, to: scan.parts[has]!.to });
+});
+
+test('a part behind the last of a slice is the first of the next', async () => {
+  grow(0, 1);
+  await watch();
+  grow(1, 0.01);
+  await look();
+  const has = partsIn(await playlist()).length;
+  const asked = watched.playlist({ ...NONE, slice: 0, part: has }, 'token=t');
+  await look();
+  grow(1, 0.5);
+  const text = await settled(asked);
+  expect(partsIn(text).some(([, , slice]) => slice === '1')).toBe(true);
+});
+
+test('where nothing comes in time, the newest version is answered', async () => {
+  grow(0, 0.3);
+  await watch();
+  const before = await playlist();
+  const sinceMs = clock.nowMs();
+  expect(await playlist({ slice: 1 })).toBe(before);
+  expect(clock.nowMs() - sinceMs).toBeGreaterThanOrEqual(WAIT_MS);
+});
+
+test('what is too far ahead is refused at once', async () => {
+  grow(0, 1);
+  await watch();
+  grow(1, 0.3);
+  await look();
+  const has = partsIn(await playlist()).filter(([, , slice]) => slice === '1').length;
+  const code = 'live-version-unknown';
+  const sinceMs = clock.nowMs();
+  await expect(watched.playlist({ ...NONE, slice: 3 }, '')).rejects.toMatchObject({ code });
+  await expect(watched.playlist({ ...NONE, slice: 1, part: has + 5 }, '')).rejects.toMatchObject({ code });
+  await expect(watched.spanOf('all', 1, has + 1)).rejects.toMatchObject({ code: 'live-file-unknown' });
+  await expect(watched.spanOf('other', 0)).rejects.toMatchObject({ code: 'live-file-unknown' });
+  expect(clock.nowMs()).toBe(sinceMs);
+});
+
+test('ends with the recording, also with a slice that nobody saw begin', async () => {
+  grow(0, 0.9);
+  await watch();
+  await look();
+  finish(0);
+  for (const n of [1, 2]) {
+    writeFileSync(join(run, made[n]!.name), made[n]!.bytes);
+    whole.push({ file: made[n]!.segment, at: { path: join(run, made[n]!.name) } });
+  }
+  isRecorded = false;
+  const asked = watched.playlist({ ...NONE, slice: 1 }, 'token=t');
+  const text = await settled(asked);
+  expect(text).toContain('#EXT-X-ENDLIST');
+  expect(text).not.toContain('PRELOAD');
+  expect(text.match(/^live\/all\/\d\.ts/gm)).toHaveLength(3);
+  for (const [n, { bytes }] of made.entries()) expect(bytesOf(await watched.spanOf('all', n)).equals(bytes)).toBe(true);
+});
+
+test('lists what was recorded before anybody watched, and does not forget the torn end of a lost recorder', async () => {
+  finish(0);
+  // A run died while it wrote this one; the next one mends it under the same name, and goes on.
+  grow(1, 0.6);
+  run = join(root, '2');
+  mkdirSync(run);
+  writeFileSync(join(run, made[1]!.name), made[1]!.bytes);
+  whole.push({ file: made[1]!.segment, at: { path: join(run, made[1]!.name) } });
+  grow(2, 0.9);
+  await watch();
+  const text = await playlist();
+  expect(text.match(/^live\/all\/\d\.ts/gm)).toEqual(['live/all/0.ts', 'live/all/1.ts']);
+  expect(partsIn(text).every(([, , slice]) => slice === '2')).toBe(true);
+  expect(partsIn(text).length).toBeGreaterThan(1);
+});
+
+test('a user who is recorded alone has a playlist of picture and sound, and one of each', async () => {
+  const { bytes, segment } = made[0]!;
+  for (const type of ['video', 'audio'] as const)
+    writeFileSync(join(run, `${sliceName(userBaseName(BASE, '7', type), segment.startUtcMs)}.part`), bytes);
+  // Of both kinds in one row, which holds the same once more.
+  writeFileSync(join(run, `${sliceName(userBaseName(BASE, '7', 'av'), segment.startUtcMs)}.part`), bytes);
+  await watch({ mode: 'individual', baseName: BASE });
+  expect(watched.users).toEqual([{ uid: '7', kinds: ['audio', 'video'] }]);
+  const both = await playlist({ uid: '7' });
+  expect(both).toContain('URI="live.m3u8?token=t&kind=audio"');
+  expect(both).toMatch(/\nlive\.m3u8\?token=t&kind=video\n/);
+  expect(await playlist({ uid: '7', kind: 'audio' })).toContain('live/audio-7/0.0.ts?token=t');
+  await expect(playlist({ uid: '8' })).rejects.toMatchObject({
+    code: 'live-file-unknown',
+    message: expect.stringContaining('7'),
+  });
+  await expect(playlist()).rejects.toMatchObject({ code: 'watch-impossible' });
+});
+
+test('waits a moment for a recording that has only just begun', async () => {
+  await watch();
+  const asked = watched.playlist(NONE, 'token=t');
+  await look();
+  grow(0, 0.5);
+  expect(partsIn(await settled(asked)).length).toBeGreaterThan(3);
+  expect(closed).toBe(0);
+});
+
+test('is let go of when nobody has asked for a while', async () => {
+  grow(0, 0.5);
+  await watch();
+  await playlist();
+  clock.advance(59_000);
+  await look();
+  expect(closed).toBe(0);
+  await look();
+  await look();
+  expect(closed).toBe(1);
+});
