@@ -55,6 +55,7 @@ import { completeCredentials } from './credentials.ts';
 import { openDashboard } from './dashboard.ts';
 import { folderIdentity } from './folder-identity.ts';
 import type { Ground } from './ground.ts';
+import { openLive } from './live/open-live.ts';
 import { metricsSource } from './metrics-source.ts';
 import { Moves } from './moves.ts';
 import { allOf } from './observers.ts';
@@ -251,6 +252,7 @@ export async function createServer(given: Config, ground: Ground): Promise<Airch
     const objects = new ObjectTables({ database, vault, folder, clock, log });
     const guard = new EndpointGuard({ networks: config.storageNetworks, plainHttp: config.storagePlainHttp });
     const stores = { localStorageDir: config.localStorageDir, guard, clock, log };
+    const openTarget = targetOpener(stores);
     const backup = await openBackup(config);
     endings.push(() => backup.close());
     // Nothing waits for this test: the backup matters only once a customer's store is away.
@@ -263,7 +265,7 @@ export async function createServer(given: Config, ground: Ground): Promise<Airch
       // Each server has a queue of its own: only the server that keeps a file can move it on.
       jobs: new KeyedJobs({ database, queue: `moves-${folder}`, log, clock, parallel: 4 }),
       backup,
-      openTarget: targetOpener(stores),
+      openTarget,
       tell: (sid, what) => tables.tellAfterwards(sid, what, clock.nowMs()),
       removeSpool: (sid) => spool.remove(sid),
       transitDir: join(config.dataDir, 'transit'),
@@ -330,12 +332,14 @@ export async function createServer(given: Config, ground: Ground): Promise<Airch
       baseName,
     });
 
+    const found = { spool, backup, openTarget, objectsOf: (sid: string) => objects.objectsOf(sid) };
     const cuts = await openCuts({
       ...{ dataDir: config.dataDir, owner: ownership.owner, reserveBytes: config.spoolReserveMb * 1_000_000 },
-      ...{ recordings, spool, backup, openTarget: targetOpener(stores), objectsOf: (sid) => objects.objectsOf(sid) },
-      ...{ forks, entry, env: children, clock, log },
+      ...{ ...found, recordings, forks, entry, env: children, clock, log },
     });
     endings.push(() => cuts.close());
+    const live = await openLive({ ...found, config, recordings, clock, log });
+    endings.push(() => live.close());
 
     const usage = new SpoolUsage(spoolRoot);
     const diskWatch: DiskWatch = new DiskWatch({
@@ -385,7 +389,7 @@ export async function createServer(given: Config, ground: Ground): Promise<Airch
       ? // Most servers are in none, and need not load it.
         await (await import('./fleet.ts')).openFleet({
           ...{ config, database, ownership, recordings, rooms, whip, changes, clock, log },
-          strays: { tables: strayTables, objects, spool, recorders: supervisor, openTarget: targetOpener(stores) },
+          strays: { tables: strayTables, objects, spool, recorders: supervisor, openTarget },
         })
       : undefined;
     endings.push(() => joined?.close());
@@ -419,6 +423,7 @@ export async function createServer(given: Config, ground: Ground): Promise<Airch
         retry: async (appid, sid) => recordings.retryUpload(appid, sid) || moves.retry(appid, sid),
       },
       cuts,
+      live: live.api,
       participants: (appid, cname) => rooms.participants(appid, cname),
     };
     recordingApi(http, api);

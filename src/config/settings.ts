@@ -9,6 +9,7 @@ import { fleetSettings } from './fleet-settings.ts';
 import { observeSettings } from './observe-settings.ts';
 import { pageSettings } from './page-settings.ts';
 import { flag, flagWords, networkList, setting, text, urlText, whole, wholeWords, words } from './setting.ts';
+import { watchSettings } from './watch-settings.ts';
 
 const hexId = () => text().regex(/^([0-9a-fA-F]{32})?$/);
 const hexWords = '32 hexadecimal characters';
@@ -181,6 +182,7 @@ export const settingsShape = {
     otherwise: '`loopback` while `host` is a loopback address, else none',
   }),
   ...pageSettings,
+  ...watchSettings,
   logLevel: setting(z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'), {
     description: 'The least severe log lines written.',
     allowed: 'trace, debug, info, warn, error or silent',

@@ -10,6 +10,7 @@ import { describeMembers } from './openapi/descriptions.ts';
 import { ownPaths } from './openapi/own-calls.ts';
 import { recordingPaths } from './openapi/recording-calls.ts';
 import { apiErrorSchema, gatewayErrorSchema } from './openapi/responses.ts';
+import { watchPaths } from './openapi/watch-calls.ts';
 import { noticeWebhooks } from './openapi/webhooks.ts';
 import { acquireReplySchema, acquireRequestSchema } from './rest/acquire.ts';
 import { handleReplySchema } from './rest/body.ts';
@@ -62,7 +63,7 @@ export function openApiDocument(): OpenApiDocument {
     ],
     tags: TAGS,
     security: [{ customer: [] }],
-    paths: { ...recordingPaths, ...dashboardPaths, ...ownPaths, ...cutPaths },
+    paths: { ...recordingPaths, ...dashboardPaths, ...ownPaths, ...cutPaths, ...watchPaths },
     webhooks: noticeWebhooks(),
     components: {
       securitySchemes: {

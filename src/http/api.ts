@@ -10,6 +10,7 @@ import type { FilesApi } from './dashboard/files.ts';
 import type { KeepCall } from './dashboard/kept-calls.ts';
 import type { EventsApi } from './events.ts';
 import type { Fleet } from './fleet/fleet.ts';
+import type { LiveApi } from './live.ts';
 import type { RateLimit } from './rate-limit.ts';
 import type { RecordingListApi } from './recording-list.ts';
 
@@ -30,6 +31,7 @@ export type RecordingApi = EventsApi & {
   dashboard?: DashboardApi;
   list: RecordingListApi['list'];
   cuts: CutsApi;
+  live: LiveApi;
   /** When absent there is no limit. */
   rateLimit?: RateLimit;
   /** Addresses that webhooks come from; when none are given, the addresses of this machine. */

@@ -15,8 +15,9 @@ import { changesRoute } from './dashboard/changes.ts';
 import { channelsRoute } from './dashboard/channels.ts';
 import { filesRoutes } from './dashboard/files.ts';
 import { eventsRoutes } from './events.ts';
-import { MISDIRECTED, passOn } from './fleet/fleet.ts';
+import { type Fleet, MISDIRECTED, passOn } from './fleet/fleet.ts';
 import { acceptJson } from './json.ts';
+import { guardLive, liveRoutes, watchRoute } from './live.ts';
 import { ncsRoutes } from './ncs.ts';
 import { participantsRoute } from './participants.ts';
 import { REGION } from './paths.ts';
@@ -45,10 +46,7 @@ export function recordingApi(app: FastifyInstance, api: RecordingApi): void {
     guarded.addHook('onRequest', async (request) => authorize(request, api.customers, api.isApp, api.signedIn));
     const { fleet } = api;
     if (fleet) {
-      guarded.addHook('preHandler', async (request, reply) => {
-        const answer = await fleet.carry(request);
-        return answer && passOn(reply, answer);
-      });
+      carryOn(guarded, fleet);
       guarded.setErrorHandler(async (error, request, reply) => {
         // The recording went to another node while it was asked here.
         const answer = isMoved(error) ? await fleet.carry(request) : undefined;
@@ -60,6 +58,7 @@ export function recordingApi(app: FastifyInstance, api: RecordingApi): void {
   };
   app.register(guardedRoutes);
   app.register(fileRoutes(api), OWN);
+  app.register(playerRoutes(api), OWN);
   ncsRoutes(app, { customers: api.customers, sourceIps: api.notifySourceIps });
 }
 
@@ -76,6 +75,23 @@ function fileRoutes({ dashboard, rateLimit, customers, isApp, signedIn }: Record
   };
 }
 
+/** For players, who have a token in the place of credentials and make several requests a second. */
+function playerRoutes({ live, fleet }: RecordingApi): FastifyPluginAsync {
+  return async (guarded) => {
+    guardLive(guarded, live);
+    if (fleet) carryOn(guarded, fleet);
+    liveRoutes(guarded, live);
+  };
+}
+
+/** Has calls that belong to other nodes answered by them. */
+function carryOn(app: FastifyInstance, fleet: Pick<Fleet, 'carry'>): void {
+  app.addHook('preHandler', async (request, reply) => {
+    const answer = await fleet.carry(request);
+    return answer && passOn(reply, answer);
+  });
+}
+
 /** The same routes for other nodes of the fleet, without what was checked where a call came in. */
 export function carriedRoutes(api: RecordingApi): FastifyPluginAsync {
   return async (guarded) => {
@@ -85,6 +101,10 @@ export function carriedRoutes(api: RecordingApi): FastifyPluginAsync {
       return reply.code(MISDIRECTED).send({ message: messageOf(error) });
     });
     recordingRoutes(guarded, api, true);
+    guarded.register((routes, _routeOptions, routesDone) => {
+      liveRoutes(routes, api.live);
+      routesDone();
+    }, OWN);
   };
 }
 
@@ -110,6 +130,7 @@ function recordingRoutes(guarded: FastifyInstance, api: RecordingApi, isCarried 
     eventsRoutes(routes, api);
     backlogRoutes(routes, api);
     cutRoutes(routes, api, isCarried);
+    watchRoute(routes, api.live);
     if (api.dashboard) {
       channelsRoute(routes, api.dashboard);
       changesRoute(routes, api.dashboard);

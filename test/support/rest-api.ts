@@ -7,6 +7,7 @@ import { problem } from '../../src/contract/problems.ts';
 import type { RecordingApi } from '../../src/http/api.ts';
 import { recordingApi } from '../../src/http/recording-api.ts';
 import { buildHttp, type HttpOptions } from '../../src/http/server.ts';
+import { WatchTokens } from '../../src/http/watch-tokens.ts';
 import { Recordings, type RecordingsOptions } from '../../src/session/recordings.ts';
 import { FakeWorld, OPEN, settle } from './fake-ports.ts';
 
@@ -88,9 +89,18 @@ export function makeApi({ recordings: options, http: httpOptions, api }: ApiOpti
         throw problem('cut-unknown');
       },
     },
+    live: {
+      recordings: { users: unwatched, playlist: unwatched, file: unwatched },
+      tokens: new WatchTokens({ keys: ['0'.repeat(64)], clock: fakes.clock, lifeS: 600 }),
+      origins: [],
+    },
     ...api,
   });
   return { world: fakes, recordings: made, http: server };
+}
+
+async function unwatched(): Promise<never> {
+  throw problem('recording-unknown');
 }
 
 /** Before each test. */
