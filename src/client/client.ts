@@ -26,6 +26,8 @@ import type {
   StopReply,
   UpdateLayoutRequest,
   UpdateRequest,
+  WatchReply,
+  WatchRequest,
 } from './types.ts';
 
 /** A channel and the uid that the recorder has in it. */
@@ -147,6 +149,21 @@ export class AircheckClient {
       `/aircheck/recordings/${encodeURIComponent(sid)}`,
       options,
     )) as RecordingReport;
+  }
+
+  /**
+   * Addresses by which whoever has them can watch a recording, also while it is recorded, for `seconds`: whole ones, of
+   * HLS.
+   */
+  async watch(sid: string, request: WatchRequest = {}, options?: CallOptions): Promise<WatchReply> {
+    const path = `/aircheck/recordings/${encodeURIComponent(sid)}/watch`;
+    const reply = (await this.#post('watch', path, request, options)) as WatchReply;
+    const whole = (url: string) => this.#exchange.urlOf(url);
+    return {
+      ...reply,
+      url: reply.url === null ? null : whole(reply.url),
+      users: reply.users.map((user) => ({ ...user, url: whole(user.url) })),
+    };
   }
 
   /** Recordings, the newest first: one page. */

@@ -69,6 +69,11 @@ export class Exchange {
     this.#authorization = `Basic ${btoa(String.fromCharCode(...pair))}`;
   }
 
+  /** A path of the server as a whole address. */
+  urlOf(path: string): string {
+    return `${this.#origin}${path}`;
+  }
+
   /**
    * The body of a good answer. Rejects with an AircheckError for any other, when no answer comes before the deadline,
    * and with the signal's reason when that aborts.

@@ -24,5 +24,7 @@ export type {
   StopReply,
   UpdateLayoutRequest,
   UpdateRequest,
+  WatchReply,
+  WatchRequest,
 } from './types.ts';
 export { readWebhook, type WebhookDelivery } from './webhook.ts';

@@ -7,6 +7,7 @@ import type { PublishWords } from './publish.ts';
 import type { RecordWords } from './record-request.ts';
 import type { RecordingsWords } from './recordings.ts';
 import type { StopWords } from './stop.ts';
+import type { WatchWords } from './watch.ts';
 
 const LAYOUTS = ['floating', 'best-fit', 'vertical'];
 const MODES = ['mix', 'individual', 'web'];
@@ -109,6 +110,21 @@ What is sent is H.264 and Opus, by FFmpeg’s own WHIP client. Exit codes: 0 sen
     .action(async (sid: string, words: AccessWords) => {
       const { show } = await import('./show.ts');
       await show(sid, words);
+    });
+
+  reaching(program.command('watch <sid>'))
+    .description('print an address by which a recording can be watched, also while it is recorded')
+    .option('-u, --uid <uid>', 'of this user, where every user is recorded alone')
+    .option('--for <seconds>', 'how long the address is good; what the server is set to when left out', wholeCount)
+    .addHelpText(
+      'after',
+      `
+Whoever has the address can watch until its time is over:
+  mpv "$(aircheck watch 5f…3a --for 7200)"`,
+    )
+    .action(async (sid: string, words: WatchWords) => {
+      const { watch } = await import('./watch.ts');
+      await watch(sid, words);
     });
 
   reaching(program.command('events'))
