@@ -11,7 +11,7 @@ import { checkRegions, layoutMembers } from '../../contract/rest/layout.ts';
 import { AUDIO_PROFILES } from '../../contract/rest/media-values.ts';
 import { MAX_BITRATE_KBPS } from '../../contract/rest/recording-config.ts';
 import { inStereo } from '../../contract/rest/stereo.ts';
-import { toLayout } from '../../contract/rest/to-plan.ts';
+import { toLayout } from '../../contract/rest/to-layout.ts';
 import { Fault, messageOf } from '../../kernel/fault.ts';
 import { type RecordingUs, US } from '../../kernel/time.ts';
 

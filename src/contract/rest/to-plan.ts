@@ -4,23 +4,14 @@
  */
 
 import { withOverlays } from '../line/overlays.ts';
-import type {
-  BackgroundImages,
-  IndividualPlan,
-  Layout,
-  MixPlan,
-  Plan,
-  Region,
-  Subscription,
-  VideoPlan,
-} from '../line/plan.ts';
-import type { LayoutMembers } from './layout.ts';
+import type { IndividualPlan, MixPlan, Plan, Subscription, VideoPlan } from '../line/plan.ts';
 import { AUDIO_PROFILES, even } from './media-values.ts';
 import { toOverlaysChange } from './overlays.ts';
 import type { PlanOptions } from './plan-options.ts';
 import { type Lists, type TranscodingConfig, transcodingConfigSchema } from './recording-config.ts';
 import type { IndividualStart, MixStart, StartClientRequest } from './start.ts';
 import { inStereo, toStereo } from './stereo.ts';
+import { toLayout } from './to-layout.ts';
 import { toWebPlan } from './to-web-plan.ts';
 
 /** Frame rates of the contract; any other becomes 15. */
@@ -111,58 +102,6 @@ function toVideoPlan(config: TranscodingConfig): VideoPlan {
     fps: FRAME_RATES.includes(config.fps) ? config.fps : 15,
     bitrateKbps: config.bitrate,
     ...toLayout(config),
-  };
-}
-
-/** The layout and backgrounds of start's transcodingConfig, or of an updateLayout. */
-export function toLayout(config: LayoutMembers): Pick<VideoPlan, 'layout' | 'backgroundColor' | 'backgrounds'> {
-  const backgrounds = toBackgrounds(config);
-  return {
-    layout: placementOf(config),
-    backgroundColor: config.backgroundColor || '#000000',
-    ...(backgrounds && { backgrounds }),
-  };
-}
-
-function toBackgrounds(config: LayoutMembers): BackgroundImages | undefined {
-  const { backgroundImage: canvas, defaultUserBackgroundImage: defaultUser, backgroundConfig = [] } = config;
-  if (!canvas && !defaultUser && backgroundConfig.length === 0) return undefined;
-  return {
-    ...(canvas && { canvas }),
-    ...(defaultUser && { defaultUser }),
-    users: backgroundConfig.map(({ uid, image_url: url, render_mode: mode }) => ({
-      uid,
-      url,
-      render: mode === 1 ? 'fit' : 'crop',
-    })),
-  };
-}
-
-function placementOf(config: LayoutMembers): Layout {
-  switch (config.mixedVideoLayout) {
-    case 0:
-      return { kind: 'floating' };
-    case 1:
-      return { kind: 'bestFit' };
-    case 2:
-      return { kind: 'vertical', ...(config.maxResolutionUid && { maxResolutionUid: config.maxResolutionUid }) };
-    case 3:
-      return { kind: 'custom', regions: (config.layoutConfig ?? []).map(toRegion) };
-  }
-}
-
-function toRegion(entry: NonNullable<LayoutMembers['layoutConfig']>[number]): Region {
-  const unit = (value: number) => Math.min(1, Math.max(0, value));
-  const x = unit(entry.x_axis);
-  const y = unit(entry.y_axis);
-  return {
-    ...(entry.uid && { uid: entry.uid }),
-    x,
-    y,
-    width: Math.min(unit(entry.width), 1 - x),
-    height: Math.min(unit(entry.height), 1 - y),
-    alpha: entry.alpha,
-    render: entry.render_mode === 1 ? 'fit' : 'crop',
   };
 }
 
