@@ -1,6 +1,7 @@
 /** The calls that the dashboard makes: those of the public API, by the session of the browser. */
 import type { QualityReport } from '../../../src/contract/line/quality-report.ts';
 import type { BacklogEntry } from '../../../src/contract/rest/backlog.ts';
+import type { CutReply, CutRequest } from '../../../src/contract/rest/cut.ts';
 import type { NodesReply } from '../../../src/contract/rest/nodes.ts';
 import type { RecordingCallsReply } from '../../../src/contract/rest/recording-calls.ts';
 import type { RecordingFilesReply } from '../../../src/contract/rest/recording-files.ts';
@@ -8,7 +9,7 @@ import type { ListedRecordingReply, RecordingListReply } from '../../../src/cont
 import type { RecordingReport } from '../../../src/contract/rest/recording-report.ts';
 import type { SessionReply } from '../../../src/contract/rest/session.ts';
 
-export type { BacklogEntry, NodesReply, QualityReport, RecordingListReply };
+export type { BacklogEntry, CutReply, CutRequest, NodesReply, QualityReport, RecordingListReply };
 export type Session = SessionReply;
 export type Listed = ListedRecordingReply;
 export type Files = RecordingFilesReply;
@@ -85,6 +86,12 @@ export const api = {
   calls: async (appid: string, sid: string) =>
     (await call<RecordingCallsReply>('GET', `${own(appid)}/recordings/${id(sid)}/calls`)).calls,
   fileUrl: (appid: string, sid: string, name: string) => `${own(appid)}/recordings/${id(sid)}/files/${id(name)}`,
+  cut: (appid: string, sid: string, request: CutRequest) =>
+    call<CutReply>('POST', `${own(appid)}/recordings/${id(sid)}/cuts`, request),
+  cutOf: (appid: string, sid: string, cutId: string) =>
+    call<CutReply>('GET', `${own(appid)}/recordings/${id(sid)}/cuts/${id(cutId)}`),
+  removeCut: (appid: string, sid: string, cutId: string) =>
+    call<object>('DELETE', `${own(appid)}/recordings/${id(sid)}/cuts/${id(cutId)}`),
   events: async (appid: string, query: Record<string, string>) =>
     (await call<{ events: EventEntry[] }>('GET', `${own(appid)}/events?${new URLSearchParams(query)}`)).events,
   redeliver: (appid: string, noticeId: string) =>
@@ -106,16 +113,20 @@ export const api = {
     const { sid } = await call<{ sid: string }>('POST', path, { cname, uid, clientRequest });
     return sid;
   },
-  stop: (
-    appid: string,
-    { resourceId, sid, mode, cname, uid }: Pick<Listed, 'resourceId' | 'sid' | 'mode' | 'cname' | 'uid'>,
-  ) =>
-    call<object>(
-      'POST',
-      `/v1/apps/${appid}/cloud_recording/resourceid/${id(resourceId)}/sid/${id(sid)}/mode/${mode}/stop`,
-      { cname, uid, clientRequest: { async_stop: true } },
-    ),
+  updateLayout: (appid: string, recording: Running, clientRequest: object) =>
+    callOf(appid, recording, 'updateLayout', clientRequest),
+  stop: (appid: string, recording: Running) => callOf(appid, recording, 'stop', { async_stop: true }),
 };
+type Running = Pick<Listed, 'resourceId' | 'sid' | 'mode' | 'cname' | 'uid'>;
+function callOf(
+  appid: string,
+  { resourceId, sid, mode, cname, uid }: Running,
+  name: 'stop' | 'updateLayout',
+  clientRequest: object,
+): Promise<object> {
+  const path = `/v1/apps/${appid}/cloud_recording/resourceid/${id(resourceId)}/sid/${id(sid)}/mode/${mode}/${name}`;
+  return call<object>('POST', path, { cname, uid, clientRequest });
+}
 export type StartRequest = { cname: string; uid: string; mode: 'mix' | 'individual'; clientRequest: object };
 
 const RECONNECT_MS = 2_000;

@@ -14,6 +14,21 @@ export function span(ms: number): string {
   return hours > 0 ? `${hours}:${two(minutes)}:${two(s % 60)}` : `${minutes}:${two(s % 60)}`;
 }
 
+/** 75.25 s is 1:15.25; what `secondsOf` reads. */
+export function exact(s: number): string {
+  const hundredths = Math.round(s * 100);
+  const minutes = Math.floor(hundredths / 6000);
+  const rest = (hundredths % 6000) / 100;
+  const text = String(rest).split('.');
+  return `${minutes}:${text[0]?.padStart(2, '0')}${text[1] === undefined ? '' : `.${text[1]}`}`;
+}
+
+/** Of `75.25`, `1:15.25` and `0:01:15.25`; undefined where it is no time. */
+export function secondsOf(text: string): number | undefined {
+  if (!/^\d+(:\d{1,2}){0,2}(\.\d+)?$/.test(text.trim())) return undefined;
+  return text.split(':').reduce((sum, part) => sum * 60 + Number(part), 0);
+}
+
 export function seconds(ms: number): string {
   return ms < 10_000 ? `${(ms / 1000).toFixed(1)} s` : span(ms);
 }

@@ -3,11 +3,13 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import { api, type Calls, type Files, type Listed, type Report, watchChanges } from './api.ts';
 import { Failure, Mark, modeName, State } from './badges.tsx';
 import { Code } from './code.tsx';
+import { Cuts } from './cut.tsx';
 import { Events } from './events.tsx';
 import { FileList } from './files.tsx';
 import { size, span, when } from './format.ts';
 import { linkTo, messageOf, useLoaded, useNow } from './hooks.ts';
 import { Player, type PlayerHandle, playable } from './player.tsx';
+import type { Chosen } from './stretch.tsx';
 import { Timeline } from './timeline.tsx';
 
 /** How often what is still growing is read again. */
@@ -22,6 +24,7 @@ export function RecordingPage({ appid, sid }: { appid: string; sid: string }) {
   const calls = useLoaded<Calls>(() => api.calls(appid, sid), [appid, sid]);
   const player = useRef<PlayerHandle>(null);
   const [atS, setAtS] = useState(0);
+  const [chosen, setChosen] = useState<Chosen>();
   useEffect(() => {
     // A list of one: it has what the report has not.
     const load = () =>
@@ -62,7 +65,21 @@ export function RecordingPage({ appid, sid }: { appid: string; sid: string }) {
         />
       )}
       {quality && (
-        <Timeline report={quality} atS={atS} seek={playable(found) ? (s) => player.current?.seek(s) : undefined} />
+        <Timeline
+          report={quality}
+          atS={atS}
+          seek={playable(found).length > 0 ? (s) => player.current?.seek(s) : undefined}
+          {...{ chosen, onChosen: setChosen }}
+        />
+      )}
+      {found && (
+        <Cuts
+          appid={appid}
+          report={known}
+          atS={atS}
+          needsKeys={isOver && !found.served}
+          {...{ chosen, onChosen: setChosen }}
+        />
       )}
       {found && <FileList appid={appid} sid={sid} files={found} />}
       <Events appid={appid} sid={sid} every={every} />

@@ -1,12 +1,21 @@
 /** Timeline: who was there when, and what is wrong with what came of them, from the quality report. */
 import type { QualityReport } from './api.ts';
+import { Axis, Played } from './axis.ts';
 import { seconds, span } from './format.ts';
+import { type Chosen, ChosenStretch, useChoosing } from './stretch.tsx';
 
 type Participant = QualityReport['participants'][number];
 type Track = Participant['tracks'][number];
 /** Milliseconds from the recording's zero. */
 type Stretch = { fromMs: number; untilMs: number; look: string; text: string };
 type Seek = ((s: number) => void) | undefined;
+type Props = {
+  report: QualityReport;
+  atS: number;
+  seek: Seek;
+  chosen: Chosen | undefined;
+  onChosen(chosen: Chosen): void;
+};
 
 const GAPS: Record<Track['gaps'][number]['why'], [look: string, text: string]> = {
   notSent: ['muted', 'muted'],
@@ -22,14 +31,20 @@ const FREEZES = {
   damage: ['bad', 'picture frozen by damage'],
   nothingSent: ['still', 'no picture sent'],
 } as const;
-const STEPS_S = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14_400];
 const MOST_NOTES = 200;
 
-export function Timeline({ report, atS, seek }: { report: QualityReport; atS: number; seek: Seek }) {
-  const { filesFromMs, participants } = report;
-  const endMs = report.endedMs ?? report.measuredMs;
+export function Timeline(props: Props) {
+  const { filesFromMs, endedMs, measuredMs } = props.report;
+  const endMs = endedMs ?? measuredMs;
   if (filesFromMs === null || endMs <= filesFromMs) return null;
+  return <Lanes {...props} filesFromMs={filesFromMs} endMs={endMs} />;
+}
+
+function Lanes(props: Props & { filesFromMs: number; endMs: number }) {
+  const { report, atS, seek, chosen, onChosen, filesFromMs, endMs } = props;
+  const { participants } = report;
   const axis = new Axis(filesFromMs, endMs);
+  const played = new Played(report, filesFromMs, endMs);
   const holds = holdsOf(report, endMs);
   const overall = [...holds, ...stepsOf(report, endMs)];
   const rows = participants.map((participant) => ({ participant, ...stretchesOf(participant, endMs) }));
@@ -39,12 +54,11 @@ export function Timeline({ report, atS, seek }: { report: QualityReport; atS: nu
   ]
     .toSorted((a, b) => a.fromMs - b.fromMs)
     .slice(0, MOST_NOTES) as (Stretch & { uid?: string })[];
-  const fileS = (ms: number) => Math.max(0, ms - filesFromMs - heldBefore(holds, ms)) / 1000;
-  const click = (event: MouseEvent) => {
-    const { left, width } = (event.currentTarget as Element).getBoundingClientRect();
-    seek?.(fileS(axis.atShare((event.clientX - left) / width)));
-  };
-  const headMs = msOfFile(atS * 1000, filesFromMs, holds);
+  const choosing = useChoosing({
+    atShare: (share) => played.secondsAt(axis.atShare(share)),
+    onClick: seek,
+    onChosen,
+  });
   return (
     <section class="card" aria-labelledby="timeline">
       <h2 id="timeline">Timeline</h2>
@@ -63,9 +77,7 @@ export function Timeline({ report, atS, seek }: { report: QualityReport; atS: nu
             </span>
           ))}
         </div>
-        {/* biome-ignore lint/a11y/useKeyWithClickEvents: the list below does the same by key */}
-        {/* biome-ignore lint/a11y/noStaticElementInteractions: the same */}
-        <div class="scale" onClick={click} data-testid="timeline">
+        <div class="scale" data-testid="timeline" {...choosing}>
           <div class="ruler">
             {axis.ticks().map((ms) => (
               <span key={ms} style={{ left: axis.percent(ms) }}>
@@ -83,7 +95,8 @@ export function Timeline({ report, atS, seek }: { report: QualityReport; atS: nu
               <Bars axis={axis} stretches={[...there, ...media, ...trouble]} />
             </div>
           ))}
-          {seek && <span class="headline" style={{ left: axis.percent(headMs) }} />}
+          {chosen && <ChosenStretch axis={axis} played={played} chosen={chosen} onChosen={onChosen} />}
+          {seek && <span class="headline" style={{ left: axis.percent(played.msAt(atS)) }} />}
         </div>
       </div>
       {notes.length === 0 ? (
@@ -92,7 +105,7 @@ export function Timeline({ report, atS, seek }: { report: QualityReport; atS: nu
         <ol class="notes-list" aria-label="What happened">
           {notes.map(({ fromMs, untilMs, text, look, uid }, index) => (
             <li key={`${fromMs} ${index}`}>
-              <button type="button" class="quiet" disabled={!seek} onClick={() => seek?.(fileS(fromMs))}>
+              <button type="button" class="quiet" disabled={!seek} onClick={() => seek?.(played.secondsAt(fromMs))}>
                 {span(Math.max(0, fromMs - filesFromMs))}
               </button>
               <span class={`key ${look}`} aria-hidden="true" />
@@ -121,39 +134,6 @@ function Bars({ axis, stretches }: { axis: Axis; stretches: Stretch[] }) {
       ))}
     </>
   );
-}
-
-class Axis {
-  readonly fromMs: number;
-  readonly #untilMs: number;
-
-  constructor(fromMs: number, untilMs: number) {
-    this.fromMs = fromMs;
-    this.#untilMs = untilMs;
-  }
-
-  atShare(share: number): number {
-    return this.fromMs + (this.#untilMs - this.fromMs) * Math.min(1, Math.max(0, share));
-  }
-
-  percent(ms: number): string {
-    return `${(100 * this.#share(ms)).toFixed(3)}%`;
-  }
-
-  width(fromMs: number, untilMs: number): string {
-    return `${(100 * (this.#share(untilMs) - this.#share(fromMs))).toFixed(3)}%`;
-  }
-
-  /** About eight, at round times. */
-  ticks(): number[] {
-    const lengthS = (this.#untilMs - this.fromMs) / 1000;
-    const stepS = STEPS_S.find((each) => lengthS / each <= 8) ?? 28_800;
-    return Array.from({ length: Math.floor(lengthS / stepS) + 1 }, (_, n) => this.fromMs + n * stepS * 1000);
-  }
-
-  #share(ms: number): number {
-    return Math.min(1, Math.max(0, (ms - this.fromMs) / (this.#untilMs - this.fromMs)));
-  }
 }
 
 function stretchesOf({ presence, tracks }: Participant, endMs: number) {
@@ -219,15 +199,4 @@ function stepsOf({ runs = [], overload }: QualityReport, endMs: number): Stretch
       : [{ fromMs: atMs, untilMs: steps[index + 1]?.atMs ?? endMs, look: 'still', text: `machine too slow: ${rung}` }],
   );
   return [...lost, ...slow];
-}
-
-function heldBefore(holds: readonly Stretch[], ms: number): number {
-  return holds.reduce((sum, { fromMs, untilMs }) => sum + Math.max(0, Math.min(ms, untilMs) - fromMs), 0);
-}
-
-/** Where in the recording a place of its files is: what was held is in none of them. */
-function msOfFile(fileMs: number, filesFromMs: number, holds: readonly Stretch[]): number {
-  let ms = filesFromMs + fileMs;
-  for (const { fromMs, untilMs } of holds) if (ms >= fromMs) ms += untilMs - Math.max(fromMs, filesFromMs);
-  return ms;
 }
