@@ -8,6 +8,7 @@ import { Events } from './events.tsx';
 import { FileList } from './files.tsx';
 import { size, span, when } from './format.ts';
 import { linkTo, messageOf, useLoaded, useNow } from './hooks.ts';
+import { RunningLayout } from './layout/running-layout.tsx';
 import { Player, type PlayerHandle, playable } from './player.tsx';
 import type { Chosen } from './stretch.tsx';
 import { Timeline } from './timeline.tsx';
@@ -80,6 +81,9 @@ export function RecordingPage({ appid, sid }: { appid: string; sid: string }) {
           needsKeys={isOver && !found.served}
           {...{ chosen, onChosen: setChosen }}
         />
+      )}
+      {listed?.mode === 'mix' && listed.phase === 'recording' && calls.value && (
+        <RunningLayout appid={appid} recording={listed} calls={calls.value} onChanged={calls.reload} />
       )}
       {found && <FileList appid={appid} sid={sid} files={found} />}
       <Events appid={appid} sid={sid} every={every} />
