@@ -14,11 +14,7 @@ const STATES = {
 } as const;
 
 export function Events({ appid, sid, every }: { appid: string; sid: string; every: number | undefined }) {
-  const { value, error, reload } = useLoaded(
-    () => api.events(appid, { sid, limit: '1000' }),
-    [appid, sid, every],
-    every,
-  );
+  const { value, error, reload } = useLoaded(() => api.events(appid, { sid, limit: '1000' }), [appid, sid], every);
   return (
     <section class="card" aria-labelledby="events">
       <h2 id="events">Events</h2>

@@ -30,8 +30,8 @@ function decode(part: string): string {
 type Loaded<T> = { value: T | undefined; error: string | undefined; reload(): void };
 
 /**
- * What `load` resolves to: now, whenever one of `inputs` changes, and each `everyMs` while the page is looked at. What
- * was loaded before stays until the new is there.
+ * What `load` resolves to: now, whenever one of `inputs` or `everyMs` changes, and each `everyMs` while the page is
+ * looked at. What was loaded before stays until the new is there, unless it was of other inputs.
  */
 export function useLoaded<T>(load: () => Promise<T>, inputs: unknown[], everyMs?: number): Loaded<T> {
   const [state, setState] = useState<{ value?: T; error?: string }>({});
@@ -45,8 +45,8 @@ export function useLoaded<T>(load: () => Promise<T>, inputs: unknown[], everyMs?
       (error) => isNews() && setState((before) => ({ ...before, error: messageOf(error) })),
     );
   }, inputs);
+  useEffect(() => setState({}), [reload]);
   useEffect(() => {
-    setState({});
     reload();
     if (everyMs === undefined) return;
     const timer = setInterval(() => document.visibilityState === 'visible' && reload(), everyMs);

@@ -20,8 +20,8 @@ export function RecordingPage({ appid, sid }: { appid: string; sid: string }) {
   const [listed, setListed] = useState<Listed>();
   const isOver = listed?.phase === 'ended';
   const every = isOver ? undefined : GROWING_MS;
-  const report = useLoaded<Report>(() => api.report(appid, sid), [appid, sid, isOver], every);
-  const files = useLoaded<Files>(() => api.files(appid, sid), [appid, sid, isOver], every);
+  const report = useLoaded<Report>(() => api.report(appid, sid), [appid, sid], every);
+  const files = useLoaded<Files>(() => api.files(appid, sid), [appid, sid], every);
   const calls = useLoaded<Calls>(() => api.calls(appid, sid), [appid, sid]);
   const player = useRef<PlayerHandle>(null);
   const [atS, setAtS] = useState(0);
