@@ -2,6 +2,8 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { LayoutDesigner } from '../test/support/dashboard-designer.ts';
+import { DashboardPlayer } from '../test/support/dashboard-player.ts';
 import { DashboardStage } from '../test/support/dashboard-stage.ts';
 
 const FOLDER = process.argv[2] ?? 'screenshots';
@@ -18,6 +20,8 @@ const { page } = stage;
 async function shoot(name: string, size: keyof typeof SIZES, colorScheme: 'light' | 'dark', fullPage = false) {
   await page.setViewportSize(SIZES[size]);
   await page.emulateMedia({ colorScheme });
+  // What stays at the top of the window would lie over the middle of the page.
+  if (fullPage) await page.evaluate('scrollTo(0, 0)');
   await pause(500);
   await page.screenshot({ path: join(FOLDER, `${name}.png`), fullPage });
 }
@@ -42,14 +46,24 @@ try {
   await page.getByText('Ended', { exact: true }).first().waitFor({ timeout: 60_000 });
   await page.getByRole('link', { name: 'Recordings', exact: true }).first().click();
   await stage.start(CHANNEL, '902');
+  const designer = new LayoutDesigner(page);
+  await designer.open();
+  await designer.choose('Custom');
+  await designer.drag(0, 'corner', 0.5, 0);
+  await designer.drag(1, 'corner', -0.2, -0.65);
+  await designer.drag(1, 'middle', 0.195, 0.64);
+  await shoot('layout', 'wide', 'light', true);
+  await shoot('layout-phone', 'phone', 'dark', true);
   await page.getByRole('link', { name: 'Recordings', exact: true }).first().click();
   await page.getByRole('link', { name: CHANNEL }).first().waitFor();
   await shoot('recordings', 'wide', 'light');
   await shoot('recordings-large-dark', 'large', 'dark');
   await shoot('recordings-phone', 'phone', 'light');
   await page.goto(`${page.url().split('#')[0]}#/${stage.server.appid}/recordings/${sid}`);
-  await page.locator('video').evaluate('(v) => { v.muted = true; return v.play(); }');
-  await pause(3_000);
+  const player = new DashboardPlayer(page);
+  await player.shows();
+  await player.playPast(3);
+  await player.choose(0.3, 0.6);
   await shoot('recording', 'wide', 'dark', true);
   await shoot('recording-light', 'wide', 'light', true);
   await shoot('recording-phone', 'phone', 'dark', true);

@@ -5,10 +5,16 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { CUSTOMER, DashboardStage } from '../support/dashboard-stage.ts';
+import { LayoutDesigner } from '../support/dashboard-designer.ts';
+import { DashboardPlayer } from '../support/dashboard-player.ts';
+import { CUSTOMER, DashboardStage, OTHER_CUSTOMER } from '../support/dashboard-stage.ts';
+import { until } from '../support/test-server.ts';
 
-/** 57 bytes that are script, entities and signs wherever something forgets to treat them as text. */
-const ODD = '<img src=x onerror=alert(1)>&amp;{{x}}|~!#$%()+-:;?@[]^_,';
+/** 63 bytes that are script, entities and signs wherever something forgets to treat them as text. */
+const ODD = '<img src=x onerror=alert(1)>&amp;&#60;{{x}}|~!#$%()+-:;?@[]^_, ';
+/** Where the first user is seen, and the second one once the layout is changed; then the other way round. */
+const LOW_LEFT = [0.05, 0.97] as const;
+const TOP_RIGHT = [0.97, 0.03] as const;
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 let stage: DashboardStage;
 
@@ -16,7 +22,9 @@ beforeAll(async () => {
   const script = join(import.meta.dirname, '../../scripts/build-dashboard.ts');
   expect(spawnSync(process.execPath, [script, '--if-changed'], { stdio: 'inherit' }).status).toBe(0);
   stage = await DashboardStage.open();
-  await Promise.all([stage.join(ODD, '1'), stage.join(ODD, '2')]);
+  // In this order: the first fills the picture.
+  await stage.join(ODD, '1');
+  await stage.join(ODD, '2');
 }, 180_000);
 afterAll(() => stage?.close(), 60_000);
 
@@ -35,9 +43,7 @@ async function barriers(page: Page): Promise<string[]> {
   return found as string[];
 }
 
-test('somebody signs in, sees who is there, and starts a recording that the list has at once', {
-  timeout: 300_000,
-}, async () => {
+test('a recording is started, watched, stopped, played and looked into', { timeout: 300_000 }, async () => {
   const { page, server } = stage;
   await page.goto(`${server.baseUrl}/`);
   expect(await barriers(page)).toEqual([]);
@@ -57,9 +63,19 @@ test('somebody signs in, sees who is there, and starts a recording that the list
   expect(await page.getByRole('row').filter({ hasText: 'h264' }).count()).toBe(2);
   expect(await barriers(page)).toEqual([]);
 
+  // What is typed into the dialog stays, though the page counts seconds behind it.
+  await page.getByRole('button', { name: `Record ${ODD.trim()}` }).click();
+  const folder = page.getByRole('dialog').getByRole('textbox', { name: 'Folder' });
+  await folder.fill('kept');
+  const counts = page.locator('td[data-label="There for"]').first();
+  const shown = await counts.textContent();
+  await until('the page counts', async () => (await counts.textContent()) !== shown, 10_000);
+  expect(await folder.inputValue()).toBe('kept');
+  await page.getByRole('dialog').getByRole('button', { name: 'Cancel' }).click();
+
   // Started here, and seen in the list as it goes on.
   await page.getByRole('link', { name: 'Recordings' }).click();
-  await stage.start(ODD, '77');
+  const sid = await stage.start(ODD, '77');
   await page.getByRole('heading', { name: ODD }).waitFor();
   await page.getByText('Recording', { exact: true }).first().waitFor();
   const other = await stage.browser.context.newPage();
@@ -67,12 +83,211 @@ test('somebody signs in, sees who is there, and starts a recording that the list
   const row = other.getByRole('row').filter({ hasText: ODD });
   await row.getByText('Recording', { exact: true }).waitFor();
 
-  // The player comes with the first file.
-  const video = page.locator('video');
-  await video.waitFor({ timeout: 60_000 });
+  // Its layout is designed while it goes on.
+  const designer = new LayoutDesigner(page);
+  await designer.open();
+  await designer.choose('Custom');
+  await designer.region(1).press('Delete');
+  await designer.write('uid', '2');
+  await designer.drag(0, 'corner', 0.5, 0);
+  expect(await barriers(page)).toEqual([]);
+  await page.getByRole('button', { name: 'Add a region' }).click();
+  await designer.write('uid', '1');
+  await designer.drag(1, 'middle', 0.345, -0.34);
+  await designer.region(1).press('Shift+ArrowLeft');
+  await designer.region(1).press('ArrowRight');
+  expect(await designer.json()).toEqual({
+    mixedVideoLayout: 3,
+    layoutConfig: [
+      { uid: '2', x_axis: 0, y_axis: 0, width: 1, height: 1 },
+      { uid: '1', x_axis: 0.71, y_axis: 0, width: 0.29, height: 0.3 },
+    ],
+  });
+  await page.getByText('All 2 who are in the channel are seen.').waitFor();
+  const designed = JSON.stringify(await designer.json());
+  // What the API would refuse is not sent.
+  await designer.writeJson(designed.replace('0.71', '0.72'));
+  await page.getByText('width type mismatch or missing under layoutConfig!').waitFor();
+  const update = page.getByRole('button', { name: 'Update the layout' });
+  expect(await update.isDisabled()).toBe(true);
+  await designer.writeJson(designed);
+  await recorded(sid, 5_000);
+  await update.click();
+  await page.getByText('It is changed from now on.').waitFor();
+  const changedMs = await changed(sid);
+
+  // The first slice can be seen while it goes on.
+  const player = new DashboardPlayer(page);
+  await player.shows(60_000);
+  expect(await corners(player)).toEqual(['GREEN', 'BLUE']);
+  expect(await barriers(page)).toEqual([]);
+  await recorded(sid, 1.3 * changedMs + 4_000);
+
+  await page.getByRole('button', { name: 'Stop' }).click();
+  await page.getByText('Ended', { exact: true }).first().waitFor({ timeout: 60_000 });
+  await row.getByText('Ended', { exact: true }).waitFor({ timeout: 15_000 });
+  await row.getByText('Good').waitFor();
   await other.close();
+
+  // HLS is played, and sought by the timeline.
+  await page.reload();
+  await player.shows();
+  await player.playPast(1);
+  expect(await corners(player)).toEqual(['GREEN', 'BLUE']);
+  const { length } = await player.state();
+  expect(length).toBeGreaterThan(changedMs / 1000 + 4);
+  expect(Math.abs((await player.click(0.9)) - 0.9 * length)).toBeLessThan(0.5);
+  expect(await corners(player)).toEqual(['BLUE', 'GREEN']);
+  expect(Math.abs((await player.click(0.1)) - 0.1 * length)).toBeLessThan(0.5);
+  expect(await corners(player)).toEqual(['GREEN', 'BLUE']);
+
+  // The MP4 as well, by the browser itself, in parts.
+  const mp4 = await mp4Of(sid);
+  await page.getByLabel('Shown').selectOption(mp4);
+  await until(
+    'the MP4',
+    async () => String(await page.evaluate("document.querySelector('video').currentSrc")).endsWith(mp4),
+    10_000,
+  );
+  await player.shows();
+  await player.playPast(1);
+  expect(await corners(player)).toEqual(['GREEN', 'BLUE']);
+  expect(Math.abs((await player.state()).length - length)).toBeLessThan(0.3);
+  expect(Math.abs((await player.click(0.9)) - 0.9 * length)).toBeLessThan(0.5);
+  expect(await corners(player)).toEqual(['BLUE', 'GREEN']);
+  const download = page.waitForEvent('download');
+  await page.getByRole('link', { name: mp4 }).click();
+  expect((await download).suggestedFilename()).toBe(mp4);
+
+  // A stretch is chosen on the timeline, typed more exactly, cut, played and brought.
+  await player.choose(0.2, 0.6);
+  const [from, to] = [page.getByLabel('From', { exact: true }), page.getByLabel('To', { exact: true })];
+  expect(Math.abs(secondsIn(await from.inputValue()) - 0.2 * length)).toBeLessThan(0.5);
+  expect(Math.abs(secondsIn(await to.inputValue()) - 0.6 * length)).toBeLessThan(0.5);
+  const end = page.getByRole('slider', { name: 'End of the cut' });
+  const wholeS = secondsIn(await to.inputValue());
+  await end.press('ArrowRight');
+  await end.press('Shift+ArrowLeft');
+  expect(secondsIn(await to.inputValue())).toBeCloseTo(wholeS + 0.9, 3);
+  const cutFrom = Math.ceil(changedMs / 1000) + 1;
+  await from.fill(`0:${cutFrom}`);
+  await to.fill(`0:${cutFrom + 2}.5`);
+  await page.getByRole('button', { name: 'Cut 0:02.5' }).click();
+  const cut = new DashboardPlayer(page, '.cuts video');
+  await cut.shows();
+  expect(await barriers(page)).toEqual([]);
+  await cut.playPast(0.5);
+  expect(await corners(cut)).toEqual(['BLUE', 'GREEN']);
+  expect(Math.abs((await cut.state()).length - 2.5)).toBeLessThan(0.05);
+  const brought = page.waitForEvent('download');
+  await page.getByRole('list', { name: 'Cuts' }).getByRole('link', { name: 'Download' }).click();
+  expect((await brought).suggestedFilename()).toBe(`${sid}_${cutFrom}-${cutFrom + 2.5}.mp4`);
+  await page.reload();
+  await cut.shows();
+  await page.getByRole('button', { name: 'Remove the cut' }).click();
+  await page.getByRole('list', { name: 'Cuts' }).waitFor({ state: 'detached' });
+
+  // What was asked for is there, without what is secret.
+  const start = page.locator('summary').filter({ hasText: /^start/ });
+  await start.click();
+  const request = await page.getByRole('region', { name: 'Body of start' }).textContent();
+  expect(JSON.parse(request ?? '')).toMatchObject({ cname: ODD, clientRequest: { token: '[redacted]' } });
+
+  // An event is sent again.
+  const before = stage.receiver.taken(sid).length;
+  const again = page.getByRole('button', { name: /Send again event/ });
+  await again.first().click();
+  await page.getByText('Delivered.', { exact: true }).waitFor();
+  expect(stage.receiver.taken(sid).length).toBe(before + 1);
+  expect(await barriers(page)).toEqual([]);
+
+  await page.getByRole('link', { name: 'Health' }).click();
+  await page.getByRole('heading', { name: 'Disk of the spool' }).waitFor();
+  expect(await barriers(page)).toEqual([]);
+
+  // At the width of a phone nothing is cut off.
+  await page.setViewportSize({ width: 360, height: 740 });
+  const isWithin = async () =>
+    expect(await page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(360);
+  for (const link of ['Recordings', 'Channels', 'Health']) {
+    await page.getByRole('link', { name: link, exact: true }).click();
+    await page.getByRole('heading', { name: link, level: 1 }).waitFor();
+    await isWithin();
+  }
+  await page.goto(`${server.baseUrl}/#/${server.appid}/recordings/${sid}`);
+  await player.shows();
+  await isWithin();
+  expect(await barriers(page)).toEqual([]);
+  await page.setViewportSize({ width: 1280, height: 800 });
+
+  // Nothing of it is there for whoever may use another app only, nor for whoever has signed out.
+  await page.getByRole('button', { name: 'Sign out' }).click();
+  await page.getByLabel('Customer id').waitFor();
+  await page.goto(`${server.baseUrl}/#/${server.appid}/recordings/${sid}`);
+  await page.getByLabel('Customer id').waitFor();
+  await stage.signIn(OTHER_CUSTOMER);
+  await page.goto(`${server.baseUrl}/#/${server.appid}/recordings/${sid}`);
+  await page.getByRole('alert').waitFor();
+  await page.getByRole('link', { name: 'Channels' }).click();
+  await page.getByText('Nobody publishes.').waitFor();
+  await page.getByRole('link', { name: 'Recordings' }).click();
+  await page.getByRole('heading', { name: 'Recordings' }).waitFor();
+  expect(await page.textContent('body')).not.toContain(ODD);
+  const seen = (await page.evaluate(`(async () => {
+    const path = ${JSON.stringify(`/v1/apps/${server.appid}/aircheck/`)};
+    const paths = ['recordings', 'channels', 'recordings/${sid}', 'recordings/${sid}/files/${mp4}'];
+    return Promise.all(paths.map(async (each) => (await fetch(path + each)).text()));
+  })()`)) as string[];
+  expect(seen.map((each) => JSON.parse(each))).toEqual(Array(4).fill({ message: 'appid is invalid' }));
   expect(stage.complaints).toEqual([]);
 });
+
+/** Whose pictures are seen at the lower left and the upper right. */
+async function corners(player: DashboardPlayer): Promise<string[]> {
+  return [await player.nameAt(...LOW_LEFT), await player.nameAt(...TOP_RIGHT)];
+}
+
+/** Of `0:12.5`. */
+function secondsIn(text: string): number {
+  return text.split(':').reduce((sum, part) => sum * 60 + Number(part), 0);
+}
+
+/** Resolves when so much is recorded, to how much that is, in milliseconds. */
+function recorded(sid: string, ms: number): Promise<number> {
+  return until(
+    `${ms} ms are recorded`,
+    async () => {
+      const { body } = await stage.server.call('GET', `/aircheck/recordings/${sid}`);
+      const quality = body['quality'] as { measuredMs: number } | null;
+      return quality !== null && quality.measuredMs > ms && quality.measuredMs;
+    },
+    30_000,
+  );
+}
+
+/** When the layout was changed, in milliseconds of the recording. */
+function changed(sid: string): Promise<number> {
+  const path = `/aircheck/recordings/${sid}`;
+  return until(
+    'the call is kept',
+    async () => {
+      const [{ body: kept }, { body: report }] = await Promise.all([
+        stage.server.call('GET', `${path}/calls`),
+        stage.server.call('GET', path),
+      ]);
+      const calls = kept['calls'] as { call: string; atMs: number }[];
+      const update = calls.find(({ call }) => call === 'updateLayout');
+      return update && update.atMs - (report['quality'] as { zeroUtcMs: number }).zeroUtcMs;
+    },
+    10_000,
+  );
+}
+
+async function mp4Of(sid: string): Promise<string> {
+  const { body } = await stage.server.call('GET', `/aircheck/recordings/${sid}/files`);
+  const found = (body['files'] as { name: string; kind: string }[]).find(({ kind }) => kind === 'mp4');
+  return found?.name ?? '';
+}
 
 test('the page may load nothing from elsewhere, and run nothing that is not the server’s', async () => {
   const answer = await fetch(`${stage.server.baseUrl}/`, { headers: { 'accept-encoding': 'br' } });

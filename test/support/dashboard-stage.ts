@@ -1,7 +1,7 @@
 /**
  * The dashboard in a browser: a server with a webhook receiver, two people in a channel, and a page that is signed in.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Page } from 'playwright-core';
@@ -11,7 +11,11 @@ import { type Publisher, publishWithRtc } from './publish/publisher.ts';
 import { TestServer, until } from './test-server.ts';
 import { WebhookReceiver } from './webhook-receiver.ts';
 
-export const CUSTOMER = { id: 'operator of the tests', secret: 'a secret of the tests' };
+type Credentials = { id: string; secret: string };
+export const CUSTOMER: Credentials = { id: 'operator of the tests', secret: 'a secret of the tests' };
+/** May use an app of its own, and no other. */
+export const OTHER_CUSTOMER: Credentials = { id: 'somebody else', secret: 'another secret' };
+const OTHER_APP = 'b'.repeat(32);
 
 export class DashboardStage {
   readonly server: TestServer;
@@ -44,7 +48,11 @@ export class DashboardStage {
   static async open(): Promise<DashboardStage> {
     const dir = mkdtempSync(join(tmpdir(), 'aircheck-dashboard-'));
     const receiver = await new WebhookReceiver().start();
+    const settings = join(dir, 'aircheck.yaml');
+    const apps = [{ id: OTHER_APP }];
+    writeFileSync(settings, JSON.stringify({ apps, customers: [{ ...OTHER_CUSTOMER, apps: [OTHER_APP] }] }));
     const server = new TestServer(join(dir, 'data'), {
+      AIRCHECK_CONFIG: settings,
       AIRCHECK_NOTIFY_URL: receiver.url,
       AIRCHECK_NOTIFY_SECRET: receiver.secret,
       AIRCHECK_CUSTOMER_ID: CUSTOMER.id,
@@ -72,11 +80,11 @@ export class DashboardStage {
     return publisher;
   }
 
-  async signIn(): Promise<void> {
+  async signIn({ id, secret } = CUSTOMER): Promise<void> {
     const { page } = this;
     await page.goto(`${this.server.baseUrl}/`);
-    await page.getByLabel('Customer id').fill(CUSTOMER.id);
-    await page.getByLabel('Customer secret').fill(CUSTOMER.secret);
+    await page.getByLabel('Customer id').fill(id);
+    await page.getByLabel('Customer secret').fill(secret);
     await page.getByRole('button', { name: 'Sign in' }).click();
     await page.getByRole('heading', { name: 'Recordings' }).waitFor();
   }
