@@ -11,6 +11,7 @@ import type { SpooledFile } from '../media/segment.ts';
 import type { Log } from '../observe/log.ts';
 import { attendedOf } from '../pipeline/individual/attendance.ts';
 import { countedThrough, manifestOf } from '../pipeline/individual/manifest.ts';
+import { withBrought } from '../pipeline/report/brought-report.ts';
 import { stretchesOf } from '../session/run-record.ts';
 import { renderMpd } from '../stages/mux/dash/mpd.ts';
 import { renderPlaylist } from '../stages/mux/hls/playlist.ts';
@@ -20,7 +21,7 @@ import { RecordingUpload } from '../stages/upload/recording-upload.ts';
 import type { Target } from '../stages/upload/target/target.ts';
 import type { KeyedJobs } from '../store/jobs.ts';
 import type { ObjectTables } from '../store/object-tables.ts';
-import type { StrayTables, StrayTask } from '../store/stray-tables.ts';
+import type { BroughtReport, StrayTables, StrayTask } from '../store/stray-tables.ts';
 
 /** How soon the end of a recording is looked for again. */
 const NOT_ENDED_MS = 5_000;
@@ -64,7 +65,8 @@ export class Mending {
     if (!found) return undefined;
     if (!found.hasEnded) return NOT_ENDED_MS;
     const records = await objects.objectsOf(sid);
-    const report = await this.#reportOf(sid);
+    const brought = await tables.broughtReports(sid);
+    const report = await this.#reportOf(sid, brought);
     const target = await openTarget(found.storage, sid);
     try {
       const ledger = this.#ledgerOf(sid, records);
@@ -86,7 +88,11 @@ export class Mending {
     } finally {
       target.close();
     }
-    await tables.setMended(sid, report);
+    await tables.setMended(
+      sid,
+      report,
+      brought.map(({ key }) => key),
+    );
     log.info({ sid }, 'a recording has what a node brought back after its end');
     return undefined;
   }
@@ -114,11 +120,12 @@ export class Mending {
     }
   }
 
-  /** The report, completed with when the strays came. */
-  async #reportOf(sid: string): Promise<QualityReport | undefined> {
+  /** The report, completed with what only its former nodes knew, and with when the strays came. */
+  async #reportOf(sid: string, brought: readonly BroughtReport[]): Promise<QualityReport | undefined> {
     const { tables } = this.#options;
-    const report = await tables.reportOf(sid);
-    if (!report) return undefined;
+    const kept = await tables.reportOf(sid);
+    if (!kept) return undefined;
+    const report = brought.reduce((whole, each) => withBrought(whole, each.brought, each.left), kept);
     const told = (await tables.storedAt(sid)).map(cameBack);
     const news = told.filter((what) => !report.degraded.some((each) => each.what === what));
     const atMs = report.endedMs ?? report.measuredMs;

@@ -11,6 +11,9 @@ import { newHexId } from '../kernel/ids.ts';
 import type { Segment } from '../media/segment.ts';
 import { createLog } from '../observe/log.ts';
 import { completeRecording } from '../pipeline/complete.ts';
+import { goOnFrom } from '../pipeline/report/earlier-report.ts';
+import { QualityCollector } from '../pipeline/report/quality-collector.ts';
+import { writeReport } from '../pipeline/report/write-report.ts';
 import { newTaskState, type Task } from '../session/task.ts';
 import { writeJournal } from '../stages/spool/journal.ts';
 import { openLocalFolder } from '../stages/upload/target/local-folder.ts';
@@ -233,6 +236,51 @@ test('a recording that has ended meanwhile gets them into their place, and its r
   expect((await second.strays.reportOf(task.sid))?.degraded).toEqual([
     { atMs: 2, count: 1, what: expect.stringMatching(/^what a node had recorded and not stored .* was stored at 20/) },
   ]);
+});
+
+/** What a run noted until a second, of somebody who came at its beginning and went at another. */
+function noted(generation: number, beganS: number, atS: number, wentS?: number): QualityReport {
+  const collector = new QualityCollector({
+    ...{ sid: task.sid, mode: 'mix', zeroUtcMs: 1000 },
+    run: { generation, startedUs: beganS * 1e6 },
+  });
+  collector.onJoined('7', beganS * 1e6);
+  if (wentS !== undefined) collector.onLeft('7', wentS * 1e6);
+  collector.onDegraded(`noted by run ${generation} until ${atS} s`, 1, atS * 1e6);
+  return collector.report({ atUs: atS * 1e6, lagUs: 0, machine: undefined }, 'stopped');
+}
+
+test('the report of the whole has what a node noted after its report was kept last', async () => {
+  await first.record(task.sid, { generation: 1, epoch: 1 }, [{ file: slice(0), state: 'stored' }]);
+  const left = noted(1, 0, 10);
+  await first.recordings.saveQuality(first.holdOf(task.sid, 1), left);
+  await takeOver();
+  await writeReport(join(first.spool, task.sid, '1'), task.document.plan.baseName, noted(1, 0, 16, 16));
+  await second.record(task.sid, { generation: 2, epoch: 2 }, [{ file: own(0, 60), state: 'stored' }]);
+  await end(goOnFrom(left, noted(2, 15, 60)));
+  await first.comeBack();
+  await expect.poll(strayRow, WAITS).toEqual({ stored: true, done: true });
+  const report = (await second.strays.reportOf(task.sid))!;
+  expect(report.degraded.map(({ what }) => what)).toEqual([
+    'noted by run 1 until 10 s',
+    'noted by run 1 until 16 s',
+    'noted by run 2 until 60 s',
+    expect.stringContaining('was stored at'),
+  ]);
+  expect(report.participants[0]!.presence).toMatchObject([{ joinedMs: 0, leftMs: null }]);
+  expect(await second.strays.broughtReports(task.sid)).toEqual([]);
+});
+
+test('what a node brought of the report stays when it takes the recording back', async () => {
+  const left = noted(1, 0, 10);
+  await first.record(task.sid, { generation: 1, epoch: 1 }, [{ file: slice(0), state: 'stored' }]);
+  await first.recordings.saveQuality(first.holdOf(task.sid, 1), left);
+  await takeOver();
+  const brought = noted(1, 0, 16);
+  expect(await first.strays.setStored(task.sid, 20_000, brought)).toBe(true);
+  await database.query('delete from strays where sid = $1', [task.sid]);
+  expect(await second.strays.broughtReports(task.sid)).toMatchObject([{ brought, left }]);
+  expect(await first.strays.setStored(task.sid, 20_000, brought)).toBe(false);
 });
 
 test('nothing that another node made is replaced, whatever its name', async () => {

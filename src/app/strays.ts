@@ -7,12 +7,15 @@ import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { CompleteCommand } from '../contract/line/complete.ts';
 import type { ObjectRecord } from '../contract/line/objects.ts';
+import type { QualityReport } from '../contract/line/quality-report.ts';
 import type { StorageConfig } from '../contract/line/storage.ts';
 import { stretchOf } from '../contract/line/stretches.ts';
 import { type Clock, sleep, type Timer } from '../kernel/clock.ts';
 import { messageOf } from '../kernel/fault.ts';
 import type { WholeFile } from '../media/segment.ts';
 import type { Log } from '../observe/log.ts';
+import { readEarlierReport } from '../pipeline/report/earlier-report.ts';
+import { isReport } from '../session/completion.ts';
 import { awaitOrphans } from '../session/orphans.ts';
 import type { RecorderPort, RunFile, SpoolPort } from '../session/ports.ts';
 import { type FormerRun, stretchesOf } from '../session/run-record.ts';
@@ -110,10 +113,11 @@ class Strays {
     // A recorder of this very start was told to end when the recording was lost; it may share its process with others.
     while (recorders.atWork().has(sid)) await sleep(clock, QUIET_LOOK_MS, signal);
     await awaitOrphans({ recorders, clock, log }, { sid, former: found.former }, signal);
+    const report = await this.#reportOf(found);
     const { files, leftovers } = await this.#makeWhole(found);
     signal.throwIfAborted();
     const { stored, accepted } = await this.#store(found, files);
-    if (!(await tables.setStored(sid, clock.nowMs()))) return;
+    if (!(await tables.setStored(sid, clock.nowMs(), report))) return;
     log.info({ sid, files: stored }, 'what this node had of a recording that another node took over is stored');
     await mending.add(sid);
     const kept = leftovers.flatMap(({ name, bytes }) => (bytes > 0 ? [name] : []));
@@ -121,6 +125,24 @@ class Strays {
       log.warn({ sid, files: kept }, `files that are proved to be nowhere else are kept in ${spool.pathOf(sid)}`);
     // The recording may have come back to this node just now; what it reads from its spool must stay.
     else if (!isHeld(sid)) await spool.free(sid);
+  }
+
+  /** The last report that this node made; undefined where none can be read, which keeps nothing from its store. */
+  async #reportOf(found: StrayTask): Promise<QualityReport | undefined> {
+    const { spool, log } = this.#options;
+    const { sid } = found.task;
+    const own = ownRuns(found);
+    try {
+      const runs = (await spool.runs(sid)).filter(({ generation }) => own.includes(generation));
+      const newest = runs.at(-1)?.dir;
+      const { files } = await readRuns(newest === undefined ? [] : [newest]);
+      const written = files.find(({ file }) => isReport(file));
+      if (written) return await spool.readReport(written);
+      return await readEarlierReport(runs.map(({ dir }) => dir));
+    } catch (error) {
+      log.error({ sid, error: messageOf(error) }, 'the quality report lacks what this node noted of a recording');
+      return undefined;
+    }
   }
 
   /**

@@ -138,9 +138,12 @@ export const CLAIM = `
     on conflict (appid, cname) do update set owner = $1, claimed_at = clock_timestamp(), used_at = clock_timestamp()
     where homes.owner in (select owner from due)
   ), strayed as (
-    insert into strays (sid, folder, storage, since_ms)
-    select sid, folder, storage, extract(epoch from now()) * 1000 from due where folder <> $2
-    on conflict (sid, folder) do update set storage = excluded.storage, since_ms = excluded.since_ms, stored_ms = null
+    insert into strays (sid, folder, storage, since_ms, left_report)
+    select sid, folder, storage, extract(epoch from now()) * 1000,
+      (select report from quality_reports where quality_reports.sid = due.sid)
+    from due where folder <> $2
+    on conflict (sid, folder) do update
+    set storage = excluded.storage, since_ms = excluded.since_ms, stored_ms = null, left_report = excluded.left_report
   ), back as (
     delete from strays using due where strays.sid = due.sid and strays.folder = $2
   )

@@ -272,6 +272,23 @@ export const MIGRATIONS: readonly { name: string; statements: readonly string[] 
       `create index calls_of_recording on calls (sid, position)`,
     ],
   },
+  {
+    name: 'reports of what strayed',
+    statements: [
+      // The report that whoever took the recording over goes on from.
+      `alter table strays add column left_report json`,
+      // The last report of a node that has brought back what it had, until that of the whole has what it says. A stray
+      // goes when its node has the recording again, and these stay. json, not jsonb, so that members keep their order.
+      `create table brought_reports (
+        sid text not null references tasks (sid),
+        folder text not null,
+        since_ms bigint not null,
+        left_report json,
+        report json not null,
+        primary key (sid, folder, since_ms)
+      )`,
+    ],
+  },
 ];
 
 /** Applies what the database lacks, each migration in a transaction of its own. */

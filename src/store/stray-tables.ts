@@ -30,6 +30,13 @@ export type StrayTask = {
   former: FormerRun[];
 };
 
+/** The last report of a node that had a recording, and the one of it that whoever took it over went on from. */
+export type BroughtReport = {
+  key: { folder: string; sinceMs: number };
+  brought: QualityReport;
+  left: QualityReport | undefined;
+};
+
 export type StrayTablesOptions = {
   database: Database;
   /** This start of this node. */
@@ -165,25 +172,55 @@ export class StrayTables {
   /**
    * Notes that everything that this node had of a recording is stored. False when the recording is this node's again,
    * and no stray any more.
+   * @param report the last that this node made of it
    */
-  async setStored(sid: string, nowMs: number): Promise<boolean> {
-    const stored = await this.#database.query(
-      'update strays set stored_ms = $3 where sid = $1 and folder = $2 returning 1',
-      [sid, this.#folder, Math.round(nowMs)],
-    );
-    return stored.length > 0;
+  async setStored(sid: string, nowMs: number, report: QualityReport | undefined): Promise<boolean> {
+    return this.#database.transaction(async (inside) => {
+      const [stored] = await inside.query(
+        'update strays set stored_ms = $3 where sid = $1 and folder = $2 returning since_ms',
+        [sid, this.#folder, Math.round(nowMs)],
+      );
+      if (stored && report)
+        await inside.query(
+          `insert into brought_reports (sid, folder, since_ms, left_report, report)
+           select sid, folder, since_ms, left_report, $3::json from strays where sid = $1 and folder = $2
+           on conflict do nothing`,
+          [sid, this.#folder, JSON.stringify(report)],
+        );
+      return stored !== undefined;
+    });
+  }
+
+  /** What nodes brought back of a recording's report that the report does not have yet, oldest first. */
+  async broughtReports(sid: string): Promise<BroughtReport[]> {
+    const rows = await this.#database.query('select * from brought_reports where sid = $1 order by since_ms', [sid]);
+    return rows.flatMap((row) => {
+      const brought = qualityReportSchema.safeParse(row['report']).data;
+      const left = qualityReportSchema.safeParse(row['left_report']).data;
+      return brought
+        ? [{ key: { folder: String(row['folder']), sinceMs: Number(row['since_ms']) }, brought, left }]
+        : [];
+    });
   }
 
   /**
    * Keeps the report of a recording that has ended and whose strays have their place, and removes the credentials of
-   * those that were stored. Undefined keeps the report that there is.
+   * those that were stored, and the reports of nodes that it has now. Undefined keeps the report that there is.
    */
-  async setMended(sid: string, report: QualityReport | undefined): Promise<void> {
+  async setMended(
+    sid: string,
+    report: QualityReport | undefined,
+    joined: readonly BroughtReport['key'][] = [],
+  ): Promise<void> {
     await this.#database.transaction(async (inside) => {
       if (report)
         await inside.query('update quality_reports set report = $2::json where sid = $1', [
           sid,
           JSON.stringify(report),
+        ]);
+      for (const { folder, sinceMs } of report ? joined : [])
+        await inside.query('delete from brought_reports where sid = $1 and folder = $2 and since_ms = $3', [
+          ...[sid, folder, sinceMs],
         ]);
       await inside.query('update strays set storage = null where sid = $1 and stored_ms is not null', [sid]);
     });
