@@ -20,6 +20,7 @@ import { ChannelTracks, type TrackEntry } from '../tracks/channel-tracks.ts';
 import { FeedSession, type SessionEnd } from '../tracks/feed-session.ts';
 import { FileNotes } from '../tracks/file-notes.ts';
 import { Losses } from '../tracks/losses.ts';
+import { Patience } from '../tracks/patience.ts';
 import { Attendance, type Attended, readEarlierAttendance } from './attendance.ts';
 import { type IndividualCheckpoint, individualCheckpointSchema } from './checkpoint.ts';
 import { DueSamples } from './due-samples.ts';
@@ -71,6 +72,7 @@ export class IndividualRecording implements Recording {
   #timer: Timer | undefined;
   /** Kept when something is made of the recording after its end. */
   readonly #attendance: Attendance | undefined;
+  readonly #patience = new Patience();
   /** Up to where everything is written, recording time. */
   #writtenUs = 0;
   /** Where files ended last for a hold. */
@@ -244,7 +246,7 @@ export class IndividualRecording implements Recording {
     this.#fail(why);
   }
 
-  /** Up to where the files may be written now, recording time. */
+  /** Up to where the files may be written now; asked once a step, recording time. */
   #dueUs(): RecordingUs {
     const { zeroMonoUs } = this.#start;
     if (this.#ending) return toRecording(this.#ending.atMonoUs, zeroMonoUs);
@@ -252,7 +254,8 @@ export class IndividualRecording implements Recording {
     const nowUs = toRecording(monoUs, zeroMonoUs);
     let dueUs = nowUs - DELAY_US;
     for (const { line } of this.#tracks.entries()) dueUs = Math.min(dueUs, line.completeUs(monoUs) ?? dueUs);
-    return Math.max(dueUs, nowUs - MAX_DELAY_US);
+    const horizonUs = Math.max(dueUs, nowUs - MAX_DELAY_US);
+    return this.#patience.limit(horizonUs, this.#session.unheardUs, STEP_MS * 1000);
   }
 
   #step(): void {

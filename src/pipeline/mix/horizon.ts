@@ -5,8 +5,8 @@
 import type { EndReason } from '../../contract/line/facts.ts';
 import { type HostUs, type RecordingUs, toRecording } from '../../kernel/time.ts';
 import type { FeedSession, SessionEnd } from '../tracks/feed-session.ts';
+import { Patience } from '../tracks/patience.ts';
 import type { Participants } from './participants.ts';
-import { Patience } from './patience.ts';
 
 /** How far behind the present pictures are composed. A stop encodes this much at once. */
 const DELAY_US = 1_000_000;

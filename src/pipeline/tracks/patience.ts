@@ -1,12 +1,12 @@
 /**
- * Patience: how far a recording may be composed while its channel stands still. A server that was stopped, or had no
- * turn for seconds, hands over everything that waited once it goes on: by waiting, the recording gives that its place
- * even when it comes later than any network would make it. Pure.
+ * Patience: how far a recording may be made while its channel stands still. A server that was stopped, or had no turn
+ * for seconds, hands over everything that waited once it goes on, as does one that the recorder's node could not reach:
+ * by waiting, the recording gives that its place even when it comes later than any network would make it. Pure.
  */
 import type { RecordingUs } from '../../kernel/time.ts';
 
 /**
- * A channel that was not heard for this long stands still. It is less than composition lies behind, so that the last
+ * A channel that was not heard for this long stands still. It is less than recordings lie behind, so that the last
  * media before the standstill is not cut off.
  */
 const UNHEARD_US = 600_000;
