@@ -92,7 +92,7 @@ export class SimulatedNode {
     this.#often(HOMES_MS, async () => {
       const began = performance.now();
       const { owner } = this.ownership;
-      await this.places.keepHomes(owner, []);
+      await this.places.keepHomes(owner, [], []);
       await this.places.releaseHomes(owner, [], Date.now(), false);
       await this.places.elsewhere(owner, []);
       this.#watch.lookedAfterHomes(performance.now() - began);

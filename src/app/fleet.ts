@@ -1,7 +1,7 @@
 /**
  * openFleet: what makes a server a node of a fleet (ADR 0026). It takes requests of other nodes on a listener of its
- * own, carries calls to them, keeps the homes of its channels, hands over what it records when it drains (ADR 0029),
- * and brings back what other nodes took over (ADR 0027).
+ * own, carries calls to them, keeps the homes of its channels, gives their feeds to other nodes and reads theirs (ADR
+ * 0032), hands over what it records when it drains (ADR 0029), and brings back what other nodes took over (ADR 0027).
  */
 import type { AddressInfo } from 'node:net';
 import type { Rooms } from '../channel/room/rooms.ts';
@@ -12,9 +12,11 @@ import type { RecordingApi } from '../http/api.ts';
 import type { Changes } from '../http/fleet/changes.ts';
 import { Copies } from '../http/fleet/copies.ts';
 import { NodeDirectory } from '../http/fleet/directory.ts';
+import { feedRoutes, takeStreams } from '../http/fleet/feeds/feed-routes.ts';
+import { HomeFeeds } from '../http/fleet/feeds/home-feeds.ts';
 import { Fleet } from '../http/fleet/fleet.ts';
 import { NodeLinks } from '../http/fleet/links.ts';
-import { nodeApi } from '../http/fleet/node-api.ts';
+import { nodeApi, refusalOf } from '../http/fleet/node-api.ts';
 import { Signatures } from '../http/fleet/signature.ts';
 import { WhipFleet } from '../http/fleet/whip-fleet.ts';
 import { carriedRoutes } from '../http/recording-api.ts';
@@ -24,12 +26,15 @@ import { type WhipOptions, whipRoutes } from '../http/whip.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { messageOf } from '../kernel/fault.ts';
 import type { Log } from '../observe/log.ts';
+import type { Metrics } from '../observe/metrics.ts';
+import type { ChannelPort } from '../session/ports.ts';
 import type { Recordings } from '../session/recordings.ts';
 import type { Database } from '../store/database.ts';
 import { NodeTables } from '../store/node-tables.ts';
 import type { ObjectTables } from '../store/object-tables.ts';
 import type { Ownership } from '../store/ownership.ts';
 import { PlaceTables } from '../store/place-tables.ts';
+import { FleetFeeds } from './fleet-feeds.ts';
 import { openStrays, type StraysOptions } from './strays.ts';
 
 export type FleetParts = {
@@ -38,6 +43,9 @@ export type FleetParts = {
   ownership: Ownership;
   recordings: Recordings;
   rooms: Rooms;
+  /** Folder for the sockets of feeds. */
+  feedDir: string;
+  metrics: Pick<Metrics, 'placedElsewhere' | 'feedBroken'>;
   whip: WhipEndpoint;
   /** What strayed from this node is brought back with these. */
   strays: Pick<StraysOptions, 'tables' | 'spool' | 'recorders' | 'openTarget'> & { objects: ObjectTables };
@@ -50,6 +58,10 @@ export type FleetParts = {
 export type OpenFleet = {
   /** Carries calls that come in here. */
   fleet: Fleet;
+  /** Opens the feed of a recording where its channel is at home. */
+  openFeed: ChannelPort['openFeed'];
+  /** Feeds between nodes: those that other nodes read of this one's channels, and that this one reads of theirs. */
+  readonly feeds: { given: number; taken: number };
   /** How many calls a second come for an app to other nodes. */
   callsElsewhere(appid: string): number;
   /** Sends publishers who come in here where they belong. */
@@ -77,7 +89,7 @@ const MOVE_MS = 10_000;
 
 /** Throws a Fault when the certificates for requests between nodes cannot be used. */
 export async function openFleet(parts: FleetParts): Promise<OpenFleet> {
-  const { config, database, ownership, recordings, rooms, whip, changes, clock, log } = parts;
+  const { config, database, ownership, recordings, rooms, feedDir, whip, metrics, changes, clock, log } = parts;
   const { owner: self } = ownership;
   const { fleetKey: keys } = config;
   const files = { certFile: config.nodeTlsCertFile, keyFile: config.nodeTlsKeyFile };
@@ -92,6 +104,12 @@ export async function openFleet(parts: FleetParts): Promise<OpenFleet> {
     holds: (sid) => recordings.holds(sid),
     callTimeoutMs: config.callTimeoutMs,
     syncStopTimeoutMs: config.syncStopTimeoutS * 1000,
+    onPlaced: () => metrics.placedElsewhere(),
+  });
+  const given = new HomeFeeds({ rooms, clock, log });
+  const taken = new FleetFeeds({
+    ...{ self, places, directory, links, given, rooms, feedDir, clock, log },
+    onBroken: () => metrics.feedBroken(),
   });
   const http = buildHttp({
     log,
@@ -103,7 +121,7 @@ export async function openFleet(parts: FleetParts): Promise<OpenFleet> {
   const sweep = async () => {
     const leaving = ownership.draining;
     const occupied = rooms.occupied();
-    if (!leaving) await places.keepHomes(self, occupied);
+    if (!leaving) await places.keepHomes(self, occupied, taken.channels);
     // Where a draining server records nothing, publishers who move find the channel a new home.
     await places.releaseHomes(self, leaving ? [] : occupied, clock.nowMs(), leaving);
     if (leaving)
@@ -137,12 +155,19 @@ export async function openFleet(parts: FleetParts): Promise<OpenFleet> {
 
   return {
     fleet,
+    openFeed: (who) => taken.open(who),
+    get feeds() {
+      return { given: given.size, taken: taken.channels.length };
+    },
     callsElsewhere: (appid) => directory.callsElsewhere(appid, self),
     whipFleet: new WhipFleet({ fleet, elsewhere: config.whipElsewhere, keys, databaseMs }),
     async listen(api, whipOptions, ready) {
       http.addHook('onRequest', () => ready);
-      nodeApi(http, { fleet, signatures: new Signatures(keys), changes, clock, databaseMs }, async (routes) => {
+      const guard = { fleet, signatures: new Signatures(keys), changes, clock, databaseMs };
+      takeStreams(http, given, (request) => refusalOf(guard, request));
+      nodeApi(http, guard, async (routes) => {
         routes.register(carriedRoutes(api));
+        routes.register(feedRoutes(given));
         const whipFleet = new WhipFleet({ fleet, elsewhere: 'tell', keys, databaseMs });
         routes.register(whipRoutes, { ...whipOptions, fleet: whipFleet });
       });
@@ -163,6 +188,8 @@ export async function openFleet(parts: FleetParts): Promise<OpenFleet> {
       timer.cancel();
       await sweeping;
       await strays.close();
+      await taken.close();
+      given.close();
       await http.close();
       copies.close();
       await links.close();

@@ -24,6 +24,8 @@ export type MetricsSourceOptions = {
   rooms: Pick<Rooms, 'held' | 'backlogs' | 'droppedPackets'>;
   reception: Readonly<ReceptionTally>;
   disk: Pick<DiskWatch, 'seen'>;
+  /** Feeds between the nodes of a fleet; undefined outside of one. */
+  feedsBetweenNodes?(): { given: number; taken: number } | undefined;
   /** How many cores recorders may use. */
   cores(): number;
   objects: Pick<ObjectTables, 'backlogTotals'>;
@@ -47,6 +49,7 @@ export function metricsSource(options: MetricsSourceOptions): MetricsSource {
         appsSnapshot(options, () => true),
         {
           channel: { publishers, channels, keptBytes, droppedPackets: rooms.droppedPackets },
+          feedsBetweenNodes: options.feedsBetweenNodes?.(),
           reception,
           spool: disk.seen,
           load: loadOf(options.atWork().values()).cores / options.cores(),

@@ -22,7 +22,8 @@ import {
 import { freeSpoolFolder, removeSpoolFolder, spooledSids } from '../stages/spool/spool-folder.ts';
 
 export function channelPort(
-  rooms: Pick<Rooms, 'requestKeyFrames' | 'openFeed'>,
+  rooms: Pick<Rooms, 'requestKeyFrames'>,
+  openFeed: ChannelPort['openFeed'],
   whip: Pick<WhipEndpoint, 'sendAway'>,
   apps: AppDirectory,
   clock: Clock,
@@ -30,7 +31,7 @@ export function channelPort(
   return {
     sendAway: (appid, cname, graceMs) => whip.sendAway(appid, cname, graceMs),
     prepare: (appid, cname) => rooms.requestKeyFrames(appid, cname),
-    openFeed: (who) => rooms.openFeed(who),
+    openFeed,
     refusalOf({ appid, cname, uid, token }) {
       const app = apps.find(appid);
       const wrong = (message: string) => ({ errorCode: 110, message }) as const;

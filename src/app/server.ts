@@ -296,7 +296,7 @@ export async function createServer(given: Config, ground: Ground): Promise<Airch
       imageNetworks: config.imageNetworks,
       lowestRung: config.lowestRung,
       store: tables,
-      channel: channelPort(rooms, whip, apps, clock),
+      channel: channelPort(rooms, (who) => joined?.openFeed(who) ?? rooms.openFeed(who), whip, apps, clock),
       recorders: supervisor,
       uploads: uploadPort({
         ...stores,
@@ -377,6 +377,7 @@ export async function createServer(given: Config, ground: Ground): Promise<Airch
       atWork: () => supervisor.atWork(),
       reception: whip.reception,
       disk: diskWatch,
+      feedsBetweenNodes: () => joined?.feeds,
       cores: () => readMachine(spoolRoot).cores,
     });
     metricsRoute(http, { customers: config.customers, source });
@@ -388,7 +389,7 @@ export async function createServer(given: Config, ground: Ground): Promise<Airch
     const joined = isInFleet
       ? // Most servers are in none, and need not load it.
         await (await import('./fleet.ts')).openFleet({
-          ...{ config, database, ownership, recordings, rooms, whip, changes, clock, log },
+          ...{ config, database, ownership, recordings, rooms, feedDir, whip, metrics, changes, clock, log },
           strays: { tables: strayTables, objects, spool, recorders: supervisor, openTarget },
         })
       : undefined;

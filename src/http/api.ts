@@ -19,7 +19,7 @@ export type DashboardApi = FilesApi & ChannelsApi & { changes: Changes; clock: C
 export type RecordingApi = EventsApi & {
   recordings: Pick<Recordings, 'about' | 'acquire' | 'start' | 'update' | 'updateLayout' | 'query' | 'stop' | 'report'>;
   /** When absent this server is in no fleet, and answers every call itself. */
-  fleet?: Pick<Fleet, 'carry'>;
+  fleet?: Pick<Fleet, 'carry' | 'place'>;
   customers: readonly CustomerAccount[];
   /** When absent, only clients with credentials of their own can call. */
   signedIn?: SignedIn;

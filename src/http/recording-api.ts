@@ -2,10 +2,11 @@
  * The recording API: every route of the contract, behind authentication, at its path and at the path with a region
  * before it.
  */
-import type { FastifyInstance, FastifyPluginAsync } from 'fastify';
+import type { FastifyInstance, FastifyPluginAsync, FastifyRequest } from 'fastify';
 import { problem } from '../contract/problems.ts';
 import { messageOf } from '../kernel/fault.ts';
 import { isMoved } from '../session/hold.ts';
+import { overloadOf } from '../session/overload.ts';
 import { acquireRoute } from './acquire.ts';
 import type { RecordingApi } from './api.ts';
 import { authorize } from './auth.ts';
@@ -16,6 +17,8 @@ import { channelsRoute } from './dashboard/channels.ts';
 import { filesRoutes } from './dashboard/files.ts';
 import { eventsRoutes } from './events.ts';
 import { type Fleet, MISDIRECTED, passOn } from './fleet/fleet.ts';
+import type { CarriedAnswer } from './fleet/links.ts';
+import { isPlaced } from './fleet/node-api.ts';
 import { acceptJson } from './json.ts';
 import { guardLive, liveRoutes, watchRoute } from './live.ts';
 import { ncsRoutes } from './ncs.ts';
@@ -49,7 +52,7 @@ export function recordingApi(app: FastifyInstance, api: RecordingApi): void {
       carryOn(guarded, fleet);
       guarded.setErrorHandler(async (error, request, reply) => {
         // The recording went to another node while it was asked here.
-        const answer = isMoved(error) ? await fleet.carry(request) : undefined;
+        const answer = isMoved(error) ? await fleet.carry(request) : await placed(fleet, error, request);
         if (!answer) throw error;
         return passOn(reply, answer);
       });
@@ -96,9 +99,11 @@ function carryOn(app: FastifyInstance, fleet: Pick<Fleet, 'carry'>): void {
 export function carriedRoutes(api: RecordingApi): FastifyPluginAsync {
   return async (guarded) => {
     acceptJson(guarded);
-    guarded.setErrorHandler(async (error, _request, reply) => {
-      if (!isMoved(error)) throw error;
-      return reply.code(MISDIRECTED).send({ message: messageOf(error) });
+    guarded.setErrorHandler(async (error, request, reply) => {
+      if (isMoved(error)) return reply.code(MISDIRECTED).send({ message: messageOf(error) });
+      const answer = api.fleet && !isPlaced(request) ? await placed(api.fleet, error, request) : undefined;
+      if (!answer) throw error;
+      return passOn(reply, answer);
     });
     recordingRoutes(guarded, api, true);
     guarded.register((routes, _routeOptions, routesDone) => {
@@ -106,6 +111,16 @@ export function carriedRoutes(api: RecordingApi): FastifyPluginAsync {
       routesDone();
     }, OWN);
   };
+}
+
+/** The answer of another node to a start that this one is too full for; undefined where there is none. */
+async function placed(
+  fleet: Pick<Fleet, 'place'>,
+  error: unknown,
+  request: FastifyRequest,
+): Promise<CarriedAnswer | undefined> {
+  const overload = overloadOf(error);
+  return overload && fleet.place(request, overload);
 }
 
 function recordingRoutes(guarded: FastifyInstance, api: RecordingApi, isCarried = false): void {

@@ -90,6 +90,18 @@ export const CATALOG = {
     ...{ name: 'aircheck_feed_dropped_packets_total', kind: 'counter', labels: [] },
     help: 'Packets that were given up at a bound before a recorder read them.',
   },
+  feedsBetweenNodes: {
+    ...{ name: 'aircheck_fleet_feeds', kind: 'gauge', labels: ['side'] },
+    help: 'Feeds that cross nodes: side home counts those of channels here that recorders on other nodes read, recorder those that are read here. Not outside of a fleet.',
+  },
+  feedBreaks: {
+    ...{ name: 'aircheck_fleet_feed_breaks_total', kind: 'counter', labels: [] },
+    help: 'Connections to the homes of channels that are recorded here that broke, and are made again.',
+  },
+  placed: {
+    ...{ name: 'aircheck_recordings_placed_elsewhere_total', kind: 'counter', labels: [] },
+    help: 'Recordings of channels here that another node was given at their start, because this one was full.',
+  },
   uploadFiles: {
     ...{ name: 'aircheck_upload_backlog_files', kind: 'gauge', labels: ['place'] },
     help: 'Files of this server that wait to be stored: place spool, or backup for those in the backup store.',

@@ -19,6 +19,7 @@ const APPS: AppsSnapshot = {
   feeds: [{ sid: SID_A, appid: APP, mode: 'mix', backlogAgeUs: 250_000 }],
 };
 const SERVER: ServerSnapshot = {
+  feedsBetweenNodes: { given: 2, taken: 1 },
   channel: { publishers: 3, channels: 2, keptBytes: 4096, droppedPackets: 5 },
   reception: { received: 1000, lost: 7, recovered: 11 },
   spool: { bytes: 10, freeBytes: 20, sizeBytes: 30 },
@@ -46,6 +47,8 @@ function used(): Metrics {
   metrics.runLost('web');
   metrics.degraded('mix', 'rung', 1);
   metrics.degraded('mix', 'damage', 3);
+  metrics.feedBroken();
+  metrics.placedElsewhere();
   metrics.leaseRenewed(0.004);
   metrics.leaseRenewalFailed();
   return metrics;

@@ -34,6 +34,8 @@ export type StoredSnapshot = {
 /** What is known of the server. */
 export type ServerSnapshot = {
   channel: { publishers: number; channels: number; keptBytes: number; droppedPackets: number };
+  /** Undefined outside of a fleet. */
+  feedsBetweenNodes?: { given: number; taken: number } | undefined;
   reception: { received: number; lost: number; recovered: number };
   spool: { bytes: number; freeBytes: number; sizeBytes: number };
   /** Share of all cores, 1 for all. */
@@ -64,6 +66,8 @@ export class Metrics {
   readonly #ended = counter('ended', this.#counted);
   readonly #runsLost = counter('runsLost', this.#counted);
   readonly #degradations = counter('degradations', this.#counted);
+  readonly #feedBreaks = counter('feedBreaks', this.#counted);
+  readonly #placed = counter('placed', this.#counted);
   readonly #renewals = histogram('renewals', this.#counted);
   readonly #renewalFailures = counter('renewalFailures', this.#counted);
 
@@ -82,6 +86,16 @@ export class Metrics {
 
   degraded(mode: string, kind: 'rung' | 'damage', count: number): void {
     this.#degradations.inc({ mode, kind }, count);
+  }
+
+  /** The connection to the home of a channel that is recorded here broke. */
+  feedBroken(): void {
+    this.#feedBreaks.inc();
+  }
+
+  /** Another node makes a recording of a channel here, which is full. */
+  placedElsewhere(): void {
+    this.#placed.inc();
   }
 
   leaseRenewed(tookS: number): void {
@@ -117,7 +131,15 @@ function samplesOfApps({ recordings, recorders, feeds }: AppsSnapshot): Sample[]
   return samples;
 }
 
-function samplesOfServer({ channel, reception, spool, load, stored, process }: ServerSnapshot): Sample[] {
+function samplesOfServer({
+  channel,
+  feedsBetweenNodes,
+  reception,
+  spool,
+  load,
+  stored,
+  process,
+}: ServerSnapshot): Sample[] {
   return [
     ['publishers', channel.publishers],
     ['channels', channel.channels],
@@ -126,6 +148,12 @@ function samplesOfServer({ channel, reception, spool, load, stored, process }: S
     ['packetsRecovered', reception.recovered],
     ['feedKept', channel.keptBytes],
     ['feedDropped', channel.droppedPackets],
+    ...(feedsBetweenNodes
+      ? ([
+          ['feedsBetweenNodes', feedsBetweenNodes.given, 'home'],
+          ['feedsBetweenNodes', feedsBetweenNodes.taken, 'recorder'],
+        ] satisfies Sample[])
+      : []),
     ['spoolBytes', spool.bytes],
     ['spoolFree', spool.freeBytes],
     ['spoolSize', spool.sizeBytes],

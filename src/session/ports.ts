@@ -146,7 +146,8 @@ type StrayPort = {
 
 /** 109: the token has expired; 110: it is wrong (contract §5.2). */
 export type TokenRefusal = { errorCode: 109 | 110; message: string };
-export type Feed = { path: string; openedMonoUs: HostUs; close(): unknown };
+/** @property isOver true once nothing more comes of it, so that the next run needs another */
+export type Feed = { path: string; openedMonoUs: HostUs; readonly isOver?: boolean; close(): unknown };
 /** @property videoStreamType which of a sender's simulcast streams is wanted: 0 the high one, 1 the low one */
 type FeedRequest = { appid: string; cname: string; uid: string; sid: string; videoStreamType: 0 | 1 };
 export type ChannelPort = {

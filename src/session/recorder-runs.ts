@@ -279,6 +279,8 @@ export class RecorderRuns {
       return { source: ports.pages.sourceOf(page), openedMonoUs: ports.clock.monoUs() };
     }
     const { videoStreamType = 0 } = plan;
+    // Its home is gone, or another by now.
+    if (this.#feed?.isOver) await this.releaseChannel();
     this.#feed ??= await ports.channel.openFeed({ appid, cname, uid, sid, videoStreamType });
     const { openedMonoUs, path } = this.#feed;
     return { source: { kind: 'feed', path }, openedMonoUs };

@@ -26,6 +26,7 @@ import { newHexId, newResourceId, newSid } from '../kernel/ids.ts';
 import { extensionOf, queryResponse, stopResponse } from './answers.ts';
 import { HeldTasks } from './held-tasks.ts';
 import { moved } from './hold.ts';
+import { overloaded } from './overload.ts';
 import type { PastTask, Resource, TaskPorts } from './ports.ts';
 import { type ResourcePath, Resources, refuseUnfound } from './resources.ts';
 import { isRunning, kindsOf, newTaskState, type Task, takesOnlySnapshots } from './task.ts';
@@ -282,7 +283,11 @@ export class Recordings {
     const { plan, extinfComma } = toPlan(request, options);
     const pushed = request.mode === 'web' ? pushesOf(request) : [];
     const overload = admission.refusalOf(plan, appid);
-    if (overload !== undefined) throw refuse(overload);
+    if (overload !== undefined) {
+      // Another node may take it.
+      if (store.fleet && mode !== 'web') throw overloaded(overload, plan);
+      throw refuse(overload);
+    }
     this.#starting.set(sid, appid);
     const document = {
       plan,

@@ -17,6 +17,9 @@ export type Node = {
   capacity: { cores: number; bytes: number };
   load: { cores: number; bytes: number };
   recordings: number;
+  /** Running recordings that it makes of other nodes' channels, and that others make of its, where asked for. */
+  readElsewhere?: number;
+  readByOthers?: number;
   publishers: number;
   /** Calls in the second before its last renewal, by App ID. */
   calls: ReadonlyMap<string, number>;
@@ -26,6 +29,9 @@ export type Node = {
 
 const callsSchema = z.record(z.string(), z.number());
 
+/** Recordings whose channel is at home on another node than they are made on, with the owners of both. */
+const APART = `tasks t join homes h using (appid, cname)
+  where t.running and t.mode <> 'web' and t.owner <> h.owner`;
 const COLUMNS = `owner, name, version, wire, node_url, public_url, cores, memory_bytes, load_cores, load_bytes,
   recordings, publishers, calls, draining, lease_until > now() as is_live,
   extract(epoch from now() - renewed_at) * 1000 as seen_ms_ago`;
@@ -43,7 +49,10 @@ export class NodeTables {
    */
   async list(): Promise<Node[]> {
     const rows = await this.#database.query(
-      `select ${COLUMNS} from owners
+      `select ${COLUMNS},
+         (select count(*) from ${APART} and t.owner = owners.owner) as read_elsewhere,
+         (select count(*) from ${APART} and h.owner = owners.owner) as read_by_others
+       from owners
        where lease_until > now() or (not ended and lease_until > now() - interval '1 hour') order by name, started_at`,
     );
     return rows.map(toNode);
@@ -80,6 +89,10 @@ function toNode(row: Row): Node {
     capacity: { cores: Number(row['cores']), bytes: Number(row['memory_bytes']) },
     load: { cores: Number(row['load_cores']), bytes: Number(row['load_bytes']) },
     recordings: Number(row['recordings']),
+    ...(row['read_elsewhere'] !== undefined && {
+      readElsewhere: Number(row['read_elsewhere']),
+      readByOthers: Number(row['read_by_others']),
+    }),
     publishers: Number(row['publishers']),
     calls: new Map(Object.entries(callsSchema.catch({}).parse(row['calls']))),
     seenMsAgo: Math.round(Number(row['seen_ms_ago'])),

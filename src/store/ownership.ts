@@ -51,7 +51,7 @@ export type NodeLoad = {
  * The protocol between nodes (`http/fleet`). A node speaks this one and all before it; raise it when a node of the
  * version before would misunderstand a request.
  */
-export const WIRE = 1;
+export const WIRE = 2;
 
 const RENEW_EVERY_MS = 1_000;
 /** How often a server that may have lost its tasks looks whether it has renewed. */

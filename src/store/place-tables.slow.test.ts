@@ -7,7 +7,7 @@ import { newHexId, newSid } from '../kernel/ids.ts';
 import type { Database } from './database.ts';
 import { NodeTables } from './node-tables.ts';
 import { openDatabase } from './open-database.ts';
-import type { NodeLoad, Ownership } from './ownership.ts';
+import { type NodeLoad, type Ownership, WIRE } from './ownership.ts';
 import { PlaceTables } from './place-tables.ts';
 import { lockStarts, runningElsewhere } from './running-elsewhere.ts';
 
@@ -186,13 +186,41 @@ test('a node that was cut off gets back what it alone records, and learns what i
   await record(b.owner, taken);
   for (const { cname } of all)
     await database.query('insert into homes (appid, cname, owner) values ($1, $2, $3)', [APP, cname, b.owner]);
-  await places.keepHomes(a.owner, all);
+  await places.keepHomes(a.owner, all, []);
   expect((await places.elsewhere(a.owner, all)).map(({ cname }) => cname)).toEqual([taken, published]);
   expect(await places.home(APP, recorded)).toBe(a.owner);
   // Two that record one channel do not take it from each other.
   await record(b.owner, recorded, '2');
-  await places.keepHomes(b.owner, [{ appid: APP, cname: recorded }]);
+  await places.keepHomes(b.owner, [{ appid: APP, cname: recorded }], []);
   expect(await places.home(APP, recorded)).toBe(a.owner);
+});
+
+test('a node that reads a channel from its home leaves it there, and takes it when the home is gone', async () => {
+  const [a, b] = [await join('a', 4), await join('b', 4)];
+  const cname = channel();
+  const read = [{ appid: APP, cname }];
+  await database.query('insert into homes (appid, cname, owner) values ($1, $2, $3)', [APP, cname, b.owner]);
+  const sid = await record(a.owner, cname);
+  const apart = async () => {
+    const list = await new NodeTables(database).list();
+    const of = (owner: string) => list.find(({ id }) => id === owner);
+    return [of(a.owner)?.readElsewhere, of(b.owner)?.readByOthers, of(b.owner)?.readElsewhere];
+  };
+  await places.keepHomes(a.owner, [], read);
+  expect(await places.homesOf(read)).toEqual([{ appid: APP, cname, owner: b.owner }]);
+  expect(await apart()).toEqual([1, 1, 0]);
+  // One that leaves gives it up, although another node records it.
+  await places.releaseHomes(b.owner, [], 6_000, false);
+  expect(await places.home(APP, cname)).toBe(b.owner);
+  await places.releaseHomes(b.owner, [], 6_000, true);
+  expect(await places.homesOf(read)).toEqual([]);
+  expect(await places.claimHome(APP, cname)).toBe(a.owner);
+  await database.query('update homes set owner = $2 where cname = $1', [cname, b.owner]);
+  await die(b);
+  expect(await places.homesOf(read)).toEqual([]);
+  await places.keepHomes(a.owner, [], read);
+  expect(await places.home(APP, cname)).toBe(a.owner);
+  await end(sid);
 });
 
 test('channels that a node does not record are told apart from those that it does', async () => {
@@ -265,7 +293,7 @@ test('the list has those that live and those that went without a word, not those
   expect(list).toMatchObject([
     { name: 'gone', state: 'gone' },
     {
-      ...{ name: 'live', state: 'live', version: '1', wire: 1, nodeUrl: 'http://live', publicUrl: 'https://live' },
+      ...{ name: 'live', state: 'live', version: '1', wire: WIRE, nodeUrl: 'http://live', publicUrl: 'https://live' },
       ...{ capacity: { cores: 4, bytes: 8e9 }, load: { cores: 1.5, bytes: 0 }, recordings: 3, publishers: 7 },
     },
   ]);

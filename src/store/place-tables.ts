@@ -93,9 +93,27 @@ export class PlaceTables {
   /**
    * Makes a node the home of channels that it records or has publishers of, where their home is gone; and of those that
    * it alone records, wherever their home is: after it was cut off from the database for longer than a lease.
+   * @param read channels that it records from where they are at home
    */
-  async keepHomes(owner: string, occupied: readonly { appid: string; cname: string }[]): Promise<void> {
-    await this.#database.repeated(KEEP_HOMES, [owner, JSON.stringify(occupied)]);
+  async keepHomes(
+    owner: string,
+    occupied: readonly { appid: string; cname: string }[],
+    read: readonly { appid: string; cname: string }[],
+  ): Promise<void> {
+    await this.#database.repeated(KEEP_HOMES, [owner, JSON.stringify(occupied), JSON.stringify(read)]);
+  }
+
+  /** The homes of channels that have one, in no order. */
+  async homesOf<C extends { appid: string; cname: string }>(channels: readonly C[]) {
+    if (channels.length === 0) return [];
+    const rows = await this.#database.repeated(
+      `select h.appid, h.cname, h.owner from jsonb_to_recordset($1::jsonb) as c(appid text, cname text)
+       join homes h using (appid, cname) join owners k on k.owner = h.owner where ${IS_LIVE}`,
+      [JSON.stringify(channels.map(({ appid, cname }) => ({ appid, cname })))],
+    );
+    return rows.map((row) => {
+      return { appid: String(row['appid']), cname: String(row['cname']), owner: String(row['owner']) };
+    });
   }
 
   /** Which of these channels a node does not record. */
@@ -163,7 +181,10 @@ const CLAIM_HOME = `
     claimed_at = case when ${KEEPS} then homes.claimed_at else clock_timestamp() end
   returning owner`;
 
-/** $1 the owner, $2 the channels with publishers. What is at home there already is not written. */
+/**
+ * $1 the owner, $2 the channels with publishers, $3 those that it reads elsewhere. What is at home there already is not
+ * written.
+ */
 const KEEP_HOMES = `
   insert into homes (appid, cname, owner)
   select c.appid, c.cname, $1 from (
@@ -182,6 +203,10 @@ const KEEP_HOMES = `
         select 1 from tasks t
         where t.appid = homes.appid and t.cname = homes.cname and t.running and t.owner = homes.owner
       )
+      and not exists (
+        select 1 from jsonb_to_recordset($3::jsonb) as r(appid text, cname text)
+        where r.appid = homes.appid and r.cname = homes.cname
+      )
     )
   )`;
 
@@ -192,7 +217,9 @@ const RELEASE_HOMES = `
       select 1 from jsonb_to_recordset($2::jsonb) as c(appid text, cname text)
       where c.appid = h.appid and c.cname = h.cname
     )
-    and not exists (select 1 from tasks t where t.appid = h.appid and t.cname = h.cname and t.running)
+    and not exists (
+      select 1 from tasks t where t.appid = h.appid and t.cname = h.cname and t.running and (not $4 or t.owner = h.owner)
+    )
     and ($4 or not exists (
       select 1 from resources r where r.appid = h.appid and r.cname = h.cname and r.sid is null and r.expires_ms > $3
     ))`;

@@ -201,14 +201,14 @@ export class FleetScene {
           id,
           name: id,
           version: '1',
-          wire: 1,
+          wire: 2,
           nodeUrl,
           publicUrl: url,
           state: 'live',
           recordings: 0,
           publishers: 0,
         },
-        ...{ capacity: { cores: 1, bytes: 1 }, load: { cores: 0, bytes: 0 }, calls: new Map() },
+        ...{ capacity: { cores: 4, bytes: 8e9 }, load: { cores: 0, bytes: 0 }, calls: new Map() },
         seenMsAgo: this.seenMsAgo.get(id) ?? 0,
       }));
   }

@@ -23,7 +23,7 @@ export function nodesTable({ self, nodes }: NodesReply): string {
       `${node.id === self ? '*' : ' '} ${node.name}`,
       node.state,
       node.version,
-      String(node.recordings),
+      `${node.recordings}${node.readElsewhere ? ` (${node.readElsewhere} of other nodes' channels)` : ''}`,
       String(node.publishers),
       `${node.load.cores.toFixed(1)} of ${node.capacity.cores.toFixed(1)}`,
       `${(node.load.bytes / GB).toFixed(1)} of ${(node.capacity.bytes / GB).toFixed(1)} GB`,

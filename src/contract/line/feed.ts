@@ -1,7 +1,8 @@
 /**
  * The feed: how a channel hands RTP to a recorder over a stream socket. RFC 4571 framing (a 16-bit length before each
  * datagram), with a kind, a track number and the arrival time before the datagram, so that nothing is lost between
- * processes, the receive time stays exact however late the reader is, and the same bytes could cross hosts.
+ * processes, the receive time stays exact however late the reader is, and the same bytes cross nodes (ADR 0032), where
+ * each node is told moments by its own clock.
  *
  *   length:u16  kind:u8  track:u16  arrivalUs:u48  body          (big endian; length counts all that follows it)
  *

@@ -16,6 +16,13 @@ const nodeSchema = z.object({
   capacity: amount('What recordings may take together there.'),
   load: amount('What those at work take, by the cost model.'),
   recordings: z.int().meta({ description: 'Those whose files are still being stored among them.' }),
+  readElsewhere: z.int().optional().meta({
+    description:
+      'Running recordings that it makes of channels that are at home on other nodes; absent of a version that does not tell it.',
+  }),
+  readByOthers: z.int().optional().meta({
+    description: 'Running recordings of its channels that other nodes make; absent of a version that does not tell it.',
+  }),
   publishers: z.int(),
   seenMsAgo: z.int().meta({ description: 'Since it last renewed its lease, which it does each second.' }),
 });

@@ -3,9 +3,11 @@ import { request } from 'undici';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { FleetScene, KEY, type SceneOptions } from '../../../test/support/fleet-scene.ts';
 import { APP, basic, STORAGE } from '../../../test/support/rest-api.ts';
+import type { Plan } from '../../contract/line/plan.ts';
 import { problem } from '../../contract/problems.ts';
 import { moved } from '../../session/hold.ts';
-import { bodyDigest, sign } from './signature.ts';
+import { overloaded } from '../../session/overload.ts';
+import { bodyDigest, PLACED_HEADER, sign } from './signature.ts';
 
 const SID = '5'.repeat(32);
 const RESOURCE = 'resource-1';
@@ -121,6 +123,53 @@ test('acquire goes to the home of its channel, start to that of its resource, a 
   scene.places.resources.set(RESOURCE, { appid: APP, cname: 'ch1', owner: 'c' });
   await start();
   expect(askedOf('a', 'b', 'c')).toEqual([[], ['acquire', 'start'], ['start']]);
+});
+
+describe('a start that the home of its channel is too full for', () => {
+  const start = (at: string) =>
+    call(
+      at,
+      'POST',
+      `/v1/apps/${APP}/cloud_recording/resourceid/${RESOURCE}/mode/mix/start`,
+      JSON.stringify({ ...NAMES, clientRequest: { storageConfig: STORAGE } }),
+    );
+  const full = (...ids: string[]) => {
+    for (const id of ids)
+      scene.node(id).answer = () => {
+        throw overloaded('full', { mode: 'mix', video: undefined } as unknown as Plan);
+      };
+  };
+  beforeEach(() => {
+    scene.places.homes.set('ch1', 'b');
+    scene.places.resources.set(RESOURCE, { appid: APP, cname: 'ch1' });
+  });
+
+  test.each(['a', 'b', 'c'])('is made by another, wherever it comes in: at %s', async (at) => {
+    full('a', 'b');
+    expect(await start(at)).toMatchObject({ status: 200, text: '{"by":"c","call":"start"}' });
+    // The home asked the first of two that are as free, which was full, and then the next.
+    expect(askedOf('a', 'b', 'c')).toEqual([['start'], ['start'], ['start']]);
+  });
+
+  test('is refused where no node has room', async () => {
+    full('a', 'b', 'c');
+    const { status, text } = await start('c');
+    expect([status, JSON.parse(text).code]).toEqual([500, 502]);
+    expect(askedOf('a', 'b', 'c')).toEqual([['start'], ['start'], ['start']]);
+  });
+
+  test('is not sent on by whoever says that it is placed and is no node', async () => {
+    full('b');
+    const answer = await call(
+      'c',
+      'POST',
+      `/v1/apps/${APP}/cloud_recording/resourceid/${RESOURCE}/mode/mix/start`,
+      JSON.stringify({ ...NAMES, clientRequest: { storageConfig: STORAGE } }),
+      { [PLACED_HEADER]: 'b' },
+    );
+    expect(answer.text).toBe('{"by":"a","call":"start"}');
+    expect(scene.node('b').carried[0]).not.toHaveProperty(PLACED_HEADER);
+  });
 });
 
 test('an acquire that names no channel is refused where it comes in', async () => {
@@ -247,7 +296,7 @@ describe('the listener for nodes', () => {
 
   test('says which protocols it speaks', async () => {
     const { status, text } = await ask(headersFor('b', '99'), KEY);
-    expect([status, text]).toEqual([400, expect.stringMatching(/speak protocols 1 to 1 .*asked in 99/)]);
+    expect([status, text]).toEqual([400, expect.stringMatching(/speak protocols 1 to 2 .*asked in 99/)]);
   });
 
   test('answers 421 to what is for another node, or belongs to one, and carries nothing on', async () => {

@@ -7,11 +7,15 @@ import { type ProblemName, problem } from '../../contract/problems.ts';
 import { parseAcquire } from '../../contract/rest/acquire.ts';
 import { type Clock, sleep, within } from '../../kernel/clock.ts';
 import { Fault, messageOf } from '../../kernel/fault.ts';
+import type { Overload } from '../../session/overload.ts';
 import type { Node } from '../../store/node-tables.ts';
 import type { PlaceTables } from '../../store/place-tables.ts';
+import { estimate } from '../../worker/cost.ts';
 import type { Copies } from './copies.ts';
 import type { NodeDirectory } from './directory.ts';
 import type { CarriedAnswer, CarriedRequest, NodeLinks } from './links.ts';
+import { nodesWithRoom } from './placement.ts';
+import { PLACED_HEADER } from './signature.ts';
 
 /**
  * What says where a call belongs: the channel in its body, its resource, its task, the channel in its path, a task and
@@ -45,7 +49,9 @@ export type FleetOptions = {
   /** Whether this node has the task, and it has not ended. */
   holds(sid: string): boolean;
   clock: Clock;
-  log: { warn(details: object, text: string): void };
+  log: Record<'info' | 'warn' | 'error', (details: object, text: string) => void>;
+  /** Told of each recording that another node makes because this one, the home of its channel, is full. */
+  onPlaced?(): void;
   callTimeoutMs: number;
   syncStopTimeoutMs: number;
 };
@@ -59,6 +65,8 @@ const GRACE_MS = 2_000;
 /** How soon the owner of a call is looked for again, while nobody has taken over from one that is gone. */
 const LOOK_AGAIN_MS = 200;
 const MAX_KNOWN_TASKS = 10_000;
+/** How many nodes are asked to make a recording that this one is too full for. */
+const MAX_PLACES = 3;
 const ID = /^[\w-]{1,512}$/;
 
 export class Fleet {
@@ -159,10 +167,45 @@ export class Fleet {
    * @throws Fault as of NodeLinks
    */
   send(request: FastifyRequest, node: Node, more: readonly string[] = []): Promise<CarriedAnswer> {
+    return this.#send(node, request, carriedRequest(request, more));
+  }
+
+  #send(node: Node, { routeOptions }: FastifyRequest, carried: CarriedRequest): Promise<CarriedAnswer> {
     const { links, callTimeoutMs, syncStopTimeoutMs } = this.#options;
-    const { config } = request.routeOptions;
-    const limitMs = config.waitsForUploads ? syncStopTimeoutMs : callTimeoutMs;
-    return links.send(node, carriedRequest(request, more), limitMs + GRACE_MS);
+    const limitMs = routeOptions.config.waitsForUploads ? syncStopTimeoutMs : callTimeoutMs;
+    return links.send(node, carried, limitMs + GRACE_MS);
+  }
+
+  /**
+   * Has the node with most room make a recording whose channel is at home here, where this node is full (ADR 0032).
+   * Resolves to its answer, or to undefined where no node takes it. Throws the timeout of the call where nobody knows
+   * what became of it.
+   */
+  async place(request: FastifyRequest, { plan, message: why }: Overload): Promise<CarriedAnswer | undefined> {
+    const { self, directory, log, onPlaced } = this.#options;
+    const { mode } = plan;
+    const { resourceid } = request.params as { resourceid?: string };
+    const nodes = await this.#soon(request, directory.all());
+    for (const node of nodesWithRoom(nodes, self, estimate(plan)).slice(0, MAX_PLACES)) {
+      const carried = carriedRequest(request, []);
+      const placed = { ...carried, headers: { ...carried.headers, [PLACED_HEADER]: self } };
+      const answer = await this.#send(node, request, placed).catch((error: unknown) => {
+        if (error instanceof Fault && error.code === 'node-unreachable') return undefined;
+        throw problem(lateProblem(request), undefined, { cause: error });
+      });
+      // It has become full or leaves, or is another by now.
+      if (!answer || answer.status === MISDIRECTED || answer.status >= 500) continue;
+      if (answer.status < 300) {
+        onPlaced?.();
+        log.info(
+          { node: node.name, mode, resourceid, why },
+          'another node records a channel of this one, which is full',
+        );
+      }
+      return answer;
+    }
+    log.error({ mode, resourceid, nodes: nodes.length }, `start refused, and no other node has room: ${why}`);
+    return undefined;
   }
 
   /** @param mayRecall whether what was found before is good enough */

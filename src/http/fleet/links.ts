@@ -1,5 +1,7 @@
 /** NodeLinks: connections to the other nodes of the fleet, kept open, and the requests that are carried over them. */
-import type { IncomingHttpHeaders } from 'node:http';
+import { request as httpRequest, type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
+import { request as httpsRequest } from 'node:https';
+import type { Socket } from 'node:net';
 import { Agent } from 'undici';
 import { Fault, messageOf } from '../../kernel/fault.ts';
 import type { Node } from '../../store/node-tables.ts';
@@ -14,6 +16,10 @@ export type CarriedRequest = {
   headers: Readonly<Record<string, string>>;
   body: Buffer | undefined;
 };
+/** A connection that the node has upgraded, and what came with it already; or no connection, and its answer. */
+export type Upgraded =
+  | { socket: Socket; head: Buffer; status: 101; headers: IncomingHttpHeaders }
+  | { socket: undefined; head: undefined; status: number; headers: IncomingHttpHeaders };
 export type CarriedAnswer = { status: number; headers: Record<string, string | string[]>; body: Buffer };
 /** PEM: what this node shows to others, and the authorities that theirs must come from. */
 export type NodeTls = { cert: Buffer; key: Buffer; ca: Buffer };
@@ -62,13 +68,7 @@ export class NodeLinks {
       const bytes = Buffer.from(await answer.body.arrayBuffer());
       return { status: answer.statusCode, headers: ofAnswer(answer.headers), body: bytes } satisfies CarriedAnswer;
     } catch (cause) {
-      const never = isNeverSent(cause);
-      const message = never ? 'cannot be reached' : 'did not answer';
-      throw new Fault(
-        never ? 'node-unreachable' : 'node-silent',
-        `node ${node.name} (${node.nodeUrl}) ${message}: ${messageOf(cause) || (cause as { code?: string }).code}`,
-        { blame: 'self', retryable: true, cause },
-      );
+      throw faultOf(node, cause);
     }
   }
 
@@ -99,11 +99,66 @@ export class NodeLinks {
     }
   }
 
-  async #request(
+  #request(
     node: Pick<Node, 'id' | 'nodeUrl' | 'wire'>,
-    { method, url, headers: given, body }: CarriedRequest,
+    given: CarriedRequest,
     limits: { signal: AbortSignal; headersTimeout?: number; bodyTimeout?: number },
   ) {
+    const { method, url, body } = given;
+    return this.#agent.request({
+      origin: node.nodeUrl!,
+      path: url,
+      method: method as 'GET',
+      headers: this.#signed(node, given),
+      ...(body !== undefined && { body }),
+      ...limits,
+    });
+  }
+
+  /**
+   * Has a node upgrade a connection of its own (RFC 9110 §7.8), which is the caller's to end. Resolves to its answer
+   * where it does not.
+   * @param asked path and query, and the name of the protocol
+   * @throws Fault as of `send`
+   */
+  upgrade(
+    node: Pick<Node, 'id' | 'name' | 'nodeUrl' | 'wire'>,
+    asked: { url: string; protocol: string },
+    timeoutMs: number,
+  ): Promise<Upgraded> {
+    const { tls } = this.#options;
+    const { url, protocol } = asked;
+    const signed = this.#signed(node, { method: 'GET', url, headers: {}, body: undefined });
+    const request = tls ? httpsRequest : httpRequest;
+    return new Promise((resolve, reject) => {
+      const outgoing = request(new URL(url, node.nodeUrl), {
+        headers: { ...signed, connection: 'Upgrade', upgrade: protocol },
+        agent: false,
+        ...tls,
+      });
+      const late = AbortSignal.timeout(timeoutMs);
+      const onLate = () => outgoing.destroy(new Error(`no answer within ${timeoutMs} ms`));
+      late.addEventListener('abort', onLate);
+      const settled = () => late.removeEventListener('abort', onLate);
+      outgoing.once('upgrade', ({ headers }: IncomingMessage, socket: Socket, head: Buffer) => {
+        settled();
+        resolve({ socket, head, status: 101, headers });
+      });
+      outgoing.once('response', ({ statusCode = 0, headers }: IncomingMessage) => {
+        settled();
+        outgoing.destroy();
+        resolve({ socket: undefined, head: undefined, status: statusCode, headers });
+      });
+      outgoing.on('error', (cause) => {
+        settled();
+        reject(faultOf(node, cause));
+      });
+      outgoing.end();
+    });
+  }
+
+  /** The headers of a request, signed. */
+  #signed(node: Pick<Node, 'id' | 'wire'>, { method, url, headers: given, body }: CarriedRequest) {
     const { keys, databaseMs } = this.#options;
     const headers: Record<string, string> = {
       ...given,
@@ -111,15 +166,7 @@ export class NodeLinks {
       [TO_HEADER]: node.id,
       [DIGEST_HEADER]: bodyDigest(body),
     };
-    const signature = sign({ method, url, headers }, keys[0]!, databaseMs());
-    return this.#agent.request({
-      origin: node.nodeUrl!,
-      path: url,
-      method: method as 'GET',
-      headers: { ...headers, [SIGNATURE_HEADER]: signature },
-      ...(body !== undefined && { body }),
-      ...limits,
-    });
+    return { ...headers, [SIGNATURE_HEADER]: sign({ method, url, headers }, keys[0]!, databaseMs()) };
   }
 
   /** Ends all connections, those in use too. */
@@ -133,6 +180,16 @@ function ofAnswer(headers: IncomingHttpHeaders): CarriedAnswer['headers'] {
   for (const [name, value] of Object.entries(headers))
     if (value !== undefined && !OF_CONNECTION.has(name)) kept[name] = value;
   return kept;
+}
+
+function faultOf(node: Pick<Node, 'name' | 'nodeUrl'>, cause: unknown): Fault {
+  const never = isNeverSent(cause);
+  const message = never ? 'cannot be reached' : 'did not answer';
+  return new Fault(
+    never ? 'node-unreachable' : 'node-silent',
+    `node ${node.name} (${node.nodeUrl}) ${message}: ${messageOf(cause) || (cause as { code?: string }).code}`,
+    { blame: 'self', retryable: true, cause },
+  );
 }
 
 /** Whether no connection stood, so that the node cannot have seen the request. */

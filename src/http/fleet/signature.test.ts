@@ -44,6 +44,7 @@ test.each([
   ['protocol', { headers: { ...REQUEST.headers, 'aircheck-wire': '2' } }],
   ['body', { headers: { ...REQUEST.headers, 'aircheck-body-digest': bodyDigest(Buffer.from('[]')) } }],
   ['type of the body', { headers: { ...REQUEST.headers, 'content-type': 'application/sdp' } }],
+  ['place', { headers: { ...REQUEST.headers, 'aircheck-placed': 'b' } }],
   ['added header', { headers: { ...REQUEST.headers, 'if-match': '"e"' } }],
 ] as [string, Partial<SignedRequest>][])('a signature does not hold for another %s', (_what, changed) => {
   const signature = sign(REQUEST, NEW!, NOW);

@@ -20,6 +20,8 @@ export const TO_HEADER = 'aircheck-to';
 export const DIGEST_HEADER = 'aircheck-body-digest';
 /** The signature, as `time.nonce.digest`. */
 export const SIGNATURE_HEADER = 'aircheck-signature';
+/** The home of a channel that is full, whose recording the request's node is to make. */
+export const PLACED_HEADER = 'aircheck-placed';
 /** Headers that decide what a request does. What a proxy between nodes adds does not matter. */
 const SIGNED_HEADERS = [
   ...[WIRE_HEADER, TO_HEADER, DIGEST_HEADER],
@@ -76,6 +78,9 @@ export class Signatures {
 
 function digestOf({ method, url, headers }: SignedRequest, key: string, time: string, nonce: string): string {
   const signed = SIGNED_HEADERS.map((name) => headers[name] ?? null);
+  // Protocol 1 does not know it.
+  const placed = headers[PLACED_HEADER];
+  if (placed !== undefined) signed.push(placed);
   return createHmac('sha256', key)
     .update(JSON.stringify([time, nonce, method, url, signed]))
     .digest('hex');
