@@ -177,10 +177,11 @@ describe('the direction of imports', () => {
     expect(loaded.filter((name) => !name.startsWith('src/client/'))).toEqual([]);
   });
 
-  test('a server is loaded without the libraries of traces, which few switch on', () => {
+  test('a server is loaded without what few switch on, traces, and without codecs, which its children have', () => {
     const loaded = [...loadedWith('src/app/server.ts')];
     expect(loaded.length).toBeGreaterThan(100);
-    expect(loaded.filter((name) => name.startsWith('@opentelemetry/') || name === 'src/observe/traces.ts')).toEqual([]);
+    const foreign = /^(@opentelemetry|node-av|playwright-core)\/|^src\/(observe\/traces|stages\/codec\/)/;
+    expect(loaded.filter((name) => foreign.test(name))).toEqual([]);
   });
 
   test.each(DOORS)('%s only in %s', (pattern, places, why) => {

@@ -24,6 +24,7 @@ import type { MediaKind, VideoCodec } from '../../media/track.ts';
 import { audioConfigOf, parameterSetsOf, withoutAdts } from './bitstream.ts';
 import { type AudioStream, check, type Streams, type VideoStream } from './stream.ts';
 import { TS_ZERO_US } from './ts/ts-slices.ts';
+import { unwrapTs } from './ts/ts-time.ts';
 
 export type SliceCodec = VideoCodec | 'aac' | 'opus';
 
@@ -34,8 +35,6 @@ export type SliceSample = EncodedSample & {
 };
 
 const TS_RATE = 90_000;
-/** Transport stream times have 33 bits and wrap after 26.5 hours. */
-const TS_WRAP = 2 ** 33;
 /** Duration of a picture that is the only one of its slice. */
 const ONE_PICTURE_US = 33_333;
 
@@ -47,11 +46,6 @@ const CODECS = new Map<number, { kind: MediaKind; codec: SliceCodec }>([
   [AV_CODEC_ID_AAC, { kind: 'audio', codec: 'aac' }],
   [AV_CODEC_ID_OPUS, { kind: 'audio', codec: 'opus' }],
 ]);
-
-/** The value that equals `ticks` modulo 2^33 and is nearest to `near`. */
-export function unwrapTs(ticks: number, near: number): number {
-  return ticks + Math.round((near - ticks) / TS_WRAP) * TS_WRAP;
-}
 
 /**
  * The streams of the slice at `path`, told by its first key frame and first sound. Throws a Fault when it is no slice

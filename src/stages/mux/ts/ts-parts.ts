@@ -5,7 +5,7 @@
  */
 import { type StreamUs, US } from '../../../kernel/time.ts';
 import type { MediaKind } from '../../../media/track.ts';
-import { unwrapTs } from '../read-slices.ts';
+import { unwrapTs } from './ts-time.ts';
 
 export type TsPart = {
   /** Bytes `[from, to)` of the file. */

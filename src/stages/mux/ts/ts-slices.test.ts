@@ -12,8 +12,9 @@ import {
 import type { EncodedSample } from '../../../media/sample.ts';
 import type { Segment } from '../../../media/segment.ts';
 import { sliceName } from '../names.ts';
-import { probeSlice, readSlices, unwrapTs } from '../read-slices.ts';
+import { probeSlice, readSlices } from '../read-slices.ts';
 import { TsSlices, type TsSlicesOptions } from './ts-slices.ts';
+import { unwrapTs } from './ts-time.ts';
 
 const ZERO = Date.UTC(2026, 0, 2, 3, 4, 5, 678);
 const FPS = 15;

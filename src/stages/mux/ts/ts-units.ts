@@ -4,7 +4,7 @@
  * Pure.
  */
 import type { MediaKind } from '../../../media/track.ts';
-import { unwrapTs } from '../read-slices.ts';
+import { unwrapTs } from './ts-time.ts';
 
 const PACKET_BYTES = 188;
 const SYNC = 0x47;
