@@ -75,7 +75,7 @@ test('a recording is started, watched, stopped, played and looked into', { timeo
 
   // Started here, and seen in the list as it goes on.
   await page.getByRole('link', { name: 'Recordings' }).click();
-  const sid = await stage.start(ODD, '77');
+  const sid = await stage.start(ODD, '77', 'Custom');
   await page.getByRole('heading', { name: ODD }).waitFor();
   await page.getByText('Recording', { exact: true }).first().waitFor();
   const other = await stage.browser.context.newPage();
@@ -86,7 +86,6 @@ test('a recording is started, watched, stopped, played and looked into', { timeo
   // Its layout is designed while it goes on.
   const designer = new LayoutDesigner(page);
   await designer.open();
-  await designer.choose('Custom');
   await designer.region(1).press('Delete');
   await designer.write('uid', '2');
   await designer.drag(0, 'corner', 0.5, 0);
@@ -191,7 +190,13 @@ test('a recording is started, watched, stopped, played and looked into', { timeo
   const start = page.locator('summary').filter({ hasText: /^start/ });
   await start.click();
   const request = await page.getByRole('region', { name: 'Body of start' }).textContent();
-  expect(JSON.parse(request ?? '')).toMatchObject({ cname: ODD, clientRequest: { token: '[redacted]' } });
+  const half = { y_axis: 0, width: 0.5, height: 1 };
+  const layoutConfig = [0, 0.5].map((x_axis) => ({ x_axis, ...half }));
+  const transcodingConfig = { width: 640, height: 360, mixedVideoLayout: 3, layoutConfig };
+  expect(JSON.parse(request ?? '')).toMatchObject({
+    cname: ODD,
+    clientRequest: { token: '[redacted]', recordingConfig: { transcodingConfig } },
+  });
 
   // An event is sent again.
   const before = stage.receiver.taken(sid).length;

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Page } from 'playwright-core';
 import { type Browser, startBrowser } from './browser.ts';
+import { LayoutDesigner } from './dashboard-designer.ts';
 import { PARTICIPANTS } from './media/participants.ts';
 import { type Publisher, publishWithRtc } from './publish/publisher.ts';
 import { TestServer, until } from './test-server.ts';
@@ -89,14 +90,21 @@ export class DashboardStage {
     await page.getByRole('heading', { name: 'Recordings' }).waitFor();
   }
 
-  /** Starts a recording by the dialog of the list. Resolves to its sid when its page is shown. */
-  async start(cname: string, uid: string): Promise<string> {
+  /**
+   * Starts a recording by the dialog of the list. Resolves to its sid when its page is shown.
+   * @param layout the kind that is chosen in the designer; the dialog's own when left out
+   */
+  async start(cname: string, uid: string, layout?: string): Promise<string> {
     const { page } = this;
     await page.getByRole('button', { name: 'Start a recording' }).click();
     const dialog = page.getByRole('dialog');
     await dialog.getByLabel('Channel').fill(cname);
     await dialog.getByLabel('Recorder’s uid').fill(uid);
     await dialog.getByLabel('Token').fill(this.server.token(cname, uid));
+    if (layout !== undefined) {
+      await dialog.getByText('Layout', { exact: true }).click();
+      await new LayoutDesigner(page).choose(layout);
+    }
     await dialog.getByRole('button', { name: 'Start' }).click();
     await page.waitForURL(/#\/\w+\/recordings\/[0-9a-f]{32}$/);
     return page.url().slice(-32);
