@@ -53,7 +53,15 @@ function Open({ appid, recording, calls, onChanged }: Props) {
           they are shown no more.
         </p>
       )}
-      <LazyDesigner canvas={asked.canvas} people={people} first={asked.layout} onLayout={setLayout} />
+      <LazyDesigner
+        canvas={asked.canvas}
+        people={people}
+        first={asked.layout}
+        onLayout={(next) => {
+          setLayout(next);
+          setSaid(undefined);
+        }}
+      />
       <Failure text={error} />
       <div class="actions">
         <span class="sub" role="status">
