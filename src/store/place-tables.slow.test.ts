@@ -7,7 +7,7 @@ import { newHexId, newSid } from '../kernel/ids.ts';
 import type { Database } from './database.ts';
 import { NodeTables } from './node-tables.ts';
 import { openDatabase } from './open-database.ts';
-import type { NodeLoad, Ownership } from './ownership.ts';
+import { type NodeLoad, type Ownership, WIRE } from './ownership.ts';
 import { PlaceTables } from './place-tables.ts';
 import { lockStarts, runningElsewhere } from './running-elsewhere.ts';
 
@@ -293,7 +293,7 @@ test('the list has those that live and those that went without a word, not those
   expect(list).toMatchObject([
     { name: 'gone', state: 'gone' },
     {
-      ...{ name: 'live', state: 'live', version: '1', wire: 1, nodeUrl: 'http://live', publicUrl: 'https://live' },
+      ...{ name: 'live', state: 'live', version: '1', wire: WIRE, nodeUrl: 'http://live', publicUrl: 'https://live' },
       ...{ capacity: { cores: 4, bytes: 8e9 }, load: { cores: 1.5, bytes: 0 }, recordings: 3, publishers: 7 },
     },
   ]);
