@@ -31,7 +31,8 @@ export type RecordingApi = EventsApi & {
   dashboard?: DashboardApi;
   list: RecordingListApi['list'];
   cuts: CutsApi;
-  live: LiveApi;
+  /** When absent nothing can be watched. */
+  live?: LiveApi;
   /** When absent there is no limit. */
   rateLimit?: RateLimit;
   /** Addresses that webhooks come from; when none are given, the addresses of this machine. */

@@ -81,6 +81,7 @@ function fileRoutes({ dashboard, rateLimit, customers, isApp, signedIn }: Record
 /** For players, who have a token in the place of credentials and make several requests a second. */
 function playerRoutes({ live, fleet }: RecordingApi): FastifyPluginAsync {
   return async (guarded) => {
+    if (!live) return;
     guardLive(guarded, live);
     if (fleet) carryOn(guarded, fleet);
     liveRoutes(guarded, live);
@@ -106,10 +107,8 @@ export function carriedRoutes(api: RecordingApi): FastifyPluginAsync {
       return passOn(reply, answer);
     });
     recordingRoutes(guarded, api, true);
-    guarded.register((routes, _routeOptions, routesDone) => {
-      liveRoutes(routes, api.live);
-      routesDone();
-    }, OWN);
+    const { live } = api;
+    if (live) guarded.register(async (routes) => liveRoutes(routes, live), OWN);
   };
 }
 
@@ -145,7 +144,7 @@ function recordingRoutes(guarded: FastifyInstance, api: RecordingApi, isCarried 
     eventsRoutes(routes, api);
     backlogRoutes(routes, api);
     cutRoutes(routes, api, isCarried);
-    watchRoute(routes, api.live);
+    if (api.live) watchRoute(routes, api.live);
     if (api.dashboard) {
       channelsRoute(routes, api.dashboard);
       changesRoute(routes, api.dashboard);

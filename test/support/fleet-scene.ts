@@ -16,6 +16,7 @@ import { Signatures } from '../../src/http/fleet/signature.ts';
 import { WhipFleet } from '../../src/http/fleet/whip-fleet.ts';
 import { carriedRoutes, recordingApi } from '../../src/http/recording-api.ts';
 import { buildHttp } from '../../src/http/server.ts';
+import { WatchTokens } from '../../src/http/watch-tokens.ts';
 import { type WhipOptions, whipRoutes } from '../../src/http/whip.ts';
 import { systemClock } from '../../src/kernel/clock.ts';
 import type { Node } from '../../src/store/node-tables.ts';
@@ -148,6 +149,11 @@ export class FleetScene {
       participants: (_appid: string, cname: string) => [{ at: id, cname }],
       backlog: { list: async () => [], retry: async () => true },
       notifications: {},
+      live: {
+        recordings: new Proxy({}, { get: (_, call) => this.#handler(node, String(call)) }),
+        tokens: new WatchTokens({ keys, clock: systemClock, lifeS: 60 }),
+        origins: ['*'],
+      },
     } as unknown as RecordingApi;
     const whip: WhipOptions = {
       endpoint: {

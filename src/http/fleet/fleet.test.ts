@@ -53,6 +53,19 @@ describe('a call', () => {
     expect(carried).not.toHaveProperty('authorization');
   });
 
+  test('of a player is answered there too, and its token judged where it came in', async () => {
+    scene.places.tasks.set(SID, 'b');
+    scene.node('b').answer = (asked) => (asked === 'playlist' ? '#EXTM3U\n' : undefined);
+    const own = `/v1/apps/${APP}/aircheck/recordings/${SID}`;
+    const { url } = JSON.parse((await call('a', 'POST', `${own}/watch`)).text);
+    const answer = await call('c', 'GET', `${url}&_HLS_msn=1`, undefined, { authorization: '' });
+    expect([answer.status, answer.text]).toEqual([200, '#EXTM3U\n']);
+    expect(answer.headers.get('access-control-allow-origin')).toBe('*');
+    expect(answer.headers.get('content-type')).toBe('application/vnd.apple.mpegurl');
+    expect((await call('c', 'GET', `${url}x`)).status).toBe(401);
+    expect(askedOf('a', 'b', 'c')).toEqual([[], ['users', 'playlist'], []]);
+  });
+
   test('keeps its body as it was sent, packed or not', async () => {
     scene.places.tasks.set(SID, 'b');
     const body = `{ "cname":"ch1", "uid":"9",  "clientRequest": {"number": 1.0e2, "ü": "\\u00fc"} }`;
