@@ -78,14 +78,36 @@ test('publishers are disconnected before the other node would take the channel f
   expect(world.sentAway).toEqual([{ cname: task.cname, graceMs: 2_500 }]);
 });
 
-test('one that was not offered, or is kept again, ends at once when another server has it', async () => {
+test('one that was taken over unasked goes on as well, as of a node that only the database was away from', async () => {
   const { task, tasks, recorder } = await held();
   await tasks.offer(true);
   await tasks.offer(false);
   world.store.taken.add(task.sid);
   await look();
-  expect([recorder.killed, tasks.size]).toEqual([true, 0]);
-  expect(world.sentAway).toEqual([]);
+  expect([recorder.killed, recorder.stoppedAtUs, tasks.hasMoved(task.sid)]).toEqual([false, undefined, true]);
+  expect(world.sentAway).toEqual([{ cname: task.cname, graceMs: 10_000 }]);
+  world.channelEmptied.resolve();
+  await settle();
+  expect([recorder.stoppedAtUs, recorder.killed]).toEqual([world.clock.monoUs(), false]);
+});
+
+test('of a page nothing goes on here once another server has it unasked', async () => {
+  const { task, tasks, recorder } = await held();
+  Object.assign(task.document.plan, { mode: 'web' });
+  world.store.taken.add(task.sid);
+  await look();
+  expect([recorder.killed, tasks.size, world.sentAway]).toEqual([true, 0, []]);
+});
+
+test('of one that is being stopped nothing goes on here once another server has it', async () => {
+  const runner = hold(world);
+  await runner.start();
+  const stopped = runner.stop(true);
+  await settle();
+  world.store.taken.add(runner.task.sid);
+  world.recorders[0]!.tell({ type: 'streamStateChanged', uid: '5', kind: 'audio', receiving: true });
+  expect(await stopped).toBe('gone');
+  expect([world.recorders[0]!.killed, world.sentAway]).toEqual([true, []]);
 });
 
 test('an offer that another node was faster than cannot be taken back', async () => {

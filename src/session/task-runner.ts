@@ -237,14 +237,16 @@ export class TaskRunner {
 
   /**
    * Another server has the task: everything that this one does for it ends at once, and no customer is told. Whoever
-   * waits for a stop hears that the recording is gone. Of one that was offered the recorder goes on for a while, and
-   * whoever waits is answered by the other node.
+   * waits for a stop hears that the recording is gone; of one that was offered, the other node answers. In a fleet the
+   * recorder of a channel goes on until the channel's publishers have moved, also where this node was cut off from the
+   * database alone: the other has nothing to record before that.
    */
   fence(): void {
     if (this.#fenced) return;
+    const isLeaving = this.#isOffered || (this.#ports.store.fleet && this.mayMove);
     this.#fenced = true;
     this.abandon();
-    if (this.#isOffered) this.#leaving = this.#leave();
+    if (isLeaving) this.#leaving = this.#leave();
     else {
       this.#ports.log.error({ sid: this.#task.sid }, 'another server has taken this recording over; it ends here');
       this.#runs.kill();
