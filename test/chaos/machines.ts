@@ -141,8 +141,8 @@ const machineWithoutDatabase: Play = async (fleet, takes) => {
   const mendedMs = Date.now();
   fleet.machines.mend(node.machine, fleet.database);
   for (const take of lost) await fleet.live(await fleet.ownerOf(take), take, mendedMs);
-  // What was on its way while publishers moved may be missing.
-  return { gaps: [{ fromMs: mendedMs - 500, toMs: Date.now() + 1_500 }] };
+  // It records on until its publishers have moved; only while they are at neither node may something be missing.
+  return { gaps: [] };
 };
 
 /** A node is cut off from its publishers alone: it keeps its recordings, and goes on when they are back. */
