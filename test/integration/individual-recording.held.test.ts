@@ -7,8 +7,10 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { IndividualPlan } from '../../src/contract/line/plan.ts';
 import { liveFrames } from '../../src/stages/codec/native-frames.ts';
+import { clicksIn } from '../support/judge/clicks.ts';
 import { avOffsets } from '../support/judge/offsets.ts';
 import { judgePlaylist } from '../support/judge/playlist.ts';
+import { beepsIn } from '../support/judge/sound.ts';
 import { hear, onSeconds, see, slicesOf, writePlaylists } from '../support/judge/user-streams.ts';
 import { BLUE, GREEN, PARTICIPANTS, type Participant, RED } from '../support/media/participants.ts';
 import type { ScriptedUser } from '../support/scripted-feed.ts';
@@ -34,6 +36,25 @@ const seconds = (from: number, to: number) => Array.from({ length: to - from }, 
 const told = ({ happenings }: Made, type: string) => happenings.filter((h) => h.type === type);
 
 describe('a recording of every user alone', { timeout: 120_000 }, () => {
+  test.each([
+    [2.5, 'in a beep'],
+    [6, 'right before one'],
+  ])('loses no sound while its channel has no turn for %f s, from %s on', async (awayS, from) => {
+    const fromS = from === 'in a beep' ? 3.01 : 2.99;
+    const away = { fromS, toS: fromS + awayS, untilS: fromS + awayS, channelStandsStill: true as const };
+    const users: ScriptedUser[] = [RED, GREEN].map((participant, n) => {
+      return { uid: `${n + 1}`, participant, fromS: -1.3, toS: 60, lates: [away], video: false };
+    });
+    const made = await record(users, {}, 14.5);
+    for (const [n, participant] of [RED, GREEN].entries()) {
+      const { heard } = hear(join(made.dir, nameOf(`${n + 1}`, 'audio')), participant);
+      const beeps = beepsIn(heard, { toneHz: participant.toneHz }).slice(1);
+      expect(beeps.map(({ atS }) => Math.round(atS))).toEqual(seconds(1, 15));
+      expect(Math.min(...beeps.map(({ durationS }) => durationS))).toBeGreaterThan(0.095);
+      expect(clicksIn(heard)).toEqual([]);
+    }
+  });
+
   test('has each user’s picture and sound, no one else’s, at their places', async () => {
     const users: ScriptedUser[] = [
       { uid: '1', participant: RED, fromS: -1, toS: 60 },
