@@ -6,7 +6,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, type RunnerTestCase, test } from 'vitest';
 import type { LayerReport, PublicationReport } from '../../src/channel/room/publication.ts';
 import { type Browser, type BrowserPublisher, startBrowser } from '../support/browser.ts';
 import { avOffsets } from '../support/judge/offsets.ts';
@@ -24,6 +24,9 @@ const CANVAS = { width: 1280, height: 720, fps: 15 };
 /** Luma steps of white letters: of the whole picture above, of one a quarter as wide below. Halved lies between. */
 const WHOLE_STEP = 95;
 const HALF_STEP = 50;
+
+/** On two cores Chromium, which encodes three pictures at once, now and then draws a flash late. A recorder's fault comes twice. */
+const AGAIN = { timeout: 90_000, retry: 1 };
 
 let folder: string;
 let server: TestServer;
@@ -79,6 +82,9 @@ async function stop(recording: TestRecording, cname: string): Promise<string> {
   return join(folder, 'data/recordings', cname, `${recording.sid}_${cname}_0.mp4`);
 }
 
+/** Another one when it is tried again. */
+const channelOf = (name: string, { result }: RunnerTestCase) => `${name}-${result?.retryCount ?? 0}`;
+
 const switchLayer = ({ page }: BrowserPublisher, rid: string, active: boolean) =>
   page.evaluate(`(async () => {
     const sender = window.aircheckPublisher.connection.getSenders().find((s) => s.track.kind === 'video');
@@ -114,10 +120,11 @@ function judge(mp4: string, longestStillS: number): void {
   expect(Math.abs(offsets.worstMs), offsets.eachMs.map(Math.round).join(' ')).toBeLessThan(150);
 }
 
-test.each(['vp8', 'h264'] as const)(
+test.for(['vp8', 'h264'] as const)(
   'of %s the high layer is recorded by type 0, the low by type 1',
-  async (codec) => {
-    const cname = `sizes-${codec}`;
+  AGAIN,
+  async (codec, { task }) => {
+    const cname = channelOf(`sizes-${codec}`, task);
     await publish(cname, codec);
     expect((await layersOf(cname)).map(({ rid, width, height }) => [rid, width, height])).toEqual([
       ['h', 1280, 720],
@@ -135,11 +142,10 @@ test.each(['vp8', 'h264'] as const)(
     expect(steps[1]).toBeLessThan(HALF_STEP);
     for (const file of files) judge(file, 0.5);
   },
-  90_000,
 );
 
-test('a layer that is switched off gives way to the next at once, and comes back', async () => {
-  const cname = 'switched';
+test('a layer that is switched off gives way to the next at once, and comes back', AGAIN, async ({ task }) => {
+  const cname = channelOf('switched', task);
   const publisher = await publish(cname, 'vp8');
   const recording = await start(cname, '9000', 0);
   const sinceS = () => (Date.now() - recording.answeredAtMs) / 1000;
@@ -161,4 +167,4 @@ test('a layer that is switched off gives way to the next at once, and comes back
   expect(meanwhile, seen).toBeGreaterThan(HALF_STEP);
   expect(back, seen).toBeGreaterThan(WHOLE_STEP);
   judge(mp4, 1);
-}, 90_000);
+});
