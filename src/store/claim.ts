@@ -19,10 +19,12 @@ const COMES_BACK = `interval '1 minute'`;
 const CHOICE = `interval '1.5 seconds'`;
 
 /**
- * Nobody counts as gone before the claimer itself has renewed in time for a whole lease: when the database was away,
- * everybody is late, and nobody is gone.
+ * Nobody counts as gone before the claimer itself has renewed in time for a whole lease, up to now: when the database
+ * was away, everybody is late, and nobody is gone. A look that comes before the first renewal after it sees nobody.
  */
-const IS_STEADY = `exists (select 1 from owners me where me.owner = $1 and me.steady_since < now() - ${LEASE})`;
+const IS_STEADY = `exists (
+  select 1 from owners me
+  where me.owner = $1 and me.steady_since < now() - ${LEASE} and me.renewed_at > now() - ${LATE})`;
 /** The keys of all owners whose connection stands. */
 const LOCKED = `array(
   select l.objid from pg_locks l

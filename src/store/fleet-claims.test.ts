@@ -63,6 +63,15 @@ describe.each(targets)('nodes of a fleet, in %s', (_name, url) => {
     expect(await strays(sid)).toEqual([{ folder: first.folder, storage: 'sealed', stored_ms: null }]);
   });
 
+  test('a node that has not renewed since the database came back takes nothing: the owner has not either', async () => {
+    const [first, second] = [await node(), await node()];
+    const sid = await addRunning(database, first);
+    dies(first);
+    dies(second);
+    expect(await claim(second)).toEqual([]);
+    expect(await database.query('select owner from tasks where sid = $1', [sid])).toEqual([{ owner: first.owner }]);
+  });
+
   test('the node that had it first may take it back, and then nothing strayed from it', async () => {
     const [first, second] = [await node(), await node()];
     const sid = await addRunning(database, first);
