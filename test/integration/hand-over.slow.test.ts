@@ -4,7 +4,7 @@
  * heard in the files.
  */
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
-import { FleetScene } from '../support/fleet.ts';
+import { FleetScene, JUDGED_BYTES } from '../support/fleet.ts';
 import { PostgresServer } from '../support/postgres.ts';
 
 let postgres: PostgresServer;
@@ -40,10 +40,11 @@ test('a recording moves to the other node and back, and nothing of it is lost', 
   await first.end();
   await first.start();
   const coming = await scene.ready(first);
+  const endedMs = Date.now();
   const ending = second.end(60_000);
   await scene.takenOver(3);
   await scene.comeAgain(coming);
-  await scene.live(first);
+  await scene.live(first, JUDGED_BYTES, endedMs);
   await ending;
   expect((await scene.query(first)).status).toBe(200);
   const stopped = await scene.stop(first);

@@ -2,8 +2,9 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { nodesReplySchema } from '../../src/contract/rest/nodes.ts';
+import { readSliceName } from '../../src/stages/mux/names.ts';
 import { verify } from '../media/verify.ts';
 import { parsePlaylist } from './judge/playlist.ts';
 import { RED } from './media/participants.ts';
@@ -19,6 +20,8 @@ const UID = '900';
 const BUCKET = 'b';
 /** A recording that has so many bytes of media on a disk is live there. */
 const LIVE_BYTES = 10_000;
+/** Of so many an MP4 is long enough to be judged. */
+export const JUDGED_BYTES = 12 * LIVE_BYTES;
 
 /** A part of a recording, Unix milliseconds, and its slices where they are known. */
 type Span = { fromMs: number; untilMs: number; slices?: { name: string; fromMs: number; untilMs: number }[] };
@@ -54,7 +57,7 @@ export class FleetScene {
       await scene.publish(scene.first);
       await scene.#record();
       await scene.second.start();
-      await scene.live(scene.first, 12 * LIVE_BYTES);
+      await scene.live(scene.first, JUDGED_BYTES);
     } catch (error) {
       await scene.close();
       throw error;
@@ -174,16 +177,22 @@ export class FleetScene {
     });
   }
 
-  /** Resolves to the wall time at which the recording is live on a node, Unix milliseconds. */
-  async live(node: TestServer, bytes = LIVE_BYTES): Promise<number> {
-    await until('a node records', () => this.#spooledBytes(node) > bytes, 20_000);
+  /**
+   * Resolves to the wall time at which the recording is live on a node, Unix milliseconds.
+   * @param sinceMs slices that begin before are of an earlier stay there
+   */
+  async live(node: TestServer, bytes = LIVE_BYTES, sinceMs = 0): Promise<number> {
+    await until('a node records', () => this.#spooledBytes(node, sinceMs) > bytes, 20_000);
     return Date.now();
   }
 
-  #spooledBytes({ dataDir }: TestServer): number {
+  #spooledBytes({ dataDir }: TestServer, sinceMs: number): number {
     const folder = join(dataDir, 'spool', this.recording.sid);
     if (!existsSync(folder)) return 0;
-    const names = (readdirSync(folder, { recursive: true }) as string[]).filter((name) => /\.ts(\.part)?$/.test(name));
+    const names = (readdirSync(folder, { recursive: true }) as string[]).filter((name) => {
+      const slice = /\.ts(\.part)?$/.test(name) ? readSliceName(basename(name).replace(/\.part$/, '')) : undefined;
+      return slice !== undefined && slice.startUtcMs >= sinceMs;
+    });
     return names.reduce((sum, name) => sum + (statSync(join(folder, name), { throwIfNoEntry: false })?.size ?? 0), 0);
   }
 
