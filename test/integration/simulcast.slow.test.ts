@@ -25,7 +25,7 @@ const CANVAS = { width: 1280, height: 720, fps: 15 };
 const WHOLE_STEP = 95;
 const HALF_STEP = 50;
 
-/** On two cores Chromium, which encodes three pictures at once, now and then draws a flash late. A recorder's fault comes twice. */
+/** Chromium, which encodes three pictures at once, draws a flash late now and then. A recorder's fault comes twice. */
 const AGAIN = { timeout: 90_000, retry: 1 };
 
 let folder: string;
