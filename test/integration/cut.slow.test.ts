@@ -2,20 +2,19 @@
  * Cuts by the whole product: over HTTP while it is being recorded, and by the command line out of an S3-compatible
  * store when it has ended. The MP4s are judged as recordings are.
  */
-import { type ExecFileException, execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type CutReply, cutReplySchema } from '../../src/contract/rest/cut.ts';
+import { runCommand } from '../support/command.ts';
 import { judgeRecording } from '../support/judge/recording.ts';
 import { GREEN, RED } from '../support/media/participants.ts';
 import { type Publisher, publishWithRtc } from '../support/publish/publisher.ts';
 import { S3_KEYS, S3Server } from '../support/s3-server.ts';
 import { TestServer, until } from '../support/test-server.ts';
 
-const MAIN = join(import.meta.dirname, '../../src/app/cli/main.ts');
 const PICTURE = { width: 640, height: 360, fps: 30 };
 
 let folder: string;
@@ -44,17 +43,7 @@ afterAll(async () => {
 });
 
 /** Runs a command with the settings of the server. */
-function aircheck(...words: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
-  const clean = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('AIRCHECK_')));
-  return new Promise((resolve) => {
-    execFile(
-      process.execPath,
-      [MAIN, ...words],
-      { env: { ...clean, ...settings } },
-      (error: ExecFileException | null, stdout, stderr) => resolve({ code: Number(error?.code ?? 0), stdout, stderr }),
-    );
-  });
-}
+const aircheck = (...words: string[]) => runCommand(settings, ...words);
 
 const problemsOf = (path: string, seconds: number) =>
   judgeRecording(path, {

@@ -2,7 +2,6 @@
  * The commands that an operator of a fleet uses, run beside a server on a real Postgres: `aircheck nodes`, `aircheck
  * drain`, and what `aircheck doctor` says of the database.
  */
-import { type ExecFileException, execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -10,10 +9,10 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { nodesReplySchema } from '../../src/contract/rest/nodes.ts';
 import { MIGRATIONS } from '../../src/store/migrations.ts';
+import { runCommand } from '../support/command.ts';
 import { PostgresServer } from '../support/postgres.ts';
 import { localStorage, TestServer, until } from '../support/test-server.ts';
 
-const MAIN = join(import.meta.dirname, '../../src/app/cli/main.ts');
 const CANVAS = { width: 320, height: 180, fps: 15 };
 
 let folder: string;
@@ -45,17 +44,7 @@ afterAll(async () => {
 });
 
 /** Runs a command with the settings of the server. */
-function aircheck(...words: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
-  const clean = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('AIRCHECK_')));
-  return new Promise((resolve) => {
-    execFile(
-      process.execPath,
-      [MAIN, ...words],
-      { env: { ...clean, ...settings } },
-      (error: ExecFileException | null, stdout, stderr) => resolve({ code: Number(error?.code ?? 0), stdout, stderr }),
-    );
-  });
-}
+const aircheck = (...words: string[]) => runCommand(settings, ...words);
 
 const record = (cname: string) =>
   server.record(cname, '9', {
