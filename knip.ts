@@ -35,7 +35,7 @@ const config: KnipConfig = {
   // Debian's own, and packages of it (scripts/setup.sh); the last four are used by tests only where they are installed.
   ignoreBinaries: [
     ...['chrt', 'ffmpeg', 'ffprobe', 'ip', 'mount', 'taskset', 'timedatectl', 'umount', 'unshare'],
-    ...['docker-compose', 'helm', 'promtool', 'systemd-analyze'],
+    ...['docker-compose', 'helm', 'promtool', 'renice', 'systemd-analyze'],
   ],
 };
 

@@ -165,8 +165,7 @@ function expectWhole(log: PlaybackLog, lengthS: number): void {
 }
 
 // Side by side, the longest first: each takes as long as its media lasts, and a tenth of a core.
-// What a busy machine showed late once is shown again: a fault of the files comes twice.
-describe.concurrent('players stay in step', { retry: 1 }, () => {
+describe.concurrent('players stay in step', () => {
   test('a merged playlist: picture is away for 40 s, its last key frame repeated every 15 s', async () => {
     const parts = [{ fromS: 45, seconds: 50, without: [5, 45] as const }];
     const real = pictures('h264', parts);

@@ -6,7 +6,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, expect, type RunnerTestCase, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import type { LayerReport, PublicationReport } from '../../src/channel/room/publication.ts';
 import { type Browser, type BrowserPublisher, startBrowser } from '../support/browser.ts';
 import { avOffsets } from '../support/judge/offsets.ts';
@@ -24,9 +24,6 @@ const CANVAS = { width: 1280, height: 720, fps: 15 };
 /** Luma steps of white letters: of the whole picture above, of one a quarter as wide below. Halved lies between. */
 const WHOLE_STEP = 95;
 const HALF_STEP = 50;
-
-/** Chromium, which encodes three pictures at once, draws a flash late now and then. A recorder's fault comes twice. */
-const AGAIN = { timeout: 90_000, retry: 1 };
 
 let folder: string;
 let server: TestServer;
@@ -82,9 +79,6 @@ async function stop(recording: TestRecording, cname: string): Promise<string> {
   return join(folder, 'data/recordings', cname, `${recording.sid}_${cname}_0.mp4`);
 }
 
-/** Another one when it is tried again. */
-const channelOf = (name: string, { result }: RunnerTestCase) => `${name}-${result?.retryCount ?? 0}`;
-
 const switchLayer = ({ page }: BrowserPublisher, rid: string, active: boolean) =>
   page.evaluate(`(async () => {
     const sender = window.aircheckPublisher.connection.getSenders().find((s) => s.track.kind === 'video');
@@ -120,11 +114,10 @@ function judge(mp4: string, longestStillS: number): void {
   expect(Math.abs(offsets.worstMs), offsets.eachMs.map(Math.round).join(' ')).toBeLessThan(150);
 }
 
-test.for(['vp8', 'h264'] as const)(
+test.each(['vp8', 'h264'] as const)(
   'of %s the high layer is recorded by type 0, the low by type 1',
-  AGAIN,
-  async (codec, { task }) => {
-    const cname = channelOf(`sizes-${codec}`, task);
+  async (codec) => {
+    const cname = `sizes-${codec}`;
     await publish(cname, codec);
     expect((await layersOf(cname)).map(({ rid, width, height }) => [rid, width, height])).toEqual([
       ['h', 1280, 720],
@@ -142,10 +135,11 @@ test.for(['vp8', 'h264'] as const)(
     expect(steps[1]).toBeLessThan(HALF_STEP);
     for (const file of files) judge(file, 0.5);
   },
+  90_000,
 );
 
-test('a layer that is switched off gives way to the next at once, and comes back', AGAIN, async ({ task }) => {
-  const cname = channelOf('switched', task);
+test('a layer that is switched off gives way to the next at once, and comes back', async () => {
+  const cname = 'switched';
   const publisher = await publish(cname, 'vp8');
   const recording = await start(cname, '9000', 0);
   const sinceS = () => (Date.now() - recording.answeredAtMs) / 1000;
@@ -167,4 +161,4 @@ test('a layer that is switched off gives way to the next at once, and comes back
   expect(meanwhile, seen).toBeGreaterThan(HALF_STEP);
   expect(back, seen).toBeGreaterThan(WHOLE_STEP);
   judge(mp4, 1);
-});
+}, 90_000);
