@@ -1,6 +1,6 @@
 /**
- * Watches made media play in Chromium from beginning to end, HLS by hls.js and DASH by dash.js, and notes where and
- * when each flash is seen and each beep heard, where the player jumped and where it waited.
+ * Watches made media play in Chromium from beginning to end, HLS by hls.js and DASH by dash.js, and notes where
+ * each flash is seen and each beep heard, where the player jumped and where it waited.
  */
 import { readFileSync, statSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -18,8 +18,8 @@ const TYPES: Record<string, string> = {
   ...{ ts: 'video/mp2t', webm: 'video/webm', m4s: 'audio/mp4', mp4: 'video/mp4' },
 };
 
-/** Something seen or heard: at which second of the player's own timeline, and when, in seconds since the page began. */
-type Mark = { timeS: number; seenS: number };
+/** Something seen or heard at this second of the player's own timeline. */
+type Mark = { timeS: number };
 
 export type PlaybackLog = {
   flashes: Mark[];
@@ -35,55 +35,68 @@ export type PlaybackLog = {
 };
 
 /**
- * Runs in a page: plays the sound of a media element, and calls `heard` with each block of its samples and when it is
- * heard, in seconds since the page began.
+ * Runs in a page: hears each beep that a media element plays, and tells its second on the element's own timeline.
+ * A busy machine hands sound and answers over late, so both are taken where that does not show: a beep from the thread
+ * that renders the sound, by the count of its samples, and the element's time there as the middle of many readings.
  */
 export const LISTENING = `
-  const now = () => performance.now() / 1000;
+  const EAR = 'registerProcessor("ear", class extends AudioWorkletProcessor {' +
+    'loudS = -1;' +
+    'process([[samples]]) {' +
+    '  for (let n = 0; n < (samples?.length ?? 0); n++) {' +
+    '    if (Math.abs(samples[n]) < 0.1) continue;' +
+    '    const atS = currentTime + n / sampleRate;' +
+    '    if (atS - this.loudS > 0.3) this.port.postMessage(atS);' +
+    '    this.loudS = atS;' +
+    '  }' +
+    '  return true;' +
+    '} })';
   const sound = new AudioContext({ sampleRate: 48000 });
-  function listenTo(element, heard) {
-    const ear = sound.createScriptProcessor(256, 1, 1);
-    // Blocks that a busy page is handed late belong where those belong that it was handed in time.
-    const lags = [];
-    ear.onaudioprocess = ({ inputBuffer, playbackTime }) => {
-      lags.push(now() - playbackTime);
-      if (lags.length > 400) lags.shift();
-      heard(inputBuffer.getChannelData(0), playbackTime + Math.min(...lags));
-    };
+  const earReady = sound.audioWorklet.addModule(URL.createObjectURL(new Blob([EAR], { type: 'text/javascript' })));
+  /** The seconds that are asked for are those of all beeps until then. */
+  async function listenTo(element) {
+    await earReady;
+    const ear = new AudioWorkletNode(sound, 'ear', { channelCount: 1, channelCountMode: 'explicit' });
+    const heard = [], readings = [];
+    ear.port.onmessage = ({ data }) => heard.push(data);
     sound.createMediaElementSource(element).connect(ear).connect(sound.destination);
-    sound.resume();
+    setInterval(() => {
+      if (element.paused || element.ended || element.currentTime === 0) return;
+      readings.push({ atS: sound.currentTime, aheadS: element.currentTime - sound.currentTime });
+    }, 20);
+    await sound.resume();
+    return () => heard.map((atS) => {
+      const near = readings.filter((reading) => Math.abs(reading.atS - atS) < 1).map(({ aheadS }) => aheadS);
+      return atS + near.sort((a, b) => a - b)[near.length >> 1];
+    });
   }
 `;
 
-/** Runs in the page; `v` is the video element. */
-const WATCH = `${LISTENING}
-  const log = { flashes: [], beeps: [], jumps: [], waits: [], sizes: [], durationS: 0, reachedS: 0, error: '' };
+/** Runs in the page; `v` is the video element, and `begin` has it play. */
+const WATCH = (begin: string) => `${LISTENING}
+  const now = () => performance.now() / 1000;
+  const log = { flashes: [], jumps: [], waits: [], sizes: [], durationS: 0, reachedS: 0, error: '' };
   window.log = log;
   const canvas = document.createElement('canvas');
   canvas.width = 8; canvas.height = 8;
   const draw = canvas.getContext('2d', { willReadFrequently: true });
   let white = true;
-  const look = (_, frame) => {
-    draw.drawImage(v, 0, 0, 8, 8);
+  const look = (_, { width, height }) => {
+    // The picture with its own time: a busy page is told of one when the next is there already.
+    const picture = new VideoFrame(v);
+    draw.drawImage(picture, 0, 0, 8, 8);
     const points = draw.getImageData(0, 0, 8, 8).data;
     let least = 255;
     for (let i = 0; i < points.length; i += 4) least = Math.min(least, points[i], points[i + 1], points[i + 2]);
     const isWhite = least > 200;
-    if (isWhite && !white) log.flashes.push({ timeS: frame.mediaTime, seenS: frame.expectedDisplayTime / 1000 });
+    if (isWhite && !white) log.flashes.push({ timeS: picture.timestamp / 1e6 });
+    picture.close();
     white = isWhite;
-    const size = frame.width + 'x' + frame.height;
+    const size = width + 'x' + height;
     if (!log.sizes.includes(size)) log.sizes.push(size);
     v.requestVideoFrameCallback(look);
   };
   v.requestVideoFrameCallback(look);
-  let quietS = 1;
-  listenTo(v, (samples, seenS) => {
-    let peak = 0;
-    for (const s of samples) peak = Math.max(peak, Math.abs(s));
-    const loud = peak > 0.1;
-    if (loud && quietS > 0.3) log.beeps.push({ timeS: v.currentTime - (now() - seenS), seenS });
-    quietS = loud ? 0 : quietS + samples.length / 48000;
-  });
   let last = { timeS: 0, atS: now() };
   setInterval(() => {
     const timeS = v.currentTime, atS = now();
@@ -100,6 +113,8 @@ const WATCH = `${LISTENING}
   }, 50);
   v.addEventListener('ended', () => { log.ended = true; });
   v.addEventListener('error', () => { log.error = 'video: ' + v.error.message; });
+  const begin = () => { ${begin} };
+  listenTo(v).then((heard) => { window.heard = heard; begin(); }, (error) => { log.error = String(error); });
 `;
 
 const HLS = (name: string) => `
@@ -152,9 +167,9 @@ export async function watchPlayback(context: BrowserContext, path: string, timeo
   const name = basename(path);
   const isHls = name.endsWith('.m3u8');
   const script = isHls ? 'hls.js' : 'dash.js';
-  const page = `<!doctype html><video id="v" playsinline></video><script src="/${script}"></script><script>${WATCH}${
-    isHls ? HLS(name) : DASH(name)
-  }</script>`;
+  const page = `<!doctype html><video id="v" playsinline></video><script src="/${script}"></script><script>${WATCH(
+    isHls ? HLS(name) : DASH(name),
+  )}</script>`;
   const server = await servePage(page, (wanted) => SCRIPTS[wanted] ?? join(dirname(path), wanted));
   const view = await context.newPage();
   try {
@@ -162,7 +177,9 @@ export async function watchPlayback(context: BrowserContext, path: string, timeo
     await view
       .waitForFunction('window.log && (log.ended || log.error)', undefined, { timeout: timeoutS * 1000, polling: 200 })
       .catch(() => undefined);
-    const log = (await view.evaluate('log')) as PlaybackLog & { ended?: boolean };
+    const log = (await view.evaluate(
+      '({ ...log, beeps: window.heard ? heard().map((timeS) => ({ timeS })) : [] })',
+    )) as PlaybackLog & { ended?: boolean };
     if (!log.ended && !log.error) log.error = `not at its end after ${timeoutS} s`;
     return log;
   } finally {
@@ -171,10 +188,10 @@ export async function watchPlayback(context: BrowserContext, path: string, timeo
   }
 }
 
-/** Of each flash that has a beep within half a second: its time on the player's timeline, and beep minus flash. */
+/** Of each flash that has a beep within half a second of it: its time, and beep minus flash. */
 export function playedOffsets({ flashes, beeps }: PlaybackLog): { timeS: number; ms: number }[] {
-  return flashes.flatMap((flash) => {
-    const near = beeps.filter((beep) => Math.abs(beep.seenS - flash.seenS) < 0.5);
-    return near.map((beep) => ({ timeS: flash.timeS, ms: (beep.seenS - flash.seenS) * 1000 }));
+  return flashes.flatMap(({ timeS }) => {
+    const near = beeps.filter((beep) => Math.abs(beep.timeS - timeS) < 0.5);
+    return near.map((beep) => ({ timeS, ms: (beep.timeS - timeS) * 1000 }));
   });
 }

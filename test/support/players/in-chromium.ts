@@ -47,21 +47,24 @@ const SCRIPT = (names: readonly string[]) => `${LISTENING}
   }
 
   async function byElement(name) {
-    const { log, see, hear } = watching();
+    const { log, see } = watching();
     const video = Object.assign(document.createElement('video'), { src: '/' + name, playsInline: true, width: 200 });
     document.body.append(video);
-    const look = (_, { mediaTime }) => {
-      see(video, mediaTime);
+    const look = () => {
+      const picture = new VideoFrame(video);
+      see(picture, picture.timestamp / 1e6);
+      picture.close();
       video.requestVideoFrameCallback(look);
     };
     video.requestVideoFrameCallback(look);
-    listenTo(video, (samples, seenS) => hear(samples, video.currentTime - (now() - seenS), 48000));
+    const heard = await listenTo(video);
     const ended = new Promise((resolve, reject) => {
       video.onended = resolve;
       video.onerror = () => reject(new Error(name + ': ' + video.error.message));
     });
     await video.play();
     await ended;
+    log.beeps = heard();
     log.size = { width: video.videoWidth, height: video.videoHeight };
     return log;
   }
