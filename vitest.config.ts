@@ -13,6 +13,8 @@ export default defineConfig({
           name: 'fast',
           include: ['{src,test,bench}/**/*.test.ts'],
           exclude: ['**/*.held.test.ts', '**/*.slow.test.ts', 'node_modules/**'],
+          // Loading the modules for each file anew, in a process of its own, would be half of the time.
+          isolate: false,
           // A database in WebAssembly takes some seconds to begin on a machine that does much else.
           testTimeout: 20_000,
           hookTimeout: 30_000,

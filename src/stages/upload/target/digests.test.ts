@@ -1,17 +1,12 @@
 import { EventEmitter } from 'node:events';
 import type { Worker } from 'node:worker_threads';
-import { expect, test, vi } from 'vitest';
+import { expect, test } from 'vitest';
 import type { DigestTask } from './digest-worker.ts';
-import { FileDigest } from './digests.ts';
+import { DigestThread, FileDigest } from './digests.ts';
 import { digestsOf } from './digests-of.ts';
 
 /** Threads in the order they were started; each answers when it is told to. */
-const threads = vi.hoisted(() => [] as FakeThread[]);
-vi.mock('node:worker_threads', async (original) => ({ ...(await original<object>()), Worker: startThread }));
-
-function startThread(): FakeThread {
-  return new FakeThread();
-}
+const threads: FakeThread[] = [];
 
 class FakeThread extends EventEmitter implements Pick<Worker, 'ref' | 'unref' | 'postMessage'> {
   readonly tasks: DigestTask[] = [];
@@ -32,8 +27,9 @@ class FakeThread extends EventEmitter implements Pick<Worker, 'ref' | 'unref' | 
   }
 }
 
+const thread = new DigestThread(() => new FakeThread() as unknown as Worker);
 const large = (fill: number) => Buffer.from(new SharedArrayBuffer(100_000)).fill(fill);
-const digest = (data: Buffer) => new FileDigest('x', data.length).part(data, 0);
+const digest = (data: Buffer) => new FileDigest('x', data.length, thread).part(data, 0);
 
 test('what a thread that dies was to digest fails, and the next one digests what comes after', async () => {
   const lost = digest(large(1));

@@ -13,10 +13,20 @@ const SMALL_BYTES = 64 * 1024;
 
 type Answer = Digests | PartDigests | FileSha256;
 
-class DigestThread {
+function startWorker(): Worker {
+  const own = fileURLToPath(import.meta.url);
+  return new Worker(join(own, '..', `digest-worker${extname(own)}`));
+}
+
+export class DigestThread {
+  readonly #startWorker: () => Worker;
   #worker: Worker | undefined;
   #waiting = new Map<number, PromiseWithResolvers<Answer>>();
   #next = 0;
+
+  constructor(start = startWorker) {
+    this.#startWorker = start;
+  }
 
   /** Rejects with an Error when the thread dies, or cannot read a file. */
   ask<A extends Answer>(task: DigestTask['task']): Promise<A> {
@@ -32,8 +42,7 @@ class DigestThread {
 
   #start(): Worker {
     if (this.#worker) return this.#worker;
-    const own = fileURLToPath(import.meta.url);
-    const worker = new Worker(join(own, '..', `digest-worker${extname(own)}`));
+    const worker = this.#startWorker();
     this.#worker = worker;
     worker.on('message', (message: DigestAnswer) => {
       const waiting = this.#waiting.get(message.id);
@@ -56,7 +65,7 @@ class DigestThread {
   }
 }
 
-const thread = new DigestThread();
+const ownThread = new DigestThread();
 let nextFile = 0;
 
 /**
@@ -66,12 +75,14 @@ let nextFile = 0;
 export class FileDigest {
   readonly #path: string;
   readonly #bytes: number;
+  readonly #thread: DigestThread;
   readonly #id = nextFile++;
   #isBegun = false;
 
-  constructor(path: string, bytes: number) {
+  constructor(path: string, bytes: number, thread = ownThread) {
     this.#path = path;
     this.#bytes = bytes;
+    this.#thread = thread;
   }
 
   /**
@@ -83,16 +94,16 @@ export class FileDigest {
     const isWhole = data.length === this.#bytes;
     if (!isShared(data) || (isWhole && data.length <= SMALL_BYTES)) return digestsOf(data);
     const { buffer: memory, byteOffset: offset, length } = data;
-    if (isWhole) return thread.ask<Digests>({ memory, offset, length });
+    if (isWhole) return this.#thread.ask<Digests>({ memory, offset, length });
     this.#isBegun = true;
-    return thread.ask<PartDigests>({ memory, offset, length, file: { id: this.#id, at }, signed });
+    return this.#thread.ask<PartDigests>({ memory, offset, length, file: { id: this.#id, at }, signed });
   }
 
   /** Rejects with an Error when the thread dies or the file cannot be read; undefined when the file has changed. */
   async whole(): Promise<string | undefined> {
     const running = await this.#end();
     const isComplete = running?.bytes === this.#bytes;
-    const { bytes, sha256 } = isComplete ? running : await thread.ask<FileSha256>({ path: this.#path });
+    const { bytes, sha256 } = isComplete ? running : await this.#thread.ask<FileSha256>({ path: this.#path });
     return bytes === this.#bytes ? sha256 : undefined;
   }
 
@@ -104,7 +115,7 @@ export class FileDigest {
   async #end(): Promise<FileSha256 | undefined> {
     if (!this.#isBegun) return undefined;
     this.#isBegun = false;
-    return thread.ask<FileSha256>({ end: this.#id });
+    return this.#thread.ask<FileSha256>({ end: this.#id });
   }
 }
 
