@@ -40,7 +40,7 @@ import { measureReception } from './reception/reception.ts';
 import { measureAvOffset, measureStop } from './recording.ts';
 import { measureRecordingList } from './recording-list.ts';
 import { measureRemix } from './remix.ts';
-import { readResults, worseThan, writeResults } from './results.ts';
+import { checkWritable, inBoth, type Results, readResults, worseThan, writeResults } from './results.ts';
 import { measureRoute } from './route.ts';
 import { measureRungs } from './rungs.ts';
 import { measureSimulation } from './simulation/simulation.ts';
@@ -108,6 +108,7 @@ if (options.help) {
   console.log(`npm run bench -- [NAME …] [--json FILE] [--compare FILE]: measures these, or all but ${ONLY_WHEN_NAMED}.
   --json FILE     writes the figures to a file
   --compare FILE  says what is worse by more than a tenth than in that file, which alone decides the exit code then
+  Exits with 1 when a goal is not met (or something is worse), with 2 when nothing was measured or compared.
   ${Object.keys(MEASURES).join(' ')}`);
   process.exit(0);
 }
@@ -116,8 +117,15 @@ if (unknown.length > 0) {
   console.error(`there is no measurement ${unknown.join(', ')}; there are ${Object.keys(MEASURES).join(', ')}`);
   process.exit(2);
 }
-// Read before all is measured: a file that is not there should not be found out half an hour later.
-const before = options.compare === undefined ? undefined : readResults(options.compare);
+// Looked at before all is measured: a file that is not there should not be found out half an hour later.
+let before: Results | undefined;
+try {
+  if (options.json !== undefined) checkWritable(options.json);
+  if (options.compare !== undefined) before = readResults(options.compare);
+} catch (error) {
+  console.error(messageOf(error));
+  process.exit(2);
+}
 
 const machine = describeMachine();
 console.log(machine);
@@ -138,6 +146,10 @@ if (options.json !== undefined) {
   writeResults(options.json, results);
 }
 if (before) {
+  if (inBoth(before.figures, figures) === 0) {
+    console.error(`\n${options.compare} has none of these figures; it was made by: ${before.command}`);
+    process.exit(2);
+  }
   const worse = worseThan(before.figures, figures);
   const since = `${before.commit}, ${before.date}, on ${before.machine}`;
   console.log(

@@ -1,9 +1,9 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { atLeast, atMost, type Figure } from './measure.ts';
-import { readResults, worseThan, writeResults } from './results.ts';
+import { checkWritable, inBoth, readResults, worseThan, writeResults } from './results.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'aircheck-results-'));
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
@@ -56,4 +56,26 @@ test('a file of something else is refused in words', () => {
   const path = join(dir, 'else.json');
   writeFileSync(path, '{"figures": [{"what": 1}]}');
   expect(() => readResults(path)).toThrow(/else\.json holds no results of the bench: .*command/s);
+});
+
+test.each([
+  ['not JSON', 'root:x:0:0', /text\.json holds no results of the bench: it is not JSON$/],
+  ['no file', undefined, /text\.json cannot be read: ENOENT/],
+])('a file that is %s is refused in words', (_, text, words) => {
+  const path = join(dir, 'text.json');
+  rmSync(path, { force: true });
+  if (text !== undefined) writeFileSync(path, text);
+  expect(() => readResults(path)).toThrow(words);
+});
+
+test('results that could not be written are refused before anything is measured, and nothing is written by the look', () => {
+  expect(() => checkWritable(dir)).toThrow(/it is a folder$/);
+  expect(() => checkWritable(join(dir, 'none', 'results.json'))).toThrow(/cannot be written to .*ENOENT/);
+  checkWritable(join(dir, 'new.json'));
+  expect(existsSync(join(dir, 'new.json'))).toBe(false);
+});
+
+test('figures of something else are told from figures that are no worse', () => {
+  expect(inBoth([memory(100)], [speed(3)])).toBe(0);
+  expect(inBoth([memory(100), speed(3)], [speed(3)])).toBe(1);
 });

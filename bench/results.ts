@@ -2,8 +2,10 @@
  * Results: the figures of a run of the bench in a file, and what became worse since. Read by `--compare`, written by
  * `--json`; those of the repository lie in docs/reference/bench.
  */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { accessSync, constants, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { z } from 'zod';
+import { messageOf } from '../src/kernel/fault.ts';
 import { type Figure, passes, valueText } from './measure.ts';
 
 /** JSON has no number for what was not measured. */
@@ -30,15 +32,44 @@ export type Results = Omit<z.infer<typeof resultsSchema>, 'figures'> & { figures
 /** What is worse by no more than this share counts as the same. */
 const TOLERANCE = 0.1;
 
-/** Throws an Error in words when the file is none of ours. */
+/** Throws an Error in words when the file cannot be read, or is none of ours. */
 export function readResults(path: string): Results {
-  const parsed = resultsSchema.safeParse(JSON.parse(readFileSync(path, 'utf8')));
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (cause) {
+    throw new Error(`${path} cannot be read: ${messageOf(cause)}`, { cause });
+  }
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (cause) {
+    throw new Error(`${path} holds no results of the bench: it is not JSON`, { cause });
+  }
+  const parsed = resultsSchema.safeParse(json);
   if (!parsed.success) throw new Error(`${path} holds no results of the bench: ${z.prettifyError(parsed.error)}`);
   return parsed.data as Results;
 }
 
+/** Throws an Error in words when results could not be written there. The file itself stays as it is. */
+export function checkWritable(path: string): void {
+  try {
+    const found = statSync(path, { throwIfNoEntry: false });
+    if (found?.isDirectory()) throw new Error('it is a folder');
+    accessSync(found ? path : dirname(path), constants.W_OK);
+  } catch (cause) {
+    throw new Error(`results cannot be written to ${path}: ${messageOf(cause)}`, { cause });
+  }
+}
+
 export function writeResults(path: string, results: Results): void {
   writeFileSync(path, `${JSON.stringify(results, null, 2)}\n`);
+}
+
+/** How many figures both runs have: where there are none, nothing can be said of the one by the other. */
+export function inBoth(before: readonly Figure[], now: readonly Figure[]): number {
+  const earlier = new Set(before.map(({ what }) => what));
+  return now.filter(({ what }) => earlier.has(what)).length;
 }
 
 /**
