@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { openS3Stub, PART, spooled } from '../../../../test/support/s3-scene.ts';
 import { refuse, S3Stub } from '../../../../test/support/s3-stub.ts';
+import { type Clock, systemClock } from '../../../kernel/clock.ts';
 import { openS3 } from './s3.ts';
 
 const MIB = 1024 * 1024;
@@ -99,6 +100,24 @@ describe('what a store says it has', () => {
     };
     expect(await target.put('x', text, 'text/plain')).toMatchObject({ evidence: 'digest' });
     expect(stub.actions()).toEqual(['PutObject x', ...Array(4).fill('HeadObject x')]);
+  });
+
+  test('is heard of within a second from when the store shows it', async () => {
+    const { stub } = await openS3Stub();
+    let waitedMs = 0;
+    const after: Clock['after'] = (delayMs, run) => {
+      waitedMs += delayMs;
+      return systemClock.after(0, run);
+    };
+    const target = openS3(stub.storage(), { clock: { ...systemClock, after } });
+    onTestFinished(() => target.close());
+    stub.interfere = ({ action }, response) => {
+      if (action !== 'HeadObject' || waitedMs >= 4000) return false;
+      response.writeHead(404).end();
+      return true;
+    };
+    expect(await target.put('x', text, 'text/plain')).toMatchObject({ evidence: 'digest' });
+    expect(waitedMs).toBeLessThanOrEqual(5000);
   });
 
   test.each([403, 405, 501])('may be kept to itself (HEAD %s) when the ETag is the digest', async (status) => {

@@ -18,8 +18,11 @@ import { digested, type OpenSource, openSource, type Source } from './source.ts'
 import type { PutOptions, Receipt, StoreWithFetch } from './target.ts';
 
 const PART_BYTES = 8 * 1024 * 1024;
-/** Pauses between questions about an object that a store has taken but does not show yet; some seconds are common. */
-const NOT_YET_MS = [250, 500, 1000, 2000, 4000, 8000];
+/**
+ * Pauses between questions about an object that a store has taken but does not show yet; some seconds are common. None
+ * is longer than a second, because files are stored one after another, and a stop waits for the last.
+ */
+const NOT_YET_MS = [250, 500, ...Array<number>(15).fill(1000)];
 
 /** What a test may change, and what only the server knows. */
 export type S3Options = S3ConnectionOptions & { partBytes?: number };
