@@ -63,34 +63,11 @@ import { openCuts } from './open-cuts.ts';
 import { Pages } from './pages.ts';
 import { channelPort, spoolPort } from './ports.ts';
 import { pushPort } from './pushes.ts';
+import { MIXING_RECORDERS, PAGE_RECORDERS, PASSING_RECORDERS, RECORDER_ENVIRONMENT } from './recorder-processes.ts';
 import { secretKeys } from './secret-key.ts';
 import { openTracing } from './trace-recordings.ts';
 import { targetOpener, uploadPort } from './upload-port.ts';
 
-/**
- * A recorder encodes one frame at a time and syncs a file now and then; two threads are enough. More would move the
- * encoder's working set from core to core, and give each thread a heap of its own.
- */
-const RECORDER_ENVIRONMENT = { UV_THREADPOOL_SIZE: '2', MALLOC_ARENA_MAX: '2' };
-/**
- * Most of what a composite's recorder holds is native. A small space for young objects, collected by the thread that
- * makes them, saves 30 MB of 150 and takes no more CPU (`npm run bench -- route`).
- */
-const MIXING_RECORDERS = { flags: ['--max-semi-space-size=2', '--single-threaded-gc'], env: {} };
-/**
- * A recorder that passes pictures on makes garbage of many small buffers. These flags have it collected, and given back
- * to the system, soon: a third less memory at the same CPU (`npm run bench -- individual`). Half as much room for young
- * objects saves 1 MB more, and costs a fifth more CPU.
- */
-const PASSING_RECORDERS = {
-  flags: ['--max-semi-space-size=2', '--optimize-for-size', '--single-threaded-gc'],
-  env: { MALLOC_ARENA_MAX: '1', MALLOC_TRIM_THRESHOLD_: '131072', MALLOC_MMAP_THRESHOLD_: '65536' },
-};
-/**
- * Reading a screen holds a thread from picture to picture, beside those that encode and write. A heap that is kept
- * small saves 50 MB of the 230 that a page's recorder takes otherwise (`npm run bench -- pages`).
- */
-const PAGE_RECORDERS = { flags: ['--optimize-for-size'], env: { UV_THREADPOOL_SIZE: '4' } };
 const MB = 1024 * 1024;
 
 export type AircheckServer = {
