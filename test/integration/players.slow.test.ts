@@ -45,12 +45,14 @@ const shapesOf = (parts: Part[]) =>
   parts.map(({ fromS, size = WIDE }) => ({ fromS, shape: { ...size, rotate: 0 as const } }));
 
 /** So many play at once, which two cores carry with room to spare. */
-const lanes: Promise<unknown>[] = Array.from({ length: 3 }, () => Promise.resolve());
-let plays = 0;
+const AT_ONCE = 4;
+const waiting: (() => void)[] = [];
+let playing = 0;
 
-function play(path: string): Promise<PlaybackLog> {
-  const lane = plays++ % lanes.length;
-  const playing = lanes[lane]!.then(async () => {
+async function play(path: string): Promise<PlaybackLog> {
+  if (playing === AT_ONCE) await new Promise<void>((resolve) => waiting.push(resolve));
+  else playing++;
+  try {
     // One of its own: a browser draws only the page in front.
     const browser = await startBrowser();
     try {
@@ -58,9 +60,11 @@ function play(path: string): Promise<PlaybackLog> {
     } finally {
       await browser.close();
     }
-  });
-  lanes[lane] = playing.catch(() => {});
-  return playing;
+  } finally {
+    const next = waiting.shift();
+    if (next) next();
+    else playing--;
+  }
 }
 
 /** What is muxed without an interruption; its sound is `fromS` and `seconds` long. */
