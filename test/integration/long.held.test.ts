@@ -52,6 +52,7 @@ class NotingTarget implements Target {
   async abandon(): Promise<void> {}
   async sweep(): Promise<void> {}
   async remove(): Promise<void> {}
+  async erase(): Promise<void> {}
   close(): void {}
 }
 

@@ -33,6 +33,7 @@ type Action =
   | 'Complete'
   | 'Abort'
   | 'ListUploads'
+  | 'ListVersions'
   | 'Delete'
   | 'Tag'
   | 'Other';
@@ -41,6 +42,8 @@ type Action =
 export type StubDialect = {
   region?: string;
   addressing?: 'path' | 'host';
+  /** The bucket keeps versions: what is removed is still there under a marker, until its versions are removed. */
+  versions?: boolean;
   /** Buckets that keep objects locked refuse puts without a digest. */
   objectLock?: boolean;
   /** A policy of the bucket refuses puts whose SHA-256 is not signed. */
@@ -76,6 +79,8 @@ export type Interference = (
 
 export class S3Stub {
   readonly objects = new Map<string, StubObject>();
+  /** Versions and markers of buckets that keep them, by their ids. */
+  readonly versions = new Map<string, { key: string; isMarker: boolean; isLocked?: boolean }>();
   readonly requests: StubRequest[] = [];
   dialect: StubDialect;
   interfere: Interference | undefined;
@@ -84,6 +89,7 @@ export class S3Stub {
   #server: Server;
   #uploads = new Map<string, Upload>();
   #nextUpload = 1;
+  #nextVersion = 1;
 
   private constructor(dialect: StubDialect) {
     this.dialect = dialect;
@@ -265,6 +271,7 @@ export class S3Stub {
     switch (action) {
       case 'PutObject': {
         this.objects.set(key, { data: body, type, md5, parts: 0, ...tags });
+        if (this.dialect.versions) this.versions.set(`v${this.#nextVersion++}`, { key, isMarker: false });
         const told = etag(md5);
         if (told !== undefined) response.setHeader('ETag', told);
         response.end();
@@ -296,8 +303,10 @@ export class S3Stub {
         response.end(this.#listUploads(query));
         return;
       case 'Delete':
-        this.objects.delete(key);
-        response.writeHead(204).end();
+        this.#remove(key, query.get('versionId'), response);
+        return;
+      case 'ListVersions':
+        response.end(this.#listVersions(query));
         return;
       case 'Tag': {
         const object = this.objects.get(key);
@@ -318,6 +327,38 @@ export class S3Stub {
         response.end(action === 'GetObject' ? object.data : undefined);
       }
     }
+  }
+
+  #remove(key: string, versionId: string | null, response: ServerResponse): void {
+    if (versionId !== null && this.versions.get(versionId)?.isLocked) {
+      refuse(response, 403, 'AccessDenied', 'Access Denied because object protected by object lock.');
+      return;
+    }
+    if (versionId !== null) this.versions.delete(versionId);
+    else this.objects.delete(key);
+    if (versionId === null && this.dialect.versions) {
+      const marker = `v${this.#nextVersion++}`;
+      this.versions.set(marker, { key, isMarker: true });
+      response.setHeader('x-amz-delete-marker', 'true');
+      response.setHeader('x-amz-version-id', marker);
+    }
+    response.writeHead(204).end();
+  }
+
+  /** Of every key that begins with the prefix, two at a time. */
+  #listVersions(query: URLSearchParams): string {
+    const all = [...this.versions]
+      .map(([id, { key, isMarker }]) => ({ id, key, tag: isMarker ? 'DeleteMarker' : 'Version' }))
+      .filter(({ key }) => key.startsWith(query.get('prefix') ?? ''))
+      .sort((a, b) => (a.key === b.key ? (a.id < b.id ? -1 : 1) : a.key < b.key ? -1 : 1));
+    const after = query.get('version-id-marker');
+    const from = after === null ? 0 : all.findIndex(({ id }) => id === after) + 1;
+    const some = all.slice(from, from + 2);
+    const last = some.at(-1);
+    const more = from + 2 < all.length && last;
+    return `<ListVersionsResult><IsTruncated>${more ? 'true' : 'false'}</IsTruncated>${
+      more ? `<NextKeyMarker>${last.key}</NextKeyMarker><NextVersionIdMarker>${last.id}</NextVersionIdMarker>` : ''
+    }${some.map(({ id, key, tag }) => `<${tag}><Key>${key}</Key><VersionId>${id}</VersionId></${tag}>`).join('')}</ListVersionsResult>`;
   }
 
   /** In the order of keys, and of ids within each. */
@@ -386,7 +427,8 @@ function escaped(text: string): string {
 
 function actionOf(method: string, query: URLSearchParams): Action {
   if (method === 'HEAD') return 'HeadObject';
-  if (method === 'GET') return query.has('uploads') ? 'ListUploads' : 'GetObject';
+  if (method === 'GET')
+    return query.has('uploads') ? 'ListUploads' : query.has('versions') ? 'ListVersions' : 'GetObject';
   if (method === 'POST') return query.has('uploads') ? 'Create' : query.has('uploadId') ? 'Complete' : 'Other';
   if (method === 'DELETE') return query.has('uploadId') ? 'Abort' : 'Delete';
   if (method !== 'PUT') return 'Other';

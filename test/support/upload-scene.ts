@@ -88,6 +88,7 @@ class FakeTarget implements Target {
   async abandon(): Promise<void> {}
   async sweep(): Promise<void> {}
   async remove(): Promise<void> {}
+  async erase(): Promise<void> {}
   close(): void {}
 }
 

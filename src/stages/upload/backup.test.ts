@@ -137,6 +137,7 @@ describe('a recording whose store is away at its end', () => {
     const stuck = Promise.withResolvers<void>();
     const dying: StoreWithFetch = {
       ...{ description: folder.description, fetch: folder.fetch.bind(folder), remove: folder.remove.bind(folder) },
+      erase: folder.erase.bind(folder),
       ...{ abandon: folder.abandon.bind(folder), sweep: folder.sweep.bind(folder), close: () => folder.close() },
       async put(...what) {
         await folder.put(...what);
@@ -271,6 +272,7 @@ describe('the playlists of twelve hours cost less than 10 MB in all', () => {
         async abandon() {},
         async sweep() {},
         async remove() {},
+        async erase() {},
         close() {},
       },
       prefix: [],

@@ -232,6 +232,7 @@ test('a backlog of 10,000 objects goes up a few at a time, each once, when the s
     async abandon() {},
     async sweep() {},
     async remove() {},
+    async erase() {},
     close() {},
   };
   const upload = new RecordingUpload({

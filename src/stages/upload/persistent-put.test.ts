@@ -126,6 +126,7 @@ describe('a put that fails', () => {
       async abandon() {},
       async sweep() {},
       async remove() {},
+      async erase() {},
       close() {},
     };
     const liar = new RecordingUpload({

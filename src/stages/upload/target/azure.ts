@@ -97,6 +97,14 @@ class AzureContainer implements Target {
     }
   }
 
+  async erase(key: string): Promise<void> {
+    try {
+      await this.#container.getBlockBlobClient(key).deleteIfExists({ deleteSnapshots: 'include' });
+    } catch (cause) {
+      throw azureFault(cause, this.description);
+    }
+  }
+
   close(): void {
     this.#agents?.httpAgent.destroy();
     this.#agents?.httpsAgent.destroy();
@@ -219,7 +227,8 @@ function azureFault(cause: unknown, description: string): Fault {
   const status = statusCode(cause);
   const code = errorCode(cause);
   const never = ['ENOTFOUND', 'endpoint-refused'].includes(code) || /CERT|SELF_SIGNED|ERR_TLS/.test(code);
-  const passing = status === undefined ? !never : status >= 500 || [408, 409, 429].includes(status);
+  const isLocked = code === 'BlobImmutableDueToPolicy';
+  const passing = isLocked ? false : status === undefined ? !never : status >= 500 || [408, 409, 429].includes(status);
   const isDigest = code === 'Md5Mismatch';
   const advice =
     code === 'ContainerNotFound'

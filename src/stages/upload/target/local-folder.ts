@@ -98,6 +98,27 @@ class LocalFolder implements StoreWithFetch {
     await rmdir(dirname(path)).catch(() => undefined);
   }
 
+  async erase(key: string): Promise<void> {
+    const path = this.#pathOf(key);
+    try {
+      await rm(path, { force: true });
+      await syncFolder(dirname(path)).catch((error: NodeJS.ErrnoException) => {
+        if (error.code !== 'ENOENT') throw error;
+      });
+    } catch (cause) {
+      throw faultOf(cause, this.description, { data: Buffer.alloc(0) });
+    }
+    // Folders of prefixes go when they are empty; the bucket itself stays.
+    for (let dir = dirname(path); dir.length > this.#root.length; dir = dirname(dir))
+      if (
+        !(await rmdir(dir).then(
+          () => true,
+          () => false,
+        ))
+      )
+        break;
+  }
+
   close(): void {}
 
   #pathOf(key: string): string {

@@ -13,6 +13,7 @@ import { partBuffers } from './part-buffers.ts';
 import { S3Connection, type S3ConnectionOptions, toldBy } from './s3-connection.ts';
 import { faultOf, nameOf, statusOf } from './s3-faults.ts';
 import { S3Parts } from './s3-parts.ts';
+import { eraseVersions } from './s3-versions.ts';
 import { element } from './s3-xml.ts';
 import { digested, type OpenSource, openSource, type Source } from './source.ts';
 import type { PutOptions, Receipt, StoreWithFetch } from './target.ts';
@@ -98,6 +99,14 @@ class S3Bucket implements StoreWithFetch {
       await this.#connection.send({ method: 'DELETE', key });
     } catch (cause) {
       if (statusOf(cause) !== 404) throw faultOf(cause, this.description);
+    }
+  }
+
+  async erase(key: string): Promise<void> {
+    try {
+      await eraseVersions(this.#connection, key);
+    } catch (cause) {
+      throw faultOf(cause, this.description);
     }
   }
 

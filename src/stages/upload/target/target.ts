@@ -52,6 +52,11 @@ export interface Target {
   sweep(key: string, bytes: number): Promise<void>;
   /** Removes an object. Does nothing when it is gone. Throws a Fault when the store refuses or fails. */
   remove(key: string): Promise<void>;
+  /**
+   * Removes an object for good, with whatever earlier versions of it the store keeps. Does nothing when it is gone.
+   * Throws a Fault when the store refuses, as while it is locked (not `retryable`), or fails.
+   */
+  erase(key: string): Promise<void>;
   /** Closes the connections. */
   close(): void;
 }
