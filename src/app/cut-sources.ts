@@ -144,8 +144,8 @@ export function isInStore(at: CutSource['at']): boolean {
   return 'key' in at && !at.key.startsWith(IN_BACKUP);
 }
 
-/** Undefined without keys, where keys are needed. */
-function storageFrom(place: StoragePlace | undefined, keys: CutRequest['keys']): StorageConfig | undefined {
+/** A store from its place and keys. Undefined without keys, where keys are needed. */
+export function storageFrom(place: StoragePlace | undefined, keys: CutRequest['keys']): StorageConfig | undefined {
   if (!place || (place.vendor !== STORAGE_VENDORS.localFolder && !keys)) return undefined;
   const { endpoint, ...rest } = place;
   return storageConfigSchema.parse({

@@ -60,6 +60,7 @@ import { metricsSource } from './metrics-source.ts';
 import { Moves } from './moves.ts';
 import { allOf } from './observers.ts';
 import { openCuts } from './open-cuts.ts';
+import { openRetentions } from './open-retentions.ts';
 import { Pages } from './pages.ts';
 import { channelPort, spoolPort } from './ports.ts';
 import { pushPort } from './pushes.ts';
@@ -237,6 +238,7 @@ export async function createServer(given: Config, ground: Ground): Promise<Airch
       const text = 'the backup store takes no files: those of a store that is away would wait on the spool';
       if (fault) log.warn({ why: fault.message }, text);
     });
+    const removeSpool = (sid: string) => spool.remove(sid);
     const moves = new Moves({
       tables: objects,
       // Each server has a queue of its own: only the server that keeps a file can move it on.
@@ -244,7 +246,7 @@ export async function createServer(given: Config, ground: Ground): Promise<Airch
       backup,
       openTarget,
       tell: (sid, what) => tables.tellAfterwards(sid, what, clock.nowMs()),
-      removeSpool: (sid) => spool.remove(sid),
+      removeSpool,
       transitDir: join(config.dataDir, 'transit'),
       keepMs: config.backupKeepHours * 3_600_000,
       clock,
@@ -252,6 +254,8 @@ export async function createServer(given: Config, ground: Ground): Promise<Airch
     });
     endings.push(() => moves.close());
     await moves.start();
+    const retention = await openRetentions({ database, vault, folder, backup, openTarget, removeSpool, clock, log });
+    endings.push(() => retention.close());
     const strayTables = new StrayTables({ database, ownership, objects, vault });
     const admission = new Admission({
       clock,
@@ -300,6 +304,7 @@ export async function createServer(given: Config, ground: Ground): Promise<Airch
         refuseIndividualMp4: config.refuseIndividualMp4,
         requireUidGroup: config.requireUidGroup,
       },
+      retentionDaysOf: (appid) => appOf(appid)?.retentionDays ?? config.retentionDays,
       mayRecord: (appid) => appOf(appid)?.recording === true,
       sliceStartTimeUnit: config.sliceStartTimeUnit,
       forceExtinfComma: config.forceExtinfComma,
@@ -402,6 +407,7 @@ export async function createServer(given: Config, ground: Ground): Promise<Airch
       },
       cuts,
       live: live.api,
+      retention,
       participants: (appid, cname) => rooms.participants(appid, cname),
     };
     recordingApi(http, api);

@@ -10,9 +10,11 @@ import type {
   AcquireRequest,
   BacklogEntry,
   ChannelReply,
+  DeletionRequest,
   EventFilter,
   EventsReply,
   HandleReply,
+  LegalHoldRequest,
   ListedRecording,
   Mode,
   NodesReply,
@@ -22,6 +24,8 @@ import type {
   RecordingListReply,
   RecordingReport,
   RedeliverReply,
+  RetentionReply,
+  RetentionRequest,
   StartRequest,
   StopReply,
   UpdateLayoutRequest,
@@ -164,6 +168,43 @@ export class AircheckClient {
       url: reply.url === null ? null : whole(reply.url),
       users: reply.users.map((user) => ({ ...user, url: whole(user.url) })),
     };
+  }
+
+  /** How long the files of a recording are kept, its legal hold, and what was deleted. */
+  retention(sid: string, options?: CallOptions): Promise<RetentionReply> {
+    return this.#ofFiles('GET', sid, 'retention', undefined, options);
+  }
+
+  /** Has the files kept for so many days after the end of the recording, or with 0 for ever. */
+  setRetention(sid: string, request: RetentionRequest, options?: CallOptions): Promise<RetentionReply> {
+    return this.#ofFiles('PUT', sid, 'retention', request, options);
+  }
+
+  /** Puts a recording under a legal hold: nothing of it is deleted while that lasts. */
+  holdRecording(sid: string, request: LegalHoldRequest = {}, options?: CallOptions): Promise<RetentionReply> {
+    return this.#ofFiles('PUT', sid, 'legal-hold', request, options);
+  }
+
+  /** Lifts a legal hold. */
+  releaseRecording(sid: string, options?: CallOptions): Promise<RetentionReply> {
+    return this.#ofFiles('DELETE', sid, 'legal-hold', undefined, options);
+  }
+
+  /** Has the files of a recording deleted now. */
+  deleteFiles(sid: string, request: DeletionRequest = {}, options?: CallOptions): Promise<RetentionReply> {
+    return this.#ofFiles('POST', sid, 'deletion', request, options);
+  }
+
+  async #ofFiles(
+    method: Call['method'],
+    sid: string,
+    what: string,
+    body: object | undefined,
+    { signal }: CallOptions = {},
+  ): Promise<RetentionReply> {
+    const path = `${this.#app}/aircheck/recordings/${encodeURIComponent(sid)}/${what}`;
+    const call = { name: what, method, path, ...(body && { body }), good: [200, 202] };
+    return (await this.#exchange.call(call, signal)) as RetentionReply;
   }
 
   /** Recordings, the newest first: one page. */

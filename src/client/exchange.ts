@@ -34,7 +34,7 @@ export type Remark =
 export type Call = {
   /** In a word or two, for errors. */
   name: string;
-  method: 'GET' | 'POST';
+  method: 'GET' | 'POST' | 'PUT' | 'DELETE';
   /** From the origin on. */
   path: string;
   body?: unknown;

@@ -21,6 +21,12 @@ export type { RedeliverReply } from '../contract/rest/events.ts';
 export type { NodesReply } from '../contract/rest/nodes.ts';
 export type { ListedRecordingReply as ListedRecording, RecordingListReply } from '../contract/rest/recording-list.ts';
 export type { RecordingReport } from '../contract/rest/recording-report.ts';
+export type {
+  DeletionRequest,
+  LegalHoldRequest,
+  RetentionReply,
+  RetentionRequest,
+} from '../contract/rest/retention.ts';
 export type { WatchReply, WatchRequest } from '../contract/rest/watch.ts';
 export type { EventsReply, Mode };
 

@@ -21,6 +21,8 @@ type App = {
   /** False when the app may not record. */
   recording: boolean;
   notifications: Notifications | undefined;
+  /** As in the settings; absent where the app has none of its own. */
+  retentionDays?: number | undefined;
 };
 type Customer = { id: string; secret: string; apps: string[] | undefined };
 
@@ -255,10 +257,11 @@ function settle(settings: Settings, cwd: string): Config {
             },
           ]
         : []),
-      ...apps.map(({ id, certificate, recording, notifications }) => ({
+      ...apps.map(({ id, certificate, recording, retentionDays, notifications }) => ({
         appid: id,
         certificate: certificate || undefined,
         recording,
+        ...(retentionDays !== undefined && { retentionDays }),
         notifications,
       })),
     ],

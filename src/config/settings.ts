@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import { RUNG_NAMES, rungSchema } from '../contract/line/rungs.ts';
 import { storageConfigSchema } from '../contract/line/storage.ts';
+import { MOST_RETENTION_DAYS } from '../contract/rest/retention.ts';
 import { fleetSettings } from './fleet-settings.ts';
 import { observeSettings } from './observe-settings.ts';
 import { pageSettings } from './page-settings.ts';
@@ -36,6 +37,8 @@ const appSchema = z.object({
   certificate: hexId().default(''),
   /** When false the app exists but may not record. */
   recording: z.boolean().default(true),
+  /** As the setting of this name, for this app alone. */
+  retentionDays: z.int().min(0).max(MOST_RETENTION_DAYS).optional(),
   notifications: z
     .object({ url: urlText().min(1), secret: text().min(1), events: z.array(z.int().min(1).max(9999)).default([]) })
     .optional(),
@@ -92,8 +95,9 @@ export const settingsShape = {
     secret: true,
   }),
   apps: setting(z.array(appSchema).default([]), {
-    description: 'Further apps, each with `id` and, if tokens are required, `certificate`. Only in aircheck.yaml.',
-    allowed: `a list of { id, certificate }, each ${hexWords}`,
+    description:
+      'Further apps, each with `id` and, if tokens are required, `certificate`; `retentionDays` where it differs from the setting of that name. Only in aircheck.yaml.',
+    allowed: `a list of { id, certificate, retentionDays }, the first two each ${hexWords}`,
     otherwise: 'none',
     secret: true,
   }),
@@ -129,6 +133,11 @@ export const settingsShape = {
     description: 'Folder under which the buckets of storage vendor 1000 (this machine) lie.',
     allowed: 'a path; a relative one starts at the working folder',
     otherwise: '`recordings` in the data folder',
+  }),
+  retentionDays: setting(whole(0, MOST_RETENTION_DAYS, 0), {
+    description:
+      'How many days after its end the files of a recording are kept, in whatever store; then they are deleted. 0 keeps them for ever. What holds when a recording starts holds for it; an app of `apps`, and a recording, may have their own.',
+    allowed: wholeWords(0, MOST_RETENTION_DAYS),
   }),
   storageNetworks: setting(networkList(), {
     description:

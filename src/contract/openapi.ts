@@ -10,6 +10,7 @@ import { describeMembers } from './openapi/descriptions.ts';
 import { ownPaths } from './openapi/own-calls.ts';
 import { recordingPaths } from './openapi/recording-calls.ts';
 import { apiErrorSchema, gatewayErrorSchema } from './openapi/responses.ts';
+import { retentionPaths } from './openapi/retention-calls.ts';
 import { watchPaths } from './openapi/watch-calls.ts';
 import { noticeWebhooks } from './openapi/webhooks.ts';
 import { acquireReplySchema, acquireRequestSchema } from './rest/acquire.ts';
@@ -63,7 +64,7 @@ export function openApiDocument(): OpenApiDocument {
     ],
     tags: TAGS,
     security: [{ customer: [] }],
-    paths: { ...recordingPaths, ...dashboardPaths, ...ownPaths, ...cutPaths, ...watchPaths },
+    paths: { ...recordingPaths, ...dashboardPaths, ...ownPaths, ...cutPaths, ...watchPaths, ...retentionPaths },
     webhooks: noticeWebhooks(),
     components: {
       securitySchemes: {

@@ -256,6 +256,20 @@ export const PROBLEMS = {
     reason: 'the cut is not done',
     meaning: 'The file of a cut was asked for that is still being made, or that failed.',
   }),
+  'retention-impossible': caller({
+    http: 409,
+    code: 2,
+    reason: 'the files cannot be deleted',
+    meaning:
+      'retention, deletion: the keys of the recording’s store are forgotten and none were given; an earlier version did not keep where its files lie; or they are deleted already. The reason says which.',
+  }),
+  'deletion-refused': caller({
+    http: 409,
+    code: 2,
+    reason: 'nothing is deleted now',
+    meaning:
+      'deletion: the recording has not ended, has files that are not in their store yet, or is under a legal hold. The reason says which.',
+  }),
   'range-invalid': caller({
     http: 416,
     code: 2,

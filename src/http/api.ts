@@ -13,6 +13,7 @@ import type { Fleet } from './fleet/fleet.ts';
 import type { LiveApi } from './live.ts';
 import type { RateLimit } from './rate-limit.ts';
 import type { RecordingListApi } from './recording-list.ts';
+import type { RetentionApi } from './retention.ts';
 
 export type DashboardApi = FilesApi & ChannelsApi & { changes: Changes; clock: Clock; keepCall: KeepCall };
 
@@ -31,6 +32,8 @@ export type RecordingApi = EventsApi & {
   dashboard?: DashboardApi;
   list: RecordingListApi['list'];
   cuts: CutsApi;
+  /** When absent files are kept for ever, and nothing is told of it. */
+  retention?: RetentionApi;
   /** When absent nothing can be watched. */
   live?: LiveApi;
   /** When absent there is no limit. */

@@ -10,6 +10,13 @@ export type CustomerAccount = {
   apps: readonly string[] | undefined;
 };
 
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Who asks, once that is checked; absent in calls that another node carries. */
+    customer?: CustomerAccount;
+  }
+}
+
 /** How a browser that has signed in is known; undefined where the request is of none. */
 export type SignedIn = (request: FastifyRequest) => Promise<CustomerAccount | undefined>;
 
@@ -85,4 +92,5 @@ export async function authorize(
   const customer = await callerOf(request, customers, signedIn);
   const { appid } = request.params as { appid: string };
   if (!isApp(appid) || (customer.apps && !customer.apps.includes(appid))) throw problem('appid-invalid');
+  request.customer = customer;
 }

@@ -34,7 +34,13 @@ beforeAll(async () => {
   signInRoutes(app, { customers: [] } as unknown as SignInApi);
   dashboardPage(app);
   drainRoutes(app, { customers: [], drain: async () => {} });
-  recordingApi(app, { customers: [], isApp: () => false, dashboard: {}, live: {} } as unknown as RecordingApi);
+  recordingApi(app, {
+    customers: [],
+    isApp: () => false,
+    dashboard: {},
+    live: {},
+    retention: {},
+  } as unknown as RecordingApi);
   const clock = new ManualClock();
   app.register(whipRoutes, { endpoint: {} as never, apps: { find: () => undefined }, clock });
   app.register(publishPageRoutes);

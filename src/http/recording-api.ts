@@ -28,6 +28,7 @@ import { queryRoute } from './query.ts';
 import { limitRate } from './rate-limit.ts';
 import { recordingListRoute } from './recording-list.ts';
 import { recordingReportRoute } from './recording-report.ts';
+import { retentionRoutes } from './retention.ts';
 import { startRoute } from './start.ts';
 import { stopRoute } from './stop.ts';
 import { updateRoute } from './update.ts';
@@ -144,6 +145,7 @@ function recordingRoutes(guarded: FastifyInstance, api: RecordingApi, isCarried 
     eventsRoutes(routes, api);
     backlogRoutes(routes, api);
     cutRoutes(routes, api, isCarried);
+    if (api.retention) retentionRoutes(routes, api.retention);
     if (api.live) watchRoute(routes, api.live);
     if (api.dashboard) {
       channelsRoute(routes, api.dashboard);

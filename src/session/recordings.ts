@@ -29,7 +29,7 @@ import { moved } from './hold.ts';
 import { overloaded } from './overload.ts';
 import type { PastTask, Resource, TaskPorts } from './ports.ts';
 import { type ResourcePath, Resources, refuseUnfound } from './resources.ts';
-import { isRunning, kindsOf, newTaskState, type Task, takesOnlySnapshots } from './task.ts';
+import { isRunning, kindsOf, newTaskState, type Task, type TaskDocument, takesOnlySnapshots } from './task.ts';
 import type { TaskChange } from './task-change.ts';
 import { TaskRunner } from './task-runner.ts';
 import { Turns } from './turns.ts';
@@ -54,6 +54,8 @@ export type RecordingsOptions = TaskPorts & {
   storeReports: 'local' | 'always' | 'never';
   /** The start of every file name of a recording (contract §4.1). */
   baseName(sid: string, cname: string): string;
+  /** How many days the files of an app's recordings are kept; 0 or nothing for ever. */
+  retentionDaysOf?(appid: string): number;
   /** Whether an app may record. */
   mayRecord(appid: string): boolean;
 };
@@ -297,6 +299,7 @@ export class Recordings {
       token: request.mode === 'web' ? undefined : request.token,
       ...(request.mode === 'web' && { page: toPageAddress(request) }),
       ...(pushed.length > 0 && { pushes: toTargets(pushed, [], newHexId) }),
+      ...retentionFrom(request.aircheck?.retentionDays, this.#options.retentionDaysOf?.(appid) ?? 0),
       warnings,
     };
     return { task: { sid, resourceId, appid, cname, uid, createdMs: clock.nowMs(), document }, resource };
@@ -475,6 +478,12 @@ export class Recordings {
 }
 
 /** Later calls, and a start that is sent again, must name the mode of the first start (contract §0.2, §6.13). */
+/** What a recording says of itself goes before what its app says; 0 is for ever. */
+function retentionFrom(own: number | undefined, ofApp: number): Pick<TaskDocument, 'retention'> {
+  const days = own ?? ofApp;
+  return days > 0 || own !== undefined ? { retention: { days, rule: own === undefined ? 'app' : 'recording' } } : {};
+}
+
 function refuseOtherMode({ document, cname, uid }: Task, mode: Mode): void {
   const started = document.plan.mode;
   if (started !== mode)

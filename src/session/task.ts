@@ -10,6 +10,7 @@ import type { StorageConfig } from '../contract/line/storage.ts';
 import type { Warning } from '../contract/lint/warning.ts';
 import type { ListedFile, ListedRecording, TrackType } from '../contract/rest/file-list.ts';
 import type { Status } from '../contract/rest/query.ts';
+import type { RetentionRule } from '../contract/rest/retention.ts';
 import type { UploadingStatus } from '../contract/rest/stop.ts';
 import type { ChangedPlan } from './changes.ts';
 
@@ -88,6 +89,8 @@ export type TaskDocument = {
   page?: PageAddress | undefined;
   /** Where a web page is pushed to; absent where start asked for no push. Removed with the credentials. */
   pushes?: PushTarget[] | undefined;
+  /** How long its files are kept, where its start or its app says so; 0 days are for ever. */
+  retention?: { days: number; rule: RetentionRule } | undefined;
   /** What was doubtful in the calls that started and changed the recording. */
   warnings: Warning[];
 };

@@ -309,7 +309,7 @@ function toRecord(row: Row): ObjectRecord {
     generation: row['generation'] === null ? undefined : Number(row['generation']),
     key: String(row['key']),
     bytes: Number(row['bytes']),
-    state: z.enum(OBJECT_STATES).parse(row['state']),
+    state: row['deleted_ms'] ? 'deleted' : z.enum(OBJECT_STATES).parse(row['state']),
     evidence: z.enum(EVIDENCE).safeParse(row['evidence']).data,
     etag: text(row['etag']),
     md5: text(row['md5']),

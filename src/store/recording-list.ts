@@ -14,7 +14,7 @@ const SELECT = `
   from page
   left join lateral (
     select count(*) as files, sum(o.bytes) as bytes, count(*) filter (where o.state in ('waiting', 'backup')) as waiting
-    from objects o where o.sid = page.sid
+    from objects o where o.sid = page.sid and o.deleted_ms is null
   ) of_files on true
   left join quality_reports q on q.sid = page.sid and page.phase in ('uploading', 'ended')
   order by page.created_ms desc, page.sid desc`;

@@ -11,6 +11,7 @@ import { rungSchema } from '../contract/line/rungs.ts';
 import { placeOf, storageConfigSchema, storagePlaceSchema } from '../contract/line/storage.ts';
 import { WARNING_CODES } from '../contract/lint/warning.ts';
 import { TRACK_TYPES } from '../contract/rest/file-list.ts';
+import { RETENTION_RULES } from '../contract/rest/retention.ts';
 import type { Notice } from '../contract/webhook/notice.ts';
 import { messageOf } from '../kernel/fault.ts';
 import { newHexId } from '../kernel/ids.ts';
@@ -24,6 +25,7 @@ import { type Database, isUniqueViolation, type Queryable, type Row } from './da
 import { offerTasks } from './offers.ts';
 import type { Outbox } from './outbox-tables.ts';
 import { type Ownership, requireHold } from './ownership.ts';
+import { addRetention } from './retention-tables.ts';
 import { toRun } from './run-row.ts';
 import { lockStarts, runningElsewhere } from './running-elsewhere.ts';
 import { openDocument, sealDocument } from './sealed-document.ts';
@@ -92,6 +94,7 @@ const documentSchema = lastingSchema.extend({
   changed: changedPlanSchema.optional(),
   extinfComma: z.boolean(),
   storeReport: z.boolean().default(false),
+  retention: z.object({ days: z.int(), rule: z.enum(RETENTION_RULES) }).optional(),
   token: z.string().optional(),
   page: pageSchema.optional(),
   pushes: z.array(pushTargetSchema).optional(),
@@ -195,6 +198,7 @@ export class RecordingTables implements RecordingStore {
             JSON.stringify(placeOf(document.storage)),
           ],
         );
+        await addRetention(inside, this.#vault, task);
         return { sid, owner, epoch: 1 };
       });
     } catch (error) {
@@ -227,6 +231,8 @@ export class RecordingTables implements RecordingStore {
          returning sid
        ), strayed as (
          update strays set storage = $5 from saved where strays.sid = saved.sid
+       ), retained as (
+         update retentions set storage = $5 from saved where retentions.sid = saved.sid and retentions.days is not null
        )
        select 1 from saved`,
       [sid, owner, epoch, JSON.stringify(sealed), sealed.storage, JSON.stringify(placeOf(document.storage))],

@@ -23,7 +23,8 @@ export class StoredFiles {
     const [task] = await this.#database.query('select place from tasks where appid = $1 and sid = $2', [appid, sid]);
     if (!task) return undefined;
     const rows = await this.#database.query(
-      `select name, kind, key, bytes, state, sha256, (file->>'startUtcMs')::float8 as start_ms,
+      `select name, kind, key, bytes, sha256, deleted_ms,
+         case when deleted_ms is null then state else 'deleted' end as state, (file->>'startUtcMs')::float8 as start_ms,
          (file->>'durationUs')::float8 / 1000 as duration_ms, count(*) over () as total
        from objects where sid = $1 order by (kind = 'slice'), kind = 'document', name limit $2`,
       [sid, MOST_FILES],
@@ -36,7 +37,8 @@ export class StoredFiles {
   async find(appid: string, sid: string, name: string): Promise<StoredFile | undefined> {
     const [row] = await this.#database.query(
       `select o.key, t.place from tasks t join objects o using (sid)
-       where t.appid = $1 and t.sid = $2 and o.name = $3 and o.state in ('stored', 'accepted')`,
+       where t.appid = $1 and t.sid = $2 and o.name = $3 and o.state in ('stored', 'accepted')
+         and o.deleting_ms is null`,
       [appid, sid, name],
     );
     return row && { key: String(row['key']), place: placeSchema.parse(row['place']) };
@@ -77,5 +79,6 @@ function toFile(row: Row): RecordingFilesReply['files'][number] {
     sha256: row['sha256'] === null ? null : String(row['sha256']),
     startMs: number(row['start_ms']),
     durationMs: number(row['duration_ms']),
+    deletedMs: number(row['deleted_ms']),
   };
 }

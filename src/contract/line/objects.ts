@@ -25,9 +25,9 @@ export type PartsSoFar = {
 /**
  * `waiting` for its store; `stored` there, as the store itself has proved; `accepted` there, by the store's word alone;
  * in the server's `backup` store; `lost` from the spool before it was stored; `gaveUp`: it stays in the backup store
- * for good.
+ * for good; `deleted`, by retention or a call.
  */
-export const OBJECT_STATES = ['waiting', 'stored', 'accepted', 'backup', 'lost', 'gaveUp'] as const;
+export const OBJECT_STATES = ['waiting', 'stored', 'accepted', 'backup', 'lost', 'gaveUp', 'deleted'] as const;
 type ObjectState = (typeof OBJECT_STATES)[number];
 
 export type ObjectRecord = {

@@ -29,6 +29,13 @@ describe('what this server offers beside the API', () => {
     ['individual', { ...SPEAKERS_OF_PICTURES, aircheck: { speakers: false } }, []],
     ['individual', { aircheck: { stereo, mp4: true }, recordingConfig: GROUP }, ['ignored aircheck.stereo']],
     ['individual', { aircheck: { stereo: {} }, recordingConfig: GROUP }, []],
+    ['mix', { aircheck: { retentionDays: 30 }, storageConfig: {} }, []],
+    ['mix', { aircheck: { retentionDays: 0 }, storageConfig: { stsToken: 't' } }, []],
+    [
+      'web',
+      { aircheck: { retentionDays: 30 }, storageConfig: { stsToken: 't' } },
+      ['contradictory aircheck.retentionDays'],
+    ],
   ] as const)('of start in mode %s: %j', (mode, clientRequest, expected) => {
     expect(codes(lintStart(mode, clientRequest))).toEqual(expected);
   });

@@ -44,7 +44,7 @@ const ONLY_IN_EXTENSION: typeof ONLY_IN = {
 /** Checks a start. `clientRequest` may be anything that was sent. */
 export function lintStart(mode: Mode, clientRequest: unknown): Warning[] {
   if (!isObject(clientRequest)) return [];
-  const warnings = lintModes(mode, clientRequest, ONLY_IN, ROOT);
+  const warnings = [...lintModes(mode, clientRequest, ONLY_IN, ROOT), ...lintRetention(clientRequest)];
   if (mode === 'web') return [...warnings, ...lintPage(clientRequest)];
   const config = clientRequest['recordingConfig'] ?? undefined;
   if (isObject(config)) warnings.push(...lintRecordingConfig(mode, config, `${ROOT}.recordingConfig`));
@@ -185,6 +185,15 @@ function lintExtension(mode: Mode, extension: unknown, streamTypes: unknown): Wa
       message: `${ofSound} has no effect, because streamTypes 1 records no sound.`,
     });
   return warnings;
+}
+
+/** Files are deleted with the keys that they were stored with. */
+function lintRetention({ aircheck, storageConfig }: Record<string, unknown>): Warning[] {
+  const days = isObject(aircheck) ? aircheck['retentionDays'] : undefined;
+  if (!days || !isObject(storageConfig) || isEmpty(storageConfig['stsToken'])) return [];
+  const message =
+    'retentionDays deletes files with the keys of storageConfig, and stsToken says that these end before: give others to PUT …/retention.';
+  return [{ code: 'contradictory', path: `${ROOT}.aircheck.retentionDays`, message }];
 }
 
 function lintWithdrawn({ transcodeOptions }: Record<string, unknown>): Warning[] {

@@ -19,11 +19,12 @@ export const recordingFilesReplySchema = z.object({
       bytes: z.int(),
       state: z.enum(OBJECT_STATES).meta({
         description:
-          'waiting: for its store; stored: as the store has proved; accepted: by its word alone; backup: in the backup store; lost; gaveUp: it stays in the backup store.',
+          'waiting: for its store; stored: as the store has proved; accepted: by its word alone; backup: in the backup store; lost; gaveUp: it stays in the backup store; deleted: by retention or a call, and nowhere any more.',
       }),
       sha256: z.string().nullable(),
       startMs: z.number().nullable().meta({ description: 'When it begins, Unix milliseconds, where that is known.' }),
       durationMs: z.number().nullable(),
+      deletedMs: z.number().nullable().meta({ description: 'When it was deleted.' }),
     }),
   ),
   more: z.int().meta({ description: 'How many there are beyond those listed.' }),

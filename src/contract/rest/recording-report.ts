@@ -6,6 +6,7 @@ import { qualityReportSchema } from '../line/quality-report.ts';
 import { WARNING_CODES } from '../lint/warning.ts';
 import { MODES, unixMs } from './fields.ts';
 import { STATUSES } from './query.ts';
+import { retentionReplySchema } from './retention.ts';
 
 export const recordingReportSchema = z.object({
   sid: z.string(),
@@ -26,6 +27,9 @@ export const recordingReportSchema = z.object({
   warnings: z
     .array(z.object({ code: z.enum(WARNING_CODES), path: z.string(), message: z.string() }))
     .meta({ description: 'What in its requests does not do what it seems to.' }),
+  retention: retentionReplySchema
+    .nullable()
+    .meta({ description: 'How long its files are kept, and what was deleted.' }),
   quality: qualityReportSchema.nullable().meta({
     description:
       'The quality report, while it records a few seconds old. Null before the first measurement, and when it was lost.',

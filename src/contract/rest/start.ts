@@ -13,6 +13,7 @@ import {
 } from './files-config.ts';
 import { overlayMembers } from './overlays.ts';
 import { individualRecordingConfigSchema, MAX_BITRATE_KBPS, mixRecordingConfigSchema } from './recording-config.ts';
+import { retentionMember } from './retention.ts';
 import { stereoSchema } from './stereo.ts';
 
 const token = z.string().max(4096).optional();
@@ -33,7 +34,7 @@ const mixSchema = z.object({
   recordingConfig: mixRecordingConfigSchema.prefault({}),
   recordingFileConfig: recordingFileConfigSchema.optional(),
   aircheck: z
-    .object({ onhold: startsOnhold, stereo: stereoSchema.optional(), ...overlayMembers })
+    .object({ onhold: startsOnhold, stereo: stereoSchema.optional(), ...overlayMembers, ...retentionMember })
     .optional()
     .meta({ description: EXTENSION }),
 });
@@ -62,6 +63,7 @@ const individualSchema = z
           .default(false)
           .meta({ description: 'A JSON file that places every file on one timeline, for `aircheck mix`.' }),
         onhold: startsOnhold,
+        ...retentionMember,
       })
       .prefault({})
       .meta({ description: EXTENSION }),
@@ -87,6 +89,7 @@ const webSchema = z.object({
   recordingConfig: without,
   recordingFileConfig: recordingFileConfigSchema.optional(),
   extensionServiceConfig: extensionServiceConfigSchema,
+  aircheck: z.object(retentionMember).optional().meta({ description: EXTENSION }),
 });
 
 export const startRequestSchemas = {

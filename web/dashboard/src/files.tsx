@@ -1,6 +1,6 @@
 /** The files of a recording: what they are, where they lie, and their downloads. */
 import { api, type Files } from './api.ts';
-import { size } from './format.ts';
+import { size, when } from './format.ts';
 
 const STATES: Record<Files['files'][number]['state'], string> = {
   waiting: 'waits for its store',
@@ -9,6 +9,7 @@ const STATES: Record<Files['files'][number]['state'], string> = {
   backup: 'in the backup store',
   lost: 'lost',
   gaveUp: 'stays in the backup store',
+  deleted: 'deleted',
 };
 
 export function FileList({ appid, sid, files }: { appid: string; sid: string; files: Files }) {
@@ -56,7 +57,7 @@ function Table({ appid, sid, files, some }: { appid: string; sid: string; files:
           </tr>
         </thead>
         <tbody>
-          {some.map(({ name, bytes, state, sha256, key }) => (
+          {some.map(({ name, bytes, state, sha256, key, deletedMs }) => (
             <tr key={name}>
               <th scope="row" data-label="Name">
                 {files.served && (state === 'stored' || state === 'accepted') ? (
@@ -72,7 +73,10 @@ function Table({ appid, sid, files, some }: { appid: string; sid: string; files:
               <td data-label="Size" class="number">
                 {size(bytes)}
               </td>
-              <td data-label="State">{STATES[state]}</td>
+              <td data-label="State">
+                {STATES[state]}
+                {deletedMs !== null && <span class="sub"> {when(deletedMs)}</span>}
+              </td>
               <td data-label="SHA-256">{sha256 ? <code title={sha256}>{sha256.slice(0, 12)}…</code> : '–'}</td>
             </tr>
           ))}

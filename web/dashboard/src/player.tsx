@@ -23,7 +23,9 @@ export const Player = forwardRef<PlayerHandle, Props>(({ appid, sid, files, isLi
   const [error, setError] = useState<string>();
   const names = playable(files);
   const name = chosen !== undefined && names.includes(chosen) ? chosen : names[0];
-  const snapshots = files.served ? files.files.filter(({ kind }) => kind === 'snapshot').slice(0, MOST_STRIP) : [];
+  const snapshots = files.served
+    ? files.files.filter(({ kind, state }) => kind === 'snapshot' && state !== 'deleted').slice(0, MOST_STRIP)
+    : [];
 
   useImperativeHandle(handle, () => ({
     seek(s) {
@@ -117,6 +119,8 @@ export const Player = forwardRef<PlayerHandle, Props>(({ appid, sid, files, isLi
 });
 
 function whyNot({ place, served, files }: Files, isLive: boolean): string {
+  if (files.length > 0 && files.every(({ state }) => state === 'deleted' || state === 'lost'))
+    return 'Its files are deleted.';
   if (place === null) return 'Where its files lie was not kept.';
   if (!served)
     return `Its files lie in bucket ${place.bucket} of store vendor ${place.vendor}, whose keys are not kept here.`;

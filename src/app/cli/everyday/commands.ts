@@ -6,6 +6,7 @@ import type { McpWords } from './mcp.ts';
 import type { PublishWords } from './publish.ts';
 import type { RecordWords } from './record-request.ts';
 import type { RecordingsWords } from './recordings.ts';
+import type { RetentionWords } from './retention.ts';
 import type { StopWords } from './stop.ts';
 import type { WatchWords } from './watch.ts';
 
@@ -112,6 +113,29 @@ What is sent is H.264 and Opus, by FFmpeg’s own WHIP client. Exit codes: 0 sen
       await show(sid, words);
     });
 
+  reaching(program.command('retention <sid>'))
+    .description('say how long the files of a recording are kept and what was deleted, or change that')
+    .option('--days <n>', 'keep them for so many days after its end; 0 for ever', wholeDays)
+    .option('--hold [reason]', 'put it under a legal hold: nothing is deleted while that lasts')
+    .option('--release', 'lift the legal hold')
+    .option('--delete', 'delete all its files now; needs --yes')
+    .option('--yes', 'that is meant')
+    .option('--access-key <key>', 'of a store whose keys the server has forgotten, with --days or --delete')
+    .option('--secret-key <key>', 'likewise')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  aircheck retention 5f…3a
+  aircheck retention 5f…3a --days 90
+  aircheck retention 5f…3a --hold "case 2026/117"
+  aircheck retention 5f…3a --delete --yes`,
+    )
+    .action(async (sid: string, words: RetentionWords) => {
+      const { retention } = await import('./retention.ts');
+      await retention(sid, words);
+    });
+
   reaching(program.command('watch <sid>'))
     .description('print an address by which a recording can be watched, also while it is recorded')
     .option('-u, --uid <uid>', 'of this user, where every user is recorded alone')
@@ -184,5 +208,10 @@ function wholeSeconds(text: string): number {
 
 function wholeCount(text: string): number {
   if (!/^[1-9]\d{0,4}$/.test(text)) throw new InvalidArgumentError('It is a whole number from 1 to 99999.');
+  return Number(text);
+}
+
+function wholeDays(text: string): number {
+  if (!/^\d{1,5}$/.test(text)) throw new InvalidArgumentError('It is a whole number of days; 0 is for ever.');
   return Number(text);
 }

@@ -1,6 +1,7 @@
 /** `aircheck show`: what is known of one recording, with its timeline as text. */
 import type { RecordingReport } from '../../../client/index.ts';
 import { type AccessWords, explaining, openAccess, print, printJson } from './access.ts';
+import { retentionLines } from './retention.ts';
 import { timelineText } from './timeline.ts';
 import { momentOf, shown } from './words.ts';
 
@@ -15,8 +16,22 @@ export async function show(sid: string, words: AccessWords): Promise<void> {
 
 /** The report as lines of text, `columns` wide. */
 function reportText(report: RecordingReport, columns: number): string {
-  const { sid, cname, uid, mode, phase, healthy, ending, startedMs, endedMs, files, warnings, events, quality } =
-    report;
+  const {
+    sid,
+    cname,
+    uid,
+    mode,
+    phase,
+    healthy,
+    ending,
+    startedMs,
+    endedMs,
+    files,
+    warnings,
+    events,
+    retention,
+    quality,
+  } = report;
   return [
     `${sid}  ${shown(cname)}  ${mode}  ${phase}${healthy ? '' : ', not in order'}`,
     `started  ${momentOf(startedMs)}, as uid ${uid}`,
@@ -26,6 +41,7 @@ function reportText(report: RecordingReport, columns: number): string {
     ...warnings.map(({ path, message }) => `  ${shown(path)}: ${shown(message)}`),
     files.length === 0 ? 'files    none' : 'files',
     ...files.map(({ fileName }) => `  ${shown(fileName)}`),
+    ...(retention ? ['retention', ...retentionLines(retention).map((line) => `  ${line}`)] : []),
     '',
     quality === null ? 'no quality report: nothing was measured yet, or it was lost' : timelineText(quality, columns),
   ].join('\n');

@@ -1,0 +1,237 @@
+/**
+ * Retentions: deletes the files of recordings whose time is over (ADR 0038), from their stores, the backup store and
+ * this server's disk. What is begun is noted first, so that a server that starts anew goes on with it.
+ */
+import type { StorageConfig } from '../contract/line/storage.ts';
+import { problem } from '../contract/problems.ts';
+import type {
+  DeletionRequest,
+  LegalHoldRequest,
+  RetentionReply,
+  RetentionRequest,
+} from '../contract/rest/retention.ts';
+import type { Clock, Timer } from '../kernel/clock.ts';
+import { Fault, messageOf } from '../kernel/fault.ts';
+import type { Log } from '../observe/log.ts';
+import type { BackupStore } from '../stages/upload/backup-store.ts';
+import { retryDelayMs } from '../stages/upload/retry.ts';
+import type { Target } from '../stages/upload/target/target.ts';
+import type { KeyedJobs } from '../store/jobs.ts';
+import type { Due, Erasable, RetentionTables } from '../store/retention-tables.ts';
+import { storageFrom } from './cut-sources.ts';
+
+/** How often it is looked for recordings whose time is over. */
+const LOOK_MS = 60_000;
+/** So many recordings are taken up at one look. */
+const MOST_RECORDINGS = 100;
+/** A turn of a recording deletes so many files at most, and the next goes on. */
+const MOST_FILES = 1_000;
+/** So many are deleted at once: a legal hold comes before all others. */
+const AT_ONCE = 16;
+const LONGEST_PAUSE_MS = 3_600_000;
+/** A refusal, as of files that are locked until a day, is tried again so often, once a day. */
+const MOST_REFUSALS = 7;
+const DAY_MS = 86_400_000;
+/** After so many refusals in a turn the store is not asked for more. */
+const ENOUGH_REFUSALS = 2 * AT_ONCE;
+
+/** Who asks. An operator is a customer who may use all apps. */
+export type Asker = { id: string; isOperator: boolean };
+
+export type RetentionsOptions = {
+  tables: RetentionTables;
+  jobs: KeyedJobs;
+  backup: Pick<BackupStore, 'remove'>;
+  openTarget(storage: StorageConfig, sid: string): Promise<Target>;
+  /** Removes what the spool still has of a recording. */
+  removeSpool(sid: string): Promise<void>;
+  clock: Clock;
+  log: Log;
+};
+
+export class Retentions {
+  readonly #o: RetentionsOptions;
+  #timer: Timer | undefined;
+  #looking: Promise<void> = Promise.resolve();
+
+  constructor(options: RetentionsOptions) {
+    this.#o = options;
+  }
+
+  /** Begins to delete what is due. */
+  async start(): Promise<void> {
+    const { tables, jobs, clock } = this.#o;
+    await tables.reseal();
+    await jobs.start((sid, signal) => this.#work(sid, signal));
+    this.#timer = clock.every(LOOK_MS, () => void this.look());
+    void this.look();
+  }
+
+  /** Looks for recordings whose time is over. Resolves once they are queued. */
+  look(): Promise<void> {
+    const { tables, jobs, clock, log } = this.#o;
+    this.#looking = this.#looking.then(async () => {
+      try {
+        for (const sid of await tables.due(clock.nowMs(), MOST_RECORDINGS)) await jobs.enqueue(sid);
+      } catch (error) {
+        log.warn({ why: messageOf(error) }, 'it could not be seen whose files are to be deleted; it is tried again');
+      }
+    });
+    return this.#looking;
+  }
+
+  async close(): Promise<void> {
+    this.#timer?.cancel();
+    await this.#looking;
+    await this.#o.jobs.close();
+  }
+
+  /** Throws `recording-unknown`. */
+  async of(appid: string, sid: string): Promise<RetentionReply> {
+    const found = await this.#o.tables.of(appid, sid);
+    if (!found) throw problem('recording-unknown');
+    return found;
+  }
+
+  /** Has the files of a recording kept for so many days. Throws a problem. */
+  async set(appid: string, sid: string, request: RetentionRequest, asker: Asker): Promise<RetentionReply> {
+    const { tables, clock } = this.#o;
+    const { days, keys } = request;
+    const storage = await this.#storageFor(appid, sid, keys, days === 0);
+    await tables.set(sid, { days, storage, by: asker.id, nowMs: clock.nowMs() });
+    await this.look();
+    return this.of(appid, sid);
+  }
+
+  /** Has the files of a recording deleted now. Throws a problem. */
+  async deleteNow(appid: string, sid: string, { keys }: DeletionRequest, asker: Asker): Promise<RetentionReply> {
+    const { tables, clock } = this.#o;
+    const storage = await this.#storageFor(appid, sid, keys, false);
+    const { keeping } = await tables.keeping(appid, sid);
+    if (keeping !== undefined && keeping !== 'unknown') throw problem('deletion-refused', WHY_KEPT[keeping]);
+    await tables.setDue(sid, { storage, by: asker.id, nowMs: clock.nowMs() });
+    await this.look();
+    return this.of(appid, sid);
+  }
+
+  /** Puts a recording under a legal hold. Throws `recording-unknown`. */
+  async hold(appid: string, sid: string, { reason }: LegalHoldRequest, asker: Asker): Promise<RetentionReply> {
+    const { tables, clock } = this.#o;
+    await this.of(appid, sid);
+    await tables.hold(sid, { by: asker.id, byOperator: asker.isOperator, reason, nowMs: clock.nowMs() });
+    return this.of(appid, sid);
+  }
+
+  /** Lifts a legal hold. Throws `recording-unknown`, and `operator-needed` where an operator has set it. */
+  async release(appid: string, sid: string, asker: Asker): Promise<RetentionReply> {
+    const { tables, clock } = this.#o;
+    await this.of(appid, sid);
+    const isLifted = await tables.release(sid, {
+      ...{ by: asker.id, byOperator: asker.isOperator, nowMs: clock.nowMs() },
+    });
+    if (!isLifted) throw problem('operator-needed');
+    await this.look();
+    return this.of(appid, sid);
+  }
+
+  /** What opens the store; undefined where the server has it already, or nothing has to be opened. */
+  async #storageFor(appid: string, sid: string, keys: DeletionRequest['keys'], isForEver: boolean) {
+    const { tables } = this.#o;
+    const { keeping, place } = await tables.keeping(appid, sid);
+    if (keeping === 'unknown') throw problem('recording-unknown');
+    if (keeping === 'deleted') throw problem('retention-impossible', 'its files are deleted already');
+    if (isForEver) return undefined;
+    const given = storageFrom(place, keys);
+    if (given || (await tables.hasStorage(sid))) return given;
+    throw problem(
+      'retention-impossible',
+      place
+        ? 'the keys of its store are not kept for it: give them as keys'
+        : 'an earlier version made the recording, and did not keep where its files lie',
+    );
+  }
+
+  /** Deletes files of one recording. Resolves to 0 when there are more. */
+  async #work(sid: string, signal: AbortSignal): Promise<number | undefined> {
+    const { tables, clock, log } = this.#o;
+    const due = await tables.find(sid, clock.nowMs());
+    if (!due) return undefined;
+    const files = await tables.left(sid, MOST_FILES);
+    try {
+      const { isHeld, refusal } = await this.#eraseAll(due, files, signal);
+      if (isHeld) return undefined;
+      if (refusal) return this.#refused(due, refusal);
+    } catch (error) {
+      signal.throwIfAborted();
+      if (error instanceof Fault && !error.retryable) return this.#refused(due, error);
+      const asked = error instanceof Fault ? (error.retryAfterMs ?? 0) : 0;
+      const pauseMs = Math.max(Math.min(LONGEST_PAUSE_MS, retryDelayMs(due.attempts + 1, true, 0) * 60), asked);
+      const nowMs = clock.nowMs();
+      await tables.failed(due, { error: messageOf(error), nextTryMs: nowMs + pauseMs, isRefusal: false, nowMs });
+      log.warn({ sid, why: messageOf(error) }, 'files could not be deleted; it is tried again');
+      return undefined;
+    }
+    if (files.length === MOST_FILES) return 0;
+    await this.#o.removeSpool(sid);
+    await tables.ended(sid, clock.nowMs());
+    log.info({ sid }, 'the files of a recording are deleted, as its retention says');
+    return undefined;
+  }
+
+  async #eraseAll(due: Due, files: readonly Erasable[], signal: AbortSignal) {
+    const { tables, openTarget, clock } = this.#o;
+    const { sid, storage } = due;
+    const isInStore = files.some(({ state }) => state !== 'gaveUp');
+    const target = isInStore && storage ? await openTarget(storage, sid) : undefined;
+    if (isInStore && !target)
+      throw new Fault('store-failed', 'the keys of its store are not known', { blame: 'destination' });
+    const refusals: Fault[] = [];
+    try {
+      for (let at = 0; at < files.length && refusals.length < ENOUGH_REFUSALS; at += AT_ONCE) {
+        signal.throwIfAborted();
+        const some = files.slice(at, at + AT_ONCE);
+        const names = some.map(({ name }) => name);
+        if (!(await tables.begin(sid, names, clock.nowMs()))) return { isHeld: true, refusal: undefined };
+        const outcomes = await Promise.allSettled(some.map((file) => this.#erase(sid, file, target)));
+        const done = names.filter((_name, index) => outcomes[index]?.status === 'fulfilled');
+        await tables.erased(sid, done, clock.nowMs());
+        for (const outcome of outcomes) {
+          if (outcome.status === 'fulfilled') continue;
+          const { reason } = outcome;
+          if (!(reason instanceof Fault) || reason.retryable) throw reason;
+          refusals.push(reason);
+        }
+      }
+    } finally {
+      target?.close();
+    }
+    return { isHeld: false, refusal: refusals[0] };
+  }
+
+  async #erase(sid: string, { name, key, state }: Erasable, target: Target | undefined): Promise<void> {
+    if (state !== 'gaveUp') await target!.erase(key);
+    // What was moved on may have stayed there.
+    await this.#o.backup.remove(sid, name);
+  }
+
+  /** A store that says no is asked again a few times, a day apart, and then no more. */
+  async #refused(due: Due, fault: Fault): Promise<undefined> {
+    const { tables, clock, log } = this.#o;
+    const nowMs = clock.nowMs();
+    const isLast = due.refusals + 1 >= MOST_REFUSALS;
+    const nextTryMs = isLast ? undefined : nowMs + DAY_MS;
+    await tables.failed(due, { error: fault.message, nextTryMs, isRefusal: true, nowMs });
+    const text = isLast
+      ? 'the store does not let files be deleted, and is not asked again until PUT …/retention'
+      : 'the store does not let files be deleted; it is asked again in a day';
+    log.error({ sid: due.sid, why: fault.message }, text);
+    return undefined;
+  }
+}
+
+const WHY_KEPT = {
+  running: 'the recording has not ended',
+  uploading: 'files of it are not in their store yet',
+  held: 'it is under a legal hold',
+  deleted: 'its files are deleted already',
+} as const;

@@ -1,0 +1,362 @@
+/** Retention in SQL: how long the files of recordings are kept, legal holds, and what was deleted (ADR 0038). */
+import { z } from 'zod';
+import type { ObjectRecord } from '../contract/line/objects.ts';
+import {
+  type StorageConfig,
+  type StoragePlace,
+  storageConfigSchema,
+  storagePlaceSchema,
+} from '../contract/line/storage.ts';
+import {
+  RETENTION_RULES,
+  type RetentionAct,
+  type RetentionReply,
+  type RetentionRule,
+} from '../contract/rest/retention.ts';
+import type { Task } from '../session/task.ts';
+import type { Database, Queryable, Row } from './database.ts';
+import type { Vault } from './vault.ts';
+
+const DAY_MS = 86_400_000;
+const MOST_ACTS = 200;
+
+/** What one file is, for whoever deletes it. */
+export type Erasable = Pick<ObjectRecord, 'name' | 'key' | 'bytes' | 'state'>;
+/** A recording whose files are to be deleted now; `storage` is undefined where all of them are in the backup store. */
+export type Due = { sid: string; storage: StorageConfig | undefined; attempts: number; refusals: number };
+/** What keeps the files of a recording, whatever its rule says. */
+export type Keeping = 'unknown' | 'running' | 'uploading' | 'held' | 'deleted' | undefined;
+type Act = { act: RetentionAct; by?: string | undefined; details?: string | undefined };
+
+export type RetentionTablesOptions = {
+  database: Database;
+  vault: Vault;
+  /** The data folder of this server: what lies in a folder is deleted by the server that has it. */
+  folder: string;
+};
+
+/** Files that may still be moved or brought, of a recording t. */
+const UNSTORED = `(exists (select 1 from objects o where o.sid = t.sid and o.state in ('waiting', 'backup'))
+  or exists (select 1 from moves m where m.sid = t.sid)
+  or exists (select 1 from strays s where s.sid = t.sid and s.stored_ms is null))`;
+/**
+ * Recordings t of this folder ($1), and those in stores that every server reaches whose own server is gone. Rows of
+ * versions before servers had folders belong to whoever asks.
+ */
+const OURS = `(t.folder is null or t.folder = $1 or (
+  t.place->>'vendor' <> '1000'
+  and not exists (select 1 from objects o where o.sid = t.sid and o.state = 'gaveUp')
+  and not exists (select 1 from owners w where w.folder = t.folder and not w.ended and w.lease_until > now())))`;
+
+/** Keeps what the start of a recording, or its app, says, with what opens its store after its end. */
+export async function addRetention(inside: Queryable, vault: Vault, { sid, document }: Task): Promise<void> {
+  const { retention, storage } = document;
+  if (!retention) return;
+  const isKept = retention.days === 0;
+  await inside.query('insert into retentions (sid, days, rule, storage) values ($1, $2, $3, $4)', [
+    sid,
+    isKept ? null : retention.days,
+    retention.rule,
+    isKept ? null : vault.seal(JSON.stringify(storage)),
+  ]);
+}
+
+export class RetentionTables {
+  readonly #database: Database;
+  readonly #vault: Vault;
+  readonly #folder: string;
+
+  constructor({ database, vault, folder }: RetentionTablesOptions) {
+    this.#database = database;
+    this.#vault = vault;
+    this.#folder = folder;
+  }
+
+  /** What keeps the files of an app's recording, and where they lie. */
+  async keeping(appid: string, sid: string): Promise<{ keeping: Keeping; place: StoragePlace | undefined }> {
+    const [row] = await this.#database.query(
+      `select t.place, t.ended_ms, ${UNSTORED} as unstored, r.held_ms, r.deleted_ms
+       from tasks t left join retentions r using (sid) where t.appid = $1 and t.sid = $2`,
+      [appid, sid],
+    );
+    if (!row) return { keeping: 'unknown', place: undefined };
+    const place = storagePlaceSchema.safeParse(row['place']).data;
+    const keeping =
+      row['ended_ms'] === null
+        ? 'running'
+        : row['deleted_ms'] !== null
+          ? 'deleted'
+          : row['held_ms'] !== null
+            ? 'held'
+            : row['unstored'] === true
+              ? 'uploading'
+              : undefined;
+    return { keeping, place };
+  }
+
+  /** Everything that is told of an app's recording; undefined when there is none. */
+  async of(appid: string, sid: string): Promise<RetentionReply | undefined> {
+    const [row] = await this.#database.query(
+      `select r.*, d.files, d.bytes, d.begun from tasks t left join retentions r using (sid) left join lateral (
+         select count(*) filter (where deleted_ms is not null) as files,
+           coalesce(sum(bytes) filter (where deleted_ms is not null), 0) as bytes, count(*) as begun
+         from objects o where o.sid = t.sid and o.deleting_ms is not null
+       ) d on true where t.appid = $1 and t.sid = $2`,
+      [appid, sid],
+    );
+    if (!row) return undefined;
+    const acts = await this.#database.query(
+      'select * from (select * from acts where sid = $1 order by position desc limit $2) a order by position',
+      [sid, MOST_ACTS],
+    );
+    return toReply(row, acts);
+  }
+
+  /** Has the files kept for so many days; 0 keeps them for ever. What was given up is tried again. */
+  async set(sid: string, wish: { days: number; storage: StorageConfig | undefined; by: string; nowMs: number }) {
+    const { days, storage, by, nowMs } = wish;
+    const sealed = days === 0 ? null : storage && this.#vault.seal(JSON.stringify(storage));
+    await this.#database.transaction(async (inside) => {
+      await inside.query(
+        `insert into retentions (sid, days, rule, storage, due_ms)
+         select sid, $2::integer, 'call', $3, ended_ms + $2::bigint * ${DAY_MS} from tasks where sid = $1
+         on conflict (sid) do update set days = excluded.days, rule = excluded.rule, due_ms = excluded.due_ms,
+           storage = case when excluded.days is null then null else coalesce(excluded.storage, retentions.storage) end,
+           attempts = 0, refusals = 0, next_try_ms = null, gave_up_ms = null, last_error = null`,
+        [sid, days === 0 ? null : days, sealed ?? null],
+      );
+      const details = days === 0 ? 'for ever' : `${days} days`;
+      await addAct(inside, sid, nowMs, { act: 'retention', by, details });
+    });
+  }
+
+  /** Has the files deleted now. */
+  async setDue(sid: string, wish: { storage: StorageConfig | undefined; by: string; nowMs: number }): Promise<void> {
+    const { storage, by, nowMs } = wish;
+    await this.#database.transaction(async (inside) => {
+      await inside.query(
+        `insert into retentions (sid, rule, storage, due_ms) values ($1, 'call', $2, $3)
+         on conflict (sid) do update set rule = 'call', due_ms = excluded.due_ms,
+           storage = coalesce(excluded.storage, retentions.storage),
+           attempts = 0, refusals = 0, next_try_ms = null, gave_up_ms = null, last_error = null`,
+        [sid, storage ? this.#vault.seal(JSON.stringify(storage)) : null, Math.round(nowMs)],
+      );
+      await addAct(inside, sid, nowMs, { act: 'deleting', by, details: 'asked for by a call' });
+    });
+  }
+
+  /** Whether the server has what opens the store of a recording. */
+  async hasStorage(sid: string): Promise<boolean> {
+    const query = 'select 1 from retentions where sid = $1 and storage is not null';
+    return (await this.#database.query(query, [sid])).length > 0;
+  }
+
+  /** Nothing is begun to be deleted once this has resolved. */
+  async hold(sid: string, wish: { by: string; byOperator: boolean; reason: string | undefined; nowMs: number }) {
+    const { by, byOperator, reason, nowMs } = wish;
+    await this.#database.transaction(async (inside) => {
+      const set = await inside.query(
+        `insert into retentions (sid, held_ms, held_by, held_by_operator, held_reason) values ($1, $2, $3, $4, $5)
+         on conflict (sid) do update set held_ms = excluded.held_ms, held_by = excluded.held_by,
+           held_by_operator = excluded.held_by_operator, held_reason = excluded.held_reason
+         where retentions.held_ms is null or (excluded.held_by_operator and not retentions.held_by_operator)
+         returning 1`,
+        [sid, Math.round(nowMs), by, byOperator, reason ?? null],
+      );
+      if (set.length > 0) await addAct(inside, sid, nowMs, { act: 'held', by, details: reason });
+    });
+  }
+
+  /** Lifts the legal hold. False, and nothing changes, when an operator set it and another asks. */
+  async release(sid: string, { by, byOperator, nowMs }: { by: string; byOperator: boolean; nowMs: number }) {
+    return this.#database.transaction(async (inside) => {
+      const [row] = await inside.query('select held_ms, held_by_operator from retentions where sid = $1 for update', [
+        sid,
+      ]);
+      if (!row || row['held_ms'] === null) return true;
+      if (row['held_by_operator'] === true && !byOperator) return false;
+      await inside.query(
+        `update retentions set held_ms = null, held_by = null, held_by_operator = false, held_reason = null
+         where sid = $1`,
+        [sid],
+      );
+      await addAct(inside, sid, nowMs, { act: 'released', by });
+      return true;
+    });
+  }
+
+  /** Recordings of which this server is to delete files now, the longest due first. */
+  async due(nowMs: number, most: number): Promise<string[]> {
+    await this.#database.query(
+      `update retentions r set due_ms = t.ended_ms + r.days::bigint * ${DAY_MS} from tasks t
+       where t.sid = r.sid and r.due_ms is null and r.days is not null and t.ended_ms is not null`,
+    );
+    const rows = await this.#database.query(
+      `select r.sid from retentions r join tasks t using (sid)
+       where r.deleted_ms is null and r.gave_up_ms is null and r.due_ms <= $2 and r.held_ms is null
+         and coalesce(r.next_try_ms, 0) <= $2 and t.ended_ms is not null and not ${UNSTORED} and ${OURS}
+       order by r.due_ms limit $3`,
+      [this.#folder, Math.round(nowMs), most],
+    );
+    return rows.map((row) => String(row['sid']));
+  }
+
+  /** A recording whose files are to be deleted now; undefined when something keeps them. */
+  async find(sid: string, nowMs: number): Promise<Due | undefined> {
+    const [row] = await this.#database.query(
+      `select r.* from retentions r join tasks t using (sid)
+       where r.sid = $1 and r.deleted_ms is null and r.gave_up_ms is null and r.due_ms <= $2 and r.held_ms is null
+         and coalesce(r.next_try_ms, 0) <= $2 and t.ended_ms is not null and not ${UNSTORED}`,
+      [sid, Math.round(nowMs)],
+    );
+    if (!row) return undefined;
+    const sealed = row['storage'] === null ? undefined : this.#vault.open(String(row['storage']));
+    return {
+      sid,
+      storage: sealed === undefined ? undefined : storageConfigSchema.parse(JSON.parse(sealed)),
+      attempts: Number(row['attempts']),
+      refusals: Number(row['refusals']),
+    };
+  }
+
+  /** Files that are not deleted yet: playlists first, as they name others. */
+  async left(sid: string, most: number): Promise<Erasable[]> {
+    const rows = await this.#database.query(
+      `select name, key, bytes, state from objects where sid = $1 and deleted_ms is null and state <> 'lost'
+       order by (kind = 'playlist') desc, name limit $2`,
+      [sid, most],
+    );
+    return rows.map((row) => ({
+      name: String(row['name']),
+      key: String(row['key']),
+      bytes: Number(row['bytes']),
+      state: row['state'] as Erasable['state'],
+    }));
+  }
+
+  /** Notes that these files are about to be deleted. False, and nothing is noted, under a legal hold. */
+  async begin(sid: string, names: readonly string[], nowMs: number): Promise<boolean> {
+    return this.#database.transaction(async (inside) => {
+      const free = await inside.query('select 1 from retentions where sid = $1 and held_ms is null for update', [sid]);
+      if (free.length === 0) return false;
+      await inside.query(
+        'update objects set deleting_ms = coalesce(deleting_ms, $3) where sid = $1 and name = any($2)',
+        [sid, [...names], Math.round(nowMs)],
+      );
+      return true;
+    });
+  }
+
+  /** Notes that these files are deleted. */
+  async erased(sid: string, names: readonly string[], nowMs: number): Promise<void> {
+    await this.#database.query(
+      'update objects set deleted_ms = $3 where sid = $1 and name = any($2) and deleted_ms is null',
+      [sid, [...names], Math.round(nowMs)],
+    );
+  }
+
+  /** Notes that files could not be deleted; the first time, a refusal, and giving up stay known. */
+  async failed(due: Due, what: { error: string; nextTryMs: number | undefined; isRefusal: boolean; nowMs: number }) {
+    const { error, nextTryMs, isRefusal, nowMs } = what;
+    await this.#database.transaction(async (inside) => {
+      await inside.query(
+        `update retentions set attempts = attempts + 1, refusals = refusals + $5, last_error = $2, next_try_ms = $3,
+           gave_up_ms = $4 where sid = $1`,
+        [
+          due.sid,
+          error,
+          nextTryMs === undefined ? null : Math.round(nextTryMs),
+          nextTryMs === undefined ? Math.round(nowMs) : null,
+          isRefusal ? 1 : 0,
+        ],
+      );
+      if (nextTryMs === undefined) await addAct(inside, due.sid, nowMs, { act: 'refused', details: error });
+      else if (due.attempts === 0) await addAct(inside, due.sid, nowMs, { act: 'failed', details: error });
+    });
+  }
+
+  /** Notes that no file is left, and forgets the credentials. */
+  async ended(sid: string, nowMs: number): Promise<void> {
+    await this.#database.transaction(async (inside) => {
+      const [row] = await inside.query(
+        `update retentions set deleted_ms = $2, storage = null, last_error = null, next_try_ms = null
+         where sid = $1 and deleted_ms is null returning days, rule`,
+        [sid, Math.round(nowMs)],
+      );
+      if (!row) return;
+      const [sum] = await inside.query(
+        'select count(*) as files, coalesce(sum(bytes), 0) as bytes from objects where sid = $1 and deleted_ms is not null',
+        [sid],
+      );
+      const why = row['rule'] === 'call' ? 'by a call' : `by the rule of its ${row['rule']}, ${row['days']} days`;
+      const details = `${sum?.['files']} files, ${sum?.['bytes']} bytes, ${why}`;
+      await addAct(inside, sid, nowMs, { act: 'deleted', details });
+    });
+  }
+
+  /** Seals credentials with the present key, so that older keys can be removed. */
+  async reseal(): Promise<void> {
+    for (const row of await this.#database.query('select sid, storage from retentions where storage is not null')) {
+      const sealed = String(row['storage']);
+      if (this.#vault.isCurrent(sealed)) continue;
+      const again = this.#vault.seal(this.#vault.open(sealed));
+      await this.#database.query('update retentions set storage = $3 where sid = $1 and storage = $2', [
+        row['sid'],
+        sealed,
+        again,
+      ]);
+    }
+  }
+}
+
+async function addAct(inside: Queryable, sid: string, nowMs: number, { act, by, details }: Act): Promise<void> {
+  await inside.query('insert into acts (sid, at_ms, act, by_whom, details) values ($1, $2, $3, $4, $5)', [
+    sid,
+    Math.round(nowMs),
+    act,
+    by ?? null,
+    details ?? null,
+  ]);
+}
+
+const nullableNumber = (value: unknown) => (value === null || value === undefined ? null : Number(value));
+const nullableText = (value: unknown) => (value === null || value === undefined ? null : String(value));
+
+function toReply(row: Row, acts: readonly Row[]): RetentionReply {
+  const deletedMs = nullableNumber(row['deleted_ms']);
+  const sinceMs = nullableNumber(row['held_ms']);
+  const state =
+    deletedMs !== null
+      ? 'deleted'
+      : nullableNumber(row['gave_up_ms']) !== null
+        ? 'refused'
+        : Number(row['begun']) > 0
+          ? 'deleting'
+          : 'kept';
+  return {
+    days: nullableNumber(row['days']),
+    rule: z.enum(RETENTION_RULES).nullable().catch(null).parse(row['rule']) satisfies RetentionRule | null,
+    dueMs: nullableNumber(row['due_ms']),
+    legalHold:
+      sinceMs === null
+        ? null
+        : {
+            sinceMs,
+            by: String(row['held_by']),
+            byOperator: row['held_by_operator'] === true,
+            reason: nullableText(row['held_reason']),
+          },
+    state,
+    deletedMs,
+    files: Number(row['files']),
+    bytes: Number(row['bytes']),
+    error: nullableText(row['last_error']),
+    nextTryMs: nullableNumber(row['next_try_ms']),
+    history: acts.map((act) => ({
+      atMs: Number(act['at_ms']),
+      act: act['act'] as RetentionAct,
+      by: nullableText(act['by_whom']),
+      details: nullableText(act['details']),
+    })),
+  };
+}
