@@ -17,6 +17,7 @@ let origin: string;
 let clock: ManualClock;
 let wishes: [LiveWish, string][];
 let files: unknown[][];
+let text: string;
 let users: { uid: string; kinds: ('audio' | 'video')[] }[] | undefined;
 const origins: string[] = [];
 
@@ -25,6 +26,7 @@ beforeEach(async () => {
   const path = join(dir, 'x.ts');
   writeFileSync(path, BYTES);
   [wishes, files, users, clock] = [[], [], undefined, new ManualClock()];
+  text = '#EXTM3U\n#EXTINF:3,\nlive/all/0.ts\n';
   origins.splice(0);
   const known = (sid: string) => {
     if (sid !== SID) throw problem('recording-unknown');
@@ -41,7 +43,7 @@ beforeEach(async () => {
           },
           playlist: async (_appid, _sid, wish, query) => {
             wishes.push([wish, query]);
-            return '#EXTM3U\n';
+            return text;
           },
           file: async (_appid, _sid, ...given) => {
             files.push(given);
@@ -74,7 +76,7 @@ test('a customer is given an address that anybody can play, for a while', async 
   const url = `${RECORDING}/live.m3u8?token=${body.token}`;
   expect(body).toEqual({ sid: SID, token: body.token, expiresMs: clock.nowMs() + 600_000, url, users: [] });
   const answer = await ask(body.url!);
-  expect([answer.status, await answer.text()]).toEqual([200, '#EXTM3U\n']);
+  expect([answer.status, await answer.text()]).toEqual([200, text]);
   expect(answer.headers.get('content-type')).toBe('application/vnd.apple.mpegurl');
   expect(answer.headers.get('cache-control')).toBe('private, no-store');
   expect(wishes).toEqual([[{ skips: false }, `token=${body.token}`]]);
@@ -122,14 +124,35 @@ test('credentials are no token, and a token is no credentials', async () => {
 test('directives of a player are understood, and nonsense is refused', async () => {
   const { body } = await watch();
   await ask(`${body.url}&_HLS_msn=3&_HLS_part=4&_HLS_skip=YES&_HLS_other=1`);
-  expect(wishes[0]![0]).toEqual({ slice: 3, part: 4, skips: true });
+  expect(wishes[0]![0]).toEqual({ segment: 3, part: 4, skips: true });
   for (const wrong of ['_HLS_part=1', '_HLS_msn=-1', '_HLS_msn=x', '_HLS_msn=1&_HLS_msn=2', 'uid=0', 'kind=x']) {
     const answer = await ask(`${body.url}&${wrong}`);
     expect([answer.status, await answer.json()]).toEqual([400, { code: 2, reason: expect.stringMatching(/^watch: /) }]);
   }
 });
 
-describe('slices and parts', () => {
+describe('a recording that has only just begun', () => {
+  const firstOf = async (url: string) => fetch(origin + url, { redirect: 'manual' });
+  test('sends a player to the same address until a segment is whole, for a while', async () => {
+    text = '#EXTM3U\n#EXT-X-PART:DURATION=0.6,URI="live/all/0.0.ts"\n';
+    const { body } = await watch();
+    const url = `${body.url}&uid=7&kind=video`;
+    let [asked, answer] = [url, await firstOf(url)];
+    for (; answer.status === 307; answer = await firstOf(asked))
+      asked = new URL(answer.headers.get('location')!, origin + asked).href.slice(origin.length);
+    expect([answer.status, await answer.text()]).toEqual([200, text]);
+    expect(wishes.map(([wish]) => wish)).toEqual(Array(3).fill({ uid: '7', kind: 'video', skips: false }));
+    expect(new Set(wishes.map(([, query]) => query)).size).toBe(1);
+    // Whoever waits for a part is answered with what there is.
+    expect((await firstOf(`${url}&_HLS_msn=0&_HLS_part=1`)).status).toBe(200);
+  });
+  test('of a single user names both streams at once', async () => {
+    text = '#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1000\nv\n';
+    expect((await firstOf((await watch()).body.url!)).status).toBe(200);
+  });
+});
+
+describe('segments and parts', () => {
   test('are handed over whole, or a span of them', async () => {
     const { body } = await watch();
     const slice = await ask(`${RECORDING}/live/all/12.ts?token=${body.token}`);

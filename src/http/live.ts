@@ -1,6 +1,6 @@
 /**
  * POST /v1/apps/{appid}/aircheck/recordings/{sid}/watch gives out addresses by which a recording can be watched while
- * it is recorded: …/live.m3u8, and the slices and parts that it names. These take a token instead of credentials,
+ * it is recorded: …/live.m3u8, and the segments and parts that it names. These take a token instead of credentials,
  * because players have none. Aircheck's own, not part of the contract.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
@@ -19,7 +19,7 @@ export type LiveApi = {
       appid: string,
       sid: string,
       row: string,
-      slice: number,
+      segment: number,
       part?: number,
     ): Promise<{ path: string; from: number; to: number }>;
   };
@@ -31,8 +31,12 @@ export type LiveApi = {
 type Path = { appid: string; sid: string };
 type FilePath = Path & { row: string; file: string };
 
+/** Or names playlists that have some. */
+const HAS_SEGMENT = /^#EXT(?:INF|-X-STREAM-INF):/m;
 const TYPE = 'application/vnd.apple.mpegurl';
-/** A slice `12.ts`, or a part of it `12.3.ts`. */
+/** A player that finds no segment that is whole is sent to the same address so many times. */
+const MOST_SENT_AGAIN = 2;
+/** A segment `12.ts`, or a part of it `12.3.ts`. */
 const FILE = /^(\d{1,9})(?:\.(\d{1,9}))?\.ts$/;
 const options = { config: { livesAt: 'taskOrFiles' } } as const;
 
@@ -64,7 +68,7 @@ export function guardLive(app: FastifyInstance, { tokens, origins }: LiveApi): v
 
 /** What players ask for. The token was checked where the request came in. */
 export function liveRoutes(app: FastifyInstance, { recordings }: LiveApi): void {
-  app.get<{ Params: Path; Querystring: { token?: string } }>(
+  app.get<{ Params: Path; Querystring: { token?: string; again?: string } }>(
     '/recordings/:sid/live.m3u8',
     options,
     async ({ params, query }, reply) => {
@@ -72,15 +76,22 @@ export function liveRoutes(app: FastifyInstance, { recordings }: LiveApi): void 
       const { uid } = wish;
       const own = new URLSearchParams({ token: String(query.token), ...(uid !== undefined && { uid }) });
       const text = await recordings.playlist(params.appid, params.sid, wish, own.toString());
-      return reply.type(TYPE).header('cache-control', 'private, no-store').send(text);
+      reply.header('cache-control', 'private, no-store');
+      // hls.js takes a playlist of parts alone for an empty one and comes back late; no answer may take longer.
+      const again = Number(query.again ?? 0);
+      if (wish.segment === undefined && again < MOST_SENT_AGAIN && !HAS_SEGMENT.test(text)) {
+        if (wish.kind) own.set('kind', wish.kind);
+        return reply.redirect(`live.m3u8?${own}&again=${again + 1}`, 307);
+      }
+      return reply.type(TYPE).send(text);
     },
   );
   app.get<{ Params: FilePath }>('/recordings/:sid/live/:row/:file', options, async (request, reply) => {
     const { appid, sid, row, file } = request.params;
-    const [, slice, part] = FILE.exec(file) ?? [];
-    if (slice === undefined) throw problem('live-file-unknown');
+    const [, segment, part] = FILE.exec(file) ?? [];
+    if (segment === undefined) throw problem('live-file-unknown');
     const number = part === undefined ? undefined : Number(part);
-    const { path, ...within } = await recordings.file(appid, sid, row, Number(slice), number);
+    const { path, ...within } = await recordings.file(appid, sid, row, Number(segment), number);
     // What was listed once does not change.
     reply.header('cache-control', 'private, max-age=600');
     return sendFile(request, reply, { path, within, type: 'video/mp2t' });

@@ -1,5 +1,5 @@
 /** A finished file of a recording on the spool. */
-import type { RecordingUs } from '../kernel/time.ts';
+import type { RecordingUs, StreamUs } from '../kernel/time.ts';
 import type { AudioCodec, MediaKind, VideoCodec } from './track.ts';
 
 /** What a playlist says before a slice (contract §4.3). */
@@ -11,6 +11,9 @@ export type FileOwner = { uid: string; trackType: MediaKind | 'audio_and_video' 
 
 /** How the samples in a file are coded. */
 export type FileCodecs = { audio?: 'aac' | AudioCodec | undefined; video?: VideoCodec | undefined };
+
+/** Where a player may begin inside of a slice, counted from its beginning. */
+export type EntryPoint = { atByte: number; atUs: StreamUs };
 
 export type Segment = {
   type: 'slice';
@@ -48,6 +51,11 @@ export type Segment = {
    * known.
    */
   headBytes?: number | undefined;
+  /**
+   * Of MPEG-TS, in order: key frames two seconds and more apart, each with the tables before it; of sound alone, any.
+   * Absent in slices of versions that did not look for them.
+   */
+  entryPoints?: EntryPoint[] | undefined;
 };
 
 export type WholeFile = {

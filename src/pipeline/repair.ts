@@ -160,6 +160,7 @@ async function salvage(
     rotations: rotation ? [rotation] : [],
     ...(stream.owner && { owner: stream.owner, codecs: mended.codecs }),
     ...(stream.mpd !== undefined && { mpd: stream.mpd, startUs: mended.startUs }),
+    ...(mended.entryPoints && { entryPoints: mended.entryPoints }),
   };
 }
 

@@ -37,16 +37,16 @@ export class LiveFiles {
   }
 
   /** Throws `live-file-unknown` where it is gone, and `watch-impossible` where its store cannot be read. */
-  async spanOf({ name, at, part }: LiveBytes): Promise<FileSpan> {
+  async spanOf({ name, at, from, to }: LiveBytes): Promise<FileSpan> {
     if ('path' in at) {
-      // A slice is renamed a little after it has ended.
-      for (const path of [at.path, partPath(at.path)]) {
+      // A slice is renamed a little after it has ended, perhaps between the first look and the second.
+      for (const path of [at.path, partPath(at.path), at.path]) {
         const bytes = await bytesIn(path);
-        if (bytes !== undefined) return { path, ...(part ?? { from: 0, to: bytes }) };
+        if (bytes !== undefined) return { path, from, to: to ?? bytes };
       }
     }
     const path = await this.#bring(name);
-    return { path, ...(part ?? { from: 0, to: (await bytesIn(path)) ?? 0 }) };
+    return { path, from, to: to ?? (await bytesIn(path)) ?? from };
   }
 
   async close(): Promise<void> {

@@ -52,10 +52,10 @@ export class LiveRecordings {
     return (await this.#of(appid, sid)).playlist(wish, query);
   }
 
-  /** Where a slice lies, or a part of one, which may be about to come. Throws as `playlist`. */
-  async file(appid: string, sid: string, row: string, slice: number, part?: number): Promise<FileSpan> {
+  /** Where a segment lies, or a part of one, which may be about to come. Throws as `playlist`. */
+  async file(appid: string, sid: string, row: string, segment: number, part?: number): Promise<FileSpan> {
     const watched = await this.#of(appid, sid);
-    return watched.spanOf(row, slice, part);
+    return watched.spanOf(row, segment, part);
   }
 
   /** Lets go of all. */

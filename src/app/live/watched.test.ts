@@ -9,6 +9,7 @@ import type { Plan } from '../../contract/line/plan.ts';
 import type { LiveWish } from '../../contract/rest/watch.ts';
 import type { Segment } from '../../media/segment.ts';
 import { baseName, sliceName, userBaseName } from '../../stages/mux/names.ts';
+import { readSamples } from '../../stages/mux/read-slices.ts';
 import { partRule, TsParts } from '../../stages/mux/ts/ts-parts.ts';
 import { TsSlices } from '../../stages/mux/ts/ts-slices.ts';
 import type { WholeSource } from '../cut-sources.ts';
@@ -127,23 +128,66 @@ const partsIn = (text: string) => [
   ...text.matchAll(/#EXT-X-PART:DURATION=([\d.]+),URI="live\/all\/(\d+)\.(\d+)\.ts\?token=t"/g),
 ];
 
-test('lists parts as the file grows, and hands them over to the byte', async () => {
+/** What a playlist lists, by its addresses: segments that are whole, and parts. */
+const segmentsIn = (text: string) =>
+  [...text.matchAll(/#EXTINF:([\d.]+),\nlive\/all\/(\d+)\.ts\?token=t/g)].map(([, s, n]) => ({
+    s: Number(s),
+    n: Number(n),
+  }));
+const partsOf = (text: string, segment: number) => partsIn(text).filter(([, , n]) => n === `${segment}`);
+const sumOf = (parts: RegExpMatchArray[]) => parts.reduce((sum, [, s]) => sum + Number(s), 0);
+/** The bytes of segments, one behind the other. */
+async function sent(numbers: number[]): Promise<Buffer> {
+  const pieces = [];
+  for (const n of numbers) pieces.push(bytesOf(await settled(watched.spanOf('all', n))));
+  return Buffer.concat(pieces);
+}
+/** How many segments each slice has: key frames come every 3 s. */
+const PER_SLICE = 5;
+
+test('lists segments and parts as the file grows, and hands them over to the byte', async () => {
   grow(0, 0.5);
   await watch();
   const text = await playlist();
-  const listed = partsIn(text);
-  expect(listed.length).toBeGreaterThan(8);
-  expect(text).toContain(`#EXT-X-PRELOAD-HINT:TYPE=PART,URI="live/all/0.${listed.length}.ts?token=t"`);
+  const segments = segmentsIn(text);
+  expect(segments.map(({ n }) => n)).toEqual([0, 1]);
+  for (const { s, n } of segments) {
+    expect(s).toBeCloseTo(3, 2);
+    expect(sumOf(partsOf(text, n))).toBeCloseTo(s, 2);
+  }
+  const open = partsOf(text, 2);
+  expect(open.length).toBeGreaterThan(0);
+  expect(text).toContain(`#EXT-X-PRELOAD-HINT:TYPE=PART,URI="live/all/2.${open.length}.ts?token=t"`);
   const pieces = [];
-  for (const n of listed.keys()) pieces.push(bytesOf(await settled(watched.spanOf('all', 0, n))));
-  const sent = Buffer.concat(pieces);
-  expect(sent.equals(made[0]!.bytes.subarray(0, sent.length))).toBe(true);
-  expect(sent.length).toBeGreaterThan(made[0]!.bytes.length * 0.3);
+  for (const [, , segment, part] of partsIn(text))
+    pieces.push(bytesOf(await settled(watched.spanOf('all', Number(segment), Number(part)))));
+  const all = Buffer.concat(pieces);
+  expect(all.equals(made[0]!.bytes.subarray(0, all.length))).toBe(true);
+  expect(all.length).toBeGreaterThan(made[0]!.bytes.length * 0.3);
+  const whole = await sent([0, 1]);
+  expect(whole.equals(all.subarray(0, whole.length))).toBe(true);
   // What is being written is not handed over as a whole.
-  await expect(settled(watched.spanOf('all', 0))).rejects.toMatchObject({ code: 'live-file-unknown' });
+  await expect(settled(watched.spanOf('all', 2))).rejects.toMatchObject({ code: 'live-file-unknown' });
 });
 
-test('a slice that has ended is whole, its parts add up to it, and the next one goes on from it', async () => {
+test('segments begin with tables and a key frame, and can be decoded alone', async () => {
+  grow(0, 0.9);
+  await watch();
+  for (const { n } of segmentsIn(await playlist())) {
+    const bytes = bytesOf(await watched.spanOf('all', n));
+    // SDT, PAT.
+    expect([0, 1].map((packet) => bytes.readUInt16BE(packet * 188 + 1) & 0x1fff)).toEqual([17, 0]);
+    const path = join(root, `${n}.ts`);
+    writeFileSync(path, bytes);
+    const times = [];
+    for await (const { kind, ptsUs, keyFrame } of readSamples(path))
+      if (kind === 'video') times.push({ ptsUs, keyFrame });
+    expect(times).toHaveLength(3 * FPS);
+    expect(times[0]!.keyFrame).toBe(true);
+  }
+});
+
+test('a slice that has ended is whole, and the next one goes on from it', async () => {
   await watch();
   grow(0, 0.4);
   await look();
@@ -154,25 +198,71 @@ test('a slice that has ended is whole, its parts add up to it, and the next one 
   await look();
   const text = await playlist();
   const [first] = made;
-  const [durationS] = [...text.matchAll(/#EXTINF:([\d.]+),\nlive\/all\/0\.ts\?token=t/g)].map((match) =>
-    Number(match[1]),
-  );
-  expect(Math.abs(durationS! - first!.segment.durationUs / 1e6)).toBeLessThan(0.0015);
-  const sumS = partsIn(text)
-    .filter(([, , slice]) => slice === '0')
-    .reduce((sum, [, s]) => sum + Number(s), 0);
-  expect(Math.abs(sumS - durationS!)).toBeLessThan(0.03);
-  expect(bytesOf(await settled(watched.spanOf('all', 0))).equals(first!.bytes)).toBe(true);
+  const segments = segmentsIn(text);
+  const own = segments.slice(0, PER_SLICE);
+  expect(Math.abs(own.reduce((sum, { s }) => sum + s, 0) - first!.segment.durationUs / 1e6)).toBeLessThan(0.0015);
+  for (const { s, n } of own) expect(Math.abs(sumOf(partsOf(text, n)) - s)).toBeLessThan(0.03);
+  expect((await sent([0, 1, 2, 3, 4])).equals(first!.bytes)).toBe(true);
+  const next = await sent(segments.slice(PER_SLICE).map(({ n }) => n));
+  expect(next.length).toBeGreaterThan(0);
+  expect(next.equals(made[1]!.bytes.subarray(0, next.length))).toBe(true);
   const times = [...text.matchAll(/PROGRAM-DATE-TIME:(.*)/g)].map((match) => Date.parse(match[1]!));
   expect(times).toEqual(made.slice(0, 2).map(({ segment }) => Math.trunc(segment.startUtcMs)));
+});
+
+test('numbers are the same for whoever saw slices grow and for whoever comes later, also after the end', async () => {
+  grow(0, 0.2);
+  await watch();
+  await look();
+  for (const n of [0, 1]) {
+    grow(n, 1);
+    await look();
+    grow(n + 1, 0.3);
+    finish(n);
+    await look();
+  }
+  grow(2, 0.9);
+  await look();
+  const seen = await playlist();
+  const spans = new Map<number, Buffer>();
+  for (const { n } of segmentsIn(seen)) spans.set(n, bytesOf(await watched.spanOf('all', n)));
+  expect(spans.size).toBe(2 * PER_SLICE);
+  // Another node goes on, or the server was begun anew.
+  const again = async () => {
+    await watched.close();
+    await watch();
+    const text = await playlist();
+    for (const [n, bytes] of spans) expect(bytesOf(await watched.spanOf('all', n)).equals(bytes), `${n}`).toBe(true);
+    return text;
+  };
+  const linesOf = (text: string) => text.split('\n').filter((line) => /^#EXTINF|PROGRAM-DATE|DISCONT|^live/.test(line));
+  const rounded = (text: string) => linesOf(text).map((line) => line.replace(/(\d\.\d\d)\d+/, '$1'));
+  expect(rounded(await again())).toEqual(rounded(seen));
+  finish(2);
+  isRecorded = false;
+  expect(rounded(await again()).slice(0, linesOf(seen).length)).toEqual(rounded(seen));
+});
+
+test('slices of a version that did not note where players may begin are one segment each', async () => {
+  for (const n of [0, 1]) {
+    finish(n);
+    const { entryPoints: _, ...file } = whole[n]!.file;
+    whole[n]!.file = file;
+  }
+  grow(2, 0.1);
+  await watch();
+  const text = await playlist();
+  expect(segmentsIn(text).map(({ n }) => n)).toEqual([0, 1]);
+  expect(text).toContain('#EXT-X-TARGETDURATION:15\n');
+  expect((await sent([0, 1])).equals(Buffer.concat(made.slice(0, 2).map(({ bytes }) => bytes)))).toBe(true);
 });
 
 test('a request for what comes next is answered once it is there', async () => {
   grow(0, 0.3);
   await watch();
-  const has = partsIn(await playlist()).length;
-  const asked = watched.playlist({ ...NONE, slice: 0, part: has }, 'token=t');
-  const hinted = watched.spanOf('all', 0, has);
+  const has = partsOf(await playlist(), 1).length;
+  const asked = watched.playlist({ ...NONE, segment: 1, part: has }, 'token=t');
+  const hinted = watched.spanOf('all', 1, has);
   let answered = false;
   void asked.then(() => {
     answered = true;
@@ -180,24 +270,44 @@ test('a request for what comes next is answered once it is there', async () => {
   await look();
   expect(answered).toBe(false);
   grow(0, 0.5);
-  expect(partsIn(await settled(asked)).length).toBeGreaterThan(has);
+  expect(partsOf(await settled(asked), 1).length).toBeGreaterThan(has);
   const { from, to } = await settled(hinted);
   const scan = new TsParts(partRule('video', FPS));
   scan.push(made[0]!.bytes);
-  expect({ from, to }).toEqual({ from: scan.parts[has]!.from, to: scan.parts[has]!.to });
+  const wanted = scan.segments[1]!.parts[has]!;
+  expect({ from, to }).toEqual({ from: wanted.from, to: wanted.to });
 });
 
-test('a part behind the last of a slice is the first of the next', async () => {
+test('every part that was announced comes, also the last of a segment', async () => {
+  await watch();
+  const asked = new Map<string, Promise<FileSpan>>();
+  for (let share = 0.02; share < 0.9; share += 0.02) {
+    grow(0, share);
+    await pass();
+    const text = share > 0.3 ? await watched.playlist(NONE, 'token=t') : '';
+    const [, segment, part] = /HINT:TYPE=PART,URI="live\/all\/(\d+)\.(\d+)\.ts/.exec(text) ?? [];
+    const key = `${segment}.${part}`;
+    if (segment !== undefined && !asked.has(key)) asked.set(key, watched.spanOf('all', Number(segment), Number(part)));
+  }
+  grow(0, 1);
+  grow(1, 0.3);
+  finish(0);
+  await look();
+  expect(asked.size).toBeGreaterThan(12);
+  const spans = await Promise.all(asked.values());
+  for (const [n, { from }] of spans.slice(1).entries()) expect(from).toBe(spans[n]!.to);
+});
+
+test('a part behind the last of a segment is the first of the next', async () => {
   grow(0, 1);
   await watch();
   grow(1, 0.01);
   await look();
-  const has = partsIn(await playlist()).length;
-  const asked = watched.playlist({ ...NONE, slice: 0, part: has }, 'token=t');
+  const has = partsOf(await playlist(), 4).length;
+  const asked = watched.playlist({ ...NONE, segment: 4, part: has }, 'token=t');
   await look();
   grow(1, 0.5);
-  const text = await settled(asked);
-  expect(partsIn(text).some(([, , slice]) => slice === '1')).toBe(true);
+  expect(partsOf(await settled(asked), 5).length).toBeGreaterThan(0);
 });
 
 test('where nothing comes in time, the newest version is answered', async () => {
@@ -205,21 +315,19 @@ test('where nothing comes in time, the newest version is answered', async () => 
   await watch();
   const before = await playlist();
   const sinceMs = clock.nowMs();
-  expect(await playlist({ slice: 1 })).toBe(before);
+  expect(await playlist({ segment: 2 })).toBe(before);
   expect(clock.nowMs() - sinceMs).toBeGreaterThanOrEqual(WAIT_MS);
 });
 
 test('what is too far ahead is refused at once', async () => {
-  grow(0, 1);
+  grow(0, 0.5);
   await watch();
-  grow(1, 0.3);
-  await look();
-  const has = partsIn(await playlist()).filter(([, , slice]) => slice === '1').length;
+  const has = partsOf(await playlist(), 2).length;
   const code = 'live-version-unknown';
   const sinceMs = clock.nowMs();
-  await expect(watched.playlist({ ...NONE, slice: 3 }, '')).rejects.toMatchObject({ code });
-  await expect(watched.playlist({ ...NONE, slice: 1, part: has + 5 }, '')).rejects.toMatchObject({ code });
-  await expect(watched.spanOf('all', 1, has + 1)).rejects.toMatchObject({ code: 'live-file-unknown' });
+  await expect(watched.playlist({ ...NONE, segment: 4 }, '')).rejects.toMatchObject({ code });
+  await expect(watched.playlist({ ...NONE, segment: 2, part: has + 5 }, '')).rejects.toMatchObject({ code });
+  await expect(watched.spanOf('all', 2, has + 1)).rejects.toMatchObject({ code: 'live-file-unknown' });
   await expect(watched.spanOf('other', 0)).rejects.toMatchObject({ code: 'live-file-unknown' });
   expect(clock.nowMs()).toBe(sinceMs);
 });
@@ -234,12 +342,13 @@ test('ends with the recording, also with a slice that nobody saw begin', async (
     whole.push({ file: made[n]!.segment, at: { path: join(run, made[n]!.name) } });
   }
   isRecorded = false;
-  const asked = watched.playlist({ ...NONE, slice: 1 }, 'token=t');
+  const asked = watched.playlist({ ...NONE, segment: PER_SLICE }, 'token=t');
   const text = await settled(asked);
   expect(text).toContain('#EXT-X-ENDLIST');
   expect(text).not.toContain('PRELOAD');
-  expect(text.match(/^live\/all\/\d\.ts/gm)).toHaveLength(3);
-  for (const [n, { bytes }] of made.entries()) expect(bytesOf(await watched.spanOf('all', n)).equals(bytes)).toBe(true);
+  const numbers = segmentsIn(text).map(({ n }) => n);
+  expect(numbers).toHaveLength(2 * PER_SLICE + 1);
+  expect((await sent(numbers)).equals(Buffer.concat(made.map(({ bytes }) => bytes)))).toBe(true);
 });
 
 test('lists what was recorded before anybody watched, and does not forget the torn end of a lost recorder', async () => {
@@ -253,9 +362,9 @@ test('lists what was recorded before anybody watched, and does not forget the to
   grow(2, 0.9);
   await watch();
   const text = await playlist();
-  expect(text.match(/^live\/all\/\d\.ts/gm)).toEqual(['live/all/0.ts', 'live/all/1.ts']);
-  expect(partsIn(text).every(([, , slice]) => slice === '2')).toBe(true);
+  expect(segmentsIn(text).map(({ n }) => n)).toEqual([...Array(2 * PER_SLICE).keys()]);
   expect(partsIn(text).length).toBeGreaterThan(1);
+  expect(partsIn(text).every(([, , segment]) => segment === `${2 * PER_SLICE}`)).toBe(true);
 });
 
 test('a user who is recorded alone has a playlist of picture and sound, and one of each', async () => {
@@ -277,13 +386,29 @@ test('a user who is recorded alone has a playlist of picture and sound, and one 
   await expect(playlist()).rejects.toMatchObject({ code: 'watch-impossible' });
 });
 
-test('waits a moment for a recording that has only just begun', async () => {
+test('waits a moment for a recording that has only just begun, until a segment is whole', async () => {
   await watch();
   const asked = watched.playlist(NONE, 'token=t');
+  let answered = false;
+  void asked.then(() => {
+    answered = true;
+  });
+  grow(0, 0.1);
   await look();
-  grow(0, 0.5);
-  expect(partsIn(await settled(asked)).length).toBeGreaterThan(3);
+  expect(answered).toBe(false);
+  grow(0, 0.3);
+  expect(segmentsIn(await settled(asked))).toHaveLength(1);
   expect(closed).toBe(0);
+});
+
+test('parts alone are listed where no segment becomes whole in time', async () => {
+  grow(0, 0.1);
+  await watch();
+  const sinceMs = clock.nowMs();
+  const text = await playlist();
+  expect(clock.nowMs() - sinceMs).toBe(WAIT_MS);
+  expect([segmentsIn(text).length, partsIn(text).length]).toEqual([0, expect.any(Number)]);
+  expect(partsIn(text).length).toBeGreaterThan(1);
 });
 
 test('is let go of when nobody has asked for a while', async () => {

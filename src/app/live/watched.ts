@@ -39,10 +39,13 @@ const LOOKS_PER_LISTING = 2;
 /** What nobody has asked for in this time is let go of, microseconds: while it is recorded, and afterwards. */
 const UNWATCHED_US = 60_000_000;
 const UNWATCHED_ENDED_US = 900_000_000;
-/** Slices of composites end at the first key frame after 15 s, which come every 3 s. */
-const TARGET_S = 18;
-/** What a player may ask for beyond what there is (RFC 8216bis §6.2.5.2). */
-const SLICES_AHEAD = 2;
+/**
+ * No segment is told to be longer, seconds (RFC 8216bis §4.4.3.1). Composites have a key frame every three seconds at
+ * least; other senders may have none for as long as a slice lasts, which ends at the first after 15 s.
+ */
+const TARGET_S = { composite: 6, other: 18 };
+/** What a player may ask for beyond what there is (§6.2.5.2). */
+const SEGMENTS_AHEAD = 2;
 const PARTS_AHEAD_S = 3;
 /** Told to players of a user's picture and sound, bit/s; nobody knows what will come. */
 const BANDWIDTH = 2_500_000;
@@ -122,7 +125,8 @@ export class Watched {
    * @param query goes behind every address
    */
   async playlist(wish: LiveWish, query: string): Promise<string> {
-    await this.#until(() => this.#isComplete || this.#namesOf(wish).length > 0);
+    const endUs = this.#waitsUntilUs();
+    await this.#until(endUs, () => this.#isComplete || this.#namesOf(wish).length > 0);
     const names = this.#namesOf(wish);
     if (names.length === 0) throw this.#nothingOf(wish);
     if (names.length > 1)
@@ -131,30 +135,30 @@ export class Watched {
         BANDWIDTH,
       );
     const row = this.#rows.get(names[0]!)!;
-    await this.#waitFor(row, wish);
+    await this.#waitFor(row, wish, endUs);
     return this.#render(names[0]!, row, wish.skips, query);
   }
 
   /**
-   * Where a slice lies, or a part of one, which may be about to come. Throws `live-file-unknown`, `watch-impossible`.
+   * Where a segment lies, or a part of one, which may be about to come. Throws `live-file-unknown`, `watch-impossible`.
    */
-  async spanOf(name: string, slice: number, part?: number): Promise<FileSpan> {
+  async spanOf(name: string, segment: number, part?: number): Promise<FileSpan> {
     const row = this.#rows.get(name);
     if (row && part !== undefined) {
-      const { slices } = row;
-      const [newest, length] = [slices.at(-1), slices.length];
+      const { segments } = row;
+      const [newest, length] = [segments.at(-1), segments.length];
       const isHinted =
         newest && newest.durationUs === undefined
-          ? slice === length - 1 && part === newest.parts.length
-          : slice === length && part === 0;
+          ? segment === length - 1 && part === newest.parts.length
+          : segment === length && part === 0;
       // It was announced, and is waited for.
       if (isHinted)
-        await this.#until(() => {
-          const found = row.slices[slice];
+        await this.#until(this.#waitsUntilUs(), () => {
+          const found = row.segments[segment];
           return found !== undefined && (part < found.parts.length || found.durationUs !== undefined);
         });
     }
-    const bytes = row?.bytesOf(slice, part);
+    const bytes = row?.bytesOf(segment, part);
     if (!bytes) throw problem('live-file-unknown');
     return this.#o.files.spanOf(bytes);
   }
@@ -167,7 +171,7 @@ export class Watched {
       throw problem('watch-impossible', 'all users are recorded together: leave uid out');
     const kinds = kind ? [kind] : (['video', 'audio'] as const);
     const wanted = isAlone ? kinds.map((each) => `${each}-${uid}`) : [ALL];
-    return wanted.filter((name) => this.#rows.get(name)?.slices.some((slice) => lengthOf(slice) > 0));
+    return wanted.filter((name) => this.#rows.get(name)?.segments.some((segment) => lengthOf(segment) > 0));
   }
 
   #nothingOf({ uid }: LiveWish) {
@@ -187,33 +191,38 @@ export class Watched {
     return { kind, uri: `live.m3u8?${query}&kind=${kind}` };
   }
 
-  async #waitFor(row: LiveRow, { slice, part }: LiveWish): Promise<void> {
-    if (slice === undefined || this.#isComplete) return;
-    const { slices, rule } = row;
-    const newest = slices.at(-1);
+  async #waitFor(row: LiveRow, { segment, part }: LiveWish, endUs: HostUs): Promise<void> {
+    if (this.#isComplete) return;
+    const { segments, rule } = row;
+    // hls.js takes a playlist of parts alone for an empty one.
+    if (segment === undefined) return this.#until(endUs, () => this.#isComplete || hasCome(segments, 0, undefined));
+    const newest = segments.at(-1);
     const isOpen = newest?.durationUs === undefined;
-    // The number of the last slice that is whole, and how many parts there are behind it.
-    const last = slices.length - (isOpen ? 2 : 1);
+    // The number of the last segment that is whole, and how many parts there are behind it.
+    const last = segments.length - (isOpen ? 2 : 1);
     const partsAhead = Math.ceil(PARTS_AHEAD_S / Math.min(1, rule.targetUs / 1e6));
-    const parts = slice === last + 1 && isOpen ? (newest?.parts.length ?? 0) : 0;
-    if (slice > last + SLICES_AHEAD || (part !== undefined && slice > last && part >= parts + partsAhead))
+    const parts = segment === last + 1 && isOpen ? (newest?.parts.length ?? 0) : 0;
+    if (segment > last + SEGMENTS_AHEAD || (part !== undefined && segment > last && part >= parts + partsAhead))
       throw problem('live-version-unknown');
-    await this.#until(() => this.#isComplete || hasCome(row.slices, slice, part));
+    await this.#until(endUs, () => this.#isComplete || hasCome(segments, segment, part));
   }
 
   #render(name: string, row: LiveRow, skips: boolean, query: string): string {
-    const longestUs = row.slices.reduce((most, slice) => Math.max(most, lengthOf(slice)), 0);
+    const isComposite = this.#o.task.plan.mode !== 'individual';
     return renderLivePlaylist({
-      ...{ slices: row.slices, isEnded: this.#isComplete, skips, partTargetUs: row.rule.targetUs },
-      targetS: Math.max(TARGET_S, Math.ceil(longestUs / 1e6)),
-      sliceUri: (slice) => `live/${name}/${slice}.ts?${query}`,
-      partUri: (slice, part) => `live/${name}/${slice}.${part}.ts?${query}`,
+      ...{ segments: row.segments, isEnded: this.#isComplete, skips, partTargetUs: row.rule.targetUs },
+      targetS: Math.max(TARGET_S[isComposite ? 'composite' : 'other'], Math.ceil(row.longestUs / 1e6)),
+      segmentUri: (segment) => `live/${name}/${segment}.ts?${query}`,
+      partUri: (segment, part) => `live/${name}/${segment}.${part}.ts?${query}`,
     });
   }
 
-  async #until(holds: () => boolean): Promise<void> {
-    const { clock, waitMs } = this.#o;
-    const endUs = clock.monoUs() + waitMs * 1000;
+  #waitsUntilUs(): HostUs {
+    return this.#o.clock.monoUs() + this.#o.waitMs * 1000;
+  }
+
+  async #until(endUs: HostUs, holds: () => boolean): Promise<void> {
+    const { clock } = this.#o;
     while (!holds() && !this.#isClosed) {
       const leftMs = (endUs - clock.monoUs()) / 1000;
       if (leftMs <= 0) return;
@@ -297,14 +306,15 @@ function rowOf(name: string): { row: string; kind: MediaKind | undefined } | und
   return type === 'av' ? undefined : { row: `${type}-${uid}`, kind: type };
 }
 
-/** Whether a slice is whole, or the part of it is there. */
-function hasCome(slices: LiveRow['slices'], slice: number, part: number | undefined): boolean {
-  const found = slices[slice];
+/** Whether a segment is whole, or the part of it is there. */
+function hasCome(segments: LiveRow['segments'], segment: number, part: number | undefined): boolean {
+  const found = segments[segment];
   if (!found) return false;
   const isWhole = found.durationUs !== undefined;
   if (part === undefined) return isWhole;
-  // A part behind the last of a slice is the first of the next (§6.2.5.2).
-  return part < found.parts.length || (isWhole && hasCome(slices, slice + 1, 0));
+  if (part < found.parts.length || !isWhole) return part < found.parts.length;
+  // A part behind the last of a segment is the first of the next (§6.2.5.2).
+  return segment + 2 < segments.length || hasCome(segments, segment + 1, 0);
 }
 
 function lengthOf({ durationUs, parts }: { durationUs: number | undefined; parts: readonly { durationUs: number }[] }) {

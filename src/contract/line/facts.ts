@@ -41,6 +41,7 @@ const segmentSchema = z.object({
   mpd: fileName.optional(),
   startUs: z.number().optional(),
   headBytes: z.int().positive().optional(),
+  entryPoints: z.array(z.object({ atByte: z.int().positive(), atUs: z.int().positive() })).optional(),
 });
 
 /** The schema of `media/segment.ts` WholeFile; also one line of a spool journal. */

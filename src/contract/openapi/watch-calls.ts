@@ -35,15 +35,16 @@ const playlist: ZodOpenApiOperationObject = {
   tags: ['Recording'],
   summary: 'Play a recording, also while it is recorded',
   description:
-    'A media playlist with parts of at most a second, which ends once the recording has ended. Of a user who is recorded alone it is one that names picture and sound, unless `kind` chooses. A version that does not come in time is answered with the newest there is.',
+    'A media playlist of segments that begin with key frames, with parts of at most a second, which ends once the recording has ended. Of a user who is recorded alone it is one that names picture and sound, unless `kind` chooses. A version that does not come in time is answered with the newest there is.',
   security: [],
   requestParams: {
     path: recordingPath,
     query: z.object({
       token,
+      again: z.string().optional().meta({ description: 'How often a player was sent here again.' }),
       uid: z.string().optional().meta({ description: 'Whom, where every user is recorded alone.' }),
       kind: z.enum(['audio', 'video']).optional().meta({ description: 'Which of a user’s streams.' }),
-      _HLS_msn: z.int().min(0).optional().meta({ description: 'Wait for this slice (RFC 8216bis §6.2.5.2).' }),
+      _HLS_msn: z.int().min(0).optional().meta({ description: 'Wait for this segment (RFC 8216bis §6.2.5.2).' }),
       _HLS_part: z.int().min(0).optional().meta({ description: 'Wait for this part of it.' }),
       _HLS_skip: z
         .enum(['YES', 'v2'])
@@ -53,6 +54,7 @@ const playlist: ZodOpenApiOperationObject = {
   },
   responses: {
     200: media('The playlist.', PLAYLIST)!,
+    307: { description: 'No segment is whole yet: the same address once more. At most twice.' },
     ...errors([...HERE, ...NOTHING, 'request-invalid', 'live-version-unknown', 'request-timeout']),
   },
 };
@@ -60,7 +62,7 @@ const playlist: ZodOpenApiOperationObject = {
 const file: ZodOpenApiOperationObject = {
   operationId: 'liveFile',
   tags: ['Recording'],
-  summary: 'Fetch a slice that a live playlist names, or a part of one',
+  summary: 'Fetch a segment that a live playlist names, or a part of one',
   description: 'The part that a playlist announces is waited for.',
   security: [],
   requestParams: {
@@ -69,7 +71,7 @@ const file: ZodOpenApiOperationObject = {
     header: z.object({ Range: z.string().optional().meta({ description: 'As `bytes=0-999999`.' }) }),
   },
   responses: {
-    200: media('The slice or part.', 'video/mp2t')!,
+    200: media('The segment or part.', 'video/mp2t')!,
     206: media('A span of it.', 'video/mp2t')!,
     ...errors([...HERE, ...NOTHING, 'range-invalid', 'request-timeout']),
   },

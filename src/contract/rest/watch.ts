@@ -54,7 +54,7 @@ const liveQuerySchema = z.object({
 export type LiveWish = {
   uid?: string | undefined;
   kind?: z.infer<typeof kindSchema> | undefined;
-  slice?: number | undefined;
+  segment?: number | undefined;
   part?: number | undefined;
   /** What the player knows may be left out. */
   skips: boolean;
@@ -64,7 +64,7 @@ const ALLOWED = {
   token: 'a token as the watch call gave it',
   uid: 'the uid of a user',
   kind: 'audio or video',
-  _HLS_msn: 'the number of a slice, from 0 on',
+  _HLS_msn: 'the number of a segment, from 0 on',
   _HLS_part: 'the number of a part, from 0 on',
   _HLS_skip: 'YES',
 };
@@ -81,8 +81,8 @@ export function parseLiveQuery(query: unknown): LiveWish {
     const names = [...new Set(parsed.error.issues.map(({ path }) => String(path[0]) as keyof typeof ALLOWED))];
     throw problem('request-invalid', `watch: ${names.map((name) => `${name} must be ${ALLOWED[name]}`).join('; ')}!`);
   }
-  const { uid, kind, _HLS_msn: slice, _HLS_part: part, _HLS_skip: skip } = parsed.data;
-  if (part !== undefined && slice === undefined)
+  const { uid, kind, _HLS_msn: segment, _HLS_part: part, _HLS_skip: skip } = parsed.data;
+  if (part !== undefined && segment === undefined)
     throw problem('request-invalid', 'watch: _HLS_part needs _HLS_msn beside it!');
-  return { uid, kind, slice, part, skips: skip === 'YES' || skip === 'v2' };
+  return { uid, kind, segment, part, skips: skip === 'YES' || skip === 'v2' };
 }

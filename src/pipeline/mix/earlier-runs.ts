@@ -14,6 +14,7 @@ import { SOUND_RATE } from '../../media/frame.ts';
 import type { Segment } from '../../media/segment.ts';
 import { playlistName, readSliceName, sliceName } from '../../stages/mux/names.ts';
 import { finishPart, partPath } from '../../stages/mux/spool-file.ts';
+import { readEntryPoints } from '../../stages/mux/ts/entry-points.ts';
 import { TS_ZERO_US } from '../../stages/mux/ts/ts-slices.ts';
 import { cutUnits, readTsUnits, withoutUnits } from '../../stages/mux/ts/ts-units.ts';
 import { type RecordingSpool, readRuns } from '../../stages/spool/recording-spool.ts';
@@ -201,5 +202,6 @@ async function keepSlice(
     ...{ durationUs: endUs - startUs, bytes, discontinuity: isFirst || beginsRun, ...(heldUs > 0 && { heldUs }) },
     starts: isFirst ? kinds.map((kind) => ({ kind, startUtcMs })) : [],
     rotations: size && (isFirst || beginsRun) ? [{ ...size, utcMs: startUtcMs }] : [],
+    entryPoints: await readEntryPoints(path, video ? 'video' : 'audio'),
   };
 }

@@ -4,13 +4,14 @@ import { rename, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Fault } from '../../kernel/fault.ts';
 import type { StreamUs } from '../../kernel/time.ts';
-import type { FileCodecs } from '../../media/segment.ts';
+import type { EntryPoint, FileCodecs } from '../../media/segment.ts';
 import type { MediaKind } from '../../media/track.ts';
 import { Fmp4Container } from './mp4/fmp4-container.ts';
 import { probeSlice, readSamples, type SliceCodec } from './read-slices.ts';
 import type { SliceContainer } from './slice-container.ts';
 import { finishPart, partPath } from './spool-file.ts';
 import type { Streams } from './stream.ts';
+import { readEntryPoints } from './ts/entry-points.ts';
 import { cutToPackets } from './ts/ts-slices.ts';
 import { WebmContainer } from './webm/webm-container.ts';
 
@@ -22,6 +23,8 @@ export type MendedSlice = {
   kinds: MediaKind[];
   codecs: FileCodecs;
   size: { width: number; height: number } | undefined;
+  /** Of a transport stream. */
+  entryPoints: EntryPoint[] | undefined;
 };
 
 /**
@@ -64,9 +67,12 @@ export async function mendSlice(dir: string, name: string): Promise<MendedSlice 
   if (anew) await rename(anew.path, torn);
   else cutToPackets(torn);
   const [audio, video] = [codecs.get('audio'), codecs.get('video')] as [FileCodecs['audio'], FileCodecs['video']];
+  const bytes = await finishPart(path);
+  const isTs = name.endsWith('.ts');
   return {
     ...found,
-    bytes: await finishPart(path),
+    bytes,
+    entryPoints: isTs ? await readEntryPoints(path, codecs.has('video') ? 'video' : 'audio') : undefined,
     kinds: [...codecs.keys()],
     codecs: { ...(audio && { audio }), ...(video && { video }) },
     size: video && streams.video && sizeOf(streams.video),

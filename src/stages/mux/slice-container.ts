@@ -1,7 +1,7 @@
 /** SliceContainer: how the bytes of slices are written. `Slices` says where a slice begins and ends. */
 import type { StreamUs } from '../../kernel/time.ts';
 import type { EncodedSample } from '../../media/sample.ts';
-import type { RotateEvent } from '../../media/segment.ts';
+import type { EntryPoint, RotateEvent } from '../../media/segment.ts';
 
 /** One container's way of writing samples to one file after another. Every file can be played alone. */
 export type SliceContainer = {
@@ -22,6 +22,8 @@ export type SliceContainer = {
    * is closed nevertheless.
    */
   end(last: boolean, untilUs: StreamUs): void;
+  /** Where players may begin inside of a finished file at `path`; absent where a container's files are not entered. */
+  entryPointsOf?(path: string): Promise<EntryPoint[]>;
   /** Frees everything; a file not ended stays as it is. Calling it again does nothing. */
   close(): void;
 };

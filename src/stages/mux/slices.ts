@@ -338,7 +338,8 @@ export class Slices {
   }
 
   #endSlice(slice: OpenSlice, endUs: StreamUs, last: boolean): void {
-    const headBytes = this.#container?.headBytes;
+    const container = this.#container;
+    const headBytes = container?.headBytes;
     this.#slice = undefined;
     // What was written until then can be read in all containers. A full disk has no more than what was flushed.
     const isWhole = this.#attempt(() => this.#container?.end(last, endUs)) && !slice.flushFailed;
@@ -347,7 +348,7 @@ export class Slices {
     this.#finishing = this.#finishing.then(async () => {
       if (this.#failure) return;
       try {
-        await this.#keep(slice, reachedUs, headBytes);
+        await this.#keep(slice, reachedUs, headBytes, container);
       } catch (error) {
         this.#tags.leaveOut(slice.tags, slice.startUtcMs);
         const { onLost } = this.#options;
@@ -357,7 +358,12 @@ export class Slices {
     });
   }
 
-  async #keep(slice: OpenSlice, endUs: StreamUs, headBytes: number | undefined): Promise<void> {
+  async #keep(
+    slice: OpenSlice,
+    endUs: StreamUs,
+    headBytes: number | undefined,
+    container: SliceContainer | undefined,
+  ): Promise<void> {
     if (slice.bytes === 0) {
       await rm(partPath(slice.path), { force: true });
       this.#tags.leaveOut(slice.tags, slice.startUtcMs);
@@ -365,6 +371,8 @@ export class Slices {
     }
     const { baseName, playlist = playlistName(baseName), owner, codecs, mpd, onFile } = this.#options;
     const bytes = await finishPart(slice.path);
+    // It is whole without them.
+    const entryPoints = await container?.entryPointsOf?.(slice.path).catch(() => undefined);
     await onFile({
       type: 'slice',
       name: slice.name,
@@ -378,6 +386,7 @@ export class Slices {
       ...(owner && { owner }),
       ...(codecs && { codecs }),
       ...(mpd !== undefined && { mpd, startUs: slice.startUs, ...(headBytes && { headBytes }) }),
+      ...(entryPoints && { entryPoints }),
     });
     this.#nextIndex++;
     this.#tags.listed();

@@ -1,18 +1,23 @@
 /** Playlists of recordings that go on, by the rules of RFC 8216bis. */
 import { describe, expect, test } from 'vitest';
-import { type LivePlaylistOptions, type LiveSlice, renderLivePlaylist, renderLiveRenditions } from './live-playlist.ts';
+import {
+  type LivePlaylistOptions,
+  type LiveSegment,
+  renderLivePlaylist,
+  renderLiveRenditions,
+} from './live-playlist.ts';
 
 const T = Date.UTC(2026, 0, 2, 3, 4, 5, 678);
 const PART = { durationUs: 600_000, isIndependent: false };
 const KEY = { ...PART, isIndependent: true };
-const slice = (n: number, more: Partial<LiveSlice> = {}): LiveSlice => ({
+const slice = (n: number, more: Partial<LiveSegment> = {}): LiveSegment => ({
   ...{ startUtcMs: T + n * 15_000, durationUs: 15_000_000, discontinuity: false, parts: [] },
   ...more,
 });
-const render = (slices: LiveSlice[], more: Partial<LivePlaylistOptions> = {}) =>
+const render = (segments: LiveSegment[], more: Partial<LivePlaylistOptions> = {}) =>
   renderLivePlaylist({
-    ...{ slices, isEnded: false, partTargetUs: 600_000, targetS: 18 },
-    sliceUri: (n) => `${n}.ts`,
+    ...{ segments, isEnded: false, partTargetUs: 600_000, targetS: 18 },
+    segmentUri: (n) => `${n}.ts`,
     partUri: (n, part) => `${n}.${part}.ts`,
     ...more,
   });
@@ -60,10 +65,19 @@ describe('the playlist', () => {
 `);
   });
 
-  test('lists parts of the newest slices alone', () => {
-    const slices = [0, 1, 2].map((n) => slice(n, { parts: [KEY] }));
-    const text = render([...slices, slice(3, { durationUs: undefined, parts: [KEY] })]);
-    expect(text.match(/URI="\d+\.0\.ts"/g)).toEqual(['URI="2.0.ts"', 'URI="3.0.ts"']);
+  test('lists parts of what ended a little while ago alone', () => {
+    const before = Array.from({ length: 10 }, (_, n) => slice(n, { durationUs: 3_000_000, parts: [KEY] }));
+    const text = render([...before, slice(10, { durationUs: undefined, parts: [KEY, PART] })]);
+    // 18 s are 1.2 s of the newest and six before it.
+    expect(text.match(/URI="\d+\.0\.ts"/g)).toEqual([4, 5, 6, 7, 8, 9, 10].map((n) => `URI="${n}.0.ts"`));
+  });
+
+  test('tells the time where a slice begins', () => {
+    const text = render([slice(0), slice(1, { startUtcMs: undefined }), slice(2)]);
+    expect(text.match(/^#EXT-X-PROGRAM-DATE-TIME.*|^\d\.ts/gm)).toEqual([
+      '#EXT-X-PROGRAM-DATE-TIME:2026-01-02T03:04:05.678Z',
+      ...['0.ts', '1.ts', '#EXT-X-PROGRAM-DATE-TIME:2026-01-02T03:04:35.678Z', '2.ts'],
+    ]);
   });
 });
 

@@ -1,13 +1,13 @@
 /**
- * The playlists of a recording that goes on, for low-latency HLS (RFC 8216bis): its slices from the beginning on, and
+ * The playlists of a recording that goes on, for low-latency HLS (RFC 8216bis): its segments from the beginning on, and
  * the parts of the newest. Pure.
  */
 import { US } from '../../../kernel/time.ts';
 
 type LivePart = { durationUs: number; isIndependent: boolean };
-export type LiveSlice = {
-  /** UTC of its first sample, Unix milliseconds. */
-  startUtcMs: number;
+export type LiveSegment = {
+  /** UTC of its first sample, Unix milliseconds, where it begins a slice; those behind it follow from it. */
+  startUtcMs: number | undefined;
   /** Undefined while it is being written. */
   durationUs: number | undefined;
   /** It does not go on from the one before. */
@@ -17,34 +17,32 @@ export type LiveSlice = {
 
 export type LivePlaylistOptions = {
   /** Numbered from 0 on, which are their media sequence numbers. */
-  slices: readonly LiveSlice[];
+  segments: readonly LiveSegment[];
   /** Nothing comes any more. */
   isEnded: boolean;
   partTargetUs: number;
-  /** The longest slice that is to be expected, seconds. */
+  /** The longest segment that is to be expected, seconds. */
   targetS: number;
-  /** Of a slice by its number, and of a part of it, relative to the playlist. */
-  sliceUri(slice: number): string;
-  partUri(slice: number, part: number): string;
+  /** Of a segment by its number, and of a part of it, relative to the playlist. */
+  segmentUri(segment: number): string;
+  partUri(segment: number, part: number): string;
   /** Leaves out what a player that has an earlier version knows already (§6.2.5.1). */
   skips?: boolean;
 };
 
 /** How far behind the end players stay, in parts: what is recommended (§4.4.3.8). */
 const HOLD_BACK_PARTS = 3;
-/** Players that know no parts stay so many of the longest slices behind. */
+/** Players that know no parts stay so many of the longest segments behind. */
 const HOLD_BACK_TARGETS = 3;
-/** Slices that end longer ago than so many of the longest may be left out; fewer are not allowed. */
+/** Segments that end longer ago than so many of the longest may be left out; fewer are not allowed. */
 const SKIP_TARGETS = 6;
-/** Parts are listed of the slice that is being written and of so many before it. */
-const SLICES_WITH_PARTS = 1;
-
-/** How many of the newest slices have their parts listed. */
-export const LISTED_WITH_PARTS = SLICES_WITH_PARTS + 1;
+/** Parts are listed of what ended so short a while ago: at least the segment before the one that is being written. */
+const WITH_PARTS_US = 18 * US;
 
 export function renderLivePlaylist(options: LivePlaylistOptions): string {
-  const { slices, isEnded, partTargetUs, targetS, sliceUri, partUri, skips = false } = options;
-  const skipped = skips && !isEnded ? skippable(slices, targetS) : 0;
+  const { segments, isEnded, partTargetUs, targetS, segmentUri, partUri, skips = false } = options;
+  // A player may be taken to know those that end further from the end than is announced.
+  const skipped = skips && !isEnded ? newest(segments, SKIP_TARGETS * targetS * US) : 0;
   const control = [
     'CAN-BLOCK-RELOAD=YES',
     `PART-HOLD-BACK=${seconds(HOLD_BACK_PARTS * partTargetUs)}`,
@@ -61,15 +59,15 @@ export function renderLivePlaylist(options: LivePlaylistOptions): string {
     '#EXT-X-PLAYLIST-TYPE:EVENT',
     ...(skipped > 0 ? [`#EXT-X-SKIP:SKIPPED-SEGMENTS=${skipped}`] : []),
   ];
-  const withParts = isEnded ? slices.length : slices.length - LISTED_WITH_PARTS;
-  for (const [n, { startUtcMs, durationUs, discontinuity, parts }] of slices.entries()) {
-    if (n < skipped) continue;
+  const withParts = isEnded ? segments.length : newest(segments, WITH_PARTS_US);
+  for (let n = skipped; n < segments.length; n++) {
+    const { startUtcMs, durationUs, discontinuity, parts } = segments[n]!;
     if (discontinuity && n > 0) lines.push('#EXT-X-DISCONTINUITY');
-    lines.push(`#EXT-X-PROGRAM-DATE-TIME:${new Date(startUtcMs).toISOString()}`);
+    if (startUtcMs !== undefined) lines.push(`#EXT-X-PROGRAM-DATE-TIME:${new Date(startUtcMs).toISOString()}`);
     if (n >= withParts) for (const [i, part] of parts.entries()) lines.push(partLine(part, partUri(n, i)));
-    if (durationUs !== undefined) lines.push(`#EXTINF:${seconds(durationUs)},`, sliceUri(n));
+    if (durationUs !== undefined) lines.push(`#EXTINF:${seconds(durationUs)},`, segmentUri(n));
   }
-  lines.push(isEnded ? '#EXT-X-ENDLIST' : `#EXT-X-PRELOAD-HINT:TYPE=PART,URI="${nextUri(slices, partUri)}"`);
+  lines.push(isEnded ? '#EXT-X-ENDLIST' : `#EXT-X-PRELOAD-HINT:TYPE=PART,URI="${nextUri(segments, partUri)}"`);
   return `${lines.join('\n')}\n`;
 }
 
@@ -92,19 +90,19 @@ function partLine({ durationUs, isIndependent }: LivePart, uri: string): string 
 }
 
 /** The part that comes next (§4.4.5.3). */
-function nextUri(slices: readonly LiveSlice[], partUri: LivePlaylistOptions['partUri']): string {
-  const newest = slices.at(-1);
-  return newest && newest.durationUs === undefined
-    ? partUri(slices.length - 1, newest.parts.length)
-    : partUri(slices.length, 0);
+function nextUri(segments: readonly LiveSegment[], partUri: LivePlaylistOptions['partUri']): string {
+  const last = segments.at(-1);
+  return last && last.durationUs === undefined
+    ? partUri(segments.length - 1, last.parts.length)
+    : partUri(segments.length, 0);
 }
 
-/** How many slices a player may be taken to know: those that end further from the end than is announced. */
-function skippable(slices: readonly LiveSlice[], targetS: number): number {
-  let leftUs = SKIP_TARGETS * targetS * US;
-  for (let n = slices.length - 1; n >= 0; n--) {
+/** The number of the first segment of the last so many microseconds. */
+function newest(segments: readonly LiveSegment[], spanUs: number): number {
+  let leftUs = spanUs;
+  for (let n = segments.length - 1; n >= 0; n--) {
     if (leftUs <= 0) return n + 1;
-    const { durationUs, parts } = slices[n]!;
+    const { durationUs, parts } = segments[n]!;
     leftUs -= durationUs ?? parts.reduce((sum, part) => sum + part.durationUs, 0);
   }
   return 0;

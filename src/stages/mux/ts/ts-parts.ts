@@ -1,7 +1,8 @@
 /**
- * TsParts: a growing transport stream divided into parts, as low-latency HLS lists them (RFC 8216bis §4.4.4.9): whole
- * transport packets, each part from the beginning of a unit on. It depends only on the bytes, so that whoever reads the
- * same file finds the same parts. Pure.
+ * TsParts: a growing transport stream divided into segments, at key frames, and these into parts, as low-latency HLS
+ * lists them (RFC 8216bis §4.4.4.9): whole transport packets, each part from the beginning of a unit on. It depends
+ * only on the bytes, so that whoever reads the same file finds the same segments, and with the same rule the same
+ * parts. Pure.
  */
 import { type StreamUs, US } from '../../../kernel/time.ts';
 import type { MediaKind } from '../../../media/track.ts';
@@ -16,7 +17,18 @@ export type TsPart = {
   isIndependent: boolean;
 };
 
-/** How a stream is divided. */
+/** A player may begin with it: it begins with the tables and a key frame, or sound alone. */
+export type TsSegment = {
+  /** Where in the file it begins, bytes; it reaches to the next one, or to the end of the file. */
+  from: number;
+  /** When it begins, from the file's first unit on. */
+  beginUs: StreamUs;
+  /** Undefined while it is not whole. */
+  durationUs: number | undefined;
+  parts: readonly TsPart[];
+};
+
+/** How segments are divided into parts. */
 export type PartRule = {
   /** The units that parts end at: pictures where there are any. */
   kind: MediaKind;
@@ -35,6 +47,8 @@ const ROUNDED_US = 50;
 /** PAT, SDT, and the PMT of FFmpeg's muxer (ISO/IEC 13818-1 §2.4.4). */
 const TABLE_PIDS = new Set([0x0000, 0x0011, 0x1000]);
 const TARGET_US = 600_000;
+/** A segment that is this long ends at the next key frame: what comes every two seconds may come a little sooner. */
+const SEGMENT_LEAST_US = 1_900_000;
 /** Parts must be this much of the target, all but the last of a slice and those that a player can begin with. */
 const LEAST_SHARE = 0.85;
 /** Of streams whose units come as their sender made them. */
@@ -53,7 +67,7 @@ export function partRule(kind: MediaKind, fps?: number): PartRule {
 
 export class TsParts {
   readonly #rule: PartRule;
-  readonly #parts: TsPart[] = [];
+  readonly #segments: (TsSegment & { parts: TsPart[] })[] = [];
   /** Bytes that were taken, whole packets. */
   #taken = 0;
   #rest = Buffer.alloc(0);
@@ -71,9 +85,9 @@ export class TsParts {
     this.#rule = rule;
   }
 
-  /** The parts that are whole, in order. */
-  get parts(): readonly TsPart[] {
-    return this.#parts;
+  /** In order; the last is not whole before the file is, and its parts are those that are. */
+  get segments(): readonly TsSegment[] {
+    return this.#segments;
   }
 
   /** How many bytes of the file were pushed. */
@@ -104,6 +118,7 @@ export class TsParts {
     this.#isEnded = true;
     const part = this.#part;
     if (part && this.bytes > part.from) this.#close(part, this.bytes, durationUs - part.beginUs);
+    this.#endSegment(durationUs);
   }
 
   #take(bytes: Buffer, at: number, place: number): void {
@@ -123,28 +138,48 @@ export class TsParts {
     if (before === undefined) this.#zero = ticks;
     this.#ticks = Math.max(before ?? ticks, ticks);
     if (before !== undefined) this.#stepUs = ((this.#ticks - before) * 100) / 9;
-    // What comes before the first unit of the kind belongs to the first part.
-    this.#part ??= { from: 0, beginUs: 0, isIndependent: false };
-    this.#cut(this.#part, tablesAt, place);
-    if (begun.isRandomAccess || this.#rule.kind === 'audio') this.#part.isIndependent = true;
+    const isKey = begun.isRandomAccess || this.#rule.kind === 'audio';
+    const nowUs = this.#nowUs();
+    if (!this.#part) {
+      // What comes before the first unit of the kind belongs to the first part.
+      this.#part = { from: 0, beginUs: 0, isIndependent: false };
+      this.#beginSegment(0);
+    } else if (isKey && tablesAt !== undefined && nowUs - this.#segments.at(-1)!.beginUs >= SEGMENT_LEAST_US) {
+      this.#endPart(this.#part, tablesAt);
+      this.#endSegment(nowUs);
+      this.#beginSegment(tablesAt);
+    } else if (this.#isDue(this.#part, tablesAt)) this.#endPart(this.#part, tablesAt ?? place);
+    if (isKey) this.#part.isIndependent = true;
   }
 
-  /** Ends the part before a unit that begins now, if it is long enough. */
-  #cut(part: { from: number; beginUs: StreamUs; isIndependent: boolean }, tablesAt: number | undefined, place: number) {
+  /** Whether a part ends before the unit that begins now. */
+  #isDue({ beginUs }: { beginUs: StreamUs }, tablesAt: number | undefined): boolean {
     const { targetUs, leastUs, intervalUs = 0 } = this.#rule;
-    const durationUs = this.#nowUs() - part.beginUs;
-    const isDue = tablesAt !== undefined && durationUs >= leastUs - ROUNDED_US;
-    if (!isDue && durationUs + Math.max(intervalUs, this.#stepUs) <= targetUs + ROUNDED_US) return;
-    const to = tablesAt ?? place;
+    const durationUs = this.#nowUs() - beginUs;
+    if (tablesAt !== undefined && durationUs >= leastUs - ROUNDED_US) return true;
+    return durationUs + Math.max(intervalUs, this.#stepUs) > targetUs + ROUNDED_US;
+  }
+
+  #endPart(part: { from: number; beginUs: StreamUs; isIndependent: boolean }, to: number): void {
     if (to <= part.from) return;
-    this.#close(part, to, durationUs);
-    this.#part = { from: to, beginUs: this.#nowUs(), isIndependent: false };
+    const nowUs = this.#nowUs();
+    this.#close(part, to, nowUs - part.beginUs);
+    this.#part = { from: to, beginUs: nowUs, isIndependent: false };
+  }
+
+  #beginSegment(from: number): void {
+    this.#segments.push({ from, beginUs: this.#nowUs(), durationUs: undefined, parts: [] });
+  }
+
+  #endSegment(endUs: StreamUs): void {
+    const segment = this.#segments.at(-1);
+    if (segment) segment.durationUs = Math.max(1000, Math.round(endUs - segment.beginUs));
   }
 
   /** A sender who sends nothing for a while shows one picture longer than a part may be said to be. */
   #close({ from, isIndependent }: { from: number; isIndependent: boolean }, to: number, durationUs: number): void {
     const told = Math.min(this.#rule.targetUs, Math.max(1000, Math.round(durationUs)));
-    this.#parts.push({ from, to, durationUs: told, isIndependent });
+    this.#segments.at(-1)?.parts.push({ from, to, durationUs: told, isIndependent });
   }
 
   #nowUs(): StreamUs {

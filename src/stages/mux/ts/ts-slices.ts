@@ -8,10 +8,13 @@ import { basename } from 'node:path';
 import { AVIO_FLAG_WRITE } from 'node-av/constants';
 import { FormatContext, IOContext, Packet } from 'node-av/lib';
 import type { EncodedSample } from '../../../media/sample.ts';
+import type { EntryPoint } from '../../../media/segment.ts';
+import type { MediaKind } from '../../../media/track.ts';
 import { withFrameCount } from '../bitstream.ts';
 import type { SliceContainer } from '../slice-container.ts';
 import { Slices, type SlicesOptions } from '../slices.ts';
 import { addStreams, check, fillPacket, kindsOf, type MuxStream, type Streams } from '../stream.ts';
+import { readEntryPoints } from './entry-points.ts';
 
 /** Transport stream time of the recording's zero: decode times before zero stay positive, and the PCR can run ahead. */
 export const TS_ZERO_US = 1_400_000;
@@ -30,11 +33,13 @@ export class TsContainer implements SliceContainer {
   #name = '';
   #headerWritten = false;
   readonly #isOpus: boolean;
+  readonly #kind: MediaKind;
   #closed = false;
 
   /** Throws a Fault when no stream is described or FFmpeg refuses the description. */
   constructor(streams: Streams) {
     kindsOf(streams);
+    this.#kind = streams.video ? 'video' : 'audio';
     this.#isOpus = streams.audio?.codec === 'opus';
     this.#packet.alloc();
     check(this.#context.allocOutputContext2(null, 'mpegts', null), 'opening the MPEG-TS muxer');
@@ -66,11 +71,17 @@ export class TsContainer implements SliceContainer {
       this.#headerWritten = true;
     } else {
       // Without a new PAT and PMT at its head this file could not be played alone.
-      check(this.#context.setOption('mpegts_flags', '+resend_headers'), 'asking for a new PAT');
+      this.#resendTables();
     }
   }
 
+  #resendTables(): void {
+    check(this.#context.setOption('mpegts_flags', '+resend_headers'), 'asking for a new PAT');
+  }
+
   write(sample: EncodedSample): void {
+    // Players that begin at a key frame inside of the file need a PAT and a PMT before it.
+    if (sample.kind === 'video' && sample.keyFrame) this.#resendTables();
     const target = this.#streams.find(({ kind }) => kind === sample.kind)!;
     const data = this.#isOpus && sample.kind === 'audio' ? withFrameCount(sample.data) : sample.data;
     fillPacket(this.#packet, { ...sample, data }, target, TS_ZERO_US);
@@ -106,6 +117,10 @@ export class TsContainer implements SliceContainer {
     io.closepSync();
     this.#io = undefined;
     if (hasFailed) cutToPackets(this.#path);
+  }
+
+  entryPointsOf(path: string): Promise<EntryPoint[]> {
+    return readEntryPoints(path, this.#kind);
   }
 
   close(): void {
