@@ -1,6 +1,6 @@
 /** The dashboard as somebody uses it: in a browser, with a recording that runs. */
 import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import type { Page } from 'playwright-core';
@@ -224,6 +224,33 @@ test('a recording is started, watched, stopped, played and looked into', { timeo
   await isWithin();
   expect(await barriers(page)).toEqual([]);
   await page.setViewportSize({ width: 1280, height: 800 });
+
+  // Under a legal hold nothing is deleted; then all files are, after a question, and the page says so.
+  const keeping = page.getByRole('region', { name: 'Keeping' });
+  await keeping.getByText('Its files are kept for ever.').waitFor();
+  await keeping.getByLabel('Reason for a legal hold').fill(ODD);
+  await keeping.getByRole('button', { name: 'Put under a legal hold' }).click();
+  await keeping.getByText('Under a legal hold', { exact: true }).waitFor();
+  expect(await keeping.getByRole('button', { name: 'Delete the files…' }).count()).toBe(0);
+  expect((await stage.server.call('POST', `/aircheck/recordings/${sid}/deletion`, {})).status).toBe(409);
+  const folderOf = join(stage.server.dataDir, 'recordings', 'recordings');
+  const stored = () => readdirSync(folderOf).filter((name) => name.startsWith(sid));
+  expect(stored().length).toBeGreaterThan(3);
+  await keeping.getByRole('button', { name: 'Lift the legal hold' }).click();
+  await keeping.getByLabel('Days to keep, 0 for ever').fill('30');
+  await keeping.getByRole('button', { name: 'Set' }).click();
+  await keeping.getByText(/^Its files are kept for 30 days after its end, as somebody asked, until /).waitFor();
+  await keeping.getByRole('button', { name: 'Delete the files…' }).click();
+  const question = page.getByRole('dialog', { name: 'Delete all files of this recording?' });
+  await question.waitFor();
+  expect(await barriers(page)).toEqual([]);
+  await question.getByRole('button', { name: 'Delete for good' }).click();
+  await keeping.getByText(/^Its files were deleted on /).waitFor({ timeout: 20_000 });
+  await page.getByText('Its files are deleted.', { exact: true }).waitFor();
+  expect(stored()).toEqual([]);
+  await page.getByRole('row').filter({ hasText: mp4 }).getByText('deleted').waitFor();
+  await keeping.getByText(/Put under a legal hold by operator of the tests: /).waitFor();
+  expect(await barriers(page)).toEqual([]);
 
   // Nothing of it is there for whoever may use another app only, nor for whoever has signed out.
   await page.getByRole('button', { name: 'Sign out' }).click();

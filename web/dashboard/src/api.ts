@@ -7,10 +7,17 @@ import type { RecordingCallsReply } from '../../../src/contract/rest/recording-c
 import type { RecordingFilesReply } from '../../../src/contract/rest/recording-files.ts';
 import type { ListedRecordingReply, RecordingListReply } from '../../../src/contract/rest/recording-list.ts';
 import type { RecordingReport } from '../../../src/contract/rest/recording-report.ts';
+import type {
+  DeletionRequest,
+  LegalHoldRequest,
+  RetentionReply,
+  RetentionRequest,
+} from '../../../src/contract/rest/retention.ts';
 import type { SessionReply } from '../../../src/contract/rest/session.ts';
 
 export type { BacklogEntry, CutReply, CutRequest, NodesReply, QualityReport, RecordingListReply };
 export type Session = SessionReply;
+export type Retention = RetentionReply;
 export type Listed = ListedRecordingReply;
 export type Files = RecordingFilesReply;
 export type Calls = RecordingCallsReply['calls'];
@@ -55,7 +62,7 @@ export function whenSignedOut(told: () => void): void {
 }
 
 /** Throws CallFailed with what the server says, in words. */
-async function call<T>(method: 'GET' | 'POST' | 'DELETE', path: string, body?: unknown): Promise<T> {
+async function call<T>(method: 'GET' | 'POST' | 'PUT' | 'DELETE', path: string, body?: unknown): Promise<T> {
   const answer = await fetch(path, {
     method,
     headers: { ...HEADERS, ...(body !== undefined && { 'content-type': 'application/json' }) },
@@ -86,6 +93,15 @@ export const api = {
   calls: async (appid: string, sid: string) =>
     (await call<RecordingCallsReply>('GET', `${own(appid)}/recordings/${id(sid)}/calls`)).calls,
   fileUrl: (appid: string, sid: string, name: string) => `${own(appid)}/recordings/${id(sid)}/files/${id(name)}`,
+  retention: (appid: string, sid: string) => call<Retention>('GET', `${own(appid)}/recordings/${id(sid)}/retention`),
+  setRetention: (appid: string, sid: string, request: RetentionRequest) =>
+    call<Retention>('PUT', `${own(appid)}/recordings/${id(sid)}/retention`, request),
+  holdRecording: (appid: string, sid: string, request: LegalHoldRequest) =>
+    call<Retention>('PUT', `${own(appid)}/recordings/${id(sid)}/legal-hold`, request),
+  releaseRecording: (appid: string, sid: string) =>
+    call<Retention>('DELETE', `${own(appid)}/recordings/${id(sid)}/legal-hold`),
+  deleteFiles: (appid: string, sid: string, request: DeletionRequest) =>
+    call<Retention>('POST', `${own(appid)}/recordings/${id(sid)}/deletion`, request),
   cut: (appid: string, sid: string, request: CutRequest) =>
     call<CutReply>('POST', `${own(appid)}/recordings/${id(sid)}/cuts`, request),
   cutOf: (appid: string, sid: string, cutId: string) =>

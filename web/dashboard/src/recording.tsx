@@ -8,6 +8,7 @@ import { Events } from './events.tsx';
 import { FileList } from './files.tsx';
 import { size, span, when } from './format.ts';
 import { linkTo, messageOf, useLoaded, useNow } from './hooks.ts';
+import { Keeping } from './keeping.tsx';
 import { RunningLayout } from './layout/running-layout.tsx';
 import { Player, type PlayerHandle, playable } from './player.tsx';
 import type { Chosen } from './stretch.tsx';
@@ -86,6 +87,17 @@ export function RecordingPage({ appid, sid }: { appid: string; sid: string }) {
         <RunningLayout appid={appid} recording={listed} calls={calls.value} onChanged={calls.reload} />
       )}
       {found && <FileList appid={appid} sid={sid} files={found} />}
+      {found && (
+        <Keeping
+          appid={appid}
+          report={known}
+          needsKeys={!found.served}
+          onChanged={() => {
+            report.reload();
+            files.reload();
+          }}
+        />
+      )}
       <Events appid={appid} sid={sid} every={every} />
       <Requests calls={calls.value} warnings={known.warnings} />
     </>
