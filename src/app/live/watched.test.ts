@@ -8,6 +8,7 @@ import { ManualClock } from '../../../test/support/manual-clock.ts';
 import type { Plan } from '../../contract/line/plan.ts';
 import type { LiveWish } from '../../contract/rest/watch.ts';
 import type { Segment } from '../../media/segment.ts';
+import { FIRST_SEGMENT } from '../../stages/mux/hls/live-playlist.ts';
 import { baseName, sliceName, userBaseName } from '../../stages/mux/names.ts';
 import { readSamples } from '../../stages/mux/read-slices.ts';
 import { partRule, TsParts } from '../../stages/mux/ts/ts-parts.ts';
@@ -99,7 +100,11 @@ async function settled<T>(asked: Promise<T>): Promise<T> {
   while (isOpen) await pass();
   return done;
 }
-const playlist = (wish: Partial<LiveWish> = {}) => settled(watched.playlist({ ...NONE, ...wish }, 'token=t'));
+/** Segments are counted from 0 on here. */
+const ask = ({ segment, ...wish }: Partial<LiveWish> = {}) =>
+  watched.playlist({ ...NONE, ...wish, ...(segment !== undefined && { segment: segment + FIRST_SEGMENT }) }, 'token=t');
+const playlist = (wish?: Partial<LiveWish>) => settled(ask(wish));
+const spanOf = (segment: number, part?: number) => watched.spanOf('all', segment + FIRST_SEGMENT, part);
 /** Lets the files be looked at. */
 async function look(): Promise<void> {
   for (let n = 0; n < 5; n++) await pass();
@@ -132,14 +137,15 @@ const partsIn = (text: string) => [
 const segmentsIn = (text: string) =>
   [...text.matchAll(/#EXTINF:([\d.]+),\nlive\/all\/(\d+)\.ts\?token=t/g)].map(([, s, n]) => ({
     s: Number(s),
-    n: Number(n),
+    n: Number(n) - FIRST_SEGMENT,
   }));
-const partsOf = (text: string, segment: number) => partsIn(text).filter(([, , n]) => n === `${segment}`);
+const partsOf = (text: string, segment: number) =>
+  partsIn(text).filter(([, , n]) => Number(n) - FIRST_SEGMENT === segment);
 const sumOf = (parts: RegExpMatchArray[]) => parts.reduce((sum, [, s]) => sum + Number(s), 0);
 /** The bytes of segments, one behind the other. */
 async function sent(numbers: number[]): Promise<Buffer> {
   const pieces = [];
-  for (const n of numbers) pieces.push(bytesOf(await settled(watched.spanOf('all', n))));
+  for (const n of numbers) pieces.push(bytesOf(await settled(spanOf(n))));
   return Buffer.concat(pieces);
 }
 /** How many segments each slice has: key frames come every 3 s. */
@@ -157,24 +163,24 @@ test('lists segments and parts as the file grows, and hands them over to the byt
   }
   const open = partsOf(text, 2);
   expect(open.length).toBeGreaterThan(0);
-  expect(text).toContain(`#EXT-X-PRELOAD-HINT:TYPE=PART,URI="live/all/2.${open.length}.ts?token=t"`);
+  expect(text).toContain(`#EXT-X-PRELOAD-HINT:TYPE=PART,URI="live/all/${2 + FIRST_SEGMENT}.${open.length}.ts?token=t"`);
   const pieces = [];
   for (const [, , segment, part] of partsIn(text))
-    pieces.push(bytesOf(await settled(watched.spanOf('all', Number(segment), Number(part)))));
+    pieces.push(bytesOf(await settled(spanOf(Number(segment) - FIRST_SEGMENT, Number(part)))));
   const all = Buffer.concat(pieces);
   expect(all.equals(made[0]!.bytes.subarray(0, all.length))).toBe(true);
   expect(all.length).toBeGreaterThan(made[0]!.bytes.length * 0.3);
   const whole = await sent([0, 1]);
   expect(whole.equals(all.subarray(0, whole.length))).toBe(true);
   // What is being written is not handed over as a whole.
-  await expect(settled(watched.spanOf('all', 2))).rejects.toMatchObject({ code: 'live-file-unknown' });
+  await expect(settled(spanOf(2))).rejects.toMatchObject({ code: 'live-file-unknown' });
 });
 
 test('segments begin with tables and a key frame, and can be decoded alone', async () => {
   grow(0, 0.9);
   await watch();
   for (const { n } of segmentsIn(await playlist())) {
-    const bytes = bytesOf(await watched.spanOf('all', n));
+    const bytes = bytesOf(await spanOf(n));
     // SDT, PAT.
     expect([0, 1].map((packet) => bytes.readUInt16BE(packet * 188 + 1) & 0x1fff)).toEqual([17, 0]);
     const path = join(root, `${n}.ts`);
@@ -225,14 +231,14 @@ test('numbers are the same for whoever saw slices grow and for whoever comes lat
   await look();
   const seen = await playlist();
   const spans = new Map<number, Buffer>();
-  for (const { n } of segmentsIn(seen)) spans.set(n, bytesOf(await watched.spanOf('all', n)));
+  for (const { n } of segmentsIn(seen)) spans.set(n, bytesOf(await spanOf(n)));
   expect(spans.size).toBe(2 * PER_SLICE);
   // Another node goes on, or the server was begun anew.
   const again = async () => {
     await watched.close();
     await watch();
     const text = await playlist();
-    for (const [n, bytes] of spans) expect(bytesOf(await watched.spanOf('all', n)).equals(bytes), `${n}`).toBe(true);
+    for (const [n, bytes] of spans) expect(bytesOf(await spanOf(n)).equals(bytes), `${n}`).toBe(true);
     return text;
   };
   const linesOf = (text: string) => text.split('\n').filter((line) => /^#EXTINF|PROGRAM-DATE|DISCONT|^live/.test(line));
@@ -261,8 +267,8 @@ test('a request for what comes next is answered once it is there', async () => {
   grow(0, 0.3);
   await watch();
   const has = partsOf(await playlist(), 1).length;
-  const asked = watched.playlist({ ...NONE, segment: 1, part: has }, 'token=t');
-  const hinted = watched.spanOf('all', 1, has);
+  const asked = ask({ segment: 1, part: has });
+  const hinted = spanOf(1, has);
   let answered = false;
   void asked.then(() => {
     answered = true;
@@ -284,10 +290,10 @@ test('every part that was announced comes, also the last of a segment', async ()
   for (let share = 0.02; share < 0.9; share += 0.02) {
     grow(0, share);
     await pass();
-    const text = share > 0.3 ? await watched.playlist(NONE, 'token=t') : '';
+    const text = share > 0.3 ? await ask() : '';
     const [, segment, part] = /HINT:TYPE=PART,URI="live\/all\/(\d+)\.(\d+)\.ts/.exec(text) ?? [];
     const key = `${segment}.${part}`;
-    if (segment !== undefined && !asked.has(key)) asked.set(key, watched.spanOf('all', Number(segment), Number(part)));
+    if (segment !== undefined && !asked.has(key)) asked.set(key, spanOf(Number(segment) - FIRST_SEGMENT, Number(part)));
   }
   grow(0, 1);
   grow(1, 0.3);
@@ -304,7 +310,7 @@ test('a part behind the last of a segment is the first of the next', async () =>
   grow(1, 0.01);
   await look();
   const has = partsOf(await playlist(), 4).length;
-  const asked = watched.playlist({ ...NONE, segment: 4, part: has }, 'token=t');
+  const asked = ask({ segment: 4, part: has });
   await look();
   grow(1, 0.5);
   expect(partsOf(await settled(asked), 5).length).toBeGreaterThan(0);
@@ -325,9 +331,9 @@ test('what is too far ahead is refused at once', async () => {
   const has = partsOf(await playlist(), 2).length;
   const code = 'live-version-unknown';
   const sinceMs = clock.nowMs();
-  await expect(watched.playlist({ ...NONE, segment: 4 }, '')).rejects.toMatchObject({ code });
-  await expect(watched.playlist({ ...NONE, segment: 2, part: has + 5 }, '')).rejects.toMatchObject({ code });
-  await expect(watched.spanOf('all', 2, has + 1)).rejects.toMatchObject({ code: 'live-file-unknown' });
+  await expect(ask({ segment: 4 })).rejects.toMatchObject({ code });
+  await expect(ask({ segment: 2, part: has + 5 })).rejects.toMatchObject({ code });
+  await expect(spanOf(2, has + 1)).rejects.toMatchObject({ code: 'live-file-unknown' });
   await expect(watched.spanOf('other', 0)).rejects.toMatchObject({ code: 'live-file-unknown' });
   expect(clock.nowMs()).toBe(sinceMs);
 });
@@ -342,7 +348,7 @@ test('ends with the recording, also with a slice that nobody saw begin', async (
     whole.push({ file: made[n]!.segment, at: { path: join(run, made[n]!.name) } });
   }
   isRecorded = false;
-  const asked = watched.playlist({ ...NONE, segment: PER_SLICE }, 'token=t');
+  const asked = ask({ segment: PER_SLICE });
   const text = await settled(asked);
   expect(text).toContain('#EXT-X-ENDLIST');
   expect(text).not.toContain('PRELOAD');
@@ -364,7 +370,7 @@ test('lists what was recorded before anybody watched, and does not forget the to
   const text = await playlist();
   expect(segmentsIn(text).map(({ n }) => n)).toEqual([...Array(2 * PER_SLICE).keys()]);
   expect(partsIn(text).length).toBeGreaterThan(1);
-  expect(partsIn(text).every(([, , segment]) => segment === `${2 * PER_SLICE}`)).toBe(true);
+  expect(partsIn(text).every(([, , segment]) => Number(segment) - FIRST_SEGMENT === 2 * PER_SLICE)).toBe(true);
 });
 
 test('a user who is recorded alone has a playlist of picture and sound, and one of each', async () => {
@@ -378,7 +384,7 @@ test('a user who is recorded alone has a playlist of picture and sound, and one 
   const both = await playlist({ uid: '7' });
   expect(both).toContain('URI="live.m3u8?token=t&kind=audio"');
   expect(both).toMatch(/\nlive\.m3u8\?token=t&kind=video\n/);
-  expect(await playlist({ uid: '7', kind: 'audio' })).toContain('live/audio-7/0.0.ts?token=t');
+  expect(await playlist({ uid: '7', kind: 'audio' })).toContain('live/audio-7/1.0.ts?token=t');
   await expect(playlist({ uid: '8' })).rejects.toMatchObject({
     code: 'live-file-unknown',
     message: expect.stringContaining('7'),
@@ -388,7 +394,7 @@ test('a user who is recorded alone has a playlist of picture and sound, and one 
 
 test('waits a moment for a recording that has only just begun, until a segment is whole', async () => {
   await watch();
-  const asked = watched.playlist(NONE, 'token=t');
+  const asked = ask();
   let answered = false;
   void asked.then(() => {
     answered = true;

@@ -12,7 +12,12 @@ import { withoutFailover } from '../../media/failover-names.ts';
 import type { MediaKind } from '../../media/track.ts';
 import type { SessionLog, SpoolPort } from '../../session/ports.ts';
 import type { WatchedTask } from '../../session/recordings.ts';
-import { type LiveRendition, renderLivePlaylist, renderLiveRenditions } from '../../stages/mux/hls/live-playlist.ts';
+import {
+  FIRST_SEGMENT,
+  type LiveRendition,
+  renderLivePlaylist,
+  renderLiveRenditions,
+} from '../../stages/mux/hls/live-playlist.ts';
 import { readSliceName } from '../../stages/mux/names.ts';
 import { partRule } from '../../stages/mux/ts/ts-parts.ts';
 import type { CutSources, WholeSource } from '../cut-sources.ts';
@@ -142,7 +147,8 @@ export class Watched {
   /**
    * Where a segment lies, or a part of one, which may be about to come. Throws `live-file-unknown`, `watch-impossible`.
    */
-  async spanOf(name: string, segment: number, part?: number): Promise<FileSpan> {
+  async spanOf(name: string, number: number, part?: number): Promise<FileSpan> {
+    const segment = number - FIRST_SEGMENT;
     const row = this.#rows.get(name);
     if (row && part !== undefined) {
       const { segments } = row;
@@ -191,11 +197,12 @@ export class Watched {
     return { kind, uri: `live.m3u8?${query}&kind=${kind}` };
   }
 
-  async #waitFor(row: LiveRow, { segment, part }: LiveWish, endUs: HostUs): Promise<void> {
+  async #waitFor(row: LiveRow, { segment: number, part }: LiveWish, endUs: HostUs): Promise<void> {
     if (this.#isComplete) return;
     const { segments, rule } = row;
     // hls.js takes a playlist of parts alone for an empty one.
-    if (segment === undefined) return this.#until(endUs, () => this.#isComplete || hasCome(segments, 0, undefined));
+    if (number === undefined) return this.#until(endUs, () => this.#isComplete || hasCome(segments, 0, undefined));
+    const segment = number - FIRST_SEGMENT;
     const newest = segments.at(-1);
     const isOpen = newest?.durationUs === undefined;
     // The number of the last segment that is whole, and how many parts there are behind it.
@@ -309,7 +316,7 @@ function rowOf(name: string): { row: string; kind: MediaKind | undefined } | und
 /** Whether a segment is whole, or the part of it is there. */
 function hasCome(segments: LiveRow['segments'], segment: number, part: number | undefined): boolean {
   const found = segments[segment];
-  if (!found) return false;
+  if (!found) return segment < 0;
   const isWhole = found.durationUs !== undefined;
   if (part === undefined) return isWhole;
   if (part < found.parts.length || !isWhole) return part < found.parts.length;

@@ -64,7 +64,7 @@ const ALLOWED = {
   token: 'a token as the watch call gave it',
   uid: 'the uid of a user',
   kind: 'audio or video',
-  _HLS_msn: 'the number of a segment, from 0 on',
+  _HLS_msn: 'the number of a segment',
   _HLS_part: 'the number of a part, from 0 on',
   _HLS_skip: 'YES',
 };

@@ -1,6 +1,7 @@
 /** Playlists of recordings that go on, by the rules of RFC 8216bis. */
 import { describe, expect, test } from 'vitest';
 import {
+  FIRST_SEGMENT,
   type LivePlaylistOptions,
   type LiveSegment,
   renderLivePlaylist,
@@ -17,8 +18,8 @@ const slice = (n: number, more: Partial<LiveSegment> = {}): LiveSegment => ({
 const render = (segments: LiveSegment[], more: Partial<LivePlaylistOptions> = {}) =>
   renderLivePlaylist({
     ...{ segments, isEnded: false, partTargetUs: 600_000, targetS: 18 },
-    segmentUri: (n) => `${n}.ts`,
-    partUri: (n, part) => `${n}.${part}.ts`,
+    segmentUri: (n) => `${n - FIRST_SEGMENT}.ts`,
+    partUri: (n, part) => `${n - FIRST_SEGMENT}.${part}.ts`,
     ...more,
   });
 const HEAD = `#EXTM3U
@@ -26,7 +27,7 @@ const HEAD = `#EXTM3U
 #EXT-X-TARGETDURATION:18
 #EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK=1.80000,HOLD-BACK=54,CAN-SKIP-UNTIL=108
 #EXT-X-PART-INF:PART-TARGET=0.60000
-#EXT-X-MEDIA-SEQUENCE:0
+#EXT-X-MEDIA-SEQUENCE:1
 #EXT-X-PLAYLIST-TYPE:EVENT
 `;
 

@@ -15,8 +15,14 @@ export type LiveSegment = {
   parts: readonly LivePart[];
 };
 
+/**
+ * Media sequence number of a recording's first segment. hls.js 1.7.4 forgets what it has buffered of a segment 0 that
+ * it loads in parts, loads it again, and puts it behind itself.
+ */
+export const FIRST_SEGMENT = 1;
+
 export type LivePlaylistOptions = {
-  /** Numbered from 0 on, which are their media sequence numbers. */
+  /** In order from the first on. */
   segments: readonly LiveSegment[];
   /** Nothing comes any more. */
   isEnded: boolean;
@@ -55,7 +61,7 @@ export function renderLivePlaylist(options: LivePlaylistOptions): string {
     `#EXT-X-TARGETDURATION:${targetS}`,
     `#EXT-X-SERVER-CONTROL:${control.join(',')}`,
     `#EXT-X-PART-INF:PART-TARGET=${seconds(partTargetUs)}`,
-    '#EXT-X-MEDIA-SEQUENCE:0',
+    `#EXT-X-MEDIA-SEQUENCE:${FIRST_SEGMENT}`,
     '#EXT-X-PLAYLIST-TYPE:EVENT',
     ...(skipped > 0 ? [`#EXT-X-SKIP:SKIPPED-SEGMENTS=${skipped}`] : []),
   ];
@@ -64,8 +70,9 @@ export function renderLivePlaylist(options: LivePlaylistOptions): string {
     const { startUtcMs, durationUs, discontinuity, parts } = segments[n]!;
     if (discontinuity && n > 0) lines.push('#EXT-X-DISCONTINUITY');
     if (startUtcMs !== undefined) lines.push(`#EXT-X-PROGRAM-DATE-TIME:${new Date(startUtcMs).toISOString()}`);
-    if (n >= withParts) for (const [i, part] of parts.entries()) lines.push(partLine(part, partUri(n, i)));
-    if (durationUs !== undefined) lines.push(`#EXTINF:${seconds(durationUs)},`, segmentUri(n));
+    if (n >= withParts)
+      for (const [i, part] of parts.entries()) lines.push(partLine(part, partUri(n + FIRST_SEGMENT, i)));
+    if (durationUs !== undefined) lines.push(`#EXTINF:${seconds(durationUs)},`, segmentUri(n + FIRST_SEGMENT));
   }
   lines.push(isEnded ? '#EXT-X-ENDLIST' : `#EXT-X-PRELOAD-HINT:TYPE=PART,URI="${nextUri(segments, partUri)}"`);
   return `${lines.join('\n')}\n`;
@@ -93,8 +100,8 @@ function partLine({ durationUs, isIndependent }: LivePart, uri: string): string 
 function nextUri(segments: readonly LiveSegment[], partUri: LivePlaylistOptions['partUri']): string {
   const last = segments.at(-1);
   return last && last.durationUs === undefined
-    ? partUri(segments.length - 1, last.parts.length)
-    : partUri(segments.length, 0);
+    ? partUri(segments.length - 1 + FIRST_SEGMENT, last.parts.length)
+    : partUri(segments.length + FIRST_SEGMENT, 0);
 }
 
 /** The number of the first segment of the last so many microseconds. */
