@@ -128,6 +128,12 @@ const startCommandSchema = z.object({
   spoolDir: z.string().min(1),
   /** Folders of the runs before this one, oldest first. They are read and never written. */
   earlierDirs: z.array(z.string().min(1)),
+  /**
+   * Of a composite whose files another run makes at the same time, on another node: where those begin, microseconds of
+   * the recording, and a frame of them that a slice begins with. This run begins with one of the next slices (ADR
+   * 0037).
+   */
+  follows: z.object({ originUs: z.number(), sliceFrame: z.int().min(0) }).optional(),
   /** Changes that were made before this run began, in order; the plan is as it was before them. */
   changes: z.array(changeCommandSchema),
   /** Networks that images may be fetched from besides the public internet, as EndpointGuard takes them. */

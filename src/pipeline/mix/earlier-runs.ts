@@ -20,6 +20,7 @@ import { cutUnits, readTsUnits, withoutUnits } from '../../stages/mux/ts/ts-unit
 import { type RecordingSpool, readRuns } from '../../stages/spool/recording-spool.ts';
 import { readCheckpoint } from '../checkpoint/checkpoint-file.ts';
 import { type MixCheckpoint, type MixMoment, mixCheckpointSchema } from './mix-checkpoint.ts';
+import { AUDIO_BLOCK, SLICE_S } from './mix-output.ts';
 
 const TS_RATE = 90_000;
 const TS_ZERO = rescale(TS_ZERO_US, US, TS_RATE);
@@ -27,6 +28,8 @@ const TS_ZERO = rescale(TS_ZERO_US, US, TS_RATE);
 const SHORTEST_HOLD_US = 10_000;
 /** When slices are further apart than this, there was an interruption between them. */
 const INTERRUPTION_MS = 500;
+
+type Follows = NonNullable<StartCommand['follows']>;
 
 /** Plans of recordings with one picture and one sound. */
 type CompositePlan = MixPlan | WebPlan;
@@ -73,7 +76,8 @@ export async function readEarlierRuns(start: StartCommand, plan: CompositePlan):
   const originUs = checkpoint?.originUs ?? ((firstUtcMs ?? zeroUtcMs) - zeroUtcMs) * 1000;
   const reader = new Reader(plan);
   const last = slices.at(-1);
-  let end: End = { frame: 0, sample: 0 };
+  // A run that began with a slice of a run elsewhere has no files from before that.
+  let end: End = checkpoint?.begun.continues === false ? checkpoint.begun : { frame: 0, sample: 0 };
   if (last) {
     // Its name tells the recording's time, which goes on during holds; its timestamps tell the files'.
     const { startUtcMs, heldUs = 0 } = last.file;
@@ -98,6 +102,27 @@ export async function readEarlierRuns(start: StartCommand, plan: CompositePlan):
     rung: checkpoint?.rung,
     overload: checkpoint?.overload,
   };
+}
+
+/**
+ * Where a run begins that follows another one: with the first slice of that one which begins at `fromUs` or later. It
+ * is as if that one had ended there.
+ */
+export function afterSlices({ originUs, sliceFrame }: Follows, fps: number, fromUs: RecordingUs): EarlierRuns {
+  const ofSlice = SLICE_S * fps;
+  const framesLeft = ((fromUs - originUs) * fps) / US - sliceFrame;
+  const frame = sliceFrame + Math.max(0, Math.ceil(framesLeft / ofSlice)) * ofSlice;
+  // Sound is handed over in whole blocks; a part of one may be in both slices.
+  const sample = Math.floor((frame * SOUND_RATE) / fps / AUDIO_BLOCK) * AUDIO_BLOCK;
+  const nothing = {
+    mended: [],
+    moment: undefined,
+    heldAtUs: undefined,
+    rung: undefined,
+    overload: undefined,
+    problems: [],
+  };
+  return { originUs, end: { frame, sample }, sliceIndex: 0, heldUs: 0, ...nothing };
 }
 
 type Kept = { bytes: Buffer; startUs: FileUs; end: End; endUs: FileUs };

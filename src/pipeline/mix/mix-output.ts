@@ -25,6 +25,8 @@ export const AUDIO_BLOCK = AAC_BLOCK;
 export const PRIMING_SAMPLES = 2 * AUDIO_BLOCK;
 /** Key frames stand this far apart, so that a slice of at least 15 s (contract §4.2) is one of exactly 15 s. */
 export const KEY_INTERVAL_S = 3;
+/** So long is every slice but those that a hold or the end cuts off, and the one before a run that goes on. */
+export const SLICE_S = 15;
 
 /** Gets everything that goes to the files as soon as it is encoded, and never makes the files wait. */
 export type LiveOutput = {

@@ -16,7 +16,7 @@ import type { Ending, LineContext, Recording } from '../recording.ts';
 import { Timeline } from '../timeline.ts';
 import { FeedSession } from '../tracks/feed-session.ts';
 import { Losses } from '../tracks/losses.ts';
-import { type EarlierRuns, readEarlierRuns } from './earlier-runs.ts';
+import { afterSlices, type EarlierRuns, readEarlierRuns } from './earlier-runs.ts';
 import { type Ended, Horizon } from './horizon.ts';
 import type { MixCheckpoint, MixMoment } from './mix-checkpoint.ts';
 import { AUDIO_BLOCK, MixOutput, type MixOutputOptions, PRIMING_SAMPLES } from './mix-output.ts';
@@ -39,6 +39,11 @@ const LAG_LIMITS = { lateLagUs: 1_000_000, inTimeLagUs: 500_000 };
 /** A recording without a picture moves on in steps of this many frames a second. */
 const SOUND_ONLY_FPS = 25;
 
+/** What is known of the senders' clocks settles in this time, before a run that follows another one begins. */
+const FOLLOW_AFTER_US = 4_000_000;
+/** So long before that it no longer passes over what comes. */
+const PASS_UNTIL_US = 500_000;
+
 export class MixRecording implements Recording {
   readonly done: Promise<Ending>;
   readonly #plan: MixPlan;
@@ -59,6 +64,8 @@ export class MixRecording implements Recording {
   #holds: HoldLine | undefined;
   /** The output has been put on hold. */
   #onhold = false;
+  /** Where a run begins that follows another one, once that is known. */
+  #followedFrom: EarlierRuns | undefined;
   /** Where the first media is, in a recording that begins on hold. */
   #firstMediaUs: RecordingUs | undefined;
   /** Up to where the recording has been made, or was passed over. */
@@ -222,13 +229,38 @@ export class MixRecording implements Recording {
   async #step(): Promise<void> {
     this.#participants.poll(this.#session.nowUs);
     this.#horizon.advance();
-    if (!this.#pictureClock) await (this.#earlier ? this.#goOn(this.#earlier) : this.#begin());
+    if (!this.#pictureClock) await this.#enter();
     if (this.#pictureClock) {
       await this.#record(this.#pictureClock);
       this.#keepMoment(this.#pictureClock);
       this.#losses.step(this.#reachedUs);
     }
     if (this.#horizon.ended) await this.#finish(this.#horizon.ended);
+  }
+
+  async #enter(): Promise<void> {
+    const { follows } = this.#start;
+    if (this.#earlier) await this.#goOn(this.#earlier);
+    else if (follows) await this.#follow(follows);
+    else await this.#begin();
+  }
+
+  /**
+   * Begins where a run elsewhere begins one of its next slices. Until then it gets to know the clocks of those who
+   * send, so that it makes the same pictures from there on.
+   */
+  async #follow(follows: NonNullable<StartCommand['follows']>): Promise<void> {
+    if (!this.#participants.hasBegun || !Number.isFinite(this.#horizon.atUs)) return;
+    const { atUs } = this.#horizon;
+    this.#followedFrom ??= afterSlices(follows, this.#fps, atUs + FOLLOW_AFTER_US);
+    const { originUs, end } = this.#followedFrom;
+    if (!this.#horizon.ended && atUs < originUs + (end.frame * US) / this.#fps - PASS_UNTIL_US) {
+      this.#participants.passOver(atUs);
+      this.#participants.soundUntil(atUs, () => {});
+      this.#participants.forget(atUs);
+      return;
+    }
+    await this.#goOn(this.#followedFrom);
   }
 
   /** Sets the first moment of the files: the start call if media was there by then, otherwise the first media. */
