@@ -61,8 +61,8 @@ const OVERDUE = `
 // An array, so that the index is used however many rows the planner expects of what is overdue; here and below.
 const OF_OVERDUE = 't.owner = any(array(select owner from overdue)) and t.ended_ms is null and t.folder <> $2';
 
-const CAN_GO_ON = `n.node_url is not null and not n.draining and n.lease_until > now() and n.renewed_at > now() - ${LATE}`;
-const FREE = 'coalesce(n.cores - n.load_cores, 0)';
+export const CAN_GO_ON = `n.node_url is not null and not n.draining and n.lease_until > now() and n.renewed_at > now() - ${LATE}`;
+export const FREE = 'coalesce(n.cores - n.load_cores, 0)';
 /** Whether the claimer is among as many nodes with most free capacity as shall share what the overdue ones had. */
 const CHOSEN = `
   select (
@@ -75,9 +75,14 @@ const NEW_HOME = `(
   select h.owner from homes h join owners n on n.owner = h.owner
   where h.appid = t.appid and h.cname = t.cname and h.claimed_at > o.renewed_at and ${CAN_GO_ON}
 )`;
+/** The node that stands by for the task, where it can go on with it (ADR 0037). */
+const STANDBY = `(
+  select s.owner from standbys s join owners n on n.owner = s.owner where s.sid = t.sid and ${CAN_GO_ON}
+)`;
 /**
- * Tasks of other nodes. First choice is the new home of the channel, and where there is none, those with most free
- * capacity. While nobody is overdue nothing but owners is read, and before \`CHOICE\` is over most nodes read no task.
+ * Tasks of other nodes. First choice is the node that stands by, then the new home of the channel, and where there is
+ * none, those with most free capacity. While nobody is overdue nothing but owners is read, and before
+ * \`CHOICE\` is over most nodes read no task.
  */
 const OTHERS = `
   from tasks t join owners o on o.owner = t.owner
@@ -85,12 +90,13 @@ const OTHERS = `
     case when not exists (select 1 from overdue) then false else
       ${IS_AMONG_FREE}
       or exists (select 1 from homes h where h.owner = $1 and h.claimed_at > (select min(renewed_at) from overdue))
+      or exists (select 1 from standbys s where s.owner = $1)
       or exists (select 1 from overdue where lease_until < now() - ${CHOICE})
     end
     and ${OF_OVERDUE}
     and case
       when o.lease_until < now() - ${CHOICE} then true
-      when coalesce(${NEW_HOME} = $1, ${IS_AMONG_FREE}) then ${IS_GONE}
+      when coalesce(${STANDBY} = $1, ${NEW_HOME} = $1, ${IS_AMONG_FREE}) then ${IS_GONE}
       else false
     end`;
 

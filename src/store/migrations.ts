@@ -328,6 +328,24 @@ export const MIGRATIONS: readonly { name: string; statements: readonly string[] 
       `create index acts_of_recording on acts (sid, position)`,
     ],
   },
+  {
+    name: 'standbys',
+    statements: [
+      // Running recordings that want a second recorder on another node, and the node that has it (ADR 0037). The
+      // recording's zero is by the monotonic clock of its channel's home. What is null is not known yet.
+      `create table standbys (
+        sid text primary key references tasks (sid) on delete cascade,
+        home text not null,
+        zero_us double precision not null,
+        origin_us double precision,
+        slice_frame bigint,
+        held boolean not null default false,
+        owner text,
+        wanted_at timestamptz not null default now()
+      )`,
+      `create index standbys_of_owner on standbys (owner)`,
+    ],
+  },
 ];
 
 /** Applies what the database lacks, each migration in a transaction of its own. */

@@ -20,6 +20,8 @@ export type Node = {
   /** Running recordings that it makes of other nodes' channels, and that others make of its, where asked for. */
   readElsewhere?: number;
   readByOthers?: number;
+  /** Second recorders that it has of other nodes' recordings, where asked for. */
+  standbys?: number;
   publishers: number;
   /** Calls in the second before its last renewal, by App ID. */
   calls: ReadonlyMap<string, number>;
@@ -51,7 +53,8 @@ export class NodeTables {
     const rows = await this.#database.query(
       `select ${COLUMNS},
          (select count(*) from ${APART} and t.owner = owners.owner) as read_elsewhere,
-         (select count(*) from ${APART} and h.owner = owners.owner) as read_by_others
+         (select count(*) from ${APART} and h.owner = owners.owner) as read_by_others,
+         (select count(*) from standbys s where s.owner = owners.owner) as standbys
        from owners
        where lease_until > now() or (not ended and lease_until > now() - interval '1 hour') order by name, started_at`,
     );
@@ -92,6 +95,7 @@ function toNode(row: Row): Node {
     ...(row['read_elsewhere'] !== undefined && {
       readElsewhere: Number(row['read_elsewhere']),
       readByOthers: Number(row['read_by_others']),
+      standbys: Number(row['standbys']),
     }),
     publishers: Number(row['publishers']),
     calls: new Map(Object.entries(callsSchema.catch({}).parse(row['calls']))),

@@ -95,6 +95,7 @@ const documentSchema = lastingSchema.extend({
   extinfComma: z.boolean(),
   storeReport: z.boolean().default(false),
   retention: z.object({ days: z.int(), rule: z.enum(RETENTION_RULES) }).optional(),
+  standby: z.literal(true).optional(),
   token: z.string().optional(),
   page: pageSchema.optional(),
   pushes: z.array(pushTargetSchema).optional(),

@@ -23,7 +23,9 @@ export function nodesTable({ self, nodes }: NodesReply): string {
       `${node.id === self ? '*' : ' '} ${node.name}`,
       node.state,
       node.version,
-      `${node.recordings}${node.readElsewhere ? ` (${node.readElsewhere} of other nodes' channels)` : ''}`,
+      `${node.recordings}${node.readElsewhere ? ` (${node.readElsewhere} of other nodes' channels)` : ''}${
+        node.standbys ? ` + ${node.standbys} standing by` : ''
+      }`,
       String(node.publishers),
       `${node.load.cores.toFixed(1)} of ${node.capacity.cores.toFixed(1)}`,
       `${(node.load.bytes / GB).toFixed(1)} of ${(node.capacity.bytes / GB).toFixed(1)} GB`,

@@ -23,6 +23,10 @@ const nodeSchema = z.object({
   readByOthers: z.int().optional().meta({
     description: 'Running recordings of its channels that other nodes make; absent of a version that does not tell it.',
   }),
+  standbys: z.int().optional().meta({
+    description:
+      'Second recorders that it has of recordings of other nodes (hot standby); absent of a version that does not tell it.',
+  }),
   publishers: z.int(),
   seenMsAgo: z.int().meta({ description: 'Since it last renewed its lease, which it does each second.' }),
 });
