@@ -11,6 +11,7 @@ import { Fault, messageOf } from '../kernel/fault.ts';
 import type { HostUs } from '../kernel/time.ts';
 import type { Log } from '../observe/log.ts';
 import type { ChannelPort, Feed } from '../session/ports.ts';
+import type { Node } from '../store/node-tables.ts';
 import type { PlaceTables } from '../store/place-tables.ts';
 
 export type FleetFeedsOptions = {
@@ -29,6 +30,8 @@ export type FleetFeedsOptions = {
   /** A connection to the home of a channel broke. */
   onBroken(): void;
 };
+
+type FeedRequest = Parameters<ChannelPort['openFeed']>[0];
 
 /** How often it is looked whether channels are still at home where they are read. */
 const LOOK_MS = 1_000;
@@ -58,8 +61,32 @@ export class FleetFeeds {
     return [...this.#taken].map(({ who: { appid, cname } }) => ({ appid, cname }));
   }
 
+  /** A moment of this node by the clock of the home of a recording's channel, from which the recording is read. */
+  homeMoment(sid: string, ownUs: HostUs): { home: string; us: HostUs } {
+    const feed = [...this.#taken].find(({ who }) => who.sid === sid);
+    return feed ? { home: feed.home.id, us: feed.toHome(ownUs) } : { home: this.#o.self, us: ownUs };
+  }
+
+  /**
+   * Opens one more feed of a recording's channel, under a name and a uid of its own, where the channel is at home; what
+   * it is told in that node's time can be told in this one's.
+   * @throws Fault as of Rooms.openFeed and of NodeLinks; `feed-unavailable` where that node is gone
+   */
+  async openAt(home: string, who: FeedRequest): Promise<Feed & { toOwn(homeUs: HostUs): HostUs }> {
+    const { self, directory, rooms } = this.#o;
+    if (home === self) {
+      const feed = await rooms.openFeed(who);
+      const { path, openedMonoUs } = feed;
+      return { path, openedMonoUs, toOwn: (homeUs) => homeUs, close: () => feed.close() };
+    }
+    const node = await directory.find(home);
+    if (!node)
+      throw new Fault('feed-unavailable', 'the home of the channel is gone', { blame: 'self', retryable: true });
+    return this.#take(who, node);
+  }
+
   /** As of ChannelPort. */
-  async open(who: Parameters<ChannelPort['openFeed']>[0]): Promise<Feed> {
+  async open(who: FeedRequest): Promise<Feed> {
     const { clock, log } = this.#o;
     const untilUs: HostUs = clock.monoUs() + PATIENCE_US;
     for (;;) {
@@ -73,11 +100,16 @@ export class FleetFeeds {
     }
   }
 
-  async #open(who: Parameters<ChannelPort['openFeed']>[0]): Promise<Feed> {
-    const { self, places, directory, rooms, given, links, feedDir, clock, log, onBroken } = this.#o;
+  async #open(who: FeedRequest): Promise<Feed> {
+    const { self, places, directory, rooms, given } = this.#o;
     const owner = await places.claimHome(who.appid, who.cname);
     const home = owner === undefined || owner === self ? undefined : await directory.find(owner);
     if (!home) return given.adopt(who.sid) ?? rooms.openFeed(who);
+    return this.#take(who, home);
+  }
+
+  async #take(who: FeedRequest, home: Node): Promise<Feed & { toOwn(homeUs: HostUs): HostUs }> {
+    const { links, feedDir, clock, log, onBroken } = this.#o;
     const feed = await AwayFeed.open({ who, home, links, feedDir, clock, log, onBroken });
     log.info({ sid: who.sid, home: home.name }, 'a recording reads its channel from another node');
     this.#taken.add(feed);
@@ -87,6 +119,7 @@ export class FleetFeeds {
       get isOver() {
         return feed.isOver;
       },
+      toOwn: (homeUs) => feed.toOwn(homeUs),
       close: () => {
         this.#taken.delete(feed);
         feed.close();

@@ -35,6 +35,7 @@ import type { ObjectTables } from '../store/object-tables.ts';
 import type { Ownership } from '../store/ownership.ts';
 import { PlaceTables } from '../store/place-tables.ts';
 import { FleetFeeds } from './fleet-feeds.ts';
+import { type OpenedStandby, type OpenStandby, openStandby } from './standby/open-standby.ts';
 import { openStrays, type StraysOptions } from './strays.ts';
 
 export type FleetParts = {
@@ -49,6 +50,8 @@ export type FleetParts = {
   whip: WhipEndpoint;
   /** What strayed from this node is brought back with these. */
   strays: Pick<StraysOptions, 'tables' | 'spool' | 'recorders' | 'openTarget'> & { objects: ObjectTables };
+  /** What standbys here need besides (ADR 0037). */
+  standby: Pick<OpenStandby, 'vault' | 'admission'>;
   /** Told of each change of a recording here. */
   changes: Changes;
   clock: Clock;
@@ -62,6 +65,8 @@ export type OpenFleet = {
   openFeed: ChannelPort['openFeed'];
   /** Feeds between nodes: those that other nodes read of this one's channels, and that this one reads of theirs. */
   readonly feeds: { given: number; taken: number };
+  /** The second recorders of this node, and what is told of those that its own recordings want elsewhere. */
+  standby: OpenedStandby;
   /** How many calls a second come for an app to other nodes. */
   callsElsewhere(appid: string): number;
   /** Sends publishers who come in here where they belong. */
@@ -144,6 +149,10 @@ export async function openFleet(parts: FleetParts): Promise<OpenFleet> {
     ...{ ...forStrays, objects, database, clock, log },
     isHeld: (sid) => recordings.holds(sid),
   });
+  const standby = await openStandby({
+    ...{ config, database, ownership, links, directory, feeds: taken, recorders: parts.strays.recorders, clock, log },
+    ...parts.standby,
+  });
   let sweeping: Promise<void> | undefined;
   const timer = clock.every(SWEEP_MS, () => {
     sweeping ??= sweep()
@@ -155,7 +164,8 @@ export async function openFleet(parts: FleetParts): Promise<OpenFleet> {
 
   return {
     fleet,
-    openFeed: (who) => taken.open(who),
+    openFeed: async (who) => standby.takeFeed(who.sid) ?? taken.open(who),
+    standby,
     get feeds() {
       return { given: given.size, taken: taken.channels.length };
     },
@@ -188,6 +198,7 @@ export async function openFleet(parts: FleetParts): Promise<OpenFleet> {
       timer.cancel();
       await sweeping;
       await strays.close();
+      await standby.close();
       await taken.close();
       given.close();
       await http.close();

@@ -1,16 +1,21 @@
 /** allOf: several observers of recordings as one. */
 import type { TaskObserver } from '../session/ports.ts';
 
-export function allOf(observers: readonly TaskObserver[]): TaskObserver {
+/** @param late one that is there only once the server is put together */
+export function allOf(
+  observers: readonly (TaskObserver | undefined)[],
+  late: () => TaskObserver | undefined,
+): TaskObserver {
+  const all = () => [...observers, late()];
   return {
     onEvent: (...given) => {
-      for (const observer of observers) observer.onEvent(...given);
+      for (const observer of all()) observer?.onEvent(...given);
     },
     onFact: (...given) => {
-      for (const observer of observers) observer.onFact(...given);
+      for (const observer of all()) observer?.onFact(...given);
     },
     onLeft: (task) => {
-      for (const observer of observers) observer.onLeft(task);
+      for (const observer of all()) observer?.onLeft(task);
     },
   };
 }

@@ -274,8 +274,7 @@ export async function createServer(given: Config, ground: Ground): Promise<Airch
     const recordings = new Recordings({
       pages,
       pushes: pushPort(config.pushNetworks),
-      imageNetworks: config.imageNetworks,
-      lowestRung: config.lowestRung,
+      ...{ imageNetworks: config.imageNetworks, lowestRung: config.lowestRung, standby: config.standby },
       store: tables,
       channel: channelPort(rooms, (who) => joined?.openFeed(who) ?? rooms.openFeed(who), whip, apps, clock),
       recorders: supervisor,
@@ -289,10 +288,9 @@ export async function createServer(given: Config, ground: Ground): Promise<Airch
       }),
       spool,
       strays: strayTables,
-      clock,
-      bootId,
-      log,
-      observer: allOf(tracing ? [countRecordings(metrics), tracing.recordings] : [countRecordings(metrics)]),
+      standbys: { adopt: async (sid, generation) => joined?.standby.adopt(sid, generation) },
+      ...{ clock, bootId, log },
+      observer: allOf([countRecordings(metrics), tracing?.recordings], () => joined?.standby.observer),
       onChanged: (sid) => changes.tell(sid),
       syncStopTimeoutMs: config.syncStopTimeoutS * 1000,
       resourceLifeMs: config.resourceLifeS * 1000,
@@ -308,8 +306,7 @@ export async function createServer(given: Config, ground: Ground): Promise<Airch
       mayRecord: (appid) => appOf(appid)?.recording === true,
       sliceStartTimeUnit: config.sliceStartTimeUnit,
       forceExtinfComma: config.forceExtinfComma,
-      failoverNames: config.failoverNames,
-      storeReports: config.qualityReport,
+      ...{ failoverNames: config.failoverNames, storeReports: config.qualityReport },
       mp4Limit: { durationMs: config.mp4MaxDurationS * 1000, bytes: config.mp4MaxBytes },
       baseName,
     });
@@ -372,6 +369,7 @@ export async function createServer(given: Config, ground: Ground): Promise<Airch
       ? // Most servers are in none, and need not load it.
         await (await import('./fleet.ts')).openFleet({
           ...{ config, database, ownership, recordings, rooms, feedDir, whip, metrics, changes, clock, log },
+          standby: { vault, admission },
           strays: { tables: strayTables, objects, spool, recorders: supervisor, openTarget },
         })
       : undefined;

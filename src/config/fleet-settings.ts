@@ -2,7 +2,7 @@
  * Settings of a server that is one node of a fleet: several servers on one Postgres that answer as one (ADR 0026).
  */
 import { z } from 'zod';
-import { setting, text, whole, wholeWords, words } from './setting.ts';
+import { flag, flagWords, setting, text, whole, wholeWords, words } from './setting.ts';
 
 const originText = () => text().regex(/^(https?:\/\/[^\s/?#]+\/?)?$/);
 const keyList = () => z.preprocess(words, z.array(z.string().min(32))).default([]);
@@ -63,6 +63,11 @@ export const fleetSettings = {
     description:
       'At shutdown, recordings of channels wait this long for another node to take them over; those that none took are ended. A node that drains hands them over as well. 0: none is handed over.',
     allowed: wholeWords(0, 3600),
+  }),
+  standby: setting(flag(false), {
+    description:
+      'Whether composites whose start does not say have a hot standby: a second recorder on another node, which goes on without a loss when the node of the first one dies. It costs as much as the first.',
+    allowed: flagWords,
   }),
   whipElsewhere: setting(z.enum(['redirect', 'proxy']).default('redirect'), {
     description:

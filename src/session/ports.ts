@@ -135,6 +135,21 @@ export type Stray = {
   storedMs: number | undefined;
 };
 export type FileElsewhere = { file: SpooledFile; isStored: boolean };
+/** What a standby of this node recorded of a task that the node has taken over since (ADR 0037). */
+export type AdoptedRun = {
+  /** The recording's zero by this machine's monotonic clock. */
+  zeroMonoUs: HostUs;
+  files: RunFile[];
+};
+type StandbyPort = {
+  /**
+   * Ends the standby of a task that this node has claimed, and makes what it recorded a run of the task: the channel's
+   * next feed is the one that the standby read. Resolves to undefined where nothing was recorded, or where the former
+   * owner records on.
+   * @param generation the number that the run gets
+   */
+  adopt(sid: string, generation: number): Promise<AdoptedRun | undefined>;
+};
 type StrayPort = {
   /** What other nodes recorded of these tasks, oldest first. */
   of(sids: readonly string[]): Promise<Stray[]>;
@@ -324,6 +339,8 @@ export type TaskPorts = {
   uploads: UploadPort;
   spool: SpoolPort;
   strays: StrayPort;
+  /** Absent outside of a fleet. */
+  standbys?: StandbyPort | undefined;
   clock: Clock;
   /** Which start of the machine this is; undefined where the system does not say. */
   bootId: string | undefined;

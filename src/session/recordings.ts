@@ -52,6 +52,8 @@ export type RecordingsOptions = TaskPorts & {
   mp4Limit: { durationMs: number; bytes: number };
   /** Where quality reports are stored beside the files: only in the server's own folder, everywhere, or nowhere. */
   storeReports: 'local' | 'always' | 'never';
+  /** Whether composites that do not say have a second recorder on another node (ADR 0037). */
+  standby?: boolean | undefined;
   /** The start of every file name of a recording (contract §4.1). */
   baseName(sid: string, cname: string): string;
   /** How many days the files of an app's recordings are kept; 0 or nothing for ever. */
@@ -283,6 +285,7 @@ export class Recordings {
       ...(failoverNames && { failoverNames }),
     };
     const { plan, extinfComma } = toPlan(request, options);
+    const wantsStandby = request.mode === 'mix' && (request.aircheck?.standby ?? this.#options.standby);
     const pushed = request.mode === 'web' ? pushesOf(request) : [];
     const overload = admission.refusalOf(plan, appid);
     if (overload !== undefined) {
@@ -298,6 +301,7 @@ export class Recordings {
       storeReport: storeReports === 'always' || (storeReports === 'local' && vendor === STORAGE_VENDORS.localFolder),
       token: request.mode === 'web' ? undefined : request.token,
       ...(request.mode === 'web' && { page: toPageAddress(request) }),
+      ...(wantsStandby && { standby: true as const }),
       ...(pushed.length > 0 && { pushes: toTargets(pushed, [], newHexId) }),
       ...retentionFrom(request.aircheck?.retentionDays, this.#options.retentionDaysOf?.(appid) ?? 0),
       warnings,

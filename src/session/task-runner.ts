@@ -183,13 +183,36 @@ export class TaskRunner {
     for (const { kind, generation } of own)
       if (kind === 'record' && !isElsewhere && !spooled.some((each) => each.generation === generation))
         log.error({ sid, generation }, 'the spool folder of a run is gone: what was not stored of it is lost');
-    const newestGeneration = Math.max(0, ...[...former, ...spooled].map(({ generation }) => generation));
+    const generations = [...former, ...spooled].map(({ generation }) => generation);
+    const adopted = await this.#adopt(Math.max(this.#state.generation, ...generations) + 1);
+    const newestGeneration = Math.max(0, adopted?.generation ?? 0, ...generations);
     const next = Math.max(this.#state.generation, newestGeneration) + 1;
-    const here = spooled.map(({ generation }) => generation);
-    this.#stretches = stretchesOf(former, next, here);
+    const ofStandby = adopted ? [adopted] : [];
+    const here = [...spooled, ...ofStandby].map(({ generation }) => generation);
+    this.#stretches = stretchesOf([...former, ...ofStandby], next, here);
     if (left) await this.#takeUp(left, next - 1);
     await this.#runs.recall(left?.recordedUntilMs);
     await this.dispatch({ type: 'serverRestarted', newestGeneration });
+  }
+
+  /** Makes what the standby of this node recorded a run of the task, where there is one. */
+  async #adopt(generation: number): Promise<FormerRun | undefined> {
+    const { standbys, bootId, clock, log } = this.#ports;
+    const { sid } = this.#task;
+    const adopted = await standbys?.adopt(sid, generation).catch((error) => {
+      log.error({ sid, error: messageOf(error) }, 'what the standby of a recording made cannot be had');
+      return undefined;
+    });
+    if (!adopted) return undefined;
+    log.info({ sid, generation }, 'the standby of a recording goes on with it');
+    if (bootId !== undefined) this.#state = { ...this.#state, zeroMono: { bootId, us: adopted.zeroMonoUs } };
+    for (const file of adopted.files) this.#upload.add(file);
+    const nowMs = clock.nowMs();
+    const why = 'the standby of the recording was made its recorder';
+    const times = { process: undefined, startedMs: nowMs, endedMs: nowMs, why };
+    const run: RunRecord = { generation, kind: 'record', phase: 'ended', ...times };
+    await this.#runs.keep(run);
+    return run;
   }
 
   /** Has the next run go on from what another node, up to the run with this number, left in the database. */

@@ -84,6 +84,8 @@ export type TaskDocument = {
   extinfComma: boolean;
   /** Whether the quality report is stored beside the files. */
   storeReport: boolean;
+  /** Whether a second recorder on another node shall make the same files (ADR 0037). */
+  standby?: true | undefined;
   token: string | undefined;
   /** The page that a web recording shows; removed with the credentials, as its address may hold some. */
   page?: PageAddress | undefined;

@@ -25,6 +25,10 @@ const startsOnhold = z
   .boolean()
   .optional()
   .meta({ description: 'Whether to begin on hold: nothing is recorded until update says otherwise.' });
+const standby = z.boolean().optional().meta({
+  description:
+    'Whether a second recorder on another node of the fleet makes the same files, and goes on without a loss when the node of the first one dies. Left out: as the setting `standby` says.',
+});
 /** Members that mean nothing in this mode, whatever they hold. */
 const without = z.unknown().optional();
 
@@ -34,7 +38,11 @@ const mixSchema = z.object({
   recordingConfig: mixRecordingConfigSchema.prefault({}),
   recordingFileConfig: recordingFileConfigSchema.optional(),
   aircheck: z
-    .object({ onhold: startsOnhold, stereo: stereoSchema.optional(), ...overlayMembers, ...retentionMember })
+    .object({
+      ...{ onhold: startsOnhold, standby, stereo: stereoSchema.optional() },
+      ...overlayMembers,
+      ...retentionMember,
+    })
     .optional()
     .meta({ description: EXTENSION }),
 });

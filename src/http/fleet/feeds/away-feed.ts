@@ -113,6 +113,15 @@ export class AwayFeed {
     this.#server = createServer({ allowHalfOpen: true }, (recorder) => this.#accept(recorder));
   }
 
+  /** A moment of the home by this node's clock, as moments of the feed are told to recorders, and the reverse. */
+  toOwn(homeUs: HostUs): HostUs {
+    return this.#time.toOwn(homeUs);
+  }
+
+  toHome(ownUs: HostUs): HostUs {
+    return this.#time.toHome(ownUs);
+  }
+
   /** Whether no run can read it any more, so that another must be opened. */
   get isOver(): boolean {
     return this.#isOver;

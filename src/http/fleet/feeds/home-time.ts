@@ -24,6 +24,11 @@ export class HomeTime {
     return Math.max(0, Math.round(homeUs - (this.#offsetUs ?? 0)));
   }
 
+  /** A moment of this node by the home's clock. */
+  toHome(ownUs: HostUs): HostUs {
+    return ownUs + (this.#offsetUs ?? 0);
+  }
+
   /**
    * A moment of this node by the home's clock, as early as it may be: everything that was told to have come in later
    * did.
