@@ -13,6 +13,7 @@ import {
 } from '../contract/line/storage.ts';
 import { problem } from '../contract/problems.ts';
 import type { CutRequest } from '../contract/rest/cut.ts';
+import type { StoreKeys } from '../contract/rest/store-keys.ts';
 import { messageOf } from '../kernel/fault.ts';
 import type { Segment } from '../media/segment.ts';
 import type { CutPlan, CutSource } from '../pipeline/cut/cut-plan.ts';
@@ -118,7 +119,7 @@ export class CutSources {
   }
 
   /** The store of a recording. Throws `cut-impossible` where it is not known, or its keys are not. */
-  storageOf(sid: string, place: StoragePlace | undefined, keys?: CutRequest['keys']): StorageConfig {
+  storageOf(sid: string, place: StoragePlace | undefined, keys?: StoreKeys): StorageConfig {
     const known = this.#o.storageOf(sid) ?? storageFrom(place, keys);
     if (known) return known;
     throw problem(
@@ -144,8 +145,8 @@ export function isInStore(at: CutSource['at']): boolean {
   return 'key' in at && !at.key.startsWith(IN_BACKUP);
 }
 
-/** A store from its place and keys. Undefined without keys, where keys are needed. */
-export function storageFrom(place: StoragePlace | undefined, keys: CutRequest['keys']): StorageConfig | undefined {
+/** The store at a place, opened by `keys`; undefined without keys, where keys are needed. */
+export function storageFrom(place: StoragePlace | undefined, keys: StoreKeys | undefined): StorageConfig | undefined {
   if (!place || (place.vendor !== STORAGE_VENDORS.localFolder && !keys)) return undefined;
   const { endpoint, ...rest } = place;
   return storageConfigSchema.parse({

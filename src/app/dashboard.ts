@@ -11,13 +11,16 @@ import type { buildHttp } from '../http/server.ts';
 import { WindowCounts } from '../http/window-counts.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { Log } from '../observe/log.ts';
+import type { Recordings } from '../session/recordings.ts';
 import type { Database } from '../store/database.ts';
 import { NodeTables } from '../store/node-tables.ts';
 import { RecordingList } from '../store/recording-list.ts';
 import { SessionTables } from '../store/session-tables.ts';
 import { StoredFiles } from '../store/stored-files.ts';
+import { type FileLinksOptions, linkToFile } from './file-links.ts';
 
-export type DashboardOptions = {
+export type DashboardOptions = Pick<FileLinksOptions, 'openTarget'> & {
+  recordings: Pick<Recordings, 'report' | 'storageOf'>;
   database: Database;
   config: Config;
   rooms: Pick<Rooms, 'occupied'>;
@@ -28,7 +31,7 @@ export type DashboardOptions = {
 
 /** Adds the dashboard and its sign-in to `http`, and tells what the API needs for it. */
 export function openDashboard(http: ReturnType<typeof buildHttp>, options: DashboardOptions) {
-  const { database, config, rooms, version, clock, log } = options;
+  const { database, config, rooms, recordings, openTarget, version, clock, log } = options;
   const { customers, apps, localStorageDir } = config;
   const sessions = new Sessions({ tables: new SessionTables(database), customers });
   signInRoutes(http, {
@@ -38,9 +41,16 @@ export function openDashboard(http: ReturnType<typeof buildHttp>, options: Dashb
   dashboardPage(http);
   const list = new RecordingList(database);
   const files = new StoredFiles(database);
+  const links: FileLinksOptions = {
+    ...{ openTarget, clock },
+    find: (appid, sid) => recordings.report(appid, sid),
+    fileOf: (appid, sid, name) => files.find(appid, sid, name),
+    storageOf: (sid) => recordings.storageOf(sid),
+  };
   const nodes = new NodeTables(database);
   const dashboard: DashboardApi = {
     ...{ files, localStorageDir, clock },
+    link: (appid, sid, name, request) => linkToFile(links, { appid, sid, name }, request),
     changes: new Changes({ list, clock, log }),
     keepCall: callKeeper({ files, clock }),
     channels: async (appid) => {

@@ -381,7 +381,9 @@ export async function createServer(given: Config, ground: Ground): Promise<Airch
     };
     const nodes = new NodeTables(database);
     const { version } = processWatch;
-    const { signedIn, ...shown } = openDashboard(http, { ...{ database, config, rooms, version }, clock, log });
+    const { signedIn, ...shown } = openDashboard(http, {
+      ...{ database, config, rooms, recordings, openTarget, version, clock, log },
+    });
     nodesRoute(http, {
       ...{ customers: config.customers, signedIn, self: ownership.owner },
       list: () => nodes.list(),

@@ -270,6 +270,13 @@ export const PROBLEMS = {
     meaning:
       'deletion: the recording has not ended, has files that are not in their store yet, or is under a legal hold. The reason says which.',
   }),
+  'link-impossible': caller({
+    http: 409,
+    code: 2,
+    reason: 'the store gives no such link',
+    meaning:
+      'link: the recording’s store knows no signed addresses, its keys are needed, or it refuses them. The reason says which.',
+  }),
   'range-invalid': caller({
     http: 416,
     code: 2,

@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { StorageConfig } from '../../src/contract/line/storage.ts';
-import { verifyCos, verifyOss, verifySigV4 } from './store-signatures.ts';
+import { verifyCos, verifyOss, verifySigV4, verifySigV4Link } from './store-signatures.ts';
 
 export const STUB_KEYS = { accessKey: 'STUBKEY', secretKey: 'stub-secret-not-for-logs' };
 
@@ -84,6 +84,8 @@ export class S3Stub {
   readonly requests: StubRequest[] = [];
   dialect: StubDialect;
   interfere: Interference | undefined;
+  /** The store's clock. */
+  nowMs: () => number = Date.now;
   /** Called with the bytes of a body as they come; the test may destroy the request. */
   onData: ((request: IncomingMessage, bytes: number) => void) | undefined;
   #server: Server;
@@ -199,13 +201,16 @@ export class S3Stub {
   }
 
   /** Why the store does not even look at what is asked: signature, region, digests. */
-  #refusal(message: IncomingMessage, { headers, body, action }: StubRequest): Refusal | undefined {
+  #refusal(message: IncomingMessage, { headers, body, action, query }: StubRequest): Refusal | undefined {
     const { region = 'us-east-1', sessionToken, objectLock, signedBodies, tags, refuses } = this.dialect;
     if (!this.#isHost(this.dialect.host, headers.host))
       return [400, 'InvalidHost', `${headers.host} is nobody's host.`];
     const odd = Object.keys(headers).find((name) => refuses?.test(name));
     if (odd) return [501, 'NotImplemented', `The header ${odd} implies functionality that is not implemented.`];
-    const signature = verifySigV4(message, STUB_KEYS, region);
+    const isLink = query.has('X-Amz-Signature');
+    const signature = isLink
+      ? verifySigV4Link(message, STUB_KEYS, region, this.nowMs())
+      : verifySigV4(message, STUB_KEYS, region);
     if (signature === 'region')
       return [
         400,
@@ -214,7 +219,9 @@ export class S3Stub {
         `<Region>${region}</Region>`,
       ];
     if (signature !== 'good') return [403, signature, 'The signature does not match.'];
-    if (headers['x-amz-security-token'] !== sessionToken) return [403, 'InvalidToken', 'The token is not right.'];
+    const token = isLink ? (query.get('X-Amz-Security-Token') ?? undefined) : headers['x-amz-security-token'];
+    if (token !== sessionToken) return [403, 'InvalidToken', 'The token is not right.'];
+    if (isLink) return action === 'GetObject' ? undefined : [405, 'MethodNotAllowed', 'A link is read.'];
     if (/aws-chunked/.test(String(headers['content-encoding'] ?? '')))
       return [501, 'NotImplemented', 'Transfering payloads in multiple chunks using aws-chunked is not supported.'];
     const sha256 = headers['x-amz-content-sha256'];
@@ -324,6 +331,8 @@ export class S3Stub {
         response.setHeader('ETag', object.parts > 0 ? `"${object.md5}"` : (etag(object.md5) ?? ''));
         response.setHeader('Content-Length', object.data.length);
         if (object.type !== undefined) response.setHeader('Content-Type', object.type);
+        const disposition = query.get('response-content-disposition');
+        if (disposition !== null) response.setHeader('Content-Disposition', disposition);
         response.end(action === 'GetObject' ? object.data : undefined);
       }
     }

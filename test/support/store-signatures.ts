@@ -38,6 +38,39 @@ export function verifySigV4(request: SignedRequest, keys: Keys, region: string):
 }
 
 /**
+ * The same in an address, which holds until it expires.
+ * Source: https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html
+ */
+export function verifySigV4Link(request: SignedRequest, keys: Keys, region: string, nowMs: number): Verdict {
+  const { path, search } = targetOf(request);
+  const told = Object.fromEntries(
+    search.map((pair) => pair.split('=').map(decodeURIComponent) as [string, string | undefined]),
+  );
+  const [key, day = '', signedRegion = ''] = (told['X-Amz-Credential'] ?? '').split('/');
+  if (key !== keys.accessKey) return 'InvalidAccessKeyId';
+  if (signedRegion !== region) return 'region';
+  const stamp = told['X-Amz-Date'] ?? '';
+  const iso = stamp.replace(/^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/, '$1-$2-$3T$4:$5:$6Z');
+  const ageMs = nowMs - Date.parse(iso);
+  if (!(ageMs >= -900_000 && ageMs <= Number(told['X-Amz-Expires']) * 1000)) return 'SignatureDoesNotMatch';
+  const signed = told['X-Amz-SignedHeaders'] ?? '';
+  const canonical = [
+    request.method,
+    path,
+    search
+      .filter((pair) => !pair.startsWith('X-Amz-Signature='))
+      .sort()
+      .join('&'),
+    headerLines(request, signed.split(';')),
+    signed,
+    'UNSIGNED-PAYLOAD',
+  ].join('\n');
+  const scope = [day, region, 's3', 'aws4_request'];
+  const text = ['AWS4-HMAC-SHA256', stamp, scope.join('/'), sha256(canonical)].join('\n');
+  return verdict(chained(`AWS4${keys.secretKey}`, [...scope, text]).toString('hex'), told['X-Amz-Signature']);
+}
+
+/**
  * Alibaba Cloud OSS, both versions.
  * Sources: https://www.alibabacloud.com/help/en/oss/developer-reference/recommend-to-use-signature-version-4 and
  * https://www.alibabacloud.com/help/en/oss/developer-reference/include-signatures-in-the-authorization-header

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import type { ZodOpenApiOperationObject, ZodOpenApiPathsObject } from 'zod-openapi';
 import { MODES } from '../rest/fields.ts';
+import { fileLinkReplySchema, fileLinkRequestSchema } from '../rest/file-link.ts';
 import { recordingCallsReplySchema } from '../rest/recording-calls.ts';
 import { recordingFilesReplySchema } from '../rest/recording-files.ts';
 import { RECORDING_STATES, recordingListReplySchema } from '../rest/recording-list.ts';
@@ -70,6 +71,22 @@ const file: ZodOpenApiOperationObject = {
     304: { description: 'It has not changed.' },
     416: { description: 'The file is shorter.' },
     ...errors([...EVERYWHERE, 'file-unknown']),
+  },
+};
+
+const link: ZodOpenApiOperationObject = {
+  operationId: 'fileLink',
+  tags: ['Recording'],
+  summary: 'Get an address at which a file can be read from its store for five minutes, without keys',
+  description:
+    'For stores that speak S3 (all vendors but 5 and 1000): a signed address of the store itself, so that the file does not come through this server.',
+  requestParams: {
+    path: recordingPath.extend({ name: z.string().meta({ description: 'Its name, without the path before it.' }) }),
+  },
+  requestBody: { content: { 'application/json': { schema: fileLinkRequestSchema } } },
+  responses: {
+    200: success('The address.', { schema: fileLinkReplySchema }),
+    ...errors([...EVERYWHERE, ...WITH_BODY, 'file-unknown', 'link-impossible']),
   },
 };
 
@@ -152,6 +169,7 @@ export const dashboardPaths: ZodOpenApiPathsObject = {
   '/v1/apps/{appid}/aircheck/recordings': { servers, get: list },
   '/v1/apps/{appid}/aircheck/recordings/{sid}/files': { servers, get: files },
   '/v1/apps/{appid}/aircheck/recordings/{sid}/files/{name}': { servers, get: file },
+  '/v1/apps/{appid}/aircheck/recordings/{sid}/files/{name}/link': { servers, post: link },
   '/v1/apps/{appid}/aircheck/recordings/{sid}/calls': { servers, get: calls },
   '/v1/apps/{appid}/aircheck/channels': { servers, get: channels },
   '/v1/apps/{appid}/aircheck/changes': { servers, get: changes },

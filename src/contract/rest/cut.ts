@@ -4,6 +4,7 @@
 import { z } from 'zod';
 import { parseBody } from './body.ts';
 import { uidSchema } from './fields.ts';
+import { storeKeysSchema } from './store-keys.ts';
 
 /** The longest recording that there can be is shorter than this. */
 const MOST_S = 10_000_000;
@@ -19,12 +20,6 @@ const momentSchema = z.union(
   },
 );
 
-const keysSchema = z.object({
-  accessKey: z.string().min(1),
-  secretKey: z.string().min(1),
-  stsToken: z.string().min(1).optional(),
-});
-
 export const cutRequestSchema = z.object({
   from: momentSchema.meta({
     description:
@@ -34,10 +29,7 @@ export const cutRequestSchema = z.object({
   uid: uidSchema
     .optional()
     .meta({ description: 'Whose picture and sound; needed of a recording of single users, and of no other.' }),
-  keys: keysSchema.optional().meta({
-    description:
-      'What opens the store of a recording that has ended, whose own keys the server has forgotten; not needed for vendor 1000.',
-  }),
+  keys: storeKeysSchema.optional(),
 });
 export type CutRequest = z.infer<typeof cutRequestSchema>;
 

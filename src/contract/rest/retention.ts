@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import { parseBody } from './body.ts';
 import { unixMs } from './fields.ts';
+import { storeKeysSchema } from './store-keys.ts';
 
 /** A hundred years. */
 export const MOST_RETENTION_DAYS = 36_500;
@@ -22,12 +23,7 @@ const retentionDaysSchema = z
 /** The member of `clientRequest.aircheck` in start, in every mode. */
 export const retentionMember = { retentionDays: retentionDaysSchema.optional() };
 
-const keysSchema = z.object({
-  accessKey: z.string().min(1),
-  secretKey: z.string().min(1),
-  stsToken: z.string().min(1).optional(),
-});
-const keys = keysSchema.optional().meta({
+const keys = storeKeysSchema.optional().meta({
   description:
     'What opens the store of a recording that has ended, whose own keys the server has forgotten; kept sealed until the files are deleted. Not needed for vendor 1000.',
 });

@@ -8,6 +8,7 @@ import type { StoredFile } from '../../store/stored-files.ts';
 import { buildHttp } from '../server.ts';
 import { filesRoutes } from './files.ts';
 
+const LINK = { url: 'https://store/a', expiresMs: 1 };
 const SID = 'c'.repeat(32);
 const PLACE = { vendor: 1000, region: 0, bucket: 'b' };
 const KNOWN: Record<string, StoredFile> = {
@@ -35,7 +36,8 @@ beforeAll(async () => {
       appid === 'mine' && sid === SID ? KNOWN[name] : undefined,
     calls: async () => [],
   };
-  const routes: FastifyPluginAsync = async (app) => filesRoutes(app, { files, localStorageDir: folder });
+  const routes: FastifyPluginAsync = async (app) =>
+    filesRoutes(app, { files, localStorageDir: folder, link: async () => LINK });
   await http.register(routes, { prefix: '/v1/apps/:appid/aircheck' });
 });
 afterAll(async () => {
@@ -77,6 +79,14 @@ test.each(['unknown.mp4', 'gone.mp4', 'out.mp4', 'dir.mp4', 'far.mp4', 'old.mp4'
     expect([reply.statusCode, reply.json()]).toEqual([404, { code: 404, reason: 'no such file' }]);
   },
 );
+
+test('a link is told once, to nobody who would keep it, and only with keys that are some', async () => {
+  const ask = (body: object) =>
+    http.inject({ method: 'POST', url: `/v1/apps/mine/aircheck/recordings/${SID}/files/far.mp4/link`, body });
+  const reply = await ask({ keys: { accessKey: 'a', secretKey: 's' } });
+  expect([reply.json(), reply.headers['cache-control']]).toEqual([LINK, 'no-store']);
+  expect((await ask({ keys: { accessKey: '' } })).statusCode).toBe(400);
+});
 
 test('another app has none of it', async () => {
   expect((await get('a.mp4', {}, 'theirs')).statusCode).toBe(404);

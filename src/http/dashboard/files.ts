@@ -1,6 +1,7 @@
 /**
  * /v1/apps/{appid}/aircheck/recordings/{sid}/files: what a recording's files are and where they lie, and those that lie
- * in this server's own folder (vendor 1000), also in parts (RFC 9110 §14). …/calls: the requests that made it.
+ * in this server's own folder (vendor 1000), also in parts (RFC 9110 §14). …/files/{name}/link: an address at which the
+ * file's store has it. …/calls: the requests that made the recording.
  * Aircheck's own, not part of the contract.
  */
 import { join } from 'node:path';
@@ -8,12 +9,18 @@ import send from '@fastify/send';
 import type { FastifyInstance } from 'fastify';
 import { STORAGE_VENDORS } from '../../contract/line/storage.ts';
 import { problem } from '../../contract/problems.ts';
+import { type FileLinkReply, type FileLinkRequest, parseFileLink } from '../../contract/rest/file-link.ts';
 import type { RecordingCallsReply } from '../../contract/rest/recording-calls.ts';
 import type { RecordingFilesReply } from '../../contract/rest/recording-files.ts';
 import { contentTypeOf } from '../../stages/upload/target/target.ts';
 import type { StoredFiles } from '../../store/stored-files.ts';
 
-export type FilesApi = { files: Pick<StoredFiles, 'of' | 'find' | 'calls'>; localStorageDir: string };
+export type FilesApi = {
+  files: Pick<StoredFiles, 'of' | 'find' | 'calls'>;
+  localStorageDir: string;
+  /** Throws `file-unknown` and `link-impossible`. */
+  link(appid: string, sid: string, name: string, request: FileLinkRequest): Promise<FileLinkReply>;
+};
 
 const SID = /^[0-9a-f]{32}$/;
 /** Whatever is in a file, a browser that opens it runs none of it. */
@@ -21,7 +28,7 @@ const CONTENT_SECURITY_POLICY = "default-src 'none'; sandbox; frame-ancestors 'n
 /** A playlist grows while the recording goes on. */
 const GROWING = /\.(m3u8|mpd|json)$/;
 
-export function filesRoutes(app: FastifyInstance, { files, localStorageDir }: FilesApi): void {
+export function filesRoutes(app: FastifyInstance, { files, localStorageDir, link }: FilesApi): void {
   type Params = { appid: string; sid: string; name: string };
 
   app.get<{ Params: Params }>('/recordings/:sid/files', async ({ params }): Promise<RecordingFilesReply> => {
@@ -35,6 +42,18 @@ export function filesRoutes(app: FastifyInstance, { files, localStorageDir }: Fi
     if (!calls) throw problem('recording-unknown');
     return { calls };
   });
+
+  // While a recording goes on, the node that has it knows the keys.
+  app.post<{ Params: Params }>(
+    '/recordings/:sid/files/:name/link',
+    { config: { livesAt: 'task' } },
+    async ({ params: { appid, sid, name }, body }, reply) => {
+      const request = parseFileLink(body);
+      if (!SID.test(sid) || name.includes('\0')) throw problem('file-unknown');
+      reply.header('cache-control', 'no-store');
+      return link(appid, sid, name, request);
+    },
+  );
 
   app.get<{ Params: Params; Querystring: { download?: string } }>(
     '/recordings/:sid/files/:name',

@@ -2,6 +2,7 @@
 import type { QualityReport } from '../../../src/contract/line/quality-report.ts';
 import type { BacklogEntry } from '../../../src/contract/rest/backlog.ts';
 import type { CutReply, CutRequest } from '../../../src/contract/rest/cut.ts';
+import type { FileLinkReply, FileLinkRequest } from '../../../src/contract/rest/file-link.ts';
 import type { NodesReply } from '../../../src/contract/rest/nodes.ts';
 import type { RecordingCallsReply } from '../../../src/contract/rest/recording-calls.ts';
 import type { RecordingFilesReply } from '../../../src/contract/rest/recording-files.ts';
@@ -15,7 +16,7 @@ import type {
 } from '../../../src/contract/rest/retention.ts';
 import type { SessionReply } from '../../../src/contract/rest/session.ts';
 
-export type { BacklogEntry, CutReply, CutRequest, NodesReply, QualityReport, RecordingListReply };
+export type { BacklogEntry, CutReply, CutRequest, FileLinkRequest, NodesReply, QualityReport, RecordingListReply };
 export type Session = SessionReply;
 export type Retention = RetentionReply;
 export type Listed = ListedRecordingReply;
@@ -93,6 +94,8 @@ export const api = {
   calls: async (appid: string, sid: string) =>
     (await call<RecordingCallsReply>('GET', `${own(appid)}/recordings/${id(sid)}/calls`)).calls,
   fileUrl: (appid: string, sid: string, name: string) => `${own(appid)}/recordings/${id(sid)}/files/${id(name)}`,
+  fileLink: (appid: string, sid: string, name: string, request: FileLinkRequest) =>
+    call<FileLinkReply>('POST', `${api.fileUrl(appid, sid, name)}/link`, request),
   retention: (appid: string, sid: string) => call<Retention>('GET', `${own(appid)}/recordings/${id(sid)}/retention`),
   setRetention: (appid: string, sid: string, request: RetentionRequest) =>
     call<Retention>('PUT', `${own(appid)}/recordings/${id(sid)}/retention`, request),

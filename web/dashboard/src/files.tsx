@@ -1,6 +1,9 @@
 /** The files of a recording: what they are, where they lie, and their downloads. */
-import { api, type Files } from './api.ts';
+import { useRef, useState } from 'preact/hooks';
+import { api, type FileLinkRequest, type Files } from './api.ts';
+import { Failure } from './badges.tsx';
 import { size, when } from './format.ts';
+import { messageOf } from './hooks.ts';
 
 const STATES: Record<Files['files'][number]['state'], string> = {
   waiting: 'waits for its store',
@@ -12,10 +15,37 @@ const STATES: Record<Files['files'][number]['state'], string> = {
   deleted: 'deleted',
 };
 
-export function FileList({ appid, sid, files }: { appid: string; sid: string; files: Files }) {
+/** Its store signs no addresses. */
+const AZURE = 5;
+
+type FileListProps = {
+  appid: string;
+  sid: string;
+  files: Files;
+  /** Whether the server has forgotten the keys of the store. */
+  needsKeys: boolean;
+};
+
+export function FileList({ appid, sid, files, needsKeys }: FileListProps) {
+  const form = useRef<HTMLFormElement>(null);
+  const [error, setError] = useState<string>();
+  const isLinked = files.place !== null && !files.served && files.place.vendor !== AZURE;
+  const download = async (name: string) => {
+    setError(undefined);
+    if (form.current && !form.current.reportValidity()) return;
+    try {
+      const { url } = await api.fileLink(appid, sid, name, form.current ? keysIn(form.current) : {});
+      // The store tells the browser to save it: this page stays.
+      location.assign(url);
+    } catch (failure) {
+      setError(messageOf(failure));
+    }
+  };
   const slices = files.files.filter(({ kind }) => kind === 'slice');
   const others = files.files.filter(({ kind }) => kind !== 'slice');
-  const table = (some: Files['files']) => <Table appid={appid} sid={sid} files={files} some={some} />;
+  const table = (some: Files['files']) => (
+    <Table appid={appid} sid={sid} files={files} some={some} onDownload={isLinked ? download : undefined} />
+  );
   return (
     <section class="card" aria-labelledby="files">
       <h2 id="files">Files</h2>
@@ -26,6 +56,19 @@ export function FileList({ appid, sid, files }: { appid: string; sid: string; fi
             ? `In folder ${files.place.bucket} of this server.`
             : `In bucket ${files.place.bucket} of store vendor ${files.place.vendor}, region ${files.place.region}.`}
       </p>
+      {isLinked && needsKeys && files.files.length > 0 && (
+        <form ref={form} class="cut" onSubmit={(event) => event.preventDefault()}>
+          <label>
+            accessKey of the store, to download
+            <input name="accessKey" required autocomplete="off" spellcheck={false} />
+          </label>
+          <label>
+            secretKey
+            <input name="secretKey" type="password" required autocomplete="off" />
+          </label>
+        </form>
+      )}
+      <Failure text={error} />
       {files.files.length === 0 && <p class="faint">None yet.</p>}
       {others.length > 0 && table(others)}
       {slices.length > 0 && (
@@ -42,7 +85,22 @@ export function FileList({ appid, sid, files }: { appid: string; sid: string; fi
   );
 }
 
-function Table({ appid, sid, files, some }: { appid: string; sid: string; files: Files; some: Files['files'] }) {
+function keysIn(form: HTMLFormElement): FileLinkRequest {
+  const data = new FormData(form);
+  const text = (name: string) => String(data.get(name) ?? '').trim();
+  return { keys: { accessKey: text('accessKey'), secretKey: text('secretKey') } };
+}
+
+type TableProps = {
+  appid: string;
+  sid: string;
+  files: Files;
+  some: Files['files'];
+  /** Undefined where the store gives no links. */
+  onDownload: ((name: string) => void) | undefined;
+};
+
+function Table({ appid, sid, files, some, onDownload }: TableProps) {
   return (
     <div class="scroll">
       <table class="list">
@@ -64,6 +122,10 @@ function Table({ appid, sid, files, some }: { appid: string; sid: string; files:
                   <a class="name" href={`${api.fileUrl(appid, sid, name)}?download`} download={name} title={key}>
                     {name}
                   </a>
+                ) : onDownload && (state === 'stored' || state === 'accepted') ? (
+                  <button type="button" class="quiet name" title={key} onClick={() => onDownload(name)}>
+                    {name}
+                  </button>
                 ) : (
                   <span class="name" title={key}>
                     {name}

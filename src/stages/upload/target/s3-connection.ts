@@ -13,7 +13,7 @@ import type { EndpointGuard } from '../../../kernel/endpoint-guard.ts';
 import { s3AddressOf } from './dialects.ts';
 import type { Told } from './evidence.ts';
 import { isPassing, S3Error } from './s3-faults.ts';
-import { type Credentials, queryText, signed, uriPath } from './s3-signature.ts';
+import { type Credentials, queryText, signed, signedQuery, UNSIGNED_PAYLOAD, uriPath } from './s3-signature.ts';
 import type { Part } from './source.ts';
 
 /** A connection on which nothing moves for this long is given up. */
@@ -29,8 +29,6 @@ const AGAIN_MS = 100;
 const LEARNT_AT_ONCE = 3;
 /** Stores do not complain of a clock that is off by less. */
 const SKEW_MS = 60_000;
-/** Signed in place of a body's SHA-256: its `Content-MD5` is signed too, and proves the body. */
-const UNSIGNED_PAYLOAD = 'UNSIGNED-PAYLOAD';
 const SHA256_OF_NOTHING = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855';
 
 export type S3ConnectionOptions = {
@@ -112,6 +110,24 @@ export class S3Connection {
     await pipeline(response, createWriteStream(path, { flags: 'wx', mode: 0o600 }), ...(signal ? [{ signal }] : []));
   }
 
+  /** Asks as `send` does, and lets go of the answer's body. Throws as it does. */
+  async touch(request: S3Request): Promise<void> {
+    const { response } = await this.#ask(request);
+    response.destroy();
+  }
+
+  /**
+   * An address with which anybody may read an object for `lifeS` seconds, where the store is by what was learnt so far.
+   * A browser saves what it leads to as `fileName`.
+   */
+  linkTo(key: string, { lifeS, fileName }: { lifeS: number; fileName: string }): string {
+    const { url, path } = this.#addressOf(key);
+    const query = { 'response-content-disposition': `attachment; filename="${fileName}"` };
+    const nowMs = this.#clock.nowMs() + this.#skewMs;
+    const request = { path, query, host: url.host };
+    return `${url.origin}${path}?${signedQuery(request, this.#credentials, this.#place.region, nowMs, lifeS)}`;
+  }
+
   close(): void {
     this.#agents.httpAgent.destroy();
     this.#agents.httpsAgent.destroy();
@@ -143,15 +159,20 @@ export class S3Connection {
     throw new S3Error(status, headers, await textOf(response));
   }
 
-  #request({ method, key, query = {}, headers, body, patient, signal }: S3Request): Promise<IncomingMessage> {
-    const { endpoint, region } = this.#place;
+  /** The host of the bucket, and where in it the object is. */
+  #addressOf(key: string): { url: URL; path: string } {
     const { dialect } = s3AddressOf(this.#storage);
     const { bucket } = this.#storage;
-    const url = new URL(endpoint);
+    const url = new URL(this.#place.endpoint);
     // A certificate for all buckets does not cover a name with dots.
     const inHost = dialect.addressing === 'host' && /^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$/.test(bucket);
     if (inHost) url.hostname = `${bucket}.${url.hostname}`;
-    const path = inHost ? uriPath(key) : uriPath(bucket, key);
+    return { url, path: inHost ? uriPath(key) : uriPath(bucket, key) };
+  }
+
+  #request({ method, key, query = {}, headers, body, patient, signal }: S3Request): Promise<IncomingMessage> {
+    const { region } = this.#place;
+    const { url, path } = this.#addressOf(key);
     const given = Object.entries(headers ?? {}).filter((entry): entry is [string, string] => entry[1] !== undefined);
     const all = signed(
       {

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { expect, test } from 'vitest';
-import { queryText, signed, uriPath } from './s3-signature.ts';
+import { queryText, signed, signedQuery, uriPath } from './s3-signature.ts';
 
 /** The examples of https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html */
 const keys = { accessKey: 'AKIAIOSFODNN7EXAMPLE', secretKey: 'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY' };
@@ -42,6 +42,18 @@ test.each([
   const { authorization } = signed(request, keys, 'us-east-1', NOW);
   expect(authorization).toContain('Credential=AKIAIOSFODNN7EXAMPLE/20130524/us-east-1/s3/aws4_request');
   expect(authorization).toMatch(new RegExp(`Signature=${signature}$`));
+});
+
+test('signs the address of Amazon’s example as Amazon does', () => {
+  const query = signedQuery({ path: uriPath('test.txt'), query: {}, host }, { ...keys }, 'us-east-1', NOW, 86_400);
+  expect(query.split('&')).toEqual([
+    'X-Amz-Algorithm=AWS4-HMAC-SHA256',
+    'X-Amz-Credential=AKIAIOSFODNN7EXAMPLE%2F20130524%2Fus-east-1%2Fs3%2Faws4_request',
+    'X-Amz-Date=20130524T000000Z',
+    'X-Amz-Expires=86400',
+    'X-Amz-SignedHeaders=host',
+    'X-Amz-Signature=aeeed9bbccd4d02ee5c0109b86d86835f995330da4c265957d157751f604d404',
+  ]);
 });
 
 test('a session token is signed with the rest', () => {

@@ -1,8 +1,13 @@
 /**
- * AWS Signature Version 4 of a request to S3, in its header. Pure, except for a key that is derived once a day. Source:
- * https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
+ * AWS Signature Version 4 of a request to S3, in its header or in its address. Pure, except for a key that is derived
+ * once a day. Sources: https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html and
+ * https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html
  */
 import { createHash, createHmac, createSecretKey, type KeyObject } from 'node:crypto';
+
+const ALGORITHM = 'AWS4-HMAC-SHA256';
+/** Signed in place of the SHA-256 of a body: where its `Content-MD5` is signed, which proves it, or there is none. */
+export const UNSIGNED_PAYLOAD = 'UNSIGNED-PAYLOAD';
 
 export type Credentials = { accessKey: string; secretKey: string; sessionToken?: string | undefined };
 
@@ -41,8 +46,7 @@ export function signed(
   nowMs: number,
 ): Record<string, string> {
   const { accessKey, sessionToken } = credentials;
-  const stamp = new Date(nowMs).toISOString().replace(/[-:]|\.\d+/g, '');
-  const day = stamp.slice(0, 8);
+  const { stamp, scope } = momentOf(nowMs, region);
   const headers: Record<string, string> = {
     ...request.headers,
     'x-amz-content-sha256': request.sha256,
@@ -50,21 +54,66 @@ export function signed(
     ...(sessionToken !== undefined && { 'x-amz-security-token': sessionToken }),
   };
   const names = Object.keys(headers).sort();
+  const signature = signatureOf({ ...request, headers }, names, credentials, { stamp, scope });
+  const credential = `${ALGORITHM} Credential=${accessKey}/${scope}`;
+  return { ...headers, authorization: `${credential},SignedHeaders=${names.join(';')},Signature=${signature}` };
+}
+
+/**
+ * The query of an address with which anybody may make one GET request, without keys, for a while.
+ * @param request `host` as the request will name it
+ * @param nowMs wall time of the store's clock, Unix milliseconds
+ * @param lifeS for how many seconds from then on, 1 to 604,800
+ */
+export function signedQuery(
+  { path, query, host }: Pick<UnsignedRequest, 'path' | 'query'> & { host: string },
+  credentials: Credentials,
+  region: string,
+  nowMs: number,
+  lifeS: number,
+): string {
+  const { accessKey, sessionToken } = credentials;
+  const { stamp, scope } = momentOf(nowMs, region);
+  const whole = {
+    ...query,
+    'X-Amz-Algorithm': ALGORITHM,
+    'X-Amz-Credential': `${accessKey}/${scope}`,
+    'X-Amz-Date': stamp,
+    'X-Amz-Expires': String(lifeS),
+    'X-Amz-SignedHeaders': 'host',
+    ...(sessionToken !== undefined && { 'X-Amz-Security-Token': sessionToken }),
+  };
+  const request = { method: 'GET', path, query: whole, headers: { host }, sha256: UNSIGNED_PAYLOAD };
+  const signature = signatureOf(request, ['host'], credentials, { stamp, scope });
+  return `${queryText(whole)}&X-Amz-Signature=${signature}`;
+}
+
+type Moment = { stamp: string; scope: string };
+
+function momentOf(nowMs: number, region: string): Moment {
+  const stamp = new Date(nowMs).toISOString().replace(/[-:]|\.\d+/g, '');
+  return { stamp, scope: `${stamp.slice(0, 8)}/${region}/s3/aws4_request` };
+}
+
+/** @param names of all headers, in order */
+function signatureOf(
+  { method, path, query, headers, sha256 }: UnsignedRequest,
+  names: readonly string[],
+  credentials: Credentials,
+  { stamp, scope }: Moment,
+): string {
   const canonical = [
-    request.method,
-    request.path,
-    queryText(request.query),
+    method,
+    path,
+    queryText(query),
     ...names.map((name) => `${name}:${headers[name]?.trim().replace(/ +/g, ' ')}`),
     '',
     names.join(';'),
-    request.sha256,
+    sha256,
   ].join('\n');
-  const scope = `${day}/${region}/s3/aws4_request`;
   const digest = createHash('sha256').update(canonical).digest('hex');
-  const text = ['AWS4-HMAC-SHA256', stamp, scope, digest].join('\n');
-  const signature = hmac(keyOf(credentials, scope), text).toString('hex');
-  const credential = `AWS4-HMAC-SHA256 Credential=${accessKey}/${scope}`;
-  return { ...headers, authorization: `${credential},SignedHeaders=${names.join(';')},Signature=${signature}` };
+  const text = [ALGORITHM, stamp, scope, digest].join('\n');
+  return hmac(keyOf(credentials, scope), text).toString('hex');
 }
 
 type Key = { scope: string; key: KeyObject };

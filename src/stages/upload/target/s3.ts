@@ -16,7 +16,7 @@ import { S3Parts } from './s3-parts.ts';
 import { eraseVersions } from './s3-versions.ts';
 import { element } from './s3-xml.ts';
 import { digested, type OpenSource, openSource, type Source } from './source.ts';
-import type { PutOptions, Receipt, StoreWithFetch } from './target.ts';
+import type { PutOptions, Receipt, StoreWithFetch, StoreWithLinks } from './target.ts';
 
 const PART_BYTES = 8 * 1024 * 1024;
 /**
@@ -32,14 +32,14 @@ export type S3Options = S3ConnectionOptions & { partBytes?: number };
  * Opens the bucket that `storage` names; it is not contacted yet. Throws a Fault blaming `caller` for an unknown
  * region.
  */
-export function openS3(storage: StorageConfig, options: S3Options = {}): StoreWithFetch {
+export function openS3(storage: StorageConfig, options: S3Options = {}): StoreWithFetch & StoreWithLinks {
   return new S3Bucket(storage, options);
 }
 
 type Begun = Awaited<ReturnType<S3Parts['begin']>>;
 type Head = { bytes: number | undefined; told: Told } | 'refused';
 
-class S3Bucket implements StoreWithFetch {
+class S3Bucket implements StoreWithFetch, StoreWithLinks {
   #storage: StorageConfig;
   #connection: S3Connection;
   #clock: Clock;
@@ -92,6 +92,17 @@ class S3Bucket implements StoreWithFetch {
       if (statusOf(cause) !== 404) throw faultOf(cause, this.description);
       throw new Fault('object-missing', `${this.description} has no ${key}`, { blame: 'destination', cause });
     }
+  }
+
+  async link(key: string, options: { lifeS: number; fileName: string }): Promise<string> {
+    try {
+      // The store tells its region, its time and what the keys may; a refused HEAD tells nothing.
+      await this.#connection.touch({ method: 'GET', key, headers: { range: 'bytes=0-0' } });
+    } catch (cause) {
+      if (statusOf(cause) !== 404) throw faultOf(cause, this.description);
+      throw new Fault('object-missing', `${this.description} has no ${key}`, { blame: 'destination', cause });
+    }
+    return this.#connection.linkTo(key, options);
   }
 
   async remove(key: string): Promise<void> {

@@ -70,6 +70,15 @@ export interface StoreWithFetch extends Target {
   fetch(key: string, path: string, signal?: AbortSignal): Promise<void>;
 }
 
+/** A store that lets anybody read an object by a signed address. */
+export interface StoreWithLinks extends Target {
+  /**
+   * An address with which anybody may read the object for `lifeS` seconds, and a browser saves it as `fileName`. Asks
+   * the store first whether it can be read so. Throws a Fault, `object-missing` when there is no such object.
+   */
+  link(key: string, options: { lifeS: number; fileName: string }): Promise<string>;
+}
+
 const CONTENT_TYPES: readonly [extension: string, type: string][] = [
   ['.m3u8', 'application/vnd.apple.mpegurl'],
   ['.ts', 'video/mp2t'],
