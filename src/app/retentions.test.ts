@@ -13,7 +13,6 @@ import { createLog } from '../observe/log.ts';
 import { BackupStore } from '../stages/upload/backup-store.ts';
 import { createTarget } from '../stages/upload/target/create-target.ts';
 import { openLocalFolder } from '../stages/upload/target/local-folder.ts';
-import type { Target } from '../stages/upload/target/target.ts';
 import type { Database } from '../store/database.ts';
 import { KeyedJobs } from '../store/jobs.ts';
 import { ObjectTables } from '../store/object-tables.ts';
@@ -94,12 +93,12 @@ async function recorded(storage: StorageConfig, days: number | undefined, names 
 }
 
 type Begun = { retentions: Retentions; removed: string[]; state(sid: string): Promise<RetentionReply> };
-async function begin(open: (storage: StorageConfig) => Promise<Target> = openTarget): Promise<Begun> {
+async function begin({ inFleet = false } = {}): Promise<Begun> {
   const jobs = new KeyedJobs({ database, queue: `retention-${newHexId()}`, log, parallel: 2 });
-  const tables = new RetentionTables({ database, vault, folder: 'ours' });
+  const tables = new RetentionTables({ database, vault, folder: 'ours', inFleet });
   const removed: string[] = [];
   const retentions = new Retentions({
-    ...{ tables, jobs, backup, openTarget: open, clock, log },
+    ...{ tables, jobs, backup, openTarget, clock, log },
     removeSpool: async (sid) => void removed.push(sid),
   });
   onTestFinished(() => retentions.close());
@@ -313,11 +312,28 @@ test('copies in the backup store go as well, those that were given up and those 
   );
 });
 
-test('credentials are sealed again with a new key', async () => {
-  const sid = await recorded(stub.storage(), 1);
+test('in a fleet another node deletes from stores what a node that is gone has recorded', async () => {
+  const [far, near] = [await recorded(stub.storage(), 1), await recorded(local(), 1)];
+  await database.query(`update tasks set folder = 'gone' where sid = any($1)`, [[far, near]]);
+  const alone = await begin();
+  day = 2;
+  await alone.retentions.look();
+  const node = await begin({ inFleet: true });
+  await until(node, far, { state: 'deleted' });
+  expect(keysOf(far)).toEqual([]);
+  expect(await node.state(near)).toMatchObject({ state: 'kept' });
+});
+
+test('credentials are sealed again with a new key, and those of a server with other keys are left to it', async () => {
+  const [sid, theirs] = [await recorded(stub.storage(), 1), await recorded(stub.storage(), 1)];
+  const sealed = new Vault([Vault.newKey()]).seal('{}');
+  await database.query(`update tasks set folder = 'theirs' where sid = $1`, [theirs]);
+  await database.query('update retentions set storage = $2 where sid = $1', [theirs, sealed]);
   const renewed = new Vault([Vault.newKey(), oldKey]);
-  await new RetentionTables({ database, vault: renewed, folder: 'ours' }).reseal();
-  const [row] = await database.query('select storage from retentions where sid = $1', [sid]);
-  expect(renewed.isCurrent(String(row?.['storage']))).toBe(true);
-  await database.query('delete from retentions where sid = $1', [sid]);
+  await new RetentionTables({ database, vault: renewed, folder: 'ours', inFleet: false }).reseal();
+  const kept = async (of: string) =>
+    String((await database.query('select storage from retentions where sid = $1', [of]))[0]?.['storage']);
+  expect(renewed.isCurrent(await kept(sid))).toBe(true);
+  expect(await kept(theirs)).toBe(sealed);
+  await database.query('delete from retentions where sid = any($1)', [[sid, theirs]]);
 });

@@ -254,7 +254,17 @@ export async function createServer(given: Config, ground: Ground): Promise<Airch
     });
     endings.push(() => moves.close());
     await moves.start();
-    const retention = await openRetentions({ database, vault, folder, backup, openTarget, removeSpool, clock, log });
+    const retention = await openRetentions({
+      database,
+      vault,
+      folder,
+      inFleet: isInFleet,
+      backup,
+      openTarget,
+      removeSpool,
+      clock,
+      log,
+    });
     endings.push(() => retention.close());
     const strayTables = new StrayTables({ database, ownership, objects, vault });
     const admission = new Admission({

@@ -63,6 +63,19 @@ test('each app has notifications of its own, and so has the one that the first s
   ]);
 });
 
+test('days to keep are those of the app, or else those of all', () => {
+  const other = 'f'.repeat(32);
+  const config = loadConfig({
+    env: { AIRCHECK_APP_ID: APP, AIRCHECK_RETENTION_DAYS: '365' },
+    cwd: folder(`apps:\n  - {id: ${other}, retentionDays: 30}\n`),
+  });
+  expect([config.retentionDays, ...config.apps.map(({ retentionDays }) => retentionDays)]).toEqual([
+    365,
+    undefined,
+    30,
+  ]);
+});
+
 test('apps and customers of the file join those of the environment', () => {
   const other = 'f'.repeat(32);
   const config = loadConfig({

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { APP, basic, buildApi, closeApi, listenApi, OTHER_APP } from '../../test/support/rest-api.ts';
+import { APP, basic, buildApi, closeApi, listenApi, OTHER_APP, start, world } from '../../test/support/rest-api.ts';
 import type { RetentionApi } from './retention.ts';
 
 const SID = 'c'.repeat(32);
@@ -68,4 +68,16 @@ test('nobody asks for what is not theirs, nor for what is no recording', async (
   expect((await ask('POST', 'deletion', {}, { who: 'id:wrong' })).status).toBe(401);
   expect((await ask('POST', 'deletion', {}, { sid: 'x' })).status).toBe(404);
   expect(asked).toEqual([]);
+});
+
+test.each([
+  ['its app', {}, { days: 90, rule: 'app' }],
+  ['itself', { aircheck: { retentionDays: 7 } }, { days: 7, rule: 'recording' }],
+  ['itself, for ever', { aircheck: { retentionDays: 0 } }, { days: 0, rule: 'recording' }],
+])('a recording is kept as is said by %s', async (_who, members, retention) => {
+  await closeApi();
+  buildApi({ recordings: { retentionDaysOf: (appid) => (appid === APP ? 90 : 0) } });
+  await start(members);
+  const [stored] = [...world.store.tasks.values()];
+  expect(stored?.task.document.retention).toEqual(retention);
 });

@@ -114,6 +114,32 @@ describe.each(targets)('%s', (_name, url) => {
     expect(await store.findRunning(made.appid, 'ch1', '1')).toBe(task.sid);
   });
 
+  test('with its days a recording keeps what opens its store after its end, sealed and as update has renewed it', async () => {
+    const kept = async (sid: string) =>
+      (await database.query('select days, rule, storage from retentions where sid = $1', [sid]))[0];
+    const { document, ...named } = taskOf(await resource());
+    const task: Task = { ...named, document: { ...document, retention: { days: 30, rule: 'app' } } };
+    await store.addTask(task, newTaskState());
+    const renewed = { ...document.storage, secretKey: 'another-secret' };
+    await store.saveDocument(holdOf(task), { ...task.document, storage: renewed });
+    await store.saveState(holdOf(task), { ...newTaskState(), phase: 'ended', status: 8 }, 20);
+    const row = await kept(task.sid);
+    expect(row).toMatchObject({ days: 30, rule: 'app' });
+    expect(String(row?.['storage'])).not.toContain('another-secret');
+    expect(JSON.parse(vault.open(String(row?.['storage'])))).toMatchObject({ secretKey: 'another-secret' });
+
+    // For ever by its own word; nothing is kept that would open a store.
+    const forEver = taskOf(await resource());
+    forEver.document.retention = { days: 0, rule: 'recording' };
+    await store.addTask(forEver, newTaskState());
+    expect(await kept(forEver.sid)).toEqual({ days: null, rule: 'recording', storage: null });
+    await store.dropTask(forEver.resourceId, forEver.sid);
+    expect(await kept(forEver.sid)).toBeUndefined();
+    const plain = taskOf(await resource());
+    await store.addTask(plain, newTaskState());
+    expect(await kept(plain.sid)).toBeUndefined();
+  });
+
   test('a second task under the same uid waits until the first has left the channel, and its resource stays unused', async () => {
     const first = await resource();
     const second = await resource({ appid: first.appid });

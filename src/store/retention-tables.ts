@@ -33,6 +33,8 @@ export type RetentionTablesOptions = {
   vault: Vault;
   /** The data folder of this server: what lies in a folder is deleted by the server that has it. */
   folder: string;
+  /** Whether servers go on with each other's recordings: they have the same secret keys then. */
+  inFleet: boolean;
 };
 
 /** Files that may still be moved or brought, of a recording t. */
@@ -40,11 +42,10 @@ const UNSTORED = `(exists (select 1 from objects o where o.sid = t.sid and o.sta
   or exists (select 1 from moves m where m.sid = t.sid)
   or exists (select 1 from strays s where s.sid = t.sid and s.stored_ms is null))`;
 /**
- * Recordings t of this folder ($1), and those in stores that every server reaches whose own server is gone. Rows of
- * versions before servers had folders belong to whoever asks.
+ * Recordings t of this folder ($1), and in a fleet ($4) those in stores that every node reaches whose own node is gone.
+ * Rows of versions before servers had folders belong to whoever asks.
  */
-const OURS = `(t.folder is null or t.folder = $1 or (
-  t.place->>'vendor' <> '1000'
+const OURS = `(t.folder is null or t.folder = $1 or ($4::boolean and t.place->>'vendor' <> '1000'
   and not exists (select 1 from objects o where o.sid = t.sid and o.state = 'gaveUp')
   and not exists (select 1 from owners w where w.folder = t.folder and not w.ended and w.lease_until > now())))`;
 
@@ -65,8 +66,10 @@ export class RetentionTables {
   readonly #database: Database;
   readonly #vault: Vault;
   readonly #folder: string;
+  readonly #inFleet: boolean;
 
-  constructor({ database, vault, folder }: RetentionTablesOptions) {
+  constructor({ database, vault, folder, inFleet }: RetentionTablesOptions) {
+    this.#inFleet = inFleet;
     this.#database = database;
     this.#vault = vault;
     this.#folder = folder;
@@ -196,7 +199,7 @@ export class RetentionTables {
        where r.deleted_ms is null and r.gave_up_ms is null and r.due_ms <= $2 and r.held_ms is null
          and coalesce(r.next_try_ms, 0) <= $2 and t.ended_ms is not null and not ${UNSTORED} and ${OURS}
        order by r.due_ms limit $3`,
-      [this.#folder, Math.round(nowMs), most],
+      [this.#folder, Math.round(nowMs), most, this.#inFleet],
     );
     return rows.map((row) => String(row['sid']));
   }
@@ -294,9 +297,14 @@ export class RetentionTables {
     });
   }
 
-  /** Seals credentials with the present key, so that older keys can be removed. */
+  /** Seals this server's credentials with the present key, so that older keys can be removed. */
   async reseal(): Promise<void> {
-    for (const row of await this.#database.query('select sid, storage from retentions where storage is not null')) {
+    const rows = await this.#database.query(
+      `select r.sid, r.storage from retentions r join tasks t using (sid)
+       where r.storage is not null and (t.folder is null or t.folder = $1)`,
+      [this.#folder],
+    );
+    for (const row of rows) {
       const sealed = String(row['storage']);
       if (this.#vault.isCurrent(sealed)) continue;
       const again = this.#vault.seal(this.#vault.open(sealed));

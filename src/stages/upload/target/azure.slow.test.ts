@@ -145,3 +145,13 @@ test('the guard holds for its connections too', async () => {
   expect(await allowing.put('x', { data: Buffer.from('x') }, 'text/plain')).toMatchObject({ evidence: 'digest' });
   for (const target of [refusing, allowing]) target.close();
 });
+
+test('an object is erased with its snapshots, and once more without harm', async () => {
+  const target = open();
+  await target.put('a/erased.ts', { data: Buffer.from('text') }, 'video/mp2t');
+  const blob = service.getContainerClient('recordings').getBlockBlobClient('a/erased.ts');
+  await blob.createSnapshot();
+  await target.erase('a/erased.ts');
+  expect(await blob.exists()).toBe(false);
+  await target.erase('a/erased.ts');
+});
