@@ -115,18 +115,27 @@ test('a recording is started, watched, stopped, played and looked into', { timeo
   await page.getByText('It is changed from now on.').waitFor();
   const changedMs = await changed(sid);
 
-  // The first slice can be seen while it goes on.
+  // It is seen as it goes on; whoever went back is soon in the present again, and sees how it ends.
   const player = new DashboardPlayer(page);
   await player.shows(60_000);
+  await player.click(0.1);
   expect(await corners(player)).toEqual(['GREEN', 'BLUE']);
-  expect(await barriers(page)).toEqual([]);
   await recorded(sid, 1.3 * changedMs + 4_000);
+  expect(await barriers(page)).toEqual([]);
+  await page.getByRole('button', { name: 'Back to live' }).click();
+  await page.locator('.present').getByText('Live', { exact: true }).waitFor();
+  await player.playPast(changedMs / 1000 + 1);
+  expect(await corners(player)).toEqual(['BLUE', 'GREEN']);
 
   await page.getByRole('button', { name: 'Stop' }).click();
   await page.getByText('Ended', { exact: true }).first().waitFor({ timeout: 60_000 });
   await row.getByText('Ended', { exact: true }).waitFor({ timeout: 15_000 });
   await row.getByText('Good').waitFor();
   await other.close();
+  await page.locator('.present').waitFor({ state: 'detached' });
+  await player.shows();
+  expect((await player.state()).at).toBeGreaterThan(changedMs / 1000);
+  expect(await corners(player)).toEqual(['BLUE', 'GREEN']);
 
   // HLS is played, and sought by the timeline.
   await page.reload();

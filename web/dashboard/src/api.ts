@@ -15,6 +15,7 @@ import type {
   RetentionRequest,
 } from '../../../src/contract/rest/retention.ts';
 import type { SessionReply } from '../../../src/contract/rest/session.ts';
+import type { WatchReply } from '../../../src/contract/rest/watch.ts';
 
 export type { BacklogEntry, CutReply, CutRequest, FileLinkRequest, NodesReply, QualityReport, RecordingListReply };
 export type Session = SessionReply;
@@ -105,6 +106,8 @@ export const api = {
     call<Retention>('DELETE', `${own(appid)}/recordings/${id(sid)}/legal-hold`),
   deleteFiles: (appid: string, sid: string, request: DeletionRequest) =>
     call<Retention>('POST', `${own(appid)}/recordings/${id(sid)}/deletion`, request),
+  /** Gives out an address by which it is watched. */
+  watch: (appid: string, sid: string) => call<WatchReply>('POST', `${own(appid)}/recordings/${id(sid)}/watch`, {}),
   cut: (appid: string, sid: string, request: CutRequest) =>
     call<CutReply>('POST', `${own(appid)}/recordings/${id(sid)}/cuts`, request),
   cutOf: (appid: string, sid: string, cutId: string) =>

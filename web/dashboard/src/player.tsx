@@ -1,11 +1,25 @@
-/** Plays a recording's files: HLS by hls.js, which is loaded when it is needed, and MP4 and WebM by the browser. */
+/**
+ * Plays a recording as it goes on, and its files: HLS by hls.js, which is loaded when it is needed, and MP4 and WebM by
+ * the browser.
+ */
 import type Hls from 'hls.js';
 import { forwardRef } from 'preact/compat';
 import { useEffect, useImperativeHandle, useRef, useState } from 'preact/hooks';
 import { api, type Files } from './api.ts';
+import type { LiveAddress } from './live.ts';
 
 export type PlayerHandle = { seek(s: number): void };
-type Props = { appid: string; sid: string; files: Files; isLive: boolean; onTime(s: number): void };
+type Props = {
+  appid: string;
+  sid: string;
+  files: Files;
+  isLive: boolean;
+  /** Where it is watched while it goes on. */
+  live: LiveAddress | undefined;
+  onTime(s: number): void;
+};
+/** Who is further behind than the player wants to be is not in the present. */
+const BEHIND_S = 3;
 
 /** What a browser plays of a recording, the whole before its parts. */
 const KINDS = [/\.m3u8$/, /\.mp4$/, /\.webm$/];
@@ -17,8 +31,12 @@ export function playable(files: Files | undefined): string[] {
   return KINDS.flatMap((kind) => there.filter((name) => kind.test(name)));
 }
 
-export const Player = forwardRef<PlayerHandle, Props>(({ appid, sid, files, isLive, onTime }, handle) => {
+export const Player = forwardRef<PlayerHandle, Props>(({ appid, sid, files, isLive, live, onTime }, handle) => {
   const video = useRef<HTMLVideoElement>(null);
+  const player = useRef<Hls | undefined>(undefined);
+  /** Where the recording was left, and whether it played, when it ended: its files go on from there. */
+  const left = useRef<{ atS: number; plays: boolean } | undefined>(undefined);
+  const [isBehind, setBehind] = useState(false);
   const [chosen, setChosen] = useState<string>();
   const [error, setError] = useState<string>();
   const names = playable(files);
@@ -38,42 +56,59 @@ export const Player = forwardRef<PlayerHandle, Props>(({ appid, sid, files, isLi
 
   useEffect(() => {
     const element = video.current;
-    if (!element || name === undefined) return;
+    const url = live?.url ?? (name === undefined ? undefined : api.fileUrl(appid, sid, name));
+    if (!element || url === undefined) return;
     setError(undefined);
-    const url = api.fileUrl(appid, sid, name);
+    const from = left.current;
+    left.current = undefined;
     let playing: Hls | undefined;
     let isOver = false;
     const failed = () => setError('This file cannot be played here.');
     element.addEventListener('error', failed);
-    if (name.endsWith('.m3u8'))
+    if (live || name?.endsWith('.m3u8'))
       void import('hls.js/light').then(({ default: Player }) => {
         if (isOver) return;
         // Its worker would be made of text, which the page's policy does not allow.
-        const hls = new Player({ enableWorker: false, startPosition: 0 });
+        const hls = new Player({
+          ...{ enableWorker: false, lowLatencyMode: true, maxLiveSyncPlaybackRate: 1.5 },
+          ...(live ? { xhrSetup: withToken(live) } : { startPosition: from?.atS ?? 0 }),
+        });
         playing = hls;
+        player.current = hls;
+        if (live) hls.on(Player.Events.LEVEL_UPDATED, () => setBehind(isBehindIn(hls, element)));
         hls.on(
           Player.Events.ERROR,
           (_event, { fatal, details }) => fatal && setError(`It cannot be played: ${details}.`),
         );
         hls.loadSource(url);
         hls.attachMedia(element);
+        if (from?.plays) void element.play().catch(() => undefined);
       });
     else element.src = url;
     return () => {
       isOver = true;
       element.removeEventListener('error', failed);
+      if (live) left.current = { atS: element.currentTime, plays: !element.paused && !element.ended };
       playing?.destroy();
+      player.current = undefined;
       element.removeAttribute('src');
       element.load();
     };
-  }, [appid, sid, name]);
+  }, [appid, sid, live, live ? undefined : name]);
+
+  const toPresent = () => {
+    const [element, position] = [video.current, player.current?.liveSyncPosition];
+    if (!element || typeof position !== 'number') return;
+    element.currentTime = position;
+    void element.play().catch(() => undefined);
+  };
 
   return (
     <section class="card player" aria-labelledby="player">
       <h2 id="player" class="unseen">
         Player
       </h2>
-      {name === undefined ? (
+      {name === undefined && !live ? (
         <div class="screen">{whyNot(files, isLive)}</div>
       ) : (
         // biome-ignore lint/a11y/useMediaCaption: recordings have no captions
@@ -82,16 +117,33 @@ export const Player = forwardRef<PlayerHandle, Props>(({ appid, sid, files, isLi
           controls
           playsInline
           preload="metadata"
-          onTimeUpdate={({ currentTarget }) => onTime(currentTarget.currentTime)}
+          onTimeUpdate={({ currentTarget }) => {
+            onTime(currentTarget.currentTime);
+            if (live && player.current) setBehind(isBehindIn(player.current, currentTarget));
+          }}
           onSeeked={({ currentTarget }) => onTime(currentTarget.currentTime)}
         />
+      )}
+      {live && (
+        <div class="present">
+          {isBehind ? (
+            <button type="button" onClick={toPresent}>
+              Back to live
+            </button>
+          ) : (
+            <span class="badge live">
+              <span class="pulse" aria-hidden="true" />
+              Live
+            </span>
+          )}
+        </div>
       )}
       {error !== undefined && (
         <p class="error" role="alert">
           {error}
         </p>
       )}
-      {names.length > 1 && (
+      {names.length > 1 && !live && (
         <label class="pick">
           <span>Shown</span>
           <select value={name} onChange={({ currentTarget }) => setChosen(currentTarget.value)}>
@@ -117,6 +169,19 @@ export const Player = forwardRef<PlayerHandle, Props>(({ appid, sid, files, isLi
     </section>
   );
 });
+
+/** Players ask for the playlist again and again; a token is good for a while only. */
+function withToken({ token }: LiveAddress): (xhr: XMLHttpRequest, address: string) => void {
+  return (xhr, address) => {
+    const fresh = new URL(address, location.href);
+    fresh.searchParams.set('token', token());
+    xhr.open('GET', fresh.href, true);
+  };
+}
+
+function isBehindIn({ liveSyncPosition }: Hls, { currentTime }: HTMLMediaElement): boolean {
+  return liveSyncPosition !== null && currentTime < liveSyncPosition - BEHIND_S;
+}
 
 function whyNot({ place, served, files }: Files, isLive: boolean): string {
   if (files.length > 0 && files.every(({ state }) => state === 'deleted' || state === 'lost'))

@@ -10,6 +10,7 @@ import { size, span, when } from './format.ts';
 import { linkTo, messageOf, useLoaded, useNow } from './hooks.ts';
 import { Keeping } from './keeping.tsx';
 import { RunningLayout } from './layout/running-layout.tsx';
+import { useLiveAddress } from './live.ts';
 import { Player, type PlayerHandle, playable } from './player.tsx';
 import type { Chosen } from './stretch.tsx';
 import { Timeline } from './timeline.tsx';
@@ -24,6 +25,8 @@ export function RecordingPage({ appid, sid }: { appid: string; sid: string }) {
   const report = useLoaded<Report>(() => api.report(appid, sid), [appid, sid], every);
   const files = useLoaded<Files>(() => api.files(appid, sid), [appid, sid], every);
   const calls = useLoaded<Calls>(() => api.calls(appid, sid), [appid, sid]);
+  const isLive = report.value !== undefined && !isOver && report.value.phase !== 'uploading';
+  const live = useLiveAddress(appid, sid, isLive && report.value?.mode !== 'individual');
   const player = useRef<PlayerHandle>(null);
   const [atS, setAtS] = useState(0);
   const [chosen, setChosen] = useState<Chosen>();
@@ -57,20 +60,13 @@ export function RecordingPage({ appid, sid }: { appid: string; sid: string }) {
       <Facts report={known} listed={listed} />
       <Failure text={known.healthy ? undefined : (known.ending ?? 'It failed.')} />
       {found && (
-        <Player
-          ref={player}
-          appid={appid}
-          sid={sid}
-          files={found}
-          isLive={!isOver && known.phase !== 'uploading'}
-          onTime={setAtS}
-        />
+        <Player ref={player} appid={appid} sid={sid} files={found} isLive={isLive} live={live} onTime={setAtS} />
       )}
       {quality && (
         <Timeline
           report={quality}
           atS={atS}
-          seek={playable(found).length > 0 ? (s) => player.current?.seek(s) : undefined}
+          seek={live || playable(found).length > 0 ? (s) => player.current?.seek(s) : undefined}
           {...{ chosen, onChosen: setChosen }}
         />
       )}
