@@ -57,8 +57,9 @@ export class StandbyNeeds implements TaskObserver {
     if (!document.standby || plan.mode !== 'mix' || !plan.video) return;
     const { tables } = this.#o;
     if (after.phase === 'ended') {
-      this.#write(sid, () => tables.end(sid));
+      const last = this.#needs.get(sid)?.last ?? Promise.resolve();
       this.#needs.delete(sid);
+      void last.then(() => tables.end(sid)).catch((error) => this.#tellUnwritten(sid, error));
       this.#unmet.delete(sid);
       return;
     }
@@ -104,9 +105,11 @@ export class StandbyNeeds implements TaskObserver {
   #write(sid: string, write: () => Promise<unknown>): void {
     const need = this.#needs.get(sid);
     if (!need) return;
-    need.last = need.last.then(write).catch((error) => {
-      this.#o.log.warn({ sid, error: messageOf(error) }, 'the database does not know what a standby must know');
-    });
+    need.last = need.last.then(write).catch((error) => this.#tellUnwritten(sid, error));
+  }
+
+  #tellUnwritten(sid: string, error: unknown): void {
+    this.#o.log.warn({ sid, error: messageOf(error) }, 'the database does not know what a standby must know');
   }
 
   async #look(): Promise<void> {
