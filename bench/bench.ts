@@ -5,7 +5,7 @@
  *   npm run bench -- start-latency ramp-up reception stop av-offset cpu memory individual many-recordings snapshots
  *                    api pages remix cut stores takeover crowd cost-model fork-stall at-rest starts-against
  *                    cpu-against individual-against individual-cpu-against encoder rungs seventeen meeting
- *                    route in-real-time layout-change long-end cold-start install-size lease-renewals
+ *                    route in-real-time layout-change long-end live cold-start install-size lease-renewals
  *                    forwarded-query recording-list simulation   only these
  *   npm run bench -- memory-over-time                 this takes half an hour, and is not among all
  *   npm run bench -- at-rest --json FILE              writes its figures to a file
@@ -28,6 +28,7 @@ import { measureInRealTime } from './in-real-time.ts';
 import { measureIndividual, measureIndividualAgainst, measureIndividualCpuAgainst } from './individual.ts';
 import { measureInstallSize } from './install-size.ts';
 import { measureLayoutChange } from './layout-change.ts';
+import { measureLive } from './live.ts';
 import { measureLongEnd } from './long-end.ts';
 import { measureManyRecordings } from './many-recordings.ts';
 import { atMost, type Figure, passes, renderTable } from './measure.ts';
@@ -83,6 +84,7 @@ const MEASURES: Record<string, () => Promise<Figure[]>> = {
   route: measureRoute,
   'in-real-time': measureInRealTime,
   'layout-change': measureLayoutChange,
+  live: measureLive,
   'long-end': measureLongEnd,
   'memory-over-time': measureMemoryOverTime,
   'lease-renewals': measureLeaseRenewals,
