@@ -223,6 +223,25 @@ describe('a task whose files lie on another node', () => {
     expect(world.recorders[0]?.start).toMatchObject({ zeroUtcMs, zeroMonoUs: 100_000_000 - 360_000_000 });
   });
 
+  test('goes on from what the standby of this node made, which is stored as a run, from the same zero', async () => {
+    const ports = world.ports();
+    const file = sliceOf('of the standby.ts');
+    const adopt = async (sid: string, generation: number) => ({
+      ...{ zeroMonoUs: -5_000_000, files: [{ dir: `/spool/${sid}/${generation}`, file }] },
+    });
+    world.ports = () => ({ ...ports, standbys: { adopt } });
+    const { task } = await taken({ phase: 'recording', status: 5, zeroMono: { bootId: 'another machine', us: 7 } });
+    expect(world.recorders[0]?.start).toMatchObject({
+      ...{ generation: 3, zeroUtcMs: 0, zeroMonoUs: -5_000_000, earlierDirs: [`/spool/${task.sid}/2`] },
+    });
+    expect(world.uploads[0]?.options.stretches).toEqual([
+      { from: 1, isHere: false },
+      { from: 2, isHere: true },
+    ]);
+    expect(world.uploads[0]?.files.map(({ name }) => name)).toEqual(['of the standby.ts']);
+    expect(world.store.notices.map(({ eventType }) => eventType)).toEqual([12]);
+  });
+
   test('runs that follow here go on from those here alone', async () => {
     const { task } = await taken({ phase: 'recording', status: 5 });
     world.recorders[0]?.exit('SIGKILL');
