@@ -4,15 +4,22 @@ import type { EntryPoint } from '../../../media/segment.ts';
 import type { MediaKind } from '../../../media/track.ts';
 import { partRule, TsParts } from './ts-parts.ts';
 
-/** So much of a file is read at once. */
-const READ_BYTES = 1 << 20;
+/** So much of a file is read at once, whole packets: recorders of many users have little memory to spare. */
+const READ_BYTES = 340 * 188;
+
+/** Nobody reads into these: memory outside of the heap is freed late, and each user has a slice that ends. */
+const spare: Buffer[] = [];
 
 /** Has `scan` take what the file has grown by. */
 export async function readGrown(file: FileHandle, scan: TsParts): Promise<void> {
-  for (let read = READ_BYTES; read === READ_BYTES; ) {
-    const buffer = Buffer.allocUnsafe(READ_BYTES);
-    read = (await file.read(buffer, 0, READ_BYTES, scan.bytes)).bytesRead;
-    if (read > 0) scan.push(buffer.subarray(0, read));
+  const buffer = spare.pop() ?? Buffer.allocUnsafe(READ_BYTES);
+  try {
+    for (let read = READ_BYTES; read === READ_BYTES; ) {
+      read = (await file.read(buffer, 0, READ_BYTES, scan.bytes)).bytesRead;
+      if (read > 0) scan.push(buffer.subarray(0, read));
+    }
+  } finally {
+    spare.push(buffer);
   }
 }
 
