@@ -39,8 +39,11 @@ const LAG_LIMITS = { lateLagUs: 1_000_000, inTimeLagUs: 500_000 };
 /** A recording without a picture moves on in steps of this many frames a second. */
 const SOUND_ONLY_FPS = 25;
 
-/** What is known of the senders' clocks settles in this time, before a run that follows another one begins. */
-const FOLLOW_AFTER_US = 4_000_000;
+/**
+ * What is known of the senders' clocks settles in this time, before a run that follows another one begins: 10 s of
+ * delays count, and what they say is approached slowly.
+ */
+const FOLLOW_AFTER_US = 16_000_000;
 /** So long before that it no longer passes over what comes. */
 const PASS_UNTIL_US = 500_000;
 
