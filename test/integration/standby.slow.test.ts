@@ -135,15 +135,15 @@ test('the node of a recorder dies, and its standby has every flash and beep', { 
     expect(Math.min(...each.slice(1).map((at, n) => at - each[n]!))).toBeGreaterThan(0.8);
     expect(each.length).toBeGreaterThanOrEqual(Math.floor(lengthOf(text)) - 1);
   }
-  // The same slice of both: one by one the pictures are the same, but for what two encoders add. Where a picture lies
-  // at a frame's border, some hundred microseconds may move it to the next frame (ADR 0037).
+  // The same slice of both: one by one the pictures are the same, but for what two encoders add. Sound of each is
+  // placed by itself (ADR 0037), up to 20 ms from its picture as in any recording (docs/reference/fidelity.md).
   const storedTwin = join(folder, 'stored', 'b', twinName);
   const { pictures, unlike } = differenceOf(storedTwin, twin, { tolerance: 6 });
   expect(pictures).toEqual([15 * CANVAS.fps, 15 * CANVAS.fps]);
-  expect(unlike.length, JSON.stringify(unlike)).toBeLessThan(pictures[0] / 10);
+  expect(unlike).toEqual([]);
   const [beeps, twinBeeps] = [hear(storedTwin, RED).beeps, hear(twin, RED).beeps];
   const apart = beeps.map((at, n) => Math.abs(at - twinBeeps[n]!));
-  expect(Math.max(...apart)).toBeLessThan(0.02);
+  expect(Math.max(...apart)).toBeLessThan(0.04);
   const events = await kept.events(sid);
   expect(events.map(({ payload }) => payload.sequence)).toEqual(events.map((_, n) => n));
   expect(events.filter(({ eventType }) => eventType === 12)).toHaveLength(1);
