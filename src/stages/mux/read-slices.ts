@@ -14,7 +14,7 @@ import {
   AV_PKT_FLAG_CORRUPT,
   AVERROR_EOF,
 } from 'node-av/constants';
-import { FormatContext, InputFormat, Packet, type Stream } from 'node-av/lib';
+import { Dictionary, FormatContext, InputFormat, Packet, type Stream } from 'node-av/lib';
 import { Fault } from '../../kernel/fault.ts';
 import { type RecordingUs, rescale, type StreamUs, US } from '../../kernel/time.ts';
 import { av1ConfigOf } from '../../media/av1-sequence.ts';
@@ -35,6 +35,8 @@ export type SliceSample = EncodedSample & {
 };
 
 const TS_RATE = 90_000;
+/** Packets are read, in some milliseconds, until whatever else waits for this thread has its turn. */
+const PACKETS_AT_ONCE = 64;
 /** Duration of a picture that is the only one of its slice. */
 const ONE_PICTURE_US = 33_333;
 
@@ -52,7 +54,7 @@ const CODECS = new Map<number, { kind: MediaKind; codec: SliceCodec }>([
  * of ours.
  */
 export async function probeSlice(path: string): Promise<Streams> {
-  using input = await Input.open(path);
+  using input = await Input.open(path, 'told');
   const missing = new Set(input.lanes.map(({ kind }) => kind));
   const found: Streams = {};
   for await (const { lane, data } of input.packets()) {
@@ -136,6 +138,9 @@ type InputPacket = { lane: Lane; pts: number; dts: number; duration: number; key
 /** FFmpeg's name of each container; without it FFmpeg may guess another one from a damaged file. */
 const FORMATS = { ts: 'mpegts', webm: 'matroska', m4s: 'mov' } as const;
 
+/** Options of a context whose samples are read, without looking for the picture's rate and the length of the whole. */
+const SAMPLES_ONLY = { fpsprobesize: '0', skip_estimate_duration_from_pts: '1' };
+
 /** One opened slice. */
 class Input implements Disposable {
   readonly lanes: Lane[] = [];
@@ -151,13 +156,15 @@ class Input implements Disposable {
     }
   }
 
-  static async open(path: string): Promise<Input> {
+  /** @param what `told` when the picture's rate matters, for which FFmpeg reads and decodes far more */
+  static async open(path: string, what: 'told' | 'read' = 'read'): Promise<Input> {
     const extension = /\.(ts|webm|m4s)(\.part)?$/.exec(path)?.[1] as keyof typeof FORMATS | undefined;
     const context = new FormatContext();
     try {
       if (!extension) throw new Error('no extension of a slice');
+      using options = Dictionary.fromObject(what === 'read' ? SAMPLES_ONLY : {});
       check(
-        await context.openInput(`file:${path}`, InputFormat.findInputFormat(FORMATS[extension]), null),
+        await context.openInput(`file:${path}`, InputFormat.findInputFormat(FORMATS[extension]), options),
         `opening ${path}`,
       );
       check(await context.findStreamInfo(null), `reading ${path}`);
@@ -171,8 +178,10 @@ class Input implements Disposable {
   async *packets(): AsyncGenerator<InputPacket> {
     using packet = new Packet();
     packet.alloc();
-    for (;;) {
-      const code = await this.#context.readFrame(packet);
+    for (let n = 1; ; n++) {
+      if (n % PACKETS_AT_ONCE === 0) await new Promise<void>((resolve) => void setImmediate(resolve));
+      // A thread of its own for each packet would cost more than the packet.
+      const code = this.#context.readFrameSync(packet);
       if (code === AVERROR_EOF) return;
       check(code, 'reading a slice');
       const lane = this.lanes.find(({ stream }) => stream.index === packet.streamIndex);
