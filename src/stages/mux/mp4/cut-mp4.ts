@@ -7,6 +7,7 @@ import type { StreamUs } from '../../../kernel/time.ts';
 import type { EncodedSample } from '../../../media/sample.ts';
 import { finishPart } from '../spool-file.ts';
 import type { Streams } from '../stream.ts';
+import { indexRoom } from './index-place.ts';
 import { OpenMp4 } from './open-mp4.ts';
 
 export type CutMp4Options = Streams & {
@@ -165,13 +166,11 @@ export class CutMp4 {
   }
 
   #opened(): OpenMp4 {
-    const { path, fromUs, startUtcMs, video, audio } = this.#o;
-    this.#file ??= new OpenMp4(
-      path,
-      { startUs: fromUs, startUtcMs, heldUs: 0, lengthRate: LENGTH_RATE },
-      { video, audio },
-      0,
-    );
+    const { path, fromUs, toUs, startUtcMs, video, audio } = this.#o;
+    const streams = { video, audio };
+    const room = indexRoom(streams, { durationMs: (toUs - fromUs) / 1000, bytes: Number.POSITIVE_INFINITY });
+    const begun = { startUs: fromUs, startUtcMs, heldUs: 0, lengthRate: LENGTH_RATE };
+    this.#file ??= new OpenMp4(path, begun, streams, room);
     return this.#file;
   }
 }

@@ -79,8 +79,11 @@ async function boxesOf(file: FileHandle, from: number): Promise<Box[]> {
   return boxes;
 }
 
-async function readBytes(file: FileHandle, { at, bytes }: Pick<Box, 'at' | 'bytes'>): Promise<Buffer> {
-  const buffer = Buffer.alloc(bytes);
+async function readBytes(
+  file: FileHandle,
+  { at, bytes }: Pick<Box, 'at' | 'bytes'>,
+  buffer = Buffer.alloc(bytes),
+): Promise<Buffer> {
   for (let got = 0; got < bytes; ) {
     const { bytesRead } = await file.read(buffer, got, bytes - got, at + got);
     if (bytesRead === 0) throw new Fault('mux-failed', 'an MP4 ends too soon', { blame: 'self' });
@@ -90,7 +93,7 @@ async function readBytes(file: FileHandle, { at, bytes }: Pick<Box, 'at' | 'byte
 }
 
 async function write(file: FileHandle, at: number, parts: readonly Buffer[]): Promise<void> {
-  const bytes = Buffer.concat(parts);
+  const bytes = parts.length === 1 ? parts[0]! : Buffer.concat(parts);
   for (let put = 0; put < bytes.length; )
     put += (await file.write(bytes, put, bytes.length - put, at + put)).bytesWritten;
 }
@@ -112,10 +115,11 @@ function freeBox(bytes: number): Buffer {
 async function moveBytes(file: FileHandle, from: number, to: number, by: number): Promise<void> {
   const shrinks = by < 0 && to + by <= from;
   const forward = by < 0 && !shrinks;
+  const buffer = Buffer.alloc(Math.min(MOVE_BYTES, to - from));
   for (let done = 0; done < to - from; ) {
     const bytes = Math.min(MOVE_BYTES, to - from - done);
     const at = forward ? from + done : to - done - bytes;
-    await write(file, at + by, [await readBytes(file, { at, bytes })]);
+    await write(file, at + by, [await readBytes(file, { at, bytes }, buffer.subarray(0, bytes))]);
     if (shrinks) await file.truncate(at);
     done += bytes;
   }
