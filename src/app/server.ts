@@ -59,7 +59,7 @@ import { openLive } from './live/open-live.ts';
 import { metricsSource } from './metrics-source.ts';
 import { Moves } from './moves.ts';
 import { allOf } from './observers.ts';
-import { openCuts } from './open-cuts.ts';
+import { openDerived } from './open-derived.ts';
 import { openRetentions } from './open-retentions.ts';
 import { Pages } from './pages.ts';
 import { channelPort, spoolPort } from './ports.ts';
@@ -322,11 +322,11 @@ export async function createServer(given: Config, ground: Ground): Promise<Airch
     });
 
     const found = { spool, backup, openTarget, objectsOf: (sid: string) => objects.objectsOf(sid) };
-    const cuts = await openCuts({
-      ...{ dataDir: config.dataDir, owner: ownership.owner, reserveBytes: config.spoolReserveMb * 1_000_000 },
-      ...{ ...found, recordings, forks, entry, env: children, clock, log },
+    const { cuts, mixes, ...derived } = await openDerived({
+      ...{ ...found, config, recordings, database, vault, folder, inFleet: isInFleet, owner: ownership.owner },
+      ...{ forks, entry, env: children, clock, log },
     });
-    endings.push(() => cuts.close());
+    endings.push(() => derived.close());
     const live = await openLive({ ...found, config, recordings, clock, log });
     endings.push(() => live.close());
 
@@ -416,6 +416,7 @@ export async function createServer(given: Config, ground: Ground): Promise<Airch
         retry: async (appid, sid) => recordings.retryUpload(appid, sid) || moves.retry(appid, sid),
       },
       cuts,
+      mixes,
       live: live.api,
       retention,
       participants: (appid, cname) => rooms.participants(appid, cname),
@@ -432,6 +433,7 @@ export async function createServer(given: Config, ground: Ground): Promise<Airch
     endings.push(() => recordings.close(0));
     try {
       await recordings.recover();
+      await mixes.start();
       await diskWatch.start();
       await ownership.announce(
         {

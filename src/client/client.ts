@@ -16,6 +16,9 @@ import type {
   HandleReply,
   LegalHoldRequest,
   ListedRecording,
+  MixListReply,
+  MixReply,
+  MixRequest,
   Mode,
   NodesReply,
   QueryReply,
@@ -168,6 +171,48 @@ export class AircheckClient {
       url: reply.url === null ? null : whole(reply.url),
       users: reply.users.map((user) => ({ ...user, url: whole(user.url) })),
     };
+  }
+
+  /** Has a recording of single users that has ended mixed into one MP4. Made once alone: each call makes one. */
+  async mix(sid: string, request: MixRequest = {}, { signal }: CallOptions = {}): Promise<MixReply> {
+    const call: Call = { name: 'mix', method: 'POST', path: this.#mixes(sid), body: request, good: [201] };
+    return this.#wholeMix((await this.#exchange.call({ ...call, repeatable: false }, signal)) as MixReply);
+  }
+
+  /** How far a mix is. `file` is a whole address, at which the customer's credentials open the MP4. */
+  async mixOf(sid: string, mixId: string, { signal }: CallOptions = {}): Promise<MixReply> {
+    const call: Call = { name: 'mixOf', method: 'GET', path: `${this.#mixes(sid)}/${encodeURIComponent(mixId)}` };
+    return this.#wholeMix((await this.#exchange.call(call, signal)) as MixReply);
+  }
+
+  /** Resolves once a mix is done or has failed, to what became of it. */
+  async mixed(sid: string, mixId: string, options: CallOptions = {}): Promise<MixReply> {
+    for (;;) {
+      const mix = await this.mixOf(sid, mixId, options);
+      if (mix.state === 'done' || mix.state === 'failed') return mix;
+      await pause(LOOK_MS, options.signal);
+    }
+  }
+
+  /** The mixes of a recording, the newest first. */
+  async mixes(sid: string, { signal }: CallOptions = {}): Promise<MixReply[]> {
+    const call: Call = { name: 'mixes', method: 'GET', path: this.#mixes(sid) };
+    const { mixes } = (await this.#exchange.call(call, signal)) as MixListReply;
+    return mixes.map((mix) => this.#wholeMix(mix));
+  }
+
+  /** Calls a mix off, or removes its MP4. */
+  async removeMix(sid: string, mixId: string, { signal }: CallOptions = {}): Promise<void> {
+    const path = `${this.#mixes(sid)}/${encodeURIComponent(mixId)}`;
+    await this.#exchange.call({ name: 'removeMix', method: 'DELETE', path, good: [204] }, signal);
+  }
+
+  #mixes(sid: string): string {
+    return `${this.#app}/aircheck/recordings/${encodeURIComponent(sid)}/mixes`;
+  }
+
+  #wholeMix(mix: MixReply): MixReply {
+    return { ...mix, file: mix.file === null ? null : this.#exchange.urlOf(mix.file) };
   }
 
   /** How long the files of a recording are kept, its legal hold, and what was deleted. */

@@ -7,6 +7,7 @@ import type { acquireReplySchema, acquireRequestSchema } from '../contract/rest/
 import type { handleReplySchema } from '../contract/rest/body.ts';
 import type { EventsReply } from '../contract/rest/events.ts';
 import type { Mode } from '../contract/rest/fields.ts';
+import type { mixRequestSchema } from '../contract/rest/mix.ts';
 import type { queryReplySchemas } from '../contract/rest/query.ts';
 import type { RecordingListQuery } from '../contract/rest/recording-list.ts';
 import type { startRequestSchemas } from '../contract/rest/start.ts';
@@ -18,6 +19,7 @@ import type { NOTICE_TYPES, NoticeType, noticeSchema } from '../contract/webhook
 export type { BacklogEntry } from '../contract/rest/backlog.ts';
 export type { ChannelReply } from '../contract/rest/channel.ts';
 export type { RedeliverReply } from '../contract/rest/events.ts';
+export type { MixListReply, MixReply } from '../contract/rest/mix.ts';
 export type { NodesReply } from '../contract/rest/nodes.ts';
 export type { ListedRecordingReply as ListedRecording, RecordingListReply } from '../contract/rest/recording-list.ts';
 export type { RecordingReport } from '../contract/rest/recording-report.ts';
@@ -53,6 +55,9 @@ export type StartRequest<M extends Mode = Mode> = { [K in Mode]: Request<(typeof
 /** `clientRequest` of update, by the mode. */
 export type UpdateRequest<M extends Mode = Mode> = { [K in Mode]: Request<(typeof updateRequestSchemas)[K]> }[M];
 export type UpdateLayoutRequest = Request<typeof updateLayoutRequestSchema>;
+
+/** What a mix is to be of a recording of single users. */
+export type MixRequest = z.input<typeof mixRequestSchema>;
 
 export type AcquireReply = z.output<typeof acquireReplySchema>;
 export type HandleReply = z.output<typeof handleReplySchema>;

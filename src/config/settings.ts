@@ -7,6 +7,7 @@ import { RUNG_NAMES, rungSchema } from '../contract/line/rungs.ts';
 import { storageConfigSchema } from '../contract/line/storage.ts';
 import { MOST_RETENTION_DAYS } from '../contract/rest/retention.ts';
 import { fleetSettings } from './fleet-settings.ts';
+import { mixSettings } from './mix-settings.ts';
 import { observeSettings } from './observe-settings.ts';
 import { pageSettings } from './page-settings.ts';
 import { flag, flagWords, networkList, setting, text, urlText, whole, wholeWords, words } from './setting.ts';
@@ -192,6 +193,7 @@ export const settingsShape = {
   }),
   ...pageSettings,
   ...watchSettings,
+  ...mixSettings,
   logLevel: setting(z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'), {
     description: 'The least severe log lines written.',
     allowed: 'trace, debug, info, warn, error or silent',

@@ -7,6 +7,7 @@ import { storageConfigSchema } from './line/storage.ts';
 import { cutPaths } from './openapi/cut-calls.ts';
 import { dashboardPaths } from './openapi/dashboard-calls.ts';
 import { describeMembers } from './openapi/descriptions.ts';
+import { mixPaths } from './openapi/mix-calls.ts';
 import { ownPaths } from './openapi/own-calls.ts';
 import { recordingPaths } from './openapi/recording-calls.ts';
 import { apiErrorSchema, gatewayErrorSchema } from './openapi/responses.ts';
@@ -64,7 +65,15 @@ export function openApiDocument(): OpenApiDocument {
     ],
     tags: TAGS,
     security: [{ customer: [] }],
-    paths: { ...recordingPaths, ...dashboardPaths, ...ownPaths, ...cutPaths, ...watchPaths, ...retentionPaths },
+    paths: {
+      ...recordingPaths,
+      ...dashboardPaths,
+      ...ownPaths,
+      ...cutPaths,
+      ...mixPaths,
+      ...watchPaths,
+      ...retentionPaths,
+    },
     webhooks: noticeWebhooks(),
     components: {
       securitySchemes: {

@@ -231,7 +231,7 @@ export const PROBLEMS = {
     http: 404,
     code: 404,
     reason: 'nothing of the recording is stored any more',
-    meaning: 'cut: there are no slices: none were made, or they are gone from the spool and from the store.',
+    meaning: 'cut, mix: there are no slices: none were made, or they are gone from the spool and from the store.',
   }),
   'cut-outside': badRequest(
     'the stretch was not recorded',
@@ -242,7 +242,7 @@ export const PROBLEMS = {
     code: 2,
     reason: 'the stretch cannot be cut out',
     meaning:
-      'cut: one MP4 cannot hold what the stretch has, the files of the recording need a user to be named, or its store cannot be read with what is known of it. The reason says which.',
+      'cut, mix: one MP4 cannot hold what the stretch has, the files of the recording need a user to be named, or its store cannot be read with what is known of it. The reason says which.',
   }),
   'cut-unknown': caller({
     http: 404,
@@ -256,6 +256,29 @@ export const PROBLEMS = {
     reason: 'the cut is not done',
     meaning: 'The file of a cut was asked for that is still being made, or that failed.',
   }),
+  'mix-outside': badRequest(
+    'the users or the stretch were not recorded',
+    'mix: the stretch, or a part of it, lies before or after what is recorded; the recording has no such user; or nobody who was asked for sent anything in it.',
+  ),
+  'mix-impossible': caller({
+    http: 409,
+    code: 2,
+    reason: 'the recording cannot be mixed',
+    meaning: 'mix: the recording is not one of single users, or it goes on. The reason says which.',
+  }),
+  'mix-unknown': caller({
+    http: 404,
+    code: 404,
+    reason: 'no such mix',
+    meaning: 'No mix of this recording has that id, or its MP4 was kept for as long as mixKeepHours says.',
+  }),
+  'mix-unfinished': caller({
+    http: 409,
+    code: 2,
+    reason: 'the mix is not done',
+    meaning:
+      'The file of a mix was asked for that waits, is still being made, or failed; or that lies on a node that is away.',
+  }),
   'retention-impossible': caller({
     http: 409,
     code: 2,
@@ -268,7 +291,7 @@ export const PROBLEMS = {
     code: 2,
     reason: 'nothing is deleted now',
     meaning:
-      'deletion: the recording has not ended, has files that are not in their store yet, or is under a legal hold. The reason says which.',
+      'deletion, or of a mix: the recording has not ended, has files that are not in their store yet, or is under a legal hold. The reason says which.',
   }),
   'link-impossible': caller({
     http: 409,
@@ -289,6 +312,12 @@ export const PROBLEMS = {
     code: 2,
     reason: 'no cut can be made now',
     meaning: 'Too many cuts are kept or under way, or the disk has no room for this one.',
+  }),
+  'mix-refused': self({
+    http: 503,
+    code: 2,
+    reason: 'no mix can be made now',
+    meaning: 'Too many mixes wait, or those that are kept leave no room for this one: mixTotalMb, or the disk.',
   }),
   'watch-token-invalid': gateway(
     401,

@@ -11,6 +11,7 @@ import type { KeepCall } from './dashboard/kept-calls.ts';
 import type { EventsApi } from './events.ts';
 import type { Fleet } from './fleet/fleet.ts';
 import type { LiveApi } from './live.ts';
+import type { MixesApi } from './mixes.ts';
 import type { RateLimit } from './rate-limit.ts';
 import type { RecordingListApi } from './recording-list.ts';
 import type { RetentionApi } from './retention.ts';
@@ -32,6 +33,8 @@ export type RecordingApi = EventsApi & {
   dashboard?: DashboardApi;
   list: RecordingListApi['list'];
   cuts: CutsApi;
+  /** When absent nothing can be mixed. */
+  mixes?: MixesApi;
   /** When absent files are kept for ever, and nothing is told of it. */
   retention?: RetentionApi;
   /** When absent nothing can be watched. */

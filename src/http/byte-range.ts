@@ -3,6 +3,9 @@ import { createReadStream } from 'node:fs';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { problem } from '../contract/problems.ts';
 
+/** An answer that another node carries is held in memory there. */
+export const MOST_CARRIED_BYTES = 64_000_000;
+
 /** The bytes from `from` on that come before `to`. */
 export type ByteSpan = { from: number; to: number };
 

@@ -5,7 +5,7 @@
  */
 import type { FastifyInstance } from 'fastify';
 import { type CutReply, type CutRequest, parseCut } from '../contract/rest/cut.ts';
-import { sendFile } from './byte-range.ts';
+import { MOST_CARRIED_BYTES, sendFile } from './byte-range.ts';
 
 export type CutsApi = {
   /** Waits a moment for it to be done. */
@@ -17,9 +17,6 @@ export type CutsApi = {
 
 type CutsPath = { appid: string; sid: string };
 type CutPath = CutsPath & { cutid: string };
-
-/** An answer that another node carries is held in memory there. */
-const MOST_CARRIED_BYTES = 64_000_000;
 
 /** @param isCarried the calls come from other nodes */
 export function cutRoutes(app: FastifyInstance, { cuts }: { cuts: CutsApi }, isCarried = false): void {

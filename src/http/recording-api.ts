@@ -21,6 +21,7 @@ import type { CarriedAnswer } from './fleet/links.ts';
 import { isPlaced } from './fleet/node-api.ts';
 import { acceptJson } from './json.ts';
 import { guardLive, liveRoutes, watchRoute } from './live.ts';
+import { mixRoutes } from './mixes.ts';
 import { ncsRoutes } from './ncs.ts';
 import { participantsRoute } from './participants.ts';
 import { REGION } from './paths.ts';
@@ -145,6 +146,7 @@ function recordingRoutes(guarded: FastifyInstance, api: RecordingApi, isCarried 
     eventsRoutes(routes, api);
     backlogRoutes(routes, api);
     cutRoutes(routes, api, isCarried);
+    if (api.mixes) mixRoutes(routes, api.mixes, isCarried);
     if (api.retention) retentionRoutes(routes, api.retention);
     if (api.live) watchRoute(routes, api.live);
     if (api.dashboard) {

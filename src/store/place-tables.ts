@@ -53,6 +53,15 @@ export class PlaceTables {
     return row && String(row['owner']);
   }
 
+  /** The living node that makes a mix, or has its MP4. */
+  async ofMix(mixId: string): Promise<string | undefined> {
+    const [row] = await this.#database.query(
+      `select k.owner from mixes m join owners k on k.folder = m.folder where m.mix_id = $1 and ${IS_LIVE}`,
+      [mixId],
+    );
+    return row && String(row['owner']);
+  }
+
   /** The home of a channel, if it has one. */
   async home(appid: string, cname: string): Promise<string | undefined> {
     const [row] = await this.#database.query(

@@ -287,6 +287,11 @@ export class RetentionTables {
         [sid, Math.round(nowMs)],
       );
       if (!row) return;
+      // What was made of them goes with them; each node removes the MP4s that it has.
+      await inside.query(
+        `delete from mixes m using retentions r where m.sid = $1 and r.sid = m.sid and r.held_ms is null`,
+        [sid],
+      );
       const [sum] = await inside.query(
         'select count(*) as files, coalesce(sum(bytes), 0) as bytes from objects where sid = $1 and deleted_ms is not null',
         [sid],

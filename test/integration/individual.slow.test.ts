@@ -1,24 +1,30 @@
 /**
  * Individual mode as a client meets it: real publishers over WHIP, the REST calls, the files in the store, and players.
  */
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { manifestSchema } from '../../src/contract/line/manifest.ts';
+import { type MixReply, mixReplySchema } from '../../src/contract/rest/mix.ts';
 import { type Browser, startBrowser } from '../support/browser.ts';
+import { runCommand } from '../support/command.ts';
 import { avOffsets } from '../support/judge/offsets.ts';
+import { judgeRecording } from '../support/judge/recording.ts';
 import { beepsIn, listen } from '../support/judge/sound.ts';
 import { hear, see } from '../support/judge/user-streams.ts';
 import { GREEN, RED } from '../support/media/participants.ts';
 import { playInBrowser } from '../support/playback.ts';
+import { nicenesses, processesOf } from '../support/processes.ts';
 import { type Publisher, publishWithRtc } from '../support/publish/publisher.ts';
 import { localStorage, TestServer, until } from '../support/test-server.ts';
 
 let folder: string;
 let server: TestServer;
 let browser: Browser | undefined;
+/** The recording of both users, once it has ended. */
+let alone: string;
 const publishers: Publisher[] = [];
 
 beforeAll(async () => {
@@ -75,6 +81,7 @@ describe('individual mode', { timeout: 150_000 }, () => {
     expect(listed.status).toBe(5);
     const stopped = await recording.stop();
     expect(stopped.status).toBe(200);
+    alone = recording.sid;
     const { fileList, uploadingStatus } = stopped.body['serverResponse'] as {
       fileList: { fileName: string; trackType: string; uid: string; mixedAllUser: boolean; isPlayable: boolean }[];
       uploadingStatus: string;
@@ -151,6 +158,53 @@ describe('individual mode', { timeout: 150_000 }, () => {
     );
     expect(events.every(({ payload }) => payload.serviceScene === 'rtc_record')).toBe(true);
     expect(kinds(31)[0]?.payload.details['fileList']).toHaveLength(9);
+  });
+
+  test('is mixed afterwards by the server, over HTTP and by the command line', async () => {
+    const mixes = `/aircheck/recordings/${alone}/mixes`;
+    const canvas = { width: 640, height: 360, fps: 30, bitrate: 800, mixedVideoLayout: 1 };
+    const begun = await server.call('POST', mixes, { from: 4, to: 14, transcodingConfig: canvas });
+    expect(begun).toMatchObject({ status: 201, body: { users: ['11', '22'], from: 4, to: 14 } });
+    // Its process gives way to all others; when it is killed, another begins anew.
+    const mixer = await until(
+      'a process mixes',
+      () => processesOf(server.dataDir).find(({ args, pid }) => args.includes('mixer') && nicenesses(pid).has(19)),
+      20_000,
+    );
+    process.kill(mixer.pid, 'SIGKILL');
+    const path = `${mixes}/${begun.body['mixId']}`;
+    let mix: MixReply = mixReplySchema.parse(begun.body);
+    await until(
+      'the mix is done',
+      async () => {
+        mix = mixReplySchema.parse((await server.call('GET', path)).body);
+        return mix.state === 'done' || mix.state === 'failed';
+      },
+      90_000,
+    );
+    expect(mix).toMatchObject({ state: 'done', progress: 1, attempts: 2, error: null, warnings: [] });
+    const { customerId, customerSecret } = server.running;
+    const credentials = `Basic ${Buffer.from(`${customerId}:${customerSecret}`).toString('base64')}`;
+    const brought = await fetch(new URL(mix.file ?? '', server.baseUrl), { headers: { authorization: credentials } });
+    const file = join(folder, 'mix.mp4');
+    writeFileSync(file, Buffer.from(await brought.arrayBuffer()));
+    const seen = { participants: [RED, GREEN], source: { width: 320, height: 180 }, width: 640, height: 360, fps: 30 };
+    expect(judgeRecording(file, { ...seen, seconds: { from: 9.95, to: 10.05 } }).problems).toEqual([]);
+
+    // One user, by the command.
+    const settings = {
+      ...{ AIRCHECK_DATA_DIR: server.dataDir, AIRCHECK_PORT: new URL(server.baseUrl).port },
+      ...{ AIRCHECK_APP_ID: server.appid, AIRCHECK_CUSTOMER_ID: customerId, AIRCHECK_CUSTOMER_SECRET: customerSecret },
+    };
+    const one = join(folder, 'one.mp4');
+    const words = ['mix', alone, '--users', '22', '--from', '5', '--to', '+0:10', '--size', '320x180', '-o', one, '-q'];
+    expect(await runCommand(settings, ...words)).toEqual({ code: 0, stdout: `${one}\n`, stderr: '' });
+    const small = { participants: [GREEN], source: { width: 320, height: 180 }, width: 320, height: 180, fps: 30 };
+    expect(judgeRecording(one, { ...small, seconds: { from: 4.95, to: 5.05 } }).problems).toEqual([]);
+    const refused = await runCommand(settings, 'mix', alone, '--users', '33', '-q');
+    expect(refused).toMatchObject({ code: 1, stdout: '', stderr: expect.stringMatching(/no user 33; it has 11, 22/) });
+    const listed = await server.call('GET', mixes);
+    expect((listed.body['mixes'] as MixReply[]).map(({ users }) => users)).toEqual([['22'], ['11', '22']]);
   });
 
   test('without anything to record is 206 with code 435', async () => {

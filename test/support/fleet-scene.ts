@@ -36,6 +36,8 @@ class Places implements FleetPlaces {
   readonly homes = new Map<string, string>();
   /** Owners by sid. */
   readonly files = new Map<string, string>();
+  /** Owners by id. */
+  readonly mixes = new Map<string, string>();
   async ofTask(_appid: string, sid: string): Promise<string | undefined> {
     return this.tasks.get(sid);
   }
@@ -44,6 +46,9 @@ class Places implements FleetPlaces {
   }
   async ofFiles(_appid: string, sid: string): Promise<string | undefined> {
     return this.files.get(sid);
+  }
+  async ofMix(mixId: string): Promise<string | undefined> {
+    return this.mixes.get(mixId);
   }
   async home(_appid: string, cname: string): Promise<string | undefined> {
     return this.homes.get(cname);

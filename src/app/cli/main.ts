@@ -42,9 +42,9 @@ program
   });
 
 program
-  .command('mix <manifest>')
+  .command('mix <recording>')
   .description(
-    'make one composite MP4 of a recording of single users, from its manifest and the files that lie beside it',
+    'make one composite MP4 of a recording of single users: a sid has the server make it, a manifest is read with the files beside it',
   )
   .addOption(
     new Option('-l, --layout <kind>', 'where users stand; floating unless a layout config says otherwise').choices([
@@ -64,9 +64,15 @@ program
   .option('--left <uids>', 'who is heard on the left alone, as 1,2, or others; the sound is stereo then')
   .option('--right <uids>', 'who is heard on the right alone')
   .option('-u, --users <uids>', 'only these users, as 1,2,3')
-  .option('--from <seconds>', 'where to begin, in seconds of the recording; its first sound or picture when left out')
-  .option('--to <seconds>', 'where to end; when the last user left when left out')
-  .option('-o, --output <file>', 'the MP4; <sid>_<cname>_mix.mp4 beside the manifest when left out')
+  .option(
+    '--from <moment>',
+    'where to begin, in seconds of the recording, of a sid also as for cut; its first sound or picture when left out',
+  )
+  .option('--to <moment>', 'where to end; when the last user left when left out')
+  .option(
+    '-o, --output <file>',
+    'the MP4; when left out <sid>_<cname>_mix.mp4 beside the manifest, or <sid>_mix.mp4 here',
+  )
   .option(
     '--mp4-max-duration <seconds>',
     'at this length the MP4 ends and another begins, named after it with _1',
@@ -78,6 +84,9 @@ program
   .option('--no-audio', 'picture alone')
   .option('--strict', 'refuse when files are missing, instead of leaving gaps')
   .option('-f, --force', 'replace an output that exists')
+  .option('-a, --app <appid>', 'of a sid: App ID; needed only when several are configured')
+  .option('-k, --keys <json>', 'of a sid: accessKey, secretKey and stsToken of its store: JSON or a file')
+  .option('--json', 'of a sid: print what is known of the mix as JSON')
   .option('-q, --quiet', 'tell warnings and errors only')
   .addHelpText(
     'after',
@@ -89,13 +98,21 @@ Examples:
   aircheck mix rec/5f…_room_manifest.json --layout-config regions.json --background-color '#202020'
   aircheck mix rec/5f…_room_manifest.json --users 7,8 --no-video -o voices.mp4
   aircheck mix rec/5f…_room_manifest.json --left 7 --right others --no-video -o call.mp4
+  aircheck mix 5f…3a --layout best-fit --users 7,8 --from 14:02 --to 14:07
 
+The server makes one mix at a time beside what it records, and keeps the MP4 for a while. Ctrl-C calls it off.
 The path of each MP4 is printed on standard output, all else on standard error.
 Exit codes: 0 done (maybe with warnings), 1 refused or failed, with nothing written.`,
   )
-  .action(async (manifest: string, words: MixWords) => {
-    const { mix } = await import('./mix.ts');
-    await mix(manifest, words);
+  .action(async (recording: string, words: MixWords) => {
+    const { isSid } = await import('./own-recording.ts');
+    if (isSid(recording)) {
+      const { mixLater } = await import('./mix-later.ts');
+      await mixLater(recording, words);
+    } else {
+      const { mix } = await import('./mix.ts');
+      await mix(recording, words);
+    }
   });
 
 program
@@ -275,6 +292,28 @@ program
       onProgress: (part) => process.stdout.write(`progress ${part.toFixed(3)}\n`),
     });
     process.stdout.write(`bytes ${bytes}\n`);
+  });
+
+program
+  .command('mixer', { hidden: true })
+  .description('mix a recording of single users, as told on standard input; started by `aircheck serve`')
+  .action(async () => {
+    const { giveWay } = await import('../../pipeline/remix/give-way.ts');
+    // Before anything is loaded that begins threads: they inherit it.
+    giveWay();
+    const { mixRecording } = await import('../../pipeline/remix/mix-recording.ts');
+    const command: unknown = JSON.parse(await text(process.stdin));
+    try {
+      const bytes = await mixRecording(command, {
+        onProgress: (part) => process.stdout.write(`progress ${part.toFixed(4)}\n`),
+        onProblem: (what) => process.stdout.write(`problem ${what.replaceAll(/\s+/g, ' ')}\n`),
+      });
+      process.stdout.write(`bytes ${bytes}\n`);
+    } catch (error) {
+      if (!isOutOfRoom(error)) throw error;
+      process.stderr.write(`${messageOf(error)}\n`);
+      process.exitCode = NO_ROOM_EXIT;
+    }
   });
 
 function wholeSeconds(text: string): number {

@@ -1,8 +1,9 @@
 /**
  * What the words of `aircheck mix` come to, and how wrong ones are refused.
  */
-import { expect, test } from 'vitest';
-import { type MixWords, readRequest } from './mix-options.ts';
+import { describe, expect, test } from 'vitest';
+import { mediaOf, parseMix } from '../../contract/rest/mix.ts';
+import { type MixWords, readCall, readRequest } from './mix-options.ts';
 
 /** As commander has them when nothing is said. */
 const PLAIN: MixWords = {
@@ -105,4 +106,33 @@ test.each<[Partial<MixWords>, RegExp]>([
   [{ layoutConfig: JSON.stringify(Array(18).fill(REGION)) }, /at most 17 entries/],
 ])('%j is refused', (words, message) => {
   expect(() => read(words)).toThrow(message);
+});
+
+describe('what a server is asked for', () => {
+  const call = (words: Partial<MixWords>) => readCall({ ...PLAIN, ...words });
+
+  test.each<Partial<MixWords>>([
+    {},
+    { layout: 'best-fit', size: '640x360', fps: '25', bitrate: '900', users: '7,8' },
+    { layout: 'vertical', maxResolutionUid: '7', backgroundColor: '#202020' },
+    { layoutConfig: JSON.stringify([{ ...REGION, uid: '3', alpha: 0.5, render_mode: 1 }]) },
+    { video: false, audioProfile: '2' },
+    { audio: false },
+    { left: '1,2', right: 'others', audioProfile: '0' },
+    { left: '1', right: '2' },
+  ])('%j comes to the same as from files', (words) => {
+    const { video, audio, stereo, uids } = read(words);
+    const asked = parseMix(call(words));
+    expect(mediaOf(asked)).toEqual({ video, audio, stereo });
+    expect(asked.users).toEqual(uids);
+  });
+
+  test.each<[Partial<MixWords>, RegExp]>([
+    [{ hls: true }, /--hls is for manifests/],
+    [{ strict: true }, /--strict is for manifests/],
+    [{ mp4MaxDuration: '60' }, /makes one MP4/],
+    [{ size: '641x360' }, /both sides must be even/],
+  ])('%j is refused', (words, why) => {
+    expect(() => call(words)).toThrow(why);
+  });
 });

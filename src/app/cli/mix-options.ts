@@ -1,14 +1,15 @@
 /**
- * What `aircheck mix` is asked for: the words of the command line, checked and turned into plans. Layouts are those of
- * `start` (contract §1.2.3, §4.7).
+ * What `aircheck mix` is asked for: the words of the command line, checked and turned into plans, or into the call that
+ * has a server make the mix. Layouts are those of `start` (contract §1.2.3, §4.7).
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { z } from 'zod';
 import type { AudioPlan, MixPlan, VideoPlan } from '../../contract/line/plan.ts';
 import type { Stereo } from '../../contract/line/stereo.ts';
 import { isUid } from '../../contract/rest/fields.ts';
-import { checkRegions, layoutMembers } from '../../contract/rest/layout.ts';
+import { checkRegions, type LayoutMembers, layoutMembers } from '../../contract/rest/layout.ts';
 import { AUDIO_PROFILES } from '../../contract/rest/media-values.ts';
+import { MIX_PICTURE, usualBitrateKbps, withoutEffect } from '../../contract/rest/mix.ts';
 import { MAX_BITRATE_KBPS } from '../../contract/rest/recording-config.ts';
 import { inStereo } from '../../contract/rest/stereo.ts';
 import { toLayout } from '../../contract/rest/to-layout.ts';
@@ -32,8 +33,8 @@ export type MixWords = {
   mp4MaxDuration: string;
   mp4MaxBytes: string;
   users?: string;
-  from?: string;
-  to?: string;
+  from?: string | undefined;
+  to?: string | undefined;
   output?: string;
   hls?: boolean;
   video: boolean;
@@ -41,6 +42,9 @@ export type MixWords = {
   strict?: boolean;
   force?: boolean;
   quiet?: boolean;
+  app?: string;
+  keys?: string;
+  json?: boolean;
 };
 
 export type MixRequest = {
@@ -58,19 +62,11 @@ export type MixRequest = {
   ignored: string[];
 };
 
-/** Members of a layout that name images: nothing is fetched when a recording is mixed afterwards. */
-const IMAGES = ['backgroundImage', 'defaultUserBackgroundImage', 'backgroundConfig'] as const;
-const MAX_SIDE = 1920;
-const MAX_PIXELS = 1920 * 1080;
-const MAX_FPS = 60;
 const MAX_MP4_S = 86_400;
 const MIN_MP4_BYTES = 1_000_000;
 const MAX_MP4_BYTES = 1_000_000_000_000;
 /** In --left and --right: everybody whom the other option does not name. */
 const OTHERS = 'others';
-/** Bit rate of the picture when none is asked for: about what the contract's own table has for a canvas. */
-const BITS_PER_PIXEL = 0.1;
-const MIN_BITRATE_KBPS = 100;
 
 const layoutSchema = z.object(layoutMembers).superRefine(checkRegions);
 
@@ -82,12 +78,11 @@ export function refuse(words: string): Fault {
 export function readRequest(words: MixWords): MixRequest {
   if (!words.video && !words.audio) throw refuse('--no-video and --no-audio together leave nothing to mix');
   const { layout, ignored } = readLayout(words);
-  const fps = whole('--fps', words.fps, 1, MAX_FPS);
+  const fps = whole('--fps', words.fps, 1, MIX_PICTURE.mostFps);
   const { width, height } = readSize(words.size);
-  const usual = Math.round((width * height * fps * BITS_PER_PIXEL) / 1000);
   const bitrateKbps =
     words.bitrate === undefined
-      ? Math.min(MAX_BITRATE_KBPS, Math.max(MIN_BITRATE_KBPS, usual))
+      ? usualBitrateKbps({ width, height, fps })
       : whole('--bitrate', words.bitrate, 1, MAX_BITRATE_KBPS);
   const profile = AUDIO_PROFILES[whole('--audio-profile', words.audioProfile, 0, 2) as 0 | 1 | 2];
   const stereo = readStereo(words);
@@ -109,7 +104,32 @@ export function readRequest(words: MixWords): MixRequest {
   };
 }
 
+/** How a server is asked for the same; without the stretch and without keys. Throws a Fault as `readRequest` does. */
+export function readCall(words: MixWords): object {
+  const { video, audio, uids, mp4Limit } = readRequest({ ...words, from: undefined, to: undefined });
+  if (words.hls) throw refuse('--hls is for manifests: a server makes an MP4 alone');
+  if (words.strict) throw refuse('--strict is for manifests');
+  if (mp4Limit.durationMs !== 7_200_000 || mp4Limit.bytes !== 2_000_000_000)
+    throw refuse('--mp4-max-duration and --mp4-max-bytes are for manifests: a server makes one MP4');
+  const { width, height, fps, bitrateKbps: bitrate } = video ?? {};
+  const stereo = readStereo(words);
+  const side = (name: 'left' | 'right') => (stereo?.others === name ? ['#allstream#'] : stereo?.[name]);
+  return {
+    users: uids,
+    streamTypes: video && audio ? 2 : video ? 1 : 0,
+    audioProfile: Number(words.audioProfile),
+    ...(stereo && { stereo: { left: side('left'), right: side('right') } }),
+    ...(video && { transcodingConfig: { width, height, fps, bitrate, ...readMembers(words) } }),
+  };
+}
+
 function readLayout(words: MixWords): { layout: Pick<VideoPlan, 'layout' | 'backgroundColor'>; ignored: string[] } {
+  const data = readMembers(words);
+  const { layout, backgroundColor } = toLayout(data);
+  return { layout: { layout, backgroundColor }, ignored: withoutEffect(data) };
+}
+
+function readMembers(words: MixWords): LayoutMembers {
   const { layout, layoutConfig, maxResolutionUid, backgroundColor } = words;
   const given = layoutConfig === undefined ? {} : readLayoutConfig(layoutConfig);
   // Regions mean the layout that has regions, unless the caller names another.
@@ -126,11 +146,7 @@ function readLayout(words: MixWords): { layout: Pick<VideoPlan, 'layout' | 'back
     throw refuse('--max-resolution-uid is for --layout vertical');
   if (layout !== undefined && layout !== 'custom' && 'layoutConfig' in given)
     throw refuse(`--layout-config places users itself, so it cannot go with --layout ${layout}`);
-  const { layout: placement, backgroundColor: color } = toLayout(data);
-  return {
-    layout: { layout: placement, backgroundColor: color },
-    ignored: IMAGES.filter((name) => data[name]?.length),
-  };
+  return data;
 }
 
 /** The regions alone, or an object such as `transcodingConfig` that holds them as `layoutConfig`. */
@@ -151,8 +167,9 @@ function readLayoutConfig(text: string): object {
 function readSize(text: string): { width: number; height: number } {
   const [, w, h] = /^(\d{1,5})x(\d{1,5})$/i.exec(text) ?? [];
   const [width, height] = [Number(w), Number(h)];
-  const fits = width >= 2 && height >= 2 && width <= MAX_SIDE && height <= MAX_SIDE && width * height <= MAX_PIXELS;
-  if (!fits) throw refuse(`--size ${text}: it is <width>x<height>, at most ${MAX_SIDE} a side and 1920x1080 in all`);
+  const { mostSide, mostPixels } = MIX_PICTURE;
+  const fits = width >= 2 && height >= 2 && width <= mostSide && height <= mostSide && width * height <= mostPixels;
+  if (!fits) throw refuse(`--size ${text}: it is <width>x<height>, at most ${mostSide} a side and 1920x1080 in all`);
   if (width % 2 || height % 2) throw refuse(`--size ${text}: both sides must be even`);
   return { width, height };
 }

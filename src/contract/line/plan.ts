@@ -48,7 +48,7 @@ export const subscriptionSchema = z.discriminatedUnion('kind', [
 ]);
 export type Subscription = z.infer<typeof subscriptionSchema>;
 
-const videoPlanSchema = z.object({
+export const videoPlanSchema = z.object({
   width: z.int().min(2).max(1920),
   height: z.int().min(2).max(1920),
   fps: z.int().min(1).max(60),
@@ -63,7 +63,7 @@ const videoPlanSchema = z.object({
 });
 export type VideoPlan = z.infer<typeof videoPlanSchema>;
 
-const audioPlanSchema = z.object({
+export const audioPlanSchema = z.object({
   channels: z.union([z.literal(1), z.literal(2)]),
   bitrateKbps: z.int().min(8).max(320),
 });

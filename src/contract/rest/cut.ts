@@ -9,7 +9,8 @@ import { storeKeysSchema } from './store-keys.ts';
 /** The longest recording that there can be is shorter than this. */
 const MOST_S = 10_000_000;
 
-const momentSchema = z.union(
+/** A moment of a recording: a number is seconds of it as it plays. */
+export const momentSchema = z.union(
   [
     z.number().min(0).max(MOST_S),
     z.iso.datetime({ offset: true }).refine((text) => !Number.isNaN(Date.parse(text)), 'it is no moment'),

@@ -22,7 +22,7 @@ import { PLACED_HEADER } from './signature.ts';
  * then whatever files are left of it, or the node that a cut's id begins with. A route without one is answered by any
  * node.
  */
-type LivesAt = 'channelOfBody' | 'resource' | 'task' | 'channel' | 'taskOrFiles' | 'cut';
+type LivesAt = 'channelOfBody' | 'resource' | 'task' | 'channel' | 'taskOrFiles' | 'cut' | 'mix';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -41,7 +41,7 @@ declare module 'fastify' {
 export type FleetOptions = {
   /** The id of this node. */
   self: string;
-  places: Pick<PlaceTables, 'ofTask' | 'ofResource' | 'ofFiles' | 'home' | 'claimHome'>;
+  places: Pick<PlaceTables, 'ofTask' | 'ofMix' | 'ofResource' | 'ofFiles' | 'home' | 'claimHome'>;
   directory: Pick<NodeDirectory, 'find' | 'all'>;
   links: Pick<NodeLinks, 'send'>;
   /** Without it each call is carried. */
@@ -212,7 +212,7 @@ export class Fleet {
   async #ownerOf(request: FastifyRequest, mayRecall: boolean): Promise<string | undefined> {
     const { places } = this.#options;
     const params = request.params as Record<string, string | undefined>;
-    const { appid = '', sid = '', resourceid = '', cname = '', cutid = '' } = params;
+    const { appid = '', sid = '', resourceid = '', cname = '', cutid = '', mixid = '' } = params;
     switch (request.routeOptions.config.livesAt) {
       case 'channelOfBody': {
         const named = cnameOf(request.body);
@@ -234,6 +234,8 @@ export class Fleet {
         // What a node that is gone had made is gone with it.
         return (await this.#options.directory.find(owner)) && owner;
       }
+      case 'mix':
+        return ID.test(mixid) ? places.ofMix(mixid) : undefined;
       default:
         return undefined;
     }

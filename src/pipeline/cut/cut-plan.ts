@@ -128,8 +128,7 @@ function lineAlone(
     .map((source) => ({ ...source, placeUs: Math.round((source.file.startUtcMs - zeroUtcMs) * 1000) }))
     .sort((a, b) => a.placeUs - b.placeUs);
   const ownEndUs = Math.max(...placed.map(({ placeUs, file }) => placeUs + file.durationUs));
-  const ownUs = (playedUs: StreamUs) =>
-    holds.reduce((us, hold) => (hold.fromUs <= us ? us + (hold.untilUs - hold.fromUs) : us), playedUs);
+  const ownUs = (playedUs: StreamUs) => cutter.ownTime(playedUs);
   return {
     ...{ sources: placed, beginUs: 0, endUs: ownEndUs - cutter.heldBefore(ownEndUs), ownUs },
     playedUs(moment) {

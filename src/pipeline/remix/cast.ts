@@ -100,6 +100,23 @@ export function slicesFrom(slices: readonly CastSlice[], fromUs: RecordingUs): C
   return slices.slice(first);
 }
 
+/** What a mix reads ahead of where it is, and of the sound before where it begins. */
+const AHEAD_US = 2_000_000;
+const BEFORE_US = 1_000_000;
+
+/** The slices that a mix of a part of the recording reads, each once, in no order. */
+export function slicesWithin({ stays, sounds }: Cast, fromUs: RecordingUs, toUs: RecordingUs): CastSlice[] {
+  const read = new Set<CastSlice>();
+  for (const { joinedUs, leftUs, slices } of stays) {
+    if (leftUs <= fromUs || joinedUs >= toUs) continue;
+    for (const slice of slicesFrom(slices, Math.max(fromUs, joinedUs)))
+      if (slice.startUs < toUs + AHEAD_US) read.add(slice);
+  }
+  for (const slice of [...sounds.values()].flat())
+    if (slice.startUs + slice.durationUs > fromUs - BEFORE_US && slice.startUs < toUs + AHEAD_US) read.add(slice);
+  return [...read];
+}
+
 function wasForced({ durationUs, bytes }: CastSlice): boolean {
   return durationUs >= FORCED_SLICE_US || bytes > FORCED_SLICE_BYTES;
 }

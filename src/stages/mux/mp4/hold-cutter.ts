@@ -55,4 +55,9 @@ export class HoldCutter {
   heldBefore(atUs: RecordingUs): number {
     return this.#holds.reduce((sum, { fromUs, untilUs }) => sum + Math.max(0, Math.min(atUs, untilUs) - fromUs), 0);
   }
+
+  /** The recording's own time at which something is that plays at `playedUs` of a file without holds. */
+  ownTime(playedUs: StreamUs): RecordingUs {
+    return this.#holds.reduce((us, { fromUs, untilUs }) => (fromUs <= us ? us + (untilUs - fromUs) : us), playedUs);
+  }
 }

@@ -1,0 +1,61 @@
+/** `aircheck mix <sid>`: has the server that runs mix a recording, says how far that is, and brings the MP4 here. */
+import { renameSync, rmSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { mixReplySchema } from '../../contract/rest/mix.ts';
+import { pauseCommand, systemClock } from '../../kernel/clock.ts';
+import { readMoment } from './cut-moment.ts';
+import { type MixWords, readCall, refuse } from './mix-options.ts';
+import { bring, checkOutput, ownRecording, readKeys } from './own-recording.ts';
+import { Progress } from './progress.ts';
+
+const REFUSED = 'mix-refused';
+const LOOK_MS = 1_000;
+
+/** Makes the MP4 and prints its path. Throws a Fault; no half file, and no mix, is left then. */
+export async function mixLater(sid: string, words: MixWords): Promise<void> {
+  const request = readCall(words);
+  const output = words.output ?? `${sid}_mix.mp4`;
+  checkOutput(output, words.force ?? false, REFUSED);
+  const keys = readKeys(words.keys, REFUSED);
+  const server = await ownRecording(sid, words.app, REFUSED);
+  const call = async (method: string, path: string, body?: object) =>
+    mixReplySchema.parse(await server.call(method, path, body));
+  const moment = (option: string, text: string | undefined) =>
+    text === undefined ? undefined : readMoment(option, text, server.startedMs);
+  const [from, to] = [moment('--from', words.from), moment('--to', words.to)];
+
+  const off = new AbortController();
+  const end = (signal: NodeJS.Signals) => off.abort(refuse(`ended by ${signal}; the mix is called off`));
+  process.once('SIGINT', end);
+  process.once('SIGTERM', end);
+  let reply = await call('POST', '/mixes', { ...request, from, to, keys });
+  const path = `/mixes/${reply.mixId}`;
+  const lengthS = reply.to - reply.from;
+  const progress = words.quiet ? undefined : new Progress(systemClock, process.stderr, lengthS);
+  const part = join(dirname(output), `.${basename(output)}.part`);
+  try {
+    if (reply.state === 'queued' && !words.quiet) process.stderr.write('aircheck: the mix waits for its turn\n');
+    while (reply.state === 'queued' || reply.state === 'running') {
+      await pauseCommand(LOOK_MS);
+      off.signal.throwIfAborted();
+      reply = await call('GET', path);
+      if (reply.progress > 0) progress?.show(reply.progress * lengthS);
+    }
+    if (reply.state === 'failed') throw refuse(`the mix failed: ${reply.error}`);
+    checkOutput(output, words.force ?? false, REFUSED);
+    await bring(server, `${path}/file`, { to: part, bytes: reply.bytes ?? 0, code: REFUSED });
+    renameSync(part, output);
+  } catch (error) {
+    progress?.end();
+    rmSync(part, { force: true });
+    await server.ask('DELETE', path).catch(() => undefined);
+    throw error;
+  } finally {
+    process.off('SIGINT', end);
+    process.off('SIGTERM', end);
+  }
+  progress?.end();
+  for (const warning of reply.warnings) process.stderr.write(`aircheck: warning: ${warning}\n`);
+  if (words.json) process.stdout.write(`${JSON.stringify({ ...reply, file: output }, null, 2)}\n`);
+  else process.stdout.write(`${output}\n`);
+}

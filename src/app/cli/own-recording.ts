@@ -1,0 +1,121 @@
+/** OwnRecording: calls about one recording of the server that runs, for the commands that have it make files. */
+import { createWriteStream, existsSync, readFileSync, statSync } from 'node:fs';
+import { basename, dirname } from 'node:path';
+import { finished } from 'node:stream/promises';
+import { z } from 'zod';
+import { Fault, messageOf } from '../../kernel/fault.ts';
+import { ask, authorizationOf, ownConfig, ownUrl } from './own-server.ts';
+
+/** As of newSid. */
+const SID = /^[0-9a-f]{32}$/;
+/** A node of a fleet hands over no more at once of what lies on another one. */
+const PIECE_BYTES = 16_000_000;
+
+export function isSid(text: string): boolean {
+  return SID.test(text);
+}
+
+export type OwnRecording = {
+  startedMs: number;
+  ask(method: string, path: string, body?: object, headers?: Record<string, string>): Promise<Response>;
+  /** The body of a good answer. Throws a Fault with what the server says. */
+  call(method: string, path: string, body?: object): Promise<unknown>;
+};
+
+/**
+ * The server's calls about a recording, as a customer who may use its app.
+ * @param code of the Faults that it throws: when no app has the recording, or the server refuses
+ */
+export async function ownRecording(sid: string, app: string | undefined, code: string): Promise<OwnRecording> {
+  const config = ownConfig();
+  const refuse = (words: string) => new Fault(code, words, { blame: 'caller' });
+  const apps = config.apps.filter(({ appid }) => app === undefined || appid === app);
+  if (apps.length === 0) throw refuse(`--app ${app}: the settings have no such App ID`);
+  for (const { appid } of apps) {
+    const customer = config.customers.find((each) => each.apps === undefined || each.apps.includes(appid));
+    if (!customer) continue;
+    const authorization = authorizationOf(customer);
+    const base = `${ownUrl(config)}/v1/apps/${appid}/aircheck/recordings/${sid}`;
+    const asked: OwnRecording['ask'] = (method, path, body, headers = {}) =>
+      ask(`${base}${path}`, {
+        ...{ method, headers: { authorization, 'content-type': 'application/json', ...headers } },
+        ...(body && { body: JSON.stringify(body) }),
+      });
+    const found = await asked('GET', '');
+    if (found.status === 404) continue;
+    if (!found.ok) throw refuse(await saidOf(found));
+    const { startedMs } = z.object({ startedMs: z.number() }).parse(await found.json());
+    return {
+      startedMs,
+      ask: asked,
+      async call(method, path, body) {
+        const answer = await asked(method, path, body);
+        if (!answer.ok) throw refuse(await saidOf(answer));
+        return answer.json();
+      },
+    };
+  }
+  throw refuse(`the server knows no recording ${sid}${app === undefined ? '' : ` of app ${app}`}`);
+}
+
+/** Brings a file of so many bytes. Throws a Fault. */
+export async function bring(
+  { ask: asked }: OwnRecording,
+  path: string,
+  { to, bytes, code }: { to: string; bytes: number; code: string },
+): Promise<void> {
+  const file = createWriteStream(to, { flags: 'w' });
+  try {
+    for (let at = 0; at < bytes; at += PIECE_BYTES) {
+      const range = `bytes=${at}-${Math.min(bytes, at + PIECE_BYTES) - 1}`;
+      const answer = await asked('GET', path, undefined, { range });
+      if (!answer.ok) throw new Fault(code, await saidOf(answer), { blame: 'caller' });
+      const piece = Buffer.from(await answer.arrayBuffer());
+      await new Promise<void>((resolve, reject) => file.write(piece, (error) => (error ? reject(error) : resolve())));
+    }
+  } finally {
+    file.end();
+  }
+  await finished(file);
+  const has = statSync(to).size;
+  if (has !== bytes) throw new Fault(code, `the server sent ${has} bytes instead of ${bytes}`, { blame: 'self' });
+}
+
+/** Throws a Fault when no MP4 can be written there, or something would be lost. */
+export function checkOutput(output: string | undefined, force: boolean, code: string): void {
+  const refuse = (words: string) => new Fault(code, words, { blame: 'caller' });
+  if (output === undefined) return;
+  if (!/.\.mp4$/i.test(basename(output))) throw refuse(`--output ${output}: the name must end in .mp4`);
+  if (!existsSync(dirname(output))) throw refuse(`--output ${output}: there is no folder ${dirname(output)}`);
+  if (existsSync(output) && (!force || statSync(output).isDirectory()))
+    throw refuse(`${output} exists already${force ? ' and is a folder' : '; --force replaces it'}`);
+}
+
+/** The keys of a store, from JSON or a file that holds it. Throws a Fault. */
+export function readKeys(given: string | undefined, code: string): unknown {
+  if (given === undefined) return undefined;
+  const isFile = !/^\s*\{/.test(given);
+  try {
+    return JSON.parse(isFile ? readFileSync(given, 'utf8') : given);
+  } catch (error) {
+    throw new Fault(
+      code,
+      `--keys is to be JSON with accessKey and secretKey, or a file that holds it: ${messageOf(error)}`,
+      { blame: 'caller' },
+    );
+  }
+}
+
+async function saidOf(answer: Response): Promise<string> {
+  const text = await answer.text();
+  const parsed = z.object({ reason: z.string() }).safeParse(jsonOf(text));
+  return parsed.success ? parsed.data.reason : `the server answered ${answer.status}: ${text.slice(0, 200)}`;
+}
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
