@@ -224,9 +224,10 @@ test('nothing that a recorder started outlives it', async () => {
 
 test('a recorder that is kept ready is taken, and replaced', async () => {
   const clock = new ManualClock();
-  const { supervisor } = launch('good', clock, { warmRecorders: 1 });
+  const { supervisor, heard } = launch('good', clock, { warmRecorders: 1 });
   supervisor.warmUp();
-  // The first start found none; from then on there is one.
+  // The first start found none; when it has begun there is one.
+  await heard('joined');
   clock.advance(1_000);
   await until(() => supervisor.isWarm('mix'));
   const facts: Fact[] = [];
@@ -242,6 +243,31 @@ test('a recorder that is kept ready is taken, and replaced', async () => {
   expect(supervisor.isWarm('mix')).toBe(false);
   clock.advance(1_000);
   await until(() => supervisor.isWarm('mix'));
+});
+
+test('a recording that lost its recorder gets one that waits for another mode, and a new one does not', async () => {
+  const clock = new ManualClock();
+  const { supervisor, heard } = launch('good', clock, { warmRecorders: 1 });
+  supervisor.warmUp();
+  await heard('joined');
+  clock.advance(1_000);
+  await until(() => supervisor.isWarm('mix'));
+  const begun = (generation: number) => {
+    const facts: Fact[] = [];
+    supervisor.launch(
+      { ...start, plan: { ...start.plan, mode: 'individual' } as never, generation },
+      { onProcess: () => {}, onFact: (fact) => facts.push(fact), onExit: () => {} },
+    );
+    return facts;
+  };
+  const ofNew = begun(1);
+  await Promise.resolve();
+  expect(ofNew).toEqual([]);
+  expect(supervisor.isWarm('mix')).toBe(true);
+  const ofLost = begun(2);
+  await Promise.resolve();
+  expect(ofLost).toMatchObject([{ type: 'ready', generation: 2 }]);
+  expect(supervisor.isWarm('mix')).toBe(false);
 });
 
 test('a server that cannot go on lets its recorders finish', async () => {

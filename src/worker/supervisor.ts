@@ -80,6 +80,7 @@ export class Supervisor implements RecorderPort {
       ...{ clock, log },
       count: (mode) => readyOf(mode)?.count ?? warmRecorders,
       refillMs: (mode) => (readyOf(mode) ? PREPARE_AFTER_MS : REFILL_MS),
+      isBusy: () => [...this.#atWork].some((child) => !child.isReady),
       spawn: (mode) => this.#spawn(mode, true),
     });
     this.#completeRuns = new CompleteRuns({
@@ -109,8 +110,8 @@ export class Supervisor implements RecorderPort {
     if (this.#released)
       throw new Fault('recorder-not-started', 'the server is ending', { blame: 'self', retryable: true });
     const { plan } = start;
-    if (!this.#options.sharing.mayShare(plan)) return this.#childOf(plan.mode).assign(start, listener);
-    const child = this.#options.sharing.find(plan, this.#atWork) ?? this.#childOf(plan.mode);
+    if (!this.#options.sharing.mayShare(plan)) return this.#childFor(start).assign(start, listener);
+    const child = this.#options.sharing.find(plan, this.#atWork) ?? this.#childFor(start);
     return child.assign({ ...start, shared: true }, listener);
   }
 
@@ -120,9 +121,10 @@ export class Supervisor implements RecorderPort {
     return sharing.mayShare(plan) && sharing.find(plan, this.#atWork) !== undefined;
   }
 
-  /** A process without work. */
-  #childOf(mode: Mode): RecorderChild {
-    const child = this.#warm.take(mode) ?? this.#spawn(mode);
+  /** A process without work. A recording whose recorder was lost stands still until this one has begun. */
+  #childFor({ plan: { mode }, generation }: StartCommand): RecorderChild {
+    const mayBeLent = generation > 1 && mode !== 'web' && !this.#warm.isReady(mode);
+    const child = (mayBeLent ? this.#warm.lend() : undefined) ?? this.#warm.take(mode) ?? this.#spawn(mode);
     this.#atWork.add(child);
     void child.exited.then(() => this.#atWork.delete(child));
     return child;

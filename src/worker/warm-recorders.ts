@@ -16,12 +16,16 @@ export type WarmRecordersOptions = {
   count(mode: Mode): number;
   /** After a start the machine is left alone for this long, before another recorder is made ready. */
   refillMs(mode: Mode): number;
+  /** Whether recorders that have work are still starting: they need the machine more. */
+  isBusy(): boolean;
   spawn(mode: Mode): RecorderChild;
 };
 
 /** The first pause after a failure. */
 const FIRST_PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = 60_000;
+/** Recorders that differ in what they have loaded alone; those of pages have screens. */
+const LENT: readonly Mode[] = ['mix', 'individual'];
 const END_TIMEOUT_MS = 3_000;
 /** A process that lived for this long did not fail. */
 const LIVED_US = 60_000_000;
@@ -60,6 +64,18 @@ export class WarmRecorders {
   }
 
   /**
+   * One that is ready for another mode, for a recording that stands still meanwhile: to load what this one needs takes
+   * less time than a process. Undefined when there is none.
+   */
+  lend(): RecorderChild | undefined {
+    for (const mode of LENT) {
+      const ready = [...(this.#ready.get(mode) ?? [])].find((child) => child.isReady);
+      if (ready) return this.take(mode);
+    }
+    return undefined;
+  }
+
+  /**
    * Ends those that wait, by force where they take too long: what a recorder made ready it takes down itself, and what
    * a killed one leaves behind would lie there until the next start. Resolves when they are gone.
    */
@@ -80,7 +96,7 @@ export class WarmRecorders {
     if (this.#closed || this.#refills.has(mode) || (this.#ready.get(mode)?.size ?? 0) >= count(mode)) return;
     const timer = clock.after(delayMs, () => {
       this.#refills.delete(mode);
-      this.#add(mode);
+      if (!this.#options.isBusy()) this.#add(mode);
       this.#refill(mode, this.#options.refillMs(mode));
     });
     this.#refills.set(mode, timer);
