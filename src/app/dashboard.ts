@@ -18,20 +18,22 @@ import { RecordingList } from '../store/recording-list.ts';
 import { SessionTables } from '../store/session-tables.ts';
 import { StoredFiles } from '../store/stored-files.ts';
 import { type FileLinksOptions, linkToFile } from './file-links.ts';
+import { type OpenThumbnails, openThumbnails } from './open-thumbnails.ts';
 
-export type DashboardOptions = Pick<FileLinksOptions, 'openTarget'> & {
-  recordings: Pick<Recordings, 'report' | 'storageOf'>;
-  database: Database;
-  config: Config;
-  rooms: Pick<Rooms, 'occupied'>;
-  version: string;
-  clock: Clock;
-  log: Log;
-};
+export type DashboardOptions = Pick<FileLinksOptions, 'openTarget'> &
+  Pick<OpenThumbnails, 'forks' | 'entry' | 'env'> & {
+    recordings: Pick<Recordings, 'report' | 'storageOf'>;
+    database: Database;
+    config: Config;
+    rooms: Pick<Rooms, 'occupied' | 'publicationsOf'>;
+    version: string;
+    clock: Clock;
+    log: Log;
+  };
 
-/** Adds the dashboard and its sign-in to `http`, and tells what the API needs for it. */
+/** Adds the dashboard and its sign-in to `http`, and tells what the API needs for it, and what ends its process. */
 export function openDashboard(http: ReturnType<typeof buildHttp>, options: DashboardOptions) {
-  const { database, config, rooms, recordings, openTarget, version, clock, log } = options;
+  const { database, config, rooms, recordings, openTarget, version, clock, log, forks, entry, env } = options;
   const { customers, apps, localStorageDir } = config;
   const sessions = new Sessions({ tables: new SessionTables(database), customers });
   signInRoutes(http, {
@@ -59,5 +61,5 @@ export function openDashboard(http: ReturnType<typeof buildHttp>, options: Dashb
     },
   };
   const signedIn: Sessions['customerOf'] = (request) => sessions.customerOf(request);
-  return { list, dashboard, signedIn };
+  return { list, dashboard, signedIn, ...openThumbnails({ rooms, forks, entry, env, clock, log }) };
 }

@@ -391,9 +391,10 @@ export async function createServer(given: Config, ground: Ground): Promise<Airch
     };
     const nodes = new NodeTables(database);
     const { version } = processWatch;
-    const { signedIn, ...shown } = openDashboard(http, {
-      ...{ database, config, rooms, recordings, openTarget, version, clock, log },
+    const { signedIn, closeThumbnails, ...shown } = openDashboard(http, {
+      ...{ database, config, rooms, recordings, openTarget, version, clock, log, forks, entry, env: children },
     });
+    endings.push(closeThumbnails);
     nodesRoute(http, {
       ...{ customers: config.customers, signedIn, self: ownership.owner },
       list: () => nodes.list(),

@@ -352,6 +352,19 @@ export const PROBLEMS = {
     'a version of the playlist was asked for that is too far ahead',
     'watch: _HLS_msn or _HLS_part lie further ahead than a player may ask (RFC 8216bis §6.2.5.2).',
   ),
+  'thumbnail-unknown': caller({
+    http: 404,
+    code: 404,
+    reason: 'there is no picture of this user',
+    meaning:
+      'thumbnail: nobody is in the channel by that uid, their picture does not come, or no key frame of it came or could be decoded.',
+  }),
+  'thumbnail-refused': self({
+    http: 503,
+    code: 2,
+    reason: 'no thumbnail can be made now',
+    meaning: 'thumbnail: too many are asked for at once, or the process that makes them has failed or is ending.',
+  }),
   'notifications-not-configured': caller({
     http: 409,
     code: 2,

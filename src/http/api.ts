@@ -15,6 +15,7 @@ import type { MixesApi } from './mixes.ts';
 import type { RateLimit } from './rate-limit.ts';
 import type { RecordingListApi } from './recording-list.ts';
 import type { RetentionApi } from './retention.ts';
+import type { ThumbnailsApi } from './thumbnails.ts';
 
 export type DashboardApi = FilesApi & ChannelsApi & { changes: Changes; clock: Clock; keepCall: KeepCall };
 
@@ -37,6 +38,8 @@ export type RecordingApi = EventsApi & {
   mixes?: MixesApi;
   /** When absent files are kept for ever, and nothing is told of it. */
   retention?: RetentionApi;
+  /** When absent there are none. */
+  thumbnails?: ThumbnailsApi;
   /** When absent nothing can be watched. */
   live?: LiveApi;
   /** When absent there is no limit. */

@@ -32,11 +32,12 @@ import { recordingReportRoute } from './recording-report.ts';
 import { retentionRoutes } from './retention.ts';
 import { startRoute } from './start.ts';
 import { stopRoute } from './stop.ts';
+import { thumbnailRoute } from './thumbnails.ts';
 import { updateRoute } from './update.ts';
 import { updateLayoutRoute } from './update-layout.ts';
 
 const OWN = { prefix: '/v1/apps/:appid/aircheck' };
-/** How many files may be fetched where one call may be made. */
+/** How many files, or thumbnails, may be fetched where one call may be made. */
 const FILES_PER_CALL = 20;
 
 export function recordingApi(app: FastifyInstance, api: RecordingApi): void {
@@ -63,21 +64,41 @@ export function recordingApi(app: FastifyInstance, api: RecordingApi): void {
   };
   app.register(guardedRoutes);
   app.register(fileRoutes(api), OWN);
+  app.register(pictureRoutes(api), OWN);
   app.register(playerRoutes(api), OWN);
   ncsRoutes(app, { customers: api.customers, sourceIps: api.notifySourceIps });
 }
 
 /** Apart from the calls, because a player fetches many files in a row. */
-function fileRoutes({ dashboard, rateLimit, customers, isApp, signedIn }: RecordingApi): FastifyPluginAsync {
+function fileRoutes(api: RecordingApi): FastifyPluginAsync {
   return async (guarded) => {
-    if (!dashboard) return;
-    if (rateLimit) {
-      const { perS, clock } = rateLimit;
-      await limitRate(guarded, { perS: perS * FILES_PER_CALL, clock, apart: 'files ' });
-    }
-    guarded.addHook('onRequest', async (request) => authorize(request, customers, isApp, signedIn));
-    filesRoutes(guarded, dashboard);
+    if (!api.dashboard) return;
+    await guardMany(guarded, api, 'files ');
+    filesRoutes(guarded, api.dashboard);
   };
+}
+
+/** Apart as well: a page fetches one of each publisher. */
+function pictureRoutes(api: RecordingApi): FastifyPluginAsync {
+  return async (guarded) => {
+    if (!api.thumbnails) return;
+    await guardMany(guarded, api, 'thumbnails ');
+    if (api.fleet) carryOn(guarded, api.fleet);
+    thumbnailRoute(guarded, api.thumbnails);
+  };
+}
+
+/** Lets whoever may call pass, more often than calls may come. */
+async function guardMany(
+  guarded: FastifyInstance,
+  { rateLimit, customers, isApp, signedIn }: RecordingApi,
+  apart: string,
+): Promise<void> {
+  if (rateLimit) {
+    const { perS, clock } = rateLimit;
+    await limitRate(guarded, { perS: perS * FILES_PER_CALL, clock, apart });
+  }
+  guarded.addHook('onRequest', async (request) => authorize(request, customers, isApp, signedIn));
 }
 
 /** For players, who have a token in the place of credentials and make several requests a second. */
@@ -109,8 +130,9 @@ export function carriedRoutes(api: RecordingApi): FastifyPluginAsync {
       return passOn(reply, answer);
     });
     recordingRoutes(guarded, api, true);
-    const { live } = api;
+    const { live, thumbnails } = api;
     if (live) guarded.register(async (routes) => liveRoutes(routes, live), OWN);
+    if (thumbnails) guarded.register(async (routes) => thumbnailRoute(routes, thumbnails), OWN);
   };
 }
 

@@ -19,6 +19,8 @@ export type TrackFormat =
       orientationExtension?: number | undefined;
     };
 
+export type VideoFormat = Extract<TrackFormat, { kind: 'video' }>;
+
 /**
  * How the values of a picture mean colours. `matrix` is a code of ITU-T H.273 §8.3: 1 is BT.709, 5 and 6 are BT.601.
  */

@@ -152,6 +152,11 @@ export class FleetScene {
       customers: [{ id: 'id', secret: 'se:cret', apps: undefined }],
       isApp: (appid: string) => appid === APP,
       participants: (_appid: string, cname: string) => [{ at: id, cname }],
+      thumbnails: {
+        of: async (_appid: string, cname: string, uid: string) => ({
+          ...{ jpeg: Buffer.from(`${id} ${cname} ${uid}`), etag: `"${id}"`, takenMs: 0 },
+        }),
+      },
       backlog: { list: async () => [], retry: async () => true },
       notifications: {},
       live: {

@@ -316,6 +316,17 @@ program
     }
   });
 
+program
+  .command('thumbnails', { hidden: true })
+  .description('draw thumbnails of key frames, as told by messages; started by `aircheck serve`')
+  .action(async () => {
+    const { giveWay } = await import('../../pipeline/remix/give-way.ts');
+    // Whoever looks waits; recorders cannot.
+    giveWay();
+    const { runThumbnails } = await import('../../worker/thumbnail-process.ts');
+    process.exit(await runThumbnails());
+  });
+
 function wholeSeconds(text: string): number {
   if (!/^[1-9]\d*$/.test(text)) throw new InvalidArgumentError('It is a whole number of seconds, at least 1.');
   return Number(text);

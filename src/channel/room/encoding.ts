@@ -111,6 +111,11 @@ export class Encoding {
     return this.#keyFrameUs;
   }
 
+  /** RTP timestamp of that key frame. */
+  get keyFrameTimestamp(): number | undefined {
+    return this.#keyTimestamp;
+  }
+
   /** Whether a key frame from this source is kept. */
   get hasKeyFrame(): boolean {
     return this.#keyFrameUs !== undefined && this.log.hasStart;

@@ -14,7 +14,7 @@ import type { VideoStreamType } from './encoding-choice.ts';
 import { FeedSocket } from './feed-socket.ts';
 import { PacketArena } from './packet-arena.ts';
 import type { PacketLogBounds } from './packet-log.ts';
-import type { PublicationReport, Publisher } from './publication.ts';
+import type { Publication, PublicationReport, Publisher } from './publication.ts';
 import { Room } from './room.ts';
 
 export type ChannelLog = {
@@ -202,6 +202,12 @@ export class Rooms {
     }));
     const recorders = (room?.recorders ?? []).map((one) => ({ ...one, recorder: true, tracks: [] }));
     return [...publishers, ...recorders];
+  }
+
+  /** What a publisher in the channel sends, in the offer's order; nothing where nobody is in by that uid. */
+  publicationsOf(appid: string, cname: string, uid: string): readonly Publication[] {
+    const members = this.#rooms.get(keyOf(appid, cname))?.members ?? [];
+    return members.find((member) => member.uid === uid)?.publisher.publications ?? [];
   }
 
   /** The channels that have publishers, those who are about to come in among them. */

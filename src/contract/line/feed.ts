@@ -38,6 +38,15 @@ const KINDS = ['rtp', 'rtcp', 'event'] as const;
 export type FeedKind = (typeof KINDS)[number];
 export type FeedFrame = { kind: FeedKind; track: number; arrivalUs: HostUs; body: Buffer };
 
+export const videoFormatSchema = z.object({
+  kind: z.literal('video'),
+  codec: z.enum(['h264', 'vp8', 'vp9', 'av1']),
+  payloadType: z.int().min(0).max(127),
+  clockRate: z.literal(90000),
+  fmtp: z.string(),
+  colorExtension: z.int().min(1).max(255).optional(),
+  orientationExtension: z.int().min(1).max(255).optional(),
+});
 const formatSchema = z.discriminatedUnion('codec', [
   z.object({
     kind: z.literal('audio'),
@@ -55,15 +64,7 @@ const formatSchema = z.discriminatedUnion('codec', [
     channels: z.literal(1),
     fmtp: z.string(),
   }),
-  z.object({
-    kind: z.literal('video'),
-    codec: z.enum(['h264', 'vp8', 'vp9', 'av1']),
-    payloadType: z.int().min(0).max(127),
-    clockRate: z.literal(90000),
-    fmtp: z.string(),
-    colorExtension: z.int().min(1).max(255).optional(),
-    orientationExtension: z.int().min(1).max(255).optional(),
-  }),
+  videoFormatSchema,
 ]);
 const trackSchema: z.ZodType<Track> = z.object({
   track: z.int().min(1).max(0xffff),

@@ -1,7 +1,7 @@
 /** Aircheck's own calls in the document that the dashboard makes: lists, files, changes, and signing in. */
 import { z } from 'zod';
 import type { ZodOpenApiOperationObject, ZodOpenApiPathsObject } from 'zod-openapi';
-import { MODES } from '../rest/fields.ts';
+import { MODES, uidSchema } from '../rest/fields.ts';
 import { fileLinkReplySchema, fileLinkRequestSchema } from '../rest/file-link.ts';
 import { recordingCallsReplySchema } from '../rest/recording-calls.ts';
 import { recordingFilesReplySchema } from '../rest/recording-files.ts';
@@ -114,6 +114,37 @@ const channels: ZodOpenApiOperationObject = {
   },
 };
 
+const entityTag = { description: 'Changes with the picture.', schema: { type: 'string' as const } };
+const thumbnail: ZodOpenApiOperationObject = {
+  operationId: 'thumbnail',
+  tags: ['Channels'],
+  summary: 'Get a small picture of a publisher',
+  description:
+    'Of a key frame of the last seconds, upright, of at most 240 pixels on its longer side. A sender is asked for a key frame where its newest is older than eight seconds, and only while somebody asks for its thumbnail.',
+  requestParams: {
+    path: z.object({
+      appid: appidSchema,
+      cname: z.string().meta({ description: 'The channel.', example: 'ch1' }),
+      uid: uidSchema,
+    }),
+    header: z.object({
+      'If-None-Match': z.string().optional().meta({ description: 'The ETag of the one that is known already.' }),
+    }),
+  },
+  responses: {
+    200: {
+      description: 'The picture.',
+      headers: {
+        ETag: entityTag,
+        'Last-Modified': { description: 'When the key frame came in.', schema: { type: 'string' as const } },
+      },
+      content: { 'image/jpeg': { schema: { type: 'string', format: 'binary' } } },
+    },
+    304: { description: 'It is the one that is known.', headers: { ETag: entityTag } },
+    ...errors([...EVERYWHERE, 'request-timeout', 'thumbnail-unknown', 'thumbnail-refused']),
+  },
+};
+
 const changes: ZodOpenApiOperationObject = {
   operationId: 'changes',
   tags: ['Recording'],
@@ -172,6 +203,7 @@ export const dashboardPaths: ZodOpenApiPathsObject = {
   '/v1/apps/{appid}/aircheck/recordings/{sid}/files/{name}/link': { servers, post: link },
   '/v1/apps/{appid}/aircheck/recordings/{sid}/calls': { servers, get: calls },
   '/v1/apps/{appid}/aircheck/channels': { servers, get: channels },
+  '/v1/apps/{appid}/aircheck/channels/{cname}/thumbnails/{uid}': { servers, get: thumbnail },
   '/v1/apps/{appid}/aircheck/changes': { servers, get: changes },
   '/v1/aircheck/session': { servers, post: signIn, get: signedIn, delete: signOut },
 };

@@ -199,6 +199,19 @@ test('who is in a channel is asked of its home, what waits of a recording of who
   expect(scene.node('c').carried).toHaveLength(1);
 });
 
+test('a thumbnail is brought from the channel’s home, unless the one who asks has it', async () => {
+  scene.places.homes.set('a room', 'b');
+  const path = `/v1/apps/${APP}/aircheck/channels/a%20room/thumbnails/7`;
+  const answer = await call('a', 'GET', path);
+  expect([answer.status, answer.text, answer.headers.get('etag')]).toEqual([200, 'b a room 7', '"b"']);
+  expect(answer.headers.get('content-type')).toBe('image/jpeg');
+  expect(answer.headers.get('cache-control')).toBe('private, no-store');
+  const known = await call('a', 'GET', path, undefined, { 'if-none-match': '"b"' });
+  expect([known.status, known.text, known.headers.get('etag')]).toEqual([304, '', '"b"']);
+  expect((await call('a', 'GET', path, undefined, { authorization: basic('id:wrong') })).status).toBe(401);
+  expect(scene.node('b').carried).toHaveLength(2);
+});
+
 describe('when a node is no more what it was', () => {
   test('a call goes on to the new owner, and the former is not asked again', async () => {
     scene.places.tasks.set(SID, 'b');

@@ -59,7 +59,7 @@ export type FleetOptions = {
 /** The answer of a node that a request was carried to, and to which the call does not belong any more. */
 export const MISDIRECTED = 421;
 /** Headers that a call needs where it is answered. Credentials were checked where it came in. */
-const CARRIED_HEADERS = ['content-type', 'content-encoding', 'if-match', 'range'] as const;
+const CARRIED_HEADERS = ['content-type', 'content-encoding', 'if-match', 'if-none-match', 'range'] as const;
 /** How much longer than the other node's own limit its answer is waited for. */
 const GRACE_MS = 2_000;
 /** How soon the owner of a call is looked for again, while nobody has taken over from one that is gone. */

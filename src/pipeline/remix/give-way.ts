@@ -1,4 +1,4 @@
-/** The process that mixes a recording afterwards gives way to those that record. */
+/** The processes that mix recordings afterwards, and that draw thumbnails, give way to those that record. */
 import { writeFileSync } from 'node:fs';
 import { lowerPriority } from '../../stages/source/page/cpu-share.ts';
 
