@@ -3,11 +3,13 @@ import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { LayoutDesigner } from '../support/dashboard-designer.ts';
 import { DashboardPlayer } from '../support/dashboard-player.ts';
 import { CUSTOMER, DashboardStage, OTHER_CUSTOMER } from '../support/dashboard-stage.ts';
+import { seenIn, thumbnailOf } from '../support/dashboard-thumbnail.ts';
 import { until } from '../support/test-server.ts';
 
 /** 63 bytes that are script, entities and signs wherever something forgets to treat them as text. */
@@ -56,11 +58,21 @@ test('a recording is started, watched, stopped, played and looked into', { timeo
   expect(cookie).toMatchObject({ name: 'aircheck', httpOnly: true, sameSite: 'Strict' });
   expect(await page.evaluate('document.cookie')).toBe('');
 
-  // Channels: both are there, with what comes of them.
+  // Channels: both are there, with what comes of them; and a phone that has no key frames but those it is asked for.
+  const phone = await stage.join('studio', '3', { codec: 'vp8', loop: false, gopS: 600 });
+  await phone.show({ width: 180, height: 320, turn: 90, still: true });
   await page.getByRole('link', { name: 'Channels' }).click();
   await page.getByRole('heading', { name: ODD }).waitFor();
   await page.getByText('2 publishers').waitFor();
   expect(await page.getByRole('row').filter({ hasText: 'h264' }).count()).toBe(2);
+  // Each has its picture, in a frame of one shape, whatever the picture's.
+  expect(await thumbnailOf(page, '1')).toMatchObject({ width: 240, height: 136 });
+  const upright = { name: 'YELLOW', width: 136, height: 240 };
+  await until('the phone is upright', async () => isDeepStrictEqual(await thumbnailOf(page, '3'), upright), 25_000);
+  for (const frame of await page.locator('.thumbnails .frame').all()) {
+    const { width, height } = (await frame.boundingBox()) ?? { width: 0, height: 0 };
+    expect(width / height).toBeCloseTo(16 / 9, 1);
+  }
   expect(await barriers(page)).toEqual([]);
 
   // What is typed into the dialog stays, though the page counts seconds behind it.
@@ -74,6 +86,7 @@ test('a recording is started, watched, stopped, played and looked into', { timeo
   await page.getByRole('dialog').getByRole('button', { name: 'Cancel' }).click();
 
   // Started here, and seen in the list as it goes on.
+  const lookedMs = Date.now();
   await page.getByRole('link', { name: 'Recordings' }).click();
   const sid = await stage.start(ODD, '77', 'Custom');
   await page.getByRole('heading', { name: ODD }).waitFor();
@@ -126,6 +139,15 @@ test('a recording is started, watched, stopped, played and looked into', { timeo
   await page.locator('.present').getByText('Live', { exact: true }).waitFor();
   await player.playPast(changedMs / 1000 + 1);
   expect(await corners(player)).toEqual(['BLUE', 'GREEN']);
+
+  // Meanwhile nobody has looked at the phone, whose key frame is old: another one is had for whoever looks now.
+  const thumbnail = `/v1/apps/${server.appid}/aircheck/channels/studio/thumbnails/3`;
+  const [taken, jpeg] = (await page.evaluate(`fetch('${thumbnail}').then(async (answer) =>
+    [answer.headers.get('last-modified'), btoa(String.fromCharCode(...new Uint8Array(await answer.arrayBuffer())))])`)) as string[];
+  expect(Date.now() - lookedMs).toBeGreaterThan(10_000);
+  expect(Date.now() - Date.parse(taken ?? '')).toBeLessThan(9_000);
+  expect(seenIn(Buffer.from(jpeg ?? '', 'base64'))).toEqual(upright);
+  await phone.stop();
 
   await page.getByRole('button', { name: 'Stop' }).click();
   await page.getByText('Ended', { exact: true }).first().waitFor({ timeout: 60_000 });
@@ -277,9 +299,10 @@ test('a recording is started, watched, stopped, played and looked into', { timeo
   const seen = (await page.evaluate(`(async () => {
     const path = ${JSON.stringify(`/v1/apps/${server.appid}/aircheck/`)};
     const paths = ['recordings', 'channels', 'recordings/${sid}', 'recordings/${sid}/files/${mp4}'];
+    paths.push('channels/' + encodeURIComponent(${JSON.stringify(ODD)}) + '/thumbnails/1');
     return Promise.all(paths.map(async (each) => (await fetch(path + each)).text()));
   })()`)) as string[];
-  expect(seen.map((each) => JSON.parse(each))).toEqual(Array(4).fill({ message: 'appid is invalid' }));
+  expect(seen.map((each) => JSON.parse(each))).toEqual(Array(5).fill({ message: 'appid is invalid' }));
   expect(stage.complaints).toEqual([]);
 });
 

@@ -77,8 +77,8 @@ export class DashboardPlayer {
   /** Whose colour is seen at a place, in fractions of the picture; flashes are stepped over. */
   async nameAt(x: number, y: number): Promise<string> {
     for (let tries = 0; tries < 3; tries++) {
-      const colour = await this.#colourAt(x, y);
-      if (Math.min(colour.r, colour.g, colour.b) < FLASH) return nearest(colour);
+      const name = nameOf(await this.#colourAt(x, y));
+      if (name !== undefined) return name;
       await this.#with(`return new Promise((seeked) => {
         v.addEventListener('seeked', () => seeked(true), { once: true });
         v.currentTime += ${BEYOND_FLASH_S};
@@ -105,6 +105,11 @@ export class DashboardPlayer {
       `(() => { const v = document.querySelector(${JSON.stringify(this.#video)}); ${body} })()`,
     ) as Promise<T>;
   }
+}
+
+/** Whose colour it is most like; undefined in a flash. */
+export function nameOf(colour: Rgb): string | undefined {
+  return Math.min(colour.r, colour.g, colour.b) < FLASH ? nearest(colour) : undefined;
 }
 
 function nearest(colour: Rgb): string {

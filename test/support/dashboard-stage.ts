@@ -8,7 +8,7 @@ import type { Page } from 'playwright-core';
 import { type Browser, startBrowser } from './browser.ts';
 import { LayoutDesigner } from './dashboard-designer.ts';
 import { PARTICIPANTS } from './media/participants.ts';
-import { type Publisher, publishWithRtc } from './publish/publisher.ts';
+import { type Publisher, publishWithRtc, type RtcPublishOptions } from './publish/publisher.ts';
 import { TestServer, until } from './test-server.ts';
 import { WebhookReceiver } from './webhook-receiver.ts';
 
@@ -65,12 +65,12 @@ export class DashboardStage {
   }
 
   /** Somebody publishes; resolves when it arrives. */
-  async join(cname: string, uid: string): Promise<Publisher> {
+  async join(cname: string, uid: string, more: Partial<RtcPublishOptions> = {}): Promise<Publisher> {
     const url = `${this.server.baseUrl}/whip/${this.server.appid}/${encodeURIComponent(cname)}?uid=${uid}`;
     const publisher = await publishWithRtc({
       ...{ url, token: this.server.token(cname, uid), codec: 'h264', mono: true, loop: true },
       participant: PARTICIPANTS[Number(uid) % PARTICIPANTS.length]!,
-      ...{ width: 640, height: 360, fps: 15, bitrateKbps: 500 },
+      ...{ width: 640, height: 360, fps: 15, bitrateKbps: 500, ...more },
     });
     this.#publishers.push(publisher);
     const isThere = async () => {

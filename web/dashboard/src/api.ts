@@ -79,6 +79,17 @@ async function call<T>(method: 'GET' | 'POST' | 'PUT' | 'DELETE', path: string, 
   throw new CallFailed(answer.status, said.reason ?? said.message ?? `The server answered ${answer.status}.`);
 }
 
+/** A file as an address that a page can show. Throws CallFailed. */
+async function read(path: string): Promise<string> {
+  const answer = await fetch(path, { headers: HEADERS }).catch(() => {
+    throw new CallFailed(0, 'The server does not answer.');
+  });
+  if (answer.status === 401) onSignedOut();
+  if (!answer.ok) throw new CallFailed(answer.status, `The server answered ${answer.status}.`);
+  const text = Array.from(new Uint8Array(await answer.arrayBuffer()), (byte) => String.fromCharCode(byte)).join('');
+  return `data:${answer.headers.get('content-type')};base64,${btoa(text)}`;
+}
+
 const SESSION = '/v1/aircheck/session';
 const own = (appid: string) => `/v1/apps/${appid}/aircheck`;
 const id = encodeURIComponent;
@@ -122,6 +133,8 @@ export const api = {
     (await call<{ channels: { cname: string }[] }>('GET', `${own(appid)}/channels`)).channels.map(({ cname }) => cname),
   participants: async (appid: string, cname: string) =>
     (await call<{ participants: Participant[] }>('GET', `${own(appid)}/channels/${id(cname)}`)).participants,
+  thumbnail: (appid: string, cname: string, uid: string) =>
+    read(`${own(appid)}/channels/${id(cname)}/thumbnails/${id(uid)}`),
   backlog: async (appid: string) => (await call<{ backlog: BacklogEntry[] }>('GET', `${own(appid)}/backlog`)).backlog,
   retry: (appid: string, sid: string) => call<object>('POST', `${own(appid)}/backlog/${id(sid)}/retry`, {}),
   nodes: () => call<NodesReply>('GET', '/v1/aircheck/nodes'),

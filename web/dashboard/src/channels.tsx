@@ -4,6 +4,7 @@ import { Failure, State } from './badges.tsx';
 import { percent, rate, span } from './format.ts';
 import { linkTo, useLoaded, useNow } from './hooks.ts';
 import { StartButton } from './start.tsx';
+import { Thumbnails } from './thumbnails.tsx';
 
 const LOOK_MS = 3_000;
 /** More are listed by name alone, so that looking does not take many calls. */
@@ -72,6 +73,7 @@ function ChannelCard({ appid, cname, people, recordings }: Channel & { appid: st
         ))}
         <StartButton appid={appid} cname={cname} />
       </div>
+      <Thumbnails appid={appid} cname={cname} publishers={publishers} />
       {publishers.length > 0 && (
         <table class="list">
           <thead>
