@@ -6,7 +6,7 @@
  *                    api pages remix cut stores takeover crowd cost-model fork-stall at-rest starts-against
  *                    cpu-against individual-against individual-cpu-against encoder rungs seventeen meeting
  *                    route in-real-time layout-change long-end live cold-start install-size lease-renewals
- *                    forwarded-query recording-list simulation   only these
+ *                    forwarded-query recording-list simulation thumbnails   only these
  *   npm run bench -- memory-over-time                 this takes half an hour, and is not among all
  *   npm run bench -- at-rest --json FILE              writes its figures to a file
  *   npm run bench -- at-rest --compare FILE           says what is worse by more than a tenth, and exits 1 then
@@ -49,6 +49,7 @@ import { measureSnapshots } from './snapshots.ts';
 import { measureStartLatency } from './start-latency.ts';
 import { measureStores } from './stores/stores.ts';
 import { measureCpuAgainst, measureStartsAgainst, measureTakeover } from './takeover.ts';
+import { measureThumbnails } from './thumbnails.ts';
 
 const MEASURES: Record<string, () => Promise<Figure[]>> = {
   'start-latency': measureStartLatency,
@@ -91,6 +92,7 @@ const MEASURES: Record<string, () => Promise<Figure[]>> = {
   'forwarded-query': measureForwardedQuery,
   'recording-list': measureRecordingList,
   simulation: measureSimulation,
+  thumbnails: measureThumbnails,
 };
 
 /** It takes half an hour. */
