@@ -29,15 +29,40 @@ export async function openDatabase({ url, pgliteDir }: DatabaseOptions): Promise
 }
 
 async function openEmbedded(folder: string): Promise<Database> {
-  const { isDatabase, MEMORY, openPglite } = await import('./pglite.ts');
-  if (folder !== MEMORY && !isDatabase(folder)) {
-    const { layDatabase } = await import('./template.ts');
-    await layDatabase(folder).catch((cause: unknown) => {
-      throw new Fault('database-unusable', `no database can be made in ${folder}: ${messageOf(cause)}`, {
-        blame: 'self',
-        cause,
-      });
+  const { isDatabase, isUnused, MEMORY, openPglite } = await import('./pglite.ts');
+  if (folder === MEMORY) return openPglite(folder);
+  if (isDatabase(folder) && !isUnused(folder))
+    return openPglite(folder).catch((cause) => {
+      throw damaged(folder, cause);
     });
-  }
-  return openPglite(folder);
+  // Most starts find a database that is in use, and load nothing to make one with.
+  const { discardTemplate, layAnew, layDatabase, putToUse } = await import('./template.ts');
+  await told(folder, layDatabase(folder));
+  const database = await openPglite(folder).catch(async () => {
+    // Nothing was ever written to it, so nothing is lost. It is a copy: perhaps of something that is damaged.
+    await told(folder, layAnew(folder));
+    const opened = await openPglite(folder);
+    await discardTemplate().catch(() => {});
+    return opened;
+  });
+  await putToUse(folder);
+  return database;
+}
+
+async function told(folder: string, making: Promise<void>): Promise<void> {
+  await making.catch((cause: unknown) => {
+    throw new Fault('database-unusable', `no database can be made in ${folder}: ${messageOf(cause)}`, {
+      blame: 'self',
+      cause,
+    });
+  });
+}
+
+/** Of a database that may hold recordings: it is left as it is. */
+function damaged(folder: string, cause: unknown): Fault {
+  return new Fault(
+    'database-unusable',
+    `${messageOf(cause)}. See that the disk has room and that this user may write there, and start again. If that does not help, its files are damaged: move ${folder} elsewhere, put it back from a backup if there is one, and start. A start without it makes an empty database: files that are stored stay where they are, and those of recordings that it does not know stay in the spool`,
+    { blame: 'self', cause },
+  );
 }

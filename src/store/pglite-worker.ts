@@ -38,10 +38,20 @@ if (!port) throw new Error('pglite-worker.ts runs in a worker thread');
 const reply = (answer: PgliteReply) => port.postMessage(answer);
 const settings = Object.entries(SMALL).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
 const startParams = [...PGlite.defaultStartParams, ...settings];
-const opening = PGlite.create(workerData as string, { startParams });
+/** Why Postgres would not start, in its own words: PGlite says only that it did not. */
+const reasons: string[] = [];
+const onStderr = (line: string) => {
+  const [, reason] = /(?:FATAL|PANIC): +(.+)/.exec(line) ?? [];
+  if (reason !== undefined) reasons.push(reason);
+  return true;
+};
+const opening = PGlite.create(workerData as string, { startParams, onStderr });
 opening.then(
   () => reply({ id: 0, rows: [] }),
-  (error) => reply({ id: 0, error: told(error) }),
+  (error) => {
+    const { message, ...rest } = told(error);
+    reply({ id: 0, error: { ...rest, message: [message, ...reasons].join(': ') } });
+  },
 );
 
 port.on('message', async ({ id, ...call }: PgliteCall) => {

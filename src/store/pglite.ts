@@ -12,10 +12,20 @@ import { PgliteThread, startPglite } from './pglite-thread.ts';
 export const MEMORY = 'memory://';
 /** The file that makes a folder a database, for PGlite as for us. Whoever copies a database writes it last. */
 export const SEAL = 'PG_VERSION';
+/**
+ * Lies in the folder of a database from before its first file until it has been opened once: what is there meanwhile
+ * holds nothing of anybody, whatever state it is in.
+ */
+export const UNUSED = 'aircheck-unused';
 const OPENS_TRANSACTION = /^\s*begin\b/i;
 
 export function isDatabase(folder: string): boolean {
   return existsSync(join(folder, SEAL));
+}
+
+/** Whether nothing can have been written to the database in the folder yet, so that it may be made anew. */
+export function isUnused(folder: string): boolean {
+  return existsSync(join(folder, UNUSED));
 }
 
 /**

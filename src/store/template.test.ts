@@ -12,6 +12,8 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { openDatabase } from './open-database.ts';
+import { isUnused, UNUSED } from './pglite.ts';
 import { PgliteThread, startPglite } from './pglite-thread.ts';
 import { layDatabase } from './template.ts';
 
@@ -86,27 +88,39 @@ describe('copying', () => {
     const folder = join(dir, 'db');
     await layDatabase(folder, template);
     expect(readdirSync(folder, { recursive: true }).toSorted()).toEqual(
-      readdirSync(template, { recursive: true }).toSorted(),
+      [...readdirSync(template, { recursive: true }), UNUSED].toSorted(),
     );
     expect(readFileSync(join(folder, 'base', '5', '112'), 'utf8')).toBe('rows');
     expect(statSync(folder).mode & 0o777).toBe(0o700);
   });
 
-  test('goes over what a crash left of it', async () => {
+  test('begins again after a crash, with nothing of what that left', async () => {
     const folder = join(dir, 'db');
     mkdirSync(join(folder, 'base', '5'), { recursive: true });
+    writeFileSync(join(folder, UNUSED), '');
     writeFileSync(join(folder, 'base', '5', '112'), 'ro');
+    writeFileSync(join(folder, 'base', '5', '113'), 'of the version before');
     writeFileSync(join(folder, 'PG_VERSION.new'), '');
     await layDatabase(folder, template);
     expect(readFileSync(join(folder, 'base', '5', '112'), 'utf8')).toBe('rows');
-    expect(readFileSync(join(folder, 'PG_VERSION'), 'utf8')).toBe('17\n');
-    expect(existsSync(join(folder, 'PG_VERSION.new'))).toBe(false);
+    expect(readdirSync(folder, { recursive: true }).toSorted()).toEqual(
+      [...readdirSync(template, { recursive: true }), UNUSED].toSorted(),
+    );
+  });
+
+  test('never goes over what may have been a database with something in it', async () => {
+    const folder = join(dir, 'db');
+    mkdirSync(join(folder, 'base', '5'), { recursive: true });
+    writeFileSync(join(folder, 'base', '5', '112'), 'recordings');
+    await expect(layDatabase(folder, template)).rejects.toThrow(/no PG_VERSION.*backup.*remove it.*start again/);
+    expect(readdirSync(folder, { recursive: true }).toSorted()).toEqual(['base', 'base/5', 'base/5/112']);
+    expect(readFileSync(join(folder, 'base', '5', '112'), 'utf8')).toBe('recordings');
   });
 
   test('makes nothing that counts as a database where it cannot end', async () => {
     const folder = join(dir, 'db');
-    // A folder where a file is to lie.
-    mkdirSync(join(folder, 'base', '5', '112'), { recursive: true });
+    // A folder where a file lies.
+    mkdirSync(join(template, UNUSED));
     await expect(layDatabase(folder, template)).rejects.toThrow(/EISDIR|ENOTSUP|EEXIST/);
     expect(existsSync(join(folder, 'PG_VERSION'))).toBe(false);
   });
@@ -117,5 +131,31 @@ describe('copying', () => {
     writeFileSync(join(folder, 'PG_VERSION'), '17\n');
     await layDatabase(folder, template);
     expect(readdirSync(folder)).toEqual(['PG_VERSION']);
+  });
+});
+
+describe('a database that cannot be opened', () => {
+  const open = (folder: string) => openDatabase({ url: '', pgliteDir: folder });
+
+  test('is made anew where it never held anything, and only there', SLOW, async () => {
+    const folder = join(dir, 'db');
+    await (await open(folder)).close();
+    expect(isUnused(folder)).toBe(false);
+    const control = join(folder, 'global', 'pg_control');
+    const whole = readFileSync(control);
+    writeFileSync(control, whole.subarray(0, 100));
+    const names = () => readdirSync(folder, { recursive: true }).filter((name) => name !== 'postmaster.pid');
+    const before = names().toSorted();
+    await expect(open(folder)).rejects.toThrow(
+      new RegExp(`PGlite in ${folder}.*cannot be opened.*pg_control.*move ${folder} elsewhere.*backup.*start`, 's'),
+    );
+    expect(names().toSorted()).toEqual(before);
+    // As a start leaves it that was killed before it opened what it had made.
+    writeFileSync(join(folder, UNUSED), '');
+    const made = await open(folder);
+    expect(await made.query('select 1 as one from tasks')).toEqual([]);
+    await made.close();
+    expect(isUnused(folder)).toBe(false);
+    expect(readdirSync(dir)).toEqual(['db']);
   });
 });

@@ -5,13 +5,13 @@
  */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { chmod, copyFile, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, open, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { basename, dirname, join, relative } from 'node:path';
 import { PACKAGE_CACHE } from '../kernel/package-cache.ts';
 import { makeJobTables } from './jobs.ts';
 import { MIGRATIONS, migrate } from './migrations.ts';
-import { isDatabase, openPglite, SEAL } from './pglite.ts';
+import { isDatabase, isUnused, openPglite, SEAL, UNUSED } from './pglite.ts';
 
 /**
  * What Postgres makes further databases from. Nobody makes any here, and without the two a copy has half as many files,
@@ -20,6 +20,8 @@ import { isDatabase, openPglite, SEAL } from './pglite.ts';
 const SPARE = ['template0', 'template1'];
 /** Files that are copied and synced at once: the disk makes many of them safe in one go. */
 const PARALLEL = 16;
+/** Each Postgres has these in its folder. */
+const OF_POSTGRES = ['base', 'global', 'pg_wal', 'pg_xact'];
 
 /** Where the template lies that this version makes. */
 function templateFolder(): string {
@@ -53,14 +55,59 @@ export async function makeTemplate(template = templateFolder()): Promise<void> {
 
 /**
  * Makes a database of a folder that is none, with everything on the disk when it resolves. What a crash left of an
- * earlier try is written over.
+ * earlier try is removed. Until `putToUse` it counts as unused. Rejects when there are files of another database, which
+ * may have held something.
  */
 export async function layDatabase(folder: string, template = templateFolder()): Promise<void> {
   if (isDatabase(folder)) return;
+  await clear(folder);
   // Where this user may not write, each data folder makes its own.
   await makeTemplate(template).catch(() => {});
   if (isDatabase(template)) await copyDatabase(template, folder);
   else await withNewDatabase(`${folder}.new`, (made) => copyDatabase(made, folder));
+}
+
+/**
+ * Makes a database again that was never used and cannot be opened; without the template, which may be what is wrong
+ * with it.
+ */
+export async function layAnew(folder: string): Promise<void> {
+  await rm(join(folder, SEAL), { force: true });
+  await clear(folder);
+  await withNewDatabase(`${folder}.new`, (made) => copyDatabase(made, folder));
+}
+
+/** Has other data folders get no copy of this template any more; the next start makes another. */
+export async function discardTemplate(template = templateFolder()): Promise<void> {
+  // Whoever copies it just now fails, and finds another at the next try.
+  const aside = `${template}.${process.pid}`;
+  await rename(template, aside);
+  await rm(aside, { recursive: true, force: true });
+}
+
+/** From now on the database may hold something. */
+export async function putToUse(folder: string): Promise<void> {
+  await rm(join(folder, UNUSED));
+  // Were the mark back after a power cut, it would stand for what is not so any more.
+  await sync(folder);
+}
+
+/** Removes what a crash left of a database that was being made, and marks the folder for one that is going to be. */
+async function clear(folder: string): Promise<void> {
+  const names = await readdir(folder).catch(() => []);
+  if (!isUnused(folder)) {
+    if (names.some((name) => OF_POSTGRES.includes(name)))
+      throw new Error(
+        `there are files of a database, but no ${SEAL}. If it was ever used, put the folder back as a whole from a backup; if not, remove it. Then start again`,
+      );
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    await writeFile(join(folder, UNUSED), '', { mode: 0o600 });
+    // The mark is there before anything that it stands for.
+    await sync(folder);
+    return;
+  }
+  for (const name of names.filter((each) => each !== UNUSED))
+    await rm(join(folder, name), { recursive: true, force: true });
 }
 
 /** Removes what processes that were killed while they made the template left of it. */
