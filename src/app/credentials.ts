@@ -2,12 +2,13 @@
  * The credentials a server makes for itself at its first start, when none are configured: an app with a certificate,
  * and a customer.
  */
-import { chmodSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { Config } from '../config/load.ts';
 import { Fault, messageOf } from '../kernel/fault.ts';
 import { newHexId } from '../kernel/ids.ts';
+import { keepFile } from '../kernel/kept-file.ts';
 
 const hexId = z.string().regex(/^[0-9a-f]{32}$/);
 const credentialsSchema = z.object({
@@ -62,7 +63,7 @@ export function completeCredentials(config: Config, { make = true }: { make?: bo
     throw new Fault('no-credentials', `nothing is configured, and ${path} lacks credentials; run aircheck serve once`, {
       blame: 'caller',
     });
-  if (made) write(path, all);
+  if (made) keep(path, all);
   return {
     made,
     config: {
@@ -97,10 +98,13 @@ function read(path: string): Credentials {
   }
 }
 
-function write(path: string, credentials: Credentials): void {
-  // The file is written under another name and renamed, so that a crash leaves the old one or the new one.
-  const temporary = `${path}.new`;
-  writeFileSync(temporary, `${JSON.stringify(credentials, null, 2)}\n`, { mode: 0o600 });
-  chmodSync(temporary, 0o600);
-  renameSync(temporary, path);
+function keep(path: string, credentials: Credentials): void {
+  try {
+    keepFile(path, `${JSON.stringify(credentials, null, 2)}\n`);
+  } catch (cause) {
+    throw new Fault('credentials-unwritable', `${path} cannot be made: ${messageOf(cause)}`, {
+      blame: 'caller',
+      cause,
+    });
+  }
 }

@@ -2,10 +2,11 @@
  * The identity of a data folder in a database that several servers share: only a server of the same folder goes on with
  * tasks whose files lie there (ADR 0012).
  */
-import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Fault, messageOf } from '../kernel/fault.ts';
 import { newHexId } from '../kernel/ids.ts';
+import { keepFile } from '../kernel/kept-file.ts';
 
 const NAME = 'folder-id';
 
@@ -16,8 +17,7 @@ export function folderIdentity(dataDir: string): string {
     const kept = readKept(path);
     if (kept !== undefined) return kept;
     const made = newHexId();
-    writeFileSync(`${path}.new`, `${made}\n`, { mode: 0o600 });
-    renameSync(`${path}.new`, path);
+    keepFile(path, `${made}\n`);
     return made;
   } catch (cause) {
     throw new Fault('folder-id-unusable', `${path} cannot be used: ${messageOf(cause)}`, { blame: 'caller', cause });

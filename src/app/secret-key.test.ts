@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
@@ -34,4 +34,11 @@ describe('a node of a fleet', () => {
     const configured = Vault.newKey();
     expect(secretKeys(dir, { secretKeys: [configured], fleetKey: [young] })[0]).toBe(configured);
   });
+});
+
+test.each(['', '0123\n', `${'x'.repeat(64)}\n`])('a file that holds no key is refused by its name: %j', (text) => {
+  writeFileSync(join(dir, 'secret.key'), text);
+  expect(() => secretKeys(dir, { secretKeys: [], fleetKey: [] })).toThrow(
+    new RegExp(`${join(dir, 'secret.key')}.*64 hexadecimal.*restore.*remove`),
+  );
 });

@@ -3,9 +3,10 @@
  * each node can open what another sealed; else made at the first start, in a file for this user's eyes only.
  */
 import { hkdfSync } from 'node:crypto';
-import { closeSync, fsyncSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Fault, messageOf } from '../kernel/fault.ts';
+import { keepFile } from '../kernel/kept-file.ts';
 import { Vault } from '../store/vault.ts';
 
 const NAME = 'secret.key';
@@ -31,25 +32,26 @@ export function secretKeys(dataDir: string, keys: Keys): string[] {
 }
 
 function read(path: string): string | undefined {
+  let key: string;
   try {
-    return readFileSync(path, 'utf8').trim();
+    key = readFileSync(path, 'utf8').trim();
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw new Fault('secret-key-unreadable', `${path} cannot be read: ${messageOf(cause)}`, { blame: 'caller', cause });
   }
+  if (/^[0-9a-f]{64}$/i.test(key)) return key;
+  throw new Fault(
+    'secret-key-invalid',
+    `${path} does not hold 64 hexadecimal digits: restore it from a backup; or remove it, and what it had sealed in the database (keys of stores, of recordings that have not ended) cannot be opened any more`,
+    { blame: 'caller' },
+  );
 }
 
 /** The key is synced before its first use: if a power cut took the key, everything it sealed would be lost. */
 function make(path: string): string {
   const key = Vault.newKey();
   try {
-    const file = openSync(path, 'wx', 0o600);
-    try {
-      writeSync(file, `${key}\n`);
-      fsyncSync(file);
-    } finally {
-      closeSync(file);
-    }
+    keepFile(path, `${key}\n`);
   } catch (cause) {
     throw new Fault('secret-key-unwritable', `${path} cannot be made: ${messageOf(cause)}`, { blame: 'caller', cause });
   }
