@@ -9,6 +9,7 @@ import type { WhipEndpoint } from '../channel/whip/endpoint.ts';
 import type { Config } from '../config/load.ts';
 import { environmentName } from '../config/settings.ts';
 import type { RecordingApi } from '../http/api.ts';
+import { requireAcquaintance } from '../http/fleet/acquaintance.ts';
 import type { Changes } from '../http/fleet/changes.ts';
 import { Copies } from '../http/fleet/copies.ts';
 import { NodeDirectory } from '../http/fleet/directory.ts';
@@ -71,7 +72,10 @@ export type OpenFleet = {
   callsElsewhere(appid: string): number;
   /** Sends publishers who come in here where they belong. */
   whipFleet: WhipFleet;
-  /** Takes the same calls from other nodes, once `ready`. Resolves to the address that they use. */
+  /**
+   * Takes the same calls from other nodes, once `ready`. Resolves to the address that they use. Throws a Fault when the
+   * port cannot be had, and when the nodes that live refuse the key of this one.
+   */
   listen(api: RecordingApi, whip: WhipOptions, ready: Promise<void>): Promise<string>;
   /**
    * Of a draining server: offers what is recorded to other nodes, gives up the homes where nothing is, so that other
@@ -172,6 +176,7 @@ export async function openFleet(parts: FleetParts): Promise<OpenFleet> {
     callsElsewhere: (appid) => directory.callsElsewhere(appid, self),
     whipFleet: new WhipFleet({ fleet, elsewhere: config.whipElsewhere, keys, databaseMs }),
     async listen(api, whipOptions, ready) {
+      await requireAcquaintance(links, await directory.all());
       http.addHook('onRequest', () => ready);
       const guard = { fleet, signatures: new Signatures(keys), changes, clock, databaseMs };
       takeStreams(http, given, (request) => refusalOf(guard, request));

@@ -11,6 +11,7 @@ import { nodesReplySchema } from '../../src/contract/rest/nodes.ts';
 import { MIGRATIONS } from '../../src/store/migrations.ts';
 import { runCommand } from '../support/command.ts';
 import { PostgresServer } from '../support/postgres.ts';
+import { freeTcpPort, freeUdpPort } from '../support/server-process.ts';
 import { localStorage, TestServer, until } from '../support/test-server.ts';
 
 const CANVAS = { width: 320, height: 180, fps: 15 };
@@ -73,6 +74,9 @@ test('nodes lists the server that runs, and says by its exit code that one is go
     { name: 'two', state: 'gone', recordings: 3 },
   ]);
   expect(nodes.find(({ id }) => id === self)?.name).toBe('one');
+  // One that is back on its data folder is not gone any more.
+  await postgres.rows(`update owners set folder = (select folder from owners where name = 'one') where owner = 'dead'`);
+  expect(await aircheck('nodes')).toMatchObject({ code: 0, stdout: expect.not.stringContaining('gone') });
   await postgres.rows(`delete from owners where owner = 'dead'`);
 });
 
@@ -93,6 +97,32 @@ test('drain has nothing new taken, waits for what runs, and is undone', { timeou
   });
   expect((await acquire('taken')).status).toBe(200);
   expect((await aircheck('nodes')).stdout).toMatch(/^\* one +live /m);
+});
+
+test('a key that is not the fleet’s is found by doctor, and by a server that starts with it', {
+  timeout: 60_000,
+}, async () => {
+  const ofFleet = async (key: string) => {
+    const { stdout } = await runCommand({ ...settings, AIRCHECK_FLEET_KEY: key }, 'doctor', '--json');
+    const { findings } = JSON.parse(stdout) as { findings: { area: string; level: string; text: string }[] };
+    return findings.filter(({ area }) => area === 'fleet').map(({ level, text }) => `${level} ${text}`);
+  };
+  const other = 'a key that no other node of it has';
+  expect(await ofFleet(settings['AIRCHECK_FLEET_KEY']!)).toEqual([
+    expect.stringMatching(/^ok node one at http:.* takes this key$/),
+  ]);
+  expect(await ofFleet(other)).toEqual([expect.stringMatching(/^problem node one at http:.* has another key$/)]);
+  const stranger = { ...settings, AIRCHECK_FLEET_KEY: other, AIRCHECK_DATA_DIR: join(folder, 'stranger') };
+  const [port, rtcPort] = [await freeTcpPort(), await freeUdpPort()];
+  const refused = await runCommand(
+    { ...stranger, AIRCHECK_PORT: `${port}`, AIRCHECK_RTC_PORT: `${rtcPort}`, AIRCHECK_NODE_NAME: 'two' },
+    'serve',
+  );
+  expect([refused.code, refused.stderr]).toEqual([
+    1,
+    expect.stringMatching(/not that of the fleet: one \(http.*AIRCHECK_FLEET_KEY/),
+  ]);
+  expect((await aircheck('nodes')).stdout).not.toContain('two');
 });
 
 test('doctor says how the database is, beside the server that has it', { timeout: 120_000 }, async () => {

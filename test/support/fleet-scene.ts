@@ -124,6 +124,11 @@ export class FleetScene {
     return node;
   }
 
+  /** What a node finds of the others that live. */
+  others(id: string): Node[] {
+    return this.#live().filter((each) => each.id !== id);
+  }
+
   async close(): Promise<void> {
     for (const node of this.nodes.values()) await node.close();
   }

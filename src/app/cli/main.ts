@@ -212,7 +212,7 @@ program
 program
   .command('doctor')
   .description(
-    'look at packages, ports, clock, disk, database, stores, webhooks and web pages, and say what to do about each',
+    'look at packages, ports, clock, disk, database, fleet, stores, webhooks and web pages, and say what to do about each',
   )
   .option('--json', 'print the same as JSON')
   .addHelpText(

@@ -7,6 +7,7 @@ import type { Plan } from '../../contract/line/plan.ts';
 import { problem } from '../../contract/problems.ts';
 import { moved } from '../../session/hold.ts';
 import { overloaded } from '../../session/overload.ts';
+import { requireAcquaintance } from './acquaintance.ts';
 import { bodyDigest, PLACED_HEADER, sign } from './signature.ts';
 
 const SID = '5'.repeat(32);
@@ -164,6 +165,14 @@ describe('a start that the home of its channel is too full for', () => {
     expect(askedOf('a', 'b', 'c')).toEqual([['start'], ['start'], ['start']]);
   });
 
+  test('is made by the next where a node with room has another key', async () => {
+    await open({ keysOf: (id) => [id === 'a' ? 'another key that is long enough, too' : KEY] });
+    scene.places.homes.set('ch1', 'b');
+    scene.places.resources.set(RESOURCE, { appid: APP, cname: 'ch1' });
+    full('b');
+    expect(await start('b')).toMatchObject({ status: 200, text: '{"by":"c","call":"start"}' });
+  });
+
   test('is refused where no node has room', async () => {
     full('a', 'b', 'c');
     const { status, text } = await start('c');
@@ -252,6 +261,23 @@ describe('when a node is no more what it was', () => {
     const answer = await call('a', method, path, body && JSON.stringify(body));
     expect([answer.status, JSON.parse(answer.text).code]).toEqual([status, code]);
   });
+
+  test.each([
+    ['GET', `${TASK}/query`, undefined, 504, 62],
+    ['POST', `${TASK}/stop`, { ...NAMES, clientRequest: {} }, 504, 62],
+    ['POST', `/v1/apps/${APP}/cloud_recording/acquire`, { ...NAMES, clientRequest: {} }, 500, 504],
+  ])(
+    '%s %s times out when its node has another key, and nobody is told of keys',
+    async (method, path, body, status, code) => {
+      await open({ callTimeoutMs: 300, keysOf: (id) => [id === 'b' ? 'another key that is long enough, too' : KEY] });
+      scene.places.tasks.set(SID, 'b');
+      scene.places.homes.set('ch1', 'b');
+      const answer = await call('a', method, path, body && JSON.stringify(body));
+      expect([answer.status, JSON.parse(answer.text).code]).toEqual([status, code]);
+      expect([answer.text, ...answer.headers.keys()].join()).not.toMatch(/signature|refused/);
+      expect(askedOf('a', 'b', 'c')).toEqual([[], [], []]);
+    },
+  );
 
   test('what may have been done is not done twice: only a question is asked again', async () => {
     scene.places.tasks.set(SID, 'b');
@@ -349,4 +375,24 @@ test('clocks of nodes do not matter, only the database’s', async () => {
   await open({ databaseMs: () => 1_000_000_000_000 });
   scene.places.tasks.set(SID, 'b');
   expect((await call('a', 'GET', `${TASK}/query`)).status).toBe(200);
+});
+
+describe('a node that starts', () => {
+  const starts = (id: string) => requireAcquaintance(scene.node(id).links, scene.others(id));
+  const withKeys = (wrong: string[]) =>
+    open({ keysOf: (id) => [wrong.includes(id) ? 'another key that is long enough, too' : KEY] });
+
+  test('with the key of no other is refused in words', async () => {
+    await withKeys(['a']);
+    await expect(starts('a')).rejects.toThrow(/not that of the fleet: b \(http.*\), c \(http.*AIRCHECK_FLEET_KEY/);
+  });
+
+  test('is let in where one other has its key, or nobody answers, or there is no other', async () => {
+    await withKeys(['a']);
+    await starts('b');
+    for (const id of ['b', 'c']) await scene.node(id).inside.close();
+    await starts('a');
+    for (const id of ['b', 'c']) scene.dead.add(id);
+    await starts('a');
+  });
 });

@@ -6,7 +6,15 @@ import { Agent } from 'undici';
 import { Fault, messageOf } from '../../kernel/fault.ts';
 import type { Node } from '../../store/node-tables.ts';
 import { WIRE } from '../../store/ownership.ts';
-import { bodyDigest, DIGEST_HEADER, SIGNATURE_HEADER, sign, TO_HEADER, WIRE_HEADER } from './signature.ts';
+import {
+  bodyDigest,
+  DIGEST_HEADER,
+  REFUSED_HEADER,
+  SIGNATURE_HEADER,
+  sign,
+  TO_HEADER,
+  WIRE_HEADER,
+} from './signature.ts';
 
 export type CarriedRequest = {
   method: string;
@@ -59,17 +67,30 @@ export class NodeLinks {
 
   /**
    * Carries a request to a node and brings its answer, whatever that is.
-   * @throws Fault `node-unreachable` when the request never reached it, `node-silent` when nobody knows what became of
-   *   it
+   * @throws Fault `node-unreachable` when the request never reached it, or did not count there as one of a node;
+   *   `node-silent` when nobody knows what became of it
    */
-  async send(node: Pick<Node, 'id' | 'name' | 'nodeUrl' | 'wire'>, given: CarriedRequest, timeoutMs: number) {
+  async send(
+    node: Pick<Node, 'id' | 'name' | 'nodeUrl' | 'wire'>,
+    given: CarriedRequest,
+    timeoutMs: number,
+  ): Promise<CarriedAnswer> {
+    let answer: CarriedAnswer;
     try {
-      const answer = await this.#request(node, given, { signal: AbortSignal.timeout(timeoutMs) });
-      const bytes = Buffer.from(await answer.body.arrayBuffer());
-      return { status: answer.statusCode, headers: ofAnswer(answer.headers), body: bytes } satisfies CarriedAnswer;
+      const {
+        statusCode: status,
+        headers,
+        body,
+      } = await this.#request(node, given, {
+        signal: AbortSignal.timeout(timeoutMs),
+      });
+      answer = { status, headers: ofAnswer(headers), body: Buffer.from(await body.arrayBuffer()) };
     } catch (cause) {
       throw faultOf(node, cause);
     }
+    // Whoever called has nothing to do with what nodes do not believe of each other.
+    if (answer.headers[REFUSED_HEADER] !== undefined) throw disbelieved(node, answer);
+    return answer;
   }
 
   /**
@@ -190,6 +211,17 @@ function faultOf(node: Pick<Node, 'name' | 'nodeUrl'>, cause: unknown): Fault {
     `node ${node.name} (${node.nodeUrl}) ${message}: ${messageOf(cause) || (cause as { code?: string }).code}`,
     { blame: 'self', retryable: true, cause },
   );
+}
+
+function disbelieved({ name, nodeUrl }: Pick<Node, 'name' | 'nodeUrl'>, { headers, body }: CarriedAnswer): Fault {
+  const why =
+    headers[REFUSED_HEADER] === 'key'
+      ? 'its key is another one: AIRCHECK_FLEET_KEY must be the same on all nodes'
+      : body.toString().slice(0, 200);
+  return new Fault('node-unreachable', `node ${name} (${nodeUrl}) does not take this one for a node: ${why}`, {
+    ...{ blame: 'self', retryable: true },
+    details: { refused: String(headers[REFUSED_HEADER]) },
+  });
 }
 
 /** Whether no connection stood, so that the node cannot have seen the request. */

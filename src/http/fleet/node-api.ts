@@ -8,12 +8,15 @@ import type { IncomingHttpHeaders } from 'node:http';
 import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
 import type { Clock } from '../../kernel/clock.ts';
 import { WIRE } from '../../store/ownership.ts';
+import { acquaintanceRoute } from './acquaintance.ts';
 import { type Changes, changesRoute } from './changes.ts';
 import { type Fleet, MISDIRECTED } from './fleet.ts';
 import {
   bodyDigest,
   DIGEST_HEADER,
+  OTHER_KEY,
   PLACED_HEADER,
+  REFUSED_HEADER,
   SIGNATURE_HEADER,
   type Signatures,
   TO_HEADER,
@@ -70,6 +73,7 @@ export function nodeApi(app: FastifyInstance, options: NodeApiOptions, routes: F
       if (isPlaced(request) || (await fleet.isHere(request))) return undefined;
       return reply.code(MISDIRECTED).send({ message: 'this call does not belong here any more' });
     });
+    acquaintanceRoute(guarded);
     changesRoute(guarded, { changes, clock, databaseMs });
     await guarded.register(routes);
   };
@@ -87,5 +91,8 @@ function textOf(header: string | string[] | undefined): string | undefined {
 
 function refuse(request: FastifyRequest, reply: FastifyReply, why: string): FastifyReply {
   request.log.warn({ why, url: request.url, from: request.ip }, 'a request that says to come from a node was refused');
-  return reply.code(401).send({ message: why });
+  return reply
+    .code(401)
+    .header(REFUSED_HEADER, why === OTHER_KEY ? 'key' : 'request')
+    .send({ message: why });
 }

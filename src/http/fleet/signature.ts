@@ -22,6 +22,10 @@ export const DIGEST_HEADER = 'aircheck-body-digest';
 export const SIGNATURE_HEADER = 'aircheck-signature';
 /** The home of a channel that is full, whose recording the request's node is to make. */
 export const PLACED_HEADER = 'aircheck-placed';
+/** In an answer: the request is not taken for one of another node, for its `key` or for another reason (`request`). */
+export const REFUSED_HEADER = 'aircheck-refused';
+/** Why a signature does not hold that was made with a key which is not among ours, or of something else. */
+export const OTHER_KEY = 'the signature is of another key, or the request was changed on its way';
 /** Headers that decide what a request does. What a proxy between nodes adds does not matter. */
 const SIGNED_HEADERS = [
   ...[WIRE_HEADER, TO_HEADER, DIGEST_HEADER],
@@ -59,7 +63,7 @@ export class Signatures {
     const fits = this.#keys.some((key) =>
       timingSafeEqual(given, Buffer.from(digestOf(request, key, time, nonce), 'hex')),
     );
-    if (!fits) return 'the signature is of another key, or the request was changed on its way';
+    if (!fits) return OTHER_KEY;
     if (Math.abs(nowMs - Number(time)) > TOLERANCE_MS) return 'the request is too old, or of the future';
     this.#turnPages(nowMs);
     if (this.#seen.has(nonce) || this.#seenBefore.has(nonce)) return 'the request was sent before';

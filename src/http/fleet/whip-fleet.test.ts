@@ -55,6 +55,14 @@ describe('a publisher who comes to another node than the channel’s home', () =
     expect((await post(scene.node('a').url + PATH, {})).status).toBe(401);
   });
 
+  test('is told to try again where the home takes this node for none, and not that its token is no good', async () => {
+    const keysOf = (id: string) => [id === 'a' ? KEY : 'another key that is long enough, too'];
+    await open({ whipElsewhere: 'proxy', keysOf });
+    const answer = await post(scene.node('a').url + PATH);
+    expect([answer.status, answer.headers.get('retry-after')]).toEqual([503, '1']);
+    expect(publishedAt('b')).toEqual([]);
+  });
+
   test.each(['redirect', 'proxy'] as const)('is told to try again while the home is not heard of (%s)', async (how) => {
     await open({ whipElsewhere: how });
     scene.seenMsAgo.set('b', 2_500);

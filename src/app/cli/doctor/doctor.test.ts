@@ -256,7 +256,7 @@ describe('the whole', () => {
     onTestFinished(() => lock.release());
     const findings = await examineAll(config, systemClock);
     expect([...new Set(findings.map(({ area }) => area))]).toEqual([
-      ...['packages', 'ports', 'clock', 'disk', 'database', 'stores', 'webhooks', 'pages'],
+      ...['packages', 'ports', 'clock', 'disk', 'database', 'fleet', 'stores', 'webhooks', 'pages'],
     ]);
     expect(findings.find(({ area }) => area === 'database')?.text).toContain('the server that runs');
     expect(findings.every(({ level, advice }) => (level === 'ok') === (advice === undefined))).toBe(true);

@@ -7,6 +7,7 @@ import { type Config, loadConfig, unknownVariables } from '../../../config/load.
 import { type Clock, systemClock } from '../../../kernel/clock.ts';
 import { isDataDirTaken } from '../../data-dir-lock.ts';
 import { AREAS, examine, type Finding, type Level } from './finding.ts';
+import { examineFleet } from './fleet.ts';
 import { examineClock, examineDisk, examinePackages } from './machine.ts';
 import { examinePages } from './pages.ts';
 import { examinePorts } from './ports.ts';
@@ -41,6 +42,8 @@ export async function examineAll(config: Config, clock: Clock): Promise<Finding[
             return examineDisk(config, clock);
           case 'database':
             return examineDatabase(config, isServing, clock);
+          case 'fleet':
+            return examineFleet(config, isServing, clock);
           case 'stores':
             return examineStores(config, clock);
           case 'webhooks':

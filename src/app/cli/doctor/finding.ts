@@ -1,7 +1,17 @@
 /** Findings of `aircheck doctor`: what was looked at, what was found, and what to do about it. */
 import { messageOf } from '../../../kernel/fault.ts';
 
-export const AREAS = ['packages', 'ports', 'clock', 'disk', 'database', 'stores', 'webhooks', 'pages'] as const;
+export const AREAS = [
+  'packages',
+  'ports',
+  'clock',
+  'disk',
+  'database',
+  'fleet',
+  'stores',
+  'webhooks',
+  'pages',
+] as const;
 export type Area = (typeof AREAS)[number];
 
 /**

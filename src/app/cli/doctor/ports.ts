@@ -11,7 +11,17 @@ import { type Found, fine, problem, warning } from './finding.ts';
 
 type PortSettings = Pick<
   Config,
-  'host' | 'port' | 'rtcHost' | 'rtcPort' | 'metricsHost' | 'metricsPort' | 'tlsCertFile' | 'tlsKeyFile'
+  | 'host'
+  | 'port'
+  | 'rtcHost'
+  | 'rtcPort'
+  | 'metricsHost'
+  | 'metricsPort'
+  | 'fleetKey'
+  | 'nodeHost'
+  | 'nodePort'
+  | 'tlsCertFile'
+  | 'tlsKeyFile'
 >;
 type Port = { what: string; protocol: 'TCP' | 'UDP'; host: string; port: number; settings: [string, string] };
 
@@ -29,6 +39,12 @@ export async function examinePorts(config: PortSettings, isServing: boolean, clo
     ports.push({
       ...{ what: 'metrics', protocol: 'TCP', host: metricsHost, port: metricsPort },
       settings: ['metricsHost', 'metricsPort'],
+    });
+  const { fleetKey, nodeHost, nodePort } = config;
+  if (fleetKey.length > 0 && nodePort > 0)
+    ports.push({
+      ...{ what: 'other nodes of the fleet', protocol: 'TCP', host: nodeHost, port: nodePort },
+      settings: ['nodeHost', 'nodePort'],
     });
   const found: Found[] = [];
   for (const each of ports) found.push(wordsOf(each, await tryPort(each), isServing));

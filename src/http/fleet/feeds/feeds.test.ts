@@ -285,7 +285,7 @@ describe('a feed that is kept', () => {
 describe('nobody reads a feed', () => {
   test('without the key of the fleet', async () => {
     const { node } = await serve();
-    expect(await codeOf(open(node, { key: 'x'.repeat(32) }))).toBe('feed-unavailable');
+    expect(await codeOf(open(node, { key: 'x'.repeat(32) }))).toBe('node-unreachable');
     const stranger = new NodeLinks({ keys: ['x'.repeat(32)], databaseMs: () => Date.now(), tls: undefined });
     endings.push(() => stranger.close());
     await open(node);
