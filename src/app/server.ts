@@ -40,6 +40,7 @@ import { OutboxTables } from '../store/outbox-tables.ts';
 import { Ownership } from '../store/ownership.ts';
 import { RecordingTables } from '../store/recording-tables.ts';
 import { StrayTables } from '../store/stray-tables.ts';
+import { requireNoTwin } from '../store/twin.ts';
 import { Vault } from '../store/vault.ts';
 import { Admission } from '../worker/admission.ts';
 import { DiskWatch } from '../worker/disk-watch.ts';
@@ -133,6 +134,7 @@ export async function createServer(given: Config, ground: Ground): Promise<Airch
     const isInFleet = config.fleetKey.length > 0;
 
     const folder = folderIdentity(config.dataDir);
+    await requireNoTwin(database, folder, join(config.dataDir, 'folder-id'), machineClock);
     const bootId = readBootId();
     const processWatch = new ProcessWatch(machineClock);
     endings.push(() => processWatch.close());

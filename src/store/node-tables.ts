@@ -46,8 +46,8 @@ export class NodeTables {
   }
 
   /**
-   * Those that live, and those that went within the last hour without having said so, by name. A server of a version
-   * that says nothing of itself has its owner for a name.
+   * Those that live, and those that went within the last hour without having said so and are not back on their data
+   * folder, by name. A server of a version that says nothing of itself has its owner for a name.
    */
   async list(): Promise<Node[]> {
     const rows = await this.#database.query(
@@ -56,7 +56,10 @@ export class NodeTables {
          (select count(*) from ${APART} and h.owner = owners.owner) as read_by_others,
          (select count(*) from standbys s where s.owner = owners.owner) as standbys
        from owners
-       where lease_until > now() or (not ended and lease_until > now() - interval '1 hour') order by name, started_at`,
+       where lease_until > now() or (
+         not ended and lease_until > now() - interval '1 hour'
+         and not exists (select 1 from owners back where back.folder = owners.folder and back.lease_until > now())
+       ) order by name, started_at`,
     );
     return rows.map(toNode);
   }
