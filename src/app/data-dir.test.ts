@@ -119,6 +119,7 @@ test('secrets are said once, with a call to try', () => {
   expect(first).toContain(`${url}/v1/apps/${completed.apps[0]?.appid}/cloud_recording/acquire`);
   const later = greeting({ url, config: completed, madeCredentials: false });
   expect(later).toContain(`${url}/publish`);
+  expect(later).toContain(join(config.dataDir, 'credentials.json'));
   expect(later).not.toContain(customer?.secret);
   expect(later).not.toContain(completed.apps[0]?.certificate);
 });

@@ -1,6 +1,7 @@
 /**
  * What `aircheck serve` says on the terminal once it runs.
  */
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { buildRtcToken } from '../../channel/whip/token.ts';
 import type { AircheckServer } from '../server.ts';
@@ -19,6 +20,7 @@ export function greeting({
     const { appid, certificate } = app;
     page.set('token', buildRtcToken({ appId: appid, certificate, cname: 'demo', uid: '', lifeS: 86_400 }));
   }
+  const kept = join(config.dataDir, 'credentials.json');
   const lines = [
     `Aircheck is at ${url}`,
     `Publish from a browser: ${url}/publish?${page}`,
@@ -28,7 +30,7 @@ export function greeting({
     const body = JSON.stringify({ cname: 'demo', uid: '527841', clientRequest: {} });
     lines.push(
       '',
-      `These credentials were made for you and are kept in ${join(config.dataDir, 'credentials.json')}:`,
+      `These credentials were made for you and are kept in ${kept}:`,
       `  App ID           ${app.appid}`,
       `  App Certificate  ${app.certificate ?? '(none: tokens are not required)'}`,
       `  Customer ID      ${customer.id}`,
@@ -42,6 +44,7 @@ export function greeting({
       `    -d '${body}' ${url}/v1/apps/${app.appid}/cloud_recording/acquire`,
       ...(app.certificate ? ['', 'Publishers and start calls need a token:  npx aircheck token --channel demo'] : []),
     );
-  }
+    // The start that made them may have ended before it could say so.
+  } else if (existsSync(kept)) lines.push(`Credentials that were made for you are kept in ${kept}`);
   return `${lines.join('\n')}\n`;
 }
