@@ -27,7 +27,9 @@ export async function drain({ wait, undo }: DrainWords): Promise<void> {
       return;
     }
     if (systemClock.monoUs() >= untilUs) {
-      process.stdout.write(`draining: ${recordings} recordings are left, ${publishers} publishers\n`);
+      const others = nodes.filter(({ id, state, nodeUrl }) => id !== self && state === 'live' && nodeUrl !== null);
+      const alone = others.length === 0 ? '; no other node is there to take them over: they go on until they end' : '';
+      process.stdout.write(`draining: ${recordings} recordings are left, ${publishers} publishers${alone}\n`);
       process.exitCode = wait > 0 ? NOT_EMPTY : 0;
       return;
     }

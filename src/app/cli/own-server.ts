@@ -56,7 +56,9 @@ export async function refused(answer: Response): Promise<Fault> {
   const words = (await answer.text().catch(() => '')).slice(0, 200);
   const hint = [400, 401, 403].includes(answer.status)
     ? ' Run this with the settings and the data folder of the server.'
-    : '';
+    : answer.status >= 500
+      ? ' Its log says why, and `aircheck doctor` whether its database answers.'
+      : '';
   return new Fault(
     'server-refused',
     `the server at ${new URL(answer.url).origin} answered ${answer.status}: ${words}.${hint}`,
