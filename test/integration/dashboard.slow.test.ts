@@ -10,7 +10,7 @@ import { LayoutDesigner } from '../support/dashboard-designer.ts';
 import { DashboardPlayer } from '../support/dashboard-player.ts';
 import { CUSTOMER, DashboardStage, OTHER_CUSTOMER } from '../support/dashboard-stage.ts';
 import { seenIn, thumbnailOf } from '../support/dashboard-thumbnail.ts';
-import { until } from '../support/test-server.ts';
+import { localStorage, until } from '../support/test-server.ts';
 
 /** 63 bytes that are script, entities and signs wherever something forgets to treat them as text. */
 const ODD = '<img src=x onerror=alert(1)>&amp;&#60;{{x}}|~!#$%()+-:;?@[]^_, ';
@@ -89,11 +89,18 @@ test('a recording is started, watched, stopped, played and looked into', { timeo
   const lookedMs = Date.now();
   await page.getByRole('link', { name: 'Recordings' }).click();
   const sid = await stage.start(ODD, '77', 'Custom');
+  // Beside it everybody is recorded alone.
+  const alone = await server.record(
+    ODD,
+    '78',
+    { recordingConfig: { channelType: 1, subscribeUidGroup: 0 }, storageConfig: localStorage('recordings') },
+    'individual',
+  );
   await page.getByRole('heading', { name: ODD }).waitFor();
   await page.getByText('Recording', { exact: true }).first().waitFor();
   const other = await stage.browser.context.newPage();
   await other.goto(`${server.baseUrl}/`);
-  const row = other.getByRole('row').filter({ hasText: ODD });
+  const row = other.getByRole('row').filter({ hasText: ODD }).filter({ hasText: 'Composite' });
   await row.getByText('Recording', { exact: true }).waitFor();
 
   // Its layout is designed while it goes on.
@@ -150,6 +157,7 @@ test('a recording is started, watched, stopped, played and looked into', { timeo
   await phone.stop();
 
   await page.getByRole('button', { name: 'Stop' }).click();
+  expect((await alone.stop()).status).toBe(200);
   await page.getByText('Ended', { exact: true }).first().waitFor({ timeout: 60_000 });
   await row.getByText('Ended', { exact: true }).waitFor({ timeout: 15_000 });
   await row.getByText('Good').waitFor();
@@ -237,6 +245,8 @@ test('a recording is started, watched, stopped, played and looked into', { timeo
   expect(stage.receiver.taken(sid).length).toBe(before + 1);
   expect(await barriers(page)).toEqual([]);
 
+  await mixes(alone.sid);
+
   await page.getByRole('link', { name: 'Health' }).click();
   await page.getByRole('heading', { name: 'Disk of the spool' }).waitFor();
   expect(await barriers(page)).toEqual([]);
@@ -305,6 +315,40 @@ test('a recording is started, watched, stopped, played and looked into', { timeo
   expect(seen.map((each) => JSON.parse(each))).toEqual(Array(5).fill({ message: 'appid is invalid' }));
   expect(stage.complaints).toEqual([]);
 });
+
+/** Of who was recorded alone one picture is made: chosen by key, waited for, played, brought, and called off. */
+async function mixes(sid: string): Promise<void> {
+  const { page, server } = stage;
+  await page.goto(`${server.baseUrl}/#/${server.appid}/recordings/${sid}`);
+  const card = page.getByRole('region', { name: 'Mix', exact: true });
+  await card.getByRole('button', { name: 'Make a mix' }).press('Enter');
+  await card.getByLabel('Canvas').selectOption({ index: 0 });
+  await card.getByRole('button', { name: 'Only a stretch' }).press('Enter');
+  await card.getByLabel('Mix from').fill('0:02');
+  await card.getByLabel('Mix to').fill('0:05.5');
+  await page.setViewportSize({ width: 360, height: 740 });
+  expect(await page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(360);
+  expect(await barriers(page)).toEqual([]);
+  await page.setViewportSize({ width: 1280, height: 800 });
+  await card.getByRole('button', { name: 'Mix 2 users' }).press('Enter');
+  await card.getByRole('progressbar', { name: 'Mix of 1, 2 from 0:02 to 0:05.5' }).waitFor();
+  const mixed = new DashboardPlayer(page, '.cuts video');
+  await mixed.shows(60_000);
+  expect(await barriers(page)).toEqual([]);
+  await mixed.playPast(0.5);
+  expect(await corners(mixed)).toEqual(['GREEN', 'BLUE']);
+  expect(Math.abs((await mixed.state()).length - 3.5)).toBeLessThan(0.05);
+  const brought = page.waitForEvent('download');
+  await card.getByRole('link', { name: 'Download' }).click();
+  expect((await brought).suggestedFilename()).toMatch(new RegExp(`^${sid}_mix_.*\\.mp4$`));
+  await card.getByRole('checkbox', { name: /^1 / }).uncheck();
+  await card.getByRole('button', { name: 'Mix one user' }).click();
+  await card.getByRole('button', { name: 'Cancel the mix of 2 from 0:02 to 0:05.5' }).click();
+  const list = card.getByRole('list', { name: 'Mixes' });
+  await until('it is called off', async () => (await list.getByRole('listitem').count()) === 1, 10_000);
+  await page.reload();
+  await mixed.shows();
+}
 
 /** Whose pictures are seen at the lower left and the upper right. */
 async function corners(player: DashboardPlayer): Promise<string[]> {

@@ -1,8 +1,10 @@
 /** The calls that the dashboard makes: those of the public API, by the session of the browser. */
+import type { z } from 'zod';
 import type { QualityReport } from '../../../src/contract/line/quality-report.ts';
 import type { BacklogEntry } from '../../../src/contract/rest/backlog.ts';
 import type { CutReply, CutRequest } from '../../../src/contract/rest/cut.ts';
 import type { FileLinkReply, FileLinkRequest } from '../../../src/contract/rest/file-link.ts';
+import type { MixListReply, MixReply, mixRequestSchema } from '../../../src/contract/rest/mix.ts';
 import type { NodesReply } from '../../../src/contract/rest/nodes.ts';
 import type { RecordingCallsReply } from '../../../src/contract/rest/recording-calls.ts';
 import type { RecordingFilesReply } from '../../../src/contract/rest/recording-files.ts';
@@ -17,7 +19,17 @@ import type {
 import type { SessionReply } from '../../../src/contract/rest/session.ts';
 import type { WatchReply } from '../../../src/contract/rest/watch.ts';
 
-export type { BacklogEntry, CutReply, CutRequest, FileLinkRequest, NodesReply, QualityReport, RecordingListReply };
+export type {
+  BacklogEntry,
+  CutReply,
+  CutRequest,
+  FileLinkRequest,
+  MixReply,
+  NodesReply,
+  QualityReport,
+  RecordingListReply,
+};
+export type MixRequest = z.input<typeof mixRequestSchema>;
 export type Session = SessionReply;
 export type Retention = RetentionReply;
 export type Listed = ListedRecordingReply;
@@ -125,6 +137,12 @@ export const api = {
     call<CutReply>('GET', `${own(appid)}/recordings/${id(sid)}/cuts/${id(cutId)}`),
   removeCut: (appid: string, sid: string, cutId: string) =>
     call<object>('DELETE', `${own(appid)}/recordings/${id(sid)}/cuts/${id(cutId)}`),
+  mix: (appid: string, sid: string, request: MixRequest) =>
+    call<MixReply>('POST', `${own(appid)}/recordings/${id(sid)}/mixes`, request),
+  mixes: async (appid: string, sid: string) =>
+    (await call<MixListReply>('GET', `${own(appid)}/recordings/${id(sid)}/mixes`)).mixes,
+  removeMix: (appid: string, sid: string, mixId: string) =>
+    call<object>('DELETE', `${own(appid)}/recordings/${id(sid)}/mixes/${id(mixId)}`),
   events: async (appid: string, query: Record<string, string>) =>
     (await call<{ events: EventEntry[] }>('GET', `${own(appid)}/events?${new URLSearchParams(query)}`)).events,
   redeliver: (appid: string, noticeId: string) =>

@@ -2,10 +2,10 @@
 import { useEffect, useState } from 'preact/hooks';
 import { api, type CutReply, type CutRequest, type Report } from './api.ts';
 import { Failure } from './badges.tsx';
-import { exact, secondsOf, size, when } from './format.ts';
+import { exact, size, when } from './format.ts';
 import { messageOf } from './hooks.ts';
-import type { Chosen } from './stretch.tsx';
-import { Typed } from './typed.tsx';
+import { keysIn, StoreKeys } from './store-keys.tsx';
+import { type Chosen, Moment } from './stretch.tsx';
 import './cut.css';
 
 const LOOK_MS = 700;
@@ -69,18 +69,7 @@ export function Cuts({ appid, report, atS, needsKeys, chosen, onChosen }: Props)
               </select>
             </label>
           )}
-          {needsKeys && (
-            <>
-              <label>
-                accessKey of the store
-                <input name="accessKey" required autocomplete="off" spellcheck={false} />
-              </label>
-              <label>
-                secretKey
-                <input name="secretKey" type="password" required autocomplete="off" />
-              </label>
-            </>
-          )}
+          {needsKeys && <StoreKeys />}
           <button type="submit" class="main" disabled={busy || chosen.toS <= chosen.fromS}>
             Cut {exact(Math.max(0, chosen.toS - chosen.fromS))}
           </button>
@@ -96,15 +85,6 @@ export function Cuts({ appid, report, atS, needsKeys, chosen, onChosen }: Props)
       )}
     </section>
   );
-}
-
-function Moment({ label, s, onMoment }: { label: string; s: number; onMoment(s: number): void }) {
-  const read = (text: string) => {
-    const seconds = secondsOf(text);
-    if (seconds !== undefined) onMoment(seconds);
-    return seconds !== undefined;
-  };
-  return <Typed label={label} value={exact(s)} onTyped={read} />;
 }
 
 function One({ cut, zeroS, onRemove }: { cut: CutReply; zeroS: number; onRemove(): void }) {
@@ -199,11 +179,8 @@ function useCuts(appid: string, sid: string) {
 }
 
 function restOf(form: FormData): Pick<CutRequest, 'uid' | 'keys'> {
-  const text = (name: string) => String(form.get(name) ?? '').trim();
-  return {
-    ...(text('uid') && { uid: text('uid') }),
-    ...(text('accessKey') && { keys: { accessKey: text('accessKey'), secretKey: text('secretKey') } }),
-  };
+  const uid = String(form.get('uid') ?? '');
+  return { ...(uid && { uid }), ...keysIn(form) };
 }
 
 function idsIn(text: string | null): string[] {

@@ -11,6 +11,7 @@ import { linkTo, messageOf, useLoaded, useNow } from './hooks.ts';
 import { Keeping } from './keeping.tsx';
 import { RunningLayout } from './layout/running-layout.tsx';
 import { useLiveAddress } from './live.ts';
+import { Mixes } from './mix.tsx';
 import { Player, type PlayerHandle, playable } from './player.tsx';
 import type { Chosen } from './stretch.tsx';
 import { Timeline } from './timeline.tsx';
@@ -72,6 +73,15 @@ export function RecordingPage({ appid, sid }: { appid: string; sid: string }) {
       )}
       {found && (
         <Cuts
+          appid={appid}
+          report={known}
+          atS={atS}
+          needsKeys={isOver && !found.served}
+          {...{ chosen, onChosen: setChosen }}
+        />
+      )}
+      {found && (
+        <Mixes
           appid={appid}
           report={known}
           atS={atS}

@@ -3,20 +3,8 @@ import { useRef, useState } from 'preact/hooks';
 import { api, type StartRequest } from './api.ts';
 import { Failure } from './badges.tsx';
 import { linkTo, messageOf } from './hooks.ts';
-import type { LayoutRequest } from './layout/layout-request.ts';
-import { LazyDesigner } from './layout/lazy-designer.tsx';
+import { type Composite, CompositeDesign, CompositeFields, SMALL } from './layout/composite-fields.tsx';
 import { usePeople } from './layout/running-layout.tsx';
-
-/** Canvases of a composite, with what they take. */
-const CANVASES = [
-  { width: 640, height: 360, fps: 15, bitrate: 600 },
-  { width: 1280, height: 720, fps: 30, bitrate: 2000 },
-  { width: 1920, height: 1080, fps: 30, bitrate: 4000 },
-  { width: 360, height: 640, fps: 15, bitrate: 600 },
-  { width: 720, height: 1280, fps: 30, bitrate: 2000 },
-] as const;
-type Composite = { canvas: (typeof CANVASES)[number]; layout: LayoutRequest | undefined };
-const FIRST: Composite = { canvas: CANVASES[0], layout: { mixedVideoLayout: 1 } };
 
 export function StartButton({ appid, cname }: { appid: string; cname?: string }) {
   const dialog = useRef<HTMLDialogElement>(null);
@@ -26,7 +14,7 @@ export function StartButton({ appid, cname }: { appid: string; cname?: string })
   const [uid] = useState(freeUid);
   const [mode, setMode] = useState('mix');
   const [channel, setChannel] = useState(cname ?? '');
-  const [composite, setComposite] = useState(FIRST);
+  const [composite, setComposite] = useState(SMALL);
   const submit = async (event: SubmitEvent) => {
     event.preventDefault();
     setBusy(true);
@@ -75,7 +63,11 @@ export function StartButton({ appid, cname }: { appid: string; cname?: string })
             </select>
           </label>
           {mode === 'mix' && (
-            <CompositeFields appid={appid} cname={channel} composite={composite} onComposite={setComposite} />
+            <CompositeFields
+              composite={composite}
+              onComposite={setComposite}
+              design={() => <Design {...{ appid, cname: channel, composite }} onComposite={setComposite} />}
+            />
           )}
           <label class="check">
             <input type="checkbox" name="mp4" checked /> MP4 beside HLS
@@ -123,52 +115,11 @@ export function StartButton({ appid, cname }: { appid: string; cname?: string })
   );
 }
 
-type FieldsProps = { appid: string; cname: string; composite: Composite; onComposite(composite: Composite): void };
+type DesignProps = Omit<Parameters<typeof CompositeDesign>[0], 'people'> & { appid: string; cname: string };
 
-function CompositeFields({ appid, cname, composite, onComposite }: FieldsProps) {
-  const [isOpen, setIsOpen] = useState(false);
-  const { canvas } = composite;
-  return (
-    <>
-      <label>
-        Canvas
-        <select
-          value={CANVASES.indexOf(canvas)}
-          onChange={({ currentTarget }) =>
-            onComposite({ ...composite, canvas: CANVASES[Number(currentTarget.value)] ?? canvas })
-          }
-        >
-          {CANVASES.map(({ width, height, fps, bitrate }, index) => (
-            <option key={`${width} ${height}`} value={index}>
-              {width} × {height}, {fps} pictures a second, {bitrate} kbit/s
-            </option>
-          ))}
-        </select>
-      </label>
-      <details
-        onToggle={({ currentTarget: { open } }) => {
-          setIsOpen(open);
-          // What has a fault is not seen any more.
-          if (!open && !composite.layout) onComposite({ ...composite, layout: FIRST.layout });
-        }}
-      >
-        <summary>Layout</summary>
-        {isOpen && <Design appid={appid} cname={cname} composite={composite} onComposite={onComposite} />}
-      </details>
-    </>
-  );
-}
-
-function Design({ appid, cname, composite, onComposite }: FieldsProps) {
-  const people = usePeople(appid, cname);
-  return (
-    <LazyDesigner
-      canvas={composite.canvas}
-      people={people}
-      first={composite.layout ?? { mixedVideoLayout: 1 }}
-      onLayout={(layout) => onComposite({ ...composite, layout })}
-    />
-  );
+/** Among those who are in the channel. */
+function Design({ appid, cname, ...composite }: DesignProps) {
+  return <CompositeDesign {...composite} people={usePeople(appid, cname)} />;
 }
 
 /** One that no participant has by chance. */

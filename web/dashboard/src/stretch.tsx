@@ -1,7 +1,8 @@
 /** Stretch: a part of a recording that is chosen on its timeline, with the pointer or by key. */
 import { useRef } from 'preact/hooks';
 import type { Axis, Played } from './axis.ts';
-import { exact } from './format.ts';
+import { exact, secondsOf } from './format.ts';
+import { Typed } from './typed.tsx';
 
 /** Seconds of the recording as it plays. */
 export type Chosen = { fromS: number; toS: number };
@@ -112,6 +113,16 @@ function Edge({ label, axis, played, s, leastS, mostS, onMoved }: EdgeProps) {
       onPointerMove={drag}
     />
   );
+}
+
+/** An end of a stretch, which can be typed. */
+export function Moment({ label, s, onMoment }: { label: string; s: number; onMoment(s: number): void }) {
+  const read = (text: string) => {
+    const seconds = secondsOf(text);
+    if (seconds !== undefined) onMoment(seconds);
+    return seconds !== undefined;
+  };
+  return <Typed label={label} value={exact(s)} onTyped={read} />;
 }
 
 function inOrder(a: number, b: number): Chosen {
