@@ -20,7 +20,8 @@ import { cutUnits, readTsUnits, withoutUnits } from '../../stages/mux/ts/ts-unit
 import { type RecordingSpool, readRuns } from '../../stages/spool/recording-spool.ts';
 import { readCheckpoint } from '../checkpoint/checkpoint-file.ts';
 import { type MixCheckpoint, type MixMoment, mixCheckpointSchema } from './mix-checkpoint.ts';
-import { AUDIO_BLOCK, SLICE_S } from './mix-output.ts';
+import { AUDIO_BLOCK } from './mix-output.ts';
+import { sliceGrid } from './slice-grid.ts';
 
 const TS_RATE = 90_000;
 const TS_ZERO = rescale(TS_ZERO_US, US, TS_RATE);
@@ -107,13 +108,19 @@ export async function readEarlierRuns(start: StartCommand, plan: CompositePlan):
 /**
  * Where a run begins that follows another one: with the first slice of that one which begins at `fromUs` or later. It
  * is as if that one had ended there.
+ * @param fps of the picture; undefined where there is none, and slices are counted in blocks of sound
  */
-export function afterSlices({ originUs, sliceFrame }: Follows, fps: number, fromUs: RecordingUs): EarlierRuns {
-  const ofSlice = SLICE_S * fps;
-  const framesLeft = ((fromUs - originUs) * fps) / US - sliceFrame;
-  const frame = sliceFrame + Math.max(0, Math.ceil(framesLeft / ofSlice)) * ofSlice;
+export function afterSlices(
+  { originUs, sliceFrame }: Follows,
+  fps: number | undefined,
+  fromUs: RecordingUs,
+): EarlierRuns {
+  const { ratePerS, ofSlice } = sliceGrid(fps);
+  const left = ((fromUs - originUs) * ratePerS) / US - sliceFrame;
+  const first = sliceFrame + Math.max(0, Math.ceil(left / ofSlice)) * ofSlice;
   // Sound is handed over in whole blocks; a part of one may be in both slices.
-  const sample = Math.floor((frame * SOUND_RATE) / fps / AUDIO_BLOCK) * AUDIO_BLOCK;
+  const block = fps === undefined ? first : Math.floor((first * SOUND_RATE) / fps / AUDIO_BLOCK);
+  const end = { frame: fps === undefined ? 0 : first, sample: block * AUDIO_BLOCK };
   const nothing = {
     mended: [],
     moment: undefined,
@@ -122,7 +129,7 @@ export function afterSlices({ originUs, sliceFrame }: Follows, fps: number, from
     overload: undefined,
     problems: [],
   };
-  return { originUs, end: { frame, sample }, sliceIndex: 0, heldUs: 0, ...nothing };
+  return { originUs, end, sliceIndex: 0, heldUs: 0, ...nothing };
 }
 
 type Kept = { bytes: Buffer; startUs: FileUs; end: End; endUs: FileUs };

@@ -15,6 +15,7 @@ import { Degradation } from '../overload/degradation.ts';
 import type { Ending, LineContext, Recording } from '../recording.ts';
 import { Timeline } from '../timeline.ts';
 import { FeedSession } from '../tracks/feed-session.ts';
+import { FOLLOW_AFTER_US } from '../tracks/follow-after.ts';
 import { Losses } from '../tracks/losses.ts';
 import { afterSlices, type EarlierRuns, readEarlierRuns } from './earlier-runs.ts';
 import { type Ended, Horizon } from './horizon.ts';
@@ -39,11 +40,6 @@ const LAG_LIMITS = { lateLagUs: 1_000_000, inTimeLagUs: 500_000 };
 /** A recording without a picture moves on in steps of this many frames a second. */
 const SOUND_ONLY_FPS = 25;
 
-/**
- * What is known of the senders' clocks settles in this time, before a run that follows another one begins: 10 s of
- * delays count, and what they say is approached slowly.
- */
-const FOLLOW_AFTER_US = 16_000_000;
 /** So long before that it no longer passes over what comes. */
 const PASS_UNTIL_US = 500_000;
 
@@ -255,9 +251,9 @@ export class MixRecording implements Recording {
   async #follow(follows: NonNullable<StartCommand['follows']>): Promise<void> {
     if (!this.#participants.hasBegun || !Number.isFinite(this.#horizon.atUs)) return;
     const { atUs } = this.#horizon;
-    this.#followedFrom ??= afterSlices(follows, this.#fps, atUs + FOLLOW_AFTER_US);
+    this.#followedFrom ??= afterSlices(follows, this.#plan.video?.fps, atUs + FOLLOW_AFTER_US);
     const { originUs, end } = this.#followedFrom;
-    if (!this.#horizon.ended && atUs < originUs + (end.frame * US) / this.#fps - PASS_UNTIL_US) {
+    if (!this.#horizon.ended && atUs < originUs + (end.sample * US) / SOUND_RATE - PASS_UNTIL_US) {
       this.#participants.passOver(atUs);
       this.#participants.soundUntil(atUs, () => {});
       this.#participants.forget(atUs);
