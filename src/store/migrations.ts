@@ -379,6 +379,13 @@ export const MIGRATIONS: readonly { name: string; statements: readonly string[] 
       `create index mixes_open on mixes (position) where state in ('queued', 'running')`,
     ],
   },
+  {
+    name: 'standbys told of',
+    statements: [
+      // Since when the node stands by, and since when it has all of the recording that the store has not.
+      `alter table standbys add column stands_at timestamptz, add column protected_at timestamptz`,
+    ],
+  },
 ];
 
 /** Applies what the database lacks, each migration in a transaction of its own. */

@@ -114,3 +114,46 @@ test('the node that stands by is the first to claim the recording of a dead one,
   expect(sids(await idle.standbys.wanted())).toEqual([sid]);
   expect(await standing.standbys.unmet()).toEqual([sid]);
 });
+
+test('a recording is protected once its standby says so, and no longer when that one is gone', async () => {
+  const [owner, other] = [await node(), await node(2)];
+  const sid = await recording(owner);
+  await renewed();
+  await owner.standbys.want(sid, 'home', 5_000);
+  await owner.standbys.place(sid, 0, 0);
+  const [standing] = await other.standbys.wanted();
+  await other.standbys.claim(standing!);
+  expect(await owner.standbys.counts()).toEqual({ protected: 0, exposed: 1 });
+  // Nobody says so but the node that stands by.
+  await owner.standbys.protect(sid);
+  expect(await owner.standbys.counts()).toEqual({ protected: 0, exposed: 1 });
+  await other.standbys.protect(sid);
+  expect(await owner.standbys.counts()).toEqual({ protected: 1, exposed: 0 });
+  expect(await other.standbys.counts()).toEqual({ protected: 0, exposed: 0 });
+  await renewed(new Map([[other as Ownership, 10]]));
+  expect(await owner.standbys.counts()).toEqual({ protected: 0, exposed: 1 });
+  await renewed();
+  await other.standbys.release(sid);
+  expect(await database.query('select stands_at, protected_at from standbys where sid = $1', [sid])).toEqual([
+    { stands_at: null, protected_at: null },
+  ]);
+});
+
+test('slices are known by their times, stored or not', async () => {
+  const owner = await node();
+  const sid = await recording(owner);
+  for (const [name, state, startUtcMs] of [
+    ['1.ts', 'stored', 1_000],
+    ['2.ts', 'accepted', 16_000],
+    ['3.ts', 'waiting', 31_000],
+  ] as const)
+    await database.query(
+      `insert into objects (sid, name, kind, key, bytes, state, since_ms, updated_ms, file)
+       values ($1, $2, 'slice', $2, 1, $3, 0, 0, $4::jsonb)`,
+      [sid, name, state, JSON.stringify({ startUtcMs, durationUs: 15_000_000 })],
+    );
+  expect(await owner.standbys.slices(sid, 2_000)).toEqual([
+    { name: '2.ts', startUtcMs: 16_000, endUtcMs: 31_000, isStored: true },
+    { name: '3.ts', startUtcMs: 31_000, endUtcMs: 46_000, isStored: false },
+  ]);
+});

@@ -33,6 +33,9 @@ export type Standing = {
   owner: string | undefined;
 };
 
+/** A slice that the owner of a recording has told of. Times are Unix milliseconds. */
+export type KnownSlice = { name: string; startUtcMs: number; endUtcMs: number; isStored: boolean };
+
 /** How long a standby is left to the node with most free capacity, before any node takes it. */
 const CHOICE = `interval '3 seconds'`;
 /** For so long the owner waits for a node that stands by, before it says that there is none. */
@@ -76,7 +79,7 @@ export class StandbyTables {
       `insert into standbys (sid, home, zero_us)
        select sid, $3, $4 from tasks where sid = $1 and owner = $2 and ended_ms is null
        on conflict (sid) do update set home = excluded.home, zero_us = excluded.zero_us, slice_frame = null,
-         owner = nullif(standbys.owner, $2), wanted_at = now()
+         protected_at = null, owner = nullif(standbys.owner, $2), wanted_at = now()
        returning origin_us`,
       [sid, this.#self, home, zeroUs],
     );
@@ -136,7 +139,7 @@ export class StandbyTables {
   /** Makes this node the one that stands by. False when another was faster, or something else is wanted by now. */
   async claim({ sid, home, zeroUs, keeper }: Standing): Promise<boolean> {
     const rows = await this.#database.query(
-      `update standbys s set owner = $2 from tasks t
+      `update standbys s set owner = $2, stands_at = now(), protected_at = null from tasks t
        where s.sid = $1 and t.sid = s.sid and t.owner = $5 and s.home = $3 and s.zero_us = $4 and ${WANTED} and ${HAS_NONE}
        returning 1`,
       [sid, this.#self, home, zeroUs, keeper],
@@ -146,10 +149,30 @@ export class StandbyTables {
 
   /** This node stands by no longer. */
   async release(sid: string): Promise<void> {
-    await this.#database.query('update standbys set owner = null, wanted_at = now() where sid = $1 and owner = $2', [
-      sid,
-      this.#self,
-    ]);
+    await this.#database.query(
+      `update standbys set owner = null, wanted_at = now(), stands_at = null, protected_at = null
+       where sid = $1 and owner = $2`,
+      [sid, this.#self],
+    );
+  }
+
+  /** This node has all of the recording that its store has not. */
+  async protect(sid: string): Promise<void> {
+    await this.#database.query(
+      'update standbys set protected_at = now() where sid = $1 and owner = $2 and protected_at is null',
+      [sid, this.#self],
+    );
+  }
+
+  /** How many recordings of this server another node protects, and how many that want it none does. */
+  async counts(): Promise<{ protected: number; exposed: number }> {
+    const [row] = await this.#database.query(
+      `select count(*) filter (where not ${HAS_NONE} and s.protected_at is not null) as protected, count(*) as wanted
+       from standbys s join tasks t using (sid) where t.owner = $1 and t.ended_ms is null and t.running`,
+      [this.#self],
+    );
+    const safe = Number(row?.['protected'] ?? 0);
+    return { protected: safe, exposed: Number(row?.['wanted'] ?? 0) - safe };
   }
 
   /** The recordings that this node stands by for and that are recorded. */
@@ -162,13 +185,19 @@ export class StandbyTables {
     return this.#standings(rows);
   }
 
-  /** The slices of a recording that its store has. */
-  async storedSlices(sid: string): Promise<Set<string>> {
+  /** What is known of the slices of a recording that begin at `fromUtcMs` or later, Unix milliseconds. */
+  async slices(sid: string, fromUtcMs: number): Promise<KnownSlice[]> {
     const rows = await this.#database.repeated(
-      `select name from objects where sid = $1 and kind = 'slice' and state in ('stored', 'accepted')`,
-      [sid],
+      `select name, state in ('stored', 'accepted') as stored, (file->>'startUtcMs')::float8 as start_ms,
+         (file->>'durationUs')::float8 / 1000 as duration_ms
+       from objects where sid = $1 and kind = 'slice' and (file->>'startUtcMs')::float8 >= $2`,
+      [sid, fromUtcMs],
     );
-    return new Set(rows.map((row) => String(row['name'])));
+    return rows.map((row) => {
+      const startUtcMs = Number(row['start_ms']);
+      const endUtcMs = startUtcMs + Number(row['duration_ms']);
+      return { name: String(row['name']), startUtcMs, endUtcMs, isStored: row['stored'] === true };
+    });
   }
 
   /** Whether a node renews its lease. */

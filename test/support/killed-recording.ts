@@ -59,7 +59,20 @@ export type Kill = {
 type NewChange = ChangeCommand extends infer C ? (C extends ChangeCommand ? Omit<C, 'atMonoUs'> : never) : never;
 export type ChangeAt = { atS: number; change: NewChange };
 
+type KilledOptions = {
+  kills?: Kill[];
+  changes?: ChangeAt[];
+  /** What a run is told besides. */
+  start?: (generation: number) => Partial<StartCommand>;
+  /** When the first run is up. */
+  upAtS?: number;
+  /** Called with the folder of each run that was lost, before the next one reads it. */
+  onLost?: (dir: string) => Promise<void>;
+};
+
 export type Killed = {
+  /** UTC of the recording's zero. */
+  zeroUtcMs: number;
   spool: RecordingSpool;
   /** Of the runs, oldest first. */
   dirs: string[];
@@ -91,7 +104,7 @@ export async function recordKilled(
   users: ScriptedUser[],
   plan: Plan,
   stopS: number,
-  { kills = [], changes = [] }: { kills?: Kill[]; changes?: ChangeAt[] } = {},
+  { kills = [], changes = [], start: given, upAtS = 0, onLost }: KilledOptions = {},
 ): Promise<Killed> {
   // The end of a process closes its files. What a lost run leaves open is its journal.
   const journals = vi.spyOn(Journal, 'open');
@@ -100,7 +113,8 @@ export async function recordKilled(
   clock.advance(60_000);
   const zeroMonoUs = clock.monoUs();
   const zeroUtcMs = clock.nowMs();
-  let feed = await ScriptedFeed.serve(join(dir, 'feed.sock'), users, zeroMonoUs, zeroMonoUs);
+  clock.advance(upAtS * 1000);
+  let feed = await ScriptedFeed.serve(join(dir, 'feed.sock'), users, zeroMonoUs, clock.monoUs());
   const dirs: string[] = [];
   const happenings: Happening[] = [];
   const made: ChangeCommand[] = [];
@@ -120,6 +134,7 @@ export async function recordKilled(
       ...{ earlierDirs: [...dirs], changes: [...made], imageNetworks: ['loopback'], zeroUtcMs, zeroMonoUs },
       // The clock may outrun the machine that the test is on, which is no overload.
       lowestRung: 'full',
+      ...given?.(dirs.length + 1),
     };
     dirs.push(spoolDir);
     upMs = ms;
@@ -133,10 +148,10 @@ export async function recordKilled(
       },
     );
   };
-  await begin(0);
+  await begin(upAtS * 1000);
   const due = [...kills];
   let upAtMs: number | undefined;
-  for (let ms = 0; !ending && !failure; ms += 10) {
+  for (let ms = upAtS * 1000; !ending && !failure; ms += 10) {
     const kill = due[0];
     if (kill && ms >= kill.atS * 1000) {
       due.shift();
@@ -168,6 +183,7 @@ export async function recordKilled(
     }
     if (upAtMs !== undefined && ms >= upAtMs) {
       upAtMs = undefined;
+      await onLost?.(dirs.at(-1) as string);
       await begin(ms);
     }
     for (const { atS, change } of changes) {
@@ -190,7 +206,7 @@ export async function recordKilled(
   for (const { dir, files } of givenUp) expect(filesIn(dir)).toEqual(files);
   for (const opened of journals.mock.results) await (await (opened.value as Promise<Journal>)).close();
   if (failure) throw failure;
-  return { spool: await readRuns(dirs), dirs, ending, happenings, feed, lagsUs };
+  return { zeroUtcMs, spool: await readRuns(dirs), dirs, ending, happenings, feed, lagsUs };
 }
 
 /** The files in a folder, with their sizes and the times at which they were written. */

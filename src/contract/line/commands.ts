@@ -129,11 +129,17 @@ const startCommandSchema = z.object({
   /** Folders of the runs before this one, oldest first. They are read and never written. */
   earlierDirs: z.array(z.string().min(1)),
   /**
-   * Of a composite whose files another run makes at the same time, on another node: where those begin, microseconds of
-   * the recording, and a frame of them that a slice begins with. This run begins with one of the next slices (ADR
-   * 0037).
+   * Another run makes the same files at the same time, on another node: where those begin, microseconds of the
+   * recording, and a frame of them that a slice begins with, or without a picture a block of sound. Of a composite this
+   * run begins with one of the next slices (ADR 0037); of single users with any packet, and the frame says nothing (ADR
+   * 0042).
    */
   follows: z.object({ originUs: z.number(), sliceFrame: z.int().min(0) }).optional(),
+  /**
+   * Runs on two nodes make the recording: sound of single users is encoded in blocks that begin at the same samples,
+   * counted from the recording's zero, whoever encodes them.
+   */
+  isTwin: z.literal(true).optional(),
   /** Changes that were made before this run began, in order; the plan is as it was before them. */
   changes: z.array(changeCommandSchema),
   /** Networks that images may be fetched from besides the public internet, as EndpointGuard takes them. */

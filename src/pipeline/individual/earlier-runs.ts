@@ -8,6 +8,7 @@ import { readRuns } from '../../stages/spool/recording-spool.ts';
 import type { IndividualCheckpoint } from './checkpoint.ts';
 import type { RowType } from './file-sink.ts';
 import type { PastSlice } from './row-end.ts';
+import { readTakenOver, rowOf, type TakenRow } from './taken-over.ts';
 import type { PastRowFiles, UserPast } from './user-files.ts';
 
 export type EarlierRuns = {
@@ -16,7 +17,7 @@ export type EarlierRuns = {
   files: number;
 };
 
-type Found = { finished: { dir: string; file: Segment }[]; torn: PastSlice[] };
+type Found = { finished: { dir: string; file: Segment }[]; torn: PastSlice[]; taken: TakenRow | undefined };
 
 /**
  * Reads the folders of earlier runs, oldest first.
@@ -36,7 +37,7 @@ export async function readEarlierRuns(
   const foundOf = (uid: string, type: RowType): Found => {
     const user = rows.get(uid) ?? new Map<RowType, Found>();
     rows.set(uid, user);
-    const found = user.get(type) ?? { finished: [], torn: [] };
+    const found = user.get(type) ?? { finished: [], torn: [], taken: undefined };
     user.set(type, found);
     return found;
   };
@@ -48,6 +49,10 @@ export async function readEarlierRuns(
   for (const slice of await unfinished(dirs, known)) {
     const row = rowOf(slice.name);
     if (row) foundOf(row.uid, row.type).torn.push(slice);
+  }
+  for (const taken of (await readTakenOver(dirs, zeroUtcMs)).values()) {
+    const row = taken.slices[0] && rowOf(taken.slices[0].name);
+    if (row) foundOf(row.uid, row.type).taken = taken;
   }
   const users = new Map<string, UserPast>();
   for (const [uid, found] of rows) {
@@ -65,12 +70,6 @@ export async function readEarlierRuns(
   return { users, files: files.length };
 }
 
-function rowOf(name: string): { uid: string; type: RowType } | undefined {
-  const parts = readSliceName(name.replace(/\.part$/, ''));
-  if (!parts?.user) return undefined;
-  return { uid: parts.user.uid, type: parts.extension === 'm4s' ? 'fragments' : parts.user.type };
-}
-
 /** Slices that no journal lists. When several runs wrote to one, the version that got furthest. */
 async function unfinished(dirs: readonly string[], known: ReadonlySet<string>): Promise<PastSlice[]> {
   const best = new Map<string, { slice: PastSlice; bytes: number }>();
@@ -86,21 +85,31 @@ async function unfinished(dirs: readonly string[], known: ReadonlySet<string>): 
   return [...best.values()].map(({ slice }) => slice).sort((a, b) => a.utcMs - b.utcMs);
 }
 
-function pastOf({ finished, torn }: Found, zeroUtcMs: number, ownNames: boolean): Omit<PastRowFiles, 'rotate'> {
+function pastOf({ finished, torn, taken }: Found, zeroUtcMs: number, ownNames: boolean): Omit<PastRowFiles, 'rotate'> {
   finished.sort((a, b) => a.file.startUtcMs - b.file.startUtcMs);
   const last = finished.at(-1);
   const endUs = last && (last.file.startUtcMs - zeroUtcMs) * 1000 + last.file.durationUs;
   // A slice that was left behind while its row went on is for the repair of the whole recording.
   const newest = torn.filter(({ utcMs }) => !last || utcMs > last.file.startUtcMs);
   const whole = last && { dir: last.dir, name: last.file.name, utcMs: last.file.startUtcMs, isTorn: false };
+  // What a standby made is written again from where files of this node end, and before there are any from the store.
+  const storedUs = taken && (endUs ?? taken.storedUs);
+  const ofStandby = (taken?.slices ?? []).filter(
+    ({ ofStandby: file }) => !file || storedUs === undefined || endMsOf(file) > zeroUtcMs + storedUs / 1000,
+  );
   return {
     nextIndex: last && !ownNames ? last.file.index + 1 : 0,
     taken: finished.map(({ file }) => Math.trunc(file.startUtcMs)),
-    endUs,
+    endUs: endUs ?? storedUs,
     goesOn: !ownNames,
-    torn: newest,
+    torn: [...ofStandby, ...newest].sort((a, b) => a.utcMs - b.utcMs),
+    storedUs,
     finished: whole,
   };
+}
+
+function endMsOf({ startUtcMs, durationUs }: Segment): number {
+  return startUtcMs + durationUs / 1000;
 }
 
 /** When the last snapshot of each user was taken, microseconds of the recording. */

@@ -2,8 +2,8 @@
  * HeldMedia: which media of single users is on hold, or refers to media that was: sound is cut to the sample and faded,
  * pictures go on with a key frame.
  */
-import type { RecordingUs } from '../../kernel/time.ts';
-import type { Sound } from '../../media/frame.ts';
+import { type RecordingUs, US } from '../../kernel/time.ts';
+import { SOUND_RATE, type Sound } from '../../media/frame.ts';
 import type { Track } from '../../media/track.ts';
 import { withFades } from '../../stages/compose/edges.ts';
 import { type Hold, HoldLine } from '../hold-line.ts';
@@ -17,6 +17,8 @@ export class HeldMedia {
   readonly #holds: HoldLine;
   /** Video tracks of which something was held. */
   readonly #cut = new Set<number>();
+  /** Everything before is passed over. */
+  #beginsUs: RecordingUs = Number.NEGATIVE_INFINITY;
 
   constructor(onhold: boolean) {
     this.#holds = new HoldLine(0, new Timeline(onhold));
@@ -37,12 +39,18 @@ export class HeldMedia {
     this.#holds.forget(this.#holds.blockAt(atUs - FORGET_US));
   }
 
+  /** Nothing from before `atUs` is recorded: it is as if all of it had been on hold. */
+  passUntil(atUs: RecordingUs): void {
+    this.#beginsUs = atUs;
+  }
+
   isHeld(atUs: RecordingUs): boolean {
-    return this.#holds.isHeld(this.#holds.blockAt(atUs));
+    return atUs < this.#beginsUs || this.#holds.isHeld(this.#holds.blockAt(atUs));
   }
 
   /** The parts that are not on hold of a sound that begins `start` samples from the recording's zero. */
   unheld(start: number, sound: Sound): { start: number; sound: Sound }[] {
+    if ((start * US) / SOUND_RATE < this.#beginsUs) return [];
     if (this.#holds.isFree) return [{ start, sound }];
     const first = Math.round(start);
     return this.#holds.unheldIn(first, sound.samples).map(({ from, to, ...edges }) => {

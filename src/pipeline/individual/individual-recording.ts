@@ -19,6 +19,7 @@ import type { Ending, LineContext, Recording } from '../recording.ts';
 import { ChannelTracks, type TrackEntry } from '../tracks/channel-tracks.ts';
 import { FeedSession, type SessionEnd } from '../tracks/feed-session.ts';
 import { FileNotes } from '../tracks/file-notes.ts';
+import { FOLLOW_AFTER_US } from '../tracks/follow-after.ts';
 import { Losses } from '../tracks/losses.ts';
 import { Patience } from '../tracks/patience.ts';
 import { Attendance, type Attended, readEarlierAttendance } from './attendance.ts';
@@ -88,6 +89,8 @@ export class IndividualRecording implements Recording {
   #checkpointUs = Number.NEGATIVE_INFINITY;
   #saving: Promise<void> | undefined;
   #failed = false;
+  /** It follows another run, and knows from when on. */
+  #follows = false;
   /** Users who are beyond the requested group; each is told of once. */
   readonly #refused = new Set<string>();
   #settle!: { resolve(ending: Ending): void; reject(error: unknown): void };
@@ -130,6 +133,7 @@ export class IndividualRecording implements Recording {
     if (Object.values(plan.extras).includes(true))
       this.#attendance = new Attendance(start.spoolDir, start.zeroUtcMs, attended);
     this.#held = new HeldMedia(plan.onhold ?? false);
+    if (start.follows) this.#held.passUntil(Number.POSITIVE_INFINITY);
     if (plan.onhold) {
       context.report.onHold(undefined, true);
       this.#attendance?.onHold(0, true);
@@ -263,6 +267,10 @@ export class IndividualRecording implements Recording {
     try {
       this.#wanted.clear();
       this.#tracks.poll(this.#session.nowUs);
+      if (this.#start.follows && !this.#follows && this.#tracks.hasBegun) {
+        this.#follows = true;
+        this.#held.passUntil(toRecording(this.#session.nowUs, this.#start.zeroMonoUs) + FOLLOW_AFTER_US);
+      }
       const dueUs = this.#dueUs();
       if (this.#ending || dueUs - this.#writtenUs >= BURST_US) this.#write(dueUs);
       if (this.#ending) void this.#finish(this.#ending);
@@ -369,6 +377,7 @@ export class IndividualRecording implements Recording {
       uid,
       plan: this.#plan,
       sink: this.#sink,
+      onGrid: this.#start.isTwin ?? false,
       tracks: () => this.#wantedOf(uid),
     });
     this.#users.set(uid, user);

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { Fault } from '../../kernel/fault.ts';
 import type { StreamUs } from '../../kernel/time.ts';
 import type { EncodedSample } from '../../media/sample.ts';
-import type { FileCodecs, RotateEvent } from '../../media/segment.ts';
+import type { FileCodecs, RotateEvent, Segment } from '../../media/segment.ts';
 import type { MediaKind, VideoCodec } from '../../media/track.ts';
 import { Fmp4Container } from '../../stages/mux/mp4/fmp4-container.ts';
 import { probeSlice, readSamples } from '../../stages/mux/read-slices.ts';
@@ -15,7 +15,8 @@ import type { PictureShape, SliceContainer } from '../../stages/mux/slice-contai
 import type { Streams } from '../../stages/mux/stream.ts';
 import { TsContainer } from '../../stages/mux/ts/ts-slices.ts';
 import { WebmContainer } from '../../stages/mux/webm/webm-container.ts';
-import type { SliceRuns } from './file-sink.ts';
+import type { Run, SliceRuns } from './file-sink.ts';
+import { Joint } from './joint.ts';
 
 /**
  * Two times this close are the same moment: one may come from a restored clock, or be counted in a container's ticks.
@@ -37,12 +38,22 @@ export type RowEnd = {
 };
 
 /** A slice of an earlier run. `utcMs` is the time in its name. */
-export type PastSlice = { dir: string; name: string; utcMs: number; isTorn: boolean };
+export type PastSlice = {
+  dir: string;
+  name: string;
+  utcMs: number;
+  /** It was being written, and is cut off somewhere. */
+  isTorn: boolean;
+  /** What is known of a whole slice that a standby made: it is in no journal, and is written again (ADR 0042). */
+  ofStandby?: Segment | undefined;
+};
 
 export type ReadRowOptions = {
-  /** The row's unfinished slices, in order, and its last finished one. */
+  /** The row's unfinished slices and those that a standby made, in order, and its last finished one. */
   torn: readonly PastSlice[];
   finished: PastSlice | undefined;
+  /** Up to where another node has stored the row, microseconds of the recording: what lies before is not written. */
+  storedUs?: StreamUs | undefined;
   zeroUtcMs: number;
   /** As of Run; of slices that belong into an MPD. */
   mpd: string | undefined;
@@ -51,6 +62,8 @@ export type ReadRowOptions = {
   isMerged: boolean;
 };
 
+/** Slices of a standby that are no further apart than this continue each other. */
+const JOINED_US = 500_000;
 /** A slice of both kinds that lacks one has just begun: that kind is still waited for, or is in a muxer. */
 const BEGINNING_US = 2_000_000;
 
@@ -59,13 +72,25 @@ const BEGINNING_US = 2_000_000;
  * @returns undefined when nothing of them can be read
  */
 export async function readRow(row: SliceRuns, options: ReadRowOptions): Promise<RowEnd | undefined> {
+  const again = new WrittenAgain(row, options);
   let end: RowEnd | undefined;
-  for (const slice of options.torn) end = (await readSlice(row, slice, options)) ?? end;
+  for (const slice of options.torn) end = laterOf(end, await readSlice(again, slice, options));
+  again.finish();
+  if (end && (row.running || !options.finished)) return { ...end, isOpen: row.running };
   // Of a slice that was only begun nothing may be on disk.
-  return end ?? (options.finished && readSlice(row, options.finished, options));
+  return options.finished && readSlice(again, options.finished, options);
 }
 
-async function readSlice(row: SliceRuns, slice: PastSlice, options: ReadRowOptions): Promise<RowEnd | undefined> {
+/** Where the row ends by two of its slices: what a standby made may lie over what a later run made of it. */
+function laterOf(a: RowEnd | undefined, b: RowEnd | undefined): RowEnd | undefined {
+  if (!a || !b) return b ?? a;
+  const isLater = (b.picture?.decodedUs ?? b.soundEndUs ?? 0) >= (a.picture?.decodedUs ?? a.soundEndUs ?? 0);
+  const [last, before] = isLater ? [b, a] : [a, b];
+  const soundEndUs = last.soundEndUs && Math.max(last.soundEndUs, before.soundEndUs ?? last.soundEndUs);
+  return { ...last, soundEndUs };
+}
+
+async function readSlice(again: WrittenAgain, slice: PastSlice, options: ReadRowOptions): Promise<RowEnd | undefined> {
   const path = join(slice.dir, slice.name);
   const streams = await streamsOf(path);
   const run = streams && runOf(slice, streams, options);
@@ -75,15 +100,16 @@ async function readSlice(row: SliceRuns, slice: PastSlice, options: ReadRowOptio
   const { video, audio } = streams;
   const shape = video && { width: video.width, height: video.height, rotate: options.rotate };
   const end: RowEnd = {
-    isOpen: slice.isTorn,
+    isOpen: false,
     startUs: Number.POSITIVE_INFINITY,
     picture: undefined,
     soundEndUs: undefined,
     channels: audio?.channels,
   };
-  if (slice.isTorn) row.begin(run);
+  const isAgain = slice.isTorn || slice.ofStandby !== undefined;
+  if (isAgain) again.begin(slice, run);
   for await (const sample of whole(path, slice, options.zeroUtcMs)) {
-    if (slice.isTorn) row.write(sample);
+    if (isAgain) again.write(sample);
     const { ptsUs, dtsUs, durationUs } = sample;
     end.startUs = Math.min(end.startUs, ptsUs);
     if (sample.kind === 'audio') end.soundEndUs = Math.max(end.soundEndUs ?? 0, ptsUs + durationUs);
@@ -93,6 +119,78 @@ async function readSlice(row: SliceRuns, slice: PastSlice, options: ReadRowOptio
     }
   }
   return end.picture || end.soundEndUs !== undefined ? end : undefined;
+}
+
+/** Writes slices to a row again: those of a standby go on from each other, and from where the store has the row. */
+class WrittenAgain {
+  readonly #row: SliceRuns;
+  readonly #zeroUtcMs: number;
+  readonly #joint: Joint;
+  /** The slice that is read, until something of it is written. */
+  #next: { slice: PastSlice; run: Run } | undefined;
+  /** What is written. */
+  #current: Run | undefined;
+  /** A standby made some of it. */
+  #isOfStandby = false;
+  /** Where the last sample that was written ends. */
+  #endUs = Number.NEGATIVE_INFINITY;
+  /** How the pictures of the slice are turned from when on, where that changes within it. */
+  #turns: RotateEvent[] = [];
+
+  constructor(row: SliceRuns, { storedUs, zeroUtcMs }: ReadRowOptions) {
+    this.#row = row;
+    this.#zeroUtcMs = zeroUtcMs;
+    this.#joint = new Joint(storedUs);
+  }
+
+  begin(slice: PastSlice, run: Run): void {
+    // What is held of the slice before belongs to its run.
+    if (!this.#goesOn(slice, run)) this.finish();
+    this.#next = { slice, run };
+  }
+
+  write(sample: EncodedSample): void {
+    for (const next of this.#joint.push(sample)) this.#put(next);
+  }
+
+  /** Writes what is still held. */
+  finish(): void {
+    for (const held of this.#joint.flush()) this.#put(held);
+  }
+
+  #put(sample: EncodedSample): void {
+    const { slice, run } = this.#next ?? {};
+    this.#next = undefined;
+    if (slice && run) {
+      if (!this.#goesOn(slice, run) || sample.ptsUs - this.#endUs >= JOINED_US)
+        this.#row.begin({ ...run, firstUtcMs: this.#nameOf(slice, sample) });
+      this.#current = run;
+      this.#isOfStandby ||= slice.ofStandby !== undefined;
+      this.#turns = slice.ofStandby?.rotations.filter(({ utcMs }) => utcMs > slice.utcMs + 1) ?? [];
+    }
+    const turn = this.#turns[0];
+    if (turn && sample.kind === 'video' && sample.ptsUs >= (turn.utcMs - this.#zeroUtcMs) * 1000 - SAME_US) {
+      this.#turns.shift();
+      this.#row.turn(turn, sample.ptsUs, sample.keyFrame);
+    }
+    this.#row.write(sample);
+    this.#endUs = Math.max(this.#endUs, sample.ptsUs + sample.durationUs);
+  }
+
+  /** A slice of which the store has the beginning is named after what it lacks. */
+  #nameOf({ utcMs }: PastSlice, { ptsUs }: EncodedSample): number {
+    const sampleMs = this.#zeroUtcMs + Math.round(ptsUs / 1000);
+    return this.#joint.isSet && sampleMs - utcMs > SAME_US / 1000 ? sampleMs : utcMs;
+  }
+
+  /** Whether a slice that a standby made, or what it or a later run was writing, continues what is written. */
+  #goesOn({ ofStandby }: PastSlice, run: Run): boolean {
+    const before = this.#current;
+    if (!before || !this.#isOfStandby || ofStandby?.discontinuity) return false;
+    return (
+      JSON.stringify([before.codecs, before.shape, before.mpd]) === JSON.stringify([run.codecs, run.shape, run.mpd])
+    );
+  }
 }
 
 /** The feed gives again what has just begun, so the slice is made again as a whole. */

@@ -42,9 +42,11 @@ export class TranscodedSound {
   /**
    * @param onBlock takes every finished block, in order
    * @param pastUs where the sound of an earlier run of the recording ended
+   * @param onGrid whether blocks begin at multiples of their length, as those of another recorder of this sound do
    */
-  constructor(onBlock: (block: EncodedBlock) => void, pastUs?: RecordingUs) {
+  constructor(onBlock: (block: EncodedBlock) => void, pastUs?: RecordingUs, onGrid = false) {
     this.#onBlock = onBlock;
+    if (onGrid) this.#past = 0;
     this.#goesOn = pastUs !== undefined;
     if (pastUs === undefined) return;
     this.#past = Math.round((pastUs * SOUND_RATE) / US);

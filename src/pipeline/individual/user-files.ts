@@ -24,7 +24,7 @@ import { TranscodedSound } from './transcoded-sound.ts';
 const FLUSH_US = 250_000;
 
 /** What readRow needs to read a row. */
-export type PastRowFiles = PastRow & Pick<ReadRowOptions, 'torn' | 'finished' | 'rotate'>;
+export type PastRowFiles = PastRow & Pick<ReadRowOptions, 'torn' | 'finished' | 'storedUs' | 'rotate'>;
 
 /** What earlier runs of the recording left of a user. */
 export type UserPast = {
@@ -37,6 +37,8 @@ export type UserFilesOptions = {
   uid: string;
   plan: IndividualPlan;
   sink: FileSink;
+  /** As of TranscodedSound. */
+  onGrid?: boolean | undefined;
   /** The user's tracks that are wanted now. */
   tracks(): readonly Track[];
 };
@@ -74,10 +76,11 @@ export class UserFiles {
   async goOn({ rows, snapshotUs }: UserPast): Promise<void> {
     const { zeroUtcMs } = this.#o.sink;
     this.#snapshotUs = snapshotUs;
-    for (const [type, { torn, finished, rotate, ...past }] of rows) {
+    for (const [type, { torn, finished, storedUs, rotate, ...past }] of rows) {
       const row = this.#rows.row(type);
       row.goOn(past);
-      const end = await readRow(row, { torn, finished, zeroUtcMs, mpd: this.#mpd, rotate, isMerged: type === 'av' });
+      const files = { torn, finished, storedUs, zeroUtcMs, mpd: this.#mpd, rotate };
+      const end = await readRow(row, { ...files, isMerged: type === 'av' });
       if (!end) continue;
       this.#past.set(type, end);
       this.#pastUs = Math.max(this.#pastUs, end.picture?.highestUs ?? 0, end.soundEndUs ?? 0);
@@ -240,10 +243,14 @@ export class UserFiles {
   }
 
   #transcoder(): TranscodedSound {
-    this.#sound ??= new TranscodedSound((block) => {
-      this.#soundFilesOf().write(block);
-      this.#mergedFiles()?.writeSound(block);
-    }, this.#past.get('audio')?.soundEndUs);
+    this.#sound ??= new TranscodedSound(
+      (block) => {
+        this.#soundFilesOf().write(block);
+        this.#mergedFiles()?.writeSound(block);
+      },
+      this.#past.get('audio')?.soundEndUs,
+      this.#o.onGrid,
+    );
     return this.#sound;
   }
 
