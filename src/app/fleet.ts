@@ -47,7 +47,7 @@ export type FleetParts = {
   rooms: Rooms;
   /** Folder for the sockets of feeds. */
   feedDir: string;
-  metrics: Pick<Metrics, 'placedElsewhere' | 'feedBroken'>;
+  metrics: Pick<Metrics, 'placedElsewhere' | 'feedBroken' | 'standbyTookOver'>;
   whip: WhipEndpoint;
   /** What strayed from this node is brought back with these. */
   strays: Pick<StraysOptions, 'tables' | 'spool' | 'recorders' | 'openTarget'> & { objects: ObjectTables };
@@ -156,6 +156,7 @@ export async function openFleet(parts: FleetParts): Promise<OpenFleet> {
   const standby = await openStandby({
     ...{ config, database, ownership, links, directory, feeds: taken, recorders: parts.strays.recorders, clock, log },
     ...parts.standby,
+    onTakenOver: (mode) => metrics.standbyTookOver(mode),
   });
   let sweeping: Promise<void> | undefined;
   const timer = clock.every(SWEEP_MS, () => {

@@ -6,7 +6,7 @@ import type { ReceptionTally } from '../channel/whip/encoding-feedback.ts';
 import type { MetricsSource } from '../http/metrics.ts';
 import { type Clock, within } from '../kernel/clock.ts';
 import { messageOf } from '../kernel/fault.ts';
-import type { AppsSnapshot, Metrics, StoredSnapshot } from '../observe/metrics.ts';
+import type { AppsSnapshot, Metrics, StandbySnapshot, StoredSnapshot } from '../observe/metrics.ts';
 import type { ProcessWatch } from '../observe/process-watch.ts';
 import type { HeldTask } from '../session/held-tasks.ts';
 import type { SessionLog } from '../session/ports.ts';
@@ -26,6 +26,8 @@ export type MetricsSourceOptions = {
   disk: Pick<DiskWatch, 'seen'>;
   /** Feeds between the nodes of a fleet; undefined outside of one. */
   feedsBetweenNodes?(): { given: number; taken: number } | undefined;
+  /** What second recorders here keep, and how many recordings here have one; undefined outside of a fleet. */
+  standbys?(): { held: StandbySnapshot; counts(): Promise<{ protected: number; exposed: number }> } | undefined;
   /** How many cores recorders may use. */
   cores(): number;
   objects: Pick<ObjectTables, 'backlogTotals'>;
@@ -50,6 +52,7 @@ export function metricsSource(options: MetricsSourceOptions): MetricsSource {
         {
           channel: { publishers, channels, keptBytes, droppedPackets: rooms.droppedPackets },
           feedsBetweenNodes: options.feedsBetweenNodes?.(),
+          standbys: options.standbys?.()?.held,
           reception,
           spool: disk.seen,
           load: loadOf(options.atWork().values()).cores / options.cores(),
@@ -81,17 +84,19 @@ function appsSnapshot(
 }
 
 /** Undefined where the database does not answer. */
-async function readStored({ objects, outbox, clock, log }: MetricsSourceOptions): Promise<StoredSnapshot | undefined> {
-  const reading = Promise.all([objects.backlogTotals(), outbox.pendingTotal()]);
+async function readStored(options: MetricsSourceOptions): Promise<StoredSnapshot | undefined> {
+  const { objects, outbox, clock, log } = options;
+  const reading = Promise.all([objects.backlogTotals(), outbox.pendingTotal(), options.standbys?.()?.counts()]);
   const late = () => new Error(`the database did not answer within ${DATABASE_MS} ms`);
   try {
-    const [uploads, { pending, sinceMs }] = await within(clock, DATABASE_MS, reading, late);
+    const [uploads, { pending, sinceMs }, standbys] = await within(clock, DATABASE_MS, reading, late);
     const ageS = (ms: number | undefined) => (ms === undefined ? 0 : Math.max(0, clock.nowMs() - ms) / 1000);
     return {
       uploads: uploads.map(({ where, files, bytes, sinceMs }) => {
         return { place: where, files, bytes, oldestS: ageS(sinceMs) };
       }),
       webhooks: { pending, oldestS: ageS(sinceMs) },
+      standbys,
     };
   } catch (error) {
     log.debug({ error: messageOf(error) }, 'metrics without what the database knows');

@@ -369,6 +369,7 @@ export async function createServer(given: Config, ground: Ground): Promise<Airch
       reception: whip.reception,
       disk: diskWatch,
       feedsBetweenNodes: () => joined?.feeds,
+      standbys: () => joined?.standby,
       cores: () => readMachine(spoolRoot).cores,
     });
     metricsRoute(http, { customers: config.customers, source });

@@ -66,7 +66,7 @@ export const fleetSettings = {
   }),
   standby: setting(flag(false), {
     description:
-      'Whether composites whose start does not say have a hot standby: a second recorder on another node, which goes on without a loss when the node of the first one dies. It costs as much as the first.',
+      'Whether composites and recordings of single users whose start does not say have a hot standby: a second recorder on another node, which goes on without a loss when the node of the first one dies. It costs as much as the first.',
     allowed: flagWords,
   }),
   whipElsewhere: setting(z.enum(['redirect', 'proxy']).default('redirect'), {

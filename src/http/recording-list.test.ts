@@ -17,6 +17,7 @@ beforeEach(async () => {
       asked.push([appid, query]);
       return { recordings: [], next: null };
     },
+    of: async () => [],
   };
   const routes: FastifyPluginAsync = async (app) => recordingListRoute(app, { list });
   await server.register(routes, { prefix: '/v1/apps/:appid/aircheck' });

@@ -5,6 +5,7 @@
 import type { FastifyInstance } from 'fastify';
 import { problem } from '../contract/problems.ts';
 import {
+  type ListedRecordingReply,
   RECORDING_LIST_WORDS,
   type RecordingListQuery,
   type RecordingListReply,
@@ -12,7 +13,11 @@ import {
 } from '../contract/rest/recording-list.ts';
 
 export type RecordingListApi = {
-  list: { page(appid: string, query: RecordingListQuery): Promise<RecordingListReply> };
+  list: {
+    page(appid: string, query: RecordingListQuery): Promise<RecordingListReply>;
+    /** These recordings of an app. */
+    of(appid: string, sids: readonly string[]): Promise<ListedRecordingReply[]>;
+  };
 };
 
 export function recordingListRoute(app: FastifyInstance, { list }: RecordingListApi): void {

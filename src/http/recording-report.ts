@@ -7,19 +7,21 @@ import type { RecordingReport } from '../contract/rest/recording-report.ts';
 import type { PastTask } from '../session/ports.ts';
 import type { RecordingApi } from './api.ts';
 
-export function recordingReportRoute(app: FastifyInstance, { recordings, retention }: RecordingApi): void {
+export function recordingReportRoute(app: FastifyInstance, { recordings, retention, list }: RecordingApi): void {
   const options = { config: { livesAt: 'task' } } as const;
   app.get<{ Params: { appid: string; sid: string } }>(
     '/recordings/:sid',
     options,
     async ({ params: { appid, sid } }) => {
       const past = await recordings.report(appid, sid);
-      return { ...toReport(past), retention: (await retention?.of(appid, sid)) ?? null };
+      const [listed] = await list.of(appid, [sid]);
+      const kept = (await retention?.of(appid, sid)) ?? null;
+      return { ...toReport(past), standby: listed?.standby ?? null, retention: kept };
     },
   );
 }
 
-function toReport({ task, state, endedMs, quality }: PastTask): Omit<RecordingReport, 'retention'> {
+function toReport({ task, state, endedMs, quality }: PastTask): Omit<RecordingReport, 'retention' | 'standby'> {
   const { sid, resourceId, cname, uid, createdMs, document } = task;
   const { status, phase, healthy, ending, playlists, mp4s, sequence } = state;
   const files = [...playlists, ...mp4s];

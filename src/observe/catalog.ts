@@ -102,6 +102,26 @@ export const CATALOG = {
     ...{ name: 'aircheck_recordings_placed_elsewhere_total', kind: 'counter', labels: [] },
     help: 'Recordings of channels here that another node was given at their start, because this one was full.',
   },
+  standbyRecordings: {
+    ...{ name: 'aircheck_standby_recordings', kind: 'gauge', labels: ['state'] },
+    help: 'Recordings here that want a hot standby: state protected has one that has all that the store has not, exposed has none, or one that has just begun. Not outside of a fleet.',
+  },
+  standbyRecorders: {
+    ...{ name: 'aircheck_standby_recorders', kind: 'gauge', labels: [] },
+    help: 'Second recorders here of recordings that other nodes have.',
+  },
+  standbyLag: {
+    ...{ name: 'aircheck_standby_lag_slices', kind: 'gauge', labels: [] },
+    help: 'Finished slices that a second recorder here must keep because the store has them not, of the one that keeps most; it grows when their owner cannot store.',
+  },
+  standbyBytes: {
+    ...{ name: 'aircheck_standby_bytes', kind: 'gauge', labels: [] },
+    help: 'Bytes of the finished slices that second recorders here keep.',
+  },
+  standbyTakeovers: {
+    ...{ name: 'aircheck_standby_takeovers_total', kind: 'counter', labels: ['mode'] },
+    help: 'Recordings of lost nodes that went on here with what a second recorder had made.',
+  },
   uploadFiles: {
     ...{ name: 'aircheck_upload_backlog_files', kind: 'gauge', labels: ['place'] },
     help: 'Files of this server that wait to be stored: place spool, or backup for those in the backup store.',

@@ -20,6 +20,7 @@ const APPS: AppsSnapshot = {
 };
 const SERVER: ServerSnapshot = {
   feedsBetweenNodes: { given: 2, taken: 1 },
+  standbys: { recorders: 2, lagSlices: 1, bytes: 7_000 },
   channel: { publishers: 3, channels: 2, keptBytes: 4096, droppedPackets: 5 },
   reception: { received: 1000, lost: 7, recovered: 11 },
   spool: { bytes: 10, freeBytes: 20, sizeBytes: 30 },
@@ -30,6 +31,7 @@ const SERVER: ServerSnapshot = {
       { place: 'backup', files: 0, bytes: 0, oldestS: 0 },
     ],
     webhooks: { pending: 4, oldestS: 60 },
+    standbys: { protected: 3, exposed: 1 },
   },
   process: {
     ...{ version: '1.2.3', node: 'v24.0.0', cpuS: 1, residentBytes: 2, heapBytes: 3, startedS: 4 },
@@ -49,6 +51,7 @@ function used(): Metrics {
   metrics.degraded('mix', 'damage', 3);
   metrics.feedBroken();
   metrics.placedElsewhere();
+  metrics.standbyTookOver('individual');
   metrics.leaseRenewed(0.004);
   metrics.leaseRenewalFailed();
   return metrics;
@@ -87,6 +90,8 @@ test('a scrape of the whole has every metric of the catalog, and no other', asyn
     'aircheck_rtp_packets_lost_total 7',
     'aircheck_upload_backlog_oldest_seconds{place="spool"} 1.5',
     'aircheck_webhooks_oldest_pending_seconds 60',
+    'aircheck_standby_recordings{state="protected"} 3',
+    'aircheck_standby_takeovers_total{mode="individual"} 1',
     'aircheck_build_info{version="1.2.3",node="v24.0.0"} 1',
     'aircheck_database_up 1',
   ])

@@ -29,13 +29,20 @@ export type AppsSnapshot = {
 export type StoredSnapshot = {
   uploads: readonly { place: 'spool' | 'backup'; files: number; bytes: number; oldestS: number }[];
   webhooks: { pending: number; oldestS: number };
+  /** Recordings of this server that want a standby; undefined outside of a fleet. */
+  standbys?: { protected: number; exposed: number } | undefined;
 };
+
+/** Second recorders of a node; slices are those of the one that keeps most. */
+export type StandbySnapshot = { recorders: number; lagSlices: number; bytes: number };
 
 /** What is known of the server. */
 export type ServerSnapshot = {
   channel: { publishers: number; channels: number; keptBytes: number; droppedPackets: number };
   /** Undefined outside of a fleet. */
   feedsBetweenNodes?: { given: number; taken: number } | undefined;
+  /** What second recorders here keep; undefined likewise. */
+  standbys?: StandbySnapshot | undefined;
   reception: { received: number; lost: number; recovered: number };
   spool: { bytes: number; freeBytes: number; sizeBytes: number };
   /** Share of all cores, 1 for all. */
@@ -68,6 +75,7 @@ export class Metrics {
   readonly #degradations = counter('degradations', this.#counted);
   readonly #feedBreaks = counter('feedBreaks', this.#counted);
   readonly #placed = counter('placed', this.#counted);
+  readonly #takeovers = counter('standbyTakeovers', this.#counted);
   readonly #renewals = histogram('renewals', this.#counted);
   readonly #renewalFailures = counter('renewalFailures', this.#counted);
 
@@ -96,6 +104,11 @@ export class Metrics {
   /** Another node makes a recording of a channel here, which is full. */
   placedElsewhere(): void {
     this.#placed.inc();
+  }
+
+  /** A recording of a lost node goes on here with what its standby made. */
+  standbyTookOver(mode: string): void {
+    this.#takeovers.inc({ mode });
   }
 
   leaseRenewed(tookS: number): void {
@@ -134,6 +147,7 @@ function samplesOfApps({ recordings, recorders, feeds }: AppsSnapshot): Sample[]
 function samplesOfServer({
   channel,
   feedsBetweenNodes,
+  standbys,
   reception,
   spool,
   load,
@@ -154,6 +168,13 @@ function samplesOfServer({
           ['feedsBetweenNodes', feedsBetweenNodes.taken, 'recorder'],
         ] satisfies Sample[])
       : []),
+    ...(standbys
+      ? ([
+          ['standbyRecorders', standbys.recorders],
+          ['standbyLag', standbys.lagSlices],
+          ['standbyBytes', standbys.bytes],
+        ] satisfies Sample[])
+      : []),
     ['spoolBytes', spool.bytes],
     ['spoolFree', spool.freeBytes],
     ['spoolSize', spool.sizeBytes],
@@ -170,8 +191,14 @@ function samplesOfServer({
   ];
 }
 
-function samplesOfStored({ uploads, webhooks }: StoredSnapshot): Sample[] {
+function samplesOfStored({ uploads, webhooks, standbys }: StoredSnapshot): Sample[] {
   return [
+    ...(standbys
+      ? ([
+          ['standbyRecordings', standbys.protected, 'protected'],
+          ['standbyRecordings', standbys.exposed, 'exposed'],
+        ] satisfies Sample[])
+      : []),
     ...uploads.flatMap(({ place, files, bytes, oldestS }): Sample[] => [
       ['uploadFiles', files, place],
       ['uploadBytes', bytes, place],

@@ -7,7 +7,7 @@ import type { ChangeCommand, Source, StartCommand } from '../contract/line/comma
 import type { CompleteCommand } from '../contract/line/complete.ts';
 import type { Fact } from '../contract/line/facts.ts';
 import type { PageAddress } from '../contract/line/plan.ts';
-import type { QualityReport } from '../contract/line/quality-report.ts';
+import type { QualityReport, Takeover } from '../contract/line/quality-report.ts';
 import type { RungName } from '../contract/line/rungs.ts';
 import type { StorageConfig, StoragePlace } from '../contract/line/storage.ts';
 import type { Stretch } from '../contract/line/stretches.ts';
@@ -140,6 +140,8 @@ export type AdoptedRun = {
   /** The recording's zero by this machine's monotonic clock. */
   zeroMonoUs: HostUs;
   files: RunFile[];
+  /** What the report says of it. */
+  takeover: Takeover;
 };
 type StandbyPort = {
   /**

@@ -233,6 +233,7 @@ export class RecorderRuns {
         ...(document.pushes && { pushes: { targets: document.pushes, networks: [...ports.pushes.networks] } }),
         changes: toCommands(changes, zeroMonoUs),
         ...(before.mode === 'mix' && { imageNetworks: [...ports.imageNetworks] }),
+        ...(document.standby && { isTwin: true as const }),
         ...(before.mode !== 'individual' && { lowestRung: ports.lowestRung }),
         zeroUtcMs,
         zeroMonoUs,

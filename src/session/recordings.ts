@@ -29,6 +29,7 @@ import { moved } from './hold.ts';
 import { overloaded } from './overload.ts';
 import type { PastTask, Resource, TaskPorts } from './ports.ts';
 import { type ResourcePath, Resources, refuseUnfound } from './resources.ts';
+import { canStandBy } from './standby-plan.ts';
 import { isRunning, kindsOf, newTaskState, type Task, type TaskDocument, takesOnlySnapshots } from './task.ts';
 import type { TaskChange } from './task-change.ts';
 import { TaskRunner } from './task-runner.ts';
@@ -285,7 +286,8 @@ export class Recordings {
       ...(failoverNames && { failoverNames }),
     };
     const { plan, extinfComma } = toPlan(request, options);
-    const wantsStandby = request.mode === 'mix' && (request.aircheck?.standby ?? this.#options.standby);
+    const saysStandby = request.mode === 'web' ? undefined : request.aircheck?.standby;
+    const wantsStandby = canStandBy(plan) && (saysStandby ?? this.#options.standby);
     const pushed = request.mode === 'web' ? pushesOf(request) : [];
     const overload = admission.refusalOf(plan, appid);
     if (overload !== undefined) {

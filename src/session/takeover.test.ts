@@ -226,8 +226,9 @@ describe('a task whose files lie on another node', () => {
   test('goes on from what the standby of this node made, which is stored as a run, from the same zero', async () => {
     const ports = world.ports();
     const file = sliceOf('of the standby.ts');
+    const takeover = { node: 'c', sinceMs: 30_000, protectedMs: null, fromMs: 45_000, untilMs: 60_000 };
     const adopt = async (sid: string, generation: number) => ({
-      ...{ zeroMonoUs: -5_000_000, files: [{ dir: `/spool/${sid}/${generation}`, file }] },
+      ...{ zeroMonoUs: -5_000_000, files: [{ dir: `/spool/${sid}/${generation}`, file }], takeover },
     });
     world.ports = () => ({ ...ports, standbys: { adopt } });
     const { task } = await taken({ phase: 'recording', status: 5, zeroMono: { bootId: 'another machine', us: 7 } });

@@ -3,7 +3,7 @@
  * effects are carried out, so that after a crash the store never knows less than the world.
  */
 
-import type { QualityReport } from '../contract/line/quality-report.ts';
+import type { QualityReport, Takeover } from '../contract/line/quality-report.ts';
 import type { Stretch } from '../contract/line/stretches.ts';
 import { type Timer, within } from '../kernel/clock.ts';
 import { messageOf } from '../kernel/fault.ts';
@@ -58,6 +58,8 @@ export class TaskRunner {
   #fenced = false;
   #waitsForOrphans = false;
   #quality: QualityReport | undefined;
+  /** The standby of this node filled a gap before this runner had the task. */
+  #takeover: Takeover | undefined;
   #qualityKeptMs = Number.NEGATIVE_INFINITY;
   #stretches: readonly Stretch[] = [];
   /** Whether another node may take it over from this one, which lives. */
@@ -207,6 +209,7 @@ export class TaskRunner {
     log.info({ sid, generation }, 'the standby of a recording goes on with it');
     if (bootId !== undefined) this.#state = { ...this.#state, zeroMono: { bootId, us: adopted.zeroMonoUs } };
     for (const file of adopted.files) this.#upload.add(file);
+    this.#takeover = adopted.takeover;
     const nowMs = clock.nowMs();
     const why = 'the standby of the recording was made its recorder';
     const times = { process: undefined, startedMs: nowMs, endedMs: nowMs, why };
@@ -219,9 +222,9 @@ export class TaskRunner {
   async #takeUp({ quality }: LeftElsewhere, generation: number): Promise<void> {
     const { spool, log } = this.#ports;
     const { sid } = this.#task;
-    this.#quality = quality;
-    if (!quality) return;
-    await spool.keepLeft(sid, generation, quality).catch((error) => {
+    this.#quality = quality && withTakeover(quality, this.#takeover);
+    if (!this.#quality) return;
+    await spool.keepLeft(sid, generation, this.#quality).catch((error) => {
       log.error({ sid, error: messageOf(error) }, 'the quality report says nothing of what another node recorded');
     });
   }
@@ -478,4 +481,8 @@ export class TaskRunner {
       await this.dispatch({ type: 'uploadsAbandoned', message });
     }
   }
+}
+
+function withTakeover(report: QualityReport, takeover: Takeover | undefined): QualityReport {
+  return takeover ? { ...report, takeovers: [...(report.takeovers ?? []), takeover] } : report;
 }

@@ -75,7 +75,7 @@ describe.each(targets)('%s', (_name, url) => {
         {
           ...{ sid, resourceId: sid, cname: 'ch', uid: '1', mode: 'mix', status: 8, phase: 'ended', healthy: false },
           ...{ onhold: false, ending: 'no room', startedMs: 1000, endedMs: 2000, lengthMs: 900, files: 2, bytes: 30 },
-          ...{ waiting: 1, uploadedTo: 'backuped', mark: 'fair', warnings: 2, events: 7 },
+          ...{ waiting: 1, uploadedTo: 'backuped', mark: 'fair', warnings: 2, events: 7, standby: null },
         },
       ],
       next: null,

@@ -10,13 +10,16 @@ import type { Database, Row } from './database.ts';
 /** What stands in a row of tasks under these names, of a page that `page` selects. */
 const SELECT = `
   select page.*, coalesce(of_files.files, 0) as files, coalesce(of_files.bytes, 0) as bytes,
-    coalesce(of_files.waiting, 0) as waiting, q.mark, q.length_ms
+    coalesce(of_files.waiting, 0) as waiting, q.mark, q.length_ms, n.name as standby,
+    extract(epoch from s.stands_at) * 1000 as stands_ms, extract(epoch from s.protected_at) * 1000 as protected_ms
   from page
   left join lateral (
     select count(*) as files, sum(o.bytes) as bytes, count(*) filter (where o.state in ('waiting', 'backup')) as waiting
     from objects o where o.sid = page.sid and o.deleted_ms is null
   ) of_files on true
   left join quality_reports q on q.sid = page.sid and page.phase in ('uploading', 'ended')
+  left join standbys s on s.sid = page.sid and page.ended_ms is null
+  left join owners n on n.owner = s.owner and n.lease_until > now()
   order by page.created_ms desc, page.sid desc`;
 const COLUMNS = `sid, resource_id, cname, uid, mode, status, created_ms, ended_ms, running, state,
   state->>'phase' as phase, coalesce((document->'plan'->>'onhold')::boolean, false) as onhold,
@@ -105,6 +108,10 @@ const stateSchema = z.looseObject({
 
 function toListed(row: Row): ListedRecordingReply {
   const number = (name: string) => (row[name] === null || row[name] === undefined ? null : Number(row[name]));
+  const wholeMs = (name: string) => {
+    const ms = number(name);
+    return ms === null ? null : Math.round(ms);
+  };
   const state = stateSchema.parse(row['state'] ?? {});
   return {
     sid: String(row['sid']),
@@ -116,6 +123,10 @@ function toListed(row: Row): ListedRecordingReply {
     phase: row['phase'] === null ? (row['ended_ms'] === null ? 'recording' : 'ended') : String(row['phase']),
     healthy: state.healthy,
     onhold: row['onhold'] === true && row['ended_ms'] === null,
+    standby:
+      row['standby'] === null || row['standby'] === undefined
+        ? null
+        : { node: String(row['standby']), sinceMs: wholeMs('stands_ms'), protectedMs: wholeMs('protected_ms') },
     ending: state.ending ?? null,
     startedMs: Number(row['created_ms']),
     endedMs: number('ended_ms'),

@@ -5,6 +5,7 @@ import { addRunning, age, beginNode } from '../../test/support/stored-recording.
 import type { Database } from './database.ts';
 import { openDatabase } from './open-database.ts';
 import type { Ownership } from './ownership.ts';
+import { RecordingList } from './recording-list.ts';
 import { StandbyTables } from './standby-tables.ts';
 import { Vault } from './vault.ts';
 
@@ -130,6 +131,10 @@ test('a recording is protected once its standby says so, and no longer when that
   await other.standbys.protect(sid);
   expect(await owner.standbys.counts()).toEqual({ protected: 1, exposed: 0 });
   expect(await other.standbys.counts()).toEqual({ protected: 0, exposed: 0 });
+  await database.query(`update owners set name = 'other' where owner = $1`, [other.owner]);
+  const [task] = await database.query('select appid from tasks where sid = $1', [sid]);
+  const [listed] = await new RecordingList(database).of(String(task?.['appid']), [sid]);
+  expect(listed?.standby).toEqual({ node: 'other', sinceMs: expect.any(Number), protectedMs: expect.any(Number) });
   await renewed(new Map([[other as Ownership, 10]]));
   expect(await owner.standbys.counts()).toEqual({ protected: 0, exposed: 1 });
   await renewed();

@@ -1,6 +1,7 @@
 /**
- * Hot standby (ADR 0037): the channel is at home on one node, its recorder on another, and a second recorder on a
- * third. Both make the same pictures. The recorder's node dies, and nothing is lost: judged by the files.
+ * Hot standby (ADR 0037, 0042): the channel is at home on one node, its recorders on another, of a composite and of
+ * single users, and a second recorder of each on a third. The recorders' node dies, and nothing is lost: judged by the
+ * files.
  */
 import { copyFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -20,8 +21,11 @@ const CNAME = 'standby';
 let folder: string;
 let postgres: PostgresServer;
 let home: TestServer;
-/** Each node with its data folder, by name. */
-const others = new Map<string, { server: TestServer; dir: string }>();
+/** The node of the recorders, which has more room, and the one that stands by for it. */
+const [lost, kept] = ['b', 'c'].map((name) => {
+  return { name, server: undefined as unknown as TestServer, dir: '' };
+}) as [Node, Node];
+type Node = { name: string; server: TestServer; dir: string };
 let publisher: Publisher | undefined;
 
 beforeAll(async () => {
@@ -42,12 +46,12 @@ beforeAll(async () => {
     ...home.running.whip(CNAME, '1'),
     ...{ participant: RED, codec: 'h264', width: 320, height: 180, fps: 15, bitrateKbps: 300 },
   });
-  for (const name of ['b', 'c']) {
-    const dir = join(folder, name);
-    const own = { AIRCHECK_NODE_NAME: name, AIRCHECK_ADMISSION_CPU_PERCENT: '400' };
-    others.set(name, { dir, server: home.another(dir, own) });
+  for (const node of [lost, kept]) {
+    node.dir = join(folder, node.name);
+    const own = { AIRCHECK_NODE_NAME: node.name, AIRCHECK_ADMISSION_CPU_PERCENT: node === lost ? '800' : '300' };
+    node.server = home.another(node.dir, own);
   }
-  await Promise.all([...others.values()].map(({ server }) => server.start()));
+  await Promise.all([lost, kept].map(({ server }) => server.start()));
   await until(
     'the publisher sends',
     async () => (await home.participants(CNAME))[0]?.tracks.every(({ receiving }) => receiving) === true,
@@ -56,7 +60,7 @@ beforeAll(async () => {
 }, 120_000);
 afterAll(async () => {
   publisher?.kill();
-  await Promise.all([home, ...[...others.values()].map(({ server }) => server)].map((s) => s.isRunning && s.kill()));
+  await Promise.all([home, lost.server, kept.server].map((s) => s?.isRunning && s.kill()));
   await postgres?.close();
   rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
 });
@@ -67,32 +71,61 @@ async function nameOf(sql: string): Promise<string | undefined> {
 }
 const ownerOf = (sid: string) => nameOf(`select name from owners join tasks using (owner) where sid = '${sid}'`);
 const standbyOf = (sid: string) => nameOf(`select name from owners join standbys using (owner) where sid = '${sid}'`);
-const stored = (end: string) =>
-  existsSync(join(folder, 'stored', 'b'))
-    ? readdirSync(join(folder, 'stored', 'b')).filter((n) => n.endsWith(end))
-    : [];
+const isProtected = async (sid: string) =>
+  (await postgres.rows(`select 1 from standbys where sid = '${sid}' and protected_at is not null`)).length > 0;
+const stored = (end: string, of = 'mix') =>
+  existsSync(join(folder, 'stored', of)) ? readdirSync(join(folder, 'stored', of)).filter((n) => n.endsWith(end)) : [];
 
 /** How long a playlist says that its slices last, seconds. */
 const lengthOf = (playlist: string) =>
   [...playlist.matchAll(/#EXTINF:([\d.]+)/g)].reduce((sum, [, length]) => sum + Number(length), 0);
-test('the node of a recorder dies, and its standby has every flash and beep', { timeout: 150_000 }, async () => {
+
+/** Played in the playlist's order, nothing is missing and nothing is there twice. */
+function judge(of: string, list: string, kinds: readonly ('flashes' | 'beeps')[]): void {
+  const playlist = join(folder, 'stored', of, list);
+  const text = readFileSync(playlist, 'utf8');
+  const slices = text.split('\n').filter((line) => line.endsWith('.ts'));
+  expect(new Set(slices).size).toBe(slices.length);
+  for (const kind of kinds) {
+    // Slices of both nodes count from the same zero.
+    const marks = kind === 'flashes' ? see(playlist, RED).flashes : hear(playlist, RED).beeps;
+    expect([list, kind, missingSeconds(marks)]).toEqual([list, kind, []]);
+    expect(Math.min(...marks.slice(1).map((at, n) => at - marks[n]!)), `${list} ${kind}`).toBeGreaterThan(0.8);
+    expect(marks.length, `${list} ${kind}`).toBeGreaterThanOrEqual(Math.floor(lengthOf(text)) - 1);
+  }
+}
+
+test('the node of recorders dies, and their standbys have every flash and beep', { timeout: 150_000 }, async () => {
   await until(
     'all three are known',
     async () => (await postgres.rows('select 1 from owners where node_url is not null')).length === 3,
     10_000,
   );
-  const caller = others.get('b')!.server;
-  const recording = await caller.record(CNAME, '901', {
-    storageConfig: localStorage('b'),
+  const caller = lost.server;
+  const composite = await caller.record(CNAME, '901', {
+    storageConfig: localStorage('mix'),
     recordingFileConfig: { avFileType: ['hls'] },
     recordingConfig: { maxIdleTime: 60, transcodingConfig: { ...CANVAS, bitrate: 300, mixedVideoLayout: 1 } },
     aircheck: { standby: true },
   });
-  const { sid } = recording;
-  await until('another node stands by', async () => (await standbyOf(sid)) !== undefined, 20_000);
-  const [owner, standby] = [await ownerOf(sid), await standbyOf(sid)];
-  expect([owner, standby].sort()).toEqual(['b', 'c']);
-  const { dir } = others.get(standby!)!;
+  const single = await caller.record(
+    CNAME,
+    '902',
+    {
+      storageConfig: localStorage('single'),
+      recordingFileConfig: { avFileType: ['hls'] },
+      recordingConfig: { maxIdleTime: 60, streamTypes: 2, streamMode: 'standard', subscribeUidGroup: 0 },
+      aircheck: { standby: true },
+    },
+    'individual',
+  );
+  const { sid } = composite;
+  const sids = [sid, single.sid];
+  for (const each of sids) {
+    await until('another node stands by', async () => (await standbyOf(each)) !== undefined, 20_000);
+    expect([await ownerOf(each), await standbyOf(each)]).toEqual([lost.name, kept.name]);
+  }
+  const { dir } = kept;
   // Both have made the same slice, whole.
   const spooled = () => {
     const at = join(dir, 'standby', sid, '2');
@@ -113,38 +146,45 @@ test('the node of a recorder dies, and its standby has every flash and beep', { 
     },
     60_000,
   );
-  const lost = others.get(owner!)!.server;
-  const kept = others.get(standby!)!.server;
-  await lost.kill();
-  await until('the node that stood by has it', async () => (await ownerOf(sid)) === standby, 20_000);
+  for (const each of sids) await until('it has what the store has not', () => isProtected(each), 30_000);
+  await lost.server.kill();
+  for (const each of sids)
+    await until('the node that stood by has it', async () => (await ownerOf(each)) === kept.name, 20_000);
   await new Promise((resolve) => setTimeout(resolve, 4_000));
-  const path = `/cloud_recording/resourceid/${recording.resourceId}/sid/${sid}/mode/mix/stop`;
-  const stopped = await kept.call('POST', path, { cname: CNAME, uid: '901', clientRequest: {} });
-  expect(stopped).toMatchObject({ status: 200, body: { serverResponse: { uploadingStatus: 'uploaded' } } });
-
-  // Played in the playlist's order, nothing is missing and nothing is there twice.
-  const [list] = stored('.m3u8');
-  const text = readFileSync(join(folder, 'stored', 'b', list!), 'utf8');
-  const slices = text.split('\n').filter((line) => line.endsWith('.ts'));
-  expect(new Set(slices).size).toBe(slices.length);
-  // Slices of both nodes count from the same zero.
-  const playlist = join(folder, 'stored', 'b', list!);
-  const marks = [see(playlist, RED).flashes, hear(playlist, RED).beeps];
-  expect(marks.map(missingSeconds)).toEqual([[], []]);
-  for (const each of marks) {
-    expect(Math.min(...each.slice(1).map((at, n) => at - each[n]!))).toBeGreaterThan(0.8);
-    expect(each.length).toBeGreaterThanOrEqual(Math.floor(lengthOf(text)) - 1);
+  for (const [recording, mode, uid] of [
+    [composite, 'mix', '901'],
+    [single, 'individual', '902'],
+  ] as const) {
+    const path = `/cloud_recording/resourceid/${recording.resourceId}/sid/${recording.sid}/mode/${mode}/stop`;
+    const stopped = await kept.server.call('POST', path, { cname: CNAME, uid, clientRequest: {} });
+    expect(stopped).toMatchObject({ status: 200, body: { serverResponse: { uploadingStatus: 'uploaded' } } });
   }
+
+  const [list] = stored('.m3u8');
+  judge('mix', list!, ['flashes', 'beeps']);
+  const lists = stored('.m3u8', 'single');
+  const listOf = (type: string) => lists.find((name) => name.endsWith(`__uid_s_1__uid_e_${type}.m3u8`))!;
+  judge('single', listOf('video'), ['flashes']);
+  judge('single', listOf('audio'), ['beeps']);
+  judge('single', listOf('av'), ['flashes', 'beeps']);
   // The same slice of both: one by one the pictures are the same, but for what two encoders add. Sound of each is
   // placed by itself (ADR 0037), up to 20 ms from its picture as in any recording (docs/reference/fidelity.md).
-  const storedTwin = join(folder, 'stored', 'b', twinName);
+  const storedTwin = join(folder, 'stored', 'mix', twinName);
   const { pictures, unlike } = differenceOf(storedTwin, twin, { tolerance: 6 });
   expect(pictures).toEqual([15 * CANVAS.fps, 15 * CANVAS.fps]);
   expect(unlike).toEqual([]);
   const [beeps, twinBeeps] = [hear(storedTwin, RED).beeps, hear(twin, RED).beeps];
   const apart = beeps.map((at, n) => Math.abs(at - twinBeeps[n]!));
   expect(Math.max(...apart)).toBeLessThan(0.04);
-  const events = await kept.events(sid);
-  expect(events.map(({ payload }) => payload.sequence)).toEqual(events.map((_, n) => n));
-  expect(events.filter(({ eventType }) => eventType === 12)).toHaveLength(1);
+  for (const each of sids) {
+    const events = await kept.server.events(each);
+    expect(events.map(({ payload }) => payload.sequence)).toEqual(events.map((_, n) => n));
+    expect(events.filter(({ eventType }) => eventType === 12)).toHaveLength(1);
+    // The report says who filled the gap.
+    const { body } = await kept.server.call('GET', `/aircheck/recordings/${each}`);
+    expect(body).toMatchObject({
+      standby: null,
+      quality: { takeovers: [{ node: kept.name, protectedMs: expect.any(Number) }] },
+    });
+  }
 });

@@ -72,7 +72,7 @@ export function makeApi({ recordings: options, http: httpOptions, api }: ApiOpti
         throw problem('event-unknown');
       },
     },
-    list: { page: async () => ({ recordings: [], next: null }) },
+    list: { page: async () => ({ recordings: [], next: null }), of: async () => [] },
     participants: (_appid, cname) => [{ uid: '7', in: cname }],
     backlog: { list: async () => [], retry: async () => false },
     cuts: {

@@ -6,6 +6,7 @@ import type { NodeDirectory } from '../../http/fleet/directory.ts';
 import type { NodeLinks } from '../../http/fleet/links.ts';
 import type { Clock } from '../../kernel/clock.ts';
 import type { Log } from '../../observe/log.ts';
+import type { StandbySnapshot } from '../../observe/metrics.ts';
 import type { AdoptedRun, Feed, RecorderPort, TaskObserver } from '../../session/ports.ts';
 import type { Database } from '../../store/database.ts';
 import type { Ownership } from '../../store/ownership.ts';
@@ -25,6 +26,8 @@ export type OpenStandby = {
   recorders: Pick<RecorderPort, 'launch'>;
   admission: StandbysOptions['admission'];
   vault: Vault;
+  /** A recording of this mode goes on here with what its standby made. */
+  onTakenOver(mode: string): void;
   clock: Clock;
   log: Log;
 };
@@ -32,8 +35,10 @@ export type OpenStandby = {
 export type OpenedStandby = {
   /** Hears what happens to the recordings of this node. */
   observer: TaskObserver;
-  /** How many recordings of other nodes have a standby here. */
-  readonly size: number;
+  /** What the standbys of this node keep. */
+  readonly held: StandbySnapshot;
+  /** How many recordings of this node another one protects, and how many that want it none does. */
+  counts(): Promise<{ protected: number; exposed: number }>;
   adopt(sid: string, generation: number): Promise<AdoptedRun | undefined>;
   takeFeed(sid: string): Feed | undefined;
   close(): Promise<void>;
@@ -44,7 +49,8 @@ export async function openStandby(options: OpenStandby): Promise<OpenedStandby> 
   const tables = new StandbyTables({ database, vault, self: ownership.owner });
   const needs = new StandbyNeeds({ tables, homeMoment: (sid, us) => feeds.homeMoment(sid, us), clock, log });
   const standbys = new Standbys({
-    ...{ self: ownership.owner, tables, feeds, recorders, admission, clock, log },
+    ...{ self: ownership.owner, name: config.nodeName, tables, feeds, recorders, admission, clock, log },
+    onTakenOver: options.onTakenOver,
     async follow(node, onChange, signal) {
       const found = await directory.find(node);
       const onLine = (line: string) => line.startsWith(UNTIL) || onChange(line);
@@ -59,9 +65,10 @@ export async function openStandby(options: OpenStandby): Promise<OpenedStandby> 
   await standbys.start();
   return {
     observer: needs,
-    get size() {
-      return standbys.size;
+    get held() {
+      return standbys.held;
     },
+    counts: () => tables.counts(),
     adopt: (sid, generation) => standbys.adopt(sid, generation),
     takeFeed: (sid) => standbys.takeFeed(sid),
     async close() {

@@ -7,7 +7,9 @@ import type { Clock, Timer } from '../../kernel/clock.ts';
 import { messageOf } from '../../kernel/fault.ts';
 import type { HostUs, RecordingUs } from '../../kernel/time.ts';
 import type { Log } from '../../observe/log.ts';
+import { sliceGrid } from '../../pipeline/mix/slice-grid.ts';
 import type { TaskObserver } from '../../session/ports.ts';
+import { canStandBy } from '../../session/standby-plan.ts';
 import type { Task, TaskEvent, TaskState } from '../../session/task.ts';
 import type { StandbyTables } from '../../store/standby-tables.ts';
 
@@ -54,7 +56,7 @@ export class StandbyNeeds implements TaskObserver {
   onEvent(task: Task, event: TaskEvent, _before: TaskState, after: TaskState): void {
     const { sid, document } = task;
     const { plan } = document;
-    if (!document.standby || plan.mode !== 'mix' || !plan.video) return;
+    if (!document.standby || !canStandBy(plan)) return;
     const { tables } = this.#o;
     if (after.phase === 'ended') {
       const last = this.#needs.get(sid)?.last ?? Promise.resolve();
@@ -66,7 +68,8 @@ export class StandbyNeeds implements TaskObserver {
     // Without a start of the machine no moment of its clock can be told.
     if (event.type === 'runLaunched' && event.zeroMono) this.#want(sid, event.zeroMono.us, event.zeroUtcMs);
     const need = this.#needs.get(sid);
-    if (need && plan.onhold && !need.isHeld) {
+    // Slices of single users need not begin where others do.
+    if (need && plan.mode === 'mix' && plan.onhold && !need.isHeld) {
       need.isHeld = true;
       this.#write(sid, () => tables.hold(sid));
     }
@@ -74,8 +77,7 @@ export class StandbyNeeds implements TaskObserver {
 
   onFact({ sid, document: { plan } }: Task, fact: Fact): void {
     const need = this.#needs.get(sid);
-    if (!need || plan.mode !== 'mix' || !plan.video) return;
-    const { fps } = plan.video;
+    if (!need || !canStandBy(plan)) return;
     if (fact.type === 'firstFrameRecorded') need.originUs = fact.recordingUs;
     if (fact.type !== 'sliceStarted' || need.isPlaced) return;
     need.isPlaced = true;
@@ -83,8 +85,9 @@ export class StandbyNeeds implements TaskObserver {
     this.#write(sid, async () => {
       const { originUs, zeroUtcMs } = need;
       if (originUs === undefined) return;
-      // To the millisecond; frames are further apart.
-      const frame = Math.round(((startUtcMs - zeroUtcMs - originUs / 1000) * fps) / 1000);
+      // To the millisecond; frames and blocks of sound are further apart.
+      const perS = plan.mode === 'mix' ? sliceGrid(plan.video?.fps).ratePerS : 0;
+      const frame = Math.round(((startUtcMs - zeroUtcMs - originUs / 1000) * perS) / 1000);
       await this.#o.tables.place(sid, originUs, Math.max(0, frame));
     });
   }

@@ -8,23 +8,29 @@ import { mkdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { StartCommand } from '../../contract/line/commands.ts';
 import type { Fact } from '../../contract/line/facts.ts';
-import type { MixPlan, Plan } from '../../contract/line/plan.ts';
+import type { IndividualPlan, MixPlan, Plan } from '../../contract/line/plan.ts';
 import type { Clock, Timer } from '../../kernel/clock.ts';
 import { messageOf } from '../../kernel/fault.ts';
 import { newHexId } from '../../kernel/ids.ts';
 import { type HostUs, toRecording } from '../../kernel/time.ts';
+import type { Segment } from '../../media/segment.ts';
 import type { Log } from '../../observe/log.ts';
-import { SLICE_S } from '../../pipeline/mix/mix-output.ts';
+import type { StandbySnapshot } from '../../observe/metrics.ts';
+import { rowKeyOf } from '../../pipeline/individual/taken-over.ts';
+import { sliceGrid } from '../../pipeline/mix/slice-grid.ts';
 import { keepChanges, planAfter, toCommands } from '../../session/changes.ts';
 import type { AdoptedRun, ChannelPort, Feed, RecorderPort, RecorderProcess } from '../../session/ports.ts';
-import { readSpool, writeJournal } from '../../stages/spool/journal.ts';
+import { asStandby, canStandBy } from '../../session/standby-plan.ts';
 import { createRunFolder, recordingFolder, runFolder } from '../../stages/spool/recording-spool.ts';
-import type { StandbyTables, Standing } from '../../store/standby-tables.ts';
+import type { KnownSlice, StandbyTables, Standing } from '../../store/standby-tables.ts';
+import { filesTakenOver, takeoverOf } from './files-taken-over.ts';
+import { storedRows } from './stored-rows.ts';
 
 export type StandbysOptions = {
-  /** The id of this node. */
+  /** The id of this node, and what it is called. */
   self: string;
-  tables: Pick<StandbyTables, 'wanted' | 'claim' | 'release' | 'mine' | 'storedSlices' | 'lives'>;
+  name: string;
+  tables: Pick<StandbyTables, 'wanted' | 'claim' | 'release' | 'mine' | 'slices' | 'lives' | 'protect'>;
   feeds: {
     openAt(home: string, who: Parameters<ChannelPort['openFeed']>[0]): Promise<Feed & { toOwn(us: HostUs): HostUs }>;
   };
@@ -39,6 +45,8 @@ export type StandbysOptions = {
   spoolRoot: string;
   minFreeBytes: number;
   given: Pick<StartCommand, 'imageNetworks' | 'lowestRung'>;
+  /** A recording of this mode goes on here with what its standby made. */
+  onTakenOver(mode: string): void;
   clock: Clock;
   log: Log;
 };
@@ -48,6 +56,12 @@ const LOOK_MS = 1_000;
 const AGAIN_US = 10_000_000;
 /** What the store has is removed here, but the newest slices: a run that goes on finds in them where it is. */
 const KEPT_SLICES = 2;
+/** No slice is longer (contract §4.2), but for what comes until the next packet. */
+const LONGEST_SLICE_MS = 400_000;
+/** Rows that begin so soon after the first begin with it; what ends so soon before a slice ends where it begins. */
+const JOINED_MS = 2_000;
+/** Both recorders begin a row of somebody who just came at the same moment, but for this. */
+const SAME_MS = 100;
 /** The first run of a recording alone writes MP4s itself, and each next run of a feed has a higher number. */
 const GENERATION = 2;
 
@@ -63,7 +77,14 @@ type Standby = Standing & {
   hasBegun: boolean;
   /** Changes that it knows of, as JSON. */
   known: Set<string>;
-  slices: string[];
+  slices: Segment[];
+  /** Where it began each row, Unix milliseconds, until it has all that the store has not; undefined from then on. */
+  begunMs: Map<string, number> | undefined;
+  /** How many finished slices it keeps because the store has them not. */
+  lag: number;
+  /** When it began to stand by, and since when it has all that the store has not; Unix milliseconds. */
+  sinceMs: number;
+  protectedMs: number | undefined;
 };
 
 export class Standbys {
@@ -88,9 +109,11 @@ export class Standbys {
     this.#timer = this.#o.clock.every(LOOK_MS, () => this.#lookSoon());
   }
 
-  /** How many recordings of other nodes have a standby here. */
-  get size(): number {
-    return this.#standbys.size;
+  /** What is kept here of recordings of other nodes. */
+  get held(): StandbySnapshot {
+    const all = [...this.#standbys.values()];
+    const bytes = all.flatMap(({ slices }) => slices).reduce((sum, slice) => sum + slice.bytes, 0);
+    return { recorders: all.length, lagSlices: Math.max(0, ...all.map(({ lag }) => lag)), bytes };
   }
 
   /** The feed that a standby read whose recording is this node's now; undefined where none did. Given once. */
@@ -114,9 +137,7 @@ export class Standbys {
       return undefined;
     }
     const { dir, feed, zeroMonoUs } = standby;
-    const { files } = await readSpool(dir);
-    // Without those that were removed because the store has them.
-    await writeJournal(dir, files);
+    const { files, fromMs } = await filesTakenOver(standby, (own) => this.#known(sid, own));
     const path = runFolder(spoolRoot, sid, generation);
     await mkdir(dirname(path), { recursive: true, mode: 0o700 });
     await rename(dir, path);
@@ -124,7 +145,16 @@ export class Standbys {
     await rm(recordingFolder(this.#o.root, sid), { recursive: true, force: true });
     // Its report is of the standby alone.
     const ofRecording = files.filter(({ type }) => type !== 'document');
-    return { zeroMonoUs, files: ofRecording.map((file) => ({ dir: path, file })) };
+    this.#o.onTakenOver(standby.plan.before.mode);
+    const { name, clock } = this.#o;
+    const takeover = takeoverOf(standby, { node: name, fromMs, untilMs: clock.nowMs() });
+    return { zeroMonoUs, files: ofRecording.map((file) => ({ dir: path, file })), takeover };
+  }
+
+  /** What is known of the owner's slices of the time of these. */
+  #known(sid: string, own: readonly { startUtcMs: number }[]): Promise<KnownSlice[]> {
+    const fromMs = Math.min(...own.map(({ startUtcMs }) => startUtcMs));
+    return this.#o.tables.slices(sid, Number.isFinite(fromMs) ? fromMs - LONGEST_SLICE_MS : 0);
   }
 
   async close(): Promise<void> {
@@ -173,8 +203,7 @@ export class Standbys {
     // Its runner is about to adopt the standby.
     if (standing.keeper === this.#o.self) return;
     if (!standby) return this.#o.tables.release(sid);
-    const fps = fpsOf(plan.before);
-    const isOff = sliceFrame !== undefined && (sliceFrame - (standby.sliceFrame ?? 0)) % (SLICE_S * fps) !== 0;
+    const isOff = sliceFrame !== undefined && (sliceFrame - (standby.sliceFrame ?? 0)) % ofSliceOf(plan.before) !== 0;
     const isOther = standing.keeper !== standby.keeper || home !== standby.home || zeroUs !== standby.zeroUs;
     // Of a channel whose home is gone there is nothing to record; what came until then is kept for whoever goes on.
     if (isOther || isOff) return this.#end(standby);
@@ -185,15 +214,45 @@ export class Standbys {
       for (const command of toCommands([change], standby.zeroMonoUs)) standby.process.change(command);
     }
     await this.#removeStored(standby);
+    if (standby.begunMs) await this.#protect(standby, standby.begunMs);
+  }
+
+  /** Tells once that what the store has reaches to where this standby began. */
+  async #protect(standby: Standby, begunMs: ReadonlyMap<string, number>): Promise<void> {
+    const { sid } = standby;
+    if (begunMs.size === 0) return;
+    const { tables, clock } = this.#o;
+    const own = [...begunMs].map(([row, startUtcMs]) => ({ row, startUtcMs }));
+    const known = await this.#known(sid, own);
+    const reaches = ({ row, startUtcMs }: (typeof own)[number]) =>
+      known.some((slice) => {
+        const isOfRow = (rowKeyOf(slice.name) ?? '') === row;
+        const begins = slice.startUtcMs <= startUtcMs + SAME_MS;
+        return slice.isStored && isOfRow && begins && slice.endUtcMs > startUtcMs - JOINED_MS;
+      });
+    if (!own.every(reaches)) return;
+    await tables.protect(sid);
+    standby.begunMs = undefined;
+    standby.protectedMs = clock.nowMs();
   }
 
   async #removeStored(standby: Standby): Promise<void> {
-    if (standby.slices.length <= KEPT_SLICES) return;
-    const stored = await this.#o.tables.storedSlices(standby.sid);
-    for (const name of standby.slices.slice(0, -KEPT_SLICES)) {
-      if (!stored.has(name)) continue;
-      await rm(join(standby.dir, name), { force: true });
-      standby.slices = standby.slices.filter((each) => each !== name);
+    const { sid, dir, slices, plan } = standby;
+    const old =
+      plan.before.mode === 'mix' ? slices.slice(0, -KEPT_SLICES) : slices.filter((each) => isOld(each, slices));
+    standby.lag = old.length;
+    if (old.length === 0) return;
+    const known = await this.#known(sid, old);
+    const stored = new Set(known.filter(({ isStored }) => isStored).map(({ name }) => name));
+    const rows = storedRows(known, slices);
+    for (const slice of old) {
+      const { name } = slice;
+      const isStored =
+        plan.before.mode === 'mix' ? stored.has(name) : endMsOf(slice) <= (rows.get(rowKeyOf(name)!) ?? 0);
+      if (!isStored) continue;
+      await rm(join(dir, name), { force: true });
+      standby.slices = standby.slices.filter((each) => each !== slice);
+      standby.lag--;
     }
   }
 
@@ -202,7 +261,7 @@ export class Standbys {
     const { sid, appid } = standing;
     if (this.#closed || this.#standbys.has(sid) || clock.monoUs() < (this.#notBeforeUs.get(sid) ?? 0)) return;
     const plan = planAfter(standing.plan);
-    if (plan.mode !== 'mix') return;
+    if (!canStandBy(plan)) return;
     const refusal = admission.refusalOf(plan, appid);
     if (refusal !== undefined) {
       this.#pause(sid);
@@ -221,7 +280,7 @@ export class Standbys {
     }
   }
 
-  async #launch(standing: Standing, { videoStreamType = 0 }: MixPlan): Promise<void> {
+  async #launch(standing: Standing, { mode, videoStreamType = 0 }: MixPlan | IndividualPlan): Promise<void> {
     const { feeds, recorders, root, minFreeBytes, given, clock } = this.#o;
     const { sid, appid, cname, uid, home, zeroUs, zeroUtcMs, originUs, sliceFrame = 0, plan } = standing;
     const name = newHexId();
@@ -235,14 +294,15 @@ export class Standbys {
       const process = recorders.launch(
         {
           type: 'start',
-          plan: kept.before,
+          plan: canStandBy(kept.before) ? asStandby(kept.before) : kept.before,
           generation: GENERATION,
           source: { kind: 'feed', path: feed.path },
           spoolDir: dir,
           earlierDirs: [],
           changes: toCommands(kept.changes, zeroMonoUs),
           follows: { originUs, sliceFrame },
-          ...given,
+          isTwin: true,
+          ...(mode === 'mix' && given),
           zeroUtcMs,
           zeroMonoUs,
         },
@@ -257,7 +317,8 @@ export class Standbys {
         },
       );
       const known = new Set(plan.changes.map((change) => JSON.stringify(change)));
-      const state = { hasExited: false, hasBegun: false, slices: [], known };
+      const told = { begunMs: new Map<string, number>(), lag: 0, sinceMs: clock.nowMs(), protectedMs: undefined };
+      const state = { hasExited: false, hasBegun: false, slices: [], known, ...told };
       const standby: Standby = { ...standing, ...state, feed, dir, zeroMonoUs, process, exited: exited.promise };
       this.#standbys.set(sid, standby);
     } catch (error) {
@@ -267,8 +328,16 @@ export class Standbys {
   }
 
   #hear(standby: Standby, fact: Fact): void {
-    if (fact.type === 'sliceStarted') standby.hasBegun = true;
-    if (fact.type === 'fileSpooled' && fact.file.type === 'slice') standby.slices.push(fact.file.name);
+    if (fact.type === 'sliceStarted') {
+      const { uid, trackType, startUtcMs } = fact;
+      const row = uid === undefined ? '' : `${uid} ${trackType === 'audio_and_video' ? 'av' : trackType}`;
+      const { begunMs } = standby;
+      const firstMs = Math.min(startUtcMs, ...(begunMs?.values() ?? []));
+      // Of who comes later both recorders have everything.
+      if (startUtcMs - firstMs < JOINED_MS && !begunMs?.has(row)) begunMs?.set(row, startUtcMs);
+      standby.hasBegun = true;
+    }
+    if (fact.type === 'fileSpooled' && fact.file.type === 'slice') standby.slices.push(fact.file);
   }
 
   #onExit(standby: Standby, why: string): void {
@@ -328,6 +397,16 @@ export class Standbys {
   }
 }
 
-function fpsOf(plan: Plan): number {
-  return plan.mode === 'mix' ? (plan.video?.fps ?? 1) : 1;
+/** How many frames, or blocks of sound, lie between the beginnings of slices; those of single users begin anywhere. */
+function ofSliceOf(plan: Plan): number {
+  return plan.mode === 'mix' ? sliceGrid(plan.video?.fps).ofSlice : 1;
+}
+
+/** Whether a slice of one user is not the newest of its row. */
+function isOld({ name, startUtcMs }: Segment, slices: readonly Segment[]): boolean {
+  return slices.some((each) => each.startUtcMs > startUtcMs && rowKeyOf(each.name) === rowKeyOf(name));
+}
+
+function endMsOf({ startUtcMs, durationUs }: Segment): number {
+  return startUtcMs + durationUs / 1000;
 }

@@ -201,6 +201,15 @@ const pageReportSchema = z.object({
 });
 export type PageReportData = z.infer<typeof pageReportSchema>;
 
+const takeoverSchema = z.object({
+  node: z.string().meta({ description: 'The name of the node that had stood by, and went on.' }),
+  sinceMs: utc('Since when it had stood by.'),
+  protectedMs: utc('Since when it had all that the store had not; null where that had not come yet.').nullable(),
+  fromMs: at().meta({ description: 'From where on files of its second recorder are in the recording.' }),
+  untilMs: at().meta({ description: 'When it took over: from there on its own recorder made the files.' }),
+});
+export type Takeover = z.infer<typeof takeoverSchema>;
+
 export const qualityReportSchema = z.object({
   version: z.literal(1),
   sid: z.string(),
@@ -224,6 +233,9 @@ export const qualityReportSchema = z.object({
     )
     .optional()
     .meta({ description: 'The processes that made the recording, one after the other.' }),
+  takeovers: z.array(takeoverSchema).optional().meta({
+    description: 'Each time that a node was lost and its hot standby filled the gap; absent where that never was.',
+  }),
   holds: z
     .array(
       z.object({

@@ -36,7 +36,7 @@ const ONLY_IN_CONFIG: typeof ONLY_IN = {
 /** Members of `aircheck`, this server's own. */
 const ONLY_IN_EXTENSION: typeof ONLY_IN = {
   stereo: { modes: ['mix'], ignored: 'has an effect in mix mode only: elsewhere everybody has files of their own' },
-  standby: { modes: ['mix'], ignored: 'has an effect in mix mode only: other recordings have one recorder' },
+  standby: { modes: ['mix', 'individual'], ignored: 'has no effect in web mode: a page has one recorder' },
   mp4: { modes: ['individual'], ignored: 'has an effect in individual mode only; avFileType is for all modes' },
   speakers: { modes: ['individual'], ignored: 'has an effect in individual mode only' },
   manifest: { modes: ['individual'], ignored: 'has an effect in individual mode only' },

@@ -55,6 +55,16 @@ export const RECORDING_LIST_WORDS: Record<keyof RecordingListQuery, string> = {
 
 const unixMs = (description: string) => z.int().meta({ description: `${description} Unix milliseconds.` });
 
+/** Which node stands by for a running recording (ADR 0037). */
+export const standbySchema = z
+  .object({
+    node: z.string().meta({ description: 'The name of the node that stands by.' }),
+    sinceMs: unixMs('Since when it stands by.').nullable(),
+    protectedMs: unixMs('Since when it has all that the store has not; null until then.').nullable(),
+  })
+  .nullable()
+  .meta({ description: 'The hot standby of a running recording; null where there is none.' });
+
 export const listedRecordingSchema = z.object({
   sid: z.string(),
   resourceId: z.string(),
@@ -65,6 +75,7 @@ export const listedRecordingSchema = z.object({
   phase: z.string().meta({ description: 'new, recording, stopping, uploading or ended.' }),
   healthy: z.boolean().meta({ description: 'False once a failure has ended it.' }),
   onhold: z.boolean().meta({ description: 'Whether nothing is recorded for now.' }),
+  standby: standbySchema,
   ending: z.string().nullable().meta({ description: 'Why it ended, in words; null while it has not.' }),
   startedMs: unixMs('When it was started.'),
   endedMs: unixMs('When it ended and all was stored.').nullable(),

@@ -6,6 +6,7 @@ import { qualityReportSchema } from '../line/quality-report.ts';
 import { WARNING_CODES } from '../lint/warning.ts';
 import { MODES, unixMs } from './fields.ts';
 import { STATUSES } from './query.ts';
+import { standbySchema } from './recording-list.ts';
 import { retentionReplySchema } from './retention.ts';
 
 export const recordingReportSchema = z.object({
@@ -20,6 +21,7 @@ export const recordingReportSchema = z.object({
   ending: z.string().nullable().meta({ description: 'Why it ended, in words; null while it has not.' }),
   startedMs: unixMs('When it was started.'),
   endedMs: unixMs('When it ended.').nullable(),
+  standby: standbySchema,
   files: z
     .array(z.object({ fileName: z.string(), startUtcMs: unixMs('When it begins.') }))
     .meta({ description: 'What lies in the store, the playlist first.' }),

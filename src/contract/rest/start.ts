@@ -70,7 +70,7 @@ const individualSchema = z
           .boolean()
           .default(false)
           .meta({ description: 'A JSON file that places every file on one timeline, for `aircheck mix`.' }),
-        onhold: startsOnhold,
+        ...{ onhold: startsOnhold, standby },
         ...retentionMember,
       })
       .prefault({})

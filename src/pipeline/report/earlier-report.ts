@@ -32,6 +32,7 @@ export function goOnFrom(earlier: QualityReport, report: QualityReport): Quality
     return after ? joinParticipant(before, after, lostMs) : joinParticipant(before, { ...before, ...NOTHING }, lostMs);
   });
   const { machine } = report;
+  const takeovers = [...(earlier.takeovers ?? []), ...(report.takeovers ?? [])];
   const overload = joinOverloads(earlier.overload, report.overload);
   const pushes = [
     ...(earlier.pushes ?? []).map((push) => ({ ...push, endedMs: push.endedMs ?? lostMs })),
@@ -41,6 +42,7 @@ export function goOnFrom(earlier: QualityReport, report: QualityReport): Quality
     ...report,
     filesFromMs: earlier.filesFromMs ?? report.filesFromMs,
     participants: [...participants, ...now.values()],
+    ...(takeovers.length > 0 && { takeovers }),
     ...holdsOf(earlier, report),
     moreParticipants: Math.max(earlier.moreParticipants, report.moreParticipants),
     ...(pushes.length > 0 && { pushes }),
