@@ -5,6 +5,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { LayoutDesigner } from '../test/support/dashboard-designer.ts';
 import { DashboardPlayer } from '../test/support/dashboard-player.ts';
 import { DashboardStage } from '../test/support/dashboard-stage.ts';
+import { thumbnailOf } from '../test/support/dashboard-thumbnail.ts';
 
 const FOLDER = process.argv[2] ?? 'screenshots';
 const CHANNEL = 'morning show';
@@ -26,8 +27,8 @@ async function shoot(name: string, size: keyof typeof SIZES, colorScheme: 'light
   await page.screenshot({ path: join(FOLDER, `${name}.png`), fullPage });
 }
 try {
-  const first = await stage.join(CHANNEL, '1');
-  await stage.join(CHANNEL, '2');
+  const first = await stage.join(CHANNEL, '1', { loop: false });
+  const second = await stage.join(CHANNEL, '2', { loop: false });
   await page.goto(`${stage.server.baseUrl}/`);
   await shoot('sign-in', 'wide', 'light');
   await stage.signIn();
@@ -37,9 +38,15 @@ try {
   await pause(4_000);
   await first.unmute('video');
   await pause(8_000);
+  // No thumbnail is of a flash.
+  for (const each of [first, second]) await each.show({ width: 640, height: 360, still: true });
   await page.getByRole('link', { name: 'Channels' }).click();
   await page.getByText('2 publishers').waitFor();
+  await thumbnailOf(page, '1');
+  await thumbnailOf(page, '2');
   await shoot('channels', 'wide', 'light');
+  await shoot('channels-phone', 'phone', 'dark');
+  for (const each of [first, second]) await each.show({ width: 640, height: 360 });
   await page.getByRole('link', { name: 'Recordings' }).click();
   await page.getByRole('link', { name: CHANNEL }).first().click();
   await page.getByRole('button', { name: 'Stop' }).click();
