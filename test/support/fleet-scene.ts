@@ -164,6 +164,7 @@ export class FleetScene {
       },
       backlog: { list: async () => [], retry: async () => true },
       notifications: {},
+      mixes: new Proxy({}, { get: (_, call) => this.#handler(node, String(call)) }),
       live: {
         recordings: new Proxy({}, { get: (_, call) => this.#handler(node, String(call)) }),
         tokens: new WatchTokens({ keys, clock: systemClock, lifeS: 60 }),

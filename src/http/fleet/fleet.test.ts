@@ -1,6 +1,9 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { request } from 'undici';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { FleetScene, KEY, type SceneOptions } from '../../../test/support/fleet-scene.ts';
 import { APP, basic, STORAGE } from '../../../test/support/rest-api.ts';
 import type { Plan } from '../../contract/line/plan.ts';
@@ -206,6 +209,26 @@ test('who is in a channel is asked of its home, what waits of a recording of who
   expect(JSON.parse(channel.text)).toEqual({ cname: 'ch1', participants: [{ at: 'b', cname: 'ch1' }] });
   await call('a', 'POST', `/v1/apps/${APP}/aircheck/backlog/${SID}/retry`);
   expect(scene.node('c').carried).toHaveLength(1);
+});
+
+test('a mix is made by whoever has the files, told of by any node, and brought and called off where it is made', async () => {
+  scene.places.files.set(SID, 'c');
+  const mixId = '7'.repeat(32);
+  scene.places.mixes.set(mixId, 'b');
+  const mixes = `/v1/apps/${APP}/aircheck/recordings/${SID}/mixes`;
+  expect((await call('a', 'POST', mixes, '{"users":["7"]}')).status).toBe(201);
+  await call('a', 'GET', mixes);
+  await call('a', 'GET', `${mixes}/${mixId}`);
+  const dir = mkdtempSync(join(tmpdir(), 'aircheck-fleet-'));
+  onTestFinished(() => rmSync(dir, { recursive: true, force: true }));
+  const path = join(dir, 'x.mp4');
+  writeFileSync(path, '0123456789');
+  scene.node('b').answer = (asked) => (asked === 'file' ? { path, bytes: 10, name: 'x.mp4' } : {});
+  const part = await call('a', 'GET', `${mixes}/${mixId}/file`, undefined, { range: 'bytes=2-4' });
+  expect([part.status, part.text, part.headers.get('content-range')]).toEqual([206, '234', 'bytes 2-4/10']);
+  expect(part.headers.get('content-disposition')).toBe('attachment; filename="x.mp4"');
+  expect((await call('a', 'DELETE', `${mixes}/${mixId}`)).status).toBe(204);
+  expect(askedOf('a', 'b', 'c')).toEqual([['list', 'of'], ['file', 'remove'], ['begin']]);
 });
 
 test('a thumbnail is brought from the channel’s home, unless the one who asks has it', async () => {
