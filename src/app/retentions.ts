@@ -14,11 +14,11 @@ import type { Clock, Timer } from '../kernel/clock.ts';
 import { Fault, messageOf } from '../kernel/fault.ts';
 import type { Log } from '../observe/log.ts';
 import type { BackupStore } from '../stages/upload/backup-store.ts';
-import { retryDelayMs } from '../stages/upload/retry.ts';
 import type { Target } from '../stages/upload/target/target.ts';
 import type { KeyedJobs } from '../store/jobs.ts';
 import type { Due, Erasable, RetentionTables } from '../store/retention-tables.ts';
 import { storageFrom } from './cut-sources.ts';
+import { eraseAll, failedTurn } from './erasing.ts';
 
 /** How often it is looked for recordings whose time is over. */
 const LOOK_MS = 60_000;
@@ -26,14 +26,6 @@ const LOOK_MS = 60_000;
 const MOST_RECORDINGS = 100;
 /** A turn of a recording deletes so many files at most, and the next goes on. */
 const MOST_FILES = 1_000;
-/** So many are deleted at once: a legal hold comes before all others. */
-const AT_ONCE = 16;
-const LONGEST_PAUSE_MS = 3_600_000;
-/** A refusal, as of files that are locked until a day, is tried again so often, once a day. */
-const MOST_REFUSALS = 7;
-const DAY_MS = 86_400_000;
-/** After so many refusals in a turn the store is not asked for more. */
-const ENOUGH_REFUSALS = 2 * AT_ONCE;
 
 /** Who asks. An operator is a customer who may use all apps. */
 export type Asker = { id: string; isOperator: boolean };
@@ -41,7 +33,7 @@ export type Asker = { id: string; isOperator: boolean };
 export type RetentionsOptions = {
   tables: RetentionTables;
   jobs: KeyedJobs;
-  backup: Pick<BackupStore, 'remove'>;
+  backup: Pick<BackupStore, 'erase'>;
   openTarget(storage: StorageConfig, sid: string): Promise<Target>;
   /** Removes what the spool still has of a recording. */
   removeSpool(sid: string): Promise<void>;
@@ -160,15 +152,10 @@ export class Retentions {
     try {
       const { isHeld, refusal } = await this.#eraseAll(due, files, signal);
       if (isHeld) return undefined;
-      if (refusal) return this.#refused(due, refusal);
+      if (refusal) throw refusal;
     } catch (error) {
       signal.throwIfAborted();
-      if (error instanceof Fault && !error.retryable) return this.#refused(due, error);
-      const asked = error instanceof Fault ? (error.retryAfterMs ?? 0) : 0;
-      const pauseMs = Math.max(Math.min(LONGEST_PAUSE_MS, retryDelayMs(due.attempts + 1, true, 0) * 60), asked);
-      const nowMs = clock.nowMs();
-      await tables.failed(due, { error: messageOf(error), nextTryMs: nowMs + pauseMs, isRefusal: false, nowMs });
-      log.warn({ sid, why: messageOf(error) }, 'files could not be deleted; it is tried again');
+      await this.#failed(due, error);
       return undefined;
     }
     if (files.length === MOST_FILES) return 0;
@@ -185,47 +172,36 @@ export class Retentions {
     const target = isInStore && storage ? await openTarget(storage, sid) : undefined;
     if (isInStore && !target)
       throw new Fault('store-failed', 'the keys of its store are not known', { blame: 'destination' });
-    const refusals: Fault[] = [];
+    const namesOf = (some: readonly Erasable[]) => some.map(({ name }) => name);
     try {
-      for (let at = 0; at < files.length && refusals.length < ENOUGH_REFUSALS; at += AT_ONCE) {
-        signal.throwIfAborted();
-        const some = files.slice(at, at + AT_ONCE);
-        const names = some.map(({ name }) => name);
-        if (!(await tables.begin(sid, names, clock.nowMs()))) return { isHeld: true, refusal: undefined };
-        const outcomes = await Promise.allSettled(some.map((file) => this.#erase(sid, file, target)));
-        const done = names.filter((_name, index) => outcomes[index]?.status === 'fulfilled');
-        await tables.erased(sid, done, clock.nowMs());
-        for (const outcome of outcomes) {
-          if (outcome.status === 'fulfilled') continue;
-          const { reason } = outcome;
-          if (!(reason instanceof Fault) || reason.retryable) throw reason;
-          refusals.push(reason);
-        }
-      }
+      return await eraseAll({
+        files,
+        begin: (some) => tables.begin(sid, namesOf(some), clock.nowMs()),
+        erase: (file) => this.#erase(sid, file, target),
+        done: (erased) => tables.erased(sid, namesOf(erased.map(({ file }) => file)), clock.nowMs()),
+        signal,
+      });
     } finally {
       target?.close();
     }
-    return { isHeld: false, refusal: refusals[0] };
   }
 
-  async #erase(sid: string, { name, key, state }: Erasable, target: Target | undefined): Promise<void> {
+  async #erase(sid: string, { name, key, state }: Erasable, target: Target | undefined): Promise<undefined> {
     if (state !== 'gaveUp') await target!.erase(key);
     // What was moved on may have stayed there.
-    await this.#o.backup.remove(sid, name);
+    await this.#o.backup.erase(sid, name);
+    return undefined;
   }
 
-  /** A store that says no is asked again a few times, a day apart, and then no more. */
-  async #refused(due: Due, fault: Fault): Promise<undefined> {
+  async #failed(due: Due, error: unknown): Promise<void> {
     const { tables, clock, log } = this.#o;
-    const nowMs = clock.nowMs();
-    const isLast = due.refusals + 1 >= MOST_REFUSALS;
-    const nextTryMs = isLast ? undefined : nowMs + DAY_MS;
-    await tables.failed(due, { error: fault.message, nextTryMs, isRefusal: true, nowMs });
-    const text = isLast
-      ? 'the store does not let files be deleted, and is not asked again until PUT …/retention'
-      : 'the store does not let files be deleted; it is asked again in a day';
-    log.error({ sid: due.sid, why: fault.message }, text);
-    return undefined;
+    const failed = failedTurn(error, due, clock.nowMs());
+    await tables.failed(due, failed);
+    const details = { sid: due.sid, why: failed.error };
+    if (!failed.isRefusal) log.warn(details, 'files could not be deleted; it is tried again');
+    else if (failed.nextTryMs !== undefined)
+      log.error(details, 'the store does not let files be deleted; it is asked again in a day');
+    else log.error(details, 'the store does not let files be deleted, and is not asked again until PUT …/retention');
   }
 }
 

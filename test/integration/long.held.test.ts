@@ -52,7 +52,9 @@ class NotingTarget implements Target {
   async abandon(): Promise<void> {}
   async sweep(): Promise<void> {}
   async remove(): Promise<void> {}
-  async erase(): Promise<void> {}
+  async erase(): Promise<undefined> {
+    return undefined;
+  }
   close(): void {}
 }
 

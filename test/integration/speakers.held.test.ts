@@ -2,7 +2,7 @@
  * The one file with every speaker of a recording of single users, as an audio editor opens it: a track each, gapless
  * from the recording's zero to its end.
  */
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ALL_FORMATS, EncodedPacketSink, FilePathSource, Input } from 'mediabunny';
@@ -12,6 +12,7 @@ import type { SpeakersFile } from '../../src/media/segment.ts';
 import { makeSpeakers } from '../../src/pipeline/individual/speakers.ts';
 import { FLAC_BLOCK } from '../../src/stages/codec/flac-encoder.ts';
 import { liveFrames } from '../../src/stages/codec/native-frames.ts';
+import { withoutSpeaker } from '../../src/stages/mux/mka/without-track.ts';
 import { clicksIn } from '../support/judge/clicks.ts';
 import { withInput } from '../support/judge/read-media.ts';
 import { beepsIn, type Heard, listen } from '../support/judge/sound.ts';
@@ -118,6 +119,32 @@ describe('the file with every speaker', () => {
         if (who === track) expectWithinFrame(times, places[track]!);
         else expect(times, `${uid} on track ${track}`).toEqual([]);
       }
+  });
+
+  test('has the others as they were once one of them is taken out', async () => {
+    const made = (await make())!;
+    const before = tracksOf(made);
+    const [input, output] = [join(dir, made.name), join(dir, 'left.mka')];
+    expect(await withoutSpeaker({ input, output, uid: '12' })).toBe(2);
+    withInput(output, ({ streams }) => {
+      expect(streams.map(({ metadata }) => metadata?.get('title'))).toEqual(['7', '4294967295']);
+    });
+    for (const [track, of] of [0, 2].entries()) {
+      const heard = listen(output, { track });
+      expect(heard).toMatchObject({ startS: 0, gaps: [], damaged: 0 });
+      expect(heard.endS).toBe(before[of]!.endS);
+      expect(Buffer.compare(Buffer.from(heard.mono.buffer), Buffer.from(before[of]!.mono.buffer))).toBe(0);
+    }
+    // Whoever is not in it, nobody misses; and where nobody is left there is no file.
+    expect(await withoutSpeaker({ input: output, output: join(dir, 'same.mka'), uid: '12' })).toBe(2);
+    expect(await withoutSpeaker({ input: output, output: join(dir, 'one.mka'), uid: '7' })).toBe(1);
+    const none = join(dir, 'none.mka');
+    expect(await withoutSpeaker({ input: join(dir, 'one.mka'), output: none, uid: '4294967295' })).toBe(0);
+    expect(existsSync(none)).toBe(false);
+    writeFileSync(none, 'no file of speakers');
+    await expect(withoutSpeaker({ input: none, output, uid: '7' })).rejects.toMatchObject({
+      code: 'speakers-unreadable',
+    });
   });
 
   test('leaves holds out, without a click', async () => {

@@ -88,7 +88,9 @@ class FakeTarget implements Target {
   async abandon(): Promise<void> {}
   async sweep(): Promise<void> {}
   async remove(): Promise<void> {}
-  async erase(): Promise<void> {}
+  async erase(): Promise<undefined> {
+    return undefined;
+  }
   close(): void {}
 }
 

@@ -327,6 +327,15 @@ program
     process.exit(await runThumbnails());
   });
 
+program
+  .command('without-speaker', { hidden: true })
+  .description('take one user out of a file of every speaker, as told on standard input; started by `aircheck serve`')
+  .action(async () => {
+    const { withoutSpeaker } = await import('../../stages/mux/mka/without-track.ts');
+    const command: unknown = JSON.parse(await text(process.stdin));
+    process.stdout.write(`tracks ${await withoutSpeaker(command)}\n`);
+  });
+
 function wholeSeconds(text: string): number {
   if (!/^[1-9]\d*$/.test(text)) throw new InvalidArgumentError('It is a whole number of seconds, at least 1.');
   return Number(text);

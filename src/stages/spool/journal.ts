@@ -124,7 +124,8 @@ export async function readSpool(dir: string): Promise<SpoolContents> {
   return { files: [...files.values()], problems, leftovers: leftovers.sort() };
 }
 
-function parseLine(line: string): SpooledFile | undefined {
+/** A line of a journal; undefined when it is no record of a file. */
+export function parseLine(line: string): SpooledFile | undefined {
   let value: unknown;
   try {
     value = JSON.parse(line);

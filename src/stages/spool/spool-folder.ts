@@ -38,3 +38,8 @@ export async function freeSpoolFolder(dir: string): Promise<void> {
   const root = dirname(dir);
   for (const name of await readdir(root)) if (name.endsWith(FREED)) await removeSpoolFolder(join(root, name));
 }
+
+/** Removes what a crash left of a folder that was being freed. */
+export async function removeFreed(dir: string): Promise<void> {
+  await removeSpoolFolder(`${dir}${FREED}`);
+}

@@ -46,6 +46,11 @@ export class BackupStore {
     return this.#store.remove(`${sid}/${name}`);
   }
 
+  /** Removes a file for good, with all its versions, as in `Target.erase`. */
+  erase(sid: string, name: string): Promise<number | undefined> {
+    return this.#store.erase(`${sid}/${name}`);
+  }
+
   close(): void {
     this.#store.close();
   }

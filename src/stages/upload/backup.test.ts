@@ -272,7 +272,7 @@ describe('the playlists of twelve hours cost less than 10 MB in all', () => {
         async abandon() {},
         async sweep() {},
         async remove() {},
-        async erase() {},
+        erase: async () => undefined,
         close() {},
       },
       prefix: [],

@@ -232,7 +232,7 @@ test('a backlog of 10,000 objects goes up a few at a time, each once, when the s
     async abandon() {},
     async sweep() {},
     async remove() {},
-    async erase() {},
+    erase: async () => undefined,
     close() {},
   };
   const upload = new RecordingUpload({

@@ -126,7 +126,7 @@ describe('a put that fails', () => {
       async abandon() {},
       async sweep() {},
       async remove() {},
-      async erase() {},
+      erase: async () => undefined,
       close() {},
     };
     const liar = new RecordingUpload({

@@ -97,9 +97,10 @@ class AzureContainer implements Target {
     }
   }
 
-  async erase(key: string): Promise<void> {
+  async erase(key: string): Promise<undefined> {
     try {
       await this.#container.getBlockBlobClient(key).deleteIfExists({ deleteSnapshots: 'include' });
+      return undefined;
     } catch (cause) {
       throw azureFault(cause, this.description);
     }

@@ -98,7 +98,7 @@ class LocalFolder implements StoreWithFetch {
     await rmdir(dirname(path)).catch(() => undefined);
   }
 
-  async erase(key: string): Promise<void> {
+  async erase(key: string): Promise<undefined> {
     const path = this.#pathOf(key);
     try {
       await rm(path, { force: true });
@@ -117,6 +117,7 @@ class LocalFolder implements StoreWithFetch {
         ))
       )
         break;
+    return undefined;
   }
 
   close(): void {}

@@ -113,9 +113,9 @@ class S3Bucket implements StoreWithFetch, StoreWithLinks {
     }
   }
 
-  async erase(key: string): Promise<void> {
+  async erase(key: string): Promise<number | undefined> {
     try {
-      await eraseVersions(this.#connection, key);
+      return await eraseVersions(this.#connection, key);
     } catch (cause) {
       throw faultOf(cause, this.description);
     }

@@ -53,10 +53,11 @@ export interface Target {
   /** Removes an object. Does nothing when it is gone. Throws a Fault when the store refuses or fails. */
   remove(key: string): Promise<void>;
   /**
-   * Removes an object for good, with whatever earlier versions of it the store keeps. Does nothing when it is gone.
-   * Throws a Fault when the store refuses, as while it is locked (not `retryable`), or fails.
+   * Removes an object for good, with whatever earlier versions of it the store keeps, and resolves to how many there
+   * were; undefined where the store keeps or tells none. Does nothing when it is gone. Throws a Fault when the store
+   * refuses, as while it is locked (not `retryable`), or fails.
    */
-  erase(key: string): Promise<void>;
+  erase(key: string): Promise<number | undefined>;
   /** Closes the connections. */
   close(): void;
 }

@@ -1,0 +1,95 @@
+/** withoutSpeaker: a file of every speaker without one of them. The others' frames are copied as they are. */
+import { AV_NOPTS_VALUE, AVERROR_EOF } from 'node-av/constants';
+import { FormatContext, InputFormat, Packet, type Stream } from 'node-av/lib';
+import { withoutSpeakerCommandSchema } from '../../../contract/line/without-speaker.ts';
+import { Fault } from '../../../kernel/fault.ts';
+import { rescale, US } from '../../../kernel/time.ts';
+import { finishPart, partPath } from '../spool-file.ts';
+import { check } from '../stream.ts';
+import { TrackFile } from './track-file.ts';
+
+/**
+ * Writes `output` and resolves to how many tracks it has; nothing is written where none is left. Throws a ZodError for
+ * an invalid command, and a Fault when a file cannot be read or written.
+ * @param command a WithoutSpeakerCommand
+ */
+export async function withoutSpeaker(command: unknown): Promise<number> {
+  const { input, output, uid } = withoutSpeakerCommandSchema.parse(command);
+  using source = await TrackSource.open(input);
+  const kept = source.streams.filter((stream) => nameOf(stream) !== uid);
+  if (kept.length === 0) return 0;
+  const file = new TrackFile(
+    partPath(output),
+    kept.map((stream) => {
+      const { sampleRate, channels, extradata } = stream.codecpar;
+      const streamInfo = Buffer.from(extradata ?? []);
+      return { name: nameOf(stream), sampleRate, channels: channels === 2 ? 2 : 1, extradata: streamInfo };
+    }),
+  );
+  try {
+    const tracks = new Map(kept.map((stream, track) => [stream.index, track]));
+    for await (const { index, ...sample } of source.frames()) {
+      const track = tracks.get(index);
+      if (track !== undefined) file.write([{ track, sample: { kind: 'audio', keyFrame: true, ...sample } }]);
+    }
+    await file.finish();
+  } finally {
+    file.close();
+  }
+  await finishPart(output);
+  return kept.length;
+}
+
+function nameOf(stream: Stream): string {
+  return stream.metadata?.get('title') ?? '';
+}
+
+type SourceFrame = { index: number; ptsUs: number; dtsUs: number; durationUs: number; data: Buffer };
+
+/** An open file of every speaker. */
+class TrackSource implements Disposable {
+  readonly #context: FormatContext;
+
+  private constructor(context: FormatContext) {
+    this.#context = context;
+  }
+
+  static async open(path: string): Promise<TrackSource> {
+    const context = new FormatContext();
+    try {
+      check(await context.openInput(`file:${path}`, InputFormat.findInputFormat('matroska'), null), `opening ${path}`);
+      check(await context.findStreamInfo(null), `reading ${path}`);
+    } catch (cause) {
+      context.closeInputSync();
+      throw new Fault('speakers-unreadable', `${path} is no readable file of speakers`, { blame: 'self', cause });
+    }
+    return new TrackSource(context);
+  }
+
+  get streams(): Stream[] {
+    return [...this.#context.streams];
+  }
+
+  async *frames(): AsyncGenerator<SourceFrame> {
+    const bases = new Map(this.streams.map(({ index, timeBase }) => [index, timeBase]));
+    using packet = new Packet();
+    packet.alloc();
+    for (;;) {
+      const code = await this.#context.readFrame(packet);
+      if (code === AVERROR_EOF) return;
+      check(code, 'reading a file of speakers');
+      const { streamIndex, pts, duration, data } = packet;
+      const base = bases.get(streamIndex);
+      if (base && data && pts !== AV_NOPTS_VALUE) {
+        const us = (ticks: bigint) => rescale(Number(ticks) * base.num, base.den, US);
+        const ptsUs = us(pts);
+        yield { index: streamIndex, ptsUs, dtsUs: ptsUs, durationUs: us(duration), data: Buffer.from(data) };
+      }
+      packet.unref();
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#context.closeInputSync();
+  }
+}
