@@ -99,6 +99,12 @@ export class Cuts {
     await rm(cut.path, { force: true });
   }
 
+  /** Calls off and removes all cuts of a recording. Resolves when nothing of them is left. */
+  async forget(sid: string): Promise<void> {
+    const own = [...this.#cuts].filter(([, { reply }]) => reply.sid === sid);
+    await Promise.all(own.map(([cutId, { appid }]) => this.remove(appid, sid, cutId)));
+  }
+
   /** Calls all cuts off. Resolves when nothing is written any more. */
   async close(): Promise<void> {
     this.#closed = true;

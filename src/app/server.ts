@@ -61,7 +61,7 @@ import { metricsSource } from './metrics-source.ts';
 import { Moves } from './moves.ts';
 import { allOf } from './observers.ts';
 import { openDerived } from './open-derived.ts';
-import { openRetentions } from './open-retentions.ts';
+import { openKeeping } from './open-keeping.ts';
 import { Pages } from './pages.ts';
 import { channelPort, spoolPort } from './ports.ts';
 import { pushPort } from './pushes.ts';
@@ -256,18 +256,6 @@ export async function createServer(given: Config, ground: Ground): Promise<Airch
     });
     endings.push(() => moves.close());
     await moves.start();
-    const retention = await openRetentions({
-      database,
-      vault,
-      folder,
-      inFleet: isInFleet,
-      backup,
-      openTarget,
-      removeSpool,
-      clock,
-      log,
-    });
-    endings.push(() => retention.close());
     const strayTables = new StrayTables({ database, ownership, objects, vault });
     const admission = new Admission({
       clock,
@@ -331,6 +319,11 @@ export async function createServer(given: Config, ground: Ground): Promise<Airch
     endings.push(() => derived.close());
     const live = await openLive({ ...found, config, recordings, clock, log });
     endings.push(() => live.close());
+    const keeping = await openKeeping({
+      ...{ dataDir: config.dataDir, database, vault, folder, inFleet: isInFleet, backup, openTarget, spool },
+      ...{ copies: [cuts, live], forks, entry, env: children, clock, log },
+    });
+    endings.push(() => keeping.close());
 
     const usage = new SpoolUsage(spoolRoot);
     const diskWatch: DiskWatch = new DiskWatch({
@@ -422,7 +415,8 @@ export async function createServer(given: Config, ground: Ground): Promise<Airch
       cuts,
       mixes,
       live: live.api,
-      retention,
+      retention: keeping.retention,
+      removals: keeping.removals,
       participants: (appid, cname) => rooms.participants(appid, cname),
     };
     recordingApi(http, api);

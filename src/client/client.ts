@@ -27,6 +27,10 @@ import type {
   RecordingListReply,
   RecordingReport,
   RedeliverReply,
+  RemovalListReply,
+  RemovalPreview,
+  RemovalReply,
+  RemovalRequest,
   RetentionReply,
   RetentionRequest,
   StartRequest,
@@ -247,9 +251,35 @@ export class AircheckClient {
     body: object | undefined,
     { signal }: CallOptions = {},
   ): Promise<RetentionReply> {
+    return (await this.#exchange.call(this.#recordingCall(method, sid, what, body), signal)) as RetentionReply;
+  }
+
+  /** Who was removed from a recording, when, by whom, and which files went. */
+  async removals(sid: string, options?: CallOptions): Promise<RemovalListReply> {
+    return (await this.#get(
+      'removals',
+      `/aircheck/recordings/${encodeURIComponent(sid)}/removals`,
+      options,
+    )) as RemovalListReply;
+  }
+
+  /** What removing a person from a recording would delete and make anew. Nothing is removed. */
+  async previewRemoval(sid: string, uid: string, options?: CallOptions): Promise<RemovalPreview> {
+    const path = `/aircheck/recordings/${encodeURIComponent(sid)}/removals/preview${searchOf({ uid })}`;
+    return (await this.#get('preview', path, options)) as RemovalPreview;
+  }
+
+  /**
+   * Removes one person from a recording of single users: their picture, sound and files, for good. Resolves when that
+   * is queued; `removals` tells when it is done. Asking again goes on, or tells what was done.
+   */
+  async removePerson(sid: string, request: RemovalRequest, { signal }: CallOptions = {}): Promise<RemovalReply> {
+    return (await this.#exchange.call(this.#recordingCall('POST', sid, 'removals', request), signal)) as RemovalReply;
+  }
+
+  #recordingCall(method: Call['method'], sid: string, what: string, body: object | undefined): Call {
     const path = `${this.#app}/aircheck/recordings/${encodeURIComponent(sid)}/${what}`;
-    const call = { name: what, method, path, ...(body && { body }), good: [200, 202] };
-    return (await this.#exchange.call(call, signal)) as RetentionReply;
+    return { name: what, method, path, ...(body && { body }), good: [200, 202] };
   }
 
   /** Recordings, the newest first: one page. */
@@ -338,7 +368,7 @@ function taskPath({ resourceId, sid, mode }: Recording): string {
   return `/cloud_recording/resourceid/${encodeURIComponent(resourceId)}/sid/${encodeURIComponent(sid)}/mode/${mode}`;
 }
 
-function searchOf(filter: EventFilter | RecordingFilter): string {
+function searchOf(filter: EventFilter | RecordingFilter | { uid: string }): string {
   const search = new URLSearchParams();
   for (const [name, value] of Object.entries(filter)) if (value !== undefined) search.set(name, String(value));
   return search.size === 0 ? '' : `?${search}`;

@@ -24,6 +24,12 @@ export type { NodesReply } from '../contract/rest/nodes.ts';
 export type { ListedRecordingReply as ListedRecording, RecordingListReply } from '../contract/rest/recording-list.ts';
 export type { RecordingReport } from '../contract/rest/recording-report.ts';
 export type {
+  RemovalListReply,
+  RemovalPreview,
+  RemovalReply,
+  RemovalRequest,
+} from '../contract/rest/removal.ts';
+export type {
   DeletionRequest,
   LegalHoldRequest,
   RetentionReply,

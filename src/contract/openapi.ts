@@ -10,6 +10,7 @@ import { describeMembers } from './openapi/descriptions.ts';
 import { mixPaths } from './openapi/mix-calls.ts';
 import { ownPaths } from './openapi/own-calls.ts';
 import { recordingPaths } from './openapi/recording-calls.ts';
+import { removalPaths } from './openapi/removal-calls.ts';
 import { apiErrorSchema, gatewayErrorSchema } from './openapi/responses.ts';
 import { retentionPaths } from './openapi/retention-calls.ts';
 import { watchPaths } from './openapi/watch-calls.ts';
@@ -73,6 +74,7 @@ export function openApiDocument(): OpenApiDocument {
       ...mixPaths,
       ...watchPaths,
       ...retentionPaths,
+      ...removalPaths,
     },
     webhooks: noticeWebhooks(),
     components: {

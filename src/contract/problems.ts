@@ -293,6 +293,26 @@ export const PROBLEMS = {
     meaning:
       'deletion, or of a mix: the recording has not ended, has files that are not in their store yet, or is under a legal hold. The reason says which.',
   }),
+  'removal-impossible': caller({
+    http: 409,
+    code: 2,
+    reason: 'nobody can be removed from the recording',
+    meaning:
+      'removals: everybody is mixed into the same files; the keys of the recording’s store are forgotten and none were given; an earlier version did not keep where its files lie; or they are deleted already. The reason says which, and what can be done.',
+  }),
+  'removal-refused': caller({
+    http: 409,
+    code: 2,
+    reason: 'nobody is removed from the recording now',
+    meaning:
+      'removals: the recording has not ended, has files that are not in their store yet, is under a legal hold, or all its files are being deleted. The reason says which.',
+  }),
+  'person-unknown': caller({
+    http: 404,
+    code: 404,
+    reason: 'nobody of this uid is in the recording',
+    meaning: 'removals: the recording has no file of that uid, and its quality report does not name it.',
+  }),
   'link-impossible': caller({
     http: 409,
     code: 2,

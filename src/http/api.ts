@@ -14,6 +14,7 @@ import type { LiveApi } from './live.ts';
 import type { MixesApi } from './mixes.ts';
 import type { RateLimit } from './rate-limit.ts';
 import type { RecordingListApi } from './recording-list.ts';
+import type { RemovalsApi } from './removals.ts';
 import type { RetentionApi } from './retention.ts';
 import type { ThumbnailsApi } from './thumbnails.ts';
 
@@ -40,6 +41,8 @@ export type RecordingApi = EventsApi & {
   retention?: RetentionApi;
   /** When absent there are none. */
   thumbnails?: ThumbnailsApi;
+  /** When absent nobody can be removed from a recording. */
+  removals?: RemovalsApi;
   /** When absent nothing can be watched. */
   live?: LiveApi;
   /** When absent there is no limit. */

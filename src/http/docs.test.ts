@@ -40,6 +40,9 @@ beforeAll(async () => {
     dashboard: {},
     live: {},
     retention: {},
+    removals: {},
+    mixes: {},
+    thumbnails: {},
   } as unknown as RecordingApi);
   const clock = new ManualClock();
   app.register(whipRoutes, { endpoint: {} as never, apps: { find: () => undefined }, clock });

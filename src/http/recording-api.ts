@@ -29,6 +29,7 @@ import { queryRoute } from './query.ts';
 import { limitRate } from './rate-limit.ts';
 import { recordingListRoute } from './recording-list.ts';
 import { recordingReportRoute } from './recording-report.ts';
+import { removalRoutes } from './removals.ts';
 import { retentionRoutes } from './retention.ts';
 import { startRoute } from './start.ts';
 import { stopRoute } from './stop.ts';
@@ -170,6 +171,7 @@ function recordingRoutes(guarded: FastifyInstance, api: RecordingApi, isCarried 
     cutRoutes(routes, api, isCarried);
     if (api.mixes) mixRoutes(routes, api.mixes, isCarried);
     if (api.retention) retentionRoutes(routes, api.retention);
+    if (api.removals) removalRoutes(routes, api.removals);
     if (api.live) watchRoute(routes, api.live);
     if (api.dashboard) {
       channelsRoute(routes, api.dashboard);

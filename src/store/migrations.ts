@@ -386,6 +386,57 @@ export const MIGRATIONS: readonly { name: string; statements: readonly string[] 
       `alter table standbys add column stands_at timestamptz, add column protected_at timestamptz`,
     ],
   },
+  {
+    name: 'removals of persons',
+    statements: [
+      // Orders to remove one person from a recording, and what is done of each (ADR 0041). They stay for ever; the
+      // credentials are sealed, and go once all is done.
+      `create table removals (
+        sid text not null references tasks (sid) on delete cascade,
+        uid text not null,
+        asked_ms bigint not null,
+        asked_by text not null,
+        storage text,
+        attempts integer not null default 0,
+        refusals integer not null default 0,
+        next_try_ms bigint,
+        gave_up_ms bigint,
+        last_error text,
+        done_ms bigint,
+        primary key (sid, uid)
+      )`,
+      `create index removals_open on removals (asked_ms) where done_ms is null and gave_up_ms is null`,
+      // The files of each order. Those of the person alone leave the objects, so that no list names them.
+      `create table removed_files (
+        sid text not null,
+        uid text not null,
+        name text not null,
+        kind text not null,
+        key text not null,
+        place text not null,
+        bytes bigint not null,
+        act text not null,
+        begun_ms bigint,
+        done_ms bigint,
+        outcome text,
+        versions integer,
+        new_bytes bigint,
+        details text,
+        primary key (sid, uid, name),
+        foreign key (sid, uid) references removals (sid, uid) on delete cascade
+      )`,
+      // Servers that have looked at their own disk since, and how many copies of the files each had there.
+      `create table removal_folders (
+        sid text not null,
+        uid text not null,
+        folder text not null,
+        cleared_ms bigint not null,
+        files integer not null,
+        primary key (sid, uid, folder),
+        foreign key (sid, uid) references removals (sid, uid) on delete cascade
+      )`,
+    ],
+  },
 ];
 
 /** Applies what the database lacks, each migration in a transaction of its own. */

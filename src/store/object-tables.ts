@@ -299,7 +299,8 @@ function toRow({ lastError, nextTryMs, ...record }: ObjectRecord): Row {
   return { ...record, last_error: lastError, next_try_ms: nextTryMs && Math.round(nextTryMs) };
 }
 
-function toRecord(row: Row): ObjectRecord {
+/** A row of objects. */
+export function toRecord(row: Row): ObjectRecord {
   const text = (value: unknown) => (value === null ? undefined : String(value));
   const parts = partsSchema.safeParse(row['parts']);
   const file = spooledFileSchema.safeParse(row['file']);

@@ -38,16 +38,19 @@ export type RetentionTablesOptions = {
 };
 
 /** Files that may still be moved or brought, of a recording t. */
-const UNSTORED = `(exists (select 1 from objects o where o.sid = t.sid and o.state in ('waiting', 'backup'))
+export const UNSTORED = `(exists (select 1 from objects o where o.sid = t.sid and o.state in ('waiting', 'backup'))
   or exists (select 1 from moves m where m.sid = t.sid)
   or exists (select 1 from strays s where s.sid = t.sid and s.stored_ms is null))`;
 /**
  * Recordings t of this folder ($1), and in a fleet ($4) those in stores that every node reaches whose own node is gone.
  * Rows of versions before servers had folders belong to whoever asks.
  */
-const OURS = `(t.folder is null or t.folder = $1 or ($4::boolean and t.place->>'vendor' <> '1000'
+export const OURS = `(t.folder is null or t.folder = $1 or ($4::boolean and t.place->>'vendor' <> '1000'
   and not exists (select 1 from objects o where o.sid = t.sid and o.state = 'gaveUp')
   and not exists (select 1 from owners w where w.folder = t.folder and not w.ended and w.lease_until > now())))`;
+
+/** Somebody is being removed from recording r: files of it are made anew, and none is deleted meanwhile (ADR 0041). */
+const REMOVING = `exists (select 1 from removals m where m.sid = r.sid and m.done_ms is null and m.gave_up_ms is null)`;
 
 /** Keeps what the start of a recording, or its app, says, with what opens its store after its end. */
 export async function addRetention(inside: Queryable, vault: Vault, { sid, document }: Task): Promise<void> {
@@ -103,7 +106,9 @@ export class RetentionTables {
       `select r.*, d.files, d.bytes, d.begun from tasks t left join retentions r using (sid) left join lateral (
          select count(*) filter (where deleted_ms is not null) as files,
            coalesce(sum(bytes) filter (where deleted_ms is not null), 0) as bytes, count(*) as begun
-         from objects o where o.sid = t.sid and o.deleting_ms is not null
+         from objects o where o.sid = t.sid and o.deleting_ms is not null and not exists (
+           select 1 from removed_files f where f.sid = o.sid and f.name = o.name
+             and f.outcome is distinct from 'rewritten')
        ) d on true where t.appid = $1 and t.sid = $2`,
       [appid, sid],
     );
@@ -197,7 +202,7 @@ export class RetentionTables {
     const rows = await this.#database.query(
       `select r.sid from retentions r join tasks t using (sid)
        where r.deleted_ms is null and r.gave_up_ms is null and r.due_ms <= $2 and r.held_ms is null
-         and coalesce(r.next_try_ms, 0) <= $2 and t.ended_ms is not null and not ${UNSTORED} and ${OURS}
+         and coalesce(r.next_try_ms, 0) <= $2 and t.ended_ms is not null and not ${UNSTORED} and not ${REMOVING} and ${OURS}
        order by r.due_ms limit $3`,
       [this.#folder, Math.round(nowMs), most, this.#inFleet],
     );
@@ -209,7 +214,7 @@ export class RetentionTables {
     const [row] = await this.#database.query(
       `select r.* from retentions r join tasks t using (sid)
        where r.sid = $1 and r.deleted_ms is null and r.gave_up_ms is null and r.due_ms <= $2 and r.held_ms is null
-         and coalesce(r.next_try_ms, 0) <= $2 and t.ended_ms is not null and not ${UNSTORED}`,
+         and coalesce(r.next_try_ms, 0) <= $2 and t.ended_ms is not null and not ${UNSTORED} and not ${REMOVING}`,
       [sid, Math.round(nowMs)],
     );
     if (!row) return undefined;
@@ -237,10 +242,16 @@ export class RetentionTables {
     }));
   }
 
-  /** Notes that these files are about to be deleted. False, and nothing is noted, under a legal hold. */
+  /**
+   * Notes that these files are about to be deleted. False, and nothing is noted, under a legal hold, and while somebody
+   * is removed from the recording.
+   */
   async begin(sid: string, names: readonly string[], nowMs: number): Promise<boolean> {
     return this.#database.transaction(async (inside) => {
-      const free = await inside.query('select 1 from retentions where sid = $1 and held_ms is null for update', [sid]);
+      const free = await inside.query(
+        `select 1 from retentions r where sid = $1 and held_ms is null and not ${REMOVING} for update`,
+        [sid],
+      );
       if (free.length === 0) return false;
       await inside.query(
         'update objects set deleting_ms = coalesce(deleting_ms, $3) where sid = $1 and name = any($2)',

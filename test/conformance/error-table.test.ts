@@ -197,7 +197,8 @@ test('every problem the server knows is provoked', () => {
     ...['body-too-large', 'cut-impossible', 'cut-outside', 'cut-refused', 'cut-unfinished', 'cut-unknown'],
     ...['deletion-refused', 'file-unknown', 'link-impossible', 'live-file-unknown', 'live-version-unknown'],
     ...['mix-impossible', 'mix-outside', 'mix-refused', 'mix-unfinished', 'mix-unknown'],
-    ...['nothing-stored', 'operator-needed', 'range-invalid', 'retention-impossible', 'session-over'],
+    ...['nothing-stored', 'operator-needed', 'person-unknown', 'range-invalid', 'removal-impossible'],
+    ...['removal-refused', 'retention-impossible', 'session-over'],
     ...['watch-impossible', 'watch-refused', 'watch-token-invalid', 'watch-token-over'],
   ];
   expect(

@@ -397,6 +397,44 @@ async function mp4Of(sid: string): Promise<string> {
   return found?.name ?? '';
 }
 
+test('a person is removed from a recording of single users', { timeout: 60_000 }, async () => {
+  const { page, server } = stage;
+  const recordingConfig = { channelType: 1, subscribeUidGroup: 0, maxIdleTime: 10 };
+  const request = { recordingConfig, storageConfig: localStorage('persons'), aircheck: { speakers: true } };
+  const recording = await server.record(ODD, '78', request, 'individual');
+  const { sid } = recording;
+  await recorded(sid, 2_000);
+  expect((await recording.stop()).status).toBe(200);
+  const folder = join(server.dataDir, 'recordings', 'persons');
+  const filesOf = (uid: string) =>
+    readdirSync(folder).filter((name) => name.includes(`${sid}_`) && name.includes(`__uid_s_${uid}__`));
+  const [theirs, others] = [filesOf('1').length, filesOf('2')];
+  expect(Math.min(theirs, others.length)).toBeGreaterThan(3);
+  await page.context().clearCookies();
+  await stage.signIn();
+  await page.goto(`${server.baseUrl}/#/${server.appid}/recordings/${sid}`);
+  const card = page.getByRole('region', { name: 'Remove a person' });
+  await card.getByLabel('uid of the person').fill('1');
+  await card.getByRole('button', { name: 'See what would go…' }).click();
+  const question = page.getByRole('dialog', { name: 'Remove 1 from this recording?' });
+  await question.getByText(`${theirs} files`).waitFor();
+  await question.getByText(`${sid}_`).last().waitFor();
+  expect(await barriers(page)).toEqual([]);
+  const remove = question.getByRole('button', { name: 'Remove for good' });
+  await question.getByLabel('Type 1 to confirm').fill('2');
+  expect(await remove.isDisabled()).toBe(true);
+  await question.getByLabel('Type 1 to confirm').fill('1');
+  await remove.click();
+  await card.getByText(/^Removed on .* by operator of the tests\. \d+ files deleted/).waitFor({ timeout: 20_000 });
+  expect([filesOf('1'), filesOf('2')]).toEqual([[], others]);
+  await card.getByText('What went').click();
+  expect(await card.getByRole('list', { name: 'Files of 1' }).getByText('deleted').count()).toBe(theirs);
+  await page.getByRole('row').filter({ hasText: '__uid_s_2__' }).first().waitFor();
+  await page.getByRole('row').filter({ hasText: '__uid_s_1__' }).first().waitFor({ state: 'detached' });
+  expect(await barriers(page)).toEqual([]);
+  expect(stage.complaints).toEqual([]);
+});
+
 test('the page may load nothing from elsewhere, and run nothing that is not the server’s', async () => {
   const answer = await fetch(`${stage.server.baseUrl}/`, { headers: { 'accept-encoding': 'br' } });
   const policy = answer.headers.get('content-security-policy') ?? '';

@@ -1,7 +1,7 @@
 /**
  * Individual mode as a client meets it: real publishers over WHIP, the REST calls, the files in the store, and players.
  */
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -205,6 +205,70 @@ describe('individual mode', { timeout: 150_000 }, () => {
     expect(refused).toMatchObject({ code: 1, stdout: '', stderr: expect.stringMatching(/no user 33; it has 11, 22/) });
     const listed = await server.call('GET', mixes);
     expect((listed.body['mixes'] as MixReply[]).map(({ users }) => users)).toEqual([['22'], ['11', '22']]);
+  });
+
+  test('lets go of one of them for good, though the server is killed meanwhile', async () => {
+    const dir = join(server.dataDir, 'recordings', 'alone');
+    const isTheirs = (name: string) => name.includes('__uid_s_11__');
+    const before = new Map(readdirSync(dir).map((name) => [name, readFileSync(join(dir, name))]));
+    const speakers = join(dir, `${alone}_alone_speakers.mka`);
+    const spoken = listen(speakers, { track: 1 });
+    const path = `/aircheck/recordings/${alone}/removals`;
+    expect((await server.call('GET', `${path}/preview?uid=11`)).body).toMatchObject({ uid: '11', needsKeys: false });
+    expect((await server.call('POST', path, { uid: '11' })).status).toBe(202);
+    await server.kill();
+    await server.start();
+    type Told = { state: string; error: string | null; files: { name: string; outcome: string; bytes: number }[] };
+    const record = await until(
+      'the person is removed',
+      async () => {
+        const [told] = (await server.call('GET', path)).body['removals'] as Told[];
+        return told?.state === 'removed' && told;
+      },
+      30_000,
+    );
+    const deleted = record.files.filter(({ outcome }) => outcome === 'deleted').map(({ name }) => name);
+    expect(deleted.sort()).toEqual([...before.keys()].filter(isTheirs).sort());
+    for (const { name, bytes } of record.files) expect(bytes, name).toBe(before.get(name)?.length);
+
+    // The other's files are as they were, and what is everybody's has the other alone, to the last sample.
+    const shared = ['speakers.mka', 'manifest.json', 'report.json'].map((kind) => `${alone}_alone_${kind}`);
+    for (const [name, data] of before)
+      if (!isTheirs(name) && !shared.includes(name))
+        expect(readFileSync(join(dir, name)).equals(data), name).toBe(true);
+    const left = listen(speakers);
+    expect([left.endS, left.gaps, left.damaged]).toEqual([spoken.endS, [], 0]);
+    expect(Buffer.from(left.mono.buffer).equals(Buffer.from(spoken.mono.buffer))).toBe(true);
+    const manifest = manifestSchema.parse(JSON.parse(readFileSync(join(dir, shared[1]!), 'utf8')));
+    expect(manifest.speakers).toMatchObject({ uids: ['22'], bytes: statSync(speakers).size });
+    for (const { name, bytes } of [...manifest.slices, ...manifest.mp4s])
+      expect(statSync(join(dir, name)).size, name).toBe(bytes);
+
+    // Mixes that show the person are gone, and others are not.
+    const listed = await server.call('GET', `/aircheck/recordings/${alone}/mixes`);
+    expect((listed.body['mixes'] as MixReply[]).map(({ users }) => users)).toEqual([['22']]);
+    const mp4s = () => readdirSync(join(server.dataDir, 'mixes')).filter((name) => name.endsWith('.mp4'));
+    await until('the MP4 of the mix is removed', async () => mp4s().length === 1, 20_000);
+
+    // Nothing of the person is on the disk: no file, no playlist that names one, no media; the database has the record.
+    const others = [...before].filter(([name]) => !isTheirs(name)).map(([, data]) => data);
+    const samples = [...before]
+      .filter(([name]) => /\.(ts|mp4)$/.test(name) && isTheirs(name))
+      .map(([, data]) => data.subarray(data.length >> 1, (data.length >> 1) + 64))
+      // The silence of one is that of another.
+      .filter((sample) => !others.some((data) => data.includes(sample)));
+    expect(samples.length).toBeGreaterThan(3);
+    for (const entry of readdirSync(server.dataDir, { recursive: true, withFileTypes: true })) {
+      if (!entry.isFile()) continue;
+      const found = join(entry.parentPath, entry.name);
+      expect(isTheirs(entry.name), found).toBe(false);
+      const data = readFileSync(found);
+      if (!found.startsWith(join(server.dataDir, 'db'))) expect(data.includes('__uid_s_11__'), found).toBe(false);
+      for (const sample of samples) expect(data.includes(sample), found).toBe(false);
+    }
+    const { body } = await server.call('GET', `/aircheck/recordings/${alone}`);
+    expect(JSON.stringify(body)).not.toMatch(/__uid_s_11__|"uid":"11"/);
+    expect((await server.call('GET', `${path}/preview?uid=33`)).body).toMatchObject({ code: 404 });
   });
 
   test('without anything to record is 206 with code 435', async () => {

@@ -58,6 +58,14 @@ export class LiveRecordings {
     return watched.spanOf(row, segment, part);
   }
 
+  /** Lets go of a recording, with what was brought here of it; whoever goes on watching opens it anew. */
+  async forget(sid: string): Promise<void> {
+    const own = [...this.#watched].filter(([key]) => key.endsWith(` ${sid}`));
+    const opened = await Promise.allSettled(own.map(([, watched]) => watched));
+    await Promise.all(opened.flatMap((each) => (each.status === 'fulfilled' ? [each.value.close()] : [])));
+    for (const [key, watched] of own) if (this.#watched.get(key) === watched) this.#watched.delete(key);
+  }
+
   /** Lets go of all. */
   async close(): Promise<void> {
     this.#closed = true;

@@ -18,10 +18,12 @@ export type OpenLive = Omit<CutSourcesOptions, 'storageOf' | 'spool'> & {
   log: SessionLog;
 };
 
+export type OpenedLive = { api: LiveApi; forget: LiveRecordings['forget']; close(): Promise<void> };
+
 /** Part of the time that a node which carries a request waits for its answer. */
 const WAIT_SHARE = 0.75;
 
-export async function openLive(options: OpenLive): Promise<{ api: LiveApi; close(): Promise<void> }> {
+export async function openLive(options: OpenLive): Promise<OpenedLive> {
   const { config, spool, recordings, clock, log } = options;
   const live = await LiveRecordings.open({
     ...{ dir: join(config.dataDir, 'live'), spool, clock, log },
@@ -31,5 +33,9 @@ export async function openLive(options: OpenLive): Promise<{ api: LiveApi; close
     waitMs: config.callTimeoutMs * WAIT_SHARE,
   });
   const tokens = new WatchTokens({ keys: secretKeys(config.dataDir, config), clock, lifeS: config.watchTokenS });
-  return { api: { recordings: live, tokens, origins: config.watchOrigins }, close: () => live.close() };
+  return {
+    api: { recordings: live, tokens, origins: config.watchOrigins },
+    forget: (sid) => live.forget(sid),
+    close: () => live.close(),
+  };
 }

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { OBJECT_STATES } from '../line/objects.ts';
 
-const KINDS = ['playlist', 'slice', 'mp4', 'snapshot', 'document', 'speakers'] as const;
+export const FILE_KINDS = ['playlist', 'slice', 'mp4', 'snapshot', 'document', 'speakers'] as const;
 
 export const recordingFilesReplySchema = z.object({
   place: z.object({ vendor: z.int(), region: z.int(), bucket: z.string() }).nullable().meta({
@@ -14,7 +14,7 @@ export const recordingFilesReplySchema = z.object({
   files: z.array(
     z.object({
       name: z.string(),
-      kind: z.enum(KINDS),
+      kind: z.enum(FILE_KINDS),
       key: z.string().meta({ description: 'Under which name it lies in its store.' }),
       bytes: z.int(),
       state: z.enum(OBJECT_STATES).meta({

@@ -11,6 +11,12 @@ import type { RecordingFilesReply } from '../../../src/contract/rest/recording-f
 import type { ListedRecordingReply, RecordingListReply } from '../../../src/contract/rest/recording-list.ts';
 import type { RecordingReport } from '../../../src/contract/rest/recording-report.ts';
 import type {
+  RemovalListReply,
+  RemovalPreview,
+  RemovalReply,
+  RemovalRequest,
+} from '../../../src/contract/rest/removal.ts';
+import type {
   DeletionRequest,
   LegalHoldRequest,
   RetentionReply,
@@ -32,6 +38,8 @@ export type {
 export type MixRequest = z.input<typeof mixRequestSchema>;
 export type Session = SessionReply;
 export type Retention = RetentionReply;
+export type Removal = RemovalReply;
+export type Removing = RemovalPreview;
 export type Listed = ListedRecordingReply;
 export type Files = RecordingFilesReply;
 export type Calls = RecordingCallsReply['calls'];
@@ -129,6 +137,12 @@ export const api = {
     call<Retention>('DELETE', `${own(appid)}/recordings/${id(sid)}/legal-hold`),
   deleteFiles: (appid: string, sid: string, request: DeletionRequest) =>
     call<Retention>('POST', `${own(appid)}/recordings/${id(sid)}/deletion`, request),
+  removals: async (appid: string, sid: string) =>
+    (await call<RemovalListReply>('GET', `${own(appid)}/recordings/${id(sid)}/removals`)).removals,
+  previewRemoval: (appid: string, sid: string, uid: string) =>
+    call<Removing>('GET', `${own(appid)}/recordings/${id(sid)}/removals/preview?uid=${id(uid)}`),
+  removePerson: (appid: string, sid: string, request: RemovalRequest) =>
+    call<Removal>('POST', `${own(appid)}/recordings/${id(sid)}/removals`, request),
   /** Gives out an address by which it is watched. */
   watch: (appid: string, sid: string) => call<WatchReply>('POST', `${own(appid)}/recordings/${id(sid)}/watch`, {}),
   cut: (appid: string, sid: string, request: CutRequest) =>

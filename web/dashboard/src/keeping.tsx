@@ -170,7 +170,7 @@ function DeleteNow({ appid, sid, needsKeys, busy, ask }: Asking & { needsKeys: b
 }
 
 /** Not needed where the server keeps them with the recording's days. */
-function Keys({ required }: { required: boolean }) {
+export function Keys({ required }: { required: boolean }) {
   return (
     <>
       <label>
@@ -185,7 +185,7 @@ function Keys({ required }: { required: boolean }) {
   );
 }
 
-function keysOf(form: FormData) {
+export function keysOf(form: FormData) {
   const text = (name: string) => String(form.get(name) ?? '').trim();
   return text('accessKey') === '' ? {} : { keys: { accessKey: text('accessKey'), secretKey: text('secretKey') } };
 }

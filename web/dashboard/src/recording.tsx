@@ -13,6 +13,7 @@ import { RunningLayout } from './layout/running-layout.tsx';
 import { useLiveAddress } from './live.ts';
 import { Mixes } from './mix.tsx';
 import { Player, type PlayerHandle, playable } from './player.tsx';
+import { Removals } from './removal.tsx';
 import type { Chosen } from './stretch.tsx';
 import { Timeline } from './timeline.tsx';
 
@@ -98,6 +99,16 @@ export function RecordingPage({ appid, sid }: { appid: string; sid: string }) {
           appid={appid}
           report={known}
           needsKeys={!found.served}
+          onChanged={() => {
+            report.reload();
+            files.reload();
+          }}
+        />
+      )}
+      {known.mode === 'individual' && known.phase === 'ended' && (
+        <Removals
+          appid={appid}
+          report={known}
           onChanged={() => {
             report.reload();
             files.reload();

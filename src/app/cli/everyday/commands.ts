@@ -6,6 +6,7 @@ import type { McpWords } from './mcp.ts';
 import type { PublishWords } from './publish.ts';
 import type { RecordWords } from './record-request.ts';
 import type { RecordingsWords } from './recordings.ts';
+import type { RemovePersonWords } from './remove-person.ts';
 import type { RetentionWords } from './retention.ts';
 import type { StopWords } from './stop.ts';
 import type { WatchWords } from './watch.ts';
@@ -134,6 +135,26 @@ Examples:
     .action(async (sid: string, words: RetentionWords) => {
       const { retention } = await import('./retention.ts');
       await retention(sid, words);
+    });
+
+  reaching(program.command('remove-person <sid> [uid]'))
+    .description('remove one person from a recording of single users, or say who was removed from it')
+    .option('--yes', 'that is meant; without it, what would be removed is said')
+    .option('--access-key <key>', 'of a store whose keys the server has forgotten')
+    .option('--secret-key <key>', 'likewise')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  aircheck remove-person 5f…3a          # who was removed
+  aircheck remove-person 5f…3a 42       # what would go
+  aircheck remove-person 5f…3a 42 --yes
+
+Exit codes: 0 done, 1 refused or failed, 2 something keeps the person there for now.`,
+    )
+    .action(async (sid: string, uid: string | undefined, words: RemovePersonWords) => {
+      const { removePerson } = await import('./remove-person.ts');
+      await removePerson(sid, uid, words);
     });
 
   reaching(program.command('watch <sid>'))

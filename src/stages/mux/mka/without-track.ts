@@ -4,6 +4,7 @@ import { FormatContext, InputFormat, Packet, type Stream } from 'node-av/lib';
 import { withoutSpeakerCommandSchema } from '../../../contract/line/without-speaker.ts';
 import { Fault } from '../../../kernel/fault.ts';
 import { rescale, US } from '../../../kernel/time.ts';
+import type { EncodedSample } from '../../../media/sample.ts';
 import { finishPart, partPath } from '../spool-file.ts';
 import { check } from '../stream.ts';
 import { TrackFile } from './track-file.ts';
@@ -44,7 +45,7 @@ function nameOf(stream: Stream): string {
   return stream.metadata?.get('title') ?? '';
 }
 
-type SourceFrame = { index: number; ptsUs: number; dtsUs: number; durationUs: number; data: Buffer };
+type SourceFrame = Pick<EncodedSample, 'ptsUs' | 'dtsUs' | 'durationUs' | 'data'> & { index: number };
 
 /** An open file of every speaker. */
 class TrackSource implements Disposable {

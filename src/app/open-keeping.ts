@@ -1,0 +1,66 @@
+/**
+ * openKeeping: what deletes files of recordings, begun: of those whose time is over, and of persons who are removed.
+ */
+import { join } from 'node:path';
+import { clearFiles } from '../stages/spool/clear-files.ts';
+import { KeyedJobs } from '../store/jobs.ts';
+import { RemovalTables } from '../store/removal-tables.ts';
+import { RetentionTables, type RetentionTablesOptions } from '../store/retention-tables.ts';
+import { QueuedRuns, type QueuedRunsOptions } from '../worker/queued-runs.ts';
+import { Removals, type RemovalsOptions } from './removals.ts';
+import { Retentions, type RetentionsOptions } from './retentions.ts';
+import { SharedFiles } from './shared-files.ts';
+
+export type OpenKeeping = RetentionTablesOptions &
+  Omit<RetentionsOptions, 'tables' | 'jobs' | 'backup' | 'removeSpool'> &
+  Pick<RemovalsOptions, 'backup'> &
+  Pick<QueuedRunsOptions, 'forks' | 'entry' | 'env'> & {
+    dataDir: string;
+    spool: { pathOf(sid: string): string; remove(sid: string): Promise<void> };
+    /** What of recordings was made, or brought here, for somebody to see. */
+    copies: readonly { forget(sid: string): Promise<void> }[];
+  };
+
+/** A file of speakers of a whole day is copied within minutes. */
+const TIMEOUT_MS = 6 * 3_600_000;
+
+/** Close what it resolves to. */
+export async function openKeeping(options: OpenKeeping) {
+  const { database, vault, folder, inFleet, backup, openTarget, dataDir, spool, copies, clock, log } = options;
+  const { forks, entry, env } = options;
+  const tables = { database, vault, folder, inFleet };
+  // Queues of its own, as what lies in a folder is deleted by the server that has it.
+  const jobsOf = (what: string) => new KeyedJobs({ database, queue: `${what}-${folder}`, log, clock, parallel: 2 });
+  const retention = new Retentions({
+    ...{ tables: new RetentionTables(tables), jobs: jobsOf('retention'), backup, openTarget, clock, log },
+    removeSpool: (sid) => spool.remove(sid),
+  });
+  const runs = new QueuedRuns({
+    ...{ clock, forks, entry, env, name: 'speaker', args: ['without-speaker'], parallel: 1, timeoutMs: TIMEOUT_MS },
+  });
+  const removals = new Removals({
+    ...{ tables: new RemovalTables(tables), jobs: jobsOf('removals'), backup, openTarget, clock, log },
+    shared: new SharedFiles({
+      root: join(dataDir, 'removals'),
+      async withoutSpeaker(command, signal) {
+        const lines = await runs.run(command, { signal });
+        return Number(/^tracks (\d+)$/.exec(lines.at(-1) ?? '')?.[1] ?? 0);
+      },
+    }),
+    clearSpool: (sid, isGone) => clearFiles(spool.pathOf(sid), isGone),
+    async forgetCopies(sid) {
+      for (const copy of copies) await copy.forget(sid);
+    },
+  });
+  await retention.start();
+  await removals.start();
+  return {
+    retention,
+    removals,
+    async close() {
+      await removals.close();
+      await retention.close();
+      await runs.close();
+    },
+  };
+}

@@ -1,0 +1,133 @@
+/**
+ * SharedFiles: makes a recording's files of everybody anew without one person: the file of every speaker, the manifest
+ * and the quality report. What is made lies in a folder of its own until it is stored, so that a server that starts
+ * anew need not make it again, nor need what was there before.
+ */
+import { mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { manifestSchema } from '../contract/line/manifest.ts';
+import type { ObjectRecord } from '../contract/line/objects.ts';
+import { manifestWithout, reportWithout } from '../contract/line/person.ts';
+import { qualityReportSchema } from '../contract/line/quality-report.ts';
+import type { WithoutSpeakerCommand } from '../contract/line/without-speaker.ts';
+import { Fault, messageOf } from '../kernel/fault.ts';
+import { finishPart, partPath } from '../stages/mux/spool-file.ts';
+import type { LeftFile } from '../store/removal-tables.ts';
+
+export type SharedFilesOptions = {
+  /** Holds a folder for each removal under way. */
+  root: string;
+  /** Takes a speaker out of a file in a process of its own. Resolves to how many are left. */
+  withoutSpeaker(command: WithoutSpeakerCommand, signal: AbortSignal): Promise<number>;
+};
+
+/** Brings the file to a path, which does not exist yet. Throws a Fault. */
+export type Bring = (file: LeftFile, path: string, signal: AbortSignal) => Promise<void>;
+/** A file that was made anew; or why it cannot be, and whether it was there at all. */
+export type SharedFile =
+  | { path: string; bytes: number; file: ObjectRecord['file'] }
+  | { path?: never; outcome: 'deleted' | 'gone'; why: string };
+
+export class SharedFiles {
+  readonly #o: SharedFilesOptions;
+
+  constructor(options: SharedFilesOptions) {
+    this.#o = options;
+  }
+
+  /**
+   * @param bring undefined where files cannot be fetched from where it lies
+   * @param speakersBytes size of the file of every speaker as it is now, if there is one
+   * Throws a Fault that may pass, as while a store is away.
+   */
+  async make(
+    of: { sid: string; uid: string },
+    left: LeftFile,
+    { bring, speakersBytes }: { bring: Bring | undefined; speakersBytes: number | undefined },
+    signal: AbortSignal,
+  ): Promise<SharedFile> {
+    const dir = this.#dirOf(of);
+    const path = join(dir, left.name);
+    const before = join(dir, `before-${left.name}`);
+    try {
+      const bytes = await sizeOf(path);
+      if (bytes !== undefined) return { path, bytes, file: fileOf(left, bytes, of.uid) };
+      if (!bring) return { outcome: 'deleted', why: 'files cannot be fetched from its store' };
+      await mkdir(dir, { recursive: true, mode: 0o700 });
+      await rm(before, { force: true });
+      await bring(left, before, signal);
+      const isMade = await (left.kind === 'speakers'
+        ? this.#makeSpeakers(before, path, of.uid, signal)
+        : makeDocument(before, path, of.uid, speakersBytes));
+      if (!isMade) return { outcome: 'deleted', why: 'nobody else is in it' };
+      const made = (await sizeOf(path)) ?? 0;
+      return { path, bytes: made, file: fileOf(left, made, of.uid) };
+    } catch (error) {
+      signal.throwIfAborted();
+      if (error instanceof Fault && (error.code === 'object-missing' || error.code === 'backup-missing'))
+        return { outcome: 'gone', why: messageOf(error) };
+      if (error instanceof Unmakeable) return { outcome: 'deleted', why: error.message };
+      throw error;
+    } finally {
+      // It holds what is to be removed.
+      await rm(before, { force: true });
+    }
+  }
+
+  /** Forgets what was made for a removal. */
+  async drop(of: { sid: string; uid: string }): Promise<void> {
+    await rm(this.#dirOf(of), { recursive: true, force: true });
+  }
+
+  #dirOf({ sid, uid }: { sid: string; uid: string }): string {
+    return join(this.#o.root, `${sid}.${uid}`);
+  }
+
+  async #makeSpeakers(input: string, output: string, uid: string, signal: AbortSignal): Promise<boolean> {
+    try {
+      return (await this.#o.withoutSpeaker({ input, output, uid }, signal)) > 0;
+    } catch (error) {
+      if (error instanceof Fault && error.retryable) throw error;
+      throw new Unmakeable(`it could not be made anew: ${messageOf(error)}`);
+    }
+  }
+}
+
+/** A file that cannot be made anew, whatever is tried. */
+class Unmakeable extends Error {}
+
+async function makeDocument(input: string, output: string, uid: string, speakersBytes: number | undefined) {
+  let value: unknown;
+  try {
+    value = JSON.parse(await readFile(input, 'utf8'));
+  } catch (error) {
+    throw new Unmakeable(`it could not be read: ${messageOf(error)}`);
+  }
+  const text = documentWithout(uid, value, speakersBytes);
+  await writeFile(partPath(output), text, { mode: 0o600 });
+  await finishPart(output);
+  return true;
+}
+
+/** Written as what writes each of the two. */
+function documentWithout(uid: string, value: unknown, speakersBytes: number | undefined): string {
+  const report = qualityReportSchema.safeParse(value);
+  if (report.success) return `${JSON.stringify(reportWithout(uid, report.data), null, 2)}\n`;
+  const manifest = manifestSchema.safeParse(value);
+  if (manifest.success) return `${JSON.stringify(manifestWithout(uid, manifest.data, speakersBytes), null, 1)}\n`;
+  throw new Unmakeable('it is of another version');
+}
+
+/** What is kept of the file. */
+function fileOf({ file }: LeftFile, bytes: number, uid: string): ObjectRecord['file'] {
+  if (!file) return undefined;
+  if (file.type !== 'speakers') return { ...file, bytes };
+  return { ...file, bytes, uids: file.uids.filter((each) => each !== uid) };
+}
+
+async function sizeOf(path: string): Promise<number | undefined> {
+  return stat(path).then(
+    ({ size }) => size,
+    () => undefined,
+  );
+}
