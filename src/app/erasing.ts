@@ -11,7 +11,7 @@ const LONGEST_PAUSE_MS = 3_600_000;
 const MOST_REFUSALS = 7;
 const DAY_MS = 86_400_000;
 
-export type Erased<F> = { file: F; versions: number | undefined };
+type Erased<F> = { file: F; versions: number | undefined };
 type Erasing<F> = {
   files: readonly F[];
   /** Notes that these are about to be deleted. False where nothing may be deleted. */

@@ -44,7 +44,6 @@ const removedFileSchema = fileSchema.extend({
   newBytes: z.int().nullable().meta({ description: 'Size of the file that was made anew.' }),
   details: z.string().nullable(),
 });
-export type RemovedFile = z.infer<typeof removedFileSchema>;
 
 const placeSchema = z.object({ vendor: z.int(), region: z.int(), bucket: z.string() }).nullable();
 
