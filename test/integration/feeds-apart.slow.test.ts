@@ -17,6 +17,7 @@ import { TcpProxy } from '../support/tcp-proxy.ts';
 import { localStorage, type TestRecording, TestServer, until } from '../support/test-server.ts';
 
 const CANVAS = { width: 320, height: 180, fps: 15 };
+const SOURCE = { participant: RED, codec: 'h264', ...CANVAS, bitrateKbps: 300 } as const;
 const CNAME = 'apart';
 
 let folder: string;
@@ -59,25 +60,22 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
 });
 
-async function publish(at: TestServer): Promise<void> {
+async function publish(at: TestServer, cname = CNAME): Promise<void> {
   publisher?.kill();
-  publisher = await publishWithRtc({
-    ...at.running.whip(CNAME, '1'),
-    ...{ participant: RED, codec: 'h264', width: 320, height: 180, fps: 15, bitrateKbps: 300 },
-  });
-  const isThere = async () => {
-    const people = await at.participants(CNAME);
-    return people.length === 1 && people[0]!.tracks.every(({ receiving }) => receiving);
-  };
-  await until('the publisher sends', isThere, 20_000);
+  publisher = await publishWithRtc({ ...at.running.whip(cname, '1'), ...SOURCE });
+  await until('the publisher sends', () => isReceived(at, cname), 20_000);
+}
+async function isReceived(at: TestServer, cname: string): Promise<boolean> {
+  const people = await at.participants(cname);
+  return people.length === 1 && people[0]!.tracks.every(({ receiving }) => receiving);
 }
 const REQUEST = { storageConfig: localStorage('b'), recordingFileConfig: { avFileType: ['hls', 'mp4'] } };
 async function namesOf(sql: string): Promise<string> {
   return (await postgres.rows(sql)).map((row) => String(row['name'])).join();
 }
 const ownerOf = (sid: string) => namesOf(`select name from owners join tasks using (owner) where sid = '${sid}'`);
-const homeOf = () =>
-  namesOf(`select name from owners join homes using (owner) where cname = '${CNAME}' and lease_until > now()`);
+const homeOf = (cname = CNAME) =>
+  namesOf(`select name from owners join homes using (owner) where cname = '${cname}' and lease_until > now()`);
 async function nodes(at: TestServer) {
   return nodesReplySchema.parse((await at.ask('GET', '/v1/aircheck/nodes')).body).nodes;
 }
@@ -174,4 +172,54 @@ test('a channel of a full home is recorded elsewhere, and outlives a cut, its re
   expect(flashes.filter((at) => at >= gapAt).length).toBeGreaterThan(3);
   const events = await left.events(composite.sid);
   expect(events.map(({ payload }) => payload.sequence)).toEqual(events.map((_, n) => n));
+});
+
+test('a home that drains has its channel go to the node that records it, and nothing is lost', {
+  timeout: 120_000,
+}, async () => {
+  const cname = 'leaves';
+  const live = others.filter(({ isRunning }) => isRunning);
+  const drain = (server: TestServer, how: 'drain' | 'undrain') => server.ask('POST', `/v1/aircheck/${how}`);
+  if (!home.isRunning) await home.start();
+  // Only the home takes a channel for the moment.
+  for (const each of live) await drain(each, 'drain');
+  await publish(home, cname);
+  for (const each of live) await drain(each, 'undrain');
+  const areLive = async () => (await nodes(home)).filter(({ state }) => state === 'live').length === live.length + 1;
+  await until('all take recordings', areLive, 10_000);
+  // What nodes know of each other is up to a second old.
+  await wait(1_500);
+  const recording = await live[0]!.record(cname, '903', {
+    ...REQUEST,
+    recordingConfig: { maxIdleTime: 60, transcodingConfig: { ...CANVAS, bitrate: 300, mixedVideoLayout: 1 } },
+  });
+  const owner = await ownerOf(recording.sid);
+  expect(['b', 'c']).toContain(owner);
+  expect(await homeOf(cname)).toBe('a');
+  const recorder = others[owner === 'b' ? 0 : 1]!;
+  await wait(5_000);
+
+  const former = publisher!;
+  publisher = await publishWithRtc({ ...recorder.running.whip(cname, '1'), ...SOURCE, waits: true });
+  await drain(home, 'drain');
+  await until('the channel is at home where it is recorded', async () => (await homeOf(cname)) === owner, 15_000);
+  // As the publish page does: it is at the new home before it leaves the former.
+  await publisher.join();
+  await until('the publisher is there', () => isReceived(recorder, cname), 10_000);
+  await former.stop();
+  await wait(6_000);
+  expect(await ownerOf(recording.sid)).toBe(owner);
+  expect(await recording.stop()).toMatchObject({ body: { serverResponse: { uploadingStatus: 'uploaded' } } });
+  const files = stored(recording.sid, '.mp4');
+  expect(files.flatMap(missingIn)).toEqual(files.flatMap(() => [[], []]));
+  // What each run recorded: the one that read the former home, and the one at the new home.
+  const runs = await postgres.rows(
+    `select min((file->>'startUtcMs')::float8) as from_ms,
+       max((file->>'startUtcMs')::float8 + (file->>'durationUs')::float8 / 1000) as until_ms
+     from objects where sid = '${recording.sid}' and kind = 'slice' group by generation order by generation`,
+  );
+  expect(runs).toHaveLength(2);
+  const gapMs = Number(runs[1]!['from_ms']) - Number(runs[0]!['until_ms']);
+  process.stdout.write(`between the two homes of a channel: ${gapMs.toFixed(0)} ms\n`);
+  expect(gapMs).toBeLessThanOrEqual(0);
 });
