@@ -427,7 +427,7 @@ test('a person is removed from a recording of single users', { timeout: 60_000 }
   await remove.click();
   await card.getByText(/^Removed on .* by operator of the tests\. \d+ files deleted/).waitFor({ timeout: 20_000 });
   expect([filesOf('1'), filesOf('2')]).toEqual([[], others]);
-  await card.getByText('What went').click();
+  await card.getByText('What went', { exact: true }).click();
   expect(await card.getByRole('list', { name: 'Files of 1' }).getByText('deleted').count()).toBe(theirs);
   await page.getByRole('row').filter({ hasText: '__uid_s_2__' }).first().waitFor();
   await page.getByRole('row').filter({ hasText: '__uid_s_1__' }).first().waitFor({ state: 'detached' });
