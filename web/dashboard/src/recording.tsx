@@ -32,6 +32,8 @@ export function RecordingPage({ appid, sid }: { appid: string; sid: string }) {
   const player = useRef<PlayerHandle>(null);
   const [atS, setAtS] = useState(0);
   const [chosen, setChosen] = useState<Chosen>();
+  /** How often somebody was removed: events are told anew then. */
+  const [removed, setRemoved] = useState(0);
   useEffect(() => {
     // A list of one: it has what the report has not.
     const load = () =>
@@ -112,10 +114,11 @@ export function RecordingPage({ appid, sid }: { appid: string; sid: string }) {
           onChanged={() => {
             report.reload();
             files.reload();
+            setRemoved((before) => before + 1);
           }}
         />
       )}
-      <Events appid={appid} sid={sid} every={every} />
+      <Events key={removed} appid={appid} sid={sid} every={every} />
       <Requests calls={calls.value} warnings={known.warnings} />
     </>
   );

@@ -28,11 +28,13 @@ export function Removals({ appid, report, onChanged }: Props) {
   useEffect(() => {
     if (!isUnderWay) return;
     const timer = setInterval(reload, LOOK_MS);
-    return () => {
-      clearInterval(timer);
-      onChanged();
-    };
+    return () => clearInterval(timer);
   }, [isUnderWay, reload]);
+  // One may be done before it is looked for the first time.
+  const done = told.filter(({ state }) => state === 'removed').length;
+  useEffect(() => {
+    if (done > 0) onChanged();
+  }, [done]);
   const look = async (uid: string) => {
     setError(undefined);
     try {
