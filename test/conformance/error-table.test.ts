@@ -192,13 +192,15 @@ test('every row of the contract is here, or said to be impossible', () => {
 test('every problem the server knows is provoked', () => {
   const provoked = new Set<string>([...GATEWAY, ...ROWS].map((row) => row.problem));
   // All but the first are of routes that are not in the contract; tests beside `src/http/nodes.ts`, `src/http/cuts.ts`,
-  // `src/http/live.ts`, `src/app/live`, `src/app/file-links.ts` and `src/http/dashboard` provoke them.
+  // `src/http/mixes.ts`, `src/http/thumbnails.ts`, `src/http/live.ts`, `src/app/live`, `src/app/file-links.ts` and
+  // `src/http/dashboard` provoke them.
   const others = [
     ...['body-too-large', 'cut-impossible', 'cut-outside', 'cut-refused', 'cut-unfinished', 'cut-unknown'],
     ...['deletion-refused', 'file-unknown', 'link-impossible', 'live-file-unknown', 'live-version-unknown'],
     ...['mix-impossible', 'mix-outside', 'mix-refused', 'mix-unfinished', 'mix-unknown'],
     ...['nothing-stored', 'operator-needed', 'person-unknown', 'range-invalid', 'removal-impossible'],
     ...['removal-refused', 'retention-impossible', 'session-over'],
+    ...['thumbnail-refused', 'thumbnail-unknown'],
     ...['watch-impossible', 'watch-refused', 'watch-token-invalid', 'watch-token-over'],
   ];
   expect(

@@ -77,9 +77,14 @@ test('drain waits until nothing is recorded here, whatever runs elsewhere', asyn
 });
 
 test('drain says what is left', async () => {
-  replies = [{ self: 'one', nodes: [node('one', { state: 'draining' })] }];
+  const one = node('one', { state: 'draining' });
+  replies = [{ self: 'one', nodes: [one, node('two', { nodeUrl: 'http://10.0.0.2:7302' })] }];
   await drain({ wait: 0 });
   expect([printed, process.exitCode]).toEqual(['draining: 1 recordings are left, 2 publishers\n', 0]);
+  printed = '';
+  replies = [{ self: 'one', nodes: [one] }];
+  await drain({ wait: 0 });
+  expect(printed).toContain('2 publishers; no other node is there to take them over');
   await drain({ wait: 1 });
   expect(process.exitCode).toBe(2);
   await drain({ wait: 0, undo: true });
