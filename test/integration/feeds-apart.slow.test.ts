@@ -221,5 +221,6 @@ test('a home that drains has its channel go to the node that records it, and not
   expect(runs).toHaveLength(2);
   const gapMs = Number(runs[1]!['from_ms']) - Number(runs[0]!['until_ms']);
   process.stdout.write(`between the two homes of a channel: ${gapMs.toFixed(0)} ms\n`);
-  expect(gapMs).toBeLessThanOrEqual(0);
+  // Where a slice begins is told in whole milliseconds, how long it lasts in microseconds.
+  expect(gapMs).toBeLessThan(1);
 });
