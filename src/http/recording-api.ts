@@ -14,7 +14,7 @@ import { backlogRoutes } from './backlog.ts';
 import { cutRoutes } from './cuts.ts';
 import { changesRoute } from './dashboard/changes.ts';
 import { channelsRoute } from './dashboard/channels.ts';
-import { filesRoutes } from './dashboard/files.ts';
+import { fileLinkRoute, filesRoutes } from './dashboard/files.ts';
 import { eventsRoutes } from './events.ts';
 import { type Fleet, MISDIRECTED, passOn } from './fleet/fleet.ts';
 import type { CarriedAnswer } from './fleet/links.ts';
@@ -174,6 +174,7 @@ function recordingRoutes(guarded: FastifyInstance, api: RecordingApi, isCarried 
     if (api.removals) removalRoutes(routes, api.removals);
     if (api.live) watchRoute(routes, api.live);
     if (api.dashboard) {
+      fileLinkRoute(routes, api.dashboard);
       channelsRoute(routes, api.dashboard);
       changesRoute(routes, api.dashboard);
     }

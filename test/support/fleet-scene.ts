@@ -162,6 +162,7 @@ export class FleetScene {
           ...{ jpeg: Buffer.from(`${id} ${cname} ${uid}`), etag: `"${id}"`, takenMs: 0 },
         }),
       },
+      dashboard: { link: this.#handler(node, 'link'), keepCall: () => {} },
       backlog: { list: async () => [], retry: async () => true },
       notifications: {},
       mixes: new Proxy({}, { get: (_, call) => this.#handler(node, String(call)) }),

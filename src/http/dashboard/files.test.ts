@@ -6,7 +6,7 @@ import { pino } from 'pino';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { StoredFile } from '../../store/stored-files.ts';
 import { buildHttp } from '../server.ts';
-import { filesRoutes } from './files.ts';
+import { fileLinkRoute, filesRoutes } from './files.ts';
 
 const LINK = { url: 'https://store/a', expiresMs: 1 };
 const SID = 'c'.repeat(32);
@@ -36,8 +36,10 @@ beforeAll(async () => {
       appid === 'mine' && sid === SID ? KNOWN[name] : undefined,
     calls: async () => [],
   };
-  const routes: FastifyPluginAsync = async (app) =>
-    filesRoutes(app, { files, localStorageDir: folder, link: async () => LINK });
+  const routes: FastifyPluginAsync = async (app) => {
+    filesRoutes(app, { files, localStorageDir: folder });
+    fileLinkRoute(app, { link: async () => LINK });
+  };
   await http.register(routes, { prefix: '/v1/apps/:appid/aircheck' });
 });
 afterAll(async () => {

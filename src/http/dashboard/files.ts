@@ -28,9 +28,23 @@ const CONTENT_SECURITY_POLICY = "default-src 'none'; sandbox; frame-ancestors 'n
 /** A playlist grows while the recording goes on. */
 const GROWING = /\.(m3u8|mpd|json)$/;
 
-export function filesRoutes(app: FastifyInstance, { files, localStorageDir, link }: FilesApi): void {
-  type Params = { appid: string; sid: string; name: string };
+type Params = { appid: string; sid: string; name: string };
 
+/** A call like others. While a recording goes on, the node that has it knows the keys of its store. */
+export function fileLinkRoute(app: FastifyInstance, { link }: Pick<FilesApi, 'link'>): void {
+  app.post<{ Params: Params }>(
+    '/recordings/:sid/files/:name/link',
+    { config: { livesAt: 'task' } },
+    async ({ params: { appid, sid, name }, body }, reply) => {
+      const request = parseFileLink(body);
+      if (!SID.test(sid) || name.includes('\0')) throw problem('file-unknown');
+      reply.header('cache-control', 'no-store');
+      return link(appid, sid, name, request);
+    },
+  );
+}
+
+export function filesRoutes(app: FastifyInstance, { files, localStorageDir }: Omit<FilesApi, 'link'>): void {
   app.get<{ Params: Params }>('/recordings/:sid/files', async ({ params }): Promise<RecordingFilesReply> => {
     const found = SID.test(params.sid) ? await files.of(params.appid, params.sid) : undefined;
     if (!found) throw problem('recording-unknown');
@@ -42,18 +56,6 @@ export function filesRoutes(app: FastifyInstance, { files, localStorageDir, link
     if (!calls) throw problem('recording-unknown');
     return { calls };
   });
-
-  // While a recording goes on, the node that has it knows the keys.
-  app.post<{ Params: Params }>(
-    '/recordings/:sid/files/:name/link',
-    { config: { livesAt: 'task' } },
-    async ({ params: { appid, sid, name }, body }, reply) => {
-      const request = parseFileLink(body);
-      if (!SID.test(sid) || name.includes('\0')) throw problem('file-unknown');
-      reply.header('cache-control', 'no-store');
-      return link(appid, sid, name, request);
-    },
-  );
 
   app.get<{ Params: Params; Querystring: { download?: string } }>(
     '/recordings/:sid/files/:name',

@@ -231,6 +231,19 @@ test('a mix is made by whoever has the files, told of by any node, and brought a
   expect(askedOf('a', 'b', 'c')).toEqual([['list', 'of'], ['file', 'remove'], ['begin']]);
 });
 
+test('a link to a file is made by the node that has the recording, with the keys that were given', async () => {
+  scene.places.tasks.set(SID, 'b');
+  const path = `/v1/apps/${APP}/aircheck/recordings/${SID}/files/x.mp4/link`;
+  const answer = await call('a', 'POST', path, '{"keys":{"accessKey":"a","secretKey":"s"}}');
+  expect([answer.status, JSON.parse(answer.text)]).toMatchObject([200, { by: 'b' }]);
+  const [asked] = scene.node('b').asked;
+  expect(asked).toMatchObject({
+    call: 'link',
+    given: [APP, SID, 'x.mp4', { keys: { accessKey: 'a', secretKey: 's' } }],
+  });
+  expect(scene.node('a').asked).toEqual([]);
+});
+
 test('a thumbnail is brought from the channel’s home, unless the one who asks has it', async () => {
   scene.places.homes.set('a room', 'b');
   const path = `/v1/apps/${APP}/aircheck/channels/a%20room/thumbnails/7`;
