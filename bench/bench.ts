@@ -106,6 +106,8 @@ const { positionals: names, values: options } = parseArgs({
     compare: { type: 'string' },
     // Of pages and memory-over-time.
     minutes: { type: 'string' },
+    // Of simulation.
+    nodes: { type: 'string' },
   },
 });
 if (options.help) {

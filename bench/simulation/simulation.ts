@@ -2,8 +2,11 @@
  * A large fleet without media: a thousand nodes with a hundred recordings each on one Postgres, by the server's own
  * code for leases, claims, homes, events and files. What that costs the database at rest, how soon the tasks of nodes
  * that die have an owner again, how soon a start has one, and how many rows of events and files a second it bears.
+ *
+ *   npm run bench -- simulation --nodes 300      for a machine that a thousand would need more of than it has
  */
 import { setTimeout as pause } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
 import { systemClock } from '../../src/kernel/clock.ts';
 import { newHexId } from '../../src/kernel/ids.ts';
 import type { TaskHold } from '../../src/session/hold.ts';
@@ -80,7 +83,9 @@ class Tally implements Watch {
 
 type Scene = { postgres: PostgresServer; nodes: SimulatedNode[]; tally: Tally; size: Size };
 
-export async function measureSimulation(size = SIZE): Promise<Figure[]> {
+export async function measureSimulation(): Promise<Figure[]> {
+  const { nodes = SIZE.nodes } = parseArgs({ options: { nodes: { type: 'string' } }, strict: false }).values;
+  const size = { ...SIZE, nodes: Number(nodes) };
   const postgres = await PostgresServer.start({ maxConnections: size.nodes + 10 * POOLS + 20 });
   const databases: Database[] = [];
   const scene: Scene = { postgres, nodes: [], tally: new Tally(), size };
