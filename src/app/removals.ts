@@ -12,21 +12,17 @@ import {
   type RemovalReply,
   type RemovalRequest,
 } from '../contract/rest/removal.ts';
-import type { Clock, Timer } from '../kernel/clock.ts';
-import { Fault, messageOf } from '../kernel/fault.ts';
+import type { Clock } from '../kernel/clock.ts';
+import { Fault } from '../kernel/fault.ts';
 import type { Log } from '../observe/log.ts';
 import type { BackupStore } from '../stages/upload/backup-store.ts';
 import { contentTypeOf, type Receipt, type StoreWithFetch, type Target } from '../stages/upload/target/target.ts';
 import type { KeyedJobs } from '../store/jobs.ts';
 import type { LeftFile, OpenRemoval, RemovalObstacle, RemovalScene, RemovalTables } from '../store/removal-tables.ts';
 import { storageFrom } from './cut-sources.ts';
+import { DueJobs } from './due-jobs.ts';
 import { eraseAll, failedTurn, isRefusal } from './erasing.ts';
 import type { Bring, SharedFiles } from './shared-files.ts';
-
-/** How often it is looked for removals that go on. */
-const LOOK_MS = 60_000;
-/** So many are taken up at one look. */
-const MOST_REMOVALS = 100;
 
 export type RemovalsOptions = {
   tables: RemovalTables;
@@ -44,40 +40,34 @@ export type RemovalsOptions = {
 
 export class Removals {
   readonly #o: RemovalsOptions;
-  #timer: Timer | undefined;
-  #looking: Promise<void> = Promise.resolve();
+  readonly #due: DueJobs;
 
   constructor(options: RemovalsOptions) {
+    const { tables, jobs, clock, log } = options;
     this.#o = options;
+    this.#due = new DueJobs({
+      ...{ jobs, clock, log, due: (nowMs, most) => tables.due(nowMs, most) },
+      // What others have removed lies on this server's disk as well.
+      beside: async (most) => {
+        for (const { sid, uid } of await tables.uncleared(most)) await this.#clear(sid, uid);
+      },
+      failed: 'it could not be seen who is to be removed; it is tried again',
+    });
   }
 
   /** Goes on with what an earlier server had begun. */
   async start(): Promise<void> {
-    const { tables, jobs, clock } = this.#o;
-    await tables.reseal();
-    await jobs.start((sid, signal) => this.#work(sid, signal));
-    this.#timer = clock.every(LOOK_MS, () => void this.look());
-    void this.look();
+    await this.#o.tables.reseal();
+    await this.#due.start((sid, signal) => this.#work(sid, signal));
   }
 
   /** Looks for removals that go on, and for what others have removed. Resolves once they are queued. */
   look(): Promise<void> {
-    const { tables, jobs, clock, log } = this.#o;
-    this.#looking = this.#looking.then(async () => {
-      try {
-        for (const sid of await tables.due(clock.nowMs(), MOST_REMOVALS)) await jobs.enqueue(sid);
-        for (const { sid, uid } of await tables.uncleared(MOST_REMOVALS)) await this.#clear(sid, uid);
-      } catch (error) {
-        log.warn({ why: messageOf(error) }, 'it could not be seen who is to be removed; it is tried again');
-      }
-    });
-    return this.#looking;
+    return this.#due.look();
   }
 
-  async close(): Promise<void> {
-    this.#timer?.cancel();
-    await this.#looking;
-    await this.#o.jobs.close();
+  close(): Promise<void> {
+    return this.#due.close();
   }
 
   /** Throws `recording-unknown`. */
@@ -121,7 +111,7 @@ export class Removals {
       );
     const obstacle = await tables.order(sid, uid, { storage, by, nowMs: clock.nowMs() });
     if (obstacle) throw refusalOf(obstacle, undefined);
-    await this.look();
+    await this.#due.look();
     return (await this.list(appid, sid)).removals.find((each) => each.uid === uid)!;
   }
 

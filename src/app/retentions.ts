@@ -10,20 +10,17 @@ import type {
   RetentionReply,
   RetentionRequest,
 } from '../contract/rest/retention.ts';
-import type { Clock, Timer } from '../kernel/clock.ts';
-import { Fault, messageOf } from '../kernel/fault.ts';
+import type { Clock } from '../kernel/clock.ts';
+import { Fault } from '../kernel/fault.ts';
 import type { Log } from '../observe/log.ts';
 import type { BackupStore } from '../stages/upload/backup-store.ts';
 import type { Target } from '../stages/upload/target/target.ts';
 import type { KeyedJobs } from '../store/jobs.ts';
 import type { Due, Erasable, RetentionTables } from '../store/retention-tables.ts';
 import { storageFrom } from './cut-sources.ts';
+import { DueJobs } from './due-jobs.ts';
 import { eraseAll, failedTurn } from './erasing.ts';
 
-/** How often it is looked for recordings whose time is over. */
-const LOOK_MS = 60_000;
-/** So many recordings are taken up at one look. */
-const MOST_RECORDINGS = 100;
 /** A turn of a recording deletes so many files at most, and the next goes on. */
 const MOST_FILES = 1_000;
 
@@ -43,39 +40,30 @@ export type RetentionsOptions = {
 
 export class Retentions {
   readonly #o: RetentionsOptions;
-  #timer: Timer | undefined;
-  #looking: Promise<void> = Promise.resolve();
+  readonly #due: DueJobs;
 
   constructor(options: RetentionsOptions) {
+    const { tables, jobs, clock, log } = options;
     this.#o = options;
+    this.#due = new DueJobs({
+      ...{ jobs, clock, log, due: (nowMs, most) => tables.due(nowMs, most) },
+      failed: 'it could not be seen whose files are to be deleted; it is tried again',
+    });
   }
 
   /** Begins to delete what is due. */
   async start(): Promise<void> {
-    const { tables, jobs, clock } = this.#o;
-    await tables.reseal();
-    await jobs.start((sid, signal) => this.#work(sid, signal));
-    this.#timer = clock.every(LOOK_MS, () => void this.look());
-    void this.look();
+    await this.#o.tables.reseal();
+    await this.#due.start((sid, signal) => this.#work(sid, signal));
   }
 
   /** Looks for recordings whose time is over. Resolves once they are queued. */
   look(): Promise<void> {
-    const { tables, jobs, clock, log } = this.#o;
-    this.#looking = this.#looking.then(async () => {
-      try {
-        for (const sid of await tables.due(clock.nowMs(), MOST_RECORDINGS)) await jobs.enqueue(sid);
-      } catch (error) {
-        log.warn({ why: messageOf(error) }, 'it could not be seen whose files are to be deleted; it is tried again');
-      }
-    });
-    return this.#looking;
+    return this.#due.look();
   }
 
-  async close(): Promise<void> {
-    this.#timer?.cancel();
-    await this.#looking;
-    await this.#o.jobs.close();
+  close(): Promise<void> {
+    return this.#due.close();
   }
 
   /** Throws `recording-unknown`. */
@@ -91,7 +79,7 @@ export class Retentions {
     const { days, keys } = request;
     const storage = await this.#storageFor(appid, sid, keys, days === 0);
     await tables.set(sid, { days, storage, by: asker.id, nowMs: clock.nowMs() });
-    await this.look();
+    await this.#due.look();
     return this.of(appid, sid);
   }
 
@@ -102,7 +90,7 @@ export class Retentions {
     const { keeping } = await tables.keeping(appid, sid);
     if (keeping !== undefined && keeping !== 'unknown') throw problem('deletion-refused', WHY_KEPT[keeping]);
     await tables.setDue(sid, { storage, by: asker.id, nowMs: clock.nowMs() });
-    await this.look();
+    await this.#due.look();
     return this.of(appid, sid);
   }
 
@@ -122,7 +110,7 @@ export class Retentions {
       ...{ by: asker.id, byOperator: asker.isOperator, nowMs: clock.nowMs() },
     });
     if (!isLifted) throw problem('operator-needed');
-    await this.look();
+    await this.#due.look();
     return this.of(appid, sid);
   }
 
