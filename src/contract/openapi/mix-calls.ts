@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import type { ZodOpenApiOperationObject, ZodOpenApiPathsObject } from 'zod-openapi';
 import { mixListSchema, mixReplySchema, mixRequestSchema } from '../rest/mix.ts';
+import { madeMp4Call } from './made-mp4.ts';
 import { appidSchema, sidSchema } from './recording-calls.ts';
 import { EVERYWHERE, errors, success, WITH_BODY } from './responses.ts';
 
@@ -50,25 +51,7 @@ const read: ZodOpenApiOperationObject = {
   responses: { 200: reply, ...errors([...EVERYWHERE, 'mix-unknown']) },
 };
 
-const file: ZodOpenApiOperationObject = {
-  operationId: 'mixFile',
-  tags: ['Recording'],
-  summary: 'Fetch the MP4 of a mix, or a span of its bytes',
-  requestParams: {
-    path: mixPath,
-    header: z.object({
-      Range: z
-        .string()
-        .optional()
-        .meta({ description: 'As `bytes=0-999999`. Needed for more than 64 MB of another node.' }),
-    }),
-  },
-  responses: {
-    200: { description: 'The MP4.', content: { 'video/mp4': { schema: { type: 'string', format: 'binary' } } } },
-    206: { description: 'A span of it.', content: { 'video/mp4': { schema: { type: 'string', format: 'binary' } } } },
-    ...errors([...EVERYWHERE, 'mix-unknown', 'mix-unfinished', 'range-invalid']),
-  },
-};
+const file = madeMp4Call('mix', mixPath, ['mix-unknown', 'mix-unfinished']);
 
 const remove: ZodOpenApiOperationObject = {
   operationId: 'removeMix',
