@@ -1,11 +1,9 @@
 /** `aircheck remove-person` as it is typed, through the client package, against the server's own routes. */
-import { Command } from 'commander';
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { APP, buildApi, closeApi, listenApi } from '../../../../test/support/rest-api.ts';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { TypedCommands } from '../../../../test/support/typed-command.ts';
 import { problem } from '../../../contract/problems.ts';
 import type { RemovalPreview, RemovalReply } from '../../../contract/rest/removal.ts';
 import type { RemovalsApi } from '../../../http/removals.ts';
-import { addEverydayCommands } from './commands.ts';
 
 const SID = 'c'.repeat(32);
 const FILE = { name: 'x.ts', kind: 'slice', key: '2026/x.ts', where: 'store', bytes: 3_456_789 } as const;
@@ -25,13 +23,11 @@ const REMOVED: RemovalReply = {
 
 let told: RemovalReply[];
 let asked: unknown[];
-let printed: string;
-let origin: string;
+let commands: TypedCommands;
 
 beforeEach(async () => {
   told = [];
   asked = [];
-  printed = '';
   const removals: RemovalsApi = {
     async list(_appid, sid) {
       if (sid !== SID) throw problem('recording-unknown');
@@ -47,32 +43,15 @@ beforeEach(async () => {
       return told[0]!;
     },
   };
-  buildApi({ api: { removals } });
-  origin = await listenApi();
-  vi.spyOn(process.stdout, 'write').mockImplementation((text) => {
-    printed += text;
-    return true;
-  });
-  vi.spyOn(process.stderr, 'write').mockReturnValue(true);
+  commands = await TypedCommands.open({ removals });
 });
-afterEach(async () => {
-  vi.restoreAllMocks();
-  process.exitCode = 0;
-  await closeApi();
-});
+afterEach(() => commands.close());
 
-async function type(...words: string[]): Promise<string> {
-  const program = new Command().exitOverride();
-  addEverydayCommands(program);
-  printed = '';
-  const access = ['--server', origin, '--app', APP, '--customer', 'id:se:cret'];
-  await program.parseAsync(['remove-person', ...words, ...access], { from: 'user' });
-  return printed;
-}
+const type = (...words: string[]) => commands.type('remove-person', ...words);
 
 test('without --yes it says what would go, and asks for nothing', async () => {
   const text = await type(SID, '42');
-  expect(text).toMatch(/^user 42: 1 files, 3\.5 MB, would be deleted for good:\n {2}x\.ts {2}3\.5 MB\n/);
+  expect(text).toMatch(/^user 42: 1 file, 3\.5 MB, would be deleted for good:\n {2}x\.ts {2}3\.5 MB\n/);
   expect(text).toContain('made anew without the user:\n  all.mka');
   expect(text).toContain('--access-key and --secret-key');
   expect(text).toMatch(/nothing is removed yet; say --yes to remove\n$/);

@@ -47,11 +47,12 @@ async function settled(client: AircheckClient, sid: string, uid: string): Promis
 
 function previewLines({ uid, files, deletedBytes, needsKeys, kept }: RemovalPreview): string[] {
   const own = files.filter(({ act }) => act === 'delete');
+  const anew = files.filter(({ act }) => act === 'rewrite');
   return [
-    `user ${uid}: ${own.length} files, ${sizeOf(deletedBytes)}, would be deleted for good:`,
+    `user ${uid}: ${own.length} ${own.length === 1 ? 'file' : 'files'}, ${sizeOf(deletedBytes)}, would be deleted for good:`,
     ...own.map(({ name, bytes }) => `  ${shown(name)}  ${sizeOf(bytes)}`),
-    'made anew without the user:',
-    ...files.filter(({ act }) => act === 'rewrite').map(({ name, bytes }) => `  ${shown(name)}  ${sizeOf(bytes)}`),
+    ...(anew.length > 0 ? ['made anew without the user:'] : []),
+    ...anew.map(({ name, bytes }) => `  ${shown(name)}  ${sizeOf(bytes)}`),
     ...keptLines(kept),
     ...(needsKeys ? ['the keys of the store are needed: --access-key and --secret-key'] : []),
     'nothing is removed yet; say --yes to remove',

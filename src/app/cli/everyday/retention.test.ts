@@ -1,11 +1,10 @@
 /** `aircheck retention` as it is typed, against the server's own routes. */
-import { Command, CommanderError } from 'commander';
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { APP, buildApi, closeApi, listenApi } from '../../../../test/support/rest-api.ts';
+import { CommanderError } from 'commander';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { TypedCommands } from '../../../../test/support/typed-command.ts';
 import { problem } from '../../../contract/problems.ts';
 import type { RetentionReply } from '../../../contract/rest/retention.ts';
 import type { RetentionApi } from '../../../http/retention.ts';
-import { addEverydayCommands } from './commands.ts';
 
 const SID = 'c'.repeat(32);
 const KEPT: RetentionReply = {
@@ -16,13 +15,11 @@ const OPERATOR = { id: 'id', isOperator: true };
 
 let told: RetentionReply;
 let asked: unknown[];
-let printed: string;
-let origin: string;
+let commands: TypedCommands;
 
 beforeEach(async () => {
   told = KEPT;
   asked = [];
-  printed = '';
   const note =
     (what: string) =>
     async (_appid: string, sid: string, ...more: unknown[]) => {
@@ -34,28 +31,11 @@ beforeEach(async () => {
     ...{ of: note('of'), set: note('set'), hold: note('hold'), release: note('release') },
     deleteNow: note('deleteNow'),
   };
-  buildApi({ api: { retention } });
-  origin = await listenApi();
-  vi.spyOn(process.stdout, 'write').mockImplementation((text) => {
-    printed += text;
-    return true;
-  });
-  vi.spyOn(process.stderr, 'write').mockReturnValue(true);
+  commands = await TypedCommands.open({ retention });
 });
-afterEach(async () => {
-  vi.restoreAllMocks();
-  await closeApi();
-});
+afterEach(() => commands.close());
 
-async function type(...words: string[]): Promise<string> {
-  const program = new Command().exitOverride();
-  addEverydayCommands(program);
-  for (const command of program.commands) command.exitOverride();
-  printed = '';
-  const access = ['--server', origin, '--app', APP, '--customer', 'id:se:cret'];
-  await program.parseAsync(['retention', ...words, ...access], { from: 'user' });
-  return printed;
-}
+const type = (...words: string[]) => commands.type('retention', ...words);
 
 describe('what is asked', () => {
   test.each([
@@ -93,7 +73,7 @@ describe('what is asked', () => {
     [['--hold', '--delete', '--yes'], 'options-conflict', /one of/],
   ])('nothing for %j', async (words, code, message) => {
     await expect(type(SID, ...words)).rejects.toMatchObject({ code, message: expect.stringMatching(message) });
-    expect([asked, printed]).toEqual([[], '']);
+    expect([asked, commands.printed]).toEqual([[], '']);
   });
 
   test.each(['-1', '1.5', 'ever', ''])('nothing for %j days', async (days) => {
