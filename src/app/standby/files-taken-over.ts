@@ -13,14 +13,14 @@ type Ended = Pick<Standing, 'plan'> & { dir: string; sinceMs: number };
 
 /**
  * Makes of its folder that of a run. Resolves to the files that can be stored as they are, and to where begins what the
- * store has not, Unix milliseconds.
+ * store has not, Unix milliseconds; undefined where that is nothing.
  * @param knownOf what is known of the lost owner's slices of the time of these
  * Throws a Fault when the folder cannot be read, and the system's error when it cannot be written.
  */
 export async function filesTakenOver(
   { plan, dir, sinceMs }: Ended,
   knownOf: (own: readonly OwnSlice[]) => Promise<KnownSlice[]>,
-): Promise<{ files: SpooledFile[]; fromMs: number }> {
+): Promise<{ files: SpooledFile[]; fromMs: number | undefined }> {
   if (plan.before.mode === 'individual') {
     const own = (await readdir(dir)).flatMap((name) => {
       const startUtcMs = readSliceName(name.replace(/\.part$/, ''))?.startUtcMs;
@@ -29,7 +29,8 @@ export async function filesTakenOver(
     const stored = storedRows(await knownOf(own), own);
     await keepTakenOver(dir, stored);
     const froms = own.map(({ name, startUtcMs }) => stored.get(rowKeyOf(name) ?? '') ?? startUtcMs);
-    return { files: [], fromMs: Math.min(...froms) };
+    // Of a channel in which nobody sends there is no row.
+    return { files: [], fromMs: froms.length > 0 ? Math.min(...froms) : undefined };
   }
   const { files } = await readSpool(dir);
   // Without those that were removed because the store has them.
@@ -44,16 +45,16 @@ export async function filesTakenOver(
 
 type Told = { sinceMs: number; protectedMs: number | undefined; zeroUtcMs: number };
 
-/** What the report says of it. @param fromMs, untilMs Unix milliseconds */
+/** What the report says of it. @param fromMs, untilMs Unix milliseconds; without the first, nothing was missing */
 export function takeoverOf(
   { sinceMs, protectedMs, zeroUtcMs }: Told,
-  { node, fromMs, untilMs }: { node: string; fromMs: number; untilMs: number },
+  { node, fromMs, untilMs }: { node: string; fromMs: number | undefined; untilMs: number },
 ): Takeover {
   return {
     node,
     sinceMs: Math.round(sinceMs),
     protectedMs: protectedMs === undefined ? null : Math.round(protectedMs),
-    fromMs: Math.round(fromMs - zeroUtcMs),
+    fromMs: Math.round((fromMs ?? untilMs) - zeroUtcMs),
     untilMs: Math.round(untilMs - zeroUtcMs),
   };
 }
