@@ -49,6 +49,8 @@ export class LiveView {
     const server = await servePage(page(url), () => HLS_JS);
     const view = await context.newPage();
     await view.goto(server.url, { waitUntil: 'commit' });
+    // Its scripts have run: on a busy machine that is some time after the first of the page came.
+    await view.waitForFunction('window.hls', undefined, { polling: 20 });
     return new LiveView(view, server.close);
   }
 
