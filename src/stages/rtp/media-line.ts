@@ -158,9 +158,10 @@ export class MediaLine {
     return { sinceUs: fall.sinceUs };
   }
 
-  /** A report says that late packets are only late on their way. */
-  deny(): void {
-    for (const run of this.#runs) run.denied = true;
+  /** A report says that packets that are late by about this, or by less, are only late on their way. */
+  deny(lateUs = Number.POSITIVE_INFINITY): void {
+    const tolerance = TOLERANCE_US + lateUs / 10;
+    for (const run of this.#runs) if (run.leastUs - run.floorUs <= lateUs + tolerance) run.denied = true;
   }
 
   #noteFall(mediaUs: MediaUs, arrivalUs: HostUs, offsetUs: number, baseUs: number, last: NonNullable<Last>): void {

@@ -248,6 +248,32 @@ test.each([3, 8, 12, 40])('a receiver that stands still for %d s moves nothing',
   }
 });
 
+test('what a receiver that stood still takes of a sender that has gone meanwhile keeps its place', () => {
+  const [stillUs, goneUs, wakesUs] = [5.45 * S, 9.2 * S, 17.36 * S];
+  const participant = new ParticipantClock();
+  const streams = [
+    { clock: participant.addStream(48_000), rate: 48_000, periodUs: 20_000, reportsFromUs: 0.4 * S },
+    { clock: participant.addStream(90_000), rate: 90_000, periodUs: 66_667, reportsFromUs: 0.9 * S },
+  ];
+  // All that waits is read in 0.3 s.
+  const arrivalOf = (us: number) => (us < stillUs ? us : wakesUs + (us - stillUs) * 0.08);
+  const events = streams.flatMap(({ clock, rate, periodUs, reportsFromUs }) => {
+    const rtpAt = (us: number) => Math.round((us * rate) / S);
+    const packets = Array.from({ length: Math.floor(goneUs / periodUs) }, (_, n) => n * periodUs);
+    const reports = Array.from({ length: Math.ceil((goneUs - reportsFromUs) / S) }, (_, n) => reportsFromUs + n * S);
+    return [
+      ...packets.map((us) => ({ us, run: () => clock.onPacket(rtpAt(us), arrivalOf(us)) })),
+      ...reports.map((us) => ({ us, run: () => clock.onSenderReport(NTP + us, rtpAt(us), arrivalOf(us)) })),
+    ];
+  });
+  for (const { run } of events.sort((a, b) => a.us - b.us)) run();
+  for (const { clock, rate } of streams)
+    for (const us of [6 * S, 9 * S]) {
+      const rtp = Math.round((us * rate) / S);
+      for (const localUs of [clock.peekLocalUs(rtp), clock.toLocalUs(rtp)]) expect(localUs).toBeCloseTo(us, -3);
+    }
+});
+
 test('a wall clock that is set does not move the picture from the sound', () => {
   const participant = new ParticipantClock();
   const audio = participant.addStream(48000);

@@ -238,6 +238,7 @@ export class StreamClock {
       const step = this.#line.onReport(stepUs);
       if (step && stepUs < 0) this.#offsets.raise(step.sinceUs, -stepUs);
     } else if (suspectUs !== undefined && arrivalUs - suspectUs > HELD_BACK_US) this.#line.deny();
+    else this.#excuse(arrivalUs, mediaUs);
     this.#wall.add(ntpUs, this.#line.at(mediaUs), this.#isTrusted());
     this.#provenUs = this.#offsets.value;
   }
@@ -308,6 +309,14 @@ export class StreamClock {
     for (const stream of company.streams)
       if (stream.#lastSeenUs < company.nowUs - FORGET_US) company.streams.delete(stream);
     company.streams.add(this);
+  }
+
+  /** A report that is late itself tells that so much of what is late was late on its way, with all of the person's. */
+  #excuse(arrivalUs: HostUs, mediaUs: MediaUs): void {
+    const base = this.#offsets.value;
+    if (base === undefined) return;
+    const lateUs = arrivalUs - this.#line.at(mediaUs) - base;
+    if (lateUs > SUPPOSED_US) for (const stream of this.#company.streams) stream.#line.deny(lateUs);
   }
 
   #reports(nowUs: HostUs): boolean {
