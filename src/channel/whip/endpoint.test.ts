@@ -66,6 +66,22 @@ test('those of a channel can be sent away, and no others', async () => {
   whip.leave(other.sessionId);
 });
 
+test('of those who are sent away nobody waits for one who sends nothing any more', async () => {
+  const [sends, silent] = [await stage.publish('1'), await stage.publish('2')];
+  clock.advance(60_000);
+  silent.peer.options.onDatagram(vp8(1, true));
+  const leaving = whip.sendAway(ROOM.appid, ROOM.cname, 5_000);
+  for (let number = 0; number < 20; number++) {
+    sends.peer.options.onDatagram(opus(number));
+    clock.advance(100);
+  }
+  expect([sends.peer.closed, silent.peer.closed]).toEqual([false, false]);
+  clock.advance(100);
+  expect([sends.peer.closed, silent.peer.closed]).toEqual([false, true]);
+  whip.leave(sends.sessionId);
+  await leaving;
+});
+
 describe('presence', () => {
   test('begins with the connection and ends with leaving', async () => {
     const { sessionId, peer } = await stage.publish('1', { connect: false });

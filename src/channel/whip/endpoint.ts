@@ -43,6 +43,8 @@ export type Published = { sessionId: string; answer: string; etag: string };
 
 /** A publisher that has not connected by then has failed. */
 const CONNECT_TIMEOUT_US = 30_000_000;
+/** Of one who is to come in elsewhere and sends nothing for this long there is nothing to wait for: he may be there. */
+const AWAY_SILENCE_US = 2_000_000;
 const TICK_MS = 20;
 const GATHER_TIMEOUT_MS = 5000;
 
@@ -154,7 +156,7 @@ export class WhipEndpoint {
 
   /**
    * Has the publishers of a channel come in elsewhere. Those who ask (`isSentAway`) can go before they are missed;
-   * after `graceMs` the sessions of the others are ended. Resolves once none is left.
+   * after `graceMs` the sessions of the others are ended, and those of silent ones before. Resolves once none is left.
    */
   sendAway(appid: string, cname: string, graceMs: number): Promise<void> {
     const channel = `${appid}/${cname}`;
@@ -266,6 +268,8 @@ export class WhipEndpoint {
       if (!session.present) {
         if (nowUs - session.createdUs > CONNECT_TIMEOUT_US) this.#end(session, 'never connected');
       } else if (!session.offer.answersConsent && session.rtp.isSilent(nowUs)) this.#end(session, 'silent');
+      else if (this.#departures.has(session.channel) && session.rtp.silentUs(nowUs) > AWAY_SILENCE_US)
+        this.#end(session, 'sent away');
       else session.rtp.tick();
     }
   }

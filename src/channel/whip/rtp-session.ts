@@ -96,7 +96,12 @@ export class RtpSession {
 
   /** True when nothing was heard for so long that the publisher must be gone. */
   isSilent(nowUs: HostUs): boolean {
-    return !this.#saidGoodbye && nowUs - this.#lastHeardUs > SILENCE_US;
+    return !this.#saidGoodbye && this.silentUs(nowUs) > SILENCE_US;
+  }
+
+  /** How long nothing was heard, microseconds. */
+  silentUs(nowUs: HostUs): number {
+    return nowUs - this.#lastHeardUs;
   }
 
   /** Takes one decrypted datagram, RTP or RTCP. One that makes no sense is counted and dropped. */
