@@ -74,6 +74,19 @@ describe('a row of several stretches', () => {
     expect(namesIn(row.named)).toBe('a0 b0 c0');
   });
 
+  test('leaves out what a node went on with that others had already, once the last has ended', () => {
+    const row = rowOf([stretchOf(0, [0, 15, 24, 30]), stretchOf(1, [8, 18])]);
+    expect(namesIn(row.named)).toBe('a0 b0 a1 a2');
+    row.end();
+    expect(namesIn(row.named)).toBe('a0 b0');
+  });
+
+  test('names what a node had alone, though it went on after the last had ended', () => {
+    const row = rowOf([stretchOf(0, [0, 15, 30]), stretchOf(1, [16, 24])]);
+    row.end();
+    expect(namesIn(row.named)).toBe('a0 a1 b0');
+  });
+
   test('names every slice, or others that have all of its time', () => {
     fc.assert(
       fc.property(anyStretches, (stretches) => {

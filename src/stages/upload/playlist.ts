@@ -70,7 +70,11 @@ export class SliceRow {
       ...[...this.#here].map(([stretch, { row }]) => ({ stretch, slices: row })),
       ...[...this.#elsewhere].map(([stretch, slices]) => ({ stretch, slices: withJumps(slices) })),
     ].sort((a, b) => a.stretch - b.stretch);
-    return stretches.length === 1 ? (stretches[0]?.slices ?? []) : joined(stretches.map(({ slices }) => slices));
+    if (stretches.length === 1) return stretches[0]?.slices ?? [];
+    return joined(
+      stretches.map(({ slices }) => slices),
+      this.#ended,
+    );
   }
 }
 
@@ -126,13 +130,16 @@ class CountedSlices {
 
 /**
  * The slices of all stretches, oldest stretch first, in order of time. Where nodes recorded the same, as when one was
- * cut off and knew nothing of the others, a slice is left out all of whose time slices of later stretches have.
+ * cut off and knew nothing of the others, a slice is left out all of whose time slices of later stretches have. Such a
+ * node does not know of the recording's end either: once the last stretch has ended, what is later counts for nothing.
  */
-function joined(stretches: readonly (readonly Segment[])[]): Segment[] {
+function joined(stretches: readonly (readonly Segment[])[], hasEnded: boolean): Segment[] {
+  const last = stretches.findLast((slices) => slices.length > 0) ?? [];
+  const endMs = hasEnded ? Math.max(...last.map(endMsOf)) : Number.POSITIVE_INFINITY;
   let kept: Segment[] = [];
   const stretchOf = new Map<string, number>();
   for (const [n, slices] of stretches.toReversed().entries()) {
-    const own = slices.filter((slice) => !isCovered(slice, kept));
+    const own = slices.filter((slice) => !isCovered(slice, kept, endMs));
     for (const { name } of own) stretchOf.set(name, n);
     kept = [...own, ...kept].sort(byTime);
   }
@@ -144,9 +151,14 @@ function joined(stretches: readonly (readonly Segment[])[]): Segment[] {
   });
 }
 
-/** @param others in order of time; they may lie over each other */
-function isCovered(slice: Segment, others: readonly Segment[]): boolean {
-  const toMs = endMsOf(slice);
+/**
+ * @param others of later stretches, in order of time; they may lie over each other
+ * @param endMs where the recording ended
+ */
+function isCovered(slice: Segment, others: readonly Segment[], endMs: number): boolean {
+  if (others.length === 0) return false;
+  if (slice.startUtcMs + UNNOTICED_MS >= endMs) return true;
+  const toMs = Math.min(endMsOf(slice), endMs);
   let reachedMs = slice.startUtcMs;
   for (const other of others) {
     if (reachedMs + UNNOTICED_MS >= toMs || other.startUtcMs > reachedMs + UNNOTICED_MS) break;
