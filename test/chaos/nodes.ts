@@ -47,7 +47,7 @@ async function played(scene: FleetScene, harm: DoHarm, liveWithinMs: number): Pr
   const stopped = await scene.stop(second);
   if (stopped.status !== 200) problems.push(`stop answered ${stopped.status}: ${JSON.stringify(stopped.body)}`);
   await scene.mended();
-  problems.push(...scene.problems(liveMs));
+  problems.push(...(await scene.problems(liveMs)));
   const events = await second.events(recording.sid);
   const numbers = events.map(({ payload }) => payload.sequence);
   if (numbers.some((number, n) => number !== n)) problems.push(`events are numbered ${numbers.join(' ')}`);

@@ -35,7 +35,7 @@ test('another node goes on within seconds, and the dead one brings what it had',
   const stopped = await scene.stop(second);
   expect(stopped).toMatchObject({ status: 200, body: { serverResponse: { uploadingStatus: 'uploaded' } } });
   await scene.mended();
-  expect(scene.problems(liveMs)).toEqual([]);
+  expect(await scene.problems(liveMs)).toEqual([]);
   const events = await second.events(recording.sid);
   expect(events.map(({ payload }) => payload.sequence)).toEqual(events.map((_, n) => n));
   expect(events.filter(({ eventType }) => eventType === 12)).toHaveLength(1);

@@ -226,11 +226,13 @@ export class FleetScene {
    * What is wrong with the files of a recording that both nodes made, the first from its start call on and the second
    * from `liveMs` on, in words.
    */
-  problems(liveMs: number): string[] {
+  async problems(liveMs: number): Promise<string[]> {
     const { calledAtMs } = this.recording;
+    // The first may record for longer than its publisher is there: such slices lie within those of the second.
+    const made = await this.spans();
     return this.problemsOf([
-      { fromMs: calledAtMs, untilMs: this.#leftMs },
-      { fromMs: liveMs, untilMs: Number.POSITIVE_INFINITY },
+      { ...made[0], fromMs: calledAtMs, untilMs: this.#leftMs },
+      { ...made[1], fromMs: liveMs, untilMs: Number.POSITIVE_INFINITY },
     ]);
   }
 
