@@ -7,7 +7,7 @@ import { cutReplySchema } from '../../contract/rest/cut.ts';
 import { pauseCommand, systemClock } from '../../kernel/clock.ts';
 import { Fault } from '../../kernel/fault.ts';
 import { readMoment } from './cut-moment.ts';
-import { bring, checkOutput, isSid, ownRecording, readKeys } from './own-recording.ts';
+import { bring, checkOutput, isSid, ownRecording, readKeys, untilEnded } from './own-recording.ts';
 import { Progress } from './progress.ts';
 
 export type CutWords = {
@@ -36,29 +36,33 @@ export async function cut(sid: string, words: CutWords): Promise<void> {
   const [from, to] = [words.from, words.to].map((text, n) =>
     readMoment(n === 0 ? '--from' : '--to', text, server.startedMs),
   );
-  let reply = await call('POST', '/cuts', { from, to, uid: words.uid, keys });
-  const path = `/cuts/${reply.cutId}`;
-  const progress = words.quiet ? undefined : new Progress(systemClock, process.stderr, reply.to - reply.from);
-  const output = words.output ?? `${sid}_${reply.from}-${reply.to}.mp4`;
-  const part = join(dirname(output), `.${basename(output)}.part`);
-  try {
-    checkOutput(output, words.force ?? false, REFUSED);
-    while (reply.state === 'queued' || reply.state === 'running') {
-      await pauseCommand(LOOK_MS);
-      reply = await call('GET', path);
-      progress?.show(reply.progress * (reply.to - reply.from));
+  const { reply, output } = await untilEnded(refuse, async (signal) => {
+    let told = await call('POST', '/cuts', { from, to, uid: words.uid, keys });
+    const path = `/cuts/${told.cutId}`;
+    const progress = words.quiet ? undefined : new Progress(systemClock, process.stderr, told.to - told.from);
+    const name = words.output ?? `${sid}_${told.from}-${told.to}.mp4`;
+    const part = join(dirname(name), `.${basename(name)}.part`);
+    try {
+      checkOutput(name, words.force ?? false, REFUSED);
+      while (told.state === 'queued' || told.state === 'running') {
+        await pauseCommand(LOOK_MS);
+        signal.throwIfAborted();
+        told = await call('GET', path);
+        progress?.show(told.progress * (told.to - told.from));
+      }
+      if (told.state === 'failed') throw refuse(`the cut failed: ${told.error}`);
+      await bring(server, `${path}/file`, { to: part, bytes: told.bytes ?? 0, code: REFUSED, signal });
+      renameSync(part, name);
+      return { reply: told, output: name };
+    } catch (error) {
+      rmSync(part, { force: true });
+      throw error;
+    } finally {
+      progress?.end();
+      // The server would keep it for an hour.
+      await server.ask('DELETE', path).catch(() => undefined);
     }
-    if (reply.state === 'failed') throw refuse(`the cut failed: ${reply.error}`);
-    await bring(server, `${path}/file`, { to: part, bytes: reply.bytes ?? 0, code: REFUSED });
-    renameSync(part, output);
-  } catch (error) {
-    rmSync(part, { force: true });
-    throw error;
-  } finally {
-    progress?.end();
-    // The server would keep it for an hour.
-    await server.ask('DELETE', path).catch(() => undefined);
-  }
+  });
   if (words.json) process.stdout.write(`${JSON.stringify({ ...reply, file: output }, null, 2)}\n`);
   else process.stdout.write(`${output}\n`);
 }

@@ -5,7 +5,7 @@ import { mixReplySchema } from '../../contract/rest/mix.ts';
 import { pauseCommand, systemClock } from '../../kernel/clock.ts';
 import { readMoment } from './cut-moment.ts';
 import { type MixWords, readCall, refuse } from './mix-options.ts';
-import { bring, checkOutput, ownRecording, readKeys } from './own-recording.ts';
+import { bring, checkOutput, ownRecording, readKeys, untilEnded } from './own-recording.ts';
 import { Progress } from './progress.ts';
 
 const REFUSED = 'mix-refused';
@@ -24,37 +24,33 @@ export async function mixLater(sid: string, words: MixWords): Promise<void> {
     text === undefined ? undefined : readMoment(option, text, server.startedMs);
   const [from, to] = [moment('--from', words.from), moment('--to', words.to)];
 
-  const off = new AbortController();
-  const end = (signal: NodeJS.Signals) => off.abort(refuse(`ended by ${signal}; the mix is called off`));
-  process.once('SIGINT', end);
-  process.once('SIGTERM', end);
-  let reply = await call('POST', '/mixes', { ...request, from, to, keys });
-  const path = `/mixes/${reply.mixId}`;
-  const lengthS = reply.to - reply.from;
-  const progress = words.quiet ? undefined : new Progress(systemClock, process.stderr, lengthS);
-  const part = join(dirname(output), `.${basename(output)}.part`);
-  try {
-    if (reply.state === 'queued' && !words.quiet) process.stderr.write('aircheck: the mix waits for its turn\n');
-    while (reply.state === 'queued' || reply.state === 'running') {
-      await pauseCommand(LOOK_MS);
-      off.signal.throwIfAborted();
-      reply = await call('GET', path);
-      if (reply.progress > 0) progress?.show(reply.progress * lengthS);
+  const reply = await untilEnded(refuse, async (signal) => {
+    let told = await call('POST', '/mixes', { ...request, from, to, keys });
+    const path = `/mixes/${told.mixId}`;
+    const lengthS = told.to - told.from;
+    const progress = words.quiet ? undefined : new Progress(systemClock, process.stderr, lengthS);
+    const part = join(dirname(output), `.${basename(output)}.part`);
+    try {
+      if (told.state === 'queued' && !words.quiet) process.stderr.write('aircheck: the mix waits for its turn\n');
+      while (told.state === 'queued' || told.state === 'running') {
+        await pauseCommand(LOOK_MS);
+        signal.throwIfAborted();
+        told = await call('GET', path);
+        if (told.progress > 0) progress?.show(told.progress * lengthS);
+      }
+      if (told.state === 'failed') throw refuse(`the mix failed: ${told.error}`);
+      checkOutput(output, words.force ?? false, REFUSED);
+      await bring(server, `${path}/file`, { to: part, bytes: told.bytes ?? 0, code: REFUSED, signal });
+      renameSync(part, output);
+      return told;
+    } catch (error) {
+      rmSync(part, { force: true });
+      await server.ask('DELETE', path).catch(() => undefined);
+      throw error;
+    } finally {
+      progress?.end();
     }
-    if (reply.state === 'failed') throw refuse(`the mix failed: ${reply.error}`);
-    checkOutput(output, words.force ?? false, REFUSED);
-    await bring(server, `${path}/file`, { to: part, bytes: reply.bytes ?? 0, code: REFUSED });
-    renameSync(part, output);
-  } catch (error) {
-    progress?.end();
-    rmSync(part, { force: true });
-    await server.ask('DELETE', path).catch(() => undefined);
-    throw error;
-  } finally {
-    process.off('SIGINT', end);
-    process.off('SIGTERM', end);
-  }
-  progress?.end();
+  });
   for (const warning of reply.warnings) process.stderr.write(`aircheck: warning: ${warning}\n`);
   if (words.json) process.stdout.write(`${JSON.stringify({ ...reply, file: output }, null, 2)}\n`);
   else process.stdout.write(`${output}\n`);

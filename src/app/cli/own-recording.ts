@@ -1,7 +1,7 @@
 /** OwnRecording: calls about one recording of the server that runs, for the commands that have it make files. */
-import { createWriteStream, existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
-import { finished } from 'node:stream/promises';
 import { z } from 'zod';
 import { Fault, messageOf } from '../../kernel/fault.ts';
 import { ask, authorizationOf, ownConfig, ownUrl } from './own-server.ts';
@@ -58,27 +58,45 @@ export async function ownRecording(sid: string, app: string | undefined, code: s
   throw refuse(`the server knows no recording ${sid}${app === undefined ? '' : ` of app ${app}`}`);
 }
 
-/** Brings a file of so many bytes. Throws a Fault. */
+/** Brings a file of so many bytes. Throws a Fault, also where it cannot be written, and the signal's reason. */
 export async function bring(
-  { ask: asked }: OwnRecording,
+  { ask: asked }: Pick<OwnRecording, 'ask'>,
   path: string,
-  { to, bytes, code }: { to: string; bytes: number; code: string },
+  { to, bytes, code, signal }: { to: string; bytes: number; code: string; signal: AbortSignal },
 ): Promise<void> {
-  const file = createWriteStream(to, { flags: 'w' });
   try {
+    await using file = await open(to, 'w');
     for (let at = 0; at < bytes; at += PIECE_BYTES) {
+      signal.throwIfAborted();
       const range = `bytes=${at}-${Math.min(bytes, at + PIECE_BYTES) - 1}`;
       const answer = await asked('GET', path, undefined, { range });
       if (!answer.ok) throw new Fault(code, await saidOf(answer), { blame: 'caller' });
-      const piece = Buffer.from(await answer.arrayBuffer());
-      await new Promise<void>((resolve, reject) => file.write(piece, (error) => (error ? reject(error) : resolve())));
+      await file.appendFile(Buffer.from(await answer.arrayBuffer()));
     }
-  } finally {
-    file.end();
+  } catch (cause) {
+    signal.throwIfAborted();
+    if (cause instanceof Fault) throw cause;
+    throw new Fault(code, `the MP4 could not be brought here: ${messageOf(cause)}`, { blame: 'caller', cause });
   }
-  await finished(file);
   const has = statSync(to).size;
   if (has !== bytes) throw new Fault(code, `the server sent ${has} bytes instead of ${bytes}`, { blame: 'self' });
+}
+
+/** Does work with a signal that Ctrl-C, or `kill`, aborts: what was begun is called off and cleared away then. */
+export async function untilEnded<T>(
+  refuse: (words: string) => Fault,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const off = new AbortController();
+  const end = (signal: NodeJS.Signals) => off.abort(refuse(`ended by ${signal}; it is called off`));
+  process.once('SIGINT', end);
+  process.once('SIGTERM', end);
+  try {
+    return await work(off.signal);
+  } finally {
+    process.off('SIGINT', end);
+    process.off('SIGTERM', end);
+  }
 }
 
 /** Throws a Fault when no MP4 can be written there, or something would be lost. */
