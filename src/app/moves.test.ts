@@ -119,6 +119,23 @@ test('what another server on the same database keeps is left to it, keys and all
   expect((await stored.moves()).map((move) => move.sid)).toEqual(expect.arrayContaining([sid]));
 });
 
+test('a key that is lost costs what it had sealed, and keeps no server from starting', async () => {
+  const lost = new ObjectTables({
+    database,
+    vault: new Vault([Vault.newKey()]),
+    folder: 'ours',
+    clock: systemClock,
+    log,
+  });
+  await backedUp('x_0.ts');
+  await lost.addMove({ sid, appid, storage: stub.storage(), sinceMs: 1, keepUntilMs: Number.MAX_SAFE_INTEGER });
+  const moves = await begin();
+  expect(await tables.moves()).toEqual([]);
+  // Keys that somebody gives open its store again.
+  await moves.renew(appid, stub.storage());
+  await expect.poll(() => stub.objects.has('p/x_0.ts'), { timeout: 10_000 }).toBe(true);
+});
+
 describe('what the backup store has', () => {
   test('goes to its own store under the final names, playlist last, is told, and is forgotten with its credentials', async () => {
     await backedUp('x_0.ts', 'x.m3u8', 'x_1.ts');

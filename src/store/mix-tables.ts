@@ -20,7 +20,7 @@ export type NewMix = {
   nowMs: number;
 };
 
-/** A mix that this node has taken up. */
+/** A mix that this node has taken up; `storage` is undefined, too, where the key is lost that it was sealed with. */
 export type TakenMix = Pick<NewMix, 'mixId' | 'appid' | 'sid' | 'request' | 'storage' | 'warnings'> & {
   /** How often it was begun, this time among them. */
   attempts: number;
@@ -110,11 +110,11 @@ export class MixTables {
       [folder, Math.round(nowMs)],
     );
     if (!row) return undefined;
-    const sealed = row['storage'];
+    const sealed = row['storage'] === null ? undefined : vault.openIfKnown(String(row['storage']));
     return {
       ...{ mixId: String(row['mix_id']), appid: String(row['appid']), sid: String(row['sid']) },
       ...{ request: row['request'] as KeptMixRequest, warnings: row['warnings'] as string[] },
-      storage: sealed === null ? undefined : storageConfigSchema.parse(JSON.parse(vault.open(String(sealed)))),
+      storage: sealed === undefined ? undefined : storageConfigSchema.parse(JSON.parse(sealed)),
       attempts: Number(row['attempts']),
       error: row['error'] === null ? null : String(row['error']),
     };

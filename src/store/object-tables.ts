@@ -154,22 +154,28 @@ export class ObjectTables {
     );
   }
 
-  /** This server's moves, oldest first. */
+  /** This server's moves, oldest first. One whose key is lost is told of, and waits until its keys are renewed. */
   async moves(): Promise<Move[]> {
     const rows = await this.#database.query(`${OWN_MOVES} order by m.since_ms`, [this.#folder]);
-    return rows.map((row) => this.#toMove(row));
+    return rows.flatMap((row) => {
+      if (this.#vault.openIfKnown(String(row['storage'])) !== undefined) return [this.#toMove(row)];
+      const words = 'the key that its credentials were sealed with is missing: its files stay in the backup store';
+      this.#log.error({ sid: row['sid'] }, words);
+      return [];
+    });
   }
 
   /** Seals the credentials of this server's moves with the present key, so that older keys can be removed. */
   async resealMoves(): Promise<void> {
     for (const row of await this.#database.query(OWN_MOVES, [this.#folder])) {
       const sealed = String(row['storage']);
-      if (this.#vault.isCurrent(sealed)) continue;
+      const again = this.#vault.resealed(sealed);
+      if (again === undefined) continue;
       // Credentials that were renewed meanwhile are sealed with the present key already.
       await this.#database.query('update moves set storage = $3 where sid = $1 and storage = $2', [
         row['sid'],
         sealed,
-        this.#vault.seal(this.#vault.open(sealed)),
+        again,
       ]);
     }
   }
@@ -211,11 +217,12 @@ export class ObjectTables {
       placeOf(storage),
     ]);
     for (const row of moves) {
-      const { storage: old, sid } = this.#toMove(row);
+      const opened = this.#vault.openIfKnown(String(row['storage']));
+      const old = opened === undefined ? storage : storageConfigSchema.parse(JSON.parse(opened));
       const { accessKey, secretKey, stsToken, stsExpiration } = storage;
       const renewed = { ...old, accessKey, secretKey, stsToken, stsExpiration };
       await this.#database.query('update moves set storage = $2 where sid = $1', [
-        sid,
+        row['sid'],
         this.#vault.seal(JSON.stringify(renewed)),
       ]);
     }

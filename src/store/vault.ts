@@ -74,6 +74,22 @@ export class Vault {
     }
   }
 
+  /** As `open`; undefined where none of our keys opens it. One secret that is lost must not cost the others. */
+  openIfKnown(sealed: string): string | undefined {
+    try {
+      return this.open(sealed);
+    } catch (error) {
+      if (error instanceof Fault && error.code === 'secret-unreadable') return undefined;
+      throw error;
+    }
+  }
+
+  /** Sealed with the present key; undefined where it is so already, and where none of our keys opens it. */
+  resealed(sealed: string): string | undefined {
+    const text = this.isCurrent(sealed) ? undefined : this.openIfKnown(sealed);
+    return text === undefined ? undefined : this.seal(text);
+  }
+
   /** Whether `seal` made the text; earlier versions kept secrets unsealed. */
   static isSealed(text: string): boolean {
     return text.startsWith(`${PREFIX}:`);

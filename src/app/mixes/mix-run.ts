@@ -61,7 +61,7 @@ export function planned(past: PastTask, whole: readonly WholeSource[], request: 
 }
 
 export type MixRunOptions = {
-  sources: Pick<CutSources, 'whole' | 'fetchFrom'>;
+  sources: Pick<CutSources, 'whole' | 'fetchFrom' | 'storageOf'>;
   runs: Pick<QueuedRuns, 'run'>;
   /** What must stay free on the disk. */
   reserveBytes: number;
@@ -87,7 +87,8 @@ export async function makeMix(
   const plan = planned(past, await sources.whole(mix.sid), mix.request);
   await rm(work, { recursive: true, force: true });
   await mkdir(work, { recursive: true, mode: 0o700 });
-  const fetch = await sources.fetchFrom(mix.sid, plan.isFar ? mix.storage : undefined);
+  const storage = plan.isFar ? (mix.storage ?? sources.storageOf(mix.sid, past.place)) : undefined;
+  const fetch = await sources.fetchFrom(mix.sid, storage);
   const missing: string[] = [];
   const warnings = [...mix.warnings];
   const share = plan.isFar ? BRINGING : 0;

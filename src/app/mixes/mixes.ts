@@ -13,14 +13,12 @@ import { newHexId } from '../../kernel/ids.ts';
 import type { PastTask, SessionLog } from '../../session/ports.ts';
 import { checkFreeBytes } from '../../stages/spool/recording-spool.ts';
 import type { MixTables, TakenMix } from '../../store/mix-tables.ts';
-import type { CutSources } from '../cut-sources.ts';
 import { type MixRunOptions, makeMix, planned } from './mix-run.ts';
 
 export type MixesOptions = MixRunOptions & {
   tables: MixTables;
   /** The folder of the MP4s. */
   dir: string;
-  sources: Pick<CutSources, 'whole' | 'fetchFrom' | 'storageOf'>;
   /** Throws `recording-unknown`. */
   find(appid: string, sid: string): Promise<PastTask>;
   /** How many are made at once. */
