@@ -23,7 +23,7 @@ import type { KeyedJobs } from '../store/jobs.ts';
 import type { ObjectTables } from '../store/object-tables.ts';
 import type { BroughtReport, StrayTables, StrayTask } from '../store/stray-tables.ts';
 
-/** How soon the end of a recording is looked for again. */
+/** How soon the end of a recording is looked for again, or that of the removal of a person from it. */
 const NOT_ENDED_MS = 5_000;
 
 export type MendingOptions = {
@@ -63,7 +63,11 @@ export class Mending {
     const { tables, objects, openTarget, clock, log } = this.#options;
     const found = await tables.find(sid);
     if (!found) return undefined;
-    if (!found.hasEnded) return NOT_ENDED_MS;
+    if (found.isDeleted) {
+      await tables.setMended(sid, undefined);
+      return undefined;
+    }
+    if (!found.hasEnded || found.isRemoving) return NOT_ENDED_MS;
     const records = await objects.objectsOf(sid);
     const brought = await tables.broughtReports(sid);
     const report = await this.#reportOf(sid, brought);

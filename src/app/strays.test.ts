@@ -22,6 +22,7 @@ import { ObjectTables } from '../store/object-tables.ts';
 import { openDatabase } from '../store/open-database.ts';
 import type { Ownership } from '../store/ownership.ts';
 import { RecordingTables } from '../store/recording-tables.ts';
+import { RetentionTables } from '../store/retention-tables.ts';
 import { StrayTables } from '../store/stray-tables.ts';
 import { Vault } from '../store/vault.ts';
 import { spoolPort } from './ports.ts';
@@ -303,4 +304,64 @@ test('a spool whose recording has come back to its node stays', async () => {
   await expect.poll(strayRow, WAITS).toMatchObject({ stored: true });
   await expect.poll(() => asked, WAITS).toBeGreaterThan(1);
   expect(readdirSync(first.spool)).toEqual([task.sid]);
+});
+
+test('what was deleted while its node was away is not stored again, and goes from its disk', async () => {
+  await first.record(task.sid, { generation: 1, epoch: 1 }, [{ file: slice(0), state: 'waiting' }]);
+  await takeOver();
+  await second.record(task.sid, { generation: 2, epoch: 2 }, [{ file: own(0, 60), state: 'stored' }]);
+  await end();
+  const retention = new RetentionTables({ database, vault, folder: second.ownership.folder, inFleet: true });
+  const { storage } = task.document;
+  await retention.setDue(task.sid, { storage, by: 'customer', nowMs: 21 });
+  // It is waited for while it may come.
+  expect(await retention.due(22, 100)).not.toContain(task.sid);
+  expect((await retention.keeping(task.appid, task.sid)).keeping).toBe('uploading');
+  await database.query('update strays set since_ms = since_ms - 604800001 where sid = $1', [task.sid]);
+  expect(await retention.due(22, 100)).toContain(task.sid);
+  expect((await retention.keeping(task.appid, task.sid)).keeping).toBeUndefined();
+  for (const name of ['own_0.ts', 'x_0.ts']) await openLocalFolder('b', stores).erase(`p/${name}`);
+  await retention.ended(task.sid, 23);
+  await first.comeBack();
+  await expect.poll(strayRow, WAITS).toEqual({ stored: true, done: true });
+  expect(readdirSync(first.spool)).toEqual([]);
+  expect(stored()).toEqual([]);
+});
+
+test('a node that lives keeps files from being deleted for as long as it has some that are not stored', async () => {
+  await first.record(task.sid, { generation: 1, epoch: 1 }, [{ file: slice(0) }]);
+  await takeOver();
+  await end();
+  await database.query('update strays set since_ms = 1 where sid = $1', [task.sid]);
+  const retention = new RetentionTables({ database, vault, folder: second.ownership.folder, inFleet: true });
+  expect((await retention.keeping(task.appid, task.sid)).keeping).toBeUndefined();
+  await database.query(`update owners set lease_until = now() + interval '1 hour' where owner = $1`, [
+    first.ownership.owner,
+  ]);
+  expect((await retention.keeping(task.appid, task.sid)).keeping).toBe('uploading');
+});
+
+test('who was removed while a node was away is not brought back by it', async () => {
+  const of = (uid: string, index: number): Segment => ({
+    ...slice(index),
+    name: `${task.sid}_c__uid_s_${uid}__uid_e_audio_2026010100000000${index}.ts`,
+    owner: { uid, trackType: 'audio' },
+  });
+  await first.record(task.sid, { generation: 1, epoch: 1 }, [{ file: of('7', 0) }, { file: of('77', 1) }]);
+  const seen = noted(1, 0, 16);
+  seen.participants.push({ ...seen.participants[0]!, uid: '77' });
+  await writeReport(join(first.spool, task.sid, '1'), task.document.plan.baseName, seen);
+  await takeOver();
+  await end();
+  await database.query('update strays set since_ms = 1 where sid = $1', [task.sid]);
+  await database.query(`insert into removals (sid, uid, asked_ms, asked_by) values ($1, '7', 1, 'customer')`, [
+    task.sid,
+  ]);
+  await first.comeBack();
+  // Lists and reports are made anew once nobody is being removed.
+  await expect.poll(strayRow, WAITS).toEqual({ stored: true, done: false });
+  expect(stored().filter((name) => name.endsWith('.ts'))).toEqual([of('77', 1).name]);
+  await expect.poll(() => readdirSync(first.spool), WAITS).toEqual([]);
+  const [brought] = await second.strays.broughtReports(task.sid);
+  expect(brought!.brought.participants.map(({ uid }) => uid)).toEqual(['77']);
 });

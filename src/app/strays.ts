@@ -7,6 +7,7 @@ import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { CompleteCommand } from '../contract/line/complete.ts';
 import type { ObjectRecord } from '../contract/line/objects.ts';
+import { isNameOf, reportWithout } from '../contract/line/person.ts';
 import type { QualityReport } from '../contract/line/quality-report.ts';
 import type { StorageConfig } from '../contract/line/storage.ts';
 import { stretchOf } from '../contract/line/stretches.ts';
@@ -20,6 +21,7 @@ import { awaitOrphans } from '../session/orphans.ts';
 import type { RecorderPort, RunFile, SpoolPort } from '../session/ports.ts';
 import { type FormerRun, stretchesOf } from '../session/run-record.ts';
 import { mp4Name } from '../stages/mux/names.ts';
+import { clearFiles } from '../stages/spool/clear-files.ts';
 import { generationOf, readRuns } from '../stages/spool/recording-spool.ts';
 import { memoryLedger } from '../stages/upload/ledger.ts';
 import { PersistentPut } from '../stages/upload/persistent-put.ts';
@@ -113,7 +115,9 @@ class Strays {
     // A recorder of this very start was told to end when the recording was lost; it may share its process with others.
     while (recorders.atWork().has(sid)) await sleep(clock, QUIET_LOOK_MS, signal);
     await awaitOrphans({ recorders, clock, log }, { sid, former: found.former }, signal);
+    if (found.isDeleted) return this.#drop(sid);
     const report = await this.#reportOf(found);
+    await this.#clear(found);
     const { files, leftovers } = await this.#makeWhole(found);
     signal.throwIfAborted();
     const { stored, accepted } = await this.#store(found, files);
@@ -127,6 +131,22 @@ class Strays {
     else if (!isHeld(sid)) await spool.free(sid);
   }
 
+  /** The recording's files are deleted, or about to be: what this node has goes as well. */
+  async #drop(sid: string): Promise<void> {
+    const { tables, spool, clock, log } = this.#options;
+    await spool.free(sid);
+    await tables.setStored(sid, clock.nowMs(), undefined);
+    await tables.setMended(sid, undefined);
+    log.info({ sid }, 'what this node had of a recording is removed: its files were deleted meanwhile');
+  }
+
+  /** Removes what this node has of users who were removed from the recording while it was away. */
+  async #clear({ task: { sid }, removed }: StrayTask): Promise<void> {
+    if (removed.length === 0) return;
+    const { spool } = this.#options;
+    await clearFiles(spool.pathOf(sid), (name) => removed.some((uid) => isNameOf(uid, name)));
+  }
+
   /** The last report that this node made; undefined where none can be read, which keeps nothing from its store. */
   async #reportOf(found: StrayTask): Promise<QualityReport | undefined> {
     const { spool, log } = this.#options;
@@ -137,8 +157,8 @@ class Strays {
       const newest = runs.at(-1)?.dir;
       const { files } = await readRuns(newest === undefined ? [] : [newest]);
       const written = files.find(({ file }) => isReport(file));
-      if (written) return await spool.readReport(written);
-      return await readEarlierReport(runs.map(({ dir }) => dir));
+      const report = written ? await spool.readReport(written) : await readEarlierReport(runs.map(({ dir }) => dir));
+      return report && found.removed.reduce((left, uid) => reportWithout(uid, left), report);
     } catch (error) {
       log.error({ sid, error: messageOf(error) }, 'the quality report lacks what this node noted of a recording');
       return undefined;

@@ -22,8 +22,17 @@ const MOST_ACTS = 200;
 
 /** What one file is, for whoever deletes it. */
 export type Erasable = Pick<ObjectRecord, 'name' | 'key' | 'bytes' | 'state'>;
-/** A recording whose files are to be deleted now; `storage` is undefined where all of them are in the backup store. */
-export type Due = { sid: string; storage: StorageConfig | undefined; attempts: number; refusals: number };
+/**
+ * A recording whose files are to be deleted now; `storage` is undefined where all of them are in the backup store, and
+ * where the key is lost that it was sealed with.
+ */
+export type Due = {
+  sid: string;
+  place: StoragePlace | undefined;
+  storage: StorageConfig | undefined;
+  attempts: number;
+  refusals: number;
+};
 /** What keeps the files of a recording, whatever its rule says. */
 export type Keeping = 'unknown' | 'running' | 'uploading' | 'held' | 'deleted' | undefined;
 type Act = { act: RetentionAct; by?: string | undefined; details?: string | undefined };
@@ -37,10 +46,17 @@ export type RetentionTablesOptions = {
   inFleet: boolean;
 };
 
+/** What a node that is away may still bring is waited for this long; then it counts as lost with its disk. */
+const LOST_AFTER_MS = 7 * DAY_MS;
+/** That the node of stray s may still bring what it has. */
+const MAY_COME = `(s.since_ms > extract(epoch from now()) * 1000 - ${LOST_AFTER_MS}
+  or exists (select 1 from owners w where w.folder = s.folder and not w.ended and w.lease_until > now()))`;
 /** Files that may still be moved or brought, of a recording t. */
-export const UNSTORED = `(exists (select 1 from objects o where o.sid = t.sid and o.state in ('waiting', 'backup'))
+export const UNSTORED = `(exists (select 1 from objects o where o.sid = t.sid and (o.state = 'backup' or o.state = 'waiting'
+    and not exists (select 1 from runs n join strays s on s.sid = n.sid and s.folder = n.folder
+      where n.sid = t.sid and n.generation = o.generation and s.stored_ms is null and not ${MAY_COME})))
   or exists (select 1 from moves m where m.sid = t.sid)
-  or exists (select 1 from strays s where s.sid = t.sid and s.stored_ms is null))`;
+  or exists (select 1 from strays s where s.sid = t.sid and s.stored_ms is null and ${MAY_COME}))`;
 /**
  * Recordings t of this folder ($1), and in a fleet ($4) those in stores that every node reaches whose own node is gone.
  * Rows of versions before servers had folders belong to whoever asks.
@@ -212,15 +228,16 @@ export class RetentionTables {
   /** A recording whose files are to be deleted now; undefined when something keeps them. */
   async find(sid: string, nowMs: number): Promise<Due | undefined> {
     const [row] = await this.#database.query(
-      `select r.* from retentions r join tasks t using (sid)
+      `select r.*, t.place from retentions r join tasks t using (sid)
        where r.sid = $1 and r.deleted_ms is null and r.gave_up_ms is null and r.due_ms <= $2 and r.held_ms is null
          and coalesce(r.next_try_ms, 0) <= $2 and t.ended_ms is not null and not ${UNSTORED} and not ${REMOVING}`,
       [sid, Math.round(nowMs)],
     );
     if (!row) return undefined;
-    const sealed = row['storage'] === null ? undefined : this.#vault.open(String(row['storage']));
+    const sealed = row['storage'] === null ? undefined : this.#vault.openIfKnown(String(row['storage']));
     return {
       sid,
+      place: storagePlaceSchema.safeParse(row['place']).data,
       storage: sealed === undefined ? undefined : storageConfigSchema.parse(JSON.parse(sealed)),
       attempts: Number(row['attempts']),
       refusals: Number(row['refusals']),
@@ -322,8 +339,8 @@ export class RetentionTables {
     );
     for (const row of rows) {
       const sealed = String(row['storage']);
-      if (this.#vault.isCurrent(sealed)) continue;
-      const again = this.#vault.seal(this.#vault.open(sealed));
+      const again = this.#vault.resealed(sealed);
+      if (again === undefined) continue;
       await this.#database.query('update retentions set storage = $3 where sid = $1 and storage = $2', [
         row['sid'],
         sealed,

@@ -22,6 +22,12 @@ export type StrayTask = {
   task: Omit<LastingTask, 'createdMs'> & { document: { extinfComma: boolean; storeReport: boolean } };
   storage: StorageConfig;
   zeroUtcMs: number | undefined;
+  /** Whether the recording's files were deleted while this node was away, or are to be deleted now. */
+  isDeleted: boolean;
+  /** Users who were removed from it meanwhile, or are being removed. */
+  removed: string[];
+  /** Whether somebody is being removed now: files of everybody are made anew. */
+  isRemoving: boolean;
   /** Whether nobody records it or stores files of it any more. */
   hasEnded: boolean;
   /** All runs, oldest first; `elsewhere` as seen from the node that asks. */
@@ -125,13 +131,19 @@ export class StrayTables {
    */
   async find(sid: string): Promise<StrayTask | undefined> {
     const [row] = await this.#database.query(
-      `select t.*, s.storage as sealed_storage from strays s join tasks t using (sid)
+      `select t.*, s.storage as sealed_storage, r.deleted_ms,
+         r.due_ms <= extract(epoch from now()) * 1000 and r.held_ms is null and r.gave_up_ms is null as due
+       from strays s join tasks t using (sid) left join retentions r using (sid)
        where s.sid = $1 and s.storage is not null order by s.since_ms desc limit 1`,
       [sid],
     );
     if (!row) return undefined;
     const rows = await this.#database.query('select * from runs where sid = $1 order by generation', [sid]);
     const runs = rows.map((run) => toRun(run, this.#folder));
+    const removals = await this.#database.query(
+      'select uid, done_ms is null and gave_up_ms is null as goes_on from removals where sid = $1',
+      [sid],
+    );
     const state = z.object({ zeroUtcMs: z.number().optional() }).parse(row['state']);
     return {
       task: {
@@ -144,6 +156,9 @@ export class StrayTables {
       },
       storage: storageConfigSchema.parse(JSON.parse(this.#vault.open(String(row['sealed_storage'])))),
       zeroUtcMs: state.zeroUtcMs,
+      isDeleted: row['deleted_ms'] !== null || row['due'] === true,
+      removed: removals.map(({ uid }) => String(uid)),
+      isRemoving: removals.some((removal) => removal['goes_on'] === true),
       hasEnded: row['ended_ms'] !== null,
       runs,
       former: runs.filter(({ elsewhere }, n) => elsewhere === undefined && rows[n]?.['owner'] !== this.#owner),
