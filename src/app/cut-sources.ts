@@ -84,7 +84,8 @@ export class CutSources {
     for (const { name, key, state, file } of objects) {
       if (file?.type !== 'slice') continue;
       if (state === 'stored' || state === 'accepted') found.set(name, { file, at: { key } });
-      else if (state === 'backup') found.set(name, { file, at: { key: `${IN_BACKUP}${name}` } });
+      // Those that were given up stay in the backup for good.
+      else if (state === 'backup' || state === 'gaveUp') found.set(name, { file, at: { key: `${IN_BACKUP}${name}` } });
     }
     for (const { dir, file } of spooled.files)
       if (file.type === 'slice') found.set(file.name, { file, at: { path: join(dir, file.name) } });

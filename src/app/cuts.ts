@@ -33,8 +33,8 @@ export type CutsOptions = {
 
 /** How long the MP4 of a cut is kept, and a failed one known. */
 const KEEP_MS = 3_600_000;
-/** So many are kept or under way at once, all apps together. */
-const MOST_CUTS = 100;
+/** So many are kept or under way at once, of one app and of all together: no app takes the places of all others. */
+const MOST_CUTS = { ofApp: 100, inAll: 200 };
 /** An answer waits this long for a short cut to be done. */
 const SOON_MS = 2_500;
 /** The form of a cut's id. */
@@ -70,8 +70,15 @@ export class Cuts {
     const past = await find(appid, sid);
     const scene = sceneOf(past);
     const plan = planCut(await sources.of(past), wishOf(request), scene);
-    await this.#checkRoom(plan);
+    await this.#checkRoom(appid, plan);
     const fetch = await sources.opened(past, plan, request.keys);
+    try {
+      // Others may have begun meanwhile.
+      this.#checkPlaces(appid);
+    } catch (error) {
+      fetch.close();
+      throw error;
+    }
     const cut = this.#add(appid, sid, plan, past, fetch);
     await within(clock, SOON_MS, cut.done, () => new Error('it takes longer')).catch(() => undefined);
     return { ...cut.reply };
@@ -120,14 +127,18 @@ export class Cuts {
     return cut;
   }
 
-  async #checkRoom({ rows }: CutPlan): Promise<void> {
-    const { dir, reserveBytes } = this.#o;
+  #checkPlaces(appid: string): void {
     if (this.#closed) throw problem('cut-refused', 'the server is ending');
-    if (this.#cuts.size >= MOST_CUTS)
-      throw problem(
-        'cut-refused',
-        `${MOST_CUTS} cuts are kept or under way; they are kept for an hour, or until DELETE`,
-      );
+    const { ofApp, inAll } = MOST_CUTS;
+    const own = [...this.#cuts.values()].filter((cut) => cut.appid === appid).length;
+    if (own < ofApp && this.#cuts.size < inAll) return;
+    const many = own < ofApp ? `${inAll} cuts, of all apps,` : `${ofApp} cuts`;
+    throw problem('cut-refused', `${many} are kept or under way; they are kept for an hour, or until DELETE`);
+  }
+
+  async #checkRoom(appid: string, { rows }: CutPlan): Promise<void> {
+    const { dir, reserveBytes } = this.#o;
+    this.#checkPlaces(appid);
     // Slices that are brought from the store take as much again.
     const sizes = rows.flat().map(({ file, at }) => file.bytes * ('key' in at ? 2 : 1));
     const needed = sizes.reduce((sum, bytes) => sum + bytes, 0) + reserveBytes;
