@@ -2,6 +2,7 @@
  * openKeeping: what deletes files of recordings, begun: of those whose time is over, and of persons who are removed.
  */
 import { join } from 'node:path';
+import { Fault } from '../kernel/fault.ts';
 import { clearFiles } from '../stages/spool/clear-files.ts';
 import { KeyedJobs } from '../store/jobs.ts';
 import { RemovalTables } from '../store/removal-tables.ts';
@@ -12,10 +13,12 @@ import { Retentions, type RetentionsOptions } from './retentions.ts';
 import { SharedFiles } from './shared-files.ts';
 
 export type OpenKeeping = RetentionTablesOptions &
-  Omit<RetentionsOptions, 'tables' | 'jobs' | 'backup' | 'removeSpool'> &
+  Omit<RetentionsOptions, 'tables' | 'jobs' | 'backup' | 'removeCopies'> &
   Pick<RemovalsOptions, 'backup'> &
   Pick<QueuedRunsOptions, 'forks' | 'entry' | 'env'> & {
     dataDir: string;
+    /** What must stay free on the disk. */
+    reserveBytes: number;
     spool: { pathOf(sid: string): string; remove(sid: string): Promise<void> };
     /** What of recordings was made, or brought here, for somebody to see. */
     copies: readonly { forget(sid: string): Promise<void> }[];
@@ -26,31 +29,35 @@ const TIMEOUT_MS = 6 * 3_600_000;
 
 /** Close what it resolves to. */
 export async function openKeeping(options: OpenKeeping) {
-  const { database, vault, folder, inFleet, backup, openTarget, dataDir, spool, copies, clock, log } = options;
-  const { forks, entry, env } = options;
+  const { database, vault, folder, inFleet, backup, openTarget, spool, copies, clock, log } = options;
+  const { dataDir, reserveBytes, forks, entry, env } = options;
   const tables = { database, vault, folder, inFleet };
   // Queues of its own, as what lies in a folder is deleted by the server that has it.
   const jobsOf = (what: string) => new KeyedJobs({ database, queue: `${what}-${folder}`, log, clock, parallel: 2 });
-  const retention = new Retentions({
-    ...{ tables: new RetentionTables(tables), jobs: jobsOf('retention'), backup, openTarget, clock, log },
-    removeSpool: (sid) => spool.remove(sid),
-  });
   const runs = new QueuedRuns({
     ...{ clock, forks, entry, env, name: 'speaker', args: ['without-speaker'], parallel: 1, timeoutMs: TIMEOUT_MS },
   });
+  const forgetCopies = async (sid: string) => {
+    for (const copy of copies) await copy.forget(sid);
+  };
+  const shared = new SharedFiles({
+    ...{ root: join(dataDir, 'removals'), reserveBytes },
+    withoutSpeaker: async (command, signal) => tracksTold(await runs.run(command, { signal })),
+  });
+  const retention = new Retentions({
+    ...{ tables: new RetentionTables(tables), jobs: jobsOf('retention'), backup, openTarget, clock, log },
+    async removeCopies(sid) {
+      await spool.remove(sid);
+      // Of a removal that its store refused to the end.
+      await shared.forget(sid);
+      await forgetCopies(sid);
+    },
+  });
   const removals = new Removals({
     ...{ tables: new RemovalTables(tables), jobs: jobsOf('removals'), backup, openTarget, clock, log },
-    shared: new SharedFiles({
-      root: join(dataDir, 'removals'),
-      async withoutSpeaker(command, signal) {
-        const lines = await runs.run(command, { signal });
-        return Number(/^tracks (\d+)$/.exec(lines.at(-1) ?? '')?.[1] ?? 0);
-      },
-    }),
+    shared,
     clearSpool: (sid, isGone) => clearFiles(spool.pathOf(sid), isGone),
-    async forgetCopies(sid) {
-      for (const copy of copies) await copy.forget(sid);
-    },
+    forgetCopies,
   });
   await retention.start();
   await removals.start();
@@ -63,4 +70,12 @@ export async function openKeeping(options: OpenKeeping) {
       await runs.close();
     },
   };
+}
+
+/** How many tracks the process that takes one out says it has left. Throws a Fault. */
+export function tracksTold(lines: readonly string[]): number {
+  const [, word, rest = ''] = /^(tracks|unreadable) (.*)$/.exec(lines.at(-1) ?? '') ?? [];
+  if (word === 'unreadable') throw new Fault('speakers-unreadable', rest, { blame: 'self' });
+  if (word === 'tracks' && /^\d+$/.test(rest)) return Number(rest);
+  throw new Fault('speaker-failed', 'its process did not say what it made', { blame: 'self', retryable: true });
 }

@@ -1,9 +1,18 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { type RecordingOfTwo, recordTwo } from '../../test/support/recording-of-two.ts';
-import { S3Stub, STUB_KEYS } from '../../test/support/s3-stub.ts';
+import { refuse, S3Stub, STUB_KEYS } from '../../test/support/s3-stub.ts';
 import { manifestSchema } from '../contract/line/manifest.ts';
 import { qualityReportSchema } from '../contract/line/quality-report.ts';
 import type { StorageConfig } from '../contract/line/storage.ts';
@@ -79,7 +88,7 @@ async function begin(wrap = (target: Target) => target): Promise<Begun> {
     tables: new RemovalTables({ database, vault, folder: 'ours', inFleet: false }),
     jobs: new KeyedJobs({ database, queue: `removals-${newHexId()}`, log, parallel: 2 }),
     shared: new SharedFiles({
-      root: join(dir, 'removals'),
+      ...{ root: join(dir, 'removals'), reserveBytes: 0 },
       // Of these files each line is a track; real ones are in speakers.held.test.ts.
       async withoutSpeaker({ input, output, uid }) {
         const left = readFileSync(input, 'utf8')
@@ -337,6 +346,68 @@ test('a store that locks what it has is told of, the others lose nothing, and it
   await begun.removals.look();
   await until(begun, sid, { state: 'removed', error: null });
   await expectRemoved(recording);
+});
+
+test('what was made anew and could not be stored is what the next person is taken out of', async () => {
+  const recording = await recorded();
+  const { sid, speakers, manifest, report } = recording;
+  let isAway = true;
+  stub.interfere = ({ method, key }, response) => {
+    if (!isAway || method !== 'PUT' || !key.endsWith(speakers)) return undefined;
+    refuse(response, 403, 'AccessDenied', 'No.');
+    return true;
+  };
+  const begun = await begin();
+  await begun.removals.order(appid, sid, { uid: '7', keys }, BY);
+  await until(begun, sid, { state: 'removing', error: expect.stringContaining('AccessDenied') });
+  // The old one is gone, and the new one is with the server alone.
+  expect(stored(recording, 'S3').has(speakers)).toBe(false);
+  isAway = false;
+  await begun.removals.order(appid, sid, { uid: '77', keys }, BY);
+  const states = async () => (await begun.list(sid)).map(({ state }) => state);
+  await vi.waitFor(async () => expect(await states()).toEqual(['removing', 'removed']), { timeout: 20_000 });
+  nowMs += 86_400_000;
+  await begun.removals.look();
+  await vi.waitFor(async () => expect(await states()).toEqual(['removed', 'removed']), { timeout: 20_000 });
+  expect([...stored(recording, 'S3').keys()].sort()).toEqual([manifest, report].sort());
+  expect(readdirSync(join(dir, 'removals'))).toEqual([]);
+});
+
+test('a folder that is not there, as while its disk is not mounted, is waited for', async () => {
+  const recording = await recorded(local());
+  const { sid } = recording;
+  const [there, away] = [join(dir, 'recordings/bucket'), join(dir, 'recordings/away')];
+  renameSync(there, away);
+  const begun = await begin();
+  await begun.removals.order(appid, sid, { uid: '7' }, BY);
+  await until(begun, sid, { state: 'removing', error: expect.stringContaining('is not there') });
+  renameSync(away, there);
+  expect(stored(recording, 'folder')).toEqual(recording.contents);
+  nowMs += 3_600_000;
+  await begun.removals.look();
+  await until(begun, sid, { state: 'removed' });
+  await expectRemoved(recording, 'folder');
+});
+
+test('a server that another went on for clears what it had made, and mixes that it began meanwhile', async () => {
+  const { sid } = await recorded(local());
+  await database.query(
+    `insert into removals (sid, uid, asked_ms, asked_by, done_ms) values ($1, '7', 1, 'customer', 2)`,
+    [sid],
+  );
+  await database.query(
+    `insert into mixes (mix_id, appid, sid, folder, request, users, from_s, to_s, bytes, created_ms)
+     values ($1, $2, $1, 'ours', '{}', '["7"]', 0, 1, 1, 1)`,
+    [sid, appid],
+  );
+  const made = join(dir, 'removals', sid);
+  mkdirSync(made, { recursive: true });
+  writeFileSync(join(made, 'x_speakers.mka'), '77\n');
+  const { removals, list } = await begin();
+  await removals.look();
+  expect((await list(sid))[0]!.servers).toMatchObject([{ folder: 'ours' }]);
+  expect(readdirSync(join(dir, 'removals'))).toEqual([]);
+  expect(await database.query('select 1 from mixes where sid = $1', [sid])).toEqual([]);
 });
 
 test('files whose days are over are deleted once nobody is being removed any more', async () => {

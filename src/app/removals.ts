@@ -27,8 +27,8 @@ import type { Bring, SharedFiles } from './shared-files.ts';
 export type RemovalsOptions = {
   tables: RemovalTables;
   jobs: KeyedJobs;
-  shared: Pick<SharedFiles, 'make' | 'drop'>;
-  backup: Pick<BackupStore, 'put' | 'fetch' | 'erase'>;
+  shared: Pick<SharedFiles, 'make' | 'stored' | 'forget'>;
+  backup: Pick<BackupStore, 'put' | 'fetch' | 'erase' | 'eraseCopy'>;
   openTarget(storage: StorageConfig, sid: string): Promise<Target>;
   /** Removes files from this server's spool, and resolves to how many there were. */
   clearSpool(sid: string, isGone: (name: string) => boolean): Promise<number>;
@@ -135,7 +135,6 @@ export class Removals {
       if (isHeld) return undefined;
       if (refusal) throw refusal;
       await this.#clear(sid, uid);
-      await this.#o.shared.drop({ sid, uid });
     } catch (error) {
       signal.throwIfAborted();
       const failed = failedTurn(error, removal, clock.nowMs());
@@ -155,7 +154,8 @@ export class Removals {
     signal: AbortSignal,
   ): Promise<{ isHeld: boolean; refusal: Fault | undefined }> {
     const { tables, openTarget, clock, forgetCopies } = this.#o;
-    const { sid, uid, storage } = removal;
+    const { sid, uid, place } = removal;
+    const storage = removal.storage ?? storageFrom(place, undefined);
     const left = await tables.left(sid, uid);
     const isInStore = left.some(({ where }) => where === 'store');
     const target = isInStore && storage ? await openTarget(storage, sid) : undefined;
@@ -192,9 +192,10 @@ export class Removals {
 
   /** Resolves to how many versions there were, where that is known. */
   async #erase(sid: string, { name, key, bytes, where }: LeftFile, target: Target | undefined) {
-    // What was moved on may have stayed in the backup store.
-    const backedUp = await this.#o.backup.erase(sid, name);
-    if (where === 'backup') return backedUp;
+    const { backup } = this.#o;
+    if (where === 'backup') return backup.erase(sid, name);
+    // What was moved on may have stayed there.
+    await backup.eraseCopy(sid, name);
     // Parts of a put that was broken off are the person's media as well.
     await target!.sweep(key, bytes).catch((error: unknown) => {
       // Not everybody who may delete may list them; stores forget them by themselves.
@@ -243,6 +244,7 @@ export class Removals {
     const news = { bytes, evidence, etag, md5, sha256, file: made.file };
     // Stored even where old versions are locked: the others lose nothing.
     await tables.rewritten(sid, uid, { name, outcome: 'rewritten', versions, ...news }, !refusal, clock.nowMs());
+    await shared.stored(removal, left);
     return refusal;
   }
 
@@ -254,10 +256,13 @@ export class Removals {
 
   /** Clears this server's own disk. */
   async #clear(sid: string, uid: string): Promise<void> {
-    const { tables, clearSpool, forgetCopies, clock } = this.#o;
-    await forgetCopies(sid);
+    const { tables, shared, clearSpool, forgetCopies, clock } = this.#o;
     const gone = new Set(await tables.names(sid, uid));
     const files = await clearSpool(sid, (name) => gone.has(name) || isNameOf(uid, name));
+    // Afterwards: what is begun before that may have taken files from the spool, and what is begun now finds none.
+    await tables.forgetMixes(sid, uid);
+    await forgetCopies(sid);
+    if (await tables.isLast(sid, uid)) await shared.forget(sid);
     await tables.cleared(sid, uid, files, clock.nowMs());
   }
 }

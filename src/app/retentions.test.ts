@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
@@ -99,7 +99,7 @@ async function begin({ inFleet = false } = {}): Promise<Begun> {
   const removed: string[] = [];
   const retentions = new Retentions({
     ...{ tables, jobs, backup, openTarget, clock, log },
-    removeSpool: async (sid) => void removed.push(sid),
+    removeCopies: async (sid) => void removed.push(sid),
   });
   onTestFinished(() => retentions.close());
   await retentions.start();
@@ -110,6 +110,39 @@ const until = (begun: Begun, sid: string, expected: Partial<RetentionReply>) =>
   vi.waitFor(async () => expect(await begun.state(sid)).toMatchObject(expected), { timeout: 20_000, interval: 20 });
 /** What the store has of a recording. */
 const keysOf = (sid: string) => [...stub.objects.keys()].filter((key) => key.startsWith(sid));
+
+test('a key that is lost keeps no server from starting; the store is opened by keys that are given', async () => {
+  const lost = new Vault([Vault.newKey()]);
+  const retained = async (storage: StorageConfig) => {
+    const sid = await recorded(storage, undefined);
+    const document = { storage, retention: { days: 1, rule: 'app' } };
+    await addRetention(database, lost, { sid, document } as unknown as Parameters<typeof addRetention>[2]);
+    return sid;
+  };
+  const [here, far] = [await retained(local()), await retained(stub.storage())];
+  day = 1;
+  const begun = await begin();
+  // The server's own folder needs none.
+  await until(begun, here, { state: 'deleted', files: 3 });
+  await until(begun, far, { state: 'kept', error: expect.stringContaining('keys of its store are not known') });
+  await begun.retentions.set(appid, far, { days: 1, keys: STUB_KEYS }, customer);
+  await until(begun, far, { state: 'deleted', files: 3, error: null });
+  expect(keysOf(far)).toEqual([]);
+});
+
+test('a folder that is not there, as while its disk is not mounted, is waited for', async () => {
+  const sid = await recorded(local(), 30);
+  const [there, away] = [join(dir, 'recordings/bucket'), join(dir, 'recordings/away')];
+  renameSync(there, away);
+  day = 30;
+  const begun = await begin();
+  await until(begun, sid, { state: 'deleting', files: 0, error: expect.stringContaining('is not there') });
+  renameSync(away, there);
+  day += 1;
+  await begun.retentions.look();
+  await until(begun, sid, { state: 'deleted', files: 3 });
+  expect(existsSync(join(there, sid))).toBe(false);
+});
 
 describe.each(['S3', 'the server’s own folder'])('in %s', (kind) => {
   const storageOf = () => (kind === 'S3' ? stub.storage() : local());
@@ -161,7 +194,10 @@ describe('nothing is deleted', () => {
     ['while it has not ended', `update tasks set ended_ms = null where sid = $1`],
     ['while a file waits for its store', `update objects set state = 'waiting' where sid = $1 and name = 'x_0.ts'`],
     ['while a file is to be moved on', `update objects set state = 'backup' where sid = $1 and name = 'x_0.ts'`],
-    ['while a node may bring more', `insert into strays (sid, folder, since_ms) values ($1, 'theirs', 1)`],
+    [
+      'while a node may bring more',
+      `insert into strays (sid, folder, since_ms) values ($1, 'theirs', extract(epoch from now()) * 1000 - 600000000)`,
+    ],
     [
       'that lies in the folder of another server',
       `update tasks set folder = 'theirs', place = jsonb_set(place, '{vendor}', '1000') where sid = $1`,

@@ -30,10 +30,10 @@ export type Asker = { id: string; isOperator: boolean };
 export type RetentionsOptions = {
   tables: RetentionTables;
   jobs: KeyedJobs;
-  backup: Pick<BackupStore, 'erase'>;
+  backup: Pick<BackupStore, 'erase' | 'eraseCopy'>;
   openTarget(storage: StorageConfig, sid: string): Promise<Target>;
-  /** Removes what the spool still has of a recording. */
-  removeSpool(sid: string): Promise<void>;
+  /** Removes what this server's disk has of a recording: its spool, and what was made or brought to be seen. */
+  removeCopies(sid: string): Promise<void>;
   clock: Clock;
   log: Log;
 };
@@ -147,7 +147,7 @@ export class Retentions {
       return undefined;
     }
     if (files.length === MOST_FILES) return 0;
-    await this.#o.removeSpool(sid);
+    await this.#o.removeCopies(sid);
     await tables.ended(sid, clock.nowMs());
     log.info({ sid }, 'the files of a recording are deleted, as its retention says');
     return undefined;
@@ -155,7 +155,8 @@ export class Retentions {
 
   async #eraseAll(due: Due, files: readonly Erasable[], signal: AbortSignal) {
     const { tables, openTarget, clock } = this.#o;
-    const { sid, storage } = due;
+    const { sid, place } = due;
+    const storage = due.storage ?? storageFrom(place, undefined);
     const isInStore = files.some(({ state }) => state !== 'gaveUp');
     const target = isInStore && storage ? await openTarget(storage, sid) : undefined;
     if (isInStore && !target)
@@ -175,9 +176,14 @@ export class Retentions {
   }
 
   async #erase(sid: string, { name, key, state }: Erasable, target: Target | undefined): Promise<undefined> {
-    if (state !== 'gaveUp') await target!.erase(key);
+    const { backup } = this.#o;
+    if (state === 'gaveUp') {
+      await backup.erase(sid, name);
+      return undefined;
+    }
+    await target!.erase(key);
     // What was moved on may have stayed there.
-    await this.#o.backup.erase(sid, name);
+    await backup.eraseCopy(sid, name);
     return undefined;
   }
 

@@ -321,7 +321,8 @@ export async function createServer(given: Config, ground: Ground): Promise<Airch
     endings.push(() => live.close());
     const keeping = await openKeeping({
       ...{ dataDir: config.dataDir, database, vault, folder, inFleet: isInFleet, backup, openTarget, spool },
-      ...{ copies: [cuts, live], forks, entry, env: children, clock, log },
+      ...{ reserveBytes: config.spoolReserveMb * 1_000_000, copies: [cuts, live] },
+      ...{ forks, entry, env: children, clock, log },
     });
     endings.push(() => keeping.close());
 

@@ -37,6 +37,8 @@ export type RemovalScene = {
 export type OpenRemoval = {
   sid: string;
   uid: string;
+  place: StoragePlace | undefined;
+  /** Undefined where none was kept, and where the key is lost that it was sealed with. */
   storage: StorageConfig | undefined;
   attempts: number;
   refusals: number;
@@ -153,13 +155,14 @@ export class RemovalTables {
   /** The first removal of a recording that goes on now. */
   async find(sid: string, nowMs: number): Promise<OpenRemoval | undefined> {
     const [row] = await this.#o.database.query(
-      `select m.* from removals m join retentions r using (sid) where m.sid = $1 and ${OPEN} order by m.asked_ms limit 1`,
+      `select m.*, t.place from removals m join retentions r using (sid) join tasks t using (sid)
+       where m.sid = $1 and ${OPEN} order by m.asked_ms limit 1`,
       [sid, Math.round(nowMs)],
     );
     if (!row) return undefined;
-    const sealed = row['storage'] === null ? undefined : this.#o.vault.open(String(row['storage']));
+    const sealed = row['storage'] === null ? undefined : this.#o.vault.openIfKnown(String(row['storage']));
     return {
-      ...{ sid, uid: String(row['uid']) },
+      ...{ sid, uid: String(row['uid']), place: storagePlaceSchema.safeParse(row['place']).data },
       storage: sealed === undefined ? undefined : storageConfigSchema.parse(JSON.parse(sealed)),
       attempts: Number(row['attempts']),
       refusals: Number(row['refusals']),
@@ -285,6 +288,12 @@ export class RemovalTables {
     return rows.map((row) => ({ sid: String(row['sid']), uid: String(row['uid']) }));
   }
 
+  /** Whether nobody else is still to be removed from a recording. */
+  async isLast(sid: string, uid: string): Promise<boolean> {
+    const others = 'select 1 from removals where sid = $1 and uid <> $2 and done_ms is null limit 1';
+    return (await this.#o.database.query(others, [sid, uid])).length === 0;
+  }
+
   /** Names of all files that were removed or made anew. */
   async names(sid: string, uid: string): Promise<string[]> {
     const rows = await this.#o.database.query('select name from removed_files where sid = $1 and uid = $2', [sid, uid]);
@@ -315,9 +324,10 @@ export class RemovalTables {
     );
     for (const row of rows) {
       const sealed = String(row['storage']);
-      if (vault.isCurrent(sealed)) continue;
+      const again = vault.resealed(sealed);
+      if (again === undefined) continue;
       await database.query('update removals set storage = $4 where sid = $1 and uid = $2 and storage = $3', [
-        ...[row['sid'], row['uid'], sealed, vault.seal(vault.open(sealed))],
+        ...[row['sid'], row['uid'], sealed, again],
       ]);
     }
   }

@@ -2,23 +2,28 @@
  * The one file with every speaker of a recording of single users, as an audio editor opens it: a track each, gapless
  * from the recording's zero to its end.
  */
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ALL_FORMATS, EncodedPacketSink, FilePathSource, Input } from 'mediabunny';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { NO_ROOM_EXIT } from '../../src/contract/line/complete.ts';
 import type { Manifest } from '../../src/contract/line/manifest.ts';
+import { isOutOfRoom } from '../../src/kernel/fault.ts';
 import type { SpeakersFile } from '../../src/media/segment.ts';
 import { makeSpeakers } from '../../src/pipeline/individual/speakers.ts';
 import { FLAC_BLOCK } from '../../src/stages/codec/flac-encoder.ts';
 import { liveFrames } from '../../src/stages/codec/native-frames.ts';
 import { withoutSpeaker } from '../../src/stages/mux/mka/without-track.ts';
+import { partPath } from '../../src/stages/mux/spool-file.ts';
 import { clicksIn } from '../support/judge/clicks.ts';
 import { withInput } from '../support/judge/read-media.ts';
 import { beepsIn, type Heard, listen } from '../support/judge/sound.ts';
 import { makeRecording } from '../support/made-recording.ts';
 import { BLUE, GREEN, type Participant, RED } from '../support/media/participants.ts';
 
+const MAIN = join(import.meta.dirname, '../../src/app/cli/main.ts');
 const END_S = 9;
 /** The longest frame of what was recorded, of AAC: nobody may be further from their place. */
 const FRAME_S = 1024 / 48_000;
@@ -144,6 +149,18 @@ describe('the file with every speaker', () => {
     writeFileSync(none, 'no file of speakers');
     await expect(withoutSpeaker({ input: none, output, uid: '7' })).rejects.toMatchObject({
       code: 'speakers-unreadable',
+    });
+    // A full disk says nothing of the file, and is not taken for that.
+    const full = join(dir, 'full.mka');
+    symlinkSync('/dev/full', partPath(full));
+    const told = await withoutSpeaker({ input, output: full, uid: '7' }).catch((error: unknown) => error);
+    expect(isOutOfRoom(told)).toBe(true);
+    const run = (command: object) =>
+      spawnSync(process.execPath, [MAIN, 'without-speaker'], { input: JSON.stringify(command), encoding: 'utf8' });
+    expect(run({ input, output: full, uid: '7' })).toMatchObject({ status: NO_ROOM_EXIT, stdout: '' });
+    expect(run({ input: none, output, uid: '7' })).toMatchObject({
+      status: 0,
+      stdout: expect.stringMatching(/^unreadable .*no readable file of speakers.*\n$/),
     });
   });
 

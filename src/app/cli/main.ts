@@ -273,13 +273,9 @@ program
   .action(async () => {
     const { completeRecording } = await import('../../pipeline/complete.ts');
     const command: unknown = JSON.parse(await text(process.stdin));
-    try {
+    await tellingOfRoom(async () => {
       for (const name of await completeRecording(command)) process.stdout.write(`${name}\n`);
-    } catch (error) {
-      if (!isOutOfRoom(error)) throw error;
-      process.stderr.write(`${messageOf(error)}\n`);
-      process.exitCode = NO_ROOM_EXIT;
-    }
+    });
   });
 
 program
@@ -288,10 +284,12 @@ program
   .action(async () => {
     const { cutRecording } = await import('../../pipeline/cut/cut-recording.ts');
     const command: unknown = JSON.parse(await text(process.stdin));
-    const bytes = await cutRecording(command, {
-      onProgress: (part) => process.stdout.write(`progress ${part.toFixed(3)}\n`),
+    await tellingOfRoom(async () => {
+      const bytes = await cutRecording(command, {
+        onProgress: (part) => process.stdout.write(`progress ${part.toFixed(3)}\n`),
+      });
+      process.stdout.write(`bytes ${bytes}\n`);
     });
-    process.stdout.write(`bytes ${bytes}\n`);
   });
 
 program
@@ -303,17 +301,13 @@ program
     giveWay();
     const { mixRecording } = await import('../../pipeline/remix/mix-recording.ts');
     const command: unknown = JSON.parse(await text(process.stdin));
-    try {
+    await tellingOfRoom(async () => {
       const bytes = await mixRecording(command, {
         onProgress: (part) => process.stdout.write(`progress ${part.toFixed(4)}\n`),
-        onProblem: (what) => process.stdout.write(`problem ${what.replaceAll(/\s+/g, ' ')}\n`),
+        onProblem: (what) => process.stdout.write(`problem ${onOneLine(what)}\n`),
       });
       process.stdout.write(`bytes ${bytes}\n`);
-    } catch (error) {
-      if (!isOutOfRoom(error)) throw error;
-      process.stderr.write(`${messageOf(error)}\n`);
-      process.exitCode = NO_ROOM_EXIT;
-    }
+    });
   });
 
 program
@@ -333,8 +327,31 @@ program
   .action(async () => {
     const { withoutSpeaker } = await import('../../stages/mux/mka/without-track.ts');
     const command: unknown = JSON.parse(await text(process.stdin));
-    process.stdout.write(`tracks ${await withoutSpeaker(command)}\n`);
+    await tellingOfRoom(async () => {
+      try {
+        process.stdout.write(`tracks ${await withoutSpeaker(command)}\n`);
+      } catch (error) {
+        // Said, not shown by how the process ends: whoever asked deletes the file then, and for nothing else.
+        if (!(error instanceof Fault) || error.code !== 'speakers-unreadable') throw error;
+        process.stdout.write(`unreadable ${onOneLine(error.message)}\n`);
+      }
+    });
   });
+
+/** Tells by the exit code where the disk had no room for what the work makes: it is tried again then. */
+async function tellingOfRoom(work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    if (!isOutOfRoom(error)) throw error;
+    process.stderr.write(`${messageOf(error)}\n`);
+    process.exitCode = NO_ROOM_EXIT;
+  }
+}
+
+function onOneLine(words: string): string {
+  return words.replaceAll(/\s+/g, ' ');
+}
 
 function wholeSeconds(text: string): number {
   if (!/^[1-9]\d*$/.test(text)) throw new InvalidArgumentError('It is a whole number of seconds, at least 1.');

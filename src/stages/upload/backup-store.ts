@@ -4,7 +4,7 @@
  */
 import type { UploadLedger } from '../../contract/line/objects.ts';
 import type { Clock } from '../../kernel/clock.ts';
-import type { Fault } from '../../kernel/fault.ts';
+import { Fault } from '../../kernel/fault.ts';
 import type { Source } from './target/source.ts';
 import type { PutOptions, Receipt, StoreWithFetch } from './target/target.ts';
 import { testWrite } from './test-write.ts';
@@ -49,6 +49,13 @@ export class BackupStore {
   /** Removes a file for good, with all its versions, as in `Target.erase`. */
   erase(sid: string, name: string): Promise<number | undefined> {
     return this.#store.erase(`${sid}/${name}`);
+  }
+
+  /** As `erase`, of a file that has its place elsewhere: a store that was never used has no copy of it. */
+  async eraseCopy(sid: string, name: string): Promise<void> {
+    await this.erase(sid, name).catch((error: unknown) => {
+      if (!(error instanceof Fault) || error.code !== 'store-absent') throw error;
+    });
   }
 
   close(): void {

@@ -11,7 +11,8 @@ import { TrackFile } from './track-file.ts';
 
 /**
  * Writes `output` and resolves to how many tracks it has; nothing is written where none is left. Throws a ZodError for
- * an invalid command, and a Fault when a file cannot be read or written.
+ * an invalid command, and a Fault: `speakers-unreadable` where what is in the file cannot be read, however often it is
+ * tried, and others where it cannot be opened or written now, as on a full disk.
  * @param command a WithoutSpeakerCommand
  */
 export async function withoutSpeaker(command: unknown): Promise<number> {
@@ -41,6 +42,19 @@ export async function withoutSpeaker(command: unknown): Promise<number> {
   return kept.length;
 }
 
+/** The system's errors, which may pass, are small numbers; FFmpeg's own, which tell of the content, four letters. */
+const LEAST_OF_SYSTEM = -0xffff;
+
+function checkRead(code: number, what: string): void {
+  if (code >= LEAST_OF_SYSTEM) {
+    check(code, what);
+    return;
+  }
+  throw new Fault('speakers-unreadable', `${what}: it is no readable file of speakers (FFmpeg returned ${code})`, {
+    blame: 'self',
+  });
+}
+
 function nameOf(stream: Stream): string {
   return stream.metadata?.get('title') ?? '';
 }
@@ -58,11 +72,12 @@ class TrackSource implements Disposable {
   static async open(path: string): Promise<TrackSource> {
     const context = new FormatContext();
     try {
-      check(await context.openInput(`file:${path}`, InputFormat.findInputFormat('matroska'), null), `opening ${path}`);
-      check(await context.findStreamInfo(null), `reading ${path}`);
-    } catch (cause) {
+      const matroska = InputFormat.findInputFormat('matroska');
+      checkRead(await context.openInput(`file:${path}`, matroska, null), `opening ${path}`);
+      checkRead(await context.findStreamInfo(null), `reading ${path}`);
+    } catch (error) {
       context.closeInputSync();
-      throw new Fault('speakers-unreadable', `${path} is no readable file of speakers`, { blame: 'self', cause });
+      throw error;
     }
     return new TrackSource(context);
   }
@@ -78,7 +93,7 @@ class TrackSource implements Disposable {
     for (;;) {
       const code = await this.#context.readFrame(packet);
       if (code === AVERROR_EOF) return;
-      check(code, 'reading a file of speakers');
+      checkRead(code, 'reading a file of speakers');
       const { streamIndex, pts, duration, data } = packet;
       const base = bases.get(streamIndex);
       if (base && data && pts !== AV_NOPTS_VALUE) {

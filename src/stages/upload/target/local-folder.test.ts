@@ -52,6 +52,20 @@ describe('a local folder', () => {
     expect(readFileSync(join(dir, 'x.ts'), 'utf8')).toBe('media');
   });
 
+  test('tells a file that is gone from a folder that is not there', async () => {
+    const target = openLocalFolder('bucket', storage);
+    const absent = { code: 'store-absent', blame: 'destination', retryable: true };
+    const path = join(home, 'fetched');
+    await expect(target.erase('a/x.ts')).rejects.toMatchObject(absent);
+    await expect(target.fetch('a/x.ts', path)).rejects.toMatchObject(absent);
+    await target.put('a/x.ts', spooled('x.ts', 'media'), 'video/mp2t');
+    await target.fetch('a/x.ts', path);
+    expect(readFileSync(path, 'utf8')).toBe('media');
+    await target.erase('a/x.ts');
+    await target.erase('a/x.ts');
+    await expect(target.fetch('a/x.ts', join(home, 'again'))).rejects.toMatchObject({ code: 'object-missing' });
+  });
+
   test('moves no bytes when the spool is on the same disk', async () => {
     const source = spooled('x.ts', 'media');
     await openLocalFolder('bucket', storage).put('x.ts', source, 'video/mp2t');

@@ -68,6 +68,7 @@ class LocalFolder implements StoreWithFetch {
       await link(from, path).catch(() => copyFile(from, path));
     } catch (cause) {
       const isMissing = (cause as NodeJS.ErrnoException).code === 'ENOENT';
+      if (isMissing) await this.#requireFolder();
       throw new Fault(isMissing ? 'object-missing' : 'store-failed', `${this.description}: ${messageOf(cause)}`, {
         blame: 'self',
         retryable: !isMissing,
@@ -100,6 +101,7 @@ class LocalFolder implements StoreWithFetch {
 
   async erase(key: string): Promise<undefined> {
     const path = this.#pathOf(key);
+    await this.#requireFolder();
     try {
       await rm(path, { force: true });
       await syncFolder(dirname(path)).catch((error: NodeJS.ErrnoException) => {
@@ -121,6 +123,23 @@ class LocalFolder implements StoreWithFetch {
   }
 
   close(): void {}
+
+  /**
+   * Throws a Fault, `store-absent`, when the folder itself is not there, as while its disk is not mounted: whether it
+   * has a file is not known then.
+   */
+  async #requireFolder(): Promise<void> {
+    const isThere = await stat(this.#root).then(
+      () => true,
+      (error: NodeJS.ErrnoException) => error.code !== 'ENOENT',
+    );
+    if (isThere) return;
+    const advice = 'mount its disk, or make it if its files are gone for good';
+    throw new Fault('store-absent', `${this.description} is not there; ${advice}`, {
+      blame: 'destination',
+      retryable: true,
+    });
+  }
 
   #pathOf(key: string): string {
     const parts = key.split('/');
