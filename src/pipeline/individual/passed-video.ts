@@ -94,7 +94,8 @@ export class PassedVideo {
     // What was sent before the start call is shown in a moment at the file's beginning, because later pictures refer to
     // it.
     const dtsUs = Math.max(0, sample.dtsUs ?? sample.ptsUs, lastUs + MIN_STEP_US);
-    const ptsUs = Math.max(dtsUs, sample.ptsUs);
+    // Only H.264 shows pictures in another order than it decodes them: of others a time that goes back is wrong.
+    const ptsUs = codec === 'h264' ? Math.max(dtsUs, sample.ptsUs) : dtsUs;
     const run = this.#run;
     const isSame = run?.track === track && run.codec === codec;
     this.#breaking ||= dtsUs - lastUs >= INTERRUPTION_US;
