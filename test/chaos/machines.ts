@@ -151,6 +151,8 @@ const machineWithoutPublishers =
   async (fleet, takes) => {
     const node = await fleet.ownerOf(takes.at(-1)!);
     const own = await ownedBy(fleet, node, takes);
+    // All of the cut is a gap: what is judged of a recording that began last lies before and behind.
+    await pause(UNDER_WAY_MS);
     const cutMs = Date.now();
     fleet.machines.cut(node.machine, fleet.people);
     await pause(awayMs);
