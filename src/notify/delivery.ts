@@ -3,6 +3,7 @@
  * is taken or given up. The caller must make sure that `run` runs only once per recording at a time.
  */
 import { noticeBody } from '../contract/webhook/notice.ts';
+import { backOffMs } from '../kernel/back-off.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { SessionLog } from '../session/ports.ts';
 import type { OutboxTables, StoredEvent } from '../store/outbox-tables.ts';
@@ -137,11 +138,11 @@ export function nextAttempt(
   retry: RetryRule,
   random: number,
 ): number | undefined {
-  const { forMs, maxRetries, firstMs, longestMs } = { ...DEFAULT_WAITS, ...retry };
+  const { forMs, maxRetries, ...waits } = { ...DEFAULT_WAITS, ...retry };
   if (maxRetries > 0 && attempts > maxRetries) return undefined;
   const endMs = firstTriedMs + forMs;
   if (nowMs >= endMs) return undefined;
-  const waitMs = Math.min(longestMs, firstMs * 2 ** (attempts - 1)) * (1 - JITTER + 2 * JITTER * random);
+  const waitMs = backOffMs(attempts, { ...waits, jitter: JITTER }, random);
   // The last try comes at the very end, not up to one wait before it.
   return Math.min(nowMs + Math.round(waitMs), endMs);
 }
