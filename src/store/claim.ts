@@ -129,12 +129,17 @@ export const LOOK = `
 /**
  * Claims what there is; the same parameters. Channels that were at home on a node that is gone come with their
  * recordings, so that publishers find them at once.
+ *
+ * The row of an owner that is gone is held as well: one that renews again at this moment either has renewed, and is
+ * looked at anew, or waits until it can see whom its tasks belong to. (An owner of the same folder cannot: its folder's
+ * lock is the claimer's.)
  */
 export const CLAIM = `
   with overdue as materialized (${OVERDUE}), chosen as materialized (${CHOSEN}), own as (
     select t.sid ${OWN} order by t.created_ms for update of t skip locked
   ), others as (
-    select t.sid ${OTHERS} order by t.created_ms limit ${MOST_OF_OTHERS} for update of t skip locked
+    select t.sid ${OTHERS} order by t.created_ms limit ${MOST_OF_OTHERS}
+    for update of t skip locked for share of o skip locked
   ), offered as (
     select t.sid ${OFFERED} order by t.created_ms limit ${MOST_OF_OTHERS} for update of t skip locked
   ), due as (

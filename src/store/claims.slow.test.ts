@@ -3,8 +3,10 @@
  * owner.
  */
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { ManualClock } from '../../test/support/manual-clock.ts';
 import { PostgresServer } from '../../test/support/postgres.ts';
 import { addRunning, age, beginNode } from '../../test/support/stored-recording.ts';
+import { until } from '../../test/support/test-server.ts';
 import { fenced } from '../session/hold.ts';
 import type { Database } from './database.ts';
 import { openDatabase } from './open-database.ts';
@@ -51,3 +53,24 @@ test(`of two nodes that claim one task ${CLAIMS} times each time one gets it, an
   // Both had a chance, or nothing was contended for.
   expect(Math.min(...wins)).toBeGreaterThan(0);
 }, 120_000);
+
+test('an owner that renews while its task is being claimed is sure of it never, nor before the claim is over', async () => {
+  // Neither renews by itself.
+  const clock = new ManualClock();
+  const [late, claimer] = [await beginNode(database, { clock }), await beginNode(database, { clock })];
+  nodes.push(late, claimer);
+  const sid = await addRunning(database, late);
+  await age(database, claimer, { renewedS: 0, steadyS: 60 });
+  await age(database, late, { renewedS: 10 });
+  const isSure = late.certainty({ sid, owner: late.owner, epoch: 1 });
+  let renewal: Promise<string> | undefined;
+  await database.transaction(async (inside) => {
+    expect((await claimer.claim(inside, [])).map((row) => row['sid'])).toEqual([sid]);
+    renewal = late.renew().then(() => 'renewed');
+    const waiting = `select 1 from pg_stat_activity where wait_event_type = 'Lock' and query like '%update owners%'`;
+    const waits = until('the renewal waits', async () => (await postgres.rows(waiting)).length > 0, 2_000);
+    expect(await Promise.race([renewal, waits.then(() => 'waits')])).toBe('waits');
+  });
+  expect(await renewal).toBe('renewed');
+  await expect(isSure(AbortSignal.timeout(5_000))).rejects.toThrow(fenced(sid).message);
+});
