@@ -10,6 +10,10 @@ export type Queryable = {
 /**
  * A connection for one user alone, so that what it holds (an advisory lock) is released when it breaks. What it writes
  * is seen by others at once, and may be lost when the database crashes within the next second.
+ *
+ * A database that is slow costs nobody its connection: `query` waits for a late answer, and where the database itself
+ * has ended a statement that took too long (`wasTooSlow`) the next one may be asked on the same connection. It is given
+ * up, and `onLost` called, when it breaks, is silent for long, or answers with any other error.
  */
 export type Connection = Queryable & { close(): Promise<void> };
 export type Database = Queryable & {
@@ -25,7 +29,10 @@ export type Database = Queryable & {
   script(sql: string): Promise<Row[]>;
   /** Commits when `run` resolves and rolls back when it rejects. */
   transaction<T>(run: (inside: Queryable) => Promise<T>): Promise<T>;
-  /** Opens another connection. `onLost` is called once when it breaks. In PGlite it is the only one there is. */
+  /**
+   * Opens another connection. `onLost` is called once when it is lost, before what waits for its answers rejects. In
+   * PGlite it is the only one there is.
+   */
   connect(onLost: () => void): Promise<Connection>;
   close(): Promise<void>;
 };
@@ -33,4 +40,15 @@ export type Database = Queryable & {
 /** Whether a statement failed because a row with the same unique key exists already. */
 export function isUniqueViolation(error: unknown): boolean {
   return (error as { code?: unknown }).code === '23505';
+}
+
+/**
+ * What a database answers that is there but has too much to do: the statement was ended for its time (57014), waited
+ * too long for a lock (55P03), was the victim of a deadlock (40P01), or found too little memory (53200).
+ */
+const TOO_SLOW = new Set(['57014', '55P03', '40P01', '53200']);
+
+/** Whether a statement failed although nothing is wrong with it or its connection, so that it may be asked again. */
+export function wasTooSlow(error: unknown): boolean {
+  return TOO_SLOW.has(String((error as { code?: unknown }).code));
 }

@@ -3,7 +3,8 @@
  * over (ADR 0012, 0026). A task can be claimed only when its owner is surely gone; all leases go by the database's
  * clock.
  */
-import { type Clock, sleep, type Timer } from '../kernel/clock.ts';
+import { type BackOff, backOffMs } from '../kernel/back-off.ts';
+import { type Clock, sleep, type Timer, within } from '../kernel/clock.ts';
 import { messageOf } from '../kernel/fault.ts';
 import { newHexId } from '../kernel/ids.ts';
 import { SteeredClock } from '../kernel/steered-clock.ts';
@@ -56,6 +57,13 @@ export const WIRE = 2;
 const RENEW_EVERY_MS = 1_000;
 /** How often a server that may have lost its tasks looks whether it has renewed. */
 const LOOK_AGAIN_MS = 200;
+/**
+ * Between attempts to connect. When the database comes back, all nodes come at once; and all must have renewed before
+ * one that has may take the late ones for gone, which is a lease after its own return.
+ */
+const CONNECT_AGAIN: BackOff = { firstMs: 500, longestMs: 1_500, jitter: 0.5 };
+/** A database that does not answer keeps no server from ending for longer than a lease, which runs out then anyway. */
+const GIVE_BACK_WITHIN_MS = 4_000;
 
 export class Ownership {
   readonly owner = newHexId();
@@ -63,9 +71,14 @@ export class Ownership {
   readonly #options: OwnershipOptions;
   #connection: Promise<Connection> | undefined;
   #isLocked = false;
+  /** Connections that were lost, or could not be had, since the last renewal. */
+  #losses = 0;
+  /** Set while it waits before it connects again. */
+  #connectAgain: Timer | undefined;
   #renewing: Promise<void> | undefined;
   #timer: Timer | undefined;
   #failing = false;
+  #isClosing = false;
   #node: { facts: NodeFacts; loadOf: () => NodeLoad } | undefined;
   #draining = false;
   /**
@@ -75,7 +88,7 @@ export class Ownership {
   readonly clock: SteeredClock;
   /** Until when nobody can have claimed a task of this server, by its own clock. */
   #sureUntilUs: HostUs = Number.NEGATIVE_INFINITY;
-  /** Counts the renewals that came too late to be sure of that. */
+  /** Counts the renewals whose answer came too late to have been sure of that all the time. */
   #term = 0;
 
   private constructor(options: OwnershipOptions) {
@@ -101,7 +114,7 @@ export class Ownership {
       throw error;
     }
     ownership.#timer = options.clock.every(RENEW_EVERY_MS, () => {
-      ownership.#renewing ??= ownership.#tryRenew();
+      if (!ownership.#connectAgain) ownership.#renewing ??= ownership.#tryRenew();
     });
     return ownership;
   }
@@ -125,20 +138,30 @@ export class Ownership {
 
   /** Gives up all tasks at once, so that nobody must wait for the lease to end. */
   async close(): Promise<void> {
+    const { clock, log } = this.#options;
+    this.#isClosing = true;
     this.#timer?.cancel();
+    this.#connectAgain?.cancel();
+    try {
+      await within(clock, GIVE_BACK_WITHIN_MS, this.#giveBack(), () => new Error('the database does not answer'));
+      await this.#drop();
+    } catch (error) {
+      log.warn({ error: messageOf(error) }, 'the lease of this server could not be given back; it runs out');
+      // It may never be there, or never say that it is gone.
+      void this.#drop();
+    }
+  }
+
+  async #drop(): Promise<void> {
+    const connection = this.#connection;
+    this.#connection = undefined;
+    await connection?.then((each) => each.close()).catch(() => {});
+  }
+
+  async #giveBack(): Promise<void> {
     await this.#renewing;
     const connection = await this.#connection?.catch(() => undefined);
-    this.#connection = undefined;
-    try {
-      await connection?.query('update owners set lease_until = now(), ended = true where owner = $1', [this.owner]);
-    } catch (error) {
-      this.#options.log.warn(
-        { error: messageOf(error) },
-        'the lease of this server could not be given back; it runs out',
-      );
-    } finally {
-      await connection?.close().catch(() => {});
-    }
+    await connection?.query('update owners set lease_until = now(), ended = true where owner = $1', [this.owner]);
   }
 
   /**
@@ -183,7 +206,10 @@ export class Ownership {
     };
   }
 
-  /** Renews the lease, and takes the advisory lock again when its connection was lost. */
+  /**
+   * Renews the lease, and takes the advisory lock again when its connection was lost. Rejects when the database does
+   * not renew it, and keeps the connection where it was only too slow for that.
+   */
   async renew(): Promise<void> {
     const { folder, bootId, clock } = this.#options;
     const connection = await this.#connected();
@@ -200,13 +226,25 @@ export class Ownership {
     }
     const [row] = renewed;
     this.clock.steer(Number(row?.['now_ms']), askedUs, clock.monoUs());
-    if (!this.#isLocked) {
-      await connection.query('select pg_try_advisory_lock($1::integer, $2::integer)', [LOCK_CLASS, row?.['lock_key']]);
-      this.#isLocked = true;
-    }
-    if (askedUs > this.#sureUntilUs) this.#term++;
+    // Others saw the renewal before they could take this server for gone only if its answer was here by then: that it
+    // was asked for in time says nothing of when it was written.
+    if (clock.monoUs() > this.#sureUntilUs) this.#term++;
     // The database renewed it later than it was asked. Others may think the connection lost before the lease is over.
     this.#sureUntilUs = askedUs + LATE_MS * 1000;
+    this.#losses = 0;
+    this.#connectAgain?.cancel();
+    this.#connectAgain = undefined;
+    if (!this.#isLocked) await this.#lock(connection, row?.['lock_key']);
+  }
+
+  /**
+   * Takes the lock by which others know that the connection stands. While the database has not noticed the end of the
+   * connection before, that one has it, and this one asks again at each renewal.
+   */
+  async #lock(connection: Connection, key: unknown): Promise<void> {
+    const sql = 'select pg_try_advisory_lock($1::integer, $2::integer) as locked';
+    const [row] = await connection.query(sql, [LOCK_CLASS, key]);
+    this.#isLocked = row?.['locked'] === true;
   }
 
   /** The parameters of RENEW from $2 on. */
@@ -232,7 +270,6 @@ export class Ownership {
       this.#failing = false;
     } catch (error) {
       onRenewal?.(undefined);
-      this.#drop();
       if (!this.#failing)
         log.error(
           { error: messageOf(error) },
@@ -244,20 +281,28 @@ export class Ownership {
     }
   }
 
+  /** The connection that there is, or another one. Nothing is lost with a connection but the lock. */
   #connected(): Promise<Connection> {
-    this.#connection ??= this.#options.database.connect(() => this.#forget());
+    this.#connection ??= this.#options.database
+      .connect(() => this.#lost())
+      .catch((error) => {
+        this.#lost();
+        throw error;
+      });
     return this.#connection;
   }
 
-  #forget(): void {
+  /** Renews again after a while, on a connection that is still to be had. */
+  #lost(): void {
+    const { clock } = this.#options;
     this.#connection = undefined;
     this.#isLocked = false;
-  }
-
-  #drop(): void {
-    const connection = this.#connection;
-    this.#forget();
-    connection?.then((each) => each.close()).catch(() => {});
+    this.#connectAgain?.cancel();
+    if (this.#isClosing) return;
+    this.#connectAgain = clock.after(backOffMs(++this.#losses, CONNECT_AGAIN, Math.random()), () => {
+      this.#connectAgain = undefined;
+      this.#renewing ??= this.#tryRenew();
+    });
   }
 }
 

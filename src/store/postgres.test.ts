@@ -15,18 +15,23 @@ const READY = message('Z', Buffer.from('T'));
 const WELCOME = Buffer.concat([message('R', Buffer.alloc(4)), READY]);
 const DONE = Buffer.concat([message('C', Buffer.from('BEGIN\0')), READY]);
 
+const failed = (severity: string, code: string, words: string) =>
+  message('E', Buffer.from(`S${severity}\0C${code}\0M${words}\0\0`));
 /** What a connection that an administrator ends is told last (PostgreSQL documentation, appendix A). */
-const ENDED = message('E', Buffer.from('SFATAL\0C57P01\0Mterminating connection due to administrator command\0\0'));
+const ENDED = failed('FATAL', '57P01', 'terminating connection due to administrator command');
 
-/** Speaks as much of the protocol as lets a client in and does whatever it asks. */
-async function openFake(welcome: Buffer): Promise<{ url: string; sockets: Set<Socket>; close(): void }> {
+/** Speaks as much of the protocol as lets a client in and does whatever it asks, or gives these answers first. */
+async function openFake(
+  welcome: Buffer,
+  answers: Buffer[],
+): Promise<{ url: string; sockets: Set<Socket>; close(): void }> {
   const sockets = new Set<Socket>();
   const server = createServer((socket) => {
     sockets.add(socket);
     socket.on('error', () => {});
     socket.once('data', () => {
       socket.write(welcome);
-      socket.on('data', () => socket.write(DONE));
+      socket.on('data', () => socket.write(answers.shift() ?? DONE));
     });
   });
   server.listen(0, '127.0.0.1');
@@ -47,8 +52,8 @@ afterEach(async () => {
   for (const each of opened.splice(0).reverse()) await each.close();
 });
 
-async function open(welcome = WELCOME) {
-  const fake = await openFake(welcome);
+async function open(welcome = WELCOME, answers: Buffer[] = []) {
+  const fake = await openFake(welcome, answers);
   const database: Database = openPostgres(fake.url);
   opened.push(fake, database);
   return { fake, database };
@@ -91,5 +96,37 @@ describe('a connection that breaks', () => {
       await expect(database.query('select 1')).rejects.toThrow(/terminating/);
     });
     expect(uncaught).toEqual([]);
+  });
+});
+
+describe('a connection of its own, whose database answers', () => {
+  /** What becomes of it when its first statement fails so. */
+  async function after(code: string) {
+    const { fake, database } = await open(WELCOME, [
+      DONE, // of how it writes
+      Buffer.concat([failed('ERROR', code, 'no'), READY]),
+    ]);
+    let lost = 0;
+    const connection = await database.connect(() => void lost++);
+    const [socket] = fake.sockets;
+    await expect(connection.query('select 1')).rejects.toMatchObject({ code });
+    return { connection, socket: socket!, lost: () => lost };
+  }
+
+  test('that a statement took too long, is kept', async () => {
+    const { connection, socket, lost } = await after('57014');
+    await expect(connection.query('select 1')).resolves.toEqual([]);
+    expect(lost()).toBe(0);
+    expect(socket.destroyed).toBe(false);
+    await connection.close();
+    expect(lost()).toBe(0);
+  });
+
+  test('that it takes no writes any more, is given up for another', async () => {
+    const { connection, socket, lost } = await after('25006');
+    expect(lost()).toBe(1);
+    if (!socket.closed) await once(socket, 'close');
+    await expect(connection.query('select 1')).rejects.toThrow(/closed|ended|queryable/);
+    expect(lost()).toBe(1);
   });
 });

@@ -2,7 +2,7 @@
  * A Postgres server as Database.
  */
 import { Client, type ClientConfig, Pool, type PoolClient } from 'pg';
-import type { Database, Row } from './database.ts';
+import { type Database, type Row, wasTooSlow } from './database.ts';
 
 /**
  * Nothing waits for ever when a database hangs or is gone: neither for a connection nor for an answer. The server's own
@@ -17,8 +17,12 @@ const LIMITS = {
   keepAliveInitialDelayMillis: 5_000,
 };
 const MAX_CONNECTIONS = 10;
-/** A renewal that takes longer than a lease has failed. */
-const OWN_CONNECTION = { ...LIMITS, connectionTimeoutMillis: 3_000, statement_timeout: 3_000, query_timeout: 4_000 };
+/**
+ * Of a connection of its own. A statement ends sooner than elsewhere, so that the next one, which says what is true
+ * now, has its turn. The answer may be late nevertheless, where the database does not get to read the statement: a new
+ * connection would have it do more, and be no sooner. After this much silence there may be nobody there any more.
+ */
+const OWN_CONNECTION = { ...LIMITS, statement_timeout: 3_000, query_timeout: 8_000 };
 
 /**
  * A client that may break at any moment. Whoever uses it is told by its next statement; without a listener the event
@@ -58,24 +62,40 @@ export function openPostgres(url: string): Database {
       }),
     async connect(onLost) {
       const client = new Client({ connectionString: url, ...OWN_CONNECTION });
-      let closing = false;
+      let stands = false;
       const lose = () => {
-        if (!closing) onLost();
-        closing = true;
+        if (!stands) return;
+        stands = false;
+        onLost();
+        giveUp();
       };
+      // It ends at once where a statement is still without an answer.
+      const giveUp = () => void client.end().catch(() => {});
       client.on('error', lose);
       client.on('end', lose);
-      await client.connect();
-      // What is written here is written anew each second. After a crash of the database the last of it may be missing,
-      // and to wait for the disk each time would be most of what it costs.
-      await client.query('set synchronous_commit to off');
-      // The same few statements over and over: each is planned once.
+      try {
+        await client.connect();
+        // What is written here is written anew each second. After a crash of the database the last of it may be
+        // missing, and to wait for the disk each time would be most of what it costs.
+        await client.query('set synchronous_commit to off; set plan_cache_mode to force_generic_plan');
+      } catch (error) {
+        giveUp();
+        throw error;
+      }
+      stands = true;
+      // The same few statements over and over: each is planned once, whatever its parameters.
       const ownNameOf = statementNames();
       return {
-        query: async (sql, params = []) =>
-          (await client.query<Row>({ name: ownNameOf(sql), text: sql, values: params })).rows,
+        async query(sql, params = []) {
+          try {
+            return (await client.query<Row>({ name: ownNameOf(sql), text: sql, values: params })).rows;
+          } catch (error) {
+            if (!wasTooSlow(error)) lose();
+            throw error;
+          }
+        },
         async close() {
-          closing = true;
+          stands = false;
           await client.end();
         },
       };
