@@ -9,7 +9,7 @@ import { Fault } from '../kernel/fault.ts';
 import { BackupStore } from '../stages/upload/backup-store.ts';
 import { openLocalFolder } from '../stages/upload/target/local-folder.ts';
 
-/** Throws a Fault when `backupStorage` is of a vendor from which files cannot be fetched again. */
+/** Throws a Fault when `backupStorage` is of a vendor that does not speak S3. */
 export async function openBackup({ backupDir, backupStorage }: Config): Promise<BackupStore> {
   if (!backupStorage) return new BackupStore(openLocalFolder(basename(backupDir), dirname(backupDir)));
   if (backupStorage.vendor === STORAGE_VENDORS.localFolder || backupStorage.vendor === STORAGE_VENDORS.azure)

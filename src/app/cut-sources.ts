@@ -20,7 +20,7 @@ import type { CutPlan, CutSource } from '../pipeline/cut/cut-plan.ts';
 import { growingSlice } from '../pipeline/cut/growing-slice.ts';
 import type { PastTask, SpoolPort } from '../session/ports.ts';
 import { readSliceName } from '../stages/mux/names.ts';
-import type { StoreWithFetch, Target } from '../stages/upload/target/target.ts';
+import type { Target } from '../stages/upload/target/target.ts';
 
 export type CutSourcesOptions = {
   spool: Pick<SpoolPort, 'read'>;
@@ -131,13 +131,10 @@ export class CutSources {
     );
   }
 
-  async #open(sid: string, storage: StorageConfig): Promise<StoreWithFetch> {
-    const target = await this.#o.openTarget(storage, sid).catch((cause: unknown) => {
+  #open(sid: string, storage: StorageConfig): Promise<Target> {
+    return this.#o.openTarget(storage, sid).catch((cause: unknown) => {
       throw problem('cut-impossible', `its store cannot be opened: ${messageOf(cause)}`, { cause });
     });
-    if ('fetch' in target) return target as StoreWithFetch;
-    target.close();
-    throw problem('cut-impossible', 'files cannot be fetched from a store of this vendor');
   }
 }
 

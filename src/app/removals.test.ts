@@ -12,6 +12,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { type RecordingOfTwo, recordTwo } from '../../test/support/recording-of-two.ts';
+import { startRemovals } from '../../test/support/removals-scene.ts';
 import { refuse, S3Stub, STUB_KEYS } from '../../test/support/s3-stub.ts';
 import { manifestSchema } from '../contract/line/manifest.ts';
 import { qualityReportSchema } from '../contract/line/quality-report.ts';
@@ -19,25 +20,20 @@ import type { StorageConfig } from '../contract/line/storage.ts';
 import type { RemovalReply } from '../contract/rest/removal.ts';
 import { type Clock, systemClock } from '../kernel/clock.ts';
 import { newHexId } from '../kernel/ids.ts';
-import { createLog } from '../observe/log.ts';
-import { clearFiles } from '../stages/spool/clear-files.ts';
 import { readSpool } from '../stages/spool/journal.ts';
 import { BackupStore } from '../stages/upload/backup-store.ts';
 import { createTarget } from '../stages/upload/target/create-target.ts';
 import { openLocalFolder } from '../stages/upload/target/local-folder.ts';
-import type { StoreWithFetch, Target } from '../stages/upload/target/target.ts';
+import type { Target } from '../stages/upload/target/target.ts';
 import type { Database } from '../store/database.ts';
-import { KeyedJobs } from '../store/jobs.ts';
 import { openDatabase } from '../store/open-database.ts';
 import { OutboxTables } from '../store/outbox-tables.ts';
 import { RemovalTables } from '../store/removal-tables.ts';
 import { RetentionTables } from '../store/retention-tables.ts';
 import { StoredFiles } from '../store/stored-files.ts';
 import { Vault } from '../store/vault.ts';
-import { Removals } from './removals.ts';
-import { SharedFiles } from './shared-files.ts';
+import type { Removals } from './removals.ts';
 
-const log = createLog('silent');
 const vault = new Vault([Vault.newKey()]);
 const BY = 'customer';
 let database: Database;
@@ -82,28 +78,11 @@ async function recorded(storage = stub.storage(), twice = false): Promise<Record
 type Begun = { removals: Removals; forgotten: string[]; list(sid: string): Promise<RemovalReply[]> };
 /** @param wrap of each store that is opened */
 async function begin(wrap = (target: Target) => target): Promise<Begun> {
-  const forgotten: string[] = [];
-  const removals = new Removals({
-    ...{ backup, clock, log },
-    tables: new RemovalTables({ database, vault, folder: 'ours', inFleet: false }),
-    jobs: new KeyedJobs({ database, queue: `removals-${newHexId()}`, log, parallel: 2 }),
-    shared: new SharedFiles({
-      ...{ root: join(dir, 'removals'), reserveBytes: 0 },
-      // Of these files each line is a track; real ones are in speakers.held.test.ts.
-      async withoutSpeaker({ input, output, uid }) {
-        const left = readFileSync(input, 'utf8')
-          .split('\n')
-          .filter((line) => line !== '' && line !== uid);
-        if (left.length > 0) writeFileSync(output, `${left.join('\n')}\n`);
-        return left.length;
-      },
-    }),
+  const { removals, forgotten } = await startRemovals({
+    ...{ database, vault, dir, backup, clock },
     openTarget: async (storage) => wrap(await openTarget(storage)),
-    clearSpool: (sid, isGone) => clearFiles(join(dir, 'spool', sid), isGone),
-    forgetCopies: async (sid) => void forgotten.push(sid),
   });
   onTestFinished(() => removals.close());
-  await removals.start();
   return { removals, forgotten, list: async (sid) => (await removals.list(appid, sid)).removals };
 }
 const until = ({ list }: Begun, sid: string, expected: Partial<RemovalReply>) =>
@@ -253,8 +232,8 @@ describe('a server that is killed', () => {
       over: { promise: Promise<never> },
     ) =>
     (target: Target) =>
-      new Proxy(target as StoreWithFetch, {
-        get(of, name: keyof StoreWithFetch) {
+      new Proxy(target, {
+        get(of, name: keyof Target) {
           const value = of[name];
           if (typeof value !== 'function') return value;
           return async (key: string, ...more: unknown[]) => {

@@ -16,7 +16,7 @@ import type { Clock } from '../kernel/clock.ts';
 import { Fault } from '../kernel/fault.ts';
 import type { Log } from '../observe/log.ts';
 import type { BackupStore } from '../stages/upload/backup-store.ts';
-import { contentTypeOf, type Receipt, type StoreWithFetch, type Target } from '../stages/upload/target/target.ts';
+import { contentTypeOf, type Receipt, type Target } from '../stages/upload/target/target.ts';
 import type { KeyedJobs } from '../store/jobs.ts';
 import type { LeftFile, OpenRemoval, RemovalObstacle, RemovalScene, RemovalTables } from '../store/removal-tables.ts';
 import { storageFrom } from './cut-sources.ts';
@@ -248,10 +248,9 @@ export class Removals {
     return refusal;
   }
 
-  #bringFrom(sid: string, { where }: LeftFile, target: Target | undefined): Bring | undefined {
+  #bringFrom(sid: string, { where }: LeftFile, target: Target | undefined): Bring {
     if (where === 'backup') return ({ name }, path, signal) => this.#o.backup.fetch(sid, name, path, signal);
-    if (!target || !('fetch' in target)) return undefined;
-    return ({ key }, path, signal) => (target as StoreWithFetch).fetch(key, path, signal);
+    return ({ key }, path, signal) => target!.fetch(key, path, signal);
   }
 
   /** Clears this server's own disk. */

@@ -44,14 +44,13 @@ export class SharedFiles {
   /**
    * What was made of the file before and is not stored yet, of this person or another, is what it is made of: its store
    * may have nothing of it any more.
-   * @param bring undefined where files cannot be fetched from where it lies
    * @param speakersBytes size of the file of every speaker as it is now, if there is one
    * Throws a Fault, or the system's error, where it may be made later, as while a store is away or the disk is full.
    */
   async make(
     { sid, uid }: { sid: string; uid: string },
     left: LeftFile,
-    { bring, speakersBytes }: { bring: Bring | undefined; speakersBytes: number | undefined },
+    { bring, speakersBytes }: { bring: Bring; speakersBytes: number | undefined },
     signal: AbortSignal,
   ): Promise<SharedFile> {
     const dir = this.#dirOf(sid);
@@ -59,14 +58,12 @@ export class SharedFiles {
     const before = join(dir, `before-${left.name}`);
     try {
       const unstored = await sizeOf(path);
-      if (unstored === undefined && !bring)
-        return { outcome: 'deleted', why: 'files cannot be fetched from its store' };
       await mkdir(dir, { recursive: true, mode: 0o700 });
       await rm(before, { force: true });
       // Documents are small, and whoever makes room by a removal must not wait for room.
       if (left.kind === 'speakers') await checkFreeBytes(dir, 2 * left.bytes + this.#o.reserveBytes);
       if (unstored !== undefined) await link(path, before);
-      else await bring!(left, before, signal);
+      else await bring(left, before, signal);
       const isMade = await (left.kind === 'speakers'
         ? this.#makeSpeakers(before, path, uid, signal)
         : makeDocument(before, path, uid, speakersBytes));

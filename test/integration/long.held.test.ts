@@ -51,6 +51,7 @@ class NotingTarget implements Target {
 
   async abandon(): Promise<void> {}
   async sweep(): Promise<void> {}
+  async fetch(): Promise<void> {}
   async remove(): Promise<void> {}
   async erase(): Promise<undefined> {
     return undefined;

@@ -87,6 +87,7 @@ class FakeTarget implements Target {
 
   async abandon(): Promise<void> {}
   async sweep(): Promise<void> {}
+  async fetch(): Promise<void> {}
   async remove(): Promise<void> {}
   async erase(): Promise<undefined> {
     return undefined;

@@ -79,7 +79,7 @@ const link: ZodOpenApiOperationObject = {
   tags: ['Recording'],
   summary: 'Get an address at which a file can be read from its store for five minutes, without keys',
   description:
-    'For stores that speak S3 (all vendors but 5 and 1000): a signed address of the store itself, so that the file does not come through this server.',
+    'For all vendors but 1000: a signed address of the store itself, so that the file does not come through this server.',
   requestParams: {
     path: recordingPath.extend({ name: z.string().meta({ description: 'Its name, without the path before it.' }) }),
   },

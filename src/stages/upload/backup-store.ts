@@ -6,13 +6,13 @@ import type { UploadLedger } from '../../contract/line/objects.ts';
 import type { Clock } from '../../kernel/clock.ts';
 import { Fault } from '../../kernel/fault.ts';
 import type { Source } from './target/source.ts';
-import type { PutOptions, Receipt, StoreWithFetch } from './target/target.ts';
+import type { PutOptions, Receipt, Target } from './target/target.ts';
 import { testWrite } from './test-write.ts';
 
 export class BackupStore {
-  readonly #store: StoreWithFetch;
+  readonly #store: Target;
 
-  constructor(store: StoreWithFetch) {
+  constructor(store: Target) {
     this.#store = store;
   }
 

@@ -12,7 +12,7 @@ import { memoryLedger } from './ledger.ts';
 import { RecordingUpload, type UploadEvent } from './recording-upload.ts';
 import { openLocalFolder } from './target/local-folder.ts';
 import { openS3 } from './target/s3.ts';
-import type { StoreWithFetch } from './target/target.ts';
+import type { Target } from './target/target.ts';
 
 const SID = 'a'.repeat(32);
 const AFTER_MS = 5_000;
@@ -38,7 +38,7 @@ function spool(index: number, bytes = 2000): Segment {
   return { type: 'slice', name, playlist: 'x.m3u8', ...place, discontinuity: false, starts: [], rotations: [] };
 }
 
-async function setUp(backup: StoreWithFetch = openLocalFolder('backup', dir), ledger: UploadLedger = memoryLedger()) {
+async function setUp(backup: Target = openLocalFolder('backup', dir), ledger: UploadLedger = memoryLedger()) {
   const stub = await S3Stub.start();
   const target = openS3(stub.storage(), { clock: quick });
   onTestFinished(async () => {
@@ -135,7 +135,7 @@ describe('a recording whose store is away at its end', () => {
   test('leaves nothing in the backup when a server dies there and its store is back for the next', async () => {
     const folder = openLocalFolder('backup', dir);
     const stuck = Promise.withResolvers<void>();
-    const dying: StoreWithFetch = {
+    const dying: Target = {
       ...{ description: folder.description, fetch: folder.fetch.bind(folder), remove: folder.remove.bind(folder) },
       erase: folder.erase.bind(folder),
       ...{ abandon: folder.abandon.bind(folder), sweep: folder.sweep.bind(folder), close: () => folder.close() },
@@ -271,6 +271,7 @@ describe('the playlists of twelve hours cost less than 10 MB in all', () => {
         },
         async abandon() {},
         async sweep() {},
+        async fetch() {},
         async remove() {},
         erase: async () => undefined,
         close() {},

@@ -231,6 +231,7 @@ test('a backlog of 10,000 objects goes up a few at a time, each once, when the s
     },
     async abandon() {},
     async sweep() {},
+    async fetch() {},
     async remove() {},
     erase: async () => undefined,
     close() {},

@@ -125,6 +125,7 @@ describe('a put that fails', () => {
       put: async (key) => ({ key, bytes: 1, evidence: 'size' }),
       async abandon() {},
       async sweep() {},
+      async fetch() {},
       async remove() {},
       erase: async () => undefined,
       close() {},

@@ -15,9 +15,6 @@ const STATES: Record<Files['files'][number]['state'], string> = {
   deleted: 'deleted',
 };
 
-/** Its store signs no addresses. */
-const AZURE = 5;
-
 type FileListProps = {
   appid: string;
   sid: string;
@@ -29,7 +26,7 @@ type FileListProps = {
 export function FileList({ appid, sid, files, needsKeys }: FileListProps) {
   const form = useRef<HTMLFormElement>(null);
   const [error, setError] = useState<string>();
-  const isLinked = files.place !== null && !files.served && files.place.vendor !== AZURE;
+  const isLinked = files.place !== null && !files.served;
   const download = async (name: string) => {
     setError(undefined);
     if (form.current && !form.current.reportValidity()) return;

@@ -1,79 +1,34 @@
 /**
  * Azure Blob Storage for real: its own library against Azurite, Microsoft's emulator, in a process of its own.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
-import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { BlobServiceClient, StorageSharedKeyCredential } from '@azure/storage-blob';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { AZURITE_KEYS, type Azurite, startAzurite } from '../../../../test/support/azurite.ts';
 import type { PartsSoFar } from '../../../contract/line/objects.ts';
 import type { StorageConfig } from '../../../contract/line/storage.ts';
 import { EndpointGuard } from '../../../kernel/endpoint-guard.ts';
 import { openAzure } from './azure.ts';
 
-/** The account that every Azurite has. */
-const ACCOUNT = 'devstoreaccount1';
-const KEY = 'Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==';
 const BLOCK = 256 * 1024;
 
-let azurite: ChildProcess;
+let azurite: Azurite;
 let dir: string;
-let endpoint: string;
-let service: BlobServiceClient;
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  return typeof address === 'object' && address ? address.port : 0;
-}
-
 beforeAll(async () => {
   dir = mkdtempSync(join(tmpdir(), 'aircheck-azure-'));
-  const port = await freePort();
-  const script = join(import.meta.dirname, '../../../../node_modules/azurite/dist/src/blob/main.js');
-  const args = ['--blobPort', String(port), '--location', dir, '--silent', '--skipApiVersionCheck'];
-  azurite = spawn(process.execPath, [script, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
-  await new Promise<void>((resolve, reject) => {
-    let said = '';
-    azurite.stdout?.on('data', (chunk) => {
-      said += chunk;
-      if (said.includes('successfully listens')) resolve();
-    });
-    azurite.once('exit', (code) => reject(new Error(`Azurite ended with ${code}: ${said}`)));
-  });
-  endpoint = `http://127.0.0.1:${port}`;
-  service = new BlobServiceClient(`${endpoint}/${ACCOUNT}`, new StorageSharedKeyCredential(ACCOUNT, KEY));
-  await service.getContainerClient('recordings').create();
+  azurite = await startAzurite();
 }, 60_000);
 afterAll(async () => {
-  if (azurite?.exitCode === null) {
-    const ended = once(azurite, 'exit');
-    // Asked to end it waits for connections that are kept open, and nobody needs what it has any more.
-    azurite.kill('SIGKILL');
-    await ended;
-  }
+  await azurite?.close();
   rmSync(dir, { recursive: true, force: true });
 });
 
 function open(more: Partial<StorageConfig> = {}, guard?: EndpointGuard) {
-  const storage: StorageConfig = {
-    vendor: 5,
-    region: 0,
-    bucket: 'recordings',
-    accessKey: ACCOUNT,
-    secretKey: KEY,
-    fileNamePrefix: [],
-    // An emulator has the account in its path.
-    extensionParams: { endpoint: `${endpoint}/${ACCOUNT}`, tag: 'k=v' },
-    ...more,
-  };
-  return openAzure(storage, { guard, blockBytes: BLOCK });
+  const { storage } = azurite;
+  const extensionParams = { ...storage.extensionParams, tag: 'k=v' };
+  return openAzure({ ...storage, extensionParams, ...more }, { guard, blockBytes: BLOCK });
 }
 function spooled(bytes: number) {
   const data = randomBytes(bytes);
@@ -93,7 +48,7 @@ test.each([0, 1000, BLOCK, 3 * BLOCK + 5])(
       md5: md5.toString('hex'),
       evidence: 'digest',
     });
-    const blob = service.getContainerClient('recordings').getBlockBlobClient('a/x.ts');
+    const blob = azurite.container.getBlockBlobClient('a/x.ts');
     expect((await blob.downloadToBuffer()).equals(data)).toBe(true);
     const { contentType, contentMD5 } = await blob.getProperties();
     expect(contentType).toBe('video/mp2t');
@@ -121,7 +76,7 @@ test('a large file goes on at the block where it was interrupted', async () => {
     onParts: (parts) => told.push(parts?.parts.length ?? 0),
   });
   expect(told).toEqual([3, 4]);
-  const blob = service.getContainerClient('recordings').getBlockBlobClient('y.mp4');
+  const blob = azurite.container.getBlockBlobClient('y.mp4');
   expect((await blob.downloadToBuffer()).equals(data)).toBe(true);
   target.close();
 });
@@ -134,7 +89,7 @@ test.each([
   const fault = await target.put('x', { data: Buffer.from('x') }, 'text/plain').catch((error) => error);
   expect(fault).toMatchObject({ code: 'store-failed', blame: 'destination', retryable: false });
   expect(fault.message).toMatch(words);
-  expect(fault.message).not.toContain(KEY);
+  expect(fault.message).not.toContain(AZURITE_KEYS.secretKey);
   target.close();
 });
 
@@ -149,9 +104,57 @@ test('the guard holds for its connections too', async () => {
 test('an object is erased with its snapshots, and once more without harm', async () => {
   const target = open();
   await target.put('a/erased.ts', { data: Buffer.from('text') }, 'video/mp2t');
-  const blob = service.getContainerClient('recordings').getBlockBlobClient('a/erased.ts');
+  const blob = azurite.container.getBlockBlobClient('a/erased.ts');
   await blob.createSnapshot();
   await target.erase('a/erased.ts');
   expect(await blob.exists()).toBe(false);
   await target.erase('a/erased.ts');
+});
+
+test.each([0, 1000, 3 * BLOCK + 5])('a file of %s bytes is fetched as it was put', async (bytes) => {
+  const { data, source } = spooled(bytes);
+  const target = open();
+  await target.put('a/of “7” & all.mka', source, 'audio/x-matroska');
+  const path = join(dir, `fetched-${bytes}`);
+  await target.fetch('a/of “7” & all.mka', path);
+  expect(readFileSync(path).equals(data)).toBe(true);
+  // What is there is never written over.
+  await expect(target.fetch('a/of “7” & all.mka', path)).rejects.toThrow(/EEXIST/);
+  expect(readFileSync(path).equals(data)).toBe(true);
+  target.close();
+});
+
+test('what is not there is told apart from a container that is not there, and an abort from both', async () => {
+  const [target, elsewhere] = [open(), open({ bucket: 'nowhere' })];
+  const path = join(dir, 'never');
+  await expect(target.fetch('a/never', path)).rejects.toMatchObject({ code: 'object-missing' });
+  await expect(target.link('a/never', { lifeS: 60, fileName: 'x' })).rejects.toMatchObject({ code: 'object-missing' });
+  await expect(elsewhere.fetch('a/never', path)).rejects.toMatchObject({
+    ...{ code: 'store-failed', message: expect.stringContaining('create the container') },
+  });
+  await expect(target.fetch('a/never', path, AbortSignal.abort(new Error('enough')))).rejects.toThrow('enough');
+  for (const each of [target, elsewhere]) each.close();
+});
+
+test('a link brings its own file alone, in parts too, as one to save, and only for a while', async () => {
+  const target = open();
+  const key = 'a/of “7” & all.mp4';
+  const data = randomBytes(5000);
+  for (const each of [key, 'a/other.mp4']) await target.put(each, { data }, 'video/mp4');
+  const url = await target.link(key, { lifeS: 60, fileName: 'all.mp4' });
+  expect(url).not.toContain(AZURITE_KEYS.secretKey);
+  const whole = await fetch(url);
+  expect(Buffer.from(await whole.arrayBuffer()).equals(data)).toBe(true);
+  expect(whole.headers.get('content-disposition')).toBe('attachment; filename="all.mp4"');
+  expect(whole.headers.get('content-type')).toBe('video/mp4');
+  const part = await fetch(url, { headers: { range: 'bytes=100-299' } });
+  expect([part.status, Buffer.from(await part.arrayBuffer())]).toEqual([206, data.subarray(100, 300)]);
+  const { search } = new URL(url);
+  const refused = [
+    fetch(new URL(`other.mp4${search}`, url)),
+    fetch(url, { method: 'DELETE' }),
+    fetch(await target.link(key, { lifeS: -60, fileName: 'all.mp4' })),
+  ];
+  expect((await Promise.all(refused)).map(({ status }) => status)).toEqual([403, 403, 403]);
+  target.close();
 });

@@ -1,19 +1,26 @@
 /**
  * Vendor 5: Azure Blob Storage. `accessKey` is the account's name, `secretKey` its key, `bucket` the container. Small
  * files go as one Put Blob, larger ones as blocks; Azure checks the MD5 of each, and afterwards its own copy is
- * compared.
+ * compared. Signed addresses are service SAS
+ * (https://learn.microsoft.com/rest/api/storageservices/create-service-sas).
  */
 import { createHash } from 'node:crypto';
+import { createWriteStream } from 'node:fs';
+import { pipeline } from 'node:stream/promises';
 import {
+  BlobSASPermissions,
   type BlockBlobClient,
   ContainerClient,
+  generateBlobSASQueryParameters,
   newPipeline,
   type RequestPolicyFactory,
   RestError,
+  SASProtocol,
   StorageSharedKeyCredential,
 } from '@azure/storage-blob';
 import type { PartsSoFar } from '../../../contract/line/objects.ts';
 import type { StorageConfig } from '../../../contract/line/storage.ts';
+import { systemClock } from '../../../kernel/clock.ts';
 import type { EndpointGuard } from '../../../kernel/endpoint-guard.ts';
 import { Fault, messageOf } from '../../../kernel/fault.ts';
 import { retryAfterMs } from '../retry.ts';
@@ -21,11 +28,13 @@ import { azureEndpoint, tagPairs } from './dialects.ts';
 import { bytesDiffer } from './evidence.ts';
 import { partBuffers } from './part-buffers.ts';
 import { type OpenSource, openSource, type Source } from './source.ts';
-import type { PutOptions, Receipt, Target } from './target.ts';
+import type { PutOptions, Receipt, StoreWithLinks } from './target.ts';
 
 const BLOCK_BYTES = 8 * 1024 * 1024;
 const MAX_BLOCKS = 50_000;
 const TRY_TIMEOUT_MS = 60_000;
+/** A download whose connection ends early is gone on with so often, where it broke off. */
+const MOST_RESUMED = 100;
 
 export type AzureOptions = { guard?: EndpointGuard | undefined; warn?: (text: string) => void; blockBytes?: number };
 
@@ -33,7 +42,7 @@ export type AzureOptions = { guard?: EndpointGuard | undefined; warn?: (text: st
  * Opens the container that `storage` names; it is not contacted yet. Throws a Fault blaming `caller` for a malformed
  * key.
  */
-export function openAzure(storage: StorageConfig, options: AzureOptions = {}): Target {
+export function openAzure(storage: StorageConfig, options: AzureOptions = {}): StoreWithLinks {
   try {
     return new AzureContainer(storage, options);
   } catch (cause) {
@@ -44,9 +53,11 @@ export function openAzure(storage: StorageConfig, options: AzureOptions = {}): T
   }
 }
 
-class AzureContainer implements Target {
+class AzureContainer implements StoreWithLinks {
   readonly description: string;
   #container: ContainerClient;
+  #bucket: string;
+  #account: StorageSharedKeyCredential;
   #blockBytes: number;
   #tags: Record<string, string> | undefined;
   #agents: Agents | undefined;
@@ -59,12 +70,14 @@ class AzureContainer implements Target {
     this.#tags = extensionParams?.tag ? Object.fromEntries(tagPairs(extensionParams.tag)) : undefined;
     const agents = guard?.agents({ keepAlive: true, maxSockets: 16 });
     this.#agents = agents;
-    const pipeline = newPipeline(new StorageSharedKeyCredential(accessKey, secretKey), {
+    this.#bucket = bucket;
+    this.#account = new StorageSharedKeyCredential(accessKey, secretKey);
+    const policies = newPipeline(this.#account, {
       // Retrying is left to the caller.
       retryOptions: { maxTries: 1, tryTimeoutInMs: TRY_TIMEOUT_MS },
     });
-    if (agents) pipeline.factories.push(throughAgents(agents));
-    this.#container = new ContainerClient(`${endpoint}/${bucket}`, pipeline);
+    if (agents) policies.factories.push(throughAgents(agents));
+    this.#container = new ContainerClient(`${endpoint}/${bucket}`, policies);
   }
 
   async put(key: string, source: Source, contentType: string, options: PutOptions = {}): Promise<Receipt> {
@@ -82,6 +95,50 @@ class AzureContainer implements Target {
     } finally {
       await open.close();
     }
+  }
+
+  async fetch(key: string, path: string, signal?: AbortSignal): Promise<void> {
+    try {
+      // The library sees to it that no byte of this version is missing.
+      const { readableStreamBody } = await this.#container
+        .getBlockBlobClient(key)
+        .download(0, undefined, { maxRetryRequests: MOST_RESUMED, ...(signal && { abortSignal: signal }) });
+      if (!readableStreamBody) throw new Error('the answer has no body');
+      await pipeline(
+        ...[readableStreamBody, createWriteStream(path, { flags: 'wx', mode: 0o600 })],
+        signal ? { signal } : {},
+      );
+    } catch (cause) {
+      signal?.throwIfAborted();
+      throw this.#missing(key, cause) ?? azureFault(cause, this.description);
+    }
+  }
+
+  async link(key: string, { lifeS, fileName }: { lifeS: number; fileName: string }): Promise<string> {
+    const blob = this.#container.getBlockBlobClient(key);
+    try {
+      // The address ends by the store's own time, which may be another one than here.
+      const { date } = await blob.getProperties();
+      const nowMs = date?.getTime() ?? systemClock.nowMs();
+      const signature = generateBlobSASQueryParameters(
+        {
+          ...{ containerName: this.#bucket, blobName: key, permissions: BlobSASPermissions.parse('r') },
+          expiresOn: new Date(nowMs + lifeS * 1000),
+          contentDisposition: `attachment; filename="${fileName}"`,
+          ...(blob.url.startsWith('https:') && { protocol: SASProtocol.Https }),
+        },
+        this.#account,
+      );
+      return `${blob.url}?${signature}`;
+    } catch (cause) {
+      throw this.#missing(key, cause) ?? azureFault(cause, this.description);
+    }
+  }
+
+  /** The Fault where there is no such blob. */
+  #missing(key: string, cause: unknown): Fault | undefined {
+    if (statusCode(cause) !== 404 || errorCode(cause) === 'ContainerNotFound') return undefined;
+    return new Fault('object-missing', `${this.description} has no ${key}`, { blame: 'destination', cause });
   }
 
   /** Blocks that nobody commits are removed after a week, and no call removes them earlier. */

@@ -9,7 +9,7 @@ import { Fault, messageOf } from '../../../kernel/fault.ts';
 import { FileDigest } from './digests.ts';
 import { digestsOf } from './digests-of.ts';
 import type { Source } from './source.ts';
-import type { PutOptions, Receipt, StoreWithFetch } from './target.ts';
+import type { PutOptions, Receipt, Target } from './target.ts';
 
 const SEGMENT = /^[A-Za-z0-9_-][A-Za-z0-9._-]*$/;
 
@@ -17,13 +17,13 @@ const SEGMENT = /^[A-Za-z0-9_-][A-Za-z0-9._-]*$/;
  * Opens the folder `bucket` under `storageDir`; the first put makes both when they are missing. Throws a Fault for a
  * bad name.
  */
-export function openLocalFolder(bucket: string, storageDir: string): StoreWithFetch {
+export function openLocalFolder(bucket: string, storageDir: string): Target {
   if (!SEGMENT.test(bucket))
     throw new Fault('bucket-invalid', `"${bucket}" is not a folder name that vendor 1000 takes`, { blame: 'caller' });
   return new LocalFolder(join(resolve(storageDir), bucket), resolve(storageDir));
 }
 
-class LocalFolder implements StoreWithFetch {
+class LocalFolder implements Target {
   readonly description: string;
   #root: string;
   #storageDir: string;

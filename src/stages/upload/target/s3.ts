@@ -16,7 +16,7 @@ import { S3Parts } from './s3-parts.ts';
 import { eraseVersions } from './s3-versions.ts';
 import { element } from './s3-xml.ts';
 import { digested, type OpenSource, openSource, type Source } from './source.ts';
-import type { PutOptions, Receipt, StoreWithFetch, StoreWithLinks } from './target.ts';
+import type { PutOptions, Receipt, StoreWithLinks } from './target.ts';
 
 const PART_BYTES = 8 * 1024 * 1024;
 /**
@@ -32,14 +32,14 @@ export type S3Options = S3ConnectionOptions & { partBytes?: number };
  * Opens the bucket that `storage` names; it is not contacted yet. Throws a Fault blaming `caller` for an unknown
  * region.
  */
-export function openS3(storage: StorageConfig, options: S3Options = {}): StoreWithFetch & StoreWithLinks {
+export function openS3(storage: StorageConfig, options: S3Options = {}): StoreWithLinks {
   return new S3Bucket(storage, options);
 }
 
 type Begun = Awaited<ReturnType<S3Parts['begin']>>;
 type Head = { bytes: number | undefined; told: Told } | 'refused';
 
-class S3Bucket implements StoreWithFetch, StoreWithLinks {
+class S3Bucket implements StoreWithLinks {
   #storage: StorageConfig;
   #connection: S3Connection;
   #clock: Clock;

@@ -50,6 +50,11 @@ export interface Target {
    * what was begun. Throws a Fault when the store refuses or fails.
    */
   sweep(key: string, bytes: number): Promise<void>;
+  /**
+   * Fetches an object to `path`, which must not exist yet. Throws a Fault, `object-missing` when there is no such
+   * object.
+   */
+  fetch(key: string, path: string, signal?: AbortSignal): Promise<void>;
   /** Removes an object. Does nothing when it is gone. Throws a Fault when the store refuses or fails. */
   remove(key: string): Promise<void>;
   /**
@@ -60,15 +65,6 @@ export interface Target {
   erase(key: string): Promise<number | undefined>;
   /** Closes the connections. */
   close(): void;
-}
-
-/** A store from which files can be fetched again. */
-export interface StoreWithFetch extends Target {
-  /**
-   * Fetches an object to `path`, which must not exist yet. Throws a Fault, `object-missing` when there is no such
-   * object.
-   */
-  fetch(key: string, path: string, signal?: AbortSignal): Promise<void>;
 }
 
 /** A store that lets anybody read an object by a signed address. */
