@@ -1,15 +1,20 @@
 /** The client package, `aircheck/client`: for Node and for browsers, without a library. */
 export { AircheckError } from './aircheck-error.ts';
-export { AircheckClient, type CallOptions, type Names } from './client.ts';
+export { AircheckClient, type Names } from './client.ts';
 export type { ClientOptions, Remark } from './exchange.ts';
+export type { CallOptions } from './recorded-calls.ts';
 export type {
   AcquireReply,
   AcquireRequest,
   BacklogEntry,
   ChannelReply,
+  CutReply,
+  CutRequest,
   DeletionRequest,
   EventFilter,
   EventsReply,
+  FileLinkReply,
+  FileLinkRequest,
   HandleReply,
   LegalHoldRequest,
   ListedRecording,
@@ -21,6 +26,8 @@ export type {
   Notice,
   QueryReply,
   Recording,
+  RecordingCallsReply,
+  RecordingFilesReply,
   RecordingFilter,
   RecordingListReply,
   RecordingReport,

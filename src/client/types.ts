@@ -5,8 +5,10 @@
 import type { z } from 'zod';
 import type { acquireReplySchema, acquireRequestSchema } from '../contract/rest/acquire.ts';
 import type { handleReplySchema } from '../contract/rest/body.ts';
+import type { cutRequestSchema } from '../contract/rest/cut.ts';
 import type { EventsReply } from '../contract/rest/events.ts';
 import type { Mode } from '../contract/rest/fields.ts';
+import type { fileLinkRequestSchema } from '../contract/rest/file-link.ts';
 import type { mixRequestSchema } from '../contract/rest/mix.ts';
 import type { queryReplySchemas } from '../contract/rest/query.ts';
 import type { RecordingListQuery } from '../contract/rest/recording-list.ts';
@@ -18,9 +20,13 @@ import type { NOTICE_TYPES, NoticeType, noticeSchema } from '../contract/webhook
 
 export type { BacklogEntry } from '../contract/rest/backlog.ts';
 export type { ChannelReply } from '../contract/rest/channel.ts';
+export type { CutReply } from '../contract/rest/cut.ts';
 export type { RedeliverReply } from '../contract/rest/events.ts';
+export type { FileLinkReply } from '../contract/rest/file-link.ts';
 export type { MixListReply, MixReply } from '../contract/rest/mix.ts';
 export type { NodesReply } from '../contract/rest/nodes.ts';
+export type { RecordingCallsReply } from '../contract/rest/recording-calls.ts';
+export type { RecordingFilesReply } from '../contract/rest/recording-files.ts';
 export type { ListedRecordingReply as ListedRecording, RecordingListReply } from '../contract/rest/recording-list.ts';
 export type { RecordingReport } from '../contract/rest/recording-report.ts';
 export type {
@@ -62,9 +68,15 @@ export type StartRequest<M extends Mode = Mode> = { [K in Mode]: Request<(typeof
 export type UpdateRequest<M extends Mode = Mode> = { [K in Mode]: Request<(typeof updateRequestSchemas)[K]> }[M];
 export type UpdateLayoutRequest = Request<typeof updateLayoutRequestSchema>;
 
+/** Which stretch is cut out, by seconds of the recording or moments with their time zone. */
+export type CutRequest = z.input<typeof cutRequestSchema>;
+export type FileLinkRequest = z.input<typeof fileLinkRequestSchema>;
+
 /** What a mix is to be of a recording of single users. */
 export type MixRequest = z.input<typeof mixRequestSchema>;
 
+/** The channels that somebody publishes to, and whether there are thumbnails of them. */
+export type ChannelsReply = { channels: { cname: string }[]; thumbnails: boolean };
 export type AcquireReply = z.output<typeof acquireReplySchema>;
 export type HandleReply = z.output<typeof handleReplySchema>;
 export type QueryReply<M extends Mode = Mode> = { [K in Mode]: z.output<(typeof queryReplySchemas)[K]> }[M];

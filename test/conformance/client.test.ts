@@ -4,6 +4,7 @@
  */
 import { describe, expect, expectTypeOf, onTestFinished, test } from 'vitest';
 import { AircheckClient, type ClientOptions, type Remark, type StartRequest } from '../../src/client/index.ts';
+import { openApiDocument } from '../../src/contract/openapi.ts';
 import { backlogReplySchema } from '../../src/contract/rest/backlog.ts';
 import { channelReplySchema } from '../../src/contract/rest/channel.ts';
 import { queryReplySchemas } from '../../src/contract/rest/query.ts';
@@ -193,4 +194,96 @@ test('types of requests are those of the schemas', () => {
   expectTypeOf<{ storageConfig: { vendor: 99; bucket: string } }>().not.toExtend<StartRequest<'mix'>>();
   expectTypeOf<{ storageConfig: { vendor: 1 } }>().not.toExtend<StartRequest<'mix'>>();
   expectTypeOf<StartRequest<'mix'>>().not.toExtend<StartRequest<'web'>>();
+});
+
+describe('calls beyond the recording API', () => {
+  /** Operations that have a call of another name, or none, and why. */
+  const OTHERWISE: Record<string, keyof AircheckClient | 'no JSON' | 'of publishers' | 'of operators' | 'of browsers'> =
+    {
+      ...{
+        beginCut: 'cut',
+        cut: 'cutOf',
+        beginMix: 'mix',
+        mix: 'mixOf',
+        report: 'recording',
+        previewRemoval: 'previewRemoval',
+      },
+      ...{ file: 'no JSON', cutFile: 'no JSON', mixFile: 'no JSON', thumbnail: 'no JSON', changes: 'no JSON' },
+      ...{ livePlaylist: 'no JSON', liveFile: 'no JSON', health: 'no JSON', metrics: 'no JSON' },
+      ...{ publish: 'of publishers', trickle: 'of publishers', unpublish: 'of publishers', stays: 'of publishers' },
+      ...{ drain: 'of operators', undrain: 'of operators', ncsIpV1: 'of operators', ncsIpV2: 'of operators' },
+      ...{ signIn: 'of browsers', signedIn: 'of browsers', signOut: 'of browsers' },
+    };
+  const operations = Object.entries(openApiDocument().paths ?? {}).flatMap(([path, methods]) =>
+    Object.entries(methods).flatMap(([method, operation]) => {
+      const { operationId = '' } = operation as { operationId?: string };
+      return operationId === '' ? [] : [{ operationId, method: method.toUpperCase(), path }];
+    }),
+  );
+
+  test('each that the server has is there, or is known to be none', () => {
+    const isThere = (name: string) => name in AircheckClient.prototype;
+    const missing = operations
+      .map(({ operationId }) => operationId)
+      .filter((id) => !isThere(OTHERWISE[id] ?? id) && !/^(no|of) /.test(OTHERWISE[id] ?? ''));
+    expect([...new Set(missing)]).toEqual([]);
+    const known = new Set(operations.map(({ operationId }) => operationId));
+    expect(Object.keys(OTHERWISE).filter((id) => !known.has(id))).toEqual([]);
+  });
+
+  const [SID, ID] = ['a'.repeat(32), 'b'.repeat(32)];
+  test.each<[operationId: string, call: (client: AircheckClient) => Promise<unknown>, body?: unknown]>([
+    ['files', (client) => client.files(SID)],
+    [
+      'fileLink',
+      (client) => client.fileLink(SID, 'a b/c.mp4', { keys: { accessKey: 'A', secretKey: 'S' } }),
+      { keys: { accessKey: 'A', secretKey: 'S' } },
+    ],
+    ['calls', (client) => client.calls(SID)],
+    ['beginCut', (client) => client.cut(SID, { from: 1, to: 2 }), { from: 1, to: 2 }],
+    ['cut', (client) => client.cutOf(SID, ID)],
+    ['cut', (client) => client.cutDone(SID, ID)],
+    ['removeCut', (client) => client.removeCut(SID, ID)],
+    ['beginMix', (client) => client.mix(SID, { users: ['7'] }), { users: ['7'] }],
+    ['mix', (client) => client.mixed(SID, ID)],
+    ['mixes', (client) => client.mixes(SID)],
+    ['removeMix', (client) => client.removeMix(SID, ID)],
+    ['retention', (client) => client.retention(SID)],
+    ['setRetention', (client) => client.setRetention(SID, { days: 3 }), { days: 3 }],
+    ['holdRecording', (client) => client.holdRecording(SID), {}],
+    ['releaseRecording', (client) => client.releaseRecording(SID)],
+    ['deleteFiles', (client) => client.deleteFiles(SID), {}],
+    ['removals', (client) => client.removals(SID)],
+    ['previewRemoval', (client) => client.previewRemoval(SID, '7')],
+    ['removePerson', (client) => client.removePerson(SID, { uid: '7' }), { uid: '7' }],
+    ['channels', (client) => client.channels()],
+    ['channel', (client) => client.channel('a room/#1')],
+    ['retryBacklog', (client) => client.retryBacklog(SID)],
+  ])('%s goes to its own path, by its method', async (operationId, call, body) => {
+    const sent: { method: string | undefined; path: string; body: unknown }[] = [];
+    const good = { channels: [], mixes: [], calls: [], file: '/made', state: 'done' };
+    const client = new AircheckClient({
+      ...{ url: 'https://record.example.com', appId: APP, customerId: 'id', customerSecret: 'secret', deadlineMs: 0 },
+      async fetch(url, { method = 'GET', body: text }) {
+        sent.push({
+          method,
+          path: new URL(url).pathname,
+          body: text === undefined ? undefined : JSON.parse(String(text)),
+        });
+        const status = /^(beginCut|beginMix)$/.test(operationId)
+          ? 201
+          : method === 'DELETE' && /Cut|Mix/.test(operationId)
+            ? 204
+            : 200;
+        return new Response(status === 204 ? null : JSON.stringify(good), { status });
+      },
+    });
+    const answer = await call(client);
+    const { method, path } = operations.find((each) => each.operationId === operationId)!;
+    expect(sent).toEqual([
+      { method, path: expect.stringMatching(new RegExp(`^${path.replace(/\{\w+\}/g, '[^/]+')}$`)), body },
+    ]);
+    if (/^(beginCut|cut|beginMix|mix)$/.test(operationId))
+      expect(answer).toMatchObject({ file: 'https://record.example.com/made' });
+  });
 });
