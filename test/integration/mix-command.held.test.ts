@@ -372,7 +372,9 @@ describe('a recording that is not whole', () => {
     expect(refused).toMatchObject({ code: 1, out: '' });
     expect(refused.err).toMatch(/taken\.mp4 exists already; --force replaces it/);
     expect(readFileSync(taken, 'utf8')).toBe('mine');
-    expect(await mix(path, ...short, '--force')).toMatchObject({ code: 0, err: '' });
+    const replaced = await mix(path, ...short, '--force', '--json');
+    expect(replaced).toMatchObject({ code: 0, err: '' });
+    expect(JSON.parse(replaced.out)).toEqual({ files: [taken], playlist: null, from: 6, to: 6.5 });
     expect(probeFile(taken).video).toMatchObject({ width: 64, height: 36 });
     expect(readdirSync(dir).filter((name) => name.startsWith('.'))).toEqual([]);
   });

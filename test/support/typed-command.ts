@@ -1,7 +1,10 @@
-/** Commands of every day as they are typed, against the routes of a server in this process. */
+/**
+ * Commands of every day, and those that make files, as they are typed, against the routes of a server in this process.
+ */
 import { Command } from 'commander';
 import { vi } from 'vitest';
 import { addEverydayCommands } from '../../src/app/cli/everyday/commands.ts';
+import { addMakingCommands } from '../../src/app/cli/making-commands.ts';
 import type { RecordingApi } from '../../src/http/api.ts';
 import { APP, buildApi, closeApi, listenApi } from './rest-api.ts';
 
@@ -33,6 +36,7 @@ export class TypedCommands {
   async type(...words: string[]): Promise<string> {
     const program = new Command().exitOverride();
     addEverydayCommands(program);
+    addMakingCommands(program);
     for (const command of program.commands) command.exitOverride();
     this.#printed = '';
     const access = ['--server', this.#origin, '--app', APP, '--customer', 'id:se:cret'];

@@ -7,19 +7,18 @@ import { cutReplySchema } from '../../contract/rest/cut.ts';
 import { pauseCommand, systemClock } from '../../kernel/clock.ts';
 import { Fault } from '../../kernel/fault.ts';
 import { readMoment } from './cut-moment.ts';
+import type { AccessWords } from './everyday/access.ts';
 import { bring, checkOutput, isSid, ownRecording, readKeys, untilEnded } from './own-recording.ts';
 import { Progress } from './progress.ts';
 
-export type CutWords = {
+export type CutWords = AccessWords & {
   from: string;
   to: string;
   uid?: string;
-  app?: string;
   keys?: string;
   output?: string;
   force?: boolean;
   quiet?: boolean;
-  json?: boolean;
 };
 
 const REFUSED = 'cut-refused';
@@ -30,7 +29,7 @@ export async function cut(sid: string, words: CutWords): Promise<void> {
   if (!isSid(sid)) throw refuse(`"${sid}" is not the sid of a recording: that is 32 hexadecimal characters`);
   checkOutput(words.output, words.force ?? false, REFUSED);
   const keys = readKeys(words.keys, REFUSED);
-  const server = await ownRecording(sid, words.app, REFUSED);
+  const server = await ownRecording(sid, words, REFUSED);
   const call = async (method: string, path: string, body?: object) =>
     cutReplySchema.parse(await server.call(method, path, body));
   const [from, to] = [words.from, words.to].map((text, n) =>

@@ -17,7 +17,7 @@ export async function mixLater(sid: string, words: MixWords): Promise<void> {
   const output = words.output ?? `${sid}_mix.mp4`;
   checkOutput(output, words.force ?? false, REFUSED);
   const keys = readKeys(words.keys, REFUSED);
-  const server = await ownRecording(sid, words.app, REFUSED);
+  const server = await ownRecording(sid, words, REFUSED);
   const call = async (method: string, path: string, body?: object) =>
     mixReplySchema.parse(await server.call(method, path, body));
   const moment = (option: string, text: string | undefined) =>

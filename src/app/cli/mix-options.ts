@@ -15,11 +15,12 @@ import { inStereo } from '../../contract/rest/stereo.ts';
 import { toLayout } from '../../contract/rest/to-layout.ts';
 import { Fault, messageOf } from '../../kernel/fault.ts';
 import { type RecordingUs, US } from '../../kernel/time.ts';
+import type { AccessWords } from './everyday/access.ts';
 
 const LAYOUTS = ['floating', 'best-fit', 'vertical', 'custom'] as const;
 
 /** The options as commander hands them over. */
-export type MixWords = {
+export type MixWords = AccessWords & {
   layout?: (typeof LAYOUTS)[number];
   layoutConfig?: string;
   maxResolutionUid?: string;
@@ -42,9 +43,7 @@ export type MixWords = {
   strict?: boolean;
   force?: boolean;
   quiet?: boolean;
-  app?: string;
   keys?: string;
-  json?: boolean;
 };
 
 export type MixRequest = {

@@ -24,6 +24,7 @@ import { remix } from '../../pipeline/remix/remix.ts';
 import { renderPlaylist } from '../../stages/mux/hls/playlist.ts';
 import { baseName } from '../../stages/mux/names.ts';
 import { type MixRequest, type MixWords, problemsOf, readRequest, refuse } from './mix-options.ts';
+import { print, printJson } from './print.ts';
 import { Progress } from './progress.ts';
 
 /** At most this many missing files are named. */
@@ -85,7 +86,8 @@ export async function mix(manifestPath: string, words: MixWords): Promise<void> 
     });
     const placed = place(files, work, targets);
     progress?.end(`wrote ${placed.join(', ')}: ${told((toUs - fromUs) / US, files, systemClock, startedUs)}`);
-    process.stdout.write(placed.map((mp4) => `${mp4}\n`).join(''));
+    if (words.json) printJson({ files: placed, playlist: targets.playlist ?? null, from: fromUs / US, to: toUs / US });
+    else print(placed.join('\n'));
   } catch (error) {
     progress?.end();
     throw error;

@@ -87,6 +87,9 @@ test('drain says what is left', async () => {
   expect(printed).toContain('2 publishers; no other node is there to take them over');
   await drain({ wait: 1 });
   expect(process.exitCode).toBe(2);
+  printed = '';
+  await drain({ wait: 0, json: true });
+  expect(JSON.parse(printed)).toEqual({ draining: true, recordings: 1, publishers: 2, otherNodes: 0 });
   await drain({ wait: 0, undo: true });
   expect(asked.at(-1)).toMatch(/^POST \/v1\/aircheck\/undrain /);
 });

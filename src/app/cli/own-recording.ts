@@ -1,9 +1,11 @@
-/** OwnRecording: calls about one recording of the server that runs, for the commands that have it make files. */
+/** OwnRecording: calls about one recording of a server that runs, for the commands that have it make files. */
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
 import { z } from 'zod';
+import { AircheckError } from '../../client/index.ts';
 import { Fault, messageOf } from '../../kernel/fault.ts';
+import { type Access, type AccessWords, nextStep, openAccess } from './everyday/access.ts';
 import { ask, authorizationOf, ownConfig, ownUrl } from './own-server.ts';
 
 /** As of newSid. */
@@ -23,19 +25,15 @@ export type OwnRecording = {
 };
 
 /**
- * The server's calls about a recording, as a customer who may use its app.
+ * The server's calls about a recording: of one that is named, as the customer that is named; else of the server of
+ * these settings, as a customer who may use the recording's app.
  * @param code of the Faults that it throws: when no app has the recording, or the server refuses
  */
-export async function ownRecording(sid: string, app: string | undefined, code: string): Promise<OwnRecording> {
-  const config = ownConfig();
-  const refuse = (words: string) => new Fault(code, words, { blame: 'caller' });
-  const apps = config.apps.filter(({ appid }) => app === undefined || appid === app);
-  if (apps.length === 0) throw refuse(`--app ${app}: the settings have no such App ID`);
-  for (const { appid } of apps) {
-    const customer = config.customers.find((each) => each.apps === undefined || each.apps.includes(appid));
-    if (!customer) continue;
+export async function ownRecording(sid: string, words: AccessWords, code: string): Promise<OwnRecording> {
+  const refuse = (said: string) => new Fault(code, said, { blame: 'caller' });
+  for (const { url, appid, customer } of placesOf(words, refuse)) {
     const authorization = authorizationOf(customer);
-    const base = `${ownUrl(config)}/v1/apps/${appid}/aircheck/recordings/${sid}`;
+    const base = `${url}/v1/apps/${appid}/aircheck/recordings/${sid}`;
     const asked: OwnRecording['ask'] = (method, path, body, headers = {}) =>
       ask(`${base}${path}`, {
         ...{ method, headers: { authorization, 'content-type': 'application/json', ...headers } },
@@ -55,7 +53,23 @@ export async function ownRecording(sid: string, app: string | undefined, code: s
       },
     };
   }
-  throw refuse(`the server knows no recording ${sid}${app === undefined ? '' : ` of app ${app}`}`);
+  const ofApp = words.app === undefined ? '' : ` of app ${words.app}`;
+  throw refuse(`the server knows no recording ${sid}${ofApp}; \`aircheck recordings\` lists those that there are`);
+}
+
+type Place = Pick<Access, 'url' | 'appid' | 'customer'>;
+function placesOf(words: AccessWords, refuse: (said: string) => Fault): Place[] {
+  if (words.server !== undefined || words.customer !== undefined) return [openAccess(words)];
+  const config = ownConfig();
+  const apps = config.apps.filter(({ appid }) => words.app === undefined || appid === words.app);
+  if (apps.length === 0)
+    throw refuse(
+      `--app ${words.app}: the settings have no such App ID; they have ${config.apps.map(({ appid }) => appid).join(', ')}`,
+    );
+  return apps.flatMap(({ appid }) => {
+    const customer = config.customers.find((each) => each.apps === undefined || each.apps.includes(appid));
+    return customer ? [{ url: ownUrl(config), appid, customer }] : [];
+  });
 }
 
 /** Brings a file of so many bytes. Throws a Fault, also where it cannot be written, and the signal's reason. */
@@ -124,10 +138,16 @@ export function readKeys(given: string | undefined, code: string): unknown {
   }
 }
 
+const answerSchema = z.object({ code: z.number(), reason: z.string(), message: z.string() }).partial().catch({});
+
+/** What a refusal says, and what to do next. */
 async function saidOf(answer: Response): Promise<string> {
+  const { status } = answer;
   const text = await answer.text();
-  const parsed = z.object({ reason: z.string() }).safeParse(jsonOf(text));
-  return parsed.success ? parsed.data.reason : `the server answered ${answer.status}: ${text.slice(0, 200)}`;
+  const { code, reason, message } = answerSchema.parse(jsonOf(text));
+  const said = reason ?? message ?? `the server answered ${status}: ${text.slice(0, 200)}`;
+  const next = nextStep(new AircheckError('the server', said, { status, code, attempts: 1 }));
+  return next === undefined ? said : `${said}.\n  ${next}`;
 }
 
 function jsonOf(text: string): unknown {

@@ -26,6 +26,16 @@ test('a store that works is tried with a small file and one in parts, and nothin
   expect(said).not.toContain(STUB_KEYS.secretKey);
 });
 
+test('as JSON, what was tried, how long it took, and by what it was proved', async () => {
+  await testStore(JSON.stringify(stub.storage()), { json: true });
+  const step = { tookMs: expect.any(Number), evidence: 'digest', removed: true };
+  expect(JSON.parse(said)).toEqual({
+    store: expect.stringContaining('bucket'),
+    steps: ['a small file', 'a file in parts'].map((what) => ({ what, key: expect.any(String), ...step })),
+    warnings: expect.any(Array),
+  });
+});
+
 test.each([
   ['a wrong key', { secretKey: 'wrong' }, /SignatureDoesNotMatch.*check accessKey/],
   ['an address that the operator has not allowed', { extensionParams: { endpoint: 'http://10.1.2.3' } }, /private/],

@@ -9,6 +9,7 @@ import { systemClock } from '../../kernel/clock.ts';
 import { EndpointGuard } from '../../kernel/endpoint-guard.ts';
 import { Fault, messageOf } from '../../kernel/fault.ts';
 import { createTarget } from '../../stages/upload/target/create-target.ts';
+import { print, printJson } from './print.ts';
 
 /** Larger than one part, so that uploads in parts are tried too. */
 const LARGE_BYTES = 9 * 1024 * 1024;
@@ -17,7 +18,7 @@ const LARGE_BYTES = 9 * 1024 * 1024;
  * @param given a storageConfig as JSON, or a file that holds one; `-` reads standard input
  * Throws a Fault, with the store's own words, for the first step that does not work.
  */
-export async function testStore(given: string): Promise<void> {
+export async function testStore(given: string, { json = false }: { json?: boolean } = {}): Promise<void> {
   const parsed = storageConfigSchema.safeParse(read(given));
   if (!parsed.success) {
     const problems = parsed.error.issues.map(({ path, message }) => `${path.join('.') || 'storageConfig'}: ${message}`);
@@ -26,12 +27,19 @@ export async function testStore(given: string): Promise<void> {
   const storage = parsed.data;
   const config = loadConfig();
   const guard = new EndpointGuard({ networks: config.storageNetworks, plainHttp: config.storagePlainHttp });
-  const say = (line: string) => process.stdout.write(`${line}\n`);
+  const warnings: string[] = [];
+  const steps: Step[] = [];
+  const say = (line: string) => {
+    if (!json) print(line);
+  };
   const target = await createTarget(storage, {
     localStorageDir: config.localStorageDir,
     guard,
     clock: systemClock,
-    warn: (text) => say(`warning  ${text}`),
+    warn(text) {
+      warnings.push(text);
+      say(`warning  ${text}`);
+    },
   });
   try {
     say(`store    ${target.description}`);
@@ -44,15 +52,27 @@ export async function testStore(given: string): Promise<void> {
       const { evidence } = await target.put(key, { data }, 'application/octet-stream');
       const tookMs = Math.round((systemClock.monoUs() - began) / 1000);
       say(`ok       ${what}: ${tookMs} ms, ${PROVED[evidence]}`);
-      await target.remove(key).then(
-        () => say('ok       removed again'),
-        (error: unknown) => say(`note     ${key} could not be removed: ${messageOf(error)}`),
+      const kept = await target.remove(key).then(
+        () => undefined,
+        (error: unknown) => messageOf(error),
       );
+      say(kept === undefined ? 'ok       removed again' : `note     ${key} could not be removed: ${kept}`);
+      steps.push({
+        what,
+        key,
+        tookMs,
+        evidence,
+        removed: kept === undefined,
+        ...(kept !== undefined && { why: kept }),
+      });
     }
+    if (json) printJson({ store: target.description, steps, warnings });
   } finally {
     target.close();
   }
 }
+
+type Step = { what: string; key: string; tookMs: number; evidence: string; removed: boolean; why?: string };
 
 const PROVED = {
   digest: 'the store told the digest of what it has',

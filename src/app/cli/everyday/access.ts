@@ -17,6 +17,8 @@ export type Access = {
   /** Origin of the server. */
   url: string;
   appid: string;
+  /** Who asks. */
+  customer: { id: string; secret: string };
   /** Settings of the server, where they are at hand. */
   config: Config | undefined;
   /** A token of the app for who publishes or records; undefined where none is needed, or none can be made. */
@@ -52,7 +54,7 @@ export function openAccess(words: AccessWords, onRemark: (remark: Remark) => voi
       ...{ url, appId: appid, customerId: customer.id, customerSecret: customer.secret },
       ...{ deadlineMs: DEADLINE_MS, onRemark },
     }),
-    ...{ url, appid, config: isElsewhere ? undefined : config },
+    ...{ url, appid, customer, config: isElsewhere ? undefined : config },
     tokenFor: (cname, uid) =>
       certificate === undefined
         ? undefined
@@ -126,12 +128,4 @@ export function nextStep({ status, code, message, isGone }: AircheckError): stri
     return 'The log of the server says why; `aircheck doctor` looks for what is missing.';
   if (status >= 500) return 'Look into the log of the server, and try again.';
   return undefined;
-}
-
-export function print(value: string): void {
-  process.stdout.write(value.endsWith('\n') ? value : `${value}\n`);
-}
-
-export function printJson(value: unknown): void {
-  print(JSON.stringify(value, null, 2));
 }

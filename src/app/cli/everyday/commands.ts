@@ -16,7 +16,7 @@ const MODES = ['mix', 'individual', 'web'];
 const STATES = ['pending', 'delivered', 'dead', 'unwanted'];
 
 /** Where the server is and who asks; without them, the server of the settings at hand. */
-function reaching(command: Command): Command {
+export function reaching(command: Command): Command {
   return command
     .option('--server <url>', 'a server elsewhere, as https://record.example.com')
     .option('-a, --app <appid>', 'App ID; needed only when several are configured')

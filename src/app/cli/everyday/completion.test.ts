@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { Command } from 'commander';
 import { describe, expect, test } from 'vitest';
+import { addMakingCommands } from '../making-commands.ts';
 import { addEverydayCommands } from './commands.ts';
 import { completion } from './completion.ts';
 
@@ -8,6 +9,7 @@ const program = new Command('aircheck').description('for tests');
 program.command('store').description('look after stores').command('test <config>').description('it’s tried [now]: all');
 program.command('kept-secret', { hidden: true });
 addEverydayCommands(program);
+addMakingCommands(program);
 
 /** What bash completes the last of these words to. */
 function completed(...words: string[]): string[] {
@@ -28,6 +30,10 @@ describe('bash', () => {
     expect(completed('record', 'room', '--layout', '')).toEqual(['floating', 'best-fit', 'vertical']);
     expect(completed('events', '--state', 'd')).toEqual(['delivered', 'dead']);
     expect(completed('completion', 'z')).toEqual(['zsh']);
+    expect(completed('remove-person', '--y')).toEqual(['--yes']);
+    expect(completed('retention', '--d')).toEqual(['--days', '--delete']);
+    expect(completed('cut', '--')).toEqual(expect.arrayContaining(['--from', '--to', '--server', '--json']));
+    expect(completed('mix', 'x', '--layout', 'c')).toEqual(['custom']);
   });
 
   test('files, where anything else may stand', () => {

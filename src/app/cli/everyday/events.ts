@@ -3,7 +3,8 @@ import type { EventFilter, EventsReply } from '../../../client/index.ts';
 import { pauseCommand } from '../../../kernel/clock.ts';
 import { Fault } from '../../../kernel/fault.ts';
 import { EVENT_STATES } from '../../../store/outbox-tables.ts';
-import { type AccessWords, explaining, openAccess, print } from './access.ts';
+import { print } from '../print.ts';
+import { type AccessWords, explaining, openAccess } from './access.ts';
 import { momentOf, shown } from './words.ts';
 
 export type EventsWords = AccessWords & {

@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { type Inspected, type InspectedStream, inspectMedia } from '../../../stages/mux/inspect/inspect-media.ts';
 import { type InspectedList, inspectPlaylist } from '../../../stages/mux/inspect/inspect-playlist.ts';
-import { print, printJson } from './access.ts';
+import { print, printJson } from '../print.ts';
 import { refuse } from './record-request.ts';
 import { placeOf, shown, sizeOf } from './words.ts';
 

@@ -1,18 +1,20 @@
 import { Client, InMemoryTransport as ClientTransport } from '@modelcontextprotocol/client';
 import { expect, onTestFinished, test } from 'vitest';
 import { settle } from '../../../../test/support/fake-ports.ts';
-import { APP, makeApi } from '../../../../test/support/rest-api.ts';
+import { APP, type ApiOptions, makeApi } from '../../../../test/support/rest-api.ts';
 import { AircheckClient } from '../../../client/index.ts';
 import { createMcp } from './mcp.ts';
 
 const PAGES = [{ path: 'guide/moving.md', title: 'Moving here', text: '# Moving' }];
 
 /** An assistant's end of the protocol, before a server whose recordings are fakes. */
-async function setUp({ allowChanges = false, secret = 'se:cret' } = {}) {
-  const { world, http } = makeApi();
+type Scene = { allowChanges?: boolean; secret?: string; api?: ApiOptions['api'] };
+async function setUp({ allowChanges = false, secret = 'se:cret', api = {} }: Scene = {}) {
+  const { world, http } = makeApi({ api });
   const url = await http.listen({ host: '127.0.0.1', port: 0 });
   const client = new AircheckClient({ url, appId: APP, customerId: 'id', customerSecret: secret, deadlineMs: 0 });
-  const access = { client, url, appid: APP, config: undefined, tokenFor: () => undefined };
+  const customer = { id: 'id', secret };
+  const access = { client, url, appid: APP, customer, config: undefined, tokenFor: () => undefined };
   const server = createMcp(access, PAGES, allowChanges);
   const [here, there] = ClientTransport.createLinkedPair();
   const assistant = new Client({ name: 'test', version: '1' });
@@ -28,7 +30,10 @@ async function setUp({ allowChanges = false, secret = 'se:cret' } = {}) {
   return { world, client, assistant, ask };
 }
 
-const READING = ['recordings', 'show', 'quality', 'events', 'channel', 'backlog', 'nodes'];
+const READING = [
+  ...['recordings', 'show', 'quality', 'events', 'files', 'retention', 'removals', 'mixes'],
+  ...['channels', 'channel', 'backlog', 'nodes'],
+];
 
 test('without leave, every tool only reads, and says so', async () => {
   const { assistant } = await setUp();
@@ -94,4 +99,23 @@ test('the pages of the docs are resources', async () => {
   expect(resources).toMatchObject([{ uri: 'aircheck://docs/guide/moving.md', mimeType: 'text/markdown' }]);
   const { contents } = await assistant.readResource({ uri: resources[0]?.uri ?? '' });
   expect(contents).toMatchObject([{ text: '# Moving' }]);
+});
+
+test('what is kept of a recording, what was made of it, and who was taken out are read by its sid', async () => {
+  const [sid, asked]: [string, string[][]] = ['a'.repeat(32), []];
+  const note = (what: string) => async (appid: string, of: string) => {
+    asked.push([what, appid, of]);
+    return { [what]: [] } as never;
+  };
+  const { ask } = await setUp({
+    api: {
+      mixes: { list: note('mixes') } as never,
+      removals: { list: note('removals') } as never,
+      retention: { of: note('retention') } as never,
+    },
+  });
+  expect(JSON.parse((await ask('mixes', { sid })).text)).toEqual([]);
+  expect(JSON.parse((await ask('removals', { sid })).text)).toEqual({ removals: [] });
+  expect(JSON.parse((await ask('retention', { sid })).text)).toEqual({ retention: [] });
+  expect(asked).toEqual(['mixes', 'removals', 'retention'].map((what) => [what, APP, sid]));
 });

@@ -51,7 +51,7 @@ export function createMcp(
     { name: 'aircheck', version: '1' },
     {
       instructions:
-        'Tells of the recordings of one Aircheck server. Begin with recordings or channel; show has what happened in one. The resources are the server’s own documentation.',
+        'Tells of the recordings of one Aircheck server. Begin with recordings or channels; show has what happened in one. The resources are the server’s own documentation.',
     },
   );
   const all = { ...readingTools(access.client), ...(allowChanges ? changingTools(access) : {}) };
@@ -126,6 +126,31 @@ function readingTools(client: AircheckClient): Record<string, Tool> {
         limit: z.int().min(1).max(1000).default(100),
       }),
       run: (filter: Parameters<AircheckClient['events']>[0]) => client.events(filter),
+    },
+    files: {
+      about: 'Lists all files of one recording with size, state and checksum, deleted ones too, and where they lie.',
+      input: z.object({ sid: SID }),
+      run: ({ sid }: { sid: string }) => client.files(sid),
+    },
+    retention: {
+      about: 'Tells how long the files of one recording are kept, its legal hold, and what was deleted when by whom.',
+      input: z.object({ sid: SID }),
+      run: ({ sid }: { sid: string }) => client.retention(sid),
+    },
+    removals: {
+      about: 'Tells who was removed from one recording of single users, when, by whom, and which files went.',
+      input: z.object({ sid: SID }),
+      run: ({ sid }: { sid: string }) => client.removals(sid),
+    },
+    mixes: {
+      about: 'Lists the mixes that were asked for of one recording of single users, and how far each is.',
+      input: z.object({ sid: SID }),
+      run: ({ sid }: { sid: string }) => client.mixes(sid),
+    },
+    channels: {
+      about: 'Lists the channels that somebody publishes to.',
+      input: z.object({}),
+      run: () => client.channels(),
     },
     channel: {
       about: 'Lists who is in a channel now and what each sends: codecs, bitrate, loss, audio level.',

@@ -4,7 +4,8 @@ import { isChannelName } from '../../../contract/rest/body.ts';
 import { isUid } from '../../../contract/rest/fields.ts';
 import { pauseCommand, systemClock } from '../../../kernel/clock.ts';
 import { sendMedia } from '../../../stages/sender/send-media.ts';
-import { type AccessWords, explaining, openAccess, printJson } from './access.ts';
+import { printJson } from '../print.ts';
+import { type AccessWords, explaining, openAccess } from './access.ts';
 import { readSize, refuse, whole } from './record-request.ts';
 import { clockOf, shown } from './words.ts';
 

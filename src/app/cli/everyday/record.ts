@@ -6,7 +6,8 @@ import { randomInt } from 'node:crypto';
 import { join } from 'node:path';
 import { AircheckError, type Recording, type RecordingReport } from '../../../client/index.ts';
 import { pauseCommand, systemClock } from '../../../kernel/clock.ts';
-import { type Access, type AccessWords, explaining, openAccess, print, printJson } from './access.ts';
+import { print, printJson } from '../print.ts';
+import { type Access, type AccessWords, explaining, openAccess } from './access.ts';
 import { type RecordWords, type Requested, requestOf } from './record-request.ts';
 import { clockOf, shown, sizeOf } from './words.ts';
 

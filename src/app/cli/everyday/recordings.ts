@@ -1,7 +1,8 @@
 /** `aircheck recordings`: the recordings of an app, the newest first. */
 import type { ListedRecording, Mode, RecordingFilter } from '../../../client/index.ts';
 import { RECORDING_STATES } from '../../../contract/rest/recording-list.ts';
-import { type AccessWords, explaining, openAccess, print, printJson } from './access.ts';
+import { print, printJson } from '../print.ts';
+import { type AccessWords, explaining, openAccess } from './access.ts';
 import { refuse } from './record-request.ts';
 import { clockOf, momentOf, shown, sizeOf, tableOf } from './words.ts';
 

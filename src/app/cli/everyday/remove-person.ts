@@ -1,7 +1,8 @@
 /** `aircheck remove-person`: removes one person from a recording of single users, or tells who was removed from it. */
 import type { AircheckClient, RemovalPreview, RemovalReply } from '../../../client/index.ts';
 import { sleep, systemClock } from '../../../kernel/clock.ts';
-import { type AccessWords, explaining, openAccess, print, printJson } from './access.ts';
+import { print, printJson } from '../print.ts';
+import { type AccessWords, explaining, openAccess } from './access.ts';
 import { momentOf, shown, sizeOf } from './words.ts';
 
 export type RemovePersonWords = AccessWords & { yes?: boolean; accessKey?: string; secretKey?: string };

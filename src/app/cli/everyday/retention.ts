@@ -1,7 +1,8 @@
 /** `aircheck retention`: how long the files of a recording are kept, its legal hold, and what was deleted. */
 import type { AircheckClient, RetentionReply } from '../../../client/index.ts';
 import { Fault } from '../../../kernel/fault.ts';
-import { type AccessWords, explaining, openAccess, print, printJson } from './access.ts';
+import { print, printJson } from '../print.ts';
+import { type AccessWords, explaining, openAccess } from './access.ts';
 import { momentOf, shown } from './words.ts';
 
 export type RetentionWords = AccessWords & {

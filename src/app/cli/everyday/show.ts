@@ -1,6 +1,7 @@
 /** `aircheck show`: what is known of one recording, with its timeline as text. */
 import type { RecordingReport } from '../../../client/index.ts';
-import { type AccessWords, explaining, openAccess, print, printJson } from './access.ts';
+import { print, printJson } from '../print.ts';
+import { type AccessWords, explaining, openAccess } from './access.ts';
 import { retentionLines } from './retention.ts';
 import { timelineText } from './timeline.ts';
 import { momentOf, shown } from './words.ts';

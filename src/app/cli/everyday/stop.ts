@@ -1,6 +1,7 @@
 /** `aircheck stop`: stops a recording by its sid, whoever started it. */
 import type { Recording } from '../../../client/index.ts';
-import { type AccessWords, explaining, openAccess, print, printJson } from './access.ts';
+import { print, printJson } from '../print.ts';
+import { type AccessWords, explaining, openAccess } from './access.ts';
 import { shown } from './words.ts';
 
 export type StopWords = AccessWords & { wait: boolean };

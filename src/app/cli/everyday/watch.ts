@@ -1,5 +1,6 @@
 /** `aircheck watch`: an address by which a recording can be watched, also while it is recorded. */
-import { type AccessWords, explaining, openAccess, print, printJson } from './access.ts';
+import { print, printJson } from '../print.ts';
+import { type AccessWords, explaining, openAccess } from './access.ts';
 
 export type WatchWords = AccessWords & { uid?: string; for?: number };
 
