@@ -18,11 +18,13 @@ import { RecordingList } from '../store/recording-list.ts';
 import { SessionTables } from '../store/session-tables.ts';
 import { StoredFiles } from '../store/stored-files.ts';
 import { type FileLinksOptions, linkToFile } from './file-links.ts';
+import type { Mixes } from './mixes/mixes.ts';
 import { type OpenThumbnails, openThumbnails } from './open-thumbnails.ts';
 
 export type DashboardOptions = Pick<FileLinksOptions, 'openTarget'> &
-  Pick<OpenThumbnails, 'forks' | 'entry' | 'env'> & {
+  Pick<OpenThumbnails, 'forks' | 'entry' | 'env' | 'metrics'> & {
     recordings: Pick<Recordings, 'report' | 'storageOf'>;
+    mixes: Pick<Mixes, 'listOf'>;
     database: Database;
     config: Config;
     rooms: Pick<Rooms, 'occupied' | 'publicationsOf'>;
@@ -33,8 +35,8 @@ export type DashboardOptions = Pick<FileLinksOptions, 'openTarget'> &
 
 /** Adds the dashboard and its sign-in to `http`, and tells what the API needs for it, and what ends its process. */
 export function openDashboard(http: ReturnType<typeof buildHttp>, options: DashboardOptions) {
-  const { database, config, rooms, recordings, openTarget, version, clock, log, forks, entry, env } = options;
-  const { customers, apps, localStorageDir } = config;
+  const { database, config, rooms, recordings, mixes, openTarget, version, clock, log, ...processes } = options;
+  const { customers, apps, localStorageDir, thumbnails: isOn } = config;
   const sessions = new Sessions({ tables: new SessionTables(database), customers });
   signInRoutes(http, {
     ...{ sessions, customers, version, counts: new WindowCounts(clock) },
@@ -51,9 +53,9 @@ export function openDashboard(http: ReturnType<typeof buildHttp>, options: Dashb
   };
   const nodes = new NodeTables(database);
   const dashboard: DashboardApi = {
-    ...{ files, localStorageDir, clock },
+    ...{ files, localStorageDir, clock, hasThumbnails: isOn },
     link: (appid, sid, name, request) => linkToFile(links, { appid, sid, name }, request),
-    changes: new Changes({ list, clock, log }),
+    changes: new Changes({ ...{ list, clock, log }, mixesOf: (appid, sids) => mixes.listOf(appid, sids) }),
     keepCall: callKeeper({ files, clock }),
     channels: async (appid) => {
       const here = rooms.occupied().flatMap((each) => (each.appid === appid ? [each.cname] : []));
@@ -61,5 +63,5 @@ export function openDashboard(http: ReturnType<typeof buildHttp>, options: Dashb
     },
   };
   const signedIn: Sessions['customerOf'] = (request) => sessions.customerOf(request);
-  return { list, dashboard, signedIn, ...openThumbnails({ rooms, forks, entry, env, clock, log }) };
+  return { list, dashboard, signedIn, ...openThumbnails({ ...processes, isOn, rooms, clock, log }) };
 }

@@ -42,6 +42,7 @@ function scene(over: Partial<MetricsSourceOptions> = {}) {
       ],
     },
     outbox: { pendingTotal: async () => ({ pending: 1, sinceMs: clock.nowMs() - 1000 }) },
+    mixes: { counts: async () => ({ queued: 3, running: 1 }) },
     process: { snapshot: () => ({}) as never },
     clock,
     log: createLog('silent'),
@@ -68,6 +69,7 @@ test('the operator is told of everything', async () => {
         { place: 'backup', files: 0, bytes: 0, oldestS: 0 },
       ],
       webhooks: { pending: 1, oldestS: 1 },
+      mixes: { queued: 3, running: 1 },
     },
   });
 });

@@ -15,6 +15,7 @@ import type { OutboxTables } from '../store/outbox-tables.ts';
 import { loadOf } from '../worker/cost.ts';
 import type { DiskWatch } from '../worker/disk-watch.ts';
 import type { AtWork } from '../worker/supervisor.ts';
+import type { Mixes } from './mixes/mixes.ts';
 import { recorderSamples } from './recorder-samples.ts';
 
 export type MetricsSourceOptions = {
@@ -32,6 +33,7 @@ export type MetricsSourceOptions = {
   cores(): number;
   objects: Pick<ObjectTables, 'backlogTotals'>;
   outbox: Pick<OutboxTables, 'pendingTotal'>;
+  mixes: Pick<Mixes, 'counts'>;
   process: Pick<ProcessWatch, 'snapshot'>;
   clock: Clock;
   log: SessionLog;
@@ -85,11 +87,16 @@ function appsSnapshot(
 
 /** Undefined where the database does not answer. */
 async function readStored(options: MetricsSourceOptions): Promise<StoredSnapshot | undefined> {
-  const { objects, outbox, clock, log } = options;
-  const reading = Promise.all([objects.backlogTotals(), outbox.pendingTotal(), options.standbys?.()?.counts()]);
+  const { objects, outbox, mixes, clock, log } = options;
+  const reading = Promise.all([
+    objects.backlogTotals(),
+    outbox.pendingTotal(),
+    options.standbys?.()?.counts(),
+    mixes.counts(),
+  ]);
   const late = () => new Error(`the database did not answer within ${DATABASE_MS} ms`);
   try {
-    const [uploads, { pending, sinceMs }, standbys] = await within(clock, DATABASE_MS, reading, late);
+    const [uploads, { pending, sinceMs }, standbys, counts] = await within(clock, DATABASE_MS, reading, late);
     const ageS = (ms: number | undefined) => (ms === undefined ? 0 : Math.max(0, clock.nowMs() - ms) / 1000);
     return {
       uploads: uploads.map(({ where, files, bytes, sinceMs }) => {
@@ -97,6 +104,7 @@ async function readStored(options: MetricsSourceOptions): Promise<StoredSnapshot
       }),
       webhooks: { pending, oldestS: ageS(sinceMs) },
       standbys,
+      mixes: counts,
     };
   } catch (error) {
     log.debug({ error: messageOf(error) }, 'metrics without what the database knows');

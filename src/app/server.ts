@@ -357,7 +357,7 @@ export async function createServer(given: Config, ground: Ground): Promise<Airch
       return { recordings: recordings.size };
     });
     const source = metricsSource({
-      ...{ metrics, rooms, objects, outbox, process: processWatch, clock, log },
+      ...{ metrics, rooms, objects, outbox, mixes, process: processWatch, clock, log },
       recordings: () => recordings.list(),
       atWork: () => supervisor.atWork(),
       reception: whip.reception,
@@ -389,7 +389,8 @@ export async function createServer(given: Config, ground: Ground): Promise<Airch
     const nodes = new NodeTables(database);
     const { version } = processWatch;
     const { signedIn, closeThumbnails, ...shown } = openDashboard(http, {
-      ...{ database, config, rooms, recordings, openTarget, version, clock, log, forks, entry, env: children },
+      ...{ database, config, rooms, recordings, mixes, openTarget, version, metrics, clock, log },
+      ...{ forks, entry, env: children },
     });
     endings.push(closeThumbnails);
     nodesRoute(http, {

@@ -1,8 +1,8 @@
 /**
- * Settings of watching recordings while they are recorded.
+ * Settings of watching recordings while they are recorded, and of looking at channels.
  */
 import { z } from 'zod';
-import { setting, whole, wholeWords, words } from './setting.ts';
+import { flag, flagWords, setting, whole, wholeWords, words } from './setting.ts';
 
 const isOrigin = (word: string) => {
   if (word === '*') return true;
@@ -24,5 +24,10 @@ export const watchSettings = {
       'Origins of pages that may watch recordings with such addresses, beside this server’s own: `https://studio.example.com`; or `*` for all.',
     allowed: 'origins, separated by commas, or *',
     otherwise: 'none',
+  }),
+  thumbnails: setting(flag(true), {
+    description:
+      'Whether customers may look at thumbnails of who publishes to their channels, on the dashboard and by the API. Without them no picture is decoded to be looked at, and no sender is asked for a key frame for it.',
+    allowed: flagWords,
   }),
 };

@@ -122,6 +122,14 @@ export const CATALOG = {
     ...{ name: 'aircheck_standby_takeovers_total', kind: 'counter', labels: ['mode'] },
     help: 'Recordings of lost nodes that went on here with what a second recorder had made.',
   },
+  mixes: {
+    ...{ name: 'aircheck_mixes', kind: 'gauge', labels: ['state'] },
+    help: 'Mixes of recordings of single users that this server is to make: state queued those that wait for their turn, running those that are being made.',
+  },
+  thumbnails: {
+    ...{ name: 'aircheck_thumbnails_total', kind: 'counter', labels: ['outcome'] },
+    help: 'Thumbnails that were to be drawn for somebody who looks: outcome drawn, undecodable where the key frame could not be read, refused where too many waited or their process had failed.',
+  },
   uploadFiles: {
     ...{ name: 'aircheck_upload_backlog_files', kind: 'gauge', labels: ['place'] },
     help: 'Files of this server that wait to be stored: place spool, or backup for those in the backup store.',

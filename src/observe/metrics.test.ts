@@ -32,6 +32,7 @@ const SERVER: ServerSnapshot = {
     ],
     webhooks: { pending: 4, oldestS: 60 },
     standbys: { protected: 3, exposed: 1 },
+    mixes: { queued: 4, running: 1 },
   },
   process: {
     ...{ version: '1.2.3', node: 'v24.0.0', cpuS: 1, residentBytes: 2, heapBytes: 3, startedS: 4 },
@@ -52,6 +53,7 @@ function used(): Metrics {
   metrics.feedBroken();
   metrics.placedElsewhere();
   metrics.standbyTookOver('individual');
+  for (const outcome of ['drawn', 'drawn', 'refused'] as const) metrics.thumbnailAsked(outcome);
   metrics.leaseRenewed(0.004);
   metrics.leaseRenewalFailed();
   return metrics;
@@ -92,6 +94,8 @@ test('a scrape of the whole has every metric of the catalog, and no other', asyn
     'aircheck_webhooks_oldest_pending_seconds 60',
     'aircheck_standby_recordings{state="protected"} 3',
     'aircheck_standby_takeovers_total{mode="individual"} 1',
+    'aircheck_mixes{state="queued"} 4',
+    'aircheck_thumbnails_total{outcome="drawn"} 2',
     'aircheck_build_info{version="1.2.3",node="v24.0.0"} 1',
     'aircheck_database_up 1',
   ])
@@ -101,7 +105,7 @@ test('a scrape of the whole has every metric of the catalog, and no other', asyn
 test('what only the database knows is left out while it is away, not told as 0', async () => {
   const samples = samplesOf(await used().ofServer(APPS, { ...SERVER, stored: undefined }));
   expect(samples).toContain('aircheck_database_up 0');
-  expect(samples.filter((line) => /^aircheck_(webhook|upload)/.test(line))).toEqual([]);
+  expect(samples.filter((line) => /^aircheck_(webhook|upload|mixes)/.test(line))).toEqual([]);
 });
 
 test('a customer of some apps is told nothing of the server', async () => {

@@ -31,6 +31,7 @@ export type StoredSnapshot = {
   webhooks: { pending: number; oldestS: number };
   /** Recordings of this server that want a standby; undefined outside of a fleet. */
   standbys?: { protected: number; exposed: number } | undefined;
+  mixes: { queued: number; running: number };
 };
 
 /** Second recorders of a node; slices are those of the one that keeps most. */
@@ -76,6 +77,7 @@ export class Metrics {
   readonly #feedBreaks = counter('feedBreaks', this.#counted);
   readonly #placed = counter('placed', this.#counted);
   readonly #takeovers = counter('standbyTakeovers', this.#counted);
+  readonly #thumbnails = counter('thumbnails', this.#counted);
   readonly #renewals = histogram('renewals', this.#counted);
   readonly #renewalFailures = counter('renewalFailures', this.#counted);
 
@@ -109,6 +111,11 @@ export class Metrics {
   /** A recording of a lost node goes on here with what its standby made. */
   standbyTookOver(mode: string): void {
     this.#takeovers.inc({ mode });
+  }
+
+  /** A thumbnail was drawn, or was not. */
+  thumbnailAsked(outcome: 'drawn' | 'undecodable' | 'refused'): void {
+    this.#thumbnails.inc({ outcome });
   }
 
   leaseRenewed(tookS: number): void {
@@ -191,7 +198,7 @@ function samplesOfServer({
   ];
 }
 
-function samplesOfStored({ uploads, webhooks, standbys }: StoredSnapshot): Sample[] {
+function samplesOfStored({ uploads, webhooks, standbys, mixes }: StoredSnapshot): Sample[] {
   return [
     ...(standbys
       ? ([
@@ -206,6 +213,8 @@ function samplesOfStored({ uploads, webhooks, standbys }: StoredSnapshot): Sampl
     ]),
     ['webhooks', webhooks.pending],
     ['webhookAge', webhooks.oldestS],
+    ['mixes', mixes.queued, 'queued'],
+    ['mixes', mixes.running, 'running'],
   ];
 }
 

@@ -71,13 +71,13 @@ export class MixTables {
     return added.length > 0;
   }
 
-  /** The mixes of an app's recording, the newest first. */
-  async list(appid: string, sid: string): Promise<MixReply[]> {
+  /** The mixes of these recordings of an app, the newest first, by sid; nothing of those that have none. */
+  async listOf(appid: string, sids: readonly string[]): Promise<Map<string, MixReply[]>> {
     const rows = await this.#o.database.query(
-      `select m.*, ${IS_HELD} as held from mixes m where appid = $1 and sid = $2 order by position desc`,
-      [appid, sid],
+      `select m.*, ${IS_HELD} as held from mixes m where appid = $1 and sid = any($2) order by position desc`,
+      [appid, [...sids]],
     );
-    return rows.map(toReply);
+    return Map.groupBy(rows.map(toReply), ({ sid }) => sid);
   }
 
   /** One of them, and whether its MP4 is this node's. */
@@ -87,6 +87,16 @@ export class MixTables {
       [appid, sid, mixId],
     );
     return row && { reply: toReply(row), isHere: row['folder'] === this.#o.folder };
+  }
+
+  /** How many mixes wait on this node, and are being made. */
+  async counts(): Promise<{ queued: number; running: number }> {
+    const [row] = await this.#o.database.query(
+      `select count(*) filter (where state = 'queued') as queued, count(*) filter (where state = 'running') as running
+       from mixes where folder = $1 and state in ('queued', 'running')`,
+      [this.#o.folder],
+    );
+    return { queued: Number(row?.['queued'] ?? 0), running: Number(row?.['running'] ?? 0) };
   }
 
   /** What this node has of mixes: those that wait or are made, and how large all of them are or may become. */

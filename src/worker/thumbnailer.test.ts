@@ -42,14 +42,17 @@ class Child {
 let clock: ManualClock;
 let children: Child[];
 let warned: object[];
+let outcomes: string[];
 let thumbnailer: Thumbnailer;
 beforeEach(() => {
   clock = new ManualClock();
   children = [];
   warned = [];
+  outcomes = [];
   thumbnailer = new Thumbnailer({
     ...{ clock, entry: 'main.ts', args: ['thumbnails'], env: {} },
     log: { warn: (fields) => void warned.push(fields) },
+    onOutcome: (outcome) => void outcomes.push(outcome),
     forks: {
       start(_spec, listener) {
         children.push(new Child(listener));
@@ -112,6 +115,7 @@ describe('a picture', () => {
     children[0]!.draw();
     await first;
     expect(await made[1]).toBe('b');
+    expect(outcomes).toEqual(['undecodable', 'drawn']);
   });
 
   test('that ends the process, or takes too long, is refused with those behind it; later others are drawn', async () => {
@@ -127,6 +131,7 @@ describe('a picture', () => {
     children[1]!.draw();
     expect(await later).toBe('d');
     expect(warned).toEqual([{ why: 'it was ended by SIGKILL' }]);
+    expect(outcomes).toEqual(['refused', 'refused', 'refused', 'drawn']);
   });
 
   test('is refused when too many wait', async () => {

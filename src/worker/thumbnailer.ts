@@ -3,7 +3,7 @@
  * somebody asks, and ends when nobody has asked for a while.
  */
 import { type ThumbnailJob, thumbnailReplySchema } from '../contract/line/thumbnail.ts';
-import { problem } from '../contract/problems.ts';
+import { problem, problemOf } from '../contract/problems.ts';
 import type { Clock, Timer } from '../kernel/clock.ts';
 import { messageOf } from '../kernel/fault.ts';
 import type { VideoFormat } from '../media/track.ts';
@@ -13,6 +13,8 @@ import type { Fork, ForkEnd, ForkListener, ForkSpec } from './forks.ts';
 export type ThumbnailerOptions = {
   clock: Clock;
   log: Pick<SessionLog, 'warn'>;
+  /** Told of each that was to be drawn. */
+  onOutcome?(outcome: 'drawn' | 'undecodable' | 'refused'): void;
   forks: { start(spec: ForkSpec, listener: ForkListener): Pick<Fork, 'send' | 'disconnect' | 'kill'> };
   /** The script that is run, and its arguments. */
   entry: string;
@@ -55,6 +57,16 @@ export class Thumbnailer {
    * @throws `thumbnail-unknown` when it cannot be decoded, `thumbnail-refused`
    */
   draw(drawing: Drawing): Promise<Buffer> {
+    const { onOutcome } = this.#options;
+    const drawn = this.#drawn(drawing);
+    drawn.then(
+      () => onOutcome?.('drawn'),
+      (error) => onOutcome?.(problemOf(error) === 'thumbnail-unknown' ? 'undecodable' : 'refused'),
+    );
+    return drawn;
+  }
+
+  #drawn(drawing: Drawing): Promise<Buffer> {
     const isResting = this.#options.clock.monoUs() < this.#restsUntilUs;
     if (this.#closed || isResting || this.#waiting.length >= MOST_WAITING)
       return Promise.reject(problem('thumbnail-refused'));

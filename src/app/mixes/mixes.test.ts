@@ -163,6 +163,7 @@ test('one is made after the other, each by a process that is told what to make',
   await vi.waitFor(async () => expect((await mixes.of(appid, sid, first.mixId)).progress).toBe(0.25));
   expect(await stateOf(mixes, second.mixId)).toBe('queued');
   expect(making).toHaveLength(1);
+  expect(await mixes.counts()).toEqual({ queued: 1, running: 1 });
   finish('the first MP4');
   await nth(2);
   const done = await mixes.of(appid, sid, first.mixId);

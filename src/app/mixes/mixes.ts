@@ -92,7 +92,17 @@ export class Mixes {
   /** Throws `recording-unknown`. */
   async list(appid: string, sid: string): Promise<MixListReply> {
     await this.#o.find(appid, sid);
-    return { mixes: await this.#o.tables.list(appid, sid) };
+    return { mixes: (await this.listOf(appid, [sid])).get(sid) ?? [] };
+  }
+
+  /** The mixes of these recordings of an app, the newest first, by sid; nothing of those that have none. */
+  listOf(appid: string, sids: readonly string[]): Promise<ReadonlyMap<string, MixReply[]>> {
+    return this.#o.tables.listOf(appid, sids);
+  }
+
+  /** How many wait here, and are being made. */
+  counts(): Promise<{ queued: number; running: number }> {
+    return this.#o.tables.counts();
   }
 
   /** What has become of a mix. Throws `mix-unknown`. */

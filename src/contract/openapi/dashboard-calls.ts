@@ -108,7 +108,10 @@ const channels: ZodOpenApiOperationObject = {
   requestParams: { path: z.object({ appid: appidSchema }) },
   responses: {
     200: success('Those of this server; in a fleet also those that another node is the home of.', {
-      schema: z.object({ channels: z.array(z.object({ cname: z.string() })) }),
+      schema: z.object({
+        channels: z.array(z.object({ cname: z.string() })),
+        thumbnails: z.boolean().meta({ description: 'Whether there are thumbnails of who publishes there.' }),
+      }),
     }),
     ...errors(EVERYWHERE),
   },
@@ -150,14 +153,19 @@ const changes: ZodOpenApiOperationObject = {
   tags: ['Recording'],
   summary: 'Be told of recordings as they change, as server-sent events',
   description:
-    'Each event `recording` has an entry as in the list of recordings: at once when its state changes, else every few seconds while it goes on, and once when it has ended. After a reconnection, read the list again.',
-  requestParams: { path: z.object({ appid: appidSchema }) },
+    'Each event `recording` has an entry as in the list of recordings: at once when its state changes, else every few seconds while it goes on, and once when it has ended. After a reconnection, read the list again. With `mixesOf` each event `mixes` has the sid of that recording and all its mixes, as in the list of them: at once, and whenever one has got on or is gone.',
+  requestParams: {
+    path: z.object({ appid: appidSchema }),
+    query: z.object({
+      mixesOf: sidSchema.optional().meta({ description: 'A recording whose mixes are told of as well.' }),
+    }),
+  },
   responses: {
     200: {
       description: 'Events, until the connection is closed.',
       content: { 'text/event-stream': { schema: z.string() } },
     },
-    ...errors(EVERYWHERE),
+    ...errors([...EVERYWHERE, 'request-invalid']),
   },
 };
 

@@ -1,10 +1,11 @@
 /**
- * GET /v1/apps/{appid}/aircheck/changes: recordings of an app as they change, as server-sent events (HTML §9.2), from
- * whichever node of a fleet they are on. Aircheck's own, not part of the contract.
+ * GET /v1/apps/{appid}/aircheck/changes: recordings of an app as they change, and mixes of one of them, as server-sent
+ * events (HTML §9.2), from whichever node of a fleet they are on. Aircheck's own, not part of the contract.
  */
 import { Readable } from 'node:stream';
 import type { FastifyInstance } from 'fastify';
 import { problem } from '../../contract/problems.ts';
+import type { MixReply } from '../../contract/rest/mix.ts';
 import type { ListedRecordingReply } from '../../contract/rest/recording-list.ts';
 import type { Clock, Timer } from '../../kernel/clock.ts';
 import { messageOf } from '../../kernel/fault.ts';
@@ -17,14 +18,28 @@ const LOOKS_PER_ALL = 5;
 const BEAT_MS = 15_000;
 const MOST_WATCHERS = 500;
 const MOST_WAITING_BYTES = 1_000_000;
+const SID = /^[0-9a-f]{32}$/;
 
 export type ChangesOptions = {
   list: Pick<RecordingList, 'unfinished' | 'of'>;
+  /** The mixes of these recordings of an app, the newest first, by sid; none of those that have none. */
+  mixesOf(appid: string, sids: readonly string[]): Promise<ReadonlyMap<string, MixReply[]>>;
   clock: Clock;
   log: { warn(details: object, text: string): void };
 };
-type Watcher = (changed: ListedRecordingReply[]) => void;
-type Watched = { watchers: Set<Watcher>; timer: Timer; known: Map<string, number> | undefined; looks: number };
+
+export type Watcher = {
+  onRecordings(changed: ListedRecordingReply[]): void;
+  /** A recording of which all mixes are told at once, and whenever one of them has changed. */
+  mixes?: { sid: string; onMixes(mixes: MixReply[]): void } | undefined;
+};
+type Watched = {
+  /** With the mixes that each was told of last, as text. */
+  watchers: Map<Watcher, string | undefined>;
+  timer: Timer;
+  known: Map<string, number> | undefined;
+  looks: number;
+};
 
 /** Looks at the database once a second for each app that somebody watches, however many do. */
 export class Changes {
@@ -48,15 +63,16 @@ export class Changes {
         // A slow database is not asked again before it has answered.
         if (looking) return;
         looking = true;
-        void this.#look(appid).finally(() => {
+        void Promise.all([this.#look(appid), this.#lookAtMixes(appid)]).finally(() => {
           looking = false;
         });
       });
-      watched = { watchers: new Set(), timer, known: undefined, looks: 0 };
+      watched = { watchers: new Map(), timer, known: undefined, looks: 0 };
       this.#apps.set(appid, watched);
     }
     const { watchers, timer } = watched;
-    watchers.add(watcher);
+    watchers.set(watcher, undefined);
+    if (watcher.mixes) void this.#lookAtMixes(appid);
     return () => {
       watchers.delete(watcher);
       if (watchers.size > 0) return;
@@ -68,7 +84,7 @@ export class Changes {
   async #look(appid: string): Promise<void> {
     const watched = this.#apps.get(appid);
     if (!watched) return;
-    const { list, log } = this.#options;
+    const { list } = this.#options;
     try {
       const revisions = new Map((await list.unfinished(appid)).map(({ sid, revision }) => [sid, revision]));
       const { known } = watched;
@@ -78,30 +94,64 @@ export class Changes {
       const ended = [...(known?.keys() ?? [])].filter((sid) => !revisions.has(sid));
       const recordings = await list.of(appid, [...changed.map(([sid]) => sid), ...ended]);
       watched.known = revisions;
-      if (recordings.length > 0) for (const watcher of watched.watchers) watcher(recordings);
+      if (recordings.length > 0) for (const { onRecordings } of watched.watchers.keys()) onRecordings(recordings);
     } catch (error) {
-      log.warn({ error: messageOf(error) }, 'changes of recordings cannot be read; they are looked for again');
+      this.#warn(error, 'recordings');
     }
+  }
+
+  async #lookAtMixes(appid: string): Promise<void> {
+    const watchers = this.#apps.get(appid)?.watchers ?? new Map<Watcher, string | undefined>();
+    const sids = new Set([...watchers.keys()].flatMap(({ mixes }) => mixes?.sid ?? []));
+    if (sids.size === 0) return;
+    try {
+      const found = await this.#options.mixesOf(appid, [...sids]);
+      for (const [watcher, told] of watchers) {
+        // One that came meanwhile has a look of its own.
+        if (!watcher.mixes || !sids.has(watcher.mixes.sid)) continue;
+        const mixes = found.get(watcher.mixes.sid) ?? [];
+        const text = JSON.stringify(mixes);
+        if (text === told) continue;
+        watchers.set(watcher, text);
+        watcher.mixes.onMixes(mixes);
+      }
+    } catch (error) {
+      this.#warn(error, 'mixes');
+    }
+  }
+
+  #warn(error: unknown, what: string): void {
+    const { log } = this.#options;
+    log.warn({ error: messageOf(error) }, `changes of ${what} cannot be read; they are looked for again`);
   }
 }
 
+type ChangesQuery = { Params: { appid: string }; Querystring: { mixesOf?: string } };
+
 export function changesRoute(app: FastifyInstance, { changes, clock }: { changes: Changes; clock: Clock }): void {
-  app.get<{ Params: { appid: string } }>('/changes', async ({ params }, reply) => {
+  app.get<ChangesQuery>('/changes', async ({ params, query }, reply) => {
+    const { mixesOf: sid } = query;
+    if (sid !== undefined && !SID.test(sid))
+      throw problem('request-invalid', 'api body validate failed! mixesOf must be 32 lowercase hexadecimal digits');
     if (changes.watchers >= MOST_WATCHERS) throw problem('rate-limited');
     const stream = new Readable({ read() {}, highWaterMark: MOST_WAITING_BYTES });
     // A reader that does not read is let go, and reads the list again when it comes back.
     const say = (text: string) => {
       if (!stream.push(text)) stream.destroy();
     };
-    const end = changes.watch(params.appid, (recordings) => {
-      for (const recording of recordings) say(`event: recording\ndata: ${JSON.stringify(recording)}\n\n`);
+    const tell = (event: string, data: object) => say(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`);
+    stream.push('retry: 2000\n\n');
+    const end = changes.watch(params.appid, {
+      onRecordings(recordings) {
+        for (const recording of recordings) tell('recording', recording);
+      },
+      mixes: sid === undefined ? undefined : { sid, onMixes: (mixes) => tell('mixes', { sid, mixes }) },
     });
     const beat = clock.every(BEAT_MS, () => say(': still here\n\n'));
     stream.once('close', () => {
       end();
       beat.cancel();
     });
-    stream.push('retry: 2000\n\n');
     return reply
       .type('text/event-stream; charset=utf-8')
       .header('cache-control', 'no-store')

@@ -4,10 +4,15 @@
  */
 import type { FastifyInstance } from 'fastify';
 
-export type ChannelsApi = { channels(appid: string): Promise<string[]> };
+export type ChannelsApi = {
+  channels(appid: string): Promise<string[]>;
+  /** Whether there are thumbnails of who publishes there. */
+  hasThumbnails: boolean;
+};
 
-export function channelsRoute(app: FastifyInstance, { channels }: ChannelsApi): void {
+export function channelsRoute(app: FastifyInstance, { channels, hasThumbnails }: ChannelsApi): void {
   app.get<{ Params: { appid: string } }>('/channels', async ({ params }) => ({
     channels: (await channels(params.appid)).map((cname) => ({ cname })),
+    thumbnails: hasThumbnails,
   }));
 }

@@ -153,16 +153,14 @@ export const api = {
     call<object>('DELETE', `${own(appid)}/recordings/${id(sid)}/cuts/${id(cutId)}`),
   mix: (appid: string, sid: string, request: MixRequest) =>
     call<MixReply>('POST', `${own(appid)}/recordings/${id(sid)}/mixes`, request),
-  mixes: async (appid: string, sid: string) =>
-    (await call<MixListReply>('GET', `${own(appid)}/recordings/${id(sid)}/mixes`)).mixes,
   removeMix: (appid: string, sid: string, mixId: string) =>
     call<object>('DELETE', `${own(appid)}/recordings/${id(sid)}/mixes/${id(mixId)}`),
   events: async (appid: string, query: Record<string, string>) =>
     (await call<{ events: EventEntry[] }>('GET', `${own(appid)}/events?${new URLSearchParams(query)}`)).events,
   redeliver: (appid: string, noticeId: string) =>
     call<{ delivered: boolean; error?: string }>('POST', `${own(appid)}/events/${id(noticeId)}/redeliver`, {}),
-  channels: async (appid: string) =>
-    (await call<{ channels: { cname: string }[] }>('GET', `${own(appid)}/channels`)).channels.map(({ cname }) => cname),
+  channels: (appid: string) =>
+    call<{ channels: { cname: string }[]; thumbnails?: boolean }>('GET', `${own(appid)}/channels`),
   participants: async (appid: string, cname: string) =>
     (await call<{ participants: Participant[] }>('GET', `${own(appid)}/channels/${id(cname)}`)).participants,
   thumbnail: (appid: string, cname: string, uid: string) =>
@@ -197,26 +195,30 @@ function callOf(
 export type StartRequest = { cname: string; uid: string; mode: 'mix' | 'individual'; clientRequest: object };
 
 const RECONNECT_MS = 2_000;
+export type Watching = {
+  onRecording(recording: Listed): void;
+  /** Called each time that what was told of recordings before may have gaps. */
+  onConnected(): void;
+  /** A recording of which all mixes are told at once, and whenever one of them has changed. */
+  mixes?: { sid: string; onMixes(mixes: MixReply[]): void };
+};
 /**
- * Tells of each recording as it changes. Not by EventSource, which can send no header: without one, a browser asks for
+ * Tells of what changes as it does. Not by EventSource, which can send no header: without one, a browser asks for
  * credentials of its own accord when a session is over.
- * @param onConnected called each time that what was told before may have gaps
  * @returns what ends it
  */
-export function watchChanges(
-  appid: string,
-  onChange: (recording: Listed) => void,
-  onConnected: () => void,
-): () => void {
+export function watchChanges(appid: string, watching: Watching): () => void {
+  const { onConnected, mixes } = watching;
+  const path = `${own(appid)}/changes${mixes ? `?mixesOf=${id(mixes.sid)}` : ''}`;
   const over = new AbortController();
   const run = async () => {
     while (!over.signal.aborted) {
       try {
-        const answer = await fetch(`${own(appid)}/changes`, { headers: HEADERS, signal: over.signal });
+        const answer = await fetch(path, { headers: HEADERS, signal: over.signal });
         if (answer.status === 401) return onSignedOut();
         if (answer.ok && answer.body) {
           onConnected();
-          await readEvents(answer.body, onChange);
+          await readEvents(answer.body, watching);
         }
       } catch {
         // It is connected again below.
@@ -228,7 +230,7 @@ export function watchChanges(
   return () => over.abort();
 }
 
-async function readEvents(body: ReadableStream<Uint8Array>, onChange: (recording: Listed) => void): Promise<void> {
+async function readEvents(body: ReadableStream<Uint8Array>, { onRecording, mixes }: Watching): Promise<void> {
   const reader = body.getReader();
   const decoder = new TextDecoder();
   let rest = '';
@@ -239,8 +241,11 @@ async function readEvents(body: ReadableStream<Uint8Array>, onChange: (recording
     const events = rest.split('\n\n');
     rest = events.pop() ?? '';
     for (const event of events) {
+      const name = /^event: (.*)$/m.exec(event)?.[1];
       const data = /^data: (.*)$/m.exec(event)?.[1];
-      if (data !== undefined) onChange(JSON.parse(data) as Listed);
+      if (data === undefined) continue;
+      if (name === 'recording') onRecording(JSON.parse(data) as Listed);
+      if (name === 'mixes') mixes?.onMixes((JSON.parse(data) as MixListReply).mixes);
     }
   }
 }

@@ -14,13 +14,14 @@ type Channel = { cname: string; people: Participant[] };
 
 export function Channels({ appid }: { appid: string }) {
   const load = async () => {
-    const [names, { recordings }] = await Promise.all([
+    const [{ channels, thumbnails }, { recordings }] = await Promise.all([
       api.channels(appid),
       api.recordings(appid, { state: 'running', limit: '200' }),
     ]);
+    const names = channels.map(({ cname }) => cname);
     const shown: Channel[] = [];
     for (const cname of names.slice(0, MOST_SHOWN)) shown.push({ cname, people: await api.participants(appid, cname) });
-    return { shown, recordings, others: names.slice(MOST_SHOWN) };
+    return { shown, recordings, thumbnails, others: names.slice(MOST_SHOWN) };
   };
   const { value, error } = useLoaded(load, [appid], LOOK_MS);
   return (
@@ -45,6 +46,8 @@ export function Channels({ appid }: { appid: string }) {
           cname={cname}
           people={people}
           recordings={value.recordings.filter((each) => each.cname === cname)}
+          // A node of an earlier version has them, and does not say so.
+          hasThumbnails={value.thumbnails !== false}
         />
       ))}
       {value && value.others.length > 0 && (
@@ -56,7 +59,8 @@ export function Channels({ appid }: { appid: string }) {
   );
 }
 
-function ChannelCard({ appid, cname, people, recordings }: Channel & { appid: string; recordings: Listed[] }) {
+type CardProps = Channel & { appid: string; recordings: Listed[]; hasThumbnails: boolean };
+function ChannelCard({ appid, cname, people, recordings, hasThumbnails }: CardProps) {
   const now = useNow();
   const publishers = people.filter(({ recorder }) => !recorder);
   return (
@@ -73,7 +77,7 @@ function ChannelCard({ appid, cname, people, recordings }: Channel & { appid: st
         ))}
         <StartButton appid={appid} cname={cname} />
       </div>
-      <Thumbnails appid={appid} cname={cname} publishers={publishers} />
+      {hasThumbnails && <Thumbnails appid={appid} cname={cname} publishers={publishers} />}
       {publishers.length > 0 && (
         <table class="list">
           <thead>

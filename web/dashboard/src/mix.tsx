@@ -3,14 +3,12 @@ import { useState } from 'preact/hooks';
 import { api, type MixReply, type MixRequest, type Report } from './api.ts';
 import { Failure } from './badges.tsx';
 import { exact, size, when } from './format.ts';
-import { messageOf, useLoaded } from './hooks.ts';
+import { messageOf } from './hooks.ts';
 import { type Composite, CompositeDesign, CompositeFields, MEDIUM } from './layout/composite-fields.tsx';
 import { keysIn, StoreKeys } from './store-keys.tsx';
 import { type Chosen, Moment } from './stretch.tsx';
 import './mix.css';
 
-/** How often it is looked how far a mix is. */
-const LOOK_MS = 1_000;
 /** Where a stretch begins when nothing is chosen yet, and how long it is. */
 const FIRST_S = 10;
 
@@ -21,6 +19,10 @@ type Props = {
   atS: number;
   /** The store must be opened again for its slices. */
   needsKeys: boolean;
+  /** Those that there are, the newest first, as the server tells of them. */
+  mixes: MixReply[];
+  /** They are others now; the server will tell of the same. */
+  onMixes(change: (mixes: MixReply[]) => MixReply[]): void;
   chosen: Chosen | undefined;
   onChosen(chosen: Chosen | undefined): void;
 };
@@ -47,36 +49,30 @@ type OverProps = Props & {
   zeroS: number;
 };
 
-function Over({ appid, report, quality, zeroS, atS, needsKeys, chosen, onChosen }: OverProps) {
+function Over({ appid, report, quality, zeroS, atS, needsKeys, mixes, onMixes, chosen, onChosen }: OverProps) {
   const { sid } = report;
   const [isOpen, setIsOpen] = useState(false);
-  const [isLooking, setIsLooking] = useState(true);
-  const mixes = useLoaded<MixReply[]>(
-    async () => {
-      const found = await api.mixes(appid, sid);
-      setIsLooking(found.some(isUnderWay));
-      return found;
-    },
-    [appid, sid],
-    isLooking ? LOOK_MS : undefined,
-  );
   const [composite, setComposite] = useState<Composite>(MEDIUM);
   const [left, setLeft] = useState<ReadonlySet<string>>(new Set());
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<string>();
   const people = quality.participants.filter(({ tracks }) => tracks.length > 0);
   const users = people.map(({ uid }) => uid).filter((uid) => !left.has(uid));
-  const change = async (call: () => Promise<unknown>) => {
+  const change = async (call: () => Promise<(mixes: MixReply[]) => MixReply[]>) => {
     setBusy(true);
     setError(undefined);
     try {
-      await call();
+      onMixes(await call());
     } catch (failure) {
       setError(messageOf(failure));
     }
     setBusy(false);
-    mixes.reload();
   };
+  const remove = ({ mixId }: MixReply) =>
+    change(async () => {
+      await api.removeMix(appid, sid, mixId);
+      return (before) => before.filter((each) => each.mixId !== mixId);
+    });
   const submit = (event: SubmitEvent) => {
     event.preventDefault();
     const form = new FormData(event.currentTarget as HTMLFormElement);
@@ -87,7 +83,11 @@ function Over({ appid, report, quality, zeroS, atS, needsKeys, chosen, onChosen 
       transcodingConfig: { ...composite.canvas, ...composite.layout } as MixRequest['transcodingConfig'],
       ...keysIn(form),
     };
-    void change(() => api.mix(appid, sid, request));
+    void change(async () => {
+      const made = await api.mix(appid, sid, request);
+      // The server may have told of it already, and of more.
+      return (before) => (before.some(({ mixId }) => mixId === made.mixId) ? before : [made, ...before]);
+    });
   };
   const isReady = users.length > 0 && composite.layout !== undefined && (!chosen || chosen.toS > chosen.fromS);
   return (
@@ -151,16 +151,11 @@ function Over({ appid, report, quality, zeroS, atS, needsKeys, chosen, onChosen 
           </div>
         </form>
       )}
-      <Failure text={error ?? mixes.error} />
-      {mixes.value !== undefined && mixes.value.length > 0 && (
+      <Failure text={error} />
+      {mixes.length > 0 && (
         <ul class="cuts" aria-label="Mixes">
-          {mixes.value.map((mix) => (
-            <One
-              key={mix.mixId}
-              mix={mix}
-              zeroS={zeroS}
-              onRemove={() => change(() => api.removeMix(appid, sid, mix.mixId))}
-            />
+          {mixes.map((mix) => (
+            <One key={mix.mixId} mix={mix} zeroS={zeroS} onRemove={() => remove(mix)} />
           ))}
         </ul>
       )}

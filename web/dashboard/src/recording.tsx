@@ -1,12 +1,12 @@
 /** One recording: its picture, what happened in it, its files, its events, and what was asked for. */
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { api, type Calls, type Files, type Listed, type Report, watchChanges } from './api.ts';
+import { api, type Calls, type Files, type Listed, type MixReply, type Report, watchChanges } from './api.ts';
 import { Failure, Mark, modeName, State } from './badges.tsx';
 import { Code } from './code.tsx';
 import { Cuts } from './cut.tsx';
 import { Events } from './events.tsx';
 import { FileList } from './files.tsx';
-import { size, span, when } from './format.ts';
+import { counted, size, span, when } from './format.ts';
 import { linkTo, messageOf, useLoaded, useNow } from './hooks.ts';
 import { Keeping } from './keeping.tsx';
 import { RunningLayout } from './layout/running-layout.tsx';
@@ -34,7 +34,9 @@ export function RecordingPage({ appid, sid }: { appid: string; sid: string }) {
   const [chosen, setChosen] = useState<Chosen>();
   /** How often somebody was removed: events are told anew then. */
   const [removed, setRemoved] = useState(0);
+  const [mixes, setMixes] = useState<MixReply[]>([]);
   useEffect(() => {
+    setMixes([]);
     // A list of one: it has what the report has not.
     const load = () =>
       void api.recordings(appid, { search: sid, limit: '1' }).then(
@@ -44,7 +46,11 @@ export function RecordingPage({ appid, sid }: { appid: string; sid: string }) {
         },
         () => {},
       );
-    return watchChanges(appid, (changed) => changed.sid === sid && setListed(changed), load);
+    return watchChanges(appid, {
+      onRecording: (changed) => changed.sid === sid && setListed(changed),
+      onConnected: load,
+      mixes: { sid, onMixes: setMixes },
+    });
   }, [appid, sid]);
 
   const known = report.value;
@@ -89,7 +95,7 @@ export function RecordingPage({ appid, sid }: { appid: string; sid: string }) {
           report={known}
           atS={atS}
           needsKeys={isOver && !found.served}
-          {...{ chosen, onChosen: setChosen }}
+          {...{ mixes, onMixes: setMixes, chosen, onChosen: setChosen }}
         />
       )}
       {listed?.mode === 'mix' && listed.phase === 'recording' && calls.value && (
@@ -132,7 +138,7 @@ function Facts({ report, listed }: { report: Report; listed: Listed | undefined 
   const facts: [string, preact.ComponentChildren][] = [
     ['Mode', modeName(report.mode)],
     ['Length', length],
-    ['Size', listed ? `${size(listed.bytes)} in ${listed.files} files` : '–'],
+    ['Size', listed ? `${size(listed.bytes)} in ${counted(listed.files, 'file')}` : '–'],
     ['Quality', <Mark key="mark" mark={listed?.mark ?? null} />],
     ['Started', when(startedMs)],
     ['Ended', when(endedMs)],

@@ -33,11 +33,10 @@ export function Recordings({ appid }: { appid: string }) {
       );
     const timer = setTimeout(load, 200);
     const isFiltered = Object.keys(query).length > 1;
-    const end = watchChanges(
-      appid,
-      (recording) => setList((before) => before && withChange(before, recording, isFiltered)),
-      load,
-    );
+    const end = watchChanges(appid, {
+      onRecording: (recording) => setList((before) => before && withChange(before, recording, isFiltered)),
+      onConnected: load,
+    });
     return () => {
       isOver = true;
       clearTimeout(timer);
