@@ -1,12 +1,11 @@
 /** The dashboard as somebody uses it: in a browser, with a recording that runs. */
 import { spawnSync } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
-import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { LayoutDesigner } from '../support/dashboard-designer.ts';
+import { barriers, fitsPhone } from '../support/dashboard-looks.ts';
 import { DashboardPlayer } from '../support/dashboard-player.ts';
 import { CUSTOMER, DashboardStage, OTHER_CUSTOMER } from '../support/dashboard-stage.ts';
 import { seenIn, thumbnailOf } from '../support/dashboard-thumbnail.ts';
@@ -17,7 +16,6 @@ const ODD = '<img src=x onerror=alert(1)>&amp;&#60;{{x}}|~!#$%()+-:;?@[]^_, ';
 /** Where the first user is seen, and the second one once the layout is changed; then the other way round. */
 const LOW_LEFT = [0.05, 0.97] as const;
 const TOP_RIGHT = [0.97, 0.03] as const;
-const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 let stage: DashboardStage;
 
 beforeAll(async () => {
@@ -29,21 +27,6 @@ beforeAll(async () => {
   await stage.join(ODD, '2');
 }, 180_000);
 afterAll(() => stage?.close(), 60_000);
-
-/** What axe finds that keeps somebody from using the page. */
-async function barriers(page: Page): Promise<string[]> {
-  // The page's own policy lets no script in that is not the server's.
-  const session = await page.context().newCDPSession(page);
-  const evaluate = async (expression: string) =>
-    (await session.send('Runtime.evaluate', { expression, awaitPromise: true, returnByValue: true })).result.value;
-  await evaluate(AXE);
-  const found = await evaluate(
-    `axe.run().then(({violations}) => violations.filter(({impact}) => impact === 'serious' || impact === 'critical')
-       .map(({id, nodes}) => id + ': ' + nodes.map(({html}) => html.slice(0, 120)).join(' ')))`,
-  );
-  await session.detach();
-  return found as string[];
-}
 
 test('a recording is started, watched, stopped, played and looked into', { timeout: 300_000 }, async () => {
   const { page, server } = stage;
@@ -247,22 +230,30 @@ test('a recording is started, watched, stopped, played and looked into', { timeo
 
   await mixes(alone.sid);
 
+  // Which of the last recordings lack something; here the newest one is said to.
+  const list = /\/recordings\?limit=200$/;
+  await page.route(list, async (route) => {
+    const response = await route.fetch();
+    const json = (await response.json()) as { recordings: { mark: string }[] };
+    json.recordings[0]!.mark = 'poor';
+    await route.fulfill({ response, json });
+  });
   await page.getByRole('link', { name: 'Health' }).click();
   await page.getByRole('heading', { name: 'Disk of the spool' }).waitFor();
+  const lacking = page.getByRole('region', { name: 'Recordings that failed or lack something' });
+  await lacking.getByRole('row').filter({ hasText: 'Poor' }).getByRole('link', { name: ODD.trim() }).waitFor();
   expect(await barriers(page)).toEqual([]);
+  await page.unroute(list);
 
-  // At the width of a phone nothing is cut off.
   await page.setViewportSize({ width: 360, height: 740 });
-  const isWithin = async () =>
-    expect(await page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(360);
   for (const link of ['Recordings', 'Channels', 'Health']) {
     await page.getByRole('link', { name: link, exact: true }).click();
     await page.getByRole('heading', { name: link, level: 1 }).waitFor();
-    await isWithin();
+    await fitsPhone(page);
   }
   await page.goto(`${server.baseUrl}/#/${server.appid}/recordings/${sid}`);
   await player.shows();
-  await isWithin();
+  await fitsPhone(page);
   expect(await barriers(page)).toEqual([]);
   await page.setViewportSize({ width: 1280, height: 800 });
 
@@ -272,6 +263,8 @@ test('a recording is started, watched, stopped, played and looked into', { timeo
   await keeping.getByLabel('Reason for a legal hold').fill(ODD);
   await keeping.getByRole('button', { name: 'Put under a legal hold' }).click();
   await keeping.getByText('Under a legal hold', { exact: true }).waitFor();
+  await fitsPhone(page);
+  expect(await barriers(page)).toEqual([]);
   expect(await keeping.getByRole('button', { name: 'Delete the files…' }).count()).toBe(0);
   expect((await stage.server.call('POST', `/aircheck/recordings/${sid}/deletion`, {})).status).toBe(409);
   const folderOf = join(stage.server.dataDir, 'recordings', 'recordings');
@@ -321,15 +314,19 @@ async function mixes(sid: string): Promise<void> {
   const { page, server } = stage;
   await page.goto(`${server.baseUrl}/#/${server.appid}/recordings/${sid}`);
   const card = page.getByRole('region', { name: 'Mix', exact: true });
+  // How far they are is told by the server, and not asked for.
+  const asked: string[] = [];
+  page.on('request', (request) => {
+    const { pathname } = new URL(request.url());
+    if (request.method() === 'GET' && pathname.endsWith('/mixes')) asked.push(pathname);
+  });
   await card.getByRole('button', { name: 'Make a mix' }).press('Enter');
   await card.getByLabel('Canvas').selectOption({ index: 0 });
   await card.getByRole('button', { name: 'Only a stretch' }).press('Enter');
   await card.getByLabel('Mix from').fill('0:02');
   await card.getByLabel('Mix to').fill('0:05.5');
-  await page.setViewportSize({ width: 360, height: 740 });
-  expect(await page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(360);
+  await fitsPhone(page);
   expect(await barriers(page)).toEqual([]);
-  await page.setViewportSize({ width: 1280, height: 800 });
   await card.getByRole('button', { name: 'Mix 2 users' }).press('Enter');
   await card.getByRole('progressbar', { name: 'Mix of 1, 2 from 0:02 to 0:05.5' }).waitFor();
   const mixed = new DashboardPlayer(page, '.cuts video');
@@ -346,6 +343,7 @@ async function mixes(sid: string): Promise<void> {
   await card.getByRole('button', { name: 'Cancel the mix of 2 from 0:02 to 0:05.5' }).click();
   const list = card.getByRole('list', { name: 'Mixes' });
   await until('it is called off', async () => (await list.getByRole('listitem').count()) === 1, 10_000);
+  expect(asked).toEqual([]);
   await page.reload();
   await mixed.shows();
 }
@@ -419,6 +417,8 @@ test('a person is removed from a recording of single users', { timeout: 60_000 }
   const question = page.getByRole('dialog', { name: 'Remove 1 from this recording?' });
   await question.getByText(`${theirs} files`).waitFor();
   await question.getByText(`${sid}_`).last().waitFor();
+  await question.getByText('Which', { exact: true }).click();
+  await fitsPhone(page);
   expect(await barriers(page)).toEqual([]);
   const remove = question.getByRole('button', { name: 'Remove for good' });
   await question.getByLabel('Type 1 to confirm').fill('2');
@@ -431,6 +431,7 @@ test('a person is removed from a recording of single users', { timeout: 60_000 }
   expect(await card.getByRole('list', { name: 'Files of 1' }).getByText('deleted').count()).toBe(theirs);
   await page.getByRole('row').filter({ hasText: '__uid_s_2__' }).first().waitFor();
   await page.getByRole('row').filter({ hasText: '__uid_s_1__' }).first().waitFor({ state: 'detached' });
+  await fitsPhone(page);
   expect(await barriers(page)).toEqual([]);
   expect(stage.complaints).toEqual([]);
 });

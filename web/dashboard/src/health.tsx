@@ -1,12 +1,17 @@
-/** Health: servers, disk, files that wait for their store, and webhooks that did not arrive. */
+/**
+ * Health: servers, disk, recordings that lack something, files that wait for their store, and webhooks that did not
+ * arrive.
+ */
 import { useState } from 'preact/hooks';
-import { api, type BacklogEntry, type NodesReply, type Session } from './api.ts';
-import { Failure } from './badges.tsx';
+import { api, type BacklogEntry, type Listed, type NodesReply, type Session } from './api.ts';
+import { Failure, Mark, State } from './badges.tsx';
 import { EventTable } from './events.tsx';
 import { percent, size, when } from './format.ts';
 import { linkTo, messageOf, useLoaded } from './hooks.ts';
 
 const LOOK_MS = 5_000;
+/** Of so many, the newest, those are shown that lack something. */
+const LAST = '200';
 
 export function Health({ appid, session }: { appid: string; session: Session }) {
   const backlog = useLoaded(() => api.backlog(appid), [appid], LOOK_MS);
@@ -18,6 +23,7 @@ export function Health({ appid, session }: { appid: string; session: Session }) 
         <span class="sub">Aircheck {session.version}</span>
       </div>
       {session.operator ? <Server /> : null}
+      <Lacking appid={appid} />
       <section class="card" aria-labelledby="backlog">
         <h2 id="backlog">Files that wait for their store</h2>
         <Failure text={backlog.error} />
@@ -36,6 +42,60 @@ export function Health({ appid, session }: { appid: string; session: Session }) 
       </section>
     </>
   );
+}
+
+/** What the machine, the network or a store took from recordings; why is in the timeline of each. */
+function Lacking({ appid }: { appid: string }) {
+  const { value, error } = useLoaded(
+    async () => (await api.recordings(appid, { limit: LAST })).recordings.filter(isLacking),
+    [appid],
+    LOOK_MS * 2,
+  );
+  return (
+    <section class="card" aria-labelledby="lacking">
+      <h2 id="lacking">Recordings that failed or lack something</h2>
+      <Failure text={error} />
+      {value?.length === 0 && <p class="fine">None of the last {LAST}.</p>}
+      {value && value.length > 0 && (
+        <div class="scroll">
+          <table class="list">
+            <thead>
+              <tr>
+                <th scope="col">Channel</th>
+                <th scope="col">State</th>
+                <th scope="col">Quality</th>
+                <th scope="col">Started</th>
+                <th scope="col">Why</th>
+              </tr>
+            </thead>
+            <tbody>
+              {value.map((each) => (
+                <tr key={each.sid}>
+                  <th scope="row" data-label="Channel">
+                    <a class="name" href={linkTo(appid, 'recordings', each.sid)}>
+                      {each.cname}
+                    </a>
+                  </th>
+                  <td data-label="State">
+                    <State recording={each} />
+                  </td>
+                  <td data-label="Quality">
+                    <Mark mark={each.mark} />
+                  </td>
+                  <td data-label="Started">{when(each.startedMs)}</td>
+                  <td data-label="Why">{each.healthy ? 'its timeline says' : (each.ending ?? 'it failed')}</td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
+      )}
+    </section>
+  );
+}
+
+function isLacking({ healthy, mark }: Listed): boolean {
+  return !healthy || mark === 'fair' || mark === 'poor';
 }
 
 function Server() {

@@ -2,8 +2,9 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { api, type Report, type Retention } from './api.ts';
 import { Failure } from './badges.tsx';
-import { size, when } from './format.ts';
+import { counted, size, when } from './format.ts';
 import { messageOf } from './hooks.ts';
+import { keysIn, StoreKeys } from './store-keys.tsx';
 import './keeping.css';
 
 /** How often it is looked how far a deletion is. */
@@ -92,15 +93,15 @@ function Days({ appid, sid, told, needsKeys, busy, ask }: Asking & { told: Reten
   const submit = (event: SubmitEvent) => {
     event.preventDefault();
     const form = new FormData(event.currentTarget as HTMLFormElement);
-    void ask(() => api.setRetention(appid, sid, { days: Number(form.get('days')), ...keysOf(form) }));
+    void ask(() => api.setRetention(appid, sid, { days: Number(form.get('days')), ...keysIn(form) }));
   };
   return (
     <form class="cut" onSubmit={submit}>
-      <label>
+      <label class="days">
         Days to keep, 0 for ever
         <input name="days" type="number" min={0} max={36_500} required defaultValue={String(told.days ?? 0)} />
       </label>
-      {needsKeys && <Keys required={false} />}
+      {needsKeys && <StoreKeys required={false} />}
       <button type="submit" disabled={busy}>
         Set
       </button>
@@ -141,7 +142,7 @@ function DeleteNow({ appid, sid, needsKeys, busy, ask }: Asking & { needsKeys: b
     event.preventDefault();
     const form = new FormData(event.currentTarget as HTMLFormElement);
     dialog.current?.close();
-    void ask(() => api.deleteFiles(appid, sid, keysOf(form)));
+    void ask(() => api.deleteFiles(appid, sid, keysIn(form)));
   };
   return (
     <>
@@ -154,7 +155,7 @@ function DeleteNow({ appid, sid, needsKeys, busy, ask }: Asking & { needsKeys: b
         <form onSubmit={submit}>
           <h2 id="deleting">Delete all files of this recording?</h2>
           <p>They are gone for good, wherever they lie. What is known of the recording stays.</p>
-          {needsKeys && <Keys required={false} />}
+          {needsKeys && <StoreKeys required={false} />}
           <div class="actions">
             <button type="button" onClick={() => dialog.current?.close()}>
               Cancel
@@ -167,27 +168,6 @@ function DeleteNow({ appid, sid, needsKeys, busy, ask }: Asking & { needsKeys: b
       </dialog>
     </>
   );
-}
-
-/** Not needed where the server keeps them with the recording's days. */
-export function Keys({ required }: { required: boolean }) {
-  return (
-    <>
-      <label>
-        accessKey of the store
-        <input name="accessKey" required={required} autocomplete="off" spellcheck={false} />
-      </label>
-      <label>
-        secretKey
-        <input name="secretKey" type="password" required={required} autocomplete="off" />
-      </label>
-    </>
-  );
-}
-
-export function keysOf(form: FormData) {
-  const text = (name: string) => String(form.get(name) ?? '').trim();
-  return text('accessKey') === '' ? {} : { keys: { accessKey: text('accessKey'), secretKey: text('secretKey') } };
 }
 
 function isDue({ dueMs, deletedMs }: Retention): boolean {
@@ -206,11 +186,12 @@ const ACTS: Record<Retention['history'][number]['act'], string> = {
 
 function sentenceOf(told: Retention): string {
   const { days, rule, dueMs, deletedMs, state, files, bytes } = told;
-  if (deletedMs !== null) return `Its files were deleted on ${when(deletedMs)}: ${files}, ${size(bytes)}.`;
-  if (state === 'deleting') return `Its files are being deleted: ${files} so far, ${size(bytes)}.`;
+  if (deletedMs !== null)
+    return `Its files were deleted on ${when(deletedMs)}: ${counted(files, 'file')}, ${size(bytes)}.`;
+  if (state === 'deleting') return `Its files are being deleted: ${counted(files, 'file')} so far, ${size(bytes)}.`;
   if (isDue(told)) return 'Its files are to be deleted now.';
   const why = rule === null ? '' : `, ${RULES[rule]}`;
   if (days === null) return `Its files are kept for ever${why}.`;
   const until = dueMs === null ? '' : `, until ${when(dueMs)}`;
-  return `Its files are kept for ${days} days after its end${why}${until}.`;
+  return `Its files are kept for ${counted(days, 'day')} after its end${why}${until}.`;
 }

@@ -21,6 +21,8 @@ type Props = {
 /** Who is further behind than the player wants to be is not in the present. */
 const BEHIND_S = 3;
 
+/** What has no picture, of a user who was recorded alone. */
+const SOUND_ALONE = /__uid_e_audio[._]/;
 /** What a browser plays of a recording, the whole before its parts. */
 const KINDS = [/\.m3u8$/, /\.mp4$/, /\.webm$/];
 const MOST_STRIP = 60;
@@ -28,7 +30,9 @@ const MOST_STRIP = 60;
 export function playable(files: Files | undefined): string[] {
   if (!files?.served) return [];
   const there = files.files.filter(({ state }) => state === 'stored' || state === 'accepted').map(({ name }) => name);
-  return KINDS.flatMap((kind) => there.filter((name) => kind.test(name)));
+  const found = KINDS.flatMap((kind) => there.filter((name) => kind.test(name)));
+  // The first is what is shown.
+  return [...found.filter((name) => !SOUND_ALONE.test(name)), ...found.filter((name) => SOUND_ALONE.test(name))];
 }
 
 export const Player = forwardRef<PlayerHandle, Props>(({ appid, sid, files, isLive, live, onTime }, handle) => {

@@ -2,9 +2,9 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { api, type Removal, type Removing, type Report } from './api.ts';
 import { Failure } from './badges.tsx';
-import { size, when } from './format.ts';
+import { counted, size, when } from './format.ts';
 import { messageOf, useLoaded } from './hooks.ts';
-import { Keys, keysOf } from './keeping.tsx';
+import { keysIn, StoreKeys } from './store-keys.tsx';
 import './removal.css';
 
 /** How often it is looked how far a removal is. */
@@ -109,7 +109,7 @@ function Confirmation({ appid, sid, preview, onClosed, onAsked, onFailed }: Conf
     event.preventDefault();
     const form = new FormData(event.currentTarget as HTMLFormElement);
     try {
-      await api.removePerson(appid, sid, { uid, ...keysOf(form) });
+      await api.removePerson(appid, sid, { uid, ...keysIn(form) });
       onAsked();
     } catch (failure) {
       onFailed(messageOf(failure));
@@ -121,7 +121,7 @@ function Confirmation({ appid, sid, preview, onClosed, onAsked, onFailed }: Conf
       <form onSubmit={submit}>
         <h2 id="removal">Remove {uid} from this recording?</h2>
         <p>
-          {own.length} files, {size(deletedBytes)}, are deleted for good, with all their versions.
+          {counted(own.length, 'file')}, {size(deletedBytes)}, go for good, with all their versions.
         </p>
         <details>
           <summary>Which</summary>
@@ -151,7 +151,7 @@ function Confirmation({ appid, sid, preview, onClosed, onAsked, onFailed }: Conf
             <li key={each}>{each}</li>
           ))}
         </ul>
-        {needsKeys && <Keys required />}
+        {needsKeys && <StoreKeys />}
         <label>
           Type {uid} to confirm
           <input
@@ -182,7 +182,8 @@ function Told({ removal }: { removal: Removal }) {
     <div class="removal">
       <h3>{uid}</h3>
       <p>
-        {sentenceOf(removal)} Asked for on {when(askedMs)} by {askedBy}. {gone.length} files deleted, {size(bytes)}.
+        {sentenceOf(removal)} Asked for on {when(askedMs)} by {askedBy}. {counted(gone.length, 'file')} deleted,{' '}
+        {size(bytes)}.
       </p>
       {error !== null && (
         <Failure text={nextTryMs === null ? error : `${error}. It is tried again on ${when(nextTryMs)}.`} />
@@ -196,14 +197,15 @@ function Told({ removal }: { removal: Removal }) {
               <span class="sub">
                 {outcome ?? 'still there'}, {size(before)}
                 {newBytes === null ? '' : `, now ${size(newBytes)}`}
-                {versions === null ? '' : `, ${versions} versions`}
+                {versions === null ? '' : `, ${counted(versions, 'version')}`}
                 {details === null ? '' : `: ${details}`}
               </span>
             </li>
           ))}
           {servers.map(({ folder, atMs, files: copies }) => (
             <li key={folder}>
-              {copies} copies on the disk of a server <span class="sub">{when(atMs)}</span>
+              {copies === 1 ? 'one copy' : `${copies} copies`} on the disk of a server{' '}
+              <span class="sub">{when(atMs)}</span>
             </li>
           ))}
         </ul>

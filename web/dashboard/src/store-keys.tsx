@@ -1,16 +1,17 @@
 /** The fields for the keys of a store that the server has forgotten. */
 import type { CutRequest } from './api.ts';
 
-export function StoreKeys() {
+/** @param required false where the server may keep them with the recording's days */
+export function StoreKeys({ required = true }: { required?: boolean }) {
   return (
     <>
       <label>
         accessKey of the store
-        <input name="accessKey" required autocomplete="off" spellcheck={false} />
+        <input name="accessKey" required={required} autocomplete="off" spellcheck={false} />
       </label>
       <label>
         secretKey
-        <input name="secretKey" type="password" required autocomplete="off" />
+        <input name="secretKey" type="password" required={required} autocomplete="off" />
       </label>
     </>
   );
