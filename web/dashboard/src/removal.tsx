@@ -125,7 +125,8 @@ function Confirmation({ appid, sid, preview, onClosed, onAsked, onFailed }: Conf
         </p>
         <details>
           <summary>Which</summary>
-          <ul class="acts">
+          {/* biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, by key as well */}
+          <ul class="acts" aria-label="Files that go" tabIndex={0}>
             {own.map(({ name, bytes }) => (
               <li key={name}>
                 <code>{name}</code> <span class="sub">{size(bytes)}</span>
