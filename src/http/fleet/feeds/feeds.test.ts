@@ -121,6 +121,27 @@ async function askForKeyFrame(peer: FakePeer, recorder: Socket): Promise<void> {
   await asked;
 }
 
+test('the home’s time is known well where the home was slow to open the feed', async () => {
+  const { node } = await serve();
+  const links = new NodeLinks({ keys: [KEY], databaseMs: () => Date.now(), tls: undefined });
+  endings.push(() => links.close());
+  // All of it is on the way back.
+  const tookMs = [60, 30, 1, 60];
+  const slow: Pick<NodeLinks, 'send' | 'upgrade'> = {
+    async send(...request) {
+      const answer = await links.send(...request);
+      pass(tookMs.shift() ?? 0);
+      return answer;
+    },
+    upgrade: (...request) => links.upgrade(...request),
+  };
+  const own = { feedDir: stage.folder, clock: ownClock, log, onBroken: () => breaks++ };
+  const feed = await AwayFeed.open({ who: WHO, home: node, links: slow, ...own });
+  endings.push(() => feed.end());
+  expect(tookMs).toEqual([60]);
+  expect(Math.abs(feed.toHome(ownClock.monoUs()) - homeClock.monoUs())).toBeLessThanOrEqual(500);
+});
+
 describe('a recorder on another node', () => {
   test('is given what one at home is given, by its own clock, and is heard', async () => {
     const { node } = await serve();
