@@ -13,12 +13,17 @@ const LOOK_MS = 60_000;
 /** So many recordings are taken up at one look. */
 const MOST_AT_ONCE = 100;
 
+/** Resolves to undefined where no other server that lives has the recording. */
+export type OtherQueue = (sid: string) => Promise<string | undefined>;
+
 export type DueJobsOptions = {
   jobs: KeyedJobs;
   clock: Clock;
   log: Log;
   /** The sids of recordings that something is to be done for, at most `most`. */
   due(nowMs: number, most: number): Promise<readonly string[]>;
+  /** The queue of the server that is to do something for a recording, where that is another one than this. */
+  otherQueue?: OtherQueue | undefined;
   /** What else is done at each look, of at most `most`. */
   beside?(most: number): Promise<void>;
   /** Said when a look failed. */
@@ -54,6 +59,18 @@ export class DueJobs {
       }
     });
     return this.#looking;
+  }
+
+  /** Looks now, for something is to be done for this recording; another server that has it is told. */
+  async lookFor(sid: string): Promise<void> {
+    const { otherQueue, jobs, log } = this.#o;
+    await this.look();
+    try {
+      const queue = await otherQueue?.(sid);
+      if (queue !== undefined) await jobs.pass(queue, sid);
+    } catch (error) {
+      log.warn({ sid, why: messageOf(error) }, 'the server that has a recording could not be told; it looks by itself');
+    }
   }
 
   /** Ends looking, and gives jobs under way a moment to end. */

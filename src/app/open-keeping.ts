@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { Fault } from '../kernel/fault.ts';
 import { clearFiles } from '../stages/spool/clear-files.ts';
 import { KeyedJobs } from '../store/jobs.ts';
+import { otherFolderOf } from '../store/place-tables.ts';
 import { RemovalTables } from '../store/removal-tables.ts';
 import { RetentionTables, type RetentionTablesOptions } from '../store/retention-tables.ts';
 import { QueuedRuns, type QueuedRunsOptions } from '../worker/queued-runs.ts';
@@ -13,7 +14,7 @@ import { Retentions, type RetentionsOptions } from './retentions.ts';
 import { SharedFiles } from './shared-files.ts';
 
 export type OpenKeeping = RetentionTablesOptions &
-  Omit<RetentionsOptions, 'tables' | 'jobs' | 'backup' | 'removeCopies'> &
+  Omit<RetentionsOptions, 'tables' | 'jobs' | 'otherQueue' | 'backup' | 'removeCopies'> &
   Pick<RemovalsOptions, 'backup'> &
   Pick<QueuedRunsOptions, 'forks' | 'entry' | 'env'> & {
     dataDir: string;
@@ -33,7 +34,14 @@ export async function openKeeping(options: OpenKeeping) {
   const { dataDir, reserveBytes, forks, entry, env } = options;
   const tables = { database, vault, folder, inFleet };
   // Queues of its own, as what lies in a folder is deleted by the server that has it.
-  const jobsOf = (what: string) => new KeyedJobs({ database, queue: `${what}-${folder}`, log, clock, parallel: 2 });
+  const queueOf = (what: string, of: string) => `${what}-${of}`;
+  const worksOn = (what: string) => ({
+    jobs: new KeyedJobs({ database, queue: queueOf(what, folder), log, clock, parallel: 2 }),
+    async otherQueue(sid: string) {
+      const other = inFleet ? await otherFolderOf(database, sid, folder) : undefined;
+      return other === undefined ? undefined : queueOf(what, other);
+    },
+  });
   const runs = new QueuedRuns({
     ...{ clock, forks, entry, env, name: 'speaker', args: ['without-speaker'], parallel: 1, timeoutMs: TIMEOUT_MS },
   });
@@ -45,7 +53,7 @@ export async function openKeeping(options: OpenKeeping) {
     withoutSpeaker: async (command, signal) => tracksTold(await runs.run(command, { signal })),
   });
   const retention = new Retentions({
-    ...{ tables: new RetentionTables(tables), jobs: jobsOf('retention'), backup, openTarget, clock, log },
+    ...{ tables: new RetentionTables(tables), ...worksOn('retention'), backup, openTarget, clock, log },
     async removeCopies(sid) {
       await spool.remove(sid);
       // Of a removal that its store refused to the end.
@@ -54,7 +62,7 @@ export async function openKeeping(options: OpenKeeping) {
     },
   });
   const removals = new Removals({
-    ...{ tables: new RemovalTables(tables), jobs: jobsOf('removals'), backup, openTarget, clock, log },
+    ...{ tables: new RemovalTables(tables), ...worksOn('removals'), backup, openTarget, clock, log },
     shared,
     clearSpool: (sid, isGone) => clearFiles(spool.pathOf(sid), isGone),
     forgetCopies,

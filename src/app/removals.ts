@@ -20,13 +20,14 @@ import { contentTypeOf, type Receipt, type Target } from '../stages/upload/targe
 import type { KeyedJobs } from '../store/jobs.ts';
 import type { LeftFile, OpenRemoval, RemovalObstacle, RemovalScene, RemovalTables } from '../store/removal-tables.ts';
 import { storageFrom } from './cut-sources.ts';
-import { DueJobs } from './due-jobs.ts';
+import { DueJobs, type OtherQueue } from './due-jobs.ts';
 import { eraseAll, failedTurn, isRefusal } from './erasing.ts';
 import type { Bring, SharedFiles } from './shared-files.ts';
 
 export type RemovalsOptions = {
   tables: RemovalTables;
   jobs: KeyedJobs;
+  otherQueue?: OtherQueue;
   shared: Pick<SharedFiles, 'make' | 'stored' | 'forget'>;
   backup: Pick<BackupStore, 'put' | 'fetch' | 'erase' | 'eraseCopy'>;
   openTarget(storage: StorageConfig, sid: string): Promise<Target>;
@@ -43,10 +44,10 @@ export class Removals {
   readonly #due: DueJobs;
 
   constructor(options: RemovalsOptions) {
-    const { tables, jobs, clock, log } = options;
+    const { tables, jobs, otherQueue, clock, log } = options;
     this.#o = options;
     this.#due = new DueJobs({
-      ...{ jobs, clock, log, due: (nowMs, most) => tables.due(nowMs, most) },
+      ...{ jobs, otherQueue, clock, log, due: (nowMs, most) => tables.due(nowMs, most) },
       // What others have removed lies on this server's disk as well.
       beside: async (most) => {
         for (const { sid, uid } of await tables.uncleared(most)) await this.#clear(sid, uid);
@@ -111,7 +112,7 @@ export class Removals {
       );
     const obstacle = await tables.order(sid, uid, { storage, by, nowMs: clock.nowMs() });
     if (obstacle) throw refusalOf(obstacle, undefined);
-    await this.#due.look();
+    await this.#due.lookFor(sid);
     return (await this.list(appid, sid)).removals.find((each) => each.uid === uid)!;
   }
 

@@ -18,7 +18,7 @@ import type { Target } from '../stages/upload/target/target.ts';
 import type { KeyedJobs } from '../store/jobs.ts';
 import type { Due, Erasable, RetentionTables } from '../store/retention-tables.ts';
 import { storageFrom } from './cut-sources.ts';
-import { DueJobs } from './due-jobs.ts';
+import { DueJobs, type OtherQueue } from './due-jobs.ts';
 import { eraseAll, failedTurn } from './erasing.ts';
 
 /** A turn of a recording deletes so many files at most, and the next goes on. */
@@ -30,6 +30,7 @@ export type Asker = { id: string; isOperator: boolean };
 export type RetentionsOptions = {
   tables: RetentionTables;
   jobs: KeyedJobs;
+  otherQueue?: OtherQueue;
   backup: Pick<BackupStore, 'erase' | 'eraseCopy'>;
   openTarget(storage: StorageConfig, sid: string): Promise<Target>;
   /** Removes what this server's disk has of a recording: its spool, and what was made or brought to be seen. */
@@ -43,10 +44,10 @@ export class Retentions {
   readonly #due: DueJobs;
 
   constructor(options: RetentionsOptions) {
-    const { tables, jobs, clock, log } = options;
+    const { tables, jobs, otherQueue, clock, log } = options;
     this.#o = options;
     this.#due = new DueJobs({
-      ...{ jobs, clock, log, due: (nowMs, most) => tables.due(nowMs, most) },
+      ...{ jobs, otherQueue, clock, log, due: (nowMs, most) => tables.due(nowMs, most) },
       failed: 'it could not be seen whose files are to be deleted; it is tried again',
     });
   }
@@ -79,7 +80,7 @@ export class Retentions {
     const { days, keys } = request;
     const storage = await this.#storageFor(appid, sid, keys, days === 0);
     await tables.set(sid, { days, storage, by: asker.id, nowMs: clock.nowMs() });
-    await this.#due.look();
+    await this.#due.lookFor(sid);
     return this.of(appid, sid);
   }
 
@@ -90,7 +91,7 @@ export class Retentions {
     const { keeping } = await tables.keeping(appid, sid);
     if (keeping !== undefined && keeping !== 'unknown') throw problem('deletion-refused', WHY_KEPT[keeping]);
     await tables.setDue(sid, { storage, by: asker.id, nowMs: clock.nowMs() });
-    await this.#due.look();
+    await this.#due.lookFor(sid);
     return this.of(appid, sid);
   }
 
@@ -110,7 +111,7 @@ export class Retentions {
       ...{ by: asker.id, byOperator: asker.isOperator, nowMs: clock.nowMs() },
     });
     if (!isLifted) throw problem('operator-needed');
-    await this.#due.look();
+    await this.#due.lookFor(sid);
     return this.of(appid, sid);
   }
 

@@ -131,6 +131,11 @@ export class KeyedJobs {
     else clock.after(delayMs + 20, () => this.#wake());
   }
 
+  /** Has another server work on the key, whose queue this is, within seconds. Rejects where there is no such queue. */
+  async pass(queue: string, key: string): Promise<void> {
+    await this.#boss.send(queue, { key }, { singletonKey: key });
+  }
+
   /** Has the key worked on now, even when its turn would come later. */
   async hasten(key: string): Promise<void> {
     const { queue } = this.#options;

@@ -2,7 +2,7 @@
  * PlaceTables: which node of the fleet has what. A task is its owner's; a channel is at home on the node that all of
  * its publishers come to and that its recordings begin on (ADR 0026).
  */
-import type { Database, Row } from './database.ts';
+import type { Database, Queryable, Row } from './database.ts';
 
 /** A home is valid while its owner's lease lives. */
 const IS_LIVE = 'k.lease_until > now() and k.node_url is not null';
@@ -147,6 +147,16 @@ export class PlaceTables {
     const here = without(occupied, rows);
     return occupied.filter((channel) => !here.includes(channel));
   }
+}
+
+/** The data folder of a recording, where that is another one than `own` and a server that lives has it. */
+export async function otherFolderOf(inside: Queryable, sid: string, own: string): Promise<string | undefined> {
+  const [row] = await inside.query(
+    `select t.folder from tasks t join owners k on k.folder = t.folder
+     where t.sid = $1 and t.folder <> $2 and not k.ended and k.lease_until > now()`,
+    [sid, own],
+  );
+  return row && String(row['folder']);
 }
 
 /** The channels that no row names. */
