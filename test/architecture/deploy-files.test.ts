@@ -142,6 +142,13 @@ describe('the chart', () => {
     expect(not.enum.filter((key) => !(key in settingsShape))).toEqual([]);
   });
 
+  test('gives a server longer to end than a hand-over and a shutdown take', () => {
+    const stateful = read(`${CHART}/templates/statefulset.yaml`);
+    const [, moreS] =
+      /GracePeriodSeconds: \{\{ add .Values.drainSeconds .Values.shutdownTimeoutSeconds (\d+) \}\}/.exec(stateful)!;
+    expect(Number(moreS)).toBeGreaterThan(2 * loadConfig({ env: {}, cwd: tmpdir() }).handOverTimeoutS);
+  });
+
   const helm = spawnSync('helm', ['version']).status === 0;
   test.runIf(helm)('Helm finds nothing to blame, and refuses several servers without a Postgres', () => {
     const run = (...args: string[]) => spawnSync('helm', args, { cwd: ROOT, encoding: 'utf8' });
@@ -151,6 +158,17 @@ describe('the chart', () => {
     const several = run('template', 'x', CHART, '--set', 'replicaCount=2');
     expect(several.stderr).toContain('several servers need a Postgres');
   });
+});
+
+test('containers run commands that the program has', () => {
+  const program = [...read('src/app/cli/main.ts').matchAll(/\.command\('([\w-]+)/g)].map(([, name]) => name!);
+  const chart = ['statefulset.yaml', 'NOTES.txt'].map((name) => read(`deploy/helm/aircheck/templates/${name}`));
+  const forms = /\[aircheck, (\w+)|args: \[(\w+)\]|-- aircheck (\w+)|\["aircheck", "(\w+)"\]|^CMD \["(\w+)"\]/gm;
+  const run = [read('deploy/docker/Dockerfile'), ...chart].flatMap((text) =>
+    [...text.matchAll(forms)].flatMap(([, ...names]) => names.filter((name) => name !== undefined)),
+  );
+  expect(run.toSorted()).toEqual(['doctor', 'drain', 'health', 'health', 'serve', 'serve']);
+  expect(run.filter((name) => !program.includes(name))).toEqual([]);
 });
 
 describe('the systemd units', () => {

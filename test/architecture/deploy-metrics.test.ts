@@ -73,6 +73,13 @@ test('the board names only metrics and labels that exist, and shows every one bu
   ]);
 });
 
+test('the chart adds servers by a metric that exists', () => {
+  const scaler = readFileSync(join(DEPLOY, 'helm/aircheck/templates/horizontalpodautoscaler.yaml'), 'utf8');
+  const named = [...scaler.matchAll(/\baircheck_\w+/g)].map(([name]) => name);
+  expect(named).toHaveLength(1);
+  expect(METRICS.get(named[0]!)).toMatchObject({ kind: 'gauge', labels: [] });
+});
+
 test('each panel of the board has a place of its own', () => {
   const places = (board.panels as (Panel & { gridPos: { x: number; y: number; w: number; h: number } })[]).map(
     ({ gridPos: { x, y, w, h } }) => ({ x, y, right: x + w, bottom: y + h }),
