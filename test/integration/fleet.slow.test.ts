@@ -1,17 +1,22 @@
 /**
  * Three servers on one Postgres that answer as one: calls and publishers come to any of them, a recording is made once,
- * and what is told of it is told once and in order.
+ * and what is told of it is told once and in order; what is asked of it afterwards may be asked of any, and outlives
+ * it.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { type MixReply, mixReplySchema } from '../../src/contract/rest/mix.ts';
 import { nodesReplySchema } from '../../src/contract/rest/nodes.ts';
 import { type Browser, startBrowser } from '../support/browser.ts';
+import { missingSeconds } from '../support/judge/offsets.ts';
 import { judgeRecording } from '../support/judge/recording.ts';
+import { see } from '../support/judge/user-streams.ts';
 import { RED } from '../support/media/participants.ts';
 import { PostgresServer } from '../support/postgres.ts';
 import { type Publisher, publishWithFfmpeg, publishWithRtc } from '../support/publish/publisher.ts';
+import { S3_KEYS, S3Server } from '../support/s3-server.ts';
 import { localStorage, TestServer, until } from '../support/test-server.ts';
 import { WebhookReceiver } from '../support/webhook-receiver.ts';
 
@@ -22,6 +27,9 @@ const MIX = '/cloud_recording/resourceid';
 let folder: string;
 let postgres: PostgresServer;
 let receiver: WebhookReceiver;
+let store: S3Server;
+/** A recording of each of the crowd alone, in the store; its files are nowhere else once it has ended. */
+let alone = '';
 let servers: TestServer[] = [];
 let publishers: Publisher[] = [];
 let browser: Browser | undefined;
@@ -30,6 +38,8 @@ beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'aircheck-fleet-'));
   postgres = await PostgresServer.start();
   receiver = await new WebhookReceiver().start();
+  store = await S3Server.start();
+  store.addBucket('alone');
   const first = new TestServer(join(folder, 'a'), {
     AIRCHECK_DATABASE_URL: postgres.url,
     AIRCHECK_FLEET_KEY: 'a key of a fleet that is long enough',
@@ -58,6 +68,7 @@ afterEach(async () => {
 afterAll(async () => {
   await Promise.all(servers.map((server) => server.kill()));
   await receiver?.close();
+  await store?.stop();
   await postgres?.close();
   rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
 });
@@ -67,10 +78,10 @@ async function nodes(at = servers[0]!) {
   expect(status).toBe(200);
   return nodesReplySchema.parse(body);
 }
-async function homeOf(cname: string): Promise<string> {
-  const [row] = await postgres.rows(`select name from homes join owners using (owner) where cname = '${cname}'`);
-  return String(row?.['name']);
+async function nameOf(sql: string): Promise<string> {
+  return String((await postgres.rows(sql))[0]?.['name']);
 }
+const homeOf = (cname: string) => nameOf(`select name from homes join owners using (owner) where cname = '${cname}'`);
 const untilReceiving = (cname: string, count: number) =>
   until(
     `${count} send into ${cname}`,
@@ -159,6 +170,48 @@ test('FFmpeg and Chromium come in through any server, sent on or carried', async
     },
     5_000,
   );
+  const [a, b] = servers as [TestServer, TestServer];
+  const recording = await a.record(
+    cname,
+    '900',
+    {
+      storageConfig: store.storage('alone'),
+      recordingFileConfig: { avFileType: ['hls'] },
+      recordingConfig: { maxIdleTime: 60, streamTypes: 2, streamMode: 'standard', subscribeUidGroup: 1 },
+    },
+    'individual',
+  );
+  alone = recording.sid;
+  await until('6 s are recorded', () => Date.now() - recording.answeredAtMs > 6_000, 10_000);
+  const stop = `${MIX}/${recording.resourceId}/sid/${alone}/mode/individual/stop`;
+  expect(await b.call('POST', stop, { cname, uid: '900', clientRequest: {} })).toMatchObject({
+    ...{ status: 200, body: { serverResponse: { uploadingStatus: 'uploaded' } } },
+  });
+});
+
+test('a person is removed by a call at a server that did not record them', async () => {
+  const owner = await nameOf(`select name from tasks join owners using (folder) where sid = '${alone}'`);
+  const others = servers.filter((_, n) => 'abc'[n] !== owner) as [TestServer, TestServer];
+  const removals = `/aircheck/recordings/${alone}/removals`;
+  const names = () => store.objectFiles('alone').filter((name) => name.endsWith('_object'));
+  const isOf = (uid: string) => (name: string) => name.includes(`__uid_s_${uid}__uid_e_`);
+  const before = names();
+  expect(before.filter(isOf('2')).length).toBeGreaterThan(1);
+  const ordered = await others[0].call('POST', removals, { uid: '2', keys: S3_KEYS });
+  expect([200, 202]).toContain(ordered.status);
+  // The one that has the recording does it at once, and each says so.
+  await until(
+    'the person is removed',
+    async () => {
+      const [removal] = (await others[1].call('GET', removals)).body['removals'] as { state: string }[];
+      return removal?.state === 'removed';
+    },
+    15_000,
+  );
+  expect(names().toSorted()).toEqual(before.filter((name) => !isOf('2')(name)).toSorted());
+  const { body } = await others[1].call('GET', `/aircheck/recordings/${alone}`);
+  const { participants } = body['quality'] as { participants: { uid: string }[] };
+  expect(participants.map(({ uid }) => uid).toSorted()).toEqual(['1', '11', '12', '13', '3']);
 });
 
 test('a draining server takes nothing new, and the channels that it does not record go to another', async () => {
@@ -198,7 +251,7 @@ test('a draining server takes nothing new, and the channels that it does not rec
   expect((await nodes()).nodes.find(({ name }) => name === home)).toMatchObject({ state: 'live' });
 });
 
-test('the publish page comes back at another server when its own dies', async () => {
+test('when a server dies the publish page comes back at another, and another makes the mix that it was to make', async () => {
   const cname = 'comes-back';
   browser = await startBrowser();
   const [a] = servers as [TestServer];
@@ -208,8 +261,12 @@ test('the publish page comes back at another server when its own dies', async ()
   });
   const home = await homeOf(cname);
   const dying = servers[['a', 'b', 'c'].indexOf(home)]!;
+  const mixes = `/aircheck/recordings/${alone}/mixes`;
+  const wanted = { users: ['1'], transcodingConfig: { ...CANVAS, bitrate: 300 }, keys: S3_KEYS };
+  const { mixId } = mixReplySchema.parse((await dying.call('POST', mixes, wanted)).body);
   await dying.kill();
-  const left = servers.filter((server) => server !== dying);
+  expect(await nameOf(`select state as name from mixes where mix_id = '${mixId}'`)).toMatch(/queued|running/);
+  const left = servers.filter((server) => server !== dying) as [TestServer, TestServer];
   servers = left;
   await until(
     'it sends to another',
@@ -218,4 +275,25 @@ test('the publish page comes back at another server when its own dies', async ()
   );
   expect((await page.stats()).state).toBe('connected');
   expect((await nodes(left[0])).nodes.find(({ name }) => name === home)).toMatchObject({ state: 'gone' });
+
+  let mix: MixReply | undefined;
+  await until(
+    'the mix is made',
+    async () => {
+      mix = mixReplySchema.parse((await left[0].call('GET', `${mixes}/${mixId}`)).body);
+      return mix.state === 'done' || mix.state === 'failed';
+    },
+    60_000,
+  );
+  expect(mix).toMatchObject({ state: 'done', error: null, warnings: [] });
+  // The server that has it, and one that has not.
+  for (const [n, server] of left.entries()) {
+    const { customerId, customerSecret } = server.running;
+    const authorization = `Basic ${Buffer.from(`${customerId}:${customerSecret}`).toString('base64')}`;
+    const brought = await fetch(new URL(mix!.file!, server.baseUrl), { headers: { authorization } });
+    const file = join(folder, `mix-${n}.mp4`);
+    writeFileSync(file, Buffer.from(await brought.arrayBuffer()));
+    const { flashes } = see(file, RED);
+    expect([flashes.length >= 4, missingSeconds(flashes)]).toEqual([true, []]);
+  }
 });
