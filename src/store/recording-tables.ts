@@ -371,11 +371,17 @@ export class RecordingTables implements RecordingStore {
     if (!(await this.#ownership.mayClaim(spooled))) return { tasks, unreadable };
     // In one transaction, because a task that was claimed but could not be read would belong to nobody.
     await this.#database.transaction(async (inside) => {
-      for (const row of await this.#ownership.claim(inside, spooled)) {
+      const claimed = await this.#ownership.claim(inside, spooled);
+      if (claimed.length === 0) return;
+      // Of all at once: whoever waits for the last of them waits for each question before it.
+      const all = (column: string) => [claimed.map((row) => row[column])];
+      const resources = await inside.query('select * from resources where resource_id = any($1)', all('resource_id'));
+      const resourceOf = new Map(resources.map((row) => [row['resource_id'], row]));
+      const begun = await inside.query('select * from runs where sid = any($1) order by generation', all('sid'));
+      const runsOf = Map.groupBy(begun, (run) => String(run['sid']));
+      for (const row of claimed) {
         const sid = String(row['sid']);
-        const resources = await inside.query('select * from resources where resource_id = $1', [row['resource_id']]);
-        const rows = await inside.query('select * from runs where sid = $1 order by generation', [sid]);
-        const runs = rows.map((run) => toRun(run, this.#ownership.folder));
+        const runs = (runsOf.get(sid) ?? []).map((run) => toRun(run, this.#ownership.folder));
         const hold = { sid, owner: this.#ownership.owner, epoch: Number(row['epoch']) };
         try {
           const opened = openDocument(this.#vault, row['document']);
@@ -390,7 +396,7 @@ export class RecordingTables implements RecordingStore {
             task: { ...task, document },
             state,
             hold,
-            resource: toResource(resources[0] ?? {}),
+            resource: toResource(resourceOf.get(row['resource_id']) ?? {}),
             runs,
             left: runs.at(-1)?.elsewhere === undefined ? undefined : await leftOf(inside, sid),
           });
