@@ -8,6 +8,7 @@
  *                    route in-real-time layout-change long-end live cold-start install-size lease-renewals
  *                    forwarded-query recording-list simulation thumbnails   only these
  *   npm run bench -- memory-over-time                 this takes half an hour, and is not among all
+ *   npm run bench -- fleet-size                       nor is this: fleets that grow until one is too large
  *   npm run bench -- at-rest --json FILE              writes its figures to a file
  *   npm run bench -- at-rest --compare FILE           says what is worse by more than a tenth, and exits 1 then
  */
@@ -44,6 +45,7 @@ import { measureRemix } from './remix.ts';
 import { checkWritable, inBoth, type Results, readResults, worseThan, writeResults } from './results.ts';
 import { measureRoute } from './route.ts';
 import { measureRungs } from './rungs.ts';
+import { measureFleetSize } from './simulation/fleet-size.ts';
 import { measureSimulation } from './simulation/simulation.ts';
 import { measureSnapshots } from './snapshots.ts';
 import { measureStartLatency } from './start-latency.ts';
@@ -92,11 +94,12 @@ const MEASURES: Record<string, () => Promise<Figure[]>> = {
   'forwarded-query': measureForwardedQuery,
   'recording-list': measureRecordingList,
   simulation: measureSimulation,
+  'fleet-size': measureFleetSize,
   thumbnails: measureThumbnails,
 };
 
-/** It takes half an hour. */
-const ONLY_WHEN_NAMED = 'memory-over-time';
+/** The first takes half an hour, the second makes fleets until one is too large. */
+const ONLY_WHEN_NAMED = ['memory-over-time', 'fleet-size'];
 
 const { positionals: names, values: options } = parseArgs({
   allowPositionals: true,
@@ -106,12 +109,12 @@ const { positionals: names, values: options } = parseArgs({
     compare: { type: 'string' },
     // Of pages and memory-over-time.
     minutes: { type: 'string' },
-    // Of simulation.
+    // Of simulation and fleet-size.
     nodes: { type: 'string' },
   },
 });
 if (options.help) {
-  console.log(`npm run bench -- [NAME …] [--json FILE] [--compare FILE]: measures these, or all but ${ONLY_WHEN_NAMED}.
+  console.log(`npm run bench -- [NAME …] [--json FILE] [--compare FILE]: measures these, or all but ${ONLY_WHEN_NAMED.join(', ')}.
   --json FILE     writes the figures to a file
   --compare FILE  says what is worse by more than a tenth than in that file, which alone decides the exit code then
   Exits with 1 when a goal is not met (or something is worse), with 2 when nothing was measured or compared.
@@ -136,7 +139,7 @@ try {
 const machine = describeMachine();
 console.log(machine);
 const figures: Figure[] = [];
-for (const name of names.length > 0 ? names : Object.keys(MEASURES).filter((each) => each !== ONLY_WHEN_NAMED)) {
+for (const name of names.length > 0 ? names : Object.keys(MEASURES).filter((each) => !ONLY_WHEN_NAMED.includes(each))) {
   console.error(`measuring ${name} …`);
   try {
     figures.push(...(await (MEASURES[name] as () => Promise<Figure[]>)()));
@@ -147,7 +150,8 @@ for (const name of names.length > 0 ? names : Object.keys(MEASURES).filter((each
 console.log(`\n${renderTable(figures)}`);
 
 if (options.json !== undefined) {
-  const command = ['npm run bench --', ...names].join(' ');
+  const nodes = options.nodes === undefined ? [] : ['--nodes', options.nodes];
+  const command = ['npm run bench --', ...names, ...nodes].join(' ');
   const results = { command, date: new Date().toISOString(), commit: describeCommit(), machine, figures };
   writeResults(options.json, results);
 }
