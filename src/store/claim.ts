@@ -110,13 +110,14 @@ const MOST_FREE = `(
 )`;
 /**
  * Tasks that other nodes, which live, offer and still record: of one that is being stopped, whoever waits for its files
- * has asked its owner. They are for the home of their channel, and for the node with most free capacity where that is
- * their owner's. What is offered has an index of its own, which is empty most of the time.
+ * has asked its owner. They are for the node that stands by, else for the home of their channel, and for the node with
+ * most free capacity where that is their owner's. What is offered has an index of its own, which is empty most of the
+ * time.
  */
 const OFFERED = `
   from tasks t join owners o on o.owner = t.owner
   where $6 and t.offered and t.ended_ms is null and t.owner <> $1 and t.folder <> $2 and t.running
-    and t.state->>'phase' = 'recording' and o.lease_until > now() and $1 = coalesce(${HOME}, ${MOST_FREE})`;
+    and t.state->>'phase' = 'recording' and o.lease_until > now() and $1 = coalesce(${STANDBY}, ${HOME}, ${MOST_FREE})`;
 
 /**
  * Whether there is anything to claim. $1 the claimer, $2 its folder, $3 whether no other server can have the database

@@ -206,6 +206,21 @@ describe.each(targets)('nodes of a fleet, in %s', (_name, url) => {
       expect(await claim(idle)).toEqual([sid]);
     });
 
+    test('hands it to the node that stands by for it, wherever the channel is at home and whoever has more room', async () => {
+      const [first, standing, home, idle] = [await node(), await node(1), await node(2), await node(3)];
+      const sid = await addRunning(database, first);
+      await records(sid);
+      await database.query(`insert into homes (appid, cname, owner) values ('a', $1, $2)`, [sid, home.owner]);
+      await database.query(`insert into standbys (sid, home, zero_us, owner) values ($1, $2, 0, $3)`, [
+        ...[sid, home.owner, standing.owner],
+      ]);
+      await first.drain(true);
+      await offer(first, [sid]);
+      for (const each of [home, idle]) expect(await claim(each)).toEqual([]);
+      expect(await claim(standing)).toEqual([sid]);
+      expect(await database.query('select owner from homes where cname = $1', [sid])).toEqual([{ owner: home.owner }]);
+    });
+
     test('keeps what it takes back, and cannot take back what another has', async () => {
       const [first, second] = [await node(), await node()];
       const [sid, gone] = [await addRunning(database, first), await addRunning(database, first)];

@@ -98,9 +98,7 @@ test('the node that stands by is the first to claim the recording of a dead one,
   await owner.standbys.want(sid, 'home', 5_000);
   await owner.standbys.place(sid, 0, 0);
   await database.query('update standbys set owner = $2 where sid = $1', [sid, standing.owner]);
-  expect(await idle.standbys.lives(owner.owner)).toBe(true);
   await renewed(new Map([[owner as Ownership, 4.5]]));
-  expect(await idle.standbys.lives(owner.owner)).toBe(false);
   const claim = (by: Ownership) => database.transaction((inside) => by.claim(inside, []));
   expect(await claim(idle)).toEqual([]);
   expect(sids((await claim(standing)) as { sid: string }[])).toEqual([sid]);

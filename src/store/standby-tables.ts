@@ -200,15 +200,6 @@ export class StandbyTables {
     });
   }
 
-  /** Whether a node renews its lease. */
-  async lives(owner: string): Promise<boolean> {
-    const rows = await this.#database.query(
-      `select 1 from owners where owner = $1 and lease_until > now() and renewed_at > now() - ${LATE}`,
-      [owner],
-    );
-    return rows.length > 0;
-  }
-
   #documentOf(value: unknown): z.infer<typeof documentSchema> | undefined {
     // No more is opened than what names images.
     const shown = shownSchema.safeParse(value).data;

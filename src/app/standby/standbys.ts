@@ -1,7 +1,7 @@
 /**
  * Standbys: the second recorders of this node, each of a recording that another node has (ADR 0037). Each makes the
- * same slices from a feed of its own, stores nothing and tells nobody. What the store has is removed here. When the
- * other node is gone and this one has claimed the recording, what its recorder made becomes a run of it.
+ * same slices from a feed of its own, stores nothing and tells nobody. What the store has is removed here. When this
+ * node has claimed the recording, as the other is gone or drains, what its recorder made becomes a run of it.
  */
 import { existsSync } from 'node:fs';
 import { mkdir, rename, rm } from 'node:fs/promises';
@@ -30,7 +30,7 @@ export type StandbysOptions = {
   /** The id of this node, and what it is called. */
   self: string;
   name: string;
-  tables: Pick<StandbyTables, 'wanted' | 'claim' | 'release' | 'mine' | 'slices' | 'lives' | 'protect'>;
+  tables: Pick<StandbyTables, 'wanted' | 'claim' | 'release' | 'mine' | 'slices' | 'protect'>;
   feeds: {
     openAt(home: string, who: Parameters<ChannelPort['openFeed']>[0]): Promise<Feed & { toOwn(us: HostUs): HostUs }>;
   };
@@ -128,11 +128,10 @@ export class Standbys {
     const standby = this.#standbys.get(sid);
     if (!standby) return undefined;
     this.#standbys.delete(sid);
-    const { tables, spoolRoot } = this.#o;
+    const { spoolRoot } = this.#o;
     standby.process.kill();
     await standby.exited;
-    // A node that hands its recordings over records on until the publishers have moved.
-    if (!standby.hasBegun || (await tables.lives(standby.keeper))) {
+    if (!standby.hasBegun) {
       await this.#remove(standby);
       return undefined;
     }
