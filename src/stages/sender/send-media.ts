@@ -61,6 +61,8 @@ export async function sendMedia(options: SendOptions): Promise<number> {
   let input = await openSource(options);
   const muxer = await Muxer.open(url, {
     format: 'whip',
+    // One packet is written after the other anyway, and what fails in the queue of the muxer is told to nobody.
+    useAsyncWrite: false,
     ...(token !== undefined && { options: { authorization: token } }),
   });
   let lanes: Lane[] = [];
