@@ -37,3 +37,21 @@ test('slices are taken from wherever they lie: the spool, the store, the backup,
   for (const { file, at } of whole.slice(1, 3)) await fetch.fetch(file.name, at, '/x', new AbortController().signal);
   expect(fetched).toEqual(['x_2.ts', 'x_3.ts']);
 });
+
+test('of a recording of a version that did not keep what is in its slices it is said so, not that they are gone', async () => {
+  const sourcesOf = (objects: ObjectRecord[]) =>
+    new CutSources({
+      spool: { read: async () => ({ files: [], leftovers: [] }) } as never,
+      objectsOf: async () => objects,
+      storageOf: () => undefined,
+      openTarget: async () => {
+        throw new Error('no store is to be opened');
+      },
+      backup: { fetch: async () => {} },
+    });
+  const old = { ...recordOf(0, 'stored'), file: undefined };
+  const impossible = { code: 'cut-impossible', message: expect.stringContaining('earlier version') };
+  await expect(sourcesOf([old]).whole(newHexId())).rejects.toMatchObject(impossible);
+  expect(await sourcesOf([{ ...old, state: 'deleted' }]).whole(newHexId())).toEqual([]);
+  expect(await sourcesOf([old, recordOf(1, 'stored')]).whole(newHexId())).toHaveLength(1);
+});

@@ -42,6 +42,8 @@ export type Fetch = {
 /** A finished slice and where it lies. */
 export type WholeSource = CutSource & { file: Segment };
 
+/** States of files that somebody could fetch. */
+const KEPT = new Set<ObjectRecord['state']>(['stored', 'accepted', 'backup', 'gaveUp']);
 /** Keys of objects that are in the backup store begin with this, which no key of a store does. */
 const IN_BACKUP = 'backup:';
 
@@ -52,7 +54,7 @@ export class CutSources {
     this.#o = options;
   }
 
-  /** All slices of a recording that can be had. */
+  /** All slices of a recording that can be had. Throws `cut-impossible` where a version kept nothing of them. */
   async of({ task }: PastTask): Promise<CutSource[]> {
     const { whole, spooled } = await this.#found(task.sid);
     const found = new Map<string, CutSource>(whole.map((each) => [each.file.name, each]));
@@ -71,7 +73,7 @@ export class CutSources {
     return [...found.values()];
   }
 
-  /** All finished slices of a recording that can be had. */
+  /** All finished slices of a recording that can be had. Throws as `of`. */
   async whole(sid: string): Promise<WholeSource[]> {
     return (await this.#found(sid)).whole;
   }
@@ -89,6 +91,9 @@ export class CutSources {
     }
     for (const { dir, file } of spooled.files)
       if (file.type === 'slice') found.set(file.name, { file, at: { path: join(dir, file.name) } });
+    const isOld = objects.some(({ kind, state, file }) => kind === 'slice' && file === undefined && KEPT.has(state));
+    if (found.size === 0 && isOld)
+      throw problem('cut-impossible', 'an earlier version made the recording, and did not keep what is in its slices');
     return { whole: [...found.values()], spooled };
   }
 

@@ -429,6 +429,7 @@ test.each([
   await database.query(change, [recording.sid]);
   const begun = await begin();
   const refused = { code, message: expect.stringContaining(words) };
+  await expect(begun.removals.preview(appid, recording.sid, '7')).rejects.toMatchObject(refused);
   await expect(begun.removals.order(appid, recording.sid, { uid: '7' }, BY)).rejects.toMatchObject(refused);
   expect(await begun.list(recording.sid)).toEqual([]);
   expect(stored(recording, 'folder')).toEqual(recording.contents);

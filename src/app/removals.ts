@@ -78,10 +78,11 @@ export class Removals {
     return { removals };
   }
 
-  /** What would be removed. Throws what `order` throws, but for keys. */
+  /** What would be removed. Throws what `order` throws, but for keys that are to be given. */
   async preview(appid: string, sid: string, uid: string): Promise<RemovalPreview> {
     const { place, files, hasStorage } = await this.#scene(appid, sid, uid);
     const isInStore = files.some(({ where }) => where === 'store');
+    if (isInStore && !hasStorage && !place) throw problem('removal-impossible', PLACE_UNKNOWN);
     const own = files.filter(({ act }) => act === 'delete');
     return {
       uid,
@@ -106,9 +107,7 @@ export class Removals {
     if (!known && !storage && !hasStorage && files.some(({ where }) => where === 'store'))
       throw problem(
         'removal-impossible',
-        place
-          ? 'the keys of its store are not kept for it: give them as keys'
-          : 'an earlier version made the recording, and did not keep where its files lie',
+        place ? 'the keys of its store are not kept for it: give them as keys' : PLACE_UNKNOWN,
       );
     const obstacle = await tables.order(sid, uid, { storage, by, nowMs: clock.nowMs() });
     if (obstacle) throw refusalOf(obstacle, undefined);
@@ -275,6 +274,7 @@ function refusalOf(obstacle: RemovalObstacle, holdReason: string | undefined) {
   return problem('removal-refused', `${WHY[obstacle]}${reason}`);
 }
 
+const PLACE_UNKNOWN = 'an earlier version made the recording, and did not keep where its files lie';
 const WHY: Record<RemovalObstacle, string> = {
   mixed:
     'everybody is mixed into the same picture and sound, and what each sent is not kept: cut out the stretches without the person (POST …/cuts), then delete the files of the recording (POST …/deletion)',

@@ -203,6 +203,8 @@ describe('a single user', () => {
   const alone: CutScene = { kind: 'alone', zeroUtcMs: SLICES_ZERO_MS, holds };
   const size = { width: 320, height: 180 };
   let sources: CutSource[];
+  /** Their picture stands still from four seconds on. */
+  let still: CutSource[];
   beforeAll(async () => {
     const dir = mkdtempSync(join(root, 'user-'));
     const owner = (trackType: 'audio' | 'video') => ({ uid: '7', trackType });
@@ -229,6 +231,12 @@ describe('a single user', () => {
         runs: [sounds(1, 7), sounds(28, 10)],
       })),
     ]);
+    const shared = mkdtempSync(join(root, 'still-'));
+    const stood = { dir: shared, baseName: name('video'), kinds: ['video'] as const, owner: owner('video') };
+    still = [
+      ...sourcesOf(shared, await writeSlices({ ...stood, runs: [pictures(1, 3)] })),
+      ...sources.filter(({ file }) => file.owner?.trackType === 'audio'),
+    ];
   });
 
   test('is cut out of their own files, and begins to the picture by an edit list', async () => {
@@ -241,6 +249,15 @@ describe('a single user', () => {
       [3, 4, 5, 6].map((s) => s - 2.4),
       0.07,
     );
+  });
+
+  test('whose picture stands still throughout, as of a shared screen, is seen and heard', async () => {
+    const path = await cut(still, 4.5, 6.7, alone, '7');
+    const { video, durationS } = probeFile(path);
+    expect(Math.abs(durationS - 2.2)).toBeLessThan(0.002);
+    expect(video).toMatchObject({ codec: 'h264', startS: expect.closeTo(0, 2) });
+    expect(findBeeps(path, { toneHz: RED.toneHz }).map(({ atS }) => atS.toFixed(1))).toEqual(['0.5', '1.5']);
+    expect(findFlashes(path, WHOLE)).toEqual([]);
   });
 
   test('without what was on hold', async () => {

@@ -2,7 +2,6 @@
  * Cuts a stretch out of a recording's slices: reads them from the last key frame before it, gives every sample its
  * place in the recording, and writes them into one MP4 as they are.
  */
-import { dirname } from 'node:path';
 import { type CutCommand, type CutSlice, cutCommandSchema } from '../../contract/line/cut.ts';
 import { Fault } from '../../kernel/fault.ts';
 import type { StreamUs } from '../../kernel/time.ts';
@@ -52,7 +51,7 @@ export async function cutRecording(command: unknown, { onProgress }: CutOptions 
     }
     for (const each of (await first?.finish()) ?? []) mp4.write(each);
     if (mp4.isEmpty)
-      throw new Fault('cut-empty', `the slices of ${dirname(rows[0]![0]!.path)} hold nothing of the stretch`, {
+      throw new Fault('cut-empty', 'its slices hold nothing of the stretch', {
         blame: 'caller',
       });
     return await mp4.finish();

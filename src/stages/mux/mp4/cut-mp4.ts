@@ -47,9 +47,9 @@ export class CutMp4 {
     this.#pictureBegun = options.video === undefined;
   }
 
-  /** Whether nothing of the stretch has come. */
+  /** Whether nothing of the stretch has come: no picture that is shown in it either, where none begins in it. */
   get isEmpty(): boolean {
-    return this.#isEmpty;
+    return this.#isEmpty && !this.#ahead?.length && this.#waiting.length === 0;
   }
 
   /**
