@@ -4,6 +4,7 @@
  */
 import { setFlagsFromString } from 'node:v8';
 import { parentPort, workerData } from 'node:worker_threads';
+import { PgliteParts } from './pglite-parts.ts';
 import type { PgliteCall, PgliteReply } from './pglite-thread.ts';
 
 // V8 would compile Postgres a second time, optimised, which takes 500 MB and a core for seconds. The result of the
@@ -45,7 +46,13 @@ const onStderr = (line: string) => {
   if (reason !== undefined) reasons.push(reason);
   return true;
 };
-const opening = PGlite.create(workerData as string, { startParams, onStderr });
+const opening = open();
+async function open() {
+  const parts = await PgliteParts.load();
+  const database = await PGlite.create(workerData as string, { ...parts.options, startParams, onStderr });
+  parts.thin(database);
+  return database;
+}
 opening.then(
   () => reply({ id: 0, rows: [] }),
   (error) => {

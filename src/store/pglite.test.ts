@@ -66,6 +66,17 @@ describe('PGlite in a thread of its own', () => {
     expect(turns).toBeGreaterThan(100);
   });
 
+  test('has what Postgres reads from its own files later: time zones, collations, PL/pgSQL', async () => {
+    const told = `to_char(timestamptz '2026-07-01 12:00Z' at time zone 'Asia/Kolkata', 'HH24:MI')`;
+    const sorted = `array(select n from unnest(array['b', 'Ä', 'a']) n order by n collate "und-x-icu")`;
+    expect(await database.query(`select ${told} as told, ${sorted} as sorted`)).toEqual([
+      { told: '17:30', sorted: ['a', 'Ä', 'b'] },
+    ]);
+    await database.script(`create function twice(n integer) returns integer language plpgsql
+      as 'begin return 2 * n; end'`);
+    expect(await database.query('select twice(21) as n')).toEqual([{ n: 42 }]);
+  });
+
   test('says so when it is asked after its end', async () => {
     const other = await openPglite('memory://');
     await other.close();
