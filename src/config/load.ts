@@ -3,10 +3,10 @@
  * `process.env`.
  */
 import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { isIP } from 'node:net';
 import { hostname } from 'node:os';
 import { resolve } from 'node:path';
-import { parse } from 'yaml';
 import type { z } from 'zod';
 import { addressKind } from '../kernel/address.ts';
 import { Fault, messageOf } from '../kernel/fault.ts';
@@ -125,6 +125,8 @@ function readYaml(given: string | undefined, cwd: string): { path: string; value
       cause,
     });
   }
+  // Most installations have no such file, and a process that reads none holds nothing to read it with.
+  const { parse } = createRequire(import.meta.url)('yaml') as typeof import('yaml');
   let values: unknown;
   try {
     values = parse(source) ?? {};

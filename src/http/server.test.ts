@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import * as http2 from 'node:http2';
@@ -236,4 +237,17 @@ test('a port that another has is refused with the settings that name it', async 
     message: expect.stringMatching(`TCP 127.0.0.1:${port}: .*EADDRINUSE.* Set AIRCHECK_HOST and AIRCHECK_PORT`),
   });
   await second.close();
+});
+
+test('a server is loaded without what checks schemas for Fastify: its calls have their own', () => {
+  const script = `
+    const { buildHttp } = await import('./server.ts');
+    buildHttp({ log: { child() {}, fatal() {}, error() {}, warn() {}, info() {}, debug() {}, trace() {} } });
+    const { cache } = (await import('node:module')).createRequire(import.meta.filename);
+    console.log(Object.keys(cache).join('\\n'));`;
+  const loaded = String(
+    execFileSync(process.execPath, ['--input-type=module', '-e', script], { cwd: import.meta.dirname }),
+  );
+  expect(loaded).toContain('/node_modules/fastify/');
+  expect(loaded).not.toMatch(/node_modules\/(ajv|@fastify\/(ajv|fast-json-stringify)-compiler)\//);
 });

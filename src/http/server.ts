@@ -51,6 +51,8 @@ export function buildHttp(given: HttpOptions): FastifyInstance {
     requestTimeout: REQUEST_TIMEOUT_MS,
     // Stop calls that wait, and connections that clients keep open, must not delay the end of the server.
     forceCloseConnections: true,
+    // Bodies are checked by schemas of ours (src/contract). Fastify's own would be loaded with every server.
+    schemaController: { compilersFactory: { buildValidator: noSchemas, buildSerializer: noSchemas } },
     // A path that the router cannot read is no route; without this the answer would have another shape.
     frameworkErrors: (_error, request, reply) => {
       reply.header('X-Request-Id', request.id);
@@ -73,6 +75,11 @@ export function buildHttp(given: HttpOptions): FastifyInstance {
   app.setErrorHandler(sendError);
   app.setNotFoundHandler((request, reply) => sendError(problem('no-route'), request, reply));
   return app;
+}
+
+/** Called for a route that has a schema for Fastify, of which there are none. */
+function noSchemas(): never {
+  throw new Fault('invariant', 'routes have no schemas for Fastify', { blame: 'self' });
 }
 
 /** A request id of ours. */
