@@ -137,6 +137,23 @@ test('no server is sure of a task that another has, however late renewals are wr
   );
 });
 
+test('a renewal that was asked for in time and written late has the server look whose the task is', async () => {
+  const slow = new SlowDatabase();
+  const { ownership, hold } = await begin(slow);
+  const wait = ownership.certainty(hold);
+  expect(await sureness(wait)).toBe('sure');
+  slow.fates = [{ ...AT_ONCE, writtenMs: 1_300 }];
+  await advance(slow, 1_000);
+  expect(await sureness(wait)).toBe('sure');
+  await advance(slow, 1_200);
+  expect(await sureness(wait)).toBe('unsure');
+  slow.claim();
+  expect(slow.task.owner).not.toBe(hold.owner);
+  await advance(slow, 100);
+  // By now it has renewed, and would be sure for most of a second to come.
+  expect(await sureness(wait)).toBe('fenced');
+});
+
 test('a server whose database answers again is sure of its task, and has its connection unless that broke', async () => {
   const atWork = fate.map((each) => (each.end === 'broken' ? { ...each, end: 'ended' as const } : each));
   await fc.assert(
