@@ -161,7 +161,7 @@ describe('the chart', () => {
 });
 
 test('containers run commands that the program has', () => {
-  const program = [...read('src/app/cli/main.ts').matchAll(/\.command\('([\w-]+)/g)].map(([, name]) => name!);
+  const program = [...read('src/app/cli/commands.ts').matchAll(/\.command\('([\w-]+)/g)].map(([, name]) => name!);
   const chart = ['statefulset.yaml', 'NOTES.txt'].map((name) => read(`deploy/helm/aircheck/templates/${name}`));
   const forms = /\[aircheck, (\w+)|args: \[(\w+)\]|-- aircheck (\w+)|\["aircheck", "(\w+)"\]|^CMD \["(\w+)"\]/gm;
   const run = [read('deploy/docker/Dockerfile'), ...chart].flatMap((text) =>
