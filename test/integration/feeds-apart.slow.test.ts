@@ -195,10 +195,11 @@ test('a home that drains has its channel go to the node that records it, and not
   if (!home.isRunning) await home.start();
   // Only the home takes a channel for the moment.
   for (const each of live) await drain(each, 'drain');
+  const areLive = async (count: number) => (await nodes(home)).filter(({ state }) => state === 'live').length === count;
+  await until('the home knows that it is alone', () => areLive(1), 10_000);
   await publish(home, cname);
   for (const each of live) await drain(each, 'undrain');
-  const areLive = async () => (await nodes(home)).filter(({ state }) => state === 'live').length === live.length + 1;
-  await until('all take recordings', areLive, 10_000);
+  await until('all take recordings', () => areLive(live.length + 1), 10_000);
   // What nodes know of each other is up to a second old.
   await wait(1_500);
   const recording = await live[0]!.record(cname, '903', {
