@@ -41,11 +41,14 @@ async function answerFrom(ui: FastifyInstance, { url, headers }: FastifyRequest,
   return reply.code(answer.statusCode).headers(Object.fromEntries(told)).send(answer.rawPayload);
 }
 
-/** `make`, which is called once for all that ask. */
+/** `make`, which is called once for all that ask, and again after it has failed. */
 function once<T>(make: () => Promise<T>): () => Promise<T> {
   let made: Promise<T> | undefined;
   return () => {
-    made ??= make();
+    made ??= make().catch((error) => {
+      made = undefined;
+      throw error;
+    });
     return made;
   };
 }
