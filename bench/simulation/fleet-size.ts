@@ -5,9 +5,8 @@
  *
  *   npm run bench -- fleet-size --nodes 200,300,400      these sizes alone
  */
-import { parseArgs } from 'node:util';
 import { atLeast, atMost, type Figure, quantile, renderTable } from '../measure.ts';
-import { atRest, deaths, inScene, loadText, timesOf } from './scene.ts';
+import { atRest, deaths, inScene, loadText, sizesAsked, timesOf } from './scene.ts';
 
 const SIZES = [100, 200, 300, 400, 600, 800, 1000];
 /** One node with so many dies each second. */
@@ -18,8 +17,7 @@ const CLAIM_P99_MS = 50;
 const GOAL_NODES = 300;
 
 export async function measureFleetSize(): Promise<Figure[]> {
-  const { nodes } = parseArgs({ options: { nodes: { type: 'string' } }, strict: false }).values;
-  const sizes = typeof nodes === 'string' ? nodes.split(',').map(Number) : SIZES;
+  const sizes = sizesAsked() ?? SIZES;
   const figures: Figure[] = [];
   let largest = Number.NaN;
   for (const size of sizes) {

@@ -3,6 +3,7 @@
  */
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as pause } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
 import type { TaskHold } from '../../src/session/hold.ts';
 import type { Database } from '../../src/store/database.ts';
 import { openDatabase } from '../../src/store/open-database.ts';
@@ -26,6 +27,18 @@ const BEGIN_AT_ONCE = 16;
 /** A recording that goes on is told of by its owner's renewals for this long after the last node has died. */
 const TAKEN_WITHIN_MS = 30_000;
 const LATE_MS = 2_000;
+
+/** The sizes that `--nodes` asks for, as 100 or 100,200. Throws an Error where one is no number of nodes. */
+export function sizesAsked(): number[] | undefined {
+  const { nodes } = parseArgs({ options: { nodes: { type: 'string' } }, strict: false }).values;
+  if (nodes === undefined) return undefined;
+  return String(nodes)
+    .split(',')
+    .map((word) => {
+      if (!/^[1-9]\d{0,4}$/.test(word)) throw new Error(`--nodes ${nodes}: "${word}" is no number of nodes`);
+      return Number(word);
+    });
+}
 
 /** What the nodes have told since this was last cleared. */
 class Tally implements Watch {

@@ -6,7 +6,6 @@
  *   npm run bench -- simulation --nodes 300      for a machine that a thousand would need more of than it has
  */
 import { setTimeout as pause } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import { systemClock } from '../../src/kernel/clock.ts';
 import { newHexId } from '../../src/kernel/ids.ts';
 import type { TaskHold } from '../../src/session/hold.ts';
@@ -18,7 +17,7 @@ import type { PostgresServer } from '../../test/support/postgres.ts';
 import { noticeOf } from '../../test/support/stored-recording.ts';
 import { atLeast, atMost, type Figure, quantile, renderTable } from '../measure.ts';
 import { meterOf } from '../proc.ts';
-import { atRest, deaths, inScene, loadText, type Scene, type Size, timesOf } from './scene.ts';
+import { atRest, deaths, inScene, loadText, type Scene, type Size, sizesAsked, timesOf } from './scene.ts';
 import { begin, taskIn } from './seed.ts';
 
 const SIZE: Size = { nodes: 1000, tasksEach: 100, seconds: 10 };
@@ -27,8 +26,9 @@ const WRITERS = 32;
 const STARTS_PER_S = 100;
 
 export async function measureSimulation(): Promise<Figure[]> {
-  const { nodes = SIZE.nodes } = parseArgs({ options: { nodes: { type: 'string' } }, strict: false }).values;
-  return await inScene({ ...SIZE, nodes: Number(nodes) }, async (scene) => {
+  const [nodes = SIZE.nodes, ...more] = sizesAsked() ?? [];
+  if (more.length > 0) throw new Error('the simulation has one size: give --nodes one number');
+  return await inScene({ ...SIZE, nodes }, async (scene) => {
     const figures: Figure[] = [];
     for (const part of [figuresAtRest, figuresOfDeaths, starts, rows]) {
       figures.push(...(await part(scene)));
