@@ -129,7 +129,8 @@ export class JitterBuffer {
     if (stray) this.counters.late++;
     if (this.#next !== undefined && placement.extended < this.#next) return this.#late(packet);
     const isNewest = highest === undefined || placement.extended > highest;
-    const rtpTime = this.#timeline.unwrap(packet.timestamp, packet.arrivalUs, isNewest);
+    const missing = isNewest ? placement.extended - (highest ?? placement.extended - 1) - 1 : 0;
+    const rtpTime = this.#timeline.unwrap(packet.timestamp, packet.arrivalUs, isNewest, missing);
     const inserted = this.#insert(packet, placement.extended, rtpTime);
     if (highest !== undefined && placement.extended !== highest + 1 && inserted !== undefined)
       this.#noteOrder(placement.extended, highest, packet.arrivalUs);

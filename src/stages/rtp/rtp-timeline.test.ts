@@ -12,6 +12,8 @@ import { TrackReception } from './track-reception.ts';
 
 const PCMU: TrackFormat = { kind: 'audio', codec: 'pcmu', payloadType: 0, clockRate: 8000, channels: 1, fmtp: '' };
 
+const VP8: TrackFormat = { kind: 'video', codec: 'vp8', payloadType: 96, clockRate: 90_000, fmtp: '' };
+
 /** What becomes of the sender's timestamps before a packet. */
 const change = fc.oneof(
   { weight: 20, arbitrary: fc.constant('none' as const) },
@@ -116,6 +118,42 @@ test.each([
     const againUs = silentToUs + 2 * stepUs;
     expect(restored.unwrap((zero + ticksAt(againUs)) % 2 ** 32, againUs + 40_000, true) - first).toBe(ticksAt(againUs));
   }
+});
+
+test.each([
+  ['sound', PCMU, 20_000],
+  ['a picture', VP8, 66_667],
+] as const)('what a receiver lost in a hurry is no jump of the timestamps of %s', (_what, format, stepUs) => {
+  const S = 1_000_000;
+  const reception = new TrackReception({ format, maxDelayUs: 2 * S });
+  const packetAt = (n: number, arrivalUs: number): Packet => {
+    const timestamp = Math.round((n * stepUs * format.clockRate) / S);
+    return {
+      payloadType: format.payloadType,
+      sequence: n,
+      timestamp,
+      ssrc: 1,
+      marker: true,
+      payload: Buffer.of(1),
+      arrivalUs,
+    };
+  };
+  // For six seconds it is two seconds behind; then it reads all that waits, but for 0.6 s that found no room and are
+  // sent again.
+  const count = Math.floor((14 * S) / stepUs);
+  const [lateUs, lostUs, hereUs, againUs] = [3 * S, 8.4 * S, 9 * S, 10.6 * S];
+  const arrivalOf = (us: number) => {
+    if (us < lateUs) return us;
+    if (us < lostUs) return us + 2 * S;
+    return us < hereUs ? againUs : Math.max(us, lostUs + 2 * S + (us - hereUs) / 100);
+  };
+  const sent = Array.from({ length: count }, (_, n) => ({ n, arrivalUs: arrivalOf(n * stepUs) }));
+  sent.sort((a, b) => a.arrivalUs - b.arrivalUs);
+  for (const { n, arrivalUs } of sent) {
+    const rtpTime = reception.onRtp(packetAt(n, arrivalUs));
+    expect([n, rtpTime]).toEqual([n, Math.round((n * stepUs * format.clockRate) / S)]);
+  }
+  expect(reception.counters().restarts).toBe(0);
 });
 
 test('a sender whose count stood still for hours goes on where the packets come in', () => {

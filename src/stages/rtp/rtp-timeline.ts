@@ -82,15 +82,16 @@ export class RtpTimeline {
   /**
    * The place of a packet on the line, in ticks.
    * @param isNewest false for one that came after later ones
+   * @param missing how many packets have not come that were sent between it and the newest before it
    */
-  unwrap(timestamp: number, arrivalUs: HostUs, isNewest: boolean): RtpTicks {
+  unwrap(timestamp: number, arrivalUs: HostUs, isNewest: boolean, missing = 0): RtpTicks {
     const known = this.#asSaved(timestamp, arrivalUs);
     if (known !== undefined) return known;
     this.#firstUs ??= arrivalUs;
     const current = this.#epochs.at(-1);
     if (!current) return this.#enter({ fromUs: arrivalUs, raw: timestamp, shift: 0 }, timestamp, arrivalUs);
     if (!isNewest) return this.#nearest(timestamp);
-    const epoch = this.#epochOf(timestamp, arrivalUs, current);
+    const epoch = this.#epochOf(timestamp, arrivalUs, current, missing);
     if (!epoch) return this.#begin(timestamp, arrivalUs);
     const raw = this.#rawOf(timestamp, epoch, arrivalUs);
     if (epoch === current) return this.#enter(epoch, raw, arrivalUs);
@@ -125,7 +126,7 @@ export class RtpTimeline {
   }
 
   /** The epoch of the newest packet, if it needs none of its own. */
-  #epochOf(timestamp: number, arrivalUs: HostUs, current: Epoch): Epoch | undefined {
+  #epochOf(timestamp: number, arrivalUs: HostUs, current: Epoch, missing: number): Epoch | undefined {
     const base = this.#offsets.value;
     const highest = this.#highest;
     if (base === undefined || highest === undefined) return current;
@@ -135,7 +136,9 @@ export class RtpTimeline {
     const isEarly = arrivalUs - (this.#firstUs ?? arrivalUs) < START_US;
     const aheadUs = isEarly ? AHEAD_AT_START_US : AHEAD_US;
     const sinceUs = arrivalUs - (this.#last?.arrivalUs ?? arrivalUs);
-    const isAhead = -lateUs > aheadUs && -backUs - sinceUs > aheadUs / 2;
+    // A receiver that was slow for long, and reads all at once, has lost what found no room: that is no jump.
+    const missingUs = missing * (this.#step === undefined ? MAX_STEP_US : this.#us(this.#step));
+    const isAhead = -lateUs > aheadUs && -backUs - sinceUs - missingUs > aheadUs / 2;
     const isOff = this.#isLong(sinceUs) && Math.abs(lateUs) > sinceUs * MOST_SKEW;
     const fits = !isAhead && !isOff && backUs <= this.#backUs;
     if (fits && backUs <= BACK_US.audio) return current;
