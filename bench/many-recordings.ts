@@ -102,15 +102,12 @@ function judge(dir: string, sid: string, ms: number, marks: Marks): void {
   }
 }
 
-/**
- * Share of the machine's CPU time, 0 to 1, that nobody used over `ms`. What is niced is none of this, and gives way to
- * it.
- */
+/** Share of the machine's CPU time, 0 to 1, that nobody used over `ms`. Recorders are niced; what they use counts. */
 async function idleShare(ms: number): Promise<number> {
   const total = () =>
     cpus().reduce(
       (sum, { times: { idle, user, sys, irq, nice } }) => ({
-        idle: sum.idle + idle + nice,
+        idle: sum.idle + idle,
         all: sum.all + idle + user + sys + irq + nice,
       }),
       { idle: 0, all: 0 },

@@ -16,7 +16,7 @@ import { beepsIn, listen } from '../support/judge/sound.ts';
 import { hear, see } from '../support/judge/user-streams.ts';
 import { GREEN, RED } from '../support/media/participants.ts';
 import { playInBrowser } from '../support/playback.ts';
-import { nicenesses, processesOf } from '../support/processes.ts';
+import { nicenesses, processesOf, recordersOf, sessionNicenesses } from '../support/processes.ts';
 import { type Publisher, publishWithRtc } from '../support/publish/publisher.ts';
 import { localStorage, TestServer, until } from '../support/test-server.ts';
 
@@ -79,6 +79,11 @@ describe('individual mode', { timeout: 150_000 }, () => {
     await pause(20_000);
     const listed = (await recording.query()).body['serverResponse'] as { status: number; fileList: object[] };
     expect(listed.status).toBe(5);
+    // Packets that the server takes too late are lost; a recorder that is late reads them where it was.
+    const recorders = recordersOf(server.running.pid);
+    expect(nicenesses(server.running.pid)).toEqual(new Set([0]));
+    expect(nicenesses(...recorders)).toEqual(new Set([10]));
+    if (sessionNicenesses(server.running.pid).size > 0) expect(sessionNicenesses(...recorders)).toEqual(new Set([10]));
     const stopped = await recording.stop();
     expect(stopped.status).toBe(200);
     alone = recording.sid;

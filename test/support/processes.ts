@@ -2,7 +2,7 @@
  * What Linux tells of a server's processes from outside: which are there, which recorder writes which recording, and
  * how to be sure that one of them is the one it was.
  */
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { getPriority, tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -143,4 +143,15 @@ function listPids(): number[] {
 export function nicenesses(...pids: number[]): Set<number> {
   const threads = pids.flatMap((pid) => readdirSync(`/proc/${pid}/task`));
   return new Set(threads.map((thread) => getPriority(Number(thread))));
+}
+
+/** What `nice` says of the sessions of these processes, where Linux shares out the CPU among those (sched(7)). */
+export function sessionNicenesses(...pids: number[]): Set<number> {
+  const found = new Set<number>();
+  for (const pid of pids) {
+    const path = `/proc/${pid}/autogroup`;
+    const nice = existsSync(path) ? /nice (-?\d+)/.exec(readFileSync(path, 'utf8'))?.[1] : undefined;
+    if (nice !== undefined) found.add(Number(nice));
+  }
+  return found;
 }

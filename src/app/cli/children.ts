@@ -8,6 +8,7 @@ import { text } from 'node:stream/consumers';
 import { childEnvironment, setVariable } from '../../config/child-environment.ts';
 import type { Plan } from '../../contract/line/plan.ts';
 import { Fault, isOutOfRoom, messageOf } from '../../kernel/fault.ts';
+import { giveWay, NICENESS } from '../../kernel/priority.ts';
 
 const MAIN = join(import.meta.dirname, `main${extname(import.meta.filename)}`);
 const MODES: readonly string[] = ['mix', 'individual', 'web'] satisfies Plan['mode'][];
@@ -19,6 +20,8 @@ export const CHILDREN: ReadonlyMap<string, (...words: string[]) => Promise<void>
     async recorder(mode = '') {
       if (!isMode(mode))
         throw new Fault('mode-unknown', `recorder ${mode}: a mode is one of ${MODES.join(', ')}`, { blame: 'caller' });
+      // A page is not to wait for its own recorder, which gives way to it when it has been opened.
+      if (mode !== 'web') giveWay(NICENESS.recorder);
       const { runRecorder } = await import('../../worker/main.ts');
       const startPusher = () =>
         // The push process joins the recorder's process group and ends with it. Its flags keep it small.
@@ -38,6 +41,7 @@ export const CHILDREN: ReadonlyMap<string, (...words: string[]) => Promise<void>
 
     /** Finishes the files of a recording that is over, as told on standard input. */
     async complete() {
+      giveWay(NICENESS.recorder);
       const { completeRecording } = await import('../../pipeline/complete.ts');
       const command = await told();
       await tellingOfRoom(async () => {
@@ -47,6 +51,7 @@ export const CHILDREN: ReadonlyMap<string, (...words: string[]) => Promise<void>
 
     /** Cuts a stretch out of a recording, as told on standard input. */
     async cutter() {
+      giveWay(NICENESS.recorder);
       const { cutRecording } = await import('../../pipeline/cut/cut-recording.ts');
       const command = await told();
       await tellingOfRoom(async () => {
@@ -59,9 +64,7 @@ export const CHILDREN: ReadonlyMap<string, (...words: string[]) => Promise<void>
 
     /** Mixes a recording of single users, as told on standard input. */
     async mixer() {
-      const { giveWay } = await import('../../pipeline/remix/give-way.ts');
-      // Before anything is loaded that begins threads: they inherit it.
-      giveWay();
+      giveWay(NICENESS.afterwards);
       const { mixRecording } = await import('../../pipeline/remix/mix-recording.ts');
       const command = await told();
       await tellingOfRoom(async () => {
@@ -75,15 +78,14 @@ export const CHILDREN: ReadonlyMap<string, (...words: string[]) => Promise<void>
 
     /** Draws thumbnails of key frames, as told by messages. */
     async thumbnails() {
-      const { giveWay } = await import('../../pipeline/remix/give-way.ts');
-      // Whoever looks waits; recorders cannot.
-      giveWay();
+      giveWay(NICENESS.afterwards);
       const { runThumbnails } = await import('../../worker/thumbnail-process.ts');
       process.exit(await runThumbnails());
     },
 
     /** Takes one user out of a file of every speaker, as told on standard input. */
     async 'without-speaker'() {
+      giveWay(NICENESS.recorder);
       const { withoutSpeaker } = await import('../../stages/mux/mka/without-track.ts');
       const command = await told();
       await tellingOfRoom(async () => {

@@ -1,5 +1,5 @@
 /** The process that encodes a page gives way to those that draw and play it. */
-import { lowerPriority } from '../../stages/source/page/cpu-share.ts';
+import { lowerPriority } from '../../kernel/priority.ts';
 
 /** As in `nice`. */
 const LOWER = 5;

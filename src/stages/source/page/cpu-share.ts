@@ -2,8 +2,6 @@
  * CpuShare: whether a page takes more of the CPU than it may, where no control group holds it to that. It cannot be
  * stopped from it then without harm to its sound; but it can be put behind everything else on the machine.
  */
-import { readdirSync } from 'node:fs';
-import { setPriority } from 'node:os';
 import { type HostUs, US } from '../../../kernel/time.ts';
 
 /** A page that loads, or shows something new, may take more for less than this. */
@@ -29,25 +27,5 @@ export class CpuShare {
       const before = this.#readings[n - 1];
       return !before || each.cpuUs - before.cpuUs > this.#cores * (each.atUs - before.atUs);
     });
-  }
-}
-
-/** Lowers the priority of all threads of a process, and with it that of those to come. @param niceness as of `nice` */
-export function lowerPriority(pid: number | 'self', niceness: number): void {
-  for (const thread of threadsOf(pid)) {
-    try {
-      setPriority(thread, niceness);
-    } catch (error) {
-      // It has ended since.
-      if ((error as { code?: string }).code !== 'ERR_SYSTEM_ERROR') throw error;
-    }
-  }
-}
-
-function threadsOf(pid: number | 'self'): number[] {
-  try {
-    return readdirSync(`/proc/${pid}/task`).map(Number);
-  } catch {
-    return []; // the process has ended since
   }
 }
