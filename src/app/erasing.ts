@@ -1,6 +1,7 @@
 /** Erasing: how files are deleted for good, whoever wants that: a few at once, noted before and after. */
 import { Fault, messageOf } from '../kernel/fault.ts';
 import { retryDelayMs } from '../stages/upload/retry.ts';
+import type { Target } from '../stages/upload/target/target.ts';
 
 /** So many are deleted at once: a legal hold comes before all others. */
 const AT_ONCE = 16;
@@ -52,6 +53,14 @@ export async function eraseAll<F>(what: Erasing<F>): Promise<{ isHeld: boolean; 
 /** Whether a store has said no, rather than failed. */
 export function isRefusal(error: unknown): error is Fault {
   return error instanceof Fault && !error.retryable;
+}
+
+/** Removes parts of a put that was broken off: they are media as well. */
+export async function sweep(target: Target, key: string, bytes: number): Promise<void> {
+  await target.sweep(key, bytes).catch((error: unknown) => {
+    // Not everybody who may delete may list them; stores forget them by themselves.
+    if (!isRefusal(error)) throw error;
+  });
 }
 
 /** What is noted of a turn that failed; `nextTryMs` is undefined where nothing is tried again by itself. */

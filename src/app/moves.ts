@@ -109,6 +109,8 @@ export class Moves {
     if (!move) return undefined;
     if (!(await tables.isEnded(sid))) return NOT_ENDED_MS;
     const objects = await tables.objectsOf(sid);
+    // Others began to delete while this server was away: what it has goes too, instead of being stored.
+    if (await tables.isBeingDeleted(sid, clock.nowMs())) return this.#leave(move, objects);
     const waiting = objects.filter(({ state }) => state === 'backup');
     try {
       if (waiting.length > 0) await this.#moveAll(move, waiting, signal);
@@ -212,6 +214,21 @@ export class Moves {
     if (objects.some(({ state }) => state === 'accepted') && leftMs > 0) return leftMs;
     await removeSpool(move.sid);
     await tables.endMove(move.sid);
+    return undefined;
+  }
+
+  /** The files stay in the backup store until retention deletes them there. */
+  async #leave(move: Move, objects: readonly ObjectRecord[]): Promise<undefined> {
+    const { tables, log } = this.#options;
+    const { sid } = move;
+    const waiting = objects.filter(({ state }) => state === 'backup');
+    log.info({ sid, files: waiting.length }, 'files are not moved on from the backup: their recording is being deleted');
+    await this.#takeBack(move, waiting);
+    await tables.note(
+      sid,
+      waiting.map((object) => ({ ...object, state: 'gaveUp' as const, parts: undefined })),
+    );
+    await tables.endMove(sid);
     return undefined;
   }
 

@@ -15,7 +15,7 @@ import { SharedFiles } from './shared-files.ts';
 
 export type OpenKeeping = RetentionTablesOptions &
   Omit<RetentionsOptions, 'tables' | 'jobs' | 'otherQueue' | 'backup' | 'removeCopies'> &
-  Pick<RemovalsOptions, 'backup'> &
+  Pick<RetentionsOptions & RemovalsOptions, 'backup'> &
   Pick<QueuedRunsOptions, 'forks' | 'entry' | 'env'> & {
     dataDir: string;
     /** What must stay free on the disk. */

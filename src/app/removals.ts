@@ -21,7 +21,7 @@ import type { KeyedJobs } from '../store/jobs.ts';
 import type { LeftFile, OpenRemoval, RemovalObstacle, RemovalScene, RemovalTables } from '../store/removal-tables.ts';
 import { storageFrom } from './cut-sources.ts';
 import { DueJobs, type OtherQueue } from './due-jobs.ts';
-import { eraseAll, failedTurn, isRefusal } from './erasing.ts';
+import { eraseAll, failedTurn, isRefusal, sweep } from './erasing.ts';
 import type { Bring, SharedFiles } from './shared-files.ts';
 
 export type RemovalsOptions = {
@@ -196,11 +196,7 @@ export class Removals {
     if (where === 'backup') return backup.erase(sid, name);
     // What was moved on may have stayed there.
     await backup.eraseCopy(sid, name);
-    // Parts of a put that was broken off are the person's media as well.
-    await target!.sweep(key, bytes).catch((error: unknown) => {
-      // Not everybody who may delete may list them; stores forget them by themselves.
-      if (!isRefusal(error)) throw error;
-    });
+    await sweep(target!, key, bytes);
     return target!.erase(key);
   }
 

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { refuse, S3Stub, STUB_KEYS } from '../../test/support/s3-stub.ts';
-import { addRecording, holdOf } from '../../test/support/stored-recording.ts';
+import { addRecording, beginOwner, holdOf } from '../../test/support/stored-recording.ts';
 import type { ObjectRecord } from '../contract/line/objects.ts';
 import { placeOf, type StorageConfig } from '../contract/line/storage.ts';
 import type { RetentionReply } from '../contract/rest/retention.ts';
@@ -34,6 +34,7 @@ let objects: ObjectTables;
 beforeAll(async () => {
   database = await openDatabase({ url: '', pgliteDir: 'memory://' });
   objects = new ObjectTables({ database, vault, folder: 'ours', clock: systemClock, log });
+  await beginOwner(database, { folder: 'ours', clock });
 }, 60_000);
 afterAll(() => database?.close());
 

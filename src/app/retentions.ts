@@ -19,7 +19,7 @@ import type { KeyedJobs } from '../store/jobs.ts';
 import type { Due, Erasable, RetentionTables } from '../store/retention-tables.ts';
 import { storageFrom } from './cut-sources.ts';
 import { DueJobs, type OtherQueue } from './due-jobs.ts';
-import { eraseAll, failedTurn } from './erasing.ts';
+import { eraseAll, failedTurn, sweep } from './erasing.ts';
 
 /** A turn of a recording deletes so many files at most, and the next goes on. */
 const MOST_FILES = 1_000;
@@ -31,7 +31,7 @@ export type RetentionsOptions = {
   tables: RetentionTables;
   jobs: KeyedJobs;
   otherQueue?: OtherQueue;
-  backup: Pick<BackupStore, 'erase' | 'eraseCopy'>;
+  backup: Pick<BackupStore, 'erase' | 'eraseCopy' | 'has'>;
   openTarget(storage: StorageConfig, sid: string): Promise<Target>;
   /** Removes what this server's disk has of a recording: its spool, and what was made or brought to be seen. */
   removeCopies(sid: string): Promise<void>;
@@ -137,7 +137,7 @@ export class Retentions {
     const { tables, clock, log } = this.#o;
     const due = await tables.find(sid, clock.nowMs());
     if (!due) return undefined;
-    const files = await tables.left(sid, MOST_FILES);
+    const files = await tables.left(due, MOST_FILES);
     try {
       const { isHeld, refusal } = await this.#eraseAll(due, files, signal);
       if (isHeld) return undefined;
@@ -149,8 +149,10 @@ export class Retentions {
     }
     if (files.length === MOST_FILES) return 0;
     await this.#o.removeCopies(sid);
-    await tables.ended(sid, clock.nowMs());
-    log.info({ sid }, 'the files of a recording are deleted, as its retention says');
+    const { isLeft } = await tables.ended(due, clock.nowMs());
+    if (isLeft)
+      log.warn({ sid }, 'the files of a recording are deleted, but for those that only a server has that is gone');
+    else log.info({ sid }, 'the files of a recording are deleted, as its retention says');
     return undefined;
   }
 
@@ -163,12 +165,20 @@ export class Retentions {
     if (isInStore && !target)
       throw new Fault('store-failed', 'the keys of its store are not known', { blame: 'destination' });
     const namesOf = (some: readonly Erasable[]) => some.map(({ name }) => name);
+    const left = new Set<Erasable>();
     try {
       return await eraseAll({
         files,
         begin: (some) => tables.begin(sid, namesOf(some), clock.nowMs()),
-        erase: (file) => this.#erase(sid, file, target),
-        done: (erased) => tables.erased(sid, namesOf(erased.map(({ file }) => file)), clock.nowMs()),
+        erase: async (file) => {
+          if (!(await this.#erase(due, file, target))) left.add(file);
+          return undefined;
+        },
+        async done(erased) {
+          const files = erased.map(({ file }) => file);
+          await tables.erased(sid, namesOf(files.filter((file) => !left.has(file))), clock.nowMs());
+          await tables.leave(sid, namesOf(files.filter((file) => left.has(file))), clock.nowMs());
+        },
         signal,
       });
     } finally {
@@ -176,16 +186,26 @@ export class Retentions {
     }
   }
 
-  async #erase(sid: string, { name, key, state }: Erasable, target: Target | undefined): Promise<undefined> {
+  /** False where the file lies with a server that is gone, and not in what this one reaches. */
+  async #erase({ sid, isOwn }: Due, file: Erasable, target: Target | undefined): Promise<boolean> {
     const { backup } = this.#o;
-    if (state === 'gaveUp') {
-      await backup.erase(sid, name);
-      return undefined;
+    const { name, key, bytes, state } = file;
+    // A server that died may have moved a file, or begun to, without noting it.
+    if (state === 'backup') await sweep(target!, key, bytes);
+    if (state !== 'gaveUp') await target!.erase(key);
+    if (state !== 'gaveUp' && state !== 'backup') {
+      // What was moved on may have stayed there.
+      await backup.eraseCopy(sid, name);
+      return true;
     }
-    await target!.erase(key);
-    // What was moved on may have stayed there.
-    await backup.eraseCopy(sid, name);
-    return undefined;
+    if (isOwn) {
+      await backup.erase(sid, name);
+      return true;
+    }
+    // The backup store may be one that all servers share, or a folder of the one that is gone.
+    if (!(await backup.has(sid, name))) return false;
+    await backup.erase(sid, name);
+    return true;
   }
 
   async #failed(due: Due, error: unknown): Promise<void> {

@@ -321,7 +321,7 @@ test('what was deleted while its node was away is not stored again, and goes fro
   expect(await retention.due(22, 100)).toContain(task.sid);
   expect((await retention.keeping(task.appid, task.sid)).keeping).toBeUndefined();
   for (const name of ['own_0.ts', 'x_0.ts']) await openLocalFolder('b', stores).erase(`p/${name}`);
-  await retention.ended(task.sid, 23);
+  await retention.ended({ sid: task.sid, isOwn: true }, 23);
   await first.comeBack();
   await expect.poll(strayRow, WAITS).toEqual({ stored: true, done: true });
   expect(readdirSync(first.spool)).toEqual([]);

@@ -437,6 +437,14 @@ export const MIGRATIONS: readonly { name: string; statements: readonly string[] 
       )`,
     ],
   },
+  {
+    name: 'files left with a server that is gone',
+    statements: [
+      // When others had deleted what they reached, and the files that they did not reach (ADR 0046).
+      `alter table retentions add column left_ms bigint`,
+      `alter table objects add column left_ms bigint`,
+    ],
+  },
 ];
 
 /** Applies what the database lacks, each migration in a transaction of its own. */

@@ -6,15 +6,12 @@ import { z } from 'zod';
 import { spooledFileSchema } from '../contract/line/facts.ts';
 import { EVIDENCE, OBJECT_STATES, type ObjectRecord, type UploadLedger } from '../contract/line/objects.ts';
 import { type StorageConfig, storageConfigSchema } from '../contract/line/storage.ts';
-import { type Clock, sleep } from '../kernel/clock.ts';
-import { messageOf } from '../kernel/fault.ts';
-import { fenced, isFenced, type TaskHold } from '../session/hold.ts';
+import type { Clock } from '../kernel/clock.ts';
+import { fenced, type TaskHold } from '../session/hold.ts';
 import type { SessionLog } from '../session/ports.ts';
 import type { Database, Row } from './database.ts';
+import { HeldLedger } from './held-ledger.ts';
 import type { Vault } from './vault.ts';
-
-/** How soon a failing database is tried again. */
-const AGAIN_MS = 1_000;
 
 const partsSchema = z.object({
   uploadId: z.string(),
@@ -154,6 +151,16 @@ export class ObjectTables {
     );
   }
 
+  /** Whether files of a recording are being deleted because its time is over. */
+  async isBeingDeleted(sid: string, nowMs: number): Promise<boolean> {
+    const rows = await this.#database.query(
+      `select 1 from retentions r where r.sid = $1 and r.deleted_ms is null and r.held_ms is null and r.due_ms <= $2
+         and exists (select 1 from objects o where o.sid = r.sid and o.deleting_ms is not null)`,
+      [sid, Math.round(nowMs)],
+    );
+    return rows.length > 0;
+  }
+
   /** This server's moves, oldest first. One whose key is lost is told of, and waits until its keys are renewed. */
   async moves(): Promise<Move[]> {
     const rows = await this.#database.query(`${OWN_MOVES} order by m.since_ms`, [this.#folder]);
@@ -184,7 +191,7 @@ export class ObjectTables {
   async backupBytes(): Promise<Map<string, number>> {
     const rows = await this.#database.query(
       `select t.appid, sum(o.bytes) as bytes from objects o join tasks t using (sid)
-       where o.state = 'backup' and (t.folder = $1 or t.folder is null) group by t.appid`,
+       where o.state = 'backup' and o.deleted_ms is null and (t.folder = $1 or t.folder is null) group by t.appid`,
       [this.#folder],
     );
     return new Map(rows.map((row) => [String(row['appid']), Number(row['bytes'])]));
@@ -328,82 +335,4 @@ export function toRecord(row: Row): ObjectRecord {
     parts: parts.data,
     file: file.data,
   };
-}
-
-type HeldRows = {
-  save(records: readonly ObjectRecord[]): Promise<void>;
-  read(): Promise<ObjectRecord[]>;
-};
-
-/** Writes later: an upload never waits for the database, and many changes of one object cost one write. */
-class HeldLedger implements UploadLedger {
-  readonly #records: Map<string, ObjectRecord>;
-  /** Objects that were noted here: nobody else changes their rows. */
-  readonly #own = new Set<string>();
-  readonly #rows: HeldRows;
-  readonly #clock: Clock;
-  readonly #log: SessionLog;
-  #unsaved = new Map<string, ObjectRecord>();
-  #saving: Promise<void> | undefined;
-  #fenced: unknown;
-
-  constructor(records: readonly ObjectRecord[], rows: HeldRows, clock: Clock, log: SessionLog) {
-    this.#records = new Map(records.map((record) => [record.name, record]));
-    this.#rows = rows;
-    this.#clock = clock;
-    this.#log = log;
-  }
-
-  known(name: string): ObjectRecord | undefined {
-    return this.#records.get(name);
-  }
-
-  all(): ObjectRecord[] {
-    return [...this.#records.values()];
-  }
-
-  async refresh(): Promise<void> {
-    for (const record of await this.#rows.read())
-      if (!this.#own.has(record.name)) this.#records.set(record.name, record);
-  }
-
-  note(record: ObjectRecord): void {
-    this.#own.add(record.name);
-    this.#records.set(record.name, record);
-    if (this.#fenced !== undefined) return;
-    this.#unsaved.set(record.name, record);
-    this.#saving ??= this.#saveAll();
-  }
-
-  async settled(): Promise<void> {
-    while (this.#saving !== undefined) await this.#saving;
-    if (this.#fenced !== undefined) throw this.#fenced;
-  }
-
-  async #saveAll(): Promise<void> {
-    // Everything that is noted in this turn of the event loop is written together.
-    await Promise.resolve();
-    let isFailing = false;
-    while (this.#unsaved.size > 0) {
-      const batch = this.#unsaved;
-      this.#unsaved = new Map();
-      try {
-        await this.#rows.save([...batch.values()]);
-        isFailing = false;
-      } catch (error) {
-        if (isFenced(error)) {
-          this.#fenced = error;
-          break;
-        }
-        if (!isFailing)
-          this.#log.warn({ error: messageOf(error) }, 'the ledger of uploads cannot be written; it is tried again');
-        isFailing = true;
-        // What was noted meanwhile is newer and wins.
-        this.#unsaved = new Map([...batch, ...this.#unsaved]);
-        await sleep(this.#clock, AGAIN_MS);
-      }
-    }
-    // In the very turn of the last look at what waits: a note that comes after it begins anew.
-    this.#saving = undefined;
-  }
 }

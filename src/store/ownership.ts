@@ -103,8 +103,11 @@ export class Ownership {
     try {
       await ownership.renew();
       await options.database.query(
+        // The last one of a data folder tells for longer since when its server is gone, and what it was called.
         `delete from owners o where lease_until < now() - interval '1 day'
-           and not exists (select 1 from tasks t where t.owner = o.owner and t.ended_ms is null)`,
+           and not exists (select 1 from tasks t where t.owner = o.owner and t.ended_ms is null)
+           and (lease_until < now() - interval '30 days'
+             or exists (select 1 from owners n where n.folder = o.folder and n.lease_until > o.lease_until))`,
       );
       await options.database.query(
         'delete from homes h where not exists (select 1 from owners o where o.owner = h.owner)',

@@ -16,8 +16,8 @@ import type { Database, Queryable, Row } from './database.ts';
 import { toRecord } from './object-tables.ts';
 import { forgetMixes, forgetPerson } from './person-records.ts';
 import { removalsOf, toRemovalFile } from './removal-record.ts';
-import { OURS, UNSTORED } from './retention-tables.ts';
 import type { Vault } from './vault.ts';
+import { OURS, UNSTORED } from './whose-files.ts';
 
 /** What keeps a person in a recording. */
 export type RemovalObstacle = 'running' | 'uploading' | 'held' | 'deleting' | 'deleted' | 'mixed';

@@ -1,5 +1,4 @@
 /** Retention in SQL: how long the files of recordings are kept, legal holds, and what was deleted (ADR 0038). */
-import { z } from 'zod';
 import type { ObjectRecord } from '../contract/line/objects.ts';
 import {
   type StorageConfig,
@@ -7,18 +6,14 @@ import {
   storageConfigSchema,
   storagePlaceSchema,
 } from '../contract/line/storage.ts';
-import {
-  RETENTION_RULES,
-  type RetentionAct,
-  type RetentionReply,
-  type RetentionRule,
-} from '../contract/rest/retention.ts';
+import type { RetentionAct, RetentionReply } from '../contract/rest/retention.ts';
 import type { Task } from '../session/task.ts';
-import type { Database, Queryable, Row } from './database.ts';
+import type { Database, Queryable } from './database.ts';
+import { retentionOf } from './retention-record.ts';
 import type { Vault } from './vault.ts';
+import { OURS_OR_LOST, TO_COME } from './whose-files.ts';
 
 const DAY_MS = 86_400_000;
-const MOST_ACTS = 200;
 
 /** What one file is, for whoever deletes it. */
 export type Erasable = Pick<ObjectRecord, 'name' | 'key' | 'bytes' | 'state'>;
@@ -30,6 +25,8 @@ export type Due = {
   sid: string;
   place: StoragePlace | undefined;
   storage: StorageConfig | undefined;
+  /** Whether its files are this server's; else they are those of a server that is gone. */
+  isOwn: boolean;
   attempts: number;
   refusals: number;
 };
@@ -46,27 +43,10 @@ export type RetentionTablesOptions = {
   inFleet: boolean;
 };
 
-/** What a node that is away may still bring is waited for this long; then it counts as lost with its disk. */
-const LOST_AFTER_MS = 7 * DAY_MS;
-/** That the node of stray s may still bring what it has. */
-const MAY_COME = `(s.since_ms > extract(epoch from now()) * 1000 - ${LOST_AFTER_MS}
-  or exists (select 1 from owners w where w.folder = s.folder and not w.ended and w.lease_until > now()))`;
-/** Files that may still be moved or brought, of a recording t. */
-export const UNSTORED = `(exists (select 1 from objects o where o.sid = t.sid and (o.state = 'backup' or o.state = 'waiting'
-    and not exists (select 1 from runs n join strays s on s.sid = n.sid and s.folder = n.folder
-      where n.sid = t.sid and n.generation = o.generation and s.stored_ms is null and not ${MAY_COME})))
-  or exists (select 1 from moves m where m.sid = t.sid)
-  or exists (select 1 from strays s where s.sid = t.sid and s.stored_ms is null and ${MAY_COME}))`;
-/**
- * Recordings t of this folder ($1), and in a fleet ($4) those in stores that every node reaches whose own node is gone.
- * Rows of versions before servers had folders belong to whoever asks.
- */
-export const OURS = `(t.folder is null or t.folder = $1 or ($4::boolean and t.place->>'vendor' <> '1000'
-  and not exists (select 1 from objects o where o.sid = t.sid and o.state = 'gaveUp')
-  and not exists (select 1 from owners w where w.folder = t.folder and not w.ended and w.lease_until > now())))`;
-
 /** Somebody is being removed from recording r: files of it are made anew, and none is deleted meanwhile (ADR 0041). */
 const REMOVING = `exists (select 1 from removals m where m.sid = r.sid and m.done_ms is null and m.gave_up_ms is null)`;
+/** What of recording t with retention r was left with a server that is gone is that server's ($1) to delete. */
+const UNLEFT = `(r.left_ms is null or t.folder = $1)`;
 
 /** Keeps what the start of a recording, or its app, says, with what opens its store after its end. */
 export async function addRetention(inside: Queryable, vault: Vault, { sid, document }: Task): Promise<void> {
@@ -97,7 +77,7 @@ export class RetentionTables {
   /** What keeps the files of an app's recording, and where they lie. */
   async keeping(appid: string, sid: string): Promise<{ keeping: Keeping; place: StoragePlace | undefined }> {
     const [row] = await this.#database.query(
-      `select t.place, t.ended_ms, ${UNSTORED} as unstored, r.held_ms, r.deleted_ms
+      `select t.place, t.ended_ms, ${TO_COME} as unstored, r.held_ms, r.deleted_ms
        from tasks t left join retentions r using (sid) where t.appid = $1 and t.sid = $2`,
       [appid, sid],
     );
@@ -117,23 +97,8 @@ export class RetentionTables {
   }
 
   /** Everything that is told of an app's recording; undefined when there is none. */
-  async of(appid: string, sid: string): Promise<RetentionReply | undefined> {
-    const [row] = await this.#database.query(
-      `select r.*, d.files, d.bytes, d.begun from tasks t left join retentions r using (sid) left join lateral (
-         select count(*) filter (where deleted_ms is not null) as files,
-           coalesce(sum(bytes) filter (where deleted_ms is not null), 0) as bytes, count(*) as begun
-         from objects o where o.sid = t.sid and o.deleting_ms is not null and not exists (
-           select 1 from removed_files f where f.sid = o.sid and f.name = o.name
-             and f.outcome is distinct from 'rewritten')
-       ) d on true where t.appid = $1 and t.sid = $2`,
-      [appid, sid],
-    );
-    if (!row) return undefined;
-    const acts = await this.#database.query(
-      'select * from (select * from acts where sid = $1 order by position desc limit $2) a order by position',
-      [sid, MOST_ACTS],
-    );
-    return toReply(row, acts);
+  of(appid: string, sid: string): Promise<RetentionReply | undefined> {
+    return retentionOf(this.#database, appid, sid, { folder: this.#folder, inFleet: this.#inFleet });
   }
 
   /** Has the files kept for so many days; 0 keeps them for ever. What was given up is tried again. */
@@ -146,9 +111,10 @@ export class RetentionTables {
          select sid, $2::integer, 'call', $3, ended_ms + $2::bigint * ${DAY_MS} from tasks where sid = $1
          on conflict (sid) do update set days = excluded.days, rule = excluded.rule, due_ms = excluded.due_ms,
            storage = case when excluded.days is null then null else coalesce(excluded.storage, retentions.storage) end,
-           attempts = 0, refusals = 0, next_try_ms = null, gave_up_ms = null, last_error = null`,
+           attempts = 0, refusals = 0, next_try_ms = null, gave_up_ms = null, last_error = null, left_ms = null`,
         [sid, days === 0 ? null : days, sealed ?? null],
       );
+      await lookAgain(inside, sid);
       const details = days === 0 ? 'for ever' : `${days} days`;
       await addAct(inside, sid, nowMs, { act: 'retention', by, details });
     });
@@ -162,9 +128,10 @@ export class RetentionTables {
         `insert into retentions (sid, rule, storage, due_ms) values ($1, 'call', $2, $3)
          on conflict (sid) do update set rule = 'call', due_ms = excluded.due_ms,
            storage = coalesce(excluded.storage, retentions.storage),
-           attempts = 0, refusals = 0, next_try_ms = null, gave_up_ms = null, last_error = null`,
+           attempts = 0, refusals = 0, next_try_ms = null, gave_up_ms = null, last_error = null, left_ms = null`,
         [sid, storage ? this.#vault.seal(JSON.stringify(storage)) : null, Math.round(nowMs)],
       );
+      await lookAgain(inside, sid);
       await addAct(inside, sid, nowMs, { act: 'deleting', by, details: 'asked for by a call' });
     });
   }
@@ -218,7 +185,8 @@ export class RetentionTables {
     const rows = await this.#database.query(
       `select r.sid from retentions r join tasks t using (sid)
        where r.deleted_ms is null and r.gave_up_ms is null and r.due_ms <= $2 and r.held_ms is null
-         and coalesce(r.next_try_ms, 0) <= $2 and t.ended_ms is not null and not ${UNSTORED} and not ${REMOVING} and ${OURS}
+         and coalesce(r.next_try_ms, 0) <= $2 and t.ended_ms is not null and not ${TO_COME} and not ${REMOVING}
+         and ${OURS_OR_LOST} and ${UNLEFT}
        order by r.due_ms limit $3`,
       [this.#folder, Math.round(nowMs), most, this.#inFleet],
     );
@@ -228,10 +196,11 @@ export class RetentionTables {
   /** A recording whose files are to be deleted now; undefined when something keeps them. */
   async find(sid: string, nowMs: number): Promise<Due | undefined> {
     const [row] = await this.#database.query(
-      `select r.*, t.place from retentions r join tasks t using (sid)
-       where r.sid = $1 and r.deleted_ms is null and r.gave_up_ms is null and r.due_ms <= $2 and r.held_ms is null
-         and coalesce(r.next_try_ms, 0) <= $2 and t.ended_ms is not null and not ${UNSTORED} and not ${REMOVING}`,
-      [sid, Math.round(nowMs)],
+      `select r.*, t.place, coalesce(t.folder = $1, true) as is_own from retentions r join tasks t using (sid)
+       where r.sid = $3 and r.deleted_ms is null and r.gave_up_ms is null and r.due_ms <= $2 and r.held_ms is null
+         and coalesce(r.next_try_ms, 0) <= $2 and t.ended_ms is not null and not ${TO_COME} and not ${REMOVING}
+         and ${OURS_OR_LOST} and ${UNLEFT}`,
+      [this.#folder, Math.round(nowMs), sid, this.#inFleet],
     );
     if (!row) return undefined;
     const sealed = row['storage'] === null ? undefined : this.#vault.openIfKnown(String(row['storage']));
@@ -239,17 +208,22 @@ export class RetentionTables {
       sid,
       place: storagePlaceSchema.safeParse(row['place']).data,
       storage: sealed === undefined ? undefined : storageConfigSchema.parse(JSON.parse(sealed)),
+      isOwn: row['is_own'] === true,
       attempts: Number(row['attempts']),
       refusals: Number(row['refusals']),
     };
   }
 
-  /** Files that are not deleted yet: playlists first, as they name others. */
-  async left(sid: string, most: number): Promise<Erasable[]> {
+  /**
+   * Files that are not deleted yet: playlists first, as they name others. Those that others did not reach are for their
+   * own server alone.
+   */
+  async left({ sid, isOwn }: Due, most: number): Promise<Erasable[]> {
     const rows = await this.#database.query(
       `select name, key, bytes, state from objects where sid = $1 and deleted_ms is null and state <> 'lost'
+         and ($3::boolean or left_ms is null)
        order by (kind = 'playlist') desc, name limit $2`,
-      [sid, most],
+      [sid, most, isOwn],
     );
     return rows.map((row) => ({
       name: String(row['name']),
@@ -260,13 +234,14 @@ export class RetentionTables {
   }
 
   /**
-   * Notes that these files are about to be deleted. False, and nothing is noted, under a legal hold, and while somebody
-   * is removed from the recording.
+   * Notes that these files are about to be deleted. False, and nothing is noted, under a legal hold, while somebody is
+   * removed from the recording, and once a server is back that may move files of it.
    */
   async begin(sid: string, names: readonly string[], nowMs: number): Promise<boolean> {
     return this.#database.transaction(async (inside) => {
       const free = await inside.query(
-        `select 1 from retentions r where sid = $1 and held_ms is null and not ${REMOVING} for update`,
+        `select 1 from retentions r join tasks t using (sid)
+         where r.sid = $1 and r.held_ms is null and not ${REMOVING} and not ${TO_COME} for update of r`,
         [sid],
       );
       if (free.length === 0) return false;
@@ -282,6 +257,16 @@ export class RetentionTables {
   async erased(sid: string, names: readonly string[], nowMs: number): Promise<void> {
     await this.#database.query(
       'update objects set deleted_ms = $3 where sid = $1 and name = any($2) and deleted_ms is null',
+      [sid, [...names], Math.round(nowMs)],
+    );
+  }
+
+  /** Notes that this server does not reach these files, which lie with a server that is gone: they are left to that. */
+  async leave(sid: string, names: readonly string[], nowMs: number): Promise<void> {
+    if (names.length === 0) return;
+    await this.#database.query(
+      `update objects set left_ms = $3, parts = null, state = case when state = 'backup' then 'gaveUp' else state end
+       where sid = $1 and name = any($2) and deleted_ms is null`,
       [sid, [...names], Math.round(nowMs)],
     );
   }
@@ -306,15 +291,27 @@ export class RetentionTables {
     });
   }
 
-  /** Notes that no file is left, and forgets the credentials. */
-  async ended(sid: string, nowMs: number): Promise<void> {
-    await this.#database.transaction(async (inside) => {
-      const [row] = await inside.query(
-        `update retentions set deleted_ms = $2, storage = null, last_error = null, next_try_ms = null
-         where sid = $1 and deleted_ms is null returning days, rule`,
-        [sid, Math.round(nowMs)],
+  /**
+   * Notes that no file is left, or none but what lies with the server that is gone, and forgets the credentials.
+   * Resolves to whether there may be such files.
+   */
+  async ended({ sid, isOwn }: Pick<Due, 'sid' | 'isOwn'>, nowMs: number): Promise<{ isLeft: boolean }> {
+    return this.#database.transaction(async (inside) => {
+      const moves = isOwn ? [] : await inside.query('delete from moves where sid = $1 returning 1', [sid]);
+      const [left] = await inside.query(
+        `select count(*) as files, coalesce(sum(bytes), 0) as bytes from objects
+         where sid = $1 and left_ms is not null and deleted_ms is null`,
+        [sid],
       );
-      if (!row) return;
+      // Of files that were to be moved, its disk may have more than the database knows.
+      const isLeft = !isOwn && (moves.length > 0 || Number(left?.['files']) > 0);
+      const [row] = await inside.query(
+        `update retentions set deleted_ms = case when $3 then null else $2::bigint end,
+           left_ms = case when $3 then $2::bigint end, storage = null, last_error = null, next_try_ms = null
+         where sid = $1 and deleted_ms is null returning days, rule`,
+        [sid, Math.round(nowMs), isLeft],
+      );
+      if (!row) return { isLeft };
       // What was made of them goes with them; each node removes the MP4s that it has.
       await inside.query(
         `delete from mixes m using retentions r where m.sid = $1 and r.sid = m.sid and r.held_ms is null`,
@@ -326,7 +323,12 @@ export class RetentionTables {
       );
       const why = row['rule'] === 'call' ? 'by a call' : `by the rule of its ${row['rule']}, ${row['days']} days`;
       const details = `${sum?.['files']} files, ${sum?.['bytes']} bytes, ${why}`;
-      await addAct(inside, sid, nowMs, { act: 'deleted', details });
+      if (isLeft) {
+        const server = await serverOf(inside, sid);
+        const rest = `${left?.['files']} files, ${left?.['bytes']} bytes, lie with ${server}, which is gone`;
+        await addAct(inside, sid, nowMs, { act: 'left', details: `deleted ${details}; ${rest}` });
+      } else await addAct(inside, sid, nowMs, { act: 'deleted', details });
+      return { isLeft };
     });
   }
 
@@ -350,6 +352,21 @@ export class RetentionTables {
   }
 }
 
+/** What was left with a server that is gone is looked for again by any other. */
+async function lookAgain(inside: Queryable, sid: string): Promise<void> {
+  await inside.query('update objects set left_ms = null where sid = $1 and left_ms is not null', [sid]);
+}
+
+/** The name of the server that has the files of a recording; of one that never told it, its data folder's. */
+async function serverOf(inside: Queryable, sid: string): Promise<string> {
+  const [row] = await inside.query(
+    `select coalesce(w.name, t.folder) as name from tasks t left join owners w using (folder) where t.sid = $1
+     order by w.lease_until desc nulls last limit 1`,
+    [sid],
+  );
+  return String(row?.['name']);
+}
+
 async function addAct(inside: Queryable, sid: string, nowMs: number, { act, by, details }: Act): Promise<void> {
   await inside.query('insert into acts (sid, at_ms, act, by_whom, details) values ($1, $2, $3, $4, $5)', [
     sid,
@@ -358,46 +375,4 @@ async function addAct(inside: Queryable, sid: string, nowMs: number, { act, by, 
     by ?? null,
     details ?? null,
   ]);
-}
-
-const nullableNumber = (value: unknown) => (value === null || value === undefined ? null : Number(value));
-const nullableText = (value: unknown) => (value === null || value === undefined ? null : String(value));
-
-function toReply(row: Row, acts: readonly Row[]): RetentionReply {
-  const deletedMs = nullableNumber(row['deleted_ms']);
-  const sinceMs = nullableNumber(row['held_ms']);
-  const state =
-    deletedMs !== null
-      ? 'deleted'
-      : nullableNumber(row['gave_up_ms']) !== null
-        ? 'refused'
-        : Number(row['begun']) > 0
-          ? 'deleting'
-          : 'kept';
-  return {
-    days: nullableNumber(row['days']),
-    rule: z.enum(RETENTION_RULES).nullable().catch(null).parse(row['rule']) satisfies RetentionRule | null,
-    dueMs: nullableNumber(row['due_ms']),
-    legalHold:
-      sinceMs === null
-        ? null
-        : {
-            sinceMs,
-            by: String(row['held_by']),
-            byOperator: row['held_by_operator'] === true,
-            reason: nullableText(row['held_reason']),
-          },
-    state,
-    deletedMs,
-    files: Number(row['files']),
-    bytes: Number(row['bytes']),
-    error: nullableText(row['last_error']),
-    nextTryMs: nullableNumber(row['next_try_ms']),
-    history: acts.map((act) => ({
-      atMs: Number(act['at_ms']),
-      act: act['act'] as RetentionAct,
-      by: nullableText(act['by_whom']),
-      details: nullableText(act['details']),
-    })),
-  };
 }

@@ -53,6 +53,9 @@ class NotingTarget implements Target {
   async sweep(): Promise<void> {}
   async fetch(): Promise<void> {}
   async remove(): Promise<void> {}
+  async has(): Promise<boolean> {
+    return false;
+  }
   async erase(): Promise<undefined> {
     return undefined;
   }

@@ -89,6 +89,9 @@ class FakeTarget implements Target {
   async sweep(): Promise<void> {}
   async fetch(): Promise<void> {}
   async remove(): Promise<void> {}
+  async has(): Promise<boolean> {
+    return false;
+  }
   async erase(): Promise<undefined> {
     return undefined;
   }

@@ -293,7 +293,7 @@ test('the mixes of a recording go with its files, also one that is being made', 
   await nth(2);
   const retentions = new RetentionTables({ database, vault, folder: 'ours', inFleet: false });
   await retentions.setDue(sid, { storage: undefined, by: 'x', nowMs: clock.nowMs() });
-  await retentions.ended(sid, clock.nowMs());
+  await retentions.ended({ sid, isOwn: true }, clock.nowMs());
   expect(await mixes.list(appid, sid)).toEqual({ mixes: [] });
   await mixes.look();
   await vi.waitFor(() => expect(readdirSync(join(dir, 'ours'))).toEqual([]));

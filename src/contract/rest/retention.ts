@@ -37,7 +37,7 @@ export const legalHoldRequestSchema = z.object({
 });
 export type LegalHoldRequest = z.infer<typeof legalHoldRequestSchema>;
 
-const ACTS = ['retention', 'held', 'released', 'deleting', 'failed', 'refused', 'deleted'] as const;
+const ACTS = ['retention', 'held', 'released', 'deleting', 'failed', 'refused', 'left', 'deleted'] as const;
 export type RetentionAct = (typeof ACTS)[number];
 
 export const retentionReplySchema = z.object({
@@ -56,15 +56,28 @@ export const retentionReplySchema = z.object({
     })
     .nullable()
     .meta({ description: 'While it lasts nothing is deleted.' }),
-  state: z.enum(['kept', 'deleting', 'refused', 'deleted']).meta({
+  state: z.enum(['kept', 'deleting', 'refused', 'left', 'deleted']).meta({
     description:
-      'kept: all files are there. deleting: some are deleted. refused: the store does not let them be deleted, and is not asked again. deleted: none is left.',
+      'kept: all files are there. deleting: some are deleted. refused: the store does not let them be deleted, and is not asked again. left: none is left but what only a server has that is gone, which deletes it when it is back. deleted: none is left.',
   }),
   deletedMs: unixMs('When the last file was deleted.').nullable(),
   files: z.int().meta({ description: 'How many files were deleted.' }),
   bytes: z.int().meta({ description: 'Their size.' }),
   error: z.string().nullable().meta({ description: 'Why files could not be deleted, as the store last said.' }),
   nextTryMs: unixMs('When the store is asked again.').nullable(),
+  away: z
+    .object({
+      server: z.string().meta({ description: 'Its name; of one that never told it, the id of its data folder.' }),
+      seenMs: unixMs('When it was last seen; null where that is forgotten.').nullable(),
+      untilMs: unixMs('Until when it is waited for. Null once the others have deleted what they reach.').nullable(),
+      files: z.int().meta({ description: 'How many files lie with it, as far as is known.' }),
+      bytes: z.int().meta({ description: 'Their size.' }),
+    })
+    .nullable()
+    .meta({
+      description:
+        'The server of a fleet that has files which are to be deleted, and that is gone. It deletes them when it is back.',
+    }),
   history: z
     .array(
       z.object({

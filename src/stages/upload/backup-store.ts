@@ -6,7 +6,7 @@ import type { UploadLedger } from '../../contract/line/objects.ts';
 import type { Clock } from '../../kernel/clock.ts';
 import { Fault } from '../../kernel/fault.ts';
 import type { Source } from './target/source.ts';
-import type { PutOptions, Receipt, Target } from './target/target.ts';
+import { hasIfThere, type PutOptions, type Receipt, type Target } from './target/target.ts';
 import { testWrite } from './test-write.ts';
 
 export class BackupStore {
@@ -40,6 +40,11 @@ export class BackupStore {
   /** As in `Target.sweep`. */
   sweep(sid: string, name: string, bytes: number): Promise<void> {
     return this.#store.sweep(`${sid}/${name}`, bytes);
+  }
+
+  /** Whether it has a file. A store that was never used has none. Throws a Fault when the store refuses or fails. */
+  has(sid: string, name: string): Promise<boolean> {
+    return hasIfThere(this.#store, `${sid}/${name}`);
   }
 
   remove(sid: string, name: string): Promise<void> {

@@ -137,7 +137,7 @@ describe('a recording whose store is away at its end', () => {
     const stuck = Promise.withResolvers<void>();
     const dying: Target = {
       ...{ description: folder.description, fetch: folder.fetch.bind(folder), remove: folder.remove.bind(folder) },
-      erase: folder.erase.bind(folder),
+      ...{ erase: folder.erase.bind(folder), has: folder.has.bind(folder) },
       ...{ abandon: folder.abandon.bind(folder), sweep: folder.sweep.bind(folder), close: () => folder.close() },
       async put(...what) {
         await folder.put(...what);
@@ -274,6 +274,7 @@ describe('the playlists of twelve hours cost less than 10 MB in all', () => {
         async fetch() {},
         async remove() {},
         erase: async () => undefined,
+        has: async () => false,
         close() {},
       },
       prefix: [],

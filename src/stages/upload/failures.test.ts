@@ -234,6 +234,7 @@ test('a backlog of 10,000 objects goes up a few at a time, each once, when the s
     async fetch() {},
     async remove() {},
     erase: async () => undefined,
+    has: async () => false,
     close() {},
   };
   const upload = new RecordingUpload({

@@ -128,6 +128,7 @@ describe('a put that fails', () => {
       async fetch() {},
       async remove() {},
       erase: async () => undefined,
+      has: async () => false,
       close() {},
     };
     const liar = new RecordingUpload({

@@ -26,7 +26,8 @@ export function Keeping({ appid, report, needsKeys, onChanged }: Props) {
   const [error, setError] = useState<string>();
   const [busy, setBusy] = useState(false);
   useEffect(() => setTold(report.retention), [report.retention]);
-  const isUnderWay = told !== null && told.legalHold === null && isDue(told) && told.state !== 'refused';
+  const isUnderWay =
+    told !== null && told.legalHold === null && isDue(told) && told.state !== 'refused' && told.state !== 'left';
   useEffect(() => {
     if (!isUnderWay) return;
     const look = () =>
@@ -63,6 +64,7 @@ export function Keeping({ appid, report, needsKeys, onChanged }: Props) {
           {told.legalHold.reason === null ? '' : `: ${told.legalHold.reason}`}. Nothing is deleted.
         </p>
       )}
+      {told.away && <p>{awaySentenceOf(told.away)}</p>}
       <Failure text={told.error ?? undefined} />
       {!isDeleted && (
         <>
@@ -181,6 +183,7 @@ const ACTS: Record<Retention['history'][number]['act'], string> = {
   deleting: 'Its deletion began',
   failed: 'Files could not be deleted, and it is tried again',
   refused: 'The store does not let files be deleted',
+  left: 'Its files were deleted, but for those of a server that is gone',
   deleted: 'Its files were deleted',
 };
 
@@ -188,10 +191,21 @@ function sentenceOf(told: Retention): string {
   const { days, rule, dueMs, deletedMs, state, files, bytes } = told;
   if (deletedMs !== null)
     return `Its files were deleted on ${when(deletedMs)}: ${counted(files, 'file')}, ${size(bytes)}.`;
+  if (state === 'left')
+    return `Its files were deleted where they could be reached: ${counted(files, 'file')}, ${size(bytes)}.`;
   if (state === 'deleting') return `Its files are being deleted: ${counted(files, 'file')} so far, ${size(bytes)}.`;
   if (isDue(told)) return 'Its files are to be deleted now.';
   const why = rule === null ? '' : `, ${RULES[rule]}`;
   if (days === null) return `Its files are kept for ever${why}.`;
   const until = dueMs === null ? '' : `, until ${when(dueMs)}`;
   return `Its files are kept for ${counted(days, 'day')} after its end${why}${until}.`;
+}
+
+/** Where files are that nobody else reaches. */
+function awaySentenceOf({ server, seenMs, untilMs, files, bytes }: NonNullable<Retention['away']>): string {
+  const seen = seenMs === null ? '' : `, and was last seen on ${when(seenMs)}`;
+  const has = `The server ${server} is gone${seen}; ${counted(files, 'file')} (${size(bytes)}) may lie with it alone`;
+  const until =
+    untilMs === null ? '' : ` It is waited for until ${when(untilMs)}; then the others delete what they reach.`;
+  return `${has}, and it deletes them when it is back.${until}`;
 }

@@ -9,7 +9,7 @@ import type { RetentionApi } from '../../../http/retention.ts';
 const SID = 'c'.repeat(32);
 const KEPT: RetentionReply = {
   ...{ days: 30, rule: 'app', dueMs: Date.UTC(2026, 5, 1, 12), legalHold: null, state: 'kept' },
-  ...{ deletedMs: null, files: 0, bytes: 0, error: null, nextTryMs: null, history: [] },
+  ...{ deletedMs: null, files: 0, bytes: 0, error: null, nextTryMs: null, away: null, history: [] },
 };
 const OPERATOR = { id: 'id', isOperator: true };
 
@@ -125,6 +125,21 @@ describe('what is told', () => {
       'deleted  2026-05-03 00:00:00 UTC: 12 files, 3.5 MB',
       '  2026-05-02 23:59:59 UTC  deleting by id',
       '  2026-05-03 00:00:00 UTC  deleted: 12 files',
+      '',
+    ]);
+  });
+
+  test('a node that is gone with files, which is waited for, and then no more', async () => {
+    const seenMs = Date.UTC(2026, 5, 2);
+    const away = { server: 'node2', seenMs, untilMs: Date.UTC(2026, 5, 9), files: 3, bytes: 3_400_000 };
+    told = { ...KEPT, away };
+    expect((await type(SID)).split('\n')[1]).toBe(
+      'away     node2 is gone since 2026-06-02 00:00:00 UTC, with 3 files, 3.4 MB: it is waited for until 2026-06-09 00:00:00 UTC',
+    );
+    told = { ...KEPT, state: 'left', files: 9, bytes: 9_000_000, away: { ...away, seenMs: null, untilMs: null } };
+    expect((await type(SID)).split('\n').slice(1)).toEqual([
+      'deleted  9 files, 9.0 MB so far',
+      'away     node2 is gone, with 3 files, 3.4 MB: goes when it is back',
       '',
     ]);
   });

@@ -42,7 +42,7 @@ function ask(client: AircheckClient, sid: string, words: RetentionWords): Promis
 
 /** How long files are kept and what was deleted, as lines of text. */
 export function retentionLines(told: RetentionReply): string[] {
-  const { days, rule, dueMs, legalHold, state, deletedMs, files, bytes, error, nextTryMs, history } = told;
+  const { days, rule, dueMs, legalHold, state, deletedMs, files, bytes, error, nextTryMs, away, history } = told;
   const rules = { recording: 'by its start', app: 'by its app', call: 'by a call' };
   const kept = days === null ? 'for ever' : `${days} days after its end`;
   const mb = (bytes / 1e6).toFixed(1);
@@ -51,6 +51,7 @@ export function retentionLines(told: RetentionReply): string[] {
       ? [`kept     ${kept}${rule ? `, ${rules[rule]}` : ''}${dueMs === null ? '' : `: until ${momentOf(dueMs)}`}`]
       : [`deleted  ${momentOf(deletedMs)}: ${files} files, ${mb} MB`]),
     ...(state === 'deleting' ? [`deleting ${files} files, ${mb} MB so far`] : []),
+    ...(state === 'left' ? [`deleted  ${files} files, ${mb} MB so far`] : []),
     ...(legalHold
       ? [
           `held     since ${momentOf(legalHold.sinceMs)}, by ${legalHold.byOperator ? 'operator' : 'customer'} ${shown(legalHold.by)}${legalHold.reason === null ? '' : `: ${shown(legalHold.reason)}`}`,
@@ -61,9 +62,16 @@ export function retentionLines(told: RetentionReply): string[] {
       : [
           `${state === 'refused' ? 'refused ' : 'failed  '} ${shown(error)}${nextTryMs === null ? '' : `; tried again ${momentOf(nextTryMs)}`}`,
         ]),
+    ...(away ? [awayLine(away)] : []),
     ...history.map(
       ({ atMs, act, by, details }) =>
         `  ${momentOf(atMs)}  ${act}${by === null ? '' : ` by ${shown(by)}`}${details === null ? '' : `: ${shown(details)}`}`,
     ),
   ];
+}
+
+function awayLine({ server, seenMs, untilMs, files, bytes }: NonNullable<RetentionReply['away']>): string {
+  const seen = seenMs === null ? '' : ` since ${momentOf(seenMs)}`;
+  const until = untilMs === null ? 'goes when it is back' : `it is waited for until ${momentOf(untilMs)}`;
+  return `away     ${shown(server)} is gone${seen}, with ${files} files, ${(bytes / 1e6).toFixed(1)} MB: ${until}`;
 }

@@ -135,6 +135,14 @@ class AzureContainer implements StoreWithLinks {
     }
   }
 
+  async has(key: string): Promise<boolean> {
+    try {
+      return await this.#container.getBlockBlobClient(key).exists();
+    } catch (cause) {
+      throw azureFault(cause, this.description);
+    }
+  }
+
   /** The Fault where there is no such blob. */
   #missing(key: string, cause: unknown): Fault | undefined {
     if (statusCode(cause) !== 404 || errorCode(cause) === 'ContainerNotFound') return undefined;

@@ -92,6 +92,18 @@ class LocalFolder implements Target {
     for (const name of names) if (name.startsWith(prefix)) await rm(join(dir, name), { force: true });
   }
 
+  async has(key: string): Promise<boolean> {
+    try {
+      await stat(this.#pathOf(key));
+      return true;
+    } catch (cause) {
+      if ((cause as NodeJS.ErrnoException).code !== 'ENOENT')
+        throw faultOf(cause, this.description, { data: Buffer.alloc(0) });
+      await this.#requireFolder();
+      return false;
+    }
+  }
+
   async remove(key: string): Promise<void> {
     const path = this.#pathOf(key);
     await rm(path, { force: true });

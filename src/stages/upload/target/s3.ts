@@ -94,10 +94,22 @@ class S3Bucket implements StoreWithLinks {
     }
   }
 
+  async has(key: string): Promise<boolean> {
+    try {
+      await this.#touch(key);
+      return true;
+    } catch (cause) {
+      const status = statusOf(cause);
+      if (status === 404) return false;
+      // It is empty.
+      if (status === 416) return true;
+      throw faultOf(cause, this.description);
+    }
+  }
+
   async link(key: string, options: { lifeS: number; fileName: string }): Promise<string> {
     try {
-      // The store tells its region, its time and what the keys may; a refused HEAD tells nothing.
-      await this.#connection.touch({ method: 'GET', key, headers: { range: 'bytes=0-0' } });
+      await this.#touch(key);
     } catch (cause) {
       if (statusOf(cause) !== 404) throw faultOf(cause, this.description);
       throw new Fault('object-missing', `${this.description} has no ${key}`, { blame: 'destination', cause });
@@ -140,6 +152,11 @@ class S3Bucket implements StoreWithLinks {
 
   close(): void {
     this.#connection.close();
+  }
+
+  /** Reads a byte. The store tells its region, its time and what the keys may; a refused HEAD tells nothing. */
+  #touch(key: string): Promise<void> {
+    return this.#connection.touch({ method: 'GET', key, headers: { range: 'bytes=0-0' } });
   }
 
   async #putWhole(key: string, source: OpenSource, contentType: string, signal?: AbortSignal): Promise<Receipt> {

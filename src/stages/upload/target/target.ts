@@ -1,5 +1,6 @@
 /** Target: one store for a recording's files. A put is complete and checked, or it throws a Fault. */
 import type { Evidence, PartsSoFar } from '../../../contract/line/objects.ts';
+import { Fault } from '../../../kernel/fault.ts';
 import type { Source } from './source.ts';
 
 export type PutOptions = {
@@ -55,6 +56,8 @@ export interface Target {
    * object.
    */
   fetch(key: string, path: string, signal?: AbortSignal): Promise<void>;
+  /** Whether there is such an object. Throws a Fault when the store refuses or fails. */
+  has(key: string): Promise<boolean>;
   /** Removes an object. Does nothing when it is gone. Throws a Fault when the store refuses or fails. */
   remove(key: string): Promise<void>;
   /**
@@ -74,6 +77,16 @@ export interface StoreWithLinks extends Target {
    * the store first whether it can be read so. Throws a Fault, `object-missing` when there is no such object.
    */
   link(key: string, options: { lifeS: number; fileName: string }): Promise<string>;
+}
+
+/** As `has`, where a store that is not there has nothing: a folder that this machine never had, or has not mounted. */
+export async function hasIfThere(target: Target, key: string): Promise<boolean> {
+  try {
+    return await target.has(key);
+  } catch (error) {
+    if (error instanceof Fault && error.code === 'store-absent') return false;
+    throw error;
+  }
 }
 
 const CONTENT_TYPES: readonly [extension: string, type: string][] = [
