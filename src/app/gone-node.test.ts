@@ -2,7 +2,7 @@
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test, vi } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { S3Stub } from '../../test/support/s3-stub.ts';
 import { addRecording, beginOwner, holdOf } from '../../test/support/stored-recording.ts';
 import type { ObjectRecord } from '../contract/line/objects.ts';
@@ -256,6 +256,79 @@ test('files that were given up stay with their node, and the others are deleted 
   await again.deleteNow(appid, sid, {}, operator);
   await until(again, sid, { state: 'deleted', files: 2 });
   expect(lost.hasInBackup(sid, 'x_1.ts')).toBe(false);
+});
+
+describe('what a node has in a folder of its own (vendor 1000)', () => {
+  const storage = (): StorageConfig => ({
+    ...stub.storage(),
+    ...{ vendor: 1000, bucket: 'bucket', extensionParams: undefined },
+  });
+  const stored: readonly File[] = FILES.map(({ name }) => ({ name, state: 'stored' }));
+  const has = (node: Node, key: string) => existsSync(join(node.dir, 'recordings/bucket', key));
+
+  test.each(['not there', 'another one of the same name'])(
+    'is left to it by a node whose folder is %s',
+    async (which) => {
+      const sid = await recorded(lost, storage(), stored);
+      if (which !== 'not there') await recorded(other, storage(), stored);
+      await lost.seen(8);
+      const retentions = await other.begin();
+      await until(retentions, sid, { state: 'left', files: 0, deletedMs: null, error: null, nextTryMs: null });
+      expect((await retentions.of(appid, sid)).away).toMatchObject({
+        server: 'lost',
+        files: 3,
+        bytes: 51,
+        untilMs: null,
+      });
+      expect(await actsOf(retentions, sid)).toEqual([
+        [
+          'left',
+          'deleted 0 files, 0 bytes, by the rule of its app, 1 days; 3 files, 51 bytes, lie with lost, which is gone',
+        ],
+      ]);
+      expect(has(lost, `${sid}/x_0.ts`)).toBe(true);
+      // It never comes back: nobody looks again, and nothing more is noted.
+      await retentions.look();
+      expect(await new RetentionTables(of(other)).due(Date.now(), 100)).not.toContain(sid);
+      expect(await actsOf(retentions, sid)).toHaveLength(1);
+      // Or it does.
+      await lost.seen(0);
+      await until(await lost.begin(), sid, { state: 'deleted', files: 3, bytes: 51, away: null });
+      expect(has(lost, sid)).toBe(false);
+      expect(lost.removed).toEqual([sid]);
+    },
+  );
+
+  test('is waited for for a week, and deleted by its node once that is back', async () => {
+    const sid = await recorded(lost, storage(), stored);
+    await lost.seen(2);
+    const retentions = await other.begin();
+    expect(await retentions.of(appid, sid)).toMatchObject({ state: 'kept', away: { server: 'lost', files: 3 } });
+    await lost.seen(0);
+    await until(await lost.begin(), sid, { state: 'deleted', files: 3 });
+  });
+
+  test('is deleted by any node where all share the folder', async () => {
+    const sid = await recorded(lost, storage(), stored);
+    await lost.seen(8);
+    other.openTarget = lost.openTarget;
+    await until(await other.begin(), sid, { state: 'deleted', files: 3, away: null });
+    expect(has(lost, sid)).toBe(false);
+  });
+
+  test('stays there under a legal hold, also when it was left and its node is back', async () => {
+    const sid = await recorded(lost, storage(), stored);
+    await lost.seen(8);
+    const retentions = await other.begin();
+    await until(retentions, sid, { state: 'left' });
+    await retentions.hold(appid, sid, {}, operator);
+    await lost.seen(0);
+    const back = await lost.begin();
+    expect(has(lost, `${sid}/x_0.ts`)).toBe(true);
+    await back.release(appid, sid, operator);
+    await until(back, sid, { state: 'deleted' });
+    expect(has(lost, sid)).toBe(false);
+  });
 });
 
 test('a server that starts keeps what is known of a node that is gone: since when, and its name', async () => {

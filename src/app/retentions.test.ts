@@ -351,6 +351,7 @@ test('copies in the backup store go as well, those that were given up and those 
 
 test('in a fleet another node deletes from stores what a node that is gone has recorded', async () => {
   const [far, near] = [await recorded(stub.storage(), 1), await recorded(local(), 1)];
+  await (await beginOwner(database, { folder: 'gone', clock })).close();
   await database.query(`update tasks set folder = 'gone' where sid = any($1)`, [[far, near]]);
   const alone = await begin();
   day = 2;

@@ -2,7 +2,7 @@
  * Retentions: deletes the files of recordings whose time is over (ADR 0038), from their stores, the backup store and
  * this server's disk. What is begun is noted first, so that a server that starts anew goes on with it.
  */
-import type { StorageConfig } from '../contract/line/storage.ts';
+import { STORAGE_VENDORS, type StorageConfig } from '../contract/line/storage.ts';
 import { problem } from '../contract/problems.ts';
 import type {
   DeletionRequest,
@@ -14,7 +14,7 @@ import type { Clock } from '../kernel/clock.ts';
 import { Fault } from '../kernel/fault.ts';
 import type { Log } from '../observe/log.ts';
 import type { BackupStore } from '../stages/upload/backup-store.ts';
-import type { Target } from '../stages/upload/target/target.ts';
+import { hasIfThere, type Target } from '../stages/upload/target/target.ts';
 import type { KeyedJobs } from '../store/jobs.ts';
 import type { Due, Erasable, RetentionTables } from '../store/retention-tables.ts';
 import { storageFrom } from './cut-sources.ts';
@@ -187,16 +187,19 @@ export class Retentions {
   }
 
   /** False where the file lies with a server that is gone, and not in what this one reaches. */
-  async #erase({ sid, isOwn }: Due, file: Erasable, target: Target | undefined): Promise<boolean> {
+  async #erase({ sid, isOwn, place }: Due, file: Erasable, target: Target | undefined): Promise<boolean> {
     const { backup } = this.#o;
+    const isInFolder = place?.vendor === STORAGE_VENDORS.localFolder;
     const { name, key, bytes, state } = file;
     // A server that died may have moved a file, or begun to, without noting it.
     if (state === 'backup') await sweep(target!, key, bytes);
-    if (state !== 'gaveUp') await target!.erase(key);
+    // All nodes share the folder, as they should, or the one that is gone had its own.
+    const isReached = isOwn || !isInFolder || state === 'gaveUp' || (await hasIfThere(target!, key));
+    if (state !== 'gaveUp' && isReached) await target!.erase(key);
     if (state !== 'gaveUp' && state !== 'backup') {
       // What was moved on may have stayed there.
       await backup.eraseCopy(sid, name);
-      return true;
+      return isReached;
     }
     if (isOwn) {
       await backup.erase(sid, name);

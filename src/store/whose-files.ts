@@ -38,8 +38,5 @@ export const TO_COME = unstored(LOST);
 export const OURS = `(t.folder is null or t.folder = $1 or ($4::boolean and t.place->>'vendor' <> '1000'
   and not exists (select 1 from objects o where o.sid = t.sid and o.state = 'gaveUp')
   and not ${livesOn('t.folder')}))`;
-/**
- * As OURS, and those in such stores whose own node counts as lost, with whatever it has beside them: of these this server
- * deletes what it reaches.
- */
-export const OURS_OR_LOST = `(${OURS} or ($4::boolean and t.place->>'vendor' <> '1000' and ${LOST}))`;
+/** As OURS, and those of any store whose own node counts as lost: of these this server deletes what it reaches. */
+export const OURS_OR_LOST = `(${OURS} or ($4::boolean and ${LOST}))`;
