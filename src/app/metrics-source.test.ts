@@ -37,8 +37,8 @@ function scene(over: Partial<MetricsSourceOptions> = {}) {
     cores: () => 2,
     objects: {
       backlogTotals: async () => [
-        { where: 'spool', files: 2, bytes: 30, sinceMs: clock.nowMs() - 5000 },
-        { where: 'backup', files: 0, bytes: 0, sinceMs: undefined },
+        { place: 'spool', files: 2, bytes: 30, sinceMs: clock.nowMs() - 5000 },
+        { place: 'backup', files: 0, bytes: 0, sinceMs: undefined },
       ],
     },
     outbox: { pendingTotal: async () => ({ pending: 1, sinceMs: clock.nowMs() - 1000 }) },

@@ -99,9 +99,7 @@ async function readStored(options: MetricsSourceOptions): Promise<StoredSnapshot
     const [uploads, { pending, sinceMs }, standbys, counts] = await within(clock, DATABASE_MS, reading, late);
     const ageS = (ms: number | undefined) => (ms === undefined ? 0 : Math.max(0, clock.nowMs() - ms) / 1000);
     return {
-      uploads: uploads.map(({ where, files, bytes, sinceMs }) => {
-        return { place: where, files, bytes, oldestS: ageS(sinceMs) };
-      }),
+      uploads: uploads.map(({ sinceMs, ...total }) => ({ ...total, oldestS: ageS(sinceMs) })),
       webhooks: { pending, oldestS: ageS(sinceMs) },
       standbys,
       mixes: counts,

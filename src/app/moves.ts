@@ -81,8 +81,8 @@ export class Moves {
     const all = await this.#options.tables.backlog();
     return all
       .filter((entry) => entry.appid === appid)
-      .map(({ sid, where, files, bytes, sinceMs, attempts, lastError = null, nextTryMs = null }) => ({
-        ...{ sid, where, files, bytes, sinceMs, attempts, lastError, nextTryMs },
+      .map(({ sid, where, files, bytes, sinceMs, attempts, lastError = null, nextTryMs = null, waitsFor = null }) => ({
+        ...{ sid, where, files, bytes, sinceMs, attempts, lastError, nextTryMs, waitsFor },
       }));
   }
 
@@ -222,7 +222,10 @@ export class Moves {
     const { tables, log } = this.#options;
     const { sid } = move;
     const waiting = objects.filter(({ state }) => state === 'backup');
-    log.info({ sid, files: waiting.length }, 'files are not moved on from the backup: their recording is being deleted');
+    log.info(
+      { sid, files: waiting.length },
+      'files are not moved on from the backup: their recording is being deleted',
+    );
     await this.#takeBack(move, waiting);
     await tables.note(
       sid,

@@ -5,6 +5,7 @@ import type { BacklogEntry } from '../contract/rest/backlog.ts';
 const SID = 'a'.repeat(32);
 const entry: BacklogEntry = {
   ...{ sid: SID, where: 'backup', files: 2, bytes: 5, sinceMs: 1, attempts: 3, lastError: 'away', nextTryMs: null },
+  waitsFor: null,
 };
 let retried: string[];
 beforeEach(() => {

@@ -132,7 +132,7 @@ export const CATALOG = {
   },
   uploadFiles: {
     ...{ name: 'aircheck_upload_backlog_files', kind: 'gauge', labels: ['place'] },
-    help: 'Files of this server that wait to be stored: place spool, or backup for those in the backup store.',
+    help: 'Files of this server’s recordings that wait to be stored: place spool, backup for those in the backup store, away for those on the spool of a node that was gone when this one took over, which brings them when it is back, within a week.',
   },
   uploadBytes: {
     ...{ name: 'aircheck_upload_backlog_bytes', kind: 'gauge', labels: ['place'] },

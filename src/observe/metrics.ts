@@ -27,7 +27,7 @@ export type AppsSnapshot = {
 
 /** What the database says; bytes, and seconds of age. */
 export type StoredSnapshot = {
-  uploads: readonly { place: 'spool' | 'backup'; files: number; bytes: number; oldestS: number }[];
+  uploads: readonly { place: 'spool' | 'backup' | 'away'; files: number; bytes: number; oldestS: number }[];
   webhooks: { pending: number; oldestS: number };
   /** Recordings of this server that want a standby; undefined outside of a fleet. */
   standbys?: { protected: number; exposed: number } | undefined;

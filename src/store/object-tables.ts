@@ -12,6 +12,7 @@ import type { SessionLog } from '../session/ports.ts';
 import type { Database, Row } from './database.ts';
 import { HeldLedger } from './held-ledger.ts';
 import type { Vault } from './vault.ts';
+import { LOST_WITH_DISK, STRAYED, WAITS_FOR } from './whose-files.ts';
 
 const partsSchema = z.object({
   uploadId: z.string(),
@@ -44,9 +45,15 @@ export type Backlog = {
   attempts: number;
   lastError: string | undefined;
   nextTryMs: number | undefined;
+  /** The node that has the files where they wait for it to be back. */
+  waitsFor: string | undefined;
 };
 
-export type BacklogTotal = Pick<Backlog, 'where' | 'files' | 'bytes'> & { sinceMs: number | undefined };
+export type BacklogTotal = Pick<Backlog, 'files' | 'bytes'> & {
+  /** `away`: on the spool of another node, which is to bring them when it is back. */
+  place: 'spool' | 'backup' | 'away';
+  sinceMs: number | undefined;
+};
 
 export type ObjectTablesOptions = {
   database: Database;
@@ -239,38 +246,53 @@ export class ObjectTables {
   /** What waits, oldest first. */
   async backlog(): Promise<Backlog[]> {
     const rows = await this.#database.query(
-      `select o.sid, t.appid, o.state, count(*) as files, sum(o.bytes) as bytes, min(o.since_ms) as since_ms,
-         max(case when o.state = 'backup' then coalesce(m.attempts, 0) else o.attempts end) as attempts,
-         max(coalesce(m.last_error, o.last_error)) as last_error,
-         min(coalesce(m.next_try_ms, o.next_try_ms)) as next_try_ms
-       from objects o join tasks t using (sid) left join moves m using (sid)
-       where o.state in ('waiting', 'backup') group by o.sid, t.appid, o.state order by min(o.since_ms)`,
+      `select w.sid, w.appid, w.state, count(*) as files, sum(w.bytes) as bytes, min(w.since_ms) as since_ms,
+         max(case when w.state = 'backup' then coalesce(m.attempts, 0) else w.attempts end) as attempts,
+         max(coalesce(m.last_error, w.last_error)) as last_error,
+         min(coalesce(m.next_try_ms, w.next_try_ms)) as next_try_ms, w.folder,
+         (select k.name from owners k where k.folder = w.folder order by k.lease_until desc limit 1) as name
+       from (
+         select o.*, t.appid, ${WAITS_FOR} as folder from objects o join tasks t using (sid)
+         where o.state in ('waiting', 'backup') and o.deleted_ms is null
+       ) w left join moves m using (sid)
+       group by w.sid, w.appid, w.state, w.folder order by min(w.since_ms)`,
     );
-    return rows.map((row) => ({
-      sid: String(row['sid']),
-      appid: String(row['appid']),
-      where: row['state'] === 'backup' ? 'backup' : 'spool',
-      files: Number(row['files']),
-      bytes: Number(row['bytes']),
-      sinceMs: Number(row['since_ms']),
-      attempts: Number(row['attempts']),
-      lastError: row['last_error'] === null ? undefined : String(row['last_error']),
-      nextTryMs: row['next_try_ms'] === null ? undefined : Number(row['next_try_ms']),
-    }));
+    return rows.map((row) => {
+      const [name, folder] = [row['name'], row['folder']];
+      return {
+        sid: String(row['sid']),
+        appid: String(row['appid']),
+        where: row['state'] === 'backup' ? 'backup' : 'spool',
+        files: Number(row['files']),
+        bytes: Number(row['bytes']),
+        sinceMs: Number(row['since_ms']),
+        attempts: Number(row['attempts']),
+        lastError: row['last_error'] === null ? undefined : String(row['last_error']),
+        // Nobody tries before it is back.
+        nextTryMs: row['next_try_ms'] === null || folder !== null ? undefined : Number(row['next_try_ms']),
+        waitsFor: folder === null ? undefined : String(name ?? folder),
+      };
+    });
   }
 
-  /** What of this server's files waits altogether; `sinceMs` is when the oldest began to, undefined where none does. */
+  /**
+   * What of this server's recordings waits altogether; `sinceMs` is when the oldest began to, undefined where none
+   * does. What counts as lost with the disk of a node that is gone waits no more.
+   */
   async backlogTotals(): Promise<BacklogTotal[]> {
     const rows = await this.#database.query(
-      `select o.state, count(*) as files, sum(o.bytes) as bytes, min(o.since_ms) as since_ms
+      `select case when o.state = 'backup' then 'backup' when ${STRAYED} then 'away' else 'spool' end as place,
+         count(*) as files, sum(o.bytes) as bytes, min(o.since_ms) as since_ms
        from objects o join tasks t using (sid)
-       where o.state in ('waiting', 'backup') and (t.folder = $1 or t.folder is null) group by o.state`,
+       where o.state in ('waiting', 'backup') and o.deleted_ms is null and (t.folder = $1 or t.folder is null)
+         and not ${LOST_WITH_DISK}
+       group by 1`,
       [this.#folder],
     );
-    return (['waiting', 'backup'] as const).map((state) => {
-      const row = rows.find((each) => each['state'] === state);
+    return (['spool', 'backup', 'away'] as const).map((place) => {
+      const row = rows.find((each) => each['place'] === place);
       return {
-        where: state === 'backup' ? 'backup' : 'spool',
+        place,
         files: Number(row?.['files'] ?? 0),
         bytes: Number(row?.['bytes'] ?? 0),
         sinceMs: row && Number(row['since_ms']),

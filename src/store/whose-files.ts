@@ -15,15 +15,26 @@ export const LOST_AT = `w.lease_until + ${LOST_AFTER}`;
  * That the server of recording t counts as lost. Owners are forgotten only after a day, and the last one of a folder
  * only after a month: one that nobody knows is gone.
  */
-export const LOST = `(t.folder is not null and not exists
+const LOST = `(t.folder is not null and not exists
   (select 1 from owners w where w.folder = t.folder and ${LOST_AT} > now()))`;
 
 /** That the node of stray s may still bring what it has. */
 const MAY_COME = `(s.since_ms > extract(epoch from now() - ${LOST_AFTER}) * 1000 or ${livesOn('s.folder')})`;
-const unstored = (isLost: string) => `(exists (select 1 from objects o where o.sid = t.sid and o.deleted_ms is null and (
-    (o.state = 'backup' and not ${isLost}) or (o.state = 'waiting' and not exists
-      (select 1 from runs n join strays s on s.sid = n.sid and s.folder = n.folder
-       where n.sid = t.sid and n.generation = o.generation and s.stored_ms is null and not ${MAY_COME}))))
+/** Strays s of the node whose run made object o, while it has not stored what it has. */
+const STRAYS_OF = `runs n join strays s on s.sid = n.sid and s.folder = n.folder
+  where n.sid = o.sid and n.generation = o.generation and s.stored_ms is null`;
+/** That object o lies on the disk of a node that another took over from. */
+export const STRAYED = `exists (select 1 from ${STRAYS_OF})`;
+/** That it counts as lost with that disk. */
+export const LOST_WITH_DISK = `exists (select 1 from ${STRAYS_OF} and not ${MAY_COME})`;
+/** The data folder that object o, which waits, of recording t lies with, where its server was gone or is. */
+export const WAITS_FOR = `case when o.state = 'waiting' then (select s.folder from ${STRAYS_OF} limit 1)
+  when not ${livesOn('t.folder')} then t.folder end`;
+
+const unstored = (
+  isLost: string,
+) => `(exists (select 1 from objects o where o.sid = t.sid and o.deleted_ms is null and (
+    (o.state = 'backup' and not ${isLost}) or (o.state = 'waiting' and not ${LOST_WITH_DISK})))
   or (exists (select 1 from moves m where m.sid = t.sid) and not ${isLost})
   or exists (select 1 from strays s where s.sid = t.sid and s.stored_ms is null and ${MAY_COME}))`;
 /** Files of recording t that are to be moved, or that a node may still bring. */

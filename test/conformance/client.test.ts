@@ -152,7 +152,10 @@ test('what else the server has is read as its schemas say', async () => {
     {
       api: {
         participants: (_appid, cname) => [{ uid: '7', joinedAtMs: 1, recorder: false, tracks: [], in: cname }],
-        backlog: { list: async () => [{ ...entry, lastError: null, nextTryMs: null }], retry: async () => false },
+        backlog: {
+          list: async () => [{ ...entry, lastError: null, nextTryMs: null, waitsFor: null }],
+          retry: async () => false,
+        },
       },
     },
   );

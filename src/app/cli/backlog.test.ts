@@ -34,6 +34,28 @@ test.each([{}, { retry: 'f'.repeat(32) }])(
   },
 );
 
+test('files that wait for a node are told apart from those that wait for their store', async () => {
+  const entry = { sid: 'c'.repeat(32), where: 'spool', files: 1, bytes: 2_000_000, sinceMs: 0, attempts: 2 };
+  const away = { ...entry, lastError: null, nextTryMs: null, waitsFor: 'node2' };
+  answer = (response) => {
+    const body = { backlog: [away, { ...entry, lastError: 'is away', nextTryMs: 1000 }] };
+    response.writeHead(200, { 'content-type': 'application/json', connection: 'close' }).end(JSON.stringify(body));
+  };
+  const written = vi.spyOn(process.stdout, 'write').mockReturnValue(true);
+  try {
+    await backlog({});
+    expect(written.mock.calls.join('').split('\n')).toEqual([
+      `${entry.sid}  spool  1 file, 2.0 MB, since 1970-01-01T00:00:00.000Z, 2 tries`,
+      '    waits for the node node2, which was gone',
+      `${entry.sid}  spool  1 file, 2.0 MB, since 1970-01-01T00:00:00.000Z, 2 tries, next try 1970-01-01T00:00:01.000Z`,
+      '    is away',
+      '',
+    ]);
+  } finally {
+    written.mockRestore();
+  }
+});
+
 test('what the backup store does not have is told apart from a refusal', async () => {
   answer = refuse(404, { code: 404, reason: 'no such recording' });
   await expect(backlog({ retry: 'f'.repeat(32) })).rejects.toMatchObject({ code: 'backlog-unknown' });

@@ -3,6 +3,7 @@
  */
 import { type BacklogEntry, backlogReplySchema } from '../../contract/rest/backlog.ts';
 import { Fault } from '../../kernel/fault.ts';
+import { shown } from './everyday/words.ts';
 import { ask, authorizationOf, ownConfig, ownUrl, refused } from './own-server.ts';
 
 /** As of newSid. */
@@ -53,10 +54,11 @@ export async function backlog({ retry, json }: BacklogWords): Promise<void> {
 }
 
 function lineOf(entry: BacklogEntry): string {
-  const { sid, where, files, bytes, sinceMs, attempts, lastError, nextTryMs } = entry;
+  const { sid, where, files, bytes, sinceMs, attempts, lastError, nextTryMs, waitsFor } = entry;
   const utc = (ms: number) => new Date(ms).toISOString();
   const next = nextTryMs === null ? '' : `, next try ${utc(nextTryMs)}`;
   const why = lastError === null ? '' : `\n    ${lastError}`;
+  const node = waitsFor === null ? '' : `\n    waits for the node ${shown(waitsFor)}, which was gone`;
   const amount = `${files} ${files === 1 ? 'file' : 'files'}, ${(bytes / 1e6).toFixed(1)} MB`;
-  return `${sid}  ${where}  ${amount}, since ${utc(sinceMs)}, ${attempts} tries${next}${why}`;
+  return `${sid}  ${where}  ${amount}, since ${utc(sinceMs)}, ${attempts} tries${next}${node}${why}`;
 }

@@ -243,7 +243,7 @@ const backlog: ZodOpenApiOperationObject = {
   summary: 'List files that are not in their store yet, and why',
   requestParams: { path: appPath },
   responses: {
-    200: success('One entry for each recording and place.', { schema: backlogReplySchema }),
+    200: success('One entry for each recording, place and node that is waited for.', { schema: backlogReplySchema }),
     ...errors(EVERYWHERE),
   },
 };

@@ -225,14 +225,17 @@ function Backlog({ appid, entries, reload }: { appid: string; entries: BacklogEn
           </tr>
         </thead>
         <tbody>
-          {entries.map(({ sid, where, files, bytes, sinceMs, lastError }) => (
-            <tr key={`${sid} ${where}`}>
+          {entries.map(({ sid, where, files, bytes, sinceMs, lastError, waitsFor }) => (
+            <tr key={`${sid} ${where} ${waitsFor}`}>
               <th scope="row" data-label="Recording">
                 <a href={linkTo(appid, 'recordings', sid)}>
                   <code>{sid.slice(0, 12)}…</code>
                 </a>
               </th>
-              <td data-label="Where">{where === 'spool' ? 'on this server’s spool' : 'in the backup store'}</td>
+              <td data-label="Where">
+                {where === 'spool' ? 'on the spool' : 'in the backup store'}
+                {waitsFor === null ? '' : ` of ${waitsFor}`}
+              </td>
               <td data-label="Files" class="number">
                 {files}
               </td>
@@ -240,7 +243,9 @@ function Backlog({ appid, entries, reload }: { appid: string; entries: BacklogEn
                 {size(bytes)}
               </td>
               <td data-label="Since">{when(sinceMs)}</td>
-              <td data-label="Why">{lastError ?? '–'}</td>
+              <td data-label="Why">
+                {waitsFor === null ? (lastError ?? '–') : `${waitsFor} was gone, and stores them when it is back`}
+              </td>
               <td>
                 <button type="button" class="quiet" onClick={() => retry(sid)}>
                   Try now
