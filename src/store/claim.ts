@@ -11,7 +11,10 @@ export const LATE_MS = 2_000;
 export const LATE = `interval '${LATE_MS} milliseconds'`;
 /** First number of the owners' advisory locks; the second is each owner's own. */
 export const LOCK_CLASS = 4_227;
-/** How many tasks of other nodes are claimed at once: when a node dies, several others shall take some. */
+/**
+ * How many tasks of other nodes are claimed at once: when a node dies, several others shall take some. Where few are
+ * left, each takes its share of all, which would otherwise wait.
+ */
 const MOST_OF_OTHERS = 8;
 /** A server that was ended in order has this long to come back, before others take what it had not stored. */
 const COMES_BACK = `interval '1 minute'`;
@@ -58,17 +61,21 @@ const OVERDUE = `
     and (not o.ended or o.lease_until < now() - ${COMES_BACK}) and had.tasks > 0
     and ${IS_STEADY}
     and not exists (select 1 from owners me where me.owner = $1 and me.draining)`;
-// An array, so that the index is used however many rows the planner expects of what is overdue; here and below.
-const OF_OVERDUE = 't.owner = any(array(select owner from overdue)) and t.ended_ms is null and t.folder <> $2';
 
 export const CAN_GO_ON = `n.node_url is not null and not n.draining and n.lease_until > now() and n.renewed_at > now() - ${LATE}`;
 export const FREE = 'coalesce(n.cores - n.load_cores, 0)';
-/** Whether the claimer is among as many nodes with most free capacity as shall share what the overdue ones had. */
+/**
+ * Whether the claimer is among as many nodes with most free capacity as shall share what the overdue ones had, and how
+ * many of these tasks it takes at once.
+ */
 const CHOSEN = `
   select (
     select count(*) from owners n, (select ${FREE} as free from owners n where n.owner = $1) mine
     where ${CAN_GO_ON} and (${FREE} > mine.free or (${FREE} = mine.free and n.owner < $1))
-  ) < (select sum(tasks) / ${MOST_OF_OTHERS}.0 from overdue) as by_capacity`;
+  ) < (select sum(tasks) / ${MOST_OF_OTHERS}.0 from overdue) as by_capacity,
+  greatest(${MOST_OF_OTHERS}, ceil(
+    (select sum(tasks) from overdue) / (select nullif(count(*), 0) from owners n where ${CAN_GO_ON})
+  )) as share`;
 const IS_AMONG_FREE = '(select by_capacity from chosen)';
 /** The node to which the publishers of the task's channel have come since its owner's last renewal. */
 const NEW_HOME = `(
@@ -80,25 +87,27 @@ const STANDBY = `(
   select s.owner from standbys s join owners n on n.owner = s.owner where s.sid = t.sid and ${CAN_GO_ON}
 )`;
 /**
+ * What other nodes that may be gone have. It is read whole and owner by owner, so that it is read by their index: a
+ * reader that may stop at the first match is planned as one that soon meets it, through the tasks of everybody. While
+ * nobody is overdue nothing but owners is read, and before \`CHOICE\` is over most nodes read no task.
+ */
+const HAD = `
+  select unnest(of_one.sids) as sid from overdue cross join lateral (
+    select array_agg(t.sid) as sids from tasks t where t.owner = overdue.owner and t.ended_ms is null and t.folder <> $2
+  ) of_one
+  where ${IS_AMONG_FREE}
+    or exists (select 1 from homes h where h.owner = $1 and h.claimed_at > (select min(renewed_at) from overdue))
+    or exists (select 1 from standbys s where s.owner = $1)
+    or exists (select 1 from overdue where lease_until < now() - ${CHOICE})`;
+/**
  * Tasks of other nodes. First choice is the node that stands by, then the new home of the channel, and where there is
- * none, those with most free capacity. While nobody is overdue nothing but owners is read, and before
- * \`CHOICE\` is over most nodes read no task.
+ * none, those with most free capacity. Those that have waited longest come first where they are claimed.
  */
 const OTHERS = `
   from tasks t join owners o on o.owner = t.owner
-  where
-    case when not exists (select 1 from overdue) then false else
-      ${IS_AMONG_FREE}
-      or exists (select 1 from homes h where h.owner = $1 and h.claimed_at > (select min(renewed_at) from overdue))
-      or exists (select 1 from standbys s where s.owner = $1)
-      or exists (select 1 from overdue where lease_until < now() - ${CHOICE})
-    end
-    and ${OF_OVERDUE}
-    and case
-      when o.lease_until < now() - ${CHOICE} then true
-      when coalesce(${STANDBY} = $1, ${NEW_HOME} = $1, ${IS_AMONG_FREE}) then ${IS_GONE}
-      else false
-    end`;
+  where t.sid = any(array(select sid from had)) and t.ended_ms is null and t.folder <> $2
+    and t.owner = any(array(select owner from overdue)) and ${IS_GONE}
+    and (o.lease_until < now() - ${CHOICE} or coalesce(${STANDBY} = $1, ${NEW_HOME} = $1, ${IS_AMONG_FREE}))`;
 
 /** The home of the task's channel, where that is another node than the task's owner and can go on with it. */
 const HOME = `(
@@ -124,7 +133,7 @@ const OFFERED = `
  * open, $4 sids on its spool, $5 its boot id, $6 whether it goes on with other nodes' tasks.
  */
 export const LOOK = `
-  with overdue as materialized (${OVERDUE}), chosen as materialized (${CHOSEN})
+  with overdue as materialized (${OVERDUE}), chosen as materialized (${CHOSEN}), had as materialized (${HAD})
   select exists (select 1 ${OWN}) or exists (select 1 ${OTHERS}) or exists (select 1 ${OFFERED}) as due`;
 
 /**
@@ -136,10 +145,11 @@ export const LOOK = `
  * lock is the claimer's.)
  */
 export const CLAIM = `
-  with overdue as materialized (${OVERDUE}), chosen as materialized (${CHOSEN}), own as (
+  with overdue as materialized (${OVERDUE}), chosen as materialized (${CHOSEN}), had as materialized (${HAD}),
+  own as (
     select t.sid ${OWN} order by t.created_ms for update of t skip locked
   ), others as (
-    select t.sid ${OTHERS} order by t.created_ms limit ${MOST_OF_OTHERS}
+    select t.sid ${OTHERS} order by o.lease_until limit (select share from chosen)
     for update of t skip locked for share of o skip locked
   ), offered as (
     select t.sid ${OFFERED} order by t.created_ms limit ${MOST_OF_OTHERS} for update of t skip locked

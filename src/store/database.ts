@@ -7,6 +7,8 @@ export type Queryable = {
    */
   query(sql: string, params?: unknown[]): Promise<Row[]>;
 };
+/** That, and `repeated`, for a statement that is asked over and over: it is planned once for each connection. */
+export type Repeatable = Queryable & { repeated(sql: string, params?: unknown[]): Promise<Row[]> };
 /**
  * A connection for one user alone, so that what it holds (an advisory lock) is released when it breaks. What it writes
  * is seen by others at once, and may be lost when the database crashes within the next second.
@@ -16,19 +18,17 @@ export type Queryable = {
  * up, and `onLost` called, when it breaks, is silent for long, or answers with any other error.
  */
 export type Connection = Queryable & { close(): Promise<void> };
-export type Database = Queryable & {
+export type Database = Repeatable & {
   readonly description: string;
   /** Whether no other process can have the database open. */
   readonly exclusive: boolean;
-  /** As `query`, for a statement that is asked over and over: it is planned once for each connection. */
-  repeated(sql: string, params?: unknown[]): Promise<Row[]>;
   /**
    * Runs SQL without parameters, which may be many statements, and returns the rows of all. What it leaves open when it
    * fails is rolled back.
    */
   script(sql: string): Promise<Row[]>;
   /** Commits when `run` resolves and rolls back when it rejects. */
-  transaction<T>(run: (inside: Queryable) => Promise<T>): Promise<T>;
+  transaction<T>(run: (inside: Repeatable) => Promise<T>): Promise<T>;
   /**
    * Opens another connection. `onLost` is called once when it is lost, before what waits for its answers rejects. In
    * PGlite it is the only one there is.

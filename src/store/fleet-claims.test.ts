@@ -154,14 +154,32 @@ describe.each(targets)('nodes of a fleet, in %s', (_name, url) => {
     expect(await mayClaim()).toBe(false);
   });
 
-  test('a node that takes nothing new leaves the tasks to others, and no node takes all at once', async () => {
+  test('a node that takes nothing new leaves the tasks to others', async () => {
     const [first, leaving, second] = [await node(), await node(), await node()];
     await leaving.drain(true);
     const sids = await Promise.all(Array.from({ length: 10 }, () => addRunning(database, first)));
     dies(first, 60);
     expect(await claim(leaving)).toEqual([]);
-    expect(await claim(second)).toHaveLength(8);
-    expect(await claim(second)).toHaveLength(sids.length - 8);
+    expect((await claim(second)).toSorted()).toEqual(sids.toSorted());
+  });
+
+  test('those that have waited longest come first', async () => {
+    const [late, early, ...left] = [await node(), await node(), await node(), await node()];
+    for (let n = 0; n < 8; n++) await addRunning(database, late);
+    const waiting = await Promise.all(Array.from({ length: 8 }, () => addRunning(database, early)));
+    dies(late, 10);
+    dies(early, 20);
+    expect((await claim(left[0]!)).toSorted()).toEqual(waiting.toSorted());
+  });
+
+  test('where few are left, each takes its share of all that a node had', async () => {
+    const [first, ...left] = [await node(), await node(3), await node(2), await node(1)];
+    for (let n = 0; n < 40; n++) await addRunning(database, first);
+    dies(first);
+    const taken: number[] = [];
+    for (const each of left) taken.push((await claim(each)).length);
+    // A third of 40, of the 26 that are left then, and no less than eight.
+    expect(taken).toEqual([14, 9, 8]);
   });
 
   describe('a node that lives', () => {

@@ -12,7 +12,7 @@ import type { HostUs } from '../kernel/time.ts';
 import { fenced, type TaskHold } from '../session/hold.ts';
 import type { SessionLog } from '../session/ports.ts';
 import { CLAIM, LATE, LATE_MS, LEASE, LOCK_CLASS, LOOK } from './claim.ts';
-import type { Connection, Database, Queryable, Row } from './database.ts';
+import type { Connection, Database, Queryable, Repeatable, Row } from './database.ts';
 
 export type OwnershipOptions = {
   database: Database;
@@ -172,8 +172,8 @@ export class Ownership {
    * folder, and in a fleet some of other nodes'. What the other node has of these on its spool is noted as strayed.
    * @param spooled sids that lie on this server's spool: tasks from before there were owners are known only by these
    */
-  claim(inside: Queryable, spooled: readonly string[]): Promise<Row[]> {
-    return inside.query(CLAIM, this.#claimColumns(spooled));
+  claim(inside: Pick<Repeatable, 'repeated'>, spooled: readonly string[]): Promise<Row[]> {
+    return inside.repeated(CLAIM, this.#claimColumns(spooled));
   }
 
   /** Whether `claim` would take anything now. Servers ask each second, and mostly there is nothing. */

@@ -51,7 +51,8 @@ export async function openPglite(folder: string): Promise<Database> {
       cause,
     });
   }
-  const inside: Queryable = { query: (sql, params = []) => thread.ask({ sql, params }) };
+  const ask: Queryable['query'] = (sql, params = []) => thread.ask({ sql, params });
+  const inside = { query: ask, repeated: ask };
   const turns = new Turns();
   const transaction: Database['transaction'] = (run) =>
     turns.take(async () => {
@@ -79,11 +80,11 @@ export async function openPglite(folder: string): Promise<Database> {
         }),
       );
     },
-    query: (sql, params) => turns.take(() => inside.query(sql, params)),
-    repeated: (sql, params) => turns.take(() => inside.query(sql, params)),
+    query: (sql, params) => turns.take(() => ask(sql, params)),
+    repeated: (sql, params) => turns.take(() => ask(sql, params)),
     transaction,
     connect: async () => ({
-      query: (sql, params) => turns.take(() => inside.query(sql, params)),
+      query: (sql, params) => turns.take(() => ask(sql, params)),
       close: async () => {},
     }),
     close: () =>

@@ -41,12 +41,12 @@ export function openPostgres(url: string): Database {
   // An idle connection that breaks is replaced at its next use; without a listener the event would end the process.
   pool.on('error', () => {});
   const nameOf = statementNames();
+  const named = (sql: string, values: unknown[]) => ({ name: nameOf(sql), text: sql, values });
   return {
     description: `Postgres at ${placeOf(url)}`,
     exclusive: false,
     query: async (sql, params = []) => (await pool.query<Row>(sql, params)).rows,
-    repeated: async (sql, params = []) =>
-      (await pool.query<Row>({ name: nameOf(sql), text: sql, values: params })).rows,
+    repeated: async (sql, params = []) => (await pool.query<Row>(named(sql, params))).rows,
     script: (sql) =>
       withClient(pool, async (client) => {
         const answer = await client.query<Row>(sql);
@@ -56,7 +56,10 @@ export function openPostgres(url: string): Database {
     transaction: (run) =>
       withClient(pool, async (client) => {
         await client.query('begin');
-        const result = await run({ query: async (sql, params = []) => (await client.query<Row>(sql, params)).rows });
+        const result = await run({
+          query: async (sql, params = []) => (await client.query<Row>(sql, params)).rows,
+          repeated: async (sql, params = []) => (await client.query<Row>(named(sql, params))).rows,
+        });
         await client.query('commit');
         return result;
       }),
