@@ -57,11 +57,17 @@ export function sleep(clock: Clock, delayMs: number, signal?: AbortSignal): Prom
   });
 }
 
-/** A pause of a command that has nothing else to keep its process alive. */
-export function pauseCommand(delayMs: number): Promise<void> {
-  return new Promise((resolve) => {
-    setTimeout(resolve, delayMs);
-  });
+/**
+ * A pause of a command that has nothing else to keep its process alive; rejects with the signal's reason when `signal`
+ * aborts before.
+ */
+export async function pauseCommand(delayMs: number, signal?: AbortSignal): Promise<void> {
+  const alive = setInterval(() => {}, delayMs);
+  try {
+    await sleep(systemClock, delayMs, signal);
+  } finally {
+    clearInterval(alive);
+  }
 }
 
 /**

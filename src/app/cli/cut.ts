@@ -30,23 +30,32 @@ export async function cut(sid: string, words: CutWords): Promise<void> {
   checkOutput(words.output, words.force ?? false, REFUSED);
   const keys = readKeys(words.keys, REFUSED);
   const server = await ownRecording(sid, words, REFUSED);
-  const call = async (method: string, path: string, body?: object) =>
-    cutReplySchema.parse(await server.call(method, path, body));
+  const begin = async () =>
+    cutReplySchema.parse(await server.call('POST', '/cuts', { from, to, uid: words.uid, keys }));
   const [from, to] = [words.from, words.to].map((text, n) =>
     readMoment(n === 0 ? '--from' : '--to', text, server.startedMs),
   );
   const { reply, output } = await untilEnded(refuse, async (signal) => {
-    let told = await call('POST', '/cuts', { from, to, uid: words.uid, keys });
-    const path = `/cuts/${told.cutId}`;
+    let told = await begin();
+    let path = `/cuts/${told.cutId}`;
+    let isAnew = false;
     const progress = words.quiet ? undefined : new Progress(systemClock, process.stderr, told.to - told.from);
     const name = words.output ?? `${sid}_${told.from}-${told.to}.mp4`;
     const part = join(dirname(name), `.${basename(name)}.part`);
     try {
       checkOutput(name, words.force ?? false, REFUSED);
       while (told.state === 'queued' || told.state === 'running') {
-        await pauseCommand(LOOK_MS);
-        signal.throwIfAborted();
-        told = await call('GET', path);
+        await pauseCommand(LOOK_MS, signal);
+        const seen = await server.look(path, signal);
+        if (seen === undefined) {
+          // A server that was started anew knows no cut of before; it takes seconds to make it again.
+          if (isAnew) throw refuse('the server has the cut no more: somebody called it off');
+          isAnew = true;
+          told = await begin();
+          path = `/cuts/${told.cutId}`;
+          continue;
+        }
+        told = cutReplySchema.parse(seen);
         progress?.show(told.progress * (told.to - told.from));
       }
       if (told.state === 'failed') throw refuse(`the cut failed: ${told.error}`);

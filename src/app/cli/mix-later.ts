@@ -18,14 +18,12 @@ export async function mixLater(sid: string, words: MixWords): Promise<void> {
   checkOutput(output, words.force ?? false, REFUSED);
   const keys = readKeys(words.keys, REFUSED);
   const server = await ownRecording(sid, words, REFUSED);
-  const call = async (method: string, path: string, body?: object) =>
-    mixReplySchema.parse(await server.call(method, path, body));
   const moment = (option: string, text: string | undefined) =>
     text === undefined ? undefined : readMoment(option, text, server.startedMs);
   const [from, to] = [moment('--from', words.from), moment('--to', words.to)];
 
   const reply = await untilEnded(refuse, async (signal) => {
-    let told = await call('POST', '/mixes', { ...request, from, to, keys });
+    let told = mixReplySchema.parse(await server.call('POST', '/mixes', { ...request, from, to, keys }));
     const path = `/mixes/${told.mixId}`;
     const lengthS = told.to - told.from;
     const progress = words.quiet ? undefined : new Progress(systemClock, process.stderr, lengthS);
@@ -33,9 +31,10 @@ export async function mixLater(sid: string, words: MixWords): Promise<void> {
     try {
       if (told.state === 'queued' && !words.quiet) process.stderr.write('aircheck: the mix waits for its turn\n');
       while (told.state === 'queued' || told.state === 'running') {
-        await pauseCommand(LOOK_MS);
-        signal.throwIfAborted();
-        told = await call('GET', path);
+        await pauseCommand(LOOK_MS, signal);
+        const seen = await server.look(path, signal);
+        if (seen === undefined) throw refuse('the server has the mix no more: somebody called it off');
+        told = mixReplySchema.parse(seen);
         if (told.progress > 0) progress?.show(told.progress * lengthS);
       }
       if (told.state === 'failed') throw refuse(`the mix failed: ${told.error}`);
@@ -45,7 +44,11 @@ export async function mixLater(sid: string, words: MixWords): Promise<void> {
       return told;
     } catch (error) {
       rmSync(part, { force: true });
-      await server.ask('DELETE', path).catch(() => undefined);
+      await server.ask('DELETE', path).catch(() => {
+        process.stderr.write(
+          `aircheck: the server cannot be told to call the mix off: it goes on with ${told.mixId} once it runs\n`,
+        );
+      });
       throw error;
     } finally {
       progress?.end();

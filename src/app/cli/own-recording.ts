@@ -7,11 +7,14 @@ import { AircheckError } from '../../client/index.ts';
 import { Fault, messageOf } from '../../kernel/fault.ts';
 import { type Access, type AccessWords, nextStep, openAccess } from './everyday/access.ts';
 import { ask, authorizationOf, ownConfig, ownUrl } from './own-server.ts';
+import { isAwayStatus, Patience } from './patience.ts';
 
 /** As of newSid. */
 const SID = /^[0-9a-f]{32}$/;
 /** A node of a fleet hands over no more at once of what lies on another one. */
 const PIECE_BYTES = 16_000_000;
+/** A look at how far something is takes milliseconds; a server that takes so long for it does not answer. */
+const LOOK_LIMIT_MS = 10_000;
 
 export function isSid(text: string): boolean {
   return SID.test(text);
@@ -19,9 +22,15 @@ export function isSid(text: string): boolean {
 
 export type OwnRecording = {
   startedMs: number;
-  ask(method: string, path: string, body?: object, headers?: Record<string, string>): Promise<Response>;
+  patience: Patience;
+  ask(method: string, path: string, init?: Pick<RequestInit, 'headers' | 'signal'>, body?: object): Promise<Response>;
   /** The body of a good answer. Throws a Fault with what the server says. */
   call(method: string, path: string, body?: object): Promise<unknown>;
+  /**
+   * The body of the answer to a GET, undefined where there is no such thing (any more): asked again while the server
+   * does not answer. Throws a Fault with what it says, and the signal's reason.
+   */
+  look(path: string, signal: AbortSignal): Promise<unknown>;
 };
 
 /**
@@ -31,26 +40,41 @@ export type OwnRecording = {
  */
 export async function ownRecording(sid: string, words: AccessWords, code: string): Promise<OwnRecording> {
   const refuse = (said: string) => new Fault(code, said, { blame: 'caller' });
+  const patience = new Patience();
   for (const { url, appid, customer } of placesOf(words, refuse)) {
     const authorization = authorizationOf(customer);
     const base = `${url}/v1/apps/${appid}/aircheck/recordings/${sid}`;
-    const asked: OwnRecording['ask'] = (method, path, body, headers = {}) =>
-      ask(`${base}${path}`, {
-        ...{ method, headers: { authorization, 'content-type': 'application/json', ...headers } },
-        ...(body && { body: JSON.stringify(body) }),
-      });
+    const asked: OwnRecording['ask'] = (method, path, { headers, signal = null } = {}, body) =>
+      ask(
+        `${base}${path}`,
+        {
+          ...{ method, signal, headers: { authorization, 'content-type': 'application/json', ...headers } },
+          ...(body && { body: JSON.stringify(body) }),
+        },
+        patience.fetch,
+      );
     const found = await asked('GET', '');
     if (found.status === 404) continue;
-    if (!found.ok) throw refuse(await saidOf(found));
+    if (!found.ok) throw await refusalOf(found, code);
     const { startedMs } = z.object({ startedMs: z.number() }).parse(await found.json());
     return {
-      startedMs,
-      ask: asked,
+      ...{ startedMs, patience, ask: asked },
       async call(method, path, body) {
-        const answer = await asked(method, path, body);
-        if (!answer.ok) throw refuse(await saidOf(answer));
+        const answer = await asked(method, path, {}, body);
+        if (!answer.ok) throw await refusalOf(answer, code);
         return answer.json();
       },
+      look: (path, signal) =>
+        patience.keepAsking(async () => {
+          const limit = AbortSignal.any([signal, AbortSignal.timeout(LOOK_LIMIT_MS)]);
+          const answer = await asked('GET', path, { signal: limit });
+          if (answer.status === 404) return undefined;
+          if (!answer.ok) throw await refusalOf(answer, code);
+          return answer.json().catch((cause: unknown) => {
+            const words = `the answer of the server broke off: ${messageOf(cause)}`;
+            throw new Fault(code, words, { blame: 'self', retryable: true, cause });
+          });
+        }, signal),
     };
   }
   const ofApp = words.app === undefined ? '' : ` of app ${words.app}`;
@@ -72,25 +96,34 @@ function placesOf(words: AccessWords, refuse: (said: string) => Fault): Place[] 
   });
 }
 
-/** Brings a file of so many bytes. Throws a Fault, also where it cannot be written, and the signal's reason. */
+/**
+ * Brings a file of so many bytes, and goes on where it was when the server did not answer for a while. Throws a Fault,
+ * also where it cannot be written, and the signal's reason.
+ */
 export async function bring(
-  { ask: asked }: Pick<OwnRecording, 'ask'>,
+  { ask: asked, patience }: Pick<OwnRecording, 'ask' | 'patience'>,
   path: string,
   { to, bytes, code, signal }: { to: string; bytes: number; code: string; signal: AbortSignal },
 ): Promise<void> {
+  const fail = (cause: unknown, retryable = false) =>
+    new Fault(code, `the MP4 could not be brought here: ${messageOf(cause)}`, { blame: 'caller', retryable, cause });
   try {
     await using file = await open(to, 'w');
     for (let at = 0; at < bytes; at += PIECE_BYTES) {
       signal.throwIfAborted();
       const range = `bytes=${at}-${Math.min(bytes, at + PIECE_BYTES) - 1}`;
-      const answer = await asked('GET', path, undefined, { range });
-      if (!answer.ok) throw new Fault(code, await saidOf(answer), { blame: 'caller' });
-      await file.appendFile(Buffer.from(await answer.arrayBuffer()));
+      const piece = await patience.keepAsking(async () => {
+        const answer = await asked('GET', path, { headers: { range }, signal });
+        if (!answer.ok) throw await refusalOf(answer, code);
+        return answer.arrayBuffer().catch((cause: unknown) => {
+          throw fail(cause, true);
+        });
+      }, signal);
+      await file.appendFile(Buffer.from(piece));
     }
   } catch (cause) {
     signal.throwIfAborted();
-    if (cause instanceof Fault) throw cause;
-    throw new Fault(code, `the MP4 could not be brought here: ${messageOf(cause)}`, { blame: 'caller', cause });
+    throw cause instanceof Fault ? cause : fail(cause);
   }
   const has = statSync(to).size;
   if (has !== bytes) throw new Fault(code, `the server sent ${has} bytes instead of ${bytes}`, { blame: 'self' });
@@ -139,6 +172,10 @@ export function readKeys(given: string | undefined, code: string): unknown {
 }
 
 const answerSchema = z.object({ code: z.number(), reason: z.string(), message: z.string() }).partial().catch({});
+
+async function refusalOf(answer: Response, code: string): Promise<Fault> {
+  return new Fault(code, await saidOf(answer), { blame: 'caller', retryable: isAwayStatus(answer.status) });
+}
 
 /** What a refusal says, and what to do next. */
 async function saidOf(answer: Response): Promise<string> {

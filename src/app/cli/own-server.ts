@@ -19,10 +19,17 @@ export function authorizationOf({ id, secret }: { id: string; secret: string }):
   return `Basic ${Buffer.from(`${id}:${secret}`).toString('base64')}`;
 }
 
-/** Throws a Fault, `server-unreachable`, when the server does not answer. */
-export async function ask(url: string, init: RequestInit): Promise<Response> {
+/**
+ * Throws a Fault, `server-unreachable`, when the server does not answer.
+ * @param send as the platform's fetch
+ */
+export async function ask(
+  url: string,
+  init: RequestInit,
+  send: (url: string, init: RequestInit) => Promise<Response> = fetch,
+): Promise<Response> {
   try {
-    return await fetch(url, init);
+    return await send(url, init);
   } catch (cause) {
     // fetch says only that it failed; its cause says why.
     const why = messageOf((cause as Error).cause ?? cause);
@@ -30,7 +37,7 @@ export async function ask(url: string, init: RequestInit): Promise<Response> {
     throw new Fault(
       'server-unreachable',
       `the server at ${origin} does not answer: ${why}. Start it, or run this where its settings are, which say its address.`,
-      { blame: 'caller', cause },
+      { blame: 'caller', retryable: true, cause },
     );
   }
 }

@@ -8,12 +8,15 @@ import { type Config, loadConfig } from '../../../config/load.ts';
 import { Fault } from '../../../kernel/fault.ts';
 import { completeCredentials } from '../../credentials.ts';
 import { ownUrl } from '../own-server.ts';
+import { Patience } from '../patience.ts';
 
 /** The options that all of them have. */
 export type AccessWords = { server?: string; app?: string; customer?: string; json?: boolean };
 
 export type Access = {
   client: AircheckClient;
+  /** Has calls of the client made again that follow what the server has begun. */
+  patience: Patience;
   /** Origin of the server. */
   url: string;
   appid: string;
@@ -31,7 +34,7 @@ const TOKEN_LIFE_S = 86_400;
 const DEADLINE_MS = 8_000;
 
 /** Throws a Fault that says which option is missing. */
-export function openAccess(words: AccessWords, onRemark: (remark: Remark) => void = warnOf): Access {
+export function openAccess(words: AccessWords): Access {
   const given = loadConfig();
   const isElsewhere = words.server !== undefined;
   // A server elsewhere has its own credentials; what this data folder has are those of this machine's.
@@ -49,11 +52,14 @@ export function openAccess(words: AccessWords, onRemark: (remark: Remark) => voi
         : `several apps are configured; name one with --app: ${apps.join(', ')}`,
     );
   const certificate = config.apps.find((app) => app.appid === appid)?.certificate;
+  const patience = new Patience();
   return {
     client: new AircheckClient({
       ...{ url, appId: appid, customerId: customer.id, customerSecret: customer.secret },
-      ...{ deadlineMs: DEADLINE_MS, onRemark },
+      ...{ deadlineMs: DEADLINE_MS, fetch: patience.fetch },
+      onRemark: (remark) => (remark.kind === 'retry' && patience.isWaiting ? patience.tell() : warnOf(remark)),
     }),
+    patience,
     ...{ url, appid, customer, config: isElsewhere ? undefined : config },
     tokenFor: (cname, uid) =>
       certificate === undefined

@@ -19,7 +19,7 @@ type Event = EventsReply['events'][number];
 const STEP_MS = 1_000;
 
 export async function events(words: EventsWords): Promise<void> {
-  const { client } = openAccess(words);
+  const { client, patience } = openAccess(words);
   if (words.again !== undefined) {
     const { delivered, error } = await explaining(() => client.redeliver(words.again ?? ''));
     if (!delivered)
@@ -45,7 +45,7 @@ export async function events(words: EventsWords): Promise<void> {
     if (newest.length === 0 && !words.follow) process.stderr.write('aircheck: there are no such events\n');
     while (words.follow) {
       await pauseCommand(STEP_MS);
-      const reply = await client.events({ ...filter, after });
+      const reply = await patience.keepAsking(() => client.events({ ...filter, after }));
       for (const event of reply.events) tell(event);
       after = reply.next;
     }

@@ -16,6 +16,8 @@ import { requestOf } from './record-request.ts';
 import { timelineText } from './timeline.ts';
 
 export type McpWords = AccessWords & { allowChanges?: boolean };
+/** A tool answers what is so now; it waits for nothing. */
+type McpAccess = Omit<Access, 'patience'>;
 
 const SID = z
   .string()
@@ -43,7 +45,7 @@ type Tool = {
 
 /** The protocol’s server, before it is connected. */
 export function createMcp(
-  access: Access,
+  access: McpAccess,
   pages: Awaited<ReturnType<typeof docPages>>,
   allowChanges: boolean,
 ): McpServer {
@@ -171,7 +173,7 @@ function readingTools(client: AircheckClient): Record<string, Tool> {
   };
 }
 
-function changingTools({ client, tokenFor }: Access): Record<string, Tool> {
+function changingTools({ client, tokenFor }: McpAccess): Record<string, Tool> {
   return {
     start: {
       about: 'Starts recording a channel into the server’s own store: a composite of all users, or every user alone.',

@@ -33,7 +33,9 @@ export async function record(cname: string, words: RecordWords & AccessWords): P
     process.stderr.write(`aircheck: recording ${shown(cname)} as ${recording.sid}; Ctrl-C stops it\n`);
     await watch(access, recording, requested, stop);
     process.stderr.write('aircheck: stopping, and waiting until all files are stored; Ctrl-C again does not wait\n');
-    const report = await explaining(() => access.client.finish(recording, { signal: stop.again }));
+    const report = await explaining(() =>
+      access.patience.keepAsking(() => access.client.finish(recording, { signal: stop.again }), stop.again),
+    );
     tell(access, report, requested, words.json ?? false);
   } catch (error) {
     if (!stop.again.aborted) throw error;

@@ -1,8 +1,8 @@
 /** `aircheck remove-person`: removes one person from a recording of single users, or tells who was removed from it. */
-import type { AircheckClient, RemovalPreview, RemovalReply } from '../../../client/index.ts';
-import { sleep, systemClock } from '../../../kernel/clock.ts';
+import type { RemovalPreview, RemovalReply } from '../../../client/index.ts';
+import { pauseCommand } from '../../../kernel/clock.ts';
 import { print, printJson } from '../print.ts';
-import { type AccessWords, explaining, openAccess } from './access.ts';
+import { type Access, type AccessWords, explaining, openAccess } from './access.ts';
 import { momentOf, shown, sizeOf } from './words.ts';
 
 export type RemovePersonWords = AccessWords & { yes?: boolean; accessKey?: string; secretKey?: string };
@@ -14,7 +14,8 @@ const NOT_REMOVED = 2;
 
 /** @param uid who is removed; when undefined, those who were are told of */
 export async function removePerson(sid: string, uid: string | undefined, words: RemovePersonWords): Promise<void> {
-  const { client } = openAccess(words);
+  const access = openAccess(words);
+  const { client } = access;
   if (uid === undefined) {
     const told = await explaining(() => client.removals(sid));
     if (words.json) printJson(told);
@@ -30,19 +31,19 @@ export async function removePerson(sid: string, uid: string | undefined, words: 
   const { accessKey = '', secretKey = '' } = words;
   const keys = accessKey === '' ? {} : { keys: { accessKey, secretKey } };
   await explaining(() => client.removePerson(sid, { uid, ...keys }));
-  const told = await explaining(() => settled(client, sid, uid));
+  const told = await explaining(() => settled(access, sid, uid));
   if (words.json) printJson(told);
   else print(removalLines(told).join('\n'));
   if (told.state !== 'removed') process.exitCode = NOT_REMOVED;
 }
 
 /** Waits until it is done, or something keeps it from going on now. */
-async function settled(client: AircheckClient, sid: string, uid: string): Promise<RemovalReply> {
+async function settled({ client, patience }: Access, sid: string, uid: string): Promise<RemovalReply> {
   for (;;) {
-    const { removals } = await client.removals(sid);
+    const { removals } = await patience.keepAsking(() => client.removals(sid));
     const told = removals.find((each) => each.uid === uid);
     if (told && (told.state !== 'removing' || told.error !== null)) return told;
-    await sleep(systemClock, LOOK_MS);
+    await pauseCommand(LOOK_MS);
   }
 }
 

@@ -7,7 +7,7 @@ import { shown } from './words.ts';
 export type StopWords = AccessWords & { wait: boolean };
 
 export async function stop(sid: string, words: StopWords): Promise<void> {
-  const { client } = openAccess(words);
+  const { client, patience } = openAccess(words);
   await explaining(async () => {
     const { cname, uid, resourceId, mode } = await client.recording(sid);
     const recording = { cname, uid, resourceId, sid, mode } as Recording;
@@ -17,7 +17,7 @@ export async function stop(sid: string, words: StopWords): Promise<void> {
       else print(`${sid} is stopping`);
       return;
     }
-    const report = await client.finish(recording);
+    const report = await patience.keepAsking(() => client.finish(recording));
     if (words.json) printJson(report);
     else for (const { fileName } of report.files) print(shown(fileName, 1024));
   });
