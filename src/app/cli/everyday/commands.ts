@@ -72,7 +72,7 @@ Exit codes: 0 recorded, 1 refused or failed, 2 something of it is missing.`,
     });
 
   reaching(program.command('publish <source>'))
-    .description('send a file into a channel, or with the word test a made picture and sound')
+    .description('send a file into a channel; with the word camera a camera of this machine, with test a made picture')
     .requiredOption('-c, --channel <name>', 'channel name')
     .option('-u, --uid <uid>', 'who publishes', '1')
     .option('-t, --token <token>', 'RTC token for that uid; made with the app’s certificate when left out')
@@ -80,6 +80,8 @@ Exit codes: 0 recorded, 1 refused or failed, 2 something of it is missing.`,
     .option('--fps <n>', 'frames per second, 1 to 60', '30')
     .option('-b, --bitrate <kbps>', 'of the picture, kbit/s', '1500')
     .option('--loop', 'begin the file again when it is over')
+    .option('--device <path>', 'of camera: which, as /dev/video0; needed only when there are several')
+    .option('--sound <device>', 'of camera: a device of ALSA, as plughw:1, or none; the usual one when left out')
     .option('--for <seconds>', 'end after so long', wholeSeconds)
     .addHelpText(
       'after',
@@ -87,6 +89,8 @@ Exit codes: 0 recorded, 1 refused or failed, 2 something of it is missing.`,
 Examples:
   aircheck publish test --channel room
   aircheck publish talk.mp4 --channel room --uid 2 --loop
+  aircheck publish camera --channel room --uid 3
+  aircheck publish camera --channel room --device /dev/video2 --sound none
 
 What is sent is H.264 and Opus, by FFmpeg’s own WHIP client. Exit codes: 0 sent, 1 refused or failed.`,
     )

@@ -30,6 +30,8 @@ describe('bash', () => {
     expect(completed('record', 'room', '--layout', '')).toEqual(['floating', 'best-fit', 'vertical']);
     expect(completed('events', '--state', 'd')).toEqual(['delivered', 'dead']);
     expect(completed('completion', 'z')).toEqual(['zsh']);
+    expect(completed('publish', 'c')).toEqual(['camera']);
+    expect(completed('publish', 'camera', '--d')).toEqual(['--device']);
     expect(completed('remove-person', '--y')).toEqual(['--yes']);
     expect(completed('retention', '--d')).toEqual(['--days', '--delete']);
     expect(completed('cut', '--')).toEqual(expect.arrayContaining(['--from', '--to', '--server', '--json']));
@@ -38,6 +40,7 @@ describe('bash', () => {
 
   test('files, where anything else may stand', () => {
     expect(completed('inspect', 'et')).toContain('etc');
+    expect(completed('publish', 'et')).toContain('etc');
     expect(completed('record', 'room', '--storage', 'et')).toContain('etc');
   });
 

@@ -5,10 +5,19 @@
 import type { Command, Option } from 'commander';
 import { Fault } from '../../../kernel/fault.ts';
 
-type Completed = { name: string; about: string; options: OptionWords[]; children: Completed[]; words: string[] };
+type Completed = {
+  name: string;
+  about: string;
+  options: OptionWords[];
+  children: Completed[];
+  /** What may stand after it, besides files where it takes those. */
+  words: string[];
+  takesFiles: boolean;
+};
 type OptionWords = { names: string[]; about: string; takesValue: boolean; choices: string[] };
 
 const SHELLS = { bash, zsh, fish } as const;
+const WORDS: Record<string, string[]> = { completion: Object.keys(SHELLS), publish: ['camera', 'test'] };
 
 /** Throws a Fault for a shell that there is none for. */
 export function completion(shell: string, program: Command): string {
@@ -28,7 +37,8 @@ function treeOf(command: Command): Completed {
     options: help.visibleOptions(command).map(optionWords),
     // Hidden ones are for the server itself.
     children: help.visibleCommands(command).map(treeOf),
-    words: command.name() === 'completion' ? Object.keys(SHELLS) : [],
+    words: WORDS[command.name()] ?? [],
+    takesFiles: command.name() !== 'completion',
   };
 }
 
@@ -101,11 +111,13 @@ function zsh(tree: Completed): string {
       const exclusive = names.length > 1 ? `'(${names.join(' ')})'{${names.join(',')}}` : `'${names[0]}`;
       return `    ${exclusive}${names.length > 1 ? "'" : ''}[${zshText(about)}]${value}'`;
     });
-    const { children, words } = command;
+    const { children, words, takesFiles } = command;
     const rest =
       children.length > 0
         ? [`    '1: :->command'`, `    '*:: :->rest'`]
-        : [words.length > 0 ? `    '1:word:(${words.join(' ')})'` : `    '*:file:_files'`];
+        : words.length > 0
+          ? [`    '1:word:_alternative "words:word:(${words.join(' ')})"${takesFiles ? ' "files:file:_files"' : ''}'`]
+          : [`    '*:file:_files'`];
     const described = children.map(({ name, about }) => `      '${name}:${zshText(about)}'`);
     return [
       `${functionOf(path)}() {`,
@@ -145,7 +157,7 @@ function fishText(text: string): string {
 }
 
 function fish(tree: Completed): string {
-  const lines = paths(tree).flatMap(({ path, command: { options, children, words } }) => {
+  const lines = paths(tree).flatMap(({ path, command: { options, children, words, takesFiles } }) => {
     const [first] = path;
     const names = children.map(({ name }) => name).join(' ');
     const seen = path.map((name) => `__fish_seen_subcommand_from ${name}`).join('; and ');
@@ -153,7 +165,7 @@ function fish(tree: Completed): string {
     const notYet = first === undefined ? here : `${here}; and not __fish_seen_subcommand_from ${names}`;
     return [
       ...children.map(({ name, about }) => `complete -c aircheck -n '${notYet}' -f -a ${name} -d '${fishText(about)}'`),
-      ...words.map((word) => `complete -c aircheck -n '${here}' -f -a ${word}`),
+      ...words.map((word) => `complete -c aircheck -n '${here}'${takesFiles ? '' : ' -f'} -a ${word}`),
       ...options.map(({ names: [one = '', two], about, takesValue, choices }) => {
         const [short, long] = two === undefined ? [undefined, one] : [one, two];
         const flags = `${short === undefined ? '' : ` -s ${short.slice(1)}`} -l ${long.slice(2)}`;

@@ -1,8 +1,9 @@
-/** `aircheck publish`: sends a file or a test picture into a channel, so that there is something to record. */
+/** `aircheck publish`: sends a file, a camera or a test picture into a channel, so that something can be recorded. */
 
 import { isChannelName } from '../../../contract/rest/body.ts';
 import { isUid } from '../../../contract/rest/fields.ts';
 import { pauseCommand, systemClock } from '../../../kernel/clock.ts';
+import { type Capture, type CaptureSystem, LINUX } from '../../../stages/sender/capture.ts';
 import { sendMedia } from '../../../stages/sender/send-media.ts';
 import { printJson } from '../print.ts';
 import { type AccessWords, explaining, openAccess } from './access.ts';
@@ -17,15 +18,21 @@ export type PublishWords = AccessWords & {
   fps: string;
   bitrate: string;
   loop?: boolean;
+  device?: string;
+  sound?: string;
   for?: number;
 };
+
+type Opened = Parameters<NonNullable<Capture['onOpened']>>[0];
 
 const TELL_S = 1;
 const TOO_SLOW =
   'aircheck: warning: this machine is too slow to send this in real time; a smaller --size or --fps takes less\n';
 
-export async function publish(source: string, words: PublishWords): Promise<void> {
+/** @param system how a camera and a microphone are read */
+export async function publish(source: string, words: PublishWords, system: CaptureSystem = LINUX): Promise<void> {
   const { channel, uid, loop = false } = words;
+  checkCameraWords(source, words);
   if (!isChannelName(channel)) throw refuse(`"${shown(channel)}" is not a channel name`);
   if (!isUid(uid)) throw refuse(`--uid is ${uid}; it is a whole number from 1 to 4294967295`);
   const { width, height } = readSize(words.size);
@@ -43,9 +50,17 @@ export async function publish(source: string, words: PublishWords): Promise<void
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, end);
   const timer = words.for === undefined ? undefined : systemClock.after(words.for * 1000, end);
   let toldS: number | undefined;
+  let opened: Opened | undefined;
+  const capture: Capture = {
+    ...{ system, camera: words.device, sound: words.sound },
+    onOpened: (devices) => {
+      opened = devices;
+      tellOpened(devices);
+    },
+  };
   try {
     const sentS = await sendMedia({
-      source: source === 'test' ? 'test' : { file: source, loop },
+      source: source === 'test' ? 'test' : source === 'camera' ? { capture } : { file: source, loop },
       url: `${access.url}/whip/${access.appid}/${encodeURIComponent(channel)}?uid=${uid}`,
       token: words.token ?? access.tokenFor(channel, uid),
       ...{ picture, clock: systemClock, pause: pauseCommand, signal: stop.signal },
@@ -59,10 +74,25 @@ export async function publish(source: string, words: PublishWords): Promise<void
       onLate: () => process.stderr.write(TOO_SLOW),
     });
     if (process.stderr.isTTY) process.stderr.write('\n');
-    if (words.json) printJson({ channel, uid, sentS });
+    const devices = opened && { camera: opened.camera, sound: opened.sound ?? null };
+    if (words.json) printJson({ channel, uid, sentS, ...devices });
     else process.stderr.write(`aircheck: ${sentS.toFixed(1)} s were sent\n`);
   } finally {
     timer?.cancel();
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, end);
   }
+}
+
+function checkCameraWords(source: string, { device, sound, loop }: PublishWords): void {
+  if (source === 'camera' && loop) throw refuse('--loop is of a file; a camera goes on until it is ended');
+  if (source !== 'camera' && (device !== undefined || sound !== undefined))
+    throw refuse(`--${device !== undefined ? 'device' : 'sound'} is of \`aircheck publish camera\` alone`);
+}
+
+function tellOpened({ camera, sound, silence }: Opened): void {
+  process.stderr.write(
+    `aircheck: camera ${shown(camera)}, ${sound === undefined ? 'no sound' : `sound ${shown(sound)}`}\n`,
+  );
+  if (silence !== undefined)
+    process.stderr.write(`aircheck: warning: the picture is sent alone: ${silence}. --sound names a device, or none\n`);
 }
