@@ -50,7 +50,7 @@ export type FleetParts = {
   metrics: Pick<Metrics, 'placedElsewhere' | 'feedBroken' | 'standbyTookOver'>;
   whip: WhipEndpoint;
   /** What strayed from this node is brought back with these. */
-  strays: Pick<StraysOptions, 'tables' | 'spool' | 'recorders' | 'openTarget'> & { objects: ObjectTables };
+  strays: Pick<StraysOptions, 'tables' | 'spool' | 'recorders' | 'openTarget' | 'backup'> & { objects: ObjectTables };
   /** What standbys here need besides (ADR 0037). */
   standby: Pick<OpenStandby, 'vault' | 'admission'>;
   /** Told of each change of a recording here. */

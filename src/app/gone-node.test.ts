@@ -258,6 +258,21 @@ test('files that were given up stay with their node, and the others are deleted 
   expect(lost.hasInBackup(sid, 'x_1.ts')).toBe(false);
 });
 
+test('a file in the backup store of a node that was taken over from is not waited for by its successor', async () => {
+  const sid = await recorded(lost, stub.storage(), [FILES[1]!, { name: 'x_1.ts', state: 'gaveUp' }]);
+  await database.query(
+    `insert into runs (sid, generation, kind, owner, epoch, phase, folder, started_ms)
+     values ($1, 0, 'record', '', 1, 'ended', $2, 1)`,
+    [sid, lost.folder],
+  );
+  await database.query('insert into strays (sid, folder, since_ms) values ($1, $2, 1)', [sid, lost.folder]);
+  await database.query('update objects set generation = 0 where sid = $1', [sid]);
+  await database.query('update tasks set folder = $2 where sid = $1', [sid, other.folder]);
+  await lost.seen(8);
+  await until(await other.begin(), sid, { state: 'deleted', files: 2, error: null });
+  expect(keysOf(sid)).toEqual([]);
+});
+
 describe('what a node has in a folder of its own (vendor 1000)', () => {
   const storage = (): StorageConfig => ({
     ...stub.storage(),

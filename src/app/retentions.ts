@@ -190,13 +190,13 @@ export class Retentions {
   async #erase({ sid, isOwn, place }: Due, file: Erasable, target: Target | undefined): Promise<boolean> {
     const { backup } = this.#o;
     const isInFolder = place?.vendor === STORAGE_VENDORS.localFolder;
-    const { name, key, bytes, state } = file;
+    const { name, key, bytes, state, isElsewhere } = file;
     // A server that died may have moved a file, or begun to, without noting it.
     if (state === 'backup') await sweep(target!, key, bytes);
     // All nodes share the folder, as they should, or the one that is gone had its own.
     const isReached = isOwn || !isInFolder || state === 'gaveUp' || (await hasIfThere(target!, key));
     if (state !== 'gaveUp' && isReached) await target!.erase(key);
-    if (state !== 'gaveUp' && state !== 'backup') {
+    if (isElsewhere || (state !== 'gaveUp' && state !== 'backup')) {
       // What was moved on may have stayed there.
       await backup.eraseCopy(sid, name);
       return isReached;

@@ -377,7 +377,7 @@ export async function createServer(given: Config, ground: Ground): Promise<Airch
         await (await import('./fleet.ts')).openFleet({
           ...{ config, database, ownership, recordings, rooms, feedDir, whip, metrics, changes, clock, log },
           standby: { vault, admission },
-          strays: { tables: strayTables, objects, spool, recorders: supervisor, openTarget },
+          strays: { tables: strayTables, objects, spool, recorders: supervisor, openTarget, backup },
         })
       : undefined;
     endings.push(() => joined?.close());

@@ -16,6 +16,7 @@ import { QualityCollector } from '../pipeline/report/quality-collector.ts';
 import { writeReport } from '../pipeline/report/write-report.ts';
 import { newTaskState, type Task } from '../session/task.ts';
 import { writeJournal } from '../stages/spool/journal.ts';
+import { BackupStore } from '../stages/upload/backup-store.ts';
 import { openLocalFolder } from '../stages/upload/target/local-folder.ts';
 import type { Database } from '../store/database.ts';
 import { ObjectTables } from '../store/object-tables.ts';
@@ -52,6 +53,7 @@ class Node {
   readonly objects: ObjectTables;
   readonly strays: StrayTables;
   readonly spool: string;
+  readonly backup: BackupStore;
 
   static async begin(root: string): Promise<Node> {
     return new Node(await beginNode(database), root);
@@ -61,6 +63,7 @@ class Node {
     this.ownership = ownership;
     this.spool = join(root, ownership.folder);
     mkdirSync(this.spool, { recursive: true });
+    this.backup = new BackupStore(openLocalFolder('backup', join(root, `disk-${ownership.folder}`)));
     this.recordings = new RecordingTables(database, ownership, vault);
     this.objects = new ObjectTables({ database, vault, folder: ownership.folder, clock: systemClock, log });
     this.strays = new StrayTables({ database, ownership, objects: this.objects, vault });
@@ -97,6 +100,12 @@ class Node {
     await target.put(`p/${file.name}`, { data: Buffer.from(contentOf(file, this)) }, 'video/mp2t');
   }
 
+  /** Puts a file into its backup store, because its own was away, and notes that. */
+  async backUp(sid: string, file: Segment): Promise<void> {
+    await this.backup.put(sid, file.name, { data: Buffer.from(contentOf(file, this)) }, 'video/mp2t');
+    await database.query(`update objects set state = 'backup' where sid = $1 and name = $2`, [sid, file.name]);
+  }
+
   /** Begins to bring back what strayed from it. */
   async comeBack(isHeld = () => false) {
     const strays = await openStrays({
@@ -110,6 +119,7 @@ class Node {
         complete: async (command) => void (await completeRecording(command)),
       },
       openTarget: async () => openLocalFolder('b', stores),
+      backup: this.backup,
       isHeld,
       clock: hasty,
       log,
@@ -194,11 +204,13 @@ test('what a node had not stored is stored when it is back, and its spool is fre
     { file: slice(2) },
   ];
   await first.record(task.sid, { generation: 1, epoch: 1 }, known);
+  await first.backUp(task.sid, slice(1));
   await takeOver();
   await second.record(task.sid, { generation: 2, epoch: 2 }, [{ file: own(0, 60), state: 'stored' }]);
   await first.comeBack();
   await expect.poll(strayRow, WAITS).toEqual({ stored: true, done: false });
   expect(stored()).toEqual(['own_0.ts', 'x_0.ts', 'x_1.ts', 'x_2.ts']);
+  expect(await first.backup.has(task.sid, slice(1).name)).toBe(false);
   await expect.poll(() => readdirSync(first.spool), WAITS).toEqual([]);
   expect(readdirSync(second.spool)).toEqual([task.sid]);
   // Whoever has the recording sees it, and has the playlist to itself.
@@ -308,9 +320,12 @@ test('a spool whose recording has come back to its node stays', async () => {
 
 test('what was deleted while its node was away is not stored again, and goes from its disk', async () => {
   await first.record(task.sid, { generation: 1, epoch: 1 }, [{ file: slice(0), state: 'waiting' }]);
+  await first.backUp(task.sid, slice(0));
   await takeOver();
   await second.record(task.sid, { generation: 2, epoch: 2 }, [{ file: own(0, 60), state: 'stored' }]);
   await end();
+  // Nobody can move it on.
+  await database.query(`update objects set state = 'gaveUp' where sid = $1 and state = 'backup'`, [task.sid]);
   const retention = new RetentionTables({ database, vault, folder: second.ownership.folder, inFleet: true });
   const { storage } = task.document;
   await retention.setDue(task.sid, { storage, by: 'customer', nowMs: 21 });
@@ -325,6 +340,7 @@ test('what was deleted while its node was away is not stored again, and goes fro
   await first.comeBack();
   await expect.poll(strayRow, WAITS).toEqual({ stored: true, done: true });
   expect(readdirSync(first.spool)).toEqual([]);
+  expect(await first.backup.has(task.sid, slice(0).name)).toBe(false);
   expect(stored()).toEqual([]);
 });
 

@@ -23,6 +23,7 @@ import { type FormerRun, stretchesOf } from '../session/run-record.ts';
 import { mp4Name } from '../stages/mux/names.ts';
 import { clearFiles } from '../stages/spool/clear-files.ts';
 import { generationOf, readRuns } from '../stages/spool/recording-spool.ts';
+import type { BackupStore } from '../stages/upload/backup-store.ts';
 import { memoryLedger } from '../stages/upload/ledger.ts';
 import { PersistentPut } from '../stages/upload/persistent-put.ts';
 import type { Target } from '../stages/upload/target/target.ts';
@@ -45,6 +46,7 @@ export type StraysOptions = {
   spool: SpoolPort;
   recorders: RecorderPort & { atWork(): ReadonlyMap<string, unknown> };
   openTarget(storage: StorageConfig, sid: string): Promise<Target>;
+  backup: Pick<BackupStore, 'eraseCopy'>;
   /** Whether the recording is this node's. */
   isHeld(sid: string): boolean;
   clock: Clock;
@@ -115,12 +117,14 @@ class Strays {
     // A recorder of this very start was told to end when the recording was lost; it may share its process with others.
     while (recorders.atWork().has(sid)) await sleep(clock, QUIET_LOOK_MS, signal);
     await awaitOrphans({ recorders, clock, log }, { sid, former: found.former }, signal);
-    if (found.isDeleted) return this.#drop(sid);
+    const backedUp = await tables.backedUp(sid, ownRuns(found));
+    if (found.isDeleted) return this.#drop(sid, backedUp);
     const report = await this.#reportOf(found);
     await this.#clear(found);
     const { files, leftovers } = await this.#makeWhole(found);
     signal.throwIfAborted();
     const { stored, accepted } = await this.#store(found, files);
+    await this.#removeCopies(sid, backedUp);
     if (!(await tables.setStored(sid, clock.nowMs(), report))) return;
     log.info({ sid, files: stored }, 'what this node had of a recording that another node took over is stored');
     await mending.add(sid);
@@ -132,12 +136,18 @@ class Strays {
   }
 
   /** The recording's files are deleted, or about to be: what this node has goes as well. */
-  async #drop(sid: string): Promise<void> {
+  async #drop(sid: string, backedUp: readonly string[]): Promise<void> {
     const { tables, spool, clock, log } = this.#options;
+    await this.#removeCopies(sid, backedUp);
     await spool.free(sid);
     await tables.setStored(sid, clock.nowMs(), undefined);
     await tables.setMended(sid, undefined);
     log.info({ sid }, 'what this node had of a recording is removed: its files were deleted meanwhile');
+  }
+
+  /** Removes files from this node's backup store, which whoever took over may not reach. */
+  async #removeCopies(sid: string, names: readonly string[]): Promise<void> {
+    for (const name of names) await this.#options.backup.eraseCopy(sid, name);
   }
 
   /** Removes what this node has of users who were removed from the recording while it was away. */

@@ -16,7 +16,10 @@ import { OURS_OR_LOST, TO_COME } from './whose-files.ts';
 const DAY_MS = 86_400_000;
 
 /** What one file is, for whoever deletes it. */
-export type Erasable = Pick<ObjectRecord, 'name' | 'key' | 'bytes' | 'state'>;
+export type Erasable = Pick<ObjectRecord, 'name' | 'key' | 'bytes' | 'state'> & {
+  /** Whether a node made it that another took over from, which itself removes what its disk has of it. */
+  isElsewhere: boolean;
+};
 /**
  * A recording whose files are to be deleted now; `storage` is undefined where all of them are in the backup store, and
  * where the key is lost that it was sealed with.
@@ -220,9 +223,13 @@ export class RetentionTables {
    */
   async left({ sid, isOwn }: Due, most: number): Promise<Erasable[]> {
     const rows = await this.#database.query(
-      `select name, key, bytes, state from objects where sid = $1 and deleted_ms is null and state <> 'lost'
-         and ($3::boolean or left_ms is null)
-       order by (kind = 'playlist') desc, name limit $2`,
+      `select o.name, o.key, o.bytes, o.state, exists (
+           select 1 from runs n join strays s on s.sid = n.sid and s.folder = n.folder
+           where n.sid = o.sid and n.generation = o.generation
+         ) as is_elsewhere
+       from objects o where o.sid = $1 and o.deleted_ms is null and o.state <> 'lost'
+         and ($3::boolean or o.left_ms is null)
+       order by (o.kind = 'playlist') desc, o.name limit $2`,
       [sid, most, isOwn],
     );
     return rows.map((row) => ({
@@ -230,6 +237,7 @@ export class RetentionTables {
       key: String(row['key']),
       bytes: Number(row['bytes']),
       state: row['state'] as Erasable['state'],
+      isElsewhere: row['is_elsewhere'] === true,
     }));
   }
 

@@ -179,6 +179,15 @@ export class StrayTables {
     return this.#objects.noteOwn(sid, record, runs);
   }
 
+  /** Names of files of these runs that were put into a backup store and not moved on from there, deleted ones too. */
+  async backedUp(sid: string, runs: readonly number[]): Promise<string[]> {
+    const rows = await this.#database.query(
+      `select name from objects where sid = $1 and generation = any($2) and state in ('backup', 'gaveUp') order by name`,
+      [sid, [...runs]],
+    );
+    return rows.map((row) => String(row['name']));
+  }
+
   /** What is noted of an object of a recording. */
   async objectOf(sid: string, name: string): Promise<ObjectRecord | undefined> {
     return (await this.#objects.objectsOf(sid)).find((record) => record.name === name);

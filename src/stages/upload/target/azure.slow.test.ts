@@ -103,7 +103,9 @@ test('the guard holds for its connections too', async () => {
 
 test('an object is erased with its snapshots, and once more without harm', async () => {
   const target = open();
+  expect(await target.has('a/erased.ts')).toBe(false);
   await target.put('a/erased.ts', { data: Buffer.from('text') }, 'video/mp2t');
+  expect(await target.has('a/erased.ts')).toBe(true);
   const blob = azurite.container.getBlockBlobClient('a/erased.ts');
   await blob.createSnapshot();
   await target.erase('a/erased.ts');

@@ -57,11 +57,14 @@ describe('a local folder', () => {
     const absent = { code: 'store-absent', blame: 'destination', retryable: true };
     const path = join(home, 'fetched');
     await expect(target.erase('a/x.ts')).rejects.toMatchObject(absent);
+    await expect(target.has('a/x.ts')).rejects.toMatchObject(absent);
     await expect(target.fetch('a/x.ts', path)).rejects.toMatchObject(absent);
     await target.put('a/x.ts', spooled('x.ts', 'media'), 'video/mp2t');
     await target.fetch('a/x.ts', path);
     expect(readFileSync(path, 'utf8')).toBe('media');
+    expect(await target.has('a/x.ts')).toBe(true);
     await target.erase('a/x.ts');
+    expect(await target.has('a/x.ts')).toBe(false);
     await target.erase('a/x.ts');
     await expect(target.fetch('a/x.ts', join(home, 'again'))).rejects.toMatchObject({ code: 'object-missing' });
   });

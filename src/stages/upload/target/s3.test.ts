@@ -219,6 +219,20 @@ describe('what a store says it has', () => {
   });
 });
 
+test('a store is asked whether it has a file, an empty one too, and no is told apart from a refusal', async () => {
+  const { stub, target } = await openS3Stub();
+  await target.put('a/x.ts', text, 'video/mp2t');
+  await target.put('a/empty', { data: Buffer.alloc(0) }, 'text/plain');
+  expect([await target.has('a/x.ts'), await target.has('a/empty'), await target.has('a/y.ts')]).toEqual([
+    ...[true, true, false],
+  ]);
+  stub.interfere = (_request, response) => {
+    refuse(response, 403, 'AccessDenied', 'no');
+    return true;
+  };
+  await expect(target.has('a/x.ts')).rejects.toMatchObject({ blame: 'destination' });
+});
+
 test('a store without tags gets the files without, and it is told once', async () => {
   const { stub, target, warnings } = await openS3Stub(
     { tags: 'refused' },
