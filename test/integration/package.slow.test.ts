@@ -28,7 +28,7 @@ import { until } from '../support/test-server.ts';
 const ROOT = join(import.meta.dirname, '../..');
 
 /** What a file imports that is no file of ours. */
-const IMPORT = /(^import '|^(?:import|export)\b[^;']* from '|\bimport\(')([^.'][^']*)'/gm;
+const IMPORT = /(^import '|^(?:import|export)\b[^;'(`]* from '|\bimport\(')([^.'][^']*)'/gm;
 
 let dir: string;
 /** The package in an installation's node_modules. */
