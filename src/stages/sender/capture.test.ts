@@ -142,4 +142,17 @@ describe('packets of several inputs', () => {
     off.abort();
     expect(await ended).toEqual([]);
   });
+
+  test('a device is not taken for silent because nobody took what it sent', async () => {
+    const clock = new ManualClock();
+    await using picture = await Demuxer.open(PICTURE, { format: 'lavfi' });
+    const off = new AbortController();
+    let taken = 0;
+    for await (const { packet } of mergedPackets([picture], { clock, signal: off.signal, isLive: true })) {
+      packet.free();
+      clock.advance(12_000);
+      if (++taken === 3) off.abort();
+    }
+    expect(taken).toBe(3);
+  });
 });

@@ -28,7 +28,6 @@ export async function* mergedPackets(
   const read = async (input: Demuxer, at: number) => {
     for await (const packet of input.packets()) {
       if (!packet) break;
-      lastUs[at] = clock.monoUs();
       // One packet of each waits here; the rest in the input's own queue.
       await new Promise<void>((taken) => {
         come.push({ packet, at, taken });
@@ -53,6 +52,8 @@ export async function* mergedPackets(
       if (next) {
         next.taken();
         yield next;
+        // While whoever took it was busy the device had no turn.
+        lastUs[next.at] = clock.monoUs();
         continue;
       }
       if (failure !== undefined) throw failure;
