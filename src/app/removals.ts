@@ -126,10 +126,20 @@ export class Removals {
 
   /** Goes on with the first removal of a recording. Resolves to 0 when there may be another. */
   async #work(sid: string, signal: AbortSignal): Promise<number | undefined> {
-    const { tables, clock, log } = this.#o;
-    const removal = await tables.find(sid, clock.nowMs());
+    const { tables, clock } = this.#o;
+    const removal = await tables.take(sid, clock.nowMs());
     if (!removal) return undefined;
-    const { uid } = removal;
+    try {
+      return await this.#workOn(removal, signal);
+    } finally {
+      // A server that is ending keeps it until it has ended: what it had begun may still be under way.
+      if (!signal.aborted) await tables.letGo(sid, removal.uid);
+    }
+  }
+
+  async #workOn(removal: OpenRemoval, signal: AbortSignal): Promise<number | undefined> {
+    const { tables, clock, log } = this.#o;
+    const { sid, uid } = removal;
     try {
       const { isHeld, refusal } = await this.#removeFiles(removal, signal);
       if (isHeld) return undefined;
@@ -209,13 +219,15 @@ export class Removals {
   ): Promise<Fault | 'held' | undefined> {
     const { tables, shared, clock, backup } = this.#o;
     const { sid, uid } = removal;
-    const { name, key, where } = left;
+    const { name, key, where, madeBy } = left;
     const made = await shared.make(
       removal,
       left,
       { bring: this.#bringFrom(sid, left, target), speakersBytes: await tables.speakersBytes(sid) },
       signal,
     );
+    // Its store lacks it since that one began to put what it had made in its place.
+    if (made.path === undefined && made.outcome === 'gone' && madeBy !== undefined) throw waitsFor(madeBy, name);
     if (!(await tables.begin(sid, uid, [name], clock.nowMs()))) return 'held';
     let versions: number | undefined;
     let refusal: Fault | undefined;
@@ -263,6 +275,11 @@ export class Removals {
 }
 
 const namesOf = (files: readonly LeftFile[]) => files.map(({ name }) => name);
+
+function waitsFor(server: string, name: string): Fault {
+  const words = `${server} alone has ${name} as it was made anew, and is waited for until it has been gone for a week`;
+  return new Fault('file-elsewhere', words, { blame: 'self', retryable: true });
+}
 
 function refusalOf(obstacle: RemovalObstacle, holdReason: string | undefined) {
   if (obstacle === 'mixed' || obstacle === 'deleted') return problem('removal-impossible', WHY[obstacle]);

@@ -445,6 +445,14 @@ export const MIGRATIONS: readonly { name: string; statements: readonly string[] 
       `alter table objects add column left_ms bigint`,
     ],
   },
+  {
+    name: 'which server removes a person',
+    statements: [
+      // The data folders of the server at work on it, and of the one on whose disk a file was made anew (ADR 0041).
+      `alter table removals add column folder text`,
+      `alter table removed_files add column folder text`,
+    ],
+  },
 ];
 
 /** Applies what the database lacks, each migration in a transaction of its own. */

@@ -17,7 +17,7 @@ import { toRecord } from './object-tables.ts';
 import { forgetMixes, forgetPerson } from './person-records.ts';
 import { removalsOf, toRemovalFile } from './removal-record.ts';
 import type { Vault } from './vault.ts';
-import { OURS, UNSTORED } from './whose-files.ts';
+import { LOST_AT, livesOn, OURS, UNSTORED } from './whose-files.ts';
 
 /** What keeps a person in a recording. */
 export type RemovalObstacle = 'running' | 'uploading' | 'held' | 'deleting' | 'deleted' | 'mixed';
@@ -44,7 +44,11 @@ export type OpenRemoval = {
   refusals: number;
 };
 /** A file that is still as it was; `file` is undefined in rows of versions that did not keep it. */
-export type LeftFile = RemovalFile & Pick<ObjectRecord, 'file'>;
+export type LeftFile = RemovalFile &
+  Pick<ObjectRecord, 'file'> & {
+    /** The name of another server that may have on its disk what was made anew of it, and may still be back. */
+    madeBy?: string | undefined;
+  };
 /** What became of a file. */
 export type Removed = {
   name: string;
@@ -66,6 +70,11 @@ export type RemovalTablesOptions = {
 
 /** Removals m of recordings t with retentions r that go on at $2. */
 const OPEN = `m.done_ms is null and m.gave_up_ms is null and coalesce(m.next_try_ms, 0) <= $2 and r.held_ms is null`;
+/** Files f that were begun to be made anew, and that their store may lack since. */
+const IS_BEGUN_ANEW = `f.act = 'rewrite' and f.begun_ms is not null and f.done_ms is null`;
+/** Removals m of recordings t that this server ($1) goes on with: no other is at work on them. */
+const FREE = `(${OURS} or exists (select 1 from removed_files f where f.sid = t.sid and f.folder = $1 and ${IS_BEGUN_ANEW}))
+  and (m.folder is null or m.folder = $1 or not ${livesOn('m.folder')})`;
 
 export class RemovalTables {
   readonly #o: RemovalTablesOptions;
@@ -146,18 +155,23 @@ export class RemovalTables {
   async due(nowMs: number, most: number): Promise<string[]> {
     const rows = await this.#o.database.query(
       `select t.sid, min(m.asked_ms) as asked_ms from removals m join tasks t using (sid) join retentions r using (sid)
-       where ${OPEN} and ${OURS} group by t.sid order by min(m.asked_ms) limit $3`,
+       where ${OPEN} and ${FREE} group by t.sid order by min(m.asked_ms) limit $3`,
       [this.#o.folder, Math.round(nowMs), most, this.#o.inFleet],
     );
     return rows.map((row) => String(row['sid']));
   }
 
-  /** The first removal of a recording that goes on now. */
-  async find(sid: string, nowMs: number): Promise<OpenRemoval | undefined> {
+  /**
+   * Takes up the first removal of a recording that goes on now, so that no other server works on it until this one has
+   * let go of it, or is gone.
+   */
+  async take(sid: string, nowMs: number): Promise<OpenRemoval | undefined> {
     const [row] = await this.#o.database.query(
-      `select m.*, t.place from removals m join retentions r using (sid) join tasks t using (sid)
-       where m.sid = $1 and ${OPEN} order by m.asked_ms limit 1`,
-      [sid, Math.round(nowMs)],
+      `update removals set folder = $1 from (
+         select m.sid, m.uid, t.place from removals m join retentions r using (sid) join tasks t using (sid)
+         where m.sid = $3 and ${OPEN} and ${FREE} order by m.asked_ms limit 1 for update of m
+       ) n where removals.sid = n.sid and removals.uid = n.uid returning removals.*, n.place`,
+      [this.#o.folder, Math.round(nowMs), sid, this.#o.inFleet],
     );
     if (!row) return undefined;
     const sealed = row['storage'] === null ? undefined : this.#o.vault.openIfKnown(String(row['storage']));
@@ -169,15 +183,31 @@ export class RemovalTables {
     };
   }
 
+  /** Lets go of a removal of which this server has done what it can for now. */
+  async letGo(sid: string, uid: string): Promise<void> {
+    await this.#o.database.query('update removals set folder = null where sid = $1 and uid = $2 and folder = $3', [
+      ...[sid, uid, this.#o.folder],
+    ]);
+  }
+
   /** Files that are still as they were: playlists first, as they name others, and those of everybody last. */
   async left(sid: string, uid: string): Promise<LeftFile[]> {
     const rows = await this.#o.database.query(
-      `select f.*, o.file from removed_files f left join objects o on o.sid = f.sid and o.name = f.name
-       where f.sid = $1 and f.uid = $2 and f.done_ms is null
-       order by (f.act = 'rewrite'), (f.kind = 'playlist') desc, (f.kind = 'document'), f.name`,
-      [sid, uid],
+      `select a.*, o.file, (
+         select coalesce(w.name, w.folder) from removed_files f join owners w using (folder)
+         where f.sid = a.sid and f.name = a.name and f.folder <> $3 and ${IS_BEGUN_ANEW} and ${LOST_AT} > now()
+         order by w.lease_until desc limit 1
+       ) as made_by
+       from removed_files a left join objects o on o.sid = a.sid and o.name = a.name
+       where a.sid = $1 and a.uid = $2 and a.done_ms is null
+       order by (a.act = 'rewrite'), (a.kind = 'playlist') desc, (a.kind = 'document'), a.name`,
+      [sid, uid, this.#o.folder],
     );
-    return rows.map((row) => ({ ...toRemovalFile(row), file: spooledFileSchema.safeParse(row['file']).data }));
+    return rows.map((row) => ({
+      ...toRemovalFile(row),
+      file: spooledFileSchema.safeParse(row['file']).data,
+      madeBy: row['made_by'] === null ? undefined : String(row['made_by']),
+    }));
   }
 
   /** Notes that these files are about to go. False, and nothing is noted, under a legal hold. */
@@ -185,10 +215,11 @@ export class RemovalTables {
     return this.#o.database.transaction(async (inside) => {
       const free = await inside.query('select 1 from retentions where sid = $1 and held_ms is null for update', [sid]);
       if (free.length === 0) return false;
-      const params = [sid, uid, [...names], Math.round(nowMs)];
+      const params = [sid, uid, [...names], Math.round(nowMs), this.#o.folder];
       await inside.query(
         `with begun as (
-           update removed_files set begun_ms = coalesce(begun_ms, $4) where sid = $1 and uid = $2 and name = any($3)
+           update removed_files set begun_ms = coalesce(begun_ms, $4), folder = $5
+           where sid = $1 and uid = $2 and name = any($3)
          )
          update objects set deleting_ms = coalesce(deleting_ms, $4) where sid = $1 and name = any($3)`,
         params,

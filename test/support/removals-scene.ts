@@ -14,16 +14,19 @@ import type { Vault } from '../../src/store/vault.ts';
 type Scene = Pick<RemovalsOptions, 'openTarget' | 'backup' | 'clock'> & {
   database: Database;
   vault: Vault;
+  /** Holds what the server has on its disk. */
   dir: string;
+  /** The data folder of one of a fleet; else they are those of a server alone, which has `ours`. */
+  folder?: string;
 };
 
 /** Starts them. Close what it returns; `forgotten` are the sids whose copies were forgotten. */
-export async function startRemovals({ database, vault, dir, ...rest }: Scene) {
+export async function startRemovals({ database, vault, dir, folder, ...rest }: Scene) {
   const forgotten: string[] = [];
   const log = createLog('silent');
   const removals = new Removals({
     ...{ ...rest, log },
-    tables: new RemovalTables({ database, vault, folder: 'ours', inFleet: false }),
+    tables: new RemovalTables({ database, vault, folder: folder ?? 'ours', inFleet: folder !== undefined }),
     jobs: new KeyedJobs({ database, queue: `removals-${newHexId()}`, log, parallel: 2 }),
     shared: new SharedFiles({
       ...{ root: join(dir, 'removals'), reserveBytes: 0 },
