@@ -39,27 +39,30 @@ export async function cut(sid: string, words: CutWords): Promise<void> {
     let told = await begin();
     let path = `/cuts/${told.cutId}`;
     let isAnew = false;
+    /** A server that was started anew knows no cut of before; it takes seconds to make it again. */
+    const makeAnew = async () => {
+      if (isAnew) throw refuse('the server has the cut no more: somebody called it off');
+      isAnew = true;
+      told = await begin();
+      path = `/cuts/${told.cutId}`;
+    };
     const progress = words.quiet ? undefined : new Progress(systemClock, process.stderr, told.to - told.from);
     const name = words.output ?? `${sid}_${told.from}-${told.to}.mp4`;
     const part = join(dirname(name), `.${basename(name)}.part`);
     try {
       checkOutput(name, words.force ?? false, REFUSED);
-      while (told.state === 'queued' || told.state === 'running') {
-        await pauseCommand(LOOK_MS, signal);
-        const seen = await server.look(path, signal);
-        if (seen === undefined) {
-          // A server that was started anew knows no cut of before; it takes seconds to make it again.
-          if (isAnew) throw refuse('the server has the cut no more: somebody called it off');
-          isAnew = true;
-          told = await begin();
-          path = `/cuts/${told.cutId}`;
-          continue;
-        }
-        told = cutReplySchema.parse(seen);
-        progress?.show(told.progress * (told.to - told.from));
+      for (;;) {
+        if (told.state === 'failed') throw refuse(`the cut failed: ${told.error}`);
+        if (told.state === 'queued' || told.state === 'running') {
+          await pauseCommand(LOOK_MS, signal);
+          const seen = await server.look(path, signal);
+          if (seen === undefined) await makeAnew();
+          else told = cutReplySchema.parse(seen);
+          progress?.show(told.progress * (told.to - told.from));
+        } else if (await bring(server, `${path}/file`, { to: part, bytes: told.bytes ?? 0, code: REFUSED, signal }))
+          break;
+        else await makeAnew();
       }
-      if (told.state === 'failed') throw refuse(`the cut failed: ${told.error}`);
-      await bring(server, `${path}/file`, { to: part, bytes: told.bytes ?? 0, code: REFUSED, signal });
       renameSync(part, name);
       return { reply: told, output: name };
     } catch (error) {
@@ -68,7 +71,7 @@ export async function cut(sid: string, words: CutWords): Promise<void> {
     } finally {
       progress?.end();
       // The server would keep it for an hour.
-      await server.ask('DELETE', path).catch(() => undefined);
+      await server.forget(path).catch(() => undefined);
     }
   });
   if (words.json) process.stdout.write(`${JSON.stringify({ ...reply, file: output }, null, 2)}\n`);

@@ -10,6 +10,7 @@ import { Progress } from './progress.ts';
 
 const REFUSED = 'mix-refused';
 const LOOK_MS = 1_000;
+const GONE = 'the server has the mix no more: somebody called it off';
 
 /** Makes the MP4 and prints its path. Throws a Fault; no half file, and no mix, is left then. */
 export async function mixLater(sid: string, words: MixWords): Promise<void> {
@@ -33,18 +34,19 @@ export async function mixLater(sid: string, words: MixWords): Promise<void> {
       while (told.state === 'queued' || told.state === 'running') {
         await pauseCommand(LOOK_MS, signal);
         const seen = await server.look(path, signal);
-        if (seen === undefined) throw refuse('the server has the mix no more: somebody called it off');
+        if (seen === undefined) throw refuse(GONE);
         told = mixReplySchema.parse(seen);
         if (told.progress > 0) progress?.show(told.progress * lengthS);
       }
       if (told.state === 'failed') throw refuse(`the mix failed: ${told.error}`);
       checkOutput(output, words.force ?? false, REFUSED);
-      await bring(server, `${path}/file`, { to: part, bytes: told.bytes ?? 0, code: REFUSED, signal });
+      if (!(await bring(server, `${path}/file`, { to: part, bytes: told.bytes ?? 0, code: REFUSED, signal })))
+        throw refuse(GONE);
       renameSync(part, output);
       return told;
     } catch (error) {
       rmSync(part, { force: true });
-      await server.ask('DELETE', path).catch(() => {
+      await server.forget(path).catch(() => {
         process.stderr.write(
           `aircheck: the server cannot be told to call the mix off: it goes on with ${told.mixId} once it runs\n`,
         );

@@ -31,6 +31,8 @@ export type OwnRecording = {
    * does not answer. Throws a Fault with what it says, and the signal's reason.
    */
   look(path: string, signal: AbortSignal): Promise<unknown>;
+  /** Has the server forget something. Rejects when it cannot be told within ten seconds. */
+  forget(path: string): Promise<unknown>;
 };
 
 /**
@@ -64,6 +66,7 @@ export async function ownRecording(sid: string, words: AccessWords, code: string
         if (!answer.ok) throw await refusalOf(answer, code);
         return answer.json();
       },
+      forget: (path) => asked('DELETE', path, { signal: AbortSignal.timeout(LOOK_LIMIT_MS) }),
       look: (path, signal) =>
         patience.keepAsking(async () => {
           const limit = AbortSignal.any([signal, AbortSignal.timeout(LOOK_LIMIT_MS)]);
@@ -97,14 +100,15 @@ function placesOf(words: AccessWords, refuse: (said: string) => Fault): Place[] 
 }
 
 /**
- * Brings a file of so many bytes, and goes on where it was when the server did not answer for a while. Throws a Fault,
- * also where it cannot be written, and the signal's reason.
+ * Brings a file of so many bytes, and goes on where it was when the server did not answer for a while. Resolves to
+ * false where the server does not have it any more. Throws a Fault, also where it cannot be written, and the signal's
+ * reason.
  */
 export async function bring(
   { ask: asked, patience }: Pick<OwnRecording, 'ask' | 'patience'>,
   path: string,
   { to, bytes, code, signal }: { to: string; bytes: number; code: string; signal: AbortSignal },
-): Promise<void> {
+): Promise<boolean> {
   const fail = (cause: unknown, retryable = false) =>
     new Fault(code, `the MP4 could not be brought here: ${messageOf(cause)}`, { blame: 'caller', retryable, cause });
   try {
@@ -114,11 +118,13 @@ export async function bring(
       const range = `bytes=${at}-${Math.min(bytes, at + PIECE_BYTES) - 1}`;
       const piece = await patience.keepAsking(async () => {
         const answer = await asked('GET', path, { headers: { range }, signal });
+        if (answer.status === 404) return undefined;
         if (!answer.ok) throw await refusalOf(answer, code);
         return answer.arrayBuffer().catch((cause: unknown) => {
           throw fail(cause, true);
         });
       }, signal);
+      if (piece === undefined) return false;
       await file.appendFile(Buffer.from(piece));
     }
   } catch (cause) {
@@ -127,6 +133,7 @@ export async function bring(
   }
   const has = statSync(to).size;
   if (has !== bytes) throw new Fault(code, `the server sent ${has} bytes instead of ${bytes}`, { blame: 'self' });
+  return true;
 }
 
 /** Does work with a signal that Ctrl-C, or `kill`, aborts: what was begun is called off and cleared away then. */

@@ -2,6 +2,9 @@
 import { type Config, loadConfig } from '../../config/load.ts';
 import { Fault, messageOf } from '../../kernel/fault.ts';
 import { completeCredentials } from '../credentials.ts';
+import { isAwayStatus } from './patience.ts';
+
+type Send = (url: string, init: RequestInit) => Promise<Response>;
 
 /** The settings and credentials of the server. Throws a Fault when there are none. */
 export function ownConfig(): Config {
@@ -23,11 +26,7 @@ export function authorizationOf({ id, secret }: { id: string; secret: string }):
  * Throws a Fault, `server-unreachable`, when the server does not answer.
  * @param send as the platform's fetch
  */
-export async function ask(
-  url: string,
-  init: RequestInit,
-  send: (url: string, init: RequestInit) => Promise<Response> = fetch,
-): Promise<Response> {
+export async function ask(url: string, init: RequestInit, send: Send = fetch): Promise<Response> {
   try {
     return await send(url, init);
   } catch (cause) {
@@ -42,18 +41,22 @@ export async function ask(
   }
 }
 
-/** Asks the server for JSON as its operator. Throws a Fault when it does not answer, or refuses. */
-export async function askAsOperator(path: string, method: 'GET' | 'POST' = 'GET'): Promise<unknown> {
+/**
+ * Asks the server for JSON as its operator. Throws a Fault when it does not answer, or refuses.
+ * @param send as the platform's fetch
+ */
+export async function askAsOperator(
+  path: string,
+  { method = 'GET', signal, send = fetch }: { method?: 'GET' | 'POST'; signal?: AbortSignal; send?: Send } = {},
+): Promise<unknown> {
   const config = ownConfig();
   const operator = config.customers.find(({ apps }) => apps === undefined);
   if (!operator)
     throw new Fault('no-operator', 'no customer of these settings may use all apps, as an operator must', {
       blame: 'caller',
     });
-  const answer = await ask(`${ownUrl(config)}${path}`, {
-    method,
-    headers: { authorization: authorizationOf(operator) },
-  });
+  const init = { method, headers: { authorization: authorizationOf(operator) }, ...(signal && { signal }) };
+  const answer = await ask(`${ownUrl(config)}${path}`, init, send);
   if (!answer.ok) throw await refused(answer);
   return answer.json();
 }
@@ -69,6 +72,6 @@ export async function refused(answer: Response): Promise<Fault> {
   return new Fault(
     'server-refused',
     `the server at ${new URL(answer.url).origin} answered ${answer.status}: ${words}.${hint}`,
-    { blame: 'caller' },
+    { blame: 'caller', retryable: isAwayStatus(answer.status) },
   );
 }

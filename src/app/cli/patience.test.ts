@@ -3,8 +3,9 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { TypedCommands } from '../../../test/support/typed-command.ts';
+import { drain } from './drain.ts';
 
 const SID = 'e'.repeat(32);
 const MADE = Buffer.from('an MP4, as far as the command knows');
@@ -48,6 +49,7 @@ beforeEach(async () => {
     if (isAway()) throw new TypeError('fetch failed', { cause: new Error('connect ECONNREFUSED') });
     calls.push(call);
     const answer = answers(call);
+    if (answer instanceof Response) return answer;
     if (Buffer.isBuffer(answer)) return new Response(new Uint8Array(answer), { status: 206 });
     const status = answer === undefined ? 404 : call.startsWith('POST') && /(mixes|cuts)$/.test(call) ? 201 : 200;
     return new Response(JSON.stringify(answer ?? { code: 404, reason: 'no such thing' }), { status });
@@ -60,10 +62,12 @@ afterEach(async () => {
 });
 
 /** Types a command and lets the clock run until it has ended; how long it took by that, and what it printed. */
-async function type(...words: string[]): Promise<{ tookS: number; printed: string }> {
+const type = (...words: string[]) => run(() => commands.type(...words));
+
+async function run<T>(work: () => Promise<T>): Promise<{ tookS: number; printed: T }> {
   const beganS = seconds();
   let isOver = false;
-  const ended = commands.type(...words).finally(() => {
+  const ended = work().finally(() => {
     isOver = true;
   });
   ended.catch(() => undefined);
@@ -172,4 +176,103 @@ test('stop, and the tail of events, go on when the server is back', async () => 
   };
   await expect(type('events', '--follow')).rejects.toThrow('no such thing');
   expect(seconds()).toBeGreaterThan(away.to);
+});
+
+test('a cut whose server is started anew while it is brought is made again, once', async () => {
+  away = { from: Number.POSITIVE_INFINITY, to: 0 };
+  let made = 0;
+  answers = (call) => {
+    if (call === SEEN) return { startedMs: 1 };
+    if (call.startsWith('POST')) {
+      made++;
+      return { ...CUT, cutId: String(made).repeat(32) };
+    }
+    return call.endsWith('/file') && made > 1 ? MADE : undefined;
+  };
+  const output = join(dir, 'part.mp4');
+  const cut = ['cut', SID, '--from', '4', '--to', '9', '-o', output];
+  expect((await type(...cut)).printed).toBe(`${output}\n`);
+  expect([made, readFileSync(output)]).toEqual([2, MADE]);
+  answers = (call) => (call === SEEN ? { startedMs: 1 } : call.startsWith('POST') ? CUT : undefined);
+  await expect(type(...cut, '--force')).rejects.toThrow('somebody called it off');
+});
+
+test('Ctrl-C ends a mix within seconds also where the server takes connections and answers nothing', async () => {
+  away = { from: Number.POSITIVE_INFINITY, to: 0 };
+  vi.spyOn(AbortSignal, 'timeout').mockImplementation((ms) => {
+    const late = new AbortController();
+    setTimeout(() => late.abort(new Error('it took too long')), ms);
+    return late.signal;
+  });
+  answers = (call) => (call === SEEN ? { startedMs: 1 } : { ...MIX, state: 'running', progress: 0.5 });
+  const answering = vi.mocked(globalThis.fetch).getMockImplementation()!;
+  vi.mocked(globalThis.fetch).mockImplementation((url, init) => {
+    if (!/mixes\/./.test(String(url))) return answering(url, init);
+    if (init?.method === 'GET') process.emit('SIGINT', 'SIGINT');
+    return new Promise((_, reject) => {
+      const { signal } = init ?? {};
+      if (signal?.aborted) reject(signal.reason);
+      signal?.addEventListener('abort', () => reject(signal.reason));
+    });
+  });
+  const beganS = seconds();
+  await expect(type('mix', SID, '-o', join(dir, 'mix.mp4'), '--quiet')).rejects.toThrow('ended by SIGINT');
+  expect(seconds() - beganS).toBeLessThan(15);
+  expect(said).toContain(`it goes on with ${MIX.mixId}`);
+});
+
+test.each([
+  ['another server is at its address', 404, { code: 404, reason: 'no such recording' }, '`aircheck recordings` lists'],
+  ['the server has other credentials', 401, { message: 'Invalid authentication credentials' }, 'give --customer'],
+])('record ends, and says that the recording goes on, where %s', async (_what, status, body, words) => {
+  const recording = { cname: 'room', uid: '1', resourceId: 'r', sid: SID, mode: 'mix', files: [] };
+  answers = (call) => {
+    if (call.startsWith('POST')) return recording;
+    if (seconds() > away.to) return new Response(JSON.stringify(body), { status });
+    return call === SEEN ? { ...recording, phase: 'recording' } : { participants: [], recordings: [] };
+  };
+  await expect(type('record', 'room')).rejects.toThrow(words);
+  expect(seconds()).toBeGreaterThan(away.to);
+  expect(said).toContain(`nor stopped: \`aircheck stop ${SID}\``);
+});
+
+describe('drain', () => {
+  beforeEach(() => {
+    vi.stubEnv('AIRCHECK_APP_ID', 'a'.repeat(32));
+    vi.stubEnv('AIRCHECK_CUSTOMER_ID', 'id');
+    vi.stubEnv('AIRCHECK_CUSTOMER_SECRET', 'secret');
+  });
+  afterEach(() => vi.unstubAllEnvs());
+  const node = (id: string, state: 'live' | 'draining', recordings: number) => ({
+    ...{ self: id, id, name: id, version: '1', wire: 1, nodeUrl: null, publicUrl: null, state, recordings },
+    ...{ capacity: { cores: 1, bytes: 1 }, load: { cores: 1, bytes: 1 }, publishers: 0, seenMsAgo: 1 },
+  });
+  const reply = (own: ReturnType<typeof node>) => ({ self: own.id, nodes: [own] });
+
+  test('waits for a server that is started anew, and has it take nothing new again', async () => {
+    answers = (call) => {
+      if (call === 'POST /drain') return {};
+      if (seconds() < away.from) return reply(node('one', 'draining', 1));
+      const asked = calls.filter((each) => each === 'POST /drain').length;
+      return reply(asked < 2 ? node('two', 'live', 1) : node('two', 'draining', 0));
+    };
+    await run(() => drain({ wait: 600 }));
+    expect(commands.printed).toBe('draining: no recording is left, 0 publishers are\n');
+    expect(calls.filter((call) => call === 'POST /drain')).toHaveLength(2);
+    expect(said).toContain('started anew, and has been told again to take nothing new');
+  });
+
+  test('ends with its wait, or after a minute, where the server stays away', async () => {
+    for (const [wait, fromS, toS, words] of [
+      [30, 30, 45, 'the wait is over, and the server does not answer'],
+      [600, 60, 75, 'does not answer: connect ECONNREFUSED'],
+    ] as const) {
+      away = { from: seconds() + 0.5, to: Number.POSITIVE_INFINITY };
+      answers = () => reply(node('one', 'draining', 1));
+      const beganS = seconds();
+      await expect(run(() => drain({ wait }))).rejects.toThrow(words);
+      expect(seconds() - beganS).toBeGreaterThan(fromS - 1);
+      expect(seconds() - beganS).toBeLessThan(toS);
+    }
+  });
 });

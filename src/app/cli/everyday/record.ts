@@ -31,7 +31,10 @@ export async function record(cname: string, words: RecordWords & AccessWords): P
       access.client.record(requested.mode, { cname, uid, clientRequest: clientRequest as never }),
     )) as Recording;
     process.stderr.write(`aircheck: recording ${shown(cname)} as ${recording.sid}; Ctrl-C stops it\n`);
-    await watch(access, recording, requested, stop);
+    await explaining(() => watch(access, recording, requested, stop)).catch((error: unknown) => {
+      process.stderr.write(`aircheck: it is not followed any more, nor stopped: \`aircheck stop ${recording.sid}\`\n`);
+      throw error;
+    });
     process.stderr.write('aircheck: stopping, and waiting until all files are stored; Ctrl-C again does not wait\n');
     const report = await explaining(() =>
       access.patience.keepAsking(() => access.client.finish(recording, { signal: stop.again }), stop.again),
@@ -46,15 +49,26 @@ export async function record(cname: string, words: RecordWords & AccessWords): P
   }
 }
 
-/** Shows how it is doing until it is to be stopped, or has ended by itself. */
+/**
+ * Shows how it is doing until it is to be stopped, or has ended by itself. Rejects when the server does not let it be
+ * seen, or knows no such recording, as another one at the same address.
+ */
 async function watch(access: Access, recording: Recording, { forS }: Requested, stop: StopSignal): Promise<void> {
   const beganUs = systemClock.monoUs();
   const untilMs = forS === undefined ? Number.POSITIVE_INFINITY : forS * 1000;
   const line = new Line(process.stderr);
+  const told = new Set<string>();
   for (let looks = 0; !stop.once; looks++) {
     const elapsedMs = (systemClock.monoUs() - beganUs) / 1000;
     if (elapsedMs >= untilMs) break;
-    const doing = await lookAt(access, recording);
+    const doing = await lookAt(access, recording).catch((error: unknown) => {
+      // It records all the same; the next look may be answered.
+      if (!(error instanceof AircheckError) || isFinal(error)) throw error;
+      if (!access.patience.isWaiting && !told.has(error.reason))
+        process.stderr.write(`aircheck: warning: ${error.message}\n`);
+      told.add(error.reason);
+      return undefined;
+    });
     if (doing === 'ended') break;
     if (doing !== undefined) line.show(`${clockOf(elapsedMs)}  ${doing}`, looks % TELL_EVERY === 0);
     await Promise.race([pauseCommand(Math.min(LOOK_MS, untilMs - elapsedMs)), stop.asked]);
@@ -62,31 +76,30 @@ async function watch(access: Access, recording: Recording, { forS }: Requested, 
   line.end();
 }
 
-/** How it is doing in words; undefined when the server did not say, `ended` when there is nothing left to stop. */
-async function lookAt({ client }: Access, recording: Recording): Promise<string | undefined> {
-  try {
-    const [report, { participants }, { recordings }] = await Promise.all([
-      client.recording(recording.sid),
-      client.channel(recording.cname),
-      client.recordings({ cname: recording.cname, state: 'running', limit: 10 }),
-    ]);
-    const bytes = recordings.find(({ sid }) => sid === recording.sid)?.bytes ?? 0;
-    if (report.phase === 'ended') return 'ended';
-    const there = participants.filter(({ recorder }) => !recorder);
-    const who = there.map(({ uid, tracks }) => `${uid} (${tracks.map(trackWords).join(', ') || 'sends nothing'})`);
-    return [
-      report.phase,
-      bytes > 0 ? sizeOf(bytes) : undefined,
-      recording.mode === 'web' ? undefined : there.length === 0 ? 'nobody is there' : shown(who.join('  '), 300),
-      report.quality?.overload ? `too slow: ${report.quality.overload.rung}` : undefined,
-    ]
-      .filter((part) => part !== undefined)
-      .join('  ');
-  } catch (error) {
-    // It records all the same; the next look may be answered.
-    if (error instanceof AircheckError) return undefined;
-    throw error;
-  }
+/** Whether no later look can be answered otherwise. */
+function isFinal({ isGone, status }: AircheckError): boolean {
+  return isGone || status === 401 || status === 403;
+}
+
+/** How it is doing in words; `ended` when there is nothing left to stop. */
+async function lookAt({ client }: Access, recording: Recording): Promise<string> {
+  const [report, { participants }, { recordings }] = await Promise.all([
+    client.recording(recording.sid),
+    client.channel(recording.cname),
+    client.recordings({ cname: recording.cname, state: 'running', limit: 10 }),
+  ]);
+  const bytes = recordings.find(({ sid }) => sid === recording.sid)?.bytes ?? 0;
+  if (report.phase === 'ended') return 'ended';
+  const there = participants.filter(({ recorder }) => !recorder);
+  const who = there.map(({ uid, tracks }) => `${uid} (${tracks.map(trackWords).join(', ') || 'sends nothing'})`);
+  return [
+    report.phase,
+    bytes > 0 ? sizeOf(bytes) : undefined,
+    recording.mode === 'web' ? undefined : there.length === 0 ? 'nobody is there' : shown(who.join('  '), 300),
+    report.quality?.overload ? `too slow: ${report.quality.overload.rung}` : undefined,
+  ]
+    .filter((part) => part !== undefined)
+    .join('  ');
 }
 
 type Track = { kind: string; codec: string; receiving: boolean; bitrateKbps: number };
