@@ -7,15 +7,19 @@ import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { makeCertificates } from '../../src/app/cli/moving/certificates.ts';
 import { pageUser, probeNamespaces } from '../../src/app/pages.ts';
+import { setVariable } from '../../src/config/child-environment.ts';
 import { messageOf } from '../../src/kernel/fault.ts';
+import { PicturePool } from '../../src/stages/codec/picture-pool.ts';
+import { ScreenGrabber } from '../../src/stages/codec/screen-grabber.ts';
 import { NOBODY, PageSource } from '../../src/stages/source/page/page-source.ts';
 import { findPrograms } from '../../src/stages/source/page/programs.ts';
 import { ManualClock } from '../support/manual-clock.ts';
-import { nicenesses, processesNaming } from '../support/processes.ts';
+import { nicenesses, processesNaming, signal } from '../support/processes.ts';
 import { until } from '../support/test-server.ts';
 import { PAGE, PageServer } from '../support/web-page.ts';
 
@@ -113,13 +117,48 @@ describe.skipIf(refusal !== undefined)('a page', { timeout: 60_000 }, () => {
     expect(listener.onLost.mock.calls).toEqual([[{ kind: 'unreachable', why }]]);
   });
 
+  test('that is open is on the screen, though its script was told of animation frames long before', async () => {
+    const early = 'requestAnimationFrame = (draw) => setTimeout(draw);';
+    const told = `addEventListener('DOMContentLoaded', () => requestAnimationFrame(() => fetch('/told')));`;
+    // Nothing of it has been shown when what draws the screen stands still.
+    const stop = `const still = new XMLHttpRequest(); still.open('GET', '/still', false); still.send();`;
+    addAnswers('/red', `<!doctype html><body style="background:#f00"><script>${early + told + stop}</script>`);
+    const { page, open } = await scene(pages.url('/red'));
+    const [display] = processesNaming(dirname(page.screen.authority), '--type=gpu-process');
+    pages.pages['/still'] = (response) => {
+      signal(display!, 'SIGSTOP');
+      response.end();
+    };
+    const wasTold = addAnswers('/told', '');
+    const isOpen = open();
+    try {
+      await until('its script is told', () => wasTold.count > 0, 20_000);
+      expect(await Promise.race([isOpen, pause(300, 'not yet')])).toBe('not yet');
+    } finally {
+      signal(display!, 'SIGCONT');
+    }
+    expect(await isOpen).toBe(true);
+    setVariable('XAUTHORITY', page.screen.authority);
+    const pool = new PicturePool();
+    const grabber = await ScreenGrabber.open({ display: page.screen.display, ...PAGE, fps: 60, pool });
+    const { picture } = (await grabber.next())!;
+    // Luma of red, in the limited range of BT.601; the empty page before it is white.
+    expect(picture.planes[0][0]).toBeCloseTo(81, -1);
+    picture.free();
+    grabber.close();
+    pool.close();
+  });
+
   test('that hangs is loaded again', async () => {
-    const hanging = `<script>setTimeout(() => { fetch('/hangs').finally(() => { for (;;); }); }, 100)</script>`;
-    const asked = addAnswers('/hanging', hanging, 'well');
-    const hung = addAnswers('/hangs', 'x');
+    const asked = addAnswers('/hanging', `<script>fetch('/hangs').finally(() => { for (;;); })</script>`, 'well');
+    let hang: (() => void) | undefined;
+    pages.pages['/hangs'] = (response) => {
+      hang = () => response.end();
+    };
     const { listener, open } = await scene(pages.url('/hanging'));
     expect(await open()).toBe(true);
-    await until('it hangs', () => hung.count > 0, 20_000);
+    const hangs = await until('it can be made to hang', () => hang, 20_000);
+    hangs();
     held.advance(5_000);
     held.advance(14_999);
     expect(listener.onReloaded).not.toHaveBeenCalled();

@@ -213,8 +213,8 @@ export class PageSource {
   }
 
   /**
-   * Opens a page, once, and waits until it is ready. Resolves to whether it is; a failure is told as a loss. From then
-   * on the page is watched.
+   * Opens a page, once, and waits until it is ready and its screen shows that. Resolves to whether it is; a failure is
+   * told as a loss. From then on the page is watched.
    */
   async open(page: PageAddress): Promise<boolean> {
     const { readyTimeoutMs, mobile } = page;
@@ -231,11 +231,13 @@ export class PageSource {
         return false;
       }
     }
+    await this.#view?.shown();
+    if (this.#isOver) return false;
     this.#beat = this.#o.clock.every(BEAT_MS, () => {
       void this.#look();
       void this.#measure();
     });
-    return !this.#isOver;
+    return true;
   }
 
   /** Ends the programs, and removes everything they left. */

@@ -10,9 +10,10 @@ import { messageOf } from '../../../kernel/fault.ts';
 const NAVIGATION_TIMEOUT_MS = 30_000;
 /** A document that has not been read by then is shown as far as it is. */
 const DOCUMENT_TIMEOUT_MS = 3_000;
-const PAINT_TIMEOUT_MS = 1_000;
-/** Resolves once the page has been drawn. */
-const PAINTED = 'new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(0))))';
+/** A page that is not on the screen by then is recorded as far as it is. */
+const SHOWN_TIMEOUT_MS = 3_000;
+/** Of the picture that nobody looks at. */
+const SCREENSHOT = { format: 'jpeg', quality: 0, optimizeForSpeed: true } as const;
 /** Longer than a picture takes to reach the screen. */
 const FLASH_FRAMES = 5;
 const FLASH_TIMEOUT_MS = 3_000;
@@ -94,7 +95,7 @@ export class PageView {
   }
 
   /**
-   * Goes to `url` and waits until its document has been drawn, or for the longest time that may take. Resolves to why
+   * Goes to `url` and waits until its document has been read, or for the longest time that may take. Resolves to why
    * that failed, in words without the address; undefined when it did not.
    */
   async open(url: string): Promise<string | undefined> {
@@ -111,13 +112,22 @@ export class PageView {
       const refusal = loaderId === undefined ? undefined : this.#refusalOf(loaderId);
       if (refusal !== undefined) return refusal;
       await this.#within(DOCUMENT_TIMEOUT_MS, read).catch(() => {});
-      await this.#within(PAINT_TIMEOUT_MS, this.#evaluate(PAINTED)).catch(() => {});
       return undefined;
     } catch (error) {
       return messageOf(error);
     } finally {
       this.#opening = false;
     }
+  }
+
+  /**
+   * Resolves once the screen shows the page as it is now, or after the longest time that may take. Animation frames of
+   * the page's script tell less: they begin before the picture of the frame before them has reached the screen.
+   */
+  async shown(): Promise<void> {
+    // The browser makes it after the screen has got a frame that is drawn for it.
+    const screenshot = this.#session.send('Page.captureScreenshot', SCREENSHOT);
+    await this.#within(SHOWN_TIMEOUT_MS, screenshot).catch(() => {});
   }
 
   /**
