@@ -1,9 +1,14 @@
 /** Devices that are not there, chosen among several, and that give out. Lavfi stands for those that work. */
+import { execFileSync } from 'node:child_process';
+import { closeSync, mkdtempSync, openSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Demuxer } from 'node-av/api';
 import { AV_LOG_QUIET } from 'node-av/constants';
 import { Log } from 'node-av/lib';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { ManualClock } from '../../../test/support/manual-clock.ts';
+import { type Clock, systemClock } from '../../kernel/clock.ts';
 import { type Capture, type CaptureSystem, deviceFault, LINUX, openCapture } from './capture.ts';
 import { mergedPackets } from './merged-packets.ts';
 
@@ -29,7 +34,7 @@ afterEach(() => {
 });
 
 /** Opens and closes; what was opened. */
-async function opened(changes: Partial<Capture>, system = made) {
+async function opened(changes: Partial<Capture>, system = made, clock: Clock = systemClock) {
   let told: unknown;
   const capture: Capture = {
     ...{ system, camera: undefined, sound: undefined, ...changes },
@@ -37,7 +42,7 @@ async function opened(changes: Partial<Capture>, system = made) {
       told = what;
     },
   };
-  const inputs = await openCapture(capture, WANTED, () => said.splice(0));
+  const inputs = await openCapture(capture, WANTED, { said: () => said.splice(0), clock });
   for (const input of inputs) await input.close();
   return { told, inputs: inputs.length };
 }
@@ -89,6 +94,30 @@ describe('a camera that cannot be opened', () => {
     await expect(opened({ camera: '/dev/video99' }, real)).rejects.toMatchObject({
       code: 'camera-unavailable',
       message: 'there is no camera /dev/video99, nor any other',
+    });
+  });
+
+  test('opens and sends nothing', async () => {
+    const dir = mkdtempSync(join(tmpdir(), 'aircheck-camera-'));
+    const camera = join(dir, 'camera');
+    execFileSync('mkfifo', [camera]);
+    // Held open, so that whoever reads it waits in the kernel, as for a camera that hangs.
+    const held = openSync(camera, 'r+');
+    onTestFinished(() => {
+      closeSync(held);
+      rmSync(dir, { recursive: true });
+    });
+    const hung: CaptureSystem = { ...made, formats: { video: 'yuv4mpegpipe', audio: 'lavfi' } };
+    const over: Clock = {
+      ...systemClock,
+      after(_ms, run) {
+        queueMicrotask(run);
+        return { cancel() {} };
+      },
+    };
+    await expect(opened({ camera }, hung, over)).rejects.toMatchObject({
+      code: 'device-lost',
+      message: `camera ${camera} opens, and sends nothing within 10 s: plug it in anew, and start again`,
     });
   });
 

@@ -5,6 +5,7 @@
 import { readdirSync } from 'node:fs';
 import { Demuxer } from 'node-av/api';
 import { Device } from 'node-av/lib';
+import { type Clock, within } from '../../kernel/clock.ts';
 import { Fault, messageOf } from '../../kernel/fault.ts';
 import type { MediaKind } from '../../media/track.ts';
 
@@ -32,6 +33,8 @@ type Wanted = { width: number; height: number; fps: number };
 /** Why FFmpeg failed is in its log alone, for ALSA. Hands over what was logged since the last time. */
 type TakeSaid = () => string[];
 
+/** FFmpeg waits for the first of what a device sends as it opens it. */
+const OPEN_LIMIT_MS = 10_000;
 const NO_SOUND = 'none';
 const USUAL_SOUND = 'default';
 
@@ -57,11 +60,15 @@ export const LINUX: CaptureSystem = {
 };
 
 /** Opens the camera, and the sound where there is any: an input each. Throws a Fault that says what to do. */
-export async function openCapture(capture: Capture, wanted: Wanted, said: TakeSaid): Promise<Demuxer[]> {
+export async function openCapture(
+  capture: Capture,
+  wanted: Wanted,
+  { said, clock }: { said: TakeSaid; clock: Clock },
+): Promise<Demuxer[]> {
   const { system, sound, onOpened } = capture;
   const devices = await system.devices();
   const camera = capture.camera ?? onlyCamera(devices);
-  const picture = await openDevice('video', camera, { system, devices, said, attempts: cameraAttempts(wanted) });
+  const picture = await openDevice('video', camera, { system, devices, said, clock, attempts: cameraAttempts(wanted) });
   if (sound === NO_SOUND) {
     onOpened?.({ camera, sound: undefined, silence: undefined });
     return [picture];
@@ -71,7 +78,7 @@ export async function openCapture(capture: Capture, wanted: Wanted, said: TakeSa
   let failure: unknown = 'there is no sound device';
   for (const name of candidates) {
     try {
-      const input = await openDevice('audio', name, { system, devices, said, attempts: SOUND_ATTEMPTS });
+      const input = await openDevice('audio', name, { system, devices, said, clock, attempts: SOUND_ATTEMPTS });
       onOpened?.({ camera, sound: name, silence: undefined });
       return [picture, input];
     } catch (error) {
@@ -114,23 +121,33 @@ type Opening = {
   system: CaptureSystem;
   devices: readonly CaptureDevice[];
   said: TakeSaid;
+  clock: Clock;
   attempts: readonly Record<string, string>[];
 };
 
-async function openDevice(kind: MediaKind, name: string, { system, devices, said, attempts }: Opening) {
+async function openDevice(kind: MediaKind, name: string, { system, devices, said, clock, attempts }: Opening) {
   let why = '';
   for (const options of attempts) {
     said();
     try {
       // Its times are the devices' own: nothing is to be put right in them.
-      return await Demuxer.open(name, { format: system.formats[kind], copyTs: true, options });
+      const opening = Demuxer.open(name, { format: system.formats[kind], copyTs: true, options });
+      // One that hangs keeps the thread that waits for it; nothing can take that back.
+      return await within(clock, OPEN_LIMIT_MS, opening, () => hanging(kind, name));
     } catch (error) {
+      if (error instanceof Fault) throw error;
       why = [messageOf(error), ...new Set(said())].join('; ');
     }
     // No other options help against these.
     if (reasonOf(why) !== 'other') break;
   }
   throw deviceFault(kind, name, why, devices);
+}
+
+function hanging(kind: MediaKind, name: string): Fault {
+  const what = kind === 'video' ? 'camera' : 'sound device';
+  const words = `${what} ${name} opens, and sends nothing within 10 s: plug it in anew, and start again`;
+  return new Fault('device-lost', words, { blame: 'caller' });
 }
 
 const REASONS = {

@@ -117,13 +117,13 @@ async function closeAll(inputs: readonly Demuxer[]): Promise<void> {
   for (const input of inputs) await input.close();
 }
 
-async function openSource({ source, picture }: SendOptions, said: () => string[]): Promise<Demuxer[]> {
+async function openSource({ source, picture, clock }: SendOptions, said: () => string[]): Promise<Demuxer[]> {
   const { width, height, fps } = picture;
   if (source === 'test') {
     const made = `testsrc2=size=${width}x${height}:rate=${fps}[out0];sine=frequency=330:beep_factor=4:sample_rate=${SOUND_RATE}[out1]`;
     return [await Demuxer.open(made, { format: 'lavfi' })];
   }
-  if ('capture' in source) return openCapture(source.capture, picture, said);
+  if ('capture' in source) return openCapture(source.capture, picture, { said, clock });
   try {
     return [await Demuxer.open(source.file)];
   } catch (cause) {

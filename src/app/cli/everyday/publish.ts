@@ -5,6 +5,7 @@ import { isUid } from '../../../contract/rest/fields.ts';
 import { pauseCommand, systemClock } from '../../../kernel/clock.ts';
 import { type Capture, type CaptureSystem, LINUX } from '../../../stages/sender/capture.ts';
 import { sendMedia } from '../../../stages/sender/send-media.ts';
+import { endingForSure } from '../end-for-sure.ts';
 import { printJson } from '../print.ts';
 import { type AccessWords, explaining, openAccess } from './access.ts';
 import { readSize, refuse, whole } from './record-request.ts';
@@ -47,7 +48,8 @@ export async function publish(source: string, words: PublishWords, system: Captu
     throw refuse(`user ${uid} is in the channel already; give another --uid`);
   const stop = new AbortController();
   const end = () => stop.abort();
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, end);
+  // A second one ends the process at once.
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, end);
   const timer = words.for === undefined ? undefined : systemClock.after(words.for * 1000, end);
   let toldS: number | undefined;
   let opened: Opened | undefined;
@@ -59,7 +61,7 @@ export async function publish(source: string, words: PublishWords, system: Captu
     },
   };
   try {
-    const sentS = await sendMedia({
+    const sending: Parameters<typeof sendMedia>[0] = {
       source: source === 'test' ? 'test' : source === 'camera' ? { capture } : { file: source, loop },
       url: `${access.url}/whip/${access.appid}/${encodeURIComponent(channel)}?uid=${uid}`,
       token: words.token ?? access.tokenFor(channel, uid),
@@ -72,7 +74,8 @@ export async function publish(source: string, words: PublishWords, system: Captu
         if (process.stderr.isTTY) process.stderr.write(`\r${clockOf(atS * 1000)} `);
       },
       onLate: () => process.stderr.write(TOO_SLOW),
-    });
+    };
+    const sentS = await endingForSure(stop.signal, () => sendMedia(sending));
     if (process.stderr.isTTY) process.stderr.write('\n');
     const devices = opened && { camera: opened.camera, sound: opened.sound ?? null };
     if (words.json) printJson({ channel, uid, sentS, ...devices });
