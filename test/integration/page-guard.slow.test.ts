@@ -3,7 +3,9 @@
  * `trust-the-browser`). A network of its own is tried by the recordings of web-recording.slow.test.ts.
  */
 import { execFile } from 'node:child_process';
+import { once } from 'node:events';
 import { chmodSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -15,6 +17,7 @@ import { messageOf } from '../../src/kernel/fault.ts';
 import { NOBODY, PageSource } from '../../src/stages/source/page/page-source.ts';
 import { findPrograms } from '../../src/stages/source/page/programs.ts';
 import { addReachingPage, CLOSED_WAYS, Listener, WAYS } from '../support/reach/listener.ts';
+import { freeTcpPort } from '../support/server-process.ts';
 import { PAGE, PageServer } from '../support/web-page.ts';
 
 const PAGE_ADDRESS = '127.0.0.2';
@@ -64,6 +67,9 @@ describe.each(['user', 'trust-the-browser'] as const)('a page under the guard "%
         // Only rules judge what goes past the proxy.
         if (guard === 'user') await vi.waitFor(() => expect(allowed.datagrams).toBeGreaterThan(0), 20_000);
         else expect(allowed.datagrams).toBe(0);
+        // The rest of the machine is as without it: who connects where nobody listens is told so at once.
+        const refusal = once(connect({ host: '127.0.0.1', port: await freeTcpPort(), timeout: 5_000 }), 'timeout');
+        await expect(refusal).rejects.toThrow('ECONNREFUSED');
       } finally {
         await page.close();
         allowed.close();

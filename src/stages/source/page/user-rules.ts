@@ -45,15 +45,17 @@ export async function setUserRules({ uid, proxyPort, networks }: UserRules): Pro
       of.length === 0 ? [] : [`${family} daddr { ${of.join(', ')} } ${verdict}`];
     return [...rule('ip', four), ...rule('ip6', six)];
   };
-  const rules = [
-    'type filter hook output priority filter; policy accept;',
-    `meta skuid != ${uid} accept`,
+  // The machine's own packets have no user, as its refusals of connections: they match no `skuid`, equal or not.
+  const output = ['type filter hook output priority filter; policy accept;', `meta skuid ${uid} jump page`];
+  const page = [
     `ip daddr 127.0.0.1 tcp dport ${proxyPort} accept`,
     'meta l4proto != udp reject',
     ...judge('accept', networks),
     ...judge('reject', [...SPECIAL_RANGES, ...WRAPPING_RANGES]),
   ];
-  await nft(`${removalOf(uid)}\ntable inet ${tableOf(uid)} {\n  chain output {\n    ${rules.join('\n    ')}\n  }\n}`);
+  const chain = (name: string, rules: readonly string[]) => `  chain ${name} {\n    ${rules.join('\n    ')}\n  }\n`;
+  const table = `table inet ${tableOf(uid)} {\n${chain('page', page)}${chain('output', output)}}`;
+  await nft(`${removalOf(uid)}\n${table}`);
 }
 
 /** Removes the rules of a user, if there are any. Rejects with a Fault `page-rules-refused`. */
