@@ -3,10 +3,10 @@
  * and what is told of it is told once and in order; what is asked of it afterwards may be asked of any, and outlives
  * it.
  */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { basename, join } from 'node:path';
+import { afterAll, afterEach, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { type MixReply, mixReplySchema } from '../../src/contract/rest/mix.ts';
 import { nodesReplySchema } from '../../src/contract/rest/nodes.ts';
 import { type Browser, startBrowser } from '../support/browser.ts';
@@ -17,6 +17,7 @@ import { RED } from '../support/media/participants.ts';
 import { PostgresServer } from '../support/postgres.ts';
 import { type Publisher, publishWithFfmpeg, publishWithRtc } from '../support/publish/publisher.ts';
 import { S3_KEYS, S3Server } from '../support/s3-server.ts';
+import { refuse, S3Stub, STUB_KEYS } from '../support/s3-stub.ts';
 import { localStorage, TestServer, until } from '../support/test-server.ts';
 import { WebhookReceiver } from '../support/webhook-receiver.ts';
 
@@ -49,6 +50,7 @@ beforeAll(async () => {
     AIRCHECK_NOTIFY_URL: receiver.url,
     AIRCHECK_NOTIFY_SECRET: receiver.secret,
     AIRCHECK_WARM_RECORDERS: '0',
+    AIRCHECK_BACKUP_AFTER_S: '3',
     // A busy machine may be late with a lease.
     AIRCHECK_CALL_TIMEOUT_MS: '20000',
   });
@@ -66,7 +68,7 @@ afterEach(async () => {
   browser = undefined;
 });
 afterAll(async () => {
-  await Promise.all(servers.map((server) => server.kill()));
+  await Promise.all(servers.filter(({ isRunning }) => isRunning).map((server) => server.kill()));
   await receiver?.close();
   await store?.stop();
   await postgres?.close();
@@ -296,4 +298,55 @@ test('when a server dies the publish page comes back at another, and another mak
     const { flashes } = see(file, RED);
     expect([flashes.length >= 4, missingSeconds(flashes)]).toEqual([true, []]);
   }
+});
+
+test('what only a node has that is gone for a week is left to it, and deleted when it is back', async () => {
+  const [a] = servers as [TestServer];
+  const cname = 'left';
+  const away = await S3Stub.start();
+  onTestFinished(() => away.close());
+  away.interfere = (_request, response) => {
+    refuse(response, 503, 'ServiceUnavailable', 'It is away.');
+    return true;
+  };
+  publishers.push(await publishWithRtc({ ...a.running.whip(cname, '1'), participant: RED, codec: 'h264', ...SOURCE }));
+  await untilReceiving(cname, 1);
+  const recording = await a.record(cname, '9', {
+    storageConfig: away.storage(),
+    recordingFileConfig: { avFileType: ['hls'] },
+    recordingConfig: { channelType: 1, transcodingConfig: { ...CANVAS, bitrate: 300, mixedVideoLayout: 1 } },
+  });
+  const { sid } = recording;
+  await until('2 s are recorded', () => Date.now() - recording.answeredAtMs > 2_000, 10_000);
+  await recording.stop({ async_stop: true });
+  const ended = () =>
+    postgres.rows(`select 1 from tasks t where sid = '${sid}' and ended_ms is not null
+      and exists (select 1 from objects o where o.sid = t.sid and o.state = 'backup')`);
+  await until('its files wait in the backup store', async () => (await ended()).length > 0, 20_000);
+  const name = await nameOf(`select name from tasks join owners using (folder) where sid = '${sid}'`);
+  const lost = servers.find(({ dataDir }) => basename(dataDir) === name)!;
+  const other = servers.find((server) => server !== lost)!;
+  const backup = join(lost.dataDir, 'backup', sid);
+  const kept = readdirSync(backup);
+  expect(kept.length).toBeGreaterThan(1);
+  await lost.kill();
+  away.interfere = undefined;
+
+  const path = `/aircheck/recordings/${sid}`;
+  const remove = () => other.call('POST', `${path}/deletion`, { keys: STUB_KEYS });
+  expect((await remove()).status).toBe(409);
+  await postgres.rows(`update owners set renewed_at = renewed_at - interval '8 days',
+    lease_until = lease_until - interval '8 days' where name = '${name}'`);
+  expect((await remove()).status).toBe(202);
+  const told = async () => (await other.call('GET', `${path}/retention`)).body;
+  await until('it is left', async () => (await told())['state'] === 'left', 10_000);
+  expect(await told()).toMatchObject({ away: { server: name, files: kept.length, untilMs: null }, error: null });
+  expect(readdirSync(backup)).toEqual(kept);
+
+  await lost.start();
+  await until('it is deleted', async () => (await told())['state'] === 'deleted', 15_000);
+  expect(existsSync(backup) ? readdirSync(backup) : []).toEqual([]);
+  expect(existsSync(join(lost.dataDir, 'spool', sid))).toBe(false);
+  expect([...away.objects.keys()].filter((key) => key.includes(sid))).toEqual([]);
+  expect(await told()).toMatchObject({ files: kept.length, away: null });
 });
