@@ -3,7 +3,7 @@
  * first: the server, which receives packets, and pages, which play. Recorders read what the server has written, so
  * that being late costs them nothing; what somebody wants afterwards waits for both.
  */
-import { readdirSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { constants, getPriority, setPriority } from 'node:os';
 import { type Clock, sleep, systemClock } from './clock.ts';
 
@@ -21,14 +21,15 @@ const SESSION_AGAIN_MS = 110;
 
 /**
  * Lowers the priority of all threads of this process, and of its session where Linux shares out the CPU among sessions
- * (sched(7), autogroup): there the priority of a process counts within its own session alone. To be called before
- * anything is loaded that begins threads, which inherit it.
+ * (sched(7), autogroup): there the priority of a process counts within its own session alone. A session that somebody
+ * else leads, such as the shell of whoever typed a command, is left as it is. To be called before anything is loaded
+ * that begins threads, which inherit it.
  * @param niceness added to what the process has
  */
 export function giveWay(niceness: number): void {
   const least = Math.min(getPriority() + niceness, constants.priority.PRIORITY_LOW);
   lowerPriority('self', least);
-  void lowerSession(least, systemClock);
+  if (leadsSession()) void lowerSession(least, systemClock);
 }
 
 /** Lowers the priority of all threads of a process, and with it that of those to come. @param niceness as of `nice` */
@@ -40,6 +41,17 @@ export function lowerPriority(pid: number | 'self', niceness: number): void {
       // It has ended since.
       if ((error as { code?: string }).code !== 'ERR_SYSTEM_ERROR') throw error;
     }
+  }
+}
+
+/** Whether this process leads its session (proc(5)). */
+function leadsSession(): boolean {
+  try {
+    const stat = readFileSync('/proc/self/stat', 'utf8');
+    // Behind the program's name, which may hold spaces: the state, the parent, the group, the session.
+    return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[3]) === process.pid;
+  } catch {
+    return false;
   }
 }
 
