@@ -193,8 +193,15 @@ export class TakeWatch {
     // What hangs is on its way to be replaced only when it is gone.
     while (isAlive(lost) && performance.now() < endMs && !this.#over) await pause(LOOK_EVERY_MS);
     const goneMs = Date.now();
+    // To read what has not grown would take the machine from those that are to write.
+    const read = new Map<string, number>();
+    const isNew = ({ path, bytes }: Slice) => {
+      if (read.get(path) === bytes) return false;
+      read.set(path, bytes);
+      return lastWritten(path) > sinceS;
+    };
     while (performance.now() < endMs && !this.#over) {
-      if (newestSlices(join(this.#dataDir, 'spool', this.recording.sid)).some((path) => lastWritten(path) > sinceS)) {
+      if (newestSlices(join(this.#dataDir, 'spool', this.recording.sid)).some(isNew)) {
         takeover.liveAfterMs = Date.now() - goneMs;
         return;
       }
@@ -203,8 +210,10 @@ export class TakeWatch {
   }
 }
 
+type Slice = { path: string; bytes: number };
+
 /** The slices in a recording's folder that were written to within the last seconds, finished or not. */
-function newestSlices(folder: string): string[] {
+function newestSlices(folder: string): Slice[] {
   let names: string[];
   try {
     names = readdirSync(folder, { recursive: true }) as string[];
@@ -214,11 +223,12 @@ function newestSlices(folder: string): string[] {
   return names
     .filter((name) => /\.(ts|webm)(\.part)?$/.test(basename(name)))
     .map((name) => join(folder, name))
-    .filter((path) => {
+    .flatMap((path) => {
       try {
-        return Date.now() - statSync(path).mtimeMs < 3000;
+        const { size, mtimeMs } = statSync(path);
+        return Date.now() - mtimeMs < 3000 ? [{ path, bytes: size }] : [];
       } catch {
-        return false; // finished meanwhile, and so renamed
+        return []; // finished meanwhile, and so renamed
       }
     });
 }
