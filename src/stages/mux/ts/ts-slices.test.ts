@@ -9,6 +9,7 @@ import {
   makeVideo,
   nalUnits,
 } from '../../../../test/support/encoded-samples.ts';
+import { readMedia } from '../../../../test/support/judge/read-media.ts';
 import type { EncodedSample } from '../../../media/sample.ts';
 import type { Segment } from '../../../media/segment.ts';
 import { sliceName } from '../names.ts';
@@ -80,6 +81,21 @@ async function collect(paths: string[]): Promise<EncodedSample[]> {
   for await (const sample of readSlices(paths)) out.push(sample);
   return out;
 }
+
+test('a slice of only two frames of sound is known for a transport stream', async () => {
+  const [first, second] = sound.samples.filter(({ ptsUs }) => ptsUs >= 0) as [EncodedSample, EncodedSample];
+  const slices: Segment[] = [];
+  const onFile = (file: Segment) => void slices.push(file);
+  const writer = new TsSlices({ dir, baseName: 'x', zeroUtcMs: ZERO, audio: audio(), onFile });
+  // Each becomes a packet of its own, as where a recorder makes what it has readable.
+  writer.write(first);
+  writer.flush();
+  writer.write(second);
+  await writer.finish();
+  let frames = 0;
+  readMedia(join(dir, slices[0]!.name), { onPacket: ({ kind }) => void (kind === 'audio' && frames++) });
+  expect(frames).toBe(2);
+});
 
 describe('slices of picture and sound', () => {
   test('end at key frames past 15 s, are named by their time, and add up to the recording', async () => {

@@ -3,7 +3,7 @@
  * and timestamps go on, and consecutive slices are one transport stream (RFC 8216 §3.2, without EXT-X-DISCONTINUITY
  * between them).
  */
-import { statSync, truncateSync } from 'node:fs';
+import { appendFileSync, statSync, truncateSync } from 'node:fs';
 import { basename } from 'node:path';
 import { AVIO_FLAG_WRITE } from 'node-av/constants';
 import { FormatContext, IOContext, Packet } from 'node-av/lib';
@@ -20,6 +20,14 @@ import { readEntryPoints } from './entry-points.ts';
 export const TS_ZERO_US = 1_400_000;
 /** ISO/IEC 13818-1 §2.4.3.2 */
 const PACKET_BYTES = 188;
+/**
+ * From this many packets on FFmpeg (5.1) knows a transport stream by its content. Without them it may take a
+ * few bytes of sound for those of a program stream, and find nothing in the file.
+ */
+const LEAST_PACKETS = 11;
+/** A packet that carries nothing (ISO/IEC 13818-1 §2.4.1), which any decoder passes over. */
+const NULL_PACKET = Buffer.alloc(PACKET_BYTES, 0xff);
+NULL_PACKET.set([0x47, 0x1f, 0xff, 0x10]);
 /** The PCR runs this far ahead of decode times; that is how long a decoder may buffer. */
 const PCR_LEAD_US = 700_000;
 
@@ -117,6 +125,7 @@ export class TsContainer implements SliceContainer {
     io.closepSync();
     this.#io = undefined;
     if (hasFailed) cutToPackets(this.#path);
+    else fillUp(this.#path);
   }
 
   entryPointsOf(path: string): Promise<EntryPoint[]> {
@@ -130,6 +139,12 @@ export class TsContainer implements SliceContainer {
     this.#context.freeContext();
     this.#packet.free();
   }
+}
+
+/** Adds what a very short file lacks to be known for a transport stream. */
+function fillUp(path: string): void {
+  const lacking = LEAST_PACKETS - statSync(path).size / PACKET_BYTES;
+  if (lacking > 0) appendFileSync(path, Buffer.concat(Array.from({ length: lacking }, () => NULL_PACKET)));
 }
 
 /** Removes the part of a packet that a full disk, or a process that died, left at the end of a file. */
