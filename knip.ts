@@ -8,12 +8,13 @@ const config: KnipConfig = {
   // What is started by a path rather than imported, beside what package.json names. `!` marks parts of the program.
   entry: [
     'src/client/index.ts!',
+    'src/app/cli/child.ts!',
     'src/store/pglite-worker.ts!',
     'src/worker/fork-server.ts!',
     'src/stages/upload/target/digest-worker.ts!',
     'web/publish/*.js!',
     'web/dashboard/src/main.tsx',
-    'scripts/{build-dashboard,screenshots}.ts',
+    'scripts/{build-dashboard,bundle,screenshots}.ts',
     'bench/encode-canvases.ts',
     'bench/query-load.ts',
     'bench/reception/{receiver,sender}.ts',
@@ -35,7 +36,7 @@ const config: KnipConfig = {
   // Debian's own, and packages of it (scripts/setup.sh); the last four are used by tests only where they are installed.
   ignoreBinaries: [
     ...['chrt', 'ffmpeg', 'ffprobe', 'ip', 'mkfifo', 'mount', 'taskset', 'timedatectl', 'umount', 'unshare'],
-    ...['docker-compose', 'helm', 'promtool', 'renice', 'systemd-analyze'],
+    ...['docker-compose', 'helm', 'promtool', 'renice', 'setsid', 'systemd-analyze'],
   ],
 };
 

@@ -1,8 +1,8 @@
 /**
  * Which commit is measured, and an earlier one of this repository to measure beside it.
  */
-import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -39,5 +39,8 @@ function checkOut(commit: string): string {
     throw new Error(`commit ${commit} cannot be had: ${run.stderr || run.error?.message}`);
   }
   symlinkSync(join(ROOT, 'node_modules'), join(dir, 'node_modules'));
+  // As `npm start` has it; earlier commits have none.
+  const bundle = join(dir, 'scripts/bundle.ts');
+  if (existsSync(bundle)) execFileSync(process.execPath, [bundle, '--if-changed'], { stdio: 'inherit' });
   return dir;
 }

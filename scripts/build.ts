@@ -20,5 +20,9 @@ for (const project of ['tsconfig.build.json', 'tsconfig.client.json']) {
   if (error) throw error;
   if (status !== 0) process.exit(status ?? 1);
 }
+const bundled = spawnSync(process.execPath, [join(ROOT, 'scripts/bundle.ts'), join(DIST, 'children')], {
+  stdio: 'inherit',
+});
+if (bundled.status !== 0) process.exit(bundled.status ?? 1);
 await import('./build-dashboard.ts');
 chmodSync(join(DIST, 'app/cli/main.js'), 0o755);

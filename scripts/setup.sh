@@ -21,6 +21,9 @@ fi
 node_modules/.bin/node scripts/build-dashboard.ts --if-changed >&2 ||
   echo "aircheck: the dashboard could not be built; everything else works" >&2
 
+node_modules/.bin/node scripts/bundle.ts --if-changed >&2 ||
+  echo "aircheck: the code of recorders could not be bundled; they start later, and everything works" >&2
+
 case "${1:-}" in test | pages) ;; *) exit 0 ;; esac
 missing=""
 # Some of these have no program of their own name.

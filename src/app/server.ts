@@ -2,8 +2,7 @@
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
-import { extname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
 import { Rooms } from '../channel/room/rooms.ts';
 import type { AppDirectory } from '../channel/whip/apps.ts';
 import { WhipEndpoint } from '../channel/whip/endpoint.ts';
@@ -50,6 +49,7 @@ import { readBootId } from '../worker/process-identity.ts';
 import { Sharing } from '../worker/sharing.ts';
 import { Supervisor } from '../worker/supervisor.ts';
 import { isOnDiskOf, openBackup } from './backup.ts';
+import { childEntry } from './bundled.ts';
 import { compiledFolder } from './compiled.ts';
 import { countRecordings } from './count-recordings.ts';
 import { completeCredentials } from './credentials.ts';
@@ -182,8 +182,8 @@ export async function createServer(given: Config, ground: Ground): Promise<Airch
     const { pagesReady } = config;
     const kept = pagesReady > 0 ? { count: pagesReady, prepare: () => pages.prepareCommand() } : undefined;
 
-    const script = fileURLToPath(import.meta.url);
-    const entry = join(script, '..', 'cli', `main${extname(script)}`);
+    const entry = childEntry();
+    log.debug({ entry }, 'children begin there');
     const supervisor = new Supervisor({
       clock,
       log,

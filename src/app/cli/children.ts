@@ -3,14 +3,14 @@
  * describes them on the command line. Each loads what it needs when it runs.
  */
 import { fork } from 'node:child_process';
-import { extname, join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { childEnvironment, setVariable } from '../../config/child-environment.ts';
 import type { Plan } from '../../contract/line/plan.ts';
 import { Fault, isOutOfRoom, messageOf } from '../../kernel/fault.ts';
 import { giveWay, NICENESS } from '../../kernel/priority.ts';
 
-const MAIN = join(import.meta.dirname, `main${extname(import.meta.filename)}`);
+/** The script that this process was started with, which knows the commands below. */
+const SCRIPT = process.argv[1] as string;
 const MODES: readonly string[] = ['mix', 'individual', 'web'] satisfies Plan['mode'][];
 
 /** Each resolves when its work is done, or ends the process itself. */
@@ -25,7 +25,7 @@ export const CHILDREN: ReadonlyMap<string, (...words: string[]) => Promise<void>
       const { runRecorder } = await import('../../worker/main.ts');
       const startPusher = () =>
         // The push process joins the recorder's process group and ends with it. Its flags keep it small.
-        fork(MAIN, ['push'], {
+        fork(SCRIPT, ['push'], {
           env: childEnvironment({}),
           execArgv: ['--max-semi-space-size=1', '--optimize-for-size', '--single-threaded-gc'],
           stdio: ['pipe', 'ignore', 'inherit', 'ipc'],
