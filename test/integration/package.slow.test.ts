@@ -22,6 +22,7 @@ import type { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readMedia } from '../support/judge/read-media.ts';
+import { processesNaming } from '../support/processes.ts';
 import { freeTcpPort, freeUdpPort } from '../support/server-process.ts';
 import { until } from '../support/test-server.ts';
 
@@ -164,6 +165,9 @@ describe('its server', () => {
     const [, page = ''] = /\]\((\/docs\/guide\/[^)]+)\)/.exec(list) ?? [];
     expect(await (await fetch(url + page)).text()).toMatch(/^# /);
     expect(JSON.parse(run('health'))).toEqual({ status: 'ok', recordings: 0 });
+    // The one that waits for a first recording.
+    const bundle = join(home, 'dist/children/child.js');
+    await until('a recorder runs from the bundle', () => processesNaming(bundle, 'recorder').length > 0, 30_000);
   });
 
   test('a test picture is published and recorded by commands alone, and is whole', async () => {
