@@ -1,10 +1,13 @@
 import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 
-// Three projects. `fast` is every test that needs no child process, browser or encoder run. `held` encodes, records and
+// Four projects. `fast` is every test that needs no child process, browser or encoder run. `held` encodes, records and
 // judges by a held clock: its files need the machine's cores and no moment of real time, so they run beside each other.
-// `slow` is the rest: servers, recorders, browsers and publishers in real time. Its files run alone, one after another:
-// a machine that has two cores has none to spare beside them.
+// `quiet` waits for most of its time: for databases and their disk, for stores, and for time-outs. Its files take less
+// than half of two cores and judge no picture or sound, so they run two at a time; one that starts a server for each of
+// its tests takes half of the machine, and belongs to `slow`. `slow` is the rest: servers, recorders, browsers and
+// publishers in real time. Its files run alone, one after another: a machine that has two cores has none to spare
+// beside them.
 export default defineConfig({
   test: {
     projects: [
@@ -12,7 +15,7 @@ export default defineConfig({
         test: {
           name: 'fast',
           include: ['{src,test,bench}/**/*.test.ts'],
-          exclude: ['**/*.held.test.ts', '**/*.slow.test.ts', 'node_modules/**'],
+          exclude: ['**/*.{held,quiet,slow}.test.ts', 'node_modules/**'],
           // Loading the modules for each file anew, in a process of its own, would be half of the time.
           isolate: false,
           // A database in WebAssembly takes some seconds to begin on a machine that does much else.
@@ -33,12 +36,22 @@ export default defineConfig({
       },
       {
         test: {
+          name: 'quiet',
+          include: ['src/**/*.quiet.test.ts', 'test/**/*.quiet.test.ts'],
+          testTimeout: 180_000,
+          hookTimeout: 120_000,
+          maxWorkers: 2,
+          sequence: { groupOrder: 2 },
+        },
+      },
+      {
+        test: {
           name: 'slow',
           include: ['src/**/*.slow.test.ts', 'test/**/*.slow.test.ts'],
           testTimeout: 180_000,
           hookTimeout: 120_000,
           fileParallelism: false,
-          sequence: { groupOrder: 2 },
+          sequence: { groupOrder: 3 },
         },
       },
     ],

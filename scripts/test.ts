@@ -7,7 +7,7 @@ const steps: [string, string, string[]][] = [
   ['types, lint, direction and docs', 'node', ['scripts/check.ts']],
   // Vitest's own choice leaves one core idle, which on a machine of two is half of it.
   ['fast tests', 'vitest', ['run', '--project', 'fast', '--maxWorkers', '100%']],
-  ['held and slow tests', 'vitest', ['run', '--project', 'held', '--project', 'slow']],
+  ['held, quiet and slow tests', 'vitest', ['run', '--project', 'held', '--project', 'quiet', '--project', 'slow']],
 ];
 
 for (const [title, command, args] of steps) {

@@ -37,7 +37,7 @@ const ELSEWHERE: Record<number, string> = {
   21: 'src/http/web-recording.test.ts',
   22: 'src/http/web-recording.test.ts',
   25: 'the embedded channel has recordings beside its users, not among them: src/channel',
-  27: 'webhook bodies: src/notify and test/integration/notify.slow.test.ts',
+  27: 'webhook bodies: src/notify and test/integration/notify.quiet.test.ts',
   29: 'the embedded channel cannot kick a recorder',
 };
 
