@@ -8,6 +8,7 @@ import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { childEntry } from '../src/app/bundled.ts';
 import { compiledFolder } from '../src/app/compiled.ts';
 import { childEnvironment } from '../src/config/child-environment.ts';
 import type { StartCommand } from '../src/contract/line/commands.ts';
@@ -44,9 +45,9 @@ export function measureColdStart(): Promise<Figure[]> {
     const takes: [number, number][] = [];
     // The first of each compiles, and reads from the disk what the others find in memory.
     for (let n = 0; n <= TAKES; n++) {
-      const then = await firstFrameMs(before, ['recorder'], {});
+      const then = await firstFrameMs(join(before, 'src/app/cli/main.ts'), ['recorder'], {});
       const compiled = { NODE_COMPILE_CACHE: compiledFolder(tmpdir()) };
-      const now = await firstFrameMs(join(import.meta.dirname, '..'), ['recorder', PLAN.mode], compiled);
+      const now = await firstFrameMs(childEntry(), ['recorder', PLAN.mode], compiled);
       if (n > 0) takes.push([now, then]);
     }
     const list = (side: 0 | 1) => takes.map((take) => take[side].toFixed(0)).join('/');
@@ -57,8 +58,8 @@ export function measureColdStart(): Promise<Figure[]> {
   });
 }
 
-/** Milliseconds until a recorder of a checkout tells of its first recorded frame. */
-async function firstFrameMs(checkout: string, command: string[], env: Record<string, string>): Promise<number> {
+/** Milliseconds until a recorder that is begun with this script tells of its first recorded frame. */
+async function firstFrameMs(script: string, command: string[], env: Record<string, string>): Promise<number> {
   const dir = mkdtempSync(join(tmpdir(), 'aircheck-cold-'));
   const zeroMonoUs = systemClock.monoUs() - KEPT_S * US;
   // Few pictures: this process encodes them meanwhile.
@@ -71,7 +72,7 @@ async function firstFrameMs(checkout: string, command: string[], env: Record<str
     ...{ zeroUtcMs: systemClock.nowMs() - KEPT_S * 1000, zeroMonoUs },
   };
   const began = performance.now();
-  const recorder = fork(join(checkout, 'src/app/cli/main.ts'), command, {
+  const recorder = fork(script, command, {
     env: childEnvironment({ UV_THREADPOOL_SIZE: '2', MALLOC_ARENA_MAX: '2', ...env }),
     execArgv: [],
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
