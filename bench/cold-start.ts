@@ -1,7 +1,8 @@
 /**
  * How soon a recording begins when no recorder is kept ready: from the start of the process to its first recorded
- * frame, with what the channel kept meanwhile waiting for it. Beside the recorder of an earlier commit, turn by turn;
- * both on code that was compiled before, as on a server that has recorded already.
+ * frame, with what the channel kept meanwhile waiting for it. Beside the recorder of an earlier commit, and beside one
+ * of these sources without their bundle, turn by turn; on code that was compiled before, as on a server that has
+ * recorded already.
  */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
@@ -21,9 +22,12 @@ import { GREEN } from '../test/support/media/participants.ts';
 import { ScriptedFeed } from '../test/support/scripted-feed.ts';
 import { withCheckout } from './earlier.ts';
 import { atMost, type Figure } from './measure.ts';
+import { cpuSecondsOf, pssMbOf } from './proc.ts';
 
 /** The last commit in which a server compiled nothing for its recorders. */
 const BEFORE = '49b8915';
+const ROOT = join(import.meta.dirname, '..');
+const MAIN = 'src/app/cli/main.ts';
 const TAKES = 7;
 /** What the channel has of the recording when the process is started, seconds: more than composing waits for. */
 const KEPT_S = 3;
@@ -42,31 +46,40 @@ const PLAN: Plan = { mode: 'mix', ...COMMON, video: VIDEO };
 
 export function measureColdStart(): Promise<Figure[]> {
   return withCheckout(BEFORE, async (before) => {
-    const takes: [number, number][] = [];
+    const compiled = { NODE_COMPILE_CACHE: compiledFolder(tmpdir()) };
+    const begin = (script: string) => startOf(script, ['recorder', PLAN.mode], compiled);
+    const takes: Record<'then' | 'sources' | 'bundle', Start>[] = [];
     // The first of each compiles, and reads from the disk what the others find in memory.
     for (let n = 0; n <= TAKES; n++) {
-      const then = await firstFrameMs(join(before, 'src/app/cli/main.ts'), ['recorder'], {});
-      const compiled = { NODE_COMPILE_CACHE: compiledFolder(tmpdir()) };
-      const now = await firstFrameMs(childEntry(), ['recorder', PLAN.mode], compiled);
-      if (n > 0) takes.push([now, then]);
+      const then = await startOf(join(before, MAIN), ['recorder'], {});
+      const take = { then, sources: await begin(join(ROOT, MAIN)), bundle: await begin(childEntry()) };
+      if (n > 0) takes.push(take);
     }
-    const list = (side: 0 | 1) => takes.map((take) => take[side].toFixed(0)).join('/');
-    const ratio = median(takes.map(([now, then]) => now / then));
+    const against = (what: string, other: 'then' | 'sources', of: keyof Start, limit: number, unit: string) => {
+      const ratio = median(takes.map((take) => take.bundle[of] / take[other][of]));
+      const list = (side: keyof (typeof takes)[number]) => takes.map((take) => take[side][of].toFixed(0)).join('/');
+      return atMost(what, ratio, limit, '×', `${list('bundle')} against ${list(other)} ${unit}`);
+    };
     return [
-      atMost(`start → first frame, cold, against ${BEFORE}`, ratio, 0.5, '×', `${list(0)} against ${list(1)} ms`),
+      against(`start → first frame, cold, against ${BEFORE}`, 'then', 'firstFrameMs', 0.5, 'ms'),
+      against('CPU of a start until its first frame, bundled against sources', 'sources', 'cpuMs', 1, 'ms'),
+      against('memory at its first frame, PSS, bundled against sources', 'sources', 'pssMb', 1, 'MB'),
     ];
   });
 }
 
-/** Milliseconds until a recorder that is begun with this script tells of its first recorded frame. */
-async function firstFrameMs(script: string, command: string[], env: Record<string, string>): Promise<number> {
+/** What a start took until its first recorded frame. */
+type Start = { firstFrameMs: number; cpuMs: number; pssMb: number };
+
+/** Begins a recorder with this script, and waits until it tells of its first recorded frame. */
+async function startOf(script: string, command: string[], env: Record<string, string>): Promise<Start> {
   const dir = mkdtempSync(join(tmpdir(), 'aircheck-cold-'));
   const zeroMonoUs = systemClock.monoUs() - KEPT_S * US;
   // Few pictures: this process encodes them meanwhile.
   const picturesAtS = [-0.5, 0, 0.5, 1, 1.5, 2, 2.5];
   const user = { uid: '1', participant: GREEN, fromS: -1, toS: 60, picturesAtS };
   const feed = await ScriptedFeed.serve(join(dir, 'feed.sock'), [user], zeroMonoUs, systemClock.monoUs());
-  const start: StartCommand = {
+  const order: StartCommand = {
     ...{ type: 'start', plan: PLAN, generation: 1, source: { kind: 'feed', path: feed.path } },
     ...{ spoolDir: dir, earlierDirs: [], changes: [] },
     ...{ zeroUtcMs: systemClock.nowMs() - KEPT_S * 1000, zeroMonoUs },
@@ -79,15 +92,18 @@ async function firstFrameMs(script: string, command: string[], env: Record<strin
   });
   const exited = once(recorder, 'exit');
   try {
-    const recorded = new Promise<number>((resolve, reject) => {
+    const recorded = new Promise<Start>((resolve, reject) => {
       recorder.on('message', ({ type }: Fact) => {
-        if (type === 'ready') recorder.send(start);
-        if (type === 'firstFrameRecorded') resolve(performance.now() - began);
+        if (type === 'ready') recorder.send(order);
+        if (type !== 'firstFrameRecorded') return;
+        const firstFrameMs = performance.now() - began;
+        const pid = recorder.pid as number;
+        resolve({ firstFrameMs, cpuMs: 1000 * cpuSecondsOf(pid), pssMb: pssMbOf(pid) });
       });
       exited.then(([code]) => reject(new Error(`the recorder ended with exit code ${code}`)), reject);
     });
-    const [tookMs] = await Promise.all([recorded, feed.playUntil(systemClock.monoUs())]);
-    return tookMs;
+    const [start] = await Promise.all([recorded, feed.playUntil(systemClock.monoUs())]);
+    return start;
   } finally {
     // In order: a process writes what it has compiled as it ends.
     recorder.kill('SIGTERM');

@@ -21,8 +21,9 @@ import { bundleFolder } from '../src/app/bundled.ts';
 const ROOT = join(import.meta.dirname, '..');
 /** Libraries that become part of it. All others are loaded as they lie in node_modules. */
 const BUNDLED = ['zod', 'node-av'];
-/** This many bundles of earlier sources are kept, for servers that still run. */
+/** Bundles of earlier sources are kept for servers that still run: all of so many days, and the newest in any case. */
 const KEPT = 8;
+const KEPT_DAYS = 14;
 
 const [word] = process.argv.slice(2);
 if (word === undefined) throw new Error('usage: bundle.ts --if-changed | DIR');
@@ -32,9 +33,13 @@ else {
   if (!existsSync(folder)) {
     const unfinished = `${folder}.${process.pid}`;
     await bundleInto(unfinished);
-    // Somebody else may have made it meanwhile: both are the same.
-    if (existsSync(folder)) rmSync(unfinished, { recursive: true });
-    else renameSync(unfinished, folder);
+    try {
+      renameSync(unfinished, folder);
+    } catch (error) {
+      // Somebody else has made it meanwhile: both are the same.
+      rmSync(unfinished, { recursive: true });
+      if (!existsSync(folder)) throw error;
+    }
     removeOld(dirname(folder));
   }
 }
@@ -95,8 +100,12 @@ function licencesOf(files: readonly string[]): string {
 }
 
 function removeOld(folder: string): void {
-  const all = readdirSync(folder).map((name) => join(folder, name));
-  const madeAt = new Map(all.map((path) => [path, statSync(path).mtimeMs]));
-  const newestFirst = all.sort((a, b) => (madeAt.get(b) as number) - (madeAt.get(a) as number));
-  for (const path of newestFirst.slice(KEPT)) rmSync(path, { recursive: true, force: true });
+  const all = readdirSync(folder).map((name) => ({
+    path: join(folder, name),
+    madeMs: statSync(join(folder, name)).mtimeMs,
+  }));
+  const newestFirst = all.sort((a, b) => b.madeMs - a.madeMs);
+  const sinceMs = Date.now() - KEPT_DAYS * 86_400_000;
+  for (const { path, madeMs } of newestFirst.slice(KEPT))
+    if (madeMs < sinceMs) rmSync(path, { recursive: true, force: true });
 }
