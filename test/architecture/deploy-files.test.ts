@@ -36,6 +36,14 @@ describe('the Dockerfile', () => {
     expect([...new Set(copied)].toSorted()).toEqual(allowed.toSorted());
   });
 
+  test('has the compiler settings that the build is started with', () => {
+    const named = [...read('scripts/build.ts').matchAll(/'(tsconfig[\w.]*\.json)'/g)].map(([, name]) => name!);
+    expect(named.length).toBeGreaterThan(1);
+    const base = named.map((name) => (json(name)['extends'] as string).replace('./', ''));
+    const allowed = read('.dockerignore').split('\n');
+    expect([...named, ...base].filter((name) => !allowed.includes(`!${name}`))).toEqual([]);
+  });
+
   test('is run by a user without rights, and has settings that exist', () => {
     expect(keywords('USER').map((each) => each.getRawArgumentsContent())).toEqual(['10001']);
     const set = Object.fromEntries(
