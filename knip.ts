@@ -35,7 +35,19 @@ const config: KnipConfig = {
   ignoreDependencies: ['@evan/opus', 'autocannon', 'axe-core', 'azurite', 'dashjs', 's3rver'],
   // Debian's own, and packages of it (scripts/setup.sh); the last four are used by tests only where they are installed.
   ignoreBinaries: [
-    ...['chrt', 'ffmpeg', 'ffprobe', 'ip', 'mkfifo', 'mount', 'taskset', 'timedatectl', 'umount', 'unshare'],
+    ...[
+      'chrt',
+      'ffmpeg',
+      'ffprobe',
+      'ip',
+      'mkfifo',
+      'mkfs.ext4',
+      'mount',
+      'taskset',
+      'timedatectl',
+      'umount',
+      'unshare',
+    ],
     ...['docker-compose', 'helm', 'promtool', 'renice', 'setsid', 'systemd-analyze'],
   ],
 };

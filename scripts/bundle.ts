@@ -4,47 +4,26 @@
  *   bundle.ts --if-changed    for this checkout, in node_modules/.cache, unless it is there
  *   bundle.ts DIR             into DIR, for the npm package, with the licences of what is not ours
  */
-import {
-  existsSync,
-  globSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
+import { globSync, readFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
-import { bundleFolder } from '../src/app/bundled.ts';
+import { BUNDLED, bundleFolder } from '../src/app/bundled.ts';
+import { messageOf } from '../src/kernel/fault.ts';
+import { keepBundle, writeFiles } from './keep-bundle.ts';
 
 const ROOT = join(import.meta.dirname, '..');
-/** Libraries that become part of it. All others are loaded as they lie in node_modules. */
-const BUNDLED = ['zod', 'node-av'];
-/** Bundles of earlier sources are kept for servers that still run: all of so many days, and the newest in any case. */
-const KEPT = 8;
-const KEPT_DAYS = 14;
 
 const [word] = process.argv.slice(2);
 if (word === undefined) throw new Error('usage: bundle.ts --if-changed | DIR');
-if (word !== '--if-changed') await bundleInto(word);
-else {
-  const folder = bundleFolder(ROOT);
-  if (!existsSync(folder)) {
-    const unfinished = `${folder}.${process.pid}`;
-    await bundleInto(unfinished);
-    try {
-      renameSync(unfinished, folder);
-    } catch (error) {
-      // Somebody else has made it meanwhile: both are the same.
-      rmSync(unfinished, { recursive: true });
-      if (!existsSync(folder)) throw error;
-    }
-    removeOld(dirname(folder));
-  }
+try {
+  if (word === '--if-changed') await keepBundle(() => bundleFolder(ROOT), filesOfBundle);
+  else writeFiles(word, await filesOfBundle());
+} catch (error) {
+  process.stderr.write(`aircheck: ${messageOf(error)}\n`);
+  process.exitCode = 1;
 }
 
-async function bundleInto(dir: string): Promise<void> {
+/** By name, what is in them. */
+async function filesOfBundle(): Promise<Map<string, string>> {
   const { rolldown } = await import('rolldown');
   const bundle = await rolldown({
     input: join(ROOT, 'src/app/cli/child.ts'),
@@ -63,20 +42,23 @@ async function bundleInto(dir: string): Promise<void> {
       },
     ],
   });
-  mkdirSync(dir, { recursive: true });
   // Without comments: each process holds its source as long as it lives.
-  const { output } = await bundle.write({ dir, format: 'esm', comments: false, chunkFileNames: '[name].js' });
+  const { output } = await bundle.generate({ format: 'esm', comments: false, chunkFileNames: '[name].js' });
   await bundle.close();
-  const files = output.flatMap((file) => (file.type === 'chunk' ? Object.keys(file.modules) : []));
-  writeFileSync(join(dir, 'LICENSES.txt'), licencesOf(files));
-  // Where nothing else says so, files are CommonJS.
-  writeFileSync(join(dir, 'package.json'), '{"type":"module"}\n');
+  const chunks = output.filter((file) => file.type === 'chunk');
+  return new Map([
+    ...chunks.map(({ fileName, code }) => [fileName, code] as const),
+    ['LICENSES.txt', licencesOf(chunks.flatMap(({ modules }) => Object.keys(modules)))],
+    // Where nothing else says so, files are CommonJS.
+    ['package.json', '{"type":"module"}\n'],
+  ]);
 }
 
 /** A module whose own place is asked for in a way that holds in the bundle too, or an Error where there is none. */
 function withPlace(code: string, path: string): string | null {
   const asked = /import\.meta\.(dirname|filename|url)/.exec(code.replaceAll('createRequire(import.meta.url)', ''));
-  const [, name, rest] = /\/node_modules\/((?:@[^/]+\/)?[^/]+)\/(.*)/.exec(path) ?? [];
+  // The last, because a library may lie in that of another, or in a store of pnpm.
+  const [, name, rest] = /.*\/node_modules\/((?:@[^/]+\/)?[^/]+)\/(.*)/.exec(path) ?? [];
   if (name === undefined) {
     if (asked) throw new Error(`${relative(ROOT, path)} asks for its own place, which is another one in a bundle`);
     return null;
@@ -97,15 +79,4 @@ function licencesOf(files: readonly string[]): string {
     return `${name} ${version} (${license})\n\n${readFileSync(join(own, file), 'utf8').trim()}\n`;
   });
   return `These files contain code of others:\n\n${texts.join('\n\n')}`;
-}
-
-function removeOld(folder: string): void {
-  const all = readdirSync(folder).map((name) => ({
-    path: join(folder, name),
-    madeMs: statSync(join(folder, name)).mtimeMs,
-  }));
-  const newestFirst = all.sort((a, b) => b.madeMs - a.madeMs);
-  const sinceMs = Date.now() - KEPT_DAYS * 86_400_000;
-  for (const { path, madeMs } of newestFirst.slice(KEPT))
-    if (madeMs < sinceMs) rmSync(path, { recursive: true, force: true });
 }

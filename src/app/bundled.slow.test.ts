@@ -3,8 +3,10 @@ import { execFileSync, fork, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { beforeAll, expect, test } from 'vitest';
-import { childEntry } from './bundled.ts';
+import { beforeAll, expect, onTestFinished, test, vi } from 'vitest';
+import { systemClock } from '../kernel/clock.ts';
+import { type ForkEnd, Forks } from '../worker/forks.ts';
+import { childEntry, present } from './bundled.ts';
 
 const BUNDLE = join(import.meta.dirname, '../../scripts/bundle.ts');
 
@@ -20,6 +22,21 @@ test.each(['mix', 'individual', 'web'])('a recorder of mode %s becomes ready', a
   const ended = once(recorder, 'exit');
   recorder.disconnect();
   expect(await ended).toEqual([0, null]);
+});
+
+test('a child whose bundle was removed while the server runs begins from the sources', async () => {
+  const log = { debug() {}, info() {}, warn: vi.fn(), error() {} };
+  const forks = new Forks({ clock: systemClock, log, env: process.env, present });
+  onTestFinished(() => forks.close());
+  const entry = join(dirname(childEntry()), 'gone.js');
+  const told = Promise.withResolvers<unknown>();
+  const ended = Promise.withResolvers<ForkEnd>();
+  const spec = { entry, args: ['recorder', 'mix'], flags: [], env: process.env };
+  const child = forks.start(spec, { onMessage: told.resolve, onLine: () => {}, onClosed: ended.resolve });
+  expect(await Promise.race([told.promise, ended.promise])).toMatchObject({ type: 'ready' });
+  expect(log.warn).toHaveBeenCalledWith(expect.objectContaining({ entry }), expect.any(String));
+  child.disconnect();
+  expect(await ended.promise).toEqual({ code: 0, signal: null });
 });
 
 test('a word that names no child is told of', () => {

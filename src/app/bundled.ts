@@ -3,24 +3,34 @@
  * sources, and in the sources themselves otherwise (ADR 0047).
  */
 import { createHash } from 'node:crypto';
-import { existsSync, readdirSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { extname, join } from 'node:path';
 import { PACKAGE_CACHE } from '../kernel/package-cache.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 /** The script that a bundle begins with. */
 const FIRST = 'child.js';
+const UNBUNDLED = join(import.meta.dirname, `cli/main${extname(import.meta.filename)}`);
+/** Libraries that become part of a bundle. All others are loaded as they lie in node_modules. */
+export const BUNDLED = ['zod', 'node-av'];
 
 /** The script that children are started with. Their command, of `cli/children.ts`, follows it. */
 export function childEntry(): string {
-  const kind = extname(import.meta.filename);
-  const bundle = kind === '.ts' ? join(bundleFolder(), FIRST) : join(ROOT, 'dist/children', FIRST);
-  return existsSync(bundle) ? bundle : join(import.meta.dirname, `cli/main${kind}`);
+  const folder = extname(import.meta.filename) === '.ts' ? bundleFolder() : join(ROOT, 'dist/children');
+  return present(join(folder, FIRST));
 }
 
 /**
- * The folder of the bundle of a checkout as it is now. Sources that were touched have another one, so that nothing runs
- * what it was before. Their contents are not read: a server's start would take longer.
+ * What to start a child with by now: a bundle lies in a cache, which may be emptied while the server runs, as by the
+ * installation of other packages.
+ */
+export function present(entry: string): string {
+  return existsSync(entry) ? entry : UNBUNDLED;
+}
+
+/**
+ * The folder of the bundle of a checkout as it is now: named by what its sources hold. Times would be the same for
+ * sources that differ where whatever copied them sets them, and others for the same sources.
  * @param root of the checkout
  */
 export function bundleFolder(root = ROOT, cache = PACKAGE_CACHE): string {
@@ -28,10 +38,21 @@ export function bundleFolder(root = ROOT, cache = PACKAGE_CACHE): string {
     .filter((name) => name.endsWith('.ts') && !name.endsWith('.test.ts'))
     .map((name) => `src/${name}`)
     .sort();
+  // Libraries may be others than the lockfile has, where somebody has installed them by hand.
+  const libraries = BUNDLED.map((name) => `node_modules/${name}/package.json`);
   const hash = createHash('sha256');
-  for (const name of [...sources, 'package-lock.json', 'scripts/bundle.ts']) {
-    const { size, mtimeMs } = statSync(join(root, name));
-    hash.update(`${name} ${size} ${mtimeMs}\n`);
+  for (const name of [...sources, 'scripts/bundle.ts', 'package-lock.json', ...libraries]) {
+    const bytes = contentOf(join(root, name));
+    if (bytes) hash.update(`${name} ${bytes.length}\n`).update(bytes);
   }
   return join(cache, 'children', hash.digest('hex').slice(0, 16));
+}
+
+/** Undefined for what is no file, such as the link to nowhere by which an editor locks a source. */
+function contentOf(path: string): Buffer | undefined {
+  try {
+    return readFileSync(path);
+  } catch {
+    return undefined;
+  }
 }

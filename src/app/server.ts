@@ -49,7 +49,7 @@ import { readBootId } from '../worker/process-identity.ts';
 import { Sharing } from '../worker/sharing.ts';
 import { Supervisor } from '../worker/supervisor.ts';
 import { isOnDiskOf, openBackup } from './backup.ts';
-import { childEntry } from './bundled.ts';
+import { childEntry, present } from './bundled.ts';
 import { compiledFolder } from './compiled.ts';
 import { countRecordings } from './count-recordings.ts';
 import { completeCredentials } from './credentials.ts';
@@ -114,7 +114,7 @@ export async function createServer(given: Config, ground: Ground): Promise<Airch
       ...RECORDER_ENVIRONMENT,
       NODE_COMPILE_CACHE: compiledFolder(given.dataDir),
     });
-    const forks = new Forks({ clock: machineClock, log, env: children });
+    const forks = new Forks({ clock: machineClock, log, env: children, present });
     endings.push(() => forks.close());
     // One that cannot be opened is told of where it is needed first.
     const opened = ground.database.catch(() => undefined);

@@ -63,6 +63,8 @@ export type ForksOptions = {
   clock: Clock;
   log: SessionLog;
   env: Record<string, string | undefined>;
+  /** The script that is begun in place of one, as things are when a child is started. By default that very one. */
+  present?: (entry: string) => string;
 };
 
 export class Forks {
@@ -113,6 +115,7 @@ export class Forks {
   start(spec: ForkSpec, listener: ForkListener): Fork {
     if (this.#closed) throw new Fault('recorder-not-started', 'the server is ending', { blame: 'self' });
     this.open();
+    const entry = this.#present(spec.entry);
     const n = ++this.#count;
     const child = new Fork({
       ...this.#options,
@@ -127,7 +130,7 @@ export class Forks {
       onUntold: () => this.#giveUp(),
     });
     this.#children.set(n, child);
-    this.#order({ type: 'start', n, spec });
+    this.#order({ type: 'start', n, spec: { ...spec, entry } });
     return child;
   }
 
@@ -140,6 +143,13 @@ export class Forks {
     if (server.connected) server.disconnect();
     if (this.#children.size > 0) server.kill('SIGKILL');
     await gone;
+  }
+
+  #present(entry: string): string {
+    const { present, log } = this.#options;
+    const begun = present?.(entry) ?? entry;
+    if (begun !== entry) log.warn({ entry, begun }, 'the script of children is gone, and they begin with another');
+    return begun;
   }
 
   #order(order: ForkOrder): void {
