@@ -44,26 +44,13 @@ const pictures = (codec: 'h264' | WebmCodec, parts: Part[]): EncodedSample[] =>
 const shapesOf = (parts: Part[]) =>
   parts.map(({ fromS, size = WIDE }) => ({ fromS, shape: { ...size, rotate: 0 as const } }));
 
-/** So many play at once, which two cores carry with room to spare. */
-const AT_ONCE = 4;
-const waiting: (() => void)[] = [];
-let playing = 0;
-
 async function play(path: string): Promise<PlaybackLog> {
-  if (playing === AT_ONCE) await new Promise<void>((resolve) => waiting.push(resolve));
-  else playing++;
+  // One of its own: a browser draws only the page in front.
+  const browser = await startBrowser();
   try {
-    // One of its own: a browser draws only the page in front.
-    const browser = await startBrowser();
-    try {
-      return await watchPlayback(browser.context, path, 90);
-    } finally {
-      await browser.close();
-    }
+    return await watchPlayback(browser.context, path, 90);
   } finally {
-    const next = waiting.shift();
-    if (next) next();
-    else playing--;
+    await browser.close();
   }
 }
 
@@ -124,8 +111,16 @@ const MPD = { offS: 0.15, apartMs: 150, missed: 3 };
  * Flashes and beeps at these seconds of the player's time and at no others, and together in every stretch of picture.
  * A busy machine may miss some; a file’s fault moves all of a stretch. A stretch ends where
  * the picture is away, and at each of `joins`.
+ * @param maybe seconds at which a flash may be seen or not
  */
-function expectPlayed(log: PlaybackLog, flashes: number[], beeps: number[], joins: number[], most = MERGED): void {
+function expectPlayed(
+  log: PlaybackLog,
+  flashes: number[],
+  beeps: number[],
+  joins: number[],
+  most = MERGED,
+  maybe: number[] = [],
+): void {
   for (const [marks, wanted] of [
     [log.flashes, flashes],
     [log.beeps, beeps],
@@ -135,7 +130,7 @@ function expectPlayed(log: PlaybackLog, flashes: number[], beeps: number[], join
     expect(Math.max(...marks.map(offS)), told).toBeLessThan(most.offS);
     expect(middle(marks.map(offS))).toBeLessThan(0.1);
     const found = marks.map(({ timeS }) => Math.round(timeS)).filter((s) => s > 0);
-    expect(found.filter((s) => !wanted.includes(s))).toEqual([]);
+    expect(found.filter((s) => !wanted.includes(s) && !(marks === log.flashes && maybe.includes(s)))).toEqual([]);
     expect(wanted.filter((s) => !found.includes(s)).length, told).toBeLessThanOrEqual(most.missed);
   }
   const pairs = playedOffsets(log);
@@ -170,18 +165,22 @@ function expectWhole(log: PlaybackLog, lengthS: number): void {
   expect(Math.abs(log.durationS - lengthS)).toBeLessThan(0.3);
 }
 
-// Side by side, the longest first: each takes as long as its media lasts, and a tenth of a core.
+// Side by side, as many as Vitest runs at once, the longest first: each takes its media's time, and a tenth of a core.
 describe.concurrent('players stay in step', () => {
-  test('a merged playlist: picture is away for 40 s, its last key frame repeated every 15 s', async () => {
-    const parts = [{ fromS: 45, seconds: 50, without: [5, 45] as const }];
+  test('a merged playlist: picture is away for 26 s, its last key frame repeated every 15 s', async () => {
+    const parts = [{ fromS: 45, seconds: 41, without: [5, 31] as const }];
     const real = pictures('h264', parts);
-    const after = real.findIndex(({ ptsUs }) => ptsUs > 80e6);
+    const after = real.findIndex(({ ptsUs }) => ptsUs > 70e6);
     const before = real.slice(0, after);
     const key = before.findLast(({ keyFrame }) => keyFrame)!;
-    const repeated = [60e6, 75e6].map((ptsUs) => ({ ...key, ptsUs, dtsUs: ptsUs, durationUs: 15e6 }));
-    const log = await playMerged([stretch(45, 50, parts, [...before, ...repeated, ...real.slice(after)])]);
-    expectWhole(log, 50);
-    expectPlayed(log, [...range(1, 6), ...range(45, 50)], range(1, 50), []);
+    const repeated = [
+      { ...key, ptsUs: 60e6, dtsUs: 60e6, durationUs: 15e6 },
+      { ...key, ptsUs: 75e6, dtsUs: 75e6, durationUs: 1e6 },
+    ];
+    const log = await playMerged([stretch(45, 41, parts, [...before, ...repeated, ...real.slice(after)])]);
+    expectWhole(log, 41);
+    // Chromium expects a picture to last as long as its last 32 did, and shows hardly any for as many after the pause.
+    expectPlayed(log, [...range(1, 6), ...range(35, 41)], range(1, 41), [], MERGED, range(31, 35));
   });
 
   test('a merged playlist: picture pauses for 8 s while sound goes on, and resumes with a key frame', async () => {
