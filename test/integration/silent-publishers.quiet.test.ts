@@ -4,6 +4,8 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startBrowser } from '../support/browser.ts';
+import { RED } from '../support/media/participants.ts';
+import { publishWithRtc } from '../support/publish/publisher.ts';
 import { until } from '../support/test-server.ts';
 import { WhipServer } from '../support/whip-server.ts';
 
@@ -21,20 +23,33 @@ describe.concurrent('who is silent', () => {
     const publisher = await browser.publish(server.baseUrl, {
       ...{ appid: server.appid, cname: room, uid: '6', token: server.token(room, '6'), width: 320, height: 180 },
     });
-    await until('both tracks arrive', () => server.in(room)[0]?.tracks.every((t) => t.receiving), 5000);
+    await until('both tracks arrive', () => server.in(room)[0]?.tracks.every((t) => t.receiving), 20_000);
     const session = server.in(room)[0]!.sessionId;
     await publisher.setMuted('audio', true);
     await publisher.setMuted('video', true);
     await publisher.page.evaluate(
       'Promise.all(window.aircheckPublisher.connection.getSenders().map((s) => s.replaceTrack(null)))',
     );
-    await until('nothing arrives any more', () => server.in(room)[0]?.tracks.every((t) => !t.receiving), 5000);
+    await until('nothing arrives any more', () => server.in(room)[0]?.tracks.every((t) => !t.receiving), 20_000);
     const mutedAt = performance.now();
     await until('15 s pass', () => performance.now() - mutedAt > 15_000, 16_000);
     expect(server.in(room)[0]?.sessionId).toBe(session);
     const killedAt = performance.now();
     browser.kill();
     // Who may be silent is gone when the consent to send to him is (RFC 7675), which lasts half a minute.
+    await until('the vanished user is out', () => server.in(room).length === 0, 60_000);
+    expect(performance.now() - killedAt).toBeGreaterThan(1000);
+  });
+
+  test('killing a client that answers consent checks ends the user, and not at once', async ({ onTestFinished }) => {
+    const room = 'rtc-killed';
+    const url = `${server.baseUrl}/whip/${server.appid}/${room}?uid=7`;
+    const media = { participant: RED, codec: 'vp8', width: 320, height: 180, fps: 15, bitrateKbps: 200 } as const;
+    const publisher = await publishWithRtc({ url, token: server.token(room, '7'), ...media });
+    onTestFinished(() => publisher.kill());
+    await until('both tracks arrive', () => server.in(room)[0]?.tracks.every((t) => t.receiving), 20_000);
+    const killedAt = performance.now();
+    publisher.kill();
     await until('the vanished user is out', () => server.in(room).length === 0, 60_000);
     expect(performance.now() - killedAt).toBeGreaterThan(1000);
   });

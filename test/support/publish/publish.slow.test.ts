@@ -83,26 +83,8 @@ test('a wrong token is refused in words', async () => {
   await expect(publishWithRtc(options)).rejects.toThrow(/RED.*401/);
 });
 
-// Side by side: the first waits for half a minute.
+// How those that vanish are missed is waited for by silent-publishers.quiet.test.ts.
 describe.concurrent('publishers', () => {
-  test('one that vanishes, and one that is killed, are missed by the server in time', async ({ onTestFinished }) => {
-    const vanishing = await kept(
-      publishWithRtc({ ...server.whip('gone', '1'), participant: RED, codec: 'vp8', ...SHAPE }),
-      onTestFinished,
-    );
-    const killed = await kept(
-      publishWithFfmpeg({ ...server.whip('gone', '2'), participant: GREEN, ...SHAPE }),
-      onTestFinished,
-    );
-    await until('gone', (users) => users.length === 2, 2_000);
-    vanishing.kill();
-    killed.kill();
-    // FFmpeg answers no consent checks and is missed after 10 s of silence; the other's consent ends 30 s after its
-    // last answer (RFC 7675).
-    await until('gone', (users) => !users.some(({ uid }) => uid === '2'), 16_000);
-    await until('gone', (users) => users.length === 0, 30_000);
-  });
-
   test('a pause stops the media and not the session', async ({ onTestFinished }) => {
     const publisher = await kept(
       publishWithRtc({ ...server.whip('hush', '1'), participant: RED, codec: 'vp8', ...SHAPE }),
