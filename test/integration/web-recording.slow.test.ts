@@ -50,7 +50,7 @@ describe.skipIf(refusal !== undefined)('a web page', { timeout: 120_000 }, () =>
     expect(await scene.stateOf(recording)).toMatchObject({ onhold: true, state: 'inProgress' });
     await seconds(2);
     await recording.update({ webRecordingConfig: { onhold: false } });
-    await scene.untilFrames(recording, 60);
+    await scene.untilFrames(recording, 90);
     expect(nicenesses(Number(scene.recorderPid()))).toEqual(new Set([5]));
     expect(nicenesses(...scene.renderers())).toEqual(new Set([0]));
     // From the page's opening to the end, less what was on hold.

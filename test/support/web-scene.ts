@@ -1,9 +1,9 @@
 /**
  * A server that records web pages, and pages of ours for it, as tests of whole recordings share them.
  */
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { pageUser, probeNamespaces } from '../../src/app/pages.ts';
 import type { QualityReport } from '../../src/contract/line/quality-report.ts';
 import type { Notice } from '../../src/contract/webhook/notice.ts';
@@ -100,11 +100,19 @@ export class WebScene {
     await until('the page is open', async () => (await this.stateOf(recording)).state === 'inProgress', 30_000);
   }
 
-  /** Until so many more frames of it were recorded than the report tells of now: a busy machine takes its time. */
-  async untilFrames(recording: TestRecording, count: number, on = this.server): Promise<void> {
-    const frames = async () => (await this.qualityOf(recording, on))?.page?.frames ?? 0;
-    const before = await frames();
-    await until(`${count} frames more`, async () => (await frames()) >= before + count, 40_000);
+  /** Until its slices have so many more frames than now: a busy machine takes its time. */
+  async untilFrames({ sid }: TestRecording, count: number, on = this.server): Promise<void> {
+    const folder = join(on.dataDir, 'spool', sid);
+    const counts = new Map<string, number>();
+    const frames = () => {
+      for (const path of slicesBelow(folder)) {
+        const name = basename(path, '.part');
+        counts.set(name, Math.max(counts.get(name) ?? 0, framesIn(path)));
+      }
+      return [...counts.values()].reduce((sum, each) => sum + each, 0);
+    };
+    const before = frames();
+    await until(`${count} frames more`, () => frames() >= before + count, 40_000);
   }
 
   async untilOver(recording: TestRecording): Promise<void> {
@@ -139,6 +147,32 @@ export class WebScene {
       .filter((pid) => readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('--type=renderer'))
       .map(Number);
   }
+}
+
+/** Slices of all runs of a recording, that which is being written too. */
+function slicesBelow(folder: string): string[] {
+  const names = existsSync(folder) ? readdirSync(folder, { recursive: true, encoding: 'utf8' }) : [];
+  return names.filter((name) => /\.ts(\.part)?$/.test(name)).map((name) => join(folder, name));
+}
+
+const PACKET_BYTES = 188;
+
+/** Pictures in a slice, which need not be whole: packets that begin one of video (ISO/IEC 13818-1 §2.4.3). */
+function framesIn(path: string): number {
+  let bytes: Buffer;
+  try {
+    bytes = readFileSync(path);
+  } catch {
+    return 0; // it has just got its name
+  }
+  let frames = 0;
+  for (let at = 0; at + PACKET_BYTES <= bytes.length; at += PACKET_BYTES) {
+    const [begins, control] = [bytes[at + 1]! & 0x40, bytes[at + 3]!];
+    const payload = at + 4 + (control & 0x20 ? 1 + bytes[at + 4]! : 0);
+    // Video is of the streams 0xE0 to 0xEF.
+    if (begins && control & 0x10 && bytes.readUInt32BE(Math.min(payload, bytes.length - 4)) >> 4 === 0x1e) frames++;
+  }
+  return frames;
 }
 
 export const typesOf = (events: Notice[]) => events.map(({ eventType }) => eventType);
