@@ -1,18 +1,18 @@
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { ManualClock } from '../../test/support/manual-clock.ts';
 import { addRecording, beginNode } from '../../test/support/stored-recording.ts';
+import { openTestDatabase } from '../../test/support/test-database.ts';
 import { newHexId } from '../kernel/ids.ts';
 import { createLog } from '../observe/log.ts';
 import type { Database } from '../store/database.ts';
 import { KeyedJobs } from '../store/jobs.ts';
-import { openDatabase } from '../store/open-database.ts';
 import { otherFolderOf } from '../store/place-tables.ts';
 import { DueJobs } from './due-jobs.ts';
 
 const log = createLog('silent');
 let database: Database;
 beforeAll(async () => {
-  database = await openDatabase({ url: '', pgliteDir: 'memory://' });
+  database = await openTestDatabase();
 }, 60_000);
 afterAll(() => database?.close());
 

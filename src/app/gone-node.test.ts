@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { S3Stub } from '../../test/support/s3-stub.ts';
 import { addRecording, beginOwner, holdOf } from '../../test/support/stored-recording.ts';
+import { openTestDatabase } from '../../test/support/test-database.ts';
 import type { ObjectRecord } from '../contract/line/objects.ts';
 import { placeOf, type StorageConfig } from '../contract/line/storage.ts';
 import type { RetentionReply } from '../contract/rest/retention.ts';
@@ -17,7 +18,6 @@ import { openLocalFolder } from '../stages/upload/target/local-folder.ts';
 import type { Database } from '../store/database.ts';
 import { KeyedJobs } from '../store/jobs.ts';
 import { ObjectTables } from '../store/object-tables.ts';
-import { openDatabase } from '../store/open-database.ts';
 import { addRetention, RetentionTables } from '../store/retention-tables.ts';
 import { Vault } from '../store/vault.ts';
 import { Moves } from './moves.ts';
@@ -32,7 +32,7 @@ const operator = { id: 'operator', isOperator: true };
 
 let database: Database;
 beforeAll(async () => {
-  database = await openDatabase({ url: '', pgliteDir: 'memory://' });
+  database = await openTestDatabase();
 }, 60_000);
 afterAll(() => database?.close());
 

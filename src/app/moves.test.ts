@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { refuse, S3Stub, STUB_KEYS } from '../../test/support/s3-stub.ts';
 import { addRecording, beginOwner, holdOf } from '../../test/support/stored-recording.ts';
+import { openTestDatabase } from '../../test/support/test-database.ts';
 import type { ObjectRecord } from '../contract/line/objects.ts';
 import { type Clock, systemClock } from '../kernel/clock.ts';
 import { newHexId } from '../kernel/ids.ts';
@@ -15,7 +16,6 @@ import { openS3 } from '../stages/upload/target/s3.ts';
 import type { Database } from '../store/database.ts';
 import { KeyedJobs } from '../store/jobs.ts';
 import { ObjectTables } from '../store/object-tables.ts';
-import { openDatabase } from '../store/open-database.ts';
 import { OutboxTables } from '../store/outbox-tables.ts';
 import { RecordingTables } from '../store/recording-tables.ts';
 import { Vault } from '../store/vault.ts';
@@ -33,7 +33,7 @@ let tables: ObjectTables;
 let recordings: RecordingTables;
 let outbox: OutboxTables;
 beforeAll(async () => {
-  database = await openDatabase({ url: '', pgliteDir: 'memory://' });
+  database = await openTestDatabase();
   tables = new ObjectTables({ database, vault, folder: 'ours', clock: systemClock, log });
   outbox = new OutboxTables(database);
   recordings = new RecordingTables(database, await beginOwner(database), vault, {

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { AZURITE_KEYS, type Azurite, startAzurite } from '../../test/support/azurite.ts';
 import { recordTwo } from '../../test/support/recording-of-two.ts';
 import { startRemovals } from '../../test/support/removals-scene.ts';
+import { openTestDatabase } from '../../test/support/test-database.ts';
 import { manifestSchema } from '../contract/line/manifest.ts';
 import { qualityReportSchema } from '../contract/line/quality-report.ts';
 import { systemClock } from '../kernel/clock.ts';
@@ -14,7 +15,6 @@ import { BackupStore } from '../stages/upload/backup-store.ts';
 import { openAzure } from '../stages/upload/target/azure.ts';
 import { openLocalFolder } from '../stages/upload/target/local-folder.ts';
 import type { Database } from '../store/database.ts';
-import { openDatabase } from '../store/open-database.ts';
 import { Vault } from '../store/vault.ts';
 
 let dir: string;
@@ -23,7 +23,7 @@ let database: Database;
 beforeAll(async () => {
   dir = mkdtempSync(join(tmpdir(), 'aircheck-removals-azure-'));
   azurite = await startAzurite();
-  database = await openDatabase({ url: '', pgliteDir: 'memory://' });
+  database = await openTestDatabase();
 }, 60_000);
 afterAll(async () => {
   await database?.close();

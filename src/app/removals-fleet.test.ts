@@ -6,6 +6,7 @@ import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test, vi } fro
 import { recordTwo } from '../../test/support/recording-of-two.ts';
 import { startRemovals } from '../../test/support/removals-scene.ts';
 import { S3Stub, STUB_KEYS } from '../../test/support/s3-stub.ts';
+import { openTestDatabase } from '../../test/support/test-database.ts';
 import type { RemovalReply } from '../contract/rest/removal.ts';
 import { type Clock, systemClock } from '../kernel/clock.ts';
 import { newHexId } from '../kernel/ids.ts';
@@ -14,14 +15,13 @@ import { createTarget } from '../stages/upload/target/create-target.ts';
 import { openLocalFolder } from '../stages/upload/target/local-folder.ts';
 import type { Target } from '../stages/upload/target/target.ts';
 import type { Database } from '../store/database.ts';
-import { openDatabase } from '../store/open-database.ts';
 import { StoredFiles } from '../store/stored-files.ts';
 import { Vault } from '../store/vault.ts';
 
 const vault = new Vault([Vault.newKey()]);
 let database: Database;
 beforeAll(async () => {
-  database = await openDatabase({ url: '', pgliteDir: 'memory://' });
+  database = await openTestDatabase();
 }, 60_000);
 afterAll(() => database?.close());
 

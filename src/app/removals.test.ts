@@ -14,6 +14,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test
 import { type RecordingOfTwo, recordTwo } from '../../test/support/recording-of-two.ts';
 import { startRemovals } from '../../test/support/removals-scene.ts';
 import { refuse, S3Stub, STUB_KEYS } from '../../test/support/s3-stub.ts';
+import { openTestDatabase } from '../../test/support/test-database.ts';
 import { manifestSchema } from '../contract/line/manifest.ts';
 import { qualityReportSchema } from '../contract/line/quality-report.ts';
 import type { StorageConfig } from '../contract/line/storage.ts';
@@ -26,7 +27,6 @@ import { createTarget } from '../stages/upload/target/create-target.ts';
 import { openLocalFolder } from '../stages/upload/target/local-folder.ts';
 import type { Target } from '../stages/upload/target/target.ts';
 import type { Database } from '../store/database.ts';
-import { openDatabase } from '../store/open-database.ts';
 import { OutboxTables } from '../store/outbox-tables.ts';
 import { RemovalTables } from '../store/removal-tables.ts';
 import { RetentionTables } from '../store/retention-tables.ts';
@@ -38,7 +38,7 @@ const vault = new Vault([Vault.newKey()]);
 const BY = 'customer';
 let database: Database;
 beforeAll(async () => {
-  database = await openDatabase({ url: '', pgliteDir: 'memory://' });
+  database = await openTestDatabase();
 }, 60_000);
 afterAll(() => database?.close());
 

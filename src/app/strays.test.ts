@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest';
 import { FakeWorld, taskOf } from '../../test/support/fake-ports.ts';
 import { beginNode } from '../../test/support/stored-recording.ts';
+import { openTestDatabase } from '../../test/support/test-database.ts';
 import { slice } from '../../test/support/upload-scene.ts';
 import type { QualityReport } from '../contract/line/quality-report.ts';
 import { type Clock, systemClock } from '../kernel/clock.ts';
@@ -20,7 +21,6 @@ import { BackupStore } from '../stages/upload/backup-store.ts';
 import { openLocalFolder } from '../stages/upload/target/local-folder.ts';
 import type { Database } from '../store/database.ts';
 import { ObjectTables } from '../store/object-tables.ts';
-import { openDatabase } from '../store/open-database.ts';
 import type { Ownership } from '../store/ownership.ts';
 import { RecordingTables } from '../store/recording-tables.ts';
 import { RetentionTables } from '../store/retention-tables.ts';
@@ -38,11 +38,11 @@ const hasty: Clock = {
   every: (periodMs, run) => systemClock.every(Math.min(periodMs, 20), run),
 };
 
-const WAITS = { timeout: 15_000 };
+const WAITS = { timeout: 45_000 };
 
 let database: Database;
 beforeAll(async () => {
-  database = { ...(await openDatabase({ url: '', pgliteDir: 'memory://' })), exclusive: false };
+  database = { ...(await openTestDatabase()), exclusive: false };
 }, 60_000);
 afterAll(() => database?.close());
 

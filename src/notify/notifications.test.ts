@@ -1,12 +1,12 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { ManualClock } from '../../test/support/manual-clock.ts';
 import { addRecording, noticeOf } from '../../test/support/stored-recording.ts';
+import { openTestDatabase } from '../../test/support/test-database.ts';
 import { WebhookReceiver } from '../../test/support/webhook-receiver.ts';
 import type { Notice } from '../contract/webhook/notice.ts';
 import { newHexId } from '../kernel/ids.ts';
 import type { Database } from '../store/database.ts';
 import type { Work } from '../store/jobs.ts';
-import { openDatabase } from '../store/open-database.ts';
 import { OutboxTables } from '../store/outbox-tables.ts';
 import type { RetryRule } from './delivery.ts';
 import { Notifications, type NotificationsOptions } from './notifications.ts';
@@ -83,7 +83,7 @@ describe.each(targets)('%s', (_name, url) => {
   let sid: string;
 
   beforeAll(async () => {
-    const opened = await openDatabase({ url, pgliteDir: 'memory://' });
+    const opened = await openTestDatabase(url);
     const counted = <T>(statement: Promise<T>): Promise<T> => {
       statements.add(statement);
       return statement.finally(() => statements.delete(statement));

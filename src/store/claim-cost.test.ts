@@ -5,9 +5,9 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { ManualClock } from '../../test/support/manual-clock.ts';
 import { addRunning, age, beginNode } from '../../test/support/stored-recording.ts';
+import { openTestDatabase } from '../../test/support/test-database.ts';
 import { CLAIM, LOOK } from './claim.ts';
 import type { Database, Queryable, Row } from './database.ts';
-import { openDatabase } from './open-database.ts';
 import type { Ownership } from './ownership.ts';
 
 /** Tasks of nodes that live. */
@@ -18,7 +18,7 @@ let claimer: Ownership;
 let dead: Ownership;
 let other: Ownership;
 beforeEach(async () => {
-  database = { ...(await openDatabase({ url: '', pgliteDir: 'memory://' })), exclusive: false };
+  database = { ...(await openTestDatabase()), exclusive: false };
   // None renews by itself, however slow the machine is.
   const clock = new ManualClock();
   [claimer, dead, other] = [

@@ -1,10 +1,10 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { ManualClock } from '../../test/support/manual-clock.ts';
 import { addRunning, age, beginNode, beginOwner } from '../../test/support/stored-recording.ts';
+import { openTestDatabase } from '../../test/support/test-database.ts';
 import { isFenced } from '../session/hold.ts';
 import type { Database, Queryable } from './database.ts';
 import { offerTasks } from './offers.ts';
-import { openDatabase } from './open-database.ts';
 import type { Ownership } from './ownership.ts';
 
 const targets: [string, string][] = [['PGlite', '']];
@@ -18,7 +18,7 @@ describe.each(targets)('nodes of a fleet, in %s', (_name, url) => {
   /** When each node has renewed last, seconds before whatever is done next. */
   const ages = new Map<Ownership, number>();
   beforeAll(async () => {
-    database = { ...(await openDatabase({ url, pgliteDir: 'memory://' })), exclusive: false };
+    database = { ...(await openTestDatabase(url)), exclusive: false };
   }, 60_000);
   afterEach(async () => {
     ages.clear();

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { openTestDatabase } from '../../test/support/test-database.ts';
 import type { Database } from './database.ts';
 import { KeyedJobs, type Work } from './jobs.ts';
-import { openDatabase } from './open-database.ts';
 
 const targets: [string, string][] = [['PGlite', '']];
 const postgres = process.env['AIRCHECK_TEST_DATABASE_URL'];
@@ -19,7 +19,7 @@ describe.each(targets)('%s', (_name, url) => {
   let lines: string[];
   let jobs: KeyedJobs[] = [];
   beforeAll(async () => {
-    database = await openDatabase({ url, pgliteDir: 'memory://' });
+    database = await openTestDatabase(url);
   }, 60_000);
   afterEach(async () => {
     await Promise.all(jobs.map((each) => each.close()));

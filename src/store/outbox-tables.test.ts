@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { addRecording, beginOwner, holdOf, noticeOf } from '../../test/support/stored-recording.ts';
+import { openTestDatabase } from '../../test/support/test-database.ts';
 import type { Notice } from '../contract/webhook/notice.ts';
 import { newHexId } from '../kernel/ids.ts';
 import { newTaskState } from '../session/task.ts';
 import type { Database } from './database.ts';
-import { openDatabase } from './open-database.ts';
 import { type Outbox, OutboxTables } from './outbox-tables.ts';
 import { RecordingTables } from './recording-tables.ts';
 import { Vault } from './vault.ts';
@@ -22,7 +22,7 @@ describe.each(targets)('%s', (_name, url) => {
   let appid: string;
   let sid: string;
   beforeAll(async () => {
-    database = await openDatabase({ url, pgliteDir: 'memory://' });
+    database = await openTestDatabase(url);
     outbox = new OutboxTables(database);
   }, 60_000);
   beforeEach(async () => {

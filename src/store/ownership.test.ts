@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { ManualClock } from '../../test/support/manual-clock.ts';
 import { addRunning, beginOwner, age as dateBack } from '../../test/support/stored-recording.ts';
+import { openTestDatabase } from '../../test/support/test-database.ts';
 import { newHexId } from '../kernel/ids.ts';
 import type { Database } from './database.ts';
-import { openDatabase } from './open-database.ts';
 import { Ownership } from './ownership.ts';
 
 const targets: [string, string][] = [['PGlite', '']];
@@ -16,7 +16,7 @@ describe.each(targets)('who may claim a task, in %s', (_name, url) => {
   let folder: string;
   const owners: Ownership[] = [];
   beforeAll(async () => {
-    database = { ...(await openDatabase({ url, pgliteDir: 'memory://' })), exclusive: false };
+    database = { ...(await openTestDatabase(url)), exclusive: false };
   }, 60_000);
   beforeEach(() => {
     folder = newHexId();

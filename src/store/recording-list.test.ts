@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { openTestDatabase } from '../../test/support/test-database.ts';
 import { recordingListQuerySchema } from '../contract/rest/recording-list.ts';
 import { newHexId, newSid } from '../kernel/ids.ts';
 import type { Database } from './database.ts';
-import { openDatabase } from './open-database.ts';
 import { RecordingList } from './recording-list.ts';
 
 // One suite over both databases; Postgres when there is one to test with.
@@ -27,7 +27,7 @@ describe.each(targets)('%s', (_name, url) => {
   let list: RecordingList;
   let app: string;
   beforeAll(async () => {
-    database = await openDatabase({ url, pgliteDir: 'memory://' });
+    database = await openTestDatabase(url);
     list = new RecordingList(database);
   }, 60_000);
   afterAll(() => database?.close());

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { qualityOf } from '../../test/support/quality.ts';
 import { beginOwner } from '../../test/support/stored-recording.ts';
+import { openTestDatabase } from '../../test/support/test-database.ts';
 import { newHexId, newResourceId, newSid } from '../kernel/ids.ts';
 import { isFenced, type TaskHold } from '../session/hold.ts';
 import type { Resource } from '../session/ports.ts';
@@ -27,7 +28,7 @@ describe.each(targets)('%s', (_name, url) => {
   let store: RecordingTables;
   let ownership: Ownership;
   beforeAll(async () => {
-    database = await openDatabase({ url, pgliteDir: 'memory://' });
+    database = await openTestDatabase(url);
     ownership = await beginOwner(database, { bootId: BOOT });
     store = new RecordingTables(database, ownership, vault);
   }, 60_000);

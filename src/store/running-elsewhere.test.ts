@@ -1,8 +1,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { ManualClock } from '../../test/support/manual-clock.ts';
 import { addRunning, age, beginOwner } from '../../test/support/stored-recording.ts';
+import { openTestDatabase } from '../../test/support/test-database.ts';
 import type { Database, Queryable } from './database.ts';
-import { openDatabase } from './open-database.ts';
 import type { Ownership } from './ownership.ts';
 import { runningElsewhere } from './running-elsewhere.ts';
 
@@ -11,7 +11,7 @@ const APP = 'a';
 
 let database: Database;
 beforeAll(async () => {
-  database = { ...(await openDatabase({ url: '', pgliteDir: 'memory://' })), exclusive: false };
+  database = { ...(await openTestDatabase()), exclusive: false };
 }, 60_000);
 afterAll(() => database?.close());
 const owners = new Map<Ownership, number>();

@@ -2,8 +2,8 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { ManualClock } from '../../test/support/manual-clock.ts';
 import { planOf } from '../../test/support/scripted-recording.ts';
 import { addRunning, age, beginNode } from '../../test/support/stored-recording.ts';
+import { openTestDatabase } from '../../test/support/test-database.ts';
 import type { Database } from './database.ts';
-import { openDatabase } from './open-database.ts';
 import type { Ownership } from './ownership.ts';
 import { RecordingList } from './recording-list.ts';
 import { StandbyTables } from './standby-tables.ts';
@@ -14,7 +14,7 @@ const nodes: Ownership[] = [];
 const vault = new Vault([Vault.newKey()]);
 beforeAll(async () => {
   // Taken for a database that others have open as well: the rules are the same SQL.
-  database = { ...(await openDatabase({ url: '', pgliteDir: 'memory://' })), exclusive: false };
+  database = { ...(await openTestDatabase()), exclusive: false };
 }, 60_000);
 afterEach(async () => {
   for (const node of nodes.splice(0)) {

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { age, beginOwner } from '../../test/support/stored-recording.ts';
+import { openTestDatabase } from '../../test/support/test-database.ts';
 import { systemClock } from '../kernel/clock.ts';
 import { newHexId } from '../kernel/ids.ts';
 import type { Database } from './database.ts';
-import { openDatabase } from './open-database.ts';
 import type { Ownership } from './ownership.ts';
 import { requireNoTwin } from './twin.ts';
 
@@ -11,7 +11,7 @@ let database: Database;
 let folder: string;
 let first: Ownership | undefined;
 beforeAll(async () => {
-  database = { ...(await openDatabase({ url: '', pgliteDir: 'memory://' })), exclusive: false };
+  database = { ...(await openTestDatabase()), exclusive: false };
 }, 60_000);
 beforeEach(async () => {
   await first?.close();

@@ -1,19 +1,19 @@
 /** What waits altogether, as /metrics tells it. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { addRecording, holdOf, noticeOf } from '../../test/support/stored-recording.ts';
+import { openTestDatabase } from '../../test/support/test-database.ts';
 import type { ObjectRecord } from '../contract/line/objects.ts';
 import { type Clock, systemClock } from '../kernel/clock.ts';
 import { newHexId } from '../kernel/ids.ts';
 import { createLog } from '../observe/log.ts';
 import type { Database } from './database.ts';
 import { ObjectTables } from './object-tables.ts';
-import { openDatabase } from './open-database.ts';
 import { OutboxTables } from './outbox-tables.ts';
 import { Vault } from './vault.ts';
 
 let database: Database;
 beforeAll(async () => {
-  database = await openDatabase({ url: '', pgliteDir: 'memory://' });
+  database = await openTestDatabase();
 }, 60_000);
 afterAll(() => database?.close());
 

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test, vi } from 'vitest';
 import { ManualClock } from '../../../test/support/manual-clock.ts';
 import { addRecording, beginOwner } from '../../../test/support/stored-recording.ts';
+import { openTestDatabase } from '../../../test/support/test-database.ts';
 import type { MixCommand } from '../../contract/line/mix.ts';
 import { placeOf, type StorageConfig, storageConfigSchema } from '../../contract/line/storage.ts';
 import { problem } from '../../contract/problems.ts';
@@ -15,7 +16,6 @@ import { createLog } from '../../observe/log.ts';
 import type { PastTask } from '../../session/ports.ts';
 import type { Database } from '../../store/database.ts';
 import { MixTables } from '../../store/mix-tables.ts';
-import { openDatabase } from '../../store/open-database.ts';
 import { RetentionTables } from '../../store/retention-tables.ts';
 import { Vault } from '../../store/vault.ts';
 import type { QueuedRunOptions } from '../../worker/queued-runs.ts';
@@ -33,7 +33,7 @@ const STORE: StorageConfig = storageConfigSchema.parse({
 
 let database: Database;
 beforeAll(async () => {
-  database = await openDatabase({ url: '', pgliteDir: 'memory://' });
+  database = await openTestDatabase();
 }, 60_000);
 afterAll(() => database?.close());
 

@@ -3,8 +3,8 @@ import { pino } from 'pino';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { ManualClock } from '../../../test/support/manual-clock.ts';
 import { APP, makeApi, OTHER_APP } from '../../../test/support/rest-api.ts';
+import { openTestDatabase } from '../../../test/support/test-database.ts';
 import type { Database } from '../../store/database.ts';
-import { openDatabase } from '../../store/open-database.ts';
 import { SessionTables } from '../../store/session-tables.ts';
 import type { CustomerAccount } from '../auth.ts';
 import { buildHttp } from '../server.ts';
@@ -21,7 +21,7 @@ const CUSTOMERS: CustomerAccount[] = [
 let database: Database;
 let http: FastifyInstance;
 beforeAll(async () => {
-  database = await openDatabase({ url: '', pgliteDir: 'memory://' });
+  database = await openTestDatabase();
 }, 180_000);
 afterAll(() => database?.close());
 beforeEach(() => {
