@@ -18,7 +18,7 @@ const config: KnipConfig = {
     'bench/encode-canvases.ts',
     'bench/query-load.ts',
     'bench/reception/{receiver,sender}.ts',
-    'scripts/{check,generate-docs,test}.ts',
+    'scripts/{check,generate-docs,run-behind,test}.ts',
     'test/support/{camera-process,fake-completer,fake-recorder,forking-server,moved-client,page-programs-process,s3-server-process}.ts',
     'test/support/publish/publisher-process.ts',
   ],

@@ -2,12 +2,12 @@ import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 
 // Four projects. `fast` is every test that needs no child process, browser or encoder run. `held` encodes, records and
-// judges by a held clock: its files need the machine's cores and no moment of real time, so they run beside each other.
-// `quiet` waits for most of its time: for databases and their disk, for stores, and for time-outs. Its files take less
-// than half of two cores and judge no picture or sound, so they run two at a time; one that starts a server for each of
-// its tests takes half of the machine, and belongs to `slow`. `slow` is the rest: servers, recorders, browsers and
-// publishers in real time. Its files run alone, one after another: a machine that has two cores has none to spare
-// beside them.
+// judges by a held clock: its files need the machine's cores and no moment of real time, so they run beside each other,
+// and behind the slow ones (scripts/test.ts). `quiet` waits for most of its time: for databases and their disk, for
+// stores, and for time-outs. Its files take less than half of two cores and judge no picture or sound, so they run two
+// at a time, and beside the fast ones; one that starts a server for each of its tests takes half of the machine, and
+// belongs to `slow`. `slow` is the rest: servers, recorders, browsers and publishers in real time. Its files run alone,
+// one after another: a machine that has two cores has none to spare beside them but for what gives way.
 export default defineConfig({
   test: {
     projects: [
@@ -19,18 +19,20 @@ export default defineConfig({
           // Loading the modules for each file anew, in a process of its own, would be half of the time.
           isolate: false,
           // A database in WebAssembly takes some seconds to begin on a machine that does much else.
-          testTimeout: 20_000,
-          hookTimeout: 30_000,
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
         },
       },
       {
         test: {
           name: 'held',
           include: ['src/**/*.held.test.ts', 'test/**/*.held.test.ts'],
-          testTimeout: 180_000,
-          hookTimeout: 120_000,
-          // Each waits for its disk and its encoders' threads for almost half of its time.
-          maxWorkers: Math.ceil(1.5 * availableParallelism()),
+          // No test has a bound of its own: behind others each takes a multiple of its time.
+          testTimeout: 900_000,
+          hookTimeout: 900_000,
+          expect: { poll: { timeout: 300_000 } },
+          // There is time enough: more at once would take caches and memory from what runs in real time before them.
+          maxWorkers: availableParallelism(),
           sequence: { groupOrder: 1 },
         },
       },

@@ -39,7 +39,7 @@ const USERS: ScriptedUser[] = [
 const recorded = (): Promise<Made> => record(dir, USERS, individualPlanOf({ extras: EXTRAS }), 8.5);
 const seconds = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => from + i);
 
-describe('after an individual recording', { timeout: 60_000 }, () => {
+describe('after an individual recording', () => {
   test.each(['ended as it should', 'lost its recorder'])(
     'that %s, each user has an MP4 and all files have a place',
     async (how) => {

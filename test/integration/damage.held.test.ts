@@ -78,7 +78,7 @@ function judge({ mp4 }: Made): { smeared: { atS: number; by: number }[]; frozen:
 
 const degradedOf = ({ happenings }: Made) => happenings.flatMap((h) => (h.type === 'degraded' ? [h.what] : []));
 
-describe('damage', { timeout: 120_000 }, () => {
+describe('damage', () => {
   const sender = (over: Partial<ScriptedUser>): ScriptedUser => ({
     ...{ uid: '1', participant: RED, fromS: -1, toS: 60, gopS: 6 },
     ...over,
@@ -123,7 +123,7 @@ describe('damage', { timeout: 120_000 }, () => {
   });
 });
 
-describe('orientation', { timeout: 120_000 }, () => {
+describe('orientation', () => {
   const SIDE = SIZE.width;
   /** A square that shows all of the picture without scaling it, lying or standing. */
   const square = planOf({

@@ -65,7 +65,7 @@ async function samplesOf({ dir: folder, files }: Made, playlists: readonly strin
   return times;
 }
 
-describe('with names of its own, each run', { timeout: 170_000 }, () => {
+describe('with names of its own, each run', () => {
   test('of a composite has a playlist and MP4s, which hold all media once between them', async () => {
     const kills: Kill[] = [
       { atS: 17.3, downS: 0.7 },

@@ -86,55 +86,51 @@ test.each<[string, Plan, number]>([
   ['a composite with its MP4', planOf(), 1_000_000],
   ['users alone', individualPlanOf(), 500_000],
   ['users alone, merged', individualPlanOf({ streamMode: 'standard' }), 500_000],
-])(
-  '%s: nothing that was written is lost, and it goes on once there is room',
-  { timeout: 120_000 },
-  async (_mode, plan, roomBytes) => {
-    if (!disk) return;
-    const small = disk;
-    let before: Map<string, number> | undefined;
-    // For as long as some seconds of the recording, by its held clock.
-    let looksWhileFull = 0;
-    const room = setInterval(() => {
-      if (before || small.freeBytes > 8_192 || ++looksWhileFull < 200) return;
-      before = reached(spoolOf(small));
-      small.makeRoom();
-    }, 5);
-    const { spool, failure } = await recordUntilFull(small, roomBytes, plan, 40);
-    clearInterval(room);
-    expect(failure).toBeUndefined();
-    if (!before) throw new Error('the disk was never full');
-    const next = join(small.path, '2');
-    mkdirSync(next);
-    const mp4 = plan.mode === 'mix' ? mp4Limit : undefined;
-    await completeRecording({ spoolDir: next, earlierDirs: [spool], mp4, extras: undefined });
-    const { files, problems, leftovers } = await readSpool(next);
-    expect({ problems, leftovers }).toEqual({ problems: [], leftovers: [] });
-    const after = reached(next);
-    for (const [name, lastS] of before) {
-      if (lastS === Number.NEGATIVE_INFINITY) continue;
-      expect(after.get(name), name).toBeGreaterThanOrEqual(lastS - 0.001);
-    }
-    for (const name of writePlaylists(next, files)) {
-      const isMerged = name.includes('uid_e_av') || plan.mode === 'mix';
-      const kinds = {
-        video: isMerged || name.includes('uid_e_video'),
-        audio: isMerged || name.includes('uid_e_audio'),
-      };
-      const verdict = judgePlaylist(next, name, kinds);
-      expect(
-        verdict.problems.filter((problem) => !isOfFullDisk(problem)),
-        name,
-      ).toEqual([]);
-      expect(verdict.realS, name).toBeGreaterThan(verdict.declaredS - 0.3);
-      const slices = slicesOf(files, name);
-      expect(slices.map(({ startUtcMs }) => startUtcMs)).toEqual(slices.map(({ startUtcMs }) => startUtcMs).sort());
-      const last = slices.at(-1);
-      expect((last?.startUtcMs ?? 0) + (last?.durationUs ?? 0) / 1000 - ZERO_UTC_MS, name).toBeGreaterThan(38_000);
-    }
-    if (plan.mode === 'mix') expect(lastWritten(join(next, `${BASE}_0.mp4`))).toBeGreaterThan(20);
-  },
-);
+])('%s: nothing that was written is lost, and it goes on once there is room', async (_mode, plan, roomBytes) => {
+  if (!disk) return;
+  const small = disk;
+  let before: Map<string, number> | undefined;
+  // For as long as some seconds of the recording, by its held clock.
+  let looksWhileFull = 0;
+  const room = setInterval(() => {
+    if (before || small.freeBytes > 8_192 || ++looksWhileFull < 200) return;
+    before = reached(spoolOf(small));
+    small.makeRoom();
+  }, 5);
+  const { spool, failure } = await recordUntilFull(small, roomBytes, plan, 40);
+  clearInterval(room);
+  expect(failure).toBeUndefined();
+  if (!before) throw new Error('the disk was never full');
+  const next = join(small.path, '2');
+  mkdirSync(next);
+  const mp4 = plan.mode === 'mix' ? mp4Limit : undefined;
+  await completeRecording({ spoolDir: next, earlierDirs: [spool], mp4, extras: undefined });
+  const { files, problems, leftovers } = await readSpool(next);
+  expect({ problems, leftovers }).toEqual({ problems: [], leftovers: [] });
+  const after = reached(next);
+  for (const [name, lastS] of before) {
+    if (lastS === Number.NEGATIVE_INFINITY) continue;
+    expect(after.get(name), name).toBeGreaterThanOrEqual(lastS - 0.001);
+  }
+  for (const name of writePlaylists(next, files)) {
+    const isMerged = name.includes('uid_e_av') || plan.mode === 'mix';
+    const kinds = {
+      video: isMerged || name.includes('uid_e_video'),
+      audio: isMerged || name.includes('uid_e_audio'),
+    };
+    const verdict = judgePlaylist(next, name, kinds);
+    expect(
+      verdict.problems.filter((problem) => !isOfFullDisk(problem)),
+      name,
+    ).toEqual([]);
+    expect(verdict.realS, name).toBeGreaterThan(verdict.declaredS - 0.3);
+    const slices = slicesOf(files, name);
+    expect(slices.map(({ startUtcMs }) => startUtcMs)).toEqual(slices.map(({ startUtcMs }) => startUtcMs).sort());
+    const last = slices.at(-1);
+    expect((last?.startUtcMs ?? 0) + (last?.durationUs ?? 0) / 1000 - ZERO_UTC_MS, name).toBeGreaterThan(38_000);
+  }
+  if (plan.mode === 'mix') expect(lastWritten(join(next, `${BASE}_0.mp4`))).toBeGreaterThan(20);
+});
 
 /** Takes a recording's MP4 away, as where it could not be written, or leaves it as a recorder that was killed does. */
 function loseMp4(spool: string, how: 'torn' | 'gone'): number {
@@ -148,7 +144,7 @@ function loseMp4(spool: string, how: 'torn' | 'gone'): number {
   return size;
 }
 
-test('what finds no room leaves nothing that takes some, and the next run makes it', { timeout: 60_000 }, async () => {
+test('what finds no room leaves nothing that takes some, and the next run makes it', async () => {
   if (!disk) return;
   const made = await record(disk.path, USERS, planOf(), 6);
   const size = loseMp4(made.dir, 'gone');
@@ -167,7 +163,7 @@ test('what finds no room leaves nothing that takes some, and the next run makes 
   expect(probeFile(join(next, `${BASE}_0.mp4`)).durationS).toBeGreaterThan(5.5);
 });
 
-test('what is made after the end has the room of a torn MP4 where there is no other', { timeout: 60_000 }, async () => {
+test('what is made after the end has the room of a torn MP4 where there is no other', async () => {
   if (!disk) return;
   const made = await record(disk.path, USERS, planOf(), 12);
   const size = loseMp4(made.dir, 'torn');

@@ -64,7 +64,7 @@ const H264_AND_VP8: ScriptedUser[] = [
 ];
 const HLS = planOf({ files: { hls: true, mp4: false } });
 
-describe('a composite recording whose run is lost', { timeout: 180_000 }, () => {
+describe('a composite recording whose run is lost', () => {
   test('goes on at the next frame and the next sample, in one playlist', async () => {
     const { whole, killed, made, times } = await compare(H264_AND_VP8, HLS, 14, [{ atS: 6.33, downS: 0.8 }]);
     expect(made.happenings.filter((h) => h.type === 'degraded')).toEqual([]);

@@ -88,7 +88,7 @@ function reportOf({ folder, spool }: Pick<Made, 'folder' | 'spool'>): QualityRep
   return JSON.parse(readFileSync(join(folder, report.file.name), 'utf8'));
 }
 
-describe('a composite recording on hold', { timeout: 180_000 }, () => {
+describe('a composite recording on hold', () => {
   test('is one playlist and one MP4 without what was held, in step before and after', async () => {
     const spans: HeldSpan[] = [
       [4.33, 7.21],

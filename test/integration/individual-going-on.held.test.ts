@@ -88,7 +88,7 @@ function degraded({ happenings }: Pick<KilledRecording, 'happenings'>) {
   return happenings.filter(({ type }) => type === 'degraded');
 }
 
-describe('a lost run is gone on with', { timeout: 170_000 }, () => {
+describe('a lost run is gone on with', () => {
   test.each([
     ['h264', 'standard', 7.3],
     ['h264', 'standard', 15.4],

@@ -111,7 +111,7 @@ function expectCut(path: string, who: Participant, holds: readonly HeldSpan[], e
   expect(heard.gaps.filter(({ lengthS }) => Math.abs(lengthS) > 0.011)).toEqual([]);
 }
 
-describe('a recording of single users on hold', { timeout: 180_000 }, () => {
+describe('a recording of single users on hold', () => {
   test('holds nothing of it: pictures go on with a key frame that is asked for, and the whole is cut', async () => {
     const users: ScriptedUser[] = [
       { uid: '1', participant: RED, codec: 'h264', fromS: -0.7, toS: 60, gopS: 600, answersKeyFrameRequests: true },

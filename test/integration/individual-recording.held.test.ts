@@ -35,7 +35,7 @@ const nameOf = (uid: string, type: 'audio' | 'video' | 'av', ext = 'm3u8') =>
 const seconds = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => from + i);
 const told = ({ happenings }: Made, type: string) => happenings.filter((h) => h.type === type);
 
-describe('a recording of every user alone', { timeout: 120_000 }, () => {
+describe('a recording of every user alone', () => {
   test.each([
     [2.5, 'in a beep'],
     [6, 'right before one'],

@@ -106,7 +106,7 @@ async function judge({ whole, made, stored }: Twice): Promise<void> {
   }
 }
 
-describe('what the store has and what a standby made are one recording', { timeout: 120_000 }, () => {
+describe('what the store has and what a standby made are one recording', () => {
   test('H.264 with sound in the same slices, and sound alone', async () => {
     const users: ScriptedUser[] = [
       { uid: '1', participant: RED, fromS: -0.7, toS: 60, gopS: 1, skewPpm: 60 },
@@ -131,7 +131,7 @@ describe('what the store has and what a standby made are one recording', { timeo
   });
 });
 
-test('a composite of sound alone is made again in slices of the same names', { timeout: 60_000 }, async () => {
+test('a composite of sound alone is made again in slices of the same names', async () => {
   const users: ScriptedUser[] = [{ uid: '1', participant: RED, fromS: 0.4, toS: 60, video: false }];
   const plan = planOf({ video: undefined, files: { hls: true, mp4: false } });
   const whole = await recordKilled(mkdtempSync(join(folder, 'w')), users, plan, STOP_S);

@@ -154,7 +154,7 @@ const SWAPPED: Layout = {
   ],
 };
 
-describe('a change of the layout', { timeout: 120_000 }, () => {
+describe('a change of the layout', () => {
   test('moves users and repaints the background from its frame on, and back', async () => {
     const users: ScriptedUser[] = [
       { uid: '1', participant: GREEN, fromS: -1, toS: 60 },
@@ -249,7 +249,7 @@ describe('a change of the layout', { timeout: 120_000 }, () => {
   });
 });
 
-describe('a change of the subscription', { timeout: 120_000 }, () => {
+describe('a change of the subscription', () => {
   test('takes a user out of picture and sound, and in again, in step', async () => {
     const users: ScriptedUser[] = [
       { uid: '1', participant: RED, fromS: -1, toS: 60 },

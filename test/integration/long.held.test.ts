@@ -129,13 +129,13 @@ beforeAll(async () => {
     if ((s + 1) % HOUR_S > 0) continue;
     // The slice that is being written is the next hour's.
     const finished = (s + 1) / SLICE_S - 1;
-    await vi.waitUntil(() => slices.length >= finished, { timeout: 60_000 });
+    await vi.waitUntil(() => slices.length >= finished, { timeout: 300_000 });
     target.hour = Math.min(HOURS - 1, Math.floor((s + 1) / HOUR_S));
     usedBytes.push(usedNow());
   }
   await Promise.all([ts.finish(), mp4.finish()]);
   summary = await upload.finish();
-}, 300_000);
+});
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
 test('slices are numbered and named on, and none is longer than the next', () => {

@@ -48,7 +48,7 @@ type Ran = { code: number; out: string; err: string };
 /** The command with `words` behind the manifest's path. */
 function mix(...words: string[]): Promise<Ran> {
   return new Promise((resolve) => {
-    execFile(process.execPath, [MAIN, 'mix', ...words], { timeout: 120_000 }, (error, out, err) => {
+    execFile(process.execPath, [MAIN, 'mix', ...words], { timeout: 600_000 }, (error, out, err) => {
       resolve({ code: typeof error?.code === 'number' ? error.code : error ? 1 : 0, out, err });
     });
   });

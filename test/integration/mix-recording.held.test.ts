@@ -40,7 +40,7 @@ const seconds = (from: number, to: number) => Array.from({ length: to - from }, 
 const marksAt = (times: number[], toleranceS = 0.05) =>
   times.filter((t) => Math.abs(t - Math.round(t)) < toleranceS).map((t) => Math.round(t));
 
-describe('a composite recording', { timeout: 120_000 }, () => {
+describe('a composite recording', () => {
   test('shows and sounds everyone at their time and place, in step', async () => {
     const users: ScriptedUser[] = [
       { uid: '1', participant: RED, codec: 'h264', fromS: -2, toS: 60 },

@@ -42,7 +42,7 @@ async function samplesIn({ dir: at }: Made, slices: readonly Segment[], kind: 'v
   return samples;
 }
 
-describe('odd senders', { timeout: 120_000 }, () => {
+describe('odd senders', () => {
   test('packets of one byte cost nobody anything where Opus is passed on', async () => {
     const users: ScriptedUser[] = [
       { uid: '1', participant: RED, fromS: -1, toS: 60, video: false },

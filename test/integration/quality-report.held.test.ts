@@ -52,7 +52,7 @@ const near = (ms: number) => ({
   toString: () => `near ${ms}`,
 });
 
-describe('the quality report', { timeout: 180_000 }, () => {
+describe('the quality report', () => {
   test('tells of loss, damage, mute, rejoin and turned pictures, when and why', async () => {
     const users: ScriptedUser[] = [
       {

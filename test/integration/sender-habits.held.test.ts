@@ -54,7 +54,7 @@ async function play(habits: Partial<ScriptedUser>) {
 
 const seconds = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => from + i);
 
-describe('a composite shows every picture in its time', { timeout: 120_000 }, () => {
+describe('a composite shows every picture in its time', () => {
   test.each<[string, Partial<ScriptedUser>]>([
     ['with B-frames', { bFrames: true }],
     ['with a marker on each packet of H.264', { markers: 'all' }],
@@ -80,7 +80,7 @@ describe('a composite shows every picture in its time', { timeout: 120_000 }, ()
   });
 });
 
-describe('a sender whose capture stalls is in step soon after', { timeout: 120_000 }, () => {
+describe('a sender whose capture stalls is in step soon after', () => {
   test.each([
     ['audio', 1.8],
     ['audio', 0.4],

@@ -53,7 +53,7 @@ function expectPlan(seen: Seen[], colour: Seen['colour'], places: number[], late
   });
 }
 
-describe('snapshots', { timeout: 120_000 }, () => {
+describe('snapshots', () => {
   test('alone: of each user its own picture every interval, none while it sends none', async () => {
     const users: ScriptedUser[] = [
       // Users begin where no flash is shown at any interval: it would hide their colour.

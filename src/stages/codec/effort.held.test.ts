@@ -152,7 +152,7 @@ test('a strict reader finds nothing wrong with it, at a third of the frames eith
     const { status, stderr, stdout } = spawnSync(
       'ffmpeg',
       [...strict, '-f', 'h264', '-i', path, '-f', 'framehash', '-'],
-      { encoding: 'utf8', timeout: 60_000 },
+      { encoding: 'utf8', timeout: 600_000 },
     );
     expect([status, stderr]).toEqual([0, '']);
     expect(stdout.split('\n').filter((line) => /^0,/.test(line))).toHaveLength(indexes.length);
