@@ -5,7 +5,7 @@
  *   bundle.ts DIR             into DIR, for the npm package, with the licences of what is not ours
  */
 import { globSync, readFileSync } from 'node:fs';
-import { dirname, join, relative } from 'node:path';
+import { dirname, join, relative, resolve } from 'node:path';
 import { BUNDLED, bundleFolder } from '../src/app/bundled.ts';
 import { messageOf } from '../src/kernel/fault.ts';
 import { keepBundle, writeFiles } from './keep-bundle.ts';
@@ -16,14 +16,17 @@ const [word] = process.argv.slice(2);
 if (word === undefined) throw new Error('usage: bundle.ts --if-changed | DIR');
 try {
   if (word === '--if-changed') await keepBundle(() => bundleFolder(ROOT), filesOfBundle);
-  else writeFiles(word, await filesOfBundle());
+  else writeFiles(word, await filesOfBundle(resolve(word)));
 } catch (error) {
   process.stderr.write(`aircheck: ${messageOf(error)}\n`);
   process.exitCode = 1;
 }
 
-/** By name, what is in them. */
-async function filesOfBundle(): Promise<Map<string, string>> {
+/**
+ * What its files hold, by their names.
+ * @param dir where they are to lie, from where their maps name the sources
+ */
+async function filesOfBundle(dir: string): Promise<Map<string, string>> {
   const { rolldown } = await import('rolldown');
   const bundle = await rolldown({
     input: join(ROOT, 'src/app/cli/child.ts'),
@@ -38,16 +41,24 @@ async function filesOfBundle(): Promise<Map<string, string>> {
           const isList = name === '../locales/index.js' && from?.includes('/node_modules/zod/');
           return isList ? this.resolve('../locales/en.js', from) : null;
         },
-        transform: (code, path) => withPlace(code, path),
+        transform: (text, path) => {
+          const code = withPlace(text, path);
+          // Its lines are the same.
+          return code === null ? null : { code, map: null };
+        },
       },
     ],
   });
   // Without comments: each process holds its source as long as it lives.
-  const { output } = await bundle.generate({ format: 'esm', comments: false, chunkFileNames: '[name].js' });
+  const { output } = await bundle.generate({
+    ...{ dir, format: 'esm', comments: false, chunkFileNames: '[name].js' },
+    // For stacks, and for whoever looks into a recorder with a debugger. No process reads them until then.
+    ...{ sourcemap: true, sourcemapExcludeSources: true },
+  });
   await bundle.close();
   const chunks = output.filter((file) => file.type === 'chunk');
   return new Map([
-    ...chunks.map(({ fileName, code }) => [fileName, code] as const),
+    ...output.map((file) => [file.fileName, file.type === 'chunk' ? file.code : String(file.source)] as const),
     ['LICENSES.txt', licencesOf(chunks.flatMap(({ modules }) => Object.keys(modules)))],
     // Where nothing else says so, files are CommonJS.
     ['package.json', '{"type":"module"}\n'],

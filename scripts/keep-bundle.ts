@@ -26,15 +26,18 @@ const ABANDONED_MS = 3_600_000;
 /**
  * Makes the bundle unless it is there, by whomever.
  * @param folderNow where that of the sources as they are at this moment lies
- * @param make the files of the bundle, by name
+ * @param make what the files of a bundle in this folder hold, by their names
  */
-export async function keepBundle(folderNow: () => string, make: () => Promise<Map<string, string>>): Promise<void> {
+export async function keepBundle(
+  folderNow: () => string,
+  make: (folder: string) => Promise<Map<string, string>>,
+): Promise<void> {
   for (let folder = folderNow(); !existsSync(folder); folder = folderNow()) {
     const all = dirname(folder);
     const unfinished = unnamed(folder);
     try {
       mkdirSync(all, { recursive: true });
-      writeFiles(unfinished, await make());
+      writeFiles(unfinished, await make(folder));
       // Of sources that somebody has changed meanwhile it may have some of before and some of after.
       if (folderNow() !== folder) continue;
       renameSync(unfinished, folder);

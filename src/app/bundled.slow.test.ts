@@ -3,6 +3,7 @@ import { execFileSync, fork, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { beforeAll, expect, onTestFinished, test, vi } from 'vitest';
 import { systemClock } from '../kernel/clock.ts';
 import { type ForkEnd, Forks } from '../worker/forks.ts';
@@ -42,6 +43,18 @@ test('a child whose bundle was removed while the server runs begins from the sou
 test('a word that names no child is told of', () => {
   const { status, stderr } = spawnSync(process.execPath, [childEntry(), 'nonsense'], { encoding: 'utf8' });
   expect([status, stderr]).toEqual([1, 'aircheck: nonsense: the server starts no child of that name\n']);
+});
+
+test('the stack of what breaks in a child names lines of the sources', () => {
+  const { status, stderr } = spawnSync(process.execPath, [childEntry(), 'complete'], { input: '{', encoding: 'utf8' });
+  const source = join(import.meta.dirname, 'cli/children.ts');
+  const line =
+    1 +
+    readFileSync(source, 'utf8')
+      .split('\n')
+      .findIndex((text) => text.includes('JSON.parse('));
+  expect([status, stderr]).toEqual([1, expect.stringContaining(`at told (${pathToFileURL(source)}:${line}:`)]);
+  expect(stderr).not.toContain('.js:');
 });
 
 test('it carries the licences of what is not ours', () => {

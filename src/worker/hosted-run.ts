@@ -6,6 +6,7 @@ import type { ChangeCommand, Command, StartCommand } from '../contract/line/comm
 import type { Fact } from '../contract/line/facts.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { messageOf } from '../kernel/fault.ts';
+import { stackOf } from '../kernel/stack.ts';
 import type { HostUs } from '../kernel/time.ts';
 import type { Happening, Recording, RecordingContext } from '../pipeline/recording.ts';
 import { startRecording } from '../pipeline/start-recording.ts';
@@ -97,7 +98,7 @@ export class HostedRun {
 
   #fail(error: unknown): void {
     if (this.#over) return;
-    process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`);
+    process.stderr.write(`${stackOf(error)}\n`);
     this.#end({ type: 'ended', reason: 'failed', recorded: false, message: messageOf(error) }, true);
   }
 

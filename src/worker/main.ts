@@ -10,6 +10,7 @@ import type { Fact } from '../contract/line/facts.ts';
 import type { Plan } from '../contract/line/plan.ts';
 import { systemClock } from '../kernel/clock.ts';
 import { messageOf } from '../kernel/fault.ts';
+import { stackOf } from '../kernel/stack.ts';
 import type { RecordingContext } from '../pipeline/recording.ts';
 import { loadMode } from '../pipeline/start-recording.ts';
 import type { PreparedPage } from '../pipeline/web/prepared-page.ts';
@@ -79,7 +80,7 @@ export function runRecorder(
       const [first, ...others] = runs.values();
       if (first && others.length === 0) first.abort(error);
       else {
-        process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`);
+        process.stderr.write(`${stackOf(error)}\n`);
         leave(EXIT.failed);
       }
     };
