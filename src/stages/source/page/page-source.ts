@@ -231,7 +231,7 @@ export class PageSource {
         return false;
       }
     }
-    await this.#view?.shown();
+    await this.#view?.shown(this.#ended.signal);
     if (this.#isOver) return false;
     this.#beat = this.#o.clock.every(BEAT_MS, () => {
       void this.#look();

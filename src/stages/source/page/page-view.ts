@@ -4,7 +4,7 @@
  * be reached.
  */
 import type { CDPSession } from 'playwright-core';
-import { type Clock, within } from '../../../kernel/clock.ts';
+import { type Clock, sleep, within } from '../../../kernel/clock.ts';
 import { messageOf } from '../../../kernel/fault.ts';
 
 const NAVIGATION_TIMEOUT_MS = 30_000;
@@ -12,7 +12,9 @@ const NAVIGATION_TIMEOUT_MS = 30_000;
 const DOCUMENT_TIMEOUT_MS = 3_000;
 /** A page that is not on the screen by then is recorded as far as it is. */
 const SHOWN_TIMEOUT_MS = 3_000;
-/** Of the picture that nobody looks at. */
+/** Between a screenshot that failed, as of a page that has drawn nothing yet, and the next. */
+const SCREENSHOT_PAUSE_MS = 50;
+/** Of the pictures that nobody looks at. */
 const SCREENSHOT = { format: 'jpeg', quality: 0, optimizeForSpeed: true } as const;
 /** Longer than a picture takes to reach the screen. */
 const FLASH_FRAMES = 5;
@@ -121,13 +123,27 @@ export class PageView {
   }
 
   /**
-   * Resolves once the screen shows the page as it is now, or after the longest time that may take. Animation frames of
-   * the page's script tell less: they begin before the picture of the frame before them has reached the screen.
+   * Resolves once the screen shows the page as it is now, or after the longest time that may take, or when `signal`
+   * aborts. Animation frames of the page's script tell less: they begin before the picture of the frame before them has
+   * reached the screen.
    */
-  async shown(): Promise<void> {
-    // The browser makes it after the screen has got a frame that is drawn for it.
-    const screenshot = this.#session.send('Page.captureScreenshot', SCREENSHOT);
-    await this.#within(SHOWN_TIMEOUT_MS, screenshot).catch(() => {});
+  async shown(signal: AbortSignal): Promise<void> {
+    const given = new AbortController();
+    const drawn = this.#drawTwice(AbortSignal.any([signal, given.signal]));
+    await this.#within(SHOWN_TIMEOUT_MS, drawn).catch(() => {});
+    given.abort();
+  }
+
+  /** The browser sends a frame to the screen after it has made its screenshot, and before it draws the next frame. */
+  async #drawTwice(signal: AbortSignal): Promise<void> {
+    for (let drawn = 0; drawn < 2; ) {
+      try {
+        await this.#session.send('Page.captureScreenshot', SCREENSHOT);
+        drawn++;
+      } catch {
+        await sleep(this.#clock, SCREENSHOT_PAUSE_MS, signal);
+      }
+    }
   }
 
   /**
