@@ -115,9 +115,12 @@ function endOf(file: Segment | WholeFile): number {
 function isSuperseded(name: string, slices: readonly Segment[]): boolean {
   const parts = readSliceName(name);
   if (!parts || parts.user) return false;
-  return slices.some(({ owner, startUtcMs }) => owner === undefined && startUtcMs > parts.startUtcMs);
+  const goesBeyond = (slice: Segment) => slice.startUtcMs + slice.durationUs / 1000 > parts.startUtcMs + SAME_MS;
+  return slices.some((slice) => slice.owner === undefined && goesBeyond(slice));
 }
 
+/** A name says whole milliseconds; moments that are closer than this are the same. */
+const SAME_MS = 10;
 /** Slices further apart than this had an interruption between them. */
 const INTERRUPTION_MS = 500;
 

@@ -1,8 +1,8 @@
 /**
  * What runs left of a recording that was on hold for longer than half of the day after which the times of a transport
- * stream repeat: names of slices tell the recording's time, timestamps the files'.
+ * stream repeat: names of slices tell the recording's time, timestamps the files'. And of one that left frames out.
  */
-import { mkdirSync, mkdtempSync, renameSync, rmSync, truncateSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, truncateSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
@@ -110,6 +110,52 @@ test('the run after that one goes on after what it had mended', async () => {
   mkdirSync(join(dir, '3'));
   const third = await readEarlierRuns(startOf(join(dir, '3'), [folder, join(dir, '2')]), PLAN);
   expect(third).toMatchObject({ end: second!.end, mended: [] });
+});
+
+/** As `runOf`, of a run on a machine that is too slow: it writes each third frame and is lost with its second slice. */
+async function slowRun(name: string, seconds: number): Promise<{ folder: string; slices: Segment[] }> {
+  const folder = join(dir, name);
+  mkdirSync(folder);
+  const slices: Segment[] = [];
+  const { baseName } = PLAN;
+  const writer = new TsSlices({
+    ...{ ...streams, dir: folder, baseName, zeroUtcMs: ZERO_MS + ORIGIN_US / 1000 },
+    onFile: (file) => void slices.push(file),
+  });
+  for (const sample of samples) {
+    const isLeftOut = sample.kind === 'video' && Math.round((sample.ptsUs * FPS) / 1e6) % 3 > 0;
+    if (sample.ptsUs < seconds * 1e6 && !isLeftOut) writer.write(sample);
+  }
+  await writer.finish();
+  const last = slices.pop()!;
+  renameSync(join(folder, last.name), join(folder, `${last.name}.part`));
+  const journal = await Journal.open(folder);
+  for (const slice of slices) await journal.append(slice);
+  await journal.close();
+  return { folder, slices: [...slices, last] };
+}
+
+test('a run goes on where the last slice ends, however long that shows its last frame', async () => {
+  // Too little of the second slice to keep any of it.
+  const { folder, slices } = await slowRun('1', 15.3);
+  expect(slices.map(({ durationUs }) => durationUs)).toMatchObject([15_000_000, expect.any(Number)]);
+  mkdirSync(join(dir, '2'));
+  const earlier = await readEarlierRuns(startOf(join(dir, '2'), [folder]), PLAN);
+  expect(earlier).toMatchObject({ mended: [], end: { frame: 15 * FPS } });
+});
+
+test('what was torn of a slice is left out where a later one holds that time', async () => {
+  const { folder, slices } = await slowRun('1', 15.3);
+  const torn = slices[1]!;
+  // Begun a frame before the torn one.
+  const later = { ...torn, bytes: slices[0]!.bytes, startUtcMs: torn.startUtcMs - 67, durationUs: 2_000_000 };
+  later.name = torn.name.replace(/\d+\.ts$/, '20260102030422111.ts');
+  copyFileSync(join(folder, slices[0]!.name), join(folder, later.name));
+  const journal = await Journal.open(folder);
+  await journal.append(later);
+  await journal.close();
+  expect(await repairSpool(folder, { mp4: undefined })).toEqual([]);
+  expect(readdirSync(folder).filter((name) => name.endsWith('.part'))).toEqual([]);
 });
 
 test('the MP4 of a playlist that begins after the hold begins at its time', async () => {

@@ -84,6 +84,9 @@ export async function readEarlierRuns(start: StartCommand, plan: CompositePlan):
     const { startUtcMs, heldUs = 0 } = last.file;
     const startUs = (startUtcMs - zeroUtcMs) * 1000 - originUs - heldUs;
     end = (await reader.read(join(last.dir, last.file.name), startUs, false, end))?.end ?? end;
+    // Where frames are left out the last one is shown until the slice's end.
+    const frames = plan.video ? Math.round(((startUs + last.file.durationUs) * plan.video.fps) / US) : 0;
+    end = { ...end, frame: Math.max(end.frame, frames) };
   }
   const mended: Segment[] = [];
   for (const [n, part] of torn.entries()) {

@@ -177,6 +177,11 @@ function readSlice(path: string, entry: SliceEntry, bytes: number): SliceFacts {
   return slice;
 }
 
+/** Whether sound goes on from the last picture to `startS`: frames were left out, and the last is shown till then. */
+function isShownUntil({ video, audio }: SliceFacts, startS = Number.NaN): boolean {
+  return video !== undefined && audio !== undefined && startS > video.endS && startS <= audio.endS + 0.002;
+}
+
 /**
  * Between slices nothing may be missing or doubled, and each EXTINF must be what lies between two starts. Returns the
  * whole length.
@@ -187,7 +192,8 @@ function judgeJoints(slices: readonly SliceFacts[], problems: string[]): number 
     const next = slices[i + 1];
     const lead = slice.video ?? slice.audio;
     if (!lead) return;
-    const nextLead = next && !next.discontinuity ? (slice.video ? next.video : next.audio) : undefined;
+    const follower = slice.video ? next?.video : next?.audio;
+    const nextLead = next?.discontinuity && !isShownUntil(slice, follower?.startS) ? undefined : follower;
     // Where nothing goes on, a slice may be said to end with its picture or with all of it.
     const wholeS = Math.max(lead.endS, slice.audio?.endS ?? 0);
     const isWhole = Math.abs(wholeS - lead.startS - slice.extinfS) <= 0.002;
