@@ -225,7 +225,7 @@ test('nodes of recorders drain and die, and standbys have every flash and beep',
     'what strayed is mended',
     async () =>
       (await postgres.rows(`select 1 from strays where sid = '${moved.sid}' and storage is not null`)).length === 0,
-    20_000,
+    60_000,
   );
   judge('moved', stored('.m3u8', 'moved')[0]!, ['flashes', 'beeps']);
   const [list] = stored('.m3u8');

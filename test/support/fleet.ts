@@ -216,7 +216,7 @@ export class FleetScene {
   /** Resolves once a recording that has ended has all of it in its place. */
   async mended(): Promise<void> {
     const left = () => this.#rows(`select 1 from strays where sid = '${this.recording.sid}' and storage is not null`);
-    await until('nothing is left to mend', async () => (await left()).length === 0, 20_000);
+    await until('nothing is left to mend', async () => (await left()).length === 0, 60_000);
   }
   #rows(sql: string): Promise<Record<string, unknown>[]> {
     return this.#postgres.rows(sql);
