@@ -228,83 +228,17 @@ async function publishMade(cname: string): Promise<Publisher[]> {
   return publishers;
 }
 
-test('FFmpeg and VP8 publishers into an S3-compatible bucket', { timeout: 150_000 }, async ({ onTestFinished }) => {
-  const s3 = await S3Server.start();
-  onTestFinished(() => s3.stop());
-  s3.addBucket('bucket');
-  const publishers = await publishMade('s3');
-  onTestFinished(async () => void (await Promise.all(publishers.map((publisher) => publisher.stop()))));
-  const recording = await server.record('s3', '9000', {
-    ...CLIENT,
-    recordingConfig: {
-      transcodingConfig: { width: 1280, height: 720, fps: 30, bitrate: 2000, mixedVideoLayout: 1 },
-    },
-    storageConfig: s3.storage('bucket', { fileNamePrefix: ['dir1', 'dir2'] }),
-  });
-  await until('6 s', () => Date.now() - recording.answeredAtMs > 6000, 10_000);
-  const stopped = await recording.stop();
-  expect(stopped.body['serverResponse']).toMatchObject({ uploadingStatus: 'uploaded' });
-  const stored = ['.m3u8', '_0.mp4'].map((end) => `dir1/dir2/${recording.sid}_s3${end}`);
-  for (const key of stored) expect(s3.objectFiles('bucket').some((name) => name.includes(key))).toBe(true);
-  // Another's store gets it when asked for.
-  expect(s3.objectFiles('bucket').some((name) => name.includes('report'))).toBe(false);
-  expect(await qualityOf(recording.sid)).toMatchObject({ state: 'final' });
-  const mp4 = join(folder, 's3.mp4');
-  writeFileSync(mp4, s3.read('bucket', `dir1/dir2/${recording.sid}_s3_0.mp4`));
-  const verdict = judgeRecording(mp4, {
-    participants: [RED, GREEN],
-    width: 1280,
-    height: 720,
-    fps: 30,
-    source: { width: 640, height: 360 },
-  });
-  expect(verdict.problems).toEqual([]);
-});
+/** Someone publishes until the test is over, unless he is stopped before. */
+async function publishOne(cname: string, onTestFinished: (end: () => Promise<void>) => void): Promise<Publisher> {
+  const media = { participant: RED, codec: 'vp8', width: 320, height: 180, fps: 15, bitrateKbps: 300 } as const;
+  const options = { ...server.running.whip(cname, '1'), ...media };
+  const publisher = await Publisher.start({ client: 'rtc', options });
+  onTestFinished(() => publisher.stop());
+  await until('it is there', async () => (await server.participants(cname)).length === 1, 10_000);
+  return publisher;
+}
 
-// Side by side: each waits for most of its time, and one small picture is little to record.
-describe.concurrent('a recording of one user', { timeout: 60_000 }, () => {
-  /** Someone publishes until the test is over, unless he is stopped before. */
-  async function publishOne(cname: string, onTestFinished: (end: () => Promise<void>) => void): Promise<Publisher> {
-    const media = { participant: RED, codec: 'vp8', width: 320, height: 180, fps: 15, bitrateKbps: 300 } as const;
-    const options = { ...server.running.whip(cname, '1'), ...media };
-    const publisher = await Publisher.start({ client: 'rtc', options });
-    onTestFinished(() => publisher.stop());
-    await until('it is there', async () => (await server.participants(cname)).length === 1, 10_000);
-    return publisher;
-  }
-
-  test('ends by itself when the channel stays empty, and has its files', async ({ onTestFinished }) => {
-    const publisher = await publishOne('idle', onTestFinished);
-    const recording = await server.record('idle', '9000', {
-      ...CLIENT,
-      recordingConfig: { ...CLIENT.recordingConfig, maxIdleTime: 5 },
-      storageConfig: localStorage('idle'),
-    });
-    await until('4 s', () => Date.now() - recording.answeredAtMs > 4000, 5000);
-    await publisher.stop();
-    await until('the task is gone', async () => (await recording.query()).status === 404, 20_000);
-    const names = readdirSync(join(folder, 'data/recordings/idle'));
-    expect(names).toContain(`${recording.sid}_idle.m3u8`);
-    expect(probeFile(join(folder, 'data/recordings/idle', `${recording.sid}_idle_0.mp4`)).durationS).toBeGreaterThan(
-      3.5,
-    );
-    expect((await recording.stop()).status).toBe(404);
-  });
-
-  test('an asynchronous stop answers at once, and the files still come', async ({ onTestFinished }) => {
-    await publishOne('async', onTestFinished);
-    const recording = await server.record('async', '9000', { ...CLIENT, storageConfig: localStorage('async') });
-    await until('3 s', () => Date.now() - recording.answeredAtMs > 3000, 5000);
-    const stopped = await recording.stop({ async_stop: true });
-    expect(stopped).toMatchObject({ status: 200, body: { serverResponse: { uploadingStatus: 'unknown' } } });
-    const again = await recording.stop();
-    expect([400, 404]).toContain(again.status);
-    expect([49, 404]).toContain(again.body['code']);
-    const file = join(folder, 'data/recordings/async', `${recording.sid}_async_0.mp4`);
-    await until('the file', () => existsSync(file), 10_000);
-    expect(probeFile(file).durationS).toBeGreaterThan(2.5);
-  });
-
+describe.concurrent('beside a recording whose stop waits for 20 s', { timeout: 150_000 }, () => {
   test('a bucket that hangs makes a stop answer code 50 after 20 s, and the task goes on', async ({
     onTestFinished,
   }) => {
@@ -323,14 +257,83 @@ describe.concurrent('a recording of one user', { timeout: 60_000 }, () => {
       },
     });
     await until('2 s', () => Date.now() - recording.answeredAtMs > 2000, 5000);
-    const calledAt = performance.now();
+    const calledMs = Date.now();
     const stopped = await recording.stop();
-    const tookS = (performance.now() - calledAt) / 1000;
+    // By the server's own word, in whole seconds: this process may be judging another recording when it comes.
+    const tookS = (Date.parse(stopped.headers.get('date')!) - calledMs) / 1000;
     expect(stopped).toMatchObject({ status: 206, body: { code: 50, reason: 'upload timeout', sid: recording.sid } });
-    expect(tookS).toBeGreaterThan(19.5);
+    expect(tookS).toBeGreaterThan(18.5);
     expect(tookS).toBeLessThan(22);
     expect((await recording.query()).body['serverResponse']).toMatchObject({ status: 7 });
     expect((await recording.stop()).body).toMatchObject({ code: 49, reason: 'invalid operation' });
+  });
+
+  // One after another.
+  describe('others', () => {
+    test.sequential('ends by itself when the channel stays empty, and has its files', async ({ onTestFinished }) => {
+      const publisher = await publishOne('idle', onTestFinished);
+      const recording = await server.record('idle', '9000', {
+        ...CLIENT,
+        recordingConfig: { ...CLIENT.recordingConfig, maxIdleTime: 5 },
+        storageConfig: localStorage('idle'),
+      });
+      await until('4 s', () => Date.now() - recording.answeredAtMs > 4000, 5000);
+      await publisher.stop();
+      await until('the task is gone', async () => (await recording.query()).status === 404, 20_000);
+      const names = readdirSync(join(folder, 'data/recordings/idle'));
+      expect(names).toContain(`${recording.sid}_idle.m3u8`);
+      expect(probeFile(join(folder, 'data/recordings/idle', `${recording.sid}_idle_0.mp4`)).durationS).toBeGreaterThan(
+        3.5,
+      );
+      expect((await recording.stop()).status).toBe(404);
+    });
+
+    test.sequential('FFmpeg and VP8 publishers into an S3-compatible bucket', async ({ onTestFinished }) => {
+      const s3 = await S3Server.start();
+      onTestFinished(() => s3.stop());
+      s3.addBucket('bucket');
+      const publishers = await publishMade('s3');
+      onTestFinished(async () => void (await Promise.all(publishers.map((publisher) => publisher.stop()))));
+      const recording = await server.record('s3', '9000', {
+        ...CLIENT,
+        recordingConfig: {
+          transcodingConfig: { width: 1280, height: 720, fps: 30, bitrate: 2000, mixedVideoLayout: 1 },
+        },
+        storageConfig: s3.storage('bucket', { fileNamePrefix: ['dir1', 'dir2'] }),
+      });
+      await until('6 s', () => Date.now() - recording.answeredAtMs > 6000, 10_000);
+      const stopped = await recording.stop();
+      expect(stopped.body['serverResponse']).toMatchObject({ uploadingStatus: 'uploaded' });
+      const stored = ['.m3u8', '_0.mp4'].map((end) => `dir1/dir2/${recording.sid}_s3${end}`);
+      for (const key of stored) expect(s3.objectFiles('bucket').some((name) => name.includes(key))).toBe(true);
+      // Another's store gets it when asked for.
+      expect(s3.objectFiles('bucket').some((name) => name.includes('report'))).toBe(false);
+      expect(await qualityOf(recording.sid)).toMatchObject({ state: 'final' });
+      const mp4 = join(folder, 's3.mp4');
+      writeFileSync(mp4, s3.read('bucket', `dir1/dir2/${recording.sid}_s3_0.mp4`));
+      const verdict = judgeRecording(mp4, {
+        participants: [RED, GREEN],
+        width: 1280,
+        height: 720,
+        fps: 30,
+        source: { width: 640, height: 360 },
+      });
+      expect(verdict.problems).toEqual([]);
+    });
+
+    test.sequential('an asynchronous stop answers at once, and the files still come', async ({ onTestFinished }) => {
+      await publishOne('async', onTestFinished);
+      const recording = await server.record('async', '9000', { ...CLIENT, storageConfig: localStorage('async') });
+      await until('3 s', () => Date.now() - recording.answeredAtMs > 3000, 5000);
+      const stopped = await recording.stop({ async_stop: true });
+      expect(stopped).toMatchObject({ status: 200, body: { serverResponse: { uploadingStatus: 'unknown' } } });
+      const again = await recording.stop();
+      expect([400, 404]).toContain(again.status);
+      expect([49, 404]).toContain(again.body['code']);
+      const file = join(folder, 'data/recordings/async', `${recording.sid}_async_0.mp4`);
+      await until('the file', () => existsSync(file), 10_000);
+      expect(probeFile(file).durationS).toBeGreaterThan(2.5);
+    });
   });
 });
 
