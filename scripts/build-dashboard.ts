@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import { globSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { brotliCompressSync, constants, gzipSync } from 'node:zlib';
+import { licencesOf } from './licences.ts';
 
 const ROOT = join(import.meta.dirname, '../web/dashboard');
 const DIST = join(ROOT, 'dist');
@@ -23,7 +24,7 @@ if (!process.argv.includes('--if-changed') || readStamp() !== digest) {
   rmSync(DIST, { recursive: true, force: true });
   // Loading it takes longer than finding out that there is nothing to do.
   const { build } = await import('vite');
-  await build({
+  const built = await build({
     root: ROOT,
     configFile: false,
     logLevel: 'warn',
@@ -37,6 +38,9 @@ if (!process.argv.includes('--if-changed') || readStamp() !== digest) {
       chunkSizeWarningLimit: 1000,
     },
   });
+  const files = [built].flat().flatMap((each) => ('output' in each ? each.output : []));
+  const modules = files.flatMap((file) => (file.type === 'chunk' ? Object.keys(file.modules) : []));
+  writeFileSync(join(DIST, 'LICENSES.txt'), licencesOf(modules));
   for (const name of globSync(['index.html', 'dashboard/*'], { cwd: DIST })) {
     const path = join(DIST, name);
     const plain = readFileSync(path);

@@ -4,11 +4,12 @@
  *   bundle.ts --if-changed    for this checkout, in node_modules/.cache, unless it is there
  *   bundle.ts DIR             into DIR, for the npm package, with the licences of what is not ours
  */
-import { globSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { BUNDLED, bundleFolder } from '../src/app/bundled.ts';
 import { messageOf } from '../src/kernel/fault.ts';
 import { keepBundle, writeFiles } from './keep-bundle.ts';
+import { licencesOf } from './licences.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 
@@ -56,10 +57,9 @@ async function filesOfBundle(dir: string): Promise<Map<string, string>> {
     ...{ sourcemap: true, sourcemapExcludeSources: true },
   });
   await bundle.close();
-  const chunks = output.filter((file) => file.type === 'chunk');
   return new Map([
     ...output.map((file) => [file.fileName, file.type === 'chunk' ? file.code : String(file.source)] as const),
-    ['LICENSES.txt', licencesOf(chunks.flatMap(({ modules }) => Object.keys(modules)))],
+    ['LICENSES.txt', licencesOf(output.flatMap((file) => (file.type === 'chunk' ? Object.keys(file.modules) : [])))],
     // Where nothing else says so, files are CommonJS.
     ['package.json', '{"type":"module"}\n'],
   ]);
@@ -78,16 +78,4 @@ function withPlace(code: string, path: string): string | null {
   const { main } = JSON.parse(readFileSync(join(ROOT, 'node_modules', name, 'package.json'), 'utf8'));
   const fromMain = relative(dirname(main), rest as string);
   return code.replaceAll('import.meta.url', `new URL('${fromMain}', import.meta.resolve('${name}')).href`);
-}
-
-/** The licences of those libraries whose code is among `files`. */
-function licencesOf(files: readonly string[]): string {
-  const texts = BUNDLED.filter((name) => files.some((file) => file.includes(`/node_modules/${name}/`))).map((name) => {
-    const own = join(ROOT, 'node_modules', name);
-    const { version, license } = JSON.parse(readFileSync(join(own, 'package.json'), 'utf8'));
-    const [file] = globSync('LICEN[CS]E*', { cwd: own });
-    if (!file) throw new Error(`${name} comes without the text of its licence`);
-    return `${name} ${version} (${license})\n\n${readFileSync(join(own, file), 'utf8').trim()}\n`;
-  });
-  return `These files contain code of others:\n\n${texts.join('\n\n')}`;
 }

@@ -31,6 +31,9 @@ const ROOT = join(import.meta.dirname, '../..');
 /** What a file imports that is no file of ours. */
 const IMPORT = /(^import '|^(?:import|export)\b[^;'(`]* from '|\bimport\(')([^.'][^']*)'/gm;
 
+/** The line above the text of a library's licence. */
+const LICENCE = /^([@\w./-]+) \d+\.[\d.]+ \([\w. -]+\)$/gm;
+
 let dir: string;
 /** The package in an installation's node_modules. */
 let home: string;
@@ -63,6 +66,11 @@ test('it has the program, its pages and its licences, and no source or test', ()
   const pages = ['web/publish/index.html', 'web/dashboard/dist/index.html'];
   for (const file of ['LICENSE', 'NOTICE', 'README.md', ...pages, 'bin/aircheck.js'])
     expect(existsSync(join(home, file)), file).toBe(true);
+  // Of what is built into files of ours: all that stands there.
+  const namesIn = (file: string) =>
+    [...readFileSync(join(home, file), 'utf8').matchAll(LICENCE)].map(([, name]) => name);
+  expect(namesIn('dist/children/LICENSES.txt')).toEqual(['node-av', 'zod']);
+  expect(namesIn('web/dashboard/dist/LICENSES.txt')).toEqual(['hls.js', 'preact', 'zod']);
 });
 
 test('its command is that of a clone as well, where nothing is built', () => {
