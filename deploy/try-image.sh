@@ -34,11 +34,14 @@ if ! buildah inspect --type image "$base" >/dev/null 2>&1; then
   buildah commit --quiet --rm "$container" "$base" >/dev/null
 fi
 
-# Where npm gets packages from is a matter of this machine.
+# Where npm gets packages from is a matter of this machine, and whom it trusts there.
 printf 'registry=%s\n' "$(npm config get registry)" >"$work/npmrc"
+authorities=${NODE_EXTRA_CA_CERTS:-/dev/null}
+[ "$authorities" = /dev/null ] || echo 'cafile=/root/authorities.pem' >>"$work/npmrc"
 pages=false
 [ "${1:-}" != pages ] || pages=true
-buildah bud --network host --volume "$work/npmrc:/root/.npmrc:ro" --build-arg "NODE_IMAGE=$base" \
+buildah bud --network host --volume "$work/npmrc:/root/.npmrc:ro" \
+  --volume "$authorities:/root/authorities.pem:ro" --build-arg "NODE_IMAGE=$base" \
   --build-arg "PAGES=$pages" --file deploy/docker/Dockerfile --tag "$image" .
 buildah images "$image"
 

@@ -16,6 +16,7 @@ npm pack --silent --pack-destination "$work"
 mkdir "$work/empty"
 cd "$work/empty"
 npm init -y >/dev/null
+npm pkg set overrides.werift=npm:abstract-logging@2.0.1 overrides.apache-arrow=npm:abstract-logging@2.0.1
 SKIP_FFMPEG=true npm install --no-audit --no-fund --loglevel=error "$work"/aircheck-*.tgz
 du -sh node_modules
 

@@ -66,6 +66,18 @@ describe('the Dockerfile', () => {
   });
 });
 
+test('whoever installs the npm package leaves out what package.json does, which counts in a clone alone', () => {
+  const { overrides } = json('package.json') as { overrides: Record<string, Record<string, string>> };
+  const left = Object.values(overrides).flatMap((of) => Object.entries(of));
+  const words = left.map(([name, instead]) => `overrides.${name}=${instead}`);
+  expect(words.length).toBeGreaterThan(1);
+  for (const file of ['docs/guide/install.md', 'deploy/try-package.sh']) {
+    const commands = [...read(file).matchAll(/npm pkg set (.*)/g)].map(([, given]) => given!.split(' ').toSorted());
+    expect([file, commands.length > 0]).toEqual([file, true]);
+    for (const given of commands) expect([file, given]).toEqual([file, words.toSorted()]);
+  }
+});
+
 describe('the compose file', () => {
   type Service = { environment?: Record<string, string>; image: string; stop_grace_period?: string };
   const text = read('deploy/compose/compose.yaml');
