@@ -282,7 +282,7 @@ export const machinesInShort = () =>
       const died = await machineDies(fleet, takes);
       const gone = await databaseGone(5_000)(fleet, takes);
       const alone = await machineWithoutPublishers(4_000)(fleet, takes);
-      await until('all three are there', async () => (await fleet.liveNodes()) === 3, 10_000);
+      await until('all three are there', async () => (await fleet.liveNodes()) === 3, 30_000);
       return { ...died, gaps: [...died.gaps, ...gone.gaps, ...alone.gaps], problems: gone.problems ?? [] };
     },
     wrongClocks().map(({ env }) => ({ env: { ...env, ...FRUGAL } })),

@@ -75,7 +75,7 @@ test('files of a store that is away go to the backup, and home again; secrets st
   const picture = { width: 320, height: 180, fps: 15, bitrateKbps: 200 };
   const who = { ...server.running.whip('backup', '11'), participant: RED, codec: 'h264' as const };
   publisher = await Publisher.start({ client: 'rtc', options: { ...who, ...picture } });
-  await until('somebody is there', async () => (await server.participants('backup')).length === 1, 10_000);
+  await until('somebody is there', async () => (await server.participants('backup')).length === 1, 30_000);
   stub.interfere = (_request, response) => {
     refuse(response, 503, 'ServiceUnavailable', 'The store is away.');
     return true;
@@ -90,14 +90,14 @@ test('files of a store that is away go to the backup, and home again; secrets st
   await until(
     'both record',
     async () => (await types(second)).includes(42) && (await types(first)).includes(42),
-    10_000,
+    30_000,
   );
   const processes = recorderProcesses();
   // There is nothing to wait for but that it has some seconds of media.
   await new Promise((resolve) => setTimeout(resolve, 2_000));
 
   expect(await first.stop()).toMatchObject({ status: 200, body: { serverResponse: { uploadingStatus: 'backuped' } } });
-  await until('event 11', async () => (await types(first)).includes(11), 5_000);
+  await until('event 11', async () => (await types(first)).includes(11), 30_000);
   expect((await types(first)).slice(-2)).toEqual([32, 11]);
   expect(stub.objects.size).toBe(0);
 
@@ -107,12 +107,12 @@ test('files of a store that is away go to the backup, and home again; secrets st
   const home = `/aircheck/backlog`;
   const backlog = async () => (await server.call('GET', home)).body['backlog'] as { sid: string; lastError: string }[];
   const waiting = async () => (await backlog()).find(({ sid }) => sid === first.sid);
-  await until('the old key is refused', async () => /Signature/.test((await waiting())?.lastError ?? ''), 15_000);
+  await until('the old key is refused', async () => /Signature/.test((await waiting())?.lastError ?? ''), 30_000);
   // The keys come with an update of the other recording, for the same bucket.
   const { accessKey, secretKey } = STUB_KEYS;
   const renewed = { ...stub.storage(), accessKey, secretKey };
   expect(await second.update({ storageConfig: renewed })).toMatchObject({ status: 200 });
-  await until('event 31', async () => (await types(first)).at(-1) === 31, 15_000);
+  await until('event 31', async () => (await types(first)).at(-1) === 31, 30_000);
   expect(await waiting()).toBeUndefined();
   const report = await server.call('GET', `/aircheck/recordings/${first.sid}`);
   expect(await second.stop()).toMatchObject({ status: 200, body: { serverResponse: { uploadingStatus: 'uploaded' } } });

@@ -54,7 +54,7 @@ async function awaitCodecs(cname: string, expected: Record<string, string[]>): P
       ]),
     );
   const wanted = JSON.stringify(expected);
-  await until(`${cname} holds ${wanted}`, async () => JSON.stringify(await sent()) === wanted, 15_000);
+  await until(`${cname} holds ${wanted}`, async () => JSON.stringify(await sent()) === wanted, 30_000);
 }
 
 /** Records what is in the channel for so long, and returns the MP4. */

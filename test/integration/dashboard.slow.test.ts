@@ -64,7 +64,7 @@ test('a recording is started, watched, stopped, played and looked into', { timeo
   await folder.fill('kept');
   const counts = page.locator('td[data-label="There for"]').first();
   const shown = await counts.textContent();
-  await until('the page counts', async () => (await counts.textContent()) !== shown, 10_000);
+  await until('the page counts', async () => (await counts.textContent()) !== shown, 30_000);
   expect(await folder.inputValue()).toBe('kept');
   await page.getByRole('dialog').getByRole('button', { name: 'Cancel' }).click();
 
@@ -168,7 +168,7 @@ test('a recording is started, watched, stopped, played and looked into', { timeo
   await until(
     'the MP4',
     async () => String(await page.evaluate("document.querySelector('video').currentSrc")).endsWith(mp4),
-    10_000,
+    30_000,
   );
   await player.shows();
   await player.playPast(1);
@@ -342,7 +342,7 @@ async function mixes(sid: string): Promise<void> {
   await card.getByRole('button', { name: 'Mix one user' }).click();
   await card.getByRole('button', { name: 'Cancel the mix of 2 from 0:02 to 0:05.5' }).click();
   const list = card.getByRole('list', { name: 'Mixes' });
-  await until('it is called off', async () => (await list.getByRole('listitem').count()) === 1, 10_000);
+  await until('it is called off', async () => (await list.getByRole('listitem').count()) === 1, 30_000);
   expect(asked).toEqual([]);
   await page.reload();
   await mixed.shows();
@@ -394,7 +394,7 @@ function changed(sid: string): Promise<number> {
       const update = calls.find(({ call }) => call === 'updateLayout');
       return update && update.atMs - (report['quality'] as { zeroUtcMs: number }).zeroUtcMs;
     },
-    10_000,
+    30_000,
   );
 }
 

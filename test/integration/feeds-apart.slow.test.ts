@@ -64,7 +64,7 @@ afterAll(async () => {
 async function publish(at: TestServer, cname = CNAME): Promise<void> {
   publisher?.kill();
   publisher = await publishWithRtc({ ...at.running.whip(cname, '1'), ...SOURCE });
-  await until('the publisher sends', () => isReceived(at, cname), 20_000);
+  await until('the publisher sends', () => isReceived(at, cname), 40_000);
 }
 async function isReceived(at: TestServer, cname: string): Promise<boolean> {
   const people = await at.participants(cname);
@@ -114,7 +114,7 @@ function stepsIn(slices: readonly string[], wanted: 'video' | 'audio'): number[]
 test('a channel of a full home is recorded elsewhere, and outlives a cut, its recorder, and its home', {
   timeout: 180_000,
 }, async () => {
-  await until('all three are known', async () => (await nodes(home)).length === 3, 10_000);
+  await until('all three are known', async () => (await nodes(home)).length === 3, 30_000);
   const [caller] = others as [TestServer];
   const composite = await caller.record(CNAME, '901', {
     ...REQUEST,
@@ -156,14 +156,14 @@ test('a channel of a full home is recorded elsewhere, and outlives a cut, its re
   const lostRun = await newestRun(composite.sid);
   const lostAtMs = Date.now();
   await lost.kill();
-  await until('another node has it', async () => (await ownerOf(composite.sid)) !== owner, 20_000);
+  await until('another node has it', async () => (await ownerOf(composite.sid)) !== owner, 40_000);
   const next = await ownerOf(composite.sid);
   expect(await homeOf()).toBe('a');
   await wait(6_000);
 
   // The home dies. The recorder's node is the channel's home from then on, or whichever node is left.
   await home.kill();
-  await until('the channel has another home', async () => !['', 'a'].includes(await homeOf()), 20_000);
+  await until('the channel has another home', async () => !['', 'a'].includes(await homeOf()), 40_000);
   expect([next, await homeOf()]).toEqual([owner === 'b' ? 'c' : 'b', next]);
   await publish(left);
   const live = Date.now();
@@ -196,10 +196,10 @@ test('a home that drains has its channel go to the node that records it, and not
   // Only the home takes a channel for the moment.
   for (const each of live) await drain(each, 'drain');
   const areLive = async (count: number) => (await nodes(home)).filter(({ state }) => state === 'live').length === count;
-  await until('the home knows that it is alone', () => areLive(1), 10_000);
+  await until('the home knows that it is alone', () => areLive(1), 30_000);
   await publish(home, cname);
   for (const each of live) await drain(each, 'undrain');
-  await until('all take recordings', () => areLive(live.length + 1), 10_000);
+  await until('all take recordings', () => areLive(live.length + 1), 30_000);
   // What nodes know of each other is up to a second old.
   await wait(1_500);
   const recording = await live[0]!.record(cname, '903', {
@@ -215,10 +215,10 @@ test('a home that drains has its channel go to the node that records it, and not
   const former = publisher!;
   publisher = await publishWithRtc({ ...recorder.running.whip(cname, '1'), ...SOURCE, waits: true });
   await drain(home, 'drain');
-  await until('the channel is at home where it is recorded', async () => (await homeOf(cname)) === owner, 15_000);
+  await until('the channel is at home where it is recorded', async () => (await homeOf(cname)) === owner, 30_000);
   // As the publish page does: it is at the new home before it leaves the former.
   await publisher.join();
-  await until('the publisher is there', () => isReceived(recorder, cname), 10_000);
+  await until('the publisher is there', () => isReceived(recorder, cname), 30_000);
   await former.stop();
   await wait(4_000);
   expect(await ownerOf(recording.sid)).toBe(owner);

@@ -54,7 +54,7 @@ const everyoneSends = (cname: string, count: number) =>
       const people = await server.participants(cname);
       return people.length === count && people.every((p) => p.tracks.filter((t) => t.receiving).length === 2);
     },
-    15_000,
+    30_000,
   );
 const INDIVIDUAL = { channelType: 1, subscribeUidGroup: 0, maxIdleTime: 10 };
 
@@ -174,7 +174,7 @@ describe('individual mode', { timeout: 150_000 }, () => {
     const mixer = await until(
       'a process mixes',
       () => processesOf(server.dataDir).find(({ args, pid }) => args.includes('mixer') && nicenesses(pid).has(19)),
-      20_000,
+      40_000,
     );
     process.kill(mixer.pid, 'SIGKILL');
     const path = `${mixes}/${begun.body['mixId']}`;
@@ -253,7 +253,7 @@ describe('individual mode', { timeout: 150_000 }, () => {
     const listed = await server.call('GET', `/aircheck/recordings/${alone}/mixes`);
     expect((listed.body['mixes'] as MixReply[]).map(({ users }) => users)).toEqual([['22']]);
     const mp4s = () => readdirSync(join(server.dataDir, 'mixes')).filter((name) => name.endsWith('.mp4'));
-    await until('the MP4 of the mix is removed', async () => mp4s().length === 1, 20_000);
+    await until('the MP4 of the mix is removed', async () => mp4s().length === 1, 40_000);
 
     // Nothing of the person is on the disk: no file, no playlist that names one, no media; the database has the record.
     const others = [...before].filter(([name]) => !isTheirs(name)).map(([, data]) => data);

@@ -84,7 +84,7 @@ async function publishPeople(cname: string): Promise<void> {
       const people = await server.participants(cname);
       return people.length === 2 && people.every((p) => p.tracks.filter((t) => t.receiving).length === 2);
     },
-    15_000,
+    30_000,
   );
 }
 
@@ -224,7 +224,7 @@ async function publishMade(cname: string): Promise<Publisher[]> {
     await Publisher.start({ client: 'ffmpeg', options: { ...options('1'), participant: RED } }),
     await Publisher.start({ client: 'rtc', options: { ...options('2'), participant: GREEN, codec: 'vp8' } }),
   ];
-  await until('both are there', async () => (await server.participants(cname)).length === 2, 10_000);
+  await until('both are there', async () => (await server.participants(cname)).length === 2, 30_000);
   return publishers;
 }
 
@@ -234,7 +234,7 @@ async function publishOne(cname: string, onTestFinished: (end: () => Promise<voi
   const options = { ...server.running.whip(cname, '1'), ...media };
   const publisher = await Publisher.start({ client: 'rtc', options });
   onTestFinished(() => publisher.stop());
-  await until('it is there', async () => (await server.participants(cname)).length === 1, 10_000);
+  await until('it is there', async () => (await server.participants(cname)).length === 1, 30_000);
   return publisher;
 }
 
@@ -279,7 +279,7 @@ describe.concurrent('beside a recording whose stop waits for 20 s', { timeout: 1
       });
       await until('4 s', () => Date.now() - recording.answeredAtMs > 4000, 5000);
       await publisher.stop();
-      await until('the task is gone', async () => (await recording.query()).status === 404, 20_000);
+      await until('the task is gone', async () => (await recording.query()).status === 404, 40_000);
       const names = readdirSync(join(folder, 'data/recordings/idle'));
       expect(names).toContain(`${recording.sid}_idle.m3u8`);
       expect(probeFile(join(folder, 'data/recordings/idle', `${recording.sid}_idle_0.mp4`)).durationS).toBeGreaterThan(
@@ -331,7 +331,7 @@ describe.concurrent('beside a recording whose stop waits for 20 s', { timeout: 1
       expect([400, 404]).toContain(again.status);
       expect([49, 404]).toContain(again.body['code']);
       const file = join(folder, 'data/recordings/async', `${recording.sid}_async_0.mp4`);
-      await until('the file', () => existsSync(file), 10_000);
+      await until('the file', () => existsSync(file), 30_000);
       expect(probeFile(file).durationS).toBeGreaterThan(2.5);
     });
   });
@@ -372,7 +372,7 @@ test('after a crash of the server the recorder finishes its files and the next s
     40_000,
   );
   // The report is stored last, and the recording is over once it is.
-  await until('the recording is over', async () => (await recording.query()).status === 404, 10_000);
+  await until('the recording is over', async () => (await recording.query()).status === 404, 30_000);
   const quality = await qualityOf(recording.sid);
   expect(quality).toMatchObject({ state: 'final' });
   expect(quality.participants.map(({ uid }) => uid).sort()).toEqual(['1', '2']);

@@ -56,7 +56,7 @@ async function publish(cname: string, codec: 'vp8' | 'h264'): Promise<BrowserPub
     ...{ width: 1280, height: 720, fps: 20, bitrate: 2_000_000, codec, simulcast: true },
   });
   const isWhole = (layers: LayerReport[]) => layers.length === 3 && layers.every((l) => l.receiving && l.width);
-  await until('all three layers come', async () => isWhole(await layersOf(cname)), 20_000);
+  await until('all three layers come', async () => isWhole(await layersOf(cname)), 40_000);
   return publisher;
 }
 
@@ -125,7 +125,11 @@ test.each(['vp8', 'h264'] as const)(
       ['l', 320, 180],
     ]);
     // The page beeps once a second, well above silence.
-    await until('the beep is seen', async () => ((await trackOf(cname, 'audio'))?.audioLevelDbov ?? -127) > -60, 5000);
+    await until(
+      'the beep is seen',
+      async () => ((await trackOf(cname, 'audio'))?.audioLevelDbov ?? -127) > -60,
+      30_000,
+    );
     const high = await start(cname, '9000', 0);
     const low = await start(cname, '9001', 1);
     await after(low, 6);

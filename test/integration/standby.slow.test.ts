@@ -80,7 +80,7 @@ async function publish(at: TestServer, cname: string): Promise<void> {
 }
 async function untilSending(at: TestServer, cname: string): Promise<void> {
   const isSending = async () => (await at.participants(cname))[0]?.tracks.every(({ receiving }) => receiving) === true;
-  await until('the publisher sends', isSending, 20_000);
+  await until('the publisher sends', isSending, 40_000);
 }
 async function nameOf(sql: string): Promise<string | undefined> {
   const [row] = await postgres.rows(sql);
@@ -118,7 +118,7 @@ const untilKnown = (nodes: number) =>
   until(
     `${nodes} nodes are known`,
     async () => (await postgres.rows('select 1 from owners where node_url is not null')).length === nodes,
-    10_000,
+    30_000,
   );
 
 test('nodes of recorders drain and die, and standbys have every flash and beep', { timeout: 180_000 }, async () => {
@@ -154,7 +154,7 @@ test('nodes of recorders drain and die, and standbys have every flash and beep',
   const { sid } = composite;
   const sids = [sid, single.sid, own.sid];
   for (const each of sids) {
-    await until('another node stands by', async () => (await standbyOf(each)) !== undefined, 20_000);
+    await until('another node stands by', async () => (await standbyOf(each)) !== undefined, 40_000);
     expect([await ownerOf(each), await standbyOf(each)]).toEqual([lost.name, kept.name]);
   }
   const { dir } = kept;
@@ -196,7 +196,7 @@ test('nodes of recorders drain and die, and standbys have every flash and beep',
   const next = await standbyOf(moved.sid);
   expect([lost.name, kept.name]).toContain(next);
   expect((await drained.server.ask('POST', '/v1/aircheck/drain')).status).toBe(200);
-  await until('the node that stood by has it', async () => (await ownerOf(moved.sid)) === next, 10_000);
+  await until('the node that stood by has it', async () => (await ownerOf(moved.sid)) === next, 30_000);
   await new Promise((resolve) => setTimeout(resolve, 3_000));
   const stop = { cname: CNAME, uid: '904', clientRequest: {} };
   expect(await home.call('POST', path('mix', moved, 'stop'), stop)).toMatchObject({ status: 200 });
@@ -205,7 +205,7 @@ test('nodes of recorders drain and die, and standbys have every flash and beep',
   const lostS = (Date.now() - zeroMs) / 1000;
   await lost.server.kill();
   for (const each of sids)
-    await until('the node that stood by has it', async () => (await ownerOf(each)) === kept.name, 20_000);
+    await until('the node that stood by has it', async () => (await ownerOf(each)) === kept.name, 40_000);
   publishers.pop()!.kill();
   await publish(kept.server, OWN);
   await untilSending(kept.server, OWN);

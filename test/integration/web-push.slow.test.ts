@@ -167,7 +167,7 @@ describe.skipIf(refusal !== undefined)('a page that is pushed', { timeout: 180_0
     const doomed = [recorderOf(server.dataDir, recording.sid)!, ...pushers()];
     signal(doomed[0]!, 'SIGKILL');
     const recordedS = (performance.now() - openMs - (goesOnMs - heldMs)) / 1000;
-    await until('both are gone', () => doomed.every((process_) => !isAlive(process_)), 3_000);
+    await until('both are gone', () => doomed.every((process_) => !isAlive(process_)), 15_000);
     await untilStatus(recording, { [KEYS[2]]: 'disconnected', [KEYS[1]]: 'disconnected' });
     await untilStatus(recording, { [KEYS[2]]: 'publishing', [KEYS[1]]: 'publishing' });
 
@@ -185,7 +185,7 @@ describe.skipIf(refusal !== undefined)('a page that is pushed', { timeout: 180_0
     await untilStatus(recording, { [KEYS[2]]: 'publishing', [KEYS[1]]: 'publishing' });
     await seconds(4);
     expect((await recording.stop()).status).toBe(200);
-    await until('nothing pushes any more', () => pushers().length === 0, 3_000);
+    await until('nothing pushes any more', () => pushers().length === 0, 15_000);
 
     // What was recorded: nothing is missing but what was on hold and what nobody saw while there was no recorder.
     const name = `${recording.sid}_pushed.m3u8`;

@@ -121,7 +121,7 @@ describe.skipIf(refusal !== undefined)('a web page', { timeout: 120_000 }, () =>
         const told = await recording.events();
         return typesOf(told).includes(11) && told;
       },
-      10_000,
+      30_000,
     );
     expect(typesOf(events).filter((type) => type !== 4)).toEqual([70, 30, 71, 31, 11]);
     // The playlist is stored while the page ends, before or after it.
@@ -151,7 +151,7 @@ describe.skipIf(refusal !== undefined)('a web page', { timeout: 120_000 }, () =>
     const folderOf = join(pagesRoot(scene.server.dataDir), `${pid}-1`);
     expect(withArgument(folderOf)).not.toEqual([]);
     process.kill(Number(pid), 'SIGKILL');
-    await until('nothing of it runs', () => withArgument(folderOf).length === 0, 3_000);
+    await until('nothing of it runs', () => withArgument(folderOf).length === 0, 15_000);
     await until('another page', () => scene.leftOver().some((name) => name.endsWith('-2')), 30_000);
     await scene.untilFrames(recording, 60);
     expect((await recording.stop()).status).toBe(200);

@@ -71,7 +71,7 @@ describe.each(['vp8', 'h264'] as const)('Chromium with %s', (codec) => {
       ...{ appid: server.appid, cname: room, uid: '1', token: server.token(room, '1'), codec },
       ...{ width: 1280, height: 720, fps: 30, bitrate: 2_500_000, grain: true },
     });
-    await until('both tracks arrive', () => server.in(room)[0]?.tracks.every((t) => t.receiving), 5000);
+    await until('both tracks arrive', () => server.in(room)[0]?.tracks.every((t) => t.receiving), 30_000);
     expect(
       server
         .in(room)[0]!
@@ -79,8 +79,8 @@ describe.each(['vp8', 'h264'] as const)('Chromium with %s', (codec) => {
         .sort(),
     ).toEqual(['opus', codec].sort());
     const target = async () => (await publisher.stats()).video?.targetBitrateBps ?? 0;
-    await until('90 % of the bitrate is granted', async () => (await target()) >= 2_250_000, 10_000);
-    await until('and sent', () => (trackOf(server.in(room)[0], 'video')?.bitrateKbps ?? 0) >= 2000, 10_000);
+    await until('90 % of the bitrate is granted', async () => (await target()) >= 2_250_000, 30_000);
+    await until('and sent', () => (trackOf(server.in(room)[0], 'video')?.bitrateKbps ?? 0) >= 2000, 30_000);
 
     const feed = await server.rooms.openFeed({ appid: server.appid, cname: room, uid: '900', sid: 'f'.repeat(32) });
     try {
@@ -106,12 +106,16 @@ describe.each(['vp8', 'h264'] as const)('Chromium with %s', (codec) => {
       const clock = frames.find((f) => f.track === video.track)!;
       expect(clock.kind).toBe('rtcp');
       expect(parseCompound(clock.body)[0]!.type).toBe('senderReport');
-      await until('the browser was asked for a key frame', async () => (await publisher.stats()).video!.plis > 0, 3000);
+      await until(
+        'the browser was asked for a key frame',
+        async () => (await publisher.stats()).video!.plis > 0,
+        15_000,
+      );
     } finally {
       feed.close();
     }
     await publisher.leave();
-    await until('the user left', () => server.in(room).length === 0, 3000);
+    await until('the user left', () => server.in(room).length === 0, 10_000);
   });
 });
 
@@ -127,12 +131,12 @@ test('the same uid from a second page takes over, without the user leaving', asy
     height: 180,
   };
   await browser.publish(server.baseUrl, params);
-  await until('the first is there', () => server.in(room).length === 1, 5000);
+  await until('the first is there', () => server.in(room).length === 1, 30_000);
   const [first] = server.in(room);
   await browser.publish(server.baseUrl, params);
-  await until('the second took over', () => server.in(room)[0]?.sessionId !== first!.sessionId, 5000);
+  await until('the second took over', () => server.in(room)[0]?.sessionId !== first!.sessionId, 10_000);
   expect(server.in(room)).toMatchObject([{ uid: '5', joinedAtMs: first!.joinedAtMs }]);
-  await until('its media arrives', () => server.in(room)[0]?.tracks.every((t) => t.receiving), 5000);
+  await until('its media arrives', () => server.in(room)[0]?.tracks.every((t) => t.receiving), 30_000);
 });
 
 test('a wrong token is refused with words that the page shows', async () => {
@@ -150,8 +154,8 @@ test('FFmpeg publishes H.264 and Opus, and leaves', async ({ onTestFinished }) =
   const room = 'ffmpeg';
   const publisher = await server.publishWithFfmpeg(room, '8');
   onTestFinished(() => publisher.kill());
-  await until('both tracks arrive', () => server.in(room)[0]?.tracks.every((t) => t.receiving), 15_000);
-  await until('half a second of media', () => (trackOf(server.in(room)[0], 'audio')?.packets ?? 0) > 25, 5000);
+  await until('both tracks arrive', () => server.in(room)[0]?.tracks.every((t) => t.receiving), 30_000);
+  await until('half a second of media', () => (trackOf(server.in(room)[0], 'audio')?.packets ?? 0) > 25, 30_000);
   const feed = await server.rooms.openFeed({ appid: server.appid, cname: room, uid: '900', sid: 'f'.repeat(32) });
   try {
     const { events, frames } = await readFeed(feed.path);
@@ -165,7 +169,7 @@ test('FFmpeg publishes H.264 and Opus, and leaves', async ({ onTestFinished }) =
     feed.close();
   }
   await publisher.stop();
-  await until('the user left', () => server.in(room).length === 0, 5000);
+  await until('the user left', () => server.in(room).length === 0, 10_000);
 });
 
 test('a media port that is taken is named at the start', async () => {

@@ -44,7 +44,7 @@ export class Cast {
         const sending = people.filter((p) => p.tracks.filter((t) => t.receiving).length === 2);
         return sending.length === first.length;
       },
-      15_000,
+      30_000,
     );
     await pause(WARM_UP_MS);
   }
@@ -175,7 +175,7 @@ export class Cast {
     switch (deed.does) {
       case 'join':
         await publisher.join();
-        await until('who joined is there', async () => (await this.#order()).includes(role.uid), 10_000);
+        await until('who joined is there', async () => (await this.#order()).includes(role.uid), 30_000);
         return;
       case 'restart':
         return publisher.restart();

@@ -94,12 +94,12 @@ export class FleetScene {
    */
   async takenOver(epoch = 2): Promise<void> {
     const taken = () => this.#rows(`select 1 from tasks where sid = '${this.recording.sid}' and epoch = ${epoch}`);
-    await until('the other node has the recording', async () => (await taken()).length > 0, 15_000);
+    await until('the other node has the recording', async () => (await taken()).length > 0, 30_000);
     const home = () =>
       this.#rows(
         `select 1 from homes h join tasks t using (appid, cname, owner) where t.sid = '${this.recording.sid}'`,
       );
-    await until('the channel is at home there', async () => (await home()).length > 0, 5_000);
+    await until('the channel is at home there', async () => (await home()).length > 0, 30_000);
   }
 
   /** The publisher leaves where it is without a word, and comes to this node. */
@@ -127,7 +127,7 @@ export class FleetScene {
     this.#publisher = next;
     await next.join();
     const arrived = async () => (await node.participants(CNAME)).some(({ tracks }) => tracks.every((t) => t.receiving));
-    await until('the publisher is at its new node', arrived, 10_000);
+    await until('the publisher is at its new node', arrived, 30_000);
     this.#leftMs = Date.now();
     await former?.stop();
   }
@@ -182,7 +182,7 @@ export class FleetScene {
    * @param sinceMs slices that begin before are of an earlier stay there
    */
   async live(node: TestServer, bytes = LIVE_BYTES, sinceMs = 0): Promise<number> {
-    await until('a node records', () => this.#spooledBytes(node, sinceMs) > bytes, 20_000);
+    await until('a node records', () => this.#spooledBytes(node, sinceMs) > bytes, 40_000);
     return Date.now();
   }
 

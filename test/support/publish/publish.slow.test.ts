@@ -74,7 +74,7 @@ test('FFmpeg, VP8, H.264 and a loop arrive with both tracks, and leave with a go
     ['h264', 'opus'],
   ]);
   await Promise.all(publishers.map((publisher) => publisher.stop()));
-  await until('all', (left) => left.length === 0, 1_000);
+  await until('all', (left) => left.length === 0, 10_000);
 });
 
 test('a wrong token is refused in words', async () => {
