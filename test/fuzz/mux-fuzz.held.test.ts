@@ -132,7 +132,7 @@ const LONE_SOUND: Script = [
   { kind: 'picture', step: 5 * US, what: 'key' },
 ];
 
-describe('all that is made of one user', { timeout: 120_000 }, () => {
+describe('all that is made of one user', () => {
   const cases = (['default', 'standard', 'original'] as const).flatMap((streamMode) =>
     CODECS.map((codec) => [streamMode, codec] as const),
   );
@@ -228,7 +228,7 @@ function soundOf(samples: number): Sound {
   return { sampleRate: 48_000, samples, channels: [new Float32Array(samples).fill(0.1)] } as Sound;
 }
 
-describe('containers', { timeout: 60_000 }, () => {
+describe('containers', () => {
   const containers: [string, 'video' | 'audio', () => SliceContainer, VideoCodec?][] = [
     ['MPEG-TS with pictures', 'video', () => new TsContainer({ video: SIZES[0] }), 'h264'],
     ...(['vp8', 'vp9', 'av1'] as const).map((codec): [string, 'video', () => SliceContainer, VideoCodec] => [

@@ -17,9 +17,6 @@ import { isUnused, UNUSED } from './pglite.ts';
 import { PgliteThread, startPglite } from './pglite-thread.ts';
 import { layDatabase } from './template.ts';
 
-/** A database is made, and opened several times: seconds each on a machine that does much else. */
-const SLOW = { timeout: 150_000 };
-
 let dir: string;
 beforeEach(() => {
   dir = mkdtempSync(join(tmpdir(), 'aircheck-cluster-'));
@@ -40,7 +37,7 @@ async function ask(folder: string, script: string) {
 }
 
 describe('a new data folder', () => {
-  test('gets a database of its own, copied from the one that the first start makes', SLOW, async () => {
+  test('gets a database of its own, copied from the one that the first start makes', async () => {
     const template = join(dir, 'cache', 'template');
     // One process was killed while it made the template, another makes it now.
     const [killed, parallel] = [spawnSync('true').pid, process.ppid];
@@ -63,7 +60,7 @@ describe('a new data folder', () => {
     expect(modeOf(folders[0])).toBe(0o700);
   });
 
-  test('gets one that is made for it where no template can be kept, and nothing else stays', SLOW, async () => {
+  test('gets one that is made for it where no template can be kept, and nothing else stays', async () => {
     const folder = join(dir, 'db');
     // A file, in which no user can make a folder.
     writeFileSync(join(dir, 'file'), '');
@@ -137,7 +134,7 @@ describe('copying', () => {
 describe('a database that cannot be opened', () => {
   const open = (folder: string) => openDatabase({ url: '', pgliteDir: folder });
 
-  test('is made anew where it never held anything, and only there', SLOW, async () => {
+  test('is made anew where it never held anything, and only there', async () => {
     const folder = join(dir, 'db');
     await (await open(folder)).close();
     expect(isUnused(folder)).toBe(false);

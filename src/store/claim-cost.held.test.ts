@@ -26,7 +26,7 @@ beforeEach(async () => {
     await beginNode(database, { clock }),
     await beginNode(database, { clock }),
   ];
-}, 60_000);
+});
 afterEach(async () => {
   for (const node of [claimer, dead, other]) await node?.close();
   await database?.close();
@@ -60,47 +60,43 @@ async function costOf(sql: string, diedS: number): Promise<Cost> {
 }
 
 // Where owners have many, the planner expects to meet one that may be claimed soon, wherever it begins to read.
-test.each([10, 1000])(
-  'a claim reads the tasks of owners that are gone, however many have %i each',
-  async (each) => {
-    const sid = await addRunning(database, dead);
-    const model = await addRunning(database, other);
-    const fill = async (from: number, to: number) => {
-      const copies = `generate_series(${from}, ${to}) n`;
-      await database.query(
-        `insert into resources select md5('r' || n), appid, 'c' || n, uid, scene, expires_ms, expired_hour
+test.each([10, 1000])('a claim reads the tasks of owners that are gone, however many have %i each', async (each) => {
+  const sid = await addRunning(database, dead);
+  const model = await addRunning(database, other);
+  const fill = async (from: number, to: number) => {
+    const copies = `generate_series(${from}, ${to}) n`;
+    await database.query(
+      `insert into resources select md5('r' || n), appid, 'c' || n, uid, scene, expires_ms, expired_hour
        from resources, ${copies} where resource_id = $1`,
-        [model],
-      );
-      await database.query(
-        `insert into tasks (sid, resource_id, appid, cname, uid, mode, created_ms, updated_ms, running, status, state,
+      [model],
+    );
+    await database.query(
+      `insert into tasks (sid, resource_id, appid, cname, uid, mode, created_ms, updated_ms, running, status, state,
            document, owner, folder, epoch)
          select md5('t' || n), md5('r' || n), appid, 'c' || n, uid, mode, created_ms, updated_ms, true, 5, state,
            document, 'o' || n / $2::integer, folder, 1 from tasks, ${copies} where sid = $1`,
-        [model, each],
-      );
-      await database.script('analyze');
-    };
-    const costs = async (diedS: number) => [await costOf(LOOK, diedS), await costOf(CLAIM, diedS)];
-    await fill(1, MANY / 10);
-    const [atRest, atDeath] = [await costs(0), await costs(60)];
-    await fill(MANY / 10 + 1, MANY);
-    const [amongMany, deathAmongMany] = [await costs(0), await costs(60)];
-    // An index may be a level deeper, and some pages are read once more for what was just written.
-    const isNoMore = (before: Cost[], now: Cost[]) => {
-      for (const [n, { pages, scanned }] of now.entries()) {
-        expect(pages).toBeLessThanOrEqual(1.5 * before[n]!.pages + 10);
-        expect(scanned).not.toContain('tasks');
-      }
-    };
-    isNoMore(atRest, amongMany);
-    isNoMore(atDeath, deathAmongMany);
-    // What was measured claims.
-    const claimed = await database.transaction(async (inside) => {
-      await renew(inside, 60);
-      return claimer.claim(inside, []);
-    });
-    expect(claimed.map((row) => row['sid'])).toEqual([sid]);
-  },
-  60_000,
-);
+      [model, each],
+    );
+    await database.script('analyze');
+  };
+  const costs = async (diedS: number) => [await costOf(LOOK, diedS), await costOf(CLAIM, diedS)];
+  await fill(1, MANY / 10);
+  const [atRest, atDeath] = [await costs(0), await costs(60)];
+  await fill(MANY / 10 + 1, MANY);
+  const [amongMany, deathAmongMany] = [await costs(0), await costs(60)];
+  // An index may be a level deeper, and some pages are read once more for what was just written.
+  const isNoMore = (before: Cost[], now: Cost[]) => {
+    for (const [n, { pages, scanned }] of now.entries()) {
+      expect(pages).toBeLessThanOrEqual(1.5 * before[n]!.pages + 10);
+      expect(scanned).not.toContain('tasks');
+    }
+  };
+  isNoMore(atRest, amongMany);
+  isNoMore(atDeath, deathAmongMany);
+  // What was measured claims.
+  const claimed = await database.transaction(async (inside) => {
+    await renew(inside, 60);
+    return claimer.claim(inside, []);
+  });
+  expect(claimed.map((row) => row['sid'])).toEqual([sid]);
+});

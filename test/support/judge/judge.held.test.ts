@@ -194,6 +194,6 @@ describe('single judgements', () => {
     expect(verdict.problems).toEqual([]);
   });
   test('a file that is no media is refused with its name', () => {
-    expect(() => probeFile(import.meta.filename)).toThrow(/judge\.test\.ts/);
+    expect(() => probeFile(import.meta.filename)).toThrow(/judge\.held\.test\.ts/);
   });
 });
