@@ -61,8 +61,12 @@ async function filesOfBundle(dir: string): Promise<Map<string, string>> {
     ...output.map((file) => [file.fileName, file.type === 'chunk' ? file.code : String(file.source)] as const),
     ['LICENSES.txt', licencesOf(output.flatMap((file) => (file.type === 'chunk' ? Object.keys(file.modules) : [])))],
     // Where nothing else says so, files are CommonJS.
-    ['package.json', '{"type":"module"}\n'],
+    ['package.json', `${JSON.stringify({ type: 'module', bundled: Object.fromEntries(BUNDLED.map(versionOf)) })}\n`],
   ]);
+}
+
+function versionOf(name: string): [string, string] {
+  return [name, JSON.parse(readFileSync(join(ROOT, 'node_modules', name, 'package.json'), 'utf8')).version];
 }
 
 /** A module whose own place is asked for in a way that holds in the bundle too, or an Error where there is none. */

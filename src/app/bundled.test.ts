@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, utimesSync, writeFileSync 
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { bundleFolder, present } from './bundled.ts';
+import { bundleFolder, packedBundle, present } from './bundled.ts';
 
 let root: string;
 beforeEach(() => {
@@ -63,6 +63,18 @@ test('other libraries make another bundle', () => {
   // By hand, without the lockfile.
   write('node_modules/zod/package.json', '{"version":"1.0.1"}');
   expect(folder()).not.toBe(locked);
+});
+
+test('that of the npm package is run beside the libraries that it was made of, and beside no others', () => {
+  const home = join(root, 'node_modules/aircheck');
+  const carried = '{"type":"module","bundled":{"zod":"1.0.0"}}';
+  write('node_modules/aircheck/dist/children/package.json', carried);
+  expect(packedBundle(home)).toBe(join(home, 'dist/children'));
+  // As `overrides` have it: in place of it, or for this package alone.
+  write('node_modules/zod/package.json', '{"version":"1.0.1"}');
+  expect(packedBundle(home)).toBeUndefined();
+  write('node_modules/aircheck/node_modules/zod/package.json', '{"version":"1.0.0"}');
+  expect(packedBundle(home)).toBe(join(home, 'dist/children'));
 });
 
 test('what tests are changed to is no matter', () => {

@@ -4,6 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { extname, join } from 'node:path';
 import { PACKAGE_CACHE } from '../kernel/package-cache.ts';
 
@@ -16,8 +17,8 @@ export const BUNDLED = ['zod', 'node-av'];
 
 /** The script that children are started with. Their command, of `cli/children.ts`, follows it. */
 export function childEntry(): string {
-  const folder = extname(import.meta.filename) === '.ts' ? bundleFolder() : join(ROOT, 'dist/children');
-  return present(join(folder, FIRST));
+  const folder = extname(import.meta.filename) === '.ts' ? bundleFolder() : packedBundle();
+  return folder === undefined ? UNBUNDLED : present(join(folder, FIRST));
 }
 
 /**
@@ -46,6 +47,23 @@ export function bundleFolder(root = ROOT, cache = PACKAGE_CACHE): string {
     if (bytes) hash.update(`${name} ${bytes.length}\n`).update(bytes);
   }
   return join(cache, 'children', hash.digest('hex').slice(0, 16));
+}
+
+/**
+ * The folder of the bundle that the npm package carries; undefined where it has other versions of libraries than are
+ * installed, such as one that was mended, which `overrides` of an installation ask for.
+ * @param root of the package
+ */
+export function packedBundle(root = ROOT): string | undefined {
+  const folder = join(root, 'dist/children');
+  const { bundled } = JSON.parse(contentOf(join(folder, 'package.json'))?.toString() ?? '{"bundled":{}}');
+  const { resolve } = createRequire(join(root, 'package.json'));
+  const isInstalled = ([name, version]: [string, unknown]) => {
+    const places = resolve.paths(name) ?? [];
+    const found = places.map((place) => contentOf(join(place, name, 'package.json'))).find((bytes) => bytes);
+    return found !== undefined && JSON.parse(found.toString()).version === version;
+  };
+  return Object.entries(bundled).every(isInstalled) ? folder : undefined;
 }
 
 /** Undefined for what is no file, such as the link to nowhere by which an editor locks a source. */
