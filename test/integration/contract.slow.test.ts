@@ -129,7 +129,9 @@ describe.concurrent('recordings that are changed by calls', () => {
       [about(0), about(4)],
       [about(8), about(10)],
     ]);
-    expect(seconds(presenceIn(views[1]!, RED.colour))).toEqual([[about(4), about(8)]]);
+    // Until GREEN's first picture is there, which may come some frames after RED's, RED has it all.
+    const later = presenceIn(views[1]!, RED.colour).filter(({ toS }) => toS > 0.5);
+    expect(seconds(later)).toEqual([[about(4), about(8)]]);
     expect(seconds(spansWhere(views[0]!, (reading) => isColour(reading, RED_BACKGROUND)))).toEqual([
       [about(4), about(8)],
     ]);
