@@ -7,6 +7,7 @@ import {
   closeSync,
   existsSync,
   fsyncSync,
+  globSync,
   mkdirSync,
   openSync,
   readdirSync,
@@ -36,13 +37,15 @@ export async function keepBundle(
     const all = dirname(folder);
     const unfinished = unnamed(folder);
     try {
-      mkdirSync(all, { recursive: true });
+      // First of all: where nobody may write, nothing is made for nothing.
+      mkdirSync(unfinished, { recursive: true });
       writeFiles(unfinished, await make(folder));
       // Of sources that somebody has changed meanwhile it may have some of before and some of after.
       if (folderNow() !== folder) continue;
       renameSync(unfinished, folder);
       syncToDisk(all);
       removeOld(all);
+      removeCompiled(join(dirname(all), 'compiled'));
     } catch (error) {
       // Somebody else has made it meanwhile: both are the same.
       if (!existsSync(folder)) throw error;
@@ -84,4 +87,11 @@ function removeOld(all: string): void {
     renameSync(join(all, name), leaving);
     rmSync(leaving, { recursive: true, force: true });
   }
+}
+
+/** Node keeps compiled code by the path of each script, of which a bundle has some of its own. */
+function removeCompiled(folder: string): void {
+  const old = Date.now() - KEPT_MS;
+  for (const name of globSync('*/*', { cwd: folder }))
+    if (statSync(join(folder, name)).mtimeMs < old) rmSync(join(folder, name), { recursive: true, force: true });
 }

@@ -29,6 +29,7 @@ import { SmallDisk } from '../support/small-disk.ts';
 const WHOLE = { status: 0, stderr: '' };
 /** Nobody's, where tests run as root. */
 const OTHER = process.getuid?.() === 0 ? { uid: 65_534 } : {};
+const CACHE = 'node_modules/.cache/aircheck';
 const AN_HOUR_AGO = Date.now() / 1000 - 3700;
 
 let dir: string;
@@ -64,9 +65,10 @@ test('of one that was killed nothing is run, and nothing stays', async () => {
   mkdirSync(checkout.bundles, { recursive: true });
   const bundling = checkout.bundling();
   const begun = watch(checkout.bundles);
-  await once(begun, 'change');
+  await Promise.race([once(begun, 'change'), once(bundling, 'exit')]);
+  const ended = once(bundling, 'exit');
   bundling.kill('SIGKILL');
-  await once(bundling, 'exit');
+  expect(await ended).toEqual([null, 'SIGKILL']);
   begun.close();
   if (/child\.js$/.test(checkout.entry())) expect(checkout.heard(bundleOf(checkout))).toBe('hello');
   for (const name of checkout.names()) utimesSync(join(checkout.bundles, name), AN_HOUR_AGO, AN_HOUR_AGO);
@@ -79,9 +81,10 @@ test('sources that are edited while it is made are not taken for those before', 
   mkdirSync(checkout.bundles, { recursive: true });
   const bundling = checkout.bundling();
   const begun = watch(checkout.bundles);
-  await once(begun, 'change');
+  await Promise.race([once(begun, 'change'), once(bundling, 'exit')]);
+  const ended = once(bundling, 'exit');
   checkout.says('edited');
-  await once(bundling, 'exit');
+  expect(await ended).toEqual([0, null]);
   begun.close();
   expect(checkout.heard(bundleOf(checkout))).toBe('edited');
   checkout.says('hello');
@@ -122,6 +125,23 @@ test('what an editor leaves beside a source keeps nothing from starting', () => 
   symlinkSync('somebody@machine.1:2', join(checkout.root, 'src/app/cli/.#child.ts'));
   expect(checkout.bundle()).toMatchObject(WHOLE);
   expect(checkout.entry()).toMatch(/child\.js$/);
+});
+
+test('of bundles of earlier sources the newest stay, and with the others goes what Node has kept of them', () => {
+  const daysAgo = (days: number) => Date.now() / 1000 - days * 86_400;
+  const age = (path: string, days: number) =>
+    utimesSync(join(checkout.root, CACHE, path), daysAgo(days), daysAgo(days));
+  for (let n = 0; n < 10; n++) {
+    checkout.write(`${CACHE}/children/earlier${n}/child.js`, '');
+    age(`children/earlier${n}`, 10 + n);
+  }
+  for (const name of ['old', 'new']) checkout.write(`${CACHE}/compiled/v1/${name}`, '');
+  age('compiled/v1/old', 15);
+  expect(checkout.bundle()).toMatchObject(WHOLE);
+  const earlier = checkout.names().filter((name) => name.startsWith('earlier'));
+  // Seven beside the one that was made.
+  expect(earlier.toSorted()).toEqual(['0', '1', '2', '3', '4', '5', '6'].map((n) => `earlier${n}`));
+  expect(readdirSync(join(checkout.root, CACHE, 'compiled/v1'))).toEqual(['new']);
 });
 
 test('a bundle that the machine lost power after is whole', ({ skip }) => {

@@ -15,7 +15,7 @@ export class SmallCheckout {
   constructor(root: string) {
     this.root = root;
     this.bundles = join(root, 'node_modules/.cache/aircheck/children');
-    for (const file of globSync(['scripts/*bundle*.ts', 'src/app/bundled.ts', 'src/kernel/*.ts'], { cwd: ROOT }))
+    for (const file of globSync(['scripts/*.ts', 'src/app/bundled.ts', 'src/kernel/*.ts'], { cwd: ROOT }))
       if (!file.endsWith('.test.ts')) cpSync(join(ROOT, file), join(root, file), { recursive: true });
     this.write('package.json', '{"type":"module"}');
     this.write('package-lock.json', '{}');
