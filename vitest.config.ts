@@ -4,11 +4,11 @@ import { defineConfig } from 'vitest/config';
 // Four projects. `fast` is every test that needs no child process, browser or encoder run. `held` encodes, records and
 // judges by a held clock, or takes many seconds of CPU otherwise: its files need the machine's cores and no moment of
 // real time, so they run beside each other, and behind the slow ones (scripts/test.ts). `quiet` waits for most of its
-// time: for databases and their disk, for stores, and for time-outs. Its files take less than half of two cores and
-// judge no picture or sound, so they run two at a time, and beside the fast ones; one that starts a server for each of
-// its tests takes half of the machine, and belongs to `slow`. `slow` is the rest: servers, recorders, browsers and
-// publishers in real time. Its files run alone, one after another: a machine that has two cores has none to spare
-// beside them but for what gives way.
+// time: for databases and their disk, for stores and what is tried again, and for time-outs. Its files take less than
+// half of two cores and judge no picture or sound, so they run two at a time, and beside the fast ones; one that starts
+// a server for each of its tests takes half of the machine as they start, and belongs to `slow` unless they all wait at
+// once. `slow` is the rest: servers, recorders, browsers and publishers in real time. Its files run alone, one after
+// another: a machine that has two cores has none to spare beside them but for what gives way.
 export default defineConfig({
   test: {
     projects: [
