@@ -29,6 +29,11 @@ export function present(entry: string): string {
   return existsSync(entry) ? entry : UNBUNDLED;
 }
 
+/** Whether a script that children are started with is of a bundle. */
+export function isBundled(entry: string): boolean {
+  return entry !== UNBUNDLED;
+}
+
 /**
  * The folder of the bundle of a checkout as it is now: named by what its sources hold. Times would be the same for
  * sources that differ where whatever copied them sets them, and others for the same sources.

@@ -12,7 +12,7 @@ import { lockDataDir } from '../../data-dir-lock.ts';
 import { makeCertificates } from '../moving/certificates.ts';
 import { examineAll, exitCodeOf, reportOf } from './doctor.ts';
 import { examine, type Finding, fine, problem, warning } from './finding.ts';
-import { examineClock, examineDisk, examinePackages, wordsOfSkew } from './machine.ts';
+import { examineBundle, examineClock, examineDisk, examinePackages, wordsOfSkew } from './machine.ts';
 import { examinePorts } from './ports.ts';
 import { examineDatabase, examineStores, examineWebhooks } from './reachable.ts';
 
@@ -105,6 +105,11 @@ describe('packages and clock', () => {
     expect(levels(await examinePackages('22.17.1'))).toEqual(['problem', 'ok', 'ok']);
     expect(levels(await examinePackages('22.18.0'))).toEqual(['ok', 'ok', 'ok']);
     expect(levels(await examinePackages('20.19.0'))[0]).toBe('problem');
+  });
+
+  test('recorders that begin from the sources are a warning', () => {
+    const sources = join(import.meta.dirname, '../main.ts');
+    expect(levels([...examineBundle(sources), ...examineBundle('/somewhere/child.js')])).toEqual(['warning', 'ok']);
   });
 
   test('the oldest Node is the one that package.json asks for', async () => {

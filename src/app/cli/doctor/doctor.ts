@@ -8,7 +8,7 @@ import { type Clock, systemClock } from '../../../kernel/clock.ts';
 import { isDataDirTaken } from '../../data-dir-lock.ts';
 import { AREAS, examine, type Finding, type Level } from './finding.ts';
 import { examineFleet } from './fleet.ts';
-import { examineClock, examineDisk, examinePackages } from './machine.ts';
+import { examineBundle, examineClock, examineDisk, examinePackages } from './machine.ts';
 import { examinePages } from './pages.ts';
 import { examinePorts } from './ports.ts';
 import { examineDatabase, examineStores, examineWebhooks } from './reachable.ts';
@@ -33,7 +33,7 @@ export async function examineAll(config: Config, clock: Clock): Promise<Finding[
       ...(await examine(area, () => {
         switch (area) {
           case 'packages':
-            return examinePackages();
+            return examinePackages().then((found) => [...found, ...examineBundle()]);
           case 'ports':
             return examinePorts(config, isServing, clock);
           case 'clock':
