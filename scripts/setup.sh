@@ -53,6 +53,10 @@ if [ -n "$missing" ] && command -v apt-get >/dev/null 2>&1; then
   trap 'wait' EXIT
 fi
 
+# One at a time: each would take away what another has just installed. Where there is no flock it goes without.
+exec 9<package-lock.json
+flock 9 2>/dev/null || true
+
 stamp=node_modules/.aircheck-setup
 if ! cmp -s package-lock.json "$stamp"; then
   echo "aircheck: installing npm packages" >&2
