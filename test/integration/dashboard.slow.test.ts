@@ -51,7 +51,7 @@ test('a recording is started, watched, stopped, played and looked into', { timeo
   // Each has its picture, in a frame of one shape, whatever the picture's.
   expect(await thumbnailOf(page, '1')).toMatchObject({ width: 240, height: 136 });
   const upright = { name: 'YELLOW', width: 136, height: 240 };
-  await until('the phone is upright', async () => isDeepStrictEqual(await thumbnailOf(page, '3'), upright), 25_000);
+  await until('the phone is upright', async () => isDeepStrictEqual(await thumbnailOf(page, '3'), upright), 60_000);
   for (const frame of await page.locator('.thumbnails .frame').all()) {
     const { width, height } = (await frame.boundingBox()) ?? { width: 0, height: 0 };
     expect(width / height).toBeCloseTo(16 / 9, 1);
@@ -330,7 +330,7 @@ async function mixes(sid: string): Promise<void> {
   await card.getByRole('button', { name: 'Mix 2 users' }).press('Enter');
   await card.getByRole('progressbar', { name: 'Mix of 1, 2 from 0:02 to 0:05.5' }).waitFor();
   const mixed = new DashboardPlayer(page, '.cuts video');
-  await mixed.shows(60_000);
+  await mixed.shows(120_000);
   expect(await barriers(page)).toEqual([]);
   await mixed.playPast(0.5);
   expect(await corners(mixed)).toEqual(['GREEN', 'BLUE']);
@@ -404,7 +404,7 @@ async function mp4Of(sid: string): Promise<string> {
   return found?.name ?? '';
 }
 
-test('a person is removed from a recording of single users', { timeout: 60_000 }, async () => {
+test('a person is removed from a recording of single users', { timeout: 120_000 }, async () => {
   const { page, server } = stage;
   const recordingConfig = { channelType: 1, subscribeUidGroup: 0, maxIdleTime: 10 };
   const request = { recordingConfig, storageConfig: localStorage('persons'), aircheck: { speakers: true } };

@@ -285,7 +285,7 @@ test('when a server dies the publish page comes back at another, and another mak
       mix = mixReplySchema.parse((await left[0].call('GET', `${mixes}/${mixId}`)).body);
       return mix.state === 'done' || mix.state === 'failed';
     },
-    60_000,
+    120_000,
   );
   expect(mix).toMatchObject({ state: 'done', error: null, warnings: [] });
   // The server that has it, and one that has not.

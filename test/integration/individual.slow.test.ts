@@ -58,7 +58,7 @@ const everyoneSends = (cname: string, count: number) =>
   );
 const INDIVIDUAL = { channelType: 1, subscribeUidGroup: 0, maxIdleTime: 10 };
 
-describe('individual mode', { timeout: 150_000 }, () => {
+describe('individual mode', { timeout: 240_000 }, () => {
   test('gives each user playlists that play, and tells of each', async () => {
     await publish('alone', '11', RED, 'h264');
     await publish('alone', '22', GREEN, 'vp8');
@@ -185,7 +185,7 @@ describe('individual mode', { timeout: 150_000 }, () => {
         mix = mixReplySchema.parse((await server.call('GET', path)).body);
         return mix.state === 'done' || mix.state === 'failed';
       },
-      90_000,
+      150_000,
     );
     expect(mix).toMatchObject({ state: 'done', progress: 1, attempts: 2, error: null, warnings: [] });
     const { customerId, customerSecret } = server.running;
