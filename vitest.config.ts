@@ -32,8 +32,9 @@ export default defineConfig({
           testTimeout: 900_000,
           hookTimeout: 900_000,
           expect: { poll: { timeout: 300_000 } },
-          // There is time enough: more at once would take caches and memory from what runs in real time before them.
-          maxWorkers: availableParallelism(),
+          // Half of the cores, for which there is time enough behind the slow ones: what the product itself runs at the
+          // end of the scale, mixes and thumbnails, shares with these what is left, and would wait for all of them.
+          maxWorkers: Math.max(1, availableParallelism() >> 1),
           sequence: { groupOrder: 1 },
         },
       },
