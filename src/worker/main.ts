@@ -20,6 +20,12 @@ import { ProcessShares } from './process-shares.ts';
 
 /** Exit codes that tell the parent why it ended (0: as it should). */
 const EXIT = { failed: 70, noParent: 71 } as const;
+/**
+ * Node makes small buffers out of pieces of this size. A recorder that passes on holds a second of them for each user:
+ * pieces of 64 kB, as usual, fill holes in the memory of C and hold them open, and each further user costs half as much
+ * again.
+ */
+const PASSING_POOL_BYTES = 256 * 1024;
 
 /**
  * Runs one recorder until it is to end; the returned code is the process's exit code.
@@ -31,6 +37,7 @@ export function runRecorder(
   environment: Pick<RecordingContext, 'useXAuthority' | 'startPusher'> = {},
 ): Promise<number> {
   const clock = systemClock;
+  if (mode === 'individual') Buffer.poolSize = PASSING_POOL_BYTES;
   // Our timers keep no process alive. When the server is killed its channel goes too, and without this port the
   // recorder would end in the middle of finishing its files.
   new MessageChannel().port1.on('message', () => {});

@@ -3,6 +3,7 @@
  * reading of the feed gives the same packets.
  */
 import type { HostUs } from '../../kernel/time.ts';
+import { inOwnMemory } from '../../media/own-memory.ts';
 import type { Encoding, EncodingReader } from './encoding.ts';
 import { EncodingChoice, type VideoStreamType } from './encoding-choice.ts';
 import type { Publication } from './publication.ts';
@@ -126,7 +127,7 @@ export class FeedTrack implements EncodingReader {
 
   #begin(encoding: Encoding, sinceOrder: number, sinceUs: HostUs): void {
     const newest = encoding.log.reportBefore(Number.POSITIVE_INFINITY);
-    const report = newest && { datagram: Buffer.from(newest.datagram), arrivalUs: newest.arrivalUs };
+    const report = newest && { datagram: inOwnMemory(newest.datagram), arrivalUs: newest.arrivalUs };
     const from = encoding.log.startOf(sinceUs);
     const run: Run = { encoding, from, sinceOrder, sinceUs, report, next: undefined };
     if (this.#lastRun) this.#lastRun.next = run;

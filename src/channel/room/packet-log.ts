@@ -3,6 +3,7 @@
  * it by index, as often as it must. Packets are copied into the arena's memory.
  */
 import type { HostUs } from '../../kernel/time.ts';
+import { inOwnMemory } from '../../media/own-memory.ts';
 import type { ArenaUser, PacketArena } from './packet-arena.ts';
 
 export type LoggedKind = 'rtp' | 'rtcp';
@@ -228,7 +229,7 @@ export class PacketLog implements ArenaUser {
   #forgetTo(index: number): void {
     const report = this.#newestReport(index);
     if (report !== undefined)
-      this.#formerReport = { datagram: Buffer.from(this.datagram(report)), arrivalUs: this.arrivalUs(report) };
+      this.#formerReport = { datagram: inOwnMemory(this.datagram(report)), arrivalUs: this.arrivalUs(report) };
     this.#first = index;
     while (this.#starts[0] && this.#starts[0].index < index) this.#starts.shift();
     const kept = index === this.#end ? this.#slabsBefore + this.#slabs.length : this.#slabNumbers[index & this.#mask]!;

@@ -12,9 +12,11 @@ import { INTERRUPTION_US } from './file-sink.ts';
 /** AAC-LC: what speech and music over WebRTC carry, and a little more. Two channels are a pair that shares its bits. */
 const CODING = { 1: { bitrateKbps: 52, frugal: true }, 2: { bitrateKbps: 128 } } as const;
 /** Sound that begins further ahead of the encoder has what is before it encoded. */
-const AHEAD_SAMPLES = SOUND_RATE / 4;
-/** Room for that, and for the longest packet from there on. */
-const AHEAD_MS = 500;
+const AHEAD_SAMPLES = SOUND_RATE / 10;
+/** Room for that, and for the longest packet from there on, of 120 ms. */
+const AHEAD_MS = 250;
+/** Each block on its way from the mixer to the encoder, of whichever user. */
+const BLOCK = [new Float32Array(AAC_BLOCK), new Float32Array(AAC_BLOCK)];
 /** A gap this long is a pause. */
 const PAUSE_SAMPLES = SOUND_RATE / 2;
 const INTERRUPTION_SAMPLES = (INTERRUPTION_US / US) * SOUND_RATE;
@@ -136,7 +138,7 @@ export class TranscodedSound {
   #encode(voice: Voice): void {
     const { position } = voice.mixer;
     voice.tags.push({ run: this.#run, silent: position >= this.#end });
-    this.#hand(voice, voice.encoder.encode(voice.mixer.take(AAC_BLOCK), position));
+    this.#hand(voice, voice.encoder.encode(voice.mixer.take(AAC_BLOCK, BLOCK), position));
   }
 
   #hand(voice: Voice, samples: EncodedSample[]): void {

@@ -21,6 +21,7 @@ import { BitReader, BitsExhausted } from '../../media/bit-reader.ts';
 import { continueWave } from '../../media/continued-wave.ts';
 import { SOUND_RATE, type Sound } from '../../media/frame.ts';
 import { opusTicks } from '../../media/opus.ts';
+import { inOwnMemory } from '../../media/own-memory.ts';
 import type { FileCodecs } from '../../media/segment.ts';
 import { freeFrame, freePacket, newFrame, newPacket } from './native-frames.ts';
 import { Upsampler } from './upsampler.ts';
@@ -193,7 +194,7 @@ export class AudioDecoder {
     }
     if (this.#silentPackets++ >= SETTLED_PACKETS) for (const samples of channels) samples.fill(0);
     if (this.#knownSilent.some((known) => known.equals(data))) return;
-    this.#knownSilent.push(Buffer.from(data));
+    this.#knownSilent.push(inOwnMemory(data));
     if (this.#knownSilent.length > MAX_KNOWN_PACKETS) this.#knownSilent.shift();
   }
 
@@ -204,7 +205,12 @@ export class AudioDecoder {
 
   #remember(sound: Sound): void {
     if (sound.samples === 0) return;
-    this.#tail = sound.channels.map((samples) => samples.slice(-FADE_SAMPLES));
+    this.#tail = sound.channels.map((samples, channel) => {
+      const tail = this.#tail[channel];
+      if (tail?.length !== FADE_SAMPLES || samples.length < FADE_SAMPLES) return samples.slice(-FADE_SAMPLES);
+      tail.set(samples.subarray(-FADE_SAMPLES));
+      return tail;
+    });
   }
 }
 

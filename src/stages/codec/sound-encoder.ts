@@ -13,6 +13,7 @@ import { type ChannelLayout, Codec, CodecContext, FFmpegError, type Frame, type 
 import { Fault, invariant } from '../../kernel/fault.ts';
 import { rescale, US } from '../../kernel/time.ts';
 import { SOUND_RATE } from '../../media/frame.ts';
+import { inOwnMemory } from '../../media/own-memory.ts';
 import type { EncodedSample } from '../../media/sample.ts';
 import { freeFrame, freePacket, newFrame, newPacket } from './native-frames.ts';
 
@@ -48,7 +49,7 @@ export class SoundEncoder {
     this.#context = open(options);
     const { extraData, frameSize } = this.#context;
     invariant(extraData, `the encoder ${options.codec} gave no configuration`);
-    this.extradata = Buffer.from(extraData);
+    this.extradata = inOwnMemory(extraData);
     this.frameSamples = frameSize;
     this.#packet = newPacket();
     this.frame = newFrame();

@@ -147,8 +147,11 @@ export class SoundMixer {
     this.#write(next, from, input, from - start, true);
   }
 
-  /** The next `count` samples; silence where nobody has sound. */
-  take(count: number): Sound {
+  /**
+   * The next `count` samples; silence where nobody has sound.
+   * @param into memory of so many samples for each channel, which they are put into; memory of their own otherwise
+   */
+  take(count: number, into?: Float32Array[]): Sound {
     invariant(
       count > 0 && count + LIMITER_HOP <= this.#size,
       `a block of ${count} samples is longer than the mixer holds`,
@@ -156,7 +159,7 @@ export class SoundMixer {
     const end = this.#position + count;
     // These voices have no sound that follows in time, so they fade out here. Sound that arrives later fades in.
     for (const voice of this.#voices.values()) if (voice.end < end + LIMITER_HOP) this.#release(voice);
-    const channels = this.#read(this.#position, count);
+    const channels = this.#read(this.#position, count, into);
     this.#limiter?.process(channels, this.#read(end, LIMITER_HOP));
     this.#clear(this.#position, count);
     this.#position = end;
@@ -195,7 +198,7 @@ export class SoundMixer {
       }
     });
     voice.end = position + kept;
-    voice.tail = input.map((samples) => samples.slice(Math.max(skip + late, skip + kept - FADE_SAMPLES), skip + kept));
+    voice.tail = lastOf(input, Math.max(skip + late, skip + kept - FADE_SAMPLES), skip + kept, voice.tail);
     voice.released = false;
     voice.cut = false;
   }
@@ -214,9 +217,9 @@ export class SoundMixer {
     });
   }
 
-  #read(position: number, count: number): Float32Array[] {
-    return this.#ring.map((ring) => {
-      const samples = new Float32Array(count);
+  #read(position: number, count: number, into?: Float32Array[]): Float32Array[] {
+    return this.#ring.map((ring, channel) => {
+      const samples = into?.[channel] ?? new Float32Array(count);
       const at = modulo(position, this.#size);
       const first = Math.min(count, this.#size - at);
       samples.set(ring.subarray(at, at + first));
@@ -270,6 +273,16 @@ function stretch(input: Float32Array[], error: number, urgent: number): Float32A
       out[i] = samples[index]! * (1 - part) + samples[index + 1]! * part;
     }
     return out;
+  });
+}
+
+/** Samples `from` to `until` of each channel, in the memory of `former` where that has as many. */
+function lastOf(input: Float32Array[], from: number, until: number, former: Float32Array[]): Float32Array[] {
+  return input.map((samples, channel) => {
+    const memory = former[channel];
+    if (memory?.length !== until - from) return samples.slice(from, until);
+    memory.set(samples.subarray(from, until));
+    return memory;
   });
 }
 

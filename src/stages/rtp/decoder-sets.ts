@@ -3,6 +3,7 @@
  * header of AV1. Many senders send it only once; a recorder that comes later gets it before its first key frame.
  */
 import { OBU_SEQUENCE_HEADER, readObuStart } from '../../media/obu.ts';
+import { inOwnMemory } from '../../media/own-memory.ts';
 import type { VideoCodec } from '../../media/track.ts';
 import { readAv1Payload } from './av1-payload.ts';
 import { isParameterSet, setKey } from './depacketize/h264.ts';
@@ -36,7 +37,7 @@ export class DecoderSets {
       const versions = this.#sets.get(key) ?? [];
       if (versions.at(-1)?.payload.equals(set)) continue;
       if (versions.length === 0 && this.#sets.size >= MAX_SETS) continue;
-      versions.push({ index, payload: Buffer.from(set) });
+      versions.push({ index, payload: inOwnMemory(set) });
       if (versions.length > MAX_VERSIONS) versions.shift();
       this.#sets.set(key, versions);
     }

@@ -7,19 +7,25 @@ import { partRule, TsParts } from './ts-parts.ts';
 /** So much of a file is read at once, whole packets: recorders of many users have little memory to spare. */
 const READ_BYTES = 340 * 188;
 
-/** Nobody reads into these: memory outside of the heap is freed late, and each user has a slice that ends. */
-const spare: Buffer[] = [];
+/**
+ * All are read into the same memory, one after another: the slices of all users of a recording end at once, and memory
+ * outside of the heap is freed late.
+ */
+let buffer: Buffer | undefined;
+let before: Promise<unknown> = Promise.resolve();
 
 /** Has `scan` take what the file has grown by. */
-export async function readGrown(file: FileHandle, scan: TsParts): Promise<void> {
-  const buffer = spare.pop() ?? Buffer.allocUnsafe(READ_BYTES);
-  try {
-    for (let read = READ_BYTES; read === READ_BYTES; ) {
-      read = (await file.read(buffer, 0, READ_BYTES, scan.bytes)).bytesRead;
-      if (read > 0) scan.push(buffer.subarray(0, read));
-    }
-  } finally {
-    spare.push(buffer);
+export function readGrown(file: FileHandle, scan: TsParts): Promise<void> {
+  const done = before.then(() => read(file, scan));
+  before = done.catch(() => {});
+  return done;
+}
+
+async function read(file: FileHandle, scan: TsParts): Promise<void> {
+  buffer ??= Buffer.allocUnsafeSlow(READ_BYTES);
+  for (let bytes = READ_BYTES; bytes === READ_BYTES; ) {
+    bytes = (await file.read(buffer, 0, READ_BYTES, scan.bytes)).bytesRead;
+    if (bytes > 0) scan.push(buffer.subarray(0, bytes));
   }
 }
 

@@ -14,6 +14,7 @@ import {
   startsPicture,
   writeLeb128,
 } from '../../../media/obu.ts';
+import { inOwnMemory } from '../../../media/own-memory.ts';
 import { beginsAv1Unit, readAv1Payload } from '../av1-payload.ts';
 import type { FrameAssembly } from './frame-depacketizer.ts';
 
@@ -59,7 +60,7 @@ export class Av1Assembly implements FrameAssembly {
     const picture = obus.find((obu) => startsPicture(obu.type));
     if (!picture) return undefined;
     const own = obus.find(({ type }) => type === OBU_SEQUENCE_HEADER);
-    this.#sequence = own ?? this.#sequence;
+    if (own) this.#sequence = inOwnObu(own);
     const keyFrame = this.#sequence !== undefined && isAv1KeyFrame(picture.payload[0]);
     const before = keyFrame && !own && this.#sequence ? [this.#sequence] : [];
     return { data: Buffer.concat([...before, ...obus].map(withSize)), keyFrame };
@@ -73,6 +74,11 @@ export class Av1Assembly implements FrameAssembly {
     this.#obus = [];
     this.#parts = [];
   }
+}
+
+/** It is kept for longer than what came with it. */
+function inOwnObu(obu: Obu): Obu {
+  return { ...obu, header: inOwnMemory(obu.header), payload: inOwnMemory(obu.payload) };
 }
 
 function withSize({ header, payload }: Obu): Buffer {

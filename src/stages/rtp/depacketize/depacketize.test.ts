@@ -10,6 +10,7 @@ import type { ReceivedSample } from '../../../media/sample.ts';
 import type { TrackFormat } from '../../../media/track.ts';
 import { parsePacket } from '../parse-packet.ts';
 import { createDepacketizer } from './create-depacketizer.ts';
+import { H264Assembly } from './h264.ts';
 
 const H264: TrackFormat = { kind: 'video', codec: 'h264', payloadType: 96, clockRate: 90000, fmtp: '' };
 const VP8: TrackFormat = { kind: 'video', codec: 'vp8', payloadType: 97, clockRate: 90000, fmtp: '' };
@@ -420,4 +421,21 @@ test('H.264: a slice without a body is a damaged picture, a set without one is n
   const emptySet = { ...idrPacket, timestamp: idrPacket.timestamp, payload: hex('67') };
   const [whole] = run(H264, [...sets, emptySet, idrPacket, last]);
   expect(whole!.data).toEqual(annexB('6742c01e01', '68ce3c80', '65880304'));
+});
+
+test('what a decoder needs for long keeps nothing in memory of what came with it', () => {
+  const read = Buffer.alloc(256 * 1024);
+  let at = 0;
+  const asRead = (payload: Buffer) => {
+    at += payload.copy(read, at);
+    return read.subarray(at - payload.length, at);
+  };
+  const nals = [hex('6742c01f0102'), hex('68ce3c80'), hex(`6588${'ab'.repeat(60)}`)];
+  const assembly = new H264Assembly('');
+  for (const nal of nals) expect(assembly.add(asRead(nal))).toBe(true);
+  expect(assembly.finish()).toMatchObject({ keyFrame: true });
+  const sets = assembly.decoderSets();
+  read.fill(0);
+  expect(sets).toEqual(nals.slice(0, 2));
+  for (const set of sets) expect(set.buffer.byteLength).toBe(set.length);
 });

@@ -3,6 +3,7 @@
  * and 1 allow (RFC 6184 §5.4).
  */
 import { BitReader, BitsExhausted } from '../../../media/bit-reader.ts';
+import { inOwnMemory } from '../../../media/own-memory.ts';
 import type { FrameAssembly } from './frame-depacketizer.ts';
 
 const SLICE = 1;
@@ -15,9 +16,17 @@ const SUBSET_SPS = 15;
 const STAP_A = 24;
 const FU_A = 28;
 const START_CODE = Buffer.from([0, 0, 0, 1]);
+/** Each value of a byte as bytes, for the NAL headers that fragments tell in two halves. */
+const BYTES = Array.from({ length: 256 }, (_, value) => Buffer.of(value));
 /** A stream has one or two sets; the format allows 32 and 256, and strangers must not fill the memory. */
 const MAX_SETS = 64;
 const MAX_SETS_BYTES = 65_536;
+
+/**
+ * A NAL unit as it came: a picture is put together once, when all of it is there. The first part begins with the
+ * header.
+ */
+type Nal = { type: number; parts: Buffer[] };
 
 export class H264Assembly implements FrameAssembly {
   /** The latest set of each kind and number, from the stream or from outside it: some senders send them only once. */
@@ -26,7 +35,7 @@ export class H264Assembly implements FrameAssembly {
   #renewed = false;
   /** The last key frame came without sets of its own, so the next may do so too. */
   #idrAlone: boolean;
-  #nals: Buffer[] = [];
+  #nals: Nal[] = [];
   #fragments: Buffer[] | undefined;
 
   /**
@@ -54,28 +63,27 @@ export class H264Assembly implements FrameAssembly {
     // Types 0, 30 and 31 must be ignored; the others belong to the interleaved mode, which we never agree to (§5.2).
     if (type === 0 || type === 30 || type === 31) return true;
     if (type > 23) return false;
-    return this.#push(payload);
+    return this.#push([payload]);
   }
 
   finish(): { data: Buffer; keyFrame: boolean } | 'damaged' | undefined {
     if (this.#fragments) return 'damaged';
     const nals = this.#nals;
     this.#nals = [];
-    const types = nals.map((nal) => nal[0]! & 0x1f);
-    const own = new Set(nals.filter((_, n) => isParameterSet(types[n]!)).map(setKey));
-    if (!types.some((type) => type >= SLICE && type <= IDR)) {
+    const own = new Set(nals.filter(({ type }) => isParameterSet(type)).map(({ parts }) => setKey(parts[0]!)));
+    if (!nals.some(({ type }) => type >= SLICE && type <= IDR)) {
       this.#renewed ||= own.size > 0;
       return undefined;
     }
-    const isIdr = types.includes(IDR);
+    const isIdr = nals.some(({ type }) => type === IDR);
     if (isIdr) this.#idrAlone = own.size === 0;
     // Without an SPS nothing can be decoded from here on.
     const isDecodable = [...this.#sets.values()].some((nal) => (nal[0]! & 0x1f) === SPS);
-    const keyFrame = (isIdr && isDecodable) || (types.includes(SPS) && nals.every(isIntraOrNoSlice));
+    const keyFrame = (isIdr && isDecodable) || (nals.some(({ type }) => type === SPS) && nals.every(isIntraOrNoSlice));
     const isFirst = this.#renewed || keyFrame;
     this.#renewed = false;
     const before = isFirst ? [...this.#sets].filter(([key]) => !own.has(key)).map(([, nal]) => nal) : [];
-    return { data: joinNals(withSets(nals, before)), keyFrame };
+    return { data: Buffer.concat(annexB(nals, before)), keyFrame };
   }
 
   decoderSets(): Buffer[] {
@@ -100,13 +108,20 @@ export class H264Assembly implements FrameAssembly {
   }
 
   /** Returns false for a slice that consists only of a header: pictures that refer to its picture would be smeared. */
-  #push(nal: Buffer): boolean {
-    const type = nal[0]! & 0x1f;
-    if (nal.length === 1 && type >= SLICE && type <= IDR) return false;
+  #push(parts: Buffer[]): boolean {
+    const first = parts[0]!;
+    const type = first[0]! & 0x1f;
+    const isEmpty = parts.length === 1 && first.length === 1;
+    if (isEmpty && type >= SLICE && type <= IDR) return false;
+    if (!isParameterSet(type)) {
+      this.#nals.push({ type, parts });
+      return true;
+    }
     // An empty set would take the place of one that was sent.
-    if (nal.length === 1 && isParameterSet(type)) return true;
-    this.#nals.push(nal);
-    if (isParameterSet(type)) this.#keep(nal);
+    if (isEmpty) return true;
+    const set = parts.length === 1 ? first : Buffer.concat(parts);
+    this.#nals.push({ type, parts: [set] });
+    this.#keep(set);
     return true;
   }
 
@@ -116,7 +131,8 @@ export class H264Assembly implements FrameAssembly {
     this.#sets.delete(key);
     let bytes = nal.length;
     for (const set of this.#sets.values()) bytes += set.length;
-    if (this.#sets.size < MAX_SETS && bytes <= MAX_SETS_BYTES) this.#sets.set(key, nal);
+    if (this.#sets.size < MAX_SETS && bytes <= MAX_SETS_BYTES)
+      this.#sets.set(key, former?.equals(nal) ? former : inOwnMemory(nal));
     else if (former) this.#sets.set(key, former);
   }
 
@@ -127,7 +143,7 @@ export class H264Assembly implements FrameAssembly {
       const end = at + 2 + payload.readUInt16BE(at);
       if (end === at + 2 || end > payload.length) return false;
       const nal = payload.subarray(at + 2, end);
-      if ((nal[0]! & 0x1f) > 23 || !this.#push(nal)) return false;
+      if ((nal[0]! & 0x1f) > 23 || !this.#push([nal])) return false;
       at = end;
     }
     return at === payload.length && at > 1;
@@ -142,10 +158,10 @@ export class H264Assembly implements FrameAssembly {
     const end = (fu & 0x40) !== 0;
     if (start === (this.#fragments !== undefined)) return false;
     // A NAL unit with a single fragment must not be sent as an FU, but some senders do so; it is complete nevertheless.
-    const fragments = this.#fragments ?? [Buffer.of((indicator & 0xe0) | (fu & 0x1f))];
+    const fragments = this.#fragments ?? [BYTES[(indicator & 0xe0) | (fu & 0x1f)]!];
     fragments.push(payload.subarray(2));
     this.#fragments = end ? undefined : fragments;
-    return !end || this.#push(Buffer.concat(fragments));
+    return !end || this.#push(fragments);
   }
 }
 
@@ -158,8 +174,22 @@ function parseParameterSets(fmtp: string): Buffer[] {
     .filter((nal) => nal.length > 1 && isParameterSet(nal[0]! & 0x1f));
 }
 
-function joinNals(nals: Buffer[]): Buffer {
-  return Buffer.concat(nals.flatMap((nal) => [START_CODE, nal]));
+/**
+ * The bytes of a picture, piece by piece. Sets come before everything except an access unit delimiter, which is the
+ * first in its unit (H.264 §7.4.1.2.3).
+ */
+function annexB(nals: readonly Nal[], sets: readonly Buffer[]): Buffer[] {
+  const pieces: Buffer[] = [];
+  const addSets = () => {
+    for (const set of sets) pieces.push(START_CODE, set);
+  };
+  const delimited = nals[0]?.type === DELIMITER;
+  if (!delimited) addSets();
+  for (const [n, { parts }] of nals.entries()) {
+    pieces.push(START_CODE, ...parts);
+    if (n === 0 && delimited) addSets();
+  }
+  return pieces;
 }
 
 /** SPS, PPS, SPS extension, subset SPS. */
@@ -185,18 +215,13 @@ function readNumber(bytes: Buffer): number | undefined {
   }
 }
 
-/** Sets come before everything except an access unit delimiter, which is the first in its unit (H.264 §7.4.1.2.3). */
-function withSets(nals: Buffer[], sets: Buffer[]): Buffer[] {
-  const at = nals[0] && (nals[0][0]! & 0x1f) === DELIMITER ? 1 : 0;
-  return [...nals.slice(0, at), ...sets, ...nals.slice(at)];
-}
-
 /** False for slices that need other pictures: those with a `slice_type` other than I (2, 7) (H.264 §7.4.3). */
-function isIntraOrNoSlice(nal: Buffer): boolean {
-  const type = nal[0]! & 0x1f;
+function isIntraOrNoSlice({ type, parts }: Nal): boolean {
   if (type > IDR) return true;
   if (type !== SLICE) return false;
-  const read = new BitReader(nal.subarray(1));
+  const [first, second] = parts;
+  // Behind the header of a fragmented one nothing stands in the same part.
+  const read = new BitReader(second ? Buffer.concat([first!.subarray(1), second.subarray(0, 16)]) : first!.subarray(1));
   try {
     read.golomb();
     return read.golomb() % 5 === 2;

@@ -16,8 +16,11 @@ import {
 import { Fault } from '../../../kernel/fault.ts';
 import type { HostUs } from '../../../kernel/time.ts';
 
-/** Memory that is read into, one read behind the other. Memory for each read would cost more than the read. */
-const SLAB_BYTES = 128 * 1024;
+/**
+ * Memory that is read into, one read behind the other. Memory for each read would cost more than the read; pieces that
+ * fit into the holes between longer-lived ones would keep those holes.
+ */
+const SLAB_BYTES = 256 * 1024;
 /** Less room than this is left at the end of a slab. */
 const MIN_READ_BYTES = 16 * 1024;
 /** How many bytes are read ahead of what was taken; everything beyond waits in the socket, and then in the channel. */
