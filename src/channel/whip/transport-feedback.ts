@@ -23,10 +23,13 @@ export class TransportFeedbackCollector {
   readonly #unwrapper = new SequenceUnwrapper();
   /** Arrival by unwrapped number, in order of arrival. */
   #arrivals = new Map<number, number>();
+  /** The numbers that came in since the last feedback. */
+  #unsent: number[] = [];
+  /** One of them was before what the last feedback was about. */
+  #isLate = false;
   #highest: number | undefined;
   /** The first number that the next feedback is about. */
   #next = 0;
-  #fresh = 0;
   #count = 0;
   #sentUs = Number.NEGATIVE_INFINITY;
 
@@ -44,20 +47,25 @@ export class TransportFeedbackCollector {
     const sequence = this.#unwrapper.unwrap(extension.readUInt16BE(0));
     if (this.#highest === undefined || Math.abs(sequence - this.#highest) > MAX_GAP) {
       this.#arrivals.clear();
+      this.#unsent = [];
+      this.#isLate = false;
       this.#highest = sequence;
       this.#next = sequence;
-      this.#fresh = 0;
     }
     // The first arrival counts: the second is a duplicate made on the way.
     if (this.#arrivals.has(sequence)) return;
-    const [oldest] = this.#arrivals.keys();
-    if (sequence < this.#next && (oldest === undefined || sequence < oldest)) return;
+    if (sequence < this.#next) {
+      this.#forget(arrivalUs);
+      const [oldest] = this.#arrivals.keys();
+      if (oldest === undefined || sequence < oldest) return;
+      // It is reported together with everything that came since, although that has been reported already.
+      this.#next = sequence;
+      this.#isLate = true;
+    }
     this.#highest = Math.max(this.#highest, sequence);
-    // A late packet is reported together with everything that came since, although that has been reported already.
-    this.#next = Math.min(this.#next, sequence);
     this.#arrivals.set(sequence, arrivalUs);
-    this.#fresh++;
-    this.#forget(arrivalUs);
+    this.#unsent.push(sequence);
+    if (this.#arrivals.size > MAX_KEPT) this.#forget(arrivalUs);
   }
 
   /**
@@ -65,19 +73,21 @@ export class TransportFeedbackCollector {
    * @param mediaSsrc any stream of the transport
    */
   due(nowUs: HostUs, mediaSsrc: number): Buffer[] {
-    if (this.#fresh === 0 || (this.#fresh < MANY && nowUs - this.#sentUs < PERIOD_US)) return [];
+    const count = this.#unsent.length;
+    if (count === 0 || (count < MANY && nowUs - this.#sentUs < PERIOD_US)) return [];
     this.#sentUs = nowUs;
-    this.#fresh = 0;
-    const came = [...this.#arrivals].filter(([sequence]) => sequence >= this.#next).sort(([a], [b]) => a - b);
+    const came = this.#takeUnsent(nowUs);
     const out: Buffer[] = [];
     for (let at = 0; at < came.length; ) {
-      const [first, firstUs] = came[at]!;
+      const first = came[at]!;
+      const firstUs = this.#arrivals.get(first)!;
       // The feedback skips numbers only when more came in at once than is kept.
       const from = first - this.#next > MAX_GAP ? first : this.#next;
       const arrivals: { sequence: number; arrivalUs: HostUs }[] = [];
       let beforeUs = firstUs;
       while (at < came.length && arrivals.length < MAX_ARRIVALS) {
-        const [sequence, arrivalUs] = came[at]!;
+        const sequence = came[at]!;
+        const arrivalUs = this.#arrivals.get(sequence)!;
         if (sequence - from > 2 * MAX_GAP || !canFollow(beforeUs, arrivalUs)) break;
         arrivals.push({ sequence: sequence & 0xffff, arrivalUs });
         beforeUs = arrivalUs;
@@ -94,6 +104,18 @@ export class TransportFeedbackCollector {
       );
     }
     return out;
+  }
+
+  /**
+   * The numbers of all that came in from `#next` on, in order. Half a second is kept for late packets, so what came
+   * since the last feedback is not looked for in it.
+   */
+  #takeUnsent(nowUs: HostUs): number[] {
+    this.#forget(nowUs);
+    const numbers = this.#isLate ? [...this.#arrivals.keys()] : this.#unsent;
+    this.#unsent = [];
+    this.#isLate = false;
+    return numbers.filter((n) => n >= this.#next && this.#arrivals.has(n)).sort((a, b) => a - b);
   }
 
   #forget(nowUs: HostUs): void {
