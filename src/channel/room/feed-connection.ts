@@ -10,6 +10,7 @@ import {
   FEED_HEADER_BYTES,
   type FeedEvent,
   type FeedFrame,
+  type FeedKind,
   FeedReader,
   type RecorderEvent,
   writeFeedFrame,
@@ -23,6 +24,7 @@ import type { FeedSink } from './feed-reading.ts';
 /** Room for the largest datagram with its header. */
 const GATHER_BYTES = 0x10000 + FEED_HEADER_BYTES;
 const MAX_SPARE = 4;
+const ALIVE = Buffer.from(JSON.stringify({ type: 'alive' } satisfies FeedEvent));
 /**
  * At most this much is handed to the socket before the recorder takes some; the rest stays in the logs, which keep it
  * anyway.
@@ -76,6 +78,12 @@ export class FeedConnection implements FeedSink {
     return this.#socket.writableLength > MAX_UNSENT_BYTES;
   }
 
+  /** Says that the channel is there: with the media that waits, so that it wakes nobody by itself. */
+  writeAlive(atUs: HostUs): void {
+    if (this.#gatheredBytes > 0) this.#gather('event', 0, ALIVE, atUs);
+    else this.writeEvent({ type: 'alive' }, atUs);
+  }
+
   /** Written at once, with all media gathered before it. */
   writeEvent(event: FeedEvent, atUs: HostUs): void {
     this.#sendGathered();
@@ -87,6 +95,10 @@ export class FeedConnection implements FeedSink {
    * many packets. The recorder works later than that anyway.
    */
   writeMedia(kind: 'rtp' | 'rtcp', track: number, datagram: Buffer, arrivalUs: HostUs): void {
+    this.#gather(kind, track, datagram, arrivalUs);
+  }
+
+  #gather(kind: FeedKind, track: number, datagram: Buffer, arrivalUs: HostUs): void {
     if (this.#gatheredBytes + FEED_HEADER_BYTES + datagram.length > this.#gathered.length) {
       this.#sendGathered();
       this.#gathered = this.#spare.pop() ?? Buffer.allocUnsafeSlow(GATHER_BYTES);

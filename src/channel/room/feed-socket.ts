@@ -79,7 +79,7 @@ export class FeedSocket {
   #sayAlive(): void {
     const say = () => {
       const { connection, reading } = this.#current ?? {};
-      if (reading?.isLive) connection?.writeEvent({ type: 'alive' }, this.#clock.monoUs());
+      if (reading?.isLive) connection?.writeAlive(this.#clock.monoUs());
     };
     setImmediate(() => setImmediate(say));
   }

@@ -235,7 +235,7 @@ export class ChannelTracks<L extends TrackLine> {
       if (datagram.length >= RTP_HEADER_BYTES) source.ssrc = datagram.readUInt32BE(8);
       return;
     }
-    const packet = this.#parse(() => parsePacket(datagram, arrivalUs));
+    const packet = this.#parse(parsePacket, datagram, arrivalUs);
     if (!packet) return;
     source.ssrc = packet.ssrc;
     entry.line.onRtp(packet);
@@ -254,7 +254,7 @@ export class ChannelTracks<L extends TrackLine> {
   onRtcp(track: number, datagram: Buffer, arrivalUs: HostUs): void {
     const source = this.#sources.get(track);
     if (!source) return;
-    for (const report of this.#parse(() => parseCompound(datagram)) ?? []) {
+    for (const report of this.#parse(parseCompound, datagram, arrivalUs) ?? []) {
       if (report.type !== 'senderReport') continue;
       const { ssrc, ntpUs, rtpTimestamp } = report;
       if (source.ssrc !== undefined && ssrc !== source.ssrc) continue;
@@ -399,9 +399,10 @@ export class ChannelTracks<L extends TrackLine> {
   }
 
   /** Bytes that cannot be read are counted, and cost nothing else. */
-  #parse<T>(read: () => T): T | undefined {
+  /** Called for every packet. */
+  #parse<T>(parse: (datagram: Buffer, arrivalUs: HostUs) => T, datagram: Buffer, arrivalUs: HostUs): T | undefined {
     try {
-      return read();
+      return parse(datagram, arrivalUs);
     } catch (error) {
       if (!(error instanceof Fault) || error.blame !== 'channel') throw error;
       this.#o.onDegraded(`malformed packet: ${error.message}`, 1);

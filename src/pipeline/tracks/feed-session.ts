@@ -25,6 +25,9 @@ const TURN_US = 20_000;
 /** A track's sender is asked for the same thing at most this often, however fast a run catches up. */
 const FEEDBACK_US = 400_000;
 
+/** The channel is told at most this often what is safe: it keeps a little more meanwhile. */
+const SAFE_EVERY_US = 1_000_000;
+
 /** Where the recording ends, monotonic microseconds, and why. */
 export type SessionEnd = { atMonoUs: HostUs; reason: EndReason; message: string };
 
@@ -69,6 +72,7 @@ export class FeedSession {
   #step: number | undefined;
   /** When the channel was last heard, as far as has been taken. */
   #heardUs: HostUs | undefined;
+  #toldSafeUs = Number.NEGATIVE_INFINITY;
   #ending: SessionEnd | undefined;
   #ended = false;
   #advancing = false;
@@ -182,7 +186,10 @@ export class FeedSession {
    * again.
    */
   sendSafe(arrivalUs: HostUs): void {
-    this.#feed?.sendSafe(arrivalUs, this.#o.clock.monoUs());
+    const nowUs = this.#o.clock.monoUs();
+    if (nowUs - this.#toldSafeUs < SAFE_EVERY_US) return;
+    this.#toldSafeUs = nowUs;
+    this.#feed?.sendSafe(arrivalUs, nowUs);
   }
 
   /** Streams are told of only after the recorder has told that it joined, including those that were there before. */

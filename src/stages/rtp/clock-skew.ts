@@ -18,6 +18,10 @@ const MIN_OBSERVED_US = 15 * US;
 /** `offsetUs` is the least arrival time minus media time in a span; `atUs` is when it was seen. */
 type Point = { span: number; atUs: HostUs; offsetUs: number };
 
+function copied(points: readonly Point[]): Point[] {
+  return points.map((point) => ({ ...point }));
+}
+
 export class ClockSkew {
   #spanUs = FIRST_SPAN_US;
   #points: Point[] = [];
@@ -28,11 +32,11 @@ export class ClockSkew {
   constructor(state?: ClockSkewState) {
     if (!state) return;
     this.#spanUs = state.spanUs;
-    this.#points = structuredClone(state.points);
+    this.#points = copied(state.points);
   }
 
   save(): ClockSkewState {
-    return { spanUs: this.#spanUs, points: structuredClone(this.#points) };
+    return { spanUs: this.#spanUs, points: copied(this.#points) };
   }
 
   /**

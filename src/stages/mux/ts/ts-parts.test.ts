@@ -134,9 +134,12 @@ test('segments begin with the tables and a key frame, whatever parts they are di
     const keys = Array.from({ length: Math.ceil(PICTURES / GROUP) }, (_, n) => n * GROUP);
     const begins = keys.filter((n) => (fps === 60 ? n % (3 * GROUP) === 0 : fps === 24 ? n % (2 * GROUP) === 0 : true));
     expect(segments.map(({ beginUs }) => Math.round((beginUs * fps) / 1e6))).toEqual(begins);
-    // SDT, PAT.
-    for (const { from } of segments)
-      expect([0, 188].map((ahead) => made.bytes.readUInt16BE(from + ahead + 1) & 0x1fff)).toEqual([17, 0]);
+    // A file begins with SDT, PAT and PMT; inside of it those are needed that tell what is in the stream.
+    const [PAT, SDT, PMT] = [0, 17, 4096];
+    for (const [n, { from }] of segments.entries())
+      expect([0, 188].map((ahead) => made.bytes.readUInt16BE(from + ahead + 1) & 0x1fff)).toEqual(
+        n === 0 ? [SDT, PAT] : [PAT, PMT],
+      );
     for (const [n, { from, parts, durationUs, beginUs }] of segments.entries()) {
       expect([parts[0]!.from, parts[0]!.isIndependent]).toEqual([from, true]);
       expect(parts.at(-1)!.to).toBe(segments[n + 1]?.from ?? made.bytes.length);

@@ -82,6 +82,32 @@ async function collect(paths: string[]): Promise<EncodedSample[]> {
   return out;
 }
 
+test('each key frame has the tables before it, also where one follows another', async () => {
+  const keys = [0, 1, 2, 5, 6];
+  const key = picture.samples.find(({ keyFrame }) => keyFrame)!;
+  const rest = picture.samples.find(({ keyFrame }) => !keyFrame)!;
+  const samples = Array.from({ length: 10 }, (_, n): EncodedSample => {
+    const us = Math.round((n * 1e6) / FPS);
+    return { ...(keys.includes(n) ? key : rest), ptsUs: us, dtsUs: us };
+  });
+  const [slice] = await record(samples, { video: video() });
+  const bytes = readFileSync(join(dir, slice!.name));
+  const [PAT, PMT, PICTURE] = [0, 0x1000, 0x100];
+  // What came since the last picture began, for each picture that a decoder can begin with.
+  const before: Set<number>[] = [];
+  let since = new Set<number>();
+  for (let at = 0; at < bytes.length; at += 188) {
+    const pid = bytes.readUInt16BE(at + 1) & 0x1fff;
+    const begins = pid === PICTURE && (bytes[at + 1]! & 0x40) !== 0;
+    const isKey = begins && (bytes[at + 3]! & 0x20) !== 0 && bytes[at + 4]! > 0 && (bytes[at + 5]! & 0x40) !== 0;
+    if (isKey) before.push(since);
+    if (begins) since = new Set();
+    else since.add(pid);
+  }
+  expect(before).toHaveLength(keys.length);
+  for (const pids of before) expect([PAT, PMT].every((pid) => pids.has(pid))).toBe(true);
+});
+
 test('a slice of only two frames of sound is known for a transport stream', async () => {
   const [first, second] = sound.samples.filter(({ ptsUs }) => ptsUs >= 0) as [EncodedSample, EncodedSample];
   const slices: Segment[] = [];

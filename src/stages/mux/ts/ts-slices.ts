@@ -40,6 +40,8 @@ export class TsContainer implements SliceContainer {
   #path = '';
   #name = '';
   #headerWritten = false;
+  /** The last picture was a key frame. */
+  #afterKeyFrame = false;
   readonly #isOpus: boolean;
   readonly #kind: MediaKind;
   #closed = false;
@@ -88,8 +90,12 @@ export class TsContainer implements SliceContainer {
   }
 
   write(sample: EncodedSample): void {
-    // Players that begin at a key frame inside of the file need a PAT and a PMT before it.
-    if (sample.kind === 'video' && sample.keyFrame) this.#resendTables();
+    // Players that begin at a key frame inside of the file need a PAT and a PMT before it. The muxer puts them there
+    // unless the picture before it is a key frame too; to tell it so each time takes longer than to write the picture.
+    if (sample.kind === 'video') {
+      if (sample.keyFrame && this.#afterKeyFrame) this.#resendTables();
+      this.#afterKeyFrame = sample.keyFrame;
+    }
     const target = this.#streams.find(({ kind }) => kind === sample.kind)!;
     const data = this.#isOpus && sample.kind === 'audio' ? withFrameCount(sample.data) : sample.data;
     fillPacket(this.#packet, { ...sample, data }, target, TS_ZERO_US);
