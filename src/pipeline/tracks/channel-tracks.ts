@@ -398,8 +398,7 @@ export class ChannelTracks<L extends TrackLine> {
     for (const source of this.#sources.values()) if (!this.#entries.has(source.track.track)) this.#receive(source, at);
   }
 
-  /** Bytes that cannot be read are counted, and cost nothing else. */
-  /** Called for every packet. */
+  /** Called for every packet. Bytes that cannot be read are counted, and cost nothing else. */
   #parse<T>(parse: (datagram: Buffer, arrivalUs: HostUs) => T, datagram: Buffer, arrivalUs: HostUs): T | undefined {
     try {
       return parse(datagram, arrivalUs);
