@@ -219,9 +219,7 @@ function readNumber(bytes: Buffer): number | undefined {
 function isIntraOrNoSlice({ type, parts }: Nal): boolean {
   if (type > IDR) return true;
   if (type !== SLICE) return false;
-  const [first, second] = parts;
-  // Behind the header of a fragmented one nothing stands in the same part.
-  const read = new BitReader(second ? Buffer.concat([first!.subarray(1), second.subarray(0, 16)]) : first!.subarray(1));
+  const read = new BitReader(Buffer.concat(parts).subarray(1));
   try {
     read.golomb();
     return read.golomb() % 5 === 2;
