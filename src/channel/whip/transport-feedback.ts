@@ -108,11 +108,11 @@ export class TransportFeedbackCollector {
 
   /**
    * The numbers of all that came in from `#next` on, in order. Half a second is kept for late packets, so what came
-   * since the last feedback is not looked for in it.
+   * since the last feedback is not looked for in it; unless more came than is kept, of which some may have come twice.
    */
   #takeUnsent(nowUs: HostUs): number[] {
     this.#forget(nowUs);
-    const numbers = this.#isLate ? [...this.#arrivals.keys()] : this.#unsent;
+    const numbers = this.#isLate || this.#unsent.length > MAX_KEPT ? [...this.#arrivals.keys()] : this.#unsent;
     this.#unsent = [];
     this.#isLate = false;
     return numbers.filter((n) => n >= this.#next && this.#arrivals.has(n)).sort((a, b) => a - b);
