@@ -439,3 +439,16 @@ test('what a decoder needs for long keeps nothing in memory of what came with it
   expect(sets).toEqual(nals.slice(0, 2));
   for (const set of sets) expect(set.buffer.byteLength).toBe(set.length);
 });
+
+test('H.264: a picture may be in as many fragments as it has bytes', () => {
+  const body = Buffer.alloc(200_000, 0xab);
+  const assembly = new H264Assembly('');
+  for (const set of ['6742c01e01', '68ce3c80']) assembly.add(hex(set));
+  const taken = body.reduce((count, byte, n) => {
+    const at = n === 0 ? 0x80 : n === body.length - 1 ? 0x40 : 0;
+    return count + Number(assembly.add(Buffer.of(0x7c, at | 5, byte)));
+  }, 0);
+  expect(taken).toBe(body.length);
+  const { data } = assembly.finish() as { data: Buffer };
+  expect(data.equals(Buffer.concat([annexB('6742c01e01', '68ce3c80', '65'), body]))).toBe(true);
+});

@@ -186,7 +186,9 @@ function annexB(nals: readonly Nal[], sets: readonly Buffer[]): Buffer[] {
   const delimited = nals[0]?.type === DELIMITER;
   if (!delimited) addSets();
   for (const [n, { parts }] of nals.entries()) {
-    pieces.push(START_CODE, ...parts);
+    pieces.push(START_CODE);
+    // One by one: a stranger's picture may have more parts than a call takes arguments.
+    for (const part of parts) pieces.push(part);
     if (n === 0 && delimited) addSets();
   }
   return pieces;
