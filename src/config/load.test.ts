@@ -118,6 +118,11 @@ test.each([
   [`apps:\n  - {id: ${APP}, notifications: {url: 'https://example.com'}}`, /apps has a value that is not/],
   [`notifyUrl: https://example.com\nnotifySecret: s\napps:\n  - {id: ${APP}}`, /is for the app of AIRCHECK_APP_ID/],
   [`customers:\n  - {id: c, secret: d, apps: [${APP}]}`, /names app/],
+  [`apps:\n  - {id: ${APP}, certifcate: ${APP}}`, /apps has a value .* \(0: Unrecognized key: "certifcate"\)/],
+  [`apps:\n  - {id: ${APP}, notifications: {url: 'http://b', secret: t, event: [31]}}`, /0.notifications: .*"event"/],
+  [`customers:\n  - {id: c, secret: d, app: [${APP}]}`, /customers has a value .* \(0: Unrecognized key: "app"\)/],
+  ['customerId: a\ncustomerSecret: 12345', /customerSecret has a value .* any text: .*quotes/],
+  ['nodeName: 12', /nodeName is 12, .*quotes/],
   ['backupStorage: {vendor: 1}', /backupStorage has a value.*bucket: .*expected string/],
   ['backupStorage: {vendor: 1, bucket: b, accessKey: a}', /speaks S3 \(secretKey must not be empty\)/],
   [

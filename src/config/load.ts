@@ -78,7 +78,7 @@ export function loadConfig({ env = process.env, cwd = process.cwd() }: LoadOptio
     }
     const { allowed, secret } = aboutSetting(schema);
     const what = secret ? 'has a value that' : `is ${JSON.stringify(raw)}, which`;
-    problems.push(`${source} ${what} is not ${allowed}${membersOf(parsed.error)}`);
+    problems.push(`${source} ${what} is not ${allowed}${membersOf(parsed.error)}${quotesFor(raw, parsed.error)}`);
   }
   if (problems.length === 0) problems.push(...pairProblems(values as Settings));
   if (problems.length > 0) throw new Fault('config-invalid', problems.join('\n'), { blame: 'caller' });
@@ -110,6 +110,16 @@ function membersOf({ issues }: z.ZodError): string {
     .filter(({ path }) => path.length > 0)
     .map(({ path, message }) => (message.startsWith(path.join('.')) ? message : `${path.join('.')}: ${message}`));
   return members.length === 0 ? '' : ` (${members.join('; ')})`;
+}
+
+/** That a text of digits, or the word true, wants quotes in YAML; nothing of other values. */
+function quotesFor(raw: unknown, { issues }: z.ZodError): string {
+  const wantsText = issues.some(
+    (issue) => issue.path.length === 0 && issue.code === 'invalid_type' && issue.expected === 'string',
+  );
+  return wantsText && (typeof raw === 'number' || typeof raw === 'boolean')
+    ? `: YAML reads it as a ${typeof raw}; put it in quotes`
+    : '';
 }
 
 function readYaml(given: string | undefined, cwd: string): { path: string; values: Record<string, unknown> } {

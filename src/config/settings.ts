@@ -33,7 +33,8 @@ const eventList = () =>
     .default([]);
 const secretKeyList = () => z.preprocess(words, z.array(z.string().regex(/^[0-9a-fA-F]{64}$/))).default([]);
 
-const appSchema = z.object({
+// Strict: a certificate or a list of apps that is misspelt would open what it was to close.
+const appSchema = z.strictObject({
   id: text().regex(/^[0-9a-fA-F]{32}$/),
   certificate: hexId().default(''),
   /** When false the app exists but may not record. */
@@ -41,10 +42,14 @@ const appSchema = z.object({
   /** As the setting of this name, for this app alone. */
   retentionDays: z.int().min(0).max(MOST_RETENTION_DAYS).optional(),
   notifications: z
-    .object({ url: urlText().min(1), secret: text().min(1), events: z.array(z.int().min(1).max(9999)).default([]) })
+    .strictObject({
+      url: urlText().min(1),
+      secret: text().min(1),
+      events: z.array(z.int().min(1).max(9999)).default([]),
+    })
     .optional(),
 });
-const customerSchema = z.object({
+const customerSchema = z.strictObject({
   id: text()
     .min(1)
     .regex(/^[^:]*$/),
@@ -97,8 +102,8 @@ export const settingsShape = {
   }),
   apps: setting(z.array(appSchema).default([]), {
     description:
-      'Further apps, each with `id` and, if tokens are required, `certificate`; `retentionDays` where it differs from the setting of that name. Only in aircheck.yaml.',
-    allowed: `a list of { id, certificate, retentionDays }, the first two each ${hexWords}`,
+      'Further apps, each with `id` and, if tokens are required, `certificate`; `retentionDays` where it differs from the setting of that name; `notifications` as notifyUrl, notifySecret and notifyEvents have them; `recording: false` for one that may not record. Only in aircheck.yaml.',
+    allowed: `a list of { id, certificate, retentionDays, notifications: { url, secret, events }, recording }, the first two each ${hexWords}`,
     otherwise: 'none',
     secret: true,
   }),
