@@ -3,6 +3,7 @@
  * §1.2 to §1.4). Bodies are taken as they were sent, before defaults, so that what was not sent is undefined.
  */
 import type { Mode } from '../rest/fields.ts';
+import { FRAME_RATES } from '../rest/media-values.ts';
 import { type Canvas, lintLayout } from './layout.ts';
 import { lintOverlays } from './overlays.ts';
 import { lintLists, lintStreamSubscribe } from './subscription.ts';
@@ -10,7 +11,6 @@ import { isEmpty, isObject, memberPath, type Warning } from './warning.ts';
 
 /** Where in a body the members of these functions are. */
 const ROOT = 'clientRequest';
-const FRAME_RATES = [1, 7, 10, 15, 24, 30, 60];
 /** Contract §1.2.3. */
 const DEFAULT_CANVAS: Canvas = { width: 360, height: 640 };
 

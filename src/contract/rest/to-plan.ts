@@ -5,7 +5,7 @@
 
 import { withOverlays } from '../line/overlays.ts';
 import type { IndividualPlan, MixPlan, Plan, Subscription, VideoPlan } from '../line/plan.ts';
-import { AUDIO_PROFILES, even } from './media-values.ts';
+import { AUDIO_PROFILES, even, FRAME_RATES } from './media-values.ts';
 import { toOverlaysChange } from './overlays.ts';
 import type { PlanOptions } from './plan-options.ts';
 import { type Lists, type TranscodingConfig, transcodingConfigSchema } from './recording-config.ts';
@@ -13,9 +13,6 @@ import type { IndividualStart, MixStart, StartClientRequest } from './start.ts';
 import { inStereo, toStereo } from './stereo.ts';
 import { toLayout } from './to-layout.ts';
 import { toWebPlan } from './to-web-plan.ts';
-
-/** Frame rates of the contract; any other becomes 15. */
-const FRAME_RATES = [1, 7, 10, 15, 24, 30, 60];
 
 export type Planned<P extends Plan> = {
   plan: P;

@@ -34,7 +34,7 @@ export function addEverydayCommands(program: Command): void {
     .option('-t, --token <token>', 'RTC token for that uid; made with the app’s certificate when left out')
     .addOption(new Option('-l, --layout <kind>', 'where users stand').choices(LAYOUTS).default('best-fit'))
     .option('-s, --size <size>', 'width and height of the picture', '1280x720')
-    .option('--fps <n>', 'frames per second, 1 to 60', '30')
+    .option('--fps <n>', 'frames per second: of mix 1, 7, 10, 15, 24, 30 or 60, of web 5 to 60', '30')
     .option('-b, --bitrate <kbps>', 'of the picture, kbit/s; by size and rate when left out')
     .option('--no-mp4', 'make slices and a playlist alone')
     .option('--page <address>', 'the page that mode web records')

@@ -48,6 +48,7 @@ test.each([
   [{ size: '1281x720' }, 'both even'],
   [{ size: '3840x2160' }, 'width x height must not be over 1920 x 1080'],
   [{ fps: '61' }, '--fps is 61; it is a whole number from 1 to 60'],
+  [{ fps: '25' }, '--fps is 25; a composite has 1, 7, 10, 15, 24, 30 or 60 frames per second'],
   [{ bitrate: '1e3' }, '--bitrate is 1e3'],
   [{ bucket: '../x' }, 'bucket of vendor 1000 is one folder name'],
   [{ storage: '{"vendor":1}' }, 'clientRequest.storageConfig.bucket'],

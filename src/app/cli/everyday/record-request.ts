@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { STORAGE_VENDORS, storageConfigSchema } from '../../../contract/line/storage.ts';
 import { isUid, type Mode } from '../../../contract/rest/fields.ts';
+import { FRAME_RATES } from '../../../contract/rest/media-values.ts';
 import { startRequestSchemas } from '../../../contract/rest/start.ts';
 import { Fault, messageOf } from '../../../kernel/fault.ts';
 
@@ -38,6 +39,7 @@ const LAYOUTS = ['floating', 'best-fit', 'vertical'] as const;
 /** As the contract's own table has it, about. */
 const BITS_PER_PIXEL = 0.1;
 const MIN_BITRATE_KBPS = 100;
+const RATES = FRAME_RATES.join(', ').replace(/, (?=\d+$)/, ' or ');
 const MAX_BITRATE_KBPS = 6_500;
 const WEB_HOURS = 24;
 
@@ -77,6 +79,8 @@ function madeOf(words: RecordWords): Record<string, unknown> {
     case 'individual':
       return { recordingConfig: idle, recordingFileConfig, aircheck: { manifest: true } };
     case 'mix': {
+      // The server would take another rate in silence.
+      if (!FRAME_RATES.includes(fps)) throw refuse(`--fps is ${fps}; a composite has ${RATES} frames per second`);
       const mixedVideoLayout = LAYOUTS.indexOf(words.layout);
       const transcodingConfig = { width, height, fps, bitrate, mixedVideoLayout };
       return { recordingConfig: { audioProfile: 1, ...idle, transcodingConfig }, recordingFileConfig };
