@@ -10,6 +10,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { parse } from 'yaml';
 import { loadConfig, unknownVariables } from '../../src/config/load.ts';
 import { environmentName, settingsShape } from '../../src/config/settings.ts';
+import { docPages } from '../../src/http/doc-pages.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const read = (file: string) => readFileSync(join(ROOT, file), 'utf8');
@@ -34,6 +35,14 @@ describe('the Dockerfile', () => {
       .flatMap((each) => each.getArguments().slice(0, -1))
       .map((argument) => argument.getValue());
     expect([...new Set(copied)].toSorted()).toEqual(allowed.toSorted());
+  });
+
+  test('has the pages that the server gives out, and no pictures of theirs', async () => {
+    const into = file.getCOPYs().filter((each) => !each.getFromFlag());
+    const copied = into.flatMap((each) => each.getArguments().map((argument) => argument.getValue()));
+    expect((await docPages()).length).toBeGreaterThan(20);
+    for (const name of ['README.md', 'docs']) expect(copied).toContain(name);
+    expect(read('.dockerignore')).toMatch(/^docs\/\*\*\/\*\.png$/m);
   });
 
   test('has the compiler settings that the build is started with', () => {
