@@ -228,6 +228,24 @@ describe('stop', () => {
       });
   });
 
+  test.each([
+    ['no names, as stop.txt has it', { clientRequest: {} }],
+    ['names that are null', { cname: null, uid: null, clientRequest: {} }],
+    ['one of the names', { uid: '527841', clientRequest: {} }],
+    ['members that nobody knows', { ...stopBody({ asyncStop: true, reason: ['x'] }), extra: {} }],
+  ])('is taken with %s', async (_what, body) => {
+    const { path, recorder } = await start();
+    const stopping = call('POST', path('stop'), body);
+    await settle();
+    expect(recorder.stoppedAtUs).toBeDefined();
+    recorder.tell({ type: 'ended', reason: 'stopped', recorded: false, message: '' });
+    expect(await stopping).toMatchObject({ status: 206, body: { code: 435, cname: 'ch1', uid: '527841' } });
+    expect(await call('POST', path('stop'), { clientRequest: {} })).toMatchObject({
+      status: 404,
+      body: { code: 404, cname: 'ch1', uid: '527841' },
+    });
+  });
+
   test('a store that does not answer makes it late, and the files still get there', async () => {
     const { path, recorder, upload } = await start();
     world.spool(recorder, slice);

@@ -14,7 +14,7 @@ import { type HandleReply, parseNames } from '../contract/rest/body.ts';
 import type { Mode } from '../contract/rest/fields.ts';
 import type { QueryReply } from '../contract/rest/query.ts';
 import { parseStart, type StartOptions, type StartReply } from '../contract/rest/start.ts';
-import { parseStop, type StopReply, type UploadingStatus } from '../contract/rest/stop.ts';
+import { parseStop, parseStopNames, type StopReply, type UploadingStatus } from '../contract/rest/stop.ts';
 import { toLayout } from '../contract/rest/to-layout.ts';
 import { toPlan } from '../contract/rest/to-plan.ts';
 import { pushesOf, toPageAddress } from '../contract/rest/to-web-plan.ts';
@@ -392,10 +392,11 @@ export class Recordings {
   }
 
   async stop(path: TaskPath, body: unknown): Promise<StopReply> {
-    const { cname, uid } = parseNames('stop', body);
-    const resource = await this.#within('request-timeout', this.#resources.of('stop', path, { cname, uid }));
+    const said = parseStopNames(body);
+    const resource = await this.#within('request-timeout', this.#resources.of('stop', path, said));
     const { asyncStop } = parseStop(body);
     const runner = await this.#runnerOf(path, resource);
+    const { cname, uid } = resource;
     const { resourceId, sid } = path;
     const details = { cname, uid, resourceId, sid };
     const { clock, callTimeoutMs, syncStopTimeoutMs } = this.#options;
@@ -483,13 +484,13 @@ export class Recordings {
   }
 }
 
-/** Later calls, and a start that is sent again, must name the mode of the first start (contract §0.2, §6.13). */
 /** What a recording says of itself goes before what its app says; 0 is for ever. */
 function retentionFrom(own: number | undefined, ofApp: number): Pick<TaskDocument, 'retention'> {
   const days = own ?? ofApp;
   return days > 0 || own !== undefined ? { retention: { days, rule: own === undefined ? 'app' : 'recording' } } : {};
 }
 
+/** Later calls, and a start that is sent again, must name the mode of the first start (contract §0.2, §6.13). */
 function refuseOtherMode({ document, cname, uid }: Task, mode: Mode): void {
   const started = document.plan.mode;
   if (started !== mode)

@@ -3,6 +3,7 @@
  * are found without the database.
  */
 import { type ProblemName, problem } from '../contract/problems.ts';
+import type { SaidNames } from '../contract/rest/body.ts';
 import { MODES, type Mode } from '../contract/rest/fields.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { Fault } from '../kernel/fault.ts';
@@ -33,23 +34,18 @@ export class Resources {
     if (this.#kept.get(resourceId)?.sid === sid) this.#kept.delete(resourceId);
   }
 
-  /** The resource of a path, after checking that it belongs to the path. */
-  async of(
-    endpoint: string,
-    { appid, resourceId, mode }: ResourcePath,
-    names?: { cname: string; uid: string },
-  ): Promise<Resource> {
-    const refuse = (name: ProblemName, why: string): Fault =>
-      problem(name, `${endpoint}: ${why}`, { ...(names && { details: names }) });
+  /** The resource of a path, after checking that it belongs to the path, and to the names in the body. */
+  async of(endpoint: string, { appid, resourceId, mode }: ResourcePath, names: SaidNames = {}): Promise<Resource> {
+    const refuse = (name: ProblemName, why: string): Fault => problem(name, `${endpoint}: ${why}`);
     const resource = await this.#find(resourceId);
     // A resource that was never started is answered as not found, like a recording that has ended (stop.txt). An id
     // with other characters is an error of form.
-    if (!resource && endpoint !== 'start' && RESOURCE_ID.test(resourceId)) throw refuseUnfound(names);
+    if (!resource && endpoint !== 'start' && RESOURCE_ID.test(resourceId)) throw refuseUnfound();
     if (!resource) throw refuse('resource-unknown', 'resourceId is not one that acquire gave out!');
     if (resource.appid !== appid) throw refuse('sid-mismatch', 'resourceId does not belong to this appid!');
-    if (names && resource.cname !== names.cname)
+    if (names.cname !== undefined && resource.cname !== names.cname)
       throw refuse('resource-mismatch', 'cname is not the one resourceId was acquired for!');
-    if (names && resource.uid !== names.uid)
+    if (names.uid !== undefined && resource.uid !== names.uid)
       throw refuse('resource-mismatch', 'uid is not the one resourceId was acquired for!');
     const { scene, cname, uid, startedMs, resourceExpiredHour } = resource;
     if ((scene === 1) !== (mode === 'web')) {
@@ -70,6 +66,6 @@ export class Resources {
 }
 
 /** Answers that no such recording runs here. */
-export function refuseUnfound(names: { cname: string; uid: string } | undefined): Fault {
+export function refuseUnfound(names?: { cname: string; uid: string }): Fault {
   return problem('no-worker', undefined, names && { details: names });
 }

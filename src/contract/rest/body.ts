@@ -19,6 +19,8 @@ export function envelope<T extends z.ZodType>(clientRequest: T) {
 }
 
 const namesSchema = envelope(z.looseObject({}));
+/** The channel and uid that a body names, where it does. */
+export type SaidNames = { cname?: string | undefined; uid?: string | undefined };
 
 /** The members of every answer to a call on a resource. */
 export const handleReplySchema = z.object({

@@ -2,12 +2,20 @@
  * stop: leave the channel and finish the files (stop.txt, contract §1.6).
  */
 import { z } from 'zod';
-import { envelope, handleReplySchema, parseBody } from './body.ts';
+import { handleReplySchema, parseBody, type SaidNames } from './body.ts';
+import { uidSchema } from './fields.ts';
 import { type FileList, jsonFileListMembers, type NoFileList, textFileListMembers } from './file-list.ts';
 import { type WebRecorderState, webRecorderStateSchema } from './page-state.ts';
 
-export const stopRequestSchema = envelope(z.object({ async_stop: z.boolean().default(false) }));
-export type StopRequest = { cname: string; uid: string; asyncStop: boolean };
+/** The path says which recording it is: stop.txt has no names in the body, and client libraries send them. */
+const withNames = <T extends z.ZodType>(clientRequest: T) =>
+  z.object({
+    cname: z.string().optional().meta({ description: 'May be left out; else that of the recording.' }),
+    uid: uidSchema.optional().meta({ description: 'May be left out; else that of the recording, as text.' }),
+    clientRequest,
+  });
+export const stopRequestSchema = withNames(z.object({ async_stop: z.boolean().default(false) }));
+const namesSchema = withNames(z.looseObject({}));
 
 const uploadingStatus = z.enum(['uploaded', 'backuped', 'unknown']);
 export type UploadingStatus = z.infer<typeof uploadingStatus>;
@@ -45,8 +53,13 @@ export type StopReply = {
     | { extensionServiceState: (WebRecorderState | UploadServiceState)[] };
 };
 
+/** The names in a stop body, read before anything else is checked (contract §2.4). Throws `request-invalid`. */
+export function parseStopNames(body: unknown): SaidNames {
+  const { cname, uid } = parseBody('stop', namesSchema, body);
+  return { cname, uid };
+}
+
 /** Reads a stop body. Throws `request-invalid`. */
-export function parseStop(body: unknown): StopRequest {
-  const { cname, uid, clientRequest } = parseBody('stop', stopRequestSchema, body);
-  return { cname, uid, asyncStop: clientRequest.async_stop };
+export function parseStop(body: unknown): { asyncStop: boolean } {
+  return { asyncStop: parseBody('stop', stopRequestSchema, body).clientRequest.async_stop };
 }
