@@ -23,7 +23,7 @@ const update = ({ path }: Started, clientRequest: object): Promise<Answer> =>
 const hold = (recording: Started, onhold: unknown) => update(recording, { aircheck: { onhold } });
 const query = async ({ path }: Started) => (await call('GET', path('query'))).body;
 const told = () =>
-  world.store.notices.filter(({ eventType }) => eventType === 1001).map(({ payload }) => payload.details);
+  world.store.notices.filter(({ eventType }) => eventType === 9001).map(({ payload }) => payload.details);
 
 describe('a recording of a channel', () => {
   test('is put on hold and goes on by update, each from the moment of the call and told once', async () => {

@@ -115,8 +115,8 @@ describe('what is told', () => {
     recorder.tell({ type: 'rungChanged', rung: 'halfRate', lagMs: 0 });
     recorder.tell({ type: 'rungChanged', rung: 'full', lagMs: 0 });
     await settle();
-    const told = world.store.notices.filter(({ eventType }) => eventType === 1002);
-    for (const { payload } of told) expect(NOTICE_TYPES[1002].details.safeParse(payload.details).error).toBeUndefined();
+    const told = world.store.notices.filter(({ eventType }) => eventType === 9002);
+    for (const { payload } of told) expect(NOTICE_TYPES[9002].details.safeParse(payload.details).error).toBeUndefined();
     expect(told.map(({ payload }) => payload.details)).toMatchObject([
       { msgName: 'aircheck_degradation_changed', rung: 'fastCoding', depth: 1, lagMs: 1235 },
       { rung: 'halfRate', depth: 3, lagMs: 2000 },

@@ -135,13 +135,13 @@ function streamState({ uid, kind, receiving, atMs }: Extract<TaskEvent, { type: 
 }
 
 function holdChanged({ onhold, atMs }: Extract<TaskEvent, { type: 'holdChanged' }>): NoticeDraft {
-  return { eventType: 1001, details: { msgName: 'aircheck_hold_changed', onhold, utcMs: Math.floor(atMs) } };
+  return { eventType: 9001, details: { msgName: 'aircheck_hold_changed', onhold, utcMs: Math.floor(atMs) } };
 }
 
 function degradationChanged({ rung, lagMs, atMs }: Extract<TaskEvent, { type: 'rungChanged' }>): NoticeDraft {
   const utcMs = Math.floor(atMs);
   const details = { depth: RUNG_NAMES.indexOf(rung), rung, lagMs: Math.round(lagMs), utcMs };
-  return { eventType: 1002, details: { msgName: 'aircheck_degradation_changed', ...details } };
+  return { eventType: 9002, details: { msgName: 'aircheck_degradation_changed', ...details } };
 }
 
 function sliceStart(event: Extract<TaskEvent, { type: 'sliceStarted' }>): NoticeDraft {

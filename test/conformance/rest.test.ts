@@ -355,6 +355,19 @@ describe('webhooks are taken by flat-server', () => {
     for (const notice of notices) expect(take(noticeBody(notice, 1_596_555_306_283)).payload.sid).toBe(handle.sid);
   });
 
+  test('those beyond the contract have numbers that the contract leaves free', () => {
+    // Contract §3.4, with those that are known by name or number alone.
+    const taken = [
+      ...[1, 2, 3, 4, 11, 12, 13, 30, 31, 32, 33, 34, 40, 41, 42, 43, 44, 45, 46, 47, 60, 61, 70, 71, 72, 73],
+      ...[80, 81, 90, 100, 110, 111, 112, 113, 1001],
+    ];
+    const own = Object.entries(NOTICE_TYPES).filter(([, { details }]) =>
+      details.shape.msgName.value.startsWith('aircheck_'),
+    );
+    expect(own).not.toEqual([]);
+    expect(own.map(([type]) => Number(type)).filter((type) => taken.includes(type))).toEqual([]);
+  });
+
   test.each(Object.keys(NOTICE_TYPES).map(Number))('type %i, with a name that JSON may escape', (type) => {
     const eventType = type as NoticeType;
     const details = { msgName: 'x', fileName: 'dir/ü/1.jpg', errorMsg: 'a/b "ü" \u2028 \ud83d\ude00' };

@@ -202,7 +202,7 @@ describe.concurrent('recordings that are changed by calls', () => {
     expect([problems, playlist.slices.map(({ discontinuity }) => discontinuity)]).toEqual([[], [true, false]]);
     for (const one of both) {
       await receiver.until(() => receiver.taken(one.sid).some(({ notice }) => notice.eventType === 11));
-      const told = receiver.taken(one.sid).filter(({ notice }) => notice.eventType === 1001);
+      const told = receiver.taken(one.sid).filter(({ notice }) => notice.eventType === 9001);
       expect(told.map(({ notice }) => notice.payload.details['onhold'])).toEqual([true, false]);
     }
   });

@@ -103,7 +103,7 @@ test('a recorder that is starved loses pictures and no sound, says so, and comes
   expect(rate(backS + 1, backS + 3)).toBeGreaterThan(28);
 
   const { overload } = await reportOf(server, recording.sid);
-  const told = (await recording.events()).filter(({ eventType }) => eventType === 1002);
+  const told = (await recording.events()).filter(({ eventType }) => eventType === 9002);
   expect(overload!.steps.map(({ rung }) => rung)).toEqual(
     told.map(({ payload }) => (payload.details as unknown as { rung: string }).rung),
   );
@@ -118,7 +118,7 @@ test('a recorder that is starved loses pictures and no sound, says so, and comes
 async function depths(recording: TestRecording): Promise<number[]> {
   const events = await recording.events();
   return events.flatMap(({ eventType, payload }) =>
-    eventType === 1002 ? [(payload.details as unknown as { depth: number }).depth] : [],
+    eventType === 9002 ? [(payload.details as unknown as { depth: number }).depth] : [],
   );
 }
 

@@ -169,13 +169,13 @@ export const NOTICE_TYPES = {
       status: z.enum(PUSH_STATUSES),
     }),
   },
-  // Types from 1000 on are this server's own.
-  1001: {
+  // Types from 9000 on are this server's own: the contract has one as high as 1001.
+  9001: {
     serviceType: 1,
     about: 'A call put the recording of a channel on hold, or has it go on. Beyond the contract.',
     details: z.object({ msgName: z.literal('aircheck_hold_changed'), onhold: z.boolean(), utcMs: z.int() }),
   },
-  1002: {
+  9002: {
     serviceType: 1,
     about:
       'The machine is too slow for the whole picture, and takes something from it; or it takes less again. Sound is whole. Beyond the contract.',
